@@ -1,0 +1,49 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+js := gateway/tests/js
+tsc := $(js)/node_modules/.bin/tsc
+shell_scripts := deploy/dev/servers deploy/dev/dev deploy/dev/machine.sh .ci/run
+
+# Where the browser tests find Chromium; set it to use another one.
+export CLINICWIRE_CHROMIUM ?= $(shell command -v chromium chromium-browser google-chrome | head -n 1)
+
+.PHONY: help
+help: ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+.PHONY: run
+run: ## the whole clinic in one process, without servers
+	cargo run --release -- $(ARGS)
+
+.PHONY: dev
+dev: ## Kafka, Redis, PostgreSQL, one processor, two gateways and a demo clinic; Ctrl-C stops all of it
+	deploy/dev/dev
+
+.PHONY: install
+install: ## what the tests need and this machine lacks (apt, npm, Maven)
+	deploy/dev/servers install
+	@$(MAKE) -s --no-print-directory $(js)/node_modules
+
+.PHONY: test
+test: install ## every test, with real servers that are started for it and stopped afterwards
+	cargo test --workspace --no-run
+	deploy/dev/servers run -- $(MAKE) --no-print-directory test-given
+
+.PHONY: test-given
+test-given: ## the same with the servers that CLINICWIRE_KAFKA, CLINICWIRE_REDIS and CLINICWIRE_POSTGRES name
+	cargo test --workspace
+	$(if $(wildcard $(js)/*.test.js),npm test --prefix $(js))
+
+.PHONY: lint
+lint: install ## format, clippy, dependency directions, types of the pages, shell scripts
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test -p clinicwire-standalone --test dependencies
+	$(tsc) -p $(js)/tsconfig.web.json
+	$(if $(wildcard $(js)/*.js),$(tsc) -p $(js)/tsconfig.json)
+	shellcheck -x $(shell_scripts)
+
+$(js)/node_modules: $(js)/package.json $(js)/package-lock.json
+	npm ci --prefix $(js) </dev/null
+	@touch $@

@@ -1,0 +1,83 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn each_method_of_the_protocol_is_told_apart() {
+    let kind = |line: &str| match Command::read(line).map(|command| (command.id, command.request())) {
+        Some((1, Request::Connect { token })) => format!("connect {token}"),
+        Some((2, Request::Subscribe { channel, since })) => {
+            format!("subscribe {channel} {:?}", since.map(|pair| (pair.epoch, pair.version)))
+        }
+        Some((3, Request::Unsubscribe { channel })) => format!("unsubscribe {channel}"),
+        Some((4, Request::Refresh { token })) => format!("refresh {token}"),
+        Some((5, Request::Ping)) => "ping".into(),
+        Some((6, Request::NotOffered)) => "not offered".into(),
+        Some((0, Request::Pong)) => "pong".into(),
+        Some(_) => "something else".into(),
+        None => "no command".into(),
+    };
+    let table = [
+        (r#"{"id":1,"connect":{"token":"t","name":"js"}}"#, "connect t"),
+        (r#"{"id":2,"subscribe":{"channel":"board:a"}}"#, "subscribe board:a None"),
+        (
+            r#"{"id":2,"subscribe":{"channel":"c","recover":true,"epoch":"7","offset":9}}"#,
+            "subscribe c Some((7, 9))",
+        ),
+        (r#"{"id":2,"subscribe":{"channel":"c","recover":true,"epoch":"_","offset":0}}"#, "subscribe c None"),
+        (r#"{"id":3,"unsubscribe":{"channel":"c"}}"#, "unsubscribe c"),
+        (r#"{"id":4,"refresh":{"token":"a\"b"}}"#, "refresh a\"b"),
+        (r#"{"id":5,"ping":{}}"#, "ping"),
+        (r#"{"id":6,"rpc":{"method":"x"}}"#, "not offered"),
+        (r#"{"id":6,"publish":{"channel":"c","data":{}}}"#, "not offered"),
+        ("{}", "pong"),
+        (r#"{"id":"x"}"#, "no command"),
+        ("[]x", "no command"),
+    ];
+    for (line, expected) in table {
+        assert_eq!(kind(line), expected, "{line}");
+    }
+}
+
+#[test]
+fn a_recovered_reply_repeats_the_clients_offset_and_holds_one_publication() {
+    let data = RawValue::from_string("{\"from\":3}".into()).unwrap();
+    let start = Start::Recovered { pair: Pair { epoch: 7, version: 9 }, held: 3, missed: Some(&data) };
+    assert_eq!(
+        text(subscribe_reply(2, &start)),
+        r#"{"id":2,"subscribe":{"recoverable":true,"positioned":true,"epoch":"7","offset":3,"recovered":true,"was_recovering":true,"publications":[{"data":{"from":3},"offset":9}]}}"#
+    );
+}
+
+#[test]
+fn a_snapshot_reply_carries_data_and_its_position() {
+    let data = RawValue::from_string("{}".into()).unwrap();
+    let start = Start::Snapshot { pair: Pair { epoch: 7, version: 9 }, data: &data, was_recovering: false };
+    assert_eq!(
+        text(subscribe_reply(2, &start)),
+        r#"{"id":2,"subscribe":{"recoverable":true,"positioned":true,"epoch":"7","offset":9,"data":{}}}"#
+    );
+}
+
+#[test]
+fn an_error_reply_names_our_code() {
+    assert_eq!(
+        text(error_reply(4, Code::TryAgain)),
+        r#"{"id":4,"error":{"code":100,"message":"try_again","temporary":true}}"#
+    );
+    assert_eq!(
+        text(error_reply(4, Code::Forbidden)),
+        r#"{"id":4,"error":{"code":103,"message":"forbidden"}}"#
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(line in ".{0,200}") {
+        let _ = Command::read(&line).map(Command::request);
+    }
+}

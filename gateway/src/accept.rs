@@ -1,0 +1,408 @@
+//! Sockets come in here. hyper reads each request head from a socket it is only lent; when the request asks
+//! for a WebSocket or a stream that may be opened, the socket is taken back, hyper's buffers are dropped, and
+//! the socket's own small task begins.
+
+use std::{
+    cell::RefCell,
+    convert::Infallible,
+    io,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{Router, body::Body};
+use gateway_core::access::{Claims, Role};
+use http::{Method, Request, Response, StatusCode, header};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use schemas::{channel::Channel, codes::Code, view::Pair};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::spawn_local,
+};
+use tower::ServiceExt;
+use tungstenite::handshake::derive_accept_key;
+
+use crate::{
+    connection, frames,
+    grant::{GrantKey, spend_ticket},
+    metrics::Metrics,
+    shard::{Shard, wall_clock},
+    short_keys::ShortKeys,
+};
+
+/// From accepting a socket, or from the end of a response, to the whole head of the next request. Past it the
+/// socket is closed: a slow head is an attack or a dead peer.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// hyper's smallest; a head that does not fit is answered with 431.
+const HEAD_BYTES: usize = 16 * 1024;
+/// How long to wait after the system refused a socket, usually because descriptors ran out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Channels of one stream: a browser allows six connections to a host, so a page bundles what it shows.
+const MAX_STREAM_CHANNELS: usize = 8;
+/// The `Last-Event-ID` of a stream that was refused: the browser comes back with it and is told to stop.
+const REFUSED: &str = "refused";
+
+/// What every socket of a shard is served with.
+pub struct Door {
+    pub shard: Rc<RefCell<Shard>>,
+    pub router: Router,
+    pub short_keys: Arc<dyn ShortKeys>,
+    pub grant_key: GrantKey,
+    pub metrics: Arc<Metrics>,
+    pub origins: Vec<String>,
+    pub draining: watch::Receiver<bool>,
+}
+
+/// What a socket is taken back for.
+enum Taken {
+    WebSocket { head: String },
+    Stream { head: String, claims: Arc<Claims>, sealed: String, channels: Vec<(Channel, Option<Pair>)> },
+}
+
+/// Accepts until the node drains.
+pub async fn serve(listener: TcpListener, door: Rc<Door>) {
+    let mut draining = door.draining.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = draining.wait_for(|draining| *draining) => return,
+        };
+        match accepted {
+            Ok((socket, _)) => {
+                if let Err(error) = socket.set_nodelay(true) {
+                    tracing::debug!(%error, "a socket was gone before it was served");
+                    continue;
+                }
+                spawn_local(admit(door.clone(), socket));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a socket could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// A connection that speaks HTTP: a draining shard waits for the last one.
+struct Speaking(Rc<RefCell<Shard>>);
+
+impl Speaking {
+    fn begin(shard: &Rc<RefCell<Shard>>) -> Self {
+        shard.borrow_mut().speaking += 1;
+        Self(shard.clone())
+    }
+}
+
+impl Drop for Speaking {
+    fn drop(&mut self) {
+        self.0.borrow_mut().speaking -= 1;
+    }
+}
+
+/// Speaks HTTP until the socket is taken or closed. The HTTP part is boxed and dropped before the socket's
+/// own task begins, which keeps that task small.
+async fn admit(door: Rc<Door>, socket: TcpStream) {
+    let speaking = Speaking::begin(&door.shard);
+    let Some((socket, taken)) = Box::pin(speak_http(&door, socket)).await else { return };
+    drop(speaking);
+    let shard = door.shard.clone();
+    match taken {
+        Taken::WebSocket { head } => {
+            if write_head(&socket, head.as_bytes()).await {
+                spawn_local(connection::run_ws(shard, socket));
+            }
+        }
+        Taken::Stream { head, claims, sealed, channels } => {
+            if write_head(&socket, head.as_bytes()).await {
+                let socket = Rc::new(socket);
+                let id = shard.borrow_mut().add_sse(socket.clone(), claims, sealed.into(), channels);
+                spawn_local(connection::run_sse(shard, socket, id));
+            }
+        }
+    }
+}
+
+/// Writes a response head: it fits any socket's empty buffer, so a socket that takes it only in part is dead.
+async fn write_head(socket: &TcpStream, head: &[u8]) -> bool {
+    matches!(tokio::time::timeout(HEAD_WITHIN, socket.writable()).await, Ok(Ok(())))
+        && socket.try_write(head).is_ok_and(|written| written == head.len())
+}
+
+async fn speak_http(door: &Rc<Door>, socket: TcpStream) -> Option<(TcpStream, Taken)> {
+    let lent = Lent(Rc::new(RefCell::new(Some(socket))));
+    let (take, mut taken) = tokio::sync::mpsc::channel(1);
+    let service = service_fn(|request: Request<Incoming>| {
+        let (door, take) = (door.clone(), take.clone());
+        async move {
+            match answer(&door, request).await {
+                Ok(response) => Ok::<_, Infallible>(response),
+                Err(taking) => {
+                    // The driver below takes the socket away; nothing is ever answered here.
+                    let _ = take.send(taking).await;
+                    std::future::pending().await
+                }
+            }
+        }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(lent.clone()), service);
+    let mut serving = std::pin::pin!(serving);
+    let mut draining = door.draining.clone();
+    let taking = tokio::select! {
+        biased;
+        taking = taken.recv() => taking,
+        _ = serving.as_mut() => None,
+        _ = draining.wait_for(|draining| *draining) => {
+            serving.as_mut().graceful_shutdown();
+            let _ = serving.await;
+            None
+        }
+    }?;
+    let socket = lent.0.borrow_mut().take()?;
+    Some((socket, taking))
+}
+
+/// A response, or what the socket is to be taken for.
+async fn answer(door: &Door, request: Request<Incoming>) -> Result<Response<Body>, Taken> {
+    match request.uri().path() {
+        "/connection/websocket" => match websocket(door, &request) {
+            Ok(head) => Err(Taken::WebSocket { head }),
+            Err((status, code)) => Ok(problem(status, code)),
+        },
+        "/v1/stream" if request.method() == Method::GET => match stream(door, &request).await {
+            Ok(taken) => Err(taken),
+            Err(refusal) => Ok(refused(door, &request, refusal)),
+        },
+        _ => Ok(door
+            .router
+            .clone()
+            .oneshot(request.map(Body::new))
+            .await
+            .unwrap_or_else(|never| match never {})),
+    }
+}
+
+fn header<'a, B>(request: &'a Request<B>, name: &str) -> &'a str {
+    request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn lists<B>(request: &Request<B>, name: &str, item: &str) -> bool {
+    header(request, name).split(',').any(|part| part.trim().eq_ignore_ascii_case(item))
+}
+
+/// Checks a WebSocket handshake (RFC 6455 §4.2) and answers the head of its acceptance.
+fn websocket<B>(door: &Door, request: &Request<B>) -> Result<String, (StatusCode, Code)> {
+    let upgrade = request.method() == Method::GET
+        && lists(request, "connection", "upgrade")
+        && lists(request, "upgrade", "websocket");
+    let key = header(request, "sec-websocket-key");
+    if !upgrade || header(request, "sec-websocket-version") != "13" || key.len() != 24 {
+        return Err((StatusCode::UPGRADE_REQUIRED, Code::Malformed));
+    }
+    if !origin_allowed(door, request) {
+        return Err((StatusCode::FORBIDDEN, Code::OriginNotAllowed));
+    }
+    // Python's SDK sends an empty list; a client that offers only Protobuf is told rather than misread.
+    let offers = header(request, "sec-websocket-protocol");
+    let json = lists(request, "sec-websocket-protocol", "centrifuge-json");
+    if !json && !offers.trim().is_empty() || request.uri().query().is_some_and(|query| query.contains("protobuf")) {
+        return Err((StatusCode::BAD_REQUEST, Code::Unavailable));
+    }
+    let accept = derive_accept_key(key.as_bytes());
+    let protocol = if json { "sec-websocket-protocol: centrifuge-json\r\n" } else { "" };
+    Ok(format!(
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n{protocol}sec-websocket-accept: {accept}\r\n\r\n"
+    ))
+}
+
+/// Pages of this very host, and of the configured origins. A client that is no browser sends none.
+fn origin_allowed<B>(door: &Door, request: &Request<B>) -> bool {
+    let origin = header(request, "origin");
+    let own = origin.split_once("://").is_some_and(|(_, host)| host == header(request, "host"));
+    origin.is_empty() || own || door.origins.iter().any(|allowed| allowed == origin)
+}
+
+/// Why a stream does not begin.
+enum Refusal {
+    Code(Code),
+    /// Refused before, and come back nevertheless: stop.
+    Final,
+}
+
+impl From<Code> for Refusal {
+    fn from(code: Code) -> Self {
+        Self::Code(code)
+    }
+}
+
+async fn stream<B>(door: &Door, request: &Request<B>) -> Result<Taken, Refusal> {
+    if !origin_allowed(door, request) {
+        return Err(Code::OriginNotAllowed.into());
+    }
+    let query: Vec<(String, String)> = axum::extract::Query::try_from_uri(request.uri())
+        .map_err(|_| Code::Malformed)?
+        .0;
+    let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let channels: Vec<Channel> = query
+        .iter()
+        .filter(|(key, _)| key == "channel")
+        .map(|(_, name)| Channel::parse(name).map_err(|_| Code::UnknownChannel))
+        .collect::<Result<_, _>>()?;
+    if channels.is_empty() {
+        return Err(Code::Malformed.into());
+    }
+    if channels.len() > MAX_STREAM_CHANNELS {
+        return Err(Code::ChannelLimit.into());
+    }
+    let last = match header(request, "last-event-id") {
+        "" => value("last_event_id").unwrap_or_default(),
+        last => last,
+    };
+    if last == REFUSED {
+        return Err(Refusal::Final);
+    }
+    let (positions, sealed) = last.split_once(':').unwrap_or_default();
+    let now = wall_clock();
+    // A fresh ticket proves more than an old id: it is tried first, and the id then only tells the position.
+    let grant = match (value("ticket"), sealed.is_empty()) {
+        (Some(ticket), true) => spend_ticket(&*door.short_keys, ticket, channels, now).await?,
+        (Some(ticket), false) => match door.grant_key.open(sealed, &channels, now) {
+            Ok(grant) => grant,
+            Err(_) => spend_ticket(&*door.short_keys, ticket, channels, now).await?,
+        },
+        (None, false) => door.grant_key.open(sealed, &channels, now)?,
+        (None, true) => return Err(Code::TokenMissing.into()),
+    };
+    let channels = grant.channels.iter().cloned().zip(read_positions(positions, grant.channels.len())).collect();
+    let sealed = door.grant_key.seal(&grant);
+    let claims = Claims {
+        tenant: grant.tenant,
+        subject: grant.subject,
+        // A grant names its channels; a stream can ask for no other, so it needs no role.
+        role: Role::Patient,
+        locations: Vec::new(),
+        queues: Vec::new(),
+        tickets: Vec::new(),
+        expires: grant.expires,
+    };
+    let head = stream_head(door, request);
+    Ok(Taken::Stream { head, claims: Arc::new(claims), sealed, channels })
+}
+
+/// `<epoch>.<version>` of each channel; a position that cannot be read, or is zero, is none.
+fn read_positions(text: &str, channels: usize) -> Vec<Option<Pair>> {
+    let mut positions: Vec<Option<Pair>> = text
+        .split('_')
+        .map(|pair| {
+            let (epoch, version) = pair.split_once('.')?;
+            let pair = Pair { epoch: epoch.parse().ok()?, version: version.parse().ok()? };
+            (pair.epoch > 0).then_some(pair)
+        })
+        .collect();
+    positions.resize(channels, None);
+    positions
+}
+
+/// The head of a stream, the browser's delay before it comes back, spread, and a first beat. The body ends
+/// with the connection, so it needs no framing.
+fn stream_head<B>(door: &Door, request: &Request<B>) -> String {
+    let retry = 1000 + getrandom::u32().unwrap_or(0) % 4000;
+    let cors = match header(request, "origin") {
+        "" => String::new(),
+        origin if origin_allowed(door, request) => format!("access-control-allow-origin: {origin}\r\nvary: origin\r\n"),
+        _ => String::new(),
+    };
+    let beat = std::str::from_utf8(frames::SSE_BEAT).unwrap_or_default();
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store, no-transform\r\nx-accel-buffering: no\r\nx-content-type-options: nosniff\r\nconnection: close\r\n{cors}\r\nretry: {retry}\n\n{beat}"
+    )
+}
+
+/// A browser's `EventSource` gives up for ever on anything but a 200, so a refusal is an event; the request
+/// that follows it is told to stop by a 204.
+fn refused<B>(door: &Door, request: &Request<B>, refusal: Refusal) -> Response<Body> {
+    let Refusal::Code(code) = refusal else {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        return response;
+    };
+    door.metrics.error(code);
+    let id = (!code.temporary()).then_some(REFUSED);
+    let mut response = Response::new(Body::from(frames::sse_error(None, code, id)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, http::HeaderValue::from_static("no-store, no-transform"));
+    if let Some(origin) = request.headers().get("origin").filter(|_| origin_allowed(door, request)) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    }
+    response
+}
+
+fn problem(status: StatusCode, code: Code) -> Response<Body> {
+    let body = serde_json::json!({
+        "type": "about:blank", "title": code.title(), "status": status.as_u16(), "code": code,
+    });
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/problem+json"));
+    response
+}
+
+/// A socket lent to hyper: it can be taken back out, after which hyper finds it gone.
+#[derive(Clone)]
+struct Lent(Rc<RefCell<Option<TcpStream>>>);
+
+impl Lent {
+    fn with<T>(
+        &self,
+        poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        match self.0.borrow_mut().as_mut() {
+            Some(socket) => poll(Pin::new(socket)),
+            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+}
+
+impl AsyncRead for Lent {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.with(|socket| socket.poll_read(cx, buffer))
+    }
+}
+
+impl AsyncWrite for Lent {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.with(|socket| socket.poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.with(|socket| socket.poll_write_vectored(cx, bytes))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|socket| socket.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|socket| socket.poll_shutdown(cx))
+    }
+}

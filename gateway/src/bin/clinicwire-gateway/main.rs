@@ -1,0 +1,130 @@
+//! A gateway node on Kafka, Redis and Postgres.
+
+mod config;
+
+use std::{
+    io::{IsTerminal, Write},
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::Context;
+use clap::Parser;
+use gateway::{
+    auth::development_token,
+    node::{self, Seams},
+    servers::{
+        kafka::{self, KafkaLog},
+        postgres::PostgresQueries,
+        redis::{self, RedisKeys, RedisSnapshots},
+    },
+};
+use schemas::Millis;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Cli, Command, LogFormat, Logging, Run, Token};
+
+/// Threads for intake and for loading views. Sockets have their own.
+const WORKERS: usize = 2;
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    log_to_stderr(&cli.logging)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let done = match cli.command {
+        Command::Run(settings) => runtime.block_on(run(&settings)),
+        Command::CheckConfig(settings) => runtime.block_on(check(&settings)),
+        Command::Token(token) => print_token(token),
+    };
+    // A client library's thread that does not end must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
+}
+
+fn log_to_stderr(logging: &Logging) -> anyhow::Result<()> {
+    let filter =
+        EnvFilter::try_new(&logging.log).context("--log is not a level or a list of modules and levels")?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match logging.log_format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}
+
+fn print_token(token: Token) -> anyhow::Result<()> {
+    let key = token.key()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let now = Millis::try_from(now.as_millis())?;
+    let text = development_token(&key, &token.claims(now), now);
+    writeln!(std::io::stdout(), "{text}").context("the token could not be printed")
+}
+
+async fn check(settings: &Run) -> anyhow::Result<()> {
+    settings.node()?;
+    settings.demo()?;
+    connect(settings).await?;
+    tracing::info!("the settings are good");
+    Ok(())
+}
+
+async fn run(settings: &Run) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    raise_descriptors();
+    let (node_settings, demo) = (settings.node()?, settings.demo()?);
+    let seams = tokio::select! {
+        seams = connect(settings) => seams?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    let running = node::start(node_settings, seams).await.context("the node cannot serve: check --listen")?;
+    if let Some(demo) = demo {
+        running.show_demo(demo);
+    }
+    tracing::info!(address = %running.address(), "serving");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!(seconds = settings.drain, "closing connections; a second signal ends at once");
+    tokio::select! {
+        () = running.shut_down() => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Reaches all three servers, and finds out whether they are as they must be.
+async fn connect(settings: &Run) -> anyhow::Result<Seams> {
+    let kafka_settings = settings.kafka();
+    kafka::check(&kafka_settings).await?;
+    let log = KafkaLog::new(kafka_settings).context("the settings of kafka make no producer")?;
+    let redis = redis::connect(&settings.redis)
+        .await
+        .context("redis cannot be used: check --redis or CLINICWIRE_REDIS")?;
+    let postgres = "postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES, and that its login has the role \
+        clinicwire_gateway (see migrations/README.md)";
+    let queries =
+        PostgresQueries::new(&settings.postgres, settings.postgres_connections.into()).context(postgres)?;
+    queries.check().await.context(postgres)?;
+    tracing::info!("kafka, redis and postgres are as they must be");
+    Ok(Seams {
+        log: Arc::new(log),
+        snapshots: Arc::new(RedisSnapshots::new(redis.clone())),
+        queries: Arc::new(queries),
+        short_keys: Arc::new(RedisKeys::new(redis)),
+    })
+}
+
+/// Every socket is a descriptor: takes as many as the system lets this process have.
+fn raise_descriptors() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(descriptors) => tracing::info!(descriptors, "sockets and files this process may hold"),
+        Err(error) => tracing::warn!(%error, "the limit of descriptors could not be raised"),
+    }
+}

@@ -1,0 +1,176 @@
+//! Frames as bytes, ready for a socket: a WebSocket text frame, or an SSE event. What all listeners of a view
+//! share is encoded once per wire form.
+
+use std::io::Write;
+
+use gateway_core::protocol;
+use schemas::{channel::Channel, codes::Code, view::Pair};
+
+/// How a connection's frames look. The frame cache has one place for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// The Centrifugal protocol in JSON, in WebSocket text frames.
+    WsJson,
+    Sse,
+}
+
+impl Form {
+    pub const COUNT: usize = 2;
+
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// What a publication's data is; the event's name on SSE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Snapshot,
+    Delta,
+    State,
+}
+
+impl Kind {
+    fn event(self) -> &'static str {
+        match self {
+            Kind::Snapshot => "snapshot",
+            Kind::Delta => "delta",
+            Kind::State => "state",
+        }
+    }
+}
+
+/// Room for the longest WebSocket header before a payload whose length is not known yet.
+const HEADER_ROOM: usize = 10;
+const TEXT: u8 = 0x81;
+const CLOSE: u8 = 0x88;
+
+/// Puts the header of an unmasked, final frame before a payload that begins at [`HEADER_ROOM`]; answers where
+/// the frame begins. RFC 6455 §5.2.
+fn put_header(buffer: &mut [u8], opcode: u8) -> usize {
+    let length = buffer.len() - HEADER_ROOM;
+    let (start, marker) = match length {
+        0..=125 => (8, u8::try_from(length).unwrap_or(125)),
+        126..=0xffff => {
+            buffer[8..10].copy_from_slice(&u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes());
+            (6, 126)
+        }
+        _ => {
+            buffer[2..10].copy_from_slice(&(length as u64).to_be_bytes());
+            (0, 127)
+        }
+    };
+    buffer[start] = opcode;
+    buffer[start + 1] = marker;
+    start
+}
+
+/// Calls `write` for the payload and leaves the whole frame in `buffer`; answers where it begins.
+fn ws_frame(buffer: &mut Vec<u8>, opcode: u8, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+    buffer.clear();
+    buffer.resize(HEADER_ROOM, 0);
+    write(buffer);
+    put_header(buffer, opcode)
+}
+
+/// A text frame around `payload`.
+pub fn ws_text(payload: &[u8]) -> Vec<u8> {
+    let mut buffer = Vec::with_capacity(payload.len() + HEADER_ROOM);
+    let start = ws_frame(&mut buffer, TEXT, |buffer| buffer.extend_from_slice(payload));
+    buffer.drain(..start);
+    buffer
+}
+
+/// A close frame.
+pub fn ws_close(code: u16, reason: &str) -> Vec<u8> {
+    let mut buffer = Vec::new();
+    let start = ws_frame(&mut buffer, CLOSE, |buffer| {
+        buffer.extend_from_slice(&code.to_be_bytes());
+        buffer.extend_from_slice(reason.as_bytes());
+    });
+    buffer.drain(..start);
+    buffer
+}
+
+/// Writes the part of a publication that every listener of the form shares into `buffer`; answers where it
+/// begins.
+pub fn shared(form: Form, buffer: &mut Vec<u8>, channel: &Channel, kind: Kind, pair: Pair, data: &[u8]) -> usize {
+    match form {
+        Form::WsJson => ws_frame(buffer, TEXT, |buffer| {
+            protocol::write_publication(buffer, channel, pair.version, data);
+        }),
+        Form::Sse => {
+            buffer.clear();
+            let (event, Pair { epoch, version }) = (kind.event(), pair);
+            // Ids and numbers need no escaping in JSON, and JSON text of ours has no line break.
+            write!(
+                buffer,
+                "event: {event}\ndata: {{\"channel\":\"{channel}\",\"epoch\":\"{epoch}\",\"offset\":{version},\"data\":"
+            )
+            .expect("writing to memory cannot fail");
+            buffer.extend_from_slice(data);
+            buffer.extend_from_slice(b"}\n");
+            0
+        }
+    }
+}
+
+/// Ends an SSE event whose shared part was written: the position, for `Last-Event-ID`.
+pub fn write_sse_id(to: &mut Vec<u8>, positions: impl Iterator<Item = Pair>, sealed: &str) {
+    to.extend_from_slice(b"id: ");
+    for (index, pair) in positions.enumerate() {
+        let separator = if index == 0 { "" } else { "_" };
+        write!(to, "{separator}{}.{}", pair.epoch, pair.version).expect("writing to memory cannot fail");
+    }
+    write!(to, ":{sealed}\n\n").expect("writing to memory cannot fail");
+}
+
+/// An error inside an SSE stream. `id` tells the next request of a browser that the stream was refused.
+pub fn sse_error(channel: Option<&Channel>, code: Code, id: Option<&str>) -> Vec<u8> {
+    let (message, retry) = (code.title(), code.temporary() || code == Code::TokenExpired);
+    let channel = channel.map(|channel| format!("\"channel\":\"{channel}\",")).unwrap_or_default();
+    let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
+    format!(
+        "event: error\n{id}data: {{{channel}\"code\":\"{code}\",\"message\":\"{message}\",\"retry\":{retry}}}\n\n"
+    )
+    .into_bytes()
+}
+
+/// Keeps proxies from closing an idle stream, and tells a page that it is alive.
+pub const SSE_BEAT: &[u8] = b"event: beat\ndata: {}\n\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_frame_has_the_shortest_header_for_its_length() {
+        for (length, header) in [(0, 2), (125, 2), (126, 4), (65_535, 4), (65_536, 10)] {
+            let payload = vec![b'x'; length];
+            let frame = ws_text(&payload);
+            assert_eq!(frame.len(), header + length);
+            assert_eq!(frame[0], TEXT);
+            assert_eq!(&frame[header..], payload);
+        }
+        assert_eq!(ws_text(&vec![0; 300])[1..4], [126, 1, 44]);
+        assert_eq!(ws_text(&vec![0; 70_000])[1..10], [127, 0, 0, 0, 0, 0, 1, 17, 112]);
+    }
+
+    #[test]
+    fn a_publication_reads_the_same_on_both_forms() {
+        let channel = Channel::parse("board:riverside").unwrap();
+        let pair = Pair { epoch: 7, version: 9 };
+        let mut buffer = Vec::new();
+        let start = shared(Form::WsJson, &mut buffer, &channel, Kind::Delta, pair, b"{\"from\":8}");
+        assert_eq!(
+            std::str::from_utf8(&buffer[start + 2..]).unwrap(),
+            r#"{"push":{"channel":"board:riverside","pub":{"offset":9,"data":{"from":8}}}}"#
+        );
+        shared(Form::Sse, &mut buffer, &channel, Kind::Delta, pair, b"{\"from\":8}");
+        write_sse_id(&mut buffer, [pair, Pair { epoch: 7, version: 2 }].into_iter(), "seal");
+        assert_eq!(
+            std::str::from_utf8(&buffer).unwrap(),
+            "event: delta\ndata: {\"channel\":\"board:riverside\",\"epoch\":\"7\",\"offset\":9,\"data\":{\"from\":8}}\nid: 7.9_7.2:seal\n\n"
+        );
+    }
+}

@@ -1,0 +1,92 @@
+//! What is read of every request before its route: who calls, the ids in its path, its body.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Request},
+};
+use gateway_core::access::Claims;
+use http::{HeaderMap, StatusCode, header, request::Parts};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use schemas::codes::Code;
+
+use super::{Api, Problem, now};
+
+/// Largest body: the longest order of a reorder has half of it. More is `too_large`.
+const MAX_BODY: usize = 64 * 1024;
+/// How long a caller may take to send its body. Past it the request is malformed: a body of this size needs
+/// no longer on the slowest line, and who sends it byte by byte wants to keep the connection.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The verified bearer of a request.
+pub(super) struct Caller(pub(super) Claims);
+
+impl FromRequestParts<Arc<Api>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let token = bearer(&parts.headers)?;
+        Ok(Self(api.verifier.verify(token, now())?))
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, Code> {
+    let value = headers.get(header::AUTHORIZATION).ok_or(Code::TokenMissing)?;
+    let value = value.to_str().map_err(|_| Code::TokenInvalid)?;
+    let (scheme, token) = value.split_once(' ').ok_or(Code::TokenInvalid)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Ok(token.trim())
+    } else {
+        Err(Code::TokenInvalid)
+    }
+}
+
+/// The variable parts of the path. One that cannot be decoded is no id.
+pub(super) struct Segments<const N: usize>(pub(super) [String; N]);
+
+impl<const N: usize, S: Send + Sync> FromRequestParts<S> for Segments<N> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(segments) = Path::<Vec<String>>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Code::InvalidId)?;
+        Ok(Self(segments.try_into().map_err(|_| Code::InvalidId)?))
+    }
+}
+
+/// A body of JSON, bounded in size and time, not parsed yet. Nothing at all is allowed too.
+pub(super) struct JsonText(pub(super) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for JsonText {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let declared = request.headers().get(header::CONTENT_TYPE).cloned();
+        let read = Limited::new(request.into_body(), MAX_BODY).collect();
+        let body = match tokio::time::timeout(BODY_TIMEOUT, read).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Code::TooLarge.into()),
+            Ok(Err(_)) => return Err(Problem::malformed("the body ended early")),
+            Err(_) => {
+                return Err(
+                    Problem::malformed("the body took too long").with_status(StatusCode::REQUEST_TIMEOUT)
+                );
+            }
+        };
+        let media_type = declared
+            .as_ref()
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let json = media_type
+            .split(';')
+            .next()
+            .is_some_and(|essence| essence.trim() == "application/json");
+        if !body.is_empty() && !json {
+            let problem = Problem::malformed("the body must be application/json");
+            return Err(problem.with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        }
+        Ok(Self(body))
+    }
+}

@@ -1,0 +1,171 @@
+//! Channels over HTTP: their snapshots, and the tickets that open a stream of them.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use gateway_core::access::{self, Claims};
+use schemas::{
+    channel::Channel,
+    codes::Code,
+    ids::{Aggregate, LocationId, QueueId, TicketId},
+    line::{Line, TICKET_KEY},
+    ticket::{TicketPlace, TicketView},
+    view::{Pair, View},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    Api, Problem, Shared,
+    caller::{Caller, JsonText, Segments},
+    requests::{not_an_id, read},
+};
+use crate::grant::{self, Grant};
+
+/// Channels one stream may carry: their names still fit a request line of 8 KiB. More is `channel_limit`.
+const MAX_STREAM_CHANNELS: usize = 64;
+/// A ticket may change its queue between the reading of its place and of that queue. Twice in a row means
+/// that it is being moved about: `try_again`.
+const PLACE_ATTEMPTS: usize = 3;
+
+pub(super) async fn queue(
+    State(api): Shared,
+    Caller(claims): Caller,
+    Segments([queue]): Segments<1>,
+) -> Result<Response, Problem> {
+    keyed(
+        &api,
+        &claims,
+        Channel::Queue(QueueId::new(queue).map_err(not_an_id)?),
+    )
+    .await
+}
+
+pub(super) async fn board(
+    State(api): Shared,
+    Caller(claims): Caller,
+    Segments([location]): Segments<1>,
+) -> Result<Response, Problem> {
+    keyed(
+        &api,
+        &claims,
+        Channel::Board(LocationId::new(location).map_err(not_an_id)?),
+    )
+    .await
+}
+
+async fn keyed(api: &Api, claims: &Claims, channel: Channel) -> Result<Response, Problem> {
+    access::may_open(claims, &channel)?;
+    let view = load(api, claims, &channel).await?.ok_or(Code::NotFound)?;
+    Ok(Json(view).into_response())
+}
+
+async fn load(api: &Api, claims: &Claims, channel: &Channel) -> Result<Option<View>, Code> {
+    let aggregate = Aggregate::location(&claims.tenant, &channel.location());
+    api.reader.load(&aggregate, &channel.to_string(), None).await
+}
+
+/// What the channel of a ticket says, and the position at which it says it.
+#[derive(Serialize)]
+struct TicketSnapshot {
+    #[serde(flatten)]
+    pair: Pair,
+    #[serde(flatten)]
+    state: TicketView,
+}
+
+pub(super) async fn ticket(
+    State(api): Shared,
+    Caller(claims): Caller,
+    Segments([ticket]): Segments<1>,
+) -> Result<Response, Problem> {
+    let ticket = TicketId::new(ticket).map_err(not_an_id)?;
+    let channel = Channel::Ticket(ticket.clone());
+    access::may_open(&claims, &channel)?;
+    for _ in 0..PLACE_ATTEMPTS {
+        let view = load(&api, &claims, &channel).await?.ok_or(Code::NotFound)?;
+        let queue = match place(&view)? {
+            TicketPlace::Ended(state) => {
+                return Ok(Json(TicketSnapshot {
+                    pair: view.pair,
+                    state: *state,
+                })
+                .into_response());
+            }
+            TicketPlace::In(queue) => queue,
+        };
+        let Some(view) = load(&api, &claims, &Channel::Queue(queue.clone())).await? else {
+            continue;
+        };
+        let line = Line::read(queue, &view).map_err(unreadable)?;
+        if let Some(state) = line.ticket_view(&ticket) {
+            return Ok(Json(TicketSnapshot {
+                pair: view.pair,
+                state,
+            })
+            .into_response());
+        }
+    }
+    Err(Code::TryAgain.into())
+}
+
+fn place(view: &View) -> Result<TicketPlace, Code> {
+    let entry = view.entries.get(TICKET_KEY).ok_or(Code::NotFound)?;
+    serde_json::from_str(entry.get()).map_err(unreadable)
+}
+
+/// A view we wrote ourselves and cannot read. What is wrong with it is not logged: the text would quote it.
+fn unreadable<E>(_: E) -> Code {
+    tracing::error!("a stored view cannot be read");
+    Code::Internal
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StreamBody {
+    channels: Vec<String>,
+}
+
+/// Trades the token for a one-time ticket, because an `EventSource` cannot send a token but in its URL.
+pub(super) async fn stream_ticket(
+    State(api): Shared,
+    Caller(claims): Caller,
+    JsonText(body): JsonText,
+) -> Result<Response, Problem> {
+    let StreamBody { channels: names } = read(&body, r#"{"channels":[…]}"#)?;
+    if names.is_empty() {
+        return Err(Problem::from(Code::InvalidValue).explained("a stream carries at least one channel"));
+    }
+    if names.len() > MAX_STREAM_CHANNELS {
+        return Err(Code::ChannelLimit.into());
+    }
+    let mut channels = Vec::with_capacity(names.len());
+    for name in &names {
+        let channel = Channel::parse(name).map_err(|_| Code::UnknownChannel)?;
+        access::may_open(&claims, &channel)?;
+        if channels.contains(&channel) {
+            return Err(Code::AlreadySubscribed.into());
+        }
+        channels.push(channel);
+    }
+    let Claims {
+        tenant,
+        subject,
+        expires,
+        ..
+    } = claims;
+    let ticket = grant::issue_ticket(
+        &*api.short_keys,
+        &Grant {
+            tenant,
+            subject,
+            expires,
+            channels,
+        },
+    )
+    .await?;
+    let body = json!({ "ticket": ticket, "expires_in": grant::TICKET_TTL.as_secs() });
+    Ok(Json(body).into_response())
+}

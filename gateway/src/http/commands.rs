@@ -1,0 +1,204 @@
+//! Commands: a request becomes a record, its outcome becomes the response.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use gateway_core::access::{self, Claims};
+use http::{HeaderMap, StatusCode, header};
+use schemas::{
+    Millis,
+    channel::Channel,
+    codes::Code,
+    command::{CommandResult, Outcome, Verdict},
+    ids::{Aggregate, CommandId, LocationId, QueueId, StationId, TicketId},
+    record::{Actor, CommandRecord},
+};
+use serde_json::json;
+
+use super::{
+    Api, Problem, Shared,
+    caller::{Caller, JsonText, Segments},
+    now,
+    requests::{self, CONFIGURE, Target, not_an_id},
+};
+use crate::{commands::Submitted, random};
+
+/// The CloudEvents source of what gateways write: with a command's id it names the record once and for all.
+pub const SOURCE: &str = "clinicwire-gateway";
+/// How long a command is good for when its caller does not say: whoever pressed a button has looked away or
+/// pressed again by then.
+const VALID_FOR: Duration = Duration::from_secs(30);
+
+pub(super) async fn location(
+    State(api): Shared,
+    Caller(claims): Caller,
+    Segments([location]): Segments<1>,
+    headers: HeaderMap,
+    JsonText(body): JsonText,
+) -> Result<Response, Problem> {
+    let target = Target::Location(LocationId::new(location).map_err(not_an_id)?);
+    give(&api, &claims, &headers, target, CONFIGURE, &body).await
+}
+
+pub(super) async fn queue(
+    State(api): Shared,
+    Caller(claims): Caller,
+    Segments([queue]): Segments<1>,
+    headers: HeaderMap,
+    JsonText(body): JsonText,
+) -> Result<Response, Problem> {
+    let target = Target::Queue(QueueId::new(queue).map_err(not_an_id)?);
+    give(&api, &claims, &headers, target, CONFIGURE, &body).await
+}
+
+pub(super) async fn station(
+    State(api): Shared,
+    Caller(claims): Caller,
+    Segments([station]): Segments<1>,
+    headers: HeaderMap,
+    JsonText(body): JsonText,
+) -> Result<Response, Problem> {
+    let target = Target::Station(StationId::new(station).map_err(not_an_id)?);
+    give(&api, &claims, &headers, target, CONFIGURE, &body).await
+}
+
+pub(super) async fn queue_action(
+    State(api): Shared,
+    Caller(claims): Caller,
+    Segments([queue, action]): Segments<2>,
+    headers: HeaderMap,
+    JsonText(body): JsonText,
+) -> Result<Response, Problem> {
+    // Configuring is a PUT on the queue itself.
+    if action == CONFIGURE {
+        return Err(Code::NotFound.into());
+    }
+    let target = Target::Queue(QueueId::new(queue).map_err(not_an_id)?);
+    give(&api, &claims, &headers, target, &action, &body).await
+}
+
+pub(super) async fn ticket_action(
+    State(api): Shared,
+    Caller(claims): Caller,
+    Segments([ticket, action]): Segments<2>,
+    headers: HeaderMap,
+    JsonText(body): JsonText,
+) -> Result<Response, Problem> {
+    let target = Target::Ticket(TicketId::new(ticket).map_err(not_an_id)?);
+    give(&api, &claims, &headers, target, &action, &body).await
+}
+
+/// The outcome of a command that was sent before.
+pub(super) async fn outcome(
+    State(api): Shared,
+    Caller(claims): Caller,
+    Segments([command]): Segments<1>,
+) -> Result<Response, Problem> {
+    let command = CommandId::new(command).map_err(not_an_id)?;
+    match api.commands.outcome(&claims.tenant, &command).await? {
+        Some(outcome) => Ok(Json(shown_to(&claims, outcome)).into_response()),
+        None => Err(Problem::from(Code::NotFound)
+            .explained("no such command, or not decided yet")
+            .of_command(command)),
+    }
+}
+
+async fn give(
+    api: &Api,
+    claims: &Claims,
+    headers: &HeaderMap,
+    target: Target,
+    action: &str,
+    body: &[u8],
+) -> Result<Response, Problem> {
+    let location = target.location();
+    let command = requests::command(target, action, body)?;
+    let kind = command.kind();
+    let allowed = access::may_command(claims, &location, &command);
+    if let Err(code) = allowed {
+        api.metrics.command(kind, code.as_str());
+        return Err(code.into());
+    }
+    let record = CommandRecord {
+        aggregate: Aggregate::location(&claims.tenant, &location),
+        id: command_id(headers)?,
+        source: SOURCE.to_owned(),
+        valid_until: Some(valid_until(headers)?),
+        actor: Some(Actor {
+            subject: claims.subject.to_string(),
+            role: claims.role.as_str().to_owned(),
+        }),
+        command,
+    };
+    let id = record.id.clone();
+    let answer = match api.commands.submit(record).await {
+        Ok(Submitted::Decided(outcome)) => decided(claims, outcome),
+        Ok(Submitted::Pending) => Ok(pending(&id)),
+        Err(code) => Err(Problem::from(code).of_command(id)),
+    };
+    let result = match &answer {
+        Ok(response) if response.status() == StatusCode::ACCEPTED => "pending",
+        Ok(_) => "applied",
+        Err(problem) => problem.code().as_str(),
+    };
+    api.metrics.command(kind, result);
+    answer
+}
+
+fn decided(claims: &Claims, outcome: Outcome) -> Result<Response, Problem> {
+    match outcome.verdict {
+        Verdict::Refused { code } => Err(Problem::from(code).of_command(outcome.command)),
+        Verdict::Applied { .. } => Ok(Json(shown_to(claims, outcome)).into_response()),
+    }
+}
+
+fn pending(id: &CommandId) -> Response {
+    let location = [(header::LOCATION, format!("/v1/commands/{id}"))];
+    (
+        StatusCode::ACCEPTED,
+        location,
+        Json(json!({ "command": id, "outcome": "pending" })),
+    )
+        .into_response()
+}
+
+/// The outcome without a ticket the caller may not open. Ids of commands are chosen by their callers: another
+/// one of the tenant may have used the same.
+fn shown_to(claims: &Claims, mut outcome: Outcome) -> Outcome {
+    if let Verdict::Applied { result, .. } = &mut outcome.verdict
+        && let Some(ticket) = &result.ticket
+        && access::may_open(claims, &Channel::Ticket(ticket.clone())).is_err()
+    {
+        *result = CommandResult::default();
+    }
+    outcome
+}
+
+fn command_id(headers: &HeaderMap) -> Result<CommandId, Problem> {
+    match headers.get("idempotency-key") {
+        None => Ok(CommandId::from_random(random::bits()?)),
+        Some(key) => {
+            let bad =
+                |_| Problem::from(Code::InvalidId).explained("Idempotency-Key is not an id of a command");
+            CommandId::new(key.to_str().unwrap_or_default()).map_err(bad)
+        }
+    }
+}
+
+fn valid_until(headers: &HeaderMap) -> Result<Millis, Problem> {
+    match headers.get("valid-until") {
+        None => Ok(now() + VALID_FOR.as_millis() as Millis),
+        Some(until) => {
+            let until = until
+                .to_str()
+                .ok()
+                .and_then(|text| text.parse::<jiff::Timestamp>().ok());
+            let bad = || Problem::from(Code::InvalidValue).explained("Valid-Until is not a time of RFC 3339");
+            until.map(jiff::Timestamp::as_millisecond).ok_or_else(bad)
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Refusals as RFC 9457 problems: a stable code for programs, a title for people.
+
+use std::borrow::Cow;
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use schemas::{codes::Code, ids::CommandId};
+use serde::Serialize;
+
+/// A refused request. Its text never quotes what the request said.
+pub struct Problem {
+    code: Code,
+    status: StatusCode,
+    detail: Option<Cow<'static, str>>,
+    command: Option<CommandId>,
+}
+
+impl From<Code> for Problem {
+    fn from(code: Code) -> Self {
+        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self {
+            code,
+            status,
+            detail: None,
+            command: None,
+        }
+    }
+}
+
+impl Problem {
+    /// A body or header that cannot be read, and what was expected of it.
+    pub(super) fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::from(Code::Malformed).explained(detail)
+    }
+
+    pub(super) fn explained(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// A status of HTTP's own for a code that has another: the methods and media types of a route.
+    pub(super) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Names the command, so that the caller can send it again under the same id.
+    pub(super) fn of_command(mut self, command: CommandId) -> Self {
+        self.command = Some(command);
+        self
+    }
+
+    pub(super) fn code(&self) -> Code {
+        self.code
+    }
+}
+
+#[derive(Serialize)]
+struct Text<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    code: Code,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'a CommandId>,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let text = Text {
+            r#type: format!("urn:clinicwire:problem:{}", self.code),
+            title: self.code.title(),
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: self.detail.as_deref(),
+            command: self.command.as_ref(),
+        };
+        let body = serde_json::to_vec(&text).expect("a problem has a JSON form");
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status;
+        let mut set = |name, value| {
+            response
+                .headers_mut()
+                .insert(name, HeaderValue::from_static(value))
+        };
+        set(header::CONTENT_TYPE, "application/problem+json");
+        match (self.status, self.code) {
+            (StatusCode::UNAUTHORIZED, Code::TokenMissing) => {
+                set(header::WWW_AUTHENTICATE, "Bearer");
+            }
+            (StatusCode::UNAUTHORIZED, _) => {
+                set(header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"");
+            }
+            (StatusCode::SERVICE_UNAVAILABLE, _) => {
+                set(header::RETRY_AFTER, "1");
+            }
+            _ => {}
+        }
+        response
+    }
+}

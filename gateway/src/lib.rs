@@ -1,0 +1,28 @@
+//! Gateway nodes: sockets and HTTP in front of the live views.
+
+pub mod auth;
+pub mod commands;
+pub mod grant;
+pub mod metrics;
+pub mod random;
+pub mod reader;
+pub mod accept;
+pub mod connection;
+pub mod frames;
+pub mod http;
+pub mod intake;
+pub mod log;
+pub mod node;
+pub mod queries;
+#[cfg(feature = "servers")]
+pub mod servers;
+pub mod shard;
+pub mod short_keys;
+pub mod snapshots;
+pub mod tails;
+
+/// A future behind a seam that memory and a server both implement.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Why something behind a seam failed. Its text never quotes what was asked.
+pub type Source = Box<dyn std::error::Error + Send + Sync>;

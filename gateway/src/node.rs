@@ -1,0 +1,231 @@
+//! A gateway node: intake, one shard per core, and the HTTP routes, started and stopped together.
+
+use std::{
+    cell::RefCell,
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{Arc, OnceLock},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::LocalSet,
+};
+
+use crate::{
+    accept::{self, Door},
+    auth::{KeyError, Keys, Verifier},
+    commands::Commands,
+    grant::GrantKey,
+    http::{self, Api},
+    intake::{Intake, SHARD_INBOX},
+    log::Log,
+    metrics::{Metrics, Readiness},
+    queries::Queries,
+    reader::Reader,
+    shard::{self, Links, Shard, ToShard},
+    short_keys::ShortKeys,
+    snapshots::Snapshots,
+    tails::{MAX_SHARDS, Tails},
+};
+
+/// Connections the system may hold for a shard that has not accepted them yet: a storm's first second.
+const BACKLOG: i32 = 4096;
+/// Beyond the drain's window, for farewells and for commands on their way.
+const LAST_SECONDS: Duration = Duration::from_secs(3);
+
+/// What a node reaches its surroundings through.
+pub struct Seams {
+    pub log: Arc<dyn Log>,
+    pub snapshots: Arc<dyn Snapshots>,
+    pub queries: Arc<dyn Queries>,
+    pub short_keys: Arc<dyn ShortKeys>,
+}
+
+pub struct Settings {
+    pub listen: SocketAddr,
+    /// Threads that own sockets: one per core, at most [`MAX_SHARDS`].
+    pub shards: usize,
+    pub keys: Keys,
+    /// The secret all nodes share, which seals SSE ids.
+    pub grant_secret: [u8; 32],
+    /// Origins whose pages may connect, beside this host's own.
+    pub origins: Vec<String>,
+    /// Time over which sockets are closed when the node stops.
+    pub drain: Duration,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {address}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("the keys that verify tokens cannot be used")]
+    Keys(#[source] KeyError),
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+}
+
+/// A node that serves.
+pub struct Running {
+    address: SocketAddr,
+    drain: Duration,
+    readiness: Arc<Readiness>,
+    demo: Arc<OnceLock<serde_json::Value>>,
+    draining: watch::Sender<bool>,
+    inboxes: Vec<mpsc::Sender<ToShard>>,
+    threads: Vec<JoinHandle<()>>,
+    intake: tokio::task::JoinHandle<()>,
+}
+
+/// Starts a node on the current runtime, which carries intake and loads; sockets live on the shards' threads.
+///
+/// # Errors
+/// [`StartError`] when the address is taken, the keys are unusable, or no thread can be had.
+pub async fn start(settings: Settings, seams: Seams) -> Result<Running, StartError> {
+    let Settings { listen, shards, keys, grant_secret, origins, drain } = settings;
+    let metrics = Arc::new(Metrics::new());
+    let readiness = Arc::new(Readiness::default());
+    let verifier = Arc::new(Verifier::new(keys).map_err(StartError::Keys)?);
+    let commands = Arc::new(Commands::new(seams.log.clone(), seams.queries.clone()));
+    let reader = Arc::new(Reader::new(seams.snapshots, seams.queries).counted(metrics.clone()));
+    let grant_key = GrantKey::new(&grant_secret);
+    let demo = Arc::new(OnceLock::new());
+    let api = Arc::new(Api {
+        verifier: verifier.clone(),
+        commands: commands.clone(),
+        reader: reader.clone(),
+        short_keys: seams.short_keys.clone(),
+        grant_key: grant_key.clone(),
+        metrics: metrics.clone(),
+        ready: readiness.clone(),
+        demo: demo.clone(),
+        origins: origins.clone(),
+    });
+    let router = http::router(api);
+    let tails = Arc::new(Tails::default());
+    let (draining, drained) = watch::channel(false);
+    let listeners = bind(listen, shards.clamp(1, MAX_SHARDS))?;
+    let address = listeners[0].local_addr().map_err(|source| StartError::Listen { address: listen, source })?;
+    let (mut inboxes, mut threads) = (Vec::new(), Vec::new());
+    for (index, listener) in listeners.into_iter().enumerate() {
+        let (inbox, messages) = mpsc::channel(SHARD_INBOX);
+        let links = Links {
+            index,
+            tails: tails.clone(),
+            reader: reader.clone(),
+            verifier: verifier.clone(),
+            metrics: metrics.clone(),
+            node: tokio::runtime::Handle::current(),
+            inbox: inbox.clone(),
+        };
+        let hall = Hall {
+            router: router.clone(),
+            short_keys: seams.short_keys.clone(),
+            grant_key: grant_key.clone(),
+            metrics: metrics.clone(),
+            origins: origins.clone(),
+            draining: drained.clone(),
+        };
+        let thread = std::thread::Builder::new()
+            .name(format!("shard-{index}"))
+            .spawn(move || run_shard(listener, links, hall, messages))
+            .map_err(StartError::Thread)?;
+        inboxes.push(inbox);
+        threads.push(thread);
+    }
+    let intake = Intake { tails, shards: inboxes.clone(), commands, metrics, readiness: readiness.clone() };
+    let intake = tokio::spawn(intake.run(seams.log.follow()));
+    Ok(Running { address, drain, readiness, demo, draining, inboxes, threads, intake })
+}
+
+/// What a shard's door needs and can cross to its thread.
+struct Hall {
+    router: axum::Router,
+    short_keys: Arc<dyn ShortKeys>,
+    grant_key: GrantKey,
+    metrics: Arc<Metrics>,
+    origins: Vec<String>,
+    draining: watch::Receiver<bool>,
+}
+
+/// One listener per shard on the same address: the kernel spreads new sockets over them.
+fn bind(address: SocketAddr, shards: usize) -> Result<Vec<std::net::TcpListener>, StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    // The first listener is bound alone, so that an address another program uses is an error.
+    let first = std::net::TcpListener::bind(address).map_err(failed)?;
+    let address = first.local_addr().map_err(failed)?;
+    drop(first);
+    (0..shards)
+        .map(|_| {
+            let socket = socket2::Socket::new(
+                socket2::Domain::for_address(address),
+                socket2::Type::STREAM,
+                Some(socket2::Protocol::TCP),
+            )?;
+            socket.set_reuse_address(true)?;
+            socket.set_reuse_port(true)?;
+            socket.set_nonblocking(true)?;
+            socket.bind(&address.into())?;
+            socket.listen(BACKLOG)?;
+            Ok(socket.into())
+        })
+        .collect::<io::Result<_>>()
+        .map_err(failed)
+}
+
+fn run_shard(listener: std::net::TcpListener, links: Links, hall: Hall, messages: mpsc::Receiver<ToShard>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime needs no more than its epoll and timer descriptors");
+    LocalSet::new().block_on(&runtime, async move {
+        let shard = Rc::new(RefCell::new(Shard::new(links)));
+        let listener = match TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!(%error, "a shard cannot listen"),
+        };
+        let Hall { router, short_keys, grant_key, metrics, origins, draining } = hall;
+        let door = Door { shard: shard.clone(), router, short_keys, grant_key, metrics, origins, draining };
+        tokio::task::spawn_local(accept::serve(listener, Rc::new(door)));
+        shard::run(shard, messages).await;
+    });
+}
+
+impl Running {
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.readiness.is_ready()
+    }
+
+    /// Lets the start page offer a demo clinic's links and tokens.
+    pub fn show_demo(&self, ready: serde_json::Value) {
+        let _ = self.demo.set(ready);
+    }
+
+    /// Stops: not ready any more, no new sockets, the open ones closed over the drain's window while intake
+    /// still serves them, then everything else.
+    pub async fn shut_down(self) {
+        self.readiness.drain();
+        let _ = self.draining.send(true);
+        for inbox in &self.inboxes {
+            let _ = inbox.send(ToShard::Drain(self.drain)).await;
+        }
+        let threads = self.threads;
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                let _ = thread.join();
+            }
+        });
+        if tokio::time::timeout(self.drain + LAST_SECONDS, joined).await.is_err() {
+            tracing::warn!("some sockets did not close in time");
+        }
+        self.intake.abort();
+    }
+}

@@ -1,0 +1,234 @@
+//! The authority on Postgres: a closed list of reads, each in a read-only transaction that has named its tenant.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use schemas::{
+    command::Outcome,
+    ids::{Aggregate, CommandId, TenantId},
+    view::{Entries, Pair, View},
+};
+use serde_json::value::RawValue;
+use tokio::runtime::Handle;
+use tokio_postgres::{Config, NoTls, Row, types::ToSql};
+
+use crate::{BoxFuture, http::COMMAND_SOURCE, queries::Queries, snapshots::NotRead};
+
+/// How long a free or new connection may take to be had.
+const CONNECT: Duration = Duration::from_secs(2);
+/// Longest a read may take on our side, above the server's own limit of 2 s: past it the connection is dead.
+const READ: Duration = Duration::from_millis(2_500);
+/// The last migration whose tables are read here. A database that is ahead is welcome.
+const NEEDED_MIGRATION: i32 = 2;
+/// What row-level security must bind even for the owner.
+const TABLES: [&str; 3] = ["view", "view_entry", "outcome"];
+
+/// What went wrong, in words that quote no row: Postgres' own messages name keys and values.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error("the address is no postgres:// URL")]
+    Address,
+    #[error("postgres refused a statement: {0}")]
+    Refused(String),
+    #[error("the connection to postgres failed: {0}")]
+    Connection(String),
+    #[error("no connection to postgres was free in time")]
+    Busy,
+    #[error("postgres did not answer in time")]
+    TimedOut,
+    #[error("postgres holds a row that cannot be read")]
+    Unreadable,
+    #[error("the database holds migration {found}, this program needs {NEEDED_MIGRATION}: run `clinicwire-processors prepare`")]
+    Behind { found: i32 },
+    #[error("the role clinicwire_gateway may see rows of all tenants: take SUPERUSER and BYPASSRLS from it")]
+    Unbound,
+    #[error("row-level security is off for some table: run `clinicwire-processors prepare`")]
+    Open,
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(db) => Failure::Refused(db.code().code().to_owned()),
+            None => {
+                let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
+                Failure::Connection(format!("{error}{}", source.unwrap_or_default()))
+            }
+        }
+    }
+}
+
+impl From<PoolError> for Failure {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => Failure::Busy,
+            PoolError::Timeout(_) => Failure::TimedOut,
+            // An error of connecting speaks of logins, roles and databases, never of rows.
+            PoolError::Backend(error) => match error.as_db_error() {
+                Some(db) => Failure::Connection(db.message().to_owned()),
+                None => error.into(),
+            },
+            other => Failure::Connection(other.to_string()),
+        }
+    }
+}
+
+impl From<Failure> for NotRead {
+    fn from(failure: Failure) -> Self {
+        NotRead(Box::new(failure))
+    }
+}
+
+pub struct PostgresQueries {
+    pool: Pool,
+    /// Where reads run to their end: a caller that goes away, or a shard that stops, must not leave a
+    /// transaction half done on a connection that another tenant's read gets next.
+    runtime: Handle,
+}
+
+impl PostgresQueries {
+    /// Connects when the first read comes; [`PostgresQueries::check`] finds out whether it can. Must be called
+    /// on the runtime that outlives the shards.
+    ///
+    /// # Errors
+    /// [`Failure::Address`] when `url` is none.
+    pub fn new(url: &str, connections: usize) -> Result<Self, Failure> {
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_config(config(url)?, NoTls, recycling);
+        let pool = Pool::builder(manager)
+            .max_size(connections)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(CONNECT))
+            .create_timeout(Some(CONNECT))
+            .recycle_timeout(Some(CONNECT))
+            .build()
+            .map_err(|error| Failure::Connection(error.to_string()))?;
+        Ok(Self { pool, runtime: Handle::current() })
+    }
+
+    /// Whether reads will work, and will see one tenant only.
+    ///
+    /// # Errors
+    /// [`Failure`] says what to do.
+    pub async fn check(&self) -> Result<(), Failure> {
+        let connection = self.pool.get().await?;
+        let migration = "SELECT coalesce(max(version), 0) FROM clinicwire.migration";
+        let found = match connection.query_one(migration, &[]).await {
+            Ok(row) => row.get(0),
+            Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::UNDEFINED_TABLE) => 0,
+            Err(error) => return Err(error.into()),
+        };
+        if found < NEEDED_MIGRATION {
+            return Err(Failure::Behind { found });
+        }
+        let role = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user";
+        if connection.query_one(role, &[]).await?.get(0) {
+            return Err(Failure::Unbound);
+        }
+        let bound = "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+            WHERE n.nspname = 'clinicwire' AND c.relname = ANY($1) AND c.relrowsecurity AND c.relforcerowsecurity";
+        let bound: i64 = connection.query_one(bound, &[&&TABLES[..]]).await?.get(0);
+        if bound == TABLES.len() as i64 { Ok(()) } else { Err(Failure::Open) }
+    }
+
+    /// Rows of one statement for one tenant, all of one moment.
+    async fn rows(
+        &self,
+        tenant: TenantId,
+        sql: &'static str,
+        parameters: Vec<String>,
+    ) -> Result<Vec<Row>, Failure> {
+        let pool = self.pool.clone();
+        let read = async move {
+            let mut connection = pool.get().await?;
+            let rows = tokio::time::timeout(READ, read(&mut connection, tenant.as_str(), sql, &parameters)).await;
+            let rows = rows.map_err(|_| Failure::TimedOut).and_then(|rows| rows.map_err(Failure::from));
+            if rows.is_err() {
+                // Whatever state it is in, nobody gets it again.
+                drop(Object::take(connection));
+            }
+            rows
+        };
+        self.runtime.spawn(read).await.unwrap_or(Err(Failure::TimedOut))
+    }
+
+    async fn read_view(&self, aggregate: &Aggregate, view: &str) -> Result<Option<View>, Failure> {
+        let tenant = aggregate.tenant();
+        let parameters = vec![tenant.to_string(), aggregate.location_id().to_string(), view.to_owned()];
+        let rows = self.rows(tenant, VIEW, parameters).await?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        let number = |column| u64::try_from(first.get::<_, i64>(column)).map_err(|_| Failure::Unreadable);
+        let pair = Pair { epoch: number(0)?, version: number(1)? };
+        let at = first.get(2);
+        let mut entries = Entries::new();
+        for row in &rows {
+            // A view without entries is one row without a key.
+            if let (Some(key), Some(body)) = (row.get::<_, Option<String>>(3), row.get::<_, Option<String>>(4)) {
+                entries.insert(key, RawValue::from_string(body).map_err(|_| Failure::Unreadable)?);
+            }
+        }
+        Ok(Some(View { pair, at, entries }))
+    }
+
+    async fn read_outcome(&self, tenant: &TenantId, command: &CommandId) -> Result<Option<Outcome>, Failure> {
+        let parameters = vec![tenant.to_string(), COMMAND_SOURCE.to_owned(), command.to_string()];
+        let rows = self.rows(tenant.clone(), OUTCOME, parameters).await?;
+        let body: Option<&str> = rows.first().map(|row| row.get(0));
+        body.map(serde_json::from_str).transpose().map_err(|_| Failure::Unreadable)
+    }
+}
+
+/// One statement, so that position and entries are of one moment.
+const VIEW: &str = "SELECT v.epoch, v.version, v.at, e.key, e.body \
+    FROM clinicwire.view v LEFT JOIN clinicwire.view_entry e USING (tenant, location, view) \
+    WHERE v.tenant = $1 AND v.location = $2 AND v.view = $3 AND (v.keep_until IS NULL OR v.keep_until > now())";
+
+const OUTCOME: &str = "SELECT body FROM clinicwire.outcome WHERE tenant = $1 AND source = $2 AND command = $3";
+
+async fn read(
+    connection: &mut Object,
+    tenant: &str,
+    sql: &'static str,
+    parameters: &[String],
+) -> Result<Vec<Row>, tokio_postgres::Error> {
+    let transaction = connection.build_transaction().read_only(true).start().await?;
+    let name = transaction.prepare_cached("SELECT set_config('clinicwire.tenant', $1, true)").await?;
+    transaction.query_one(&name, &[&tenant]).await?;
+    let statement = transaction.prepare_cached(sql).await?;
+    let parameters: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|text| text as _).collect();
+    let rows = transaction.query(&statement, &parameters).await?;
+    transaction.commit().await?;
+    Ok(rows)
+}
+
+/// Every connection puts its login's own role aside, so that row-level security holds whoever logs in, and has
+/// limits on the server's side too.
+fn config(url: &str) -> Result<Config, Failure> {
+    // The parser's message could quote a piece of the password.
+    let mut config: Config = url.parse().map_err(|_| Failure::Address)?;
+    let given = config.get_options().map(|given| format!("{given} ")).unwrap_or_default();
+    let limits = "-c role=clinicwire_gateway -c default_transaction_read_only=on -c statement_timeout=2000 \
+        -c idle_in_transaction_session_timeout=5000 -c TimeZone=UTC";
+    config
+        .options(format!("{given}{limits}"))
+        .application_name("clinicwire-gateway")
+        .connect_timeout(CONNECT)
+        .tcp_user_timeout(Duration::from_secs(5))
+        .keepalives(true)
+        .keepalives_idle(Duration::from_secs(10));
+    Ok(config)
+}
+
+impl Queries for PostgresQueries {
+    fn view<'a>(&'a self, aggregate: &'a Aggregate, view: &'a str) -> BoxFuture<'a, Result<Option<View>, NotRead>> {
+        Box::pin(async move { Ok(self.read_view(aggregate, view).await?) })
+    }
+
+    fn outcome<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        command: &'a CommandId,
+    ) -> BoxFuture<'a, Result<Option<Outcome>, NotRead>> {
+        Box::pin(async move { Ok(self.read_outcome(tenant, command).await?) })
+    }
+}

@@ -1,0 +1,396 @@
+//! A shard: one thread that owns its sockets, its listeners and its folds of hot views, without locks. Intake
+//! hands it records; it folds them, marks who is owed what, and writes straight to the sockets. Nothing in
+//! here awaits: loading is handed to the node's runtime and comes back as a message.
+
+mod conns;
+mod sources;
+mod sweep;
+
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Duration};
+
+use gateway_core::{
+    access::Claims,
+    protocol,
+    session::{Ask, Session},
+    subscription::{Stage, Subscription},
+};
+use schemas::{
+    Millis,
+    channel::Channel,
+    codes::{Close, Code},
+    ids::Aggregate,
+    view::Pair,
+};
+use slab::Slab;
+use tokio::{net::TcpStream, sync::mpsc, time::Instant};
+
+pub use self::conns::{Conns, Ready};
+use self::sources::{Loaded, Named, Source};
+use crate::{
+    auth::Verifier,
+    frames::{self, Form},
+    metrics::Metrics,
+    reader::Reader,
+    tails::{Step, Tails},
+};
+
+/// Seconds a subscribe may wait for its view, or for this node to reach the client's position. The JavaScript
+/// SDK gives a reply five.
+const ANSWER_WITHIN_S: u64 = 4;
+/// Messages taken from the inbox before anything is written: what arrives together leaves together.
+const TAKE_AT_ONCE: usize = 256;
+
+pub enum ToShard {
+    /// A record of an aggregate this shard listens to.
+    Step(Arc<Step>),
+    /// A view that was asked for.
+    Loaded(Loaded),
+    /// Nothing held is current any more.
+    Reload,
+    /// Close every socket within this time.
+    Drain(Duration),
+}
+
+/// What a shard needs of its node.
+pub struct Links {
+    pub index: usize,
+    pub tails: Arc<Tails>,
+    pub reader: Arc<Reader>,
+    pub verifier: Arc<Verifier>,
+    pub metrics: Arc<Metrics>,
+    /// Where loads run.
+    pub node: tokio::runtime::Handle,
+    /// The shard's own inbox.
+    pub inbox: mpsc::Sender<ToShard>,
+}
+
+pub struct Shard {
+    links: Links,
+    conns: Conns,
+    sources: Slab<Source>,
+    names: HashMap<Aggregate, Named>,
+    /// Sources that moved since the last sweep.
+    changed: Vec<u32>,
+    /// Sources whose load failed while somebody still listens.
+    retry: Vec<u32>,
+    loads: u64,
+    began: Instant,
+    /// Connections that speak plain HTTP.
+    pub speaking: usize,
+    /// When each socket is to be closed, once the node drains; the latest first.
+    drain: Option<Vec<(u64, u32)>>,
+}
+
+impl Shard {
+    pub fn new(links: Links) -> Self {
+        let mut shard = Self {
+            links,
+            conns: Conns::default(),
+            sources: Slab::new(),
+            names: HashMap::new(),
+            changed: Vec::new(),
+            retry: Vec::new(),
+            loads: 0,
+            began: Instant::now(),
+            speaking: 0,
+            drain: None,
+        };
+        shard.read_clocks();
+        shard
+    }
+
+    fn read_clocks(&mut self) {
+        self.conns.now = self.began.elapsed().as_secs();
+        self.conns.wall = wall_clock();
+    }
+
+    pub fn conns(&mut self) -> &mut Conns {
+        &mut self.conns
+    }
+
+    /// Takes a WebSocket in.
+    pub fn add_ws(&mut self, socket: Rc<TcpStream>) -> u32 {
+        self.links.metrics.connections.websocket.inc();
+        self.conns.add(socket, Form::WsJson, "".into(), Session::default(), jitter())
+    }
+
+    /// Takes an SSE stream in: its head has been written, its channels were authorised by its grant.
+    pub fn add_sse(
+        &mut self,
+        socket: Rc<TcpStream>,
+        claims: Arc<Claims>,
+        sealed: Box<str>,
+        channels: Vec<(Channel, Option<Pair>)>,
+    ) -> u32 {
+        self.links.metrics.connections.sse.inc();
+        let id = self.conns.add(socket, Form::Sse, sealed, Session::granted(claims), jitter());
+        // All slots first: an event's id names the positions of all channels.
+        let slots: Vec<usize> =
+            channels.into_iter().filter_map(|(channel, since)| self.follow(id, 0, channel, since)).collect();
+        for slot in slots {
+            self.answer(id, slot);
+        }
+        id
+    }
+
+    /// Takes a connection out, with everything it listened to.
+    pub fn remove(&mut self, id: u32) {
+        for slot in 0..self.conns.get(id).map_or(0, |conn| conn.session.subscriptions.len()) {
+            self.leave(id, slot);
+        }
+        let form = self.conns.remove(id).form;
+        match form {
+            Form::WsJson => self.links.metrics.connections.websocket.dec(),
+            Form::Sse => self.links.metrics.connections.sse.dec(),
+        }
+    }
+
+    pub fn count_close(&self, close: Close) {
+        self.links.metrics.close(close);
+    }
+
+    /// A WebSocket's text frame: commands, one a line.
+    pub fn receive(&mut self, id: u32, text: &str) {
+        for (index, line) in text.lines().enumerate() {
+            if index >= protocol::MAX_COMMANDS {
+                return self.conns.close(id, Close::BadRequest);
+            }
+            let Some(conn) = self.conns.get_mut(id) else { return };
+            match conn.session.receive(line) {
+                Ask::Connect { id: request, token } => self.connect(id, request, &token),
+                Ask::Refresh { id: request, token } => self.refresh(id, request, &token),
+                Ask::Subscribe { id: request, channel, since } => {
+                    if let Some(slot) = self.follow(id, request, channel, since) {
+                        self.answer(id, slot);
+                    }
+                }
+                Ask::Unsubscribe { id: request, slot } => {
+                    self.leave(id, slot);
+                    self.conns.reply(id, &protocol::empty_reply(request, "unsubscribe"));
+                }
+                Ask::Empty { id: request, method } => {
+                    self.conns.reply(id, &protocol::empty_reply(request, method));
+                }
+                Ask::Error { id: request, code } => {
+                    self.conns.reply(id, &protocol::error_reply(request, code));
+                }
+                Ask::Close(close) => return self.conns.close(id, close),
+                Ask::Nothing => conn.pong(),
+            }
+        }
+    }
+
+    fn connect(&mut self, id: u32, request: u32, token: &str) {
+        let wall = wall_clock();
+        match self.links.verifier.verify(token, wall) {
+            Ok(claims) => {
+                let ttl = ttl_s(&claims, wall);
+                if let Some(conn) = self.conns.get_mut(id) {
+                    conn.session.connected(Arc::new(claims));
+                }
+                self.conns.connected(id);
+                let client = format!("{:x}.{id:x}", self.links.index);
+                let connect = protocol::ConnectResult {
+                    client: &client,
+                    version: concat!("clinicwire ", env!("CARGO_PKG_VERSION")),
+                    expires: true,
+                    ttl,
+                    ping: gateway_core::session::PING_S as u32,
+                    pong: true,
+                };
+                self.conns.reply(id, &protocol::connect_reply(request, &connect));
+            }
+            // The SDK fetches a newer token and tries again.
+            Err(Code::TokenExpired) => {
+                self.conns.reply(id, &protocol::error_reply(request, Code::TokenExpired));
+            }
+            Err(code) => {
+                self.conns.reply(id, &protocol::error_reply(request, code));
+                self.conns.close(id, Close::InvalidToken);
+            }
+        }
+    }
+
+    fn refresh(&mut self, id: u32, request: u32, token: &str) {
+        let wall = wall_clock();
+        let claims = match self.links.verifier.verify(token, wall) {
+            Ok(claims) => Arc::new(claims),
+            Err(Code::TokenExpired) => {
+                return self.conns.reply(id, &protocol::error_reply(request, Code::TokenExpired));
+            }
+            Err(_) => return self.conns.close(id, Close::InvalidToken),
+        };
+        let ttl = ttl_s(&claims, wall);
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        match conn.session.refreshed(claims) {
+            Ok(lost) => {
+                self.conns.reply(id, &protocol::refresh_reply(request, "", ttl));
+                for slot in lost {
+                    self.end(id, slot, Close::SubscriptionExpired);
+                }
+                self.conns.look_again(id);
+            }
+            Err(close) => self.conns.close(id, close),
+        }
+    }
+
+    /// Registers a subscription; it is answered as soon as its view is at hand.
+    fn follow(&mut self, id: u32, request: u32, channel: Channel, since: Option<Pair>) -> Option<usize> {
+        let claims = self.conns.get(id)?.session.claims()?;
+        let aggregate = Aggregate::location(&claims.tenant, &channel.location());
+        self.links.metrics.subscriptions.of(&channel).inc();
+        let source = self.open(&aggregate, &channel);
+        let stage = Stage::Asked { request, floor: since, give_up_at: self.conns.now + ANSWER_WITHIN_S };
+        let listed = self.sources[source as usize].listeners().len() as u32;
+        let slot = self.conns.get_mut(id)?.session.add(Subscription { channel, source, listed, stage });
+        self.sources[source as usize].listeners_mut().push((id, slot as u32));
+        self.conns.look_again(id);
+        Some(slot)
+    }
+
+    /// Ends one subscription and tells the client why.
+    fn end(&mut self, id: u32, slot: usize, close: Close) {
+        let Some(conn) = self.conns.get(id) else { return };
+        let Some(Some(subscription)) = conn.session.subscriptions.get(slot) else { return };
+        let push = match conn.form {
+            Form::WsJson => protocol::unsubscribe_push(&subscription.channel, close),
+            Form::Sse => frames::sse_error(Some(&subscription.channel), Code::Forbidden, None),
+        };
+        self.conns.reply(id, &push);
+        self.leave(id, slot);
+    }
+
+    /// Refuses a subscription that was asked for.
+    fn refuse(&mut self, id: u32, slot: usize, code: Code) {
+        let Some(conn) = self.conns.get(id) else { return };
+        let Some(Some(subscription)) = conn.session.subscriptions.get(slot) else { return };
+        let Stage::Asked { request, .. } = subscription.stage else { return };
+        let reply = match conn.form {
+            Form::WsJson => protocol::error_reply(request, code),
+            Form::Sse => frames::sse_error(Some(&subscription.channel), code, None),
+        };
+        self.conns.reply(id, &reply);
+        self.leave(id, slot);
+    }
+
+    /// Writes what waits for a socket that became writable, then the state it missed meanwhile.
+    pub fn flush(&mut self, id: u32) {
+        if self.conns.flush(id) {
+            for slot in 0..self.conns.get(id).map_or(0, |conn| conn.session.subscriptions.len()) {
+                self.catch_up(id, slot);
+            }
+        }
+    }
+
+    fn take(&mut self, message: ToShard) {
+        match message {
+            ToShard::Step(step) => self.fold(&step),
+            ToShard::Loaded(loaded) => self.loaded(loaded),
+            ToShard::Reload => {
+                for source in self.sources.iter().map(|(index, _)| index as u32).collect::<Vec<_>>() {
+                    self.reload(source);
+                }
+            }
+            ToShard::Drain(window) => self.begin_drain(window),
+        }
+    }
+
+    /// Once a second: every deadline there is.
+    fn tick(&mut self) {
+        self.read_clocks();
+        for id in self.conns.due() {
+            for slot in self.conns.tick(id) {
+                self.refuse(id, slot, Code::TryAgain);
+            }
+        }
+        for source in std::mem::take(&mut self.retry) {
+            if self.sources.contains(source as usize) {
+                self.reload(source);
+            }
+        }
+        self.drain_some();
+        let metrics = &self.links.metrics;
+        let [websocket, sse] = std::mem::take(&mut self.conns.sent);
+        metrics.deliveries.websocket.inc_by(websocket.frames);
+        metrics.bytes_written.websocket.inc_by(websocket.bytes);
+        metrics.deliveries.sse.inc_by(sse.frames);
+        metrics.bytes_written.sse.inc_by(sse.bytes);
+    }
+
+    /// Gives every socket a second of the window, in an order nobody can foresee, so that a node's clients
+    /// do not arrive elsewhere all at once.
+    fn begin_drain(&mut self, window: Duration) {
+        let mut ids = self.conns.ids();
+        for index in (1..ids.len()).rev() {
+            ids.swap(index, (jitter() * (index + 1) as f32) as usize % (index + 1));
+        }
+        let count = ids.len().max(1) as u64;
+        let mut due: Vec<(u64, u32)> = (ids.into_iter().enumerate())
+            .map(|(index, id)| (self.conns.now + index as u64 * window.as_secs() / count, id))
+            .collect();
+        due.reverse();
+        self.drain = Some(due);
+        self.drain_some();
+    }
+
+    fn drain_some(&mut self) {
+        let Some(mut due) = self.drain.take() else { return };
+        while due.last().is_some_and(|(second, _)| *second <= self.conns.now) {
+            let Some((_, id)) = due.pop() else { break };
+            if self.conns.get(id).is_some_and(|conn| conn.form == Form::Sse) {
+                // The one protocol whose clients can be told when to return.
+                let retry = 500 + (jitter() * 4500.0) as u32;
+                self.conns.reply(id, format!("retry: {retry}\n\n").as_bytes());
+            }
+            self.conns.close(id, Close::Shutdown);
+        }
+        self.drain = Some(due);
+    }
+
+    fn drained(&self) -> bool {
+        self.drain.as_ref().is_some_and(Vec::is_empty) && self.conns.len() == 0 && self.speaking == 0
+    }
+}
+
+/// Runs a shard until the node drops its inbox, or until the last socket has left a draining node.
+pub async fn run(shard: Rc<RefCell<Shard>>, mut inbox: mpsc::Receiver<ToShard>) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    let mut taken = Vec::with_capacity(TAKE_AT_ONCE);
+    loop {
+        tokio::select! {
+            count = inbox.recv_many(&mut taken, TAKE_AT_ONCE) => {
+                if count == 0 {
+                    return;
+                }
+                let mut shard = shard.borrow_mut();
+                for message in taken.drain(..) {
+                    shard.take(message);
+                }
+                shard.sweep();
+            }
+            _ = tick.tick() => {
+                let mut shard = shard.borrow_mut();
+                shard.tick();
+                shard.sweep();
+                if shard.drained() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn ttl_s(claims: &Claims, now: Millis) -> u32 {
+    u32::try_from((claims.expires - now).max(1000) / 1000).unwrap_or(u32::MAX)
+}
+
+/// The server's clock.
+pub fn wall_clock() -> Millis {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// 0 to 1, to spread things; nothing secret depends on it.
+fn jitter() -> f32 {
+    getrandom::u32().map_or(0.5, |bits| bits as f32 / u32::MAX as f32)
+}

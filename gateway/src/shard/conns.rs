@@ -1,0 +1,393 @@
+//! The sockets of a shard: writing to them, and the one timer each has.
+
+use std::{
+    collections::BTreeMap,
+    io::ErrorKind,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use gateway_core::{
+    outbox::Outbox,
+    session::{self, Session},
+    subscription::{Stage, Subscription},
+};
+use schemas::{
+    Millis,
+    codes::{Close, Code},
+    view::Pair,
+};
+use slab::Slab;
+use tokio::net::TcpStream;
+
+use crate::frames::{self, Form};
+
+/// Seconds between two beats of an SSE stream, below the idle time-outs of common proxies.
+pub const BEAT_S: u64 = 15;
+
+/// One open socket. There are tens of thousands: every field counts.
+pub struct Conn {
+    socket: Rc<TcpStream>,
+    pub form: Form,
+    /// SSE only: what seals the grant in each event's id.
+    sealed: Box<str>,
+    pub session: Session,
+    outbox: Outbox,
+    /// Whether some subscription was not sent its newest state because bytes were waiting.
+    pub behind: bool,
+    closing: Option<Close>,
+    waker: Option<Waker>,
+    /// Seconds of the shard's clock; `timer` is the second its next look is due.
+    timer: u64,
+    ping_at: u64,
+    /// Until connected: when it is stale. While a ping is unanswered: when it is given up.
+    answer_by: u64,
+}
+
+/// What the connection's task should do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ready {
+    Read,
+    Write,
+    Close(Close),
+}
+
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// It is on its way, whole or in part; the rest follows by itself.
+    Yes,
+    /// Bytes wait already: nothing was taken.
+    NotNow,
+}
+
+#[derive(Default)]
+pub struct Conns {
+    slab: Slab<Conn>,
+    timers: BTreeMap<u64, Vec<u32>>,
+    /// Seconds since the shard began, and the wall clock with it.
+    pub now: u64,
+    pub wall: Millis,
+    scratch: Vec<u8>,
+    /// What sockets of each form were handed since the last count.
+    pub sent: [Count; Form::COUNT],
+}
+
+/// Frames of state, and their bytes.
+#[derive(Default)]
+pub struct Count {
+    pub frames: u64,
+    pub bytes: u64,
+}
+
+impl Conns {
+    pub fn get(&self, id: u32) -> Option<&Conn> {
+        self.slab.get(id as usize)
+    }
+
+    pub fn get_mut(&mut self, id: u32) -> Option<&mut Conn> {
+        self.slab.get_mut(id as usize)
+    }
+
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    pub fn ids(&self) -> Vec<u32> {
+        self.slab.iter().map(|(id, _)| id as u32).collect()
+    }
+
+    /// Takes a socket in. `jitter` (0..1) spreads the first ping, so that the sockets of a restart do not
+    /// ping together for ever.
+    pub fn add(&mut self, socket: Rc<TcpStream>, form: Form, sealed: Box<str>, session: Session, jitter: f32) -> u32 {
+        let period = if form == Form::Sse { BEAT_S } else { session::PING_S };
+        let first = (period as f32 * (0.5 + jitter / 2.0)) as u64;
+        let conn = Conn {
+            socket,
+            form,
+            sealed,
+            session,
+            outbox: Outbox::default(),
+            behind: false,
+            closing: None,
+            waker: None,
+            timer: u64::MAX,
+            ping_at: self.now + first.max(1),
+            answer_by: if form == Form::Sse { u64::MAX } else { self.now + session::CONNECT_WITHIN_S },
+        };
+        let id = self.slab.insert(conn) as u32;
+        self.look_again(id);
+        id
+    }
+
+    pub fn remove(&mut self, id: u32) -> Conn {
+        self.slab.remove(id as usize)
+    }
+
+    /// The client has connected: from now on only pings are to be answered.
+    pub fn connected(&mut self, id: u32) {
+        if let Some(conn) = self.get_mut(id) {
+            conn.answer_by = u64::MAX;
+        }
+        self.look_again(id);
+    }
+
+    pub fn poll(&mut self, id: u32, cx: &mut Context<'_>) -> Poll<Ready> {
+        let Some(conn) = self.get_mut(id) else { return Poll::Ready(Ready::Close(Close::ServerError)) };
+        if let Some(close) = conn.closing {
+            return Poll::Ready(Ready::Close(close));
+        }
+        if !conn.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            conn.waker = Some(cx.waker().clone());
+        }
+        if !conn.outbox.is_empty() && conn.socket.poll_write_ready(cx).is_ready() {
+            return Poll::Ready(Ready::Write);
+        }
+        if conn.socket.poll_read_ready(cx).is_ready() {
+            return Poll::Ready(Ready::Read);
+        }
+        Poll::Pending
+    }
+
+    /// Ends the connection soon: its task says farewell and takes it out.
+    pub fn close(&mut self, id: u32, close: Close) {
+        if let Some(conn) = self.get_mut(id)
+            && conn.closing.is_none()
+        {
+            conn.closing = Some(close);
+            conn.wake();
+        }
+    }
+
+    /// Sends a reply: now if nothing waits, otherwise behind what waits.
+    pub fn reply(&mut self, id: u32, payload: &[u8]) {
+        let Some(conn) = self.get(id) else { return };
+        match conn.form {
+            Form::WsJson => self.push(id, frames::ws_text(payload).into()),
+            Form::Sse => self.push(id, Bytes::copy_from_slice(payload)),
+        }
+    }
+
+    /// Sends bytes that must not be lost.
+    pub fn push(&mut self, id: u32, bytes: Bytes) {
+        let now = self.now;
+        let Some(conn) = self.get_mut(id) else { return };
+        let rest = if conn.outbox.is_empty() {
+            match conn.try_write(&bytes) {
+                Ok(written) => bytes.slice(written..),
+                Err(close) => return self.close(id, close),
+            }
+        } else {
+            bytes
+        };
+        if rest.is_empty() {
+            return;
+        }
+        let pushed = conn.outbox.push(rest, now);
+        conn.wake();
+        match pushed {
+            Ok(()) => self.look_again(id),
+            Err(_) => self.close(id, Close::Slow),
+        }
+    }
+
+    /// Sends a frame of state whose shared part is `shared`, if nothing waits; `slot` will stand at `pair`.
+    pub fn send_state(&mut self, id: u32, slot: usize, pair: Pair, shared: &[u8]) -> Sent {
+        let now = self.now;
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let Some(conn) = self.slab.get_mut(id as usize) else { return Sent::NotNow };
+        if !conn.outbox.is_empty() || conn.closing.is_some() {
+            conn.behind = true;
+            self.scratch = scratch;
+            return Sent::NotNow;
+        }
+        let form = conn.form;
+        let frame = match form {
+            Form::WsJson => shared,
+            Form::Sse => {
+                scratch.clear();
+                scratch.extend_from_slice(shared);
+                let positions = conn.positions(slot, pair);
+                frames::write_sse_id(&mut scratch, positions.into_iter(), &conn.sealed);
+                &scratch
+            }
+        };
+        let (mut close, mut waits) = (None, false);
+        match conn.try_write(frame) {
+            Ok(written) if written == frame.len() => {}
+            Ok(written) => {
+                waits = true;
+                if conn.outbox.push(Bytes::copy_from_slice(&frame[written..]), now).is_err() {
+                    close = Some(Close::Slow);
+                }
+                conn.wake();
+            }
+            Err(reason) => close = Some(reason),
+        }
+        let count = &mut self.sent[form.index()];
+        count.frames += 1;
+        count.bytes += frame.len() as u64;
+        self.scratch = scratch;
+        if waits {
+            self.look_again(id);
+        }
+        if let Some(close) = close {
+            self.close(id, close);
+        }
+        Sent::Yes
+    }
+
+    /// Writes what waits. Answers whether nothing waits any more and state is owed.
+    pub fn flush(&mut self, id: u32) -> bool {
+        let now = self.now;
+        let Some(conn) = self.get_mut(id) else { return false };
+        while let Some(front) = conn.outbox.front() {
+            match conn.socket.try_write(front) {
+                Ok(taken) => conn.outbox.took(taken, now),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                Err(_) => {
+                    self.close(id, Close::ServerError);
+                    return false;
+                }
+            }
+        }
+        std::mem::take(&mut conn.behind)
+    }
+
+    pub fn is_closing(&self, id: u32) -> bool {
+        self.get(id).is_none_or(|conn| conn.closing.is_some())
+    }
+
+    /// Writes what waits, as far as the socket takes it; answers whether all of it left.
+    pub fn flush_rest(&mut self, id: u32) -> bool {
+        self.flush(id);
+        self.get(id).is_some_and(|conn| conn.outbox.is_empty())
+    }
+
+    /// Puts the connection's timer at its next deadline.
+    pub fn look_again(&mut self, id: u32) {
+        let now = self.now;
+        let wall = self.wall;
+        let Some(conn) = self.get_mut(id) else { return };
+        let next = conn.next_deadline(now, wall).max(now + 1);
+        if next < conn.timer {
+            conn.timer = next;
+            self.timers.entry(next).or_default().push(id);
+        }
+    }
+
+    /// Connections whose timer is due.
+    pub fn due(&mut self) -> Vec<u32> {
+        let later = self.timers.split_off(&(self.now + 1));
+        let due = std::mem::replace(&mut self.timers, later);
+        let mut ids = Vec::new();
+        for (second, candidates) in due {
+            for id in candidates {
+                // An entry that another, earlier one has replaced is stale, as is one of a socket long gone.
+                if let Some(conn) = self.get_mut(id)
+                    && conn.timer == second
+                {
+                    conn.timer = u64::MAX;
+                    ids.push(id);
+                }
+            }
+        }
+        ids
+    }
+
+    /// Looks at one connection's deadlines; answers the slots whose subscribe was waited for too long.
+    pub fn tick(&mut self, id: u32) -> Vec<usize> {
+        let (now, wall) = (self.now, self.wall);
+        let Some(conn) = self.get_mut(id) else { return Vec::new() };
+        let form = conn.form;
+        let close = if conn.outbox.deadline().is_some_and(|at| at <= now) {
+            Some(Close::Slow)
+        } else if conn.answer_by <= now {
+            Some(if conn.session.claims().is_some() { Close::NoPong } else { Close::Stale })
+        } else if conn.session.expires_at().is_some_and(|at| at <= wall) {
+            Some(Close::TokenExpired)
+        } else {
+            None
+        };
+        if let Some(close) = close {
+            if close == Close::TokenExpired && form == Form::Sse {
+                self.push(id, frames::sse_error(None, Code::TokenExpired, None).into());
+            }
+            self.close(id, close);
+            return Vec::new();
+        }
+        let ping = conn.ping_at <= now && conn.session.claims().is_some();
+        if conn.ping_at <= now {
+            conn.ping_at = now + if form == Form::Sse { BEAT_S } else { session::PING_S };
+        }
+        if ping && form == Form::WsJson {
+            conn.session.awaits_pong = true;
+            conn.answer_by = now + session::PONG_WITHIN_S;
+        }
+        let late = conn.late(now);
+        if ping {
+            let beat = if form == Form::Sse { frames::SSE_BEAT } else { gateway_core::protocol::PING };
+            self.reply(id, beat);
+        }
+        self.look_again(id);
+        late
+    }
+}
+
+impl Conn {
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Writes as much as the socket takes now: 0 when it takes nothing.
+    fn try_write(&self, bytes: &[u8]) -> Result<usize, Close> {
+        match self.socket.try_write(bytes) {
+            Ok(written) => Ok(written),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+            Err(_) => Err(Close::ServerError),
+        }
+    }
+
+    pub fn pong(&mut self) {
+        self.answer_by = u64::MAX;
+    }
+
+    /// Positions of all channels in their order, with `slot` already at `pair`.
+    fn positions(&self, slot: usize, pair: Pair) -> Vec<Pair> {
+        (self.session.subscriptions.iter().enumerate())
+            .map(|(index, subscription)| match subscription {
+                _ if index == slot => pair,
+                Some(Subscription { stage: Stage::Live { held, .. }, .. }) => *held,
+                Some(Subscription { stage: Stage::Asked { floor: Some(floor), .. }, .. }) => *floor,
+                _ => Pair::default(),
+            })
+            .collect()
+    }
+
+    fn asked(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.session.subscriptions.iter().enumerate().filter_map(|(slot, subscription)| {
+            match subscription.as_ref()?.stage {
+                Stage::Asked { give_up_at, .. } => Some((slot, give_up_at)),
+                Stage::Live { .. } => None,
+            }
+        })
+    }
+
+    fn late(&self, now: u64) -> Vec<usize> {
+        self.asked().filter(|(_, give_up_at)| *give_up_at <= now).map(|(slot, _)| slot).collect()
+    }
+
+    fn next_deadline(&self, now: u64, wall: Millis) -> u64 {
+        let expires = self.session.expires_at().map_or(u64::MAX, |at| {
+            now + u64::try_from((at - wall).max(0) / 1000).unwrap_or(0) + 1
+        });
+        let asked = self.asked().map(|(_, give_up_at)| give_up_at).min();
+        [self.ping_at, self.answer_by, expires, asked.unwrap_or(u64::MAX), self.outbox.deadline().unwrap_or(u64::MAX)]
+            .into_iter()
+            .min()
+            .unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,308 @@
+//! From a change to the sockets: one sweep over the listeners of what changed. Frames are encoded once per
+//! view, wire form and step; a socket that cannot take one keeps its mark and catches up when it can.
+
+use gateway_core::{
+    protocol::{self, Start},
+    subscription::{Owed, Stage, owed},
+};
+use schemas::{
+    codes::Close,
+    line::Line,
+    ticket::TicketView,
+    view::{Delta, Pair, raw},
+};
+use serde_json::value::RawValue;
+
+use super::{
+    Shard,
+    conns::Sent,
+    sources::{HotView, Listener, Live, Place, Source, Watch},
+};
+use crate::frames::{self, Form, Kind};
+
+/// One frame per wire form, each encoded when the first listener needs it.
+#[derive(Default)]
+struct Frames {
+    encoded: [Option<Vec<u8>>; Form::COUNT],
+}
+
+impl Frames {
+    fn get(&mut self, form: Form, encode: impl FnOnce(&mut Vec<u8>) -> usize) -> &[u8] {
+        self.encoded[form.index()].get_or_insert_with(|| {
+            let mut frame = Vec::new();
+            let start = encode(&mut frame);
+            frame.drain(..start);
+            frame
+        })
+    }
+}
+
+/// What a ticket's patient would see now.
+struct Seen {
+    pair: Pair,
+    fingerprint: u64,
+    view: TicketView,
+}
+
+impl Shard {
+    /// Serves everybody who listens to what changed since the last sweep.
+    pub(super) fn sweep(&mut self) {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        changed.dedup();
+        for index in changed.drain(..) {
+            match self.sources.get(index as usize) {
+                Some(Source::View(_)) => self.sweep_view(index),
+                Some(Source::Ticket(_)) => self.sweep_ticket(index),
+                None => {}
+            }
+        }
+        // Serving may refuse, and so change, but never marks a source changed.
+        if self.changed.is_empty() {
+            self.changed = changed;
+        }
+    }
+
+    fn sweep_view(&mut self, index: u32) {
+        let Some(Source::View(hot)) = self.sources.get_mut(index as usize) else { return };
+        let step = hot.step.take();
+        let listeners = std::mem::take(&mut hot.listeners);
+        let rest = self.send_step(index, &listeners, step.as_ref());
+        if let Some(Source::View(hot)) = self.sources.get_mut(index as usize) {
+            hot.listeners = listeners;
+        }
+        for (id, slot) in rest {
+            self.answer(id, slot as usize);
+            self.catch_up(id, slot as usize);
+        }
+        let Some(Source::View(hot)) = self.sources.get(index as usize) else { return };
+        for watch in hot.watches.clone() {
+            self.sweep_ticket(watch);
+        }
+    }
+
+    /// Sends the step to every listener that stands where it begins; answers the others.
+    fn send_step(&mut self, index: u32, listeners: &[Listener], step: Option<&Delta>) -> Vec<Listener> {
+        let Some(Source::View(HotView { live: Some(live), channel, .. })) = self.sources.get(index as usize) else {
+            return Vec::new();
+        };
+        let pair = live.view.pair;
+        let data = step.map(raw);
+        let range = step.map(|step| (step.from, step.to));
+        let mut frames = Frames::default();
+        let mut rest = Vec::new();
+        for &(id, slot) in listeners {
+            let Some(conn) = self.conns.get(id) else { continue };
+            let Some(Some(subscription)) = conn.session.subscriptions.get(slot as usize) else { continue };
+            let form = conn.form;
+            match (&subscription.stage, &data) {
+                (Stage::Live { held, .. }, Some(data)) if owed(*held, pair, range) == Owed::Step => {
+                    let frame = frames.get(form, |buffer| {
+                        frames::shared(form, buffer, channel, Kind::Delta, pair, data.get().as_bytes())
+                    });
+                    if self.conns.send_state(id, slot as usize, pair, frame) == Sent::Yes {
+                        hold(&mut self.conns, id, slot as usize, pair, 0);
+                    }
+                }
+                _ => rest.push((id, slot)),
+            }
+        }
+        rest
+    }
+
+    fn sweep_ticket(&mut self, index: u32) {
+        let Some(now) = self.ticket_now(index) else { return };
+        let Some(Source::Ticket(watch)) = self.sources.get(index as usize) else { return };
+        let mut waiting: Vec<Listener> = Vec::new();
+        let mut data: Option<Box<RawValue>> = None;
+        let mut frames = Frames::default();
+        for &(id, slot) in &watch.listeners {
+            let Some(conn) = self.conns.get(id) else { continue };
+            let Some(Some(subscription)) = conn.session.subscriptions.get(slot as usize) else { continue };
+            let Stage::Live { held, seen } = subscription.stage else {
+                waiting.push((id, slot));
+                continue;
+            };
+            if held.epoch < now.pair.epoch && conn.form == Form::WsJson {
+                waiting.push((id, slot));
+                continue;
+            }
+            if seen == now.fingerprint || held > now.pair {
+                continue;
+            }
+            let (form, channel) = (conn.form, &subscription.channel);
+            let data = data.get_or_insert_with(|| raw(&now.view));
+            let frame = frames.get(form, |buffer| {
+                frames::shared(form, buffer, channel, Kind::State, now.pair, data.get().as_bytes())
+            });
+            if self.conns.send_state(id, slot as usize, now.pair, frame) == Sent::Yes {
+                hold(&mut self.conns, id, slot as usize, now.pair, now.fingerprint);
+            }
+        }
+        for (id, slot) in waiting {
+            self.answer(id, slot as usize);
+            self.catch_up(id, slot as usize);
+        }
+    }
+
+    /// What the patient of a watched ticket sees now; `None` while its line is not at hand.
+    fn ticket_now(&self, index: u32) -> Option<Seen> {
+        let Some(Source::Ticket(Watch { place, ticket, .. })) = self.sources.get(index as usize) else { return None };
+        match place {
+            Place::Unknown => None,
+            Place::Ended { pair, view } => {
+                Some(Seen { pair: *pair, fingerprint: Line::fingerprint(view), view: (**view).clone() })
+            }
+            Place::In { queue, version, .. } => {
+                let Some(Source::View(HotView { live: Some(Live { view, line: Some(line), .. }), .. })) =
+                    self.sources.get(*queue as usize)
+                else {
+                    return None;
+                };
+                let pair = Pair { version: view.pair.version.max(*version), ..view.pair };
+                let seen = line.ticket_view(ticket)?;
+                Some(Seen { pair, fingerprint: Line::fingerprint(&seen), view: seen })
+            }
+        }
+    }
+
+    /// Answers a subscription that waits, if its view is at hand and not behind the client.
+    pub(super) fn answer(&mut self, id: u32, slot: usize) {
+        let Some(conn) = self.conns.get(id) else { return };
+        let Some(Some(subscription)) = conn.session.subscriptions.get(slot) else { return };
+        let Stage::Asked { request, floor, .. } = subscription.stage else { return };
+        let (form, source) = (conn.form, subscription.source);
+        let Some(start) = self.beginning(source, floor) else { return };
+        match form {
+            // An SSE stream has no replies: its first event is simply what it is owed.
+            Form::Sse => {
+                hold(&mut self.conns, id, slot, floor.unwrap_or_default(), 0);
+                self.catch_up(id, slot);
+            }
+            Form::WsJson => {
+                let Beginning { pair, seen, data, recovered } = start;
+                let reply = match (recovered, floor) {
+                    (true, Some(held)) => {
+                        Start::Recovered { pair, held: held.version, missed: data.as_deref() }
+                    }
+                    _ => match data.as_deref() {
+                        Some(data) => Start::Snapshot { pair, data, was_recovering: floor.is_some() },
+                        None => return,
+                    },
+                };
+                let payload = protocol::subscribe_reply(request, &reply);
+                hold(&mut self.conns, id, slot, pair, seen);
+                self.conns.reply(id, &payload);
+            }
+        }
+    }
+
+    /// How a subscription of `source` begins for a client that holds `floor`; `None` while that cannot be said.
+    fn beginning(&mut self, source: u32, floor: Option<Pair>) -> Option<Beginning> {
+        let behind = |pair: Pair| floor.is_some_and(|floor| owed(floor, pair, None) == Owed::Behind);
+        if let Some(now) = self.ticket_now(source) {
+            if behind(now.pair) {
+                return None;
+            }
+            let same_epoch = floor.is_some_and(|floor| floor.epoch == now.pair.epoch);
+            let missed = floor != Some(now.pair);
+            return Some(Beginning {
+                pair: now.pair,
+                seen: now.fingerprint,
+                data: missed.then(|| raw(&now.view)),
+                recovered: same_epoch,
+            });
+        }
+        let Some(Source::View(HotView { live: Some(live), aggregate, channel, .. })) =
+            self.sources.get_mut(source as usize)
+        else {
+            return None;
+        };
+        let pair = live.view.pair;
+        if behind(pair) {
+            return None;
+        }
+        let (recovered, data) = match floor.map(|floor| owed(floor, pair, None)) {
+            Some(Owed::Nothing) => (true, None),
+            Some(Owed::Since(version)) => {
+                let held = Pair { version, ..pair };
+                match self.links.tails.since(aggregate, &channel.to_string(), held, pair.version) {
+                    Some(delta) => (true, Some(raw(&delta))),
+                    None => (false, Some(live.snapshot().to_owned())),
+                }
+            }
+            _ => (false, Some(live.snapshot().to_owned())),
+        };
+        Some(Beginning { pair, seen: 0, data, recovered })
+    }
+
+    /// Sends a live subscription what it lacks, from wherever it stands.
+    pub(super) fn catch_up(&mut self, id: u32, slot: usize) {
+        let Some(conn) = self.conns.get(id) else { return };
+        let Some(Some(subscription)) = conn.session.subscriptions.get(slot) else { return };
+        let Stage::Live { held, seen } = subscription.stage else { return };
+        let (form, index, channel) = (conn.form, subscription.source, subscription.channel.clone());
+        if let Some(now) = self.ticket_now(index) {
+            if held.epoch < now.pair.epoch && form == Form::WsJson {
+                return self.end(id, slot, Close::InsufficientState);
+            }
+            if seen != now.fingerprint && held <= now.pair {
+                let data = raw(&now.view);
+                self.send(id, slot, &channel, Kind::State, now.pair, now.fingerprint, &data);
+            }
+            return;
+        }
+        let Some(Source::View(HotView { live: Some(live), aggregate, .. })) = self.sources.get_mut(index as usize)
+        else {
+            return;
+        };
+        let pair = live.view.pair;
+        let (kind, data) = match owed(held, pair, None) {
+            Owed::Nothing | Owed::Behind | Owed::Step => return,
+            Owed::Snapshot if form == Form::WsJson => return self.end(id, slot, Close::InsufficientState),
+            Owed::Snapshot => (Kind::Snapshot, live.snapshot().to_owned()),
+            Owed::Since(_) => match self.links.tails.since(aggregate, &channel.to_string(), held, pair.version) {
+                Some(delta) => (Kind::Delta, raw(&delta)),
+                None => (Kind::Snapshot, live.snapshot().to_owned()),
+            },
+        };
+        self.send(id, slot, &channel, kind, pair, 0, &data);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one frame is exactly these facts")]
+    fn send(
+        &mut self,
+        id: u32,
+        slot: usize,
+        channel: &schemas::channel::Channel,
+        kind: Kind,
+        pair: Pair,
+        seen: u64,
+        data: &RawValue,
+    ) {
+        let Some(form) = self.conns.get(id).map(|conn| conn.form) else { return };
+        let mut frame = Vec::new();
+        let start = frames::shared(form, &mut frame, channel, kind, pair, data.get().as_bytes());
+        if self.conns.send_state(id, slot, pair, &frame[start..]) == Sent::Yes {
+            hold(&mut self.conns, id, slot, pair, seen);
+        }
+    }
+}
+
+/// How a subscription begins.
+struct Beginning {
+    pair: Pair,
+    seen: u64,
+    /// The snapshot or state, or what was missed when `recovered`.
+    data: Option<Box<RawValue>>,
+    recovered: bool,
+}
+
+/// Moves a subscription's mark.
+fn hold(conns: &mut super::Conns, id: u32, slot: usize, held: Pair, seen: u64) {
+    if let Some(conn) = conns.get_mut(id)
+        && let Some(Some(subscription)) = conn.session.subscriptions.get_mut(slot)
+    {
+        subscription.stage = Stage::Live { held, seen };
+    }
+}

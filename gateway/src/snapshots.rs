@@ -1,0 +1,23 @@
+//! The seam to the store of live views, as a gateway reads it.
+
+use schemas::{ids::Aggregate, view::View};
+
+use crate::{BoxFuture, Source};
+
+/// What the store says of a view.
+#[derive(Debug)]
+pub enum Snapshot {
+    Held(View),
+    /// The store works and holds no such view.
+    Absent,
+    /// The generation of the aggregate is missing: the store was emptied and knows nothing of it.
+    Emptied,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the view could not be read")]
+pub struct NotRead(#[source] pub Source);
+
+pub trait Snapshots: Send + Sync + 'static {
+    fn load<'a>(&'a self, aggregate: &'a Aggregate, view: &'a str) -> BoxFuture<'a, Result<Snapshot, NotRead>>;
+}

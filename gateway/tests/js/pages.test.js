@@ -1,0 +1,252 @@
+// The pages in Chromium, as the binary serves them.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, it } from "node:test";
+import { launch, Page, PHONE, SCREEN } from "./browser.js";
+import { Clinic } from "./clinic.js";
+import { Proxy } from "./proxy.js";
+import { until } from "./until.js";
+
+/** @typedef {import("./clinic.js").Site} Site */
+
+/** @type {Clinic} */
+let clinic;
+/** @type {import("playwright-core").Browser} */
+let browser;
+/** @type {{close: () => unknown}[]} */
+const opened = [];
+
+before(async () => {
+  [clinic, browser] = await Promise.all([Clinic.start("--empty"), launch()]);
+});
+after(() => Promise.all([clinic.stop(), browser.close()]));
+afterEach(async () => {
+  for (const it of opened.splice(0)) await it.close();
+});
+
+/** @template {{close: () => unknown}} T @param {T} it @returns {T} */
+function open(it) {
+  opened.push(it);
+  return it;
+}
+
+/** @param {Site} site @param {{ticket: string}} ticket @param {string} [url] */
+async function openPatient(site, { ticket }, url = site.clinic.url) {
+  const token = site.token("patient", { tickets: [ticket] });
+  return open(await Page.open(browser, `${url}/patient#${new URLSearchParams({ token, ticket })}`, PHONE));
+}
+
+/** @param {Site} site @param {string} [url] */
+async function openBoard(site, url = site.clinic.url) {
+  const { location } = site;
+  const keys = new URLSearchParams({ token: site.token("display"), location });
+  return open(await Page.open(browser, `${url}/board#${keys}`, SCREEN));
+}
+
+/** What a browser reports of a network that is gone is not the page's fault. @param {Page} page */
+const complaintsButNetwork = ({ complaints }) => complaints.filter((text) => !/net::ERR_/.test(text));
+
+describe("the patient's page", () => {
+  it("shows the place, its fall, the call with its room, and the end", async () => {
+    const site = await clinic.furnish();
+    const tickets = await site.issue(4);
+    const own = tickets[3];
+    const page = await openPatient(site, own);
+    await page.shows("#label", own.label);
+    await page.shows("#ahead", "3");
+    await page.shows("#ahead-text", "people ahead of you");
+    await page.shows("#queue-name", "General medicine");
+    await page.shows("#link", "Live");
+    assert.match(await page.text("#wait"), /\d|soon/);
+    await page.shoot("patient-waiting");
+
+    await site.callNext();
+    await page.shows("#ahead", "2");
+    await site.callNext();
+    await page.shows("#ahead", "1");
+    await page.shows("#ahead-text", "person ahead of you");
+    await site.callNext();
+    await page.shows("#ahead-text", "You are next");
+    await page.shoot("patient-next");
+    assert.equal(await page.text("#room"), "");
+
+    await site.callNext(site.room2);
+    await page.shows("#your-turn", "It’s your turn");
+    await page.shows("#room", "Room 2");
+    assert.equal(await page.text("#ahead-text"), "");
+    await page.shoot("patient-called");
+
+    await clinic.order(`tickets/${own.ticket}/start`);
+    await page.shows("#note-title", "You’re being seen");
+    await clinic.order(`tickets/${own.ticket}/complete`);
+    await page.shows("#note-title", "All done");
+    await page.shoot("patient-completed");
+    assert.deepEqual(page.complaints, []);
+  });
+
+  it("speaks French to whoever wants it", async () => {
+    const site = await clinic.furnish();
+    const [own] = await site.issue(1);
+    const page = await openPatient(site, own);
+    await page.page.getByRole("button", { name: "Français" }).click();
+    await page.shows("#ahead-text", "Vous êtes en tête de file");
+    await clinic.order(`tickets/${own.ticket}/call`, { station: site.room1 });
+    await page.shows("#your-turn", "C’est à vous");
+    assert.deepEqual(page.complaints, []);
+  });
+
+  it("claims nothing to be live while it is cut off, and catches up by itself", async () => {
+    const site = await clinic.furnish();
+    const tickets = await site.issue(4);
+    const proxy = open(await Proxy.to(clinic.url));
+    const page = await openPatient(site, tickets[3], proxy.url);
+    await page.shows("#ahead", "3");
+    await page.shows("#link", "Live");
+
+    proxy.cut();
+    await page.shows("#link", "Reconnecting…");
+    await page.shows("#banner", /^Connection lost \d+\ss ago/);
+    await page.shows("#link", "Not connected");
+    await page.shoot("patient-disconnected");
+    await site.callNext();
+    await site.callNext();
+    await page.shows("#ahead", "3");
+
+    proxy.mend(clinic.url);
+    await page.shows("#ahead", "1");
+    await page.shows("#link", "Live");
+    await page.shows("#banner", "");
+    assert.deepEqual(complaintsButNetwork(page), []);
+  });
+
+  it("says so when its link is incomplete, or opens nothing", async () => {
+    const site = await clinic.furnish();
+    const [own, other] = await site.issue(2);
+    const bare = open(await Page.open(browser, `${clinic.url}/patient`, PHONE));
+    await bare.shows("#note-title", "Open the link from your ticket");
+    const token = site.token("patient", { tickets: [other.ticket] });
+    const foreign = open(await Page.open(browser, `${clinic.url}/patient#${new URLSearchParams({ token, ticket: own.ticket })}`, PHONE));
+    await foreign.shows("#note-title", "This link doesn’t work any more");
+    assert.equal(await foreign.text("#label"), "");
+  });
+});
+
+describe("the board", () => {
+  it("shows each call with its room at once, and never a ticket's id", async () => {
+    const site = await clinic.furnish();
+    const board = await openBoard(site);
+    await board.shows("#nobody", /Aucun appel pour le moment/);
+    await board.shows("#name", "Riverside Health Centre");
+    const tickets = await site.issue(5);
+    await board.shows("#queues", /General medicine\s+5/);
+
+    const first = await site.callNext(site.room1);
+    await board.shows("#calls li:first-child .label", first.label);
+    await board.shows("#calls li:first-child .room", "Room 1");
+    const second = await site.callNext(site.room2);
+    await board.shows("#calls li:first-child .label", second.label);
+    await board.shows("#calls li:first-child .room", "Room 2");
+    await board.shows("#calls li:nth-child(2) .label", first.label);
+    await clinic.order(`tickets/${first.ticket}/start`);
+    await board.shows("#recent", new RegExp(`${first.label}\\s+Room 1`));
+    await clinic.order(`tickets/${second.ticket}/recall`);
+    await board.shows("#calls li:first-child .flag", /Rappel/);
+    await board.shows("#queues", /General medicine\s+3/);
+    await board.shoot("board");
+
+    const seen = `${await board.page.content()}${board.heard.join()}`;
+    assert.ok(board.heard.length >= 4, "its stream was overheard");
+    for (const { ticket } of tickets) assert.ok(!seen.includes(ticket.split(".")[1]));
+    assert.deepEqual(board.complaints, []);
+  });
+
+  it("stays in time with the patient's phone", async () => {
+    const site = await clinic.furnish();
+    const [own] = await site.issue(1);
+    const [board, page] = [await openBoard(site), await openPatient(site, own)];
+    await page.shows("#ahead-text", "You are next");
+    await site.callNext(site.room2);
+    await Promise.all([page.shows("#room", "Room 2"), board.shows("#calls .room", "Room 2")]);
+    await clinic.order(`tickets/${own.ticket}/revert`);
+    await Promise.all([page.shows("#ahead-text", "You are next"), board.shows("#calls", "")]);
+  });
+
+  it("says so when the server is killed, and shows the next one's calls once that serves", async () => {
+    const first = await Clinic.start("--empty");
+    let second;
+    try {
+      const site = await first.furnish("harbour");
+      const [own] = await site.issue(3);
+      const proxy = open(await Proxy.to(first.url));
+      const [board, page] = [await openBoard(site, proxy.url), await openPatient(site, own, proxy.url)];
+      const called = await site.callNext(site.room1);
+      await board.shows("#calls .label", called.label);
+      await page.shows("#room", "Room 1");
+
+      assert.equal(await first.stop("SIGKILL"), "SIGKILL");
+      await Promise.all([
+        board.shows("#banner", /Hors connexion depuis \d+\ss.*Not connected for \d+\ss/s),
+        page.shows("#banner", /^Connection lost/),
+      ]);
+      await page.shows("#link", "Not connected");
+      await board.shoot("board-disconnected");
+      await page.shoot("patient-called-disconnected");
+
+      second = await Clinic.start("--empty");
+      const again = await second.furnish("harbour");
+      await again.issue(2, again.blood);
+      const next = await again.callNext(again.room2, again.blood);
+      proxy.mend(second.url);
+      await board.shows("#calls li:first-child .label", next.label);
+      await board.shows("#banner", "");
+      await again.callNext(again.room1, again.blood);
+      await board.shows("#calls li:first-child .room", "Room 1");
+      // What was in memory is gone with its process: the phone says so and shows no old place.
+      await page.shows("#note-title", "This link doesn’t work any more");
+      assert.deepEqual([...complaintsButNetwork(board), ...complaintsButNetwork(page)], []);
+    } finally {
+      await first.stop();
+      await second?.stop();
+    }
+  });
+});
+
+describe("the start page", () => {
+  it("leads into a demo clinic that is alive", async () => {
+    const demo = await Clinic.start("--speed", "120");
+    try {
+      const start = open(await Page.open(browser, demo.url, SCREEN));
+      await start.shows("#patient-label", /^[A-Z]-\d{3}$/);
+      await start.shows("#board-waiting", /^\d+ waiting now$/);
+      await start.shoot("start");
+      const policy = (await start.page.reload())?.headers()["content-security-policy"];
+      assert.match(policy ?? "", /default-src 'self'/);
+      await start.shows("#board-waiting", /^\d+ waiting now$/);
+
+      const board = open(await Page.open(browser, new URL(await link(start, "#board-link"), demo.url).href, SCREEN));
+      const page = open(await Page.open(browser, new URL(await link(start, "#patient-link"), demo.url).href, PHONE));
+      await page.shows("#label", /^[A-Z]-\d{3}$/);
+      await page.shows("#link", "Live");
+      await board.shows("#calls li:first-child .label", /^[A-Z]-\d{3}$/);
+      const count = board.heard.length;
+      await until("the clinic moves", () => board.heard.length > count + 3);
+      await board.shoot("demo-board");
+      await page.shoot("demo-patient");
+      assert.deepEqual([...start.complaints, ...board.complaints, ...page.complaints], []);
+    } finally {
+      await demo.stop();
+    }
+  });
+
+  it("offers no demo where there is none", async () => {
+    const start = open(await Page.open(browser, clinic.url, SCREEN));
+    await start.shows("h1", /Everyone in the clinic/);
+    await start.page.waitForLoadState("networkidle");
+    for (const link of ["#patient-link", "#board-link", "#demo"]) assert.equal(await start.text(link), "");
+  });
+});
+
+/** @param {Page} page @param {string} selector */
+async function link(page, selector) {
+  return (await page.page.locator(selector).getAttribute("href")) ?? assert.fail(`${selector} leads nowhere`);
+}

@@ -1,0 +1,227 @@
+// Streams of server-sent events, read by `curl -N`.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, it } from "node:test";
+import { Clinic, token } from "./clinic.js";
+import { Curl } from "./curl.js";
+import { until } from "./until.js";
+import { fold } from "./web.js";
+
+/** @type {Clinic} */
+let clinic;
+/** @type {Curl[]} */
+const opened = [];
+
+before(async () => {
+  clinic = await Clinic.start("--empty");
+});
+after(() => clinic.stop());
+afterEach(() => Promise.all(opened.splice(0).map((curl) => curl.close())));
+
+/** @param {string} url @param {string} [lastEventId] */
+function read(url, lastEventId) {
+  const curl = new Curl(url, lastEventId);
+  opened.push(curl);
+  return curl;
+}
+
+/** What the events of one channel come to. @param {import("./curl.js").Event[]} events @param {import("./web.js").Held} [held] */
+function foldAll(events, held) {
+  for (const { event, data } of events) {
+    const next = fold(held, /** @type {import("./web.js").Kind} */ (event), data);
+    if (next === "gap" || next === "old") assert.fail(`an event folds to ${next}`);
+    held = next;
+  }
+  return held ?? assert.fail("nothing was heard");
+}
+
+/** Waits until the stream has brought all that HTTP shows. @param {() => import("./web.js").Held} held @param {string} path */
+async function agree(held, path) {
+  const snapshot = await until("the stream is as new as the snapshot", async () => {
+    const snapshot = await clinic.get(path);
+    return held().version === snapshot.version && snapshot;
+  });
+  const { epoch, entries = new Map() } = held();
+  assert.deepEqual([String(epoch), Object.fromEntries(entries)], [snapshot.epoch, snapshot.entries]);
+}
+
+describe("a stream", () => {
+  it("begins with a snapshot and goes on with deltas, each with an id", async () => {
+    const site = await clinic.furnish();
+    const channel = `queue:${site.general}`;
+    const stream = read(await clinic.streamUrl(site.token("reception"), [channel]));
+    const [snapshot] = await stream.heard(1);
+    assert.equal(await stream.status(), 200);
+    assert.equal(stream.header("content-type"), "text/event-stream");
+    assert.match(stream.header("cache-control") ?? "", /no-store/);
+    assert.deepEqual([snapshot.event, snapshot.data.channel, Object.keys(snapshot.data.data.entries)], ["snapshot", channel, ["queue"]]);
+
+    await site.issue(3);
+    await site.callNext();
+    await agree(() => foldAll(stream.events), `queues/${site.general}`);
+    const [, ...rest] = stream.events;
+    assert.ok(rest.length > 0 && rest.every(({ event }) => event === "delta"));
+    for (const { id, data } of stream.events) {
+      assert.match(id ?? "", /^[\w.:-]+$/);
+      assert.ok(id?.startsWith(`${data.epoch}.${data.offset}:`), "an id begins with the position");
+    }
+    assert.equal(new Set(stream.events.map(({ id }) => id)).size, stream.events.length);
+  });
+
+  it("tells a patient their own state each time, and nothing of anyone else", async () => {
+    const site = await clinic.furnish();
+    const [ahead, own, behind] = await site.issue(3);
+    const stream = read(await clinic.streamUrl(site.token("patient", { tickets: [own.ticket] }), [`ticket:${own.ticket}`]));
+    await stream.heard(1);
+    await site.callNext();
+    await stream.heard(2);
+    await clinic.order(`tickets/${own.ticket}/call`, { station: site.room2 });
+    const events = await stream.heard(3);
+    assert.deepEqual(events.map(({ event }) => event), ["state", "state", "state"]);
+    assert.deepEqual(events.map(({ data }) => data.data.ahead), [1, 0, undefined]);
+    assert.equal(events[2].data.data.call.station, "Room 2");
+    for (const other of [ahead, behind]) {
+      assert.ok(!stream.text.includes(other.label) && !stream.text.includes(other.ticket));
+    }
+  });
+
+  it("carries several channels, and its ids the position of each", async () => {
+    const site = await clinic.furnish();
+    const [own] = await site.issue(1);
+    const channels = [`board:${site.location}`, `ticket:${own.ticket}`, `queue:${site.blood}`];
+    const url = await clinic.streamUrl(site.token("reception"), channels);
+    const stream = read(url);
+    const started = await stream.heard(3);
+    assert.deepEqual(started.map(({ data }) => data.channel).sort(), [...channels].sort());
+    assert.match(started[2].id ?? "", /^\d+\.\d+_\d+\.\d+_\d+\.\d+:/);
+    await stream.close();
+
+    await site.issue(1, site.blood);
+    const resumed = read(url, started[2].id);
+    const events = await resumed.heard(2);
+    assert.deepEqual(events.map(({ event, data }) => [event, data.channel]).sort(), [["delta", channels[0]], ["delta", channels[2]]]);
+  });
+});
+
+describe("a stream that comes back", () => {
+  it("gets only what it missed, at once, though its ticket is spent", async () => {
+    const site = await clinic.furnish();
+    const url = await clinic.streamUrl(site.token("display"), [`board:${site.location}`]);
+    const stream = read(url);
+    await site.issue(2);
+    await agree(() => foldAll(stream.events), `boards/${site.location}`);
+    await stream.close();
+    const before = foldAll(stream.events);
+
+    await site.callNext();
+    await site.issue(3);
+    await site.callNext(site.room2);
+    const resumed = read(url, stream.events.at(-1)?.id);
+    const [missed] = await resumed.heard(1);
+    assert.equal(missed.event, "delta");
+    await agree(() => foldAll(resumed.events, before), `boards/${site.location}`);
+    assert.equal(resumed.events.length, 1, "all it missed came as one");
+
+    await site.callNext();
+    await agree(() => foldAll(resumed.events, before), `boards/${site.location}`);
+  });
+
+  it("gets nothing when it missed nothing, and then what comes", async () => {
+    const site = await clinic.furnish();
+    const url = await clinic.streamUrl(site.token("reception"), [`queue:${site.general}`]);
+    const stream = read(url);
+    const [{ id }] = await stream.heard(1);
+    await stream.close();
+    const resumed = read(url, id);
+    assert.equal(await resumed.status(), 200);
+    await site.issue(1);
+    const [first] = await resumed.heard(1);
+    assert.equal(first.event, "delta");
+    await agree(() => foldAll([...stream.events, ...resumed.events]), `queues/${site.general}`);
+  });
+
+  it("may do so with a new ticket and the position in the URL", async () => {
+    const site = await clinic.furnish();
+    const bearer = site.token("reception");
+    const channel = `queue:${site.general}`;
+    const stream = read(await clinic.streamUrl(bearer, [channel]));
+    const [{ id }] = await stream.heard(1);
+    await stream.close();
+    await site.issue(1);
+    const resumed = read(`${await clinic.streamUrl(bearer, [channel])}&last_event_id=${encodeURIComponent(id ?? "")}`);
+    assert.equal((await resumed.heard(1))[0].event, "delta");
+    await agree(() => foldAll([...stream.events, ...resumed.events]), `queues/${site.general}`);
+  });
+});
+
+describe("a stream that is refused", () => {
+  /** @param {Curl} curl @param {string} code */
+  async function assertRefused(curl, code) {
+    const [error, ...rest] = await curl.end();
+    assert.equal(await curl.status(), 200);
+    assert.deepEqual(rest, []);
+    assert.deepEqual([error.event, error.id, error.data.code, error.data.retry], ["error", "refused", code, false]);
+  }
+
+  it("hears why inside a good response, and 204 when it comes back", async () => {
+    const site = await clinic.furnish();
+    const url = await clinic.streamUrl(site.token("display"), [`board:${site.location}`]);
+    await read(url).heard(1);
+    const again = read(url);
+    await assertRefused(again, "stream_ticket_invalid");
+    const last = read(url, again.events[0].id);
+    assert.deepEqual(await last.end(), []);
+    assert.equal(await last.status(), 204);
+  });
+
+  it("is so for a ticket nobody issued, for channels it does not cover, and for names that are none", async () => {
+    const site = await clinic.furnish();
+    const bearer = site.token("reception");
+    const [general, blood] = [`queue:${site.general}`, `queue:${site.blood}`];
+    const unknown = new URLSearchParams({ ticket: "0".repeat(32), channel: general });
+    await assertRefused(read(`${clinic.url}/v1/stream?${unknown}`), "stream_ticket_invalid");
+    await assertRefused(read(`${await clinic.streamUrl(bearer, [general])}&channel=${blood}`), "stream_ticket_invalid");
+    await assertRefused(read(`${await clinic.streamUrl(bearer, [general])}&channel=weather:today`), "unknown_channel");
+    await assertRefused(read(`${clinic.url}/v1/stream?channel=${general}`), "token_missing");
+  });
+
+  it("is so for an id that was changed, or belongs to another stream", async () => {
+    const site = await clinic.furnish();
+    const bearer = site.token("reception");
+    const url = await clinic.streamUrl(bearer, [`queue:${site.general}`]);
+    const [{ id = "" }] = await read(url).heard(1);
+    const last = id.endsWith("A") ? "B" : "A";
+    await assertRefused(read(url, id.slice(0, -1) + last), "stream_ticket_invalid");
+    const other = new URL(url);
+    other.searchParams.set("channel", `queue:${site.blood}`);
+    await assertRefused(read(other.href, id), "stream_ticket_invalid");
+  });
+
+  it("is so before it begins, when the token may not open the channel", async () => {
+    const site = await clinic.furnish();
+    const [own, other] = await site.issue(2);
+    const bearer = site.token("patient", { tickets: [own.ticket] });
+    for (const channel of [`ticket:${other.ticket}`, `queue:${site.general}`, `board:${site.location}`]) {
+      await assert.rejects(clinic.streamUrl(bearer, [channel]), { status: 403, code: "forbidden" });
+    }
+    await assert.rejects(clinic.streamUrl(token("admin", { expiresInMs: -1 }), ["board:x"]), { status: 401, code: "token_expired" });
+    await assert.rejects(clinic.streamUrl("", ["board:x"]), { status: 401 });
+  });
+});
+
+describe("a stream whose server stops", () => {
+  it("ends, and says when to come back", async () => {
+    const stopping = await Clinic.start("--empty");
+    try {
+      const site = await stopping.furnish();
+      const stream = read(await stopping.streamUrl(site.token("display"), [`board:${site.location}`]));
+      await stream.heard(1);
+      assert.equal(await stopping.stop(), 0);
+      await stream.end();
+      assert.equal(stream.ended, 0, "the response ended as it should");
+      assert.match(stream.text.slice(stream.text.lastIndexOf("id: ")), /\nretry: \d+\n/);
+    } finally {
+      await stopping.stop();
+    }
+  });
+});

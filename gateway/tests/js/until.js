@@ -1,0 +1,23 @@
+// Waiting for what must happen.
+
+// Far longer than anything here takes, so that a busy machine fails no test.
+const WITHIN_MS = 20_000;
+const LOOK_EVERY_MS = 10;
+
+/**
+ * Looks until the condition answers something true, and answers that.
+ * @template T
+ * @param {string} what for whoever reads the failure
+ * @param {() => T | Promise<T>} condition
+ * @param {number} [withinMs]
+ * @returns {Promise<Exclude<NonNullable<T>, false>>}
+ */
+export async function until(what, condition, withinMs = WITHIN_MS) {
+  const deadline = Date.now() + withinMs;
+  for (;;) {
+    const found = await condition();
+    if (found) return /** @type {any} */ (found);
+    if (Date.now() > deadline) throw new Error(`${what}: did not happen within ${withinMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
+}

@@ -1,0 +1,159 @@
+// What the pages do with what they hear, without a browser.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { fold, waitFrom } from "./web.js";
+
+/** @typedef {import("./web.js").Held} Held */
+/** @typedef {{set?: Record<string, number>, remove?: string[]}} Step */
+
+const CHANNEL = "board:riverside";
+
+/** @param {object} data @param {string} [epoch] @returns {import("./web.js").Frame} */
+const frame = (data, epoch = "7") => ({ channel: CHANNEL, epoch, offset: 0, data });
+
+/** @param {number} version @param {Record<string, unknown>} entries @param {string} [epoch] */
+const snapshot = (version, entries, epoch) => frame({ epoch: epoch ?? "7", version, at: 1000 + version, entries }, epoch);
+
+/** @param {number} from @param {number} to @param {object} [change] @param {string} [epoch] */
+const delta = (from, to, change, epoch) => frame({ from, to, at: 1000 + to, ...change }, epoch);
+
+/** @param {Held | "old" | "gap"} folded @returns {Held} */
+function whole(folded) {
+  if (folded === "old" || folded === "gap") assert.fail(`folded to ${folded}`);
+  return folded;
+}
+
+/** @param {Held} held */
+const entriesOf = (held) => Object.fromEntries(held.entries ?? []);
+
+describe("folding a view", () => {
+  const held = whole(fold(undefined, "snapshot", snapshot(5, { a: 1, b: 2 })));
+
+  it("begins with a snapshot, as it stands", () => {
+    assert.deepEqual({ ...held, entries: entriesOf(held) }, { epoch: 7n, version: 5, at: 1005, entries: { a: 1, b: 2 } });
+  });
+
+  it("puts a delta on what is held, and leaves what was held as it was", () => {
+    const next = whole(fold(held, "delta", delta(5, 6, { set: { b: 3, c: 4 }, remove: ["a"] })));
+    assert.deepEqual(entriesOf(next), { b: 3, c: 4 });
+    assert.equal(next.version, 6);
+    assert.equal(next.at, 1006);
+    assert.deepEqual(entriesOf(held), { a: 1, b: 2 });
+  });
+
+  it("keeps a key that one delta removes and sets again", () => {
+    const next = whole(fold(held, "delta", delta(5, 6, { set: { a: 9 }, remove: ["a"] })));
+    assert.deepEqual(entriesOf(next), { a: 9, b: 2 });
+  });
+
+  it("takes a delta without changes, and one that reaches further back than what is held", () => {
+    assert.equal(whole(fold(held, "delta", delta(5, 9))).version, 9);
+    assert.equal(whole(fold(held, "delta", delta(2, 9, { set: { a: 2 } }))).version, 9);
+  });
+
+  it("drops what it has seen", () => {
+    assert.equal(fold(held, "delta", delta(3, 4, { remove: ["a"] })), "old");
+    assert.equal(fold(held, "delta", delta(4, 5, { remove: ["a"] })), "old");
+    assert.equal(fold(held, "delta", delta(5, 6, { remove: ["a"] }, "6")), "old");
+  });
+
+  it("finds out that something was missed", () => {
+    assert.equal(fold(held, "delta", delta(6, 7)), "gap");
+    assert.equal(fold(held, "delta", delta(5, 6, {}, "8")), "gap");
+    assert.equal(fold(undefined, "delta", delta(0, 1)), "gap");
+  });
+
+  it("never goes back", () => {
+    assert.equal(fold(held, "snapshot", snapshot(4, {})), "gap");
+    assert.equal(fold(held, "snapshot", snapshot(99, {}, "6")), "gap");
+    assert.equal(whole(fold(held, "snapshot", snapshot(5, { a: 1, b: 2 }))).version, 5);
+  });
+
+  it("starts over with a new epoch, whatever its version", () => {
+    const next = whole(fold(held, "snapshot", snapshot(1, { z: 1 }, "8")));
+    assert.deepEqual([next.epoch, next.version, entriesOf(next)], [8n, 1, { z: 1 }]);
+  });
+
+  it("tells epochs apart that a float cannot", () => {
+    const large = whole(fold(undefined, "snapshot", snapshot(5, {}, "9007199254740993")));
+    assert.equal(fold(large, "snapshot", snapshot(9, {}, "9007199254740992")), "gap");
+  });
+
+  it("comes to the same state by any merging of the same steps", () => {
+    /** @type {Step[]} */
+    const steps = [
+      { set: { a: 1, b: 1 } }, { set: { b: 2 }, remove: ["a"] }, { set: { a: 3, c: 3 } }, { remove: ["b", "c"] }, { set: { c: 5 } },
+    ];
+    const start = whole(fold(undefined, "snapshot", snapshot(0, {})));
+    const one = steps.reduce((view, step, index) => whole(fold(view, "delta", delta(index, index + 1, step))), start);
+    for (let cut = 1; cut < steps.length; cut++) {
+      const merged = merge(steps.slice(0, cut));
+      const rest = merge(steps.slice(cut));
+      const half = whole(fold(start, "delta", delta(0, cut, merged)));
+      const all = whole(fold(half, "delta", delta(cut, steps.length, rest)));
+      assert.deepEqual(entriesOf(all), entriesOf(one), `cut at ${cut}`);
+    }
+  });
+
+  it("takes a ticket's whole state, by the frame's own version", () => {
+    const state = { at: 1000, state: "waiting", ahead: 3 };
+    const first = whole(fold(undefined, "state", { channel: "ticket:x", epoch: "7", offset: 12, data: state }));
+    assert.deepEqual(first, { epoch: 7n, version: 12, at: 1000, state });
+    assert.equal(fold(first, "state", { channel: "ticket:x", epoch: "7", offset: 11, data: state }), "gap");
+  });
+});
+
+/**
+ * What a server sends for several steps at once: the last word on each key.
+ * @param {Step[]} steps
+ */
+function merge(steps) {
+  /** @type {Record<string, number>} */
+  const set = {};
+  /** @type {Set<string>} */
+  const remove = new Set();
+  for (const step of steps) {
+    for (const key of step.remove ?? []) {
+      delete set[key];
+      remove.add(key);
+    }
+    for (const [key, value] of Object.entries(step.set ?? {})) {
+      set[key] = value;
+      remove.delete(key);
+    }
+  }
+  return { set, remove: [...remove] };
+}
+
+describe("the wait that an estimate becomes", () => {
+  const NOW = 1_800_000_000_000;
+  /** @param {number} from minutes @param {number} to minutes */
+  const wait = (from, to) => waitFrom({ from: NOW + from * 60_000, to: NOW + to * 60_000 }, NOW);
+
+  it("is a range in steps of five minutes", () => {
+    assert.deepEqual(wait(14, 26), { kind: "about", low: 15, high: 25 });
+    assert.deepEqual(wait(12.4, 12.6), { kind: "about", low: 10, high: 15 });
+    assert.deepEqual(wait(20, 20), { kind: "about", low: 20, high: 20 });
+  });
+
+  it("has no lower end once that is less than half a step away, or past", () => {
+    assert.deepEqual(wait(2.4, 11), { kind: "within", high: 10 });
+    assert.deepEqual(wait(-30, 9), { kind: "within", high: 10 });
+    assert.deepEqual(wait(-30, 5), { kind: "within", high: 5 });
+  });
+
+  it("is soon within a step of its end, before and after it", () => {
+    for (const to of [4.9, 0, -5]) assert.deepEqual(wait(-30, to), { kind: "soon" }, `${to} min`);
+  });
+
+  it("is late, and says so, when its end passed by more than a step", () => {
+    assert.deepEqual(wait(-40, -5.1), { kind: "late" });
+  });
+
+  it("moves by itself as the clock does", () => {
+    const estimate = { from: NOW + 10 * 60_000, to: NOW + 20 * 60_000 };
+    const kinds = [0, 9, 16, 26].map((minutes) => waitFrom(estimate, NOW + minutes * 60_000).kind);
+    assert.deepEqual(kinds, ["about", "within", "soon", "late"]);
+  });
+});

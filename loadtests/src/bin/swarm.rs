@@ -1,0 +1,74 @@
+//! Thousands of clients against running nodes. Exits with 0 when every promise held, 1 when one was broken, and
+//! 2 when the run could not be made.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use clinicwire_loadtests::{
+    crowd::CrowdArgs, fanout, fanout::FanoutArgs, idle, idle::IdleArgs, phones, phones::PhonesArgs,
+    reconnect, reconnect::ReconnectArgs, report::say, target::TargetArgs,
+};
+
+/// Plays phones and boards by the thousand, and checks what each was promised.
+#[derive(Parser)]
+#[command(version)]
+struct Options {
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    crowd: CrowdArgs,
+    /// A process of the server whose CPU and memory to report; repeat it for each.
+    #[arg(long, global = true)]
+    pid: Vec<u32>,
+    /// Also write the figures as JSON to this file.
+    #[arg(long, global = true)]
+    json: Option<PathBuf>,
+    /// Threads of the swarm; few, for it often shares its cores with the server.
+    #[arg(long, default_value_t = 2, global = true)]
+    threads: usize,
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+#[derive(Subcommand)]
+enum Scenario {
+    /// Phones follow their own tickets while the line is called.
+    Phones(PhonesArgs),
+    /// Quiet connections: memory and CPU of each.
+    Idle(IdleArgs),
+    /// One queue or board, many listeners.
+    Fanout(FanoutArgs),
+    /// All clients are cut and come back at once.
+    Reconnect(ReconnectArgs),
+}
+
+fn main() -> ExitCode {
+    match run(Options::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            say(&format!("swarm: {error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(options: Options) -> Result<bool> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder
+        .worker_threads(options.threads.max(1))
+        .enable_all()
+        .build();
+    runtime.context("start the runtime")?.block_on(async {
+        let target = Arc::new(options.target.target().await?);
+        let (crowd, pids) = (&options.crowd, &options.pid[..]);
+        let report = match options.scenario {
+            Scenario::Phones(args) => phones::run(target, crowd, pids, args).await?,
+            Scenario::Idle(args) => idle::run(target, crowd, pids, args).await?,
+            Scenario::Fanout(args) => fanout::run(target, crowd, pids, args).await?,
+            Scenario::Reconnect(args) => reconnect::run(target, crowd, pids, args).await?,
+        };
+        report.conclude(options.json.as_deref())
+    })
+}

@@ -1,0 +1,291 @@
+//! Many clients at once: starting them, waiting for a condition on all of them, cutting and releasing them.
+
+use std::{
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Result, bail, ensure};
+use clap::Args;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    breach::{Breach, Breaches},
+    follower::{Follower, Hub, Transport},
+    frames::Entries,
+    http::Api,
+    report::{Report, say},
+    target::Target,
+    watch::{Kind, Sample, Watch},
+};
+
+/// Settings that every scenario shares.
+#[derive(Args, Clone)]
+pub struct CrowdArgs {
+    /// How many loopback source addresses to connect from (127.0.0.2 and up); each has about 28,000 ports.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=200), global = true)]
+    pub sources: u8,
+    /// How many clients may be connecting at one time.
+    #[arg(long, default_value_t = 256, global = true)]
+    pub connecting: usize,
+    /// Seconds to wait for the clients to connect, and for the last deliveries.
+    #[arg(long, default_value_t = 60, global = true)]
+    pub patience: u64,
+    /// Seconds a command may take, a restart of the processor included.
+    #[arg(long, default_value_t = 60, global = true)]
+    pub command_deadline: u64,
+}
+
+/// Descriptors kept free for commands, files and the runtime.
+const SPARE_DESCRIPTORS: u64 = 200;
+/// 28,232 ephemeral ports by default; some are in use or resting.
+const PORTS_PER_SOURCE: usize = 28_000;
+/// How often a condition on all clients is looked at; clients stamp their own times, so it bounds no figure.
+const LOOK: Duration = Duration::from_millis(20);
+/// Clients that fold their view, to compare it with the server's snapshot in the end.
+const FOLDING: usize = 8;
+
+/// Running clients.
+pub struct Crowd {
+    pub hub: Arc<Hub>,
+    pub followers: Vec<Arc<Follower>>,
+    patience: Duration,
+    tasks: JoinSet<()>,
+}
+
+/// What all clients saw, put together.
+pub struct Seen {
+    pub samples: Vec<Sample>,
+    pub frames: u64,
+    pub duplicates: u64,
+    pub same_position: u64,
+    pub losses: u64,
+}
+
+impl Crowd {
+    /// Connects one client for each channel, spread over the nodes and sources in turn, and waits until all are
+    /// subscribed.
+    ///
+    /// # Errors
+    /// When there are more clients than this process can hold, or some are not subscribed in time.
+    pub async fn connect(
+        target: &Target,
+        args: &CrowdArgs,
+        transport: Transport,
+        kind: Kind,
+        channels: impl ExactSizeIterator<Item = String>,
+    ) -> Result<Self> {
+        let hub = Arc::new(Hub {
+            api: Api::new(Duration::from_secs(args.command_deadline)),
+            token: target.reception.clone(),
+            gate: Arc::new(Semaphore::new(args.connecting)),
+            go: watch::Sender::new(true),
+        });
+        let patience = Duration::from_secs(args.patience);
+        let mut crowd = Self {
+            hub,
+            followers: Vec::new(),
+            patience,
+            tasks: JoinSet::new(),
+        };
+        for (index, channel) in channels.enumerate() {
+            let node = target.node(index);
+            let turn = u8::try_from(index % usize::from(args.sources)).unwrap_or(0);
+            let source = node
+                .addr
+                .ip()
+                .is_loopback()
+                .then(|| Ipv4Addr::new(127, 0, 0, 2 + turn));
+            let mut watch = Watch::new(index, kind);
+            if kind == Kind::Keyed && index < FOLDING {
+                watch.entries = Some(Entries::new());
+            }
+            let follower = Arc::new(Follower::new(node, source, channel, transport, watch));
+            crowd.followers.push(follower.clone());
+            crowd.tasks.spawn(follower.run(crowd.hub.clone()));
+        }
+        say(&format!("connecting {} clients …", crowd.followers.len()));
+        crowd.settled().await?;
+        Ok(crowd)
+    }
+
+    async fn settled(&self) -> Result<()> {
+        let left = self.until(|follower, _| follower.is_live()).await;
+        if left > 0 {
+            let mut breaches = Breaches::default();
+            self.followers
+                .iter()
+                .for_each(|f| breaches.merge(std::mem::take(&mut f.watch().breaches)));
+            bail!(
+                "{left} of {} clients are not subscribed: {:?}",
+                self.followers.len(),
+                breaches.examples
+            );
+        }
+        Ok(())
+    }
+
+    /// Waits until `done` holds for every client, or patience ends; returns for how many it does not.
+    pub async fn until(&self, done: impl Fn(&Follower, usize) -> bool) -> usize {
+        let end = Instant::now() + self.patience;
+        loop {
+            let all = self.followers.iter().enumerate();
+            let left = all.filter(|(index, follower)| !done(follower, *index)).count();
+            if left == 0 || Instant::now() > end {
+                return left;
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Closes every connection from this side and holds the clients back.
+    pub async fn cut(&self) -> Result<()> {
+        self.hub.go.send_replace(false);
+        self.followers
+            .iter()
+            .for_each(|follower| follower.cut.notify_one());
+        let left = self.until(|follower, _| !follower.is_live()).await;
+        ensure!(left == 0, "{left} clients did not let go of their connections");
+        Ok(())
+    }
+
+    /// Lets clients that were cut come back, all of them at once.
+    pub fn release(&self) {
+        self.hub.gate.add_permits(self.followers.len());
+        self.hub.go.send_replace(true);
+    }
+
+    /// Deliveries so far.
+    #[must_use]
+    pub fn deliveries(&self) -> u64 {
+        self.followers
+            .iter()
+            .map(|follower| follower.watch().samples.len() as u64)
+            .sum()
+    }
+
+    /// Notes one breach for each client that is not `done`.
+    pub fn demand(&self, breach: Breach, detail: &str, done: impl Fn(&Watch, usize) -> bool) {
+        for (index, follower) in self.followers.iter().enumerate() {
+            let mut watch = follower.watch();
+            if !done(&watch, index) {
+                watch.note(breach, detail);
+            }
+        }
+    }
+
+    /// Compares what the folding clients hold with the snapshot at `path`, until they agree or patience ends.
+    ///
+    /// # Errors
+    /// When the snapshot cannot be read.
+    pub async fn check_view(&self, target: &Target, path: &str, report: &mut Report) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Snapshot {
+            entries: Entries,
+        }
+        let end = Instant::now() + self.patience;
+        loop {
+            let snapshot: Snapshot = self.hub.api.read(&target.node(0), &self.hub.token, path).await?;
+            let differ = |follower: &&Arc<Follower>| {
+                follower
+                    .watch()
+                    .entries
+                    .as_ref()
+                    .is_some_and(|entries| *entries != snapshot.entries)
+            };
+            let left = self.followers.iter().filter(differ).count();
+            if left == 0 {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                let detail = || format!("{left} clients' folded view is not the server's snapshot");
+                report.breaches.note(Breach::WrongView, detail);
+                return Ok(());
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Ends all clients and puts together what they saw, the breaches into the report.
+    pub async fn finish(mut self, report: &mut Report) -> Seen {
+        self.tasks.shutdown().await;
+        let mut seen = Seen {
+            samples: Vec::new(),
+            frames: 0,
+            duplicates: 0,
+            same_position: 0,
+            losses: 0,
+        };
+        for follower in &self.followers {
+            let mut watch = follower.watch();
+            seen.samples.append(&mut watch.samples);
+            seen.frames += watch.frames;
+            seen.duplicates += watch.duplicates;
+            seen.same_position += watch.same_position;
+            seen.losses += watch.losses;
+            report.breaches.merge(std::mem::take(&mut watch.breaches));
+        }
+        report.figure("deliveries", seen.samples.len() as f64, "");
+        report.figure("frames", seen.frames as f64, "");
+        report.figure("duplicates", seen.duplicates as f64, "");
+        report.figure("connections_lost", seen.losses as f64, "");
+        seen
+    }
+}
+
+/// Adds how commands fared to the report.
+pub fn report_commands(api: &Api, report: &mut Report) {
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
+    report.figure("commands_answered_202", count(&api.late), "");
+    report.figure("commands_sent_again", count(&api.repeats), "");
+}
+
+/// Raises the descriptor limit as far as allowed, and refuses a crowd that does not fit.
+fn check_room(clients: usize, sources: u8) -> Result<()> {
+    ensure!(clients > 0, "a crowd needs at least one client");
+    let ports = PORTS_PER_SOURCE * usize::from(sources);
+    ensure!(
+        clients <= ports,
+        "{clients} clients need more than {sources} sources of {PORTS_PER_SOURCE} ports each"
+    );
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current < limit.maximum {
+        // Without the raise the check below still tells the truth.
+        let _ = setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: limit.maximum,
+                maximum: limit.maximum,
+            },
+        );
+    }
+    let room = getrlimit(Resource::Nofile)
+        .current
+        .unwrap_or(u64::MAX)
+        .saturating_sub(SPARE_DESCRIPTORS);
+    ensure!(
+        clients as u64 <= room,
+        "{clients} clients do not fit into one process ({room} descriptors to use): run several swarms"
+    );
+    Ok(())
+}
+
+/// Checks that the clients fit into this process, and gives what the run was asked to do, for the report.
+///
+/// # Errors
+/// When they do not fit.
+pub fn settings(target: &Target, args: &CrowdArgs, clients: usize) -> Result<serde_json::Value> {
+    check_room(clients, args.sources)?;
+    Ok(json!({"clients": clients, "nodes": target.nodes.len(), "sources": args.sources}))
+}

@@ -1,0 +1,106 @@
+//! One board or queue, many listeners: deliveries in a second, their delay, and the server's CPU for each.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Result, ensure};
+use clap::Args;
+
+use crate::{
+    breach::Breach,
+    crowd::{Crowd, CrowdArgs, report_commands, settings},
+    desk::{Audience, Desk, at_rate},
+    follower::Transport,
+    phones::floors,
+    report::{Report, Span, say},
+    target::Target,
+};
+
+#[derive(Args)]
+pub struct FanoutArgs {
+    #[arg(long, default_value_t = 1000)]
+    listeners: usize,
+    #[arg(long, value_enum, default_value = "ws")]
+    transport: Transport,
+    #[arg(long, value_enum, default_value = "queue")]
+    channel: Audience,
+    /// Changes to make: tickets issued and called in turn.
+    #[arg(long, default_value_t = 400)]
+    changes: usize,
+    /// Changes in a second.
+    #[arg(long, default_value_t = 20.0)]
+    rate: f64,
+    /// Measure the bare cost of a send afterwards, for comparison.
+    #[arg(long)]
+    floor: bool,
+}
+
+/// People in line from the beginning, so that a call that overtakes its ticket finds somebody.
+const HEAD_START: usize = 32;
+
+/// Runs the scenario.
+///
+/// # Errors
+/// When it cannot be set up or measured; broken promises are in the report.
+pub async fn run(target: Arc<Target>, args: &CrowdArgs, pids: &[u32], fanout: FanoutArgs) -> Result<Report> {
+    ensure!(
+        fanout.channel != Audience::Tickets,
+        "for tickets use the scenario `phones`"
+    );
+    let mut report = Report::new("fanout", settings(&target, args, fanout.listeners)?);
+    let desk = Arc::new(Desk::open(target.clone(), Duration::from_secs(args.command_deadline), 4).await?);
+    desk.fill(HEAD_START).await?;
+    let (kind, channels) = desk.channels(fanout.channel, fanout.listeners).await?;
+    let crowd = Crowd::connect(&target, args, fanout.transport, kind, channels.into_iter()).await?;
+
+    say(&format!(
+        "making {} changes at {} a second …",
+        fanout.changes, fanout.rate
+    ));
+    let span = Span::start(pids);
+    let began = std::time::Instant::now();
+    let last = change(&desk, &fanout, &mut report).await;
+    crowd.until(|follower, _| follower.watch().offset() >= last).await;
+    let deliveries = crowd.deliveries();
+    let seconds = began.elapsed().as_secs_f64();
+    let cost = span.report(&mut report, "changing", deliveries);
+    report.figure("deliveries_per_second", deliveries as f64 / seconds, "/s");
+    crowd.demand(Breach::NeverArrived, "below the last change", |watch, _| {
+        watch.offset() >= last
+    });
+    if let Some(path) = desk.view_path(fanout.channel) {
+        crowd.check_view(&target, &path, &mut report).await?;
+    }
+
+    report_commands(&desk.api, &mut report);
+    let seen = crowd.finish(&mut report).await;
+    report.delays(&seen.samples);
+    if fanout.floor {
+        floors(&mut report, fanout.listeners, fanout.rate, cost)?;
+    }
+    Ok(report)
+}
+
+/// Makes the changes and returns the version of the last one.
+async fn change(desk: &Arc<Desk>, fanout: &FanoutArgs, report: &mut Report) -> u64 {
+    let results = at_rate(fanout.changes, fanout.rate, |turn| {
+        let desk = desk.clone();
+        async move {
+            if turn.is_multiple_of(2) {
+                desk.issue().await.map(|issued| issued.version)
+            } else {
+                desk.call(turn).await.map(|called| called.version)
+            }
+        }
+    })
+    .await;
+    let mut last = 0;
+    for result in results {
+        match result {
+            Ok(version) => last = last.max(version),
+            Err(error) => report
+                .breaches
+                .note(Breach::CommandFailed, || format!("a change: {error:#}")),
+        }
+    }
+    last
+}

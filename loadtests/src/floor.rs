@@ -1,0 +1,166 @@
+//! The bare cost of delivering a frame: a loop of `send` to loopback sockets, drained on another core. Nothing
+//! that serves a frame with one write for each socket can be cheaper on the same machine.
+
+use std::{
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use rustix::{
+    buffer::spare_capacity,
+    event::epoll,
+    net::{RecvFlags, SendFlags, recv, send},
+    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
+    time::{ClockId, Timespec, clock_gettime},
+};
+
+/// What to measure.
+#[derive(Clone, Copy)]
+pub struct Plan {
+    pub sockets: usize,
+    /// Size of a frame.
+    pub bytes: usize,
+    pub seconds: f64,
+    /// Rounds over all sockets in a second; none means as fast as possible. A paced loop pays for waking the
+    /// reader, which a flat-out loop finds awake.
+    pub rounds_per_second: Option<f64>,
+}
+
+/// What a `send` cost.
+#[derive(Clone, Copy)]
+pub struct Floor {
+    /// CPU of the sending thread alone, µs for each `send`.
+    pub us_per_send: f64,
+    pub sends_per_second: f64,
+    /// Whether sender and reader had a core each.
+    pub pinned: bool,
+}
+
+/// Both ends of each socket are in this process, and some descriptors are needed otherwise.
+const MOST_SOCKETS: usize = 9_800;
+/// The reader looks whether it should stop at least this often.
+const READER_WAIT: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 50_000_000,
+};
+
+/// Measures in threads of its own, and returns when they have ended.
+///
+/// # Errors
+/// When the sockets cannot be had.
+pub fn measure(plan: Plan) -> Result<Floor> {
+    ensure!(
+        (1..=MOST_SOCKETS).contains(&plan.sockets),
+        "the floor takes 1 to {MOST_SOCKETS} sockets"
+    );
+    let (writers, readers) = pairs(plan.sockets)?;
+    let cores = two_cores();
+    let stop = Arc::new(AtomicBool::new(false));
+    let reader = thread::spawn({
+        let stop = stop.clone();
+        move || drain(&readers, cores.map(|(_, second)| second), &stop)
+    });
+    let sender = thread::spawn(move || send_all(&writers, plan, cores.map(|(first, _)| first)));
+    let sent = sender.join().expect("the sender does not panic");
+    stop.store(true, Ordering::Relaxed);
+    reader.join().expect("the reader does not panic")?;
+    let (sends, cpu, wall) = sent?;
+    Ok(Floor {
+        us_per_send: cpu.as_secs_f64() * 1e6 / sends as f64,
+        sends_per_second: sends as f64 / wall.as_secs_f64(),
+        pinned: cores.is_some(),
+    })
+}
+
+fn pairs(count: usize) -> Result<(Vec<TcpStream>, Vec<TcpStream>)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen for the floor")?;
+    let addr = listener.local_addr().context("read the floor's address")?;
+    let (mut writers, mut readers) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for _ in 0..count {
+        let reader = TcpStream::connect(addr).context("connect for the floor")?;
+        reader.set_nonblocking(true).context("set up a reader")?;
+        readers.push(reader);
+        let (writer, _) = listener.accept().context("accept for the floor")?;
+        writer.set_nodelay(true).context("set up a writer")?;
+        writers.push(writer);
+    }
+    Ok((writers, readers))
+}
+
+/// The first two cores this process may use.
+fn two_cores() -> Option<(usize, usize)> {
+    let allowed = sched_getaffinity(None).ok()?;
+    let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
+    Some((cores.next()?, cores.next()?))
+}
+
+fn pin(core: Option<usize>) {
+    if let Some(core) = core {
+        let mut set = CpuSet::new();
+        set.set(core);
+        // The cores come from our own affinity; at worst the figure is noisier.
+        let _ = sched_setaffinity(None, &set);
+    }
+}
+
+fn send_all(sockets: &[TcpStream], plan: Plan, core: Option<usize>) -> Result<(u64, Duration, Duration)> {
+    pin(core);
+    let frame = vec![b'x'; plan.bytes];
+    let round_every = plan
+        .rounds_per_second
+        .map(|rounds| Duration::from_secs_f64(1.0 / rounds));
+    let began = Instant::now();
+    let cpu_before = thread_cpu();
+    let mut rounds: u32 = 0;
+    while began.elapsed().as_secs_f64() < plan.seconds {
+        for socket in sockets {
+            send(socket, &frame, SendFlags::NOSIGNAL).context("send")?;
+        }
+        rounds += 1;
+        if let Some(every) = round_every {
+            thread::sleep((every * rounds).saturating_sub(began.elapsed()));
+        }
+    }
+    let cpu = thread_cpu().saturating_sub(cpu_before);
+    Ok((u64::from(rounds) * sockets.len() as u64, cpu, began.elapsed()))
+}
+
+fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
+}
+
+fn drain(sockets: &[TcpStream], core: Option<usize>, stop: &AtomicBool) -> Result<()> {
+    pin(core);
+    let poll = epoll::create(epoll::CreateFlags::CLOEXEC).context("create an epoll")?;
+    for (index, socket) in sockets.iter().enumerate() {
+        let data = epoll::EventData::new_u64(index as u64);
+        epoll::add(&poll, socket, data, epoll::EventFlags::IN).context("watch a reader")?;
+    }
+    let mut events = Vec::with_capacity(1024);
+    let mut bytes = vec![0_u8; 64 * 1024];
+    while !stop.load(Ordering::Relaxed) {
+        events.clear();
+        match epoll::wait(&poll, spare_capacity(&mut events), Some(&READER_WAIT)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).context("wait for frames"),
+        }
+        for event in &events {
+            let index = usize::try_from(event.data.u64()).unwrap_or(usize::MAX);
+            if let Some(socket) = sockets.get(index) {
+                // Level-triggered: what is left, or failed for now, is reported again.
+                let _ = recv(socket, &mut bytes[..], RecvFlags::empty());
+            }
+        }
+    }
+    Ok(())
+}

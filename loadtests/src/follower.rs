@@ -1,0 +1,154 @@
+//! One client's life: connect, listen, and when the connection ends come back as the published SDKs do.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use clap::ValueEnum;
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
+    time::sleep,
+};
+
+use crate::{breach::Breach, http::Api, sse, target::Node, watch::Watch, ws};
+
+/// How a client listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Transport {
+    Ws,
+    Sse,
+}
+
+/// What all clients share.
+pub struct Hub {
+    pub api: Api,
+    pub token: String,
+    /// Bounds how many clients connect at one time, so that a ramp does not overrun the accept queue (4,096).
+    pub gate: Arc<Semaphore>,
+    /// False holds back clients that were cut.
+    pub go: watch::Sender<bool>,
+}
+
+/// One client.
+pub struct Follower {
+    pub node: Arc<Node>,
+    pub source: Option<Ipv4Addr>,
+    pub channel: String,
+    pub transport: Transport,
+    /// Ends the present connection from the client's side.
+    pub cut: Notify,
+    live: AtomicBool,
+    watch: Mutex<Watch>,
+}
+
+/// How a connection ended.
+pub enum Ended {
+    /// We cut it; come back when released.
+    Cut,
+    /// Come back after the server's pause, or with backoff where it names none.
+    Lost(Option<Duration>),
+    /// The server said that nothing more will come.
+    Over,
+    /// For good, and it should not have.
+    Final(Breach, String),
+}
+
+/// First wait of the SDKs' backoff, and its ceiling.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(20));
+
+impl Follower {
+    #[must_use]
+    pub fn new(
+        node: Arc<Node>,
+        source: Option<Ipv4Addr>,
+        channel: String,
+        transport: Transport,
+        watch: Watch,
+    ) -> Self {
+        let (cut, live) = (Notify::new(), AtomicBool::new(false));
+        Self {
+            node,
+            source,
+            channel,
+            transport,
+            cut,
+            live,
+            watch: Mutex::new(watch),
+        }
+    }
+
+    pub fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.live.load(Ordering::Acquire)
+    }
+
+    /// Subscribed: lets the next client connect.
+    pub fn became_live(&self, permit: &mut Option<OwnedSemaphorePermit>) {
+        self.live.store(true, Ordering::Release);
+        *permit = None;
+    }
+
+    /// Follows the channel until there is nothing more to come back to.
+    pub async fn run(self: Arc<Self>, hub: Arc<Hub>) {
+        let mut stream = sse::Stream::default();
+        let mut attempt = 0;
+        loop {
+            let permit = hub.gate.clone().acquire_owned().await.ok();
+            let ended = match self.transport {
+                Transport::Ws => ws::follow(&self, &hub, permit).await,
+                Transport::Sse => sse::follow(&self, &hub, &mut stream, permit).await,
+            };
+            if self.live.swap(false, Ordering::AcqRel) {
+                attempt = 0;
+            }
+            match ended {
+                Ended::Cut => {
+                    // The sender lives in `hub`, which this task holds: waiting cannot fail.
+                    let _ = hub.go.subscribe().wait_for(|go| *go).await;
+                }
+                Ended::Lost(pause) => {
+                    self.watch().losses += 1;
+                    sleep(pause.unwrap_or_else(|| backoff(attempt))).await;
+                    attempt += 1;
+                }
+                Ended::Over => return,
+                Ended::Final(breach, why) => return self.watch().note(breach, &why),
+            }
+        }
+    }
+
+    /// Connects from this client's own source address.
+    pub async fn dial(&self) -> std::io::Result<TcpStream> {
+        let socket = TcpSocket::new_v4()?;
+        if let Some(source) = self.source {
+            socket.bind(SocketAddr::new(source.into(), 0))?;
+        }
+        socket.set_nodelay(true)?;
+        socket.connect(self.node.addr).await
+    }
+}
+
+/// Full jitter above the first wait, doubling to the ceiling: centrifuge-js' own formula.
+#[must_use]
+pub fn backoff(attempt: u32) -> Duration {
+    let (first, ceiling) = BACKOFF;
+    let spread = first.saturating_mul(1 << attempt.min(16)).min(ceiling);
+    (first + spread.mul_f64(fastrand::f64())).min(ceiling)
+}
+
+/// Microseconds since the Unix epoch, on the clock that stamps records when both are on this machine.
+#[must_use]
+pub fn now_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

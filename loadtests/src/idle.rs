@@ -1,0 +1,71 @@
+//! Many quiet connections: what each costs in memory, to open, and while nothing happens.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Result;
+use clap::Args;
+use tokio::time::sleep;
+
+use crate::{
+    crowd::{Crowd, CrowdArgs, settings},
+    desk::{Audience, Desk},
+    follower::Transport,
+    process::Watched,
+    report::{Report, Span, say},
+    target::Target,
+};
+
+#[derive(Args)]
+pub struct IdleArgs {
+    #[arg(long, default_value_t = 5000)]
+    clients: usize,
+    #[arg(long, value_enum, default_value = "ws")]
+    transport: Transport,
+    /// What each client subscribes to.
+    #[arg(long, value_enum, default_value = "board")]
+    channel: Audience,
+    /// Seconds for which the connections are held and their idle CPU is measured.
+    #[arg(long, default_value_t = 30)]
+    hold: u64,
+}
+
+/// Runs the scenario.
+///
+/// # Errors
+/// When it cannot be set up or measured; broken promises are in the report.
+pub async fn run(target: Arc<Target>, args: &CrowdArgs, pids: &[u32], idle: IdleArgs) -> Result<Report> {
+    let mut report = Report::new("idle", settings(&target, args, idle.clients)?);
+    let desk = Desk::open(target.clone(), Duration::from_secs(args.command_deadline), 1).await?;
+    let (kind, channels) = desk.channels(idle.channel, idle.clients).await?;
+
+    let before = Watched::start(pids);
+    let connecting = Span::start(pids);
+    let crowd = Crowd::connect(&target, args, idle.transport, kind, channels.into_iter()).await?;
+    connecting.report(&mut report, "connecting", 0);
+    for process in before.used() {
+        let clients = idle.clients as f64;
+        let label = format!("{}_{}", process.name, process.pid);
+        report.figure(
+            &format!("connect_cpu_{label}_us"),
+            process.cpu_ms * 1e3 / clients,
+            "µs a client",
+        );
+        report.figure(
+            &format!("rss_{label}_kib"),
+            process.rss_grew_kib as f64 / clients,
+            "KiB a client",
+        );
+    }
+
+    say(&format!("holding for {} s …", idle.hold));
+    let holding = Span::start(pids);
+    sleep(Duration::from_secs(idle.hold)).await;
+    holding.report(&mut report, "holding", 0);
+    for process in before.used() {
+        let label = format!("{}_{}", process.name, process.pid);
+        let each = process.rss_grew_kib as f64 / idle.clients as f64;
+        report.figure(&format!("rss_held_{label}_kib"), each, "KiB a client");
+    }
+    crowd.finish(&mut report).await;
+    Ok(report)
+}

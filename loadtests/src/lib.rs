@@ -1,0 +1,21 @@
+//! Load tools: `swarm` plays thousands of phones and boards against running nodes and checks what each of them
+//! was promised; `floor` measures what a bare `send` costs on the same machine.
+
+pub mod breach;
+pub mod crowd;
+pub mod desk;
+pub mod fanout;
+pub mod floor;
+pub mod follower;
+pub mod frames;
+pub mod http;
+pub mod idle;
+pub mod outage;
+pub mod phones;
+pub mod process;
+pub mod reconnect;
+pub mod report;
+pub mod sse;
+pub mod target;
+pub mod watch;
+pub mod ws;

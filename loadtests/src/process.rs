@@ -1,0 +1,112 @@
+//! CPU and memory of the server's processes, read from /proc by pid.
+
+use std::{fs, time::Duration};
+
+use crate::report::Report;
+
+/// One reading of one process.
+#[derive(Clone, Copy)]
+pub struct Usage {
+    /// User and system time since its start, exited threads included; ticks of 10 ms.
+    pub cpu: Duration,
+    pub rss_kib: u64,
+}
+
+/// The processes to watch, with the reading at the start of the measurement.
+pub struct Watched(Vec<(u32, String, Option<Usage>)>);
+
+/// What one process used during the measurement.
+pub struct Used {
+    pub pid: u32,
+    pub name: String,
+    pub cpu_ms: f64,
+    pub rss_kib: u64,
+    pub rss_grew_kib: i64,
+}
+
+impl Usage {
+    /// None when there is no such process, or no more.
+    #[must_use]
+    pub fn read(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name in parentheses may hold spaces; utime and stime are the 12th and 13th fields after it.
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+        let per_second = rustix::param::clock_ticks_per_second();
+        let cpu = Duration::from_secs_f64(ticks as f64 / per_second as f64);
+        Some(Self {
+            cpu,
+            rss_kib: rss_kib(pid)?,
+        })
+    }
+}
+
+fn rss_kib(pid: u32) -> Option<u64> {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    if let Some(line) = rollup.lines().find_map(|line| line.strip_prefix("Rss:")) {
+        return line.trim().strip_suffix("kB")?.trim().parse().ok();
+    }
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64 / 1024)
+}
+
+impl Watched {
+    /// Takes the first reading.
+    #[must_use]
+    pub fn start(pids: &[u32]) -> Self {
+        let read = |pid: &u32| {
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_else(|_| "gone".to_owned());
+            (*pid, name.trim().to_owned(), Usage::read(*pid))
+        };
+        Self(pids.iter().map(read).collect())
+    }
+
+    /// What each used since; processes that have ended are left out.
+    #[must_use]
+    pub fn used(&self) -> Vec<Used> {
+        let since = |(pid, name, before): &(u32, String, Option<Usage>)| {
+            let (before, after) = ((*before)?, Usage::read(*pid)?);
+            let cpu_ms = after.cpu.saturating_sub(before.cpu).as_secs_f64() * 1e3;
+            let rss_grew_kib = after.rss_kib.cast_signed() - before.rss_kib.cast_signed();
+            Some(Used {
+                pid: *pid,
+                name: name.clone(),
+                cpu_ms,
+                rss_kib: after.rss_kib,
+                rss_grew_kib,
+            })
+        };
+        self.0.iter().filter_map(since).collect()
+    }
+}
+
+/// Reports each process, by delivery too where there were any, and returns their CPU together, in µs; none when
+/// no process was watched.
+pub fn report_used(report: &mut Report, label: &str, used: &[Used], deliveries: u64) -> Option<f64> {
+    for process in used {
+        let name = format!("{label}_{}_{}", process.name, process.pid);
+        report.figure(&format!("{name}_cpu_ms"), process.cpu_ms, "ms");
+        if deliveries > 0 {
+            let each = process.cpu_ms * 1e3 / deliveries as f64;
+            report.figure(&format!("{name}_cpu_per_delivery_us"), each, "µs");
+        }
+        report.figure(&format!("{name}_rss_kib"), process.rss_kib as f64, "KiB");
+        report.figure(
+            &format!("{name}_rss_grew_kib"),
+            process.rss_grew_kib as f64,
+            "KiB",
+        );
+    }
+    (!used.is_empty()).then(|| used.iter().map(|process| process.cpu_ms).sum::<f64>() * 1e3)
+}
+
+/// This process' own CPU time: a generator that is always busy measures itself.
+#[must_use]
+pub fn own_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
+}

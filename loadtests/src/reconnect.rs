@@ -1,0 +1,89 @@
+//! A region comes back at once: every client is cut, misses some changes, and resumes from its own position.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::{
+    breach::Breach,
+    crowd::{Crowd, CrowdArgs, report_commands, settings},
+    desk::{Audience, Desk},
+    follower::{Transport, now_us},
+    report::{Report, Span, say},
+    target::Target,
+    watch::Resumed,
+};
+
+#[derive(Args)]
+pub struct ReconnectArgs {
+    #[arg(long, default_value_t = 5000)]
+    clients: usize,
+    #[arg(long, value_enum, default_value = "ws")]
+    transport: Transport,
+    #[arg(long, value_enum, default_value = "queue")]
+    channel: Audience,
+    /// Calls made while the clients are away.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    missed: u64,
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+}
+
+/// Runs the scenario.
+///
+/// # Errors
+/// When it cannot be set up or measured; broken promises are in the report.
+pub async fn run(target: Arc<Target>, args: &CrowdArgs, pids: &[u32], plan: ReconnectArgs) -> Result<Report> {
+    let mut report = Report::new("reconnect", settings(&target, args, plan.clients)?);
+    let desk = Desk::open(target.clone(), Duration::from_secs(args.command_deadline), 4).await?;
+    let missed = usize::try_from(plan.missed).context("count the missed changes")?;
+    // These stand before the clients' own tickets, so that no client is called and each misses every change.
+    desk.fill(plan.rounds * missed).await?;
+    let (kind, channels) = desk.channels(plan.channel, plan.clients).await?;
+    let crowd = Crowd::connect(&target, args, plan.transport, kind, channels.into_iter()).await?;
+
+    let mut resumed_ms = Vec::new();
+    let (mut by_delta, mut by_snapshot) = (0_u32, 0_u32);
+    for round in 1..=plan.rounds {
+        crowd.cut().await?;
+        let mut last = 0;
+        for turn in 0..missed {
+            last = desk
+                .call(turn)
+                .await
+                .context("make a change that is missed")?
+                .version;
+        }
+        say(&format!("round {round}: {} clients come back …", plan.clients));
+        let span = Span::start(pids);
+        let released_us = now_us();
+        crowd.release();
+        let left = crowd
+            .until(|follower, _| follower.is_live() && follower.watch().offset() >= last)
+            .await;
+        span.report(&mut report, &format!("round_{round}"), 0);
+        report.figure(&format!("round_{round}_not_resumed"), left as f64, "");
+        crowd.demand(Breach::NeverArrived, "not resumed", |watch, _| {
+            watch.offset() >= last
+        });
+        for follower in &crowd.followers {
+            let watch = follower.watch();
+            match watch.resumed {
+                Resumed::ByDelta => by_delta += 1,
+                Resumed::BySnapshot => by_snapshot += 1,
+                Resumed::Fresh => continue,
+            }
+            resumed_ms.push((watch.live_at_us - released_us) as f64 / 1e3);
+        }
+    }
+    if let Some(path) = desk.view_path(plan.channel) {
+        crowd.check_view(&target, &path, &mut report).await?;
+    }
+    report.figure("resumed_by_delta", f64::from(by_delta), "");
+    report.figure("resumed_by_snapshot", f64::from(by_snapshot), "");
+    report.quantiles("cut_to_resumed", resumed_ms);
+    report_commands(&desk.api, &mut report);
+    crowd.finish(&mut report).await;
+    Ok(report)
+}

@@ -1,0 +1,180 @@
+//! The seam to the authority: journal, state, stored views, outcomes, outbox and parked records, moved forward
+//! together in one transaction per batch that is fenced by the partition's checkpoint.
+
+use schemas::{
+    Millis,
+    codes::Code,
+    command::Outcome,
+    event::Event,
+    ids::{Aggregate, CommandId, TenantId, TicketId},
+    record::{Actor, WireRecord},
+    view::{Pair, View},
+};
+
+use crate::{
+    BoxFuture,
+    location::{Header, Ticket},
+    views::ViewStep,
+};
+
+/// Ownership of one partition: what every commit must name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    pub partition: u32,
+    /// Rises with each claim; an older owner's commits find no row.
+    pub owner_epoch: i64,
+    pub next_offset: i64,
+}
+
+/// A location as the ledger holds it: its header and its live tickets, plus the ended ones asked for.
+pub struct Loaded {
+    pub pair: Pair,
+    pub header: Header,
+    pub tickets: Vec<Ticket>,
+}
+
+/// Why the ledger did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The checkpoint is not where the batch starts under this owner: read it, and continue or give up.
+    #[error("the checkpoint moved or has another owner")]
+    Fenced,
+    /// A location's row is not at the version the batch starts from. Never happens while keys keep their partition.
+    #[error("a location moved without this owner")]
+    Diverged,
+    /// The outcome is unknown or the ledger is unreachable: read the checkpoint before anything else. The source is
+    /// logged, so its text must quote no value.
+    #[error("the ledger did not answer")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What became of one record.
+#[derive(Clone)]
+pub struct JournalRow {
+    pub offset: i64,
+    pub at: Millis,
+    /// Absent when the record could not be read.
+    pub command: Option<(Aggregate, CommandId, Option<Actor>)>,
+    pub entry: JournalEntry,
+}
+
+#[derive(Clone)]
+pub enum JournalEntry {
+    /// Events under a version.
+    Applied {
+        pair: Pair,
+        events: Vec<Event>,
+    },
+    Refused(Code),
+    /// The same (tenant, source, id) was decided before.
+    Repeated,
+    /// Set aside untouched, for people to look at.
+    Parked {
+        code: Code,
+        record: WireRecord,
+    },
+}
+
+#[derive(Clone)]
+pub struct LocationRow {
+    pub aggregate: Aggregate,
+    pub epoch: u64,
+    /// Version before the batch: 0 for a new location.
+    pub from: u64,
+    pub to: u64,
+    pub header: Header,
+}
+
+#[derive(Clone)]
+pub struct TicketRow {
+    pub aggregate: Aggregate,
+    pub ticket: Ticket,
+}
+
+#[derive(Clone)]
+pub struct OutcomeRow {
+    pub tenant: TenantId,
+    pub source: String,
+    pub outcome: Outcome,
+}
+
+/// A record to be published after the commit. Its key in the outbox is (partition, offset, part).
+#[derive(Clone)]
+pub struct OutboxRow {
+    pub offset: i64,
+    pub part: i16,
+    pub topic: &'static str,
+    pub record: WireRecord,
+}
+
+/// One transaction: moves the checkpoint of `claim` from `claim.next_offset` to `to` and everything with it.
+#[derive(Clone)]
+pub struct Batch {
+    pub claim: Claim,
+    pub to: i64,
+    pub journal: Vec<JournalRow>,
+    pub locations: Vec<LocationRow>,
+    pub tickets: Vec<TicketRow>,
+    pub views: Vec<ViewStep>,
+    pub outcomes: Vec<OutcomeRow>,
+    pub outbox: Vec<OutboxRow>,
+}
+
+/// Names a view: the aggregate and the view's name.
+pub type ViewName = (Aggregate, String);
+
+/// A view, and the seconds it is kept from now on; `None`: until it changes.
+pub type KeptView = (View, Option<u32>);
+
+pub trait Ledger: Send + Sync + 'static {
+    /// Takes the partition: bumps its owner epoch (creating the row at offset 0) and answers where to read on.
+    fn claim(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>>;
+
+    /// The partition's checkpoint as it stands, whoever owns it.
+    fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>>;
+
+    /// A location with its live tickets, at one moment; `None` when it does not exist.
+    fn load<'a>(&'a self, aggregate: &'a Aggregate) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>>;
+
+    /// Ended tickets among `tickets` (the live ones come with their location).
+    fn ended<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+        tickets: &'a [TicketId],
+    ) -> BoxFuture<'a, Result<Vec<Ticket>, LedgerError>>;
+
+    /// Outcomes decided before, among these (tenant, source, command).
+    fn outcomes<'a>(
+        &'a self,
+        commands: &'a [(TenantId, String, CommandId)],
+    ) -> BoxFuture<'a, Result<Vec<OutcomeRow>, LedgerError>>;
+
+    /// A new epoch: the ledger's sequence or the Unix time in seconds, whichever is greater, and greater than any before.
+    fn next_epoch(&self) -> BoxFuture<'_, Result<u64, LedgerError>>;
+
+    fn commit<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), LedgerError>>;
+
+    /// What the outbox of a partition holds, oldest first, at most `limit` rows.
+    fn outbox(&self, partition: u32, limit: u32) -> BoxFuture<'_, Result<Vec<OutboxRow>, LedgerError>>;
+
+    /// Deletes outbox rows by their keys once the log acknowledged them.
+    fn published<'a>(
+        &'a self,
+        partition: u32,
+        rows: &'a [(i64, i16)],
+    ) -> BoxFuture<'a, Result<(), LedgerError>>;
+
+    /// Remembers views the store may lack.
+    fn mark_dirty<'a>(&'a self, views: &'a [ViewName]) -> BoxFuture<'a, Result<(), LedgerError>>;
+
+    /// Dirty views of a partition's aggregates, at most `limit`.
+    fn dirty(&self, partition: u32, of: u32, limit: u32)
+    -> BoxFuture<'_, Result<Vec<ViewName>, LedgerError>>;
+
+    /// A stored view as of the last commit, and how long it is kept; `None` when there is none (any more).
+    fn view<'a>(&'a self, name: &'a ViewName) -> BoxFuture<'a, Result<Option<KeptView>, LedgerError>>;
+
+    /// Forgets that a view was dirty, unless it moved past `version` meanwhile. Of a view that is no longer kept,
+    /// the version is 0.
+    fn repaired<'a>(&'a self, name: &'a ViewName, version: u64) -> BoxFuture<'a, Result<(), LedgerError>>;
+}

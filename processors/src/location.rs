@@ -1,0 +1,249 @@
+//! One location as a value: commands are decided against it, events change it, and the views follow. No clock,
+//! no I/O, no randomness: the same records give the same bytes, in the runner, in a rebuild and in a test.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jiff::tz::TimeZone;
+use schemas::{
+    Millis,
+    command::Verdict,
+    event::Event,
+    ids::{LocationId, QueueId, StationId, TicketId},
+    line::Place,
+    record::{CommandRecord, ViewDelta},
+    ticket::TicketState,
+    view::Pair,
+};
+
+mod apply;
+mod decide;
+mod moves;
+mod project;
+mod settings;
+mod state;
+
+pub use decide::{Decision, decide};
+pub use project::KEEP_ENDED_S;
+pub use settings::{MAX_LANGUAGES, MAX_QUEUES, MAX_STATIONS, SERVICE_S};
+pub use state::{Header, Queue, Recent, Service, Station, Ticket, Undo};
+
+/// A location in memory: its header, its live tickets, and whichever ended ones a batch asked for.
+pub struct Location {
+    pair: Pair,
+    header: Header,
+    zone: TimeZone,
+    tickets: HashMap<TicketId, Ticket>,
+    /// The tickets in memory that are over: what [`Location::forget_ended`] drops.
+    ended: BTreeSet<TicketId>,
+    tallies: BTreeMap<QueueId, Tally>,
+    /// Live tickets that name a station: what a new name of the station changes.
+    at_station: BTreeMap<StationId, BTreeSet<TicketId>>,
+}
+
+/// What a queue's tickets and stations add up to, kept so that nothing is counted per command.
+#[derive(Default)]
+struct Tally {
+    waiting: BTreeSet<Place>,
+    in_service: u32,
+    /// Stations whose last call was for this queue.
+    stations: u32,
+}
+
+/// What became of one record.
+pub struct Step {
+    /// The position after the record; unchanged when it was refused.
+    pub pair: Pair,
+    /// The location's clock at this record.
+    pub at: Millis,
+    pub verdict: Verdict,
+    /// Empty exactly when the command was refused.
+    pub events: Vec<Event>,
+    pub deltas: Vec<ViewDelta>,
+    /// Tickets whose row changed.
+    pub touched: Vec<TicketId>,
+    /// A command for another location, to be appended to the log once this one is committed.
+    pub follow_up: Option<CommandRecord>,
+}
+
+impl Location {
+    /// A location that does not exist yet: version 0.
+    pub fn new(epoch: u64) -> Self {
+        Self::load(Pair { epoch, version: 0 }, Header::default(), Vec::new())
+    }
+
+    /// A location as the ledger holds it, with its live tickets.
+    pub fn load(pair: Pair, header: Header, tickets: Vec<Ticket>) -> Self {
+        let mut location = Self {
+            pair,
+            zone: settings::zone_or_utc(&header.time_zone),
+            tallies: header
+                .queues
+                .keys()
+                .map(|queue| (queue.clone(), Tally::default()))
+                .collect(),
+            header,
+            tickets: HashMap::new(),
+            ended: BTreeSet::new(),
+            at_station: BTreeMap::new(),
+        };
+        for queue in location
+            .header
+            .stations
+            .values()
+            .filter_map(|station| station.served.as_ref())
+        {
+            location.tallies.entry(queue.clone()).or_default().stations += 1;
+        }
+        for ticket in tickets {
+            location.put(ticket);
+        }
+        location
+    }
+
+    pub fn pair(&self) -> Pair {
+        self.pair
+    }
+
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    pub fn ticket(&self, id: &TicketId) -> Option<&Ticket> {
+        self.tickets.get(id)
+    }
+
+    /// Whether the location was ever configured.
+    pub fn exists(&self) -> bool {
+        self.pair.version > 0
+    }
+
+    /// Adds ended tickets that a batch names. A ticket that is in memory already stays as it is.
+    pub fn add_ended(&mut self, tickets: Vec<Ticket>) {
+        for ticket in tickets {
+            if !self.tickets.contains_key(&ticket.id) {
+                self.put(ticket);
+            }
+        }
+    }
+
+    /// Drops the tickets that are over, once their rows are committed.
+    pub fn forget_ended(&mut self) {
+        for id in std::mem::take(&mut self.ended) {
+            self.tickets.remove(&id);
+        }
+    }
+
+    /// Decides the record at its append time, applies what was decided and says how the views changed.
+    pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> Step {
+        let at = self.advance(appended_at);
+        let decision = match decide(self, record, at) {
+            Ok(decision) => decision,
+            Err(code) => {
+                return Step {
+                    pair: self.pair,
+                    at,
+                    verdict: Verdict::Refused { code },
+                    events: Vec::new(),
+                    deltas: Vec::new(),
+                    touched: Vec::new(),
+                    follow_up: None,
+                };
+            }
+        };
+        let version = self.pair.version + 1;
+        let deltas = self.replay(&record.aggregate.location_id(), version, at, &decision.events);
+        Step {
+            pair: self.pair,
+            at,
+            verdict: Verdict::Applied {
+                epoch: self.pair.epoch,
+                version,
+                result: decision.result,
+            },
+            touched: decision
+                .events
+                .iter()
+                .flat_map(moves::tickets_of)
+                .cloned()
+                .collect(),
+            deltas,
+            events: decision.events,
+            follow_up: decision.follow_up,
+        }
+    }
+
+    /// Applies the events of one version, just decided or read from the journal, and says how the views changed.
+    /// A ticket that a later event reverts must still be in memory: a rebuild does not call
+    /// [`Location::forget_ended`].
+    pub fn replay(
+        &mut self,
+        location: &LocationId,
+        version: u64,
+        at: Millis,
+        events: &[Event],
+    ) -> Vec<ViewDelta> {
+        let scope = self.scope(events);
+        let before = self.render(location, &scope);
+        for event in events {
+            self.apply(event, version, at);
+        }
+        let after = self.render(location, &scope);
+        self.step_views(before, after)
+    }
+
+    /// Moves the clock to `appended_at`; it never goes back, whatever the log's brokers think of the time.
+    pub fn advance(&mut self, appended_at: Millis) -> Millis {
+        self.header.now = self.header.now.max(settings::plausible(appended_at));
+        self.header.now
+    }
+
+    /// Puts a ticket into memory and into every count it belongs to.
+    fn put(&mut self, ticket: Ticket) {
+        let standing = &ticket.standing;
+        if standing.state.is_end() {
+            self.ended.insert(ticket.id.clone());
+        } else if let Some(station) = &standing.station {
+            self.at_station
+                .entry(station.clone())
+                .or_default()
+                .insert(ticket.id.clone());
+        }
+        let tally = self.tallies.entry(standing.queue.clone()).or_default();
+        match standing.state {
+            TicketState::Waiting => {
+                tally.waiting.insert(ticket.place());
+            }
+            TicketState::InService => tally.in_service += 1,
+            _ => {}
+        }
+        self.tickets.insert(ticket.id.clone(), ticket);
+    }
+
+    /// The inverse of `put`.
+    fn take(&mut self, id: &TicketId) -> Option<Ticket> {
+        let ticket = self.tickets.remove(id)?;
+        let standing = &ticket.standing;
+        self.ended.remove(id);
+        if let Some(station) = &standing.station
+            && let Some(tickets) = self.at_station.get_mut(station)
+        {
+            tickets.remove(id);
+            if tickets.is_empty() {
+                self.at_station.remove(station);
+            }
+        }
+        if let Some(tally) = self.tallies.get_mut(&standing.queue) {
+            match standing.state {
+                TicketState::Waiting => {
+                    tally.waiting.remove(&ticket.place());
+                }
+                TicketState::InService => tally.in_service -= 1,
+                _ => {}
+            }
+        }
+        Some(ticket)
+    }
+}
+
+#[cfg(test)]
+mod tests;

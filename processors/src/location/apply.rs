@@ -1,0 +1,225 @@
+//! How events change a location. Never refuses: an event was decided once and for all.
+
+use schemas::{
+    Millis,
+    event::{Event, Standing},
+    ids::{QueueId, StationId, TicketId},
+    ticket::{Priority, TicketState},
+};
+
+use super::{
+    Location,
+    moves::{self, Shown, shown},
+    settings,
+    state::{Queue, Recent, Service, Station, Ticket, Undo},
+};
+
+impl Location {
+    /// Applies one event of `version`, decided at `now`. What it does to the views is asked by
+    /// [`Location::replay`], which calls this.
+    pub(super) fn apply(&mut self, event: &Event, version: u64, now: Millis) {
+        self.pair.version = version;
+        self.header.now = self.header.now.max(now);
+        match event {
+            Event::LocationConfigured {
+                name,
+                time_zone,
+                languages,
+            } => {
+                self.zone = settings::zone_or_utc(time_zone);
+                self.header.name.clone_from(name);
+                self.header.time_zone.clone_from(time_zone);
+                self.header.languages.clone_from(languages);
+            }
+            Event::QueueConfigured {
+                queue,
+                name,
+                prefix,
+                service_s,
+            } => {
+                self.configure_queue(queue, name, prefix, *service_s);
+            }
+            Event::StationConfigured { station, name } => {
+                let stations = &mut self.header.stations;
+                let new = || Station {
+                    name: String::new(),
+                    served: None,
+                };
+                stations
+                    .entry(station.clone())
+                    .or_insert_with(new)
+                    .name
+                    .clone_from(name);
+            }
+            Event::QueueStateChanged { queue, state } => {
+                if let Some(queue) = self.header.queues.get_mut(queue) {
+                    queue.state = *state;
+                }
+            }
+            Event::QueueReordered { queue, ranks } => self.reorder(queue, ranks, version),
+            Event::TicketIssued {
+                ticket,
+                queue,
+                day,
+                number,
+                label,
+                priority,
+                rank,
+            } => {
+                self.count_label(queue, day, *number);
+                self.used_rank(queue, *rank);
+                self.put(Ticket {
+                    id: ticket.clone(),
+                    label: label.clone(),
+                    day: day.clone(),
+                    issued_at: now,
+                    standing: issued(queue, *priority, *rank),
+                    undo: None,
+                    view: 0,
+                });
+            }
+            other => {
+                if let Some(ticket) = moves::moved(other) {
+                    self.move_ticket(ticket, other, version, now);
+                }
+            }
+        }
+    }
+
+    fn configure_queue(&mut self, id: &QueueId, name: &str, prefix: &str, service_s: Option<u32>) {
+        let header = &mut self.header;
+        self.tallies.entry(id.clone()).or_default();
+        let queue = header.queues.entry(id.clone()).or_insert_with(|| {
+            Queue::new(
+                name.to_owned(),
+                prefix.to_owned(),
+                Service::new(Service::DEFAULT_S),
+            )
+        });
+        queue.name = name.to_owned();
+        if let Some(seconds) = service_s {
+            queue.service.configured_s = seconds;
+        }
+        let old = std::mem::replace(&mut queue.prefix, prefix.to_owned());
+        // A queue takes its count along to another prefix, and never below what was given there already: so
+        // neither its numbers nor any label come twice on one day.
+        if let Some(&given) = header.numbers.get(&old) {
+            let last = header.numbers.entry(prefix.to_owned()).or_default();
+            *last = given.max(*last);
+        }
+    }
+
+    fn count_label(&mut self, queue: &QueueId, day: &str, number: u32) {
+        let header = &mut self.header;
+        if *day > *header.day {
+            header.numbers.clear();
+            header.day = day.to_owned();
+        }
+        if let Some(queue) = header.queues.get(queue) {
+            header.numbers.insert(queue.prefix.clone(), number);
+        }
+    }
+
+    fn used_rank(&mut self, queue: &QueueId, rank: u64) {
+        if let Some(queue) = self.header.queues.get_mut(queue) {
+            queue.next_rank = queue.next_rank.max(rank + 1);
+            queue.first_rank = queue.first_rank.min(rank);
+        }
+    }
+
+    fn reorder(&mut self, queue: &QueueId, ranks: &[(TicketId, u64)], version: u64) {
+        for (id, rank) in ranks {
+            self.used_rank(queue, *rank);
+            if let Some(mut ticket) = self.take(id) {
+                ticket.undo = Some(Undo {
+                    version,
+                    standing: ticket.standing.clone(),
+                });
+                ticket.standing.rank = *rank;
+                self.put(ticket);
+            }
+        }
+    }
+
+    fn move_ticket(&mut self, id: &TicketId, event: &Event, version: u64, now: Millis) {
+        let Some(mut ticket) = self.take(id) else { return };
+        let next = moves::after(&ticket.standing, event, now);
+        let before = std::mem::replace(&mut ticket.standing, next);
+        match event {
+            Event::TicketCalled { station, .. } => self.note_call(station, &before.queue, now),
+            Event::TicketMoved { queue, rank, .. } => self.used_rank(queue, *rank),
+            Event::TicketCompleted { .. } => self.measure(&before, now),
+            _ => {}
+        }
+        self.note_recent(&ticket, shown(&before));
+        ticket.undo = match event {
+            Event::TicketReverted { .. } | Event::TicketTransferred { .. } => None,
+            _ => Some(Undo {
+                version,
+                standing: before,
+            }),
+        };
+        self.put(ticket);
+    }
+
+    fn note_call(&mut self, station: &StationId, queue: &QueueId, now: Millis) {
+        if let Some(queue) = self.header.queues.get_mut(queue) {
+            queue.last_call_at = Some(now);
+        }
+        let Some(station) = self.header.stations.get_mut(station) else {
+            return;
+        };
+        let last = station.served.replace(queue.clone());
+        if let Some(tally) = last.and_then(|last| self.tallies.get_mut(&last)) {
+            tally.stations -= 1;
+        }
+        self.tallies.entry(queue.clone()).or_default().stations += 1;
+    }
+
+    fn measure(&mut self, served: &Standing, now: Millis) {
+        if let (Some(queue), Some(started_at)) =
+            (self.header.queues.get_mut(&served.queue), served.started_at)
+        {
+            queue.service.measure(now - started_at);
+        }
+    }
+
+    /// Keeps the board's recent calls: a call that is over joins them, one that no longer counts leaves.
+    fn note_recent(&mut self, ticket: &Ticket, before: Shown) {
+        let recents = &mut self.header.recents;
+        let standing = &ticket.standing;
+        let now = shown(standing);
+        if now == before {
+            return;
+        }
+        recents.retain(|recent| recent.label != ticket.label || recent.day != ticket.day);
+        if let (Shown::Recent, Some(station), Some(at)) = (now, &standing.station, standing.called_at) {
+            recents.push(Recent {
+                day: ticket.day.clone(),
+                label: ticket.label.clone(),
+                station: station.clone(),
+                at,
+                recalls: standing.recalls,
+            });
+            if recents.len() > Recent::MAX {
+                recents.remove(0);
+            }
+        }
+    }
+}
+
+fn issued(queue: &QueueId, priority: Priority, rank: u64) -> Standing {
+    Standing {
+        queue: queue.clone(),
+        state: TicketState::Waiting,
+        priority,
+        rank,
+        station: None,
+        called_at: None,
+        started_at: None,
+        ended_at: None,
+        recalls: 0,
+        reason: None,
+        successor: None,
+    }
+}

@@ -1,0 +1,384 @@
+//! What a location makes of a command: events, or the code of a refusal. Reads the state and nothing else.
+
+use std::collections::HashSet;
+
+use schemas::{
+    Millis,
+    codes::Code,
+    command::{Command, CommandResult, MAX_REORDER},
+    event::Event,
+    ids::{Aggregate, QueueId, StationId, TicketId},
+    record::CommandRecord,
+    ticket::{Priority, QueueState, TicketState},
+};
+
+use super::{
+    Location,
+    moves::allows,
+    settings::{self, MAX_QUEUES, MAX_STATIONS, SERVICE_S},
+    state::{Queue, Ticket},
+};
+
+/// A command that is to be applied: at least one event.
+pub struct Decision {
+    pub events: Vec<Event>,
+    /// What its caller is told.
+    pub result: CommandResult,
+    /// What another location has to do next.
+    pub follow_up: Option<CommandRecord>,
+}
+
+impl From<Event> for Decision {
+    fn from(event: Event) -> Self {
+        Self {
+            events: vec![event],
+            result: CommandResult::default(),
+            follow_up: None,
+        }
+    }
+}
+
+/// Decides one command at the location's time `now`.
+///
+/// # Errors
+/// The code under which the command is refused.
+pub fn decide(state: &Location, record: &CommandRecord, now: Millis) -> Result<Decision, Code> {
+    use Command as C;
+    if record.valid_until.is_some_and(|until| until < now) {
+        return Err(Code::CommandExpired);
+    }
+    if !state.exists() && !matches!(record.command, C::ConfigureLocation { .. }) {
+        return Err(Code::LocationUnknown);
+    }
+    match &record.command {
+        C::ConfigureLocation {
+            name,
+            time_zone,
+            languages,
+        } => configure_location(name, time_zone, languages).map(Decision::from),
+        C::ConfigureQueue {
+            queue,
+            name,
+            prefix,
+            service_s,
+        } => configure_queue(state, queue, name, prefix, *service_s).map(Decision::from),
+        C::ConfigureStation { station, name } => configure_station(state, station, name).map(Decision::from),
+        C::OpenQueue { queue } => switch(state, queue, &[QueueState::Closed], QueueState::Open),
+        C::PauseQueue { queue } => switch(state, queue, &[QueueState::Open], QueueState::Paused),
+        C::ResumeQueue { queue } => switch(state, queue, &[QueueState::Paused], QueueState::Open),
+        C::CloseQueue { queue } => switch(
+            state,
+            queue,
+            &[QueueState::Open, QueueState::Paused],
+            QueueState::Closed,
+        ),
+        C::ReorderQueue { queue, tickets } => reorder(state, queue, tickets).map(Decision::from),
+        C::IssueTicket {
+            queue,
+            ticket,
+            priority,
+        } => issue(state, queue, ticket, *priority, now),
+        C::CallNext { queue, station } => call_next(state, queue, station),
+        other => match other.ticket() {
+            Some(ticket) => move_ticket(state, record, ticket),
+            None => Err(Code::IllegalMove),
+        },
+    }
+}
+
+fn queue_of<'a>(state: &'a Location, id: &QueueId) -> Result<&'a Queue, Code> {
+    state.header.queues.get(id).ok_or(Code::QueueUnknown)
+}
+
+fn configure_location(name: &str, time_zone: &str, languages: &[String]) -> Result<Event, Code> {
+    settings::check_text(name)?;
+    settings::check_zone(time_zone)?;
+    settings::check_languages(languages)?;
+    Ok(Event::LocationConfigured {
+        name: name.to_owned(),
+        time_zone: time_zone.to_owned(),
+        languages: languages.to_vec(),
+    })
+}
+
+fn configure_queue(
+    state: &Location,
+    id: &QueueId,
+    name: &str,
+    prefix: &str,
+    service_s: Option<u32>,
+) -> Result<Event, Code> {
+    settings::check_text(name)?;
+    settings::check_prefix(prefix)?;
+    let queues = &state.header.queues;
+    let too_many = queues.len() >= MAX_QUEUES && !queues.contains_key(id);
+    if too_many || service_s.is_some_and(|seconds| !SERVICE_S.contains(&seconds)) {
+        return Err(Code::InvalidValue);
+    }
+    if queues
+        .iter()
+        .any(|(other, queue)| other != id && queue.prefix == prefix)
+    {
+        return Err(Code::PrefixTaken);
+    }
+    Ok(Event::QueueConfigured {
+        queue: id.clone(),
+        name: name.to_owned(),
+        prefix: prefix.to_owned(),
+        service_s,
+    })
+}
+
+fn configure_station(state: &Location, id: &StationId, name: &str) -> Result<Event, Code> {
+    settings::check_text(name)?;
+    let stations = &state.header.stations;
+    if stations.len() >= MAX_STATIONS && !stations.contains_key(id) {
+        return Err(Code::InvalidValue);
+    }
+    Ok(Event::StationConfigured {
+        station: id.clone(),
+        name: name.to_owned(),
+    })
+}
+
+fn switch(state: &Location, id: &QueueId, from: &[QueueState], to: QueueState) -> Result<Decision, Code> {
+    if !from.contains(&queue_of(state, id)?.state) {
+        return Err(Code::IllegalMove);
+    }
+    Ok(Event::QueueStateChanged {
+        queue: id.clone(),
+        state: to,
+    }
+    .into())
+}
+
+/// The named tickets go below every rank the queue has given, in the order named: before all others of their
+/// priority. Between priorities nothing changes, the higher one still goes first.
+fn reorder(state: &Location, id: &QueueId, tickets: &[TicketId]) -> Result<Event, Code> {
+    let queue = queue_of(state, id)?;
+    let distinct: HashSet<_> = tickets.iter().collect();
+    if tickets.is_empty() || tickets.len() > MAX_REORDER || distinct.len() != tickets.len() {
+        return Err(Code::InvalidValue);
+    }
+    // Ended tickets may or may not be in memory, so one that is unknown is told no apart from one that is over.
+    let waits = |ticket| {
+        state.ticket(ticket).is_some_and(|ticket: &Ticket| {
+            ticket.standing.state == TicketState::Waiting && ticket.standing.queue == *id
+        })
+    };
+    if !tickets.iter().all(waits) {
+        return Err(Code::IllegalMove);
+    }
+    let first = queue
+        .first_rank
+        .checked_sub(tickets.len() as u64)
+        .ok_or(Code::InvalidValue)?;
+    let ranks = tickets.iter().cloned().zip(first..).collect();
+    Ok(Event::QueueReordered {
+        queue: id.clone(),
+        ranks,
+    })
+}
+
+fn issue(
+    state: &Location,
+    id: &QueueId,
+    ticket: &TicketId,
+    priority: Priority,
+    now: Millis,
+) -> Result<Decision, Code> {
+    let queue = queue_of(state, id)?;
+    if state.ticket(ticket).is_some() {
+        return Err(Code::TicketExists);
+    }
+    if queue.state == QueueState::Closed {
+        return Err(Code::QueueNotOpen);
+    }
+    let header = &state.header;
+    let today = settings::day_of(&state.zone, now);
+    let (day, last) = if today > header.day {
+        (today, 0)
+    } else {
+        (
+            header.day.clone(),
+            header.numbers.get(&queue.prefix).copied().unwrap_or(0),
+        )
+    };
+    let number = last + 1;
+    let label = format!("{}-{number:03}", queue.prefix);
+    let result = CommandResult {
+        ticket: Some(ticket.clone()),
+        label: Some(label.clone()),
+        station: None,
+    };
+    let event = Event::TicketIssued {
+        ticket: ticket.clone(),
+        queue: id.clone(),
+        day,
+        number,
+        label,
+        priority,
+        rank: queue.next_rank,
+    };
+    Ok(Decision {
+        result,
+        ..event.into()
+    })
+}
+
+fn call_next(state: &Location, id: &QueueId, station: &StationId) -> Result<Decision, Code> {
+    let queue = queue_of(state, id)?;
+    check_call(state, queue, station)?;
+    let first = state.tallies.get(id).and_then(|tally| tally.waiting.first());
+    let first = first
+        .and_then(|place| state.ticket(place.ticket()))
+        .ok_or(Code::QueueEmpty)?;
+    Ok(call(first, station))
+}
+
+/// Whether the queue's tickets may be called to that station. A pause stops every call, a given one too.
+fn check_call(state: &Location, queue: &Queue, station: &StationId) -> Result<(), Code> {
+    if !state.header.stations.contains_key(station) {
+        return Err(Code::StationUnknown);
+    }
+    if queue.state == QueueState::Paused {
+        return Err(Code::QueuePaused);
+    }
+    Ok(())
+}
+
+fn call(ticket: &Ticket, station: &StationId) -> Decision {
+    let result = CommandResult {
+        ticket: Some(ticket.id.clone()),
+        label: Some(ticket.label.clone()),
+        station: Some(station.clone()),
+    };
+    let event = Event::TicketCalled {
+        ticket: ticket.id.clone(),
+        station: station.clone(),
+    };
+    Decision {
+        result,
+        ..event.into()
+    }
+}
+
+/// The commands that name one ticket.
+fn move_ticket(state: &Location, record: &CommandRecord, id: &TicketId) -> Result<Decision, Code> {
+    use Command as C;
+    use Event as E;
+    let ticket = state.ticket(id).ok_or(Code::TicketUnknown)?;
+    if !allows(&record.command, ticket.standing.state) {
+        return Err(Code::IllegalMove);
+    }
+    let id = id.clone();
+    Ok(match &record.command {
+        C::CallTicket { station, .. } => {
+            check_call(state, queue_of(state, &ticket.standing.queue)?, station)?;
+            call(ticket, station)
+        }
+        C::TransferTicket { queue, successor, .. } => {
+            transfer(state, record, ticket, queue, successor.as_ref())?
+        }
+        C::RevertTicket { .. } => revert(state, ticket)?.into(),
+        C::RecallTicket { .. } => E::TicketRecalled { ticket: id }.into(),
+        C::StartService { .. } => E::ServiceStarted { ticket: id }.into(),
+        C::CompleteTicket { .. } => E::TicketCompleted { ticket: id }.into(),
+        C::HoldTicket { reason, .. } => E::TicketHeld {
+            ticket: id,
+            reason: checked(reason)?,
+        }
+        .into(),
+        C::ResumeTicket { .. } => E::TicketResumed { ticket: id }.into(),
+        C::MarkAbsent { .. } => E::TicketAbsent { ticket: id }.into(),
+        C::ReturnTicket { .. } => E::TicketReturned { ticket: id }.into(),
+        C::MarkNoShow { .. } => E::TicketNoShow { ticket: id }.into(),
+        C::CancelTicket { reason, .. } => E::TicketCancelled {
+            ticket: id,
+            reason: checked(reason)?,
+        }
+        .into(),
+        C::LeaveTicket { .. } => E::TicketLeft { ticket: id }.into(),
+        C::Prioritise { priority, .. } => E::TicketPrioritised {
+            ticket: id,
+            priority: *priority,
+        }
+        .into(),
+        C::ConfigureLocation { .. }
+        | C::ConfigureQueue { .. }
+        | C::ConfigureStation { .. }
+        | C::OpenQueue { .. }
+        | C::PauseQueue { .. }
+        | C::ResumeQueue { .. }
+        | C::CloseQueue { .. }
+        | C::ReorderQueue { .. }
+        | C::IssueTicket { .. }
+        | C::CallNext { .. } => return Err(Code::IllegalMove),
+    })
+}
+
+fn checked(reason: &Option<String>) -> Result<Option<String>, Code> {
+    reason.as_deref().map_or(Ok(()), settings::check_text)?;
+    Ok(reason.clone())
+}
+
+fn transfer(
+    state: &Location,
+    record: &CommandRecord,
+    ticket: &Ticket,
+    to: &QueueId,
+    successor: Option<&TicketId>,
+) -> Result<Decision, Code> {
+    let there = to.location();
+    if to.is_of(&ticket.id.location()) {
+        let queue = queue_of(state, to)?;
+        if ticket.standing.queue == *to {
+            return Err(Code::IllegalMove);
+        }
+        if queue.state == QueueState::Closed {
+            return Err(Code::QueueNotOpen);
+        }
+        let moved = Event::TicketMoved {
+            ticket: ticket.id.clone(),
+            queue: to.clone(),
+            rank: queue.next_rank,
+        };
+        return Ok(moved.into());
+    }
+    let successor = successor.ok_or(Code::SuccessorMissing)?.clone();
+    let issue = CommandRecord {
+        aggregate: Aggregate::location(&record.aggregate.tenant(), &there),
+        id: record.id.follow_up("successor"),
+        source: record.source.clone(),
+        valid_until: None,
+        actor: record.actor.clone(),
+        command: Command::IssueTicket {
+            queue: to.clone(),
+            ticket: successor.clone(),
+            priority: ticket.standing.priority,
+        },
+    };
+    let event = Event::TicketTransferred {
+        ticket: ticket.id.clone(),
+        location: there,
+        successor,
+    };
+    Ok(Decision {
+        follow_up: Some(issue),
+        ..event.into()
+    })
+}
+
+/// Issuing, an undo itself, and a transfer to another location (where the person already stands in line)
+/// leave nothing to undo.
+fn revert(state: &Location, ticket: &Ticket) -> Result<Event, Code> {
+    let undo = ticket.undo.as_ref().ok_or(Code::NothingToRevert)?;
+    if !state.header.queues.contains_key(&undo.standing.queue) {
+        return Err(Code::NothingToRevert);
+    }
+    Ok(Event::TicketReverted {
+        ticket: ticket.id.clone(),
+        reverts: undo.version,
+        to: undo.standing.clone(),
+    })
+}

@@ -1,0 +1,170 @@
+//! Which move a ticket's state allows, and how a move changes where the ticket stands.
+
+use schemas::{
+    Millis,
+    command::Command,
+    event::{Event, Standing},
+    ids::TicketId,
+    ticket::TicketState,
+};
+
+/// Whether a ticket in this state may be moved by this command. What else a move needs (a station, a step to
+/// undo) is not asked here.
+pub(super) fn allows(command: &Command, state: TicketState) -> bool {
+    use Command as C;
+    use TicketState as S;
+    match command {
+        // Absent and on hold as well: staff may call past the line, and the journal says who did.
+        C::CallTicket { .. } => matches!(state, S::Waiting | S::Absent | S::OnHold),
+        C::RecallTicket { .. } | C::StartService { .. } | C::MarkAbsent { .. } => state == S::Called,
+        C::CompleteTicket { .. } => state == S::InService,
+        C::HoldTicket { .. } => matches!(state, S::Waiting | S::Called | S::InService),
+        C::ResumeTicket { .. } => state == S::OnHold,
+        C::ReturnTicket { .. } => state == S::Absent,
+        C::MarkNoShow { .. } => matches!(state, S::Expected | S::Waiting | S::Called | S::Absent),
+        C::CancelTicket { .. } | C::TransferTicket { .. } => !state.is_end(),
+        C::LeaveTicket { .. } => !state.is_end() && state != S::InService,
+        C::Prioritise { .. } => state == S::Waiting,
+        C::RevertTicket { .. } => true,
+        C::ConfigureLocation { .. }
+        | C::ConfigureQueue { .. }
+        | C::ConfigureStation { .. }
+        | C::OpenQueue { .. }
+        | C::PauseQueue { .. }
+        | C::ResumeQueue { .. }
+        | C::CloseQueue { .. }
+        | C::ReorderQueue { .. }
+        | C::IssueTicket { .. }
+        | C::CallNext { .. } => false,
+    }
+}
+
+/// The ticket one event moves; none for an event of the location, a queue or a station, or an issue.
+pub(super) fn moved(event: &Event) -> Option<&TicketId> {
+    use Event as E;
+    match event {
+        E::TicketCalled { ticket, .. }
+        | E::TicketRecalled { ticket }
+        | E::ServiceStarted { ticket }
+        | E::TicketCompleted { ticket }
+        | E::TicketHeld { ticket, .. }
+        | E::TicketResumed { ticket }
+        | E::TicketAbsent { ticket }
+        | E::TicketReturned { ticket }
+        | E::TicketNoShow { ticket }
+        | E::TicketCancelled { ticket, .. }
+        | E::TicketLeft { ticket }
+        | E::TicketMoved { ticket, .. }
+        | E::TicketTransferred { ticket, .. }
+        | E::TicketPrioritised { ticket, .. }
+        | E::TicketReverted { ticket, .. } => Some(ticket),
+        E::LocationConfigured { .. }
+        | E::QueueConfigured { .. }
+        | E::StationConfigured { .. }
+        | E::QueueStateChanged { .. }
+        | E::QueueReordered { .. }
+        | E::TicketIssued { .. } => None,
+    }
+}
+
+/// Every ticket whose row an event changes.
+pub(super) fn tickets_of(event: &Event) -> Vec<&TicketId> {
+    match event {
+        Event::QueueReordered { ranks, .. } => ranks.iter().map(|(ticket, _)| ticket).collect(),
+        Event::TicketIssued { ticket, .. } => vec![ticket],
+        other => moved(other).into_iter().collect(),
+    }
+}
+
+/// Where a ticket stands after `event`.
+pub(super) fn after(standing: &Standing, event: &Event, now: Millis) -> Standing {
+    use Event as E;
+    use TicketState as S;
+    let mut next = standing.clone();
+    match event {
+        E::TicketCalled { station, .. } => {
+            back(&mut next, S::Called);
+            next.station = Some(station.clone());
+            next.called_at = Some(now);
+        }
+        E::TicketRecalled { .. } => next.recalls = next.recalls.saturating_add(1),
+        E::ServiceStarted { .. } => {
+            next.state = S::InService;
+            next.started_at = Some(now);
+        }
+        E::TicketHeld { reason, .. } => {
+            back(&mut next, S::OnHold);
+            next.reason.clone_from(reason);
+        }
+        E::TicketResumed { .. } | E::TicketReturned { .. } => back(&mut next, S::Waiting),
+        E::TicketMoved { queue, rank, .. } => {
+            back(&mut next, S::Waiting);
+            next.queue = queue.clone();
+            next.rank = *rank;
+        }
+        E::TicketAbsent { .. } => next.state = S::Absent,
+        E::TicketCompleted { .. } => end(&mut next, S::Completed, now),
+        E::TicketNoShow { .. } => end(&mut next, S::NoShow, now),
+        E::TicketLeft { .. } => end(&mut next, S::Left, now),
+        E::TicketCancelled { reason, .. } => {
+            end(&mut next, S::Cancelled, now);
+            next.reason.clone_from(reason);
+        }
+        E::TicketTransferred { successor, .. } => {
+            end(&mut next, S::Transferred, now);
+            next.successor = Some(successor.clone());
+        }
+        E::TicketPrioritised { priority, .. } => next.priority = *priority,
+        E::TicketReverted { to, .. } => next = to.clone(),
+        E::LocationConfigured { .. }
+        | E::QueueConfigured { .. }
+        | E::StationConfigured { .. }
+        | E::QueueStateChanged { .. }
+        | E::QueueReordered { .. }
+        | E::TicketIssued { .. } => {}
+    }
+    next
+}
+
+/// A state in which no earlier call counts: nobody is to walk to that room any more.
+fn back(standing: &mut Standing, state: TicketState) {
+    standing.state = state;
+    standing.station = None;
+    standing.called_at = None;
+    standing.started_at = None;
+    standing.recalls = 0;
+    standing.reason = None;
+}
+
+fn end(standing: &mut Standing, state: TicketState, now: Millis) {
+    standing.state = state;
+    standing.ended_at = Some(now);
+    standing.reason = None;
+}
+
+/// How the board shows a ticket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    Not,
+    /// Being called.
+    Current,
+    /// The call is over: in service, not there, or ended since.
+    Recent,
+}
+
+pub(super) fn shown(standing: &Standing) -> Shown {
+    if standing.station.is_none() {
+        return Shown::Not;
+    }
+    match standing.state {
+        TicketState::Expected | TicketState::Waiting | TicketState::OnHold => Shown::Not,
+        TicketState::Called => Shown::Current,
+        TicketState::InService
+        | TicketState::Absent
+        | TicketState::Completed
+        | TicketState::NoShow
+        | TicketState::Cancelled
+        | TicketState::Left
+        | TicketState::Transferred => Shown::Recent,
+    }
+}

@@ -1,0 +1,76 @@
+//! What a location's settings may be, and which day it is there.
+
+use std::{ops::RangeInclusive, sync::LazyLock};
+
+use jiff::{
+    Timestamp,
+    tz::{TimeZone, TimeZoneDatabase},
+};
+use schemas::{Millis, codes::Code, command::MAX_TEXT};
+
+/// Queues of one location: far more than a hospital site runs, and few enough to keep the header's row small.
+/// One more is refused as `invalid_value`.
+pub const MAX_QUEUES: usize = 500;
+/// Stations of one location, for the same reasons and with the same answer.
+pub const MAX_STATIONS: usize = 500;
+/// Languages of one location: a board alternates between them. More is refused as `invalid_value`.
+pub const MAX_LANGUAGES: usize = 10;
+/// Seconds one service may be configured to take: half a minute at a counter to four hours in a theatre.
+pub const SERVICE_S: RangeInclusive<u32> = 30..=14_400;
+
+/// Longest language tag that RFC 5646 §4.4.1 asks everybody to take.
+const MAX_LANGUAGE_TAG: usize = 35;
+
+/// Compiled in rather than the machine's own: every processor must know the same days.
+static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+
+/// A name or a reason that travels to screens.
+pub(super) fn check_text(text: &str) -> Result<(), Code> {
+    let length = text.chars().count();
+    let good = length <= MAX_TEXT && !text.trim().is_empty() && !text.chars().any(char::is_control);
+    good.then_some(()).ok_or(Code::InvalidValue)
+}
+
+pub(super) fn check_prefix(prefix: &str) -> Result<(), Code> {
+    let good = (1..=4).contains(&prefix.len())
+        && prefix
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    good.then_some(()).ok_or(Code::InvalidValue)
+}
+
+pub(super) fn check_languages(languages: &[String]) -> Result<(), Code> {
+    let good = (1..=MAX_LANGUAGES).contains(&languages.len()) && languages.iter().all(|tag| is_language(tag));
+    good.then_some(()).ok_or(Code::InvalidValue)
+}
+
+pub(super) fn check_zone(name: &str) -> Result<(), Code> {
+    ZONES.get(name).map(drop).map_err(|_| Code::InvalidValue)
+}
+
+/// The form of a BCP 47 tag: a language of 2 to 8 letters, then subtags of up to 8 letters or digits.
+fn is_language(tag: &str) -> bool {
+    let mut subtags = tag.split('-');
+    let language = subtags.next().unwrap_or_default();
+    tag.len() <= MAX_LANGUAGE_TAG
+        && (2..=8).contains(&language.len())
+        && language.bytes().all(|b| b.is_ascii_alphabetic())
+        && subtags.all(|tag| (1..=8).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric()))
+}
+
+/// The zone of that name. A name was checked before it was stored, and the database only grows; UTC stands in
+/// before the location is configured.
+pub(super) fn zone_or_utc(name: &str) -> TimeZone {
+    ZONES.get(name).unwrap_or(TimeZone::UTC)
+}
+
+/// An append time within what a calendar can name: Kafka says -1 for "none".
+pub(super) fn plausible(at: Millis) -> Millis {
+    at.clamp(0, Timestamp::MAX.as_millisecond())
+}
+
+/// The day at `now` in that zone, `YYYY-MM-DD`: as text it sorts like a day.
+pub(super) fn day_of(zone: &TimeZone, now: Millis) -> String {
+    let now = Timestamp::from_millisecond(now).unwrap_or(Timestamp::MAX);
+    zone.to_datetime(now).date().to_string()
+}

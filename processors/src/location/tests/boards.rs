@@ -1,0 +1,275 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemas::{
+    line::{BoardCall, BoardQueue, QueueHead},
+    ticket::{TicketPlace, TicketView},
+    view::{Fold, View},
+};
+use serde::de::DeserializeOwned;
+
+use super::*;
+use crate::location::{KEEP_ENDED_S, Recent};
+
+/// A clinic whose views are followed as a gateway follows them.
+struct Followed {
+    clinic: Clinic,
+    views: BTreeMap<String, View>,
+}
+
+impl Followed {
+    fn open() -> Self {
+        let mut followed = Self {
+            clinic: Clinic::empty(),
+            views: BTreeMap::new(),
+        };
+        followed.apply(configure("Europe/Paris"));
+        for (slug, prefix) in [("general", "A"), ("lab", "B")] {
+            followed.apply(configure_queue(slug, prefix));
+            followed.apply(Command::OpenQueue { queue: queue(slug) });
+        }
+        followed.apply(configure_station("room-1", "Room 1"));
+        followed.apply(configure_station("room-2", "Room 2"));
+        followed
+    }
+
+    /// The names of the views that moved, sorted.
+    fn apply(&mut self, command: Command) -> Vec<String> {
+        let step = self.clinic.apply(command);
+        for delta in &step.deltas {
+            let view = self
+                .views
+                .entry(delta.view.clone())
+                .or_insert_with(|| View::empty(EPOCH));
+            assert_eq!(view.fold(&delta.delta), Fold::Applied);
+        }
+        step.deltas
+            .into_iter()
+            .map(|delta| delta.view)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
+    }
+
+    fn entry<T: DeserializeOwned>(&self, view: &str, key: &str) -> Option<T> {
+        let entry = self.views.get(view)?.entries.get(key)?;
+        Some(serde_json::from_str(entry.get()).expect("an entry has the form of its key"))
+    }
+
+    fn head(&self, slug: &str) -> QueueHead {
+        self.entry(&format!("queue:riverside.{slug}"), "queue")
+            .expect("the queue exists")
+    }
+
+    /// The calls on the board as `label@station*recalls`, with `!` for a current one.
+    fn calls(&self) -> Vec<String> {
+        let entries = &self.views["board:riverside"].entries;
+        let calls = entries.iter().filter(|(key, _)| key.starts_with("call:"));
+        calls
+            .map(|(key, entry)| {
+                let call: BoardCall = serde_json::from_str(entry.get()).unwrap();
+                assert_eq!(*key, format!("call:2026-03-02/{}", call.label));
+                let mark = if call.current { "!" } else { "" };
+                format!("{}@{}*{}{mark}", call.label, call.station, call.recalls)
+            })
+            .collect()
+    }
+
+    fn waiting(&self, slug: &str) -> u32 {
+        let key = format!("queue:riverside.{slug}");
+        self.entry::<BoardQueue>("board:riverside", &key)
+            .expect("the queue is on the board")
+            .waiting
+    }
+}
+
+#[test]
+fn the_board_shows_who_is_called_and_who_was() {
+    let mut followed = Followed::open();
+    for number in 1..=2 {
+        followed.apply(issue("general", number, 0));
+    }
+    assert_eq!((followed.waiting("general"), followed.waiting("lab")), (2, 0));
+    followed.apply(call_next("general", "room-1"));
+    followed.apply(Command::RecallTicket { ticket: ticket(1) });
+    followed.apply(call_next("general", "room-2"));
+    assert_eq!(followed.calls(), ["A-001@Room 1*1!", "A-002@Room 2*0!"]);
+    assert_eq!(followed.waiting("general"), 0);
+
+    followed.apply(Command::StartService { ticket: ticket(1) });
+    followed.apply(Command::MarkAbsent { ticket: ticket(2) });
+    assert_eq!(followed.calls(), ["A-001@Room 1*1", "A-002@Room 2*0"]);
+    let moved = followed.apply(Command::CompleteTicket { ticket: ticket(1) });
+    assert!(
+        !moved.contains(&"board:riverside".to_owned()),
+        "nothing on the board changed"
+    );
+
+    followed.apply(Command::ReturnTicket { ticket: ticket(2) });
+    assert_eq!(
+        followed.calls(),
+        ["A-001@Room 1*1"],
+        "who waits again is not on the board"
+    );
+    followed.apply(Command::RevertTicket { ticket: ticket(2) });
+    followed.apply(configure_station("room-2", "Salle 2"));
+    assert_eq!(followed.calls(), ["A-001@Room 1*1", "A-002@Salle 2*0"]);
+}
+
+#[test]
+fn the_board_keeps_the_latest_calls_and_forgets_the_oldest() {
+    let mut followed = Followed::open();
+    for number in 1..=10 {
+        followed.apply(issue("general", number, 0));
+        followed.apply(call_next("general", "room-1"));
+        followed.apply(Command::StartService {
+            ticket: ticket(number),
+        });
+    }
+    let labels: Vec<_> = (3..=10).map(|number| format!("A-{number:03}@Room 1*0")).collect();
+    assert_eq!(labels.len(), Recent::MAX);
+    assert_eq!(followed.calls(), labels);
+    // Its end says nothing new about a call the board has forgotten.
+    followed.apply(Command::CompleteTicket { ticket: ticket(1) });
+    assert_eq!(followed.calls(), labels);
+}
+
+#[test]
+fn the_board_names_no_ticket() {
+    let mut followed = Followed::open();
+    followed.apply(issue("general", 0xabc, 0));
+    followed.apply(call_next("general", "room-1"));
+    let board = serde_json::to_string(&followed.views["board:riverside"]).unwrap();
+    assert!(board.contains("A-001") && !board.contains("abc"), "{board}");
+}
+
+#[test]
+fn a_queue_counts_the_stations_that_served_it_last() {
+    let mut followed = Followed::open();
+    for number in 1..=3 {
+        followed.apply(issue("general", number, 0));
+    }
+    followed.apply(issue("lab", 4, 0));
+    assert_eq!(followed.head("general").servers, 0);
+    followed.apply(call(1, "room-1"));
+    followed.apply(Command::StartService { ticket: ticket(1) });
+    followed.apply(call(2, "room-2"));
+    assert_eq!(
+        (followed.head("general").servers, followed.head("lab").servers),
+        (2, 0)
+    );
+    followed.apply(call(4, "room-2"));
+    assert_eq!(
+        (followed.head("general").servers, followed.head("lab").servers),
+        (1, 1)
+    );
+    // Room 1 goes on to the laboratory's line while its first patient is still being served.
+    followed.apply(issue("lab", 5, 0));
+    followed.apply(call(5, "room-1"));
+    assert_eq!(
+        (followed.head("general").servers, followed.head("lab").servers),
+        (1, 2)
+    );
+    followed.apply(Command::CompleteTicket { ticket: ticket(1) });
+    assert_eq!(
+        (followed.head("general").servers, followed.head("lab").servers),
+        (0, 2)
+    );
+}
+
+#[test]
+fn only_views_whose_content_changed_move() {
+    let mut followed = Followed::open();
+    let one = || "ticket:riverside.00000000000000000000000000000001".to_owned();
+    let board = || "board:riverside".to_owned();
+    let general = || "queue:riverside.general".to_owned();
+    let lab = || "queue:riverside.lab".to_owned();
+    assert_eq!(
+        followed.apply(issue("general", 1, 0)),
+        [board(), general(), one()]
+    );
+    assert_eq!(
+        followed.apply(Command::Prioritise {
+            ticket: ticket(1),
+            priority: priority(2)
+        }),
+        [general()]
+    );
+    let same = Command::Prioritise {
+        ticket: ticket(1),
+        priority: priority(2),
+    };
+    assert!(
+        followed.apply(same).is_empty(),
+        "a step that changes nothing to see is applied without a delta"
+    );
+    assert_eq!(
+        followed.apply(transfer(1, "lab")),
+        [board(), general(), lab(), one()]
+    );
+    assert_eq!(followed.apply(configure("Europe/Paris")), [""; 0]);
+    assert_eq!(
+        followed.apply(Command::PauseQueue {
+            queue: queue("general")
+        }),
+        [board(), general()]
+    );
+    assert_eq!(followed.apply(configure_station("room-1", "Salle 1")), [""; 0]);
+}
+
+#[test]
+fn a_ticket_that_ended_leaves_its_last_state_for_a_day_and_a_revert_takes_it_back() {
+    let mut followed = Followed::open();
+    followed.apply(issue("general", 1, 0));
+    let name = format!("ticket:{}", ticket(1));
+    let place = |followed: &Followed| followed.entry::<TicketPlace>(&name, "ticket").unwrap();
+    assert!(place(&followed) == TicketPlace::In(queue("general")));
+    followed.clinic.now += MINUTE;
+    followed.apply(call(1, "room-1"));
+    followed.clinic.now += MINUTE;
+    let step = followed.clinic.apply(Command::CancelTicket {
+        ticket: ticket(1),
+        reason: Some("ill".into()),
+    });
+    let delta = step
+        .deltas
+        .iter()
+        .find(|delta| delta.view == name)
+        .expect("the end is told");
+    assert_eq!(delta.keep_s, Some(KEEP_ENDED_S));
+    let TicketPlace::Ended(last) = serde_json::from_str(delta.delta.set["ticket"].get()).unwrap() else {
+        panic!("the ticket is over");
+    };
+    let expected = TicketView {
+        at: MORNING + 2 * MINUTE,
+        ticket: ticket(1),
+        label: "A-001".into(),
+        queue: queue("general"),
+        queue_name: "Queue general".into(),
+        queue_state: QueueState::Open,
+        state: TicketState::Cancelled,
+        issued_at: MORNING,
+        position: None,
+        ahead: None,
+        estimate: None,
+        call: Some(schemas::ticket::Call {
+            station: "Room 1".into(),
+            at: MORNING + MINUTE,
+            recalls: 0,
+        }),
+        reason: Some("ill".into()),
+        successor: None,
+    };
+    assert!(*last == expected);
+
+    let step = followed.clinic.apply(Command::RevertTicket { ticket: ticket(1) });
+    let back = step
+        .deltas
+        .iter()
+        .find(|delta| delta.view == name)
+        .expect("the return is told");
+    assert_eq!(
+        (back.keep_s, back.delta.from, back.delta.to),
+        (None, delta.delta.to, delta.delta.to + 1)
+    );
+    assert_eq!(back.delta.set["ticket"].get(), r#"{"in":"riverside.general"}"#);
+}

@@ -1,0 +1,262 @@
+use super::*;
+
+const STATES: [TicketState; 11] = [
+    TicketState::Expected,
+    TicketState::Waiting,
+    TicketState::Called,
+    TicketState::InService,
+    TicketState::OnHold,
+    TicketState::Absent,
+    TicketState::Completed,
+    TicketState::NoShow,
+    TicketState::Cancelled,
+    TicketState::Left,
+    TicketState::Transferred,
+];
+
+/// For each move, the state it leads to from each of `STATES`: `-` is refused as an illegal move, `0` as
+/// nothing to revert; otherwise the letter of the state it leads to.
+/// E expected, W waiting, C called, S in service, H on hold, A absent, D done (completed), N no-show,
+/// X cancelled, L left, T transferred.
+const TABLE: [(&str, &str); 17] = [
+    //                    EWCSHADNXLT
+    ("call", /*        */ "-C--CC-----"),
+    ("recall", /*      */ "--C--------"),
+    ("start", /*       */ "--S--------"),
+    ("complete", /*    */ "---D-------"),
+    ("hold", /*        */ "-HHH-------"),
+    ("resume", /*      */ "----W------"),
+    ("absent", /*      */ "--A--------"),
+    ("return", /*      */ "-----W-----"),
+    ("no_show", /*     */ "NNN--N-----"),
+    ("cancel", /*      */ "XXXXXX-----"),
+    ("leave", /*       */ "LLL-LL-----"),
+    ("move", /*        */ "WWWWWW-----"),
+    ("same queue", /*  */ "-----------"),
+    ("elsewhere", /*   */ "TTTTTT-----"),
+    ("prioritise", /*  */ "-W---------"),
+    ("reorder", /*     */ "-W---------"),
+    ("revert", /*      */ "00000000000"),
+];
+
+fn letter(state: TicketState) -> char {
+    let index = STATES.iter().position(|other| *other == state).unwrap();
+    "EWCSHADNXLT".chars().nth(index).unwrap()
+}
+
+fn command(name: &str) -> Command {
+    use Command as C;
+    let ticket = ticket(1);
+    match name {
+        "call" => call(1, "room-2"),
+        "recall" => C::RecallTicket { ticket },
+        "start" => C::StartService { ticket },
+        "complete" => C::CompleteTicket { ticket },
+        "hold" => C::HoldTicket {
+            ticket,
+            reason: Some("blood first".into()),
+        },
+        "resume" => C::ResumeTicket { ticket },
+        "absent" => C::MarkAbsent { ticket },
+        "return" => C::ReturnTicket { ticket },
+        "no_show" => C::MarkNoShow { ticket },
+        "cancel" => C::CancelTicket {
+            ticket,
+            reason: Some("called off".into()),
+        },
+        "leave" => C::LeaveTicket { ticket },
+        "move" => transfer(1, "lab"),
+        "same queue" => transfer(1, "general"),
+        "elsewhere" => C::TransferTicket {
+            ticket,
+            queue: QueueId::new("hillside.general").unwrap(),
+            successor: Some(TicketId::from_random(&LocationId::new("hillside").unwrap(), 9)),
+        },
+        "prioritise" => C::Prioritise {
+            ticket,
+            priority: priority(3),
+        },
+        "reorder" => C::ReorderQueue {
+            queue: queue("general"),
+            tickets: vec![ticket],
+        },
+        "revert" => C::RevertTicket { ticket },
+        other => panic!("no such move: {other}"),
+    }
+}
+
+/// A clinic in which ticket 1 stands in `state` and no step of it can be undone.
+fn clinic_with(state: TicketState) -> Clinic {
+    use TicketState as S;
+    let mut clinic = Clinic::waiting(1);
+    let mut ticket = clinic.location.ticket(&ticket(1)).unwrap().clone();
+    ticket.standing.state = state;
+    if matches!(state, S::Called | S::InService | S::Absent | S::Completed) {
+        ticket.standing.station = Some(station("room-1"));
+        ticket.standing.called_at = Some(MORNING);
+    }
+    if matches!(state, S::InService | S::Completed) {
+        ticket.standing.started_at = Some(MORNING);
+    }
+    let (pair, header) = (clinic.location.pair(), clinic.location.header().clone());
+    clinic.location = Location::load(pair, header, vec![ticket]);
+    clinic
+}
+
+#[test]
+fn every_move_is_allowed_in_exactly_the_states_of_the_table() {
+    for (name, row) in TABLE {
+        assert_eq!(row.len(), STATES.len(), "{name}");
+        for (state, expected) in STATES.into_iter().zip(row.chars()) {
+            let mut clinic = clinic_with(state);
+            let pair = clinic.location.pair();
+            let step = clinic.send(command(name));
+            let what = format!("{name} from {}", state.as_str());
+            let code = match expected {
+                '-' => Some(Code::IllegalMove),
+                '0' => Some(Code::NothingToRevert),
+                _ => None,
+            };
+            assert_eq!(refusal(&step), code, "{what}");
+            if code.is_some() {
+                assert_eq!(step.pair, pair, "{what}");
+                assert!(
+                    step.events.is_empty() && step.deltas.is_empty() && step.touched.is_empty(),
+                    "{what}"
+                );
+                assert_eq!(clinic.state(1), state, "{what}");
+            } else {
+                assert_eq!(
+                    step.pair,
+                    Pair {
+                        version: pair.version + 1,
+                        ..pair
+                    },
+                    "{what}"
+                );
+                assert_eq!(letter(clinic.state(1)), expected, "{what}");
+                assert!(step.touched == [ticket(1)], "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_step_can_be_undone_once_except_a_transfer_to_another_location() {
+    for (name, row) in TABLE {
+        for (state, _) in STATES
+            .into_iter()
+            .zip(row.chars())
+            .filter(|(_, to)| !"-0".contains(*to))
+        {
+            let mut clinic = clinic_with(state);
+            let before = clinic.standing(1).clone();
+            let done = clinic.apply(command(name));
+            let what = format!("{name} from {}", state.as_str());
+            let revert = || Command::RevertTicket { ticket: ticket(1) };
+            if name == "elsewhere" {
+                assert_eq!(clinic.refusal(revert()), Some(Code::NothingToRevert), "{what}");
+                continue;
+            }
+            let undone = clinic.apply(revert());
+            assert!(*clinic.standing(1) == before, "{what}");
+            assert!(
+                matches!(&undone.events[..], [Event::TicketReverted { reverts, .. }] if *reverts == done.pair.version),
+                "{what}"
+            );
+            assert_eq!(clinic.refusal(revert()), Some(Code::NothingToRevert), "{what}");
+        }
+    }
+}
+
+#[test]
+fn each_move_records_its_moment_and_a_way_back_into_the_line_forgets_the_call() {
+    let mut clinic = Clinic::waiting(1);
+    let rank = clinic.standing(1).rank;
+    clinic.now += MINUTE;
+    clinic.apply(call(1, "room-1"));
+    clinic.apply(Command::RecallTicket { ticket: ticket(1) });
+    let called = clinic.standing(1).clone();
+    assert_eq!((called.called_at, called.recalls), (Some(MORNING + MINUTE), 1));
+    assert!(called.station == Some(station("room-1")));
+
+    clinic.apply(Command::MarkAbsent { ticket: ticket(1) });
+    assert!(clinic.standing(1).station == Some(station("room-1")));
+    clinic.apply(Command::ReturnTicket { ticket: ticket(1) });
+    let waiting = clinic.standing(1).clone();
+    assert!(waiting.station.is_none());
+    assert_eq!(
+        (waiting.rank, waiting.called_at, waiting.recalls),
+        (rank, None, 0)
+    );
+
+    clinic.apply(Command::HoldTicket {
+        ticket: ticket(1),
+        reason: Some("x-ray first".into()),
+    });
+    assert_eq!(clinic.standing(1).reason.as_deref(), Some("x-ray first"));
+    clinic.apply(Command::ResumeTicket { ticket: ticket(1) });
+    assert_eq!(
+        (clinic.standing(1).rank, clinic.standing(1).reason.as_deref()),
+        (rank, None)
+    );
+
+    clinic.apply(call(1, "room-2"));
+    clinic.now += MINUTE;
+    clinic.apply(Command::StartService { ticket: ticket(1) });
+    clinic.now += 10 * MINUTE;
+    clinic.apply(Command::CompleteTicket { ticket: ticket(1) });
+    let done = clinic.standing(1);
+    assert_eq!(done.started_at, Some(MORNING + 2 * MINUTE));
+    assert_eq!(done.ended_at, Some(MORNING + 12 * MINUTE));
+
+    clinic.apply(Command::RevertTicket { ticket: ticket(1) });
+    clinic.apply(Command::HoldTicket {
+        ticket: ticket(1),
+        reason: None,
+    });
+    let held = clinic.standing(1);
+    assert_eq!(
+        (held.started_at, held.ended_at, held.called_at),
+        (None, None, None)
+    );
+}
+
+#[test]
+fn a_transfer_to_another_location_asks_that_location_to_go_on() {
+    let mut clinic = Clinic::open();
+    clinic.apply(issue("general", 1, 4));
+    let there = LocationId::new("hillside").unwrap();
+    let successor = TicketId::from_random(&there, 9);
+    let to = QueueId::new("hillside.lab").unwrap();
+    let nameless = Command::TransferTicket {
+        ticket: ticket(1),
+        queue: to.clone(),
+        successor: None,
+    };
+    assert_eq!(clinic.refusal(nameless), Some(Code::SuccessorMissing));
+
+    let mut command = record(Command::TransferTicket {
+        ticket: ticket(1),
+        queue: to.clone(),
+        successor: Some(successor.clone()),
+    });
+    command.valid_until = Some(MORNING);
+    let step = clinic.location.handle(&command, MORNING);
+    assert!(clinic.standing(1).successor.as_ref() == Some(&successor));
+    let next = step
+        .follow_up
+        .expect("the other location has to issue the successor");
+    assert!(next.aggregate == Aggregate::location(&TenantId::new("demo").unwrap(), &there));
+    assert!(next.id == command.id.follow_up("successor"));
+    assert!(next.source == command.source && next.actor == command.actor && next.valid_until.is_none());
+    assert!(
+        next.command
+            == Command::IssueTicket {
+                queue: to,
+                ticket: successor,
+                priority: priority(4)
+            }
+    );
+    assert!(CommandRecord::from_wire(&next.to_wire()).unwrap() == next);
+}

@@ -1,0 +1,158 @@
+//! The views of a location in the plainest way: written down anew from all there is.
+
+use std::collections::BTreeMap;
+
+use schemas::{
+    line::{BoardCall, BoardHead, BoardQueue, QueueEntry, QueueHead},
+    ticket::{Call, TicketPlace, TicketView},
+};
+use serde_json::{Value, json};
+
+use super::*;
+
+/// Every view, written down from all tickets there ever were: `recent` are those the board lists as called
+/// recently, `last_views` what was seen last of those that are over.
+pub(super) fn views(
+    header: &Header,
+    tickets: &[&Ticket],
+    recent: &[&Ticket],
+    last_views: &BTreeMap<TicketId, TicketView>,
+) -> BTreeMap<String, Value> {
+    let mut views = BTreeMap::new();
+    let mut wall = BTreeMap::new();
+    let head = BoardHead {
+        name: header.name.clone(),
+        time_zone: header.time_zone.clone(),
+        languages: header.languages.clone(),
+        messages: vec![],
+    };
+    wall.insert("board".to_owned(), json!(head));
+    for (id, queue) in &header.queues {
+        let slug = id.as_str().strip_prefix("riverside.").unwrap();
+        let here = |ticket: &&Ticket| ticket.is_live() && ticket.standing.queue == *id;
+        let serving = tickets
+            .iter()
+            .copied()
+            .filter(here)
+            .any(|ticket| ticket.standing.state == TicketState::InService);
+        let stations = header
+            .stations
+            .values()
+            .filter(|station| station.served.as_ref() == Some(id))
+            .count();
+        let mut line = BTreeMap::new();
+        let head = QueueHead {
+            name: queue.name.clone(),
+            state: queue.state,
+            prefix: queue.prefix.clone(),
+            service_s: queue.service.expected_s(),
+            servers: (stations as u32).max(serving.into()),
+            last_call_at: queue.last_call_at,
+        };
+        line.insert("queue".to_owned(), json!(head));
+        for ticket in tickets.iter().copied().filter(here) {
+            line.insert(ticket.id.to_string(), json!(entry(header, ticket)));
+        }
+        views.insert(format!("queue:{id}"), json!(line));
+        let waiting = tickets
+            .iter()
+            .copied()
+            .filter(|ticket| waits(ticket, slug))
+            .count() as u32;
+        let shown = BoardQueue {
+            name: queue.name.clone(),
+            state: queue.state,
+            waiting,
+        };
+        wall.insert(format!("queue:{id}"), json!(shown));
+    }
+    let current = tickets
+        .iter()
+        .copied()
+        .filter(|ticket| board(ticket) == Some(true));
+    for ticket in current.chain(recent.iter().copied()) {
+        let key = format!("call:{}/{}", ticket.day, ticket.label);
+        wall.insert(key, json!(board_call(header, ticket)));
+    }
+    views.insert("board:riverside".to_owned(), json!(wall));
+    for ticket in tickets {
+        let place = match last_views.get(&ticket.id) {
+            Some(last) => TicketPlace::Ended(Box::new(last.clone())),
+            None => TicketPlace::In(ticket.standing.queue.clone()),
+        };
+        views.insert(format!("ticket:{}", ticket.id), json!({ "ticket": place }));
+    }
+    views
+}
+
+pub(super) fn waits(ticket: &Ticket, slug: &str) -> bool {
+    ticket.standing.state == TicketState::Waiting && ticket.standing.queue == queue(slug)
+}
+
+/// Whether the ticket's call is on the board: now (true), or as a recent one while it lasts (false).
+pub(super) fn board(ticket: &Ticket) -> Option<bool> {
+    use TicketState as S;
+    match ticket.standing.state {
+        S::Called => Some(true),
+        S::Expected | S::Waiting | S::OnHold => None,
+        _ => ticket.standing.called_at.map(|_| false),
+    }
+}
+
+fn name_of(header: &Header, ticket: &Ticket) -> Option<String> {
+    ticket
+        .standing
+        .station
+        .as_ref()
+        .map(|station| header.stations[station].name.clone())
+}
+
+fn board_call(header: &Header, ticket: &Ticket) -> BoardCall {
+    BoardCall {
+        label: ticket.label.clone(),
+        station: name_of(header, ticket).expect("a call has a station"),
+        at: ticket.standing.called_at.expect("a call has a time"),
+        recalls: ticket.standing.recalls,
+        current: ticket.standing.state == TicketState::Called,
+    }
+}
+
+fn entry(header: &Header, ticket: &Ticket) -> QueueEntry {
+    let standing = &ticket.standing;
+    QueueEntry {
+        label: ticket.label.clone(),
+        state: standing.state,
+        priority: standing.priority,
+        rank: standing.rank,
+        issued_at: ticket.issued_at,
+        called_at: standing.called_at,
+        started_at: standing.started_at,
+        station: name_of(header, ticket),
+        recalls: standing.recalls,
+        reason: standing.reason.clone(),
+    }
+}
+
+pub(super) fn last_view(header: &Header, ticket: &Ticket) -> TicketView {
+    let standing = &ticket.standing;
+    TicketView {
+        at: header.now,
+        ticket: ticket.id.clone(),
+        label: ticket.label.clone(),
+        queue: standing.queue.clone(),
+        queue_name: header.queues[&standing.queue].name.clone(),
+        queue_state: header.queues[&standing.queue].state,
+        state: standing.state,
+        issued_at: ticket.issued_at,
+        position: None,
+        ahead: None,
+        estimate: None,
+        call: name_of(header, ticket).map(|station| Call {
+            station,
+            at: standing.called_at.expect("a call has a time"),
+            recalls: standing.recalls,
+        }),
+        reason: standing.reason.clone(),
+        successor: standing.successor.clone(),
+    }
+}

@@ -1,0 +1,147 @@
+//! Random commands over a few queues, rooms and tickets.
+
+use proptest::prelude::*;
+
+use super::*;
+
+pub(super) const QUEUES: [&str; 3] = ["general", "lab", "x-ray"];
+pub(super) const ROOMS: [&str; 3] = ["room-1", "room-2", "room-3"];
+const TICKETS: u128 = 12;
+
+/// What is sent next, as plain words: a failing history can then be read.
+#[derive(Debug, Clone)]
+pub(super) struct Pick {
+    kind: &'static str,
+    ticket: u128,
+    others: Vec<u128>,
+    slug: &'static str,
+    room: &'static str,
+    number: u8,
+    pub(super) pause: Millis,
+    pub(super) good_for: Option<Millis>,
+}
+
+/// How often each kind comes: enough tickets and calls for the moves to meet somebody.
+const KINDS: [(u32, &str); 27] = [
+    (14, "ticket.issue"),
+    (10, "queue.call_next"),
+    (5, "ticket.start"),
+    (4, "ticket.call"),
+    (3, "ticket.complete"),
+    (4, "ticket.absent"),
+    (4, "ticket.hold"),
+    (4, "ticket.revert"),
+    (3, "queue.reorder"),
+    (3, "ticket.recall"),
+    (3, "ticket.resume"),
+    (3, "ticket.return"),
+    (3, "ticket.transfer"),
+    (2, "ticket.prioritise"),
+    (1, "ticket.no_show"),
+    (1, "ticket.cancel"),
+    (1, "ticket.leave"),
+    (1, "ticket.transfer elsewhere"),
+    (1, "queue.configure"),
+    (1, "station.configure"),
+    (1, "location.configure"),
+    (1, "queue.open"),
+    (1, "queue.open"),
+    (1, "queue.resume"),
+    (1, "queue.resume"),
+    (1, "queue.pause"),
+    (1, "queue.close"),
+];
+
+pub(super) fn command(pick: &Pick) -> Command {
+    use Command as C;
+    let (ticket, queue, station) = (ticket(pick.ticket), queue(pick.slug), station(pick.room));
+    let flag = pick.number.is_multiple_of(2);
+    let reason = flag.then(|| "x-ray first".to_owned());
+    match pick.kind {
+        "ticket.issue" => C::IssueTicket {
+            queue,
+            ticket,
+            priority: priority(pick.number % 3),
+        },
+        "queue.call_next" => C::CallNext { queue, station },
+        "ticket.start" => C::StartService { ticket },
+        "ticket.call" => C::CallTicket { ticket, station },
+        "ticket.complete" => C::CompleteTicket { ticket },
+        "ticket.absent" => C::MarkAbsent { ticket },
+        "ticket.hold" => C::HoldTicket { ticket, reason },
+        "ticket.revert" => C::RevertTicket { ticket },
+        "queue.reorder" => C::ReorderQueue {
+            queue,
+            tickets: tickets(&pick.others),
+        },
+        "ticket.recall" => C::RecallTicket { ticket },
+        "ticket.resume" => C::ResumeTicket { ticket },
+        "ticket.return" => C::ReturnTicket { ticket },
+        "ticket.transfer" => C::TransferTicket {
+            ticket,
+            queue,
+            successor: None,
+        },
+        "ticket.prioritise" => C::Prioritise {
+            ticket,
+            priority: priority(pick.number % 3),
+        },
+        "ticket.no_show" => C::MarkNoShow { ticket },
+        "ticket.cancel" => C::CancelTicket { ticket, reason },
+        "ticket.leave" => C::LeaveTicket { ticket },
+        "ticket.transfer elsewhere" => C::TransferTicket {
+            ticket,
+            queue: QueueId::new("hillside.general").unwrap(),
+            successor: Some(TicketId::from_random(
+                &LocationId::new("hillside").unwrap(),
+                pick.ticket,
+            )),
+        },
+        "queue.configure" => C::ConfigureQueue {
+            queue,
+            name: format!("Queue {}", pick.number % 4),
+            prefix: ["A", "B", "C", "D"][usize::from(pick.number % 4)].into(),
+            service_s: flag.then_some(30 + 10 * u32::from(pick.number)),
+        },
+        "station.configure" => configure_station(pick.room, &format!("Room {}", pick.number % 4)),
+        "location.configure" => configure(
+            ["Europe/Paris", "Pacific/Kiritimati", "Pacific/Honolulu"][usize::from(pick.number % 3)],
+        ),
+        "queue.open" => C::OpenQueue { queue },
+        "queue.resume" => C::ResumeQueue { queue },
+        "queue.pause" => C::PauseQueue { queue },
+        "queue.close" => C::CloseQueue { queue },
+        other => panic!("no such kind: {other}"),
+    }
+}
+
+/// Minutes mostly, sometimes half a day, sometimes a broker whose clock goes back.
+fn any_pause() -> impl Strategy<Value = Millis> {
+    prop_oneof![8 => 0..20 * MINUTE, 1 => 0..12 * 60 * MINUTE, 1 => -MINUTE..0]
+}
+
+pub(super) fn pick() -> impl Strategy<Value = Pick> {
+    let kinds = KINDS.map(|(weight, kind)| (weight, Just(kind).boxed()));
+    (
+        prop::strategy::Union::new_weighted(kinds.to_vec()),
+        0..TICKETS,
+        prop::collection::vec(0..TICKETS, 1..4),
+        prop::sample::select(&QUEUES[..]),
+        prop::sample::select(&ROOMS[..]),
+        any::<u8>(),
+        any_pause(),
+        prop::option::weighted(0.1, -MINUTE..4 * MINUTE),
+    )
+        .prop_map(
+            |(kind, ticket, others, slug, room, number, pause, good_for)| Pick {
+                kind,
+                ticket,
+                others,
+                slug,
+                room,
+                number,
+                pause,
+                good_for,
+            },
+        )
+}

@@ -1,0 +1,290 @@
+//! Whole histories of random commands: whatever happens, the journal gives the state back, the deltas give the
+//! views, and forgetting what is over changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use schemas::{
+    line::Line,
+    ticket::TicketView,
+    view::{Fold, View},
+};
+use serde_json::Value;
+
+use super::{
+    naive::{board, last_view, waits},
+    picks::{QUEUES, ROOMS, command, pick},
+    *,
+};
+use crate::location::Recent;
+
+/// What every history begins with.
+fn opening() -> Vec<Command> {
+    let mut opening = vec![configure("Europe/Paris")];
+    for (slug, prefix) in QUEUES.into_iter().zip(["A", "B", "C"]) {
+        opening.push(configure_queue(slug, prefix));
+        opening.push(Command::OpenQueue { queue: queue(slug) });
+    }
+    opening.extend(ROOMS.map(|room| configure_station(room, room)));
+    opening
+}
+
+/// One history, watched from all sides.
+struct Watch {
+    live: Location,
+    /// Folded from the journal alone.
+    rebuilt: Location,
+    /// Folded from the deltas alone.
+    views: BTreeMap<String, View>,
+    /// What patients saw last of tickets that are over, and the labels of the calls the board still lists, kept
+    /// here in the simplest way.
+    last_views: BTreeMap<TicketId, TicketView>,
+    recent: Vec<TicketId>,
+    issued: BTreeSet<TicketId>,
+    labels: BTreeSet<(String, String)>,
+}
+
+fn copy<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
+    serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
+}
+
+impl Watch {
+    fn new() -> Self {
+        Self {
+            live: Location::new(EPOCH),
+            rebuilt: Location::new(EPOCH),
+            views: BTreeMap::new(),
+            last_views: BTreeMap::new(),
+            recent: Vec::new(),
+            issued: BTreeSet::new(),
+            labels: BTreeSet::new(),
+        }
+    }
+
+    fn tickets(&self) -> impl Iterator<Item = &Ticket> {
+        self.issued
+            .iter()
+            .map(|id| self.live.ticket(id).expect("this location forgets nothing"))
+    }
+
+    /// The location as a runner would have it that loads it now, for this command.
+    fn reloaded(&self, command: &Command) -> Location {
+        let live = self
+            .tickets()
+            .filter(|ticket| ticket.is_live())
+            .map(copy)
+            .collect();
+        let mut location = Location::load(self.live.pair(), copy(self.live.header()), live);
+        let named = command.ticket().and_then(|id| self.live.ticket(id));
+        location.add_ended(
+            named
+                .into_iter()
+                .filter(|ticket| !ticket.is_live())
+                .map(copy)
+                .collect(),
+        );
+        location
+    }
+
+    fn send(&mut self, command: CommandRecord, at: Millis) {
+        let before = self.live.pair();
+        let was: BTreeMap<_, _> = self
+            .issued
+            .iter()
+            .map(|id| (id.clone(), self.live.ticket(id).and_then(board)))
+            .collect();
+        let mut reloaded = self.reloaded(&command.command);
+
+        let step = self.live.handle(&command, at);
+        let twin = reloaded.handle(&command, at);
+        assert!(
+            same(&step, &twin),
+            "{} differs after a reload",
+            command.command.kind()
+        );
+        assert!(reloaded.header() == self.live.header());
+        for id in &step.touched {
+            assert!(reloaded.ticket(id) == self.live.ticket(id));
+        }
+        reloaded.forget_ended();
+        assert!(
+            self.tickets()
+                .all(|ticket| reloaded.ticket(&ticket.id).is_none_or(Ticket::is_live))
+        );
+
+        self.rebuilt.advance(at);
+        if step.events.is_empty() {
+            assert!(refusal(&step).is_some() && step.deltas.is_empty() && step.touched.is_empty());
+            assert_eq!(step.pair, before);
+        } else {
+            assert!(refusal(&step).is_none());
+            assert_eq!(
+                step.pair,
+                Pair {
+                    version: before.version + 1,
+                    ..before
+                }
+            );
+            let events: Vec<Event> = copy(&step.events);
+            self.rebuilt
+                .replay(&location_id(), step.pair.version, step.at, &events);
+        }
+        self.note(&step);
+        for id in &step.touched {
+            let now = self.live.ticket(id).and_then(board);
+            if now != was.get(id).copied().flatten() {
+                self.recent.retain(|other| other != id);
+                if now == Some(false) {
+                    self.recent.push(id.clone());
+                }
+            }
+        }
+        let over = self.recent.len().saturating_sub(Recent::MAX);
+        self.recent.drain(..over);
+        self.follow(&step);
+    }
+
+    fn note(&mut self, step: &Step) {
+        for event in &step.events {
+            if let Event::TicketIssued {
+                ticket, day, label, ..
+            } = event
+            {
+                assert!(self.issued.insert(ticket.clone()));
+                assert!(
+                    self.labels.insert((day.clone(), label.clone())),
+                    "{label} was given twice on {day}"
+                );
+            }
+        }
+        for id in &step.touched {
+            let ticket = self.live.ticket(id).expect("a touched ticket is in memory");
+            if ticket.is_live() {
+                self.last_views.remove(id);
+            } else {
+                self.last_views
+                    .insert(id.clone(), last_view(self.live.header(), ticket));
+            }
+        }
+    }
+
+    fn follow(&mut self, step: &Step) {
+        for delta in &step.deltas {
+            let view = self
+                .views
+                .entry(delta.view.clone())
+                .or_insert_with(|| View::empty(EPOCH));
+            assert_eq!(
+                delta.delta.from, view.pair.version,
+                "the chain of {} is broken",
+                delta.view
+            );
+            assert_eq!((delta.delta.to, delta.delta.at), (step.pair.version, step.at));
+            let entries = view.entries.clone();
+            assert_eq!(view.fold(&delta.delta), Fold::Applied);
+            let changed = entries.len() != view.entries.len()
+                || entries
+                    .iter()
+                    .any(|(key, old)| view.entries.get(key).map(|new| new.get()) != Some(old.get()));
+            assert!(changed, "{} moved without a change", delta.view);
+        }
+    }
+
+    fn check(&self) {
+        assert!(self.rebuilt.header() == self.live.header());
+        assert_eq!(self.rebuilt.pair(), self.live.pair());
+        for id in &self.issued {
+            assert!(self.rebuilt.ticket(id) == self.live.ticket(id));
+        }
+        let views: BTreeMap<String, Value> = self
+            .views
+            .iter()
+            .map(|(name, view)| (name.clone(), serde_json::to_value(&view.entries).unwrap()))
+            .collect();
+        let tickets: Vec<_> = self.tickets().collect();
+        let recent: Vec<_> = self.recent.iter().filter_map(|id| self.live.ticket(id)).collect();
+        let expected = naive::views(self.live.header(), &tickets, &recent, &self.last_views);
+        for (name, view) in &expected {
+            assert_eq!(views.get(name), Some(view), "{name}");
+        }
+        assert_eq!(views.len(), expected.len());
+        self.check_positions();
+    }
+
+    /// Positions as a gateway reads them from the folded view, against a count of everybody.
+    fn check_positions(&self) {
+        for slug in QUEUES {
+            let Some(view) = self.views.get(&format!("queue:{}", queue(slug))) else {
+                continue;
+            };
+            let line = Line::read(queue(slug), view).unwrap();
+            let waiting: Vec<_> = self.tickets().filter(|ticket| waits(ticket, slug)).collect();
+            assert_eq!(line.waiting(), waiting.len());
+            for one in &waiting {
+                let before = |other: &&&Ticket| {
+                    let (a, b) = (&other.standing, &one.standing);
+                    a.priority > b.priority || (a.priority == b.priority && a.rank < b.rank)
+                };
+                assert_eq!(line.ahead(&one.id), Some(waiting.iter().filter(before).count()));
+            }
+        }
+    }
+}
+
+fn same(a: &Step, b: &Step) -> bool {
+    a.pair == b.pair
+        && a.at == b.at
+        && a.verdict == b.verdict
+        && a.events == b.events
+        && a.touched == b.touched
+        && a.follow_up == b.follow_up
+        && serde_json::to_string(&a.deltas).unwrap() == serde_json::to_string(&b.deltas).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_journal_views_and_memory_agree(picks in prop::collection::vec(pick(), 1..120)) {
+        let mut watch = Watch::new();
+        for command in opening() {
+            watch.send(record(command), MORNING);
+        }
+        let mut now = MORNING;
+        let last = picks.len() - 1;
+        for (index, pick) in picks.into_iter().enumerate() {
+            now += pick.pause;
+            let valid_until = pick.good_for.map(|good| now + good);
+            watch.send(CommandRecord { valid_until, ..record(command(&pick)) }, now);
+            // Writing everything down anew is slow; what one step broke is still broken a few steps later.
+            if index % 5 == 0 || index == last {
+                watch.check();
+            }
+        }
+    }
+}
+
+#[test]
+fn the_header_does_not_grow_with_tickets() {
+    let size = |clinic: &Clinic| serde_json::to_string(clinic.location.header()).unwrap().len();
+    let mut clinic = Clinic::open();
+    let mut serve = |numbers: std::ops::Range<u128>| {
+        for number in numbers {
+            clinic.apply(issue("general", number, 0));
+            clinic.apply(issue("lab", 1_000_000 + number, 0));
+            clinic.apply(call_next("general", "room-1"));
+            clinic.apply(Command::StartService {
+                ticket: ticket(number),
+            });
+            clinic.apply(Command::CompleteTicket {
+                ticket: ticket(number),
+            });
+        }
+        size(&clinic)
+    };
+    let small = serve(0..100);
+    let large = serve(100..3_000);
+    assert!(
+        large <= small + 100,
+        "{small} bytes became {large}: more than its numbers can have grown"
+    );
+    assert!(large < 3_000, "{large}");
+}

@@ -1,0 +1,358 @@
+//! The runner: reads `care`, has locations decide, commits each batch in one transaction, and only then tells the
+//! store of views and the topic of views. The only async loop here; it knows no rule of a location.
+//!
+//! A partition is always in one [`Stage`]. Whatever fails, the way back is the same: read the checkpoint, publish
+//! what the outbox holds, go on from the checkpoint's offset. So a fault, a lost answer and a restart are one path.
+
+pub mod batch;
+mod counters;
+mod delivery;
+mod load;
+mod locations;
+mod partition;
+
+use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout},
+};
+
+pub use counters::Counters;
+
+use crate::{
+    ledger::{Claim, Ledger, LedgerError},
+    log::{Input, Log, NotAcknowledged},
+    views::Views,
+};
+use locations::Locations;
+use partition::{Partition, Stage};
+
+/// What a runner stands on.
+#[derive(Clone)]
+pub struct Seams {
+    pub log: Arc<dyn Log>,
+    pub ledger: Arc<dyn Ledger>,
+    pub views: Arc<dyn Views>,
+}
+
+pub struct Settings {
+    /// Records in one transaction at most. 500 keep a transaction around ten milliseconds; more waits its turn.
+    pub batch: usize,
+    /// Tickets in memory, over all locations. 200,000 are a few hundred megabytes; past it the location not used for
+    /// longest goes, and is loaded again when a record names it.
+    pub cached_tickets: usize,
+    pub counters: Arc<Counters>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            batch: 500,
+            cached_tickets: 200_000,
+            counters: Arc::default(),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunnerError {
+    #[error("the log is gone for good")]
+    LogGone,
+}
+
+/// How long a claim may take: the group waits for it. Without an answer the log assigns the partition again.
+const CLAIM_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the ledger or the log may take for anything else before its answer counts as lost. Well above their
+/// own time limits: it only keeps a seam that hangs from stopping the loop for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Batches of records held while a partition backs off. Past it, stalled partitions are given back to the group, so
+/// that the loop keeps listening; their records are read again.
+const PENDING_BATCHES: usize = 20;
+/// How often views are repaired while nothing else happens.
+const REPAIR_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs until `stop` or until the log is gone. Dropping the future at any point loses nothing: the next claim goes on
+/// from the checkpoint.
+///
+/// # Errors
+/// [`RunnerError::LogGone`] when the log closes.
+pub async fn run(
+    seams: Seams,
+    settings: Settings,
+    stop: impl Future<Output = ()>,
+) -> Result<(), RunnerError> {
+    let mut inputs = seams.log.read();
+    let mut runner = Runner::new(seams, settings);
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stop => return Ok(()),
+            input = inputs.recv(), if runner.has_room() => runner.take(input.ok_or(RunnerError::LogGone)?).await,
+            () = tokio::time::sleep_until(runner.next_due()) => {}
+        }
+        // All that has arrived goes into as few transactions as possible.
+        while runner.has_room()
+            && let Ok(input) = inputs.try_recv()
+        {
+            runner.take(input).await;
+        }
+        runner.work().await;
+    }
+}
+
+struct Runner {
+    seams: Seams,
+    settings: Settings,
+    partitions: BTreeMap<u32, Partition>,
+    locations: Locations,
+    /// The store of views failed and no repair has succeeded since: batches mark their views dirty without asking it.
+    views_down: bool,
+    repair_at: Instant,
+}
+
+/// Why a partition did not get on.
+enum Trouble {
+    Ledger(LedgerError),
+    Log(NotAcknowledged),
+    /// The partition has another owner, or its checkpoint went back.
+    Lost,
+}
+
+impl From<LedgerError> for Trouble {
+    fn from(error: LedgerError) -> Self {
+        Trouble::Ledger(error)
+    }
+}
+
+impl Runner {
+    fn new(seams: Seams, settings: Settings) -> Self {
+        Self {
+            seams,
+            locations: Locations::new(settings.cached_tickets),
+            settings,
+            partitions: BTreeMap::new(),
+            views_down: false,
+            repair_at: Instant::now(),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let pending: usize = self
+            .partitions
+            .values()
+            .map(|partition| partition.pending.len())
+            .sum();
+        pending < self.settings.batch * PENDING_BATCHES
+    }
+
+    /// When there is something to do without a new input.
+    fn next_due(&self) -> Instant {
+        let dirty = self
+            .partitions
+            .values()
+            .any(|partition| partition.dirty)
+            .then_some(self.repair_at);
+        let due = self
+            .partitions
+            .values()
+            .filter_map(Partition::due)
+            .chain(dirty)
+            .min();
+        due.unwrap_or_else(|| Instant::now() + REPAIR_EVERY)
+    }
+
+    async fn take(&mut self, input: Input) {
+        match input {
+            Input::Assigned {
+                partitions,
+                of,
+                claims,
+            } => self.assigned(partitions, of, claims).await,
+            Input::Revoked { partitions, done } => {
+                partitions.into_iter().for_each(|id| self.forget(id));
+                let _ = done.send(()); // a log that no longer waits has moved on by itself
+            }
+            Input::Records {
+                partition,
+                of,
+                records,
+            } => {
+                if let Some(partition) = self.partitions.get_mut(&partition) {
+                    partition.of = of;
+                    partition.push(records);
+                }
+            }
+        }
+    }
+
+    async fn assigned(&mut self, ids: Vec<u32>, of: u32, claims: oneshot::Sender<Vec<(u32, i64)>>) {
+        let ledger = &self.seams.ledger;
+        let answers = join_all(
+            ids.into_iter()
+                .map(async |id| (id, timeout(CLAIM_PATIENCE, ledger.claim(id)).await)),
+        );
+        let mut offsets = Vec::new();
+        for (id, answer) in answers.await {
+            self.forget(id);
+            match answer {
+                Ok(Ok(claim)) => {
+                    offsets.push((id, claim.next_offset));
+                    self.partitions.insert(id, Partition::new(claim, of));
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(
+                        partition = id,
+                        error = &error as &dyn Error,
+                        "could not claim a partition"
+                    );
+                }
+                Err(_) => tracing::warn!(partition = id, "the ledger did not answer a claim in time"),
+            }
+        }
+        if claims.send(offsets).is_err() {
+            tracing::warn!("the log withdrew an assignment while it was claimed");
+        }
+    }
+
+    fn forget(&mut self, id: u32) {
+        self.partitions.remove(&id);
+        self.locations.drop_partition(id);
+    }
+
+    /// One step for every partition that has something to do, then repairs.
+    async fn work(&mut self) {
+        // "At once" is said as the present moment: the clock is read after it.
+        let due = |partition: &Partition| partition.due().is_some_and(|due| due <= Instant::now());
+        let ids: Vec<u32> = self
+            .partitions
+            .iter()
+            .filter(|(_, p)| due(p))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ids {
+            let Some(mut partition) = self.partitions.remove(&id) else {
+                continue;
+            };
+            if self.advance(&mut partition).await {
+                self.partitions.insert(id, partition);
+            } else {
+                self.locations.drop_partition(id);
+                self.seams.log.release(id);
+            }
+        }
+        self.repair().await;
+        if !self.has_room() {
+            self.give_back_stalled();
+        }
+    }
+
+    fn give_back_stalled(&mut self) {
+        let stalled: Vec<u32> = self
+            .partitions
+            .values()
+            .filter(|p| p.is_stalled())
+            .map(|p| p.claim.partition)
+            .collect();
+        for id in stalled {
+            tracing::warn!(
+                partition = id,
+                "too many records wait for a partition that does not get on: given back"
+            );
+            self.forget(id);
+            self.seams.log.release(id);
+        }
+    }
+
+    /// Does what the partition's stage asks for. Answers whether the partition is still ours.
+    async fn advance(&mut self, partition: &mut Partition) -> bool {
+        let done = match partition.stage {
+            Stage::Unsure => self.look(partition).await,
+            Stage::Owing => self.publish_leftovers(partition).await,
+            Stage::Ready => self.apply(partition).await,
+        };
+        let (id, offset) = (partition.claim.partition, partition.claim.next_offset);
+        match done {
+            Ok(()) => return true,
+            Err(Trouble::Lost) => {
+                tracing::warn!(partition = id, offset, "the partition has another owner");
+                return false;
+            }
+            Err(Trouble::Ledger(error)) => {
+                tracing::warn!(
+                    partition = id,
+                    offset,
+                    error = &error as &dyn Error,
+                    "the ledger failed a partition"
+                );
+                partition.stage = Stage::Unsure;
+            }
+            Err(Trouble::Log(error)) => {
+                tracing::warn!(
+                    partition = id,
+                    offset,
+                    error = &error as &dyn Error,
+                    "the log failed a partition"
+                );
+                partition.stage = Stage::Owing;
+            }
+        }
+        partition.back_off();
+        true
+    }
+
+    /// Reads the checkpoint after a doubt: a commit whose answer was lost may have succeeded.
+    async fn look(&mut self, partition: &mut Partition) -> Result<(), Trouble> {
+        self.locations.drop_partition(partition.claim.partition);
+        let row = answered(self.seams.ledger.checkpoint(partition.claim.partition)).await?;
+        let Claim {
+            owner_epoch,
+            next_offset,
+            ..
+        } = partition.claim;
+        if row.owner_epoch != owner_epoch || row.next_offset < next_offset {
+            return Err(Trouble::Lost);
+        }
+        partition.move_to(row.next_offset);
+        partition.stage = Stage::Owing;
+        Ok(())
+    }
+
+    /// One batch: load, decide, commit, deliver. The locations are out of the cache meanwhile and come back only
+    /// after the commit, so that a failure, or dropping this future, forgets what was never committed.
+    async fn apply(&mut self, partition: &mut Partition) -> Result<(), Trouble> {
+        let claim = partition.claim;
+        let records: Vec<_> = partition.pending.iter().take(self.settings.batch).collect();
+        let Some(to) = records.last().map(|record| record.offset + 1) else {
+            return Ok(());
+        };
+        let read: Vec<_> = records
+            .iter()
+            .map(|record| batch::read(&record.record, claim.partition, partition.of))
+            .collect();
+        let mut working = self.load(&read).await?;
+        let (batch, tally) = batch::build(claim, to, &records, read, &mut working);
+        let begun = Instant::now();
+        answered(self.seams.ledger.commit(&batch)).await?;
+        self.settings
+            .counters
+            .committed(claim.partition, to, &tally, begun.elapsed());
+        for (aggregate, mut working) in working.locations {
+            working.location.forget_ended();
+            self.locations.put(claim.partition, aggregate, working);
+        }
+        partition.move_to(to);
+        self.deliver(partition, batch.views, batch.outbox).await?;
+        partition.calm();
+        Ok(())
+    }
+}
+
+/// Waits for the ledger, but not for ever: an answer that does not come is one whose outcome is unknown.
+async fn answered<T>(answer: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
+    timeout(PATIENCE, answer)
+        .await
+        .unwrap_or_else(|elapsed| Err(LedgerError::Unavailable(elapsed.into())))
+}

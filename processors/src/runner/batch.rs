@@ -1,0 +1,370 @@
+//! From records to one transaction: pure, given the locations and the outcomes the records need.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use schemas::{
+    codes::Code,
+    command::{Outcome, Verdict},
+    event::Event,
+    ids::{Aggregate, CommandId, TenantId, TicketId},
+    record::{CARE_TOPIC, CommandRecord, VIEWS_TOPIC, ViewDelta, ViewsRecord, WireRecord, partition_of},
+    view::{Fold, Pair},
+};
+
+use crate::{
+    ledger::{Batch, Claim, JournalEntry, JournalRow, LocationRow, OutboxRow, OutcomeRow, TicketRow},
+    location::{Location, Step},
+    log::Appended,
+    views::ViewStep,
+};
+
+/// What names a command once and for all.
+pub type Identity = (TenantId, String, CommandId);
+
+/// The name of a command.
+pub fn identity(command: &CommandRecord) -> Identity {
+    (
+        command.aggregate.tenant(),
+        command.source.clone(),
+        command.id.clone(),
+    )
+}
+
+/// A location and about how many tickets it holds: those it was loaded with and those issued since. Too many
+/// only means that it is loaded again earlier than it must.
+pub struct Weighed {
+    pub location: Location,
+    pub tickets: usize,
+}
+
+/// How many records of a batch came to which end.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    pub applied: u64,
+    pub refused: u64,
+    pub repeated: u64,
+    pub parked: u64,
+}
+
+/// State the records of a batch are judged against. The locations change while the batch is built, so they must be
+/// forgotten unless it is committed.
+#[derive(Default)]
+pub struct Working {
+    pub locations: HashMap<Aggregate, Weighed>,
+    /// First outcomes of commands that were decided before.
+    pub outcomes: HashMap<Identity, Outcome>,
+}
+
+/// Reads a record, or says under which code it is parked.
+pub fn read(record: &WireRecord, partition: u32, of: u32) -> Result<CommandRecord, Code> {
+    if partition_of(&record.key, of) != partition {
+        return Err(Code::RecordWrongPartition);
+    }
+    CommandRecord::from_wire(record)
+}
+
+/// The transaction of `records`, of which `read` holds what each says; it moves the checkpoint to `to`.
+pub fn build(
+    claim: Claim,
+    to: i64,
+    records: &[&Appended],
+    read: Vec<Result<CommandRecord, Code>>,
+    working: &mut Working,
+) -> (Batch, Tally) {
+    let mut building = Building {
+        working,
+        journal: Vec::with_capacity(records.len()),
+        outcomes: Vec::new(),
+        outbox: Vec::with_capacity(records.len()),
+        steps: Steps::default(),
+        from: BTreeMap::new(),
+        touched: BTreeSet::new(),
+        tally: Tally::default(),
+    };
+    for (record, read) in records.iter().zip(read) {
+        match read {
+            Ok(command) => building.command(record, command),
+            Err(code) => building.park(record, code),
+        }
+    }
+    building.finish(claim, to)
+}
+
+struct Building<'a> {
+    working: &'a mut Working,
+    journal: Vec<JournalRow>,
+    outcomes: Vec<OutcomeRow>,
+    outbox: Vec<OutboxRow>,
+    steps: Steps,
+    /// Version of each changed location before the batch.
+    from: BTreeMap<Aggregate, u64>,
+    touched: BTreeSet<(Aggregate, TicketId)>,
+    tally: Tally,
+}
+
+impl Building<'_> {
+    fn command(&mut self, record: &Appended, command: CommandRecord) {
+        let identity = identity(&command);
+        if let Some(first) = self.working.outcomes.get(&identity).cloned() {
+            self.repeat(record, command, first);
+            return;
+        }
+        let weighed = self
+            .working
+            .locations
+            .get_mut(&command.aggregate)
+            .expect("loaded for every command of the batch");
+        let before = weighed.location.pair().version;
+        let step = weighed.location.handle(&command, record.at);
+        let outcome = Outcome {
+            command: command.id.clone(),
+            at: step.at,
+            verdict: step.verdict.clone(),
+        };
+        let (tenant, source, _) = identity.clone();
+        self.outcomes.push(OutcomeRow {
+            tenant,
+            source,
+            outcome: outcome.clone(),
+        });
+        self.working.outcomes.insert(identity, outcome.clone());
+        if !step.events.is_empty() {
+            let issued = step
+                .events
+                .iter()
+                .filter(|event| matches!(event, Event::TicketIssued { .. }))
+                .count();
+            weighed.tickets += issued;
+            self.from.entry(command.aggregate.clone()).or_insert(before);
+        }
+        self.effect(record, command, step, outcome);
+    }
+
+    /// What a decision leaves behind: its journal row, its views record, the command that follows from it.
+    fn effect(&mut self, record: &Appended, command: CommandRecord, step: Step, outcome: Outcome) {
+        let CommandRecord {
+            aggregate, id, actor, ..
+        } = command;
+        let entry = match &outcome.verdict {
+            Verdict::Applied { .. } => {
+                self.tally.applied += 1;
+                JournalEntry::Applied {
+                    pair: step.pair,
+                    events: step.events,
+                }
+            }
+            Verdict::Refused { code } => {
+                self.tally.refused += 1;
+                JournalEntry::Refused(*code)
+            }
+        };
+        self.touched
+            .extend(step.touched.into_iter().map(|ticket| (aggregate.clone(), ticket)));
+        let views = ViewsRecord {
+            pair: step.pair,
+            at: step.at,
+            deltas: step.deltas,
+            outcome: Some(outcome),
+        };
+        self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(&aggregate));
+        for delta in views.deltas {
+            self.steps.add(&aggregate, step.pair.epoch, delta);
+        }
+        if let Some(next) = step.follow_up {
+            self.publish(record.offset, 1, CARE_TOPIC, next.to_wire());
+        }
+        let command = Some((aggregate, id, actor));
+        self.journal.push(JournalRow {
+            offset: record.offset,
+            at: step.at,
+            command,
+            entry,
+        });
+    }
+
+    /// The first outcome once more, for a caller that sent its command again.
+    fn repeat(&mut self, record: &Appended, command: CommandRecord, first: Outcome) {
+        self.tally.repeated += 1;
+        let CommandRecord {
+            aggregate, id, actor, ..
+        } = command;
+        let pair = self
+            .working
+            .locations
+            .get(&aggregate)
+            .map_or(Pair::default(), |held| held.location.pair());
+        let views = ViewsRecord {
+            pair,
+            at: record.at,
+            deltas: Vec::new(),
+            outcome: Some(first),
+        };
+        self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(&aggregate));
+        self.journal.push(JournalRow {
+            offset: record.offset,
+            at: record.at,
+            command: Some((aggregate, id, actor)),
+            entry: JournalEntry::Repeated,
+        });
+    }
+
+    /// Sets the record aside. A caller who can be told is told at once; the outcome is not kept, since the record
+    /// may be released one day and must not count as a repeat then. The pair is zero: nothing was judged.
+    fn park(&mut self, record: &Appended, code: Code) {
+        self.tally.parked += 1;
+        let caller = caller(&record.record);
+        if let Some((aggregate, id)) = &caller {
+            let outcome = Outcome {
+                command: id.clone(),
+                at: record.at,
+                verdict: Verdict::Refused { code },
+            };
+            let views = ViewsRecord {
+                pair: Pair::default(),
+                at: record.at,
+                deltas: Vec::new(),
+                outcome: Some(outcome),
+            };
+            self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(aggregate));
+        }
+        self.journal.push(JournalRow {
+            offset: record.offset,
+            at: record.at,
+            command: caller.map(|(aggregate, id)| (aggregate, id, None)),
+            entry: JournalEntry::Parked {
+                code,
+                record: record.record.clone(),
+            },
+        });
+    }
+
+    fn publish(&mut self, offset: i64, part: i16, topic: &'static str, record: WireRecord) {
+        self.outbox.push(OutboxRow {
+            offset,
+            part,
+            topic,
+            record,
+        });
+    }
+
+    fn finish(self, claim: Claim, to: i64) -> (Batch, Tally) {
+        let locations = &self.working.locations;
+        let header = |aggregate: Aggregate, from| {
+            let location = &locations[&aggregate].location;
+            let Pair { epoch, version: to } = location.pair();
+            LocationRow {
+                aggregate,
+                epoch,
+                from,
+                to,
+                header: location.header().clone(),
+            }
+        };
+        let ticket = |(aggregate, id): (Aggregate, TicketId)| {
+            let ticket = locations[&aggregate].location.ticket(&id);
+            let ticket = ticket.expect("a touched ticket is kept until the commit").clone();
+            TicketRow { aggregate, ticket }
+        };
+        let batch = Batch {
+            claim,
+            to,
+            journal: self.journal,
+            locations: self
+                .from
+                .into_iter()
+                .map(|(aggregate, from)| header(aggregate, from))
+                .collect(),
+            tickets: self.touched.into_iter().map(ticket).collect(),
+            views: self.steps.into_vec(),
+            outcomes: self.outcomes,
+            outbox: self.outbox,
+        };
+        (batch, self.tally)
+    }
+}
+
+/// Who waits for a record that cannot be applied, if that much of it can be read.
+fn caller(record: &WireRecord) -> Option<(Aggregate, CommandId)> {
+    let aggregate = Aggregate::parse(&record.key).ok()?;
+    let id = CommandId::new(record.header("ce_id")?).ok()?;
+    Some((aggregate, id))
+}
+
+/// Steps of views, those of one view merged.
+#[derive(Default)]
+pub struct Steps {
+    steps: Vec<ViewStep>,
+    last: HashMap<(Aggregate, String), usize>,
+}
+
+impl Steps {
+    /// Adds a step; one that follows the last of its view is merged into it.
+    pub fn add(&mut self, aggregate: &Aggregate, epoch: u64, next: ViewDelta) {
+        let name = (aggregate.clone(), next.view.clone());
+        if let Some(held) = self.last.get(&name).map(|index| &mut self.steps[*index])
+            && held.epoch == epoch
+            && held.step.delta.merge(&next.delta) != Fold::Gap
+        {
+            held.step.keep_s = next.keep_s;
+            return;
+        }
+        // Its first step here, or one of a later epoch; a gap goes on as a step of its own, and the store says so.
+        self.last.insert(name, self.steps.len());
+        self.steps.push(ViewStep {
+            aggregate: aggregate.clone(),
+            epoch,
+            step: next,
+        });
+    }
+
+    pub fn into_vec(self) -> Vec<ViewStep> {
+        self.steps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::view::Delta;
+
+    use super::*;
+
+    fn next(view: &str, from: u64, to: u64, keep_s: Option<u32>) -> ViewDelta {
+        let mut delta = Delta {
+            from,
+            to,
+            ..Delta::default()
+        };
+        delta.put(to.to_string(), &to);
+        ViewDelta {
+            view: view.into(),
+            keep_s,
+            delta,
+        }
+    }
+
+    #[test]
+    fn steps_of_one_view_merge_and_no_others() {
+        let aggregate = Aggregate::parse("demo/riverside").unwrap();
+        let other = Aggregate::parse("other/riverside").unwrap();
+        let mut steps = Steps::default();
+        steps.add(&aggregate, 7, next("board:riverside", 1, 2, None));
+        steps.add(&other, 7, next("board:riverside", 2, 3, None));
+        steps.add(&aggregate, 7, next("ticket:a", 2, 3, None));
+        steps.add(&aggregate, 7, next("board:riverside", 2, 5, Some(9)));
+        steps.add(&aggregate, 7, next("board:riverside", 2, 5, Some(9)));
+        steps.add(&aggregate, 7, next("board:riverside", 6, 7, None));
+        steps.add(&aggregate, 8, next("board:riverside", 0, 1, None));
+        let steps = steps.into_vec();
+        let ends: Vec<_> = steps
+            .iter()
+            .map(|step| (step.epoch, step.step.delta.from, step.step.delta.to))
+            .collect();
+        assert_eq!(ends, [(7, 1, 5), (7, 2, 3), (7, 2, 3), (7, 6, 7), (8, 0, 1)]);
+        assert_eq!(
+            steps[0].step.keep_s,
+            Some(9),
+            "the last step says how long the view is kept"
+        );
+        assert_eq!(steps[0].step.delta.set.len(), 2);
+    }
+}

@@ -1,0 +1,53 @@
+//! What a runner has done, for whoever exposes it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use super::batch::Tally;
+
+/// Counts since the start. Each is exact; together they are only as consistent as reading one after another.
+#[derive(Default)]
+pub struct Counters {
+    pub applied: AtomicU64,
+    pub refused: AtomicU64,
+    pub repeated: AtomicU64,
+    pub parked: AtomicU64,
+    /// Transactions committed, and the time they took.
+    pub batches: AtomicU64,
+    pub commit_micros: AtomicU64,
+    /// Views marked dirty, and repaired.
+    pub dirtied: AtomicU64,
+    pub repaired: AtomicU64,
+    /// The next offset of each partition this runner has committed to.
+    offsets: Mutex<BTreeMap<u32, i64>>,
+}
+
+impl Counters {
+    /// The next offset of each partition this runner has committed to.
+    pub fn offsets(&self) -> BTreeMap<u32, i64> {
+        self.offsets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn committed(&self, partition: u32, to: i64, tally: &Tally, took: Duration) {
+        self.applied.fetch_add(tally.applied, Relaxed);
+        self.refused.fetch_add(tally.refused, Relaxed);
+        self.repeated.fetch_add(tally.repeated, Relaxed);
+        self.parked.fetch_add(tally.parked, Relaxed);
+        self.batches.fetch_add(1, Relaxed);
+        self.commit_micros
+            .fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+        self.offsets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(partition, to);
+    }
+}

@@ -1,0 +1,200 @@
+//! After the commit: views into their store, the outbox into its topics, and repairs of views the store lacks.
+//!
+//! A row leaves the outbox only once its steps are stored or marked dirty and the log has acknowledged it. So
+//! whoever finds rows there does both again; stores and readers judge by pair and drop what they have.
+
+use std::{error::Error, sync::atomic::Ordering::Relaxed, time::Duration};
+
+use schemas::{
+    ids::Aggregate,
+    record::{VIEWS_TOPIC, ViewsRecord},
+};
+use tokio::time::{Instant, timeout};
+
+use super::{
+    PATIENCE, REPAIR_EVERY, Runner, Trouble, answered,
+    batch::Steps,
+    partition::{Partition, Stage},
+};
+use crate::{
+    ledger::{LedgerError, OutboxRow, ViewName},
+    log::NotAcknowledged,
+    views::{NotStored, Stored, ViewStep},
+};
+
+/// How long the store of views may take. Past it the views are marked dirty and the wire goes on without it.
+const VIEWS_PATIENCE: Duration = Duration::from_secs(1);
+/// Rows of the outbox read back at once: about a batch.
+const LEFTOVERS: u32 = 500;
+/// Views repaired in one pass over one partition; the others wait for the next, so that records do not wait.
+const REPAIRS: u32 = 50;
+
+impl Runner {
+    /// Stores the steps, publishes the rows, and takes them off the outbox.
+    pub(super) async fn deliver(
+        &mut self,
+        partition: &mut Partition,
+        steps: Vec<ViewStep>,
+        rows: Vec<OutboxRow>,
+    ) -> Result<(), Trouble> {
+        self.store(partition, &steps).await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<_> = rows.iter().map(|row| (row.offset, row.part)).collect();
+        let records: Vec<_> = rows.into_iter().map(|row| (row.topic, row.record)).collect();
+        match timeout(PATIENCE, self.seams.log.append(&records)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(Trouble::Log(error)),
+            Err(elapsed) => return Err(Trouble::Log(NotAcknowledged(Some(elapsed.into())))),
+        }
+        answered(self.seams.ledger.published(partition.claim.partition, &keys)).await?;
+        Ok(())
+    }
+
+    /// Delivers what an earlier owner, or we before a fault, had committed but perhaps not delivered.
+    pub(super) async fn publish_leftovers(&mut self, partition: &mut Partition) -> Result<(), Trouble> {
+        let rows = answered(self.seams.ledger.outbox(partition.claim.partition, LEFTOVERS)).await?;
+        let last_page = rows.len() < LEFTOVERS as usize;
+        let mut steps = Steps::default();
+        for row in rows.iter().filter(|row| row.topic == VIEWS_TOPIC) {
+            let record = ViewsRecord::from_value(&row.record.value);
+            let (Ok(aggregate), Ok(record)) = (Aggregate::parse(&row.record.key), record) else {
+                tracing::error!(
+                    partition = partition.claim.partition,
+                    offset = row.offset,
+                    "unreadable outbox row"
+                );
+                continue;
+            };
+            for delta in record.deltas {
+                steps.add(&aggregate, record.pair.epoch, delta);
+            }
+        }
+        self.deliver(partition, steps.into_vec(), rows).await?;
+        if last_page {
+            partition.stage = Stage::Ready;
+        }
+        partition.calm();
+        Ok(())
+    }
+
+    /// Stores steps, or sees to it that what the store lacks is remembered.
+    async fn store(&mut self, partition: &mut Partition, steps: &[ViewStep]) -> Result<(), LedgerError> {
+        let name = |step: &ViewStep| (step.aggregate.clone(), step.step.view.clone());
+        let lacking: Vec<ViewName> = if steps.is_empty() {
+            return Ok(());
+        } else if self.views_down {
+            steps.iter().map(name).collect()
+        } else {
+            match within(self.seams.views.store(steps)).await {
+                Ok(stored) => {
+                    let behind = steps
+                        .iter()
+                        .zip(stored)
+                        .filter(|(_, stored)| *stored == Stored::Behind);
+                    behind.map(|(step, _)| name(step)).collect()
+                }
+                Err(error) => {
+                    self.views_failed(&error);
+                    steps.iter().map(name).collect()
+                }
+            }
+        };
+        if !lacking.is_empty() {
+            answered(self.seams.ledger.mark_dirty(&lacking)).await?;
+            self.settings
+                .counters
+                .dirtied
+                .fetch_add(lacking.len() as u64, Relaxed);
+            partition.dirty = true;
+        }
+        Ok(())
+    }
+
+    /// A bounded pass over the dirty views of all partitions: right after batches while the store works, once a
+    /// second while it does not.
+    pub(super) async fn repair(&mut self) {
+        if self.views_down && Instant::now() < self.repair_at {
+            return;
+        }
+        self.repair_at = Instant::now() + REPAIR_EVERY;
+        let dirty: Vec<u32> = self
+            .partitions
+            .values()
+            .filter(|partition| partition.dirty && partition.stage == Stage::Ready)
+            .map(|partition| partition.claim.partition)
+            .collect();
+        for id in dirty {
+            match self.repair_partition(id).await {
+                Ok(clean) => {
+                    if let Some(partition) = self.partitions.get_mut(&id) {
+                        partition.dirty = !clean;
+                    }
+                    if !clean {
+                        self.repair_at = Instant::now(); // inputs come first, then the next pass
+                    }
+                }
+                Err(RepairError::Ledger(error)) => {
+                    tracing::warn!(
+                        partition = id,
+                        error = &error as &dyn Error,
+                        "views could not be repaired"
+                    );
+                    return;
+                }
+                Err(RepairError::Views(error)) => {
+                    self.views_failed(&error);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Answers whether nothing is left to repair.
+    async fn repair_partition(&mut self, id: u32) -> Result<bool, RepairError> {
+        let ledger = &self.seams.ledger;
+        let Some(of) = self.partitions.get(&id).map(|partition| partition.of) else {
+            return Ok(true);
+        };
+        let names = answered(ledger.dirty(id, of, REPAIRS)).await?;
+        for name in &names {
+            let version = match answered(ledger.view(name)).await? {
+                Some((view, keep_s)) => {
+                    within(self.seams.views.replace(&name.0, &name.1, &view, keep_s)).await?;
+                    self.views_down = false;
+                    view.pair.version
+                }
+                None => 0, // no longer kept, and gone from the store as well
+            };
+            answered(ledger.repaired(name, version)).await?;
+            self.settings.counters.repaired.fetch_add(1, Relaxed);
+        }
+        Ok(names.len() < REPAIRS as usize)
+    }
+
+    fn views_failed(&mut self, error: &NotStored) {
+        if !self.views_down {
+            tracing::warn!(
+                error = error as &dyn Error,
+                "the store of views does not answer: views are repaired later"
+            );
+        }
+        self.views_down = true;
+        self.repair_at = Instant::now() + REPAIR_EVERY;
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum RepairError {
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Views(#[from] NotStored),
+}
+
+async fn within<T>(answer: impl Future<Output = Result<T, NotStored>>) -> Result<T, NotStored> {
+    timeout(VIEWS_PATIENCE, answer)
+        .await
+        .unwrap_or_else(|elapsed| Err(NotStored(Some(elapsed.into()))))
+}

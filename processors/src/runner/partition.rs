@@ -1,0 +1,103 @@
+//! One partition that is ours: where it stands, what waits for it, and when it is next to be tried.
+
+use std::{
+    collections::VecDeque,
+    hash::{BuildHasher, Hasher, RandomState},
+    time::Duration,
+};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use tokio::time::Instant;
+
+use crate::{ledger::Claim, log::Appended};
+
+/// What has to be done next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The checkpoint may not be where we think: read it.
+    Unsure,
+    /// The outbox may hold rows: publish them before anything new, so that each key keeps its order.
+    Owing,
+    /// Records can be applied.
+    Ready,
+}
+
+pub(super) struct Partition {
+    pub(super) claim: Claim,
+    /// Partitions of the topic.
+    pub(super) of: u32,
+    /// Records not committed yet, by rising offset, from `claim.next_offset` on.
+    pub(super) pending: VecDeque<Appended>,
+    pub(super) stage: Stage,
+    /// Views of this partition may be marked dirty. True at first: an owner before us may have left some.
+    pub(super) dirty: bool,
+    backoff: Option<ExponentialBackoff>,
+    not_before: Option<Instant>,
+}
+
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
+
+impl Partition {
+    pub(super) fn new(claim: Claim, of: u32) -> Self {
+        Self {
+            claim,
+            of,
+            pending: VecDeque::new(),
+            stage: Stage::Owing,
+            dirty: true,
+            backoff: None,
+            not_before: None,
+        }
+    }
+
+    /// Takes records in, but for those that are committed or already wait here.
+    pub(super) fn push(&mut self, records: Vec<Appended>) {
+        for record in records {
+            let expected = self
+                .pending
+                .back()
+                .map_or(self.claim.next_offset, |last| last.offset + 1);
+            if record.offset >= expected {
+                self.pending.push_back(record);
+            }
+        }
+    }
+
+    /// Everything below `offset` is committed.
+    pub(super) fn move_to(&mut self, offset: i64) {
+        self.claim.next_offset = offset;
+        let committed = self.pending.partition_point(|record| record.offset < offset);
+        self.pending.drain(..committed);
+    }
+
+    /// When to try again or go on; `None` while there is nothing to do.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let idle = self.stage == Stage::Ready && self.pending.is_empty();
+        (!idle).then(|| self.not_before.unwrap_or_else(Instant::now))
+    }
+
+    pub(super) fn is_stalled(&self) -> bool {
+        self.backoff.is_some()
+    }
+
+    /// 50 ms at first, doubling to 5 s, with jitter so that many partitions do not return at once.
+    pub(super) fn back_off(&mut self) {
+        let backoff = self.backoff.get_or_insert_with(|| {
+            ExponentialBuilder::new()
+                .with_min_delay(FIRST_DELAY)
+                .with_max_delay(LONGEST_DELAY)
+                .without_max_times()
+                .with_jitter()
+                .with_jitter_seed(RandomState::new().build_hasher().finish())
+                .build()
+        });
+        self.not_before = Some(Instant::now() + backoff.next().unwrap_or(LONGEST_DELAY));
+    }
+
+    /// Something was committed and delivered: the next failure starts with the shortest delay.
+    pub(super) fn calm(&mut self) {
+        self.backoff = None;
+        self.not_before = None;
+    }
+}

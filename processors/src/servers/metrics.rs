@@ -1,0 +1,107 @@
+//! `/metrics`, `/health/live` and `/health/ready`.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+};
+
+use axum::{Router, extract::State, http::StatusCode, routing::get};
+use prometheus::{
+    Counter, IntCounter, IntCounterVec, IntGaugeVec, Opts, TextEncoder, core::Collector, proto::MetricFamily,
+};
+
+use crate::runner::Counters;
+
+/// What the routes tell of.
+#[derive(Default)]
+pub struct Health {
+    pub counters: Arc<Counters>,
+    /// Set while records are processed.
+    pub ready: AtomicBool,
+}
+
+/// The routes; no one's data is behind them.
+pub fn router(health: Arc<Health>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/health/live", get(async || "alive\n"))
+        .route("/health/ready", get(ready))
+        .with_state(health)
+}
+
+async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) {
+    if health.ready.load(Relaxed) {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
+}
+
+async fn metrics(State(health): State<Arc<Health>>) -> Result<String, StatusCode> {
+    families(&health.counters)
+        .and_then(|families| TextEncoder::new().encode_to_string(&families))
+        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// The counters at this moment, in Prometheus' terms.
+fn families(counters: &Counters) -> prometheus::Result<Vec<MetricFamily>> {
+    let records = IntCounterVec::new(
+        Opts::new(
+            "clinicwire_processor_records_total",
+            "Records applied, by what became of them.",
+        ),
+        &["became"],
+    )?;
+    for (became, count) in [
+        ("applied", &counters.applied),
+        ("refused", &counters.refused),
+        ("repeated", &counters.repeated),
+        ("parked", &counters.parked),
+    ] {
+        records.with_label_values(&[became]).inc_by(count.load(Relaxed));
+    }
+    let offsets = IntGaugeVec::new(
+        Opts::new(
+            "clinicwire_processor_next_offset",
+            "The offset each partition goes on from.",
+        ),
+        &["partition"],
+    )?;
+    for (partition, offset) in counters.offsets() {
+        offsets.with_label_values(&[&partition.to_string()]).set(offset);
+    }
+    let seconds = Counter::new(
+        "clinicwire_processor_commit_seconds_total",
+        "Time spent in transactions.",
+    )?;
+    #[expect(clippy::cast_precision_loss, reason = "microseconds below 2^53 are 285 years")]
+    seconds.inc_by(counters.commit_micros.load(Relaxed) as f64 / 1e6);
+
+    let mut families = [records.collect(), offsets.collect(), seconds.collect()].concat();
+    for (name, help, count) in [
+        (
+            "clinicwire_processor_batches_total",
+            "Transactions committed.",
+            &counters.batches,
+        ),
+        (
+            "clinicwire_processor_views_dirtied_total",
+            "Views the store lacked a step of.",
+            &counters.dirtied,
+        ),
+        (
+            "clinicwire_processor_views_repaired_total",
+            "Views copied to the store from the ledger.",
+            &counters.repaired,
+        ),
+    ] {
+        families.extend(total(name, help, count)?);
+    }
+    Ok(families)
+}
+
+fn total(name: &str, help: &str, count: &AtomicU64) -> prometheus::Result<Vec<MetricFamily>> {
+    let counter = IntCounter::new(name, help)?;
+    counter.inc_by(count.load(Relaxed));
+    Ok(counter.collect())
+}

@@ -1,0 +1,478 @@
+//! The ledger on Postgres. Every batch is one transaction with the same few statements however many records it has,
+//! sent in one go; every read is one round trip.
+
+mod failure;
+mod pool;
+mod writes;
+
+use std::{future::Future, time::Duration};
+
+use futures_util::future::{join, join_all, join3};
+use schemas::{
+    command::Outcome,
+    ids::{Aggregate, CommandId, TenantId, TicketId},
+    record::{CARE_TOPIC, VIEWS_TOPIC, WireRecord},
+    view::{Entries, Pair, View},
+};
+use serde_json::value::RawValue;
+use tokio_postgres::{Row, types::ToSql};
+
+pub use failure::Failure;
+pub use pool::{ConnectionSettings, PoolSettings, Role, login};
+use pool::{Lease, Pool};
+use writes::{Expected, Write, parts, writes};
+
+use crate::{
+    BoxFuture,
+    ledger::{Batch, Claim, Ledger, LedgerError, Loaded, OutboxRow, OutcomeRow, ViewName},
+    location::Ticket,
+};
+
+/// Longest any operation may take on our side. Above the server's own limits, so that it only ends what a dead
+/// connection keeps waiting; past it the connection is closed and the outcome unknown.
+const PATIENCE: Duration = Duration::from_secs(9);
+/// Views deleted by one sweep statement: a few milliseconds of work, so that it never holds up a batch.
+const SWEEP: i64 = 500;
+
+/// Names the checkpoint rows of one deployment of the processors.
+#[derive(Debug, Clone)]
+pub struct Consumer {
+    pub name: String,
+    /// The topic whose records are applied.
+    pub topic: String,
+}
+
+pub struct PostgresLedger {
+    pool: Pool,
+    consumer: Consumer,
+}
+
+impl PostgresLedger {
+    /// Connects lazily; [`PostgresLedger::check`] finds out whether it can.
+    ///
+    /// # Errors
+    /// [`Failure`] when the settings make no pool.
+    pub fn new(settings: &PoolSettings, consumer: Consumer) -> Result<Self, Failure> {
+        Ok(Self {
+            pool: Pool::new(settings)?,
+            consumer,
+        })
+    }
+
+    /// Whether a connection can be had and runs as the processors' role.
+    ///
+    /// # Errors
+    /// [`Failure`] when not.
+    pub async fn check(&self) -> Result<(), Failure> {
+        let lease = self.pool.lease().await?;
+        lease
+            .query_opt("SELECT 1 FROM clinicwire.checkpoint LIMIT 1", &[])
+            .await?;
+        lease.give_back();
+        Ok(())
+    }
+
+    /// Deletes views past their time, a bounded number of them. Answers whether there may be more.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] when the outcome is unknown.
+    pub async fn sweep(&self) -> Result<bool, LedgerError> {
+        bounded(async {
+            let lease = self.pool.lease().await?;
+            let swept = lease.execute_cached(SWEEP_VIEWS, &[&SWEEP]).await?;
+            lease.give_back();
+            Ok(swept == u64::try_from(SWEEP).unwrap_or(u64::MAX))
+        })
+        .await
+    }
+
+    async fn write(&self, batch: &Batch) -> Result<(), LedgerError> {
+        let writes = writes(batch, &self.consumer);
+        let lease = self.pool.lease().await?;
+        let statements = join_all(writes.iter().map(|write| lease.prepare_cached(write.sql))).await;
+        let statements: Vec<_> = statements
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .map_err(Failure::from)?;
+        // One round: `join` polls its futures in order, and a future sends when it is first polled.
+        let execute = writes.iter().zip(&statements).map(async |(write, statement)| {
+            let parameters: Vec<&(dyn ToSql + Sync)> = write.parameters();
+            lease.execute(statement, &parameters).await
+        });
+        let (begun, done) = join(lease.batch_execute("BEGIN"), join_all(execute)).await;
+        begun.map_err(Failure::from)?;
+        if let Err(error) = verdict(&writes, done) {
+            lease.batch_execute("ROLLBACK").await.map_err(Failure::from)?;
+            lease.give_back();
+            return Err(error);
+        }
+        lease.batch_execute("COMMIT").await.map_err(Failure::from)?;
+        lease.give_back();
+        Ok(())
+    }
+
+    async fn read_checkpoint(&self, sql: &str, partition: u32) -> Result<Claim, LedgerError> {
+        let lease = self.pool.lease().await?;
+        let row = lease
+            .query_one_cached(
+                sql,
+                &[&self.consumer.name, &self.consumer.topic, &number(partition)],
+            )
+            .await?;
+        lease.give_back();
+        Ok(Claim {
+            partition,
+            owner_epoch: row.get(0),
+            next_offset: row.get(1),
+        })
+    }
+}
+
+/// What the counts of rows say, in the order of the statements: the fence first, whatever failed behind it.
+fn verdict(writes: &[Write<'_>], done: Vec<Result<u64, tokio_postgres::Error>>) -> Result<(), LedgerError> {
+    for (write, done) in writes.iter().zip(done) {
+        let rows = done.map_err(Failure::from)?;
+        match write.expected {
+            Expected::Fence if rows != 1 => return Err(LedgerError::Fenced),
+            Expected::Rows(expected) if rows != expected => return Err(LedgerError::Diverged),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Ends an operation whose connection has died without a word.
+async fn bounded<T>(operation: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
+    tokio::time::timeout(PATIENCE, operation)
+        .await
+        .unwrap_or_else(|_| Err(Failure::TimedOut.into()))
+}
+
+/// Small counts as Postgres' `int`.
+fn number(value: u32) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}
+
+/// Epochs, versions as Postgres' `bigint`: seconds and counts, far below its end.
+fn long(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn unsigned(row: &Row, column: usize) -> u64 {
+    u64::try_from(row.get::<_, i64>(column)).unwrap_or_default()
+}
+
+const CLAIM: &str = "INSERT INTO clinicwire.checkpoint AS c (consumer, topic, partition, next_offset, owner_epoch) \
+     VALUES ($1, $2, $3, 0, 1) \
+     ON CONFLICT (consumer, topic, partition) DO UPDATE SET owner_epoch = c.owner_epoch + 1 \
+     RETURNING owner_epoch, next_offset";
+const CHECKPOINT: &str = "SELECT owner_epoch, next_offset FROM clinicwire.checkpoint \
+     WHERE consumer = $1 AND topic = $2 AND partition = $3";
+const LOCATION: &str = "SELECT epoch, version, header::text FROM clinicwire.location \
+     WHERE tenant = $1 AND location = $2";
+const LIVE: &str = "SELECT body::text FROM clinicwire.ticket WHERE tenant = $1 AND location = $2 AND live";
+const ENDED: &str = "SELECT body::text FROM clinicwire.ticket \
+     WHERE tenant = $1 AND location = $2 AND ticket = ANY ($3) AND NOT live";
+const OUTCOMES: &str = "SELECT o.tenant, o.source, o.body \
+     FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (tenant, source, command) \
+     JOIN clinicwire.outcome o USING (tenant, source, command)";
+const NEXT_EPOCH: &str = "UPDATE clinicwire.epoch \
+     SET last = greatest(last + 1, floor(extract(epoch FROM clock_timestamp()))::bigint) RETURNING last";
+const OUTBOX: &str = "SELECT \"offset\", part, target, key, headers::text, value FROM clinicwire.outbox \
+     WHERE topic = $1 AND partition = $2 ORDER BY \"offset\", part LIMIT $3";
+const PUBLISHED: &str = "DELETE FROM clinicwire.outbox o \
+     USING unnest($3::bigint[], $4::smallint[]) AS gone (\"offset\", part) \
+     WHERE o.topic = $1 AND o.partition = $2 AND o.\"offset\" = gone.\"offset\" AND o.part = gone.part";
+const MARK_DIRTY: &str = "UPDATE clinicwire.view v SET dirty = true \
+     FROM unnest($1::text[], $2::text[], $3::text[]) AS m (tenant, location, view) \
+     WHERE v.tenant = m.tenant AND v.location = m.location AND v.view = m.view AND NOT v.dirty";
+const DIRTY: &str =
+    "SELECT tenant, location, view FROM clinicwire.view WHERE partition = $1 AND dirty LIMIT $2";
+// A view past its time is as good as deleted; what is left of it counts from now, rounded up.
+const VIEW: &str = "SELECT epoch, version, at, ceil(extract(epoch FROM keep_until - now()))::bigint FROM clinicwire.view \
+     WHERE tenant = $1 AND location = $2 AND view = $3 AND (keep_until IS NULL OR keep_until > now())";
+const ENTRIES: &str =
+    "SELECT key, body FROM clinicwire.view_entry WHERE tenant = $1 AND location = $2 AND view = $3";
+const REPAIRED: &str = "UPDATE clinicwire.view SET dirty = false \
+     WHERE tenant = $1 AND location = $2 AND view = $3 AND dirty AND (version <= $4 OR keep_until <= now())";
+const SWEEP_VIEWS: &str = "WITH gone AS ( \
+       DELETE FROM clinicwire.view WHERE (tenant, location, view) IN ( \
+         SELECT tenant, location, view FROM clinicwire.view WHERE keep_until < now() \
+         LIMIT $1 FOR UPDATE SKIP LOCKED) \
+       RETURNING tenant, location, view), \
+     entries AS (DELETE FROM clinicwire.view_entry e USING gone g \
+       WHERE e.tenant = g.tenant AND e.location = g.location AND e.view = g.view) \
+     SELECT 1 FROM gone";
+// Losing one of these in a crash repeats a publication or a repair, which is harmless: no need to wait for the disk.
+const BEGIN_LIGHT: &str = "BEGIN; SET LOCAL synchronous_commit = off";
+const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+impl PostgresLedger {
+    /// A write that may be lost, in one round trip.
+    async fn light(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<(), LedgerError> {
+        let lease = self.pool.lease().await?;
+        let statement = lease.prepare_cached(sql).await.map_err(Failure::from)?;
+        let (begun, done, committed) = join3(
+            lease.batch_execute(BEGIN_LIGHT),
+            lease.execute(&statement, parameters),
+            lease.batch_execute("COMMIT"),
+        )
+        .await;
+        begun.and(done).and(committed).map_err(Failure::from)?;
+        lease.give_back();
+        Ok(())
+    }
+
+    /// Two reads of one moment, in one round trip.
+    async fn snapshot(
+        &self,
+        one: (&str, &[&(dyn ToSql + Sync)]),
+        many: (&str, &[&(dyn ToSql + Sync)]),
+    ) -> Result<Option<(Row, Vec<Row>)>, LedgerError> {
+        let lease = self.pool.lease().await?;
+        let first = lease.prepare_cached(one.0).await.map_err(Failure::from)?;
+        let second = lease.prepare_cached(many.0).await.map_err(Failure::from)?;
+        let reads = join(lease.query_opt(&first, one.1), lease.query(&second, many.1));
+        let (begun, (one, many), ended) = join3(
+            lease.batch_execute(BEGIN_SNAPSHOT),
+            reads,
+            lease.batch_execute("COMMIT"),
+        )
+        .await;
+        begun.and(ended).map_err(Failure::from)?;
+        let (one, many) = (one.map_err(Failure::from)?, many.map_err(Failure::from)?);
+        lease.give_back();
+        Ok(one.map(|row| (row, many)))
+    }
+
+    async fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, LedgerError> {
+        let lease = self.pool.lease().await?;
+        let rows = lease.query_cached(sql, parameters).await?;
+        lease.give_back();
+        Ok(rows)
+    }
+}
+
+impl Ledger for PostgresLedger {
+    fn claim(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>> {
+        Box::pin(bounded(self.read_checkpoint(CLAIM, partition)))
+    }
+
+    fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>> {
+        Box::pin(bounded(self.read_checkpoint(CHECKPOINT, partition)))
+    }
+
+    fn load<'a>(&'a self, aggregate: &'a Aggregate) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>> {
+        Box::pin(bounded(async move {
+            let (tenant, location) = parts(aggregate);
+            let read = self
+                .snapshot((LOCATION, &[&tenant, &location]), (LIVE, &[&tenant, &location]))
+                .await?;
+            let Some((row, tickets)) = read else {
+                return Ok(None);
+            };
+            Ok(Some(Loaded {
+                pair: Pair {
+                    epoch: unsigned(&row, 0),
+                    version: unsigned(&row, 1),
+                },
+                header: json(row.get(2), "a location's header")?,
+                tickets: tickets.iter().map(ticket).collect::<Result<_, _>>()?,
+            }))
+        }))
+    }
+
+    fn ended<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+        tickets: &'a [TicketId],
+    ) -> BoxFuture<'a, Result<Vec<Ticket>, LedgerError>> {
+        Box::pin(bounded(async move {
+            let (tenant, location) = parts(aggregate);
+            let ids: Vec<&str> = tickets.iter().map(TicketId::as_str).collect();
+            let rows = self.query(ENDED, &[&tenant, &location, &ids]).await?;
+            Ok(rows.iter().map(ticket).collect::<Result<_, _>>()?)
+        }))
+    }
+
+    fn outcomes<'a>(
+        &'a self,
+        commands: &'a [(TenantId, String, CommandId)],
+    ) -> BoxFuture<'a, Result<Vec<OutcomeRow>, LedgerError>> {
+        Box::pin(bounded(async move {
+            let tenants: Vec<&str> = commands.iter().map(|(tenant, ..)| tenant.as_str()).collect();
+            let sources: Vec<&str> = commands.iter().map(|(_, source, _)| source.as_str()).collect();
+            let ids: Vec<&str> = commands.iter().map(|(.., id)| id.as_str()).collect();
+            let rows = self.query(OUTCOMES, &[&tenants, &sources, &ids]).await?;
+            let read = |row: &Row| {
+                Ok(OutcomeRow {
+                    tenant: TenantId::new(row.get::<_, &str>(0))
+                        .map_err(|_| Failure::Unreadable("a tenant"))?,
+                    source: row.get(1),
+                    outcome: json::<Outcome>(row.get(2), "an outcome")?,
+                })
+            };
+            Ok(rows.iter().map(read).collect::<Result<_, Failure>>()?)
+        }))
+    }
+
+    fn next_epoch(&self) -> BoxFuture<'_, Result<u64, LedgerError>> {
+        Box::pin(bounded(async move {
+            let lease = self.pool.lease().await?;
+            let row = lease.query_one_cached(NEXT_EPOCH, &[]).await?;
+            lease.give_back();
+            Ok(unsigned(&row, 0))
+        }))
+    }
+
+    fn commit<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), LedgerError>> {
+        Box::pin(bounded(self.write(batch)))
+    }
+
+    fn outbox(&self, partition: u32, limit: u32) -> BoxFuture<'_, Result<Vec<OutboxRow>, LedgerError>> {
+        Box::pin(bounded(async move {
+            let topic = &self.consumer.topic;
+            let rows = self
+                .query(OUTBOX, &[topic, &number(partition), &i64::from(limit)])
+                .await?;
+            Ok(rows.iter().map(outbox_row).collect::<Result<_, _>>()?)
+        }))
+    }
+
+    fn published<'a>(
+        &'a self,
+        partition: u32,
+        rows: &'a [(i64, i16)],
+    ) -> BoxFuture<'a, Result<(), LedgerError>> {
+        Box::pin(bounded(async move {
+            let (offsets, parts): (Vec<i64>, Vec<i16>) = rows.iter().copied().unzip();
+            self.light(
+                PUBLISHED,
+                &[&self.consumer.topic, &number(partition), &offsets, &parts],
+            )
+            .await
+        }))
+    }
+
+    fn mark_dirty<'a>(&'a self, views: &'a [ViewName]) -> BoxFuture<'a, Result<(), LedgerError>> {
+        Box::pin(bounded(async move {
+            let (tenants, locations): (Vec<&str>, Vec<&str>) =
+                views.iter().map(|(aggregate, _)| parts(aggregate)).unzip();
+            let names: Vec<&str> = views.iter().map(|(_, name)| name.as_str()).collect();
+            let lease = self.pool.lease().await?;
+            // A forgotten mark would leave Redis behind, so this one waits for the disk.
+            lease
+                .execute_cached(MARK_DIRTY, &[&tenants, &locations, &names])
+                .await?;
+            lease.give_back();
+            Ok(())
+        }))
+    }
+
+    fn dirty(
+        &self,
+        partition: u32,
+        _of: u32,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<ViewName>, LedgerError>> {
+        Box::pin(bounded(async move {
+            let rows = self
+                .query(DIRTY, &[&number(partition), &i64::from(limit)])
+                .await?;
+            let read = |row: &Row| {
+                let key = format!("{}/{}", row.get::<_, &str>(0), row.get::<_, &str>(1));
+                let aggregate =
+                    Aggregate::parse(&key).map_err(|_| Failure::Unreadable("a view's aggregate"))?;
+                Ok((aggregate, row.get(2)))
+            };
+            Ok(rows.iter().map(read).collect::<Result<_, Failure>>()?)
+        }))
+    }
+
+    fn view<'a>(
+        &'a self,
+        (aggregate, name): &'a ViewName,
+    ) -> BoxFuture<'a, Result<Option<(View, Option<u32>)>, LedgerError>> {
+        Box::pin(bounded(async move {
+            let (tenant, location) = parts(aggregate);
+            let named: [&(dyn ToSql + Sync); 3] = [&tenant, &location, &name];
+            let Some((row, rows)) = self.snapshot((VIEW, &named), (ENTRIES, &named)).await? else {
+                return Ok(None);
+            };
+            let entry = |row: Row| {
+                let body = RawValue::from_string(row.get(1)).map_err(|_| Failure::Unreadable("an entry"))?;
+                Ok((row.get(0), body))
+            };
+            let view = View {
+                pair: Pair {
+                    epoch: unsigned(&row, 0),
+                    version: unsigned(&row, 1),
+                },
+                at: row.get(2),
+                entries: rows
+                    .into_iter()
+                    .map(entry)
+                    .collect::<Result<Entries, Failure>>()?,
+            };
+            let keep = row
+                .get::<_, Option<i64>>(3)
+                .map(|left| u32::try_from(left).unwrap_or(u32::MAX));
+            Ok(Some((view, keep)))
+        }))
+    }
+
+    fn repaired<'a>(
+        &'a self,
+        (aggregate, name): &'a ViewName,
+        version: u64,
+    ) -> BoxFuture<'a, Result<(), LedgerError>> {
+        Box::pin(bounded(async move {
+            let (tenant, location) = parts(aggregate);
+            self.light(REPAIRED, &[&tenant, &location, &name, &long(version)])
+                .await
+        }))
+    }
+}
+
+/// Reads what was written as JSON. The error names the kind of row only: its text could quote a patient's data.
+fn json<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T, Failure> {
+    serde_json::from_str(text).map_err(|_| Failure::Unreadable(what))
+}
+
+fn ticket(row: &Row) -> Result<Ticket, Failure> {
+    json(row.get(0), "a ticket")
+}
+
+fn outbox_row(row: &Row) -> Result<OutboxRow, Failure> {
+    let topic = match row.get(2) {
+        CARE_TOPIC => CARE_TOPIC,
+        VIEWS_TOPIC => VIEWS_TOPIC,
+        _ => return Err(Failure::Unreadable("an outbox row's topic")),
+    };
+    Ok(OutboxRow {
+        offset: row.get(0),
+        part: row.get(1),
+        topic,
+        record: WireRecord {
+            key: row.get(3),
+            headers: json(row.get(4), "an outbox row's headers")?,
+            value: row.get::<_, Vec<u8>>(5).into(),
+        },
+    })
+}
+
+impl Lease {
+    async fn query_cached(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Failure> {
+        Ok(self.query(&self.prepare_cached(sql).await?, parameters).await?)
+    }
+
+    async fn query_one_cached(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row, Failure> {
+        Ok(self
+            .query_one(&self.prepare_cached(sql).await?, parameters)
+            .await?)
+    }
+
+    async fn execute_cached(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, Failure> {
+        Ok(self.execute(&self.prepare_cached(sql).await?, parameters).await?)
+    }
+}

@@ -1,0 +1,42 @@
+-- A whole view from the ledger, unless a newer one is held. It renews the generation in any case.
+-- KEYS: generation, view, and for a queue's view its line.
+-- ARGV: epoch, version, at, seconds to keep or '', then two lists, each after its length:
+--       fields and entries; scores and members of the line.
+redis.call('SET', KEYS[1], ARGV[1])
+
+-- Decimal texts are compared as they are: as Lua's numbers, two beyond 2^53 could be one.
+local function less(one, other)
+  return #one < #other or #one == #other and one < other
+end
+
+local epoch, version = ARGV[1], ARGV[2]
+local position = redis.call('HGET', KEYS[2], '@')
+if position then
+  local held_epoch, held_version = string.match(position, '^(%d+) (%d+) ')
+  if less(epoch, held_epoch) or epoch == held_epoch and less(version, held_version) then
+    return 0
+  end
+end
+
+redis.call('DEL', unpack(KEYS, 2))
+-- Lua's stack holds some 8,000 values: long lists go in pieces, whose length is even.
+local at = 4
+local function each(command, key)
+  at = at + 1
+  local last = at + tonumber(ARGV[at]) * 2
+  while at < last do
+    local stop = math.min(at + 1000, last)
+    redis.call(command, key, unpack(ARGV, at + 1, stop))
+    at = stop
+  end
+end
+each('HSET', KEYS[2])
+each('ZADD', KEYS[3])
+redis.call('HSET', KEYS[2], '@', epoch .. ' ' .. version .. ' ' .. ARGV[3])
+
+if ARGV[4] ~= '' then
+  for index = 2, #KEYS do
+    redis.call('EXPIRE', KEYS[index], ARGV[4])
+  end
+end
+return 1

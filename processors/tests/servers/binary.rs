@@ -1,0 +1,235 @@
+//! The binary as an operator meets it: prepared, started, killed, stopped.
+
+use std::{
+    collections::BTreeMap,
+    process::{Child, Command, Output, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use processors::{
+    log::Log,
+    servers::kafka::KafkaLog,
+};
+use rdkafka::{
+    ClientConfig, Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+};
+use schemas::{
+    command::Verdict,
+    ids::{Aggregate, LocationId, TenantId},
+    record::{CARE_TOPIC, ViewsRecord},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{
+    clinic::{command, issue, opening},
+    setup::{Cluster, Database, fresh, server, soon},
+};
+
+struct Installation {
+    database: Database,
+    cluster: Cluster,
+    ready_file: std::path::PathBuf,
+}
+
+impl Installation {
+    async fn new() -> Self {
+        let ready_file = std::env::temp_dir().join(fresh());
+        Self { database: Database::empty().await, cluster: Cluster::named(), ready_file }
+    }
+
+    fn program(&self, subcommand: &str) -> Command {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_clinicwire-processors"));
+        program
+            .arg(subcommand)
+            .env("CLINICWIRE_POSTGRES", &self.database.url)
+            .env("CLINICWIRE_CARE_TOPIC", &self.cluster.topics.care)
+            .env("CLINICWIRE_VIEWS_TOPIC", &self.cluster.topics.views)
+            .env("CLINICWIRE_GROUP", &self.cluster.topics.care)
+            .env("CLINICWIRE_INSTANCE", "one")
+            .env("CLINICWIRE_METRICS_LISTEN", "127.0.0.1:0")
+            .env("CLINICWIRE_READY_FILE", &self.ready_file)
+            .env("CLINICWIRE_PARTITIONS", "3")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        program
+    }
+
+    async fn output(&self, subcommand: &str) -> (bool, String) {
+        let output = output(self.program(subcommand)).await;
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// Starts processing; answers the process and the address of its metrics.
+    async fn run(&self) -> (Process, String) {
+        let _ = std::fs::remove_file(&self.ready_file);
+        let process = Process(self.program("run").stderr(Stdio::inherit()).spawn().expect("the program runs"));
+        let text = soon("processing begins", async {
+            loop {
+                if let Ok(text) = std::fs::read_to_string(&self.ready_file) {
+                    return text;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        let ready: serde_json::Value = serde_json::from_str(&text).expect("the ready file is JSON");
+        let address = ready["metrics"].as_str().expect("an address").trim_start_matches("http://").to_owned();
+        (process, address)
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.ready_file);
+    }
+}
+
+/// A program that ends with its test.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn output(mut program: Command) -> Output {
+    let ended = tokio::task::spawn_blocking(move || program.output());
+    soon("the program ends", ended).await.expect("no panic").expect("the program runs")
+}
+
+async fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("the metrics' address");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// Every record of the topic of views, once `count` commands were answered there.
+fn views(topic: &str, count: usize) -> Vec<(String, ViewsRecord)> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", server("CLINICWIRE_KAFKA"))
+        .set("group.id", fresh())
+        .set("enable.auto.commit", "false")
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    for partition in 0..3 {
+        list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+    }
+    consumer.assign(&list).unwrap();
+    let mut records = Vec::new();
+    let answered = |records: &Vec<(String, ViewsRecord)>| records.iter().filter(|(_, r)| r.outcome.is_some()).count();
+    while answered(&records) < count {
+        if let Some(message) = consumer.poll(Duration::from_millis(100)) {
+            let message = message.expect("a record");
+            let key = String::from_utf8(message.key().unwrap().to_vec()).unwrap();
+            records.push((key, ViewsRecord::from_value(message.payload().unwrap()).expect("a views record")));
+        }
+    }
+    records
+}
+
+#[tokio::test]
+async fn help_teaches_both_commands_and_shows_no_secret() {
+    for arguments in [&["--help"][..], &["run", "--help"], &["prepare", "--help"]] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_clinicwire-processors"));
+        program.args(arguments).env("CLINICWIRE_POSTGRES", "postgres://u:hunter2@h/d");
+        let output = output(program).await;
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && text.contains("Usage"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn without_preparation_it_says_what_to_run() {
+    let installation = Installation::new().await;
+    let (ok, told) = installation.output("run").await;
+    assert!(!ok && told.contains("clinicwire-processors prepare"), "{told}");
+    let mut program = installation.program("run");
+    program.env("CLINICWIRE_POSTGRES", "postgres://nobody:secret-word@127.0.0.1:1/none");
+    let output = output(program).await;
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && told.contains("CLINICWIRE_POSTGRES"), "{told}");
+    assert!(!told.contains("secret-word"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_are_answered_once_although_the_processor_is_killed_in_between() {
+    let installation = Installation::new().await;
+    for _ in 0..2 {
+        let (ok, told) = installation.output("prepare").await;
+        assert!(ok, "{told}");
+    }
+    let tenant = TenantId::new(fresh()).unwrap();
+    let aggregate = Aggregate::location(&tenant, &LocationId::new("riverside").unwrap());
+    let log = Arc::new(KafkaLog::new(installation.cluster.settings("writer"), 3).unwrap());
+    let append = async |from: u128, to: u128| {
+        let records: Vec<_> = (from..to)
+            .map(|number| (CARE_TOPIC, command(&aggregate, &format!("issue-{number}"), issue(number))))
+            .collect();
+        log.append(&records).await.expect("kafka acknowledges");
+    };
+    let opening: Vec<_> = (0..)
+        .zip(opening())
+        .map(|(number, given)| (CARE_TOPIC, command(&aggregate, &format!("open-{number}"), given)))
+        .collect();
+    log.append(&opening).await.expect("kafka acknowledges");
+
+    let (first, address) = installation.run().await;
+    assert!(get(&address, "/health/ready").await.starts_with("HTTP/1.1 200"));
+    append(0, 2_000).await;
+    let topic = installation.cluster.topics.views.clone();
+    let some = tokio::task::spawn_blocking(move || views(&topic, 10));
+    soon("the first answers come", some).await.unwrap();
+    drop(first); // by SIGKILL
+
+    append(2_000, 2_100).await;
+    let (mut second, address) = installation.run().await;
+    let topic = installation.cluster.topics.views.clone();
+    let all = tokio::task::spawn_blocking(move || {
+        let mut count = 2_104;
+        // Records may be published twice, effects may not: read on until every command was answered.
+        loop {
+            let records = views(&topic, count);
+            let outcomes: BTreeMap<_, _> = outcomes(&records);
+            if outcomes.len() == 2_104 {
+                return records;
+            }
+            count += 2_104 - outcomes.len();
+        }
+    });
+    let records = soon("every command is answered", all).await.unwrap();
+    assert!(records.iter().all(|(key, _)| key == aggregate.as_str()));
+    let mut versions: Vec<u64> = outcomes(&records).into_values().collect();
+    versions.sort_unstable();
+    assert!(versions.iter().copied().eq(1..=2_104), "each command has one version of its own");
+
+    let metrics = get(&address, "/metrics").await;
+    assert!(metrics.contains("clinicwire_processor_records_total{became=\"applied\"}"), "{metrics}");
+    let signalled = Command::new("kill").args(["-TERM", &second.0.id().to_string()]).status().unwrap();
+    assert!(signalled.success());
+    let ended = tokio::task::spawn_blocking(move || second.0.wait());
+    assert!(soon("it stops", ended).await.unwrap().unwrap().success(), "SIGTERM is no failure");
+}
+
+/// The version each command was applied under, wherever it was answered.
+fn outcomes(records: &[(String, ViewsRecord)]) -> BTreeMap<String, u64> {
+    let mut versions = BTreeMap::new();
+    for outcome in records.iter().filter_map(|(_, record)| record.outcome.as_ref()) {
+        let Verdict::Applied { version, .. } = outcome.verdict else { panic!("nothing is refused here") };
+        let before = versions.insert(outcome.command.to_string(), version);
+        assert!(before.is_none_or(|before| before == version), "one command, one outcome");
+    }
+    versions
+}

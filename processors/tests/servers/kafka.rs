@@ -1,0 +1,280 @@
+//! Kafka: what the group gives and takes, and what start-up refuses.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use processors::{
+    log::{Input, Log},
+    servers::kafka::{KafkaLog, KafkaSettings, TopicError, check, prepare},
+};
+use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
+use schemas::record::{CARE_TOPIC, WireRecord, partition_of};
+use tokio::{sync::Notify, task::JoinHandle};
+
+use crate::setup::{Cluster, admin, new_topics, soon};
+
+const PARTITIONS: u32 = 4;
+
+/// Checkpoints as a ledger keeps them: the next offset of each partition, and who may move it.
+#[derive(Default)]
+struct Checkpoints {
+    rows: Mutex<BTreeMap<u32, (i64, usize)>>,
+    read: Mutex<Vec<WireRecord>>,
+    moved: Notify,
+}
+
+impl Checkpoints {
+    fn claim(&self, partition: u32, member: usize) -> (u32, i64) {
+        let mut rows = self.rows.lock().unwrap();
+        let row = rows.entry(partition).or_insert((0, member));
+        row.1 = member;
+        (partition, row.0)
+    }
+
+    /// Waits until `count` records were applied, and answers them.
+    async fn applied(&self, count: usize) -> Vec<WireRecord> {
+        soon("records are applied", async {
+            loop {
+                let moved = self.moved.notified();
+                let read = self.read.lock().unwrap().clone();
+                if read.len() >= count {
+                    return read;
+                }
+                moved.await;
+            }
+        })
+        .await
+    }
+
+    /// The member that owns each partition, once every partition has been claimed.
+    fn owners(&self) -> BTreeSet<usize> {
+        self.rows.lock().unwrap().values().map(|(_, owner)| *owner).collect()
+    }
+}
+
+/// A member of the group that applies what it reads, and judges the log while it does.
+fn member(name: usize, log: Arc<KafkaLog>, checkpoints: Arc<Checkpoints>, leave: Arc<Notify>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut inputs = log.read();
+        let mut mine = BTreeSet::new();
+        loop {
+            let input = tokio::select! {
+                () = leave.notified() => break,
+                input = inputs.recv() => input.expect("the log goes on"),
+            };
+            match input {
+                Input::Assigned { partitions, of, claims } => {
+                    assert_eq!(of, PARTITIONS);
+                    mine.extend(&partitions);
+                    let offsets = partitions.into_iter().map(|id| checkpoints.claim(id, name)).collect();
+                    claims.send(offsets).expect("the log waits");
+                }
+                Input::Revoked { partitions, done } => {
+                    mine.retain(|id| !partitions.contains(id));
+                    done.send(()).expect("the log waits");
+                }
+                Input::Records { partition, of, records } => {
+                    assert!(mine.contains(&partition), "records only of what is assigned");
+                    for record in records {
+                        assert_eq!(partition_of(&record.record.key, of), partition, "murmur2 on both sides");
+                        let mut rows = checkpoints.rows.lock().unwrap();
+                        let row = rows.get_mut(&partition).expect("claimed");
+                        if row.1 == name {
+                            assert_eq!(record.offset, row.0, "nothing is skipped and nothing repeated");
+                            row.0 += 1;
+                            checkpoints.read.lock().unwrap().push(record.record);
+                        }
+                    }
+                    checkpoints.moved.notify_waiters();
+                }
+            }
+        }
+        drop(inputs);
+        log.left(Duration::from_secs(20)).await;
+    })
+}
+
+fn record(number: usize) -> WireRecord {
+    let headers = vec![("ce_id".to_owned(), format!("c-{number}"))];
+    WireRecord { key: format!("demo/location-{}", number % 20), headers, value: number.to_string().into() }
+}
+
+async fn append(log: &KafkaLog, numbers: std::ops::Range<usize>) {
+    let records: Vec<_> = numbers.map(|number| (CARE_TOPIC, record(number))).collect();
+    log.append(&records).await.expect("kafka acknowledges");
+}
+
+fn log(settings: KafkaSettings) -> Arc<KafkaLog> {
+    Arc::new(KafkaLog::new(settings, PARTITIONS).expect("settings of a producer"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_move_between_members_and_every_record_is_read_once_in_order() {
+    let cluster = Cluster::with_topics(PARTITIONS).await;
+    let checkpoints = Arc::new(Checkpoints::default());
+    let writer = log(cluster.settings("writer"));
+    let leave = [Arc::new(Notify::new()), Arc::new(Notify::new())];
+    let join = |name: usize| {
+        member(name, log(cluster.settings("group")), Arc::clone(&checkpoints), Arc::clone(&leave[name]))
+    };
+    let one = join(0);
+    append(&writer, 0..200).await;
+    checkpoints.applied(200).await;
+    assert_eq!(checkpoints.owners(), BTreeSet::from([0]));
+
+    // A second member takes its share, while records keep coming.
+    let other = join(1);
+    let mut written = 200;
+    soon("the second member gets partitions", async {
+        while checkpoints.owners().len() < 2 {
+            append(&writer, written..written + 20).await;
+            written += 20;
+        }
+    })
+    .await;
+    checkpoints.applied(written).await;
+
+    // The first one leaves, and its partitions go over.
+    leave[0].notify_one();
+    soon("the first member leaves", one).await.expect("a member without complaint");
+    append(&writer, written..written + 200).await;
+    let read = checkpoints.applied(written + 200).await;
+    leave[1].notify_one();
+    soon("the second member leaves", other).await.expect("a member without complaint");
+
+    assert_eq!(read.len(), written + 200);
+    let mut next: BTreeMap<&str, usize> = BTreeMap::new();
+    for found in &read {
+        let number: usize = std::str::from_utf8(&found.value).unwrap().parse().unwrap();
+        assert!(*found == record(number), "key, headers and value arrive as they were written");
+        let last = next.insert(&found.key, number);
+        assert!(last.is_none_or(|last| last < number), "a key keeps its order");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_comes_back_under_its_name_goes_on_at_once() {
+    let cluster = Cluster::with_topics(PARTITIONS).await;
+    let checkpoints = Arc::new(Checkpoints::default());
+    let writer = log(cluster.settings("writer"));
+    let settings = || KafkaSettings { instance: Some("processors-0".into()), ..cluster.settings("group") };
+    for life in 0..3 {
+        let leave = Arc::new(Notify::new());
+        let lives = member(life, log(settings()), Arc::clone(&checkpoints), Arc::clone(&leave));
+        append(&writer, life * 50..(life + 1) * 50).await;
+        checkpoints.applied((life + 1) * 50).await;
+        leave.notify_one();
+        soon("the instance leaves", lives).await.expect("a member without complaint");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offset_the_log_does_not_have_ends_reading_instead_of_guessing() {
+    let cluster = Cluster::with_topics(PARTITIONS).await;
+    let log = log(cluster.settings("group"));
+    append(&log, 0..10).await;
+    let mut inputs = log.read();
+    soon("the log gives up", async {
+        while let Some(input) = inputs.recv().await {
+            match input {
+                Input::Assigned { partitions, claims, .. } => {
+                    let beyond = partitions.into_iter().map(|id| (id, 1_000_000)).collect();
+                    claims.send(beyond).expect("the log waits");
+                }
+                Input::Revoked { done, .. } => drop(done.send(())),
+                Input::Records { .. } => panic!("nothing lies there"),
+            }
+        }
+    })
+    .await;
+    log.left(Duration::from_secs(20)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_takes_nothing_for_a_while_loses_nothing() {
+    let cluster = Cluster::with_topics(PARTITIONS).await;
+    let log = log(cluster.settings("group"));
+    // More than the channel holds, in more rounds than one: the reader must pause, go on polling, and resume.
+    for round in 0..20 {
+        append(&log, round * 500..(round + 1) * 500).await;
+    }
+    let mut inputs = log.read();
+    let mut next: BTreeMap<u32, i64> = BTreeMap::new();
+    let (mut read, mut rested) = (0, false);
+    soon("all records come", async {
+        while read < 10_000 {
+            match inputs.recv().await.expect("the log goes on") {
+                Input::Assigned { partitions, claims, .. } => {
+                    let offsets = partitions.into_iter().map(|id| (id, *next.entry(id).or_default())).collect();
+                    claims.send(offsets).expect("the log waits");
+                }
+                Input::Revoked { done, .. } => drop(done.send(())),
+                Input::Records { partition, records, .. } => {
+                    for record in records {
+                        let next = next.get_mut(&partition).expect("claimed");
+                        assert_eq!(record.offset, *next, "dense");
+                        *next += 1;
+                        read += 1;
+                    }
+                    if !rested {
+                        // Longer than the reader waits for room: what is tested is time itself.
+                        tokio::time::sleep(Duration::from_secs(8)).await;
+                        rested = true;
+                    }
+                }
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn start_up_says_which_topic_is_missing_and_what_makes_it() {
+    let cluster = Cluster::named();
+    let error = check(&cluster.settings("group")).await.expect_err("there are no topics");
+    assert!(matches!(&error, TopicError::Missing(topic) if *topic == cluster.topics.care));
+    assert!(error.to_string().contains("prepare"), "{error}");
+    prepare(&cluster.settings("group"), &new_topics(PARTITIONS)).await.expect("topics can be made");
+    assert_eq!(check(&cluster.settings("group")).await.expect("now they are there"), PARTITIONS);
+    assert!(prepare(&cluster.settings("group"), &new_topics(PARTITIONS)).await.expect("again").is_empty());
+    let other = prepare(&cluster.settings("group"), &new_topics(PARTITIONS + 1)).await.expect_err("fixed for life");
+    assert!(matches!(other, TopicError::Partitions { found: PARTITIONS, wanted: 5, .. }), "{other}");
+}
+
+#[tokio::test]
+async fn start_up_refuses_a_topic_that_trusts_its_writers_clocks() {
+    let cluster = Cluster::named();
+    let topics = [&cluster.topics.care, &cluster.topics.views].map(|name| {
+        NewTopic::new(name, 1, TopicReplication::Fixed(1)).set("message.timestamp.type", "CreateTime")
+    });
+    admin().create_topics(&topics, &AdminOptions::new()).await.expect("kafka answers");
+    let error = check(&cluster.settings("group")).await.expect_err("the wrong clock");
+    assert!(matches!(&error, TopicError::Timestamp { found, .. } if found == "CreateTime"), "{error}");
+
+    // And should a record of that kind come nevertheless, reading ends.
+    let log = Arc::new(KafkaLog::new(cluster.settings("group"), 1).unwrap());
+    append(&log, 0..1).await;
+    let mut inputs = log.read();
+    soon("the log gives up", async {
+        while let Some(input) = inputs.recv().await {
+            match input {
+                Input::Assigned { partitions, claims, .. } => {
+                    claims.send(partitions.into_iter().map(|id| (id, 0)).collect()).expect("the log waits");
+                }
+                Input::Revoked { done, .. } => drop(done.send(())),
+                Input::Records { .. } => panic!("no clock, no record"),
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_kafka_that_is_not_there_is_named_by_its_address() {
+    let nobody = KafkaSettings { brokers: "127.0.0.1:1".into(), ..Cluster::named().settings("group") };
+    let error = check(&nobody).await.expect_err("nobody listens there");
+    assert!(error.to_string().contains("127.0.0.1:1") && error.to_string().contains("CLINICWIRE_KAFKA"), "{error}");
+}

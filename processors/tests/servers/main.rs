@@ -1,0 +1,12 @@
+//! What only real servers can show: locks, roles, scripts, rebalances and the binary. What memory must do as well is in
+//! the conformance suites. `make test` starts the servers; `deploy/dev/servers run -- cargo test -p clinicwire-processors`
+//! does so by hand.
+#![cfg(feature = "servers")]
+
+mod binary;
+mod clinic;
+mod commit_rate;
+mod kafka;
+mod postgres;
+mod redis;
+mod setup;

@@ -1,0 +1,250 @@
+//! Redis: the rule as the scripts know it, case by case, and the sorted set beside the view.
+
+use fred::prelude::*;
+use processors::{
+    servers::redis::RedisViews,
+    views::{Stored, ViewStep, Views},
+};
+use schemas::{
+    ids::{Aggregate, LocationId, TenantId},
+    line::{Line, QUEUE_KEY, QueueEntry, QueueHead},
+    record::ViewDelta,
+    redis_keys,
+    ticket::{Priority, QueueState, TicketState},
+    view::{Delta, Fold, Pair, View},
+};
+
+use crate::{
+    clinic::{queue, ticket},
+    setup::{fresh, server, soon},
+};
+
+struct Store {
+    views: RedisViews,
+    client: Client,
+    aggregate: Aggregate,
+}
+
+impl Store {
+    async fn new() -> Self {
+        let url = server("CLINICWIRE_REDIS");
+        let client = Builder::from_config(Config::from_url(&url).unwrap()).build().unwrap();
+        client.init().await.expect("redis answers");
+        let tenant = TenantId::new(fresh()).unwrap();
+        let aggregate = Aggregate::location(&tenant, &LocationId::new("riverside").unwrap());
+        Self { views: RedisViews::connect(&url).await.expect("redis answers"), client, aggregate }
+    }
+
+    async fn generation(&self, present: bool) {
+        let key = redis_keys::generation(&self.aggregate);
+        if present {
+            let _: () = self.client.set(key, "1", None, None, false).await.unwrap();
+        } else {
+            let _: () = self.client.del(key).await.unwrap();
+        }
+    }
+
+    async fn held(&self, name: &str) -> Option<View> {
+        let fields: std::collections::HashMap<String, String> =
+            self.client.hgetall(redis_keys::view(&self.aggregate, name)).await.unwrap();
+        redis_keys::read_view(fields).expect("what lies there is a view")
+    }
+
+    async fn step(&self, name: &str, epoch: u64, delta: Delta) -> Stored {
+        let step = ViewDelta { view: name.to_owned(), keep_s: None, delta };
+        let steps = [ViewStep { aggregate: self.aggregate.clone(), epoch, step }];
+        self.views.store(&steps).await.expect("redis answers")[0]
+    }
+}
+
+fn delta(from: u64, to: u64, key: &str) -> Delta {
+    let mut delta = Delta { from, to, at: 9, ..Delta::default() };
+    delta.put(key, &to);
+    delta
+}
+
+const BOARD: &str = "board:riverside";
+
+#[tokio::test]
+async fn the_script_knows_the_rule() {
+    use Stored::{Behind, Held};
+    // Held (epoch, version), the step's epoch, from and to, the answer, and what is held then.
+    let table = [
+        (None, 7, 0, 1, Held, Some((7, 1))),
+        (None, 7, 1, 2, Behind, None),
+        (Some((7, 5)), 7, 5, 6, Held, Some((7, 6))),
+        (Some((7, 5)), 7, 3, 6, Held, Some((7, 6))),
+        (Some((7, 5)), 7, 0, 6, Held, Some((7, 6))),
+        (Some((7, 5)), 7, 4, 5, Held, Some((7, 5))),
+        (Some((7, 5)), 7, 0, 4, Held, Some((7, 5))),
+        (Some((7, 5)), 7, 6, 7, Behind, Some((7, 5))),
+        (Some((7, 5)), 6, 5, 6, Held, Some((7, 5))),
+        (Some((7, 5)), 8, 0, 1, Held, Some((8, 1))),
+        (Some((7, 5)), 8, 5, 6, Behind, Some((7, 5))),
+        // As texts 10 is before 9, as floats the last two are one.
+        (Some((9, 9)), 9, 9, 10, Held, Some((9, 10))),
+        (Some((9, 10)), 9, 9, 9, Held, Some((9, 10))),
+        (Some((9, 1)), 10, 0, 1, Held, Some((10, 1))),
+        (Some((1 << 53, 5)), (1 << 53) + 1, 0, 1, Held, Some(((1 << 53) + 1, 1))),
+    ];
+    for (index, (held, epoch, from, to, answer, then)) in table.into_iter().enumerate() {
+        let store = Store::new().await;
+        if let Some((epoch, version)) = held {
+            let mut view = View::empty(epoch);
+            view.pair.version = version;
+            view.entries = delta(0, version, "old").set;
+            store.views.replace(&store.aggregate, BOARD, &view, None).await.unwrap();
+        } else {
+            store.generation(true).await;
+        }
+        assert_eq!(store.step(BOARD, epoch, delta(from, to, "new")).await, answer, "row {index}");
+        let found = store.held(BOARD).await;
+        assert_eq!(found.as_ref().map(|view| (view.pair.epoch, view.pair.version)), then, "row {index}");
+        let applied = then != held;
+        let has = |key| found.as_ref().is_some_and(|view: &View| view.entries.contains_key(key));
+        assert_eq!(has("new"), applied, "row {index}");
+        let afresh = held.is_some_and(|(held, _)| applied && epoch > held);
+        assert_eq!(has("old"), held.is_some() && !afresh, "row {index}");
+        // Without the generation, whatever the step is.
+        store.generation(false).await;
+        assert_eq!(store.step(BOARD, epoch, delta(from, to, "new")).await, Behind, "row {index}");
+        assert_eq!(store.held(BOARD).await.map(|view| (view.pair.epoch, view.pair.version)), then, "row {index}");
+    }
+}
+
+/// A small generator: the same cases in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+#[tokio::test]
+async fn any_sequence_of_steps_ends_where_folding_ends() {
+    let store = Store::new().await;
+    store.generation(true).await;
+    let mut dice = Dice(1);
+    let mut model = View::empty(7);
+    let mut kinds = [0; 3];
+    for _ in 0..500 {
+        let from = (model.pair.version + 2).saturating_sub(dice.roll(5));
+        let mut step = Delta { from, to: from + 1 + dice.roll(3), at: 5, ..Delta::default() };
+        for _ in 0..dice.roll(4) {
+            let key = format!("k{}", dice.roll(12));
+            if dice.roll(3) == 0 { step.drop_key(key) } else { step.put(key, &dice.roll(1_000)) }
+        }
+        let fold = model.fold(&step);
+        kinds[fold as usize] += 1;
+        let expected = if fold == Fold::Gap { Stored::Behind } else { Stored::Held };
+        assert_eq!(store.step(BOARD, 7, step).await, expected);
+    }
+    assert!(kinds.iter().all(|count| *count > 20), "applied, dropped and gaps all came: {kinds:?}");
+    let held = store.held(BOARD).await.expect("a view");
+    assert_eq!(serde_json::to_string(&held).unwrap(), serde_json::to_string(&model).unwrap());
+}
+
+fn waits(rank: u64, priority: u8, state: TicketState) -> QueueEntry {
+    QueueEntry {
+        label: "A-001".into(),
+        state,
+        priority: Priority::new(priority).unwrap(),
+        rank,
+        issued_at: 1,
+        called_at: None,
+        started_at: None,
+        station: None,
+        recalls: 0,
+        reason: None,
+    }
+}
+
+fn head() -> QueueHead {
+    QueueHead {
+        name: "General".into(),
+        state: QueueState::Open,
+        prefix: "A".into(),
+        service_s: 720,
+        servers: 1,
+        last_call_at: None,
+    }
+}
+
+#[tokio::test]
+async fn the_line_is_the_waiting_tickets_in_their_order() {
+    let store = Store::new().await;
+    let name = format!("queue:{}", queue());
+    let mut dice = Dice(2);
+    let mut model = View::empty(7);
+    for round in 0..40 {
+        let version = model.pair.version;
+        let mut step = Delta { from: version, to: version + 1, at: 5, ..Delta::default() };
+        step.put(QUEUE_KEY, &head());
+        for _ in 0..=dice.roll(8) {
+            let id = ticket(dice.roll(30).into());
+            let state = [TicketState::Waiting, TicketState::Waiting, TicketState::Called, TicketState::OnHold];
+            let state = state[usize::try_from(dice.roll(4)).unwrap()];
+            let priority = u8::try_from(dice.roll(10)).unwrap();
+            match dice.roll(4) {
+                0 => step.drop_key(id.as_str()),
+                _ => step.put(id.as_str(), &waits((1 << 47) + dice.roll(5), priority, state)),
+            }
+        }
+        assert_eq!(model.fold(&step), Fold::Applied);
+        // Every tenth state comes whole, as after a loss.
+        if round % 10 == 0 {
+            store.views.replace(&store.aggregate, &name, &model, None).await.unwrap();
+        } else {
+            assert_eq!(store.step(&name, 7, step).await, Stored::Held);
+        }
+        let line = Line::read(queue(), &model).unwrap();
+        let key = redis_keys::line(&store.aggregate, queue().as_str());
+        let members: Vec<String> = store.client.zrange(key, 0, -1, None, false, None, false).await.unwrap();
+        assert_eq!(members.len(), line.waiting());
+        for (index, member) in members.iter().enumerate() {
+            assert_eq!(line.ahead(&member.parse().unwrap()), Some(index), "as schemas orders them");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_line_of_thousands_goes_in_one_view() {
+    let store = Store::new().await;
+    let name = format!("queue:{}", queue());
+    let mut step = Delta { from: 0, to: 1, at: 5, ..Delta::default() };
+    step.put(QUEUE_KEY, &head());
+    for number in 0..5_000 {
+        step.put(ticket(number).as_str(), &waits(number as u64, 0, TicketState::Waiting));
+    }
+    let mut view = View::empty(7);
+    view.fold(&step);
+    store.views.replace(&store.aggregate, &name, &view, None).await.expect("as a whole");
+    assert_eq!(store.held(&name).await.unwrap().entries.len(), 5_001);
+    store.generation(true).await;
+    let other = Store::new().await;
+    other.generation(true).await;
+    assert_eq!(other.step(&name, 7, step.clone()).await, Stored::Held, "as a step");
+    let key = redis_keys::line(&other.aggregate, queue().as_str());
+    assert_eq!(other.client.zcard::<i64, _>(key.clone()).await.unwrap(), 5_000);
+    let gone = Delta { from: 1, to: 2, at: 6, remove: step.set.keys().cloned().collect(), ..Delta::default() };
+    assert_eq!(other.step(&name, 7, gone).await, Stored::Held);
+    assert_eq!(other.client.zcard::<i64, _>(key).await.unwrap(), 0);
+    assert_eq!(other.held(&name).await.unwrap().pair, Pair { epoch: 7, version: 2 });
+}
+
+#[tokio::test]
+async fn forgotten_scripts_are_brought_again() {
+    let store = Store::new().await;
+    store.generation(true).await;
+    store.client.script_flush(false).await.unwrap();
+    assert_eq!(store.step(BOARD, 7, delta(0, 1, "a")).await, Stored::Held);
+}
+
+#[tokio::test]
+async fn a_redis_that_says_nothing_is_an_error_in_time() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", silent.local_addr().unwrap());
+    assert!(soon("connecting fails", RedisViews::connect(&url)).await.is_err());
+}

@@ -1,0 +1,202 @@
+//! What `clinicwire.care.v1` carries: requests to one location, each a record with an id of its own.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Millis,
+    codes::Code,
+    ids::{CommandId, QueueId, StationId, TicketId},
+    ticket::Priority,
+};
+
+macro_rules! commands {
+    ($($(#[$doc:meta])* $name:ident = $kind:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? })*) => {
+        /// A request to a location. The JSON carries the kind in `type`.
+        #[derive(Clone, PartialEq, Serialize, Deserialize)]
+        #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+        #[serde(tag = "type")]
+        pub enum Command {
+            $($(#[$doc])* #[serde(rename = $kind)] $name { $($(#[$field_doc])* $field: $type),* },)*
+        }
+
+        impl Command {
+            /// Every kind of command, as `type` spells it.
+            pub const KINDS: &'static [&'static str] = &[$($kind),*];
+
+            /// The kind, as `type` spells it.
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $(Command::$name { .. } => $kind,)*
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    /// Creates the location, or changes its settings.
+    ConfigureLocation = "location.configure" {
+        name: String,
+        /// IANA name: it decides which day "today" is.
+        time_zone: String,
+        /// BCP 47 tags, the first is the default.
+        languages: Vec<String>,
+    }
+    /// Creates a queue of this location, or changes its settings. A new queue is closed.
+    ConfigureQueue = "queue.configure" {
+        queue: QueueId,
+        name: String,
+        /// What its labels begin with; unique in the location.
+        prefix: String,
+        /// Expected seconds of service, until the queue has seen some.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service_s: Option<u32>,
+    }
+    /// Creates a station, or changes its name.
+    ConfigureStation = "station.configure" { station: StationId, name: String }
+    /// Opens the queue: tickets are issued and called.
+    OpenQueue = "queue.open" { queue: QueueId }
+    /// Stops calling; tickets are still issued.
+    PauseQueue = "queue.pause" { queue: QueueId }
+    /// Ends a pause.
+    ResumeQueue = "queue.resume" { queue: QueueId }
+    /// Stops issuing; who waits is still served.
+    CloseQueue = "queue.close" { queue: QueueId }
+    /// Gives the named waiting tickets this order; the others keep theirs behind them.
+    ReorderQueue = "queue.reorder" { queue: QueueId, tickets: Vec<TicketId> }
+    /// Puts a person in line. The id's random part comes from the caller, the label from the queue's counter.
+    IssueTicket = "ticket.issue" {
+        queue: QueueId,
+        ticket: TicketId,
+        #[serde(default)]
+        priority: Priority,
+    }
+    /// Calls the first in line.
+    CallNext = "queue.call_next" { queue: QueueId, station: StationId }
+    /// Calls this ticket, whoever waits before it.
+    CallTicket = "ticket.call" { ticket: TicketId, station: StationId }
+    /// Calls a called ticket again.
+    RecallTicket = "ticket.recall" { ticket: TicketId }
+    /// The person is with the clinician.
+    StartService = "ticket.start" { ticket: TicketId }
+    /// The service is over.
+    CompleteTicket = "ticket.complete" { ticket: TicketId }
+    /// Sets the ticket aside.
+    HoldTicket = "ticket.hold" {
+        ticket: TicketId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    }
+    /// Back in line after a hold, at the old place.
+    ResumeTicket = "ticket.resume" { ticket: TicketId }
+    /// Called, and not there.
+    MarkAbsent = "ticket.absent" { ticket: TicketId }
+    /// The absent person is back, at the old place.
+    ReturnTicket = "ticket.return" { ticket: TicketId }
+    /// Never came.
+    MarkNoShow = "ticket.no_show" { ticket: TicketId }
+    /// Called off, by the clinic or the patient.
+    CancelTicket = "ticket.cancel" {
+        ticket: TicketId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    }
+    /// The person went away.
+    LeaveTicket = "ticket.leave" { ticket: TicketId }
+    /// To another queue of the location: the same ticket, at the end of its priority. To another location: it
+    /// ends here and `successor`, which the caller must then name, goes on there.
+    TransferTicket = "ticket.transfer" {
+        ticket: TicketId,
+        queue: QueueId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        successor: Option<TicketId>,
+    }
+    /// Changes the urgency; the place is then the one its issue time earns within that priority.
+    Prioritise = "ticket.prioritise" { ticket: TicketId, priority: Priority }
+    /// Undoes the ticket's last step.
+    RevertTicket = "ticket.revert" { ticket: TicketId }
+}
+
+/// Longest free text in a command, such as a name or a reason: it travels to screens.
+pub const MAX_TEXT: usize = 120;
+/// Tickets one reorder may name: a line people can still look at. More is refused as `invalid_value`.
+pub const MAX_REORDER: usize = 500;
+
+impl Command {
+    /// The ticket the command is about, where it names one.
+    pub fn ticket(&self) -> Option<&TicketId> {
+        use Command as C;
+        match self {
+            C::IssueTicket { ticket, .. }
+            | C::CallTicket { ticket, .. }
+            | C::RecallTicket { ticket }
+            | C::StartService { ticket }
+            | C::CompleteTicket { ticket }
+            | C::HoldTicket { ticket, .. }
+            | C::ResumeTicket { ticket }
+            | C::MarkAbsent { ticket }
+            | C::ReturnTicket { ticket }
+            | C::MarkNoShow { ticket }
+            | C::CancelTicket { ticket, .. }
+            | C::LeaveTicket { ticket }
+            | C::TransferTicket { ticket, .. }
+            | C::Prioritise { ticket, .. }
+            | C::RevertTicket { ticket } => Some(ticket),
+            C::ConfigureLocation { .. }
+            | C::ConfigureQueue { .. }
+            | C::ConfigureStation { .. }
+            | C::OpenQueue { .. }
+            | C::PauseQueue { .. }
+            | C::ResumeQueue { .. }
+            | C::CloseQueue { .. }
+            | C::ReorderQueue { .. }
+            | C::CallNext { .. } => None,
+        }
+    }
+}
+
+/// What became of a command. The same command again is answered with the same outcome.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct Outcome {
+    pub command: CommandId,
+    pub at: Millis,
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+/// Applied under a version, or refused with a code.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Verdict {
+    Applied {
+        #[serde(with = "crate::view::decimal")]
+        #[cfg_attr(any(test, feature = "json-schema"), schemars(with = "String"))]
+        epoch: u64,
+        version: u64,
+        #[serde(default, skip_serializing_if = "CommandResult::is_empty")]
+        result: CommandResult,
+    },
+    Refused {
+        code: Code,
+    },
+}
+
+/// What an applied command hands to its caller.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct CommandResult {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<TicketId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub station: Option<StationId>,
+}
+
+impl CommandResult {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}

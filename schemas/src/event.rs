@@ -1,0 +1,74 @@
+//! What a location decided. Events are kept in the journal for ever and folded again by a rebuild, so a field
+//! may be added with a default, and never change its meaning.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Millis,
+    ids::{LocationId, QueueId, StationId, TicketId},
+    ticket::{Priority, QueueState, TicketState},
+};
+
+/// One decision of a location.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    LocationConfigured { name: String, time_zone: String, languages: Vec<String> },
+    QueueConfigured { queue: QueueId, name: String, prefix: String, service_s: Option<u32> },
+    StationConfigured { station: StationId, name: String },
+    QueueStateChanged { queue: QueueId, state: QueueState },
+    QueueReordered { queue: QueueId, ranks: Vec<(TicketId, u64)> },
+    TicketIssued {
+        ticket: TicketId,
+        queue: QueueId,
+        /// The local service day, `YYYY-MM-DD`.
+        day: String,
+        /// Counted per (queue, service day), never reused.
+        number: u32,
+        label: String,
+        priority: Priority,
+        rank: u64,
+    },
+    TicketCalled { ticket: TicketId, station: StationId },
+    TicketRecalled { ticket: TicketId },
+    ServiceStarted { ticket: TicketId },
+    TicketCompleted { ticket: TicketId },
+    TicketHeld { ticket: TicketId, reason: Option<String> },
+    TicketResumed { ticket: TicketId },
+    TicketAbsent { ticket: TicketId },
+    TicketReturned { ticket: TicketId },
+    TicketNoShow { ticket: TicketId },
+    TicketCancelled { ticket: TicketId, reason: Option<String> },
+    TicketLeft { ticket: TicketId },
+    TicketMoved { ticket: TicketId, queue: QueueId, rank: u64 },
+    TicketTransferred { ticket: TicketId, location: LocationId, successor: TicketId },
+    TicketPrioritised { ticket: TicketId, priority: Priority },
+    /// The ticket stands again where it stood before the step of version `reverts`.
+    TicketReverted { ticket: TicketId, reverts: u64, to: Standing },
+}
+
+/// All of a ticket that a step can change: what an undo restores.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct Standing {
+    pub queue: QueueId,
+    pub state: TicketState,
+    pub priority: Priority,
+    /// Order within a priority: the smaller goes first.
+    pub rank: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub station: Option<StationId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called_at: Option<Millis>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Millis>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Millis>,
+    #[serde(default)]
+    pub recalls: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor: Option<TicketId>,
+}

@@ -1,0 +1,59 @@
+//! The JSON Schema of everything that crosses a border, from the types themselves.
+
+use schemars::{Schema, schema_for};
+
+use crate::{
+    command::{Command, Outcome},
+    event::Event,
+    line::{BoardCall, BoardHead, BoardQueue, QueueEntry, QueueHead},
+    record::ViewsRecord,
+    ticket::{TicketPlace, TicketView},
+    view::{Delta, View},
+};
+
+/// File name and schema, for every file of `schemas/json/`.
+pub fn files() -> Vec<(&'static str, Schema)> {
+    vec![
+        ("command.json", schema_for!(Command)),
+        ("outcome.json", schema_for!(Outcome)),
+        ("event.json", schema_for!(Event)),
+        ("views-record.json", schema_for!(ViewsRecord)),
+        ("view.json", schema_for!(View)),
+        ("delta.json", schema_for!(Delta)),
+        ("queue-head.json", schema_for!(QueueHead)),
+        ("queue-entry.json", schema_for!(QueueEntry)),
+        ("board-head.json", schema_for!(BoardHead)),
+        ("board-queue.json", schema_for!(BoardQueue)),
+        ("board-call.json", schema_for!(BoardCall)),
+        ("ticket-view.json", schema_for!(TicketView)),
+        ("ticket-place.json", schema_for!(TicketPlace)),
+    ]
+}
+
+/// A schema as its file holds it.
+pub fn text(schema: &Schema) -> String {
+    let mut text = serde_json::to_string_pretty(schema).expect("a schema always has a JSON form");
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    #[test]
+    fn the_committed_schemas_are_those_of_the_types() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("json");
+        let stale = "run: cargo run -p clinicwire-schemas --features json-schema";
+        for (name, schema) in super::files() {
+            let committed = fs::read_to_string(folder.join(name)).unwrap_or_default();
+            assert!(committed == super::text(&schema), "{name} is stale; {stale}");
+        }
+        let expected: BTreeSet<_> = super::files().into_iter().map(|(name, _)| name.to_owned()).collect();
+        let found: BTreeSet<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert_eq!(found, expected, "{stale}");
+    }
+}

@@ -1,0 +1,20 @@
+//! The contract between the parts of Clinicwire, and the pure rules both ends must agree on: ids, records,
+//! events, views and how a delta folds into a view, positions in a line, and every error and close code.
+//!
+//! Nothing here does I/O, reads a clock or knows a runtime.
+
+pub mod channel;
+pub mod codes;
+pub mod command;
+pub mod event;
+pub mod ids;
+#[cfg(any(test, feature = "json-schema"))]
+pub mod json_schema;
+pub mod line;
+pub mod record;
+pub mod redis_keys;
+pub mod ticket;
+pub mod view;
+
+/// Milliseconds since the Unix epoch, of a server's clock.
+pub type Millis = i64;

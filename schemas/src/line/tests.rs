@@ -1,0 +1,119 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::{ids::LocationId, view::Fold};
+
+fn ticket(number: u8) -> TicketId {
+    TicketId::from_random(&LocationId::new("riverside").unwrap(), number.into())
+}
+
+fn head() -> QueueHead {
+    QueueHead {
+        name: "General".into(),
+        state: QueueState::Open,
+        prefix: "A".into(),
+        service_s: 600,
+        servers: 2,
+        last_call_at: Some(0),
+    }
+}
+
+fn entry(state: TicketState, priority: u8, rank: u64) -> QueueEntry {
+    QueueEntry {
+        label: "A-001".into(),
+        state,
+        priority: Priority::new(priority).unwrap(),
+        rank,
+        issued_at: 0,
+        called_at: None,
+        started_at: None,
+        station: None,
+        recalls: 0,
+        reason: None,
+    }
+}
+
+fn step() -> impl Strategy<Value = (u8, Option<(bool, u8, u64)>)> {
+    (0u8..20, prop::option::of((any::<bool>(), 0u8..=9, 0u64..50)))
+}
+
+proptest! {
+    #[test]
+    fn positions_equal_those_of_a_naive_count(steps in prop::collection::vec(step(), 1..80)) {
+        let mut view = View::empty(1);
+        view.entries.insert(QUEUE_KEY.into(), crate::view::raw(&head()));
+        let mut line = Line::read(QueueId::new("riverside.general").unwrap(), &view).unwrap();
+        let mut naive: BTreeMap<TicketId, (bool, u8, u64)> = BTreeMap::new();
+        for (version, (number, change)) in steps.into_iter().enumerate() {
+            let mut delta = Delta { from: version as u64, to: version as u64 + 1, ..Delta::default() };
+            match change {
+                Some((waiting, priority, rank)) => {
+                    let state = if waiting { TicketState::Waiting } else { TicketState::Called };
+                    delta.put(ticket(number).as_str(), &entry(state, priority, rank));
+                    naive.insert(ticket(number), (waiting, priority, rank));
+                }
+                None => {
+                    delta.drop_key(ticket(number).as_str());
+                    naive.remove(&ticket(number));
+                }
+            }
+            prop_assert_eq!(view.fold(&delta), Fold::Applied);
+            line.follow(&delta).unwrap();
+            let again = Line::read(QueueId::new("riverside.general").unwrap(), &view).unwrap();
+            for (id, (waiting, priority, rank)) in &naive {
+                let ahead = naive.iter().filter(|(other, (w, p, r))| {
+                    *w && (std::cmp::Reverse(p), r, *other) < (std::cmp::Reverse(priority), rank, id)
+                }).count();
+                let expected = waiting.then_some(ahead);
+                prop_assert_eq!(line.ahead(id), expected);
+                prop_assert_eq!(again.ahead(id), expected);
+            }
+            prop_assert_eq!(line.waiting(), naive.values().filter(|(waiting, ..)| *waiting).count());
+        }
+    }
+
+    #[test]
+    fn a_score_orders_as_a_place_does(a in (0u8..=9, 0u64..1 << 48), b in (0u8..=9, 0u64..1 << 48)) {
+        let place = |(priority, rank)| Place::new(ticket(1), Priority::new(priority).unwrap(), rank);
+        let score = |(priority, rank)| Place::score(Priority::new(priority).unwrap(), rank);
+        prop_assert_eq!(place(a).cmp(&place(b)), score(a).total_cmp(&score(b)));
+    }
+
+    #[test]
+    fn an_estimate_never_shrinks_as_more_people_are_ahead(ahead in 0usize..5000, servers in 1u32..9) {
+        let head = QueueHead { servers, ..head() };
+        let (near, far) = (estimate(&head, 0, ahead).unwrap(), estimate(&head, 0, ahead + 1).unwrap());
+        prop_assert!(near.from <= far.from && near.to <= far.to && near.from < near.to);
+    }
+}
+
+#[test]
+fn a_queue_that_does_not_call_gives_no_estimate() {
+    assert!(estimate(&QueueHead { state: QueueState::Paused, ..head() }, 0, 1).is_none());
+    assert!(estimate(&QueueHead { servers: 0, ..head() }, 0, 1).is_none());
+    assert!(estimate(&QueueHead { last_call_at: None, ..head() }, 0, 1).is_none());
+}
+
+#[test]
+fn a_patient_sees_position_while_waiting_and_the_room_once_called() {
+    let mut view = View::empty(1);
+    view.entries.insert(QUEUE_KEY.into(), crate::view::raw(&head()));
+    view.entries.insert(ticket(1).to_string(), crate::view::raw(&entry(TicketState::Waiting, 0, 1)));
+    view.entries.insert(ticket(2).to_string(), crate::view::raw(&entry(TicketState::Waiting, 9, 2)));
+    let mut line = Line::read(QueueId::new("riverside.general").unwrap(), &view).unwrap();
+    let waiting = line.ticket_view(&ticket(1)).unwrap();
+    assert_eq!((waiting.position, waiting.ahead), (Some(2), Some(1)));
+    let called = QueueEntry {
+        station: Some("Room 3".into()),
+        called_at: Some(5),
+        ..entry(TicketState::Called, 0, 1)
+    };
+    let mut delta = Delta { from: 0, to: 1, at: 5, ..Delta::default() };
+    delta.put(ticket(1).as_str(), &called);
+    line.follow(&delta).unwrap();
+    let view = line.ticket_view(&ticket(1)).unwrap();
+    assert_eq!((view.position, view.estimate), (None, None));
+    assert_eq!(view.call.as_ref().unwrap().station, "Room 3");
+    assert_ne!(Line::fingerprint(&waiting), Line::fingerprint(&view));
+    assert!(line.ticket_view(&ticket(3)).is_none());
+}

@@ -1,0 +1,95 @@
+use super::*;
+use crate::{
+    command::{CommandResult, Verdict},
+    ids::{LocationId, QueueId, TenantId, TicketId},
+    ticket::Priority,
+};
+
+fn aggregate() -> Aggregate {
+    Aggregate::location(&TenantId::new("demo").unwrap(), &LocationId::new("riverside").unwrap())
+}
+
+fn command_record() -> CommandRecord {
+    CommandRecord {
+        aggregate: aggregate(),
+        id: CommandId::new("c-1").unwrap(),
+        source: "clinicwire-gateway".into(),
+        valid_until: Some(17),
+        actor: Some(Actor { subject: "nurse-7".into(), role: "reception".into() }),
+        command: Command::IssueTicket {
+            queue: QueueId::new("riverside.general").unwrap(),
+            ticket: TicketId::from_random(&LocationId::new("riverside").unwrap(), 7),
+            priority: Priority::default(),
+        },
+    }
+}
+
+fn with_header(name: &str, value: &str) -> WireRecord {
+    let mut record = command_record().to_wire();
+    record.headers.retain(|(header, _)| header != name);
+    record.headers.push((name.to_owned(), value.to_owned()));
+    record
+}
+
+#[test]
+fn a_command_reads_back_from_its_record() {
+    let record = command_record();
+    assert!(CommandRecord::from_wire(&record.to_wire()).unwrap() == record);
+}
+
+#[test]
+fn a_record_nobody_can_apply_gets_its_own_code() {
+    let wire = command_record().to_wire();
+    let table = [
+        (WireRecord { key: "riverside".into(), ..wire.clone() }, Code::RecordBadKey),
+        (with_header("ce_type", "clinicwire.ticket.teleport.v1"), Code::RecordUnknownType),
+        (with_header("ce_type", "org.example.ticket"), Code::RecordUnknownType),
+        (with_header("ce_type", "clinicwire.ticket.issue.v2"), Code::RecordUnknownVersion),
+        (with_header("ce_type", "clinicwire.ticket.leave.v1"), Code::RecordMalformed),
+        (with_header("ce_validuntil", "soon"), Code::RecordMalformed),
+        (with_header("ce_id", "no spaces allowed"), Code::RecordMalformed),
+        (WireRecord { value: Bytes::from_static(b"{"), ..wire.clone() }, Code::RecordMalformed),
+        (WireRecord { key: "demo/hillside".into(), ..wire }, Code::RecordForeignId),
+    ];
+    for (record, code) in table {
+        assert_eq!(CommandRecord::from_wire(&record).err(), Some(code));
+    }
+}
+
+#[test]
+fn a_views_record_reads_back_and_its_head_needs_no_value() {
+    let mut delta = Delta { from: 3, to: 5, at: 9, ..Delta::default() };
+    delta.put("queue", &1);
+    let record = ViewsRecord {
+        pair: Pair { epoch: 8, version: 5 },
+        at: 9,
+        deltas: vec![ViewDelta { view: "queue:riverside.general".into(), keep_s: None, delta }],
+        outcome: Some(Outcome {
+            command: CommandId::new("c-1").unwrap(),
+            at: 9,
+            verdict: Verdict::Applied { epoch: 8, version: 5, result: CommandResult::default() },
+        }),
+    };
+    let wire = record.to_wire(&aggregate());
+    let head = ViewsHead::from_wire(&wire).unwrap();
+    assert_eq!((head.aggregate, head.pair), (aggregate(), record.pair));
+    assert_eq!(head.command.unwrap().as_str(), "c-1");
+    let back = ViewsRecord::from_value(&wire.value).unwrap();
+    assert_eq!(back.deltas[0].delta.to, 5);
+    assert_eq!(back.deltas[0].delta.set["queue"].get(), "1");
+    assert!(back.outcome == record.outcome);
+}
+
+/// The values of Kafka's own test of the Java hash, which the partition of every key depends on.
+#[test]
+fn murmur2_equals_the_java_clients() {
+    for (text, hash) in [
+        ("21", -973_932_308_i32),
+        ("foobar", -790_332_482),
+        ("a-little-bit-long-string", -985_981_536),
+        ("a-little-bit-longer-string", -1_486_304_829),
+        ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
+    ] {
+        assert_eq!(murmur2(text.as_bytes()).cast_signed(), hash, "{text}");
+    }
+}

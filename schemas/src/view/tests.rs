@@ -1,0 +1,108 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn entry(value: u8) -> Box<RawValue> {
+    raw(&value)
+}
+
+/// A history of steps over a few keys; each step sets or removes at least one.
+fn history() -> impl Strategy<Value = Vec<Vec<(u8, Option<u8>)>>> {
+    prop::collection::vec(prop::collection::vec((0u8..6, prop::option::of(any::<u8>())), 1..4), 1..20)
+}
+
+/// Sparse but unbroken deltas, as a view sees them whose aggregate also moves for others.
+fn deltas(history: &[Vec<(u8, Option<u8>)>]) -> Vec<Delta> {
+    let mut version = 0;
+    history
+        .iter()
+        .enumerate()
+        .map(|(index, steps)| {
+            let from = version;
+            version += 1 + u64::from(steps[0].0 % 3);
+            let mut delta = Delta { from, to: version, at: index as i64, ..Delta::default() };
+            for (key, value) in steps {
+                match value {
+                    Some(value) => delta.put(key.to_string(), value),
+                    None => delta.drop_key(key.to_string()),
+                }
+            }
+            delta
+        })
+        .collect()
+}
+
+fn state(history: &[Vec<(u8, Option<u8>)>]) -> BTreeMap<String, u8> {
+    let mut state = BTreeMap::new();
+    for (key, value) in history.iter().flatten() {
+        match value {
+            Some(value) => state.insert(key.to_string(), *value),
+            None => state.remove(&key.to_string()),
+        };
+    }
+    state
+}
+
+fn values(view: &View) -> BTreeMap<String, u8> {
+    view.entries.iter().map(|(key, entry)| (key.clone(), entry.get().parse().unwrap())).collect()
+}
+
+proptest! {
+    #[test]
+    fn folding_every_delta_gives_the_state(history in history()) {
+        let mut view = View::empty(1);
+        for delta in deltas(&history) {
+            prop_assert_eq!(view.fold(&delta), Fold::Applied);
+        }
+        prop_assert_eq!(values(&view), state(&history));
+    }
+
+    #[test]
+    fn merging_steps_first_changes_nothing(history in history(), cut in 0usize..20) {
+        let deltas = deltas(&history);
+        let cut = cut.min(deltas.len() - 1);
+        let mut one_by_one = View::empty(1);
+        for delta in &deltas {
+            one_by_one.fold(delta);
+        }
+        let mut merged = deltas[cut].clone();
+        for next in &deltas[cut + 1..] {
+            prop_assert_eq!(merged.merge(next), Fold::Applied);
+        }
+        let mut view = View::empty(1);
+        for delta in &deltas[..cut] {
+            view.fold(delta);
+        }
+        prop_assert_eq!(view.fold(&merged), Fold::Applied);
+        prop_assert_eq!(values(&view), values(&one_by_one));
+        prop_assert_eq!(view.pair, one_by_one.pair);
+    }
+
+    #[test]
+    fn repeats_are_dropped_and_holes_are_gaps(history in history(), repeat in 0usize..20, skip in 1usize..20) {
+        let deltas = deltas(&history);
+        let mut view = View::empty(1);
+        for delta in &deltas {
+            view.fold(delta);
+        }
+        let before = values(&view);
+        prop_assert_eq!(view.fold(&deltas[repeat.min(deltas.len() - 1)]), Fold::Dropped);
+        prop_assert_eq!(values(&view), before);
+        if skip < deltas.len() {
+            let mut late = View::empty(1);
+            prop_assert_eq!(late.fold(&deltas[skip]), Fold::Gap);
+            prop_assert!(late.entries.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_view_reads_back_from_its_json() {
+    let mut view = View::empty(u64::MAX);
+    view.entries.insert("a".into(), entry(1));
+    let text = serde_json::to_string(&view).unwrap();
+    assert_eq!(text, r#"{"epoch":"18446744073709551615","version":0,"at":0,"entries":{"a":1}}"#);
+    let back: View = serde_json::from_str(&text).unwrap();
+    assert_eq!(back.pair, view.pair);
+    assert_eq!(values(&back), values(&view));
+}

@@ -1,0 +1,115 @@
+//! Does what the model decides, at the pace it decides it.
+
+use std::time::Duration;
+
+use schemas::{
+    codes::Code,
+    command::{Command, Verdict},
+    ids::TicketId,
+    line::{QUEUE_KEY, QueueEntry},
+    view::View,
+};
+use tokio::time::Instant;
+
+use super::{
+    clinic::{Clinic, Standing},
+    desk::{Desk, DeskError},
+    plan,
+};
+
+/// Clinic minutes per real minute that a demo may run at: below 1 nothing seems to happen, above 1000 the
+/// commands of a clinic this size would fill a processor core.
+pub const SPEEDS: std::ops::RangeInclusive<f64> = 1.0..=1000.0;
+/// A clinic that had to wait for its gateway goes on where it stood, and rushes through this much at most.
+const CATCH_UP: Duration = Duration::from_secs(1);
+
+/// Why the demo could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    #[error(transparent)]
+    Desk(#[from] DeskError),
+    #[error("the clinic refused {command}: {code}")]
+    Refused { command: &'static str, code: Code },
+}
+
+/// Creates the demo's location unless it is there, fills its lines, and answers the model to go on with.
+///
+/// # Errors
+/// When the gateway does not let us do that.
+pub async fn set_up(desk: &Desk, seed: u64, speed: f64) -> Result<Clinic, DemoError> {
+    for command in plan::configure(desk.location(), speed) {
+        match desk.send(&command).await? {
+            Verdict::Applied { .. } => {}
+            // It was open before.
+            Verdict::Refused {
+                code: Code::IllegalMove,
+            } if matches!(command, Command::OpenQueue { .. }) => {}
+            Verdict::Refused { code } => {
+                return Err(DemoError::Refused {
+                    command: command.kind(),
+                    code,
+                });
+            }
+        }
+    }
+    let mut standing = Standing::new();
+    for queue in plan::queues(desk.location()) {
+        if let Some(view) = desk.queue(&queue).await? {
+            standing.push((queue, entries(&view)));
+        }
+    }
+    let mut clinic = Clinic::new(seed, desk.location().clone(), standing);
+    do_what_is_due(desk, &mut clinic, 0).await?;
+    Ok(clinic)
+}
+
+fn entries(view: &View) -> Vec<(TicketId, QueueEntry)> {
+    let read = |(key, entry): (&String, &Box<serde_json::value::RawValue>)| {
+        Some((
+            TicketId::new(key.as_str()).ok()?,
+            serde_json::from_str(entry.get()).ok()?,
+        ))
+    };
+    view.entries
+        .iter()
+        .filter(|(key, _)| *key != QUEUE_KEY)
+        .filter_map(read)
+        .collect()
+}
+
+/// Runs the clinic for ever; `shown` is told of it about every five seconds.
+///
+/// # Errors
+/// When a gateway does not accept the token any more.
+pub async fn run(
+    desk: &Desk,
+    clinic: &mut Clinic,
+    speed: f64,
+    mut shown: impl FnMut(&Clinic),
+) -> Result<std::convert::Infallible, DemoError> {
+    const SHOW: Duration = Duration::from_secs(5);
+    let mut clock = 0;
+    let mut deadline = Instant::now();
+    let mut next_show = deadline + SHOW;
+    loop {
+        let due = clinic.next_due();
+        deadline += Duration::from_secs_f64((due - clock).max(0) as f64 / 1000.0 / speed);
+        tokio::time::sleep_until(deadline).await;
+        clock = due;
+        do_what_is_due(desk, clinic, clock).await?;
+        let now = Instant::now();
+        deadline = deadline.max(now.checked_sub(CATCH_UP).unwrap_or(now));
+        if now >= next_show {
+            next_show = now + SHOW;
+            shown(clinic);
+        }
+    }
+}
+
+async fn do_what_is_due(desk: &Desk, clinic: &mut Clinic, now: schemas::Millis) -> Result<(), DemoError> {
+    while let Some(command) = clinic.step(now) {
+        let verdict = desk.send(&command).await?;
+        clinic.learn(&command, &verdict);
+    }
+    Ok(())
+}

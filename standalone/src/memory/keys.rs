@@ -1,0 +1,55 @@
+//! Short-lived keys in memory.
+
+use std::{collections::HashMap, sync::Mutex, time::Duration};
+
+use gateway::{
+    BoxFuture,
+    short_keys::{KeysUnavailable, ShortKeys},
+};
+use tokio::time::Instant;
+
+use super::lock;
+
+/// Keys held before expired ones are looked for: what a few thousand clients open within half a minute.
+const SWEEP_AT: usize = 10_000;
+
+#[derive(Default)]
+pub struct MemoryKeys {
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    values: HashMap<String, (String, Instant)>,
+    /// Size at which the next sweep is due: twice what the last one left, so that sweeping stays cheap.
+    sweep_at: usize,
+}
+
+impl ShortKeys for MemoryKeys {
+    fn put<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<(), KeysUnavailable>> {
+        Box::pin(async move {
+            let now = Instant::now();
+            let mut held = lock(&self.held);
+            if held.values.len() >= held.sweep_at.max(SWEEP_AT) {
+                held.values.retain(|_, (_, until)| *until > now);
+                held.sweep_at = held.values.len() * 2;
+            }
+            held.values.insert(key.to_owned(), (value.to_owned(), now + ttl));
+            Ok(())
+        })
+    }
+
+    fn take<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
+        Box::pin(async move {
+            let taken = lock(&self.held).values.remove(key);
+            Ok(taken
+                .filter(|(_, until)| *until > Instant::now())
+                .map(|(value, _)| value))
+        })
+    }
+}

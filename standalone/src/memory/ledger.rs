@@ -1,0 +1,199 @@
+//! The authority in memory: the same fences as in Postgres, none of its durability.
+
+mod state;
+
+use std::sync::Mutex;
+
+use gateway::{queries::Queries, snapshots::NotRead};
+use processors::{
+    BoxFuture,
+    ledger::{
+        Batch, Claim, JournalRow, KeptView, Ledger, LedgerError, Loaded, OutboxRow, OutcomeRow, ViewName,
+    },
+    location::Ticket,
+};
+use schemas::{
+    command::Outcome,
+    ids::{Aggregate, CommandId, TenantId, TicketId},
+    record::partition_of,
+    view::View,
+};
+
+use super::{Clock, lock};
+use state::State;
+
+pub use state::Journaled;
+
+/// One ledger. Bounds: 100,000 outcomes and as many ended tickets, the oldest forgotten first; the journal is only
+/// counted unless [`MemoryLedger::keep_journal`] asks for it.
+pub struct MemoryLedger {
+    clock: Clock,
+    state: Mutex<State>,
+    on_commit: Option<Box<dyn Fn(i64) + Send + Sync>>,
+}
+
+impl MemoryLedger {
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            state: Mutex::default(),
+            on_commit: None,
+        }
+    }
+
+    /// Tells `heard` each offset up to which records are committed, after the commit.
+    #[must_use]
+    pub fn on_commit(self, heard: impl Fn(i64) + Send + Sync + 'static) -> Self {
+        Self {
+            on_commit: Some(Box::new(heard)),
+            ..self
+        }
+    }
+
+    /// Keeps every journal row from now on, for tests that fold it.
+    pub fn keep_journal(&self) {
+        lock(&self.state).keep_journal();
+    }
+
+    /// The journal rows kept, with their partition, in commit order.
+    pub fn journal(&self) -> Vec<(u32, JournalRow)> {
+        lock(&self.state).journal().to_vec()
+    }
+
+    /// What the journal counted.
+    pub fn journaled(&self) -> Journaled {
+        lock(&self.state).journaled()
+    }
+
+    /// Every view kept.
+    pub fn views(&self) -> Vec<(ViewName, View)> {
+        lock(&self.state).views((self.clock)())
+    }
+
+    /// An answer of the state as it stands. No await: the lock is never held over one.
+    fn answer<'a, T: Send + 'a>(
+        &'a self,
+        ask: impl FnOnce(&mut State) -> T + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, LedgerError>> {
+        Box::pin(async move { Ok(ask(&mut lock(&self.state))) })
+    }
+}
+
+impl Ledger for MemoryLedger {
+    fn claim(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>> {
+        self.answer(move |state| state.claim(partition))
+    }
+
+    fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>> {
+        self.answer(move |state| state.checkpoint(partition))
+    }
+
+    fn load<'a>(&'a self, aggregate: &'a Aggregate) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>> {
+        self.answer(move |state| state.load(aggregate))
+    }
+
+    fn ended<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+        tickets: &'a [TicketId],
+    ) -> BoxFuture<'a, Result<Vec<Ticket>, LedgerError>> {
+        self.answer(move |state| state.ended(aggregate, tickets))
+    }
+
+    fn outcomes<'a>(
+        &'a self,
+        commands: &'a [(TenantId, String, CommandId)],
+    ) -> BoxFuture<'a, Result<Vec<OutcomeRow>, LedgerError>> {
+        self.answer(move |state| {
+            commands
+                .iter()
+                .filter_map(|identity| state.outcome(identity))
+                .collect()
+        })
+    }
+
+    fn next_epoch(&self) -> BoxFuture<'_, Result<u64, LedgerError>> {
+        let seconds = u64::try_from((self.clock)() / 1000).unwrap_or_default();
+        self.answer(move |state| state.next_epoch(seconds))
+    }
+
+    fn commit<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), LedgerError>> {
+        Box::pin(async move {
+            lock(&self.state).commit(batch, (self.clock)())?;
+            if let Some(heard) = &self.on_commit {
+                heard(batch.to);
+            }
+            Ok(())
+        })
+    }
+
+    fn outbox(&self, partition: u32, limit: u32) -> BoxFuture<'_, Result<Vec<OutboxRow>, LedgerError>> {
+        self.answer(move |state| state.outbox(partition, limit as usize))
+    }
+
+    fn published<'a>(
+        &'a self,
+        partition: u32,
+        rows: &'a [(i64, i16)],
+    ) -> BoxFuture<'a, Result<(), LedgerError>> {
+        self.answer(move |state| state.published(partition, rows))
+    }
+
+    fn mark_dirty<'a>(&'a self, views: &'a [ViewName]) -> BoxFuture<'a, Result<(), LedgerError>> {
+        self.answer(move |state| state.dirty.extend(views.iter().cloned()))
+    }
+
+    fn dirty(
+        &self,
+        partition: u32,
+        of: u32,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<ViewName>, LedgerError>> {
+        let of_partition = move |name: &&ViewName| partition_of(name.0.as_str(), of) == partition;
+        self.answer(move |state| {
+            state
+                .dirty
+                .iter()
+                .filter(of_partition)
+                .take(limit as usize)
+                .cloned()
+                .collect()
+        })
+    }
+
+    fn view<'a>(&'a self, name: &'a ViewName) -> BoxFuture<'a, Result<Option<KeptView>, LedgerError>> {
+        let now = (self.clock)();
+        self.answer(move |state| state.view(name, now))
+    }
+
+    fn repaired<'a>(&'a self, name: &'a ViewName, version: u64) -> BoxFuture<'a, Result<(), LedgerError>> {
+        self.answer(move |state| state.repaired(name, version))
+    }
+}
+
+impl Queries for MemoryLedger {
+    fn view<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+        view: &'a str,
+    ) -> BoxFuture<'a, Result<Option<View>, NotRead>> {
+        Box::pin(async move {
+            let view = lock(&self.state).view(&(aggregate.clone(), view.to_owned()), (self.clock)());
+            Ok(view.map(|(view, _)| view))
+        })
+    }
+
+    fn outcome<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        command: &'a CommandId,
+    ) -> BoxFuture<'a, Result<Option<Outcome>, NotRead>> {
+        Box::pin(async move {
+            let identity = (tenant.clone(), GATEWAY.to_owned(), command.clone());
+            Ok(lock(&self.state).outcome(&identity).map(|row| row.outcome))
+        })
+    }
+}
+
+/// The source of commands that gateways write.
+const GATEWAY: &str = "clinicwire-gateway";

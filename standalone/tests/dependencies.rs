@@ -1,0 +1,233 @@
+//! The directions between the parts, read from the manifests: they are what keeps rules free of I/O, gateways
+//! free of decisions, and the first frame of a clone three minutes away.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Command,
+};
+
+use serde_json::Value;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(ROOT)
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "cargo {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// One line of a manifest's dependencies.
+struct Dependency {
+    name: String,
+    /// Neither of tests nor of a build script.
+    normal: bool,
+    default_features: bool,
+}
+
+fn manifests() -> BTreeMap<String, Vec<Dependency>> {
+    let metadata: Value =
+        serde_json::from_str(&cargo(&["metadata", "--no-deps", "--format-version=1"])).unwrap();
+    let dependency = |dependency: &Value| Dependency {
+        name: dependency["name"].as_str().unwrap().to_owned(),
+        normal: dependency["kind"].is_null(),
+        default_features: dependency["uses_default_features"].as_bool().unwrap(),
+    };
+    let package = |package: &Value| {
+        let dependencies = package["dependencies"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(dependency)
+            .collect();
+        (package["name"].as_str().unwrap().to_owned(), dependencies)
+    };
+    metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(package)
+        .collect()
+}
+
+fn normal(package: &str) -> BTreeSet<String> {
+    let dependencies = manifests().remove(package).expect("a package of the workspace");
+    dependencies
+        .into_iter()
+        .filter(|dependency| dependency.normal)
+        .map(|dependency| dependency.name)
+        .collect()
+}
+
+/// All crates that a build of the package compiles and links, as the root builds it.
+fn tree(package: &str) -> BTreeSet<String> {
+    let lines = cargo(&[
+        "tree",
+        "--edges=normal",
+        "--prefix=none",
+        "--format={p}",
+        "--package",
+        package,
+    ]);
+    lines
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn assert_without(package: &str, unwanted: &[&str]) {
+    let tree = tree(package);
+    let found: Vec<_> = unwanted.iter().filter(|name| tree.contains(**name)).collect();
+    assert!(found.is_empty(), "{package} brings {found:?}");
+}
+
+const RUNTIMES_AND_IO: [&str; 12] = [
+    "tokio",
+    "mio",
+    "socket2",
+    "hyper",
+    "axum",
+    "rdkafka",
+    "fred",
+    "tokio-postgres",
+    "getrandom",
+    "reqwest",
+    "async-std",
+    "smol",
+];
+
+#[test]
+fn gateway_and_processors_never_depend_on_each_other() {
+    let manifests = manifests();
+    let depends = |from: &str, on: &str| manifests[from].iter().any(|dependency| dependency.name == on);
+    assert!(!depends("clinicwire-gateway", "clinicwire-processors"));
+    assert!(!depends("clinicwire-gateway-core", "clinicwire-processors"));
+    for gateway in ["clinicwire-gateway", "clinicwire-gateway-core"] {
+        assert!(!depends("clinicwire-processors", gateway));
+    }
+}
+
+#[test]
+fn only_the_standalone_knows_both_sides() {
+    for (package, dependencies) in manifests() {
+        let knows = |name: &str| dependencies.iter().any(|dependency| dependency.name == name);
+        let both = knows("clinicwire-gateway") && knows("clinicwire-processors");
+        assert_eq!(both, package == "clinicwire-standalone", "{package}");
+    }
+}
+
+#[test]
+fn schemas_know_no_runtime_and_do_no_io() {
+    let allowed = ["bytes", "schemars", "serde", "serde_json", "thiserror"].map(str::to_owned);
+    let unknown: Vec<_> = normal("clinicwire-schemas")
+        .into_iter()
+        .filter(|name| !allowed.contains(name))
+        .collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    assert_without("clinicwire-schemas", &RUNTIMES_AND_IO);
+    assert_pure(&Path::new(ROOT).join("schemas/src"));
+}
+
+#[test]
+fn the_rules_of_one_client_know_no_runtime_clock_lock_or_log() {
+    let allowed = ["bytes", "clinicwire-schemas", "serde", "serde_json", "thiserror"].map(str::to_owned);
+    let unknown: Vec<_> = normal("clinicwire-gateway-core")
+        .into_iter()
+        .filter(|name| !allowed.contains(name))
+        .collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    assert_without("clinicwire-gateway-core", &RUNTIMES_AND_IO);
+    assert_without(
+        "clinicwire-gateway-core",
+        &[
+            "parking_lot",
+            "dashmap",
+            "tracing",
+            "log",
+            "jiff",
+            "chrono",
+            "rand",
+        ],
+    );
+    assert_pure(&Path::new(ROOT).join("gateway/core/src"));
+}
+
+/// What the standard library offers to break the rule without any crate. Programs under `bin` may.
+fn assert_pure(directory: &Path) {
+    const IMPURE: [&str; 11] = [
+        "Instant::now",
+        "SystemTime",
+        "std::fs",
+        "std::net",
+        "std::env",
+        "std::process",
+        "std::thread",
+        "Mutex",
+        "RwLock",
+        "println!",
+        "thread::",
+    ];
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("bin") {
+            assert_pure(&path);
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+            let found: Vec<_> = IMPURE.iter().filter(|word| code.contains(**word)).collect();
+            assert!(found.is_empty(), "{}: {found:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_standalone_takes_its_parts_without_their_servers() {
+    let manifests = manifests();
+    let parts = manifests["clinicwire-standalone"].iter().filter(|dependency| {
+        dependency.normal
+            && ["clinicwire-gateway", "clinicwire-processors"].contains(&dependency.name.as_str())
+    });
+    let parts: Vec<_> = parts
+        .map(|part| (part.name.as_str(), part.default_features))
+        .collect();
+    assert_eq!(
+        parts,
+        [("clinicwire-gateway", false), ("clinicwire-processors", false)]
+    );
+}
+
+#[test]
+fn the_standalone_compiles_no_client_of_kafka_redis_or_postgres() {
+    let clients = [
+        "rdkafka",
+        "rdkafka-sys",
+        "fred",
+        "tokio-postgres",
+        "deadpool-postgres",
+        "refinery",
+        "openssl-sys",
+    ];
+    assert_without("clinicwire-standalone", &clients);
+}
+
+#[test]
+fn processors_know_no_sockets_and_no_tokens() {
+    assert_without(
+        "clinicwire-processors",
+        &["tungstenite", "tokio-tungstenite", "jsonwebtoken"],
+    );
+}
+
+#[test]
+fn the_gateway_holds_no_migrations_and_no_rules() {
+    assert_without("clinicwire-gateway", &["refinery", "clinicwire-processors"]);
+}

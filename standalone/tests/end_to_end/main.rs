@@ -1,0 +1,11 @@
+//! The way from a queue event to a phone, seen from outside: the same promises on the clinic in one process and
+//! on real servers, and the program as people start it.
+
+mod api;
+mod follower;
+mod one_process;
+mod phone;
+mod program;
+mod scenarios;
+mod stream;
+mod world;

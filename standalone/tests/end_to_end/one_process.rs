@@ -1,0 +1,38 @@
+//! Every scenario on the clinic in one process, each on a process's worth of its own.
+
+use std::time::Duration;
+
+use gateway::auth::DevelopmentKey;
+use standalone::one_process::{OneProcess, Settings};
+
+use crate::{
+    scenarios::{self, for_each_scenario},
+    world::World,
+};
+
+const SECRET: &str = "words of this test alone";
+
+/// Runs `scenario` on a fresh clinic that stops afterwards.
+async fn on_one_process(scenario: impl AsyncFnOnce(&World)) {
+    let settings = Settings {
+        listen: ([127, 0, 0, 1], 0).into(),
+        shards: 2,
+        key: DevelopmentKey::from_words(SECRET),
+        drain: Duration::ZERO,
+    };
+    let clinic = OneProcess::start(settings).await.unwrap();
+    let world = World::new(vec![format!("http://{}", clinic.address())], SECRET);
+    world.ready().await;
+    scenario(&world).await;
+    clinic.shut_down().await;
+}
+
+macro_rules! tests {
+    ($($name:ident,)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            on_one_process(async |world| scenarios::$name(world).await).await;
+        }
+    )*};
+}
+for_each_scenario!(tests);
