@@ -9,23 +9,15 @@ fn main() {
         .expect("gateway/web is part of the sources")
         .map(|entry| entry.expect("a directory that opens can be read").path())
         .filter(|path| {
-            path.extension()
-                .is_some_and(|kind| ["html", "css", "js", "svg"].iter().any(|own| kind == *own))
+            path.extension().is_some_and(|kind| ["html", "css", "js", "svg"].iter().any(|own| kind == *own))
         })
         .collect();
     paths.sort();
     let mut list = String::from("[\n");
     for path in &paths {
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .expect("names of pages are ASCII");
-        writeln!(
-            list,
-            "    ({name:?}, include_bytes!({:?}) as &[u8]),",
-            path.display().to_string()
-        )
-        .expect("writing to a string cannot fail");
+        let name = path.file_name().and_then(|name| name.to_str()).expect("names of pages are ASCII");
+        writeln!(list, "    ({name:?}, include_bytes!({:?}) as &[u8]),", path.display().to_string())
+            .expect("writing to a string cannot fail");
     }
     list.push(']');
     let out = env::var("OUT_DIR").expect("cargo sets it");

@@ -214,7 +214,9 @@ fn websocket<B>(door: &Door, request: &Request<B>) -> Result<String, (StatusCode
     // Python's SDK sends an empty list; a client that offers only Protobuf is told rather than misread.
     let offers = header(request, "sec-websocket-protocol");
     let json = lists(request, "sec-websocket-protocol", "centrifuge-json");
-    if !json && !offers.trim().is_empty() || request.uri().query().is_some_and(|query| query.contains("protobuf")) {
+    if !json && !offers.trim().is_empty()
+        || request.uri().query().is_some_and(|query| query.contains("protobuf"))
+    {
         return Err((StatusCode::BAD_REQUEST, Code::Unavailable));
     }
     let accept = derive_accept_key(key.as_bytes());
@@ -248,9 +250,8 @@ async fn stream<B>(door: &Door, request: &Request<B>) -> Result<Taken, Refusal> 
     if !origin_allowed(door, request) {
         return Err(Code::OriginNotAllowed.into());
     }
-    let query: Vec<(String, String)> = axum::extract::Query::try_from_uri(request.uri())
-        .map_err(|_| Code::Malformed)?
-        .0;
+    let query: Vec<(String, String)> =
+        axum::extract::Query::try_from_uri(request.uri()).map_err(|_| Code::Malformed)?.0;
     let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let channels: Vec<Channel> = query
         .iter()
@@ -282,7 +283,8 @@ async fn stream<B>(door: &Door, request: &Request<B>) -> Result<Taken, Refusal> 
         (None, false) => door.grant_key.open(sealed, &channels, now)?,
         (None, true) => return Err(Code::TokenMissing.into()),
     };
-    let channels = grant.channels.iter().cloned().zip(read_positions(positions, grant.channels.len())).collect();
+    let channels =
+        grant.channels.iter().cloned().zip(read_positions(positions, grant.channels.len())).collect();
     let sealed = door.grant_key.seal(&grant);
     let claims = Claims {
         tenant: grant.tenant,
@@ -318,7 +320,9 @@ fn stream_head<B>(door: &Door, request: &Request<B>) -> String {
     let retry = 1000 + getrandom::u32().unwrap_or(0) % 4000;
     let cors = match header(request, "origin") {
         "" => String::new(),
-        origin if origin_allowed(door, request) => format!("access-control-allow-origin: {origin}\r\nvary: origin\r\n"),
+        origin if origin_allowed(door, request) => {
+            format!("access-control-allow-origin: {origin}\r\nvary: origin\r\n")
+        }
         _ => String::new(),
     };
     let beat = std::str::from_utf8(frames::SSE_BEAT).unwrap_or_default();
@@ -364,10 +368,7 @@ fn problem(status: StatusCode, code: Code) -> Response<Body> {
 struct Lent(Rc<RefCell<Option<TcpStream>>>);
 
 impl Lent {
-    fn with<T>(
-        &self,
-        poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
+    fn with<T>(&self, poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match self.0.borrow_mut().as_mut() {
             Some(socket) => poll(Pin::new(socket)),
             None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
@@ -376,7 +377,11 @@ impl Lent {
 }
 
 impl AsyncRead for Lent {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         self.with(|socket| socket.poll_read(cx, buffer))
     }
 }

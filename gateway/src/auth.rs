@@ -93,11 +93,7 @@ pub struct Keys {
 impl Keys {
     /// No key yet, for tokens that `issuer` issued for `audience`.
     pub fn new(issuer: impl Into<String>, audience: impl Into<String>) -> Self {
-        Self {
-            issuer: issuer.into(),
-            audience: audience.into(),
-            by_kid: HashMap::new(),
-        }
+        Self { issuer: issuer.into(), audience: audience.into(), by_kid: HashMap::new() }
     }
 
     /// Trusts a public key under its key id.
@@ -132,14 +128,7 @@ impl Keys {
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;
-        match self.by_kid.insert(
-            kid.to_owned(),
-            Key {
-                algorithm,
-                key,
-                validation,
-            },
-        ) {
+        match self.by_kid.insert(kid.to_owned(), Key { algorithm, key, validation }) {
             None => Ok(()),
             Some(_) => Err(KeyError::SameKid),
         }
@@ -163,12 +152,8 @@ impl DevelopmentKey {
     /// Trusts this key alone.
     pub fn keys(&self) -> Keys {
         let mut keys = Keys::new(DEVELOPMENT_ISSUER, DEFAULT_AUDIENCE);
-        keys.add(
-            DEVELOPMENT_KID,
-            Algorithm::HS256,
-            DecodingKey::from_secret(&self.secret("token")),
-        )
-        .expect("a new set of keys has no second key of this id");
+        keys.add(DEVELOPMENT_KID, Algorithm::HS256, DecodingKey::from_secret(&self.secret("token")))
+            .expect("a new set of keys has no second key of this id");
         keys
     }
 
@@ -179,11 +164,7 @@ impl DevelopmentKey {
 
     /// One secret per purpose, so that a token is never a valid grant.
     fn secret(&self, purpose: &str) -> [u8; 32] {
-        Sha256::new()
-            .chain_update(self.0)
-            .chain_update(purpose)
-            .finalize()
-            .into()
+        Sha256::new().chain_update(self.0).chain_update(purpose).finalize().into()
     }
 }
 
@@ -291,8 +272,7 @@ impl Verifier {
             None if self.keys.by_kid.len() == 1 => self.keys.by_kid.values().next(),
             None => None,
         };
-        key.filter(|key| key.algorithm == header.alg)
-            .ok_or(Code::TokenInvalid)
+        key.filter(|key| key.algorithm == header.alg).ok_or(Code::TokenInvalid)
     }
 
     fn judge(&self, body: Body, now: Millis) -> Result<Claims, Code> {
@@ -306,12 +286,7 @@ impl Verifier {
         if expires <= now {
             return Err(Code::TokenExpired);
         }
-        if body
-            .nbf
-            .map(millis)
-            .transpose()?
-            .is_some_and(|nbf| nbf > now.saturating_add(NBF_LEEWAY_MS))
-        {
+        if body.nbf.map(millis).transpose()?.is_some_and(|nbf| nbf > now.saturating_add(NBF_LEEWAY_MS)) {
             return Err(Code::TokenNotYetValid);
         }
         if body.sub.is_empty() || body.sub.len() > MAX_SUBJECT {
@@ -341,11 +316,7 @@ fn is_access_token(typ: &str) -> bool {
 fn millis(seconds: f64) -> Result<Millis, Code> {
     /// The end of the year 9999: beyond it a number is a mistake, such as milliseconds.
     const LAST: f64 = 253_402_300_800.0;
-    if (0.0..LAST).contains(&seconds) {
-        Ok((seconds * 1000.0) as Millis)
-    } else {
-        Err(Code::TokenInvalid)
-    }
+    if (0.0..LAST).contains(&seconds) { Ok((seconds * 1000.0) as Millis) } else { Err(Code::TokenInvalid) }
 }
 
 /// A token of each algorithm, signed by keys that were thrown away, with issuer, audience and times below.
@@ -397,11 +368,7 @@ fn self_test() -> Result<(), KeyError> {
     };
     let token = development_token(&key, &claims, KNOWN_TIME);
     let verified = Verifier { keys: key.keys() }.verify(&token, KNOWN_TIME);
-    if verified.as_ref() == Ok(&claims) {
-        Ok(())
-    } else {
-        Err(KeyError::SelfTest("HS256"))
-    }
+    if verified.as_ref() == Ok(&claims) { Ok(()) } else { Err(KeyError::SelfTest("HS256")) }
 }
 
 #[cfg(test)]

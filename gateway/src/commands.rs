@@ -50,12 +50,7 @@ pub struct Commands {
 
 impl Commands {
     pub fn new(log: Arc<dyn Log>, queries: Arc<dyn Queries>) -> Self {
-        Self {
-            log,
-            queries,
-            waiting: DashMap::new(),
-            waiters: AtomicUsize::new(0),
-        }
+        Self { log, queries, waiting: DashMap::new(), waiters: AtomicUsize::new(0) }
     }
 
     /// Appends the command and waits for its outcome.
@@ -71,10 +66,7 @@ impl Commands {
         match timeout(APPEND_TIMEOUT, self.log.append(wire)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "a command was not acknowledged"
-                );
+                tracing::warn!(error = &error as &dyn std::error::Error, "a command was not acknowledged");
                 return Err(Code::TryAgain);
             }
             Err(_) => {
@@ -82,10 +74,7 @@ impl Commands {
                 return Err(Code::TryAgain);
             }
         }
-        Ok(waiter
-            .outcome()
-            .await
-            .map_or(Submitted::Pending, Submitted::Decided))
+        Ok(waiter.outcome().await.map_or(Submitted::Pending, Submitted::Decided))
     }
 
     /// The outcome of a command that was sent before; waits a little when it is not decided yet.
@@ -100,10 +89,7 @@ impl Commands {
             Ok(Ok(Some(outcome))) => Ok(Some(outcome)),
             Ok(Ok(None)) => Ok(waiter.outcome().await),
             Ok(Err(error)) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "an outcome could not be read"
-                );
+                tracing::warn!(error = &error as &dyn std::error::Error, "an outcome could not be read");
                 Err(Code::TryAgain)
             }
             Err(_) => {
@@ -138,11 +124,7 @@ impl Commands {
         let (sender, receiver) = oneshot::channel();
         let key = (tenant, command);
         self.waiting.entry(key.clone()).or_default().push(sender);
-        Ok(Waiter {
-            commands: self,
-            key,
-            receiver,
-        })
+        Ok(Waiter { commands: self, key, receiver })
     }
 }
 

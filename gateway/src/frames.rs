@@ -5,6 +5,7 @@ use std::io::Write;
 
 use gateway_core::protocol;
 use schemas::{channel::Channel, codes::Code, view::Pair};
+use serde::Serialize;
 
 /// How a connection's frames look. The frame cache has one place for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,11 +95,21 @@ pub fn ws_close(code: u16, reason: &str) -> Vec<u8> {
 
 /// Writes the part of a publication that every listener of the form shares into `buffer`; answers where it
 /// begins.
-pub fn shared(form: Form, buffer: &mut Vec<u8>, channel: &Channel, kind: Kind, pair: Pair, data: &[u8]) -> usize {
+pub fn shared(
+    form: Form,
+    buffer: &mut Vec<u8>,
+    channel: &Channel,
+    kind: Kind,
+    pair: Pair,
+    data: &impl Serialize,
+) -> usize {
+    let write = |buffer: &mut Vec<u8>| {
+        serde_json::to_writer(buffer, data).expect("our own types always have a JSON form");
+    };
     match form {
-        Form::WsJson => ws_frame(buffer, TEXT, |buffer| {
-            protocol::write_publication(buffer, channel, pair.version, data);
-        }),
+        Form::WsJson => {
+            ws_frame(buffer, TEXT, |buffer| protocol::write_publication(buffer, channel, pair.version, write))
+        }
         Form::Sse => {
             buffer.clear();
             let (event, Pair { epoch, version }) = (kind.event(), pair);
@@ -108,7 +119,7 @@ pub fn shared(form: Form, buffer: &mut Vec<u8>, channel: &Channel, kind: Kind, p
                 "event: {event}\ndata: {{\"channel\":\"{channel}\",\"epoch\":\"{epoch}\",\"offset\":{version},\"data\":"
             )
             .expect("writing to memory cannot fail");
-            buffer.extend_from_slice(data);
+            write(buffer);
             buffer.extend_from_slice(b"}\n");
             0
         }
@@ -160,13 +171,14 @@ mod tests {
     fn a_publication_reads_the_same_on_both_forms() {
         let channel = Channel::parse("board:riverside").unwrap();
         let pair = Pair { epoch: 7, version: 9 };
+        let data = serde_json::json!({"from": 8});
         let mut buffer = Vec::new();
-        let start = shared(Form::WsJson, &mut buffer, &channel, Kind::Delta, pair, b"{\"from\":8}");
+        let start = shared(Form::WsJson, &mut buffer, &channel, Kind::Delta, pair, &data);
         assert_eq!(
             std::str::from_utf8(&buffer[start + 2..]).unwrap(),
-            r#"{"push":{"channel":"board:riverside","pub":{"offset":9,"data":{"from":8}}}}"#
+            r#"{"push":{"channel":"board:riverside","pub":{"data":{"from":8},"offset":9}}}"#
         );
-        shared(Form::Sse, &mut buffer, &channel, Kind::Delta, pair, b"{\"from\":8}");
+        shared(Form::Sse, &mut buffer, &channel, Kind::Delta, pair, &data);
         write_sse_id(&mut buffer, [pair, Pair { epoch: 7, version: 2 }].into_iter(), "seal");
         assert_eq!(
             std::str::from_utf8(&buffer).unwrap(),

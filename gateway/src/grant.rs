@@ -47,10 +47,8 @@ impl GrantKey {
     /// The grant as the end of an SSE id: `<tenant>.<expiry>.<subject>.<MAC>`, of letters, digits, `-`, `_`
     /// and `.`. The channels are not in it, because the URL names them; the MAC covers them.
     pub fn seal(&self, grant: &Grant) -> String {
-        let mac = self
-            .mac(&grant.tenant, &grant.subject, grant.expires, &grant.channels)
-            .finalize()
-            .into_bytes();
+        let mac =
+            self.mac(&grant.tenant, &grant.subject, grant.expires, &grant.channels).finalize().into_bytes();
         let subject = URL_SAFE_NO_PAD.encode(grant.subject.as_bytes());
         let mac = URL_SAFE_NO_PAD.encode(&mac[..MAC_BYTES]);
         format!("{}.{:x}.{subject}.{mac}", grant.tenant, grant.expires)
@@ -98,15 +96,7 @@ fn read(sealed: &str, channels: &[Channel]) -> Option<(Grant, [u8; MAC_BYTES])> 
     if parts.next().is_some() {
         return None;
     }
-    Some((
-        Grant {
-            tenant,
-            subject: subject.into(),
-            expires,
-            channels: channels.to_vec(),
-        },
-        mac,
-    ))
+    Some((Grant { tenant, subject: subject.into(), expires, channels: channels.to_vec() }, mac))
 }
 
 /// A grant as the short-lived keys hold it.
@@ -152,21 +142,13 @@ pub async fn spend_ticket(
     let value = answered(tokio::time::timeout(KEYS_TIMEOUT, keys.take(ticket)).await)?;
     let value = value.ok_or(Code::StreamTicketInvalid)?;
     let stored: Stored = serde_json::from_str(&value).map_err(|_| Code::StreamTicketInvalid)?;
-    if !channels
-        .iter()
-        .all(|channel| stored.channels.contains(&channel.to_string()))
-    {
+    if !channels.iter().all(|channel| stored.channels.contains(&channel.to_string())) {
         return Err(Code::StreamTicketInvalid);
     }
     if stored.expires <= now {
         return Err(Code::TokenExpired);
     }
-    Ok(Grant {
-        tenant: stored.tenant,
-        subject: stored.subject,
-        expires: stored.expires,
-        channels,
-    })
+    Ok(Grant { tenant: stored.tenant, subject: stored.subject, expires: stored.expires, channels })
 }
 
 fn answered<T, E: std::error::Error + 'static>(

@@ -96,20 +96,14 @@ async fn ready(State(api): Shared) -> Response {
 }
 
 async fn metrics(State(api): Shared) -> impl IntoResponse {
-    (
-        [(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)],
-        api.metrics.text(&api.ready),
-    )
+    ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], api.metrics.text(&api.ready))
 }
 
 /// Counts by the route's pattern, never by path: paths carry ids.
 async fn count(State(api): Shared, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
-    api.metrics.http_request(
-        route.as_ref().map_or("none", MatchedPath::as_str),
-        response.status(),
-    );
+    api.metrics.http_request(route.as_ref().map_or("none", MatchedPath::as_str), response.status());
     response
 }
 

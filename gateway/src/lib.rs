@@ -1,19 +1,19 @@
 //! Gateway nodes: sockets and HTTP in front of the live views.
 
+pub mod accept;
 pub mod auth;
 pub mod commands;
-pub mod grant;
-pub mod metrics;
-pub mod random;
-pub mod reader;
-pub mod accept;
 pub mod connection;
 pub mod frames;
+pub mod grant;
 pub mod http;
 pub mod intake;
 pub mod log;
+pub mod metrics;
 pub mod node;
 pub mod queries;
+pub mod random;
+pub mod reader;
 #[cfg(feature = "servers")]
 pub mod servers;
 pub mod shard;

@@ -13,9 +13,8 @@ use schemas::{
 
 /// From the log's time of a record to the write of its frame: steps around the aim of 8 ms at the median and
 /// 15 ms at p99, then those of trouble.
-const DELAY_SECONDS: &[f64] = &[
-    0.001, 0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
+const DELAY_SECONDS: &[f64] =
+    &[0.001, 0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// One metric for each kind of channel.
 pub struct PerKind<T> {
@@ -27,11 +26,7 @@ pub struct PerKind<T> {
 impl<T> PerKind<T> {
     /// Finds or makes the metric of each kind with `of`.
     fn new(of: impl Fn(&'static str) -> T) -> Self {
-        Self {
-            ticket: of("ticket"),
-            queue: of("queue"),
-            board: of("board"),
-        }
+        Self { ticket: of("ticket"), queue: of("queue"), board: of("board") }
     }
 
     pub fn of(&self, channel: &Channel) -> &T {
@@ -51,10 +46,7 @@ pub struct PerTransport<T> {
 
 impl<T> PerTransport<T> {
     fn new(of: impl Fn(&'static str) -> T) -> Self {
-        Self {
-            websocket: of("websocket"),
-            sse: of("sse"),
-        }
+        Self { websocket: of("websocket"), sse: of("sse") }
     }
 }
 
@@ -102,9 +94,7 @@ struct Builder(Registry);
 impl Builder {
     fn add<C: prometheus::core::Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
         let metric = made.expect("the metric's name and labels are well formed");
-        self.0
-            .register(Box::new(metric.clone()))
-            .expect("no two metrics have the same name");
+        self.0.register(Box::new(metric.clone())).expect("no two metrics have the same name");
         metric
     }
 
@@ -128,10 +118,7 @@ impl Builder {
     }
 
     fn subscriptions(&self) -> PerKind<IntGauge> {
-        let opts = Opts::new(
-            "clinicwire_subscriptions",
-            "Channels followed by open connections.",
-        );
+        let opts = Opts::new("clinicwire_subscriptions", "Channels followed by open connections.");
         let by = self.add(IntGaugeVec::new(opts, &["kind"]));
         PerKind::new(|kind| by.with_label_values(&[kind]))
     }
@@ -178,10 +165,8 @@ impl Metrics {
                 "clinicwire_intake_lag_seconds",
                 "Age of the last record when it was read, by the log's clock and this node's.",
             )),
-            tail_bytes: make.add(IntGauge::new(
-                "clinicwire_tail_bytes",
-                "Bytes of records kept to serve resumes.",
-            )),
+            tail_bytes: make
+                .add(IntGauge::new("clinicwire_tail_bytes", "Bytes of records kept to serve resumes.")),
             snapshot_loads: make.snapshot_loads(),
             closes: make.counters(
                 "clinicwire_closes_total",
@@ -203,10 +188,7 @@ impl Metrics {
                 "HTTP requests by route and status.",
                 &["route", "status"],
             ),
-            ready: make.add(IntGauge::new(
-                "clinicwire_ready",
-                "1 while this node takes new clients.",
-            )),
+            ready: make.add(IntGauge::new("clinicwire_ready", "1 while this node takes new clients.")),
             registry: make.0,
         };
         // An alert on a rise needs the zero before it.
@@ -232,9 +214,7 @@ impl Metrics {
 
     /// `route` is a pattern of the router, never a path.
     pub fn http_request(&self, route: &str, status: http::StatusCode) {
-        self.http_requests
-            .with_label_values(&[route, status.as_str()])
-            .inc();
+        self.http_requests.with_label_values(&[route, status.as_str()]).inc();
     }
 
     /// All metrics in the text format of Prometheus.
@@ -242,10 +222,7 @@ impl Metrics {
         self.ready.set(i64::from(readiness.is_ready()));
         let mut text = String::new();
         if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the metrics could not be written"
-            );
+            tracing::error!(error = &error as &dyn std::error::Error, "the metrics could not be written");
         }
         text
     }

@@ -109,7 +109,8 @@ pub async fn start(settings: Settings, seams: Seams) -> Result<Running, StartErr
     let tails = Arc::new(Tails::default());
     let (draining, drained) = watch::channel(false);
     let listeners = bind(listen, shards.clamp(1, MAX_SHARDS))?;
-    let address = listeners[0].local_addr().map_err(|source| StartError::Listen { address: listen, source })?;
+    let address =
+        listeners[0].local_addr().map_err(|source| StartError::Listen { address: listen, source })?;
     let (mut inboxes, mut threads) = (Vec::new(), Vec::new());
     for (index, listener) in listeners.into_iter().enumerate() {
         let (inbox, messages) = mpsc::channel(SHARD_INBOX);

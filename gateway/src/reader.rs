@@ -35,11 +35,7 @@ pub struct Reader {
 
 impl Reader {
     pub fn new(snapshots: Arc<dyn Snapshots>, queries: Arc<dyn Queries>) -> Self {
-        Self {
-            snapshots,
-            queries,
-            metrics: None,
-        }
+        Self { snapshots, queries, metrics: None }
     }
 
     /// Counts from now on where views came from.
@@ -118,11 +114,7 @@ async fn answer<T>(
     match timeout(limit, asked).await {
         Ok(Ok(value)) => Some(value),
         Ok(Err(error)) => {
-            tracing::warn!(
-                place,
-                error = &error as &dyn std::error::Error,
-                "a view could not be read"
-            );
+            tracing::warn!(place, error = &error as &dyn std::error::Error, "a view could not be read");
             None
         }
         Err(_) => {

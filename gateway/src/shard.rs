@@ -69,6 +69,7 @@ pub struct Shard {
     conns: Conns,
     sources: Slab<Source>,
     names: HashMap<Aggregate, Named>,
+    frames: sweep::Frames,
     /// Sources that moved since the last sweep.
     changed: Vec<u32>,
     /// Sources whose load failed while somebody still listens.
@@ -88,6 +89,7 @@ impl Shard {
             conns: Conns::default(),
             sources: Slab::new(),
             names: HashMap::new(),
+            frames: sweep::Frames::default(),
             changed: Vec::new(),
             retry: Vec::new(),
             loads: 0,

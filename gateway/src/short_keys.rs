@@ -10,7 +10,12 @@ pub struct KeysUnavailable(#[source] pub Source);
 
 pub trait ShortKeys: Send + Sync + 'static {
     /// Keeps `value` under `key` for `ttl`.
-    fn put<'a>(&'a self, key: &'a str, value: &'a str, ttl: Duration) -> BoxFuture<'a, Result<(), KeysUnavailable>>;
+    fn put<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<(), KeysUnavailable>>;
 
     /// Takes the value away: of all who ask, on any node, at most one gets it.
     fn take<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>>;

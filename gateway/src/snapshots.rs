@@ -19,5 +19,9 @@ pub enum Snapshot {
 pub struct NotRead(#[source] pub Source);
 
 pub trait Snapshots: Send + Sync + 'static {
-    fn load<'a>(&'a self, aggregate: &'a Aggregate, view: &'a str) -> BoxFuture<'a, Result<Snapshot, NotRead>>;
+    fn load<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+        view: &'a str,
+    ) -> BoxFuture<'a, Result<Snapshot, NotRead>>;
 }

@@ -124,7 +124,9 @@ impl Tails {
     /// stay, as they are what judges a client's position.
     fn shed(&self) {
         let mut oldest: Vec<(usize, Aggregate)> = (self.tails.iter())
-            .map(|entry| (entry.value().lock().expect("no holder of a tail panics").touched, entry.key().clone()))
+            .map(|entry| {
+                (entry.value().lock().expect("no holder of a tail panics").touched, entry.key().clone())
+            })
             .collect();
         oldest.sort_unstable_by_key(|(touched, _)| *touched);
         for (_, aggregate) in oldest {

@@ -121,6 +121,15 @@ enum Trouble {
     Lost,
 }
 
+/// How a step of a partition ended.
+enum Ended {
+    Well,
+    /// It is tried again later.
+    InTrouble,
+    /// The partition is no longer ours.
+    Lost,
+}
+
 impl From<LedgerError> for Trouble {
     fn from(error: LedgerError) -> Self {
         Trouble::Ledger(error)
@@ -236,11 +245,17 @@ impl Runner {
             let Some(mut partition) = self.partitions.remove(&id) else {
                 continue;
             };
-            if self.advance(&mut partition).await {
-                self.partitions.insert(id, partition);
-            } else {
-                self.locations.drop_partition(id);
-                self.seams.log.release(id);
+            match self.advance(&mut partition).await {
+                Ended::Well => drop(self.partitions.insert(id, partition)),
+                Ended::InTrouble => {
+                    self.partitions.insert(id, partition);
+                    // The others stand on the same ledger and log: inputs are heard before each next attempt.
+                    break;
+                }
+                Ended::Lost => {
+                    self.locations.drop_partition(id);
+                    self.seams.log.release(id);
+                }
             }
         }
         self.repair().await;
@@ -266,8 +281,8 @@ impl Runner {
         }
     }
 
-    /// Does what the partition's stage asks for. Answers whether the partition is still ours.
-    async fn advance(&mut self, partition: &mut Partition) -> bool {
+    /// Does what the partition's stage asks for.
+    async fn advance(&mut self, partition: &mut Partition) -> Ended {
         let done = match partition.stage {
             Stage::Unsure => self.look(partition).await,
             Stage::Owing => self.publish_leftovers(partition).await,
@@ -275,10 +290,10 @@ impl Runner {
         };
         let (id, offset) = (partition.claim.partition, partition.claim.next_offset);
         match done {
-            Ok(()) => return true,
+            Ok(()) => return Ended::Well,
             Err(Trouble::Lost) => {
                 tracing::warn!(partition = id, offset, "the partition has another owner");
-                return false;
+                return Ended::Lost;
             }
             Err(Trouble::Ledger(error)) => {
                 tracing::warn!(
@@ -300,7 +315,7 @@ impl Runner {
             }
         }
         partition.back_off();
-        true
+        Ended::InTrouble
     }
 
     /// Reads the checkpoint after a doubt: a commit whose answer was lost may have succeeded.

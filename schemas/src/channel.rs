@@ -47,6 +47,15 @@ impl Channel {
         }
     }
 
+    /// What the name has behind its kind.
+    pub fn id(&self) -> &str {
+        match self {
+            Channel::Ticket(id) => id.as_str(),
+            Channel::Queue(id) => id.as_str(),
+            Channel::Board(id) => id.as_str(),
+        }
+    }
+
     /// The word for metrics and audit: a closed set.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -59,11 +68,7 @@ impl Channel {
 
 impl fmt::Display for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Channel::Ticket(id) => write!(f, "ticket:{id}"),
-            Channel::Queue(id) => write!(f, "queue:{id}"),
-            Channel::Board(id) => write!(f, "board:{id}"),
-        }
+        write!(f, "{}:{}", self.kind(), self.id())
     }
 }
 
@@ -82,12 +87,16 @@ mod tests {
 
     #[test]
     fn a_channel_reads_back_as_it_is_written() {
-        for name in
-            ["board:riverside", "queue:riverside.general", "ticket:riverside.00000000000000000000000000000007"]
-        {
+        for name in [
+            "board:riverside",
+            "queue:riverside.general",
+            "ticket:riverside.00000000000000000000000000000007",
+        ] {
             assert_eq!(Channel::parse(name).unwrap().to_string(), name);
         }
-        for bad in ["", "board", "board:", "board:A", "queue:riverside", "ticket:7", "run:1", "boards:riverside"] {
+        for bad in
+            ["", "board", "board:", "board:A", "queue:riverside", "ticket:7", "run:1", "boards:riverside"]
+        {
             assert_eq!(Channel::parse(bad), Err(InvalidChannel), "{bad}");
         }
     }

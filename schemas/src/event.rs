@@ -14,11 +14,29 @@ use crate::{
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    LocationConfigured { name: String, time_zone: String, languages: Vec<String> },
-    QueueConfigured { queue: QueueId, name: String, prefix: String, service_s: Option<u32> },
-    StationConfigured { station: StationId, name: String },
-    QueueStateChanged { queue: QueueId, state: QueueState },
-    QueueReordered { queue: QueueId, ranks: Vec<(TicketId, u64)> },
+    LocationConfigured {
+        name: String,
+        time_zone: String,
+        languages: Vec<String>,
+    },
+    QueueConfigured {
+        queue: QueueId,
+        name: String,
+        prefix: String,
+        service_s: Option<u32>,
+    },
+    StationConfigured {
+        station: StationId,
+        name: String,
+    },
+    QueueStateChanged {
+        queue: QueueId,
+        state: QueueState,
+    },
+    QueueReordered {
+        queue: QueueId,
+        ranks: Vec<(TicketId, u64)>,
+    },
     TicketIssued {
         ticket: TicketId,
         queue: QueueId,
@@ -30,22 +48,62 @@ pub enum Event {
         priority: Priority,
         rank: u64,
     },
-    TicketCalled { ticket: TicketId, station: StationId },
-    TicketRecalled { ticket: TicketId },
-    ServiceStarted { ticket: TicketId },
-    TicketCompleted { ticket: TicketId },
-    TicketHeld { ticket: TicketId, reason: Option<String> },
-    TicketResumed { ticket: TicketId },
-    TicketAbsent { ticket: TicketId },
-    TicketReturned { ticket: TicketId },
-    TicketNoShow { ticket: TicketId },
-    TicketCancelled { ticket: TicketId, reason: Option<String> },
-    TicketLeft { ticket: TicketId },
-    TicketMoved { ticket: TicketId, queue: QueueId, rank: u64 },
-    TicketTransferred { ticket: TicketId, location: LocationId, successor: TicketId },
-    TicketPrioritised { ticket: TicketId, priority: Priority },
+    TicketCalled {
+        ticket: TicketId,
+        station: StationId,
+    },
+    TicketRecalled {
+        ticket: TicketId,
+    },
+    ServiceStarted {
+        ticket: TicketId,
+    },
+    TicketCompleted {
+        ticket: TicketId,
+    },
+    TicketHeld {
+        ticket: TicketId,
+        reason: Option<String>,
+    },
+    TicketResumed {
+        ticket: TicketId,
+    },
+    TicketAbsent {
+        ticket: TicketId,
+    },
+    TicketReturned {
+        ticket: TicketId,
+    },
+    TicketNoShow {
+        ticket: TicketId,
+    },
+    TicketCancelled {
+        ticket: TicketId,
+        reason: Option<String>,
+    },
+    TicketLeft {
+        ticket: TicketId,
+    },
+    TicketMoved {
+        ticket: TicketId,
+        queue: QueueId,
+        rank: u64,
+    },
+    TicketTransferred {
+        ticket: TicketId,
+        location: LocationId,
+        successor: TicketId,
+    },
+    TicketPrioritised {
+        ticket: TicketId,
+        priority: Priority,
+    },
     /// The ticket stands again where it stood before the step of version `reverts`.
-    TicketReverted { ticket: TicketId, reverts: u64, to: Standing },
+    TicketReverted {
+        ticket: TicketId,
+        reverts: u64,
+        to: Standing,
+    },
 }
 
 /// All of a ticket that a step can change: what an undo restores.

@@ -1,14 +1,13 @@
 //! The entries of the views of a location, and what one patient may know of a line: position, people ahead
 //! and an estimate, as pure functions of the queue's view.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Millis,
     ids::{QueueId, TicketId},
-    ticket::{Call, Estimate, Priority, QueueState, TicketState, TicketView},
+    ticket::{CallSeen, Estimate, Priority, QueueState, TicketSeen, TicketState, TicketView},
     view::{Delta, View},
 };
 
@@ -119,7 +118,8 @@ pub struct Line {
     queue: QueueId,
     at: Millis,
     head: QueueHead,
-    entries: BTreeMap<TicketId, QueueEntry>,
+    /// By id, which holds 128 random bits: nobody can make many of them collide.
+    entries: FxHashMap<TicketId, QueueEntry>,
     /// Waiting tickets in the order they will be called. A sorted vector: a position is a binary search, and
     /// moving the tail of 5,000 places costs less than a tree's pointers would.
     order: Vec<Place>,
@@ -141,7 +141,7 @@ impl Line {
             queue,
             at: view.at,
             head: serde_json::from_str(head.get()).map_err(|e| NotALine(Some(e)))?,
-            entries: BTreeMap::new(),
+            entries: FxHashMap::default(),
             order: Vec::new(),
         };
         for (key, entry) in view.entries.iter().filter(|(key, _)| *key != QUEUE_KEY) {
@@ -209,29 +209,34 @@ impl Line {
 
     /// People ahead of a waiting ticket: those who can be called and will be called before.
     pub fn ahead(&self, ticket: &TicketId) -> Option<usize> {
-        let entry = self.entries.get(ticket)?;
+        self.entries.get(ticket).and_then(|entry| self.ahead_of(ticket, entry))
+    }
+
+    fn ahead_of(&self, ticket: &TicketId, entry: &QueueEntry) -> Option<usize> {
         (entry.state == TicketState::Waiting).then(|| {
-            let place = Place::new(ticket.clone(), entry.priority, entry.rank);
-            self.order.partition_point(|other| *other < place)
+            let (priority, rank) = (std::cmp::Reverse(entry.priority), entry.rank);
+            self.order.partition_point(|other| {
+                (other.priority, other.rank, &other.ticket) < (priority, rank, ticket)
+            })
         })
     }
 
     /// What the patient of `ticket` sees now; `None` when the ticket is not in this line.
-    pub fn ticket_view(&self, ticket: &TicketId) -> Option<TicketView> {
+    pub fn seen<'a>(&'a self, ticket: &'a TicketId) -> Option<TicketSeen<'a>> {
         let entry = self.entries.get(ticket)?;
-        let ahead = self.ahead(ticket);
+        let ahead = self.ahead_of(ticket, entry);
         let call = match (&entry.station, entry.called_at) {
             (Some(station), Some(at)) if entry.state != TicketState::Waiting => {
-                Some(Call { station: station.clone(), at, recalls: entry.recalls })
+                Some(CallSeen { station, at, recalls: entry.recalls })
             }
             _ => None,
         };
-        Some(TicketView {
+        Some(TicketSeen {
             at: self.at,
-            ticket: ticket.clone(),
-            label: entry.label.clone(),
-            queue: self.queue.clone(),
-            queue_name: self.head.name.clone(),
+            ticket,
+            label: &entry.label,
+            queue: &self.queue,
+            queue_name: &self.head.name,
             queue_state: self.head.state,
             state: entry.state,
             issued_at: entry.issued_at,
@@ -239,26 +244,14 @@ impl Line {
             ahead: ahead.map(count),
             estimate: ahead.and_then(|ahead| estimate(&self.head, entry.issued_at, ahead)),
             call,
-            reason: entry.reason.clone(),
+            reason: entry.reason.as_deref(),
             successor: None,
         })
     }
 
-    /// A number that differs whenever what the patient of `ticket` sees differs; the record's time alone
-    /// does not count.
-    pub fn fingerprint(view: &TicketView) -> u64 {
-        use std::hash::{DefaultHasher, Hash, Hasher};
-        let mut hasher = DefaultHasher::new();
-        let estimate = view.estimate.map(|estimate| (estimate.from, estimate.to));
-        let call = view.call.as_ref().map(|call| (&call.station, call.at, call.recalls));
-        (&view.label, view.queue.as_str(), &view.queue_name, view.queue_state as u8, view.state).hash(&mut hasher);
-        (view.position, estimate, call, &view.reason, &view.successor).hash(&mut hasher);
-        hasher.finish()
-    }
-
-    /// The tickets in this line.
-    pub fn tickets(&self) -> BTreeSet<&TicketId> {
-        self.entries.keys().collect()
+    /// The same, to keep.
+    pub fn ticket_view(&self, ticket: &TicketId) -> Option<TicketView> {
+        self.seen(ticket).map(|seen| seen.to_view())
     }
 }
 

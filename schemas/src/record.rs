@@ -138,7 +138,9 @@ fn names_only(command: &Command, aggregate: &Aggregate) -> bool {
     };
     let tickets = match command {
         C::ReorderQueue { tickets, .. } => tickets.iter().all(|ticket| ticket.is_of(&location)),
-        C::TransferTicket { queue, successor: Some(successor), .. } => successor.location() == queue.location(),
+        C::TransferTicket { queue, successor: Some(successor), .. } => {
+            successor.location() == queue.location()
+        }
         _ => true,
     };
     ticket && queue && station && tickets
@@ -220,7 +222,8 @@ impl ViewsHead {
         if record.header("ce_type") != Some(VIEWS_TYPE) {
             return Err(Code::RecordUnknownType);
         }
-        let number = |name| record.header(name).and_then(|text| text.parse().ok()).ok_or(Code::RecordMalformed);
+        let number =
+            |name| record.header(name).and_then(|text| text.parse().ok()).ok_or(Code::RecordMalformed);
         Ok(Self {
             aggregate: Aggregate::parse(&record.key).map_err(|_| Code::RecordBadKey)?,
             pair: Pair { epoch: number("ce_epoch")?, version: number("ce_version")? },

@@ -55,16 +55,10 @@ pub fn parse_position(text: &str) -> Result<(Pair, Millis), NotAView> {
     let mut words = text.split(' ');
     let mut word = || words.next().ok_or(NotAView);
     let (epoch, version, at) = (word()?, word()?, word()?);
-    let pair = Pair {
-        epoch: epoch.parse().map_err(|_| NotAView)?,
-        version: version.parse().map_err(|_| NotAView)?,
-    };
+    let pair =
+        Pair { epoch: epoch.parse().map_err(|_| NotAView)?, version: version.parse().map_err(|_| NotAView)? };
     let at = at.parse().map_err(|_| NotAView)?;
-    if words.next().is_some() {
-        Err(NotAView)
-    } else {
-        Ok((pair, at))
-    }
+    if words.next().is_some() { Err(NotAView) } else { Ok((pair, at)) }
 }
 
 /// The view in the fields of its hash; `None` when the hash is empty, which is how Redis says that it is absent.
@@ -100,21 +94,14 @@ mod tests {
             view(&aggregate, "queue:riverside.general"),
             line(&aggregate, "riverside.general"),
         ] {
-            let tag = key
-                .split_once('{')
-                .and_then(|(_, rest)| rest.split_once('}'))
-                .unwrap()
-                .0;
+            let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).unwrap().0;
             assert_eq!(tag, "demo/riverside", "{key}");
         }
     }
 
     #[test]
     fn a_position_reads_back_and_nothing_else_does() {
-        let pair = Pair {
-            epoch: u64::MAX,
-            version: 17,
-        };
+        let pair = Pair { epoch: u64::MAX, version: 17 };
         assert_eq!(parse_position(&position(pair, 1_234)), Ok((pair, 1_234)));
         for bad in ["", "1", "1 2", "1 2 3 4", "a 2 3", "1 -2 3", "1 2 c"] {
             assert_eq!(parse_position(bad), Err(NotAView), "{bad}");
@@ -124,23 +111,11 @@ mod tests {
     #[test]
     fn a_hash_reads_as_the_view_that_was_written() {
         let field = |key: &str, text: &str| (key.to_owned(), text.to_owned());
-        let view = read_view([field("queue", r#"{"a": 1}"#), field(POSITION, "9 4 77")])
-            .unwrap()
-            .unwrap();
+        let view = read_view([field("queue", r#"{"a": 1}"#), field(POSITION, "9 4 77")]).unwrap().unwrap();
         assert_eq!((view.pair, view.at), (Pair { epoch: 9, version: 4 }, 77));
-        assert_eq!(
-            view.entries["queue"].get(),
-            r#"{"a": 1}"#,
-            "an entry is passed on byte by byte"
-        );
+        assert_eq!(view.entries["queue"].get(), r#"{"a": 1}"#, "an entry is passed on byte by byte");
         assert!(read_view([]).unwrap().is_none());
-        assert!(
-            read_view([field("queue", "{}")]).is_err(),
-            "entries without a position"
-        );
-        assert!(
-            read_view([field(POSITION, "9 4 77"), field("queue", "{")]).is_err(),
-            "broken JSON"
-        );
+        assert!(read_view([field("queue", "{}")]).is_err(), "entries without a position");
+        assert!(read_view([field(POSITION, "9 4 77"), field("queue", "{")]).is_err(), "broken JSON");
     }
 }

@@ -52,7 +52,7 @@ impl TicketState {
 
 /// Whether a queue takes tickets and calls them. A paused queue takes tickets but calls nobody; a closed one
 /// takes none and finishes its line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum QueueState {
@@ -103,7 +103,7 @@ pub struct Call {
 }
 
 /// When a waiting patient will probably be called: two moments, so that a page counts down by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct Estimate {
     pub from: Millis,
@@ -138,6 +138,96 @@ pub struct TicketView {
     /// The ticket that goes on at another location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub successor: Option<TicketId>,
+}
+
+/// The same, borrowed from where it is known: a line tells thousands of patients what they see, and copies
+/// nothing for it. Its JSON is that of [`TicketView`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct TicketSeen<'a> {
+    pub at: Millis,
+    pub ticket: &'a TicketId,
+    pub label: &'a str,
+    pub queue: &'a QueueId,
+    pub queue_name: &'a str,
+    pub queue_state: QueueState,
+    pub state: TicketState,
+    pub issued_at: Millis,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallSeen<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub successor: Option<&'a TicketId>,
+}
+
+/// A [`Call`], borrowed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct CallSeen<'a> {
+    pub station: &'a str,
+    pub at: Millis,
+    pub recalls: u32,
+}
+
+impl TicketSeen<'_> {
+    /// A number that differs whenever what the patient sees differs; the record's time alone does not count.
+    pub fn fingerprint(&self) -> u64 {
+        use std::hash::BuildHasher;
+        rustc_hash::FxBuildHasher.hash_one(TicketSeen { at: 0, ..*self })
+    }
+
+    pub fn to_view(&self) -> TicketView {
+        TicketView {
+            at: self.at,
+            ticket: self.ticket.clone(),
+            label: self.label.to_owned(),
+            queue: self.queue.clone(),
+            queue_name: self.queue_name.to_owned(),
+            queue_state: self.queue_state,
+            state: self.state,
+            issued_at: self.issued_at,
+            position: self.position,
+            ahead: self.ahead,
+            estimate: self.estimate,
+            call: self.call.map(|call| Call {
+                station: call.station.to_owned(),
+                at: call.at,
+                recalls: call.recalls,
+            }),
+            reason: self.reason.map(str::to_owned),
+            successor: self.successor.cloned(),
+        }
+    }
+}
+
+impl TicketView {
+    pub fn as_seen(&self) -> TicketSeen<'_> {
+        TicketSeen {
+            at: self.at,
+            ticket: &self.ticket,
+            label: &self.label,
+            queue: &self.queue,
+            queue_name: &self.queue_name,
+            queue_state: self.queue_state,
+            state: self.state,
+            issued_at: self.issued_at,
+            position: self.position,
+            ahead: self.ahead,
+            estimate: self.estimate,
+            call: self.call.as_ref().map(|call| CallSeen {
+                station: &call.station,
+                at: call.at,
+                recalls: call.recalls,
+            }),
+            reason: self.reason.as_deref(),
+            successor: self.successor.as_ref(),
+        }
+    }
 }
 
 /// The single entry (key `ticket`) of the stored view `ticket:<id>`: the queue to look in while the ticket

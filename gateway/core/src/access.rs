@@ -23,13 +23,7 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Role; 5] = [
-        Role::Patient,
-        Role::Display,
-        Role::Reception,
-        Role::Doctor,
-        Role::Admin,
-    ];
+    pub const ALL: [Role; 5] = [Role::Patient, Role::Display, Role::Reception, Role::Doctor, Role::Admin];
 
     /// The word in tokens and in the journal.
     pub fn as_str(self) -> &'static str {
@@ -59,7 +53,10 @@ pub struct Claims {
 /// Never the subject, nor an id that a patient holds.
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Claims").field("tenant", &self.tenant).field("role", &self.role).finish_non_exhaustive()
+        f.debug_struct("Claims")
+            .field("tenant", &self.tenant)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
     }
 }
 

@@ -63,11 +63,20 @@ struct SubscribeRequest<'a> {
 
 /// What a command asks for.
 pub enum Request<'a> {
-    Connect { token: Cow<'a, str> },
+    Connect {
+        token: Cow<'a, str>,
+    },
     /// `since`: the position a returning client holds.
-    Subscribe { channel: Cow<'a, str>, since: Option<Pair> },
-    Unsubscribe { channel: Cow<'a, str> },
-    Refresh { token: Cow<'a, str> },
+    Subscribe {
+        channel: Cow<'a, str>,
+        since: Option<Pair>,
+    },
+    Unsubscribe {
+        channel: Cow<'a, str>,
+    },
+    Refresh {
+        token: Cow<'a, str>,
+    },
     Ping,
     Pong,
     /// A method of the protocol that is not offered here.
@@ -228,23 +237,22 @@ struct Publication<'a> {
     offset: u64,
 }
 
-/// Writes a publication on `channel` whose data is already JSON text.
-pub fn write_publication(to: &mut Vec<u8>, channel: &Channel, offset: u64, data: &[u8]) {
+/// Writes a publication on `channel`; `data` writes JSON text.
+pub fn write_publication(to: &mut Vec<u8>, channel: &Channel, offset: u64, data: impl FnOnce(&mut Vec<u8>)) {
     use std::io::Write;
     // A channel name is built of ids, none of which needs escaping in JSON.
-    write!(to, r#"{{"push":{{"channel":"{channel}","pub":{{"offset":{offset},"data":"#)
-        .expect("writing to memory cannot fail");
-    to.extend_from_slice(data);
-    to.extend_from_slice(b"}}}");
+    for part in ["{\"push\":{\"channel\":\"", channel.kind(), ":", channel.id(), "\",\"pub\":{\"data\":"] {
+        to.extend_from_slice(part.as_bytes());
+    }
+    data(to);
+    write!(to, ",\"offset\":{offset}}}}}}}").expect("writing to memory cannot fail");
 }
 
 /// Ends a subscription from the server's side.
 pub fn unsubscribe_push(channel: &Channel, close: Close) -> Vec<u8> {
     let (code, reason) = (close.code(), close.reason());
-    format!(
-        r#"{{"push":{{"channel":"{channel}","unsubscribe":{{"code":{code},"reason":"{reason}"}}}}}}"#
-    )
-    .into_bytes()
+    format!(r#"{{"push":{{"channel":"{channel}","unsubscribe":{{"code":{code},"reason":"{reason}"}}}}}}"#)
+        .into_bytes()
 }
 
 /// The server's ping, which the client answers with the same text.

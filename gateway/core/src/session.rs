@@ -30,14 +30,33 @@ pub const EXPIRY_GRACE_MS: Millis = 25_000;
 /// What a client's command leads to.
 pub enum Ask<'a> {
     /// Verify the token, then call [`Session::connected`] or [`Session::refreshed`].
-    Connect { id: u32, token: std::borrow::Cow<'a, str> },
-    Refresh { id: u32, token: std::borrow::Cow<'a, str> },
+    Connect {
+        id: u32,
+        token: std::borrow::Cow<'a, str>,
+    },
+    Refresh {
+        id: u32,
+        token: std::borrow::Cow<'a, str>,
+    },
     /// Allowed, and new on this connection.
-    Subscribe { id: u32, channel: Channel, since: Option<Pair> },
+    Subscribe {
+        id: u32,
+        channel: Channel,
+        since: Option<Pair>,
+    },
     /// The slot of the subscription to end.
-    Unsubscribe { id: u32, slot: usize },
-    Empty { id: u32, method: &'static str },
-    Error { id: u32, code: Code },
+    Unsubscribe {
+        id: u32,
+        slot: usize,
+    },
+    Empty {
+        id: u32,
+        method: &'static str,
+    },
+    Error {
+        id: u32,
+        code: Code,
+    },
     Close(Close),
     Nothing,
 }
@@ -138,9 +157,10 @@ impl Session {
     /// # Errors
     /// The close that ends a connection whose new token is somebody else's.
     pub fn refreshed(&mut self, claims: Arc<Claims>) -> Result<Vec<usize>, Close> {
-        let same = self.claims.as_ref().is_some_and(|old| {
-            old.tenant == claims.tenant && old.subject == claims.subject
-        });
+        let same = self
+            .claims
+            .as_ref()
+            .is_some_and(|old| old.tenant == claims.tenant && old.subject == claims.subject);
         if !same {
             return Err(Close::InvalidToken);
         }

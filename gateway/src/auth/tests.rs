@@ -22,10 +22,7 @@ fn good() -> Value {
 }
 
 fn header(algorithm: Algorithm) -> Header {
-    Header {
-        kid: Some(DEVELOPMENT_KID.to_owned()),
-        ..Header::new(algorithm)
-    }
+    Header { kid: Some(DEVELOPMENT_KID.to_owned()), ..Header::new(algorithm) }
 }
 
 fn sign(header: &Header, claims: &Value) -> String {
@@ -97,11 +94,7 @@ fn each_claim_that_is_wrong_has_its_code() {
         ("tickets", json!(["riverside.1"]), invalid),
     ];
     for (claim, value, code) in table {
-        assert_eq!(
-            verify(&with(claim, &value)).err(),
-            Some(code),
-            "{claim} = {value}"
-        );
+        assert_eq!(verify(&with(claim, &value)).err(), Some(code), "{claim} = {value}");
     }
 }
 
@@ -126,48 +119,17 @@ fn what_is_allowed_to_differ_may_differ() {
 fn a_header_that_asks_for_anything_else_is_refused() {
     let good_header = || header(Algorithm::HS256);
     let table = [
-        (
-            "unknown kid",
-            Header {
-                kid: Some("other".into()),
-                ..good_header()
-            },
-        ),
-        (
-            "hostile kid",
-            Header {
-                kid: Some("../../etc/passwd' OR 1=1".into()),
-                ..good_header()
-            },
-        ),
+        ("unknown kid", Header { kid: Some("other".into()), ..good_header() }),
+        ("hostile kid", Header { kid: Some("../../etc/passwd' OR 1=1".into()), ..good_header() }),
         ("another HMAC", header(Algorithm::HS512)),
-        (
-            "an unknown extension",
-            Header {
-                crit: Some(vec!["b64".into()]),
-                ..good_header()
-            },
-        ),
-        (
-            "another type",
-            Header {
-                typ: Some("dpop+jwt".into()),
-                ..good_header()
-            },
-        ),
+        ("an unknown extension", Header { crit: Some(vec!["b64".into()]), ..good_header() }),
+        ("another type", Header { typ: Some("dpop+jwt".into()), ..good_header() }),
     ];
     for (name, header) in table {
-        assert_eq!(
-            verify(&sign(&header, &good())).err(),
-            Some(Code::TokenInvalid),
-            "{name}"
-        );
+        assert_eq!(verify(&sign(&header, &good())).err(), Some(Code::TokenInvalid), "{name}");
     }
     // Pointers to keys are not followed: the configured key decides, and it did not sign this.
-    let pointer = Header {
-        jku: Some("https://attacker.example/keys".into()),
-        ..good_header()
-    };
+    let pointer = Header { jku: Some("https://attacker.example/keys".into()), ..good_header() };
     let foreign = EncodingKey::from_secret(b"another secret");
     let token = jsonwebtoken::encode(&pointer, &good(), &foreign).unwrap();
     assert_eq!(verify(&token).err(), Some(Code::TokenInvalid));
@@ -178,28 +140,16 @@ fn without_a_key_id_the_only_key_decides() {
     let token = sign(&Header::new(Algorithm::HS256), &good());
     assert!(verify(&token).is_ok());
     let mut keys = key().keys();
-    keys.add_pem("second", KeyAlgorithm::Rs256, RSA_PEM.as_bytes())
-        .unwrap();
-    assert_eq!(
-        Verifier::new(keys).unwrap().verify(&token, NOW).err(),
-        Some(Code::TokenInvalid)
-    );
+    keys.add_pem("second", KeyAlgorithm::Rs256, RSA_PEM.as_bytes()).unwrap();
+    assert_eq!(Verifier::new(keys).unwrap().verify(&token, NOW).err(), Some(Code::TokenInvalid));
 }
 
 #[test]
 fn algorithm_none_is_refused() {
     let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     for alg in ["none", "None", "NONE", "nOnE"] {
-        let message = format!(
-            "{}.{}",
-            encode(&json!({"alg": alg, "kid": DEVELOPMENT_KID})),
-            encode(&good())
-        );
-        assert_eq!(
-            verify(&format!("{message}.")).err(),
-            Some(Code::TokenInvalid),
-            "{alg}"
-        );
+        let message = format!("{}.{}", encode(&json!({"alg": alg, "kid": DEVELOPMENT_KID})), encode(&good()));
+        assert_eq!(verify(&format!("{message}.")).err(), Some(Code::TokenInvalid), "{alg}");
         assert_eq!(verify(&message).err(), Some(Code::TokenInvalid), "{alg}");
     }
 }
@@ -207,13 +157,9 @@ fn algorithm_none_is_refused() {
 #[test]
 fn a_public_key_is_never_taken_for_a_shared_secret() {
     let mut keys = Keys::new(DEVELOPMENT_ISSUER, DEFAULT_AUDIENCE);
-    keys.add_pem("known", KeyAlgorithm::Rs256, RSA_PEM.as_bytes())
-        .unwrap();
+    keys.add_pem("known", KeyAlgorithm::Rs256, RSA_PEM.as_bytes()).unwrap();
     let verifier = Verifier::new(keys).unwrap();
-    let header = Header {
-        kid: Some("known".into()),
-        ..Header::new(Algorithm::HS256)
-    };
+    let header = Header { kid: Some("known".into()), ..Header::new(Algorithm::HS256) };
     let token =
         jsonwebtoken::encode(&header, &good(), &EncodingKey::from_secret(RSA_PEM.as_bytes())).unwrap();
     assert_eq!(verifier.verify(&token, NOW).err(), Some(Code::TokenInvalid));
@@ -256,37 +202,18 @@ fn keys_that_cannot_be_trusted_are_not_configured() {
     let weak = include_str!("known/rsa-1024.pem");
     let other_curve = include_str!("known/p-384.pem");
     let (rs, es, ed) = (KeyAlgorithm::Rs256, KeyAlgorithm::Es256, KeyAlgorithm::EdDsa);
-    assert!(matches!(
-        keys.add_pem("k", rs, private.as_bytes()),
-        Err(KeyError::Private)
-    ));
-    assert!(matches!(
-        keys.add_pem("k", rs, weak.as_bytes()),
-        Err(KeyError::Short)
-    ));
-    for (algorithm, pem) in [
-        (es, other_curve),
-        (es, RSA_PEM),
-        (ed, RSA_PEM),
-        (rs, other_curve),
-        (rs, "not a key"),
-    ] {
+    assert!(matches!(keys.add_pem("k", rs, private.as_bytes()), Err(KeyError::Private)));
+    assert!(matches!(keys.add_pem("k", rs, weak.as_bytes()), Err(KeyError::Short)));
+    for (algorithm, pem) in
+        [(es, other_curve), (es, RSA_PEM), (ed, RSA_PEM), (rs, other_curve), (rs, "not a key")]
+    {
         let error = keys.add_pem("k", algorithm, pem.as_bytes());
         assert!(matches!(error, Err(KeyError::Unreadable(_))), "{algorithm:?}");
     }
-    assert!(matches!(
-        Verifier::new(keys.clone()).err(),
-        Some(KeyError::NoKeys)
-    ));
+    assert!(matches!(Verifier::new(keys.clone()).err(), Some(KeyError::NoKeys)));
     keys.add_pem("k", rs, RSA_PEM.as_bytes()).unwrap();
-    assert!(matches!(
-        keys.add_pem("k", rs, RSA_PEM.as_bytes()),
-        Err(KeyError::SameKid)
-    ));
-    assert!(matches!(
-        "HS256".parse::<KeyAlgorithm>(),
-        Err(KeyError::UnknownAlgorithm)
-    ));
+    assert!(matches!(keys.add_pem("k", rs, RSA_PEM.as_bytes()), Err(KeyError::SameKid)));
+    assert!(matches!("HS256".parse::<KeyAlgorithm>(), Err(KeyError::UnknownAlgorithm)));
 }
 
 #[test]

@@ -31,11 +31,7 @@ struct OneLog {
 
 impl OneLog {
     fn new(fate: Fate) -> Arc<Self> {
-        Arc::new(Self {
-            fate,
-            appended: Mutex::default(),
-            on_append: Notify::new(),
-        })
+        Arc::new(Self { fate, appended: Mutex::default(), on_append: Notify::new() })
     }
 }
 
@@ -98,23 +94,13 @@ fn record(id: &str) -> CommandRecord {
         source: "test".to_owned(),
         valid_until: None,
         actor: None,
-        command: Command::LeaveTicket {
-            ticket: TicketId::from_random(&location, 1),
-        },
+        command: Command::LeaveTicket { ticket: TicketId::from_random(&location, 1) },
     }
 }
 
 fn outcome(id: &str, version: u64) -> Outcome {
-    let verdict = Verdict::Applied {
-        epoch: 1,
-        version,
-        result: CommandResult::default(),
-    };
-    Outcome {
-        command: CommandId::new(id).unwrap(),
-        at: 0,
-        verdict,
-    }
+    let verdict = Verdict::Applied { epoch: 1, version, result: CommandResult::default() };
+    Outcome { command: CommandId::new(id).unwrap(), at: 0, verdict }
 }
 
 fn commands(log: Arc<OneLog>, authority: Authority) -> Arc<Commands> {
@@ -123,10 +109,7 @@ fn commands(log: Arc<OneLog>, authority: Authority) -> Arc<Commands> {
 
 fn version(submitted: Result<Submitted, Code>) -> Option<u64> {
     match submitted {
-        Ok(Submitted::Decided(Outcome {
-            verdict: Verdict::Applied { version, .. },
-            ..
-        })) => Some(version),
+        Ok(Submitted::Decided(Outcome { verdict: Verdict::Applied { version, .. }, .. })) => Some(version),
         _ => None,
     }
 }
@@ -176,10 +159,7 @@ async fn two_callers_of_one_command_get_the_same_outcome() {
 async fn a_slow_decision_is_pending_and_found_later() {
     let log = OneLog::new(Fate::Acknowledged);
     let pending = commands(log.clone(), Authority::Knows(None));
-    assert!(matches!(
-        pending.submit(record("a")).await,
-        Ok(Submitted::Pending)
-    ));
+    assert!(matches!(pending.submit(record("a")).await, Ok(Submitted::Pending)));
     assert!(pending.is_empty());
 
     let commands = commands(log, Authority::Knows(Some(outcome("a", 3))));
@@ -194,11 +174,7 @@ async fn an_outcome_that_arrives_while_it_is_asked_for_is_not_missed() {
     let commands = commands(OneLog::new(Fate::Acknowledged), Authority::Knows(None));
     let asked = tokio::spawn({
         let commands = commands.clone();
-        async move {
-            commands
-                .outcome(&tenant("demo"), &CommandId::new("a").unwrap())
-                .await
-        }
+        async move { commands.outcome(&tenant("demo"), &CommandId::new("a").unwrap()).await }
     });
     while !commands.is_awaited(&tenant("demo"), &CommandId::new("a").unwrap()) {
         tokio::task::yield_now().await;
@@ -212,9 +188,7 @@ async fn a_log_that_fails_or_hangs_means_try_again() {
     for fate in [Fate::Failed, Fate::Unknown] {
         let commands = commands(OneLog::new(fate), Authority::Fails);
         assert_eq!(commands.submit(record("a")).await.err(), Some(Code::TryAgain));
-        let asked = commands
-            .outcome(&tenant("demo"), &CommandId::new("a").unwrap())
-            .await;
+        let asked = commands.outcome(&tenant("demo"), &CommandId::new("a").unwrap()).await;
         assert_eq!(asked.err(), Some(Code::TryAgain));
         assert!(commands.is_empty());
     }
@@ -251,9 +225,8 @@ async fn a_record_its_reader_would_park_is_refused_before_it_is_appended() {
 async fn too_many_callers_at_once_are_refused_before_their_commands_are_appended() {
     let log = OneLog::new(Fate::Acknowledged);
     let commands = commands(log.clone(), Authority::Knows(None));
-    let waiters: Vec<_> = (0..MAX_WAITERS)
-        .map(|_| commands.register(tenant("demo"), record("a").id))
-        .collect();
+    let waiters: Vec<_> =
+        (0..MAX_WAITERS).map(|_| commands.register(tenant("demo"), record("a").id)).collect();
     assert!(waiters.iter().all(Result::is_ok));
     assert_eq!(commands.submit(record("a")).await.err(), Some(Code::TryAgain));
     assert!(log.appended.lock().unwrap().is_empty());

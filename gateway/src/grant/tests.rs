@@ -156,41 +156,26 @@ async fn a_ticket_opens_some_of_its_channels_and_no_other() {
     let ticket = issue_ticket(&keys, &grant()).await.unwrap();
     let some = vec![channel("queue:riverside.general")];
     assert!(
-        spend_ticket(&keys, &ticket, some.clone(), 0)
-            .await
-            .unwrap_or_else(|c| panic!("{c}"))
-            .channels
+        spend_ticket(&keys, &ticket, some.clone(), 0).await.unwrap_or_else(|c| panic!("{c}")).channels
             == some
     );
     let ticket = issue_ticket(&keys, &grant()).await.unwrap();
     let other = vec![channel("board:riverside"), channel("board:north")];
-    assert_eq!(
-        spend_ticket(&keys, &ticket, other, 0).await.err(),
-        Some(Code::StreamTicketInvalid)
-    );
+    assert_eq!(spend_ticket(&keys, &ticket, other, 0).await.err(), Some(Code::StreamTicketInvalid));
 }
 
 #[tokio::test]
 async fn a_ticket_ends_with_its_token() {
     let keys = Held::default();
     let ticket = issue_ticket(&keys, &grant()).await.unwrap();
-    assert_eq!(
-        spend_ticket(&keys, &ticket, vec![], 1_000).await.err(),
-        Some(Code::TokenExpired)
-    );
+    assert_eq!(spend_ticket(&keys, &ticket, vec![], 1_000).await.err(), Some(Code::TokenExpired));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_fails_or_hangs_means_try_again() {
     assert_eq!(issue_ticket(&Gone, &grant()).await.err(), Some(Code::TryAgain));
     let ticket = format!("{:032x}", 7);
-    assert_eq!(
-        spend_ticket(&Gone, &ticket, vec![], 0).await.err(),
-        Some(Code::TryAgain)
-    );
+    assert_eq!(spend_ticket(&Gone, &ticket, vec![], 0).await.err(), Some(Code::TryAgain));
     // What cannot be a ticket is refused without asking.
-    assert_eq!(
-        spend_ticket(&Gone, "x", vec![], 0).await.err(),
-        Some(Code::StreamTicketInvalid)
-    );
+    assert_eq!(spend_ticket(&Gone, "x", vec![], 0).await.err(), Some(Code::StreamTicketInvalid));
 }

@@ -35,11 +35,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Code> {
     let value = headers.get(header::AUTHORIZATION).ok_or(Code::TokenMissing)?;
     let value = value.to_str().map_err(|_| Code::TokenInvalid)?;
     let (scheme, token) = value.split_once(' ').ok_or(Code::TokenInvalid)?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        Ok(token.trim())
-    } else {
-        Err(Code::TokenInvalid)
-    }
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(Code::TokenInvalid) }
 }
 
 /// The variable parts of the path. One that cannot be decoded is no id.
@@ -49,9 +45,8 @@ impl<const N: usize, S: Send + Sync> FromRequestParts<S> for Segments<N> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(segments) = Path::<Vec<String>>::from_request_parts(parts, state)
-            .await
-            .map_err(|_| Code::InvalidId)?;
+        let Path(segments) =
+            Path::<Vec<String>>::from_request_parts(parts, state).await.map_err(|_| Code::InvalidId)?;
         Ok(Self(segments.try_into().map_err(|_| Code::InvalidId)?))
     }
 }
@@ -75,14 +70,8 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
                 );
             }
         };
-        let media_type = declared
-            .as_ref()
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let json = media_type
-            .split(';')
-            .next()
-            .is_some_and(|essence| essence.trim() == "application/json");
+        let media_type = declared.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let json = media_type.split(';').next().is_some_and(|essence| essence.trim() == "application/json");
         if !body.is_empty() && !json {
             let problem = Problem::malformed("the body must be application/json");
             return Err(problem.with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));

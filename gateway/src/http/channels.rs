@@ -35,12 +35,7 @@ pub(super) async fn queue(
     Caller(claims): Caller,
     Segments([queue]): Segments<1>,
 ) -> Result<Response, Problem> {
-    keyed(
-        &api,
-        &claims,
-        Channel::Queue(QueueId::new(queue).map_err(not_an_id)?),
-    )
-    .await
+    keyed(&api, &claims, Channel::Queue(QueueId::new(queue).map_err(not_an_id)?)).await
 }
 
 pub(super) async fn board(
@@ -48,12 +43,7 @@ pub(super) async fn board(
     Caller(claims): Caller,
     Segments([location]): Segments<1>,
 ) -> Result<Response, Problem> {
-    keyed(
-        &api,
-        &claims,
-        Channel::Board(LocationId::new(location).map_err(not_an_id)?),
-    )
-    .await
+    keyed(&api, &claims, Channel::Board(LocationId::new(location).map_err(not_an_id)?)).await
 }
 
 async fn keyed(api: &Api, claims: &Claims, channel: Channel) -> Result<Response, Problem> {
@@ -88,11 +78,7 @@ pub(super) async fn ticket(
         let view = load(&api, &claims, &channel).await?.ok_or(Code::NotFound)?;
         let queue = match place(&view)? {
             TicketPlace::Ended(state) => {
-                return Ok(Json(TicketSnapshot {
-                    pair: view.pair,
-                    state: *state,
-                })
-                .into_response());
+                return Ok(Json(TicketSnapshot { pair: view.pair, state: *state }).into_response());
             }
             TicketPlace::In(queue) => queue,
         };
@@ -101,11 +87,7 @@ pub(super) async fn ticket(
         };
         let line = Line::read(queue, &view).map_err(unreadable)?;
         if let Some(state) = line.ticket_view(&ticket) {
-            return Ok(Json(TicketSnapshot {
-                pair: view.pair,
-                state,
-            })
-            .into_response());
+            return Ok(Json(TicketSnapshot { pair: view.pair, state }).into_response());
         }
     }
     Err(Code::TryAgain.into())
@@ -150,22 +132,8 @@ pub(super) async fn stream_ticket(
         }
         channels.push(channel);
     }
-    let Claims {
-        tenant,
-        subject,
-        expires,
-        ..
-    } = claims;
-    let ticket = grant::issue_ticket(
-        &*api.short_keys,
-        &Grant {
-            tenant,
-            subject,
-            expires,
-            channels,
-        },
-    )
-    .await?;
+    let Claims { tenant, subject, expires, .. } = claims;
+    let ticket = grant::issue_ticket(&*api.short_keys, &Grant { tenant, subject, expires, channels }).await?;
     let body = json!({ "ticket": ticket, "expires_in": grant::TICKET_TTL.as_secs() });
     Ok(Json(body).into_response())
 }

@@ -128,10 +128,7 @@ async fn give(
         id: command_id(headers)?,
         source: SOURCE.to_owned(),
         valid_until: Some(valid_until(headers)?),
-        actor: Some(Actor {
-            subject: claims.subject.to_string(),
-            role: claims.role.as_str().to_owned(),
-        }),
+        actor: Some(Actor { subject: claims.subject.to_string(), role: claims.role.as_str().to_owned() }),
         command,
     };
     let id = record.id.clone();
@@ -158,12 +155,7 @@ fn decided(claims: &Claims, outcome: Outcome) -> Result<Response, Problem> {
 
 fn pending(id: &CommandId) -> Response {
     let location = [(header::LOCATION, format!("/v1/commands/{id}"))];
-    (
-        StatusCode::ACCEPTED,
-        location,
-        Json(json!({ "command": id, "outcome": "pending" })),
-    )
-        .into_response()
+    (StatusCode::ACCEPTED, location, Json(json!({ "command": id, "outcome": "pending" }))).into_response()
 }
 
 /// The outcome without a ticket the caller may not open. Ids of commands are chosen by their callers: another
@@ -193,10 +185,7 @@ fn valid_until(headers: &HeaderMap) -> Result<Millis, Problem> {
     match headers.get("valid-until") {
         None => Ok(now() + VALID_FOR.as_millis() as Millis),
         Some(until) => {
-            let until = until
-                .to_str()
-                .ok()
-                .and_then(|text| text.parse::<jiff::Timestamp>().ok());
+            let until = until.to_str().ok().and_then(|text| text.parse::<jiff::Timestamp>().ok());
             let bad = || Problem::from(Code::InvalidValue).explained("Valid-Until is not a time of RFC 3339");
             until.map(jiff::Timestamp::as_millisecond).ok_or_else(bad)
         }

@@ -16,17 +16,11 @@ const PREFLIGHT_SECONDS: &str = "600";
 /// Whether the page behind a request may use this node. Clients that are no browsers send no origin; what
 /// keeps them out is the token.
 pub fn origin_allowed(origins: &[String], headers: &HeaderMap) -> bool {
-    let text = |name| {
-        headers
-            .get(name)
-            .map(|value: &HeaderValue| value.to_str().unwrap_or("null"))
-    };
+    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("null"));
     let Some(origin) = text(header::ORIGIN) else {
         return true;
     };
-    let own = origin
-        .split_once("://")
-        .is_some_and(|(_, authority)| text(header::HOST) == Some(authority));
+    let own = origin.split_once("://").is_some_and(|(_, authority)| text(header::HOST) == Some(authority));
     own || origins.iter().any(|listed| listed == origin)
 }
 
@@ -42,14 +36,9 @@ pub(super) async fn check(State(api): Shared, request: Request, next: Next) -> R
         return Problem::from(Code::OriginNotAllowed).into_response();
     }
     let preflight = request.method() == Method::OPTIONS
-        && request
-            .headers()
-            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = if preflight {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        next.run(request).await
-    };
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response =
+        if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.append(header::VARY, HeaderValue::from_static("origin"));
@@ -62,10 +51,7 @@ pub(super) async fn check(State(api): Shared, request: Request, next: Next) -> R
         );
         set(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS);
     } else {
-        set(
-            header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            "date, location, retry-after",
-        );
+        set(header::ACCESS_CONTROL_EXPOSE_HEADERS, "date, location, retry-after");
     }
     response
 }

@@ -48,47 +48,23 @@ pub(super) fn command(target: Target, action: &str, body: &[u8]) -> Result<Comma
 }
 
 fn location(body: &[u8]) -> Result<Command, Problem> {
-    let LocationBody {
-        name,
-        time_zone,
-        languages,
-    } = read(body, r#"{"name","time_zone","languages":[…]}"#)?;
-    Ok(Command::ConfigureLocation {
-        name,
-        time_zone,
-        languages,
-    })
+    let LocationBody { name, time_zone, languages } = read(body, r#"{"name","time_zone","languages":[…]}"#)?;
+    Ok(Command::ConfigureLocation { name, time_zone, languages })
 }
 
 fn of_queue(queue: QueueId, action: &str, body: &[u8]) -> Result<Command, Problem> {
     use Command as C;
     match action {
         CONFIGURE => {
-            let QueueBody {
-                name,
-                prefix,
-                service_s,
-            } = read(body, r#"{"name","prefix","service_s"?}"#)?;
-            Ok(C::ConfigureQueue {
-                queue,
-                name,
-                prefix,
-                service_s,
-            })
+            let QueueBody { name, prefix, service_s } = read(body, r#"{"name","prefix","service_s"?}"#)?;
+            Ok(C::ConfigureQueue { queue, name, prefix, service_s })
         }
         "tickets" => {
             let IssueBody { priority } = read(body, r#"{"priority"?}"#)?;
             let ticket = TicketId::from_random(&queue.location(), random::bits()?);
-            Ok(C::IssueTicket {
-                queue,
-                ticket,
-                priority: urgency(priority.unwrap_or_default())?,
-            })
+            Ok(C::IssueTicket { queue, ticket, priority: urgency(priority.unwrap_or_default())? })
         }
-        "call-next" => Ok(C::CallNext {
-            queue,
-            station: station(body)?,
-        }),
+        "call-next" => Ok(C::CallNext { queue, station: station(body)? }),
         "open" => nothing(body, C::OpenQueue { queue }),
         "pause" => nothing(body, C::PauseQueue { queue }),
         "resume" => nothing(body, C::ResumeQueue { queue }),
@@ -96,10 +72,7 @@ fn of_queue(queue: QueueId, action: &str, body: &[u8]) -> Result<Command, Proble
         "reorder" => {
             let ReorderBody { tickets } = read(body, r#"{"tickets":[…]}"#)?;
             let tickets = tickets.into_iter().map(TicketId::new).collect::<Result<_, _>>();
-            Ok(C::ReorderQueue {
-                queue,
-                tickets: tickets.map_err(not_an_id)?,
-            })
+            Ok(C::ReorderQueue { queue, tickets: tickets.map_err(not_an_id)? })
         }
         _ => Err(Code::NotFound.into()),
     }
@@ -108,33 +81,21 @@ fn of_queue(queue: QueueId, action: &str, body: &[u8]) -> Result<Command, Proble
 fn of_ticket(ticket: TicketId, action: &str, body: &[u8]) -> Result<Command, Problem> {
     use Command as C;
     match action {
-        "call" => Ok(C::CallTicket {
-            ticket,
-            station: station(body)?,
-        }),
+        "call" => Ok(C::CallTicket { ticket, station: station(body)? }),
         "recall" => nothing(body, C::RecallTicket { ticket }),
         "start" => nothing(body, C::StartService { ticket }),
         "complete" => nothing(body, C::CompleteTicket { ticket }),
-        "hold" => Ok(C::HoldTicket {
-            ticket,
-            reason: reason(body)?,
-        }),
+        "hold" => Ok(C::HoldTicket { ticket, reason: reason(body)? }),
         "resume" => nothing(body, C::ResumeTicket { ticket }),
         "absent" => nothing(body, C::MarkAbsent { ticket }),
         "return" => nothing(body, C::ReturnTicket { ticket }),
         "no-show" => nothing(body, C::MarkNoShow { ticket }),
-        "cancel" => Ok(C::CancelTicket {
-            ticket,
-            reason: reason(body)?,
-        }),
+        "cancel" => Ok(C::CancelTicket { ticket, reason: reason(body)? }),
         "leave" => nothing(body, C::LeaveTicket { ticket }),
         "transfer" => transfer(ticket, body),
         "prioritise" => {
             let PriorityBody { priority } = read(body, r#"{"priority"}"#)?;
-            Ok(C::Prioritise {
-                ticket,
-                priority: urgency(priority)?,
-            })
+            Ok(C::Prioritise { ticket, priority: urgency(priority)? })
         }
         "revert" => nothing(body, C::RevertTicket { ticket }),
         _ => Err(Code::NotFound.into()),
@@ -151,11 +112,7 @@ fn transfer(ticket: TicketId, body: &[u8]) -> Result<Command, Problem> {
         true => None,
         false => Some(TicketId::from_random(&there, random::bits()?)),
     };
-    Ok(Command::TransferTicket {
-        ticket,
-        queue,
-        successor,
-    })
+    Ok(Command::TransferTicket { ticket, queue, successor })
 }
 
 fn station(body: &[u8]) -> Result<StationId, Problem> {
@@ -188,9 +145,7 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T
     let body = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        Problem::malformed(format!(
-            "expected {expected}; reading stopped at line {line}, column {column}"
-        ))
+        Problem::malformed(format!("expected {expected}; reading stopped at line {line}, column {column}"))
     })
 }
 

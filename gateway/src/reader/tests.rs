@@ -27,19 +27,12 @@ impl Place {
 
     fn next(&self) -> Says {
         let mut says = self.0.lock().unwrap();
-        if says.len() > 1 {
-            says.pop_front().unwrap()
-        } else {
-            says[0].clone()
-        }
+        if says.len() > 1 { says.pop_front().unwrap() } else { says[0].clone() }
     }
 }
 
 fn view(version: u64) -> View {
-    View {
-        pair: pair(version),
-        ..View::empty(1)
-    }
+    View { pair: pair(version), ..View::empty(1) }
 }
 
 fn pair(version: u64) -> Pair {
@@ -83,13 +76,9 @@ impl Queries for Place {
 
 async fn load(store: &[Says], authority: &[Says], floor: Option<u64>) -> Result<Option<u64>, Code> {
     let reader = Reader::new(Place::new(store), Place::new(authority));
-    let aggregate = Aggregate::location(
-        &TenantId::new("demo").unwrap(),
-        &LocationId::new("riverside").unwrap(),
-    );
-    let found = reader
-        .load(&aggregate, "board:riverside", floor.map(pair))
-        .await?;
+    let aggregate =
+        Aggregate::location(&TenantId::new("demo").unwrap(), &LocationId::new("riverside").unwrap());
+    let found = reader.load(&aggregate, "board:riverside", floor.map(pair)).await?;
     Ok(found.map(|view| view.pair.version))
 }
 
@@ -118,19 +107,13 @@ async fn what_the_authority_has_not_does_not_exist() {
 async fn a_place_that_is_behind_is_asked_again() {
     let store = [Version(3), Version(4), Version(5)];
     assert_eq!(load(&store, &[Version(3)], Some(5)).await, Ok(Some(5)));
-    assert_eq!(
-        load(&[Fails], &[Fails, Fails, Version(7)], Some(5)).await,
-        Ok(Some(7))
-    );
+    assert_eq!(load(&[Fails], &[Fails, Fails, Version(7)], Some(5)).await, Ok(Some(7)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_older_than_the_floor_is_ever_the_answer() {
     let started = Instant::now();
-    assert_eq!(
-        load(&[Version(4)], &[Version(4)], Some(5)).await,
-        Err(Code::TryAgain)
-    );
+    assert_eq!(load(&[Version(4)], &[Version(4)], Some(5)).await, Err(Code::TryAgain));
     assert_eq!(started.elapsed(), DEADLINE);
 }
 

@@ -12,7 +12,7 @@ use rdkafka::{
     ClientConfig, ClientContext,
     config::RDKafkaLogLevel,
     consumer::ConsumerContext,
-    error::{KafkaError, KafkaResult},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
     producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer},
 };
@@ -160,7 +160,11 @@ impl ClientContext for Events {
         }
     }
 
+    /// Every error of a client passes here, those that `poll` then answers too. The end of a partition is none.
     fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
         tracing::warn!(error = &error as &dyn std::error::Error, reason, "kafka");
     }
 }

@@ -38,7 +38,9 @@ pub enum Failure {
     TimedOut,
     #[error("postgres holds a row that cannot be read")]
     Unreadable,
-    #[error("the database holds migration {found}, this program needs {NEEDED_MIGRATION}: run `clinicwire-processors prepare`")]
+    #[error(
+        "the database holds migration {found}, this program needs {NEEDED_MIGRATION}: run `clinicwire-processors prepare`"
+    )]
     Behind { found: i32 },
     #[error("the role clinicwire_gateway may see rows of all tenants: take SUPERUSER and BYPASSRLS from it")]
     Unbound,
@@ -141,7 +143,8 @@ impl PostgresQueries {
         let pool = self.pool.clone();
         let read = async move {
             let mut connection = pool.get().await?;
-            let rows = tokio::time::timeout(READ, read(&mut connection, tenant.as_str(), sql, &parameters)).await;
+            let rows =
+                tokio::time::timeout(READ, read(&mut connection, tenant.as_str(), sql, &parameters)).await;
             let rows = rows.map_err(|_| Failure::TimedOut).and_then(|rows| rows.map_err(Failure::from));
             if rows.is_err() {
                 // Whatever state it is in, nobody gets it again.
@@ -156,14 +159,18 @@ impl PostgresQueries {
         let tenant = aggregate.tenant();
         let parameters = vec![tenant.to_string(), aggregate.location_id().to_string(), view.to_owned()];
         let rows = self.rows(tenant, VIEW, parameters).await?;
-        let Some(first) = rows.first() else { return Ok(None) };
+        let Some(first) = rows.first() else {
+            return Ok(None);
+        };
         let number = |column| u64::try_from(first.get::<_, i64>(column)).map_err(|_| Failure::Unreadable);
         let pair = Pair { epoch: number(0)?, version: number(1)? };
         let at = first.get(2);
         let mut entries = Entries::new();
         for row in &rows {
             // A view without entries is one row without a key.
-            if let (Some(key), Some(body)) = (row.get::<_, Option<String>>(3), row.get::<_, Option<String>>(4)) {
+            if let (Some(key), Some(body)) =
+                (row.get::<_, Option<String>>(3), row.get::<_, Option<String>>(4))
+            {
                 entries.insert(key, RawValue::from_string(body).map_err(|_| Failure::Unreadable)?);
             }
         }
@@ -183,7 +190,8 @@ const VIEW: &str = "SELECT v.epoch, v.version, v.at, e.key, e.body \
     FROM clinicwire.view v LEFT JOIN clinicwire.view_entry e USING (tenant, location, view) \
     WHERE v.tenant = $1 AND v.location = $2 AND v.view = $3 AND (v.keep_until IS NULL OR v.keep_until > now())";
 
-const OUTCOME: &str = "SELECT body FROM clinicwire.outcome WHERE tenant = $1 AND source = $2 AND command = $3";
+const OUTCOME: &str =
+    "SELECT body FROM clinicwire.outcome WHERE tenant = $1 AND source = $2 AND command = $3";
 
 async fn read(
     connection: &mut Object,
@@ -220,7 +228,11 @@ fn config(url: &str) -> Result<Config, Failure> {
 }
 
 impl Queries for PostgresQueries {
-    fn view<'a>(&'a self, aggregate: &'a Aggregate, view: &'a str) -> BoxFuture<'a, Result<Option<View>, NotRead>> {
+    fn view<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+        view: &'a str,
+    ) -> BoxFuture<'a, Result<Option<View>, NotRead>> {
         Box::pin(async move { Ok(self.read_view(aggregate, view).await?) })
     }
 

@@ -73,7 +73,8 @@ impl RedisSnapshots {
     async fn look(&self, aggregate: &Aggregate, view: &str) -> Result<Snapshot, NotRead> {
         let keys = vec![generation(aggregate), view_key(aggregate, view)];
         let answer = self.look.evalsha_with_reload(&self.client, keys, Vec::<String>::new()).await;
-        let (generation, fields): (bool, Vec<String>) = answer.map_err(|error: Error| NotRead(Box::new(error)))?;
+        let (generation, fields): (bool, Vec<String>) =
+            answer.map_err(|error: Error| NotRead(Box::new(error)))?;
         if !generation {
             return Ok(Snapshot::Emptied);
         }
@@ -85,7 +86,11 @@ impl RedisSnapshots {
 }
 
 impl Snapshots for RedisSnapshots {
-    fn load<'a>(&'a self, aggregate: &'a Aggregate, view: &'a str) -> BoxFuture<'a, Result<Snapshot, NotRead>> {
+    fn load<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+        view: &'a str,
+    ) -> BoxFuture<'a, Result<Snapshot, NotRead>> {
         Box::pin(self.look(aggregate, view))
     }
 }

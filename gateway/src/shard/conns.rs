@@ -100,7 +100,14 @@ impl Conns {
 
     /// Takes a socket in. `jitter` (0..1) spreads the first ping, so that the sockets of a restart do not
     /// ping together for ever.
-    pub fn add(&mut self, socket: Rc<TcpStream>, form: Form, sealed: Box<str>, session: Session, jitter: f32) -> u32 {
+    pub fn add(
+        &mut self,
+        socket: Rc<TcpStream>,
+        form: Form,
+        sealed: Box<str>,
+        session: Session,
+        jitter: f32,
+    ) -> u32 {
         let period = if form == Form::Sse { BEAT_S } else { session::PING_S };
         let first = (period as f32 * (0.5 + jitter / 2.0)) as u64;
         let conn = Conn {
@@ -381,13 +388,20 @@ impl Conn {
     }
 
     fn next_deadline(&self, now: u64, wall: Millis) -> u64 {
-        let expires = self.session.expires_at().map_or(u64::MAX, |at| {
-            now + u64::try_from((at - wall).max(0) / 1000).unwrap_or(0) + 1
-        });
+        let expires = self
+            .session
+            .expires_at()
+            .map_or(u64::MAX, |at| now + u64::try_from((at - wall).max(0) / 1000).unwrap_or(0) + 1);
         let asked = self.asked().map(|(_, give_up_at)| give_up_at).min();
-        [self.ping_at, self.answer_by, expires, asked.unwrap_or(u64::MAX), self.outbox.deadline().unwrap_or(u64::MAX)]
-            .into_iter()
-            .min()
-            .unwrap_or(u64::MAX)
+        [
+            self.ping_at,
+            self.answer_by,
+            expires,
+            asked.unwrap_or(u64::MAX),
+            self.outbox.deadline().unwrap_or(u64::MAX),
+        ]
+        .into_iter()
+        .min()
+        .unwrap_or(u64::MAX)
     }
 }

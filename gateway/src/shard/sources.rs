@@ -72,8 +72,15 @@ pub struct Watch {
 pub enum Place {
     Unknown,
     /// In the queue of that source, which names this watch at `listed`; known since `version`.
-    In { queue: u32, listed: u32, version: u64 },
-    Ended { pair: Pair, view: Box<TicketView> },
+    In {
+        queue: u32,
+        listed: u32,
+        version: u64,
+    },
+    Ended {
+        pair: Pair,
+        view: Box<TicketView>,
+    },
 }
 
 /// A load under way, told from an older one by its number; 0 is none.
@@ -200,7 +207,9 @@ impl Shard {
     /// Takes a watch out of its queue.
     fn step_out(&mut self, index: u32) {
         let Some(Source::Ticket(watch)) = self.sources.get_mut(index as usize) else { return };
-        let Place::In { queue, listed, .. } = std::mem::replace(&mut watch.place, Place::Unknown) else { return };
+        let Place::In { queue, listed, .. } = std::mem::replace(&mut watch.place, Place::Unknown) else {
+            return;
+        };
         let Some(Source::View(hot)) = self.sources.get_mut(queue as usize) else { return };
         hot.watches.swap_remove(listed as usize);
         let moved = hot.watches.get(listed as usize).copied();
@@ -232,7 +241,9 @@ impl Shard {
     /// Ends a subscription on this side: nobody is told.
     pub(super) fn leave(&mut self, id: u32, slot: usize) {
         let Some(conn) = self.conns.get_mut(id) else { return };
-        let Some(subscription) = conn.session.subscriptions.get_mut(slot).and_then(Option::take) else { return };
+        let Some(subscription) = conn.session.subscriptions.get_mut(slot).and_then(Option::take) else {
+            return;
+        };
         self.links.metrics.subscriptions.of(&subscription.channel).dec();
         let Some(source) = self.sources.get_mut(subscription.source as usize) else { return };
         let listed = subscription.listed as usize;
@@ -418,7 +429,8 @@ impl Shard {
         // Lines first: a ticket that moves is then already in the line it moves to.
         for tickets in [false, true] {
             for delta in record.deltas.iter().filter(|delta| delta.view.starts_with("ticket:") == tickets) {
-                let source = self.names.get(&step.aggregate).and_then(|named| named.views.get(&delta.view)).copied();
+                let source =
+                    self.names.get(&step.aggregate).and_then(|named| named.views.get(&delta.view)).copied();
                 let Some(index) = source else { continue };
                 match &mut self.sources[index as usize] {
                     Source::View(hot) => match hot.fold(step.pair.epoch, &delta.delta) {

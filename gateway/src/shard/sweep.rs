@@ -7,11 +7,11 @@ use gateway_core::{
 };
 use schemas::{
     codes::Close,
-    line::Line,
-    ticket::TicketView,
+    ticket::TicketSeen,
     view::{Delta, Pair, raw},
 };
 use serde_json::value::RawValue;
+use slab::Slab;
 
 use super::{
     Shard,
@@ -20,28 +20,38 @@ use super::{
 };
 use crate::frames::{self, Form, Kind};
 
-/// One frame per wire form, each encoded when the first listener needs it.
+/// One frame per wire form, each encoded when the first listener needs it. Its buffers are used again.
 #[derive(Default)]
-struct Frames {
-    encoded: [Option<Vec<u8>>; Form::COUNT],
+pub(super) struct Frames {
+    forms: [Frame; Form::COUNT],
+}
+
+#[derive(Default)]
+struct Frame {
+    buffer: Vec<u8>,
+    /// Where the frame begins in the buffer, once it is encoded.
+    start: Option<usize>,
 }
 
 impl Frames {
+    /// Forgets what is encoded: the next frames are of something else.
+    fn clear(&mut self) {
+        for frame in &mut self.forms {
+            frame.start = None;
+        }
+    }
+
     fn get(&mut self, form: Form, encode: impl FnOnce(&mut Vec<u8>) -> usize) -> &[u8] {
-        self.encoded[form.index()].get_or_insert_with(|| {
-            let mut frame = Vec::new();
-            let start = encode(&mut frame);
-            frame.drain(..start);
-            frame
-        })
+        let Frame { buffer, start } = &mut self.forms[form.index()];
+        let start = *start.get_or_insert_with(|| encode(buffer));
+        &buffer[start..]
     }
 }
 
-/// What a ticket's patient would see now.
-struct Seen {
+/// What a ticket's patient sees now, at which position.
+struct Now<'a> {
     pair: Pair,
-    fingerprint: u64,
-    view: TicketView,
+    seen: TicketSeen<'a>,
 }
 
 impl Shard {
@@ -83,23 +93,23 @@ impl Shard {
 
     /// Sends the step to every listener that stands where it begins; answers the others.
     fn send_step(&mut self, index: u32, listeners: &[Listener], step: Option<&Delta>) -> Vec<Listener> {
-        let Some(Source::View(HotView { live: Some(live), channel, .. })) = self.sources.get(index as usize) else {
+        let Some(Source::View(HotView { live: Some(live), channel, .. })) = self.sources.get(index as usize)
+        else {
             return Vec::new();
         };
         let pair = live.view.pair;
-        let data = step.map(raw);
         let range = step.map(|step| (step.from, step.to));
-        let mut frames = Frames::default();
+        self.frames.clear();
         let mut rest = Vec::new();
         for &(id, slot) in listeners {
             let Some(conn) = self.conns.get(id) else { continue };
             let Some(Some(subscription)) = conn.session.subscriptions.get(slot as usize) else { continue };
             let form = conn.form;
-            match (&subscription.stage, &data) {
-                (Stage::Live { held, .. }, Some(data)) if owed(*held, pair, range) == Owed::Step => {
-                    let frame = frames.get(form, |buffer| {
-                        frames::shared(form, buffer, channel, Kind::Delta, pair, data.get().as_bytes())
-                    });
+            match (&subscription.stage, step) {
+                (Stage::Live { held, .. }, Some(step)) if owed(*held, pair, range) == Owed::Step => {
+                    let frame = self
+                        .frames
+                        .get(form, |buffer| frames::shared(form, buffer, channel, Kind::Delta, pair, step));
                     if self.conns.send_state(id, slot as usize, pair, frame) == Sent::Yes {
                         hold(&mut self.conns, id, slot as usize, pair, 0);
                     }
@@ -111,11 +121,11 @@ impl Shard {
     }
 
     fn sweep_ticket(&mut self, index: u32) {
-        let Some(now) = self.ticket_now(index) else { return };
+        let Some(now) = ticket_now(&self.sources, index) else { return };
         let Some(Source::Ticket(watch)) = self.sources.get(index as usize) else { return };
+        let fingerprint = now.seen.fingerprint();
         let mut waiting: Vec<Listener> = Vec::new();
-        let mut data: Option<Box<RawValue>> = None;
-        let mut frames = Frames::default();
+        self.frames.clear();
         for &(id, slot) in &watch.listeners {
             let Some(conn) = self.conns.get(id) else { continue };
             let Some(Some(subscription)) = conn.session.subscriptions.get(slot as usize) else { continue };
@@ -127,42 +137,20 @@ impl Shard {
                 waiting.push((id, slot));
                 continue;
             }
-            if seen == now.fingerprint || held > now.pair {
+            if seen == fingerprint || held > now.pair {
                 continue;
             }
             let (form, channel) = (conn.form, &subscription.channel);
-            let data = data.get_or_insert_with(|| raw(&now.view));
-            let frame = frames.get(form, |buffer| {
-                frames::shared(form, buffer, channel, Kind::State, now.pair, data.get().as_bytes())
-            });
+            let frame = self
+                .frames
+                .get(form, |buffer| frames::shared(form, buffer, channel, Kind::State, now.pair, &now.seen));
             if self.conns.send_state(id, slot as usize, now.pair, frame) == Sent::Yes {
-                hold(&mut self.conns, id, slot as usize, now.pair, now.fingerprint);
+                hold(&mut self.conns, id, slot as usize, now.pair, fingerprint);
             }
         }
         for (id, slot) in waiting {
             self.answer(id, slot as usize);
             self.catch_up(id, slot as usize);
-        }
-    }
-
-    /// What the patient of a watched ticket sees now; `None` while its line is not at hand.
-    fn ticket_now(&self, index: u32) -> Option<Seen> {
-        let Some(Source::Ticket(Watch { place, ticket, .. })) = self.sources.get(index as usize) else { return None };
-        match place {
-            Place::Unknown => None,
-            Place::Ended { pair, view } => {
-                Some(Seen { pair: *pair, fingerprint: Line::fingerprint(view), view: (**view).clone() })
-            }
-            Place::In { queue, version, .. } => {
-                let Some(Source::View(HotView { live: Some(Live { view, line: Some(line), .. }), .. })) =
-                    self.sources.get(*queue as usize)
-                else {
-                    return None;
-                };
-                let pair = Pair { version: view.pair.version.max(*version), ..view.pair };
-                let seen = line.ticket_view(ticket)?;
-                Some(Seen { pair, fingerprint: Line::fingerprint(&seen), view: seen })
-            }
         }
     }
 
@@ -200,7 +188,7 @@ impl Shard {
     /// How a subscription of `source` begins for a client that holds `floor`; `None` while that cannot be said.
     fn beginning(&mut self, source: u32, floor: Option<Pair>) -> Option<Beginning> {
         let behind = |pair: Pair| floor.is_some_and(|floor| owed(floor, pair, None) == Owed::Behind);
-        if let Some(now) = self.ticket_now(source) {
+        if let Some(now) = ticket_now(&self.sources, source) {
             if behind(now.pair) {
                 return None;
             }
@@ -208,8 +196,8 @@ impl Shard {
             let missed = floor != Some(now.pair);
             return Some(Beginning {
                 pair: now.pair,
-                seen: now.fingerprint,
-                data: missed.then(|| raw(&now.view)),
+                seen: now.seen.fingerprint(),
+                data: missed.then(|| raw(&now.seen)),
                 recovered: same_epoch,
             });
         }
@@ -242,17 +230,19 @@ impl Shard {
         let Some(Some(subscription)) = conn.session.subscriptions.get(slot) else { return };
         let Stage::Live { held, seen } = subscription.stage else { return };
         let (form, index, channel) = (conn.form, subscription.source, subscription.channel.clone());
-        if let Some(now) = self.ticket_now(index) {
+        if let Some(now) = ticket_now(&self.sources, index) {
             if held.epoch < now.pair.epoch && form == Form::WsJson {
                 return self.end(id, slot, Close::InsufficientState);
             }
-            if seen != now.fingerprint && held <= now.pair {
-                let data = raw(&now.view);
-                self.send(id, slot, &channel, Kind::State, now.pair, now.fingerprint, &data);
+            let fingerprint = now.seen.fingerprint();
+            if seen != fingerprint && held <= now.pair {
+                let (pair, data) = (now.pair, raw(&now.seen));
+                self.send(id, slot, &channel, Kind::State, pair, fingerprint, &data);
             }
             return;
         }
-        let Some(Source::View(HotView { live: Some(live), aggregate, .. })) = self.sources.get_mut(index as usize)
+        let Some(Source::View(HotView { live: Some(live), aggregate, .. })) =
+            self.sources.get_mut(index as usize)
         else {
             return;
         };
@@ -261,10 +251,12 @@ impl Shard {
             Owed::Nothing | Owed::Behind | Owed::Step => return,
             Owed::Snapshot if form == Form::WsJson => return self.end(id, slot, Close::InsufficientState),
             Owed::Snapshot => (Kind::Snapshot, live.snapshot().to_owned()),
-            Owed::Since(_) => match self.links.tails.since(aggregate, &channel.to_string(), held, pair.version) {
-                Some(delta) => (Kind::Delta, raw(&delta)),
-                None => (Kind::Snapshot, live.snapshot().to_owned()),
-            },
+            Owed::Since(_) => {
+                match self.links.tails.since(aggregate, &channel.to_string(), held, pair.version) {
+                    Some(delta) => (Kind::Delta, raw(&delta)),
+                    None => (Kind::Snapshot, live.snapshot().to_owned()),
+                }
+            }
         };
         self.send(id, slot, &channel, kind, pair, 0, &data);
     }
@@ -281,10 +273,28 @@ impl Shard {
         data: &RawValue,
     ) {
         let Some(form) = self.conns.get(id).map(|conn| conn.form) else { return };
-        let mut frame = Vec::new();
-        let start = frames::shared(form, &mut frame, channel, kind, pair, data.get().as_bytes());
-        if self.conns.send_state(id, slot, pair, &frame[start..]) == Sent::Yes {
+        self.frames.clear();
+        let frame = self.frames.get(form, |buffer| frames::shared(form, buffer, channel, kind, pair, &data));
+        if self.conns.send_state(id, slot, pair, frame) == Sent::Yes {
             hold(&mut self.conns, id, slot, pair, seen);
+        }
+    }
+}
+
+/// What the patient of a watched ticket sees now; `None` while its line is not at hand.
+fn ticket_now(sources: &Slab<Source>, index: u32) -> Option<Now<'_>> {
+    let Some(Source::Ticket(Watch { place, ticket, .. })) = sources.get(index as usize) else { return None };
+    match place {
+        Place::Unknown => None,
+        Place::Ended { pair, view } => Some(Now { pair: *pair, seen: view.as_seen() }),
+        Place::In { queue, version, .. } => {
+            let Some(Source::View(HotView { live: Some(Live { view, line: Some(line), .. }), .. })) =
+                sources.get(*queue as usize)
+            else {
+                return None;
+            };
+            let pair = Pair { version: view.pair.version.max(*version), ..view.pair };
+            Some(Now { pair, seen: line.seen(ticket)? })
         }
     }
 }

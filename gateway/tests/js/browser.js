@@ -78,9 +78,9 @@ export class Page {
     }
   }
 
-  /** @param {string} name */
-  async shoot(name) {
-    await this.page.screenshot({ path: `${SHOTS}${name}.png` });
+  /** Takes a picture for people to look at, once everything that moves has arrived. @param {string} name @param {{fullPage?: boolean}} [more] */
+  async shoot(name, more) {
+    await this.page.screenshot({ path: `${SHOTS}${name}.png`, animations: "disabled", ...more });
   }
 
   async close() {

@@ -32,7 +32,7 @@ const patient = (site, ...tickets) => site.token("patient", { tickets: tickets.m
 before(async () => {
   clinic = await Clinic.start("--empty", "--log", "debug");
 });
-after(() => clinic.stop());
+after(() => clinic?.stop());
 
 /** Closes what the tests of a group opened. */
 async function closeAll() {
@@ -44,8 +44,10 @@ describe("a patient on a WebSocket", () => {
 
   it("sees their place with the subscription, and it falls with every call until it is their turn", async () => {
     const site = await clinic.furnish();
-    const tickets = await site.issue(5);
-    const own = tickets[4];
+    const tickets = await site.issue(6);
+    // Nothing can be estimated before the first call.
+    await site.callNext();
+    const own = tickets[5];
     const follower = connect({ token: patient(site, own) }).follow(`ticket:${own.ticket}`);
 
     const { data } = await follower.started(1);
@@ -247,6 +249,25 @@ describe("a client that was away", () => {
     await until("the ticket is as the server has it", () => ticket.state.state === now.state && ticket.state.ahead === now.ahead);
   });
 
+  it("is never answered with less than it has seen", async () => {
+    const site = await clinic.furnish();
+    const socket = await connectBare(site.token("reception"));
+    // The last thing that happened here was in this queue, so that its next version is one more.
+    const channel = `queue:${site.blood}`;
+    const { epoch, offset } = (await socket.subscribe(channel)).subscribe;
+    assert.ok((await socket.ask({ unsubscribe: { channel } })).unsubscribe);
+    // Another node was one version ahead of this one, and told us.
+    const [{ subscribe }] = await Promise.all([
+      socket.ask({ subscribe: { channel, recover: true, epoch, offset: offset + 1 } }),
+      site.issue(1, site.blood),
+    ]);
+    const { recovered, publications, data } = subscribe;
+    assert.deepEqual([recovered, publications, data, subscribe.offset], [true, undefined, undefined, offset + 1]);
+    await site.issue(1, site.blood);
+    const { push } = await until("the next change arrives", () => socket.lines.find(({ push }) => push));
+    assert.deepEqual([push.pub.offset, push.pub.data.from], [offset + 2, offset + 1]);
+  });
+
   it("gets a snapshot, not a recovery, for a position that means nothing here", async () => {
     const site = await clinic.furnish();
     const socket = await connectBare(site.token("reception"));
@@ -406,35 +427,39 @@ describe("a server that stops", () => {
 
   it("closes with 3001, and the client finds its way to the next one and starts over", async () => {
     const first = await Clinic.start("--empty");
-    const site = await first.furnish("harbour");
-    await site.issue(3);
-    const proxy = open(await Proxy.to(first.url));
-    const client = connect({ token: site.token("reception") }, proxy.url);
-    const queue = client.follow(`queue:${site.general}`);
-    await queue.started(1);
-    const bare = open(await Socket.connect(first.url, site.token("reception")));
-    /** @type {number[]} */
-    const codes = [];
-    client.centrifuge.on("connecting", ({ code }) => codes.push(code));
-
-    const [ended, farewell] = await Promise.all([first.stop(), bare.farewell()]);
-    assert.equal(ended, 0);
-    assert.equal(farewell.code, 3001);
-    assert.equal(codes[0], 3001);
-
-    const second = await Clinic.start("--empty");
+    /** @type {Clinic | undefined} */
+    let second;
     try {
+      const site = await first.furnish("harbour");
+      await site.issue(3);
+      const proxy = open(await Proxy.to(first.url));
+      const client = connect({ token: site.token("reception") }, proxy.url);
+      const queue = client.follow(`queue:${site.general}`);
+      await queue.started(1);
+      const bare = open(await Socket.connect(first.url, site.token("reception")));
+      /** @type {number[]} */
+      const codes = [];
+      client.centrifuge.on("connecting", ({ code }) => codes.push(code));
+
+      const [ended, farewell] = await Promise.all([first.stop(), bare.farewell()]);
+      assert.equal(ended, 0);
+      assert.equal(farewell.code, 3001);
+      assert.equal(codes[0], 3001);
+
+      second = await Clinic.start("--empty");
       const again = await second.furnish("harbour");
       await again.issue(1);
       proxy.mend(second.url);
       const { recovered, wasRecovering } = await queue.started(2);
       assert.deepEqual({ recovered, wasRecovering }, { recovered: false, wasRecovering: true });
-      await queue.agreesWith(() => second.get(`queues/${site.general}`));
+      const snapshot = () => again.clinic.get(`queues/${site.general}`);
+      await queue.agreesWith(snapshot);
       assert.equal(queue.held?.entries?.size, 2, "one ticket and the queue itself");
       await again.issue(1);
-      await queue.agreesWith(() => second.get(`queues/${site.general}`));
+      await queue.agreesWith(snapshot);
     } finally {
-      await second.stop();
+      await first.stop();
+      await second?.stop();
     }
   });
 });
@@ -448,6 +473,7 @@ describe("what the server logs", () => {
     await client.follow(`ticket:${own.ticket}`).started(1);
     await clinic.order(`tickets/${own.ticket}/hold`, { reason: "a private reason" });
     await closeAll();
+    assert.match(clinic.log, /DEBUG/);
     for (const secret of [own.ticket.split(".")[1], own.label, bearer, "a private reason", "test-patient"]) {
       assert.ok(!clinic.log.includes(secret));
     }

@@ -107,6 +107,8 @@ export class Clinic {
     const file = join(directory, "ready.json");
     const fixed = ["--listen", "127.0.0.1:0", "--ready-file", file, "--development-secret", SECRET];
     const child = spawn(BINARY, [...fixed, ...flags], { stdio: ["ignore", "ignore", "pipe"] });
+    // Whatever becomes of the test, no server outlives it.
+    process.once("exit", () => child.kill("SIGKILL"));
     let log = "";
     const keep = (/** @type {Buffer} */ text) => (log += text);
     child.stderr.on("data", keep);

@@ -3,9 +3,11 @@
 
 mod api;
 mod follower;
+mod installation;
 mod one_process;
 mod phone;
 mod program;
+mod real_servers;
 mod scenarios;
 mod stream;
 mod world;

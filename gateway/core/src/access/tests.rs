@@ -36,83 +36,34 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
     let ticket = ticket(at);
     let station = schemas::ids::StationId::new(format!("{at}.room-1")).unwrap();
     vec![
-        C::ConfigureLocation {
-            name: String::new(),
-            time_zone: String::new(),
-            languages: vec![],
-        },
+        C::ConfigureLocation { name: String::new(), time_zone: String::new(), languages: vec![] },
         C::ConfigureQueue {
             queue: queue.clone(),
             name: String::new(),
             prefix: String::new(),
             service_s: None,
         },
-        C::ConfigureStation {
-            station: station.clone(),
-            name: String::new(),
-        },
+        C::ConfigureStation { station: station.clone(), name: String::new() },
         C::OpenQueue { queue: queue.clone() },
         C::PauseQueue { queue: queue.clone() },
         C::ResumeQueue { queue: queue.clone() },
         C::CloseQueue { queue: queue.clone() },
-        C::ReorderQueue {
-            queue: queue.clone(),
-            tickets: vec![],
-        },
-        C::IssueTicket {
-            queue: queue.clone(),
-            ticket: ticket.clone(),
-            priority: Priority::default(),
-        },
-        C::CallNext {
-            queue: queue.clone(),
-            station: station.clone(),
-        },
-        C::CallTicket {
-            ticket: ticket.clone(),
-            station,
-        },
-        C::RecallTicket {
-            ticket: ticket.clone(),
-        },
-        C::StartService {
-            ticket: ticket.clone(),
-        },
-        C::CompleteTicket {
-            ticket: ticket.clone(),
-        },
-        C::HoldTicket {
-            ticket: ticket.clone(),
-            reason: None,
-        },
-        C::ResumeTicket {
-            ticket: ticket.clone(),
-        },
-        C::MarkAbsent {
-            ticket: ticket.clone(),
-        },
-        C::ReturnTicket {
-            ticket: ticket.clone(),
-        },
-        C::MarkNoShow {
-            ticket: ticket.clone(),
-        },
-        C::CancelTicket {
-            ticket: ticket.clone(),
-            reason: None,
-        },
-        C::LeaveTicket {
-            ticket: ticket.clone(),
-        },
-        C::TransferTicket {
-            ticket: ticket.clone(),
-            queue,
-            successor: None,
-        },
-        C::Prioritise {
-            ticket: ticket.clone(),
-            priority: Priority::default(),
-        },
+        C::ReorderQueue { queue: queue.clone(), tickets: vec![] },
+        C::IssueTicket { queue: queue.clone(), ticket: ticket.clone(), priority: Priority::default() },
+        C::CallNext { queue: queue.clone(), station: station.clone() },
+        C::CallTicket { ticket: ticket.clone(), station },
+        C::RecallTicket { ticket: ticket.clone() },
+        C::StartService { ticket: ticket.clone() },
+        C::CompleteTicket { ticket: ticket.clone() },
+        C::HoldTicket { ticket: ticket.clone(), reason: None },
+        C::ResumeTicket { ticket: ticket.clone() },
+        C::MarkAbsent { ticket: ticket.clone() },
+        C::ReturnTicket { ticket: ticket.clone() },
+        C::MarkNoShow { ticket: ticket.clone() },
+        C::CancelTicket { ticket: ticket.clone(), reason: None },
+        C::LeaveTicket { ticket: ticket.clone() },
+        C::TransferTicket { ticket: ticket.clone(), queue, successor: None },
+        C::Prioritise { ticket: ticket.clone(), priority: Priority::default() },
         C::RevertTicket { ticket },
     ]
 }
@@ -169,20 +120,12 @@ fn every_kind_has_one_row_and_no_row_is_of_nothing() {
 #[test]
 fn each_role_gives_the_commands_it_was_promised_and_no_other() {
     let commands = every_command("riverside", "general");
-    assert_eq!(
-        commands.iter().map(Command::kind).collect::<Vec<_>>(),
-        Command::KINDS
-    );
+    assert_eq!(commands.iter().map(Command::kind).collect::<Vec<_>>(), Command::KINDS);
     for role in Role::ALL {
         let promised = promised(role);
         for command in &commands {
             let allowed = may_command(&claims(role), &location("riverside"), command).is_ok();
-            assert_eq!(
-                allowed,
-                promised.contains(&command.kind()),
-                "{role:?} {}",
-                command.kind()
-            );
+            assert_eq!(allowed, promised.contains(&command.kind()), "{role:?} {}", command.kind());
         }
     }
 }
@@ -211,17 +154,9 @@ fn a_doctor_moves_assigned_queues_only() {
 fn a_patient_leaves_with_the_own_ticket_only() {
     let other = TicketId::new("riverside.00000000000000000000000000000002").unwrap();
     let leave = Command::LeaveTicket { ticket: other };
-    assert_eq!(
-        may_command(&claims(Role::Patient), &location("riverside"), &leave),
-        Err(Code::Forbidden)
-    );
-    let own = Command::LeaveTicket {
-        ticket: ticket("riverside"),
-    };
-    assert_eq!(
-        may_command(&claims(Role::Patient), &location("north"), &own),
-        Err(Code::Forbidden)
-    );
+    assert_eq!(may_command(&claims(Role::Patient), &location("riverside"), &leave), Err(Code::Forbidden));
+    let own = Command::LeaveTicket { ticket: ticket("riverside") };
+    assert_eq!(may_command(&claims(Role::Patient), &location("north"), &own), Err(Code::Forbidden));
 }
 
 #[test]
@@ -237,11 +172,7 @@ fn a_transfer_to_another_location_needs_that_location_too() {
         assert_eq!(allowed, role == Role::Admin, "{role:?}");
         claims.locations.push(location("north"));
         let allowed = may_command(&claims, &location("riverside"), &transfer).is_ok();
-        assert_eq!(
-            allowed,
-            matches!(role, Role::Reception | Role::Doctor | Role::Admin),
-            "{role:?}"
-        );
+        assert_eq!(allowed, matches!(role, Role::Reception | Role::Doctor | Role::Admin), "{role:?}");
     }
 }
 
@@ -255,60 +186,35 @@ fn each_role_opens_the_channels_it_was_promised_and_no_other() {
             "ticket:riverside.00000000000000000000000000000001",
             &[R::Patient, R::Reception, R::Doctor, R::Admin],
         ),
-        (
-            "ticket:riverside.00000000000000000000000000000002",
-            &[R::Reception, R::Doctor, R::Admin],
-        ),
+        ("ticket:riverside.00000000000000000000000000000002", &[R::Reception, R::Doctor, R::Admin]),
         ("queue:riverside.general", &[R::Reception, R::Doctor, R::Admin]),
         ("queue:riverside.blood", &[R::Reception, R::Admin]),
-        (
-            "board:riverside",
-            &[R::Display, R::Reception, R::Doctor, R::Admin],
-        ),
+        ("board:riverside", &[R::Display, R::Reception, R::Doctor, R::Admin]),
         ("board:north", &[R::Admin]),
         ("queue:north.general", &[R::Admin]),
     ];
     for (name, promised) in rows {
         let channel = Channel::parse(name).unwrap();
         for role in ALL {
-            let expected = if promised.contains(role) {
-                Ok(())
-            } else {
-                Err(Code::Forbidden)
-            };
+            let expected = if promised.contains(role) { Ok(()) } else { Err(Code::Forbidden) };
             assert_eq!(may_open(&claims(*role), &channel), expected, "{role:?} {name}");
         }
     }
     let foreign_ticket = Channel::Ticket(ticket("north"));
     for role in ALL {
-        assert_eq!(
-            may_open(&claims(*role), &foreign_ticket).is_ok(),
-            *role == Role::Admin,
-            "{role:?}"
-        );
+        assert_eq!(may_open(&claims(*role), &foreign_ticket).is_ok(), *role == Role::Admin, "{role:?}");
     }
 }
 
 #[test]
 fn a_token_that_lists_nothing_reaches_nothing_below_admin() {
     for role in Role::ALL {
-        let empty = Claims {
-            locations: vec![],
-            queues: vec![],
-            tickets: vec![],
-            ..claims(role)
-        };
+        let empty = Claims { locations: vec![], queues: vec![], tickets: vec![], ..claims(role) };
         for command in every_command("riverside", "general") {
-            assert_eq!(
-                may_command(&empty, &location("riverside"), &command).is_ok(),
-                role == Role::Admin
-            );
+            assert_eq!(may_command(&empty, &location("riverside"), &command).is_ok(), role == Role::Admin);
         }
         for name in ["board:riverside", "queue:riverside.general"] {
-            assert_eq!(
-                may_open(&empty, &Channel::parse(name).unwrap()).is_ok(),
-                role == Role::Admin
-            );
+            assert_eq!(may_open(&empty, &Channel::parse(name).unwrap()).is_ok(), role == Role::Admin);
         }
     }
 }
@@ -317,9 +223,6 @@ fn a_token_that_lists_nothing_reaches_nothing_below_admin() {
 fn roles_are_spelt_alike_everywhere() {
     for (column, role) in Role::ALL.into_iter().enumerate() {
         assert_eq!(role as usize, column);
-        assert_eq!(
-            serde_json::to_string(&role).unwrap(),
-            format!("\"{}\"", role.as_str())
-        );
+        assert_eq!(serde_json::to_string(&role).unwrap(), format!("\"{}\"", role.as_str()));
     }
 }

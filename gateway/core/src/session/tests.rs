@@ -36,12 +36,12 @@ fn nothing_but_a_connect_opens_the_conversation() {
 #[test]
 fn a_subscribe_is_judged_by_form_then_access_then_repetition() {
     let mut session = Session::granted(claims("tv", Role::Display));
-    let mut answer = |channel: &str| {
-        match session.receive(&format!(r#"{{"id":2,"subscribe":{{"channel":"{channel}"}}}}"#)) {
-            Ask::Error { code, .. } => Some(code),
-            Ask::Subscribe { .. } => None,
-            _ => panic!("neither allowed nor refused"),
-        }
+    let mut answer = |channel: &str| match session
+        .receive(&format!(r#"{{"id":2,"subscribe":{{"channel":"{channel}"}}}}"#))
+    {
+        Ask::Error { code, .. } => Some(code),
+        Ask::Subscribe { .. } => None,
+        _ => panic!("neither allowed nor refused"),
     };
     assert_eq!(answer("weather:riverside"), Some(Code::UnknownChannel));
     assert_eq!(answer(&format!("board:{}", "x".repeat(200))), Some(Code::UnknownChannel));

@@ -75,7 +75,12 @@ pub struct Run {
     #[arg(long, env = "CLINICWIRE_REDIS", hide_env_values = true, default_value = "redis://127.0.0.1:6379")]
     pub redis: String,
     /// Postgres, `postgres://user:password@host:port/database`; the login needs the role clinicwire_gateway
-    #[arg(long, env = "CLINICWIRE_POSTGRES", hide_env_values = true, default_value = "postgres://127.0.0.1:5432/clinicwire")]
+    #[arg(
+        long,
+        env = "CLINICWIRE_POSTGRES",
+        hide_env_values = true,
+        default_value = "postgres://127.0.0.1:5432/clinicwire"
+    )]
     pub postgres: String,
     /// Connections to Postgres at most: it is read only when Redis is behind or was emptied
     #[arg(long, env = "CLINICWIRE_POSTGRES_CONNECTIONS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=100))]
@@ -238,11 +243,13 @@ impl Run {
                  patients, --insecure-development-key"
             );
         }
-        let issuer = self.issuer.as_deref().context("--jwt-key needs --issuer: the `iss` of the tokens it signs")?;
+        let issuer =
+            self.issuer.as_deref().context("--jwt-key needs --issuer: the `iss` of the tokens it signs")?;
         let mut keys = Keys::new(issuer, &self.audience);
         for JwtKey { file, kid, algorithm } in &self.jwt_keys {
             let pem = fs::read(file).with_context(|| format!("cannot read the key {}", file.display()))?;
-            keys.add_pem(kid, *algorithm, &pem).with_context(|| format!("cannot use the key {}", file.display()))?;
+            keys.add_pem(kid, *algorithm, &pem)
+                .with_context(|| format!("cannot use the key {}", file.display()))?;
         }
         Ok(keys)
     }
@@ -259,7 +266,9 @@ impl Run {
 
     /// What `/v1/demo` shows.
     pub fn demo(&self) -> anyhow::Result<Option<serde_json::Value>> {
-        let Some(file) = &self.demo_file else { return Ok(None) };
+        let Some(file) = &self.demo_file else {
+            return Ok(None);
+        };
         let text = fs::read(file).with_context(|| format!("cannot read the demo {}", file.display()))?;
         Ok(Some(serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", file.display()))?))
     }

@@ -62,7 +62,10 @@ pub(super) fn follow(settings: &KafkaSettings, feed: &mpsc::Sender<Fed>) {
             }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "views cannot be followed yet: check that kafka runs and has the topic");
+                tracing::warn!(
+                    error,
+                    "views cannot be followed yet: check that kafka runs and has the topic"
+                );
                 thread::sleep(AGAIN);
             }
         }
@@ -99,7 +102,8 @@ impl<'a> Follower<'a> {
         for found in consumer.offsets_for_times(times, START)?.elements() {
             found.error()?;
             let partition = found.partition();
-            let (low, high) = ends.get(usize::try_from(partition).unwrap_or_default()).copied().unwrap_or_default();
+            let (low, high) =
+                ends.get(usize::try_from(partition).unwrap_or_default()).copied().unwrap_or_default();
             // No record is as young as that: there is nothing to look back to.
             let Offset::Offset(start) = found.offset() else {
                 assignment.add_partition_offset(topic, partition, Offset::Offset(high))?;
@@ -187,7 +191,8 @@ fn config(settings: &KafkaSettings) -> rdkafka::ClientConfig {
         .set("isolation.level", "read_uncommitted")
         .set("enable.partition.eof", "true")
         .set("check.crcs", "true")
-        .set("fetch.wait.max.ms", "10")
+        // A broker answers at the first byte; this is only how often it is asked while there is none.
+        .set("fetch.wait.max.ms", "100")
         .set("fetch.queue.backoff.ms", "5")
         .set("fetch.error.backoff.ms", "20")
         .set("queued.min.messages", "5000")
@@ -207,17 +212,14 @@ fn a_minute_back() -> i64 {
     i64::try_from(since.saturating_sub(BACK).as_millis()).unwrap_or(i64::MAX)
 }
 
-/// What an error of `poll` means: most are passing, and the client mends them.
+/// What an error of `poll` means: most are passing, were logged by the client's context, and mend themselves.
 fn judge(error: KafkaError) -> Result<(), Stop> {
     match error {
         KafkaError::MessageConsumptionFatal(_) => Err(Stop::Fatal(error)),
         KafkaError::MessageConsumption(
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
         ) => Err(Stop::OffsetGone),
-        error => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "views");
-            Ok(())
-        }
+        _ => Ok(()),
     }
 }
 

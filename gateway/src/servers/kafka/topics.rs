@@ -22,7 +22,9 @@ pub enum TopicError {
     },
     #[error("kafka has no topic {0}: run `clinicwire-processors prepare`")]
     Missing(String),
-    #[error("topic {topic} has message.timestamp.type={found}: set it to LogAppendTime, the clock of every location")]
+    #[error(
+        "topic {topic} has message.timestamp.type={found}: set it to LogAppendTime, the clock of every location"
+    )]
     Timestamp { topic: String, found: String },
     #[error("kafka does not show the settings of topic {topic}: {code}")]
     Refused { topic: String, code: RDKafkaErrorCode },
@@ -60,7 +62,8 @@ async fn stamped(
     let config = answers.map_err(unreachable)?.into_iter().next();
     let config = config.ok_or_else(|| TopicError::Missing(topic.to_owned()))?;
     let config = config.map_err(|code| TopicError::Refused { topic: topic.to_owned(), code })?;
-    let found = config.get("message.timestamp.type").and_then(|entry| entry.value.clone()).unwrap_or_default();
+    let found =
+        config.get("message.timestamp.type").and_then(|entry| entry.value.clone()).unwrap_or_default();
     match found.as_str() {
         "LogAppendTime" => Ok(()),
         _ => Err(TopicError::Timestamp { topic: topic.to_owned(), found }),

@@ -100,7 +100,6 @@ impl Reader {
     /// Runs until the runner drops its inputs, or until the log cannot be trusted.
     pub(super) fn run(self) {
         let member = Arc::clone(self.consumer.context());
-        let mut paused = false;
         while !member.inputs.is_closed() {
             self.rejoin_if_due();
             if let Err(stop) = self.gather() {
@@ -111,10 +110,10 @@ impl Reader {
                 );
                 break;
             }
+            let paused = member.state().paused;
             let stuck = !member.hand_over(if paused { Duration::ZERO } else { ROOM });
             if stuck != paused {
                 self.pause(stuck);
-                paused = stuck;
             }
         }
         // Dropping the consumer takes part in the last revocation and leaves the group.
@@ -152,6 +151,7 @@ impl Reader {
     }
 
     fn pause(&self, paused: bool) {
+        self.consumer.context().state().paused = paused;
         let assigned = self.consumer.assignment();
         let done = assigned.and_then(|all| {
             if paused {
@@ -224,9 +224,22 @@ struct State {
     pending: BTreeMap<u32, Vec<Appended>>,
     records: usize,
     bytes: usize,
+    /// The runner's inputs are full: what is assigned is polled, and yields no records. An assignment begins unpaused.
+    paused: bool,
     rejoin_at: Option<Instant>,
     /// Assignments in a row that were not claimed as a whole.
     failures: u32,
+}
+
+impl State {
+    /// Whoever is assigned next reads them again. What was to be claimed anew will be assigned anyway.
+    fn forget_records(&mut self) {
+        let failures = self.failures;
+        *self = Self {
+            failures,
+            ..Self::default()
+        };
+    }
 }
 
 impl Member {
@@ -254,7 +267,9 @@ impl Member {
 
     /// Hands over what was read, waiting up to `patience` for room. Answers whether all of it went.
     fn hand_over(&self, patience: Duration) -> bool {
-        while let Some((partition, records)) = self.state().pending.pop_first() {
+        loop {
+            let next = self.state().pending.pop_first();
+            let Some((partition, records)) = next else { break };
             if self.released.lock().contains(&partition) {
                 continue;
             }
@@ -286,7 +301,6 @@ impl Member {
         let due = state.rejoin_at.is_some_and(|at| at <= Instant::now());
         if due {
             state.rejoin_at = None;
-            self.released.lock().clear();
         }
         due
     }
@@ -309,10 +323,7 @@ impl Member {
 
     /// Everything is taken away: what was read and not handed over is somebody else's to read.
     fn revoked(&self, partitions: Vec<u32>) {
-        *self.state() = State {
-            failures: self.state().failures,
-            ..State::default()
-        };
+        self.state().forget_records();
         self.released.lock().clear();
         let (done, answer) = oneshot::channel();
         if self.ask(Input::Revoked { partitions, done }, answer).is_none() && !self.inputs.is_closed() {
@@ -322,6 +333,7 @@ impl Member {
 
     /// The offsets to read from, of as many partitions as could be claimed.
     fn claimed(&self, partitions: &[u32]) -> Vec<(u32, i64)> {
+        self.released.lock().clear();
         let (claims, answer) = oneshot::channel();
         let input = Input::Assigned {
             partitions: partitions.to_vec(),

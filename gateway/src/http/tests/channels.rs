@@ -1,0 +1,74 @@
+//! Snapshots and stream tickets.
+
+use super::*;
+
+#[tokio::test]
+async fn a_snapshot_is_what_its_channel_shows() {
+    let node = node();
+    let answer = node.ask(Role::Reception, "GET", "/v1/queues/riverside.general", "").await;
+    let view = answer.json();
+    assert_eq!((answer.status, &view["epoch"], &view["version"]), (200, &json!("7"), &json!(16)));
+    assert_eq!(view["entries"][TICKET]["label"], "A-001");
+
+    let state = node.ask(Role::Patient, "GET", &format!("/v1/tickets/{TICKET}"), "").await.json();
+    assert_eq!(
+        (&state["state"], &state["position"], &state["ahead"]),
+        (&json!("waiting"), &json!(1), &json!(0))
+    );
+    assert_eq!((&state["epoch"], &state["version"]), (&json!("7"), &json!(16)));
+
+    let state = node.ask(Role::Patient, "GET", &format!("/v1/tickets/{ENDED}"), "").await.json();
+    assert_eq!((&state["state"], state.get("position")), (&json!("left"), None));
+
+    let board = node.ask(Role::Display, "GET", "/v1/boards/riverside", "").await;
+    assert_eq!((board.status, &board.json()["entries"]["board"]["name"]), (200, &json!("Riverside")));
+}
+
+#[tokio::test]
+async fn a_snapshot_of_something_else_is_refused_or_not_there() {
+    let node = node();
+    let table = [
+        (Role::Patient, format!("/v1/tickets/{GONE}"), 403, "forbidden"),
+        (Role::Reception, format!("/v1/tickets/{GONE}"), 404, "not_found"),
+        (Role::Patient, "/v1/queues/riverside.general".to_owned(), 403, "forbidden"),
+        (Role::Doctor, "/v1/queues/riverside.blood".to_owned(), 403, "forbidden"),
+        (Role::Display, "/v1/boards/north".to_owned(), 403, "forbidden"),
+        (Role::Admin, "/v1/boards/north".to_owned(), 404, "not_found"),
+    ];
+    for (role, path, status, code) in table {
+        let answer = node.ask(role, "GET", &path, "").await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{role:?} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_ticket_holds_the_grant_of_its_caller() {
+    let node = node();
+    let channels = json!({"channels": ["board:riverside", "queue:riverside.general"]});
+    let answer = node.ask(Role::Doctor, "POST", "/v1/stream-tickets", &channels.to_string()).await;
+    assert_eq!((answer.status, &answer.json()["expires_in"]), (200, &json!(30)));
+    let ticket = answer.json()["ticket"].as_str().unwrap().to_owned();
+    let wanted = vec![schemas::channel::Channel::parse("board:riverside").unwrap()];
+    let grant = crate::grant::spend_ticket(&*node.world, &ticket, wanted.clone(), now()).await.unwrap();
+    assert_eq!((grant.tenant.as_str(), &*grant.subject), ("demo", "subject-1"));
+    assert!(grant.channels == wanted && grant.expires > now());
+}
+
+#[tokio::test]
+async fn a_stream_ticket_is_refused_for_what_one_may_not_open() {
+    let node = node();
+    let many: Vec<_> = (0..65).map(|n| format!("board:location-{n}")).collect();
+    let table = [
+        (json!({"channels": ["board:riverside", "queue:riverside.general"]}), 403, "forbidden"),
+        (json!({"channels": ["run:1"]}), 404, "unknown_channel"),
+        (json!({"channels": ["board:riverside", "board:riverside"]}), 409, "already_subscribed"),
+        (json!({"channels": []}), 422, "invalid_value"),
+        (json!({ "channels": many }), 422, "channel_limit"),
+        (json!({"channels": "board:riverside"}), 400, "malformed"),
+    ];
+    for (body, status, code) in table {
+        let answer = node.ask(Role::Display, "POST", "/v1/stream-tickets", &body.to_string()).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{body}");
+    }
+    assert!(node.world.keys.lock().unwrap().is_empty());
+}

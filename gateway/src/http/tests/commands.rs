@@ -1,0 +1,251 @@
+//! Command routes.
+
+use super::*;
+
+/// Every command route: method, path below `/v1`, a body, and the kind of command it stands for.
+const ROUTES: &[(&str, &str, &str, &str)] = &[
+    (
+        "PUT",
+        "locations/riverside",
+        r#"{"name":"R","time_zone":"UTC","languages":["fr"]}"#,
+        "location.configure",
+    ),
+    ("PUT", "queues/riverside.general", r#"{"name":"G","prefix":"A","service_s":300}"#, "queue.configure"),
+    ("PUT", "stations/riverside.room-1", r#"{"name":"Room 1"}"#, "station.configure"),
+    ("POST", "queues/riverside.general/open", "", "queue.open"),
+    ("POST", "queues/riverside.general/pause", "{}", "queue.pause"),
+    ("POST", "queues/riverside.general/resume", "{}", "queue.resume"),
+    ("POST", "queues/riverside.general/close", "{}", "queue.close"),
+    ("POST", "queues/riverside.general/reorder", r#"{"tickets":[]}"#, "queue.reorder"),
+    ("POST", "queues/riverside.general/tickets", r#"{"priority":9}"#, "ticket.issue"),
+    ("POST", "queues/riverside.general/call-next", r#"{"station":"riverside.room-1"}"#, "queue.call_next"),
+    ("POST", "tickets/T/call", r#"{"station":"riverside.room-1"}"#, "ticket.call"),
+    ("POST", "tickets/T/recall", "", "ticket.recall"),
+    ("POST", "tickets/T/start", "", "ticket.start"),
+    ("POST", "tickets/T/complete", "", "ticket.complete"),
+    ("POST", "tickets/T/hold", r#"{"reason":"lab"}"#, "ticket.hold"),
+    ("POST", "tickets/T/resume", "", "ticket.resume"),
+    ("POST", "tickets/T/absent", "", "ticket.absent"),
+    ("POST", "tickets/T/return", "", "ticket.return"),
+    ("POST", "tickets/T/no-show", "", "ticket.no_show"),
+    ("POST", "tickets/T/cancel", "{}", "ticket.cancel"),
+    ("POST", "tickets/T/leave", "", "ticket.leave"),
+    ("POST", "tickets/T/transfer", r#"{"queue":"riverside.blood"}"#, "ticket.transfer"),
+    ("POST", "tickets/T/prioritise", r#"{"priority":3}"#, "ticket.prioritise"),
+    ("POST", "tickets/T/revert", "", "ticket.revert"),
+];
+
+fn path_of(route: &str) -> String {
+    format!("/v1/{}", route.replace("/T/", &format!("/{TICKET}/")))
+}
+
+#[tokio::test]
+async fn every_kind_of_command_has_its_route() {
+    let node = node();
+    for (method, route, body, kind) in ROUTES {
+        let answer = node.ask(Role::Admin, method, &path_of(route), body).await;
+        assert_eq!(answer.status, 200, "{route}: {}", answer.text);
+        let record = node.last();
+        assert_eq!(record.command.kind(), *kind, "{route}");
+        assert_eq!(record.aggregate.as_str(), "demo/riverside");
+    }
+    let mut kinds: Vec<_> = ROUTES.iter().map(|(.., kind)| *kind).collect();
+    let mut all = Command::KINDS.to_vec();
+    kinds.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(kinds, all);
+}
+
+#[tokio::test]
+async fn every_route_refuses_who_sends_no_token_and_who_may_not() {
+    let node = node();
+    for (method, route, body, _) in ROUTES {
+        let answer = node.send(method, &path_of(route), &[("content-type", "application/json")], body).await;
+        assert_eq!((answer.status, answer.code().as_str()), (401, "token_missing"), "{route}");
+        assert_eq!(answer.header("www-authenticate"), "Bearer");
+        let answer = node.ask(Role::Display, method, &path_of(route), body).await;
+        assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"), "{route}");
+    }
+    for path in ["queues/riverside.general", "commands/known", "boards/riverside"] {
+        let answer = node.send("GET", &format!("/v1/{path}"), &[("authorization", "Bearer x.y.z")], "").await;
+        assert_eq!((answer.status, answer.code().as_str()), (401, "token_invalid"), "{path}");
+    }
+    let answer = node.send("GET", "/v1/boards/riverside", &[("authorization", "Basic abc")], "").await;
+    assert_eq!(answer.code(), "token_invalid");
+    assert!(node.world.appended.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_applied_command_is_answered_with_its_position_and_result() {
+    let node = node();
+    let station = StationId::new("riverside.room-1").unwrap();
+    let result =
+        CommandResult { ticket: Some(id(TICKET)), label: Some("A-001".into()), station: Some(station) };
+    node.decide(Decides::Applied(result));
+    let bearer = format!("Bearer {}", token(Role::Reception));
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/json; charset=utf-8"),
+        ("idempotency-key", "desk-1.42"),
+        ("valid-until", "2031-01-01T00:00:00Z"),
+    ];
+    let body = r#"{"station":"riverside.room-1"}"#;
+    let answer = node.send("POST", "/v1/queues/riverside.general/call-next", &headers, body).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.json(),
+        json!({"command": "desk-1.42", "at": 1, "outcome": "applied", "epoch": "7", "version": 17,
+            "result": {"ticket": TICKET, "label": "A-001", "station": "riverside.room-1"}})
+    );
+    let record = node.last();
+    assert_eq!(record.id.as_str(), "desk-1.42");
+    assert_eq!(record.source, COMMAND_SOURCE);
+    assert_eq!(record.valid_until, Some(1_924_992_000_000));
+    let actor = record.actor.unwrap();
+    assert_eq!((actor.subject.as_str(), actor.role.as_str()), ("subject-1", "reception"));
+}
+
+#[tokio::test]
+async fn a_command_without_a_key_gets_its_own_and_half_a_minute() {
+    let node = node();
+    let before = now();
+    for _ in 0..2 {
+        node.ask(Role::Reception, "POST", "/v1/queues/riverside.general/tickets", "").await;
+    }
+    let appended = node.world.appended.lock().unwrap();
+    assert_ne!(appended[0].id.as_str(), appended[1].id.as_str());
+    assert_ne!(appended[0].command.ticket(), appended[1].command.ticket());
+    let until = appended[0].valid_until.unwrap();
+    assert!((before + 30_000..=now() + 30_000).contains(&until));
+}
+
+#[tokio::test]
+async fn a_refused_command_is_a_problem_that_names_it() {
+    let node = node();
+    let path = format!("/v1/tickets/{TICKET}/start");
+    for (code, status) in [(Code::IllegalMove, 409), (Code::TicketUnknown, 422), (Code::CommandExpired, 409)]
+    {
+        node.decide(Decides::Refused(code));
+        let answer = node.ask(Role::Reception, "POST", &path, "").await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code.as_str()));
+        assert_eq!(answer.json()["command"], node.last().id.as_str());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_command_is_accepted_and_found_later() {
+    let node = node();
+    node.decide(Decides::Nothing);
+    let path = format!("/v1/tickets/{TICKET}/start");
+    let answer = node.ask(Role::Reception, "POST", &path, "").await;
+    assert_eq!(answer.status, 202);
+    let id = node.last().id;
+    assert_eq!(answer.header("location"), format!("/v1/commands/{id}"));
+    assert_eq!(answer.json(), json!({"command": id, "outcome": "pending"}));
+
+    let answer = node.ask(Role::Reception, "GET", "/v1/commands/known", "").await;
+    assert_eq!((answer.status, &answer.json()["result"]["label"]), (200, &json!("A-001")));
+    let answer = node.ask(Role::Reception, "GET", answer_path(&id).as_str(), "").await;
+    assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"));
+}
+
+fn answer_path(id: &CommandId) -> String {
+    format!("/v1/commands/{id}")
+}
+
+#[tokio::test]
+async fn nobody_learns_of_a_ticket_by_guessing_the_id_of_a_command() {
+    let node = node();
+    let answer = node.ask(Role::Display, "GET", "/v1/commands/known", "").await;
+    assert_eq!((answer.status, answer.json().get("result")), (200, None));
+
+    let stranger = TicketId::from_random(&LocationId::new("riverside").unwrap(), 99);
+    let result = CommandResult { ticket: Some(stranger), label: Some("A-099".into()), station: None };
+    node.decide(Decides::Applied(result));
+    let answer = node.ask(Role::Patient, "POST", &format!("/v1/tickets/{TICKET}/leave"), "").await;
+    assert_eq!((answer.status, answer.json().get("result")), (200, None));
+}
+
+#[tokio::test]
+async fn a_transfer_names_a_successor_only_to_another_location() {
+    let node = node();
+    let path = format!("/v1/tickets/{TICKET}/transfer");
+    for (queue, elsewhere) in [("riverside.blood", false), ("north.general", true)] {
+        node.ask(Role::Admin, "POST", &path, &json!({ "queue": queue }).to_string()).await;
+        let Command::TransferTicket { successor, .. } = node.last().command else { panic!("no transfer") };
+        assert_eq!(successor.is_some(), elsewhere, "{queue}");
+        assert!(successor.is_none_or(|successor| successor.location().as_str() == "north"));
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_command_has_its_code_and_reaches_no_log() {
+    let node = node();
+    let call_next = "/v1/queues/riverside.general/call-next";
+    let tickets = "/v1/queues/riverside.general/tickets";
+    let table = [
+        ("POST", call_next, "{", 400, "malformed"),
+        ("POST", call_next, "", 400, "malformed"),
+        ("POST", call_next, "[]", 400, "malformed"),
+        ("POST", call_next, r#"{"station":7}"#, 400, "malformed"),
+        ("POST", call_next, r#"{"station":"riverside.room-1","why":"x"}"#, 400, "malformed"),
+        ("POST", call_next, r#"{"station":"Room 1"}"#, 400, "invalid_id"),
+        ("POST", call_next, r#"{"station":"north.room-1"}"#, 422, "record_foreign_id"),
+        ("POST", tickets, r#"{"priority":10}"#, 422, "invalid_value"),
+        ("POST", tickets, r#"{"priority":-1}"#, 422, "invalid_value"),
+        ("POST", tickets, r#"{"priority":"high"}"#, 400, "malformed"),
+        ("POST", "/v1/queues/riverside.general/reorder", r#"{"tickets":["x"]}"#, 400, "invalid_id"),
+        ("POST", "/v1/queues/riverside.general/configure", "{}", 404, "not_found"),
+        ("POST", "/v1/queues/riverside.general/explode", "{}", 404, "not_found"),
+        ("POST", "/v1/queues/Riverside/open", "{}", 400, "invalid_id"),
+        ("POST", "/v1/queues/%ff/open", "{}", 400, "invalid_id"),
+        ("PUT", "/v1/locations/a.b", r#"{"name":"R","time_zone":"UTC","languages":[]}"#, 400, "invalid_id"),
+        ("POST", "/v1/tickets/riverside.1/start", "", 400, "invalid_id"),
+        ("GET", "/v1/commands/a%20b", "", 400, "invalid_id"),
+        ("POST", "/v1/locations/riverside", "", 405, "unknown_method"),
+        ("DELETE", "/v1/queues/riverside.general", "", 405, "unknown_method"),
+        ("GET", "/v1/stream-tickets", "", 405, "unknown_method"),
+        ("GET", "/v1/nothing", "", 404, "not_found"),
+        ("GET", "/nothing.html", "", 404, "not_found"),
+        ("GET", "/v1/demo", "", 404, "not_found"),
+    ];
+    for (method, path, body, status, code) in table {
+        let answer = node.ask(Role::Admin, method, path, body).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{method} {path} {body}");
+    }
+    assert!(node.world.appended.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn headers_and_bodies_that_cannot_be_taken_have_their_codes() {
+    let node = node();
+    let path = "/v1/queues/riverside.general/tickets";
+    let bearer = format!("Bearer {}", token(Role::Admin));
+    let json = ("content-type", "application/json");
+    let table = [
+        (vec![("content-type", "text/plain")], "{}".to_owned(), 415, "malformed"),
+        (vec![], "{}".to_owned(), 415, "malformed"),
+        (vec![json], format!("{{{}}}", " ".repeat(64 * 1024)), 413, "too_large"),
+        (vec![json, ("idempotency-key", "a b")], "{}".to_owned(), 400, "invalid_id"),
+        (vec![json, ("idempotency-key", "")], "{}".to_owned(), 400, "invalid_id"),
+        (vec![json, ("valid-until", "tomorrow")], "{}".to_owned(), 422, "invalid_value"),
+        (vec![json, ("valid-until", "2031-01-01T00:00:00")], "{}".to_owned(), 422, "invalid_value"),
+    ];
+    for (mut headers, body, status, code) in table {
+        headers.push(("authorization", &bearer));
+        let answer = node.send("POST", path, &headers, &body).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_problem_quotes_what_was_sent() {
+    let node = node();
+    let secret = "Jeanne Tremblay";
+    for body in [json!({ "priority": secret }), json!({ secret: 1 }), json!(secret)] {
+        let answer =
+            node.ask(Role::Admin, "POST", "/v1/queues/riverside.general/tickets", &body.to_string()).await;
+        assert_eq!(answer.code(), "malformed");
+        assert!(!answer.text.contains("Tremblay"), "{}", answer.text);
+    }
+}

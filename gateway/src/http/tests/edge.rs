@@ -1,0 +1,96 @@
+//! Origins, pages, health and metrics.
+
+use super::*;
+
+#[tokio::test]
+async fn pages_of_this_host_and_of_the_list_may_call_and_no_others() {
+    let node = node();
+    let path = "/v1/boards/riverside";
+    let bearer = format!("Bearer {}", token(Role::Display));
+    for (origin, allowed) in [
+        ("https://clinic.example", true),
+        ("http://clinic.example", true),
+        ("https://desk.example", true),
+        ("https://desk.example.attacker.example", false),
+        ("https://clinic.example.attacker.example", false),
+        ("null", false),
+    ] {
+        let answer = node.send("GET", path, &[("authorization", &bearer), ("origin", origin)], "").await;
+        assert_eq!(answer.status, if allowed { 200 } else { 403 }, "{origin}");
+        let shown = answer.header("access-control-allow-origin");
+        assert_eq!(shown, if allowed { origin } else { "" });
+        if !allowed {
+            assert_eq!(answer.code(), "origin_not_allowed");
+        }
+    }
+    let preflight = [("origin", "https://desk.example"), ("access-control-request-method", "POST")];
+    let answer = node.send("OPTIONS", "/v1/stream-tickets", &preflight, "").await;
+    assert_eq!(answer.status, 204);
+    assert!(answer.header("access-control-allow-headers").contains("authorization"));
+}
+
+#[tokio::test]
+async fn pages_are_served_with_their_types_and_run_nothing_foreign() {
+    let node = node();
+    for (path, kind) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/patient", "text/html; charset=utf-8"),
+        ("/board", "text/html; charset=utf-8"),
+        ("/patient.js", "text/javascript; charset=utf-8"),
+        ("/style.css", "text/css; charset=utf-8"),
+        ("/icon.svg", "image/svg+xml"),
+    ] {
+        let answer = node.send("GET", path, &[], "").await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, kind), "{path}");
+        assert!(!answer.text.is_empty());
+        assert!(answer.header("content-security-policy").starts_with("default-src 'self';"));
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer");
+        assert_eq!(answer.header("cache-control"), "no-cache");
+        let again = node.send("GET", path, &[("if-none-match", answer.header("etag"))], "").await;
+        assert_eq!((again.status, again.text.as_str()), (304, ""), "{path}");
+    }
+    let answer = node.send(Method::POST.as_str(), "/", &[], "").await;
+    assert_eq!((answer.status, answer.code().as_str()), (405, "unknown_method"));
+}
+
+#[tokio::test]
+async fn health_tells_alive_from_ready() {
+    let node = node();
+    assert_eq!(node.send("GET", "/health/live", &[], "").await.status, 200);
+    let answer = node.send("GET", "/health/ready", &[], "").await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "try_again"));
+    node.api.ready.set_caught_up(true);
+    assert_eq!(node.send("GET", "/health/ready", &[], "").await.status, 200);
+    node.api.ready.drain();
+    let answer = node.send("GET", "/health/ready", &[], "").await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "draining"));
+    assert_eq!(node.send("GET", "/health/live", &[], "").await.status, 200);
+}
+
+#[tokio::test]
+async fn metrics_count_by_route_and_carry_no_id() {
+    let node = node();
+    node.ask(Role::Reception, "POST", &format!("/v1/tickets/{TICKET}/start"), "").await;
+    node.ask(Role::Reception, "GET", &format!("/v1/tickets/{GONE}"), "").await;
+    node.send("GET", "/secret/riverside", &[], "").await;
+    let text = node.send("GET", "/metrics", &[], "").await.text;
+    for line in [
+        r#"clinicwire_http_requests_total{route="/v1/tickets/{ticket}/{action}",status="200"} 1"#,
+        r#"clinicwire_http_requests_total{route="/v1/tickets/{ticket}",status="404"} 1"#,
+        r#"clinicwire_http_requests_total{route="none",status="404"} 1"#,
+        r#"clinicwire_commands_total{kind="ticket.start",result="applied"} 1"#,
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains("riverside"));
+}
+
+#[tokio::test]
+async fn a_demo_is_shown_once_there_is_one() {
+    let node = node();
+    node.api.demo.set(json!({"location": "riverside"})).unwrap();
+    let answer = node.send("GET", "/v1/demo", &[], "").await;
+    assert_eq!((answer.status, answer.json()), (200, json!({"location": "riverside"})));
+    assert_eq!(answer.header("cache-control"), "no-store");
+}

@@ -1,0 +1,234 @@
+//! The same promises on Kafka, Redis and Postgres, and what only several processes can show: one dies, one
+//! stops, and records arrive that nobody can apply. The environment names the servers; without them this fails.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use rdkafka::{
+    ClientConfig,
+    message::{Header, OwnedHeaders},
+    producer::{BaseProducer, BaseRecord, Producer},
+};
+use schemas::{
+    command::Command,
+    ids::{Aggregate, CommandId, QueueId, TenantId, TicketId},
+    record::{CommandRecord, WireRecord, partition_of},
+    ticket::Priority,
+};
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use crate::{
+    api::Call,
+    follower::Follower,
+    installation::Installation,
+    scenarios::{self, eventually, for_each_scenario},
+    world::{PATIENCE, Site, World, issued},
+};
+
+/// One installation at a time: each is three processes, and a machine may have two cores.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_scenario_holds_on_two_nodes() {
+    let _turn = TURN.lock().await;
+    let mut installation = Installation::start().await;
+    let world = Arc::new(std::mem::replace(&mut installation.world, World::new(Vec::new(), "")));
+    let mut broken = Vec::new();
+    macro_rules! run {
+        ($($name:ident,)*) => {$(
+            let world_of_it = world.clone();
+            // A task of its own, so that one broken promise does not hide the others.
+            let scenario = tokio::spawn(async move { scenarios::$name(&world_of_it).await });
+            if scenario.await.is_err() {
+                broken.push(stringify!($name));
+            }
+        )*};
+    }
+    for_each_scenario!(run);
+    assert!(broken.is_empty(), "on two nodes these do not hold: {broken:?}");
+    installation.stop().await;
+}
+
+const TICKETS: usize = 150;
+const WRITERS: usize = 5;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_processor_that_is_killed_loses_nothing_and_does_nothing_twice() {
+    let _turn = TURN.lock().await;
+    let mut installation = Installation::start().await;
+    let world = Arc::new(std::mem::replace(&mut installation.world, World::new(Vec::new(), "")));
+    let site = Arc::new(world.site().await);
+    let channel = format!("queue:{}", site.general);
+    let mut desk = Follower::start(world.here(), &site.reception, &channel).await;
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| tokio::spawn(write(world.clone(), site.clone(), writer)))
+        .collect();
+    for kill_at in [TICKETS / 4, TICKETS / 2] {
+        desk.until("some tickets", |desk| desk.view.entries.len() > kill_at).await;
+        installation.kill_processors();
+        installation.start_processors();
+    }
+    let mut outcomes = Vec::new();
+    for writer in writers {
+        outcomes.extend(writer.await.unwrap());
+    }
+    let labels: BTreeSet<String> = outcomes.iter().map(|(_, outcome)| issued(outcome).label).collect();
+    let expected: BTreeSet<String> = (1..=TICKETS).map(|number| format!("A-{number:03}")).collect();
+    assert_eq!(labels, expected, "each ticket exactly once");
+    let versions: BTreeSet<u64> = outcomes.iter().filter_map(|(_, outcome)| outcome["version"].as_u64()).collect();
+    let (first, last) = (*versions.first().unwrap(), *versions.last().unwrap());
+    assert_eq!((versions.len(), last - first), (TICKETS, TICKETS as u64 - 1), "one version per ticket, none left out");
+
+    desk.until("all tickets", |desk| desk.held.version >= last).await;
+    assert_eq!(world.read(&site.reception, format!("/v1/queues/{}", site.general)).await, desk.as_snapshot());
+    assert_eq!(desk.view.entries.len(), TICKETS + 1);
+    for (key, outcome) in outcomes.iter().step_by(7) {
+        let again = world.api.settle(world.here(), issue(&site, key)).await;
+        assert_eq!(&again.body, outcome, "the first outcome, for ever");
+    }
+    installation.stop().await;
+}
+
+fn issue(site: &Site, key: &str) -> Call {
+    Call::post(&format!("/v1/queues/{}/tickets", site.general)).token(&site.reception).key(key).json(json!({}))
+}
+
+/// Issues this writer's share, each under its own key, until every one has an outcome.
+async fn write(world: Arc<World>, site: Arc<Site>, writer: usize) -> Vec<(String, serde_json::Value)> {
+    let mut outcomes = Vec::new();
+    for number in 0..TICKETS / WRITERS {
+        let key = format!("writer-{writer}-{number}");
+        let node = &world.nodes[(writer + number) % world.nodes.len()];
+        let answer = world.api.settle(node, issue(&site, &key)).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        outcomes.push((key, answer.body));
+    }
+    outcomes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stops_hands_its_clients_on_without_a_gap() {
+    let _turn = TURN.lock().await;
+    let mut installation = Installation::start().await;
+    let world = Arc::new(std::mem::replace(&mut installation.world, World::new(Vec::new(), "")));
+    let site = Arc::new(world.site().await);
+    let mine = world.issue(&site, &site.general).await;
+    let patient = world.patient(&[&mine]);
+    let mut desk = Follower::start(world.here(), &site.reception, &format!("queue:{}", site.general)).await;
+    let mut phone = Follower::start(world.here(), &patient, &format!("ticket:{}", mine.ticket)).await;
+    let writing = tokio::spawn({
+        let (world, site) = (world.clone(), site.clone());
+        async move {
+            for _ in 0..40 {
+                world.issue(&site, &site.general).await;
+            }
+        }
+    });
+    desk.until("some tickets", |desk| desk.view.entries.len() > 10).await;
+    installation.gateways[0].signal("-TERM");
+    for follower in [&mut desk, &mut phone] {
+        let code = loop {
+            if let Err(code) = follower.next().await {
+                break code;
+            }
+        };
+        assert_eq!(code, 3001, "shutdown: come back elsewhere");
+    }
+    assert!(installation.gateways[0].ended().await.success());
+    writing.await.unwrap();
+    let last = world.call_next(&site, &site.general, &site.room_1).await;
+    assert_eq!(last, mine);
+
+    let desk = desk.resume(world.there(), &site.reception).await;
+    assert!(desk.recovered && desk.missed <= 1, "the other node's tail knows the position");
+    let mut desk = desk.follower;
+    let called = |desk: &Follower| desk.entry(&mine.ticket)["state"] == "called";
+    desk.until("the call", called).await;
+    let path = format!("/v1/queues/{}", site.general);
+    let answer = world.api.call(world.there(), Call::get(&path).token(&site.reception)).await;
+    assert_eq!(answer.body, desk.as_snapshot());
+    let mut phone = phone.resume(world.there(), &patient).await.follower;
+    phone.until("the call", |phone| phone.state()["state"] == "called").await;
+    installation.gateways.remove(0);
+    installation.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_nobody_can_apply_are_parked_and_the_rest_goes_on() {
+    let _turn = TURN.lock().await;
+    let installation = Installation::start().await;
+    let site = installation.world.site().await;
+    let good = |bits: u128| record_of(&site, bits);
+    let partitions: u32 = installation.setting("CLINICWIRE_PARTITIONS").parse().unwrap();
+    let home = |wire: &WireRecord| partition_of(&wire.key, partitions);
+    let with = |name: &str, value: &str| {
+        let mut wire = good(1).to_wire();
+        wire.headers.retain(|(header, _)| header != name);
+        wire.headers.push((name.to_owned(), value.to_owned()));
+        wire
+    };
+    let foreign = WireRecord { key: "demo/elsewhere".into(), ..good(2).to_wire() };
+    let nowhere = WireRecord { key: "no aggregate".into(), ..good(3).to_wire() };
+    let bad = [
+        (with("ce_type", "clinicwire.ticket.teleport.v1"), None, "record_unknown_type"),
+        (with("ce_type", "clinicwire.ticket.issue.v9"), None, "record_unknown_version"),
+        (WireRecord { value: bytes::Bytes::from_static(b"{\"type\":"), ..good(4).to_wire() }, None, "record_malformed"),
+        (nowhere, None, "record_bad_key"),
+        (foreign, None, "record_foreign_id"),
+        (good(5).to_wire(), Some(1), "record_wrong_partition"),
+    ];
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", installation.setting("CLINICWIRE_KAFKA")).create().unwrap();
+    for (wire, shift, _) in &bad {
+        append(&producer, installation.setting("CLINICWIRE_CARE_TOPIC"), wire, (home(wire) + shift.unwrap_or(0)) % partitions);
+    }
+    // And a good one among them, as an upstream bridge would write it.
+    let bridged = good(6);
+    append(&producer, installation.setting("CLINICWIRE_CARE_TOPIC"), &bridged.to_wire(), home(&bridged.to_wire()));
+    producer.flush(PATIENCE).unwrap();
+
+    let ticket = bridged.command.ticket().unwrap().to_string();
+    let mut desk =
+        Follower::start(installation.world.here(), &site.reception, &format!("queue:{}", site.general)).await;
+    desk.until("the good record", |desk| desk.view.entries.contains_key(ticket.as_str())).await;
+    assert_eq!(installation.world.issue(&site, &site.general).await.label, "A-002");
+    let expected: BTreeSet<String> = bad.iter().map(|(.., code)| (*code).to_owned()).collect();
+    let parked = eventually("all are parked", || async {
+        let codes = installation.query("SELECT code FROM clinicwire.parked").await;
+        (codes.len() >= bad.len()).then_some(codes)
+    })
+    .await;
+    assert_eq!(parked.len(), bad.len());
+    assert_eq!(parked.into_iter().collect::<BTreeSet<_>>(), expected);
+    installation.stop().await;
+}
+
+fn record_of(site: &Site, bits: u128) -> CommandRecord {
+    let queue = QueueId::new(site.general.as_str()).unwrap();
+    let location = queue.location();
+    CommandRecord {
+        aggregate: Aggregate::location(&TenantId::new("demo").unwrap(), &location),
+        id: CommandId::from_random(bits),
+        source: "a-bridge".into(),
+        valid_until: None,
+        actor: None,
+        command: Command::IssueTicket {
+            ticket: TicketId::from_random(&location, bits),
+            queue,
+            priority: Priority::default(),
+        },
+    }
+}
+
+fn append(producer: &BaseProducer, topic: &str, wire: &WireRecord, partition: u32) {
+    let mut headers = OwnedHeaders::new();
+    for (name, value) in &wire.headers {
+        headers = headers.insert(Header { key: name, value: Some(value) });
+    }
+    let record = BaseRecord::to(topic)
+        .partition(partition.cast_signed())
+        .key(&wire.key)
+        .payload(wire.value.as_ref())
+        .headers(headers);
+    producer.send(record).map_err(|(error, _)| error).unwrap();
+}
