@@ -29,8 +29,10 @@ use tower::ServiceExt;
 use tungstenite::handshake::derive_accept_key;
 
 use crate::{
-    connection, frames,
-    grant::{GrantKey, spend_ticket},
+    connection,
+    frames::{self, REFUSED},
+    grant::{GrantKey, MAX_STREAM_CHANNELS, spend_ticket},
+    http::origin_allowed,
     metrics::Metrics,
     shard::{Shard, wall_clock},
     short_keys::ShortKeys,
@@ -43,10 +45,6 @@ const HEAD_WITHIN: Duration = Duration::from_secs(10);
 const HEAD_BYTES: usize = 16 * 1024;
 /// How long to wait after the system refused a socket, usually because descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Channels of one stream: a browser allows six connections to a host, so a page bundles what it shows.
-const MAX_STREAM_CHANNELS: usize = 8;
-/// The `Last-Event-ID` of a stream that was refused: the browser comes back with it and is told to stop.
-const REFUSED: &str = "refused";
 
 /// What every socket of a shard is served with.
 pub struct Door {
@@ -208,7 +206,7 @@ fn websocket<B>(door: &Door, request: &Request<B>) -> Result<String, (StatusCode
     if !upgrade || header(request, "sec-websocket-version") != "13" || key.len() != 24 {
         return Err((StatusCode::UPGRADE_REQUIRED, Code::Malformed));
     }
-    if !origin_allowed(door, request) {
+    if !origin_allowed(&door.origins, request.headers()) {
         return Err((StatusCode::FORBIDDEN, Code::OriginNotAllowed));
     }
     // Python's SDK sends an empty list; a client that offers only Protobuf is told rather than misread.
@@ -226,13 +224,6 @@ fn websocket<B>(door: &Door, request: &Request<B>) -> Result<String, (StatusCode
     ))
 }
 
-/// Pages of this very host, and of the configured origins. A client that is no browser sends none.
-fn origin_allowed<B>(door: &Door, request: &Request<B>) -> bool {
-    let origin = header(request, "origin");
-    let own = origin.split_once("://").is_some_and(|(_, host)| host == header(request, "host"));
-    origin.is_empty() || own || door.origins.iter().any(|allowed| allowed == origin)
-}
-
 /// Why a stream does not begin.
 enum Refusal {
     Code(Code),
@@ -247,7 +238,7 @@ impl From<Code> for Refusal {
 }
 
 async fn stream<B>(door: &Door, request: &Request<B>) -> Result<Taken, Refusal> {
-    if !origin_allowed(door, request) {
+    if !origin_allowed(&door.origins, request.headers()) {
         return Err(Code::OriginNotAllowed.into());
     }
     let query: Vec<(String, String)> =
@@ -273,7 +264,8 @@ async fn stream<B>(door: &Door, request: &Request<B>) -> Result<Taken, Refusal> 
     }
     let (positions, sealed) = last.split_once(':').unwrap_or_default();
     let now = wall_clock();
-    // A fresh ticket proves more than an old id: it is tried first, and the id then only tells the position.
+    // The browser's own reconnect repeats the URL with its spent ticket: the id then stands for it. A page that
+    // comes with an id that no longer opens has brought a new ticket.
     let grant = match (value("ticket"), sealed.is_empty()) {
         (Some(ticket), true) => spend_ticket(&*door.short_keys, ticket, channels, now).await?,
         (Some(ticket), false) => match door.grant_key.open(sealed, &channels, now) {
@@ -320,7 +312,7 @@ fn stream_head<B>(door: &Door, request: &Request<B>) -> String {
     let retry = 1000 + getrandom::u32().unwrap_or(0) % 4000;
     let cors = match header(request, "origin") {
         "" => String::new(),
-        origin if origin_allowed(door, request) => {
+        origin if origin_allowed(&door.origins, request.headers()) => {
             format!("access-control-allow-origin: {origin}\r\nvary: origin\r\n")
         }
         _ => String::new(),
@@ -345,7 +337,9 @@ fn refused<B>(door: &Door, request: &Request<B>, refusal: Refusal) -> Response<B
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, http::HeaderValue::from_static("no-store, no-transform"));
-    if let Some(origin) = request.headers().get("origin").filter(|_| origin_allowed(door, request)) {
+    if let Some(origin) =
+        request.headers().get("origin").filter(|_| origin_allowed(&door.origins, request.headers()))
+    {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     }
     response

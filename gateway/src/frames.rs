@@ -147,6 +147,9 @@ pub fn sse_error(channel: Option<&Channel>, code: Code, id: Option<&str>) -> Vec
     .into_bytes()
 }
 
+/// The `Last-Event-ID` of a stream that was refused: the browser comes back with it and is told to stop.
+pub const REFUSED: &str = "refused";
+
 /// Keeps proxies from closing an idle stream, and tells a page that it is alive.
 pub const SSE_BEAT: &[u8] = b"event: beat\ndata: {}\n\n";
 

@@ -18,6 +18,9 @@ const MAC_BYTES: usize = 16;
 /// How long the store of short-lived keys may take. Past it the request is answered with `try_again`.
 const KEYS_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Channels of one stream: a browser allows six connections to a host, so a page bundles what it shows.
+pub const MAX_STREAM_CHANNELS: usize = 8;
+
 /// Who may follow which channels, and until when.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Grant {

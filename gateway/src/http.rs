@@ -9,7 +9,7 @@ mod problem;
 mod requests;
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, PoisonError, RwLock},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -31,6 +31,7 @@ use crate::{
     metrics::{Metrics, Readiness},
     reader::Reader,
     short_keys::ShortKeys,
+    tails::Tails,
 };
 
 /// What the routes need of their node.
@@ -38,12 +39,13 @@ pub struct Api {
     pub verifier: Arc<Verifier>,
     pub commands: Arc<Commands>,
     pub reader: Arc<Reader>,
+    pub tails: Arc<Tails>,
     pub short_keys: Arc<dyn ShortKeys>,
     pub grant_key: GrantKey,
     pub metrics: Arc<Metrics>,
     pub ready: Arc<Readiness>,
     /// What a demo shows on the start page; without a demo there is nothing.
-    pub demo: Arc<OnceLock<serde_json::Value>>,
+    pub demo: Arc<RwLock<Option<serde_json::Value>>>,
     /// Origins, as a browser writes them, whose pages may call beside our own.
     pub origins: Vec<String>,
 }
@@ -77,8 +79,8 @@ pub fn router(api: Arc<Api>) -> Router {
 }
 
 async fn demo(State(api): Shared) -> Response {
-    match api.demo.get() {
-        Some(demo) => Json(demo.clone()).into_response(),
+    match &*api.demo.read().unwrap_or_else(PoisonError::into_inner) {
+        Some(demo) => Json(demo).into_response(),
         None => Problem::from(Code::NotFound).into_response(),
     }
 }

@@ -5,7 +5,7 @@ use std::{
     io,
     net::SocketAddr,
     rc::Rc,
-    sync::{Arc, OnceLock},
+    sync::{Arc, PoisonError, RwLock},
     thread::JoinHandle,
     time::Duration,
 };
@@ -35,6 +35,11 @@ use crate::{
 
 /// Connections the system may hold for a shard that has not accepted them yet: a storm's first second.
 const BACKLOG: i32 = 4096;
+/// Bytes the system keeps unsent for one socket. Past it a write would block and the socket keeps its mark: a slow
+/// phone then gets its newest state next, not the minute of old ones a larger buffer would hold.
+const UNSENT_BYTES: u32 = 32 * 1024;
+/// How long sent bytes may stay unacknowledged before the system gives a dead peer up.
+const DEAD_PEER: Duration = Duration::from_secs(20);
 /// Beyond the drain's window, for farewells and for commands on their way.
 const LAST_SECONDS: Duration = Duration::from_secs(3);
 
@@ -74,7 +79,7 @@ pub struct Running {
     address: SocketAddr,
     drain: Duration,
     readiness: Arc<Readiness>,
-    demo: Arc<OnceLock<serde_json::Value>>,
+    demo: Arc<RwLock<Option<serde_json::Value>>>,
     draining: watch::Sender<bool>,
     inboxes: Vec<mpsc::Sender<ToShard>>,
     threads: Vec<JoinHandle<()>>,
@@ -93,11 +98,13 @@ pub async fn start(settings: Settings, seams: Seams) -> Result<Running, StartErr
     let commands = Arc::new(Commands::new(seams.log.clone(), seams.queries.clone()));
     let reader = Arc::new(Reader::new(seams.snapshots, seams.queries).counted(metrics.clone()));
     let grant_key = GrantKey::new(&grant_secret);
-    let demo = Arc::new(OnceLock::new());
+    let demo = Arc::new(RwLock::new(None));
+    let tails = Arc::new(Tails::default());
     let api = Arc::new(Api {
         verifier: verifier.clone(),
         commands: commands.clone(),
         reader: reader.clone(),
+        tails: tails.clone(),
         short_keys: seams.short_keys.clone(),
         grant_key: grant_key.clone(),
         metrics: metrics.clone(),
@@ -106,7 +113,6 @@ pub async fn start(settings: Settings, seams: Seams) -> Result<Running, StartErr
         origins: origins.clone(),
     });
     let router = http::router(api);
-    let tails = Arc::new(Tails::default());
     let (draining, drained) = watch::channel(false);
     let listeners = bind(listen, shards.clamp(1, MAX_SHARDS))?;
     let address =
@@ -170,6 +176,12 @@ fn bind(address: SocketAddr, shards: usize) -> Result<Vec<std::net::TcpListener>
             socket.set_reuse_address(true)?;
             socket.set_reuse_port(true)?;
             socket.set_nonblocking(true)?;
+            // Accepted sockets inherit both.
+            #[cfg(target_os = "linux")]
+            {
+                socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
+                socket.set_tcp_user_timeout(Some(DEAD_PEER))?;
+            }
             socket.bind(&address.into())?;
             socket.listen(BACKLOG)?;
             Ok(socket.into())
@@ -207,7 +219,7 @@ impl Running {
 
     /// Lets the start page offer a demo clinic's links and tokens.
     pub fn show_demo(&self, ready: serde_json::Value) {
-        let _ = self.demo.set(ready);
+        *self.demo.write().unwrap_or_else(PoisonError::into_inner) = Some(ready);
     }
 
     /// Stops: not ready any more, no new sockets, the open ones closed over the drain's window while intake

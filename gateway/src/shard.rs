@@ -269,10 +269,29 @@ impl Shard {
         let Stage::Asked { request, .. } = subscription.stage else { return };
         let reply = match conn.form {
             Form::WsJson => protocol::error_reply(request, code),
-            Form::Sse => frames::sse_error(Some(&subscription.channel), code, None),
+            Form::Sse => frames::sse_error(Some(&subscription.channel), code, self.refusal_id(id, code)),
         };
         self.conns.reply(id, &reply);
         self.leave(id, slot);
+        self.end_empty_stream(id);
+    }
+
+    /// The id of an SSE error that leaves its stream without a channel for good: the browser comes back with
+    /// it and is told to stop.
+    fn refusal_id(&self, id: u32, code: Code) -> Option<&'static str> {
+        let followed =
+            self.conns.get(id).map_or(0, |conn| conn.session.subscriptions.iter().flatten().count());
+        (followed == 1 && !code.temporary()).then_some(frames::REFUSED)
+    }
+
+    /// A stream that carries nothing any more ends; a browser then comes back by itself.
+    fn end_empty_stream(&mut self, id: u32) {
+        let empty = self.conns.get(id).is_some_and(|conn| {
+            conn.form == Form::Sse && conn.session.subscriptions.iter().all(Option::is_none)
+        });
+        if empty {
+            self.conns.close(id, Close::PermissionDenied);
+        }
     }
 
     /// Writes what waits for a socket that became writable, then the state it missed meanwhile.

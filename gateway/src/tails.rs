@@ -173,6 +173,14 @@ impl Tails {
         merge(&self.steps(aggregate), view, held, to)
     }
 
+    /// What this node has seen of a view: no reader may be shown less.
+    pub fn floor(&self, aggregate: &Aggregate, view: &str) -> Option<Pair> {
+        self.steps(aggregate)
+            .iter()
+            .rev()
+            .find_map(|step| delta_of(step, view).map(|delta| Pair { version: delta.to, ..step.pair }))
+    }
+
     /// Forgets everything, as after a loss. Who listens stays.
     pub fn clear(&self) {
         for entry in &self.tails {

@@ -2,7 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::Parser;
+use clap::{Args, Parser};
+use gateway::auth::DevelopmentKey;
 
 use crate::demo::driver::SPEEDS;
 
@@ -39,20 +40,34 @@ pub struct Cli {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub shards: Option<u16>,
 
-    /// Signs tokens with this secret instead of one made up at this start
-    ///
-    /// Tokens then stay good across restarts, and other programs can sign some. For development only.
-    #[arg(
-        long,
-        value_name = "WORDS",
-        env = "CLINICWIRE_DEVELOPMENT_SECRET",
-        hide_env_values = true
-    )]
-    pub development_secret: Option<String>,
+    #[command(flatten)]
+    pub development: Development,
 
     /// What is logged, to stderr: error, warn, info, debug, trace, or a filter such as gateway=debug
     #[arg(long, value_name = "FILTER", default_value = "warn", env = "CLINICWIRE_LOG")]
     pub log: String,
+}
+
+/// What the key is made of when no words are given, as in `clinicwire-gateway`: everybody knows them.
+const WELL_KNOWN_WORDS: &str = "clinicwire development";
+
+/// The key that signs and verifies tokens where no issuer does.
+#[derive(Debug, Args)]
+pub struct Development {
+    /// Signs tokens with a key made of WORDS, in place of one made up at this start
+    ///
+    /// Tokens then stay good over restarts, and whoever knows the words can sign some; everybody knows those it
+    /// uses without any. The same flag, with the same words, makes gateways and demo trust each other.
+    #[arg(long, env = "CLINICWIRE_INSECURE_DEVELOPMENT_KEY", value_name = "WORDS", hide_env_values = true)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = WELL_KNOWN_WORDS)]
+    pub insecure_development_key: Option<String>,
+}
+
+impl Development {
+    /// The key, where words for it were given.
+    pub fn key(&self) -> Option<DevelopmentKey> {
+        self.insecure_development_key.as_deref().map(DevelopmentKey::from_words)
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -60,7 +75,8 @@ Examples:
   clinicwire                                    a demo clinic at http://127.0.0.1:8080
   clinicwire --speed 1                          the same at the pace of a real one
   clinicwire --listen 0.0.0.0:9000              seen from other machines (tokens travel unencrypted!)
-  clinicwire --empty --development-secret x     an empty clinic for your own scripts and tests
+  clinicwire --empty --insecure-development-key=words
+                                                an empty clinic for your own scripts and tests
   clinicwire --listen 127.0.0.1:0 --ready-file clinic.json
                                                 for scripts: wait for the file, then read url and tokens from it
 
@@ -73,11 +89,7 @@ Ctrl-C stops it. Nothing is stored: the next start begins anew.";
 /// A sentence for whoever typed it.
 pub fn speed(text: &str) -> Result<f64, String> {
     let speed: f64 = text.parse().map_err(|_| "that is not a number".to_owned())?;
-    if SPEEDS.contains(&speed) {
-        Ok(speed)
-    } else {
-        Err("a speed is 1 to 1000".to_owned())
-    }
+    if SPEEDS.contains(&speed) { Ok(speed) } else { Err("a speed is 1 to 1000".to_owned()) }
 }
 
 #[cfg(test)]

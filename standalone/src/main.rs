@@ -1,9 +1,5 @@
 //! `clinicwire`: a whole clinic in one process, for a first look, for scripts and for tests.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "it talks to a person at a terminal"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person at a terminal")]
 
 use std::{
     io::{self, Write},
@@ -49,14 +45,8 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<()> {
     let filter = EnvFilter::try_new(&cli.log).with_context(|| format!("--log {} is no filter", cli.log))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .init();
-    let key = match &cli.development_secret {
-        Some(words) => DevelopmentKey::from_words(words),
-        None => random_key()?,
-    };
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let key = cli.development.key().map_or_else(random_key, Ok)?;
     let mut stop = Stop::listen()?;
     let clinicwire = Arc::new(start(&cli, &key).await?);
     let ended = tokio::select! {
@@ -83,12 +73,7 @@ fn random_key() -> Result<DevelopmentKey> {
 async fn start(cli: &Cli, key: &DevelopmentKey) -> Result<OneProcess> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let shards = cli.shards.map_or(cores, usize::from);
-    let settings = Settings {
-        listen: cli.listen,
-        shards,
-        key: key.clone(),
-        drain: DRAIN,
-    };
+    let settings = Settings { listen: cli.listen, shards, key: key.clone(), drain: DRAIN };
     OneProcess::start(settings).await.map_err(|error| {
         let error = anyhow::Error::from(error);
         if is_taken(&error) {
@@ -130,9 +115,7 @@ async fn serve(cli: &Cli, key: DevelopmentKey, clinicwire: &OneProcess) -> Resul
             clinicwire.show_demo(ready);
         }
     };
-    driver::run(&desk, &mut clinic, cli.speed, show)
-        .await
-        .map_err(|error: DemoError| error.into())
+    driver::run(&desk, &mut clinic, cli.speed, show).await.map_err(|error: DemoError| error.into())
 }
 
 /// The address a browser on this machine can open.
@@ -147,15 +130,11 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 
 fn announce(cli: &Cli, ready: &Ready) -> Result<()> {
     if let Some(path) = &cli.ready_file {
-        ready
-            .write(path)
-            .with_context(|| format!("cannot write the ready file {}", path.display()))?;
+        ready.write(path).with_context(|| format!("cannot write the ready file {}", path.display()))?;
     }
     let mut out = io::stdout().lock();
     // A terminal that is gone is no reason to stop.
-    let _ = out
-        .write_all(welcome(cli, ready).as_bytes())
-        .and_then(|()| out.flush());
+    let _ = out.write_all(welcome(cli, ready).as_bytes()).and_then(|()| out.flush());
     Ok(())
 }
 
@@ -171,19 +150,16 @@ fn welcome(cli: &Cli, ready: &Ready) -> String {
             ready.tenant, ready.location, ready.location, tokens.admin,
         );
     } else {
-        text += &format!(
-            "A demo clinic runs at {} times the pace of a real one. Open:\n\n",
-            cli.speed
-        );
+        text += &format!("A demo clinic runs at {} times the pace of a real one. Open:\n\n", cli.speed);
         text += &format!("  start here    {url}/\n  waiting room  {}\n", ready.board_link());
         if let Some(link) = ready.patient_link() {
             text += &format!("  one patient   {link}\n");
         }
     }
-    text += "\nTokens, good for 24 hours and for this start only:\n\n";
-    if cli.development_secret.is_some() {
-        text = text.replace("and for this start only", "and for this secret");
-    }
+    text += match cli.development.key() {
+        None => "\nTokens, good for 24 hours and for this start only:\n\n",
+        Some(_) => "\nTokens, good for 24 hours; whoever knows the words of the key can sign more:\n\n",
+    };
     let roles = [
         ("patient", &tokens.patient),
         ("display", &tokens.display),

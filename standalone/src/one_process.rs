@@ -57,11 +57,7 @@ impl OneProcess {
         let gateway = node::start(settings, seams).await?;
         let (stop, stopped) = oneshot::channel();
         let processors = start_processors(memory.processors(), stopped).map_err(StartError::Processors)?;
-        Ok(Self {
-            gateway,
-            processors,
-            stop,
-        })
+        Ok(Self { gateway, processors, stop })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -78,10 +74,7 @@ impl OneProcess {
         self.gateway.shut_down().await;
         drop(self.stop);
         let processors = self.processors;
-        if !matches!(
-            tokio::task::spawn_blocking(|| processors.join()).await,
-            Ok(Ok(()))
-        ) {
+        if !matches!(tokio::task::spawn_blocking(|| processors.join()).await, Ok(Ok(()))) {
             tracing::error!("the processors did not end in order");
         }
     }
@@ -89,15 +82,11 @@ impl OneProcess {
 
 /// On a thread of their own, as on a machine of their own: neither side waits for the other's work.
 fn start_processors(seams: runner::Seams, stopped: oneshot::Receiver<()>) -> io::Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()?;
-    std::thread::Builder::new()
-        .name("processors".into())
-        .spawn(move || {
-            let stopped = async { drop(stopped.await) };
-            if let Err(error) = runtime.block_on(runner::run(seams, runner::Settings::default(), stopped)) {
-                tracing::error!(%error, "the processors ended");
-            }
-        })
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    std::thread::Builder::new().name("processors".into()).spawn(move || {
+        let stopped = async { drop(stopped.await) };
+        if let Err(error) = runtime.block_on(runner::run(seams, runner::Settings::default(), stopped)) {
+            tracing::error!(%error, "the processors ended");
+        }
+    })
 }

@@ -64,31 +64,21 @@ impl Ready {
 
     /// The waiting room's board.
     pub fn board_link(&self) -> String {
-        format!(
-            "{}/board#token={}&location={}",
-            self.url, self.tokens.display, self.location
-        )
+        format!("{}/board#token={}&location={}", self.url, self.tokens.display, self.location)
     }
 
     /// The page of the first ticket, if there is one.
     pub fn patient_link(&self) -> Option<String> {
         let ticket = self.tickets.first()?;
-        Some(format!(
-            "{}/patient#token={}&ticket={ticket}",
-            self.url, self.tokens.patient
-        ))
+        Some(format!("{}/patient#token={}&ticket={ticket}", self.url, self.tokens.patient))
     }
 }
 
 /// The tokens in it open a clinic: nobody else on the machine may read them.
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

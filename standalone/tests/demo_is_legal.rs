@@ -1,5 +1,6 @@
 //! The demo clinic against the real rules of a location, without any I/O: whatever chance brings, it asks for
 //! nothing that is forbidden, and its lines neither run dry nor grow without bound.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 use std::collections::BTreeMap;
 
@@ -31,17 +32,9 @@ const OPENING: Millis = 1_790_000_000_000;
 
 impl Model {
     fn configured() -> Self {
-        let mut model = Self {
-            location: Location::new(EPOCH),
-            views: BTreeMap::new(),
-            handled: 0,
-        };
+        let mut model = Self { location: Location::new(EPOCH), views: BTreeMap::new(), handled: 0 };
         for command in plan::configure(&plan::location(), 1.0) {
-            assert!(
-                matches!(model.handle(&command, OPENING), Verdict::Applied { .. }),
-                "{}",
-                command.kind()
-            );
+            assert!(matches!(model.handle(&command, OPENING), Verdict::Applied { .. }), "{}", command.kind());
         }
         model
     }
@@ -59,33 +52,25 @@ impl Model {
         let step = self.location.handle(&record, at);
         self.location.forget_ended();
         for delta in &step.deltas {
-            let view = self
-                .views
-                .entry(delta.view.clone())
-                .or_insert_with(|| View::empty(EPOCH));
+            let view = self.views.entry(delta.view.clone()).or_insert_with(|| View::empty(EPOCH));
             view.fold(&delta.delta);
         }
         step.verdict
     }
 
     fn waiting(&self, queue: &QueueId) -> usize {
-        Line::read(queue.clone(), &self.views[&format!("queue:{queue}")])
-            .unwrap()
-            .waiting()
+        Line::read(queue.clone(), &self.views[&format!("queue:{queue}")]).unwrap().waiting()
     }
 
     fn standing(&self) -> Standing {
-        let entry = |(key, entry): (&String, &Box<serde_json::value::RawValue>)| {
-            let ticket = TicketId::new(key.as_str()).unwrap();
-            (ticket, serde_json::from_str::<QueueEntry>(entry.get()).unwrap())
-        };
         let line = |queue: QueueId| {
             let entries = &self.views[&format!("queue:{queue}")].entries;
-            let tickets = entries
-                .iter()
-                .filter(|(key, _)| *key != QUEUE_KEY)
-                .map(entry)
-                .collect();
+            let tickets = entries.iter().filter(|(key, _)| *key != QUEUE_KEY);
+            let tickets = tickets.map(|(key, entry)| {
+                let entry: QueueEntry = serde_json::from_str(entry.get()).unwrap();
+                (TicketId::new(key.as_str()).unwrap(), entry)
+            });
+            let tickets = tickets.collect();
             (queue, tickets)
         };
         plan::queues(&plan::location()).into_iter().map(line).collect()
@@ -155,10 +140,7 @@ fn everything_a_waiting_room_knows_happens() {
         "ticket.transfer",
         "ticket.prioritise",
     ] {
-        assert!(
-            seen.get(kind).is_some_and(|times| *times >= 10),
-            "{kind}: {seen:?}"
-        );
+        assert!(seen.get(kind).is_some_and(|times| *times >= 10), "{kind}: {seen:?}");
     }
     assert!(urgent >= 20, "{urgent}");
 }
@@ -202,14 +184,9 @@ fn the_same_seed_gives_the_same_day_and_another_seed_another() {
     let day = |seed| {
         let mut log = Vec::new();
         let mut clinic = Clinic::new(seed, plan::location(), Standing::new());
-        play(
-            &mut clinic,
-            &mut Model::configured(),
-            3_000,
-            |command, _, _, now| {
-                log.push((now, serde_json::to_string(command).unwrap()));
-            },
-        );
+        play(&mut clinic, &mut Model::configured(), 3_000, |command, _, _, now| {
+            log.push((now, serde_json::to_string(command).unwrap()));
+        });
         log
     };
     assert!(day(1) == day(1));
@@ -223,31 +200,23 @@ fn services_take_what_was_measured() {
     let general = plan::queues(&plan::location()).remove(0);
     let mut model = Model::configured();
     let mut clinic = Clinic::new(3, plan::location(), Standing::new());
-    play(
-        &mut clinic,
-        &mut model,
-        20_000,
-        |command, _, model, now| match command {
-            Command::StartService { ticket } => {
-                let queue = &model.location.ticket(ticket).unwrap().standing.queue;
-                if *queue == general {
-                    started.insert(ticket.clone(), now);
-                }
+    play(&mut clinic, &mut model, 20_000, |command, _, model, now| match command {
+        Command::StartService { ticket } => {
+            let queue = &model.location.ticket(ticket).unwrap().standing.queue;
+            if *queue == general {
+                started.insert(ticket.clone(), now);
             }
-            Command::CompleteTicket { ticket } | Command::TransferTicket { ticket, .. } => {
-                minutes.extend(started.remove(ticket).map(|at| (now - at) as f64 / 60_000.0));
-            }
-            _ => {}
-        },
-    );
+        }
+        Command::CompleteTicket { ticket } | Command::TransferTicket { ticket, .. } => {
+            minutes.extend(started.remove(ticket).map(|at| (now - at) as f64 / 60_000.0));
+        }
+        _ => {}
+    });
     minutes.sort_by(f64::total_cmp);
     assert!(minutes.len() > 1_000, "{}", minutes.len());
     for (rank, expected) in [(0.5, 12.1), (0.9, 21.3)] {
         let found = minutes[(minutes.len() as f64 * rank) as usize];
-        assert!(
-            (found / expected - 1.0).abs() < 0.06,
-            "quantile {rank}: {found}, not {expected}"
-        );
+        assert!((found / expected - 1.0).abs() < 0.06, "quantile {rank}: {found}, not {expected}");
     }
 }
 
@@ -272,27 +241,16 @@ fn it_lives_on_when_other_hands_work_in_the_same_clinic() {
     let mut clinic = Clinic::new(1, plan::location(), Standing::new());
     let (mut refused, mut applied) = (0, 0);
     for round in 0..400 {
-        play(&mut clinic, &mut model, 10, |_, verdict, _, _| {
-            match code(verdict) {
-                None => applied += 1,
-                Some(Code::IllegalMove | Code::TicketUnknown | Code::QueueEmpty) => refused += 1,
-                Some(code) => panic!("{code}"),
-            }
+        play(&mut clinic, &mut model, 10, |_, verdict, _, _| match code(verdict) {
+            None => applied += 1,
+            Some(Code::IllegalMove | Code::TicketUnknown | Code::QueueEmpty) => refused += 1,
+            Some(code) => panic!("{code}"),
         });
         let at = OPENING + clinic.next_due();
         // Somebody calls at a station of their own, and cancels whoever comes.
-        let call = Command::CallNext {
-            queue: queues[round % 3].clone(),
-            station: stations[0].clone(),
-        };
+        let call = Command::CallNext { queue: queues[round % 3].clone(), station: stations[0].clone() };
         if let Verdict::Applied { result, .. } = model.handle(&call, at) {
-            model.handle(
-                &Command::CancelTicket {
-                    ticket: result.ticket.unwrap(),
-                    reason: None,
-                },
-                at,
-            );
+            model.handle(&Command::CancelTicket { ticket: result.ticket.unwrap(), reason: None }, at);
         }
     }
     assert!(applied > 3_000, "{applied} applied, {refused} refused");

@@ -1,5 +1,6 @@
 //! The directions between the parts, read from the manifests: they are what keeps rules free of I/O, gateways
 //! free of decisions, and the first frame of a clone three minutes away.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,16 +13,8 @@ use serde_json::Value;
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 fn cargo(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO"))
-        .current_dir(ROOT)
-        .args(arguments)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "cargo {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = Command::new(env!("CARGO")).current_dir(ROOT).args(arguments).output().unwrap();
+    assert!(output.status.success(), "cargo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -42,20 +35,10 @@ fn manifests() -> BTreeMap<String, Vec<Dependency>> {
         default_features: dependency["uses_default_features"].as_bool().unwrap(),
     };
     let package = |package: &Value| {
-        let dependencies = package["dependencies"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(dependency)
-            .collect();
+        let dependencies = package["dependencies"].as_array().unwrap().iter().map(dependency).collect();
         (package["name"].as_str().unwrap().to_owned(), dependencies)
     };
-    metadata["packages"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(package)
-        .collect()
+    metadata["packages"].as_array().unwrap().iter().map(package).collect()
 }
 
 fn normal(package: &str) -> BTreeSet<String> {
@@ -69,19 +52,8 @@ fn normal(package: &str) -> BTreeSet<String> {
 
 /// All crates that a build of the package compiles and links, as the root builds it.
 fn tree(package: &str) -> BTreeSet<String> {
-    let lines = cargo(&[
-        "tree",
-        "--edges=normal",
-        "--prefix=none",
-        "--format={p}",
-        "--package",
-        package,
-    ]);
-    lines
-        .lines()
-        .filter_map(|line| line.split(' ').next())
-        .map(str::to_owned)
-        .collect()
+    let lines = cargo(&["tree", "--edges=normal", "--prefix=none", "--format={p}", "--package", package]);
+    lines.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
 }
 
 fn assert_without(package: &str, unwanted: &[&str]) {
@@ -127,11 +99,9 @@ fn only_the_standalone_knows_both_sides() {
 
 #[test]
 fn schemas_know_no_runtime_and_do_no_io() {
-    let allowed = ["bytes", "schemars", "serde", "serde_json", "thiserror"].map(str::to_owned);
-    let unknown: Vec<_> = normal("clinicwire-schemas")
-        .into_iter()
-        .filter(|name| !allowed.contains(name))
-        .collect();
+    let allowed = ["bytes", "rustc-hash", "schemars", "serde", "serde_json", "thiserror"].map(str::to_owned);
+    let unknown: Vec<_> =
+        normal("clinicwire-schemas").into_iter().filter(|name| !allowed.contains(name)).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
     assert_without("clinicwire-schemas", &RUNTIMES_AND_IO);
     assert_pure(&Path::new(ROOT).join("schemas/src"));
@@ -140,23 +110,13 @@ fn schemas_know_no_runtime_and_do_no_io() {
 #[test]
 fn the_rules_of_one_client_know_no_runtime_clock_lock_or_log() {
     let allowed = ["bytes", "clinicwire-schemas", "serde", "serde_json", "thiserror"].map(str::to_owned);
-    let unknown: Vec<_> = normal("clinicwire-gateway-core")
-        .into_iter()
-        .filter(|name| !allowed.contains(name))
-        .collect();
+    let unknown: Vec<_> =
+        normal("clinicwire-gateway-core").into_iter().filter(|name| !allowed.contains(name)).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
     assert_without("clinicwire-gateway-core", &RUNTIMES_AND_IO);
     assert_without(
         "clinicwire-gateway-core",
-        &[
-            "parking_lot",
-            "dashmap",
-            "tracing",
-            "log",
-            "jiff",
-            "chrono",
-            "rand",
-        ],
+        &["parking_lot", "dashmap", "tracing", "log", "jiff", "chrono", "rand"],
     );
     assert_pure(&Path::new(ROOT).join("gateway/core/src"));
 }
@@ -196,35 +156,20 @@ fn the_standalone_takes_its_parts_without_their_servers() {
         dependency.normal
             && ["clinicwire-gateway", "clinicwire-processors"].contains(&dependency.name.as_str())
     });
-    let parts: Vec<_> = parts
-        .map(|part| (part.name.as_str(), part.default_features))
-        .collect();
-    assert_eq!(
-        parts,
-        [("clinicwire-gateway", false), ("clinicwire-processors", false)]
-    );
+    let parts: Vec<_> = parts.map(|part| (part.name.as_str(), part.default_features)).collect();
+    assert_eq!(parts, [("clinicwire-gateway", false), ("clinicwire-processors", false)]);
 }
 
 #[test]
 fn the_standalone_compiles_no_client_of_kafka_redis_or_postgres() {
-    let clients = [
-        "rdkafka",
-        "rdkafka-sys",
-        "fred",
-        "tokio-postgres",
-        "deadpool-postgres",
-        "refinery",
-        "openssl-sys",
-    ];
+    let clients =
+        ["rdkafka", "rdkafka-sys", "fred", "tokio-postgres", "deadpool-postgres", "refinery", "openssl-sys"];
     assert_without("clinicwire-standalone", &clients);
 }
 
 #[test]
 fn processors_know_no_sockets_and_no_tokens() {
-    assert_without(
-        "clinicwire-processors",
-        &["tungstenite", "tokio-tungstenite", "jsonwebtoken"],
-    );
+    assert_without("clinicwire-processors", &["tungstenite", "tokio-tungstenite", "jsonwebtoken"]);
 }
 
 #[test]

@@ -22,10 +22,8 @@ use super::{
     caller::{Caller, JsonText, Segments},
     requests::{not_an_id, read},
 };
-use crate::grant::{self, Grant};
+use crate::grant::{self, Grant, MAX_STREAM_CHANNELS};
 
-/// Channels one stream may carry: their names still fit a request line of 8 KiB. More is `channel_limit`.
-const MAX_STREAM_CHANNELS: usize = 64;
 /// A ticket may change its queue between the reading of its place and of that queue. Twice in a row means
 /// that it is being moved about: `try_again`.
 const PLACE_ATTEMPTS: usize = 3;
@@ -54,7 +52,8 @@ async fn keyed(api: &Api, claims: &Claims, channel: Channel) -> Result<Response,
 
 async fn load(api: &Api, claims: &Claims, channel: &Channel) -> Result<Option<View>, Code> {
     let aggregate = Aggregate::location(&claims.tenant, &channel.location());
-    api.reader.load(&aggregate, &channel.to_string(), None).await
+    let name = channel.to_string();
+    api.reader.load(&aggregate, &name, api.tails.floor(&aggregate, &name)).await
 }
 
 /// What the channel of a ticket says, and the position at which it says it.

@@ -191,6 +191,7 @@ fn node() -> Node {
         metrics: Arc::default(),
         ready: Arc::default(),
         demo: Arc::default(),
+        tails: Arc::default(),
         origins: vec!["https://desk.example".to_owned()],
     });
     tokio::spawn(async move {

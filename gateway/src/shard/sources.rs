@@ -264,9 +264,7 @@ impl Shard {
         let Some(source) = self.sources.get_mut(index as usize) else { return };
         source.load_mut().number = number;
         let (aggregate, name) = (source.aggregate().clone(), source.name());
-        let floor = self.links.tails.steps(&aggregate).iter().rev().find_map(|step| {
-            delta_of(step, &name).map(|delta| Pair { epoch: step.pair.epoch, version: delta.to })
-        });
+        let floor = self.links.tails.floor(&aggregate, &name);
         let (reader, inbox) = (self.links.reader.clone(), self.links.inbox.clone());
         self.links.node.spawn(async move {
             let result = reader.load(&aggregate, &name, floor).await;

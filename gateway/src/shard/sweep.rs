@@ -164,7 +164,8 @@ impl Shard {
         match form {
             // An SSE stream has no replies: its first event is simply what it is owed.
             Form::Sse => {
-                hold(&mut self.conns, id, slot, floor.unwrap_or_default(), 0);
+                let unchanged = if start.data.is_none() { start.seen } else { 0 };
+                hold(&mut self.conns, id, slot, floor.unwrap_or_default(), unchanged);
                 self.catch_up(id, slot);
             }
             Form::WsJson => {

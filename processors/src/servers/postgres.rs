@@ -99,7 +99,17 @@ impl PostgresLedger {
             let parameters: Vec<&(dyn ToSql + Sync)> = write.parameters();
             lease.execute(statement, &parameters).await
         });
-        let (begun, done) = join(lease.batch_execute("BEGIN"), join_all(execute)).await;
+        let (begun, done) = if std::env::var("PTIME").is_ok() {
+            let b = lease.batch_execute("BEGIN").await;
+            let mut d = Vec::new();
+            for (write, statement) in writes.iter().zip(&statements) {
+                let parameters: Vec<&(dyn ToSql + Sync)> = write.parameters();
+                let t = std::time::Instant::now();
+                d.push(lease.execute(statement, &parameters).await);
+                eprintln!("{:>8.2?} {}", t.elapsed(), &write.sql[..60]);
+            }
+            (b, d)
+        } else { join(lease.batch_execute("BEGIN"), join_all(execute)).await };
         begun.map_err(Failure::from)?;
         if let Err(error) = verdict(&writes, done) {
             lease.batch_execute("ROLLBACK").await.map_err(Failure::from)?;

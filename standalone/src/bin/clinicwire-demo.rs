@@ -1,17 +1,12 @@
 //! `clinicwire-demo`: keeps the demo clinic alive on gateways that run elsewhere, over HTTP like any other caller.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "it talks to a person at a terminal"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person at a terminal")]
 
 use std::{io, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use gateway::auth::DevelopmentKey;
 use standalone::{
-    cli,
+    cli::{self, Development},
     demo::{clinic::Clinic, desk::Desk, driver, plan},
     ready::Ready,
     tokens::Signer,
@@ -28,27 +23,16 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 #[command(version, after_long_help = EXAMPLES, max_term_width = 100)]
 struct Args {
     /// A gateway node's address; repeat it for more nodes, which are used when the first is away
-    #[arg(
-        long = "url",
-        visible_alias = "node",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8080"
-    )]
+    #[arg(long = "url", visible_alias = "node", value_name = "URL", default_value = "http://127.0.0.1:8080")]
     nodes: Vec<String>,
 
-    /// An admin's token for the tenant "demo"
+    /// An admin's token for the tenant "demo"; not needed with the development key
     #[arg(long, value_name = "TOKEN", env = "CLINICWIRE_TOKEN", hide_env_values = true)]
-    #[arg(required_unless_present = "development_secret")]
+    #[arg(required_unless_present = "insecure_development_key")]
     token: Option<String>,
 
-    /// The gateways' development secret: signs the admin's token, and those of the ready file
-    #[arg(
-        long,
-        value_name = "WORDS",
-        env = "CLINICWIRE_DEVELOPMENT_SECRET",
-        hide_env_values = true
-    )]
-    development_secret: Option<String>,
+    #[command(flatten)]
+    development: Development,
 
     /// Clinic minutes per real minute, 1 to 1000
     #[arg(long, value_name = "TIMES", default_value_t = 30.0, value_parser = cli::speed)]
@@ -58,8 +42,8 @@ struct Args {
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
 
-    /// Writes addresses, tokens and ids here as JSON once people wait; needs the development secret
-    #[arg(long, value_name = "PATH", requires = "development_secret")]
+    /// Writes addresses, tokens and ids here as JSON once people wait; needs the development key
+    #[arg(long, value_name = "PATH", requires = "insecure_development_key")]
     ready_file: Option<PathBuf>,
 
     /// What is logged, to stderr: error, warn, info, debug, trace, or a filter
@@ -71,7 +55,7 @@ const EXAMPLES: &str = "\
 Examples:
   clinicwire-demo --token \"$ADMIN_TOKEN\"
   clinicwire-demo --url http://127.0.0.1:8080 --node http://127.0.0.1:8081 \\
-    --development-secret \"$SECRET\" --speed 60 --ready-file ready.json";
+    --insecure-development-key --speed 60 --ready-file ready.json";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -86,10 +70,7 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<()> {
     let filter = EnvFilter::try_new(&args.log).with_context(|| format!("--log {} is no filter", args.log))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     tokio::select! {
@@ -100,35 +81,17 @@ async fn run(args: Args) -> Result<()> {
 }
 
 async fn live(args: Args) -> Result<std::convert::Infallible> {
-    let nodes: Vec<String> = args
-        .nodes
-        .iter()
-        .map(|url| url.trim_end_matches('/').to_owned())
-        .collect();
-    let signer = args
-        .development_secret
-        .map(|words| Signer::new(DevelopmentKey::from_words(&words), plan::tenant()));
-    let admin = || {
-        signer
-            .as_ref()
-            .map(|signer| signer.tokens(&plan::location(), &[], &[]).admin)
-    };
-    let token = args
-        .token
-        .or_else(admin)
-        .context("give --token or --development-secret")?;
+    let nodes: Vec<String> = args.nodes.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
+    let signer = args.development.key().map(|key| Signer::new(key, plan::tenant()));
+    let admin = || signer.as_ref().map(|signer| signer.tokens(&plan::location(), &[], &[]).admin);
+    let token = args.token.or_else(admin).context("give --token or --insecure-development-key")?;
     let desk = Desk::new(nodes.clone(), token, plan::location());
     desk.ready_within(READY_WITHIN).await?;
     let mut clinic = driver::set_up(&desk, args.seed, args.speed).await?;
     if let (Some(path), Some(signer)) = (&args.ready_file, &signer) {
         let ready = Ready::new(nodes, signer, Some(&clinic));
-        ready
-            .write(path)
-            .with_context(|| format!("cannot write the ready file {}", path.display()))?;
+        ready.write(path).with_context(|| format!("cannot write the ready file {}", path.display()))?;
     }
-    println!(
-        "the demo clinic lives at {} times the pace of a real one",
-        args.speed
-    );
+    println!("the demo clinic lives at {} times the pace of a real one", args.speed);
     Ok(driver::run(&desk, &mut clinic, args.speed, |_: &Clinic| {}).await?)
 }

@@ -124,9 +124,9 @@ impl Clinic {
                 clinic.plan(0.0, Happening::Arrives(queue));
             }
         }
-        for queue in 0..QUEUES.len() {
+        for (queue, plan) in QUEUES.iter().enumerate() {
             clinic.plan(0.5, Happening::LooksIn(queue));
-            if QUEUES[queue].booked_every.is_some() {
+            if plan.booked_every.is_some() {
                 clinic.plan(1.0, Happening::Booked(queue));
             }
         }
@@ -139,10 +139,7 @@ impl Clinic {
 
     /// Takes over somebody who was there before; answers the room they occupy.
     fn adopt(&mut self, queue: usize, ticket: TicketId, entry: &QueueEntry) -> Option<usize> {
-        let room = entry
-            .station
-            .as_ref()
-            .and_then(|name| ROOMS.iter().position(|room| room.name == name));
+        let room = entry.station.as_ref().and_then(|name| ROOMS.iter().position(|room| room.name == name));
         let (place, next) = match entry.state {
             TicketState::Waiting => (Place::Waiting, None),
             TicketState::Called => (Place::Called(room), Some((1.0, Happening::Comes(ticket.clone())))),
@@ -158,20 +155,8 @@ impl Clinic {
             self.plan(minutes, happening);
         }
         self.planned += 1;
-        self.people.insert(
-            ticket,
-            Person {
-                queue,
-                place,
-                returned: true,
-                joined: self.planned,
-            },
-        );
-        if matches!(place, Place::Called(_) | Place::Served(_)) {
-            room
-        } else {
-            None
-        }
+        self.people.insert(ticket, Person { queue, place, returned: true, joined: self.planned });
+        if matches!(place, Place::Called(_) | Place::Served(_)) { room } else { None }
     }
 
     /// When something happens next.
@@ -193,19 +178,13 @@ impl Clinic {
 
     /// How many wait in a queue (an index into [`QUEUES`]).
     pub fn waiting(&self, queue: usize) -> usize {
-        self.people
-            .values()
-            .filter(|person| person.queue == queue && person.place == Place::Waiting)
-            .count()
+        self.people.values().filter(|person| person.queue == queue && person.place == Place::Waiting).count()
     }
 
     /// Who waits, the last to come first: they will be waiting longest.
     pub fn tickets(&self) -> Vec<TicketId> {
-        let mut waiting: Vec<_> = self
-            .people
-            .iter()
-            .filter(|(_, person)| person.place == Place::Waiting)
-            .collect();
+        let mut waiting: Vec<_> =
+            self.people.iter().filter(|(_, person)| person.place == Place::Waiting).collect();
         waiting.sort_by_key(|(_, person)| std::cmp::Reverse(person.joined));
         waiting.into_iter().map(|(ticket, _)| ticket.clone()).collect()
     }
@@ -236,10 +215,7 @@ impl Clinic {
             Happening::LooksIn(queue) => self.look_in(queue),
             Happening::Booked(queue) => self.booked(queue),
             Happening::RoomIsFree(room) => {
-                let (queue, station) = (
-                    self.queues[ROOMS[room].queue].clone(),
-                    self.stations[room].clone(),
-                );
+                let (queue, station) = (self.queues[ROOMS[room].queue].clone(), self.stations[room].clone());
                 Some(Command::CallNext { queue, station })
             }
             Happening::Comes(ticket) => {
@@ -275,11 +251,7 @@ impl Clinic {
 
     fn arrival(&mut self, queue: usize) -> Command {
         let urgent = self.chance.happens(0.05);
-        let priority = if urgent {
-            5 + u8::from(self.chance.happens(0.3))
-        } else {
-            0
-        };
+        let priority = if urgent { 5 + u8::from(self.chance.happens(0.3)) } else { 0 };
         Command::IssueTicket {
             queue: self.queues[queue].clone(),
             // A proposal: over HTTP the gateway chooses the id, from a better source.
@@ -339,9 +311,8 @@ impl Clinic {
         }
         for queue in 0..QUEUES.len() {
             let now = self.due.range(..=(self.now, u64::MAX));
-            let coming = now
-                .filter(|(_, next)| matches!(next, Happening::Arrives(to) if *to == queue))
-                .count();
+            let coming =
+                now.filter(|(_, next)| matches!(next, Happening::Arrives(to) if *to == queue)).count();
             if self.waiting(queue) + coming < SHORTEST_LINE {
                 self.plan(0.0, Happening::Arrives(queue));
             }
@@ -356,12 +327,7 @@ impl Clinic {
                 };
                 let ticket = result.ticket.as_ref().unwrap_or(ticket).clone();
                 self.planned += 1;
-                let person = Person {
-                    queue,
-                    place: Place::Waiting,
-                    returned: false,
-                    joined: self.planned,
-                };
+                let person = Person { queue, place: Place::Waiting, returned: false, joined: self.planned };
                 self.people.insert(ticket.clone(), person);
                 self.plan_turn(ticket);
             }
@@ -413,8 +379,7 @@ impl Clinic {
             let queue = self.queues.iter().position(|known| known == queue);
             if code == Code::QueueEmpty {
                 // Others called those who seemed to wait.
-                self.people
-                    .retain(|_, person| Some(person.queue) != queue || person.place != Place::Waiting);
+                self.people.retain(|_, person| Some(person.queue) != queue || person.place != Place::Waiting);
             }
             if let Some(room) = self.stations.iter().position(|known| known == station) {
                 self.plan_between(0.5, 1.0, Happening::RoomIsFree(room));
@@ -439,12 +404,7 @@ impl Clinic {
 
     fn called(&mut self, queue: usize, ticket: &TicketId, room: Option<usize>) {
         // Somebody unknown was put in line by other hands; here they are treated like the rest.
-        let person = Person {
-            queue,
-            place: Place::Waiting,
-            returned: false,
-            joined: self.planned,
-        };
+        let person = Person { queue, place: Place::Waiting, returned: false, joined: self.planned };
         self.people.entry(ticket.clone()).or_insert(person).place = Place::Called(room);
         if self.comes_when_called(ticket, 0.88) {
             self.plan_between(0.3, 1.2, Happening::Comes(ticket.clone()));
@@ -498,17 +458,8 @@ impl Clinic {
 fn turned(ticket: TicketId, turn: Turn) -> Command {
     match turn {
         Turn::Leaves => Command::LeaveTicket { ticket },
-        Turn::CallsOff => Command::CancelTicket {
-            ticket,
-            reason: Some("Called off at the desk".into()),
-        },
-        Turn::SetAside => Command::HoldTicket {
-            ticket,
-            reason: Some("Waiting for results".into()),
-        },
-        Turn::GetsWorse => Command::Prioritise {
-            ticket,
-            priority: Priority::new(3).unwrap_or_default(),
-        },
+        Turn::CallsOff => Command::CancelTicket { ticket, reason: Some("Called off at the desk".into()) },
+        Turn::SetAside => Command::HoldTicket { ticket, reason: Some("Waiting for results".into()) },
+        Turn::GetsWorse => Command::Prioritise { ticket, priority: Priority::new(3).unwrap_or_default() },
     }
 }

@@ -35,11 +35,7 @@ pub enum DeskError {
     #[error("the gateway does not accept the token: {0}")]
     NotAllowed(String),
     #[error("the gateway does not understand {command}: {status} {code}")]
-    NotUnderstood {
-        command: &'static str,
-        status: u16,
-        code: String,
-    },
+    NotUnderstood { command: &'static str, status: u16, code: String },
     #[error("nothing answers at {url}")]
     Unreachable {
         url: String,
@@ -80,13 +76,7 @@ impl Desk {
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(ANSWER));
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Self {
-            client,
-            nodes,
-            node: AtomicUsize::new(0),
-            token,
-            location,
-        }
+        Self { client, nodes, node: AtomicUsize::new(0), token, location }
     }
 
     pub fn location(&self) -> &LocationId {
@@ -107,10 +97,7 @@ impl Desk {
                 Err(error) => error,
             };
             if tokio::time::Instant::now() >= give_up {
-                return Err(DeskError::Unreachable {
-                    url,
-                    source: Some(source),
-                });
+                return Err(DeskError::Unreachable { url, source: Some(source) });
             }
             self.node.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(READY_PAUSE).await;
@@ -134,9 +121,7 @@ impl Desk {
             };
             match self.step(command, answer, poll.is_some())? {
                 // The processors were away for longer than a command is good for: it was never done.
-                Step::Done(Verdict::Refused {
-                    code: Code::CommandExpired,
-                }) => {
+                Step::Done(Verdict::Refused { code: Code::CommandExpired }) => {
                     id = CommandId::from_random(fastrand::u128(..));
                     poll = None;
                 }
@@ -173,9 +158,9 @@ impl Desk {
         let problem: Value = serde_json::from_slice(&answer.bytes).unwrap_or_default();
         let code = problem["code"].as_str().unwrap_or("without a code").to_owned();
         match status {
-            StatusCode::ACCEPTED => Ok(answer
-                .location
-                .map_or(Step::Again("202 without a location"), Step::Later)),
+            StatusCode::ACCEPTED => {
+                Ok(answer.location.map_or(Step::Again("202 without a location"), Step::Later))
+            }
             StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
                 match serde_json::from_value(code.clone().into()) {
                     Ok(code) => Ok(Step::Done(Verdict::Refused { code })),
@@ -190,11 +175,9 @@ impl Desk {
             StatusCode::NOT_FOUND if polled => Ok(Step::Again("the command is not known")),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Ok(Step::Again("too busy")),
             status if status.is_server_error() => Ok(Step::Again("the gateway has trouble")),
-            status => Err(DeskError::NotUnderstood {
-                command: command.kind(),
-                status: status.as_u16(),
-                code,
-            }),
+            status => {
+                Err(DeskError::NotUnderstood { command: command.kind(), status: status.as_u16(), code })
+            }
         }
     }
 
@@ -204,20 +187,13 @@ impl Desk {
     /// When the gateway does not answer with one.
     pub async fn queue(&self, queue: &QueueId) -> Result<Option<View>, DeskError> {
         loop {
-            let answer = self
-                .exchange(Method::GET, &format!("/v1/queues/{queue}"), None, None)
-                .await;
-            let answer = answer.map_err(|source| DeskError::Unreachable {
-                url: self.url(),
-                source: Some(source),
-            })?;
+            let answer = self.exchange(Method::GET, &format!("/v1/queues/{queue}"), None, None).await;
+            let answer =
+                answer.map_err(|source| DeskError::Unreachable { url: self.url(), source: Some(source) })?;
             match answer.status {
                 StatusCode::OK => {
                     return serde_json::from_slice(&answer.bytes).map(Some).map_err(|error| {
-                        DeskError::Unreachable {
-                            url: self.url(),
-                            source: Some(error.into()),
-                        }
+                        DeskError::Unreachable { url: self.url(), source: Some(error.into()) }
                     });
                 }
                 StatusCode::NOT_FOUND => return Ok(None),
@@ -253,18 +229,11 @@ impl Desk {
         let request = request.body(Full::new(body.map(Value::to_string).unwrap_or_default().into()))?;
         let exchange = async {
             let answer = self.client.request(request).await?;
-            let location = answer
-                .headers()
-                .get(header::LOCATION)
-                .and_then(|at| at.to_str().ok())
-                .map(str::to_owned);
+            let location =
+                answer.headers().get(header::LOCATION).and_then(|at| at.to_str().ok()).map(str::to_owned);
             let status = answer.status();
             let bytes = answer.into_body().collect().await?.to_bytes();
-            Ok(Answer {
-                status,
-                location,
-                bytes,
-            })
+            Ok(Answer { status, location, bytes })
         };
         tokio::time::timeout(ANSWER, exchange).await?
     }
@@ -276,32 +245,21 @@ pub fn request_of(location: &LocationId, command: &Command) -> (Method, String, 
     let queue_move =
         |queue: &QueueId, verb: &str, body| (Method::POST, format!("/v1/queues/{queue}/{verb}"), body);
     match command {
-        C::ConfigureLocation {
-            name,
-            time_zone,
-            languages,
-        } => (
+        C::ConfigureLocation { name, time_zone, languages } => (
             Method::PUT,
             format!("/v1/locations/{location}"),
             json!({"name": name, "time_zone": time_zone, "languages": languages}),
         ),
-        C::ConfigureQueue {
-            queue,
-            name,
-            prefix,
-            service_s,
-        } => {
+        C::ConfigureQueue { queue, name, prefix, service_s } => {
             let mut body = json!({"name": name, "prefix": prefix});
             if let Some(service_s) = service_s {
                 body["service_s"] = (*service_s).into();
             }
             (Method::PUT, format!("/v1/queues/{queue}"), body)
         }
-        C::ConfigureStation { station, name } => (
-            Method::PUT,
-            format!("/v1/stations/{station}"),
-            json!({"name": name}),
-        ),
+        C::ConfigureStation { station, name } => {
+            (Method::PUT, format!("/v1/stations/{station}"), json!({"name": name}))
+        }
         C::OpenQueue { queue } => queue_move(queue, "open", json!({})),
         C::PauseQueue { queue } => queue_move(queue, "pause", json!({})),
         C::ResumeQueue { queue } => queue_move(queue, "resume", json!({})),

@@ -41,14 +41,9 @@ pub async fn set_up(desk: &Desk, seed: u64, speed: f64) -> Result<Clinic, DemoEr
         match desk.send(&command).await? {
             Verdict::Applied { .. } => {}
             // It was open before.
-            Verdict::Refused {
-                code: Code::IllegalMove,
-            } if matches!(command, Command::OpenQueue { .. }) => {}
+            Verdict::Refused { code: Code::IllegalMove } if matches!(command, Command::OpenQueue { .. }) => {}
             Verdict::Refused { code } => {
-                return Err(DemoError::Refused {
-                    command: command.kind(),
-                    code,
-                });
+                return Err(DemoError::Refused { command: command.kind(), code });
             }
         }
     }
@@ -64,17 +59,11 @@ pub async fn set_up(desk: &Desk, seed: u64, speed: f64) -> Result<Clinic, DemoEr
 }
 
 fn entries(view: &View) -> Vec<(TicketId, QueueEntry)> {
-    let read = |(key, entry): (&String, &Box<serde_json::value::RawValue>)| {
-        Some((
-            TicketId::new(key.as_str()).ok()?,
-            serde_json::from_str(entry.get()).ok()?,
-        ))
-    };
-    view.entries
-        .iter()
-        .filter(|(key, _)| *key != QUEUE_KEY)
-        .filter_map(read)
-        .collect()
+    let tickets = view.entries.iter().filter(|(key, _)| *key != QUEUE_KEY);
+    let read = tickets.map(|(key, entry)| {
+        Some((TicketId::new(key.as_str()).ok()?, serde_json::from_str(entry.get()).ok()?))
+    });
+    read.flatten().collect()
 }
 
 /// Runs the clinic for ever; `shown` is told of it about every five seconds.

@@ -65,41 +65,13 @@ pub struct Room {
 }
 
 pub const ROOMS: [Room; 7] = [
-    Room {
-        slug: "room-1",
-        name: "Room 1",
-        queue: 0,
-    },
-    Room {
-        slug: "room-2",
-        name: "Room 2",
-        queue: 0,
-    },
-    Room {
-        slug: "room-3",
-        name: "Room 3",
-        queue: 0,
-    },
-    Room {
-        slug: "lab-1",
-        name: "Lab 1",
-        queue: 1,
-    },
-    Room {
-        slug: "lab-2",
-        name: "Lab 2",
-        queue: 1,
-    },
-    Room {
-        slug: "room-4",
-        name: "Room 4",
-        queue: 2,
-    },
-    Room {
-        slug: "room-5",
-        name: "Room 5",
-        queue: 2,
-    },
+    Room { slug: "room-1", name: "Room 1", queue: 0 },
+    Room { slug: "room-2", name: "Room 2", queue: 0 },
+    Room { slug: "room-3", name: "Room 3", queue: 0 },
+    Room { slug: "lab-1", name: "Lab 1", queue: 1 },
+    Room { slug: "lab-2", name: "Lab 2", queue: 1 },
+    Room { slug: "room-4", name: "Room 4", queue: 2 },
+    Room { slug: "room-5", name: "Room 5", queue: 2 },
 ];
 
 /// The demo's tenant.
@@ -143,10 +115,7 @@ pub fn configure(location: &LocationId, speed: f64) -> Vec<Command> {
         commands.push(Command::OpenQueue { queue });
     }
     for (station, room) in stations(location).into_iter().zip(&ROOMS) {
-        commands.push(Command::ConfigureStation {
-            station,
-            name: room.name.into(),
-        });
+        commands.push(Command::ConfigureStation { station, name: room.name.into() });
     }
     commands
 }

@@ -39,12 +39,7 @@ pub struct Answer {
 
 impl Call {
     pub fn new(method: Method, path: &str) -> Self {
-        Self {
-            method,
-            path: path.to_owned(),
-            headers: Vec::new(),
-            body: Bytes::new(),
-        }
+        Self { method, path: path.to_owned(), headers: Vec::new(), body: Bytes::new() }
     }
 
     pub fn get(path: &str) -> Self {
@@ -69,8 +64,7 @@ impl Call {
     }
 
     pub fn json(self, body: Value) -> Self {
-        self.text(&body.to_string())
-            .header("content-type", "application/json")
+        self.text(&body.to_string()).header("content-type", "application/json")
     }
 
     pub fn text(mut self, body: &str) -> Self {
@@ -86,26 +80,17 @@ impl Api {
 
     /// `None` when there was no answer.
     pub async fn try_call(&self, node: &str, call: Call) -> Option<Answer> {
-        let mut request = Request::builder()
-            .method(call.method)
-            .uri(format!("{node}{}", call.path));
+        let mut request = Request::builder().method(call.method).uri(format!("{node}{}", call.path));
         for (name, value) in call.headers {
             request = request.header(name, value);
         }
-        let request = request
-            .body(Full::new(call.body))
-            .expect("a request that can be written");
+        let request = request.body(Full::new(call.body)).expect("a request that can be written");
         let exchange = async {
             let answer = self.0.request(request).await.ok()?;
             let (parts, body) = answer.into_parts();
             let text = String::from_utf8_lossy(&body.collect().await.ok()?.to_bytes()).into_owned();
             let body = serde_json::from_str(&text).unwrap_or_default();
-            Some(Answer {
-                status: parts.status.as_u16(),
-                headers: parts.headers,
-                text,
-                body,
-            })
+            Some(Answer { status: parts.status.as_u16(), headers: parts.headers, text, body })
         };
         patiently(&call.path, exchange).await
     }
@@ -116,11 +101,7 @@ impl Api {
         let key = format!("{:032x}", fastrand::u128(..));
         let named = call.headers.iter().any(|(name, _)| *name == "idempotency-key");
         let call = if named { call } else { call.key(&key) };
-        let token = call
-            .headers
-            .iter()
-            .find(|(name, _)| *name == "authorization")
-            .cloned();
+        let token = call.headers.iter().find(|(name, _)| *name == "authorization").cloned();
         let mut poll: Option<String> = None;
         let settled = async {
             loop {
@@ -134,10 +115,7 @@ impl Api {
                 };
                 match self.try_call(node, next).await {
                     Some(answer) if answer.status == 202 => {
-                        let at = answer
-                            .headers
-                            .get(header::LOCATION)
-                            .expect("a 202 says where to ask");
+                        let at = answer.headers.get(header::LOCATION).expect("a 202 says where to ask");
                         poll = Some(at.to_str().expect("an address").to_owned());
                     }
                     Some(answer) if answer.status == 503 || (answer.status == 404 && poll.is_some()) => {

@@ -30,9 +30,7 @@ pub struct Resumed {
 impl Follower {
     /// Follows a channel anew: the reply carries the snapshot.
     pub async fn start(node: &str, token: &str, channel: &str) -> Self {
-        Self::try_start(node, token, channel)
-            .await
-            .unwrap_or_else(|refusal| panic!("{channel}: {refusal:?}"))
+        Self::try_start(node, token, channel).await.unwrap_or_else(|refusal| panic!("{channel}: {refusal:?}"))
     }
 
     pub async fn try_start(node: &str, token: &str, channel: &str) -> Result<Self, Refusal> {
@@ -60,20 +58,14 @@ impl Follower {
             "epoch": self.held.epoch.to_string(),
             "offset": self.held.version,
         });
-        let reply = phone
-            .ask("subscribe", since)
-            .await
-            .expect("the channel was open before");
+        let reply = phone.ask("subscribe", since).await.expect("the channel was open before");
         assert_promises(&reply);
         assert_eq!(reply["was_recovering"], true, "{reply}");
         self.phone = phone;
         let recovered = reply["recovered"] == true;
         let mut missed = 0;
         if recovered {
-            assert!(
-                reply.get("data").is_none(),
-                "data stands only where nothing was recovered: {reply}"
-            );
+            assert!(reply.get("data").is_none(), "data stands only where nothing was recovered: {reply}");
             for publication in reply["publications"].as_array().into_iter().flatten() {
                 self.take(publication);
                 missed += 1;
@@ -81,44 +73,23 @@ impl Follower {
         } else {
             self.begin(&reply);
         }
-        Resumed {
-            follower: self,
-            recovered,
-            missed,
-        }
+        Resumed { follower: self, recovered, missed }
     }
 
     /// Takes the snapshot of a reply.
     fn begin(&mut self, reply: &Value) {
-        let epoch = reply["epoch"]
-            .as_str()
-            .and_then(|epoch| epoch.parse().ok())
-            .expect("an epoch is decimal");
-        let pair = Pair {
-            epoch,
-            version: reply["offset"].as_u64().unwrap_or(0),
-        };
-        assert!(
-            pair >= self.held,
-            "{}: {pair:?} after {:?}",
-            self.channel,
-            self.held
-        );
+        let epoch =
+            reply["epoch"].as_str().and_then(|epoch| epoch.parse().ok()).expect("an epoch is decimal");
+        let pair = Pair { epoch, version: reply["offset"].as_u64().unwrap_or(0) };
+        assert!(pair >= self.held, "{}: {pair:?} after {:?}", self.channel, self.held);
         self.held = pair;
         self.take_data(&reply["data"]);
     }
 
     /// Takes one publication.
     fn take(&mut self, publication: &Value) {
-        let offset = publication["offset"]
-            .as_u64()
-            .expect("a publication has its offset");
-        assert!(
-            offset > self.held.version,
-            "{}: {offset} after {}",
-            self.channel,
-            self.held.version
-        );
+        let offset = publication["offset"].as_u64().expect("a publication has its offset");
+        assert!(offset > self.held.version, "{}: {offset} after {}", self.channel, self.held.version);
         self.held.version = offset;
         self.take_data(&publication["data"]);
     }
@@ -143,19 +114,14 @@ impl Follower {
 
     /// An entry of the view.
     pub fn entry(&self, key: &str) -> Value {
-        self.view
-            .entries
-            .get(key)
-            .map_or(Value::Null, |entry| serde_json::from_str(entry.get()).unwrap())
+        self.view.entries.get(key).map_or(Value::Null, |entry| serde_json::from_str(entry.get()).unwrap())
     }
 
     /// Takes pushes until `done`.
     pub async fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
         let wait = async {
             while !done(self) {
-                self.next()
-                    .await
-                    .unwrap_or_else(|code| panic!("{}: closed with {code}", self.channel));
+                self.next().await.unwrap_or_else(|code| panic!("{}: closed with {code}", self.channel));
             }
         };
         patiently(what, wait).await;
@@ -178,9 +144,5 @@ impl Follower {
 
 /// What every subscribe result must say, or SDKs send no position later.
 fn assert_promises(reply: &Value) {
-    assert_eq!(
-        (&reply["recoverable"], &reply["positioned"]),
-        (&true.into(), &true.into()),
-        "{reply}"
-    );
+    assert_eq!((&reply["recoverable"], &reply["positioned"]), (&true.into(), &true.into()), "{reply}");
 }

@@ -38,7 +38,7 @@ fn server(name: &str) -> String {
 }
 
 /// A program of this workspace, built beside this test.
-fn program(name: &str) -> Command {
+pub fn program(name: &str) -> Command {
     let test = std::env::current_exe().expect("a test is a file");
     let path = test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>").join(name);
     assert!(path.exists(), "{} is missing: `cargo build --workspace --bins` builds it", path.display());
@@ -76,7 +76,12 @@ impl Installation {
         let (mut gateways, mut nodes) = (Vec::new(), Vec::new());
         for _ in 0..2 {
             let listen = format!("127.0.0.1:{}", free_port());
-            gateways.push(Program::start("clinicwire-gateway", &["run", "--listen", &listen], &environment, &directory));
+            gateways.push(Program::start(
+                "clinicwire-gateway",
+                &["run", "--listen", &listen],
+                &environment,
+                &directory,
+            ));
             nodes.push(format!("http://{listen}"));
         }
         let mut installation =
@@ -93,7 +98,8 @@ impl Installation {
                 if answer.is_some_and(|answer| answer.status == 200) {
                     break;
                 }
-                let lives = gateway.child.try_wait().unwrap().is_none() && std::time::Instant::now() < deadline;
+                let lives =
+                    gateway.child.try_wait().unwrap().is_none() && std::time::Instant::now() < deadline;
                 assert!(lives, "a gateway does not serve: {}", gateway.log_text());
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             }
@@ -107,7 +113,8 @@ impl Installation {
     }
 
     pub fn start_processors(&mut self) {
-        self.processors = Program::start("clinicwire-processors", &["run"], &self.environment, &self.directory);
+        self.processors =
+            Program::start("clinicwire-processors", &["run"], &self.environment, &self.directory);
     }
 
     pub fn setting(&self, name: &str) -> &str {
@@ -118,7 +125,9 @@ impl Installation {
     /// What the installation's database answers to one question.
     pub async fn query(&self, sql: &str) -> Vec<String> {
         let (client, connection) =
-            tokio_postgres::connect(self.setting("CLINICWIRE_POSTGRES"), tokio_postgres::NoTls).await.unwrap();
+            tokio_postgres::connect(self.setting("CLINICWIRE_POSTGRES"), tokio_postgres::NoTls)
+                .await
+                .unwrap();
         let connection = tokio::spawn(connection);
         client.batch_execute("SET ROLE clinicwire_processor").await.unwrap();
         let rows = client.query(sql, &[]).await.unwrap();
@@ -144,7 +153,8 @@ impl Installation {
 /// Tickets' ids end in 32 hex digits after a dot; tokens begin as all JSON in base64 does.
 fn assert_names_nobody(log: &str) {
     for line in log.lines() {
-        let is_id = |text: &str| text.len() >= 32 && text.bytes().take(32).all(|byte| byte.is_ascii_hexdigit());
+        let is_id =
+            |text: &str| text.len() >= 32 && text.bytes().take(32).all(|byte| byte.is_ascii_hexdigit());
         let names_ticket = line.split('.').skip(1).any(is_id);
         assert!(!names_ticket && !line.contains("eyJ"), "a log names a patient: {line}");
     }

@@ -31,9 +31,7 @@ pub enum Refusal {
 impl Phone {
     /// The bare socket, before any command.
     pub async fn open(node: &str) -> Self {
-        Self::open_from(node, None)
-            .await
-            .expect("the node takes the socket")
+        Self::open_from(node, None).await.expect("the node takes the socket")
     }
 
     /// The same as a page of `origin` would; the HTTP status when the node does not want that.
@@ -47,12 +45,9 @@ impl Phone {
         let tcp = TcpStream::connect(host).await.expect("the node accepts");
         tcp.set_nodelay(true).unwrap();
         match patiently("the upgrade", client_async(request, tcp)).await {
-            Ok((socket, _)) => Ok(Self {
-                socket,
-                last_id: 0,
-                unread: VecDeque::new(),
-                pushes: VecDeque::new(),
-            }),
+            Ok((socket, _)) => {
+                Ok(Self { socket, last_id: 0, unread: VecDeque::new(), pushes: VecDeque::new() })
+            }
             Err(tokio_tungstenite::tungstenite::Error::Http(answer)) => {
                 let answer: Response<_> = *answer;
                 Err(answer.status().as_u16())
@@ -64,10 +59,7 @@ impl Phone {
     /// A socket that has said who it is.
     pub async fn connect(node: &str, token: &str) -> Self {
         let mut phone = Self::open(node).await;
-        phone
-            .ask("connect", json!({"token": token}))
-            .await
-            .expect("the token is good");
+        phone.ask("connect", json!({"token": token})).await.expect("the token is good");
         phone
     }
 
@@ -104,10 +96,7 @@ impl Phone {
             return Ok(push);
         }
         let mut message = self.message().await?;
-        assert!(
-            message.get("push").is_some(),
-            "a reply nobody waits for: {message}"
-        );
+        assert!(message.get("push").is_some(), "a reply nobody waits for: {message}");
         Ok(message["push"].take())
     }
 
@@ -140,8 +129,7 @@ impl Phone {
             if line == "{}" {
                 self.say("{}".to_owned()).await;
             } else {
-                self.unread
-                    .push_back(serde_json::from_str(line).expect("every line is JSON"));
+                self.unread.push_back(serde_json::from_str(line).expect("every line is JSON"));
             }
         }
     }

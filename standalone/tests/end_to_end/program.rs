@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{api::Call, follower::Follower, scenarios::eventually, world::World};
+use crate::{api::Call, follower::Follower, installation::program, scenarios::eventually, world::World};
 
 /// A started `clinicwire`, killed with the test.
 struct Program {
@@ -28,27 +28,28 @@ impl Drop for Program {
 
 fn clinicwire(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clinicwire"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+}
+
+fn demo(url: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clinicwire-demo"));
+    command.args(["--url", url]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 impl Program {
     async fn start(name: &str, arguments: &[&str]) -> Self {
+        let mut command = clinicwire(&["--listen", "127.0.0.1:0"]);
+        command.args(arguments);
+        Self::ready(name, command).await
+    }
+
+    /// Starts a program that writes a ready file, and waits for it.
+    async fn ready(name: &str, mut command: Command) -> Self {
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.json", std::process::id()));
-        let path = file.to_str().unwrap();
-        let child = clinicwire(&["--listen", "127.0.0.1:0", "--ready-file", path])
-            .args(arguments)
-            .spawn()
-            .unwrap();
-        let mut program = Self {
-            child,
-            ready: Value::Null,
-            file,
-        };
+        let child = command.arg("--ready-file").arg(&file).spawn().unwrap();
+        let mut program = Self { child, ready: Value::Null, file };
         program.ready = eventually("the ready file", || async {
             let text = std::fs::read_to_string(&program.file).ok()?;
             Some(serde_json::from_str(&text).expect("the file appears whole"))
@@ -68,29 +69,15 @@ impl Program {
     /// Sends a signal and waits for the end; answers everything it printed.
     fn stop(mut self, signal: &str) -> (Option<i32>, String) {
         let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
         let mut text = String::new();
-        self.child
-            .stdout
-            .take()
-            .unwrap()
-            .read_to_string(&mut text)
-            .unwrap();
+        self.child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
         (self.child.wait().unwrap().code(), text)
     }
 }
 
 fn ended(output: Output) -> (Option<i32>, String) {
-    (
-        output.status.code(),
-        String::from_utf8_lossy(&output.stderr).into_owned(),
-    )
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 #[tokio::test]
@@ -99,14 +86,7 @@ async fn the_demo_is_alive_and_every_token_opens_its_page() {
     let (url, world) = (program.url(), World::new(vec![program.url().to_owned()], ""));
     let location = program.ready["location"].as_str().unwrap();
     let mut board = Follower::start(url, program.token("display"), &format!("board:{location}")).await;
-    let calls = |board: &Follower| {
-        board
-            .view
-            .entries
-            .keys()
-            .filter(|key| key.starts_with("call:"))
-            .count()
-    };
+    let calls = |board: &Follower| board.view.entries.keys().filter(|key| key.starts_with("call:")).count();
     board.until("five calls", |board| calls(board) >= 5).await;
     for queue in program.ready["queues"].as_array().unwrap() {
         let queue = queue.as_str().unwrap();
@@ -140,10 +120,7 @@ async fn what_is_printed_leads_into_the_clinic() {
     let (code, text) = program.stop("-TERM");
     assert_eq!(code, Some(0), "{text}");
     for role in ["patient", "display", "reception", "doctor", "admin"] {
-        assert!(
-            text.contains(ready["tokens"][role].as_str().unwrap()),
-            "{role}: {text}"
-        );
+        assert!(text.contains(ready["tokens"][role].as_str().unwrap()), "{role}: {text}");
     }
     for link in [
         format!("{url}/\n"),
@@ -157,34 +134,18 @@ async fn what_is_printed_leads_into_the_clinic() {
 
 #[tokio::test]
 async fn tokens_of_another_start_are_not_accepted_unless_the_secret_is_given() {
-    let (first, second) = (
-        Program::start("first", &["--empty"]).await,
-        Program::start("second", &["--empty"]).await,
-    );
+    let (first, second) =
+        (Program::start("first", &["--empty"]).await, Program::start("second", &["--empty"]).await);
     let world = World::new(vec![first.url().to_owned()], "shared words");
     let read = |url: String, token: String| {
         let api = &world.api;
-        async move {
-            api.call(&url, Call::get("/v1/boards/riverside").token(&token))
-                .await
-                .status
-        }
+        async move { api.call(&url, Call::get("/v1/boards/riverside").token(&token)).await.status }
     };
-    assert_eq!(
-        read(first.url().to_owned(), first.token("admin").to_owned()).await,
-        404
-    );
-    assert_eq!(
-        read(second.url().to_owned(), first.token("admin").to_owned()).await,
-        401
-    );
-    let third = Program::start("third", &["--empty", "--development-secret", "shared words"]).await;
+    assert_eq!(read(first.url().to_owned(), first.token("admin").to_owned()).await, 404);
+    assert_eq!(read(second.url().to_owned(), first.token("admin").to_owned()).await, 401);
+    let third = Program::start("third", &["--empty", "--insecure-development-key=shared words"]).await;
     let token = world.token("admin", serde_json::json!({}));
-    assert_eq!(
-        read(third.url().to_owned(), token).await,
-        404,
-        "trusted, and nothing there"
-    );
+    assert_eq!(read(third.url().to_owned(), token).await, 404, "trusted, and nothing there");
 }
 
 #[tokio::test]
@@ -192,23 +153,14 @@ async fn an_empty_clinic_has_nothing_until_somebody_creates_it() {
     let program = Program::start("empty", &["--empty"]).await;
     let world = World::new(vec![program.url().to_owned()], "");
     assert_eq!(program.ready["tickets"], serde_json::json!([]));
-    let board = || {
-        world.api.call(
-            program.url(),
-            Call::get("/v1/boards/riverside").token(program.token("display")),
-        )
-    };
+    let board =
+        || world.api.call(program.url(), Call::get("/v1/boards/riverside").token(program.token("display")));
     assert_eq!(board().await.status, 404);
     let body = serde_json::json!({"name": "Mine", "time_zone": "America/Toronto", "languages": ["fr"]});
     let path = "/v1/locations/riverside".to_owned();
-    world
-        .apply(program.token("admin"), hyper::Method::PUT, path, body)
-        .await;
+    world.apply(program.token("admin"), hyper::Method::PUT, path, body).await;
     assert_eq!(board().await.body["entries"]["board"]["name"], "Mine");
-    assert_eq!(
-        world.api.call(program.url(), Call::get("/v1/demo")).await.status,
-        404
-    );
+    assert_eq!(world.api.call(program.url(), Call::get("/v1/demo")).await.status, 404);
 }
 
 #[test]
@@ -217,10 +169,7 @@ fn a_port_in_use_is_a_plain_error_that_names_a_way_out() {
     let address = taken.local_addr().unwrap().to_string();
     let (code, error) = ended(clinicwire(&["--listen", &address]).output().unwrap());
     assert_eq!(code, Some(1));
-    assert!(
-        error.contains(&address) && error.contains("in use") && error.contains("--listen"),
-        "{error}"
-    );
+    assert!(error.contains(&address) && error.contains("in use") && error.contains("--listen"), "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
 }
 
@@ -260,18 +209,64 @@ fn help_teaches_by_examples() {
 
 #[test]
 fn a_ready_file_that_cannot_be_written_is_an_error_not_a_silence() {
-    let arguments = [
-        "--listen",
-        "127.0.0.1:0",
-        "--empty",
-        "--ready-file",
-        "/no/such/directory/ready.json",
-    ];
+    let arguments = ["--listen", "127.0.0.1:0", "--empty", "--ready-file", "/no/such/directory/ready.json"];
     let mut child = clinicwire(&arguments).spawn().unwrap();
     let mut error = String::new();
-    BufReader::new(child.stderr.take().unwrap())
-        .read_line(&mut error)
-        .unwrap();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut error).unwrap();
     assert!(error.contains("/no/such/directory/ready.json"), "{error}");
     assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+#[tokio::test]
+async fn the_demo_runs_on_any_gateway_and_takes_over_what_it_finds() {
+    let key = "--insecure-development-key=words of a demo";
+    let clinic = Program::start("host", &["--empty", key]).await;
+    let run = |name: &'static str, seed: &'static str| {
+        let mut command = demo(clinic.url());
+        command.args([key, "--speed", "600", "--seed", seed]);
+        Program::ready(name, command)
+    };
+    let first = run("first-demo", "1").await;
+    let mut board = Follower::start(first.url(), first.token("display"), "board:riverside").await;
+    let calls = |board: &Follower| board.view.entries.keys().filter(|key| key.starts_with("call:")).count();
+    board.until("three calls", |board| calls(board) >= 3).await;
+    assert_eq!(first.stop("-TERM").0, Some(0));
+    let version = board.held.version;
+    let second = run("second-demo", "2").await;
+    assert_eq!(second.ready["tickets"].as_array().unwrap().len(), 24);
+    board.until("the day goes on", |board| board.held.version > version + 50).await;
+    for queue in ["general", "bloodwork", "walk-in"] {
+        let waiting = board.entry(&format!("queue:riverside.{queue}"))["waiting"].as_u64().unwrap();
+        assert!((1..=40).contains(&waiting), "{queue} was taken over, not filled twice: {waiting}");
+    }
+}
+
+#[test]
+fn a_demo_without_a_token_says_what_it_needs() {
+    let (code, error) = ended(demo("http://127.0.0.1:1").output().unwrap());
+    assert!(code.is_some_and(|code| code != 0) && error.contains("--token"), "{error}");
+}
+
+#[tokio::test]
+async fn a_demo_with_a_token_nobody_trusts_ends_with_that_error() {
+    let clinic = Program::start("distrusting", &["--empty"]).await;
+    let url = clinic.url().to_owned();
+    let output =
+        tokio::task::spawn_blocking(move || demo(&url).args(["--token", "nonsense"]).output().unwrap());
+    let (code, error) = ended(output.await.unwrap());
+    assert_eq!(code, Some(1));
+    assert!(error.contains("token_invalid") && !error.contains("nonsense"), "{error}");
+}
+
+/// Both programs make the same key of no words: what one signs, the other trusts.
+#[tokio::test]
+async fn a_token_of_the_gateways_own_command_opens_a_clinic_with_the_development_key() {
+    let clinic = Program::start("well-known", &["--insecure-development-key"]).await;
+    let printed = program("clinicwire-gateway")
+        .args(["token", "--insecure-development-key", "--role", "admin"])
+        .output()
+        .unwrap();
+    assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
+    let token = String::from_utf8(printed.stdout).unwrap();
+    Follower::start(clinic.url(), token.trim(), "board:riverside").await;
 }

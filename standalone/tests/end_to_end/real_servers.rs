@@ -60,9 +60,8 @@ async fn a_processor_that_is_killed_loses_nothing_and_does_nothing_twice() {
     let site = Arc::new(world.site().await);
     let channel = format!("queue:{}", site.general);
     let mut desk = Follower::start(world.here(), &site.reception, &channel).await;
-    let writers: Vec<_> = (0..WRITERS)
-        .map(|writer| tokio::spawn(write(world.clone(), site.clone(), writer)))
-        .collect();
+    let writers: Vec<_> =
+        (0..WRITERS).map(|writer| tokio::spawn(write(world.clone(), site.clone(), writer))).collect();
     for kill_at in [TICKETS / 4, TICKETS / 2] {
         desk.until("some tickets", |desk| desk.view.entries.len() > kill_at).await;
         installation.kill_processors();
@@ -75,9 +74,14 @@ async fn a_processor_that_is_killed_loses_nothing_and_does_nothing_twice() {
     let labels: BTreeSet<String> = outcomes.iter().map(|(_, outcome)| issued(outcome).label).collect();
     let expected: BTreeSet<String> = (1..=TICKETS).map(|number| format!("A-{number:03}")).collect();
     assert_eq!(labels, expected, "each ticket exactly once");
-    let versions: BTreeSet<u64> = outcomes.iter().filter_map(|(_, outcome)| outcome["version"].as_u64()).collect();
+    let versions: BTreeSet<u64> =
+        outcomes.iter().filter_map(|(_, outcome)| outcome["version"].as_u64()).collect();
     let (first, last) = (*versions.first().unwrap(), *versions.last().unwrap());
-    assert_eq!((versions.len(), last - first), (TICKETS, TICKETS as u64 - 1), "one version per ticket, none left out");
+    assert_eq!(
+        (versions.len(), last - first),
+        (TICKETS, TICKETS as u64 - 1),
+        "one version per ticket, none left out"
+    );
 
     desk.until("all tickets", |desk| desk.held.version >= last).await;
     assert_eq!(world.read(&site.reception, format!("/v1/queues/{}", site.general)).await, desk.as_snapshot());
@@ -90,7 +94,10 @@ async fn a_processor_that_is_killed_loses_nothing_and_does_nothing_twice() {
 }
 
 fn issue(site: &Site, key: &str) -> Call {
-    Call::post(&format!("/v1/queues/{}/tickets", site.general)).token(&site.reception).key(key).json(json!({}))
+    Call::post(&format!("/v1/queues/{}/tickets", site.general))
+        .token(&site.reception)
+        .key(key)
+        .json(json!({}))
 }
 
 /// Issues this writer's share, each under its own key, until every one has an outcome.
@@ -172,19 +179,35 @@ async fn records_nobody_can_apply_are_parked_and_the_rest_goes_on() {
     let bad = [
         (with("ce_type", "clinicwire.ticket.teleport.v1"), None, "record_unknown_type"),
         (with("ce_type", "clinicwire.ticket.issue.v9"), None, "record_unknown_version"),
-        (WireRecord { value: bytes::Bytes::from_static(b"{\"type\":"), ..good(4).to_wire() }, None, "record_malformed"),
+        (
+            WireRecord { value: bytes::Bytes::from_static(b"{\"type\":"), ..good(4).to_wire() },
+            None,
+            "record_malformed",
+        ),
         (nowhere, None, "record_bad_key"),
         (foreign, None, "record_foreign_id"),
         (good(5).to_wire(), Some(1), "record_wrong_partition"),
     ];
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", installation.setting("CLINICWIRE_KAFKA")).create().unwrap();
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", installation.setting("CLINICWIRE_KAFKA"))
+        .create()
+        .unwrap();
     for (wire, shift, _) in &bad {
-        append(&producer, installation.setting("CLINICWIRE_CARE_TOPIC"), wire, (home(wire) + shift.unwrap_or(0)) % partitions);
+        append(
+            &producer,
+            installation.setting("CLINICWIRE_CARE_TOPIC"),
+            wire,
+            (home(wire) + shift.unwrap_or(0)) % partitions,
+        );
     }
     // And a good one among them, as an upstream bridge would write it.
     let bridged = good(6);
-    append(&producer, installation.setting("CLINICWIRE_CARE_TOPIC"), &bridged.to_wire(), home(&bridged.to_wire()));
+    append(
+        &producer,
+        installation.setting("CLINICWIRE_CARE_TOPIC"),
+        &bridged.to_wire(),
+        home(&bridged.to_wire()),
+    );
     producer.flush(PATIENCE).unwrap();
 
     let ticket = bridged.command.ticket().unwrap().to_string();

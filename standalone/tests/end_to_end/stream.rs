@@ -33,23 +33,15 @@ pub struct Event {
 
 /// The path of a stream of `channels`, with a one-time ticket in it.
 pub async fn path_for(world: &World, token: &str, channels: &[&str]) -> String {
-    let call = Call::post("/v1/stream-tickets")
-        .token(token)
-        .json(json!({"channels": channels}));
+    let call = Call::post("/v1/stream-tickets").token(token).json(json!({"channels": channels}));
     let answer = world.api.call(world.here(), call).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_eq!(answer.body["expires_in"], 30);
-    path_with(
-        answer.body["ticket"].as_str().expect("a ticket is text"),
-        channels,
-    )
+    path_with(answer.body["ticket"].as_str().expect("a ticket is text"), channels)
 }
 
 pub fn path_with(ticket: &str, channels: &[&str]) -> String {
-    let channels: String = channels
-        .iter()
-        .map(|channel| format!("&channel={channel}"))
-        .collect();
+    let channels: String = channels.iter().map(|channel| format!("&channel={channel}")).collect();
     format!("/v1/stream?ticket={ticket}{channels}")
 }
 
@@ -61,28 +53,14 @@ impl Stream {
             request = request.header("last-event-id", id);
         }
         let request = request.body(Empty::new()).unwrap();
-        let answer = patiently("the stream", client.request(request))
-            .await
-            .expect("the node answers");
+        let answer = patiently("the stream", client.request(request)).await.expect("the node answers");
         let status = answer.status().as_u16();
         if status == 200 {
-            let kind = answer
-                .headers()
-                .get("content-type")
-                .and_then(|kind| kind.to_str().ok());
-            assert!(
-                kind.is_some_and(|kind| kind.starts_with("text/event-stream")),
-                "{kind:?}"
-            );
+            let kind = answer.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+            assert!(kind.is_some_and(|kind| kind.starts_with("text/event-stream")), "{kind:?}");
         }
         let last_id = last_id.map(str::to_owned);
-        Self {
-            status,
-            body: answer.into_body(),
-            buffer: String::new(),
-            last_id,
-            _client: client,
-        }
+        Self { status, body: answer.into_body(), buffer: String::new(), last_id, _client: client }
     }
 
     /// The next event; `None` at the stream's end.
@@ -127,10 +105,7 @@ impl Stream {
 
     /// The next event, which must have that name.
     pub async fn expect(&mut self, name: &str) -> Value {
-        let event = self
-            .event()
-            .await
-            .unwrap_or_else(|| panic!("the stream ended before {name}"));
+        let event = self.event().await.unwrap_or_else(|| panic!("the stream ended before {name}"));
         assert_eq!(event.name, name, "{}", event.data);
         event.data
     }

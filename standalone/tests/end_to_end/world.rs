@@ -44,11 +44,7 @@ pub struct Issued {
 
 impl World {
     pub fn new(nodes: Vec<String>, secret: &str) -> Self {
-        Self {
-            nodes,
-            secret: secret.to_owned(),
-            api: Api::default(),
-        }
+        Self { nodes, secret: secret.to_owned(), api: Api::default() }
     }
 
     /// Waits until every node serves.
@@ -120,18 +116,8 @@ impl World {
         )
         .await;
         for (queue, name, prefix) in [(&site.general, "General", "A"), (&site.lab, "Lab", "B")] {
-            put(
-                format!("/v1/queues/{queue}"),
-                json!({"name": name, "prefix": prefix}),
-            )
-            .await;
-            self.apply(
-                &site.admin,
-                Method::POST,
-                format!("/v1/queues/{queue}/open"),
-                json!({}),
-            )
-            .await;
+            put(format!("/v1/queues/{queue}"), json!({"name": name, "prefix": prefix})).await;
+            self.apply(&site.admin, Method::POST, format!("/v1/queues/{queue}/open"), json!({})).await;
         }
         for (station, name) in [(&site.room_1, "Room 1"), (&site.room_2, "Room 2")] {
             put(format!("/v1/stations/{station}"), json!({"name": name})).await;
@@ -141,10 +127,7 @@ impl World {
 
     /// Runs a command that must be applied; answers its outcome.
     pub async fn apply(&self, token: &str, method: Method, path: String, body: Value) -> Value {
-        let answer = self
-            .api
-            .settle(self.there(), Call::new(method, &path).token(token).json(body))
-            .await;
+        let answer = self.api.settle(self.there(), Call::new(method, &path).token(token).json(body)).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         assert_eq!(answer.body["outcome"], "applied", "{path}: {}", answer.body);
         answer.body
@@ -157,54 +140,32 @@ impl World {
     }
 
     pub async fn ticket(&self, site: &Site, ticket: &Issued, verb: &str) -> u64 {
-        self.moves(site, format!("/v1/tickets/{}/{verb}", ticket.ticket), json!({}))
-            .await
+        self.moves(site, format!("/v1/tickets/{}/{verb}", ticket.ticket), json!({})).await
     }
 
     pub async fn issue(&self, site: &Site, queue: &str) -> Issued {
-        let outcome = self
-            .apply(
-                &site.reception,
-                Method::POST,
-                format!("/v1/queues/{queue}/tickets"),
-                json!({}),
-            )
-            .await;
+        let outcome =
+            self.apply(&site.reception, Method::POST, format!("/v1/queues/{queue}/tickets"), json!({})).await;
         issued(&outcome)
     }
 
     /// Calls the first in line; answers who that is.
     pub async fn call_next(&self, site: &Site, queue: &str, station: &str) -> Issued {
         let path = format!("/v1/queues/{queue}/call-next");
-        issued(
-            &self
-                .apply(&site.reception, Method::POST, path, json!({"station": station}))
-                .await,
-        )
+        issued(&self.apply(&site.reception, Method::POST, path, json!({"station": station})).await)
     }
 
     /// A snapshot by HTTP.
     pub async fn read(&self, token: &str, path: String) -> Value {
-        let answer = self
-            .api
-            .call(self.here(), Call::new(Method::GET, &path).token(token))
-            .await;
+        let answer = self.api.call(self.here(), Call::new(Method::GET, &path).token(token)).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         answer.body
     }
 }
 
 pub fn issued(outcome: &Value) -> Issued {
-    let text = |name: &str| {
-        outcome["result"][name]
-            .as_str()
-            .expect("the result names it")
-            .to_owned()
-    };
-    Issued {
-        ticket: text("ticket"),
-        label: text("label"),
-    }
+    let text = |name: &str| outcome["result"][name].as_str().expect("the result names it").to_owned();
+    Issued { ticket: text("ticket"), label: text("label") }
 }
 
 /// Unix time.
@@ -214,7 +175,5 @@ pub fn seconds() -> u64 {
 
 /// Bounds a wait by [`PATIENCE`].
 pub async fn patiently<T>(what: &str, wait: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, wait)
-        .await
-        .unwrap_or_else(|_| panic!("waited in vain for {what}"))
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
 }

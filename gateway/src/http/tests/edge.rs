@@ -89,7 +89,7 @@ async fn metrics_count_by_route_and_carry_no_id() {
 #[tokio::test]
 async fn a_demo_is_shown_once_there_is_one() {
     let node = node();
-    node.api.demo.set(json!({"location": "riverside"})).unwrap();
+    *node.api.demo.write().unwrap() = Some(json!({"location": "riverside"}));
     let answer = node.send("GET", "/v1/demo", &[], "").await;
     assert_eq!((answer.status, answer.json()), (200, json!({"location": "riverside"})));
     assert_eq!(answer.header("cache-control"), "no-store");

@@ -21,22 +21,14 @@ pub async fn a_command_sent_twice_has_one_effect_and_one_outcome(world: &World) 
             .json(json!({}))
     };
     let first = world.api.settle(world.there(), issue()).await;
-    assert_eq!(
-        (first.status, first.body["command"].as_str()),
-        (200, Some(key.as_str())),
-        "{}",
-        first.body
-    );
+    assert_eq!((first.status, first.body["command"].as_str()), (200, Some(key.as_str())), "{}", first.body);
     // On the same node, and on another.
     for node in [world.there(), world.here()] {
         let again = world.api.settle(node, issue()).await;
         assert_eq!(again.body, first.body);
     }
     let other = world.issue(&site, &site.general).await;
-    assert_eq!(
-        (issued(&first.body).label.as_str(), other.label.as_str()),
-        ("A-001", "A-002")
-    );
+    assert_eq!((issued(&first.body).label.as_str(), other.label.as_str()), ("A-001", "A-002"));
     let status = Call::get(&format!("/v1/commands/{key}")).token(&site.reception);
     let status = world.api.call(world.here(), status).await;
     assert_eq!((status.status, &status.body), (200, &first.body));
@@ -50,20 +42,9 @@ pub async fn a_command_past_its_time_is_refused_as_expired(world: &World) {
             .header("valid-until", rfc_3339(until))
             .json(json!({}))
     };
-    let late = world
-        .api
-        .settle(world.there(), issue(SystemTime::now() - Duration::from_secs(60)))
-        .await;
-    assert_eq!(
-        (late.status, late.body["code"].as_str()),
-        (409, Some("command_expired")),
-        "{}",
-        late.body
-    );
-    let early = world
-        .api
-        .settle(world.there(), issue(SystemTime::now() + Duration::from_secs(60)))
-        .await;
+    let late = world.api.settle(world.there(), issue(SystemTime::now() - Duration::from_secs(60))).await;
+    assert_eq!((late.status, late.body["code"].as_str()), (409, Some("command_expired")), "{}", late.body);
+    let early = world.api.settle(world.there(), issue(SystemTime::now() + Duration::from_secs(60))).await;
     assert_eq!((early.status, issued(&early.body).label.as_str()), (200, "A-001"));
 }
 
@@ -84,79 +65,29 @@ pub async fn what_a_location_refuses_is_said_with_its_code(world: &World) {
     let call_next = |queue: &str| format!("/v1/queues/{queue}/call-next");
     let table = [
         (tickets(&nowhere), json!({}), 422, "queue_unknown"),
-        (
-            tickets("no-such-place.general"),
-            json!({}),
-            422,
-            "location_unknown",
-        ),
-        (
-            of(&nobody, "call"),
-            json!({"station": site.room_1}),
-            422,
-            "ticket_unknown",
-        ),
-        (
-            of(&waiting.ticket, "call"),
-            json!({"station": nowhere}),
-            422,
-            "station_unknown",
-        ),
+        (tickets("no-such-place.general"), json!({}), 422, "location_unknown"),
+        (of(&nobody, "call"), json!({"station": site.room_1}), 422, "ticket_unknown"),
+        (of(&waiting.ticket, "call"), json!({"station": nowhere}), 422, "station_unknown"),
         (of(&waiting.ticket, "start"), json!({}), 409, "illegal_move"),
         (of(&waiting.ticket, "revert"), json!({}), 409, "nothing_to_revert"),
-        (
-            call_next(&site.lab),
-            json!({"station": site.room_1}),
-            409,
-            "queue_empty",
-        ),
-        (
-            format!("/v1/queues/{}/open", site.general),
-            json!({}),
-            409,
-            "illegal_move",
-        ),
-        (
-            of(&waiting.ticket, "prioritise"),
-            json!({"priority": 10}),
-            422,
-            "invalid_value",
-        ),
+        (call_next(&site.lab), json!({"station": site.room_1}), 409, "queue_empty"),
+        (format!("/v1/queues/{}/open", site.general), json!({}), 409, "illegal_move"),
+        (of(&waiting.ticket, "prioritise"), json!({"priority": 10}), 422, "invalid_value"),
     ];
     for (path, body, status, code) in table {
-        let answer = world
-            .api
-            .settle(world.there(), Call::post(&path).token(&unknown_place).json(body))
-            .await;
-        assert_eq!(
-            (answer.status, answer.body["code"].as_str()),
-            (status, Some(code)),
-            "{path}"
-        );
-        assert_eq!(
-            answer.headers["content-type"], "application/problem+json",
-            "{path}"
-        );
+        let answer =
+            world.api.settle(world.there(), Call::post(&path).token(&unknown_place).json(body)).await;
+        assert_eq!((answer.status, answer.body["code"].as_str()), (status, Some(code)), "{path}");
+        assert_eq!(answer.headers["content-type"], "application/problem+json", "{path}");
         assert_eq!(answer.body["status"], status, "{path}");
-        assert!(
-            answer.body["title"].is_string() && answer.body["type"].is_string(),
-            "{}",
-            answer.body
-        );
-        assert!(
-            !answer.text.contains(&waiting.ticket),
-            "a problem names no ticket: {}",
-            answer.text
-        );
+        assert!(answer.body["title"].is_string() && answer.body["type"].is_string(), "{}", answer.body);
+        assert!(!answer.text.contains(&waiting.ticket), "a problem names no ticket: {}", answer.text);
     }
 }
 
 pub async fn every_move_of_a_ticket_is_offered_by_http(world: &World) {
     let site = world.site().await;
-    let (one, two) = (
-        world.issue(&site, &site.general).await,
-        world.issue(&site, &site.general).await,
-    );
+    let (one, two) = (world.issue(&site, &site.general).await, world.issue(&site, &site.general).await);
     let channel = format!("ticket:{}", one.ticket);
     let mut desk = Follower::start(world.here(), &site.reception, &channel).await;
     let station = json!({"station": site.room_1});
@@ -178,30 +109,23 @@ pub async fn every_move_of_a_ticket_is_offered_by_http(world: &World) {
         ("complete", json!({}), "completed"),
     ];
     for (verb, body, state) in moves {
-        let version = world
-            .moves(&site, format!("/v1/tickets/{}/{verb}", one.ticket), body)
-            .await;
+        let version = world.moves(&site, format!("/v1/tickets/{}/{verb}", one.ticket), body).await;
         // Who is first already sees nothing of a higher priority, and is told nothing.
-        desk.until(verb, |desk| desk.held.version >= version || verb == "prioritise")
-            .await;
+        desk.until(verb, |desk| desk.held.version >= version || verb == "prioritise").await;
         assert_eq!(desk.state()["state"], state, "after {verb}");
     }
     let three = world.issue(&site, &site.general).await;
     let four = world.issue(&site, &site.general).await;
     let five = world.issue(&site, &site.general).await;
     let order = json!({"tickets": [four.ticket, three.ticket]});
-    world
-        .moves(&site, format!("/v1/queues/{}/reorder", site.general), order)
-        .await;
+    world.moves(&site, format!("/v1/queues/{}/reorder", site.general), order).await;
     let first = world.call_next(&site, &site.general, &site.room_2).await;
     assert_eq!(first, four);
     for (ticket, verb) in [(&first, "no-show"), (&two, "cancel"), (&three, "leave")] {
         world.ticket(&site, ticket, verb).await;
     }
     for verb in ["pause", "resume", "close", "open"] {
-        world
-            .moves(&site, format!("/v1/queues/{}/{verb}", site.general), json!({}))
-            .await;
+        world.moves(&site, format!("/v1/queues/{}/{verb}", site.general), json!({})).await;
     }
     assert_eq!(world.call_next(&site, &site.general, &site.room_2).await, five);
 }
@@ -212,32 +136,18 @@ pub async fn a_transfer_to_another_location_names_its_successor(world: &World) {
     let channel = format!("ticket:{}", one.ticket);
     let mut phone = Follower::start(world.here(), &world.patient(&[&one]), &channel).await;
     let path = format!("/v1/tickets/{}/transfer", one.ticket);
-    world
-        .apply(&from.admin, Method::POST, path, json!({"queue": to.lab}))
-        .await;
-    phone
-        .until("the transfer", |phone| phone.state()["state"] == "transferred")
-        .await;
-    let successor = phone.state()["successor"]
-        .as_str()
-        .expect("the ticket that goes on")
-        .to_owned();
+    world.apply(&from.admin, Method::POST, path, json!({"queue": to.lab})).await;
+    phone.until("the transfer", |phone| phone.state()["state"] == "transferred").await;
+    let successor = phone.state()["successor"].as_str().expect("the ticket that goes on").to_owned();
     assert!(successor.starts_with(&format!("{}.", to.location)), "{successor}");
     // The other location is told by a record of its own: it may take a moment.
     let path = format!("/v1/tickets/{successor}");
     let there = super::eventually("the successor is in line", || async {
-        let answer = world
-            .api
-            .call(world.here(), Call::get(&path).token(&to.reception))
-            .await;
+        let answer = world.api.call(world.here(), Call::get(&path).token(&to.reception)).await;
         (answer.status == 200).then_some(answer.body)
     });
     let there = there.await;
-    assert_eq!(
-        (&there["state"], &there["queue"]),
-        (&json!("waiting"), &json!(to.lab)),
-        "{there}"
-    );
+    assert_eq!((&there["state"], &there["queue"]), (&json!("waiting"), &json!(to.lab)), "{there}");
 }
 
 pub async fn a_ticket_is_read_by_http_as_its_channel_shows_it(world: &World) {
@@ -249,20 +159,9 @@ pub async fn a_ticket_is_read_by_http_as_its_channel_shows_it(world: &World) {
     for (name, value) in phone.state().as_object().unwrap() {
         assert_eq!(&read[name], value, "{name}");
     }
-    let pair = (
-        read["epoch"].as_str().map(str::to_owned),
-        read["version"].as_u64(),
-    );
-    assert_eq!(
-        pair,
-        (Some(phone.held.epoch.to_string()), Some(phone.held.version))
-    );
+    let pair = (read["epoch"].as_str().map(str::to_owned), read["version"].as_u64());
+    assert_eq!(pair, (Some(phone.held.epoch.to_string()), Some(phone.held.version)));
     assert_eq!((&read["position"], &read["ahead"]), (&json!(1), &json!(0)));
     let now = seconds() * 1000;
-    assert!(
-        read["issued_at"]
-            .as_u64()
-            .is_some_and(|at| at <= now + 1000 && at + 60_000 > now),
-        "{read}"
-    );
+    assert!(read["issued_at"].as_u64().is_some_and(|at| at <= now + 1000 && at + 60_000 > now), "{read}");
 }

@@ -26,10 +26,7 @@ pub async fn a_stream_begins_with_a_snapshot_and_goes_on_with_steps(world: &Worl
     let mut held = offset(&snapshot);
     loop {
         let delta = screen.expect("delta").await;
-        assert!(
-            delta["data"]["from"].as_u64().is_some_and(|from| from <= held),
-            "{delta}"
-        );
+        assert!(delta["data"]["from"].as_u64().is_some_and(|from| from <= held), "{delta}");
         assert!(offset(&delta) > held, "{delta}");
         held = offset(&delta);
         if delta.to_string().contains(&issued.label) {
@@ -47,10 +44,7 @@ pub async fn a_stream_begins_with_a_snapshot_and_goes_on_with_steps(world: &Worl
 
 pub async fn a_stream_resumes_after_its_ticket_is_spent(world: &World) {
     let site = world.site().await;
-    let (board, queue) = (
-        format!("board:{}", site.location),
-        format!("queue:{}", site.general),
-    );
+    let (board, queue) = (format!("board:{}", site.location), format!("queue:{}", site.general));
     let path = stream::path_for(world, &site.reception, &[&board, &queue]).await;
     let mut screen = Stream::open(world.here(), &path, None).await;
     let (one, two) = (screen.expect("snapshot").await, screen.expect("snapshot").await);
@@ -69,17 +63,12 @@ pub async fn a_stream_resumes_after_its_ticket_is_spent(world: &World) {
     let mut seen = Vec::new();
     while seen.len() < 2 {
         let event = again.event().await.expect("the stream goes on");
-        assert_eq!(
-            event.name, "delta",
-            "what was missed, not everything again: {}",
-            event.data
-        );
+        assert_eq!(event.name, "delta", "what was missed, not everything again: {}", event.data);
         assert!(offset(&event.data) > held);
         seen.push(event.data);
     }
     assert!(
-        seen.iter()
-            .any(|event| event.to_string().contains(&issued.ticket)),
+        seen.iter().any(|event| event.to_string().contains(&issued.ticket)),
         "the line holds the new ticket"
     );
     // An id may also stand in the query, for clients that cannot set headers.
@@ -92,16 +81,9 @@ pub async fn a_stream_resumes_after_its_ticket_is_spent(world: &World) {
 /// The refusal of a stream: an event, after which a browser stops.
 async fn assert_refused(world: &World, path: &str, id: Option<&str>, code: &str) {
     let mut refused = Stream::open(world.here(), path, id).await;
-    assert_eq!(
-        refused.status, 200,
-        "an EventSource never says why it got anything else"
-    );
+    assert_eq!(refused.status, 200, "an EventSource never says why it got anything else");
     let error = refused.expect("error").await;
-    assert_eq!(
-        (error["code"].as_str(), &error["retry"]),
-        (Some(code), &json!(false)),
-        "{error}"
-    );
+    assert_eq!((error["code"].as_str(), &error["retry"]), (Some(code), &json!(false)), "{error}");
     assert!(error["message"].is_string());
     while refused.event().await.is_some() {}
     let id = refused.last_id.clone().expect("the refusal has an id");
@@ -142,29 +124,12 @@ pub async fn a_forged_stream_id_opens_nothing(world: &World) {
 
 pub async fn a_stream_ticket_opens_no_other_channel(world: &World) {
     let site = world.site().await;
-    let (board, queue) = (
-        format!("board:{}", site.location),
-        format!("queue:{}", site.general),
-    );
+    let (board, queue) = (format!("board:{}", site.location), format!("queue:{}", site.general));
     let path = stream::path_for(world, &site.reception, &[&board]).await;
-    assert_refused(
-        world,
-        &path.replace(&board, &queue),
-        None,
-        "stream_ticket_invalid",
-    )
-    .await;
-    assert_refused(
-        world,
-        "/v1/stream?ticket=x&channel=run:1",
-        None,
-        "unknown_channel",
-    )
-    .await;
+    assert_refused(world, &path.replace(&board, &queue), None, "stream_ticket_invalid").await;
+    assert_refused(world, "/v1/stream?ticket=x&channel=run:1", None, "unknown_channel").await;
     assert_refused(world, "/v1/stream?ticket=x", None, "malformed").await;
-    let call = Call::post("/v1/stream-tickets")
-        .token(&site.reception)
-        .json(json!({"channels": []}));
+    let call = Call::post("/v1/stream-tickets").token(&site.reception).json(json!({"channels": []}));
     let answer = world.api.call(world.here(), call).await;
     assert!([400, 422].contains(&answer.status), "{}", answer.text);
 }

@@ -22,45 +22,24 @@ pub async fn a_patient_follows_their_ticket_to_its_end(world: &World) {
     let mine = &tickets[3];
     let token = world.patient(&[mine]);
     let mut phone = Follower::start(world.here(), &token, &format!("ticket:{}", mine.ticket)).await;
-    phone
-        .until("the last place", |phone| phone.state()["position"] == 4)
-        .await;
+    phone.until("the last place", |phone| phone.state()["position"] == 4).await;
     for place in [3, 2, 1] {
         let called = world.call_next(&site, &site.general, &site.room_1).await;
         assert_eq!(called, tickets[3 - place]);
-        phone
-            .until("a better place", |phone| phone.state()["position"] == place)
-            .await;
+        phone.until("a better place", |phone| phone.state()["position"] == place).await;
         assert_eq!(phone.state()["ahead"], place - 1);
     }
     world.call_next(&site, &site.general, &site.room_2).await;
-    phone
-        .until("the call", |phone| phone.state()["state"] == "called")
-        .await;
+    phone.until("the call", |phone| phone.state()["state"] == "called").await;
     assert_eq!(phone.state()["call"]["station"], "Room 2");
-    assert!(
-        phone.state().get("position").is_none(),
-        "nobody stands in line any more: {}",
-        phone.state()
-    );
+    assert!(phone.state().get("position").is_none(), "nobody stands in line any more: {}", phone.state());
     world.ticket(&site, mine, "start").await;
-    phone
-        .until("the service", |phone| phone.state()["state"] == "in_service")
-        .await;
+    phone.until("the service", |phone| phone.state()["state"] == "in_service").await;
     world.ticket(&site, mine, "complete").await;
-    phone
-        .until("the end", |phone| phone.state()["state"] == "completed")
-        .await;
+    phone.until("the end", |phone| phone.state()["state"] == "completed").await;
 
-    let places: Vec<u64> = phone
-        .states
-        .iter()
-        .filter_map(|state| state["position"].as_u64())
-        .collect();
-    assert!(
-        places.windows(2).all(|pair| pair[1] <= pair[0]),
-        "a place only gets better here: {places:?}"
-    );
+    let places: Vec<u64> = phone.states.iter().filter_map(|state| state["position"].as_u64()).collect();
+    assert!(places.windows(2).all(|pair| pair[1] <= pair[0]), "a place only gets better here: {places:?}");
     assert!(phone.states.iter().all(|state| state["label"] == mine.label));
     let shown = serde_json::to_string(&phone.states).unwrap();
     for other in &tickets[..3] {
@@ -77,45 +56,26 @@ pub async fn a_board_shows_who_is_called_and_then_who_was(world: &World) {
     let tickets = issue_many(world, &site, 2).await;
     let mut board = Follower::start(world.here(), &site.display, &format!("board:{}", site.location)).await;
     let queue = format!("queue:{}", site.general);
-    board
-        .until("two waiting", |board| board.entry(&queue)["waiting"] == 2)
-        .await;
+    board.until("two waiting", |board| board.entry(&queue)["waiting"] == 2).await;
     assert_eq!(board.entry("board")["name"], "Testing");
     assert_eq!(board.entry("board")["languages"], json!(["fr", "en"]));
 
     world.call_next(&site, &site.general, &site.room_1).await;
     let call = |board: &Follower| {
         let calls = board.view.entries.keys().filter(|key| key.starts_with("call:"));
-        calls
-            .map(|key| board.entry(key))
-            .find(|call| call["label"] == tickets[0].label)
+        calls.map(|key| board.entry(key)).find(|call| call["label"] == tickets[0].label)
     };
-    board
-        .until("the call", |board| {
-            call(board).is_some_and(|call| call["current"] == true)
-        })
-        .await;
+    board.until("the call", |board| call(board).is_some_and(|call| call["current"] == true)).await;
     assert_eq!(call(&board).unwrap()["station"], "Room 1");
     assert_eq!(board.entry(&queue)["waiting"], 1);
     world.ticket(&site, &tickets[0], "recall").await;
-    board
-        .until("the recall", |board| {
-            call(board).is_some_and(|call| call["recalls"] == 1)
-        })
-        .await;
+    board.until("the recall", |board| call(board).is_some_and(|call| call["recalls"] == 1)).await;
     world.ticket(&site, &tickets[0], "start").await;
-    board
-        .until("a recent call", |board| {
-            call(board).is_some_and(|call| call["current"] == false)
-        })
-        .await;
+    board.until("a recent call", |board| call(board).is_some_and(|call| call["current"] == false)).await;
 
     let shown = board.as_snapshot().to_string();
     for ticket in &tickets {
-        assert!(
-            !shown.contains(&ticket.ticket),
-            "a board never carries a ticket's id"
-        );
+        assert!(!shown.contains(&ticket.ticket), "a board never carries a ticket's id");
     }
 }
 
@@ -141,20 +101,8 @@ async fn a_busy_quarter_hour(world: &World, site: &Site) -> u64 {
     world.ticket(site, &tickets[1], "hold").await;
     world.ticket(site, &tickets[2], "leave").await;
     let to_lab = json!({"queue": site.lab});
-    world
-        .moves(
-            site,
-            format!("/v1/tickets/{}/transfer", tickets[3].ticket),
-            to_lab,
-        )
-        .await;
-    world
-        .moves(
-            site,
-            format!("/v1/tickets/{}/prioritise", tickets[5].ticket),
-            json!({"priority": 7}),
-        )
-        .await;
+    world.moves(site, format!("/v1/tickets/{}/transfer", tickets[3].ticket), to_lab).await;
+    world.moves(site, format!("/v1/tickets/{}/prioritise", tickets[5].ticket), json!({"priority": 7})).await;
     let next = world.call_next(site, &site.general, &site.room_2).await;
     assert_eq!(next, tickets[5], "the urgent one goes first");
     world.ticket(site, &tickets[1], "resume").await;
@@ -171,10 +119,7 @@ pub async fn a_client_that_resumes_gets_one_merged_step(world: &World) {
     let mut resumed = before.resume(world.there(), &site.reception).await;
     assert!(resumed.recovered, "the tail still holds a quarter of an hour");
     assert_eq!(resumed.missed, 1, "everything missed arrives as one step");
-    resumed
-        .follower
-        .until("the rest", |desk| desk.held.version >= version)
-        .await;
+    resumed.follower.until("the rest", |desk| desk.held.version >= version).await;
     assert!(resumed.follower.held.version > held.version);
     let fresh = Follower::start(world.there(), &site.reception, &channel).await;
     assert_eq!(resumed.follower.as_snapshot(), fresh.as_snapshot());
@@ -197,15 +142,9 @@ pub async fn a_phone_that_slept_gets_its_last_state_alone(world: &World) {
     // Once another client of the node has seen it, the node has.
     let mut witness =
         Follower::start(world.here(), &site.reception, &format!("queue:{}", site.general)).await;
-    witness
-        .until("the hold", |desk| desk.held.version >= version)
-        .await;
+    witness.until("the hold", |desk| desk.held.version >= version).await;
     let resumed = phone.resume(world.here(), &token).await;
-    assert!(
-        resumed.missed <= 1,
-        "a sleeper is owed one state: {}",
-        resumed.missed
-    );
+    assert!(resumed.missed <= 1, "a sleeper is owed one state: {}", resumed.missed);
     assert_eq!(resumed.follower.state()["state"], "on_hold");
 }
 
@@ -216,19 +155,10 @@ pub async fn a_position_that_means_nothing_is_answered_with_a_snapshot(world: &W
     for (epoch, offset) in [("1", 5), ("1", 0), ("_", 0), ("", 0)] {
         let since = json!({"channel": channel, "recover": true, "epoch": epoch, "offset": offset});
         let reply = phone.ask("subscribe", since).await.unwrap();
-        assert!(
-            reply.get("recovered").is_none_or(|recovered| recovered == false),
-            "{reply}"
-        );
+        assert!(reply.get("recovered").is_none_or(|recovered| recovered == false), "{reply}");
         assert!(reply["data"]["entries"]["queue"].is_object(), "{reply}");
-        assert!(
-            reply["epoch"].as_str().unwrap().parse::<u64>().unwrap() > 1,
-            "{reply}"
-        );
-        phone
-            .ask("unsubscribe", json!({"channel": channel}))
-            .await
-            .unwrap();
+        assert!(reply["epoch"].as_str().unwrap().parse::<u64>().unwrap() > 1, "{reply}");
+        phone.ask("unsubscribe", json!({"channel": channel})).await.unwrap();
     }
 }
 
@@ -247,19 +177,11 @@ pub async fn many_phones_of_one_line_all_see_their_own_place(world: &World) {
     }
     for (index, phone) in phones.iter_mut().enumerate() {
         if index < 6 {
-            phone
-                .until("the call", |phone| phone.state()["state"] == "called")
-                .await;
+            phone.until("the call", |phone| phone.state()["state"] == "called").await;
         } else {
-            phone
-                .until("the place", |phone| phone.state()["position"] == index - 5)
-                .await;
+            phone.until("the place", |phone| phone.state()["position"] == index - 5).await;
         }
-        let places: Vec<u64> = phone
-            .states
-            .iter()
-            .filter_map(|state| state["position"].as_u64())
-            .collect();
+        let places: Vec<u64> = phone.states.iter().filter_map(|state| state["position"].as_u64()).collect();
         assert!(places.windows(2).all(|pair| pair[1] <= pair[0]), "{places:?}");
     }
 }
@@ -270,18 +192,12 @@ pub async fn leaving_a_channel_ends_its_pushes(world: &World) {
     let mut phone = Phone::connect(world.here(), &site.reception).await;
     phone.subscribe(&general).await.unwrap();
     phone.subscribe(&lab).await.unwrap();
-    phone
-        .ask("unsubscribe", json!({"channel": general}))
-        .await
-        .unwrap();
+    phone.ask("unsubscribe", json!({"channel": general})).await.unwrap();
     world.issue(&site, &site.general).await;
     world.issue(&site, &site.lab).await;
     // One order per location: had the first still been pushed, it would stand before this.
     let push: Value = phone.push().await.unwrap();
     assert_eq!(push["channel"], lab);
     assert_eq!(phone.subscribe(&general).await.map(drop), Ok(()));
-    assert_eq!(
-        phone.subscribe(&general).await.map(drop),
-        Err(Refusal::Error(105))
-    );
+    assert_eq!(phone.subscribe(&general).await.map(drop), Err(Refusal::Error(105)));
 }
