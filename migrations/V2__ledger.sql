@@ -43,11 +43,13 @@ CREATE TABLE clinicwire.journal (
 CREATE UNIQUE INDEX journal_versions ON clinicwire.journal (tenant, location, epoch, version) WHERE kind = 'applied';
 
 CREATE TABLE clinicwire.location (
-  tenant   text   NOT NULL,
-  location text   NOT NULL,
-  epoch    bigint NOT NULL,
-  version  bigint NOT NULL,
-  header   json   NOT NULL,
+  tenant    text   NOT NULL,
+  location  text   NOT NULL,
+  epoch     bigint NOT NULL,
+  -- The version before the last step, so that a statement can compare it with what is held.
+  step_from bigint NOT NULL,
+  version   bigint NOT NULL,
+  header    json   NOT NULL,
   PRIMARY KEY (tenant, location)
 ) WITH (fillfactor = 50);
 
@@ -75,6 +77,7 @@ CREATE TABLE clinicwire.view (
   -- Of the topic `care`: whoever owns it repairs the view.
   partition  int     NOT NULL,
   epoch      bigint  NOT NULL,
+  step_from  bigint  NOT NULL,
   version    bigint  NOT NULL,
   at         bigint  NOT NULL,
   keep_until timestamptz,

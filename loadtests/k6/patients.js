@@ -69,8 +69,10 @@ function command(method, path, token, body) {
 export function setup() {
   const { admin, reception } = ready.tokens;
   const queue = `${ready.location}.k6-${Date.now()}`;
+  // Unique among the location's queues: K and three characters of the clock.
+  const prefix = `K${Math.floor(Date.now() / 1000).toString(36).toUpperCase().slice(-3)}`;
   const must = (response, what) => response.status === 200 || fail(`${what}: status ${response.status}`);
-  must(command('PUT', `/v1/queues/${queue}`, admin, { name: 'Load test', prefix: 'K' }), 'create a queue');
+  must(command('PUT', `/v1/queues/${queue}`, admin, { name: 'Load test', prefix }), 'create a queue');
   must(command('PUT', `/v1/stations/${queue}-1`, admin, { name: 'Load test 1' }), 'create a station');
   // A new queue may be open from its beginning.
   command('POST', `/v1/queues/${queue}/open`, reception, {});

@@ -93,20 +93,11 @@ impl Crowd {
             go: watch::Sender::new(true),
         });
         let patience = Duration::from_secs(args.patience);
-        let mut crowd = Self {
-            hub,
-            followers: Vec::new(),
-            patience,
-            tasks: JoinSet::new(),
-        };
+        let mut crowd = Self { hub, followers: Vec::new(), patience, tasks: JoinSet::new() };
         for (index, channel) in channels.enumerate() {
             let node = target.node(index);
             let turn = u8::try_from(index % usize::from(args.sources)).unwrap_or(0);
-            let source = node
-                .addr
-                .ip()
-                .is_loopback()
-                .then(|| Ipv4Addr::new(127, 0, 0, 2 + turn));
+            let source = node.addr.ip().is_loopback().then(|| Ipv4Addr::new(127, 0, 0, 2 + turn));
             let mut watch = Watch::new(index, kind);
             if kind == Kind::Keyed && index < FOLDING {
                 watch.entries = Some(Entries::new());
@@ -124,14 +115,8 @@ impl Crowd {
         let left = self.until(|follower, _| follower.is_live()).await;
         if left > 0 {
             let mut breaches = Breaches::default();
-            self.followers
-                .iter()
-                .for_each(|f| breaches.merge(std::mem::take(&mut f.watch().breaches)));
-            bail!(
-                "{left} of {} clients are not subscribed: {:?}",
-                self.followers.len(),
-                breaches.examples
-            );
+            self.followers.iter().for_each(|f| breaches.merge(std::mem::take(&mut f.watch().breaches)));
+            bail!("{left} of {} clients are not subscribed: {:?}", self.followers.len(), breaches.examples);
         }
         Ok(())
     }
@@ -152,9 +137,7 @@ impl Crowd {
     /// Closes every connection from this side and holds the clients back.
     pub async fn cut(&self) -> Result<()> {
         self.hub.go.send_replace(false);
-        self.followers
-            .iter()
-            .for_each(|follower| follower.cut.notify_one());
+        self.followers.iter().for_each(|follower| follower.cut.notify_one());
         let left = self.until(|follower, _| !follower.is_live()).await;
         ensure!(left == 0, "{left} clients did not let go of their connections");
         Ok(())
@@ -169,10 +152,7 @@ impl Crowd {
     /// Deliveries so far.
     #[must_use]
     pub fn deliveries(&self) -> u64 {
-        self.followers
-            .iter()
-            .map(|follower| follower.watch().samples.len() as u64)
-            .sum()
+        self.followers.iter().map(|follower| follower.watch().samples.len() as u64).sum()
     }
 
     /// Notes one breach for each client that is not `done`.
@@ -198,11 +178,7 @@ impl Crowd {
         loop {
             let snapshot: Snapshot = self.hub.api.read(&target.node(0), &self.hub.token, path).await?;
             let differ = |follower: &&Arc<Follower>| {
-                follower
-                    .watch()
-                    .entries
-                    .as_ref()
-                    .is_some_and(|entries| *entries != snapshot.entries)
+                follower.watch().entries.as_ref().is_some_and(|entries| *entries != snapshot.entries)
             };
             let left = self.followers.iter().filter(differ).count();
             if left == 0 {
@@ -220,13 +196,7 @@ impl Crowd {
     /// Ends all clients and puts together what they saw, the breaches into the report.
     pub async fn finish(mut self, report: &mut Report) -> Seen {
         self.tasks.shutdown().await;
-        let mut seen = Seen {
-            samples: Vec::new(),
-            frames: 0,
-            duplicates: 0,
-            same_position: 0,
-            losses: 0,
-        };
+        let mut seen = Seen { samples: Vec::new(), frames: 0, duplicates: 0, same_position: 0, losses: 0 };
         for follower in &self.followers {
             let mut watch = follower.watch();
             seen.samples.append(&mut watch.samples);
@@ -262,18 +232,9 @@ fn check_room(clients: usize, sources: u8) -> Result<()> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current < limit.maximum {
         // Without the raise the check below still tells the truth.
-        let _ = setrlimit(
-            Resource::Nofile,
-            Rlimit {
-                current: limit.maximum,
-                maximum: limit.maximum,
-            },
-        );
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
-    let room = getrlimit(Resource::Nofile)
-        .current
-        .unwrap_or(u64::MAX)
-        .saturating_sub(SPARE_DESCRIPTORS);
+    let room = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX).saturating_sub(SPARE_DESCRIPTORS);
     ensure!(
         clients as u64 <= room,
         "{clients} clients do not fit into one process ({room} descriptors to use): run several swarms"

@@ -69,6 +69,11 @@ struct TicketResult {
     ticket: String,
 }
 
+/// A label prefix, which no other queue of the location may have: `S` and three of 36 characters by chance.
+fn prefix() -> String {
+    std::iter::once('S').chain((0..3).map(|_| fastrand::digit(36).to_ascii_uppercase())).collect()
+}
+
 impl Desk {
     /// Creates and opens a queue with `stations` stations, under names no earlier run can have used.
     ///
@@ -78,21 +83,13 @@ impl Desk {
         let slug = format!("{}.swarm-{:x}", target.location, now_us());
         let stations = (1..=stations).map(|number| format!("{slug}-{number}")).collect();
         let api = Arc::new(Api::new(deadline));
-        let desk = Self {
-            api,
-            target,
-            queue: slug,
-            stations,
-            turn: AtomicUsize::new(0),
-        };
+        let desk = Self { api, target, queue: slug, stations, turn: AtomicUsize::new(0) };
         let queue = format!("/v1/queues/{}", desk.queue);
-        let body = json!({"name": "Swarm", "prefix": "S"});
+        let body = json!({"name": "Swarm", "prefix": prefix()});
         desk.admin(&queue, body).await.context("create a queue")?;
         for (number, station) in desk.stations.iter().enumerate() {
             let body = json!({"name": format!("Swarm {}", number + 1)});
-            desk.admin(&format!("/v1/stations/{station}"), body)
-                .await
-                .context("create a station")?;
+            desk.admin(&format!("/v1/stations/{station}"), body).await.context("create a station")?;
         }
         match desk.post(&format!("{queue}/open"), json!({})).await {
             // A new queue may be open from its beginning.
@@ -102,16 +99,12 @@ impl Desk {
     }
 
     async fn admin(&self, path: &str, body: Value) -> Result<Outcome, Failure> {
-        self.api
-            .command(&self.target.node(0), &self.target.admin, Method::PUT, path, body)
-            .await
+        self.api.command(&self.target.node(0), &self.target.admin, Method::PUT, path, body).await
     }
 
     async fn post(&self, path: &str, body: Value) -> Result<Outcome, Failure> {
         let node = self.target.node(self.turn.fetch_add(1, Ordering::Relaxed));
-        self.api
-            .command(&node, &self.target.reception, Method::POST, path, body)
-            .await
+        self.api.command(&node, &self.target.reception, Method::POST, path, body).await
     }
 
     /// Issues one ticket.
@@ -119,15 +112,10 @@ impl Desk {
     /// # Errors
     /// When the command is refused or has no outcome.
     pub async fn issue(&self) -> Result<Issued> {
-        let outcome = self
-            .post(&format!("/v1/queues/{}/tickets", self.queue), json!({}))
-            .await?;
+        let outcome = self.post(&format!("/v1/queues/{}/tickets", self.queue), json!({})).await?;
         let TicketResult { ticket } =
             serde_json::from_value(outcome.result).context("understand a new ticket")?;
-        Ok(Issued {
-            ticket,
-            version: outcome.version,
-        })
+        Ok(Issued { ticket, version: outcome.version })
     }
 
     /// Issues `count` tickets, and gives them in the order in which they were decided: the order of the line.
@@ -136,9 +124,7 @@ impl Desk {
     /// When one of them is not issued.
     pub async fn fill(&self, count: usize) -> Result<Vec<Issued>> {
         say(&format!("issuing {count} tickets …"));
-        let issuing = stream::iter(0..count)
-            .map(|_| self.issue())
-            .buffer_unordered(ISSUING);
+        let issuing = stream::iter(0..count).map(|_| self.issue()).buffer_unordered(ISSUING);
         let mut line: Vec<Issued> = issuing.try_collect().await.context("issue tickets")?;
         line.sort_by_key(|issued| issued.version);
         let dense = line.windows(2).all(|pair| pair[0].version < pair[1].version);
@@ -152,17 +138,11 @@ impl Desk {
     /// When a ticket is not issued.
     pub async fn channels(&self, audience: Audience, clients: usize) -> Result<(Kind, Vec<String>)> {
         Ok(match audience {
-            Audience::Board => (
-                Kind::Keyed,
-                vec![format!("board:{}", self.target.location); clients],
-            ),
+            Audience::Board => (Kind::Keyed, vec![format!("board:{}", self.target.location); clients]),
             Audience::Queue => (Kind::Keyed, vec![format!("queue:{}", self.queue); clients]),
             Audience::Tickets => {
                 let line = self.fill(clients).await?;
-                let channels = line
-                    .iter()
-                    .map(|issued| format!("ticket:{}", issued.ticket))
-                    .collect();
+                let channels = line.iter().map(|issued| format!("ticket:{}", issued.ticket)).collect();
                 (Kind::Ticket { own_line: true }, channels)
             }
         })
@@ -189,11 +169,7 @@ impl Desk {
         let outcome = self.post(&path, json!({"station": station})).await?;
         let took = started.elapsed();
         let TicketResult { ticket } = serde_json::from_value(outcome.result).context("understand a call")?;
-        Ok(Called {
-            ticket,
-            version: outcome.version,
-            took,
-        })
+        Ok(Called { ticket, version: outcome.version, took })
     }
 
     /// Starts and completes the service of a called ticket; returns the version of its end.
@@ -201,12 +177,8 @@ impl Desk {
     /// # Errors
     /// When one of the two is refused or has no outcome.
     pub async fn serve(&self, ticket: &str) -> Result<u64> {
-        self.post(&format!("/v1/tickets/{ticket}/start"), json!({}))
-            .await
-            .context("start a service")?;
-        let end = self
-            .post(&format!("/v1/tickets/{ticket}/complete"), json!({}))
-            .await;
+        self.post(&format!("/v1/tickets/{ticket}/start"), json!({})).await.context("start a service")?;
+        let end = self.post(&format!("/v1/tickets/{ticket}/complete"), json!({})).await;
         Ok(end.context("complete a service")?.version)
     }
 }

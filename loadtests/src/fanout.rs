@@ -42,20 +42,14 @@ const HEAD_START: usize = 32;
 /// # Errors
 /// When it cannot be set up or measured; broken promises are in the report.
 pub async fn run(target: Arc<Target>, args: &CrowdArgs, pids: &[u32], fanout: FanoutArgs) -> Result<Report> {
-    ensure!(
-        fanout.channel != Audience::Tickets,
-        "for tickets use the scenario `phones`"
-    );
+    ensure!(fanout.channel != Audience::Tickets, "for tickets use the scenario `phones`");
     let mut report = Report::new("fanout", settings(&target, args, fanout.listeners)?);
     let desk = Arc::new(Desk::open(target.clone(), Duration::from_secs(args.command_deadline), 4).await?);
     desk.fill(HEAD_START).await?;
     let (kind, channels) = desk.channels(fanout.channel, fanout.listeners).await?;
     let crowd = Crowd::connect(&target, args, fanout.transport, kind, channels.into_iter()).await?;
 
-    say(&format!(
-        "making {} changes at {} a second …",
-        fanout.changes, fanout.rate
-    ));
+    say(&format!("making {} changes at {} a second …", fanout.changes, fanout.rate));
     let span = Span::start(pids);
     let began = std::time::Instant::now();
     let last = change(&desk, &fanout, &mut report).await;
@@ -64,9 +58,7 @@ pub async fn run(target: Arc<Target>, args: &CrowdArgs, pids: &[u32], fanout: Fa
     let seconds = began.elapsed().as_secs_f64();
     let cost = span.report(&mut report, "changing", deliveries);
     report.figure("deliveries_per_second", deliveries as f64 / seconds, "/s");
-    crowd.demand(Breach::NeverArrived, "below the last change", |watch, _| {
-        watch.offset() >= last
-    });
+    crowd.demand(Breach::NeverArrived, "below the last change", |watch, _| watch.offset() >= last);
     if let Some(path) = desk.view_path(fanout.channel) {
         crowd.check_view(&target, &path, &mut report).await?;
     }
@@ -97,9 +89,7 @@ async fn change(desk: &Arc<Desk>, fanout: &FanoutArgs, report: &mut Report) -> u
     for result in results {
         match result {
             Ok(version) => last = last.max(version),
-            Err(error) => report
-                .breaches
-                .note(Breach::CommandFailed, || format!("a change: {error:#}")),
+            Err(error) => report.breaches.note(Breach::CommandFailed, || format!("a change: {error:#}")),
         }
     }
     last

@@ -45,20 +45,14 @@ pub struct Floor {
 /// Both ends of each socket are in this process, and some descriptors are needed otherwise.
 const MOST_SOCKETS: usize = 9_800;
 /// The reader looks whether it should stop at least this often.
-const READER_WAIT: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 50_000_000,
-};
+const READER_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// Measures in threads of its own, and returns when they have ended.
 ///
 /// # Errors
 /// When the sockets cannot be had.
 pub fn measure(plan: Plan) -> Result<Floor> {
-    ensure!(
-        (1..=MOST_SOCKETS).contains(&plan.sockets),
-        "the floor takes 1 to {MOST_SOCKETS} sockets"
-    );
+    ensure!((1..=MOST_SOCKETS).contains(&plan.sockets), "the floor takes 1 to {MOST_SOCKETS} sockets");
     let (writers, readers) = pairs(plan.sockets)?;
     let cores = two_cores();
     let stop = Arc::new(AtomicBool::new(false));
@@ -112,9 +106,7 @@ fn pin(core: Option<usize>) {
 fn send_all(sockets: &[TcpStream], plan: Plan, core: Option<usize>) -> Result<(u64, Duration, Duration)> {
     pin(core);
     let frame = vec![b'x'; plan.bytes];
-    let round_every = plan
-        .rounds_per_second
-        .map(|rounds| Duration::from_secs_f64(1.0 / rounds));
+    let round_every = plan.rounds_per_second.map(|rounds| Duration::from_secs_f64(1.0 / rounds));
     let began = Instant::now();
     let cpu_before = thread_cpu();
     let mut rounds: u32 = 0;
@@ -133,10 +125,7 @@ fn send_all(sockets: &[TcpStream], plan: Plan, core: Option<usize>) -> Result<(u
 
 fn thread_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(
-        time.tv_sec.unsigned_abs(),
-        u32::try_from(time.tv_nsec).unwrap_or(0),
-    )
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 fn drain(sockets: &[TcpStream], core: Option<usize>, stop: &AtomicBool) -> Result<()> {

@@ -72,15 +72,7 @@ impl Follower {
         watch: Watch,
     ) -> Self {
         let (cut, live) = (Notify::new(), AtomicBool::new(false));
-        Self {
-            node,
-            source,
-            channel,
-            transport,
-            cut,
-            live,
-            watch: Mutex::new(watch),
-        }
+        Self { node, source, channel, transport, cut, live, watch: Mutex::new(watch) }
     }
 
     pub fn watch(&self) -> MutexGuard<'_, Watch> {

@@ -80,12 +80,7 @@ impl Api {
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(ANSWER));
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Self {
-            client,
-            deadline,
-            late: AtomicU64::new(0),
-            repeats: AtomicU64::new(0),
-        }
+        Self { client, deadline, late: AtomicU64::new(0), repeats: AtomicU64::new(0) }
     }
 
     /// Runs one command to its outcome.
@@ -106,10 +101,7 @@ impl Api {
         loop {
             let step = match &poll {
                 Some(at) => self.ask(node, token, Method::GET, at, None, &id).await,
-                None => {
-                    self.ask(node, token, method.clone(), path, Some(&body), &id)
-                        .await
-                }
+                None => self.ask(node, token, method.clone(), path, Some(&body), &id).await,
             };
             let last = match step {
                 Step::Done(outcome) => return Ok(outcome),
@@ -182,23 +174,13 @@ impl Api {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         let bytes = body.map(Value::to_string).unwrap_or_default();
-        let request = request
-            .body(Full::new(bytes.into()))
-            .context("build the request")?;
+        let request = request.body(Full::new(bytes.into())).context("build the request")?;
         let exchange = async {
             let answer = self.client.request(request).await.context("send a request")?;
-            let location = answer
-                .headers()
-                .get(header::LOCATION)
-                .and_then(|at| at.to_str().ok())
-                .map(str::to_owned);
+            let location =
+                answer.headers().get(header::LOCATION).and_then(|at| at.to_str().ok()).map(str::to_owned);
             let status = answer.status();
-            let bytes = answer
-                .into_body()
-                .collect()
-                .await
-                .context("read an answer")?
-                .to_bytes();
+            let bytes = answer.into_body().collect().await.context("read an answer")?.to_bytes();
             Ok((status, location, bytes))
         };
         timeout(ANSWER, exchange).await.context("no answer in time")?
@@ -224,13 +206,10 @@ impl Api {
             ticket: String,
         }
         let body = json!({ "channels": [channel] });
-        let (status, _, bytes) = self
-            .exchange(node, token, Method::POST, "/v1/stream-tickets", Some(&body), "")
-            .await?;
+        let (status, _, bytes) =
+            self.exchange(node, token, Method::POST, "/v1/stream-tickets", Some(&body), "").await?;
         anyhow::ensure!(status.is_success(), "{status} {}", problem_code(&bytes));
-        Ok(serde_json::from_slice::<Given>(&bytes)
-            .context("understand the stream ticket")?
-            .ticket)
+        Ok(serde_json::from_slice::<Given>(&bytes).context("understand the stream ticket")?.ticket)
     }
 }
 

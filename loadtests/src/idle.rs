@@ -45,16 +45,8 @@ pub async fn run(target: Arc<Target>, args: &CrowdArgs, pids: &[u32], idle: Idle
     for process in before.used() {
         let clients = idle.clients as f64;
         let label = format!("{}_{}", process.name, process.pid);
-        report.figure(
-            &format!("connect_cpu_{label}_us"),
-            process.cpu_ms * 1e3 / clients,
-            "µs a client",
-        );
-        report.figure(
-            &format!("rss_{label}_kib"),
-            process.rss_grew_kib as f64 / clients,
-            "KiB a client",
-        );
+        report.figure(&format!("connect_cpu_{label}_us"), process.cpu_ms * 1e3 / clients, "µs a client");
+        report.figure(&format!("rss_{label}_kib"), process.rss_grew_kib as f64 / clients, "KiB a client");
     }
 
     say(&format!("holding for {} s …", idle.hold));

@@ -69,50 +69,27 @@ pub async fn run(target: Arc<Target>, crowd: &CrowdArgs, pids: &[u32], args: Pho
 
     let arriving = Span::start(pids);
     let channels = line.iter().map(|issued| format!("ticket:{}", issued.ticket));
-    let phones = Crowd::connect(
-        &target,
-        crowd,
-        args.transport,
-        Kind::Ticket { own_line: true },
-        channels,
-    )
-    .await?;
+    let phones =
+        Crowd::connect(&target, crowd, args.transport, Kind::Ticket { own_line: true }, channels).await?;
     arriving.report(&mut report, "connecting", 0);
     let first = expected(line.len(), 0, TicketState::Called);
-    phones.demand(Breach::WrongFirstState, "the first state", |watch, phone| {
-        shows(watch, first[phone])
-    });
+    phones.demand(Breach::WrongFirstState, "the first state", |watch, phone| shows(watch, first[phone]));
 
     say(&format!("calling {} at {} a second …", args.calls, args.rate));
     let span = Span::start(pids);
     let calls = call(&desk, &args, &mut report).await;
     check_calls(&line, &calls, args.calls, &mut report);
-    let end = if args.complete {
-        TicketState::Completed
-    } else {
-        TicketState::Called
-    };
+    let end = if args.complete { TicketState::Completed } else { TicketState::Called };
     let last = expected(line.len(), calls.len(), end);
-    let left = phones
-        .until(|follower, phone| shows(&follower.watch(), last[phone]))
-        .await;
+    let left = phones.until(|follower, phone| shows(&follower.watch(), last[phone])).await;
     let cost = span.report(&mut report, "calling", phones.deliveries());
     report.figure("phones_not_at_their_last_state", left as f64, "");
     sleep(QUIET).await;
-    phones.demand(Breach::WrongLastState, "the last state", |watch, phone| {
-        shows(watch, last[phone])
-    });
+    phones.demand(Breach::WrongLastState, "the last state", |watch, phone| shows(watch, last[phone]));
 
     report_commands(&desk.api, &mut report);
-    report.quantiles(
-        "call_to_answer",
-        calls.iter().map(|call| call.took.as_secs_f64() * 1e3).collect(),
-    );
-    report.figure(
-        "position_changes_at_most",
-        steps(line.len(), calls.len()) as f64,
-        "",
-    );
+    report.quantiles("call_to_answer", calls.iter().map(|call| call.took.as_secs_f64() * 1e3).collect());
+    report.figure("position_changes_at_most", steps(line.len(), calls.len()) as f64, "");
     let seen = phones.finish(&mut report).await;
     report.figure("publications_with_same_position", seen.same_position as f64, "");
     report.delays(&seen.samples);
@@ -152,15 +129,13 @@ async fn call(desk: &Arc<Desk>, args: &PhonesArgs, report: &mut Report) -> Vec<C
                     report.figure("restarted_pid", f64::from(pid), "");
                 }
             }
-            Err(error) => report
-                .breaches
-                .note(Breach::CommandFailed, || format!("a call: {error:#}")),
+            Err(error) => report.breaches.note(Breach::CommandFailed, || format!("a call: {error:#}")),
         }
     }
     if !restarted {
-        report.breaches.note(Breach::CommandFailed, || {
-            "the processor was not killed and started again".to_owned()
-        });
+        report
+            .breaches
+            .note(Breach::CommandFailed, || "the processor was not killed and started again".to_owned());
     }
     calls.sort_by_key(|called| called.version);
     calls
@@ -171,15 +146,13 @@ fn check_calls(line: &[Issued], calls: &[Called], asked: usize, report: &mut Rep
     report.figure("calls_applied", calls.len() as f64, "");
     if calls.len() != asked {
         let applied = calls.len();
-        report.breaches.note(Breach::CommandFailed, || {
-            format!("{applied} of {asked} calls were applied")
-        });
+        report.breaches.note(Breach::CommandFailed, || format!("{applied} of {asked} calls were applied"));
     }
     for (turn, (called, first)) in calls.iter().zip(line).enumerate() {
         if called.ticket != first.ticket {
-            report.breaches.note(Breach::WrongCall, || {
-                format!("call {} did not call the first in line", turn + 1)
-            });
+            report
+                .breaches
+                .note(Breach::WrongCall, || format!("call {} did not call the first in line", turn + 1));
         }
     }
 }
@@ -187,13 +160,7 @@ fn check_calls(line: &[Issued], calls: &[Called], asked: usize, report: &mut Rep
 /// The naive model: a list of people, and each call takes the first one out of it.
 fn expected(people: usize, calls: usize, end: TicketState) -> Vec<Expected> {
     let mut waiting: Vec<usize> = (0..people).collect();
-    let mut all = vec![
-        Expected {
-            state: TicketState::Waiting,
-            position: None
-        };
-        people
-    ];
+    let mut all = vec![Expected { state: TicketState::Waiting, position: None }; people];
     for _ in 0..calls.min(people) {
         all[waiting.remove(0)].state = end;
     }
@@ -218,17 +185,9 @@ fn shows(watch: &Watch, expected: Expected) -> bool {
 /// When its sockets cannot be had.
 pub fn floors(report: &mut Report, sockets: usize, rate: f64, cost: Option<f64>) -> Result<()> {
     say("measuring the bare cost of a send …");
-    let flat_out = Plan {
-        sockets,
-        bytes: FRAME_BYTES,
-        seconds: 3.0,
-        rounds_per_second: None,
-    };
+    let flat_out = Plan { sockets, bytes: FRAME_BYTES, seconds: 3.0, rounds_per_second: None };
     report.floor("floor_flat_out", &measure(flat_out)?, cost);
-    let paced = Plan {
-        rounds_per_second: Some(rate),
-        ..flat_out
-    };
+    let paced = Plan { rounds_per_second: Some(rate), ..flat_out };
     report.floor("floor_at_this_pace", &measure(paced)?, cost);
     Ok(())
 }

@@ -34,10 +34,7 @@ impl Usage {
         let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
         let per_second = rustix::param::clock_ticks_per_second();
         let cpu = Duration::from_secs_f64(ticks as f64 / per_second as f64);
-        Some(Self {
-            cpu,
-            rss_kib: rss_kib(pid)?,
-        })
+        Some(Self { cpu, rss_kib: rss_kib(pid)? })
     }
 }
 
@@ -69,13 +66,7 @@ impl Watched {
             let (before, after) = ((*before)?, Usage::read(*pid)?);
             let cpu_ms = after.cpu.saturating_sub(before.cpu).as_secs_f64() * 1e3;
             let rss_grew_kib = after.rss_kib.cast_signed() - before.rss_kib.cast_signed();
-            Some(Used {
-                pid: *pid,
-                name: name.clone(),
-                cpu_ms,
-                rss_kib: after.rss_kib,
-                rss_grew_kib,
-            })
+            Some(Used { pid: *pid, name: name.clone(), cpu_ms, rss_kib: after.rss_kib, rss_grew_kib })
         };
         self.0.iter().filter_map(since).collect()
     }
@@ -92,11 +83,7 @@ pub fn report_used(report: &mut Report, label: &str, used: &[Used], deliveries: 
             report.figure(&format!("{name}_cpu_per_delivery_us"), each, "µs");
         }
         report.figure(&format!("{name}_rss_kib"), process.rss_kib as f64, "KiB");
-        report.figure(
-            &format!("{name}_rss_grew_kib"),
-            process.rss_grew_kib as f64,
-            "KiB",
-        );
+        report.figure(&format!("{name}_rss_grew_kib"), process.rss_grew_kib as f64, "KiB");
     }
     (!used.is_empty()).then(|| used.iter().map(|process| process.cpu_ms).sum::<f64>() * 1e3)
 }
@@ -105,8 +92,5 @@ pub fn report_used(report: &mut Report, label: &str, used: &[Used], deliveries: 
 #[must_use]
 pub fn own_cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(
-        time.tv_sec.unsigned_abs(),
-        u32::try_from(time.tv_nsec).unwrap_or(0),
-    )
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

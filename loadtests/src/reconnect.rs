@@ -49,24 +49,16 @@ pub async fn run(target: Arc<Target>, args: &CrowdArgs, pids: &[u32], plan: Reco
         crowd.cut().await?;
         let mut last = 0;
         for turn in 0..missed {
-            last = desk
-                .call(turn)
-                .await
-                .context("make a change that is missed")?
-                .version;
+            last = desk.call(turn).await.context("make a change that is missed")?.version;
         }
         say(&format!("round {round}: {} clients come back …", plan.clients));
         let span = Span::start(pids);
         let released_us = now_us();
         crowd.release();
-        let left = crowd
-            .until(|follower, _| follower.is_live() && follower.watch().offset() >= last)
-            .await;
+        let left = crowd.until(|follower, _| follower.is_live() && follower.watch().offset() >= last).await;
         span.report(&mut report, &format!("round_{round}"), 0);
         report.figure(&format!("round_{round}_not_resumed"), left as f64, "");
-        crowd.demand(Breach::NeverArrived, "not resumed", |watch, _| {
-            watch.offset() >= last
-        });
+        crowd.demand(Breach::NeverArrived, "not resumed", |watch, _| watch.offset() >= last);
         for follower in &crowd.followers {
             let watch = follower.watch();
             match watch.resumed {

@@ -35,11 +35,7 @@ pub struct Span {
 impl Span {
     #[must_use]
     pub fn start(pids: &[u32]) -> Self {
-        Self {
-            watched: Watched::start(pids),
-            own: own_cpu(),
-            began: std::time::Instant::now(),
-        }
+        Self { watched: Watched::start(pids), own: own_cpu(), began: std::time::Instant::now() }
     }
 
     /// Reports the costs under `label`, and by delivery where there were any.
@@ -47,17 +43,9 @@ impl Span {
         let seconds = self.began.elapsed().as_secs_f64();
         let own = own_cpu().saturating_sub(self.own).as_secs_f64();
         report.figure(&format!("{label}_seconds"), seconds, "s");
-        report.figure(
-            &format!("{label}_swarm_cpu"),
-            100.0 * own / seconds,
-            "% of a core",
-        );
+        report.figure(&format!("{label}_swarm_cpu"), 100.0 * own / seconds, "% of a core");
         let cpu_us = report_used(report, label, &self.watched.used(), deliveries)?;
-        report.figure(
-            &format!("{label}_server_cpu"),
-            cpu_us / seconds / 1e4,
-            "% of a core",
-        );
+        report.figure(&format!("{label}_server_cpu"), cpu_us / seconds / 1e4, "% of a core");
         if deliveries == 0 {
             return None;
         }
@@ -69,12 +57,7 @@ impl Span {
 impl Report {
     #[must_use]
     pub fn new(scenario: &'static str, settings: Value) -> Self {
-        Self {
-            scenario,
-            settings,
-            figures: Vec::new(),
-            breaches: Breaches::default(),
-        }
+        Self { scenario, settings, figures: Vec::new(), breaches: Breaches::default() }
     }
 
     pub fn figure(&mut self, name: &str, value: f64, unit: &'static str) {
@@ -132,18 +115,11 @@ impl Report {
         for example in &self.breaches.examples {
             text += &format!("    {example}\n");
         }
-        text += if kept {
-            "  every promise held\n"
-        } else {
-            "  promises were broken\n"
-        };
+        text += if kept { "  every promise held\n" } else { "  promises were broken\n" };
         say(&text);
         if let Some(path) = json {
-            let figures: Map<String, Value> = self
-                .figures
-                .into_iter()
-                .map(|(name, value, _)| (name, value.into()))
-                .collect();
+            let figures: Map<String, Value> =
+                self.figures.into_iter().map(|(name, value, _)| (name, value.into())).collect();
             let document = json!({
                 "scenario": self.scenario,
                 "settings": self.settings,
@@ -166,11 +142,7 @@ fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
 }
 
 fn shown(value: f64) -> String {
-    if value.fract() == 0.0 {
-        format!("{value:.0}")
-    } else {
-        format!("{value:.2}")
-    }
+    if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.2}") }
 }
 
 /// A line on standard error; a closed standard error is no reason to stop measuring.
@@ -195,24 +167,10 @@ mod tests {
     #[test]
     fn the_last_client_of_a_record_is_the_slowest_one() {
         let mut report = Report::new("test", Value::Null);
-        let sample = |version, delay_us| Sample {
-            version,
-            delay_us,
-            near: true,
-        };
-        report.delays(&[
-            sample(1, 2_000),
-            sample(1, 9_000),
-            sample(2, 4_000),
-            sample(2, 1_000),
-        ]);
-        let figure = |name: &str| {
-            report
-                .figures
-                .iter()
-                .find(|figure| figure.0 == name)
-                .map(|figure| figure.1)
-        };
+        let sample = |version, delay_us| Sample { version, delay_us, near: true };
+        report.delays(&[sample(1, 2_000), sample(1, 9_000), sample(2, 4_000), sample(2, 1_000)]);
+        let figure =
+            |name: &str| report.figures.iter().find(|figure| figure.0 == name).map(|figure| figure.1);
         assert_eq!(figure("record_to_last_client_p50_ms"), Some(4.0));
         assert_eq!(figure("record_to_last_client_max_ms"), Some(9.0));
         assert_eq!(figure("records_seen"), Some(2.0));

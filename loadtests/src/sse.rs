@@ -109,10 +109,7 @@ async fn open(
     stream: &mut Stream,
 ) -> Result<(StatusCode, Connection, Incoming)> {
     if stream.path.is_none() {
-        let ticket = hub
-            .api
-            .stream_ticket(&follower.node, &hub.token, &follower.channel)
-            .await?;
+        let ticket = hub.api.stream_ticket(&follower.node, &hub.token, &follower.channel).await?;
         stream.path = Some(format!("/v1/stream?ticket={ticket}&channel={}", follower.channel));
     }
     let mut request = Request::get(stream.path.as_deref().unwrap_or_default())
@@ -169,10 +166,9 @@ fn take(
                 stream.path = None;
                 Some(stream.lost())
             }
-            Ok(error) => Some(Ended::Final(
-                Breach::TurnedAway,
-                format!("the stream ended with error {}", error.code),
-            )),
+            Ok(error) => {
+                Some(Ended::Final(Breach::TurnedAway, format!("the stream ended with error {}", error.code)))
+            }
             Err(_) => malformed("an error event that cannot be read"),
         },
         "end" => Some(Ended::Over),

@@ -68,11 +68,7 @@ impl TargetArgs {
                 let text = std::fs::read(&path)
                     .with_context(|| format!("read the ready file {}", path.display()))?;
                 let ready: ReadyFile = serde_json::from_slice(&text).context("understand the ready file")?;
-                let urls = if ready.nodes.is_empty() {
-                    vec![ready.url]
-                } else {
-                    ready.nodes
-                };
+                let urls = if ready.nodes.is_empty() { vec![ready.url] } else { ready.nodes };
                 (urls, ready.location, ready.tokens.reception, ready.tokens.admin)
             }
             (None, Some(token), Some(location)) => {
@@ -85,12 +81,7 @@ impl TargetArgs {
         for url in urls {
             nodes.push(Arc::new(Node::resolve(&url).await?));
         }
-        Ok(Target {
-            nodes,
-            location,
-            reception,
-            admin,
-        })
+        Ok(Target { nodes, location, reception, admin })
     }
 }
 
@@ -108,20 +99,12 @@ impl Node {
         let Some(host) = url.strip_prefix("http://").filter(|host| !host.contains('/')) else {
             bail!("{url} is not an address like http://127.0.0.1:8080 (TLS and paths are not supported)");
         };
-        let authority = if host.contains(':') {
-            host.to_owned()
-        } else {
-            format!("{host}:80")
-        };
+        let authority = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
         let addr = tokio::net::lookup_host(&authority)
             .await
             .with_context(|| format!("look up {authority}"))?
             .find(SocketAddr::is_ipv4)
             .with_context(|| format!("{authority} has no IPv4 address"))?;
-        Ok(Self {
-            url: url.to_owned(),
-            authority,
-            addr,
-        })
+        Ok(Self { url: url.to_owned(), authority, addr })
     }
 }

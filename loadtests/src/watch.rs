@@ -96,9 +96,7 @@ impl Watch {
 
     pub fn note(&mut self, breach: Breach, detail: &str) {
         let (client, offset) = (self.client, self.offset);
-        self.breaches.note(breach, || {
-            format!("client {client} at version {offset}: {detail}")
-        });
+        self.breaches.note(breach, || format!("client {client} at version {offset}: {detail}"));
     }
 
     /// A subscription began: with the whole state, or with what was missed.
@@ -154,10 +152,7 @@ impl Watch {
     /// One publication. `live` ones are measured; those that catch up after a reconnect are only checked.
     pub fn step(&mut self, offset: u64, data: &RawValue, now_us: i64, live: bool) {
         if offset < self.offset {
-            return self.note(
-                Breach::VersionFell,
-                &format!("a publication with offset {offset}"),
-            );
+            return self.note(Breach::VersionFell, &format!("a publication with offset {offset}"));
         }
         if offset == self.offset {
             self.duplicates += 1;
@@ -177,11 +172,7 @@ impl Watch {
         if let (Some(at), true) = (at, live) {
             let delay = (now_us - at * 1000).clamp(0, i64::from(u32::MAX));
             let near = self.position.is_none_or(|position| position <= NEAR);
-            self.samples.push(Sample {
-                version: offset,
-                delay_us: delay as u32,
-                near,
-            });
+            self.samples.push(Sample { version: offset, delay_us: delay as u32, near });
         }
     }
 
@@ -207,20 +198,14 @@ impl Watch {
             self.note(Breach::Malformed, "a position is shown exactly while waiting");
         }
         if data.position.is_some() && data.position != data.ahead.map(|ahead| ahead + 1) {
-            self.note(
-                Breach::Malformed,
-                "the position is not the number of people ahead plus one",
-            );
+            self.note(Breach::Malformed, "the position is not the number of people ahead plus one");
         }
         if live && looks == self.looks {
             self.note(Breach::NothingNew, "a publication that looks like the one before");
         }
         if self.kind == (Kind::Ticket { own_line: true }) {
             if self.state.is_some_and(|held| data.state.stage() < held.stage()) {
-                self.note(
-                    Breach::StateWentBack,
-                    &format!("{:?} became {:?}", self.state, data.state),
-                );
+                self.note(Breach::StateWentBack, &format!("{:?} became {:?}", self.state, data.state));
             }
             if let (Some(held), Some(new)) = (self.position, data.position) {
                 if new > held {
@@ -238,10 +223,7 @@ impl Watch {
     fn link(&mut self, offset: u64, data: &KeyedData<'_>) {
         let end = data.to.or(data.version);
         if end != Some(offset) {
-            self.note(
-                Breach::VersionMismatch,
-                &format!("a step to {end:?} came with offset {offset}"),
-            );
+            self.note(Breach::VersionMismatch, &format!("a step to {end:?} came with offset {offset}"));
         }
         if let Some(from) = data.from.filter(|from| *from > self.offset) {
             self.note(Breach::Gap, &format!("a delta from {from}"));

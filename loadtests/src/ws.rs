@@ -100,14 +100,9 @@ pub async fn follow(follower: &Follower, hub: &Hub, permit: Option<OwnedSemaphor
 
 async fn open(follower: &Follower) -> Result<WebSocketStream<TcpStream>> {
     let stream = follower.dial().await.context("connect")?;
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0);
+    let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER).write_buffer_size(0);
     let url = format!("ws://{}/connection/websocket", follower.node.authority);
-    Ok(client_async_with_config(url, stream, Some(config))
-        .await
-        .context("upgrade")?
-        .0)
+    Ok(client_async_with_config(url, stream, Some(config)).await.context("upgrade")?.0)
 }
 
 /// The SDKs' rule for close codes: which of them end a client for good.
@@ -159,10 +154,7 @@ impl<'a> Session<'a> {
 
     fn wake_at(&self) -> Instant {
         let silent_at = self.heard + self.silence;
-        [self.reply_due, self.resubscribe_at]
-            .into_iter()
-            .flatten()
-            .fold(silent_at, Instant::min)
+        [self.reply_due, self.resubscribe_at].into_iter().flatten().fold(silent_at, Instant::min)
     }
 
     fn timer(&mut self) -> Next {
@@ -256,10 +248,16 @@ impl<'a> Session<'a> {
             (false, Some(data)) => watch.whole(result.offset, data),
             (false, None) => watch.note(Breach::Malformed, "neither recovered nor a snapshot"),
             (true, _) => {
+                // An SDK takes the result's offset first, which is the one it asked from, and advances with each
+                // publication. A server may also answer the offset at which it stands.
+                if result.offset < watch.offset() {
+                    watch.moved_to(result.offset); // a step back, which is noted
+                }
                 for publication in &result.publications {
                     watch.step(publication.offset, publication.data, now_us, false);
                 }
-                watch.moved_to(result.offset);
+                let reached = watch.offset().max(result.offset);
+                watch.moved_to(reached);
             }
         }
         drop(watch);
@@ -268,9 +266,7 @@ impl<'a> Session<'a> {
 
     fn push(&mut self, push: &Push<'_>, now_us: i64) -> Next {
         if let Some(publication) = &push.publication {
-            self.follower
-                .watch()
-                .step(publication.offset, publication.data, now_us, true);
+            self.follower.watch().step(publication.offset, publication.data, now_us, true);
         }
         match &push.unsubscribe {
             // The SDK resubscribes at once.
@@ -279,10 +275,7 @@ impl<'a> Session<'a> {
                 Next::Send(self.subscribe())
             }
             Some(unsubscribed) => {
-                let why = format!(
-                    "unsubscribed with code {} {}",
-                    unsubscribed.code, unsubscribed.reason
-                );
+                let why = format!("unsubscribed with code {} {}", unsubscribed.code, unsubscribed.reason);
                 Next::End(Ended::Final(Breach::TurnedAway, why))
             }
             None => Next::Nothing,

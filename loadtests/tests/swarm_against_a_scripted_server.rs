@@ -33,18 +33,7 @@ const SHORT: [&str; 2] = ["--patience", "5"];
 async fn swarm(url: &str, args: &[&str]) -> (i32, Value) {
     let json = std::env::temp_dir().join(format!("swarm-{:x}.json", fastrand::u128(..)));
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_swarm"))
-        .args([
-            "--url",
-            url,
-            "--url",
-            url,
-            "--token",
-            "t",
-            "--location",
-            LOCATION,
-            "--sources",
-            "2",
-        ])
+        .args(["--url", url, "--url", url, "--token", "t", "--location", LOCATION, "--sources", "2"])
         .args(["--json".as_ref(), json.as_os_str()])
         .args(args)
         .stdin(Stdio::null())
@@ -53,19 +42,14 @@ async fn swarm(url: &str, args: &[&str]) -> (i32, Value) {
         .unwrap();
     assert_eq!(output.status.signal(), None);
     eprintln!("{}", String::from_utf8_lossy(&output.stderr));
-    let document = std::fs::read(&json)
-        .map(|text| serde_json::from_slice(&text).unwrap())
-        .unwrap_or_default();
+    let document =
+        std::fs::read(&json).map(|text| serde_json::from_slice(&text).unwrap()).unwrap_or_default();
     let _ = std::fs::remove_file(json);
     (output.status.code().unwrap(), document)
 }
 
 async fn against(fault: Fault, args: &[&str]) -> (i32, Value) {
-    let url = serve(Script {
-        fault,
-        processor_runs: Box::new(|| true),
-    })
-    .await;
+    let url = serve(Script { fault, processor_runs: Box::new(|| true) }).await;
     swarm(&url, args).await
 }
 
@@ -81,9 +65,7 @@ async fn assert_found(fault: Fault, args: &[&[&str]], breach: &str) {
 }
 
 fn figure(document: &Value, name: &str) -> f64 {
-    document["figures"][name]
-        .as_f64()
-        .unwrap_or_else(|| panic!("no figure {name}"))
+    document["figures"][name].as_f64().unwrap_or_else(|| panic!("no figure {name}"))
 }
 
 #[tokio::test]
@@ -91,21 +73,15 @@ async fn phones_of_an_honest_server_break_nothing_and_each_change_is_counted() {
     let (status, document) = against(Fault::None, &PHONES).await;
     assert_eq!((status, &document["kept"]), (0, &Value::Bool(true)));
     // 12 phones, 6 calls: the call concerns the one called and all behind.
-    assert_eq!(
-        figure(&document, "deliveries"),
-        f64::from(12 + 11 + 10 + 9 + 8 + 7)
-    );
+    assert_eq!(figure(&document, "deliveries"), f64::from(12 + 11 + 10 + 9 + 8 + 7));
     assert_eq!(figure(&document, "records_seen"), 6.0);
     assert_eq!(figure(&document, "duplicates"), 0.0);
 }
 
 #[tokio::test]
 async fn phones_over_sse_that_complete_their_visits_break_nothing() {
-    let (status, document) = against(
-        Fault::None,
-        &[&PHONES[..], &["--complete", "--transport", "sse"]].concat(),
-    )
-    .await;
+    let (status, document) =
+        against(Fault::None, &[&PHONES[..], &["--complete", "--transport", "sse"]].concat()).await;
     assert_eq!(status, 0, "{document}");
     assert_eq!(figure(&document, "calls_applied"), 6.0);
 }
@@ -149,11 +125,8 @@ async fn a_server_that_doubles_a_repeated_call_is_found() {
 
 #[tokio::test]
 async fn refused_subscriptions_end_the_run_with_the_reason() {
-    let (status, document) = against(
-        Fault::RefusesSubscriptions,
-        &[&PHONES[..], &["--patience", "1"]].concat(),
-    )
-    .await;
+    let (status, document) =
+        against(Fault::RefusesSubscriptions, &[&PHONES[..], &["--patience", "1"]].concat()).await;
     assert_eq!((status, document), (2, Value::Null));
 }
 
@@ -204,11 +177,7 @@ async fn idle_clients_are_held_and_their_process_is_read() {
     let (status, document) = against(Fault::None, &more).await;
     assert_eq!(status, 0, "{document}");
     let figures = document["figures"].as_object().unwrap();
-    assert!(
-        figures
-            .keys()
-            .any(|name| name.starts_with("rss_held_") && name.ends_with("_kib"))
-    );
+    assert!(figures.keys().any(|name| name.starts_with("rss_held_") && name.ends_with("_kib")));
 }
 
 #[tokio::test]
@@ -222,21 +191,10 @@ async fn a_processor_that_is_killed_and_started_again_doubles_and_loses_nothing(
         // The first command after the kill finds nobody, however fast the restart is.
         !stat.contains(") Z ") || (asked.swap(true, Ordering::Relaxed) && runs.exists())
     };
-    let url = serve(Script {
-        fault: Fault::None,
-        processor_runs: Box::new(alive),
-    })
-    .await;
+    let url = serve(Script { fault: Fault::None, processor_runs: Box::new(alive) }).await;
     let restart = format!("touch {}", again.display());
     let pid = pid.to_string();
-    let more = [
-        "--kill-after",
-        "2",
-        "--processor-pid",
-        &pid,
-        "--restart-cmd",
-        &restart,
-    ];
+    let more = ["--kill-after", "2", "--processor-pid", &pid, "--restart-cmd", &restart];
     let (status, document) = swarm(&url, &[&PHONES[..], &more].concat()).await;
     assert_eq!(processor.wait().unwrap().signal(), Some(9));
     std::fs::remove_file(again).unwrap();

@@ -56,10 +56,7 @@ fn main() -> ExitCode {
 
 fn run(options: Options) -> Result<bool> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder
-        .worker_threads(options.threads.max(1))
-        .enable_all()
-        .build();
+    let runtime = builder.worker_threads(options.threads.max(1)).enable_all().build();
     runtime.context("start the runtime")?.block_on(async {
         let target = Arc::new(options.target.target().await?);
         let (crowd, pids) = (&options.crowd, &options.pid[..]);

@@ -32,17 +32,10 @@ fn a_line_that_moves_forward_breaks_nothing_and_is_measured() {
     whole(&mut watch, "9", 10, &waiting(3));
     step(&mut watch, 11, &waiting(2));
     step(&mut watch, 14, &waiting(1));
-    step(
-        &mut watch,
-        15,
-        &json!({"at": 1000, "state": "called", "call": {"station": "Room 1"}}),
-    );
+    step(&mut watch, 15, &json!({"at": 1000, "state": "called", "call": {"station": "Room 1"}}));
     assert!(watch.breaches.is_empty());
     assert_eq!(watch.pair(), Some((9, 15)));
-    assert_eq!(
-        watch.samples.iter().map(|s| s.delay_us).collect::<Vec<_>>(),
-        [7000; 3]
-    );
+    assert_eq!(watch.samples.iter().map(|s| s.delay_us).collect::<Vec<_>>(), [7000; 3]);
 }
 
 #[test]
@@ -105,12 +98,7 @@ fn the_same_offset_twice_is_a_duplicate_and_no_delivery() {
 #[test]
 fn a_position_that_contradicts_the_people_ahead_is_found() {
     let mut watch = phone();
-    whole(
-        &mut watch,
-        "9",
-        10,
-        &json!({"at": 1, "state": "waiting", "position": 3, "ahead": 3}),
-    );
+    whole(&mut watch, "9", 10, &json!({"at": 1, "state": "waiting", "position": 3, "ahead": 3}));
     assert_eq!(found(&watch), [Breach::Malformed]);
 }
 
@@ -118,37 +106,19 @@ fn a_position_that_contradicts_the_people_ahead_is_found() {
 fn deltas_fold_into_the_snapshot_and_a_delta_that_begins_too_late_is_a_gap() {
     let mut watch = Watch::new(0, Kind::Keyed);
     watch.entries = Some(Entries::new());
-    whole(
-        &mut watch,
-        "9",
-        10,
-        &json!({"version": 10, "at": 1, "entries": {"a": 1, "b": 2}}),
-    );
-    step(
-        &mut watch,
-        13,
-        &json!({"from": 9, "to": 13, "at": 1, "set": {"c": 3}, "remove": ["a"]}),
-    );
+    whole(&mut watch, "9", 10, &json!({"version": 10, "at": 1, "entries": {"a": 1, "b": 2}}));
+    step(&mut watch, 13, &json!({"from": 9, "to": 13, "at": 1, "set": {"c": 3}, "remove": ["a"]}));
     assert!(watch.breaches.is_empty());
     let folded = watch.entries.clone().unwrap();
     assert_eq!(json!(folded), json!({"b": 2, "c": 3}));
-    step(
-        &mut watch,
-        15,
-        &json!({"from": 14, "to": 15, "at": 1, "set": {}, "remove": []}),
-    );
+    step(&mut watch, 15, &json!({"from": 14, "to": 15, "at": 1, "set": {}, "remove": []}));
     assert_eq!(found(&watch), [Breach::Gap]);
 }
 
 #[test]
 fn a_delta_whose_end_is_not_its_offset_is_found() {
     let mut watch = Watch::new(0, Kind::Keyed);
-    whole(
-        &mut watch,
-        "9",
-        10,
-        &json!({"version": 10, "at": 1, "entries": {}}),
-    );
+    whole(&mut watch, "9", 10, &json!({"version": 10, "at": 1, "entries": {}}));
     step(&mut watch, 12, &json!({"from": 10, "to": 11, "at": 1}));
     assert_eq!(found(&watch), [Breach::VersionMismatch]);
 }

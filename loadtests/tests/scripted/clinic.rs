@@ -123,26 +123,14 @@ impl Clinic {
             ["queues", _, "call-next"] => {
                 self.calls += 1;
                 let skip = usize::from(self.fault == Fault::CallsTheSecond);
-                let next = self
-                    .tickets
-                    .iter_mut()
-                    .filter(|ticket| ticket.1 == "waiting")
-                    .nth(skip);
+                let next = self.tickets.iter_mut().filter(|ticket| ticket.1 == "waiting").nth(skip);
                 let (ticket, state) = next.expect("somebody is waiting");
                 *state = "called";
                 json!({"ticket": ticket, "station": "Swarm 1"})
             }
             ["tickets", ticket, verb] => {
-                let state = if verb == "start" {
-                    "in_service"
-                } else {
-                    "completed"
-                };
-                self.tickets
-                    .iter_mut()
-                    .find(|held| held.0 == ticket)
-                    .expect("a ticket of ours")
-                    .1 = state;
+                let state = if verb == "start" { "in_service" } else { "completed" };
+                self.tickets.iter_mut().find(|held| held.0 == ticket).expect("a ticket of ours").1 = state;
                 json!({})
             }
             _ => json!({}),
@@ -151,9 +139,7 @@ impl Clinic {
 
     fn position(&self, ticket: &str) -> Option<u64> {
         let mut waiting = self.tickets.iter().filter(|held| held.1 == "waiting");
-        waiting
-            .position(|held| held.0 == ticket)
-            .map(|ahead| ahead as u64 + 1)
+        waiting.position(|held| held.0 == ticket).map(|ahead| ahead as u64 + 1)
     }
 
     /// The entries behind a channel; a ticket's state is an object of its own under one key.
@@ -161,12 +147,7 @@ impl Clinic {
         let waiting = self.tickets.iter().filter(|held| held.1 == "waiting").count();
         match channel.split_once(':').expect("a channel with a kind") {
             ("ticket", ticket) => {
-                let state = self
-                    .tickets
-                    .iter()
-                    .find(|held| held.0 == ticket)
-                    .expect("a ticket of ours")
-                    .1;
+                let state = self.tickets.iter().find(|held| held.0 == ticket).expect("a ticket of ours").1;
                 let mut shown = json!({"ticket": ticket, "state": state, "queue": self.queue});
                 if let Some(position) = self.position(ticket) {
                     shown["position"] = position.into();
@@ -202,10 +183,7 @@ impl Clinic {
             false => {
                 let gone: Vec<&String> = self.tickets.iter().map(|held| &held.0).collect();
                 let view = self.view(channel);
-                let gone: Vec<&&String> = gone
-                    .iter()
-                    .filter(|ticket| !view.contains_key(**ticket))
-                    .collect();
+                let gone: Vec<&&String> = gone.iter().filter(|ticket| !view.contains_key(**ticket)).collect();
                 json!({"from": from, "to": self.version, "at": now_ms(), "set": view, "remove": gone})
             }
         }
@@ -213,20 +191,11 @@ impl Clinic {
 
     pub(crate) fn listen(&mut self, channel: &str, steps: UnboundedSender<Step>) {
         let (shown, shown_at) = (self.view(channel), self.version);
-        self.listeners.push(Listener {
-            channel: channel.to_owned(),
-            shown,
-            shown_at,
-            steps,
-        });
+        self.listeners.push(Listener { channel: channel.to_owned(), shown, shown_at, steps });
     }
 
     fn publish(&mut self) {
-        let last = self
-            .tickets
-            .last()
-            .map(|held| format!("ticket:{}", held.0))
-            .unwrap_or_default();
+        let last = self.tickets.last().map(|held| format!("ticket:{}", held.0)).unwrap_or_default();
         let mut listeners = std::mem::take(&mut self.listeners);
         listeners.retain_mut(|listener| {
             let view = self.view(&listener.channel);
@@ -248,26 +217,16 @@ impl Clinic {
             stamped(if stale { &listener.shown["ticket"] } else { ticket })
         } else {
             let changed = |(key, entry): &(&String, &Value)| listener.shown.get(*key) != Some(*entry);
-            let set: Map<String, Value> = view
-                .iter()
-                .filter(changed)
-                .map(|(key, entry)| (key.clone(), entry.clone()))
-                .collect();
-            let remove: Vec<&String> = listener
-                .shown
-                .keys()
-                .filter(|key| !view.contains_key(*key))
-                .collect();
+            let set: Map<String, Value> =
+                view.iter().filter(changed).map(|(key, entry)| (key.clone(), entry.clone())).collect();
+            let remove: Vec<&String> = listener.shown.keys().filter(|key| !view.contains_key(*key)).collect();
             let skipped = u64::from(self.fault == Fault::SkipsADelta && self.calls == 3);
             json!({
                 "from": listener.shown_at + skipped, "to": self.version, "at": now_ms(), "set": set,
                 "remove": remove,
             })
         };
-        Step {
-            offset: self.version,
-            data,
-        }
+        Step { offset: self.version, data }
     }
 
     /// Sends a step, with the fault if it is this listener's turn; false when nobody is there any more.

@@ -46,11 +46,7 @@ pub(crate) async fn serve(script: Script) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let clinic = Mutex::new(Clinic::new(script.fault));
-    let server = Arc::new(Server {
-        clinic,
-        script,
-        waiting: Mutex::default(),
-    });
+    let server = Arc::new(Server { clinic, script, waiting: Mutex::default() });
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
@@ -77,23 +73,16 @@ async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Reply
     match path.as_str() {
         "/connection/websocket" => Ok(upgrade(server, request)),
         "/v1/stream" => Ok(stream(&server, &request)),
-        "/v1/stream-tickets" => Ok(Response::new(full(
-            json!({"ticket": "once", "expires_in": 30}).to_string(),
-        ))),
+        "/v1/stream-tickets" => {
+            Ok(Response::new(full(json!({"ticket": "once", "expires_in": 30}).to_string())))
+        }
         _ if request.method() == hyper::Method::GET => Ok(read(&server, &path)),
         _ => {
             let own = || format!("{:032x}", fastrand::u128(..));
-            let given = request
-                .headers()
-                .get("Idempotency-Key")
-                .map(|id| id.to_str().unwrap().to_owned());
+            let given = request.headers().get("Idempotency-Key").map(|id| id.to_str().unwrap().to_owned());
             let id = given.unwrap_or_else(own);
             // Else the connection is left with a request in it and cannot be used again.
-            request
-                .into_body()
-                .collect()
-                .await
-                .map_err(|_| "the client left")?;
+            request.into_body().collect().await.map_err(|_| "the client left")?;
             command(&server, &id, &path)
         }
     }
@@ -116,9 +105,7 @@ fn command(server: &Server, id: &str, path: &str) -> Result<Reply, &'static str>
         waiting.push((id.to_owned(), path.to_owned()));
     }
     if !(server.script.processor_runs)() {
-        let accepted = Response::builder()
-            .status(202)
-            .header(header::LOCATION, format!("/v1/commands/{id}"));
+        let accepted = Response::builder().status(202).header(header::LOCATION, format!("/v1/commands/{id}"));
         return Ok(accepted.body(full("")).unwrap());
     }
     let mut clinic = server.clinic.lock().unwrap();
@@ -137,15 +124,8 @@ fn command(server: &Server, id: &str, path: &str) -> Result<Reply, &'static str>
 
 fn stream(server: &Server, request: &Request<Incoming>) -> Reply {
     let query = request.uri().query().unwrap();
-    let channel = query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("channel="))
-        .unwrap()
-        .to_owned();
-    let held = request
-        .headers()
-        .get("Last-Event-ID")
-        .map(|id| id.to_str().unwrap().parse::<u64>().unwrap());
+    let channel = query.split('&').find_map(|pair| pair.strip_prefix("channel=")).unwrap().to_owned();
+    let held = request.headers().get("Last-Event-ID").map(|id| id.to_str().unwrap().parse::<u64>().unwrap());
     let (sender, steps) = mpsc::unbounded_channel();
     let mut clinic = server.clinic.lock().unwrap();
     let epoch = clinic.epoch.to_string();
@@ -163,18 +143,11 @@ fn stream(server: &Server, request: &Request<Incoming>) -> Reply {
     clinic.listen(query.rsplit_once("channel=").unwrap().1, sender);
     let live = futures_util::stream::unfold((steps, event), |(mut steps, event)| async {
         let step: Step = steps.recv().await?;
-        let name = if step.data.get("from").is_some() {
-            "delta"
-        } else {
-            "state"
-        };
+        let name = if step.data.get("from").is_some() { "delta" } else { "state" };
         Some((event(name, step.offset, &step.data), (steps, event)))
     });
     let body = StreamBody::new(futures_util::stream::iter([first]).chain(live)).boxed_unsync();
-    Response::builder()
-        .header(header::CONTENT_TYPE, "text/event-stream")
-        .body(body)
-        .unwrap()
+    Response::builder().header(header::CONTENT_TYPE, "text/event-stream").body(body).unwrap()
 }
 
 fn upgrade(server: Arc<Server>, mut request: Request<Incoming>) -> Reply {
@@ -184,12 +157,8 @@ fn upgrade(server: Arc<Server>, mut request: Request<Incoming>) -> Reply {
         let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
         talk(&server, socket).await;
     });
-    let response = Response::builder()
-        .status(101)
-        .header(header::CONNECTION, "Upgrade");
-    let response = response
-        .header(header::UPGRADE, "websocket")
-        .header("Sec-WebSocket-Accept", key);
+    let response = Response::builder().status(101).header(header::CONNECTION, "Upgrade");
+    let response = response.header(header::UPGRADE, "websocket").header("Sec-WebSocket-Accept", key);
     response.body(full("")).unwrap()
 }
 
@@ -241,10 +210,7 @@ fn reply(server: &Server, command: &Value, steps: &mpsc::UnboundedSender<Step>) 
     let result = |epoch: u64, offset: u64, rest: Value| {
         let mut result =
             json!({"recoverable": true, "positioned": true, "epoch": epoch.to_string(), "offset": offset});
-        result
-            .as_object_mut()
-            .unwrap()
-            .extend(rest.as_object().unwrap().clone());
+        result.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
         json!({"id": id, "subscribe": result})
     };
     let fresh = json!({"data": clinic.whole(channel)});
@@ -262,9 +228,5 @@ fn reply(server: &Server, command: &Value, steps: &mpsc::UnboundedSender<Step>) 
     }
     let held = command["subscribe"]["offset"].as_u64().unwrap();
     let missed = json!([{"data": clinic.missed(channel, held), "offset": offset}]);
-    result(
-        epoch,
-        offset,
-        json!({"recovered": true, "was_recovering": true, "publications": missed}),
-    )
+    result(epoch, offset, json!({"recovered": true, "was_recovering": true, "publications": missed}))
 }

@@ -29,59 +29,45 @@ pub(super) struct Write<'a> {
 
 impl Write<'_> {
     pub(super) fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
-        self.parameters
-            .iter()
-            .map(|parameter| &**parameter as &(dyn ToSql + Sync))
-            .collect()
+        self.parameters.iter().map(|parameter| &**parameter as &(dyn ToSql + Sync)).collect()
     }
 }
 
 /// Tenant and location of an aggregate, without building ids.
 pub(super) fn parts(aggregate: &Aggregate) -> (&str, &str) {
-    aggregate
-        .as_str()
-        .split_once('/')
-        .expect("an aggregate is built with its slash")
+    aggregate.as_str().split_once('/').expect("an aggregate is built with its slash")
 }
 
 const FENCE: &str = "UPDATE clinicwire.checkpoint SET next_offset = $5 \
      WHERE consumer = $1 AND topic = $2 AND partition = $3 AND next_offset = $4 AND owner_epoch = $6";
 
-const LOCATIONS: &str = "WITH step AS (SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], \
-         $5::bigint[], $6::text[]) AS s (tenant, location, epoch, from_version, to_version, header)), \
-     moved AS (UPDATE clinicwire.location l SET version = s.to_version, header = s.header::json FROM step s \
-       WHERE l.tenant = s.tenant AND l.location = s.location AND l.epoch = s.epoch AND l.version = s.from_version \
-       RETURNING 1), \
-     made AS (INSERT INTO clinicwire.location (tenant, location, epoch, version, header) \
-       SELECT tenant, location, epoch, to_version, header::json FROM step WHERE from_version = 0 \
-       ON CONFLICT DO NOTHING RETURNING 1) \
-     SELECT 1 FROM moved UNION ALL SELECT 1 FROM made";
+// A row at another version, or at none although the step does not start at 0, is neither moved nor made.
+const LOCATIONS: &str = "INSERT INTO clinicwire.location AS l (tenant, location, epoch, step_from, version, header) \
+     SELECT tenant, location, epoch, step_from, version, header::json \
+     FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[]) \
+       AS s (tenant, location, epoch, step_from, version, header) \
+     WHERE step_from = 0 OR (SELECT true FROM clinicwire.location held \
+       WHERE held.tenant = s.tenant AND held.location = s.location) \
+     ON CONFLICT (tenant, location) DO UPDATE \
+     SET step_from = excluded.step_from, version = excluded.version, header = excluded.header \
+     WHERE l.epoch = excluded.epoch AND l.version = excluded.step_from";
 
-// The rule of `from`, `to` and what is held; a later epoch starts afresh. A row that is missing although the step does not
-// start at 0 was swept after its time: the step then begins it again.
-const VIEWS: &str = "WITH step AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], \
-         $5::bigint[], $6::bigint[], $7::bigint[], $8::int[]) \
-         AS s (tenant, location, view, epoch, from_version, to_version, at, keep_s)), \
-     moved AS (UPDATE clinicwire.view v SET epoch = s.epoch, version = s.to_version, at = s.at, partition = $9, \
-         keep_until = now() + make_interval(secs => s.keep_s) \
-       FROM step s WHERE v.tenant = s.tenant AND v.location = s.location AND v.view = s.view \
-         AND (v.epoch = s.epoch AND s.from_version <= v.version AND v.version < s.to_version \
-           OR v.epoch < s.epoch AND s.from_version = 0) \
-       RETURNING 1), \
-     made AS (INSERT INTO clinicwire.view (tenant, location, view, partition, epoch, version, at, keep_until) \
-       SELECT tenant, location, view, $9, epoch, to_version, at, now() + make_interval(secs => keep_s) FROM step s \
-       WHERE NOT EXISTS (SELECT FROM clinicwire.view v \
-         WHERE v.tenant = s.tenant AND v.location = s.location AND v.view = s.view) \
-       RETURNING 1) \
-     SELECT 1 FROM moved UNION ALL SELECT 1 FROM made";
+// The rule of `from`, `to` and what is held. A row that is missing although the step does not start at 0 was swept after
+// its time: the step then begins it again.
+const VIEWS: &str = "INSERT INTO clinicwire.view AS v \
+       (tenant, location, view, partition, epoch, step_from, version, at, keep_until) \
+     SELECT tenant, location, view, $9, epoch, step_from, version, at, now() + make_interval(secs => keep_s) \
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::int[]) \
+       AS s (tenant, location, view, epoch, step_from, version, at, keep_s) \
+     ON CONFLICT (tenant, location, view) DO UPDATE SET partition = excluded.partition, step_from = excluded.step_from, \
+       version = excluded.version, at = excluded.at, keep_until = excluded.keep_until \
+     WHERE v.epoch = excluded.epoch AND excluded.step_from <= v.version AND v.version < excluded.version";
 
-const BEGUN_VIEWS: &str = "DELETE FROM clinicwire.view_entry e \
-     USING unnest($1::text[], $2::text[], $3::text[]) AS s (tenant, location, view) \
-     WHERE e.tenant = s.tenant AND e.location = s.location AND e.view = s.view";
-
-const REMOVED_ENTRIES: &str = "DELETE FROM clinicwire.view_entry e \
-     USING unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS s (tenant, location, view, key) \
-     WHERE e.tenant = s.tenant AND e.location = s.location AND e.view = s.view AND e.key = s.key";
+// Looked up row by row (see `postgres`), by the one owner of these rows, so that their places cannot move meanwhile.
+const REMOVED_ENTRIES: &str = "DELETE FROM clinicwire.view_entry WHERE ctid = ANY (ARRAY( \
+       SELECT found.ctid FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS s (tenant, location, view, key) \
+       CROSS JOIN LATERAL (SELECT e.ctid FROM clinicwire.view_entry e \
+         WHERE e.tenant = s.tenant AND e.location = s.location AND e.view = s.view AND e.key = s.key LIMIT 1) found))";
 
 const SET_ENTRIES: &str = "INSERT INTO clinicwire.view_entry (tenant, location, view, key, body) \
      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) \
@@ -136,11 +122,7 @@ pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<
     let mut writes = vec![fence];
     let mut add = |sql, rows: usize, expected, parameters: Vec<Parameter<'a>>| {
         if rows > 0 {
-            writes.push(Write {
-                sql,
-                parameters,
-                expected,
-            });
+            writes.push(Write { sql, parameters, expected });
         }
     };
     let from = || -> [Parameter<'a>; 2] { [Box::new(&consumer.topic), Box::new(number(claim.partition))] };
@@ -149,60 +131,17 @@ pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<
     add(LOCATIONS, rows, Expected::Rows(rows as u64), locations(batch));
     let rows = batch.views.len();
     add(VIEWS, rows, Expected::Rows(rows as u64), views(batch));
-    let begun: Vec<&ViewStep> = batch
-        .views
-        .iter()
-        .filter(|step| step.step.delta.from == 0)
-        .collect();
-    add(BEGUN_VIEWS, begun.len(), Expected::Any, names(&begun));
-    let removed: Vec<_> = batch
-        .views
-        .iter()
-        .flat_map(|step| step.step.delta.remove.iter().map(move |key| (step, key)))
-        .collect();
-    add(REMOVED_ENTRIES, removed.len(), Expected::Any, {
-        let steps: Vec<_> = removed.iter().map(|(step, _)| *step).collect();
-        let mut parameters = names(&steps);
-        parameters.push(column(&removed, |(_, key)| key.as_str()));
-        parameters
-    });
-    let set: Vec<_> = batch
-        .views
-        .iter()
-        .flat_map(|step| step.step.delta.set.iter().map(move |entry| (step, entry)))
-        .collect();
-    add(SET_ENTRIES, set.len(), Expected::Any, {
-        let steps: Vec<_> = set.iter().map(|(step, _)| *step).collect();
-        let mut parameters = names(&steps);
-        parameters.push(column(&set, |(_, (key, _))| key.as_str()));
-        parameters.push(column(&set, |(_, (_, body))| body.get()));
-        parameters
-    });
+    let (rows, parameters) = removed_entries(batch);
+    add(REMOVED_ENTRIES, rows, Expected::Any, parameters);
+    let (rows, parameters) = set_entries(batch);
+    add(SET_ENTRIES, rows, Expected::Any, parameters);
     add(TICKETS, batch.tickets.len(), Expected::Any, tickets(batch));
-    add(
-        JOURNAL,
-        batch.journal.len(),
-        Expected::Any,
-        from().into_iter().chain(journal(batch)).collect(),
-    );
+    add(JOURNAL, batch.journal.len(), Expected::Any, from().into_iter().chain(journal(batch)).collect());
     add(OUTCOMES, batch.outcomes.len(), Expected::Any, outcomes(batch));
-    add(
-        OUTBOX,
-        batch.outbox.len(),
-        Expected::Any,
-        from().into_iter().chain(outbox(batch)).collect(),
-    );
-    let parked: Vec<&JournalRow> = batch
-        .journal
-        .iter()
-        .filter(|row| matches!(row.entry, JournalEntry::Parked { .. }))
-        .collect();
-    add(
-        PARKED,
-        parked.len(),
-        Expected::Any,
-        from().into_iter().chain(parked_records(&parked)).collect(),
-    );
+    add(OUTBOX, batch.outbox.len(), Expected::Any, from().into_iter().chain(outbox(batch)).collect());
+    let parked: Vec<&JournalRow> =
+        batch.journal.iter().filter(|row| matches!(row.entry, JournalEntry::Parked { .. })).collect();
+    add(PARKED, parked.len(), Expected::Any, from().into_iter().chain(parked_records(&parked)).collect());
     writes
 }
 
@@ -252,6 +191,27 @@ fn views(batch: &Batch) -> Vec<Parameter<'_>> {
     parameters
 }
 
+fn removed_entries(batch: &Batch) -> (usize, Vec<Parameter<'_>>) {
+    let keys = |step: &'_ ViewStep| step.step.delta.remove.len();
+    let steps: Vec<&ViewStep> =
+        batch.views.iter().flat_map(|step| std::iter::repeat_n(step, keys(step))).collect();
+    let keys: Vec<&str> =
+        batch.views.iter().flat_map(|step| &step.step.delta.remove).map(String::as_str).collect();
+    let mut parameters = names(&steps);
+    parameters.push(Box::new(keys));
+    (steps.len(), parameters)
+}
+
+fn set_entries(batch: &Batch) -> (usize, Vec<Parameter<'_>>) {
+    let entries = |step: &'_ ViewStep| step.step.delta.set.len();
+    let steps: Vec<&ViewStep> =
+        batch.views.iter().flat_map(|step| std::iter::repeat_n(step, entries(step))).collect();
+    let entries: Vec<_> = batch.views.iter().flat_map(|step| &step.step.delta.set).collect();
+    let mut parameters = names(&steps);
+    parameters.extend([column(&entries, |(key, _)| key.as_str()), column(&entries, |(_, body)| body.get())]);
+    (steps.len(), parameters)
+}
+
 fn tickets(batch: &Batch) -> Vec<Parameter<'_>> {
     let rows: Vec<_> = batch.tickets.iter().collect();
     vec![
@@ -278,19 +238,10 @@ fn journal(batch: &Batch) -> Vec<Parameter<'_>> {
     vec![
         column(&rows, |row| row.offset),
         column(&rows, |row| row.at),
-        column(&rows, |row| {
-            row.command.as_ref().map(|(aggregate, ..)| parts(aggregate).0)
-        }),
-        column(&rows, |row| {
-            row.command.as_ref().map(|(aggregate, ..)| parts(aggregate).1)
-        }),
+        column(&rows, |row| row.command.as_ref().map(|(aggregate, ..)| parts(aggregate).0)),
+        column(&rows, |row| row.command.as_ref().map(|(aggregate, ..)| parts(aggregate).1)),
         column(&rows, |row| row.command.as_ref().map(|(_, id, _)| id.as_str())),
-        column(&rows, |row| {
-            row.command
-                .as_ref()
-                .and_then(|(.., actor)| actor.as_ref())
-                .map(to_json)
-        }),
+        column(&rows, |row| row.command.as_ref().and_then(|(.., actor)| actor.as_ref()).map(to_json)),
         column(&rows, |row| match row.entry {
             JournalEntry::Applied { .. } => "applied",
             JournalEntry::Refused(_) => "refused",
@@ -338,10 +289,8 @@ fn parked_records<'a>(rows: &[&'a JournalRow]) -> Vec<Parameter<'a>> {
         JournalEntry::Parked { code, record } => Some((code, record)),
         _ => None,
     };
-    let rows: Vec<_> = rows
-        .iter()
-        .filter_map(|row| record(row).map(|(code, record)| (row, code, record)))
-        .collect();
+    let rows: Vec<_> =
+        rows.iter().filter_map(|row| record(row).map(|(code, record)| (row, code, record))).collect();
     vec![
         column(&rows, |(row, ..)| row.offset),
         column(&rows, |(row, ..)| row.at),
@@ -350,4 +299,64 @@ fn parked_records<'a>(rows: &[&'a JournalRow]) -> Vec<Parameter<'a>> {
         column(&rows, |(.., record)| to_json(&record.headers)),
         column(&rows, |(.., record)| &*record.value),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::{
+        command::Command,
+        ids::{Aggregate, CommandId, QueueId, TicketId},
+        record::CommandRecord,
+        ticket::Priority,
+    };
+
+    use super::{Consumer, writes};
+    use crate::{
+        ledger::{Batch, Claim},
+        location::Location,
+        log::Appended,
+        runner::batch::{self, Weighed, Working},
+    };
+
+    /// A batch that opens a clinic, issues this many tickets, and lets each leave again.
+    fn morning(tickets: u128) -> Batch {
+        let aggregate = Aggregate::parse("demo/riverside").unwrap();
+        let queue = QueueId::new("riverside.general").unwrap();
+        let (name, time_zone, languages) = ("Riverside".into(), "Europe/Paris".into(), vec!["fr".into()]);
+        let mut commands = vec![
+            Command::ConfigureLocation { name, time_zone, languages },
+            Command::ConfigureQueue { queue: queue.clone(), name: "General".into(), prefix: "A".into(), service_s: None },
+            Command::OpenQueue { queue: queue.clone() },
+        ];
+        for number in 0..tickets {
+            let ticket = TicketId::from_random(&aggregate.location_id(), number);
+            let (queue, priority) = (queue.clone(), Priority::default());
+            commands.push(Command::IssueTicket { queue, ticket: ticket.clone(), priority });
+            commands.push(Command::LeaveTicket { ticket });
+        }
+        commands.push(Command::CloseQueue { queue }); // broken below, so that it is parked
+        let record = |(offset, command): (i64, Command)| {
+            let id = CommandId::new(format!("c-{offset}")).unwrap();
+            let (aggregate, source) = (aggregate.clone(), "test".to_owned());
+            let record = CommandRecord { aggregate, id, source, valid_until: None, actor: None, command };
+            Appended { offset, at: 1_700_000_000_000 + offset, record: record.to_wire() }
+        };
+        let mut records: Vec<Appended> = (0..).zip(commands).map(record).collect();
+        records.last_mut().unwrap().record.value = b"{".as_slice().into();
+        let to = records.len() as i64;
+        let read = records.iter().map(|record| batch::read(&record.record, 0, 1)).collect();
+        let mut working = Working::default();
+        working.locations.insert(aggregate.clone(), Weighed { location: Location::new(7), tickets: 0 });
+        let claim = Claim { partition: 0, owner_epoch: 1, next_offset: 0 };
+        batch::build(claim, to, &records.iter().collect::<Vec<_>>(), read, &mut working).0
+    }
+
+    #[test]
+    fn the_statements_of_a_batch_do_not_grow_with_its_records() {
+        let consumer = Consumer { name: "test".into(), topic: "care".into() };
+        let statements = |tickets| writes(&morning(tickets), &consumer).iter().map(|w| w.sql).collect::<Vec<_>>();
+        assert_eq!(statements(2), statements(200));
+        assert_eq!(statements(200).len(), 10, "every statement there is");
+        assert!(statements(200)[0].starts_with("UPDATE clinicwire.checkpoint"), "the fence is the first");
+    }
 }
