@@ -87,10 +87,11 @@ pub struct Running {
 }
 
 /// Starts a node on the current runtime, which carries intake and loads; sockets live on the shards' threads.
+/// Called outside a runtime it panics, as every spawn there does.
 ///
 /// # Errors
 /// [`StartError`] when the address is taken, the keys are unusable, or no thread can be had.
-pub async fn start(settings: Settings, seams: Seams) -> Result<Running, StartError> {
+pub fn start(settings: Settings, seams: Seams) -> Result<Running, StartError> {
     let Settings { listen, shards, keys, grant_secret, origins, drain } = settings;
     let metrics = Arc::new(Metrics::new());
     let readiness = Arc::new(Readiness::default());

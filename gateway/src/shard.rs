@@ -369,7 +369,7 @@ impl Shard {
     }
 
     fn drained(&self) -> bool {
-        self.drain.as_ref().is_some_and(Vec::is_empty) && self.conns.len() == 0 && self.speaking == 0
+        self.drain.as_ref().is_some_and(Vec::is_empty) && self.conns.count() == 0 && self.speaking == 0
     }
 }
 

@@ -76,22 +76,13 @@ impl Location {
         let mut location = Self {
             pair,
             zone: settings::zone_or_utc(&header.time_zone),
-            tallies: header
-                .queues
-                .keys()
-                .map(|queue| (queue.clone(), Tally::default()))
-                .collect(),
+            tallies: header.queues.keys().map(|queue| (queue.clone(), Tally::default())).collect(),
             header,
             tickets: HashMap::new(),
             ended: BTreeSet::new(),
             at_station: BTreeMap::new(),
         };
-        for queue in location
-            .header
-            .stations
-            .values()
-            .filter_map(|station| station.served.as_ref())
-        {
+        for queue in location.header.stations.values().filter_map(|station| station.served.as_ref()) {
             location.tallies.entry(queue.clone()).or_default().stations += 1;
         }
         for ticket in tickets {
@@ -155,17 +146,8 @@ impl Location {
         Step {
             pair: self.pair,
             at,
-            verdict: Verdict::Applied {
-                epoch: self.pair.epoch,
-                version,
-                result: decision.result,
-            },
-            touched: decision
-                .events
-                .iter()
-                .flat_map(moves::tickets_of)
-                .cloned()
-                .collect(),
+            verdict: Verdict::Applied { epoch: self.pair.epoch, version, result: decision.result },
+            touched: decision.events.iter().flat_map(moves::tickets_of).cloned().collect(),
             deltas,
             events: decision.events,
             follow_up: decision.follow_up,
@@ -203,10 +185,7 @@ impl Location {
         if standing.state.is_end() {
             self.ended.insert(ticket.id.clone());
         } else if let Some(station) = &standing.station {
-            self.at_station
-                .entry(station.clone())
-                .or_default()
-                .insert(ticket.id.clone());
+            self.at_station.entry(station.clone()).or_default().insert(ticket.id.clone());
         }
         let tally = self.tallies.entry(standing.queue.clone()).or_default();
         match standing.state {

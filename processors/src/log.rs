@@ -18,23 +18,12 @@ pub struct Appended {
 pub enum Input {
     /// Partitions are ours from now on, of the `of` the topic has. The answer is the offset to read each from;
     /// one without an answer is not read, and the log assigns it again later.
-    Assigned {
-        partitions: Vec<u32>,
-        of: u32,
-        claims: oneshot::Sender<Vec<(u32, i64)>>,
-    },
+    Assigned { partitions: Vec<u32>, of: u32, claims: oneshot::Sender<Vec<(u32, i64)>> },
     /// Partitions are no longer ours; nothing more of them follows. `done` once their state is dropped.
-    Revoked {
-        partitions: Vec<u32>,
-        done: oneshot::Sender<()>,
-    },
+    Revoked { partitions: Vec<u32>, done: oneshot::Sender<()> },
     /// Records of one partition by rising offset, at least one. Nothing of a released partition follows until it is
     /// assigned again.
-    Records {
-        partition: u32,
-        of: u32,
-        records: Vec<Appended>,
-    },
+    Records { partition: u32, of: u32, records: Vec<Appended> },
 }
 
 /// Appending failed or its outcome is unknown: append again, readers drop what they have seen.

@@ -48,11 +48,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            batch: 500,
-            cached_tickets: 200_000,
-            counters: Arc::default(),
-        }
+        Self { batch: 500, cached_tickets: 200_000, counters: Arc::default() }
     }
 }
 
@@ -149,46 +145,25 @@ impl Runner {
     }
 
     fn has_room(&self) -> bool {
-        let pending: usize = self
-            .partitions
-            .values()
-            .map(|partition| partition.pending.len())
-            .sum();
+        let pending: usize = self.partitions.values().map(|partition| partition.pending.len()).sum();
         pending < self.settings.batch * PENDING_BATCHES
     }
 
     /// When there is something to do without a new input.
     fn next_due(&self) -> Instant {
-        let dirty = self
-            .partitions
-            .values()
-            .any(|partition| partition.dirty)
-            .then_some(self.repair_at);
-        let due = self
-            .partitions
-            .values()
-            .filter_map(Partition::due)
-            .chain(dirty)
-            .min();
+        let dirty = self.partitions.values().any(|partition| partition.dirty).then_some(self.repair_at);
+        let due = self.partitions.values().filter_map(Partition::due).chain(dirty).min();
         due.unwrap_or_else(|| Instant::now() + REPAIR_EVERY)
     }
 
     async fn take(&mut self, input: Input) {
         match input {
-            Input::Assigned {
-                partitions,
-                of,
-                claims,
-            } => self.assigned(partitions, of, claims).await,
+            Input::Assigned { partitions, of, claims } => self.assigned(partitions, of, claims).await,
             Input::Revoked { partitions, done } => {
                 partitions.into_iter().for_each(|id| self.forget(id));
                 let _ = done.send(()); // a log that no longer waits has moved on by itself
             }
-            Input::Records {
-                partition,
-                of,
-                records,
-            } => {
+            Input::Records { partition, of, records } => {
                 if let Some(partition) = self.partitions.get_mut(&partition) {
                     partition.of = of;
                     partition.push(records);
@@ -199,10 +174,8 @@ impl Runner {
 
     async fn assigned(&mut self, ids: Vec<u32>, of: u32, claims: oneshot::Sender<Vec<(u32, i64)>>) {
         let ledger = &self.seams.ledger;
-        let answers = join_all(
-            ids.into_iter()
-                .map(async |id| (id, timeout(CLAIM_PATIENCE, ledger.claim(id)).await)),
-        );
+        let answers =
+            join_all(ids.into_iter().map(async |id| (id, timeout(CLAIM_PATIENCE, ledger.claim(id)).await)));
         let mut offsets = Vec::new();
         for (id, answer) in answers.await {
             self.forget(id);
@@ -235,12 +208,7 @@ impl Runner {
     async fn work(&mut self) {
         // "At once" is said as the present moment: the clock is read after it.
         let due = |partition: &Partition| partition.due().is_some_and(|due| due <= Instant::now());
-        let ids: Vec<u32> = self
-            .partitions
-            .iter()
-            .filter(|(_, p)| due(p))
-            .map(|(id, _)| *id)
-            .collect();
+        let ids: Vec<u32> = self.partitions.iter().filter(|(_, p)| due(p)).map(|(id, _)| *id).collect();
         for id in ids {
             let Some(mut partition) = self.partitions.remove(&id) else {
                 continue;
@@ -265,12 +233,8 @@ impl Runner {
     }
 
     fn give_back_stalled(&mut self) {
-        let stalled: Vec<u32> = self
-            .partitions
-            .values()
-            .filter(|p| p.is_stalled())
-            .map(|p| p.claim.partition)
-            .collect();
+        let stalled: Vec<u32> =
+            self.partitions.values().filter(|p| p.is_stalled()).map(|p| p.claim.partition).collect();
         for id in stalled {
             tracing::warn!(
                 partition = id,
@@ -322,11 +286,7 @@ impl Runner {
     async fn look(&mut self, partition: &mut Partition) -> Result<(), Trouble> {
         self.locations.drop_partition(partition.claim.partition);
         let row = answered(self.seams.ledger.checkpoint(partition.claim.partition)).await?;
-        let Claim {
-            owner_epoch,
-            next_offset,
-            ..
-        } = partition.claim;
+        let Claim { owner_epoch, next_offset, .. } = partition.claim;
         if row.owner_epoch != owner_epoch || row.next_offset < next_offset {
             return Err(Trouble::Lost);
         }
@@ -343,17 +303,13 @@ impl Runner {
         let Some(to) = records.last().map(|record| record.offset + 1) else {
             return Ok(());
         };
-        let read: Vec<_> = records
-            .iter()
-            .map(|record| batch::read(&record.record, claim.partition, partition.of))
-            .collect();
+        let read: Vec<_> =
+            records.iter().map(|record| batch::read(&record.record, claim.partition, partition.of)).collect();
         let mut working = self.load(&read).await?;
         let (batch, tally) = batch::build(claim, to, &records, read, &mut working);
         let begun = Instant::now();
         answered(self.seams.ledger.commit(&batch)).await?;
-        self.settings
-            .counters
-            .committed(claim.partition, to, &tally, begun.elapsed());
+        self.settings.counters.committed(claim.partition, to, &tally, begun.elapsed());
         for (aggregate, mut working) in working.locations {
             working.location.forget_ended();
             self.locations.put(claim.partition, aggregate, working);
@@ -367,7 +323,5 @@ impl Runner {
 
 /// Waits for the ledger, but not for ever: an answer that does not come is one whose outcome is unknown.
 async fn answered<T>(answer: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
-    timeout(PATIENCE, answer)
-        .await
-        .unwrap_or_else(|elapsed| Err(LedgerError::Unavailable(elapsed.into())))
+    timeout(PATIENCE, answer).await.unwrap_or_else(|elapsed| Err(LedgerError::Unavailable(elapsed.into())))
 }

@@ -48,7 +48,7 @@ async fn run(cli: Cli) -> Result<()> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     let key = cli.development.key().map_or_else(random_key, Ok)?;
     let mut stop = Stop::listen()?;
-    let clinicwire = Arc::new(start(&cli, &key).await?);
+    let clinicwire = Arc::new(start(&cli, &key)?);
     let ended = tokio::select! {
         ended = serve(&cli, key, &clinicwire) => ended.map(|never| match never {}),
         () = stop.wanted() => Ok(()),
@@ -70,11 +70,11 @@ fn random_key() -> Result<DevelopmentKey> {
     Ok(DevelopmentKey::new(secret))
 }
 
-async fn start(cli: &Cli, key: &DevelopmentKey) -> Result<OneProcess> {
+fn start(cli: &Cli, key: &DevelopmentKey) -> Result<OneProcess> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let shards = cli.shards.map_or(cores, usize::from);
     let settings = Settings { listen: cli.listen, shards, key: key.clone(), drain: DRAIN };
-    OneProcess::start(settings).await.map_err(|error| {
+    OneProcess::start(settings).map_err(|error| {
         let error = anyhow::Error::from(error);
         if is_taken(&error) {
             let next = SocketAddr::new(cli.listen.ip(), cli.listen.port().checked_add(1).unwrap_or(0));

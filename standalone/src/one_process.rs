@@ -38,7 +38,7 @@ impl OneProcess {
     ///
     /// # Errors
     /// When the gateway cannot be started, such as on a port that is taken.
-    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+    pub fn start(settings: Settings) -> Result<Self, StartError> {
         let memory = Memory::new(system_clock());
         let seams = node::Seams {
             log: memory.log.clone(),
@@ -54,7 +54,7 @@ impl OneProcess {
             origins: Vec::new(),
             drain: settings.drain,
         };
-        let gateway = node::start(settings, seams).await?;
+        let gateway = node::start(settings, seams)?;
         let (stop, stopped) = oneshot::channel();
         let processors = start_processors(memory.processors(), stopped).map_err(StartError::Processors)?;
         Ok(Self { gateway, processors, stop })

@@ -19,11 +19,8 @@ async fn the_ledger_in_memory_keeps_its_promises() {
 #[tokio::test]
 async fn the_views_in_memory_keep_their_promises() {
     let memory = memory();
-    let store = Store {
-        views: &*memory.views,
-        snapshots: &*memory.views,
-        lose: async |_: &_| memory.views.flush(),
-    };
+    let store =
+        Store { views: &*memory.views, snapshots: &*memory.views, lose: async |_: &_| memory.views.flush() };
     conformance::views::suite(&store, &*memory.ledger).await;
 }
 
@@ -31,10 +28,7 @@ async fn the_views_in_memory_keep_their_promises() {
 async fn the_log_in_memory_keeps_its_promises() {
     conformance::log::suite(async || {
         let log = Arc::new(MemoryLog::new(system_clock()));
-        Sides {
-            processors: log.clone(),
-            gateway: log,
-        }
+        Sides { processors: log.clone(), gateway: log }
     })
     .await;
 }

@@ -29,14 +29,8 @@ async fn ledger() -> PostgresLedger {
             migrations::apply(&url).await.expect("the migrations apply");
         })
         .await;
-    let connection = ConnectionSettings {
-        url,
-        role: Some(Role::Processor),
-    };
-    let consumer = Consumer {
-        name: conformance::fresh(),
-        topic: CARE_TOPIC.to_owned(),
-    };
+    let connection = ConnectionSettings { url, role: Some(Role::Processor) };
+    let consumer = Consumer { name: conformance::fresh(), topic: CARE_TOPIC.to_owned() };
     PostgresLedger::new(&PoolSettings { connection, size: 4 }, consumer).expect("the settings make a pool")
 }
 
@@ -58,35 +52,20 @@ async fn the_queries_on_postgres_keep_their_promises() {
 async fn the_views_on_redis_keep_their_promises() {
     let url = server("CLINICWIRE_REDIS");
     let views = RedisViews::connect(&url).await.expect("redis answers");
-    let client = gateway::servers::redis::connect(&url)
-        .await
-        .expect("redis answers");
+    let client = gateway::servers::redis::connect(&url).await.expect("redis answers");
     let snapshots = gateway::servers::redis::RedisSnapshots::new(client.clone());
     let lose = async |aggregate: &Aggregate| {
-        let lost: i64 = client
-            .del(redis_keys::generation(aggregate))
-            .await
-            .expect("redis answers");
+        let lost: i64 = client.del(redis_keys::generation(aggregate)).await.expect("redis answers");
         assert_eq!(lost, 1, "there was a generation");
     };
     let ledger = ledger().await;
-    conformance::views::suite(
-        &Store {
-            views: &views,
-            snapshots: &snapshots,
-            lose,
-        },
-        &ledger,
-    )
-    .await;
+    conformance::views::suite(&Store { views: &views, snapshots: &snapshots, lose }, &ledger).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_short_keys_on_redis_keep_their_promises() {
     let url = server("CLINICWIRE_REDIS");
-    let client = gateway::servers::redis::connect(&url)
-        .await
-        .expect("redis answers");
+    let client = gateway::servers::redis::connect(&url).await.expect("redis answers");
     conformance::keys::suite(Arc::new(gateway::servers::redis::RedisKeys::new(client))).await;
 }
 
@@ -94,10 +73,7 @@ async fn the_short_keys_on_redis_keep_their_promises() {
 async fn the_log_on_kafka_keeps_its_promises() {
     let brokers = server("CLINICWIRE_KAFKA");
     let name = conformance::fresh();
-    let topics = Topics {
-        care: format!("{name}.care"),
-        views: format!("{name}.views"),
-    };
+    let topics = Topics { care: format!("{name}.care"), views: format!("{name}.views") };
     let settings = |group: String| kafka::KafkaSettings {
         brokers: brokers.clone(),
         topics: topics.clone(),
@@ -111,9 +87,7 @@ async fn the_log_on_kafka_keeps_its_promises() {
         care_hours: 1,
         views_hours: 1,
     };
-    kafka::prepare(&settings(String::new()), &new)
-        .await
-        .expect("the topics are made");
+    kafka::prepare(&settings(String::new()), &new).await.expect("the topics are made");
     conformance::log::suite(async || {
         let settings = settings(conformance::fresh());
         let gateway = gateway::servers::kafka::KafkaSettings {

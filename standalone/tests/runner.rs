@@ -57,14 +57,7 @@ async fn every_record_has_its_effect_once() {
 
     let journaled = memory.ledger.journaled();
     assert!(
-        [
-            journaled.applied,
-            journaled.refused,
-            journaled.repeated,
-            journaled.parked
-        ]
-        .iter()
-        .all(|n| *n > 5)
+        [journaled.applied, journaled.refused, journaled.repeated, journaled.parked].iter().all(|n| *n > 5)
     );
     assert_eq!(counters.applied.load(SeqCst), journaled.applied);
     assert_eq!(counters.refused.load(SeqCst), journaled.refused);
@@ -96,20 +89,11 @@ async fn a_location_that_left_the_cache_comes_back_as_it_was() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     let faults = Faults::none();
-    run(
-        seams(&memory, &faults),
-        runner::Settings {
-            cached_tickets: 5,
-            ..settings()
-        },
-    );
+    run(seams(&memory, &faults), runner::Settings { cached_tickets: 5, ..settings() });
     send_all(&memory, morning(3, 200)).await;
     quiet(&memory).await;
     check(&memory, &heard).await;
-    assert!(
-        faults.calls(Op::Load) > 10,
-        "locations were loaded again and again"
-    );
+    assert!(faults.calls(Op::Load) > 10, "locations were loaded again and again");
 }
 
 /// The process dies at this point: the runner's future is dropped while it waits there.
@@ -141,22 +125,12 @@ async fn a_death_between_any_two_steps_loses_and_repeats_nothing() {
         Op::MarkDirty,
         Op::Replace,
     ];
-    for op in points
-        .into_iter()
-        .chain([Op::View, Op::Dirty, Op::Repaired, Op::Append, Op::Published])
-    {
+    for op in points.into_iter().chain([Op::View, Op::Dirty, Op::Repaired, Op::Append, Op::Published]) {
         for fault in [Fault::HoldBefore, Fault::HoldAfter] {
             dies_at(op, 1, fault).await;
         }
     }
-    for op in [
-        Op::Outcomes,
-        Op::Ended,
-        Op::Commit,
-        Op::Store,
-        Op::Append,
-        Op::Published,
-    ] {
+    for op in [Op::Outcomes, Op::Ended, Op::Commit, Op::Store, Op::Append, Op::Published] {
         for (nth, fault) in [(3, Fault::HoldBefore), (4, Fault::HoldAfter)] {
             dies_at(op, nth, fault).await;
         }
@@ -203,14 +177,7 @@ async fn a_commit_whose_answer_was_lost_is_not_made_twice() {
 
 #[tokio::test(start_paused = true)]
 async fn a_seam_that_never_answers_does_not_stop_the_loop_for_ever() {
-    for op in [
-        Op::Claim,
-        Op::Outcomes,
-        Op::Commit,
-        Op::Store,
-        Op::Append,
-        Op::Published,
-    ] {
+    for op in [Op::Claim, Op::Outcomes, Op::Commit, Op::Store, Op::Append, Op::Published] {
         for fault in [Fault::HoldBefore, Fault::HoldAfter] {
             let memory = memory();
             let heard = Heard::listen(&memory);
@@ -242,15 +209,8 @@ async fn an_owner_that_was_replaced_while_it_hung_changes_nothing_and_lets_go() 
     run(seams(&memory, &Faults::none()), settings());
     quiet(&memory).await;
     faults.let_go();
-    until("the old owner gives the partition back", async || {
-        log.released.load(SeqCst)
-    })
-    .await;
-    send_all(
-        &memory,
-        vec![record(&riverside(), "late", issue("riverside", 777)).to_wire()],
-    )
-    .await;
+    until("the old owner gives the partition back", async || log.released.load(SeqCst)).await;
+    send_all(&memory, vec![record(&riverside(), "late", issue("riverside", 777)).to_wire()]).await;
     quiet(&memory).await;
     check(&memory, &heard).await;
 }
@@ -271,10 +231,7 @@ async fn a_morning_of_random_faults_and_restarts_ends_well() {
             if seed % 5 == 0 {
                 memory.views.flush();
             }
-            running = run(
-                seams(&memory, &Faults::random(seed * 31 + n as u64, 40)),
-                settings(),
-            );
+            running = run(seams(&memory, &Faults::random(seed * 31 + n as u64, 40)), settings());
         }
         quiet(&memory).await;
         if seed % 5 == 0 {
@@ -297,16 +254,8 @@ async fn without_the_store_of_views_the_wire_goes_on_and_the_store_is_repaired()
 
     faults.break_all(&[Op::Store, Op::Replace]);
     for number in 1..=20 {
-        send(
-            &memory,
-            record(
-                &riverside(),
-                &format!("dark-{number}"),
-                issue("riverside", number),
-            )
-            .to_wire(),
-        )
-        .await;
+        send(&memory, record(&riverside(), &format!("dark-{number}"), issue("riverside", number)).to_wire())
+            .await;
         let outcome = heard.outcome(&format!("dark-{number}")).await;
         assert!(
             matches!(outcome.verdict, Verdict::Applied { .. }),
@@ -314,20 +263,13 @@ async fn without_the_store_of_views_the_wire_goes_on_and_the_store_is_repaired()
         );
     }
     assert!(!memory.ledger.dirty(0, 1, 1).await.unwrap().is_empty());
-    assert!(
-        faults.calls(Op::Store) < 5,
-        "a store that is away is not asked for every batch"
-    );
+    assert!(faults.calls(Op::Store) < 5, "a store that is away is not asked for every batch");
 
     faults.mend();
     quiet(&memory).await;
     check(&memory, &heard).await;
     let before = faults.calls(Op::Store);
-    send(
-        &memory,
-        record(&riverside(), "light", issue("riverside", 99)).to_wire(),
-    )
-    .await;
+    send(&memory, record(&riverside(), "light", issue("riverside", 99)).to_wire()).await;
     quiet(&memory).await;
     assert!(faults.calls(Op::Store) > before, "steps are stored again");
     check(&memory, &heard).await;
@@ -342,23 +284,14 @@ async fn a_view_the_store_lost_is_whole_again_after_its_next_change() {
     for number in 1..=5 {
         send(
             &memory,
-            record(
-                &riverside(),
-                &format!("before-{number}"),
-                issue("riverside", number),
-            )
-            .to_wire(),
+            record(&riverside(), &format!("before-{number}"), issue("riverside", number)).to_wire(),
         )
         .await;
     }
     quiet(&memory).await;
     check(&memory, &heard).await;
     memory.views.flush();
-    send(
-        &memory,
-        record(&riverside(), "after", issue("riverside", 6)).to_wire(),
-    )
-    .await;
+    send(&memory, record(&riverside(), "after", issue("riverside", 6)).to_wire()).await;
     quiet(&memory).await;
     let name = (riverside(), format!("queue:{}", queue("riverside")));
     let (expected, _) = memory.ledger.view(&name).await.unwrap().unwrap();
@@ -384,10 +317,7 @@ async fn poison_is_set_aside_its_caller_told_and_the_next_record_applied() {
     };
     let table = [
         (
-            WireRecord {
-                value: b"{".as_slice().into(),
-                ..good("broken")
-            },
+            WireRecord { value: b"{".as_slice().into(), ..good("broken") },
             Some("broken"),
             Code::RecordMalformed,
         ),
@@ -396,50 +326,18 @@ async fn poison_is_set_aside_its_caller_told_and_the_next_record_applied() {
             Some("unknown"),
             Code::RecordUnknownType,
         ),
-        (
-            with("newer", "ce_type", "clinicwire.ticket.issue.v2"),
-            Some("newer"),
-            Code::RecordUnknownVersion,
-        ),
-        (
-            WireRecord {
-                key: "riverside".into(),
-                ..good("keyless")
-            },
-            None,
-            Code::RecordBadKey,
-        ),
-        (
-            WireRecord {
-                headers: Vec::new(),
-                ..good("nameless")
-            },
-            None,
-            Code::RecordMalformed,
-        ),
-        (
-            with("misnamed", "ce_id", "no spaces allowed"),
-            None,
-            Code::RecordMalformed,
-        ),
+        (with("newer", "ce_type", "clinicwire.ticket.issue.v2"), Some("newer"), Code::RecordUnknownVersion),
+        (WireRecord { key: "riverside".into(), ..good("keyless") }, None, Code::RecordBadKey),
+        (WireRecord { headers: Vec::new(), ..good("nameless") }, None, Code::RecordMalformed),
+        (with("misnamed", "ce_id", "no spaces allowed"), None, Code::RecordMalformed),
         // Another location's ticket, and another tenant's location: an id says nothing the key does not allow.
         (
-            record(
-                &riverside(),
-                "foreign",
-                Command::LeaveTicket {
-                    ticket: ticket("hillside", 1),
-                },
-            )
-            .to_wire(),
+            record(&riverside(), "foreign", Command::LeaveTicket { ticket: ticket("hillside", 1) }).to_wire(),
             Some("foreign"),
             Code::RecordForeignId,
         ),
         (
-            WireRecord {
-                key: "other/hillside".into(),
-                ..good("tenant")
-            },
+            WireRecord { key: "other/hillside".into(), ..good("tenant") },
             Some("tenant"),
             Code::RecordForeignId,
         ),
@@ -448,11 +346,7 @@ async fn poison_is_set_aside_its_caller_told_and_the_next_record_applied() {
         send(&memory, record.clone()).await;
     }
     send(&memory, good("good")).await;
-    assert_eq!(
-        code(&heard.outcome("good").await),
-        None,
-        "the records behind are applied"
-    );
+    assert_eq!(code(&heard.outcome("good").await), None, "the records behind are applied");
     quiet(&memory).await;
     let journal = memory.ledger.journal();
     for ((sent, caller, expected), (_, row)) in table.into_iter().zip(&journal[4..]) {
@@ -477,14 +371,7 @@ async fn a_parked_record_does_not_use_its_id_up() {
     run(seams(&memory, &Faults::none()), settings());
     send_all(&memory, opening(&riverside())).await;
     let good = record(&riverside(), "mine", issue("riverside", 1)).to_wire();
-    send(
-        &memory,
-        WireRecord {
-            value: b"{".as_slice().into(),
-            ..good.clone()
-        },
-    )
-    .await;
+    send(&memory, WireRecord { value: b"{".as_slice().into(), ..good.clone() }).await;
     send(&memory, good).await;
     quiet(&memory).await;
     let codes: Vec<_> = heard.outcomes("mine").iter().map(code).collect();
@@ -532,14 +419,8 @@ async fn a_record_on_the_wrong_partition_is_set_aside() {
     send_all(&memory, opening(ours)).await;
     let id = |place: &Aggregate| format!("open-{}-3", place.location_id());
     assert_eq!(code(&heard.outcome(&id(ours)).await), None);
-    assert_eq!(
-        code(&heard.outcome(&id(other)).await),
-        Some(Code::RecordWrongPartition)
-    );
-    assert!(
-        memory.ledger.load(other).await.unwrap().is_none(),
-        "it had no effect"
-    );
+    assert_eq!(code(&heard.outcome(&id(other)).await), Some(Code::RecordWrongPartition));
+    assert!(memory.ledger.load(other).await.unwrap().is_none(), "it had no effect");
     assert_eq!(memory.ledger.journaled().parked, 4);
 }
 
@@ -550,10 +431,7 @@ async fn a_repeat_is_answered_with_the_first_outcome_and_moves_nothing() {
     let faults = Faults::none();
     let running = run(seams(&memory, &faults), settings());
     send_all(&memory, opening(&riverside())).await;
-    let call = Command::CallNext {
-        queue: queue("riverside"),
-        station: station("riverside"),
-    };
+    let call = Command::CallNext { queue: queue("riverside"), station: station("riverside") };
     let call = record(&riverside(), "call", call).to_wire();
     let issue = |n| record(&riverside(), &format!("issue-{n}"), issue("riverside", n)).to_wire();
     // Twice in one batch, then in a later one, then after a restart.
@@ -569,17 +447,7 @@ async fn a_repeat_is_answered_with_the_first_outcome_and_moves_nothing() {
     let outcomes = heard.outcomes("call");
     assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]));
     assert!(matches!(outcomes[0].verdict, Verdict::Applied { version: 7, .. }));
-    assert_eq!(
-        memory
-            .ledger
-            .load(&riverside())
-            .await
-            .unwrap()
-            .unwrap()
-            .pair
-            .version,
-        7
-    );
+    assert_eq!(memory.ledger.load(&riverside()).await.unwrap().unwrap().pair.version, 7);
     check(&memory, &heard).await;
 }
 
@@ -587,18 +455,11 @@ async fn a_repeat_is_answered_with_the_first_outcome_and_moves_nothing() {
 async fn a_transfer_to_another_location_goes_on_there() {
     let memory = memory();
     let heard = Heard::listen(&memory);
-    run(
-        seams(&memory, &Faults::one(Op::Append, 2, Fault::LoseAnswer)),
-        settings(),
-    );
+    run(seams(&memory, &Faults::one(Op::Append, 2, Fault::LoseAnswer)), settings());
     let hillside = aggregate("demo", "hillside");
     send_all(&memory, opening(&riverside())).await;
     send_all(&memory, opening(&hillside)).await;
-    send(
-        &memory,
-        record(&riverside(), "issue", issue("riverside", 1)).to_wire(),
-    )
-    .await;
+    send(&memory, record(&riverside(), "issue", issue("riverside", 1)).to_wire()).await;
     let successor = ticket("hillside", 2);
     let transfer = Command::TransferTicket {
         ticket: ticket("riverside", 1),
@@ -636,10 +497,7 @@ async fn a_long_outage_of_the_ledger_gives_the_partition_back_and_loses_nothing(
     send_all(&memory, morning(9, 400)).await;
     until("the partition is given back", async || log.released.load(SeqCst)).await;
     let claims = faults.calls(Op::Claim);
-    until("it is claimed again, in vain", async || {
-        faults.calls(Op::Claim) > claims + 2
-    })
-    .await;
+    until("it is claimed again, in vain", async || faults.calls(Op::Claim) > claims + 2).await;
     faults.mend();
     quiet(&memory).await;
     check(&memory, &heard).await;
@@ -653,13 +511,7 @@ async fn a_long_outbox_is_published_to_its_end_and_in_order() {
     send_all(&memory, morning(10, 1_000)).await;
     let faults = Faults::none();
     faults.break_all(&[Op::Append]);
-    let first = run(
-        seams(&memory, &faults),
-        runner::Settings {
-            batch: 2_000,
-            ..settings()
-        },
-    );
+    let first = run(seams(&memory, &faults), runner::Settings { batch: 2_000, ..settings() });
     until("the batch is committed", async || {
         memory.ledger.checkpoint(0).await.unwrap().next_offset == memory.log.end()
     })

@@ -90,7 +90,7 @@ impl Conns {
         self.slab.get_mut(id as usize)
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.slab.len()
     }
 

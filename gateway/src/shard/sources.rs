@@ -12,6 +12,7 @@ use schemas::{
     view::{Delta, Fold, Pair, View, raw},
 };
 use serde_json::value::RawValue;
+use slab::Slab;
 
 use super::{Shard, ToShard};
 use crate::tails::{Step, delta_of};
@@ -30,7 +31,8 @@ pub struct Named {
 }
 
 pub enum Source {
-    View(HotView),
+    /// Boxed: tickets are many, and each would be as large as the largest.
+    View(Box<HotView>),
     Ticket(Watch),
 }
 
@@ -97,6 +99,22 @@ pub struct Loaded {
     result: Result<Option<View>, Code>,
 }
 
+/// The view of source `index`, if it is one.
+pub fn hot(sources: &Slab<Source>, index: u32) -> Option<&HotView> {
+    match sources.get(index as usize) {
+        Some(Source::View(view)) => Some(view),
+        _ => None,
+    }
+}
+
+/// The same, to change.
+pub fn hot_mut(sources: &mut Slab<Source>, index: u32) -> Option<&mut HotView> {
+    match sources.get_mut(index as usize) {
+        Some(Source::View(view)) => Some(view),
+        _ => None,
+    }
+}
+
 impl Source {
     pub fn listeners(&self) -> &Vec<Listener> {
         match self {
@@ -157,7 +175,7 @@ impl Shard {
                 load: Load::default(),
                 listeners: Vec::new(),
             }),
-            Channel::Queue(_) | Channel::Board(_) => Source::View(HotView {
+            Channel::Queue(_) | Channel::Board(_) => Source::View(Box::new(HotView {
                 aggregate: aggregate.clone(),
                 channel: channel.clone(),
                 live: None,
@@ -165,7 +183,7 @@ impl Shard {
                 listeners: Vec::new(),
                 watches: Vec::new(),
                 step: None,
-            }),
+            })),
         };
         let index = self.sources.insert(source) as u32;
         if !self.names.contains_key(aggregate) {
@@ -183,9 +201,9 @@ impl Shard {
     /// Finds a ticket in a line this shard holds anyway, which saves asking the store where it stands.
     fn stand_where_seen(&mut self, watch: u32, aggregate: &Aggregate, ticket: &TicketId) -> bool {
         let Some(named) = self.names.get(aggregate) else { return false };
-        let queue = named.views.values().copied().find(|source| match &self.sources[*source as usize] {
-            Source::View(HotView { live: Some(Live { line: Some(line), .. }), .. }) => line.contains(ticket),
-            _ => false,
+        let queue = named.views.values().copied().find(|source| {
+            let line = hot(&self.sources, *source).and_then(|view| view.live.as_ref()?.line.as_ref());
+            line.is_some_and(|line| line.contains(ticket))
         });
         queue.is_some_and(|queue| {
             self.stand(watch, queue, 0);

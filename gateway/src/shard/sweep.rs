@@ -16,7 +16,7 @@ use slab::Slab;
 use super::{
     Shard,
     conns::Sent,
-    sources::{HotView, Listener, Live, Place, Source, Watch},
+    sources::{HotView, Listener, Live, Place, Source, Watch, hot, hot_mut},
 };
 use crate::frames::{self, Form, Kind};
 
@@ -74,27 +74,26 @@ impl Shard {
     }
 
     fn sweep_view(&mut self, index: u32) {
-        let Some(Source::View(hot)) = self.sources.get_mut(index as usize) else { return };
-        let step = hot.step.take();
-        let listeners = std::mem::take(&mut hot.listeners);
+        let Some(view) = hot_mut(&mut self.sources, index) else { return };
+        let step = view.step.take();
+        let listeners = std::mem::take(&mut view.listeners);
         let rest = self.send_step(index, &listeners, step.as_ref());
-        if let Some(Source::View(hot)) = self.sources.get_mut(index as usize) {
-            hot.listeners = listeners;
+        if let Some(view) = hot_mut(&mut self.sources, index) {
+            view.listeners = listeners;
         }
         for (id, slot) in rest {
             self.answer(id, slot as usize);
             self.catch_up(id, slot as usize);
         }
-        let Some(Source::View(hot)) = self.sources.get(index as usize) else { return };
-        for watch in hot.watches.clone() {
+        let Some(view) = hot(&self.sources, index) else { return };
+        for watch in view.watches.clone() {
             self.sweep_ticket(watch);
         }
     }
 
     /// Sends the step to every listener that stands where it begins; answers the others.
     fn send_step(&mut self, index: u32, listeners: &[Listener], step: Option<&Delta>) -> Vec<Listener> {
-        let Some(Source::View(HotView { live: Some(live), channel, .. })) = self.sources.get(index as usize)
-        else {
+        let Some(HotView { live: Some(live), channel, .. }) = hot(&self.sources, index) else {
             return Vec::new();
         };
         let pair = live.view.pair;
@@ -202,8 +201,7 @@ impl Shard {
                 recovered: same_epoch,
             });
         }
-        let Some(Source::View(HotView { live: Some(live), aggregate, channel, .. })) =
-            self.sources.get_mut(source as usize)
+        let Some(HotView { live: Some(live), aggregate, channel, .. }) = hot_mut(&mut self.sources, source)
         else {
             return None;
         };
@@ -242,9 +240,7 @@ impl Shard {
             }
             return;
         }
-        let Some(Source::View(HotView { live: Some(live), aggregate, .. })) =
-            self.sources.get_mut(index as usize)
-        else {
+        let Some(HotView { live: Some(live), aggregate, .. }) = hot_mut(&mut self.sources, index) else {
             return;
         };
         let pair = live.view.pair;
@@ -289,8 +285,7 @@ fn ticket_now(sources: &Slab<Source>, index: u32) -> Option<Now<'_>> {
         Place::Unknown => None,
         Place::Ended { pair, view } => Some(Now { pair: *pair, seen: view.as_seen() }),
         Place::In { queue, version, .. } => {
-            let Some(Source::View(HotView { live: Some(Live { view, line: Some(line), .. }), .. })) =
-                sources.get(*queue as usize)
+            let Some(HotView { live: Some(Live { view, line: Some(line), .. }), .. }) = hot(sources, *queue)
             else {
                 return None;
             };

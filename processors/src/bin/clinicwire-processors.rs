@@ -103,11 +103,7 @@ async fn run(settings: Run) -> anyhow::Result<()> {
     if let Some(path) = &settings.ready_file {
         write_ready_file(path, &format!("{{\"metrics\":\"http://{address}\"}}\n")).await?;
     }
-    let seams = Seams {
-        log: Arc::clone(&log) as _,
-        ledger,
-        views: Arc::clone(&views) as _,
-    };
+    let seams = Seams { log: Arc::clone(&log) as _, ledger, views: Arc::clone(&views) as _ };
     let done = tokio::select! {
         done = runner::run(seams, runner_settings, stop) => done,
         () = async {
@@ -131,9 +127,7 @@ async fn run(settings: Run) -> anyhow::Result<()> {
 /// Reaches all three servers, and finds out whether they are as they must be.
 async fn connect(settings: &Run) -> anyhow::Result<(Arc<KafkaLog>, Arc<PostgresLedger>, Arc<RedisViews>)> {
     let postgres = "postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES";
-    migrations::check(&settings.postgres.postgres)
-        .await
-        .context(postgres)?;
+    migrations::check(&settings.postgres.postgres).await.context(postgres)?;
     let ledger = PostgresLedger::new(&settings.pool(), settings.consumer()).context(postgres)?;
     ledger.check().await.context(
         "postgres does not let this login process: grant it the role clinicwire_processor (see migrations/README.md)",

@@ -21,35 +21,19 @@ impl Location {
         self.pair.version = version;
         self.header.now = self.header.now.max(now);
         match event {
-            Event::LocationConfigured {
-                name,
-                time_zone,
-                languages,
-            } => {
+            Event::LocationConfigured { name, time_zone, languages } => {
                 self.zone = settings::zone_or_utc(time_zone);
                 self.header.name.clone_from(name);
                 self.header.time_zone.clone_from(time_zone);
                 self.header.languages.clone_from(languages);
             }
-            Event::QueueConfigured {
-                queue,
-                name,
-                prefix,
-                service_s,
-            } => {
+            Event::QueueConfigured { queue, name, prefix, service_s } => {
                 self.configure_queue(queue, name, prefix, *service_s);
             }
             Event::StationConfigured { station, name } => {
                 let stations = &mut self.header.stations;
-                let new = || Station {
-                    name: String::new(),
-                    served: None,
-                };
-                stations
-                    .entry(station.clone())
-                    .or_insert_with(new)
-                    .name
-                    .clone_from(name);
+                let new = || Station { name: String::new(), served: None };
+                stations.entry(station.clone()).or_insert_with(new).name.clone_from(name);
             }
             Event::QueueStateChanged { queue, state } => {
                 if let Some(queue) = self.header.queues.get_mut(queue) {
@@ -57,15 +41,7 @@ impl Location {
                 }
             }
             Event::QueueReordered { queue, ranks } => self.reorder(queue, ranks, version),
-            Event::TicketIssued {
-                ticket,
-                queue,
-                day,
-                number,
-                label,
-                priority,
-                rank,
-            } => {
+            Event::TicketIssued { ticket, queue, day, number, label, priority, rank } => {
                 self.count_label(queue, day, *number);
                 self.used_rank(queue, *rank);
                 self.put(Ticket {
@@ -90,11 +66,7 @@ impl Location {
         let header = &mut self.header;
         self.tallies.entry(id.clone()).or_default();
         let queue = header.queues.entry(id.clone()).or_insert_with(|| {
-            Queue::new(
-                name.to_owned(),
-                prefix.to_owned(),
-                Service::new(Service::DEFAULT_S),
-            )
+            Queue::new(name.to_owned(), prefix.to_owned(), Service::new(Service::DEFAULT_S))
         });
         queue.name = name.to_owned();
         if let Some(seconds) = service_s {
@@ -131,10 +103,7 @@ impl Location {
         for (id, rank) in ranks {
             self.used_rank(queue, *rank);
             if let Some(mut ticket) = self.take(id) {
-                ticket.undo = Some(Undo {
-                    version,
-                    standing: ticket.standing.clone(),
-                });
+                ticket.undo = Some(Undo { version, standing: ticket.standing.clone() });
                 ticket.standing.rank = *rank;
                 self.put(ticket);
             }
@@ -154,10 +123,7 @@ impl Location {
         self.note_recent(&ticket, shown(&before));
         ticket.undo = match event {
             Event::TicketReverted { .. } | Event::TicketTransferred { .. } => None,
-            _ => Some(Undo {
-                version,
-                standing: before,
-            }),
+            _ => Some(Undo { version, standing: before }),
         };
         self.put(ticket);
     }

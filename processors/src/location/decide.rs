@@ -30,11 +30,7 @@ pub struct Decision {
 
 impl From<Event> for Decision {
     fn from(event: Event) -> Self {
-        Self {
-            events: vec![event],
-            result: CommandResult::default(),
-            follow_up: None,
-        }
+        Self { events: vec![event], result: CommandResult::default(), follow_up: None }
     }
 }
 
@@ -51,33 +47,21 @@ pub fn decide(state: &Location, record: &CommandRecord, now: Millis) -> Result<D
         return Err(Code::LocationUnknown);
     }
     match &record.command {
-        C::ConfigureLocation {
-            name,
-            time_zone,
-            languages,
-        } => configure_location(name, time_zone, languages).map(Decision::from),
-        C::ConfigureQueue {
-            queue,
-            name,
-            prefix,
-            service_s,
-        } => configure_queue(state, queue, name, prefix, *service_s).map(Decision::from),
+        C::ConfigureLocation { name, time_zone, languages } => {
+            configure_location(name, time_zone, languages).map(Decision::from)
+        }
+        C::ConfigureQueue { queue, name, prefix, service_s } => {
+            configure_queue(state, queue, name, prefix, *service_s).map(Decision::from)
+        }
         C::ConfigureStation { station, name } => configure_station(state, station, name).map(Decision::from),
         C::OpenQueue { queue } => switch(state, queue, &[QueueState::Closed], QueueState::Open),
         C::PauseQueue { queue } => switch(state, queue, &[QueueState::Open], QueueState::Paused),
         C::ResumeQueue { queue } => switch(state, queue, &[QueueState::Paused], QueueState::Open),
-        C::CloseQueue { queue } => switch(
-            state,
-            queue,
-            &[QueueState::Open, QueueState::Paused],
-            QueueState::Closed,
-        ),
+        C::CloseQueue { queue } => {
+            switch(state, queue, &[QueueState::Open, QueueState::Paused], QueueState::Closed)
+        }
         C::ReorderQueue { queue, tickets } => reorder(state, queue, tickets).map(Decision::from),
-        C::IssueTicket {
-            queue,
-            ticket,
-            priority,
-        } => issue(state, queue, ticket, *priority, now),
+        C::IssueTicket { queue, ticket, priority } => issue(state, queue, ticket, *priority, now),
         C::CallNext { queue, station } => call_next(state, queue, station),
         other => match other.ticket() {
             Some(ticket) => move_ticket(state, record, ticket),
@@ -115,10 +99,7 @@ fn configure_queue(
     if too_many || service_s.is_some_and(|seconds| !SERVICE_S.contains(&seconds)) {
         return Err(Code::InvalidValue);
     }
-    if queues
-        .iter()
-        .any(|(other, queue)| other != id && queue.prefix == prefix)
-    {
+    if queues.iter().any(|(other, queue)| other != id && queue.prefix == prefix) {
         return Err(Code::PrefixTaken);
     }
     Ok(Event::QueueConfigured {
@@ -135,21 +116,14 @@ fn configure_station(state: &Location, id: &StationId, name: &str) -> Result<Eve
     if stations.len() >= MAX_STATIONS && !stations.contains_key(id) {
         return Err(Code::InvalidValue);
     }
-    Ok(Event::StationConfigured {
-        station: id.clone(),
-        name: name.to_owned(),
-    })
+    Ok(Event::StationConfigured { station: id.clone(), name: name.to_owned() })
 }
 
 fn switch(state: &Location, id: &QueueId, from: &[QueueState], to: QueueState) -> Result<Decision, Code> {
     if !from.contains(&queue_of(state, id)?.state) {
         return Err(Code::IllegalMove);
     }
-    Ok(Event::QueueStateChanged {
-        queue: id.clone(),
-        state: to,
-    }
-    .into())
+    Ok(Event::QueueStateChanged { queue: id.clone(), state: to }.into())
 }
 
 /// The named tickets go below every rank the queue has given, in the order named: before all others of their
@@ -169,15 +143,9 @@ fn reorder(state: &Location, id: &QueueId, tickets: &[TicketId]) -> Result<Event
     if !tickets.iter().all(waits) {
         return Err(Code::IllegalMove);
     }
-    let first = queue
-        .first_rank
-        .checked_sub(tickets.len() as u64)
-        .ok_or(Code::InvalidValue)?;
+    let first = queue.first_rank.checked_sub(tickets.len() as u64).ok_or(Code::InvalidValue)?;
     let ranks = tickets.iter().cloned().zip(first..).collect();
-    Ok(Event::QueueReordered {
-        queue: id.clone(),
-        ranks,
-    })
+    Ok(Event::QueueReordered { queue: id.clone(), ranks })
 }
 
 fn issue(
@@ -199,18 +167,11 @@ fn issue(
     let (day, last) = if today > header.day {
         (today, 0)
     } else {
-        (
-            header.day.clone(),
-            header.numbers.get(&queue.prefix).copied().unwrap_or(0),
-        )
+        (header.day.clone(), header.numbers.get(&queue.prefix).copied().unwrap_or(0))
     };
     let number = last + 1;
     let label = format!("{}-{number:03}", queue.prefix);
-    let result = CommandResult {
-        ticket: Some(ticket.clone()),
-        label: Some(label.clone()),
-        station: None,
-    };
+    let result = CommandResult { ticket: Some(ticket.clone()), label: Some(label.clone()), station: None };
     let event = Event::TicketIssued {
         ticket: ticket.clone(),
         queue: id.clone(),
@@ -220,19 +181,14 @@ fn issue(
         priority,
         rank: queue.next_rank,
     };
-    Ok(Decision {
-        result,
-        ..event.into()
-    })
+    Ok(Decision { result, ..event.into() })
 }
 
 fn call_next(state: &Location, id: &QueueId, station: &StationId) -> Result<Decision, Code> {
     let queue = queue_of(state, id)?;
     check_call(state, queue, station)?;
     let first = state.tallies.get(id).and_then(|tally| tally.waiting.first());
-    let first = first
-        .and_then(|place| state.ticket(place.ticket()))
-        .ok_or(Code::QueueEmpty)?;
+    let first = first.and_then(|place| state.ticket(place.ticket())).ok_or(Code::QueueEmpty)?;
     Ok(call(first, station))
 }
 
@@ -253,14 +209,8 @@ fn call(ticket: &Ticket, station: &StationId) -> Decision {
         label: Some(ticket.label.clone()),
         station: Some(station.clone()),
     };
-    let event = Event::TicketCalled {
-        ticket: ticket.id.clone(),
-        station: station.clone(),
-    };
-    Decision {
-        result,
-        ..event.into()
-    }
+    let event = Event::TicketCalled { ticket: ticket.id.clone(), station: station.clone() };
+    Decision { result, ..event.into() }
 }
 
 /// The commands that name one ticket.
@@ -284,26 +234,14 @@ fn move_ticket(state: &Location, record: &CommandRecord, id: &TicketId) -> Resul
         C::RecallTicket { .. } => E::TicketRecalled { ticket: id }.into(),
         C::StartService { .. } => E::ServiceStarted { ticket: id }.into(),
         C::CompleteTicket { .. } => E::TicketCompleted { ticket: id }.into(),
-        C::HoldTicket { reason, .. } => E::TicketHeld {
-            ticket: id,
-            reason: checked(reason)?,
-        }
-        .into(),
+        C::HoldTicket { reason, .. } => E::TicketHeld { ticket: id, reason: checked(reason)? }.into(),
         C::ResumeTicket { .. } => E::TicketResumed { ticket: id }.into(),
         C::MarkAbsent { .. } => E::TicketAbsent { ticket: id }.into(),
         C::ReturnTicket { .. } => E::TicketReturned { ticket: id }.into(),
         C::MarkNoShow { .. } => E::TicketNoShow { ticket: id }.into(),
-        C::CancelTicket { reason, .. } => E::TicketCancelled {
-            ticket: id,
-            reason: checked(reason)?,
-        }
-        .into(),
+        C::CancelTicket { reason, .. } => E::TicketCancelled { ticket: id, reason: checked(reason)? }.into(),
         C::LeaveTicket { .. } => E::TicketLeft { ticket: id }.into(),
-        C::Prioritise { priority, .. } => E::TicketPrioritised {
-            ticket: id,
-            priority: *priority,
-        }
-        .into(),
+        C::Prioritise { priority, .. } => E::TicketPrioritised { ticket: id, priority: *priority }.into(),
         C::ConfigureLocation { .. }
         | C::ConfigureQueue { .. }
         | C::ConfigureStation { .. }
@@ -338,11 +276,8 @@ fn transfer(
         if queue.state == QueueState::Closed {
             return Err(Code::QueueNotOpen);
         }
-        let moved = Event::TicketMoved {
-            ticket: ticket.id.clone(),
-            queue: to.clone(),
-            rank: queue.next_rank,
-        };
+        let moved =
+            Event::TicketMoved { ticket: ticket.id.clone(), queue: to.clone(), rank: queue.next_rank };
         return Ok(moved.into());
     }
     let successor = successor.ok_or(Code::SuccessorMissing)?.clone();
@@ -358,15 +293,8 @@ fn transfer(
             priority: ticket.standing.priority,
         },
     };
-    let event = Event::TicketTransferred {
-        ticket: ticket.id.clone(),
-        location: there,
-        successor,
-    };
-    Ok(Decision {
-        follow_up: Some(issue),
-        ..event.into()
-    })
+    let event = Event::TicketTransferred { ticket: ticket.id.clone(), location: there, successor };
+    Ok(Decision { follow_up: Some(issue), ..event.into() })
 }
 
 /// Issuing, an undo itself, and a transfer to another location (where the person already stands in line)
@@ -376,9 +304,5 @@ fn revert(state: &Location, ticket: &Ticket) -> Result<Event, Code> {
     if !state.header.queues.contains_key(&undo.standing.queue) {
         return Err(Code::NothingToRevert);
     }
-    Ok(Event::TicketReverted {
-        ticket: ticket.id.clone(),
-        reverts: undo.version,
-        to: undo.standing.clone(),
-    })
+    Ok(Event::TicketReverted { ticket: ticket.id.clone(), reverts: undo.version, to: undo.standing.clone() })
 }

@@ -61,9 +61,7 @@ impl Location {
     fn widen(&self, scope: &mut Scope, event: &Event) {
         for id in moves::tickets_of(event) {
             scope.tickets.insert(id.clone());
-            scope
-                .queues
-                .extend(self.ticket(id).map(|ticket| ticket.standing.queue.clone()));
+            scope.queues.extend(self.ticket(id).map(|ticket| ticket.standing.queue.clone()));
             scope.recents = true;
         }
         match event {
@@ -81,15 +79,11 @@ impl Location {
             // The station leaves the queue it served before.
             Event::TicketCalled { station, .. } => {
                 let station = self.header.stations.get(station);
-                scope
-                    .queues
-                    .extend(station.and_then(|station| station.served.clone()));
+                scope.queues.extend(station.and_then(|station| station.served.clone()));
             }
             // Its name stands beside every ticket it called.
             Event::StationConfigured { station, .. } => {
-                scope
-                    .tickets
-                    .extend(self.at_station.get(station).into_iter().flatten().cloned());
+                scope.tickets.extend(self.at_station.get(station).into_iter().flatten().cloned());
                 scope.recents = true;
             }
             _ => {}
@@ -107,35 +101,23 @@ impl Location {
             if let Some(queue) = self.header.queues.get(id) {
                 let entries = rendered.entry(Channel::Queue(id.clone())).or_default();
                 entries.insert(QUEUE_KEY.to_owned(), Entry::Queue(self.queue_head(id, queue)));
-                board.insert(
-                    format!("queue:{id}"),
-                    Entry::BoardQueue(self.board_queue(id, queue)),
-                );
+                board.insert(format!("queue:{id}"), Entry::BoardQueue(self.board_queue(id, queue)));
             }
         }
         for ticket in scope.tickets.iter().filter_map(|id| self.ticket(id)) {
             if ticket.is_live() {
                 let view = Channel::Queue(ticket.standing.queue.clone());
                 let entry = Entry::Ticket(self.queue_entry(ticket));
-                rendered
-                    .entry(view)
-                    .or_default()
-                    .insert(ticket.id.to_string(), entry);
+                rendered.entry(view).or_default().insert(ticket.id.to_string(), entry);
             }
             if shown(&ticket.standing) == Shown::Current {
-                board.insert(
-                    call_key(&ticket.day, &ticket.label),
-                    Entry::Call(self.current_call(ticket)),
-                );
+                board.insert(call_key(&ticket.day, &ticket.label), Entry::Call(self.current_call(ticket)));
             }
             let place = BTreeMap::from([(TICKET_KEY.to_owned(), Entry::Place(self.place_of(ticket)))]);
             rendered.insert(Channel::Ticket(ticket.id.clone()), place);
         }
         for recent in self.header.recents.iter().filter(|_| scope.recents) {
-            board.insert(
-                call_key(&recent.day, &recent.label),
-                Entry::Call(self.recent_call(recent)),
-            );
+            board.insert(call_key(&recent.day, &recent.label), Entry::Call(self.recent_call(recent)));
         }
         rendered.insert(Channel::Board(location.clone()), board);
         rendered
@@ -145,14 +127,8 @@ impl Location {
     /// every view that changed.
     pub(super) fn step_views(&mut self, mut before: Rendered, after: Rendered) -> Vec<ViewDelta> {
         let mut deltas = Vec::new();
-        let gone = before
-            .keys()
-            .filter(|view| !after.contains_key(view))
-            .cloned()
-            .collect::<Vec<_>>();
-        let after = after
-            .into_iter()
-            .chain(gone.into_iter().map(|view| (view, BTreeMap::new())));
+        let gone = before.keys().filter(|view| !after.contains_key(view)).cloned().collect::<Vec<_>>();
+        let after = after.into_iter().chain(gone.into_iter().map(|view| (view, BTreeMap::new())));
         for (view, new) in after {
             let mut old = before.remove(&view).unwrap_or_default();
             let mut delta = Delta::default();
@@ -171,11 +147,7 @@ impl Location {
             if !delta.is_empty() {
                 (delta.to, delta.at) = (self.pair.version, self.header.now);
                 delta.from = self.move_view(&view);
-                deltas.push(ViewDelta {
-                    view: view.to_string(),
-                    keep_s,
-                    delta,
-                });
+                deltas.push(ViewDelta { view: view.to_string(), keep_s, delta });
             }
         }
         deltas
@@ -192,11 +164,7 @@ impl Location {
     }
 
     fn station_name(&self, id: &StationId) -> String {
-        self.header
-            .stations
-            .get(id)
-            .map(|station| station.name.clone())
-            .unwrap_or_default()
+        self.header.stations.get(id).map(|station| station.name.clone()).unwrap_or_default()
     }
 
     fn board_head(&self) -> BoardHead {
@@ -209,10 +177,7 @@ impl Location {
     }
 
     fn queue_head(&self, id: &QueueId, queue: &Queue) -> QueueHead {
-        let (stations, serving) = self
-            .tallies
-            .get(id)
-            .map_or((0, 0), |t| (t.stations, t.in_service.min(1)));
+        let (stations, serving) = self.tallies.get(id).map_or((0, 0), |t| (t.stations, t.in_service.min(1)));
         QueueHead {
             name: queue.name.clone(),
             state: queue.state,
@@ -242,10 +207,7 @@ impl Location {
             issued_at: ticket.issued_at,
             called_at: standing.called_at,
             started_at: standing.started_at,
-            station: standing
-                .station
-                .as_ref()
-                .map(|station| self.station_name(station)),
+            station: standing.station.as_ref().map(|station| self.station_name(station)),
             recalls: standing.recalls,
             reason: standing.reason.clone(),
         }
@@ -255,11 +217,7 @@ impl Location {
         let standing = &ticket.standing;
         BoardCall {
             label: ticket.label.clone(),
-            station: standing
-                .station
-                .as_ref()
-                .map(|station| self.station_name(station))
-                .unwrap_or_default(),
+            station: standing.station.as_ref().map(|station| self.station_name(station)).unwrap_or_default(),
             at: standing.called_at.unwrap_or_default(),
             recalls: standing.recalls,
             current: true,
@@ -288,15 +246,11 @@ impl Location {
     fn last_view(&self, ticket: &Ticket) -> TicketView {
         let standing = &ticket.standing;
         let queue = self.header.queues.get(&standing.queue);
-        let call = standing
-            .station
-            .as_ref()
-            .zip(standing.called_at)
-            .map(|(station, at)| Call {
-                station: self.station_name(station),
-                at,
-                recalls: standing.recalls,
-            });
+        let call = standing.station.as_ref().zip(standing.called_at).map(|(station, at)| Call {
+            station: self.station_name(station),
+            at,
+            recalls: standing.recalls,
+        });
         TicketView {
             at: standing.ended_at.unwrap_or_default(),
             ticket: ticket.id.clone(),

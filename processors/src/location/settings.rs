@@ -33,9 +33,7 @@ pub(super) fn check_text(text: &str) -> Result<(), Code> {
 
 pub(super) fn check_prefix(prefix: &str) -> Result<(), Code> {
     let good = (1..=4).contains(&prefix.len())
-        && prefix
-            .bytes()
-            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+        && prefix.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
     good.then_some(()).ok_or(Code::InvalidValue)
 }
 

@@ -90,11 +90,7 @@ impl Service {
     const STEP_MS: i64 = 30_000;
 
     pub(super) fn new(configured_s: u32) -> Self {
-        Self {
-            configured_s,
-            mean_ms: 0,
-            visits: 0,
-        }
+        Self { configured_s, mean_ms: 0, visits: 0 }
     }
 
     /// Takes in one service. What is outside the configurable range is a forgotten or a mistaken click and

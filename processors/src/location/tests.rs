@@ -55,10 +55,7 @@ fn record(command: Command) -> CommandRecord {
         id: CommandId::new("c-1").unwrap(),
         source: "clinicwire-gateway".into(),
         valid_until: None,
-        actor: Some(Actor {
-            subject: "nurse-7".into(),
-            role: "reception".into(),
-        }),
+        actor: Some(Actor { subject: "nurse-7".into(), role: "reception".into() }),
         command,
     }
 }
@@ -81,40 +78,23 @@ fn configure_queue(slug: &str, prefix: &str) -> Command {
 }
 
 fn configure_station(slug: &str, name: &str) -> Command {
-    Command::ConfigureStation {
-        station: station(slug),
-        name: name.into(),
-    }
+    Command::ConfigureStation { station: station(slug), name: name.into() }
 }
 
 fn issue(slug: &str, number: u128, urgency: u8) -> Command {
-    Command::IssueTicket {
-        queue: queue(slug),
-        ticket: ticket(number),
-        priority: priority(urgency),
-    }
+    Command::IssueTicket { queue: queue(slug), ticket: ticket(number), priority: priority(urgency) }
 }
 
 fn call_next(slug: &str, room: &str) -> Command {
-    Command::CallNext {
-        queue: queue(slug),
-        station: station(room),
-    }
+    Command::CallNext { queue: queue(slug), station: station(room) }
 }
 
 fn call(number: u128, room: &str) -> Command {
-    Command::CallTicket {
-        ticket: ticket(number),
-        station: station(room),
-    }
+    Command::CallTicket { ticket: ticket(number), station: station(room) }
 }
 
 fn transfer(number: u128, slug: &str) -> Command {
-    Command::TransferTicket {
-        ticket: ticket(number),
-        queue: queue(slug),
-        successor: None,
-    }
+    Command::TransferTicket { ticket: ticket(number), queue: queue(slug), successor: None }
 }
 
 /// A clinic that can be told what happens, at its own time.
@@ -125,10 +105,7 @@ struct Clinic {
 
 impl Clinic {
     fn empty() -> Self {
-        Self {
-            location: Location::new(EPOCH),
-            now: MORNING,
-        }
+        Self { location: Location::new(EPOCH), now: MORNING }
     }
 
     /// Two open queues, `general` (A) and `lab` (B), and the stations `room-1` and `room-2`.
@@ -171,11 +148,7 @@ impl Clinic {
     }
 
     fn standing(&self, number: u128) -> &Standing {
-        &self
-            .location
-            .ticket(&ticket(number))
-            .expect("the ticket is in memory")
-            .standing
+        &self.location.ticket(&ticket(number)).expect("the ticket is in memory").standing
     }
 
     fn state(&self, number: u128) -> TicketState {
@@ -183,11 +156,7 @@ impl Clinic {
     }
 
     fn label(&self, number: u128) -> String {
-        self.location
-            .ticket(&ticket(number))
-            .expect("the ticket is in memory")
-            .label
-            .clone()
+        self.location.ticket(&ticket(number)).expect("the ticket is in memory").label.clone()
     }
 
     /// Calls everybody who waits and says in which order they came.

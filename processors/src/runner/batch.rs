@@ -23,11 +23,7 @@ pub type Identity = (TenantId, String, CommandId);
 
 /// The name of a command.
 pub fn identity(command: &CommandRecord) -> Identity {
-    (
-        command.aggregate.tenant(),
-        command.source.clone(),
-        command.id.clone(),
-    )
+    (command.aggregate.tenant(), command.source.clone(), command.id.clone())
 }
 
 /// A location and about how many tickets it holds: those it was loaded with and those issued since. Too many
@@ -116,24 +112,13 @@ impl Building<'_> {
             .expect("loaded for every command of the batch");
         let before = weighed.location.pair().version;
         let step = weighed.location.handle(&command, record.at);
-        let outcome = Outcome {
-            command: command.id.clone(),
-            at: step.at,
-            verdict: step.verdict.clone(),
-        };
+        let outcome = Outcome { command: command.id.clone(), at: step.at, verdict: step.verdict.clone() };
         let (tenant, source, _) = identity.clone();
-        self.outcomes.push(OutcomeRow {
-            tenant,
-            source,
-            outcome: outcome.clone(),
-        });
+        self.outcomes.push(OutcomeRow { tenant, source, outcome: outcome.clone() });
         self.working.outcomes.insert(identity, outcome.clone());
         if !step.events.is_empty() {
-            let issued = step
-                .events
-                .iter()
-                .filter(|event| matches!(event, Event::TicketIssued { .. }))
-                .count();
+            let issued =
+                step.events.iter().filter(|event| matches!(event, Event::TicketIssued { .. })).count();
             weighed.tickets += issued;
             self.from.entry(command.aggregate.clone()).or_insert(before);
         }
@@ -142,30 +127,19 @@ impl Building<'_> {
 
     /// What a decision leaves behind: its journal row, its views record, the command that follows from it.
     fn effect(&mut self, record: &Appended, command: CommandRecord, step: Step, outcome: Outcome) {
-        let CommandRecord {
-            aggregate, id, actor, ..
-        } = command;
+        let CommandRecord { aggregate, id, actor, .. } = command;
         let entry = match &outcome.verdict {
             Verdict::Applied { .. } => {
                 self.tally.applied += 1;
-                JournalEntry::Applied {
-                    pair: step.pair,
-                    events: step.events,
-                }
+                JournalEntry::Applied { pair: step.pair, events: step.events }
             }
             Verdict::Refused { code } => {
                 self.tally.refused += 1;
                 JournalEntry::Refused(*code)
             }
         };
-        self.touched
-            .extend(step.touched.into_iter().map(|ticket| (aggregate.clone(), ticket)));
-        let views = ViewsRecord {
-            pair: step.pair,
-            at: step.at,
-            deltas: step.deltas,
-            outcome: Some(outcome),
-        };
+        self.touched.extend(step.touched.into_iter().map(|ticket| (aggregate.clone(), ticket)));
+        let views = ViewsRecord { pair: step.pair, at: step.at, deltas: step.deltas, outcome: Some(outcome) };
         self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(&aggregate));
         for delta in views.deltas {
             self.steps.add(&aggregate, step.pair.epoch, delta);
@@ -174,31 +148,16 @@ impl Building<'_> {
             self.publish(record.offset, 1, CARE_TOPIC, next.to_wire());
         }
         let command = Some((aggregate, id, actor));
-        self.journal.push(JournalRow {
-            offset: record.offset,
-            at: step.at,
-            command,
-            entry,
-        });
+        self.journal.push(JournalRow { offset: record.offset, at: step.at, command, entry });
     }
 
     /// The first outcome once more, for a caller that sent its command again.
     fn repeat(&mut self, record: &Appended, command: CommandRecord, first: Outcome) {
         self.tally.repeated += 1;
-        let CommandRecord {
-            aggregate, id, actor, ..
-        } = command;
-        let pair = self
-            .working
-            .locations
-            .get(&aggregate)
-            .map_or(Pair::default(), |held| held.location.pair());
-        let views = ViewsRecord {
-            pair,
-            at: record.at,
-            deltas: Vec::new(),
-            outcome: Some(first),
-        };
+        let CommandRecord { aggregate, id, actor, .. } = command;
+        let pair =
+            self.working.locations.get(&aggregate).map_or(Pair::default(), |held| held.location.pair());
+        let views = ViewsRecord { pair, at: record.at, deltas: Vec::new(), outcome: Some(first) };
         self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(&aggregate));
         self.journal.push(JournalRow {
             offset: record.offset,
@@ -214,11 +173,7 @@ impl Building<'_> {
         self.tally.parked += 1;
         let caller = caller(&record.record);
         if let Some((aggregate, id)) = &caller {
-            let outcome = Outcome {
-                command: id.clone(),
-                at: record.at,
-                verdict: Verdict::Refused { code },
-            };
+            let outcome = Outcome { command: id.clone(), at: record.at, verdict: Verdict::Refused { code } };
             let views = ViewsRecord {
                 pair: Pair::default(),
                 at: record.at,
@@ -231,20 +186,12 @@ impl Building<'_> {
             offset: record.offset,
             at: record.at,
             command: caller.map(|(aggregate, id)| (aggregate, id, None)),
-            entry: JournalEntry::Parked {
-                code,
-                record: record.record.clone(),
-            },
+            entry: JournalEntry::Parked { code, record: record.record.clone() },
         });
     }
 
     fn publish(&mut self, offset: i64, part: i16, topic: &'static str, record: WireRecord) {
-        self.outbox.push(OutboxRow {
-            offset,
-            part,
-            topic,
-            record,
-        });
+        self.outbox.push(OutboxRow { offset, part, topic, record });
     }
 
     fn finish(self, claim: Claim, to: i64) -> (Batch, Tally) {
@@ -252,13 +199,7 @@ impl Building<'_> {
         let header = |aggregate: Aggregate, from| {
             let location = &locations[&aggregate].location;
             let Pair { epoch, version: to } = location.pair();
-            LocationRow {
-                aggregate,
-                epoch,
-                from,
-                to,
-                header: location.header().clone(),
-            }
+            LocationRow { aggregate, epoch, from, to, header: location.header().clone() }
         };
         let ticket = |(aggregate, id): (Aggregate, TicketId)| {
             let ticket = locations[&aggregate].location.ticket(&id);
@@ -269,11 +210,7 @@ impl Building<'_> {
             claim,
             to,
             journal: self.journal,
-            locations: self
-                .from
-                .into_iter()
-                .map(|(aggregate, from)| header(aggregate, from))
-                .collect(),
+            locations: self.from.into_iter().map(|(aggregate, from)| header(aggregate, from)).collect(),
             tickets: self.touched.into_iter().map(ticket).collect(),
             views: self.steps.into_vec(),
             outcomes: self.outcomes,
@@ -310,11 +247,7 @@ impl Steps {
         }
         // Its first step here, or one of a later epoch; a gap goes on as a step of its own, and the store says so.
         self.last.insert(name, self.steps.len());
-        self.steps.push(ViewStep {
-            aggregate: aggregate.clone(),
-            epoch,
-            step: next,
-        });
+        self.steps.push(ViewStep { aggregate: aggregate.clone(), epoch, step: next });
     }
 
     pub fn into_vec(self) -> Vec<ViewStep> {
@@ -329,17 +262,9 @@ mod tests {
     use super::*;
 
     fn next(view: &str, from: u64, to: u64, keep_s: Option<u32>) -> ViewDelta {
-        let mut delta = Delta {
-            from,
-            to,
-            ..Delta::default()
-        };
+        let mut delta = Delta { from, to, ..Delta::default() };
         delta.put(to.to_string(), &to);
-        ViewDelta {
-            view: view.into(),
-            keep_s,
-            delta,
-        }
+        ViewDelta { view: view.into(), keep_s, delta }
     }
 
     #[test]
@@ -355,16 +280,10 @@ mod tests {
         steps.add(&aggregate, 7, next("board:riverside", 6, 7, None));
         steps.add(&aggregate, 8, next("board:riverside", 0, 1, None));
         let steps = steps.into_vec();
-        let ends: Vec<_> = steps
-            .iter()
-            .map(|step| (step.epoch, step.step.delta.from, step.step.delta.to))
-            .collect();
+        let ends: Vec<_> =
+            steps.iter().map(|step| (step.epoch, step.step.delta.from, step.step.delta.to)).collect();
         assert_eq!(ends, [(7, 1, 5), (7, 2, 3), (7, 2, 3), (7, 6, 7), (8, 0, 1)]);
-        assert_eq!(
-            steps[0].step.keep_s,
-            Some(9),
-            "the last step says how long the view is kept"
-        );
+        assert_eq!(steps[0].step.keep_s, Some(9), "the last step says how long the view is kept");
         assert_eq!(steps[0].step.delta.set.len(), 2);
     }
 }

@@ -31,10 +31,7 @@ pub struct Counters {
 impl Counters {
     /// The next offset of each partition this runner has committed to.
     pub fn offsets(&self) -> BTreeMap<u32, i64> {
-        self.offsets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.offsets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn committed(&self, partition: u32, to: i64, tally: &Tally, took: Duration) {
@@ -43,11 +40,7 @@ impl Counters {
         self.repeated.fetch_add(tally.repeated, Relaxed);
         self.parked.fetch_add(tally.parked, Relaxed);
         self.batches.fetch_add(1, Relaxed);
-        self.commit_micros
-            .fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
-        self.offsets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(partition, to);
+        self.commit_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+        self.offsets.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, to);
     }
 }

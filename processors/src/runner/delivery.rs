@@ -89,10 +89,7 @@ impl Runner {
         } else {
             match within(self.seams.views.store(steps)).await {
                 Ok(stored) => {
-                    let behind = steps
-                        .iter()
-                        .zip(stored)
-                        .filter(|(_, stored)| *stored == Stored::Behind);
+                    let behind = steps.iter().zip(stored).filter(|(_, stored)| *stored == Stored::Behind);
                     behind.map(|(step, _)| name(step)).collect()
                 }
                 Err(error) => {
@@ -103,10 +100,7 @@ impl Runner {
         };
         if !lacking.is_empty() {
             answered(self.seams.ledger.mark_dirty(&lacking)).await?;
-            self.settings
-                .counters
-                .dirtied
-                .fetch_add(lacking.len() as u64, Relaxed);
+            self.settings.counters.dirtied.fetch_add(lacking.len() as u64, Relaxed);
             partition.dirty = true;
         }
         Ok(())
@@ -194,7 +188,5 @@ enum RepairError {
 }
 
 async fn within<T>(answer: impl Future<Output = Result<T, NotStored>>) -> Result<T, NotStored> {
-    timeout(VIEWS_PATIENCE, answer)
-        .await
-        .unwrap_or_else(|elapsed| Err(NotStored(Some(elapsed.into()))))
+    timeout(VIEWS_PATIENCE, answer).await.unwrap_or_else(|elapsed| Err(NotStored(Some(elapsed.into()))))
 }

@@ -30,11 +30,8 @@ impl Runner {
     ) -> Result<Working, LedgerError> {
         let commands: Vec<&CommandRecord> = read.iter().filter_map(|read| read.as_ref().ok()).collect();
         let ids: Vec<_> = commands.iter().map(|command| identity(command)).collect();
-        let known = if ids.is_empty() {
-            Vec::new()
-        } else {
-            answered(self.seams.ledger.outcomes(&ids)).await?
-        };
+        let known =
+            if ids.is_empty() { Vec::new() } else { answered(self.seams.ledger.outcomes(&ids)).await? };
         let outcomes = known
             .into_iter()
             .map(|row| ((row.tenant, row.source, row.outcome.command.clone()), row.outcome))
@@ -42,20 +39,14 @@ impl Runner {
 
         let mut named: HashMap<&Aggregate, HashSet<&TicketId>> = HashMap::new();
         for command in commands {
-            named
-                .entry(&command.aggregate)
-                .or_default()
-                .extend(tickets_of(&command.command));
+            named.entry(&command.aggregate).or_default().extend(tickets_of(&command.command));
         }
         let mut loads = Vec::with_capacity(named.len());
         for (aggregate, tickets) in named {
             let cached = self.locations.take(aggregate);
             loads.push(location(&*self.seams.ledger, aggregate, tickets, cached));
         }
-        let locations = stream::iter(loads)
-            .buffer_unordered(LOADS_AT_ONCE)
-            .try_collect()
-            .await?;
+        let locations = stream::iter(loads).buffer_unordered(LOADS_AT_ONCE).try_collect().await?;
         Ok(Working { locations, outcomes })
     }
 }
@@ -72,27 +63,16 @@ async fn location(
         None => match answered(ledger.load(aggregate)).await? {
             Some(loaded) => {
                 let tickets = loaded.tickets.len();
-                Weighed {
-                    location: Location::load(loaded.pair, loaded.header, loaded.tickets),
-                    tickets,
-                }
+                Weighed { location: Location::load(loaded.pair, loaded.header, loaded.tickets), tickets }
             }
-            None => Weighed {
-                location: Location::new(answered(ledger.next_epoch()).await?),
-                tickets: 0,
-            },
+            None => Weighed { location: Location::new(answered(ledger.next_epoch()).await?), tickets: 0 },
         },
     };
-    let absent: Vec<TicketId> = named
-        .into_iter()
-        .filter(|ticket| weighed.location.ticket(ticket).is_none())
-        .cloned()
-        .collect();
+    let absent: Vec<TicketId> =
+        named.into_iter().filter(|ticket| weighed.location.ticket(ticket).is_none()).cloned().collect();
     // A location without a version has no tickets.
     if !absent.is_empty() && weighed.location.pair().version > 0 {
-        weighed
-            .location
-            .add_ended(answered(ledger.ended(aggregate, &absent)).await?);
+        weighed.location.add_ended(answered(ledger.ended(aggregate, &absent)).await?);
     }
     Ok((aggregate.clone(), weighed))
 }

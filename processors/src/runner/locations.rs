@@ -22,13 +22,7 @@ pub(super) struct Locations {
 
 impl Locations {
     pub(super) fn new(bound: usize) -> Self {
-        Self {
-            bound,
-            weight: 0,
-            uses: 0,
-            held: HashMap::new(),
-            by_use: BTreeMap::new(),
-        }
+        Self { bound, weight: 0, uses: 0, held: HashMap::new(), by_use: BTreeMap::new() }
     }
 
     pub(super) fn take(&mut self, aggregate: &Aggregate) -> Option<Weighed> {
@@ -43,14 +37,7 @@ impl Locations {
         self.uses += 1;
         self.weight += weight(&weighed);
         self.by_use.insert(self.uses, aggregate.clone());
-        self.held.insert(
-            aggregate,
-            Held {
-                weighed,
-                partition,
-                used: self.uses,
-            },
-        );
+        self.held.insert(aggregate, Held { weighed, partition, used: self.uses });
         while self.weight > self.bound
             && let Some((_, oldest)) = self.by_use.first_key_value()
         {
@@ -88,10 +75,7 @@ mod tests {
     }
 
     fn weighed(tickets: usize) -> Weighed {
-        Weighed {
-            location: Location::new(1),
-            tickets,
-        }
+        Weighed { location: Location::new(1), tickets }
     }
 
     #[test]

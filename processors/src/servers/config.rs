@@ -103,12 +103,7 @@ pub struct Run {
     #[command(flatten)]
     pub postgres: Postgres,
     /// Redis, `redis://user:password@host:port`
-    #[arg(
-        long,
-        env = "CLINICWIRE_REDIS",
-        hide_env_values = true,
-        default_value = "redis://127.0.0.1:6379"
-    )]
+    #[arg(long, env = "CLINICWIRE_REDIS", hide_env_values = true, default_value = "redis://127.0.0.1:6379")]
     pub redis: String,
     /// Where /metrics, /health/live and /health/ready are served
     #[arg(long, env = "CLINICWIRE_METRICS_LISTEN", default_value = "127.0.0.1:9101")]
@@ -135,10 +130,7 @@ pub struct Run {
 
 impl Kafka {
     pub fn topics(&self) -> Topics {
-        Topics {
-            care: self.care_topic.clone(),
-            views: self.views_topic.clone(),
-        }
+        Topics { care: self.care_topic.clone(), views: self.views_topic.clone() }
     }
 }
 
@@ -186,10 +178,7 @@ impl Run {
     }
 
     pub fn consumer(&self) -> Consumer {
-        Consumer {
-            name: self.group.clone(),
-            topic: self.kafka.care_topic.clone(),
-        }
+        Consumer { name: self.group.clone(), topic: self.kafka.care_topic.clone() }
     }
 }
 
@@ -207,10 +196,7 @@ mod tests {
     #[test]
     fn every_setting_can_be_given_by_environment() {
         for command in Cli::command().get_subcommands() {
-            for argument in command
-                .get_arguments()
-                .filter(|argument| argument.get_id() != "help")
-            {
+            for argument in command.get_arguments().filter(|argument| argument.get_id() != "help") {
                 assert!(argument.get_env().is_some(), "{}", argument.get_id());
             }
         }

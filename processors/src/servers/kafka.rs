@@ -39,10 +39,7 @@ pub struct Topics {
 
 impl Default for Topics {
     fn default() -> Self {
-        Self {
-            care: CARE_TOPIC.to_owned(),
-            views: VIEWS_TOPIC.to_owned(),
-        }
+        Self { care: CARE_TOPIC.to_owned(), views: VIEWS_TOPIC.to_owned() }
     }
 }
 
@@ -96,24 +93,15 @@ impl KafkaLog {
     /// When the settings make no producer; whether Kafka answers is what [`check`] finds out.
     pub fn new(settings: KafkaSettings, of: u32) -> KafkaResult<Self> {
         let producer = RwLock::new(producer(&settings)?);
-        Ok(Self {
-            settings,
-            of,
-            producer,
-            released: Arc::default(),
-            readers: Mutex::default(),
-        })
+        Ok(Self { settings, of, producer, released: Arc::default(), readers: Mutex::default() })
     }
 
     /// Waits until every reader has left the group, for `patience` at most: a broker that does not answer may keep one
     /// for ever. A reader leaves once its inputs are dropped.
     pub async fn left(&self, patience: Duration) {
         let readers = std::mem::take(&mut *self.readers.lock().unwrap_or_else(PoisonError::into_inner));
-        let gone = join_all(
-            readers
-                .into_iter()
-                .map(async |mut reader| while reader.changed().await.is_ok() {}),
-        );
+        let gone =
+            join_all(readers.into_iter().map(async |mut reader| while reader.changed().await.is_ok() {}));
         if tokio::time::timeout(patience, gone).await.is_err() {
             tracing::warn!("a reader did not leave its group in time");
         }
@@ -135,21 +123,16 @@ impl KafkaLog {
         record: &WireRecord,
     ) -> KafkaResult<Delivery> {
         let room = OwnedHeaders::new_with_capacity(record.headers.len());
-        let headers = record.headers.iter().fold(room, |headers, (key, value)| {
-            headers.insert(Header {
-                key,
-                value: Some(value),
-            })
-        });
+        let headers = record
+            .headers
+            .iter()
+            .fold(room, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
         let (delivered, delivery) = oneshot::channel();
         let record = BaseRecord::with_opaque_to(self.topic(topic), Box::new(delivered))
             .key(&record.key)
             .payload(&*record.value)
             .headers(headers);
-        producer
-            .send(record)
-            .map(|()| delivery)
-            .map_err(|(error, _)| error)
+        producer.send(record).map(|()| delivery).map_err(|(error, _)| error)
     }
 
     async fn append_all(&self, records: &[(&'static str, WireRecord)]) -> Result<(), NotAcknowledged> {
@@ -157,21 +140,14 @@ impl KafkaLog {
         let mut sent = Vec::with_capacity(records.len());
         for (topic, record) in records {
             let mut attempt = self.send(&producer, topic, record);
-            if matches!(
-                attempt,
-                Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull))
-            ) {
+            if matches!(attempt, Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull))) {
                 // What is under way has room to give.
-                delivered(sent.drain(..))
-                    .await
-                    .map_err(|error| self.not_acknowledged(error))?;
+                delivered(sent.drain(..)).await.map_err(|error| self.not_acknowledged(error))?;
                 attempt = self.send(&producer, topic, record);
             }
             sent.push(attempt.map_err(|error| self.not_acknowledged(error))?);
         }
-        delivered(sent)
-            .await
-            .map_err(|error| self.not_acknowledged(error))
+        delivered(sent).await.map_err(|error| self.not_acknowledged(error))
     }
 
     /// An idempotent producer that lost count never sends again: a new one takes its place.
@@ -219,32 +195,20 @@ impl Log for KafkaLog {
     fn read(&self) -> mpsc::Receiver<Input> {
         let (inputs, receiver) = mpsc::channel(INPUTS);
         let (running, stopped) = watch::channel(());
-        self.readers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(stopped);
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(stopped);
         let (settings, of, released) = (self.settings.clone(), self.of, Arc::clone(&self.released));
         let runtime = Handle::current();
         let work = move || {
             match Reader::join(&settings, of, inputs, released, runtime) {
                 Ok(reader) => reader.run(),
                 Err(error) => {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "no consumer can be made"
-                    );
+                    tracing::error!(error = &error as &dyn std::error::Error, "no consumer can be made");
                 }
             }
             drop(running);
         };
-        if let Err(error) = std::thread::Builder::new()
-            .name("kafka-reader".to_owned())
-            .spawn(work)
-        {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "no thread can be started for the log"
-            );
+        if let Err(error) = std::thread::Builder::new().name("kafka-reader".to_owned()).spawn(work) {
+            tracing::error!(error = &error as &dyn std::error::Error, "no thread can be started for the log");
         }
         receiver
     }

@@ -46,10 +46,7 @@ async fn metrics(State(health): State<Arc<Health>>) -> Result<String, StatusCode
 /// The counters at this moment, in Prometheus' terms.
 fn families(counters: &Counters) -> prometheus::Result<Vec<MetricFamily>> {
     let records = IntCounterVec::new(
-        Opts::new(
-            "clinicwire_processor_records_total",
-            "Records applied, by what became of them.",
-        ),
+        Opts::new("clinicwire_processor_records_total", "Records applied, by what became of them."),
         &["became"],
     )?;
     for (became, count) in [
@@ -61,34 +58,20 @@ fn families(counters: &Counters) -> prometheus::Result<Vec<MetricFamily>> {
         records.with_label_values(&[became]).inc_by(count.load(Relaxed));
     }
     let offsets = IntGaugeVec::new(
-        Opts::new(
-            "clinicwire_processor_next_offset",
-            "The offset each partition goes on from.",
-        ),
+        Opts::new("clinicwire_processor_next_offset", "The offset each partition goes on from."),
         &["partition"],
     )?;
     for (partition, offset) in counters.offsets() {
         offsets.with_label_values(&[&partition.to_string()]).set(offset);
     }
-    let seconds = Counter::new(
-        "clinicwire_processor_commit_seconds_total",
-        "Time spent in transactions.",
-    )?;
+    let seconds = Counter::new("clinicwire_processor_commit_seconds_total", "Time spent in transactions.")?;
     #[expect(clippy::cast_precision_loss, reason = "microseconds below 2^53 are 285 years")]
     seconds.inc_by(counters.commit_micros.load(Relaxed) as f64 / 1e6);
 
     let mut families = [records.collect(), offsets.collect(), seconds.collect()].concat();
     for (name, help, count) in [
-        (
-            "clinicwire_processor_batches_total",
-            "Transactions committed.",
-            &counters.batches,
-        ),
-        (
-            "clinicwire_processor_views_dirtied_total",
-            "Views the store lacked a step of.",
-            &counters.dirtied,
-        ),
+        ("clinicwire_processor_batches_total", "Transactions committed.", &counters.batches),
+        ("clinicwire_processor_views_dirtied_total", "Views the store lacked a step of.", &counters.dirtied),
         (
             "clinicwire_processor_views_repaired_total",
             "Views copied to the store from the ledger.",

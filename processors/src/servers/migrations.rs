@@ -39,20 +39,14 @@ pub fn newest() -> i32 {
 /// # Errors
 /// [`MigrationError::Failed`] with the statement's error.
 pub async fn apply(url: &str) -> Result<usize, MigrationError> {
-    let mut client = login(&ConnectionSettings {
-        url: url.to_owned(),
-        role: None,
-    })
-    .await?;
+    let mut client = login(&ConnectionSettings { url: url.to_owned(), role: None }).await?;
     // A long migration is not cut off, and neither is the wait for whoever migrates at the moment.
     let begin = format!("SET statement_timeout = 0; {LOCK}; CREATE SCHEMA IF NOT EXISTS clinicwire");
     client.batch_execute(&begin).await.map_err(Failure::from)?;
     let mut runner = embedded::migrations::runner();
     runner.set_migration_table_name(TABLE);
-    let report = runner
-        .run_async(&mut client)
-        .await
-        .map_err(|error| MigrationError::Failed(words(&error)))?;
+    let report =
+        runner.run_async(&mut client).await.map_err(|error| MigrationError::Failed(words(&error)))?;
     Ok(report.applied_migrations().len())
 }
 
@@ -75,15 +69,8 @@ fn words(error: &refinery::Error) -> String {
 /// # Errors
 /// [`MigrationError::Behind`] says what to run.
 pub async fn check(url: &str) -> Result<(), MigrationError> {
-    let client = login(&ConnectionSettings {
-        url: url.to_owned(),
-        role: None,
-    })
-    .await?;
-    let found = match client
-        .query_one(&format!("SELECT max(version) FROM {TABLE}"), &[])
-        .await
-    {
+    let client = login(&ConnectionSettings { url: url.to_owned(), role: None }).await?;
+    let found = match client.query_one(&format!("SELECT max(version) FROM {TABLE}"), &[]).await {
         Ok(row) => row.get::<_, Option<i32>>(0),
         Err(error)
             if [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME]

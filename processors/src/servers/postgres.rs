@@ -3,6 +3,7 @@
 
 mod failure;
 mod pool;
+mod statements;
 mod writes;
 
 use std::{future::Future, time::Duration};
@@ -20,6 +21,10 @@ use tokio_postgres::{Row, types::ToSql};
 pub use failure::Failure;
 pub use pool::{ConnectionSettings, PoolSettings, Role, login};
 use pool::{Lease, Pool};
+use statements::{
+    BEGIN_LIGHT, BEGIN_SNAPSHOT, CHECKPOINT, CLAIM, DIRTY, ENDED, ENTRIES, LIVE, LOCATION, MARK_DIRTY,
+    NEXT_EPOCH, OUTBOX, OUTCOMES, PUBLISHED, REPAIRED, SWEEP_VIEWS, VIEW,
+};
 use writes::{Expected, Write, parts, writes};
 
 use crate::{
@@ -144,59 +149,6 @@ fn long(value: u64) -> i64 {
 fn unsigned(row: &Row, column: usize) -> u64 {
     u64::try_from(row.get::<_, i64>(column)).unwrap_or_default()
 }
-
-// Statements that are given many keys look each up by itself: `LATERAL … LIMIT 1` leaves the planner no other way. Its plans
-// are made once (see `pool`), perhaps while a table is small, and a join would then compare every row with every key: measured,
-// deleting 500 outbox rows took 47 ms instead of 1. Going on by `ctid` is safe where one owner writes the rows.
-
-const CLAIM: &str = "INSERT INTO clinicwire.checkpoint AS c (consumer, topic, partition, next_offset, owner_epoch) \
-     VALUES ($1, $2, $3, 0, 1) \
-     ON CONFLICT (consumer, topic, partition) DO UPDATE SET owner_epoch = c.owner_epoch + 1 \
-     RETURNING owner_epoch, next_offset";
-const CHECKPOINT: &str = "SELECT owner_epoch, next_offset FROM clinicwire.checkpoint \
-     WHERE consumer = $1 AND topic = $2 AND partition = $3";
-const LOCATION: &str = "SELECT epoch, version, header::text FROM clinicwire.location \
-     WHERE tenant = $1 AND location = $2";
-const LIVE: &str = "SELECT body::text FROM clinicwire.ticket WHERE tenant = $1 AND location = $2 AND live";
-const ENDED: &str = "SELECT found.body FROM unnest($3::text[]) AS asked (ticket) \
-     CROSS JOIN LATERAL (SELECT body::text FROM clinicwire.ticket t \
-       WHERE t.tenant = $1 AND t.location = $2 AND t.ticket = asked.ticket AND NOT t.live LIMIT 1) found";
-const OUTCOMES: &str = "SELECT asked.tenant, asked.source, found.body \
-     FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (tenant, source, command) \
-     CROSS JOIN LATERAL (SELECT body FROM clinicwire.outcome o \
-       WHERE o.tenant = asked.tenant AND o.source = asked.source AND o.command = asked.command LIMIT 1) found";
-const NEXT_EPOCH: &str = "UPDATE clinicwire.epoch \
-     SET last = greatest(last + 1, floor(extract(epoch FROM clock_timestamp()))::bigint) RETURNING last";
-const OUTBOX: &str = "SELECT \"offset\", part, target, key, headers::text, value FROM clinicwire.outbox \
-     WHERE topic = $1 AND partition = $2 ORDER BY \"offset\", part LIMIT $3";
-const PUBLISHED: &str = "DELETE FROM clinicwire.outbox WHERE ctid = ANY (ARRAY( \
-       SELECT found.ctid FROM unnest($3::bigint[], $4::smallint[]) AS gone (\"offset\", part) \
-       CROSS JOIN LATERAL (SELECT o.ctid FROM clinicwire.outbox o WHERE o.topic = $1 AND o.partition = $2 \
-         AND o.\"offset\" = gone.\"offset\" AND o.part = gone.part LIMIT 1) found))";
-const MARK_DIRTY: &str = "UPDATE clinicwire.view SET dirty = true WHERE ctid = ANY (ARRAY( \
-       SELECT found.ctid FROM unnest($1::text[], $2::text[], $3::text[]) AS m (tenant, location, view) \
-       CROSS JOIN LATERAL (SELECT v.ctid FROM clinicwire.view v WHERE v.tenant = m.tenant \
-         AND v.location = m.location AND v.view = m.view AND NOT v.dirty LIMIT 1) found))";
-const DIRTY: &str =
-    "SELECT tenant, location, view FROM clinicwire.view WHERE partition = $1 AND dirty LIMIT $2";
-// A view past its time is as good as deleted; what is left of it counts from now, rounded up.
-const VIEW: &str = "SELECT epoch, version, at, ceil(extract(epoch FROM keep_until - now()))::bigint FROM clinicwire.view \
-     WHERE tenant = $1 AND location = $2 AND view = $3 AND (keep_until IS NULL OR keep_until > now())";
-const ENTRIES: &str =
-    "SELECT key, body FROM clinicwire.view_entry WHERE tenant = $1 AND location = $2 AND view = $3";
-const REPAIRED: &str = "UPDATE clinicwire.view SET dirty = false \
-     WHERE tenant = $1 AND location = $2 AND view = $3 AND dirty AND (version <= $4 OR keep_until <= now())";
-const SWEEP_VIEWS: &str = "WITH gone AS ( \
-       DELETE FROM clinicwire.view WHERE (tenant, location, view) IN ( \
-         SELECT tenant, location, view FROM clinicwire.view WHERE keep_until < now() \
-         LIMIT $1 FOR UPDATE SKIP LOCKED) \
-       RETURNING tenant, location, view), \
-     entries AS (DELETE FROM clinicwire.view_entry e USING gone g \
-       WHERE e.tenant = g.tenant AND e.location = g.location AND e.view = g.view) \
-     SELECT 1 FROM gone";
-// Losing one of these in a crash repeats a publication or a repair, which is harmless: no need to wait for the disk.
-const BEGIN_LIGHT: &str = "BEGIN; SET LOCAL synchronous_commit = off";
-const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 impl PostgresLedger {
     /// A write that may be lost, in one round trip.

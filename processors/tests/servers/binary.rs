@@ -7,10 +7,7 @@ use std::{
     time::Duration,
 };
 
-use processors::{
-    log::Log,
-    servers::kafka::KafkaLog,
-};
+use processors::{log::Log, servers::kafka::KafkaLog};
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
@@ -68,7 +65,8 @@ impl Installation {
     /// Starts processing; answers the process and the address of its metrics.
     async fn run(&self) -> (Process, String) {
         let _ = std::fs::remove_file(&self.ready_file);
-        let process = Process(self.program("run").stderr(Stdio::inherit()).spawn().expect("the program runs"));
+        let process =
+            Process(self.program("run").stderr(Stdio::inherit()).spawn().expect("the program runs"));
         let text = soon("processing begins", async {
             loop {
                 if let Ok(text) = std::fs::read_to_string(&self.ready_file) {
@@ -128,7 +126,8 @@ fn views(topic: &str, count: usize) -> Vec<(String, ViewsRecord)> {
     }
     consumer.assign(&list).unwrap();
     let mut records = Vec::new();
-    let answered = |records: &Vec<(String, ViewsRecord)>| records.iter().filter(|(_, r)| r.outcome.is_some()).count();
+    let answered =
+        |records: &Vec<(String, ViewsRecord)>| records.iter().filter(|(_, r)| r.outcome.is_some()).count();
     while answered(&records) < count {
         if let Some(message) = consumer.poll(Duration::from_millis(100)) {
             let message = message.expect("a record");

@@ -43,7 +43,12 @@ pub fn opening() -> Vec<Command> {
             time_zone: "Europe/Paris".into(),
             languages: vec!["fr".into()],
         },
-        Command::ConfigureQueue { queue: queue(), name: "General".into(), prefix: "A".into(), service_s: None },
+        Command::ConfigureQueue {
+            queue: queue(),
+            name: "General".into(),
+            prefix: "A".into(),
+            service_s: None,
+        },
         Command::ConfigureStation { station: station(), name: "Room 1".into() },
         Command::OpenQueue { queue: queue() },
     ]

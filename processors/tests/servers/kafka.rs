@@ -56,7 +56,12 @@ impl Checkpoints {
 }
 
 /// A member of the group that applies what it reads, and judges the log while it does.
-fn member(name: usize, log: Arc<KafkaLog>, checkpoints: Arc<Checkpoints>, leave: Arc<Notify>) -> JoinHandle<()> {
+fn member(
+    name: usize,
+    log: Arc<KafkaLog>,
+    checkpoints: Arc<Checkpoints>,
+    leave: Arc<Notify>,
+) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut inputs = log.read();
         let mut mine = BTreeSet::new();
@@ -208,7 +213,8 @@ async fn a_runner_that_takes_nothing_for_a_while_loses_nothing() {
         while read < 10_000 {
             match inputs.recv().await.expect("the log goes on") {
                 Input::Assigned { partitions, claims, .. } => {
-                    let offsets = partitions.into_iter().map(|id| (id, *next.entry(id).or_default())).collect();
+                    let offsets =
+                        partitions.into_iter().map(|id| (id, *next.entry(id).or_default())).collect();
                     claims.send(offsets).expect("the log waits");
                 }
                 Input::Revoked { done, .. } => drop(done.send(())),
@@ -240,7 +246,8 @@ async fn start_up_says_which_topic_is_missing_and_what_makes_it() {
     prepare(&cluster.settings("group"), &new_topics(PARTITIONS)).await.expect("topics can be made");
     assert_eq!(check(&cluster.settings("group")).await.expect("now they are there"), PARTITIONS);
     assert!(prepare(&cluster.settings("group"), &new_topics(PARTITIONS)).await.expect("again").is_empty());
-    let other = prepare(&cluster.settings("group"), &new_topics(PARTITIONS + 1)).await.expect_err("fixed for life");
+    let other =
+        prepare(&cluster.settings("group"), &new_topics(PARTITIONS + 1)).await.expect_err("fixed for life");
     assert!(matches!(other, TopicError::Partitions { found: PARTITIONS, wanted: 5, .. }), "{other}");
 }
 
@@ -276,5 +283,8 @@ async fn start_up_refuses_a_topic_that_trusts_its_writers_clocks() {
 async fn a_kafka_that_is_not_there_is_named_by_its_address() {
     let nobody = KafkaSettings { brokers: "127.0.0.1:1".into(), ..Cluster::named().settings("group") };
     let error = check(&nobody).await.expect_err("nobody listens there");
-    assert!(error.to_string().contains("127.0.0.1:1") && error.to_string().contains("CLINICWIRE_KAFKA"), "{error}");
+    assert!(
+        error.to_string().contains("127.0.0.1:1") && error.to_string().contains("CLINICWIRE_KAFKA"),
+        "{error}"
+    );
 }

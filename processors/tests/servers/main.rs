@@ -2,6 +2,7 @@
 //! the conformance suites. `make test` starts the servers; `deploy/dev/servers run -- cargo test -p clinicwire-processors`
 //! does so by hand.
 #![cfg(feature = "servers")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "what helps a test is a test")]
 
 mod binary;
 mod clinic;

@@ -53,7 +53,10 @@ async fn a_gateway_sees_the_tenant_it_named_and_nothing_else() {
         assert_eq!(count(&gateway, table).await, 0, "{table}: no tenant was named");
         for tenant in &tenants {
             let reading = gateway.transaction().await.unwrap();
-            reading.execute("SELECT set_config('clinicwire.tenant', $1, true)", &[&tenant.as_str()]).await.unwrap();
+            reading
+                .execute("SELECT set_config('clinicwire.tenant', $1, true)", &[&tenant.as_str()])
+                .await
+                .unwrap();
             let seen = reading.query(&format!("SELECT tenant FROM clinicwire.{table}"), &[]).await.unwrap();
             assert!(!seen.is_empty(), "{table}: its own rows");
             assert!(seen.iter().all(|row| row.get::<_, &str>(0) == tenant.as_str()), "{table}");
@@ -90,7 +93,9 @@ async fn the_owner_of_the_tables_is_bound_by_the_policies_like_everybody() {
     owner.batch_execute(&format!("SET ROLE {name}")).await.unwrap();
     assert_eq!(count(&owner, "location").await, 0);
     owner
-        .batch_execute(&format!("RESET ROLE; REASSIGN OWNED BY {name} TO CURRENT_USER; DROP OWNED BY {name}; DROP ROLE {name}"))
+        .batch_execute(&format!(
+            "RESET ROLE; REASSIGN OWNED BY {name} TO CURRENT_USER; DROP OWNED BY {name}; DROP ROLE {name}"
+        ))
         .await
         .unwrap();
 }
@@ -120,7 +125,11 @@ async fn history_is_never_rewritten() {
     Clinic::new(&ledger).await.open(&ledger, 1).await;
     let processor = database.role(Role::Processor).await;
     assert_eq!(count(&processor, "journal").await, 5);
-    for refused in ["UPDATE clinicwire.journal SET at = 0", "DELETE FROM clinicwire.journal", "TRUNCATE clinicwire.journal"] {
+    for refused in [
+        "UPDATE clinicwire.journal SET at = 0",
+        "DELETE FROM clinicwire.journal",
+        "TRUNCATE clinicwire.journal",
+    ] {
         assert!(processor.batch_execute(refused).await.is_err(), "{refused}");
     }
 }
@@ -217,8 +226,12 @@ async fn a_commit_cut_off_at_any_point_happened_or_did_not_and_leaves_no_transac
     }
     assert!(polls > 2, "the commit was cut off at several points: {polls}");
     let loaded = ledger.load(&clinic.aggregate).await.unwrap().unwrap();
-    assert_eq!((loaded.pair, loaded.tickets.len()), (clinic.location().pair(), usize::try_from(number).unwrap()));
-    let idle = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'";
+    assert_eq!(
+        (loaded.pair, loaded.tickets.len()),
+        (clinic.location().pair(), usize::try_from(number).unwrap())
+    );
+    let idle =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'";
     let open: i64 = database.owner().await.query_one(idle, &[]).await.unwrap().get(0);
     assert_eq!(open, 0);
 }
@@ -269,7 +282,8 @@ async fn views_past_their_time_are_swept_away() {
 
     let processor = database.role(Role::Processor).await;
     let before = (count(&processor, "view").await, count(&processor, "view_entry").await);
-    let later = format!("UPDATE clinicwire.view SET keep_until = keep_until - interval '{} s'", keep.unwrap() + 1);
+    let later =
+        format!("UPDATE clinicwire.view SET keep_until = keep_until - interval '{} s'", keep.unwrap() + 1);
     processor.batch_execute(&later).await.unwrap();
     ledger.mark_dirty(std::slice::from_ref(&kept)).await.unwrap();
     assert!(ledger.view(&kept).await.unwrap().is_none(), "past its time it is as good as gone");
@@ -309,6 +323,8 @@ async fn an_error_of_the_database_quotes_no_row() {
     // A unique key that is taken: Postgres' own message would quote it.
     batch.tickets.pop();
     batch.journal[0].offset = 0;
-    let Err(LedgerError::Unavailable(error)) = ledger.commit(&batch).await else { panic!("offset 0 was journalled") };
+    let Err(LedgerError::Unavailable(error)) = ledger.commit(&batch).await else {
+        panic!("offset 0 was journalled")
+    };
     assert_eq!(error.to_string(), "postgres refused a statement: 23505 journal_pkey");
 }

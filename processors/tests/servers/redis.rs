@@ -108,7 +108,11 @@ async fn the_script_knows_the_rule() {
         // Without the generation, whatever the step is.
         store.generation(false).await;
         assert_eq!(store.step(BOARD, epoch, delta(from, to, "new")).await, Behind, "row {index}");
-        assert_eq!(store.held(BOARD).await.map(|view| (view.pair.epoch, view.pair.version)), then, "row {index}");
+        assert_eq!(
+            store.held(BOARD).await.map(|view| (view.pair.epoch, view.pair.version)),
+            then,
+            "row {index}"
+        );
     }
 }
 
@@ -184,7 +188,8 @@ async fn the_line_is_the_waiting_tickets_in_their_order() {
         step.put(QUEUE_KEY, &head());
         for _ in 0..=dice.roll(8) {
             let id = ticket(dice.roll(30).into());
-            let state = [TicketState::Waiting, TicketState::Waiting, TicketState::Called, TicketState::OnHold];
+            let state =
+                [TicketState::Waiting, TicketState::Waiting, TicketState::Called, TicketState::OnHold];
             let state = state[usize::try_from(dice.roll(4)).unwrap()];
             let priority = u8::try_from(dice.roll(10)).unwrap();
             match dice.roll(4) {
@@ -228,7 +233,8 @@ async fn a_line_of_thousands_goes_in_one_view() {
     assert_eq!(other.step(&name, 7, step.clone()).await, Stored::Held, "as a step");
     let key = redis_keys::line(&other.aggregate, queue().as_str());
     assert_eq!(other.client.zcard::<i64, _>(key.clone()).await.unwrap(), 5_000);
-    let gone = Delta { from: 1, to: 2, at: 6, remove: step.set.keys().cloned().collect(), ..Delta::default() };
+    let gone =
+        Delta { from: 1, to: 2, at: 6, remove: step.set.keys().cloned().collect(), ..Delta::default() };
     assert_eq!(other.step(&name, 7, gone).await, Stored::Held);
     assert_eq!(other.client.zcard::<i64, _>(key).await.unwrap(), 0);
     assert_eq!(other.held(&name).await.unwrap().pair, Pair { epoch: 7, version: 2 });

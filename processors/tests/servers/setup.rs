@@ -32,7 +32,9 @@ pub fn fresh() -> String {
 }
 
 pub async fn soon<T>(what: &str, happening: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, happening).await.unwrap_or_else(|_| panic!("{what}: did not happen in time"))
+    tokio::time::timeout(PATIENCE, happening)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: did not happen in time"))
 }
 
 /// Runs to its end on a thread of its own: for `drop`, which cannot wait in a runtime.
@@ -109,7 +111,8 @@ impl Cluster {
 
     pub async fn with_topics(partitions: u32) -> Self {
         let cluster = Self::named();
-        let made = prepare(&cluster.settings("nobody"), &new_topics(partitions)).await.expect("topics can be made");
+        let made =
+            prepare(&cluster.settings("nobody"), &new_topics(partitions)).await.expect("topics can be made");
         assert_eq!(made.len(), 2);
         cluster
     }

@@ -39,19 +39,8 @@ impl Clinic {
         let location = LocationId::new("riverside").expect("a slug");
         let aggregate = Aggregate::location(&tenant, &location);
         let mut working = Working::default();
-        working.locations.insert(
-            aggregate.clone(),
-            Weighed {
-                location: Location::new(epoch),
-                tickets: 0,
-            },
-        );
-        Self {
-            aggregate,
-            working,
-            at: 1_700_000_000_000,
-            commands: 0,
-        }
+        working.locations.insert(aggregate.clone(), Weighed { location: Location::new(epoch), tickets: 0 });
+        Self { aggregate, working, at: 1_700_000_000_000, commands: 0 }
     }
 
     pub fn partition(&self) -> u32 {
@@ -67,11 +56,7 @@ impl Clinic {
     /// # Panics
     /// Never: the location is always there.
     pub fn committed(&mut self) {
-        let held = self
-            .working
-            .locations
-            .get_mut(&self.aggregate)
-            .expect("a clinic has its location");
+        let held = self.working.locations.get_mut(&self.aggregate).expect("a clinic has its location");
         held.location.forget_ended();
     }
 
@@ -107,35 +92,17 @@ impl Clinic {
             .zip(records)
             .map(|(offset, record)| {
                 self.at += 1000;
-                Appended {
-                    offset,
-                    at: self.at,
-                    record,
-                }
+                Appended { offset, at: self.at, record }
             })
             .collect();
-        let read = records
-            .iter()
-            .map(|record| batch::read(&record.record, self.partition(), OF))
-            .collect();
+        let read = records.iter().map(|record| batch::read(&record.record, self.partition(), OF)).collect();
         let to = claim.next_offset + i64::try_from(records.len()).expect("few records");
-        batch::build(
-            claim,
-            to,
-            &records.iter().collect::<Vec<_>>(),
-            read,
-            &mut self.working,
-        )
-        .0
+        batch::build(claim, to, &records.iter().collect::<Vec<_>>(), read, &mut self.working).0
     }
 
     /// The merged steps of these commands: what a store of views is given.
     pub fn steps(&mut self, commands: Vec<Command>) -> Vec<ViewStep> {
-        let claim = Claim {
-            partition: self.partition(),
-            owner_epoch: 1,
-            next_offset: 0,
-        };
+        let claim = Claim { partition: self.partition(), owner_epoch: 1, next_offset: 0 };
         self.batch(claim, commands).views
     }
 }
@@ -167,31 +134,19 @@ pub(super) fn opening() -> Vec<Command> {
             prefix: "A".into(),
             service_s: None,
         },
-        Command::ConfigureStation {
-            station: station(),
-            name: "Room 1".into(),
-        },
+        Command::ConfigureStation { station: station(), name: "Room 1".into() },
         Command::OpenQueue { queue: queue() },
     ]
 }
 
 pub(super) fn issue(number: u128) -> Command {
-    Command::IssueTicket {
-        queue: queue(),
-        ticket: ticket(number),
-        priority: Priority::default(),
-    }
+    Command::IssueTicket { queue: queue(), ticket: ticket(number), priority: Priority::default() }
 }
 
 pub(super) fn leave(number: u128) -> Command {
-    Command::LeaveTicket {
-        ticket: ticket(number),
-    }
+    Command::LeaveTicket { ticket: ticket(number) }
 }
 
 pub(super) fn call_next() -> Command {
-    Command::CallNext {
-        queue: queue(),
-        station: station(),
-    }
+    Command::CallNext { queue: queue(), station: station() }
 }

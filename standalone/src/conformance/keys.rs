@@ -24,13 +24,8 @@ async fn take(keys: &dyn ShortKeys, key: &str) -> Option<String> {
 async fn a_value_is_taken_once(keys: &dyn ShortKeys) {
     let key = fresh();
     assert_eq!(take(keys, &key).await, None, "nothing was put");
-    keys.put(&key, "a value, with \"everything\" {in} it: é", MINUTE)
-        .await
-        .expect("the keys answer");
-    assert_eq!(
-        take(keys, &key).await.as_deref(),
-        Some("a value, with \"everything\" {in} it: é")
-    );
+    keys.put(&key, "a value, with \"everything\" {in} it: é", MINUTE).await.expect("the keys answer");
+    assert_eq!(take(keys, &key).await.as_deref(), Some("a value, with \"everything\" {in} it: é"));
     assert_eq!(take(keys, &key).await, None, "it was taken");
 }
 
@@ -61,9 +56,7 @@ async fn putting_again_replaces(keys: &dyn ShortKeys) {
 
 async fn a_value_does_not_outlive_its_time(keys: &dyn ShortKeys) {
     let key = fresh();
-    keys.put(&key, "brief", Duration::from_millis(50))
-        .await
-        .expect("the keys answer");
+    keys.put(&key, "brief", Duration::from_millis(50)).await.expect("the keys answer");
     // The promise is about time passing: after twice the time there is nothing, however slow the machine is.
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(take(keys, &key).await, None);

@@ -48,10 +48,7 @@ pub(super) fn same_view(left: &View, right: &View) {
     assert_eq!((left.pair, left.at), (right.pair, right.at));
     let values = |view: &View| -> Vec<(String, serde_json::Value)> {
         let value = |text: &str| serde_json::from_str(text).expect("an entry is JSON");
-        view.entries
-            .iter()
-            .map(|(key, entry)| (key.clone(), value(entry.get())))
-            .collect()
+        view.entries.iter().map(|(key, entry)| (key.clone(), value(entry.get()))).collect()
     };
     assert_eq!(values(left), values(right));
 }
@@ -64,13 +61,7 @@ async fn opened(ledger: &dyn Ledger, tickets: u128) -> (Clinic, Claim) {
     let batch = clinic.batch(claim, commands);
     ledger.commit(&batch).await.expect("the ledger commits");
     clinic.committed();
-    (
-        clinic,
-        Claim {
-            next_offset: batch.to,
-            ..claim
-        },
-    )
+    (clinic, Claim { next_offset: batch.to, ..claim })
 }
 
 async fn a_claim_outranks_the_one_before(ledger: &dyn Ledger) {
@@ -80,78 +71,38 @@ async fn a_claim_outranks_the_one_before(ledger: &dyn Ledger) {
     assert_eq!((first.partition, first.next_offset), (partition, 0));
     assert_eq!(second.next_offset, 0);
     assert!(second.owner_epoch > first.owner_epoch);
-    assert_eq!(
-        ledger.checkpoint(partition).await.expect("the ledger answers"),
-        second
-    );
+    assert_eq!(ledger.checkpoint(partition).await.expect("the ledger answers"), second);
 }
 
 async fn a_commit_moves_everything_together(ledger: &dyn Ledger) {
     let mut clinic = Clinic::new(ledger).await;
     let claim = ledger.claim(clinic.partition()).await.expect("the ledger claims");
-    assert!(
-        ledger
-            .load(&clinic.aggregate)
-            .await
-            .expect("the ledger answers")
-            .is_none()
-    );
-    let commands = opening()
-        .into_iter()
-        .chain([issue(1), issue(2), call_next()])
-        .collect();
+    assert!(ledger.load(&clinic.aggregate).await.expect("the ledger answers").is_none());
+    let commands = opening().into_iter().chain([issue(1), issue(2), call_next()]).collect();
     let batch = clinic.batch(claim, commands);
     ledger.commit(&batch).await.expect("the ledger commits");
 
-    let checkpoint = ledger
-        .checkpoint(claim.partition)
-        .await
-        .expect("the ledger answers");
-    assert_eq!(
-        checkpoint,
-        Claim {
-            next_offset: 7,
-            ..claim
-        }
-    );
+    let checkpoint = ledger.checkpoint(claim.partition).await.expect("the ledger answers");
+    assert_eq!(checkpoint, Claim { next_offset: 7, ..claim });
     holds_the_location(ledger, &clinic).await;
     for step in &batch.views {
         let name = (step.aggregate.clone(), step.step.view.clone());
-        let (view, keep_s) = ledger
-            .view(&name)
-            .await
-            .expect("the ledger answers")
-            .expect("the view is there");
+        let (view, keep_s) =
+            ledger.view(&name).await.expect("the ledger answers").expect("the view is there");
         same_view(&view, &view_of(step));
         assert_eq!(keep_s.is_some(), step.step.keep_s.is_some());
     }
     let ids: Vec<_> = batch
         .outcomes
         .iter()
-        .map(|row| {
-            (
-                row.tenant.clone(),
-                row.source.clone(),
-                row.outcome.command.clone(),
-            )
-        })
+        .map(|row| (row.tenant.clone(), row.source.clone(), row.outcome.command.clone()))
         .collect();
     assert_eq!(
-        sorted(
-            ledger
-                .outcomes(&ids)
-                .await
-                .expect("the ledger answers")
-                .into_iter()
-                .map(|row| row.outcome)
-        )
-        .len(),
+        sorted(ledger.outcomes(&ids).await.expect("the ledger answers").into_iter().map(|row| row.outcome))
+            .len(),
         7
     );
-    let outbox = ledger
-        .outbox(claim.partition, 100)
-        .await
-        .expect("the ledger answers");
+    let outbox = ledger.outbox(claim.partition, 100).await.expect("the ledger answers");
     assert!(keys(&outbox) == keys(&batch.outbox));
     assert!(
         outbox
@@ -167,15 +118,8 @@ async fn a_commit_moves_everything_together(ledger: &dyn Ledger) {
     holds_the_location(ledger, &clinic).await;
     for step in &next.views {
         let name = (step.aggregate.clone(), step.step.view.clone());
-        let (view, _) = ledger
-            .view(&name)
-            .await
-            .expect("the ledger answers")
-            .expect("the view is there");
-        let before = batch
-            .views
-            .iter()
-            .find(|before| before.step.view == step.step.view);
+        let (view, _) = ledger.view(&name).await.expect("the ledger answers").expect("the view is there");
+        let before = batch.views.iter().find(|before| before.step.view == step.step.view);
         let mut expected = before.map_or_else(|| View::empty(step.epoch), view_of);
         assert_eq!(expected.fold(&step.step.delta), Fold::Applied);
         same_view(&view, &expected);
@@ -184,30 +128,17 @@ async fn a_commit_moves_everything_together(ledger: &dyn Ledger) {
 
 /// Whether the ledger would load the clinic as it is in memory.
 async fn holds_the_location(ledger: &dyn Ledger, clinic: &Clinic) {
-    let loaded = ledger
-        .load(&clinic.aggregate)
-        .await
-        .expect("the ledger answers")
-        .expect("the location is there");
+    let loaded =
+        ledger.load(&clinic.aggregate).await.expect("the ledger answers").expect("the location is there");
     let location = clinic.location();
     assert_eq!(loaded.pair, location.pair());
-    assert!(
-        loaded.header == *location.header(),
-        "the header is what was committed"
-    );
-    assert!(
-        loaded.tickets.iter().all(Ticket::is_live),
-        "ended tickets stay behind"
-    );
+    assert!(loaded.header == *location.header(), "the header is what was committed");
+    assert!(loaded.tickets.iter().all(Ticket::is_live), "ended tickets stay behind");
     for loaded in &loaded.tickets {
-        assert!(
-            location.ticket(&loaded.id) == Some(loaded),
-            "a ticket is what was committed"
-        );
+        assert!(location.ticket(&loaded.id) == Some(loaded), "a ticket is what was committed");
     }
-    let live = (1..100)
-        .filter_map(|number| location.ticket(&ticket(number)))
-        .filter(|ticket| ticket.is_live());
+    let live =
+        (1..100).filter_map(|number| location.ticket(&ticket(number))).filter(|ticket| ticket.is_live());
     assert_eq!(live.count(), loaded.tickets.len());
 }
 
@@ -228,62 +159,19 @@ async fn a_fenced_commit_changes_nothing(ledger: &dyn Ledger) {
     let newer = ledger.claim(clinic.partition()).await.expect("the ledger claims");
     let batch = clinic.batch(older, opening());
     assert!(matches!(ledger.commit(&batch).await, Err(LedgerError::Fenced)));
-    let elsewhere = Batch {
-        claim: Claim {
-            next_offset: 3,
-            ..newer
-        },
-        ..batch.clone()
-    };
-    assert!(matches!(
-        ledger.commit(&elsewhere).await,
-        Err(LedgerError::Fenced)
-    ));
+    let elsewhere = Batch { claim: Claim { next_offset: 3, ..newer }, ..batch.clone() };
+    assert!(matches!(ledger.commit(&elsewhere).await, Err(LedgerError::Fenced)));
 
-    assert_eq!(
-        ledger
-            .checkpoint(newer.partition)
-            .await
-            .expect("the ledger answers"),
-        newer
-    );
-    assert!(
-        ledger
-            .load(&clinic.aggregate)
-            .await
-            .expect("the ledger answers")
-            .is_none()
-    );
+    assert_eq!(ledger.checkpoint(newer.partition).await.expect("the ledger answers"), newer);
+    assert!(ledger.load(&clinic.aggregate).await.expect("the ledger answers").is_none());
     let name = (clinic.aggregate.clone(), batch.views[0].step.view.clone());
     assert!(ledger.view(&name).await.expect("the ledger answers").is_none());
-    assert!(
-        ledger
-            .outbox(newer.partition, 10)
-            .await
-            .expect("the ledger answers")
-            .is_empty()
-    );
+    assert!(ledger.outbox(newer.partition, 10).await.expect("the ledger answers").is_empty());
     let first = &batch.outcomes[0];
-    let id = (
-        first.tenant.clone(),
-        first.source.clone(),
-        first.outcome.command.clone(),
-    );
-    assert!(
-        ledger
-            .outcomes(&[id])
-            .await
-            .expect("the ledger answers")
-            .is_empty()
-    );
+    let id = (first.tenant.clone(), first.source.clone(), first.outcome.command.clone());
+    assert!(ledger.outcomes(&[id]).await.expect("the ledger answers").is_empty());
 
-    ledger
-        .commit(&Batch {
-            claim: newer,
-            ..batch
-        })
-        .await
-        .expect("the newer owner commits the same");
+    ledger.commit(&Batch { claim: newer, ..batch }).await.expect("the newer owner commits the same");
 }
 
 /// The answer of a commit is lost: for its owner the commit may or may not have happened.
@@ -291,22 +179,9 @@ async fn a_commit_whose_answer_was_lost_is_found_in_the_checkpoint(ledger: &dyn 
     let (mut clinic, claim) = opened(ledger, 0).await;
     let batch = clinic.batch(claim, vec![issue(1), issue(2)]);
     drop(ledger.commit(&batch).await);
-    let found = ledger
-        .checkpoint(claim.partition)
-        .await
-        .expect("the ledger answers");
-    assert_eq!(
-        found,
-        Claim {
-            next_offset: batch.to,
-            ..claim
-        },
-        "our own epoch: it had happened"
-    );
-    assert!(
-        matches!(ledger.commit(&batch).await, Err(LedgerError::Fenced)),
-        "again it would happen twice"
-    );
+    let found = ledger.checkpoint(claim.partition).await.expect("the ledger answers");
+    assert_eq!(found, Claim { next_offset: batch.to, ..claim }, "our own epoch: it had happened");
+    assert!(matches!(ledger.commit(&batch).await, Err(LedgerError::Fenced)), "again it would happen twice");
     holds_the_location(ledger, &clinic).await;
 }
 
@@ -327,24 +202,12 @@ async fn a_location_that_moved_without_its_owner_stops_the_batch(ledger: &dyn Le
     assert!(matches!(ledger.commit(&stale).await, Err(LedgerError::Diverged)));
     let mut foreign = good.clone();
     foreign.locations[0].epoch += 1;
-    assert!(matches!(
-        ledger.commit(&foreign).await,
-        Err(LedgerError::Diverged)
-    ));
+    assert!(matches!(ledger.commit(&foreign).await, Err(LedgerError::Diverged)));
     let mut new = good.clone();
     new.locations[0].from = 0;
     assert!(matches!(ledger.commit(&new).await, Err(LedgerError::Diverged)));
-    assert_eq!(
-        ledger
-            .checkpoint(claim.partition)
-            .await
-            .expect("the ledger answers"),
-        claim
-    );
-    ledger
-        .commit(&good)
-        .await
-        .expect("the ledger commits what follows");
+    assert_eq!(ledger.checkpoint(claim.partition).await.expect("the ledger answers"), claim);
+    ledger.commit(&good).await.expect("the ledger commits what follows");
     holds_the_location(ledger, &clinic).await;
 }
 
@@ -353,27 +216,15 @@ async fn an_ended_ticket_comes_when_it_is_asked_for(ledger: &dyn Ledger) {
     let batch = clinic.batch(claim, vec![leave(2)]);
     ledger.commit(&batch).await.expect("the ledger commits");
     let names = [ticket(1), ticket(2), ticket(77)];
-    let ended = ledger
-        .ended(&clinic.aggregate, &names)
-        .await
-        .expect("the ledger answers");
+    let ended = ledger.ended(&clinic.aggregate, &names).await.expect("the ledger answers");
     assert_eq!(ended.len(), 1, "neither live nor unknown tickets come");
     assert!(Some(&ended[0]) == clinic.location().ticket(&ticket(2)));
     holds_the_location(ledger, &clinic).await;
 
-    let claim = Claim {
-        next_offset: batch.to,
-        ..claim
-    };
+    let claim = Claim { next_offset: batch.to, ..claim };
     let batch = clinic.batch(claim, vec![Command::RevertTicket { ticket: ticket(2) }]);
     ledger.commit(&batch).await.expect("the ledger commits");
-    assert!(
-        ledger
-            .ended(&clinic.aggregate, &names)
-            .await
-            .expect("the ledger answers")
-            .is_empty()
-    );
+    assert!(ledger.ended(&clinic.aggregate, &names).await.expect("the ledger answers").is_empty());
     holds_the_location(ledger, &clinic).await;
 }
 
@@ -387,181 +238,86 @@ async fn a_repeat_and_a_parked_record_are_committed_without_a_version(ledger: &d
     unnamed.key = "\u{0}".into();
     unnamed.headers = vec![("x".into(), "y\u{0}z".into())];
     let refused = clinic.record(issue(1));
-    let batch = clinic.batch_of(
-        claim,
-        vec![first.clone(), first.clone(), broken, unnamed, refused],
-    );
+    let batch = clinic.batch_of(claim, vec![first.clone(), first.clone(), broken, unnamed, refused]);
     let entries: Vec<&JournalEntry> = batch.journal.iter().map(|row| &row.entry).collect();
     assert!(matches!(
         entries[..],
         [
             JournalEntry::Applied { .. },
             JournalEntry::Repeated,
-            JournalEntry::Parked {
-                code: Code::RecordMalformed,
-                ..
-            },
-            JournalEntry::Parked {
-                code: Code::RecordWrongPartition,
-                ..
-            },
+            JournalEntry::Parked { code: Code::RecordMalformed, .. },
+            JournalEntry::Parked { code: Code::RecordWrongPartition, .. },
             JournalEntry::Refused(Code::TicketExists)
         ]
     ));
     ledger.commit(&batch).await.expect("the ledger commits");
-    let checkpoint = ledger
-        .checkpoint(claim.partition)
-        .await
-        .expect("the ledger answers");
+    let checkpoint = ledger.checkpoint(claim.partition).await.expect("the ledger answers");
     assert_eq!(checkpoint.next_offset, claim.next_offset + 5);
     holds_the_location(ledger, &clinic).await;
 
     // A repeat in a later batch is known by the first outcome.
     let name = &batch.outcomes[0];
-    let id = (
-        name.tenant.clone(),
-        name.source.clone(),
-        name.outcome.command.clone(),
-    );
+    let id = (name.tenant.clone(), name.source.clone(), name.outcome.command.clone());
     let elsewhere = (id.0.clone(), "another-source".to_owned(), id.2.clone());
-    let known = ledger
-        .outcomes(&[id, elsewhere])
-        .await
-        .expect("the ledger answers");
+    let known = ledger.outcomes(&[id, elsewhere]).await.expect("the ledger answers");
     assert_eq!(known.len(), 1, "a command is named by its source as well");
     assert!(known[0].outcome == name.outcome);
-    assert!(matches!(
-        known[0].outcome.verdict,
-        Verdict::Applied { version: 5, .. }
-    ));
+    assert!(matches!(known[0].outcome.verdict, Verdict::Applied { version: 5, .. }));
 }
 
 async fn the_outbox_keeps_its_order_until_rows_are_published(ledger: &dyn Ledger) {
     let (mut clinic, claim) = opened(ledger, 0).await;
     let mut batch = clinic.batch(claim, vec![issue(1), issue(2)]);
     let follow_up = clinic.record(issue(3));
-    batch.outbox.insert(
-        1,
-        OutboxRow {
-            offset: claim.next_offset,
-            part: 1,
-            topic: CARE_TOPIC,
-            record: follow_up,
-        },
-    );
+    batch
+        .outbox
+        .insert(1, OutboxRow { offset: claim.next_offset, part: 1, topic: CARE_TOPIC, record: follow_up });
     ledger.commit(&batch).await.expect("the ledger commits");
-    let held = ledger
-        .outbox(claim.partition, 100)
-        .await
-        .expect("the ledger answers");
+    let held = ledger.outbox(claim.partition, 100).await.expect("the ledger answers");
     let (old, new) = held.split_at(4);
-    assert!(
-        keys(new) == keys(&batch.outbox),
-        "oldest first, and parts in order"
-    );
-    assert!(
-        new.iter()
-            .map(|row| row.topic)
-            .eq([VIEWS_TOPIC, CARE_TOPIC, VIEWS_TOPIC])
-    );
-    assert!(
-        new.iter()
-            .zip(&batch.outbox)
-            .all(|(held, put)| held.record == put.record)
-    );
-    let page = ledger
-        .outbox(claim.partition, 2)
-        .await
-        .expect("the ledger answers");
+    assert!(keys(new) == keys(&batch.outbox), "oldest first, and parts in order");
+    assert!(new.iter().map(|row| row.topic).eq([VIEWS_TOPIC, CARE_TOPIC, VIEWS_TOPIC]));
+    assert!(new.iter().zip(&batch.outbox).all(|(held, put)| held.record == put.record));
+    let page = ledger.outbox(claim.partition, 2).await.expect("the ledger answers");
     assert!(keys(&page) == keys(&old[..2]));
 
-    ledger
-        .published(claim.partition, &keys(old))
-        .await
-        .expect("the ledger answers");
-    ledger
-        .published(claim.partition, &keys(&new[..1]))
-        .await
-        .expect("the ledger answers");
-    ledger
-        .published(claim.partition, &keys(&new[..1]))
-        .await
-        .expect("again is harmless");
-    let left = ledger
-        .outbox(claim.partition, 100)
-        .await
-        .expect("the ledger answers");
+    ledger.published(claim.partition, &keys(old)).await.expect("the ledger answers");
+    ledger.published(claim.partition, &keys(&new[..1])).await.expect("the ledger answers");
+    ledger.published(claim.partition, &keys(&new[..1])).await.expect("again is harmless");
+    let left = ledger.outbox(claim.partition, 100).await.expect("the ledger answers");
     assert!(keys(&left) == keys(&new[1..]));
 }
 
 async fn a_dirty_view_is_listed_until_it_is_repaired(ledger: &dyn Ledger) {
     let (mut clinic, claim) = opened(ledger, 1).await;
     let partition = clinic.partition();
-    let dirty = async |limit| {
-        ledger
-            .dirty(partition, OF, limit)
-            .await
-            .expect("the ledger answers")
-    };
+    let dirty = async |limit| ledger.dirty(partition, OF, limit).await.expect("the ledger answers");
     assert!(dirty(10).await.is_empty());
     let board = (clinic.aggregate.clone(), "board:riverside".to_owned());
     let queue = (clinic.aggregate.clone(), "queue:riverside.general".to_owned());
     for _ in 0..2 {
-        ledger
-            .mark_dirty(&[board.clone(), queue.clone()])
-            .await
-            .expect("the ledger answers");
+        ledger.mark_dirty(&[board.clone(), queue.clone()]).await.expect("the ledger answers");
     }
     assert_eq!(dirty(10).await.len(), 2, "marked twice is marked once");
     assert_eq!(dirty(1).await.len(), 1);
-    let elsewhere = ledger
-        .dirty((partition + 1) % OF, OF, 100)
-        .await
-        .expect("the ledger answers");
+    let elsewhere = ledger.dirty((partition + 1) % OF, OF, 100).await.expect("the ledger answers");
     assert!(!elsewhere.contains(&board));
 
-    let (view, _) = ledger
-        .view(&queue)
-        .await
-        .expect("the ledger answers")
-        .expect("the view is there");
+    let (view, _) = ledger.view(&queue).await.expect("the ledger answers").expect("the view is there");
     let batch = clinic.batch(claim, vec![issue(2)]);
     ledger.commit(&batch).await.expect("the ledger commits");
-    ledger
-        .repaired(&queue, view.pair.version)
-        .await
-        .expect("the ledger answers");
-    assert!(
-        dirty(10).await.contains(&queue),
-        "the view moved on while it was repaired"
-    );
-    let (view, _) = ledger
-        .view(&queue)
-        .await
-        .expect("the ledger answers")
-        .expect("the view is there");
-    ledger
-        .repaired(&queue, view.pair.version)
-        .await
-        .expect("the ledger answers");
+    ledger.repaired(&queue, view.pair.version).await.expect("the ledger answers");
+    assert!(dirty(10).await.contains(&queue), "the view moved on while it was repaired");
+    let (view, _) = ledger.view(&queue).await.expect("the ledger answers").expect("the view is there");
+    ledger.repaired(&queue, view.pair.version).await.expect("the ledger answers");
     assert!(dirty(10).await == [board.clone()]);
 
     let gone = (clinic.aggregate.clone(), format!("queue:riverside.{}", fresh()));
-    ledger
-        .mark_dirty(std::slice::from_ref(&gone))
-        .await
-        .expect("the ledger answers");
+    ledger.mark_dirty(std::slice::from_ref(&gone)).await.expect("the ledger answers");
     assert!(ledger.view(&gone).await.expect("the ledger answers").is_none());
     ledger.repaired(&gone, 0).await.expect("the ledger answers");
-    let (view, _) = ledger
-        .view(&board)
-        .await
-        .expect("the ledger answers")
-        .expect("the view is there");
-    ledger
-        .repaired(&board, view.pair.version)
-        .await
-        .expect("the ledger answers");
+    let (view, _) = ledger.view(&board).await.expect("the ledger answers").expect("the view is there");
+    ledger.repaired(&board, view.pair.version).await.expect("the ledger answers");
     assert!(dirty(10).await.is_empty());
 }
 
@@ -573,10 +329,7 @@ async fn epochs_only_grow(ledger: &dyn Ledger) {
         last = next;
     }
     let start_of_2025 = 1_735_689_600;
-    assert!(
-        last > start_of_2025,
-        "an epoch is at least the time, so that a restored ledger goes on above"
-    );
+    assert!(last > start_of_2025, "an epoch is at least the time, so that a restored ledger goes on above");
 }
 
 async fn tenants_never_meet(ledger: &dyn Ledger) {

@@ -30,22 +30,15 @@ async fn a_view_is_as_the_ledger_holds_it(ledger: &dyn Ledger, queries: &dyn Que
     ledger.commit(&batch).await.expect("the ledger commits");
     assert!(!batch.views.is_empty());
     for step in &batch.views {
-        let read = queries
-            .view(&clinic.aggregate, &step.step.view)
-            .await
-            .expect("the view is read");
+        let read = queries.view(&clinic.aggregate, &step.step.view).await.expect("the view is read");
         same_view(&read.expect("the view is there"), &view_of(step));
     }
     let other = Clinic::new(ledger).await;
-    let foreign = queries
-        .view(&other.aggregate, &batch.views[0].step.view)
-        .await
-        .expect("the answer is read");
+    let foreign =
+        queries.view(&other.aggregate, &batch.views[0].step.view).await.expect("the answer is read");
     assert!(foreign.is_none(), "a view belongs to its tenant");
-    let unknown = queries
-        .view(&clinic.aggregate, "queue:riverside.unknown")
-        .await
-        .expect("the answer is read");
+    let unknown =
+        queries.view(&clinic.aggregate, "queue:riverside.unknown").await.expect("the answer is read");
     assert!(unknown.is_none());
 }
 
@@ -57,34 +50,15 @@ async fn an_outcome_is_found_by_its_tenant_and_command(ledger: &dyn Ledger, quer
     let batch = clinic.batch(claim, commands);
     ledger.commit(&batch).await.expect("the ledger commits");
     let outcome = async |tenant: &TenantId, command: &CommandId| {
-        queries
-            .outcome(tenant, command)
-            .await
-            .expect("the outcome is read")
+        queries.outcome(tenant, command).await.expect("the outcome is read")
     };
     let tenant = clinic.aggregate.tenant();
     for row in &batch.outcomes {
         assert!(outcome(&tenant, &row.outcome.command).await == Some(row.outcome.clone()));
     }
-    let last = &batch
-        .outcomes
-        .last()
-        .expect("every command has an outcome")
-        .outcome;
-    assert!(
-        last.verdict
-            == Verdict::Refused {
-                code: Code::TicketExists
-            }
-    );
+    let last = &batch.outcomes.last().expect("every command has an outcome").outcome;
+    assert!(last.verdict == Verdict::Refused { code: Code::TicketExists });
     let stranger = Clinic::new(ledger).await.aggregate.tenant();
-    assert!(
-        outcome(&stranger, &last.command).await.is_none(),
-        "an outcome belongs to its tenant"
-    );
-    assert!(
-        outcome(&tenant, &CommandId::new("never-sent").expect("a command id"))
-            .await
-            .is_none()
-    );
+    assert!(outcome(&stranger, &last.command).await.is_none(), "an outcome belongs to its tenant");
+    assert!(outcome(&tenant, &CommandId::new("never-sent").expect("a command id")).await.is_none());
 }

@@ -47,19 +47,11 @@ impl<Lose> Store<'_, Lose> {
     }
 
     async fn replace(&self, aggregate: &Aggregate, name: &str, view: &View, keep_s: Option<u32>) {
-        self.views
-            .replace(aggregate, name, view, keep_s)
-            .await
-            .expect("the store answers");
+        self.views.replace(aggregate, name, view, keep_s).await.expect("the store answers");
     }
 
     async fn held(&self, aggregate: &Aggregate, name: &str) -> Option<View> {
-        match self
-            .snapshots
-            .load(aggregate, name)
-            .await
-            .expect("the store answers")
-        {
+        match self.snapshots.load(aggregate, name).await.expect("the store answers") {
             Snapshot::Held(view) => Some(view),
             Snapshot::Absent => None,
             Snapshot::Emptied => panic!("the aggregate lost its generation"),
@@ -67,11 +59,7 @@ impl<Lose> Store<'_, Lose> {
     }
 
     async fn is_emptied(&self, aggregate: &Aggregate, name: &str) -> bool {
-        let snapshot = self
-            .snapshots
-            .load(aggregate, name)
-            .await
-            .expect("the store answers");
+        let snapshot = self.snapshots.load(aggregate, name).await.expect("the store answers");
         matches!(snapshot, Snapshot::Emptied)
     }
 }
@@ -80,23 +68,14 @@ const BOARD: &str = "board:riverside";
 
 /// A step of the board that puts `version` under each of `keys`.
 fn step(aggregate: &Aggregate, epoch: u64, from: u64, to: u64, keys: &[&str]) -> ViewStep {
-    let mut delta = Delta {
-        from,
-        to,
-        at: 1_700_000_000_000 + to.cast_signed(),
-        ..Delta::default()
-    };
+    let mut delta = Delta { from, to, at: 1_700_000_000_000 + to.cast_signed(), ..Delta::default() };
     for key in keys {
         delta.put(*key, &to);
     }
     ViewStep {
         aggregate: aggregate.clone(),
         epoch,
-        step: ViewDelta {
-            view: BOARD.into(),
-            keep_s: None,
-            delta,
-        },
+        step: ViewDelta { view: BOARD.into(), keep_s: None, delta },
     }
 }
 
@@ -104,44 +83,21 @@ fn view(epoch: u64, version: u64, keys: &[&str]) -> View {
     let mut view = View::empty(epoch);
     view.pair.version = version;
     view.at = 1_700_000_000_000 + version.cast_signed();
-    view.entries
-        .extend(keys.iter().map(|key| ((*key).to_owned(), raw(&version))));
+    view.entries.extend(keys.iter().map(|key| ((*key).to_owned(), raw(&version))));
     view
 }
 
 async fn a_new_aggregate_begins_with_a_whole_view<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
     let aggregate = Clinic::new(ledger).await.aggregate;
-    assert!(
-        store.is_emptied(&aggregate, BOARD).await,
-        "nothing is known of it"
-    );
-    assert_eq!(
-        store.store(&[step(&aggregate, 7, 0, 1, &["a"])]).await,
-        [Stored::Behind]
-    );
+    assert!(store.is_emptied(&aggregate, BOARD).await, "nothing is known of it");
+    assert_eq!(store.store(&[step(&aggregate, 7, 0, 1, &["a"])]).await, [Stored::Behind]);
     store.replace(&aggregate, BOARD, &view(7, 1, &["a"]), None).await;
-    same_view(
-        &store.held(&aggregate, BOARD).await.expect("it was stored"),
-        &view(7, 1, &["a"]),
-    );
-    assert!(
-        store.held(&aggregate, "queue:riverside.general").await.is_none(),
-        "absent, and known to be"
-    );
+    same_view(&store.held(&aggregate, BOARD).await.expect("it was stored"), &view(7, 1, &["a"]));
+    assert!(store.held(&aggregate, "queue:riverside.general").await.is_none(), "absent, and known to be");
     let mut first = step(&aggregate, 7, 0, 2, &["b"]);
     first.step.view = "board:another".into();
-    assert_eq!(
-        store.store(&[first]).await,
-        [Stored::Held],
-        "a further view begins with its first step"
-    );
-    same_view(
-        &store
-            .held(&aggregate, "board:another")
-            .await
-            .expect("it was stored"),
-        &view(7, 2, &["b"]),
-    );
+    assert_eq!(store.store(&[first]).await, [Stored::Held], "a further view begins with its first step");
+    same_view(&store.held(&aggregate, "board:another").await.expect("it was stored"), &view(7, 2, &["b"]));
 }
 
 async fn a_step_applies_when_it_follows_and_only_then<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
@@ -152,11 +108,7 @@ async fn a_step_applies_when_it_follows_and_only_then<L>(store: &Store<'_, L>, l
         (step(&aggregate, 7, 5, 6, &["c"]), Stored::Held, Fold::Applied),
         (step(&aggregate, 7, 5, 6, &["c"]), Stored::Held, Fold::Dropped),
         (step(&aggregate, 7, 0, 4, &["old"]), Stored::Held, Fold::Dropped),
-        (
-            step(&aggregate, 7, 3, 9, &["a", "d"]),
-            Stored::Held,
-            Fold::Applied,
-        ),
+        (step(&aggregate, 7, 3, 9, &["a", "d"]), Stored::Held, Fold::Applied),
         (step(&aggregate, 7, 10, 11, &["hole"]), Stored::Behind, Fold::Gap),
         (step(&aggregate, 7, 9, 12, &[]), Stored::Held, Fold::Applied),
     ];
@@ -179,10 +131,7 @@ async fn real_steps_fold_into_the_views_they_make<L>(store: &Store<'_, L>, ledge
     let mut clinic = Clinic::new(ledger).await;
     let mut views: std::collections::BTreeMap<String, View> = std::collections::BTreeMap::new();
     let batches = [
-        opening()
-            .into_iter()
-            .chain((1..=6).map(issue))
-            .collect::<Vec<_>>(),
+        opening().into_iter().chain((1..=6).map(issue)).collect::<Vec<_>>(),
         vec![call_next(), call_next(), leave(5)],
         vec![issue(7), call_next(), leave(1)],
     ];
@@ -191,23 +140,16 @@ async fn real_steps_fold_into_the_views_they_make<L>(store: &Store<'_, L>, ledge
         clinic.committed();
         for (step, stored) in steps.iter().zip(store.store(&steps).await) {
             let name = &step.step.view;
-            let view = views
-                .entry(name.clone())
-                .or_insert_with(|| View::empty(step.epoch));
+            let view = views.entry(name.clone()).or_insert_with(|| View::empty(step.epoch));
             assert_eq!(view.fold(&step.step.delta), Fold::Applied);
             if stored == Stored::Behind {
-                store
-                    .replace(&clinic.aggregate, name, view, step.step.keep_s)
-                    .await;
+                store.replace(&clinic.aggregate, name, view, step.step.keep_s).await;
             }
         }
     }
     assert!(views.len() > 7, "a board, a line and each ticket");
     for (name, view) in &views {
-        same_view(
-            &store.held(&clinic.aggregate, name).await.expect("it is held"),
-            view,
-        );
+        same_view(&store.held(&clinic.aggregate, name).await.expect("it is held"), view);
     }
 }
 
@@ -215,60 +157,29 @@ async fn the_newer_epoch_wins<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
     let aggregate = Clinic::new(ledger).await.aggregate;
     // Beyond 2^53, where numbers that pass through a float would meet.
     let epoch = (1 << 53) + 1;
-    store
-        .replace(&aggregate, BOARD, &view(epoch, 5, &["a"]), None)
-        .await;
+    store.replace(&aggregate, BOARD, &view(epoch, 5, &["a"]), None).await;
     let unchanged = async || {
-        same_view(
-            &store.held(&aggregate, BOARD).await.expect("it is held"),
-            &view(epoch, 5, &["a"]),
-        );
+        same_view(&store.held(&aggregate, BOARD).await.expect("it is held"), &view(epoch, 5, &["a"]));
     };
-    assert_eq!(
-        store.store(&[step(&aggregate, epoch - 1, 5, 6, &["b"])]).await,
-        [Stored::Held]
-    );
+    assert_eq!(store.store(&[step(&aggregate, epoch - 1, 5, 6, &["b"])]).await, [Stored::Held]);
     unchanged().await;
-    assert_eq!(
-        store.store(&[step(&aggregate, epoch + 1, 5, 6, &["b"])]).await,
-        [Stored::Behind]
-    );
+    assert_eq!(store.store(&[step(&aggregate, epoch + 1, 5, 6, &["b"])]).await, [Stored::Behind]);
     unchanged().await;
-    store
-        .replace(&aggregate, BOARD, &view(epoch + 1, 1, &["c"]), None)
-        .await;
-    same_view(
-        &store.held(&aggregate, BOARD).await.expect("it is held"),
-        &view(epoch + 1, 1, &["c"]),
-    );
-    assert_eq!(
-        store.store(&[step(&aggregate, epoch + 2, 0, 2, &["d"])]).await,
-        [Stored::Held]
-    );
+    store.replace(&aggregate, BOARD, &view(epoch + 1, 1, &["c"]), None).await;
+    same_view(&store.held(&aggregate, BOARD).await.expect("it is held"), &view(epoch + 1, 1, &["c"]));
+    assert_eq!(store.store(&[step(&aggregate, epoch + 2, 0, 2, &["d"])]).await, [Stored::Held]);
     let begun = store.held(&aggregate, BOARD).await.expect("it is held");
     same_view(&begun, &view(epoch + 2, 2, &["d"])); // nothing of the older epoch is left
 }
 
 async fn a_view_is_replaced_unless_the_store_holds_a_newer_one<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
     let aggregate = Clinic::new(ledger).await.aggregate;
-    store
-        .replace(&aggregate, BOARD, &view(7, 5, &["a", "b"]), None)
-        .await;
-    store
-        .replace(&aggregate, BOARD, &view(7, 9, &["b", "c"]), None)
-        .await;
-    same_view(
-        &store.held(&aggregate, BOARD).await.expect("it is held"),
-        &view(7, 9, &["b", "c"]),
-    );
+    store.replace(&aggregate, BOARD, &view(7, 5, &["a", "b"]), None).await;
+    store.replace(&aggregate, BOARD, &view(7, 9, &["b", "c"]), None).await;
+    same_view(&store.held(&aggregate, BOARD).await.expect("it is held"), &view(7, 9, &["b", "c"]));
     for (epoch, version) in [(7, 8), (6, 99)] {
-        store
-            .replace(&aggregate, BOARD, &view(epoch, version, &["stale"]), None)
-            .await;
-        same_view(
-            &store.held(&aggregate, BOARD).await.expect("it is held"),
-            &view(7, 9, &["b", "c"]),
-        );
+        store.replace(&aggregate, BOARD, &view(epoch, version, &["stale"]), None).await;
+        same_view(&store.held(&aggregate, BOARD).await.expect("it is held"), &view(7, 9, &["b", "c"]));
     }
 }
 
@@ -282,30 +193,13 @@ async fn a_store_that_lost_its_memory_says_so(
     (store.lose)(&aggregate).await;
     assert!(store.is_emptied(&aggregate, BOARD).await);
     for (from, to) in [(5, 6), (0, 6)] {
-        assert_eq!(
-            store.store(&[step(&aggregate, 7, from, to, &["b"])]).await,
-            [Stored::Behind]
-        );
-        assert!(
-            store.is_emptied(&aggregate, BOARD).await,
-            "a step alone does not make the view whole"
-        );
+        assert_eq!(store.store(&[step(&aggregate, 7, from, to, &["b"])]).await, [Stored::Behind]);
+        assert!(store.is_emptied(&aggregate, BOARD).await, "a step alone does not make the view whole");
     }
-    store
-        .replace(&aggregate, BOARD, &view(7, 6, &["a", "b"]), None)
-        .await;
-    same_view(
-        &store.held(&aggregate, BOARD).await.expect("it is repaired"),
-        &view(7, 6, &["a", "b"]),
-    );
-    assert_eq!(
-        store.store(&[step(&aggregate, 7, 6, 7, &["c"])]).await,
-        [Stored::Held]
-    );
-    assert!(
-        store.is_emptied(&bystander, BOARD).await,
-        "another location's repair says nothing of this one"
-    );
+    store.replace(&aggregate, BOARD, &view(7, 6, &["a", "b"]), None).await;
+    same_view(&store.held(&aggregate, BOARD).await.expect("it is repaired"), &view(7, 6, &["a", "b"]));
+    assert_eq!(store.store(&[step(&aggregate, 7, 6, 7, &["c"])]).await, [Stored::Held]);
+    assert!(store.is_emptied(&bystander, BOARD).await, "another location's repair says nothing of this one");
 }
 
 async fn a_view_is_kept_as_long_as_its_last_step_says<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
@@ -313,20 +207,15 @@ async fn a_view_is_kept_as_long_as_its_last_step_says<L>(store: &Store<'_, L>, l
     for name in ["board:brief", "board:revived", BOARD] {
         store.replace(&aggregate, name, &view(7, 1, &["a"]), None).await;
     }
-    store
-        .replace(&aggregate, "board:replaced", &view(7, 1, &["a"]), Some(1))
-        .await;
+    store.replace(&aggregate, "board:replaced", &view(7, 1, &["a"]), Some(1)).await;
     let keep = |name: &str, from, keep_s| {
         let mut step = step(&aggregate, 7, from, from + 1, &["b"]);
         step.step.view = name.into();
         step.step.keep_s = keep_s;
         step
     };
-    let steps = [
-        keep("board:brief", 1, Some(1)),
-        keep("board:revived", 1, Some(1)),
-        keep("board:revived", 2, None),
-    ];
+    let steps =
+        [keep("board:brief", 1, Some(1)), keep("board:revived", 1, Some(1)), keep("board:revived", 2, None)];
     assert_eq!(store.store(&steps).await, [Stored::Held; 3]);
     let gone = async {
         while store.held(&aggregate, "board:brief").await.is_some()
@@ -335,21 +224,13 @@ async fn a_view_is_kept_as_long_as_its_last_step_says<L>(store: &Store<'_, L>, l
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, gone)
-        .await
-        .expect("a view goes when its time is over");
-    assert!(
-        store.held(&aggregate, "board:revived").await.is_some(),
-        "its last step keeps it"
-    );
+    tokio::time::timeout(PATIENCE, gone).await.expect("a view goes when its time is over");
+    assert!(store.held(&aggregate, "board:revived").await.is_some(), "its last step keeps it");
     assert!(store.held(&aggregate, BOARD).await.is_some());
 }
 
 async fn answers_come_in_the_order_of_the_steps<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
-    let (one, other) = (
-        Clinic::new(ledger).await.aggregate,
-        Clinic::new(ledger).await.aggregate,
-    );
+    let (one, other) = (Clinic::new(ledger).await.aggregate, Clinic::new(ledger).await.aggregate);
     for aggregate in [&one, &other] {
         store.replace(aggregate, BOARD, &view(7, 1, &["a"]), None).await;
     }

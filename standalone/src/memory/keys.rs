@@ -47,9 +47,7 @@ impl ShortKeys for MemoryKeys {
     fn take<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
         Box::pin(async move {
             let taken = lock(&self.held).values.remove(key);
-            Ok(taken
-                .filter(|(_, until)| *until > Instant::now())
-                .map(|(value, _)| value))
+            Ok(taken.filter(|(_, until)| *until > Instant::now()).map(|(value, _)| value))
         })
     }
 }

@@ -34,20 +34,13 @@ pub struct MemoryLedger {
 
 impl MemoryLedger {
     pub fn new(clock: Clock) -> Self {
-        Self {
-            clock,
-            state: Mutex::default(),
-            on_commit: None,
-        }
+        Self { clock, state: Mutex::default(), on_commit: None }
     }
 
     /// Tells `heard` each offset up to which records are committed, after the commit.
     #[must_use]
     pub fn on_commit(self, heard: impl Fn(i64) + Send + Sync + 'static) -> Self {
-        Self {
-            on_commit: Some(Box::new(heard)),
-            ..self
-        }
+        Self { on_commit: Some(Box::new(heard)), ..self }
     }
 
     /// Keeps every journal row from now on, for tests that fold it.
@@ -104,12 +97,7 @@ impl Ledger for MemoryLedger {
         &'a self,
         commands: &'a [(TenantId, String, CommandId)],
     ) -> BoxFuture<'a, Result<Vec<OutcomeRow>, LedgerError>> {
-        self.answer(move |state| {
-            commands
-                .iter()
-                .filter_map(|identity| state.outcome(identity))
-                .collect()
-        })
+        self.answer(move |state| commands.iter().filter_map(|identity| state.outcome(identity)).collect())
     }
 
     fn next_epoch(&self) -> BoxFuture<'_, Result<u64, LedgerError>> {
@@ -151,13 +139,7 @@ impl Ledger for MemoryLedger {
     ) -> BoxFuture<'_, Result<Vec<ViewName>, LedgerError>> {
         let of_partition = move |name: &&ViewName| partition_of(name.0.as_str(), of) == partition;
         self.answer(move |state| {
-            state
-                .dirty
-                .iter()
-                .filter(of_partition)
-                .take(limit as usize)
-                .cloned()
-                .collect()
+            state.dirty.iter().filter(of_partition).take(limit as usize).cloned().collect()
         })
     }
 

@@ -64,10 +64,7 @@ struct Topic<T> {
 
 impl<T> Default for Topic<T> {
     fn default() -> Self {
-        Self {
-            first: 0,
-            records: VecDeque::new(),
-        }
+        Self { first: 0, records: VecDeque::new() }
     }
 }
 
@@ -92,22 +89,14 @@ impl MemoryLog {
     pub fn new(clock: Clock) -> Self {
         let (care, views) = (watch::Sender::new(()), watch::Sender::new(()));
         Self {
-            broker: Arc::new(Broker {
-                clock,
-                kept: Mutex::default(),
-                care,
-                views,
-            }),
+            broker: Arc::new(Broker { clock, kept: Mutex::default(), care, views }),
             member: Mutex::new(0),
         }
     }
 
     /// Another client of the same log.
     pub fn another(&self) -> Self {
-        Self {
-            broker: self.broker.clone(),
-            member: Mutex::new(0),
-        }
+        Self { broker: self.broker.clone(), member: Mutex::new(0) }
     }
 
     /// Drops records of `care` below `offset`: they are committed and nobody reads them again.
@@ -142,11 +131,7 @@ impl Broker {
         }
         let too_old = |kept: &Kept| {
             kept.views.records.len() > TAIL_RECORDS
-                || kept
-                    .views
-                    .records
-                    .front()
-                    .is_some_and(|(appended, _)| now - *appended > TAIL)
+                || kept.views.records.front().is_some_and(|(appended, _)| now - *appended > TAIL)
         };
         while too_old(&kept) {
             kept.views.drop_first();
@@ -185,15 +170,7 @@ async fn feed(broker: Arc<Broker>, member: u64, inputs: mpsc::Sender<Input>) {
             };
             if let Some(last) = records.last() {
                 offset = last.offset + 1;
-                if inputs
-                    .send(Input::Records {
-                        partition: 0,
-                        of: 1,
-                        records,
-                    })
-                    .await
-                    .is_err()
-                {
+                if inputs.send(Input::Records { partition: 0, of: 1, records }).await.is_err() {
                     return;
                 }
                 continue;
@@ -209,14 +186,7 @@ async fn feed(broker: Arc<Broker>, member: u64, inputs: mpsc::Sender<Input>) {
 /// Assigns the partition; the answer is where to read on.
 async fn claim(inputs: &mpsc::Sender<Input>) -> Option<i64> {
     let (claims, answer) = oneshot::channel();
-    inputs
-        .send(Input::Assigned {
-            partitions: vec![0],
-            of: 1,
-            claims,
-        })
-        .await
-        .ok()?;
+    inputs.send(Input::Assigned { partitions: vec![0], of: 1, claims }).await.ok()?;
     Some(answer.await.ok()?.first()?.1)
 }
 
@@ -286,11 +256,7 @@ async fn follow(broker: Arc<Broker>, feed: mpsc::Sender<Fed>) {
         changed.mark_unchanged();
         let (records, first) = {
             let kept = lock(&broker.kept);
-            (
-                kept.views
-                    .from(offset, if caught_up { RECORDS } else { to_end(offset, end) }),
-                kept.views.first,
-            )
+            (kept.views.from(offset, if caught_up { RECORDS } else { to_end(offset, end) }), kept.views.first)
         };
         let Some(records) = records else {
             offset = first;

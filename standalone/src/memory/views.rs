@@ -35,10 +35,7 @@ const SWEEP_AT: usize = 1_000;
 
 impl MemoryViews {
     pub fn new(clock: Clock) -> Self {
-        Self {
-            clock,
-            held: Mutex::default(),
-        }
+        Self { clock, held: Mutex::default() }
     }
 
     /// Forgets everything, as a store does that was flushed.
@@ -50,16 +47,10 @@ impl MemoryViews {
 impl Generation {
     fn store(&mut self, step: &ViewStep, now: Millis) -> Stored {
         let until = step.step.keep_s.map(|seconds| now + Millis::from(seconds) * 1000);
-        let held = self
-            .views
-            .remove(&step.step.view)
-            .filter(|held| held.is_kept(now));
+        let held = self.views.remove(&step.step.view).filter(|held| held.is_kept(now));
         // The first step of a newer epoch begins the view anew.
         let held = held.filter(|held| held.view.pair.epoch >= step.epoch || step.step.delta.from > 0);
-        let mut held = held.unwrap_or_else(|| Held {
-            view: View::empty(step.epoch),
-            until: None,
-        });
+        let mut held = held.unwrap_or_else(|| Held { view: View::empty(step.epoch), until: None });
         let (stored, keep) = match held.view.pair.epoch.cmp(&step.epoch) {
             Ordering::Less => (Stored::Behind, true),
             Ordering::Greater => (Stored::Held, true),
@@ -120,20 +111,9 @@ impl Views for MemoryViews {
             let now = (self.clock)();
             let mut held = lock(&self.held);
             let generation = held.entry(aggregate.clone()).or_default();
-            if generation
-                .views
-                .get(name)
-                .is_none_or(|held| held.view.pair <= view.pair)
-            {
+            if generation.views.get(name).is_none_or(|held| held.view.pair <= view.pair) {
                 let until = keep_s.map(|seconds| now + Millis::from(seconds) * 1000);
-                generation.put(
-                    name.to_owned(),
-                    Held {
-                        view: view.clone(),
-                        until,
-                    },
-                    now,
-                );
+                generation.put(name.to_owned(), Held { view: view.clone(), until }, now);
             }
             Ok(())
         })

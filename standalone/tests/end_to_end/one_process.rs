@@ -20,7 +20,7 @@ async fn on_one_process(scenario: impl AsyncFnOnce(&World)) {
         key: DevelopmentKey::from_words(SECRET),
         drain: Duration::ZERO,
     };
-    let clinic = OneProcess::start(settings).await.unwrap();
+    let clinic = OneProcess::start(settings).unwrap();
     let world = World::new(vec![format!("http://{}", clinic.address())], SECRET);
     world.ready().await;
     scenario(&world).await;

@@ -49,10 +49,7 @@ pub fn memory() -> Memory {
 
 /// Small batches, so that a morning takes many.
 pub fn settings() -> runner::Settings {
-    runner::Settings {
-        batch: 7,
-        ..runner::Settings::default()
-    }
+    runner::Settings { batch: 7, ..runner::Settings::default() }
 }
 
 pub fn run(seams: Seams, settings: runner::Settings) -> JoinHandle<Result<(), RunnerError>> {
@@ -115,9 +112,7 @@ impl Heard {
     /// The outcomes of a command, in order.
     pub fn outcomes(&self, id: &str) -> Vec<Outcome> {
         let outcomes = self.all().into_iter().filter_map(|(_, record)| record.outcome);
-        outcomes
-            .filter(|outcome| outcome.command.as_str() == id)
-            .collect()
+        outcomes.filter(|outcome| outcome.command.as_str() == id).collect()
     }
 
     pub async fn outcome(&self, id: &str) -> Outcome {
@@ -134,10 +129,7 @@ pub fn code(outcome: &Outcome) -> Option<Code> {
 }
 
 pub fn aggregate(tenant: &str, location: &str) -> Aggregate {
-    Aggregate::location(
-        &TenantId::new(tenant).unwrap(),
-        &LocationId::new(location).unwrap(),
-    )
+    Aggregate::location(&TenantId::new(tenant).unwrap(), &LocationId::new(location).unwrap())
 }
 
 pub fn queue(location: &str) -> QueueId {
@@ -186,58 +178,34 @@ pub fn opening(aggregate: &Aggregate) -> Vec<WireRecord> {
             prefix: "A".into(),
             service_s: None,
         },
-        Command::ConfigureStation {
-            station: station(location.as_str()),
-            name: "Room 1".into(),
-        },
-        Command::OpenQueue {
-            queue: queue(location.as_str()),
-        },
+        Command::ConfigureStation { station: station(location.as_str()), name: "Room 1".into() },
+        Command::OpenQueue { queue: queue(location.as_str()) },
     ];
     let named = commands.into_iter().enumerate();
-    named
-        .map(|(n, command)| record(aggregate, &format!("open-{location}-{n}"), command).to_wire())
-        .collect()
+    named.map(|(n, command)| record(aggregate, &format!("open-{location}-{n}"), command).to_wire()).collect()
 }
 
 /// A morning at three locations of two tenants: mostly sense, some refused, some sent twice, some poison.
 pub fn morning(seed: u64, length: u64) -> Vec<WireRecord> {
-    let places = [
-        ("demo", "riverside"),
-        ("demo", "hillside"),
-        ("other", "riverside"),
-    ];
+    let places = [("demo", "riverside"), ("demo", "hillside"), ("other", "riverside")];
     let mut numbers = Numbers(seed);
-    let mut records: Vec<WireRecord> = places
-        .iter()
-        .flat_map(|(tenant, location)| opening(&aggregate(tenant, location)))
-        .collect();
+    let mut records: Vec<WireRecord> =
+        places.iter().flat_map(|(tenant, location)| opening(&aggregate(tenant, location))).collect();
     for n in 0..length {
         let (tenant, location) = places[numbers.below(3) as usize];
         let (place, recent) = (aggregate(tenant, location), numbers.below(n + 1));
         let (queue, ticket) = (queue(location), ticket(location, recent));
         let command = match numbers.below(12) {
             0..=3 => issue(location, n),
-            4 | 5 => Command::CallNext {
-                queue,
-                station: station(location),
-            },
+            4 | 5 => Command::CallNext { queue, station: station(location) },
             6 => Command::StartService { ticket },
             7 => Command::CompleteTicket { ticket },
             8 => Command::LeaveTicket { ticket },
             9 => Command::RevertTicket { ticket },
             10 => {
-                let elsewhere = if location == "hillside" {
-                    "riverside"
-                } else {
-                    "hillside"
-                };
+                let elsewhere = if location == "hillside" { "riverside" } else { "hillside" };
                 let successor = Some(self::ticket(elsewhere, 1_000_000 + n));
-                Command::TransferTicket {
-                    ticket,
-                    queue: self::queue(elsewhere),
-                    successor,
-                }
+                Command::TransferTicket { ticket, queue: self::queue(elsewhere), successor }
             }
             _ => {
                 let mut poison = record(&place, &format!("m-{n}"), Command::LeaveTicket { ticket }).to_wire();
@@ -284,10 +252,7 @@ pub async fn check_after_flush(memory: &Memory, heard: &Heard) {
 async fn check_but(memory: &Memory, heard: &Heard, flushed: bool) {
     let care = care(memory).await;
     let mut journal: Vec<JournalRow> = memory.ledger.journal().into_iter().map(|(_, row)| row).collect();
-    assert!(
-        journal.is_sorted_by(|one, next| one.offset < next.offset),
-        "no record is journalled twice"
-    );
+    assert!(journal.is_sorted_by(|one, next| one.offset < next.offset), "no record is journalled twice");
     assert_eq!(journal.len(), care.len(), "no record is left out");
     let model = Model::of(&care, &mut journal);
     let mut expected_views = BTreeMap::new();
@@ -302,20 +267,9 @@ async fn check_but(memory: &Memory, heard: &Heard, flushed: bool) {
             timeless(&loaded.header) == timeless(location.header()),
             "the header is the fold of the journal"
         );
-        assert!(
-            loaded
-                .tickets
-                .iter()
-                .all(|held| location.ticket(&held.id) == Some(held))
-        );
-        let live = model
-            .tickets
-            .iter()
-            .filter(|(of, _)| *of == aggregate)
-            .map(|(_, id)| id);
-        let live = live
-            .filter(|id| location.ticket(id).is_some_and(Ticket::is_live))
-            .count();
+        assert!(loaded.tickets.iter().all(|held| location.ticket(&held.id) == Some(held)));
+        let live = model.tickets.iter().filter(|(of, _)| *of == aggregate).map(|(_, id)| id);
+        let live = live.filter(|id| location.ticket(id).is_some_and(Ticket::is_live)).count();
         assert_eq!(loaded.tickets.len(), live, "every live ticket is in the ledger");
         expected_views.extend(model.views.iter().filter(|((of, _), _)| *of == aggregate));
     }
@@ -332,10 +286,7 @@ async fn check_but(memory: &Memory, heard: &Heard, flushed: bool) {
 
 /// The location's clock also moves with refusals, which leave no row behind.
 fn timeless(header: &Header) -> Header {
-    Header {
-        now: 0,
-        ..header.clone()
-    }
+    Header { now: 0, ..header.clone() }
 }
 
 type Name = (Aggregate, String);
@@ -345,15 +296,9 @@ async fn check_views(memory: &Memory, heard: &Heard, expected: &BTreeMap<&Name, 
     for (aggregate, record) in heard.all() {
         for step in record.deltas {
             let name = (aggregate.clone(), step.view);
-            let view = followed
-                .entry(name)
-                .or_insert_with(|| View::empty(record.pair.epoch));
+            let view = followed.entry(name).or_insert_with(|| View::empty(record.pair.epoch));
             assert_eq!(view.pair.epoch, record.pair.epoch);
-            assert_ne!(
-                view.fold(&step.delta),
-                Fold::Gap,
-                "the chain of a view is unbroken"
-            );
+            assert_ne!(view.fold(&step.delta), Fold::Gap, "the chain of a view is unbroken");
         }
     }
     let ledger: HashMap<Name, View> = memory.ledger.views().into_iter().collect();
@@ -365,20 +310,14 @@ async fn check_views(memory: &Memory, heard: &Heard, expected: &BTreeMap<&Name, 
         };
         assert!(stored.is_some() || flushed, "the store holds every view");
         for view in [&ledger[*name], &followed[*name]].into_iter().chain(&stored) {
-            assert!(
-                same(view, expected),
-                "the views are the fold of the journal, wherever they are held"
-            );
+            assert!(same(view, expected), "the views are the fold of the journal, wherever they are held");
         }
     }
 }
 
 pub fn same(one: &View, other: &View) -> bool {
     let texts = |view: &View| -> Vec<(String, String)> {
-        view.entries
-            .iter()
-            .map(|(key, entry)| (key.clone(), entry.get().to_owned()))
-            .collect()
+        view.entries.iter().map(|(key, entry)| (key.clone(), entry.get().to_owned())).collect()
     };
     one.pair == other.pair && one.at == other.at && texts(one) == texts(other)
 }
@@ -412,11 +351,7 @@ impl Model {
                         matches!(&row.entry, JournalEntry::Parked { code: parked, .. } if *parked == code)
                     );
                     if let Some((_, id, _)) = &row.command {
-                        model
-                            .told
-                            .entry(id.to_string())
-                            .or_default()
-                            .push(Verdict::Refused { code });
+                        model.told.entry(id.to_string()).or_default().push(Verdict::Refused { code });
                     }
                     continue;
                 }
@@ -428,11 +363,7 @@ impl Model {
             }
             let epoch = epochs.get(&command.aggregate).copied().unwrap_or(0);
             let verdict = model.judge(&command, epoch, row);
-            model
-                .told
-                .entry(command.id.to_string())
-                .or_default()
-                .push(verdict.clone());
+            model.told.entry(command.id.to_string()).or_default().push(verdict.clone());
             decided.insert(id, verdict);
         }
         model
@@ -440,28 +371,17 @@ impl Model {
 
     fn judge(&mut self, command: &CommandRecord, epoch: u64, row: &JournalRow) -> Verdict {
         let aggregate = &command.aggregate;
-        let location = self
-            .locations
-            .entry(aggregate.clone())
-            .or_insert_with(|| Location::new(epoch));
+        let location = self.locations.entry(aggregate.clone()).or_insert_with(|| Location::new(epoch));
         let step = location.handle(command, row.at);
         match (&row.entry, &step.verdict) {
             (JournalEntry::Applied { pair, events }, Verdict::Applied { .. }) => {
                 assert_eq!(*pair, step.pair, "versions are dense");
-                assert!(
-                    *events == step.events,
-                    "decided against the state of its place in the log"
-                );
+                assert!(*events == step.events, "decided against the state of its place in the log");
             }
             (JournalEntry::Refused(code), Verdict::Refused { code: expected }) => assert_eq!(code, expected),
             _ => panic!("a record was judged against another state"),
         }
-        self.tickets.extend(
-            command
-                .command
-                .ticket()
-                .map(|ticket| (aggregate.clone(), ticket.clone())),
-        );
+        self.tickets.extend(command.command.ticket().map(|ticket| (aggregate.clone(), ticket.clone())));
         self.tickets.sort();
         self.tickets.dedup();
         for delta in step.deltas {

@@ -116,10 +116,7 @@ impl Faults {
     /// One call in eight fails, until `count` have failed.
     pub fn random(seed: u64, count: u32) -> Arc<Self> {
         let faults = Self::none();
-        *faults.random.lock().unwrap() = Some(Random {
-            numbers: Numbers(seed),
-            left: count,
-        });
+        *faults.random.lock().unwrap() = Some(Random { numbers: Numbers(seed), left: count });
         faults
     }
 
@@ -291,10 +288,7 @@ struct FaultyViews {
 
 impl Views for FaultyViews {
     fn store<'a>(&'a self, steps: &'a [ViewStep]) -> BoxFuture<'a, Result<Vec<Stored>, NotStored>> {
-        Box::pin(
-            self.faults
-                .meet(Op::Store, self.real.store(steps), || NotStored(None)),
-        )
+        Box::pin(self.faults.meet(Op::Store, self.real.store(steps), || NotStored(None)))
     }
     fn replace<'a>(
         &'a self,
@@ -321,29 +315,15 @@ impl FaultyLog {
     async fn pass_on(mut inputs: mpsc::Receiver<Input>, to: mpsc::Sender<Input>, twice: bool, says: u32) {
         while let Some(input) = inputs.recv().await {
             let input = match input {
-                Input::Assigned {
-                    partitions, claims, ..
-                } => Input::Assigned {
-                    partitions,
-                    of: says,
-                    claims,
-                },
-                Input::Records {
-                    partition, records, ..
-                } => {
+                Input::Assigned { partitions, claims, .. } => {
+                    Input::Assigned { partitions, of: says, claims }
+                }
+                Input::Records { partition, records, .. } => {
                     if twice {
-                        let again = Input::Records {
-                            partition,
-                            of: says,
-                            records: records.clone(),
-                        };
+                        let again = Input::Records { partition, of: says, records: records.clone() };
                         drop(to.send(again).await);
                     }
-                    Input::Records {
-                        partition,
-                        of: says,
-                        records,
-                    }
+                    Input::Records { partition, of: says, records }
                 }
                 revoked @ Input::Revoked { .. } => revoked,
             };
@@ -368,10 +348,7 @@ impl Log for FaultyLog {
         &'a self,
         records: &'a [(&'static str, WireRecord)],
     ) -> BoxFuture<'a, Result<(), NotAcknowledged>> {
-        Box::pin(
-            self.faults
-                .meet(Op::Append, self.real.append(records), || NotAcknowledged(None)),
-        )
+        Box::pin(self.faults.meet(Op::Append, self.real.append(records), || NotAcknowledged(None)))
     }
 }
 
@@ -390,13 +367,7 @@ pub fn seams(memory: &Memory, faults: &Arc<Faults>) -> Seams {
 pub fn seams_with(memory: &Memory, faults: &Arc<Faults>, log: Arc<FaultyLog>) -> Seams {
     Seams {
         log,
-        ledger: Arc::new(FaultyLedger {
-            real: memory.ledger.clone(),
-            faults: faults.clone(),
-        }),
-        views: Arc::new(FaultyViews {
-            real: memory.views.clone(),
-            faults: faults.clone(),
-        }),
+        ledger: Arc::new(FaultyLedger { real: memory.ledger.clone(), faults: faults.clone() }),
+        views: Arc::new(FaultyViews { real: memory.views.clone(), faults: faults.clone() }),
     }
 }

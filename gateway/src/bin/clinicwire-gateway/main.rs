@@ -81,7 +81,7 @@ async fn run(settings: &Run) -> anyhow::Result<()> {
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    let running = node::start(node_settings, seams).await.context("the node cannot serve: check --listen")?;
+    let running = node::start(node_settings, seams).context("the node cannot serve: check --listen")?;
     if let Some(demo) = demo {
         running.show_demo(demo);
     }

@@ -18,10 +18,7 @@ struct Followed {
 
 impl Followed {
     fn open() -> Self {
-        let mut followed = Self {
-            clinic: Clinic::empty(),
-            views: BTreeMap::new(),
-        };
+        let mut followed = Self { clinic: Clinic::empty(), views: BTreeMap::new() };
         followed.apply(configure("Europe/Paris"));
         for (slug, prefix) in [("general", "A"), ("lab", "B")] {
             followed.apply(configure_queue(slug, prefix));
@@ -36,18 +33,10 @@ impl Followed {
     fn apply(&mut self, command: Command) -> Vec<String> {
         let step = self.clinic.apply(command);
         for delta in &step.deltas {
-            let view = self
-                .views
-                .entry(delta.view.clone())
-                .or_insert_with(|| View::empty(EPOCH));
+            let view = self.views.entry(delta.view.clone()).or_insert_with(|| View::empty(EPOCH));
             assert_eq!(view.fold(&delta.delta), Fold::Applied);
         }
-        step.deltas
-            .into_iter()
-            .map(|delta| delta.view)
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect()
+        step.deltas.into_iter().map(|delta| delta.view).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     fn entry<T: DeserializeOwned>(&self, view: &str, key: &str) -> Option<T> {
@@ -56,8 +45,7 @@ impl Followed {
     }
 
     fn head(&self, slug: &str) -> QueueHead {
-        self.entry(&format!("queue:riverside.{slug}"), "queue")
-            .expect("the queue exists")
+        self.entry(&format!("queue:riverside.{slug}"), "queue").expect("the queue exists")
     }
 
     /// The calls on the board as `label@station*recalls`, with `!` for a current one.
@@ -76,9 +64,7 @@ impl Followed {
 
     fn waiting(&self, slug: &str) -> u32 {
         let key = format!("queue:riverside.{slug}");
-        self.entry::<BoardQueue>("board:riverside", &key)
-            .expect("the queue is on the board")
-            .waiting
+        self.entry::<BoardQueue>("board:riverside", &key).expect("the queue is on the board").waiting
     }
 }
 
@@ -99,17 +85,10 @@ fn the_board_shows_who_is_called_and_who_was() {
     followed.apply(Command::MarkAbsent { ticket: ticket(2) });
     assert_eq!(followed.calls(), ["A-001@Room 1*1", "A-002@Room 2*0"]);
     let moved = followed.apply(Command::CompleteTicket { ticket: ticket(1) });
-    assert!(
-        !moved.contains(&"board:riverside".to_owned()),
-        "nothing on the board changed"
-    );
+    assert!(!moved.contains(&"board:riverside".to_owned()), "nothing on the board changed");
 
     followed.apply(Command::ReturnTicket { ticket: ticket(2) });
-    assert_eq!(
-        followed.calls(),
-        ["A-001@Room 1*1"],
-        "who waits again is not on the board"
-    );
+    assert_eq!(followed.calls(), ["A-001@Room 1*1"], "who waits again is not on the board");
     followed.apply(Command::RevertTicket { ticket: ticket(2) });
     followed.apply(configure_station("room-2", "Salle 2"));
     assert_eq!(followed.calls(), ["A-001@Room 1*1", "A-002@Salle 2*0"]);
@@ -121,9 +100,7 @@ fn the_board_keeps_the_latest_calls_and_forgets_the_oldest() {
     for number in 1..=10 {
         followed.apply(issue("general", number, 0));
         followed.apply(call_next("general", "room-1"));
-        followed.apply(Command::StartService {
-            ticket: ticket(number),
-        });
+        followed.apply(Command::StartService { ticket: ticket(number) });
     }
     let labels: Vec<_> = (3..=10).map(|number| format!("A-{number:03}@Room 1*0")).collect();
     assert_eq!(labels.len(), Recent::MAX);
@@ -153,27 +130,15 @@ fn a_queue_counts_the_stations_that_served_it_last() {
     followed.apply(call(1, "room-1"));
     followed.apply(Command::StartService { ticket: ticket(1) });
     followed.apply(call(2, "room-2"));
-    assert_eq!(
-        (followed.head("general").servers, followed.head("lab").servers),
-        (2, 0)
-    );
+    assert_eq!((followed.head("general").servers, followed.head("lab").servers), (2, 0));
     followed.apply(call(4, "room-2"));
-    assert_eq!(
-        (followed.head("general").servers, followed.head("lab").servers),
-        (1, 1)
-    );
+    assert_eq!((followed.head("general").servers, followed.head("lab").servers), (1, 1));
     // Room 1 goes on to the laboratory's line while its first patient is still being served.
     followed.apply(issue("lab", 5, 0));
     followed.apply(call(5, "room-1"));
-    assert_eq!(
-        (followed.head("general").servers, followed.head("lab").servers),
-        (1, 2)
-    );
+    assert_eq!((followed.head("general").servers, followed.head("lab").servers), (1, 2));
     followed.apply(Command::CompleteTicket { ticket: ticket(1) });
-    assert_eq!(
-        (followed.head("general").servers, followed.head("lab").servers),
-        (0, 2)
-    );
+    assert_eq!((followed.head("general").servers, followed.head("lab").servers), (0, 2));
 }
 
 #[test]
@@ -183,36 +148,13 @@ fn only_views_whose_content_changed_move() {
     let board = || "board:riverside".to_owned();
     let general = || "queue:riverside.general".to_owned();
     let lab = || "queue:riverside.lab".to_owned();
-    assert_eq!(
-        followed.apply(issue("general", 1, 0)),
-        [board(), general(), one()]
-    );
-    assert_eq!(
-        followed.apply(Command::Prioritise {
-            ticket: ticket(1),
-            priority: priority(2)
-        }),
-        [general()]
-    );
-    let same = Command::Prioritise {
-        ticket: ticket(1),
-        priority: priority(2),
-    };
-    assert!(
-        followed.apply(same).is_empty(),
-        "a step that changes nothing to see is applied without a delta"
-    );
-    assert_eq!(
-        followed.apply(transfer(1, "lab")),
-        [board(), general(), lab(), one()]
-    );
+    assert_eq!(followed.apply(issue("general", 1, 0)), [board(), general(), one()]);
+    assert_eq!(followed.apply(Command::Prioritise { ticket: ticket(1), priority: priority(2) }), [general()]);
+    let same = Command::Prioritise { ticket: ticket(1), priority: priority(2) };
+    assert!(followed.apply(same).is_empty(), "a step that changes nothing to see is applied without a delta");
+    assert_eq!(followed.apply(transfer(1, "lab")), [board(), general(), lab(), one()]);
     assert_eq!(followed.apply(configure("Europe/Paris")), [""; 0]);
-    assert_eq!(
-        followed.apply(Command::PauseQueue {
-            queue: queue("general")
-        }),
-        [board(), general()]
-    );
+    assert_eq!(followed.apply(Command::PauseQueue { queue: queue("general") }), [board(), general()]);
     assert_eq!(followed.apply(configure_station("room-1", "Salle 1")), [""; 0]);
 }
 
@@ -226,15 +168,8 @@ fn a_ticket_that_ended_leaves_its_last_state_for_a_day_and_a_revert_takes_it_bac
     followed.clinic.now += MINUTE;
     followed.apply(call(1, "room-1"));
     followed.clinic.now += MINUTE;
-    let step = followed.clinic.apply(Command::CancelTicket {
-        ticket: ticket(1),
-        reason: Some("ill".into()),
-    });
-    let delta = step
-        .deltas
-        .iter()
-        .find(|delta| delta.view == name)
-        .expect("the end is told");
+    let step = followed.clinic.apply(Command::CancelTicket { ticket: ticket(1), reason: Some("ill".into()) });
+    let delta = step.deltas.iter().find(|delta| delta.view == name).expect("the end is told");
     assert_eq!(delta.keep_s, Some(KEEP_ENDED_S));
     let TicketPlace::Ended(last) = serde_json::from_str(delta.delta.set["ticket"].get()).unwrap() else {
         panic!("the ticket is over");
@@ -251,25 +186,14 @@ fn a_ticket_that_ended_leaves_its_last_state_for_a_day_and_a_revert_takes_it_bac
         position: None,
         ahead: None,
         estimate: None,
-        call: Some(schemas::ticket::Call {
-            station: "Room 1".into(),
-            at: MORNING + MINUTE,
-            recalls: 0,
-        }),
+        call: Some(schemas::ticket::Call { station: "Room 1".into(), at: MORNING + MINUTE, recalls: 0 }),
         reason: Some("ill".into()),
         successor: None,
     };
     assert!(*last == expected);
 
     let step = followed.clinic.apply(Command::RevertTicket { ticket: ticket(1) });
-    let back = step
-        .deltas
-        .iter()
-        .find(|delta| delta.view == name)
-        .expect("the return is told");
-    assert_eq!(
-        (back.keep_s, back.delta.from, back.delta.to),
-        (None, delta.delta.to, delta.delta.to + 1)
-    );
+    let back = step.deltas.iter().find(|delta| delta.view == name).expect("the return is told");
+    assert_eq!((back.keep_s, back.delta.from, back.delta.to), (None, delta.delta.to, delta.delta.to + 1));
     assert_eq!(back.delta.set["ticket"].get(), r#"{"in":"riverside.general"}"#);
 }

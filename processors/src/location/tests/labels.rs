@@ -76,10 +76,7 @@ fn numbers_begin_again_at_midnight_of_the_locations_own_zone() {
 #[test]
 fn numbers_are_never_given_twice_on_a_day() {
     let mut clinic = Clinic::waiting(2);
-    clinic.apply(Command::CancelTicket {
-        ticket: ticket(2),
-        reason: None,
-    });
+    clinic.apply(Command::CancelTicket { ticket: ticket(2), reason: None });
     clinic.apply(transfer(1, "lab"));
     clinic.apply(issue("general", 3, 0));
     clinic.apply(issue("lab", 4, 0));
@@ -101,10 +98,7 @@ fn a_new_day_begins_every_queues_numbers_again() {
     clinic.now += 24 * 60 * MINUTE;
     clinic.apply(issue("general", 4, 0));
     clinic.apply(issue("lab", 5, 0));
-    assert_eq!(
-        (clinic.label(4), clinic.label(5)),
-        ("A-001".into(), "B-001".into())
-    );
+    assert_eq!((clinic.label(4), clinic.label(5)), ("A-001".into(), "B-001".into()));
     assert_eq!(clinic.location.header().numbers.len(), 2);
 }
 
@@ -116,10 +110,7 @@ fn a_queue_that_takes_over_a_prefix_goes_on_counting_above_what_was_given() {
     clinic.apply(configure_queue("lab", "A"));
     clinic.apply(issue("general", 5, 0));
     clinic.apply(issue("lab", 6, 0));
-    assert_eq!(
-        (clinic.label(5), clinic.label(6)),
-        ("C-004".into(), "A-004".into())
-    );
+    assert_eq!((clinic.label(5), clinic.label(6)), ("C-004".into(), "A-004".into()));
 }
 
 #[test]
@@ -129,11 +120,7 @@ fn a_zone_corrected_westwards_does_not_bring_a_day_back() {
     clinic.apply(configure("Pacific/Honolulu"));
     let second = issued(&mut clinic, 2, "2026-06-01T11:00:01Z");
     let third = issued(&mut clinic, 3, "2026-06-03T10:00:00Z");
-    let expected = [
-        ("A-001", "2026-06-02"),
-        ("A-002", "2026-06-02"),
-        ("A-001", "2026-06-03"),
-    ];
+    let expected = [("A-001", "2026-06-02"), ("A-002", "2026-06-02"), ("A-001", "2026-06-03")];
     for ((label, day), got) in expected.into_iter().zip([first, second, third]) {
         assert_eq!(got, (label.to_owned(), day.to_owned()));
     }

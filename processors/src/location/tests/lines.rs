@@ -2,22 +2,16 @@ use super::*;
 use crate::location::{Queue, Service};
 
 fn expected_s(clinic: &Clinic) -> u32 {
-    clinic.location.header().queues[&queue("general")]
-        .service
-        .expected_s()
+    clinic.location.header().queues[&queue("general")].service.expected_s()
 }
 
 /// One service of ticket `number` that takes `seconds`.
 fn serve(clinic: &mut Clinic, number: u128, seconds: i64) {
     clinic.apply(issue("general", number, 0));
     clinic.apply(call(number, "room-1"));
-    clinic.apply(Command::StartService {
-        ticket: ticket(number),
-    });
+    clinic.apply(Command::StartService { ticket: ticket(number) });
     clinic.now += seconds * 1000;
-    clinic.apply(Command::CompleteTicket {
-        ticket: ticket(number),
-    });
+    clinic.apply(Command::CompleteTicket { ticket: ticket(number) });
 }
 
 #[test]
@@ -25,10 +19,7 @@ fn the_next_to_be_called_is_the_first_of_the_highest_priority() {
     let mut clinic = Clinic::waiting(3);
     clinic.apply(issue("general", 4, 5));
     clinic.apply(issue("general", 5, 5));
-    clinic.apply(Command::Prioritise {
-        ticket: ticket(3),
-        priority: priority(5),
-    });
+    clinic.apply(Command::Prioritise { ticket: ticket(3), priority: priority(5) });
     assert!(
         clinic.drain("general") == tickets(&[3, 4, 5, 1, 2]),
         "an earlier issue goes first within a priority"
@@ -39,14 +30,8 @@ fn the_next_to_be_called_is_the_first_of_the_highest_priority() {
 fn a_reorder_puts_the_named_first_within_their_priority() {
     let mut clinic = Clinic::waiting(4);
     clinic.apply(issue("general", 5, 5));
-    clinic.apply(Command::ReorderQueue {
-        queue: queue("general"),
-        tickets: tickets(&[4, 2]),
-    });
-    clinic.apply(Command::ReorderQueue {
-        queue: queue("general"),
-        tickets: tickets(&[3]),
-    });
+    clinic.apply(Command::ReorderQueue { queue: queue("general"), tickets: tickets(&[4, 2]) });
+    clinic.apply(Command::ReorderQueue { queue: queue("general"), tickets: tickets(&[3]) });
     clinic.apply(issue("general", 6, 0));
     assert!(clinic.drain("general") == tickets(&[5, 3, 4, 2, 1, 6]));
 }
@@ -54,10 +39,7 @@ fn a_reorder_puts_the_named_first_within_their_priority() {
 #[test]
 fn the_undo_of_a_reorder_moves_one_ticket_back() {
     let mut clinic = Clinic::waiting(3);
-    clinic.apply(Command::ReorderQueue {
-        queue: queue("general"),
-        tickets: tickets(&[3, 2]),
-    });
+    clinic.apply(Command::ReorderQueue { queue: queue("general"), tickets: tickets(&[3, 2]) });
     clinic.apply(Command::RevertTicket { ticket: ticket(3) });
     assert!(clinic.drain("general") == tickets(&[2, 1, 3]));
 }
@@ -66,10 +48,7 @@ fn the_undo_of_a_reorder_moves_one_ticket_back() {
 fn who_comes_back_has_the_old_place_and_who_is_transferred_the_last() {
     let mut clinic = Clinic::waiting(4);
     clinic.apply(issue("lab", 5, 0));
-    clinic.apply(Command::HoldTicket {
-        ticket: ticket(1),
-        reason: None,
-    });
+    clinic.apply(Command::HoldTicket { ticket: ticket(1), reason: None });
     clinic.apply(call(2, "room-1"));
     clinic.apply(Command::MarkAbsent { ticket: ticket(2) });
     clinic.apply(transfer(3, "lab"));
@@ -86,14 +65,8 @@ fn a_reorder_without_ranks_below_is_refused() {
     header.queues.get_mut(&queue("general")).unwrap().first_rank = 1;
     let waiting = [1, 2].map(|number| clinic.location.ticket(&ticket(number)).unwrap().clone());
     let location = Location::load(clinic.location.pair(), header, waiting.to_vec());
-    let mut clinic = Clinic {
-        location,
-        now: MORNING,
-    };
-    let reorder = |numbers| Command::ReorderQueue {
-        queue: queue("general"),
-        tickets: tickets(numbers),
-    };
+    let mut clinic = Clinic { location, now: MORNING };
+    let reorder = |numbers| Command::ReorderQueue { queue: queue("general"), tickets: tickets(numbers) };
     assert_eq!(clinic.refusal(reorder(&[2, 1])), Some(Code::InvalidValue));
     clinic.apply(reorder(&[2]));
     assert_eq!(clinic.standing(2).rank, 0);
@@ -105,11 +78,7 @@ fn the_expected_service_moves_from_what_was_configured_to_what_is_measured() {
     let mut clinic = Clinic::open();
     assert_eq!(expected_s(&clinic), 600);
     serve(&mut clinic, 1, 1200);
-    assert_eq!(
-        expected_s(&clinic),
-        720,
-        "one visit of 1200 s against four of 600 s"
-    );
+    assert_eq!(expected_s(&clinic), 720, "one visit of 1200 s against four of 600 s");
     for number in 2..=4 {
         serve(&mut clinic, number, 1200);
     }
@@ -117,11 +86,7 @@ fn the_expected_service_moves_from_what_was_configured_to_what_is_measured() {
     for number in 5..=200 {
         serve(&mut clinic, number, 1200);
     }
-    assert_eq!(
-        expected_s(&clinic),
-        1110,
-        "twenty against four: 1100, to the nearest half minute"
-    );
+    assert_eq!(expected_s(&clinic), 1110, "twenty against four: 1100, to the nearest half minute");
     let mut configured = configure_queue("general", "A");
     if let Command::ConfigureQueue { service_s, .. } = &mut configured {
         *service_s = None;
@@ -153,8 +118,5 @@ fn a_queue_without_a_service_time_takes_the_usual_one() {
     };
     clinic.apply(command);
     let queue = &clinic.location.header().queues[&general];
-    assert_eq!(
-        (queue.state, queue.service.expected_s()),
-        (QueueState::Closed, Service::DEFAULT_S)
-    );
+    assert_eq!((queue.state, queue.service.expected_s()), (QueueState::Closed, Service::DEFAULT_S));
 }

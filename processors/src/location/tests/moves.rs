@@ -52,18 +52,12 @@ fn command(name: &str) -> Command {
         "recall" => C::RecallTicket { ticket },
         "start" => C::StartService { ticket },
         "complete" => C::CompleteTicket { ticket },
-        "hold" => C::HoldTicket {
-            ticket,
-            reason: Some("blood first".into()),
-        },
+        "hold" => C::HoldTicket { ticket, reason: Some("blood first".into()) },
         "resume" => C::ResumeTicket { ticket },
         "absent" => C::MarkAbsent { ticket },
         "return" => C::ReturnTicket { ticket },
         "no_show" => C::MarkNoShow { ticket },
-        "cancel" => C::CancelTicket {
-            ticket,
-            reason: Some("called off".into()),
-        },
+        "cancel" => C::CancelTicket { ticket, reason: Some("called off".into()) },
         "leave" => C::LeaveTicket { ticket },
         "move" => transfer(1, "lab"),
         "same queue" => transfer(1, "general"),
@@ -72,14 +66,8 @@ fn command(name: &str) -> Command {
             queue: QueueId::new("hillside.general").unwrap(),
             successor: Some(TicketId::from_random(&LocationId::new("hillside").unwrap(), 9)),
         },
-        "prioritise" => C::Prioritise {
-            ticket,
-            priority: priority(3),
-        },
-        "reorder" => C::ReorderQueue {
-            queue: queue("general"),
-            tickets: vec![ticket],
-        },
+        "prioritise" => C::Prioritise { ticket, priority: priority(3) },
+        "reorder" => C::ReorderQueue { queue: queue("general"), tickets: vec![ticket] },
         "revert" => C::RevertTicket { ticket },
         other => panic!("no such move: {other}"),
     }
@@ -126,14 +114,7 @@ fn every_move_is_allowed_in_exactly_the_states_of_the_table() {
                 );
                 assert_eq!(clinic.state(1), state, "{what}");
             } else {
-                assert_eq!(
-                    step.pair,
-                    Pair {
-                        version: pair.version + 1,
-                        ..pair
-                    },
-                    "{what}"
-                );
+                assert_eq!(step.pair, Pair { version: pair.version + 1, ..pair }, "{what}");
                 assert_eq!(letter(clinic.state(1)), expected, "{what}");
                 assert!(step.touched == [ticket(1)], "{what}");
             }
@@ -144,11 +125,7 @@ fn every_move_is_allowed_in_exactly_the_states_of_the_table() {
 #[test]
 fn every_step_can_be_undone_once_except_a_transfer_to_another_location() {
     for (name, row) in TABLE {
-        for (state, _) in STATES
-            .into_iter()
-            .zip(row.chars())
-            .filter(|(_, to)| !"-0".contains(*to))
-        {
+        for (state, _) in STATES.into_iter().zip(row.chars()).filter(|(_, to)| !"-0".contains(*to)) {
             let mut clinic = clinic_with(state);
             let before = clinic.standing(1).clone();
             let done = clinic.apply(command(name));
@@ -185,21 +162,12 @@ fn each_move_records_its_moment_and_a_way_back_into_the_line_forgets_the_call() 
     clinic.apply(Command::ReturnTicket { ticket: ticket(1) });
     let waiting = clinic.standing(1).clone();
     assert!(waiting.station.is_none());
-    assert_eq!(
-        (waiting.rank, waiting.called_at, waiting.recalls),
-        (rank, None, 0)
-    );
+    assert_eq!((waiting.rank, waiting.called_at, waiting.recalls), (rank, None, 0));
 
-    clinic.apply(Command::HoldTicket {
-        ticket: ticket(1),
-        reason: Some("x-ray first".into()),
-    });
+    clinic.apply(Command::HoldTicket { ticket: ticket(1), reason: Some("x-ray first".into()) });
     assert_eq!(clinic.standing(1).reason.as_deref(), Some("x-ray first"));
     clinic.apply(Command::ResumeTicket { ticket: ticket(1) });
-    assert_eq!(
-        (clinic.standing(1).rank, clinic.standing(1).reason.as_deref()),
-        (rank, None)
-    );
+    assert_eq!((clinic.standing(1).rank, clinic.standing(1).reason.as_deref()), (rank, None));
 
     clinic.apply(call(1, "room-2"));
     clinic.now += MINUTE;
@@ -211,15 +179,9 @@ fn each_move_records_its_moment_and_a_way_back_into_the_line_forgets_the_call() 
     assert_eq!(done.ended_at, Some(MORNING + 12 * MINUTE));
 
     clinic.apply(Command::RevertTicket { ticket: ticket(1) });
-    clinic.apply(Command::HoldTicket {
-        ticket: ticket(1),
-        reason: None,
-    });
+    clinic.apply(Command::HoldTicket { ticket: ticket(1), reason: None });
     let held = clinic.standing(1);
-    assert_eq!(
-        (held.started_at, held.ended_at, held.called_at),
-        (None, None, None)
-    );
+    assert_eq!((held.started_at, held.ended_at, held.called_at), (None, None, None));
 }
 
 #[test]
@@ -229,11 +191,7 @@ fn a_transfer_to_another_location_asks_that_location_to_go_on() {
     let there = LocationId::new("hillside").unwrap();
     let successor = TicketId::from_random(&there, 9);
     let to = QueueId::new("hillside.lab").unwrap();
-    let nameless = Command::TransferTicket {
-        ticket: ticket(1),
-        queue: to.clone(),
-        successor: None,
-    };
+    let nameless = Command::TransferTicket { ticket: ticket(1), queue: to.clone(), successor: None };
     assert_eq!(clinic.refusal(nameless), Some(Code::SuccessorMissing));
 
     let mut command = record(Command::TransferTicket {
@@ -244,19 +202,10 @@ fn a_transfer_to_another_location_asks_that_location_to_go_on() {
     command.valid_until = Some(MORNING);
     let step = clinic.location.handle(&command, MORNING);
     assert!(clinic.standing(1).successor.as_ref() == Some(&successor));
-    let next = step
-        .follow_up
-        .expect("the other location has to issue the successor");
+    let next = step.follow_up.expect("the other location has to issue the successor");
     assert!(next.aggregate == Aggregate::location(&TenantId::new("demo").unwrap(), &there));
     assert!(next.id == command.id.follow_up("successor"));
     assert!(next.source == command.source && next.actor == command.actor && next.valid_until.is_none());
-    assert!(
-        next.command
-            == Command::IssueTicket {
-                queue: to,
-                ticket: successor,
-                priority: priority(4)
-            }
-    );
+    assert!(next.command == Command::IssueTicket { queue: to, ticket: successor, priority: priority(4) });
     assert!(CommandRecord::from_wire(&next.to_wire()).unwrap() == next);
 }

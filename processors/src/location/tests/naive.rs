@@ -35,11 +35,7 @@ pub(super) fn views(
             .copied()
             .filter(here)
             .any(|ticket| ticket.standing.state == TicketState::InService);
-        let stations = header
-            .stations
-            .values()
-            .filter(|station| station.served.as_ref() == Some(id))
-            .count();
+        let stations = header.stations.values().filter(|station| station.served.as_ref() == Some(id)).count();
         let mut line = BTreeMap::new();
         let head = QueueHead {
             name: queue.name.clone(),
@@ -54,22 +50,11 @@ pub(super) fn views(
             line.insert(ticket.id.to_string(), json!(entry(header, ticket)));
         }
         views.insert(format!("queue:{id}"), json!(line));
-        let waiting = tickets
-            .iter()
-            .copied()
-            .filter(|ticket| waits(ticket, slug))
-            .count() as u32;
-        let shown = BoardQueue {
-            name: queue.name.clone(),
-            state: queue.state,
-            waiting,
-        };
+        let waiting = tickets.iter().copied().filter(|ticket| waits(ticket, slug)).count() as u32;
+        let shown = BoardQueue { name: queue.name.clone(), state: queue.state, waiting };
         wall.insert(format!("queue:{id}"), json!(shown));
     }
-    let current = tickets
-        .iter()
-        .copied()
-        .filter(|ticket| board(ticket) == Some(true));
+    let current = tickets.iter().copied().filter(|ticket| board(ticket) == Some(true));
     for ticket in current.chain(recent.iter().copied()) {
         let key = format!("call:{}/{}", ticket.day, ticket.label);
         wall.insert(key, json!(board_call(header, ticket)));
@@ -100,11 +85,7 @@ pub(super) fn board(ticket: &Ticket) -> Option<bool> {
 }
 
 fn name_of(header: &Header, ticket: &Ticket) -> Option<String> {
-    ticket
-        .standing
-        .station
-        .as_ref()
-        .map(|station| header.stations[station].name.clone())
+    ticket.standing.station.as_ref().map(|station| header.stations[station].name.clone())
 }
 
 fn board_call(header: &Header, ticket: &Ticket) -> BoardCall {

@@ -58,11 +58,7 @@ pub(super) fn command(pick: &Pick) -> Command {
     let flag = pick.number.is_multiple_of(2);
     let reason = flag.then(|| "x-ray first".to_owned());
     match pick.kind {
-        "ticket.issue" => C::IssueTicket {
-            queue,
-            ticket,
-            priority: priority(pick.number % 3),
-        },
+        "ticket.issue" => C::IssueTicket { queue, ticket, priority: priority(pick.number % 3) },
         "queue.call_next" => C::CallNext { queue, station },
         "ticket.start" => C::StartService { ticket },
         "ticket.call" => C::CallTicket { ticket, station },
@@ -70,32 +66,19 @@ pub(super) fn command(pick: &Pick) -> Command {
         "ticket.absent" => C::MarkAbsent { ticket },
         "ticket.hold" => C::HoldTicket { ticket, reason },
         "ticket.revert" => C::RevertTicket { ticket },
-        "queue.reorder" => C::ReorderQueue {
-            queue,
-            tickets: tickets(&pick.others),
-        },
+        "queue.reorder" => C::ReorderQueue { queue, tickets: tickets(&pick.others) },
         "ticket.recall" => C::RecallTicket { ticket },
         "ticket.resume" => C::ResumeTicket { ticket },
         "ticket.return" => C::ReturnTicket { ticket },
-        "ticket.transfer" => C::TransferTicket {
-            ticket,
-            queue,
-            successor: None,
-        },
-        "ticket.prioritise" => C::Prioritise {
-            ticket,
-            priority: priority(pick.number % 3),
-        },
+        "ticket.transfer" => C::TransferTicket { ticket, queue, successor: None },
+        "ticket.prioritise" => C::Prioritise { ticket, priority: priority(pick.number % 3) },
         "ticket.no_show" => C::MarkNoShow { ticket },
         "ticket.cancel" => C::CancelTicket { ticket, reason },
         "ticket.leave" => C::LeaveTicket { ticket },
         "ticket.transfer elsewhere" => C::TransferTicket {
             ticket,
             queue: QueueId::new("hillside.general").unwrap(),
-            successor: Some(TicketId::from_random(
-                &LocationId::new("hillside").unwrap(),
-                pick.ticket,
-            )),
+            successor: Some(TicketId::from_random(&LocationId::new("hillside").unwrap(), pick.ticket)),
         },
         "queue.configure" => C::ConfigureQueue {
             queue,
@@ -132,16 +115,14 @@ pub(super) fn pick() -> impl Strategy<Value = Pick> {
         any_pause(),
         prop::option::weighted(0.1, -MINUTE..4 * MINUTE),
     )
-        .prop_map(
-            |(kind, ticket, others, slug, room, number, pause, good_for)| Pick {
-                kind,
-                ticket,
-                others,
-                slug,
-                room,
-                number,
-                pause,
-                good_for,
-            },
-        )
+        .prop_map(|(kind, ticket, others, slug, room, number, pause, good_for)| Pick {
+            kind,
+            ticket,
+            others,
+            slug,
+            room,
+            number,
+            pause,
+            good_for,
+        })
 }

@@ -8,9 +8,7 @@ fn a_location_that_does_not_exist_refuses_everything_but_its_configuration() {
     let commands = [
         configure_queue("general", "A"),
         configure_station("room-1", "Room 1"),
-        Command::OpenQueue {
-            queue: queue("general"),
-        },
+        Command::OpenQueue { queue: queue("general") },
         issue("general", 1, 0),
         call_next("general", "room-1"),
         Command::LeaveTicket { ticket: ticket(1) },
@@ -18,13 +16,7 @@ fn a_location_that_does_not_exist_refuses_everything_but_its_configuration() {
     for command in commands {
         let step = clinic.send(command);
         assert_eq!(refusal(&step), Some(Code::LocationUnknown));
-        assert_eq!(
-            step.pair,
-            Pair {
-                epoch: EPOCH,
-                version: 0
-            }
-        );
+        assert_eq!(step.pair, Pair { epoch: EPOCH, version: 0 });
     }
     assert_eq!(clinic.apply(configure("Europe/Paris")).pair.version, 1);
 }
@@ -34,13 +26,7 @@ fn what_is_not_there_is_refused_by_its_own_code() {
     let mut clinic = Clinic::waiting(1);
     let table = [
         (Command::OpenQueue { queue: queue("x") }, Code::QueueUnknown),
-        (
-            Command::ReorderQueue {
-                queue: queue("x"),
-                tickets: tickets(&[1]),
-            },
-            Code::QueueUnknown,
-        ),
+        (Command::ReorderQueue { queue: queue("x"), tickets: tickets(&[1]) }, Code::QueueUnknown),
         (issue("x", 2, 0), Code::QueueUnknown),
         (call_next("x", "room-1"), Code::QueueUnknown),
         (transfer(1, "x"), Code::QueueUnknown),
@@ -66,10 +52,7 @@ fn a_queue_changes_its_state_only_along_its_ways() {
         (|queue| Command::OpenQueue { queue }, [None, None, Some(Open)]),
         (|queue| Command::PauseQueue { queue }, [Some(Paused), None, None]),
         (|queue| Command::ResumeQueue { queue }, [None, Some(Open), None]),
-        (
-            |queue| Command::CloseQueue { queue },
-            [Some(Closed), Some(Closed), None],
-        ),
+        (|queue| Command::CloseQueue { queue }, [Some(Closed), Some(Closed), None]),
     ];
     for (command, row) in ways {
         for (from, to) in [Open, Paused, Closed].into_iter().zip(row) {
@@ -94,19 +77,12 @@ fn a_queue_changes_its_state_only_along_its_ways() {
 #[test]
 fn a_paused_queue_takes_tickets_and_calls_nobody_and_a_closed_one_takes_none_and_finishes_its_line() {
     let mut clinic = Clinic::waiting(2);
-    clinic.apply(Command::PauseQueue {
-        queue: queue("general"),
-    });
+    clinic.apply(Command::PauseQueue { queue: queue("general") });
     clinic.apply(issue("general", 3, 0));
-    assert_eq!(
-        clinic.refusal(call_next("general", "room-1")),
-        Some(Code::QueuePaused)
-    );
+    assert_eq!(clinic.refusal(call_next("general", "room-1")), Some(Code::QueuePaused));
     assert_eq!(clinic.refusal(call(3, "room-1")), Some(Code::QueuePaused));
 
-    clinic.apply(Command::CloseQueue {
-        queue: queue("general"),
-    });
+    clinic.apply(Command::CloseQueue { queue: queue("general") });
     assert_eq!(clinic.refusal(issue("general", 4, 0)), Some(Code::QueueNotOpen));
     clinic.apply(issue("lab", 4, 0));
     assert_eq!(clinic.refusal(transfer(4, "general")), Some(Code::QueueNotOpen));
@@ -148,25 +124,15 @@ fn settings_outside_their_bounds_are_refused() {
         line("A", "C", Some(29)),
         line("A", "C", Some(14_401)),
         configure_station("room-9", "\u{7}"),
-        Command::HoldTicket {
-            ticket: ticket(1),
-            reason: Some(long),
-        },
-        Command::CancelTicket {
-            ticket: ticket(1),
-            reason: Some(String::new()),
-        },
+        Command::HoldTicket { ticket: ticket(1), reason: Some(long) },
+        Command::CancelTicket { ticket: ticket(1), reason: Some(String::new()) },
     ];
     let mut clinic = Clinic::waiting(1);
     for (index, command) in bad.into_iter().enumerate() {
         assert_eq!(clinic.refusal(command), Some(Code::InvalidValue), "row {index}");
     }
     assert_eq!(clinic.refusal(line("A", "B", None)), Some(Code::PrefixTaken));
-    clinic.apply(location(
-        &"é".repeat(MAX_TEXT),
-        "Pacific/Kiritimati",
-        &["hi-Deva-IN", "zh"],
-    ));
+    clinic.apply(location(&"é".repeat(MAX_TEXT), "Pacific/Kiritimati", &["hi-Deva-IN", "zh"]));
     clinic.apply(line("A", "9Z", Some(30)));
     clinic.apply(line("A", "9Z", Some(14_400)));
 }
@@ -177,18 +143,12 @@ fn a_location_has_a_bounded_number_of_queues_and_stations() {
     for index in 2..MAX_QUEUES {
         clinic.apply(configure_queue(&format!("q{index}"), &format!("{index}")));
     }
-    assert_eq!(
-        clinic.refusal(configure_queue("one-more", "ZZ")),
-        Some(Code::InvalidValue)
-    );
+    assert_eq!(clinic.refusal(configure_queue("one-more", "ZZ")), Some(Code::InvalidValue));
     clinic.apply(configure_queue("lab", "ZZ"));
     for index in 2..MAX_STATIONS {
         clinic.apply(configure_station(&format!("s{index}"), "Room"));
     }
-    assert_eq!(
-        clinic.refusal(configure_station("one-more", "Room")),
-        Some(Code::InvalidValue)
-    );
+    assert_eq!(clinic.refusal(configure_station("one-more", "Room")), Some(Code::InvalidValue));
     clinic.apply(configure_station("room-1", "Salle 1"));
 }
 
@@ -197,22 +157,13 @@ fn a_reorder_names_each_of_some_waiting_tickets_once() {
     let mut clinic = Clinic::waiting(3);
     clinic.apply(issue("lab", 4, 0));
     clinic.apply(call(3, "room-1"));
-    let reorder = |tickets| Command::ReorderQueue {
-        queue: queue("general"),
-        tickets,
-    };
+    let reorder = |tickets| Command::ReorderQueue { queue: queue("general"), tickets };
     assert_eq!(clinic.refusal(reorder(vec![])), Some(Code::InvalidValue));
-    assert_eq!(
-        clinic.refusal(reorder(tickets(&[1, 2, 1]))),
-        Some(Code::InvalidValue)
-    );
+    assert_eq!(clinic.refusal(reorder(tickets(&[1, 2, 1]))), Some(Code::InvalidValue));
     let many: Vec<_> = (0..=MAX_REORDER as u128).collect();
     assert_eq!(clinic.refusal(reorder(tickets(&many))), Some(Code::InvalidValue));
     for stranger in [3, 4, 5] {
-        assert_eq!(
-            clinic.refusal(reorder(tickets(&[1, stranger]))),
-            Some(Code::IllegalMove)
-        );
+        assert_eq!(clinic.refusal(reorder(tickets(&[1, stranger]))), Some(Code::IllegalMove));
     }
     clinic.apply(reorder(tickets(&[2, 1])));
 }
@@ -229,10 +180,7 @@ fn a_command_past_its_time_is_refused_and_the_clock_never_goes_back() {
     assert_eq!((step.at, step.pair.version), (MORNING + MINUTE + 1, version));
     // The broker's clock went back; the location's did not.
     let step = clinic.location.handle(&late, MORNING);
-    assert_eq!(
-        (step.at, refusal(&step)),
-        (MORNING + MINUTE + 1, Some(Code::CommandExpired))
-    );
+    assert_eq!((step.at, refusal(&step)), (MORNING + MINUTE + 1, Some(Code::CommandExpired)));
 
     late.valid_until = Some(MORNING + MINUTE + 1);
     assert_eq!(refusal(&clinic.location.handle(&late, -1)), None);

@@ -62,55 +62,33 @@ impl Watch {
     }
 
     fn tickets(&self) -> impl Iterator<Item = &Ticket> {
-        self.issued
-            .iter()
-            .map(|id| self.live.ticket(id).expect("this location forgets nothing"))
+        self.issued.iter().map(|id| self.live.ticket(id).expect("this location forgets nothing"))
     }
 
     /// The location as a runner would have it that loads it now, for this command.
     fn reloaded(&self, command: &Command) -> Location {
-        let live = self
-            .tickets()
-            .filter(|ticket| ticket.is_live())
-            .map(copy)
-            .collect();
+        let live = self.tickets().filter(|ticket| ticket.is_live()).map(copy).collect();
         let mut location = Location::load(self.live.pair(), copy(self.live.header()), live);
         let named = command.ticket().and_then(|id| self.live.ticket(id));
-        location.add_ended(
-            named
-                .into_iter()
-                .filter(|ticket| !ticket.is_live())
-                .map(copy)
-                .collect(),
-        );
+        location.add_ended(named.into_iter().filter(|ticket| !ticket.is_live()).map(copy).collect());
         location
     }
 
     fn send(&mut self, command: CommandRecord, at: Millis) {
         let before = self.live.pair();
-        let was: BTreeMap<_, _> = self
-            .issued
-            .iter()
-            .map(|id| (id.clone(), self.live.ticket(id).and_then(board)))
-            .collect();
+        let was: BTreeMap<_, _> =
+            self.issued.iter().map(|id| (id.clone(), self.live.ticket(id).and_then(board))).collect();
         let mut reloaded = self.reloaded(&command.command);
 
         let step = self.live.handle(&command, at);
         let twin = reloaded.handle(&command, at);
-        assert!(
-            same(&step, &twin),
-            "{} differs after a reload",
-            command.command.kind()
-        );
+        assert!(same(&step, &twin), "{} differs after a reload", command.command.kind());
         assert!(reloaded.header() == self.live.header());
         for id in &step.touched {
             assert!(reloaded.ticket(id) == self.live.ticket(id));
         }
         reloaded.forget_ended();
-        assert!(
-            self.tickets()
-                .all(|ticket| reloaded.ticket(&ticket.id).is_none_or(Ticket::is_live))
-        );
+        assert!(self.tickets().all(|ticket| reloaded.ticket(&ticket.id).is_none_or(Ticket::is_live)));
 
         self.rebuilt.advance(at);
         if step.events.is_empty() {
@@ -118,16 +96,9 @@ impl Watch {
             assert_eq!(step.pair, before);
         } else {
             assert!(refusal(&step).is_none());
-            assert_eq!(
-                step.pair,
-                Pair {
-                    version: before.version + 1,
-                    ..before
-                }
-            );
+            assert_eq!(step.pair, Pair { version: before.version + 1, ..before });
             let events: Vec<Event> = copy(&step.events);
-            self.rebuilt
-                .replay(&location_id(), step.pair.version, step.at, &events);
+            self.rebuilt.replay(&location_id(), step.pair.version, step.at, &events);
         }
         self.note(&step);
         for id in &step.touched {
@@ -146,15 +117,9 @@ impl Watch {
 
     fn note(&mut self, step: &Step) {
         for event in &step.events {
-            if let Event::TicketIssued {
-                ticket, day, label, ..
-            } = event
-            {
+            if let Event::TicketIssued { ticket, day, label, .. } = event {
                 assert!(self.issued.insert(ticket.clone()));
-                assert!(
-                    self.labels.insert((day.clone(), label.clone())),
-                    "{label} was given twice on {day}"
-                );
+                assert!(self.labels.insert((day.clone(), label.clone())), "{label} was given twice on {day}");
             }
         }
         for id in &step.touched {
@@ -162,23 +127,15 @@ impl Watch {
             if ticket.is_live() {
                 self.last_views.remove(id);
             } else {
-                self.last_views
-                    .insert(id.clone(), last_view(self.live.header(), ticket));
+                self.last_views.insert(id.clone(), last_view(self.live.header(), ticket));
             }
         }
     }
 
     fn follow(&mut self, step: &Step) {
         for delta in &step.deltas {
-            let view = self
-                .views
-                .entry(delta.view.clone())
-                .or_insert_with(|| View::empty(EPOCH));
-            assert_eq!(
-                delta.delta.from, view.pair.version,
-                "the chain of {} is broken",
-                delta.view
-            );
+            let view = self.views.entry(delta.view.clone()).or_insert_with(|| View::empty(EPOCH));
+            assert_eq!(delta.delta.from, view.pair.version, "the chain of {} is broken", delta.view);
             assert_eq!((delta.delta.to, delta.delta.at), (step.pair.version, step.at));
             let entries = view.entries.clone();
             assert_eq!(view.fold(&delta.delta), Fold::Applied);
@@ -271,20 +228,13 @@ fn the_header_does_not_grow_with_tickets() {
             clinic.apply(issue("general", number, 0));
             clinic.apply(issue("lab", 1_000_000 + number, 0));
             clinic.apply(call_next("general", "room-1"));
-            clinic.apply(Command::StartService {
-                ticket: ticket(number),
-            });
-            clinic.apply(Command::CompleteTicket {
-                ticket: ticket(number),
-            });
+            clinic.apply(Command::StartService { ticket: ticket(number) });
+            clinic.apply(Command::CompleteTicket { ticket: ticket(number) });
         }
         size(&clinic)
     };
     let small = serve(0..100);
     let large = serve(100..3_000);
-    assert!(
-        large <= small + 100,
-        "{small} bytes became {large}: more than its numbers can have grown"
-    );
+    assert!(large <= small + 100, "{small} bytes became {large}: more than its numbers can have grown");
     assert!(large < 3_000, "{large}");
 }

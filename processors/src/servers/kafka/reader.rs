@@ -85,13 +85,7 @@ impl Reader {
         runtime: Handle,
     ) -> KafkaResult<Self> {
         let topic = settings.topics.care.clone();
-        let member = Member {
-            of,
-            inputs,
-            released,
-            runtime,
-            state: Mutex::default(),
-        };
+        let member = Member { of, inputs, released, runtime, state: Mutex::default() };
         let consumer: BaseConsumer<Member> = config(settings).create_with_context(member)?;
         consumer.subscribe(&[&topic])?;
         Ok(Self { consumer, topic })
@@ -103,11 +97,7 @@ impl Reader {
         while !member.inputs.is_closed() {
             self.rejoin_if_due();
             if let Err(stop) = self.gather() {
-                tracing::error!(
-                    error = &stop as &dyn std::error::Error,
-                    topic = self.topic,
-                    "reading stops"
-                );
+                tracing::error!(error = &stop as &dyn std::error::Error, topic = self.topic, "reading stops");
                 break;
             }
             let paused = member.state().paused;
@@ -153,13 +143,8 @@ impl Reader {
     fn pause(&self, paused: bool) {
         self.consumer.context().state().paused = paused;
         let assigned = self.consumer.assignment();
-        let done = assigned.and_then(|all| {
-            if paused {
-                self.consumer.pause(&all)
-            } else {
-                self.consumer.resume(&all)
-            }
-        });
+        let done = assigned
+            .and_then(|all| if paused { self.consumer.pause(&all) } else { self.consumer.resume(&all) });
         tracing::warn!(paused, "the runner's inputs are full, or have room again");
         if let Err(error) = done {
             tracing::warn!(
@@ -235,10 +220,7 @@ impl State {
     /// Whoever is assigned next reads them again. What was to be claimed anew will be assigned anyway.
     fn forget_records(&mut self) {
         let failures = self.failures;
-        *self = Self {
-            failures,
-            ..Self::default()
-        };
+        *self = Self { failures, ..Self::default() };
     }
 }
 
@@ -257,11 +239,7 @@ impl Member {
         state.records += 1;
         state.bytes += record.value.len();
         let partition = state.pending.entry(unsigned(message.partition())).or_default();
-        partition.push(Appended {
-            offset: message.offset(),
-            at,
-            record,
-        });
+        partition.push(Appended { offset: message.offset(), at, record });
         Ok(state.records >= RECORDS || state.bytes >= BYTES)
     }
 
@@ -275,11 +253,7 @@ impl Member {
             }
             let room = self.within(patience, self.inputs.reserve());
             match room {
-                Ok(Ok(permit)) => permit.send(Input::Records {
-                    partition,
-                    of: self.of,
-                    records,
-                }),
+                Ok(Ok(permit)) => permit.send(Input::Records { partition, of: self.of, records }),
                 Ok(Err(_)) => return true, // nobody listens any more: the loop ends
                 Err(_) => {
                     self.state().pending.insert(partition, records);
@@ -308,8 +282,7 @@ impl Member {
     /// Waits on this thread for what happens on the runtime's.
     fn within<T>(&self, patience: Duration, happening: impl Future<Output = T>) -> Result<T, Elapsed> {
         // The timer must be made within the runtime.
-        self.runtime
-            .block_on(async { tokio::time::timeout(patience, happening).await })
+        self.runtime.block_on(async { tokio::time::timeout(patience, happening).await })
     }
 
     /// Sends an input and waits for its answer, both together for [`ANSWER`] at most.
@@ -335,11 +308,7 @@ impl Member {
     fn claimed(&self, partitions: &[u32]) -> Vec<(u32, i64)> {
         self.released.lock().clear();
         let (claims, answer) = oneshot::channel();
-        let input = Input::Assigned {
-            partitions: partitions.to_vec(),
-            of: self.of,
-            claims,
-        };
+        let input = Input::Assigned { partitions: partitions.to_vec(), of: self.of, claims };
         let mut offsets = self.ask(input, answer).unwrap_or_default();
         offsets.retain(|(partition, _)| partitions.contains(partition));
         let mut state = self.state();
@@ -372,15 +341,9 @@ impl ClientContext for Member {
 impl ConsumerContext for Member {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let elements = list.elements();
-        let partitions: Vec<u32> = elements
-            .iter()
-            .map(|element| unsigned(element.partition()))
-            .collect();
+        let partitions: Vec<u32> = elements.iter().map(|element| unsigned(element.partition())).collect();
         let done = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            let topic = elements
-                .first()
-                .map(|element| element.topic().to_owned())
-                .unwrap_or_default();
+            let topic = elements.first().map(|element| element.topic().to_owned()).unwrap_or_default();
             let mut assignment = TopicPartitionList::new();
             for (partition, offset) in self.claimed(&partitions) {
                 let partition = i32::try_from(partition).unwrap_or(i32::MAX);
@@ -401,10 +364,7 @@ impl ConsumerContext for Member {
             consumer.unassign()
         };
         if let Err(error) = done {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "an assignment could not be changed"
-            );
+            tracing::error!(error = &error as &dyn std::error::Error, "an assignment could not be changed");
         }
     }
 }
@@ -420,9 +380,7 @@ fn wire_record(message: &BorrowedMessage<'_>) -> WireRecord {
     let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
     WireRecord {
         key: text(message.key()),
-        headers: headers
-            .map(|header| (header.key.to_owned(), text(header.value)))
-            .collect(),
+        headers: headers.map(|header| (header.key.to_owned(), text(header.value))).collect(),
         value: bytes::Bytes::copy_from_slice(message.payload().unwrap_or_default()),
     }
 }

@@ -54,17 +54,11 @@ pub struct NewTopics {
 pub async fn prepare(settings: &KafkaSettings, new: &NewTopics) -> Result<Vec<String>, TopicError> {
     let admin = admin(settings)?;
     let mut made = Vec::new();
-    for (topic, hours) in [
-        (&settings.topics.care, new.care_hours),
-        (&settings.topics.views, new.views_hours),
-    ] {
+    for (topic, hours) in [(&settings.topics.care, new.care_hours), (&settings.topics.views, new.views_hours)]
+    {
         match partitions(&admin, settings, topic).await {
             Ok(found) if found != new.partitions => {
-                return Err(TopicError::Partitions {
-                    topic: topic.clone(),
-                    found,
-                    wanted: new.partitions,
-                });
+                return Err(TopicError::Partitions { topic: topic.clone(), found, wanted: new.partitions });
             }
             Ok(_) => check_timestamps(&admin, settings, topic).await?,
             Err(TopicError::Missing(_)) => {
@@ -95,31 +89,22 @@ type Admin = AdminClient<KafkaEvents>;
 
 fn admin(settings: &KafkaSettings) -> Result<Arc<Admin>, TopicError> {
     let admin = settings.client().create_with_context(KafkaEvents);
-    admin
-        .map(Arc::new)
-        .map_err(|source| unreachable(settings, source))
+    admin.map(Arc::new).map_err(|source| unreachable(settings, source))
 }
 
 fn unreachable(settings: &KafkaSettings, source: KafkaError) -> TopicError {
-    TopicError::Unreachable {
-        brokers: settings.brokers.clone(),
-        source,
-    }
+    TopicError::Unreachable { brokers: settings.brokers.clone(), source }
 }
 
 fn options() -> AdminOptions {
-    AdminOptions::new()
-        .request_timeout(Some(PATIENCE))
-        .operation_timeout(Some(PATIENCE))
+    AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE))
 }
 
 async fn partitions(admin: &Arc<Admin>, settings: &KafkaSettings, topic: &str) -> Result<u32, TopicError> {
     let (asked, name) = (Arc::clone(admin), topic.to_owned());
     let fetch = move || asked.inner().fetch_metadata(Some(&name), PATIENCE);
     // A blocking call, which its own patience bounds.
-    let metadata = tokio::task::spawn_blocking(fetch)
-        .await
-        .unwrap_or(Err(KafkaError::Canceled));
+    let metadata = tokio::task::spawn_blocking(fetch).await.unwrap_or(Err(KafkaError::Canceled));
     let metadata = metadata.map_err(|source| unreachable(settings, source))?;
     let found = metadata
         .topics()
@@ -133,29 +118,16 @@ async fn partitions(admin: &Arc<Admin>, settings: &KafkaSettings, topic: &str) -
 }
 
 async fn check_timestamps(admin: &Admin, settings: &KafkaSettings, topic: &str) -> Result<(), TopicError> {
-    let asked = admin
-        .describe_configs(&[ResourceSpecifier::Topic(topic)], &options())
-        .await;
+    let asked = admin.describe_configs(&[ResourceSpecifier::Topic(topic)], &options()).await;
     let answers = asked.map_err(|source| unreachable(settings, source))?;
-    let config = answers
-        .into_iter()
-        .next()
-        .ok_or_else(|| TopicError::Missing(topic.to_owned()))?;
-    let config = config.map_err(|code| TopicError::Refused {
-        topic: topic.to_owned(),
-        code,
-    })?;
-    let found = config
-        .get("message.timestamp.type")
-        .and_then(|entry| entry.value.clone())
-        .unwrap_or_default();
+    let config = answers.into_iter().next().ok_or_else(|| TopicError::Missing(topic.to_owned()))?;
+    let config = config.map_err(|code| TopicError::Refused { topic: topic.to_owned(), code })?;
+    let found =
+        config.get("message.timestamp.type").and_then(|entry| entry.value.clone()).unwrap_or_default();
     if found == "LogAppendTime" {
         Ok(())
     } else {
-        Err(TopicError::Timestamp {
-            topic: topic.to_owned(),
-            found,
-        })
+        Err(TopicError::Timestamp { topic: topic.to_owned(), found })
     }
 }
 
@@ -178,11 +150,7 @@ async fn create(
         .set("segment.ms", &segment)
         .set("min.insync.replicas", &insync);
     let made = admin.create_topics([&topic_to_make], &options()).await;
-    match made
-        .map_err(|source| unreachable(settings, source))?
-        .into_iter()
-        .next()
-    {
+    match made.map_err(|source| unreachable(settings, source))?.into_iter().next() {
         // Somebody else prepares at the same moment.
         None | Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
         Some(Err((topic, code))) => Err(TopicError::Refused { topic, code }),

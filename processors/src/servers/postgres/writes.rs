@@ -325,7 +325,12 @@ mod tests {
         let (name, time_zone, languages) = ("Riverside".into(), "Europe/Paris".into(), vec!["fr".into()]);
         let mut commands = vec![
             Command::ConfigureLocation { name, time_zone, languages },
-            Command::ConfigureQueue { queue: queue.clone(), name: "General".into(), prefix: "A".into(), service_s: None },
+            Command::ConfigureQueue {
+                queue: queue.clone(),
+                name: "General".into(),
+                prefix: "A".into(),
+                service_s: None,
+            },
             Command::OpenQueue { queue: queue.clone() },
         ];
         for number in 0..tickets {
@@ -354,7 +359,8 @@ mod tests {
     #[test]
     fn the_statements_of_a_batch_do_not_grow_with_its_records() {
         let consumer = Consumer { name: "test".into(), topic: "care".into() };
-        let statements = |tickets| writes(&morning(tickets), &consumer).iter().map(|w| w.sql).collect::<Vec<_>>();
+        let statements =
+            |tickets| writes(&morning(tickets), &consumer).iter().map(|w| w.sql).collect::<Vec<_>>();
         assert_eq!(statements(2), statements(200));
         assert_eq!(statements(200).len(), 10, "every statement there is");
         assert!(statements(200)[0].starts_with("UPDATE clinicwire.checkpoint"), "the fence is the first");

@@ -89,15 +89,9 @@ impl State {
     }
 
     pub(super) fn checkpoint(&self, partition: u32) -> Claim {
-        let Checkpoint {
-            owner_epoch,
-            next_offset,
-        } = self.checkpoints.get(&partition).copied().unwrap_or_default();
-        Claim {
-            partition,
-            owner_epoch,
-            next_offset,
-        }
+        let Checkpoint { owner_epoch, next_offset } =
+            self.checkpoints.get(&partition).copied().unwrap_or_default();
+        Claim { partition, owner_epoch, next_offset }
     }
 
     pub(super) fn load(&self, aggregate: &Aggregate) -> Option<Loaded> {
@@ -110,19 +104,12 @@ impl State {
 
     pub(super) fn ended(&self, aggregate: &Aggregate, tickets: &[TicketId]) -> Vec<Ticket> {
         let key = |ticket: &TicketId| (aggregate.clone(), ticket.clone());
-        tickets
-            .iter()
-            .filter_map(|ticket| self.ended.held.get(&key(ticket)).cloned())
-            .collect()
+        tickets.iter().filter_map(|ticket| self.ended.held.get(&key(ticket)).cloned()).collect()
     }
 
     pub(super) fn outcome(&self, identity: &Identity) -> Option<OutcomeRow> {
         let outcome = self.outcomes.held.get(identity)?.clone();
-        Some(OutcomeRow {
-            tenant: identity.0.clone(),
-            source: identity.1.clone(),
-            outcome,
-        })
+        Some(OutcomeRow { tenant: identity.0.clone(), source: identity.1.clone(), outcome })
     }
 
     pub(super) fn next_epoch(&mut self, seconds: u64) -> u64 {
@@ -132,11 +119,7 @@ impl State {
 
     pub(super) fn outbox(&self, partition: u32, limit: usize) -> Vec<OutboxRow> {
         let keys = (partition, i64::MIN, i16::MIN)..=(partition, i64::MAX, i16::MAX);
-        self.outbox
-            .range(keys)
-            .take(limit)
-            .map(|(_, row)| row.clone())
-            .collect()
+        self.outbox.range(keys).take(limit).map(|(_, row)| row.clone()).collect()
     }
 
     pub(super) fn published(&mut self, partition: u32, rows: &[(i64, i16)]) {
@@ -147,35 +130,24 @@ impl State {
 
     pub(super) fn view(&self, name: &ViewName, now: Millis) -> Option<(View, Option<u32>)> {
         let kept = self.views.get(name).filter(|kept| kept.is_kept(now))?;
-        let seconds = kept
-            .until
-            .map(|until| u32::try_from((until - now + 999) / 1000).unwrap_or(u32::MAX));
+        let seconds = kept.until.map(|until| u32::try_from((until - now + 999) / 1000).unwrap_or(u32::MAX));
         Some((kept.view.clone(), seconds))
     }
 
     pub(super) fn views(&self, now: Millis) -> Vec<(ViewName, View)> {
         let kept = self.views.iter().filter(|(_, kept)| kept.is_kept(now));
-        kept.map(|(name, kept)| (name.clone(), kept.view.clone()))
-            .collect()
+        kept.map(|(name, kept)| (name.clone(), kept.view.clone())).collect()
     }
 
     pub(super) fn repaired(&mut self, name: &ViewName, version: u64) {
-        if self
-            .views
-            .get(name)
-            .is_none_or(|kept| kept.view.pair.version <= version)
-        {
+        if self.views.get(name).is_none_or(|kept| kept.view.pair.version <= version) {
             self.dirty.remove(name);
         }
     }
 
     /// All of the batch or nothing of it.
     pub(super) fn commit(&mut self, batch: &Batch, now: Millis) -> Result<(), LedgerError> {
-        let Claim {
-            partition,
-            owner_epoch,
-            next_offset,
-        } = batch.claim;
+        let Claim { partition, owner_epoch, next_offset } = batch.claim;
         let row = self.checkpoint(partition);
         if row.owner_epoch != owner_epoch || row.next_offset != next_offset {
             return Err(LedgerError::Fenced);
@@ -183,13 +155,7 @@ impl State {
         if !batch.locations.iter().all(|row| self.follows(row)) {
             return Err(LedgerError::Diverged);
         }
-        self.checkpoints.insert(
-            partition,
-            Checkpoint {
-                owner_epoch,
-                next_offset: batch.to,
-            },
-        );
+        self.checkpoints.insert(partition, Checkpoint { owner_epoch, next_offset: batch.to });
         for row in &batch.locations {
             self.set_location(row);
         }
@@ -201,10 +167,7 @@ impl State {
         }
         for row in &batch.outcomes {
             let outcome = row.outcome.clone();
-            self.outcomes.insert(
-                (row.tenant.clone(), row.source.clone(), outcome.command.clone()),
-                outcome,
-            );
+            self.outcomes.insert((row.tenant.clone(), row.source.clone(), outcome.command.clone()), outcome);
         }
         for row in &batch.outbox {
             self.outbox.insert((partition, row.offset, row.part), row.clone());
@@ -221,22 +184,13 @@ impl State {
     /// Whether the location is where the batch took it up.
     fn follows(&self, row: &LocationRow) -> bool {
         match self.locations.get(&row.aggregate) {
-            Some(location) => {
-                location.pair
-                    == Pair {
-                        epoch: row.epoch,
-                        version: row.from,
-                    }
-            }
+            Some(location) => location.pair == Pair { epoch: row.epoch, version: row.from },
             None => row.from == 0,
         }
     }
 
     fn set_location(&mut self, row: &LocationRow) {
-        let pair = Pair {
-            epoch: row.epoch,
-            version: row.to,
-        };
+        let pair = Pair { epoch: row.epoch, version: row.to };
         let header = row.header.clone();
         match self.locations.get_mut(&row.aggregate) {
             Some(location) => {
@@ -244,11 +198,7 @@ impl State {
                 location.header = header;
             }
             None => {
-                let location = Location {
-                    pair,
-                    header,
-                    live: BTreeMap::new(),
-                };
+                let location = Location { pair, header, live: BTreeMap::new() };
                 self.locations.insert(row.aggregate.clone(), location);
             }
         }
@@ -271,22 +221,11 @@ impl State {
 
     fn set_view(&mut self, step: &ViewStep, now: Millis) {
         let name = (step.aggregate.clone(), step.step.view.clone());
-        let kept = self
-            .views
-            .remove(&name)
-            .filter(|kept| kept.is_kept(now) && kept.view.pair.epoch == step.epoch);
+        let kept =
+            self.views.remove(&name).filter(|kept| kept.is_kept(now) && kept.view.pair.epoch == step.epoch);
         // A view that is no longer kept begins again where the step does.
-        let pair = Pair {
-            epoch: step.epoch,
-            version: step.step.delta.from,
-        };
-        let mut view = kept.map_or(
-            View {
-                pair,
-                ..View::empty(step.epoch)
-            },
-            |kept| kept.view,
-        );
+        let pair = Pair { epoch: step.epoch, version: step.step.delta.from };
+        let mut view = kept.map_or(View { pair, ..View::empty(step.epoch) }, |kept| kept.view);
         view.fold(&step.step.delta);
         let until = step.step.keep_s.map(|seconds| now + Millis::from(seconds) * 1000);
         if self.views.len() >= self.sweep_at.max(SWEEP_AT) {
@@ -323,10 +262,7 @@ struct Oldest<K, V> {
 
 impl<K, V> Default for Oldest<K, V> {
     fn default() -> Self {
-        Self {
-            held: HashMap::new(),
-            order: VecDeque::new(),
-        }
+        Self { held: HashMap::new(), order: VecDeque::new() }
     }
 }
 
