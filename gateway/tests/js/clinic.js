@@ -105,7 +105,7 @@ export class Clinic {
     }
     const directory = await mkdtemp(join(tmpdir(), "clinicwire-test-"));
     const file = join(directory, "ready.json");
-    const fixed = ["--listen", "127.0.0.1:0", "--ready-file", file, "--development-secret", SECRET];
+    const fixed = ["--listen", "127.0.0.1:0", "--ready-file", file, `--insecure-development-key=${SECRET}`];
     const child = spawn(BINARY, [...fixed, ...flags], { stdio: ["ignore", "ignore", "pipe"] });
     // Whatever becomes of the test, no server outlives it.
     process.once("exit", () => child.kill("SIGKILL"));

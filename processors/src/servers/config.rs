@@ -108,7 +108,7 @@ pub struct Run {
     /// Where /metrics, /health/live and /health/ready are served
     #[arg(long, env = "CLINICWIRE_METRICS_LISTEN", default_value = "127.0.0.1:9101")]
     pub listen: SocketAddr,
-    /// The consumers' group; processors of one group share the partitions
+    /// The consumers' group; its processors share the partitions, and a database belongs to one group
     #[arg(long, env = "CLINICWIRE_GROUP", default_value = "clinicwire-processors")]
     pub group: String,
     /// A name this instance keeps over restarts and no other has: it then gets its partitions back at once
