@@ -235,7 +235,7 @@ impl ClientContext for KafkaEvents {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(error = &error as &dyn std::error::Error, reason, "kafka");
+        faint(&error, reason);
     }
 }
 
@@ -248,6 +248,11 @@ impl ProducerContext for KafkaEvents {
         // Whoever waited may have given up.
         let _ = waiting.send(result);
     }
+}
+
+/// What is told about connections that come and go. The client's log tells it too, without repeating itself.
+fn faint(error: &KafkaError, reason: &str) {
+    tracing::debug!(error = error as &dyn std::error::Error, reason, "kafka");
 }
 
 fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {

@@ -105,7 +105,8 @@ pub struct Run {
     /// Seconds over which open connections are closed when the node stops
     #[arg(long, env = "CLINICWIRE_DRAIN", default_value_t = 30, value_parser = clap::value_parser!(u16).range(0..=600))]
     pub drain: u16,
-    /// What `/v1/demo` shows, as a file of JSON; it usually holds tokens, so only with the development key
+    /// What `/v1/demo` shows: a file of JSON that a demo clinic writes and rewrites. It holds tokens, so only with the
+    /// development key
     #[arg(long, env = "CLINICWIRE_DEMO_FILE", requires = "insecure_development_key")]
     pub demo_file: Option<PathBuf>,
     #[command(flatten)]
@@ -262,15 +263,6 @@ impl Run {
         let secret = text.trim_ascii();
         ensure!(secret.len() >= 32, "the secret in {} is shorter than 32 characters", file.display());
         Ok(Sha256::digest(secret).into())
-    }
-
-    /// What `/v1/demo` shows.
-    pub fn demo(&self) -> anyhow::Result<Option<serde_json::Value>> {
-        let Some(file) = &self.demo_file else {
-            return Ok(None);
-        };
-        let text = fs::read(file).with_context(|| format!("cannot read the demo {}", file.display()))?;
-        Ok(Some(serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", file.display()))?))
     }
 }
 

@@ -4,6 +4,7 @@ mod config;
 
 use std::{
     io::{IsTerminal, Write},
+    path::Path,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -12,7 +13,7 @@ use anyhow::Context;
 use clap::Parser;
 use gateway::{
     auth::development_token,
-    node::{self, Seams},
+    node::{self, Running, Seams},
     servers::{
         kafka::{self, KafkaLog},
         postgres::PostgresQueries,
@@ -25,6 +26,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Cli, Command, LogFormat, Logging, Run, Token};
 
+/// How often the file of a demo is looked at.
+const DEMO_EVERY: Duration = Duration::from_secs(1);
 /// Threads for intake and for loading views. Sockets have their own.
 const WORKERS: usize = 2;
 
@@ -66,7 +69,6 @@ fn print_token(token: Token) -> anyhow::Result<()> {
 
 async fn check(settings: &Run) -> anyhow::Result<()> {
     settings.node()?;
-    settings.demo()?;
     connect(settings).await?;
     tracing::info!("the settings are good");
     Ok(())
@@ -75,18 +77,16 @@ async fn check(settings: &Run) -> anyhow::Result<()> {
 async fn run(settings: &Run) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     raise_descriptors();
-    let (node_settings, demo) = (settings.node()?, settings.demo()?);
+    let node_settings = settings.node()?;
     let seams = tokio::select! {
         seams = connect(settings) => seams?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
     let running = node::start(node_settings, seams).context("the node cannot serve: check --listen")?;
-    if let Some(demo) = demo {
-        running.show_demo(demo);
-    }
     tracing::info!(address = %running.address(), "serving");
     tokio::select! {
+        () = show_demo(&running, settings.demo_file.as_deref()) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
@@ -97,6 +97,25 @@ async fn run(settings: &Run) -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// Shows what a demo clinic wrote, and what it writes later, for as long as the node runs.
+async fn show_demo(running: &Running, file: Option<&Path>) {
+    let Some(file) = file else { return std::future::pending().await };
+    let mut every = tokio::time::interval(DEMO_EVERY);
+    let mut shown = Vec::new();
+    loop {
+        every.tick().await;
+        // The file appears whole, by a rename, once the demo lives.
+        let Ok(text) = tokio::fs::read(file).await else { continue };
+        if text != shown {
+            match serde_json::from_slice(&text) {
+                Ok(demo) => running.show_demo(demo),
+                Err(_) => tracing::warn!(file = %file.display(), "the demo's file is not JSON"),
+            }
+            shown = text;
+        }
+    }
 }
 
 /// Reaches all three servers, and finds out whether they are as they must be.

@@ -187,11 +187,20 @@ fn judge(error: KafkaError) -> Result<(), Stop> {
         KafkaError::MessageConsumption(
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
         ) => Err(Stop::OffsetGone),
+        error if error.rdkafka_error_code().is_some_and(is_connection) => {
+            super::faint(&error, "while polling");
+            Ok(())
+        }
         error => {
             tracing::warn!(error = &error as &dyn std::error::Error, "kafka");
             Ok(())
         }
     }
+}
+
+fn is_connection(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve};
+    matches!(code, AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve)
 }
 
 /// The consumer's context: what the callback and the loop share.
@@ -334,7 +343,7 @@ impl ClientContext for Member {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(error = &error as &dyn std::error::Error, reason, "kafka");
+        super::faint(&error, reason);
     }
 }
 
