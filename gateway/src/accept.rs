@@ -244,6 +244,13 @@ async fn stream<B>(door: &Door, request: &Request<B>) -> Result<Taken, Refusal> 
     let query: Vec<(String, String)> =
         axum::extract::Query::try_from_uri(request.uri()).map_err(|_| Code::Malformed)?.0;
     let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let last = match header(request, "last-event-id") {
+        "" => value("last_event_id").unwrap_or_default(),
+        last => last,
+    };
+    if last == REFUSED {
+        return Err(Refusal::Final);
+    }
     let channels: Vec<Channel> = query
         .iter()
         .filter(|(key, _)| key == "channel")
@@ -254,13 +261,6 @@ async fn stream<B>(door: &Door, request: &Request<B>) -> Result<Taken, Refusal> 
     }
     if channels.len() > MAX_STREAM_CHANNELS {
         return Err(Code::ChannelLimit.into());
-    }
-    let last = match header(request, "last-event-id") {
-        "" => value("last_event_id").unwrap_or_default(),
-        last => last,
-    };
-    if last == REFUSED {
-        return Err(Refusal::Final);
     }
     let (positions, sealed) = last.split_once(':').unwrap_or_default();
     let now = wall_clock();
