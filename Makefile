@@ -3,14 +3,14 @@ SHELL := /bin/bash
 
 js := gateway/tests/js
 tsc := $(js)/node_modules/.bin/tsc
-shell_scripts := deploy/dev/servers deploy/dev/dev deploy/dev/machine.sh .ci/run
+shell_scripts := deploy/dev/servers deploy/dev/dev deploy/dev/machine.sh loadtests/k6/run .ci/run
 
 # Where the browser tests find Chromium; set it to use another one.
 export CLINICWIRE_CHROMIUM ?= $(shell command -v chromium chromium-browser google-chrome | head -n 1)
 
 .PHONY: help
 help: ## what can be made
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 .PHONY: run
 run: ## the whole clinic in one process, without servers
@@ -34,6 +34,10 @@ test: install ## every test, with real servers that are started for it and stopp
 test-given: ## the same with the servers that CLINICWIRE_KAFKA, CLINICWIRE_REDIS and CLINICWIRE_POSTGRES name
 	cargo test --workspace
 	$(if $(wildcard $(js)/*.test.js),npm test --prefix $(js))
+
+.PHONY: k6
+k6: ## 200 phones and a desk by k6, against the server that wrote READY_FILE; builds k6 once, which needs Go
+	loadtests/k6/run
 
 .PHONY: lint
 lint: install ## format, clippy, dependency directions, types of the pages, shell scripts

@@ -99,18 +99,27 @@ impl CommandRecord {
         }
         let valid_until = record.header("ce_validuntil").map(str::parse).transpose();
         let actor = match (record.header("ce_actor"), record.header("ce_role")) {
-            (Some(subject), Some(role)) => Some(Actor { subject: subject.to_owned(), role: role.to_owned() }),
+            (Some(subject), Some(role)) => Some(Actor { subject: plain(subject)?, role: plain(role)? }),
             _ => None,
         };
         Ok(Self {
             id: CommandId::new(header("ce_id")?).map_err(|_| Code::RecordMalformed)?,
-            source: header("ce_source")?.to_owned(),
+            source: plain(header("ce_source")?)?,
             valid_until: valid_until.map_err(|_| Code::RecordMalformed)?,
             actor,
             command,
             aggregate,
         })
     }
+}
+
+/// Longest source, subject or role: they stand in keys and indexes of the ledger.
+const MAX_ATTRIBUTE: usize = 200;
+
+/// An attribute that any store can hold: not empty, not long, without control characters.
+fn plain(text: &str) -> Result<String, Code> {
+    let good = (1..=MAX_ATTRIBUTE).contains(&text.len()) && !text.chars().any(char::is_control);
+    good.then(|| text.to_owned()).ok_or(Code::RecordMalformed)
 }
 
 /// Whether everything the command acts on belongs to the aggregate of its key. The queue a ticket is

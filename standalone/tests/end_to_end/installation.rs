@@ -68,6 +68,8 @@ impl Installation {
             ("CLINICWIRE_METRICS_LISTEN", "127.0.0.1:0".to_owned()),
             ("CLINICWIRE_INSECURE_DEVELOPMENT_KEY", SECRET.to_owned()),
             ("CLINICWIRE_DRAIN", "1".to_owned()),
+            // What is logged is read at the end for what would name a patient: the more, the better.
+            ("CLINICWIRE_LOG", "debug".to_owned()),
         ];
         let prepared =
             program("clinicwire-processors").arg("prepare").envs(environment.clone()).output().unwrap();
