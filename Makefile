@@ -27,11 +27,13 @@ install: ## what the tests need and this machine lacks (apt, npm, Maven)
 
 .PHONY: test
 test: install ## every test, with real servers that are started for it and stopped afterwards
-	cargo test --workspace --no-run
+	cargo build --workspace --all-targets
 	deploy/dev/servers run -- $(MAKE) --no-print-directory test-given
 
 .PHONY: test-given
 test-given: ## the same with the servers that CLINICWIRE_KAFKA, CLINICWIRE_REDIS and CLINICWIRE_POSTGRES name
+	# All targets: the end-to-end tests start the programs, which `cargo test` alone would not build.
+	cargo build --workspace --all-targets
 	cargo test --workspace
 	$(if $(wildcard $(js)/*.test.js),npm test --prefix $(js))
 
