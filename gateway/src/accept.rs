@@ -3,7 +3,7 @@
 //! the socket's own small task begins.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     convert::Infallible,
     io,
     pin::Pin,
@@ -22,7 +22,7 @@ use schemas::{channel::Channel, codes::Code, view::Pair};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{oneshot, watch},
     task::spawn_local,
 };
 use tower::ServiceExt;
@@ -134,7 +134,8 @@ async fn write_head(socket: &TcpStream, head: &[u8]) -> bool {
 
 async fn speak_http(door: &Rc<Door>, socket: TcpStream) -> Option<(TcpStream, Taken)> {
     let lent = Lent(Rc::new(RefCell::new(Some(socket))));
-    let (take, mut taken) = tokio::sync::mpsc::channel(1);
+    let (take, taken) = oneshot::channel();
+    let take = Rc::new(Cell::new(Some(take)));
     let service = service_fn(|request: Request<Incoming>| {
         let (door, take) = (door.clone(), take.clone());
         async move {
@@ -142,7 +143,9 @@ async fn speak_http(door: &Rc<Door>, socket: TcpStream) -> Option<(TcpStream, Ta
                 Ok(response) => Ok::<_, Infallible>(response),
                 Err(taking) => {
                     // The driver below takes the socket away; nothing is ever answered here.
-                    let _ = take.send(taking).await;
+                    if let Some(take) = take.take() {
+                        let _ = take.send(taking);
+                    }
                     std::future::pending().await
                 }
             }
@@ -157,7 +160,7 @@ async fn speak_http(door: &Rc<Door>, socket: TcpStream) -> Option<(TcpStream, Ta
     let mut draining = door.draining.clone();
     let taking = tokio::select! {
         biased;
-        taking = taken.recv() => taking,
+        taking = taken => taking.ok(),
         _ = serving.as_mut() => None,
         _ = draining.wait_for(|draining| *draining) => {
             serving.as_mut().graceful_shutdown();

@@ -42,7 +42,9 @@ struct Args {
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
 
-    /// Writes addresses, tokens and ids here as JSON once people wait; needs the development key
+    /// Writes addresses, tokens and ids here as JSON once people wait, and anew as others come
+    ///
+    /// Needs the development key, which signs the tokens in it.
     #[arg(long, value_name = "PATH", requires = "insecure_development_key")]
     ready_file: Option<PathBuf>,
 
@@ -88,10 +90,19 @@ async fn live(args: Args) -> Result<std::convert::Infallible> {
     let desk = Desk::new(nodes.clone(), token, plan::location());
     desk.ready_within(READY_WITHIN).await?;
     let mut clinic = driver::set_up(&desk, args.seed, args.speed).await?;
-    if let (Some(path), Some(signer)) = (&args.ready_file, &signer) {
-        let ready = Ready::new(nodes, signer, Some(&clinic));
-        ready.write(path).with_context(|| format!("cannot write the ready file {}", path.display()))?;
-    }
+    let write = |clinic: &Clinic| match (&args.ready_file, &signer) {
+        (Some(path), Some(signer)) => Ready::new(nodes.clone(), signer, Some(clinic))
+            .write(path)
+            .with_context(|| format!("cannot write the ready file {}", path.display())),
+        _ => Ok(()),
+    };
+    write(&clinic)?;
     println!("the demo clinic lives at {} times the pace of a real one", args.speed);
-    Ok(driver::run(&desk, &mut clinic, args.speed, |_: &Clinic| {}).await?)
+    // The first patients are soon gone: the file always names some who wait.
+    let rewrite = |clinic: &Clinic| {
+        if let Err(error) = write(clinic) {
+            tracing::warn!("{error:#}");
+        }
+    };
+    Ok(driver::run(&desk, &mut clinic, args.speed, rewrite).await?)
 }

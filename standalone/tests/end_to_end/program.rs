@@ -235,6 +235,12 @@ async fn the_demo_runs_on_any_gateway_and_takes_over_what_it_finds() {
     let second = run("second-demo", "2").await;
     assert_eq!(second.ready["tickets"].as_array().unwrap().len(), 24);
     board.until("the day goes on", |board| board.held.version > version + 50).await;
+    eventually("the file names those who wait now", || async {
+        let text = std::fs::read_to_string(&second.file).expect("it is never away");
+        let ready: Value = serde_json::from_str(&text).expect("it is always whole");
+        (ready["tickets"] != second.ready["tickets"]).then_some(())
+    })
+    .await;
     for queue in ["general", "bloodwork", "walk-in"] {
         let waiting = board.entry(&format!("queue:riverside.{queue}"))["waiting"].as_u64().unwrap();
         assert!((1..=40).contains(&waiting), "{queue} was taken over, not filled twice: {waiting}");

@@ -46,6 +46,7 @@ macro_rules! for_each_scenario {
             a_phone_that_slept_gets_its_last_state_alone,
             a_position_that_means_nothing_is_answered_with_a_snapshot,
             many_phones_of_one_line_all_see_their_own_place,
+            patients_who_look_at_once_are_answered_wherever_they_look,
             leaving_a_channel_ends_its_pushes,
             // refusals
             a_second_subscribe_is_an_error_and_changes_nothing,

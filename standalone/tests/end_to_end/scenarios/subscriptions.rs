@@ -201,3 +201,15 @@ pub async fn leaving_a_channel_ends_its_pushes(world: &World) {
     assert_eq!(phone.subscribe(&general).await.map(drop), Ok(()));
     assert_eq!(phone.subscribe(&general).await.map(drop), Err(Refusal::Error(105)));
 }
+
+pub async fn patients_who_look_at_once_are_answered_wherever_they_look(world: &World) {
+    let site = world.site().await;
+    for number in 1..=40 {
+        let issued = world.issue(&site, &site.general).await;
+        // The node here may hear of the ticket only now, while it looks for it.
+        let channel = format!("ticket:{}", issued.ticket);
+        let mut phone = Follower::start(world.here(), &world.patient(&[&issued]), &channel).await;
+        phone.until("the place", |phone| phone.state()["position"] == number).await;
+        // Nobody else follows this line: each phone that goes takes its line's source along.
+    }
+}
