@@ -213,6 +213,14 @@ impl Shard {
 
     /// Lets a watch follow the queue of source `queue`.
     fn stand(&mut self, watch: u32, queue: u32, version: u64) {
+        // Told twice, by its load and by a record: leaving the queue first would close it for want of listeners.
+        if let Some(Source::Ticket(Watch { place: Place::In { queue: here, version: known, .. }, .. })) =
+            self.sources.get_mut(watch as usize)
+            && *here == queue
+        {
+            *known = version.max(*known);
+            return;
+        }
         self.step_out(watch);
         let Some(Source::View(hot)) = self.sources.get_mut(queue as usize) else { return };
         let listed = hot.watches.len() as u32;
@@ -292,9 +300,14 @@ impl Shard {
 
     /// Loads a source again: what it holds is not current. Its listeners keep what they have meanwhile.
     pub(super) fn reload(&mut self, index: u32) {
-        if let Some(Source::View(hot)) = self.sources.get_mut(index as usize) {
-            hot.live = None;
-            hot.step = None;
+        match self.sources.get_mut(index as usize) {
+            Some(Source::View(hot)) => {
+                hot.live = None;
+                hot.step = None;
+            }
+            // A version of an epoch that may be over; the queue's own, loaded again too, is never below it.
+            Some(Source::Ticket(Watch { place: Place::In { version, .. }, .. })) => *version = 0,
+            Some(Source::Ticket(_)) | None => {}
         }
         self.load(index);
     }
