@@ -29,12 +29,12 @@ use tower::ServiceExt;
 use tungstenite::handshake::derive_accept_key;
 
 use crate::{
-    connection,
+    clock, connection,
     frames::{self, REFUSED},
     grant::{GrantKey, MAX_STREAM_CHANNELS, spend_ticket},
     http::origin_allowed,
     metrics::Metrics,
-    shard::{Shard, wall_clock},
+    shard::Shard,
     short_keys::ShortKeys,
 };
 
@@ -266,7 +266,7 @@ async fn stream<B>(door: &Door, request: &Request<B>) -> Result<Taken, Refusal> 
         return Err(Code::ChannelLimit.into());
     }
     let (positions, sealed) = last.split_once(':').unwrap_or_default();
-    let now = wall_clock();
+    let now = clock::now();
     // The browser's own reconnect repeats the URL with its spent ticket: the id then stands for it. A page that
     // comes with an id that no longer opens has brought a new ticket.
     let grant = match (value("ticket"), sealed.is_empty()) {

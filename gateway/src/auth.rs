@@ -22,6 +22,8 @@ pub const MAX_SUBJECT: usize = 128;
 const NBF_LEEWAY_MS: Millis = 5_000;
 /// The key id of development tokens.
 const DEVELOPMENT_KID: &str = "insecure-development-key";
+/// What a development key is made of when no words are given: everybody knows them.
+pub const WELL_KNOWN_WORDS: &str = "clinicwire development";
 /// Issuer and audience of development tokens.
 const DEVELOPMENT_ISSUER: &str = "clinicwire-development";
 pub const DEFAULT_AUDIENCE: &str = "clinicwire";

@@ -8,10 +8,7 @@ mod pages;
 mod problem;
 mod requests;
 
-use std::{
-    sync::{Arc, PoisonError, RwLock},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::{
     Json, Router,
@@ -21,11 +18,12 @@ use axum::{
     routing::{get, post, put},
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use schemas::{Millis, codes::Code};
+use schemas::codes::Code;
 
 pub use self::{commands::SOURCE as COMMAND_SOURCE, origin::origin_allowed, problem::Problem};
 use crate::{
     auth::Verifier,
+    clock::now,
     commands::Commands,
     grant::GrantKey,
     metrics::{Metrics, Readiness},
@@ -122,12 +120,6 @@ async fn secure(mut response: Response) -> Response {
     set(header::REFERRER_POLICY, "no-referrer");
     set(header::CACHE_CONTROL, "no-store");
     response
-}
-
-/// This node's clock: it judges tokens and sets deadlines, never an order.
-fn now() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod auth;
+pub mod clock;
 pub mod commands;
 pub mod connection;
 pub mod frames;

@@ -28,6 +28,7 @@ pub use self::conns::{Conns, Ready};
 use self::sources::{Loaded, Named, Source};
 use crate::{
     auth::Verifier,
+    clock,
     frames::{self, Form},
     metrics::Metrics,
     reader::Reader,
@@ -103,7 +104,7 @@ impl Shard {
 
     fn read_clocks(&mut self) {
         self.conns.now = self.began.elapsed().as_secs();
-        self.conns.wall = wall_clock();
+        self.conns.wall = clock::now();
     }
 
     pub fn conns(&mut self) -> &mut Conns {
@@ -183,7 +184,7 @@ impl Shard {
     }
 
     fn connect(&mut self, id: u32, request: u32, token: &str) {
-        let wall = wall_clock();
+        let wall = clock::now();
         match self.links.verifier.verify(token, wall) {
             Ok(claims) => {
                 let ttl = ttl_s(&claims, wall);
@@ -214,7 +215,7 @@ impl Shard {
     }
 
     fn refresh(&mut self, id: u32, request: u32, token: &str) {
-        let wall = wall_clock();
+        let wall = clock::now();
         let claims = match self.links.verifier.verify(token, wall) {
             Ok(claims) => Arc::new(claims),
             Err(Code::TokenExpired) => {
@@ -403,12 +404,6 @@ pub async fn run(shard: Rc<RefCell<Shard>>, mut inbox: mpsc::Receiver<ToShard>) 
 
 fn ttl_s(claims: &Claims, now: Millis) -> u32 {
     u32::try_from((claims.expires - now).max(1000) / 1000).unwrap_or(u32::MAX)
-}
-
-/// The server's clock.
-pub fn wall_clock() -> Millis {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
 }
 
 /// 0 to 1, to spread things; nothing secret depends on it.

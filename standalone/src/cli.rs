@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser};
-use gateway::auth::DevelopmentKey;
+use gateway::auth::{DevelopmentKey, WELL_KNOWN_WORDS};
 
 use crate::demo::driver::SPEEDS;
 
@@ -47,9 +47,6 @@ pub struct Cli {
     #[arg(long, value_name = "FILTER", default_value = "warn", env = "CLINICWIRE_LOG")]
     pub log: String,
 }
-
-/// What the key is made of when no words are given, as in `clinicwire-gateway`: everybody knows them.
-const WELL_KNOWN_WORDS: &str = "clinicwire development";
 
 /// The key that signs and verifies tokens where no issuer does.
 #[derive(Debug, Args)]

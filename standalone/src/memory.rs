@@ -20,10 +20,7 @@ pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
 
 /// Milliseconds since the Unix epoch by the machine's clock.
 pub fn system_clock() -> Clock {
-    Arc::new(|| {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
-    })
+    Arc::new(gateway::clock::now)
 }
 
 /// One of each, as the servers of one installation belong together.

@@ -1,8 +1,9 @@
 //! Development tokens: one per role, for a clinic that runs on a development key.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use gateway::auth::{DevelopmentKey, development_token};
+use gateway::{
+    auth::{DevelopmentKey, development_token},
+    clock::now,
+};
 use gateway_core::access::{Claims, Role};
 use schemas::{
     Millis,
@@ -65,10 +66,4 @@ impl Signer {
         };
         development_token(&self.key, &claims, now)
     }
-}
-
-/// The machine's clock.
-fn now() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
 }

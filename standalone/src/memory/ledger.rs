@@ -171,11 +171,8 @@ impl Queries for MemoryLedger {
         command: &'a CommandId,
     ) -> BoxFuture<'a, Result<Option<Outcome>, NotRead>> {
         Box::pin(async move {
-            let identity = (tenant.clone(), GATEWAY.to_owned(), command.clone());
+            let identity = (tenant.clone(), gateway::http::COMMAND_SOURCE.to_owned(), command.clone());
             Ok(lock(&self.state).outcome(&identity).map(|row| row.outcome))
         })
     }
 }
-
-/// The source of commands that gateways write.
-const GATEWAY: &str = "clinicwire-gateway";

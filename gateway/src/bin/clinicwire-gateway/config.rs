@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gateway::{
-    auth::{DEFAULT_AUDIENCE, DevelopmentKey, KeyAlgorithm, Keys},
+    auth::{DEFAULT_AUDIENCE, DevelopmentKey, KeyAlgorithm, Keys, WELL_KNOWN_WORDS},
     node,
     servers::kafka::KafkaSettings,
 };
@@ -112,9 +112,6 @@ pub struct Run {
     #[command(flatten)]
     pub development: Development,
 }
-
-/// What the development key is made of when no words are given: everybody knows them.
-const WELL_KNOWN_WORDS: &str = "clinicwire development";
 
 #[derive(Args)]
 pub struct Development {

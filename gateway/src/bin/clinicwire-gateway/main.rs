@@ -6,13 +6,14 @@ use std::{
     io::{IsTerminal, Write},
     path::Path,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use anyhow::Context;
 use clap::Parser;
 use gateway::{
     auth::development_token,
+    clock,
     node::{self, Running, Seams},
     servers::{
         kafka::{self, KafkaLog},
@@ -20,7 +21,6 @@ use gateway::{
         redis::{self, RedisKeys, RedisSnapshots},
     },
 };
-use schemas::Millis;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -61,8 +61,7 @@ fn log_to_stderr(logging: &Logging) -> anyhow::Result<()> {
 
 fn print_token(token: Token) -> anyhow::Result<()> {
     let key = token.key()?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let now = Millis::try_from(now.as_millis())?;
+    let now = clock::now();
     let text = development_token(&key, &token.claims(now), now);
     writeln!(std::io::stdout(), "{text}").context("the token could not be printed")
 }
