@@ -27,7 +27,7 @@ CREATE TABLE clinicwire.journal (
   at        bigint NOT NULL,
   -- Absent where the record could not be read.
   tenant    text,
-  location  text,
+  aggregate text,
   command   text,
   actor     json,
   kind      text   NOT NULL CHECK (kind IN ('applied', 'refused', 'repeated', 'parked')),
@@ -39,18 +39,19 @@ CREATE TABLE clinicwire.journal (
   CHECK ((kind = 'applied') = (epoch IS NOT NULL AND version IS NOT NULL AND events IS NOT NULL)),
   CHECK ((kind IN ('refused', 'parked')) = (code IS NOT NULL))
 );
--- The order a rebuild reads in; and no version of a location is ever given to two records.
-CREATE UNIQUE INDEX journal_versions ON clinicwire.journal (tenant, location, epoch, version) WHERE kind = 'applied';
+-- The order a rebuild reads in; and no version of an aggregate is ever given to two records.
+CREATE UNIQUE INDEX journal_versions ON clinicwire.journal (tenant, aggregate, epoch, version) WHERE kind = 'applied';
 
-CREATE TABLE clinicwire.location (
+-- Locations, runs, and the rules of a tenant: where each stands, and what it keeps beside its parts.
+CREATE TABLE clinicwire.aggregate (
   tenant    text   NOT NULL,
-  location  text   NOT NULL,
+  aggregate text   NOT NULL,
   epoch     bigint NOT NULL,
   -- The version before the last step, so that a statement can compare it with what is held.
   step_from bigint NOT NULL,
   version   bigint NOT NULL,
   header    json   NOT NULL,
-  PRIMARY KEY (tenant, location)
+  PRIMARY KEY (tenant, aggregate)
 ) WITH (fillfactor = 50);
 
 CREATE TABLE clinicwire.ticket (
@@ -72,9 +73,10 @@ CREATE INDEX ticket_live ON clinicwire.ticket (tenant, location) WHERE live;
 -- The state behind a channel: its position here, its entries below.
 CREATE TABLE clinicwire.view (
   tenant     text    NOT NULL,
-  location   text    NOT NULL,
+  aggregate  text    NOT NULL,
   view       text    NOT NULL,
-  -- Of the topic `care`: whoever owns it repairs the view.
+  -- Where the aggregate's records stand: whoever owns that partition repairs the view.
+  topic      text    NOT NULL,
   partition  int     NOT NULL,
   epoch      bigint  NOT NULL,
   step_from  bigint  NOT NULL,
@@ -83,18 +85,18 @@ CREATE TABLE clinicwire.view (
   keep_until timestamptz,
   -- The store of live views may lack it.
   dirty      boolean NOT NULL DEFAULT false,
-  PRIMARY KEY (tenant, location, view)
+  PRIMARY KEY (tenant, aggregate, view)
 ) WITH (fillfactor = 70);
-CREATE INDEX view_dirty ON clinicwire.view (partition) WHERE dirty;
+CREATE INDEX view_dirty ON clinicwire.view (topic, partition) WHERE dirty;
 CREATE INDEX view_keep_until ON clinicwire.view (keep_until) WHERE keep_until IS NOT NULL;
 
 CREATE TABLE clinicwire.view_entry (
-  tenant   text NOT NULL,
-  location text NOT NULL,
-  view     text NOT NULL,
-  key      text NOT NULL,
-  body     text NOT NULL,
-  PRIMARY KEY (tenant, location, view, key)
+  tenant    text NOT NULL,
+  aggregate text NOT NULL,
+  view      text NOT NULL,
+  key       text NOT NULL,
+  body      text NOT NULL,
+  PRIMARY KEY (tenant, aggregate, view, key)
 ) WITH (fillfactor = 70);
 
 -- The first answer to each command.
@@ -138,7 +140,7 @@ CREATE TABLE clinicwire.parked (
 -- Nothing is granted on the journal but adding and reading: history is never rewritten.
 GRANT SELECT, INSERT ON clinicwire.journal TO clinicwire_processor;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-  clinicwire.checkpoint, clinicwire.location, clinicwire.ticket, clinicwire.view, clinicwire.view_entry,
+  clinicwire.checkpoint, clinicwire.aggregate, clinicwire.ticket, clinicwire.view, clinicwire.view_entry,
   clinicwire.outcome, clinicwire.outbox, clinicwire.parked
   TO clinicwire_processor;
 GRANT SELECT, UPDATE ON clinicwire.epoch TO clinicwire_processor;
@@ -151,12 +153,12 @@ DO $$
 DECLARE
   name text;
 BEGIN
-  FOREACH name IN ARRAY ARRAY['journal', 'location', 'ticket', 'view', 'view_entry', 'outcome', 'outbox', 'parked'] LOOP
+  FOREACH name IN ARRAY ARRAY['journal', 'aggregate', 'ticket', 'view', 'view_entry', 'outcome', 'outbox', 'parked'] LOOP
     EXECUTE format('ALTER TABLE clinicwire.%I ENABLE ROW LEVEL SECURITY', name);
     EXECUTE format('ALTER TABLE clinicwire.%I FORCE ROW LEVEL SECURITY', name);
     EXECUTE format('CREATE POLICY processor ON clinicwire.%I TO clinicwire_processor USING (true) WITH CHECK (true)', name);
   END LOOP;
-  FOREACH name IN ARRAY ARRAY['journal', 'location', 'ticket', 'view', 'view_entry', 'outcome'] LOOP
+  FOREACH name IN ARRAY ARRAY['journal', 'aggregate', 'ticket', 'view', 'view_entry', 'outcome'] LOOP
     EXECUTE format(
       'CREATE POLICY tenant ON clinicwire.%I FOR SELECT TO clinicwire_gateway '
       'USING (tenant = NULLIF(current_setting(''clinicwire.tenant'', true), ''''))', name);

@@ -13,7 +13,7 @@ use schemas::{
     codes::Code,
     command::Outcome,
     ids::{CommandId, TenantId},
-    record::CommandRecord,
+    record::{CommandRecord, topic_of},
 };
 use tokio::{sync::oneshot, time::timeout};
 
@@ -62,8 +62,9 @@ impl Commands {
         let wire = record.to_wire();
         // A record its reader cannot take would be parked and its caller wait in vain.
         CommandRecord::from_wire(&wire)?;
+        let topic = topic_of(record.aggregate.kind());
         let waiter = self.register(record.aggregate.tenant(), record.id)?;
-        match timeout(APPEND_TIMEOUT, self.log.append(wire)).await {
+        match timeout(APPEND_TIMEOUT, self.log.append(topic, wire)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a command was not acknowledged");

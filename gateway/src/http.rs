@@ -3,12 +3,20 @@
 mod caller;
 mod channels;
 mod commands;
+mod cursor;
+mod files;
+mod findings;
 mod origin;
 mod pages;
 mod problem;
 mod requests;
+mod rules;
+mod runs;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -17,18 +25,24 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
+use claims::tables::Tables;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use schemas::codes::Code;
+use tokio::sync::Semaphore;
 
-pub use self::{commands::SOURCE as COMMAND_SOURCE, origin::origin_allowed, problem::Problem};
+pub use self::{commands::SOURCE as COMMAND_SOURCE, origin::origin_allowed, problem::Problem, rules::TRIALS};
 use crate::{
+    audit::Audit,
     auth::Verifier,
     clock::now,
     commands::Commands,
+    files::Files,
     grant::GrantKey,
     metrics::{Metrics, Readiness},
+    queries::Queries,
     reader::Reader,
     short_keys::ShortKeys,
+    snapshots::NotRead,
     tails::Tails,
 };
 
@@ -37,6 +51,7 @@ pub struct Api {
     pub verifier: Arc<Verifier>,
     pub commands: Arc<Commands>,
     pub reader: Arc<Reader>,
+    pub queries: Arc<dyn Queries>,
     pub tails: Arc<Tails>,
     pub short_keys: Arc<dyn ShortKeys>,
     pub grant_key: GrantKey,
@@ -46,7 +61,18 @@ pub struct Api {
     pub demo: Arc<RwLock<Option<serde_json::Value>>>,
     /// Origins, as a browser writes them, whose pages may call beside our own.
     pub origins: Vec<String>,
+    pub audit: Audit,
+    pub files: Arc<Files>,
+    /// How long a run is kept after its end.
+    pub run_retention: Duration,
+    /// What a rule looks into while it is tried.
+    pub tables: Arc<Tables>,
+    /// Room for trials.
+    pub trials: Arc<Semaphore>,
 }
+
+/// How long the authority may take for a page of a list. Past it: `try_again`.
+const LIST_WITHIN: Duration = Duration::from_secs(5);
 
 type Shared = State<Arc<Api>>;
 
@@ -61,6 +87,16 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/tickets/{ticket}/{action}", post(commands::ticket_action))
         .route("/v1/boards/{location}", get(channels::board))
         .route("/v1/commands/{command}", get(commands::outcome))
+        .route("/v1/files", post(files::upload))
+        .route("/v1/runs", get(runs::list).post(runs::request))
+        .route("/v1/runs/{run}", get(runs::one))
+        .route("/v1/runs/{run}/findings", get(findings::list))
+        .route("/v1/runs/{run}/findings.csv", get(findings::export))
+        .route("/v1/runs/{run}/{action}", post(runs::action))
+        .route("/v1/rules", get(rules::list))
+        .route("/v1/rules/{rule}", put(rules::put).delete(rules::delete))
+        .route("/v1/rules/{rule}/{action}", post(rules::action))
+        .route("/v1/messages", get(findings::messages))
         .route("/v1/stream-tickets", post(channels::stream_ticket))
         .route("/v1/demo", get(demo))
         .route("/health/live", get(|| async { "live\n" }))
@@ -74,6 +110,21 @@ pub fn router(api: Arc<Api>) -> Router {
         .layer(middleware::from_fn_with_state(api.clone(), count))
         .layer(middleware::map_response(secure))
         .with_state(api)
+}
+
+/// What the authority found in time.
+async fn found<T>(asked: impl Future<Output = Result<T, NotRead>>) -> Result<T, Code> {
+    match tokio::time::timeout(LIST_WITHIN, asked).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(error)) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a list could not be read");
+            Err(Code::TryAgain)
+        }
+        Err(_) => {
+            tracing::warn!("a list took too long to read");
+            Err(Code::TryAgain)
+        }
+    }
 }
 
 async fn demo(State(api): Shared) -> Response {

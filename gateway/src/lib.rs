@@ -1,10 +1,12 @@
 //! Gateway nodes: sockets and HTTP in front of the live views.
 
 pub mod accept;
+pub mod audit;
 pub mod auth;
 pub mod clock;
 pub mod commands;
 pub mod connection;
+pub mod files;
 pub mod frames;
 pub mod grant;
 pub mod http;

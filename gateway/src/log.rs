@@ -1,6 +1,8 @@
 //! The seam to the log: commands go in, views come out.
 
 use schemas::record::WireRecord;
+#[cfg(doc)]
+use schemas::record::{AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC};
 use tokio::sync::mpsc;
 
 use crate::{BoxFuture, Source};
@@ -20,8 +22,9 @@ pub enum Fed {
 pub struct NotAppended(#[source] pub Source);
 
 pub trait Log: Send + Sync + 'static {
-    /// Appends one record to `clinicwire.care.v1`; returns once it is acknowledged.
-    fn append(&self, record: WireRecord) -> BoxFuture<'_, Result<(), NotAppended>>;
+    /// Appends one record to `topic`, which is one of [`CARE_TOPIC`], [`RUNS_TOPIC`] and [`AUDIT_TOPIC`]; returns once it
+    /// is acknowledged.
+    fn append(&self, topic: &'static str, record: WireRecord) -> BoxFuture<'_, Result<(), NotAppended>>;
 
     /// Follows all of `clinicwire.views.v1`, from a minute back, without a group.
     fn follow(&self) -> mpsc::Receiver<Fed>;

@@ -17,24 +17,16 @@ const DELAY_SECONDS: &[f64] =
     &[0.001, 0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// One metric for each kind of channel.
-pub struct PerKind<T> {
-    pub ticket: T,
-    pub queue: T,
-    pub board: T,
-}
+pub struct PerKind<T>([T; Channel::KINDS.len()]);
 
 impl<T> PerKind<T> {
     /// Finds or makes the metric of each kind with `of`.
     fn new(of: impl Fn(&'static str) -> T) -> Self {
-        Self { ticket: of("ticket"), queue: of("queue"), board: of("board") }
+        Self(Channel::KINDS.map(of))
     }
 
     pub fn of(&self, channel: &Channel) -> &T {
-        match channel {
-            Channel::Ticket(_) => &self.ticket,
-            Channel::Queue(_) => &self.queue,
-            Channel::Board(_) => &self.board,
-        }
+        &self.0[channel.kind_index()]
     }
 }
 
@@ -77,6 +69,8 @@ pub struct Metrics {
     closes: IntCounterVec,
     commands: IntCounterVec,
     errors: IntCounterVec,
+    uploads: IntCounterVec,
+    upload_bytes: IntCounter,
     http_requests: IntCounterVec,
     ready: IntGauge,
 }
@@ -188,6 +182,15 @@ impl Metrics {
                 "HTTP requests by route and status.",
                 &["route", "status"],
             ),
+            uploads: make.counters(
+                "clinicwire_uploads_total",
+                "Uploaded files by result: stored, or the code of the refusal.",
+                &["result"],
+            ),
+            upload_bytes: make.add(IntCounter::new(
+                "clinicwire_upload_bytes_total",
+                "Bytes of the files that were stored.",
+            )),
             ready: make.add(IntGauge::new("clinicwire_ready", "1 while this node takes new clients.")),
             registry: make.0,
         };
@@ -210,6 +213,12 @@ impl Metrics {
     /// An error reply on a socket or stream.
     pub fn error(&self, code: Code) {
         self.errors.with_label_values(&[code.as_str()]).inc();
+    }
+
+    /// An upload: the bytes stored, or why not.
+    pub fn upload(&self, result: Result<u64, Code>) {
+        self.uploads.with_label_values(&[result.map_or_else(Code::as_str, |_| "stored")]).inc();
+        self.upload_bytes.inc_by(result.unwrap_or_default());
     }
 
     /// `route` is a pattern of the router, never a path.
@@ -265,6 +274,8 @@ mod tests {
         metrics.close(Close::Slow);
         metrics.command("ticket.call", "applied");
         metrics.error(Code::Forbidden);
+        metrics.upload(Ok(7));
+        metrics.upload(Err(Code::TooLarge));
         metrics.http_request("/v1/queues/{queue}", http::StatusCode::OK);
         let text = metrics.text(&Readiness::default());
         for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -277,6 +288,9 @@ mod tests {
             "clinicwire_closes_total{reason=\"no pong\"} 0",
             "clinicwire_commands_total{kind=\"ticket.call\",result=\"applied\"} 1",
             "clinicwire_http_requests_total{route=\"/v1/queues/{queue}\",status=\"200\"} 1",
+            "clinicwire_uploads_total{result=\"stored\"} 1",
+            "clinicwire_uploads_total{result=\"too_large\"} 1",
+            "clinicwire_upload_bytes_total 7",
             "clinicwire_connections{transport=\"sse\"} 0",
             "clinicwire_ready 0",
         ] {

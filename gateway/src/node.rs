@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use claims::tables::Tables;
+use object_store::ObjectStore;
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
@@ -18,8 +20,10 @@ use tokio::{
 
 use crate::{
     accept::{self, Door},
+    audit::Audit,
     auth::{KeyError, Keys, Verifier},
     commands::Commands,
+    files::Files,
     grant::GrantKey,
     http::{self, Api},
     intake::{Intake, SHARD_INBOX},
@@ -49,6 +53,8 @@ pub struct Seams {
     pub snapshots: Arc<dyn Snapshots>,
     pub queries: Arc<dyn Queries>,
     pub short_keys: Arc<dyn ShortKeys>,
+    /// Uploaded claims files.
+    pub files: Arc<dyn ObjectStore>,
 }
 
 pub struct Settings {
@@ -62,7 +68,16 @@ pub struct Settings {
     pub origins: Vec<String>,
     /// Time over which sockets are closed when the node stops.
     pub drain: Duration,
+    /// Bytes an uploaded file may have.
+    pub max_file: u64,
+    /// How long a run is kept after its end.
+    pub run_retention: Duration,
+    /// The reference tables a rule looks into while it is tried.
+    pub tables: Arc<Tables>,
 }
+
+/// How long a run is kept after its end unless somebody says otherwise.
+pub const RUN_RETENTION: Duration = Duration::from_hours(24);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -92,19 +107,22 @@ pub struct Running {
 /// # Errors
 /// [`StartError`] when the address is taken, the keys are unusable, or no thread can be had.
 pub fn start(settings: Settings, seams: Seams) -> Result<Running, StartError> {
-    let Settings { listen, shards, keys, grant_secret, origins, drain } = settings;
+    let Settings { listen, shards, keys, grant_secret, origins, drain, max_file, run_retention, tables } =
+        settings;
     let metrics = Arc::new(Metrics::new());
     let readiness = Arc::new(Readiness::default());
     let verifier = Arc::new(Verifier::new(keys).map_err(StartError::Keys)?);
     let commands = Arc::new(Commands::new(seams.log.clone(), seams.queries.clone()));
-    let reader = Arc::new(Reader::new(seams.snapshots, seams.queries).counted(metrics.clone()));
+    let reader = Arc::new(Reader::new(seams.snapshots, seams.queries.clone()).counted(metrics.clone()));
     let grant_key = GrantKey::new(&grant_secret);
+    let audit = Audit::new(seams.log.clone());
     let demo = Arc::new(RwLock::new(None));
     let tails = Arc::new(Tails::default());
     let api = Arc::new(Api {
         verifier: verifier.clone(),
         commands: commands.clone(),
         reader: reader.clone(),
+        queries: seams.queries.clone(),
         tails: tails.clone(),
         short_keys: seams.short_keys.clone(),
         grant_key: grant_key.clone(),
@@ -112,6 +130,11 @@ pub fn start(settings: Settings, seams: Seams) -> Result<Running, StartError> {
         ready: readiness.clone(),
         demo: demo.clone(),
         origins: origins.clone(),
+        audit: audit.clone(),
+        files: Arc::new(Files::new(seams.files, max_file)),
+        run_retention,
+        tables,
+        trials: Arc::new(tokio::sync::Semaphore::new(http::TRIALS)),
     });
     let router = http::router(api);
     let (draining, drained) = watch::channel(false);
@@ -127,6 +150,7 @@ pub fn start(settings: Settings, seams: Seams) -> Result<Running, StartError> {
             reader: reader.clone(),
             verifier: verifier.clone(),
             metrics: metrics.clone(),
+            audit: audit.clone(),
             node: tokio::runtime::Handle::current(),
             inbox: inbox.clone(),
         };

@@ -18,7 +18,7 @@ use schemas::{
     Millis,
     channel::Channel,
     codes::{Close, Code},
-    ids::Aggregate,
+    ids::{Aggregate, RunId},
     view::Pair,
 };
 use slab::Slab;
@@ -27,6 +27,7 @@ use tokio::{net::TcpStream, sync::mpsc, time::Instant};
 pub use self::conns::{Conns, Ready};
 use self::sources::{Loaded, Named, Source};
 use crate::{
+    audit::{Action, Audit},
     auth::Verifier,
     clock,
     frames::{self, Form},
@@ -46,6 +47,8 @@ pub enum ToShard {
     Step(Arc<Step>),
     /// A view that was asked for.
     Loaded(Loaded),
+    /// The audit holds what a subscription waits for, or could not be written.
+    Audited { id: u32, slot: usize, audit: u64, written: Result<(), Code> },
     /// Nothing held is current any more.
     Reload,
     /// Close every socket within this time.
@@ -59,6 +62,7 @@ pub struct Links {
     pub reader: Arc<Reader>,
     pub verifier: Arc<Verifier>,
     pub metrics: Arc<Metrics>,
+    pub audit: Audit,
     /// Where loads run.
     pub node: tokio::runtime::Handle,
     /// The shard's own inbox.
@@ -76,6 +80,8 @@ pub struct Shard {
     /// Sources whose load failed while somebody still listens.
     retry: Vec<u32>,
     loads: u64,
+    /// Entries of the audit asked for.
+    audits: u64,
     began: Instant,
     /// Connections that speak plain HTTP.
     pub speaking: usize,
@@ -94,6 +100,7 @@ impl Shard {
             changed: Vec::new(),
             retry: Vec::new(),
             loads: 0,
+            audits: 0,
             began: Instant::now(),
             speaking: 0,
             drain: None,
@@ -239,16 +246,52 @@ impl Shard {
 
     /// Registers a subscription; it is answered as soon as its view is at hand.
     fn follow(&mut self, id: u32, request: u32, channel: Channel, since: Option<Pair>) -> Option<usize> {
-        let claims = self.conns.get(id)?.session.claims()?;
-        let aggregate = Aggregate::location(&claims.tenant, &channel.location());
+        let claims = self.conns.get(id)?.session.claims()?.clone();
+        let aggregate = channel.aggregate(&claims.tenant);
         self.links.metrics.subscriptions.of(&channel).inc();
         let source = self.open(&aggregate, &channel);
-        let stage = Stage::Asked { request, floor: since, give_up_at: self.conns.now + ANSWER_WITHIN_S };
+        // A stream's channels were audited when its ticket was given out.
+        let audited = match &channel {
+            Channel::Run(run) if self.conns.get(id)?.form != Form::Sse => {
+                Audit::concerns(&claims, Some(run)).then(|| run.clone())
+            }
+            _ => None,
+        };
+        let audit = audited.is_some().then_some(self.audits);
+        let stage =
+            Stage::Asked { request, floor: since, give_up_at: self.conns.now + ANSWER_WITHIN_S, audit };
         let listed = self.sources[source as usize].listeners().len() as u32;
         let slot = self.conns.get_mut(id)?.session.add(Subscription { channel, source, listed, stage });
+        if let Some(run) = audited {
+            self.write_audit(id, slot, claims, run);
+        }
         self.sources[source as usize].listeners_mut().push((id, slot as u32));
         self.conns.look_again(id);
         Some(slot)
+    }
+
+    /// Has it written that the bearer opens this run; the subscription is answered once it is.
+    fn write_audit(&mut self, id: u32, slot: usize, claims: Arc<Claims>, run: RunId) {
+        let (audit, log, inbox) = (self.audits, self.links.audit.clone(), self.links.inbox.clone());
+        self.audits += 1;
+        self.links.node.spawn(async move {
+            let written = log.seen(&claims, Action::Open, Some(&run)).await;
+            let _ = inbox.send(ToShard::Audited { id, slot, audit, written }).await;
+        });
+    }
+
+    /// Answers the subscription that waited for the audit, or refuses it.
+    fn audited(&mut self, id: u32, slot: usize, number: u64, written: Result<(), Code>) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let Some(Some(subscription)) = conn.session.subscriptions.get_mut(slot) else { return };
+        match &mut subscription.stage {
+            Stage::Asked { audit, .. } if *audit == Some(number) => *audit = None,
+            _ => return, // it is another's by now
+        }
+        match written {
+            Ok(()) => self.answer(id, slot),
+            Err(code) => self.refuse(id, slot, code),
+        }
     }
 
     /// Ends one subscription and tells the client why.
@@ -308,6 +351,7 @@ impl Shard {
         match message {
             ToShard::Step(step) => self.fold(&step),
             ToShard::Loaded(loaded) => self.loaded(loaded),
+            ToShard::Audited { id, slot, audit, written } => self.audited(id, slot, audit, written),
             ToShard::Reload => {
                 for source in self.sources.iter().map(|(index, _)| index as u32).collect::<Vec<_>>() {
                     self.reload(source);

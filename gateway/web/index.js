@@ -5,7 +5,7 @@ import { Wire } from "./wire.js";
 
 /**
  * What the links need.
- * @typedef {{patient?: string, tickets: string[], display?: string, location?: string}} Keys
+ * @typedef {{patient?: string, tickets: string[], display?: string, location?: string, editor?: string, viewer?: string}} Keys
  */
 
 // A browser opens few connections to one server, and a page few eyes: the first tickets are enough.
@@ -19,8 +19,9 @@ const stateNames = new Map([
 function keysOfLink() {
   const asked = fragment();
   const [patient, display] = [asked.get("patient") ?? undefined, asked.get("display") ?? undefined];
-  if (!patient && !display) return undefined;
-  return { patient, tickets: asked.get("ticket")?.split(",") ?? [], display, location: asked.get("location") ?? undefined };
+  const [editor, viewer] = [asked.get("editor") ?? undefined, asked.get("viewer") ?? undefined];
+  if (!patient && !display && !editor && !viewer) return undefined;
+  return { patient, tickets: asked.get("ticket")?.split(",") ?? [], display, location: asked.get("location") ?? undefined, editor, viewer };
 }
 
 /** @returns {Promise<Keys | undefined>} */
@@ -30,7 +31,7 @@ async function keysOfDemo() {
   const { tokens, tickets, location } = await response.json();
   byId("demo").hidden = false;
   setText(byId("command"), command(tokens.display, location));
-  return { patient: tokens.patient, tickets, display: tokens.display, location };
+  return { patient: tokens.patient, tickets, display: tokens.display, location, editor: tokens.editor, viewer: tokens.viewer };
 }
 
 /** @param {string} token @param {string} location */
@@ -112,11 +113,22 @@ function showBoard(token, location) {
   });
 }
 
+/** @param {string} [editor] a token @param {string} [viewer] a token */
+function showClaims(editor, viewer) {
+  byId("claims-links").hidden = !editor && !viewer;
+  for (const [id, token] of /** @type {const} */ ([["claims-link", editor], ["watch-link", viewer]])) {
+    const link = /** @type {HTMLAnchorElement} */ (byId(id));
+    link.hidden = !token;
+    if (token) link.href = linkTo("runs", { token });
+  }
+}
+
 async function start() {
   restartOnNewLink();
   const keys = keysOfLink() ?? (await keysOfDemo());
   if (keys?.patient) showPatient(keys.patient, keys.tickets);
   if (keys?.display && keys.location) showBoard(keys.display, keys.location);
+  showClaims(keys?.editor, keys?.viewer);
 }
 
 void start();

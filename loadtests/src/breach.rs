@@ -18,7 +18,7 @@ pub enum Breach {
     VersionMismatch,
     /// Somebody waiting moved away from the front although nobody overtook them.
     PositionRose,
-    /// A ticket went back, for example from called to waiting.
+    /// A ticket or a run went back, for example from called to waiting.
     StateWentBack,
     /// A ticket publication that showed its patient nothing new.
     NothingNew,
@@ -38,6 +38,14 @@ pub enum Breach {
     TurnedAway,
     /// A message that does not follow the protocol.
     Malformed,
+    /// A run's progress went back within one attempt, or something shown of it was taken back.
+    ProgressFell,
+    /// A run changed after its end.
+    ChangedAfterEnd,
+    /// A run that should complete failed or was cancelled.
+    NotCompleted,
+    /// A run's findings, tallies, counts and summary disagree, or are not what its file holds.
+    WrongFindings,
 }
 
 /// How many breaches there were, and what some of them looked like.

@@ -26,7 +26,7 @@ use crate::{
     frames::Entries,
     http::Api,
     report::{Report, say},
-    target::Target,
+    target::{Node, Target},
     watch::{Kind, Sample, Watch},
 };
 
@@ -47,6 +47,15 @@ pub struct CrowdArgs {
     pub command_deadline: u64,
 }
 
+impl CrowdArgs {
+    /// Where this client connects from; the system chooses towards another machine.
+    #[must_use]
+    pub fn source(&self, node: &Node, client: usize) -> Option<Ipv4Addr> {
+        let turn = u8::try_from(client % usize::from(self.sources)).unwrap_or(0);
+        node.addr.ip().is_loopback().then(|| Ipv4Addr::new(127, 0, 0, 2 + turn))
+    }
+}
+
 /// Descriptors kept free for commands, files and the runtime.
 const SPARE_DESCRIPTORS: u64 = 200;
 /// 28,232 ephemeral ports by default; some are in use or resting.
@@ -54,7 +63,7 @@ const PORTS_PER_SOURCE: usize = 28_000;
 /// How often a condition on all clients is looked at; clients stamp their own times, so it bounds no figure.
 const LOOK: Duration = Duration::from_millis(20);
 /// Clients that fold their view, to compare it with the server's snapshot in the end.
-const FOLDING: usize = 8;
+pub const FOLDING: usize = 8;
 
 /// Running clients.
 pub struct Crowd {
@@ -96,8 +105,7 @@ impl Crowd {
         let mut crowd = Self { hub, followers: Vec::new(), patience, tasks: JoinSet::new() };
         for (index, channel) in channels.enumerate() {
             let node = target.node(index);
-            let turn = u8::try_from(index % usize::from(args.sources)).unwrap_or(0);
-            let source = node.addr.ip().is_loopback().then(|| Ipv4Addr::new(127, 0, 0, 2 + turn));
+            let source = args.source(&node, index);
             let mut watch = Watch::new(index, kind);
             if kind == Kind::Keyed && index < FOLDING {
                 watch.entries = Some(Entries::new());
@@ -222,7 +230,10 @@ pub fn report_commands(api: &Api, report: &mut Report) {
 }
 
 /// Raises the descriptor limit as far as allowed, and refuses a crowd that does not fit.
-fn check_room(clients: usize, sources: u8) -> Result<()> {
+///
+/// # Errors
+/// When it does not.
+pub fn check_room(clients: usize, sources: u8) -> Result<()> {
     ensure!(clients > 0, "a crowd needs at least one client");
     let ports = PORTS_PER_SOURCE * usize::from(sources);
     ensure!(

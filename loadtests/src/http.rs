@@ -21,6 +21,9 @@ use crate::target::Node;
 
 /// A request that has no answer by then counts as lost; the server answers 202 after 2 s at the latest.
 const ANSWER: Duration = Duration::from_secs(10);
+/// Bytes a microsecond that a body takes at least on its way: 5 MB a second, far below what loopback does.
+const BODY_RATE: u64 = 5;
+const JSON: &str = "application/json";
 /// How long to wait before asking again for an outcome, or sending a command again.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -136,6 +139,7 @@ impl Api {
         id: &str,
     ) -> Step {
         let polled = body.is_none();
+        let body = body.map(|body| (JSON, body.to_string().into()));
         let (status, location, bytes) = match self.exchange(node, token, method, path, body, id).await {
             Ok(answer) => answer,
             Err(error) => return Step::Again(format!("{error:#}")),
@@ -150,8 +154,7 @@ impl Api {
             StatusCode::ACCEPTED => Step::Later(location.unwrap_or_else(|| format!("/v1/commands/{id}"))),
             // A node that was restarted does not know the command: its repeat finds the first outcome.
             StatusCode::NOT_FOUND if polled => Step::Again("404 for the command's status".to_owned()),
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Step::Again(status.to_string()),
-            status if status.is_server_error() => Step::Again(status.to_string()),
+            status if may_pass(status) => Step::Again(status.to_string()),
             status => Step::Refused(status.as_u16(), problem_code(&bytes)),
         }
     }
@@ -162,7 +165,7 @@ impl Api {
         token: &str,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<(&'static str, Bytes)>,
         id: &str,
     ) -> Result<(StatusCode, Option<String>, Bytes)> {
         let mut request = Request::builder()
@@ -170,11 +173,13 @@ impl Api {
             .uri(format!("{}{path}", node.url))
             .header(header::AUTHORIZATION, format!("Bearer {token}"))
             .header("Idempotency-Key", id);
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
+        let mut bytes = Bytes::new();
+        if let Some((kind, body)) = body {
+            request = request.header(header::CONTENT_TYPE, kind);
+            bytes = body;
         }
-        let bytes = body.map(Value::to_string).unwrap_or_default();
-        let request = request.body(Full::new(bytes.into())).context("build the request")?;
+        let within = ANSWER + Duration::from_micros(bytes.len() as u64 / BODY_RATE);
+        let request = request.body(Full::new(bytes)).context("build the request")?;
         let exchange = async {
             let answer = self.client.request(request).await.context("send a request")?;
             let location =
@@ -183,7 +188,56 @@ impl Api {
             let bytes = answer.into_body().collect().await.context("read an answer")?.to_bytes();
             Ok((status, location, bytes))
         };
-        timeout(ANSWER, exchange).await.context("no answer in time")?
+        timeout(within, exchange).await.context("no answer in time")?
+    }
+
+    /// Posts a body of this content type, and gives the document that answers it; sent again under the same key when
+    /// the answer is lost, or says that it may be. An answer of 202 is one like any other.
+    ///
+    /// # Errors
+    /// When it was refused, or not answered by the deadline.
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        node: &Node,
+        token: &str,
+        path: &str,
+        (kind, body): (&'static str, Bytes),
+    ) -> Result<T, Failure> {
+        let id = format!("{:032x}", fastrand::u128(..));
+        let end = Instant::now() + self.deadline;
+        loop {
+            let body = Some((kind, body.clone()));
+            let last = match self.exchange(node, token, Method::POST, path, body, &id).await {
+                Ok((status, _, bytes)) if status.is_success() => {
+                    let document = serde_json::from_slice(&bytes);
+                    return document.map_err(|error| Failure::Refused(status.as_u16(), error.to_string()));
+                }
+                Ok((status, _, bytes)) if !may_pass(status) => {
+                    return Err(Failure::Refused(status.as_u16(), problem_code(&bytes)));
+                }
+                Ok((status, ..)) => status.to_string(),
+                Err(error) => format!("{error:#}"),
+            };
+            if Instant::now() > end {
+                return Err(Failure::NoOutcome(last));
+            }
+            self.repeats.fetch_add(1, Ordering::Relaxed);
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// The same as [`Api::read`], asked again until it is there or the deadline is over.
+    ///
+    /// # Errors
+    /// The last one.
+    pub async fn read_in_time<T: DeserializeOwned>(&self, node: &Node, token: &str, path: &str) -> Result<T> {
+        let end = Instant::now() + self.deadline;
+        loop {
+            match self.read(node, token, path).await {
+                Err(_) if Instant::now() < end => sleep(PAUSE).await,
+                answer => return answer,
+            }
+        }
     }
 
     /// The snapshot, or any other document, at `path`.
@@ -205,12 +259,17 @@ impl Api {
         struct Given {
             ticket: String,
         }
-        let body = json!({ "channels": [channel] });
+        let body = (JSON, json!({ "channels": [channel] }).to_string().into());
         let (status, _, bytes) =
-            self.exchange(node, token, Method::POST, "/v1/stream-tickets", Some(&body), "").await?;
+            self.exchange(node, token, Method::POST, "/v1/stream-tickets", Some(body), "").await?;
         anyhow::ensure!(status.is_success(), "{status} {}", problem_code(&bytes));
         Ok(serde_json::from_slice::<Given>(&bytes).context("understand the stream ticket")?.ticket)
     }
+}
+
+/// Whether the same request may fare better later.
+fn may_pass(status: StatusCode) -> bool {
+    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) || status.is_server_error()
 }
 
 fn problem_code(bytes: &[u8]) -> String {

@@ -1,7 +1,9 @@
 //! Load tools: `swarm` plays thousands of phones and boards against running nodes and checks what each of them
-//! was promised; `floor` measures what a bare `send` costs on the same machine.
+//! was promised; `floor` measures what a bare `send` costs on the same machine; `claims` writes claims files with
+//! planted violations, and measures what a check of them costs.
 
 pub mod breach;
+pub mod claims;
 pub mod crowd;
 pub mod desk;
 pub mod fanout;
@@ -15,6 +17,7 @@ pub mod phones;
 pub mod process;
 pub mod reconnect;
 pub mod report;
+pub mod runs;
 pub mod sse;
 pub mod target;
 pub mod watch;

@@ -1,10 +1,19 @@
 //! Where the swarm goes: the nodes, the tokens and the location to use.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde::Deserialize;
+
+use crate::runs::clerks::{self, Clerks};
+
+/// What a development key is made of when no words are given: everybody knows them.
+const WELL_KNOWN_WORDS: &str = "clinicwire development";
 
 /// The target, from a `--ready-file` or spelt out.
 #[derive(Args)]
@@ -13,7 +22,7 @@ pub struct TargetArgs {
     #[arg(long, env = "READY_FILE", conflicts_with_all = ["url", "token"])]
     ready_file: Option<PathBuf>,
     /// Address of a node, such as http://127.0.0.1:8080; repeat it for each node.
-    #[arg(long, requires_all = ["token", "location"])]
+    #[arg(long)]
     url: Vec<String>,
     /// Token of a reception of the location: it listens, issues tickets and calls.
     #[arg(long)]
@@ -24,6 +33,10 @@ pub struct TargetArgs {
     /// The location whose queues are used.
     #[arg(long)]
     location: Option<String>,
+    /// For `runs`: sign the tokens of as many tenants as are asked for, with the key that the nodes were given.
+    #[arg(long, env = "CLINICWIRE_INSECURE_DEVELOPMENT_KEY", value_name = "WORDS", hide_env_values = true)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = WELL_KNOWN_WORDS)]
+    insecure_development_key: Option<String>,
 }
 
 /// One gateway node.
@@ -42,6 +55,13 @@ pub struct Target {
     pub admin: String,
 }
 
+/// What a scenario needs that works for several tenants.
+pub struct Tenants {
+    pub nodes: Vec<Arc<Node>>,
+    /// One entry for each.
+    pub clerks: Vec<Clerks>,
+}
+
 #[derive(Deserialize)]
 struct ReadyFile {
     url: String,
@@ -55,6 +75,19 @@ struct ReadyFile {
 struct Tokens {
     reception: String,
     admin: String,
+    viewer: Option<String>,
+    editor: Option<String>,
+}
+
+impl ReadyFile {
+    fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read(path).with_context(|| format!("read the ready file {}", path.display()))?;
+        serde_json::from_slice(&text).context("understand the ready file")
+    }
+
+    fn urls(&self) -> Vec<String> {
+        if self.nodes.is_empty() { vec![self.url.clone()] } else { self.nodes.clone() }
+    }
 }
 
 impl TargetArgs {
@@ -62,27 +95,59 @@ impl TargetArgs {
     ///
     /// # Errors
     /// When the file cannot be read, an address cannot be used, or nothing says where to go.
-    pub async fn target(self) -> Result<Target> {
-        let (urls, location, reception, admin) = match (self.ready_file, self.token, self.location) {
+    pub async fn target(&self) -> Result<Target> {
+        let (urls, location, reception, admin) = match (&self.ready_file, &self.token, &self.location) {
             (Some(path), ..) => {
-                let text = std::fs::read(&path)
-                    .with_context(|| format!("read the ready file {}", path.display()))?;
-                let ready: ReadyFile = serde_json::from_slice(&text).context("understand the ready file")?;
-                let urls = if ready.nodes.is_empty() { vec![ready.url] } else { ready.nodes };
-                (urls, ready.location, ready.tokens.reception, ready.tokens.admin)
+                let ready = ReadyFile::read(path)?;
+                (ready.urls(), ready.location, ready.tokens.reception, ready.tokens.admin)
             }
             (None, Some(token), Some(location)) => {
-                let admin = self.admin_token.unwrap_or_else(|| token.clone());
-                (self.url, location, token, admin)
+                let admin = self.admin_token.as_ref().unwrap_or(token);
+                (self.url.clone(), location.clone(), token.clone(), admin.clone())
             }
             _ => bail!("say where to go: --ready-file FILE, or --url with --token and --location"),
         };
-        let mut nodes = Vec::new();
-        for url in urls {
-            nodes.push(Arc::new(Node::resolve(&url).await?));
-        }
-        Ok(Target { nodes, location, reception, admin })
+        Ok(Target { nodes: resolve(&urls).await?, location, reception, admin })
     }
+
+    /// The nodes, and the people of `count` tenants: with the development key those of t-1, t-2 …, else the one tenant
+    /// of the ready file.
+    ///
+    /// # Errors
+    /// As [`TargetArgs::target`], or when there are fewer tenants.
+    pub async fn tenants(&self, count: usize) -> Result<Tenants> {
+        let ready = self.ready_file.as_deref().map(ReadyFile::read).transpose()?;
+        let urls = ready.as_ref().map_or_else(|| self.url.clone(), ReadyFile::urls);
+        let clerks = match (&self.insecure_development_key, ready) {
+            (Some(words), _) => clerks::signed(words, count)?,
+            (
+                None,
+                Some(ReadyFile {
+                    tokens: Tokens { editor: Some(editor), viewer: Some(viewer), admin, .. },
+                    ..
+                }),
+            ) => {
+                ensure!(
+                    count == 1,
+                    "a ready file has tokens of one tenant: say --tenants 1, or give --insecure-development-key"
+                );
+                vec![Clerks { tenant: "the ready file's".to_owned(), editor, viewer, admin }]
+            }
+            _ => bail!(
+                "say who asks: --insecure-development-key, or --ready-file FILE with tokens of viewer and editor"
+            ),
+        };
+        Ok(Tenants { nodes: resolve(&urls).await?, clerks })
+    }
+}
+
+async fn resolve(urls: &[String]) -> Result<Vec<Arc<Node>>> {
+    ensure!(!urls.is_empty(), "say where to go: --ready-file FILE, or --url");
+    let mut nodes = Vec::with_capacity(urls.len());
+    for url in urls {
+        nodes.push(Arc::new(Node::resolve(url).await?));
+    }
+    Ok(nodes)
 }
 
 impl Target {

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use crate::{
     breach::{Breach, Breaches},
     frames::{Entries, KeyedData, TicketData, TicketState},
+    runs::story::{Moment, Story},
 };
 
 /// Places from which a patient is shown each step at once; positions further back may be paced by the server.
@@ -49,6 +50,8 @@ pub struct Watch {
     looks: u64,
     /// Folded entries, for the few clients that keep them.
     pub entries: Option<Entries>,
+    /// What the entries tell, if they are a run's.
+    pub story: Option<Box<Story>>,
     pub resumed: Resumed,
     /// When the client last became live, µs since the Unix epoch.
     pub live_at_us: i64,
@@ -72,6 +75,7 @@ impl Watch {
             position: None,
             looks: 0,
             entries: None,
+            story: None,
             resumed: Resumed::Fresh,
             live_at_us: 0,
             samples: Vec::new(),
@@ -142,7 +146,7 @@ impl Watch {
                             "a snapshot without a version, or above its offset",
                         );
                     }
-                    self.fold(&data);
+                    self.fold(&data, self.live_at_us, false);
                 }
             }
         }
@@ -164,7 +168,7 @@ impl Watch {
                 data.at
             }),
             Kind::Keyed => self.keyed(data).map(|data| {
-                self.link(offset, &data);
+                self.link(offset, &data, now_us, live);
                 data.at
             }),
         };
@@ -220,7 +224,7 @@ impl Watch {
     }
 
     /// Applies a delta (`from` ≤ held < `to`) or a snapshot that was pushed in its place.
-    fn link(&mut self, offset: u64, data: &KeyedData<'_>) {
+    fn link(&mut self, offset: u64, data: &KeyedData<'_>, now_us: i64, live: bool) {
         let end = data.to.or(data.version);
         if end != Some(offset) {
             self.note(Breach::VersionMismatch, &format!("a step to {end:?} came with offset {offset}"));
@@ -228,15 +232,23 @@ impl Watch {
         if let Some(from) = data.from.filter(|from| *from > self.offset) {
             self.note(Breach::Gap, &format!("a delta from {from}"));
         }
-        self.fold(data);
+        self.fold(data, now_us, live);
     }
 
-    fn fold(&mut self, data: &KeyedData<'_>) {
+    fn fold(&mut self, data: &KeyedData<'_>, now_us: i64, live: bool) {
         let Some(entries) = &mut self.entries else {
             return;
         };
+        let before = self.story.is_some().then(|| entries.clone());
         if data.fold_into(entries).is_err() {
-            self.note(Breach::Malformed, "entries that cannot be folded");
+            return self.note(Breach::Malformed, "entries that cannot be folded");
+        }
+        let mut found = Vec::new();
+        if let (Some(story), Some(before)) = (&mut self.story, before) {
+            found = story.look(&before, entries, Moment { at: data.at, now_us, live });
+        }
+        for (breach, detail) in found {
+            self.note(breach, &detail);
         }
     }
 }

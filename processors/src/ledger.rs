@@ -8,14 +8,13 @@ use schemas::{
     event::Event,
     ids::{Aggregate, CommandId, TenantId, TicketId},
     record::{Actor, WireRecord},
+    run::{RunFile, RunHead},
     view::{Pair, View},
 };
 
-use crate::{
-    BoxFuture,
-    location::{Header, Ticket},
-    views::ViewStep,
-};
+use serde::{Deserialize, Serialize};
+
+use crate::{BoxFuture, aggregate::Header, location::Ticket, views::ViewStep};
 
 /// Ownership of one partition: what every commit must name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +25,7 @@ pub struct Claim {
     pub next_offset: i64,
 }
 
-/// A location as the ledger holds it: its header and its live tickets, plus the ended ones asked for.
+/// An aggregate as the ledger holds it: its header, and a location's live tickets.
 pub struct Loaded {
     pub pair: Pair,
     pub header: Header,
@@ -39,8 +38,8 @@ pub enum LedgerError {
     /// The checkpoint is not where the batch starts under this owner: read it, and continue or give up.
     #[error("the checkpoint moved or has another owner")]
     Fenced,
-    /// A location's row is not at the version the batch starts from. Never happens while keys keep their partition.
-    #[error("a location moved without this owner")]
+    /// An aggregate's row is not at the version the batch starts from. Never happens while keys keep their partition.
+    #[error("an aggregate moved without this owner")]
     Diverged,
     /// The outcome is unknown or the ledger is unreachable: read the checkpoint before anything else. The source is
     /// logged, so its text must quote no value.
@@ -76,10 +75,10 @@ pub enum JournalEntry {
 }
 
 #[derive(Clone)]
-pub struct LocationRow {
+pub struct AggregateRow {
     pub aggregate: Aggregate,
     pub epoch: u64,
-    /// Version before the batch: 0 for a new location.
+    /// Version before the batch: 0 for a new aggregate.
     pub from: u64,
     pub to: u64,
     pub header: Header,
@@ -89,6 +88,37 @@ pub struct LocationRow {
 pub struct TicketRow {
     pub aggregate: Aggregate,
     pub ticket: Ticket,
+}
+
+/// A run in lists, and the work it is.
+#[derive(Clone)]
+pub struct RunRow {
+    pub aggregate: Aggregate,
+    pub head: RunHead,
+    /// Seconds it is kept from now on, once it is over.
+    pub keep_s: Option<u32>,
+    pub due: Due,
+    pub request: Request,
+}
+
+/// What a worker has to know of a run beside its id.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Request {
+    pub file: RunFile,
+    pub list_passes: bool,
+}
+
+/// What is to become of a run's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// This attempt waits for a worker, unless the work already is at it or past it.
+    Attempt(u32),
+    /// The worker is to stop.
+    Cancel,
+    /// As it is: a worker is at it.
+    Nothing,
+    /// There is nothing left to do.
+    Over,
 }
 
 #[derive(Clone)]
@@ -113,8 +143,9 @@ pub struct Batch {
     pub claim: Claim,
     pub to: i64,
     pub journal: Vec<JournalRow>,
-    pub locations: Vec<LocationRow>,
+    pub aggregates: Vec<AggregateRow>,
     pub tickets: Vec<TicketRow>,
+    pub runs: Vec<RunRow>,
     pub views: Vec<ViewStep>,
     pub outcomes: Vec<OutcomeRow>,
     pub outbox: Vec<OutboxRow>,
@@ -133,7 +164,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// The partition's checkpoint as it stands, whoever owns it.
     fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>>;
 
-    /// A location with its live tickets, at one moment; `None` when it does not exist.
+    /// An aggregate with what is live of it, at one moment; `None` when it does not exist.
     fn load<'a>(&'a self, aggregate: &'a Aggregate) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>>;
 
     /// Ended tickets among `tickets` (the live ones come with their location).

@@ -1,11 +1,16 @@
-//! Stream processors: the pure rules of a location, and the runner that gives each record of
-//! `clinicwire.care.v1` exactly one effect.
+//! Stream processors: the pure rules of locations, runs and rule books, the runner that gives each record of
+//! `clinicwire.care.v1` and `clinicwire.runs.v1` exactly one effect, and the worker that checks claims files.
 
+pub mod aggregate;
 pub mod ledger;
 pub mod location;
 pub mod log;
+pub mod rule_book;
+pub mod run;
 pub mod runner;
 pub mod views;
+pub mod work;
+pub mod worker;
 
 #[cfg(feature = "servers")]
 pub mod servers;

@@ -15,6 +15,8 @@ use schemas::{
     view::Pair,
 };
 
+use crate::aggregate::Step;
+
 mod apply;
 mod decide;
 mod moves;
@@ -47,22 +49,6 @@ struct Tally {
     in_service: u32,
     /// Stations whose last call was for this queue.
     stations: u32,
-}
-
-/// What became of one record.
-pub struct Step {
-    /// The position after the record; unchanged when it was refused.
-    pub pair: Pair,
-    /// The location's clock at this record.
-    pub at: Millis,
-    pub verdict: Verdict,
-    /// Empty exactly when the command was refused.
-    pub events: Vec<Event>,
-    pub deltas: Vec<ViewDelta>,
-    /// Tickets whose row changed.
-    pub touched: Vec<TicketId>,
-    /// A command for another location, to be appended to the log once this one is committed.
-    pub follow_up: Option<CommandRecord>,
 }
 
 impl Location {
@@ -130,19 +116,12 @@ impl Location {
         let decision = match decide(self, record, at) {
             Ok(decision) => decision,
             Err(code) => {
-                return Step {
-                    pair: self.pair,
-                    at,
-                    verdict: Verdict::Refused { code },
-                    events: Vec::new(),
-                    deltas: Vec::new(),
-                    touched: Vec::new(),
-                    follow_up: None,
-                };
+                return Step::refused(self.pair, at, code);
             }
         };
         let version = self.pair.version + 1;
-        let deltas = self.replay(&record.aggregate.location_id(), version, at, &decision.events);
+        let location = record.aggregate.location_id().expect("a record is for its aggregate's kind");
+        let deltas = self.replay(&location, version, at, &decision.events);
         Step {
             pair: self.pair,
             at,

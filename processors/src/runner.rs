@@ -1,5 +1,5 @@
-//! The runner: reads `care`, has locations decide, commits each batch in one transaction, and only then tells the
-//! store of views and the topic of views. The only async loop here; it knows no rule of a location.
+//! The runner: reads `care` or `runs`, has aggregates decide, commits each batch in one transaction, and only then tells the
+//! store of views and the topic of views. The only async loop here; it knows no rule of theirs.
 //!
 //! A partition is always in one [`Stage`]. Whatever fails, the way back is the same: read the checkpoint, publish
 //! what the outbox holds, go on from the checkpoint's offset. So a fault, a lost answer and a restart are one path.
@@ -8,14 +8,14 @@ pub mod batch;
 mod counters;
 mod delivery;
 mod load;
-mod locations;
+mod cache;
 mod partition;
 
 use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use tokio::{
-    sync::oneshot,
+    sync::{Notify, oneshot},
     time::{Instant, timeout},
 };
 
@@ -26,7 +26,7 @@ use crate::{
     log::{Input, Log, NotAcknowledged},
     views::Views,
 };
-use locations::Locations;
+use cache::Cache;
 use partition::{Partition, Stage};
 
 /// What a runner stands on.
@@ -38,17 +38,22 @@ pub struct Seams {
 }
 
 pub struct Settings {
+    /// The topic whose records are applied: `care` or `runs`, whatever name the log has for it.
+    pub topic: &'static str,
     /// Records in one transaction at most. 500 keep a transaction around ten milliseconds; more waits its turn.
     pub batch: usize,
     /// Tickets in memory, over all locations. 200,000 are a few hundred megabytes; past it the location not used for
     /// longest goes, and is loaded again when a record names it.
     pub cached_tickets: usize,
     pub counters: Arc<Counters>,
+    /// Told after each commit: whoever shares the work of runs need not look again by the clock.
+    pub woken: Option<Arc<Notify>>,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self { batch: 500, cached_tickets: 200_000, counters: Arc::default() }
+impl Settings {
+    /// Those that suit most machines.
+    pub fn of(topic: &'static str) -> Self {
+        Self { topic, batch: 500, cached_tickets: 200_000, counters: Arc::default(), woken: None }
     }
 }
 
@@ -103,7 +108,7 @@ struct Runner {
     seams: Seams,
     settings: Settings,
     partitions: BTreeMap<u32, Partition>,
-    locations: Locations,
+    cache: Cache,
     /// The store of views failed and no repair has succeeded since: batches mark their views dirty without asking it.
     views_down: bool,
     repair_at: Instant,
@@ -136,7 +141,7 @@ impl Runner {
     fn new(seams: Seams, settings: Settings) -> Self {
         Self {
             seams,
-            locations: Locations::new(settings.cached_tickets),
+            cache: Cache::new(settings.cached_tickets),
             settings,
             partitions: BTreeMap::new(),
             views_down: false,
@@ -201,7 +206,7 @@ impl Runner {
 
     fn forget(&mut self, id: u32) {
         self.partitions.remove(&id);
-        self.locations.drop_partition(id);
+        self.cache.drop_partition(id);
     }
 
     /// One step for every partition that has something to do, then repairs.
@@ -221,7 +226,7 @@ impl Runner {
                     break;
                 }
                 Ended::Lost => {
-                    self.locations.drop_partition(id);
+                    self.cache.drop_partition(id);
                     self.seams.log.release(id);
                 }
             }
@@ -284,7 +289,7 @@ impl Runner {
 
     /// Reads the checkpoint after a doubt: a commit whose answer was lost may have succeeded.
     async fn look(&mut self, partition: &mut Partition) -> Result<(), Trouble> {
-        self.locations.drop_partition(partition.claim.partition);
+        self.cache.drop_partition(partition.claim.partition);
         let row = answered(self.seams.ledger.checkpoint(partition.claim.partition)).await?;
         let Claim { owner_epoch, next_offset, .. } = partition.claim;
         if row.owner_epoch != owner_epoch || row.next_offset < next_offset {
@@ -304,15 +309,20 @@ impl Runner {
             return Ok(());
         };
         let read: Vec<_> =
-            records.iter().map(|record| batch::read(&record.record, claim.partition, partition.of)).collect();
+            records.iter().map(|record| batch::read(&record.record, self.settings.topic, claim.partition, partition.of)).collect();
         let mut working = self.load(&read).await?;
         let (batch, tally) = batch::build(claim, to, &records, read, &mut working);
         let begun = Instant::now();
         answered(self.seams.ledger.commit(&batch)).await?;
-        self.settings.counters.committed(claim.partition, to, &tally, begun.elapsed());
-        for (aggregate, mut working) in working.locations {
-            working.location.forget_ended();
-            self.locations.put(claim.partition, aggregate, working);
+        self.settings.counters.committed(self.settings.topic, claim.partition, to, &tally, begun.elapsed());
+        if let Some(woken) = &self.settings.woken {
+            woken.notify_one();
+        }
+        for (aggregate, mut working) in working.aggregates {
+            if let Some(location) = working.state.location_mut() {
+                location.forget_ended();
+            }
+            self.cache.put(claim.partition, aggregate, working);
         }
         partition.move_to(to);
         self.deliver(partition, batch.views, batch.outbox).await?;

@@ -2,6 +2,7 @@
 //! surrounds them in the binary: settings, preparation, start-up checks, metrics.
 
 pub mod config;
+pub mod files;
 pub mod kafka;
 pub mod metrics;
 pub mod migrations;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::ids::{LocationId, QueueId, TicketId};
+use crate::ids::{Aggregate, LocationId, QueueId, RunId, TenantId, TicketId};
 
 /// Longest channel name any client may send: the longest ticket channel has 81 bytes.
 pub const MAX_CHANNEL: usize = 128;
@@ -16,6 +16,8 @@ pub enum Channel {
     Queue(QueueId),
     /// What a waiting room shows.
     Board(LocationId),
+    /// One check of a claims file.
+    Run(RunId),
 }
 
 /// Text that names no channel.
@@ -24,7 +26,7 @@ pub enum Channel {
 pub struct InvalidChannel;
 
 impl Channel {
-    /// Reads `ticket:<id>`, `queue:<id>` or `board:<location>`.
+    /// Reads `ticket:<id>`, `queue:<id>`, `board:<location>` or `run:<id>`.
     ///
     /// # Errors
     /// [`InvalidChannel`] for an unknown kind or an id that is none.
@@ -34,16 +36,19 @@ impl Channel {
             "ticket" => TicketId::new(id).map(Channel::Ticket),
             "queue" => QueueId::new(id).map(Channel::Queue),
             "board" => LocationId::new(id).map(Channel::Board),
+            "run" => RunId::new(id).map(Channel::Run),
             _ => return Err(InvalidChannel),
         };
         channel.map_err(|_| InvalidChannel)
     }
 
-    pub fn location(&self) -> LocationId {
+    /// The aggregate that the channel is a projection of.
+    pub fn aggregate(&self, tenant: &TenantId) -> Aggregate {
         match self {
-            Channel::Ticket(id) => id.location(),
-            Channel::Queue(id) => id.location(),
-            Channel::Board(id) => id.clone(),
+            Channel::Ticket(id) => Aggregate::location(tenant, &id.location()),
+            Channel::Queue(id) => Aggregate::location(tenant, &id.location()),
+            Channel::Board(id) => Aggregate::location(tenant, id),
+            Channel::Run(id) => Aggregate::run(tenant, id),
         }
     }
 
@@ -53,16 +58,26 @@ impl Channel {
             Channel::Ticket(id) => id.as_str(),
             Channel::Queue(id) => id.as_str(),
             Channel::Board(id) => id.as_str(),
+            Channel::Run(id) => id.as_str(),
+        }
+    }
+
+    /// Every kind of channel, as names begin with it.
+    pub const KINDS: [&'static str; 4] = ["ticket", "queue", "board", "run"];
+
+    /// The place of this channel's kind in [`Channel::KINDS`].
+    pub fn kind_index(&self) -> usize {
+        match self {
+            Channel::Ticket(_) => 0,
+            Channel::Queue(_) => 1,
+            Channel::Board(_) => 2,
+            Channel::Run(_) => 3,
         }
     }
 
     /// The word for metrics and audit: a closed set.
     pub fn kind(&self) -> &'static str {
-        match self {
-            Channel::Ticket(_) => "ticket",
-            Channel::Queue(_) => "queue",
-            Channel::Board(_) => "board",
-        }
+        Self::KINDS[self.kind_index()]
     }
 }
 
@@ -91,6 +106,7 @@ mod tests {
             "board:riverside",
             "queue:riverside.general",
             "ticket:riverside.00000000000000000000000000000007",
+            "run:r_0123456789abcdef_00000000000000000000000000000007",
         ] {
             assert_eq!(Channel::parse(name).unwrap().to_string(), name);
         }

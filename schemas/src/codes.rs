@@ -78,13 +78,29 @@ codes! {
     IllegalMove = "illegal_move", 409, 107, "The ticket or queue is not in a state that allows this.";
     NothingToRevert = "nothing_to_revert", 409, 107, "There is no step to undo.";
     SuccessorMissing = "successor_missing", 422, 107, "A transfer to another location must name the ticket that goes on.";
+    // What a run refuses, or fails with
+    FileUnknown = "file_unknown", 404, 102, "There is no such file, or it was removed.";
+    FileEmpty = "file_empty", 422, 107, "The file is empty.";
+    ChecksumMismatch = "checksum_mismatch", 422, 107, "What arrived is not what the checksum says was sent.";
+    FileNotAnExport = "file_not_an_export", 422, 107, "The file is not an export of claims: a column it must have is missing or stands twice.";
+    FileNotText = "file_not_text", 422, 107, "The file is not text.";
+    FileMalformed = "file_malformed", 422, 107, "The file's rows cannot be told apart.";
+    RunUnknown = "run_unknown", 422, 107, "There is no such run.";
+    RunExists = "run_exists", 409, 107, "A run with this id was asked for before.";
+    RunOver = "run_over", 409, 107, "The run is over.";
+    RunNotRetryable = "run_not_retryable", 409, 107, "The run did not fail, or would fail again.";
+    RunOtherAttempt = "run_other_attempt", 409, 107, "Another attempt at the run has taken its place.";
+    RunWorkerLost = "run_worker_lost", 503, 107, "The workers that checked the file were lost, each time.";
+    RunFaulted = "run_faulted", 503, 107, "The check could not be carried out because of a fault on our side.";
+    RuleUnknown = "rule_unknown", 404, 102, "There is no such rule.";
+    RuleInvalid = "rule_invalid", 422, 107, "The rule cannot be applied as it is.";
     // What a topic carried that nobody could apply
     RecordMalformed = "record_malformed", 422, 107, "The record's data cannot be read.";
     RecordUnknownType = "record_unknown_type", 422, 107, "Nobody here knows records of that type.";
     RecordUnknownVersion = "record_unknown_version", 422, 107, "The record's type has a newer major version.";
     RecordBadKey = "record_bad_key", 422, 107, "The record's key names no aggregate.";
     RecordWrongPartition = "record_wrong_partition", 422, 107, "The record lies on a partition its key does not lead to.";
-    RecordForeignId = "record_foreign_id", 422, 107, "The record names something of another location.";
+    RecordForeignId = "record_foreign_id", 422, 107, "The record names something of another aggregate.";
 }
 
 impl Code {

@@ -1,32 +1,43 @@
-//! What `clinicwire.care.v1` carries: requests to one location, each a record with an id of its own.
+//! What `clinicwire.care.v1` and `clinicwire.runs.v1` carry: requests to one aggregate and facts about it, each a
+//! record with an id of its own.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Millis,
     codes::Code,
-    ids::{CommandId, QueueId, StationId, TicketId},
+    ids::{AggregateKind, CommandId, QueueId, RuleId, StationId, TicketId},
+    rule::Rule,
+    run::{Failure, Report, RunFile, Summary},
     ticket::Priority,
 };
 
 macro_rules! commands {
-    ($($(#[$doc:meta])* $name:ident = $kind:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? })*) => {
-        /// A request to a location. The JSON carries the kind in `type`.
+    ($($of:ident: $($(#[$doc:meta])* $name:ident = $kind:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? })*;)*) => {
+        /// A request to an aggregate, or a fact about it. The JSON carries the kind in `type`.
         #[derive(Clone, PartialEq, Serialize, Deserialize)]
         #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
         #[serde(tag = "type")]
+        #[expect(clippy::large_enum_variant, reason = "a command lives for one decision; few are held at once")]
         pub enum Command {
-            $($(#[$doc])* #[serde(rename = $kind)] $name { $($(#[$field_doc])* $field: $type),* },)*
+            $($($(#[$doc])* #[serde(rename = $kind)] $name { $($(#[$field_doc])* $field: $type),* },)*)*
         }
 
         impl Command {
             /// Every kind of command, as `type` spells it.
-            pub const KINDS: &'static [&'static str] = &[$($kind),*];
+            pub const KINDS: &'static [&'static str] = &[$($($kind),*),*];
 
             /// The kind, as `type` spells it.
             pub fn kind(&self) -> &'static str {
                 match self {
-                    $(Command::$name { .. } => $kind,)*
+                    $($(Command::$name { .. } => $kind,)*)*
+                }
+            }
+
+            /// The kind of aggregate it is for.
+            pub fn of(&self) -> AggregateKind {
+                match self {
+                    $($(Command::$name { .. } => AggregateKind::$of,)*)*
                 }
             }
         }
@@ -34,6 +45,7 @@ macro_rules! commands {
 }
 
 commands! {
+    Location:
     /// Creates the location, or changes its settings.
     ConfigureLocation = "location.configure" {
         name: String,
@@ -114,7 +126,42 @@ commands! {
     /// Changes the urgency; the place is then the one its issue time earns within that priority.
     Prioritise = "ticket.prioritise" { ticket: TicketId, priority: Priority }
     /// Undoes the ticket's last step.
-    RevertTicket = "ticket.revert" { ticket: TicketId }
+    RevertTicket = "ticket.revert" { ticket: TicketId };
+    Run:
+    /// Asks for a file to be checked: creates the run.
+    RequestRun = "run.request" {
+        #[serde(flatten)]
+        file: RunFile,
+        /// Whether passes are listed beside what is wrong.
+        #[serde(default)]
+        list_passes: bool,
+        /// Seconds the run is kept after its end.
+        keep_s: u32,
+    }
+    /// Stops a run that is not over.
+    CancelRun = "run.cancel" {}
+    /// Asks again for a run that failed for a reason that may have passed.
+    RetryRun = "run.retry" {}
+    /// How many runs are before this one in line. A worker's fact, as all that follow.
+    PlaceRun = "run.place" { attempt: u32, ahead: u32 }
+    /// A worker began the attempt.
+    StartRun = "run.start" { attempt: u32 }
+    /// How far the attempt is.
+    ReportRun = "run.report" { attempt: u32, report: Report }
+    /// The attempt met a fault that may pass: the run is queued again as the next attempt.
+    ReleaseRun = "run.release" { attempt: u32 }
+    /// The attempt came to its end, and its findings are stored.
+    CompleteRun = "run.complete" { attempt: u32, report: Report, summary: Summary }
+    /// The attempt failed for good.
+    FailRun = "run.fail" { attempt: u32, failure: Failure }
+    /// The attempt was stopped, as cancelling had asked.
+    StopRun = "run.stop" { attempt: u32 };
+    Rules:
+    /// Stores a rule, new or changed.
+    PutRule = "rule.put" { rule: Rule }
+    EnableRule = "rule.enable" { rule: RuleId }
+    DisableRule = "rule.disable" { rule: RuleId }
+    DeleteRule = "rule.delete" { rule: RuleId };
 }
 
 /// Longest free text in a command, such as a name or a reason: it travels to screens.
@@ -142,15 +189,7 @@ impl Command {
             | C::TransferTicket { ticket, .. }
             | C::Prioritise { ticket, .. }
             | C::RevertTicket { ticket } => Some(ticket),
-            C::ConfigureLocation { .. }
-            | C::ConfigureQueue { .. }
-            | C::ConfigureStation { .. }
-            | C::OpenQueue { .. }
-            | C::PauseQueue { .. }
-            | C::ResumeQueue { .. }
-            | C::CloseQueue { .. }
-            | C::ReorderQueue { .. }
-            | C::CallNext { .. } => None,
+            _ => None,
         }
     }
 }

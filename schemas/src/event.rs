@@ -1,18 +1,21 @@
-//! What a location decided. Events are kept in the journal for ever and folded again by a rebuild, so a field
+//! What an aggregate decided. Events are kept in the journal for ever and folded again by a rebuild, so a field
 //! may be added with a default, and never change its meaning.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Millis,
-    ids::{LocationId, QueueId, StationId, TicketId},
+    ids::{LocationId, QueueId, RuleId, StationId, TicketId},
+    rule::Rule,
+    run::{Failure, Report, RunFile, Summary},
     ticket::{Priority, QueueState, TicketState},
 };
 
-/// One decision of a location.
+/// One decision of an aggregate.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "an event lives for one batch; few are held at once")]
 pub enum Event {
     LocationConfigured {
         name: String,
@@ -103,6 +106,44 @@ pub enum Event {
         ticket: TicketId,
         reverts: u64,
         to: Standing,
+    },
+    RunRequested {
+        file: RunFile,
+        /// Subject of who asked.
+        by: String,
+        list_passes: bool,
+        keep_s: u32,
+    },
+    /// The run waits for a worker, for this attempt.
+    RunQueued {
+        attempt: u32,
+    },
+    RunPlaced {
+        ahead: u32,
+    },
+    RunStarted {
+        attempt: u32,
+    },
+    RunReported {
+        report: Report,
+    },
+    RunCancelAsked,
+    RunCompleted {
+        summary: Summary,
+    },
+    RunFailed {
+        failure: Failure,
+    },
+    RunCancelled,
+    RulePut {
+        rule: Rule,
+    },
+    RuleEnabled {
+        rule: RuleId,
+        enabled: bool,
+    },
+    RuleDeleted {
+        rule: RuleId,
     },
 }
 

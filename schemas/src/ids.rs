@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub const MAX_SLUG: usize = 40;
 /// Hex digits of a ticket's 128 random bits: what makes its link unguessable.
 pub const TICKET_HEX: usize = 32;
+/// Hex digits of a run's owner tag: 64 bits of a digest of who started it.
+pub const OWNER_HEX: usize = 16;
 /// Longest id of a command, as callers may bring their own (`Idempotency-Key`).
 pub const MAX_COMMAND_ID: usize = 64;
 
@@ -27,11 +29,21 @@ fn is_scoped_slug(text: &str) -> bool {
 }
 
 fn is_ticket(text: &str) -> bool {
-    text.split_once('.').is_some_and(|(location, random)| {
-        is_slug(location)
-            && random.len() == TICKET_HEX
-            && random.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    })
+    text.split_once('.').is_some_and(|(location, random)| is_slug(location) && is_hex(random, TICKET_HEX))
+}
+
+fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+fn is_run(text: &str) -> bool {
+    text.strip_prefix("r_")
+        .and_then(|rest| rest.split_once('_'))
+        .is_some_and(|(owner, random)| is_hex(owner, OWNER_HEX) && is_hex(random, TICKET_HEX))
+}
+
+fn is_file(text: &str) -> bool {
+    text.strip_prefix("f_").is_some_and(|random| is_hex(random, TICKET_HEX))
 }
 
 fn is_command(text: &str) -> bool {
@@ -126,6 +138,19 @@ id!(
     /// The id of a command, unique per tenant: the same id again is answered with the first outcome.
     CommandId, "command", is_command, "CommandId({})"
 );
+id!(
+    /// One check of a claims file: `r_<16 hex digits>_<32 hex digits>`. The first part is a tag of who started it, so that
+    /// "own" is decided without asking anybody; the underscore keeps it apart from every location.
+    RunId, "run", is_run, "RunId({})"
+);
+id!(
+    /// An uploaded file: `f_<32 hex digits>`.
+    FileId, "file", is_file, "FileId({})"
+);
+id!(
+    /// A rule of a tenant's claims checks.
+    RuleId, "rule", is_slug, "RuleId({})"
+);
 
 macro_rules! scoped {
     ($($name:ident),*) => {$(
@@ -152,6 +177,30 @@ impl TicketId {
     }
 }
 
+impl RunId {
+    /// The run of whoever has this tag, with these 128 bits.
+    pub fn new_for(owner: u64, bits: u128) -> Self {
+        Self(format!("r_{owner:016x}_{bits:032x}").into())
+    }
+
+    /// The tag of who started the run.
+    pub fn owner(&self) -> u64 {
+        u64::from_str_radix(&self.0[2..2 + OWNER_HEX], 16).expect("an id of a run has its hex digits")
+    }
+}
+
+impl FileId {
+    /// The file with these 128 bits.
+    pub fn from_random(random: u128) -> Self {
+        Self(format!("f_{random:032x}").into())
+    }
+
+    /// Where the file lies in the store of files: below its tenant, so that an id alone opens nobody else's.
+    pub fn path(&self, tenant: &TenantId) -> String {
+        format!("{tenant}/{self}")
+    }
+}
+
 impl CommandId {
     /// A command id made of these 128 bits.
     pub fn from_random(random: u128) -> Self {
@@ -165,22 +214,45 @@ impl CommandId {
     }
 }
 
-/// What owns one order of versions: `<tenant>/<location>`. It is the key of a record in every topic.
+/// What owns one order of versions: a location, a run, or the rules of a tenant. As `<tenant>/<id>` it is the key of a
+/// record in every topic.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Aggregate(Arc<str>);
+
+/// What kind of thing an aggregate is: its key tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AggregateKind {
+    Location,
+    Run,
+    Rules,
+}
+
+/// The id of every tenant's rules; no location can have it.
+const RULES: &str = "_rules";
 
 impl Aggregate {
     pub fn location(tenant: &TenantId, location: &LocationId) -> Self {
         Self(format!("{tenant}/{location}").into())
     }
 
+    pub fn run(tenant: &TenantId, run: &RunId) -> Self {
+        Self(format!("{tenant}/{run}").into())
+    }
+
+    /// The rules by which the tenant's claims files are checked.
+    pub fn rules(tenant: &TenantId) -> Self {
+        Self(format!("{tenant}/{RULES}").into())
+    }
+
     /// Reads a record's key.
     ///
     /// # Errors
-    /// [`InvalidId`] when it is not `<tenant>/<location>`.
+    /// [`InvalidId`] when it is not `<tenant>/<id>` of a known kind.
     pub fn parse(key: &str) -> Result<Self, InvalidId> {
         match key.split_once('/') {
-            Some((tenant, id)) if is_slug(tenant) && is_slug(id) => Ok(Self(key.into())),
+            Some((tenant, id)) if is_slug(tenant) && (is_slug(id) || is_run(id) || id == RULES) => {
+                Ok(Self(key.into()))
+            }
             _ => Err(InvalidId("aggregate")),
         }
     }
@@ -193,12 +265,31 @@ impl Aggregate {
         self.0.split_once('/').expect("an aggregate is built with its slash")
     }
 
+    pub fn kind(&self) -> AggregateKind {
+        match self.id() {
+            RULES => AggregateKind::Rules,
+            id if id.starts_with("r_") => AggregateKind::Run,
+            _ => AggregateKind::Location,
+        }
+    }
+
     pub fn tenant(&self) -> TenantId {
         TenantId(self.split().0.into())
     }
 
-    pub fn location_id(&self) -> LocationId {
-        LocationId(self.split().1.into())
+    /// What the key has behind the tenant.
+    pub fn id(&self) -> &str {
+        self.split().1
+    }
+
+    /// The location, of an aggregate that is one.
+    pub fn location_id(&self) -> Option<LocationId> {
+        (self.kind() == AggregateKind::Location).then(|| LocationId(self.id().into()))
+    }
+
+    /// The run, of an aggregate that is one.
+    pub fn run_id(&self) -> Option<RunId> {
+        (self.kind() == AggregateKind::Run).then(|| RunId(self.id().into()))
     }
 }
 

@@ -5,8 +5,11 @@ use schemars::{Schema, schema_for};
 use crate::{
     command::{Command, Outcome},
     event::Event,
+    finding::Finding,
     line::{BoardCall, BoardHead, BoardQueue, QueueEntry, QueueHead},
     record::ViewsRecord,
+    rule::Rule,
+    run::{Counts, Progress, RuleTally, RunHead},
     ticket::{TicketPlace, TicketView},
     view::{Delta, View},
 };
@@ -27,6 +30,12 @@ pub fn files() -> Vec<(&'static str, Schema)> {
         ("board-call.json", schema_for!(BoardCall)),
         ("ticket-view.json", schema_for!(TicketView)),
         ("ticket-place.json", schema_for!(TicketPlace)),
+        ("run-head.json", schema_for!(RunHead)),
+        ("run-progress.json", schema_for!(Progress)),
+        ("run-counts.json", schema_for!(Counts)),
+        ("run-rule-tally.json", schema_for!(RuleTally)),
+        ("finding.json", schema_for!(Finding)),
+        ("rule.json", schema_for!(Rule)),
     ]
 }
 

@@ -7,12 +7,15 @@ pub mod channel;
 pub mod codes;
 pub mod command;
 pub mod event;
+pub mod finding;
 pub mod ids;
 #[cfg(any(test, feature = "json-schema"))]
 pub mod json_schema;
 pub mod line;
 pub mod record;
 pub mod redis_keys;
+pub mod rule;
+pub mod run;
 pub mod ticket;
 pub mod view;
 

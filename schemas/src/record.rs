@@ -7,14 +7,18 @@ use crate::{
     Millis,
     codes::Code,
     command::{Command, Outcome},
-    ids::{Aggregate, CommandId},
+    ids::{Aggregate, AggregateKind, CommandId, RunId, TenantId},
     view::{Delta, Pair},
 };
 
 /// Everything that moves a location.
 pub const CARE_TOPIC: &str = "clinicwire.care.v1";
+/// Everything that moves a run, and the rules runs go by.
+pub const RUNS_TOPIC: &str = "clinicwire.runs.v1";
 /// What became of it: deltas and outcomes.
 pub const VIEWS_TOPIC: &str = "clinicwire.views.v1";
+/// What gateways let somebody see or do that is not their own.
+pub const AUDIT_TOPIC: &str = "clinicwire.audit.v1";
 
 const TYPE_PREFIX: &str = "clinicwire.";
 const MAJOR: &str = ".v1";
@@ -22,7 +26,7 @@ const MAJOR: &str = ".v1";
 /// A record as a topic carries it, whichever log keeps it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WireRecord {
-    /// `<tenant>/<location>`: decides the partition.
+    /// The aggregate: decides the partition.
     pub key: String,
     pub headers: Vec<(String, String)>,
     pub value: Bytes,
@@ -42,7 +46,15 @@ pub struct Actor {
     pub role: String,
 }
 
-/// A command in the topic `care`.
+/// The topic that carries what moves aggregates of this kind.
+pub fn topic_of(kind: AggregateKind) -> &'static str {
+    match kind {
+        AggregateKind::Location => CARE_TOPIC,
+        AggregateKind::Run | AggregateKind::Rules => RUNS_TOPIC,
+    }
+}
+
+/// A command in the topic of its aggregate.
 #[derive(Clone, PartialEq)]
 pub struct CommandRecord {
     pub aggregate: Aggregate,
@@ -75,7 +87,7 @@ impl CommandRecord {
         WireRecord { key: self.aggregate.to_string(), headers, value: value.into() }
     }
 
-    /// Reads a record of `care`.
+    /// Reads a record of `care` or `runs`.
     ///
     /// # Errors
     /// The code under which the record is parked: its key, type, version, data, or an id of another location.
@@ -126,7 +138,10 @@ fn plain(text: &str) -> Result<String, Code> {
 /// transferred to may be elsewhere, and so is then its successor.
 fn names_only(command: &Command, aggregate: &Aggregate) -> bool {
     use Command as C;
-    let location = aggregate.location_id();
+    if command.of() != aggregate.kind() {
+        return false;
+    }
+    let Some(location) = aggregate.location_id() else { return true };
     let ticket = command.ticket().is_none_or(|ticket| ticket.is_of(&location));
     let queue = match command {
         C::ConfigureQueue { queue, .. }
@@ -167,7 +182,7 @@ pub struct ViewDelta {
     pub delta: Delta,
 }
 
-/// What one record of `care` did: all deltas of its version, and the outcome of the command. A refusal has an
+/// What one record of `care` or `runs` did: all deltas of its version, and the outcome of the command. A refusal has an
 /// outcome, no deltas, and the pair that was judged.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
@@ -242,6 +257,39 @@ impl ViewsHead {
                 .transpose()
                 .map_err(|_| Code::RecordMalformed)?,
         })
+    }
+}
+
+/// Somebody saw, or did, what is another's: written before it is shown or done.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct AuditRecord {
+    pub at: Millis,
+    /// Who: a subject that is already a pseudonym, and its role.
+    pub subject: String,
+    pub role: String,
+    /// What was done: a word of a closed set.
+    pub action: String,
+    /// The run it was done to; absent for a list of runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+}
+
+const AUDIT_TYPE: &str = "clinicwire.audit.seen.v1";
+
+impl AuditRecord {
+    /// The record of [`AUDIT_TOPIC`], under the tenant's key. The random `id` tells it from every other.
+    pub fn to_wire(&self, tenant: &TenantId, id: u128) -> WireRecord {
+        let headers = [
+            ("ce_specversion", "1.0".to_owned()),
+            ("ce_id", format!("{id:032x}")),
+            ("ce_source", "clinicwire-gateway".to_owned()),
+            ("ce_type", AUDIT_TYPE.to_owned()),
+            ("content-type", "application/json".to_owned()),
+        ];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let value = serde_json::to_vec(self).expect("a record of the audit always has a JSON form");
+        WireRecord { key: tenant.to_string(), headers, value: value.into() }
     }
 }
 

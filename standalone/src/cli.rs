@@ -30,6 +30,18 @@ pub struct Cli {
     #[arg(long)]
     pub empty: bool,
 
+    /// The rules claims files are checked by, as a JSON array [default: all that are shipped]
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+
+    /// Table of codes: CSV with code, leaf, group, top, cents [default: those of the sample file]
+    #[arg(long, value_name = "FILE", requires = "establishments")]
+    pub codes: Option<PathBuf>,
+
+    /// Table of establishments: CSV with number, gmf [default: those of the sample file]
+    #[arg(long, value_name = "FILE", requires = "codes")]
+    pub establishments: Option<PathBuf>,
+
     /// Writes addresses, tokens and ids here as JSON once everything serves
     ///
     /// The file appears whole, by a rename, and only its owner can read it.

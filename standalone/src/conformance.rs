@@ -6,6 +6,7 @@ pub mod ledger;
 pub mod log;
 pub mod queries;
 pub mod views;
+pub mod work;
 
 mod clinic;
 

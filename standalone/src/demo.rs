@@ -2,6 +2,7 @@
 //! seeded model decides what happens next; a driver does it over HTTP, like any other caller of the API.
 
 mod chance;
+pub mod checks;
 pub mod clinic;
 pub mod desk;
 pub mod driver;

@@ -15,6 +15,7 @@ use gateway::auth::DevelopmentKey;
 use standalone::{
     cli::Cli,
     demo::{
+        checks,
         clinic::Clinic,
         desk::Desk,
         driver::{self, DemoError},
@@ -73,7 +74,8 @@ fn random_key() -> Result<DevelopmentKey> {
 fn start(cli: &Cli, key: &DevelopmentKey) -> Result<OneProcess> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let shards = cli.shards.map_or(cores, usize::from);
-    let settings = Settings { listen: cli.listen, shards, key: key.clone(), drain: DRAIN };
+    let tables = Arc::new(checks::tables(cli)?);
+    let settings = Settings { listen: cli.listen, shards, key: key.clone(), drain: DRAIN, tables };
     OneProcess::start(settings).map_err(|error| {
         let error = anyhow::Error::from(error);
         if is_taken(&error) {
@@ -101,6 +103,9 @@ async fn serve(cli: &Cli, key: DevelopmentKey, clinicwire: &OneProcess) -> Resul
     let desk = Desk::new(vec![url.clone()], admin, plan::location());
     desk.ready_within(READY_WITHIN).await?;
     let enter = |clinic: Option<&Clinic>| Ready::new(vec![url.clone()], &signer, clinic);
+    if let Some(rules) = checks::rules(cli)? {
+        driver::put_rules(&desk, rules).await?;
+    }
     if cli.empty {
         announce(cli, &enter(None))?;
         return Ok(std::future::pending().await);
@@ -152,6 +157,7 @@ fn welcome(cli: &Cli, ready: &Ready) -> String {
     } else {
         text += &format!("A demo clinic runs at {} times the pace of a real one. Open:\n\n", cli.speed);
         text += &format!("  start here    {url}/\n  waiting room  {}\n", ready.board_link());
+        text += &format!("  claims check  {}\n", ready.runs_link());
         if let Some(link) = ready.patient_link() {
             text += &format!("  one patient   {link}\n");
         }
@@ -166,6 +172,8 @@ fn welcome(cli: &Cli, ready: &Ready) -> String {
         ("reception", &tokens.reception),
         ("doctor", &tokens.doctor),
         ("admin", &tokens.admin),
+        ("viewer", &tokens.viewer),
+        ("editor", &tokens.editor),
     ];
     for (role, token) in roles {
         text += &format!("  {role:<10} {token}\n");

@@ -5,15 +5,17 @@ mod keys;
 mod ledger;
 mod log;
 mod views;
+mod work;
 
 use std::sync::Arc;
 
-use schemas::Millis;
+use schemas::{Millis, record::RUNS_TOPIC};
 
 pub use keys::MemoryKeys;
-pub use ledger::{Journaled, MemoryLedger};
+pub use ledger::{Journaled, MemoryLedger, MemoryQueries};
 pub use log::MemoryLog;
 pub use views::MemoryViews;
+pub use work::MemoryWork;
 
 /// Where the parts take the time from. The log stamps records with it, never below the record before.
 pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
@@ -28,6 +30,10 @@ pub fn system_clock() -> Clock {
 pub struct Memory {
     pub log: Arc<MemoryLog>,
     pub ledger: Arc<MemoryLedger>,
+    /// The log as it is read for runs, and their ledger.
+    pub runs_log: Arc<MemoryLog>,
+    pub runs_ledger: Arc<MemoryLedger>,
+    pub work: Arc<MemoryWork>,
     pub views: Arc<MemoryViews>,
     pub keys: Arc<MemoryKeys>,
 }
@@ -37,16 +43,42 @@ impl Memory {
         let log = Arc::new(MemoryLog::new(clock.clone()));
         // The log keeps a record of `care` until the ledger has committed it.
         let committed = log.clone();
-        let ledger = MemoryLedger::new(clock.clone()).on_commit(move |offset| committed.forget_below(offset));
+        let ledger =
+            MemoryLedger::new(clock.clone()).on_commit(move |batch| committed.forget_below(batch.to));
+        let runs_log = Arc::new(log.reading(RUNS_TOPIC));
+        let work = Arc::new(MemoryWork::new(clock.clone()));
+        let (committed, due) = (runs_log.clone(), work.clone());
+        let runs_ledger = MemoryLedger::new(clock.clone()).on_commit(move |batch| {
+            committed.forget_below(batch.to);
+            due.committed(batch);
+        });
         Self {
             log,
             ledger: Arc::new(ledger),
+            runs_log,
+            runs_ledger: Arc::new(runs_ledger),
+            work,
             views: Arc::new(MemoryViews::new(clock)),
             keys: Arc::new(MemoryKeys::default()),
         }
     }
 
-    /// What a runner of the processors stands on.
+    /// What gateways ask.
+    pub fn queries(&self) -> Arc<MemoryQueries> {
+        let (care, runs, work) = (self.ledger.clone(), self.runs_ledger.clone(), self.work.clone());
+        Arc::new(MemoryQueries { care, runs, work })
+    }
+
+    /// What the runner of runs stands on.
+    pub fn runs(&self) -> processors::runner::Seams {
+        processors::runner::Seams {
+            log: self.runs_log.clone(),
+            ledger: self.runs_ledger.clone(),
+            views: self.views.clone(),
+        }
+    }
+
+    /// What the runner of locations stands on.
     pub fn processors(&self) -> processors::runner::Seams {
         processors::runner::Seams {
             log: self.log.clone(),

@@ -67,6 +67,11 @@ impl Ready {
         format!("{}/board#token={}&location={}", self.url, self.tokens.display, self.location)
     }
 
+    /// The page on which claims files are checked.
+    pub fn runs_link(&self) -> String {
+        format!("{}/runs#token={}", self.url, self.tokens.editor)
+    }
+
     /// The page of the first ticket, if there is one.
     pub fn patient_link(&self) -> Option<String> {
         let ticket = self.tickets.first()?;

@@ -22,6 +22,8 @@ pub struct Tokens {
     pub reception: String,
     pub doctor: String,
     pub admin: String,
+    pub viewer: String,
+    pub editor: String,
 }
 
 /// Signs tokens of one tenant.
@@ -44,6 +46,8 @@ impl Signer {
             reception: self.sign(Role::Reception, here.clone(), Vec::new(), Vec::new()),
             doctor: self.sign(Role::Doctor, here.clone(), queues.to_vec(), Vec::new()),
             admin: self.sign(Role::Admin, here, Vec::new(), Vec::new()),
+            viewer: self.sign(Role::Viewer, Vec::new(), Vec::new(), Vec::new()),
+            editor: self.sign(Role::Editor, Vec::new(), Vec::new(), Vec::new()),
         }
     }
 

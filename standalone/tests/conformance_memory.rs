@@ -36,10 +36,19 @@ async fn the_log_in_memory_keeps_its_promises() {
 #[tokio::test]
 async fn the_queries_in_memory_keep_their_promises() {
     let memory = memory();
-    conformance::queries::suite(&*memory.ledger, &*memory.ledger).await;
+    conformance::queries::suite(&*memory.ledger, &*memory.queries()).await;
 }
 
 #[tokio::test]
 async fn the_short_keys_in_memory_keep_their_promises() {
     conformance::keys::suite(memory().keys).await;
+}
+
+#[tokio::test]
+async fn the_work_in_memory_keeps_its_promises() {
+    let memory = memory();
+    let queries = memory.queries();
+    let sides =
+        conformance::work::Sides { work: &*memory.work, ledger: &*memory.runs_ledger, queries: &*queries };
+    conformance::work::suite(sides).await;
 }

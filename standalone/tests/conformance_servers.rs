@@ -6,10 +6,14 @@ use fred::interfaces::KeysInterface;
 use processors::servers::{
     kafka::{self, NewTopics, Topics},
     migrations,
-    postgres::{ConnectionSettings, Consumer, PoolSettings, PostgresLedger, Role},
+    postgres::{ConnectionSettings, Consumer, PoolSettings, PostgresLedger, PostgresWork, Role, login},
     redis::RedisViews,
 };
-use schemas::{ids::Aggregate, record::CARE_TOPIC, redis_keys};
+use schemas::{
+    ids::Aggregate,
+    record::{CARE_TOPIC, RUNS_TOPIC},
+    redis_keys,
+};
 use standalone::conformance::{self, log::Sides, views::Store};
 use tokio::sync::OnceCell;
 
@@ -37,6 +41,35 @@ async fn ledger() -> PostgresLedger {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ledger_on_postgres_keeps_its_promises() {
     conformance::ledger::suite(&ledger().await).await;
+}
+
+/// Whoever takes a run takes any that waits, so that the work has a database to itself, dropped in the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_work_on_postgres_keeps_its_promises() {
+    let server = server("CLINICWIRE_POSTGRES");
+    let name = conformance::fresh().replace('-', "_");
+    let (address, _) = server.rsplit_once('/').expect("a URL with a database");
+    let url = format!("{address}/{name}");
+    let owner =
+        login(&ConnectionSettings { url: server.clone(), role: None }).await.expect("postgres answers");
+    owner.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database can be made");
+    migrations::apply(&url).await.expect("the migrations apply");
+    let suite = tokio::spawn(async move {
+        let settings = |size| {
+            let connection = ConnectionSettings { url: url.clone(), role: Some(Role::Processor) };
+            PoolSettings { connection, size }
+        };
+        let work = PostgresWork::new(&settings(3)).expect("the settings make a pool");
+        let consumer = Consumer { name: conformance::fresh(), topic: RUNS_TOPIC.to_owned() };
+        let ledger = PostgresLedger::new(&settings(2), consumer).expect("the settings make a pool");
+        let queries =
+            gateway::servers::postgres::PostgresQueries::new(&url, 2).expect("the settings make a pool");
+        let sides = conformance::work::Sides { work: &work, ledger: &ledger, queries: &queries };
+        conformance::work::suite(sides).await;
+    });
+    let kept = suite.await;
+    owner.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await.expect("it can be dropped");
+    kept.expect("the suite passes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,10 +106,13 @@ async fn the_short_keys_on_redis_keep_their_promises() {
 async fn the_log_on_kafka_keeps_its_promises() {
     let brokers = server("CLINICWIRE_KAFKA");
     let name = conformance::fresh();
-    let topics = Topics { care: format!("{name}.care"), views: format!("{name}.views") };
+    let [care, runs, views, audit] =
+        ["care", "runs", "views", "audit"].map(|topic| format!("{name}.{topic}"));
+    let topics = Topics { care, runs, views, audit };
     let settings = |group: String| kafka::KafkaSettings {
         brokers: brokers.clone(),
         topics: topics.clone(),
+        reads: CARE_TOPIC,
         group,
         instance: None,
     };
@@ -85,7 +121,9 @@ async fn the_log_on_kafka_keeps_its_promises() {
         replication_factor: 1,
         min_insync_replicas: 1,
         care_hours: 1,
+        runs_hours: 1,
         views_hours: 1,
+        audit_hours: 1,
     };
     kafka::prepare(&settings(String::new()), &new).await.expect("the topics are made");
     conformance::log::suite(async || {
@@ -93,6 +131,8 @@ async fn the_log_on_kafka_keeps_its_promises() {
         let gateway = gateway::servers::kafka::KafkaSettings {
             brokers: brokers.clone(),
             care_topic: topics.care.clone(),
+            runs_topic: topics.runs.clone(),
+            audit_topic: topics.audit.clone(),
             views_topic: topics.views.clone(),
         };
         Sides {

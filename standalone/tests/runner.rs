@@ -63,7 +63,7 @@ async fn every_record_has_its_effect_once() {
     assert_eq!(counters.refused.load(SeqCst), journaled.refused);
     assert_eq!(counters.repeated.load(SeqCst), journaled.repeated);
     assert_eq!(counters.parked.load(SeqCst), journaled.parked);
-    assert_eq!(counters.offsets()[&0], memory.log.end());
+    assert_eq!(counters.offsets()[&("clinicwire.care.v1", 0)], memory.log.end());
 }
 
 #[tokio::test(start_paused = true)]
@@ -417,7 +417,7 @@ async fn a_record_on_the_wrong_partition_is_set_aside() {
     run(seams_with(&memory, &faults, Arc::new(log)), settings());
     send_all(&memory, opening(other)).await;
     send_all(&memory, opening(ours)).await;
-    let id = |place: &Aggregate| format!("open-{}-3", place.location_id());
+    let id = |place: &Aggregate| format!("open-{}-3", place.id());
     assert_eq!(code(&heard.outcome(&id(ours)).await), None);
     assert_eq!(code(&heard.outcome(&id(other)).await), Some(Code::RecordWrongPartition));
     assert!(memory.ledger.load(other).await.unwrap().is_none(), "it had no effect");

@@ -7,9 +7,10 @@ use schemas::{
     channel::Channel,
     codes::Code,
     command::Command,
-    ids::{LocationId, QueueId, TenantId, TicketId},
+    ids::{LocationId, QueueId, RunId, TenantId, TicketId},
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// What somebody is to a clinic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -20,10 +21,22 @@ pub enum Role {
     Reception,
     Doctor,
     Admin,
+    /// Watches the checks of claims files.
+    Viewer,
+    /// Starts checks of claims files, and cancels and retries its own.
+    Editor,
 }
 
 impl Role {
-    pub const ALL: [Role; 5] = [Role::Patient, Role::Display, Role::Reception, Role::Doctor, Role::Admin];
+    pub const ALL: [Role; 7] = [
+        Role::Patient,
+        Role::Display,
+        Role::Reception,
+        Role::Doctor,
+        Role::Admin,
+        Role::Viewer,
+        Role::Editor,
+    ];
 
     /// The word in tokens and in the journal.
     pub fn as_str(self) -> &'static str {
@@ -33,6 +46,8 @@ impl Role {
             Role::Reception => "reception",
             Role::Doctor => "doctor",
             Role::Admin => "admin",
+            Role::Viewer => "viewer",
+            Role::Editor => "editor",
         }
     }
 }
@@ -70,6 +85,8 @@ enum Reach {
     OwnLocations,
     /// The queues the token lists.
     OwnQueues,
+    /// The runs its bearer started.
+    OwnRuns,
     /// Everything of the token's tenant.
     Tenant,
 }
@@ -78,43 +95,57 @@ const N: Reach = Reach::Nothing;
 const O: Reach = Reach::OwnTickets;
 const L: Reach = Reach::OwnLocations;
 const Q: Reach = Reach::OwnQueues;
+const R: Reach = Reach::OwnRuns;
 const T: Reach = Reach::Tenant;
 
 /// The kinds of channels, then the kinds of commands; the columns are those of [`Role::ALL`]:
-/// patient, display, reception, doctor, admin.
+/// patient, display, reception, doctor, admin, viewer, editor.
 ///
 /// A doctor reaches queues by assignment but tickets by location: a ticket's id does not tell its queue, and
 /// asking the ticket's state here would judge by a state that may be old. What a doctor sees of a ticket of
 /// another queue is what the board of that location and the ticket's own screen show anyway; a command on it
 /// is journalled under the doctor's subject.
-const TABLE: &[(&str, [Reach; 5])] = &[
-    ("ticket", [O, N, L, L, T]),
-    ("queue", [N, N, L, Q, T]),
-    ("board", [N, L, L, L, T]),
-    ("location.configure", [N, N, N, N, T]),
-    ("queue.configure", [N, N, N, N, T]),
-    ("station.configure", [N, N, N, N, T]),
-    ("queue.open", [N, N, L, N, T]),
-    ("queue.pause", [N, N, L, Q, T]),
-    ("queue.resume", [N, N, L, Q, T]),
-    ("queue.close", [N, N, L, N, T]),
-    ("queue.reorder", [N, N, L, N, T]),
-    ("queue.call_next", [N, N, L, Q, T]),
-    ("ticket.issue", [N, N, L, N, T]),
-    ("ticket.call", [N, N, L, L, T]),
-    ("ticket.recall", [N, N, L, L, T]),
-    ("ticket.start", [N, N, L, L, T]),
-    ("ticket.complete", [N, N, L, L, T]),
-    ("ticket.hold", [N, N, L, L, T]),
-    ("ticket.resume", [N, N, L, L, T]),
-    ("ticket.absent", [N, N, L, L, T]),
-    ("ticket.return", [N, N, L, L, T]),
-    ("ticket.no_show", [N, N, L, L, T]),
-    ("ticket.cancel", [N, N, L, N, T]),
-    ("ticket.leave", [O, N, L, N, T]),
-    ("ticket.transfer", [N, N, L, L, T]),
-    ("ticket.prioritise", [N, N, L, N, T]),
-    ("ticket.revert", [N, N, L, L, T]),
+const TABLE: &[(&str, [Reach; 7])] = &[
+    ("ticket", [O, N, L, L, T, N, N]),
+    ("queue", [N, N, L, Q, T, N, N]),
+    ("board", [N, L, L, L, T, N, N]),
+    ("location.configure", [N, N, N, N, T, N, N]),
+    ("queue.configure", [N, N, N, N, T, N, N]),
+    ("station.configure", [N, N, N, N, T, N, N]),
+    ("queue.open", [N, N, L, N, T, N, N]),
+    ("queue.pause", [N, N, L, Q, T, N, N]),
+    ("queue.resume", [N, N, L, Q, T, N, N]),
+    ("queue.close", [N, N, L, N, T, N, N]),
+    ("queue.reorder", [N, N, L, N, T, N, N]),
+    ("queue.call_next", [N, N, L, Q, T, N, N]),
+    ("ticket.issue", [N, N, L, N, T, N, N]),
+    ("ticket.call", [N, N, L, L, T, N, N]),
+    ("ticket.recall", [N, N, L, L, T, N, N]),
+    ("ticket.start", [N, N, L, L, T, N, N]),
+    ("ticket.complete", [N, N, L, L, T, N, N]),
+    ("ticket.hold", [N, N, L, L, T, N, N]),
+    ("ticket.resume", [N, N, L, L, T, N, N]),
+    ("ticket.absent", [N, N, L, L, T, N, N]),
+    ("ticket.return", [N, N, L, L, T, N, N]),
+    ("ticket.no_show", [N, N, L, L, T, N, N]),
+    ("ticket.cancel", [N, N, L, N, T, N, N]),
+    ("ticket.leave", [O, N, L, N, T, N, N]),
+    ("ticket.transfer", [N, N, L, L, T, N, N]),
+    ("ticket.prioritise", [N, N, L, N, T, N, N]),
+    ("ticket.revert", [N, N, L, L, T, N, N]),
+    ("run", [N, N, N, N, T, T, R]),
+    ("run.request", [N, N, N, N, T, N, T]),
+    ("run.cancel", [N, N, N, N, T, N, R]),
+    ("run.retry", [N, N, N, N, T, N, R]),
+    ("rule.put", [N, N, N, N, T, N, N]),
+    ("rule.enable", [N, N, N, N, T, N, N]),
+    ("rule.disable", [N, N, N, N, T, N, N]),
+    ("rule.delete", [N, N, N, N, T, N, N]),
+    // Uploads, lists and trials, which are no commands: a file, all runs or only one's own, the rules, a rule on a file.
+    ("files.put", [N, N, N, N, T, N, T]),
+    ("runs.list", [N, N, N, N, T, T, R]),
+    ("rules.list", [N, N, N, N, T, T, T]),
+    ("rules.try", [N, N, N, N, T, N, T]),
 ];
 
 fn reach(role: Role, kind: &str) -> Reach {
@@ -122,24 +153,42 @@ fn reach(role: Role, kind: &str) -> Reach {
     row.map_or(Reach::Nothing, |(_, columns)| columns[role as usize])
 }
 
+/// What a thing is part of, as far as reaching it depends on that.
+#[derive(Clone, Copy, Default)]
+struct Whereabouts<'a> {
+    location: Option<&'a LocationId>,
+    queue: Option<&'a QueueId>,
+    ticket: Option<&'a TicketId>,
+    run: Option<&'a RunId>,
+}
+
 impl Claims {
-    /// Whether the role reaches things of `kind` there. `location` is the one the thing belongs to.
-    fn reaches(
-        &self,
-        kind: &str,
-        location: &LocationId,
-        queue: Option<&QueueId>,
-        ticket: Option<&TicketId>,
-    ) -> Result<(), Code> {
+    /// The tag in the ids of the runs this bearer starts: 64 bits of a digest, so that an id tells no subject. Another
+    /// subject with the same tag would be one in 2^64.
+    pub fn owner_tag(&self) -> u64 {
+        let digest =
+            Sha256::new_with_prefix(self.tenant.as_str()).chain_update("/").chain_update(&*self.subject);
+        u64::from_be_bytes(*digest.finalize().first_chunk().expect("a digest has 32 bytes"))
+    }
+
+    /// Whether this bearer started the run.
+    pub fn owns(&self, run: &RunId) -> bool {
+        run.owner() == self.owner_tag()
+    }
+
+    /// Whether the role reaches things of `kind` there.
+    fn reaches(&self, kind: &str, at: Whereabouts<'_>) -> Result<(), Code> {
+        let there = |location: &LocationId| at.location == Some(location);
         let reached = match reach(self.role, kind) {
             Reach::Nothing => false,
-            Reach::OwnTickets => {
-                ticket.is_some_and(|ticket| ticket.is_of(location) && self.tickets.contains(ticket))
-            }
-            Reach::OwnLocations => self.locations.contains(location),
-            Reach::OwnQueues => {
-                queue.is_some_and(|queue| queue.is_of(location) && self.queues.contains(queue))
-            }
+            Reach::OwnTickets => at.ticket.is_some_and(|ticket| {
+                at.location.is_some_and(|location| ticket.is_of(location)) && self.tickets.contains(ticket)
+            }),
+            Reach::OwnLocations => self.locations.iter().any(there),
+            Reach::OwnQueues => at.queue.is_some_and(|queue| {
+                at.location.is_some_and(|location| queue.is_of(location)) && self.queues.contains(queue)
+            }),
+            Reach::OwnRuns => at.run.is_some_and(|run| self.owns(run)),
             Reach::Tenant => true,
         };
         if reached { Ok(()) } else { Err(Code::Forbidden) }
@@ -151,12 +200,64 @@ impl Claims {
 /// # Errors
 /// `forbidden` otherwise, whether or not the channel exists.
 pub fn may_open(claims: &Claims, channel: &Channel) -> Result<(), Code> {
-    let (queue, ticket) = match channel {
-        Channel::Ticket(ticket) => (None, Some(ticket)),
-        Channel::Queue(queue) => (Some(queue), None),
-        Channel::Board(_) => (None, None),
+    let location = match channel {
+        Channel::Ticket(ticket) => Some(ticket.location()),
+        Channel::Queue(queue) => Some(queue.location()),
+        Channel::Board(location) => Some(location.clone()),
+        Channel::Run(_) => None,
     };
-    claims.reaches(channel.kind(), &channel.location(), queue, ticket)
+    let mut at = Whereabouts { location: location.as_ref(), ..Whereabouts::default() };
+    match channel {
+        Channel::Ticket(ticket) => at.ticket = Some(ticket),
+        Channel::Queue(queue) => at.queue = Some(queue),
+        Channel::Board(_) => {}
+        Channel::Run(run) => at.run = Some(run),
+    }
+    claims.reaches(channel.kind(), at)
+}
+
+/// Whether the bearer may give a command of this kind to a run, or ask for one (`run.request`).
+///
+/// # Errors
+/// `forbidden` otherwise, whether or not the run exists.
+pub fn may_command_run(claims: &Claims, run: &RunId, kind: &str) -> Result<(), Code> {
+    claims.reaches(kind, Whereabouts { run: Some(run), ..Whereabouts::default() })
+}
+
+/// Whether the bearer may upload a file to be checked.
+///
+/// # Errors
+/// `forbidden` otherwise.
+pub fn may_upload(claims: &Claims) -> Result<(), Code> {
+    claims.reaches("files.put", Whereabouts::default())
+}
+
+/// Which of the tenant's runs a list shows the bearer: all of them, or only its own.
+///
+/// # Errors
+/// `forbidden` when none.
+pub fn may_list_runs(claims: &Claims) -> Result<Runs, Code> {
+    match reach(claims.role, "runs.list") {
+        Reach::Tenant => Ok(Runs::All),
+        Reach::OwnRuns => Ok(Runs::Own),
+        _ => Err(Code::Forbidden),
+    }
+}
+
+/// Runs a list may show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runs {
+    All,
+    Own,
+}
+
+/// Whether the bearer may do this with the rules of its tenant: `rule.put`, `rule.enable`, `rule.disable`,
+/// `rule.delete`, `rules.list` or `rules.try`.
+///
+/// # Errors
+/// `forbidden` otherwise.
+pub fn may_rule(claims: &Claims, kind: &str) -> Result<(), Code> {
+    claims.reaches(kind, Whereabouts::default())
 }
 
 /// Whether the bearer may give `command` to a location. Whether its ids belong there is the record's rule.
@@ -175,11 +276,14 @@ pub fn may_command(claims: &Claims, aggregate_location: &LocationId, command: &C
         | C::CallNext { queue, .. } => Some(queue),
         _ => None,
     };
-    claims.reaches(command.kind(), aggregate_location, queue, command.ticket())?;
+    let at = Whereabouts { location: Some(aggregate_location), queue, ticket: command.ticket(), run: None };
+    claims.reaches(command.kind(), at)?;
     match command {
         // A transfer issues a ticket where it leads to: whoever may not act there may not send people there.
         C::TransferTicket { queue, .. } if !queue.is_of(aggregate_location) => {
-            claims.reaches(command.kind(), &queue.location(), Some(queue), None)
+            let there = queue.location();
+            let at = Whereabouts { location: Some(&there), queue: Some(queue), ..Whereabouts::default() };
+            claims.reaches(command.kind(), at)
         }
         _ => Ok(()),
     }

@@ -13,8 +13,9 @@ pub struct Subscription {
 }
 
 pub enum Stage {
-    /// Asked for, not answered. `floor` is what the client holds: it is never answered with less.
-    Asked { request: u32, floor: Option<Pair>, give_up_at: u64 },
+    /// Asked for, not answered. `floor` is what the client holds: it is never answered with less. `audit` is the number
+    /// of an entry of the audit that must be written before anything is shown.
+    Asked { request: u32, floor: Option<Pair>, give_up_at: u64, audit: Option<u64> },
     /// Live: the client was sent everything up to `held`. `seen` tells whether a ticket's patient would see
     /// a difference.
     Live { held: Pair, seen: u64 },

@@ -4,12 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Path, Request},
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
 };
 use gateway_core::access::Claims;
 use http::{HeaderMap, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use schemas::codes::Code;
+use serde::de::DeserializeOwned;
 
 use super::{Api, Problem, now};
 
@@ -48,6 +49,21 @@ impl<const N: usize, S: Send + Sync> FromRequestParts<S> for Segments<N> {
         let Path(segments) =
             Path::<Vec<String>>::from_request_parts(parts, state).await.map_err(|_| Code::InvalidId)?;
         Ok(Self(segments.try_into().map_err(|_| Code::InvalidId)?))
+    }
+}
+
+/// What the query asks for. One with a name or value that is not expected is malformed.
+pub(super) struct Asked<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // The error would quote what was sent.
+        let Query(asked) = Query::<T>::try_from_uri(&parts.uri).map_err(|_| {
+            Problem::malformed("the query has a parameter that is not known here, or one that cannot be read")
+        })?;
+        Ok(Self(asked))
     }
 }
 

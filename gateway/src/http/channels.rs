@@ -9,7 +9,7 @@ use gateway_core::access::{self, Claims};
 use schemas::{
     channel::Channel,
     codes::Code,
-    ids::{Aggregate, LocationId, QueueId, TicketId},
+    ids::{LocationId, QueueId, TicketId},
     line::{Line, TICKET_KEY},
     ticket::{TicketPlace, TicketView},
     view::{Pair, View},
@@ -22,7 +22,10 @@ use super::{
     caller::{Caller, JsonText, Segments},
     requests::{not_an_id, read},
 };
-use crate::grant::{self, Grant, MAX_STREAM_CHANNELS};
+use crate::{
+    audit::Action,
+    grant::{self, Grant, MAX_STREAM_CHANNELS},
+};
 
 /// A ticket may change its queue between the reading of its place and of that queue. Twice in a row means
 /// that it is being moved about: `try_again`.
@@ -44,14 +47,14 @@ pub(super) async fn board(
     keyed(&api, &claims, Channel::Board(LocationId::new(location).map_err(not_an_id)?)).await
 }
 
-async fn keyed(api: &Api, claims: &Claims, channel: Channel) -> Result<Response, Problem> {
+pub(super) async fn keyed(api: &Api, claims: &Claims, channel: Channel) -> Result<Response, Problem> {
     access::may_open(claims, &channel)?;
     let view = load(api, claims, &channel).await?.ok_or(Code::NotFound)?;
     Ok(Json(view).into_response())
 }
 
-async fn load(api: &Api, claims: &Claims, channel: &Channel) -> Result<Option<View>, Code> {
-    let aggregate = Aggregate::location(&claims.tenant, &channel.location());
+pub(super) async fn load(api: &Api, claims: &Claims, channel: &Channel) -> Result<Option<View>, Code> {
+    let aggregate = channel.aggregate(&claims.tenant);
     let name = channel.to_string();
     api.reader.load(&aggregate, &name, api.tails.floor(&aggregate, &name)).await
 }
@@ -98,7 +101,7 @@ fn place(view: &View) -> Result<TicketPlace, Code> {
 }
 
 /// A view we wrote ourselves and cannot read. What is wrong with it is not logged: the text would quote it.
-fn unreadable<E>(_: E) -> Code {
+pub(super) fn unreadable<E>(_: E) -> Code {
     tracing::error!("a stored view cannot be read");
     Code::Internal
 }
@@ -130,6 +133,11 @@ pub(super) async fn stream_ticket(
             return Err(Code::AlreadySubscribed.into());
         }
         channels.push(channel);
+    }
+    for channel in &channels {
+        if let Channel::Run(run) = channel {
+            api.audit.seen(&claims, Action::Open, Some(run)).await?;
+        }
     }
     let Claims { tenant, subject, expires, .. } = claims;
     let ticket = grant::issue_ticket(&*api.short_keys, &Grant { tenant, subject, expires, channels }).await?;

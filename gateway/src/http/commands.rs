@@ -13,7 +13,7 @@ use schemas::{
     Millis,
     channel::Channel,
     codes::Code,
-    command::{CommandResult, Outcome, Verdict},
+    command::{Command, CommandResult, Outcome, Verdict},
     ids::{Aggregate, CommandId, LocationId, QueueId, StationId, TicketId},
     record::{Actor, CommandRecord},
 };
@@ -117,40 +117,63 @@ async fn give(
 ) -> Result<Response, Problem> {
     let location = target.location();
     let command = requests::command(target, action, body)?;
-    let kind = command.kind();
     let allowed = access::may_command(claims, &location, &command);
-    if let Err(code) = allowed {
-        api.metrics.command(kind, code.as_str());
-        return Err(code.into());
-    }
+    allowed.map_err(|code| refused(api, command.kind(), code))?;
+    answer(api, claims, headers, Aggregate::location(&claims.tenant, &location), command).await
+}
+
+/// Counts a command that its giver may not give.
+pub(super) fn refused(api: &Api, kind: &'static str, code: Code) -> Problem {
+    api.metrics.command(kind, code.as_str());
+    code.into()
+}
+
+/// Gives a command that is allowed, and answers with its outcome.
+pub(super) async fn answer(
+    api: &Api,
+    claims: &Claims,
+    headers: &HeaderMap,
+    aggregate: Aggregate,
+    command: Command,
+) -> Result<Response, Problem> {
+    let id = command_id(headers)?.map_or_else(|| random::bits().map(CommandId::from_random), Ok)?;
+    Ok(match send(api, claims, headers, aggregate, id.clone(), command).await? {
+        Some(outcome) => Json(shown_to(claims, outcome)).into_response(),
+        None => pending(&id),
+    })
+}
+
+/// Gives a command that is allowed; `None` when it is appended and not decided yet.
+pub(super) async fn send(
+    api: &Api,
+    claims: &Claims,
+    headers: &HeaderMap,
+    aggregate: Aggregate,
+    id: CommandId,
+    command: Command,
+) -> Result<Option<Outcome>, Problem> {
+    let kind = command.kind();
     let record = CommandRecord {
-        aggregate: Aggregate::location(&claims.tenant, &location),
-        id: command_id(headers)?,
+        aggregate,
+        id: id.clone(),
         source: SOURCE.to_owned(),
         valid_until: Some(valid_until(headers)?),
         actor: Some(Actor { subject: claims.subject.to_string(), role: claims.role.as_str().to_owned() }),
         command,
     };
-    let id = record.id.clone();
-    let answer = match api.commands.submit(record).await {
-        Ok(Submitted::Decided(outcome)) => decided(claims, outcome),
-        Ok(Submitted::Pending) => Ok(pending(&id)),
-        Err(code) => Err(Problem::from(code).of_command(id)),
+    let sent = match api.commands.submit(record).await {
+        Ok(Submitted::Decided(Outcome { verdict: Verdict::Refused { code }, .. })) => Err(code),
+        Ok(Submitted::Decided(outcome)) => Ok(Some(outcome)),
+        Ok(Submitted::Pending) => Ok(None),
+        Err(code) => Err(code),
     };
-    let result = match &answer {
-        Ok(response) if response.status() == StatusCode::ACCEPTED => "pending",
-        Ok(_) => "applied",
-        Err(problem) => problem.code().as_str(),
+    let result = match &sent {
+        Ok(Some(_)) => "applied",
+        Ok(None) => "pending",
+        Err(code) => code.as_str(),
     };
     api.metrics.command(kind, result);
-    answer
-}
-
-fn decided(claims: &Claims, outcome: Outcome) -> Result<Response, Problem> {
-    match outcome.verdict {
-        Verdict::Refused { code } => Err(Problem::from(code).of_command(outcome.command)),
-        Verdict::Applied { .. } => Ok(Json(shown_to(claims, outcome)).into_response()),
-    }
+    sent.map_err(|code| Problem::from(code).of_command(id))
 }
 
 fn pending(id: &CommandId) -> Response {
@@ -170,15 +193,11 @@ fn shown_to(claims: &Claims, mut outcome: Outcome) -> Outcome {
     outcome
 }
 
-fn command_id(headers: &HeaderMap) -> Result<CommandId, Problem> {
-    match headers.get("idempotency-key") {
-        None => Ok(CommandId::from_random(random::bits()?)),
-        Some(key) => {
-            let bad =
-                |_| Problem::from(Code::InvalidId).explained("Idempotency-Key is not an id of a command");
-            CommandId::new(key.to_str().unwrap_or_default()).map_err(bad)
-        }
-    }
+/// The id a caller gave its command, so that sending it again does nothing more.
+pub(super) fn command_id(headers: &HeaderMap) -> Result<Option<CommandId>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let bad = |_| Problem::from(Code::InvalidId).explained("Idempotency-Key is not an id of a command");
+    CommandId::new(key.to_str().unwrap_or_default()).map_err(bad).map(Some)
 }
 
 fn valid_until(headers: &HeaderMap) -> Result<Millis, Problem> {

@@ -44,14 +44,14 @@ pub(super) async fn check(State(api): Shared, request: Request, next: Next) -> R
     headers.append(header::VARY, HeaderValue::from_static("origin"));
     let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
     if preflight {
-        set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT");
+        set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE");
         set(
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "authorization, content-type, idempotency-key, valid-until",
+            "authorization, content-digest, content-type, idempotency-key, valid-until",
         );
         set(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS);
     } else {
-        set(header::ACCESS_CONTROL_EXPOSE_HEADERS, "date, location, retry-after");
+        set(header::ACCESS_CONTROL_EXPOSE_HEADERS, "content-disposition, date, location, retry-after");
     }
     response
 }

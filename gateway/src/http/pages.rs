@@ -42,6 +42,7 @@ fn file(name: &str, bytes: &'static [u8], tag: HeaderValue, headers: &HeaderMap)
         Some((_, "css")) => "text/css; charset=utf-8",
         Some((_, "js")) => "text/javascript; charset=utf-8",
         Some((_, "svg")) => "image/svg+xml",
+        Some((_, "csv")) => "text/csv; charset=windows-1252",
         _ => "application/octet-stream",
     };
     (caching, [(header::CONTENT_TYPE, kind)], bytes).into_response()

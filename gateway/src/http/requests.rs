@@ -124,7 +124,7 @@ fn reason(body: &[u8]) -> Result<Option<String>, Problem> {
     read(body, r#"{"reason"?}"#).map(|ReasonBody { reason }| reason)
 }
 
-fn nothing(body: &[u8], command: Command) -> Result<Command, Problem> {
+pub(super) fn nothing(body: &[u8], command: Command) -> Result<Command, Problem> {
     read(body, "{}").map(|Nothing {}| command)
 }
 

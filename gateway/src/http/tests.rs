@@ -3,17 +3,29 @@
 mod channels;
 mod commands;
 mod edge;
+mod files;
+mod rules;
+mod runs;
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::body::{Body, to_bytes};
 use gateway_core::access::{Claims, Role};
 use http::{HeaderMap, Method};
+use object_store::memory::InMemory;
 use schemas::{
     command::{Command, CommandResult, Outcome, Verdict},
-    ids::{Aggregate, CommandId, LocationId, QueueId, StationId, TenantId, TicketId},
+    finding::Finding,
+    ids::{Aggregate, CommandId, LocationId, QueueId, RunId, StationId, TenantId, TicketId},
     line::{QUEUE_KEY, QueueEntry, QueueHead, TICKET_KEY},
-    record::{CommandRecord, WireRecord},
+    record::{AUDIT_TOPIC, AuditRecord, CommandRecord, WireRecord, topic_of},
     ticket::{Priority, QueueState, TicketPlace, TicketState},
     view::{Pair, View, raw},
 };
@@ -26,7 +38,7 @@ use crate::{
     BoxFuture,
     auth::{DevelopmentKey, development_token},
     log::{Fed, Log, NotAppended},
-    queries::Queries,
+    queries::{FindingPlace, FindingsAsked, FindingsPage, ListedRun, Queries, RunsAsked},
     short_keys::KeysUnavailable,
     snapshots::{NotRead, Snapshot, Snapshots},
 };
@@ -49,13 +61,29 @@ struct World {
     decides: Mutex<Decides>,
     appended: Mutex<Vec<CommandRecord>>,
     answered: mpsc::UnboundedSender<Outcome>,
-    views: HashMap<String, View>,
+    views: Mutex<HashMap<String, View>>,
+    /// Runs of the tenant `demo`, newest first, and what those that completed found, in its order.
+    runs: Mutex<Vec<ListedRun>>,
+    findings: Mutex<HashMap<RunId, Vec<(FindingPlace, Finding)>>>,
+    /// What was written to the audit, with its tenant.
+    audited: Mutex<Vec<(String, AuditRecord)>>,
+    /// The log takes no record of the audit.
+    audit_fails: AtomicBool,
     keys: Mutex<HashMap<String, String>>,
 }
 
 impl Log for World {
-    fn append(&self, record: WireRecord) -> BoxFuture<'_, Result<(), NotAppended>> {
+    fn append(&self, topic: &'static str, record: WireRecord) -> BoxFuture<'_, Result<(), NotAppended>> {
+        if topic == AUDIT_TOPIC {
+            if self.audit_fails.load(Ordering::Relaxed) {
+                return Box::pin(async { Err(NotAppended("no broker".into())) });
+            }
+            let audited = serde_json::from_slice(&record.value).unwrap();
+            self.audited.lock().unwrap().push((record.key, audited));
+            return Box::pin(async { Ok(()) });
+        }
         let record = CommandRecord::from_wire(&record).unwrap_or_else(|code| panic!("{code}"));
+        assert_eq!(topic, topic_of(record.aggregate.kind()));
         let verdict = match self.decides.lock().unwrap().clone() {
             Decides::Applied(result) => Some(Verdict::Applied { epoch: 7, version: 17, result }),
             Decides::Refused(code) => Some(Verdict::Refused { code }),
@@ -79,8 +107,8 @@ impl Snapshots for World {
         aggregate: &'a Aggregate,
         view: &'a str,
     ) -> BoxFuture<'a, Result<Snapshot, NotRead>> {
-        let own = aggregate.as_str() == "demo/riverside";
-        let held = self.views.get(view).filter(|_| own).cloned();
+        let own = aggregate.tenant().as_str() == "demo";
+        let held = self.views.lock().unwrap().get(view).filter(|_| own).cloned();
         Box::pin(async { Ok(held.map_or(Snapshot::Absent, Snapshot::Held)) })
     }
 }
@@ -100,6 +128,48 @@ impl Queries for World {
         let verdict = Verdict::Applied { epoch: 7, version: 17, result };
         let outcome = Outcome { command: command.clone(), at: 1, verdict };
         Box::pin(async move { Ok(known.then_some(outcome)) })
+    }
+
+    fn runs<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        asked: &'a RunsAsked,
+    ) -> BoxFuture<'a, Result<Vec<ListedRun>, NotRead>> {
+        let mut runs = self.runs_of(tenant);
+        runs.retain(|listed| {
+            asked.state.is_none_or(|state| listed.head.state == state)
+                && asked.owner.is_none_or(|owner| listed.run.owner() == owner)
+                && asked
+                    .after
+                    .as_ref()
+                    .is_none_or(|(at, run)| (listed.head.requested_at, &listed.run) < (*at, run))
+        });
+        runs.truncate(asked.limit as usize);
+        Box::pin(async { Ok(runs) })
+    }
+
+    fn findings<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        run: &'a RunId,
+        asked: &'a FindingsAsked,
+    ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>> {
+        let known = self.runs_of(tenant).iter().any(|listed| listed.run == *run);
+        let mut found = self.findings.lock().unwrap().get(run).cloned().unwrap_or_default();
+        found.retain(|(place, finding)| {
+            (asked.severities.is_empty() || asked.severities.contains(&finding.severity))
+                && asked.rule.as_ref().is_none_or(|rule| finding.rule == *rule)
+                && asked.after.is_none_or(|after| *place > after)
+        });
+        found.truncate(asked.limit as usize);
+        Box::pin(async move { Ok(known.then_some(found)) })
+    }
+}
+
+impl World {
+    fn runs_of(&self, tenant: &TenantId) -> Vec<ListedRun> {
+        let own = tenant.as_str() == "demo";
+        self.runs.lock().unwrap().iter().filter(|_| own).cloned().collect()
     }
 }
 
@@ -169,6 +239,7 @@ fn views() -> HashMap<String, View> {
 struct Node {
     router: Router,
     world: Arc<World>,
+    store: Arc<InMemory>,
     api: Arc<Api>,
 }
 
@@ -178,14 +249,20 @@ fn node() -> Node {
         decides: Mutex::new(Decides::Applied(CommandResult::default())),
         appended: Mutex::default(),
         answered,
-        views: views(),
+        views: Mutex::new(views()),
+        runs: Mutex::default(),
+        findings: Mutex::default(),
+        audited: Mutex::default(),
+        audit_fails: AtomicBool::new(false),
         keys: Mutex::default(),
     });
     let commands = Arc::new(Commands::new(world.clone(), world.clone()));
+    let store = Arc::new(InMemory::new());
     let api = Arc::new(Api {
         verifier: Arc::new(Verifier::new(key().keys()).unwrap()),
         commands: commands.clone(),
         reader: Arc::new(Reader::new(world.clone(), world.clone())),
+        queries: world.clone(),
         short_keys: world.clone(),
         grant_key: GrantKey::new(&key().grant_secret()),
         metrics: Arc::default(),
@@ -193,13 +270,18 @@ fn node() -> Node {
         demo: Arc::default(),
         tails: Arc::default(),
         origins: vec!["https://desk.example".to_owned()],
+        audit: Audit::new(world.clone()),
+        files: Arc::new(Files::new(store.clone(), files::MAX)),
+        run_retention: Duration::from_hours(1),
+        tables: Arc::default(),
+        trials: Arc::new(Semaphore::new(TRIALS)),
     });
     tokio::spawn(async move {
         while let Some(outcome) = answers.recv().await {
             commands.answer(&TenantId::new("demo").unwrap(), outcome);
         }
     });
-    Node { router: router(api.clone()), world, api }
+    Node { router: router(api.clone()), world, store, api }
 }
 
 fn key() -> DevelopmentKey {
@@ -208,16 +290,23 @@ fn key() -> DevelopmentKey {
 
 /// A token for somebody of riverside and its general queue, good for an hour.
 fn token(role: Role) -> String {
-    let claims = Claims {
-        tenant: TenantId::new("demo").unwrap(),
-        subject: "subject-1".into(),
+    token_of("demo", "subject-1", role)
+}
+
+fn token_of(tenant: &str, subject: &str, role: Role) -> String {
+    development_token(&key(), &claims_of(tenant, subject, role), now())
+}
+
+fn claims_of(tenant: &str, subject: &str, role: Role) -> Claims {
+    Claims {
+        tenant: TenantId::new(tenant).unwrap(),
+        subject: subject.into(),
         role,
         locations: vec![LocationId::new("riverside").unwrap()],
         queues: vec![queue()],
         tickets: vec![id(TICKET), id(ENDED)],
         expires: now() + 3_600_000,
-    };
-    development_token(&key(), &claims, now())
+    }
 }
 
 struct Answer {
@@ -249,20 +338,32 @@ impl Answer {
 
 impl Node {
     async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        self.send_body(method, path, headers, Body::from(body.to_owned())).await
+    }
+
+    async fn send_body(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Answer {
         let mut request = Request::builder().method(method).uri(path).header("host", "clinic.example");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = self.router.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await;
+        let response = self.router.clone().oneshot(request.body(body).unwrap()).await;
         let (parts, body) = response.unwrap().into_parts();
         let text = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
         Answer { status: parts.status.as_u16(), headers: parts.headers, text }
     }
 
     async fn ask(&self, role: Role, method: &str, path: &str, body: &str) -> Answer {
-        let bearer = format!("Bearer {}", token(role));
+        self.ask_as(&token(role), method, path, body).await
+    }
+
+    async fn ask_as(&self, token: &str, method: &str, path: &str, body: &str) -> Answer {
+        let bearer = format!("Bearer {token}");
         self.send(method, path, &[("authorization", &bearer), ("content-type", "application/json")], body)
             .await
+    }
+
+    fn audited(&self) -> Vec<(String, AuditRecord)> {
+        std::mem::take(&mut self.world.audited.lock().unwrap())
     }
 
     fn decide(&self, decides: Decides) {

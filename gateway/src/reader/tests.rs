@@ -2,11 +2,14 @@ use std::{collections::VecDeque, sync::Mutex};
 
 use schemas::{
     command::Outcome,
-    ids::{CommandId, LocationId, TenantId},
+    ids::{CommandId, LocationId, RunId, TenantId},
 };
 
 use super::*;
-use crate::BoxFuture;
+use crate::{
+    BoxFuture,
+    queries::{FindingsAsked, FindingsPage, ListedRun, RunsAsked},
+};
 
 /// What a place says, one answer per look; the last one again and again.
 #[derive(Clone)]
@@ -71,6 +74,23 @@ impl Queries for Place {
         _: &'a CommandId,
     ) -> BoxFuture<'a, Result<Option<Outcome>, NotRead>> {
         Box::pin(async { Ok(None) })
+    }
+
+    fn runs<'a>(
+        &'a self,
+        _: &'a TenantId,
+        _: &'a RunsAsked,
+    ) -> BoxFuture<'a, Result<Vec<ListedRun>, NotRead>> {
+        unreachable!("a reader lists nothing")
+    }
+
+    fn findings<'a>(
+        &'a self,
+        _: &'a TenantId,
+        _: &'a RunId,
+        _: &'a FindingsAsked,
+    ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>> {
+        unreachable!("a reader lists nothing")
     }
 }
 

@@ -1,4 +1,4 @@
-//! The log on Kafka: one idempotent producer of commands, and a thread that follows every partition of views.
+//! The log on Kafka: one idempotent producer of commands and of the audit, and a thread that follows every partition of views.
 
 mod follower;
 mod topics;
@@ -16,7 +16,7 @@ use rdkafka::{
     message::{Header, OwnedHeaders},
     producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer},
 };
-use schemas::record::WireRecord;
+use schemas::record::{AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC, WireRecord};
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::topics::{TopicError, check};
@@ -35,13 +35,27 @@ const FEED: usize = 4096;
 pub struct KafkaSettings {
     /// `host:port`, several separated by commas.
     pub brokers: String,
-    /// The topic of commands; the standard name unless several installations share a cluster.
+    /// The topic of what moves locations; the standard name unless several installations share a cluster.
     pub care_topic: String,
+    /// The topic of runs and rules, likewise.
+    pub runs_topic: String,
+    /// The topic of the audit, likewise.
+    pub audit_topic: String,
     /// The topic of views, likewise.
     pub views_topic: String,
 }
 
 impl KafkaSettings {
+    /// What one of the topics that records are appended to is called here.
+    fn name(&self, topic: &'static str) -> &str {
+        match topic {
+            CARE_TOPIC => &self.care_topic,
+            RUNS_TOPIC => &self.runs_topic,
+            AUDIT_TOPIC => &self.audit_topic,
+            other => other,
+        }
+    }
+
     /// What every client of ours is set to.
     fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
@@ -74,7 +88,7 @@ impl KafkaLog {
         Ok(Self { settings, producer })
     }
 
-    async fn deliver(&self, record: WireRecord) -> KafkaResult<()> {
+    async fn deliver(&self, topic: &'static str, record: WireRecord) -> KafkaResult<()> {
         let producer = Arc::clone(&self.producer.read().unwrap_or_else(PoisonError::into_inner));
         let headers = OwnedHeaders::new_with_capacity(record.headers.len());
         let headers = record
@@ -82,7 +96,7 @@ impl KafkaLog {
             .iter()
             .fold(headers, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
         let (delivered, delivery) = oneshot::channel();
-        let message = BaseRecord::with_opaque_to(&self.settings.care_topic, Box::new(delivered))
+        let message = BaseRecord::with_opaque_to(self.settings.name(topic), Box::new(delivered))
             .key(&record.key)
             .payload(&*record.value)
             .headers(headers);
@@ -122,9 +136,9 @@ fn producer(settings: &KafkaSettings) -> KafkaResult<Arc<CommandProducer>> {
 }
 
 impl Log for KafkaLog {
-    fn append(&self, record: WireRecord) -> BoxFuture<'_, Result<(), NotAppended>> {
-        Box::pin(async {
-            self.deliver(record).await.map_err(|error| {
+    fn append(&self, topic: &'static str, record: WireRecord) -> BoxFuture<'_, Result<(), NotAppended>> {
+        Box::pin(async move {
+            self.deliver(topic, record).await.map_err(|error| {
                 self.replace_if_dead();
                 NotAppended(Box::new(error))
             })

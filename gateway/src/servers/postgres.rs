@@ -4,24 +4,31 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use schemas::{
+    Millis,
     command::Outcome,
-    ids::{Aggregate, CommandId, TenantId},
+    ids::{Aggregate, CommandId, OWNER_HEX, RunId, TenantId},
+    rule::Severity,
     view::{Entries, Pair, View},
 };
 use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 use tokio_postgres::{Config, NoTls, Row, types::ToSql};
 
-use crate::{BoxFuture, http::COMMAND_SOURCE, queries::Queries, snapshots::NotRead};
+use crate::{
+    BoxFuture,
+    http::COMMAND_SOURCE,
+    queries::{FindingPlace, FindingsAsked, FindingsPage, ListedRun, Queries, RunsAsked},
+    snapshots::NotRead,
+};
 
 /// How long a free or new connection may take to be had.
 const CONNECT: Duration = Duration::from_secs(2);
 /// Longest a read may take on our side, above the server's own limit of 2 s: past it the connection is dead.
 const READ: Duration = Duration::from_millis(2_500);
 /// The last migration whose tables are read here. A database that is ahead is welcome.
-const NEEDED_MIGRATION: i32 = 2;
+const NEEDED_MIGRATION: i32 = 3;
 /// What row-level security must bind even for the owner.
-const TABLES: [&str; 3] = ["view", "view_entry", "outcome"];
+const TABLES: [&str; 5] = ["view", "view_entry", "outcome", "run", "finding"];
 
 /// What went wrong, in words that quote no row: Postgres' own messages name keys and values.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +88,12 @@ impl From<Failure> for NotRead {
     }
 }
 
+type Parameters = Vec<Box<dyn ToSql + Send + Sync>>;
+
+fn texts<const N: usize>(texts: [&str; N]) -> Parameters {
+    texts.into_iter().map(|text| Box::new(text.to_owned()) as _).collect()
+}
+
 pub struct PostgresQueries {
     pool: Pool,
     /// Where reads run to their end: a caller that goes away, or a shard that stops, must not leave a
@@ -138,7 +151,7 @@ impl PostgresQueries {
         &self,
         tenant: TenantId,
         sql: &'static str,
-        parameters: Vec<String>,
+        parameters: Parameters,
     ) -> Result<Vec<Row>, Failure> {
         let pool = self.pool.clone();
         let read = async move {
@@ -157,7 +170,7 @@ impl PostgresQueries {
 
     async fn read_view(&self, aggregate: &Aggregate, view: &str) -> Result<Option<View>, Failure> {
         let tenant = aggregate.tenant();
-        let parameters = vec![tenant.to_string(), aggregate.location_id().to_string(), view.to_owned()];
+        let parameters = texts([tenant.as_str(), aggregate.id(), view]);
         let rows = self.rows(tenant, VIEW, parameters).await?;
         let Some(first) = rows.first() else {
             return Ok(None);
@@ -178,32 +191,118 @@ impl PostgresQueries {
     }
 
     async fn read_outcome(&self, tenant: &TenantId, command: &CommandId) -> Result<Option<Outcome>, Failure> {
-        let parameters = vec![tenant.to_string(), COMMAND_SOURCE.to_owned(), command.to_string()];
+        let parameters = texts([tenant.as_str(), COMMAND_SOURCE, command.as_str()]);
         let rows = self.rows(tenant.clone(), OUTCOME, parameters).await?;
         let body: Option<&str> = rows.first().map(|row| row.get(0));
         body.map(serde_json::from_str).transpose().map_err(|_| Failure::Unreadable)
+    }
+
+    async fn read_runs(&self, tenant: &TenantId, asked: &RunsAsked) -> Result<Vec<ListedRun>, Failure> {
+        let state = asked.state.map(|state| state.as_str().to_owned());
+        let owner = asked.owner.map(|tag| RunId::new_for(tag, 0).as_str()[..RUN_OWNER_PART].to_owned());
+        // Nothing is listed before the latest time there is.
+        let (at, run) = asked.after.as_ref().map_or((Millis::MAX, ""), |(at, run)| (*at, run.as_str()));
+        let parameters: Parameters = vec![
+            Box::new(tenant.to_string()),
+            Box::new(state),
+            Box::new(owner),
+            Box::new(at),
+            Box::new(run.to_owned()),
+            Box::new(i64::from(asked.limit)),
+        ];
+        let rows = self.rows(tenant.clone(), RUNS, parameters).await?;
+        let run = |row: &Row| {
+            let run = RunId::new(row.get::<_, &str>(0)).map_err(|_| Failure::Unreadable)?;
+            let head = serde_json::from_str(row.get(1)).map_err(|_| Failure::Unreadable)?;
+            Ok(ListedRun { run, head })
+        };
+        rows.iter().map(run).collect()
+    }
+
+    async fn read_findings(
+        &self,
+        tenant: &TenantId,
+        run: &RunId,
+        asked: &FindingsAsked,
+    ) -> Result<Option<FindingsPage>, Failure> {
+        let (first, last) = places(&asked.severities);
+        let severities: Vec<_> =
+            asked.severities.iter().map(|severity| severity.as_str().to_owned()).collect();
+        let before = FindingPlace { place: first - 1, n: i32::MAX };
+        let after = asked.after.map_or(before, |after| after.max(before));
+        let parameters: Parameters = vec![
+            Box::new(tenant.to_string()),
+            Box::new(run.to_string()),
+            Box::new(severities),
+            Box::new(asked.rule.as_ref().map(ToString::to_string)),
+            Box::new(after.place),
+            Box::new(after.n),
+            Box::new(last),
+            Box::new(i64::from(asked.limit)),
+        ];
+        let rows = self.rows(tenant.clone(), FINDINGS, parameters).await?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        // A run without findings of the kind is one row without a finding.
+        let found = rows.iter().filter_map(|row| Some((row, row.get::<_, Option<&str>>(2)?)));
+        let finding = |(row, body): (&Row, &str)| {
+            let place = FindingPlace { place: row.get(0), n: row.get(1) };
+            Ok((place, serde_json::from_str(body).map_err(|_| Failure::Unreadable)?))
+        };
+        found.map(finding).collect::<Result<_, _>>().map(Some)
     }
 }
 
 /// One statement, so that position and entries are of one moment.
 const VIEW: &str = "SELECT v.epoch, v.version, v.at, e.key, e.body \
-    FROM clinicwire.view v LEFT JOIN clinicwire.view_entry e USING (tenant, location, view) \
-    WHERE v.tenant = $1 AND v.location = $2 AND v.view = $3 AND (v.keep_until IS NULL OR v.keep_until > now())";
+    FROM clinicwire.view v LEFT JOIN clinicwire.view_entry e USING (tenant, aggregate, view) \
+    WHERE v.tenant = $1 AND v.aggregate = $2 AND v.view = $3 AND (v.keep_until IS NULL OR v.keep_until > now())";
 
 const OUTCOME: &str =
     "SELECT body FROM clinicwire.outcome WHERE tenant = $1 AND source = $2 AND command = $3";
+
+/// Newest first, along the index `run_newest`.
+const RUNS: &str = "SELECT run, head::text FROM clinicwire.run \
+    WHERE tenant = $1 AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR starts_with(run, $3)) \
+    AND (requested_at, run) < ($4, $5) AND (keep_until IS NULL OR keep_until > now()) \
+    ORDER BY requested_at DESC, run DESC LIMIT $6";
+
+/// Characters of a run's id up to the end of its owner's tag.
+const RUN_OWNER_PART: usize = "r_".len() + OWNER_HEX + "_".len();
+
+/// Of the attempt that completed, along the primary key: the bounds of `place` skip what lies before and behind the
+/// severities asked for.
+const FINDINGS: &str = "SELECT f.place, f.n, f.body FROM clinicwire.run r LEFT JOIN LATERAL ( \
+        SELECT place, n, body FROM clinicwire.finding \
+        WHERE tenant = r.tenant AND run = r.run AND attempt = r.attempt \
+        AND (cardinality($3::text[]) = 0 OR severity = ANY($3)) AND ($4::text IS NULL OR rule = $4) \
+        AND (place, n) > ($5, $6) AND place <= $7 ORDER BY place, n LIMIT $8 \
+    ) f ON r.state = 'completed' \
+    WHERE r.tenant = $1 AND r.run = $2 AND (r.keep_until IS NULL OR r.keep_until > now()) \
+    ORDER BY f.place, f.n";
+
+/// Where in a finding's place its severity stands.
+const SEVERITY_SHIFT: u32 = 61;
+
+/// The first and last place that a finding of one of these severities can have, all when none is named.
+fn places(severities: &[Severity]) -> (i64, i64) {
+    let first = |severity: &Severity| (*severity as i64) << SEVERITY_SHIFT;
+    let last = |severity: &Severity| first(severity) | ((1 << SEVERITY_SHIFT) - 1);
+    (severities.iter().map(first).min().unwrap_or(0), severities.iter().map(last).max().unwrap_or(i64::MAX))
+}
 
 async fn read(
     connection: &mut Object,
     tenant: &str,
     sql: &'static str,
-    parameters: &[String],
+    parameters: &[Box<dyn ToSql + Send + Sync>],
 ) -> Result<Vec<Row>, tokio_postgres::Error> {
     let transaction = connection.build_transaction().read_only(true).start().await?;
     let name = transaction.prepare_cached("SELECT set_config('clinicwire.tenant', $1, true)").await?;
     transaction.query_one(&name, &[&tenant]).await?;
     let statement = transaction.prepare_cached(sql).await?;
-    let parameters: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|text| text as _).collect();
+    let parameters: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|parameter| &**parameter as _).collect();
     let rows = transaction.query(&statement, &parameters).await?;
     transaction.commit().await?;
     Ok(rows)
@@ -242,5 +341,55 @@ impl Queries for PostgresQueries {
         command: &'a CommandId,
     ) -> BoxFuture<'a, Result<Option<Outcome>, NotRead>> {
         Box::pin(async move { Ok(self.read_outcome(tenant, command).await?) })
+    }
+
+    fn runs<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        asked: &'a RunsAsked,
+    ) -> BoxFuture<'a, Result<Vec<ListedRun>, NotRead>> {
+        Box::pin(async move { Ok(self.read_runs(tenant, asked).await?) })
+    }
+
+    fn findings<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        run: &'a RunId,
+        asked: &'a FindingsAsked,
+    ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>> {
+        Box::pin(async move { Ok(self.read_findings(tenant, run, asked).await?) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use schemas::{
+        finding::{Finding, Outcome},
+        ids::RuleId,
+    };
+
+    use super::*;
+
+    #[test]
+    fn the_places_of_a_severity_are_those_of_its_findings_and_of_no_other() {
+        for severity in Severity::ALL {
+            let place = |cents, row| {
+                let rule = RuleId::new("rule").unwrap();
+                Finding { row, rule, severity, outcome: Outcome::Pass, params: BTreeMap::new(), cents }
+                    .place()
+            };
+            let (first, last) = places(&[severity]);
+            for place in [place(i64::MAX, 0), place(3240, 7), place(-1, u64::MAX)] {
+                assert!((first..=last).contains(&place), "{severity:?}");
+            }
+            for other in Severity::ALL.into_iter().filter(|other| *other != severity) {
+                let (there, until) = places(&[other]);
+                assert!(until < first || last < there, "{severity:?} {other:?}");
+            }
+        }
+        assert_eq!(places(&[]), (0, i64::MAX));
+        assert_eq!(places(&[Severity::Pass, Severity::Error]), (0, places(&[Severity::Pass]).1));
     }
 }

@@ -175,7 +175,7 @@ impl Shard {
                 load: Load::default(),
                 listeners: Vec::new(),
             }),
-            Channel::Queue(_) | Channel::Board(_) => Source::View(Box::new(HotView {
+            _ => Source::View(Box::new(HotView {
                 aggregate: aggregate.clone(),
                 channel: channel.clone(),
                 live: None,
@@ -379,7 +379,7 @@ impl Shard {
                             return self.load_failed(index, Code::Internal);
                         }
                     },
-                    Channel::Board(_) | Channel::Ticket(_) => None,
+                    _ => None,
                 };
                 hot.live = Some(Live { view, line, snapshot: None });
                 self.changed.push(index);

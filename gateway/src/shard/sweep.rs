@@ -157,7 +157,7 @@ impl Shard {
     pub(super) fn answer(&mut self, id: u32, slot: usize) {
         let Some(conn) = self.conns.get(id) else { return };
         let Some(Some(subscription)) = conn.session.subscriptions.get(slot) else { return };
-        let Stage::Asked { request, floor, .. } = subscription.stage else { return };
+        let Stage::Asked { request, floor, audit: None, .. } = subscription.stage else { return };
         let (form, source) = (conn.form, subscription.source);
         let Some(start) = self.beginning(source, floor) else { return };
         match form {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use clinicwire_loadtests::{
     crowd::CrowdArgs, fanout, fanout::FanoutArgs, idle, idle::IdleArgs, phones, phones::PhonesArgs,
-    reconnect, reconnect::ReconnectArgs, report::say, target::TargetArgs,
+    reconnect, reconnect::ReconnectArgs, report::say, runs, runs::RunsArgs, target::TargetArgs,
 };
 
 /// Plays phones and boards by the thousand, and checks what each was promised.
@@ -41,6 +41,8 @@ enum Scenario {
     Fanout(FanoutArgs),
     /// All clients are cut and come back at once.
     Reconnect(ReconnectArgs),
+    /// Claims files of several tenants are checked, and each run is followed from its 202 to its end.
+    Runs(RunsArgs),
 }
 
 fn main() -> ExitCode {
@@ -58,14 +60,18 @@ fn run(options: Options) -> Result<bool> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(options.threads.max(1)).enable_all().build();
     runtime.context("start the runtime")?.block_on(async {
-        let target = Arc::new(options.target.target().await?);
-        let (crowd, pids) = (&options.crowd, &options.pid[..]);
-        let report = match options.scenario {
-            Scenario::Phones(args) => phones::run(target, crowd, pids, args).await?,
-            Scenario::Idle(args) => idle::run(target, crowd, pids, args).await?,
-            Scenario::Fanout(args) => fanout::run(target, crowd, pids, args).await?,
-            Scenario::Reconnect(args) => reconnect::run(target, crowd, pids, args).await?,
+        let Options { target, crowd, pid, json, scenario, .. } = options;
+        let (crowd, pid) = (&crowd, &pid[..]);
+        let clinic = async { anyhow::Ok(Arc::new(target.target().await?)) };
+        let report = match scenario {
+            Scenario::Phones(args) => phones::run(clinic.await?, crowd, pid, args).await?,
+            Scenario::Idle(args) => idle::run(clinic.await?, crowd, pid, args).await?,
+            Scenario::Fanout(args) => fanout::run(clinic.await?, crowd, pid, args).await?,
+            Scenario::Reconnect(args) => reconnect::run(clinic.await?, crowd, pid, args).await?,
+            Scenario::Runs(args) => {
+                runs::run(target.tenants(args.tenants()).await?, crowd, pid, &args).await?
+            }
         };
-        report.conclude(options.json.as_deref())
+        report.conclude(json.as_deref())
     })
 }

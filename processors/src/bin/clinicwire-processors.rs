@@ -2,6 +2,7 @@
 
 use std::{
     io::IsTerminal,
+    net::SocketAddr,
     path::Path,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
@@ -12,18 +13,22 @@ use clap::Parser;
 use processors::{
     runner::{self, Seams},
     servers::{
-        config::{Cli, Command, LogFormat, Logging, Prepare, Run},
+        config::{Checks, Cli, Command, LogFormat, Logging, Postgres, Prepare, Run, Work},
+        files,
         kafka::{self, KafkaLog},
         metrics::{Health, router},
         migrations,
-        postgres::PostgresLedger,
+        postgres::{PostgresLedger, PostgresWork},
         redis::RedisViews,
     },
+    worker,
 };
+use schemas::record::{CARE_TOPIC, RUNS_TOPIC};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::watch,
+    sync::{Notify, watch},
+    task::JoinHandle,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -42,6 +47,7 @@ fn main() -> anyhow::Result<()> {
         match cli.command {
             Command::Prepare(settings) => prepare(&settings).await,
             Command::Run(settings) => run(settings).await,
+            Command::Work(settings) => work(settings).await,
         }
     });
     // A client library's thread that does not end must not keep the process.
@@ -73,42 +79,78 @@ async fn prepare(settings: &Prepare) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn run(settings: Run) -> anyhow::Result<()> {
+/// Ticks once, when the process is asked to stop.
+fn asked_to_stop() -> anyhow::Result<watch::Receiver<()>> {
     let mut terminate = signal(SignalKind::terminate())?;
-    let (stopping, mut stopped) = watch::channel(());
-    let stop = async move {
+    let (stopping, stopped) = watch::channel(());
+    tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
         tracing::info!("stopping");
         let _ = stopping.send(());
-    };
-    let (log, ledger, views) = connect(&settings).await?;
-    let health = Arc::new(Health::default());
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .with_context(|| format!("nothing can listen on {}: check --listen", settings.listen))?;
-    let address = listener.local_addr()?;
-    let served = tokio::spawn(axum::serve(listener, router(Arc::clone(&health))).into_future());
-    let swept = tokio::spawn(sweep(Arc::clone(&ledger)));
+    });
+    Ok(stopped)
+}
 
-    let runner_settings = runner::Settings {
-        batch: settings.batch as usize,
-        cached_tickets: settings.cached_tickets,
-        counters: Arc::clone(&health.counters),
-    };
+/// Waits for that.
+async fn stop(mut stopped: watch::Receiver<()>) {
+    // An error says that it ticked before, and nobody is left to tick.
+    drop(stopped.changed().await);
+}
+
+/// Serves metrics and health, and says where.
+async fn serve(listen: SocketAddr, health: &Arc<Health>) -> anyhow::Result<(SocketAddr, JoinHandle<()>)> {
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("nothing can listen on {listen}: check --listen"))?;
+    let address = listener.local_addr()?;
+    let serving = axum::serve(listener, router(Arc::clone(health))).into_future();
+    Ok((address, tokio::spawn(async { drop(serving.await) })))
+}
+
+/// From now on work is done.
+async fn ready(health: &Health, address: SocketAddr, file: Option<&Path>) -> anyhow::Result<()> {
     health.ready.store(true, Relaxed);
-    tracing::info!(%address, group = settings.group, "processing; metrics and health are served");
-    if let Some(path) = &settings.ready_file {
+    if let Some(path) = file {
         write_ready_file(path, &format!("{{\"metrics\":\"http://{address}\"}}\n")).await?;
     }
-    let seams = Seams { log: Arc::clone(&log) as _, ledger, views: Arc::clone(&views) as _ };
+    Ok(())
+}
+
+async fn run(settings: Run) -> anyhow::Result<()> {
+    let stopped = asked_to_stop()?;
+    let (views, care, runs) = connect(&settings).await?;
+    let health = Arc::new(Health::default());
+    let woken = Arc::new(Notify::new());
+    let checking =
+        check(&settings.checks, &settings.postgres, &health, runs.log.clone(), &woken, &stopped).await?;
+    let (address, served) = serve(settings.listen, &health).await?;
+    let swept = tokio::spawn(sweep(Arc::clone(&care.ledger)));
+
+    let running = [&care, &runs].map(|half| {
+        let seams = Seams {
+            log: Arc::clone(&half.log) as _,
+            ledger: Arc::clone(&half.ledger) as _,
+            views: Arc::clone(&views) as _,
+        };
+        let runner_settings = runner::Settings {
+            topic: half.topic,
+            batch: settings.batch as usize,
+            cached_tickets: settings.cached_tickets,
+            counters: Arc::clone(&health.counters),
+            woken: (half.topic == RUNS_TOPIC).then(|| Arc::clone(&woken)),
+        };
+        tokio::spawn(runner::run(seams, runner_settings, stop(stopped.clone())))
+    });
+    tracing::info!(%address, group = settings.group, "processing; metrics and health are served");
+    ready(&health, address, settings.ready_file.as_deref()).await?;
+    let [care_running, runs_running] = running;
     let done = tokio::select! {
-        done = runner::run(seams, runner_settings, stop) => done,
+        done = async { tokio::try_join!(ended(care_running), ended(runs_running), checked(checking)) } => done.map(drop),
         () = async {
-            // An error says that the runner ended, which the other branch reports.
-            let _ = stopped.changed().await;
+            stop(stopped).await;
             tokio::time::sleep(LAST_BATCH).await;
         } => {
             tracing::warn!("the last batch did not end in time and is cut off");
@@ -117,29 +159,106 @@ async fn run(settings: Run) -> anyhow::Result<()> {
     };
 
     health.ready.store(false, Relaxed);
-    log.left(LEAVING).await;
+    tokio::join!(care.log.left(LEAVING), runs.log.left(LEAVING));
     views.close().await;
     swept.abort();
     served.abort();
     done.context("processing ended; what came before says why")
 }
 
-/// Reaches all three servers, and finds out whether they are as they must be.
-async fn connect(settings: &Run) -> anyhow::Result<(Arc<KafkaLog>, Arc<PostgresLedger>, Arc<RedisViews>)> {
-    let postgres = "postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES";
-    migrations::check(&settings.postgres.postgres).await.context(postgres)?;
-    let ledger = PostgresLedger::new(&settings.pool(), settings.consumer()).context(postgres)?;
-    ledger.check().await.context(
-        "postgres does not let this login process: grant it the role clinicwire_processor (see migrations/README.md)",
-    )?;
-    let views = RedisViews::connect(&settings.redis)
+/// A runner that ended, in whichever way.
+async fn ended(runner: JoinHandle<Result<(), runner::RunnerError>>) -> anyhow::Result<()> {
+    Ok(runner.await??)
+}
+
+/// Begins to check claims files, as many at once as the settings say.
+async fn check(
+    settings: &Checks,
+    postgres: &Postgres,
+    health: &Health,
+    log: Arc<KafkaLog>,
+    woken: &Arc<Notify>,
+    stopped: &watch::Receiver<()>,
+) -> anyhow::Result<Option<JoinHandle<()>>> {
+    if settings.run_workers == 0 {
+        return Ok(None);
+    }
+    let files = files::open(&settings.files)
         .await
-        .context("redis cannot be used: check --redis or CLINICWIRE_REDIS")?;
+        .context("the store of files cannot be used: check --files or CLINICWIRE_FILES")?;
+    let work = PostgresWork::new(&settings.pool(postgres))
+        .context("postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES")?;
+    let seams = worker::Seams { work: Arc::new(work), log, files, woken: Arc::clone(woken) };
+    let worker = worker::run(seams, settings.worker(Arc::clone(&health.checks))?, stop(stopped.clone()));
+    Ok(Some(tokio::spawn(worker)))
+}
+
+/// A worker that ended, if there was one.
+async fn checked(worker: Option<JoinHandle<()>>) -> anyhow::Result<()> {
+    match worker {
+        Some(worker) => Ok(worker.await?),
+        None => Ok(()),
+    }
+}
+
+/// Checks claims files, and does nothing else.
+async fn work(settings: Work) -> anyhow::Result<()> {
+    let stopped = asked_to_stop()?;
+    anyhow::ensure!(settings.checks.run_workers > 0, "there is nothing to do with --run-workers 0");
+    migrations::check(&settings.postgres.postgres)
+        .await
+        .context("postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES")?;
     let kafka = settings.kafka();
     let partitions = kafka::check(&kafka).await?;
     let log = KafkaLog::new(kafka, partitions).context("the settings of kafka make no producer")?;
-    tracing::info!(partitions, "kafka, postgres and redis are as they must be");
-    Ok((Arc::new(log), Arc::new(ledger), Arc::new(views)))
+    let health = Arc::new(Health::default());
+    let (address, served) = serve(settings.listen, &health).await?;
+    let nobody = Arc::new(Notify::new()); // no runner of this process wakes it: it looks by itself
+    let checking =
+        check(&settings.checks, &settings.postgres, &health, Arc::new(log), &nobody, &stopped).await?;
+    tracing::info!(%address, at_once = settings.checks.run_workers, "checking claims files; metrics and health are served");
+    ready(&health, address, settings.ready_file.as_deref()).await?;
+    let done = tokio::select! {
+        done = checked(checking) => done,
+        () = async {
+            stop(stopped).await;
+            tokio::time::sleep(LAST_BATCH).await;
+        } => {
+            tracing::warn!("the last runs were not given back in time; their leases run out");
+            Ok(())
+        }
+    };
+    health.ready.store(false, Relaxed);
+    served.abort();
+    done.context("checking ended; what came before says why")
+}
+
+/// What one topic's runner stands on, beside the views all share.
+struct Half {
+    topic: &'static str,
+    log: Arc<KafkaLog>,
+    ledger: Arc<PostgresLedger>,
+}
+
+/// Reaches all three servers, and finds out whether they are as they must be.
+async fn connect(settings: &Run) -> anyhow::Result<(Arc<RedisViews>, Half, Half)> {
+    let postgres = "postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES";
+    migrations::check(&settings.postgres.postgres).await.context(postgres)?;
+    let views = RedisViews::connect(&settings.redis)
+        .await
+        .context("redis cannot be used: check --redis or CLINICWIRE_REDIS")?;
+    let half = async |topic| {
+        let ledger = PostgresLedger::new(&settings.pool(), settings.consumer(topic)).context(postgres)?;
+        ledger.check().await.context(
+            "postgres does not let this login process: grant it the role clinicwire_processor (see migrations/README.md)",
+        )?;
+        let kafka = settings.kafka(topic);
+        let partitions = kafka::check(&kafka).await?;
+        let log = KafkaLog::new(kafka, partitions).context("the settings of kafka make no producer")?;
+        tracing::info!(topic, partitions, "kafka, postgres and redis are as they must be");
+        anyhow::Ok(Half { topic, log: Arc::new(log), ledger: Arc::new(ledger) })
+    };
+    Ok((Arc::new(views), half(CARE_TOPIC).await?, half(RUNS_TOPIC).await?))
 }
 
 /// Deletes views past their time, all over the database: any processor may.

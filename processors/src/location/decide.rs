@@ -242,16 +242,8 @@ fn move_ticket(state: &Location, record: &CommandRecord, id: &TicketId) -> Resul
         C::CancelTicket { reason, .. } => E::TicketCancelled { ticket: id, reason: checked(reason)? }.into(),
         C::LeaveTicket { .. } => E::TicketLeft { ticket: id }.into(),
         C::Prioritise { priority, .. } => E::TicketPrioritised { ticket: id, priority: *priority }.into(),
-        C::ConfigureLocation { .. }
-        | C::ConfigureQueue { .. }
-        | C::ConfigureStation { .. }
-        | C::OpenQueue { .. }
-        | C::PauseQueue { .. }
-        | C::ResumeQueue { .. }
-        | C::CloseQueue { .. }
-        | C::ReorderQueue { .. }
-        | C::IssueTicket { .. }
-        | C::CallNext { .. } => return Err(Code::IllegalMove),
+        // What moves no ticket.
+        _ => return Err(Code::IllegalMove),
     })
 }
 

@@ -26,16 +26,8 @@ pub(super) fn allows(command: &Command, state: TicketState) -> bool {
         C::LeaveTicket { .. } => !state.is_end() && state != S::InService,
         C::Prioritise { .. } => state == S::Waiting,
         C::RevertTicket { .. } => true,
-        C::ConfigureLocation { .. }
-        | C::ConfigureQueue { .. }
-        | C::ConfigureStation { .. }
-        | C::OpenQueue { .. }
-        | C::PauseQueue { .. }
-        | C::ResumeQueue { .. }
-        | C::CloseQueue { .. }
-        | C::ReorderQueue { .. }
-        | C::IssueTicket { .. }
-        | C::CallNext { .. } => false,
+        // What moves no ticket.
+        _ => false,
     }
 }
 
@@ -58,12 +50,7 @@ pub(super) fn moved(event: &Event) -> Option<&TicketId> {
         | E::TicketTransferred { ticket, .. }
         | E::TicketPrioritised { ticket, .. }
         | E::TicketReverted { ticket, .. } => Some(ticket),
-        E::LocationConfigured { .. }
-        | E::QueueConfigured { .. }
-        | E::StationConfigured { .. }
-        | E::QueueStateChanged { .. }
-        | E::QueueReordered { .. }
-        | E::TicketIssued { .. } => None,
+        _ => None,
     }
 }
 
@@ -116,12 +103,8 @@ pub(super) fn after(standing: &Standing, event: &Event, now: Millis) -> Standing
         }
         E::TicketPrioritised { priority, .. } => next.priority = *priority,
         E::TicketReverted { to, .. } => next = to.clone(),
-        E::LocationConfigured { .. }
-        | E::QueueConfigured { .. }
-        | E::StationConfigured { .. }
-        | E::QueueStateChanged { .. }
-        | E::QueueReordered { .. }
-        | E::TicketIssued { .. } => {}
+        // What moves no ticket.
+        _ => {}
     }
     next
 }

@@ -159,6 +159,7 @@ impl Location {
             Channel::Board(_) => Some(&mut self.header.board_view),
             Channel::Queue(id) => self.header.queues.get_mut(id).map(|queue| &mut queue.view),
             Channel::Ticket(id) => self.tickets.get_mut(id).map(|ticket| &mut ticket.view),
+            Channel::Run(_) => None, // no location's
         };
         held.map_or(0, |held| std::mem::replace(held, self.pair.version))
     }

@@ -7,14 +7,15 @@ use schemas::{
     command::{Outcome, Verdict},
     event::Event,
     ids::{Aggregate, CommandId, TenantId, TicketId},
-    record::{CARE_TOPIC, CommandRecord, VIEWS_TOPIC, ViewDelta, ViewsRecord, WireRecord, partition_of},
+    record::{CommandRecord, VIEWS_TOPIC, ViewDelta, ViewsRecord, WireRecord, partition_of, topic_of},
     view::{Fold, Pair},
 };
 
 use crate::{
-    ledger::{Batch, Claim, JournalEntry, JournalRow, LocationRow, OutboxRow, OutcomeRow, TicketRow},
-    location::{Location, Step},
+    aggregate::{State, Step},
+    ledger::{AggregateRow, Batch, Claim, JournalEntry, JournalRow, OutboxRow, OutcomeRow, TicketRow},
     log::Appended,
+    run,
     views::ViewStep,
 };
 
@@ -26,10 +27,10 @@ pub fn identity(command: &CommandRecord) -> Identity {
     (command.aggregate.tenant(), command.source.clone(), command.id.clone())
 }
 
-/// A location and about how many tickets it holds: those it was loaded with and those issued since. Too many
+/// An aggregate and about how many tickets it holds: those it was loaded with and those issued since. Too many
 /// only means that it is loaded again earlier than it must.
 pub struct Weighed {
-    pub location: Location,
+    pub state: State,
     pub tickets: usize,
 }
 
@@ -42,21 +43,25 @@ pub struct Tally {
     pub parked: u64,
 }
 
-/// State the records of a batch are judged against. The locations change while the batch is built, so they must be
+/// State the records of a batch are judged against. The aggregates change while the batch is built, so they must be
 /// forgotten unless it is committed.
 #[derive(Default)]
 pub struct Working {
-    pub locations: HashMap<Aggregate, Weighed>,
+    pub aggregates: HashMap<Aggregate, Weighed>,
     /// First outcomes of commands that were decided before.
     pub outcomes: HashMap<Identity, Outcome>,
 }
 
-/// Reads a record, or says under which code it is parked.
-pub fn read(record: &WireRecord, partition: u32, of: u32) -> Result<CommandRecord, Code> {
+/// Reads a record of `topic`, or says under which code it is parked.
+pub fn read(record: &WireRecord, topic: &str, partition: u32, of: u32) -> Result<CommandRecord, Code> {
     if partition_of(&record.key, of) != partition {
         return Err(Code::RecordWrongPartition);
     }
-    CommandRecord::from_wire(record)
+    let command = CommandRecord::from_wire(record)?;
+    if topic_of(command.aggregate.kind()) != topic {
+        return Err(Code::RecordBadKey);
+    }
+    Ok(command)
 }
 
 /// The transaction of `records`, of which `read` holds what each says; it moves the checkpoint to `to`.
@@ -75,6 +80,7 @@ pub fn build(
         steps: Steps::default(),
         from: BTreeMap::new(),
         touched: BTreeSet::new(),
+        listed: BTreeSet::new(),
         tally: Tally::default(),
     };
     for (record, read) in records.iter().zip(read) {
@@ -92,9 +98,11 @@ struct Building<'a> {
     outcomes: Vec<OutcomeRow>,
     outbox: Vec<OutboxRow>,
     steps: Steps,
-    /// Version of each changed location before the batch.
+    /// Version of each changed aggregate before the batch.
     from: BTreeMap<Aggregate, u64>,
     touched: BTreeSet<(Aggregate, TicketId)>,
+    /// Runs whose row changed.
+    listed: BTreeSet<Aggregate>,
     tally: Tally,
 }
 
@@ -107,11 +115,11 @@ impl Building<'_> {
         }
         let weighed = self
             .working
-            .locations
+            .aggregates
             .get_mut(&command.aggregate)
             .expect("loaded for every command of the batch");
-        let before = weighed.location.pair().version;
-        let step = weighed.location.handle(&command, record.at);
+        let before = weighed.state.pair().version;
+        let step = weighed.state.handle(&command, record.at);
         let outcome = Outcome { command: command.id.clone(), at: step.at, verdict: step.verdict.clone() };
         let (tenant, source, _) = identity.clone();
         self.outcomes.push(OutcomeRow { tenant, source, outcome: outcome.clone() });
@@ -128,6 +136,9 @@ impl Building<'_> {
     /// What a decision leaves behind: its journal row, its views record, the command that follows from it.
     fn effect(&mut self, record: &Appended, command: CommandRecord, step: Step, outcome: Outcome) {
         let CommandRecord { aggregate, id, actor, .. } = command;
+        if step.events.iter().any(run::is_listed) {
+            self.listed.insert(aggregate.clone());
+        }
         let entry = match &outcome.verdict {
             Verdict::Applied { .. } => {
                 self.tally.applied += 1;
@@ -145,7 +156,7 @@ impl Building<'_> {
             self.steps.add(&aggregate, step.pair.epoch, delta);
         }
         if let Some(next) = step.follow_up {
-            self.publish(record.offset, 1, CARE_TOPIC, next.to_wire());
+            self.publish(record.offset, 1, topic_of(next.aggregate.kind()), next.to_wire());
         }
         let command = Some((aggregate, id, actor));
         self.journal.push(JournalRow { offset: record.offset, at: step.at, command, entry });
@@ -156,7 +167,7 @@ impl Building<'_> {
         self.tally.repeated += 1;
         let CommandRecord { aggregate, id, actor, .. } = command;
         let pair =
-            self.working.locations.get(&aggregate).map_or(Pair::default(), |held| held.location.pair());
+            self.working.aggregates.get(&aggregate).map_or(Pair::default(), |held| held.state.pair());
         let views = ViewsRecord { pair, at: record.at, deltas: Vec::new(), outcome: Some(first) };
         self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(&aggregate));
         self.journal.push(JournalRow {
@@ -195,23 +206,25 @@ impl Building<'_> {
     }
 
     fn finish(self, claim: Claim, to: i64) -> (Batch, Tally) {
-        let locations = &self.working.locations;
-        let header = |aggregate: Aggregate, from| {
-            let location = &locations[&aggregate].location;
-            let Pair { epoch, version: to } = location.pair();
-            LocationRow { aggregate, epoch, from, to, header: location.header().clone() }
+        let aggregates = &self.working.aggregates;
+        let row = |(aggregate, from): (Aggregate, u64)| {
+            let state = &aggregates[&aggregate].state;
+            let Pair { epoch, version: to } = state.pair();
+            AggregateRow { aggregate, epoch, from, to, header: state.header() }
         };
         let ticket = |(aggregate, id): (Aggregate, TicketId)| {
-            let ticket = locations[&aggregate].location.ticket(&id);
+            let ticket = aggregates[&aggregate].state.location().and_then(|location| location.ticket(&id));
             let ticket = ticket.expect("a touched ticket is kept until the commit").clone();
             TicketRow { aggregate, ticket }
         };
+        let run = |aggregate: &Aggregate| aggregates[aggregate].state.run(aggregate);
         let batch = Batch {
             claim,
             to,
             journal: self.journal,
-            locations: self.from.into_iter().map(|(aggregate, from)| header(aggregate, from)).collect(),
+            aggregates: self.from.into_iter().map(row).collect(),
             tickets: self.touched.into_iter().map(ticket).collect(),
+            runs: self.listed.iter().filter_map(run).collect(),
             views: self.steps.into_vec(),
             outcomes: self.outcomes,
             outbox: self.outbox,

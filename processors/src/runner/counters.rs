@@ -11,7 +11,7 @@ use std::{
 
 use super::batch::Tally;
 
-/// Counts since the start. Each is exact; together they are only as consistent as reading one after another.
+/// Counts of all runners of a process since the start. Each is exact; together they are only as consistent as reading one after another.
 #[derive(Default)]
 pub struct Counters {
     pub applied: AtomicU64,
@@ -24,23 +24,30 @@ pub struct Counters {
     /// Views marked dirty, and repaired.
     pub dirtied: AtomicU64,
     pub repaired: AtomicU64,
-    /// The next offset of each partition this runner has committed to.
-    offsets: Mutex<BTreeMap<u32, i64>>,
+    /// The next offset of each topic's partition that was committed to.
+    offsets: Mutex<BTreeMap<(&'static str, u32), i64>>,
 }
 
 impl Counters {
-    /// The next offset of each partition this runner has committed to.
-    pub fn offsets(&self) -> BTreeMap<u32, i64> {
+    /// The next offset of each topic's partition that was committed to.
+    pub fn offsets(&self) -> BTreeMap<(&'static str, u32), i64> {
         self.offsets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn committed(&self, partition: u32, to: i64, tally: &Tally, took: Duration) {
+    pub(super) fn committed(
+        &self,
+        topic: &'static str,
+        partition: u32,
+        to: i64,
+        tally: &Tally,
+        took: Duration,
+    ) {
         self.applied.fetch_add(tally.applied, Relaxed);
         self.refused.fetch_add(tally.refused, Relaxed);
         self.repeated.fetch_add(tally.repeated, Relaxed);
         self.parked.fetch_add(tally.parked, Relaxed);
         self.batches.fetch_add(1, Relaxed);
         self.commit_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
-        self.offsets.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, to);
+        self.offsets.lock().unwrap_or_else(PoisonError::into_inner).insert((topic, partition), to);
     }
 }

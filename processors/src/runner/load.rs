@@ -1,4 +1,4 @@
-//! Bringing in what a batch needs to decide: its locations, ended tickets it names, outcomes of repeats.
+//! Bringing in what a batch needs to decide: its aggregates, ended tickets it names, outcomes of repeats.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,15 +15,15 @@ use super::{
     batch::{Weighed, Working, identity},
 };
 use crate::{
+    aggregate::State,
     ledger::{Ledger, LedgerError},
-    location::Location,
 };
 
-/// Locations loaded side by side: about what the ledger's pool of connections serves at once.
+/// Aggregates loaded side by side: about what the ledger's pool of connections serves at once.
 const LOADS_AT_ONCE: usize = 8;
 
 impl Runner {
-    /// Takes the locations of these commands out of the cache, or loads them.
+    /// Takes the aggregates of these commands out of the cache, or loads them.
     pub(super) async fn load(
         &mut self,
         read: &[Result<CommandRecord, Code>],
@@ -43,16 +43,16 @@ impl Runner {
         }
         let mut loads = Vec::with_capacity(named.len());
         for (aggregate, tickets) in named {
-            let cached = self.locations.take(aggregate);
-            loads.push(location(&*self.seams.ledger, aggregate, tickets, cached));
+            let cached = self.cache.take(aggregate);
+            loads.push(aggregate_of(&*self.seams.ledger, aggregate, tickets, cached));
         }
-        let locations = stream::iter(loads).buffer_unordered(LOADS_AT_ONCE).try_collect().await?;
-        Ok(Working { locations, outcomes })
+        let aggregates = stream::iter(loads).buffer_unordered(LOADS_AT_ONCE).try_collect().await?;
+        Ok(Working { aggregates, outcomes })
     }
 }
 
-/// The location with every ticket the batch names in reach.
-async fn location(
+/// The aggregate with every ticket the batch names in reach.
+async fn aggregate_of(
     ledger: &dyn Ledger,
     aggregate: &Aggregate,
     named: HashSet<&TicketId>,
@@ -61,18 +61,20 @@ async fn location(
     let mut weighed = match cached {
         Some(weighed) => weighed,
         None => match answered(ledger.load(aggregate)).await? {
-            Some(loaded) => {
-                let tickets = loaded.tickets.len();
-                Weighed { location: Location::load(loaded.pair, loaded.header, loaded.tickets), tickets }
+            Some(loaded) => Weighed { tickets: loaded.tickets.len(), state: State::load(loaded) },
+            None => {
+                let epoch = answered(ledger.next_epoch()).await?;
+                Weighed { state: State::new(aggregate.kind(), epoch), tickets: 0 }
             }
-            None => Weighed { location: Location::new(answered(ledger.next_epoch()).await?), tickets: 0 },
         },
     };
-    let absent: Vec<TicketId> =
-        named.into_iter().filter(|ticket| weighed.location.ticket(ticket).is_none()).cloned().collect();
-    // A location without a version has no tickets.
-    if !absent.is_empty() && weighed.location.pair().version > 0 {
-        weighed.location.add_ended(answered(ledger.ended(aggregate, &absent)).await?);
+    if let Some(location) = weighed.state.location_mut() {
+        let absent: Vec<TicketId> =
+            named.into_iter().filter(|ticket| location.ticket(ticket).is_none()).cloned().collect();
+        // A location without a version has no tickets.
+        if !absent.is_empty() && location.pair().version > 0 {
+            location.add_ended(answered(ledger.ended(aggregate, &absent)).await?);
+        }
     }
     Ok((aggregate.clone(), weighed))
 }

@@ -1,19 +1,32 @@
 //! Settings, by flag and environment: `--help` is their documentation.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    fs,
+    hash::{BuildHasher, Hasher, RandomState},
+    io::{self, Read},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
+use anyhow::Context;
+use claims::tables::Tables;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use schemas::record::{CARE_TOPIC, RUNS_TOPIC};
 
 use super::{
     kafka::{KafkaSettings, NewTopics, Topics},
     postgres::{ConnectionSettings, Consumer, PoolSettings, Role},
 };
+use crate::worker;
 
 /// Decides and applies what clinics ask for: reads `clinicwire.care.v1` from Kafka, keeps journal and read models in
 /// Postgres and live views in Redis, and publishes every change to `clinicwire.views.v1`.
 ///
 /// Run `prepare` once, and again after each upgrade; then start as many `run` as you like, up to one per partition.
-/// Any of them may be killed at any time: the next owner of its partitions goes on where it stood.
+/// Any of them may be killed at any time: the next owner of its partitions goes on where it stood. Each also checks claims
+/// files; start `work` where more hands are needed for that.
 #[derive(Parser)]
 #[command(name = "clinicwire-processors", version, max_term_width = 110)]
 pub struct Cli {
@@ -27,8 +40,10 @@ pub struct Cli {
 pub enum Command {
     /// Apply the database's migrations and make the topics that are missing; safe to repeat
     Prepare(Prepare),
-    /// Process records until SIGTERM or Ctrl-C
+    /// Process records and check claims files until SIGTERM or Ctrl-C
     Run(Run),
+    /// Only check claims files: any number of these share the runs with those of `run`
+    Work(Work),
 }
 
 #[derive(Args)]
@@ -55,9 +70,15 @@ pub struct Kafka {
     /// The topic of commands
     #[arg(long, env = "CLINICWIRE_CARE_TOPIC", default_value = schemas::record::CARE_TOPIC)]
     pub care_topic: String,
+    /// The topic of runs
+    #[arg(long, env = "CLINICWIRE_RUNS_TOPIC", default_value = schemas::record::RUNS_TOPIC)]
+    pub runs_topic: String,
     /// The topic of views
     #[arg(long, env = "CLINICWIRE_VIEWS_TOPIC", default_value = schemas::record::VIEWS_TOPIC)]
     pub views_topic: String,
+    /// The topic of the audit
+    #[arg(long, env = "CLINICWIRE_AUDIT_TOPIC", default_value = schemas::record::AUDIT_TOPIC)]
+    pub audit_topic: String,
 }
 
 #[derive(Args)]
@@ -91,6 +112,12 @@ pub struct Prepare {
     /// Hours a new topic of commands keeps them; processors that stand still for longer lose commands
     #[arg(long, env = "CLINICWIRE_CARE_HOURS", default_value_t = 30 * 24, value_parser = clap::value_parser!(u64).range(1..=87_600))]
     pub care_hours: u64,
+    /// Hours a new topic of runs keeps them
+    #[arg(long, env = "CLINICWIRE_RUNS_HOURS", default_value_t = 7 * 24, value_parser = clap::value_parser!(u64).range(1..=87_600))]
+    pub runs_hours: u64,
+    /// Hours a new topic of the audit keeps it; whoever stores the audit must have read it by then
+    #[arg(long, env = "CLINICWIRE_AUDIT_HOURS", default_value_t = 90 * 24, value_parser = clap::value_parser!(u64).range(1..=87_600))]
+    pub audit_hours: u64,
     /// Hours a new topic of views keeps them; gateways read a minute back
     #[arg(long, env = "CLINICWIRE_VIEWS_HOURS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=87_600))]
     pub views_hours: u64,
@@ -126,11 +153,55 @@ pub struct Run {
     /// Write a line of JSON with the address of the metrics to this file once processing has begun
     #[arg(long, env = "CLINICWIRE_READY_FILE")]
     pub ready_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub checks: Checks,
+}
+
+#[derive(Args)]
+pub struct Work {
+    #[command(flatten)]
+    pub kafka: Kafka,
+    #[command(flatten)]
+    pub postgres: Postgres,
+    /// Where /metrics, /health/live and /health/ready are served
+    #[arg(long, env = "CLINICWIRE_METRICS_LISTEN", default_value = "127.0.0.1:9102")]
+    pub listen: SocketAddr,
+    /// Write a line of JSON with the address of the metrics to this file once work is taken
+    #[arg(long, env = "CLINICWIRE_READY_FILE")]
+    pub ready_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub checks: Checks,
+}
+
+/// Of checks of claims files.
+#[derive(Args)]
+pub struct Checks {
+    /// Claims files checked at once; with 0 `run` leaves them to others
+    #[arg(long, env = "CLINICWIRE_RUN_WORKERS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=64))]
+    pub run_workers: u32,
+    /// Where uploaded files lie until they are checked, the same for gateways and workers: `file:///directory`, or
+    /// `s3://bucket/prefix` with the usual AWS_* variables
+    #[arg(long, env = "CLINICWIRE_FILES", default_value = "file:///var/lib/clinicwire/files")]
+    pub files: String,
+    /// Hours an uploaded file is kept that no run needs; a failed run can be asked for again as long as its file is there
+    #[arg(long, env = "CLINICWIRE_FILE_HOURS", default_value_t = 48, value_parser = clap::value_parser!(u64).range(1..=87_600))]
+    pub file_hours: u64,
+    /// The table of codes that rules look into: CSV
+    #[arg(long, env = "CLINICWIRE_CODES", value_name = "FILE")]
+    pub codes: Option<PathBuf>,
+    /// The table of establishments, likewise
+    #[arg(long, env = "CLINICWIRE_ESTABLISHMENTS", value_name = "FILE")]
+    pub establishments: Option<PathBuf>,
 }
 
 impl Kafka {
     pub fn topics(&self) -> Topics {
-        Topics { care: self.care_topic.clone(), views: self.views_topic.clone() }
+        Topics {
+            care: self.care_topic.clone(),
+            runs: self.runs_topic.clone(),
+            views: self.views_topic.clone(),
+            audit: self.audit_topic.clone(),
+        }
     }
 }
 
@@ -140,6 +211,7 @@ impl Prepare {
         KafkaSettings {
             brokers: self.kafka.kafka.clone(),
             topics: self.kafka.topics(),
+            reads: CARE_TOPIC,
             group,
             instance: None,
         }
@@ -152,33 +224,91 @@ impl Prepare {
             replication_factor: self.replication_factor,
             min_insync_replicas: self.min_insync_replicas.unwrap_or(all_but_one),
             care_hours: self.care_hours,
+            runs_hours: self.runs_hours,
             views_hours: self.views_hours,
+            audit_hours: self.audit_hours,
         }
     }
 }
 
-impl Run {
+impl Work {
+    /// How the log of runs is written to; nothing is read.
     pub fn kafka(&self) -> KafkaSettings {
         KafkaSettings {
             brokers: self.kafka.kafka.clone(),
             topics: self.kafka.topics(),
-            group: self.group.clone(),
+            reads: RUNS_TOPIC,
+            group: String::new(),
+            instance: None,
+        }
+    }
+}
+
+impl Checks {
+    /// The worker's connections: one for each run, as its findings flow into a transaction of their own, and a few for all else.
+    pub fn pool(&self, postgres: &Postgres) -> PoolSettings {
+        PoolSettings { connection: postgres.processor(), size: self.run_workers as usize + 3 }
+    }
+
+    /// The worker's settings, with the reference tables read from their files.
+    ///
+    /// # Errors
+    /// When a table cannot be read.
+    pub fn worker(&self, counters: Arc<worker::Counters>) -> anyhow::Result<worker::Settings> {
+        // Two processes draw one name once in 2^64 times.
+        let name = format!("worker-{:016x}", RandomState::new().build_hasher().finish());
+        Ok(worker::Settings {
+            at_once: self.run_workers as usize,
+            keep_files: Duration::from_secs(self.file_hours * 3600),
+            counters,
+            ..worker::Settings::new(name, Arc::new(self.tables()?))
+        })
+    }
+
+    /// A table that is not given is empty.
+    fn tables(&self) -> anyhow::Result<Tables> {
+        let open = |file: Option<&Path>| -> anyhow::Result<Box<dyn Read>> {
+            let Some(file) = file else { return Ok(Box::new(io::empty())) };
+            let opened = fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+            Ok(Box::new(opened))
+        };
+        let (codes, establishments) = (open(self.codes.as_deref())?, open(self.establishments.as_deref())?);
+        Tables::read(codes, establishments).context("check --codes and --establishments")
+    }
+}
+
+impl Postgres {
+    fn processor(&self) -> ConnectionSettings {
+        ConnectionSettings { url: self.postgres.clone(), role: Some(Role::Processor) }
+    }
+}
+
+impl Run {
+    /// How `reads`, a topic by our name for it, is read. Each topic has a group of its own, whose name is also its
+    /// consumer's in the database: `group` for what it always was, and derived for what came later.
+    pub fn kafka(&self, reads: &'static str) -> KafkaSettings {
+        KafkaSettings {
+            brokers: self.kafka.kafka.clone(),
+            topics: self.kafka.topics(),
+            reads,
+            group: self.group_of(reads),
             instance: self.instance.clone(),
         }
     }
 
     pub fn pool(&self) -> PoolSettings {
-        PoolSettings {
-            connection: ConnectionSettings {
-                url: self.postgres.postgres.clone(),
-                role: Some(Role::Processor),
-            },
-            size: self.postgres_connections as usize,
+        PoolSettings { connection: self.postgres.processor(), size: self.postgres_connections as usize }
+    }
+
+    fn group_of(&self, reads: &str) -> String {
+        match reads {
+            CARE_TOPIC => self.group.clone(),
+            _ => format!("{}.runs", self.group),
         }
     }
 
-    pub fn consumer(&self) -> Consumer {
-        Consumer { name: self.group.clone(), topic: self.kafka.care_topic.clone() }
+    pub fn consumer(&self, reads: &'static str) -> Consumer {
+        Consumer { name: self.group_of(reads), topic: self.kafka.topics().named(reads).to_owned() }
     }
 }
 
@@ -208,7 +338,7 @@ mod tests {
             let given = ["clinicwire-processors", "prepare"].iter().chain(flags);
             match Cli::parse_from(given).command {
                 Command::Prepare(prepare) => prepare.new_topics(),
-                Command::Run(_) => unreachable!("prepare was asked for"),
+                Command::Run(_) | Command::Work(_) => unreachable!("prepare was asked for"),
             }
         };
         assert_eq!(prepare(&["--replication-factor", "3"]).min_insync_replicas, 2);

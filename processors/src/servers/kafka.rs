@@ -16,7 +16,7 @@ use rdkafka::{
     message::{Header, OwnedHeaders},
     producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer},
 };
-use schemas::record::{CARE_TOPIC, VIEWS_TOPIC, WireRecord};
+use schemas::record::{AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, WireRecord};
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot, watch},
@@ -34,12 +34,32 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Topics {
     pub care: String,
+    pub runs: String,
     pub views: String,
+    pub audit: String,
 }
 
 impl Default for Topics {
     fn default() -> Self {
-        Self { care: CARE_TOPIC.to_owned(), views: VIEWS_TOPIC.to_owned() }
+        Self {
+            care: CARE_TOPIC.to_owned(),
+            runs: RUNS_TOPIC.to_owned(),
+            views: VIEWS_TOPIC.to_owned(),
+            audit: AUDIT_TOPIC.to_owned(),
+        }
+    }
+}
+
+impl Topics {
+    /// Kafka's name of one of our topics.
+    pub fn named(&self, topic: &str) -> &str {
+        match topic {
+            CARE_TOPIC => &self.care,
+            RUNS_TOPIC => &self.runs,
+            VIEWS_TOPIC => &self.views,
+            AUDIT_TOPIC => &self.audit,
+            other => unreachable!("no topic is called {other}"),
+        }
     }
 }
 
@@ -48,7 +68,9 @@ pub struct KafkaSettings {
     /// `host:port`, several separated by commas.
     pub brokers: String,
     pub topics: Topics,
-    /// Members of one group share the partitions of `care`.
+    /// The topic that is read, by our name for it.
+    pub reads: &'static str,
+    /// Members of one group share the partitions of the topic they read.
     pub group: String,
     /// A name that stays the same over restarts of one instance: it gets its partitions back at once, without waiting
     /// until the group has noticed that its former self is gone.
@@ -78,7 +100,7 @@ const INPUTS: usize = 8;
 
 pub struct KafkaLog {
     settings: KafkaSettings,
-    /// Partitions of `care`.
+    /// Partitions of the topic that is read.
     of: u32,
     producer: RwLock<Arc<ThreadedProducer<KafkaEvents>>>,
     released: Arc<Released>,
@@ -107,14 +129,6 @@ impl KafkaLog {
         }
     }
 
-    fn topic(&self, name: &str) -> &str {
-        match name {
-            CARE_TOPIC => &self.settings.topics.care,
-            VIEWS_TOPIC => &self.settings.topics.views,
-            other => unreachable!("no topic is called {other}"),
-        }
-    }
-
     /// Hands a record to the producer. Records with one key stay in the order of these calls.
     fn send(
         &self,
@@ -128,7 +142,7 @@ impl KafkaLog {
             .iter()
             .fold(room, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
         let (delivered, delivery) = oneshot::channel();
-        let record = BaseRecord::with_opaque_to(self.topic(topic), Box::new(delivered))
+        let record = BaseRecord::with_opaque_to(self.settings.topics.named(topic), Box::new(delivered))
             .key(&record.key)
             .payload(&*record.value)
             .headers(headers);

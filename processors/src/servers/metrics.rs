@@ -7,15 +7,20 @@ use std::sync::{
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use prometheus::{
-    Counter, IntCounter, IntCounterVec, IntGaugeVec, Opts, TextEncoder, core::Collector, proto::MetricFamily,
+    Counter, CounterVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder,
+    core::Collector, proto::MetricFamily,
 };
 
-use crate::runner::Counters;
+use crate::{
+    runner::Counters,
+    worker::{self, Ended},
+};
 
 /// What the routes tell of.
 #[derive(Default)]
 pub struct Health {
     pub counters: Arc<Counters>,
+    pub checks: Arc<worker::Counters>,
     /// Set while records are processed.
     pub ready: AtomicBool,
 }
@@ -39,6 +44,12 @@ async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) 
 
 async fn metrics(State(health): State<Arc<Health>>) -> Result<String, StatusCode> {
     families(&health.counters)
+        .and_then(|families| Ok([families, checks(&health.checks)?].concat()))
+        .map(|mut families| {
+            // A family whose labels nobody used yet has no line, which the encoder takes for a mistake.
+            families.retain(|family| !family.get_metric().is_empty());
+            families
+        })
         .and_then(|families| TextEncoder::new().encode_to_string(&families))
         .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }
@@ -59,10 +70,10 @@ fn families(counters: &Counters) -> prometheus::Result<Vec<MetricFamily>> {
     }
     let offsets = IntGaugeVec::new(
         Opts::new("clinicwire_processor_next_offset", "The offset each partition goes on from."),
-        &["partition"],
+        &["topic", "partition"],
     )?;
-    for (partition, offset) in counters.offsets() {
-        offsets.with_label_values(&[&partition.to_string()]).set(offset);
+    for ((topic, partition), offset) in counters.offsets() {
+        offsets.with_label_values(&[topic, &partition.to_string()]).set(offset);
     }
     let seconds = Counter::new("clinicwire_processor_commit_seconds_total", "Time spent in transactions.")?;
     #[expect(clippy::cast_precision_loss, reason = "microseconds below 2^53 are 285 years")]
@@ -80,6 +91,34 @@ fn families(counters: &Counters) -> prometheus::Result<Vec<MetricFamily>> {
     ] {
         families.extend(total(name, help, count)?);
     }
+    Ok(families)
+}
+
+/// What became of runs; rules that tenants brought are one label together, as their ids are the tenants'.
+fn checks(counters: &worker::Counters) -> prometheus::Result<Vec<MetricFamily>> {
+    let ended = IntCounterVec::new(
+        Opts::new("clinicwire_worker_attempts_total", "Attempts at runs, by how they ended here."),
+        &["ended"],
+    )?;
+    for how in Ended::ALL {
+        ended.with_label_values(&[how.as_str()]).inc_by(counters.ended(how));
+    }
+    let running = IntGauge::new("clinicwire_worker_running", "Runs under way here.")?;
+    running.set(i64::try_from(counters.running.load(Relaxed)).unwrap_or(i64::MAX));
+    let rules = CounterVec::new(
+        Opts::new(
+            "clinicwire_worker_rule_seconds_total",
+            "Time rules took, and reading the file, in runs that completed.",
+        ),
+        &["rule"],
+    )?;
+    for (rule, micros) in counters.rule_micros() {
+        #[expect(clippy::cast_precision_loss, reason = "microseconds below 2^53 are 285 years")]
+        rules.with_label_values(&[&rule]).inc_by(micros as f64 / 1e6);
+    }
+    let mut families = [ended.collect(), running.collect(), rules.collect()].concat();
+    families.extend(total("clinicwire_worker_taken_total", "Runs taken.", &counters.taken)?);
+    families.extend(total("clinicwire_worker_rows_total", "Rows of runs that completed.", &counters.rows)?);
     Ok(families)
 }
 

@@ -3,7 +3,9 @@
 
 mod failure;
 mod pool;
+mod runs;
 mod statements;
+mod work;
 mod writes;
 
 use std::{future::Future, time::Duration};
@@ -12,23 +14,25 @@ use futures_util::future::{join, join_all, join3};
 use schemas::{
     command::Outcome,
     ids::{Aggregate, CommandId, TenantId, TicketId},
-    record::{CARE_TOPIC, VIEWS_TOPIC, WireRecord},
+    record::{CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, WireRecord},
     view::{Entries, Pair, View},
 };
 use serde_json::value::RawValue;
 use tokio_postgres::{Row, types::ToSql};
 
 pub use failure::Failure;
+pub use work::PostgresWork;
 pub use pool::{ConnectionSettings, PoolSettings, Role, login};
 use pool::{Lease, Pool};
 use statements::{
-    BEGIN_LIGHT, BEGIN_SNAPSHOT, CHECKPOINT, CLAIM, DIRTY, ENDED, ENTRIES, LIVE, LOCATION, MARK_DIRTY,
+    AGGREGATE, BEGIN_LIGHT, BEGIN_SNAPSHOT, CHECKPOINT, CLAIM, DIRTY, ENDED, ENTRIES, LIVE, MARK_DIRTY,
     NEXT_EPOCH, OUTBOX, OUTCOMES, PUBLISHED, REPAIRED, SWEEP_VIEWS, VIEW,
 };
 use writes::{Expected, Write, parts, writes};
 
 use crate::{
     BoxFuture,
+    aggregate::Header,
     ledger::{Batch, Claim, Ledger, LedgerError, Loaded, OutboxRow, OutcomeRow, ViewName},
     location::Ticket,
 };
@@ -203,15 +207,15 @@ impl Ledger for PostgresLedger {
 
     fn load<'a>(&'a self, aggregate: &'a Aggregate) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>> {
         Box::pin(bounded(async move {
-            let (tenant, location) = parts(aggregate);
-            let read =
-                self.snapshot((LOCATION, &[&tenant, &location]), (LIVE, &[&tenant, &location])).await?;
+            let (tenant, id) = parts(aggregate);
+            let read = self.snapshot((AGGREGATE, &[&tenant, &id]), (LIVE, &[&tenant, &id])).await?;
             let Some((row, tickets)) = read else {
                 return Ok(None);
             };
             Ok(Some(Loaded {
                 pair: Pair { epoch: unsigned(&row, 0), version: unsigned(&row, 1) },
-                header: json(row.get(2), "a location's header")?,
+                header: Header::from_json(aggregate.kind(), row.get(2))
+                    .map_err(|_| Failure::Unreadable("an aggregate's header"))?,
                 tickets: tickets.iter().map(ticket).collect::<Result<_, _>>()?,
             }))
         }))
@@ -285,12 +289,12 @@ impl Ledger for PostgresLedger {
 
     fn mark_dirty<'a>(&'a self, views: &'a [ViewName]) -> BoxFuture<'a, Result<(), LedgerError>> {
         Box::pin(bounded(async move {
-            let (tenants, locations): (Vec<&str>, Vec<&str>) =
+            let (tenants, ids): (Vec<&str>, Vec<&str>) =
                 views.iter().map(|(aggregate, _)| parts(aggregate)).unzip();
             let names: Vec<&str> = views.iter().map(|(_, name)| name.as_str()).collect();
             let lease = self.pool.lease().await?;
             // A forgotten mark would leave Redis behind, so this one waits for the disk.
-            lease.execute_cached(MARK_DIRTY, &[&tenants, &locations, &names]).await?;
+            lease.execute_cached(MARK_DIRTY, &[&tenants, &ids, &names]).await?;
             lease.give_back();
             Ok(())
         }))
@@ -303,7 +307,8 @@ impl Ledger for PostgresLedger {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<ViewName>, LedgerError>> {
         Box::pin(bounded(async move {
-            let rows = self.query(DIRTY, &[&number(partition), &i64::from(limit)]).await?;
+            let topic = &self.consumer.topic;
+            let rows = self.query(DIRTY, &[topic, &number(partition), &i64::from(limit)]).await?;
             let read = |row: &Row| {
                 let key = format!("{}/{}", row.get::<_, &str>(0), row.get::<_, &str>(1));
                 let aggregate =
@@ -319,8 +324,8 @@ impl Ledger for PostgresLedger {
         (aggregate, name): &'a ViewName,
     ) -> BoxFuture<'a, Result<Option<(View, Option<u32>)>, LedgerError>> {
         Box::pin(bounded(async move {
-            let (tenant, location) = parts(aggregate);
-            let named: [&(dyn ToSql + Sync); 3] = [&tenant, &location, &name];
+            let (tenant, id) = parts(aggregate);
+            let named: [&(dyn ToSql + Sync); 3] = [&tenant, &id, &name];
             let Some((row, rows)) = self.snapshot((VIEW, &named), (ENTRIES, &named)).await? else {
                 return Ok(None);
             };
@@ -344,8 +349,8 @@ impl Ledger for PostgresLedger {
         version: u64,
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
         Box::pin(bounded(async move {
-            let (tenant, location) = parts(aggregate);
-            self.light(REPAIRED, &[&tenant, &location, &name, &long(version)]).await
+            let (tenant, id) = parts(aggregate);
+            self.light(REPAIRED, &[&tenant, &id, &name, &long(version)]).await
         }))
     }
 }
@@ -362,6 +367,7 @@ fn ticket(row: &Row) -> Result<Ticket, Failure> {
 fn outbox_row(row: &Row) -> Result<OutboxRow, Failure> {
     let topic = match row.get(2) {
         CARE_TOPIC => CARE_TOPIC,
+        RUNS_TOPIC => RUNS_TOPIC,
         VIEWS_TOPIC => VIEWS_TOPIC,
         _ => return Err(Failure::Unreadable("an outbox row's topic")),
     };

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     process::{Child, Command, Output, Stdio},
     sync::Arc,
     time::Duration,
@@ -27,16 +28,19 @@ use crate::{
     setup::{Cluster, Database, fresh, server, soon},
 };
 
-struct Installation {
-    database: Database,
-    cluster: Cluster,
-    ready_file: std::path::PathBuf,
+pub struct Installation {
+    pub database: Database,
+    pub cluster: Cluster,
+    ready_file: PathBuf,
+    /// Where uploaded files lie.
+    pub files: PathBuf,
 }
 
 impl Installation {
-    async fn new() -> Self {
-        let ready_file = std::env::temp_dir().join(fresh());
-        Self { database: Database::empty().await, cluster: Cluster::named(), ready_file }
+    pub async fn new() -> Self {
+        let own = std::env::temp_dir().join(fresh());
+        let (ready_file, files) = (own.with_extension("ready"), own.with_extension("files"));
+        Self { database: Database::empty().await, cluster: Cluster::named(), ready_file, files }
     }
 
     fn program(&self, subcommand: &str) -> Command {
@@ -45,7 +49,10 @@ impl Installation {
             .arg(subcommand)
             .env("CLINICWIRE_POSTGRES", &self.database.url)
             .env("CLINICWIRE_CARE_TOPIC", &self.cluster.topics.care)
+            .env("CLINICWIRE_RUNS_TOPIC", &self.cluster.topics.runs)
             .env("CLINICWIRE_VIEWS_TOPIC", &self.cluster.topics.views)
+            .env("CLINICWIRE_AUDIT_TOPIC", &self.cluster.topics.audit)
+            .env("CLINICWIRE_FILES", format!("file://{}", self.files.display()))
             .env("CLINICWIRE_GROUP", &self.cluster.topics.care)
             .env("CLINICWIRE_INSTANCE", "one")
             .env("CLINICWIRE_METRICS_LISTEN", "127.0.0.1:0")
@@ -57,17 +64,23 @@ impl Installation {
         program
     }
 
-    async fn output(&self, subcommand: &str) -> (bool, String) {
+    pub async fn output(&self, subcommand: &str) -> (bool, String) {
         let output = output(self.program(subcommand)).await;
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
     /// Starts processing; answers the process and the address of its metrics.
     async fn run(&self) -> (Process, String) {
+        self.start("run", 2).await
+    }
+
+    /// Starts `run` or `work`, to check so many files at once.
+    pub async fn start(&self, subcommand: &str, run_workers: u32) -> (Process, String) {
         let _ = std::fs::remove_file(&self.ready_file);
-        let process =
-            Process(self.program("run").stderr(Stdio::inherit()).spawn().expect("the program runs"));
-        let text = soon("processing begins", async {
+        let mut program = self.program(subcommand);
+        program.env("CLINICWIRE_RUN_WORKERS", run_workers.to_string()).stderr(Stdio::inherit());
+        let process = Process(program.spawn().expect("the program runs"));
+        let text = soon("it is ready", async {
             loop {
                 if let Ok(text) = std::fs::read_to_string(&self.ready_file) {
                     return text;
@@ -85,11 +98,22 @@ impl Installation {
 impl Drop for Installation {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.ready_file);
+        let _ = std::fs::remove_dir_all(&self.files);
     }
 }
 
 /// A program that ends with its test.
-struct Process(Child);
+pub struct Process(Child);
+
+impl Process {
+    /// By SIGTERM; answers whether it says that all is well.
+    pub async fn stop(mut self) -> bool {
+        let signalled = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
+        assert!(signalled.success());
+        let ended = tokio::task::spawn_blocking(move || self.0.wait());
+        soon("it stops", ended).await.unwrap().unwrap().success()
+    }
+}
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -103,7 +127,7 @@ async fn output(mut program: Command) -> Output {
     soon("the program ends", ended).await.expect("no panic").expect("the program runs")
 }
 
-async fn get(address: &str, path: &str) -> String {
+pub async fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("the metrics' address");
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -139,8 +163,8 @@ fn views(topic: &str, count: usize) -> Vec<(String, ViewsRecord)> {
 }
 
 #[tokio::test]
-async fn help_teaches_both_commands_and_shows_no_secret() {
-    for arguments in [&["--help"][..], &["run", "--help"], &["prepare", "--help"]] {
+async fn help_teaches_all_commands_and_shows_no_secret() {
+    for arguments in [&["--help"][..], &["run", "--help"], &["work", "--help"], &["prepare", "--help"]] {
         let mut program = Command::new(env!("CARGO_BIN_EXE_clinicwire-processors"));
         program.args(arguments).env("CLINICWIRE_POSTGRES", "postgres://u:hunter2@h/d");
         let output = output(program).await;
@@ -194,7 +218,7 @@ async fn commands_are_answered_once_although_the_processor_is_killed_in_between(
     drop(first); // by SIGKILL
 
     append(2_000, 2_100).await;
-    let (mut second, address) = installation.run().await;
+    let (second, address) = installation.run().await;
     let topic = installation.cluster.topics.views.clone();
     let all = tokio::task::spawn_blocking(move || {
         let mut count = 2_104;
@@ -216,10 +240,7 @@ async fn commands_are_answered_once_although_the_processor_is_killed_in_between(
 
     let metrics = get(&address, "/metrics").await;
     assert!(metrics.contains("clinicwire_processor_records_total{became=\"applied\"}"), "{metrics}");
-    let signalled = Command::new("kill").args(["-TERM", &second.0.id().to_string()]).status().unwrap();
-    assert!(signalled.success());
-    let ended = tokio::task::spawn_blocking(move || second.0.wait());
-    assert!(soon("it stops", ended).await.unwrap().unwrap().success(), "SIGTERM is no failure");
+    assert!(second.stop().await, "SIGTERM is no failure");
 }
 
 /// The version each command was applied under, wherever it was answered.

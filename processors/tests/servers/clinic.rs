@@ -1,6 +1,7 @@
 //! A location, and the batches a runner makes of its commands.
 
 use processors::{
+    aggregate::State,
     ledger::{Batch, Claim, Ledger},
     location::Location,
     log::Appended,
@@ -9,8 +10,8 @@ use processors::{
 use schemas::{
     Millis,
     command::Command,
-    ids::{Aggregate, CommandId, LocationId, QueueId, StationId, TenantId, TicketId},
-    record::{CommandRecord, WireRecord},
+    ids::{Aggregate, AggregateKind, CommandId, LocationId, QueueId, StationId, TenantId, TicketId},
+    record::{CARE_TOPIC, CommandRecord, WireRecord},
     ticket::Priority,
 };
 
@@ -71,14 +72,15 @@ impl Clinic {
 
     pub async fn of(tenant: &TenantId, ledger: &dyn Ledger) -> Self {
         let aggregate = Aggregate::location(tenant, &LocationId::new("riverside").unwrap());
-        let location = Location::new(ledger.next_epoch().await.expect("the ledger gives an epoch"));
+        let epoch = ledger.next_epoch().await.expect("the ledger gives an epoch");
+        let state = State::new(AggregateKind::Location, epoch);
         let mut working = Working::default();
-        working.locations.insert(aggregate.clone(), Weighed { location, tickets: 0 });
+        working.aggregates.insert(aggregate.clone(), Weighed { state, tickets: 0 });
         Self { aggregate, working, at: 1_700_000_000_000, commands: 0 }
     }
 
     pub fn location(&self) -> &Location {
-        &self.working.locations[&self.aggregate].location
+        self.working.aggregates[&self.aggregate].state.location().expect("a clinic is a location")
     }
 
     /// The batch of these commands, as if partition 0 of 1 held nothing else.
@@ -94,7 +96,7 @@ impl Clinic {
             record.offset = offset;
         }
         let to = claim.next_offset + i64::try_from(records.len()).unwrap();
-        let read = records.iter().map(|record| batch::read(&record.record, 0, 1)).collect();
+        let read = records.iter().map(|record| batch::read(&record.record, CARE_TOPIC, 0, 1)).collect();
         batch::build(claim, to, &records.iter().collect::<Vec<_>>(), read, &mut self.working).0
     }
 

@@ -5,9 +5,11 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "what helps a test is a test")]
 
 mod binary;
+mod checks;
 mod clinic;
 mod commit_rate;
 mod kafka;
 mod postgres;
 mod redis;
 mod setup;
+mod work;

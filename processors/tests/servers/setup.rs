@@ -106,14 +106,16 @@ impl Cluster {
     /// Names only.
     pub fn named() -> Self {
         let name = fresh();
-        Self { topics: Topics { care: format!("{name}.care"), views: format!("{name}.views") } }
+        let [care, runs, views, audit] =
+            ["care", "runs", "views", "audit"].map(|topic| format!("{name}.{topic}"));
+        Self { topics: Topics { care, runs, views, audit } }
     }
 
     pub async fn with_topics(partitions: u32) -> Self {
         let cluster = Self::named();
         let made =
             prepare(&cluster.settings("nobody"), &new_topics(partitions)).await.expect("topics can be made");
-        assert_eq!(made.len(), 2);
+        assert_eq!(made.len(), 4);
         cluster
     }
 
@@ -121,6 +123,7 @@ impl Cluster {
         KafkaSettings {
             brokers: server("CLINICWIRE_KAFKA"),
             topics: self.topics.clone(),
+            reads: schemas::record::CARE_TOPIC,
             group: format!("{}.{group}", self.topics.care),
             instance: None,
         }
@@ -134,7 +137,15 @@ pub fn admin() -> AdminClient<DefaultClientContext> {
 }
 
 pub fn new_topics(partitions: u32) -> NewTopics {
-    NewTopics { partitions, replication_factor: 1, min_insync_replicas: 1, care_hours: 1, views_hours: 1 }
+    NewTopics {
+        partitions,
+        replication_factor: 1,
+        min_insync_replicas: 1,
+        care_hours: 1,
+        runs_hours: 1,
+        views_hours: 1,
+        audit_hours: 1,
+    }
 }
 
 impl Drop for Cluster {
@@ -142,7 +153,7 @@ impl Drop for Cluster {
         let topics = self.topics.clone();
         aside(async move {
             let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
-            let _ = admin().delete_topics(&[&topics.care, &topics.views], &options).await;
+            let _ = admin().delete_topics(&[&topics.care, &topics.runs, &topics.views, &topics.audit], &options).await;
         });
     }
 }

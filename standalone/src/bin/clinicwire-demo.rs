@@ -89,6 +89,7 @@ async fn live(args: Args) -> Result<std::convert::Infallible> {
     let token = args.token.or_else(admin).context("give --token or --insecure-development-key")?;
     let desk = Desk::new(nodes.clone(), token, plan::location());
     desk.ready_within(READY_WITHIN).await?;
+    driver::put_rules(&desk, claims::rules::shipped()).await?;
     let mut clinic = driver::set_up(&desk, args.seed, args.speed).await?;
     let write = |clinic: &Clinic| match (&args.ready_file, &signer) {
         (Some(path), Some(signer)) => Ready::new(nodes.clone(), signer, Some(clinic))

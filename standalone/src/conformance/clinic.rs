@@ -1,6 +1,7 @@
 //! A location of its own for one suite, and the batches a runner would make of its commands.
 
 use processors::{
+    aggregate::State,
     ledger::{Batch, Claim, Ledger},
     location::Location,
     log::Appended,
@@ -10,8 +11,8 @@ use processors::{
 use schemas::{
     Millis,
     command::Command,
-    ids::{Aggregate, CommandId, LocationId, QueueId, StationId, TenantId, TicketId},
-    record::{CommandRecord, WireRecord, partition_of},
+    ids::{Aggregate, AggregateKind, CommandId, LocationId, QueueId, StationId, TenantId, TicketId},
+    record::{CARE_TOPIC, CommandRecord, WireRecord, partition_of},
     ticket::Priority,
 };
 
@@ -39,7 +40,10 @@ impl Clinic {
         let location = LocationId::new("riverside").expect("a slug");
         let aggregate = Aggregate::location(&tenant, &location);
         let mut working = Working::default();
-        working.locations.insert(aggregate.clone(), Weighed { location: Location::new(epoch), tickets: 0 });
+        working.aggregates.insert(
+            aggregate.clone(),
+            Weighed { state: State::new(AggregateKind::Location, epoch), tickets: 0 },
+        );
         Self { aggregate, working, at: 1_700_000_000_000, commands: 0 }
     }
 
@@ -48,7 +52,7 @@ impl Clinic {
     }
 
     pub fn location(&self) -> &Location {
-        &self.working.locations[&self.aggregate].location
+        self.working.aggregates[&self.aggregate].state.location().expect("a clinic is a location")
     }
 
     /// Forgets ended tickets, as a runner does after a commit.
@@ -56,8 +60,8 @@ impl Clinic {
     /// # Panics
     /// Never: the location is always there.
     pub fn committed(&mut self) {
-        let held = self.working.locations.get_mut(&self.aggregate).expect("a clinic has its location");
-        held.location.forget_ended();
+        let held = self.working.aggregates.get_mut(&self.aggregate).expect("a clinic has its location");
+        held.state.location_mut().expect("a clinic is a location").forget_ended();
     }
 
     /// The record of a command, under an id of its own.
@@ -95,7 +99,10 @@ impl Clinic {
                 Appended { offset, at: self.at, record }
             })
             .collect();
-        let read = records.iter().map(|record| batch::read(&record.record, self.partition(), OF)).collect();
+        let read = records
+            .iter()
+            .map(|record| batch::read(&record.record, CARE_TOPIC, self.partition(), OF))
+            .collect();
         let to = claim.next_offset + i64::try_from(records.len()).expect("few records");
         batch::build(claim, to, &records.iter().collect::<Vec<_>>(), read, &mut self.working).0
     }

@@ -1,6 +1,7 @@
 //! The authority: fences, and everything of a batch at once or nothing of it.
 
 use processors::{
+    aggregate::Header,
     ledger::{Batch, Claim, JournalEntry, Ledger, LedgerError, OutboxRow},
     location::Ticket,
     views::ViewStep,
@@ -132,7 +133,8 @@ async fn holds_the_location(ledger: &dyn Ledger, clinic: &Clinic) {
         ledger.load(&clinic.aggregate).await.expect("the ledger answers").expect("the location is there");
     let location = clinic.location();
     assert_eq!(loaded.pair, location.pair());
-    assert!(loaded.header == *location.header(), "the header is what was committed");
+    let Header::Location(header) = &loaded.header else { panic!("a location has a location's header") };
+    assert!(**header == *location.header(), "the header is what was committed");
     assert!(loaded.tickets.iter().all(Ticket::is_live), "ended tickets stay behind");
     for loaded in &loaded.tickets {
         assert!(location.ticket(&loaded.id) == Some(loaded), "a ticket is what was committed");
@@ -198,13 +200,13 @@ async fn a_location_that_moved_without_its_owner_stops_the_batch(ledger: &dyn Le
     let (mut clinic, claim) = opened(ledger, 1).await;
     let good = clinic.batch(claim, vec![issue(2)]);
     let mut stale = good.clone();
-    stale.locations[0].from -= 1;
+    stale.aggregates[0].from -= 1;
     assert!(matches!(ledger.commit(&stale).await, Err(LedgerError::Diverged)));
     let mut foreign = good.clone();
-    foreign.locations[0].epoch += 1;
+    foreign.aggregates[0].epoch += 1;
     assert!(matches!(ledger.commit(&foreign).await, Err(LedgerError::Diverged)));
     let mut new = good.clone();
-    new.locations[0].from = 0;
+    new.aggregates[0].from = 0;
     assert!(matches!(ledger.commit(&new).await, Err(LedgerError::Diverged)));
     assert_eq!(ledger.checkpoint(claim.partition).await.expect("the ledger answers"), claim);
     ledger.commit(&good).await.expect("the ledger commits what follows");

@@ -110,7 +110,7 @@ async fn each_key_keeps_its_order(sides: Sides) {
         let batch: Vec<_> = (0..6).map(|n| (CARE_TOPIC, record(&keys[n % 3], round * 10 + n))).collect();
         sides.processors.append(&batch).await.expect("the log acknowledges");
         let single = record(&keys[round % 3], round * 10 + 9);
-        sides.gateway.append(single.clone()).await.expect("the log acknowledges");
+        sides.gateway.append(CARE_TOPIC, single.clone()).await.expect("the log acknowledges");
         for record in batch.into_iter().map(|(_, record)| record).chain([single]) {
             expected.entry(record.key.clone()).or_default().push(record);
         }

@@ -267,6 +267,11 @@ pub fn request_of(location: &LocationId, command: &Command) -> (Method, String, 
         C::ReorderQueue { queue, tickets } => queue_move(queue, "reorder", json!({"tickets": tickets})),
         C::IssueTicket { queue, priority, .. } => queue_move(queue, "tickets", json!({"priority": priority})),
         C::CallNext { queue, station } => queue_move(queue, "call-next", json!({"station": station})),
+        C::PutRule { rule } => {
+            let mut body = json!(rule);
+            body.as_object_mut().expect("a rule is an object").remove("id"); // the path names it
+            (Method::PUT, format!("/v1/rules/{}", rule.id), body)
+        }
         _ => ticket_move(command),
     }
 }

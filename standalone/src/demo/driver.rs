@@ -7,6 +7,7 @@ use schemas::{
     command::{Command, Verdict},
     ids::TicketId,
     line::{QUEUE_KEY, QueueEntry},
+    rule::Rule,
     view::View,
 };
 use tokio::time::Instant;
@@ -56,6 +57,20 @@ pub async fn set_up(desk: &Desk, seed: u64, speed: f64) -> Result<Clinic, DemoEr
     let mut clinic = Clinic::new(seed, desk.location().clone(), standing);
     do_what_is_due(desk, &mut clinic, 0).await?;
     Ok(clinic)
+}
+
+/// Stores the rules by which claims files are checked.
+///
+/// # Errors
+/// When the gateway does not let us do that, or a rule cannot be applied.
+pub async fn put_rules(desk: &Desk, rules: Vec<Rule>) -> Result<(), DemoError> {
+    for rule in rules {
+        let command = Command::PutRule { rule };
+        if let Verdict::Refused { code } = desk.send(&command).await? {
+            return Err(DemoError::Refused { command: command.kind(), code });
+        }
+    }
+    Ok(())
 }
 
 fn entries(view: &View) -> Vec<(TicketId, QueueEntry)> {

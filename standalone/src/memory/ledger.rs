@@ -2,9 +2,12 @@
 
 mod state;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use gateway::{queries::Queries, snapshots::NotRead};
+use gateway::{
+    queries::{FindingPlace, FindingsAsked, ListedRun, Queries, RunsAsked},
+    snapshots::NotRead,
+};
 use processors::{
     BoxFuture,
     ledger::{
@@ -14,22 +17,26 @@ use processors::{
 };
 use schemas::{
     command::Outcome,
-    ids::{Aggregate, CommandId, TenantId, TicketId},
-    record::partition_of,
+    finding::Finding,
+    ids::{Aggregate, CommandId, RunId, TenantId, TicketId},
+    record::{CARE_TOPIC, partition_of, topic_of},
     view::View,
 };
 
-use super::{Clock, lock};
+use super::{Clock, MemoryWork, lock};
 use state::State;
 
 pub use state::Journaled;
+
+/// Who is told of committed batches.
+type Heard = dyn Fn(&Batch) + Send + Sync;
 
 /// One ledger. Bounds: 100,000 outcomes and as many ended tickets, the oldest forgotten first; the journal is only
 /// counted unless [`MemoryLedger::keep_journal`] asks for it.
 pub struct MemoryLedger {
     clock: Clock,
     state: Mutex<State>,
-    on_commit: Option<Box<dyn Fn(i64) + Send + Sync>>,
+    on_commit: Option<Box<Heard>>,
 }
 
 impl MemoryLedger {
@@ -37,9 +44,9 @@ impl MemoryLedger {
         Self { clock, state: Mutex::default(), on_commit: None }
     }
 
-    /// Tells `heard` each offset up to which records are committed, after the commit.
+    /// Tells `heard` of each batch that was committed.
     #[must_use]
-    pub fn on_commit(self, heard: impl Fn(i64) + Send + Sync + 'static) -> Self {
+    pub fn on_commit(self, heard: impl Fn(&Batch) + Send + Sync + 'static) -> Self {
         Self { on_commit: Some(Box::new(heard)), ..self }
     }
 
@@ -109,7 +116,7 @@ impl Ledger for MemoryLedger {
         Box::pin(async move {
             lock(&self.state).commit(batch, (self.clock)())?;
             if let Some(heard) = &self.on_commit {
-                heard(batch.to);
+                heard(batch);
             }
             Ok(())
         })
@@ -153,14 +160,25 @@ impl Ledger for MemoryLedger {
     }
 }
 
-impl Queries for MemoryLedger {
+/// What gateways ask, of the ledgers of both topics and of the work of runs.
+pub struct MemoryQueries {
+    pub care: Arc<MemoryLedger>,
+    pub runs: Arc<MemoryLedger>,
+    pub work: Arc<MemoryWork>,
+}
+
+impl Queries for MemoryQueries {
     fn view<'a>(
         &'a self,
         aggregate: &'a Aggregate,
         view: &'a str,
     ) -> BoxFuture<'a, Result<Option<View>, NotRead>> {
         Box::pin(async move {
-            let view = lock(&self.state).view(&(aggregate.clone(), view.to_owned()), (self.clock)());
+            let ledger = match topic_of(aggregate.kind()) {
+                CARE_TOPIC => &self.care,
+                _ => &self.runs,
+            };
+            let view = lock(&ledger.state).view(&(aggregate.clone(), view.to_owned()), (ledger.clock)());
             Ok(view.map(|(view, _)| view))
         })
     }
@@ -172,7 +190,28 @@ impl Queries for MemoryLedger {
     ) -> BoxFuture<'a, Result<Option<Outcome>, NotRead>> {
         Box::pin(async move {
             let identity = (tenant.clone(), gateway::http::COMMAND_SOURCE.to_owned(), command.clone());
-            Ok(lock(&self.state).outcome(&identity).map(|row| row.outcome))
+            let ledgers = [&self.care, &self.runs];
+            Ok(ledgers
+                .iter()
+                .find_map(|ledger| lock(&ledger.state).outcome(&identity))
+                .map(|row| row.outcome))
         })
+    }
+
+    fn runs<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        asked: &'a RunsAsked,
+    ) -> BoxFuture<'a, Result<Vec<ListedRun>, NotRead>> {
+        Box::pin(async move { Ok(self.work.runs(tenant, asked)) })
+    }
+
+    fn findings<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        run: &'a RunId,
+        asked: &'a FindingsAsked,
+    ) -> BoxFuture<'a, Result<Option<Vec<(FindingPlace, Finding)>>, NotRead>> {
+        Box::pin(async move { Ok(self.work.findings(tenant, run, asked)) })
     }
 }

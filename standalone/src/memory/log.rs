@@ -1,4 +1,4 @@
-//! The log in memory: `care` and `views` with one partition each.
+//! The log in memory: every topic with one partition.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +10,7 @@ use gateway::log::{Fed, NotAppended};
 use processors::log::{Appended, Input, NotAcknowledged};
 use schemas::{
     Millis,
-    record::{CARE_TOPIC, VIEWS_TOPIC, WireRecord},
+    record::{AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, WireRecord},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -23,6 +23,8 @@ use super::{Clock, lock};
 /// is told that records were lost.
 const TAIL: Duration = Duration::from_secs(60);
 const TAIL_RECORDS: usize = 50_000;
+/// Records of the audit kept: nobody reads them here but tests, so the last few are enough.
+const AUDIT_RECORDS: usize = 1_000;
 /// Inputs waiting for a runner, and records in one of them; what followers have waiting.
 const INPUTS: usize = 16;
 const RECORDS: usize = 500;
@@ -30,9 +32,11 @@ const FOLLOWED: usize = 1_024;
 /// Until a partition without a claim is assigned again.
 const ASSIGN_AGAIN: Duration = Duration::from_millis(500);
 
-/// A client of the log: its members of the group share one broker, and the last that began to read owns `care`.
+/// A client of the log. Clients share one broker; of those that read a topic, the last that began owns it.
 pub struct MemoryLog {
     broker: Arc<Broker>,
+    /// What it reads: `care` or `runs`.
+    reads: &'static str,
     /// This client's number among those that read; 0 before it reads.
     member: Mutex<u64>,
 }
@@ -40,8 +44,8 @@ pub struct MemoryLog {
 struct Broker {
     clock: Clock,
     kept: Mutex<Kept>,
-    /// Ticks whenever `care` grows, or its assignment changes.
-    care: watch::Sender<()>,
+    /// Ticks whenever `care` or `runs` grows, or its assignment changes.
+    read: watch::Sender<()>,
     /// Ticks whenever `views` grows.
     views: watch::Sender<()>,
 }
@@ -49,11 +53,29 @@ struct Broker {
 #[derive(Default)]
 struct Kept {
     at: Millis,
-    care: Topic<Appended>,
+    care: Read,
+    runs: Read,
     views: Topic<(Instant, WireRecord)>,
-    /// The member of the group that owns `care`, and how often it gave it back.
+    audit: VecDeque<WireRecord>,
+}
+
+/// A topic that processors share as a group.
+#[derive(Default)]
+struct Read {
+    records: Topic<Appended>,
+    /// The member that owns it, and how often it was given back.
     owner: u64,
     releases: u64,
+}
+
+impl Kept {
+    fn read(&mut self, topic: &str) -> &mut Read {
+        match topic {
+            CARE_TOPIC => &mut self.care,
+            RUNS_TOPIC => &mut self.runs,
+            other => unreachable!("nobody reads {other} as a group"),
+        }
+    }
 }
 
 /// Records from offset `first` on.
@@ -87,29 +109,41 @@ impl<T: Clone> Topic<T> {
 
 impl MemoryLog {
     pub fn new(clock: Clock) -> Self {
-        let (care, views) = (watch::Sender::new(()), watch::Sender::new(()));
+        let (read, views) = (watch::Sender::new(()), watch::Sender::new(()));
         Self {
-            broker: Arc::new(Broker { clock, kept: Mutex::default(), care, views }),
+            broker: Arc::new(Broker { clock, kept: Mutex::default(), read, views }),
+            reads: CARE_TOPIC,
             member: Mutex::new(0),
         }
     }
 
     /// Another client of the same log.
     pub fn another(&self) -> Self {
-        Self { broker: self.broker.clone(), member: Mutex::new(0) }
+        self.reading(self.reads)
     }
 
-    /// Drops records of `care` below `offset`: they are committed and nobody reads them again.
+    /// Another client of the same log, which reads this topic.
+    pub fn reading(&self, topic: &'static str) -> Self {
+        Self { broker: self.broker.clone(), reads: topic, member: Mutex::new(0) }
+    }
+
+    /// Drops records below `offset` of the topic it reads: they are committed and nobody reads them again.
     pub fn forget_below(&self, offset: i64) {
         let mut kept = lock(&self.broker.kept);
-        while kept.care.first < offset && !kept.care.records.is_empty() {
-            kept.care.drop_first();
+        let records = &mut kept.read(self.reads).records;
+        while records.first < offset && !records.records.is_empty() {
+            records.drop_first();
         }
     }
 
-    /// The offset the next record of `care` gets.
+    /// The offset the next record of the topic it reads gets.
     pub fn end(&self) -> i64 {
-        lock(&self.broker.kept).care.end()
+        lock(&self.broker.kept).read(self.reads).records.end()
+    }
+
+    /// The last records of the audit.
+    pub fn audit(&self) -> Vec<WireRecord> {
+        lock(&self.broker.kept).audit.iter().cloned().collect()
     }
 }
 
@@ -121,12 +155,18 @@ impl Broker {
         for (topic, record) in records {
             let record = record.clone();
             match *topic {
-                CARE_TOPIC => {
-                    let offset = kept.care.end();
-                    kept.care.records.push_back(Appended { offset, at, record });
-                }
                 VIEWS_TOPIC => kept.views.records.push_back((now, record)),
-                other => unreachable!("the product has no topic {other}"),
+                AUDIT_TOPIC => {
+                    kept.audit.push_back(record);
+                    if kept.audit.len() > AUDIT_RECORDS {
+                        kept.audit.pop_front();
+                    }
+                }
+                topic => {
+                    let records = &mut kept.read(topic).records;
+                    let offset = records.end();
+                    records.records.push_back(Appended { offset, at, record });
+                }
             }
         }
         let too_old = |kept: &Kept| {
@@ -137,23 +177,24 @@ impl Broker {
             kept.views.drop_first();
         }
         drop(kept);
-        self.care.send_replace(());
+        self.read.send_replace(());
         self.views.send_replace(());
     }
 
-    /// Whether `member` owns `care`, and the count of releases.
-    fn standing(&self, member: u64) -> (bool, u64) {
-        let kept = lock(&self.kept);
-        (kept.owner == member, kept.releases)
+    /// Whether `member` owns the topic, and the count of releases.
+    fn standing(&self, topic: &str, member: u64) -> (bool, u64) {
+        let mut kept = lock(&self.kept);
+        let read = kept.read(topic);
+        (read.owner == member, read.releases)
     }
 }
 
-/// Feeds one member of the group until its channel closes. One that lost `care` to a later member is not told and
-/// goes on reading: a zombie, whom only the fence stops.
-async fn feed(broker: Arc<Broker>, member: u64, inputs: mpsc::Sender<Input>) {
-    let mut changed = broker.care.subscribe();
+/// Feeds one member of a topic's group until its channel closes. One that lost the topic to a later member is not told
+/// and goes on reading: a zombie, whom only the fence stops.
+async fn feed(broker: Arc<Broker>, topic: &'static str, member: u64, inputs: mpsc::Sender<Input>) {
+    let mut changed = broker.read.subscribe();
     loop {
-        let (owner, releases) = broker.standing(member);
+        let (owner, releases) = broker.standing(topic, member);
         let answer = if owner { claim(&inputs).await } else { None };
         let Some(mut offset) = answer else {
             tokio::select! {
@@ -161,9 +202,9 @@ async fn feed(broker: Arc<Broker>, member: u64, inputs: mpsc::Sender<Input>) {
                 () = tokio::time::sleep(ASSIGN_AGAIN) => continue,
             }
         };
-        while broker.standing(member).1 == releases {
+        while broker.standing(topic, member).1 == releases {
             changed.mark_unchanged();
-            let records = lock(&broker.kept).care.from(offset, RECORDS);
+            let records = lock(&broker.kept).read(topic).records.from(offset, RECORDS);
             let Some(records) = records else {
                 tokio::time::sleep(ASSIGN_AGAIN).await; // the claim lies below what is kept
                 break;
@@ -195,21 +236,23 @@ impl processors::log::Log for MemoryLog {
         let (sender, receiver) = mpsc::channel(INPUTS);
         let member = {
             let mut kept = lock(&self.broker.kept);
-            kept.owner += 1;
-            kept.owner
+            let read = kept.read(self.reads);
+            read.owner += 1;
+            read.owner
         };
         *lock(&self.member) = member;
-        tokio::spawn(feed(self.broker.clone(), member, sender));
+        tokio::spawn(feed(self.broker.clone(), self.reads, member, sender));
         receiver
     }
 
     fn release(&self, _partition: u32) {
         let member = *lock(&self.member);
         let mut kept = lock(&self.broker.kept);
-        if kept.owner == member {
-            kept.releases += 1;
+        let read = kept.read(self.reads);
+        if read.owner == member {
+            read.releases += 1;
             drop(kept);
-            self.broker.care.send_replace(());
+            self.broker.read.send_replace(());
         }
     }
 
@@ -225,9 +268,13 @@ impl processors::log::Log for MemoryLog {
 }
 
 impl gateway::log::Log for MemoryLog {
-    fn append(&self, record: WireRecord) -> gateway::BoxFuture<'_, Result<(), NotAppended>> {
+    fn append(
+        &self,
+        topic: &'static str,
+        record: WireRecord,
+    ) -> gateway::BoxFuture<'_, Result<(), NotAppended>> {
         Box::pin(async move {
-            self.broker.append(&[(CARE_TOPIC, record)]);
+            self.broker.append(&[(topic, record)]);
             Ok(())
         })
     }

@@ -67,8 +67,12 @@ impl Call {
         self.text(&body.to_string()).header("content-type", "application/json")
     }
 
-    pub fn text(mut self, body: &str) -> Self {
-        self.body = Bytes::copy_from_slice(body.as_bytes());
+    pub fn text(self, body: &str) -> Self {
+        self.bytes(body.as_bytes())
+    }
+
+    pub fn bytes(mut self, body: &[u8]) -> Self {
+        self.body = Bytes::copy_from_slice(body);
         self
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a panic is how a test reports")]
 
 mod api;
+mod clerk;
 mod follower;
 mod installation;
 mod one_process;

@@ -1,11 +1,13 @@
 //! Every scenario on the clinic in one process, each on a process's worth of its own.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use claims::tables::Tables;
 use gateway::auth::DevelopmentKey;
 use standalone::one_process::{OneProcess, Settings};
 
 use crate::{
+    clerk::reference_tables,
     scenarios::{self, for_each_scenario},
     world::World,
 };
@@ -14,11 +16,13 @@ const SECRET: &str = "words of this test alone";
 
 /// Runs `scenario` on a fresh clinic that stops afterwards.
 async fn on_one_process(scenario: impl AsyncFnOnce(&World)) {
+    let [codes, establishments] = reference_tables();
     let settings = Settings {
         listen: ([127, 0, 0, 1], 0).into(),
         shards: 2,
         key: DevelopmentKey::from_words(SECRET),
         drain: Duration::ZERO,
+        tables: Arc::new(Tables::read(&codes[..], &establishments[..]).unwrap()),
     };
     let clinic = OneProcess::start(settings).unwrap();
     let world = World::new(vec![format!("http://{}", clinic.address())], SECRET);

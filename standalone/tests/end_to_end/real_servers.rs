@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use clinicwire_loadtests::claims::planted;
 use rdkafka::{
     ClientConfig,
     message::{Header, OwnedHeaders},
@@ -19,6 +20,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     api::Call,
+    clerk::{Clerk, export, is_over},
     follower::Follower,
     installation::Installation,
     scenarios::{self, eventually, for_each_scenario},
@@ -111,6 +113,44 @@ async fn write(world: Arc<World>, site: Arc<Site>, writer: usize) -> Vec<(String
         outcomes.push((key, answer.body));
     }
     outcomes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_killed_in_any_phase_leaves_its_run_to_the_next_and_no_finding_twice() {
+    let _turn = TURN.lock().await;
+    let mut installation = Installation::start().await;
+    let world = Arc::new(std::mem::replace(&mut installation.world, World::new(Vec::new(), "")));
+    let clerk = Clerk::with_all_rules(&world).await;
+    let export = export(30_000, 11);
+    let planted: Vec<_> =
+        export.planted.iter().filter(|one| !one.outcome.as_str().contains("pass")).cloned().collect();
+    for phase in ["reading", "concluding", "storing"] {
+        let run = clerk.check(&export.bytes).await;
+        let mut shown = Follower::start(world.here(), &clerk.editor, &format!("run:{run}")).await;
+        let there =
+            |shown: &Follower| shown.entry("progress")["phase"] == phase || is_over(&shown.entry("run"));
+        shown.until(phase, there).await;
+        // A later phase may be over before the kill; the run has one end and its findings all the same.
+        installation.kill_processors();
+        installation.start_processors();
+        shown.until("the end", |shown| is_over(&shown.entry("run"))).await;
+        let head = shown.entry("run");
+        assert_eq!(head["state"], "completed", "{phase}: {head}");
+        let attempts = if phase == "reading" { 2..=2 } else { 1..=2 };
+        assert!(attempts.contains(&head["attempt"].as_u64().unwrap()), "{phase}: {head}");
+        let findings = clerk.findings(&run, "").await;
+        let difference = planted::compare(&planted, &findings);
+        assert!(difference.is_none(), "{phase}: {}", difference.told());
+    }
+    let left = "SELECT count(*)::text FROM clinicwire.run_work";
+    assert_eq!(installation.query(left).await, ["0"], "no work is left behind");
+    // A tenant's directory stays, what lay in it does not.
+    let uploads = installation.files().join(&clerk.tenant);
+    eventually("the files are removed", || async {
+        uploads.read_dir().unwrap().next().is_none().then_some(())
+    })
+    .await;
+    installation.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

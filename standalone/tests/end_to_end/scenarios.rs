@@ -2,11 +2,13 @@
 
 mod commands;
 mod refusals;
+mod runs;
 mod streams;
 mod subscriptions;
 
 pub use commands::*;
 pub use refusals::*;
+pub use runs::*;
 pub use streams::*;
 pub use subscriptions::*;
 
@@ -66,6 +68,17 @@ macro_rules! for_each_scenario {
             a_spent_ticket_opens_no_second_stream,
             a_forged_stream_id_opens_nothing,
             a_stream_ticket_opens_no_other_channel,
+            // runs
+            a_claims_file_is_checked_while_its_clerk_watches,
+            a_run_asked_for_twice_under_one_key_is_one_run,
+            a_file_that_is_no_export_fails_with_what_shows_it,
+            a_row_that_cannot_be_read_costs_only_itself,
+            a_run_is_cancelled_while_it_is_checked,
+            who_may_see_a_run_is_its_clerk_the_tenants_viewers_and_admins,
+            a_rule_that_changes_holds_for_the_next_run,
+            a_clerk_who_comes_back_gets_what_was_missed_in_one_step,
+            a_stream_shows_a_run_to_its_end,
+            findings_are_exported_as_a_table_in_either_language,
         }
     };
 }

@@ -11,6 +11,7 @@ use gateway::{
     snapshots::{Snapshot, Snapshots as _},
 };
 use processors::{
+    aggregate,
     ledger::{JournalEntry, JournalRow, Ledger},
     location::{Header, Location, Ticket},
     log::{Appended, Input, Log as _},
@@ -21,11 +22,11 @@ use schemas::{
     codes::Code,
     command::{Command, Outcome, Verdict},
     ids::{Aggregate, CommandId, LocationId, QueueId, StationId, TenantId, TicketId},
-    record::{CommandRecord, ViewsRecord, WireRecord},
+    record::{CARE_TOPIC, CommandRecord, ViewsRecord, WireRecord},
     ticket::Priority,
     view::{Fold, View},
 };
-use standalone::memory::{Clock, Memory, MemoryKeys, MemoryLedger, MemoryLog, MemoryViews};
+use standalone::memory::{Clock, Memory, MemoryLedger, MemoryLog};
 use tokio::{task::JoinHandle, time::Instant};
 
 use crate::faults::Numbers;
@@ -39,17 +40,13 @@ pub fn memory() -> Memory {
         Arc::new(move || START + Millis::try_from(start.elapsed().as_millis()).expect("a short test"));
     let ledger = MemoryLedger::new(clock.clone());
     ledger.keep_journal();
-    Memory {
-        log: Arc::new(MemoryLog::new(clock.clone())),
-        ledger: Arc::new(ledger),
-        views: Arc::new(MemoryViews::new(clock)),
-        keys: Arc::new(MemoryKeys::default()),
-    }
+    let log = Arc::new(MemoryLog::new(clock.clone()));
+    Memory { log, ledger: Arc::new(ledger), ..Memory::new(clock) }
 }
 
 /// Small batches, so that a morning takes many.
 pub fn settings() -> runner::Settings {
-    runner::Settings { batch: 7, ..runner::Settings::default() }
+    runner::Settings { batch: 7, ..runner::Settings::of(CARE_TOPIC) }
 }
 
 pub fn run(seams: Seams, settings: runner::Settings) -> JoinHandle<Result<(), RunnerError>> {
@@ -77,7 +74,7 @@ pub async fn quiet(memory: &Memory) {
 }
 
 pub async fn send(memory: &Memory, record: WireRecord) {
-    gateway::log::Log::append(&*memory.log, record).await.unwrap();
+    gateway::log::Log::append(&*memory.log, CARE_TOPIC, record).await.unwrap();
 }
 
 /// What the topic of views carried, in order.
@@ -165,7 +162,7 @@ pub fn record(aggregate: &Aggregate, id: &str, command: Command) -> CommandRecor
 
 /// Configures a location with an open queue: four records.
 pub fn opening(aggregate: &Aggregate) -> Vec<WireRecord> {
-    let location = aggregate.location_id();
+    let location = aggregate.location_id().expect("a clinic is a location");
     let commands = [
         Command::ConfigureLocation {
             name: "Riverside".into(),
@@ -263,10 +260,8 @@ async fn check_but(memory: &Memory, heard: &Heard, flushed: bool) {
             continue;
         };
         assert_eq!(loaded.pair, location.pair());
-        assert!(
-            timeless(&loaded.header) == timeless(location.header()),
-            "the header is the fold of the journal"
-        );
+        let aggregate::Header::Location(header) = &loaded.header else { panic!("a location's header") };
+        assert!(timeless(header) == timeless(location.header()), "the header is the fold of the journal");
         assert!(loaded.tickets.iter().all(|held| location.ticket(&held.id) == Some(held)));
         let live = model.tickets.iter().filter(|(of, _)| *of == aggregate).map(|(_, id)| id);
         let live = live.filter(|id| location.ticket(id).is_some_and(Ticket::is_live)).count();

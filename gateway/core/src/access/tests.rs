@@ -99,28 +99,43 @@ fn promised(role: Role) -> Vec<&'static str> {
         Role::Display => vec![],
         Role::Doctor => [&ticket_work[..], &queue_work].concat(),
         Role::Reception => [&ticket_work[..], &queue_work, &desk_work].concat(),
-        Role::Admin => Command::KINDS.to_vec(),
+        Role::Admin => location_kinds(),
+        Role::Viewer | Role::Editor => vec![],
     }
 }
+
+/// The kinds of commands to locations.
+fn location_kinds() -> Vec<&'static str> {
+    let kinds = Command::KINDS.iter().copied();
+    kinds.filter(|kind| !kind.starts_with("run.") && !kind.starts_with("rule.")).collect()
+}
+
+/// What gateways take; the others are facts that only workers write.
+const RUN_AND_RULE_KINDS: [&str; 7] =
+    ["run.request", "run.cancel", "run.retry", "rule.put", "rule.enable", "rule.disable", "rule.delete"];
 
 #[test]
 fn every_kind_has_one_row_and_no_row_is_of_nothing() {
     let rows: Vec<_> = TABLE.iter().map(|(kind, _)| *kind).collect();
-    let mut expected = vec!["ticket", "queue", "board"];
-    expected.extend(Command::KINDS);
+    let mut expected = Channel::KINDS.to_vec();
+    expected.extend(location_kinds());
+    expected.extend(RUN_AND_RULE_KINDS);
+    expected.extend(["files.put", "runs.list", "rules.list", "rules.try"]);
     for kind in &expected {
         assert_eq!(rows.iter().filter(|row| row == &kind).count(), 1, "{kind}");
     }
     assert_eq!(rows.len(), expected.len());
     for role in Role::ALL {
-        assert_eq!(reach(role, "run.start"), Reach::Nothing);
+        for fact in ["run.start", "run.report", "run.complete", "run.fail", "run.stop", "ticket.teleport"] {
+            assert_eq!(reach(role, fact), Reach::Nothing);
+        }
     }
 }
 
 #[test]
 fn each_role_gives_the_commands_it_was_promised_and_no_other() {
     let commands = every_command("riverside", "general");
-    assert_eq!(commands.iter().map(Command::kind).collect::<Vec<_>>(), Command::KINDS);
+    assert_eq!(commands.iter().map(Command::kind).collect::<Vec<_>>(), location_kinds());
     for role in Role::ALL {
         let promised = promised(role);
         for command in &commands {
@@ -204,6 +219,75 @@ fn each_role_opens_the_channels_it_was_promised_and_no_other() {
     for role in ALL {
         assert_eq!(may_open(&claims(*role), &foreign_ticket).is_ok(), *role == Role::Admin, "{role:?}");
     }
+}
+
+/// Somebody else of the same tenant, and the same name at another tenant: neither is the one who started a run.
+fn strangers(role: Role) -> [Claims; 2] {
+    let elsewhere = TenantId::new("north").unwrap();
+    [Claims { subject: "another".into(), ..claims(role) }, Claims { tenant: elsewhere, ..claims(role) }]
+}
+
+#[test]
+fn viewers_watch_all_runs_editors_their_own_and_clinic_roles_none() {
+    use Role as R;
+    for role in R::ALL {
+        let claims = claims(role);
+        let own = RunId::new_for(claims.owner_tag(), 1);
+        let opens = |run: &RunId| may_open(&claims, &Channel::Run(run.clone())).is_ok();
+        assert_eq!(opens(&own), matches!(role, R::Viewer | R::Editor | R::Admin), "{role:?}");
+        for stranger in strangers(role) {
+            let run = RunId::new_for(stranger.owner_tag(), 1);
+            assert!(claims.owns(&own) && !claims.owns(&run));
+            assert_eq!(opens(&run), matches!(role, R::Viewer | R::Admin), "{role:?}");
+        }
+        let lists = match role {
+            R::Viewer | R::Admin => Ok(Runs::All),
+            R::Editor => Ok(Runs::Own),
+            _ => Err(Code::Forbidden),
+        };
+        assert_eq!(may_list_runs(&claims), lists, "{role:?}");
+    }
+}
+
+#[test]
+fn editors_start_runs_and_end_their_own_and_admins_any() {
+    use Role as R;
+    for role in R::ALL {
+        let claims = claims(role);
+        let may = |run: &RunId, kind| may_command_run(&claims, run, kind).is_ok();
+        let own = RunId::new_for(claims.owner_tag(), 1);
+        assert_eq!(may_upload(&claims).is_ok(), matches!(role, R::Editor | R::Admin), "{role:?}");
+        for kind in ["run.request", "run.cancel", "run.retry"] {
+            assert_eq!(may(&own, kind), matches!(role, R::Editor | R::Admin), "{role:?} {kind}");
+        }
+        for stranger in strangers(role) {
+            let run = RunId::new_for(stranger.owner_tag(), 1);
+            for kind in ["run.cancel", "run.retry"] {
+                assert_eq!(may(&run, kind), role == R::Admin, "{role:?} {kind}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rules_are_read_by_all_who_see_runs_tried_by_editors_and_changed_by_admins() {
+    use Role as R;
+    for role in R::ALL {
+        let may = |kind| may_rule(&claims(role), kind).is_ok();
+        assert_eq!(may("rules.list"), matches!(role, R::Viewer | R::Editor | R::Admin), "{role:?}");
+        assert_eq!(may("rules.try"), matches!(role, R::Editor | R::Admin), "{role:?}");
+        for kind in ["rule.put", "rule.enable", "rule.disable", "rule.delete"] {
+            assert_eq!(may(kind), role == R::Admin, "{role:?} {kind}");
+        }
+    }
+}
+
+#[test]
+fn the_tag_of_an_owner_tells_no_subject_and_stays_the_same() {
+    let mut twin = claims(Role::Viewer);
+    (twin.expires, twin.tickets) = (7, vec![]);
+    assert_eq!(claims(Role::Editor).owner_tag(), twin.owner_tag());
+    assert!(!RunId::new_for(twin.owner_tag(), 0).as_str().contains("somebody"));
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn follow(session: &mut Session, channel: &str) -> usize {
         channel: Channel::parse(channel).unwrap(),
         source: 0,
         listed: 0,
-        stage: Stage::Asked { request: 1, floor: None, give_up_at: 0 },
+        stage: Stage::Asked { request: 1, floor: None, give_up_at: 0, audit: None },
     })
 }
 

@@ -1,11 +1,21 @@
 //! Settings, by flag and environment: `--help` is their documentation.
 
-use std::{fs, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fs,
+    io::{self, Read},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, bail, ensure};
+use claims::tables::Tables;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gateway::{
     auth::{DEFAULT_AUDIENCE, DevelopmentKey, KeyAlgorithm, Keys, WELL_KNOWN_WORDS},
+    files::MAX_FILE,
     node,
     servers::kafka::KafkaSettings,
 };
@@ -65,9 +75,15 @@ pub struct Run {
     /// Kafka's brokers, `host:port`, several separated by commas
     #[arg(long, env = "CLINICWIRE_KAFKA", default_value = "127.0.0.1:9092")]
     pub kafka: String,
-    /// The topic of commands
+    /// The topic of what moves locations
     #[arg(long, env = "CLINICWIRE_CARE_TOPIC", default_value = schemas::record::CARE_TOPIC)]
     pub care_topic: String,
+    /// The topic of runs and rules
+    #[arg(long, env = "CLINICWIRE_RUNS_TOPIC", default_value = schemas::record::RUNS_TOPIC)]
+    pub runs_topic: String,
+    /// The topic of the audit
+    #[arg(long, env = "CLINICWIRE_AUDIT_TOPIC", default_value = schemas::record::AUDIT_TOPIC)]
+    pub audit_topic: String,
     /// The topic of views
     #[arg(long, env = "CLINICWIRE_VIEWS_TOPIC", default_value = schemas::record::VIEWS_TOPIC)]
     pub views_topic: String,
@@ -85,6 +101,8 @@ pub struct Run {
     /// Connections to Postgres at most: it is read only when Redis is behind or was emptied
     #[arg(long, env = "CLINICWIRE_POSTGRES_CONNECTIONS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub postgres_connections: u16,
+    #[command(flatten)]
+    pub checks: Checks,
     /// A public key that signs tokens, as FILE:KID:ALG; ALG is RS256, ES256 or EdDSA. May be repeated; in the
     /// environment, separated by commas
     #[arg(long = "jwt-key", env = "CLINICWIRE_JWT_KEY", value_name = "FILE:KID:ALG", value_delimiter = ',')]
@@ -111,6 +129,40 @@ pub struct Run {
     pub demo_file: Option<PathBuf>,
     #[command(flatten)]
     pub development: Development,
+}
+
+/// Of checks of claims files.
+#[derive(Args)]
+pub struct Checks {
+    /// Where uploaded files lie until they are checked, the same for gateways and workers: `file:///directory`, or
+    /// `s3://bucket/prefix` with the usual AWS_* variables
+    #[arg(long, env = "CLINICWIRE_FILES", default_value = "file:///var/lib/clinicwire/files")]
+    pub files: String,
+    /// Bytes an uploaded file may have
+    #[arg(long, env = "CLINICWIRE_MAX_FILE", default_value_t = MAX_FILE, value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_file: u64,
+    /// Seconds a run and its findings are kept after its end
+    #[arg(long, env = "CLINICWIRE_RUN_RETENTION", default_value_t = 24 * 60 * 60, value_parser = clap::value_parser!(u32).range(60..))]
+    pub run_retention: u32,
+    /// The table of codes that rules look into when they are tried: CSV, as the workers have it
+    #[arg(long, env = "CLINICWIRE_CODES", value_name = "FILE")]
+    pub codes: Option<PathBuf>,
+    /// The table of establishments, likewise
+    #[arg(long, env = "CLINICWIRE_ESTABLISHMENTS", value_name = "FILE")]
+    pub establishments: Option<PathBuf>,
+}
+
+impl Checks {
+    /// The reference tables; one that is not given is empty.
+    fn tables(&self) -> anyhow::Result<Tables> {
+        let open = |file: Option<&Path>| -> anyhow::Result<Box<dyn Read>> {
+            let Some(file) = file else { return Ok(Box::new(io::empty())) };
+            let opened = fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+            Ok(Box::new(opened))
+        };
+        let (codes, establishments) = (open(self.codes.as_deref())?, open(self.establishments.as_deref())?);
+        Tables::read(codes, establishments).context("check --codes and --establishments")
+    }
 }
 
 #[derive(Args)]
@@ -160,6 +212,8 @@ pub enum RoleName {
     Reception,
     Doctor,
     Admin,
+    Viewer,
+    Editor,
 }
 
 impl From<RoleName> for Role {
@@ -170,6 +224,8 @@ impl From<RoleName> for Role {
             RoleName::Reception => Role::Reception,
             RoleName::Doctor => Role::Doctor,
             RoleName::Admin => Role::Admin,
+            RoleName::Viewer => Role::Viewer,
+            RoleName::Editor => Role::Editor,
         }
     }
 }
@@ -203,6 +259,8 @@ impl Run {
         KafkaSettings {
             brokers: self.kafka.clone(),
             care_topic: self.care_topic.clone(),
+            runs_topic: self.runs_topic.clone(),
+            audit_topic: self.audit_topic.clone(),
             views_topic: self.views_topic.clone(),
         }
     }
@@ -231,6 +289,9 @@ impl Run {
             grant_secret,
             origins: self.origins.iter().map(|origin| origin.trim_end_matches('/').to_lowercase()).collect(),
             drain: Duration::from_secs(self.drain.into()),
+            max_file: self.checks.max_file,
+            run_retention: Duration::from_secs(self.checks.run_retention.into()),
+            tables: Arc::new(self.checks.tables()?),
         })
     }
 

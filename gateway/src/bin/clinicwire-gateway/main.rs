@@ -16,6 +16,7 @@ use gateway::{
     clock,
     node::{self, Running, Seams},
     servers::{
+        files,
         kafka::{self, KafkaLog},
         postgres::PostgresQueries,
         redis::{self, RedisKeys, RedisSnapshots},
@@ -117,7 +118,7 @@ async fn show_demo(running: &Running, file: Option<&Path>) {
     }
 }
 
-/// Reaches all three servers, and finds out whether they are as they must be.
+/// Reaches all three servers and the store of files, and finds out whether they are as they must be.
 async fn connect(settings: &Run) -> anyhow::Result<Seams> {
     let kafka_settings = settings.kafka();
     kafka::check(&kafka_settings).await?;
@@ -130,12 +131,16 @@ async fn connect(settings: &Run) -> anyhow::Result<Seams> {
     let queries =
         PostgresQueries::new(&settings.postgres, settings.postgres_connections.into()).context(postgres)?;
     queries.check().await.context(postgres)?;
-    tracing::info!("kafka, redis and postgres are as they must be");
+    let files = files::open(&settings.checks.files)
+        .await
+        .context("the store of files cannot be used: check --files or CLINICWIRE_FILES")?;
+    tracing::info!("kafka, redis, postgres and the store of files are as they must be");
     Ok(Seams {
         log: Arc::new(log),
         snapshots: Arc::new(RedisSnapshots::new(redis.clone())),
         queries: Arc::new(queries),
         short_keys: Arc::new(RedisKeys::new(redis)),
+        files,
     })
 }
 

@@ -50,7 +50,8 @@ async fn every_kind_of_command_has_its_route() {
         assert_eq!(record.aggregate.as_str(), "demo/riverside");
     }
     let mut kinds: Vec<_> = ROUTES.iter().map(|(.., kind)| *kind).collect();
-    let mut all = Command::KINDS.to_vec();
+    let mut all: Vec<_> = Command::KINDS.to_vec();
+    all.retain(|kind| !kind.starts_with("run.") && !kind.starts_with("rule."));
     kinds.sort_unstable();
     all.sort_unstable();
     assert_eq!(kinds, all);

@@ -30,7 +30,7 @@ pub enum TopicError {
     Refused { topic: String, code: RDKafkaErrorCode },
 }
 
-/// Checks that both topics exist and are stamped by the log.
+/// Checks that all topics exist and are stamped by the log.
 ///
 /// # Errors
 /// [`TopicError`] says what to do.
@@ -38,7 +38,7 @@ pub async fn check(settings: &KafkaSettings) -> Result<(), TopicError> {
     let unreachable = |source| TopicError::Unreachable { brokers: settings.brokers.clone(), source };
     let admin: AdminClient<Events> = settings.client().create_with_context(Events).map_err(unreachable)?;
     let admin = Arc::new(admin);
-    for topic in [&settings.care_topic, &settings.views_topic] {
+    for topic in [&settings.care_topic, &settings.runs_topic, &settings.audit_topic, &settings.views_topic] {
         let (asked, name) = (Arc::clone(&admin), topic.clone());
         // A blocking call, which its own patience bounds.
         let fetch = tokio::task::spawn_blocking(move || asked.inner().fetch_metadata(Some(&name), PATIENCE));

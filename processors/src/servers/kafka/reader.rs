@@ -84,7 +84,7 @@ impl Reader {
         released: Arc<Released>,
         runtime: Handle,
     ) -> KafkaResult<Self> {
-        let topic = settings.topics.care.clone();
+        let topic = settings.topics.named(settings.reads).to_owned();
         let member = Member { of, inputs, released, runtime, state: Mutex::default() };
         let consumer: BaseConsumer<Member> = config(settings).create_with_context(member)?;
         consumer.subscribe(&[&topic])?;

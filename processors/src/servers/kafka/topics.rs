@@ -43,8 +43,12 @@ pub struct NewTopics {
     pub min_insync_replicas: u32,
     /// The journal is what a rebuild reads; `care` is kept so that a lost ledger can be caught up from its backup.
     pub care_hours: u64,
+    /// For the same reason; runs are forgotten a day after their end, so a few days are enough.
+    pub runs_hours: u64,
     /// A gateway starts a minute back and a reader that is further behind takes snapshots.
     pub views_hours: u64,
+    /// The audit belongs to whoever keeps it: it reads the topic well within this.
+    pub audit_hours: u64,
 }
 
 /// Makes the topics that are missing and checks those that exist. Answers the names of those it made.
@@ -54,8 +58,13 @@ pub struct NewTopics {
 pub async fn prepare(settings: &KafkaSettings, new: &NewTopics) -> Result<Vec<String>, TopicError> {
     let admin = admin(settings)?;
     let mut made = Vec::new();
-    for (topic, hours) in [(&settings.topics.care, new.care_hours), (&settings.topics.views, new.views_hours)]
-    {
+    let topics = &settings.topics;
+    for (topic, hours) in [
+        (&topics.care, new.care_hours),
+        (&topics.runs, new.runs_hours),
+        (&topics.views, new.views_hours),
+        (&topics.audit, new.audit_hours),
+    ] {
         match partitions(&admin, settings, topic).await {
             Ok(found) if found != new.partitions => {
                 return Err(TopicError::Partitions { topic: topic.clone(), found, wanted: new.partitions });
@@ -71,15 +80,17 @@ pub async fn prepare(settings: &KafkaSettings, new: &NewTopics) -> Result<Vec<St
     Ok(made)
 }
 
-/// Checks that both topics exist and are stamped by the log. Answers the number of partitions of `care`.
+/// Checks that the topics we read and write exist and are stamped by the log. Answers the number of partitions of
+/// the topic we read.
 ///
 /// # Errors
 /// [`TopicError`] says what to do.
 pub async fn check(settings: &KafkaSettings) -> Result<u32, TopicError> {
     let admin = admin(settings)?;
-    let of = partitions(&admin, settings, &settings.topics.care).await?;
+    let reads = settings.topics.named(settings.reads);
+    let of = partitions(&admin, settings, reads).await?;
     partitions(&admin, settings, &settings.topics.views).await?;
-    for topic in [&settings.topics.care, &settings.topics.views] {
+    for topic in [reads, &settings.topics.views] {
         check_timestamps(&admin, settings, topic).await?;
     }
     Ok(of)

@@ -10,8 +10,8 @@ pub(super) const CLAIM: &str = "INSERT INTO clinicwire.checkpoint AS c (consumer
      RETURNING owner_epoch, next_offset";
 pub(super) const CHECKPOINT: &str = "SELECT owner_epoch, next_offset FROM clinicwire.checkpoint \
      WHERE consumer = $1 AND topic = $2 AND partition = $3";
-pub(super) const LOCATION: &str = "SELECT epoch, version, header::text FROM clinicwire.location \
-     WHERE tenant = $1 AND location = $2";
+pub(super) const AGGREGATE: &str = "SELECT epoch, version, header::text FROM clinicwire.aggregate \
+     WHERE tenant = $1 AND aggregate = $2";
 pub(super) const LIVE: &str =
     "SELECT body::text FROM clinicwire.ticket WHERE tenant = $1 AND location = $2 AND live";
 pub(super) const ENDED: &str = "SELECT found.body FROM unnest($3::text[]) AS asked (ticket) \
@@ -30,25 +30,26 @@ pub(super) const PUBLISHED: &str = "DELETE FROM clinicwire.outbox WHERE ctid = A
        CROSS JOIN LATERAL (SELECT o.ctid FROM clinicwire.outbox o WHERE o.topic = $1 AND o.partition = $2 \
          AND o.\"offset\" = gone.\"offset\" AND o.part = gone.part LIMIT 1) found))";
 pub(super) const MARK_DIRTY: &str = "UPDATE clinicwire.view SET dirty = true WHERE ctid = ANY (ARRAY( \
-       SELECT found.ctid FROM unnest($1::text[], $2::text[], $3::text[]) AS m (tenant, location, view) \
+       SELECT found.ctid FROM unnest($1::text[], $2::text[], $3::text[]) AS m (tenant, aggregate, view) \
        CROSS JOIN LATERAL (SELECT v.ctid FROM clinicwire.view v WHERE v.tenant = m.tenant \
-         AND v.location = m.location AND v.view = m.view AND NOT v.dirty LIMIT 1) found))";
+         AND v.aggregate = m.aggregate AND v.view = m.view AND NOT v.dirty LIMIT 1) found))";
 pub(super) const DIRTY: &str =
-    "SELECT tenant, location, view FROM clinicwire.view WHERE partition = $1 AND dirty LIMIT $2";
+    "SELECT tenant, aggregate, view FROM clinicwire.view \
+     WHERE topic = $1 AND partition = $2 AND dirty LIMIT $3";
 // A view past its time is as good as deleted; what is left of it counts from now, rounded up.
 pub(super) const VIEW: &str = "SELECT epoch, version, at, ceil(extract(epoch FROM keep_until - now()))::bigint FROM clinicwire.view \
-     WHERE tenant = $1 AND location = $2 AND view = $3 AND (keep_until IS NULL OR keep_until > now())";
+     WHERE tenant = $1 AND aggregate = $2 AND view = $3 AND (keep_until IS NULL OR keep_until > now())";
 pub(super) const ENTRIES: &str =
-    "SELECT key, body FROM clinicwire.view_entry WHERE tenant = $1 AND location = $2 AND view = $3";
+    "SELECT key, body FROM clinicwire.view_entry WHERE tenant = $1 AND aggregate = $2 AND view = $3";
 pub(super) const REPAIRED: &str = "UPDATE clinicwire.view SET dirty = false \
-     WHERE tenant = $1 AND location = $2 AND view = $3 AND dirty AND (version <= $4 OR keep_until <= now())";
+     WHERE tenant = $1 AND aggregate = $2 AND view = $3 AND dirty AND (version <= $4 OR keep_until <= now())";
 pub(super) const SWEEP_VIEWS: &str = "WITH gone AS ( \
-       DELETE FROM clinicwire.view WHERE (tenant, location, view) IN ( \
-         SELECT tenant, location, view FROM clinicwire.view WHERE keep_until < now() \
+       DELETE FROM clinicwire.view WHERE (tenant, aggregate, view) IN ( \
+         SELECT tenant, aggregate, view FROM clinicwire.view WHERE keep_until < now() \
          LIMIT $1 FOR UPDATE SKIP LOCKED) \
-       RETURNING tenant, location, view), \
+       RETURNING tenant, aggregate, view), \
      entries AS (DELETE FROM clinicwire.view_entry e USING gone g \
-       WHERE e.tenant = g.tenant AND e.location = g.location AND e.view = g.view) \
+       WHERE e.tenant = g.tenant AND e.aggregate = g.aggregate AND e.view = g.view) \
      SELECT 1 FROM gone";
 // Losing one of these in a crash repeats a publication or a repair, which is harmless: no need to wait for the disk.
 pub(super) const BEGIN_LIGHT: &str = "BEGIN; SET LOCAL synchronous_commit = off";

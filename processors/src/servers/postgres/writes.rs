@@ -4,9 +4,9 @@
 use schemas::ids::Aggregate;
 use tokio_postgres::types::ToSql;
 
-use super::{Consumer, long, number};
+use super::{Consumer, long, number, runs};
 use crate::{
-    ledger::{Batch, JournalEntry, JournalRow},
+    ledger::{Batch, Due, JournalEntry, JournalRow},
     views::ViewStep,
 };
 
@@ -19,7 +19,7 @@ pub(super) enum Expected {
     Any,
 }
 
-type Parameter<'a> = Box<dyn ToSql + Sync + Send + 'a>;
+pub(super) type Parameter<'a> = Box<dyn ToSql + Sync + Send + 'a>;
 
 pub(super) struct Write<'a> {
     pub(super) sql: &'static str,
@@ -33,7 +33,7 @@ impl Write<'_> {
     }
 }
 
-/// Tenant and location of an aggregate, without building ids.
+/// Tenant and id of an aggregate, without building ids.
 pub(super) fn parts(aggregate: &Aggregate) -> (&str, &str) {
     aggregate.as_str().split_once('/').expect("an aggregate is built with its slash")
 }
@@ -42,36 +42,36 @@ const FENCE: &str = "UPDATE clinicwire.checkpoint SET next_offset = $5 \
      WHERE consumer = $1 AND topic = $2 AND partition = $3 AND next_offset = $4 AND owner_epoch = $6";
 
 // A row at another version, or at none although the step does not start at 0, is neither moved nor made.
-const LOCATIONS: &str = "INSERT INTO clinicwire.location AS l (tenant, location, epoch, step_from, version, header) \
-     SELECT tenant, location, epoch, step_from, version, header::json \
+const AGGREGATES: &str = "INSERT INTO clinicwire.aggregate AS a (tenant, aggregate, epoch, step_from, version, header) \
+     SELECT tenant, aggregate, epoch, step_from, version, header::json \
      FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[]) \
-       AS s (tenant, location, epoch, step_from, version, header) \
-     WHERE step_from = 0 OR (SELECT true FROM clinicwire.location held \
-       WHERE held.tenant = s.tenant AND held.location = s.location) \
-     ON CONFLICT (tenant, location) DO UPDATE \
+       AS s (tenant, aggregate, epoch, step_from, version, header) \
+     WHERE step_from = 0 OR (SELECT true FROM clinicwire.aggregate held \
+       WHERE held.tenant = s.tenant AND held.aggregate = s.aggregate) \
+     ON CONFLICT (tenant, aggregate) DO UPDATE \
      SET step_from = excluded.step_from, version = excluded.version, header = excluded.header \
-     WHERE l.epoch = excluded.epoch AND l.version = excluded.step_from";
+     WHERE a.epoch = excluded.epoch AND a.version = excluded.step_from";
 
 // The rule of `from`, `to` and what is held. A row that is missing although the step does not start at 0 was swept after
 // its time: the step then begins it again.
 const VIEWS: &str = "INSERT INTO clinicwire.view AS v \
-       (tenant, location, view, partition, epoch, step_from, version, at, keep_until) \
-     SELECT tenant, location, view, $9, epoch, step_from, version, at, now() + make_interval(secs => keep_s) \
+       (tenant, aggregate, view, topic, partition, epoch, step_from, version, at, keep_until) \
+     SELECT tenant, aggregate, view, $9, $10, epoch, step_from, version, at, now() + make_interval(secs => keep_s) \
      FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::int[]) \
-       AS s (tenant, location, view, epoch, step_from, version, at, keep_s) \
-     ON CONFLICT (tenant, location, view) DO UPDATE SET partition = excluded.partition, step_from = excluded.step_from, \
+       AS s (tenant, aggregate, view, epoch, step_from, version, at, keep_s) \
+     ON CONFLICT (tenant, aggregate, view) DO UPDATE SET topic = excluded.topic, partition = excluded.partition, step_from = excluded.step_from, \
        version = excluded.version, at = excluded.at, keep_until = excluded.keep_until \
      WHERE v.epoch = excluded.epoch AND excluded.step_from <= v.version AND v.version < excluded.version";
 
 // Looked up row by row (see `postgres`), by the one owner of these rows, so that their places cannot move meanwhile.
 const REMOVED_ENTRIES: &str = "DELETE FROM clinicwire.view_entry WHERE ctid = ANY (ARRAY( \
-       SELECT found.ctid FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS s (tenant, location, view, key) \
+       SELECT found.ctid FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS s (tenant, aggregate, view, key) \
        CROSS JOIN LATERAL (SELECT e.ctid FROM clinicwire.view_entry e \
-         WHERE e.tenant = s.tenant AND e.location = s.location AND e.view = s.view AND e.key = s.key LIMIT 1) found))";
+         WHERE e.tenant = s.tenant AND e.aggregate = s.aggregate AND e.view = s.view AND e.key = s.key LIMIT 1) found))";
 
-const SET_ENTRIES: &str = "INSERT INTO clinicwire.view_entry (tenant, location, view, key, body) \
+const SET_ENTRIES: &str = "INSERT INTO clinicwire.view_entry (tenant, aggregate, view, key, body) \
      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) \
-     ON CONFLICT (tenant, location, view, key) DO UPDATE SET body = excluded.body";
+     ON CONFLICT (tenant, aggregate, view, key) DO UPDATE SET body = excluded.body";
 
 const TICKETS: &str = "INSERT INTO clinicwire.ticket \
        (tenant, location, ticket, queue, label, service_day, state, live, issued_at, ended_at, body) \
@@ -84,11 +84,11 @@ const TICKETS: &str = "INSERT INTO clinicwire.ticket \
        issued_at = excluded.issued_at, ended_at = excluded.ended_at, body = excluded.body";
 
 const JOURNAL: &str = "INSERT INTO clinicwire.journal \
-       (topic, partition, \"offset\", at, tenant, location, command, actor, kind, epoch, version, events, code) \
-     SELECT $1, $2, o, at, tenant, location, command, actor::json, kind, epoch, version, events::json, code \
+       (topic, partition, \"offset\", at, tenant, aggregate, command, actor, kind, epoch, version, events, code) \
+     SELECT $1, $2, o, at, tenant, aggregate, command, actor::json, kind, epoch, version, events::json, code \
      FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], \
        $10::bigint[], $11::bigint[], $12::text[], $13::text[]) \
-       AS j (o, at, tenant, location, command, actor, kind, epoch, version, events, code)";
+       AS j (o, at, tenant, aggregate, command, actor, kind, epoch, version, events, code)";
 
 // The first outcome stays, whatever a repeat that slipped through would say.
 const OUTCOMES: &str = "INSERT INTO clinicwire.outcome (tenant, source, command, at, body) \
@@ -127,15 +127,23 @@ pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<
     };
     let from = || -> [Parameter<'a>; 2] { [Box::new(&consumer.topic), Box::new(number(claim.partition))] };
 
-    let rows = batch.locations.len();
-    add(LOCATIONS, rows, Expected::Rows(rows as u64), locations(batch));
+    let rows = batch.aggregates.len();
+    add(AGGREGATES, rows, Expected::Rows(rows as u64), aggregates(batch));
     let rows = batch.views.len();
-    add(VIEWS, rows, Expected::Rows(rows as u64), views(batch));
+    add(VIEWS, rows, Expected::Rows(rows as u64), views(batch, consumer));
     let (rows, parameters) = removed_entries(batch);
     add(REMOVED_ENTRIES, rows, Expected::Any, parameters);
     let (rows, parameters) = set_entries(batch);
     add(SET_ENTRIES, rows, Expected::Any, parameters);
     add(TICKETS, batch.tickets.len(), Expected::Any, tickets(batch));
+    let rows = &batch.runs[..];
+    add(runs::RUNS, rows.len(), Expected::Any, runs::runs(rows));
+    let (due, parameters) = runs::due(rows);
+    add(runs::DUE, due, Expected::Any, parameters);
+    let (cancelled, parameters) = runs::ending(rows, Due::Cancel);
+    add(runs::CANCEL, cancelled, Expected::Any, parameters);
+    let (over, parameters) = runs::ending(rows, Due::Over);
+    add(runs::OVER, over, Expected::Any, parameters);
     add(JOURNAL, batch.journal.len(), Expected::Any, from().into_iter().chain(journal(batch)).collect());
     add(OUTCOMES, batch.outcomes.len(), Expected::Any, outcomes(batch));
     add(OUTBOX, batch.outbox.len(), Expected::Any, from().into_iter().chain(outbox(batch)).collect());
@@ -146,19 +154,19 @@ pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<
 }
 
 /// One column of `rows`.
-fn column<'a, R, T>(rows: &[R], read: impl Fn(&R) -> T) -> Parameter<'a>
+pub(super) fn column<'a, R, T>(rows: &[R], read: impl Fn(&R) -> T) -> Parameter<'a>
 where
     T: ToSql + Sync + Send + 'a,
 {
     Box::new(rows.iter().map(read).collect::<Vec<T>>())
 }
 
-fn to_json(value: &impl serde::Serialize) -> String {
+pub(super) fn to_json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("our own types always have a JSON form")
 }
 
-fn locations(batch: &Batch) -> Vec<Parameter<'_>> {
-    let rows: Vec<_> = batch.locations.iter().collect();
+fn aggregates(batch: &Batch) -> Vec<Parameter<'_>> {
+    let rows: Vec<_> = batch.aggregates.iter().collect();
     vec![
         column(&rows, |row| parts(&row.aggregate).0),
         column(&rows, |row| parts(&row.aggregate).1),
@@ -177,7 +185,7 @@ fn names<'a>(steps: &[&'a ViewStep]) -> Vec<Parameter<'a>> {
     ]
 }
 
-fn views(batch: &Batch) -> Vec<Parameter<'_>> {
+fn views<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Parameter<'a>> {
     let steps: Vec<&ViewStep> = batch.views.iter().collect();
     let mut parameters = names(&steps);
     parameters.extend([
@@ -186,6 +194,7 @@ fn views(batch: &Batch) -> Vec<Parameter<'_>> {
         column(&steps, |step| long(step.step.delta.to)),
         column(&steps, |step| step.step.delta.at),
         column(&steps, |step| step.step.keep_s.map(number)),
+        Box::new(&consumer.topic),
         Box::new(number(batch.claim.partition)),
     ]);
     parameters
@@ -305,15 +314,15 @@ fn parked_records<'a>(rows: &[&'a JournalRow]) -> Vec<Parameter<'a>> {
 mod tests {
     use schemas::{
         command::Command,
-        ids::{Aggregate, CommandId, QueueId, TicketId},
-        record::CommandRecord,
+        ids::{Aggregate, AggregateKind, CommandId, LocationId, QueueId, TicketId},
+        record::{CARE_TOPIC, CommandRecord},
         ticket::Priority,
     };
 
     use super::{Consumer, writes};
     use crate::{
+        aggregate::State,
         ledger::{Batch, Claim},
-        location::Location,
         log::Appended,
         runner::batch::{self, Weighed, Working},
     };
@@ -322,6 +331,7 @@ mod tests {
     fn morning(tickets: u128) -> Batch {
         let aggregate = Aggregate::parse("demo/riverside").unwrap();
         let queue = QueueId::new("riverside.general").unwrap();
+        let location = LocationId::new("riverside").unwrap();
         let (name, time_zone, languages) = ("Riverside".into(), "Europe/Paris".into(), vec!["fr".into()]);
         let mut commands = vec![
             Command::ConfigureLocation { name, time_zone, languages },
@@ -334,7 +344,7 @@ mod tests {
             Command::OpenQueue { queue: queue.clone() },
         ];
         for number in 0..tickets {
-            let ticket = TicketId::from_random(&aggregate.location_id(), number);
+            let ticket = TicketId::from_random(&location, number);
             let (queue, priority) = (queue.clone(), Priority::default());
             commands.push(Command::IssueTicket { queue, ticket: ticket.clone(), priority });
             commands.push(Command::LeaveTicket { ticket });
@@ -349,9 +359,9 @@ mod tests {
         let mut records: Vec<Appended> = (0..).zip(commands).map(record).collect();
         records.last_mut().unwrap().record.value = b"{".as_slice().into();
         let to = records.len() as i64;
-        let read = records.iter().map(|record| batch::read(&record.record, 0, 1)).collect();
+        let read = records.iter().map(|record| batch::read(&record.record, CARE_TOPIC, 0, 1)).collect();
         let mut working = Working::default();
-        working.locations.insert(aggregate.clone(), Weighed { location: Location::new(7), tickets: 0 });
+        working.aggregates.insert(aggregate.clone(), Weighed { state: State::new(AggregateKind::Location, 7), tickets: 0 });
         let claim = Claim { partition: 0, owner_epoch: 1, next_offset: 0 };
         batch::build(claim, to, &records.iter().collect::<Vec<_>>(), read, &mut working).0
     }

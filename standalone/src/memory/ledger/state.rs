@@ -6,11 +6,12 @@ use std::{
 };
 
 use processors::{
+    aggregate::Header,
     ledger::{
-        Batch, Claim, JournalEntry, JournalRow, LedgerError, Loaded, LocationRow, OutboxRow, OutcomeRow,
+        AggregateRow, Batch, Claim, JournalEntry, JournalRow, LedgerError, Loaded, OutboxRow, OutcomeRow,
         TicketRow, ViewName,
     },
-    location::{Header, Ticket},
+    location::Ticket,
     views::ViewStep,
 };
 use schemas::{
@@ -31,11 +32,11 @@ type Identity = (TenantId, String, CommandId);
 #[derive(Default)]
 pub(super) struct State {
     checkpoints: HashMap<u32, Checkpoint>,
-    locations: HashMap<Aggregate, Location>,
+    aggregates: HashMap<Aggregate, Kept>,
     ended: Oldest<(Aggregate, TicketId), Ticket>,
     outcomes: Oldest<Identity, Outcome>,
     outbox: BTreeMap<(u32, i64, i16), OutboxRow>,
-    views: HashMap<ViewName, Kept>,
+    views: HashMap<ViewName, KeptView>,
     /// Size at which expired views are looked for: twice what the last look left.
     sweep_at: usize,
     pub(super) dirty: BTreeSet<ViewName>,
@@ -50,13 +51,13 @@ struct Checkpoint {
     next_offset: i64,
 }
 
-struct Location {
+struct Kept {
     pair: Pair,
     header: Header,
     live: BTreeMap<TicketId, Ticket>,
 }
 
-struct Kept {
+struct KeptView {
     view: View,
     until: Option<Millis>,
 }
@@ -95,10 +96,10 @@ impl State {
     }
 
     pub(super) fn load(&self, aggregate: &Aggregate) -> Option<Loaded> {
-        self.locations.get(aggregate).map(|location| Loaded {
-            pair: location.pair,
-            header: location.header.clone(),
-            tickets: location.live.values().cloned().collect(),
+        self.aggregates.get(aggregate).map(|kept| Loaded {
+            pair: kept.pair,
+            header: kept.header.clone(),
+            tickets: kept.live.values().cloned().collect(),
         })
     }
 
@@ -152,12 +153,12 @@ impl State {
         if row.owner_epoch != owner_epoch || row.next_offset != next_offset {
             return Err(LedgerError::Fenced);
         }
-        if !batch.locations.iter().all(|row| self.follows(row)) {
+        if !batch.aggregates.iter().all(|row| self.follows(row)) {
             return Err(LedgerError::Diverged);
         }
         self.checkpoints.insert(partition, Checkpoint { owner_epoch, next_offset: batch.to });
-        for row in &batch.locations {
-            self.set_location(row);
+        for row in &batch.aggregates {
+            self.set_aggregate(row);
         }
         for row in &batch.tickets {
             self.set_ticket(row);
@@ -181,32 +182,29 @@ impl State {
         Ok(())
     }
 
-    /// Whether the location is where the batch took it up.
-    fn follows(&self, row: &LocationRow) -> bool {
-        match self.locations.get(&row.aggregate) {
-            Some(location) => location.pair == Pair { epoch: row.epoch, version: row.from },
+    /// Whether the aggregate is where the batch took it up.
+    fn follows(&self, row: &AggregateRow) -> bool {
+        match self.aggregates.get(&row.aggregate) {
+            Some(kept) => kept.pair == Pair { epoch: row.epoch, version: row.from },
             None => row.from == 0,
         }
     }
 
-    fn set_location(&mut self, row: &LocationRow) {
+    fn set_aggregate(&mut self, row: &AggregateRow) {
         let pair = Pair { epoch: row.epoch, version: row.to };
         let header = row.header.clone();
-        match self.locations.get_mut(&row.aggregate) {
-            Some(location) => {
-                location.pair = pair;
-                location.header = header;
-            }
+        match self.aggregates.get_mut(&row.aggregate) {
+            Some(kept) => (kept.pair, kept.header) = (pair, header),
             None => {
-                let location = Location { pair, header, live: BTreeMap::new() };
-                self.locations.insert(row.aggregate.clone(), location);
+                let kept = Kept { pair, header, live: BTreeMap::new() };
+                self.aggregates.insert(row.aggregate.clone(), kept);
             }
         }
     }
 
     fn set_ticket(&mut self, row: &TicketRow) {
         let id = row.ticket.id.clone();
-        let Some(location) = self.locations.get_mut(&row.aggregate) else {
+        let Some(location) = self.aggregates.get_mut(&row.aggregate) else {
             return;
         };
         let key = (row.aggregate.clone(), id.clone());
@@ -232,11 +230,11 @@ impl State {
             self.views.retain(|_, kept| kept.is_kept(now));
             self.sweep_at = self.views.len() * 2;
         }
-        self.views.insert(name, Kept { view, until });
+        self.views.insert(name, KeptView { view, until });
     }
 }
 
-impl Kept {
+impl KeptView {
     fn is_kept(&self, now: Millis) -> bool {
         self.until.is_none_or(|until| now < until)
     }

@@ -1,4 +1,4 @@
-//! Locations in memory, bounded by their tickets; the one not used for longest goes first.
+//! Aggregates in memory, bounded by their tickets; the one not used for longest goes first.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,7 +12,7 @@ struct Held {
     used: u64,
 }
 
-pub(super) struct Locations {
+pub(super) struct Cache {
     bound: usize,
     weight: usize,
     uses: u64,
@@ -20,7 +20,7 @@ pub(super) struct Locations {
     by_use: BTreeMap<u64, Aggregate>,
 }
 
-impl Locations {
+impl Cache {
     pub(super) fn new(bound: usize) -> Self {
         Self { bound, weight: 0, uses: 0, held: HashMap::new(), by_use: BTreeMap::new() }
     }
@@ -68,44 +68,46 @@ fn weight(weighed: &Weighed) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::location::Location;
+    use schemas::ids::AggregateKind;
+
+    use crate::aggregate::State;
 
     fn aggregate(name: &str) -> Aggregate {
         Aggregate::parse(&format!("demo/{name}")).unwrap()
     }
 
     fn weighed(tickets: usize) -> Weighed {
-        Weighed { location: Location::new(1), tickets }
+        Weighed { state: State::new(AggregateKind::Location, 1), tickets }
     }
 
     #[test]
     fn the_location_not_used_for_longest_goes_first() {
-        let mut locations = Locations::new(10);
+        let mut cache = Cache::new(10);
         for name in ["a", "b"] {
-            locations.put(0, aggregate(name), weighed(4));
+            cache.put(0, aggregate(name), weighed(4));
         }
-        let a = locations.take(&aggregate("a")).unwrap();
-        locations.put(0, aggregate("a"), a);
-        locations.put(0, aggregate("c"), weighed(4));
-        assert!(locations.take(&aggregate("b")).is_none());
-        assert!(locations.take(&aggregate("a")).is_some() && locations.take(&aggregate("c")).is_some());
-        assert_eq!(locations.weight, 0);
+        let a = cache.take(&aggregate("a")).unwrap();
+        cache.put(0, aggregate("a"), a);
+        cache.put(0, aggregate("c"), weighed(4));
+        assert!(cache.take(&aggregate("b")).is_none());
+        assert!(cache.take(&aggregate("a")).is_some() && cache.take(&aggregate("c")).is_some());
+        assert_eq!(cache.weight, 0);
     }
 
     #[test]
     fn a_partition_takes_its_locations_along() {
-        let mut locations = Locations::new(10);
-        locations.put(0, aggregate("a"), weighed(0));
-        locations.put(1, aggregate("b"), weighed(0));
-        locations.drop_partition(0);
-        assert!(locations.take(&aggregate("a")).is_none());
-        assert!(locations.take(&aggregate("b")).is_some());
+        let mut cache = Cache::new(10);
+        cache.put(0, aggregate("a"), weighed(0));
+        cache.put(1, aggregate("b"), weighed(0));
+        cache.drop_partition(0);
+        assert!(cache.take(&aggregate("a")).is_none());
+        assert!(cache.take(&aggregate("b")).is_some());
     }
 
     #[test]
     fn a_location_larger_than_the_bound_is_not_kept() {
-        let mut locations = Locations::new(10);
-        locations.put(0, aggregate("a"), weighed(50));
-        assert!(locations.take(&aggregate("a")).is_none());
+        let mut cache = Cache::new(10);
+        cache.put(0, aggregate("a"), weighed(50));
+        assert!(cache.take(&aggregate("a")).is_none());
     }
 }

@@ -1,0 +1,297 @@
+//! Uploaded files, in the store of files until a worker has checked them.
+//!
+//! A file is an object and, beside it, a small object of JSON that says what it is. The second is written last, so
+//! that a file exists only when it is whole.
+
+use std::{
+    io::{self, Read},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes};
+use futures_util::{Stream, StreamExt, stream::BoxStream};
+use gateway_core::access::Claims;
+use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart, path::Path};
+use schemas::{
+    codes::Code,
+    command::MAX_TEXT,
+    ids::{FileId, TenantId},
+    run::RunFile,
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout, timeout_at},
+};
+
+use crate::random;
+
+/// Bytes a file may have unless somebody says otherwise: twice the month of the largest clinic seen. More is
+/// `too_large`.
+pub const MAX_FILE: u64 = 50 * 1024 * 1024;
+/// Bytes of one part on the way into the store: the least S3 takes. An upload holds two, one being filled while the
+/// other is written.
+const PART: usize = 5 * 1024 * 1024;
+/// Uploads at once on one node: 160 MiB of parts. Past it: `try_again`.
+const MAX_UPLOADS: usize = 16;
+/// How long an upload may bring nothing. Past it the file is `malformed`, and its place free for another.
+pub const STALLED: Duration = Duration::from_secs(20);
+/// How long an upload may take in all: 50 MiB at 230 kbit a second. Past it likewise.
+const UPLOAD_WITHIN: Duration = Duration::from_mins(30);
+/// How long the store may take to say what a file is. Past it: `try_again`.
+const STORE_WITHIN: Duration = Duration::from_secs(5);
+
+/// The store of files, as a node uses it.
+pub struct Files {
+    store: Arc<dyn ObjectStore>,
+    max: u64,
+    uploads: Arc<Semaphore>,
+    /// Where uploads run to their end, whatever becomes of their callers: a part that was written must be removed.
+    runtime: Handle,
+}
+
+/// The right to one upload.
+pub struct Place(#[expect(dead_code, reason = "it is held, not looked at")] OwnedSemaphorePermit);
+
+/// What is known of a file, beside it.
+#[derive(Serialize, Deserialize)]
+struct Label {
+    name: String,
+    bytes: u64,
+    sha256: String,
+    /// Tag of who sent it, in hex.
+    owner: String,
+}
+
+/// What arrived, counted and digested on its way.
+struct Received {
+    bytes: u64,
+    sha256: [u8; 32],
+}
+
+impl Files {
+    /// Must be called on the runtime that outlives the shards.
+    pub fn new(store: Arc<dyn ObjectStore>, max: u64) -> Self {
+        Self { store, max, uploads: Arc::new(Semaphore::new(MAX_UPLOADS)), runtime: Handle::current() }
+    }
+
+    /// A place for one upload, given back when it is dropped.
+    ///
+    /// # Errors
+    /// `try_again` when as many as this node takes are under way.
+    pub fn place(&self) -> Result<Place, Code> {
+        self.uploads.clone().try_acquire_owned().map(Place).map_err(|_| Code::TryAgain)
+    }
+
+    /// Bytes a file may have.
+    pub fn max(&self) -> u64 {
+        self.max
+    }
+
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Stores what `content` yields as a new file of the bearer's tenant. An error that `content` yields ends it.
+    /// Nothing stays behind unless it succeeds. Must run to its end: spawn it on [`Files::runtime`].
+    ///
+    /// # Errors
+    /// `try_again` when the store fails, `too_large`, `file_empty`,
+    /// `checksum_mismatch`, `malformed` when nothing came for too long, or what `content` yielded.
+    pub async fn keep(
+        &self,
+        claims: &Claims,
+        _place: Place,
+        name: String,
+        expected: Option<[u8; 32]>,
+        content: impl Stream<Item = Result<Bytes, Code>> + Send,
+    ) -> Result<RunFile, Code> {
+        let file = FileId::from_random(random::bits()?);
+        let path = Path::from(file.path(&claims.tenant));
+        let Received { bytes, sha256 } = self.write(&path, expected, content).await?;
+        let label =
+            Label { name, bytes, sha256: hex(&sha256), owner: format!("{:016x}", claims.owner_tag()) };
+        let text = serde_json::to_vec(&label).expect("a label has a JSON form");
+        if let Err(error) = self.store.put(&beside(&path), text.into()).await {
+            self.forget(&path).await;
+            return Err(failed(&error));
+        }
+        let Label { name, bytes, sha256, .. } = label;
+        Ok(RunFile { file, name, bytes, sha256 })
+    }
+
+    async fn write(
+        &self,
+        path: &Path,
+        expected: Option<[u8; 32]>,
+        content: impl Stream<Item = Result<Bytes, Code>> + Send,
+    ) -> Result<Received, Code> {
+        let upload = self.store.put_multipart(path).await.map_err(|error| failed(&error))?;
+        let mut parts = WriteMultipart::new_with_chunk_size(upload, PART);
+        match self.fill(&mut parts, expected, content).await {
+            // It aborts by itself when it fails.
+            Ok(received) => parts.finish().await.map(|_| received).map_err(|error| failed(&error)),
+            Err(code) => {
+                if let Err(error) = parts.abort().await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "what arrived of an upload could not be removed");
+                }
+                Err(code)
+            }
+        }
+    }
+
+    async fn fill(
+        &self,
+        parts: &mut WriteMultipart,
+        expected: Option<[u8; 32]>,
+        content: impl Stream<Item = Result<Bytes, Code>> + Send,
+    ) -> Result<Received, Code> {
+        let (mut bytes, mut digest) = (0, Sha256::new());
+        let end = Instant::now() + UPLOAD_WITHIN;
+        let mut content = std::pin::pin!(content);
+        loop {
+            let next = timeout_at(end.min(Instant::now() + STALLED), content.next()).await;
+            let Some(piece) = next.map_err(|_| Code::Malformed)?.transpose()? else { break };
+            bytes += piece.len() as u64;
+            if bytes > self.max {
+                return Err(Code::TooLarge);
+            }
+            digest.update(&piece);
+            parts.wait_for_capacity(1).await.map_err(|error| failed(&error))?;
+            parts.write(&piece);
+        }
+        let sha256: [u8; 32] = digest.finalize().into();
+        if bytes == 0 {
+            return Err(Code::FileEmpty);
+        }
+        if expected.is_some_and(|expected| expected != sha256) {
+            return Err(Code::ChecksumMismatch);
+        }
+        Ok(Received { bytes, sha256 })
+    }
+
+    async fn forget(&self, path: &Path) {
+        if let Err(error) = self.store.delete(path).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "an upload could not be removed");
+        }
+    }
+
+    /// What the file is; `None` when the tenant has none under this id.
+    ///
+    /// # Errors
+    /// `try_again` when the store does not say.
+    pub async fn find(&self, tenant: &TenantId, file: &FileId) -> Result<Option<RunFile>, Code> {
+        let path = beside(&Path::from(file.path(tenant)));
+        let store = self.store.clone();
+        let label = self.on_runtime(async move { store.get(&path).await?.bytes().await }).await?;
+        let Some(label) = label else { return Ok(None) };
+        let Label { name, bytes, sha256, .. } = serde_json::from_slice(&label).map_err(|_| {
+            tracing::error!("what is known of a file cannot be read");
+            Code::Internal
+        })?;
+        Ok(Some(RunFile { file: file.clone(), name, bytes, sha256 }))
+    }
+
+    /// The file's bytes, for a thread that may block.
+    ///
+    /// # Errors
+    /// `try_again` when the store does not answer.
+    pub async fn open(&self, tenant: &TenantId, file: &FileId) -> Result<Option<BlockingRead>, Code> {
+        let path = Path::from(file.path(tenant));
+        let store = self.store.clone();
+        let opened = self.on_runtime(async move { Ok(store.get(&path).await?.into_stream()) }).await?;
+        let runtime = self.runtime.clone();
+        Ok(opened.map(|stream| BlockingRead { stream, piece: Bytes::new(), runtime }))
+    }
+
+    /// Asks the store; `None` when it has no such object.
+    async fn on_runtime<T: Send + 'static>(
+        &self,
+        asked: impl Future<Output = object_store::Result<T>> + Send + 'static,
+    ) -> Result<Option<T>, Code> {
+        match self.runtime.spawn(timeout(STORE_WITHIN, asked)).await {
+            Ok(Ok(Ok(found))) => Ok(Some(found)),
+            Ok(Ok(Err(object_store::Error::NotFound { .. }))) => Ok(None),
+            Ok(Ok(Err(error))) => Err(failed(&error)),
+            Ok(Err(_)) => {
+                tracing::warn!("the store of files took too long");
+                Err(Code::TryAgain)
+            }
+            Err(_) => Err(Code::Internal),
+        }
+    }
+}
+
+/// A file read by a thread that may block: never one of a runtime's own.
+pub struct BlockingRead {
+    stream: BoxStream<'static, object_store::Result<Bytes>>,
+    piece: Bytes,
+    runtime: Handle,
+}
+
+impl Read for BlockingRead {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            let next = async { timeout(STORE_WITHIN, self.stream.next()).await };
+            match self.runtime.block_on(next)? {
+                Some(piece) => self.piece = piece.map_err(io::Error::other)?,
+                None => return Ok(0),
+            }
+        }
+        let length = buffer.len().min(self.piece.len());
+        self.piece.copy_to_slice(&mut buffer[..length]);
+        Ok(length)
+    }
+}
+
+/// Where it is said what the file at `path` is.
+fn beside(path: &Path) -> Path {
+    Path::from(format!("{path}.json"))
+}
+
+fn failed(error: &object_store::Error) -> Code {
+    tracing::warn!(error = error as &dyn std::error::Error, "the store of files failed");
+    Code::TryAgain
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The name of a file as clerks are shown it: without folders, without characters that cannot be seen or that turn
+/// the direction of writing, not longer than any text on a screen.
+pub fn shown_name(given: &str) -> String {
+    const NAMELESS: &str = "claims.csv";
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let name = given.rsplit(['/', '\\']).next().unwrap_or_default();
+    let name: String = name.chars().filter(|c| !c.is_control() && !turns(*c)).collect();
+    let name: String = name.trim().chars().take(MAX_TEXT).collect();
+    if name.trim_end().is_empty() { NAMELESS.to_owned() } else { name.trim_end().to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shown_name_has_no_folders_and_nothing_unseen_and_fits() {
+        let long = "é".repeat(200);
+        let cut = "é".repeat(MAX_TEXT);
+        for (given, shown) in [
+            ("mars.csv", "mars.csv"),
+            (" C:\\Users\\clerk\\mars 2025.csv ", "mars 2025.csv"),
+            ("../../etc/passwd", "passwd"),
+            ("a\r\nb\u{0}\u{202e}vsc.csv", "abvsc.csv"),
+            ("", "claims.csv"),
+            ("folder/", "claims.csv"),
+            (" \t ", "claims.csv"),
+            (&long, &cut),
+        ] {
+            assert_eq!(shown_name(given), shown);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Where a list goes on: opaque to callers, so that its order may change.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use schemas::{Millis, codes::Code, ids::RunId};
+
+use super::Problem;
+use crate::queries::FindingPlace;
+
+/// Entries of a page that does not say how many it wants.
+const PAGE: u32 = 50;
+/// Entries of the longest page. More is `invalid_value`.
+pub(super) const MAX_PAGE: u32 = 500;
+
+/// How many entries a page has.
+pub(super) fn page(limit: Option<u32>) -> Result<u32, Problem> {
+    match limit.unwrap_or(PAGE) {
+        limit @ 1..=MAX_PAGE => Ok(limit),
+        _ => Err(Problem::from(Code::InvalidValue).explained("a limit is 1 to 500")),
+    }
+}
+
+/// The place behind which a list goes on.
+pub(super) trait Cursor: Sized {
+    fn text(&self) -> String;
+    fn parse(text: &str) -> Option<Self>;
+
+    fn seal(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.text())
+    }
+
+    fn open(sealed: &str) -> Result<Self, Problem> {
+        let text = URL_SAFE_NO_PAD.decode(sealed).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        text.and_then(|text| Self::parse(&text))
+            .ok_or_else(|| Problem::malformed("this is no cursor of this list"))
+    }
+}
+
+impl Cursor for (Millis, RunId) {
+    fn text(&self) -> String {
+        format!("{} {}", self.0, self.1)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (at, run) = text.split_once(' ')?;
+        Some((at.parse().ok()?, RunId::new(run).ok()?))
+    }
+}
+
+impl Cursor for FindingPlace {
+    fn text(&self) -> String {
+        format!("{} {}", self.place, self.n)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (place, n) = text.split_once(' ')?;
+        Some(Self { place: place.parse().ok()?, n: n.parse().ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_opens_its_own_list_and_no_other() {
+        let run = RunId::new_for(7, 8);
+        let sealed = (1_700_000_000_000, run.clone()).seal();
+        assert_eq!(<(Millis, RunId)>::open(&sealed).ok(), Some((1_700_000_000_000, run)));
+        assert!(FindingPlace::open(&sealed).is_err());
+        let place = FindingPlace { place: i64::MAX, n: 3 };
+        assert_eq!(FindingPlace::open(&place.seal()).ok(), Some(place));
+        for bad in ["", "x", "====", "MSAy_", &URL_SAFE_NO_PAD.encode("1 2 3"), &URL_SAFE_NO_PAD.encode("1")]
+        {
+            assert!(FindingPlace::open(bad).is_err(), "{bad}");
+        }
+    }
+}

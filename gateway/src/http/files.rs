@@ -1,0 +1,293 @@
+//! Uploads: a body, or the part `file` of a form, on its way into the store of files.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    Json,
+    body::{Body, Bytes, HttpBody},
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use gateway_core::access::{self, Claims};
+use http::{HeaderMap, StatusCode, header};
+use multer::{Field, Multipart};
+use schemas::{codes::Code, run::RunFile};
+use serde::Deserialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tokio::time::timeout;
+
+use super::{
+    Api, Problem, Shared,
+    caller::{Asked, Caller},
+};
+use crate::files::{Files, Place, STALLED, shown_name};
+
+/// Bytes a form may have around its file: boundaries, headers, other fields. More is `malformed`.
+const AROUND: usize = 64 * 1024;
+/// How long what a refused caller still sends is read and thrown away: a browser reads no answer while it sends, and
+/// reports a broken connection in its place.
+const LINGER: Duration = Duration::from_secs(10);
+/// The part of a form that is the file.
+const PART: &str = "file";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Named {
+    name: Option<String>,
+}
+
+pub(super) async fn upload(
+    State(api): Shared,
+    Caller(claims): Caller,
+    Asked(Named { name }): Asked<Named>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let RunFile { file, name, bytes, sha256 } = receive(api, claims, name, request).await?;
+    let body = json!({ "file": file, "name": name, "bytes": bytes, "sha256": sha256 });
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+async fn receive(
+    api: Arc<Api>,
+    claims: Claims,
+    name: Option<String>,
+    request: Request,
+) -> Result<RunFile, Problem> {
+    let (parts, body) = request.into_parts();
+    let runtime = api.files.runtime().clone();
+    let (kind, expected, place) = match admit(&api.files, &claims, &parts.headers) {
+        Ok(admitted) => admitted,
+        Err(problem) => {
+            api.metrics.upload(Err(problem.code()));
+            let rest = body.into_data_stream().for_each(|_| std::future::ready(()));
+            runtime.spawn(timeout(LINGER, rest));
+            return Err(problem);
+        }
+    };
+    // A caller who goes away ends the body; the upload then ends by itself, removes what it wrote, and is counted.
+    let kept = runtime.spawn(async move {
+        let kept = keep(&api.files, &claims, place, name.as_deref(), kind, expected, body).await;
+        api.metrics.upload(kept.as_ref().map(|file| file.bytes).map_err(|code| *code));
+        kept
+    });
+    kept.await.unwrap_or(Err(Code::Internal)).map_err(|code| match code {
+        Code::Malformed => {
+            Problem::malformed("the upload ended early, stalled, or is no form with one part named file")
+        }
+        code => code.into(),
+    })
+}
+
+async fn keep(
+    files: &Files,
+    claims: &Claims,
+    place: Place,
+    name: Option<&str>,
+    kind: Kind,
+    expected: Option<[u8; 32]>,
+    body: Body,
+) -> Result<RunFile, Code> {
+    match kind {
+        Kind::Raw => {
+            let content = body.into_data_stream().map_err(|_| Code::Malformed);
+            files.keep(claims, place, shown_name(name.unwrap_or_default()), expected, content).await
+        }
+        Kind::Form { boundary } => {
+            let (file, form) = Form::open(body, boundary, expected).await?;
+            let name = shown_name(file.file_name().or(name).unwrap_or_default());
+            files.keep(claims, place, name, None, form.content(file)).await
+        }
+    }
+}
+
+/// How the file is sent.
+enum Kind {
+    Raw,
+    Form { boundary: String },
+}
+
+/// What can be refused before the first byte of the body.
+fn admit(
+    files: &Arc<Files>,
+    claims: &Claims,
+    headers: &HeaderMap,
+) -> Result<(Kind, Option<[u8; 32]>, Place), Problem> {
+    access::may_upload(claims)?;
+    let kind = kind(headers)?;
+    let around = if matches!(kind, Kind::Form { .. }) { AROUND as u64 } else { 0 };
+    let length =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > files.max() + around) {
+        return Err(Code::TooLarge.into());
+    }
+    Ok((kind, content_digest(headers)?, files.place()?))
+}
+
+fn kind(headers: &HeaderMap) -> Result<Kind, Problem> {
+    let declared = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+    let essence = declared.map(|text| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    match essence.as_deref() {
+        // Windows calls a file that ends in .csv by the name of its spreadsheet.
+        None
+        | Some(
+            "text/csv"
+            | "text/plain"
+            | "application/csv"
+            | "application/octet-stream"
+            | "application/vnd.ms-excel",
+        ) => Ok(Kind::Raw),
+        Some("multipart/form-data") => {
+            let boundary = multer::parse_boundary(declared.unwrap_or_default());
+            let boundary = boundary.map_err(|_| Problem::malformed("the form names no boundary"))?;
+            Ok(Kind::Form { boundary })
+        }
+        Some(_) => {
+            let problem = Problem::malformed(
+                "a file is sent as text/csv, application/octet-stream or multipart/form-data",
+            );
+            Err(problem.with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
+        }
+    }
+}
+
+/// The SHA-256 of the whole body, where `Content-Digest` names one (RFC 9530). Other digests are not looked at.
+fn content_digest(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Problem> {
+    let bad = || Problem::malformed("Content-Digest is not sha-256=:<base64>:");
+    let mut found = None;
+    for value in headers.get_all("content-digest") {
+        for member in value.to_str().map_err(|_| bad())?.split(',') {
+            let (name, digest) = member.trim().split_once('=').ok_or_else(bad)?;
+            if name == "sha-256" {
+                let text =
+                    digest.strip_prefix(':').and_then(|rest| rest.strip_suffix(':')).ok_or_else(bad)?;
+                let digest = STANDARD.decode(text).map_err(|_| bad())?;
+                found = Some(digest.try_into().map_err(|_| bad())?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What of a form is not its file.
+struct Form {
+    parts: Multipart<'static>,
+    body: Frames,
+    expected: Option<[u8; 32]>,
+}
+
+impl Form {
+    /// Reads up to the file.
+    async fn open(
+        body: Body,
+        boundary: String,
+        expected: Option<[u8; 32]>,
+    ) -> Result<(Field<'static>, Self), Code> {
+        let body = Frames::new(body);
+        let mut parts = Multipart::new(body.clone(), boundary);
+        loop {
+            let next = timeout(STALLED, parts.next_field()).await.map_err(|_| Code::Malformed)?;
+            let field = next.map_err(|_| Code::Malformed)?.ok_or(Code::Malformed)?;
+            if field.name() == Some(PART) {
+                return Ok((field, Self { parts, body, expected }));
+            }
+        }
+    }
+
+    /// The file's bytes. They end well only if the whole form does: one file, and the digest it came with.
+    fn content(self, file: Field<'static>) -> impl Stream<Item = Result<Bytes, Code>> + Send {
+        stream::try_unfold((Some(file), self), |(file, mut form)| async {
+            if let Some(mut file) = file
+                && let Some(piece) = file.chunk().await.map_err(|_| Code::Malformed)?
+            {
+                form.body.taken(piece.len());
+                return Ok(Some((piece, (Some(file), form))));
+            }
+            while let Some(field) = form.parts.next_field().await.map_err(|_| Code::Malformed)? {
+                if field.name() == Some(PART) {
+                    return Err(Code::Malformed);
+                }
+            }
+            while form.body.next().await.transpose().map_err(|_| Code::Malformed)?.is_some() {}
+            let digest = form.body.digest();
+            match form.expected {
+                Some(expected) if expected != digest => Err(Code::ChecksumMismatch),
+                _ => Ok(None),
+            }
+        })
+    }
+}
+
+/// The body of a form: handed to the parser piece by piece, counted and digested, since the parser keeps whatever it
+/// is given until it knows what it is.
+#[derive(Clone)]
+struct Frames(Arc<Mutex<Inner>>);
+
+struct Inner {
+    body: Body,
+    digest: Sha256,
+    /// Bytes handed out that are not of the file, as far as is known.
+    around: usize,
+    /// Of these, those of the last piece: the parser has not looked at them yet.
+    last: usize,
+    /// The parser asks until there is nothing at the moment: after each piece there is nothing once.
+    paused: bool,
+}
+
+impl Frames {
+    fn new(body: Body) -> Self {
+        Self(Arc::new(Mutex::new(Inner { body, digest: Sha256::new(), around: 0, last: 0, paused: false })))
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// So many of the bytes were the file's.
+    fn taken(&self, bytes: usize) {
+        self.with(|inner| inner.around = inner.around.saturating_sub(bytes));
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        self.with(|inner| std::mem::take(&mut inner.digest).finalize().into())
+    }
+}
+
+/// A body that broke off, or that is not what a form of one file can be.
+#[derive(Debug, thiserror::Error)]
+#[error("the body is broken")]
+struct Broken;
+
+impl Stream for Frames {
+    type Item = Result<Bytes, Broken>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.with(|inner| {
+            if std::mem::take(&mut inner.paused) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if inner.around.saturating_sub(inner.last) > AROUND {
+                return Poll::Ready(Some(Err(Broken)));
+            }
+            let frame = match std::task::ready!(Pin::new(&mut inner.body).poll_frame(cx)) {
+                None => return Poll::Ready(None),
+                Some(frame) => frame.map_err(|_| Broken)?,
+            };
+            // Trailers are no bytes of the form.
+            let piece = frame.into_data().unwrap_or_default();
+            inner.digest.update(&piece);
+            inner.last = piece.len();
+            inner.around += piece.len();
+            inner.paused = true;
+            Poll::Ready(Some(Ok(piece)))
+        })
+    }
+}

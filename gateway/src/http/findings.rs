@@ -1,0 +1,276 @@
+//! What a run found: page by page, or all of it as a table for a spreadsheet.
+
+use std::{borrow::Cow, sync::Arc};
+
+use axum::{
+    Json,
+    body::{Body, Bytes},
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use futures_util::{TryStreamExt, stream};
+use gateway_core::access;
+use http::header;
+use schemas::{
+    codes::Code,
+    finding::{Finding, Language, Outcome, words},
+    ids::{RuleId, RunId, TenantId},
+    rule::Severity,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    Api, Problem, Shared,
+    caller::{Asked, Caller, Segments},
+    cursor::{self, Cursor, MAX_PAGE},
+    requests::not_an_id,
+    runs,
+};
+use crate::{
+    audit::Action,
+    queries::{FindingPlace, FindingsAsked, FindingsPage},
+};
+
+/// Which findings, and in which language they are told.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filter {
+    /// Severities, separated by commas.
+    severity: Option<String>,
+    rule: Option<String>,
+    language: Option<String>,
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+impl Filter {
+    fn asked(&self) -> Result<FindingsAsked, Problem> {
+        let severities = self.severity.iter().flat_map(|text| text.split(',')).map(severity);
+        let rule = self.rule.as_deref().map(RuleId::new).transpose().map_err(not_an_id)?;
+        let after = self.cursor.as_deref().map(FindingPlace::open).transpose()?;
+        Ok(FindingsAsked { severities: severities.collect::<Result<_, _>>()?, rule, after, limit: 0 })
+    }
+}
+
+fn severity(text: &str) -> Result<Severity, Problem> {
+    let known = Severity::ALL.into_iter().find(|severity| severity.as_str() == text);
+    known.ok_or_else(|| {
+        let detail = "a severity is error, warning, optimisation or pass";
+        Problem::from(Code::InvalidValue).explained(detail)
+    })
+}
+
+/// The language asked for; French unless one is.
+pub(super) fn language(asked: Option<&str>) -> Result<Language, Problem> {
+    match asked {
+        None | Some("fr") => Ok(Language::French),
+        Some("en") => Ok(Language::English),
+        Some(_) => Err(Problem::from(Code::InvalidValue).explained("a language is fr or en")),
+    }
+}
+
+/// A finding with its message.
+#[derive(Serialize)]
+pub(super) struct Told {
+    #[serde(flatten)]
+    finding: Finding,
+    message: String,
+}
+
+impl Told {
+    pub(super) fn new(finding: Finding, language: Language) -> Self {
+        Self { message: finding.message(language), finding }
+    }
+}
+
+pub(super) async fn list(
+    State(api): Shared,
+    Caller(claims): Caller,
+    Segments([run]): Segments<1>,
+    Asked(filter): Asked<Filter>,
+) -> Result<Response, Problem> {
+    let (mut asked, language) = (filter.asked()?, language(filter.language.as_deref())?);
+    let limit = cursor::page(filter.limit)?;
+    let run = runs::seen(&api, &claims, run, Action::Findings).await?;
+    // One more tells whether there is a next page.
+    asked.limit = limit + 1;
+    let mut found = page(&api, &claims.tenant, &run, &asked).await?;
+    let more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    let next = found.last().filter(|_| more).map(|(place, _)| place.seal());
+    let findings: Vec<_> = found.into_iter().map(|(_, finding)| Told::new(finding, language)).collect();
+    let mut body = json!({ "findings": findings });
+    if let Some(next) = next {
+        body["next"] = next.into();
+    }
+    Ok(Json(body).into_response())
+}
+
+async fn page(
+    api: &Api,
+    tenant: &TenantId,
+    run: &RunId,
+    asked: &FindingsAsked,
+) -> Result<FindingsPage, Code> {
+    super::found(api.queries.findings(tenant, run, asked)).await?.ok_or(Code::NotFound)
+}
+
+/// All findings as CSV, read page by page as the caller takes them.
+pub(super) async fn export(
+    State(api): Shared,
+    Caller(claims): Caller,
+    Segments([run]): Segments<1>,
+    Asked(filter): Asked<Filter>,
+) -> Result<Response, Problem> {
+    if filter.cursor.is_some() || filter.limit.is_some() {
+        return Err(Problem::malformed("an export has all findings: it takes no cursor and no limit"));
+    }
+    let (mut asked, language) = (filter.asked()?, language(filter.language.as_deref())?);
+    let run = runs::seen(&api, &claims, run, Action::Export).await?;
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8; header=present".to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"findings-{run}.csv\"")),
+    ];
+    asked.limit = MAX_PAGE;
+    // Read before the answer begins, so that a refusal is one.
+    let first = page(&api, &claims.tenant, &run, &asked).await?;
+    let export = Export { api, tenant: claims.tenant, run, asked, language };
+    let pages = stream::try_unfold((Some(first), true, export), |(found, first, mut export)| async move {
+        let found = match found {
+            Some(found) => found,
+            None if export.asked.limit == 0 => return Ok::<_, Code>(None),
+            None => page(&export.api, &export.tenant, &export.run, &export.asked).await?,
+        };
+        let text = export.rows(first, &found);
+        // A page that is not full is the last.
+        match found.last().filter(|_| found.len() == MAX_PAGE as usize) {
+            Some((place, _)) => export.asked.after = Some(*place),
+            None => export.asked.limit = 0,
+        }
+        Ok(Some((text, (None, false, export))))
+    });
+    // One that fails half-way is cut off, which a caller can tell from its end.
+    Ok((headers, Body::from_stream(pages.map_err(Cut))).into_response())
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the export could not be read to its end: {0}")]
+struct Cut(Code);
+
+/// An export under way.
+struct Export {
+    api: Arc<Api>,
+    tenant: TenantId,
+    run: RunId,
+    /// What comes next; a limit of 0 when nothing does.
+    asked: FindingsAsked,
+    language: Language,
+}
+
+impl Export {
+    /// Some rows; at the beginning the mark by which spreadsheets know UTF-8, and the titles.
+    fn rows(&self, first: bool, found: &[(FindingPlace, Finding)]) -> Bytes {
+        let mut text = if first { "\u{feff}".as_bytes().to_vec() } else { Vec::new() };
+        let mut writer = csv::WriterBuilder::new()
+            .delimiter(b';')
+            .terminator(csv::Terminator::CRLF)
+            .from_writer(&mut text);
+        let french = self.language == Language::French;
+        let written = (|| {
+            if first && french {
+                writer.write_record(["Ligne", "Gravité", "Règle", "Résultat", "Message", "Montant ($)"])?;
+            } else if first {
+                writer.write_record(["Row", "Severity", "Rule", "Outcome", "Message", "Amount ($)"])?;
+            }
+            for (_, finding) in found {
+                writer.write_record(row(finding, self.language).iter().map(|cell| cell.as_bytes()))?;
+            }
+            writer.flush().map_err(csv::Error::from)
+        })();
+        written.expect("memory takes what is written, and every row has the same cells");
+        drop(writer);
+        text.into()
+    }
+}
+
+fn row(finding: &Finding, language: Language) -> [Cow<'static, str>; 6] {
+    let severity = match (finding.severity, language) {
+        (Severity::Error, Language::French) => "erreur",
+        (Severity::Warning, Language::French) => "avertissement",
+        (Severity::Pass, Language::French) => "conforme",
+        (severity, _) => severity.as_str(),
+    };
+    let sign = if finding.cents < 0 { "-" } else { "" };
+    let (whole, part) = (finding.cents.unsigned_abs() / 100, finding.cents.unsigned_abs() % 100);
+    let point = if language == Language::French { ',' } else { '.' };
+    [
+        finding.row.to_string().into(),
+        severity.into(),
+        plain(finding.rule.to_string()).into(),
+        finding.outcome.as_str().into(),
+        plain(finding.message(language)).into(),
+        format!("{sign}{whole}{point}{part:02}").into(),
+    ]
+}
+
+/// Text that no spreadsheet takes for a formula.
+fn plain(mut text: String) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+        text.insert(0, '\'');
+    }
+    text
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Spoken {
+    pub(super) language: Option<String>,
+}
+
+/// The messages of all outcomes, and the words of their parameters, for whoever shows findings as they come over a channel.
+pub(super) async fn messages(
+    Caller(claims): Caller,
+    Asked(Spoken { language: asked }): Asked<Spoken>,
+) -> Result<Response, Problem> {
+    access::may_rule(&claims, "rules.list")?;
+    let language = language(asked.as_deref())?;
+    let outcomes: serde_json::Map<_, _> = Outcome::ALL
+        .iter()
+        .map(|outcome| (outcome.as_str().to_owned(), outcome.template(language).into()))
+        .collect();
+    Ok(Json(json!({ "outcomes": outcomes, "words": words(language) })).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use schemas::finding::Param;
+
+    use super::*;
+
+    #[test]
+    fn no_cell_of_an_export_is_a_formula() {
+        for formula in ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx"] {
+            assert_eq!(plain(formula.to_owned()), format!("'{formula}"));
+        }
+        assert_eq!(plain("1+1=2".to_owned()), "1+1=2");
+    }
+
+    #[test]
+    fn amounts_are_written_as_spreadsheets_of_the_language_read_them() {
+        let finding = |cents| Finding {
+            row: 7,
+            rule: RuleId::new("-office").unwrap(),
+            severity: Severity::Optimisation,
+            outcome: Outcome::FeeMissing,
+            params: BTreeMap::from([("gain_cents".to_owned(), Param::Number(cents))]),
+            cents,
+        };
+        let french = row(&finding(3240), Language::French);
+        assert_eq!((&*french[0], &*french[2], &*french[5]), ("7", "'-office", "32,40"));
+        assert!(french[4].contains("32,40\u{a0}$"));
+        assert_eq!(row(&finding(-5), Language::English)[5], "-0.05");
+    }
+}

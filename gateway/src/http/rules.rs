@@ -1,0 +1,249 @@
+//! The rules of a tenant's checks: listed, stored, switched on and off, and tried on a file without storing anything.
+
+use std::time::{Duration, Instant};
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use claims::{
+    check::{Checking, Options, Step},
+    file::{FileError, Format, Refusal},
+    rules::{RuleError, Rules, builtin, validate},
+    tables::Tables,
+};
+use gateway_core::access::{self, Claims};
+use http::HeaderMap;
+use schemas::{
+    codes::Code,
+    command::Command,
+    finding::Finding,
+    ids::{Aggregate, FileId, RuleId},
+    rule::Rule,
+    run::Counts,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use super::{
+    Api, Problem, Shared,
+    caller::{Asked, Caller, JsonText, Segments},
+    channels::unreadable,
+    commands::{answer, refused},
+    findings::{Spoken, Told, language},
+    requests::{not_an_id, nothing, read},
+};
+use crate::files::BlockingRead;
+
+/// The view that holds a tenant's rules, one entry each.
+const VIEW: &str = "rules";
+/// Trials at once on one node: each takes a core. Past it: `try_again`.
+pub const TRIALS: usize = 1;
+/// How long a trial may take. Past it the answer says what was found so far, and that it is partial.
+const TRIAL_WITHIN: Duration = Duration::from_secs(10);
+/// Findings a trial shows; all are counted.
+const SHOWN: usize = 100;
+
+pub(super) async fn list(State(api): Shared, Caller(claims): Caller) -> Result<Response, Problem> {
+    access::may_rule(&claims, "rules.list")?;
+    let (rules, builtin) = stored(&api, &claims).await?;
+    Ok(Json(json!({ "rules": rules, "builtin": builtin })).into_response())
+}
+
+/// The tenant's rules by their ids; the built-in ones when it has stored none.
+async fn stored(api: &Api, claims: &Claims) -> Result<(Vec<Rule>, bool), Code> {
+    let aggregate = Aggregate::rules(&claims.tenant);
+    let view = api.reader.load(&aggregate, VIEW, api.tails.floor(&aggregate, VIEW)).await?;
+    let entries = view.map(|view| view.entries).unwrap_or_default();
+    if entries.is_empty() {
+        return Ok((builtin(), true));
+    }
+    let rules = entries.values().map(|entry| serde_json::from_str(entry.get()).map_err(unreadable));
+    Ok((rules.collect::<Result<_, _>>()?, false))
+}
+
+pub(super) async fn put(
+    State(api): Shared,
+    Caller(claims): Caller,
+    Segments([rule]): Segments<1>,
+    headers: HeaderMap,
+    JsonText(body): JsonText,
+) -> Result<Response, Problem> {
+    let id = RuleId::new(rule).map_err(not_an_id)?;
+    may(&api, &claims, "rule.put")?;
+    let rule = rule_of(&id, read(&body, "a rule")?)?;
+    give(&api, &claims, &headers, Command::PutRule { rule }).await
+}
+
+pub(super) async fn delete(
+    State(api): Shared,
+    Caller(claims): Caller,
+    Segments([rule]): Segments<1>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let rule = RuleId::new(rule).map_err(not_an_id)?;
+    may(&api, &claims, "rule.delete")?;
+    give(&api, &claims, &headers, Command::DeleteRule { rule }).await
+}
+
+pub(super) async fn action(
+    State(api): Shared,
+    Caller(claims): Caller,
+    Segments([rule, action]): Segments<2>,
+    Asked(Spoken { language }): Asked<Spoken>,
+    headers: HeaderMap,
+    JsonText(body): JsonText,
+) -> Result<Response, Problem> {
+    let rule = RuleId::new(rule).map_err(not_an_id)?;
+    let command = match action.as_str() {
+        "try" => return attempt(&api, &claims, rule, language.as_deref(), &body).await,
+        "enable" => Command::EnableRule { rule },
+        "disable" => Command::DisableRule { rule },
+        _ => return Err(Code::NotFound.into()),
+    };
+    may(&api, &claims, command.kind())?;
+    give(&api, &claims, &headers, nothing(&body, command)?).await
+}
+
+fn may(api: &Api, claims: &Claims, kind: &'static str) -> Result<(), Problem> {
+    access::may_rule(claims, kind).map_err(|code| refused(api, kind, code))
+}
+
+async fn give(
+    api: &Api,
+    claims: &Claims,
+    headers: &HeaderMap,
+    command: Command,
+) -> Result<Response, Problem> {
+    answer(api, claims, headers, Aggregate::rules(&claims.tenant), command).await
+}
+
+/// The rule with this id and this body, if it can be applied.
+fn rule_of(id: &RuleId, mut body: Value) -> Result<Rule, Problem> {
+    let invalid = |detail: &'static str| Problem::from(Code::RuleInvalid).explained(detail);
+    let fields = body.as_object_mut().ok_or_else(|| invalid("a rule is an object"))?;
+    if fields.insert("id".to_owned(), json!(id)).is_some_and(|own| own != json!(id)) {
+        return Err(invalid("id is another than the path's"));
+    }
+    let given: Vec<_> =
+        fields.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name.clone()).collect();
+    let rule: Rule = serde_json::from_value(body)
+        .map_err(|_| invalid("a field is missing, of another type, or none that a check of this kind has"))?;
+    // A name that is not understood would be forgotten, and the rule check something else than was meant.
+    let known = serde_json::to_value(&rule).map_err(|_| Code::Internal)?;
+    if given.iter().any(|name| known.get(name).is_none()) {
+        return Err(invalid("a field is none that a check of this kind has"));
+    }
+    validate(&rule).map_err(|error| wrong(&error))?;
+    Ok(rule)
+}
+
+/// Says which field is wrong and how, never what it holds.
+fn wrong(RuleError { field, wrong, .. }: &RuleError) -> Problem {
+    Problem::from(Code::RuleInvalid).explained(format!("{field} {wrong}"))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TryBody {
+    file: String,
+    rule: Option<Value>,
+}
+
+/// Tries a rule, stored or brought along, on an uploaded file.
+async fn attempt(
+    api: &Api,
+    claims: &Claims,
+    id: RuleId,
+    spoken: Option<&str>,
+    body: &[u8],
+) -> Result<Response, Problem> {
+    access::may_rule(claims, "rules.try")?;
+    let language = language(spoken)?;
+    let TryBody { file, rule } = read(body, r#"{"file","rule"?}"#)?;
+    let file = FileId::new(file).map_err(not_an_id)?;
+    let mut rule = match rule {
+        Some(body) => rule_of(&id, body)?,
+        None => {
+            let rules = stored(api, claims).await?.0;
+            rules.into_iter().find(|rule| rule.id == id).ok_or(Code::RuleUnknown)?
+        }
+    };
+    rule.enabled = true;
+    let rules = Rules::compile(&[rule]).map_err(|error| wrong(&error))?;
+    let place = api.trials.clone().try_acquire_owned().map_err(|_| Code::TryAgain)?;
+    api.files.find(&claims.tenant, &file).await?.ok_or(Code::FileUnknown)?;
+    let reader = api.files.open(&claims.tenant, &file).await?.ok_or(Code::FileUnknown)?;
+    let (tables, (done, trial)) = (api.tables.clone(), oneshot::channel());
+    api.files.runtime().spawn_blocking(move || {
+        let result = check(reader, &rules, &tables, || done.is_closed());
+        drop(place);
+        // Who asked may have gone away.
+        let _ = done.send(result);
+    });
+    let Trial { counts, findings, rows, partial, took } =
+        trial.await.map_err(|_| Code::Internal)?.map_err(refusal)?;
+    let findings: Vec<_> = findings.into_iter().map(|finding| Told::new(finding, language)).collect();
+    let took_ms = took.as_millis() as u64;
+    let body = json!({ "counts": counts, "findings": findings, "rows": rows, "partial": partial, "took_ms": took_ms });
+    Ok(Json(body).into_response())
+}
+
+/// What a trial found.
+struct Trial {
+    counts: Counts,
+    findings: Vec<Finding>,
+    rows: u64,
+    /// It was stopped before the file's end.
+    partial: bool,
+    took: Duration,
+}
+
+/// Checks until the file ends, time is up, or nobody asks any more.
+fn check(
+    reader: BlockingRead,
+    rules: &Rules,
+    tables: &Tables,
+    given_up: impl Fn() -> bool,
+) -> Result<Trial, FileError> {
+    let started = Instant::now();
+    let options = Options { list_passes: false, budget: TRIAL_WITHIN };
+    let mut checking = Checking::begin(reader, &Format::default(), rules, tables, options)?;
+    let (mut findings, mut found) = (Vec::new(), Vec::new());
+    let partial = loop {
+        let step = checking.step(&mut found)?;
+        let room = SHOWN - findings.len();
+        findings.extend(found.drain(..).take(room));
+        if matches!(step, Step::Done(_)) {
+            break false;
+        }
+        if started.elapsed() > TRIAL_WITHIN || given_up() {
+            break true;
+        }
+    };
+    Ok(Trial {
+        counts: checking.counts(),
+        findings,
+        rows: checking.rows_done(),
+        partial,
+        took: started.elapsed(),
+    })
+}
+
+/// Why a file cannot be checked; columns, lines and bytes are all it says of it.
+fn refusal(error: FileError) -> Problem {
+    let FileError::Refused(refusal) = error else {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a file could not be read for a trial");
+        return Code::TryAgain.into();
+    };
+    let code = match refusal {
+        Refusal::NoHeader | Refusal::ColumnMissing { .. } | Refusal::ColumnTwice { .. } => {
+            Code::FileNotAnExport
+        }
+        Refusal::NotText { .. } => Code::FileNotText,
+        Refusal::TooWide { .. } | Refusal::QuoteOpen { .. } => Code::FileMalformed,
+    };
+    Problem::from(code).explained(refusal.to_string())
+}

@@ -1,0 +1,188 @@
+//! Runs: asking for one, listing them, reading, cancelling and retrying one.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use gateway_core::access::{self, Claims, Runs};
+use http::{HeaderMap, StatusCode, header};
+use schemas::{
+    Millis,
+    channel::Channel,
+    codes::Code,
+    command::Command,
+    ids::{Aggregate, CommandId, FileId, RunId},
+    run::{RunHead, RunState},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::{
+    Api, Problem, Shared,
+    caller::{Asked, Caller, JsonText, Segments},
+    channels,
+    commands::{answer, command_id, refused, send},
+    cursor::{self, Cursor},
+    requests::{not_an_id, nothing, read},
+};
+use crate::{
+    audit::Action,
+    queries::{ListedRun, RunsAsked},
+    random,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RunBody {
+    file: String,
+    #[serde(default)]
+    list_passes: bool,
+}
+
+/// Asks for a file to be checked. The same key asks for the same run.
+pub(super) async fn request(
+    State(api): Shared,
+    Caller(claims): Caller,
+    headers: HeaderMap,
+    JsonText(body): JsonText,
+) -> Result<Response, Problem> {
+    let RunBody { file, list_passes } = read(&body, r#"{"file","list_passes"?}"#)?;
+    let file = FileId::new(file).map_err(not_an_id)?;
+    let key = command_id(&headers)?;
+    let bits = key.as_ref().map_or_else(random::bits, |key| Ok(bits_of(&claims, key)))?;
+    let run = RunId::new_for(claims.owner_tag(), bits);
+    let kind = "run.request";
+    access::may_command_run(&claims, &run, kind).map_err(|code| refused(&api, kind, code))?;
+    let Some(file) = api.files.find(&claims.tenant, &file).await? else {
+        // The file of a run that is over was removed: the run it was for is still the answer to its key.
+        return match key.is_some()
+            && channels::load(&api, &claims, &Channel::Run(run.clone())).await?.is_some()
+        {
+            true => Ok(requested(&run)),
+            false => Err(Code::FileUnknown.into()),
+        };
+    };
+    let keep_s = u32::try_from(api.run_retention.as_secs()).unwrap_or(u32::MAX);
+    let command = Command::RequestRun { file, list_passes, keep_s };
+    // Not the key itself: somebody else of the tenant may have used the same for another command.
+    let id = CommandId::from_random(bits);
+    let aggregate = Aggregate::run(&claims.tenant, &run);
+    match send(&api, &claims, &headers, aggregate, id, command).await {
+        Err(problem) if problem.code() != Code::RunExists => Err(problem),
+        _ => Ok(requested(&run)),
+    }
+}
+
+/// The bits of the run that the bearer asks for under this key. Neither a tenant nor a key has a slash in it.
+fn bits_of(claims: &Claims, key: &CommandId) -> u128 {
+    let digest = Sha256::new_with_prefix("clinicwire run/")
+        .chain_update(claims.tenant.as_str())
+        .chain_update("/")
+        .chain_update(key.as_str())
+        .chain_update("/")
+        .chain_update(&*claims.subject)
+        .finalize();
+    u128::from_be_bytes(*digest.first_chunk().expect("a digest has 32 bytes"))
+}
+
+fn requested(run: &RunId) -> Response {
+    let location = [(header::LOCATION, format!("/v1/runs/{run}"))];
+    let body =
+        json!({ "run": run, "state": RunState::Queued, "channel": Channel::Run(run.clone()).to_string() });
+    (StatusCode::ACCEPTED, location, Json(body)).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListAsked {
+    state: Option<String>,
+    #[serde(default)]
+    mine: bool,
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    run: RunId,
+    requested_by_me: bool,
+    #[serde(flatten)]
+    head: RunHead,
+}
+
+pub(super) async fn list(
+    State(api): Shared,
+    Caller(claims): Caller,
+    Asked(asked): Asked<ListAsked>,
+) -> Result<Response, Problem> {
+    let own = access::may_list_runs(&claims)? == Runs::Own || asked.mine;
+    let state = asked.state.as_deref().map(state).transpose()?;
+    let limit = cursor::page(asked.limit)?;
+    let after = asked.cursor.as_deref().map(<(Millis, RunId)>::open).transpose()?;
+    if !own {
+        api.audit.seen(&claims, Action::List, None).await?;
+    }
+    let owner = own.then(|| claims.owner_tag());
+    // One more tells whether there is a next page.
+    let asked = RunsAsked { state, owner, after, limit: limit + 1 };
+    let mut runs = super::found(api.queries.runs(&claims.tenant, &asked)).await?;
+    let more = runs.len() > limit as usize;
+    runs.truncate(limit as usize);
+    let next = runs.last().filter(|_| more).map(|last| (last.head.requested_at, last.run.clone()).seal());
+    let runs: Vec<_> = runs
+        .into_iter()
+        .map(|ListedRun { run, head }| Listed { requested_by_me: claims.owns(&run), run, head })
+        .collect();
+    let mut body = json!({ "runs": runs });
+    if let Some(next) = next {
+        body["next"] = next.into();
+    }
+    Ok(Json(body).into_response())
+}
+
+fn state(text: &str) -> Result<RunState, Problem> {
+    let known = RunState::ALL.into_iter().find(|state| state.as_str() == text);
+    known.ok_or_else(|| {
+        let detail = "a state is queued, running, completed, failed or cancelled";
+        Problem::from(Code::InvalidValue).explained(detail)
+    })
+}
+
+/// The run a path names, if the bearer may see it; what an admin sees of somebody else's is written down first.
+pub(super) async fn seen(api: &Api, claims: &Claims, run: String, action: Action) -> Result<RunId, Problem> {
+    let run = RunId::new(run).map_err(not_an_id)?;
+    access::may_open(claims, &Channel::Run(run.clone()))?;
+    api.audit.seen(claims, action, Some(&run)).await?;
+    Ok(run)
+}
+
+pub(super) async fn one(
+    State(api): Shared,
+    Caller(claims): Caller,
+    Segments([run]): Segments<1>,
+) -> Result<Response, Problem> {
+    let run = seen(&api, &claims, run, Action::Read).await?;
+    channels::keyed(&api, &claims, Channel::Run(run)).await
+}
+
+pub(super) async fn action(
+    State(api): Shared,
+    Caller(claims): Caller,
+    Segments([run, action]): Segments<2>,
+    headers: HeaderMap,
+    JsonText(body): JsonText,
+) -> Result<Response, Problem> {
+    let run = RunId::new(run).map_err(not_an_id)?;
+    let (command, action) = match action.as_str() {
+        "cancel" => (Command::CancelRun {}, Action::Cancel),
+        "retry" => (Command::RetryRun {}, Action::Retry),
+        _ => return Err(Code::NotFound.into()),
+    };
+    let command = nothing(&body, command)?;
+    let allowed = access::may_command_run(&claims, &run, command.kind());
+    allowed.map_err(|code| refused(&api, command.kind(), code))?;
+    api.audit.seen(&claims, action, Some(&run)).await?;
+    answer(&api, &claims, &headers, Aggregate::run(&claims.tenant, &run), command).await
+}

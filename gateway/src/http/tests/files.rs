@@ -1,0 +1,350 @@
+//! Uploads.
+
+use axum::body::Bytes;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Path};
+use sha2::{Digest, Sha256};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::*;
+use crate::node;
+
+/// Bytes a file may have in these tests: more than one part.
+pub(super) const MAX: u64 = 6 * 1024 * 1024;
+
+const BOUNDARY: &str = "----boundary-of-a-test";
+
+/// A token and how the body is sent.
+fn headers<'a>(bearer: &'a str, kind: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![("authorization", bearer), ("content-type", kind)]
+}
+
+impl Node {
+    /// Uploads as an editor.
+    pub(super) async fn upload(&self, kind: &str, more: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+        let bearer = format!("Bearer {}", token(Role::Editor));
+        let headers = [headers(&bearer, kind), more.to_vec()].concat();
+        self.send_body("POST", "/v1/files?name=mars.csv", &headers, body.into()).await
+    }
+
+    /// Uploads as an editor, and says which file it became.
+    pub(super) async fn uploaded(&self, text: &str) -> String {
+        let answer = self.upload("text/csv", &[], text.to_owned()).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        answer.json()["file"].as_str().unwrap().to_owned()
+    }
+
+    async fn objects(&self) -> Vec<String> {
+        let listed: Vec<_> = self.store.list(None).try_collect().await.unwrap();
+        listed.into_iter().map(|object| object.location.to_string()).collect()
+    }
+}
+
+fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (head, content) in parts {
+        body.extend(format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n").bytes());
+        body.extend(*content);
+        body.extend(b"\r\n");
+    }
+    body.extend(format!("--{BOUNDARY}--\r\n").bytes());
+    body
+}
+
+fn form_kind() -> String {
+    format!("multipart/form-data; boundary={BOUNDARY}")
+}
+
+fn content_digest(bytes: &[u8]) -> String {
+    format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(bytes)))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A body without a length, in pieces as a network brings them.
+fn pieces(bytes: Vec<u8>) -> Body {
+    let pieces: Vec<_> =
+        bytes.chunks(10_007).map(Bytes::copy_from_slice).map(Ok::<_, std::io::Error>).collect();
+    Body::from_stream(stream::iter(pieces))
+}
+
+fn large(bytes: u64) -> Vec<u8> {
+    (0..bytes).map(|n| (n % 251) as u8).collect()
+}
+
+#[tokio::test]
+async fn a_raw_upload_is_stored_whole_with_what_is_known_of_it() {
+    let node = node();
+    let content = large(MAX);
+    let answer = node.upload("text/csv; charset=windows-1252", &[], pieces(content.clone())).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    let told = answer.json();
+    let file = told["file"].as_str().unwrap();
+    assert_eq!(told, json!({"file": file, "name": "mars.csv", "bytes": MAX, "sha256": hex(&content)}));
+    let stored = node.store.get(&Path::from(format!("demo/{file}"))).await.unwrap().bytes().await.unwrap();
+    assert!(stored == content);
+    let id = schemas::ids::FileId::new(file).unwrap();
+    let tenant = |name| TenantId::new(name).unwrap();
+    let found = node.api.files.find(&tenant("demo"), &id).await.unwrap().unwrap();
+    assert_eq!((found.name.as_str(), found.bytes, found.sha256), ("mars.csv", MAX, hex(&content)));
+    assert!(node.api.files.find(&tenant("north"), &id).await.unwrap().is_none(), "another tenant's");
+}
+
+#[tokio::test]
+async fn a_form_is_stored_as_its_one_file() {
+    let node = node();
+    let content = large(MAX);
+    let body = form(&[
+        ("name=\"note\"", b"for march"),
+        ("name=\"file\"; filename=\"C:\\\\claims\\\\avril.csv\"", &content),
+        ("name=\"after\"", b"nothing"),
+    ]);
+    for body in [Body::from(body.clone()), pieces(body.clone())] {
+        let answer = node.upload(&form_kind(), &[], body).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        let told = answer.json();
+        assert_eq!((&told["name"], &told["bytes"]), (&json!("avril.csv"), &json!(MAX)));
+        assert_eq!(told["sha256"], hex(&content));
+    }
+    let nameless = form(&[("name=\"file\"", b"a;b")]);
+    assert_eq!(node.upload(&form_kind(), &[], nameless).await.json()["name"], "mars.csv");
+}
+
+#[tokio::test]
+async fn what_is_no_file_has_its_code_and_leaves_nothing() {
+    let node = node();
+    let kind = form_kind();
+    let file = "name=\"file\"; filename=\"a.csv\"";
+    let much = format!("name=\"{}\"", "x".repeat(2 * 64 * 1024));
+    let many: Vec<_> = (0..2_000).map(|_| ("name=\"note\"", &b"n"[..])).collect();
+    let cut = form(&[(file, b"a;b")]);
+    let cut = &cut[..cut.len() - 8];
+    let table: [(&str, Vec<u8>, u16, &str); 14] = [
+        ("text/csv", vec![], 422, "file_empty"),
+        (&kind, form(&[(file, b"")]), 422, "file_empty"),
+        ("text/csv", large(MAX + 1), 413, "too_large"),
+        (&kind, form(&[(file, &large(MAX + 1))]), 413, "too_large"),
+        (&kind, form(&[("name=\"note\"", b"n")]), 400, "malformed"),
+        (&kind, form(&[(file, b"a;b"), (file, b"c;d")]), 400, "malformed"),
+        (&kind, form(&[(&much, b"n"), (file, b"a;b")]), 400, "malformed"),
+        (&kind, form(&[&many[..], &[(file, b"a;b")]].concat()), 400, "malformed"),
+        (&kind, cut.to_vec(), 400, "malformed"),
+        (&kind, form(&[]), 400, "malformed"),
+        (&kind, vec![], 400, "malformed"),
+        ("multipart/form-data", form(&[(file, b"a;b")]), 400, "malformed"),
+        ("application/json", b"{}".to_vec(), 415, "malformed"),
+        ("application/x-www-form-urlencoded", b"a;b".to_vec(), 415, "malformed"),
+    ];
+    for (kind, body, status, code) in table {
+        let answer = node.upload(kind, &[], pieces(body)).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{kind}");
+    }
+    assert_eq!(node.objects().await, Vec::<String>::new());
+    let text = node.send("GET", "/metrics", &[], "").await.text;
+    assert!(text.contains(r#"clinicwire_uploads_total{result="too_large"} 2"#), "{text}");
+}
+
+#[tokio::test]
+async fn a_checksum_is_of_the_whole_body_and_must_fit() {
+    let node = node();
+    let raw = b"a;b\n1;2".to_vec();
+    let form = form(&[("name=\"file\"; filename=\"a.csv\"", b"a;b")]);
+    for (kind, body) in [("text/csv", raw), (form_kind().as_str(), form)] {
+        let right = format!("unixsum=:AAA=:, {}", content_digest(&body));
+        let table = [
+            (right, 201),
+            ("md5=:AAAA:".to_owned(), 201),
+            (content_digest(b"something else"), 422),
+            ("sha-256=abc".to_owned(), 400),
+            ("sha-256=:AAAA:".to_owned(), 400),
+            ("sha-256".to_owned(), 400),
+        ];
+        for (digest, status) in table {
+            let answer = node.upload(kind, &[("content-digest", &digest)], pieces(body.clone())).await;
+            assert_eq!(answer.status, status, "{kind} {digest} {}", answer.text);
+            if status == 422 {
+                assert_eq!(answer.code(), "checksum_mismatch");
+            }
+        }
+    }
+    assert_eq!(node.objects().await.len(), 2 * 2 * 2);
+}
+
+#[tokio::test]
+async fn a_file_too_large_by_its_own_word_is_refused_before_it_is_sent() {
+    let node = node();
+    let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+    let answer = node.upload("text/csv", &[("content-length", &(MAX + 1).to_string())], never).await;
+    assert_eq!((answer.status, answer.code().as_str()), (413, "too_large"));
+}
+
+#[tokio::test]
+async fn only_who_starts_runs_may_upload() {
+    let node = node();
+    for role in Role::ALL {
+        let bearer = format!("Bearer {}", token(role));
+        let answer = node.send("POST", "/v1/files", &headers(&bearer, "text/csv"), "a;b").await;
+        let allowed = matches!(role, Role::Editor | Role::Admin);
+        assert_eq!(answer.status, if allowed { 201 } else { 403 }, "{role:?}");
+    }
+    let answer = node.send("POST", "/v1/files", &[("content-type", "text/csv")], "a;b").await;
+    assert_eq!((answer.status, answer.code().as_str()), (401, "token_missing"));
+    assert_eq!(node.ask(Role::Editor, "GET", "/v1/files", "").await.status, 405);
+    assert_eq!(node.ask(Role::Editor, "POST", "/v1/files?nam=x", "").await.code(), "malformed");
+}
+
+/// A directory of its own, empty when a test begins and gone when it ends.
+struct Directory(std::path::PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        let name = format!("clinicwire-files-{:032x}", crate::random::bits().unwrap());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    /// Files anywhere in it.
+    fn files(&self) -> Vec<std::path::PathBuf> {
+        let mut found = Vec::new();
+        let mut open = vec![self.0.clone()];
+        while let Some(directory) = open.pop() {
+            for entry in std::fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { open.push(path) } else { found.push(path) }
+            }
+        }
+        found
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_leaves_no_piece_in_the_directory() {
+    let directory = Directory::new();
+    let store = LocalFileSystem::new_with_prefix(&directory.0).unwrap();
+    let files = Files::new(Arc::new(store), MAX);
+    let claims = claims_of("demo", "subject-1", Role::Editor);
+    let keep = |content: Vec<Result<Bytes, Code>>| {
+        files.keep(&claims, files.place().unwrap(), "a.csv".into(), None, stream::iter(content))
+    };
+    let part = Bytes::from(large(5_500_000));
+    let broken = vec![Ok(part.clone()), Err(Code::Malformed)];
+    assert_eq!(keep(broken).await.err(), Some(Code::Malformed));
+    let long = vec![Ok(part.clone()), Ok(part.clone())];
+    assert_eq!(keep(long).await.err(), Some(Code::TooLarge));
+    assert_eq!(directory.files(), Vec::<std::path::PathBuf>::new());
+    let file = keep(vec![Ok(part.clone())]).await.unwrap();
+    assert_eq!(directory.files().len(), 2, "the file, and what is known of it");
+    let mut reader = files.open(&claims.tenant, &file.file).await.unwrap().unwrap();
+    let read = tokio::task::spawn_blocking(move || {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut reader, &mut bytes).map(|_| bytes)
+    });
+    assert!(read.await.unwrap().unwrap() == part);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_line_is_waited_for_and_a_dead_one_is_not() {
+    let node = node();
+    let slowly = |pause: u64| {
+        let pieces = stream::iter(0..20).then(move |_| async move {
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+            Ok::<_, std::io::Error>(Bytes::from_static(b"a;b\n"))
+        });
+        Body::from_stream(pieces)
+    };
+    let answer = node.upload("text/csv", &[], slowly(15)).await;
+    assert_eq!((answer.status, &answer.json()["bytes"]), (201, &json!(80)));
+    let answer = node.upload("text/csv", &[], slowly(25)).await;
+    assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"));
+    let answer = node.upload(&form_kind(), &[], slowly(25)).await;
+    assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"));
+    assert_eq!(node.objects().await.len(), 2);
+}
+
+#[tokio::test]
+async fn too_many_uploads_at_once_are_put_off_and_their_places_come_back() {
+    let node = node();
+    let places: Vec<_> = std::iter::from_fn(|| node.api.files.place().ok()).collect();
+    assert_eq!(places.len(), 16);
+    let answer = node.upload("text/csv", &[], "a;b").await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "try_again"));
+    drop(places);
+    for _ in 0..17 {
+        node.uploaded("a;b").await;
+    }
+}
+
+/// Sends over a socket of a running node, and reads what it answers until it closes.
+async fn over_socket(node: &node::Running, request: &str, body: &[u8]) -> String {
+    let mut socket = TcpStream::connect(node.address()).await.unwrap();
+    socket.write_all(request.as_bytes()).await.unwrap();
+    socket.write_all(body).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_file_comes_through_the_door_of_a_node() {
+    const LARGE: u64 = 50 * 1024 * 1024;
+    let world = node().world;
+    let directory = Directory::new();
+    let seams = node::Seams {
+        log: world.clone(),
+        snapshots: world.clone(),
+        queries: world.clone(),
+        short_keys: world.clone(),
+        files: Arc::new(LocalFileSystem::new_with_prefix(&directory.0).unwrap()),
+    };
+    let settings = node::Settings {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        shards: 1,
+        keys: key().keys(),
+        grant_secret: key().grant_secret(),
+        origins: Vec::new(),
+        drain: Duration::ZERO,
+        max_file: LARGE,
+        run_retention: node::RUN_RETENTION,
+        tables: Arc::default(),
+    };
+    let node = node::start(settings, seams).unwrap();
+    let request = |length: u64| {
+        format!(
+            "POST /v1/files HTTP/1.1\r\nhost: clinic.example\r\nconnection: close\r\ncontent-type: text/csv\r\n\
+             authorization: Bearer {}\r\ncontent-length: {length}\r\n\r\n",
+            token(Role::Editor)
+        )
+    };
+    let content = large(LARGE);
+    let answer = over_socket(&node, &request(LARGE), &content).await;
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    assert!(answer.contains(&hex(&content)), "{answer}");
+    // The caller who sends it all the same still reads why it was refused.
+    let answer = over_socket(&node, &request(LARGE + 1), &[&content[..], b"x"].concat()).await;
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("too_large"), "{answer}");
+    // One that breaks off is not a file.
+    let mut socket = TcpStream::connect(node.address()).await.unwrap();
+    socket.write_all(request(LARGE).as_bytes()).await.unwrap();
+    socket.write_all(&content[..6_000_000]).await.unwrap();
+    drop(socket);
+    let metrics = "GET /metrics HTTP/1.1\r\nhost: clinic.example\r\nconnection: close\r\n\r\n";
+    let ended = r#"clinicwire_uploads_total{result="malformed"} 1"#;
+    while !over_socket(&node, metrics, b"").await.contains(ended) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(directory.files().len(), 2);
+    node.shut_down().await;
+}

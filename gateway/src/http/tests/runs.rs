@@ -1,0 +1,489 @@
+//! Runs: asked for, listed, read, ended, and what they found.
+
+use std::collections::BTreeMap;
+
+use schemas::{
+    finding::{Outcome as Found, Param},
+    ids::RuleId,
+    rule::Severity,
+    run::{RunHead, RunState},
+};
+
+use super::*;
+
+const REQUEST: &str = "/v1/runs";
+
+fn own(role: Role) -> RunId {
+    RunId::new_for(claims_of("demo", "subject-1", role).owner_tag(), 1)
+}
+
+fn stranger(n: u128) -> RunId {
+    RunId::new_for(claims_of("demo", "subject-2", Role::Editor).owner_tag(), n)
+}
+
+fn head(state: RunState, requested_at: i64) -> RunHead {
+    RunHead {
+        state,
+        name: "mars.csv".into(),
+        bytes: 7,
+        requested_at,
+        attempt: 1,
+        ahead: None,
+        cancelling: false,
+        started_at: None,
+        ended_at: None,
+        failure: None,
+        summary: None,
+    }
+}
+
+fn finding(severity: Severity, rule: &str, cents: i64, row: u64) -> Finding {
+    let rule = RuleId::new(rule).unwrap();
+    let params = BTreeMap::from([("gain_cents".to_owned(), Param::Number(cents))]);
+    Finding { row, rule, severity, outcome: Found::FeeMissing, params, cents }
+}
+
+impl Node {
+    /// Makes a run known: its channel's view, its place in lists, and what it found.
+    fn knows(&self, run: &RunId, head: RunHead, findings: Vec<Finding>) {
+        let view = View {
+            pair: Pair { epoch: 7, version: 3 },
+            at: 1_000,
+            entries: [("run".to_owned(), raw(&head))].into(),
+        };
+        self.world.views.lock().unwrap().insert(format!("run:{run}"), view);
+        let mut runs = self.world.runs.lock().unwrap();
+        runs.push(ListedRun { run: run.clone(), head });
+        runs.sort_by_key(|listed| std::cmp::Reverse((listed.head.requested_at, listed.run.clone())));
+        let mut placed: Vec<_> = findings
+            .into_iter()
+            .zip(1..)
+            .map(|(finding, n)| (FindingPlace { place: finding.place(), n }, finding))
+            .collect();
+        placed.sort_by_key(|(place, _)| *place);
+        self.world.findings.lock().unwrap().insert(run.clone(), placed);
+    }
+
+    async fn start(&self, token: &str, file: &str, key: Option<&str>) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let mut headers = vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
+        headers.extend(key.map(|key| ("idempotency-key", key)));
+        self.send("POST", REQUEST, &headers, &json!({ "file": file }).to_string()).await
+    }
+
+    fn appended(&self) -> usize {
+        self.world.appended.lock().unwrap().len()
+    }
+}
+
+fn run_in(answer: &Answer) -> RunId {
+    RunId::new(answer.json()["run"].as_str().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_run_is_asked_for_and_says_where_to_watch_it() {
+    let node = node();
+    let file = node.uploaded("a;b").await;
+    let body = json!({"file": file, "list_passes": true}).to_string();
+    let answer = node.ask(Role::Editor, "POST", REQUEST, &body).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    let run = run_in(&answer);
+    assert_eq!(answer.json(), json!({"run": run, "state": "queued", "channel": format!("run:{run}")}));
+    assert_eq!(answer.header("location"), format!("/v1/runs/{run}"));
+    let claims = claims_of("demo", "subject-1", Role::Editor);
+    assert!(claims.owns(&run));
+    let record = node.last();
+    assert_eq!(record.aggregate, Aggregate::run(&claims.tenant, &run));
+    assert_eq!(record.actor.unwrap().subject, "subject-1");
+    let Command::RequestRun { file: of, list_passes, keep_s } = record.command else { panic!("no request") };
+    assert_eq!((of.file.as_str(), of.name.as_str(), of.bytes), (file.as_str(), "mars.csv", 3));
+    assert_eq!((of.sha256.len(), list_passes, keep_s), (64, true, 3_600));
+
+    let again = node.start(&token(Role::Editor), &file, None).await;
+    assert_ne!(run_in(&again), run, "without a key each request is a run of its own");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_not_decided_in_time_is_accepted_alike() {
+    let node = node();
+    let file = node.uploaded("a;b").await;
+    node.decide(Decides::Nothing);
+    let answer = node.start(&token(Role::Editor), &file, None).await;
+    assert_eq!((answer.status, &answer.json()["state"]), (202, &json!("queued")));
+}
+
+#[tokio::test]
+async fn the_same_key_asks_for_the_same_run_and_somebody_elses_for_another() {
+    let node = node();
+    let file = node.uploaded("a;b").await;
+    let first = node.start(&token(Role::Editor), &file, Some("click-1")).await;
+    let record = node.last();
+    node.decide(Decides::Refused(Code::RunExists));
+    let again = node.start(&token(Role::Editor), &file, Some("click-1")).await;
+    assert_eq!((again.status, again.json()), (202, first.json()));
+    assert_eq!(node.last().id, record.id, "the same command");
+    node.decide(Decides::Applied(CommandResult::default()));
+    let other_key = node.start(&token(Role::Editor), &file, Some("click-2")).await;
+    let other_subject =
+        node.start(&token_of("demo", "subject-2", Role::Editor), &file, Some("click-1")).await;
+    assert_ne!(node.last().id, record.id, "else it would be answered with what became of the first");
+    let runs: std::collections::HashSet<_> =
+        [&first, &other_key, &other_subject].map(run_in).into_iter().collect();
+    assert_eq!(runs.len(), 3);
+
+    // The run is over and its file was removed.
+    node.knows(&run_in(&first), head(RunState::Completed, 5), vec![]);
+    let path = |end| object_store::path::Path::from(format!("demo/{file}{end}"));
+    for end in ["", ".json"] {
+        object_store::ObjectStoreExt::delete(&*node.store, &path(end)).await.unwrap();
+    }
+    let appended = node.appended();
+    let again = node.start(&token(Role::Editor), &file, Some("click-1")).await;
+    assert_eq!((again.status, again.json()), (202, first.json()));
+    let answer = node.start(&token(Role::Editor), &file, Some("click-3")).await;
+    assert_eq!((answer.status, answer.code().as_str()), (404, "file_unknown"));
+    assert_eq!(node.appended(), appended);
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_for_has_its_code_and_reaches_no_log() {
+    let node = node();
+    let file = node.uploaded("a;b").await;
+    let unknown = "f_00000000000000000000000000000007";
+    let table = [
+        (json!({ "file": unknown }), 404, "file_unknown"),
+        (json!({ "file": "../demo" }), 400, "invalid_id"),
+        (json!({}), 400, "malformed"),
+        (json!({ "file": file, "passes": true }), 400, "malformed"),
+    ];
+    for (body, status, code) in table {
+        let answer = node.ask(Role::Editor, "POST", REQUEST, &body.to_string()).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{body}");
+    }
+    let foreign = node.start(&token_of("north", "subject-1", Role::Admin), &file, None).await;
+    assert_eq!((foreign.status, foreign.code().as_str()), (404, "file_unknown"), "another tenant's file");
+    assert_eq!(node.appended(), 0);
+    node.decide(Decides::Refused(Code::CommandExpired));
+    let answer = node.start(&token(Role::Editor), &file, None).await;
+    assert_eq!((answer.status, answer.code().as_str()), (409, "command_expired"));
+}
+
+#[tokio::test]
+async fn each_role_reaches_the_routes_it_was_promised_and_no_other() {
+    use Role as R;
+    const WATCH: &[Role] = &[R::Viewer, R::Editor, R::Admin];
+    const WATCH_ALL: &[Role] = &[R::Viewer, R::Admin];
+    const WORK: &[Role] = &[R::Editor, R::Admin];
+    let node = node();
+    let (own, other) = (own(R::Editor), stranger(1));
+    let file = node.uploaded("a;b").await;
+    for run in [&own, &other] {
+        node.knows(run, head(RunState::Completed, 1), vec![]);
+    }
+    let body = json!({ "file": file }).to_string();
+    let table: [(&str, String, &str, u16, &[Role]); 13] = [
+        ("POST", "runs".into(), &body, 202, WORK),
+        ("GET", "runs".into(), "", 200, WATCH),
+        ("GET", "runs?mine=true".into(), "", 200, WATCH),
+        ("GET", format!("runs/{own}"), "", 200, WATCH),
+        ("GET", format!("runs/{other}"), "", 200, WATCH_ALL),
+        ("GET", format!("runs/{own}/findings"), "", 200, WATCH),
+        ("GET", format!("runs/{other}/findings"), "", 200, WATCH_ALL),
+        ("GET", format!("runs/{own}/findings.csv"), "", 200, WATCH),
+        ("GET", format!("runs/{other}/findings.csv"), "", 200, WATCH_ALL),
+        ("POST", format!("runs/{own}/cancel"), "{}", 200, WORK),
+        ("POST", format!("runs/{other}/cancel"), "{}", 200, &[R::Admin]),
+        ("POST", format!("runs/{own}/retry"), "", 200, WORK),
+        ("POST", format!("runs/{other}/retry"), "", 200, &[R::Admin]),
+    ];
+    for (method, path, body, status, allowed) in table {
+        let path = format!("/v1/{path}");
+        for role in R::ALL {
+            let answer = node.ask(role, method, &path, body).await;
+            let expected = if allowed.contains(&role) { status } else { 403 };
+            assert_eq!(answer.status, expected, "{role:?} {method} {path}: {}", answer.text);
+        }
+        let answer = node.send(method, &path, &[("content-type", "application/json")], body).await;
+        assert_eq!((answer.status, answer.code().as_str()), (401, "token_missing"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn tenants_never_meet() {
+    let node = node();
+    let run = stranger(1);
+    node.knows(&run, head(RunState::Completed, 1), vec![finding(Severity::Error, "a", 1, 1)]);
+    let admin = token_of("north", "subject-2", Role::Admin);
+    assert_eq!(node.ask_as(&admin, "GET", "/v1/runs", "").await.json(), json!({ "runs": [] }));
+    for path in ["", "/findings", "/findings.csv"] {
+        let answer = node.ask_as(&admin, "GET", &format!("/v1/runs/{run}{path}"), "").await;
+        assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{path}");
+    }
+    node.ask_as(&admin, "POST", &format!("/v1/runs/{run}/cancel"), "").await;
+    assert_eq!(
+        node.last().aggregate.as_str(),
+        format!("north/{run}"),
+        "the token's tenant, whatever the id says"
+    );
+    assert!(node.audited().iter().all(|(tenant, _)| tenant == "north"));
+}
+
+#[tokio::test]
+async fn runs_are_listed_newest_first_page_by_page() {
+    let node = node();
+    for n in 1..=5 {
+        let state = if n % 2 == 0 { RunState::Failed } else { RunState::Completed };
+        node.knows(&stranger(n), head(state, n as i64 / 2), vec![]);
+    }
+    node.knows(&own(Role::Editor), head(RunState::Queued, 9), vec![]);
+    let list = async |role, query: &str| {
+        let answer = node.ask(role, "GET", &format!("/v1/runs?{query}"), "").await;
+        assert_eq!(answer.status, 200, "{query} {}", answer.text);
+        let body = answer.json();
+        let runs = body["runs"].as_array().unwrap().clone();
+        (runs, body["next"].as_str().map(str::to_owned))
+    };
+    let (all, next) = list(Role::Viewer, "").await;
+    assert_eq!((all.len(), next), (6, None));
+    let first = &all[0];
+    assert_eq!(
+        *first,
+        json!({"run": own(Role::Editor), "requested_by_me": true, "state": "queued", "name": "mars.csv",
+            "bytes": 7, "requested_at": 9, "attempt": 1})
+    );
+    let (mut paged, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let (page, next) = list(Role::Viewer, &format!("limit=2{cursor}")).await;
+        assert!(page.len() <= 2);
+        paged.extend(page);
+        let Some(next) = next else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(paged, all);
+    assert_eq!(list(Role::Viewer, "state=failed").await.0.len(), 2);
+    assert_eq!(list(Role::Viewer, "mine=true").await.0, std::slice::from_ref(first));
+    assert_eq!(list(Role::Editor, "").await.0, std::slice::from_ref(first));
+    assert_eq!(list(Role::Editor, "mine=false").await.0, std::slice::from_ref(first));
+    for (query, status, code) in [
+        ("cursor=abc", 400, "malformed"),
+        ("cursor=", 400, "malformed"),
+        ("limit=0", 422, "invalid_value"),
+        ("limit=501", 422, "invalid_value"),
+        ("limit=x", 400, "malformed"),
+        ("state=done", 422, "invalid_value"),
+        ("stat=queued", 400, "malformed"),
+    ] {
+        let answer = node.ask(Role::Viewer, "GET", &format!("/v1/runs?{query}"), "").await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_reads_as_its_channel_shows_it() {
+    let node = node();
+    let run = own(Role::Editor);
+    node.knows(&run, head(RunState::Running, 5), vec![]);
+    let view = node.ask(Role::Editor, "GET", &format!("/v1/runs/{run}"), "").await.json();
+    assert_eq!((&view["epoch"], &view["version"]), (&json!("7"), &json!(3)));
+    assert_eq!(view["entries"]["run"]["state"], "running");
+    let gone = RunId::new_for(run.owner(), 99);
+    let answer = node.ask(Role::Editor, "GET", &format!("/v1/runs/{gone}"), "").await;
+    assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"));
+    assert_eq!(node.ask(Role::Editor, "GET", "/v1/runs/r_1", "").await.code(), "invalid_id");
+    let answer = node.ask(Role::Editor, "POST", &format!("/v1/runs/{run}/explode"), "").await;
+    assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"));
+}
+
+#[tokio::test]
+async fn findings_are_listed_worst_first_page_by_page_in_the_language_asked_for() {
+    let node = node();
+    let run = own(Role::Editor);
+    let findings = vec![
+        finding(Severity::Optimisation, "fee", 3240, 4),
+        finding(Severity::Error, "office", 0, 9),
+        finding(Severity::Error, "office", 6480, 12),
+        finding(Severity::Warning, "office", 50, 1),
+        finding(Severity::Error, "fee", 0, 2),
+        finding(Severity::Pass, "fee", 0, 1),
+    ];
+    node.knows(&run, head(RunState::Completed, 5), findings);
+    let list = async |query: &str| {
+        let answer = node.ask(Role::Editor, "GET", &format!("/v1/runs/{run}/findings?{query}"), "").await;
+        assert_eq!(answer.status, 200, "{query} {}", answer.text);
+        answer.json()
+    };
+    let rows = |body: &Value| -> Vec<u64> {
+        body["findings"].as_array().unwrap().iter().map(|finding| finding["row"].as_u64().unwrap()).collect()
+    };
+    let all = list("").await;
+    assert_eq!((rows(&all), all.get("next")), (vec![12, 2, 9, 1, 4, 1], None));
+    let (mut paged, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = list(&format!("limit=4{cursor}")).await;
+        paged.extend(rows(&page));
+        let Some(next) = page["next"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(paged, rows(&all));
+    assert_eq!(rows(&list("severity=error,optimisation&rule=fee").await), [2, 4]);
+    assert_eq!(rows(&list("severity=warning").await), [1]);
+    assert_eq!(rows(&list("rule=none").await), Vec::<u64>::new());
+    let message = |body: Value| body["findings"][0]["message"].as_str().unwrap().to_owned();
+    assert!(message(list("").await).contains("64,80\u{a0}$"));
+    assert!(message(list("language=en").await).contains("$64.80"));
+    for (query, status, code) in [
+        ("cursor=abc", 400, "malformed"),
+        ("limit=501", 422, "invalid_value"),
+        ("severity=bad", 422, "invalid_value"),
+        ("rule=No", 400, "invalid_id"),
+        ("language=de", 422, "invalid_value"),
+        ("severty=error", 400, "malformed"),
+    ] {
+        for path in ["findings", "findings.csv"] {
+            let answer = node.ask(Role::Editor, "GET", &format!("/v1/runs/{run}/{path}?{query}"), "").await;
+            let export =
+                path == "findings.csv" && (query.starts_with("cursor") || query.starts_with("limit"));
+            let expected = if export { (400, "malformed") } else { (status, code) };
+            assert_eq!((answer.status, answer.code().as_str()), expected, "{path} {query}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_export_has_every_finding_once_as_spreadsheets_read_it() {
+    let node = node();
+    let run = own(Role::Editor);
+    let mut findings: Vec<_> = (1..=1_200).map(|row| finding(Severity::Error, "office", 935, row)).collect();
+    findings.push(finding(Severity::Optimisation, "-sum", 3240, 7));
+    node.knows(&run, head(RunState::Completed, 5), findings);
+    let answer = node.ask(Role::Editor, "GET", &format!("/v1/runs/{run}/findings.csv"), "").await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.header("content-type").starts_with("text/csv; charset=utf-8"));
+    assert!(answer.header("content-disposition").contains(&format!("findings-{run}.csv")));
+    let text = answer.text.strip_prefix('\u{feff}').expect("a byte-order mark");
+    let lines: Vec<_> = text.split_terminator("\r\n").collect();
+    assert_eq!(lines.len(), 1_202);
+    assert_eq!(lines[0], "Ligne;Gravité;Règle;Résultat;Message;Montant ($)");
+    assert!(
+        lines[1].starts_with("1;erreur;office;fee_missing;") && lines[1].ends_with(";9,35"),
+        "{}",
+        lines[1]
+    );
+    let rows: Vec<u64> =
+        lines[1..].iter().map(|line| line.split(';').next().unwrap().parse().unwrap()).collect();
+    assert_eq!(rows, (1..=1_200).chain([7]).collect::<Vec<_>>());
+    assert!(lines[1_201].starts_with("7;optimisation;'-sum;"), "no formula: {}", lines[1_201]);
+
+    let path = format!("/v1/runs/{run}/findings.csv?severity=warning&language=en");
+    let answer = node.ask(Role::Editor, "GET", &path, "").await;
+    assert_eq!(answer.text, "\u{feff}Row;Severity;Rule;Outcome;Message;Amount ($)\r\n");
+}
+
+#[tokio::test]
+async fn an_export_whose_pages_are_full_ends_too() {
+    let node = node();
+    let run = own(Role::Editor);
+    let findings = (1..=1_000).map(|row| finding(Severity::Error, "office", 0, row)).collect();
+    node.knows(&run, head(RunState::Completed, 5), findings);
+    let answer = node.ask(Role::Editor, "GET", &format!("/v1/runs/{run}/findings.csv"), "").await;
+    assert_eq!(answer.text.matches("\r\n").count(), 1_001);
+}
+
+#[tokio::test]
+async fn cancel_and_retry_are_commands_to_the_run() {
+    let node = node();
+    let run = own(Role::Editor);
+    for (action, kind) in [("cancel", "run.cancel"), ("retry", "run.retry")] {
+        let path = format!("/v1/runs/{run}/{action}");
+        let answer = node.ask(Role::Editor, "POST", &path, "{}").await;
+        assert_eq!((answer.status, &answer.json()["outcome"]), (200, &json!("applied")));
+        assert_eq!((node.last().command.kind(), node.last().aggregate.run_id()), (kind, Some(run.clone())));
+        assert_eq!(node.ask(Role::Editor, "POST", &path, r#"{"why":1}"#).await.code(), "malformed");
+    }
+    for (action, code) in [("cancel", Code::RunOver), ("retry", Code::RunNotRetryable)] {
+        node.decide(Decides::Refused(code));
+        let answer = node.ask(Role::Editor, "POST", &format!("/v1/runs/{run}/{action}"), "").await;
+        assert_eq!((answer.status, answer.code().as_str()), (409, code.as_str()));
+    }
+}
+
+/// What an admin may do to somebody else's run, and the word for it in the audit.
+fn of_others(run: &RunId) -> Vec<(&'static str, String, String, &'static str)> {
+    let ticket = json!({ "channels": [format!("run:{run}")] }).to_string();
+    vec![
+        ("GET", format!("/v1/runs/{run}"), String::new(), "run.read"),
+        ("GET", format!("/v1/runs/{run}/findings"), String::new(), "run.findings"),
+        ("GET", format!("/v1/runs/{run}/findings.csv"), String::new(), "run.export"),
+        ("POST", format!("/v1/runs/{run}/cancel"), String::new(), "run.cancel"),
+        ("POST", format!("/v1/runs/{run}/retry"), String::new(), "run.retry"),
+        ("POST", "/v1/stream-tickets".to_owned(), ticket, "run.open"),
+    ]
+}
+
+#[tokio::test]
+async fn what_an_admin_does_with_anothers_run_is_written_down_first() {
+    let node = node();
+    let other = stranger(1);
+    node.knows(&other, head(RunState::Completed, 5), vec![]);
+    for (method, path, body, action) in of_others(&other) {
+        let answer = node.ask(Role::Admin, method, &path, &body).await;
+        assert_eq!(answer.status, 200, "{path} {}", answer.text);
+        let audited = node.audited();
+        let [(tenant, record)] = &audited[..] else { panic!("{path}: {} records", audited.len()) };
+        assert_eq!((tenant.as_str(), record.action.as_str()), ("demo", action));
+        assert_eq!((record.subject.as_str(), record.role.as_str()), ("subject-1", "admin"));
+        assert_eq!(record.run.as_ref(), Some(&other));
+    }
+    node.ask(Role::Admin, "GET", "/v1/runs", "").await;
+    let audited = node.audited();
+    assert_eq!((audited.len(), audited[0].1.action.as_str(), &audited[0].1.run), (1, "runs.list", &None));
+}
+
+#[tokio::test]
+async fn nothing_is_written_down_about_ones_own_runs_nor_about_who_watches_by_role() {
+    let node = node();
+    let run = own(Role::Admin);
+    node.knows(&run, head(RunState::Completed, 5), vec![]);
+    for role in [Role::Admin, Role::Editor] {
+        for (method, path, body, _) in of_others(&run) {
+            assert_eq!(node.ask(role, method, &path, &body).await.status, 200, "{path}");
+        }
+        assert_eq!(node.ask(role, "GET", "/v1/runs?mine=true", "").await.status, 200);
+    }
+    let other = stranger(1);
+    node.knows(&other, head(RunState::Completed, 5), vec![]);
+    assert_eq!(node.ask(Role::Viewer, "GET", &format!("/v1/runs/{other}"), "").await.status, 200);
+    assert_eq!(node.ask(Role::Viewer, "GET", "/v1/runs", "").await.status, 200);
+    assert!(node.audited().is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_down_is_neither_shown_nor_done() {
+    let node = node();
+    let other = stranger(1);
+    node.knows(&other, head(RunState::Completed, 5), vec![finding(Severity::Error, "office", 1, 1)]);
+    node.world.audit_fails.store(true, Ordering::Relaxed);
+    let mut asked = of_others(&other);
+    asked.push(("GET", "/v1/runs".to_owned(), String::new(), "runs.list"));
+    for (method, path, body, _) in asked {
+        let answer = node.ask(Role::Admin, method, &path, &body).await;
+        assert_eq!((answer.status, answer.code().as_str()), (503, "try_again"), "{path}");
+    }
+    assert_eq!(node.appended(), 0);
+    assert!(node.world.keys.lock().unwrap().is_empty(), "no stream ticket");
+}
+
+#[tokio::test]
+async fn no_problem_and_no_metric_names_a_file_or_a_run() {
+    let node = node();
+    let run = own(Role::Editor);
+    node.ask(Role::Editor, "GET", &format!("/v1/runs/{run}"), "").await;
+    node.ask(Role::Editor, "GET", "/v1/runs?cursor=Tremblay", "").await;
+    let file = node.uploaded("a;b").await;
+    node.start(&token(Role::Editor), &file, None).await;
+    let text = node.send("GET", "/metrics", &[], "").await.text;
+    assert!(text.contains(r#"clinicwire_commands_total{kind="run.request",result="applied"} 1"#), "{text}");
+    for secret in [run.as_str(), file.as_str(), "mars", "Tremblay"] {
+        assert!(!text.contains(secret), "{secret}");
+    }
+}

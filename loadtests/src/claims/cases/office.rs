@@ -1,0 +1,342 @@
+//! Office fees: a table of days, their fees, and what must be found there.
+
+use schemas::finding::Outcome::{
+    self, OfficeFeeMaximum, OfficeFeeMinimum, OfficeFeeMinimumBoth, OfficeFeeMinimumSmaller,
+    OfficeFeeOtherGroup, OfficeFeePass, OfficeFeePassMaximum, OfficeFeePlace, OfficeFeeSecond,
+    OfficeFeeUnbilled, OfficeFeeUpgrade,
+};
+
+use super::{super::base::fee_cents, Case};
+use crate::claims::{
+    line::Line,
+    names::{Doctor, Patient},
+    rules::OFFICE_FEE,
+    stage::Stage,
+    tables::{FEE_LARGE, FEE_SMALL, HOSPITALS, OTHER_PLACES},
+};
+
+/// A fee row: the code, its group, its place.
+#[derive(Clone, Copy)]
+enum Fee {
+    /// 19928 for the registered, for the walk-ins.
+    S,
+    SWalk,
+    /// 19929 likewise.
+    L,
+    LWalk,
+    /// In a hospital.
+    SHospital,
+    LHospital,
+    /// At a place that is neither office nor hospital.
+    SElsewhere,
+}
+
+/// The row of a finding.
+#[derive(Clone, Copy)]
+enum At {
+    Fee(usize),
+    FirstRegistered,
+    FirstWalkIn,
+    /// Of either group.
+    FirstPatient,
+}
+
+use At::{FirstPatient, FirstRegistered, FirstWalkIn};
+use Fee::{L, LHospital, LWalk, S, SElsewhere, SHospital, SWalk};
+
+const FIRST: At = At::Fee(0);
+const SECOND: At = At::Fee(1);
+const THIRD: At = At::Fee(2);
+
+struct Day {
+    name: &'static str,
+    registered: u32,
+    walk_ins: u32,
+    fees: &'static [Fee],
+    finds: &'static [(At, Outcome, i64)],
+}
+
+const fn day(
+    name: &'static str,
+    registered: u32,
+    walk_ins: u32,
+    fees: &'static [Fee],
+    finds: &'static [(At, Outcome, i64)],
+) -> Day {
+    Day { name, registered, walk_ins, fees, finds }
+}
+
+const PASS: &[(At, Outcome, i64)] = &[(FIRST, OfficeFeePass, 0)];
+const MAXIMUM: &[(At, Outcome, i64)] = &[(FIRST, OfficeFeePassMaximum, 0)];
+const UPGRADE: &[(At, Outcome, i64)] = &[(FIRST, OfficeFeeUpgrade, 3240)];
+const TWO: &[(At, Outcome, i64)] = &[(FIRST, OfficeFeeSecond, 3240)];
+const OTHER_GROUP: &[(At, Outcome, i64)] = &[(FIRST, OfficeFeeOtherGroup, 0)];
+const CANCEL_SMALL: &[(At, Outcome, i64)] = &[(FIRST, OfficeFeeMinimum, 3240)];
+const CANCEL_LARGE: &[(At, Outcome, i64)] = &[(FIRST, OfficeFeeMinimum, 6480)];
+const SMALLER: &[(At, Outcome, i64)] = &[(FIRST, OfficeFeeMinimumSmaller, 3240)];
+
+const DAYS: &[Day] = &[
+    // Passes, at the least that suffices and the most that asks for no more.
+    day("6 registered, 19928", 6, 0, &[S], PASS),
+    day("11 registered, 9 walk-ins, 19928", 11, 9, &[S], PASS),
+    day("10 walk-ins, 19928", 0, 10, &[SWalk], PASS),
+    day("5 registered, 19 walk-ins, 19928", 5, 19, &[SWalk], PASS),
+    day("12 registered, 19929", 12, 0, &[L], MAXIMUM),
+    day("20 walk-ins, 19929", 0, 20, &[LWalk], MAXIMUM),
+    day("12 registered, 20 walk-ins, 19929", 12, 20, &[L], MAXIMUM),
+    day("6 registered, 10 walk-ins, two 19928", 6, 10, &[S, SWalk], MAXIMUM),
+    day("12 registered, 20 walk-ins, two 19928", 12, 20, &[SWalk, S], MAXIMUM),
+    day("no fee and none qualifies", 5, 9, &[], &[]),
+    // Place.
+    day("19928 in a hospital", 6, 0, &[SHospital], &[(FIRST, OfficeFeePlace, 3240)]),
+    day("19928 in a hospital, few patients", 2, 0, &[SHospital], &[(FIRST, OfficeFeePlace, 3240)]),
+    day("19929 in a hospital", 12, 0, &[LHospital], &[(FIRST, OfficeFeePlace, 6480)]),
+    day("19928 elsewhere", 6, 0, &[SElsewhere], &[(FIRST, OfficeFeePlace, 3240)]),
+    day(
+        "both in hospitals",
+        6,
+        0,
+        &[SHospital, LHospital],
+        &[(FIRST, OfficeFeePlace, 3240), (SECOND, OfficeFeePlace, 6480)],
+    ),
+    day(
+        "one in a hospital, one too few",
+        5,
+        0,
+        &[SHospital, S],
+        &[(FIRST, OfficeFeePlace, 3240), (SECOND, OfficeFeeMinimum, 3240)],
+    ),
+    day("one in a hospital counts for no maximum", 12, 0, &[L, SHospital], &[(SECOND, OfficeFeePlace, 3240)]),
+    day("an error leaves no better advice", 12, 10, &[S, SHospital], &[(SECOND, OfficeFeePlace, 3240)]),
+    // Minimum.
+    day("5 registered, 19928", 5, 0, &[S], CANCEL_SMALL),
+    day("9 walk-ins, 19928", 0, 9, &[SWalk], CANCEL_SMALL),
+    day("no patient, 19928", 0, 0, &[S], CANCEL_SMALL),
+    day("5 registered, 19929", 5, 0, &[L], CANCEL_LARGE),
+    day("9 walk-ins, 19929", 0, 9, &[LWalk], CANCEL_LARGE),
+    day("6 registered, 19929", 6, 0, &[L], SMALLER),
+    day("11 registered, 19929", 11, 0, &[L], SMALLER),
+    day("10 walk-ins, 19929", 0, 10, &[LWalk], SMALLER),
+    day("19 walk-ins, 19929", 0, 19, &[LWalk], SMALLER),
+    // The other group.
+    day("5 registered, 9 walk-ins, 19928", 5, 9, &[S], CANCEL_SMALL),
+    day("5 registered, 10 walk-ins, 19928", 5, 10, &[S], OTHER_GROUP),
+    day("5 registered, 9 walk-ins, 19928 for these", 5, 9, &[SWalk], CANCEL_SMALL),
+    day("6 registered, 9 walk-ins, 19928 for these", 6, 9, &[SWalk], OTHER_GROUP),
+    day("11 registered, 20 walk-ins, 19929", 11, 20, &[L], OTHER_GROUP),
+    day("11 registered, 19 walk-ins, 19929", 11, 19, &[L], SMALLER),
+    day("12 registered, 9 walk-ins, 19929 for these", 12, 9, &[LWalk], OTHER_GROUP),
+    day("the other group has a fee already", 6, 9, &[S, SWalk], &[(SECOND, OfficeFeeMinimum, 3240)]),
+    day(
+        "the other group has a fee, which could be more",
+        12,
+        9,
+        &[SWalk, S],
+        &[(FIRST, OfficeFeeMinimum, 3240)],
+    ),
+    day(
+        "each has its own advice",
+        6,
+        9,
+        &[L, SWalk],
+        &[(FIRST, OfficeFeeMinimumSmaller, 3240), (SECOND, OfficeFeeMinimum, 3240)],
+    ),
+    // Both fail.
+    day("both groups too small, two 19928", 5, 9, &[S, SWalk], &[(FIRST, OfficeFeeMinimumBoth, 6480)]),
+    day("both groups too small, 19929 and 19928", 5, 9, &[LWalk, S], &[(FIRST, OfficeFeeMinimumBoth, 9720)]),
+    // Maximum; two 19928 are just at it, above.
+    day("19929 and 19928", 12, 10, &[L, SWalk], &[(SECOND, OfficeFeeMaximum, 3240)]),
+    day("19928 and 19929", 6, 20, &[S, LWalk], &[(FIRST, OfficeFeeMaximum, 3240)]),
+    day("two 19929", 12, 20, &[L, LWalk], &[(SECOND, OfficeFeeMaximum, 6480)]),
+    day("19929 and two 19928", 12, 10, &[SWalk, L, SWalk], &[(THIRD, OfficeFeeMaximum, 6480)]),
+    // Better: their other sides are passes above.
+    day("12 registered, 19928", 12, 0, &[S], UPGRADE),
+    day("20 walk-ins, 19928", 0, 20, &[SWalk], UPGRADE),
+    day("12 registered, 10 walk-ins, 19928", 12, 10, &[S], UPGRADE),
+    day("6 registered, 10 walk-ins, 19928", 6, 10, &[S], TWO),
+    day("6 registered, 10 walk-ins, 19928 for these", 6, 10, &[SWalk], TWO),
+    day("6 registered, 9 walk-ins, 19928", 6, 9, &[S], PASS),
+    day("5 registered, 10 walk-ins, 19928 for these", 5, 10, &[SWalk], PASS),
+    day("6 registered, no fee", 6, 0, &[], &[(FirstRegistered, OfficeFeeUnbilled, 3240)]),
+    day("11 registered, 9 walk-ins, no fee", 11, 9, &[], &[(FirstRegistered, OfficeFeeUnbilled, 3240)]),
+    day("12 registered, no fee", 12, 0, &[], &[(FirstRegistered, OfficeFeeUnbilled, 6480)]),
+    day("12 registered, 10 walk-ins, no fee", 12, 10, &[], &[(FirstRegistered, OfficeFeeUnbilled, 6480)]),
+    day("6 registered, 10 walk-ins, no fee", 6, 10, &[], &[(FirstPatient, OfficeFeeUnbilled, 6480)]),
+    day("10 walk-ins, no fee", 0, 10, &[], &[(FirstWalkIn, OfficeFeeUnbilled, 3240)]),
+    day("5 registered, 19 walk-ins, no fee", 5, 19, &[], &[(FirstWalkIn, OfficeFeeUnbilled, 3240)]),
+    day("5 registered, 20 walk-ins, no fee", 5, 20, &[], &[(FirstWalkIn, OfficeFeeUnbilled, 6480)]),
+];
+
+const WALK_IN: [&str; 6] = ["G160", "ar", " #G160", "AR,ETAB", "#ETAB , #ar ", "STAR, g160"];
+
+pub fn cases() -> Vec<Case> {
+    let mut cases: Vec<Case> =
+        DAYS.iter().map(|day| Case::new(day.name, move |stage| put_on(day, stage))).collect();
+    cases.extend([
+        Case::new("a patient with one plain row is registered", |stage| {
+            counted(stage, PASS, |stage, doctor, patient| {
+                vec![stage.visit(doctor, patient).contexts("G160"), stage.visit(doctor, patient)]
+            });
+        }),
+        Case::new("a patient with two walk-in rows is a walk-in", |stage| {
+            counted(stage, CANCEL_SMALL, |stage, doctor, patient| {
+                vec![
+                    stage.visit(doctor, patient).contexts("G160"),
+                    stage.visit(doctor, patient).contexts("#ar"),
+                ]
+            });
+        }),
+        Case::new("STAR is not AR", |stage| {
+            counted(stage, PASS, |stage, doctor, patient| {
+                vec![stage.visit(doctor, patient).contexts("STAR, G1601")]
+            });
+        }),
+        Case::new("a patient counts once, however spelled", |stage| {
+            counted(stage, CANCEL_SMALL, |stage, doctor, patient| {
+                let before = Patient { number: patient.number + 1, spelling: 1 };
+                vec![stage.visit(doctor, before)]
+            });
+        }),
+        Case::new("a row without a patient counts nobody", |stage| {
+            counted(stage, CANCEL_SMALL, |stage, doctor, patient| {
+                vec![Line { patient: None, ..stage.visit(doctor, patient) }]
+            });
+        }),
+        Case::new("the patient of a fee row does not count", |stage| {
+            let (doctor, patient) = (stage.doctor(), stage.patient());
+            registered(stage, doctor, 5);
+            let line = fee_row(stage, doctor, S);
+            push_found(stage, Line { patient: Some(patient), ..line }, CANCEL_SMALL);
+        }),
+        Case::new("a row of another day does not count", |stage| {
+            let tomorrow = stage.day.tomorrow().expect("a day of the file has a next one");
+            counted(stage, CANCEL_SMALL, |stage, doctor, patient| {
+                vec![stage.visit(doctor, patient).on(tomorrow)]
+            });
+        }),
+        Case::new("a row without a date counts nobody", |stage| {
+            counted(stage, CANCEL_SMALL, |stage, doctor, patient| {
+                vec![Line { date: None, ..stage.visit(doctor, patient) }]
+            });
+        }),
+        Case::new("a colleague's patient does not count", |stage| {
+            counted(stage, CANCEL_SMALL, |stage, doctor, patient| {
+                vec![stage.visit(Stage::colleague(doctor), patient)]
+            });
+        }),
+        Case::new("a doctor spelled otherwise is the same", |stage| {
+            counted(stage, PASS, |stage, doctor, patient| {
+                vec![stage.visit(Doctor { spelling: 1, ..doctor }, patient)]
+            });
+        }),
+        Case::new("patients alike in eleven characters are two", |stage| {
+            let doctor = stage.doctor();
+            let siblings = stage.siblings();
+            for patient in siblings {
+                let line = stage.visit(doctor, patient);
+                stage.push(line);
+            }
+            registered(stage, doctor, 4);
+            let line = fee_row(stage, doctor, S);
+            push_found(stage, line, PASS);
+        }),
+    ]);
+    cases
+}
+
+fn registered(stage: &mut Stage<'_>, doctor: Doctor, count: u32) {
+    for _ in 0..count {
+        let patient = stage.patient();
+        let line = stage.visit(doctor, patient);
+        stage.push(line);
+    }
+}
+
+fn push_found(stage: &mut Stage<'_>, line: Line, finds: &[(At, Outcome, i64)]) {
+    let [(_, outcome, cents)] = finds else { unreachable!("one finding at this row") };
+    stage.push(line.finds(OFFICE_FEE, *outcome, *cents));
+}
+
+/// Five registered patients, a sixth whose rows decide, and a 19928 for which six are needed.
+fn counted(
+    stage: &mut Stage<'_>,
+    finds: &[(At, Outcome, i64)],
+    sixth: impl Fn(&mut Stage<'_>, Doctor, Patient) -> Vec<Line>,
+) {
+    let (doctor, patient) = (stage.doctor(), stage.patient());
+    registered(stage, doctor, 5);
+    for line in sixth(stage, doctor, patient) {
+        stage.push(line);
+    }
+    let line = fee_row(stage, doctor, S);
+    push_found(stage, line, finds);
+}
+
+fn fee_row(stage: &mut Stage<'_>, doctor: Doctor, fee: Fee) -> Line {
+    let (code, walk_in, place) = match fee {
+        S => (FEE_SMALL, false, None),
+        SWalk => (FEE_SMALL, true, None),
+        L => (FEE_LARGE, false, None),
+        LWalk => (FEE_LARGE, true, None),
+        SHospital => (FEE_SMALL, false, Some(HOSPITALS.start)),
+        LHospital => (FEE_LARGE, false, Some(HOSPITALS.start)),
+        SElsewhere => (FEE_SMALL, false, Some(OTHER_PLACES.start)),
+    };
+    let contexts = if walk_in { WALK_IN[stage.rng.usize(..WALK_IN.len())] } else { "" };
+    let line = stage.row(doctor).code(code).contexts(contexts).preliminary(fee_cents(code));
+    match place {
+        Some(place) => line.place(place),
+        None => line,
+    }
+}
+
+/// Patients and fees in any order, the fees among themselves in the table's.
+fn put_on(day: &Day, stage: &mut Stage<'_>) {
+    let doctor = stage.doctor();
+    let (mut registered, mut walk_ins, mut fees) = (0, 0, 0);
+    loop {
+        let left = [day.registered - registered, day.walk_ins - walk_ins, day.fees.len() as u32 - fees];
+        if left == [0; 3] {
+            return;
+        }
+        let draw = stage.rng.u32(..left.iter().sum::<u32>());
+        if draw >= left[0] + left[1] {
+            let line = fee_row(stage, doctor, day.fees[fees as usize]);
+            let line = found(line, day, |at| matches!(at, At::Fee(fee) if fee as u32 == fees));
+            stage.push(line);
+            fees += 1;
+            continue;
+        }
+        let patient = stage.patient();
+        let mut line = stage.visit(doctor, patient);
+        let first = registered + walk_ins == 0;
+        if draw < left[0] {
+            let first_registered = registered == 0;
+            line = found(line, day, |at| match at {
+                FirstRegistered => first_registered,
+                FirstPatient => first,
+                _ => false,
+            });
+            registered += 1;
+        } else {
+            let first_walk_in = walk_ins == 0;
+            line.contexts = WALK_IN[stage.rng.usize(..WALK_IN.len())];
+            line = found(line, day, |at| match at {
+                FirstWalkIn => first_walk_in,
+                FirstPatient => first,
+                _ => false,
+            });
+            walk_ins += 1;
+        }
+        // Some come for two things; a second row changes no count.
+        let again = (stage.rng.u8(..6) == 0).then(|| Line { expected: Vec::new(), ..line.clone() });
+        stage.push(line);
+        again.into_iter().for_each(|line| stage.push(line));
+    }
+}
+
+/// The row with what the table says of it.
+fn found(line: Line, day: &Day, here: impl Fn(At) -> bool) -> Line {
+    let finds = day.finds.iter().filter(|(at, ..)| here(*at));
+    finds.fold(line, |line, (_, outcome, cents)| line.finds(OFFICE_FEE, *outcome, *cents))
+}

@@ -1,0 +1,55 @@
+//! After its end: a run is read over HTTP, and compared with what was shown of it and with its file.
+
+use schemas::run::RunState;
+
+use super::{
+    files::ClaimsFile,
+    office::{Office, Run},
+    verdict::{Expected, RuleBook, Shown, differences},
+};
+use crate::{breach::Breach, report::Report};
+
+/// Notes whatever does not agree. A run whose end was not seen has that noted already.
+pub async fn read_back(
+    office: &Office,
+    run: &Run,
+    content: &ClaimsFile,
+    rules: &RuleBook,
+    rows: u64,
+    report: &mut Report,
+) {
+    let (entries, ended) = {
+        let mut watch = run.follower.watch();
+        report.breaches.merge(std::mem::take(&mut watch.breaches));
+        let head = watch.story.as_ref().and_then(|story| story.head.as_ref());
+        let code = head.and_then(|head| head.failure.as_ref()).map_or("", |failure| failure.code.as_str());
+        let ended = head.filter(|head| head.state.is_end()).map(|head| (head.state, code));
+        (watch.entries.clone().unwrap_or_default(), ended)
+    };
+    let index = run.errand.index;
+    let mut note = |breach, detail: String| report.breaches.note(breach, || format!("run {index}: {detail}"));
+    match ended {
+        Some((RunState::Completed, _)) => {}
+        Some((state, code)) => return note(Breach::NotCompleted, format!("{} {code}", state.as_str())),
+        None => return,
+    }
+    match office.view(run).await {
+        Ok(view) if view == entries => {}
+        Ok(_) => note(Breach::WrongView, "the folded view is not the server's snapshot".to_owned()),
+        Err(error) => note(Breach::WrongView, format!("{error:#}")),
+    }
+    let (findings, strange) = match office.findings(run).await {
+        Ok(found) => found,
+        Err(error) => return note(Breach::WrongFindings, format!("{error:#}")),
+    };
+    if strange > 0 {
+        note(Breach::WrongFindings, format!("{strange} findings with another message than their outcome's"));
+    }
+    let expected = Expected { rows, planted: &content.planted, rules, list_passes: run.errand.list_passes };
+    match Shown::read(&entries) {
+        Ok(shown) => differences(&expected, &shown, &findings)
+            .into_iter()
+            .for_each(|difference| note(Breach::WrongFindings, difference)),
+        Err(error) => note(Breach::WrongFindings, error),
+    }
+}

@@ -1,0 +1,224 @@
+//! Whether all that is told of a completed run agrees: its view, its list of findings, and what its file holds. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemas::{
+    finding::Finding,
+    rule::{Rule, Severity},
+    run::{Counts, Progress, RuleTally, RunHead, SHOWN_FINDINGS, Summary},
+};
+use serde::Deserialize;
+
+use super::story::findings_of;
+use crate::{
+    claims::{
+        cases::is_good,
+        planted::{Planted, compare},
+        rules::{self, FILE},
+    },
+    frames::Entries,
+};
+
+/// What a tenant's files are checked by.
+pub struct RuleBook {
+    /// Enabled ones.
+    enabled: BTreeSet<String>,
+    /// Those of them that files are generated for, and the file itself.
+    planted_for: BTreeSet<String>,
+}
+
+impl RuleBook {
+    #[must_use]
+    pub fn new(stored: &[Rule]) -> Self {
+        let planted = rules::planted();
+        let enabled = || stored.iter().filter(|rule| rule.enabled);
+        let known = enabled().filter(|rule| planted.contains(rule)).map(|rule| rule.id.as_str().to_owned());
+        let planted_for = known.chain([FILE.to_owned()]).collect();
+        Self { enabled: enabled().map(|rule| rule.id.as_str().to_owned()).collect(), planted_for }
+    }
+
+    /// Rules of the tenant whose findings cannot be foretold.
+    #[must_use]
+    pub fn not_planted_for(&self) -> usize {
+        self.enabled.difference(&self.planted_for).count()
+    }
+
+    fn knows(&self, rule: &str) -> bool {
+        self.planted_for.contains(rule)
+    }
+}
+
+/// What a file holds and how it was to be checked.
+pub struct Expected<'a> {
+    pub rows: u64,
+    pub planted: &'a [Planted],
+    pub rules: &'a RuleBook,
+    pub list_passes: bool,
+}
+
+/// The last view of a completed run.
+pub struct Shown {
+    summary: Summary,
+    permille: u32,
+    counts: Counts,
+    tallies: BTreeMap<String, RuleTally>,
+    first: Vec<Finding>,
+}
+
+impl Shown {
+    /// Reads the view.
+    ///
+    /// # Errors
+    /// Which entry is missing or cannot be read.
+    pub fn read(entries: &Entries) -> Result<Self, String> {
+        fn entry<'a, T: Deserialize<'a>>(entries: &'a Entries, key: &str) -> Result<T, String> {
+            let entry = entries.get(key).ok_or_else(|| format!("no entry {key} at the end"))?;
+            T::deserialize(entry).map_err(|_| format!("an entry {key} that cannot be read"))
+        }
+        let head: RunHead = entry(entries, "run")?;
+        let progress: Progress = entry(entries, "progress")?;
+        let mut tallies = BTreeMap::new();
+        for key in entries.keys() {
+            if let Some(rule) = key.strip_prefix("rule:") {
+                tallies.insert(rule.to_owned(), entry(entries, key)?);
+            }
+        }
+        Ok(Self {
+            summary: head.summary.ok_or("a completed run without a summary")?,
+            permille: progress.permille,
+            counts: entry(entries, "counts")?,
+            tallies,
+            first: findings_of(entries).map_err(|_| "a finding that cannot be read")?,
+        })
+    }
+}
+
+/// All that does not agree, one sentence each. `listed` are all findings in the order in which they are given out.
+#[must_use]
+pub fn differences(expected: &Expected<'_>, shown: &Shown, listed: &[Finding]) -> Vec<String> {
+    let mut wrong = ending(expected, shown);
+    wrong.extend(lists(expected, shown, listed));
+    wrong.extend(against_the_file(expected, shown, listed));
+    wrong
+}
+
+/// The parts of the view among each other.
+fn ending(expected: &Expected<'_>, shown: &Shown) -> Vec<String> {
+    let Shown { summary, permille, counts, tallies, .. } = shown;
+    let mut wrong = Vec::new();
+    let mut demand = |right: bool, detail: String| {
+        if !right {
+            wrong.push(detail);
+        }
+    };
+    demand(*permille == 1000, format!("{permille} thousandths are done at the end"));
+    demand(summary.rows == expected.rows, format!("{} of {} rows were checked", summary.rows, expected.rows));
+    demand(summary.counts == *counts, format!("counts {counts:?}, in the summary {:?}", summary.counts));
+    let sum = tallies.values().fold(Counts::default(), |sum, tally| plus(sum, tally.counts));
+    demand(sum == *counts, format!("counts {counts:?}, rules together {sum:?}"));
+    for rule in &expected.rules.enabled {
+        let finished = tallies.get(rule).is_some_and(|tally| tally.took_us.is_some());
+        demand(finished, format!("the rule {rule} is not finished at the end"));
+    }
+    for rule in tallies.keys().filter(|rule| *rule != FILE) {
+        demand(
+            expected.rules.enabled.contains(rule),
+            format!("the rule {rule} is told, and is none of the tenant's"),
+        );
+    }
+    wrong
+}
+
+fn plus(mut sum: Counts, more: Counts) -> Counts {
+    for severity in Severity::ALL {
+        sum.add(severity, of(more, severity));
+    }
+    sum
+}
+
+fn of(counts: Counts, severity: Severity) -> u64 {
+    match severity {
+        Severity::Error => counts.error,
+        Severity::Warning => counts.warning,
+        Severity::Optimisation => counts.optimisation,
+        Severity::Pass => counts.pass,
+    }
+}
+
+/// The list against the view.
+fn lists(expected: &Expected<'_>, shown: &Shown, listed: &[Finding]) -> Vec<String> {
+    let Shown { summary, counts, tallies, first, .. } = shown;
+    let mut wrong = Vec::new();
+    if listed.len() as u64 != summary.stored {
+        wrong.push(format!("{} findings are listed, {} stored", listed.len(), summary.stored));
+    }
+    if !listed.is_sorted_by_key(Finding::place) {
+        wrong.push("the list is not in its order".to_owned());
+    }
+    let total = counts.findings() + if expected.list_passes { counts.pass } else { 0 };
+    if summary.stored < total {
+        // More than are kept: which of them are listed is the server's choice.
+        return wrong;
+    }
+    if first.len() as u64 != total.min(SHOWN_FINDINGS as u64) {
+        wrong.push(format!("{} first findings are shown of {total}", first.len()));
+    }
+    let strange = first.iter().filter(|finding| !listed.contains(finding)).count();
+    if strange > 0 {
+        wrong.push(format!("{strange} first findings are not in the list"));
+    }
+    wrong.extend(tallied(tallies, listed, expected.list_passes));
+    let sum = |of: &[Severity]| -> i64 {
+        listed.iter().filter(|finding| of.contains(&finding.severity)).map(|finding| finding.cents).sum()
+    };
+    let sums = (sum(&[Severity::Error, Severity::Warning]), sum(&[Severity::Optimisation]));
+    if sums != (summary.at_risk_cents, summary.to_gain_cents) {
+        let told = (summary.at_risk_cents, summary.to_gain_cents);
+        wrong.push(format!("cents at risk and to gain are {told:?}, in the list {sums:?}"));
+    }
+    wrong
+}
+
+/// Each rule's tally against the list.
+fn tallied(tallies: &BTreeMap<String, RuleTally>, listed: &[Finding], list_passes: bool) -> Vec<String> {
+    let mut found: BTreeMap<&str, Counts> = BTreeMap::new();
+    for finding in listed {
+        found.entry(finding.rule.as_str()).or_default().add(finding.severity, 1);
+    }
+    let mut wrong = Vec::new();
+    for (rule, tally) in tallies {
+        let list = found.remove(rule.as_str()).unwrap_or_default();
+        let told = Counts { pass: if list_passes { tally.counts.pass } else { 0 }, ..tally.counts };
+        if list != told {
+            wrong.push(format!("the rule {rule} tells {told:?}, the list has {list:?}"));
+        }
+    }
+    wrong.extend(found.keys().map(|rule| format!("the rule {rule} has findings and no tally")));
+    wrong
+}
+
+/// What was found against what was planted, none missed and none invented.
+fn against_the_file(expected: &Expected<'_>, shown: &Shown, listed: &[Finding]) -> Vec<String> {
+    let Expected { planted, rules: book, list_passes, .. } = expected;
+    if shown.summary.stored < shown.counts.findings() {
+        return Vec::new();
+    }
+    let asked = |one: &&Planted| book.knows(&one.rule) && (*list_passes || !is_good(one.outcome));
+    let asked: Vec<Planted> = planted.iter().filter(asked).cloned().collect();
+    let difference = compare(&asked, listed.iter().filter(|finding| book.knows(finding.rule.as_str())));
+    let mut wrong = Vec::new();
+    if !difference.is_none() {
+        wrong.push(difference.told());
+    }
+    for rule in rules::LISTED_PASSES.into_iter().filter(|rule| book.knows(rule)) {
+        let passes = planted.iter().filter(|one| one.rule == rule && is_good(one.outcome)).count() as u64;
+        let told = shown.tallies.get(rule).map_or(0, |tally| tally.counts.pass);
+        if told != passes {
+            wrong.push(format!("the rule {rule} tells {told} passes, {passes} are planted"));
+        }
+    }
+    wrong
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! Runs as the swarm judges them: a bureau that keeps its promises is acquitted, and what one that does not has broken
+//! is named.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of tests: what is missing fails the test, which shows the table"
+)]
+
+use std::{process::Stdio, sync::atomic::Ordering};
+
+use serde_json::Value;
+
+#[path = "scripted/bureau.rs"]
+mod bureau;
+
+use bureau::{Fault, serve};
+
+const RUNS: [&str; 7] = ["runs", "--rows", "600", "--runs", "6", "--violations", "0.05"];
+
+/// Runs the swarm; returns its exit status and the document it wrote.
+async fn swarm(url: &str, args: &[&str]) -> (i32, Value) {
+    let json = std::env::temp_dir().join(format!("swarm-{:x}.json", fastrand::u128(..)));
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_swarm"))
+        .args(["--url", url, "--url", url, "--sources", "2", "--insecure-development-key=any words"])
+        .args(["--json".as_ref(), json.as_os_str()])
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+    let document =
+        std::fs::read(&json).map(|text| serde_json::from_slice(&text).unwrap()).unwrap_or_default();
+    let _ = std::fs::remove_file(json);
+    (output.status.code().unwrap(), document)
+}
+
+async fn against(fault: Fault, args: &[&str]) -> (i32, Value) {
+    let (url, _) = serve(fault, (0, 1)).await;
+    swarm(&url, &[&RUNS[..], args].concat()).await
+}
+
+async fn assert_found(fault: Fault, args: &[&str], breach: &str) {
+    let (status, document) = against(fault, args).await;
+    assert_eq!(status, 1, "{fault:?}");
+    let counted = document["breaches"][breach].as_u64();
+    assert_eq!(counted, Some(6), "{breach} of each run is not among {}", document["breaches"]);
+    let others = document["breaches"].as_object().unwrap().len();
+    assert_eq!(others, 1, "nothing but {breach} is broken: {}", document["breaches"]);
+}
+
+fn figure(document: &Value, name: &str) -> f64 {
+    document["figures"][name].as_f64().unwrap_or_else(|| panic!("no figure {name}"))
+}
+
+#[tokio::test]
+async fn runs_of_an_honest_bureau_break_nothing_and_are_measured() {
+    let (status, document) = against(Fault::None, &["--tenants", "3"]).await;
+    assert_eq!((status, &document["kept"]), (0, &Value::Bool(true)), "{document}");
+    assert_eq!(figure(&document, "runs_over"), 6.0);
+    assert_eq!(figure(&document, "rules_not_planted_for"), 0.0);
+    assert_eq!(figure(&document, "mean_place_if_fair"), 3.5);
+    assert_eq!(figure(&document, "records_of_a_run_max"), 5.0);
+    let places: f64 = (1..=3).map(|tenant| figure(&document, &format!("mean_place_t-{tenant}"))).sum();
+    assert_eq!(places, 3.0 * 3.5, "each tenant has two of the six places");
+    let first = |what: &str| figure(&document, &format!("accepted_to_{what}_max_ms"));
+    assert!(first("first_progress") <= first("first_finding"));
+    assert!(first("first_finding") <= first("end"));
+}
+
+#[tokio::test]
+async fn one_at_a_time_is_one_at_a_time() {
+    let (url, bureau) = serve(Fault::None, (0, 1)).await;
+    let (status, document) = swarm(&url, &[&RUNS[..], &["--tenants", "1", "--at-once", "1"]].concat()).await;
+    assert_eq!(status, 0, "{document}");
+    assert_eq!(bureau.most_open.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn viewers_are_shown_what_the_clerk_is_shown() {
+    let (url, _) = serve(Fault::None, (6, 1 + 20)).await;
+    let more = ["--tenants", "2", "--viewers", "20", "--at-once", "1"];
+    let (status, document) = swarm(&url, &[&RUNS[..], &more].concat()).await;
+    assert_eq!(status, 0, "{document}");
+    assert_eq!(figure(&document, "viewed_run_records"), 5.0);
+    assert_eq!(figure(&document, "viewed_run_deliveries_to_its_clerk"), 4.0);
+    for end in ["min", "max"] {
+        assert_eq!(figure(&document, &format!("viewed_run_deliveries_to_a_viewer_{end}")), 4.0);
+    }
+}
+
+#[tokio::test]
+async fn what_is_to_be_tried_again_is_and_happens_once() {
+    let (status, document) = against(Fault::TriesAgain, &["--tenants", "2"]).await;
+    assert_eq!(status, 0, "{document}");
+    assert_eq!(figure(&document, "commands_sent_again"), 12.0);
+    assert_eq!(figure(&document, "runs_over"), 6.0);
+}
+
+#[tokio::test]
+async fn a_second_attempt_that_begins_again_breaks_nothing_and_is_counted() {
+    let (status, document) = against(Fault::TakesOver, &["--tenants", "2"]).await;
+    assert_eq!(status, 0, "{document}");
+    assert_eq!(figure(&document, "attempts_made_again"), 6.0);
+}
+
+#[tokio::test]
+async fn progress_that_falls_is_found() {
+    assert_found(Fault::ProgressFalls, &[], "progress_fell").await;
+}
+
+#[tokio::test]
+async fn a_second_end_is_found() {
+    let (status, document) = against(Fault::EndsTwice, &[]).await;
+    assert_eq!((status, document["breaches"]["changed_after_end"].as_u64()), (1, Some(6)), "{document}");
+}
+
+#[tokio::test]
+async fn an_end_that_never_comes_is_found() {
+    assert_found(Fault::NeverEnds, &["--within", "2"], "never_arrived").await;
+}
+
+#[tokio::test]
+async fn a_run_that_fails_is_found() {
+    assert_found(Fault::Fails, &[], "not_completed").await;
+}
+
+#[tokio::test]
+async fn a_view_that_is_read_otherwise_than_it_was_followed_is_found() {
+    assert_found(Fault::ReadsOtherwise, &[], "wrong_view").await;
+}
+
+#[tokio::test]
+async fn a_finding_that_is_not_listed_is_found() {
+    let (status, document) = against(Fault::LosesAFinding, &[]).await;
+    assert_eq!(status, 1);
+    let breaches = document["breaches"].as_object().unwrap();
+    assert_eq!(breaches.keys().collect::<Vec<_>>(), ["wrong_findings"]);
+    let missed = |example: &Value| example.as_str().unwrap().contains("1 missed, 0 invented");
+    assert!(document["examples"].as_array().unwrap().iter().any(missed), "{document}");
+}
+
+#[tokio::test]
+async fn runs_that_are_not_accepted_are_found() {
+    assert_found(Fault::RefusesRuns, &[], "command_failed").await;
+}
+
+#[tokio::test]
+async fn a_swarm_that_is_told_no_key_and_no_file_says_what_it_needs() {
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_swarm"))
+        .args(["--url", "http://127.0.0.1:1", "runs"])
+        .env_remove("CLINICWIRE_INSECURE_DEVELOPMENT_KEY")
+        .env_remove("READY_FILE")
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--insecure-development-key"));
+}

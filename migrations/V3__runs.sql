@@ -1,0 +1,116 @@
+-- Checks of claims files: what lists show, what workers share, and what they found.
+
+-- One row per run, for lists and for the rights to its findings; the processors keep it as the run's events say.
+CREATE TABLE clinicwire.run (
+  tenant       text    NOT NULL,
+  run          text    NOT NULL,
+  state        text    NOT NULL,
+  requested_at bigint  NOT NULL,
+  ended_at     bigint,
+  -- Whose findings are shown: those of the attempt that completed.
+  attempt      int     NOT NULL,
+  -- What a list shows of it.
+  head         json    NOT NULL,
+  -- When the run is forgotten; absent while it is not over.
+  keep_until   timestamptz,
+  PRIMARY KEY (tenant, run)
+) WITH (fillfactor = 70);
+CREATE INDEX run_newest ON clinicwire.run (tenant, requested_at DESC, run DESC);
+CREATE INDEX run_keep_until ON clinicwire.run (keep_until) WHERE keep_until IS NOT NULL;
+
+-- The work that is to be done, one row per run that is not over. A worker has a row while its lease lasts; times of leases
+-- are this server's, so that no worker's clock matters.
+CREATE TABLE clinicwire.run_work (
+  tenant      text        NOT NULL,
+  run         text        NOT NULL,
+  -- The attempt that is due, or under way under `worker`. It rises with each takeover: an older one finds no row.
+  attempt     int         NOT NULL,
+  -- Attempts begun since the run was last asked for.
+  tries       int         NOT NULL DEFAULT 0,
+  queued_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+  not_before  timestamptz NOT NULL DEFAULT clock_timestamp(),
+  worker      text,
+  lease_until timestamptz,
+  cancel      boolean     NOT NULL DEFAULT false,
+  -- The record that says how the attempt ended, once that is decided: published until the run's row here is gone.
+  ended       json,
+  -- The place in line last told.
+  told_ahead  int,
+  -- The run's file, and the options a worker needs.
+  request     json        NOT NULL,
+  PRIMARY KEY (tenant, run)
+) WITH (fillfactor = 50);
+CREATE INDEX run_work_line ON clinicwire.run_work (queued_at);
+
+-- What runs found, by the UTC day of the attempt's end: a day past its time is dropped as a whole. Nothing in here names a
+-- patient, not even by a pseudonym. Workers copy into a day's partition itself, since COPY into a table with row-level security is refused; gateways
+-- have no right to a partition, and see this table's rows of their tenant only.
+CREATE TABLE clinicwire.finding (
+  day      date     NOT NULL,
+  tenant   text     NOT NULL,
+  run      text     NOT NULL,
+  attempt  int      NOT NULL,
+  -- The order findings are listed in, as one number: severity, then the amount, the greatest first, then the row.
+  place    bigint   NOT NULL,
+  -- The order they were found in.
+  n        int      NOT NULL,
+  severity text     NOT NULL,
+  rule     text     NOT NULL,
+  body     text     NOT NULL,
+  PRIMARY KEY (tenant, run, attempt, place, n, day)
+) PARTITION BY RANGE (day);
+
+-- Makes the partitions of today and tomorrow, and drops those all of whose days are before `oldest`.
+CREATE FUNCTION clinicwire.keep_finding_days(oldest date) RETURNS int
+-- A lock that is not had within a second is asked for again later: who waits for it holds up whoever reads findings.
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET lock_timeout = '1s' AS $$
+DECLARE
+  today date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
+  wanted date;
+  part record;
+  dropped int := 0;
+BEGIN
+  -- One at a time: several workers call this side by side.
+  PERFORM pg_advisory_xact_lock(hashtext('clinicwire.keep_finding_days'));
+  FOREACH wanted IN ARRAY ARRAY[today, today + 1] LOOP
+    IF to_regclass(format('clinicwire.finding_%s', to_char(wanted, 'YYYYMMDD'))) IS NULL THEN
+      EXECUTE format('CREATE TABLE clinicwire.finding_%s PARTITION OF clinicwire.finding FOR VALUES FROM (%L) TO (%L)',
+        to_char(wanted, 'YYYYMMDD'), wanted, wanted + 1);
+      EXECUTE format('GRANT SELECT, INSERT ON clinicwire.finding_%s TO clinicwire_processor', to_char(wanted, 'YYYYMMDD'));
+    END IF;
+  END LOOP;
+  FOR part IN
+    SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'clinicwire.finding'::regclass AND c.relname ~ '^finding_[0-9]{8}$'
+      AND to_date(substr(c.relname, 9), 'YYYYMMDD') < least(oldest, today)
+  LOOP
+    EXECUTE format('DROP TABLE clinicwire.%I', part.relname);
+    dropped := dropped + 1;
+  END LOOP;
+  RETURN dropped;
+END
+$$;
+REVOKE ALL ON FUNCTION clinicwire.keep_finding_days(date) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION clinicwire.keep_finding_days(date) TO clinicwire_processor;
+SELECT clinicwire.keep_finding_days((clock_timestamp() AT TIME ZONE 'UTC')::date);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON clinicwire.run, clinicwire.run_work TO clinicwire_processor;
+GRANT SELECT, INSERT ON clinicwire.finding TO clinicwire_processor;
+GRANT SELECT ON clinicwire.run, clinicwire.finding TO clinicwire_gateway;
+
+DO $$
+DECLARE
+  name text;
+BEGIN
+  FOREACH name IN ARRAY ARRAY['run', 'run_work', 'finding'] LOOP
+    EXECUTE format('ALTER TABLE clinicwire.%I ENABLE ROW LEVEL SECURITY', name);
+    EXECUTE format('ALTER TABLE clinicwire.%I FORCE ROW LEVEL SECURITY', name);
+    EXECUTE format('CREATE POLICY processor ON clinicwire.%I TO clinicwire_processor USING (true) WITH CHECK (true)', name);
+  END LOOP;
+  FOREACH name IN ARRAY ARRAY['run', 'finding'] LOOP
+    EXECUTE format(
+      'CREATE POLICY tenant ON clinicwire.%I FOR SELECT TO clinicwire_gateway '
+      'USING (tenant = NULLIF(current_setting(''clinicwire.tenant'', true), ''''))', name);
+  END LOOP;
+END
+$$;

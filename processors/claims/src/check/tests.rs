@@ -1,0 +1,493 @@
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use proptest::{collection::vec, option, prelude::*, sample::select};
+use schemas::{
+    finding::{Finding, Language, Outcome},
+    rule::{Column, Rule},
+    run::{Counts, Summary},
+};
+use serde_json::json;
+
+use super::{
+    BLOCK, Checking, Options, Step,
+    bench::{Line, brief, find, line, rule, shipped, tables},
+};
+use crate::{
+    file::{FileError, Format},
+    rules::{self, Found, Judge, Rules, Seen},
+    tables::Tables,
+};
+
+/// An export of these rows.
+fn csv(lines: &[Line]) -> String {
+    let titles: Vec<&str> = Column::ALL.iter().map(|column| column.title()).collect();
+    let rows = lines.iter().zip(1..).map(|(line, number): (_, u64)| {
+        let cell = |column: &Column| cell(line, number, *column);
+        Column::ALL.iter().map(cell).collect::<Vec<_>>().join(";")
+    });
+    let rows: Vec<String> = std::iter::once(titles.join(";")).chain(rows).collect();
+    rows.join("\r\n")
+}
+
+fn cell(line: &Line, number: u64, column: Column) -> String {
+    let time = |minutes: u16| format!("{:02}:{:02}", minutes / 60, minutes % 60);
+    let amount = |cents: i64| format!("{},{:02}", cents / 100, cents % 100);
+    if let Some(text) = line.cells.get(&column) {
+        return text.clone();
+    }
+    match column {
+        Column::Number => Some(number.to_string()),
+        Column::Invoice => Some("123456789".into()),
+        Column::ServiceDate => line.date.map(|(year, month, day)| format!("{year:04}-{month:02}-{day:02}")),
+        Column::Start => line.start.map(time),
+        Column::End => line.end.map(time),
+        Column::Place => line.place.map(|place| format!("{place:05}")),
+        Column::Code => line.code.map(|code| format!("{code:04}")),
+        Column::Units => line.units.map(|units| units.to_string()),
+        Column::Contexts => Some(line.contexts.join(", ")),
+        Column::Preliminary => line.preliminary.map(amount),
+        Column::Paid => line.paid.map(amount),
+        Column::Doctor => line.doctor.map(|doctor| format!("{doctor:07}-00001 | Test, Test - Test")),
+        Column::Patient => line.patient.map(|patient| format!("TEST{patient:08} - TEST, TEST")),
+        _ => None,
+    }
+    .unwrap_or_default()
+}
+
+/// Ten rows of which several rules have something to say, row-wise and over all.
+fn rows() -> Vec<Line> {
+    let visit = |patient| line(15_801).patient(patient).preliminary(900_000);
+    let mut rows = vec![
+        line(19_928),
+        visit(1).time(600, 645).preliminary(5000),
+        line(8875).patient(1).paid(935),
+        line(8875).patient(1),
+        line(9999).patient(2),
+        Line { doctor: None, ..visit(2) },
+        line(8859).units(181).patient(3).cell(Column::Invoice, "12"),
+    ];
+    rows.extend((3..6).map(visit));
+    rows
+}
+
+/// Everything that is told of a file, and the end.
+fn finish(mut checking: Checking<'_, &[u8]>) -> (Vec<Finding>, Summary) {
+    let mut found = Vec::new();
+    loop {
+        if let Step::Done(summary) = checking.step(&mut found).unwrap() {
+            return (found, summary);
+        }
+    }
+}
+
+/// A check of `rows` by the shipped rules that are on, changed before its first row.
+fn check(options: Options, change: impl FnOnce(&mut Checking<'_, &[u8]>)) -> (Vec<Finding>, Summary) {
+    let (rules, tables, file) = (Rules::compile(&rules::shipped()).unwrap(), tables(), csv(&rows()));
+    let mut checking =
+        Checking::begin(file.as_bytes(), &Format::default(), &rules, &tables, options).unwrap();
+    change(&mut checking);
+    finish(checking)
+}
+
+fn of_rule<'f>(found: &'f [Finding], rule: &'f str) -> impl Iterator<Item = String> + 'f {
+    found.iter().filter(move |finding| finding.rule.as_str() == rule).map(brief)
+}
+
+/// The place of a rule among those that are on.
+fn position(id: &str) -> usize {
+    let rules = rules::shipped();
+    rules.iter().filter(|rule| rule.enabled).position(|rule| rule.id.as_str() == id).unwrap()
+}
+
+fn told(found: &[Finding]) -> Vec<String> {
+    found.iter().map(|finding| format!("{} {}", finding.rule, brief(finding))).collect()
+}
+
+#[test]
+fn findings_come_row_by_row_then_rule_by_rule() {
+    let (found, summary) = check(Options::default(), |_| ());
+    assert_eq!(
+        told(&found),
+        [
+            "longer-visits 2 optimisation longer_visit 3955 better_cents=8955 billed_cents=5000 minutes=45",
+            "known-code 5 warning code_unknown 0 code=9999",
+            "doctor-required 6 error required_missing 0 column=doctor",
+            "invoice-form 7 warning pattern_mismatch 0 column=invoice",
+            "office-fee 1 error office_fee_minimum 3240 code=19928 needed=6 seen=5",
+            "gmf-yearly-fee 4 error once_one_paid 935 count=2 paid=1",
+            "gmf-yearly-missing 6 optimisation fee_missing 935 gain_cents=935",
+            "gmf-yearly-missing 7 optimisation fee_missing 935 gain_cents=935",
+            "gmf-yearly-missing 9 optimisation fee_missing 935 gain_cents=935",
+            "gmf-yearly-missing 10 optimisation fee_missing 935 gain_cents=935",
+            "intervention-minutes 7 error sum_exceeded 0 excess=1 limit=180 total=181 unit=minutes",
+        ]
+    );
+    let counts = Counts { error: 4, warning: 2, optimisation: 5, pass: summary.counts.pass };
+    let took_ms = summary.took_ms;
+    assert_eq!(
+        summary,
+        Summary {
+            rows: 10,
+            rows_unreadable: 0,
+            counts,
+            at_risk_cents: 3240 + 935,
+            to_gain_cents: 3955 + 4 * 935,
+            took_ms,
+            stored: 11
+        }
+    );
+}
+
+#[test]
+fn passes_are_counted_always_and_listed_on_demand() {
+    let (found, summary) = check(Options::default(), |_| ());
+    let (all, with_passes) = check(Options { list_passes: true, ..Options::default() }, |_| ());
+    assert!(summary.counts.pass > 0);
+    assert_eq!(summary.counts, with_passes.counts);
+    assert_eq!(all.len() as u64, with_passes.stored);
+    assert_eq!(with_passes.stored - summary.stored, summary.counts.pass);
+    let without: Vec<Finding> =
+        all.into_iter().filter(|finding| finding.severity != schemas::rule::Severity::Pass).collect();
+    assert_eq!(without, found);
+}
+
+#[test]
+fn a_check_goes_block_by_block_then_rule_by_rule_to_its_end() {
+    let (rules, tables) = (Rules::compile(&rules::shipped()).unwrap(), Tables::empty());
+    let file = csv(&vec![line(15_801); BLOCK as usize + 1]);
+    let mut checking =
+        Checking::begin(file.as_bytes(), &Format::default(), &rules, &tables, Options::default()).unwrap();
+    let mut found = Vec::new();
+    assert_eq!(checking.step(&mut found).unwrap(), Step::Reading);
+    assert_eq!(checking.rows_done(), u64::from(BLOCK));
+    assert!(checking.bytes_done() < file.len() as u64);
+    assert!(checking.tallies().all(|(_, tally)| tally.took_us.is_none()));
+    assert_eq!(checking.step(&mut found).unwrap(), Step::Concluding);
+    assert_eq!((checking.rows_done(), checking.bytes_done()), (u64::from(BLOCK) + 1, file.len() as u64));
+    let on = rules::shipped().iter().filter(|rule| rule.enabled).count();
+    for done in 0..on {
+        let finished = checking.tallies().filter(|(_, tally)| tally.took_us.is_some()).count();
+        assert_eq!(finished, done + 1, "the file's own first, then one rule a step");
+        assert_eq!(checking.step(&mut found).unwrap(), Step::Concluding);
+    }
+    let Step::Done(summary) = checking.step(&mut found).unwrap() else { panic!("it is over") };
+    assert_eq!(checking.step(&mut found).unwrap(), Step::Done(summary.clone()));
+    assert_eq!((summary.rows, summary.counts), (u64::from(BLOCK) + 1, checking.counts()));
+    let ids: BTreeSet<&str> = checking.tallies().map(|(id, _)| id.as_str()).collect();
+    assert_eq!(ids.len(), on + 1);
+    assert!(ids.contains("file"));
+}
+
+#[test]
+fn a_row_that_cannot_be_read_is_told_and_takes_no_part_in_any_rule() {
+    let (rules, tables) = (Rules::compile(&rules::shipped()).unwrap(), tables());
+    let mut lines = rows();
+    lines.insert(1, line(8857).patient(9).cell(Column::ServiceDate, "2025-13-01"));
+    let file = csv(&lines);
+    let begin = Checking::begin(file.as_bytes(), &Format::default(), &rules, &tables, Options::default());
+    let mut checking = begin.unwrap();
+    let mut found = Vec::new();
+    while !matches!(checking.step(&mut found).unwrap(), Step::Done(_)) {}
+    let (_, tally) = checking.tallies().next().unwrap();
+    assert_eq!(tally.counts, Counts { error: 1, ..Counts::default() });
+    let (found, summary) = finish(checking_again(&file, &rules, &tables));
+    assert_eq!(told(&found)[0], "file 2 error row_unreadable 0 column=service_date line=3");
+    assert_eq!((summary.rows, summary.rows_unreadable, summary.stored), (11, 1, found.len() as u64));
+    let (without, _) = check(Options::default(), |_| ());
+    let moved =
+        |finding: &Finding| Finding { row: finding.row - u64::from(finding.row > 2), ..finding.clone() };
+    assert_eq!(found[1..].iter().map(moved).collect::<Vec<_>>(), without);
+}
+
+fn checking_again<'r>(file: &'r str, rules: &'r Rules, tables: &'r Tables) -> Checking<'r, &'r [u8]> {
+    Checking::begin(file.as_bytes(), &Format::default(), rules, tables, Options::default()).unwrap()
+}
+
+#[test]
+fn a_file_that_is_no_export_is_refused_before_any_row() {
+    let (rules, tables) = (Rules::compile(&[]).unwrap(), Tables::empty());
+    let begin = |bytes| Checking::begin(bytes, &Format::default(), &rules, &tables, Options::default()).err();
+    assert!(matches!(begin(b"a;b\n1;2\n".as_slice()), Some(FileError::Refused(_))));
+    let empty = csv(&[]);
+    let (found, summary) = finish(checking_again(&empty, &rules, &tables));
+    assert_eq!((found.len(), summary.rows, summary.counts), (0, 0, Counts::default()));
+}
+
+/// A judge that finds what another finds, until it fails.
+struct Failing<'r> {
+    judge: Box<dyn Judge + 'r>,
+    at_row: Option<u64>,
+}
+
+impl Judge for Failing<'_> {
+    fn row(&mut self, seen: &Seen<'_>, found: &mut Found<'_>) {
+        self.judge.row(seen, found);
+        assert_ne!(Some(seen.row.number), self.at_row, "it fails here");
+    }
+
+    fn conclude(&mut self, found: &mut Found<'_>) -> bool {
+        self.judge.conclude(found);
+        panic!("it fails here");
+    }
+}
+
+fn fail(checking: &mut Checking<'_, &[u8]>, id: &str, at_row: Option<u64>) {
+    let judge = &mut checking.judges.each[position(id)].judge;
+    *judge = judge.take().map(|judge| Box::new(Failing { judge, at_row }) as Box<dyn Judge>);
+}
+
+/// What is found besides one rule is what is found by the others without it.
+fn others_are_unharmed(found: &[Finding], id: &str) {
+    let (all, _) = check(Options { list_passes: true, ..Options::default() }, |_| ());
+    let others = |found: &[Finding]| -> Vec<Finding> {
+        found.iter().filter(|finding| finding.rule.as_str() != id).cloned().collect()
+    };
+    assert_eq!(others(found), others(&all));
+}
+
+#[test]
+fn a_rule_that_fails_at_a_row_is_told_once_and_the_others_go_on() {
+    let options = Options { list_passes: true, ..Options::default() };
+    let (found, summary) = check(options, |checking| fail(checking, "doctor-required", Some(6)));
+    let of: Vec<String> = of_rule(&found, "doctor-required").collect();
+    let kept: Vec<String> = (1..6).map(|row| format!("{row} pass pass 0")).collect();
+    assert_eq!(of[..5], kept, "what it found before stays");
+    assert_eq!(of[5..], ["0 error rule_failed 0"], "what it found in the row where it failed does not");
+    others_are_unharmed(&found, "doctor-required");
+    assert_eq!(summary.stored, found.len() as u64);
+}
+
+#[test]
+fn a_rule_that_fails_when_it_concludes_is_told_once_and_the_others_go_on() {
+    let options = Options { list_passes: true, ..Options::default() };
+    for id in ["office-fee", "gmf-yearly-missing"] {
+        let (found, summary) = check(options, |checking| fail(checking, id, None));
+        assert_eq!(of_rule(&found, id).collect::<Vec<_>>(), ["0 error rule_failed 0"]);
+        others_are_unharmed(&found, id);
+        assert_eq!(summary.stored, found.len() as u64);
+    }
+}
+
+#[test]
+fn a_rule_over_its_budget_is_stopped_at_once_and_the_others_go_on() {
+    let options = Options { list_passes: true, ..Options::default() };
+    for id in ["doctor-required", "office-fee"] {
+        let stop =
+            |checking: &mut Checking<'_, &[u8]>| checking.judges.each[position(id)].budget = Duration::ZERO;
+        let (found, _) = check(options, stop);
+        let of: Vec<String> = of_rule(&found, id).collect();
+        assert_eq!(of.last().unwrap(), "0 error rule_over_budget 0 budget_ms=0");
+        assert_eq!(of.len(), if id == "office-fee" { 1 } else { 2 }, "it saw one row: {of:?}");
+        others_are_unharmed(&found, id);
+    }
+}
+
+#[test]
+fn many_conclusions_are_told_part_by_part_in_the_order_of_rows() {
+    let rules = Rules::compile(&[shipped("gmf-yearly-missing")]).unwrap();
+    let (tables, count) = (tables(), 10_000);
+    let file = csv(&(0..count).map(|patient| line(8857).patient(patient)).collect::<Vec<_>>());
+    let mut checking = checking_again(&file, &rules, &tables);
+    let mut found = Vec::new();
+    while checking.step(&mut found).unwrap() == Step::Reading {}
+    let mut parts = 0;
+    while checking.step(&mut found).unwrap() == Step::Concluding {
+        parts += 1;
+        assert!(found.len() <= parts * 4096);
+    }
+    assert_eq!(parts, 3);
+    assert!(found.iter().map(|finding| finding.row).eq(1..=u64::from(count)));
+}
+
+#[test]
+fn a_rule_over_its_budget_while_it_concludes_is_stopped_between_two_parts() {
+    let rules = Rules::compile(&[shipped("gmf-yearly-missing"), shipped("doctor-required")]).unwrap();
+    let tables = tables();
+    let file = csv(&(0..10_000).map(|patient| line(8857).patient(patient)).collect::<Vec<_>>());
+    let mut checking = checking_again(&file, &rules, &tables);
+    let mut found = Vec::new();
+    while checking.step(&mut found).unwrap() == Step::Reading {}
+    for judging in &mut checking.judges.each {
+        judging.budget = Duration::ZERO;
+    }
+    while checking.step(&mut found).unwrap() == Step::Concluding {}
+    let (over, before) = found.split_last().unwrap();
+    assert_eq!(brief(over), "0 error rule_over_budget 0 budget_ms=0");
+    assert!(before.iter().map(|finding| finding.row).eq(1..=4096), "what it found before stays");
+    let tallies: Vec<_> =
+        checking.tallies().map(|(_, tally)| (tally.counts.error, tally.counts.optimisation)).collect();
+    assert_eq!(
+        tallies,
+        [(0, 0), (1, 4096), (0, 0)],
+        "one that is through in one part has nothing to be stopped at"
+    );
+    assert!(checking.tallies().all(|(_, tally)| tally.took_us.is_some()));
+}
+
+#[test]
+fn a_check_comes_to_its_end_even_when_every_rule_is_over_its_budget() {
+    let (found, summary) = check(Options { budget: Duration::ZERO, ..Options::default() }, |_| ());
+    let over = found.iter().filter(|finding| finding.outcome == Outcome::RuleOverBudget).count();
+    assert_eq!(over, rules::shipped().iter().filter(|rule| rule.enabled).count());
+    assert_eq!(summary.rows, 10);
+}
+
+#[test]
+fn a_check_can_move_between_threads() {
+    fn movable<T: Send>() {}
+    movable::<Checking<'static, std::fs::File>>();
+}
+
+/// Days of one doctor each, that together have every outcome of the office fee.
+fn office_days() -> Vec<Line> {
+    let doctor = Cell::new(100);
+    let day = |registered: u32, walk_in: u32, fees: &[Line]| -> Vec<Line> {
+        doctor.set(doctor.get() + 1);
+        let visits = (0..registered).map(|patient| line(15_801).patient(patient));
+        let walk_ins = (0..walk_in).map(|patient| line(15_801).patient(1000 + patient).context("G160"));
+        fees.iter().cloned().chain(visits).chain(walk_ins).map(|line| line.doctor(doctor.get())).collect()
+    };
+    let (small, large) = (line(19_928), line(19_929));
+    [
+        day(6, 0, &[small.clone().at(20_001)]),
+        day(5, 0, std::slice::from_ref(&small)),
+        day(6, 0, std::slice::from_ref(&large)),
+        day(5, 0, &[small.clone(), large.clone()]),
+        day(5, 10, std::slice::from_ref(&small)),
+        day(12, 0, &[small.clone(), large.clone()]),
+        day(12, 0, std::slice::from_ref(&small)),
+        day(6, 10, std::slice::from_ref(&small)),
+        day(6, 10, &[]),
+        day(6, 0, std::slice::from_ref(&small)),
+        day(12, 0, std::slice::from_ref(&large)),
+    ]
+    .concat()
+}
+
+/// Findings of every outcome there is, made by the code that makes them.
+fn every_outcome() -> Vec<Finding> {
+    let mut found = find(&[shipped("office-fee")], &tables(), &office_days(), true);
+    let fee = |patient: u32| line(8875).patient(patient);
+    let billed = [fee(1), fee(1), fee(2), fee(2).paid(1), fee(3).paid(1), fee(3).paid(1)];
+    found.extend(find(&[shipped("gmf-yearly-fee")], &tables(), &billed, true));
+    let cents = rule(json!({
+        "kind": "sum_limit", "per": ["doctor"], "period": "day", "unit": "cents", "limit": 1,
+        "terms": [{ "column": "paid" }]
+    }));
+    found.extend(find(&[cents], &tables(), &[line(8857).paid(2)], true));
+    let row_wise = line(9999).units(5000).context("STAR").cell(Column::Invoice, "1");
+    let of: Vec<Rule> = rules::shipped().into_iter().map(|rule| Rule { enabled: true, ..rule }).collect();
+    found.extend(find(&of, &tables(), &[row_wise], true));
+    let options = Options { list_passes: true, ..Options::default() };
+    found.extend(check(options, |checking| fail(checking, "office-fee", Some(1))).0);
+    found.extend(check(Options { budget: Duration::ZERO, ..Options::default() }, |_| ()).0);
+    let (rules, tables) = (Rules::compile(&[]).unwrap(), Tables::empty());
+    let unreadable = csv(&[line(8857).cell(Column::Paid, "x")]);
+    found.extend(finish(checking_again(&unreadable, &rules, &tables)).0);
+    found
+}
+
+#[test]
+fn every_outcome_is_told_in_full_in_both_languages() {
+    let found = every_outcome();
+    let outcomes: BTreeSet<Outcome> = found.iter().map(|finding| finding.outcome).collect();
+    let all: BTreeSet<Outcome> = Outcome::ALL.iter().copied().collect();
+    assert_eq!(outcomes, all);
+    for finding in &found {
+        for language in [Language::French, Language::English] {
+            for part in finding.outcome.template(language).split('{').skip(1) {
+                let name = part.split('}').next().unwrap();
+                assert!(finding.params.contains_key(name), "{}: {name}", finding.outcome.as_str());
+            }
+            let message = finding.message(language);
+            assert!(!message.contains(['{', '}', '…']), "{message}");
+        }
+    }
+}
+
+/// Rows out of small domains, so that they meet in groups.
+fn some_line() -> impl Strategy<Value = Line> {
+    let code = prop_oneof![
+        16 => Just(15_801_u32),
+        6 => select([15_804, 15_815, 8857, 8859, 8875, 9999].as_slice()),
+        1 => select([19_928, 19_929].as_slice()),
+    ];
+    let place = prop_oneof![8 => Just(55_001_u32), 1 => Just(55_002), 1 => Just(20_001)];
+    let context = select(["G160", "AR", "ICEP", "STAR", "MTA13"].as_slice()).prop_map(str::to_owned);
+    let contexts =
+        prop_oneof![3 => Just(vec![]), 2 => Just(vec!["G160".to_owned()]), 1 => vec(context, 0..3)];
+    let keys = (option::weighted(0.95, 1..3_u64), option::weighted(0.9, 0..40_u32), 4..6_u8);
+    let amounts = (option::of(0..200_i64), option::of(0..9000_i64), option::of(0..2_i64));
+    let times = option::of((600..700_u16, 600..800_u16));
+    (code, place, contexts, keys, amounts, times).prop_map(|(code, place, contexts, keys, amounts, times)| {
+        let (doctor, patient, day) = keys;
+        let (units, preliminary, paid) = amounts;
+        let (start, end) = (times.map(|times| times.0), times.map(|times| times.1));
+        Line {
+            date: Some((2025, 3, day)),
+            doctor,
+            patient,
+            contexts,
+            units,
+            preliminary,
+            paid,
+            start,
+            end,
+            ..line(code)
+        }
+        .at(place)
+    })
+}
+
+fn all_rules() -> Vec<Rule> {
+    rules::shipped().into_iter().map(|rule| Rule { enabled: true, ..rule }).collect()
+}
+
+/// How often each finding is there, whichever row it names.
+fn without_rows(found: &[Finding]) -> BTreeMap<String, usize> {
+    let mut times = BTreeMap::new();
+    for finding in found {
+        let text = format!("{} {}", finding.rule, brief(&Finding { row: 0, ..finding.clone() }));
+        *times.entry(text).or_default() += 1;
+    }
+    times
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn another_order_of_rows_finds_the_same(
+        (lines, shuffled) in vec(some_line(), 0..120).prop_flat_map(|lines| (Just(lines.clone()), Just(lines).prop_shuffle()))
+    ) {
+        let found = |lines: &[Line]| find(&all_rules(), &tables(), lines, true);
+        prop_assert_eq!(without_rows(&found(&lines)), without_rows(&found(&shuffled)));
+    }
+
+    #[test]
+    fn a_doctors_days_do_not_depend_on_other_doctors(lines in vec(some_line(), 0..120)) {
+        let rules = [shipped("office-fee"), shipped("intervention-minutes")];
+        let found = |lines: &[Line]| without_rows(&find(&rules, &tables(), lines, true));
+        let mut apart = BTreeMap::new();
+        for doctor in [1, 2] {
+            let own: Vec<Line> = lines.iter().filter(|line| line.doctor == Some(doctor)).cloned().collect();
+            for (finding, times) in found(&own) {
+                *apart.entry(finding).or_default() += times;
+            }
+        }
+        prop_assert_eq!(found(&lines), apart);
+    }
+
+    #[test]
+    fn what_a_rule_finds_does_not_depend_on_the_other_rules(lines in vec(some_line(), 0..60)) {
+        let together = find(&all_rules(), &tables(), &lines, true);
+        for rule in all_rules() {
+            let own: Vec<Finding> = together.iter().filter(|finding| finding.rule == rule.id).cloned().collect();
+            prop_assert_eq!(find(&[rule], &tables(), &lines, true), own);
+        }
+    }
+}

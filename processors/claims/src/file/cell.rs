@@ -1,0 +1,181 @@
+//! The forms of cells, judged on the bytes of the file: each of them is ASCII in every encoding that is read.
+
+use crate::row::{Day, DoctorKey, PatientKey};
+
+/// The cell has not its column's form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed;
+
+/// `None` is an empty cell.
+pub type Parsed<T> = Result<Option<T>, Malformed>;
+
+/// Digits before the decimal mark of an amount, and of a count: what is longer would not fit 64 bits in cents.
+const MAX_DIGITS: usize = 15;
+
+/// The cell without spaces around it, no-break ones of either encoding included.
+pub fn trim(cell: &[u8]) -> &[u8] {
+    let mut cell = cell.trim_ascii();
+    loop {
+        let rest = cell.strip_prefix(b"\xC2\xA0").or_else(|| cell.strip_prefix(b"\xA0"));
+        let rest = rest.or_else(|| cell.strip_suffix(b"\xC2\xA0")).or_else(|| cell.strip_suffix(b"\xA0"));
+        match rest {
+            Some(rest) => cell = rest.trim_ascii(),
+            None => return cell,
+        }
+    }
+}
+
+/// A number of `least` to `most` digits and nothing else.
+fn number(digits: &[u8], least: usize, most: usize) -> Result<u64, Malformed> {
+    if digits.len() < least || digits.len() > most || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(Malformed);
+    }
+    Ok(digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+}
+
+/// `YYYY-MM-DD`, a day that exists.
+pub fn date(cell: &[u8]) -> Parsed<Day> {
+    if cell.is_empty() {
+        return Ok(None);
+    }
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *cell else { return Err(Malformed) };
+    let year = number(&[y1, y2, y3, y4], 4, 4)? as i16;
+    let month = number(&[m1, m2], 2, 2)? as u8;
+    let day = number(&[d1, d2], 2, 2)? as u8;
+    let days = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => return Err(Malformed),
+    };
+    if day == 0 || day > days {
+        return Err(Malformed);
+    }
+    Ok(Some(Day { year, month, day }))
+}
+
+/// `HH:MM`, or `H:MM` as spreadsheets leave it, in minutes since midnight.
+pub fn time(cell: &[u8]) -> Parsed<u16> {
+    let (hour, minute) = match *cell {
+        [] => return Ok(None),
+        [hour, b':', m1, m2] => (number(&[hour], 1, 1)?, number(&[m1, m2], 2, 2)?),
+        [h1, h2, b':', m1, m2] => (number(&[h1, h2], 2, 2)?, number(&[m1, m2], 2, 2)?),
+        _ => return Err(Malformed),
+    };
+    if hour > 23 || minute > 59 {
+        return Err(Malformed);
+    }
+    Ok(Some((hour * 60 + minute) as u16))
+}
+
+/// Five digits.
+pub fn place(cell: &[u8]) -> Parsed<u32> {
+    if cell.is_empty() { Ok(None) } else { number(cell, 5, 5).map(|place| Some(place as u32)) }
+}
+
+/// Four or five digits; a leading zero makes no other code.
+pub fn code(cell: &[u8]) -> Parsed<u32> {
+    if cell.is_empty() { Ok(None) } else { number(cell, 4, 5).map(|code| Some(code as u32)) }
+}
+
+fn signed(cell: &[u8]) -> (i64, &[u8]) {
+    cell.strip_prefix(b"-").map_or((1, cell), |rest| (-1, rest))
+}
+
+/// A whole number.
+pub fn units(cell: &[u8]) -> Parsed<i64> {
+    if cell.is_empty() {
+        return Ok(None);
+    }
+    let (sign, digits) = signed(cell);
+    Ok(Some(sign * number(digits, 1, MAX_DIGITS)? as i64))
+}
+
+/// An amount in cents: a decimal comma or point, at most two decimals, spaces only between groups of three digits,
+/// a `$` behind it at will. What could be read in two ways (`1,234`) is no amount.
+pub fn money(cell: &[u8]) -> Parsed<i64> {
+    if cell.is_empty() {
+        return Ok(None);
+    }
+    let cell = cell.strip_suffix(b"$").map_or(cell, trim);
+    let (sign, unsigned) = signed(cell);
+    let (whole, decimals) = match unsigned.iter().rposition(|byte| matches!(byte, b',' | b'.')) {
+        Some(mark) => (&unsigned[..mark], &unsigned[mark + 1..]),
+        None => (unsigned, &[][..]),
+    };
+    if unsigned.len() > whole.len() && decimals.is_empty() {
+        return Err(Malformed);
+    }
+    let cents = match decimals.len() {
+        0 => 0,
+        1 => 10 * number(decimals, 1, 1)?,
+        _ => number(decimals, 2, 2)?,
+    };
+    Ok(Some(sign * (grouped(whole)? * 100 + cents) as i64))
+}
+
+/// A whole number whose digits may stand in groups of three.
+fn grouped(digits: &[u8]) -> Result<u64, Malformed> {
+    if digits.iter().all(u8::is_ascii_digit) {
+        return number(digits, 1, MAX_DIGITS);
+    }
+    let (mut rest, mut total, mut scale) = (digits, 0, 0);
+    while let Some((before, group)) = last_group(rest) {
+        total += number(group, 3, 3)? * 10_u64.pow(scale);
+        scale += 3;
+        rest = before;
+        if scale as usize + 3 > MAX_DIGITS {
+            return Err(Malformed);
+        }
+    }
+    Ok(number(rest, 1, 3)? * 10_u64.pow(scale) + total)
+}
+
+/// What stands before the last space, and behind it. The space may be a no-break one, narrow or not.
+fn last_group(digits: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = digits.iter().rposition(|byte| !byte.is_ascii_digit())?;
+    let (before, group) = (&digits[..=end], &digits[end + 1..]);
+    let spaces: [&[u8]; 4] = [b" ", b"\xE2\x80\xAF", b"\xC2\xA0", b"\xA0"];
+    // What is no space stays in the group, which then is no number.
+    Some(
+        spaces
+            .iter()
+            .find_map(|space| before.strip_suffix(*space))
+            .map_or((before, digits), |before| (before, group)),
+    )
+}
+
+/// Whether what identifies ends here: the rest of the cell is words about it.
+fn ends(rest: &[u8]) -> bool {
+    rest.first().is_none_or(|byte| !byte.is_ascii_alphanumeric())
+}
+
+/// `7 digits-5 digits`, and whatever name follows.
+pub fn doctor(cell: &[u8]) -> Parsed<DoctorKey> {
+    if cell.is_empty() {
+        return Ok(None);
+    }
+    let (number_of, rest) = cell.split_at_checked(13).ok_or(Malformed)?;
+    if number_of[7] != b'-' || !ends(rest) {
+        return Err(Malformed);
+    }
+    let (person, role) = (number(&number_of[..7], 7, 7)?, number(&number_of[8..], 5, 5)?);
+    Ok(Some(DoctorKey(person * 100_000 + role)))
+}
+
+/// `4 letters 8 digits`, and whatever name follows. Letters count the same in either case.
+pub fn patient(cell: &[u8]) -> Parsed<PatientKey> {
+    if cell.is_empty() {
+        return Ok(None);
+    }
+    let (key, rest) = cell.split_first_chunk::<12>().ok_or(Malformed)?;
+    let (letters, digits) = key.split_at(4);
+    if !letters.iter().all(u8::is_ascii_alphabetic) || !digits.iter().all(u8::is_ascii_digit) || !ends(rest) {
+        return Err(Malformed);
+    }
+    Ok(Some(PatientKey(key.map(|byte| byte.to_ascii_uppercase()))))
+}
+
+#[cfg(test)]
+mod tests;

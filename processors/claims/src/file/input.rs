@@ -1,0 +1,77 @@
+//! The bytes of a file, through one buffer, up to the first that no text has.
+
+use std::io::{self, ErrorKind, Read};
+
+/// Bytes held at a time. The header must lie within the first of these; a larger one reads no faster.
+pub const BUFFER: usize = 64 * 1024;
+
+pub struct Input<R> {
+    source: R,
+    buffer: Box<[u8]>,
+    at: usize,
+    filled: usize,
+    /// Bytes consumed.
+    done: u64,
+    /// The source has no more.
+    ended: bool,
+    /// The buffer ends before a NUL, which is no text and hides what follows it.
+    nul: bool,
+}
+
+impl<R: Read> Input<R> {
+    /// Fills the whole buffer, unless the source ends before: what is found there does not depend on how the bytes
+    /// arrive.
+    pub fn begin(source: R) -> io::Result<Self> {
+        let buffer = vec![0; BUFFER].into_boxed_slice();
+        let mut input = Self { source, buffer, at: 0, filled: 0, done: 0, ended: false, nul: false };
+        while input.more()? {}
+        Ok(input)
+    }
+
+    /// What is buffered and not yet consumed.
+    pub fn buffered(&self) -> &[u8] {
+        &self.buffer[self.at..self.filled]
+    }
+
+    /// The next bytes; none at the end and before a NUL.
+    pub fn bytes(&mut self) -> io::Result<&[u8]> {
+        if self.at == self.filled {
+            (self.at, self.filled) = (0, 0);
+            self.more()?;
+        }
+        Ok(self.buffered())
+    }
+
+    pub fn consume(&mut self, bytes: usize) {
+        self.at += bytes;
+        self.done += bytes as u64;
+    }
+
+    pub fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// Where the NUL is that ends what is buffered.
+    pub fn nul(&self) -> Option<u64> {
+        self.nul.then(|| self.done + self.buffered().len() as u64)
+    }
+
+    /// Reads once into the room that is left. False when there is no room or nothing more to read.
+    fn more(&mut self) -> io::Result<bool> {
+        if self.ended || self.nul || self.filled == self.buffer.len() {
+            return Ok(false);
+        }
+        let read = loop {
+            match self.source.read(&mut self.buffer[self.filled..]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
+        self.ended = read == 0;
+        let new = &self.buffer[self.filled..self.filled + read];
+        // `contains` of bytes is the fast search, `position` is not.
+        self.nul = new.contains(&0);
+        self.filled += if self.nul { new.iter().position(|byte| *byte == 0).unwrap_or(read) } else { read };
+        Ok(!self.ended && !self.nul)
+    }
+}

@@ -1,0 +1,121 @@
+//! One record: its cells as they stand in the file, and what they say.
+
+use std::borrow::Cow;
+
+use bumpalo::Bump;
+use encoding_rs::WINDOWS_1252;
+use schemas::rule::Column;
+
+use super::{
+    Encoding, Read, Unreadable,
+    cell::{self, Parsed},
+    header::Layout,
+};
+use crate::row::{Cells, Row};
+
+/// Bytes of a record, unquoted. A row of an export has a few hundred; what is larger is a quote that was never closed
+/// and refuses the file, before it takes the rest of it for one cell.
+pub const MAX_BYTES: usize = 64 * 1024;
+/// Cells of a record. An export has 23 columns; more than this refuses the file.
+pub const MAX_CELLS: usize = 512;
+
+pub struct Record {
+    layout: Layout,
+    encoding: Option<Encoding>,
+    /// The cells without their quotes, one behind the other, and where each ends.
+    pub text: Box<[u8]>,
+    pub ends: Box<[usize]>,
+    pub cells: usize,
+}
+
+impl Record {
+    pub fn new(layout: Layout, encoding: Option<Encoding>) -> Self {
+        let (text, ends) = (vec![0; MAX_BYTES].into_boxed_slice(), vec![0; MAX_CELLS].into_boxed_slice());
+        Self { layout, encoding, text, ends, cells: 0 }
+    }
+
+    fn cell(&self, position: usize) -> Option<&[u8]> {
+        let end = *self.ends[..self.cells].get(position)?;
+        let start = position.checked_sub(1).map_or(0, |before| self.ends[before]);
+        Some(&self.text[start..end])
+    }
+
+    /// The record as a row.
+    pub fn typed<'a>(&'a self, number: u64, line: u64, scratch: &'a Bump) -> Read<'a> {
+        let (is, must) = (self.cells, self.layout.width);
+        let mut forms = Forms { record: self, bad: (is != must).then_some(is.min(must)) };
+        let end = forms.read(Column::End, cell::time);
+        let row = Row {
+            number,
+            date: forms.read(Column::ServiceDate, cell::date),
+            start: forms.read(Column::Start, cell::time).filter(|start| *start > 0 || end.is_some()),
+            end,
+            place: forms.read(Column::Place, cell::place),
+            code: forms.read(Column::Code, cell::code),
+            units: forms.read(Column::Units, cell::units),
+            preliminary: forms.read(Column::Preliminary, cell::money),
+            paid: forms.read(Column::Paid, cell::money),
+            doctor: forms.read(Column::Doctor, cell::doctor),
+            patient: forms.read(Column::Patient, cell::patient),
+            contexts: self.contexts(scratch),
+            cells: self,
+        };
+        match forms.bad {
+            Some(bad) => Read::Unreadable(Unreadable { number, line, column: self.layout.column_at(bad) }),
+            None => Read::Row(row),
+        }
+    }
+
+    fn contexts<'a>(&self, scratch: &'a Bump) -> &'a [&'a str] {
+        let bytes = self.layout.position(Column::Contexts).and_then(|position| self.cell(position));
+        let Some(bytes) = bytes.map(cell::trim).filter(|bytes| !bytes.is_empty()) else { return &[] };
+        let text = decode(bytes, self.encoding);
+        let text: &'a str = if text.is_ascii() {
+            let text = scratch.alloc_str(&text);
+            text.make_ascii_uppercase();
+            text
+        } else {
+            scratch.alloc_str(&text.to_uppercase())
+        };
+        let contexts = text.split(',').map(|context| context.trim().trim_start_matches('#').trim());
+        let contexts = contexts.filter(|context| !context.is_empty());
+        bumpalo::collections::Vec::from_iter_in(contexts, scratch).into_bump_slice()
+    }
+}
+
+/// Cells read by their columns' forms, and the first in the file's order that has not its own.
+struct Forms<'a> {
+    record: &'a Record,
+    bad: Option<usize>,
+}
+
+impl Forms<'_> {
+    fn read<T>(&mut self, column: Column, form: fn(&[u8]) -> Parsed<T>) -> Option<T> {
+        let position = self.record.layout.position(column)?;
+        let cell = self.record.cell(position)?;
+        form(cell::trim(cell)).unwrap_or_else(|cell::Malformed| {
+            self.bad = Some(self.bad.map_or(position, |bad| bad.min(position)));
+            None
+        })
+    }
+}
+
+impl Cells for Record {
+    fn get(&self, column: Column) -> Option<Cow<'_, str>> {
+        let cell = self.cell(self.layout.position(column)?)?;
+        Some(match decode(cell, self.encoding) {
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+            Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+        })
+    }
+}
+
+/// The text of a cell: in the encoding given, else UTF-8 where it is that and Windows-1252 where not. Never fails: what
+/// the encoding given does not have becomes U+FFFD.
+pub fn decode(cell: &[u8], encoding: Option<Encoding>) -> Cow<'_, str> {
+    match (encoding, std::str::from_utf8(cell)) {
+        (None | Some(Encoding::Utf8), Ok(text)) => Cow::Borrowed(text),
+        (Some(Encoding::Utf8), Err(_)) => String::from_utf8_lossy(cell),
+        (None | Some(Encoding::Windows1252), _) => WINDOWS_1252.decode_without_bom_handling(cell).0,
+    }
+}

@@ -1,0 +1,118 @@
+//! Rules that are data, made ready to judge rows.
+
+use regex::Regex;
+use schemas::rule::{Check, Rule};
+
+use crate::tables::Tables;
+
+mod filter;
+mod grouped;
+mod judge;
+mod office_fee;
+mod row_wise;
+mod validate;
+
+pub(crate) use judge::{Found, Judge, Keys, Seen, params};
+pub use validate::{RuleError, Wrong, validate};
+
+/// The id under which findings about the file itself are told; no rule may have it.
+pub const FILE_RULE: &str = "file";
+
+/// The rules that come with the program: those of a Quebec family medicine group.
+pub fn shipped() -> Vec<Rule> {
+    serde_json::from_str(include_str!("../data/quebec.json"))
+        .expect("a test reads the rules that are shipped")
+}
+
+/// The rules of a tenant that has stored none: the office fees alone.
+pub fn builtin() -> Vec<Rule> {
+    let mut rules = shipped();
+    rules.retain(|rule| matches!(rule.check, Check::OfficeFee(_)));
+    rules
+}
+
+/// Enabled rules, checked and with their patterns compiled: made once, for any number of files.
+pub struct Rules(Vec<Ready>);
+
+struct Ready {
+    rule: Rule,
+    /// Of a check that has one.
+    pattern: Option<Regex>,
+}
+
+impl Rules {
+    /// Takes those that are enabled.
+    ///
+    /// # Errors
+    /// [`RuleError`] for the first that is not valid, or has the id of one before it.
+    pub fn compile(rules: &[Rule]) -> Result<Self, RuleError> {
+        let mut ready: Vec<Ready> = Vec::new();
+        for rule in rules.iter().filter(|rule| rule.enabled) {
+            validate(rule)?;
+            if ready.iter().any(|other| other.rule.id == rule.id) {
+                return Err(RuleError::new(rule, "id", Wrong::Twice));
+            }
+            let pattern = match &rule.check {
+                Check::Pattern { pattern, .. } => Some(
+                    validate::whole_pattern(pattern)
+                        .map_err(|wrong| RuleError::new(rule, "pattern", wrong))?,
+                ),
+                _ => None,
+            };
+            ready.push(Ready { rule: rule.clone(), pattern });
+        }
+        Ok(Self(ready))
+    }
+
+    /// Each rule with a fresh judge, in the order given.
+    pub(crate) fn judges<'r>(
+        &'r self,
+        tables: &'r Tables,
+    ) -> impl Iterator<Item = (&'r Rule, Box<dyn Judge + 'r>)> {
+        self.0.iter().map(|ready| (&ready.rule, ready.judge(tables)))
+    }
+}
+
+impl Ready {
+    fn judge<'r>(&'r self, tables: &'r Tables) -> Box<dyn Judge + 'r> {
+        let rows = |when| filter::Rows::resolve(when, tables);
+        match &self.rule.check {
+            Check::Required { column, when } => Box::new(row_wise::Required::new(*column, rows(when))),
+            Check::Pattern { column, when, .. } => {
+                let pattern = self.pattern.as_ref().expect("compiled with its rule");
+                Box::new(row_wise::Pattern::new(*column, pattern, rows(when)))
+            }
+            Check::Range { column, min, max, when } => {
+                Box::new(row_wise::Range::new(*column, min.as_ref(), max.as_ref(), rows(when)))
+            }
+            Check::Allowed { column, values, when } => {
+                Box::new(row_wise::Allowed::new(*column, values, rows(when)))
+            }
+            Check::KnownCode { when } => Box::new(row_wise::KnownCode::new(tables, rows(when))),
+            Check::Once { per, period, when, cents } => {
+                Box::new(grouped::Once::new(grouped::Grouping::new(per, *period), *cents, rows(when)))
+            }
+            Check::SumLimit { per, period, unit, terms, limit, when } => {
+                let grouping = grouped::Grouping::new(per, *period);
+                Box::new(grouped::SumLimit::new(grouping, *unit, terms, *limit, rows(when)))
+            }
+            Check::MissingThoughDue { per, period, due, missing, gain_cents } => {
+                let grouping = grouped::Grouping::new(per, *period);
+                Box::new(grouped::MissingThoughDue::new(grouping, rows(due), rows(missing), *gain_cents))
+            }
+            Check::BetterCode { from_minutes, base_cents, step_minutes, step_cents, when } => {
+                Box::new(row_wise::BetterCode {
+                    from_minutes: *from_minutes,
+                    base_cents: *base_cents,
+                    step_minutes: *step_minutes,
+                    step_cents: *step_cents,
+                    when: rows(when),
+                })
+            }
+            Check::OfficeFee(fee) => Box::new(office_fee::OfficeFees::new(fee)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! A filter made ready: what it says of codes as one set, its contexts as the reader gives them.
+
+use schemas::rule::Filter;
+
+use crate::{row::Row, tables::Tables};
+
+#[cfg(test)]
+mod tests;
+
+/// One past the largest code: codes have at most five digits.
+const CODES: u32 = 100_000;
+
+/// A set of codes, one bit each: 12.5 kB whatever it holds.
+pub(super) struct Codes(Box<[u64]>);
+
+impl Codes {
+    pub fn none() -> Self {
+        Self(vec![0; CODES.div_ceil(64) as usize].into())
+    }
+
+    /// Those of the texts that are codes.
+    pub fn of(texts: &[String]) -> Self {
+        texts.iter().filter_map(|text| text.parse().ok()).collect()
+    }
+
+    pub fn has(&self, code: u32) -> bool {
+        self.0.get(code as usize / 64).is_some_and(|word| word >> (code % 64) & 1 == 1)
+    }
+
+    /// Both sets must be whole: word by word.
+    fn combine(&mut self, other: &Self, word: impl Fn(u64, u64) -> u64) {
+        for (mine, other) in self.0.iter_mut().zip(&other.0) {
+            *mine = word(*mine, *other);
+        }
+    }
+}
+
+impl FromIterator<u32> for Codes {
+    fn from_iter<I: IntoIterator<Item = u32>>(codes: I) -> Self {
+        let mut set = Self::none();
+        for code in codes.into_iter().filter(|code| *code < CODES) {
+            set.0[code as usize / 64] |= 1 << (code % 64);
+        }
+        set
+    }
+}
+
+/// The rows a check looks at.
+pub(super) struct Rows<'r> {
+    /// Codes that meet the filter; absent when the code does not matter.
+    codes: Option<Codes>,
+    /// Whether a row without a code meets it.
+    without_code: bool,
+    contexts: Vec<String>,
+    contexts_not: Vec<String>,
+    places: Places,
+    gmf: Option<(bool, &'r Tables)>,
+    paid: Option<bool>,
+}
+
+impl<'r> Rows<'r> {
+    pub fn resolve(filter: &Filter, tables: &'r Tables) -> Self {
+        let (codes, without_code) = codes(filter, tables);
+        Self {
+            codes,
+            without_code,
+            contexts: contexts(&filter.contexts),
+            contexts_not: contexts(&filter.contexts_not),
+            places: Places::new(&filter.places),
+            gmf: filter.gmf.map(|gmf| (gmf, tables)),
+            paid: filter.paid,
+        }
+    }
+
+    pub fn meets(&self, row: &Row<'_>) -> bool {
+        self.meets_code(row.code)
+            && (self.contexts.is_empty() || carries(row, &self.contexts))
+            && !carries(row, &self.contexts_not)
+            && (self.places.is_empty() || self.places.hold(row.place))
+            && self.gmf.is_none_or(|(gmf, tables)| row.place.is_some_and(|place| tables.is_gmf(place)) == gmf)
+            && self.paid.is_none_or(|paid| row.is_paid() == paid)
+    }
+
+    fn meets_code(&self, code: Option<u32>) -> bool {
+        match (&self.codes, code) {
+            (None, _) => true,
+            (Some(_), None) => self.without_code,
+            (Some(codes), Some(code)) => codes.has(code),
+        }
+    }
+}
+
+/// The codes that meet a filter, and whether a row without one does.
+fn codes(filter: &Filter, tables: &Tables) -> (Option<Codes>, bool) {
+    let mut conditions = Vec::new();
+    if !filter.codes.is_empty() {
+        conditions.push(Codes::of(&filter.codes));
+    }
+    for (wanted, field) in [
+        (&filter.leaves, (|entry| &entry.leaf) as fn(&crate::tables::CodeEntry) -> &String),
+        (&filter.groups, |entry| &entry.group),
+        (&filter.tops, |entry| &entry.top),
+    ] {
+        if !wanted.is_empty() {
+            let wanted: Vec<String> = wanted.iter().map(|text| folded(text)).collect();
+            let named = tables.codes().filter(|(_, entry)| wanted.contains(&folded(field(entry))));
+            conditions.push(named.map(|(code, _)| code).collect());
+        }
+    }
+    let without_code = conditions.is_empty();
+    let met = conditions.into_iter().reduce(|mut met, next| {
+        met.combine(&next, |a, b| if filter.any_of { a | b } else { a & b });
+        met
+    });
+    if filter.codes_not.is_empty() {
+        return (met, without_code);
+    }
+    let mut met = met.unwrap_or_else(|| (0..CODES).collect());
+    met.combine(&Codes::of(&filter.codes_not), |met, not| met & !not);
+    (Some(met), without_code)
+}
+
+/// A text of the table of codes as it is compared.
+fn folded(text: &str) -> String {
+    text.trim().to_lowercase()
+}
+
+/// Contexts as rows carry them.
+pub(super) fn contexts(texts: &[String]) -> Vec<String> {
+    texts.iter().map(|text| context(text)).collect()
+}
+
+/// One context as rows carry it: upper case, without spaces around it or a leading `#`.
+pub(super) fn context(text: &str) -> String {
+    text.trim().trim_start_matches('#').trim().to_uppercase()
+}
+
+/// Whether the row carries one of these contexts.
+pub(super) fn carries(row: &Row<'_>, contexts: &[String]) -> bool {
+    row.contexts.iter().any(|context| contexts.iter().any(|wanted| wanted == context))
+}
+
+/// First digits of places.
+pub(super) struct Places(Vec<(u32, u32)>);
+
+impl Places {
+    pub fn new(prefixes: &[String]) -> Self {
+        let cut = |prefix: &String| {
+            let behind = 5u32.checked_sub(prefix.len() as u32)?;
+            Some((10u32.pow(behind), prefix.parse().ok()?))
+        };
+        Self(prefixes.iter().filter_map(cut).collect())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn hold(&self, place: Option<u32>) -> bool {
+        place.is_some_and(|place| self.0.iter().any(|(divisor, prefix)| place / divisor == *prefix))
+    }
+}

@@ -1,0 +1,143 @@
+use schemas::rule::Filter;
+use serde_json::{Value, json};
+
+use super::{Codes, Places, Rows, context};
+use crate::check::bench::{Line, line, tables};
+
+fn meets(filter: Value, line: &Line) -> bool {
+    let filter: Filter = serde_json::from_value(filter).unwrap();
+    let tables = tables();
+    let rows = Rows::resolve(&filter, &tables);
+    line.show(1, |row| rows.meets(row))
+}
+
+/// One row per line: the filter, the row, and whether the row meets it.
+fn table(cases: Vec<(Value, Line, bool)>) {
+    for (filter, line, expected) in cases {
+        assert_eq!(meets(filter.clone(), &line), expected, "{filter} of {line:?}");
+    }
+}
+
+fn no_code() -> Line {
+    Line { code: None, ..line(0) }
+}
+
+#[test]
+fn an_empty_filter_is_met_by_every_row() {
+    table(vec![(json!({}), line(8857), true), (json!({}), Line::default(), true)]);
+}
+
+#[test]
+fn codes_are_met_by_rows_that_have_one_of_them() {
+    table(vec![
+        (json!({ "codes": ["8857", "15815"] }), line(8857), true),
+        (json!({ "codes": ["8857", "15815"] }), line(8858), false),
+        (json!({ "codes": ["8857"] }), no_code(), false),
+        (json!({ "codes_not": ["8857"] }), line(8857), false),
+        (json!({ "codes_not": ["8857"] }), line(8858), true),
+        (json!({ "codes_not": ["8857"] }), no_code(), true),
+        (json!({ "codes": ["8857", "8859"], "codes_not": ["8857"] }), line(8857), false),
+        (json!({ "codes": ["8857", "8859"], "codes_not": ["8857"] }), line(8859), true),
+    ]);
+}
+
+#[test]
+fn the_table_of_codes_says_what_a_code_is() {
+    table(vec![
+        (json!({ "leaves": ["Visite périodique"] }), line(15_804), true),
+        (json!({ "leaves": [" VISITE PÉRIODIQUE "] }), line(15_804), true),
+        (json!({ "leaves": ["Visite"] }), line(15_804), false),
+        (json!({ "leaves": ["Visite périodique"] }), line(15_805), false),
+        (json!({ "leaves": ["Visite périodique"] }), no_code(), false),
+        (json!({ "groups": ["Interventions"] }), line(8859), true),
+        (json!({ "groups": ["Interventions"] }), line(8875), false),
+        (json!({ "tops": ["A - TARIFICATION"] }), line(8875), true),
+        (json!({ "tops": ["A - TARIFICATION"] }), line(8859), false),
+    ]);
+}
+
+#[test]
+fn conditions_on_the_code_all_hold_unless_any_is_enough() {
+    let both = |any: bool| json!({ "codes": ["8857", "8875"], "groups": ["Interventions"], "any_of": any });
+    table(vec![
+        (both(false), line(8857), true),
+        (both(false), line(8859), false),
+        (both(false), line(8875), false),
+        (both(true), line(8859), true),
+        (both(true), line(8875), true),
+        (both(true), line(15_815), false),
+        (both(true), no_code(), false),
+        (
+            json!({ "codes": ["8857"], "groups": ["Interventions"], "codes_not": ["8859"], "any_of": true }),
+            line(8859),
+            false,
+        ),
+        (json!({ "codes": ["8857"], "any_of": true, "gmf": true }), line(8857).at(55_002), false),
+    ]);
+}
+
+#[test]
+fn contexts_are_compared_whole_and_without_case() {
+    table(vec![
+        (json!({ "contexts": ["AR"] }), line(1), false),
+        (json!({ "contexts": ["AR"] }), line(1).context("AR"), true),
+        (json!({ "contexts": ["AR"] }), line(1).context("STAR"), false),
+        (json!({ "contexts": ["STAR"] }), line(1).context("AR"), false),
+        (json!({ "contexts": [" #g160 "] }), line(1).context("G160"), true),
+        (json!({ "contexts": ["G160", "AR"] }), line(1).context("X").context("AR"), true),
+        (json!({ "contexts_not": ["AR"] }), line(1), true),
+        (json!({ "contexts_not": ["AR"] }), line(1).context("STAR"), true),
+        (json!({ "contexts_not": ["ar"] }), line(1).context("X").context("AR"), false),
+    ]);
+}
+
+#[test]
+fn places_are_told_by_their_first_digits_and_the_table_of_establishments() {
+    let nowhere = || Line { place: None, ..line(1) };
+    table(vec![
+        (json!({ "places": ["5"] }), line(1).at(50_000), true),
+        (json!({ "places": ["5"] }), line(1).at(59_999), true),
+        (json!({ "places": ["5"] }), line(1).at(49_999), false),
+        (json!({ "places": ["5"] }), line(1).at(60_000), false),
+        (json!({ "places": ["2", "55"] }), line(1).at(55_999), true),
+        (json!({ "places": ["2", "55"] }), line(1).at(54_999), false),
+        (json!({ "places": ["0"] }), line(1).at(5_000), true),
+        (json!({ "places": ["12345"] }), line(1).at(12_345), true),
+        (json!({ "places": ["5"] }), nowhere(), false),
+        (json!({ "gmf": true }), line(1), true),
+        (json!({ "gmf": true }), line(1).at(55_002), false),
+        (json!({ "gmf": true }), nowhere(), false),
+        (json!({ "gmf": false }), line(1), false),
+        (json!({ "gmf": false }), line(1).at(55_002), true),
+        (json!({ "gmf": false }), nowhere(), true),
+    ]);
+}
+
+#[test]
+fn paid_is_above_zero() {
+    table(vec![
+        (json!({ "paid": true }), line(1).paid(1), true),
+        (json!({ "paid": true }), line(1).paid(0), false),
+        (json!({ "paid": true }), line(1).paid(-1), false),
+        (json!({ "paid": true }), line(1), false),
+        (json!({ "paid": false }), line(1).paid(1), false),
+        (json!({ "paid": false }), line(1).paid(0), true),
+        (json!({ "paid": false }), line(1), true),
+    ]);
+}
+
+#[test]
+fn a_set_of_codes_holds_what_was_put_into_it_and_nothing_else() {
+    let wanted = [0, 63, 64, 8857, 99_999];
+    let codes: Codes = wanted.into_iter().chain([100_000, u32::MAX]).collect();
+    assert!((0..200_000).all(|code| codes.has(code) == wanted.contains(&code)));
+    assert!(!codes.has(u32::MAX));
+}
+
+#[test]
+fn a_context_is_read_as_the_reader_gives_it() {
+    for text in ["g160", "#g160", " # G160 ", "##G160"] {
+        assert_eq!(context(text), "G160", "{text}");
+    }
+    assert!(!Places::new(&["123456".into()]).hold(Some(12_345)), "six digits are no place");
+}

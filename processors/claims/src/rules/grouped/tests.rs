@@ -1,0 +1,202 @@
+use serde_json::{Value, json};
+
+use crate::check::bench::{Line, line, rule, shipped, told};
+
+fn once(lines: &[Line]) -> Vec<String> {
+    let rule = rule(json!({
+        "kind": "once", "per": ["patient", "code"], "period": "year", "cents": 935,
+        "when": { "codes": ["8875", "8876"] }
+    }));
+    told(&rule, lines)
+}
+
+fn fee() -> Line {
+    line(8875).patient(1)
+}
+
+#[test]
+fn once_is_as_it_should_be() {
+    assert_eq!(once(&[fee()]), ["1 pass pass 0"]);
+    assert_eq!(once(&[line(15_815).patient(1), fee().paid(935)]), ["2 pass pass 0"]);
+}
+
+#[test]
+fn more_than_once_tells_by_what_was_paid_and_at_which_row() {
+    assert_eq!(once(&[fee(), fee().paid(0)]), ["1 error once_none_paid 935 count=2 paid=0"]);
+    assert_eq!(once(&[fee().paid(935), fee(), fee()]), ["2 error once_one_paid 1870 count=3 paid=1"]);
+    assert_eq!(once(&[fee(), fee().paid(935)]), ["1 error once_one_paid 935 count=2 paid=1"]);
+    assert_eq!(
+        once(&[fee(), fee().paid(935), fee().paid(1)]),
+        ["2 error once_several_paid 1870 count=3 paid=2"]
+    );
+}
+
+#[test]
+fn groups_are_apart_by_each_key_and_by_the_period() {
+    let apart = [
+        fee(),
+        fee().patient(2),
+        Line { code: Some(8876), ..fee() },
+        fee().on(2024, 12, 31),
+        fee().on(2026, 1, 1),
+    ];
+    assert!(once(&apart).iter().all(|told| told.ends_with("pass pass 0")));
+    assert_eq!(once(&apart).len(), 5);
+    let same = [fee().on(2025, 1, 1), fee().on(2025, 12, 31).doctor(2).at(20_000)];
+    assert_eq!(once(&same), ["1 error once_none_paid 935 count=2 paid=0"]);
+}
+
+#[test]
+fn a_period_is_a_day_a_month_or_a_year() {
+    let count = |period: &str, other: (i16, u8, u8)| {
+        let rule = rule(json!({ "kind": "once", "per": ["doctor", "place"], "period": period }));
+        told(&rule, &[line(1000), line(1000).on(other.0, other.1, other.2)]).len()
+    };
+    assert_eq!(count("day", (2025, 3, 4)), 1);
+    assert_eq!(count("day", (2025, 3, 5)), 2);
+    assert_eq!(count("day", (2025, 4, 4)), 2);
+    assert_eq!(count("month", (2025, 3, 31)), 1);
+    assert_eq!(count("month", (2025, 4, 4)), 2);
+    assert_eq!(count("month", (2024, 3, 4)), 2);
+    assert_eq!(count("year", (2025, 12, 31)), 1);
+    assert_eq!(count("year", (2024, 3, 4)), 2);
+}
+
+#[test]
+fn a_row_without_a_key_or_a_date_takes_no_part() {
+    let lacking = [line(8875), Line { date: None, ..fee() }, Line { code: None, ..fee() }];
+    assert!(once(&lacking).is_empty());
+    let by_place = rule(json!({ "kind": "once", "per": ["doctor", "place"], "period": "day" }));
+    let without = [Line { doctor: None, ..line(1000) }, Line { place: None, ..line(1000) }];
+    assert!(told(&by_place, &without).is_empty());
+}
+
+#[test]
+fn annual_codes_are_billed_once_per_patient_and_year() {
+    let rule = shipped("annual-codes");
+    let annual = |code| line(code).patient(1);
+    assert_eq!(
+        told(&rule, &[annual(15_815), annual(15_804), annual(15_801), annual(15_801)]),
+        ["1 pass pass 0", "2 pass pass 0"]
+    );
+    assert_eq!(
+        told(&rule, &[annual(15_815), annual(15_815)]),
+        ["1 error once_none_paid 0 count=2 paid=0"],
+        "what the replacing code would pay is not known"
+    );
+}
+
+#[test]
+fn the_yearly_fee_is_billed_once() {
+    let rule = shipped("gmf-yearly-fee");
+    assert_eq!(told(&rule, &[fee(), fee().doctor(2)]), ["1 error once_none_paid 935 count=2 paid=0"]);
+}
+
+fn minutes(lines: &[Line]) -> Vec<String> {
+    told(&shipped("intervention-minutes"), lines)
+}
+
+#[test]
+fn intervention_minutes_stay_within_the_day_limit() {
+    let rest = |units| line(8859).units(units);
+    assert_eq!(minutes(&[line(8857), rest(150)]), ["1 pass pass 0"]);
+    assert_eq!(
+        minutes(&[line(15_801), line(8857), rest(151)]),
+        ["2 error sum_exceeded 0 excess=1 limit=180 total=181 unit=minutes"]
+    );
+    assert_eq!(
+        minutes(&vec![line(8857).units(99); 6]),
+        ["1 pass pass 0"],
+        "a fixed term leaves the units aside"
+    );
+    assert_eq!(minutes(&vec![line(8857); 7]).len(), 1);
+}
+
+#[test]
+fn a_sum_is_of_one_group_and_period() {
+    let long = || line(8859).units(100);
+    assert_eq!(minutes(&[long(), long().doctor(2), long().on(2025, 3, 5)]).len(), 3);
+    assert!(minutes(&[long(), long()])[0].contains("total=200"));
+}
+
+#[test]
+fn rows_that_add_nothing_to_a_sum_do_not_stand_for_it() {
+    let with = |context: &str| line(8859).units(500).context(context);
+    assert_eq!(minutes(&[with("ICEP"), with("ICSM"), with("ICTOX")]), [""; 0]);
+    assert_eq!(minutes(&[line(8859), line(8859).units(0)]), ["2 pass pass 0"]);
+}
+
+fn sum(unit: &str, terms: Value, limit: i64, lines: &[Line]) -> Vec<String> {
+    let rule = rule(json!({
+        "kind": "sum_limit", "per": ["doctor"], "period": "day", "unit": unit, "terms": terms, "limit": limit
+    }));
+    told(&rule, lines)
+}
+
+#[test]
+fn a_sum_of_amounts_puts_its_excess_at_stake() {
+    let terms = json!([{ "column": "preliminary" }]);
+    let rows = [line(1000).preliminary(6000), line(1000).preliminary(4000)];
+    assert_eq!(sum("cents", terms.clone(), 10_000, &rows), ["1 pass pass 0"]);
+    assert_eq!(
+        sum("cents", terms, 9_999, &rows),
+        ["1 error sum_exceeded_cents 1 excess_cents=1 limit_cents=9999 total_cents=10000"]
+    );
+    let paid = [line(1000).preliminary(9), line(1000).paid(3)];
+    assert_eq!(
+        sum("cents", json!([{ "column": "paid" }]), 2, &paid),
+        ["2 error sum_exceeded_cents 1 excess_cents=1 limit_cents=2 total_cents=3"]
+    );
+}
+
+#[test]
+fn the_first_term_that_names_the_code_counts() {
+    let terms =
+        json!([{ "codes": ["8857"], "fixed": 3 }, { "codes": ["8857", "8859"], "fixed": 5 }, { "fixed": 1 }]);
+    let told = sum("units", terms, 8, &[line(8857), line(8859), Line { code: None, ..line(0) }]);
+    assert_eq!(told, ["1 error sum_exceeded 0 excess=1 limit=8 total=9 unit=units"]);
+}
+
+#[test]
+fn a_sum_too_large_for_an_amount_is_still_above_its_limit() {
+    let terms = json!([{ "column": "paid" }]);
+    let huge = [line(1000).paid(i64::MAX), line(1000).paid(i64::MAX), line(1000).paid(-5)];
+    let told = sum("cents", terms.clone(), 1, &huge);
+    assert!(told[0].contains(&format!("total_cents={}", i64::MAX)), "{told:?}");
+    assert_eq!(sum("cents", terms, 1, &vec![line(1000).paid(i64::MIN); 3]), ["1 pass pass 0"]);
+}
+
+fn missing(lines: &[Line]) -> Vec<String> {
+    told(&shipped("gmf-yearly-missing"), lines)
+}
+
+fn visit() -> Line {
+    line(8857).patient(1)
+}
+
+#[test]
+fn a_due_fee_that_was_not_billed_is_a_gain_at_the_first_visit() {
+    let gain = "2 optimisation fee_missing 935 gain_cents=935";
+    assert_eq!(missing(&[line(1000), visit(), visit()]), [gain]);
+    assert_eq!(missing(&[fee(), visit()]), ["2 pass pass 0"]);
+    assert_eq!(missing(&[visit(), fee()]), ["1 pass pass 0"]);
+    assert!(missing(&[fee()]).is_empty(), "no visit, nothing due");
+    assert_eq!(missing(&[fee().on(2024, 12, 31), visit()]), [gain], "the year before is another year");
+    assert_eq!(missing(&[fee().patient(2), visit()]), [gain]);
+}
+
+#[test]
+fn a_visit_makes_the_fee_due_by_its_code_or_group_at_a_gmf_without_certain_contexts() {
+    for code in [8857, 8859, 15_801, 15_804] {
+        assert_eq!(missing(&[line(code).patient(1)]).len(), 1, "{code}");
+    }
+    for code in [15_815, 8860] {
+        assert!(missing(&[line(code).patient(1)]).is_empty(), "{code}");
+    }
+    assert!(missing(&[visit().at(55_002)]).is_empty());
+    for context in ["MTA13", "GMFU", "GAP", "G160", "AR"] {
+        assert!(missing(&[visit().context(context)]).is_empty(), "{context}");
+    }
+    assert_eq!(missing(&[visit().context("STAR")]).len(), 1);
+    assert!(missing(&[line(8857)]).is_empty(), "a row without a patient takes no part");
+}

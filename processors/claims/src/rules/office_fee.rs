@@ -1,0 +1,363 @@
+//! The office fees of a doctor's day: two codes, billed once for the registered patients and once for the walk-ins, or
+//! the larger one alone.
+//!
+//! Each step takes what the one before left, in this order: place, minimum, maximum, better, pass. A fee that is wrong by
+//! its place or its minimum counts for nothing after that, but no advice is given to a day with something wrong.
+
+use std::mem;
+
+use rustc_hash::FxHashMap;
+use schemas::{
+    finding::Outcome,
+    rule::{Fee, OfficeFee},
+};
+
+use super::{
+    filter::{Places, carries, contexts},
+    judge::{Found, Judge, NO_ROW, Seen, packed},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// Gathers the days; [`judge_day`] decides.
+pub(super) struct OfficeFees<'r> {
+    fee: &'r OfficeFee,
+    small: Option<u32>,
+    large: Option<u32>,
+    office: Places,
+    walk_in: Vec<String>,
+    /// Where a doctor and a date have their day.
+    numbers: FxHashMap<(u32, u32), u32>,
+    days: Vec<Day>,
+    /// By day and patient: the one map that grows with the visits.
+    patients: FxHashMap<(u32, u32), Patient>,
+}
+
+#[derive(Clone, Copy)]
+struct Patient {
+    first: u32,
+    /// Every row so far carries a walk-in context.
+    walk_in: bool,
+    paid: bool,
+}
+
+/// A doctor's day.
+#[derive(Default)]
+struct Day {
+    fees: Vec<Billed>,
+    registered: Patients,
+    walk_in: Patients,
+}
+
+/// A fee that was billed.
+#[derive(Clone, Copy)]
+struct Billed {
+    row: u32,
+    large: bool,
+    /// Billed for the walk-ins.
+    walk_in: bool,
+    in_office: bool,
+}
+
+/// The patients of one group.
+#[derive(Clone, Copy)]
+struct Patients {
+    count: u32,
+    first: u32,
+}
+
+impl Default for Patients {
+    fn default() -> Self {
+        Self { count: 0, first: NO_ROW }
+    }
+}
+
+impl Patients {
+    fn add(&mut self, row: u32) {
+        self.count += 1;
+        self.first = self.first.min(row);
+    }
+}
+
+impl<'r> OfficeFees<'r> {
+    pub fn new(fee: &'r OfficeFee) -> Self {
+        Self {
+            fee,
+            small: fee.small.code.parse().ok(),
+            large: fee.large.code.parse().ok(),
+            office: Places::new(&fee.office_places),
+            walk_in: contexts(&fee.walk_in_contexts),
+            numbers: FxHashMap::default(),
+            days: Vec::new(),
+            patients: FxHashMap::default(),
+        }
+    }
+
+    fn day(&mut self, doctor: u32, date: u32) -> u32 {
+        let next = self.days.len() as u32;
+        let number = *self.numbers.entry((doctor, date)).or_insert(next);
+        if number == next {
+            self.days.push(Day::default());
+        }
+        number
+    }
+}
+
+impl Judge for OfficeFees<'_> {
+    fn row(&mut self, seen: &Seen<'_>, _found: &mut Found<'_>) {
+        let (row, at) = (seen.row, seen.at);
+        let (Some(doctor), Some(date)) = (seen.doctor, row.date) else {
+            return;
+        };
+        let large = row.code.is_some() && row.code == self.large;
+        let is_fee = large || row.code.is_some() && row.code == self.small;
+        let walk_in = carries(row, &self.walk_in);
+        if is_fee {
+            let in_office = self.office.hold(row.place);
+            let day = self.day(doctor, packed(date)) as usize;
+            self.days[day].fees.push(Billed { row: at, large, walk_in, in_office });
+        } else if let Some(patient) = seen.patient {
+            let day = self.day(doctor, packed(date));
+            let new = Patient { first: at, walk_in: true, paid: false };
+            let patient = self.patients.entry((day, patient)).or_insert(new);
+            patient.first = patient.first.min(at);
+            patient.walk_in &= walk_in;
+            patient.paid |= row.is_paid();
+        }
+    }
+
+    fn conclude(&mut self, found: &mut Found<'_>) -> bool {
+        for ((day, _), patient) in mem::take(&mut self.patients) {
+            if self.fee.paid_only && !patient.paid {
+                continue;
+            }
+            let day = &mut self.days[day as usize];
+            if patient.walk_in { &mut day.walk_in } else { &mut day.registered }.add(patient.first);
+        }
+        for day in &mut self.days {
+            day.fees.sort_unstable_by_key(|billed| billed.row);
+            judge_day(self.fee, day, found);
+        }
+        false
+    }
+}
+
+/// Says everything there is to say of one day.
+fn judge_day(fee: &OfficeFee, day: &Day, found: &mut Found<'_>) {
+    let before = found.told();
+    let placed = in_place(fee, &day.fees, found);
+    let held = reaching_minimum(fee, day, &placed, found);
+    exceeding_maximum(fee, &held, found);
+    if found.told() == before {
+        better(fee, day, found);
+    }
+    if found.told() == before
+        && let Some(first) = day.fees.first()
+    {
+        pass(fee, day, first.row, found);
+    }
+}
+
+/// Those billed in a private office.
+fn in_place(fee: &OfficeFee, fees: &[Billed], found: &mut Found<'_>) -> Vec<Billed> {
+    let (placed, elsewhere): (Vec<Billed>, Vec<Billed>) = fees.iter().partition(|billed| billed.in_office);
+    for billed in elsewhere {
+        let tariff = tariff(fee, billed.large);
+        let params = [("code", tariff.code.as_str().into())];
+        found.breach(billed.row.into(), Outcome::OfficeFeePlace, tariff.cents, params);
+    }
+    placed
+}
+
+/// What can be done about a fee whose group is too small.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Advice {
+    OtherGroup,
+    Smaller,
+    Cancel,
+}
+
+/// Those whose group is large enough, or that can be billed for the other one.
+fn reaching_minimum(fee: &OfficeFee, day: &Day, fees: &[Billed], found: &mut Found<'_>) -> Vec<Billed> {
+    let advices: Vec<Option<Advice>> = fees.iter().map(|billed| advice(fee, day, fees, *billed)).collect();
+    if let ([first, second], [Some(Advice::Cancel), Some(Advice::Cancel)]) = (fees, &advices[..]) {
+        let mut tariffs = [tariff(fee, first.large), tariff(fee, second.large)];
+        tariffs.sort_unstable_by_key(|tariff| tariff.cents);
+        let [small, large] = tariffs;
+        let params = [("code", small.code.as_str().into()), ("other", large.code.as_str().into())];
+        found.breach(first.row.into(), Outcome::OfficeFeeMinimumBoth, small.cents + large.cents, params);
+        return Vec::new();
+    }
+    let mut held = Vec::new();
+    for (billed, advice) in fees.iter().zip(advices) {
+        if matches!(advice, None | Some(Advice::OtherGroup)) {
+            held.push(*billed);
+        }
+        if let Some(advice) = advice {
+            tell_minimum(fee, day, *billed, advice, found);
+        }
+    }
+    held
+}
+
+fn tell_minimum(fee: &OfficeFee, day: &Day, billed: Billed, advice: Advice, found: &mut Found<'_>) {
+    let tariff = tariff(fee, billed.large);
+    let row = billed.row.into();
+    let code = ("code", tariff.code.as_str().into());
+    let needed = ("needed", i64::from(minimum(tariff, billed.walk_in)).into());
+    let seen = ("seen", i64::from(group(day, billed.walk_in).count).into());
+    match advice {
+        Advice::OtherGroup => found.gain(row, Outcome::OfficeFeeOtherGroup, 0, [code]),
+        Advice::Smaller => {
+            let cents = tariff.cents - fee.small.cents;
+            let better = ("better", fee.small.code.as_str().into());
+            found.breach(row, Outcome::OfficeFeeMinimumSmaller, cents, [code, needed, seen, better]);
+        }
+        Advice::Cancel => {
+            found.breach(row, Outcome::OfficeFeeMinimum, tariff.cents, [code, needed, seen]);
+        }
+    }
+}
+
+/// What is to be done about a fee; `None` when its group is large enough.
+fn advice(fee: &OfficeFee, day: &Day, fees: &[Billed], billed: Billed) -> Option<Advice> {
+    let billable = tariff(fee, billed.large);
+    if reaches(day, billable, billed.walk_in) {
+        return None;
+    }
+    let other = !billed.walk_in;
+    let other_is_free = fees.iter().all(|billed| billed.walk_in != other);
+    Some(if other_is_free && reaches(day, billable, other) {
+        Advice::OtherGroup
+    } else if billed.large && reaches(day, &fee.small, billed.walk_in) {
+        Advice::Smaller
+    } else {
+        Advice::Cancel
+    })
+}
+
+/// Fees that are right by themselves and too much together.
+fn exceeding_maximum(fee: &OfficeFee, fees: &[Billed], found: &mut Found<'_>) {
+    let total = total(fee, fees);
+    if total <= fee.day_limit_cents {
+        return;
+    }
+    let large = fees.iter().any(|billed| billed.large);
+    let keep = tariff(fee, large);
+    // As many of the kept code as the limit allows: one by the default amounts, unless three small ones were billed.
+    let same = fees.iter().filter(|billed| billed.large == large).count() as i64;
+    let count = same.min(fee.day_limit_cents / keep.cents);
+    let mut kept = 0;
+    let surplus = fees.iter().filter(|billed| {
+        let keeps = billed.large == large && kept < count;
+        kept += i64::from(keeps);
+        !keeps
+    });
+    let Some(last) = surplus.last() else {
+        return;
+    };
+    let excess = total - fee.day_limit_cents;
+    found.breach(
+        last.row.into(),
+        Outcome::OfficeFeeMaximum,
+        excess,
+        [
+            ("total_cents", total.into()),
+            ("limit_cents", fee.day_limit_cents.into()),
+            ("excess_cents", excess.into()),
+            ("keep", times(count, &keep.code).as_str().into()),
+        ],
+    );
+}
+
+/// What a day with nothing wrong could have brought beyond what was billed. The first that applies.
+fn better(fee: &OfficeFee, day: &Day, found: &mut Found<'_>) {
+    match day.fees[..] {
+        [] => unbilled(fee, day, found),
+        [billed] if !billed.large => {
+            let row = billed.row.into();
+            let code = ("code", fee.small.code.as_str().into());
+            let seen = |walk_in| ("seen", i64::from(group(day, walk_in).count).into());
+            let gain = fee.large.cents - fee.small.cents;
+            if reaches(day, &fee.large, billed.walk_in) && fee.large.cents <= fee.day_limit_cents {
+                let better = ("better", fee.large.code.as_str().into());
+                let params = [code, better, seen(billed.walk_in), ("gain_cents", gain.into())];
+                found.gain(row, Outcome::OfficeFeeUpgrade, gain, params);
+            } else if reaches(day, &fee.small, !billed.walk_in) && 2 * fee.small.cents <= fee.day_limit_cents
+            {
+                let gain = fee.small.cents;
+                let params = [code, seen(!billed.walk_in), ("gain_cents", gain.into())];
+                found.gain(row, Outcome::OfficeFeeSecond, gain, params);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The most that could have been billed on a day without any fee.
+fn unbilled(fee: &OfficeFee, day: &Day, found: &mut Found<'_>) {
+    let one = |tariff: &Fee| {
+        let walk_in = [false, true].into_iter().find(|walk_in| reaches(day, tariff, *walk_in))?;
+        Some((tariff.cents, times(1, &tariff.code), *group(day, walk_in)))
+    };
+    let both = || {
+        let reached = [false, true].into_iter().all(|walk_in| reaches(day, &fee.small, walk_in));
+        let (registered, walk_in) = (day.registered, day.walk_in);
+        let patients =
+            Patients { count: registered.count + walk_in.count, first: registered.first.min(walk_in.first) };
+        reached.then(|| (2 * fee.small.cents, times(2, &fee.small.code), patients))
+    };
+    // Of equal ones the first: one fee is simpler than two.
+    let mut best: Option<(i64, String, Patients)> = None;
+    for allowed in [one(&fee.large), one(&fee.small), both()].into_iter().flatten() {
+        if allowed.0 <= fee.day_limit_cents && best.as_ref().is_none_or(|best| allowed.0 > best.0) {
+            best = Some(allowed);
+        }
+    }
+    if let Some((gain, better, patients)) = best {
+        let params = [
+            ("seen", i64::from(patients.count).into()),
+            ("better", better.as_str().into()),
+            ("gain_cents", gain.into()),
+        ];
+        found.gain(patients.first.into(), Outcome::OfficeFeeUnbilled, gain, params);
+    }
+}
+
+fn pass(fee: &OfficeFee, day: &Day, row: u32, found: &mut Found<'_>) {
+    let total = total(fee, &day.fees);
+    let outcome =
+        if total < fee.day_limit_cents { Outcome::OfficeFeePass } else { Outcome::OfficeFeePassMaximum };
+    let params = [
+        ("registered", i64::from(day.registered.count).into()),
+        ("walk_in", i64::from(day.walk_in.count).into()),
+        ("total_cents", total.into()),
+    ];
+    found.pass_as(row.into(), outcome, params);
+}
+
+fn tariff(fee: &OfficeFee, large: bool) -> &Fee {
+    if large { &fee.large } else { &fee.small }
+}
+
+fn total(fee: &OfficeFee, fees: &[Billed]) -> i64 {
+    fees.iter().map(|billed| tariff(fee, billed.large).cents).sum()
+}
+
+fn group(day: &Day, walk_in: bool) -> &Patients {
+    if walk_in { &day.walk_in } else { &day.registered }
+}
+
+fn minimum(tariff: &Fee, walk_in: bool) -> u32 {
+    if walk_in { tariff.min_walk_in } else { tariff.min_registered }
+}
+
+fn reaches(day: &Day, tariff: &Fee, walk_in: bool) -> bool {
+    group(day, walk_in).count >= minimum(tariff, walk_in)
+}
+
+/// A code, or how many times it.
+fn times(count: i64, code: &str) -> String {
+    if count == 1 { code.to_owned() } else { format!("{count} × {code}") }
+}

@@ -1,0 +1,303 @@
+use schemas::rule::{Check, OfficeFee, Rule};
+
+use crate::check::bench::{Line, line, shipped, told};
+
+fn small() -> Line {
+    line(19_928)
+}
+
+fn large() -> Line {
+    line(19_929)
+}
+
+fn visit(patient: u32) -> Line {
+    line(15_801).patient(patient)
+}
+
+impl Line {
+    fn walk_in(self) -> Line {
+        self.context("G160")
+    }
+}
+
+/// So many registered patients, then so many walk-ins.
+fn visits(registered: u32, walk_in: u32) -> Vec<Line> {
+    let registered = (0..registered).map(visit);
+    registered.chain((0..walk_in).map(|patient| visit(1000 + patient).walk_in())).collect()
+}
+
+/// The rule with other parameters.
+fn with(change: impl FnOnce(&mut OfficeFee)) -> Rule {
+    let mut rule = shipped("office-fee");
+    let Check::OfficeFee(fee) = &mut rule.check else { panic!("it is the office fee") };
+    change(fee);
+    rule
+}
+
+/// What is said of a day: its fees from row 1 on, its visits behind them.
+fn by(rule: &Rule, registered: u32, walk_in: u32, fees: &[Line]) -> Vec<String> {
+    told(rule, &[fees, &visits(registered, walk_in)].concat())
+}
+
+fn day(registered: u32, walk_in: u32, fees: &[Line]) -> Vec<String> {
+    by(&shipped("office-fee"), registered, walk_in, fees)
+}
+
+fn passes(registered: u32, walk_in: u32, total: u32) -> String {
+    let outcome = if total < 6480 { "office_fee_pass" } else { "office_fee_pass_maximum" };
+    format!("1 pass {outcome} 0 registered={registered} total_cents={total} walk_in={walk_in}")
+}
+
+fn cancel(row: u32, code: u32, needed: u32, seen: u32) -> String {
+    let cents = if code == 19_928 { 3240 } else { 6480 };
+    format!("{row} error office_fee_minimum {cents} code={code} needed={needed} seen={seen}")
+}
+
+#[test]
+fn a_small_fee_needs_six_registered_or_ten_walk_in_patients() {
+    assert_eq!(day(5, 0, &[small()]), [cancel(1, 19_928, 6, 5)]);
+    assert_eq!(day(6, 0, &[small()]), [passes(6, 0, 3240)]);
+    assert_eq!(day(0, 9, &[small().walk_in()]), [cancel(1, 19_928, 10, 9)]);
+    assert_eq!(day(0, 10, &[small().walk_in()]), [passes(0, 10, 3240)]);
+}
+
+#[test]
+fn a_large_fee_needs_twelve_registered_or_twenty_walk_in_patients() {
+    let smaller = |needed, seen| {
+        format!("1 error office_fee_minimum_smaller 3240 better=19928 code=19929 needed={needed} seen={seen}")
+    };
+    assert_eq!(day(5, 0, &[large()]), [cancel(1, 19_929, 12, 5)]);
+    assert_eq!(day(6, 0, &[large()]), [smaller(12, 6)]);
+    assert_eq!(day(11, 0, &[large()]), [smaller(12, 11)]);
+    assert_eq!(day(12, 0, &[large()]), [passes(12, 0, 6480)]);
+    assert_eq!(day(0, 9, &[large().walk_in()]), [cancel(1, 19_929, 20, 9)]);
+    assert_eq!(day(0, 10, &[large().walk_in()]), [smaller(20, 10)]);
+    assert_eq!(day(0, 12, &[large().walk_in()]), [smaller(20, 12)]);
+    assert_eq!(day(0, 19, &[large().walk_in()]), [smaller(20, 19)]);
+    assert_eq!(day(0, 20, &[large().walk_in()]), [passes(0, 20, 6480)]);
+}
+
+#[test]
+fn a_fee_is_billed_in_private_offices_alone() {
+    let wrong = |cents, code| format!("1 error office_fee_place {cents} code={code}");
+    assert_eq!(day(6, 0, &[small().at(49_999)]), [wrong(3240, 19_928)]);
+    assert_eq!(day(6, 0, &[small().at(50_000)]), [passes(6, 0, 3240)]);
+    assert_eq!(day(12, 0, &[large().at(20_001)]), [wrong(6480, 19_929)]);
+    assert_eq!(day(6, 0, &[Line { place: None, ..small() }]), [wrong(3240, 19_928)]);
+}
+
+#[test]
+fn a_fee_in_the_wrong_place_takes_no_further_part() {
+    let elsewhere = small().at(20_001);
+    let wrong = "1 error office_fee_place 3240 code=19928";
+    assert_eq!(day(2, 0, std::slice::from_ref(&elsewhere)), [wrong], "its minimum is not judged");
+    assert_eq!(day(12, 0, &[elsewhere.clone(), large()]), [wrong], "it does not count towards the maximum");
+    assert_eq!(day(12, 0, &[elsewhere.clone(), small()]), [wrong], "a day with an error gets no advice");
+    assert_eq!(
+        day(2, 10, &[elsewhere.walk_in(), small()]),
+        [wrong, "2 optimisation office_fee_other_group 0 code=19928"],
+        "the other group counts as having no fee"
+    );
+}
+
+#[test]
+fn a_fee_whose_group_is_too_small_goes_to_the_other_group_if_that_is_free() {
+    let other = |code| format!("1 optimisation office_fee_other_group 0 code={code}");
+    assert_eq!(day(5, 9, &[small()]), [cancel(1, 19_928, 6, 5)]);
+    assert_eq!(day(5, 10, &[small()]), [other(19_928)]);
+    assert_eq!(day(5, 9, &[small().walk_in()]), [cancel(1, 19_928, 10, 9)]);
+    assert_eq!(day(6, 9, &[small().walk_in()]), [other(19_928)]);
+    assert_eq!(day(11, 20, &[large()]), [other(19_929)], "before the advice to bill the small one");
+    assert!(day(11, 19, &[large()])[0].starts_with("1 error office_fee_minimum_smaller"));
+    assert_eq!(day(5, 19, &[large()]), [cancel(1, 19_929, 12, 5)]);
+    assert_eq!(day(5, 10, &[small(), small().walk_in()]), [cancel(1, 19_928, 6, 5)], "it has a fee");
+}
+
+#[test]
+fn two_fees_that_both_fail_are_one_error() {
+    let both = "1 error office_fee_minimum_both";
+    assert_eq!(day(5, 9, &[small(), small().walk_in()]), [format!("{both} 6480 code=19928 other=19928")]);
+    assert_eq!(day(5, 9, &[large().walk_in(), small()]), [format!("{both} 9720 code=19928 other=19929")]);
+    assert_eq!(day(5, 0, &[large(), large()]), [format!("{both} 12960 code=19929 other=19929")]);
+    let three = day(5, 0, &[small(), small(), small()]);
+    assert_eq!(three, [1, 2, 3].map(|row| cancel(row, 19_928, 6, 5)), "three are told one by one");
+}
+
+#[test]
+fn of_two_fees_of_which_one_fails_or_can_be_mended_each_is_told() {
+    assert_eq!(day(6, 9, &[small(), small().walk_in()]), [cancel(2, 19_928, 10, 9)]);
+    assert_eq!(
+        day(6, 9, &[large(), small().walk_in()]),
+        [
+            "1 error office_fee_minimum_smaller 3240 better=19928 code=19929 needed=12 seen=6".to_owned(),
+            cancel(2, 19_928, 10, 9)
+        ]
+    );
+    let other = ["1", "2"].map(|row| format!("{row} optimisation office_fee_other_group 0 code=19928"));
+    assert_eq!(day(5, 10, &[small(), small()]), other);
+}
+
+#[test]
+fn fees_above_the_days_limit_are_an_error_that_says_what_to_keep() {
+    let above = |row, total, keep| {
+        let excess = total - 6480;
+        format!(
+            "{row} error office_fee_maximum {excess} excess_cents={excess} keep={keep} limit_cents=6480 total_cents={total}"
+        )
+    };
+    assert_eq!(day(6, 10, &[small(), small().walk_in()]), [passes(6, 10, 6480)]);
+    assert_eq!(day(12, 10, &[large(), small().walk_in()]), [above(2, 9720, "19929")]);
+    assert_eq!(day(12, 10, &[small().walk_in(), large()]), [above(1, 9720, "19929")]);
+    assert_eq!(day(12, 20, &[large(), large().walk_in()]), [above(2, 12_960, "19929")]);
+    assert_eq!(day(6, 10, &[small(), small(), small().walk_in()]), [above(3, 9720, "2 × 19928")]);
+    assert_eq!(day(12, 10, &[large(), small().walk_in(), small()]), [above(3, 12_960, "19929")]);
+}
+
+#[test]
+fn the_limit_itself_is_allowed_and_a_cent_more_is_not() {
+    let limit = |large_cents| with(|fee| fee.large.cents = large_cents);
+    let fees = [small(), small().walk_in()];
+    let told = by(&limit(6480), 6, 10, &fees);
+    assert_eq!(told, [passes(6, 10, 6480)]);
+    let mut higher = with(|fee| fee.small.cents = 3241);
+    assert!(
+        by(&higher, 6, 10, &fees)[0].starts_with("2 error office_fee_maximum 2 excess_cents=2 keep=19928")
+    );
+    higher = with(|fee| (fee.small.cents, fee.large.cents) = (1, 6480));
+    let told = by(&higher, 12, 10, &[large(), small().walk_in()]);
+    assert_eq!(
+        told,
+        ["2 error office_fee_maximum 1 excess_cents=1 keep=19929 limit_cents=6480 total_cents=6481"]
+    );
+}
+
+#[test]
+fn a_fee_that_failed_its_minimum_does_not_count_towards_the_maximum() {
+    assert_eq!(day(12, 9, &[large(), small().walk_in()]), [cancel(2, 19_928, 10, 9)]);
+    let moved = day(11, 20, &[large(), small()]);
+    assert_eq!(moved.len(), 2, "one that goes to the other group does: {moved:?}");
+    assert!(moved[1].starts_with("2 error office_fee_maximum 3240"));
+}
+
+#[test]
+fn a_lone_small_fee_becomes_the_large_one_when_its_group_allows_it() {
+    let upgrade = |seen| {
+        format!("1 optimisation office_fee_upgrade 3240 better=19929 code=19928 gain_cents=3240 seen={seen}")
+    };
+    assert_eq!(day(11, 0, &[small()]), [passes(11, 0, 3240)]);
+    assert_eq!(day(12, 0, &[small()]), [upgrade(12)]);
+    assert_eq!(day(0, 19, &[small().walk_in()]), [passes(0, 19, 3240)]);
+    assert_eq!(day(0, 20, &[small().walk_in()]), [upgrade(20)]);
+    assert_eq!(day(12, 10, &[small()]), [upgrade(12)], "before the advice of a second one");
+    assert_eq!(day(12, 10, &[small(), small().walk_in()]), [passes(12, 10, 6480)], "not of two");
+}
+
+#[test]
+fn a_lone_small_fee_gets_a_second_for_the_other_group() {
+    let second =
+        |seen| format!("1 optimisation office_fee_second 3240 code=19928 gain_cents=3240 seen={seen}");
+    assert_eq!(day(6, 9, &[small()]), [passes(6, 9, 3240)]);
+    assert_eq!(day(6, 10, &[small()]), [second(10)]);
+    assert_eq!(day(5, 10, &[small().walk_in()]), [passes(5, 10, 3240)]);
+    assert_eq!(day(6, 10, &[small().walk_in()]), [second(6)]);
+    let dear = with(|fee| fee.small.cents = 3241);
+    assert!(by(&dear, 6, 10, &[small()])[0].contains("pass"), "two would be above the limit");
+}
+
+#[test]
+fn a_day_without_a_fee_could_have_had_the_best_allowed() {
+    let unbilled = |row, better, gain, seen| {
+        format!("{row} optimisation office_fee_unbilled {gain} better={better} gain_cents={gain} seen={seen}")
+    };
+    assert!(day(5, 9, &[]).is_empty(), "a day without a fee and without a group is not spoken of");
+    assert_eq!(day(6, 0, &[]), [unbilled(1, "19928", 3240, 6)]);
+    assert_eq!(day(5, 10, &[]), [unbilled(6, "19928", 3240, 10)]);
+    assert_eq!(day(11, 0, &[]), [unbilled(1, "19928", 3240, 11)]);
+    assert_eq!(day(12, 0, &[]), [unbilled(1, "19929", 6480, 12)]);
+    assert_eq!(day(0, 19, &[]), [unbilled(1, "19928", 3240, 19)]);
+    assert_eq!(day(5, 20, &[]), [unbilled(6, "19929", 6480, 20)]);
+    assert_eq!(day(6, 20, &[]), [unbilled(7, "19929", 6480, 20)]);
+    assert_eq!(day(12, 20, &[]), [unbilled(1, "19929", 6480, 12)]);
+    assert_eq!(day(6, 10, &[]), [unbilled(1, "2 × 19928", 6480, 16)], "one small fee for each group");
+    let dear = with(|fee| fee.small.cents = 3241);
+    assert_eq!(by(&dear, 6, 10, &[]), [unbilled(1, "19928", 3241, 6)], "two would be above the limit");
+}
+
+#[test]
+fn a_patient_counts_once_a_day_and_is_a_walk_in_when_every_row_says_so() {
+    let rule = shipped("office-fee");
+    let told_of = |lines: &[Line]| told(&rule, &[&[small()], lines].concat());
+    let five = || visits(5, 0);
+    assert_eq!(told_of(&[five(), vec![visit(0), visit(0)]].concat()), [cancel(1, 19_928, 6, 5)]);
+    assert_eq!(told_of(&[five(), vec![visit(9)]].concat()), [passes(6, 0, 3240)]);
+    assert_eq!(told_of(&[five(), vec![visit(9).walk_in()]].concat()), [cancel(1, 19_928, 6, 5)]);
+    assert_eq!(told_of(&[five(), vec![visit(9).walk_in(), visit(9)]].concat()), [passes(6, 0, 3240)]);
+    assert_eq!(told_of(&[five(), vec![visit(9), visit(9).walk_in()]].concat()), [passes(6, 0, 3240)]);
+    assert_eq!(told_of(&[five(), vec![visit(9).context("STAR")]].concat()), [passes(6, 0, 3240)]);
+    assert_eq!(told_of(&[five(), vec![visit(9).context("AR")]].concat()), [cancel(1, 19_928, 6, 5)]);
+}
+
+#[test]
+fn rows_of_office_fees_count_no_patient() {
+    let fee = small().patient(77);
+    assert_eq!(day(5, 0, &[fee]), [cancel(1, 19_928, 6, 5)]);
+    assert_eq!(told(&shipped("office-fee"), &vec![line(15_801); 12]), [""; 0], "nor rows without a patient");
+}
+
+#[test]
+fn the_group_of_a_fee_is_told_by_whole_contexts() {
+    assert_eq!(day(6, 0, &[small().context("STAR")]), [passes(6, 0, 3240)]);
+    assert_eq!(day(0, 10, &[small().context("X").context("AR")]), [passes(0, 10, 3240)]);
+    let marked = with(|fee| fee.walk_in_contexts = vec![" #g160".into()]);
+    assert_eq!(by(&marked, 0, 10, &[small().walk_in()]), [passes(0, 10, 3240)]);
+}
+
+#[test]
+fn only_paid_patients_count_when_the_rule_says_so() {
+    let paid = with(|fee| fee.paid_only = true);
+    let of = |lines: Vec<Line>| told(&paid, &[vec![small()], lines].concat());
+    let six_paid: Vec<Line> = (0..6).map(|patient| visit(patient).paid(1)).collect();
+    assert_eq!(of(six_paid.clone()), [passes(6, 0, 3240)]);
+    let mut one_unpaid = six_paid;
+    one_unpaid[3].paid = Some(0);
+    assert_eq!(of(one_unpaid.clone()), [cancel(1, 19_928, 6, 5)]);
+    assert_eq!(
+        told(&shipped("office-fee"), &[vec![small()], one_unpaid.clone()].concat()),
+        [passes(6, 0, 3240)]
+    );
+    one_unpaid.push(visit(3).paid(1).walk_in());
+    assert_eq!(of(one_unpaid), [passes(6, 0, 3240)], "one paid row is enough, and every row tells the group");
+}
+
+#[test]
+fn doctors_and_days_are_apart_and_rows_without_either_take_no_part() {
+    let rule = shipped("office-fee");
+    let split: Vec<Line> = visits(12, 0)
+        .into_iter()
+        .zip(0..)
+        .map(|(line, at)| if at % 2 == 0 { line.doctor(2) } else { line.on(2025, 3, 5) })
+        .collect();
+    let none = "office_fee_minimum 3240 code=19928 needed=6 seen=0";
+    let told_of = told(&rule, &[vec![small()], split].concat());
+    assert_eq!(told_of.len(), 3, "{told_of:?}");
+    assert_eq!(told_of[0], format!("1 error {none}"));
+    assert!(told_of[1..].iter().all(|told| told.contains("office_fee_unbilled 3240")));
+    let lacking =
+        [Line { doctor: None, ..small() }, Line { date: None, ..small() }, Line { code: None, ..small() }];
+    assert!(told(&rule, &lacking).is_empty());
+}
+
+#[test]
+fn a_breach_is_as_bad_as_the_rule_says_and_a_gain_stays_a_gain() {
+    let mut rule = shipped("office-fee");
+    rule.severity = schemas::rule::Severity::Warning;
+    assert!(by(&rule, 5, 0, &[small()])[0].starts_with("1 warning office_fee_minimum"));
+    assert!(by(&rule, 12, 0, &[small()])[0].starts_with("1 optimisation office_fee_upgrade"));
+}
+
+#[test]
+fn the_smallest_row_stands_for_a_day_whatever_the_order() {
+    let rule = shipped("office-fee");
+    let rows = [visits(0, 10), visits(6, 0), vec![small().walk_in(), small()]].concat();
+    assert_eq!(told(&rule, &rows), [passes(6, 10, 6480).replacen('1', "17", 1)]);
+}

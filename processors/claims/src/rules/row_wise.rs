@@ -1,0 +1,274 @@
+//! Checks that need one row alone.
+
+use std::borrow::Cow;
+
+use regex::Regex;
+use rustc_hash::FxHashSet;
+use schemas::{
+    finding::Outcome,
+    rule::{Bound, Column},
+};
+
+use super::{
+    filter::{Codes, Rows, context},
+    judge::{Found, Judge, Seen},
+};
+use crate::{
+    row::{Day, Row},
+    tables::Tables,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// The cell's text; `None` when it is empty or the file lacks the column.
+fn text<'a>(row: &'a Row<'_>, column: Column) -> Option<Cow<'a, str>> {
+    row.cells.get(column).filter(|text| !text.is_empty())
+}
+
+/// A code as files write it: four or five digits.
+pub(super) fn code_text(code: u32) -> String {
+    format!("{code:04}")
+}
+
+pub(super) struct Required<'r> {
+    column: Column,
+    when: Rows<'r>,
+}
+
+impl<'r> Required<'r> {
+    pub fn new(column: Column, when: Rows<'r>) -> Self {
+        Self { column, when }
+    }
+}
+
+impl Judge for Required<'_> {
+    fn row(&mut self, seen: &Seen<'_>, found: &mut Found<'_>) {
+        if !self.when.meets(seen.row) {
+            return;
+        }
+        let holds = text(seen.row, self.column).is_some();
+        judge_cell(seen, found, self.column, Outcome::RequiredMissing, holds);
+    }
+}
+
+/// Tells of one cell whether it is as the rule wants it.
+fn judge_cell(seen: &Seen<'_>, found: &mut Found<'_>, column: Column, breach: Outcome, holds: bool) {
+    if holds {
+        found.pass(seen.row.number);
+    } else {
+        found.breach(seen.row.number, breach, 0, [("column", column.as_str().into())]);
+    }
+}
+
+pub(super) struct Pattern<'r> {
+    column: Column,
+    /// Anchored at both ends.
+    pattern: &'r Regex,
+    when: Rows<'r>,
+}
+
+impl<'r> Pattern<'r> {
+    pub fn new(column: Column, pattern: &'r Regex, when: Rows<'r>) -> Self {
+        Self { column, pattern, when }
+    }
+}
+
+impl Judge for Pattern<'_> {
+    fn row(&mut self, seen: &Seen<'_>, found: &mut Found<'_>) {
+        if !self.when.meets(seen.row) {
+            return;
+        }
+        if let Some(text) = text(seen.row, self.column) {
+            let holds = self.pattern.is_match(&text);
+            judge_cell(seen, found, self.column, Outcome::PatternMismatch, holds);
+        }
+    }
+}
+
+/// What a range compares: a number of the row, dates as `YYYYMMDD`, times as minutes since midnight.
+fn measure(row: &Row<'_>, column: Column) -> Option<i64> {
+    match column {
+        Column::ServiceDate => row.date.map(date_number),
+        Column::Start => row.start.map(i64::from),
+        Column::End => row.end.map(i64::from),
+        Column::Place => row.place.map(i64::from),
+        Column::Code => row.code.map(i64::from),
+        Column::Units => row.units,
+        Column::Preliminary => row.preliminary,
+        Column::Paid => row.paid,
+        _ => None,
+    }
+}
+
+fn date_number(day: Day) -> i64 {
+    i64::from(day.year) * 10_000 + i64::from(day.month) * 100 + i64::from(day.day)
+}
+
+/// The bound as [`measure`] gives what it is compared with; `None` when it is not of the column's type.
+pub(super) fn bound(column: Column, bound: &Bound) -> Option<i64> {
+    match (column, bound) {
+        (Column::ServiceDate, Bound::Text(text)) => date(text),
+        (Column::Start | Column::End, Bound::Text(text)) => time(text),
+        (
+            Column::Place | Column::Code | Column::Units | Column::Preliminary | Column::Paid,
+            Bound::Number(number),
+        ) => Some(*number),
+        _ => None,
+    }
+}
+
+/// The number made of the text, when it is exactly so many digits.
+fn digits(text: &str, count: usize) -> Option<i64> {
+    (text.len() == count && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
+}
+
+fn date(text: &str) -> Option<i64> {
+    let mut parts = text.split('-');
+    let (year, month, day) =
+        (digits(parts.next()?, 4)?, digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let last = match month {
+        2 => 28 + i64::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    (parts.next().is_none() && (1..=12).contains(&month) && (1..=last).contains(&day))
+        .then_some(year * 10_000 + month * 100 + day)
+}
+
+fn time(text: &str) -> Option<i64> {
+    let (hours, minutes) = text.split_once(':')?;
+    let (hours, minutes) = (digits(hours, 2)?, digits(minutes, 2)?);
+    (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
+}
+
+pub(super) struct Range<'r> {
+    column: Column,
+    min: i64,
+    max: i64,
+    when: Rows<'r>,
+}
+
+impl<'r> Range<'r> {
+    pub fn new(column: Column, min: Option<&Bound>, max: Option<&Bound>, when: Rows<'r>) -> Self {
+        let side = |side: Option<&Bound>, open| side.and_then(|side| bound(column, side)).unwrap_or(open);
+        Self { column, min: side(min, i64::MIN), max: side(max, i64::MAX), when }
+    }
+}
+
+impl Judge for Range<'_> {
+    fn row(&mut self, seen: &Seen<'_>, found: &mut Found<'_>) {
+        if !self.when.meets(seen.row) {
+            return;
+        }
+        if let Some(measure) = measure(seen.row, self.column) {
+            let holds = (self.min..=self.max).contains(&measure);
+            judge_cell(seen, found, self.column, Outcome::OutOfRange, holds);
+        }
+    }
+}
+
+pub(super) struct Allowed<'r> {
+    column: Column,
+    /// In lower case; contexts as rows carry them.
+    values: FxHashSet<String>,
+    when: Rows<'r>,
+}
+
+impl<'r> Allowed<'r> {
+    pub fn new(column: Column, values: &[String], when: Rows<'r>) -> Self {
+        let form = |value: &String| match column {
+            Column::Contexts => context(value),
+            _ => value.trim().to_lowercase(),
+        };
+        Self { column, values: values.iter().map(form).collect(), when }
+    }
+
+    /// Whether what the cell holds is allowed; `None` when it is empty.
+    fn holds(&self, row: &Row<'_>) -> Option<bool> {
+        if self.column == Column::Contexts {
+            return (!row.contexts.is_empty())
+                .then(|| row.contexts.iter().all(|context| self.values.contains(*context)));
+        }
+        text(row, self.column).map(|text| self.values.contains(&text.to_lowercase()))
+    }
+}
+
+impl Judge for Allowed<'_> {
+    fn row(&mut self, seen: &Seen<'_>, found: &mut Found<'_>) {
+        if !self.when.meets(seen.row) {
+            return;
+        }
+        if let Some(holds) = self.holds(seen.row) {
+            judge_cell(seen, found, self.column, Outcome::NotAllowed, holds);
+        }
+    }
+}
+
+pub(super) struct KnownCode<'r> {
+    /// `None` without a table of codes: nothing is known then, which says nothing about the file.
+    known: Option<Codes>,
+    when: Rows<'r>,
+}
+
+impl<'r> KnownCode<'r> {
+    pub fn new(tables: &Tables, when: Rows<'r>) -> Self {
+        let mut codes = tables.codes().map(|(code, _)| code).peekable();
+        Self { known: codes.peek().is_some().then(|| codes.collect()), when }
+    }
+}
+
+impl Judge for KnownCode<'_> {
+    fn row(&mut self, seen: &Seen<'_>, found: &mut Found<'_>) {
+        let (Some(known), Some(code)) = (&self.known, seen.row.code) else {
+            return;
+        };
+        if !self.when.meets(seen.row) {
+            return;
+        }
+        if known.has(code) {
+            found.pass(seen.row.number);
+        } else {
+            let code = code_text(code);
+            found.breach(seen.row.number, Outcome::CodeUnknown, 0, [("code", code.as_str().into())]);
+        }
+    }
+}
+
+pub(super) struct BetterCode<'r> {
+    pub from_minutes: u16,
+    pub base_cents: i64,
+    pub step_minutes: u16,
+    pub step_cents: i64,
+    pub when: Rows<'r>,
+}
+
+impl Judge for BetterCode<'_> {
+    fn row(&mut self, seen: &Seen<'_>, found: &mut Found<'_>) {
+        let row = seen.row;
+        let Some(minutes) = row.minutes().filter(|minutes| *minutes >= self.from_minutes) else {
+            return;
+        };
+        if !self.when.meets(row) {
+            return;
+        }
+        let steps = (minutes - self.from_minutes) / self.step_minutes;
+        let better = self.base_cents + self.step_cents * i64::from(steps);
+        let billed = row.preliminary.unwrap_or(0);
+        if billed >= better {
+            found.pass(row.number);
+            return;
+        }
+        found.gain(
+            row.number,
+            Outcome::LongerVisit,
+            better.saturating_sub(billed),
+            [
+                ("minutes", i64::from(minutes).into()),
+                ("better_cents", better.into()),
+                ("billed_cents", billed.into()),
+            ],
+        );
+    }
+}

@@ -1,0 +1,314 @@
+//! Whether a rule can be applied: everything a stored rule may get wrong, named by its field.
+
+use std::{collections::HashSet, hash::Hash};
+
+use regex::{Regex, RegexBuilder};
+use schemas::{
+    command::MAX_TEXT,
+    ids::{MAX_SLUG, RuleId},
+    rule::{
+        Amount, Bilingual, Bound, Check, Column, Fee, Filter, Key, OfficeFee, Rule, Severity, Term, Unit,
+    },
+};
+
+use super::{FILE_RULE, filter::context, row_wise};
+
+#[cfg(test)]
+mod tests;
+
+/// Largest amount in a rule: 100 million dollars. It keeps every sum of a rule's own amounts far from overflowing.
+pub const MAX_CENTS: i64 = 10_000_000_000;
+/// Longest list in a rule: more than every code the insurer has.
+pub const MAX_LIST: usize = 10_000;
+/// Longest description of a code: the insurer's reach a few hundred characters.
+pub const MAX_DESCRIPTION: usize = 1_000;
+/// Longest pattern, in characters.
+pub const MAX_PATTERN: usize = 500;
+/// Bytes one compiled pattern may take, and again its cache while it runs: what a tenant's 200 rules may cost a worker stays
+/// below half a gigabyte.
+const PATTERN_BYTES: usize = 1 << 20;
+/// Minutes of a day: no visit is longer.
+const DAY_MINUTES: u16 = 24 * 60;
+
+/// A rule that cannot be applied.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("rule {rule}: {field} {wrong}")]
+pub struct RuleError {
+    pub rule: RuleId,
+    /// The field, as the JSON names it; parts of a list or an object behind dots: `when.codes`, `terms.1.codes`.
+    pub field: String,
+    pub wrong: Wrong,
+}
+
+/// What is wrong with a field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Wrong {
+    #[error("is empty")]
+    Empty,
+    #[error("is longer than {0}")]
+    TooLong(usize),
+    #[error("is no slug of lower-case letters, digits and dashes")]
+    NotASlug,
+    #[error("names what is about the file itself")]
+    Reserved,
+    #[error("is there twice")]
+    Twice,
+    #[error("does not fit what this kind of check can find")]
+    Severity,
+    #[error("is no code of four or five digits")]
+    NotACode,
+    #[error("is not one to five digits")]
+    NotDigits,
+    #[error("is below {min} or above {max}")]
+    OutOfRange { min: i64, max: i64 },
+    #[error("is no pattern, or one that takes too much memory")]
+    Pattern,
+    #[error("is a column that cannot be used here")]
+    Column,
+    #[error("is not of the column's type")]
+    BoundType,
+    #[error("is missing: a range has at least one bound")]
+    NoBound,
+    #[error("is above the other bound")]
+    AboveOther,
+    #[error("is not below that of the larger fee")]
+    NotSmaller,
+}
+
+impl RuleError {
+    pub(super) fn new(rule: &Rule, field: impl Into<String>, wrong: Wrong) -> Self {
+        Self { rule: rule.id.clone(), field: field.into(), wrong }
+    }
+}
+
+type Field = Result<(), (String, Wrong)>;
+
+/// Tells whether a rule can be applied.
+///
+/// # Errors
+/// The first field that is wrong, and why.
+pub fn validate(rule: &Rule) -> Result<(), RuleError> {
+    head(rule).and_then(|()| check(&rule.check)).map_err(|(field, wrong)| RuleError::new(rule, field, wrong))
+}
+
+fn wrong(field: impl Into<String>, wrong: Wrong) -> Field {
+    Err((field.into(), wrong))
+}
+
+fn ensure(holds: bool, field: &str, why: Wrong) -> Field {
+    if holds { Ok(()) } else { wrong(field, why) }
+}
+
+/// Puts the field of a part behind that of the whole.
+fn under(whole: &str, part: Field) -> Field {
+    part.map_err(|(field, wrong)| (format!("{whole}.{field}"), wrong))
+}
+
+fn head(rule: &Rule) -> Field {
+    ensure(rule.id.as_str() != FILE_RULE, "id", Wrong::Reserved)?;
+    let Bilingual { fr, en } = &rule.name;
+    text("name.fr", fr, MAX_TEXT)?;
+    text("name.en", en, MAX_TEXT)?;
+    let slug = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let category = &rule.category;
+    ensure(
+        (1..=MAX_SLUG).contains(&category.len()) && category.bytes().all(slug),
+        "category",
+        Wrong::NotASlug,
+    )?;
+    // A breach counts as an amount at risk, which a gain or a pass would not.
+    let only_gains = matches!(rule.check, Check::MissingThoughDue { .. } | Check::BetterCode { .. });
+    let fits = match rule.severity {
+        Severity::Error | Severity::Warning => true,
+        Severity::Optimisation => only_gains,
+        Severity::Pass => false,
+    };
+    ensure(fits, "severity", Wrong::Severity)
+}
+
+fn check(check: &Check) -> Field {
+    match check {
+        Check::Required { when, .. } | Check::KnownCode { when } => under("when", filter(when)),
+        Check::Pattern { pattern, when, .. } => {
+            whole_pattern(pattern).map_err(|wrong| ("pattern".to_owned(), wrong))?;
+            under("when", filter(when))
+        }
+        Check::Range { column, min, max, when } => {
+            range(*column, min.as_ref(), max.as_ref())?;
+            under("when", filter(when))
+        }
+        Check::Allowed { column, values, when } => {
+            list("values", values, |value| {
+                // A value that is nothing but a context's mark would match no context.
+                let empty = *column == Column::Contexts && context(value).is_empty();
+                if empty { Err(Wrong::Empty) } else { is_text(value, MAX_DESCRIPTION) }
+            })?;
+            under("when", filter(when))
+        }
+        Check::Once { per, when, cents, .. } => {
+            keys(per)?;
+            amount("cents", *cents, 0)?;
+            under("when", filter(when))
+        }
+        Check::SumLimit { per, unit, terms: parts, limit, when, .. } => {
+            keys(per)?;
+            terms(*unit, parts)?;
+            amount("limit", *limit, 1)?;
+            under("when", filter(when))
+        }
+        Check::MissingThoughDue { per, due, missing, gain_cents, .. } => {
+            keys(per)?;
+            under("due", filter(due))?;
+            // With no condition every row would be the missing one.
+            ensure(*missing != Filter::default(), "missing", Wrong::Empty)?;
+            under("missing", filter(missing))?;
+            amount("gain_cents", *gain_cents, 1)
+        }
+        Check::BetterCode { from_minutes, base_cents, step_minutes, step_cents, when } => {
+            minutes("from_minutes", *from_minutes)?;
+            amount("base_cents", *base_cents, 1)?;
+            minutes("step_minutes", *step_minutes)?;
+            amount("step_cents", *step_cents, 0)?;
+            under("when", filter(when))
+        }
+        Check::OfficeFee(fee) => office_fee(fee),
+    }
+}
+
+fn is_text(text: &str, most: usize) -> Result<(), Wrong> {
+    if text.trim().is_empty() {
+        return Err(Wrong::Empty);
+    }
+    if text.chars().count() > most { Err(Wrong::TooLong(most)) } else { Ok(()) }
+}
+
+fn text(field: &str, text: &str, most: usize) -> Field {
+    is_text(text, most).map_err(|wrong| (field.to_owned(), wrong))
+}
+
+/// A list that is not empty, each part of which is as it should be.
+fn list<T>(field: &str, parts: &[T], each: impl Fn(&T) -> Result<(), Wrong>) -> Field {
+    ensure(!parts.is_empty(), field, Wrong::Empty)?;
+    list_or_none(field, parts, each)
+}
+
+fn list_or_none<T>(field: &str, parts: &[T], each: impl Fn(&T) -> Result<(), Wrong>) -> Field {
+    ensure(parts.len() <= MAX_LIST, field, Wrong::TooLong(MAX_LIST))?;
+    parts.iter().try_for_each(|part| each(part).map_err(|wrong| (field.to_owned(), wrong)))
+}
+
+fn is_digits(text: &str, fewest: usize) -> bool {
+    (fewest..=5).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[expect(clippy::ptr_arg, reason = "it is handed over as what judges each part of a list")]
+fn is_code(text: &String) -> Result<(), Wrong> {
+    if is_digits(text, 4) { Ok(()) } else { Err(Wrong::NotACode) }
+}
+
+#[expect(clippy::ptr_arg, reason = "it is handed over as what judges each part of a list")]
+fn is_place(text: &String) -> Result<(), Wrong> {
+    if is_digits(text, 1) { Ok(()) } else { Err(Wrong::NotDigits) }
+}
+
+#[expect(clippy::ptr_arg, reason = "it is handed over as what judges each part of a list")]
+fn is_context(text: &String) -> Result<(), Wrong> {
+    is_text(&context(text), MAX_TEXT)
+}
+
+fn amount(field: &str, amount: i64, min: i64) -> Field {
+    let max = MAX_CENTS;
+    ensure((min..=max).contains(&amount), field, Wrong::OutOfRange { min, max })
+}
+
+fn minutes(field: &str, minutes: u16) -> Field {
+    let (min, max) = (1, DAY_MINUTES);
+    let wrong = Wrong::OutOfRange { min: min.into(), max: max.into() };
+    ensure((min..=max).contains(&minutes), field, wrong)
+}
+
+fn keys(per: &[Key]) -> Field {
+    ensure(!per.is_empty(), "per", Wrong::Empty)?;
+    ensure(all_differ(per), "per", Wrong::Twice)
+}
+
+fn all_differ<T: Hash + Eq>(parts: &[T]) -> bool {
+    let mut seen = HashSet::new();
+    parts.iter().all(|part| seen.insert(part))
+}
+
+fn filter(filter: &Filter) -> Field {
+    list_or_none("codes", &filter.codes, is_code)?;
+    list_or_none("codes_not", &filter.codes_not, is_code)?;
+    for (field, texts) in [("leaves", &filter.leaves), ("groups", &filter.groups), ("tops", &filter.tops)] {
+        list_or_none(field, texts, |text| is_text(text, MAX_DESCRIPTION))?;
+    }
+    list_or_none("contexts", &filter.contexts, is_context)?;
+    list_or_none("contexts_not", &filter.contexts_not, is_context)?;
+    list_or_none("places", &filter.places, is_place)
+}
+
+fn range(column: Column, min: Option<&Bound>, max: Option<&Bound>) -> Field {
+    let number = |field: &str, bound: Option<&Bound>| {
+        let Some(bound) = bound else { return Ok(None) };
+        match row_wise::bound(column, bound) {
+            Some(number) => Ok(Some(number)),
+            None => Err((field.to_owned(), Wrong::BoundType)),
+        }
+    };
+    match (number("min", min)?, number("max", max)?) {
+        (None, None) => wrong("min", Wrong::NoBound),
+        (Some(min), Some(max)) => ensure(min <= max, "min", Wrong::AboveOther),
+        _ => Ok(()),
+    }
+}
+
+fn terms(unit: Unit, terms: &[Term]) -> Field {
+    list("terms", terms, |_| Ok(()))?;
+    for (at, term) in terms.iter().enumerate() {
+        let part = list_or_none("codes", &term.codes, is_code).and_then(|()| match term.amount {
+            Amount::Fixed(fixed) => amount("fixed", fixed, 1),
+            Amount::Column(column) => {
+                let fits = match unit {
+                    Unit::Cents => matches!(column, Column::Preliminary | Column::Paid),
+                    Unit::Minutes | Unit::Units => column == Column::Units,
+                };
+                ensure(fits, "column", Wrong::Column)
+            }
+        });
+        under(&format!("terms.{at}"), part)?;
+    }
+    Ok(())
+}
+
+fn office_fee(fee: &OfficeFee) -> Field {
+    under("small", one_fee(&fee.small))?;
+    under("large", one_fee(&fee.large))?;
+    let number = |fee: &Fee| fee.code.parse::<u32>().ok();
+    ensure(number(&fee.small) != number(&fee.large), "large.code", Wrong::Twice)?;
+    ensure(fee.small.cents < fee.large.cents, "small.cents", Wrong::NotSmaller)?;
+    // Below the larger fee the limit would forbid what the rule advises.
+    amount("day_limit_cents", fee.day_limit_cents, fee.large.cents)?;
+    list("office_places", &fee.office_places, is_place)?;
+    list_or_none("walk_in_contexts", &fee.walk_in_contexts, is_context)
+}
+
+fn one_fee(fee: &Fee) -> Field {
+    ensure(is_code(&fee.code).is_ok(), "code", Wrong::NotACode)?;
+    amount("cents", fee.cents, 1)?;
+    // A minimum of nobody would let every day without patients qualify.
+    amount("min_registered", fee.min_registered.into(), 1)?;
+    amount("min_walk_in", fee.min_walk_in.into(), 1)
+}
+
+/// The pattern, made to match a cell as a whole.
+pub(super) fn whole_pattern(pattern: &str) -> Result<Regex, Wrong> {
+    is_text(pattern, MAX_PATTERN)?;
+    let build = |pattern: &str| {
+        let mut builder = RegexBuilder::new(pattern);
+        builder.size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES).build().map_err(|_| Wrong::Pattern)
+    };
+    // By itself first: `a)(b` is a pattern between the parentheses alone.
+    build(pattern)?;
+    build(&format!(r"\A(?:{pattern})\z"))
+}

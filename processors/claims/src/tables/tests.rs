@@ -1,0 +1,73 @@
+use super::*;
+
+const CODES: &str = "code,leaf,group,top,cents\n8857,Intervention,Interventions,C - ACTES,\n\
+                     15815,Visite périodique,Visites,\"B - CONSULTATION, EXAMEN ET VISITE\",4215\n";
+const PLACES: &str = "place,gmf\n55123,yes\n55124,no\n";
+
+fn tables(codes: &[u8], places: &[u8]) -> Result<Tables, String> {
+    Tables::read(codes, places).map_err(|error| error.to_string())
+}
+
+#[test]
+fn codes_and_places_are_found_by_number() {
+    let tables = tables(CODES.as_bytes(), PLACES.as_bytes()).unwrap();
+    let periodic = tables.code(15815).unwrap();
+    assert_eq!(periodic.leaf, "Visite périodique");
+    assert_eq!(periodic.top, "B - CONSULTATION, EXAMEN ET VISITE");
+    assert_eq!(periodic.cents, Some(4215));
+    assert_eq!(tables.code(8857).unwrap().cents, None);
+    assert_eq!(tables.code(1), None);
+    assert_eq!(tables.codes().count(), 2);
+    assert!(tables.is_gmf(55123) && !tables.is_gmf(55124) && !tables.is_gmf(1));
+}
+
+#[test]
+fn delimiter_encoding_and_order_of_the_columns_make_no_difference() {
+    let expected = tables(CODES.as_bytes(), PLACES.as_bytes()).unwrap();
+    let turned = "\u{feff}\n top ;cents;x;Leaf;group;CODE\nC - ACTES;;;Intervention;Interventions;08857\r\n\
+                  B - CONSULTATION, EXAMEN ET VISITE;4215;y;Visite périodique;Visites;15815";
+    let places = "gmf\tplace\nOui\t55123\n\t55124\n0\t55125\n";
+    assert_eq!(tables(turned.as_bytes(), places.as_bytes()).unwrap(), expected);
+    let (latin, ..) = WINDOWS_1252.encode(&turned[4..]);
+    assert_eq!(tables(&latin, places.as_bytes()).unwrap(), expected);
+}
+
+#[test]
+fn the_later_of_two_lines_counts() {
+    let codes = "code,leaf,group,top,cents\n8857,a,,,1\n8857,b,,,2\n";
+    let tables = tables(codes.as_bytes(), b"place,gmf\n55123,oui\n55123,non\n").unwrap();
+    assert_eq!(tables.code(8857).unwrap().leaf, "b");
+    assert!(!tables.is_gmf(55123));
+}
+
+#[test]
+fn an_empty_input_is_an_empty_table() {
+    assert_eq!(tables(b"", b"").unwrap(), Tables::empty());
+    assert_eq!(tables(b"\xEF\xBB\xBF\r\n", b"\n").unwrap(), Tables::empty());
+}
+
+#[test]
+fn what_cannot_be_used_is_named_by_table_line_and_column() {
+    for (codes, places, said) in [
+        ("code,leaf,group,cents\n", "", "the table of codes lacks the column \"top\""),
+        ("", "place\n55123\n", "the table of establishments lacks the column \"gmf\""),
+        (
+            "code,leaf,group,top,cents\n8857,,,,\nABC,,,,\n",
+            "",
+            "line 3 of the table of codes has no usable \"code\"",
+        ),
+        (
+            "code,leaf,group,top,cents\n8857,,,,9.35\n",
+            "",
+            "line 2 of the table of codes has no usable \"cents\"",
+        ),
+        ("", "place,gmf\n55123,maybe\n", "line 2 of the table of establishments has no usable \"gmf\""),
+        (
+            "code,leaf,group,top,cents\n8857,,,\n",
+            "",
+            "line 2 of the table of codes has not as many cells as its header",
+        ),
+    ] {
+        assert_eq!(tables(codes.as_bytes(), places.as_bytes()).unwrap_err(), said);
+    }
+}

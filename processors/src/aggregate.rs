@@ -1,0 +1,161 @@
+//! What the records of a topic move: a location, a run, or the rules of a tenant. The runner folds each alike.
+
+use schemas::{
+    Millis,
+    command::{CommandResult, Verdict},
+    event::Event,
+    ids::{Aggregate, AggregateKind, TicketId},
+    record::{CommandRecord, ViewDelta},
+    view::Pair,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ledger::Loaded,
+    location::{self, Location},
+    rule_book::{self, RuleBook},
+    run::{self, Run},
+};
+
+/// What became of one record.
+pub struct Step {
+    /// The position after the record; unchanged when it was refused.
+    pub pair: Pair,
+    /// The aggregate's clock at this record.
+    pub at: Millis,
+    pub verdict: Verdict,
+    /// Empty exactly when the command was refused.
+    pub events: Vec<Event>,
+    pub deltas: Vec<ViewDelta>,
+    /// Tickets whose row changed.
+    pub touched: Vec<TicketId>,
+    /// A command for another aggregate, to be appended to the log once this one is committed.
+    pub follow_up: Option<CommandRecord>,
+}
+
+impl Step {
+    /// Nothing happened, for this reason.
+    pub fn refused(pair: Pair, at: Millis, code: schemas::codes::Code) -> Self {
+        Self {
+            pair,
+            at,
+            verdict: Verdict::Refused { code },
+            events: Vec::new(),
+            deltas: Vec::new(),
+            touched: Vec::new(),
+            follow_up: None,
+        }
+    }
+
+    /// These events happened, and nothing follows from them elsewhere.
+    pub fn applied(pair: Pair, at: Millis, events: Vec<Event>, delta: ViewDelta) -> Self {
+        let Pair { epoch, version } = pair;
+        Self {
+            pair,
+            at,
+            verdict: Verdict::Applied { epoch, version, result: CommandResult::default() },
+            events,
+            deltas: vec![delta],
+            touched: Vec::new(),
+            follow_up: None,
+        }
+    }
+}
+
+/// An aggregate in memory.
+pub enum State {
+    Location(Box<Location>),
+    Run(Box<Run>),
+    Rules(RuleBook),
+}
+
+/// What the ledger keeps of an aggregate beside its position and its parts. The kind is the key's.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Header {
+    Location(Box<location::Header>),
+    Run(Box<run::Header>),
+    Rules(rule_book::Header),
+}
+
+impl Header {
+    /// Reads what the ledger keeps of an aggregate of this kind.
+    ///
+    /// # Errors
+    /// When it is not that.
+    pub fn from_json(kind: AggregateKind, text: &str) -> serde_json::Result<Self> {
+        Ok(match kind {
+            AggregateKind::Location => Header::Location(serde_json::from_str(text)?),
+            AggregateKind::Run => Header::Run(serde_json::from_str(text)?),
+            AggregateKind::Rules => Header::Rules(serde_json::from_str(text)?),
+        })
+    }
+}
+
+impl State {
+    /// An aggregate that does not exist yet: version 0.
+    pub fn new(kind: AggregateKind, epoch: u64) -> Self {
+        match kind {
+            AggregateKind::Location => State::Location(Box::new(Location::new(epoch))),
+            AggregateKind::Run => State::Run(Box::new(Run::new(epoch))),
+            AggregateKind::Rules => State::Rules(RuleBook::new(epoch)),
+        }
+    }
+
+    /// An aggregate as the ledger holds it, with its live parts.
+    pub fn load(loaded: Loaded) -> Self {
+        let Loaded { pair, header, tickets } = loaded;
+        match header {
+            Header::Location(header) => State::Location(Box::new(Location::load(pair, *header, tickets))),
+            Header::Run(header) => State::Run(Box::new(Run::load(pair, *header))),
+            Header::Rules(header) => State::Rules(RuleBook::load(pair, header)),
+        }
+    }
+
+    pub fn pair(&self) -> Pair {
+        match self {
+            State::Location(location) => location.pair(),
+            State::Run(run) => run.pair(),
+            State::Rules(rules) => rules.pair(),
+        }
+    }
+
+    pub fn header(&self) -> Header {
+        match self {
+            State::Location(location) => Header::Location(Box::new(location.header().clone())),
+            State::Run(run) => Header::Run(Box::new(run.header().clone())),
+            State::Rules(rules) => Header::Rules(rules.header().clone()),
+        }
+    }
+
+    pub fn location(&self) -> Option<&Location> {
+        match self {
+            State::Location(location) => Some(location),
+            State::Run(_) | State::Rules(_) => None,
+        }
+    }
+
+    pub fn location_mut(&mut self) -> Option<&mut Location> {
+        match self {
+            State::Location(location) => Some(location),
+            State::Run(_) | State::Rules(_) => None,
+        }
+    }
+
+    /// Decides the record at its append time, applies what was decided and says how the views changed.
+    pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> Step {
+        match self {
+            State::Location(location) => location.handle(record, appended_at),
+            State::Run(run) => run.handle(record, appended_at),
+            State::Rules(rules) => rules.handle(record, appended_at),
+        }
+    }
+
+    /// What a ledger keeps of the aggregate's key beside it: a run stands in lists and among the work.
+    pub fn run(&self, aggregate: &Aggregate) -> Option<crate::ledger::RunRow> {
+        match self {
+            State::Run(run) => run.row(aggregate),
+            State::Location(_) | State::Rules(_) => None,
+        }
+    }
+}

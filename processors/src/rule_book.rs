@@ -1,0 +1,119 @@
+//! The rules of one tenant as a value: who checks a claims file reads them from the view `rules`, one entry per rule.
+
+use std::collections::BTreeMap;
+
+use schemas::{
+    Millis,
+    codes::Code,
+    command::Command,
+    event::Event,
+    ids::RuleId,
+    record::{CommandRecord, ViewDelta},
+    rule::{MAX_RULES, Rule},
+    view::{Delta, Pair},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::aggregate::Step;
+
+/// The name of the view.
+pub const VIEW: &str = "rules";
+
+/// A tenant's rules in memory.
+pub struct RuleBook {
+    pair: Pair,
+    header: Header,
+}
+
+/// All there is of them.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct Header {
+    /// The latest append time seen.
+    now: Millis,
+    rules: BTreeMap<RuleId, Rule>,
+}
+
+impl RuleBook {
+    /// No rules: version 0.
+    pub fn new(epoch: u64) -> Self {
+        Self::load(Pair { epoch, version: 0 }, Header::default())
+    }
+
+    pub fn load(pair: Pair, header: Header) -> Self {
+        Self { pair, header }
+    }
+
+    pub fn pair(&self) -> Pair {
+        self.pair
+    }
+
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Decides the record at its append time, applies what was decided and says how the view changed.
+    pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> Step {
+        let at = self.header.now.max(appended_at);
+        self.header.now = at;
+        match decide(&self.header.rules, record, at) {
+            Ok(event) => {
+                let delta = self.replay(self.pair.version + 1, at, &event);
+                Step::applied(self.pair, at, vec![event], delta)
+            }
+            Err(code) => Step::refused(self.pair, at, code),
+        }
+    }
+
+    /// Applies the event of one version, just decided or read from the journal, and says how the view changed.
+    pub fn replay(&mut self, version: u64, at: Millis, event: &Event) -> ViewDelta {
+        let mut delta = Delta { from: self.pair.version, to: version, at, ..Delta::default() };
+        let rules = &mut self.header.rules;
+        match event {
+            Event::RulePut { rule } => {
+                delta.put(rule.id.as_str(), rule);
+                rules.insert(rule.id.clone(), rule.clone());
+            }
+            Event::RuleEnabled { rule, enabled } => {
+                if let Some(rule) = rules.get_mut(rule) {
+                    rule.enabled = *enabled;
+                    delta.put(rule.id.as_str(), rule);
+                }
+            }
+            Event::RuleDeleted { rule } => {
+                rules.remove(rule);
+                delta.drop_key(rule.as_str());
+            }
+            _ => {}
+        }
+        self.header.now = at;
+        self.pair.version = version;
+        ViewDelta { view: VIEW.to_owned(), keep_s: None, delta }
+    }
+}
+
+/// Decides one command. A rule is taken only if it can be applied.
+///
+/// # Errors
+/// The code under which the command is refused.
+fn decide(rules: &BTreeMap<RuleId, Rule>, record: &CommandRecord, now: Millis) -> Result<Event, Code> {
+    if record.valid_until.is_some_and(|until| until < now) {
+        return Err(Code::CommandExpired);
+    }
+    let known = |rule: &RuleId| rules.contains_key(rule).then(|| rule.clone()).ok_or(Code::RuleUnknown);
+    match &record.command {
+        Command::PutRule { rule } => {
+            claims::rules::validate(rule).map_err(|_| Code::RuleInvalid)?;
+            if rules.len() >= MAX_RULES && !rules.contains_key(&rule.id) {
+                return Err(Code::InvalidValue);
+            }
+            Ok(Event::RulePut { rule: rule.clone() })
+        }
+        Command::EnableRule { rule } => Ok(Event::RuleEnabled { rule: known(rule)?, enabled: true }),
+        Command::DisableRule { rule } => Ok(Event::RuleEnabled { rule: known(rule)?, enabled: false }),
+        Command::DeleteRule { rule } => Ok(Event::RuleDeleted { rule: known(rule)? }),
+        _ => Err(Code::IllegalMove),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,346 @@
+//! One run as a value: requests and workers' facts are decided against it, events change it, and its view follows. Pure,
+//! as a location is.
+//!
+//! An attempt is numbered by whoever hands out the work (see `work`): a fact of an older attempt is refused, the start of a
+//! later one makes it the current.
+
+use std::collections::BTreeMap;
+
+use schemas::{
+    Millis,
+    codes::Code,
+    command::{Command, MAX_TEXT},
+    event::Event,
+    ids::{Aggregate, RuleId},
+    record::{CommandRecord, ViewDelta},
+    run::{Counts, Progress, Report, RunFile, RunHead, RunState, RuleTally, SHOWN_FINDINGS},
+    view::{Delta, Pair},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    aggregate::Step,
+    ledger::{Due, Request, RunRow},
+};
+
+/// A run in memory.
+pub struct Run {
+    pair: Pair,
+    header: Header,
+}
+
+/// All there is of a run.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct Header {
+    /// The run's clock: the latest append time it has seen.
+    now: Millis,
+    /// Absent before the run was asked for.
+    asked: Option<Asked>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Asked {
+    request: Request,
+    by: String,
+    keep_s: u32,
+    head: RunHead,
+    /// Of the current attempt, as are the next three.
+    progress: Option<Progress>,
+    counts: Counts,
+    rules: BTreeMap<RuleId, RuleTally>,
+    /// Findings its view shows.
+    shown: usize,
+}
+
+impl Run {
+    /// A run that was not asked for yet: version 0.
+    pub fn new(epoch: u64) -> Self {
+        Self::load(Pair { epoch, version: 0 }, Header::default())
+    }
+
+    pub fn load(pair: Pair, header: Header) -> Self {
+        Self { pair, header }
+    }
+
+    pub fn pair(&self) -> Pair {
+        self.pair
+    }
+
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Decides the record at its append time, applies what was decided and says how the view changed.
+    pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> Step {
+        let at = self.header.now.max(appended_at);
+        self.header.now = at;
+        match decide(self, record, at) {
+            Ok(events) => {
+                let delta = self.replay(&record.aggregate, self.pair.version + 1, at, &events);
+                Step::applied(self.pair, at, events, delta)
+            }
+            Err(code) => Step::refused(self.pair, at, code),
+        }
+    }
+
+    /// Applies the events of one version, just decided or read from the journal, and says how the view changed.
+    pub fn replay(&mut self, aggregate: &Aggregate, version: u64, at: Millis, events: &[Event]) -> ViewDelta {
+        let mut delta = Delta { from: self.pair.version, to: version, at, ..Delta::default() };
+        self.header.now = at;
+        for event in events {
+            self.apply(event, at, &mut delta);
+        }
+        self.pair.version = version;
+        let over = self.header.asked.as_ref().filter(|asked| asked.head.state.is_end());
+        ViewDelta { view: format!("run:{}", aggregate.id()), keep_s: over.map(|asked| asked.keep_s), delta }
+    }
+
+    fn apply(&mut self, event: &Event, at: Millis, delta: &mut Delta) {
+        if let Event::RunRequested { file, by, list_passes, keep_s } = event {
+            self.header.asked = Some(Asked::new(file, by, *list_passes, *keep_s, at));
+        }
+        let Some(asked) = &mut self.header.asked else { return };
+        match event {
+            Event::RunReported { report } => return asked.report(report, delta),
+            Event::RunQueued { attempt } => asked.queue(*attempt, delta),
+            Event::RunStarted { attempt } => asked.start(*attempt, at, delta),
+            Event::RunPlaced { ahead } => asked.head.ahead = Some(*ahead),
+            Event::RunCancelAsked => asked.head.cancelling = true,
+            Event::RunCompleted { summary } => {
+                asked.head.summary = Some(summary.clone());
+                asked.end(RunState::Completed, at);
+            }
+            Event::RunFailed { failure } => {
+                asked.head.failure = Some(failure.clone());
+                asked.end(RunState::Failed, at);
+            }
+            Event::RunCancelled => asked.end(RunState::Cancelled, at),
+            _ => {}
+        }
+        delta.put("run", &asked.head);
+    }
+
+    /// What the ledger keeps beside the aggregate: the run in lists, and the work it is.
+    pub fn row(&self, aggregate: &Aggregate) -> Option<RunRow> {
+        let asked = self.header.asked.as_ref()?;
+        let due = match asked.head.state {
+            RunState::Queued => Due::Attempt(asked.head.attempt),
+            RunState::Running if asked.head.cancelling => Due::Cancel,
+            RunState::Running => Due::Nothing,
+            RunState::Completed | RunState::Failed | RunState::Cancelled => Due::Over,
+        };
+        Some(RunRow {
+            aggregate: aggregate.clone(),
+            head: asked.head.clone(),
+            keep_s: asked.head.state.is_end().then_some(asked.keep_s),
+            due,
+            request: asked.request.clone(),
+        })
+    }
+}
+
+/// Whether the event changes what lists and workers see of a run.
+pub fn is_listed(event: &Event) -> bool {
+    !matches!(event, Event::RunReported { .. } | Event::RunPlaced { .. })
+}
+
+impl Asked {
+    fn new(file: &RunFile, by: &str, list_passes: bool, keep_s: u32, at: Millis) -> Self {
+        let head = RunHead {
+            state: RunState::Queued,
+            name: file.name.clone(),
+            bytes: file.bytes,
+            requested_at: at,
+            attempt: 1,
+            ahead: None,
+            cancelling: false,
+            started_at: None,
+            ended_at: None,
+            failure: None,
+            summary: None,
+        };
+        Self {
+            request: Request { file: file.clone(), list_passes },
+            by: by.to_owned(),
+            keep_s,
+            head,
+            progress: None,
+            counts: Counts::default(),
+            rules: BTreeMap::new(),
+            shown: 0,
+        }
+    }
+
+    fn queue(&mut self, attempt: u32, delta: &mut Delta) {
+        self.begin_attempt(attempt, delta);
+        let head = &mut self.head;
+        head.state = RunState::Queued;
+        (head.ahead, head.started_at, head.ended_at, head.failure) = (None, None, None, None);
+    }
+
+    fn start(&mut self, attempt: u32, at: Millis, delta: &mut Delta) {
+        self.begin_attempt(attempt, delta);
+        self.head.state = RunState::Running;
+        self.head.ahead = None;
+        self.head.started_at = Some(at);
+    }
+
+    /// Puts aside what another attempt has shown.
+    fn begin_attempt(&mut self, attempt: u32, delta: &mut Delta) {
+        if attempt == self.head.attempt {
+            return;
+        }
+        self.head.attempt = attempt;
+        let mut remove = |key: String| delta.drop_key(key);
+        if self.progress.take().is_some() {
+            remove("progress".to_owned());
+            remove("counts".to_owned());
+        }
+        std::mem::take(&mut self.rules).into_keys().for_each(|rule| remove(rule_key(&rule)));
+        (1..=std::mem::take(&mut self.shown)).for_each(|n| remove(finding_key(n)));
+        self.counts = Counts::default();
+    }
+
+    fn report(&mut self, report: &Report, delta: &mut Delta) {
+        let mut progress = report.progress.clone();
+        if let Some(held) = &self.progress {
+            // A worker's reports may be repeated or cross a lost answer: what people see never falls.
+            progress.permille = progress.permille.max(held.permille);
+            progress.rows_done = progress.rows_done.max(held.rows_done);
+            progress.bytes_done = progress.bytes_done.max(held.bytes_done);
+        }
+        delta.put("progress", &progress);
+        if self.progress.replace(progress).is_none() || self.counts != report.counts {
+            self.counts = report.counts;
+            delta.put("counts", &self.counts);
+        }
+        for (rule, tally) in &report.rules {
+            self.rules.insert(rule.clone(), *tally);
+            delta.put(rule_key(rule), tally);
+        }
+        for finding in report.findings.iter().take(SHOWN_FINDINGS - self.shown) {
+            self.shown += 1;
+            delta.put(finding_key(self.shown), finding);
+        }
+    }
+
+    fn end(&mut self, state: RunState, at: Millis) {
+        self.head.state = state;
+        self.head.ahead = None;
+        self.head.cancelling = false;
+        self.head.ended_at = Some(at);
+    }
+}
+
+fn rule_key(rule: &RuleId) -> String {
+    format!("rule:{rule}")
+}
+
+fn finding_key(n: usize) -> String {
+    format!("finding:{n:03}")
+}
+
+/// Decides one command at the run's time `now`.
+///
+/// # Errors
+/// The code under which the command is refused.
+pub fn decide(run: &Run, record: &CommandRecord, now: Millis) -> Result<Vec<Event>, Code> {
+    use Command as C;
+    if record.valid_until.is_some_and(|until| until < now) {
+        return Err(Code::CommandExpired);
+    }
+    if let C::RequestRun { file, list_passes, keep_s } = &record.command {
+        return request(run, record, file, *list_passes, *keep_s);
+    }
+    let head = &run.header.asked.as_ref().ok_or(Code::RunUnknown)?.head;
+    let current = |attempt: &u32| {
+        let running = head.state == RunState::Running && *attempt == head.attempt;
+        running.then_some(()).ok_or(over_or(head, Code::RunOtherAttempt))
+    };
+    // What ends an attempt may be told by whoever took it over without a start.
+    let at_least = |attempt: &u32| match head.state.is_end() || *attempt < head.attempt {
+        true => Err(over_or(head, Code::RunOtherAttempt)),
+        false => Ok(()),
+    };
+    match &record.command {
+        C::CancelRun {} => cancel(head),
+        C::RetryRun {} => match &head.failure {
+            Some(failure) if head.state == RunState::Failed && failure.retryable => {
+                Ok(vec![Event::RunQueued { attempt: head.attempt + 1 }])
+            }
+            _ => Err(Code::RunNotRetryable),
+        },
+        C::PlaceRun { attempt, ahead } => match head.state {
+            RunState::Queued if *attempt == head.attempt => Ok(vec![Event::RunPlaced { ahead: *ahead }]),
+            _ => Err(over_or(head, Code::RunOtherAttempt)),
+        },
+        C::StartRun { attempt } => {
+            at_least(attempt)?;
+            if head.state == RunState::Running && *attempt == head.attempt {
+                return Err(Code::RunOtherAttempt);
+            }
+            Ok(vec![Event::RunStarted { attempt: *attempt }])
+        }
+        C::ReportRun { attempt, report } => {
+            current(attempt)?;
+            Ok(vec![Event::RunReported { report: report.clone() }])
+        }
+        C::CompleteRun { attempt, report, summary } => {
+            current(attempt)?;
+            Ok(vec![
+                Event::RunReported { report: report.clone() },
+                Event::RunCompleted { summary: summary.clone() },
+            ])
+        }
+        C::ReleaseRun { attempt } => {
+            current(attempt)?;
+            Ok(vec![Event::RunQueued { attempt: attempt + 1 }])
+        }
+        C::FailRun { attempt, failure } => {
+            at_least(attempt)?;
+            Ok(vec![Event::RunFailed { failure: failure.clone() }])
+        }
+        C::StopRun { attempt } => {
+            at_least(attempt)?;
+            Ok(vec![Event::RunCancelled])
+        }
+        _ => Err(Code::IllegalMove),
+    }
+}
+
+fn over_or(head: &RunHead, otherwise: Code) -> Code {
+    if head.state.is_end() { Code::RunOver } else { otherwise }
+}
+
+fn request(
+    run: &Run,
+    record: &CommandRecord,
+    file: &RunFile,
+    list_passes: bool,
+    keep_s: u32,
+) -> Result<Vec<Event>, Code> {
+    if run.header.asked.is_some() {
+        return Err(Code::RunExists);
+    }
+    let named = (1..=MAX_TEXT).contains(&file.name.chars().count()) && !file.name.chars().any(char::is_control);
+    if !named || file.bytes == 0 || keep_s == 0 {
+        return Err(Code::InvalidValue);
+    }
+    let by = record.actor.as_ref().map(|actor| actor.subject.clone()).unwrap_or_default();
+    Ok(vec![
+        Event::RunRequested { file: file.clone(), by, list_passes, keep_s },
+        Event::RunQueued { attempt: 1 },
+    ])
+}
+
+fn cancel(head: &RunHead) -> Result<Vec<Event>, Code> {
+    match head.state {
+        RunState::Queued => Ok(vec![Event::RunCancelled]),
+        RunState::Running => Ok(vec![Event::RunCancelAsked]),
+        RunState::Completed | RunState::Failed | RunState::Cancelled => Err(Code::RunOver),
+    }
+}
+
+
+#[cfg(test)]
+mod tests;

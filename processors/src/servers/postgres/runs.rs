@@ -1,0 +1,66 @@
+//! The rows of runs within a batch: what lists show, and the work that is due.
+
+use super::writes::{Parameter, column, parts, to_json};
+use crate::ledger::{Due, RunRow};
+
+pub(super) const RUNS: &str = "INSERT INTO clinicwire.run \
+       (tenant, run, state, requested_at, ended_at, attempt, head, keep_until) \
+     SELECT tenant, run, state, requested_at, ended_at, attempt, head::json, now() + make_interval(secs => keep_s) \
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::int[], $7::text[], $8::int[]) \
+       AS r (tenant, run, state, requested_at, ended_at, attempt, head, keep_s) \
+     ON CONFLICT (tenant, run) DO UPDATE SET state = excluded.state, ended_at = excluded.ended_at, \
+       attempt = excluded.attempt, head = excluded.head, keep_until = excluded.keep_until";
+
+// Work that is at this attempt already, or past it, is left to its worker.
+pub(super) const DUE: &str = "INSERT INTO clinicwire.run_work AS w (tenant, run, attempt, request) \
+     SELECT tenant, run, attempt, request::json \
+     FROM unnest($1::text[], $2::text[], $3::int[], $4::text[]) AS d (tenant, run, attempt, request) \
+     ON CONFLICT (tenant, run) DO UPDATE SET attempt = excluded.attempt, tries = 0, queued_at = clock_timestamp(), \
+       not_before = clock_timestamp(), worker = NULL, lease_until = NULL, cancel = false, ended = NULL, told_ahead = NULL \
+     WHERE w.attempt < excluded.attempt";
+
+pub(super) const CANCEL: &str = "UPDATE clinicwire.run_work w SET cancel = true \
+     FROM unnest($1::text[], $2::text[]) AS c (tenant, run) WHERE w.tenant = c.tenant AND w.run = c.run";
+
+pub(super) const OVER: &str = "DELETE FROM clinicwire.run_work w \
+     USING unnest($1::text[], $2::text[]) AS o (tenant, run) WHERE w.tenant = o.tenant AND w.run = o.run";
+
+pub(super) fn runs(rows: &[RunRow]) -> Vec<Parameter<'_>> {
+    let rows = &rows.iter().collect::<Vec<_>>();
+    vec![
+        column(rows, |row| parts(&row.aggregate).0),
+        column(rows, |row| parts(&row.aggregate).1),
+        column(rows, |row| row.head.state.as_str()),
+        column(rows, |row| row.head.requested_at),
+        column(rows, |row| row.head.ended_at),
+        column(rows, |row| super::number(row.head.attempt)),
+        column(rows, |row| to_json(&row.head)),
+        column(rows, |row| row.keep_s.map(super::number)),
+    ]
+}
+
+/// Rows whose work waits for an attempt, and the parameters of [`DUE`].
+pub(super) fn due(rows: &[RunRow]) -> (usize, Vec<Parameter<'_>>) {
+    let attempt = |row: &RunRow| match row.due {
+        Due::Attempt(attempt) => Some(attempt),
+        Due::Cancel | Due::Nothing | Due::Over => None,
+    };
+    let rows: Vec<_> = rows.iter().filter_map(|row| attempt(row).map(|attempt| (row, attempt))).collect();
+    let parameters = vec![
+        column(&rows, |(row, _)| parts(&row.aggregate).0),
+        column(&rows, |(row, _)| parts(&row.aggregate).1),
+        column(&rows, |(_, attempt)| super::number(*attempt)),
+        column(&rows, |(row, _)| to_json(&row.request)),
+    ];
+    (rows.len(), parameters)
+}
+
+/// Rows that are to end so, and the parameters of [`CANCEL`] and [`OVER`].
+pub(super) fn ending(rows: &[RunRow], due: Due) -> (usize, Vec<Parameter<'_>>) {
+    let rows: Vec<_> = rows.iter().filter(|row| row.due == due).collect();
+    let parameters = vec![
+        column(&rows, |row| parts(&row.aggregate).0),
+        column(&rows, |row| parts(&row.aggregate).1),
+    ];
+    (rows.len(), parameters)
+}

@@ -1,0 +1,358 @@
+//! The work that is due, on Postgres. Times of leases are the server's: no worker's clock matters.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::SinkExt;
+use schemas::{
+    command::Command,
+    finding::Finding,
+    ids::{Aggregate, FileId, RunId, TenantId},
+    view::Pair,
+};
+use tokio::sync::mpsc;
+use tokio_postgres::{CopyInSink, Row, types::ToSql};
+
+use super::{
+    Failure, PATIENCE, PoolSettings, json, long, number,
+    pool::{Lease, Pool},
+    unsigned,
+    writes::parts,
+};
+use crate::{
+    rule_book,
+    work::{Answer, Count, Job, Part, Place, StoredRules, Taken, Work, WorkError},
+};
+
+mod statements;
+
+use statements::{
+    BEAT, BEGIN_COPY, BEGIN_LIGHT, END, IN_USE, KEEP_DAYS, LINE, RELEASE, RULES, SWEEP_RUNS, TAKE, TAKE_LOCK,
+    TELL_LOCK, UNTOLD,
+};
+
+/// Runs forgotten by one sweep statement: a few milliseconds of work.
+const SWEEP: i64 = 500;
+/// Places told by one statement: as many records as the log takes in one go.
+const PLACES: i64 = 500;
+/// Bytes of findings in one message to the server.
+const COPIED: usize = 64 * 1024;
+
+/// The work in one database.
+pub struct PostgresWork {
+    pool: Pool,
+}
+
+impl From<Failure> for WorkError {
+    fn from(failure: Failure) -> Self {
+        WorkError::Unavailable(Box::new(failure))
+    }
+}
+
+impl From<tokio_postgres::Error> for WorkError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Failure::from(error).into()
+    }
+}
+
+/// Ends an operation whose connection has died without a word.
+async fn bounded<T, E: Into<WorkError>>(
+    operation: impl Future<Output = Result<T, E>>,
+) -> Result<T, WorkError> {
+    match tokio::time::timeout(PATIENCE, operation).await {
+        Ok(done) => done.map_err(Into::into),
+        Err(_) => Err(Failure::TimedOut.into()),
+    }
+}
+
+impl PostgresWork {
+    /// Connects lazily. Each run whose findings are being stored holds a connection; two more are enough for the rest.
+    ///
+    /// # Errors
+    /// [`Failure`] when the settings make no pool.
+    pub fn new(settings: &PoolSettings) -> Result<Self, Failure> {
+        Ok(Self { pool: Pool::new(settings)? })
+    }
+
+    async fn taken(&self, worker: &str, lease: Duration) -> Result<Option<Taken>, Failure> {
+        let connection = self.pool.lease().await?;
+        let lock = connection.prepare_cached(TAKE_LOCK).await?;
+        let take = connection.prepare_cached(TAKE).await?;
+        let seconds = lease.as_secs_f64();
+        let parameters: [&(dyn ToSql + Sync); 2] = [&worker, &seconds];
+        // One round: futures are polled in order, and each sends when it is first polled.
+        let (begun, locked, row, committed) = tokio::join!(
+            biased;
+            connection.batch_execute("BEGIN"),
+            connection.query(&lock, &[]),
+            connection.query_opt(&take, &parameters),
+            connection.batch_execute("COMMIT"),
+        );
+        begun.and(locked.map(drop)).and(committed)?;
+        let row = row?;
+        connection.give_back();
+        row.map(|row| taken(&row, worker)).transpose()
+    }
+
+    /// A write of the row under the job's lease that may be lost, as its effect is repeated soon.
+    async fn beaten(&self, job: &Job, lease: Duration) -> Result<bool, WorkError> {
+        let connection = self.pool.lease().await?;
+        let beat = connection.prepare_cached(BEAT).await?;
+        let seconds = lease.as_secs_f64();
+        let parameters: [&(dyn ToSql + Sync); 5] =
+            [&job.tenant.as_str(), &job.run.as_str(), &number(job.attempt), &job.worker, &seconds];
+        let (begun, row, committed) = tokio::join!(
+            biased;
+            connection.batch_execute(BEGIN_LIGHT),
+            connection.query_opt(&beat, &parameters),
+            connection.batch_execute("COMMIT"),
+        );
+        begun.and(committed)?;
+        let row = row?;
+        connection.give_back();
+        row.map(|row| row.get(0)).ok_or(WorkError::Lost)
+    }
+
+    /// Statements and copies of one transaction, each bounded by itself: the whole lasts as long as the check.
+    async fn ended(&self, job: &Job, mut parts: mpsc::Receiver<Part>) -> Result<(), WorkError> {
+        let mut open: Option<Open> = None;
+        loop {
+            match parts.recv().await {
+                Some(Part::Findings(findings)) => {
+                    let mut transaction = match open.take() {
+                        Some(open) => open,
+                        None => bounded(Open::begin(&self.pool)).await?,
+                    };
+                    transaction.put(job, &findings).await?;
+                    open = Some(transaction);
+                }
+                Some(Part::End(command)) => {
+                    let transaction = match open.take() {
+                        Some(open) => open,
+                        None => bounded(Open::begin(&self.pool)).await?,
+                    };
+                    return bounded(transaction.commit(job, &command)).await;
+                }
+                // Dropping the connection undoes what it holds.
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn rows(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Failure> {
+        let connection = self.pool.lease().await?;
+        let rows = connection.query_cached(sql, parameters).await?;
+        connection.give_back();
+        Ok(rows)
+    }
+
+    async fn places(&self) -> Result<Vec<Place>, Failure> {
+        let connection = self.pool.lease().await?;
+        connection.batch_execute("BEGIN").await?;
+        let mine: bool = connection.query_one_cached(TELL_LOCK, &[]).await?.get(0);
+        let rows = if mine { connection.query_cached(LINE, &[&PLACES]).await? } else { Vec::new() };
+        connection.batch_execute("COMMIT").await?;
+        connection.give_back();
+        let place = |row: &Row| {
+            let (tenant, run) = named(row)?;
+            let (attempt, ahead) = (small(row.get(2)), small(row.get(3)));
+            Ok(Place { tenant, run, attempt, ahead })
+        };
+        rows.iter().map(place).collect()
+    }
+
+    async fn stored_rules(
+        &self,
+        tenant: &TenantId,
+        known: Option<Pair>,
+    ) -> Result<Option<StoredRules>, Failure> {
+        let aggregate = Aggregate::rules(tenant);
+        let (tenant, id) = parts(&aggregate);
+        let held = known.unwrap_or_default();
+        let (epoch, version) = (long(held.epoch), long(held.version));
+        let rows = self.rows(RULES, &[&tenant, &id, &rule_book::VIEW, &epoch, &version]).await?;
+        let pair = rows
+            .first()
+            .map_or(Pair::default(), |row| Pair { epoch: unsigned(row, 0), version: unsigned(row, 1) });
+        if known == Some(pair) {
+            return Ok(None);
+        }
+        let bodies = rows.iter().filter_map(|row| row.get::<_, Option<&str>>(2));
+        let rules = bodies.map(|body| json(body, "a rule")).collect::<Result<_, _>>()?;
+        Ok(Some(StoredRules { pair, rules }))
+    }
+
+    async fn used(&self, files: &[(TenantId, FileId)]) -> Result<HashSet<(TenantId, FileId)>, Failure> {
+        let tenants: Vec<&str> = files.iter().map(|(tenant, _)| tenant.as_str()).collect();
+        let names: Vec<&str> = files.iter().map(|(_, file)| file.as_str()).collect();
+        let rows = self.rows(IN_USE, &[&tenants, &names]).await?;
+        let asked: HashMap<(&str, &str), &(TenantId, FileId)> =
+            files.iter().map(|named| ((named.0.as_str(), named.1.as_str()), named)).collect();
+        let used = rows.iter().filter_map(|row| asked.get(&(row.get(0), row.get(1))));
+        Ok(used.map(|named| (*named).clone()).collect())
+    }
+}
+
+/// The transaction that ends an attempt. Dropped before its commit it is undone, with its connection.
+struct Open {
+    connection: Lease,
+    /// The day whose partition it writes to, as the partition's name has it.
+    day: String,
+    copy: Option<Copying>,
+    /// Findings so far.
+    findings: i32,
+}
+
+struct Copying {
+    sink: std::pin::Pin<Box<CopyInSink<Bytes>>>,
+    buffer: BytesMut,
+}
+
+impl Open {
+    async fn begin(pool: &Pool) -> Result<Self, Failure> {
+        let connection = pool.lease().await?;
+        let day = connection
+            .query_one_cached("SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD')", &[]);
+        let (begun, day) = tokio::join!(biased; connection.batch_execute(BEGIN_COPY), day);
+        begun?;
+        let day = day?.get(0);
+        Ok(Self { connection, day, copy: None, findings: 0 })
+    }
+
+    async fn put(&mut self, job: &Job, findings: &[Finding]) -> Result<(), WorkError> {
+        let copy = match &mut self.copy {
+            Some(copy) => copy,
+            none => {
+                // A partition's name is made of digits that the server gave.
+                let into = format!("COPY clinicwire.finding_{} FROM STDIN", self.day);
+                let sink = bounded(self.connection.copy_in(&into)).await?;
+                none.insert(Copying { sink: Box::pin(sink), buffer: BytesMut::with_capacity(COPIED * 2) })
+            }
+        };
+        for finding in findings {
+            self.findings += 1;
+            line(&mut copy.buffer, &self.day, job, self.findings, finding);
+            if copy.buffer.len() >= COPIED {
+                bounded(copy.sink.send(copy.buffer.split().freeze())).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit(mut self, job: &Job, command: &Command) -> Result<(), WorkError> {
+        if let Some(Copying { mut sink, buffer }) = self.copy.take() {
+            sink.send(buffer.freeze()).await?;
+            sink.as_mut().finish().await?;
+        }
+        let connection = self.connection;
+        let ended = serde_json::to_string(command).expect("a command always has a JSON form");
+        let end = connection.prepare_cached(END).await?;
+        let parameters: [&(dyn ToSql + Sync); 5] =
+            [&job.tenant.as_str(), &job.run.as_str(), &number(job.attempt), &job.worker, &ended];
+        if connection.execute(&end, &parameters).await? != 1 {
+            // The connection goes with the transaction.
+            return Err(WorkError::Lost);
+        }
+        connection.batch_execute("COMMIT").await?;
+        connection.give_back();
+        Ok(())
+    }
+}
+
+/// One row in COPY's text format. JSON escapes tabs and line ends by itself, so that only its backslashes need another.
+fn line(buffer: &mut BytesMut, day: &str, job: &Job, n: i32, finding: &Finding) {
+    use std::fmt::Write;
+    let body =
+        serde_json::to_string(finding).expect("a finding always has a JSON form").replace('\\', "\\\\");
+    let Job { tenant, run, attempt, .. } = job;
+    let (place, severity, rule) = (finding.place(), finding.severity.as_str(), &finding.rule);
+    writeln!(buffer, "{day}\t{tenant}\t{run}\t{attempt}\t{place}\t{n}\t{severity}\t{rule}\t{body}")
+        .expect("a buffer in memory takes everything");
+}
+
+fn named(row: &Row) -> Result<(TenantId, RunId), Failure> {
+    let tenant = TenantId::new(row.get::<_, &str>(0)).map_err(|_| Failure::Unreadable("a run's tenant"))?;
+    let run = RunId::new(row.get::<_, &str>(1)).map_err(|_| Failure::Unreadable("a run's id"))?;
+    Ok((tenant, run))
+}
+
+fn small(count: i32) -> u32 {
+    u32::try_from(count).unwrap_or_default()
+}
+
+fn taken(row: &Row, worker: &str) -> Result<Taken, Failure> {
+    let (tenant, run) = named(row)?;
+    let job = Job {
+        tenant,
+        run,
+        worker: worker.to_owned(),
+        attempt: small(row.get(2)),
+        tries: small(row.get(3)),
+        request: json(row.get(4), "a run's request")?,
+    };
+    Ok(match row.get::<_, Option<&str>>(5) {
+        Some(ended) => Taken::Ended(job, json(ended, "a run's end")?),
+        None => Taken::Due(job),
+    })
+}
+
+impl Work for PostgresWork {
+    fn take<'a>(&'a self, worker: &'a str, lease: Duration) -> Answer<'a, Option<Taken>> {
+        Box::pin(bounded(self.taken(worker, lease)))
+    }
+
+    fn beat<'a>(&'a self, job: &'a Job, lease: Duration) -> Answer<'a, bool> {
+        Box::pin(bounded(self.beaten(job, lease)))
+    }
+
+    fn end<'a>(&'a self, job: &'a Job, parts: mpsc::Receiver<Part>) -> Answer<'a, ()> {
+        Box::pin(self.ended(job, parts))
+    }
+
+    fn release<'a>(&'a self, job: &'a Job, pause: Duration, count: Count) -> Answer<'a, ()> {
+        Box::pin(bounded(async move {
+            let spared = i32::from(count == Count::Spared);
+            let (attempt, pause) = (number(job.attempt), pause.as_secs_f64());
+            let parameters: [&(dyn ToSql + Sync); 6] =
+                [&job.tenant.as_str(), &job.run.as_str(), &attempt, &job.worker, &pause, &spared];
+            let connection = self.pool.lease().await?;
+            let released = connection.execute_cached(RELEASE, &parameters).await?;
+            connection.give_back();
+            if released == 1 { Ok(()) } else { Err(WorkError::Lost) }
+        }))
+    }
+
+    fn line(&self) -> Answer<'_, Vec<Place>> {
+        Box::pin(bounded(self.places()))
+    }
+
+    fn untold<'a>(&'a self, places: &'a [Place]) -> Answer<'a, ()> {
+        Box::pin(bounded(async move {
+            let tenants: Vec<&str> = places.iter().map(|place| place.tenant.as_str()).collect();
+            let runs: Vec<&str> = places.iter().map(|place| place.run.as_str()).collect();
+            self.rows(UNTOLD, &[&tenants, &runs]).await.map(drop)
+        }))
+    }
+
+    fn rules<'a>(&'a self, tenant: &'a TenantId, known: Option<Pair>) -> Answer<'a, Option<StoredRules>> {
+        Box::pin(bounded(self.stored_rules(tenant, known)))
+    }
+
+    fn in_use<'a>(&'a self, files: &'a [(TenantId, FileId)]) -> Answer<'a, HashSet<(TenantId, FileId)>> {
+        Box::pin(bounded(self.used(files)))
+    }
+
+    fn sweep(&self) -> Answer<'_, bool> {
+        Box::pin(bounded(async move {
+            let swept = self.rows(SWEEP_RUNS, &[&SWEEP]).await?.len();
+            Ok::<_, Failure>(i64::try_from(swept).is_ok_and(|swept| swept == SWEEP))
+        }))
+    }
+
+    fn keep_days(&self) -> Answer<'_, ()> {
+        Box::pin(bounded(async move { self.rows(KEEP_DAYS, &[]).await.map(drop) }))
+    }
+}

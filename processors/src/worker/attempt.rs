@@ -1,0 +1,330 @@
+//! One attempt at a run, from the lease to its end. Whatever goes wrong, nothing of it is kept but the record that says so:
+//! findings and the end are one transaction, which holds only under the lease.
+
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use claims::file::{FileError, Refusal};
+use schemas::{
+    codes::Code,
+    command::Command,
+    run::{ATTEMPTS, Failure, Summary},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    Shared,
+    check::{Check, NotChecked, Stop},
+    counters::Ended,
+    files::{self, OpenFile},
+    records::{self, Record, say, say_until_heard},
+    teller::{Board, Teller},
+};
+use crate::work::{Count, Job, Part, Taken, WorkError};
+
+/// How often the lease is prolonged and cancelling looked for: a run stops within a second of being asked to.
+const BEAT: Duration = Duration::from_millis(400);
+/// Findings on their way from the check to the ledger, in messages of a block of rows each.
+const PARTS: usize = 4;
+/// How long an end is said before it is left to whoever takes the run's row when its lease has run out.
+const SAYING: Duration = Duration::from_secs(10);
+/// The first pause after a fault; it doubles with each.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// What an attempt cannot go on from, and another perhaps can.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct Fault {
+    what: &'static str,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl Fault {
+    pub fn new(what: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { what, source: source.into() }
+    }
+}
+
+/// Why an attempt did not complete.
+enum Interrupt {
+    Failed(Failure),
+    Cancelled,
+    /// The worker is to stop.
+    GivenBack,
+    Lost,
+    Fault(Fault),
+}
+
+impl From<Fault> for Interrupt {
+    fn from(fault: Fault) -> Self {
+        Interrupt::Fault(fault)
+    }
+}
+
+impl From<WorkError> for Interrupt {
+    fn from(error: WorkError) -> Self {
+        match error {
+            WorkError::Lost => Interrupt::Lost,
+            WorkError::Unavailable(_) => Interrupt::Fault(Fault::new("the ledger failed an attempt", error)),
+        }
+    }
+}
+
+pub struct Attempt {
+    shared: Arc<Shared>,
+    job: Job,
+    stopping: watch::Receiver<bool>,
+    stop: Stop,
+    /// The end is on its way into the ledger: from here on only a lost lease matters.
+    ending: AtomicBool,
+}
+
+/// Does what was taken: a run that is due, or the end of one that was perhaps not said.
+pub async fn carry_out(shared: Arc<Shared>, taken: Taken, stopping: watch::Receiver<bool>) {
+    match taken {
+        Taken::Due(job) => {
+            shared.settings.counters.taken.fetch_add(1, Relaxed);
+            let attempt = Attempt {
+                shared: Arc::clone(&shared),
+                job,
+                stopping,
+                stop: Stop::default(),
+                ending: AtomicBool::new(false),
+            };
+            let ended = attempt.run().await;
+            shared.settings.counters.end(ended);
+        }
+        Taken::Ended(job, command) => {
+            let said = [records::start(&job), records::end(&job, &command)];
+            after_end(&shared, &job, &command, &said).await;
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.stop.set();
+    }
+}
+
+impl Attempt {
+    async fn run(&self) -> Ended {
+        let attempt = self.job.attempt;
+        let done = if self.job.tries > ATTEMPTS {
+            let failure = Failure { code: Code::RunWorkerLost, params: Default::default(), retryable: true };
+            Err(Interrupt::Failed(failure))
+        } else {
+            self.complete().await
+        };
+        // The check, if it still runs, ends at its next step.
+        self.stop.set();
+        match done {
+            Ok(command) => {
+                after_end(&self.shared, &self.job, &command, &[records::end(&self.job, &command)]).await;
+                Ended::Completed
+            }
+            Err(Interrupt::Failed(failure)) => {
+                self.end(Command::FailRun { attempt, failure }, Ended::Failed).await
+            }
+            Err(Interrupt::Cancelled) => self.end(Command::StopRun { attempt }, Ended::Cancelled).await,
+            Err(Interrupt::GivenBack) => self.release(Duration::ZERO, Count::Spared).await,
+            Err(Interrupt::Lost) => self.lost(),
+            Err(Interrupt::Fault(fault)) => self.met(fault).await,
+        }
+    }
+
+    fn lost(&self) -> Ended {
+        tracing::warn!(run = %self.job.run, attempt = self.job.attempt, "another worker has taken the run");
+        Ended::Lost
+    }
+
+    /// Checks the file, with everything that goes on beside it.
+    async fn complete(&self) -> Result<Command, Interrupt> {
+        let (parts, received) = mpsc::channel(PARTS);
+        let checked = self.check(parts);
+        let stored = async { self.shared.seams.work.end(&self.job, received).await.map_err(Interrupt::from) };
+        tokio::select! {
+            done = futures_util::future::try_join(checked, stored) => done.map(|(command, ())| command),
+            why = self.watch() => Err(why),
+        }
+    }
+
+    async fn check(&self, parts: mpsc::Sender<Part>) -> Result<Command, Interrupt> {
+        let Shared { seams, settings, rules } = &*self.shared;
+        let Job { tenant, request, attempt, .. } = &self.job;
+        let board = Arc::new(Board::new(request.file.bytes));
+        let teller = Teller::begin(Arc::clone(&seams.log), self.job.clone(), Arc::clone(&board));
+        let rules = rules.of(&*seams.work, tenant).await?;
+        let opened = OpenFile::open(&*seams.files, tenant, &request.file.file, request.file.bytes).await?;
+        let Some(file) = opened else {
+            let failure = Failure { code: Code::FileUnknown, params: Default::default(), retryable: false };
+            return Err(Interrupt::Failed(failure));
+        };
+        let check = Check {
+            file,
+            rules,
+            tables: Arc::clone(&settings.tables),
+            list_passes: request.list_passes,
+            board: Arc::clone(&board),
+            parts: parts.clone(),
+            stop: self.stop.clone(),
+        };
+        let counters = Arc::clone(&settings.counters);
+        let checked = tokio::task::spawn_blocking(move || check.run(&counters)).await;
+        let summary =
+            checked.map_err(|panic| Fault::new("the check panicked", panic))?.map_err(not_checked)?;
+        board.put(|reporting, now| reporting.store(now));
+        teller.stop().await;
+        let summary = Summary { took_ms: millis(board.begun.elapsed()), ..summary };
+        let report = board.put(|reporting, now| reporting.last_report(now));
+        let command = Command::CompleteRun { attempt: *attempt, report, summary };
+        self.ending.store(true, Relaxed);
+        // When nobody takes it, the ledger failed, and says why by itself.
+        let _ = parts.send(Part::End(command.clone())).await;
+        Ok(command)
+    }
+
+    /// Prolongs the lease until there is a reason to stop.
+    async fn watch(&self) -> Interrupt {
+        let Shared { seams, settings, .. } = &*self.shared;
+        let mut stopping = self.stopping.clone();
+        let mut held_until = Instant::now() + settings.lease;
+        loop {
+            let asked = Instant::now();
+            let beat = timeout(settings.lease, seams.work.beat(&self.job, settings.lease)).await;
+            match beat {
+                Ok(Ok(cancel)) => {
+                    held_until = asked + settings.lease;
+                    if cancel && !self.ending.load(Relaxed) {
+                        return Interrupt::Cancelled;
+                    }
+                }
+                Ok(Err(WorkError::Lost)) => return Interrupt::Lost,
+                // Nobody can say whether the lease still holds, once it should have ended.
+                Ok(Err(WorkError::Unavailable(_))) | Err(_) if Instant::now() >= held_until => {
+                    return Interrupt::Lost;
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(error = &error as &dyn Error, run = %self.job.run, "a lease was not prolonged");
+                }
+                Err(_) => {}
+            }
+            tokio::select! {
+                () = sleep(BEAT) => {}
+                _ = stopping.wait_for(|stopping| *stopping && !self.ending.load(Relaxed)) => {
+                    return Interrupt::GivenBack;
+                }
+            }
+        }
+    }
+
+    /// Ends the attempt without findings.
+    async fn end(&self, command: Command, how: Ended) -> Ended {
+        let (parts, received) = mpsc::channel(1);
+        // There is room for one.
+        let _ = parts.try_send(Part::End(command.clone()));
+        drop(parts);
+        match self.shared.seams.work.end(&self.job, received).await {
+            Ok(()) => {
+                let said = [records::start(&self.job), records::end(&self.job, &command)];
+                after_end(&self.shared, &self.job, &command, &said).await;
+                how
+            }
+            Err(WorkError::Lost) => self.lost(),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn Error, run = %self.job.run, "an attempt's end was not stored");
+                Ended::Lost
+            }
+        }
+    }
+
+    /// A fault may pass: the run is tried again, unless it met as many as it may.
+    async fn met(&self, fault: Fault) -> Ended {
+        let Job { run, attempt, tries, .. } = &self.job;
+        tracing::warn!(error = &fault as &dyn Error, %run, attempt, tries, "an attempt at a run met a fault");
+        let work = &self.shared.seams.work;
+        if matches!(work.beat(&self.job, self.shared.settings.lease).await, Ok(true)) {
+            return self.end(Command::StopRun { attempt: *attempt }, Ended::Cancelled).await;
+        }
+        if *tries >= ATTEMPTS {
+            let failure = Failure { code: Code::RunFaulted, params: Default::default(), retryable: true };
+            return self.end(Command::FailRun { attempt: *attempt, failure }, Ended::Failed).await;
+        }
+        self.release(pause(&self.job), Count::Tried).await
+    }
+
+    async fn release(&self, pause: Duration, count: Count) -> Ended {
+        let Shared { seams, .. } = &*self.shared;
+        match seams.work.release(&self.job, pause, count).await {
+            Ok(()) => {}
+            Err(WorkError::Lost) => return self.lost(),
+            Err(error) => {
+                // Then its lease runs out, and whoever takes it says so.
+                tracing::warn!(error = &error as &dyn Error, run = %self.job.run, "a run was not given back");
+                return Ended::Lost;
+            }
+        }
+        let released = Command::ReleaseRun { attempt: self.job.attempt };
+        // It may have been given back before it was heard that it began.
+        let said = [records::start(&self.job), records::record(&self.job, "release", released)];
+        // Unheard, the run's page shows the old attempt until the next one begins.
+        if let Err(error) = say(&*seams.log, &said).await {
+            tracing::warn!(error = &error as &dyn Error, "that a run was given back was not heard");
+        }
+        Ended::Released
+    }
+}
+
+/// Says how an attempt ended, and removes what it no longer needs.
+async fn after_end(shared: &Shared, job: &Job, command: &Command, said: &[Record]) {
+    if timeout(SAYING, say_until_heard(&*shared.seams.log, said)).await.is_err() {
+        tracing::warn!(run = %job.run, attempt = job.attempt, "how an attempt ended was not heard yet");
+        return;
+    }
+    let again = matches!(command, Command::FailRun { failure, .. } if failure.retryable);
+    if !again {
+        let Shared { seams, .. } = shared;
+        files::remove(&*seams.files, &*seams.work, &job.tenant, &job.request.file.file).await;
+    }
+}
+
+fn not_checked(why: NotChecked) -> Interrupt {
+    match why {
+        // Whoever stopped it knows why, and is heard first.
+        NotChecked::Stopped => Interrupt::Fault(Fault::new("the check was stopped", NotChecked::Stopped)),
+        NotChecked::File(FileError::Io(error)) => {
+            Interrupt::Fault(Fault::new("the store of files failed while it was read", error))
+        }
+        NotChecked::File(FileError::Refused(refusal)) => {
+            let code = match refusal {
+                Refusal::NoHeader | Refusal::ColumnMissing { .. } | Refusal::ColumnTwice { .. } => {
+                    Code::FileNotAnExport
+                }
+                Refusal::NotText { .. } => Code::FileNotText,
+                Refusal::TooWide { .. } | Refusal::QuoteOpen { .. } => Code::FileMalformed,
+            };
+            Interrupt::Failed(Failure { code, params: refusal.params(), retryable: false })
+        }
+    }
+}
+
+/// Two seconds, four, …; and up to a quarter more by the run's own random digits, so that many do not come back at once.
+fn pause(job: &Job) -> Duration {
+    let doubled = PAUSE * 2_u32.saturating_pow(job.tries.saturating_sub(1));
+    let run = job.run.as_str();
+    let random = u32::from_str_radix(&run[run.len() - 2..], 16).unwrap_or_default();
+    doubled + doubled * random / 1024
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

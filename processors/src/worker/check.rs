@@ -1,0 +1,114 @@
+//! The check itself, on a thread that may block: from the file to findings and a summary.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use claims::{
+    check::{Checking, Options, Step},
+    file::{FileError, Format},
+    tables::Tables,
+};
+use schemas::{
+    finding::Finding,
+    ids::RuleId,
+    rule::Severity,
+    run::{Counts, RuleTally, Summary},
+};
+use tokio::sync::mpsc;
+
+use super::{counters::Counters, files::OpenFile, reporting::Reached, rules::ReadyRules, teller::Board};
+use crate::work::{Part, STORED_FINDINGS};
+
+/// All one check needs.
+pub struct Check {
+    pub file: OpenFile,
+    pub rules: Arc<ReadyRules>,
+    pub tables: Arc<Tables>,
+    pub list_passes: bool,
+    pub board: Arc<Board>,
+    /// Where findings go; it is full while the ledger is slow, and the check then waits.
+    pub parts: mpsc::Sender<Part>,
+    pub stop: Stop,
+}
+
+/// Asks a check to stop at its next step.
+#[derive(Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    pub fn set(&self) {
+        self.0.store(true, Relaxed);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Why there is no summary.
+#[derive(Debug, thiserror::Error)]
+pub enum NotChecked {
+    #[error("it was to stop")]
+    Stopped,
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl Check {
+    /// Runs to the end, or until it is stopped.
+    ///
+    /// # Errors
+    /// See [`NotChecked`].
+    pub fn run(self, counters: &Counters) -> Result<Summary, NotChecked> {
+        let Check { file, rules, tables, list_passes, board, parts, stop } = self;
+        let options = Options { list_passes, ..Options::default() };
+        let mut checking = Checking::begin(file, &Format::default(), &rules.rules, &tables, options)?;
+        let mut found = rules.failed();
+        let failed: Vec<(RuleId, RuleTally)> = found.iter().map(|finding| failed(finding)).collect();
+        let (mut stored, mut concluded) = (0, None);
+        loop {
+            if stop.is_set() {
+                return Err(NotChecked::Stopped);
+            }
+            let step = checking.step(&mut found)?;
+            if step == Step::Concluding {
+                concluded = Some(concluded.map_or(0, |rules| rules + 1));
+            }
+            let of = u32::try_from(checking.tallies().count() - 1).unwrap_or(u32::MAX);
+            let reached = Reached {
+                rows: checking.rows_done(),
+                bytes: checking.bytes_done(),
+                concluded: concluded.map(|rules| (rules, of)),
+            };
+            board.put(|reporting, now| {
+                reporting.see(now, reached, &found);
+                reporting.tallies(checking.tallies().chain(failed.iter().map(|(rule, tally)| (rule, tally))));
+            });
+            found.truncate(usize::try_from(STORED_FINDINGS - stored).unwrap_or(usize::MAX));
+            stored += found.len() as u64;
+            if !found.is_empty() && parts.blocking_send(Part::Findings(std::mem::take(&mut found))).is_err() {
+                return Err(NotChecked::Stopped);
+            }
+            if let Step::Done(summary) = step {
+                counters.rows.fetch_add(summary.rows, Relaxed);
+                counters.rules(checking.tallies());
+                return Ok(with_failed(summary, failed.len() as u64, stored));
+            }
+        }
+    }
+}
+
+fn failed(finding: &Finding) -> (RuleId, RuleTally) {
+    let mut counts = Counts::default();
+    counts.add(finding.severity, 1);
+    (finding.rule.clone(), RuleTally { counts, took_us: Some(0) })
+}
+
+/// The engine's summary, with the rules it was not given.
+fn with_failed(mut summary: Summary, failed: u64, stored: u64) -> Summary {
+    summary.counts.add(Severity::Error, failed);
+    summary.stored = stored;
+    summary
+}

@@ -1,0 +1,79 @@
+//! What a worker counts, for whoever shows it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use claims::rules::{FILE_RULE, shipped};
+use schemas::{ids::RuleId, run::RuleTally};
+
+/// How an attempt ended for this worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Completed,
+    Failed,
+    Cancelled,
+    /// Given back, to be tried again.
+    Released,
+    /// Another worker has the run.
+    Lost,
+}
+
+impl Ended {
+    pub const ALL: [Ended; 5] =
+        [Ended::Completed, Ended::Failed, Ended::Cancelled, Ended::Released, Ended::Lost];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Ended::Completed => "completed",
+            Ended::Failed => "failed",
+            Ended::Cancelled => "cancelled",
+            Ended::Released => "released",
+            Ended::Lost => "lost",
+        }
+    }
+}
+
+/// Totals since the worker began; `running` is of this moment.
+#[derive(Default)]
+pub struct Counters {
+    pub taken: AtomicU64,
+    pub running: AtomicU64,
+    /// Rows of attempts that completed.
+    pub rows: AtomicU64,
+    ended: [AtomicU64; Ended::ALL.len()],
+    rule_micros: Mutex<BTreeMap<String, u64>>,
+}
+
+/// How rules are called that a tenant brought: their ids are the tenant's.
+const CUSTOM: &str = "custom";
+
+impl Counters {
+    pub fn ended(&self, how: Ended) -> u64 {
+        self.ended[how as usize].load(Relaxed)
+    }
+
+    pub(super) fn end(&self, how: Ended) {
+        self.ended[how as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Microseconds per rule, of those that come with the program by their ids.
+    pub fn rule_micros(&self) -> BTreeMap<String, u64> {
+        self.rule_micros.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn rules<'t>(&self, tallies: impl Iterator<Item = (&'t RuleId, &'t RuleTally)>) {
+        static SHIPPED: std::sync::LazyLock<BTreeSet<RuleId>> =
+            std::sync::LazyLock::new(|| shipped().into_iter().map(|rule| rule.id).collect());
+        let mut micros = self.rule_micros.lock().unwrap_or_else(PoisonError::into_inner);
+        for (rule, tally) in tallies {
+            let named = SHIPPED.contains(rule) || rule.as_str() == FILE_RULE;
+            let name = if named { rule.as_str() } else { CUSTOM };
+            *micros.entry(name.to_owned()).or_default() += tally.took_us.unwrap_or_default();
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What is told of an attempt, and when. Pure: moments are durations since the attempt began.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use schemas::{
+    finding::Finding,
+    ids::RuleId,
+    rule::Severity,
+    run::{Counts, Phase, Progress, Report, RuleTally, SHOWN_FINDINGS},
+};
+
+mod rate;
+
+use rate::Rate;
+
+/// Between two reports: four a second at most, and each change is told within that time.
+const GAP: Duration = Duration::from_millis(250);
+/// No estimate before: the first rows say little about the rest.
+const NO_ESTIMATE: Duration = Duration::from_secs(2);
+/// Thousandths of the whole that are behind when all rows were read, and when all rules concluded.
+const READ: f64 = 900.0;
+const CONCLUDED: f64 = 950.0;
+
+/// How far the check is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reached {
+    pub rows: u64,
+    pub bytes: u64,
+    /// Rules that concluded, of how many, once all rows were read.
+    pub concluded: Option<(u32, u32)>,
+}
+
+/// One attempt as it is told.
+pub struct Reporting {
+    progress: Progress,
+    /// As [`Progress::permille`], before rounding.
+    permille: f64,
+    rows: Rate,
+    permilles: Rate,
+    counts: Counts,
+    tallies: BTreeMap<RuleId, RuleTally>,
+    /// Rules whose tally changed since it was told.
+    changed: BTreeSet<RuleId>,
+    /// The first findings, of which so many were told.
+    first: Vec<Finding>,
+    told: usize,
+    /// When something was told last; what is there to tell, and whether at once.
+    last: Option<Duration>,
+    news: News,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum News {
+    Nothing,
+    InTurn,
+    AtOnce,
+}
+
+impl Reporting {
+    /// Of a file of so many bytes. That the attempt began is news.
+    pub fn new(bytes_total: u64) -> Self {
+        let progress = Progress {
+            phase: Phase::Reading,
+            permille: 0,
+            rows_done: 0,
+            rows_total: None,
+            bytes_done: 0,
+            bytes_total,
+            rows_per_s: 0,
+            eta_ms: None,
+        };
+        Self {
+            progress,
+            permille: 0.0,
+            rows: Rate::default(),
+            permilles: Rate::default(),
+            counts: Counts::default(),
+            tallies: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            first: Vec::new(),
+            told: 0,
+            last: None,
+            news: News::AtOnce,
+        }
+    }
+
+    /// The check got so far, and found these since the last time.
+    pub fn see(&mut self, now: Duration, reached: Reached, found: &[Finding]) {
+        let Reached { rows, bytes, concluded } = reached;
+        let of_bytes = self.progress.bytes_total.max(1) as f64;
+        match concluded {
+            None => self.advance(now, rows, READ * (bytes as f64 / of_bytes).min(1.0)),
+            Some((done, of)) => {
+                self.enter(Phase::Concluding);
+                self.progress.rows_total = Some(rows);
+                self.advance(now, rows, READ + (CONCLUDED - READ) * f64::from(done) / f64::from(of.max(1)));
+            }
+        }
+        self.progress.bytes_done = self.progress.bytes_done.max(bytes.min(self.progress.bytes_total));
+        let room = SHOWN_FINDINGS - self.first.len();
+        if room > 0 && !found.is_empty() {
+            let first = self.first.is_empty();
+            self.first.extend(found.iter().take(room).cloned());
+            self.tell(if first { News::AtOnce } else { News::InTurn });
+        }
+    }
+
+    /// Rules' tallies stand so.
+    pub fn tallies<'t>(&mut self, tallies: impl IntoIterator<Item = (&'t RuleId, &'t RuleTally)>) {
+        let mut changed = false;
+        for (rule, tally) in tallies {
+            if self.tallies.get(rule).copied().unwrap_or_default() != *tally {
+                self.tallies.insert(rule.clone(), *tally);
+                self.changed.insert(rule.clone());
+                changed = true;
+            }
+        }
+        if changed {
+            self.counts = Counts::default();
+            for RuleTally { counts, .. } in self.tallies.values() {
+                for (severity, more) in [
+                    (Severity::Error, counts.error),
+                    (Severity::Warning, counts.warning),
+                    (Severity::Optimisation, counts.optimisation),
+                    (Severity::Pass, counts.pass),
+                ] {
+                    self.counts.add(severity, more);
+                }
+            }
+            self.tell(News::InTurn);
+        }
+    }
+
+    /// All is judged, and is stored now.
+    pub fn store(&mut self, now: Duration) {
+        self.enter(Phase::Storing);
+        self.advance(now, self.progress.rows_done, CONCLUDED);
+    }
+
+    /// When the next report is due; `None` while there is nothing to tell.
+    pub fn due(&self) -> Option<Duration> {
+        match self.news {
+            News::Nothing => None,
+            News::InTurn => Some(self.last.map_or(Duration::ZERO, |last| last + GAP)),
+            News::AtOnce => Some(Duration::ZERO),
+        }
+    }
+
+    /// What there is to tell, which then counts as told.
+    pub fn report(&mut self, now: Duration) -> Report {
+        self.last = Some(now);
+        self.news = News::Nothing;
+        self.progress.rows_per_s = whole(self.rows.per_second());
+        self.progress.eta_ms = self.estimate(now);
+        let changed = std::mem::take(&mut self.changed);
+        let rules = changed.into_iter().map(|rule| (rule.clone(), self.tallies[&rule])).collect();
+        let findings = self.first[self.told..].to_vec();
+        self.told = self.first.len();
+        Report { progress: self.progress.clone(), counts: self.counts, rules, findings }
+    }
+
+    /// The last report: all is done.
+    pub fn last_report(&mut self, now: Duration) -> Report {
+        self.enter(Phase::Storing);
+        self.advance(now, self.progress.rows_done, 1000.0);
+        self.progress.rows_total = Some(self.progress.rows_done);
+        self.progress.bytes_done = self.progress.bytes_total;
+        let mut report = self.report(now);
+        report.progress.eta_ms = None;
+        report
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        if phase > self.progress.phase {
+            self.progress.phase = phase;
+            self.tell(News::AtOnce);
+        }
+    }
+
+    fn advance(&mut self, now: Duration, rows: u64, permille: f64) {
+        self.permille = self.permille.max(permille);
+        if rows > self.progress.rows_done || self.permille > f64::from(self.progress.permille) {
+            self.progress.rows_done = self.progress.rows_done.max(rows);
+            self.progress.permille = self.progress.permille.max(whole(self.permille));
+            self.tell(News::InTurn);
+        }
+        self.rows.reach(now, rows as f64);
+        self.permilles.reach(now, self.permille);
+    }
+
+    fn estimate(&self, now: Duration) -> Option<u64> {
+        let rate = self.permilles.per_second();
+        (now >= NO_ESTIMATE && rate > 0.0).then(|| ((1000.0 - self.permille) / rate * 1000.0) as u64)
+    }
+
+    fn tell(&mut self, news: News) {
+        self.news = self.news.max(news);
+    }
+}
+
+/// Rounded down; a rate past four billion is four billion.
+fn whole(number: f64) -> u32 {
+    number as u32
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! Reports of a running attempt, on a task of their own: the check never waits for the log, and what changed while the log
+//! was slow is told at once and together.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use schemas::{command::Command, run::Report};
+use tokio::{
+    sync::{Notify, oneshot},
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    records::{record, say_until_heard, start},
+    reporting::Reporting,
+};
+use crate::{log::Log, work::Job};
+
+/// Where the check leaves how far it is.
+pub struct Board {
+    pub begun: Instant,
+    reporting: Mutex<Reporting>,
+    changed: Notify,
+}
+
+impl Board {
+    pub fn new(bytes: u64) -> Self {
+        Self { begun: Instant::now(), reporting: Mutex::new(Reporting::new(bytes)), changed: Notify::new() }
+    }
+
+    /// Lets `put` change what there is to tell.
+    pub fn put<T>(&self, put: impl FnOnce(&mut Reporting, std::time::Duration) -> T) -> T {
+        let answer = put(&mut self.lock(), self.begun.elapsed());
+        self.changed.notify_one();
+        answer
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Reporting> {
+        self.reporting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until a report is due.
+    async fn due(&self) -> Report {
+        loop {
+            let due = self.lock().due().map(|due| self.begun + due);
+            match due {
+                Some(due) if due <= Instant::now() => return self.lock().report(self.begun.elapsed()),
+                Some(due) => tokio::select! {
+                    () = sleep_until(due) => {}
+                    // It may be due sooner now.
+                    () = self.changed.notified() => {}
+                },
+                None => self.changed.notified().await,
+            }
+        }
+    }
+}
+
+/// Tells until it is stopped; dropped, it says no further word.
+pub struct Teller {
+    task: JoinSet<()>,
+    stop: oneshot::Sender<()>,
+}
+
+impl Teller {
+    /// Says that the attempt began, and from then on what the board shows.
+    pub fn begin(log: Arc<dyn Log>, job: Job, board: Arc<Board>) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let mut task = JoinSet::new();
+        task.spawn(tell(log, job, board, stopped));
+        Self { task, stop }
+    }
+
+    /// Waits until what was begun to be said is heard, and says nothing more.
+    pub async fn stop(mut self) {
+        drop(self.stop);
+        while self.task.join_next().await.is_some() {}
+    }
+}
+
+async fn tell(log: Arc<dyn Log>, job: Job, board: Arc<Board>, mut stop: oneshot::Receiver<()>) {
+    let mut records = vec![start(&job)];
+    for number in 1_u32.. {
+        let report = tokio::select! {
+            biased;
+            report = board.due() => Some(report),
+            _ = &mut stop => None,
+        };
+        let over = report.is_none();
+        if let Some(report) = report {
+            let command = Command::ReportRun { attempt: job.attempt, report };
+            records.push(record(&job, &format!("r{number}"), command));
+        }
+        if !records.is_empty() {
+            say_until_heard(&*log, &records).await;
+            records.clear();
+        }
+        if over {
+            return;
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Where runs are asked for, and told of, as batches of a runner do it.
+
+use std::time::Duration;
+
+use gateway::queries::{FindingPlace, FindingsAsked};
+use processors::{
+    ledger::{Batch, Claim, Due, Request, RunRow},
+    rule_book,
+    views::ViewStep,
+    work::{Job, Part, Taken, WorkError},
+};
+use schemas::{
+    command::Command,
+    finding::Finding,
+    ids::{Aggregate, FileId, RunId, TenantId},
+    record::ViewDelta,
+    rule::Rule,
+    run::{Counts, Phase, Progress, Report, RunFile, RunHead, RunState, Summary},
+    view::Delta,
+};
+use tokio::sync::mpsc;
+
+use super::Sides;
+use crate::conformance::{fresh, soon};
+
+/// Longer than any suite.
+pub const LONG: Duration = Duration::from_secs(600);
+/// Over before it is looked at again.
+pub const BRIEF: Duration = Duration::from_millis(5);
+
+pub struct Desk<'a> {
+    pub sides: Sides<'a>,
+    claim: Claim,
+    runs: u32,
+}
+
+pub fn tenant() -> TenantId {
+    TenantId::new(fresh()).expect("a slug")
+}
+
+/// A run of the tenant, as it is among the work.
+#[derive(Clone)]
+pub struct Asked {
+    pub tenant: TenantId,
+    pub run: RunId,
+    pub request: Request,
+}
+
+impl<'a> Desk<'a> {
+    pub async fn open(sides: Sides<'a>) -> Self {
+        let claim = sides.ledger.claim(0).await.expect("the ledger claims");
+        Self { sides, claim, runs: 0 }
+    }
+
+    async fn commit(&mut self, runs: Vec<RunRow>, views: Vec<ViewStep>) {
+        let (claim, to) = (self.claim, self.claim.next_offset + 1);
+        let batch = Batch {
+            claim,
+            to,
+            journal: Vec::new(),
+            aggregates: Vec::new(),
+            tickets: Vec::new(),
+            runs,
+            views,
+            outcomes: Vec::new(),
+            outbox: Vec::new(),
+        };
+        self.sides.ledger.commit(&batch).await.expect("the ledger commits");
+        self.claim.next_offset = to;
+    }
+
+    /// Asks for a run.
+    pub async fn ask(&mut self, tenant: &TenantId) -> Asked {
+        self.runs += 1;
+        let number = u128::from(self.runs);
+        let run = RunId::new_for(7, number << 64 | u128::from(fresh_bits()));
+        let file = RunFile {
+            file: FileId::from_random(number << 64 | u128::from(fresh_bits())),
+            name: "mars \"2025\"; \\ é.csv".into(),
+            bytes: 1_000,
+            sha256: "0".repeat(64),
+        };
+        let asked = Asked { tenant: tenant.clone(), run, request: Request { file, list_passes: true } };
+        self.put(&asked, RunState::Queued, 1, Due::Attempt(1)).await;
+        asked
+    }
+
+    /// Moves the run as its events would.
+    pub async fn put(&mut self, asked: &Asked, state: RunState, attempt: u32, due: Due) {
+        let row = row(asked, state, attempt, due);
+        self.commit(vec![row], Vec::new()).await;
+    }
+
+    /// The run completed, and is kept for so many seconds.
+    pub async fn complete(&mut self, asked: &Asked, attempt: u32, keep_s: u32) {
+        let completed = row(asked, RunState::Completed, attempt, Due::Over);
+        self.commit(vec![RunRow { keep_s: Some(keep_s), ..completed }], Vec::new()).await;
+    }
+
+    pub async fn over(&mut self, asked: &Asked) {
+        self.put(asked, RunState::Cancelled, 1, Due::Over).await;
+    }
+
+    /// Stores rules under this version.
+    pub async fn store_rules(&mut self, tenant: &TenantId, version: u64, rules: &[Rule]) {
+        let mut delta = Delta { from: version - 1, to: version, at: 1, ..Delta::default() };
+        rules.iter().for_each(|rule| delta.put(rule.id.as_str(), rule));
+        let step = ViewDelta { view: rule_book::VIEW.to_owned(), keep_s: None, delta };
+        let aggregate = Aggregate::rules(tenant);
+        self.commit(Vec::new(), vec![ViewStep { aggregate, epoch: 3, step }]).await;
+    }
+
+    /// What the next worker gets at once.
+    pub async fn take(&self, lease: Duration) -> Option<Taken> {
+        self.sides.work.take("worker-1", lease).await.expect("the work answers")
+    }
+
+    /// The run that the next worker gets at once.
+    pub async fn take_due(&self, lease: Duration) -> Job {
+        match self.take(lease).await {
+            Some(Taken::Due(job)) => job,
+            Some(Taken::Ended(..)) => panic!("the run did not end"),
+            None => panic!("there is a run"),
+        }
+    }
+
+    /// What another worker gets, as soon as there is something.
+    pub async fn take_over(&self) -> Taken {
+        let taken = async {
+            loop {
+                let taken = self.sides.work.take("worker-2", LONG).await.expect("the work answers");
+                if let Some(taken) = taken {
+                    return taken;
+                }
+                tokio::time::sleep(BRIEF).await;
+            }
+        };
+        soon("a run is taken over", taken).await
+    }
+
+    pub async fn beat(&self, job: &Job) -> Result<bool, WorkError> {
+        self.sides.work.beat(job, LONG).await
+    }
+
+    /// Ends the attempt with these findings.
+    pub async fn end(
+        &self,
+        job: &Job,
+        findings: Vec<Vec<Finding>>,
+        command: Command,
+    ) -> Result<(), WorkError> {
+        let parts = findings.into_iter().map(Part::Findings).chain([Part::End(command)]);
+        self.send(job, parts.collect()).await
+    }
+
+    pub async fn send(&self, job: &Job, parts: Vec<Part>) -> Result<(), WorkError> {
+        let (sender, receiver) = mpsc::channel(1);
+        let feed = async move {
+            for part in parts {
+                // Whoever lost its lease may stop to listen.
+                let _ = sender.send(part).await;
+            }
+        };
+        tokio::join!(self.sides.work.end(job, receiver), feed).0
+    }
+
+    /// All findings, as a completed run lists them.
+    pub async fn findings(&self, asked: &Asked) -> Vec<(FindingPlace, Finding)> {
+        let all = FindingsAsked { limit: 1_000_000, ..FindingsAsked::default() };
+        let found = self.sides.queries.findings(&asked.tenant, &asked.run, &all).await;
+        found.expect("the findings are read").expect("the run is there")
+    }
+}
+
+fn fresh_bits() -> u64 {
+    u64::from_str_radix(&fresh()[2..], 16).expect("a fresh name ends in hex digits")
+}
+
+fn row(asked: &Asked, state: RunState, attempt: u32, due: Due) -> RunRow {
+    let head = RunHead {
+        state,
+        name: asked.request.file.name.clone(),
+        bytes: asked.request.file.bytes,
+        requested_at: 1_700_000_000_000,
+        attempt,
+        ahead: None,
+        cancelling: false,
+        started_at: None,
+        ended_at: state.is_end().then_some(1_700_000_001_000),
+        failure: None,
+        summary: None,
+    };
+    let keep_s = state.is_end().then_some(600);
+    let aggregate = Aggregate::run(&asked.tenant, &asked.run);
+    RunRow { aggregate, head, keep_s, due, request: asked.request.clone() }
+}
+
+/// That the attempt completed.
+pub fn completed(attempt: u32) -> Command {
+    let progress = Progress {
+        phase: Phase::Storing,
+        permille: 1_000,
+        rows_done: 3,
+        rows_total: Some(3),
+        bytes_done: 1_000,
+        bytes_total: 1_000,
+        rows_per_s: 0,
+        eta_ms: None,
+    };
+    let report =
+        Report { progress, counts: Counts::default(), rules: Default::default(), findings: Vec::new() };
+    Command::CompleteRun { attempt, report, summary: Summary::default() }
+}
+
+/// Of a run that is under this worker's lease.
+pub fn is_of(job: &Job, asked: &Asked) -> bool {
+    job.tenant == asked.tenant && job.run == asked.run
+}
+
+pub fn lost<T>(answer: &Result<T, WorkError>) -> bool {
+    matches!(answer, Err(WorkError::Lost))
+}

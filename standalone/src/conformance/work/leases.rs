@@ -1,0 +1,100 @@
+//! How long a run is a worker's.
+
+use std::time::Duration;
+
+use processors::{
+    ledger::Due,
+    work::{Count, Taken},
+};
+use schemas::run::RunState;
+
+use super::desk::{BRIEF, Desk, LONG, completed, is_of, lost, tenant};
+
+pub async fn suite(desk: &mut Desk<'_>) {
+    a_lost_workers_run_is_taken_over_as_a_new_attempt(desk).await;
+    a_prolonged_lease_holds(desk).await;
+    cancelling_is_seen_by_whoever_has_the_run(desk).await;
+    a_run_that_is_over_is_lost_to_its_worker(desk).await;
+    a_run_given_back_is_the_next_attempt_when_its_pause_is_over(desk).await;
+    a_run_given_back_without_blame_loses_no_try(desk).await;
+}
+
+fn due(taken: Taken) -> processors::work::Job {
+    match taken {
+        Taken::Due(job) => job,
+        Taken::Ended(..) => panic!("the run did not end"),
+    }
+}
+
+async fn a_lost_workers_run_is_taken_over_as_a_new_attempt(desk: &mut Desk<'_>) {
+    let asked = desk.ask(&tenant()).await;
+    let old = desk.take_due(BRIEF).await;
+    // It waits behind nobody: others were asked for since, and somebody has seen it begin.
+    let later = desk.ask(&tenant()).await;
+    tokio::time::sleep(BRIEF * 10).await;
+    let new = due(desk.take_over().await);
+    assert!(is_of(&new, &asked));
+    assert_eq!((new.attempt, new.tries, new.worker.as_str()), (2, 2, "worker-2"));
+    assert!(lost(&desk.beat(&old).await));
+    assert!(lost(&desk.end(&old, Vec::new(), completed(1)).await));
+    assert!(lost(&desk.sides.work.release(&old, Duration::ZERO, Count::Tried).await));
+    assert!(!desk.beat(&new).await.expect("the new lease holds"));
+    desk.over(&asked).await;
+    desk.over(&later).await;
+}
+
+async fn a_prolonged_lease_holds(desk: &mut Desk<'_>) {
+    let asked = desk.ask(&tenant()).await;
+    let lease = Duration::from_millis(100);
+    let job = desk.take_due(lease).await;
+    desk.beat(&job).await.expect("the lease holds, as nobody else asked for the run");
+    // The promise is about time passing: after twice the first lease it would have run out.
+    tokio::time::sleep(lease * 2).await;
+    assert!(desk.take(LONG).await.is_none());
+    desk.over(&asked).await;
+}
+
+async fn cancelling_is_seen_by_whoever_has_the_run(desk: &mut Desk<'_>) {
+    let asked = desk.ask(&tenant()).await;
+    let job = desk.take_due(BRIEF).await;
+    assert!(!desk.sides.work.beat(&job, BRIEF).await.expect("the lease holds"));
+    desk.put(&asked, RunState::Running, 1, Due::Cancel).await;
+    assert!(desk.sides.work.beat(&job, BRIEF).await.expect("the lease holds"));
+    let job = due(desk.take_over().await);
+    assert!(desk.beat(&job).await.expect("the lease holds"), "it is still to stop");
+    desk.over(&asked).await;
+}
+
+async fn a_run_that_is_over_is_lost_to_its_worker(desk: &mut Desk<'_>) {
+    let asked = desk.ask(&tenant()).await;
+    let job = desk.take_due(LONG).await;
+    desk.over(&asked).await;
+    assert!(lost(&desk.beat(&job).await));
+    assert!(lost(&desk.end(&job, Vec::new(), completed(1)).await));
+    assert!(desk.take(LONG).await.is_none(), "nothing came of it");
+}
+
+async fn a_run_given_back_is_the_next_attempt_when_its_pause_is_over(desk: &mut Desk<'_>) {
+    let asked = desk.ask(&tenant()).await;
+    let job = desk.take_due(LONG).await;
+    desk.sides.work.release(&job, Duration::from_millis(50), Count::Tried).await.expect("it is given back");
+    assert!(lost(&desk.beat(&job).await));
+    let job = due(desk.take_over().await);
+    assert_eq!((job.attempt, job.tries), (2, 2));
+    desk.sides.work.release(&job, LONG, Count::Tried).await.expect("it is given back");
+    assert!(desk.take(LONG).await.is_none(), "its pause is not over");
+    // The runner hears of it later, and leaves it as it is.
+    desk.put(&asked, RunState::Queued, 3, Due::Attempt(3)).await;
+    assert!(desk.take(LONG).await.is_none());
+    desk.over(&asked).await;
+}
+
+async fn a_run_given_back_without_blame_loses_no_try(desk: &mut Desk<'_>) {
+    let asked = desk.ask(&tenant()).await;
+    let job = desk.take_due(LONG).await;
+    desk.sides.work.release(&job, Duration::ZERO, Count::Spared).await.expect("it is given back");
+    let job = due(desk.take_over().await);
+    assert!(is_of(&job, &asked));
+    assert_eq!((job.attempt, job.tries), (2, 1));
+    desk.over(&asked).await;
+}

@@ -1,0 +1,99 @@
+//! Whose turn it is, and what those who wait are told.
+
+use processors::{ledger::Due, work::Place};
+use schemas::run::RunState;
+
+use super::desk::{Asked, Desk, LONG, is_of, tenant};
+
+pub async fn suite(desk: &mut Desk<'_>) {
+    nothing_is_taken_while_nothing_is_due(desk).await;
+    a_run_is_taken_once_with_what_was_asked(desk).await;
+    tenants_take_turns(desk).await;
+    each_place_in_line_is_told_once(desk).await;
+    work_already_at_an_attempt_stays_with_its_worker(desk).await;
+}
+
+async fn nothing_is_taken_while_nothing_is_due(desk: &mut Desk<'_>) {
+    assert!(desk.take(LONG).await.is_none());
+    assert_eq!(desk.sides.work.line().await.expect("the work answers"), []);
+}
+
+async fn a_run_is_taken_once_with_what_was_asked(desk: &mut Desk<'_>) {
+    let asked = desk.ask(&tenant()).await;
+    let job = desk.take_due(LONG).await;
+    assert!(is_of(&job, &asked));
+    assert_eq!((job.attempt, job.tries, job.worker.as_str()), (1, 1, "worker-1"));
+    assert!(job.request.file == asked.request.file && job.request.list_passes);
+    assert!(desk.take(LONG).await.is_none(), "it is under a lease");
+    desk.over(&asked).await;
+    assert!(desk.take(LONG).await.is_none(), "it is over");
+}
+
+/// Three runs of one tenant, then one each of two others.
+async fn ask_five(desk: &mut Desk<'_>) -> [Asked; 5] {
+    let [one, other, third] = [tenant(), tenant(), tenant()];
+    let first = [desk.ask(&one).await, desk.ask(&one).await, desk.ask(&one).await];
+    let [a, b, c] = first;
+    [a, b, c, desk.ask(&other).await, desk.ask(&third).await]
+}
+
+async fn all_over(desk: &mut Desk<'_>, asked: &[Asked]) {
+    for asked in asked {
+        desk.over(asked).await;
+    }
+}
+
+async fn tenants_take_turns(desk: &mut Desk<'_>) {
+    let asked = ask_five(desk).await;
+    // The first of each tenant in the order they were queued, then whoever has fewest under way.
+    for expected in [0, 3, 4, 1, 2] {
+        let job = desk.take_due(LONG).await;
+        assert!(is_of(&job, &asked[expected]), "the run asked for as number {expected}");
+    }
+    assert!(desk.take(LONG).await.is_none());
+    all_over(desk, &asked).await;
+}
+
+async fn each_place_in_line_is_told_once(desk: &mut Desk<'_>) {
+    let asked = ask_five(desk).await;
+    let told = async |desk: &Desk<'_>| {
+        let mut told = desk.sides.work.line().await.expect("the work answers");
+        told.sort_by_key(|place| place.ahead);
+        told
+    };
+    let place = |ahead: u32, asked: &Asked| Place {
+        tenant: asked.tenant.clone(),
+        run: asked.run.clone(),
+        attempt: 1,
+        ahead,
+    };
+    let [a, b, c, d, e] = &asked;
+    let line: Vec<Place> = (0..).zip([a, d, e, b, c]).map(|(ahead, asked)| place(ahead, asked)).collect();
+    assert_eq!(told(desk).await, line);
+    assert_eq!(told(desk).await, [], "nothing changed");
+    desk.sides.work.untold(&line[1..2]).await.expect("the work answers");
+    assert_eq!(told(desk).await, line[1..2], "it was not told after all");
+
+    let job = desk.take_due(LONG).await;
+    assert!(is_of(&job, a));
+    let line = [(0, d), (1, e), (2, b), (3, c)].map(|(ahead, asked)| place(ahead, asked));
+    assert_eq!(told(desk).await, line);
+    desk.over(d).await;
+    let line = [(0, e), (1, b), (2, c)].map(|(ahead, asked)| place(ahead, asked));
+    assert_eq!(told(desk).await, line);
+    all_over(desk, &asked).await;
+    assert_eq!(told(desk).await, []);
+}
+
+async fn work_already_at_an_attempt_stays_with_its_worker(desk: &mut Desk<'_>) {
+    let asked = desk.ask(&tenant()).await;
+    let job = desk.take_due(LONG).await;
+    desk.put(&asked, RunState::Queued, 1, Due::Attempt(1)).await;
+    desk.put(&asked, RunState::Running, 1, Due::Nothing).await;
+    assert!(!desk.beat(&job).await.expect("the lease holds"));
+    desk.put(&asked, RunState::Queued, 2, Due::Attempt(2)).await;
+    assert!(super::desk::lost(&desk.beat(&job).await), "a later attempt was asked for");
+    let job = desk.take_due(LONG).await;
+    assert_eq!((job.attempt, job.tries), (2, 1), "tries count from when it was asked for");
+    desk.over(&asked).await;
+}

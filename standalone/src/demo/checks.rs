@@ -1,0 +1,44 @@
+//! What claims files are checked by in the standalone: rules and reference tables, from files or those of the sample.
+
+use std::{fs::File, path::Path};
+
+use anyhow::{Context, Result};
+use claims::{rules, tables::Tables};
+use schemas::rule::Rule;
+
+use crate::cli::Cli;
+
+/// The codes and establishments of the sample file, which are synthetic as all of it.
+const CODES: &str = include_str!("codes.csv");
+const ESTABLISHMENTS: &str = include_str!("establishments.csv");
+
+/// The reference tables.
+///
+/// # Errors
+/// When a file that was named cannot be read as one.
+pub fn tables(cli: &Cli) -> Result<Tables> {
+    match (&cli.codes, &cli.establishments) {
+        (Some(codes), Some(establishments)) => {
+            Tables::read(open(codes)?, open(establishments)?).context("the reference tables cannot be read")
+        }
+        _ => Ok(Tables::read(CODES.as_bytes(), ESTABLISHMENTS.as_bytes())?),
+    }
+}
+
+/// The rules to store: those of the file that was named, else all that are shipped; none for an empty clinic.
+///
+/// # Errors
+/// When the file holds no rules.
+pub fn rules(cli: &Cli) -> Result<Option<Vec<Rule>>> {
+    match &cli.rules {
+        Some(path) => {
+            let rules = serde_json::from_reader(std::io::BufReader::new(open(path)?));
+            Ok(Some(rules.with_context(|| format!("{} is no JSON array of rules", path.display()))?))
+        }
+        None => Ok((!cli.empty).then(rules::shipped)),
+    }
+}
+
+fn open(path: &Path) -> Result<File> {
+    File::open(path).with_context(|| format!("cannot open {}", path.display()))
+}

@@ -1,0 +1,261 @@
+//! What is known of runs. Bounds: runs are kept as long as they say; of their findings the newest 400,000 or so, a hundred
+//! megabytes, and a run whose findings had to go lists none.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use gateway::queries::{FindingPlace, FindingsAsked, ListedRun, RunsAsked};
+use processors::{
+    ledger::{Due, Request, RunRow},
+    work::{Job, Place, Taken, WorkError, is_news},
+};
+use schemas::{
+    Millis,
+    command::Command,
+    finding::Finding,
+    ids::{FileId, RunId, TenantId},
+    run::{RunHead, RunState},
+    view::View,
+};
+
+/// Findings kept over all runs. Past it those of the runs that ended first are forgotten.
+const KEPT_FINDINGS: usize = 400_000;
+
+type Key = (TenantId, RunId);
+
+#[derive(Default)]
+pub(super) struct State {
+    work: BTreeMap<Key, Row>,
+    runs: BTreeMap<Key, Listed>,
+    /// In the order they are listed in.
+    findings: HashMap<Key, Vec<(FindingPlace, Finding)>>,
+    /// Whose findings are kept, in the order their runs ended; and how many these are.
+    ended: VecDeque<Key>,
+    kept: usize,
+    /// The views of tenants' rules.
+    pub(super) rules: HashMap<TenantId, View>,
+    /// Counts what was queued: two runs of one millisecond have an order.
+    queued: u64,
+}
+
+/// Work that is due.
+pub(super) struct Row {
+    pub attempt: u32,
+    pub tries: u32,
+    queued: u64,
+    pub not_before: Millis,
+    pub worker: Option<String>,
+    pub lease_until: Option<Millis>,
+    pub cancel: bool,
+    ended: Option<Command>,
+    pub told: Option<u32>,
+    request: Request,
+}
+
+struct Listed {
+    head: RunHead,
+    until: Option<Millis>,
+}
+
+impl Listed {
+    fn is_kept(&self, now: Millis) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
+impl Row {
+    fn waits(&self, now: Millis) -> bool {
+        self.lease_until.is_none_or(|until| until < now)
+    }
+}
+
+impl State {
+    pub fn put(&mut self, row: &RunRow, now: Millis) {
+        let run = row.aggregate.run_id().expect("a row of a run is of an aggregate that is one");
+        let key = (row.aggregate.tenant(), run);
+        let until = row.keep_s.map(|seconds| now + Millis::from(seconds) * 1000);
+        self.runs.insert(key.clone(), Listed { head: row.head.clone(), until });
+        match row.due {
+            Due::Attempt(attempt) => self.queue(key, attempt, &row.request, now),
+            Due::Cancel => {
+                if let Some(row) = self.work.get_mut(&key) {
+                    row.cancel = true;
+                }
+            }
+            Due::Nothing => {}
+            Due::Over => {
+                self.work.remove(&key);
+            }
+        }
+    }
+
+    fn queue(&mut self, key: Key, attempt: u32, request: &Request, now: Millis) {
+        if self.work.get(&key).is_some_and(|row| row.attempt >= attempt) {
+            return;
+        }
+        self.queued += 1;
+        let row = Row {
+            attempt,
+            tries: 0,
+            queued: self.queued,
+            not_before: now,
+            worker: None,
+            lease_until: None,
+            cancel: false,
+            ended: None,
+            told: None,
+            request: request.clone(),
+        };
+        self.work.insert(key, row);
+    }
+
+    /// Those that wait, in the order they are taken: see `Work::take`.
+    fn waiting(&self, now: Millis) -> Vec<Key> {
+        let mut turns: HashMap<&TenantId, usize> = HashMap::new();
+        for ((tenant, _), row) in &self.work {
+            *turns.entry(tenant).or_default() += usize::from(!row.waits(now));
+        }
+        let mut waiting: Vec<_> = self.work.iter().filter(|(_, row)| row.waits(now)).collect();
+        waiting.sort_by_key(|(_, row)| row.queued);
+        let turned = waiting.into_iter().map(|(key, row)| {
+            let turn = turns.entry(&key.0).or_default();
+            *turn += 1;
+            ((row.worker.is_none(), *turn, row.queued), key)
+        });
+        let mut turned: Vec<_> = turned.collect();
+        turned.sort();
+        turned.into_iter().map(|(_, key)| key.clone()).collect()
+    }
+
+    pub fn take(&mut self, worker: &str, now: Millis, lease: Millis) -> Option<Taken> {
+        let key = self.waiting(now).into_iter().find(|key| self.work[key].not_before <= now)?;
+        let row = self.work.get_mut(&key)?;
+        if row.ended.is_none() {
+            row.attempt += u32::from(row.worker.is_some());
+            row.tries += 1;
+        }
+        row.worker = Some(worker.to_owned());
+        row.lease_until = Some(now + lease);
+        row.told = None;
+        let (tenant, run) = key;
+        let (attempt, tries, request) = (row.attempt, row.tries, row.request.clone());
+        let job = Job { tenant, run, worker: worker.to_owned(), attempt, tries, request };
+        Some(match &row.ended {
+            Some(command) => Taken::Ended(job, command.clone()),
+            None => Taken::Due(job),
+        })
+    }
+
+    /// The row, if it is under the job's lease.
+    pub fn held(&mut self, job: &Job) -> Result<&mut Row, WorkError> {
+        let row = self.work.get_mut(&(job.tenant.clone(), job.run.clone()));
+        let row = row.filter(|row| row.attempt == job.attempt && row.worker.as_deref() == Some(&job.worker));
+        row.ok_or(WorkError::Lost)
+    }
+
+    /// The row, if it also did not end yet.
+    pub fn unended(&mut self, job: &Job) -> Result<&mut Row, WorkError> {
+        self.held(job).and_then(|row| if row.ended.is_none() { Ok(row) } else { Err(WorkError::Lost) })
+    }
+
+    pub fn end(&mut self, job: &Job, findings: Vec<Finding>, command: Command) -> Result<(), WorkError> {
+        self.unended(job)?.ended = Some(command);
+        let mut placed: Vec<_> = (1..)
+            .zip(findings)
+            .map(|(n, finding)| (FindingPlace { place: finding.place(), n }, finding))
+            .collect();
+        placed.sort_by_key(|(place, _)| *place);
+        let key = (job.tenant.clone(), job.run.clone());
+        self.kept += placed.len();
+        self.findings.insert(key.clone(), placed);
+        self.ended.push_back(key);
+        while self.kept > KEPT_FINDINGS
+            && let Some(oldest) = self.ended.pop_front()
+        {
+            self.drop_findings(&oldest);
+        }
+        Ok(())
+    }
+
+    fn drop_findings(&mut self, key: &Key) {
+        self.kept -= self.findings.remove(key).map_or(0, |findings| findings.len());
+    }
+
+    pub fn line(&mut self, now: Millis) -> Vec<Place> {
+        let mut places = Vec::new();
+        for (ahead, key) in (0..).zip(self.waiting(now)) {
+            let Some(row) = self.work.get_mut(&key).filter(|row| row.worker.is_none()) else { continue };
+            if is_news(row.told, ahead) {
+                row.told = Some(ahead);
+                let (tenant, run) = key;
+                places.push(Place { tenant, run, attempt: row.attempt, ahead });
+            }
+        }
+        places
+    }
+
+    pub fn untold(&mut self, places: &[Place]) {
+        for place in places {
+            if let Some(row) = self.work.get_mut(&(place.tenant.clone(), place.run.clone())) {
+                row.told = None;
+            }
+        }
+    }
+
+    pub fn needs(&self, (tenant, file): &(TenantId, FileId)) -> bool {
+        let needs = |row: &Row| row.ended.is_none() && row.request.file.file == *file;
+        self.work.iter().any(|((of, _), row)| of == tenant && needs(row))
+    }
+
+    pub fn forget(&mut self, now: Millis) {
+        let gone: Vec<Key> =
+            self.runs.iter().filter(|(_, listed)| !listed.is_kept(now)).map(|(key, _)| key.clone()).collect();
+        for key in gone {
+            self.runs.remove(&key);
+            self.drop_findings(&key);
+        }
+        self.ended.retain(|key| self.findings.contains_key(key));
+    }
+
+    pub fn listed(&self, tenant: &TenantId, asked: &RunsAsked, now: Millis) -> Vec<ListedRun> {
+        let mut runs: Vec<_> = self
+            .runs
+            .iter()
+            .filter(|((of, run), listed)| {
+                of == tenant
+                    && listed.is_kept(now)
+                    && asked.state.is_none_or(|state| listed.head.state == state)
+                    && asked.owner.is_none_or(|owner| run.owner() == owner)
+            })
+            .map(|((_, run), listed)| ((listed.head.requested_at, run), listed))
+            .filter(|((at, run), _)| asked.after.as_ref().is_none_or(|(last, id)| (*at, *run) < (*last, id)))
+            .collect();
+        runs.sort_by(|(one, _), (other, _)| other.cmp(one));
+        runs.truncate(asked.limit as usize);
+        let shown = |((_, run), listed): ((_, &RunId), &Listed)| ListedRun {
+            run: run.clone(),
+            head: listed.head.clone(),
+        };
+        runs.into_iter().map(shown).collect()
+    }
+
+    pub fn findings(
+        &self,
+        tenant: &TenantId,
+        run: &RunId,
+        asked: &FindingsAsked,
+        now: Millis,
+    ) -> Option<Vec<(FindingPlace, Finding)>> {
+        let key = (tenant.clone(), run.clone());
+        let listed = self.runs.get(&key).filter(|listed| listed.is_kept(now))?;
+        if listed.head.state != RunState::Completed {
+            return Some(Vec::new());
+        }
+        let wanted = |(place, finding): &&(FindingPlace, Finding)| {
+            asked.after.is_none_or(|after| *place > after)
+                && (asked.severities.is_empty() || asked.severities.contains(&finding.severity))
+                && asked.rule.as_ref().is_none_or(|rule| finding.rule == *rule)
+        };
+        let findings = self.findings.get(&key).into_iter().flatten();
+        Some(findings.filter(wanted).take(asked.limit as usize).cloned().collect())
+    }
+}

@@ -1,0 +1,150 @@
+//! A clerk of a tenant of its own: generated files, what is planted in them, and the requests a page makes.
+
+use clinicwire_loadtests::claims::{
+    export::{Columns, Delimiter, Encoding, Format},
+    generate::{Plan, generate},
+    planted::Planted,
+    tables,
+};
+use hyper::Method;
+use schemas::finding::Finding;
+use serde_json::{Value, json};
+
+use crate::{
+    api::{Answer, Call},
+    scenarios::eventually,
+    world::World,
+};
+
+pub struct Clerk<'a> {
+    pub world: &'a World,
+    pub tenant: String,
+    pub editor: String,
+    pub viewer: String,
+    pub admin: String,
+}
+
+/// A file, and what a check of it must find.
+pub struct Export {
+    pub bytes: Vec<u8>,
+    pub planted: Vec<Planted>,
+}
+
+/// An export of this many rows; the same for the same seed.
+pub fn export(rows: u64, seed: u64) -> Export {
+    let mut planted = Vec::new();
+    let format =
+        Format { encoding: Encoding::Windows1252, delimiter: Delimiter::Semicolon, columns: Columns::All };
+    let plan = Plan { rows, seed, rate: 0.05, violations: true };
+    let mut plant = |one| {
+        planted.push(one);
+        Ok(())
+    };
+    let bytes = generate(plan, format, Vec::new(), &mut plant).expect("memory takes any file");
+    Export { bytes, planted }
+}
+
+/// The tables of codes and of establishments that generated files rely on.
+pub fn reference_tables() -> [Vec<u8>; 2] {
+    let (mut codes, mut establishments) = (Vec::new(), Vec::new());
+    tables::write_codes(&mut codes).expect("memory takes any table");
+    tables::write_establishments(&mut establishments).expect("memory takes any table");
+    [codes, establishments]
+}
+
+impl<'a> Clerk<'a> {
+    /// A clerk whose tenant has all shipped rules.
+    pub async fn with_all_rules(world: &'a World) -> Self {
+        let clerk = Self::new(world);
+        for rule in clinicwire_loadtests::claims::rules::planted() {
+            clerk.put_rule(&json!(rule)).await;
+        }
+        clerk
+    }
+
+    /// A clerk whose tenant never stored a rule.
+    pub fn new(world: &'a World) -> Self {
+        let tenant = format!("t-{:012x}", fastrand::u64(..1 << 48));
+        let token = |role: &str| world.token(role, json!({"tenant": tenant}));
+        let (editor, viewer, admin) = (token("editor"), token("viewer"), token("admin"));
+        Self { world, tenant, editor, viewer, admin }
+    }
+
+    pub async fn put_rule(&self, rule: &Value) {
+        let mut body = rule.clone();
+        let id = body.as_object_mut().and_then(|rule| rule.remove("id")).expect("a rule has an id");
+        let path = format!("/v1/rules/{}", id.as_str().expect("an id is text"));
+        self.world.apply(&self.admin, Method::PUT, path, body).await;
+    }
+
+    /// Uploads a file; answers its id.
+    pub async fn upload(&self, bytes: &[u8]) -> String {
+        let call = Call::post("/v1/files?name=mars.csv")
+            .token(&self.editor)
+            .header("content-type", "text/csv")
+            .bytes(bytes);
+        let answer = self.world.api.call(self.world.there(), call).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        assert_eq!(answer.body["bytes"], bytes.len());
+        answer.body["file"].as_str().expect("an id is text").to_owned()
+    }
+
+    pub async fn request(&self, body: Value, key: Option<&str>) -> Answer {
+        let mut call = Call::post("/v1/runs").token(&self.editor).json(body);
+        if let Some(key) = key {
+            call = call.key(key);
+        }
+        self.world.api.call(self.world.there(), call).await
+    }
+
+    /// Has a file checked; answers the run's id once its channel can be opened.
+    pub async fn check(&self, bytes: &[u8]) -> String {
+        let file = self.upload(bytes).await;
+        let answer = self.request(json!({"file": file}), None).await;
+        assert_eq!(answer.status, 202, "{}", answer.body);
+        let run = answer.body["run"].as_str().expect("an id is text").to_owned();
+        assert_eq!(answer.headers["location"], format!("/v1/runs/{run}"));
+        eventually("the run is there", || async {
+            let answer = self.get(&self.viewer, &format!("/v1/runs/{run}")).await;
+            (answer.status == 200).then_some(())
+        })
+        .await;
+        run
+    }
+
+    pub async fn get(&self, token: &str, path: &str) -> Answer {
+        self.world.api.call(self.world.here(), Call::get(path).token(token)).await
+    }
+
+    /// The run's head, once `done` says so.
+    pub async fn head(&self, run: &str, done: impl Fn(&Value) -> bool) -> Value {
+        let done = &done;
+        eventually("the run gets there", || async {
+            let answer = self.get(&self.viewer, &format!("/v1/runs/{run}")).await;
+            let head = answer.body["entries"]["run"].clone();
+            done(&head).then_some(head)
+        })
+        .await
+    }
+
+    /// Every finding of the run, read page by page, with the sizes of the pages.
+    pub async fn findings(&self, run: &str, query: &str) -> Vec<Finding> {
+        let (mut findings, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/v1/runs/{run}/findings?limit=500{query}{cursor}");
+            let answer = self.get(&self.viewer, &path).await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            let page: Vec<Finding> = serde_json::from_value(answer.body["findings"].clone()).unwrap();
+            findings.extend(page);
+            match answer.body["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return findings,
+            }
+        }
+    }
+}
+
+/// Whether a run is over.
+pub fn is_over(head: &Value) -> bool {
+    matches!(head["state"].as_str(), Some("completed" | "failed" | "cancelled"))
+}
