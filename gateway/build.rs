@@ -9,7 +9,8 @@ fn main() {
         .expect("gateway/web is part of the sources")
         .map(|entry| entry.expect("a directory that opens can be read").path())
         .filter(|path| {
-            path.extension().is_some_and(|kind| ["html", "css", "js", "svg", "csv"].iter().any(|own| kind == *own))
+            path.extension()
+                .is_some_and(|kind| ["html", "css", "js", "svg", "csv"].iter().any(|own| kind == *own))
         })
         .collect();
     paths.sort();

@@ -11,11 +11,14 @@ CREATE TABLE clinicwire.run (
   attempt      int     NOT NULL,
   -- What a list shows of it.
   head         json    NOT NULL,
+  -- Its file, while the run may still need it: it waits, is under way, or may be asked for again.
+  file         text,
   -- When the run is forgotten; absent while it is not over.
   keep_until   timestamptz,
   PRIMARY KEY (tenant, run)
 ) WITH (fillfactor = 70);
 CREATE INDEX run_newest ON clinicwire.run (tenant, requested_at DESC, run DESC);
+CREATE INDEX run_file ON clinicwire.run (tenant, file) WHERE file IS NOT NULL;
 CREATE INDEX run_keep_until ON clinicwire.run (keep_until) WHERE keep_until IS NOT NULL;
 
 -- The work that is to be done, one row per run that is not over. A worker has a row while its lease lasts; times of leases
@@ -41,6 +44,12 @@ CREATE TABLE clinicwire.run_work (
   PRIMARY KEY (tenant, run)
 ) WITH (fillfactor = 50);
 CREATE INDEX run_work_line ON clinicwire.run_work (queued_at);
+
+-- When each tenant was last given a worker: of tenants with equally many under way, who waited longest is next.
+CREATE TABLE clinicwire.run_turn (
+  tenant    text        NOT NULL PRIMARY KEY,
+  served_at timestamptz NOT NULL
+) WITH (fillfactor = 50);
 
 -- What runs found, by the UTC day of the attempt's end: a day past its time is dropped as a whole. Nothing in here names a
 -- patient, not even by a pseudonym. Workers copy into a day's partition itself, since COPY into a table with row-level security is refused; gateways
@@ -94,7 +103,7 @@ REVOKE ALL ON FUNCTION clinicwire.keep_finding_days(date) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION clinicwire.keep_finding_days(date) TO clinicwire_processor;
 SELECT clinicwire.keep_finding_days((clock_timestamp() AT TIME ZONE 'UTC')::date);
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON clinicwire.run, clinicwire.run_work TO clinicwire_processor;
+GRANT SELECT, INSERT, UPDATE, DELETE ON clinicwire.run, clinicwire.run_work, clinicwire.run_turn TO clinicwire_processor;
 GRANT SELECT, INSERT ON clinicwire.finding TO clinicwire_processor;
 GRANT SELECT ON clinicwire.run, clinicwire.finding TO clinicwire_gateway;
 
@@ -102,7 +111,7 @@ DO $$
 DECLARE
   name text;
 BEGIN
-  FOREACH name IN ARRAY ARRAY['run', 'run_work', 'finding'] LOOP
+  FOREACH name IN ARRAY ARRAY['run', 'run_work', 'run_turn', 'finding'] LOOP
     EXECUTE format('ALTER TABLE clinicwire.%I ENABLE ROW LEVEL SECURITY', name);
     EXECUTE format('ALTER TABLE clinicwire.%I FORCE ROW LEVEL SECURITY', name);
     EXECUTE format('CREATE POLICY processor ON clinicwire.%I TO clinicwire_processor USING (true) WITH CHECK (true)', name);

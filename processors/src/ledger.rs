@@ -6,7 +6,7 @@ use schemas::{
     codes::Code,
     command::Outcome,
     event::Event,
-    ids::{Aggregate, CommandId, TenantId, TicketId},
+    ids::{Aggregate, CommandId, FileId, TenantId, TicketId},
     record::{Actor, WireRecord},
     run::{RunFile, RunHead},
     view::{Pair, View},
@@ -99,6 +99,14 @@ pub struct RunRow {
     pub keep_s: Option<u32>,
     pub due: Due,
     pub request: Request,
+}
+
+impl RunRow {
+    /// The run's file, while it may still need it: it waits, is under way, or may be asked for again.
+    pub fn needed_file(&self) -> Option<&FileId> {
+        let again = self.head.failure.as_ref().is_some_and(|failure| failure.retryable);
+        (!self.head.state.is_end() || again).then_some(&self.request.file.file)
+    }
 }
 
 /// What a worker has to know of a run beside its id.

@@ -13,7 +13,7 @@ use schemas::{
     event::Event,
     ids::{Aggregate, RuleId},
     record::{CommandRecord, ViewDelta},
-    run::{Counts, Progress, Report, RunFile, RunHead, RunState, RuleTally, SHOWN_FINDINGS},
+    run::{Counts, Progress, Report, RuleTally, RunFile, RunHead, RunState, SHOWN_FINDINGS},
     view::{Delta, Pair},
 };
 use serde::{Deserialize, Serialize};
@@ -322,7 +322,8 @@ fn request(
     if run.header.asked.is_some() {
         return Err(Code::RunExists);
     }
-    let named = (1..=MAX_TEXT).contains(&file.name.chars().count()) && !file.name.chars().any(char::is_control);
+    let named =
+        (1..=MAX_TEXT).contains(&file.name.chars().count()) && !file.name.chars().any(char::is_control);
     if !named || file.bytes == 0 || keep_s == 0 {
         return Err(Code::InvalidValue);
     }
@@ -340,7 +341,6 @@ fn cancel(head: &RunHead) -> Result<Vec<Event>, Code> {
         RunState::Completed | RunState::Failed | RunState::Cancelled => Err(Code::RunOver),
     }
 }
-
 
 #[cfg(test)]
 mod tests;

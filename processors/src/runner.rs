@@ -5,10 +5,10 @@
 //! what the outbox holds, go on from the checkpoint's offset. So a fault, a lost answer and a restart are one path.
 
 pub mod batch;
+mod cache;
 mod counters;
 mod delivery;
 mod load;
-mod cache;
 mod partition;
 
 use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
@@ -308,8 +308,10 @@ impl Runner {
         let Some(to) = records.last().map(|record| record.offset + 1) else {
             return Ok(());
         };
-        let read: Vec<_> =
-            records.iter().map(|record| batch::read(&record.record, self.settings.topic, claim.partition, partition.of)).collect();
+        let read: Vec<_> = records
+            .iter()
+            .map(|record| batch::read(&record.record, self.settings.topic, claim.partition, partition.of))
+            .collect();
         let mut working = self.load(&read).await?;
         let (batch, tally) = batch::build(claim, to, &records, read, &mut working);
         let begun = Instant::now();

@@ -44,14 +44,14 @@ pub enum Taken {
     /// To be carried out.
     Due(Job),
     /// An attempt that ended so, whose worker may not have lived to say it: to be said again.
-    Ended(Job, Command),
+    Ended(Job, Box<Command>),
 }
 
 /// What goes into the transaction that ends an attempt, in this order.
 pub enum Part {
     Findings(Vec<Finding>),
     /// How the attempt ended; nothing follows it.
-    End(Command),
+    End(Box<Command>),
 }
 
 /// A run's place in line.

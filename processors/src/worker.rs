@@ -59,8 +59,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Two runs at once, taken over ten seconds after their worker died; the built-in rules; files for two days, which is
-    /// longer than a failed run can be asked for again.
+    /// Two runs at once, taken over ten seconds after their worker died; the built-in rules; files for an hour
+    /// where no run needs them.
     pub fn new(worker: impl Into<String>, tables: Arc<Tables>) -> Self {
         Self {
             worker: worker.into(),
@@ -68,7 +68,7 @@ impl Settings {
             lease: Duration::from_secs(10),
             tables,
             rules: claims::rules::builtin(),
-            keep_files: Duration::from_secs(48 * 3600),
+            keep_files: Duration::from_secs(3600),
             counters: Arc::default(),
         }
     }

@@ -77,7 +77,8 @@ fn a_rule_nobody_could_apply_is_refused_and_an_unknown_one_is_not_switched() {
 #[test]
 fn one_rule_too_many_is_refused_and_a_known_one_still_changed() {
     let mut desk = Desk::new();
-    let numbered = |number: usize| Rule { id: RuleId::new(format!("rule-{number}")).unwrap(), ..office_fee() };
+    let numbered =
+        |number: usize| Rule { id: RuleId::new(format!("rule-{number}")).unwrap(), ..office_fee() };
     for number in 0..MAX_RULES {
         desk.send(Command::PutRule { rule: numbered(number) }).unwrap();
     }

@@ -148,21 +148,22 @@ fn a_run_goes_from_the_line_to_its_one_end() {
     clerk.applied(Command::PlaceRun { attempt: 1, ahead: 3 });
     assert_eq!(clerk.head().ahead, Some(3));
     clerk.applied(Command::StartRun { attempt: 1 });
-    assert_eq!((clerk.head().state, clerk.head().ahead, clerk.due()), (RunState::Running, None, Due::Nothing));
+    assert_eq!(
+        (clerk.head().state, clerk.head().ahead, clerk.due()),
+        (RunState::Running, None, Due::Nothing)
+    );
     clerk.applied(told(1, 400, 2));
-    assert_eq!(clerk.view.entries.keys().collect::<Vec<_>>(), [
-        "counts",
-        "finding:001",
-        "finding:002",
-        "progress",
-        "rule:office-fee",
-        "run"
-    ]);
+    assert_eq!(
+        clerk.view.entries.keys().collect::<Vec<_>>(),
+        ["counts", "finding:001", "finding:002", "progress", "rule:office-fee", "run"]
+    );
     let step = clerk.applied(complete(1));
     assert_eq!(step.deltas[0].keep_s, Some(86_400), "an end is kept, and then forgotten");
     assert_eq!((clerk.head().state, clerk.due()), (RunState::Completed, Due::Over));
     assert_eq!(clerk.progress().permille, 1_000);
-    for late in [complete(1), fail(1, true), Command::StopRun { attempt: 1 }, told(1, 999, 1), Command::CancelRun {}] {
+    for late in
+        [complete(1), fail(1, true), Command::StopRun { attempt: 1 }, told(1, 999, 1), Command::CancelRun {}]
+    {
         assert_eq!(clerk.refused(late), Code::RunOver);
     }
 }
@@ -180,7 +181,8 @@ fn a_run_is_asked_for_once_and_before_anything_else() {
 #[test]
 fn a_file_without_bytes_or_with_a_name_nobody_can_show_is_refused() {
     let named = |name: &str, bytes| {
-        let file = RunFile { file: FileId::from_random(3), name: name.into(), bytes, sha256: "00".repeat(32) };
+        let file =
+            RunFile { file: FileId::from_random(3), name: name.into(), bytes, sha256: "00".repeat(32) };
         Command::RequestRun { file, list_passes: false, keep_s: 1 }
     };
     for bad in [named("", 1), named("a\nb", 1), named(&"x".repeat(MAX_TEXT + 1), 1), named("a.csv", 0)] {
@@ -221,7 +223,11 @@ fn a_takeover_begins_a_new_attempt_and_the_old_worker_is_not_heard_any_more() {
     for old in [told(1, 800, 1), complete(1), fail(1, true), Command::ReleaseRun { attempt: 1 }] {
         assert_eq!(clerk.refused(old), Code::RunOtherAttempt);
     }
-    assert_eq!(clerk.refused(Command::StartRun { attempt: 2 }), Code::RunOtherAttempt, "a start is heard once");
+    assert_eq!(
+        clerk.refused(Command::StartRun { attempt: 2 }),
+        Code::RunOtherAttempt,
+        "a start is heard once"
+    );
     clerk.applied(told(2, 100, 1));
     assert_eq!(clerk.progress().permille, 100, "a new attempt begins at its beginning");
 }
@@ -230,7 +236,10 @@ fn a_takeover_begins_a_new_attempt_and_the_old_worker_is_not_heard_any_more() {
 fn a_fault_that_may_pass_queues_the_next_attempt() {
     let mut clerk = Clerk::running();
     clerk.applied(Command::ReleaseRun { attempt: 1 });
-    assert_eq!((clerk.head().state, clerk.head().attempt, clerk.due()), (RunState::Queued, 2, Due::Attempt(2)));
+    assert_eq!(
+        (clerk.head().state, clerk.head().attempt, clerk.due()),
+        (RunState::Queued, 2, Due::Attempt(2))
+    );
     clerk.applied(Command::StartRun { attempt: 2 });
 }
 

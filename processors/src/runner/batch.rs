@@ -166,8 +166,7 @@ impl Building<'_> {
     fn repeat(&mut self, record: &Appended, command: CommandRecord, first: Outcome) {
         self.tally.repeated += 1;
         let CommandRecord { aggregate, id, actor, .. } = command;
-        let pair =
-            self.working.aggregates.get(&aggregate).map_or(Pair::default(), |held| held.state.pair());
+        let pair = self.working.aggregates.get(&aggregate).map_or(Pair::default(), |held| held.state.pair());
         let views = ViewsRecord { pair, at: record.at, deltas: Vec::new(), outcome: Some(first) };
         self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(&aggregate));
         self.journal.push(JournalRow {

@@ -183,8 +183,8 @@ pub struct Checks {
     /// `s3://bucket/prefix` with the usual AWS_* variables
     #[arg(long, env = "CLINICWIRE_FILES", default_value = "file:///var/lib/clinicwire/files")]
     pub files: String,
-    /// Hours an uploaded file is kept that no run needs; a failed run can be asked for again as long as its file is there
-    #[arg(long, env = "CLINICWIRE_FILE_HOURS", default_value_t = 48, value_parser = clap::value_parser!(u64).range(1..=87_600))]
+    /// Hours an uploaded file is kept that no run needs: none was asked for, or it was called off in line
+    #[arg(long, env = "CLINICWIRE_FILE_HOURS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=87_600))]
     pub file_hours: u64,
     /// The table of codes that rules look into: CSV
     #[arg(long, env = "CLINICWIRE_CODES", value_name = "FILE")]

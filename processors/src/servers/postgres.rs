@@ -21,13 +21,13 @@ use serde_json::value::RawValue;
 use tokio_postgres::{Row, types::ToSql};
 
 pub use failure::Failure;
-pub use work::PostgresWork;
 pub use pool::{ConnectionSettings, PoolSettings, Role, login};
 use pool::{Lease, Pool};
 use statements::{
     AGGREGATE, BEGIN_LIGHT, BEGIN_SNAPSHOT, CHECKPOINT, CLAIM, DIRTY, ENDED, ENTRIES, LIVE, MARK_DIRTY,
     NEXT_EPOCH, OUTBOX, OUTCOMES, PUBLISHED, REPAIRED, SWEEP_VIEWS, VIEW,
 };
+pub use work::PostgresWork;
 use writes::{Expected, Write, parts, writes};
 
 use crate::{

@@ -189,7 +189,7 @@ impl Attempt {
         let command = Command::CompleteRun { attempt: *attempt, report, summary };
         self.ending.store(true, Relaxed);
         // When nobody takes it, the ledger failed, and says why by itself.
-        let _ = parts.send(Part::End(command.clone())).await;
+        let _ = parts.send(Part::End(Box::new(command.clone()))).await;
         Ok(command)
     }
 
@@ -231,7 +231,7 @@ impl Attempt {
     async fn end(&self, command: Command, how: Ended) -> Ended {
         let (parts, received) = mpsc::channel(1);
         // There is room for one.
-        let _ = parts.try_send(Part::End(command.clone()));
+        let _ = parts.try_send(Part::End(Box::new(command.clone())));
         drop(parts);
         match self.shared.seams.work.end(&self.job, received).await {
             Ok(()) => {

@@ -66,7 +66,7 @@ impl Check {
         let options = Options { list_passes, ..Options::default() };
         let mut checking = Checking::begin(file, &Format::default(), &rules.rules, &tables, options)?;
         let mut found = rules.failed();
-        let failed: Vec<(RuleId, RuleTally)> = found.iter().map(|finding| failed(finding)).collect();
+        let failed: Vec<(RuleId, RuleTally)> = found.iter().map(failed).collect();
         let (mut stored, mut concluded) = (0, None);
         loop {
             if stop.is_set() {

@@ -97,3 +97,27 @@ impl TenantRules {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(id: &str, pattern: &str, enabled: bool) -> Rule {
+        let json = serde_json::json!({
+            "id": id, "name": {"fr": "Forme", "en": "Form"}, "category": "form", "enabled": enabled,
+            "kind": "pattern", "column": "invoice", "pattern": pattern,
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_applied_is_told_as_failed_and_stops_no_other() {
+        let rules = [pattern("good", "[0-9]+", true), pattern("bad", "(", true), pattern("off", "(", false)];
+        let ready = ReadyRules::new(&rules);
+        let failed = ready.failed();
+        assert_eq!(failed.len(), 1, "one that is disabled is none");
+        assert_eq!((failed[0].rule.as_str(), failed[0].outcome), ("bad", Outcome::RuleFailed));
+        let only_good = ReadyRules::new(&rules[..1]);
+        assert!(only_good.failed().is_empty());
+    }
+}

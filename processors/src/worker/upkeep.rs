@@ -15,7 +15,7 @@ const LINE_EVERY: Duration = Duration::from_millis(500);
 /// How often runs past their time are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How often days of findings and old files are looked after; tomorrow's room is made a day before it is needed.
-const DAYS_EVERY: Duration = Duration::from_secs(3600);
+const DAYS_EVERY: Duration = Duration::from_secs(600);
 
 /// Tells places in line, until it is dropped.
 pub async fn tell_places(shared: &Shared) {

@@ -47,16 +47,20 @@ impl Desk {
 
     /// Puts a file where gateways put it, and asks for its check.
     async fn ask(&mut self, rows: usize) -> RunId {
+        self.ask_of(&self.tenant.clone(), rows).await
+    }
+
+    async fn ask_of(&mut self, tenant: &TenantId, rows: usize) -> RunId {
         self.runs += 1;
         let (run, file) = (RunId::new_for(7, self.runs), FileId::from_random(self.runs));
         let text = export(rows);
-        let path = self.installation.files.join(file.path(&self.tenant));
+        let path = self.installation.files.join(file.path(tenant));
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, &text).unwrap();
         let file =
             RunFile { file, name: "mars.csv".into(), bytes: text.len() as u64, sha256: "0".repeat(64) };
         let record = CommandRecord {
-            aggregate: Aggregate::run(&self.tenant, &run),
+            aggregate: Aggregate::run(tenant, &run),
             id: CommandId::new(format!("ask-{}", self.runs)).unwrap(),
             source: "test".into(),
             valid_until: None,
@@ -97,8 +101,6 @@ impl Desk {
         assert_eq!(row.get::<_, i64>(0), rows as i64 / 10);
         let left = client.query_one("SELECT count(*) FROM clinicwire.run_work", &[]).await.unwrap();
         assert_eq!(left.get::<_, i64>(0), 0, "nothing is left to do");
-        let (asked, ended) = (head.requested_at, head.ended_at.expect("it is over"));
-        println!("{rows} rows: completed {} ms after they were asked for", ended - asked);
         let file = self.installation.files.join(FileId::from_random(self.runs).path(&self.tenant));
         soon("the file is removed", async {
             while file.exists() {
@@ -137,5 +139,37 @@ async fn work_checks_files_where_run_has_no_hands() {
     assert!(get(&address, "/health/ready").await.starts_with("HTTP/1.1 200"));
     desk.completes(1_000).await;
     assert!(get(&address, "/metrics").await.contains("clinicwire_worker_taken_total 1"));
+    assert!(work.stop().await && run.stop().await, "SIGTERM is no failure");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_runs_of_many_tenants_are_shared_by_all_hands_and_each_is_checked_once() {
+    const TENANTS: usize = 5;
+    const RUNS: usize = 40;
+    let mut desk = Desk::open().await;
+    let client = desk.installation.database.role(Role::Processor).await;
+    let (run, first) = desk.installation.start("run", 2).await;
+    let (work, second) = desk.installation.start("work", 2).await;
+    let tenants: Vec<TenantId> = (0..TENANTS).map(|_| TenantId::new(fresh()).unwrap()).collect();
+    for number in 0..RUNS {
+        desk.ask_of(&tenants[number % TENANTS], 2_000).await;
+    }
+    let over = "SELECT count(*) FILTER (WHERE keep_until IS NOT NULL), \
+            count(*) FILTER (WHERE state = 'completed' AND attempt = 1) FROM clinicwire.run";
+    soon("all are over", async {
+        while client.query_one(over, &[]).await.unwrap().get::<_, i64>(0) < RUNS as i64 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert_eq!(client.query_one(over, &[]).await.unwrap().get::<_, i64>(1), RUNS as i64);
+    let each = "SELECT count(*), count(DISTINCT n) FROM clinicwire.finding GROUP BY tenant, run";
+    let found = client.query(each, &[]).await.unwrap();
+    assert_eq!(found.len(), RUNS);
+    assert!(found.iter().all(|row| (row.get::<_, i64>(0), row.get::<_, i64>(1)) == (200, 200)));
+    for address in [&first, &second] {
+        let metrics = get(address, "/metrics").await;
+        assert!(!metrics.contains("clinicwire_worker_taken_total 0"), "both had a share: {metrics}");
+    }
     assert!(work.stop().await && run.stop().await, "SIGTERM is no failure");
 }

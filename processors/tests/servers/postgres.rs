@@ -84,14 +84,14 @@ async fn the_owner_of_the_tables_is_bound_by_the_policies_like_everybody() {
     owner
         .batch_execute(&format!(
             "CREATE ROLE {name} NOLOGIN; GRANT {name} TO CURRENT_USER; GRANT CREATE, USAGE ON SCHEMA clinicwire TO {name};
-             ALTER TABLE clinicwire.location OWNER TO {name};
-             INSERT INTO clinicwire.location VALUES ('a', 'riverside', 1, 0, 1, '{{}}');"
+             ALTER TABLE clinicwire.aggregate OWNER TO {name};
+             INSERT INTO clinicwire.aggregate VALUES ('a', 'riverside', 1, 0, 1, '{{}}');"
         ))
         .await
         .expect("the migrating login is a processor, too");
-    assert_eq!(count(&owner, "location").await, 1);
+    assert_eq!(count(&owner, "aggregate").await, 1);
     owner.batch_execute(&format!("SET ROLE {name}")).await.unwrap();
-    assert_eq!(count(&owner, "location").await, 0);
+    assert_eq!(count(&owner, "aggregate").await, 0);
     owner
         .batch_execute(&format!(
             "RESET ROLE; REASSIGN OWNED BY {name} TO CURRENT_USER; DROP OWNED BY {name}; DROP ROLE {name}"
@@ -103,19 +103,21 @@ async fn the_owner_of_the_tables_is_bound_by_the_policies_like_everybody() {
 #[tokio::test]
 async fn every_table_that_names_a_tenant_has_forced_row_level_security() {
     let database = Database::migrated().await;
-    let open = database
-        .owner()
-        .await
-        .query(
+    let owner = database.owner().await;
+    let names = async |condition: &str| {
+        let tables = format!(
             "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE n.nspname = 'clinicwire' AND c.relkind = 'r' AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
-             ORDER BY 1",
-            &[],
-        )
-        .await
-        .unwrap();
-    let open: Vec<&str> = open.iter().map(|row| row.get(0)).collect();
-    assert_eq!(open, ["checkpoint", "epoch", "migration"], "these hold nobody's data");
+             WHERE n.nspname = 'clinicwire' AND c.relkind IN ('r', 'p') AND {condition} ORDER BY 1"
+        );
+        let rows = owner.query(&tables, &[]).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect::<Vec<String>>()
+    };
+    let open = "NOT c.relispartition AND NOT (c.relrowsecurity AND c.relforcerowsecurity)";
+    assert_eq!(names(open).await, ["checkpoint", "epoch", "migration"], "these hold nobody's data");
+    // A partition has no policies of its own, so nobody but its writers may name it.
+    let seen = "c.relispartition AND has_table_privilege('clinicwire_gateway', c.oid, 'SELECT')";
+    assert_eq!(names(seen).await, [""; 0]);
+    assert_eq!(names("c.relispartition").await.len(), 2, "today's findings, and tomorrow's");
 }
 
 #[tokio::test]

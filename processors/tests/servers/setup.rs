@@ -153,7 +153,9 @@ impl Drop for Cluster {
         let topics = self.topics.clone();
         aside(async move {
             let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
-            let _ = admin().delete_topics(&[&topics.care, &topics.runs, &topics.views, &topics.audit], &options).await;
+            let _ = admin()
+                .delete_topics(&[&topics.care, &topics.runs, &topics.views, &topics.audit], &options)
+                .await;
         });
     }
 }

@@ -51,6 +51,10 @@ fn finding(row: u64) -> Finding {
     Finding { row, rule, severity, outcome, params: Default::default(), cents: 0 }
 }
 
+fn stopped(attempt: u32) -> Box<Command> {
+    Box::new(Command::StopRun { attempt })
+}
+
 async fn count(client: &tokio_postgres::Client, table: &str) -> i64 {
     client.query_one(&format!("SELECT count(*) FROM clinicwire.{table}"), &[]).await.expect("a count").get(0)
 }
@@ -115,7 +119,7 @@ async fn a_worker_cut_off_while_it_stores_leaves_nothing_and_beats_while_it_does
     assert_eq!((next.attempt, next.tries), (2, 2));
     let (parts, received) = mpsc::channel(2);
     parts.send(Part::Findings(vec![finding(1)])).await.unwrap();
-    parts.send(Part::End(Command::StopRun { attempt: 2 })).await.unwrap();
+    parts.send(Part::End(stopped(2))).await.unwrap();
     soon("it ends", work.end(&next, received)).await.expect("the lease holds");
     assert_eq!(count(&client, "finding").await, 1, "only what came with an end");
 }
@@ -132,7 +136,7 @@ async fn whoever_lost_its_lease_while_it_stored_leaves_nothing() {
         parts.send(Part::Findings((1..=5_000).map(finding).collect())).await.unwrap();
         client.batch_execute("UPDATE clinicwire.run_work SET lease_until = clock_timestamp()").await.unwrap();
         take(&work, LONG).await.expect("it is taken over");
-        parts.send(Part::End(Command::StopRun { attempt: 1 })).await.unwrap();
+        parts.send(Part::End(stopped(1))).await.unwrap();
     };
     let (ended, ()) = tokio::join!(work.end(&old, received), feed);
     assert!(matches!(ended, Err(WorkError::Lost)));
@@ -173,7 +177,7 @@ async fn a_day_of_findings_is_dropped_when_none_of_its_runs_is_left() {
     let today = "SELECT 'finding_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')";
     let today: String = client.query_one(today, &[]).await.unwrap().get(0);
     let kept = days().await;
-    assert!(kept[0] <= today && kept.iter().all(|day| *day > "finding_2025".to_owned()), "{kept:?}");
+    assert!(kept[0] <= today && kept.iter().all(|day| day.as_str() > "finding_2025"), "{kept:?}");
 }
 
 #[tokio::test]
@@ -185,7 +189,7 @@ async fn a_gateway_reads_no_day_by_itself_and_no_other_tenants_findings() {
     let job = take(&work, LONG).await.expect("there is a run");
     let (parts, received) = mpsc::channel(2);
     parts.send(Part::Findings(vec![finding(1)])).await.unwrap();
-    parts.send(Part::End(Command::StopRun { attempt: 1 })).await.unwrap();
+    parts.send(Part::End(stopped(1))).await.unwrap();
     work.end(&job, received).await.expect("it ends");
     let gateway = database.role(Role::Gateway).await;
     for (tenant, seen) in [("one", 1), ("other", 0), ("", 0)] {

@@ -92,7 +92,7 @@ impl Work for MemoryWork {
             while let Some(part) = parts.recv().await {
                 match part {
                     Part::Findings(found) => findings.extend(found),
-                    Part::End(command) => return lock(&self.state).end(job, findings, command),
+                    Part::End(command) => return lock(&self.state).end(job, findings, *command),
                 }
             }
             Ok(())

@@ -7,7 +7,8 @@ use schemas::{
     command::Command,
     event::Event,
     finding::{Outcome, Param},
-    ids::FileId,
+    ids::{Aggregate, FileId, RuleId},
+    rule::{Bilingual, Check, Column, Rule, Severity},
     run::{Phase, Progress, RunState, SHOWN_FINDINGS},
 };
 
@@ -147,4 +148,36 @@ async fn files_nobody_asked_a_run_for_are_removed_when_they_are_old() {
     tokio::time::sleep(Duration::from_millis(5)).await;
     let _worker = office.worker(|_, settings| settings.keep_files = Duration::ZERO);
     office.removed(&unused).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_goes_by_the_tenants_rules_as_they_stand_when_it_begins() {
+    let office = Office::open();
+    let _worker = office.worker(|_, _| ());
+    let id = RuleId::new("contexts-there").unwrap();
+    let rule = Rule {
+        id: id.clone(),
+        name: Bilingual { fr: "Contexte présent".into(), en: "Context present".into() },
+        category: "form".into(),
+        enabled: true,
+        severity: Severity::Warning,
+        check: Check::Required { column: Column::Contexts, when: Default::default() },
+    };
+    let counts = async |office: &Office| {
+        let asked = office.ask_for(100).await;
+        let head = office.until_state(&asked, RunState::Completed).await;
+        let counts = head.summary.expect("a completed run has one").counts;
+        let ruled =
+            office.view(&asked).await.expect("the view is kept").entries.contains_key("rule:office-fee");
+        (counts.error, counts.warning, ruled)
+    };
+    assert_eq!(counts(&office).await, (10, 0, true), "none is stored: the built-in one");
+    let rules = Aggregate::rules(&office.tenant);
+    office.say_to(&rules, Command::PutRule { rule }).await;
+    // Records of one tenant's rules and runs have no order among each other: the rule is stored first.
+    office.until_rules(1).await;
+    assert_eq!(counts(&office).await, (10, 90, false), "the tenant's own instead");
+    office.say_to(&rules, Command::DisableRule { rule: id }).await;
+    office.until_rules(2).await;
+    assert_eq!(counts(&office).await, (10, 0, false), "no rule at all, as the tenant wants it");
 }

@@ -159,8 +159,12 @@ impl Office {
     }
 
     pub async fn say(&self, run: &RunId, command: Command) {
+        self.say_to(&Aggregate::run(&self.tenant, run), command).await;
+    }
+
+    pub async fn say_to(&self, aggregate: &Aggregate, command: Command) {
         let record = CommandRecord {
-            aggregate: Aggregate::run(&self.tenant, run),
+            aggregate: aggregate.clone(),
             id: CommandId::new(format!("c-{}", self.number())).unwrap(),
             source: "test".into(),
             valid_until: None,
@@ -168,6 +172,21 @@ impl Office {
             command,
         };
         Log::append(&*self.memory.runs_log, &[(RUNS_TOPIC, record.to_wire())]).await.unwrap();
+    }
+
+    /// Waits until the tenant's rules are at this version.
+    pub async fn until_rules(&self, version: u64) {
+        let stored = async {
+            loop {
+                let stored =
+                    self.memory.work.rules(&self.tenant, None).await.unwrap().expect("nothing is known");
+                if stored.pair.version == version {
+                    return;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        timeout(PATIENCE, stored).await.expect("the rules are stored");
     }
 
     /// Asks for a check of the file.

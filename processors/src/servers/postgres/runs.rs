@@ -4,12 +4,12 @@ use super::writes::{Parameter, column, parts, to_json};
 use crate::ledger::{Due, RunRow};
 
 pub(super) const RUNS: &str = "INSERT INTO clinicwire.run \
-       (tenant, run, state, requested_at, ended_at, attempt, head, keep_until) \
-     SELECT tenant, run, state, requested_at, ended_at, attempt, head::json, now() + make_interval(secs => keep_s) \
-     FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::int[], $7::text[], $8::int[]) \
-       AS r (tenant, run, state, requested_at, ended_at, attempt, head, keep_s) \
+       (tenant, run, state, requested_at, ended_at, attempt, head, file, keep_until) \
+     SELECT tenant, run, state, requested_at, ended_at, attempt, head::json, file, now() + make_interval(secs => keep_s) \
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::int[], $7::text[], $8::text[], $9::int[]) \
+       AS r (tenant, run, state, requested_at, ended_at, attempt, head, file, keep_s) \
      ON CONFLICT (tenant, run) DO UPDATE SET state = excluded.state, ended_at = excluded.ended_at, \
-       attempt = excluded.attempt, head = excluded.head, keep_until = excluded.keep_until";
+       attempt = excluded.attempt, head = excluded.head, file = excluded.file, keep_until = excluded.keep_until";
 
 // Work that is at this attempt already, or past it, is left to its worker.
 pub(super) const DUE: &str = "INSERT INTO clinicwire.run_work AS w (tenant, run, attempt, request) \
@@ -35,6 +35,7 @@ pub(super) fn runs(rows: &[RunRow]) -> Vec<Parameter<'_>> {
         column(rows, |row| row.head.ended_at),
         column(rows, |row| super::number(row.head.attempt)),
         column(rows, |row| to_json(&row.head)),
+        column(rows, |row| row.needed_file().map(schemas::ids::FileId::as_str)),
         column(rows, |row| row.keep_s.map(super::number)),
     ]
 }
@@ -58,9 +59,7 @@ pub(super) fn due(rows: &[RunRow]) -> (usize, Vec<Parameter<'_>>) {
 /// Rows that are to end so, and the parameters of [`CANCEL`] and [`OVER`].
 pub(super) fn ending(rows: &[RunRow], due: Due) -> (usize, Vec<Parameter<'_>>) {
     let rows: Vec<_> = rows.iter().filter(|row| row.due == due).collect();
-    let parameters = vec![
-        column(&rows, |row| parts(&row.aggregate).0),
-        column(&rows, |row| parts(&row.aggregate).1),
-    ];
+    let parameters =
+        vec![column(&rows, |row| parts(&row.aggregate).0), column(&rows, |row| parts(&row.aggregate).1)];
     (rows.len(), parameters)
 }

@@ -33,8 +33,7 @@ pub(super) const MARK_DIRTY: &str = "UPDATE clinicwire.view SET dirty = true WHE
        SELECT found.ctid FROM unnest($1::text[], $2::text[], $3::text[]) AS m (tenant, aggregate, view) \
        CROSS JOIN LATERAL (SELECT v.ctid FROM clinicwire.view v WHERE v.tenant = m.tenant \
          AND v.aggregate = m.aggregate AND v.view = m.view AND NOT v.dirty LIMIT 1) found))";
-pub(super) const DIRTY: &str =
-    "SELECT tenant, aggregate, view FROM clinicwire.view \
+pub(super) const DIRTY: &str = "SELECT tenant, aggregate, view FROM clinicwire.view \
      WHERE topic = $1 AND partition = $2 AND dirty LIMIT $3";
 // A view past its time is as good as deleted; what is left of it counts from now, rounded up.
 pub(super) const VIEW: &str = "SELECT epoch, version, at, ceil(extract(epoch FROM keep_until - now()))::bigint FROM clinicwire.view \

@@ -294,7 +294,7 @@ fn taken(row: &Row, worker: &str) -> Result<Taken, Failure> {
         request: json(row.get(4), "a run's request")?,
     };
     Ok(match row.get::<_, Option<&str>>(5) {
-        Some(ended) => Taken::Ended(job, json(ended, "a run's end")?),
+        Some(ended) => Taken::Ended(job, Box::new(json(ended, "a run's end")?)),
         None => Taken::Due(job),
     })
 }

@@ -361,7 +361,9 @@ mod tests {
         let to = records.len() as i64;
         let read = records.iter().map(|record| batch::read(&record.record, CARE_TOPIC, 0, 1)).collect();
         let mut working = Working::default();
-        working.aggregates.insert(aggregate.clone(), Weighed { state: State::new(AggregateKind::Location, 7), tickets: 0 });
+        working
+            .aggregates
+            .insert(aggregate.clone(), Weighed { state: State::new(AggregateKind::Location, 7), tickets: 0 });
         let claim = Claim { partition: 0, owner_epoch: 1, next_offset: 0 };
         batch::build(claim, to, &records.iter().collect::<Vec<_>>(), read, &mut working).0
     }

@@ -149,7 +149,7 @@ impl<'a> Desk<'a> {
         findings: Vec<Vec<Finding>>,
         command: Command,
     ) -> Result<(), WorkError> {
-        let parts = findings.into_iter().map(Part::Findings).chain([Part::End(command)]);
+        let parts = findings.into_iter().map(Part::Findings).chain([Part::End(Box::new(command))]);
         self.send(job, parts.collect()).await
     }
 

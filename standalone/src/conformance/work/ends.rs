@@ -115,7 +115,7 @@ async fn an_end_that_was_not_said_is_handed_on_until_the_run_is_over(desk: &mut 
     let job = desk.take_due(BRIEF).await;
     desk.end(&job, Vec::new(), completed(1)).await.expect("it ends");
     let Taken::Ended(again, command) = desk.take_over().await else { panic!("the run ended") };
-    assert!(command == completed(1));
+    assert!(*command == completed(1));
     assert_eq!((again.attempt, &again.run), (1, &asked.run), "the attempt that ended, not another");
     assert!(desk.take(LONG).await.is_none(), "one at a time says it");
     desk.complete(&asked, 1, 600).await;
@@ -130,7 +130,7 @@ async fn a_failure_is_an_end_without_findings(desk: &mut Desk<'_>) {
     let failed = Command::FailRun { attempt: 1, failure };
     desk.end(&job, Vec::new(), failed.clone()).await.expect("it ends");
     let Taken::Ended(_, command) = desk.take_over().await else { panic!("the run ended") };
-    assert!(command == failed);
+    assert!(*command == failed);
     desk.put(&asked, RunState::Failed, 1, Due::Over).await;
     assert!(desk.findings(&asked).await.is_empty());
 }

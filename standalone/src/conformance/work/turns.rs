@@ -9,6 +9,7 @@ pub async fn suite(desk: &mut Desk<'_>) {
     nothing_is_taken_while_nothing_is_due(desk).await;
     a_run_is_taken_once_with_what_was_asked(desk).await;
     tenants_take_turns(desk).await;
+    who_was_served_waits_until_the_others_were(desk).await;
     each_place_in_line_is_told_once(desk).await;
     work_already_at_an_attempt_stays_with_its_worker(desk).await;
 }
@@ -52,6 +53,15 @@ async fn tenants_take_turns(desk: &mut Desk<'_>) {
     }
     assert!(desk.take(LONG).await.is_none());
     all_over(desk, &asked).await;
+}
+
+async fn who_was_served_waits_until_the_others_were(desk: &mut Desk<'_>) {
+    let asked = ask_five(desk).await;
+    for expected in [0, 3, 4, 1, 2] {
+        let job = desk.take_due(LONG).await;
+        assert!(is_of(&job, &asked[expected]), "the run asked for as number {expected}");
+        desk.over(&asked[expected]).await; // nobody has anything under way when the next is taken
+    }
 }
 
 async fn each_place_in_line_is_told_once(desk: &mut Desk<'_>) {

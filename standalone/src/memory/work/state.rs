@@ -33,8 +33,10 @@ pub(super) struct State {
     kept: usize,
     /// The views of tenants' rules.
     pub(super) rules: HashMap<TenantId, View>,
-    /// Counts what was queued: two runs of one millisecond have an order.
-    queued: u64,
+    /// Counts what was queued and what was taken: two runs of one millisecond have an order.
+    count: u64,
+    /// Which of those counted was each tenant's last that was taken.
+    served: HashMap<TenantId, u64>,
 }
 
 /// Work that is due.
@@ -53,6 +55,8 @@ pub(super) struct Row {
 
 struct Listed {
     head: RunHead,
+    /// While the run may still need it.
+    file: Option<FileId>,
     until: Option<Millis>,
 }
 
@@ -73,7 +77,8 @@ impl State {
         let run = row.aggregate.run_id().expect("a row of a run is of an aggregate that is one");
         let key = (row.aggregate.tenant(), run);
         let until = row.keep_s.map(|seconds| now + Millis::from(seconds) * 1000);
-        self.runs.insert(key.clone(), Listed { head: row.head.clone(), until });
+        self.runs
+            .insert(key.clone(), Listed { head: row.head.clone(), file: row.needed_file().cloned(), until });
         match row.due {
             Due::Attempt(attempt) => self.queue(key, attempt, &row.request, now),
             Due::Cancel => {
@@ -92,11 +97,11 @@ impl State {
         if self.work.get(&key).is_some_and(|row| row.attempt >= attempt) {
             return;
         }
-        self.queued += 1;
+        self.count += 1;
         let row = Row {
             attempt,
             tries: 0,
-            queued: self.queued,
+            queued: self.count,
             not_before: now,
             worker: None,
             lease_until: None,
@@ -119,7 +124,7 @@ impl State {
         let turned = waiting.into_iter().map(|(key, row)| {
             let turn = turns.entry(&key.0).or_default();
             *turn += 1;
-            ((row.worker.is_none(), *turn, row.queued), key)
+            ((row.worker.is_none(), *turn, self.served.get(&key.0), row.queued), key)
         });
         let mut turned: Vec<_> = turned.collect();
         turned.sort();
@@ -129,6 +134,8 @@ impl State {
     pub fn take(&mut self, worker: &str, now: Millis, lease: Millis) -> Option<Taken> {
         let key = self.waiting(now).into_iter().find(|key| self.work[key].not_before <= now)?;
         let row = self.work.get_mut(&key)?;
+        self.count += 1;
+        self.served.insert(key.0.clone(), self.count);
         if row.ended.is_none() {
             row.attempt += u32::from(row.worker.is_some());
             row.tries += 1;
@@ -140,7 +147,7 @@ impl State {
         let (attempt, tries, request) = (row.attempt, row.tries, row.request.clone());
         let job = Job { tenant, run, worker: worker.to_owned(), attempt, tries, request };
         Some(match &row.ended {
-            Some(command) => Taken::Ended(job, command.clone()),
+            Some(command) => Taken::Ended(job, Box::new(command.clone())),
             None => Taken::Due(job),
         })
     }
@@ -202,8 +209,9 @@ impl State {
     }
 
     pub fn needs(&self, (tenant, file): &(TenantId, FileId)) -> bool {
-        let needs = |row: &Row| row.ended.is_none() && row.request.file.file == *file;
-        self.work.iter().any(|((of, _), row)| of == tenant && needs(row))
+        let ended = |key| self.work.get(key).is_some_and(|row| row.ended.is_some());
+        let needs = |listed: &Listed| listed.file.as_ref() == Some(file);
+        self.runs.iter().any(|(key, listed)| key.0 == *tenant && needs(listed) && !ended(key))
     }
 
     pub fn forget(&mut self, now: Millis) {

@@ -5,8 +5,8 @@
 pub(super) const TAKE_LOCK: &str = "SELECT pg_advisory_xact_lock(7161131651207426149)";
 pub(super) const TELL_LOCK: &str = "SELECT pg_try_advisory_xact_lock(7161131651207425132)";
 
-/// The line of those that wait: the tenant with the fewest under way goes first, its runs in their order. A run whose worker is
-/// lost waits as well.
+/// The line of those that wait: the tenant with the fewest under way goes first, of several the one that was served longest ago,
+/// its runs in their order. A run whose worker is lost waits as well.
 macro_rules! waiting {
     () => {
         "WITH held AS ( \
@@ -14,8 +14,15 @@ macro_rules! waiting {
              lease_until IS NULL OR lease_until < clock_timestamp() AS waits FROM clinicwire.run_work), \
          counted AS (SELECT *, count(*) FILTER (WHERE NOT waits) OVER (PARTITION BY tenant) AS under_way FROM held), \
          turned AS ( \
-           SELECT *, under_way + row_number() OVER (PARTITION BY tenant ORDER BY queued_at, run) AS turn \
-           FROM counted WHERE waits) "
+           SELECT counted.*, t.served_at, under_way + row_number() OVER (PARTITION BY tenant ORDER BY queued_at, run) AS turn \
+           FROM counted LEFT JOIN clinicwire.run_turn t USING (tenant) WHERE waits) "
+    };
+}
+
+/// The order of that line.
+macro_rules! in_line {
+    () => {
+        "ORDER BY worker IS NULL, turn, served_at NULLS FIRST, queued_at, tenant, run"
     };
 }
 
@@ -23,13 +30,17 @@ macro_rules! waiting {
 /// waits to be said.
 pub(super) const TAKE: &str = concat!(
     waiting!(),
-    "UPDATE clinicwire.run_work w SET worker = $1, lease_until = clock_timestamp() + make_interval(secs => $2), \
+    ", taken AS (UPDATE clinicwire.run_work w SET worker = $1, lease_until = clock_timestamp() + make_interval(secs => $2), \
        attempt = w.attempt + CASE WHEN w.worker IS NOT NULL AND w.ended IS NULL THEN 1 ELSE 0 END, \
        tries = w.tries + CASE WHEN w.ended IS NULL THEN 1 ELSE 0 END, told_ahead = NULL \
-     WHERE (w.tenant, w.run) = (SELECT tenant, run FROM turned WHERE not_before <= clock_timestamp() \
-         ORDER BY worker IS NULL, turn, queued_at, tenant, run LIMIT 1) \
+     WHERE (w.tenant, w.run) = (SELECT tenant, run FROM turned WHERE not_before <= clock_timestamp() ",
+    in_line!(),
+    " LIMIT 1) \
        AND (w.lease_until IS NULL OR w.lease_until < clock_timestamp()) \
-     RETURNING w.tenant, w.run, w.attempt, w.tries, w.request::text, w.ended::text"
+     RETURNING w.tenant, w.run, w.attempt, w.tries, w.request::text AS request, w.ended::text AS ended), \
+     served AS (INSERT INTO clinicwire.run_turn (tenant, served_at) SELECT tenant, clock_timestamp() FROM taken \
+       ON CONFLICT (tenant) DO UPDATE SET served_at = excluded.served_at) \
+     SELECT tenant, run, attempt, tries, request, ended FROM taken"
 );
 
 pub(super) const BEAT: &str = "UPDATE clinicwire.run_work SET lease_until = clock_timestamp() + make_interval(secs => $5) \
@@ -46,8 +57,9 @@ pub(super) const RELEASE: &str = "UPDATE clinicwire.run_work SET worker = NULL, 
 /// What is news is what `work::is_news` says. A batch that ends or cancels a run holds its row: that one is told next time.
 pub(super) const LINE: &str = concat!(
     waiting!(),
-    ", numbered AS (SELECT *, (row_number() OVER (ORDER BY worker IS NULL, turn, queued_at, tenant, run) - 1)::int AS ahead \
-       FROM turned), \
+    ", numbered AS (SELECT *, (row_number() OVER (",
+    in_line!(),
+    ") - 1)::int AS ahead FROM turned), \
      news AS ( \
        SELECT w.tenant, w.run, n.ahead FROM numbered n \
        JOIN clinicwire.run_work w ON w.tenant = n.tenant AND w.run = n.run \
@@ -71,8 +83,9 @@ pub(super) const RULES: &str = "SELECT v.epoch, v.version, e.body FROM clinicwir
      WHERE v.tenant = $1 AND v.aggregate = $2 AND v.view = $3 ORDER BY e.key";
 
 pub(super) const IN_USE: &str = "SELECT asked.tenant, asked.file FROM unnest($1::text[], $2::text[]) AS asked (tenant, file) \
-     WHERE EXISTS (SELECT 1 FROM clinicwire.run_work w WHERE w.tenant = asked.tenant \
-       AND w.request->'file'->>'file' = asked.file AND w.ended IS NULL)";
+     WHERE EXISTS (SELECT 1 FROM clinicwire.run r WHERE r.tenant = asked.tenant AND r.file = asked.file \
+       AND NOT EXISTS (SELECT 1 FROM clinicwire.run_work w \
+         WHERE w.tenant = r.tenant AND w.run = r.run AND w.ended IS NOT NULL))";
 
 pub(super) const SWEEP_RUNS: &str = "DELETE FROM clinicwire.run WHERE (tenant, run) IN ( \
        SELECT tenant, run FROM clinicwire.run WHERE keep_until < now() LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING 1";
