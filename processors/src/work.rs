@@ -19,6 +19,10 @@ pub use crate::ledger::Request;
 /// Findings stored of one run at most: 40 MB of rows. Past it they are only counted, and the summary says how many are kept.
 pub const STORED_FINDINGS: u64 = 200_000;
 
+/// Places in line told at once, those never told first and then the nearest. Each is a record that all gateways read: a
+/// long line that moves fast must not cost the queues their next position. The others are told a second later, or begin.
+pub const PLACES: usize = 40;
+
 /// One attempt at a run, under a worker's lease.
 #[derive(Clone)]
 pub struct Job {
@@ -112,7 +116,7 @@ pub trait Work: Send + Sync + 'static {
     fn release<'a>(&'a self, job: &'a Job, pause: Duration, count: Count) -> Answer<'a, ()>;
 
     /// Places in line that changed since they were told, which they now are; a place far back counts as changed once it moved
-    /// by a tenth. Of many who ask at once one is answered, and a few hundred places at most.
+    /// by a tenth. Of many who ask at once one is answered, and with [`PLACES`] at most.
     fn line(&self) -> Answer<'_, Vec<Place>>;
 
     /// These places did not get told after all.

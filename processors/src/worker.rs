@@ -13,6 +13,7 @@ mod records;
 mod reporting;
 mod rules;
 mod teller;
+mod thread;
 mod upkeep;
 
 use std::{sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};

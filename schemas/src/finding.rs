@@ -218,9 +218,22 @@ pub fn money(cents: i64, language: Language) -> String {
     let (whole, part) = (cents.unsigned_abs() / 100, cents.unsigned_abs() % 100);
     match language {
         // No-break spaces: an amount is not torn over two lines.
-        Language::French => format!("{sign}{whole},{part:02}\u{a0}$"),
-        Language::English => format!("{sign}${whole}.{part:02}"),
+        Language::French => format!("{sign}{},{part:02}\u{a0}$", grouped(whole, '\u{a0}')),
+        Language::English => format!("{sign}${}.{part:02}", grouped(whole, ',')),
     }
+}
+
+/// A number with this between its thousands.
+fn grouped(number: u64, between: char) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(between);
+        }
+        text.push(digit);
+    }
+    text
 }
 
 impl Finding {
@@ -270,7 +283,7 @@ mod tests {
         assert_eq!(both(3240), ("32,40\u{a0}$".into(), "$32.40".into()));
         assert_eq!(both(5), ("0,05\u{a0}$".into(), "$0.05".into()));
         assert_eq!(both(-12_345), ("-123,45\u{a0}$".into(), "-$123.45".into()));
-        assert_eq!(money(i64::MIN, Language::English), "-$92233720368547758.08");
+        assert_eq!(money(i64::MIN, Language::English), "-$92,233,720,368,547,758.08");
     }
 
     #[test]

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { until } from "./until.js";
 
-/** @typedef {"patient" | "display" | "reception" | "doctor" | "admin"} Role */
+/** @typedef {"patient" | "display" | "reception" | "doctor" | "admin" | "viewer" | "editor"} Role */
 
 /**
  * What a token says; whatever is left out is what the role usually has.

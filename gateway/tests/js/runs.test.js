@@ -32,7 +32,7 @@ function open(it) {
 
 /** @param {"editor" | "viewer" | "admin"} role */
 function tokenOf(role, subject = `${role}-${randomUUID()}`) {
-  return token(/** @type {import("./clinic.js").Role} */ (/** @type {string} */ (role)), { subject });
+  return token(role, { subject });
 }
 
 /** @param {string} url @param {string} bearer @param {string} [run] */

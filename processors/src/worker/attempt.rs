@@ -28,6 +28,7 @@ use super::{
     files::{self, OpenFile},
     records::{self, Record, say, say_until_heard},
     teller::{Board, Teller},
+    thread,
 };
 use crate::work::{Count, Job, Part, Taken, WorkError};
 
@@ -179,7 +180,7 @@ impl Attempt {
             stop: self.stop.clone(),
         };
         let counters = Arc::clone(&settings.counters);
-        let checked = tokio::task::spawn_blocking(move || check.run(&counters)).await;
+        let checked = thread::apart(move || check.run(&counters)).await;
         let summary =
             checked.map_err(|panic| Fault::new("the check panicked", panic))?.map_err(not_checked)?;
         board.put(|reporting, now| reporting.store(now));

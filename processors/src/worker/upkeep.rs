@@ -11,7 +11,7 @@ use super::{
 };
 
 /// How often places in line are told while this worker has no room for more. Places of one moment go together.
-const LINE_EVERY: Duration = Duration::from_millis(500);
+const LINE_EVERY: Duration = Duration::from_secs(1);
 /// How often runs past their time are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How often days of findings and old files are looked after; tomorrow's room is made a day before it is needed.

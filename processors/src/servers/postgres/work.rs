@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     rule_book,
-    work::{Answer, Count, Job, Part, Place, StoredRules, Taken, Work, WorkError},
+    work::{Answer, Count, Job, PLACES, Part, Place, StoredRules, Taken, Work, WorkError},
 };
 
 mod statements;
@@ -36,8 +36,6 @@ use statements::{
 
 /// Runs forgotten by one sweep statement: a few milliseconds of work.
 const SWEEP: i64 = 500;
-/// Places told by one statement: as many records as the log takes in one go.
-const PLACES: i64 = 500;
 /// Bytes of findings in one message to the server.
 const COPIED: usize = 64 * 1024;
 
@@ -153,7 +151,7 @@ impl PostgresWork {
         let connection = self.pool.lease().await?;
         connection.batch_execute("BEGIN").await?;
         let mine: bool = connection.query_one_cached(TELL_LOCK, &[]).await?.get(0);
-        let rows = if mine { connection.query_cached(LINE, &[&PLACES]).await? } else { Vec::new() };
+        let rows = if mine { connection.query_cached(LINE, &[&(PLACES as i64)]).await? } else { Vec::new() };
         connection.batch_execute("COMMIT").await?;
         connection.give_back();
         let place = |row: &Row| {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use gateway::queries::{FindingPlace, FindingsAsked, ListedRun, RunsAsked};
 use processors::{
     ledger::{Due, Request, RunRow},
-    work::{Job, Place, Taken, WorkError, is_news},
+    work::{Job, PLACES, Place, Taken, WorkError, is_news},
 };
 use schemas::{
     Millis,
@@ -188,16 +188,20 @@ impl State {
     }
 
     pub fn line(&mut self, now: Millis) -> Vec<Place> {
-        let mut places = Vec::new();
-        for (ahead, key) in (0..).zip(self.waiting(now)) {
-            let Some(row) = self.work.get_mut(&key).filter(|row| row.worker.is_none()) else { continue };
-            if is_news(row.told, ahead) {
-                row.told = Some(ahead);
-                let (tenant, run) = key;
-                places.push(Place { tenant, run, attempt: row.attempt, ahead });
-            }
-        }
-        places
+        let waiting = (0..).zip(self.waiting(now));
+        let news = waiting.filter(|(ahead, key)| {
+            let row = &self.work[key];
+            row.worker.is_none() && is_news(row.told, *ahead)
+        });
+        let mut news: Vec<(u32, Key)> = news.collect();
+        news.sort_by_key(|(ahead, key)| (self.work[key].told.is_some(), *ahead));
+        news.truncate(PLACES);
+        let mut tell = |(ahead, (tenant, run)): (u32, Key)| {
+            let row = self.work.get_mut(&(tenant.clone(), run.clone()))?;
+            row.told = Some(ahead);
+            Some(Place { tenant, run, attempt: row.attempt, ahead })
+        };
+        news.into_iter().filter_map(&mut tell).collect()
     }
 
     pub fn untold(&mut self, places: &[Place]) {

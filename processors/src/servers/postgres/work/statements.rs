@@ -65,7 +65,7 @@ pub(super) const LINE: &str = concat!(
        JOIN clinicwire.run_work w ON w.tenant = n.tenant AND w.run = n.run \
        WHERE w.worker IS NULL AND (w.told_ahead IS NULL OR w.told_ahead <> n.ahead \
          AND (n.ahead < 10 OR abs(w.told_ahead - n.ahead) * 10 >= n.ahead)) \
-       ORDER BY n.ahead LIMIT $1 FOR UPDATE OF w SKIP LOCKED) \
+       ORDER BY w.told_ahead IS NOT NULL, n.ahead LIMIT $1 FOR UPDATE OF w SKIP LOCKED) \
      UPDATE clinicwire.run_work w SET told_ahead = news.ahead FROM news \
      WHERE w.tenant = news.tenant AND w.run = news.run RETURNING w.tenant, w.run, w.attempt, w.told_ahead"
 );
