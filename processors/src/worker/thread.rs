@@ -2,11 +2,6 @@
 
 use tokio::sync::oneshot::{self, error::RecvError};
 
-/// How far a check stands back, in Unix' levels of niceness. A minute's file is worth less than the next position of
-/// somebody who waits: at 10 a busy core gives what is waited for about nine tenths, and an idle one all to the check.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 10;
-
 /// Runs `work` on a thread of its own, which stands back behind whatever else has something to do.
 ///
 /// # Errors
@@ -26,10 +21,41 @@ pub(super) async fn apart<T: Send + 'static>(
     result.await
 }
 
-/// On Linux a level is the thread's; elsewhere it is the whole process's, so it stays as it is.
+/// A file is worth less than the next position of somebody who waits: the thread gets what nobody else wants of a core,
+/// and gives it back at once. A machine that is never idle checks slowly, under a lease that is kept all the same. On
+/// Linux, where threads have a policy of their own.
 fn stand_back() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-        tracing::debug!(error = &error as &dyn std::error::Error, "a check keeps its thread's priority");
+    {
+        use thread_priority::{
+            NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+            thread_native_id,
+        };
+        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+        if let Err(error) = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle) {
+            tracing::debug!(error = &error as &dyn std::error::Error, "a check keeps its thread's priority");
+        }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use thread_priority::{
+        NormalThreadSchedulePolicy, ThreadSchedulePolicy, thread_native_id, thread_schedule_policy_param,
+    };
+
+    use super::apart;
+
+    #[tokio::test]
+    async fn a_check_gets_what_nobody_else_wants() {
+        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+        let policy = || thread_schedule_policy_param(thread_native_id()).map(|(policy, _)| policy);
+        assert_eq!(apart(policy).await.expect("it does not panic"), Ok(idle));
+        assert_ne!(policy(), Ok(idle), "and nobody else stands back");
+    }
+
+    #[tokio::test]
+    async fn a_check_that_panics_is_an_error_and_no_more() {
+        assert!(apart(|| panic!("on purpose")).await.is_err());
     }
 }
