@@ -2,64 +2,24 @@
 
 use schemas::{
     Millis,
-    command::{CommandResult, Verdict},
-    event::Event,
-    ids::{Aggregate, AggregateKind, TicketId},
-    record::{CommandRecord, ViewDelta},
+    ids::{Aggregate, AggregateKind},
+    record::CommandRecord,
     view::Pair,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ledger::Loaded,
-    location::{self, Location},
+    location::{self, Location, Ticket},
     rule_book::{self, RuleBook},
-    run::{self, Run},
+    run::{self, Run, RunRow},
+    step::Step,
 };
 
-/// What became of one record.
-pub struct Step {
-    /// The position after the record; unchanged when it was refused.
+/// An aggregate as the ledger holds it: its header, and a location's live tickets.
+pub struct Loaded {
     pub pair: Pair,
-    /// The aggregate's clock at this record.
-    pub at: Millis,
-    pub verdict: Verdict,
-    /// Empty exactly when the command was refused.
-    pub events: Vec<Event>,
-    pub deltas: Vec<ViewDelta>,
-    /// Tickets whose row changed.
-    pub touched: Vec<TicketId>,
-    /// A command for another aggregate, to be appended to the log once this one is committed.
-    pub follow_up: Option<CommandRecord>,
-}
-
-impl Step {
-    /// Nothing happened, for this reason.
-    pub fn refused(pair: Pair, at: Millis, code: schemas::codes::Code) -> Self {
-        Self {
-            pair,
-            at,
-            verdict: Verdict::Refused { code },
-            events: Vec::new(),
-            deltas: Vec::new(),
-            touched: Vec::new(),
-            follow_up: None,
-        }
-    }
-
-    /// These events happened, and nothing follows from them elsewhere.
-    pub fn applied(pair: Pair, at: Millis, events: Vec<Event>, delta: ViewDelta) -> Self {
-        let Pair { epoch, version } = pair;
-        Self {
-            pair,
-            at,
-            verdict: Verdict::Applied { epoch, version, result: CommandResult::default() },
-            events,
-            deltas: vec![delta],
-            touched: Vec::new(),
-            follow_up: None,
-        }
-    }
+    pub header: Header,
+    pub tickets: Vec<Ticket>,
 }
 
 /// An aggregate in memory.
@@ -152,7 +112,7 @@ impl State {
     }
 
     /// What a ledger keeps of the aggregate's key beside it: a run stands in lists and among the work.
-    pub fn run(&self, aggregate: &Aggregate) -> Option<crate::ledger::RunRow> {
+    pub fn run(&self, aggregate: &Aggregate) -> Option<RunRow> {
         match self {
             State::Run(run) => run.row(aggregate),
             State::Location(_) | State::Rules(_) => None,

@@ -6,15 +6,18 @@ use schemas::{
     codes::Code,
     command::Outcome,
     event::Event,
-    ids::{Aggregate, CommandId, FileId, TenantId, TicketId},
+    ids::{Aggregate, CommandId, TenantId, TicketId},
     record::{Actor, WireRecord},
-    run::{RunFile, RunHead},
     view::{Pair, View},
 };
 
-use serde::{Deserialize, Serialize};
-
-use crate::{BoxFuture, aggregate::Header, location::Ticket, views::ViewStep};
+use crate::{
+    BoxFuture,
+    aggregate::{Header, Loaded},
+    location::Ticket,
+    run::RunRow,
+    views::ViewStep,
+};
 
 /// Ownership of one partition: what every commit must name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,13 +26,6 @@ pub struct Claim {
     /// Rises with each claim; an older owner's commits find no row.
     pub owner_epoch: i64,
     pub next_offset: i64,
-}
-
-/// An aggregate as the ledger holds it: its header, and a location's live tickets.
-pub struct Loaded {
-    pub pair: Pair,
-    pub header: Header,
-    pub tickets: Vec<Ticket>,
 }
 
 /// Why the ledger did not do as asked.
@@ -88,45 +84,6 @@ pub struct AggregateRow {
 pub struct TicketRow {
     pub aggregate: Aggregate,
     pub ticket: Ticket,
-}
-
-/// A run in lists, and the work it is.
-#[derive(Clone)]
-pub struct RunRow {
-    pub aggregate: Aggregate,
-    pub head: RunHead,
-    /// Seconds it is kept from now on, once it is over.
-    pub keep_s: Option<u32>,
-    pub due: Due,
-    pub request: Request,
-}
-
-impl RunRow {
-    /// The run's file, while it may still need it: it waits, is under way, or may be asked for again.
-    pub fn needed_file(&self) -> Option<&FileId> {
-        let again = self.head.failure.as_ref().is_some_and(|failure| failure.retryable);
-        (!self.head.state.is_end() || again).then_some(&self.request.file.file)
-    }
-}
-
-/// What a worker has to know of a run beside its id.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Request {
-    pub file: RunFile,
-    pub list_passes: bool,
-}
-
-/// What is to become of a run's work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Due {
-    /// This attempt waits for a worker, unless the work already is at it or past it.
-    Attempt(u32),
-    /// The worker is to stop.
-    Cancel,
-    /// As it is: a worker is at it.
-    Nothing,
-    /// There is nothing left to do.
-    Over,
 }
 
 #[derive(Clone)]

@@ -8,6 +8,7 @@ pub mod log;
 pub mod rule_book;
 pub mod run;
 pub mod runner;
+pub mod step;
 pub mod views;
 pub mod work;
 pub mod worker;

@@ -15,7 +15,7 @@ use schemas::{
     view::Pair,
 };
 
-use crate::aggregate::Step;
+use crate::step::Step;
 
 mod apply;
 mod decide;

@@ -14,7 +14,7 @@ use schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::Step;
+use crate::step::Step;
 
 /// The name of the view.
 pub const VIEW: &str = "rules";

@@ -11,17 +11,14 @@ use schemas::{
     codes::Code,
     command::{Command, MAX_TEXT},
     event::Event,
-    ids::{Aggregate, RuleId},
+    ids::{Aggregate, FileId, RuleId},
     record::{CommandRecord, ViewDelta},
     run::{Counts, Progress, Report, RuleTally, RunFile, RunHead, RunState, SHOWN_FINDINGS},
     view::{Delta, Pair},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    aggregate::Step,
-    ledger::{Due, Request, RunRow},
-};
+use crate::step::Step;
 
 /// A run in memory.
 pub struct Run {
@@ -137,6 +134,45 @@ impl Run {
             request: asked.request.clone(),
         })
     }
+}
+
+/// A run in lists, and the work it is.
+#[derive(Clone)]
+pub struct RunRow {
+    pub aggregate: Aggregate,
+    pub head: RunHead,
+    /// Seconds it is kept from now on, once it is over.
+    pub keep_s: Option<u32>,
+    pub due: Due,
+    pub request: Request,
+}
+
+impl RunRow {
+    /// The run's file, while it may still need it: it waits, is under way, or may be asked for again.
+    pub fn needed_file(&self) -> Option<&FileId> {
+        let again = self.head.failure.as_ref().is_some_and(|failure| failure.retryable);
+        (!self.head.state.is_end() || again).then_some(&self.request.file.file)
+    }
+}
+
+/// What a worker has to know of a run beside its id.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Request {
+    pub file: RunFile,
+    pub list_passes: bool,
+}
+
+/// What is to become of a run's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// This attempt waits for a worker, unless the work already is at it or past it.
+    Attempt(u32),
+    /// The worker is to stop.
+    Cancel,
+    /// As it is: a worker is at it.
+    Nothing,
+    /// There is nothing left to do.
+    Over,
 }
 
 /// Whether the event changes what lists and workers see of a run.

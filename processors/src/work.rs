@@ -14,7 +14,7 @@ use schemas::{
 use tokio::sync::mpsc;
 
 use crate::BoxFuture;
-pub use crate::ledger::Request;
+pub use crate::run::Request;
 
 /// Findings stored of one run at most: 40 MB of rows. Past it they are only counted, and the summary says how many are kept.
 pub const STORED_FINDINGS: u64 = 200_000;

@@ -8,6 +8,7 @@
 mod attempt;
 mod check;
 mod counters;
+mod fault;
 mod files;
 mod records;
 mod reporting;

@@ -11,7 +11,7 @@ use schemas::{
     Millis,
     channel::Channel,
     codes::Code,
-    command::Command,
+    command::{Command, Verdict},
     ids::{Aggregate, CommandId, FileId, RunId},
     run::{RunHead, RunState},
 };
@@ -32,6 +32,10 @@ use crate::{
     queries::{ListedRun, RunsAsked},
     random,
 };
+
+/// Looks for the outcome of a request, two seconds each, beyond those that every command waits. A processor that is
+/// further behind than ten seconds has trouble that its operators see.
+const LOOKS: usize = 4;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,10 +73,27 @@ pub(super) async fn request(
     // Not the key itself: somebody else of the tenant may have used the same for another command.
     let id = CommandId::from_random(bits);
     let aggregate = Aggregate::run(&claims.tenant, &run);
-    match send(&api, &claims, &headers, aggregate, id, command).await {
+    let sent = match send(&api, &claims, &headers, aggregate, id.clone(), command).await {
+        Ok(None) => decided(&api, &claims, &id).await,
+        sent => sent.map(drop),
+    };
+    match sent {
         Err(problem) if problem.code() != Code::RunExists => Err(problem),
         _ => Ok(requested(&run)),
     }
+}
+
+/// Waits on for a run that is asked for and not there yet: its channel, which the caller opens next, would be unknown.
+/// Past [`LOOKS`] the run is answered all the same.
+async fn decided(api: &Api, claims: &Claims, id: &CommandId) -> Result<(), Problem> {
+    for _ in 0..LOOKS {
+        match api.commands.outcome(&claims.tenant, id).await?.map(|outcome| outcome.verdict) {
+            Some(Verdict::Refused { code }) => return Err(Problem::from(code).of_command(id.clone())),
+            Some(Verdict::Applied { .. }) => return Ok(()),
+            None => {}
+        }
+    }
+    Ok(())
 }
 
 /// The bits of the run that the bearer asks for under this key. Neither a tenant nor a key has a slash in it.

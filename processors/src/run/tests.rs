@@ -10,7 +10,7 @@ use schemas::{
 };
 
 use super::*;
-use crate::aggregate::Step;
+use crate::step::Step;
 
 const EPOCH: u64 = 1_772_000_000;
 const NOON: Millis = 1_772_449_200_000;

@@ -12,10 +12,11 @@ use schemas::{
 };
 
 use crate::{
-    aggregate::{State, Step},
+    aggregate::State,
     ledger::{AggregateRow, Batch, Claim, JournalEntry, JournalRow, OutboxRow, OutcomeRow, TicketRow},
     log::Appended,
     run,
+    step::Step,
     views::ViewStep,
 };
 

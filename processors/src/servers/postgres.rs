@@ -1,6 +1,7 @@
 //! The ledger on Postgres. Every batch is one transaction with the same few statements however many records it has,
 //! sent in one go; every read is one round trip.
 
+mod columns;
 mod failure;
 mod pool;
 mod runs;
@@ -20,6 +21,7 @@ use schemas::{
 use serde_json::value::RawValue;
 use tokio_postgres::{Row, types::ToSql};
 
+use columns::parts;
 pub use failure::Failure;
 pub use pool::{ConnectionSettings, PoolSettings, Role, login};
 use pool::{Lease, Pool};
@@ -28,12 +30,12 @@ use statements::{
     NEXT_EPOCH, OUTBOX, OUTCOMES, PUBLISHED, REPAIRED, SWEEP_VIEWS, VIEW,
 };
 pub use work::PostgresWork;
-use writes::{Expected, Write, parts, writes};
+use writes::{Expected, Write, writes};
 
 use crate::{
     BoxFuture,
-    aggregate::Header,
-    ledger::{Batch, Claim, Ledger, LedgerError, Loaded, OutboxRow, OutcomeRow, ViewName},
+    aggregate::{Header, Loaded},
+    ledger::{Batch, Claim, Ledger, LedgerError, OutboxRow, OutcomeRow, ViewName},
     location::Ticket,
 };
 

@@ -25,6 +25,7 @@ use super::{
     Shared,
     check::{Check, NotChecked, Stop},
     counters::Ended,
+    fault::Fault,
     files::{self, OpenFile},
     records::{self, Record, say, say_until_heard},
     teller::{Board, Teller},
@@ -40,20 +41,6 @@ const PARTS: usize = 4;
 const SAYING: Duration = Duration::from_secs(10);
 /// The first pause after a fault; it doubles with each.
 const PAUSE: Duration = Duration::from_secs(2);
-
-/// What an attempt cannot go on from, and another perhaps can.
-#[derive(Debug, thiserror::Error)]
-#[error("{what}")]
-pub struct Fault {
-    what: &'static str,
-    source: Box<dyn Error + Send + Sync>,
-}
-
-impl Fault {
-    pub fn new(what: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { what, source: source.into() }
-    }
-}
 
 /// Why an attempt did not complete.
 enum Interrupt {

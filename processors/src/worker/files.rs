@@ -12,7 +12,7 @@ use object_store::{GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, pa
 use schemas::ids::{FileId, TenantId};
 use tokio::{runtime::Handle, time::timeout};
 
-use super::attempt::Fault;
+use super::fault::Fault;
 use crate::work::Work;
 
 /// How long the store may take for the next piece of a file, or to begin. Past it the attempt met a fault.

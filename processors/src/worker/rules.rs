@@ -13,7 +13,7 @@ use schemas::{
     view::Pair,
 };
 
-use super::attempt::Fault;
+use super::fault::Fault;
 use crate::work::{StoredRules, Work};
 
 /// Tenants whose rules are held. Past it all are let go and made again when a run asks: a few milliseconds each.

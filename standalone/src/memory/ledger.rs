@@ -10,9 +10,8 @@ use gateway::{
 };
 use processors::{
     BoxFuture,
-    ledger::{
-        Batch, Claim, JournalRow, KeptView, Ledger, LedgerError, Loaded, OutboxRow, OutcomeRow, ViewName,
-    },
+    aggregate::Loaded,
+    ledger::{Batch, Claim, JournalRow, KeptView, Ledger, LedgerError, OutboxRow, OutcomeRow, ViewName},
     location::Ticket,
 };
 use schemas::{

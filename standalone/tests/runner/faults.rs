@@ -10,7 +10,8 @@ use std::{
 
 use processors::{
     BoxFuture,
-    ledger::{Batch, Claim, KeptView, Ledger, LedgerError, Loaded, OutboxRow, OutcomeRow, ViewName},
+    aggregate::Loaded,
+    ledger::{Batch, Claim, KeptView, Ledger, LedgerError, OutboxRow, OutcomeRow, ViewName},
     location::Ticket,
     log::{Input, Log, NotAcknowledged},
     runner::Seams,

@@ -449,7 +449,7 @@ fn a_refusal_tells_machines_what_shows_it() {
     assert_eq!(Refusal::NotText { byte: 7 }.params()["byte"], Param::Number(7));
     assert_eq!(Refusal::TooWide { line: 9 }.params()["line"], Param::Number(9));
     assert_eq!(Refusal::QuoteOpen { line: 9 }.code(), schemas::codes::Code::FileMalformed);
-    assert!(Refusal::NoHeader.params().is_empty());
+    assert_eq!(Refusal::NoHeader.params(), BTreeMap::from([("line".into(), Param::Number(1))]));
 }
 
 /// Texts both encodings have, delimiters, quotes and line ends among them. The form of the cell is another matter.

@@ -1,7 +1,7 @@
 //! The rows of runs within a batch: what lists show, and the work that is due.
 
-use super::writes::{Parameter, column, parts, to_json};
-use crate::ledger::{Due, RunRow};
+use super::columns::{Parameter, column, parts, to_json};
+use crate::run::{Due, RunRow};
 
 pub(super) const RUNS: &str = "INSERT INTO clinicwire.run \
        (tenant, run, state, requested_at, ended_at, attempt, head, file, keep_until) \

@@ -17,10 +17,11 @@ use tokio::sync::mpsc;
 use tokio_postgres::{CopyInSink, Row, types::ToSql};
 
 use super::{
-    Failure, PATIENCE, PoolSettings, json, long, number,
+    Failure, PATIENCE, PoolSettings,
+    columns::parts,
+    json, long, number,
     pool::{Lease, Pool},
     unsigned,
-    writes::parts,
 };
 use crate::{
     rule_book,

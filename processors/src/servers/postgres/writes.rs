@@ -1,12 +1,16 @@
 //! One batch as statements. Rows travel as arrays, one per column, so that the number of statements does not depend on
 //! the number of rows; a statement without rows is left out.
 
-use schemas::ids::Aggregate;
 use tokio_postgres::types::ToSql;
 
-use super::{Consumer, long, number, runs};
+use super::{
+    Consumer,
+    columns::{Parameter, column, parts, to_json},
+    long, number, runs,
+};
 use crate::{
-    ledger::{Batch, Due, JournalEntry, JournalRow},
+    ledger::{Batch, JournalEntry, JournalRow},
+    run::Due,
     views::ViewStep,
 };
 
@@ -19,8 +23,6 @@ pub(super) enum Expected {
     Any,
 }
 
-pub(super) type Parameter<'a> = Box<dyn ToSql + Sync + Send + 'a>;
-
 pub(super) struct Write<'a> {
     pub(super) sql: &'static str,
     parameters: Vec<Parameter<'a>>,
@@ -31,11 +33,6 @@ impl Write<'_> {
     pub(super) fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
         self.parameters.iter().map(|parameter| &**parameter as &(dyn ToSql + Sync)).collect()
     }
-}
-
-/// Tenant and id of an aggregate, without building ids.
-pub(super) fn parts(aggregate: &Aggregate) -> (&str, &str) {
-    aggregate.as_str().split_once('/').expect("an aggregate is built with its slash")
 }
 
 const FENCE: &str = "UPDATE clinicwire.checkpoint SET next_offset = $5 \
@@ -151,18 +148,6 @@ pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<
         batch.journal.iter().filter(|row| matches!(row.entry, JournalEntry::Parked { .. })).collect();
     add(PARKED, parked.len(), Expected::Any, from().into_iter().chain(parked_records(&parked)).collect());
     writes
-}
-
-/// One column of `rows`.
-pub(super) fn column<'a, R, T>(rows: &[R], read: impl Fn(&R) -> T) -> Parameter<'a>
-where
-    T: ToSql + Sync + Send + 'a,
-{
-    Box::new(rows.iter().map(read).collect::<Vec<T>>())
-}
-
-pub(super) fn to_json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).expect("our own types always have a JSON form")
 }
 
 fn aggregates(batch: &Batch) -> Vec<Parameter<'_>> {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use gateway::queries::{FindingPlace, FindingsAsked};
 use processors::{
-    ledger::{Batch, Claim, Due, Request, RunRow},
+    ledger::{Batch, Claim},
     rule_book,
+    run::{Due, Request, RunRow},
     views::ViewStep,
     work::{Job, Part, Taken, WorkError},
 };

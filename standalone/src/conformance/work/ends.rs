@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gateway::queries::{FindingPlace, RunsAsked};
 use processors::{
-    ledger::Due,
+    run::Due,
     work::{Part, StoredRules, Taken},
 };
 use schemas::{

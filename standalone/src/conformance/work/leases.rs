@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use processors::{
-    ledger::Due,
+    run::Due,
     work::{Count, Taken},
 };
 use schemas::run::RunState;

@@ -1,6 +1,6 @@
 //! Whose turn it is, and what those who wait are told.
 
-use processors::{ledger::Due, work::Place};
+use processors::{run::Due, work::Place};
 use schemas::run::RunState;
 
 use super::desk::{Asked, Desk, LONG, is_of, tenant};

@@ -6,10 +6,10 @@ use std::{
 };
 
 use processors::{
-    aggregate::Header,
+    aggregate::{Header, Loaded},
     ledger::{
-        AggregateRow, Batch, Claim, JournalEntry, JournalRow, LedgerError, Loaded, OutboxRow, OutcomeRow,
-        TicketRow, ViewName,
+        AggregateRow, Batch, Claim, JournalEntry, JournalRow, LedgerError, OutboxRow, OutcomeRow, TicketRow,
+        ViewName,
     },
     location::Ticket,
     views::ViewStep,
@@ -17,7 +17,7 @@ use processors::{
 use schemas::{
     Millis,
     command::Outcome,
-    ids::{Aggregate, CommandId, TenantId, TicketId},
+    ids::{Aggregate, AggregateKind, CommandId, TenantId, TicketId},
     view::{Pair, View},
 };
 
@@ -166,6 +166,7 @@ impl State {
         for step in &batch.views {
             self.set_view(step, now);
         }
+        self.sweep(now);
         for row in &batch.outcomes {
             let outcome = row.outcome.clone();
             self.outcomes.insert((row.tenant.clone(), row.source.clone(), outcome.command.clone()), outcome);
@@ -226,11 +227,19 @@ impl State {
         let mut view = kept.map_or(View { pair, ..View::empty(step.epoch) }, |kept| kept.view);
         view.fold(&step.step.delta);
         let until = step.step.keep_s.map(|seconds| now + Millis::from(seconds) * 1000);
-        if self.views.len() >= self.sweep_at.max(SWEEP_AT) {
-            self.views.retain(|_, kept| kept.is_kept(now));
-            self.sweep_at = self.views.len() * 2;
-        }
         self.views.insert(name, KeptView { view, until });
+    }
+
+    /// Drops views past their time, and runs with theirs, once there are twice as many views as the last look left.
+    fn sweep(&mut self, now: Millis) {
+        if self.views.len() < self.sweep_at.max(SWEEP_AT) {
+            return;
+        }
+        self.views.retain(|_, kept| kept.is_kept(now));
+        self.sweep_at = self.views.len() * 2;
+        let view = |run: &Aggregate| (run.clone(), format!("run:{}", run.id()));
+        let views = &self.views;
+        self.aggregates.retain(|key, _| key.kind() != AggregateKind::Run || views.contains_key(&view(key)));
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use gateway::queries::{FindingPlace, FindingsAsked, ListedRun, RunsAsked};
 use processors::{
-    ledger::{Due, Request, RunRow},
+    run::{Due, Request, RunRow},
     work::{Job, PLACES, Place, Taken, WorkError, is_news},
 };
 use schemas::{

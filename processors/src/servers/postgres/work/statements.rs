@@ -87,8 +87,13 @@ pub(super) const IN_USE: &str = "SELECT asked.tenant, asked.file FROM unnest($1:
        AND NOT EXISTS (SELECT 1 FROM clinicwire.run_work w \
          WHERE w.tenant = r.tenant AND w.run = r.run AND w.ended IS NOT NULL))";
 
-pub(super) const SWEEP_RUNS: &str = "DELETE FROM clinicwire.run WHERE (tenant, run) IN ( \
-       SELECT tenant, run FROM clinicwire.run WHERE keep_until < now() LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING 1";
+/// A run goes with its aggregate. Whoever still holds that in memory finds its next step refused, and loads it anew.
+pub(super) const SWEEP_RUNS: &str = "WITH gone AS ( \
+       DELETE FROM clinicwire.run WHERE (tenant, run) IN ( \
+         SELECT tenant, run FROM clinicwire.run WHERE keep_until < now() LIMIT $1 FOR UPDATE SKIP LOCKED) \
+       RETURNING tenant, run), \
+     aggregates AS (DELETE FROM clinicwire.aggregate a USING gone g WHERE a.tenant = g.tenant AND a.aggregate = g.run) \
+     SELECT 1 FROM gone";
 
 /// A day is kept for as long as a run is that ended on it, or within the hour after: a transaction that ends a run may have
 /// begun on the day before.

@@ -1,0 +1,56 @@
+//! What became of one record, whichever aggregate it moved.
+
+use schemas::{
+    Millis,
+    codes::Code,
+    command::{CommandResult, Verdict},
+    event::Event,
+    ids::TicketId,
+    record::{CommandRecord, ViewDelta},
+    view::Pair,
+};
+
+/// What became of one record.
+pub struct Step {
+    /// The position after the record; unchanged when it was refused.
+    pub pair: Pair,
+    /// The aggregate's clock at this record.
+    pub at: Millis,
+    pub verdict: Verdict,
+    /// Empty exactly when the command was refused.
+    pub events: Vec<Event>,
+    pub deltas: Vec<ViewDelta>,
+    /// Tickets whose row changed.
+    pub touched: Vec<TicketId>,
+    /// A command for another aggregate, to be appended to the log once this one is committed.
+    pub follow_up: Option<CommandRecord>,
+}
+
+impl Step {
+    /// Nothing happened, for this reason.
+    pub fn refused(pair: Pair, at: Millis, code: Code) -> Self {
+        Self {
+            pair,
+            at,
+            verdict: Verdict::Refused { code },
+            events: Vec::new(),
+            deltas: Vec::new(),
+            touched: Vec::new(),
+            follow_up: None,
+        }
+    }
+
+    /// These events happened, and nothing follows from them elsewhere.
+    pub fn applied(pair: Pair, at: Millis, events: Vec<Event>, delta: ViewDelta) -> Self {
+        let Pair { epoch, version } = pair;
+        Self {
+            pair,
+            at,
+            verdict: Verdict::Applied { epoch, version, result: CommandResult::default() },
+            events,
+            deltas: vec![delta],
+            touched: Vec::new(),
+            follow_up: None,
+        }
+    }
+}
