@@ -39,6 +39,8 @@ const BEAT: Duration = Duration::from_millis(400);
 const PARTS: usize = 4;
 /// How long an end is said before it is left to whoever takes the run's row when its lease has run out.
 const SAYING: Duration = Duration::from_secs(10);
+/// How long removing a file may hold up saying that its run ended. Past it the file is left to the sweep.
+const REMOVING: Duration = Duration::from_secs(2);
 /// The first pause after a fault; it doubles with each.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -272,16 +274,19 @@ impl Attempt {
     }
 }
 
-/// Says how an attempt ended, and removes what it no longer needs.
+/// Removes what an attempt that ended no longer needs, and then says how it ended: the work's row goes with what is said, and
+/// whoever finds it before that does both again.
 async fn after_end(shared: &Shared, job: &Job, command: &Command, said: &[Record]) {
-    if timeout(SAYING, say_until_heard(&*shared.seams.log, said)).await.is_err() {
-        tracing::warn!(run = %job.run, attempt = job.attempt, "how an attempt ended was not heard yet");
-        return;
-    }
+    let Shared { seams, .. } = shared;
     let again = matches!(command, Command::FailRun { failure, .. } if failure.retryable);
     if !again {
-        let Shared { seams, .. } = shared;
-        files::remove(&*seams.files, &*seams.work, &job.tenant, &job.request.file.file).await;
+        let removed = files::remove(&*seams.files, &*seams.work, &job.tenant, &job.request.file.file);
+        if timeout(REMOVING, removed).await.is_err() {
+            tracing::warn!(run = %job.run, "a file was not removed in time, and goes with the next sweep");
+        }
+    }
+    if timeout(SAYING, say_until_heard(&*seams.log, said)).await.is_err() {
+        tracing::warn!(run = %job.run, attempt = job.attempt, "how an attempt ended was not heard yet");
     }
 }
 
