@@ -1,24 +1,24 @@
 //! The thread of one check.
 
-use tokio::sync::oneshot::{self, error::RecvError};
+use std::error::Error;
 
-/// Runs `work` on a thread of its own, which stands back behind whatever else has something to do.
+use tokio::task::spawn_blocking;
+
+/// Runs `work` on a thread of its own, which stands back behind whatever else has something to do: a thread that has stood
+/// back may not come forward again, so it is none of the runtime's. One of those waits for it, so that the runtime knows
+/// of work under way.
 ///
 /// # Errors
 /// When it panicked, or no thread could be had.
 pub(super) async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, RecvError> {
-    let (done, result) = oneshot::channel();
+) -> Result<T, Box<dyn Error + Send + Sync>> {
     let run = move || {
         stand_back();
-        // Whoever waited may have given the run up.
-        let _ = done.send(work());
+        work()
     };
-    if let Err(error) = std::thread::Builder::new().name("check".to_owned()).spawn(run) {
-        tracing::warn!(error = &error as &dyn std::error::Error, "no thread can be started for a check");
-    }
-    result.await
+    let done = move || std::thread::Builder::new().name("check".to_owned()).spawn(run).map(|it| it.join());
+    spawn_blocking(done).await??.map_err(|_| "it panicked".into())
 }
 
 /// A file is worth less than the next position of somebody who waits: the thread gets what nobody else wants of a core,
