@@ -115,7 +115,8 @@ impl Files {
         let label =
             Label { name, bytes, sha256: hex(&sha256), owner: format!("{:016x}", claims.owner_tag()) };
         let text = serde_json::to_vec(&label).expect("a label has a JSON form");
-        if let Err(error) = self.store.put(&beside(&path), text.into()).await {
+        let beside = Path::from(file.label_path(&claims.tenant));
+        if let Err(error) = self.store.put(&beside, text.into()).await {
             self.forget(&path).await;
             return Err(failed(&error));
         }
@@ -185,7 +186,7 @@ impl Files {
     /// # Errors
     /// `try_again` when the store does not say.
     pub async fn find(&self, tenant: &TenantId, file: &FileId) -> Result<Option<RunFile>, Code> {
-        let path = beside(&Path::from(file.path(tenant)));
+        let path = Path::from(file.label_path(tenant));
         let store = self.store.clone();
         let label = self.on_runtime(async move { store.get(&path).await?.bytes().await }).await?;
         let Some(label) = label else { return Ok(None) };
@@ -246,11 +247,6 @@ impl Read for BlockingRead {
         self.piece.copy_to_slice(&mut buffer[..length]);
         Ok(length)
     }
-}
-
-/// Where it is said what the file at `path` is.
-fn beside(path: &Path) -> Path {
-    Path::from(format!("{path}.json"))
 }
 
 fn failed(error: &object_store::Error) -> Code {

@@ -199,6 +199,17 @@ impl FileId {
     pub fn path(&self, tenant: &TenantId) -> String {
         format!("{tenant}/{self}")
     }
+
+    /// Where it is said, beside the file, what it is: gateways write it, workers remove it with the file.
+    pub fn label_path(&self, tenant: &TenantId) -> String {
+        format!("{}.json", self.path(tenant))
+    }
+
+    /// Whose file an object is, or is about, by its path; `None` for what is not ours.
+    pub fn from_path(path: &str) -> Option<(TenantId, Self)> {
+        let (tenant, file) = path.strip_suffix(".json").unwrap_or(path).split_once('/')?;
+        Some((TenantId::new(tenant).ok()?, Self::new(file).ok()?))
+    }
 }
 
 impl CommandId {

@@ -74,11 +74,6 @@ impl Read for OpenFile {
     }
 }
 
-/// Where it is said what the file is.
-fn beside(path: &Path) -> Path {
-    Path::from(format!("{path}.json"))
-}
-
 /// Removes a run's file, unless another run needs it. What fails is left to [`remove_old`].
 pub async fn remove(files: &dyn ObjectStore, work: &dyn Work, tenant: &TenantId, file: &FileId) {
     let named = (tenant.clone(), file.clone());
@@ -90,9 +85,8 @@ pub async fn remove(files: &dyn ObjectStore, work: &dyn Work, tenant: &TenantId,
 }
 
 async fn remove_both(files: &dyn ObjectStore, (tenant, file): &(TenantId, FileId)) {
-    let path = Path::from(file.path(tenant));
-    for path in [beside(&path), path] {
-        match files.delete(&path).await {
+    for path in [file.label_path(tenant), file.path(tenant)] {
+        match files.delete(&Path::from(path)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a file was not removed");
@@ -116,7 +110,11 @@ pub async fn remove_old(files: &dyn ObjectStore, work: &dyn Work, age: Duration)
             .into_iter()
             .collect::<Result<_, _>>()
             .map_err(|error| Fault::new("the store of files did not list them", error))?;
-        let mut old: Vec<_> = listed.iter().filter(|meta| is_old(meta)).filter_map(named).collect();
+        let mut old: Vec<_> = listed
+            .iter()
+            .filter(|meta| is_old(meta))
+            .filter_map(|meta| FileId::from_path(meta.location.as_ref()))
+            .collect();
         old.dedup();
         if old.is_empty() {
             continue;
@@ -128,11 +126,4 @@ pub async fn remove_old(files: &dyn ObjectStore, work: &dyn Work, age: Duration)
         }
     }
     Ok(())
-}
-
-/// Whose file an object is, or is about; `None` for what is not ours.
-fn named(meta: &ObjectMeta) -> Option<(TenantId, FileId)> {
-    let path = meta.location.as_ref();
-    let (tenant, file) = path.strip_suffix(".json").unwrap_or(path).split_once('/')?;
-    Some((TenantId::new(tenant).ok()?, FileId::new(file).ok()?))
 }
