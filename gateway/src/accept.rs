@@ -289,6 +289,8 @@ async fn stream<B>(door: &Door, request: &Request<B>) -> Result<Taken, Refusal> 
         locations: Vec::new(),
         queues: Vec::new(),
         tickets: Vec::new(),
+        appointments: Vec::new(),
+        doctor: None,
         expires: grant.expires,
     };
     let head = stream_head(door, request);

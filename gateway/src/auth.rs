@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, erro
 use schemas::{
     Millis,
     codes::Code,
-    ids::{LocationId, QueueId, TenantId, TicketId},
+    ids::{AppointmentId, DoctorId, LocationId, QueueId, TenantId, TicketId},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -183,6 +183,8 @@ pub fn development_token(key: &DevelopmentKey, claims: &Claims, not_before: Mill
         locations: claims.locations.clone(),
         queues: claims.queues.clone(),
         tickets: claims.tickets.clone(),
+        appointments: claims.appointments.clone(),
+        doctor: claims.doctor.clone(),
     };
     let mut header = Header::new(Algorithm::HS256);
     header.kid = Some(DEVELOPMENT_KID.to_owned());
@@ -209,6 +211,10 @@ struct Body {
     queues: Vec<QueueId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tickets: Vec<TicketId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    appointments: Vec<AppointmentId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    doctor: Option<DoctorId>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -301,6 +307,8 @@ impl Verifier {
             locations: body.locations,
             queues: body.queues,
             tickets: body.tickets,
+            appointments: body.appointments,
+            doctor: body.doctor,
             expires,
         })
     }
@@ -366,6 +374,8 @@ fn self_test() -> Result<(), KeyError> {
         locations: vec![],
         queues: vec![],
         tickets: vec![],
+        appointments: vec![],
+        doctor: None,
         expires: KNOWN_TIME + 1000,
     };
     let token = development_token(&key, &claims, KNOWN_TIME);

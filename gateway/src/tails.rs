@@ -231,7 +231,7 @@ mod tests {
         let mut delta = Delta { from, to: version, at: 0, ..Delta::default() };
         delta.put(version.to_string(), &version);
         let pair = Pair { epoch, version };
-        let deltas = vec![ViewDelta { view: view.into(), keep_s: None, delta }];
+        let deltas = vec![ViewDelta { view: view.into(), keep_s: None, urgent: false, delta }];
         let record = ViewsRecord { pair, at: 0, deltas, outcome: None };
         Arc::new(Step::new(aggregate(), pair, record.to_wire(&aggregate()).value))
     }

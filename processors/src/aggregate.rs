@@ -9,7 +9,7 @@ use schemas::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    location::{self, Location, Ticket},
+    location::{self, Appointment, Location, Ticket},
     rule_book::{self, RuleBook},
     run::{self, Run, RunRow},
     step::Step,
@@ -20,6 +20,8 @@ pub struct Loaded {
     pub pair: Pair,
     pub header: Header,
     pub tickets: Vec<Ticket>,
+    /// Those of its service day, and open ones of earlier days.
+    pub appointments: Vec<Appointment>,
 }
 
 /// An aggregate in memory.
@@ -64,9 +66,11 @@ impl State {
 
     /// An aggregate as the ledger holds it, with its live parts.
     pub fn load(loaded: Loaded) -> Self {
-        let Loaded { pair, header, tickets } = loaded;
+        let Loaded { pair, header, tickets, appointments } = loaded;
         match header {
-            Header::Location(header) => State::Location(Box::new(Location::load(pair, *header, tickets))),
+            Header::Location(header) => {
+                State::Location({ Box::new(Location::load(pair, *header, tickets, appointments)) })
+            }
             Header::Run(header) => State::Run(Box::new(Run::load(pair, *header))),
             Header::Rules(header) => State::Rules(RuleBook::load(pair, header)),
         }

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::tz::TimeZone;
 use schemas::{
     Millis,
+    appointment::SourceKey,
     command::Verdict,
     event::Event,
-    ids::{LocationId, QueueId, StationId, TicketId},
+    ids::{AppointmentId, LocationId, QueueId, SourceId, StationId, TicketId},
     line::Place,
     record::{CommandRecord, ViewDelta},
     ticket::TicketState,
@@ -27,7 +28,7 @@ mod state;
 pub use decide::{Decision, decide};
 pub use project::KEEP_ENDED_S;
 pub use settings::{MAX_LANGUAGES, MAX_QUEUES, MAX_STATIONS, SERVICE_S};
-pub use state::{Header, Queue, Recent, Service, Station, Ticket, Undo};
+pub use state::{Appointment, Desk, DoctorDay, Header, Queue, Recent, Service, Station, Ticket, Undo};
 
 /// A location in memory: its header, its live tickets, and whichever ended ones a batch asked for.
 pub struct Location {
@@ -35,6 +36,11 @@ pub struct Location {
     header: Header,
     zone: TimeZone,
     tickets: HashMap<TicketId, Ticket>,
+    /// Those of the service day, open ones of earlier days, and whichever a batch named.
+    appointments: HashMap<AppointmentId, Appointment>,
+    by_source: HashMap<(SourceId, SourceKey), AppointmentId>,
+    /// The last day whose appointments are all in memory.
+    loaded_until: String,
     /// The tickets in memory that are over: what [`Location::forget_ended`] drops.
     ended: BTreeSet<TicketId>,
     tallies: BTreeMap<QueueId, Tally>,
@@ -54,17 +60,21 @@ struct Tally {
 impl Location {
     /// A location that does not exist yet: version 0.
     pub fn new(epoch: u64) -> Self {
-        Self::load(Pair { epoch, version: 0 }, Header::default(), Vec::new())
+        Self::load(Pair { epoch, version: 0 }, Header::default(), Vec::new(), Vec::new())
     }
 
-    /// A location as the ledger holds it, with its live tickets.
-    pub fn load(pair: Pair, header: Header, tickets: Vec<Ticket>) -> Self {
+    /// A location as the ledger holds it, with its live tickets, the appointments of its service day, and open ones of
+    /// earlier days.
+    pub fn load(pair: Pair, header: Header, tickets: Vec<Ticket>, appointments: Vec<Appointment>) -> Self {
         let mut location = Self {
             pair,
             zone: settings::zone_or_utc(&header.time_zone),
             tallies: header.queues.keys().map(|queue| (queue.clone(), Tally::default())).collect(),
+            loaded_until: header.day.clone(),
             header,
             tickets: HashMap::new(),
+            appointments: HashMap::new(),
+            by_source: HashMap::new(),
             ended: BTreeSet::new(),
             at_station: BTreeMap::new(),
         };
@@ -74,7 +84,45 @@ impl Location {
         for ticket in tickets {
             location.put(ticket);
         }
+        location.add_appointments(appointments);
         location
+    }
+
+    /// Days whose appointments the clock needs at `at` and that are not in memory: the first is there, the last is not.
+    pub fn lacks_days(&self, at: Millis) -> Option<(&str, String)> {
+        let today = settings::day_of(&self.zone, self.header.now.max(settings::plausible(at)));
+        (self.exists() && today > self.loaded_until).then_some((&*self.loaded_until, today))
+    }
+
+    /// Adds all appointments of the days that were lacking.
+    pub fn add_days(&mut self, until: String, appointments: Vec<Appointment>) {
+        self.add_appointments(appointments);
+        self.loaded_until = until;
+    }
+
+    /// Adds appointments that a batch names. One that is in memory already stays as it is.
+    pub fn add_appointments(&mut self, appointments: Vec<Appointment>) {
+        for appointment in appointments {
+            if !self.appointments.contains_key(&appointment.id) {
+                let (source, key) = appointment.source();
+                self.by_source.insert((source.clone(), key.clone()), appointment.id.clone());
+                self.appointments.insert(appointment.id.clone(), appointment);
+            }
+        }
+    }
+
+    pub fn appointment(&self, id: &AppointmentId) -> Option<&Appointment> {
+        self.appointments.get(id)
+    }
+
+    /// The appointment a source calls by that name, if it is in memory.
+    pub fn appointment_of(&self, source: &SourceId, key: &SourceKey) -> Option<&Appointment> {
+        self.by_source.get(&(source.clone(), key.clone())).and_then(|id| self.appointments.get(id))
+    }
+
+    /// When the next timer is due.
+    pub fn due(&self) -> Option<Millis> {
+        None
     }
 
     pub fn pair(&self) -> Pair {
@@ -127,6 +175,7 @@ impl Location {
             at,
             verdict: Verdict::Applied { epoch: self.pair.epoch, version, result: decision.result },
             touched: decision.events.iter().flat_map(moves::tickets_of).cloned().collect(),
+            appointments: Vec::new(),
             deltas,
             events: decision.events,
             follow_up: decision.follow_up,

@@ -87,7 +87,7 @@ impl RuleBook {
         }
         self.header.now = at;
         self.pair.version = version;
-        ViewDelta { view: VIEW.to_owned(), keep_s: None, delta }
+        ViewDelta { view: VIEW.to_owned(), keep_s: None, urgent: false, delta }
     }
 }
 

@@ -89,7 +89,12 @@ impl Run {
         }
         self.pair.version = version;
         let over = self.header.asked.as_ref().filter(|asked| asked.head.state.is_end());
-        ViewDelta { view: format!("run:{}", aggregate.id()), keep_s: over.map(|asked| asked.keep_s), delta }
+        ViewDelta {
+            view: format!("run:{}", aggregate.id()),
+            keep_s: over.map(|asked| asked.keep_s),
+            urgent: false,
+            delta,
+        }
     }
 
     fn apply(&mut self, event: &Event, at: Millis, delta: &mut Delta) {

@@ -5,7 +5,7 @@ use schemas::{
     codes::Code,
     command::{CommandResult, Verdict},
     event::Event,
-    ids::TicketId,
+    ids::{AppointmentId, TicketId},
     record::{CommandRecord, ViewDelta},
     view::Pair,
 };
@@ -17,11 +17,13 @@ pub struct Step {
     /// The aggregate's clock at this record.
     pub at: Millis,
     pub verdict: Verdict,
-    /// Empty exactly when the command was refused.
+    /// What happened, timers that were due before the record included: a refused command may have some too.
     pub events: Vec<Event>,
     pub deltas: Vec<ViewDelta>,
     /// Tickets whose row changed.
     pub touched: Vec<TicketId>,
+    /// Appointments whose row changed.
+    pub appointments: Vec<AppointmentId>,
     /// A command for another aggregate, to be appended to the log once this one is committed.
     pub follow_up: Option<CommandRecord>,
 }
@@ -36,6 +38,7 @@ impl Step {
             events: Vec::new(),
             deltas: Vec::new(),
             touched: Vec::new(),
+            appointments: Vec::new(),
             follow_up: None,
         }
     }
@@ -50,6 +53,7 @@ impl Step {
             events,
             deltas: vec![delta],
             touched: Vec::new(),
+            appointments: Vec::new(),
             follow_up: None,
         }
     }

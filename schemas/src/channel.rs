@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use crate::ids::{Aggregate, LocationId, QueueId, RunId, TenantId, TicketId};
+use crate::ids::{Aggregate, AppointmentId, LocationId, QueueId, RunId, ScheduleId, TenantId, TicketId};
 
-/// Longest channel name any client may send: the longest ticket channel has 81 bytes.
+/// Longest channel name any client may send: the longest, a schedule, has 90 bytes.
 pub const MAX_CHANNEL: usize = 128;
 
 /// A channel's kind and whom it is about. The tenant comes from the token, never from the name.
@@ -18,6 +18,12 @@ pub enum Channel {
     Board(LocationId),
     /// One check of a claims file.
     Run(RunId),
+    /// One appointment: its status, times and ticket.
+    Appointment(AppointmentId),
+    /// One doctor's service day.
+    Schedule(ScheduleId),
+    /// How busy a location is.
+    Load(LocationId),
 }
 
 /// Text that names no channel.
@@ -26,7 +32,8 @@ pub enum Channel {
 pub struct InvalidChannel;
 
 impl Channel {
-    /// Reads `ticket:<id>`, `queue:<id>`, `board:<location>` or `run:<id>`.
+    /// Reads `ticket:<id>`, `queue:<id>`, `board:<location>`, `run:<id>`, `appointment:<id>`, `schedule:<location>/<doctor>`
+    /// or `load:<location>`.
     ///
     /// # Errors
     /// [`InvalidChannel`] for an unknown kind or an id that is none.
@@ -37,6 +44,9 @@ impl Channel {
             "queue" => QueueId::new(id).map(Channel::Queue),
             "board" => LocationId::new(id).map(Channel::Board),
             "run" => RunId::new(id).map(Channel::Run),
+            "appointment" => AppointmentId::new(id).map(Channel::Appointment),
+            "schedule" => ScheduleId::new(id).map(Channel::Schedule),
+            "load" => LocationId::new(id).map(Channel::Load),
             _ => return Err(InvalidChannel),
         };
         channel.map_err(|_| InvalidChannel)
@@ -44,12 +54,23 @@ impl Channel {
 
     /// The aggregate that the channel is a projection of.
     pub fn aggregate(&self, tenant: &TenantId) -> Aggregate {
-        match self {
-            Channel::Ticket(id) => Aggregate::location(tenant, &id.location()),
-            Channel::Queue(id) => Aggregate::location(tenant, &id.location()),
-            Channel::Board(id) => Aggregate::location(tenant, id),
-            Channel::Run(id) => Aggregate::run(tenant, id),
+        match (self.location(), self) {
+            (Some(location), _) => Aggregate::location(tenant, &location),
+            (None, Channel::Run(id)) => Aggregate::run(tenant, id),
+            (None, _) => unreachable!("every channel but a run's is of a location"),
         }
+    }
+
+    /// The location it is of; a run has none.
+    pub fn location(&self) -> Option<LocationId> {
+        Some(match self {
+            Channel::Ticket(id) => id.location(),
+            Channel::Queue(id) => id.location(),
+            Channel::Appointment(id) => id.location(),
+            Channel::Schedule(id) => id.location(),
+            Channel::Board(id) | Channel::Load(id) => id.clone(),
+            Channel::Run(_) => return None,
+        })
     }
 
     /// What the name has behind its kind.
@@ -57,13 +78,16 @@ impl Channel {
         match self {
             Channel::Ticket(id) => id.as_str(),
             Channel::Queue(id) => id.as_str(),
-            Channel::Board(id) => id.as_str(),
+            Channel::Board(id) | Channel::Load(id) => id.as_str(),
             Channel::Run(id) => id.as_str(),
+            Channel::Appointment(id) => id.as_str(),
+            Channel::Schedule(id) => id.as_str(),
         }
     }
 
     /// Every kind of channel, as names begin with it.
-    pub const KINDS: [&'static str; 4] = ["ticket", "queue", "board", "run"];
+    pub const KINDS: [&'static str; 7] =
+        ["ticket", "queue", "board", "run", "appointment", "schedule", "load"];
 
     /// The place of this channel's kind in [`Channel::KINDS`].
     pub fn kind_index(&self) -> usize {
@@ -72,6 +96,9 @@ impl Channel {
             Channel::Queue(_) => 1,
             Channel::Board(_) => 2,
             Channel::Run(_) => 3,
+            Channel::Appointment(_) => 4,
+            Channel::Schedule(_) => 5,
+            Channel::Load(_) => 6,
         }
     }
 
@@ -90,7 +117,7 @@ impl fmt::Display for Channel {
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Channel::Ticket(_) => f.write_str("ticket:…"),
+            Channel::Ticket(_) | Channel::Appointment(_) => write!(f, "{}:…", self.kind()),
             other => write!(f, "{other}"),
         }
     }
@@ -107,12 +134,24 @@ mod tests {
             "queue:riverside.general",
             "ticket:riverside.00000000000000000000000000000007",
             "run:r_0123456789abcdef_00000000000000000000000000000007",
+            "appointment:riverside.00000000000000000000000000000007",
+            "schedule:riverside/dr-roy",
+            "load:riverside",
         ] {
             assert_eq!(Channel::parse(name).unwrap().to_string(), name);
         }
-        for bad in
-            ["", "board", "board:", "board:A", "queue:riverside", "ticket:7", "run:1", "boards:riverside"]
-        {
+        for bad in [
+            "",
+            "board",
+            "board:",
+            "board:A",
+            "queue:riverside",
+            "ticket:7",
+            "run:1",
+            "boards:riverside",
+            "schedule:riverside",
+            "appointment:7",
+        ] {
             assert_eq!(Channel::parse(bad), Err(InvalidChannel), "{bad}");
         }
     }

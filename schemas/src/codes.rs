@@ -78,6 +78,16 @@ codes! {
     IllegalMove = "illegal_move", 409, 107, "The ticket or queue is not in a state that allows this.";
     NothingToRevert = "nothing_to_revert", 409, 107, "There is no step to undo.";
     SuccessorMissing = "successor_missing", 422, 107, "A transfer to another location must name the ticket that goes on.";
+    StationClosed = "station_closed", 409, 107, "Nobody is at that station.";
+    AppointmentUnknown = "appointment_unknown", 422, 107, "There is no such appointment at this location.";
+    AppointmentOver = "appointment_over", 409, 107, "The appointment is over or was called off.";
+    AlreadyCheckedIn = "already_checked_in", 409, 107, "The appointment was checked in before.";
+    QueueMissing = "queue_missing", 422, 107, "The appointment has no queue of its own: name one.";
+    TimesMissing = "times_missing", 422, 107, "An appointment that is not merely proposed, waiting for a time or called off has a start and an end.";
+    TimesReversed = "times_reversed", 422, 107, "The appointment ends before it starts.";
+    StatusCannotFollow = "status_cannot_follow", 409, 107, "That status cannot follow the one the appointment has.";
+    /// Of a tick: nobody waits for it.
+    NothingDue = "nothing_due", 409, 107, "No timer was due.";
     // What a run refuses, or fails with
     FileUnknown = "file_unknown", 404, 102, "There is no such file, or it was removed.";
     FileEmpty = "file_empty", 422, 107, "The file is empty.";

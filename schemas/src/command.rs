@@ -5,11 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Millis,
+    appointment::{Change, Fact},
     codes::Code,
-    ids::{AggregateKind, CommandId, QueueId, RuleId, StationId, TicketId},
+    ids::{AggregateKind, AppointmentId, CommandId, QueueId, RuleId, StationId, TicketId},
+    load::Bands,
     rule::Rule,
     run::{Failure, Report, RunFile, Summary},
     ticket::Priority,
+    timers::Timers,
 };
 
 macro_rules! commands {
@@ -53,6 +56,12 @@ commands! {
         time_zone: String,
         /// BCP 47 tags, the first is the default.
         languages: Vec<String>,
+        /// When things end by themselves; absent: as most clinics have it.
+        #[serde(default)]
+        timers: Timers,
+        /// From when on a dashboard calls its numbers high; absent: never.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bands: Option<Bands>,
     }
     /// Creates a queue of this location, or changes its settings. A new queue is closed.
     ConfigureQueue = "queue.configure" {
@@ -66,6 +75,10 @@ commands! {
     }
     /// Creates a station, or changes its name.
     ConfigureStation = "station.configure" { station: StationId, name: String }
+    /// The station takes calls.
+    OpenStation = "station.open" { station: StationId }
+    /// Nobody is there: calls to it are refused.
+    CloseStation = "station.close" { station: StationId }
     /// Opens the queue: tickets are issued and called.
     OpenQueue = "queue.open" { queue: QueueId }
     /// Stops calling; tickets are still issued.
@@ -126,7 +139,18 @@ commands! {
     /// Changes the urgency; the place is then the one its issue time earns within that priority.
     Prioritise = "ticket.prioritise" { ticket: TicketId, priority: Priority }
     /// Undoes the ticket's last step.
-    RevertTicket = "ticket.revert" { ticket: TicketId };
+    RevertTicket = "ticket.revert" { ticket: TicketId }
+    /// What a source knows of an appointment. The id counts only if the location has not heard of it: its random part
+    /// comes from whoever appends the record.
+    ReportAppointment = "appointment.report" { appointment: AppointmentId, fact: Fact }
+    /// The patient is there: issues the ticket of the appointment, in its own queue unless another is named.
+    CheckIn = "appointment.check_in" {
+        appointment: AppointmentId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        queue: Option<QueueId>,
+    }
+    /// Carries nothing but the clock: a timer is due. Written by the owner of the partition.
+    Tick = "location.tick" {};
     Run:
     /// Asks for a file to be checked: creates the run.
     RequestRun = "run.request" {
@@ -192,6 +216,16 @@ impl Command {
             _ => None,
         }
     }
+
+    /// The appointment the command is about, where it names one.
+    pub fn appointment(&self) -> Option<&AppointmentId> {
+        match self {
+            Command::ReportAppointment { appointment, .. } | Command::CheckIn { appointment, .. } => {
+                Some(appointment)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What became of a command. The same command again is answered with the same outcome.
@@ -232,6 +266,11 @@ pub struct CommandResult {
     pub label: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub station: Option<StationId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appointment: Option<AppointmentId>,
+    /// What a fact changed, or why it changed nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Change>,
 }
 
 impl CommandResult {

@@ -5,10 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Millis,
-    ids::{LocationId, QueueId, RuleId, StationId, TicketId},
+    appointment::{Change, Fact},
+    ids::{AppointmentId, LocationId, QueueId, RuleId, StationId, TicketId},
+    load::Bands,
     rule::Rule,
     run::{Failure, Report, RunFile, Summary},
     ticket::{Priority, QueueState, TicketState},
+    timers::Timers,
 };
 
 /// One decision of an aggregate.
@@ -21,6 +24,8 @@ pub enum Event {
         name: String,
         time_zone: String,
         languages: Vec<String>,
+        timers: Timers,
+        bands: Option<Bands>,
     },
     QueueConfigured {
         queue: QueueId,
@@ -31,6 +36,10 @@ pub enum Event {
     StationConfigured {
         station: StationId,
         name: String,
+    },
+    StationStateChanged {
+        station: StationId,
+        open: bool,
     },
     QueueStateChanged {
         queue: QueueId,
@@ -50,6 +59,9 @@ pub enum Event {
         label: String,
         priority: Priority,
         rank: u64,
+        /// The appointment that is checked in by it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        appointment: Option<AppointmentId>,
     },
     TicketCalled {
         ticket: TicketId,
@@ -107,6 +119,48 @@ pub enum Event {
         reverts: u64,
         to: Standing,
     },
+    /// A timer ended the ticket: an absence lasted too long, nobody called it for too long, or the day is over.
+    TicketExpired {
+        ticket: TicketId,
+        /// One of the ends.
+        state: TicketState,
+        why: Expiry,
+        /// When the timer was due, however late that was noticed.
+        at: Millis,
+    },
+    /// What a source said was taken in, all of it or, where the desk knows better (`overruled`), all but the status.
+    AppointmentReported {
+        appointment: AppointmentId,
+        fact: Fact,
+        change: Change,
+    },
+    /// What a source said was known already (`repeated`) or is older than what is known (`stale`).
+    FactIgnored {
+        appointment: AppointmentId,
+        change: Change,
+    },
+    /// The appointment ended here and goes on at another location as `successor`.
+    AppointmentMoved {
+        appointment: AppointmentId,
+        fact: Fact,
+        successor: AppointmentId,
+    },
+    /// Its time came and nobody had checked in.
+    AppointmentLate {
+        appointment: AppointmentId,
+        at: Millis,
+    },
+    /// Nobody checked in for too long: a no-show.
+    AppointmentMissed {
+        appointment: AppointmentId,
+        at: Millis,
+    },
+    /// The service day is over and `next` begins, both `YYYY-MM-DD`.
+    DayEnded {
+        day: String,
+        next: String,
+        at: Millis,
+    },
     RunRequested {
         file: RunFile,
         /// Subject of who asked.
@@ -145,6 +199,27 @@ pub enum Event {
     RuleDeleted {
         rule: RuleId,
     },
+}
+
+/// Which timer ended a ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Expiry {
+    AbsentTooLong,
+    Stale,
+    DayEnded,
+}
+
+impl Expiry {
+    /// The word in a ticket's reason.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Expiry::AbsentTooLong => "absent_too_long",
+            Expiry::Stale => "stale",
+            Expiry::DayEnded => "day_ended",
+        }
+    }
 }
 
 /// All of a ticket that a step can change: what an undo restores.

@@ -46,6 +46,10 @@ fn is_file(text: &str) -> bool {
     text.strip_prefix("f_").is_some_and(|random| is_hex(random, TICKET_HEX))
 }
 
+fn is_schedule(text: &str) -> bool {
+    text.split_once('/').is_some_and(|(location, doctor)| is_slug(location) && is_slug(doctor))
+}
+
 fn is_command(text: &str) -> bool {
     (1..=MAX_COMMAND_ID).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.:-".contains(&b))
@@ -135,6 +139,23 @@ id!(
     TicketId, "ticket", is_ticket, "TicketId(…{0:.0})"
 );
 id!(
+    /// One appointment: `<location>.<32 hex digits>`. Its ticket has the same digits, so that whoever may follow the one
+    /// may follow the other; `Debug` hides it.
+    AppointmentId, "appointment", is_ticket, "AppointmentId(…{0:.0})"
+);
+id!(
+    /// Whoever sees patients by appointment, as the clinic's own systems call them.
+    DoctorId, "doctor", is_slug, "DoctorId({})"
+);
+id!(
+    /// One doctor's day at a location: `<location>/<doctor>`.
+    ScheduleId, "schedule", is_schedule, "ScheduleId({})"
+);
+id!(
+    /// A system of record that tells of appointments, within its tenant.
+    SourceId, "source", is_slug, "SourceId({})"
+);
+id!(
     /// The id of a command, unique per tenant: the same id again is answered with the first outcome.
     CommandId, "command", is_command, "CommandId({})"
 );
@@ -168,12 +189,55 @@ macro_rules! scoped {
         }
     )*};
 }
-scoped!(QueueId, StationId, TicketId);
+scoped!(QueueId, StationId, TicketId, AppointmentId);
 
 impl TicketId {
     /// The ticket of `location` with these 128 bits, which must come from a cryptographic source.
     pub fn from_random(location: &LocationId, random: u128) -> Self {
         Self(format!("{location}.{random:032x}").into())
+    }
+}
+
+impl TicketId {
+    /// The appointment that is checked in by this ticket, if there is one.
+    pub fn appointment(&self) -> AppointmentId {
+        AppointmentId(self.0.clone())
+    }
+}
+
+impl AppointmentId {
+    /// The appointment at `location` with these 128 bits, which must come from a cryptographic source.
+    pub fn from_random(location: &LocationId, random: u128) -> Self {
+        Self(format!("{location}.{random:032x}").into())
+    }
+
+    /// The ticket that checks this appointment in.
+    pub fn ticket(&self) -> TicketId {
+        TicketId(self.0.clone())
+    }
+
+    /// The same appointment once it has moved to `location`.
+    pub fn at(&self, location: &LocationId) -> Self {
+        let digits = &self.0[self.0.len() - TICKET_HEX..];
+        Self(format!("{location}.{digits}").into())
+    }
+}
+
+impl ScheduleId {
+    pub fn new_of(location: &LocationId, doctor: &DoctorId) -> Self {
+        Self(format!("{location}/{doctor}").into())
+    }
+
+    fn split(&self) -> (&str, &str) {
+        self.0.split_once('/').expect("an id of a schedule has its slash")
+    }
+
+    pub fn location(&self) -> LocationId {
+        LocationId(self.split().0.into())
+    }
+
+    pub fn doctor(&self) -> DoctorId {
+        DoctorId(self.split().1.into())
     }
 }
 

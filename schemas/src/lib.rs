@@ -3,6 +3,7 @@
 //!
 //! Nothing here does I/O, reads a clock or knows a runtime.
 
+pub mod appointment;
 pub mod channel;
 pub mod codes;
 pub mod command;
@@ -12,11 +13,13 @@ pub mod ids;
 #[cfg(any(test, feature = "json-schema"))]
 pub mod json_schema;
 pub mod line;
+pub mod load;
 pub mod record;
 pub mod redis_keys;
 pub mod rule;
 pub mod run;
 pub mod ticket;
+pub mod timers;
 pub mod view;
 
 /// Milliseconds since the Unix epoch, of a server's clock.

@@ -155,19 +155,24 @@ fn names_only(command: &Command, aggregate: &Aggregate) -> bool {
         _ => true,
     };
     let station = match command {
-        C::ConfigureStation { station, .. } | C::CallNext { station, .. } | C::CallTicket { station, .. } => {
-            station.is_of(&location)
-        }
+        C::ConfigureStation { station, .. }
+        | C::OpenStation { station }
+        | C::CloseStation { station }
+        | C::CallNext { station, .. }
+        | C::CallTicket { station, .. } => station.is_of(&location),
         _ => true,
     };
     let tickets = match command {
         C::ReorderQueue { tickets, .. } => tickets.iter().all(|ticket| ticket.is_of(&location)),
+        C::CheckIn { queue: Some(queue), .. } => queue.is_of(&location),
+        C::ReportAppointment { fact, .. } => fact.names_only(&location),
         C::TransferTicket { queue, successor: Some(successor), .. } => {
             successor.location() == queue.location()
         }
         _ => true,
     };
-    ticket && queue && station && tickets
+    let appointment = command.appointment().is_none_or(|appointment| appointment.is_of(&location));
+    ticket && queue && station && tickets && appointment
 }
 
 /// One view's step in a record of `views`.
@@ -179,6 +184,9 @@ pub struct ViewDelta {
     /// Seconds the view is kept from now on; absent: until it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_s: Option<u32>,
+    /// A paced view may not wait with this step.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub urgent: bool,
     pub delta: Delta,
 }
 

@@ -66,6 +66,8 @@ impl Signer {
             locations,
             queues,
             tickets,
+            appointments: Vec::new(),
+            doctor: None,
             expires: now + VALID_MS,
         };
         development_token(&self.key, &claims, now)

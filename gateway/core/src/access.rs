@@ -7,49 +7,68 @@ use schemas::{
     channel::Channel,
     codes::Code,
     command::Command,
-    ids::{LocationId, QueueId, RunId, TenantId, TicketId},
+    ids::{AppointmentId, DoctorId, LocationId, QueueId, RunId, ScheduleId, TenantId, TicketId},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// What somebody is to a clinic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
+macro_rules! roles {
+    ($($(#[$doc:meta])* $name:ident = $word:literal, $column:ident;)*) => {
+        /// What somebody is to a clinic, as tokens and the journal spell it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Role {
+            $($(#[$doc])* #[serde(rename = $word)] $name,)*
+        }
+
+        impl Role {
+            pub const ALL: [Role; [$($word),*].len()] = [$(Role::$name),*];
+
+            /// The word in tokens and in the journal.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Role::$name => $word,)* }
+            }
+
+            /// What the role may do: the column of [`TABLE`].
+            fn column(self) -> Column {
+                match self { $(Role::$name => Column::$column,)* }
+            }
+        }
+    };
+}
+
+roles! {
+    Patient = "patient", Patient;
+    Display = "display", Display;
+    Reception = "reception", Reception;
+    SupportStaff = "support_staff", Reception;
+    Doctor = "doctor", Clinician;
+    Therapist = "therapist", Clinician;
+    Counselor = "counselor", Clinician;
+    Pharmacist = "pharmacist", Service;
+    LabTechnician = "lab_technician", Service;
+    Admin = "admin", Admin;
+    /// Watches the checks of claims files.
+    Viewer = "viewer", Viewer;
+    /// Starts checks of claims files, and cancels and retries its own.
+    Editor = "editor", Editor;
+    FinanceBilling = "finance_billing", Editor;
+    /// A system of record that tells of appointments; its subject is the source's name.
+    Source = "source", Source;
+}
+
+/// Roles that may do the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Column {
     Patient,
     Display,
     Reception,
-    Doctor,
+    Clinician,
+    /// Pharmacy and laboratory: the queues of their service.
+    Service,
     Admin,
-    /// Watches the checks of claims files.
     Viewer,
-    /// Starts checks of claims files, and cancels and retries its own.
     Editor,
-}
-
-impl Role {
-    pub const ALL: [Role; 7] = [
-        Role::Patient,
-        Role::Display,
-        Role::Reception,
-        Role::Doctor,
-        Role::Admin,
-        Role::Viewer,
-        Role::Editor,
-    ];
-
-    /// The word in tokens and in the journal.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Role::Patient => "patient",
-            Role::Display => "display",
-            Role::Reception => "reception",
-            Role::Doctor => "doctor",
-            Role::Admin => "admin",
-            Role::Viewer => "viewer",
-            Role::Editor => "editor",
-        }
-    }
+    Source,
 }
 
 /// What a verified token says of its bearer.
@@ -62,6 +81,10 @@ pub struct Claims {
     pub locations: Vec<LocationId>,
     pub queues: Vec<QueueId>,
     pub tickets: Vec<TicketId>,
+    /// A patient's appointments, and with each its ticket.
+    pub appointments: Vec<AppointmentId>,
+    /// Who the bearer is in schedules.
+    pub doctor: Option<DoctorId>,
     pub expires: Millis,
 }
 
@@ -79,8 +102,12 @@ impl fmt::Debug for Claims {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
     Nothing,
-    /// The tickets the token lists.
+    /// The tickets the token lists, and those of the appointments it lists.
     OwnTickets,
+    /// The appointments the token lists.
+    OwnAppointments,
+    /// The schedule of the doctor the token names, at the locations it lists.
+    OwnSchedule,
     /// Whatever belongs to the locations the token lists.
     OwnLocations,
     /// The queues the token lists.
@@ -93,64 +120,74 @@ enum Reach {
 
 const N: Reach = Reach::Nothing;
 const O: Reach = Reach::OwnTickets;
+const A: Reach = Reach::OwnAppointments;
+const S: Reach = Reach::OwnSchedule;
 const L: Reach = Reach::OwnLocations;
 const Q: Reach = Reach::OwnQueues;
 const R: Reach = Reach::OwnRuns;
 const T: Reach = Reach::Tenant;
 
-/// The kinds of channels, then the kinds of commands; the columns are those of [`Role::ALL`]:
-/// patient, display, reception, doctor, admin, viewer, editor.
+/// The kinds of channels, then the kinds of commands; the columns are those of [`Column`]:
+/// patient, display, reception, clinician, service, admin, viewer, editor, source.
 ///
-/// A doctor reaches queues by assignment but tickets by location: a ticket's id does not tell its queue, and
-/// asking the ticket's state here would judge by a state that may be old. What a doctor sees of a ticket of
-/// another queue is what the board of that location and the ticket's own screen show anyway; a command on it
-/// is journalled under the doctor's subject.
-const TABLE: &[(&str, [Reach; 7])] = &[
-    ("ticket", [O, N, L, L, T, N, N]),
-    ("queue", [N, N, L, Q, T, N, N]),
-    ("board", [N, L, L, L, T, N, N]),
-    ("location.configure", [N, N, N, N, T, N, N]),
-    ("queue.configure", [N, N, N, N, T, N, N]),
-    ("station.configure", [N, N, N, N, T, N, N]),
-    ("queue.open", [N, N, L, N, T, N, N]),
-    ("queue.pause", [N, N, L, Q, T, N, N]),
-    ("queue.resume", [N, N, L, Q, T, N, N]),
-    ("queue.close", [N, N, L, N, T, N, N]),
-    ("queue.reorder", [N, N, L, N, T, N, N]),
-    ("queue.call_next", [N, N, L, Q, T, N, N]),
-    ("ticket.issue", [N, N, L, N, T, N, N]),
-    ("ticket.call", [N, N, L, L, T, N, N]),
-    ("ticket.recall", [N, N, L, L, T, N, N]),
-    ("ticket.start", [N, N, L, L, T, N, N]),
-    ("ticket.complete", [N, N, L, L, T, N, N]),
-    ("ticket.hold", [N, N, L, L, T, N, N]),
-    ("ticket.resume", [N, N, L, L, T, N, N]),
-    ("ticket.absent", [N, N, L, L, T, N, N]),
-    ("ticket.return", [N, N, L, L, T, N, N]),
-    ("ticket.no_show", [N, N, L, L, T, N, N]),
-    ("ticket.cancel", [N, N, L, N, T, N, N]),
-    ("ticket.leave", [O, N, L, N, T, N, N]),
-    ("ticket.transfer", [N, N, L, L, T, N, N]),
-    ("ticket.prioritise", [N, N, L, N, T, N, N]),
-    ("ticket.revert", [N, N, L, L, T, N, N]),
-    ("run", [N, N, N, N, T, T, R]),
-    ("run.request", [N, N, N, N, T, N, T]),
-    ("run.cancel", [N, N, N, N, T, N, R]),
-    ("run.retry", [N, N, N, N, T, N, R]),
-    ("rule.put", [N, N, N, N, T, N, N]),
-    ("rule.enable", [N, N, N, N, T, N, N]),
-    ("rule.disable", [N, N, N, N, T, N, N]),
-    ("rule.delete", [N, N, N, N, T, N, N]),
+/// A clinician reaches queues by assignment but tickets and appointments by location: an id does not tell its queue or
+/// doctor, and asking the state here would judge by one that may be old. What a clinician sees of a ticket of another
+/// queue is what the board of that location and the ticket's own screen show anyway; a command on it is journalled
+/// under the clinician's subject.
+const TABLE: &[(&str, [Reach; 9])] = &[
+    ("ticket", [O, N, L, L, L, T, N, N, N]),
+    ("queue", [N, N, L, Q, Q, T, N, N, N]),
+    ("board", [N, L, L, L, L, T, N, N, N]),
+    ("appointment", [A, N, L, L, N, T, N, N, N]),
+    ("schedule", [N, N, L, S, N, T, N, N, N]),
+    ("load", [N, N, L, L, N, T, N, N, N]),
+    ("location.configure", [N, N, N, N, N, T, N, N, N]),
+    ("queue.configure", [N, N, N, N, N, T, N, N, N]),
+    ("station.configure", [N, N, N, N, N, T, N, N, N]),
+    ("station.open", [N, N, L, L, L, T, N, N, N]),
+    ("station.close", [N, N, L, L, L, T, N, N, N]),
+    ("queue.open", [N, N, L, N, N, T, N, N, N]),
+    ("queue.pause", [N, N, L, Q, Q, T, N, N, N]),
+    ("queue.resume", [N, N, L, Q, Q, T, N, N, N]),
+    ("queue.close", [N, N, L, N, N, T, N, N, N]),
+    ("queue.reorder", [N, N, L, N, N, T, N, N, N]),
+    ("queue.call_next", [N, N, L, Q, Q, T, N, N, N]),
+    ("ticket.issue", [N, N, L, N, N, T, N, N, N]),
+    ("ticket.call", [N, N, L, L, L, T, N, N, N]),
+    ("ticket.recall", [N, N, L, L, L, T, N, N, N]),
+    ("ticket.start", [N, N, L, L, L, T, N, N, N]),
+    ("ticket.complete", [N, N, L, L, L, T, N, N, N]),
+    ("ticket.hold", [N, N, L, L, L, T, N, N, N]),
+    ("ticket.resume", [N, N, L, L, L, T, N, N, N]),
+    ("ticket.absent", [N, N, L, L, L, T, N, N, N]),
+    ("ticket.return", [N, N, L, L, L, T, N, N, N]),
+    ("ticket.no_show", [N, N, L, L, L, T, N, N, N]),
+    ("ticket.cancel", [N, N, L, N, N, T, N, N, N]),
+    ("ticket.leave", [O, N, L, N, N, T, N, N, N]),
+    ("ticket.transfer", [N, N, L, L, L, T, N, N, N]),
+    ("ticket.prioritise", [N, N, L, N, N, T, N, N, N]),
+    ("ticket.revert", [N, N, L, L, L, T, N, N, N]),
+    ("appointment.check_in", [N, N, L, N, N, T, N, N, N]),
+    // A fact is a source's; what a desk knows it says by checking in and by moving the ticket.
+    ("appointment.report", [N, N, N, N, N, N, N, N, T]),
+    ("run", [N, N, N, N, N, T, T, R, N]),
+    ("run.request", [N, N, N, N, N, T, N, T, N]),
+    ("run.cancel", [N, N, N, N, N, T, N, R, N]),
+    ("run.retry", [N, N, N, N, N, T, N, R, N]),
+    ("rule.put", [N, N, N, N, N, T, N, N, N]),
+    ("rule.enable", [N, N, N, N, N, T, N, N, N]),
+    ("rule.disable", [N, N, N, N, N, T, N, N, N]),
+    ("rule.delete", [N, N, N, N, N, T, N, N, N]),
     // Uploads, lists and trials, which are no commands: a file, all runs or only one's own, the rules, a rule on a file.
-    ("files.put", [N, N, N, N, T, N, T]),
-    ("runs.list", [N, N, N, N, T, T, R]),
-    ("rules.list", [N, N, N, N, T, T, T]),
-    ("rules.try", [N, N, N, N, T, N, T]),
+    ("files.put", [N, N, N, N, N, T, N, T, N]),
+    ("runs.list", [N, N, N, N, N, T, T, R, N]),
+    ("rules.list", [N, N, N, N, N, T, T, T, N]),
+    ("rules.try", [N, N, N, N, N, T, N, T, N]),
 ];
 
 fn reach(role: Role, kind: &str) -> Reach {
     let row = TABLE.iter().find(|(name, _)| *name == kind);
-    row.map_or(Reach::Nothing, |(_, columns)| columns[role as usize])
+    row.map_or(Reach::Nothing, |(_, columns)| columns[role.column() as usize])
 }
 
 /// What a thing is part of, as far as reaching it depends on that.
@@ -159,6 +196,8 @@ struct Whereabouts<'a> {
     location: Option<&'a LocationId>,
     queue: Option<&'a QueueId>,
     ticket: Option<&'a TicketId>,
+    appointment: Option<&'a AppointmentId>,
+    schedule: Option<&'a ScheduleId>,
     run: Option<&'a RunId>,
 }
 
@@ -182,8 +221,14 @@ impl Claims {
         let reached = match reach(self.role, kind) {
             Reach::Nothing => false,
             Reach::OwnTickets => at.ticket.is_some_and(|ticket| {
-                at.location.is_some_and(|location| ticket.is_of(location)) && self.tickets.contains(ticket)
+                at.location.is_some_and(|location| ticket.is_of(location))
+                    && (self.tickets.contains(ticket) || self.appointments.contains(&ticket.appointment()))
             }),
+            Reach::OwnAppointments => at.appointment.is_some_and(|id| self.appointments.contains(id)),
+            Reach::OwnSchedule => {
+                self.locations.iter().any(there)
+                    && at.schedule.is_some_and(|schedule| self.doctor.as_ref() == Some(&schedule.doctor()))
+            }
             Reach::OwnLocations => self.locations.iter().any(there),
             Reach::OwnQueues => at.queue.is_some_and(|queue| {
                 at.location.is_some_and(|location| queue.is_of(location)) && self.queues.contains(queue)
@@ -200,18 +245,15 @@ impl Claims {
 /// # Errors
 /// `forbidden` otherwise, whether or not the channel exists.
 pub fn may_open(claims: &Claims, channel: &Channel) -> Result<(), Code> {
-    let location = match channel {
-        Channel::Ticket(ticket) => Some(ticket.location()),
-        Channel::Queue(queue) => Some(queue.location()),
-        Channel::Board(location) => Some(location.clone()),
-        Channel::Run(_) => None,
-    };
+    let location = channel.location();
     let mut at = Whereabouts { location: location.as_ref(), ..Whereabouts::default() };
     match channel {
         Channel::Ticket(ticket) => at.ticket = Some(ticket),
         Channel::Queue(queue) => at.queue = Some(queue),
-        Channel::Board(_) => {}
+        Channel::Board(_) | Channel::Load(_) => {}
         Channel::Run(run) => at.run = Some(run),
+        Channel::Appointment(appointment) => at.appointment = Some(appointment),
+        Channel::Schedule(schedule) => at.schedule = Some(schedule),
     }
     claims.reaches(channel.kind(), at)
 }
@@ -276,7 +318,13 @@ pub fn may_command(claims: &Claims, aggregate_location: &LocationId, command: &C
         | C::CallNext { queue, .. } => Some(queue),
         _ => None,
     };
-    let at = Whereabouts { location: Some(aggregate_location), queue, ticket: command.ticket(), run: None };
+    let at = Whereabouts {
+        location: Some(aggregate_location),
+        queue,
+        ticket: command.ticket(),
+        appointment: command.appointment(),
+        ..Whereabouts::default()
+    };
     claims.reaches(command.kind(), at)?;
     match command {
         // A transfer issues a ticket where it leads to: whoever may not act there may not send people there.

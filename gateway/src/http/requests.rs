@@ -4,7 +4,9 @@ use schemas::{
     codes::Code,
     command::Command,
     ids::{InvalidId, LocationId, QueueId, StationId, TicketId},
+    load::Bands,
     ticket::Priority,
+    timers::Timers,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -48,8 +50,9 @@ pub(super) fn command(target: Target, action: &str, body: &[u8]) -> Result<Comma
 }
 
 fn location(body: &[u8]) -> Result<Command, Problem> {
-    let LocationBody { name, time_zone, languages } = read(body, r#"{"name","time_zone","languages":[…]}"#)?;
-    Ok(Command::ConfigureLocation { name, time_zone, languages })
+    let LocationBody { name, time_zone, languages, timers, bands } =
+        read(body, r#"{"name","time_zone","languages":[…],"timers"?,"bands"?}"#)?;
+    Ok(Command::ConfigureLocation { name, time_zone, languages, timers, bands })
 }
 
 fn of_queue(queue: QueueId, action: &str, body: &[u8]) -> Result<Command, Problem> {
@@ -155,6 +158,9 @@ struct LocationBody {
     name: String,
     time_zone: String,
     languages: Vec<String>,
+    #[serde(default)]
+    timers: Timers,
+    bands: Option<Bands>,
 }
 
 #[derive(Deserialize)]

@@ -123,7 +123,11 @@ impl Queries for World {
         tenant: &'a TenantId,
         command: &'a CommandId,
     ) -> BoxFuture<'a, Result<Option<Outcome>, NotRead>> {
-        let result = CommandResult { ticket: Some(id(TICKET)), label: Some("A-001".into()), station: None };
+        let result = CommandResult {
+            ticket: Some(id(TICKET)),
+            label: Some("A-001".into()),
+            ..CommandResult::default()
+        };
         let known = tenant.as_str() == "demo" && command.as_str() == "known";
         let verdict = Verdict::Applied { epoch: 7, version: 17, result };
         let outcome = Outcome { command: command.clone(), at: 1, verdict };
@@ -305,6 +309,8 @@ fn claims_of(tenant: &str, subject: &str, role: Role) -> Claims {
         locations: vec![LocationId::new("riverside").unwrap()],
         queues: vec![queue()],
         tickets: vec![id(TICKET), id(ENDED)],
+        appointments: Vec::new(),
+        doctor: None,
         expires: now() + 3_600_000,
     }
 }

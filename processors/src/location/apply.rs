@@ -21,7 +21,9 @@ impl Location {
         self.pair.version = version;
         self.header.now = self.header.now.max(now);
         match event {
-            Event::LocationConfigured { name, time_zone, languages } => {
+            Event::LocationConfigured { name, time_zone, languages, timers, bands } => {
+                self.header.timers = timers.clone();
+                self.header.bands.clone_from(bands);
                 self.zone = settings::zone_or_utc(time_zone);
                 self.header.name.clone_from(name);
                 self.header.time_zone.clone_from(time_zone);
@@ -32,7 +34,7 @@ impl Location {
             }
             Event::StationConfigured { station, name } => {
                 let stations = &mut self.header.stations;
-                let new = || Station { name: String::new(), served: None };
+                let new = || Station { name: String::new(), open: true, served: None };
                 stations.entry(station.clone()).or_insert_with(new).name.clone_from(name);
             }
             Event::QueueStateChanged { queue, state } => {
@@ -41,7 +43,7 @@ impl Location {
                 }
             }
             Event::QueueReordered { queue, ranks } => self.reorder(queue, ranks, version),
-            Event::TicketIssued { ticket, queue, day, number, label, priority, rank } => {
+            Event::TicketIssued { ticket, queue, day, number, label, priority, rank, appointment } => {
                 self.count_label(queue, day, *number);
                 self.used_rank(queue, *rank);
                 self.put(Ticket {
@@ -50,6 +52,8 @@ impl Location {
                     day: day.clone(),
                     issued_at: now,
                     standing: issued(queue, *priority, *rank),
+                    appointment: appointment.clone(),
+                    moved_at: now,
                     undo: None,
                     view: 0,
                 });

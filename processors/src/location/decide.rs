@@ -8,8 +8,10 @@ use schemas::{
     command::{Command, CommandResult, MAX_REORDER},
     event::Event,
     ids::{Aggregate, QueueId, StationId, TicketId},
+    load::Bands,
     record::CommandRecord,
     ticket::{Priority, QueueState, TicketState},
+    timers::Timers,
 };
 
 use super::{
@@ -47,8 +49,8 @@ pub fn decide(state: &Location, record: &CommandRecord, now: Millis) -> Result<D
         return Err(Code::LocationUnknown);
     }
     match &record.command {
-        C::ConfigureLocation { name, time_zone, languages } => {
-            configure_location(name, time_zone, languages).map(Decision::from)
+        C::ConfigureLocation { name, time_zone, languages, timers, bands } => {
+            configure_location(name, time_zone, languages, timers, bands.as_ref()).map(Decision::from)
         }
         C::ConfigureQueue { queue, name, prefix, service_s } => {
             configure_queue(state, queue, name, prefix, *service_s).map(Decision::from)
@@ -74,7 +76,16 @@ fn queue_of<'a>(state: &'a Location, id: &QueueId) -> Result<&'a Queue, Code> {
     state.header.queues.get(id).ok_or(Code::QueueUnknown)
 }
 
-fn configure_location(name: &str, time_zone: &str, languages: &[String]) -> Result<Event, Code> {
+fn configure_location(
+    name: &str,
+    time_zone: &str,
+    languages: &[String],
+    timers: &Timers,
+    bands: Option<&Bands>,
+) -> Result<Event, Code> {
+    if !timers.are_plausible() || !bands.is_none_or(Bands::are_plausible) {
+        return Err(Code::InvalidValue);
+    }
     settings::check_text(name)?;
     settings::check_zone(time_zone)?;
     settings::check_languages(languages)?;
@@ -82,6 +93,8 @@ fn configure_location(name: &str, time_zone: &str, languages: &[String]) -> Resu
         name: name.to_owned(),
         time_zone: time_zone.to_owned(),
         languages: languages.to_vec(),
+        timers: timers.clone(),
+        bands: bands.cloned(),
     })
 }
 
@@ -171,7 +184,11 @@ fn issue(
     };
     let number = last + 1;
     let label = format!("{}-{number:03}", queue.prefix);
-    let result = CommandResult { ticket: Some(ticket.clone()), label: Some(label.clone()), station: None };
+    let result = CommandResult {
+        ticket: Some(ticket.clone()),
+        label: Some(label.clone()),
+        ..CommandResult::default()
+    };
     let event = Event::TicketIssued {
         ticket: ticket.clone(),
         queue: id.clone(),
@@ -180,6 +197,7 @@ fn issue(
         label,
         priority,
         rank: queue.next_rank,
+        appointment: None,
     };
     Ok(Decision { result, ..event.into() })
 }
@@ -208,6 +226,7 @@ fn call(ticket: &Ticket, station: &StationId) -> Decision {
         ticket: Some(ticket.id.clone()),
         label: Some(ticket.label.clone()),
         station: Some(station.clone()),
+        ..CommandResult::default()
     };
     let event = Event::TicketCalled { ticket: ticket.id.clone(), station: station.clone() };
     Decision { result, ..event.into() }

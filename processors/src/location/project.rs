@@ -147,7 +147,7 @@ impl Location {
             if !delta.is_empty() {
                 (delta.to, delta.at) = (self.pair.version, self.header.now);
                 delta.from = self.move_view(&view);
-                deltas.push(ViewDelta { view: view.to_string(), keep_s, delta });
+                deltas.push(ViewDelta { view: view.to_string(), keep_s, urgent: false, delta });
             }
         }
         deltas
@@ -159,6 +159,11 @@ impl Location {
             Channel::Board(_) => Some(&mut self.header.board_view),
             Channel::Queue(id) => self.header.queues.get_mut(id).map(|queue| &mut queue.view),
             Channel::Ticket(id) => self.tickets.get_mut(id).map(|ticket| &mut ticket.view),
+            Channel::Appointment(id) => {
+                self.appointments.get_mut(id).map(|appointment| &mut appointment.view)
+            }
+            Channel::Schedule(id) => self.header.doctors.get_mut(&id.doctor()).map(|doctor| &mut doctor.view),
+            Channel::Load(_) => Some(&mut self.header.load_view),
             Channel::Run(_) => None, // no location's
         };
         held.map_or(0, |held| std::mem::replace(held, self.pair.version))

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use schemas::{
     Millis,
+    appointment::{AppointmentStatus, Fact, SourceKey},
     event::Standing,
-    ids::{QueueId, StationId, TicketId},
+    ids::{AppointmentId, DoctorId, QueueId, SourceId, StationId, TicketId},
     line::Place,
-    ticket::QueueState,
+    load::{Bands, FactCounts, LoadQuarter, Minute},
+    ticket::{QueueState, TicketState},
+    timers::Timers,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +21,8 @@ pub struct Header {
     /// IANA name: it decides which day "today" is.
     pub time_zone: String,
     pub languages: Vec<String>,
+    pub timers: Timers,
+    pub bands: Option<Bands>,
     pub queues: BTreeMap<QueueId, Queue>,
     pub stations: BTreeMap<StationId, Station>,
     /// The service day `numbers` counts, `YYYY-MM-DD`. It never goes back, not even when the time zone is
@@ -27,6 +32,16 @@ pub struct Header {
     pub numbers: BTreeMap<String, u32>,
     /// The calls the board shows as recent, oldest first.
     pub recents: Vec<Recent>,
+    /// Doctors with appointments on the service day, or once, while somebody may still look at their schedule.
+    pub doctors: BTreeMap<DoctorId, DoctorDay>,
+    /// Minutes of the last hour in which somebody was called or served, oldest first.
+    pub hour: Vec<Minute>,
+    /// The service day by quarter hour, by its start; `booked` is not kept but counted.
+    pub quarters: BTreeMap<Millis, LoadQuarter>,
+    /// Facts of the service day.
+    pub facts: FactCounts,
+    /// Version of the view `load:<location>`.
+    pub load_view: u64,
     /// Version of the view `board:<location>`.
     pub board_view: u64,
     /// The location's clock: the latest append time it has seen.
@@ -114,6 +129,7 @@ impl Service {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Station {
     pub name: String,
+    pub open: bool,
     /// The queue it called from last.
     pub served: Option<QueueId>,
 }
@@ -142,11 +158,64 @@ pub struct Ticket {
     /// The service day the label was counted on.
     pub day: String,
     pub issued_at: Millis,
+    /// The appointment it checked in.
+    pub appointment: Option<AppointmentId>,
+    /// Its last step: what its timers count from.
+    pub moved_at: Millis,
     pub standing: Standing,
     /// The last step, as long as it can be taken back.
     pub undo: Option<Undo>,
     /// Version of the view `ticket:<id>`.
     pub view: u64,
+}
+
+/// A doctor's service day.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoctorDay {
+    pub name: String,
+    /// Minutes behind, in steps of five.
+    pub delay_min: u32,
+    /// Version of the view `schedule:<location>/<doctor>`.
+    pub view: u64,
+}
+
+/// One appointment. `Debug` is left out on purpose, as for a ticket.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Appointment {
+    pub id: AppointmentId,
+    /// The newest fact that was taken in; its status is what the source says, which the desk may know better.
+    pub fact: Fact,
+    /// The service day of its start; none without times.
+    pub day: Option<String>,
+    /// What it comes to.
+    pub status: AppointmentStatus,
+    /// Its time came and nobody had checked in.
+    pub late: bool,
+    /// Checked in: what the desk's ticket says of it.
+    pub ticket: Option<Desk>,
+    /// Where it goes on.
+    pub successor: Option<AppointmentId>,
+    /// Version of the view `appointment:<id>`.
+    pub view: u64,
+}
+
+/// The ticket of an appointment, as far as the appointment shows it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Desk {
+    pub label: String,
+    pub state: TicketState,
+}
+
+impl Appointment {
+    /// What names it at its source.
+    pub fn source(&self) -> (&SourceId, &SourceKey) {
+        (&self.fact.source, &self.fact.key)
+    }
+
+    /// Whether something is still expected of it.
+    pub fn is_open(&self) -> bool {
+        !self.status.is_end()
+    }
 }
 
 /// Where a ticket stood before the step of `version`.

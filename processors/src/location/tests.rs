@@ -65,6 +65,8 @@ fn configure(time_zone: &str) -> Command {
         name: "Riverside".into(),
         time_zone: time_zone.into(),
         languages: vec!["fr".into(), "en-GB".into()],
+        timers: Default::default(),
+        bands: None,
     }
 }
 

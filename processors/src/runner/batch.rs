@@ -256,6 +256,7 @@ impl Steps {
             && held.step.delta.merge(&next.delta) != Fold::Gap
         {
             held.step.keep_s = next.keep_s;
+            held.step.urgent |= next.urgent;
             return;
         }
         // Its first step here, or one of a later epoch; a gap goes on as a step of its own, and the store says so.
@@ -277,7 +278,7 @@ mod tests {
     fn next(view: &str, from: u64, to: u64, keep_s: Option<u32>) -> ViewDelta {
         let mut delta = Delta { from, to, ..Delta::default() };
         delta.put(to.to_string(), &to);
-        ViewDelta { view: view.into(), keep_s, delta }
+        ViewDelta { view: view.into(), keep_s, urgent: false, delta }
     }
 
     #[test]

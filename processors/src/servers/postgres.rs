@@ -219,6 +219,7 @@ impl Ledger for PostgresLedger {
                 header: Header::from_json(aggregate.kind(), row.get(2))
                     .map_err(|_| Failure::Unreadable("an aggregate's header"))?,
                 tickets: tickets.iter().map(ticket).collect::<Result<_, _>>()?,
+                appointments: Vec::new(),
             }))
         }))
     }

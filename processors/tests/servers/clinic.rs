@@ -43,6 +43,8 @@ pub fn opening() -> Vec<Command> {
             name: "Riverside".into(),
             time_zone: "Europe/Paris".into(),
             languages: vec!["fr".into()],
+            timers: Default::default(),
+            bands: None,
         },
         Command::ConfigureQueue {
             queue: queue(),

@@ -51,7 +51,7 @@ impl Store {
     }
 
     async fn step(&self, name: &str, epoch: u64, delta: Delta) -> Stored {
-        let step = ViewDelta { view: name.to_owned(), keep_s: None, delta };
+        let step = ViewDelta { view: name.to_owned(), keep_s: None, urgent: false, delta };
         let steps = [ViewStep { aggregate: self.aggregate.clone(), epoch, step }];
         self.views.store(&steps).await.expect("redis answers")[0]
     }

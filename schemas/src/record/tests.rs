@@ -66,7 +66,12 @@ fn a_views_record_reads_back_and_its_head_needs_no_value() {
     let record = ViewsRecord {
         pair: Pair { epoch: 8, version: 5 },
         at: 9,
-        deltas: vec![ViewDelta { view: "queue:riverside.general".into(), keep_s: None, delta }],
+        deltas: vec![ViewDelta {
+            view: "queue:riverside.general".into(),
+            keep_s: None,
+            urgent: false,
+            delta,
+        }],
         outcome: Some(Outcome {
             command: CommandId::new("c-1").unwrap(),
             at: 9,

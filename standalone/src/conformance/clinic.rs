@@ -134,6 +134,8 @@ pub(super) fn opening() -> Vec<Command> {
             name: "Riverside".into(),
             time_zone: "Europe/Paris".into(),
             languages: vec!["fr".into()],
+            timers: Default::default(),
+            bands: None,
         },
         Command::ConfigureQueue {
             queue: queue(),

@@ -75,7 +75,7 @@ fn step(aggregate: &Aggregate, epoch: u64, from: u64, to: u64, keys: &[&str]) ->
     ViewStep {
         aggregate: aggregate.clone(),
         epoch,
-        step: ViewDelta { view: BOARD.into(), keep_s: None, delta },
+        step: ViewDelta { view: BOARD.into(), keep_s: None, urgent: false, delta },
     }
 }
 

@@ -245,10 +245,10 @@ pub fn request_of(location: &LocationId, command: &Command) -> (Method, String, 
     let queue_move =
         |queue: &QueueId, verb: &str, body| (Method::POST, format!("/v1/queues/{queue}/{verb}"), body);
     match command {
-        C::ConfigureLocation { name, time_zone, languages } => (
+        C::ConfigureLocation { name, time_zone, languages, timers, bands } => (
             Method::PUT,
             format!("/v1/locations/{location}"),
-            json!({"name": name, "time_zone": time_zone, "languages": languages}),
+            json!({"name": name, "time_zone": time_zone, "languages": languages, "timers": timers, "bands": bands}),
         ),
         C::ConfigureQueue { queue, name, prefix, service_s } => {
             let mut body = json!({"name": name, "prefix": prefix});

@@ -102,6 +102,8 @@ pub fn configure(location: &LocationId, speed: f64) -> Vec<Command> {
         name: "Riverside Clinic".into(),
         time_zone: "America/Toronto".into(),
         languages: vec!["en".into(), "fr".into()],
+        timers: Default::default(),
+        bands: None,
     }];
     for (queue, plan) in queues(location).into_iter().zip(&QUEUES) {
         // The clinic's clock runs faster than the queue's, which expects no service below its own bound.

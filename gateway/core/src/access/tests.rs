@@ -25,6 +25,8 @@ fn claims(role: Role) -> Claims {
         locations: vec![location("riverside")],
         queues: vec![queue("riverside.general")],
         tickets: vec![ticket("riverside")],
+        appointments: Vec::new(),
+        doctor: None,
         expires: 0,
     }
 }

@@ -11,6 +11,8 @@ fn claims(subject: &str, role: Role) -> Arc<Claims> {
         locations: vec![LocationId::new("riverside").unwrap()],
         queues: vec![],
         tickets: vec![],
+        appointments: Vec::new(),
+        doctor: None,
         expires: 1000,
     })
 }

@@ -340,6 +340,8 @@ impl Token {
             locations: self.locations,
             queues: self.queues,
             tickets: self.tickets,
+            appointments: Vec::new(),
+            doctor: None,
             expires: now + Millis::from(self.ttl) * 1000,
         }
     }

@@ -80,8 +80,12 @@ async fn every_route_refuses_who_sends_no_token_and_who_may_not() {
 async fn an_applied_command_is_answered_with_its_position_and_result() {
     let node = node();
     let station = StationId::new("riverside.room-1").unwrap();
-    let result =
-        CommandResult { ticket: Some(id(TICKET)), label: Some("A-001".into()), station: Some(station) };
+    let result = CommandResult {
+        ticket: Some(id(TICKET)),
+        label: Some("A-001".into()),
+        station: Some(station),
+        ..CommandResult::default()
+    };
     node.decide(Decides::Applied(result));
     let bearer = format!("Bearer {}", token(Role::Reception));
     let headers = [
@@ -161,7 +165,8 @@ async fn nobody_learns_of_a_ticket_by_guessing_the_id_of_a_command() {
     assert_eq!((answer.status, answer.json().get("result")), (200, None));
 
     let stranger = TicketId::from_random(&LocationId::new("riverside").unwrap(), 99);
-    let result = CommandResult { ticket: Some(stranger), label: Some("A-099".into()), station: None };
+    let result =
+        CommandResult { ticket: Some(stranger), label: Some("A-099".into()), ..CommandResult::default() };
     node.decide(Decides::Applied(result));
     let answer = node.ask(Role::Patient, "POST", &format!("/v1/tickets/{TICKET}/leave"), "").await;
     assert_eq!((answer.status, answer.json().get("result")), (200, None));

@@ -87,7 +87,7 @@ fn clinic_with(state: TicketState) -> Clinic {
         ticket.standing.started_at = Some(MORNING);
     }
     let (pair, header) = (clinic.location.pair(), clinic.location.header().clone());
-    clinic.location = Location::load(pair, header, vec![ticket]);
+    clinic.location = Location::load(pair, header, vec![ticket], Vec::new());
     clinic
 }
 

@@ -95,6 +95,8 @@ fn settings_outside_their_bounds_are_refused() {
         name: name.into(),
         time_zone: time_zone.into(),
         languages: languages.iter().map(|tag| (*tag).to_owned()).collect(),
+        timers: Default::default(),
+        bands: None,
     };
     let line = |name: &str, prefix: &str, service_s| Command::ConfigureQueue {
         queue: queue("new"),

@@ -68,7 +68,7 @@ impl Watch {
     /// The location as a runner would have it that loads it now, for this command.
     fn reloaded(&self, command: &Command) -> Location {
         let live = self.tickets().filter(|ticket| ticket.is_live()).map(copy).collect();
-        let mut location = Location::load(self.live.pair(), copy(self.live.header()), live);
+        let mut location = Location::load(self.live.pair(), copy(self.live.header()), live, Vec::new());
         let named = command.ticket().and_then(|id| self.live.ticket(id));
         location.add_ended(named.into_iter().filter(|ticket| !ticket.is_live()).map(copy).collect());
         location

@@ -319,7 +319,13 @@ mod tests {
         let location = LocationId::new("riverside").unwrap();
         let (name, time_zone, languages) = ("Riverside".into(), "Europe/Paris".into(), vec!["fr".into()]);
         let mut commands = vec![
-            Command::ConfigureLocation { name, time_zone, languages },
+            Command::ConfigureLocation {
+                name,
+                time_zone,
+                languages,
+                timers: Default::default(),
+                bands: None,
+            },
             Command::ConfigureQueue {
                 queue: queue.clone(),
                 name: "General".into(),

@@ -106,7 +106,7 @@ impl<'a> Desk<'a> {
     pub async fn store_rules(&mut self, tenant: &TenantId, version: u64, rules: &[Rule]) {
         let mut delta = Delta { from: version - 1, to: version, at: 1, ..Delta::default() };
         rules.iter().for_each(|rule| delta.put(rule.id.as_str(), rule));
-        let step = ViewDelta { view: rule_book::VIEW.to_owned(), keep_s: None, delta };
+        let step = ViewDelta { view: rule_book::VIEW.to_owned(), keep_s: None, urgent: false, delta };
         let aggregate = Aggregate::rules(tenant);
         self.commit(Vec::new(), vec![ViewStep { aggregate, epoch: 3, step }]).await;
     }

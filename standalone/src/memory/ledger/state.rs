@@ -97,6 +97,7 @@ impl State {
 
     pub(super) fn load(&self, aggregate: &Aggregate) -> Option<Loaded> {
         self.aggregates.get(aggregate).map(|kept| Loaded {
+            appointments: Vec::new(),
             pair: kept.pair,
             header: kept.header.clone(),
             tickets: kept.live.values().cloned().collect(),
