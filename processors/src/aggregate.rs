@@ -69,7 +69,7 @@ impl State {
         let Loaded { pair, header, tickets, appointments } = loaded;
         match header {
             Header::Location(header) => {
-                State::Location({ Box::new(Location::load(pair, *header, tickets, appointments)) })
+                State::Location(Box::new(Location::load(pair, *header, tickets, appointments)))
             }
             Header::Run(header) => State::Run(Box::new(Run::load(pair, *header))),
             Header::Rules(header) => State::Rules(RuleBook::load(pair, header)),

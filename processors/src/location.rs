@@ -7,23 +7,32 @@ use jiff::tz::TimeZone;
 use schemas::{
     Millis,
     appointment::SourceKey,
-    command::Verdict,
+    codes::Code,
+    command::{Command, Verdict},
     event::Event,
-    ids::{AppointmentId, LocationId, QueueId, SourceId, StationId, TicketId},
+    ids::{AppointmentId, DoctorId, LocationId, QueueId, SourceId, StationId, TicketId},
     line::Place,
+    load::FactCounts,
     record::{CommandRecord, ViewDelta},
-    ticket::TicketState,
+    ticket::{Priority, TicketState},
     view::Pair,
 };
 
 use crate::step::Step;
 
 mod apply;
+mod appointments;
 mod decide;
+mod load;
 mod moves;
 mod project;
 mod settings;
 mod state;
+mod timers;
+
+use load::{DayCounts, Waits};
+use project::Changing;
+use timers::Due;
 
 pub use decide::{Decision, decide};
 pub use project::KEEP_ENDED_S;
@@ -41,6 +50,18 @@ pub struct Location {
     by_source: HashMap<(SourceId, SourceKey), AppointmentId>,
     /// The last day whose appointments are all in memory.
     loaded_until: String,
+    /// Appointments of the service day by their doctor.
+    days: BTreeMap<DoctorId, BTreeSet<AppointmentId>>,
+    /// Appointments in memory that need not be: what [`Location::forget_ended`] drops.
+    outside: BTreeSet<AppointmentId>,
+    /// Live tickets: what ends with the service day.
+    lasting: BTreeSet<TicketId>,
+    timers: BTreeSet<(Millis, Due)>,
+    /// When the service day began, and when it is over.
+    day_starts: Millis,
+    day_ends: Millis,
+    waits: Waits,
+    day_counts: DayCounts,
     /// The tickets in memory that are over: what [`Location::forget_ended`] drops.
     ended: BTreeSet<TicketId>,
     tallies: BTreeMap<QueueId, Tally>,
@@ -52,6 +73,8 @@ pub struct Location {
 #[derive(Default)]
 struct Tally {
     waiting: BTreeSet<Place>,
+    priorities: BTreeMap<Priority, u32>,
+    waits: Waits,
     in_service: u32,
     /// Stations whose last call was for this queue.
     stations: u32,
@@ -77,7 +100,16 @@ impl Location {
             by_source: HashMap::new(),
             ended: BTreeSet::new(),
             at_station: BTreeMap::new(),
+            days: BTreeMap::new(),
+            outside: BTreeSet::new(),
+            lasting: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            day_starts: 0,
+            day_ends: Millis::MAX,
+            waits: Waits::default(),
+            day_counts: DayCounts::default(),
         };
+        location.set_timers();
         for queue in location.header.stations.values().filter_map(|station| station.served.as_ref()) {
             location.tallies.entry(queue.clone()).or_default().stations += 1;
         }
@@ -90,7 +122,8 @@ impl Location {
 
     /// Days whose appointments the clock needs at `at` and that are not in memory: the first is there, the last is not.
     pub fn lacks_days(&self, at: Millis) -> Option<(&str, String)> {
-        let today = settings::day_of(&self.zone, self.header.now.max(settings::plausible(at)));
+        let at = self.header.now.max(settings::plausible(at));
+        let today = settings::service_day(&self.zone, self.header.timers.day_start_min, at);
         (self.exists() && today > self.loaded_until).then_some((&*self.loaded_until, today))
     }
 
@@ -104,9 +137,7 @@ impl Location {
     pub fn add_appointments(&mut self, appointments: Vec<Appointment>) {
         for appointment in appointments {
             if !self.appointments.contains_key(&appointment.id) {
-                let (source, key) = appointment.source();
-                self.by_source.insert((source.clone(), key.clone()), appointment.id.clone());
-                self.appointments.insert(appointment.id.clone(), appointment);
+                self.put_appointment(appointment);
             }
         }
     }
@@ -118,11 +149,6 @@ impl Location {
     /// The appointment a source calls by that name, if it is in memory.
     pub fn appointment_of(&self, source: &SourceId, key: &SourceKey) -> Option<&Appointment> {
         self.by_source.get(&(source.clone(), key.clone())).and_then(|id| self.appointments.get(id))
-    }
-
-    /// When the next timer is due.
-    pub fn due(&self) -> Option<Millis> {
-        None
     }
 
     pub fn pair(&self) -> Pair {
@@ -151,40 +177,50 @@ impl Location {
         }
     }
 
-    /// Drops the tickets that are over, once their rows are committed.
+    /// Drops the tickets that are over, and the appointments that are over or not of the service day, once their rows
+    /// are committed.
     pub fn forget_ended(&mut self) {
+        for id in std::mem::take(&mut self.outside) {
+            self.take_appointment(&id);
+        }
         for id in std::mem::take(&mut self.ended) {
             self.tickets.remove(&id);
         }
     }
 
-    /// Decides the record at its append time, applies what was decided and says how the views changed.
+    /// Lets the timers fire that are due at the record's append time, decides the record, applies all of it and says how
+    /// the views changed. What the timers did stays when the record is refused.
     pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> Step {
         let at = self.advance(appended_at);
-        let decision = match decide(self, record, at) {
-            Ok(decision) => decision,
-            Err(code) => {
-                return Step::refused(self.pair, at, code);
-            }
-        };
-        let version = self.pair.version + 1;
         let location = record.aggregate.location_id().expect("a record is for its aggregate's kind");
-        let deltas = self.replay(&location, version, at, &decision.events);
-        Step {
-            pair: self.pair,
-            at,
-            verdict: Verdict::Applied { epoch: self.pair.epoch, version, result: decision.result },
-            touched: decision.events.iter().flat_map(moves::tickets_of).cloned().collect(),
-            appointments: Vec::new(),
-            deltas,
-            events: decision.events,
-            follow_up: decision.follow_up,
+        let version = self.pair.version + 1;
+        let mut change = Changing::default();
+        while let Some(event) = self.next_due() {
+            self.change(&mut change, &location, event, version, at);
         }
+        let decided = match &record.command {
+            Command::Tick {} if change.events.is_empty() => Err(Code::NothingDue),
+            Command::Tick {} => Ok(Decision::default()),
+            _ => decide(self, record, at),
+        };
+        let (verdict, follow_up) = match decided {
+            Ok(decision) => {
+                for event in decision.events {
+                    self.change(&mut change, &location, event, version, at);
+                }
+                let Decision { result, follow_up, .. } = decision;
+                (Verdict::Applied { epoch: self.pair.epoch, version, result }, follow_up)
+            }
+            Err(code) if change.events.is_empty() => return Step::refused(self.pair, at, code),
+            Err(code) => (Verdict::Refused { code }, None),
+        };
+        let (touched, appointments) = self.touched(&change.events);
+        let (events, deltas) = self.changed(change, &location);
+        Step { pair: self.pair, at, verdict, events, deltas, touched, appointments, follow_up }
     }
 
-    /// Applies the events of one version, just decided or read from the journal, and says how the views changed.
-    /// A ticket that a later event reverts must still be in memory: a rebuild does not call
-    /// [`Location::forget_ended`].
+    /// Applies the events of one version, read from the journal, and says how the views changed. A ticket that a later
+    /// event reverts must still be in memory: a rebuild does not call [`Location::forget_ended`].
     pub fn replay(
         &mut self,
         location: &LocationId,
@@ -192,13 +228,11 @@ impl Location {
         at: Millis,
         events: &[Event],
     ) -> Vec<ViewDelta> {
-        let scope = self.scope(events);
-        let before = self.render(location, &scope);
+        let mut change = Changing::default();
         for event in events {
-            self.apply(event, version, at);
+            self.change(&mut change, location, event.clone(), version, at);
         }
-        let after = self.render(location, &scope);
-        self.step_views(before, after)
+        self.changed(change, location).1
     }
 
     /// Moves the clock to `appended_at`; it never goes back, whatever the log's brokers think of the time.
@@ -207,21 +241,43 @@ impl Location {
         self.header.now
     }
 
+    /// The tickets and appointments whose rows these events changed: a ticket takes its appointment along.
+    fn touched(&self, events: &[Event]) -> (Vec<TicketId>, Vec<AppointmentId>) {
+        let tickets: Vec<TicketId> = events.iter().flat_map(moves::tickets_of).cloned().collect();
+        let of_tickets = tickets.iter().filter_map(|id| self.ticket(id)?.appointment.clone());
+        let reported = events.iter().filter_map(moves::appointment_of).cloned();
+        let appointments: BTreeSet<_> = of_tickets.chain(reported).collect();
+        let held = appointments.into_iter().filter(|id| self.appointments.contains_key(id)).collect();
+        (tickets, held)
+    }
+
     /// Puts a ticket into memory and into every count it belongs to.
     fn put(&mut self, ticket: Ticket) {
         let standing = &ticket.standing;
         if standing.state.is_end() {
             self.ended.insert(ticket.id.clone());
-        } else if let Some(station) = &standing.station {
-            self.at_station.entry(station.clone()).or_default().insert(ticket.id.clone());
+        } else {
+            self.lasting.insert(ticket.id.clone());
+            if let Some(station) = &standing.station {
+                self.at_station.entry(station.clone()).or_default().insert(ticket.id.clone());
+            }
         }
         let tally = self.tallies.entry(standing.queue.clone()).or_default();
         match standing.state {
             TicketState::Waiting => {
                 tally.waiting.insert(ticket.place());
+                load::by_priority(&mut tally.priorities, standing.priority, true);
+                tally.waits.add(ticket.issued_at, &ticket.id);
+                self.waits.add(ticket.issued_at, &ticket.id);
             }
             TicketState::InService => tally.in_service += 1,
             _ => {}
+        }
+        if let Some(at) = self.ticket_due(&ticket) {
+            self.timers.insert((at, Due::Ticket(ticket.id.clone())));
+        }
+        if let Some(appointment) = &ticket.appointment {
+            self.agree(appointment, Desk { label: ticket.label.clone(), state: standing.state });
         }
         self.tickets.insert(ticket.id.clone(), ticket);
     }
@@ -231,6 +287,7 @@ impl Location {
         let ticket = self.tickets.remove(id)?;
         let standing = &ticket.standing;
         self.ended.remove(id);
+        self.lasting.remove(id);
         if let Some(station) = &standing.station
             && let Some(tickets) = self.at_station.get_mut(station)
         {
@@ -243,12 +300,79 @@ impl Location {
             match standing.state {
                 TicketState::Waiting => {
                     tally.waiting.remove(&ticket.place());
+                    load::by_priority(&mut tally.priorities, standing.priority, false);
+                    tally.waits.remove(ticket.issued_at, id);
+                    self.waits.remove(ticket.issued_at, id);
                 }
                 TicketState::InService => tally.in_service -= 1,
                 _ => {}
             }
         }
+        if let Some(at) = self.ticket_due(&ticket) {
+            self.timers.remove(&(at, Due::Ticket(id.clone())));
+        }
         Some(ticket)
+    }
+
+    /// Puts an appointment into memory and into every count it belongs to.
+    fn put_appointment(&mut self, appointment: Appointment) {
+        let id = &appointment.id;
+        let (source, key) = appointment.source();
+        self.by_source.insert((source.clone(), key.clone()), id.clone());
+        if let Some(at) = self.appointment_due(&appointment) {
+            self.timers.insert((at, Due::Appointment(id.clone())));
+        }
+        let today = &self.header.day;
+        match appointment.day.as_ref() {
+            Some(day) if day == today => {
+                self.day_counts.add(&appointment);
+                if let Some(doctor) = &appointment.fact.doctor {
+                    self.days.entry(doctor.id.clone()).or_default().insert(id.clone());
+                }
+            }
+            Some(day) if day < today && appointment.is_open() => {}
+            _ => drop(self.outside.insert(id.clone())),
+        }
+        self.appointments.insert(id.clone(), appointment);
+    }
+
+    /// The inverse of `put_appointment`.
+    fn take_appointment(&mut self, id: &AppointmentId) -> Option<Appointment> {
+        let appointment = self.appointments.remove(id)?;
+        let (source, key) = appointment.source();
+        self.by_source.remove(&(source.clone(), key.clone()));
+        self.outside.remove(id);
+        if let Some(at) = self.appointment_due(&appointment) {
+            self.timers.remove(&(at, Due::Appointment(id.clone())));
+        }
+        if appointment.day.as_ref() == Some(&self.header.day) {
+            self.day_counts.remove(&appointment);
+            if let Some(doctor) = &appointment.fact.doctor
+                && let Some(day) = self.days.get_mut(&doctor.id)
+            {
+                day.remove(id);
+                if day.is_empty() {
+                    self.days.remove(&doctor.id);
+                }
+            }
+        }
+        Some(appointment)
+    }
+
+    /// Begins the service day: its appointments are counted, those of the day before no longer.
+    fn begin_day(&mut self, day: String) {
+        self.header.day = day;
+        self.header.numbers.clear();
+        self.header.quarters.clear();
+        self.header.facts = FactCounts::default();
+        self.header.doctors.values_mut().for_each(|doctor| doctor.delay_min = 0);
+        self.days.clear();
+        self.outside.clear();
+        self.day_counts = DayCounts::default();
+        for appointment in std::mem::take(&mut self.appointments).into_values() {
+            self.put_appointment(appointment);
+        }
+        self.set_timers();
     }
 }
 

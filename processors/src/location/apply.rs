@@ -2,6 +2,7 @@
 
 use schemas::{
     Millis,
+    appointment::{AppointmentStatus, Change},
     event::{Event, Standing},
     ids::{QueueId, StationId, TicketId},
     ticket::{Priority, TicketState},
@@ -22,12 +23,22 @@ impl Location {
         self.header.now = self.header.now.max(now);
         match event {
             Event::LocationConfigured { name, time_zone, languages, timers, bands } => {
-                self.header.timers = timers.clone();
                 self.header.bands.clone_from(bands);
+                self.header.timers = timers.clone();
                 self.zone = settings::zone_or_utc(time_zone);
                 self.header.name.clone_from(name);
                 self.header.time_zone.clone_from(time_zone);
                 self.header.languages.clone_from(languages);
+                if self.header.day.is_empty() {
+                    self.header.day = settings::service_day(&self.zone, timers.day_start_min, now);
+                    self.loaded_until.clone_from(&self.header.day);
+                }
+                self.set_timers();
+            }
+            Event::StationStateChanged { station, open } => {
+                if let Some(station) = self.header.stations.get_mut(station) {
+                    station.open = *open;
+                }
             }
             Event::QueueConfigured { queue, name, prefix, service_s } => {
                 self.configure_queue(queue, name, prefix, *service_s);
@@ -46,6 +57,7 @@ impl Location {
             Event::TicketIssued { ticket, queue, day, number, label, priority, rank, appointment } => {
                 self.count_label(queue, day, *number);
                 self.used_rank(queue, *rank);
+                self.count_quarter(now, |quarter| quarter.arrived += 1);
                 self.put(Ticket {
                     id: ticket.clone(),
                     label: label.clone(),
@@ -58,12 +70,48 @@ impl Location {
                     view: 0,
                 });
             }
-            other => {
-                if let Some(ticket) = moves::moved(other) {
-                    self.move_ticket(ticket, other, version, now);
-                }
-            }
+            other => match moves::moved(other) {
+                Some(ticket) => self.move_ticket(ticket, other, version, now),
+                None => self.apply_to_appointments(other),
+            },
         }
+    }
+
+    fn apply_to_appointments(&mut self, event: &Event) {
+        match event {
+            Event::AppointmentReported { appointment, fact, change } => {
+                self.count_fact(*change);
+                self.report(appointment, fact, None);
+            }
+            Event::AppointmentMoved { appointment, fact, successor } => {
+                self.count_fact(Change::Moved);
+                self.report(appointment, fact, Some(successor));
+            }
+            Event::FactIgnored { change, .. } => self.count_fact(*change),
+            Event::AppointmentLate { appointment, .. } => {
+                self.change_appointment(appointment, |appointment| appointment.late = true);
+            }
+            Event::AppointmentMissed { appointment, at } => {
+                self.count_quarter(*at, |quarter| quarter.no_show += 1);
+                self.change_appointment(appointment, |appointment| {
+                    (appointment.late, appointment.missed) = (false, true);
+                    appointment.status = AppointmentStatus::Noshow;
+                });
+            }
+            Event::DayEnded { next, .. } => self.begin_day(next.clone()),
+            // What is no location's.
+            _ => {}
+        }
+    }
+
+    fn count_fact(&mut self, change: Change) {
+        let facts = &mut self.header.facts;
+        *match change {
+            Change::Repeated => &mut facts.repeated,
+            Change::Stale => &mut facts.stale,
+            Change::Overruled => &mut facts.overruled,
+            _ => &mut facts.applied,
+        } += 1;
     }
 
     fn configure_queue(&mut self, id: &QueueId, name: &str, prefix: &str, service_s: Option<u32>) {
@@ -118,10 +166,27 @@ impl Location {
         let Some(mut ticket) = self.take(id) else { return };
         let next = moves::after(&ticket.standing, event, now);
         let before = std::mem::replace(&mut ticket.standing, next);
+        ticket.moved_at = match event {
+            Event::TicketExpired { at, .. } => *at,
+            _ => now,
+        };
         match event {
-            Event::TicketCalled { station, .. } => self.note_call(station, &before.queue, now),
+            Event::TicketCalled { station, .. } => {
+                self.note_call(station, &before.queue, now);
+                self.count_minute(now, 1, 0);
+                self.count_quarter(now, |quarter| quarter.called += 1);
+            }
             Event::TicketMoved { queue, rank, .. } => self.used_rank(queue, *rank),
-            Event::TicketCompleted { .. } => self.measure(&before, now),
+            Event::ServiceStarted { .. } => self.note_delay(&ticket, now),
+            Event::TicketCompleted { .. } => {
+                self.measure(&before, now);
+                self.count_minute(now, 0, 1);
+                self.count_quarter(now, |quarter| quarter.served += 1);
+            }
+            Event::TicketNoShow { .. } => self.count_quarter(now, |quarter| quarter.no_show += 1),
+            Event::TicketExpired { state: TicketState::NoShow, at, .. } => {
+                self.count_quarter(*at, |quarter| quarter.no_show += 1);
+            }
             _ => {}
         }
         self.note_recent(&ticket, shown(&before));
@@ -144,6 +209,17 @@ impl Location {
             tally.stations -= 1;
         }
         self.tallies.entry(queue.clone()).or_default().stations += 1;
+    }
+
+    /// How far behind its doctor is, when the service of an appointment starts.
+    fn note_delay(&mut self, ticket: &Ticket, now: Millis) {
+        let appointment = ticket.appointment.as_ref().and_then(|id| self.appointments.get(id));
+        let today = appointment.filter(|held| held.day.as_ref() == Some(&self.header.day));
+        if let Some((doctor, delay_min)) = today.and_then(|held| held.delay_at(now))
+            && let Some(day) = self.header.doctors.get_mut(doctor)
+        {
+            day.delay_min = delay_min;
+        }
     }
 
     fn measure(&mut self, served: &Standing, now: Millis) {

@@ -7,7 +7,7 @@ use schemas::{
     codes::Code,
     command::{Command, CommandResult, MAX_REORDER},
     event::Event,
-    ids::{Aggregate, QueueId, StationId, TicketId},
+    ids::{Aggregate, AppointmentId, QueueId, StationId, TicketId},
     load::Bands,
     record::CommandRecord,
     ticket::{Priority, QueueState, TicketState},
@@ -15,13 +15,14 @@ use schemas::{
 };
 
 use super::{
-    Location,
+    Location, appointments,
     moves::allows,
     settings::{self, MAX_QUEUES, MAX_STATIONS, SERVICE_S},
     state::{Queue, Ticket},
 };
 
-/// A command that is to be applied: at least one event.
+/// A command that is to be applied: at least one event, but for a tick.
+#[derive(Default)]
 pub struct Decision {
     pub events: Vec<Event>,
     /// What its caller is told.
@@ -56,6 +57,8 @@ pub fn decide(state: &Location, record: &CommandRecord, now: Millis) -> Result<D
             configure_queue(state, queue, name, prefix, *service_s).map(Decision::from)
         }
         C::ConfigureStation { station, name } => configure_station(state, station, name).map(Decision::from),
+        C::OpenStation { station } => switch_station(state, station, true),
+        C::CloseStation { station } => switch_station(state, station, false),
         C::OpenQueue { queue } => switch(state, queue, &[QueueState::Closed], QueueState::Open),
         C::PauseQueue { queue } => switch(state, queue, &[QueueState::Open], QueueState::Paused),
         C::ResumeQueue { queue } => switch(state, queue, &[QueueState::Paused], QueueState::Open),
@@ -63,7 +66,9 @@ pub fn decide(state: &Location, record: &CommandRecord, now: Millis) -> Result<D
             switch(state, queue, &[QueueState::Open, QueueState::Paused], QueueState::Closed)
         }
         C::ReorderQueue { queue, tickets } => reorder(state, queue, tickets).map(Decision::from),
-        C::IssueTicket { queue, ticket, priority } => issue(state, queue, ticket, *priority, now),
+        C::IssueTicket { queue, ticket, priority } => issue(state, queue, ticket, *priority, None),
+        C::ReportAppointment { appointment, fact } => appointments::report(state, record, appointment, fact),
+        C::CheckIn { appointment, queue } => appointments::check_in(state, appointment, queue.as_ref()),
         C::CallNext { queue, station } => call_next(state, queue, station),
         other => match other.ticket() {
             Some(ticket) => move_ticket(state, record, ticket),
@@ -139,6 +144,14 @@ fn switch(state: &Location, id: &QueueId, from: &[QueueState], to: QueueState) -
     Ok(Event::QueueStateChanged { queue: id.clone(), state: to }.into())
 }
 
+fn switch_station(state: &Location, id: &StationId, open: bool) -> Result<Decision, Code> {
+    let station = state.header.stations.get(id).ok_or(Code::StationUnknown)?;
+    if station.open == open {
+        return Err(Code::IllegalMove);
+    }
+    Ok(Event::StationStateChanged { station: id.clone(), open }.into())
+}
+
 /// The named tickets go below every rank the queue has given, in the order named: before all others of their
 /// priority. Between priorities nothing changes, the higher one still goes first.
 fn reorder(state: &Location, id: &QueueId, tickets: &[TicketId]) -> Result<Event, Code> {
@@ -161,12 +174,13 @@ fn reorder(state: &Location, id: &QueueId, tickets: &[TicketId]) -> Result<Event
     Ok(Event::QueueReordered { queue: id.clone(), ranks })
 }
 
-fn issue(
+/// Puts a ticket at the end of its priority; `appointment` is the one it checks in.
+pub(super) fn issue(
     state: &Location,
     id: &QueueId,
     ticket: &TicketId,
     priority: Priority,
-    now: Millis,
+    appointment: Option<&AppointmentId>,
 ) -> Result<Decision, Code> {
     let queue = queue_of(state, id)?;
     if state.ticket(ticket).is_some() {
@@ -176,28 +190,23 @@ fn issue(
         return Err(Code::QueueNotOpen);
     }
     let header = &state.header;
-    let today = settings::day_of(&state.zone, now);
-    let (day, last) = if today > header.day {
-        (today, 0)
-    } else {
-        (header.day.clone(), header.numbers.get(&queue.prefix).copied().unwrap_or(0))
-    };
-    let number = last + 1;
+    let number = header.numbers.get(&queue.prefix).copied().unwrap_or(0) + 1;
     let label = format!("{}-{number:03}", queue.prefix);
     let result = CommandResult {
         ticket: Some(ticket.clone()),
         label: Some(label.clone()),
+        appointment: appointment.cloned(),
         ..CommandResult::default()
     };
     let event = Event::TicketIssued {
         ticket: ticket.clone(),
         queue: id.clone(),
-        day,
+        day: header.day.clone(),
         number,
         label,
         priority,
         rank: queue.next_rank,
-        appointment: None,
+        appointment: appointment.cloned(),
     };
     Ok(Decision { result, ..event.into() })
 }
@@ -212,8 +221,8 @@ fn call_next(state: &Location, id: &QueueId, station: &StationId) -> Result<Deci
 
 /// Whether the queue's tickets may be called to that station. A pause stops every call, a given one too.
 fn check_call(state: &Location, queue: &Queue, station: &StationId) -> Result<(), Code> {
-    if !state.header.stations.contains_key(station) {
-        return Err(Code::StationUnknown);
+    if !state.header.stations.get(station).ok_or(Code::StationUnknown)?.open {
+        return Err(Code::StationClosed);
     }
     if queue.state == QueueState::Paused {
         return Err(Code::QueuePaused);

@@ -4,7 +4,7 @@ use schemas::{
     Millis,
     command::Command,
     event::{Event, Standing},
-    ids::TicketId,
+    ids::{AppointmentId, TicketId},
     ticket::TicketState,
 };
 
@@ -49,7 +49,20 @@ pub(super) fn moved(event: &Event) -> Option<&TicketId> {
         | E::TicketMoved { ticket, .. }
         | E::TicketTransferred { ticket, .. }
         | E::TicketPrioritised { ticket, .. }
-        | E::TicketReverted { ticket, .. } => Some(ticket),
+        | E::TicketReverted { ticket, .. }
+        | E::TicketExpired { ticket, .. } => Some(ticket),
+        _ => None,
+    }
+}
+
+/// The appointment an event changes by itself; a ticket's move changes its appointment as well.
+pub(super) fn appointment_of(event: &Event) -> Option<&AppointmentId> {
+    use Event as E;
+    match event {
+        E::AppointmentReported { appointment, .. }
+        | E::AppointmentMoved { appointment, .. }
+        | E::AppointmentLate { appointment, .. }
+        | E::AppointmentMissed { appointment, .. } => Some(appointment),
         _ => None,
     }
 }
@@ -100,6 +113,10 @@ pub(super) fn after(standing: &Standing, event: &Event, now: Millis) -> Standing
         E::TicketTransferred { successor, .. } => {
             end(&mut next, S::Transferred, now);
             next.successor = Some(successor.clone());
+        }
+        E::TicketExpired { state, why, at, .. } => {
+            end(&mut next, *state, *at);
+            next.reason = Some(why.as_str().to_owned());
         }
         E::TicketPrioritised { priority, .. } => next.priority = *priority,
         E::TicketReverted { to, .. } => next = to.clone(),

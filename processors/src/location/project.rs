@@ -5,10 +5,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::{
+    Millis,
+    appointment::{
+        APPOINTMENT_KEY, AppointmentView, SCHEDULE_KEY, ScheduleEntry, ScheduleHead, ScheduleTicket,
+    },
     channel::Channel,
     event::Event,
-    ids::{LocationId, QueueId, StationId, TicketId},
+    ids::{AppointmentId, DoctorId, LocationId, QueueId, ScheduleId, StationId, TicketId},
     line::{BOARD_KEY, BoardCall, BoardHead, BoardQueue, QUEUE_KEY, QueueEntry, QueueHead, TICKET_KEY},
+    load::{LOAD_KEY, LoadHead, LoadQuarter, LoadQueue, LoadStation, quarter_key},
     record::ViewDelta,
     ticket::{Call, QueueState, TicketPlace, TicketView},
     view::Delta,
@@ -17,8 +22,9 @@ use serde::Serialize;
 
 use super::{
     Location,
+    load::quarter_of,
     moves::{self, Shown, shown},
-    state::{Queue, Recent, Ticket},
+    state::{Appointment, DoctorDay, Queue, Recent, Ticket},
 };
 
 /// Seconds the last state of an ended ticket can still be read: the patient's phone may be asleep for a day.
@@ -30,8 +36,35 @@ pub const KEEP_ENDED_S: u32 = 24 * 60 * 60;
 pub(super) struct Scope {
     tickets: BTreeSet<TicketId>,
     queues: BTreeSet<QueueId>,
+    stations: BTreeSet<StationId>,
+    appointments: BTreeSet<AppointmentId>,
+    /// Doctors whose own entry in their schedule may change.
+    doctors: BTreeSet<DoctorId>,
+    quarters: BTreeSet<Millis>,
     location: bool,
     recents: bool,
+    load: bool,
+}
+
+impl Scope {
+    /// Takes in what `more` has; answers what of it is new.
+    fn take_in(&mut self, more: Scope) -> Scope {
+        fn new<T: Ord + Clone>(held: &mut BTreeSet<T>, more: BTreeSet<T>) -> BTreeSet<T> {
+            more.into_iter().filter(|one| held.insert(one.clone())).collect()
+        }
+        let first = |held: &mut bool, more: bool| more && !std::mem::replace(held, *held || more);
+        Scope {
+            tickets: new(&mut self.tickets, more.tickets),
+            queues: new(&mut self.queues, more.queues),
+            stations: new(&mut self.stations, more.stations),
+            appointments: new(&mut self.appointments, more.appointments),
+            doctors: new(&mut self.doctors, more.doctors),
+            quarters: new(&mut self.quarters, more.quarters),
+            location: first(&mut self.location, more.location),
+            recents: first(&mut self.recents, more.recents),
+            load: first(&mut self.load, more.load),
+        }
+    }
 }
 
 /// One entry of a view.
@@ -44,55 +77,174 @@ pub(super) enum Entry {
     BoardQueue(BoardQueue),
     Call(BoardCall),
     Place(TicketPlace),
+    Appointment(Box<AppointmentView>),
+    Schedule(ScheduleHead),
+    Scheduled(ScheduleEntry),
+    Load(Box<LoadHead>),
+    LoadQueue(LoadQueue),
+    LoadStation(LoadStation),
+    LoadQuarter(LoadQuarter),
 }
 
 /// The entries in scope by view and key.
 pub(super) type Rendered = BTreeMap<Channel, BTreeMap<String, Entry>>;
 
+/// The events of one version on their way, and how what they can change looked before them.
+#[derive(Default)]
+pub(super) struct Changing {
+    pub(super) events: Vec<Event>,
+    scope: Scope,
+    before: Rendered,
+}
+
 impl Location {
-    pub(super) fn scope(&self, events: &[Event]) -> Scope {
-        let mut scope = Scope::default();
-        for event in events {
-            self.widen(&mut scope, event);
+    /// Applies one event of `version`, decided at `now`. What it can change is first written down as it is, unless an
+    /// earlier event of the version could change it too.
+    pub(super) fn change(
+        &mut self,
+        changing: &mut Changing,
+        location: &LocationId,
+        event: Event,
+        version: u64,
+        now: Millis,
+    ) {
+        let new = changing.scope.take_in(self.scope(&event, now));
+        for (view, entries) in self.render(location, &new) {
+            changing.before.entry(view).or_default().extend(entries);
         }
+        self.apply(&event, version, now);
+        changing.events.push(event);
+    }
+
+    /// The events of the version, and how they changed the views.
+    pub(super) fn changed(
+        &mut self,
+        changing: Changing,
+        location: &LocationId,
+    ) -> (Vec<Event>, Vec<ViewDelta>) {
+        let Changing { events, scope, before } = changing;
+        let after = self.render(location, &scope);
+        let deltas = self.step_views(before, after, &events);
+        (events, deltas)
+    }
+
+    fn scope(&self, event: &Event, now: Millis) -> Scope {
+        let mut scope = Scope::default();
+        for id in moves::tickets_of(event) {
+            scope.tickets.insert(id.clone());
+            if let Some(ticket) = self.ticket(id) {
+                scope.queues.insert(ticket.standing.queue.clone());
+                scope.stations.extend(ticket.standing.station.clone());
+                scope.appointments.extend(ticket.appointment.clone());
+            }
+            scope.recents = true;
+            scope.load = true;
+            scope.quarters.insert(quarter_of(now));
+        }
+        self.widen(&mut scope, event);
+        self.widen_by_appointments(&mut scope, event, now);
         scope
     }
 
     fn widen(&self, scope: &mut Scope, event: &Event) {
-        for id in moves::tickets_of(event) {
-            scope.tickets.insert(id.clone());
-            scope.queues.extend(self.ticket(id).map(|ticket| ticket.standing.queue.clone()));
-            scope.recents = true;
-        }
         match event {
-            Event::LocationConfigured { .. } => scope.location = true,
+            Event::LocationConfigured { .. } => {
+                scope.location = true;
+                scope.load = true;
+                // Its bands, its day and its zone stand beside all of these.
+                scope.queues.extend(self.header.queues.keys().cloned());
+                scope.doctors.extend(self.header.doctors.keys().cloned());
+            }
             Event::QueueConfigured { queue, .. }
             | Event::QueueStateChanged { queue, .. }
             | Event::QueueReordered { queue, .. }
-            | Event::TicketIssued { queue, .. }
             | Event::TicketMoved { queue, .. } => {
                 scope.queues.insert(queue.clone());
             }
+            Event::TicketIssued { queue, appointment, .. } => {
+                scope.queues.insert(queue.clone());
+                scope.appointments.extend(appointment.clone());
+            }
             Event::TicketReverted { to, .. } => {
                 scope.queues.insert(to.queue.clone());
+                scope.stations.extend(to.station.clone());
             }
             // The station leaves the queue it served before.
             Event::TicketCalled { station, .. } => {
+                scope.stations.insert(station.clone());
                 let station = self.header.stations.get(station);
                 scope.queues.extend(station.and_then(|station| station.served.clone()));
             }
+            Event::StationStateChanged { station, .. } => {
+                scope.stations.insert(station.clone());
+            }
             // Its name stands beside every ticket it called.
             Event::StationConfigured { station, .. } => {
+                scope.stations.insert(station.clone());
                 scope.tickets.extend(self.at_station.get(station).into_iter().flatten().cloned());
                 scope.recents = true;
+            }
+            Event::TicketExpired { at, .. } => drop(scope.quarters.insert(quarter_of(*at))),
+            _ => {}
+        }
+    }
+
+    fn widen_by_appointments(&self, scope: &mut Scope, event: &Event, now: Millis) {
+        if let Some(id) = moves::appointment_of(event) {
+            scope.appointments.insert(id.clone());
+            let start = self.appointment(id).and_then(|held| held.fact.start);
+            scope.quarters.extend(start.map(quarter_of));
+            scope.load = true;
+        }
+        match event {
+            Event::AppointmentReported { fact, .. } | Event::AppointmentMoved { fact, .. } => {
+                scope.quarters.extend(fact.start.map(quarter_of));
+                // A doctor's name stands beside all their appointments.
+                if let Some(doctor) = &fact.doctor
+                    && self.header.doctors.get(&doctor.id).is_none_or(|known| known.name != doctor.name)
+                {
+                    scope.doctors.insert(doctor.id.clone());
+                    scope.appointments.extend(self.days.get(&doctor.id).into_iter().flatten().cloned());
+                }
+            }
+            Event::FactIgnored { .. } => scope.load = true,
+            Event::AppointmentMissed { at, .. } => drop(scope.quarters.insert(quarter_of(*at))),
+            // How far behind the doctor is stands beside all their appointments.
+            Event::ServiceStarted { ticket } => {
+                let held =
+                    self.ticket(ticket).and_then(|ticket| self.appointment(ticket.appointment.as_ref()?));
+                if let Some((doctor, delay_min)) = held.and_then(|held| held.delay_at(now))
+                    && self.header.doctors.get(doctor).is_some_and(|known| known.delay_min != delay_min)
+                {
+                    scope.doctors.insert(doctor.clone());
+                    scope.appointments.extend(self.days.get(doctor).into_iter().flatten().cloned());
+                }
+            }
+            Event::DayEnded { next, .. } => {
+                scope.load = true;
+                scope.doctors.extend(self.header.doctors.keys().cloned());
+                scope.quarters.extend(self.header.quarters.keys().chain(self.day_counts.booked.keys()));
+                scope.appointments.extend(self.days.values().flatten().cloned());
+                let coming = self.appointments.values().filter(|held| held.day.as_ref() == Some(next));
+                for appointment in coming {
+                    scope.appointments.insert(appointment.id.clone());
+                    scope.quarters.extend(appointment.fact.start.map(quarter_of));
+                }
             }
             _ => {}
         }
     }
 
     /// The entries in scope, as they are now.
-    pub(super) fn render(&self, location: &LocationId, scope: &Scope) -> Rendered {
+    fn render(&self, location: &LocationId, scope: &Scope) -> Rendered {
         let mut rendered = Rendered::new();
+        self.render_tickets(&mut rendered, location, scope);
+        self.render_appointments(&mut rendered, location, scope);
+        rendered.insert(Channel::Load(location.clone()), self.render_load(scope));
+        rendered
+    }
+
+    fn render_tickets(&self, rendered: &mut Rendered, location: &LocationId, scope: &Scope) {
         let mut board = BTreeMap::new();
         if scope.location {
             board.insert(BOARD_KEY.to_owned(), Entry::Board(self.board_head()));
@@ -120,12 +272,52 @@ impl Location {
             board.insert(call_key(&recent.day, &recent.label), Entry::Call(self.recent_call(recent)));
         }
         rendered.insert(Channel::Board(location.clone()), board);
-        rendered
+    }
+
+    fn render_appointments(&self, rendered: &mut Rendered, location: &LocationId, scope: &Scope) {
+        let schedule = |doctor| Channel::Schedule(ScheduleId::new_of(location, doctor));
+        for (id, doctor) in scope.doctors.iter().filter_map(|id| Some((id, self.header.doctors.get(id)?))) {
+            let entry = Entry::Schedule(self.schedule_head(doctor));
+            rendered.entry(schedule(id)).or_default().insert(SCHEDULE_KEY.to_owned(), entry);
+        }
+        for appointment in scope.appointments.iter().filter_map(|id| self.appointment(id)) {
+            let view = Entry::Appointment(Box::new(self.appointment_view(appointment)));
+            let entries = BTreeMap::from([(APPOINTMENT_KEY.to_owned(), view)]);
+            rendered.insert(Channel::Appointment(appointment.id.clone()), entries);
+            if let Some(doctor) = &appointment.fact.doctor
+                && appointment.day.as_ref() == Some(&self.header.day)
+            {
+                let entry = Entry::Scheduled(schedule_entry(appointment));
+                rendered.entry(schedule(&doctor.id)).or_default().insert(appointment.id.to_string(), entry);
+            }
+        }
+    }
+
+    fn render_load(&self, scope: &Scope) -> BTreeMap<String, Entry> {
+        let mut load = BTreeMap::new();
+        if scope.load && self.exists() {
+            load.insert(LOAD_KEY.to_owned(), Entry::Load(Box::new(self.load_head())));
+        }
+        for (id, queue) in scope.queues.iter().filter_map(|id| Some((id, self.header.queues.get(id)?))) {
+            load.insert(format!("queue:{id}"), Entry::LoadQueue(self.load_queue(id, queue)));
+        }
+        for (id, station) in scope.stations.iter().filter_map(|id| Some((id, self.header.stations.get(id)?)))
+        {
+            load.insert(format!("station:{id}"), Entry::LoadStation(self.load_station(id, station)));
+        }
+        for quarter in &scope.quarters {
+            if let Some(entry) = self.load_quarter(*quarter) {
+                load.insert(quarter_key(*quarter), Entry::LoadQuarter(entry));
+            }
+        }
+        load
     }
 
     /// The steps from `before` to `after` under the location's present version, which becomes the version of
     /// every view that changed.
-    pub(super) fn step_views(&mut self, mut before: Rendered, after: Rendered) -> Vec<ViewDelta> {
+    fn step_views(&mut self, mut before: Rendered, after: Rendered, events: &[Event]) -> Vec<ViewDelta> {
+        let called = |event| matches!(event, &Event::TicketCalled { .. } | &Event::TicketRecalled { .. });
+        let calls = events.iter().any(called);
         let mut deltas = Vec::new();
         let gone = before.keys().filter(|view| !after.contains_key(view)).cloned().collect::<Vec<_>>();
         let after = after.into_iter().chain(gone.into_iter().map(|view| (view, BTreeMap::new())));
@@ -133,12 +325,13 @@ impl Location {
             let mut old = before.remove(&view).unwrap_or_default();
             let mut delta = Delta::default();
             let mut keep_s = None;
+            let mut urgent = calls && matches!(view, Channel::Load(_));
             for (key, entry) in new {
-                if old.remove(&key).as_ref() != Some(&entry) {
+                let old = old.remove(&key);
+                if old.as_ref() != Some(&entry) {
+                    urgent |= old.is_some_and(|old| crosses(&old, &entry));
                     delta.put(key, &entry);
-                    if matches!(entry, Entry::Place(TicketPlace::Ended(_))) {
-                        keep_s = Some(KEEP_ENDED_S);
-                    }
+                    keep_s = keep_s.or(self.keep_s(&entry));
                 }
             }
             for key in old.into_keys() {
@@ -147,10 +340,23 @@ impl Location {
             if !delta.is_empty() {
                 (delta.to, delta.at) = (self.pair.version, self.header.now);
                 delta.from = self.move_view(&view);
-                deltas.push(ViewDelta { view: view.to_string(), keep_s, urgent: false, delta });
+                deltas.push(ViewDelta { view: view.to_string(), keep_s, urgent, delta });
             }
         }
         deltas
+    }
+
+    /// How long a view with this entry is kept: what is over is kept for a day, an appointment until a day after it would
+    /// have begun.
+    fn keep_s(&self, entry: &Entry) -> Option<u32> {
+        match entry {
+            Entry::Place(TicketPlace::Ended(_)) => Some(KEEP_ENDED_S),
+            Entry::Appointment(view) if view.status.is_end() => {
+                let ahead_s = (view.start.unwrap_or(0) - self.header.now).max(0) / 1000;
+                Some(u32::try_from(ahead_s).unwrap_or(u32::MAX).saturating_add(KEEP_ENDED_S))
+            }
+            _ => None,
+        }
     }
 
     /// Moves a view to the present version and answers the one it had.
@@ -167,6 +373,40 @@ impl Location {
             Channel::Run(_) => None, // no location's
         };
         held.map_or(0, |held| std::mem::replace(held, self.pair.version))
+    }
+
+    fn schedule_head(&self, doctor: &DoctorDay) -> ScheduleHead {
+        ScheduleHead {
+            doctor: doctor.name.clone(),
+            day: self.header.day.clone(),
+            time_zone: self.header.time_zone.clone(),
+            delay_min: doctor.delay_min,
+        }
+    }
+
+    fn appointment_view(&self, appointment: &Appointment) -> AppointmentView {
+        let fact = &appointment.fact;
+        let desk = appointment.ticket.as_ref();
+        let doctor = fact.doctor.as_ref().and_then(|doctor| self.header.doctors.get(&doctor.id));
+        let today = appointment.day.as_ref() == Some(&self.header.day);
+        let to_come = today && appointment.is_open();
+        AppointmentView {
+            appointment: appointment.id.clone(),
+            status: appointment.status,
+            start: fact.start,
+            end: fact.end,
+            late: appointment.late,
+            // A later day's keeps the name it was told by: a doctor's new name is not looked up in every day there is.
+            doctor: match (today, doctor) {
+                (true, Some(doctor)) => Some(doctor.name.clone()),
+                _ => fact.doctor.as_ref().map(|doctor| doctor.name.clone()),
+            },
+            delay_min: doctor.filter(|_| to_come).map_or(0, |doctor| doctor.delay_min),
+            ticket: desk.map(|_| appointment.id.ticket()),
+            ticket_label: desk.map(|desk| desk.label.clone()),
+            reason: fact.reason.clone(),
+            successor: appointment.successor.clone(),
+        }
     }
 
     fn station_name(&self, id: &StationId) -> String {
@@ -274,6 +514,27 @@ impl Location {
             successor: standing.successor.clone(),
         }
     }
+}
+
+fn schedule_entry(appointment: &Appointment) -> ScheduleEntry {
+    let fact = &appointment.fact;
+    ScheduleEntry {
+        status: appointment.status,
+        start: fact.start,
+        end: fact.end,
+        late: appointment.late,
+        label: fact.label.clone(),
+        reason: fact.reason.clone(),
+        ticket: appointment
+            .ticket
+            .as_ref()
+            .map(|desk| ScheduleTicket { label: desk.label.clone(), state: desk.state }),
+    }
+}
+
+/// Whether a queue came into another band.
+fn crosses(old: &Entry, new: &Entry) -> bool {
+    matches!((old, new), (Entry::LoadQueue(old), Entry::LoadQueue(new)) if old.band != new.band)
 }
 
 fn call_key(day: &str, label: &str) -> String {

@@ -3,7 +3,8 @@
 use std::{ops::RangeInclusive, sync::LazyLock};
 
 use jiff::{
-    Timestamp,
+    SignedDuration, Timestamp,
+    civil::{Date, Time},
     tz::{TimeZone, TimeZoneDatabase},
 };
 use schemas::{Millis, codes::Code, command::MAX_TEXT};
@@ -13,6 +14,8 @@ use schemas::{Millis, codes::Code, command::MAX_TEXT};
 pub const MAX_QUEUES: usize = 500;
 /// Stations of one location, for the same reasons and with the same answer.
 pub const MAX_STATIONS: usize = 500;
+/// Doctors with a schedule at one location, for the same reasons and with the same answer.
+pub const MAX_DOCTORS: usize = 1_000;
 /// Languages of one location: a board alternates between them. More is refused as `invalid_value`.
 pub const MAX_LANGUAGES: usize = 10;
 /// Seconds one service may be configured to take: half a minute at a counter to four hours in a theatre.
@@ -67,8 +70,28 @@ pub(super) fn plausible(at: Millis) -> Millis {
     at.clamp(0, Timestamp::MAX.as_millisecond())
 }
 
-/// The day at `now` in that zone, `YYYY-MM-DD`: as text it sorts like a day.
-pub(super) fn day_of(zone: &TimeZone, now: Millis) -> String {
-    let now = Timestamp::from_millisecond(now).unwrap_or(Timestamp::MAX);
-    zone.to_datetime(now).date().to_string()
+/// The service day at `at`, `YYYY-MM-DD`: as text it sorts like a day. It begins `start_min` minutes after local midnight
+/// of its date; where a change of the clocks leaves that time out, at the first moment after it.
+pub(super) fn service_day(zone: &TimeZone, start_min: u16, at: Millis) -> String {
+    let now = Timestamp::from_millisecond(at).unwrap_or(Timestamp::MAX);
+    let date = zone.to_datetime(now).date();
+    let begun = start_of(zone, start_min, date) <= at;
+    if begun { date } else { date.yesterday().unwrap_or(date) }.to_string()
+}
+
+/// The moment at which the service day begins.
+pub(super) fn day_start(zone: &TimeZone, start_min: u16, day: &str) -> Millis {
+    day.parse::<Date>().map_or(0, |date| start_of(zone, start_min, date))
+}
+
+/// The moment at which the service day is over and the next one begins.
+pub(super) fn day_end(zone: &TimeZone, start_min: u16, day: &str) -> Millis {
+    let next = day.parse::<Date>().and_then(Date::tomorrow);
+    next.map_or(Millis::MAX, |next| start_of(zone, start_min, next))
+}
+
+fn start_of(zone: &TimeZone, start_min: u16, date: Date) -> Millis {
+    let minute = Time::midnight().saturating_add(SignedDuration::from_mins(i64::from(start_min)));
+    let start = zone.to_timestamp(date.to_datetime(minute));
+    start.unwrap_or(Timestamp::MAX).as_millisecond()
 }

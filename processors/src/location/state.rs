@@ -191,6 +191,8 @@ pub struct Appointment {
     pub status: AppointmentStatus,
     /// Its time came and nobody had checked in.
     pub late: bool,
+    /// Nobody came for so long that it counts as a no-show, whatever the source says.
+    pub missed: bool,
     /// Checked in: what the desk's ticket says of it.
     pub ticket: Option<Desk>,
     /// Where it goes on.
@@ -212,9 +214,17 @@ impl Appointment {
         (&self.fact.source, &self.fact.key)
     }
 
+    /// Its doctor, and how many minutes behind they are when its service starts at `now`: in steps of five, so that it
+    /// rarely changes what others see.
+    pub(super) fn delay_at(&self, now: Millis) -> Option<(&DoctorId, u32)> {
+        const STEP_MIN: Millis = 5;
+        let late_min = (now - self.fact.start?).max(0) / 60_000;
+        Some((&self.fact.doctor.as_ref()?.id, u32::try_from(late_min / STEP_MIN * STEP_MIN).ok()?))
+    }
+
     /// Whether something is still expected of it.
     pub fn is_open(&self) -> bool {
-        !self.status.is_end()
+        !self.status.is_end() && !self.ticket.as_ref().is_some_and(|desk| desk.state.is_end())
     }
 }
 

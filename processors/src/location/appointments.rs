@@ -1,0 +1,256 @@
+//! Appointments: what a source tells of them, and what the desk makes of them.
+//!
+//! Every field has one authority. Times, doctor, queue, label and whether it takes place at all are the source's; whether
+//! the patient is there, and what becomes of that, is the source's until the desk has checked the patient in, and the
+//! desk's from then on. Of two facts the one with the greater revision is the newer; between equal ones the log's order
+//! decides. So facts may come late, twice or in any order.
+
+use schemas::{
+    appointment::{AppointmentStatus, Change, Fact},
+    codes::Code,
+    command::{Command, CommandResult},
+    event::Event,
+    ids::{Aggregate, AppointmentId, LocationId, QueueId},
+    record::CommandRecord,
+    ticket::{Priority, TicketState},
+};
+
+use super::{
+    Location,
+    decide::{Decision, issue},
+    settings::{self, MAX_DOCTORS},
+    state::{Appointment, Desk, DoctorDay},
+};
+
+/// What an appointment comes to: what the source says, unless the desk has a ticket of it, or nobody came for too long.
+pub(super) fn status_of(told: AppointmentStatus, desk: Option<&Desk>, missed: bool) -> AppointmentStatus {
+    use AppointmentStatus as S;
+    use TicketState as T;
+    match desk.map(|desk| desk.state) {
+        None if missed => S::Noshow,
+        None => told,
+        Some(T::Expected | T::Waiting | T::Called | T::OnHold | T::Absent | T::Left | T::Transferred) => {
+            S::CheckedIn
+        }
+        Some(T::InService | T::Completed) => S::Fulfilled,
+        Some(T::NoShow) => S::Noshow,
+        Some(T::Cancelled) if told == S::EnteredInError => S::EnteredInError,
+        Some(T::Cancelled) => S::Cancelled,
+    }
+}
+
+/// Whether a source may say `to` of an appointment that comes to `from`. What was called off or missed may be booked
+/// again, and an arrival taken back; what took place stays, and what was an error stays one.
+fn may_follow(from: AppointmentStatus, to: AppointmentStatus) -> bool {
+    use AppointmentStatus as S;
+    match from {
+        S::EnteredInError => to == S::EnteredInError,
+        S::Fulfilled => matches!(to, S::Fulfilled | S::EnteredInError),
+        S::Arrived | S::CheckedIn => !matches!(to, S::Proposed | S::Pending | S::Waitlist),
+        S::Proposed | S::Waitlist => !matches!(to, S::Arrived | S::CheckedIn | S::Fulfilled | S::Noshow),
+        S::Pending | S::Booked | S::Cancelled | S::Noshow => true,
+    }
+}
+
+/// Takes in, or ignores, what a source told.
+pub(super) fn report(
+    state: &Location,
+    record: &CommandRecord,
+    candidate: &AppointmentId,
+    fact: &Fact,
+) -> Result<Decision, Code> {
+    let held = state.appointment_of(&fact.source, &fact.key);
+    let id = held.map_or(candidate, |held| &held.id).clone();
+    let told =
+        |change| CommandResult { appointment: Some(id.clone()), change: Some(change), ..Default::default() };
+    if let Some(known) = held.and_then(|held| ignored(held, fact)) {
+        let event = Event::FactIgnored { appointment: id.clone(), change: known };
+        return Ok(Decision { result: told(known), ..event.into() });
+    }
+    // Another source's appointment with these digits: random bits do not meet, so its sender reused them.
+    if held.is_none() && state.appointment(candidate).is_some() {
+        return Err(Code::InvalidId);
+    }
+    check(state, fact)?;
+    let ticket = held.and_then(|held| held.ticket.as_ref());
+    // Nobody who is served, or was, can be called off.
+    let removable = ticket.is_none_or(|desk| !desk.state.is_end() && desk.state != TicketState::InService);
+    let taken_back = matches!(fact.status, AppointmentStatus::Cancelled | AppointmentStatus::EnteredInError);
+    let leads_to = fact.moved_to.as_ref().filter(|_| !taken_back && removable);
+    if let (Some(held), None) = (held, ticket)
+        && !may_follow(held.status, fact.status)
+    {
+        return Err(Code::StatusCannotFollow);
+    }
+    let change =
+        if leads_to.is_some() { Change::Moved } else { change_of(held, fact, taken_back && removable) };
+    let mut decision = Decision { result: told(change), ..taken_in(&id, fact, change, leads_to).into() };
+    if ticket.is_some_and(|desk| !desk.state.is_end()) && removable && (taken_back || leads_to.is_some()) {
+        let reason = if leads_to.is_some() { Some("moved".to_owned()) } else { fact.reason.clone() };
+        decision.events.push(Event::TicketCancelled { ticket: id.ticket(), reason });
+    }
+    decision.follow_up = leads_to.map(|there| booking_at(record, &id, fact, there));
+    Ok(decision)
+}
+
+fn taken_in(id: &AppointmentId, fact: &Fact, change: Change, leads_to: Option<&LocationId>) -> Event {
+    let (appointment, fact) = (id.clone(), fact.clone());
+    match leads_to {
+        Some(there) => Event::AppointmentMoved { successor: id.at(there), appointment, fact },
+        None => Event::AppointmentReported { appointment, fact, change },
+    }
+}
+
+/// Why a fact changes nothing: it is older than what is known, or the same.
+fn ignored(held: &Appointment, fact: &Fact) -> Option<Change> {
+    match fact.revision.cmp(&held.fact.revision) {
+        std::cmp::Ordering::Less => Some(Change::Stale),
+        std::cmp::Ordering::Equal if *fact == held.fact => Some(Change::Repeated),
+        _ => None,
+    }
+}
+
+/// Whether the fact can be an appointment's.
+fn check(state: &Location, fact: &Fact) -> Result<(), Code> {
+    for text in [&fact.label, &fact.reason].into_iter().flatten() {
+        settings::check_text(text)?;
+    }
+    match (fact.start, fact.end) {
+        (Some(start), Some(end)) if end < start => return Err(Code::TimesReversed),
+        (Some(start), Some(end))
+            if settings::plausible(start) != start || settings::plausible(end) != end =>
+        {
+            return Err(Code::InvalidValue);
+        }
+        (Some(_), Some(_)) => {}
+        (None, None) if fact.status.may_lack_times() => {}
+        _ => return Err(Code::TimesMissing),
+    }
+    if let Some(doctor) = &fact.doctor {
+        settings::check_text(&doctor.name)?;
+        let doctors = &state.header().doctors;
+        if doctors.len() >= MAX_DOCTORS && !doctors.contains_key(&doctor.id) {
+            return Err(Code::InvalidValue);
+        }
+    }
+    let known = |queue: &QueueId| fact.moved_to.is_some() || state.header().queues.contains_key(queue);
+    if fact.queue.as_ref().is_none_or(known) { Ok(()) } else { Err(Code::QueueUnknown) }
+}
+
+/// What the fact changes. `ended`: it takes the appointment back, and so its ticket.
+fn change_of(held: Option<&Appointment>, fact: &Fact, ended: bool) -> Change {
+    let Some(held) = held else { return change_to(fact.status) };
+    let same_times = (held.fact.start, held.fact.end) == (fact.start, fact.end);
+    if held.ticket.is_some() && !ended {
+        let unheard = held.fact.status != fact.status && held.status != fact.status;
+        return match (unheard, same_times) {
+            (true, _) => Change::Overruled,
+            (false, false) => Change::Rescheduled,
+            (false, true) => Change::Modified,
+        };
+    }
+    match (held.status == fact.status || held.fact.status == fact.status, same_times) {
+        (false, _) => change_to(fact.status),
+        (true, false) => Change::Rescheduled,
+        (true, true) => Change::Modified,
+    }
+}
+
+fn change_to(status: AppointmentStatus) -> Change {
+    use AppointmentStatus as S;
+    match status {
+        S::Proposed | S::Pending | S::Waitlist | S::Booked => Change::Booked,
+        S::Arrived => Change::Arrived,
+        S::CheckedIn => Change::CheckedIn,
+        S::Fulfilled => Change::Fulfilled,
+        S::Cancelled => Change::Cancelled,
+        S::Noshow => Change::NoShow,
+        S::EnteredInError => Change::EnteredInError,
+    }
+}
+
+/// The same fact, told to the location the appointment moves to.
+fn booking_at(record: &CommandRecord, id: &AppointmentId, fact: &Fact, there: &LocationId) -> CommandRecord {
+    CommandRecord {
+        aggregate: Aggregate::location(&record.aggregate.tenant(), there),
+        id: record.id.follow_up("moved"),
+        source: record.source.clone(),
+        valid_until: None,
+        actor: record.actor.clone(),
+        command: Command::ReportAppointment {
+            appointment: id.at(there),
+            fact: Fact { moved_to: None, ..fact.clone() },
+        },
+    }
+}
+
+/// Issues the ticket of an appointment whose patient is there.
+pub(super) fn check_in(
+    state: &Location,
+    id: &AppointmentId,
+    queue: Option<&QueueId>,
+) -> Result<Decision, Code> {
+    let appointment = state.appointment(id).ok_or(Code::AppointmentUnknown)?;
+    if appointment.ticket.is_some() {
+        return Err(Code::AlreadyCheckedIn);
+    }
+    if !appointment.is_open() {
+        return Err(Code::AppointmentOver);
+    }
+    if matches!(appointment.status, AppointmentStatus::Proposed | AppointmentStatus::Waitlist) {
+        return Err(Code::StatusCannotFollow);
+    }
+    let queue = queue.or(appointment.fact.queue.as_ref()).ok_or(Code::QueueMissing)?;
+    issue(state, queue, &id.ticket(), Priority::default(), Some(id))
+}
+
+impl Location {
+    /// Takes in what a source told.
+    pub(super) fn report(&mut self, id: &AppointmentId, fact: &Fact, successor: Option<&AppointmentId>) {
+        let old = self.take_appointment(id);
+        let rescheduled = old.as_ref().is_none_or(|old| old.fact.start != fact.start);
+        let missed = old.as_ref().is_some_and(|old| old.missed)
+            && !rescheduled
+            && fact.status == AppointmentStatus::Booked;
+        let ticket = old.as_ref().and_then(|old| old.ticket.clone());
+        let told = if successor.is_some() { AppointmentStatus::Cancelled } else { fact.status };
+        let status = status_of(told, ticket.as_ref(), missed);
+        if let Some(doctor) = &fact.doctor {
+            let new = || DoctorDay { name: String::new(), delay_min: 0, view: 0 };
+            self.header.doctors.entry(doctor.id.clone()).or_insert_with(new).name.clone_from(&doctor.name);
+        }
+        let start = self.header.timers.day_start_min;
+        self.put_appointment(Appointment {
+            id: id.clone(),
+            fact: fact.clone(),
+            day: fact.start.map(|at| settings::service_day(&self.zone, start, at)),
+            status,
+            late: old.as_ref().is_some_and(|old| old.late)
+                && !rescheduled
+                && status == AppointmentStatus::Booked,
+            missed,
+            ticket,
+            successor: successor.cloned(),
+            view: old.map_or(0, |old| old.view),
+        });
+    }
+
+    pub(super) fn change_appointment(&mut self, id: &AppointmentId, change: impl FnOnce(&mut Appointment)) {
+        if let Some(mut appointment) = self.take_appointment(id) {
+            change(&mut appointment);
+            self.put_appointment(appointment);
+        }
+    }
+
+    /// The appointment says what its ticket says, always.
+    pub(super) fn agree(&mut self, id: &AppointmentId, desk: Desk) {
+        if self.appointments.get(id).is_none_or(|held| held.ticket.as_ref() == Some(&desk)) {
+            return;
+        }
+        self.change_appointment(id, |appointment| {
+            appointment.status = status_of(appointment.fact.status, Some(&desk), false);
+            appointment.ticket = Some(desk);
+            (appointment.late, appointment.missed) = (false, false);
+        });
+    }
+}

@@ -1,0 +1,119 @@
+//! What ends by itself: absences, forgotten tickets, appointments nobody came to, the service day. Every timer is due
+//! at a moment of its own, and what it does is dated by that moment: a late tick gives the same state as one in time.
+
+use schemas::{
+    Millis,
+    appointment::AppointmentStatus,
+    event::{Event, Expiry},
+    ids::{AppointmentId, TicketId},
+    ticket::TicketState,
+};
+
+use super::{
+    Location, settings,
+    state::{Appointment, Ticket},
+};
+
+/// What a timer is about; tickets come before appointments that are due at the same moment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Due {
+    Ticket(TicketId),
+    Appointment(AppointmentId),
+}
+
+impl Location {
+    /// When the next timer is due; `None` before the location is configured.
+    pub fn due(&self) -> Option<Millis> {
+        let first = self.timers.first().map(|(at, _)| *at);
+        self.exists().then(|| first.map_or(self.day_ends, |at| at.min(self.day_ends)))
+    }
+
+    /// The event of the timer that is due first at the location's present time, if one is.
+    pub(super) fn next_due(&self) -> Option<Event> {
+        if self.due()? > self.header.now {
+            return None;
+        }
+        match self.timers.first() {
+            Some((at, due)) if *at <= self.day_ends => Some(self.fires(due, *at)),
+            _ => Some(self.end_of_day()),
+        }
+    }
+
+    fn fires(&self, due: &Due, at: Millis) -> Event {
+        match due {
+            Due::Ticket(id) => {
+                let absent = self.tickets[id].standing.state == TicketState::Absent;
+                let (state, why) = match absent {
+                    true => (TicketState::NoShow, Expiry::AbsentTooLong),
+                    false => (TicketState::Left, Expiry::Stale),
+                };
+                Event::TicketExpired { ticket: id.clone(), state, why, at }
+            }
+            Due::Appointment(id) if self.appointments[id].late => {
+                Event::AppointmentMissed { appointment: id.clone(), at }
+            }
+            Due::Appointment(id) => Event::AppointmentLate { appointment: id.clone(), at },
+        }
+    }
+
+    /// Tickets that end with the day go one by one; when none is left the day itself ends.
+    fn end_of_day(&self) -> Event {
+        let at = self.day_ends;
+        match self.lasting.first().filter(|_| self.header.timers.day_ends_tickets) {
+            Some(id) => {
+                let state = match self.tickets[id].standing.state {
+                    TicketState::InService => TicketState::Completed,
+                    TicketState::Called | TicketState::Absent => TicketState::NoShow,
+                    _ => TicketState::Left,
+                };
+                Event::TicketExpired { ticket: id.clone(), state, why: Expiry::DayEnded, at }
+            }
+            None => {
+                let start = self.header.timers.day_start_min;
+                let next = settings::service_day(&self.zone, start, self.header.now);
+                Event::DayEnded { day: self.header.day.clone(), next, at }
+            }
+        }
+    }
+
+    /// When the ticket's timer is due, if it has one where it stands.
+    pub(super) fn ticket_due(&self, ticket: &Ticket) -> Option<Millis> {
+        let timers = &self.header.timers;
+        let after_s = match ticket.standing.state {
+            TicketState::Absent => timers.absent_grace_s,
+            TicketState::Waiting | TicketState::Called | TicketState::OnHold => timers.stale_s,
+            _ => return None,
+        };
+        Some(ticket.moved_at + Millis::from(after_s) * 1000)
+    }
+
+    /// When the appointment's timer is due: only of one that is booked and nobody has come to.
+    pub(super) fn appointment_due(&self, appointment: &Appointment) -> Option<Millis> {
+        if appointment.status != AppointmentStatus::Booked {
+            return None;
+        }
+        let start = appointment.fact.start?;
+        let after_s = if appointment.late { self.header.timers.no_show_s } else { 0 };
+        Some(start + Millis::from(after_s) * 1000)
+    }
+
+    /// Sets every timer anew, after the location's timers or its zone changed.
+    pub(super) fn set_timers(&mut self) {
+        self.timers.clear();
+        for ticket in self.tickets.values() {
+            if let Some(at) = self.ticket_due(ticket) {
+                self.timers.insert((at, Due::Ticket(ticket.id.clone())));
+            }
+        }
+        for appointment in self.appointments.values() {
+            if let Some(at) = self.appointment_due(appointment) {
+                self.timers.insert((at, Due::Appointment(appointment.id.clone())));
+            }
+        }
+        let (day, start) = (&self.header.day, self.header.timers.day_start_min);
+        (self.day_starts, self.day_ends) = match day.as_str() {
+            "" => (0, Millis::MAX),
+            day => (settings::day_start(&self.zone, start, day), settings::day_end(&self.zone, start, day)),
+        };
+    }
+}
