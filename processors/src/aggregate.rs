@@ -20,7 +20,7 @@ pub struct Loaded {
     pub pair: Pair,
     pub header: Header,
     pub tickets: Vec<Ticket>,
-    /// Those of its service day, and open ones of earlier days.
+    /// Those near its service day (`Appointment::is_near`).
     pub appointments: Vec<Appointment>,
 }
 

@@ -86,8 +86,8 @@ impl Location {
         Self::load(Pair { epoch, version: 0 }, Header::default(), Vec::new(), Vec::new())
     }
 
-    /// A location as the ledger holds it, with its live tickets, the appointments of its service day, and open ones of
-    /// earlier days.
+    /// A location as the ledger holds it, with its live tickets and the appointments that are near its service day
+    /// ([`Appointment::is_near`]).
     pub fn load(pair: Pair, header: Header, tickets: Vec<Ticket>, appointments: Vec<Appointment>) -> Self {
         let mut location = Self {
             pair,
@@ -322,16 +322,14 @@ impl Location {
         if let Some(at) = self.appointment_due(&appointment) {
             self.timers.insert((at, Due::Appointment(id.clone())));
         }
-        let today = &self.header.day;
-        match appointment.day.as_ref() {
-            Some(day) if day == today => {
-                self.day_counts.add(&appointment);
-                if let Some(doctor) = &appointment.fact.doctor {
-                    self.days.entry(doctor.id.clone()).or_default().insert(id.clone());
-                }
+        if appointment.day.as_ref() == Some(&self.header.day) {
+            self.day_counts.add(&appointment);
+            if let Some(doctor) = &appointment.fact.doctor {
+                self.days.entry(doctor.id.clone()).or_default().insert(id.clone());
             }
-            Some(day) if day < today && appointment.is_open() => {}
-            _ => drop(self.outside.insert(id.clone())),
+        }
+        if !appointment.is_near(&self.header.day) {
+            self.outside.insert(id.clone());
         }
         self.appointments.insert(id.clone(), appointment);
     }

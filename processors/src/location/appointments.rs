@@ -149,7 +149,9 @@ fn change_of(held: Option<&Appointment>, fact: &Fact, ended: bool) -> Change {
             (false, true) => Change::Modified,
         };
     }
-    match (held.status == fact.status || held.fact.status == fact.status, same_times) {
+    let same_status =
+        held.status == fact.status || held.successor.is_none() && held.fact.status == fact.status;
+    match (same_status, same_times) {
         (false, _) => change_to(fact.status),
         (true, false) => Change::Rescheduled,
         (true, true) => Change::Modified,

@@ -2,29 +2,30 @@
 //! record's events can have changed are written down and compared, so that a step costs the same however long
 //! the line is.
 
+mod entries;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::{
     Millis,
-    appointment::{
-        APPOINTMENT_KEY, AppointmentView, SCHEDULE_KEY, ScheduleEntry, ScheduleHead, ScheduleTicket,
-    },
+    appointment::{APPOINTMENT_KEY, AppointmentView, SCHEDULE_KEY, ScheduleEntry, ScheduleHead},
     channel::Channel,
     event::Event,
     ids::{AppointmentId, DoctorId, LocationId, QueueId, ScheduleId, StationId, TicketId},
     line::{BOARD_KEY, BoardCall, BoardHead, BoardQueue, QUEUE_KEY, QueueEntry, QueueHead, TICKET_KEY},
     load::{LOAD_KEY, LoadHead, LoadQuarter, LoadQueue, LoadStation, quarter_key},
     record::ViewDelta,
-    ticket::{Call, QueueState, TicketPlace, TicketView},
+    ticket::TicketPlace,
     view::Delta,
 };
 use serde::Serialize;
+
+use entries::schedule_entry;
 
 use super::{
     Location,
     load::quarter_of,
     moves::{self, Shown, shown},
-    state::{Appointment, DoctorDay, Queue, Recent, Ticket},
 };
 
 /// Seconds the last state of an ended ticket can still be read: the patient's phone may be asleep for a day.
@@ -135,7 +136,10 @@ impl Location {
             if let Some(ticket) = self.ticket(id) {
                 scope.queues.insert(ticket.standing.queue.clone());
                 scope.stations.extend(ticket.standing.station.clone());
-                scope.appointments.extend(ticket.appointment.clone());
+                // The appointment goes where its ticket goes, and may no longer count as planned.
+                let appointment = ticket.appointment.as_ref().and_then(|id| self.appointment(id));
+                scope.appointments.extend(appointment.map(|held| held.id.clone()));
+                scope.quarters.extend(appointment.and_then(|held| held.fact.start).map(quarter_of));
             }
             scope.recents = true;
             scope.load = true;
@@ -373,162 +377,6 @@ impl Location {
             Channel::Run(_) => None, // no location's
         };
         held.map_or(0, |held| std::mem::replace(held, self.pair.version))
-    }
-
-    fn schedule_head(&self, doctor: &DoctorDay) -> ScheduleHead {
-        ScheduleHead {
-            doctor: doctor.name.clone(),
-            day: self.header.day.clone(),
-            time_zone: self.header.time_zone.clone(),
-            delay_min: doctor.delay_min,
-        }
-    }
-
-    fn appointment_view(&self, appointment: &Appointment) -> AppointmentView {
-        let fact = &appointment.fact;
-        let desk = appointment.ticket.as_ref();
-        let doctor = fact.doctor.as_ref().and_then(|doctor| self.header.doctors.get(&doctor.id));
-        let today = appointment.day.as_ref() == Some(&self.header.day);
-        let to_come = today && appointment.is_open();
-        AppointmentView {
-            appointment: appointment.id.clone(),
-            status: appointment.status,
-            start: fact.start,
-            end: fact.end,
-            late: appointment.late,
-            // A later day's keeps the name it was told by: a doctor's new name is not looked up in every day there is.
-            doctor: match (today, doctor) {
-                (true, Some(doctor)) => Some(doctor.name.clone()),
-                _ => fact.doctor.as_ref().map(|doctor| doctor.name.clone()),
-            },
-            delay_min: doctor.filter(|_| to_come).map_or(0, |doctor| doctor.delay_min),
-            ticket: desk.map(|_| appointment.id.ticket()),
-            ticket_label: desk.map(|desk| desk.label.clone()),
-            reason: fact.reason.clone(),
-            successor: appointment.successor.clone(),
-        }
-    }
-
-    fn station_name(&self, id: &StationId) -> String {
-        self.header.stations.get(id).map(|station| station.name.clone()).unwrap_or_default()
-    }
-
-    fn board_head(&self) -> BoardHead {
-        BoardHead {
-            name: self.header.name.clone(),
-            time_zone: self.header.time_zone.clone(),
-            languages: self.header.languages.clone(),
-            messages: Vec::new(),
-        }
-    }
-
-    fn queue_head(&self, id: &QueueId, queue: &Queue) -> QueueHead {
-        let (stations, serving) = self.tallies.get(id).map_or((0, 0), |t| (t.stations, t.in_service.min(1)));
-        QueueHead {
-            name: queue.name.clone(),
-            state: queue.state,
-            prefix: queue.prefix.clone(),
-            service_s: queue.service.expected_s(),
-            servers: stations.max(serving),
-            last_call_at: queue.last_call_at,
-        }
-    }
-
-    fn board_queue(&self, id: &QueueId, queue: &Queue) -> BoardQueue {
-        let waiting = self.tallies.get(id).map_or(0, |tally| tally.waiting.len());
-        BoardQueue {
-            name: queue.name.clone(),
-            state: queue.state,
-            waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
-        }
-    }
-
-    fn queue_entry(&self, ticket: &Ticket) -> QueueEntry {
-        let standing = &ticket.standing;
-        QueueEntry {
-            label: ticket.label.clone(),
-            state: standing.state,
-            priority: standing.priority,
-            rank: standing.rank,
-            issued_at: ticket.issued_at,
-            called_at: standing.called_at,
-            started_at: standing.started_at,
-            station: standing.station.as_ref().map(|station| self.station_name(station)),
-            recalls: standing.recalls,
-            reason: standing.reason.clone(),
-        }
-    }
-
-    fn current_call(&self, ticket: &Ticket) -> BoardCall {
-        let standing = &ticket.standing;
-        BoardCall {
-            label: ticket.label.clone(),
-            station: standing.station.as_ref().map(|station| self.station_name(station)).unwrap_or_default(),
-            at: standing.called_at.unwrap_or_default(),
-            recalls: standing.recalls,
-            current: true,
-        }
-    }
-
-    fn recent_call(&self, recent: &Recent) -> BoardCall {
-        BoardCall {
-            label: recent.label.clone(),
-            station: self.station_name(&recent.station),
-            at: recent.at,
-            recalls: recent.recalls,
-            current: false,
-        }
-    }
-
-    fn place_of(&self, ticket: &Ticket) -> TicketPlace {
-        if ticket.is_live() {
-            TicketPlace::In(ticket.standing.queue.clone())
-        } else {
-            TicketPlace::Ended(Box::new(self.last_view(ticket)))
-        }
-    }
-
-    /// What the patient of a ticket that is over sees.
-    fn last_view(&self, ticket: &Ticket) -> TicketView {
-        let standing = &ticket.standing;
-        let queue = self.header.queues.get(&standing.queue);
-        let call = standing.station.as_ref().zip(standing.called_at).map(|(station, at)| Call {
-            station: self.station_name(station),
-            at,
-            recalls: standing.recalls,
-        });
-        TicketView {
-            at: standing.ended_at.unwrap_or_default(),
-            ticket: ticket.id.clone(),
-            label: ticket.label.clone(),
-            queue: standing.queue.clone(),
-            queue_name: queue.map(|queue| queue.name.clone()).unwrap_or_default(),
-            queue_state: queue.map_or(QueueState::Closed, |queue| queue.state),
-            state: standing.state,
-            issued_at: ticket.issued_at,
-            position: None,
-            ahead: None,
-            estimate: None,
-            call,
-            reason: standing.reason.clone(),
-            successor: standing.successor.clone(),
-        }
-    }
-}
-
-fn schedule_entry(appointment: &Appointment) -> ScheduleEntry {
-    let fact = &appointment.fact;
-    ScheduleEntry {
-        status: appointment.status,
-        start: fact.start,
-        end: fact.end,
-        late: appointment.late,
-        label: fact.label.clone(),
-        reason: fact.reason.clone(),
-        ticket: appointment
-            .ticket
-            .as_ref()
-            .map(|desk| ScheduleTicket { label: desk.label.clone(), state: desk.state }),
     }
 }
 

@@ -222,6 +222,13 @@ impl Appointment {
         Some((&self.fact.doctor.as_ref()?.id, u32::try_from(late_min / STEP_MIN * STEP_MIN).ok()?))
     }
 
+    /// Whether a location keeps it in memory on the service day `today`: it is of that day, or open and of an earlier one,
+    /// or its patient is there already.
+    pub fn is_near(&self, today: &str) -> bool {
+        let day = self.day.as_deref();
+        day == Some(today) || self.is_open() && (self.ticket.is_some() || day.is_some_and(|day| day < today))
+    }
+
     /// Whether something is still expected of it.
     pub fn is_open(&self) -> bool {
         !self.status.is_end() && !self.ticket.as_ref().is_some_and(|desk| desk.state.is_end())

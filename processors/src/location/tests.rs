@@ -1,19 +1,28 @@
 use schemas::{
     Millis,
+    appointment::{AppointmentStatus, Change, Doctor, Fact, SourceKey},
     codes::Code,
     command::{Command, Verdict},
     event::{Event, Standing},
-    ids::{Aggregate, CommandId, LocationId, QueueId, StationId, TenantId, TicketId},
+    ids::{
+        Aggregate, AppointmentId, CommandId, DoctorId, LocationId, QueueId, SourceId, StationId, TenantId,
+        TicketId,
+    },
+    load::Bands,
     record::{Actor, CommandRecord},
     ticket::{Priority, QueueState, TicketState},
+    timers::Timers,
     view::Pair,
 };
 
-use super::{Header, Location, Step, Ticket};
+use super::{Appointment, Header, Location, Step, Ticket};
 
+mod appointments;
 mod boards;
+mod clock;
 mod labels;
 mod lines;
+mod load;
 mod moves;
 mod naive;
 mod picks;
@@ -61,12 +70,16 @@ fn record(command: Command) -> CommandRecord {
 }
 
 fn configure(time_zone: &str) -> Command {
+    configure_with(time_zone, Timers::default())
+}
+
+fn configure_with(time_zone: &str, timers: Timers) -> Command {
     Command::ConfigureLocation {
         name: "Riverside".into(),
         time_zone: time_zone.into(),
         languages: vec!["fr".into(), "en-GB".into()],
-        timers: Default::default(),
-        bands: None,
+        timers,
+        bands: Some(Bands { waiting: [2, 4], wait_s: [600, 1200] }),
     }
 }
 
@@ -93,6 +106,39 @@ fn call_next(slug: &str, room: &str) -> Command {
 
 fn call(number: u128, room: &str) -> Command {
     Command::CallTicket { ticket: ticket(number), station: station(room) }
+}
+
+fn appointment(number: u128) -> AppointmentId {
+    AppointmentId::from_random(&location_id(), number)
+}
+
+fn doctor(slug: &str) -> Doctor {
+    Doctor { id: DoctorId::new(slug).unwrap(), name: format!("Dr {slug}") }
+}
+
+/// What the source tells of an appointment of twenty minutes, half an hour after the morning begins.
+fn fact(number: u128, revision: u64, status: AppointmentStatus) -> Fact {
+    Fact {
+        source: SourceId::new("his").unwrap(),
+        key: SourceKey::new(format!("visit-{number}")).unwrap(),
+        revision,
+        status,
+        start: Some(MORNING + 30 * MINUTE),
+        end: Some(MORNING + 50 * MINUTE),
+        doctor: Some(doctor("roy")),
+        queue: Some(queue("general")),
+        label: Some("R.M.".into()),
+        reason: None,
+        moved_to: None,
+    }
+}
+
+fn report(number: u128, fact: Fact) -> Command {
+    Command::ReportAppointment { appointment: appointment(number), fact }
+}
+
+fn check_in(number: u128) -> Command {
+    Command::CheckIn { appointment: appointment(number), queue: None }
 }
 
 fn transfer(number: u128, slug: &str) -> Command {

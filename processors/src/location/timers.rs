@@ -87,9 +87,11 @@ impl Location {
         Some(ticket.moved_at + Millis::from(after_s) * 1000)
     }
 
-    /// When the appointment's timer is due: only of one that is booked and nobody has come to.
+    /// When the appointment's timer is due: only of one that is booked, that nobody has come to, and whose day has begun.
+    /// Later ones need not be in memory.
     pub(super) fn appointment_due(&self, appointment: &Appointment) -> Option<Millis> {
-        if appointment.status != AppointmentStatus::Booked {
+        let begun = appointment.day.as_ref().is_some_and(|day| *day <= self.header.day);
+        if appointment.status != AppointmentStatus::Booked || !begun {
             return None;
         }
         let start = appointment.fact.start?;

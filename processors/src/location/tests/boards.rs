@@ -148,14 +148,18 @@ fn only_views_whose_content_changed_move() {
     let board = || "board:riverside".to_owned();
     let general = || "queue:riverside.general".to_owned();
     let lab = || "queue:riverside.lab".to_owned();
-    assert_eq!(followed.apply(issue("general", 1, 0)), [board(), general(), one()]);
-    assert_eq!(followed.apply(Command::Prioritise { ticket: ticket(1), priority: priority(2) }), [general()]);
+    let load = || "load:riverside".to_owned();
+    assert_eq!(followed.apply(issue("general", 1, 0)), [board(), load(), general(), one()]);
+    assert_eq!(
+        followed.apply(Command::Prioritise { ticket: ticket(1), priority: priority(2) }),
+        [load(), general()]
+    );
     let same = Command::Prioritise { ticket: ticket(1), priority: priority(2) };
     assert!(followed.apply(same).is_empty(), "a step that changes nothing to see is applied without a delta");
-    assert_eq!(followed.apply(transfer(1, "lab")), [board(), general(), lab(), one()]);
+    assert_eq!(followed.apply(transfer(1, "lab")), [board(), load(), general(), lab(), one()]);
     assert_eq!(followed.apply(configure("Europe/Paris")), [""; 0]);
-    assert_eq!(followed.apply(Command::PauseQueue { queue: queue("general") }), [board(), general()]);
-    assert_eq!(followed.apply(configure_station("room-1", "Salle 1")), [""; 0]);
+    assert_eq!(followed.apply(Command::PauseQueue { queue: queue("general") }), [board(), load(), general()]);
+    assert_eq!(followed.apply(configure_station("room-1", "Salle 1")), [load()]);
 }
 
 #[test]

@@ -83,6 +83,9 @@ fn the_expected_service_moves_from_what_was_configured_to_what_is_measured() {
         serve(&mut clinic, number, 1200);
     }
     assert_eq!(expected_s(&clinic), 900, "four against four");
+    // Who is served when the day ends is taken for served, at a time nobody measured.
+    let timers = Timers { day_ends_tickets: false, ..Timers::default() };
+    clinic.apply(configure_with("Europe/Paris", timers));
     for number in 5..=200 {
         serve(&mut clinic, number, 1200);
     }

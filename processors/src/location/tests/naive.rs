@@ -70,6 +70,25 @@ pub(super) fn views(
     views
 }
 
+/// What an appointment has to come to.
+pub(super) fn status(appointment: &Appointment) -> AppointmentStatus {
+    use AppointmentStatus as A;
+    use TicketState as S;
+    let told = match appointment.successor {
+        Some(_) => A::Cancelled,
+        None => appointment.fact.status,
+    };
+    match appointment.ticket.as_ref().map(|desk| desk.state) {
+        None if appointment.missed => A::Noshow,
+        None => told,
+        Some(S::InService | S::Completed) => A::Fulfilled,
+        Some(S::NoShow) => A::Noshow,
+        Some(S::Cancelled) if appointment.fact.status == A::EnteredInError => A::EnteredInError,
+        Some(S::Cancelled) => A::Cancelled,
+        Some(_) => A::CheckedIn,
+    }
+}
+
 pub(super) fn waits(ticket: &Ticket, slug: &str) -> bool {
     ticket.standing.state == TicketState::Waiting && ticket.standing.queue == queue(slug)
 }
@@ -117,7 +136,7 @@ fn entry(header: &Header, ticket: &Ticket) -> QueueEntry {
 pub(super) fn last_view(header: &Header, ticket: &Ticket) -> TicketView {
     let standing = &ticket.standing;
     TicketView {
-        at: header.now,
+        at: standing.ended_at.expect("an end has a time"),
         ticket: ticket.id.clone(),
         label: ticket.label.clone(),
         queue: standing.queue.clone(),

@@ -6,7 +6,9 @@ use super::*;
 
 pub(super) const QUEUES: [&str; 3] = ["general", "lab", "x-ray"];
 pub(super) const ROOMS: [&str; 3] = ["room-1", "room-2", "room-3"];
+/// Tickets that are walked in with, then those of appointments.
 const TICKETS: u128 = 12;
+const APPOINTMENTS: u128 = 8;
 
 /// What is sent next, as plain words: a failing history can then be read.
 #[derive(Debug, Clone)]
@@ -22,7 +24,12 @@ pub(super) struct Pick {
 }
 
 /// How often each kind comes: enough tickets and calls for the moves to meet somebody.
-const KINDS: [(u32, &str); 27] = [
+const KINDS: [(u32, &str); 32] = [
+    (12, "appointment.report"),
+    (8, "appointment.check_in"),
+    (3, "location.tick"),
+    (2, "station.open"),
+    (2, "station.close"),
     (14, "ticket.issue"),
     (10, "queue.call_next"),
     (5, "ticket.start"),
@@ -58,6 +65,13 @@ pub(super) fn command(pick: &Pick) -> Command {
     let flag = pick.number.is_multiple_of(2);
     let reason = flag.then(|| "x-ray first".to_owned());
     match pick.kind {
+        "appointment.report" => report(of_appointment(pick), any_fact(pick)),
+        "appointment.check_in" => {
+            C::CheckIn { appointment: appointment(of_appointment(pick)), queue: flag.then_some(queue) }
+        }
+        "location.tick" => C::Tick {},
+        "station.open" => C::OpenStation { station },
+        "station.close" => C::CloseStation { station },
         "ticket.issue" => C::IssueTicket { queue, ticket, priority: priority(pick.number % 3) },
         "queue.call_next" => C::CallNext { queue, station },
         "ticket.start" => C::StartService { ticket },
@@ -98,6 +112,30 @@ pub(super) fn command(pick: &Pick) -> Command {
     }
 }
 
+/// The number of the appointment a pick is about: its ticket has the same.
+fn of_appointment(pick: &Pick) -> u128 {
+    TICKETS + pick.ticket % APPOINTMENTS
+}
+
+fn any_fact(pick: &Pick) -> Fact {
+    let number = pick.number;
+    let status = AppointmentStatus::ALL[usize::from(number) % AppointmentStatus::ALL.len()];
+    // Booked most often, or nobody could be checked in.
+    let status = if number < 140 { AppointmentStatus::Booked } else { status };
+    let start = MORNING + Millis::from(number) * 11 * MINUTE;
+    let queue = ["general", "lab"][usize::from(number) % 2];
+    let moved_to = (number.is_multiple_of(17)).then(|| LocationId::new("hillside").unwrap());
+    Fact {
+        start: (!number.is_multiple_of(13)).then_some(start),
+        end: (!number.is_multiple_of(13)).then_some(start + 20 * MINUTE),
+        doctor: (!number.is_multiple_of(5)).then(|| doctor(["roy", "singh"][usize::from(number / 4) % 2])),
+        // A fact names a queue of where the appointment is to be.
+        queue: (!number.is_multiple_of(3) && moved_to.is_none()).then(|| super::queue(queue)),
+        moved_to,
+        ..fact(of_appointment(pick), u64::from(pick.others.iter().sum::<u128>() as u32), status)
+    }
+}
+
 /// Minutes mostly, sometimes half a day, sometimes a broker whose clock goes back.
 fn any_pause() -> impl Strategy<Value = Millis> {
     prop_oneof![8 => 0..20 * MINUTE, 1 => 0..12 * 60 * MINUTE, 1 => -MINUTE..0]
@@ -107,7 +145,7 @@ pub(super) fn pick() -> impl Strategy<Value = Pick> {
     let kinds = KINDS.map(|(weight, kind)| (weight, Just(kind).boxed()));
     (
         prop::strategy::Union::new_weighted(kinds.to_vec()),
-        0..TICKETS,
+        0..TICKETS + APPOINTMENTS,
         prop::collection::vec(0..TICKETS, 1..4),
         prop::sample::select(&QUEUES[..]),
         prop::sample::select(&ROOMS[..]),

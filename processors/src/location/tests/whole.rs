@@ -12,6 +12,7 @@ use schemas::{
 use serde_json::Value;
 
 use super::{
+    load,
     naive::{board, last_view, waits},
     picks::{QUEUES, ROOMS, command, pick},
     *,
@@ -41,6 +42,9 @@ struct Watch {
     last_views: BTreeMap<TicketId, TicketView>,
     recent: Vec<TicketId>,
     issued: BTreeSet<TicketId>,
+    reported: BTreeSet<AppointmentId>,
+    /// What happened, at its own time.
+    happened: Vec<(Millis, Event)>,
     labels: BTreeSet<(String, String)>,
 }
 
@@ -57,6 +61,8 @@ impl Watch {
             last_views: BTreeMap::new(),
             recent: Vec::new(),
             issued: BTreeSet::new(),
+            reported: BTreeSet::new(),
+            happened: Vec::new(),
             labels: BTreeSet::new(),
         }
     }
@@ -65,11 +71,38 @@ impl Watch {
         self.issued.iter().map(|id| self.live.ticket(id).expect("this location forgets nothing"))
     }
 
+    fn appointments(&self) -> impl Iterator<Item = &Appointment> {
+        self.reported.iter().map(|id| self.live.appointment(id).expect("this location forgets nothing"))
+    }
+
+    /// Brings in the appointments a runner would load for this command at that time.
+    fn load_appointments(&self, location: &mut Location, command: &Command, at: Millis) {
+        let some = |wanted: &dyn Fn(&Appointment) -> bool| -> Vec<Appointment> {
+            self.appointments().filter(|one| wanted(one)).map(copy).collect()
+        };
+        if let Some((from, until)) = location.lacks_days(at) {
+            let lacking = some(&|one| one.day.as_deref().is_some_and(|day| from < day && day <= &*until));
+            location.add_days(until, lacking);
+        }
+        let named = match command {
+            Command::ReportAppointment { fact, .. } => some(&|one| one.source() == (&fact.source, &fact.key)),
+            _ => Vec::new(),
+        };
+        location.add_appointments(named);
+        let of_ticket = command.ticket().map(TicketId::appointment);
+        let id = command.appointment().or(of_ticket.as_ref());
+        location.add_appointments(some(&|one| Some(&one.id) == id));
+    }
+
     /// The location as a runner would have it that loads it now, for this command.
-    fn reloaded(&self, command: &Command) -> Location {
+    fn reloaded(&self, command: &Command, at: Millis) -> Location {
         let live = self.tickets().filter(|ticket| ticket.is_live()).map(copy).collect();
-        let mut location = Location::load(self.live.pair(), copy(self.live.header()), live, Vec::new());
-        let named = command.ticket().and_then(|id| self.live.ticket(id));
+        let near = |one: &&Appointment| one.is_near(&self.live.header().day);
+        let near = self.appointments().filter(near).map(copy).collect();
+        let mut location = Location::load(self.live.pair(), copy(self.live.header()), live, near);
+        self.load_appointments(&mut location, command, at);
+        let checked_in = command.appointment().map(AppointmentId::ticket);
+        let named = command.ticket().or(checked_in.as_ref()).and_then(|id| self.live.ticket(id));
         location.add_ended(named.into_iter().filter(|ticket| !ticket.is_live()).map(copy).collect());
         location
     }
@@ -78,7 +111,7 @@ impl Watch {
         let before = self.live.pair();
         let was: BTreeMap<_, _> =
             self.issued.iter().map(|id| (id.clone(), self.live.ticket(id).and_then(board))).collect();
-        let mut reloaded = self.reloaded(&command.command);
+        let mut reloaded = self.reloaded(&command.command, at);
 
         let step = self.live.handle(&command, at);
         let twin = reloaded.handle(&command, at);
@@ -86,6 +119,9 @@ impl Watch {
         assert!(reloaded.header() == self.live.header());
         for id in &step.touched {
             assert!(reloaded.ticket(id) == self.live.ticket(id));
+        }
+        for id in &step.appointments {
+            assert!(reloaded.appointment(id) == self.live.appointment(id));
         }
         reloaded.forget_ended();
         assert!(self.tickets().all(|ticket| reloaded.ticket(&ticket.id).is_none_or(Ticket::is_live)));
@@ -95,7 +131,6 @@ impl Watch {
             assert!(refusal(&step).is_some() && step.deltas.is_empty() && step.touched.is_empty());
             assert_eq!(step.pair, before);
         } else {
-            assert!(refusal(&step).is_none());
             assert_eq!(step.pair, Pair { version: before.version + 1, ..before });
             let events: Vec<Event> = copy(&step.events);
             self.rebuilt.replay(&location_id(), step.pair.version, step.at, &events);
@@ -117,6 +152,16 @@ impl Watch {
 
     fn note(&mut self, step: &Step) {
         for event in &step.events {
+            if let Event::AppointmentReported { appointment, .. }
+            | Event::AppointmentMoved { appointment, .. } = event
+            {
+                self.reported.insert(appointment.clone());
+            }
+            let at = match event {
+                Event::TicketExpired { at, .. } | Event::AppointmentMissed { at, .. } => *at,
+                _ => step.at,
+            };
+            self.happened.push((at, event.clone()));
             if let Event::TicketIssued { ticket, day, label, .. } = event {
                 assert!(self.issued.insert(ticket.clone()));
                 assert!(self.labels.insert((day.clone(), label.clone())), "{label} was given twice on {day}");
@@ -153,6 +198,12 @@ impl Watch {
         for id in &self.issued {
             assert!(self.rebuilt.ticket(id) == self.live.ticket(id));
         }
+        for one in self.appointments() {
+            assert!(self.rebuilt.appointment(&one.id) == Some(one));
+            let ticket = self.live.ticket(&one.id.ticket()).filter(|ticket| ticket.appointment.is_some());
+            assert_eq!(one.ticket.as_ref().map(|desk| desk.state), ticket.map(|it| it.standing.state));
+            assert_eq!(one.status, naive::status(one));
+        }
         let views: BTreeMap<String, Value> = self
             .views
             .iter()
@@ -160,7 +211,9 @@ impl Watch {
             .collect();
         let tickets: Vec<_> = self.tickets().collect();
         let recent: Vec<_> = self.recent.iter().filter_map(|id| self.live.ticket(id)).collect();
-        let expected = naive::views(self.live.header(), &tickets, &recent, &self.last_views);
+        let appointments: Vec<_> = self.appointments().collect();
+        let mut expected = naive::views(self.live.header(), &tickets, &recent, &self.last_views);
+        load::add_views(&mut expected, self.live.header(), &tickets, &appointments, &self.happened);
         for (name, view) in &expected {
             assert_eq!(views.get(name), Some(view), "{name}");
         }
@@ -194,6 +247,7 @@ fn same(a: &Step, b: &Step) -> bool {
         && a.verdict == b.verdict
         && a.events == b.events
         && a.touched == b.touched
+        && a.appointments == b.appointments
         && a.follow_up == b.follow_up
         && serde_json::to_string(&a.deltas).unwrap() == serde_json::to_string(&b.deltas).unwrap()
 }

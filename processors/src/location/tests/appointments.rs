@@ -1,0 +1,254 @@
+//! What becomes of what sources tell, and of what the desk does with it.
+
+use proptest::prelude::*;
+
+use super::{AppointmentStatus as S, *};
+
+fn change(step: &Step) -> Option<Change> {
+    match &step.verdict {
+        Verdict::Applied { result, .. } => result.change,
+        Verdict::Refused { .. } => None,
+    }
+}
+
+impl Clinic {
+    fn tell(&mut self, number: u128, fact: Fact) -> Option<Change> {
+        change(&self.apply(report(number, fact)))
+    }
+
+    fn status(&self, number: u128) -> S {
+        self.location.appointment(&appointment(number)).expect("the appointment is in memory").status
+    }
+}
+
+#[test]
+fn a_fact_says_what_it_changed() {
+    let mut clinic = Clinic::open();
+    let later = |revision, status| Fact {
+        start: Some(MORNING + 60 * MINUTE),
+        end: Some(MORNING + 80 * MINUTE),
+        ..fact(1, revision, status)
+    };
+    for (fact, expected) in [
+        (fact(1, 1, S::Booked), Change::Booked),
+        (fact(1, 1, S::Booked), Change::Repeated),
+        (later(2, S::Booked), Change::Rescheduled),
+        (Fact { doctor: Some(doctor("singh")), ..later(3, S::Booked) }, Change::Modified),
+        (fact(1, 2, S::Cancelled), Change::Stale),
+        (later(4, S::Arrived), Change::Arrived),
+        (later(5, S::Cancelled), Change::Cancelled),
+        (later(6, S::Booked), Change::Booked),
+        (later(7, S::Noshow), Change::NoShow),
+        (later(8, S::Fulfilled), Change::Fulfilled),
+        (later(9, S::EnteredInError), Change::EnteredInError),
+        (later(3, S::Booked), Change::Stale),
+    ] {
+        let revision = fact.revision;
+        assert_eq!(clinic.tell(1, fact), Some(expected), "revision {revision}");
+    }
+    assert_eq!(clinic.status(1), S::EnteredInError, "a late duplicate raises nobody");
+    let facts = clinic.location.header().facts;
+    assert_eq!((facts.applied, facts.repeated, facts.stale), (9, 1, 2), "what was ignored is counted");
+}
+
+#[test]
+fn between_facts_of_one_revision_the_logs_order_decides() {
+    let mut clinic = Clinic::open();
+    clinic.tell(1, fact(1, 5, S::Booked));
+    assert_eq!(clinic.tell(1, fact(1, 5, S::Cancelled)), Some(Change::Cancelled));
+    assert_eq!(clinic.status(1), S::Cancelled);
+}
+
+#[test]
+fn bad_facts_are_refused_with_a_code_of_their_own() {
+    let mut clinic = Clinic::open();
+    let good = || fact(1, 1, S::Booked);
+    for (bad, code) in [
+        (Fact { end: Some(MORNING), ..good() }, Code::TimesReversed),
+        (Fact { end: None, ..good() }, Code::TimesMissing),
+        (Fact { start: None, end: None, ..good() }, Code::TimesMissing),
+        (Fact { start: Some(-1), ..good() }, Code::InvalidValue),
+        (Fact { queue: Some(queue("nowhere")), ..good() }, Code::QueueUnknown),
+        (Fact { label: Some(String::new()), ..good() }, Code::InvalidValue),
+        (Fact { reason: Some("a\nb".into()), ..good() }, Code::InvalidValue),
+        (Fact { doctor: Some(Doctor { name: " ".into(), ..doctor("roy") }), ..good() }, Code::InvalidValue),
+    ] {
+        assert_eq!(clinic.refusal(report(1, bad)), Some(code));
+    }
+    assert!(clinic.location.appointment(&appointment(1)).is_none(), "nothing was taken in");
+    assert_eq!(Clinic::empty().refusal(report(1, good())), Some(Code::LocationUnknown));
+    clinic.tell(1, fact(1, 1, S::Fulfilled));
+    assert_eq!(clinic.refusal(report(1, fact(1, 2, S::Booked))), Some(Code::StatusCannotFollow));
+    clinic.tell(2, Fact { start: None, end: None, ..fact(2, 1, S::Proposed) });
+    assert_eq!(clinic.refusal(report(2, fact(2, 2, S::Arrived))), Some(Code::StatusCannotFollow));
+}
+
+#[test]
+fn an_appointment_is_checked_in_once_by_a_ticket_with_its_own_digits() {
+    let mut clinic = Clinic::open();
+    assert_eq!(clinic.refusal(check_in(1)), Some(Code::AppointmentUnknown));
+    clinic.tell(1, fact(1, 1, S::Booked));
+    let Verdict::Applied { result, .. } = clinic.apply(check_in(1)).verdict else { panic!("refused") };
+    assert_eq!(result.ticket, Some(ticket(1)));
+    assert_eq!((result.appointment, result.label.as_deref()), (Some(appointment(1)), Some("A-001")));
+    assert_eq!(clinic.refusal(check_in(1)), Some(Code::AlreadyCheckedIn));
+
+    clinic.tell(2, Fact { queue: None, ..fact(2, 1, S::Booked) });
+    assert_eq!(clinic.refusal(check_in(2)), Some(Code::QueueMissing));
+    let named = |slug| Command::CheckIn { appointment: appointment(2), queue: Some(queue(slug)) };
+    assert_eq!(clinic.refusal(named("nowhere")), Some(Code::QueueUnknown));
+    clinic.apply(named("lab"));
+    assert_eq!(clinic.standing(2).queue, queue("lab"));
+
+    clinic.tell(3, fact(3, 1, S::Cancelled));
+    assert_eq!(clinic.refusal(check_in(3)), Some(Code::AppointmentOver));
+    clinic.tell(4, fact(4, 1, S::Waitlist));
+    assert_eq!(clinic.refusal(check_in(4)), Some(Code::StatusCannotFollow));
+}
+
+#[test]
+fn a_checked_in_appointment_says_what_its_ticket_says() {
+    use Command as C;
+    let mut clinic = Clinic::open();
+    clinic.tell(1, fact(1, 1, S::Booked));
+    clinic.apply(check_in(1));
+    assert_eq!(clinic.status(1), S::CheckedIn);
+    for (command, expected) in [
+        (call(1, "room-1"), S::CheckedIn),
+        (C::MarkAbsent { ticket: ticket(1) }, S::CheckedIn),
+        (C::ReturnTicket { ticket: ticket(1) }, S::CheckedIn),
+        (call(1, "room-1"), S::CheckedIn),
+        (C::StartService { ticket: ticket(1) }, S::Fulfilled),
+        (C::RevertTicket { ticket: ticket(1) }, S::CheckedIn),
+        (C::MarkNoShow { ticket: ticket(1) }, S::Noshow),
+        (C::RevertTicket { ticket: ticket(1) }, S::CheckedIn),
+        (C::CancelTicket { ticket: ticket(1), reason: None }, S::Cancelled),
+    ] {
+        let kind = command.kind();
+        let step = clinic.apply(command);
+        assert_eq!(clinic.status(1), expected, "after {kind}");
+        assert_eq!(step.appointments, [appointment(1)], "its row changed with {kind}");
+    }
+}
+
+#[test]
+fn once_checked_in_the_desk_knows_presence_and_the_source_whether_it_takes_place() {
+    let mut clinic = Clinic::open();
+    clinic.tell(1, fact(1, 1, S::Booked));
+    clinic.apply(check_in(1));
+    assert_eq!(clinic.tell(1, fact(1, 2, S::Noshow)), Some(Change::Overruled));
+    assert_eq!((clinic.status(1), clinic.state(1)), (S::CheckedIn, TicketState::Waiting));
+    let moved = Fact { doctor: Some(doctor("singh")), ..fact(1, 3, S::Noshow) };
+    assert_eq!(clinic.tell(1, moved), Some(Change::Modified), "what is not the desk's is taken in");
+
+    let reason = Some("doctor is ill".to_owned());
+    assert_eq!(
+        clinic.tell(1, Fact { reason: reason.clone(), ..fact(1, 4, S::Cancelled) }),
+        Some(Change::Cancelled)
+    );
+    assert_eq!((clinic.status(1), clinic.state(1)), (S::Cancelled, TicketState::Cancelled));
+    assert_eq!(clinic.standing(1).reason, reason);
+
+    clinic.tell(2, fact(2, 1, S::Booked));
+    clinic.apply(check_in(2));
+    clinic.apply(call(2, "room-1"));
+    clinic.apply(Command::StartService { ticket: ticket(2) });
+    assert_eq!(
+        clinic.tell(2, fact(2, 2, S::Cancelled)),
+        Some(Change::Overruled),
+        "nobody in the room is called off"
+    );
+    assert_eq!((clinic.status(2), clinic.state(2)), (S::Fulfilled, TicketState::InService));
+}
+
+#[test]
+fn a_move_ends_the_appointment_here_and_books_it_there() {
+    let hillside = LocationId::new("hillside").unwrap();
+    let there =
+        |revision| Fact { moved_to: Some(hillside.clone()), queue: None, ..fact(1, revision, S::Booked) };
+    let mut clinic = Clinic::open();
+    clinic.tell(1, fact(1, 1, S::Booked));
+    clinic.apply(check_in(1));
+    let step = clinic.apply(report(1, there(2)));
+    assert_eq!(change(&step), Some(Change::Moved));
+    let held = clinic.location.appointment(&appointment(1)).unwrap();
+    let successor = appointment(1).at(&hillside);
+    assert_eq!((held.status, held.successor.as_ref()), (S::Cancelled, Some(&successor)));
+    assert_eq!(clinic.state(1), TicketState::Cancelled);
+    let next = step.follow_up.expect("the other location is told");
+    assert_eq!(next.aggregate.location_id(), Some(hillside.clone()));
+    let Command::ReportAppointment { appointment: id, fact: told } = next.command else {
+        panic!("another command")
+    };
+    assert!(id == successor && told == Fact { moved_to: None, ..there(2) });
+
+    // Never heard of here: the move is known from now on, and the other location still hears.
+    let step =
+        clinic.apply(report(7, Fact { moved_to: Some(hillside), queue: None, ..fact(7, 1, S::Booked) }));
+    assert!(step.follow_up.is_some() && clinic.status(7) == S::Cancelled);
+    // And back again.
+    assert_eq!(clinic.tell(7, fact(7, 2, S::Booked)), Some(Change::Booked));
+    assert_eq!(clinic.status(7), S::Booked);
+}
+
+#[test]
+fn the_doctors_delay_is_seen_by_who_is_still_to_come() {
+    let mut clinic = Clinic::open();
+    clinic.tell(1, fact(1, 1, S::Booked));
+    clinic.tell(2, fact(2, 1, S::Booked));
+    clinic.apply(check_in(1));
+    clinic.now = MORNING + 48 * MINUTE;
+    clinic.apply(call(1, "room-1"));
+    let step = clinic.apply(Command::StartService { ticket: ticket(1) });
+    assert_eq!(
+        clinic.location.header().doctors[&DoctorId::new("roy").unwrap()].delay_min,
+        15,
+        "18 in steps of 5"
+    );
+    let other = format!("appointment:{}", appointment(2));
+    let delta = step.deltas.iter().find(|delta| delta.view == other).expect("the next patient is told");
+    assert!(delta.delta.set["appointment"].get().contains("\"delay_min\":15"));
+}
+
+#[test]
+fn a_closed_station_takes_no_call() {
+    let mut clinic = Clinic::waiting(2);
+    let close = || Command::CloseStation { station: station("room-1") };
+    clinic.apply(close());
+    assert_eq!(clinic.refusal(close()), Some(Code::IllegalMove));
+    assert_eq!(clinic.refusal(call_next("general", "room-1")), Some(Code::StationClosed));
+    assert_eq!(clinic.refusal(call(1, "room-1")), Some(Code::StationClosed));
+    clinic.apply(Command::OpenStation { station: station("room-1") });
+    clinic.apply(call_next("general", "room-1"));
+}
+
+#[test]
+fn only_a_call_or_another_band_is_urgent_on_a_dashboard() {
+    let urgent = |step: &Step| step.deltas.iter().any(|delta| delta.view == "load:riverside" && delta.urgent);
+    let mut clinic = Clinic::open();
+    let steps: Vec<bool> = (1..=4).map(|number| urgent(&clinic.apply(issue("general", number, 0)))).collect();
+    assert_eq!(steps, [false, true, false, true], "the bands begin at two and at four");
+    assert!(urgent(&clinic.apply(call_next("general", "room-1"))));
+    assert!(!urgent(&clinic.apply(Command::StartService { ticket: ticket(1) })));
+}
+
+proptest! {
+    /// Facts that may follow each other in any order, told in any order and more than once: the newest alone counts.
+    #[test]
+    fn facts_in_any_order_end_the_same(
+        order in Just((1..=6_u64).collect::<Vec<_>>()).prop_shuffle(),
+        again in prop::collection::vec(1..=6_u64, 0..6),
+    ) {
+        let told = |revision: u64| {
+            let status = [S::Booked, S::Pending, S::Booked, S::Cancelled, S::Booked, S::Noshow][revision as usize - 1];
+            let start = MORNING + revision as Millis * 60 * MINUTE;
+            Fact { start: Some(start), end: Some(start + MINUTE), ..fact(1, revision, status) }
+        };
+        let mut clinic = Clinic::open();
+        for revision in order.into_iter().chain(again) {
+            clinic.apply(report(1, told(revision)));
+        }
+        let held = clinic.location.appointment(&appointment(1)).unwrap();
+        prop_assert!(held.fact == told(6) && held.status == S::Noshow);
+    }
+}

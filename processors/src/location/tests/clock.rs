@@ -1,0 +1,190 @@
+//! What happens when nobody does anything.
+
+use schemas::event::Expiry;
+
+use super::{AppointmentStatus as S, *};
+
+fn at(time: &str) -> Millis {
+    time.parse::<jiff::Timestamp>().unwrap().as_millisecond()
+}
+
+impl Clinic {
+    fn tick(&mut self, now: Millis) -> Step {
+        self.now = now;
+        self.send(Command::Tick {})
+    }
+
+    /// Everything there is, as a ledger would keep it.
+    fn kept(&self) -> String {
+        let mut tickets: Vec<&Ticket> = self.location.tickets.values().collect();
+        tickets.sort_by(|a, b| a.id.cmp(&b.id));
+        let mut appointments: Vec<&Appointment> = self.location.appointments.values().collect();
+        appointments.sort_by(|a, b| a.id.cmp(&b.id));
+        serde_json::to_string(&(self.location.header(), tickets, appointments)).unwrap()
+    }
+}
+
+#[test]
+fn an_absence_that_lasts_too_long_is_a_no_show() {
+    let mut clinic = Clinic::waiting(1);
+    clinic.apply(call(1, "room-1"));
+    clinic.apply(Command::MarkAbsent { ticket: ticket(1) });
+    let due = MORNING + 15 * MINUTE;
+    assert_eq!(clinic.location.due(), Some(due));
+    assert_eq!(refusal(&clinic.tick(due - 1)), Some(Code::NothingDue));
+    let step = clinic.tick(due + 7);
+    let expired = Event::TicketExpired {
+        ticket: ticket(1),
+        state: TicketState::NoShow,
+        why: Expiry::AbsentTooLong,
+        at: due,
+    };
+    assert!(step.events == [expired]);
+    assert_eq!(clinic.standing(1).ended_at, Some(due), "dated by the timer, not by the tick");
+    assert_eq!(clinic.standing(1).reason.as_deref(), Some("absent_too_long"));
+    // A mistake of the clock's, as people see it: it can be taken back.
+    clinic.apply(Command::RevertTicket { ticket: ticket(1) });
+    assert_eq!(clinic.state(1), TicketState::Absent);
+}
+
+#[test]
+fn a_ticket_nobody_moved_for_hours_is_left() {
+    let mut clinic = Clinic::waiting(2);
+    clinic.now += 60 * MINUTE;
+    clinic.apply(Command::HoldTicket { ticket: ticket(2), reason: None });
+    clinic.tick(MORNING + 8 * 60 * MINUTE);
+    assert_eq!((clinic.state(1), clinic.state(2)), (TicketState::Left, TicketState::OnHold));
+    clinic.tick(MORNING + 9 * 60 * MINUTE);
+    assert_eq!(clinic.state(2), TicketState::Left);
+}
+
+#[test]
+fn an_appointment_nobody_comes_to_is_late_and_then_missed() {
+    let mut clinic = Clinic::open();
+    clinic.apply(report(1, fact(1, 1, S::Booked)));
+    let start = MORNING + 30 * MINUTE;
+    let held = |clinic: &Clinic| {
+        let held = clinic.location.appointment(&appointment(1)).unwrap();
+        (held.status, held.late, clinic.location.load_head().appointments)
+    };
+    clinic.tick(start);
+    let (status, late, counts) = held(&clinic);
+    assert_eq!((status, late, counts.due, counts.late), (S::Booked, true, 1, 1));
+    clinic.tick(start + 120 * MINUTE);
+    let (status, late, counts) = held(&clinic);
+    assert_eq!((status, late, counts.due, counts.no_show), (S::Noshow, false, 0, 1));
+    // A late duplicate raises nobody; a newer time does.
+    clinic.apply(report(1, fact(1, 1, S::Booked)));
+    clinic.apply(report(1, fact(1, 2, S::Booked)));
+    assert_eq!(held(&clinic).0, S::Noshow, "the source has not heard that nobody came");
+    let later = start + 5 * 60 * MINUTE;
+    clinic.apply(report(1, Fact { start: Some(later), end: Some(later), ..fact(1, 3, S::Booked) }));
+    assert_eq!(held(&clinic).0, S::Booked);
+}
+
+#[test]
+fn the_day_ends_with_all_its_tickets_and_the_next_begins() {
+    let mut clinic = Clinic::waiting(3);
+    clinic.apply(call(1, "room-1"));
+    clinic.apply(Command::StartService { ticket: ticket(1) });
+    clinic.apply(call(2, "room-2"));
+    let tomorrow = MORNING + 24 * 60 * MINUTE;
+    let next = Fact { start: Some(tomorrow), end: Some(tomorrow + MINUTE), ..fact(1, 1, S::Booked) };
+    clinic.apply(report(50, fact(50, 1, S::Cancelled)));
+    clinic.apply(report(51, Fact { key: SourceKey::new("visit-51").unwrap(), ..next }));
+    assert_eq!(clinic.location.due(), Some(MORNING + 8 * 60 * MINUTE), "who waits is forgotten first");
+    // Midnight in Paris.
+    clinic.tick(at("2026-03-02T23:00:00Z"));
+    assert_eq!(clinic.state(1), TicketState::Completed);
+    assert_eq!((clinic.state(2), clinic.state(3)), (TicketState::Left, TicketState::Left));
+    assert_eq!(clinic.location.header().day, "2026-03-03");
+    let head = clinic.location.load_head();
+    assert_eq!((head.appointments.due, head.appointments.cancelled), (1, 0), "tomorrow's is today's now");
+    clinic.apply(issue("general", 9, 0));
+    assert_eq!(clinic.label(9), "A-001");
+}
+
+#[test]
+fn a_service_day_may_begin_after_midnight_and_leave_who_waits_alone() {
+    let timers = Timers { day_start_min: 4 * 60, day_ends_tickets: false, ..Timers::default() };
+    let mut clinic = Clinic::open();
+    clinic.apply(configure_with("Europe/Paris", timers));
+    clinic.now = at("2026-03-03T02:50:00Z");
+    clinic.apply(issue("general", 1, 0));
+    assert_eq!(clinic.location.header().day, "2026-03-02");
+    clinic.tick(at("2026-03-03T03:00:00Z"));
+    assert_eq!(
+        (clinic.location.header().day.as_str(), clinic.state(1)),
+        ("2026-03-03", TicketState::Waiting)
+    );
+}
+
+/// Days of 23 and of 25 hours, begun at midnight, at a time that is left out, and at one that comes twice.
+#[test]
+fn a_day_has_as_many_hours_as_its_clocks_make_of_it() {
+    for (zone, start_min, begins, ends) in [
+        ("Europe/Paris", 0, "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"),
+        ("Europe/Paris", 150, "2026-03-29T01:30:00Z", "2026-03-30T00:30:00Z"),
+        ("Europe/Paris", 0, "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"),
+        ("Europe/Paris", 150, "2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"),
+        ("America/Toronto", 0, "2026-03-08T05:00:00Z", "2026-03-09T04:00:00Z"),
+        ("America/Toronto", 0, "2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z"),
+        // Midnight itself is left out.
+        ("America/Havana", 0, "2026-03-08T05:00:00Z", "2026-03-09T04:00:00Z"),
+    ] {
+        let timers = Timers { day_start_min: start_min, ..Timers::default() };
+        let (begins, ends) = (at(begins), at(ends));
+        let mut clinic = Clinic::empty();
+        clinic.now = begins;
+        clinic.apply(configure_with(zone, timers));
+        let day = clinic.location.header().day.clone();
+        assert_eq!(clinic.location.due(), Some(ends), "{zone} from minute {start_min}");
+        assert_eq!(refusal(&clinic.tick(ends - 1)), Some(Code::NothingDue), "{zone}");
+        assert_eq!(clinic.location.header().day, day);
+        assert_eq!(refusal(&clinic.tick(ends)), None, "{zone}");
+        assert!(clinic.location.header().day > day);
+        assert_eq!(clinic.location.day_starts, ends, "one day begins where the other ends");
+    }
+}
+
+#[test]
+fn doubled_and_late_ticks_change_nothing() {
+    let prepare = || {
+        let mut clinic = Clinic::waiting(3);
+        clinic.apply(call(1, "room-1"));
+        clinic.apply(Command::MarkAbsent { ticket: ticket(1) });
+        clinic.apply(report(50, fact(50, 1, S::Booked)));
+        clinic
+    };
+    let end = MORNING + 30 * 60 * MINUTE;
+    let (mut on_time, mut late) = (prepare(), prepare());
+    while let Some(due) = on_time.location.due().filter(|due| *due <= end) {
+        assert_eq!(refusal(&on_time.tick(due)), None);
+        assert_eq!(refusal(&on_time.tick(due)), Some(Code::NothingDue), "the second of two");
+    }
+    on_time.tick(end);
+    late.tick(end);
+    // Versions count records, and fewer records were needed; everything else is the same.
+    for clinic in [&mut on_time, &mut late] {
+        let header = &mut clinic.location.header;
+        (header.board_view, header.load_view) = (0, 0);
+        header.queues.values_mut().for_each(|queue| queue.view = 0);
+        header.doctors.values_mut().for_each(|doctor| doctor.view = 0);
+        for ticket in clinic.location.tickets.values_mut() {
+            (ticket.view, ticket.undo) = (0, None);
+        }
+        clinic.location.appointments.values_mut().for_each(|one| one.view = 0);
+    }
+    assert_eq!(on_time.kept(), late.kept());
+}
+
+#[test]
+fn a_refused_record_keeps_what_the_clock_did_before_it() {
+    let mut clinic = Clinic::waiting(1);
+    clinic.now = MORNING + 8 * 60 * MINUTE;
+    let before = clinic.location.pair();
+    let step = clinic.send(Command::StartService { ticket: ticket(1) });
+    assert_eq!(refusal(&step), Some(Code::IllegalMove));
+    assert_eq!((step.events.len(), step.pair.version), (1, before.version + 1));
+    assert!(!step.deltas.is_empty());
+}
