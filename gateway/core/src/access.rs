@@ -7,7 +7,7 @@ use schemas::{
     channel::Channel,
     codes::Code,
     command::Command,
-    ids::{AppointmentId, DoctorId, LocationId, QueueId, RunId, ScheduleId, TenantId, TicketId},
+    ids::{AppointmentId, DoctorId, LocationId, QueueId, RunId, ScheduleId, SourceId, TenantId, TicketId},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -114,6 +114,8 @@ enum Reach {
     OwnQueues,
     /// The runs its bearer started.
     OwnRuns,
+    /// What is told in the bearer's own name.
+    OwnName,
     /// Everything of the token's tenant.
     Tenant,
 }
@@ -125,6 +127,7 @@ const S: Reach = Reach::OwnSchedule;
 const L: Reach = Reach::OwnLocations;
 const Q: Reach = Reach::OwnQueues;
 const R: Reach = Reach::OwnRuns;
+const F: Reach = Reach::OwnName;
 const T: Reach = Reach::Tenant;
 
 /// The kinds of channels, then the kinds of commands; the columns are those of [`Column`]:
@@ -168,8 +171,8 @@ const TABLE: &[(&str, [Reach; 9])] = &[
     ("ticket.prioritise", [N, N, L, N, N, T, N, N, N]),
     ("ticket.revert", [N, N, L, L, L, T, N, N, N]),
     ("appointment.check_in", [N, N, L, N, N, T, N, N, N]),
-    // A fact is a source's; what a desk knows it says by checking in and by moving the ticket.
-    ("appointment.report", [N, N, N, N, N, N, N, N, T]),
+    // A fact is its source's alone; what a desk knows it says by checking in and by moving the ticket.
+    ("appointment.report", [N, N, N, N, N, N, N, N, F]),
     ("run", [N, N, N, N, N, T, T, R, N]),
     ("run.request", [N, N, N, N, N, T, N, T, N]),
     ("run.cancel", [N, N, N, N, N, T, N, R, N]),
@@ -199,6 +202,7 @@ struct Whereabouts<'a> {
     appointment: Option<&'a AppointmentId>,
     schedule: Option<&'a ScheduleId>,
     run: Option<&'a RunId>,
+    source: Option<&'a SourceId>,
 }
 
 impl Claims {
@@ -234,6 +238,7 @@ impl Claims {
                 at.location.is_some_and(|location| queue.is_of(location)) && self.queues.contains(queue)
             }),
             Reach::OwnRuns => at.run.is_some_and(|run| self.owns(run)),
+            Reach::OwnName => at.source.is_some_and(|source| *self.subject == *source.as_str()),
             Reach::Tenant => true,
         };
         if reached { Ok(()) } else { Err(Code::Forbidden) }
@@ -302,6 +307,17 @@ pub fn may_rule(claims: &Claims, kind: &str) -> Result<(), Code> {
     claims.reaches(kind, Whereabouts::default())
 }
 
+/// The name under which the bearer tells of appointments: a source's subject.
+///
+/// # Errors
+/// `forbidden` for whoever is no source, and for a source whose subject is no name of one.
+pub fn source(claims: &Claims) -> Result<SourceId, Code> {
+    let source = SourceId::new(claims.subject.clone()).map_err(|_| Code::Forbidden)?;
+    let at = Whereabouts { source: Some(&source), ..Whereabouts::default() };
+    claims.reaches("appointment.report", at)?;
+    Ok(source)
+}
+
 /// Whether the bearer may give `command` to a location. Whether its ids belong there is the record's rule.
 ///
 /// # Errors
@@ -323,6 +339,10 @@ pub fn may_command(claims: &Claims, aggregate_location: &LocationId, command: &C
         queue,
         ticket: command.ticket(),
         appointment: command.appointment(),
+        source: match command {
+            C::ReportAppointment { fact, .. } => Some(&fact.source),
+            _ => None,
+        },
         ..Whereabouts::default()
     };
     claims.reaches(command.kind(), at)?;
