@@ -1,5 +1,6 @@
 //! Everything but sockets: commands, snapshots, stream tickets, pages, health and metrics.
 
+mod appointments;
 mod caller;
 mod channels;
 mod commands;
@@ -83,9 +84,15 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/queues/{queue}", get(channels::queue).put(commands::queue))
         .route("/v1/queues/{queue}/{action}", post(commands::queue_action))
         .route("/v1/stations/{station}", put(commands::station))
+        .route("/v1/stations/{station}/{action}", post(commands::station_action))
         .route("/v1/tickets/{ticket}", get(channels::ticket))
         .route("/v1/tickets/{ticket}/{action}", post(commands::ticket_action))
         .route("/v1/boards/{location}", get(channels::board))
+        .route("/v1/appointments", post(appointments::report))
+        .route("/v1/appointments/{appointment}", get(appointments::one))
+        .route("/v1/check-ins", post(appointments::check_in))
+        .route("/v1/schedules/{location}/{doctor}", get(appointments::schedule))
+        .route("/v1/loads/{location}", get(channels::location_load))
         .route("/v1/commands/{command}", get(commands::outcome))
         .route("/v1/files", post(files::upload))
         .route("/v1/runs", get(runs::list).post(runs::request))

@@ -47,6 +47,15 @@ pub(super) async fn board(
     keyed(&api, &claims, Channel::Board(LocationId::new(location).map_err(not_an_id)?)).await
 }
 
+/// How busy a location is.
+pub(super) async fn location_load(
+    State(api): Shared,
+    Caller(claims): Caller,
+    Segments([location]): Segments<1>,
+) -> Result<Response, Problem> {
+    keyed(&api, &claims, Channel::Load(LocationId::new(location).map_err(not_an_id)?)).await
+}
+
 pub(super) async fn keyed(api: &Api, claims: &Claims, channel: Channel) -> Result<Response, Problem> {
     access::may_open(claims, &channel)?;
     let view = load(api, claims, &channel).await?.ok_or(Code::NotFound)?;
@@ -107,7 +116,6 @@ pub(super) fn unreadable<E>(_: E) -> Code {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct StreamBody {
     channels: Vec<String>,
 }

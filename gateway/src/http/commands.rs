@@ -13,7 +13,7 @@ use schemas::{
     Millis,
     channel::Channel,
     codes::Code,
-    command::{Command, CommandResult, Outcome, Verdict},
+    command::{Command, Outcome, Verdict},
     ids::{Aggregate, CommandId, LocationId, QueueId, StationId, TicketId},
     record::{Actor, CommandRecord},
 };
@@ -64,6 +64,20 @@ pub(super) async fn station(
 ) -> Result<Response, Problem> {
     let target = Target::Station(StationId::new(station).map_err(not_an_id)?);
     give(&api, &claims, &headers, target, CONFIGURE, &body).await
+}
+
+pub(super) async fn station_action(
+    State(api): Shared,
+    Caller(claims): Caller,
+    Segments([station, action]): Segments<2>,
+    headers: HeaderMap,
+    JsonText(body): JsonText,
+) -> Result<Response, Problem> {
+    if action == CONFIGURE {
+        return Err(Code::NotFound.into());
+    }
+    let target = Target::Station(StationId::new(station).map_err(not_an_id)?);
+    give(&api, &claims, &headers, target, &action, &body).await
 }
 
 pub(super) async fn queue_action(
@@ -117,9 +131,20 @@ async fn give(
 ) -> Result<Response, Problem> {
     let location = target.location();
     let command = requests::command(target, action, body)?;
-    let allowed = access::may_command(claims, &location, &command);
+    give_to(api, claims, headers, &location, command).await
+}
+
+/// Gives a location a command, if the caller may.
+pub(super) async fn give_to(
+    api: &Api,
+    claims: &Claims,
+    headers: &HeaderMap,
+    location: &LocationId,
+    command: Command,
+) -> Result<Response, Problem> {
+    let allowed = access::may_command(claims, location, &command);
     allowed.map_err(|code| refused(api, command.kind(), code))?;
-    answer(api, claims, headers, Aggregate::location(&claims.tenant, &location), command).await
+    answer(api, claims, headers, Aggregate::location(&claims.tenant, location), command).await
 }
 
 /// Counts a command that its giver may not give.
@@ -157,7 +182,7 @@ pub(super) async fn send(
         aggregate,
         id: id.clone(),
         source: SOURCE.to_owned(),
-        valid_until: Some(valid_until(headers)?),
+        valid_until: valid_until(headers, &command)?,
         actor: Some(Actor { subject: claims.subject.to_string(), role: claims.role.as_str().to_owned() }),
         command,
     };
@@ -181,14 +206,17 @@ fn pending(id: &CommandId) -> Response {
     (StatusCode::ACCEPTED, location, Json(json!({ "command": id, "outcome": "pending" }))).into_response()
 }
 
-/// The outcome without a ticket the caller may not open. Ids of commands are chosen by their callers: another
-/// one of the tenant may have used the same.
+/// The outcome without what the caller may not open. Ids of commands are chosen by their callers: another one of the
+/// tenant may have used the same. A source opens no appointment, but hands its id to the patient.
 fn shown_to(claims: &Claims, mut outcome: Outcome) -> Outcome {
-    if let Verdict::Applied { result, .. } = &mut outcome.verdict
-        && let Some(ticket) = &result.ticket
-        && access::may_open(claims, &Channel::Ticket(ticket.clone())).is_err()
-    {
-        *result = CommandResult::default();
+    let Verdict::Applied { result, .. } = &mut outcome.verdict else { return outcome };
+    let hidden = |channel| access::may_open(claims, &channel).is_err();
+    if result.ticket.clone().map(Channel::Ticket).is_some_and(hidden) {
+        (result.ticket, result.label, result.station) = (None, None, None);
+    }
+    let appointment = result.appointment.clone().map(Channel::Appointment);
+    if appointment.is_none_or(hidden) && access::source(claims).is_err() {
+        (result.appointment, result.change) = (None, None);
     }
     outcome
 }
@@ -200,13 +228,16 @@ pub(super) fn command_id(headers: &HeaderMap) -> Result<Option<CommandId>, Probl
     CommandId::new(key.to_str().unwrap_or_default()).map_err(bad).map(Some)
 }
 
-fn valid_until(headers: &HeaderMap) -> Result<Millis, Problem> {
+/// Until when the command is good, as its caller says. A fact that waits is still one, and its source's version tells
+/// whether it is the newest: it goes stale only if its caller says so.
+fn valid_until(headers: &HeaderMap, command: &Command) -> Result<Option<Millis>, Problem> {
     match headers.get("valid-until") {
-        None => Ok(now() + VALID_FOR.as_millis() as Millis),
+        None if matches!(command, Command::ReportAppointment { .. }) => Ok(None),
+        None => Ok(Some(now() + VALID_FOR.as_millis() as Millis)),
         Some(until) => {
             let until = until.to_str().ok().and_then(|text| text.parse::<jiff::Timestamp>().ok());
             let bad = || Problem::from(Code::InvalidValue).explained("Valid-Until is not a time of RFC 3339");
-            until.map(jiff::Timestamp::as_millisecond).ok_or_else(bad)
+            until.map(|until| Some(until.as_millisecond())).ok_or_else(bad)
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Path and body of each command route, and the command it stands for.
 
 use schemas::{
+    appointment::{AppointmentStatus, MAX_SOURCE_KEY, Report},
     codes::Code,
     command::Command,
-    ids::{InvalidId, LocationId, QueueId, StationId, TicketId},
+    ids::{AppointmentId, InvalidId, LocationId, QueueId, StationId, TicketId},
     load::Bands,
     ticket::Priority,
     timers::Timers,
@@ -40,10 +41,7 @@ pub(super) const CONFIGURE: &str = "configure";
 pub(super) fn command(target: Target, action: &str, body: &[u8]) -> Result<Command, Problem> {
     match target {
         Target::Location(_) => location(body),
-        Target::Station(station) => {
-            let StationBody { name } = read(body, r#"{"name"}"#)?;
-            Ok(Command::ConfigureStation { station, name })
-        }
+        Target::Station(station) => of_station(station, action, body),
         Target::Queue(queue) => of_queue(queue, action, body),
         Target::Ticket(ticket) => of_ticket(ticket, action, body),
     }
@@ -55,6 +53,18 @@ fn location(body: &[u8]) -> Result<Command, Problem> {
     Ok(Command::ConfigureLocation { name, time_zone, languages, timers, bands })
 }
 
+fn of_station(station: StationId, action: &str, body: &[u8]) -> Result<Command, Problem> {
+    match action {
+        CONFIGURE => {
+            let StationBody { name } = read(body, r#"{"name"}"#)?;
+            Ok(Command::ConfigureStation { station, name })
+        }
+        "open" => nothing(body, Command::OpenStation { station }),
+        "close" => nothing(body, Command::CloseStation { station }),
+        _ => Err(Code::NotFound.into()),
+    }
+}
+
 fn of_queue(queue: QueueId, action: &str, body: &[u8]) -> Result<Command, Problem> {
     use Command as C;
     match action {
@@ -64,8 +74,7 @@ fn of_queue(queue: QueueId, action: &str, body: &[u8]) -> Result<Command, Proble
         }
         "tickets" => {
             let IssueBody { priority } = read(body, r#"{"priority"?}"#)?;
-            let ticket = TicketId::from_random(&queue.location(), random::bits()?);
-            Ok(C::IssueTicket { queue, ticket, priority: urgency(priority.unwrap_or_default())? })
+            issue(queue, priority)
         }
         "call-next" => Ok(C::CallNext { queue, station: station(body)? }),
         "open" => nothing(body, C::OpenQueue { queue }),
@@ -103,6 +112,54 @@ fn of_ticket(ticket: TicketId, action: &str, body: &[u8]) -> Result<Command, Pro
         "revert" => nothing(body, C::RevertTicket { ticket }),
         _ => Err(Code::NotFound.into()),
     }
+}
+
+fn issue(queue: QueueId, priority: Option<i64>) -> Result<Command, Problem> {
+    let ticket = TicketId::from_random(&queue.location(), random::bits()?);
+    Ok(Command::IssueTicket { queue, ticket, priority: urgency(priority.unwrap_or_default())? })
+}
+
+/// Whoever comes: by the appointment, or without one into a queue. With it, the location that must know.
+pub(super) fn check_in(body: &[u8]) -> Result<(LocationId, Command), Problem> {
+    const EXPECTED: &str = r#"{"appointment","queue"?} or {"queue","priority"?}"#;
+    let CheckInBody { appointment, queue, priority } = read(body, EXPECTED)?;
+    let queue = queue.map(QueueId::new).transpose().map_err(not_an_id)?;
+    match (appointment, queue, priority) {
+        (Some(appointment), queue, None) => {
+            let appointment = AppointmentId::new(appointment).map_err(not_an_id)?;
+            Ok((appointment.location(), Command::CheckIn { appointment, queue }))
+        }
+        (None, Some(queue), priority) => Ok((queue.location(), issue(queue, priority)?)),
+        _ => Err(Problem::malformed(format!("expected {EXPECTED}"))),
+    }
+}
+
+/// What a source tells. Where one field is wrong the problem says what it must be, since whoever reads it is another
+/// clinic's programmer.
+pub(super) fn report(body: &[u8]) -> Result<Report, Problem> {
+    parse(body).map_err(|unread| {
+        let (code, detail) = match unread.field.as_deref() {
+            Some("location" | "moved_from" | "queue" | "doctor.id") => {
+                (Code::InvalidId, "location, moved_from, queue and doctor.id are ids".to_owned())
+            }
+            Some("key") => {
+                let bound = format!("a key has 1 to {MAX_SOURCE_KEY} bytes and no control characters");
+                (Code::InvalidValue, bound)
+            }
+            Some("start" | "end" | "updated_at") => {
+                (Code::InvalidValue, "start, end and updated_at are times of RFC 3339".to_owned())
+            }
+            Some("status") => {
+                let words = AppointmentStatus::ALL.map(AppointmentStatus::as_str).join(", ");
+                (Code::InvalidValue, format!("a status is one of {words}"))
+            }
+            _ => {
+                return unread
+                    .expecting(r#"{"location","key","version"|"updated_at","status","start"?,"end"?,…}"#);
+            }
+        };
+        Problem::from(code).explained(detail)
+    })
 }
 
 /// To another location the ticket goes on under a new id, which is made here because a decision has no
@@ -145,15 +202,48 @@ pub(super) fn not_an_id(error: InvalidId) -> Problem {
 /// Reads a body, nothing being the same as `{}`. The problem says where reading failed and what was expected,
 /// but quotes nothing: a body may name people.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, Problem> {
+    parse(body).map_err(|unread| unread.expecting(expected))
+}
+
+/// Where a body stopped being what was expected.
+struct Unread {
+    /// The field whose value is not of its type, by its path. It may name whatever was sent: it is never quoted.
+    field: Option<String>,
+    /// Line and column; none when there is a field that nobody knows.
+    at: Option<(usize, usize)>,
+}
+
+impl Unread {
+    fn expecting(self, expected: &str) -> Problem {
+        Problem::malformed(match self.at {
+            Some((line, column)) => {
+                format!("expected {expected}; reading stopped at line {line}, column {column}")
+            }
+            None => format!("expected {expected}; there is a field that is not known here"),
+        })
+    }
+}
+
+/// A field that is not known is refused however deep it lies: a misspelt timer would otherwise be the default.
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unread> {
     let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        Problem::malformed(format!("expected {expected}; reading stopped at line {line}, column {column}"))
-    })
+    let (mut json, mut track) =
+        (serde_json::Deserializer::from_slice(body), serde_path_to_error::Track::new());
+    let mut unknown = false;
+    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+    let read = serde_ignored::deserialize(tracked, |_| unknown = true);
+    let read = read.and_then(|value| json.end().map(|()| value));
+    match read {
+        Ok(_) if unknown => Err(Unread { field: None, at: None }),
+        Ok(value) => Ok(value),
+        Err(error) => Err(Unread {
+            field: error.is_data().then(|| track.path().to_string()),
+            at: Some((error.line(), error.column())),
+        }),
+    }
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct LocationBody {
     name: String,
     time_zone: String,
@@ -164,7 +254,6 @@ struct LocationBody {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct QueueBody {
     name: String,
     prefix: String,
@@ -172,47 +261,46 @@ struct QueueBody {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct StationBody {
     name: String,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct IssueBody {
     priority: Option<i64>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+struct CheckInBody {
+    appointment: Option<String>,
+    queue: Option<String>,
+    priority: Option<i64>,
+}
+
+#[derive(Deserialize)]
 struct PriorityBody {
     priority: i64,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct CallBody {
     station: String,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct ReasonBody {
     reason: Option<String>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct TransferBody {
     queue: String,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct ReorderBody {
     tickets: Vec<String>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Nothing {}
