@@ -1,5 +1,6 @@
 //! The routes over a node in memory.
 
+mod appointments;
 mod channels;
 mod commands;
 mod edge;
@@ -23,7 +24,10 @@ use object_store::memory::InMemory;
 use schemas::{
     command::{Command, CommandResult, Outcome, Verdict},
     finding::Finding,
-    ids::{Aggregate, CommandId, LocationId, QueueId, RunId, StationId, TenantId, TicketId},
+    ids::{
+        Aggregate, AppointmentId, CommandId, DoctorId, LocationId, QueueId, RunId, StationId, TenantId,
+        TicketId,
+    },
     line::{QUEUE_KEY, QueueEntry, QueueHead, TICKET_KEY},
     record::{AUDIT_TOPIC, AuditRecord, CommandRecord, WireRecord, topic_of},
     ticket::{Priority, QueueState, TicketPlace, TicketState},
@@ -46,6 +50,7 @@ use crate::{
 const TICKET: &str = "riverside.00000000000000000000000000000001";
 const ENDED: &str = "riverside.00000000000000000000000000000002";
 const GONE: &str = "riverside.00000000000000000000000000000003";
+const APPOINTMENT: &str = "riverside.000000000000000000000000000000a1";
 
 /// What the clinic behind the node does with a command.
 #[derive(Clone)]
@@ -202,7 +207,7 @@ fn queue() -> QueueId {
     QueueId::new("riverside.general").unwrap()
 }
 
-/// A queue with one waiting ticket, and a ticket that has ended.
+/// A queue with one waiting ticket, a ticket that has ended, and a booked appointment.
 fn views() -> HashMap<String, View> {
     let view = |entries: Vec<(&str, _)>| View {
         pair: Pair { epoch: 7, version: 16 },
@@ -237,6 +242,18 @@ fn views() -> HashMap<String, View> {
         (format!("ticket:{TICKET}"), view(vec![(TICKET_KEY, raw(&TicketPlace::In(queue())))])),
         (format!("ticket:{ENDED}"), view(vec![(TICKET_KEY, raw(&TicketPlace::Ended(Box::new(ended))))])),
         ("board:riverside".to_owned(), view(vec![("board", raw(&json!({"name": "Riverside"})))])),
+        (
+            format!("appointment:{APPOINTMENT}"),
+            view(vec![("appointment", raw(&json!({"appointment": APPOINTMENT, "status": "booked"})))]),
+        ),
+        (
+            "schedule:riverside/dr-roy".to_owned(),
+            view(vec![
+                ("schedule", raw(&json!({"doctor": "Dr Roy"}))),
+                (APPOINTMENT, raw(&json!({"status": "booked"}))),
+            ]),
+        ),
+        ("load:riverside".to_owned(), view(vec![("load", raw(&json!({"waiting": 1})))])),
     ])
 }
 
@@ -292,7 +309,7 @@ fn key() -> DevelopmentKey {
     DevelopmentKey::from_words("a test of routes")
 }
 
-/// A token for somebody of riverside and its general queue, good for an hour.
+/// A token for somebody of riverside and its general queue, `dr-roy` in its schedules, good for an hour.
 fn token(role: Role) -> String {
     token_of("demo", "subject-1", role)
 }
@@ -309,8 +326,8 @@ fn claims_of(tenant: &str, subject: &str, role: Role) -> Claims {
         locations: vec![LocationId::new("riverside").unwrap()],
         queues: vec![queue()],
         tickets: vec![id(TICKET), id(ENDED)],
-        appointments: Vec::new(),
-        doctor: None,
+        appointments: vec![AppointmentId::new(APPOINTMENT).unwrap()],
+        doctor: Some(DoctorId::new("dr-roy").unwrap()),
         expires: now() + 3_600_000,
     }
 }

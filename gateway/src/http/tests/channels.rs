@@ -20,6 +20,20 @@ async fn a_snapshot_is_what_its_channel_shows() {
     let state = node.ask(Role::Patient, "GET", &format!("/v1/tickets/{ENDED}"), "").await.json();
     assert_eq!((&state["state"], state.get("position")), (&json!("left"), None));
 
+    let path = format!("/v1/appointments/{APPOINTMENT}");
+    for role in [Role::Patient, Role::Reception, Role::Doctor] {
+        let view = node.ask(role, "GET", &path, "").await.json();
+        assert_eq!(
+            (&view["version"], &view["entries"]["appointment"]["status"]),
+            (&json!(16), &json!("booked"))
+        );
+    }
+    let schedule = node.ask(Role::Doctor, "GET", "/v1/schedules/riverside/dr-roy", "").await.json();
+    assert_eq!(schedule["entries"][APPOINTMENT]["status"], "booked");
+    assert_eq!(schedule["entries"]["schedule"]["doctor"], "Dr Roy");
+    let load = node.ask(Role::Doctor, "GET", "/v1/loads/riverside", "").await.json();
+    assert_eq!(load["entries"]["load"]["waiting"], 1);
+
     let board = node.ask(Role::Display, "GET", "/v1/boards/riverside", "").await;
     assert_eq!((board.status, &board.json()["entries"]["board"]["name"]), (200, &json!("Riverside")));
 }
@@ -34,6 +48,19 @@ async fn a_snapshot_of_something_else_is_refused_or_not_there() {
         (Role::Doctor, "/v1/queues/riverside.blood".to_owned(), 403, "forbidden"),
         (Role::Display, "/v1/boards/north".to_owned(), 403, "forbidden"),
         (Role::Admin, "/v1/boards/north".to_owned(), 404, "not_found"),
+        (Role::Patient, format!("/v1/appointments/{TICKET}"), 403, "forbidden"),
+        (Role::Display, format!("/v1/appointments/{APPOINTMENT}"), 403, "forbidden"),
+        (Role::Source, format!("/v1/appointments/{APPOINTMENT}"), 403, "forbidden"),
+        (Role::Reception, format!("/v1/appointments/{GONE}"), 404, "not_found"),
+        (Role::Reception, "/v1/appointments/riverside.7".to_owned(), 400, "invalid_id"),
+        (Role::Doctor, "/v1/schedules/riverside/dr-singh".to_owned(), 403, "forbidden"),
+        (Role::Doctor, "/v1/schedules/north/dr-roy".to_owned(), 403, "forbidden"),
+        (Role::Reception, "/v1/schedules/riverside/dr-singh".to_owned(), 404, "not_found"),
+        (Role::Reception, "/v1/schedules/riverside/Dr%20Roy".to_owned(), 400, "invalid_id"),
+        (Role::Reception, "/v1/schedules/riverside".to_owned(), 404, "not_found"),
+        (Role::Display, "/v1/loads/riverside".to_owned(), 403, "forbidden"),
+        (Role::Admin, "/v1/loads/north".to_owned(), 404, "not_found"),
+        (Role::Admin, "/v1/loads/north.general".to_owned(), 400, "invalid_id"),
     ];
     for (role, path, status, code) in table {
         let answer = node.ask(role, "GET", &path, "").await;
@@ -42,9 +69,28 @@ async fn a_snapshot_of_something_else_is_refused_or_not_there() {
 }
 
 #[tokio::test]
+async fn a_doctor_of_another_tenant_is_nobody_in_ones_own() {
+    let node = node();
+    // The same names at another tenant: its staff may look, and nothing of ours is there.
+    let path = "/v1/schedules/riverside/dr-roy";
+    for role in [Role::Admin, Role::Reception, Role::Doctor] {
+        let answer = node.ask_as(&token_of("other", "subject-1", role), "GET", path, "").await;
+        assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{role:?}");
+        assert_eq!(node.ask(role, "GET", path, "").await.status, 200, "{role:?}");
+    }
+    for path in [format!("/v1/appointments/{APPOINTMENT}"), "/v1/loads/riverside".to_owned()] {
+        let answer = node.ask_as(&token_of("other", "subject-1", Role::Admin), "GET", &path, "").await;
+        assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_ticket_holds_the_grant_of_its_caller() {
     let node = node();
-    let channels = json!({"channels": ["board:riverside", "queue:riverside.general"]});
+    let channels = json!({"channels": [
+        "board:riverside", "queue:riverside.general", "load:riverside", "schedule:riverside/dr-roy",
+        format!("appointment:{APPOINTMENT}"),
+    ]});
     let answer = node.ask(Role::Doctor, "POST", "/v1/stream-tickets", &channels.to_string()).await;
     assert_eq!((answer.status, &answer.json()["expires_in"]), (200, &json!(30)));
     let ticket = answer.json()["ticket"].as_str().unwrap().to_owned();
@@ -61,6 +107,11 @@ async fn a_stream_ticket_is_refused_for_what_one_may_not_open() {
     let table = [
         (json!({"channels": ["board:riverside", "queue:riverside.general"]}), 403, "forbidden"),
         (json!({"channels": ["run:1"]}), 404, "unknown_channel"),
+        (json!({"channels": ["load:riverside"]}), 403, "forbidden"),
+        (json!({"channels": ["schedule:riverside/dr-roy"]}), 403, "forbidden"),
+        (json!({"channels": [format!("appointment:{APPOINTMENT}")]}), 403, "forbidden"),
+        (json!({"channels": ["schedule:riverside"]}), 404, "unknown_channel"),
+        (json!({"channels": ["board:riverside"], "for": "ever"}), 400, "malformed"),
         (json!({"channels": ["board:riverside", "board:riverside"]}), 409, "already_subscribed"),
         (json!({"channels": []}), 422, "invalid_value"),
         (json!({ "channels": many }), 422, "channel_limit"),

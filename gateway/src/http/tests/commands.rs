@@ -1,5 +1,7 @@
 //! Command routes.
 
+use schemas::{load::Bands, timers::Timers};
+
 use super::*;
 
 /// Every command route: method, path below `/v1`, a body, and the kind of command it stands for.
@@ -12,6 +14,8 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     ),
     ("PUT", "queues/riverside.general", r#"{"name":"G","prefix":"A","service_s":300}"#, "queue.configure"),
     ("PUT", "stations/riverside.room-1", r#"{"name":"Room 1"}"#, "station.configure"),
+    ("POST", "stations/riverside.room-1/open", "", "station.open"),
+    ("POST", "stations/riverside.room-1/close", "{}", "station.close"),
     ("POST", "queues/riverside.general/open", "", "queue.open"),
     ("POST", "queues/riverside.general/pause", "{}", "queue.pause"),
     ("POST", "queues/riverside.general/resume", "{}", "queue.resume"),
@@ -33,6 +37,19 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("POST", "tickets/T/transfer", r#"{"queue":"riverside.blood"}"#, "ticket.transfer"),
     ("POST", "tickets/T/prioritise", r#"{"priority":3}"#, "ticket.prioritise"),
     ("POST", "tickets/T/revert", "", "ticket.revert"),
+    (
+        "POST",
+        "appointments",
+        r#"{"location":"riverside","key":"4711","version":1,"status":"proposed"}"#,
+        "appointment.report",
+    ),
+    (
+        "POST",
+        "check-ins",
+        r#"{"appointment":"riverside.000000000000000000000000000000a1"}"#,
+        "appointment.check_in",
+    ),
+    ("POST", "check-ins", r#"{"queue":"riverside.general","priority":2}"#, "ticket.issue"),
 ];
 
 fn path_of(route: &str) -> String {
@@ -43,7 +60,8 @@ fn path_of(route: &str) -> String {
 async fn every_kind_of_command_has_its_route() {
     let node = node();
     for (method, route, body, kind) in ROUTES {
-        let answer = node.ask(Role::Admin, method, &path_of(route), body).await;
+        let giver = if *kind == "appointment.report" { Role::Source } else { Role::Admin };
+        let answer = node.ask(giver, method, &path_of(route), body).await;
         assert_eq!(answer.status, 200, "{route}: {}", answer.text);
         let record = node.last();
         assert_eq!(record.command.kind(), *kind, "{route}");
@@ -51,8 +69,9 @@ async fn every_kind_of_command_has_its_route() {
     }
     let mut kinds: Vec<_> = ROUTES.iter().map(|(.., kind)| *kind).collect();
     let mut all: Vec<_> = Command::KINDS.to_vec();
-    all.retain(|kind| !kind.starts_with("run.") && !kind.starts_with("rule."));
+    all.retain(|kind| !kind.starts_with("run.") && !kind.starts_with("rule.") && *kind != "location.tick");
     kinds.sort_unstable();
+    kinds.dedup();
     all.sort_unstable();
     assert_eq!(kinds, all);
 }
@@ -207,6 +226,10 @@ async fn what_cannot_be_a_command_has_its_code_and_reaches_no_log() {
         ("POST", "/v1/queues/%ff/open", "{}", 400, "invalid_id"),
         ("PUT", "/v1/locations/a.b", r#"{"name":"R","time_zone":"UTC","languages":[]}"#, 400, "invalid_id"),
         ("POST", "/v1/tickets/riverside.1/start", "", 400, "invalid_id"),
+        ("POST", "/v1/stations/riverside.room-1/configure", "{}", 404, "not_found"),
+        ("POST", "/v1/stations/riverside.room-1/explode", "{}", 404, "not_found"),
+        ("POST", "/v1/stations/riverside/open", "{}", 400, "invalid_id"),
+        ("POST", "/v1/stations/riverside.room-1/open", r#"{"by":"x"}"#, 400, "malformed"),
         ("GET", "/v1/commands/a%20b", "", 400, "invalid_id"),
         ("POST", "/v1/locations/riverside", "", 405, "unknown_method"),
         ("DELETE", "/v1/queues/riverside.general", "", 405, "unknown_method"),
@@ -220,6 +243,42 @@ async fn what_cannot_be_a_command_has_its_code_and_reaches_no_log() {
         assert_eq!((answer.status, answer.code().as_str()), (status, code), "{method} {path} {body}");
     }
     assert!(node.world.appended.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_location_names_only_the_timers_that_are_different_there() {
+    let node = node();
+    let place = |more: &str| format!(r#"{{"name":"R","time_zone":"UTC","languages":["fr"]{more}}}"#);
+    let path = "/v1/locations/riverside";
+    let bands = r#","timers":{"no_show_s":900},"bands":{"waiting":[5,10],"wait_s":[600,1200]}"#;
+    let answer = node.ask(Role::Admin, "PUT", path, &place(bands)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let Command::ConfigureLocation { timers, bands, .. } = node.last().command else {
+        panic!("another command")
+    };
+    assert_eq!(timers, Timers { no_show_s: 900, ..Timers::default() });
+    assert_eq!(bands, Some(Bands { waiting: [5, 10], wait_s: [600, 1200] }));
+
+    let answer = node.ask(Role::Admin, "PUT", path, &place("")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let Command::ConfigureLocation { timers, bands, .. } = node.last().command else {
+        panic!("another command")
+    };
+    assert_eq!((timers, bands), (Timers::default(), None));
+
+    let told = node.world.appended.lock().unwrap().len();
+    for bad in [
+        r#","timers":{"no_shows_s":900}"#,
+        r#","timers":{"no_show_s":-1}"#,
+        r#","timers":7"#,
+        r#","bands":{"waiting":[5,10]}"#,
+        r#","bands":{"waiting":[5,10],"wait_s":[600,1200],"colour":"red"}"#,
+        r#","colour":"red""#,
+    ] {
+        let answer = node.ask(Role::Admin, "PUT", path, &place(bad)).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"), "{bad}");
+    }
+    assert_eq!(node.world.appended.lock().unwrap().len(), told);
 }
 
 #[tokio::test]

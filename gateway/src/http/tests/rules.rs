@@ -130,8 +130,8 @@ async fn a_rule_that_cannot_be_applied_names_its_field_and_quotes_nothing() {
 #[tokio::test]
 async fn each_role_does_with_rules_what_it_was_promised_and_no_more() {
     use Role as R;
-    const WATCH: &[Role] = &[R::Viewer, R::Editor, R::Admin];
-    const WORK: &[Role] = &[R::Editor, R::Admin];
+    const WATCH: &[Role] = &[R::Viewer, R::Editor, R::FinanceBilling, R::Admin];
+    const WORK: &[Role] = &[R::Editor, R::FinanceBilling, R::Admin];
     const CHANGE: &[Role] = &[R::Admin];
     let node = node();
     let file = node.uploaded(&export()).await;

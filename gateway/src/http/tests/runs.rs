@@ -171,9 +171,9 @@ async fn what_cannot_be_asked_for_has_its_code_and_reaches_no_log() {
 #[tokio::test]
 async fn each_role_reaches_the_routes_it_was_promised_and_no_other() {
     use Role as R;
-    const WATCH: &[Role] = &[R::Viewer, R::Editor, R::Admin];
+    const WATCH: &[Role] = &[R::Viewer, R::Editor, R::FinanceBilling, R::Admin];
     const WATCH_ALL: &[Role] = &[R::Viewer, R::Admin];
-    const WORK: &[Role] = &[R::Editor, R::Admin];
+    const WORK: &[Role] = &[R::Editor, R::FinanceBilling, R::Admin];
     let node = node();
     let (own, other) = (own(R::Editor), stranger(1));
     let file = node.uploaded("a;b").await;

@@ -1,0 +1,248 @@
+//! What sources tell of appointments, and who checks in.
+
+use schemas::appointment::{AppointmentStatus, Change, Fact};
+
+use super::*;
+
+/// All a source can tell.
+fn told() -> Value {
+    json!({
+        "location": "riverside", "key": "4711", "version": 3, "updated_at": "2026-11-27T08:00:00Z",
+        "status": "booked", "start": "2026-11-27T09:00:00-05:00", "end": "2026-11-27T09:20:00-05:00",
+        "doctor": {"id": "dr-roy", "name": "Dr Roy"}, "queue": "riverside.general", "label": "J. T.",
+        "reason": "first visit",
+    })
+}
+
+/// What was told, with these fields instead; `null` takes one away.
+fn told_with(fields: Value) -> Value {
+    let mut told = told();
+    for (name, value) in fields.as_object().unwrap() {
+        match value {
+            Value::Null => told.as_object_mut().unwrap().remove(name),
+            value => told.as_object_mut().unwrap().insert(name.clone(), value.clone()),
+        };
+    }
+    told
+}
+
+async fn tell(node: &Node, told: &Value) -> Answer {
+    node.ask(Role::Source, "POST", "/v1/appointments", &told.to_string()).await
+}
+
+fn last_fact(node: &Node) -> (AppointmentId, Fact) {
+    match node.last().command {
+        Command::ReportAppointment { appointment, fact } => (appointment, fact),
+        _ => panic!("another command"),
+    }
+}
+
+#[tokio::test]
+async fn a_fact_reaches_its_location_whole_and_in_its_sources_name() {
+    let node = node();
+    let answer = tell(&node, &told()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let record = node.last();
+    assert_eq!(record.aggregate.as_str(), "demo/riverside");
+    // A fact does not go stale by waiting.
+    assert_eq!(record.valid_until, None);
+    let (appointment, fact) = last_fact(&node);
+    assert_eq!(appointment.location().as_str(), "riverside");
+    assert_eq!((fact.source.as_str(), fact.key.as_str(), fact.revision), ("subject-1", "4711", 3));
+    assert_eq!(fact.status, AppointmentStatus::Booked);
+    assert_eq!((fact.start, fact.end), (Some(1_795_788_000_000), Some(1_795_789_200_000)));
+    let doctor = fact.doctor.unwrap();
+    assert_eq!((doctor.id.as_str(), doctor.name.as_str()), ("dr-roy", "Dr Roy"));
+    assert_eq!(fact.queue, Some(queue()));
+    assert_eq!((fact.label.as_deref(), fact.reason.as_deref()), (Some("J. T."), Some("first visit")));
+    assert!(fact.moved_to.is_none());
+
+    tell(&node, &told()).await;
+    assert!(last_fact(&node).0 != appointment, "an id is never guessed from another");
+}
+
+#[tokio::test]
+async fn a_fact_keeps_its_sources_id_and_goes_stale_when_its_source_says_so() {
+    let node = node();
+    let bearer = format!("Bearer {}", token(Role::Source));
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/json"),
+        ("idempotency-key", "his:4711:3"),
+        ("valid-until", "2031-01-01T00:00:00Z"),
+    ];
+    let answer = node.send("POST", "/v1/appointments", &headers, &told().to_string()).await;
+    assert_eq!((answer.status, &answer.json()["command"]), (200, &json!("his:4711:3")));
+    assert_eq!(node.last().valid_until, Some(1_924_992_000_000));
+}
+
+#[tokio::test]
+async fn an_appointment_that_moves_is_told_first_where_it_was() {
+    let node = node();
+    let moved = told_with(json!({"location": "north", "queue": "north.general", "moved_from": "riverside"}));
+    assert_eq!(tell(&node, &moved).await.status, 200);
+    assert_eq!(node.last().aggregate.as_str(), "demo/riverside");
+    assert_eq!(last_fact(&node).1.moved_to.unwrap().as_str(), "north");
+}
+
+#[tokio::test]
+async fn what_is_no_fact_has_its_code_and_reaches_no_log() {
+    let node = node();
+    let table = [
+        (json!({"location": "River Side"}), 400, "invalid_id"),
+        (json!({"location": 7}), 400, "invalid_id"),
+        (json!({"location": null}), 400, "malformed"),
+        (json!({"moved_from": "a.b"}), 400, "invalid_id"),
+        (json!({"queue": "riverside"}), 400, "invalid_id"),
+        (json!({"queue": "north.general"}), 422, "record_foreign_id"),
+        (json!({"doctor": {"id": "Dr Roy", "name": "Dr Roy"}}), 400, "invalid_id"),
+        (json!({"doctor": {"id": "dr-roy"}}), 400, "malformed"),
+        (json!({"doctor": {"id": "dr-roy", "name": "Dr Roy", "pager": "7"}}), 400, "malformed"),
+        (json!({"key": ""}), 422, "invalid_value"),
+        (json!({"key": "k".repeat(101)}), 422, "invalid_value"),
+        (json!({"key": null}), 400, "malformed"),
+        (json!({"status": "no-show"}), 422, "invalid_value"),
+        (json!({"status": null}), 400, "malformed"),
+        (json!({"start": "2026-11-27T09:00:00"}), 422, "invalid_value"),
+        (json!({"end": 1_795_788_000}), 422, "invalid_value"),
+        (json!({"updated_at": "yesterday"}), 422, "invalid_value"),
+        (json!({"version": null, "updated_at": null}), 422, "invalid_value"),
+        (json!({"version": null, "updated_at": "1969-12-31T00:00:00Z"}), 422, "invalid_value"),
+        (json!({"version": -1}), 400, "malformed"),
+        (json!({"patient": "Jeanne Tremblay"}), 400, "malformed"),
+    ];
+    for (fields, status, code) in table {
+        let answer = tell(&node, &told_with(fields.clone())).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{fields}");
+        assert!(!answer.text.contains("Tremblay"), "{}", answer.text);
+    }
+    for broken in ["", "[]", "7", r#"{"location":"riv"#, &format!("{} x", told())] {
+        let answer = node.ask(Role::Source, "POST", "/v1/appointments", broken).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"), "{broken}");
+    }
+    assert!(node.world.appended.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_a_location_refuses_of_a_fact_or_a_check_in_is_a_problem_with_its_code() {
+    let node = node();
+    let check_in = json!({ "appointment": APPOINTMENT }).to_string();
+    for (code, status) in [
+        (Code::LocationUnknown, 422),
+        (Code::TimesReversed, 422),
+        (Code::TimesMissing, 422),
+        (Code::StatusCannotFollow, 409),
+        (Code::AppointmentOver, 409),
+    ] {
+        node.decide(Decides::Refused(code));
+        let answer = tell(&node, &told()).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code.as_str()));
+        assert_eq!(answer.json()["command"], node.last().id.as_str());
+    }
+    for (code, status) in [
+        (Code::AppointmentUnknown, 422),
+        (Code::AppointmentOver, 409),
+        (Code::AlreadyCheckedIn, 409),
+        (Code::QueueMissing, 422),
+        (Code::QueueNotOpen, 409),
+    ] {
+        node.decide(Decides::Refused(code));
+        let answer = node.ask(Role::Reception, "POST", "/v1/check-ins", &check_in).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code.as_str()));
+        assert_eq!(answer.json()["command"], node.last().id.as_str());
+    }
+}
+
+#[tokio::test]
+async fn only_a_source_with_a_name_tells() {
+    let node = node();
+    for role in Role::ALL.into_iter().filter(|role| *role != Role::Source) {
+        let answer = node.ask(role, "POST", "/v1/appointments", &told().to_string()).await;
+        assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"), "{role:?}");
+        assert_eq!(answer.json().get("detail"), None, "{role:?}");
+    }
+    let nameless = token_of("demo", "The HIS of Riverside", Role::Source);
+    let answer = node.ask_as(&nameless, "POST", "/v1/appointments", &told().to_string()).await;
+    assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"));
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("subject") && !answer.text.contains("Riverside"), "{}", answer.text);
+    assert!(node.world.appended.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_appointments_id_is_told_to_its_source_and_to_who_may_open_it() {
+    let node = node();
+    let appointment = AppointmentId::new(APPOINTMENT).unwrap();
+    node.decide(Decides::Applied(CommandResult {
+        appointment: Some(appointment.clone()),
+        change: Some(Change::Booked),
+        ..CommandResult::default()
+    }));
+    let answer = tell(&node, &told()).await;
+    assert_eq!(answer.json()["result"], json!({"appointment": APPOINTMENT, "change": "booked"}));
+    // The same command's outcome, to others who give one of the same id.
+    let station = "/v1/stations/riverside.room-1/open";
+    for (role, sees) in [(Role::Doctor, true), (Role::Reception, true), (Role::Pharmacist, false)] {
+        let answer = node.ask(role, "POST", station, "").await;
+        assert_eq!((answer.status, answer.json().get("result").is_some()), (200, sees), "{role:?}");
+    }
+
+    // A check-in has both; a source learns of no ticket, a service of no appointment.
+    node.decide(Decides::Applied(CommandResult {
+        ticket: Some(appointment.ticket()),
+        label: Some("A-001".into()),
+        appointment: Some(appointment),
+        ..CommandResult::default()
+    }));
+    let whole = json!({"ticket": APPOINTMENT, "label": "A-001", "appointment": APPOINTMENT});
+    let body = json!({ "appointment": APPOINTMENT }).to_string();
+    let answer = node.ask(Role::Reception, "POST", "/v1/check-ins", &body).await;
+    assert_eq!(answer.json()["result"], whole);
+    assert_eq!(tell(&node, &told()).await.json()["result"], json!({"appointment": APPOINTMENT}));
+    let answer = node.ask(Role::Pharmacist, "POST", station, "").await;
+    assert_eq!(answer.json()["result"], json!({"ticket": APPOINTMENT, "label": "A-001"}));
+}
+
+#[tokio::test]
+async fn somebody_checks_in_by_an_appointment_or_into_a_queue() {
+    let node = node();
+    let check_in =
+        async |body: Value| node.ask(Role::Reception, "POST", "/v1/check-ins", &body.to_string()).await;
+    for (body, own) in [
+        (json!({ "appointment": APPOINTMENT }), None),
+        (json!({ "appointment": APPOINTMENT, "queue": "riverside.general" }), Some(queue())),
+    ] {
+        assert_eq!(check_in(body).await.status, 200);
+        let Command::CheckIn { appointment, queue } = node.last().command else { panic!("another command") };
+        assert!(appointment.as_str() == APPOINTMENT && queue == own);
+        assert_eq!(node.last().aggregate.as_str(), "demo/riverside");
+    }
+    for (body, urgency) in [
+        (json!({"queue": "riverside.general"}), 0),
+        (json!({"queue": "riverside.general", "priority": 7}), 7),
+    ] {
+        assert_eq!(check_in(body).await.status, 200);
+        let Command::IssueTicket { queue: into, ticket, priority } = node.last().command else {
+            panic!("another command")
+        };
+        assert_eq!((into, priority.get()), (queue(), urgency));
+        assert_eq!(ticket.location().as_str(), "riverside");
+    }
+    let told = node.world.appended.lock().unwrap().len();
+    for (body, status, code) in [
+        (json!({}), 400, "malformed"),
+        (json!({"priority": 1}), 400, "malformed"),
+        (json!({ "appointment": APPOINTMENT, "priority": 1 }), 400, "malformed"),
+        (json!({ "appointment": APPOINTMENT, "by": "kiosk" }), 400, "malformed"),
+        (json!({"appointment": "riverside.7"}), 400, "invalid_id"),
+        (json!({"queue": "riverside"}), 400, "invalid_id"),
+        (json!({"queue": "riverside.general", "priority": 10}), 422, "invalid_value"),
+        (json!({ "appointment": APPOINTMENT, "queue": "north.general" }), 422, "record_foreign_id"),
+        (json!({"queue": "north.general"}), 403, "forbidden"),
+        (json!({"appointment": "north.000000000000000000000000000000a1"}), 403, "forbidden"),
+    ] {
+        let answer = check_in(body.clone()).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{body}");
+    }
+    assert_eq!(node.world.appended.lock().unwrap().len(), told);
+}
