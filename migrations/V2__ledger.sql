@@ -36,11 +36,13 @@ CREATE TABLE clinicwire.journal (
   events    json,
   code      text,
   PRIMARY KEY (topic, partition, "offset"),
-  CHECK ((kind = 'applied') = (epoch IS NOT NULL AND version IS NOT NULL AND events IS NOT NULL)),
+  -- What was applied has a version; what was refused has one where timers were due before it; nothing else has.
+  CHECK (num_nulls(epoch, version, events) IN (0, 3)),
+  CHECK (CASE kind WHEN 'applied' THEN version IS NOT NULL WHEN 'refused' THEN true ELSE version IS NULL END),
   CHECK ((kind IN ('refused', 'parked')) = (code IS NOT NULL))
 );
 -- The order a rebuild reads in; and no version of an aggregate is ever given to two records.
-CREATE UNIQUE INDEX journal_versions ON clinicwire.journal (tenant, aggregate, epoch, version) WHERE kind = 'applied';
+CREATE UNIQUE INDEX journal_versions ON clinicwire.journal (tenant, aggregate, epoch, version) WHERE version IS NOT NULL;
 
 -- Locations, runs, and the rules of a tenant: where each stands, and what it keeps beside its parts.
 CREATE TABLE clinicwire.aggregate (
@@ -51,8 +53,14 @@ CREATE TABLE clinicwire.aggregate (
   step_from bigint NOT NULL,
   version   bigint NOT NULL,
   header    json   NOT NULL,
+  -- Where its records stand: whoever owns that partition tells it the time.
+  topic     text   NOT NULL,
+  partition int    NOT NULL,
+  -- When its next timer is due.
+  due       bigint,
   PRIMARY KEY (tenant, aggregate)
 ) WITH (fillfactor = 50);
+CREATE INDEX aggregate_due ON clinicwire.aggregate (topic, partition) WHERE due IS NOT NULL;
 
 CREATE TABLE clinicwire.ticket (
   tenant      text    NOT NULL,
@@ -69,6 +77,25 @@ CREATE TABLE clinicwire.ticket (
   PRIMARY KEY (tenant, location, ticket)
 ) WITH (fillfactor = 70);
 CREATE INDEX ticket_live ON clinicwire.ticket (tenant, location) WHERE live;
+
+CREATE TABLE clinicwire.appointment (
+  tenant      text    NOT NULL,
+  location    text    NOT NULL,
+  appointment text    NOT NULL,
+  -- What names it at its source.
+  source      text    NOT NULL,
+  source_key  text    NOT NULL,
+  -- Absent where it has no times. Days are compared byte by byte.
+  service_day text    COLLATE "C",
+  status      text    NOT NULL,
+  -- Whether something is still expected of it.
+  open        boolean NOT NULL,
+  body        json    NOT NULL,
+  PRIMARY KEY (tenant, location, appointment)
+) WITH (fillfactor = 70);
+CREATE UNIQUE INDEX appointment_source ON clinicwire.appointment (tenant, location, source, source_key);
+CREATE INDEX appointment_day ON clinicwire.appointment (tenant, location, service_day);
+CREATE INDEX appointment_open ON clinicwire.appointment (tenant, location, service_day) WHERE open;
 
 -- The state behind a channel: its position here, its entries below.
 CREATE TABLE clinicwire.view (
@@ -140,7 +167,7 @@ CREATE TABLE clinicwire.parked (
 -- Nothing is granted on the journal but adding and reading: history is never rewritten.
 GRANT SELECT, INSERT ON clinicwire.journal TO clinicwire_processor;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-  clinicwire.checkpoint, clinicwire.aggregate, clinicwire.ticket, clinicwire.view, clinicwire.view_entry,
+  clinicwire.checkpoint, clinicwire.aggregate, clinicwire.ticket, clinicwire.appointment, clinicwire.view, clinicwire.view_entry,
   clinicwire.outcome, clinicwire.outbox, clinicwire.parked
   TO clinicwire_processor;
 GRANT SELECT, UPDATE ON clinicwire.epoch TO clinicwire_processor;
@@ -153,12 +180,14 @@ DO $$
 DECLARE
   name text;
 BEGIN
-  FOREACH name IN ARRAY ARRAY['journal', 'aggregate', 'ticket', 'view', 'view_entry', 'outcome', 'outbox', 'parked'] LOOP
+  FOREACH name IN ARRAY ARRAY[
+    'journal', 'aggregate', 'ticket', 'appointment', 'view', 'view_entry', 'outcome', 'outbox', 'parked'
+  ] LOOP
     EXECUTE format('ALTER TABLE clinicwire.%I ENABLE ROW LEVEL SECURITY', name);
     EXECUTE format('ALTER TABLE clinicwire.%I FORCE ROW LEVEL SECURITY', name);
     EXECUTE format('CREATE POLICY processor ON clinicwire.%I TO clinicwire_processor USING (true) WITH CHECK (true)', name);
   END LOOP;
-  FOREACH name IN ARRAY ARRAY['journal', 'aggregate', 'ticket', 'view', 'view_entry', 'outcome'] LOOP
+  FOREACH name IN ARRAY ARRAY['journal', 'aggregate', 'ticket', 'appointment', 'view', 'view_entry', 'outcome'] LOOP
     EXECUTE format(
       'CREATE POLICY tenant ON clinicwire.%I FOR SELECT TO clinicwire_gateway '
       'USING (tenant = NULLIF(current_setting(''clinicwire.tenant'', true), ''''))', name);

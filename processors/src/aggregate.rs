@@ -106,6 +106,16 @@ impl State {
         }
     }
 
+    /// When the next timer is due; only locations have any.
+    pub fn due(&self) -> Option<Millis> {
+        self.location().and_then(Location::due)
+    }
+
+    /// Tickets and appointments in memory: what an aggregate weighs, beside itself.
+    pub fn parts(&self) -> usize {
+        self.location().map_or(0, Location::parts)
+    }
+
     /// Decides the record at its append time, applies what was decided and says how the views changed.
     pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> Step {
         match self {

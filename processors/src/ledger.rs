@@ -3,10 +3,11 @@
 
 use schemas::{
     Millis,
+    appointment::SourceKey,
     codes::Code,
     command::Outcome,
     event::Event,
-    ids::{Aggregate, CommandId, TenantId, TicketId},
+    ids::{Aggregate, AppointmentId, CommandId, SourceId, TenantId, TicketId},
     record::{Actor, WireRecord},
     view::{Pair, View},
 };
@@ -14,7 +15,7 @@ use schemas::{
 use crate::{
     BoxFuture,
     aggregate::{Header, Loaded},
-    location::Ticket,
+    location::{Appointment, Ticket},
     run::RunRow,
     views::ViewStep,
 };
@@ -60,7 +61,11 @@ pub enum JournalEntry {
         pair: Pair,
         events: Vec<Event>,
     },
-    Refused(Code),
+    /// With a version only if timers were due before it: their events.
+    Refused {
+        code: Code,
+        timers: Option<(Pair, Vec<Event>)>,
+    },
     /// The same (tenant, source, id) was decided before.
     Repeated,
     /// Set aside untouched, for people to look at.
@@ -68,6 +73,17 @@ pub enum JournalEntry {
         code: Code,
         record: WireRecord,
     },
+}
+
+impl JournalEntry {
+    /// What happened, under which version; `None` when nothing did.
+    pub fn moved(&self) -> Option<(Pair, &[Event])> {
+        match self {
+            JournalEntry::Applied { pair, events } => Some((*pair, events)),
+            JournalEntry::Refused { timers, .. } => timers.as_ref().map(|(pair, events)| (*pair, &**events)),
+            JournalEntry::Repeated | JournalEntry::Parked { .. } => None,
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -78,12 +94,20 @@ pub struct AggregateRow {
     pub from: u64,
     pub to: u64,
     pub header: Header,
+    /// When its next timer is due.
+    pub due: Option<Millis>,
 }
 
 #[derive(Clone)]
 pub struct TicketRow {
     pub aggregate: Aggregate,
     pub ticket: Ticket,
+}
+
+#[derive(Clone)]
+pub struct AppointmentRow {
+    pub aggregate: Aggregate,
+    pub appointment: Appointment,
 }
 
 #[derive(Clone)]
@@ -110,6 +134,7 @@ pub struct Batch {
     pub journal: Vec<JournalRow>,
     pub aggregates: Vec<AggregateRow>,
     pub tickets: Vec<TicketRow>,
+    pub appointments: Vec<AppointmentRow>,
     pub runs: Vec<RunRow>,
     pub views: Vec<ViewStep>,
     pub outcomes: Vec<OutcomeRow>,
@@ -122,6 +147,30 @@ pub type ViewName = (Aggregate, String);
 /// A view, and the seconds it is kept from now on; `None`: until it changes.
 pub type KeptView = (View, Option<u32>);
 
+/// Parts of a location that a batch names and that do not come with it.
+#[derive(Default, Clone)]
+pub struct Names {
+    pub tickets: Vec<TicketId>,
+    pub appointments: Vec<AppointmentId>,
+    /// Appointments by what their source calls them.
+    pub keys: Vec<(SourceId, SourceKey)>,
+}
+
+/// What the ledger has under such names.
+#[derive(Default)]
+pub struct Named {
+    /// Ended ones only: the live ones come with their location.
+    pub tickets: Vec<Ticket>,
+    /// Open or not, each once.
+    pub appointments: Vec<Appointment>,
+}
+
+impl Names {
+    pub fn is_empty(&self) -> bool {
+        self.tickets.is_empty() && self.appointments.is_empty() && self.keys.is_empty()
+    }
+}
+
 pub trait Ledger: Send + Sync + 'static {
     /// Takes the partition: bumps its owner epoch (creating the row at offset 0) and answers where to read on.
     fn claim(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>>;
@@ -129,15 +178,27 @@ pub trait Ledger: Send + Sync + 'static {
     /// The partition's checkpoint as it stands, whoever owns it.
     fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>>;
 
-    /// An aggregate with what is live of it, at one moment; `None` when it does not exist.
+    /// An aggregate with what is live of it, at one moment: of a location its live tickets, the appointments of its
+    /// service day, and open ones of earlier days. `None` when it does not exist.
     fn load<'a>(&'a self, aggregate: &'a Aggregate) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>>;
 
-    /// Ended tickets among `tickets` (the live ones come with their location).
-    fn ended<'a>(
+    /// What is there under these names.
+    fn named<'a>(
         &'a self,
         aggregate: &'a Aggregate,
-        tickets: &'a [TicketId],
-    ) -> BoxFuture<'a, Result<Vec<Ticket>, LedgerError>>;
+        names: &'a Names,
+    ) -> BoxFuture<'a, Result<Named, LedgerError>>;
+
+    /// All appointments of a location whose service day (`YYYY-MM-DD`) lies behind `after` and not behind `until`.
+    fn appointments<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+        after: &'a str,
+        until: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Appointment>, LedgerError>>;
+
+    /// Every aggregate of a partition that has a timer, and when its next is due.
+    fn due(&self, partition: u32) -> BoxFuture<'_, Result<Vec<(Aggregate, Millis)>, LedgerError>>;
 
     /// Outcomes decided before, among these (tenant, source, command).
     fn outcomes<'a>(

@@ -168,6 +168,11 @@ impl Location {
         self.pair.version > 0
     }
 
+    /// Tickets and appointments in memory.
+    pub fn parts(&self) -> usize {
+        self.tickets.len() + self.appointments.len()
+    }
+
     /// Adds ended tickets that a batch names. A ticket that is in memory already stays as it is.
     pub fn add_ended(&mut self, tickets: Vec<Ticket>) {
         for ticket in tickets {

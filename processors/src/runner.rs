@@ -42,7 +42,7 @@ pub struct Settings {
     pub topic: &'static str,
     /// Records in one transaction at most. 500 keep a transaction around ten milliseconds; more waits its turn.
     pub batch: usize,
-    /// Tickets in memory, over all locations. 200,000 are a few hundred megabytes; past it the location not used for
+    /// Tickets and appointments in memory, over all locations. 200,000 are a few hundred megabytes; past it the location not used for
     /// longest goes, and is loaded again when a record names it.
     pub cached_tickets: usize,
     pub counters: Arc<Counters>,
@@ -312,7 +312,7 @@ impl Runner {
             .iter()
             .map(|record| batch::read(&record.record, self.settings.topic, claim.partition, partition.of))
             .collect();
-        let mut working = self.load(&read).await?;
+        let mut working = self.load(&records, &read).await?;
         let (batch, tally) = batch::build(claim, to, &records, read, &mut working);
         let begun = Instant::now();
         answered(self.seams.ledger.commit(&batch)).await?;
@@ -320,11 +320,11 @@ impl Runner {
         if let Some(woken) = &self.settings.woken {
             woken.notify_one();
         }
-        for (aggregate, mut working) in working.aggregates {
-            if let Some(location) = working.state.location_mut() {
+        for (aggregate, mut state) in working.aggregates {
+            if let Some(location) = state.location_mut() {
                 location.forget_ended();
             }
-            self.cache.put(claim.partition, aggregate, working);
+            self.cache.put(claim.partition, aggregate, state);
         }
         partition.move_to(to);
         self.deliver(partition, batch.views, batch.outbox).await?;

@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use schemas::{
+    appointment::Change,
     codes::Code,
-    command::{Outcome, Verdict},
-    event::Event,
-    ids::{Aggregate, CommandId, TenantId, TicketId},
+    command::{Command, Outcome, Verdict},
+    ids::{Aggregate, AppointmentId, CommandId, TenantId, TicketId},
     record::{CommandRecord, VIEWS_TOPIC, ViewDelta, ViewsRecord, WireRecord, partition_of, topic_of},
     view::{Fold, Pair},
 };
 
 use crate::{
     aggregate::State,
-    ledger::{AggregateRow, Batch, Claim, JournalEntry, JournalRow, OutboxRow, OutcomeRow, TicketRow},
+    ledger::{
+        AggregateRow, AppointmentRow, Batch, Claim, JournalEntry, JournalRow, OutboxRow, OutcomeRow, TicketRow,
+    },
     log::Appended,
     run,
     step::Step,
@@ -28,27 +30,28 @@ pub fn identity(command: &CommandRecord) -> Identity {
     (command.aggregate.tenant(), command.source.clone(), command.id.clone())
 }
 
-/// An aggregate and about how many tickets it holds: those it was loaded with and those issued since. Too many
-/// only means that it is loaded again earlier than it must.
-pub struct Weighed {
-    pub state: State,
-    pub tickets: usize,
-}
-
 /// How many records of a batch came to which end.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Tally {
     pub applied: u64,
     pub refused: u64,
     pub repeated: u64,
     pub parked: u64,
+    /// Of those applied, facts by what they changed.
+    pub facts: HashMap<Change, u64>,
+}
+
+/// Whether a command is decided once and its caller told. Nobody waits for a tick, and one that came too early must not
+/// stand for the next.
+pub fn is_answered(command: &Command) -> bool {
+    !matches!(command, Command::Tick {})
 }
 
 /// State the records of a batch are judged against. The aggregates change while the batch is built, so they must be
 /// forgotten unless it is committed.
 #[derive(Default)]
 pub struct Working {
-    pub aggregates: HashMap<Aggregate, Weighed>,
+    pub aggregates: HashMap<Aggregate, State>,
     /// First outcomes of commands that were decided before.
     pub outcomes: HashMap<Identity, Outcome>,
 }
@@ -81,6 +84,7 @@ pub fn build(
         steps: Steps::default(),
         from: BTreeMap::new(),
         touched: BTreeSet::new(),
+        appointments: BTreeSet::new(),
         listed: BTreeSet::new(),
         tally: Tally::default(),
     };
@@ -102,6 +106,7 @@ struct Building<'a> {
     /// Version of each changed aggregate before the batch.
     from: BTreeMap<Aggregate, u64>,
     touched: BTreeSet<(Aggregate, TicketId)>,
+    appointments: BTreeSet<(Aggregate, AppointmentId)>,
     /// Runs whose row changed.
     listed: BTreeSet<Aggregate>,
     tally: Tally,
@@ -114,45 +119,55 @@ impl Building<'_> {
             self.repeat(record, command, first);
             return;
         }
-        let weighed = self
+        let state = self
             .working
             .aggregates
             .get_mut(&command.aggregate)
             .expect("loaded for every command of the batch");
-        let before = weighed.state.pair().version;
-        let step = weighed.state.handle(&command, record.at);
-        let outcome = Outcome { command: command.id.clone(), at: step.at, verdict: step.verdict.clone() };
-        let (tenant, source, _) = identity.clone();
-        self.outcomes.push(OutcomeRow { tenant, source, outcome: outcome.clone() });
-        self.working.outcomes.insert(identity, outcome.clone());
+        let before = state.pair().version;
+        let step = state.handle(&command, record.at);
         if !step.events.is_empty() {
-            let issued =
-                step.events.iter().filter(|event| matches!(event, Event::TicketIssued { .. })).count();
-            weighed.tickets += issued;
             self.from.entry(command.aggregate.clone()).or_insert(before);
         }
+        let outcome = is_answered(&command.command).then(|| {
+            let outcome =
+                Outcome { command: command.id.clone(), at: step.at, verdict: step.verdict.clone() };
+            let (tenant, source, _) = identity.clone();
+            self.outcomes.push(OutcomeRow { tenant, source, outcome: outcome.clone() });
+            self.working.outcomes.insert(identity, outcome.clone());
+            outcome
+        });
         self.effect(record, command, step, outcome);
     }
 
-    /// What a decision leaves behind: its journal row, its views record, the command that follows from it.
-    fn effect(&mut self, record: &Appended, command: CommandRecord, step: Step, outcome: Outcome) {
+    /// What a decision leaves behind: its journal row, its views record, the command that follows from it. A refused
+    /// command may have moved the aggregate too, by timers that were due before it.
+    fn effect(&mut self, record: &Appended, command: CommandRecord, step: Step, outcome: Option<Outcome>) {
         let CommandRecord { aggregate, id, actor, .. } = command;
         if step.events.iter().any(run::is_listed) {
             self.listed.insert(aggregate.clone());
         }
-        let entry = match &outcome.verdict {
-            Verdict::Applied { .. } => {
+        let entry = match step.verdict {
+            Verdict::Applied { result, .. } => {
                 self.tally.applied += 1;
+                if let Some(change) = result.change {
+                    *self.tally.facts.entry(change).or_default() += 1;
+                }
                 JournalEntry::Applied { pair: step.pair, events: step.events }
             }
             Verdict::Refused { code } => {
                 self.tally.refused += 1;
-                JournalEntry::Refused(*code)
+                let timers = (!step.events.is_empty()).then_some((step.pair, step.events));
+                JournalEntry::Refused { code, timers }
             }
         };
         self.touched.extend(step.touched.into_iter().map(|ticket| (aggregate.clone(), ticket)));
-        let views = ViewsRecord { pair: step.pair, at: step.at, deltas: step.deltas, outcome: Some(outcome) };
-        self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(&aggregate));
+        self.appointments.extend(step.appointments.into_iter().map(|id| (aggregate.clone(), id)));
+        let heard = outcome.is_some() || entry.moved().is_some();
+        let views = ViewsRecord { pair: step.pair, at: step.at, deltas: step.deltas, outcome };
+        if heard {
+            self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(&aggregate));
+        }
         for delta in views.deltas {
             self.steps.add(&aggregate, step.pair.epoch, delta);
         }
@@ -167,7 +182,7 @@ impl Building<'_> {
     fn repeat(&mut self, record: &Appended, command: CommandRecord, first: Outcome) {
         self.tally.repeated += 1;
         let CommandRecord { aggregate, id, actor, .. } = command;
-        let pair = self.working.aggregates.get(&aggregate).map_or(Pair::default(), |held| held.state.pair());
+        let pair = self.working.aggregates.get(&aggregate).map_or(Pair::default(), State::pair);
         let views = ViewsRecord { pair, at: record.at, deltas: Vec::new(), outcome: Some(first) };
         self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(&aggregate));
         self.journal.push(JournalRow {
@@ -208,22 +223,29 @@ impl Building<'_> {
     fn finish(self, claim: Claim, to: i64) -> (Batch, Tally) {
         let aggregates = &self.working.aggregates;
         let row = |(aggregate, from): (Aggregate, u64)| {
-            let state = &aggregates[&aggregate].state;
+            let state = &aggregates[&aggregate];
             let Pair { epoch, version: to } = state.pair();
-            AggregateRow { aggregate, epoch, from, to, header: state.header() }
+            AggregateRow { epoch, from, to, header: state.header(), due: state.due(), aggregate }
         };
         let ticket = |(aggregate, id): (Aggregate, TicketId)| {
-            let ticket = aggregates[&aggregate].state.location().and_then(|location| location.ticket(&id));
+            let ticket = aggregates[&aggregate].location().and_then(|location| location.ticket(&id));
             let ticket = ticket.expect("a touched ticket is kept until the commit").clone();
             TicketRow { aggregate, ticket }
         };
-        let run = |aggregate: &Aggregate| aggregates[aggregate].state.run(aggregate);
+        let appointment = |(aggregate, id): (Aggregate, AppointmentId)| {
+            let location = aggregates[&aggregate].location();
+            let appointment = location.and_then(|location| location.appointment(&id));
+            let appointment = appointment.expect("a changed appointment is kept until the commit").clone();
+            AppointmentRow { aggregate, appointment }
+        };
+        let run = |aggregate: &Aggregate| aggregates[aggregate].run(aggregate);
         let batch = Batch {
             claim,
             to,
             journal: self.journal,
             aggregates: self.from.into_iter().map(row).collect(),
             tickets: self.touched.into_iter().map(ticket).collect(),
+            appointments: self.appointments.into_iter().map(appointment).collect(),
             runs: self.listed.iter().filter_map(run).collect(),
             views: self.steps.into_vec(),
             outcomes: self.outcomes,

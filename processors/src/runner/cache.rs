@@ -1,13 +1,14 @@
-//! Aggregates in memory, bounded by their tickets; the one not used for longest goes first.
+//! Aggregates in memory, bounded by their tickets and appointments; the one not used for longest goes first.
 
 use std::collections::{BTreeMap, HashMap};
 
 use schemas::ids::Aggregate;
 
-use super::batch::Weighed;
+use crate::aggregate::State;
 
 struct Held {
-    weighed: Weighed,
+    state: State,
+    weight: usize,
     partition: u32,
     used: u64,
 }
@@ -25,19 +26,21 @@ impl Cache {
         Self { bound, weight: 0, uses: 0, held: HashMap::new(), by_use: BTreeMap::new() }
     }
 
-    pub(super) fn take(&mut self, aggregate: &Aggregate) -> Option<Weighed> {
+    pub(super) fn take(&mut self, aggregate: &Aggregate) -> Option<State> {
         let held = self.held.remove(aggregate)?;
         self.by_use.remove(&held.used);
-        self.weight -= weight(&held.weighed);
-        Some(held.weighed)
+        self.weight -= held.weight;
+        Some(held.state)
     }
 
-    pub(super) fn put(&mut self, partition: u32, aggregate: Aggregate, weighed: Weighed) {
+    pub(super) fn put(&mut self, partition: u32, aggregate: Aggregate, state: State) {
         self.take(&aggregate);
         self.uses += 1;
-        self.weight += weight(&weighed);
+        // A location without tickets counts too, or names nobody knows would pile up.
+        let weight = state.parts() + 1;
+        self.weight += weight;
         self.by_use.insert(self.uses, aggregate.clone());
-        self.held.insert(aggregate, Held { weighed, partition, used: self.uses });
+        self.held.insert(aggregate, Held { state, weight, partition, used: self.uses });
         while self.weight > self.bound
             && let Some((_, oldest)) = self.by_use.first_key_value()
         {
@@ -60,35 +63,68 @@ impl Cache {
     }
 }
 
-/// A location without tickets counts too, or names nobody knows would pile up.
-fn weight(weighed: &Weighed) -> usize {
-    weighed.tickets + 1
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use schemas::ids::AggregateKind;
+    use schemas::{
+        appointment::{AppointmentStatus, Fact, SourceKey},
+        ids::{AppointmentId, LocationId, SourceId},
+        view::Pair,
+    };
 
-    use crate::aggregate::State;
+    use super::*;
+    use crate::{
+        aggregate::{Header, Loaded},
+        location::{self, Appointment},
+    };
 
     fn aggregate(name: &str) -> Aggregate {
         Aggregate::parse(&format!("demo/{name}")).unwrap()
     }
 
-    fn weighed(tickets: usize) -> Weighed {
-        Weighed { state: State::new(AggregateKind::Location, 1), tickets }
+    /// A location with this many appointments.
+    fn location(appointments: u64) -> State {
+        let appointment = |number: u64| {
+            let fact = Fact {
+                source: SourceId::new("his").unwrap(),
+                key: SourceKey::new(number.to_string()).unwrap(),
+                revision: 1,
+                status: AppointmentStatus::Waitlist,
+                start: None,
+                end: None,
+                doctor: None,
+                queue: None,
+                label: None,
+                reason: None,
+                moved_to: None,
+            };
+            Appointment {
+                id: AppointmentId::from_random(&LocationId::new("a").unwrap(), number.into()),
+                fact,
+                day: None,
+                status: AppointmentStatus::Waitlist,
+                late: false,
+                ticket: None,
+                successor: None,
+                view: 1,
+            }
+        };
+        State::load(Loaded {
+            pair: Pair { epoch: 1, version: 1 },
+            header: Header::Location(Box::new(location::Header::default())),
+            tickets: Vec::new(),
+            appointments: (0..appointments).map(appointment).collect(),
+        })
     }
 
     #[test]
     fn the_location_not_used_for_longest_goes_first() {
         let mut cache = Cache::new(10);
         for name in ["a", "b"] {
-            cache.put(0, aggregate(name), weighed(4));
+            cache.put(0, aggregate(name), location(4));
         }
         let a = cache.take(&aggregate("a")).unwrap();
         cache.put(0, aggregate("a"), a);
-        cache.put(0, aggregate("c"), weighed(4));
+        cache.put(0, aggregate("c"), location(4));
         assert!(cache.take(&aggregate("b")).is_none());
         assert!(cache.take(&aggregate("a")).is_some() && cache.take(&aggregate("c")).is_some());
         assert_eq!(cache.weight, 0);
@@ -97,8 +133,8 @@ mod tests {
     #[test]
     fn a_partition_takes_its_locations_along() {
         let mut cache = Cache::new(10);
-        cache.put(0, aggregate("a"), weighed(0));
-        cache.put(1, aggregate("b"), weighed(0));
+        cache.put(0, aggregate("a"), location(0));
+        cache.put(1, aggregate("b"), location(0));
         cache.drop_partition(0);
         assert!(cache.take(&aggregate("a")).is_none());
         assert!(cache.take(&aggregate("b")).is_some());
@@ -107,7 +143,7 @@ mod tests {
     #[test]
     fn a_location_larger_than_the_bound_is_not_kept() {
         let mut cache = Cache::new(10);
-        cache.put(0, aggregate("a"), weighed(50));
+        cache.put(0, aggregate("a"), location(50));
         assert!(cache.take(&aggregate("a")).is_none());
     }
 }

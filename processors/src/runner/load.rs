@@ -1,22 +1,26 @@
-//! Bringing in what a batch needs to decide: its aggregates, ended tickets it names, outcomes of repeats.
+//! Bringing in what a batch needs to decide: its aggregates, the days their clocks reach, ended tickets and appointments
+//! it names, outcomes of repeats.
 
 use std::collections::{HashMap, HashSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use schemas::{
+    Millis,
     codes::Code,
     command::Command,
-    ids::{Aggregate, TicketId},
+    ids::{Aggregate, AppointmentId, TicketId},
     record::CommandRecord,
 };
 
 use super::{
     Runner, answered,
-    batch::{Weighed, Working, identity},
+    batch::{Working, identity, is_answered},
 };
 use crate::{
     aggregate::State,
-    ledger::{Ledger, LedgerError},
+    ledger::{Ledger, LedgerError, Names},
+    location::Location,
+    log::Appended,
 };
 
 /// Aggregates loaded side by side: about what the ledger's pool of connections serves at once.
@@ -26,10 +30,12 @@ impl Runner {
     /// Takes the aggregates of these commands out of the cache, or loads them.
     pub(super) async fn load(
         &mut self,
+        records: &[&Appended],
         read: &[Result<CommandRecord, Code>],
     ) -> Result<Working, LedgerError> {
         let commands: Vec<&CommandRecord> = read.iter().filter_map(|read| read.as_ref().ok()).collect();
-        let ids: Vec<_> = commands.iter().map(|command| identity(command)).collect();
+        let answered_ones = commands.iter().filter(|command| is_answered(&command.command));
+        let ids: Vec<_> = answered_ones.map(|command| identity(command)).collect();
         let known =
             if ids.is_empty() { Vec::new() } else { answered(self.seams.ledger.outcomes(&ids)).await? };
         let outcomes = known
@@ -37,51 +43,95 @@ impl Runner {
             .map(|row| ((row.tenant, row.source, row.outcome.command.clone()), row.outcome))
             .collect();
 
-        let mut named: HashMap<&Aggregate, HashSet<&TicketId>> = HashMap::new();
-        for command in commands {
-            named.entry(&command.aggregate).or_default().extend(tickets_of(&command.command));
+        let mut asked: HashMap<&Aggregate, Asked<'_>> = HashMap::new();
+        for (record, read) in records.iter().zip(read) {
+            if let Ok(command) = read {
+                let asked = asked.entry(&command.aggregate).or_default();
+                asked.at = asked.at.max(record.at);
+                asked.commands.push(&command.command);
+            }
         }
-        let mut loads = Vec::with_capacity(named.len());
-        for (aggregate, tickets) in named {
+        let mut loads = Vec::with_capacity(asked.len());
+        for (aggregate, asked) in asked {
             let cached = self.cache.take(aggregate);
-            loads.push(aggregate_of(&*self.seams.ledger, aggregate, tickets, cached));
+            loads.push(aggregate_of(&*self.seams.ledger, aggregate, asked, cached));
         }
         let aggregates = stream::iter(loads).buffer_unordered(LOADS_AT_ONCE).try_collect().await?;
         Ok(Working { aggregates, outcomes })
     }
 }
 
-/// The aggregate with every ticket the batch names in reach.
+/// What a batch asks of one aggregate.
+#[derive(Default)]
+struct Asked<'a> {
+    /// The latest append time of its records.
+    at: Millis,
+    commands: Vec<&'a Command>,
+}
+
+/// The aggregate with everything the batch needs of it in reach.
 async fn aggregate_of(
     ledger: &dyn Ledger,
     aggregate: &Aggregate,
-    named: HashSet<&TicketId>,
-    cached: Option<Weighed>,
-) -> Result<(Aggregate, Weighed), LedgerError> {
-    let mut weighed = match cached {
-        Some(weighed) => weighed,
+    asked: Asked<'_>,
+    cached: Option<State>,
+) -> Result<(Aggregate, State), LedgerError> {
+    let mut state = match cached {
+        Some(state) => state,
         None => match answered(ledger.load(aggregate)).await? {
-            Some(loaded) => Weighed { tickets: loaded.tickets.len(), state: State::load(loaded) },
-            None => {
-                let epoch = answered(ledger.next_epoch()).await?;
-                Weighed { state: State::new(aggregate.kind(), epoch), tickets: 0 }
-            }
+            Some(loaded) => State::load(loaded),
+            None => State::new(aggregate.kind(), answered(ledger.next_epoch()).await?),
         },
     };
-    if let Some(location) = weighed.state.location_mut() {
-        let absent: Vec<TicketId> =
-            named.into_iter().filter(|ticket| location.ticket(ticket).is_none()).cloned().collect();
-        // A location without a version has no tickets.
-        if !absent.is_empty() && location.pair().version > 0 {
-            location.add_ended(answered(ledger.ended(aggregate, &absent)).await?);
+    // A location without a version has no parts.
+    if let Some(location) = state.location_mut().filter(|location| location.exists()) {
+        if let Some((after, until)) = location.lacks_days(asked.at) {
+            let days = answered(ledger.appointments(aggregate, after, &until)).await?;
+            location.add_days(until, days);
+        }
+        let names = lacking(location, &asked.commands);
+        if !names.is_empty() {
+            let named = answered(ledger.named(aggregate, &names)).await?;
+            location.add_ended(named.tickets);
+            location.add_appointments(named.appointments);
         }
     }
-    Ok((aggregate.clone(), weighed))
+    Ok((aggregate.clone(), state))
 }
 
-fn tickets_of(command: &Command) -> Vec<&TicketId> {
+/// What the commands name and the location has not in memory.
+fn lacking(location: &Location, commands: &[&Command]) -> Names {
+    let (mut tickets, mut appointments, mut keys) = (HashSet::new(), HashSet::new(), HashSet::new());
+    for command in commands {
+        let mut ids: Vec<AppointmentId> = command.appointment().into_iter().cloned().collect();
+        for ticket in tickets_of(command) {
+            // A ticket that is moved moves its appointment along.
+            match location.ticket(&ticket) {
+                Some(held) => ids.extend(held.appointment.clone()),
+                None => {
+                    ids.push(ticket.appointment());
+                    tickets.insert(ticket);
+                }
+            }
+        }
+        appointments.extend(ids.into_iter().filter(|id| location.appointment(id).is_none()));
+        if let Command::ReportAppointment { fact, .. } = command
+            && location.appointment_of(&fact.source, &fact.key).is_none()
+        {
+            keys.insert((fact.source.clone(), fact.key.clone()));
+        }
+    }
+    Names {
+        tickets: tickets.into_iter().collect(),
+        appointments: appointments.into_iter().collect(),
+        keys: keys.into_iter().collect(),
+    }
+}
+
+fn tickets_of(command: &Command) -> Vec<TicketId> {
     match command {
-        Command::ReorderQueue { tickets, .. } => tickets.iter().collect(),
-        command => command.ticket().into_iter().collect(),
+        Command::ReorderQueue { tickets, .. } => tickets.clone(),
+        Command::CheckIn { appointment, .. } => vec![appointment.ticket()],
+        command => command.ticket().into_iter().cloned().collect(),
     }
 }

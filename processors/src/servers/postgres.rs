@@ -11,10 +11,12 @@ mod writes;
 
 use std::{future::Future, time::Duration};
 
-use futures_util::future::{join, join_all, join3};
+use futures_util::future::{join, join_all, join3, try_join, try_join_all};
 use schemas::{
+    Millis,
+    appointment::SourceKey,
     command::Outcome,
-    ids::{Aggregate, CommandId, TenantId, TicketId},
+    ids::{Aggregate, AppointmentId, CommandId, SourceId, TenantId, TicketId},
     record::{CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, WireRecord},
     view::{Entries, Pair, View},
 };
@@ -26,8 +28,8 @@ pub use failure::Failure;
 pub use pool::{ConnectionSettings, PoolSettings, Role, login};
 use pool::{Lease, Pool};
 use statements::{
-    AGGREGATE, BEGIN_LIGHT, BEGIN_SNAPSHOT, CHECKPOINT, CLAIM, DIRTY, ENDED, ENTRIES, LIVE, MARK_DIRTY,
-    NEXT_EPOCH, OUTBOX, OUTCOMES, PUBLISHED, REPAIRED, SWEEP_VIEWS, VIEW,
+    AGGREGATE, APPOINTMENTS, APPOINTMENTS_OF_DAYS, BEGIN_LIGHT, BEGIN_SNAPSHOT, CHECKPOINT, CLAIM, DIRTY, DUE,
+    ENDED, ENTRIES, LIVE, MARK_DIRTY, NAMED_APPOINTMENTS, NEXT_EPOCH, OUTBOX, OUTCOMES, PUBLISHED, REPAIRED, SWEEP_VIEWS, VIEW,
 };
 pub use work::PostgresWork;
 use writes::{Expected, Write, writes};
@@ -35,8 +37,8 @@ use writes::{Expected, Write, writes};
 use crate::{
     BoxFuture,
     aggregate::{Header, Loaded},
-    ledger::{Batch, Claim, Ledger, LedgerError, OutboxRow, OutcomeRow, ViewName},
-    location::Ticket,
+    ledger::{Batch, Claim, Ledger, LedgerError, Named, Names, OutboxRow, OutcomeRow, ViewName},
+    location::{Appointment, Ticket},
 };
 
 /// Longest any operation may take on our side. Above the server's own limits, so that it only ends what a dead
@@ -172,22 +174,26 @@ impl PostgresLedger {
         Ok(())
     }
 
-    /// Two reads of one moment, in one round trip.
-    async fn snapshot(
+    /// Reads of one moment with the same parameters, in one round trip: a row, and what belongs to it. Nothing, if the
+    /// row is not there.
+    async fn snapshot<const N: usize>(
         &self,
-        one: (&str, &[&(dyn ToSql + Sync)]),
-        many: (&str, &[&(dyn ToSql + Sync)]),
-    ) -> Result<Option<(Row, Vec<Row>)>, LedgerError> {
+        one: &str,
+        many: [&str; N],
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<(Row, [Vec<Row>; N])>, LedgerError> {
         let lease = self.pool.lease().await?;
-        let first = lease.prepare_cached(one.0).await.map_err(Failure::from)?;
-        let second = lease.prepare_cached(many.0).await.map_err(Failure::from)?;
-        let reads = join(lease.query_opt(&first, one.1), lease.query(&second, many.1));
+        let one = lease.prepare_cached(one).await.map_err(Failure::from)?;
+        let many = try_join_all(many.iter().map(|sql| lease.prepare_cached(sql))).await.map_err(Failure::from)?;
+        let lists = join_all(many.iter().map(|statement| lease.query(statement, parameters)));
+        let reads = join(lease.query_opt(&one, parameters), lists);
         let (begun, (one, many), ended) =
             join3(lease.batch_execute(BEGIN_SNAPSHOT), reads, lease.batch_execute("COMMIT")).await;
         begun.and(ended).map_err(Failure::from)?;
-        let (one, many) = (one.map_err(Failure::from)?, many.map_err(Failure::from)?);
+        let one = one.map_err(Failure::from)?;
+        let many: Vec<Vec<Row>> = many.into_iter().collect::<Result<_, _>>().map_err(Failure::from)?;
         lease.give_back();
-        Ok(one.map(|row| (row, many)))
+        Ok(one.map(|row| (row, many.try_into().expect("each statement was answered"))))
     }
 
     async fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, LedgerError> {
@@ -210,8 +216,8 @@ impl Ledger for PostgresLedger {
     fn load<'a>(&'a self, aggregate: &'a Aggregate) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>> {
         Box::pin(bounded(async move {
             let (tenant, id) = parts(aggregate);
-            let read = self.snapshot((AGGREGATE, &[&tenant, &id]), (LIVE, &[&tenant, &id])).await?;
-            let Some((row, tickets)) = read else {
+            let read = self.snapshot(AGGREGATE, [LIVE, APPOINTMENTS], &[&tenant, &id]).await?;
+            let Some((row, [tickets, appointments])) = read else {
                 return Ok(None);
             };
             Ok(Some(Loaded {
@@ -219,21 +225,53 @@ impl Ledger for PostgresLedger {
                 header: Header::from_json(aggregate.kind(), row.get(2))
                     .map_err(|_| Failure::Unreadable("an aggregate's header"))?,
                 tickets: tickets.iter().map(ticket).collect::<Result<_, _>>()?,
-                appointments: Vec::new(),
+                appointments: appointments.iter().map(appointment).collect::<Result<_, _>>()?,
             }))
         }))
     }
 
-    fn ended<'a>(
+    fn named<'a>(
         &'a self,
         aggregate: &'a Aggregate,
-        tickets: &'a [TicketId],
-    ) -> BoxFuture<'a, Result<Vec<Ticket>, LedgerError>> {
+        names: &'a Names,
+    ) -> BoxFuture<'a, Result<Named, LedgerError>> {
         Box::pin(bounded(async move {
             let (tenant, location) = parts(aggregate);
-            let ids: Vec<&str> = tickets.iter().map(TicketId::as_str).collect();
-            let rows = self.query(ENDED, &[&tenant, &location, &ids]).await?;
-            Ok(rows.iter().map(ticket).collect::<Result<_, _>>()?)
+            let tickets: Vec<&str> = names.tickets.iter().map(TicketId::as_str).collect();
+            let ids: Vec<&str> = names.appointments.iter().map(AppointmentId::as_str).collect();
+            let sources: Vec<&str> = names.keys.iter().map(|(source, _): &(SourceId, _)| source.as_str()).collect();
+            let keys: Vec<&str> = names.keys.iter().map(|(_, key): &(_, SourceKey)| key.as_str()).collect();
+            let lease = self.pool.lease().await?;
+            let (tickets, appointments) = try_join(
+                lease.query_cached(ENDED, &[&tenant, &location, &tickets]),
+                lease.query_cached(NAMED_APPOINTMENTS, &[&tenant, &location, &ids, &sources, &keys]),
+            )
+            .await?;
+            lease.give_back();
+            Ok(Named {
+                tickets: tickets.iter().map(ticket).collect::<Result<_, _>>()?,
+                appointments: appointments.iter().map(appointment).collect::<Result<_, _>>()?,
+            })
+        }))
+    }
+
+    fn appointments<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+        after: &'a str,
+        until: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Appointment>, LedgerError>> {
+        Box::pin(bounded(async move {
+            let (tenant, location) = parts(aggregate);
+            let rows = self.query(APPOINTMENTS_OF_DAYS, &[&tenant, &location, &after, &until]).await?;
+            Ok(rows.iter().map(appointment).collect::<Result<_, _>>()?)
+        }))
+    }
+
+    fn due(&self, partition: u32) -> BoxFuture<'_, Result<Vec<(Aggregate, Millis)>, LedgerError>> {
+        Box::pin(bounded(async move {
+            let rows = self.query(DUE, &[&self.consumer.topic, &number(partition)]).await?;
+            Ok(rows.iter().map(|row| Ok((key(row)?, row.get(2)))).collect::<Result<_, Failure>>()?)
         }))
     }
 
@@ -312,13 +350,7 @@ impl Ledger for PostgresLedger {
         Box::pin(bounded(async move {
             let topic = &self.consumer.topic;
             let rows = self.query(DIRTY, &[topic, &number(partition), &i64::from(limit)]).await?;
-            let read = |row: &Row| {
-                let key = format!("{}/{}", row.get::<_, &str>(0), row.get::<_, &str>(1));
-                let aggregate =
-                    Aggregate::parse(&key).map_err(|_| Failure::Unreadable("a view's aggregate"))?;
-                Ok((aggregate, row.get(2)))
-            };
-            Ok(rows.iter().map(read).collect::<Result<_, Failure>>()?)
+            Ok(rows.iter().map(|row| Ok((key(row)?, row.get(2)))).collect::<Result<_, Failure>>()?)
         }))
     }
 
@@ -329,7 +361,7 @@ impl Ledger for PostgresLedger {
         Box::pin(bounded(async move {
             let (tenant, id) = parts(aggregate);
             let named: [&(dyn ToSql + Sync); 3] = [&tenant, &id, &name];
-            let Some((row, rows)) = self.snapshot((VIEW, &named), (ENTRIES, &named)).await? else {
+            let Some((row, [rows])) = self.snapshot(VIEW, [ENTRIES], &named).await? else {
                 return Ok(None);
             };
             let entry = |row: Row| {
@@ -365,6 +397,16 @@ fn json<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Resul
 
 fn ticket(row: &Row) -> Result<Ticket, Failure> {
     json(row.get(0), "a ticket")
+}
+
+fn appointment(row: &Row) -> Result<Appointment, Failure> {
+    json(row.get(0), "an appointment")
+}
+
+/// The key of an aggregate whose tenant and id are the first two columns.
+fn key(row: &Row) -> Result<Aggregate, Failure> {
+    let key = format!("{}/{}", row.get::<_, &str>(0), row.get::<_, &str>(1));
+    Aggregate::parse(&key).map_err(|_| Failure::Unreadable("an aggregate's key"))
 }
 
 fn outbox_row(row: &Row) -> Result<OutboxRow, Failure> {

@@ -14,6 +14,27 @@ pub(super) const AGGREGATE: &str = "SELECT epoch, version, header::text FROM cli
      WHERE tenant = $1 AND aggregate = $2";
 pub(super) const LIVE: &str =
     "SELECT body::text FROM clinicwire.ticket WHERE tenant = $1 AND location = $2 AND live";
+// The service day is the header's; `->` hands it on as JSON, quotes and all, without looking at other texts of the header.
+pub(super) const APPOINTMENTS: &str = "SELECT found.body FROM clinicwire.aggregate a \
+     CROSS JOIN LATERAL ( \
+       SELECT t.body::text FROM clinicwire.appointment t WHERE t.tenant = $1 AND t.location = $2 \
+         AND t.service_day = btrim((a.header -> 'day')::text, '\"') \
+       UNION ALL \
+       SELECT t.body::text FROM clinicwire.appointment t WHERE t.tenant = $1 AND t.location = $2 AND t.open \
+         AND t.service_day < btrim((a.header -> 'day')::text, '\"')) found (body) \
+     WHERE a.tenant = $1 AND a.aggregate = $2";
+pub(super) const APPOINTMENTS_OF_DAYS: &str = "SELECT body::text FROM clinicwire.appointment \
+     WHERE tenant = $1 AND location = $2 AND service_day > $3 AND service_day <= $4";
+pub(super) const NAMED_APPOINTMENTS: &str = "SELECT body::text FROM clinicwire.appointment WHERE ctid = ANY (ARRAY( \
+       SELECT found.ctid FROM unnest($3::text[]) AS asked (appointment) \
+       CROSS JOIN LATERAL (SELECT t.ctid FROM clinicwire.appointment t \
+         WHERE t.tenant = $1 AND t.location = $2 AND t.appointment = asked.appointment LIMIT 1) found \
+       UNION \
+       SELECT found.ctid FROM unnest($4::text[], $5::text[]) AS asked (source, source_key) \
+       CROSS JOIN LATERAL (SELECT t.ctid FROM clinicwire.appointment t WHERE t.tenant = $1 AND t.location = $2 \
+         AND t.source = asked.source AND t.source_key = asked.source_key LIMIT 1) found))";
+pub(super) const DUE: &str = "SELECT tenant, aggregate, due FROM clinicwire.aggregate \
+     WHERE topic = $1 AND partition = $2 AND due IS NOT NULL";
 pub(super) const ENDED: &str = "SELECT found.body FROM unnest($3::text[]) AS asked (ticket) \
      CROSS JOIN LATERAL (SELECT body::text FROM clinicwire.ticket t \
        WHERE t.tenant = $1 AND t.location = $2 AND t.ticket = asked.ticket AND NOT t.live LIMIT 1) found";

@@ -39,14 +39,16 @@ const FENCE: &str = "UPDATE clinicwire.checkpoint SET next_offset = $5 \
      WHERE consumer = $1 AND topic = $2 AND partition = $3 AND next_offset = $4 AND owner_epoch = $6";
 
 // A row at another version, or at none although the step does not start at 0, is neither moved nor made.
-const AGGREGATES: &str = "INSERT INTO clinicwire.aggregate AS a (tenant, aggregate, epoch, step_from, version, header) \
-     SELECT tenant, aggregate, epoch, step_from, version, header::json \
-     FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[]) \
-       AS s (tenant, aggregate, epoch, step_from, version, header) \
+const AGGREGATES: &str = "INSERT INTO clinicwire.aggregate AS a \
+       (tenant, aggregate, epoch, step_from, version, header, due, topic, partition) \
+     SELECT tenant, aggregate, epoch, step_from, version, header::json, due, $8, $9 \
+     FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[]) \
+       AS s (tenant, aggregate, epoch, step_from, version, header, due) \
      WHERE step_from = 0 OR (SELECT true FROM clinicwire.aggregate held \
        WHERE held.tenant = s.tenant AND held.aggregate = s.aggregate) \
      ON CONFLICT (tenant, aggregate) DO UPDATE \
-     SET step_from = excluded.step_from, version = excluded.version, header = excluded.header \
+     SET step_from = excluded.step_from, version = excluded.version, header = excluded.header, \
+       due = excluded.due, topic = excluded.topic, partition = excluded.partition \
      WHERE a.epoch = excluded.epoch AND a.version = excluded.step_from";
 
 // The rule of `from`, `to` and what is held. A row that is missing although the step does not start at 0 was swept after
@@ -79,6 +81,14 @@ const TICKETS: &str = "INSERT INTO clinicwire.ticket \
      ON CONFLICT (tenant, location, ticket) DO UPDATE SET queue = excluded.queue, label = excluded.label, \
        service_day = excluded.service_day, state = excluded.state, live = excluded.live, \
        issued_at = excluded.issued_at, ended_at = excluded.ended_at, body = excluded.body";
+
+const APPOINTMENTS: &str = "INSERT INTO clinicwire.appointment \
+       (tenant, location, appointment, source, source_key, service_day, status, open, body) \
+     SELECT tenant, location, appointment, source, source_key, service_day, status, open, body::json \
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bool[], $9::text[]) \
+       AS t (tenant, location, appointment, source, source_key, service_day, status, open, body) \
+     ON CONFLICT (tenant, location, appointment) DO UPDATE SET service_day = excluded.service_day, \
+       status = excluded.status, open = excluded.open, body = excluded.body";
 
 const JOURNAL: &str = "INSERT INTO clinicwire.journal \
        (topic, partition, \"offset\", at, tenant, aggregate, command, actor, kind, epoch, version, events, code) \
@@ -125,7 +135,7 @@ pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<
     let from = || -> [Parameter<'a>; 2] { [Box::new(&consumer.topic), Box::new(number(claim.partition))] };
 
     let rows = batch.aggregates.len();
-    add(AGGREGATES, rows, Expected::Rows(rows as u64), aggregates(batch));
+    add(AGGREGATES, rows, Expected::Rows(rows as u64), aggregates(batch).into_iter().chain(from()).collect());
     let rows = batch.views.len();
     add(VIEWS, rows, Expected::Rows(rows as u64), views(batch, consumer));
     let (rows, parameters) = removed_entries(batch);
@@ -133,6 +143,7 @@ pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<
     let (rows, parameters) = set_entries(batch);
     add(SET_ENTRIES, rows, Expected::Any, parameters);
     add(TICKETS, batch.tickets.len(), Expected::Any, tickets(batch));
+    add(APPOINTMENTS, batch.appointments.len(), Expected::Any, appointments(batch));
     let rows = &batch.runs[..];
     add(runs::RUNS, rows.len(), Expected::Any, runs::runs(rows));
     let (due, parameters) = runs::due(rows);
@@ -159,6 +170,7 @@ fn aggregates(batch: &Batch) -> Vec<Parameter<'_>> {
         column(&rows, |row| long(row.from)),
         column(&rows, |row| long(row.to)),
         column(&rows, |row| to_json(&row.header)),
+        column(&rows, |row| row.due),
     ]
 }
 
@@ -223,12 +235,23 @@ fn tickets(batch: &Batch) -> Vec<Parameter<'_>> {
     ]
 }
 
+fn appointments(batch: &Batch) -> Vec<Parameter<'_>> {
+    let rows: Vec<_> = batch.appointments.iter().collect();
+    vec![
+        column(&rows, |row| parts(&row.aggregate).0),
+        column(&rows, |row| parts(&row.aggregate).1),
+        column(&rows, |row| row.appointment.id.as_str()),
+        column(&rows, |row| row.appointment.source().0.as_str()),
+        column(&rows, |row| row.appointment.source().1.as_str()),
+        column(&rows, |row| row.appointment.day.as_deref()),
+        column(&rows, |row| row.appointment.status.as_str()),
+        column(&rows, |row| row.appointment.is_open()),
+        column(&rows, |row| to_json(&row.appointment)),
+    ]
+}
+
 fn journal(batch: &Batch) -> Vec<Parameter<'_>> {
     let rows: Vec<&JournalRow> = batch.journal.iter().collect();
-    let applied = |row: &&JournalRow| match &row.entry {
-        JournalEntry::Applied { pair, .. } => Some(*pair),
-        _ => None,
-    };
     vec![
         column(&rows, |row| row.offset),
         column(&rows, |row| row.at),
@@ -238,18 +261,15 @@ fn journal(batch: &Batch) -> Vec<Parameter<'_>> {
         column(&rows, |row| row.command.as_ref().and_then(|(.., actor)| actor.as_ref()).map(to_json)),
         column(&rows, |row| match row.entry {
             JournalEntry::Applied { .. } => "applied",
-            JournalEntry::Refused(_) => "refused",
+            JournalEntry::Refused { .. } => "refused",
             JournalEntry::Repeated => "repeated",
             JournalEntry::Parked { .. } => "parked",
         }),
-        column(&rows, |row| applied(row).map(|pair| long(pair.epoch))),
-        column(&rows, |row| applied(row).map(|pair| long(pair.version))),
-        column(&rows, |row| match &row.entry {
-            JournalEntry::Applied { events, .. } => Some(to_json(events)),
-            _ => None,
-        }),
+        column(&rows, |row| row.entry.moved().map(|(pair, _)| long(pair.epoch))),
+        column(&rows, |row| row.entry.moved().map(|(pair, _)| long(pair.version))),
+        column(&rows, |row| row.entry.moved().map(|(_, events)| to_json(&events))),
         column(&rows, |row| match row.entry {
-            JournalEntry::Refused(code) | JournalEntry::Parked { code, .. } => Some(code.as_str()),
+            JournalEntry::Refused { code, .. } | JournalEntry::Parked { code, .. } => Some(code.as_str()),
             _ => None,
         }),
     ]
@@ -309,7 +329,7 @@ mod tests {
         aggregate::State,
         ledger::{Batch, Claim},
         log::Appended,
-        runner::batch::{self, Weighed, Working},
+        runner::batch::{self, Working},
     };
 
     /// A batch that opens a clinic, issues this many tickets, and lets each leave again.
@@ -354,7 +374,7 @@ mod tests {
         let mut working = Working::default();
         working
             .aggregates
-            .insert(aggregate.clone(), Weighed { state: State::new(AggregateKind::Location, 7), tickets: 0 });
+            .insert(aggregate.clone(), State::new(AggregateKind::Location, 7));
         let claim = Claim { partition: 0, owner_epoch: 1, next_offset: 0 };
         batch::build(claim, to, &records.iter().collect::<Vec<_>>(), read, &mut working).0
     }
