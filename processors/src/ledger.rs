@@ -57,22 +57,13 @@ pub struct JournalRow {
 #[derive(Clone)]
 pub enum JournalEntry {
     /// Events under a version.
-    Applied {
-        pair: Pair,
-        events: Vec<Event>,
-    },
+    Applied { pair: Pair, events: Vec<Event> },
     /// With a version only if timers were due before it: their events.
-    Refused {
-        code: Code,
-        timers: Option<(Pair, Vec<Event>)>,
-    },
+    Refused { code: Code, timers: Option<(Pair, Vec<Event>)> },
     /// The same (tenant, source, id) was decided before.
     Repeated,
     /// Set aside untouched, for people to look at.
-    Parked {
-        code: Code,
-        record: WireRecord,
-    },
+    Parked { code: Code, record: WireRecord },
 }
 
 impl JournalEntry {

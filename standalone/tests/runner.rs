@@ -130,7 +130,7 @@ async fn a_death_between_any_two_steps_loses_and_repeats_nothing() {
             dies_at(op, 1, fault).await;
         }
     }
-    for op in [Op::Outcomes, Op::Ended, Op::Commit, Op::Store, Op::Append, Op::Published] {
+    for op in [Op::Outcomes, Op::Named, Op::Commit, Op::Store, Op::Append, Op::Published] {
         for (nth, fault) in [(3, Fault::HoldBefore), (4, Fault::HoldAfter)] {
             dies_at(op, nth, fault).await;
         }

@@ -14,7 +14,8 @@ use schemas::{
 use crate::{
     aggregate::State,
     ledger::{
-        AggregateRow, AppointmentRow, Batch, Claim, JournalEntry, JournalRow, OutboxRow, OutcomeRow, TicketRow,
+        AggregateRow, AppointmentRow, Batch, Claim, JournalEntry, JournalRow, OutboxRow, OutcomeRow,
+        TicketRow,
     },
     log::Appended,
     run,
@@ -130,8 +131,7 @@ impl Building<'_> {
             self.from.entry(command.aggregate.clone()).or_insert(before);
         }
         let outcome = is_answered(&command.command).then(|| {
-            let outcome =
-                Outcome { command: command.id.clone(), at: step.at, verdict: step.verdict.clone() };
+            let outcome = Outcome { command: command.id.clone(), at: step.at, verdict: step.verdict.clone() };
             let (tenant, source, _) = identity.clone();
             self.outcomes.push(OutcomeRow { tenant, source, outcome: outcome.clone() });
             self.working.outcomes.insert(identity, outcome.clone());

@@ -28,8 +28,9 @@ pub use failure::Failure;
 pub use pool::{ConnectionSettings, PoolSettings, Role, login};
 use pool::{Lease, Pool};
 use statements::{
-    AGGREGATE, APPOINTMENTS, APPOINTMENTS_OF_DAYS, BEGIN_LIGHT, BEGIN_SNAPSHOT, CHECKPOINT, CLAIM, DIRTY, DUE,
-    ENDED, ENTRIES, LIVE, MARK_DIRTY, NAMED_APPOINTMENTS, NEXT_EPOCH, OUTBOX, OUTCOMES, PUBLISHED, REPAIRED, SWEEP_VIEWS, VIEW,
+    AGGREGATE, APPOINTMENTS, APPOINTMENTS_OF_DAYS, BEGIN_LIGHT, BEGIN_SNAPSHOT, CHECKPOINT, CLAIM, DIRTY,
+    DUE, ENDED, ENTRIES, LIVE, MARK_DIRTY, NAMED_APPOINTMENTS, NEXT_EPOCH, OUTBOX, OUTCOMES, PUBLISHED,
+    REPAIRED, SWEEP_VIEWS, VIEW,
 };
 pub use work::PostgresWork;
 use writes::{Expected, Write, writes};
@@ -184,7 +185,8 @@ impl PostgresLedger {
     ) -> Result<Option<(Row, [Vec<Row>; N])>, LedgerError> {
         let lease = self.pool.lease().await?;
         let one = lease.prepare_cached(one).await.map_err(Failure::from)?;
-        let many = try_join_all(many.iter().map(|sql| lease.prepare_cached(sql))).await.map_err(Failure::from)?;
+        let many =
+            try_join_all(many.iter().map(|sql| lease.prepare_cached(sql))).await.map_err(Failure::from)?;
         let lists = join_all(many.iter().map(|statement| lease.query(statement, parameters)));
         let reads = join(lease.query_opt(&one, parameters), lists);
         let (begun, (one, many), ended) =
@@ -239,7 +241,8 @@ impl Ledger for PostgresLedger {
             let (tenant, location) = parts(aggregate);
             let tickets: Vec<&str> = names.tickets.iter().map(TicketId::as_str).collect();
             let ids: Vec<&str> = names.appointments.iter().map(AppointmentId::as_str).collect();
-            let sources: Vec<&str> = names.keys.iter().map(|(source, _): &(SourceId, _)| source.as_str()).collect();
+            let sources: Vec<&str> =
+                names.keys.iter().map(|(source, _): &(SourceId, _)| source.as_str()).collect();
             let keys: Vec<&str> = names.keys.iter().map(|(_, key): &(_, SourceKey)| key.as_str()).collect();
             let lease = self.pool.lease().await?;
             let (tickets, appointments) = try_join(

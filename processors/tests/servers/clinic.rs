@@ -5,7 +5,7 @@ use processors::{
     ledger::{Batch, Claim, Ledger},
     location::Location,
     log::Appended,
-    runner::batch::{self, Weighed, Working},
+    runner::batch::{self, Working},
 };
 use schemas::{
     Millis,
@@ -77,12 +77,12 @@ impl Clinic {
         let epoch = ledger.next_epoch().await.expect("the ledger gives an epoch");
         let state = State::new(AggregateKind::Location, epoch);
         let mut working = Working::default();
-        working.aggregates.insert(aggregate.clone(), Weighed { state, tickets: 0 });
+        working.aggregates.insert(aggregate.clone(), state);
         Self { aggregate, working, at: 1_700_000_000_000, commands: 0 }
     }
 
     pub fn location(&self) -> &Location {
-        self.working.aggregates[&self.aggregate].state.location().expect("a clinic is a location")
+        self.working.aggregates[&self.aggregate].location().expect("a clinic is a location")
     }
 
     /// The batch of these commands, as if partition 0 of 1 held nothing else.

@@ -5,7 +5,7 @@ use processors::{
     ledger::{Batch, Claim, Ledger},
     location::Location,
     log::Appended,
-    runner::batch::{self, Weighed, Working},
+    runner::batch::{self, Working},
     views::ViewStep,
 };
 use schemas::{
@@ -40,10 +40,7 @@ impl Clinic {
         let location = LocationId::new("riverside").expect("a slug");
         let aggregate = Aggregate::location(&tenant, &location);
         let mut working = Working::default();
-        working.aggregates.insert(
-            aggregate.clone(),
-            Weighed { state: State::new(AggregateKind::Location, epoch), tickets: 0 },
-        );
+        working.aggregates.insert(aggregate.clone(), State::new(AggregateKind::Location, epoch));
         Self { aggregate, working, at: 1_700_000_000_000, commands: 0 }
     }
 
@@ -52,7 +49,7 @@ impl Clinic {
     }
 
     pub fn location(&self) -> &Location {
-        self.working.aggregates[&self.aggregate].state.location().expect("a clinic is a location")
+        self.working.aggregates[&self.aggregate].location().expect("a clinic is a location")
     }
 
     /// Forgets ended tickets, as a runner does after a commit.
@@ -61,7 +58,7 @@ impl Clinic {
     /// Never: the location is always there.
     pub fn committed(&mut self) {
         let held = self.working.aggregates.get_mut(&self.aggregate).expect("a clinic has its location");
-        held.state.location_mut().expect("a clinic is a location").forget_ended();
+        held.location_mut().expect("a clinic is a location").forget_ended();
     }
 
     /// The record of a command, under an id of its own.

@@ -2,7 +2,7 @@
 
 use processors::{
     aggregate::Header,
-    ledger::{Batch, Claim, JournalEntry, Ledger, LedgerError, OutboxRow},
+    ledger::{Batch, Claim, JournalEntry, Ledger, LedgerError, Names, OutboxRow},
     location::Ticket,
     views::ViewStep,
 };
@@ -15,9 +15,11 @@ use schemas::{
 
 use super::{
     Clinic,
-    clinic::{OF, call_next, issue, leave, opening, ticket},
+    clinic::{OF, SOURCE, call_next, issue, leave, opening, ticket},
     fresh,
 };
+
+mod appointments;
 
 /// # Panics
 /// When the ledger breaks a promise.
@@ -29,6 +31,9 @@ pub async fn suite(ledger: &dyn Ledger) {
     of_two_commits_of_one_claim_one_succeeds(ledger).await;
     a_location_that_moved_without_its_owner_stops_the_batch(ledger).await;
     an_ended_ticket_comes_when_it_is_asked_for(ledger).await;
+    appointments::suite(ledger).await;
+    a_refused_record_may_carry_what_timers_did_before_it(ledger).await;
+    what_is_due_is_known_by_partition(ledger).await;
     a_repeat_and_a_parked_record_are_committed_without_a_version(ledger).await;
     the_outbox_keeps_its_order_until_rows_are_published(ledger).await;
     a_dirty_view_is_listed_until_it_is_repaired(ledger).await;
@@ -217,8 +222,10 @@ async fn an_ended_ticket_comes_when_it_is_asked_for(ledger: &dyn Ledger) {
     let (mut clinic, claim) = opened(ledger, 3).await;
     let batch = clinic.batch(claim, vec![leave(2)]);
     ledger.commit(&batch).await.expect("the ledger commits");
-    let names = [ticket(1), ticket(2), ticket(77)];
-    let ended = ledger.ended(&clinic.aggregate, &names).await.expect("the ledger answers");
+    let names = Names { tickets: vec![ticket(1), ticket(2), ticket(77)], ..Names::default() };
+    let named = ledger.named(&clinic.aggregate, &names).await.expect("the ledger answers");
+    let (ended, appointments) = (named.tickets, named.appointments);
+    assert!(appointments.is_empty(), "a ticket's name names no appointment");
     assert_eq!(ended.len(), 1, "neither live nor unknown tickets come");
     assert!(Some(&ended[0]) == clinic.location().ticket(&ticket(2)));
     holds_the_location(ledger, &clinic).await;
@@ -226,8 +233,51 @@ async fn an_ended_ticket_comes_when_it_is_asked_for(ledger: &dyn Ledger) {
     let claim = Claim { next_offset: batch.to, ..claim };
     let batch = clinic.batch(claim, vec![Command::RevertTicket { ticket: ticket(2) }]);
     ledger.commit(&batch).await.expect("the ledger commits");
-    assert!(ledger.ended(&clinic.aggregate, &names).await.expect("the ledger answers").is_empty());
+    let named = ledger.named(&clinic.aggregate, &names).await.expect("the ledger answers");
+    assert!(named.tickets.is_empty());
     holds_the_location(ledger, &clinic).await;
+}
+
+/// What timers did is committed with the record that was refused after them, under its version and nobody else's.
+async fn a_refused_record_may_carry_what_timers_did_before_it(ledger: &dyn Ledger) {
+    let (mut clinic, claim) = opened(ledger, 2).await;
+    let mut batch = clinic.batch(claim, vec![leave(1)]);
+    let row = &mut batch.journal[0];
+    let JournalEntry::Applied { pair, events } = row.entry.clone() else { panic!("leaving is applied") };
+    let code = Code::NothingDue;
+    row.entry = JournalEntry::Refused { code, timers: Some((pair, events)) };
+    batch.outcomes[0].outcome.verdict = Verdict::Refused { code };
+    ledger.commit(&batch).await.expect("the ledger commits");
+    holds_the_location(ledger, &clinic).await;
+    let id = (clinic.aggregate.tenant(), SOURCE.to_owned(), batch.outcomes[0].outcome.command.clone());
+    let known = ledger.outcomes(&[id]).await.expect("the ledger answers");
+    assert!(matches!(known[0].outcome.verdict, Verdict::Refused { code: Code::NothingDue }));
+    assert_eq!(ledger.outbox(claim.partition, 100).await.expect("the ledger answers").len(), 4 + 2 + 1);
+
+    let claim = Claim { next_offset: batch.to, ..claim };
+    let next = clinic.batch(claim, vec![leave(2)]);
+    assert_eq!(next.aggregates[0].from, pair.version, "the version is used up");
+    ledger.commit(&next).await.expect("the ledger commits what follows");
+    holds_the_location(ledger, &clinic).await;
+}
+
+async fn what_is_due_is_known_by_partition(ledger: &dyn Ledger) {
+    let (mut clinic, mut claim) = opened(ledger, 0).await;
+    let (partition, aggregate) = (clinic.partition(), clinic.aggregate.clone());
+    for (number, expected) in [(1, Some(1_700_000_060_000)), (2, Some(1_700_000_030_000)), (3, None)] {
+        let mut batch = clinic.batch(claim, vec![issue(number)]);
+        batch.aggregates[0].due = expected;
+        ledger.commit(&batch).await.expect("the ledger commits");
+        claim.next_offset = batch.to;
+        let of = async |partition| {
+            let mut due = ledger.due(partition).await.expect("the ledger answers");
+            due.retain(|(of, _)| *of == aggregate);
+            due
+        };
+        let expected: Vec<_> = expected.map(|at| (aggregate.clone(), at)).into_iter().collect();
+        assert!(of(partition).await == expected, "as of the last commit");
+        assert!(of((partition + 1) % OF).await.is_empty(), "each partition's owner has its own");
+    }
 }
 
 async fn a_repeat_and_a_parked_record_are_committed_without_a_version(ledger: &dyn Ledger) {
@@ -249,7 +299,7 @@ async fn a_repeat_and_a_parked_record_are_committed_without_a_version(ledger: &d
             JournalEntry::Repeated,
             JournalEntry::Parked { code: Code::RecordMalformed, .. },
             JournalEntry::Parked { code: Code::RecordWrongPartition, .. },
-            JournalEntry::Refused(Code::TicketExists)
+            JournalEntry::Refused { code: Code::TicketExists, timers: None }
         ]
     ));
     ledger.commit(&batch).await.expect("the ledger commits");

@@ -11,13 +11,17 @@ use gateway::{
 use processors::{
     BoxFuture,
     aggregate::Loaded,
-    ledger::{Batch, Claim, JournalRow, KeptView, Ledger, LedgerError, OutboxRow, OutcomeRow, ViewName},
-    location::Ticket,
+    ledger::{
+        Batch, Claim, JournalRow, KeptView, Ledger, LedgerError, Named, Names, OutboxRow, OutcomeRow,
+        ViewName,
+    },
+    location::Appointment,
 };
 use schemas::{
+    Millis,
     command::Outcome,
     finding::Finding,
-    ids::{Aggregate, CommandId, RunId, TenantId, TicketId},
+    ids::{Aggregate, CommandId, RunId, TenantId},
     record::{CARE_TOPIC, partition_of, topic_of},
     view::View,
 };
@@ -30,7 +34,7 @@ pub use state::Journaled;
 /// Who is told of committed batches.
 type Heard = dyn Fn(&Batch) + Send + Sync;
 
-/// One ledger. Bounds: 100,000 outcomes and as many ended tickets, the oldest forgotten first; the journal is only
+/// One ledger. Bounds: 100,000 outcomes and as many ended tickets and ended appointments, the oldest forgotten first; the journal is only
 /// counted unless [`MemoryLedger::keep_journal`] asks for it.
 pub struct MemoryLedger {
     clock: Clock,
@@ -91,12 +95,25 @@ impl Ledger for MemoryLedger {
         self.answer(move |state| state.load(aggregate))
     }
 
-    fn ended<'a>(
+    fn named<'a>(
         &'a self,
         aggregate: &'a Aggregate,
-        tickets: &'a [TicketId],
-    ) -> BoxFuture<'a, Result<Vec<Ticket>, LedgerError>> {
-        self.answer(move |state| state.ended(aggregate, tickets))
+        names: &'a Names,
+    ) -> BoxFuture<'a, Result<Named, LedgerError>> {
+        self.answer(move |state| state.named(aggregate, names))
+    }
+
+    fn appointments<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+        after: &'a str,
+        until: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Appointment>, LedgerError>> {
+        self.answer(move |state| state.appointments(aggregate, after, until))
+    }
+
+    fn due(&self, partition: u32) -> BoxFuture<'_, Result<Vec<(Aggregate, Millis)>, LedgerError>> {
+        self.answer(move |state| state.due(partition))
     }
 
     fn outcomes<'a>(

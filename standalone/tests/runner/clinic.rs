@@ -24,6 +24,7 @@ use schemas::{
     ids::{Aggregate, CommandId, LocationId, QueueId, StationId, TenantId, TicketId},
     record::{CARE_TOPIC, CommandRecord, ViewsRecord, WireRecord},
     ticket::Priority,
+    timers::Timers,
     view::{Fold, View},
 };
 use standalone::memory::{Clock, Memory, MemoryLedger, MemoryLog};
@@ -168,6 +169,8 @@ pub fn opening(aggregate: &Aggregate) -> Vec<WireRecord> {
             name: "Riverside".into(),
             time_zone: "Europe/Paris".into(),
             languages: vec!["fr".into()],
+            timers: Timers::default(),
+            bands: None,
         },
         Command::ConfigureQueue {
             queue: queue(location.as_str()),
@@ -373,7 +376,11 @@ impl Model {
                 assert_eq!(*pair, step.pair, "versions are dense");
                 assert!(*events == step.events, "decided against the state of its place in the log");
             }
-            (JournalEntry::Refused(code), Verdict::Refused { code: expected }) => assert_eq!(code, expected),
+            (JournalEntry::Refused { code, timers }, Verdict::Refused { code: expected }) => {
+                assert_eq!(code, expected);
+                let moved = (!step.events.is_empty()).then(|| (step.pair, step.events.clone()));
+                assert!(*timers == moved, "what timers did before it");
+            }
             _ => panic!("a record was judged against another state"),
         }
         self.tickets.extend(command.command.ticket().map(|ticket| (aggregate.clone(), ticket.clone())));
@@ -389,8 +396,7 @@ impl Model {
 }
 
 fn epoch_of(row: &JournalRow) -> Option<(Aggregate, u64)> {
-    match (&row.entry, &row.command) {
-        (JournalEntry::Applied { pair, .. }, Some((aggregate, ..))) => Some((aggregate.clone(), pair.epoch)),
-        _ => None,
-    }
+    let (pair, _) = row.entry.moved()?;
+    let (aggregate, ..) = row.command.as_ref()?;
+    Some((aggregate.clone(), pair.epoch))
 }

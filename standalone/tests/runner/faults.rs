@@ -11,14 +11,15 @@ use std::{
 use processors::{
     BoxFuture,
     aggregate::Loaded,
-    ledger::{Batch, Claim, KeptView, Ledger, LedgerError, OutboxRow, OutcomeRow, ViewName},
-    location::Ticket,
+    ledger::{Batch, Claim, KeptView, Ledger, LedgerError, Named, Names, OutboxRow, OutcomeRow, ViewName},
+    location::Appointment,
     log::{Input, Log, NotAcknowledged},
     runner::Seams,
     views::{NotStored, Stored, ViewStep, Views},
 };
 use schemas::{
-    ids::{Aggregate, CommandId, TenantId, TicketId},
+    Millis,
+    ids::{Aggregate, CommandId, TenantId},
     record::WireRecord,
     view::View,
 };
@@ -31,7 +32,9 @@ pub enum Op {
     Claim,
     Checkpoint,
     Load,
-    Ended,
+    Named,
+    Appointments,
+    Due,
     Outcomes,
     Epoch,
     Commit,
@@ -47,11 +50,13 @@ pub enum Op {
 }
 
 impl Op {
-    pub const ALL: [Op; 16] = [
+    pub const ALL: [Op; 18] = [
         Op::Claim,
         Op::Checkpoint,
         Op::Load,
-        Op::Ended,
+        Op::Named,
+        Op::Appointments,
+        Op::Due,
         Op::Outcomes,
         Op::Epoch,
         Op::Commit,
@@ -234,12 +239,23 @@ impl Ledger for FaultyLedger {
     fn load<'a>(&'a self, aggregate: &'a Aggregate) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>> {
         self.meet(Op::Load, self.real.load(aggregate))
     }
-    fn ended<'a>(
+    fn named<'a>(
         &'a self,
         aggregate: &'a Aggregate,
-        tickets: &'a [TicketId],
-    ) -> BoxFuture<'a, Result<Vec<Ticket>, LedgerError>> {
-        self.meet(Op::Ended, self.real.ended(aggregate, tickets))
+        names: &'a Names,
+    ) -> BoxFuture<'a, Result<Named, LedgerError>> {
+        self.meet(Op::Named, self.real.named(aggregate, names))
+    }
+    fn appointments<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+        after: &'a str,
+        until: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Appointment>, LedgerError>> {
+        self.meet(Op::Appointments, self.real.appointments(aggregate, after, until))
+    }
+    fn due(&self, partition: u32) -> BoxFuture<'_, Result<Vec<(Aggregate, Millis)>, LedgerError>> {
+        self.meet(Op::Due, self.real.due(partition))
     }
     fn outcomes<'a>(
         &'a self,

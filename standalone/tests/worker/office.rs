@@ -255,7 +255,7 @@ impl Office {
         let ours = journal.filter(|row| row.command.as_ref().is_some_and(|(of, ..)| *of == aggregate));
         let events = ours.filter_map(|row| match row.entry {
             JournalEntry::Applied { events, .. } => Some(events),
-            JournalEntry::Refused(_) | JournalEntry::Repeated | JournalEntry::Parked { .. } => None,
+            JournalEntry::Refused { .. } | JournalEntry::Repeated | JournalEntry::Parked { .. } => None,
         });
         events.flatten().collect()
     }

@@ -318,8 +318,9 @@ fn parked_records<'a>(rows: &[&'a JournalRow]) -> Vec<Parameter<'a>> {
 #[cfg(test)]
 mod tests {
     use schemas::{
+        appointment::{AppointmentStatus, Fact, SourceKey},
         command::Command,
-        ids::{Aggregate, AggregateKind, CommandId, LocationId, QueueId, TicketId},
+        ids::{Aggregate, AggregateKind, AppointmentId, CommandId, LocationId, QueueId, SourceId, TicketId},
         record::{CARE_TOPIC, CommandRecord},
         ticket::Priority,
     };
@@ -327,7 +328,8 @@ mod tests {
     use super::{Consumer, writes};
     use crate::{
         aggregate::State,
-        ledger::{Batch, Claim},
+        ledger::{AppointmentRow, Batch, Claim},
+        location::Appointment,
         log::Appended,
         runner::batch::{self, Working},
     };
@@ -372,11 +374,42 @@ mod tests {
         let to = records.len() as i64;
         let read = records.iter().map(|record| batch::read(&record.record, CARE_TOPIC, 0, 1)).collect();
         let mut working = Working::default();
-        working
-            .aggregates
-            .insert(aggregate.clone(), State::new(AggregateKind::Location, 7));
+        working.aggregates.insert(aggregate.clone(), State::new(AggregateKind::Location, 7));
         let claim = Claim { partition: 0, owner_epoch: 1, next_offset: 0 };
-        batch::build(claim, to, &records.iter().collect::<Vec<_>>(), read, &mut working).0
+        let mut batch = batch::build(claim, to, &records.iter().collect::<Vec<_>>(), read, &mut working).0;
+        batch.appointments = (0..tickets)
+            .map(|number| AppointmentRow {
+                aggregate: aggregate.clone(),
+                appointment: appointment(AppointmentId::from_random(&location, number)),
+            })
+            .collect();
+        batch
+    }
+
+    fn appointment(id: AppointmentId) -> Appointment {
+        let fact = Fact {
+            source: SourceId::new("his").unwrap(),
+            key: SourceKey::new("4711").unwrap(),
+            revision: 1,
+            status: AppointmentStatus::Waitlist,
+            start: None,
+            end: None,
+            doctor: None,
+            queue: None,
+            label: None,
+            reason: None,
+            moved_to: None,
+        };
+        Appointment {
+            id,
+            fact,
+            day: None,
+            status: AppointmentStatus::Waitlist,
+            late: false,
+            ticket: None,
+            successor: None,
+            view: 1,
+        }
     }
 
     #[test]
@@ -385,7 +418,7 @@ mod tests {
         let statements =
             |tickets| writes(&morning(tickets), &consumer).iter().map(|w| w.sql).collect::<Vec<_>>();
         assert_eq!(statements(2), statements(200));
-        assert_eq!(statements(200).len(), 10, "every statement there is");
+        assert_eq!(statements(200).len(), 11, "every statement there is");
         assert!(statements(200)[0].starts_with("UPDATE clinicwire.checkpoint"), "the fence is the first");
     }
 }

@@ -61,6 +61,7 @@ impl<'a> Desk<'a> {
             journal: Vec::new(),
             aggregates: Vec::new(),
             tickets: Vec::new(),
+            appointments: Vec::new(),
             runs,
             views,
             outcomes: Vec::new(),

@@ -8,21 +8,21 @@ use std::{
 use processors::{
     aggregate::{Header, Loaded},
     ledger::{
-        AggregateRow, Batch, Claim, JournalEntry, JournalRow, LedgerError, OutboxRow, OutcomeRow, TicketRow,
-        ViewName,
+        AggregateRow, AppointmentRow, Batch, Claim, JournalEntry, JournalRow, LedgerError, Named, Names,
+        OutboxRow, OutcomeRow, TicketRow, ViewName,
     },
-    location::Ticket,
+    location::{Appointment, Ticket},
     views::ViewStep,
 };
 use schemas::{
     Millis,
     command::Outcome,
-    ids::{Aggregate, AggregateKind, CommandId, TenantId, TicketId},
+    ids::{Aggregate, AggregateKind, AppointmentId, CommandId, TenantId, TicketId},
     view::{Pair, View},
 };
 
-/// Outcomes and ended tickets kept. A repeat older than 100,000 commands is decided anew, and an ended ticket
-/// older than 100,000 others is unknown: weeks of a large clinic.
+/// Outcomes, ended tickets and ended appointments kept. A repeat older than 100,000 commands is decided anew, and what
+/// ended longer ago than 100,000 others is unknown: weeks of a large clinic.
 const KEPT: usize = 100_000;
 /// Views before expired ones are looked for.
 const SWEEP_AT: usize = 1_000;
@@ -34,6 +34,7 @@ pub(super) struct State {
     checkpoints: HashMap<u32, Checkpoint>,
     aggregates: HashMap<Aggregate, Kept>,
     ended: Oldest<(Aggregate, TicketId), Ticket>,
+    closed: Oldest<(Aggregate, AppointmentId), Appointment>,
     outcomes: Oldest<Identity, Outcome>,
     outbox: BTreeMap<(u32, i64, i16), OutboxRow>,
     views: HashMap<ViewName, KeptView>,
@@ -54,7 +55,10 @@ struct Checkpoint {
 struct Kept {
     pair: Pair,
     header: Header,
+    partition: u32,
+    due: Option<Millis>,
     live: BTreeMap<TicketId, Ticket>,
+    open: BTreeMap<AppointmentId, Appointment>,
 }
 
 struct KeptView {
@@ -96,17 +100,58 @@ impl State {
     }
 
     pub(super) fn load(&self, aggregate: &Aggregate) -> Option<Loaded> {
-        self.aggregates.get(aggregate).map(|kept| Loaded {
-            appointments: Vec::new(),
+        let kept = self.aggregates.get(aggregate)?;
+        let today = match &kept.header {
+            Header::Location(header) => Some(&header.day),
+            Header::Run(_) | Header::Rules(_) => None,
+        };
+        let belongs = |appointment: &Appointment| {
+            let earlier = appointment.is_open() && appointment.day.as_ref() < today;
+            appointment.day.is_some() && (earlier || appointment.day.as_ref() == today)
+        };
+        Some(Loaded {
             pair: kept.pair,
             header: kept.header.clone(),
             tickets: kept.live.values().cloned().collect(),
+            appointments: self.appointments_that(aggregate, belongs),
         })
     }
 
-    pub(super) fn ended(&self, aggregate: &Aggregate, tickets: &[TicketId]) -> Vec<Ticket> {
-        let key = |ticket: &TicketId| (aggregate.clone(), ticket.clone());
-        tickets.iter().filter_map(|ticket| self.ended.held.get(&key(ticket)).cloned()).collect()
+    pub(super) fn named(&self, aggregate: &Aggregate, names: &Names) -> Named {
+        let ended = |ticket: &TicketId| self.ended.held.get(&(aggregate.clone(), ticket.clone())).cloned();
+        let is_named = |appointment: &Appointment| {
+            let (source, key) = appointment.source();
+            names.appointments.contains(&appointment.id)
+                || names.keys.iter().any(|(of, name)| (of, name) == (source, key))
+        };
+        let asks = !names.appointments.is_empty() || !names.keys.is_empty();
+        Named {
+            tickets: names.tickets.iter().filter_map(ended).collect(),
+            appointments: if asks { self.appointments_that(aggregate, is_named) } else { Vec::new() },
+        }
+    }
+
+    pub(super) fn appointments(&self, aggregate: &Aggregate, after: &str, until: &str) -> Vec<Appointment> {
+        let lies_there = |day: &String| *after < **day && **day <= *until;
+        self.appointments_that(aggregate, |appointment| appointment.day.as_ref().is_some_and(lies_there))
+    }
+
+    /// Appointments of a location, open or not, that are asked for. All are looked at: there are 100,000 at most that are
+    /// over, and few are open.
+    fn appointments_that(
+        &self,
+        aggregate: &Aggregate,
+        asked: impl Fn(&Appointment) -> bool,
+    ) -> Vec<Appointment> {
+        let open = self.aggregates.get(aggregate).into_iter().flat_map(|kept| kept.open.values());
+        let closed = self.closed.held.iter().filter(|((of, _), _)| of == aggregate);
+        let all = open.chain(closed.map(|(_, appointment)| appointment));
+        all.filter(|appointment| asked(appointment)).cloned().collect()
+    }
+
+    pub(super) fn due(&self, partition: u32) -> Vec<(Aggregate, Millis)> {
+        let due = |(aggregate, kept): (&Aggregate, &Kept)| Some((aggregate.clone(), kept.due?));
+        self.aggregates.iter().filter(|(_, kept)| kept.partition == partition).filter_map(due).collect()
     }
 
     pub(super) fn outcome(&self, identity: &Identity) -> Option<OutcomeRow> {
@@ -159,10 +204,13 @@ impl State {
         }
         self.checkpoints.insert(partition, Checkpoint { owner_epoch, next_offset: batch.to });
         for row in &batch.aggregates {
-            self.set_aggregate(row);
+            self.set_aggregate(partition, row);
         }
         for row in &batch.tickets {
             self.set_ticket(row);
+        }
+        for row in &batch.appointments {
+            self.set_appointment(row);
         }
         for step in &batch.views {
             self.set_view(step, now);
@@ -192,13 +240,14 @@ impl State {
         }
     }
 
-    fn set_aggregate(&mut self, row: &AggregateRow) {
+    fn set_aggregate(&mut self, partition: u32, row: &AggregateRow) {
         let pair = Pair { epoch: row.epoch, version: row.to };
-        let header = row.header.clone();
+        let (header, due) = (row.header.clone(), row.due);
         match self.aggregates.get_mut(&row.aggregate) {
-            Some(kept) => (kept.pair, kept.header) = (pair, header),
+            Some(kept) => (kept.pair, kept.header, kept.partition, kept.due) = (pair, header, partition, due),
             None => {
-                let kept = Kept { pair, header, live: BTreeMap::new() };
+                let (live, open) = (BTreeMap::new(), BTreeMap::new());
+                let kept = Kept { pair, header, partition, due, live, open };
                 self.aggregates.insert(row.aggregate.clone(), kept);
             }
         }
@@ -216,6 +265,21 @@ impl State {
         } else {
             location.live.remove(&id);
             self.ended.insert(key, row.ticket.clone());
+        }
+    }
+
+    fn set_appointment(&mut self, row: &AppointmentRow) {
+        let id = row.appointment.id.clone();
+        let Some(location) = self.aggregates.get_mut(&row.aggregate) else {
+            return;
+        };
+        let key = (row.aggregate.clone(), id.clone());
+        if row.appointment.is_open() {
+            self.closed.remove(&key);
+            location.open.insert(id, row.appointment.clone());
+        } else {
+            location.open.remove(&id);
+            self.closed.insert(key, row.appointment.clone());
         }
     }
 
@@ -254,7 +318,7 @@ impl Journaled {
     fn count(&mut self, entry: &JournalEntry) {
         *match entry {
             JournalEntry::Applied { .. } => &mut self.applied,
-            JournalEntry::Refused(_) => &mut self.refused,
+            JournalEntry::Refused { .. } => &mut self.refused,
             JournalEntry::Repeated => &mut self.repeated,
             JournalEntry::Parked { .. } => &mut self.parked,
         } += 1;

@@ -1,0 +1,193 @@
+//! Appointments: which come with their location, with a day, or by name.
+
+use processors::{
+    ledger::{AppointmentRow, Batch, Claim, Ledger, Names},
+    location::Appointment,
+};
+use schemas::{
+    appointment::{AppointmentStatus, Fact, SourceKey},
+    ids::{AppointmentId, LocationId, SourceId},
+};
+
+use super::{Clinic, issue, opened};
+
+/// # Panics
+/// When the ledger breaks a promise.
+pub(super) async fn suite(ledger: &dyn Ledger) {
+    the_service_day_and_what_is_open_of_earlier_ones_come_with_the_location(ledger).await;
+    days_come_from_behind_one_to_another(ledger).await;
+    an_appointment_comes_by_its_id_or_by_what_its_source_calls_it(ledger).await;
+    a_changed_appointment_takes_its_own_place(ledger).await;
+    tenants_share_no_appointment(ledger).await;
+}
+
+fn id(number: u32) -> AppointmentId {
+    AppointmentId::from_random(&LocationId::new("riverside").expect("a slug"), number.into())
+}
+
+fn source(name: &str) -> SourceId {
+    SourceId::new(name).expect("a slug")
+}
+
+/// What its source calls it is text that databases are known to trip over.
+fn key(number: u32) -> SourceKey {
+    SourceKey::new(format!("N° '{number}' \\ %")).expect("a key")
+}
+
+fn appointment(number: u32, day: Option<&str>, status: AppointmentStatus) -> Appointment {
+    let fact = Fact {
+        source: source("his"),
+        key: key(number),
+        revision: 7,
+        status,
+        start: day.map(|_| 1_700_000_000_000),
+        end: day.map(|_| 1_700_000_900_000),
+        doctor: None,
+        queue: None,
+        label: Some("R. M. \u{0}".to_owned()),
+        reason: None,
+        moved_to: None,
+    };
+    let day = day.map(str::to_owned);
+    Appointment { id: id(number), fact, day, status, late: false, ticket: None, successor: None, view: 3 }
+}
+
+/// Commits these under the clinic, beside a ticket that moves it.
+async fn keep(
+    ledger: &dyn Ledger,
+    clinic: &mut Clinic,
+    claim: &mut Claim,
+    ticket: u128,
+    appointments: &[Appointment],
+) {
+    let row = |appointment: &Appointment| AppointmentRow {
+        aggregate: clinic.aggregate.clone(),
+        appointment: appointment.clone(),
+    };
+    let appointments = appointments.iter().map(row).collect();
+    let batch = Batch { appointments, ..clinic.batch(*claim, vec![issue(ticket)]) };
+    ledger.commit(&batch).await.expect("the ledger commits");
+    claim.next_offset = batch.to;
+}
+
+/// The numbers of appointments that are as they were kept.
+fn numbers(found: &[Appointment], kept: &[Appointment]) -> Vec<usize> {
+    let number = |found: &Appointment| {
+        let place = kept.iter().position(|kept| kept.id == found.id).expect("it was kept");
+        assert!(kept[place] == *found, "it is what was kept");
+        place
+    };
+    let mut numbers: Vec<_> = found.iter().map(number).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+async fn loaded(ledger: &dyn Ledger, clinic: &Clinic) -> Vec<Appointment> {
+    let loaded = ledger.load(&clinic.aggregate).await.expect("the ledger answers");
+    loaded.expect("the location is there").appointments
+}
+
+async fn the_service_day_and_what_is_open_of_earlier_ones_come_with_the_location(ledger: &dyn Ledger) {
+    use AppointmentStatus::{Arrived, Booked, Cancelled, Fulfilled, Proposed};
+    let (mut clinic, mut claim) = opened(ledger, 1).await;
+    let today = clinic.location().header().day.clone();
+    assert_eq!(today, "2023-11-14", "the day of the clinic's clock in Paris");
+    let table = [
+        (Some("2023-11-14"), Booked, true),
+        (Some("2023-11-14"), Fulfilled, true),
+        (Some("2023-11-13"), Arrived, true),
+        (Some("2023-11-13"), Cancelled, false),
+        (Some("2022-12-31"), Booked, true),
+        (Some("2023-11-15"), Booked, false),
+        (Some("2024-01-01"), Cancelled, false),
+        (None, Proposed, false),
+        (None, Cancelled, false),
+    ];
+    let kept: Vec<_> = (0..).zip(table).map(|(n, (day, status, _))| appointment(n, day, status)).collect();
+    keep(ledger, &mut clinic, &mut claim, 2, &kept).await;
+    let expected: Vec<_> = (0..table.len()).filter(|place| table[*place].2).collect();
+    assert_eq!(numbers(&loaded(ledger, &clinic).await, &kept), expected);
+}
+
+async fn days_come_from_behind_one_to_another(ledger: &dyn Ledger) {
+    use AppointmentStatus::{Booked, Cancelled, Proposed};
+    let (mut clinic, mut claim) = opened(ledger, 1).await;
+    let table = [
+        (Some("2023-11-14"), Booked),
+        (Some("2023-11-15"), Booked),
+        (Some("2023-11-16"), Cancelled),
+        (Some("2023-11-17"), Booked),
+        (None, Proposed),
+    ];
+    let kept: Vec<_> = (0..).zip(table).map(|(n, (day, status))| appointment(n, day, status)).collect();
+    keep(ledger, &mut clinic, &mut claim, 2, &kept).await;
+    for (after, until, expected) in [
+        ("2023-11-14", "2023-11-16", &[1, 2][..]),
+        ("2023-11-13", "2023-11-14", &[0]),
+        ("", "2023-11-15", &[0, 1]),
+        ("2023-11-17", "2023-12-31", &[]),
+    ] {
+        let days = ledger.appointments(&clinic.aggregate, after, until).await.expect("the ledger answers");
+        assert_eq!(numbers(&days, &kept), expected, "behind {after}, not behind {until}");
+    }
+}
+
+async fn an_appointment_comes_by_its_id_or_by_what_its_source_calls_it(ledger: &dyn Ledger) {
+    use AppointmentStatus::{Booked, Fulfilled, Proposed};
+    let (mut clinic, mut claim) = opened(ledger, 1).await;
+    let kept = [
+        appointment(0, Some("2030-01-01"), Booked),
+        appointment(1, Some("2020-01-01"), Fulfilled),
+        appointment(2, None, Proposed),
+    ];
+    keep(ledger, &mut clinic, &mut claim, 2, &kept).await;
+    for (ids, keys, expected) in [
+        (vec![0, 1], vec![], &[0, 1][..]),
+        (vec![], vec![("his", 1), ("his", 2)], &[1, 2]),
+        (vec![2], vec![("his", 2), ("his", 0)], &[0, 2]),
+        (vec![77], vec![("other", 0), ("his", 77)], &[]),
+        (vec![], vec![], &[]),
+    ] {
+        let names = Names {
+            tickets: Vec::new(),
+            appointments: ids.into_iter().map(id).collect(),
+            keys: keys.into_iter().map(|(of, number)| (source(of), key(number))).collect(),
+        };
+        let named = ledger.named(&clinic.aggregate, &names).await.expect("the ledger answers");
+        assert_eq!(numbers(&named.appointments, &kept), expected, "each once");
+        assert!(named.tickets.is_empty());
+    }
+}
+
+async fn a_changed_appointment_takes_its_own_place(ledger: &dyn Ledger) {
+    use AppointmentStatus::{Booked, Cancelled};
+    let (mut clinic, mut claim) = opened(ledger, 1).await;
+    let table = [
+        (Some("2023-11-13"), Booked, 1),
+        (Some("2023-11-20"), Booked, 0),
+        (Some("2023-11-13"), Cancelled, 0),
+        (Some("2023-11-13"), Booked, 1),
+    ];
+    for (ticket, (day, status, expected)) in (2..).zip(table) {
+        let kept = [appointment(0, day, status)];
+        keep(ledger, &mut clinic, &mut claim, ticket, &kept).await;
+        assert_eq!(loaded(ledger, &clinic).await.len(), expected, "{day:?} {status:?}");
+        let names = Names { keys: vec![(source("his"), key(0))], ..Names::default() };
+        let named = ledger.named(&clinic.aggregate, &names).await.expect("the ledger answers");
+        assert_eq!(numbers(&named.appointments, &kept), [0]);
+    }
+}
+
+async fn tenants_share_no_appointment(ledger: &dyn Ledger) {
+    let (mut one, mut claim) = opened(ledger, 1).await;
+    let (other, _) = opened(ledger, 1).await;
+    let kept = [appointment(0, Some("2023-11-14"), AppointmentStatus::Booked)];
+    keep(ledger, &mut one, &mut claim, 2, &kept).await;
+    assert_eq!(loaded(ledger, &one).await.len(), 1);
+    assert!(loaded(ledger, &other).await.is_empty());
+    let names = Names { appointments: vec![id(0)], keys: vec![(source("his"), key(0))], ..Names::default() };
+    let named = ledger.named(&other.aggregate, &names).await.expect("the ledger answers");
+    assert!(named.appointments.is_empty());
+    let days = ledger.appointments(&other.aggregate, "", "9999-12-31").await.expect("the ledger answers");
+    assert!(days.is_empty());
+}
