@@ -10,6 +10,7 @@ mod counters;
 mod delivery;
 mod load;
 mod partition;
+mod timers;
 
 use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
 
@@ -20,6 +21,7 @@ use tokio::{
 };
 
 pub use counters::Counters;
+use schemas::Millis;
 
 use crate::{
     ledger::{Claim, Ledger, LedgerError},
@@ -37,6 +39,9 @@ pub struct Seams {
     pub views: Arc<dyn Views>,
 }
 
+/// A clock on the wall.
+pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
+
 pub struct Settings {
     /// The topic whose records are applied: `care` or `runs`, whatever name the log has for it.
     pub topic: &'static str,
@@ -46,6 +51,9 @@ pub struct Settings {
     /// longest goes, and is loaded again when a record names it.
     pub cached_tickets: usize,
     pub counters: Arc<Counters>,
+    /// Milliseconds since the Unix epoch by the owner's clock: when a timer is due, as far as the owner knows. What a location
+    /// does then is a matter of the log's clock alone.
+    pub clock: Clock,
     /// Told after each commit: whoever shares the work of runs need not look again by the clock.
     pub woken: Option<Arc<Notify>>,
 }
@@ -53,7 +61,14 @@ pub struct Settings {
 impl Settings {
     /// Those that suit most machines.
     pub fn of(topic: &'static str) -> Self {
-        Self { topic, batch: 500, cached_tickets: 200_000, counters: Arc::default(), woken: None }
+        Self {
+            topic,
+            batch: 500,
+            cached_tickets: 200_000,
+            counters: Arc::default(),
+            clock: Arc::new(|| jiff::Timestamp::now().as_millisecond()),
+            woken: None,
+        }
     }
 }
 
@@ -157,7 +172,8 @@ impl Runner {
     /// When there is something to do without a new input.
     fn next_due(&self) -> Instant {
         let dirty = self.partitions.values().any(|partition| partition.dirty).then_some(self.repair_at);
-        let due = self.partitions.values().filter_map(Partition::due).chain(dirty).min();
+        let due =
+            self.partitions.values().filter_map(Partition::due).chain(dirty).chain(self.timers_due()).min();
         due.unwrap_or_else(|| Instant::now() + REPAIR_EVERY)
     }
 
@@ -209,7 +225,7 @@ impl Runner {
         self.cache.drop_partition(id);
     }
 
-    /// One step for every partition that has something to do, then repairs.
+    /// One step for every partition that has something to do, then ticks and repairs.
     async fn work(&mut self) {
         // "At once" is said as the present moment: the clock is read after it.
         let due = |partition: &Partition| partition.due().is_some_and(|due| due <= Instant::now());
@@ -231,6 +247,7 @@ impl Runner {
                 }
             }
         }
+        self.tick().await;
         self.repair().await;
         if !self.has_room() {
             self.give_back_stalled();
@@ -326,6 +343,7 @@ impl Runner {
             }
             self.cache.put(claim.partition, aggregate, state);
         }
+        partition.timers.committed(&batch.aggregates);
         partition.move_to(to);
         self.deliver(partition, batch.views, batch.outbox).await?;
         partition.calm();

@@ -192,6 +192,43 @@ pub enum Change {
     Stale,
 }
 
+impl Change {
+    pub const ALL: [Change; 13] = [
+        Self::Booked,
+        Self::Rescheduled,
+        Self::Modified,
+        Self::Arrived,
+        Self::CheckedIn,
+        Self::Fulfilled,
+        Self::Cancelled,
+        Self::NoShow,
+        Self::EnteredInError,
+        Self::Moved,
+        Self::Overruled,
+        Self::Repeated,
+        Self::Stale,
+    ];
+
+    /// The word, as JSON spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Booked => "booked",
+            Self::Rescheduled => "rescheduled",
+            Self::Modified => "modified",
+            Self::Arrived => "arrived",
+            Self::CheckedIn => "checked_in",
+            Self::Fulfilled => "fulfilled",
+            Self::Cancelled => "cancelled",
+            Self::NoShow => "no_show",
+            Self::EnteredInError => "entered_in_error",
+            Self::Moved => "moved",
+            Self::Overruled => "overruled",
+            Self::Repeated => "repeated",
+            Self::Stale => "stale",
+        }
+    }
+}
+
 /// What a source tells, as JSON over HTTP or in its own topic; times are texts of RFC 3339.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
@@ -341,6 +378,9 @@ mod tests {
     fn the_statuses_are_spelt_as_fhir_spells_them() {
         for status in AppointmentStatus::ALL {
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
+        }
+        for change in Change::ALL {
+            assert_eq!(serde_json::to_value(change).unwrap(), change.as_str());
         }
     }
 

@@ -136,11 +136,11 @@ async fn run(settings: Run) -> anyhow::Result<()> {
             views: Arc::clone(&views) as _,
         };
         let runner_settings = runner::Settings {
-            topic: half.topic,
             batch: settings.batch as usize,
             cached_tickets: settings.cached_tickets,
             counters: Arc::clone(&health.counters),
             woken: (half.topic == RUNS_TOPIC).then(|| Arc::clone(&woken)),
+            ..runner::Settings::of(half.topic)
         };
         tokio::spawn(runner::run(seams, runner_settings, stop(stopped.clone())))
     });

@@ -1,13 +1,15 @@
 //! What a runner has done, for whoever exposes it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
+
+use schemas::appointment::Change;
 
 use super::batch::Tally;
 
@@ -24,6 +26,10 @@ pub struct Counters {
     /// Views marked dirty, and repaired.
     pub dirtied: AtomicU64,
     pub repaired: AtomicU64,
+    /// Ticks written, as the log acknowledged them.
+    pub ticks: AtomicU64,
+    /// Facts of sources by what they changed, of those applied.
+    facts: Mutex<HashMap<Change, u64>>,
     /// The next offset of each topic's partition that was committed to.
     offsets: Mutex<BTreeMap<(&'static str, u32), i64>>,
 }
@@ -32,6 +38,11 @@ impl Counters {
     /// The next offset of each topic's partition that was committed to.
     pub fn offsets(&self) -> BTreeMap<(&'static str, u32), i64> {
         self.offsets.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Facts of sources that changed this, or were ignored for this reason.
+    pub fn facts(&self, change: Change) -> u64 {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner).get(&change).copied().unwrap_or(0)
     }
 
     pub(super) fn committed(
@@ -46,6 +57,11 @@ impl Counters {
         self.refused.fetch_add(tally.refused, Relaxed);
         self.repeated.fetch_add(tally.repeated, Relaxed);
         self.parked.fetch_add(tally.parked, Relaxed);
+        let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        for (change, count) in &tally.facts {
+            *facts.entry(*change).or_default() += count;
+        }
+        drop(facts);
         self.batches.fetch_add(1, Relaxed);
         self.commit_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
         self.offsets.lock().unwrap_or_else(PoisonError::into_inner).insert((topic, partition), to);

@@ -73,6 +73,7 @@ impl Runner {
         }
         self.deliver(partition, steps.into_vec(), rows).await?;
         if last_page {
+            partition.timers.load(answered(self.seams.ledger.due(partition.claim.partition)).await?);
             partition.stage = Stage::Ready;
         }
         partition.calm();

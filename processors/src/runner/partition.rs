@@ -9,6 +9,7 @@ use std::{
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
 
+use super::timers::Timers;
 use crate::{ledger::Claim, log::Appended};
 
 /// What has to be done next.
@@ -31,6 +32,8 @@ pub(super) struct Partition {
     pub(super) stage: Stage,
     /// Views of this partition may be marked dirty. True at first: an owner before us may have left some.
     pub(super) dirty: bool,
+    /// Known while the stage is [`Stage::Ready`].
+    pub(super) timers: Timers,
     backoff: Option<ExponentialBackoff>,
     not_before: Option<Instant>,
 }
@@ -46,6 +49,7 @@ impl Partition {
             pending: VecDeque::new(),
             stage: Stage::Owing,
             dirty: true,
+            timers: Timers::default(),
             backoff: None,
             not_before: None,
         }
@@ -70,8 +74,12 @@ impl Partition {
 
     /// When to try again or go on; `None` while there is nothing to do.
     pub(super) fn due(&self) -> Option<Instant> {
-        let idle = self.stage == Stage::Ready && self.pending.is_empty();
-        (!idle).then(|| self.not_before.unwrap_or_else(Instant::now))
+        (!self.is_idle()).then(|| self.not_before.unwrap_or_else(Instant::now))
+    }
+
+    /// Whether all that has come is applied.
+    pub(super) fn is_idle(&self) -> bool {
+        self.stage == Stage::Ready && self.pending.is_empty()
     }
 
     pub(super) fn is_stalled(&self) -> bool {

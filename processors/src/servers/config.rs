@@ -147,7 +147,7 @@ pub struct Run {
     /// Records in one transaction at most
     #[arg(long, env = "CLINICWIRE_BATCH", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=5_000))]
     pub batch: u32,
-    /// Tickets kept in memory at most; past it the locations not used for longest are loaded again when needed
+    /// Tickets and appointments kept in memory at most; past it the locations not used for longest are loaded again when needed
     #[arg(long, env = "CLINICWIRE_CACHED_TICKETS", default_value_t = 200_000)]
     pub cached_tickets: usize,
     /// Write a line of JSON with the address of the metrics to this file once processing has begun

@@ -11,6 +11,8 @@ use prometheus::{
     core::Collector, proto::MetricFamily,
 };
 
+use schemas::appointment::Change;
+
 use crate::{
     runner::Counters,
     worker::{self, Ended},
@@ -68,6 +70,16 @@ fn families(counters: &Counters) -> prometheus::Result<Vec<MetricFamily>> {
     ] {
         records.with_label_values(&[became]).inc_by(count.load(Relaxed));
     }
+    let facts = IntCounterVec::new(
+        Opts::new(
+            "clinicwire_processor_facts_total",
+            "Facts of appointments by what they changed: nothing if repeated or stale, all but the status if overruled.",
+        ),
+        &["change"],
+    )?;
+    for change in Change::ALL {
+        facts.with_label_values(&[change.as_str()]).inc_by(counters.facts(change));
+    }
     let offsets = IntGaugeVec::new(
         Opts::new("clinicwire_processor_next_offset", "The offset each partition goes on from."),
         &["topic", "partition"],
@@ -79,9 +91,10 @@ fn families(counters: &Counters) -> prometheus::Result<Vec<MetricFamily>> {
     #[expect(clippy::cast_precision_loss, reason = "microseconds below 2^53 are 285 years")]
     seconds.inc_by(counters.commit_micros.load(Relaxed) as f64 / 1e6);
 
-    let mut families = [records.collect(), offsets.collect(), seconds.collect()].concat();
+    let mut families = [records.collect(), facts.collect(), offsets.collect(), seconds.collect()].concat();
     for (name, help, count) in [
         ("clinicwire_processor_batches_total", "Transactions committed.", &counters.batches),
+        ("clinicwire_processor_ticks_total", "Ticks written for timers that were due.", &counters.ticks),
         ("clinicwire_processor_views_dirtied_total", "Views the store lacked a step of.", &counters.dirtied),
         (
             "clinicwire_processor_views_repaired_total",

@@ -1,0 +1,191 @@
+//! Telling locations the time. The owner of a partition writes a tick into the log when a timer is due by its own clock
+//! and no record has moved the location past it: a location knows of no time but that of its records.
+//!
+//! A tick that comes too early, too late or twice changes nothing, so that none is waited for: one that is not followed by
+//! a commit is written again.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    error::Error,
+    sync::atomic::Ordering::Relaxed,
+    time::Duration,
+};
+
+use schemas::{
+    Millis,
+    command::Command,
+    ids::{Aggregate, CommandId},
+    record::{CommandRecord, topic_of},
+};
+use tokio::time::{Instant, timeout};
+
+use super::{PATIENCE, Runner};
+use crate::{ledger::AggregateRow, log::NotAcknowledged};
+
+/// How long a location waits for the tick after one: that one may be lost, or have come too early by the log's clock, and
+/// timers that follow each other closely are served together. Timers are minutes long, so that nobody sees the seconds.
+const TICK_AGAIN: Duration = Duration::from_secs(3);
+/// Ticks written at once, over all partitions: about one transaction's. More of them wait for the next pass.
+const TICKS: usize = 500;
+/// Longest sleep towards a timer: the clock may be set meanwhile.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Who writes ticks.
+const SOURCE: &str = "clinicwire-processors";
+
+/// When the timers of one partition's aggregates are due, as of the last commit.
+#[derive(Default)]
+pub(super) struct Timers {
+    by_time: BTreeSet<(Millis, Aggregate)>,
+    due: HashMap<Aggregate, Millis>,
+    /// When each was last told, if that is less than [`TICK_AGAIN`] ago.
+    told: HashMap<Aggregate, Instant>,
+    /// Ticks written so far: with partition and owner epoch it names each.
+    written: u64,
+}
+
+impl Timers {
+    pub(super) fn load(&mut self, due: Vec<(Aggregate, Millis)>) {
+        self.by_time = due.iter().map(|(aggregate, at)| (*at, aggregate.clone())).collect();
+        self.due = due.into_iter().collect();
+    }
+
+    pub(super) fn committed(&mut self, rows: &[AggregateRow]) {
+        for row in rows {
+            let before = match row.due {
+                Some(at) => self.due.insert(row.aggregate.clone(), at),
+                None => self.due.remove(&row.aggregate),
+            };
+            if let Some(before) = before {
+                self.by_time.remove(&(before, row.aggregate.clone()));
+            }
+            if let Some(at) = row.due {
+                self.by_time.insert((at, row.aggregate.clone()));
+            }
+        }
+    }
+
+    /// When there is somebody to tell, if the time is `wall` now.
+    fn next(&self, wall: Millis, now: Instant) -> Option<Instant> {
+        let mut first: Option<Instant> = None;
+        for (at, aggregate) in &self.by_time {
+            let wait = u64::try_from(at.saturating_sub(wall)).map_or(Duration::ZERO, Duration::from_millis);
+            let again = self.told.get(aggregate).map_or(now, |told| *told + TICK_AGAIN);
+            let then = (now + wait.min(LOOK_EVERY)).max(again);
+            first = Some(first.map_or(then, |first| first.min(then)));
+            // Nobody behind one who is not due yet is due before.
+            if !wait.is_zero() {
+                break;
+            }
+        }
+        first
+    }
+
+    /// Whom to tell now, at most `limit`; they count as told.
+    fn take_due(&mut self, wall: Millis, now: Instant, limit: usize) -> Vec<Aggregate> {
+        self.told.retain(|_, at| now < *at + TICK_AGAIN);
+        let overdue = self.by_time.iter().take_while(|(at, _)| *at <= wall).map(|(_, aggregate)| aggregate);
+        let untold = overdue.filter(|aggregate| !self.told.contains_key(*aggregate));
+        let taken: Vec<Aggregate> = untold.take(limit).cloned().collect();
+        self.told.extend(taken.iter().map(|aggregate| (aggregate.clone(), now)));
+        taken
+    }
+}
+
+impl Runner {
+    /// When there is somebody to tell the time in any partition. Where records wait they come first: they carry the time
+    /// themselves.
+    pub(super) fn timers_due(&self) -> Option<Instant> {
+        let (wall, now) = ((self.settings.clock)(), Instant::now());
+        let idle = self.partitions.values().filter(|partition| partition.is_idle());
+        idle.filter_map(|partition| partition.timers.next(wall, now)).min()
+    }
+
+    /// Writes the ticks that are due. Those that are not acknowledged, or get lost, are written again later.
+    pub(super) async fn tick(&mut self) {
+        let (wall, now) = ((self.settings.clock)(), Instant::now());
+        let mut ticks = Vec::new();
+        for partition in self.partitions.values_mut().filter(|partition| partition.is_idle()) {
+            for aggregate in partition.timers.take_due(wall, now, TICKS - ticks.len()) {
+                partition.timers.written += 1;
+                let claim = partition.claim;
+                let id =
+                    format!("tick.{}.{}.{}", claim.partition, claim.owner_epoch, partition.timers.written);
+                ticks.push((topic_of(aggregate.kind()), tick(aggregate, &id).to_wire()));
+            }
+        }
+        if ticks.is_empty() {
+            return;
+        }
+        let appended = timeout(PATIENCE, self.seams.log.append(&ticks)).await;
+        match appended.unwrap_or_else(|elapsed| Err(NotAcknowledged(Some(elapsed.into())))) {
+            Ok(()) => drop(self.settings.counters.ticks.fetch_add(ticks.len() as u64, Relaxed)),
+            Err(error) => tracing::warn!(
+                ticks = ticks.len(),
+                error = &error as &dyn Error,
+                "the log did not take ticks: they are written again"
+            ),
+        }
+    }
+}
+
+fn tick(aggregate: Aggregate, id: &str) -> CommandRecord {
+    CommandRecord {
+        aggregate,
+        id: CommandId::new(id).expect("two numbers of 20 digits and one of 10 are short enough"),
+        source: SOURCE.to_owned(),
+        valid_until: None,
+        actor: None,
+        command: Command::Tick {},
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn aggregate(name: &str) -> Aggregate {
+        Aggregate::parse(&format!("demo/{name}")).unwrap()
+    }
+
+    fn timers(due: &[(&str, Millis)]) -> Timers {
+        let mut timers = Timers::default();
+        timers.load(due.iter().map(|(name, at)| (aggregate(name), *at)).collect());
+        timers
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_whose_timers_are_due_are_told_the_longest_overdue_first() {
+        let mut timers = timers(&[("late", 300), ("a", 100), ("b", 200)]);
+        let now = Instant::now();
+        assert!(timers.take_due(99, now, 10).is_empty());
+        assert_eq!(timers.take_due(250, now, 1), [aggregate("a")]);
+        assert_eq!(timers.take_due(250, now, 10), [aggregate("b")]);
+        assert!(timers.take_due(250, now, 10).is_empty(), "nobody is told twice in a row");
+        assert_eq!(
+            timers.take_due(300, now + TICK_AGAIN, 10).len(),
+            3,
+            "an unanswered tick is written again"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_look_is_when_the_first_is_due_or_may_be_told_again() {
+        let mut timers = timers(&[("a", 1_000), ("b", 1_500)]);
+        let now = Instant::now();
+        assert_eq!(timers.next(400, now), Some(now + Duration::from_millis(600)));
+        assert_eq!(timers.next(1_000, now), Some(now));
+        assert_eq!(timers.take_due(1_000, now, 10).len(), 1);
+        assert_eq!(timers.next(1_000, now), Some(now + Duration::from_millis(500)));
+        assert_eq!(timers.take_due(1_500, now, 10).len(), 1);
+        assert_eq!(timers.next(1_500, now), Some(now + TICK_AGAIN));
+        assert_eq!(timers.next(-100_000, now), Some(now + TICK_AGAIN), "both were told a moment ago");
+        assert_eq!(self::timers(&[("a", Millis::MAX)]).next(0, now), Some(now + LOOK_EVERY));
+        assert_eq!(Timers::default().next(0, now), None);
+    }
+
+    #[test]
+    fn an_id_of_a_tick_is_an_id_of_a_command() {
+        let id = format!("tick.{}.{}.{}", u32::MAX, i64::MAX, u64::MAX);
+        assert!(tick(aggregate("a"), &id).id.as_str().starts_with("tick."));
+    }
+}
