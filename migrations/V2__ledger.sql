@@ -90,12 +90,15 @@ CREATE TABLE clinicwire.appointment (
   status      text    NOT NULL,
   -- Whether something is still expected of it.
   open        boolean NOT NULL,
+  -- Whether its patient checked in.
+  here        boolean NOT NULL,
   body        json    NOT NULL,
   PRIMARY KEY (tenant, location, appointment)
 ) WITH (fillfactor = 70);
 CREATE UNIQUE INDEX appointment_source ON clinicwire.appointment (tenant, location, source, source_key);
 CREATE INDEX appointment_day ON clinicwire.appointment (tenant, location, service_day);
-CREATE INDEX appointment_open ON clinicwire.appointment (tenant, location, service_day) WHERE open;
+CREATE INDEX appointment_open ON clinicwire.appointment (tenant, location, service_day) WHERE open AND NOT here;
+CREATE INDEX appointment_here ON clinicwire.appointment (tenant, location) WHERE open AND here;
 
 -- The state behind a channel: its position here, its entries below.
 CREATE TABLE clinicwire.view (

@@ -169,8 +169,8 @@ pub trait Ledger: Send + Sync + 'static {
     /// The partition's checkpoint as it stands, whoever owns it.
     fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>>;
 
-    /// An aggregate with what is live of it, at one moment: of a location its live tickets, the appointments of its
-    /// service day, and open ones of earlier days. `None` when it does not exist.
+    /// An aggregate with what is live of it, at one moment: of a location its live tickets and the appointments
+    /// that are near on its service day. `None` when it does not exist.
     fn load<'a>(&'a self, aggregate: &'a Aggregate) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>>;
 
     /// What is there under these names.

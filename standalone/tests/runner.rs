@@ -7,6 +7,8 @@
 mod clinic;
 #[path = "runner/faults.rs"]
 mod faults;
+#[path = "runner/time.rs"]
+mod time;
 
 use std::{
     sync::{

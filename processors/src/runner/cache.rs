@@ -103,6 +103,7 @@ mod tests {
                 day: None,
                 status: AppointmentStatus::Waitlist,
                 late: false,
+                missed: false,
                 ticket: None,
                 successor: None,
                 view: 1,

@@ -73,7 +73,8 @@ impl Runner {
         }
         self.deliver(partition, steps.into_vec(), rows).await?;
         if last_page {
-            partition.timers.load(answered(self.seams.ledger.due(partition.claim.partition)).await?);
+            let due = answered(self.seams.ledger.due(partition.claim.partition)).await?;
+            partition.timers.load(due, Instant::now());
             partition.stage = Stage::Ready;
         }
         partition.calm();

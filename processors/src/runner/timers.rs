@@ -44,7 +44,10 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    pub(super) fn load(&mut self, due: Vec<(Aggregate, Millis)>) {
+    /// What the ledger knows, when the partition is ready at last. Records that have waited for that tell the time
+    /// themselves: all count as told, so that ticks come after them.
+    pub(super) fn load(&mut self, due: Vec<(Aggregate, Millis)>, now: Instant) {
+        self.told = due.iter().map(|(aggregate, _)| (aggregate.clone(), now)).collect();
         self.by_time = due.iter().map(|(aggregate, at)| (*at, aggregate.clone())).collect();
         self.due = due.into_iter().collect();
     }
@@ -147,16 +150,24 @@ mod tests {
         Aggregate::parse(&format!("demo/{name}")).unwrap()
     }
 
-    fn timers(due: &[(&str, Millis)]) -> Timers {
-        let mut timers = Timers::default();
-        timers.load(due.iter().map(|(name, at)| (aggregate(name), *at)).collect());
-        timers
+    /// Timers that were loaded long enough ago.
+    fn timers(due: &[(&str, Millis)]) -> (Timers, Instant) {
+        let (mut timers, loaded) = (Timers::default(), Instant::now());
+        timers.load(due.iter().map(|(name, at)| (aggregate(name), *at)).collect(), loaded);
+        (timers, loaded + TICK_AGAIN)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn records_that_waited_come_before_ticks() {
+        let (mut timers, now) = timers(&[("a", 100)]);
+        let loaded = now - TICK_AGAIN;
+        assert_eq!(timers.next(200, loaded), Some(now));
+        assert!(timers.take_due(200, loaded, 10).is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn those_whose_timers_are_due_are_told_the_longest_overdue_first() {
-        let mut timers = timers(&[("late", 300), ("a", 100), ("b", 200)]);
-        let now = Instant::now();
+        let (mut timers, now) = timers(&[("late", 300), ("a", 100), ("b", 200)]);
         assert!(timers.take_due(99, now, 10).is_empty());
         assert_eq!(timers.take_due(250, now, 1), [aggregate("a")]);
         assert_eq!(timers.take_due(250, now, 10), [aggregate("b")]);
@@ -170,8 +181,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_next_look_is_when_the_first_is_due_or_may_be_told_again() {
-        let mut timers = timers(&[("a", 1_000), ("b", 1_500)]);
-        let now = Instant::now();
+        let (mut timers, now) = timers(&[("a", 1_000), ("b", 1_500)]);
         assert_eq!(timers.next(400, now), Some(now + Duration::from_millis(600)));
         assert_eq!(timers.next(1_000, now), Some(now));
         assert_eq!(timers.take_due(1_000, now, 10).len(), 1);
@@ -179,7 +189,8 @@ mod tests {
         assert_eq!(timers.take_due(1_500, now, 10).len(), 1);
         assert_eq!(timers.next(1_500, now), Some(now + TICK_AGAIN));
         assert_eq!(timers.next(-100_000, now), Some(now + TICK_AGAIN), "both were told a moment ago");
-        assert_eq!(self::timers(&[("a", Millis::MAX)]).next(0, now), Some(now + LOOK_EVERY));
+        let (far, now) = self::timers(&[("a", Millis::MAX)]);
+        assert_eq!(far.next(0, now), Some(now + LOOK_EVERY));
         assert_eq!(Timers::default().next(0, now), None);
     }
 

@@ -13,15 +13,16 @@ use gateway::{
 use processors::{
     aggregate,
     ledger::{JournalEntry, JournalRow, Ledger},
-    location::{Header, Location, Ticket},
+    location::{Header, Location},
     log::{Appended, Input, Log as _},
     runner::{self, RunnerError, Seams},
 };
 use schemas::{
     Millis,
+    appointment::{AppointmentStatus, Fact, SourceKey},
     codes::Code,
     command::{Command, Outcome, Verdict},
-    ids::{Aggregate, CommandId, LocationId, QueueId, StationId, TenantId, TicketId},
+    ids::{Aggregate, CommandId, LocationId, QueueId, SourceId, StationId, TenantId, TicketId},
     record::{CARE_TOPIC, CommandRecord, ViewsRecord, WireRecord},
     ticket::Priority,
     timers::Timers,
@@ -34,20 +35,28 @@ use crate::faults::Numbers;
 
 pub const START: Millis = 1_700_000_000_000;
 
+/// The test's clock, from now on.
+fn clock() -> Clock {
+    let start = Instant::now();
+    Arc::new(move || START + Millis::try_from(start.elapsed().as_millis()).expect("a short test"))
+}
+
 /// Memory whose log forgets nothing and whose ledger keeps its journal, on the test's clock.
 pub fn memory() -> Memory {
-    let start = Instant::now();
-    let clock: Clock =
-        Arc::new(move || START + Millis::try_from(start.elapsed().as_millis()).expect("a short test"));
+    memory_by(clock())
+}
+
+/// The same, by another clock.
+pub fn memory_by(clock: Clock) -> Memory {
     let ledger = MemoryLedger::new(clock.clone());
     ledger.keep_journal();
     let log = Arc::new(MemoryLog::new(clock.clone()));
     Memory { log, ledger: Arc::new(ledger), ..Memory::new(clock) }
 }
 
-/// Small batches, so that a morning takes many.
+/// Small batches, so that a morning takes many. The owner's clock is the log's, or behind it.
 pub fn settings() -> runner::Settings {
-    runner::Settings { batch: 7, ..runner::Settings::of(CARE_TOPIC) }
+    runner::Settings { batch: 7, clock: clock(), ..runner::Settings::of(CARE_TOPIC) }
 }
 
 pub fn run(seams: Seams, settings: runner::Settings) -> JoinHandle<Result<(), RunnerError>> {
@@ -195,7 +204,7 @@ pub fn morning(seed: u64, length: u64) -> Vec<WireRecord> {
         let (tenant, location) = places[numbers.below(3) as usize];
         let (place, recent) = (aggregate(tenant, location), numbers.below(n + 1));
         let (queue, ticket) = (queue(location), ticket(location, recent));
-        let command = match numbers.below(12) {
+        let command = match numbers.below(16) {
             0..=3 => issue(location, n),
             4 | 5 => Command::CallNext { queue, station: station(location) },
             6 => Command::StartService { ticket },
@@ -206,6 +215,13 @@ pub fn morning(seed: u64, length: u64) -> Vec<WireRecord> {
                 let elsewhere = if location == "hillside" { "riverside" } else { "hillside" };
                 let successor = Some(self::ticket(elsewhere, 1_000_000 + n));
                 Command::TransferTicket { ticket, queue: self::queue(elsewhere), successor }
+            }
+            // Of one appointment in two the source's record brings other digits each time.
+            11 | 12 => report(location, recent, recent, &mut numbers),
+            13 => report(location, recent, 5_000_000 + n, &mut numbers),
+            14 => {
+                let appointment = ticket.appointment();
+                Command::CheckIn { appointment, queue: Some(queue) }
             }
             _ => {
                 let mut poison = record(&place, &format!("m-{n}"), Command::LeaveTicket { ticket }).to_wire();
@@ -223,8 +239,28 @@ pub fn morning(seed: u64, length: u64) -> Vec<WireRecord> {
     records
 }
 
+/// What a source says of the appointment it calls by this number: in the next hours, today or tomorrow.
+fn report(location: &str, number: u64, digits: u64, numbers: &mut Numbers) -> Command {
+    use AppointmentStatus::{Arrived, Booked, Cancelled, Proposed};
+    let start = START + Millis::try_from(numbers.below(40)).expect("few hours") * 3_600_000;
+    let fact = Fact {
+        source: SourceId::new("his").unwrap(),
+        key: SourceKey::new(number.to_string()).unwrap(),
+        revision: numbers.below(10),
+        status: [Booked, Booked, Booked, Arrived, Cancelled, Proposed][numbers.below(6) as usize],
+        start: Some(start),
+        end: Some(start + 900_000),
+        doctor: None,
+        queue: Some(queue(location)),
+        label: None,
+        reason: None,
+        moved_to: None,
+    };
+    Command::ReportAppointment { appointment: ticket(location, digits).appointment(), fact }
+}
+
 /// All of the topic `care`, as it stands.
-async fn care(memory: &Memory) -> Vec<Appended> {
+pub async fn care(memory: &Memory) -> Vec<Appended> {
     let end = memory.log.end();
     let mut inputs = memory.log.another().read();
     let mut records = Vec::new();
@@ -266,9 +302,9 @@ async fn check_but(memory: &Memory, heard: &Heard, flushed: bool) {
         let aggregate::Header::Location(header) = &loaded.header else { panic!("a location's header") };
         assert!(timeless(header) == timeless(location.header()), "the header is the fold of the journal");
         assert!(loaded.tickets.iter().all(|held| location.ticket(&held.id) == Some(held)));
-        let live = model.tickets.iter().filter(|(of, _)| *of == aggregate).map(|(_, id)| id);
-        let live = live.filter(|id| location.ticket(id).is_some_and(Ticket::is_live)).count();
-        assert_eq!(loaded.tickets.len(), live, "every live ticket is in the ledger");
+        assert!(loaded.appointments.iter().all(|held| location.appointment(&held.id) == Some(held)));
+        let parts = loaded.tickets.len() + loaded.appointments.len();
+        assert_eq!(parts, location.parts(), "every live ticket and near appointment is in the ledger");
         expected_views.extend(model.views.iter().filter(|((of, _), _)| *of == aggregate));
     }
     check_views(memory, heard, &expected_views, flushed).await;
@@ -323,7 +359,6 @@ pub fn same(one: &View, other: &View) -> bool {
 /// What should have happened: each record judged once, in the log's order.
 struct Model {
     locations: BTreeMap<Aggregate, Location>,
-    tickets: Vec<(Aggregate, TicketId)>,
     views: BTreeMap<Name, View>,
     /// The answers each caller may have had. Parked under an id is not decided: such an id may have two.
     told: BTreeMap<String, Vec<Verdict>>,
@@ -331,12 +366,7 @@ struct Model {
 
 impl Model {
     fn of(care: &[Appended], journal: &mut [JournalRow]) -> Self {
-        let mut model = Self {
-            locations: BTreeMap::new(),
-            tickets: Vec::new(),
-            views: BTreeMap::new(),
-            told: BTreeMap::new(),
-        };
+        let mut model = Self { locations: BTreeMap::new(), views: BTreeMap::new(), told: BTreeMap::new() };
         let epochs: HashMap<Aggregate, u64> = journal.iter().rev().filter_map(epoch_of).collect();
         let mut decided: HashMap<(Aggregate, CommandId), Verdict> = HashMap::new();
         for (record, row) in care.iter().zip(journal) {
@@ -354,6 +384,12 @@ impl Model {
                     continue;
                 }
             };
+            if matches!(command.command, Command::Tick {}) {
+                let epoch = epochs.get(&command.aggregate).copied().unwrap_or(0);
+                model.judge(&command, epoch, row);
+                assert!(!model.told.contains_key(command.id.as_str()), "nobody waits for a tick");
+                continue;
+            }
             let id = (command.aggregate.clone(), command.id.clone());
             if decided.contains_key(&id) {
                 assert!(matches!(row.entry, JournalEntry::Repeated), "decided once");
@@ -383,9 +419,6 @@ impl Model {
             }
             _ => panic!("a record was judged against another state"),
         }
-        self.tickets.extend(command.command.ticket().map(|ticket| (aggregate.clone(), ticket.clone())));
-        self.tickets.sort();
-        self.tickets.dedup();
         for delta in step.deltas {
             let name = (aggregate.clone(), delta.view);
             let view = self.views.entry(name).or_insert_with(|| View::empty(epoch));

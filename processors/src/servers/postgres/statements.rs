@@ -14,14 +14,17 @@ pub(super) const AGGREGATE: &str = "SELECT epoch, version, header::text FROM cli
      WHERE tenant = $1 AND aggregate = $2";
 pub(super) const LIVE: &str =
     "SELECT body::text FROM clinicwire.ticket WHERE tenant = $1 AND location = $2 AND live";
-// The service day is the header's; `->` hands it on as JSON, quotes and all, without looking at other texts of the header.
+// Those that `Appointment::is_near` on the service day. It is the header's; `->` hands it on as JSON, quotes and all, without looking at other texts of the header.
 pub(super) const APPOINTMENTS: &str = "SELECT found.body FROM clinicwire.aggregate a \
      CROSS JOIN LATERAL ( \
        SELECT t.body::text FROM clinicwire.appointment t WHERE t.tenant = $1 AND t.location = $2 \
          AND t.service_day = btrim((a.header -> 'day')::text, '\"') \
        UNION ALL \
-       SELECT t.body::text FROM clinicwire.appointment t WHERE t.tenant = $1 AND t.location = $2 AND t.open \
-         AND t.service_day < btrim((a.header -> 'day')::text, '\"')) found (body) \
+       SELECT t.body::text FROM clinicwire.appointment t WHERE t.tenant = $1 AND t.location = $2 \
+         AND t.open AND NOT t.here AND t.service_day < btrim((a.header -> 'day')::text, '\"') \
+       UNION ALL \
+       SELECT t.body::text FROM clinicwire.appointment t WHERE t.tenant = $1 AND t.location = $2 \
+         AND t.open AND t.here AND t.service_day IS DISTINCT FROM btrim((a.header -> 'day')::text, '\"')) found (body) \
      WHERE a.tenant = $1 AND a.aggregate = $2";
 pub(super) const APPOINTMENTS_OF_DAYS: &str = "SELECT body::text FROM clinicwire.appointment \
      WHERE tenant = $1 AND location = $2 AND service_day > $3 AND service_day <= $4";

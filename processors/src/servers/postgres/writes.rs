@@ -83,12 +83,13 @@ const TICKETS: &str = "INSERT INTO clinicwire.ticket \
        issued_at = excluded.issued_at, ended_at = excluded.ended_at, body = excluded.body";
 
 const APPOINTMENTS: &str = "INSERT INTO clinicwire.appointment \
-       (tenant, location, appointment, source, source_key, service_day, status, open, body) \
-     SELECT tenant, location, appointment, source, source_key, service_day, status, open, body::json \
-     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bool[], $9::text[]) \
-       AS t (tenant, location, appointment, source, source_key, service_day, status, open, body) \
+       (tenant, location, appointment, source, source_key, service_day, status, open, here, body) \
+     SELECT tenant, location, appointment, source, source_key, service_day, status, open, here, body::json \
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bool[], \
+       $9::bool[], $10::text[]) \
+       AS t (tenant, location, appointment, source, source_key, service_day, status, open, here, body) \
      ON CONFLICT (tenant, location, appointment) DO UPDATE SET service_day = excluded.service_day, \
-       status = excluded.status, open = excluded.open, body = excluded.body";
+       status = excluded.status, open = excluded.open, here = excluded.here, body = excluded.body";
 
 const JOURNAL: &str = "INSERT INTO clinicwire.journal \
        (topic, partition, \"offset\", at, tenant, aggregate, command, actor, kind, epoch, version, events, code) \
@@ -246,6 +247,7 @@ fn appointments(batch: &Batch) -> Vec<Parameter<'_>> {
         column(&rows, |row| row.appointment.day.as_deref()),
         column(&rows, |row| row.appointment.status.as_str()),
         column(&rows, |row| row.appointment.is_open()),
+        column(&rows, |row| row.appointment.ticket.is_some()),
         column(&rows, |row| to_json(&row.appointment)),
     ]
 }
@@ -406,6 +408,7 @@ mod tests {
             day: None,
             status: AppointmentStatus::Waitlist,
             late: false,
+            missed: false,
             ticket: None,
             successor: None,
             view: 1,

@@ -2,11 +2,12 @@
 
 use processors::{
     ledger::{AppointmentRow, Batch, Claim, Ledger, Names},
-    location::Appointment,
+    location::{Appointment, Desk},
 };
 use schemas::{
     appointment::{AppointmentStatus, Fact, SourceKey},
     ids::{AppointmentId, LocationId, SourceId},
+    ticket::TicketState,
 };
 
 use super::{Clinic, issue, opened};
@@ -14,7 +15,7 @@ use super::{Clinic, issue, opened};
 /// # Panics
 /// When the ledger breaks a promise.
 pub(super) async fn suite(ledger: &dyn Ledger) {
-    the_service_day_and_what_is_open_of_earlier_ones_come_with_the_location(ledger).await;
+    what_is_near_comes_with_the_location(ledger).await;
     days_come_from_behind_one_to_another(ledger).await;
     an_appointment_comes_by_its_id_or_by_what_its_source_calls_it(ledger).await;
     a_changed_appointment_takes_its_own_place(ledger).await;
@@ -49,7 +50,17 @@ fn appointment(number: u32, day: Option<&str>, status: AppointmentStatus) -> App
         moved_to: None,
     };
     let day = day.map(str::to_owned);
-    Appointment { id: id(number), fact, day, status, late: false, ticket: None, successor: None, view: 3 }
+    Appointment {
+        id: id(number),
+        fact,
+        day,
+        status,
+        late: false,
+        missed: false,
+        ticket: None,
+        successor: None,
+        view: 3,
+    }
 }
 
 /// Commits these under the clinic, beside a ticket that moves it.
@@ -87,25 +98,36 @@ async fn loaded(ledger: &dyn Ledger, clinic: &Clinic) -> Vec<Appointment> {
     loaded.expect("the location is there").appointments
 }
 
-async fn the_service_day_and_what_is_open_of_earlier_ones_come_with_the_location(ledger: &dyn Ledger) {
-    use AppointmentStatus::{Arrived, Booked, Cancelled, Fulfilled, Proposed};
+async fn what_is_near_comes_with_the_location(ledger: &dyn Ledger) {
+    use AppointmentStatus::{Arrived, Booked, Cancelled, CheckedIn, Fulfilled, Proposed};
     let (mut clinic, mut claim) = opened(ledger, 1).await;
     let today = clinic.location().header().day.clone();
     assert_eq!(today, "2023-11-14", "the day of the clinic's clock in Paris");
+    let (waits, left) = (Some(TicketState::Waiting), Some(TicketState::Left));
     let table = [
-        (Some("2023-11-14"), Booked, true),
-        (Some("2023-11-14"), Fulfilled, true),
-        (Some("2023-11-13"), Arrived, true),
-        (Some("2023-11-13"), Cancelled, false),
-        (Some("2022-12-31"), Booked, true),
-        (Some("2023-11-15"), Booked, false),
-        (Some("2024-01-01"), Cancelled, false),
-        (None, Proposed, false),
-        (None, Cancelled, false),
+        (Some("2023-11-14"), Booked, None, true),
+        (Some("2023-11-14"), CheckedIn, waits, true),
+        (Some("2023-11-14"), Fulfilled, None, true),
+        (Some("2023-11-13"), Arrived, None, true),
+        (Some("2023-11-13"), CheckedIn, waits, true),
+        (Some("2023-11-13"), CheckedIn, left, false),
+        (Some("2023-11-13"), Cancelled, None, false),
+        (Some("2022-12-31"), Booked, None, true),
+        (Some("2023-11-15"), Booked, None, false),
+        (Some("2023-11-15"), CheckedIn, waits, true),
+        (Some("2024-01-01"), Cancelled, None, false),
+        (None, Proposed, None, false),
+        (None, CheckedIn, waits, true),
+        (None, Cancelled, None, false),
     ];
-    let kept: Vec<_> = (0..).zip(table).map(|(n, (day, status, _))| appointment(n, day, status)).collect();
+    let mut kept = Vec::new();
+    for (number, (day, status, ticket, _)) in (0..).zip(table) {
+        let ticket = ticket.map(|state| Desk { label: "A-001".to_owned(), state });
+        kept.push(Appointment { ticket, ..appointment(number, day, status) });
+    }
+    assert!(kept.iter().zip(table).all(|(kept, (.., near))| kept.is_near(&today) == near));
     keep(ledger, &mut clinic, &mut claim, 2, &kept).await;
-    let expected: Vec<_> = (0..table.len()).filter(|place| table[*place].2).collect();
+    let expected: Vec<_> = (0..table.len()).filter(|place| table[*place].3).collect();
     assert_eq!(numbers(&loaded(ledger, &clinic).await, &kept), expected);
 }
 

@@ -102,18 +102,14 @@ impl State {
     pub(super) fn load(&self, aggregate: &Aggregate) -> Option<Loaded> {
         let kept = self.aggregates.get(aggregate)?;
         let today = match &kept.header {
-            Header::Location(header) => Some(&header.day),
-            Header::Run(_) | Header::Rules(_) => None,
-        };
-        let belongs = |appointment: &Appointment| {
-            let earlier = appointment.is_open() && appointment.day.as_ref() < today;
-            appointment.day.is_some() && (earlier || appointment.day.as_ref() == today)
+            Header::Location(header) => header.day.as_str(),
+            Header::Run(_) | Header::Rules(_) => "",
         };
         Some(Loaded {
             pair: kept.pair,
             header: kept.header.clone(),
             tickets: kept.live.values().cloned().collect(),
-            appointments: self.appointments_that(aggregate, belongs),
+            appointments: self.appointments_that(aggregate, |appointment| appointment.is_near(today)),
         })
     }
 
