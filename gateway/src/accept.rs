@@ -30,7 +30,7 @@ use tungstenite::handshake::derive_accept_key;
 
 use crate::{
     clock, connection,
-    frames::{self, REFUSED},
+    frames::{self, Form, REFUSED},
     grant::{GrantKey, MAX_STREAM_CHANNELS, spend_ticket},
     http::origin_allowed,
     metrics::Metrics,
@@ -59,7 +59,7 @@ pub struct Door {
 
 /// What a socket is taken back for.
 enum Taken {
-    WebSocket { head: String },
+    WebSocket { head: String, form: Form },
     Stream { head: String, claims: Arc<Claims>, sealed: String, channels: Vec<(Channel, Option<Pair>)> },
 }
 
@@ -111,9 +111,9 @@ async fn admit(door: Rc<Door>, socket: TcpStream) {
     drop(speaking);
     let shard = door.shard.clone();
     match taken {
-        Taken::WebSocket { head } => {
+        Taken::WebSocket { head, form } => {
             if write_head(&socket, head.as_bytes()).await {
-                spawn_local(connection::run_ws(shard, socket));
+                spawn_local(connection::run_ws(shard, socket, form));
             }
         }
         Taken::Stream { head, claims, sealed, channels } => {
@@ -176,7 +176,7 @@ async fn speak_http(door: &Rc<Door>, socket: TcpStream) -> Option<(TcpStream, Ta
 async fn answer(door: &Door, request: Request<Incoming>) -> Result<Response<Body>, Taken> {
     match request.uri().path() {
         "/connection/websocket" => match websocket(door, &request) {
-            Ok(head) => Err(Taken::WebSocket { head }),
+            Ok((head, form)) => Err(Taken::WebSocket { head, form }),
             Err((status, code)) => Ok(problem(status, code)),
         },
         "/v1/stream" if request.method() == Method::GET => match stream(door, &request).await {
@@ -200,8 +200,8 @@ fn lists<B>(request: &Request<B>, name: &str, item: &str) -> bool {
     header(request, name).split(',').any(|part| part.trim().eq_ignore_ascii_case(item))
 }
 
-/// Checks a WebSocket handshake (RFC 6455 §4.2) and answers the head of its acceptance.
-fn websocket<B>(door: &Door, request: &Request<B>) -> Result<String, (StatusCode, Code)> {
+/// Checks a WebSocket handshake (RFC 6455 §4.2); answers the head of its acceptance and the form agreed on.
+fn websocket<B>(door: &Door, request: &Request<B>) -> Result<(String, Form), (StatusCode, Code)> {
     let upgrade = request.method() == Method::GET
         && lists(request, "connection", "upgrade")
         && lists(request, "upgrade", "websocket");
@@ -212,19 +212,32 @@ fn websocket<B>(door: &Door, request: &Request<B>) -> Result<String, (StatusCode
     if !origin_allowed(&door.origins, request.headers()) {
         return Err((StatusCode::FORBIDDEN, Code::OriginNotAllowed));
     }
-    // Python's SDK sends an empty list; a client that offers only Protobuf is told rather than misread.
-    let offers = header(request, "sec-websocket-protocol");
-    let json = lists(request, "sec-websocket-protocol", "centrifuge-json");
-    if !json && !offers.trim().is_empty()
-        || request.uri().query().is_some_and(|query| query.contains("protobuf"))
-    {
-        return Err((StatusCode::BAD_REQUEST, Code::Unavailable));
-    }
+    let (form, agreed) = form_asked_for(request).ok_or((StatusCode::BAD_REQUEST, Code::Unavailable))?;
+    let protocol = agreed.map(|name| format!("sec-websocket-protocol: {name}\r\n")).unwrap_or_default();
     let accept = derive_accept_key(key.as_bytes());
-    let protocol = if json { "sec-websocket-protocol: centrifuge-json\r\n" } else { "" };
-    Ok(format!(
+    let head = format!(
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n{protocol}sec-websocket-accept: {accept}\r\n\r\n"
-    ))
+    );
+    Ok((head, form))
+}
+
+/// The form a WebSocket's client asks for, by subprotocol or by query, and the subprotocol that is then agreed on.
+/// JSON where neither says anything; `None` where only what is not spoken here is offered. Python's SDK sends an
+/// empty list of subprotocols.
+fn form_asked_for<B>(request: &Request<B>) -> Option<(Form, Option<&'static str>)> {
+    let offers = |name: &str| lists(request, "sec-websocket-protocol", name);
+    let mut query = request.uri().query().unwrap_or_default().split('&');
+    if offers("centrifuge-protobuf") {
+        Some((Form::WsProtobuf, Some("centrifuge-protobuf")))
+    } else if offers("centrifuge-json") {
+        Some((Form::WsJson, Some("centrifuge-json")))
+    } else if !header(request, "sec-websocket-protocol").trim().is_empty() {
+        None
+    } else if query.any(|pair| matches!(pair, "format=protobuf" | "cf_protocol=protobuf")) {
+        Some((Form::WsProtobuf, None))
+    } else {
+        Some((Form::WsJson, None))
+    }
 }
 
 /// Why a stream does not begin.

@@ -18,7 +18,7 @@ use tungstenite::{
 };
 
 use crate::{
-    frames,
+    frames::{self, Form},
     shard::{Ready, Shard},
 };
 
@@ -53,9 +53,9 @@ impl Seat {
 }
 
 /// Serves a WebSocket whose handshake has been answered.
-pub async fn run_ws(shard: Rc<RefCell<Shard>>, socket: TcpStream) {
+pub async fn run_ws(shard: Rc<RefCell<Shard>>, socket: TcpStream, form: Form) {
     let socket = Rc::new(socket);
-    let id = shard.borrow_mut().add_ws(socket.clone());
+    let id = shard.borrow_mut().add_ws(socket.clone(), form);
     let seat = Seat { shard, id, socket };
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
@@ -92,9 +92,9 @@ fn read_frames(seat: &Seat, frames: &mut WebSocketContext) -> std::ops::ControlF
             seat.shard.borrow_mut().conns().push(seat.id, answers.into());
         }
         match read {
-            Ok(Message::Text(text)) => seat.shard.borrow_mut().receive(seat.id, &text),
+            Ok(Message::Text(text)) => seat.shard.borrow_mut().receive_text(seat.id, &text),
+            Ok(Message::Binary(bytes)) => seat.shard.borrow_mut().receive_binary(seat.id, &bytes),
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
-            Ok(Message::Binary(_)) => seat.close(Close::BadRequest),
             Ok(Message::Close(_)) => return Break(()),
             Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return Continue(()),
             Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => {

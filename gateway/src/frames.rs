@@ -1,25 +1,69 @@
-//! Frames as bytes, ready for a socket: a WebSocket text frame, or an SSE event. What all listeners of a view
-//! share is encoded once per wire form.
+//! Frames as bytes, ready for a socket: a WebSocket frame, or an SSE event. What all listeners of a view share is
+//! encoded once per wire form.
 
 use std::io::Write;
 
-use gateway_core::protocol;
+use bytes::Bytes;
+use gateway_core::{
+    protocol::{Reply, json, protobuf},
+    session,
+};
 use schemas::{channel::Channel, codes::Code, view::Pair};
 use serde::Serialize;
 
-/// How a connection's frames look. The frame cache has one place for each.
+use crate::metrics::Transport;
+
+/// Seconds between two beats of an SSE stream, below the idle time-outs of common proxies.
+const BEAT_S: u64 = 15;
+
+/// How a connection's frames look, and with that what its client can be asked to do. The frame cache has one place
+/// for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// The Centrifugal protocol in JSON, in WebSocket text frames.
     WsJson,
+    /// The same in Protobuf, in binary frames.
+    WsProtobuf,
     Sse,
 }
 
 impl Form {
-    pub const COUNT: usize = 2;
+    pub const ALL: [Form; 3] = [Form::WsJson, Form::WsProtobuf, Form::Sse];
 
     pub fn index(self) -> usize {
         self as usize
+    }
+
+    pub fn transport(self) -> Transport {
+        match self {
+            Form::WsJson | Form::WsProtobuf => Transport::WebSocket,
+            Form::Sse => Transport::Sse,
+        }
+    }
+
+    /// Whether the client sends commands and each is replied to. Otherwise its channels came with its request, whose
+    /// grant was audited when it was given out, and the first thing it hears is what it is owed.
+    pub fn has_replies(self) -> bool {
+        self != Form::Sse
+    }
+
+    /// Whether the client subscribes again when it is told that its position means nothing any more. Otherwise it is
+    /// sent the whole state as if it were a change.
+    pub fn resubscribes(self) -> bool {
+        self != Form::Sse
+    }
+
+    /// Whether a ping is answered, so that silence tells of a dead peer.
+    pub fn has_pongs(self) -> bool {
+        self != Form::Sse
+    }
+
+    /// Seconds between pings, or between what stands in for them.
+    pub fn ping_s(self) -> u64 {
+        match self {
+            Form::WsJson | Form::WsProtobuf => session::PING_S,
+            Form::Sse => BEAT_S,
+        }
     }
 }
 
@@ -44,6 +88,7 @@ impl Kind {
 /// Room for the longest WebSocket header before a payload whose length is not known yet.
 const HEADER_ROOM: usize = 10;
 const TEXT: u8 = 0x81;
+const BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x88;
 
 /// Puts the header of an unmasked, final frame before a payload that begins at [`HEADER_ROOM`]; answers where
@@ -74,12 +119,28 @@ fn ws_frame(buffer: &mut Vec<u8>, opcode: u8, write: impl FnOnce(&mut Vec<u8>)) 
     put_header(buffer, opcode)
 }
 
-/// A text frame around `payload`.
-pub fn ws_text(payload: &[u8]) -> Vec<u8> {
+/// A frame of its own around `payload`.
+fn ws_around(opcode: u8, payload: &[u8]) -> Bytes {
     let mut buffer = Vec::with_capacity(payload.len() + HEADER_ROOM);
-    let start = ws_frame(&mut buffer, TEXT, |buffer| buffer.extend_from_slice(payload));
-    buffer.drain(..start);
-    buffer
+    let start = ws_frame(&mut buffer, opcode, |buffer| buffer.extend_from_slice(payload));
+    Bytes::from(buffer).split_off(start)
+}
+
+/// The frame of a reply.
+pub fn reply(form: Form, reply: &Reply<'_>) -> Bytes {
+    match form {
+        Form::WsJson => ws_around(TEXT, &json::write(reply)),
+        Form::WsProtobuf => ws_around(BINARY, &protobuf::write(reply)),
+        Form::Sse => match reply {
+            Reply::Ping => Bytes::from_static(SSE_BEAT),
+            Reply::Unsubscribe { channel, .. } => sse_error(Some(channel), Code::Forbidden, None).into(),
+            Reply::Error { code, .. } => sse_error(None, *code, None).into(),
+            // A stream asks for nothing.
+            Reply::Connect { .. } | Reply::Refresh { .. } | Reply::Subscribe { .. } | Reply::Done { .. } => {
+                Bytes::new()
+            }
+        },
+    }
 }
 
 /// A close frame.
@@ -108,8 +169,11 @@ pub fn shared(
     };
     match form {
         Form::WsJson => {
-            ws_frame(buffer, TEXT, |buffer| protocol::write_publication(buffer, channel, pair.version, write))
+            ws_frame(buffer, TEXT, |buffer| json::write_publication(buffer, channel, pair.version, write))
         }
+        Form::WsProtobuf => ws_frame(buffer, BINARY, |buffer| {
+            protobuf::write_publication(buffer, channel, pair.version, write);
+        }),
         Form::Sse => {
             buffer.clear();
             let (event, Pair { epoch, version }) = (kind.event(), pair);
@@ -161,17 +225,17 @@ mod tests {
     fn a_text_frame_has_the_shortest_header_for_its_length() {
         for (length, header) in [(0, 2), (125, 2), (126, 4), (65_535, 4), (65_536, 10)] {
             let payload = vec![b'x'; length];
-            let frame = ws_text(&payload);
+            let frame = ws_around(TEXT, &payload);
             assert_eq!(frame.len(), header + length);
             assert_eq!(frame[0], TEXT);
             assert_eq!(&frame[header..], payload);
         }
-        assert_eq!(ws_text(&vec![0; 300])[1..4], [126, 1, 44]);
-        assert_eq!(ws_text(&vec![0; 70_000])[1..10], [127, 0, 0, 0, 0, 0, 1, 17, 112]);
+        assert_eq!(ws_around(TEXT, &vec![0; 300])[1..4], [126, 1, 44]);
+        assert_eq!(ws_around(TEXT, &vec![0; 70_000])[1..10], [127, 0, 0, 0, 0, 0, 1, 17, 112]);
     }
 
     #[test]
-    fn a_publication_reads_the_same_on_both_forms() {
+    fn a_publication_reads_the_same_on_every_form() {
         let channel = Channel::parse("board:riverside").unwrap();
         let pair = Pair { epoch: 7, version: 9 };
         let data = serde_json::json!({"from": 8});
@@ -180,6 +244,11 @@ mod tests {
         assert_eq!(
             std::str::from_utf8(&buffer[start + 2..]).unwrap(),
             r#"{"push":{"channel":"board:riverside","pub":{"data":{"from":8},"offset":9}}}"#
+        );
+        let start = shared(Form::WsProtobuf, &mut buffer, &channel, Kind::Delta, pair, &data);
+        assert_eq!(
+            buffer[start..],
+            *b"\x82\x24\x23\x22\x21\x12\x0fboard:riverside\x22\x0e\x22\x0a{\"from\":8}\x30\x09"
         );
         shared(Form::Sse, &mut buffer, &channel, Kind::Delta, pair, &data);
         write_sse_id(&mut buffer, [pair, Pair { epoch: 7, version: 2 }].into_iter(), "seal");

@@ -30,15 +30,30 @@ impl<T> PerKind<T> {
     }
 }
 
-/// One metric for each transport.
-pub struct PerTransport<T> {
-    pub websocket: T,
-    pub sse: T,
+/// How a connection came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    WebSocket,
+    Sse,
+    SocketIo,
 }
 
+impl Transport {
+    /// The label values, in the order of the variants.
+    const NAMES: [&'static str; 3] = ["websocket", "sse", "socketio"];
+}
+
+/// One metric for each transport.
+pub struct PerTransport<T>([T; Transport::NAMES.len()]);
+
 impl<T> PerTransport<T> {
+    /// Finds or makes the metric of each transport with `of`.
     fn new(of: impl Fn(&'static str) -> T) -> Self {
-        Self { websocket: of("websocket"), sse: of("sse") }
+        Self(Transport::NAMES.map(of))
+    }
+
+    pub fn of(&self, transport: Transport) -> &T {
+        &self.0[transport as usize]
     }
 }
 
@@ -274,6 +289,8 @@ mod tests {
         metrics.close(Close::Slow);
         metrics.command("ticket.call", "applied");
         metrics.error(Code::Forbidden);
+        metrics.deliveries.of(Transport::WebSocket).inc_by(3);
+        metrics.deliveries.of(Transport::SocketIo).inc_by(4);
         metrics.upload(Ok(7));
         metrics.upload(Err(Code::TooLarge));
         metrics.http_request("/v1/queues/{queue}", http::StatusCode::OK);
@@ -292,6 +309,8 @@ mod tests {
             "clinicwire_uploads_total{result=\"too_large\"} 1",
             "clinicwire_upload_bytes_total 7",
             "clinicwire_connections{transport=\"sse\"} 0",
+            "clinicwire_deliveries_total{transport=\"websocket\"} 3",
+            "clinicwire_deliveries_total{transport=\"socketio\"} 4",
             "clinicwire_ready 0",
         ] {
             assert!(text.contains(expected), "{expected} is not in\n{text}");

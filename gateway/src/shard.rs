@@ -10,7 +10,7 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Duration
 
 use gateway_core::{
     access::Claims,
-    protocol,
+    protocol::{Command, MAX_COMMANDS, Method, Reply, json, protobuf},
     session::{Ask, Session},
     subscription::{Stage, Subscription},
 };
@@ -118,10 +118,10 @@ impl Shard {
         &mut self.conns
     }
 
-    /// Takes a WebSocket in.
-    pub fn add_ws(&mut self, socket: Rc<TcpStream>) -> u32 {
-        self.links.metrics.connections.websocket.inc();
-        self.conns.add(socket, Form::WsJson, "".into(), Session::default(), jitter())
+    /// Takes a WebSocket in: `form` says what was agreed on in its handshake.
+    pub fn add_ws(&mut self, socket: Rc<TcpStream>, form: Form) -> u32 {
+        self.count_opened(form);
+        self.conns.add(socket, form, "".into(), Session::default(), jitter())
     }
 
     /// Takes an SSE stream in: its head has been written, its channels were authorised by its grant.
@@ -132,7 +132,7 @@ impl Shard {
         sealed: Box<str>,
         channels: Vec<(Channel, Option<Pair>)>,
     ) -> u32 {
-        self.links.metrics.connections.sse.inc();
+        self.count_opened(Form::Sse);
         let id = self.conns.add(socket, Form::Sse, sealed, Session::granted(claims), jitter());
         // All slots first: an event's id names the positions of all channels.
         let slots: Vec<usize> =
@@ -143,30 +143,43 @@ impl Shard {
         id
     }
 
+    fn count_opened(&self, form: Form) {
+        let (metrics, transport) = (&self.links.metrics, form.transport());
+        metrics.connections.of(transport).inc();
+        metrics.connections_opened.of(transport).inc();
+    }
+
     /// Takes a connection out, with everything it listened to.
     pub fn remove(&mut self, id: u32) {
         for slot in 0..self.conns.get(id).map_or(0, |conn| conn.session.subscriptions.len()) {
             self.leave(id, slot);
         }
         let form = self.conns.remove(id).form;
-        match form {
-            Form::WsJson => self.links.metrics.connections.websocket.dec(),
-            Form::Sse => self.links.metrics.connections.sse.dec(),
-        }
+        self.links.metrics.connections.of(form.transport()).dec();
     }
 
     pub fn count_close(&self, close: Close) {
         self.links.metrics.close(close);
     }
 
-    /// A WebSocket's text frame: commands, one a line.
-    pub fn receive(&mut self, id: u32, text: &str) {
-        for (index, line) in text.lines().enumerate() {
-            if index >= protocol::MAX_COMMANDS {
-                return self.conns.close(id, Close::BadRequest);
-            }
+    /// A WebSocket's text frame.
+    pub fn receive_text(&mut self, id: u32, text: &str) {
+        self.receive(id, Form::WsJson, json::commands(text));
+    }
+
+    /// A WebSocket's binary frame.
+    pub fn receive_binary(&mut self, id: u32, bytes: &[u8]) {
+        self.receive(id, Form::WsProtobuf, protobuf::commands(bytes));
+    }
+
+    /// Carries out commands that came in `form`, which must be the connection's own.
+    fn receive<'a>(&mut self, id: u32, form: Form, commands: impl Iterator<Item = Option<Command<'a>>>) {
+        for (index, command) in commands.enumerate() {
             let Some(conn) = self.conns.get_mut(id) else { return };
-            match conn.session.receive(line) {
+            let Some(command) = command.filter(|_| index < MAX_COMMANDS && conn.form == form) else {
+                return self.conns.close(id, Close::BadRequest);
+            };
+            match conn.session.receive(command) {
                 Ask::Connect { id: request, token } => self.connect(id, request, &token),
                 Ask::Refresh { id: request, token } => self.refresh(id, request, &token),
                 Ask::Subscribe { id: request, channel, since } => {
@@ -176,14 +189,12 @@ impl Shard {
                 }
                 Ask::Unsubscribe { id: request, slot } => {
                     self.leave(id, slot);
-                    self.conns.reply(id, &protocol::empty_reply(request, "unsubscribe"));
+                    self.conns.reply(id, &Reply::Done { id: request, method: Method::Unsubscribe });
                 }
-                Ask::Empty { id: request, method } => {
-                    self.conns.reply(id, &protocol::empty_reply(request, method));
+                Ask::Done { id: request, method } => {
+                    self.conns.reply(id, &Reply::Done { id: request, method });
                 }
-                Ask::Error { id: request, code } => {
-                    self.conns.reply(id, &protocol::error_reply(request, code));
-                }
+                Ask::Error { id: request, code } => self.conns.reply(id, &Reply::Error { id: request, code }),
                 Ask::Close(close) => return self.conns.close(id, close),
                 Ask::Nothing => conn.pong(),
             }
@@ -194,29 +205,27 @@ impl Shard {
         let wall = clock::now();
         match self.links.verifier.verify(token, wall) {
             Ok(claims) => {
-                let ttl = ttl_s(&claims, wall);
+                let ttl_s = ttl_s(&claims, wall);
                 if let Some(conn) = self.conns.get_mut(id) {
                     conn.session.connected(Arc::new(claims));
                 }
                 self.conns.connected(id);
                 let client = format!("{:x}.{id:x}", self.links.index);
-                let connect = protocol::ConnectResult {
+                let connected = Reply::Connect {
+                    id: request,
                     client: &client,
                     version: concat!("clinicwire ", env!("CARGO_PKG_VERSION")),
-                    expires: true,
-                    ttl,
-                    ping: gateway_core::session::PING_S as u32,
-                    pong: true,
+                    ttl_s,
+                    ping_s: gateway_core::session::PING_S as u32,
                 };
-                self.conns.reply(id, &protocol::connect_reply(request, &connect));
-            }
-            // The SDK fetches a newer token and tries again.
-            Err(Code::TokenExpired) => {
-                self.conns.reply(id, &protocol::error_reply(request, Code::TokenExpired));
+                self.conns.reply(id, &connected);
             }
             Err(code) => {
-                self.conns.reply(id, &protocol::error_reply(request, code));
-                self.conns.close(id, Close::InvalidToken);
+                self.conns.reply(id, &Reply::Error { id: request, code });
+                // With an expired one the SDK fetches a newer token and tries again.
+                if code != Code::TokenExpired {
+                    self.conns.close(id, Close::InvalidToken);
+                }
             }
         }
     }
@@ -226,15 +235,15 @@ impl Shard {
         let claims = match self.links.verifier.verify(token, wall) {
             Ok(claims) => Arc::new(claims),
             Err(Code::TokenExpired) => {
-                return self.conns.reply(id, &protocol::error_reply(request, Code::TokenExpired));
+                return self.conns.reply(id, &Reply::Error { id: request, code: Code::TokenExpired });
             }
             Err(_) => return self.conns.close(id, Close::InvalidToken),
         };
-        let ttl = ttl_s(&claims, wall);
+        let ttl_s = ttl_s(&claims, wall);
         let Some(conn) = self.conns.get_mut(id) else { return };
         match conn.session.refreshed(claims) {
             Ok(lost) => {
-                self.conns.reply(id, &protocol::refresh_reply(request, "", ttl));
+                self.conns.reply(id, &Reply::Refresh { id: request, ttl_s });
                 for slot in lost {
                     self.end(id, slot, Close::SubscriptionExpired);
                 }
@@ -250,9 +259,8 @@ impl Shard {
         let aggregate = channel.aggregate(&claims.tenant);
         self.links.metrics.subscriptions.of(&channel).inc();
         let source = self.open(&aggregate, &channel);
-        // A stream's channels were audited when its ticket was given out.
         let audited = match &channel {
-            Channel::Run(run) if self.conns.get(id)?.form != Form::Sse => {
+            Channel::Run(run) if self.conns.get(id)?.form.has_replies() => {
                 Audit::concerns(&claims, Some(run)).then(|| run.clone())
             }
             _ => None,
@@ -298,11 +306,8 @@ impl Shard {
     fn end(&mut self, id: u32, slot: usize, close: Close) {
         let Some(conn) = self.conns.get(id) else { return };
         let Some(Some(subscription)) = conn.session.subscriptions.get(slot) else { return };
-        let push = match conn.form {
-            Form::WsJson => protocol::unsubscribe_push(&subscription.channel, close),
-            Form::Sse => frames::sse_error(Some(&subscription.channel), Code::Forbidden, None),
-        };
-        self.conns.reply(id, &push);
+        let channel = subscription.channel.clone();
+        self.conns.reply(id, &Reply::Unsubscribe { channel: &channel, close });
         self.leave(id, slot);
     }
 
@@ -311,11 +316,12 @@ impl Shard {
         let Some(conn) = self.conns.get(id) else { return };
         let Some(Some(subscription)) = conn.session.subscriptions.get(slot) else { return };
         let Stage::Asked { request, .. } = subscription.stage else { return };
-        let reply = match conn.form {
-            Form::WsJson => protocol::error_reply(request, code),
-            Form::Sse => frames::sse_error(Some(&subscription.channel), code, self.refusal_id(id, code)),
-        };
-        self.conns.reply(id, &reply);
+        if conn.form.has_replies() {
+            self.conns.reply(id, &Reply::Error { id: request, code });
+        } else {
+            let error = frames::sse_error(Some(&subscription.channel), code, self.refusal_id(id, code));
+            self.conns.push(id, error.into());
+        }
         self.leave(id, slot);
         self.end_empty_stream(id);
     }
@@ -331,7 +337,7 @@ impl Shard {
     /// A stream that carries nothing any more ends; a browser then comes back by itself.
     fn end_empty_stream(&mut self, id: u32) {
         let empty = self.conns.get(id).is_some_and(|conn| {
-            conn.form == Form::Sse && conn.session.subscriptions.iter().all(Option::is_none)
+            !conn.form.has_replies() && conn.session.subscriptions.iter().all(Option::is_none)
         });
         if empty {
             self.conns.close(id, Close::PermissionDenied);
@@ -376,11 +382,10 @@ impl Shard {
         }
         self.drain_some();
         let metrics = &self.links.metrics;
-        let [websocket, sse] = std::mem::take(&mut self.conns.sent);
-        metrics.deliveries.websocket.inc_by(websocket.frames);
-        metrics.bytes_written.websocket.inc_by(websocket.bytes);
-        metrics.deliveries.sse.inc_by(sse.frames);
-        metrics.bytes_written.sse.inc_by(sse.bytes);
+        for (form, sent) in Form::ALL.into_iter().zip(std::mem::take(&mut self.conns.sent)) {
+            metrics.deliveries.of(form.transport()).inc_by(sent.frames);
+            metrics.bytes_written.of(form.transport()).inc_by(sent.bytes);
+        }
     }
 
     /// Gives every socket a second of the window, in an order nobody can foresee, so that a node's clients
@@ -406,7 +411,7 @@ impl Shard {
             if self.conns.get(id).is_some_and(|conn| conn.form == Form::Sse) {
                 // The one protocol whose clients can be told when to return.
                 let retry = 500 + (jitter() * 4500.0) as u32;
-                self.conns.reply(id, format!("retry: {retry}\n\n").as_bytes());
+                self.conns.push(id, format!("retry: {retry}\n\n").into());
             }
             self.conns.close(id, Close::Shutdown);
         }

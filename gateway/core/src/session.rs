@@ -12,7 +12,7 @@ use schemas::{
 
 use crate::{
     access::{self, Claims},
-    protocol::{Command, Request},
+    protocol::{Command, Method, Request},
     subscription::Subscription,
 };
 
@@ -49,9 +49,10 @@ pub enum Ask<'a> {
         id: u32,
         slot: usize,
     },
-    Empty {
+    /// There is nothing to do but to say so.
+    Done {
         id: u32,
-        method: &'static str,
+        method: Method,
     },
     Error {
         id: u32,
@@ -81,11 +82,8 @@ impl Session {
         self.claims.as_ref()
     }
 
-    /// Reads one line of a frame.
-    pub fn receive<'a>(&mut self, line: &'a str) -> Ask<'a> {
-        let Some(command) = Command::read(line) else { return Ask::Close(Close::BadRequest) };
-        let id = command.id;
-        let request = command.request();
+    /// What a command means now.
+    pub fn receive<'a>(&mut self, Command { id, request }: Command<'a>) -> Ask<'a> {
         if let Request::Pong = request {
             return self.pong(id);
         }
@@ -107,9 +105,9 @@ impl Session {
             },
             Request::Unsubscribe { channel } => match self.slot_of(&channel) {
                 Some(slot) => Ask::Unsubscribe { id, slot },
-                None => Ask::Empty { id, method: "unsubscribe" },
+                None => Ask::Done { id, method: Method::Unsubscribe },
             },
-            Request::Ping => Ask::Empty { id, method: "ping" },
+            Request::Ping => Ask::Done { id, method: Method::Ping },
             Request::NotOffered => Ask::Error { id, code: Code::Unavailable },
             Request::Pong => Ask::Nothing,
         }

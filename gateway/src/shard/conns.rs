@@ -10,6 +10,7 @@ use std::{
 use bytes::Bytes;
 use gateway_core::{
     outbox::Outbox,
+    protocol::Reply,
     session::{self, Session},
     subscription::{Stage, Subscription},
 };
@@ -22,9 +23,6 @@ use slab::Slab;
 use tokio::net::TcpStream;
 
 use crate::frames::{self, Form};
-
-/// Seconds between two beats of an SSE stream, below the idle time-outs of common proxies.
-pub const BEAT_S: u64 = 15;
 
 /// One open socket. There are tens of thousands: every field counts.
 pub struct Conn {
@@ -71,7 +69,7 @@ pub struct Conns {
     pub wall: Millis,
     scratch: Vec<u8>,
     /// What sockets of each form were handed since the last count.
-    pub sent: [Count; Form::COUNT],
+    pub sent: [Count; Form::ALL.len()],
 }
 
 /// Frames of state, and their bytes.
@@ -108,8 +106,8 @@ impl Conns {
         session: Session,
         jitter: f32,
     ) -> u32 {
-        let period = if form == Form::Sse { BEAT_S } else { session::PING_S };
-        let first = (period as f32 * (0.5 + jitter / 2.0)) as u64;
+        let first = (form.ping_s() as f32 * (0.5 + jitter / 2.0)) as u64;
+        let connected = session.claims().is_some();
         let conn = Conn {
             socket,
             form,
@@ -121,7 +119,7 @@ impl Conns {
             waker: None,
             timer: u64::MAX,
             ping_at: self.now + first.max(1),
-            answer_by: if form == Form::Sse { u64::MAX } else { self.now + session::CONNECT_WITHIN_S },
+            answer_by: if connected { u64::MAX } else { self.now + session::CONNECT_WITHIN_S },
         };
         let id = self.slab.insert(conn) as u32;
         self.look_again(id);
@@ -168,18 +166,18 @@ impl Conns {
     }
 
     /// Sends a reply: now if nothing waits, otherwise behind what waits.
-    pub fn reply(&mut self, id: u32, payload: &[u8]) {
+    pub fn reply(&mut self, id: u32, reply: &Reply<'_>) {
         let Some(conn) = self.get(id) else { return };
-        match conn.form {
-            Form::WsJson => self.push(id, frames::ws_text(payload).into()),
-            Form::Sse => self.push(id, Bytes::copy_from_slice(payload)),
-        }
+        self.push(id, frames::reply(conn.form, reply));
     }
 
     /// Sends bytes that must not be lost.
     pub fn push(&mut self, id: u32, bytes: Bytes) {
         let now = self.now;
         let Some(conn) = self.get_mut(id) else { return };
+        if bytes.is_empty() {
+            return;
+        }
         let rest = if conn.outbox.is_empty() {
             match conn.try_write(&bytes) {
                 Ok(written) => bytes.slice(written..),
@@ -211,7 +209,7 @@ impl Conns {
         }
         let form = conn.form;
         let frame = match form {
-            Form::WsJson => shared,
+            Form::WsJson | Form::WsProtobuf => shared,
             Form::Sse => {
                 scratch.clear();
                 scratch.extend_from_slice(shared);
@@ -319,23 +317,22 @@ impl Conns {
         };
         if let Some(close) = close {
             if close == Close::TokenExpired && form == Form::Sse {
-                self.push(id, frames::sse_error(None, Code::TokenExpired, None).into());
+                self.reply(id, &Reply::Error { id: 0, code: Code::TokenExpired });
             }
             self.close(id, close);
             return Vec::new();
         }
         let ping = conn.ping_at <= now && conn.session.claims().is_some();
         if conn.ping_at <= now {
-            conn.ping_at = now + if form == Form::Sse { BEAT_S } else { session::PING_S };
+            conn.ping_at = now + form.ping_s();
         }
-        if ping && form == Form::WsJson {
+        if ping && form.has_pongs() {
             conn.session.awaits_pong = true;
             conn.answer_by = now + session::PONG_WITHIN_S;
         }
         let late = conn.late(now);
         if ping {
-            let beat = if form == Form::Sse { frames::SSE_BEAT } else { gateway_core::protocol::PING };
-            self.reply(id, beat);
+            self.reply(id, &Reply::Ping);
         }
         self.look_again(id);
         late

@@ -2,7 +2,7 @@
 //! view, wire form and step; a socket that cannot take one keeps its mark and catches up when it can.
 
 use gateway_core::{
-    protocol::{self, Start},
+    protocol::{Reply, Start},
     subscription::{Owed, Stage, owed},
 };
 use schemas::{
@@ -23,7 +23,7 @@ use crate::frames::{self, Form, Kind};
 /// One frame per wire form, each encoded when the first listener needs it. Its buffers are used again.
 #[derive(Default)]
 pub(super) struct Frames {
-    forms: [Frame; Form::COUNT],
+    forms: [Frame; Form::ALL.len()],
 }
 
 #[derive(Default)]
@@ -132,7 +132,7 @@ impl Shard {
                 waiting.push((id, slot));
                 continue;
             };
-            if held.epoch < now.pair.epoch && conn.form == Form::WsJson {
+            if held.epoch < now.pair.epoch && conn.form.resubscribes() {
                 waiting.push((id, slot));
                 continue;
             }
@@ -160,29 +160,22 @@ impl Shard {
         let Stage::Asked { request, floor, audit: None, .. } = subscription.stage else { return };
         let (form, source) = (conn.form, subscription.source);
         let Some(start) = self.beginning(source, floor) else { return };
-        match form {
-            // An SSE stream has no replies: its first event is simply what it is owed.
-            Form::Sse => {
-                let unchanged = if start.data.is_none() { start.seen } else { 0 };
-                hold(&mut self.conns, id, slot, floor.unwrap_or_default(), unchanged);
-                self.catch_up(id, slot);
-            }
-            Form::WsJson => {
-                let Beginning { pair, seen, data, recovered } = start;
-                let reply = match (recovered, floor) {
-                    (true, Some(held)) => {
-                        Start::Recovered { pair, held: held.version, missed: data.as_deref() }
-                    }
-                    _ => match data.as_deref() {
-                        Some(data) => Start::Snapshot { pair, data, was_recovering: floor.is_some() },
-                        None => return,
-                    },
-                };
-                let payload = protocol::subscribe_reply(request, &reply);
-                hold(&mut self.conns, id, slot, pair, seen);
-                self.conns.reply(id, &payload);
-            }
+        if !form.has_replies() {
+            // Its first event is simply what it is owed.
+            let unchanged = if start.data.is_none() { start.seen } else { 0 };
+            hold(&mut self.conns, id, slot, floor.unwrap_or_default(), unchanged);
+            return self.catch_up(id, slot);
         }
+        let Beginning { pair, seen, data, recovered } = start;
+        let start = match (recovered, floor) {
+            (true, Some(held)) => Start::Recovered { pair, held: held.version, missed: data.as_deref() },
+            _ => match data.as_deref() {
+                Some(data) => Start::Snapshot { pair, data, was_recovering: floor.is_some() },
+                None => return,
+            },
+        };
+        hold(&mut self.conns, id, slot, pair, seen);
+        self.conns.reply(id, &Reply::Subscribe { id: request, start });
     }
 
     /// How a subscription of `source` begins for a client that holds `floor`; `None` while that cannot be said.
@@ -230,7 +223,7 @@ impl Shard {
         let Stage::Live { held, seen } = subscription.stage else { return };
         let (form, index, channel) = (conn.form, subscription.source, subscription.channel.clone());
         if let Some(now) = ticket_now(&self.sources, index) {
-            if held.epoch < now.pair.epoch && form == Form::WsJson {
+            if held.epoch < now.pair.epoch && form.resubscribes() {
                 return self.end(id, slot, Close::InsufficientState);
             }
             let fingerprint = now.seen.fingerprint();
@@ -246,7 +239,7 @@ impl Shard {
         let pair = live.view.pair;
         let (kind, data) = match owed(held, pair, None) {
             Owed::Nothing | Owed::Behind | Owed::Step => return,
-            Owed::Snapshot if form == Form::WsJson => return self.end(id, slot, Close::InsufficientState),
+            Owed::Snapshot if form.resubscribes() => return self.end(id, slot, Close::InsufficientState),
             Owed::Snapshot => (Kind::Snapshot, live.snapshot().to_owned()),
             Owed::Since(_) => {
                 match self.links.tails.since(aggregate, &channel.to_string(), held, pair.version) {

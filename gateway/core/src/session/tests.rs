@@ -1,7 +1,7 @@
 use schemas::ids::{LocationId, TenantId};
 
 use super::*;
-use crate::{access::Role, subscription::Stage};
+use crate::{access::Role, protocol::Request, subscription::Stage};
 
 fn claims(subject: &str, role: Role) -> Arc<Claims> {
     Arc::new(Claims {
@@ -26,21 +26,28 @@ fn follow(session: &mut Session, channel: &str) -> usize {
     })
 }
 
+fn subscribe(channel: &str) -> Command<'_> {
+    Command { id: 2, request: Request::Subscribe { channel: channel.into(), since: None } }
+}
+
+const PONG: Command<'static> = Command { id: 0, request: Request::Pong };
+
 #[test]
 fn nothing_but_a_connect_opens_the_conversation() {
     let mut session = Session::default();
-    for line in [r#"{"id":1,"subscribe":{"channel":"board:riverside"}}"#, "{}", "no json", r#"{"id":1}"#] {
-        assert!(matches!(session.receive(line), Ask::Close(Close::BadRequest)), "{line}");
+    let early = [subscribe("board:riverside"), PONG, Command { id: 1, request: Request::Pong }];
+    for command in early {
+        assert!(matches!(session.receive(command), Ask::Close(Close::BadRequest)));
     }
-    assert!(matches!(session.receive(r#"{"id":1,"connect":{"token":"t"}}"#), Ask::Connect { id: 1, .. }));
+    let connect = |id| Command { id, request: Request::Connect { token: "t".into() } };
+    assert!(matches!(session.receive(connect(0)), Ask::Close(Close::BadRequest)));
+    assert!(matches!(session.receive(connect(1)), Ask::Connect { id: 1, .. }));
 }
 
 #[test]
 fn a_subscribe_is_judged_by_form_then_access_then_repetition() {
     let mut session = Session::granted(claims("tv", Role::Display));
-    let mut answer = |channel: &str| match session
-        .receive(&format!(r#"{{"id":2,"subscribe":{{"channel":"{channel}"}}}}"#))
-    {
+    let mut answer = |channel: &str| match session.receive(subscribe(channel)) {
         Ask::Error { code, .. } => Some(code),
         Ask::Subscribe { .. } => None,
         _ => panic!("neither allowed nor refused"),
@@ -51,7 +58,7 @@ fn a_subscribe_is_judged_by_form_then_access_then_repetition() {
     assert_eq!(answer("board:hillside"), Some(Code::Forbidden));
     assert_eq!(answer("board:riverside"), None);
     follow(&mut session, "board:riverside");
-    let again = session.receive(r#"{"id":2,"subscribe":{"channel":"board:riverside"}}"#);
+    let again = session.receive(subscribe("board:riverside"));
     assert!(matches!(again, Ask::Error { code: Code::AlreadySubscribed, .. }));
 }
 
@@ -59,8 +66,8 @@ fn a_subscribe_is_judged_by_form_then_access_then_repetition() {
 fn a_pong_is_welcome_once_per_ping() {
     let mut session = Session::granted(claims("tv", Role::Display));
     session.awaits_pong = true;
-    assert!(matches!(session.receive("{}"), Ask::Nothing));
-    assert!(matches!(session.receive("{}"), Ask::Close(Close::BadRequest)));
+    assert!(matches!(session.receive(PONG), Ask::Nothing));
+    assert!(matches!(session.receive(PONG), Ask::Close(Close::BadRequest)));
 }
 
 #[test]
@@ -79,6 +86,6 @@ fn a_freed_slot_is_used_again() {
     let second = follow(&mut session, "board:riverside");
     session.subscriptions[first] = None;
     assert_eq!(follow(&mut session, "queue:riverside.other"), first);
-    let line = r#"{"id":3,"unsubscribe":{"channel":"board:riverside"}}"#;
-    assert!(matches!(session.receive(line), Ask::Unsubscribe { id: 3, slot } if slot == second));
+    let unsubscribe = Command { id: 3, request: Request::Unsubscribe { channel: "board:riverside".into() } };
+    assert!(matches!(session.receive(unsubscribe), Ask::Unsubscribe { id: 3, slot } if slot == second));
 }
