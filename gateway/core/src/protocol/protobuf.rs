@@ -302,3 +302,6 @@ pub fn write_publication(to: &mut Vec<u8>, channel: &Channel, offset: u64, data:
         push(Push { channel: channel.to_string(), publication: Some(publication), unsubscribe: None });
     message.encode_length_delimited(to).expect("memory has room for a message");
 }
+
+#[cfg(test)]
+mod tests;
