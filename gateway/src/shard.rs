@@ -3,10 +3,17 @@
 //! here awaits: loading is handed to the node's runtime and comes back as a message.
 
 mod conns;
+mod pace;
 mod sources;
 mod sweep;
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, HashMap},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use gateway_core::{
     access::Claims,
@@ -77,6 +84,8 @@ pub struct Shard {
     frames: sweep::Frames,
     /// Sources that moved since the last sweep.
     changed: Vec<u32>,
+    /// Sources whose step waits until then, because their last one was sent a moment ago.
+    delayed: BTreeSet<(Instant, u32)>,
     /// Sources whose load failed while somebody still listens.
     retry: Vec<u32>,
     loads: u64,
@@ -98,6 +107,7 @@ impl Shard {
             names: HashMap::new(),
             frames: sweep::Frames::default(),
             changed: Vec::new(),
+            delayed: BTreeSet::new(),
             retry: Vec::new(),
             loads: 0,
             audits: 0,
@@ -428,6 +438,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>, mut inbox: mpsc::Receiver<ToShard>) 
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut taken = Vec::with_capacity(TAKE_AT_ONCE);
     loop {
+        let due = shard.borrow().next_due();
         tokio::select! {
             count = inbox.recv_many(&mut taken, TAKE_AT_ONCE) => {
                 if count == 0 {
@@ -437,6 +448,11 @@ pub async fn run(shard: Rc<RefCell<Shard>>, mut inbox: mpsc::Receiver<ToShard>) 
                 for message in taken.drain(..) {
                     shard.take(message);
                 }
+                shard.sweep();
+            }
+            () = at(due) => {
+                let mut shard = shard.borrow_mut();
+                shard.take_due();
                 shard.sweep();
             }
             _ = tick.tick() => {
@@ -451,6 +467,14 @@ pub async fn run(shard: Rc<RefCell<Shard>>, mut inbox: mpsc::Receiver<ToShard>) 
     }
 }
 
+/// Ends then, or never.
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
 fn ttl_s(claims: &Claims, now: Millis) -> u32 {
     u32::try_from((claims.expires - now).max(1000) / 1000).unwrap_or(u32::MAX)
 }
@@ -459,3 +483,6 @@ fn ttl_s(claims: &Claims, now: Millis) -> u32 {
 fn jitter() -> f32 {
     getrandom::u32().map_or(0.5, |bits| bits as f32 / u32::MAX as f32)
 }
+
+#[cfg(test)]
+mod tests;

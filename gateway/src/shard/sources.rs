@@ -14,7 +14,7 @@ use schemas::{
 use serde_json::value::RawValue;
 use slab::Slab;
 
-use super::{Shard, ToShard};
+use super::{Shard, ToShard, pace::Pace};
 use crate::tails::{Step, delta_of};
 
 /// Loads of one view in a row that may turn out too old before its listeners are told to try again.
@@ -45,8 +45,9 @@ pub struct HotView {
     pub listeners: Vec<Listener>,
     /// Sources of the tickets that stand in this queue.
     pub watches: Vec<u32>,
-    /// What happened since the last sweep, merged.
+    /// What happened since the last step was sent, merged.
     pub step: Option<Delta>,
+    pub pace: Pace,
 }
 
 pub struct Live {
@@ -183,6 +184,7 @@ impl Shard {
                 listeners: Vec::new(),
                 watches: Vec::new(),
                 step: None,
+                pace: Pace::default(),
             })),
         };
         let index = self.sources.insert(source) as u32;
@@ -382,6 +384,8 @@ impl Shard {
                     _ => None,
                 };
                 hot.live = Some(Live { view, line, snapshot: None });
+                // Nobody knows whether a step it contains was urgent.
+                hot.pace.hurry();
                 self.changed.push(index);
             }
             Source::Ticket(_) => match view.entries.get(TICKET_KEY) {
@@ -463,7 +467,12 @@ impl Shard {
                 let Some(index) = source else { continue };
                 match &mut self.sources[index as usize] {
                     Source::View(hot) => match hot.fold(step.pair.epoch, &delta.delta) {
-                        Fold::Applied => self.changed.push(index),
+                        Fold::Applied => {
+                            if delta.urgent {
+                                hot.pace.hurry();
+                            }
+                            self.changed.push(index);
+                        }
                         Fold::Dropped => {}
                         Fold::Gap => self.reload(index),
                     },

@@ -74,6 +74,9 @@ impl Shard {
     }
 
     fn sweep_view(&mut self, index: u32) {
+        if !self.keeps_pace(index) {
+            return;
+        }
         let Some(view) = hot_mut(&mut self.sources, index) else { return };
         let step = view.step.take();
         let listeners = std::mem::take(&mut view.listeners);
