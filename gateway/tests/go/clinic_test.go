@@ -1,0 +1,148 @@
+package clinicwire
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Far longer than anything here takes, so that a busy machine fails no test.
+const within = 20 * time.Second
+
+// clinic is the one-process binary, empty, with one location of its own.
+type clinic struct {
+	t     *testing.T
+	url   string
+	admin string
+}
+
+const (
+	location = "harbour"
+	queue    = "harbour.general"
+	room     = "harbour.room-1"
+)
+
+// startClinic starts the binary, furnishes a location, and stops all when the test ends.
+func startClinic(t *testing.T) *clinic {
+	t.Helper()
+	binary := os.Getenv("CLINICWIRE_BIN")
+	if binary == "" {
+		binary = "../../../target/debug/clinicwire"
+	}
+	ready := filepath.Join(t.TempDir(), "ready.json")
+	var log bytes.Buffer
+	command := exec.Command(binary, "--empty", "--listen", "127.0.0.1:0", "--ready-file", ready)
+	command.Stderr = &log
+	// Whatever becomes of the test, no server outlives it: the signal comes with the end of the thread that started it.
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started, ended := make(chan error, 1), make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		err := command.Start()
+		started <- err
+		if err == nil {
+			ended <- command.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		t.Fatalf("run cargo build -p clinicwire-standalone, or set CLINICWIRE_BIN: %v", err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		<-ended
+	})
+	var told struct {
+		URL    string            `json:"url"`
+		Tokens map[string]string `json:"tokens"`
+	}
+	for deadline := time.Now().Add(within); ; time.Sleep(10 * time.Millisecond) {
+		select {
+		case err := <-ended:
+			ended <- err
+			t.Fatalf("the clinic ended at its start: %v\n%s", err, log.String())
+		default:
+		}
+		if text, err := os.ReadFile(ready); err == nil && json.Unmarshal(text, &told) == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the clinic does not serve")
+		}
+	}
+	c := &clinic{t: t, url: told.URL, admin: told.Tokens["admin"]}
+	c.ask("PUT", "locations/"+location, map[string]any{
+		"name": "Harbour Clinic", "time_zone": "America/Toronto", "languages": []string{"en"},
+	})
+	c.ask("PUT", "queues/"+queue, map[string]any{"name": "General medicine", "prefix": "A"})
+	c.ask("PUT", "stations/"+room, map[string]any{"name": "Room 1"})
+	c.ask("POST", "queues/"+queue+"/open", nil)
+	return c
+}
+
+// ask gives a command and answers its result.
+func (c *clinic) ask(method, path string, body any) map[string]any {
+	c.t.Helper()
+	if body == nil {
+		body = struct{}{}
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	request, err := http.NewRequest(method, c.url+"/v1/"+path, bytes.NewReader(text))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	request.Header.Set("authorization", "Bearer "+c.admin)
+	request.Header.Set("content-type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusOK {
+		c.t.Fatalf("%s %s was answered %d %s", method, path, response.StatusCode, answer)
+	}
+	var outcome struct {
+		Result map[string]any `json:"result"`
+	}
+	if err := json.Unmarshal(answer, &outcome); err != nil {
+		c.t.Fatal(err)
+	}
+	return outcome.Result
+}
+
+// issue puts somebody in line and answers the ticket.
+func (c *clinic) issue() string {
+	c.t.Helper()
+	return fmt.Sprint(c.ask("POST", "queues/"+queue+"/tickets", nil)["ticket"])
+}
+
+// order moves a ticket.
+func (c *clinic) order(ticket, action string, body any) {
+	c.t.Helper()
+	c.ask("POST", "tickets/"+ticket+"/"+action, body)
+}
+
+func (c *clinic) call(ticket string) {
+	c.t.Helper()
+	c.order(ticket, "call", map[string]string{"station": room})
+}
+
+func (c *clinic) socketURL() string {
+	return strings.Replace(c.url, "http", "ws", 1) + "/connection/websocket"
+}
