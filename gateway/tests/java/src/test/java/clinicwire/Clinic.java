@@ -1,0 +1,96 @@
+package clinicwire;
+
+import com.google.gson.Gson;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import java.io.IOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse.BodyHandlers;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+
+/** The one-process binary, empty, with one location of its own. */
+final class Clinic implements AutoCloseable {
+  /** Far longer than anything here takes, so that a busy machine fails no test. */
+  static final Duration WITHIN = Duration.ofSeconds(20);
+
+  private static final String QUEUE = "harbour.general";
+  private static final String ROOM = "harbour.room-1";
+
+  private final HttpClient http = HttpClient.newHttpClient();
+  private final Process process;
+  final URI url;
+  final String admin;
+
+  private Clinic(Process process, JsonObject ready) {
+    this.process = process;
+    url = URI.create(ready.get("url").getAsString());
+    admin = ready.getAsJsonObject("tokens").get("admin").getAsString();
+  }
+
+  /** Starts one, waits until it serves, and furnishes a location. */
+  static Clinic start(Path directory) throws IOException, InterruptedException {
+    var binary = System.getenv().getOrDefault("CLINICWIRE_BIN", "../../../target/debug/clinicwire");
+    var ready = directory.resolve("ready.json");
+    var log = directory.resolve("log");
+    var process = new ProcessBuilder(binary, "--empty", "--listen", "127.0.0.1:0", "--ready-file", ready.toString())
+        .redirectOutput(ProcessBuilder.Redirect.DISCARD).redirectError(log.toFile()).start();
+    // Whatever becomes of the test, no server outlives it.
+    Runtime.getRuntime().addShutdownHook(new Thread(process::destroyForcibly));
+    var deadline = Instant.now().plus(WITHIN);
+    while (!Files.exists(ready)) {
+      if (!process.isAlive() || Instant.now().isAfter(deadline)) {
+        process.destroyForcibly();
+        throw new IllegalStateException("the clinic does not serve:\n" + Files.readString(log));
+      }
+      Thread.sleep(10);
+    }
+    var clinic = new Clinic(process, JsonParser.parseString(Files.readString(ready)).getAsJsonObject());
+    clinic.furnish();
+    return clinic;
+  }
+
+  private void furnish() throws IOException, InterruptedException {
+    ask("PUT", "locations/harbour",
+        Map.of("name", "Harbour Clinic", "time_zone", "America/Toronto", "languages", List.of("en")));
+    ask("PUT", "queues/" + QUEUE, Map.of("name", "General medicine", "prefix", "A"));
+    ask("PUT", "stations/" + ROOM, Map.of("name", "Room 1"));
+    ask("POST", "queues/" + QUEUE + "/open", Map.of());
+  }
+
+  /** Puts somebody in line and answers the ticket. */
+  String issue() throws IOException, InterruptedException {
+    return ask("POST", "queues/" + QUEUE + "/tickets", Map.of())
+        .getAsJsonObject("result").get("ticket").getAsString();
+  }
+
+  void call(String ticket) throws IOException, InterruptedException {
+    ask("POST", "tickets/" + ticket + "/call", Map.of("station", ROOM));
+  }
+
+  void order(String ticket, String action) throws IOException, InterruptedException {
+    ask("POST", "tickets/" + ticket + "/" + action, Map.of());
+  }
+
+  private JsonObject ask(String method, String path, Map<String, ?> body) throws IOException, InterruptedException {
+    var request = HttpRequest.newBuilder(url.resolve("/v1/" + path))
+        .header("authorization", "Bearer " + admin).header("content-type", "application/json")
+        .method(method, HttpRequest.BodyPublishers.ofString(new Gson().toJson(body))).build();
+    var response = http.send(request, BodyHandlers.ofString());
+    if (response.statusCode() != 200) {
+      throw new IllegalStateException(method + " " + path + " was answered " + response.body());
+    }
+    return JsonParser.parseString(response.body()).getAsJsonObject();
+  }
+
+  @Override
+  public void close() throws InterruptedException {
+    process.destroyForcibly().waitFor();
+  }
+}
