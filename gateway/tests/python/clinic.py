@@ -1,0 +1,137 @@
+"""The one-process binary, empty, with one location of its own; and a network that can fail."""
+
+import asyncio
+import ctypes
+import json
+import os
+import signal
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+# Far longer than anything here takes, so that a busy machine fails no test.
+WITHIN = 20.0
+
+BINARY = os.environ.get("CLINICWIRE_BIN") or Path(__file__).parents[3] / "target/debug/clinicwire"
+PR_SET_PDEATHSIG = 1
+QUEUE = "harbour.general"
+ROOM = "harbour.room-1"
+
+
+def _die_with_parent():
+    """Whatever becomes of the test, no server outlives it."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Clinic:
+    def __init__(self, process, ready):
+        self._process = process
+        self.url = ready["url"]
+        self.admin = ready["tokens"]["admin"]
+
+    @classmethod
+    async def start(cls):
+        """Starts one, waits until it serves, and furnishes a location."""
+        with tempfile.TemporaryDirectory() as directory:
+            ready, log = Path(directory, "ready.json"), Path(directory, "log")
+            arguments = ["--empty", "--listen", "127.0.0.1:0", "--ready-file", str(ready)]
+            with log.open("wb") as stderr:
+                process = await asyncio.create_subprocess_exec(
+                    str(BINARY), *arguments,
+                    stdout=asyncio.subprocess.DEVNULL, stderr=stderr, preexec_fn=_die_with_parent,
+                )
+            deadline = time.monotonic() + WITHIN
+            while not ready.exists():
+                if process.returncode is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"the clinic does not serve:\n{log.read_text()}")
+                await asyncio.sleep(0.01)
+            clinic = cls(process, json.loads(ready.read_text()))
+        place = {"name": "Harbour Clinic", "time_zone": "America/Toronto", "languages": ["en"]}
+        await clinic.ask("PUT", "locations/harbour", place)
+        await clinic.ask("PUT", f"queues/{QUEUE}", {"name": "General medicine", "prefix": "A"})
+        await clinic.ask("PUT", f"stations/{ROOM}", {"name": "Room 1"})
+        await clinic.ask("POST", f"queues/{QUEUE}/open")
+        return clinic
+
+    async def stop(self):
+        self._process.kill()
+        await self._process.wait()
+
+    async def ask(self, method, path, body=None):
+        """Gives a command and answers its result."""
+        request = urllib.request.Request(
+            f"{self.url}/v1/{path}", json.dumps(body or {}).encode(), method=method,
+            headers={"authorization": f"Bearer {self.admin}", "content-type": "application/json"},
+        )
+
+        def answer():
+            with urllib.request.urlopen(request, timeout=WITHIN) as response:
+                return json.load(response)
+
+        return (await asyncio.to_thread(answer)).get("result")
+
+    async def issue(self):
+        """Puts somebody in line and answers the ticket."""
+        return (await self.ask("POST", f"queues/{QUEUE}/tickets"))["ticket"]
+
+    async def call(self, ticket):
+        await self.ask("POST", f"tickets/{ticket}/call", {"station": ROOM})
+
+    async def order(self, ticket, action):
+        await self.ask("POST", f"tickets/{ticket}/{action}")
+
+
+class Line:
+    """Passes TCP on to a server, until it is cut."""
+
+    def __init__(self, target):
+        self._target = target
+        self._cut = False
+        self._open = set()
+
+    @classmethod
+    async def to(cls, url):
+        host, port = url.removeprefix("http://").split(":")
+        line = cls((host, int(port)))
+        line._server = await asyncio.start_server(line._pass, "127.0.0.1", 0)
+        return line
+
+    @property
+    def address(self):
+        host, port = self._server.sockets[0].getsockname()
+        return f"ws://{host}:{port}/connection/websocket"
+
+    def cut(self):
+        """Breaks every connection, and each new one."""
+        self._cut = True
+        for writer in self._open:
+            writer.transport.abort()
+
+    def mend(self):
+        self._cut = False
+
+    async def close(self):
+        self.cut()
+        self._server.close()
+
+    async def _pass(self, near, near_writer):
+        if self._cut:
+            near_writer.transport.abort()
+            return
+        far, far_writer = await asyncio.open_connection(*self._target)
+        ends = {near_writer, far_writer}
+        self._open |= ends
+        await asyncio.gather(self._copy(near, far_writer), self._copy(far, near_writer))
+        self._open -= ends
+
+    @staticmethod
+    async def _copy(reader, writer):
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass  # the line was cut
+        finally:
+            writer.close()
