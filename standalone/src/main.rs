@@ -17,13 +17,13 @@ use standalone::{
     demo::{
         checks,
         clinic::Clinic,
-        desk::Desk,
+        desk::{Badges, Desk},
         driver::{self, DemoError},
         plan,
     },
     one_process::{OneProcess, Settings},
     ready::Ready,
-    tokens::Signer,
+    tokens::{Opens, Signer},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -99,8 +99,9 @@ fn is_taken(error: &anyhow::Error) -> bool {
 async fn serve(cli: &Cli, key: DevelopmentKey, clinicwire: &OneProcess) -> Result<std::convert::Infallible> {
     let url = format!("http://{}", reachable(clinicwire.address()));
     let signer = Signer::new(key, plan::tenant());
-    let admin = signer.tokens(&plan::location(), &[], &[]).admin;
-    let desk = Desk::new(vec![url.clone()], admin, plan::location());
+    let tokens = signer.tokens(&Opens::location(&plan::location()));
+    let badges = Badges { admin: tokens.admin, source: tokens.source };
+    let desk = Desk::new(vec![url.clone()], badges, plan::location());
     desk.ready_within(READY_WITHIN).await?;
     let enter = |clinic: Option<&Clinic>| Ready::new(vec![url.clone()], &signer, clinic);
     if let Some(rules) = checks::rules(cli)? {
@@ -114,13 +115,13 @@ async fn serve(cli: &Cli, key: DevelopmentKey, clinicwire: &OneProcess) -> Resul
     let ready = enter(Some(&clinic));
     clinicwire.show_demo(serde_json::to_value(&ready)?);
     announce(cli, &ready)?;
-    // The first patients are soon gone: the start page always leads to some who wait.
+    // The first patients are soon gone: the start page always leads to some who wait or are about to come.
     let show = |clinic: &Clinic| {
         if let Ok(ready) = serde_json::to_value(enter(Some(clinic))) {
             clinicwire.show_demo(ready);
         }
     };
-    driver::run(&desk, &mut clinic, cli.speed, show).await.map_err(|error: DemoError| error.into())
+    driver::run(&desk, &mut clinic, show).await.map_err(|error: DemoError| error.into())
 }
 
 /// The address a browser on this machine can open.
@@ -156,10 +157,17 @@ fn welcome(cli: &Cli, ready: &Ready) -> String {
         );
     } else {
         text += &format!("A demo clinic runs at {} times the pace of a real one. Open:\n\n", cli.speed);
-        text += &format!("  start here    {url}/\n  waiting room  {}\n", ready.board_link());
-        text += &format!("  claims check  {}\n", ready.runs_link());
-        if let Some(link) = ready.patient_link() {
-            text += &format!("  one patient   {link}\n");
+        let links = [
+            ("start here", Some(format!("{url}/"))),
+            ("waiting room", Some(ready.board_link())),
+            ("dashboard", Some(ready.dashboard_link())),
+            ("a doctor's day", ready.schedule_link()),
+            ("appointment", ready.appointment_link()),
+            ("one patient", ready.patient_link()),
+            ("claims check", Some(ready.runs_link())),
+        ];
+        for (name, link) in links {
+            text += &link.map_or_else(String::new, |link| format!("  {name:<14} {link}\n"));
         }
     }
     text += match cli.development.key() {
@@ -168,15 +176,17 @@ fn welcome(cli: &Cli, ready: &Ready) -> String {
     };
     let roles = [
         ("patient", &tokens.patient),
+        ("appointment", &tokens.appointment),
         ("display", &tokens.display),
         ("reception", &tokens.reception),
         ("doctor", &tokens.doctor),
         ("admin", &tokens.admin),
+        ("source", &tokens.source),
         ("viewer", &tokens.viewer),
         ("editor", &tokens.editor),
     ];
     for (role, token) in roles {
-        text += &format!("  {role:<10} {token}\n");
+        text += &format!("  {role:<11} {token}\n");
     }
     if let Some(queue) = ready.queues.first() {
         text += &format!(

@@ -2,17 +2,19 @@
 
 use std::{io, path::Path};
 
-use schemas::ids::{LocationId, QueueId, StationId, TenantId, TicketId};
+use schemas::ids::{AppointmentId, DoctorId, LocationId, QueueId, ScheduleId, StationId, TenantId, TicketId};
 use serde::Serialize;
 
 use crate::{
     demo::{clinic::Clinic, plan},
-    tokens::{Signer, Tokens},
+    tokens::{Opens, Signer, Tokens},
 };
 
 /// Tickets that the patient's token opens and the ready file lists: enough for every page and script, and the
 /// token stays below 4 KiB.
 const MOST_TICKETS: usize = 24;
+/// Appointments it lists: a few of those that are due next.
+const MOST_APPOINTMENTS: usize = 6;
 
 /// What a caller needs to begin.
 #[derive(Clone, Serialize)]
@@ -25,6 +27,11 @@ pub struct Ready {
     pub queues: Vec<QueueId>,
     pub stations: Vec<StationId>,
     pub tickets: Vec<TicketId>,
+    /// Who the doctor's token is for, and their schedule.
+    pub doctor: Option<DoctorId>,
+    pub schedule: Option<ScheduleId>,
+    /// Of today; the first is the one that the token for an appointment opens.
+    pub appointments: Vec<AppointmentId>,
 }
 
 impl Ready {
@@ -34,19 +41,35 @@ impl Ready {
         let location = plan::location();
         let mut tickets = clinic.map(Clinic::tickets).unwrap_or_default();
         tickets.truncate(MOST_TICKETS);
-        let (queues, stations) = match clinic {
-            Some(_) => (plan::queues(&location), plan::stations(&location)),
-            None => (Vec::new(), Vec::new()),
+        let mut appointments = clinic.map(Clinic::appointments).unwrap_or_default();
+        appointments.truncate(MOST_APPOINTMENTS);
+        let (queues, stations, schedule) = match clinic {
+            Some(_) => {
+                let schedule = plan::schedules(&location).into_iter().next();
+                (plan::queues(&location), plan::stations(&location), schedule)
+            }
+            None => Default::default(),
         };
+        let doctor = schedule.as_ref().map(ScheduleId::doctor);
+        let tokens = signer.tokens(&Opens {
+            location: &location,
+            queues: &queues,
+            doctor: doctor.as_ref(),
+            tickets: &tickets,
+            appointment: appointments.first(),
+        });
         Self {
             url: nodes.first().cloned().unwrap_or_default(),
             nodes,
             tenant: plan::tenant(),
-            tokens: signer.tokens(&location, &queues, &tickets),
+            tokens,
             location,
             queues,
             stations,
             tickets,
+            doctor,
+            schedule,
+            appointments,
         }
     }
 
@@ -65,6 +88,24 @@ impl Ready {
     /// The waiting room's board.
     pub fn board_link(&self) -> String {
         format!("{}/board#token={}&location={}", self.url, self.tokens.display, self.location)
+    }
+
+    /// How busy the location is.
+    pub fn dashboard_link(&self) -> String {
+        format!("{}/dashboard#token={}&location={}", self.url, self.tokens.doctor, self.location)
+    }
+
+    /// A doctor's day, if there is a doctor.
+    pub fn schedule_link(&self) -> Option<String> {
+        let schedule = self.schedule.as_ref()?;
+        Some(format!("{}/schedule#token={}&schedule={schedule}", self.url, self.tokens.doctor))
+    }
+
+    /// The page of an appointment that is soon due, if there is one.
+    pub fn appointment_link(&self) -> Option<String> {
+        let appointment = self.appointments.first()?;
+        let token = &self.tokens.appointment;
+        Some(format!("{}/appointment#token={token}&appointment={appointment}", self.url))
     }
 
     /// The page on which claims files are checked.

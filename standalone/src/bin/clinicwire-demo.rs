@@ -7,9 +7,13 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use standalone::{
     cli::{self, Development},
-    demo::{clinic::Clinic, desk::Desk, driver, plan},
+    demo::{
+        clinic::Clinic,
+        desk::{Badges, Desk},
+        driver, plan,
+    },
     ready::Ready,
-    tokens::Signer,
+    tokens::{Opens, Signer},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -30,6 +34,11 @@ struct Args {
     #[arg(long, value_name = "TOKEN", env = "CLINICWIRE_TOKEN", hide_env_values = true)]
     #[arg(required_unless_present = "insecure_development_key")]
     token: Option<String>,
+
+    /// A source's token for the same tenant; not needed with the development key
+    #[arg(long, value_name = "TOKEN", env = "CLINICWIRE_SOURCE_TOKEN", hide_env_values = true)]
+    #[arg(required_unless_present = "insecure_development_key")]
+    source_token: Option<String>,
 
     #[command(flatten)]
     development: Development,
@@ -55,7 +64,7 @@ struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  clinicwire-demo --token \"$ADMIN_TOKEN\"
+  clinicwire-demo --token \"$ADMIN_TOKEN\" --source-token \"$SOURCE_TOKEN\"
   clinicwire-demo --url http://127.0.0.1:8080 --node http://127.0.0.1:8081 \\
     --insecure-development-key --speed 60 --ready-file ready.json";
 
@@ -85,9 +94,16 @@ async fn run(args: Args) -> Result<()> {
 async fn live(args: Args) -> Result<std::convert::Infallible> {
     let nodes: Vec<String> = args.nodes.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
     let signer = args.development.key().map(|key| Signer::new(key, plan::tenant()));
-    let admin = || signer.as_ref().map(|signer| signer.tokens(&plan::location(), &[], &[]).admin);
-    let token = args.token.or_else(admin).context("give --token or --insecure-development-key")?;
-    let desk = Desk::new(nodes.clone(), token, plan::location());
+    let own = signer.as_ref().map(|signer| signer.tokens(&Opens::location(&plan::location())));
+    let (own_admin, own_source) = own.map(|tokens| (tokens.admin, tokens.source)).unzip();
+    let badges = Badges {
+        admin: args.token.or(own_admin).context("give --token or --insecure-development-key")?,
+        source: args
+            .source_token
+            .or(own_source)
+            .context("give --source-token or --insecure-development-key")?,
+    };
+    let desk = Desk::new(nodes.clone(), badges, plan::location());
     desk.ready_within(READY_WITHIN).await?;
     driver::put_rules(&desk, claims::rules::shipped()).await?;
     let mut clinic = driver::set_up(&desk, args.seed, args.speed).await?;
@@ -105,5 +121,5 @@ async fn live(args: Args) -> Result<std::convert::Infallible> {
             tracing::warn!("{error:#}");
         }
     };
-    Ok(driver::run(&desk, &mut clinic, args.speed, rewrite).await?)
+    Ok(driver::run(&desk, &mut clinic, rewrite).await?)
 }

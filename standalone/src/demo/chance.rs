@@ -28,6 +28,11 @@ impl Chance {
         median * (sigma * self.normal()).exp()
     }
 
+    /// One of the numbers from 0, all alike.
+    pub(super) fn below(&mut self, end: usize) -> usize {
+        self.0.usize(..end)
+    }
+
     pub(super) fn bits(&mut self) -> u128 {
         self.0.u128(..)
     }

@@ -2,59 +2,36 @@
 //! before. It never asks for a move its own knowledge forbids, and believes the outcome, not itself: other
 //! people may work in the same clinic.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::{
     Millis,
+    appointment::SourceKey,
     codes::Code,
     command::{Command, CommandResult, Verdict},
     ids::{LocationId, QueueId, StationId, TicketId},
     line::QueueEntry,
-    ticket::{Priority, TicketState},
 };
 
 use super::{
     chance::Chance,
-    plan::{self, QUEUES, ROOMS, SIGMA},
+    plan::{self, DOCTORS, MINUTE, Pace, QUEUES, ROOMS},
 };
+
+mod appointments;
+mod people;
+mod rooms;
+
+use appointments::{Booking, News};
+use people::{Person, Place, Turn};
+use rooms::Room;
 
 /// People in each line when the doors open, and about as many as will wait in it ever after.
 pub const USUAL_LINE: usize = 12;
 /// Below this somebody comes at once: a demo never shows an empty line.
 const SHORTEST_LINE: usize = 3;
-/// Past this nobody joins: people see the line and turn away.
+/// Past this nobody joins without an appointment: people see the line and turn away.
 const LONGEST_LINE: usize = 2 * USUAL_LINE;
-
-/// Minutes of the clinic.
-const MINUTE: f64 = 60_000.0;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Waiting,
-    Called(Option<usize>),
-    Served(Option<usize>),
-    /// On hold, or absent.
-    Away,
-}
-
-#[derive(Debug)]
-struct Person {
-    queue: usize,
-    place: Place,
-    /// Was absent once: comes at the next call.
-    returned: bool,
-    /// Order of joining.
-    joined: u64,
-}
-
-/// What may occur to somebody who waits.
-#[derive(Debug, Clone, Copy)]
-enum Turn {
-    Leaves,
-    CallsOff,
-    SetAside,
-    GetsWorse,
-}
 
 #[derive(Debug)]
 enum Happening {
@@ -62,9 +39,8 @@ enum Happening {
     Arrives(usize),
     /// Somebody looks in, and stays unless the line is long.
     LooksIn(usize),
-    /// The time of an appointment draws near.
-    Booked(usize),
     RoomIsFree(usize),
+    BreakEnds(usize),
     Comes(TicketId),
     DoesNotCome(TicketId),
     GivenUp(TicketId),
@@ -72,40 +48,63 @@ enum Happening {
     HoldEnds(TicketId),
     IsBack(TicketId),
     NeverCame(TicketId),
+    /// The location's own timer has ended the absence.
+    Expires(TicketId),
     Turns(TicketId, Turn),
+    /// The next slot of a doctor's book is given to somebody, or not.
+    Books(usize),
+    /// The book has news of an appointment.
+    Tells(SourceKey, News),
+    /// The patient of an appointment is at the desk.
+    ChecksIn(SourceKey),
+    /// Nothing more comes of an appointment.
+    Forgotten(SourceKey),
+    DayEnds,
 }
 
 /// Who stood in a queue before the demo began.
 pub type Standing = Vec<(QueueId, Vec<(TicketId, QueueEntry)>)>;
 
-/// The model. Its time is milliseconds since the doors opened.
-#[derive(Debug)]
+/// The model. Its time is the clock on the wall; how much of a clinic's day passes in it is a matter of pace.
 pub struct Clinic {
     location: LocationId,
     queues: Vec<QueueId>,
     stations: Vec<StationId>,
+    pace: Pace,
     chance: Chance,
     now: Millis,
     /// By time, then in the order they were planned.
     due: BTreeMap<(Millis, u64), Happening>,
     planned: u64,
     people: BTreeMap<TicketId, Person>,
+    rooms: Vec<Room>,
+    /// The next slot of each doctor that nobody was asked about.
+    books: Vec<Millis>,
+    /// Slots beyond it that are taken already.
+    taken: BTreeSet<(usize, Millis)>,
+    bookings: BTreeMap<SourceKey, Booking>,
 }
 
 impl Clinic {
-    /// Opens the doors: the lines are filled up at once, and the rooms begin to call.
-    pub fn new(seed: u64, location: LocationId, standing: Standing) -> Self {
+    /// Opens the doors at `now`: books and lines are filled at once, and the rooms begin to call.
+    pub fn new(seed: u64, pace: Pace, now: Millis, location: LocationId, standing: Standing) -> Self {
         let mut clinic = Self {
             queues: plan::queues(&location),
             stations: plan::stations(&location),
             location,
+            pace,
             chance: Chance::new(seed),
-            now: 0,
+            now,
             due: BTreeMap::new(),
             planned: 0,
             people: BTreeMap::new(),
+            rooms: Vec::new(),
+            books: Vec::new(),
+            taken: BTreeSet::new(),
+            bookings: BTreeMap::new(),
         };
-        let mut free = [true; ROOMS.len()];
+        clinic.rooms = (0..ROOMS.len()).map(|_| Room::new(clinic.next_break())).collect();
+        let mut free = vec![true; ROOMS.len()];
         for (queue, entries) in standing {
             let Some(queue) = clinic.queues.iter().position(|known| *known == queue) else {
                 continue;
@@ -116,47 +115,38 @@ impl Clinic {
                 }
             }
         }
-        for place in 0..USUAL_LINE {
-            for queue in (0..QUEUES.len())
-                .filter(|queue| clinic.waiting(*queue) + place < USUAL_LINE)
-                .collect::<Vec<_>>()
-            {
-                clinic.plan(0.0, Happening::Arrives(queue));
-            }
-        }
-        for (queue, plan) in QUEUES.iter().enumerate() {
+        clinic.open_books();
+        clinic.fill_lines();
+        for queue in 0..QUEUES.len() {
             clinic.plan(0.5, Happening::LooksIn(queue));
-            if plan.booked_every.is_some() {
-                clinic.plan(1.0, Happening::Booked(queue));
-            }
         }
         for room in (0..ROOMS.len()).filter(|room| free[*room]) {
-            let ready = clinic.chance.between(0.1, 3.0);
-            clinic.plan(ready, Happening::RoomIsFree(room));
+            clinic.plan_between(0.1, 3.0, Happening::RoomIsFree(room));
         }
+        clinic.plan_at(plan::day_ends(now), Happening::DayEnds);
         clinic
     }
 
-    /// Takes over somebody who was there before; answers the room they occupy.
-    fn adopt(&mut self, queue: usize, ticket: TicketId, entry: &QueueEntry) -> Option<usize> {
-        let room = entry.station.as_ref().and_then(|name| ROOMS.iter().position(|room| room.name == name));
-        let (place, next) = match entry.state {
-            TicketState::Waiting => (Place::Waiting, None),
-            TicketState::Called => (Place::Called(room), Some((1.0, Happening::Comes(ticket.clone())))),
-            TicketState::InService => {
-                let rest = self.service(queue) / 2.0;
-                (Place::Served(room), Some((rest, Happening::Done(ticket.clone()))))
+    fn fill_lines(&mut self) {
+        for place in 0..USUAL_LINE {
+            for queue in (0..QUEUES.len())
+                .filter(|queue| self.waiting(*queue) + place < USUAL_LINE)
+                .collect::<Vec<_>>()
+            {
+                self.plan(0.0, Happening::Arrives(queue));
             }
-            TicketState::OnHold => (Place::Away, Some((3.0, Happening::HoldEnds(ticket.clone())))),
-            TicketState::Absent => (Place::Away, Some((3.0, Happening::IsBack(ticket.clone())))),
-            _ => return None,
-        };
-        if let Some((minutes, happening)) = next {
-            self.plan(minutes, happening);
         }
-        self.planned += 1;
-        self.people.insert(ticket, Person { queue, place, returned: true, joined: self.planned });
-        if matches!(place, Place::Called(_) | Place::Served(_)) { room } else { None }
+    }
+
+    /// The service day is over: the location has ended every ticket, and the next day begins as the first one did.
+    fn next_day(&mut self) {
+        self.people.clear();
+        self.due.retain(|_, next| !matches!(next, Happening::RoomIsFree(_)));
+        for room in (0..ROOMS.len()).filter(|room| !self.rooms[*room].closed).collect::<Vec<_>>() {
+            self.plan_between(0.1, 3.0, Happening::RoomIsFree(room));
+        }
+        self.fill_lines();
+        self.plan_at(plan::day_ends(self.now), Happening::DayEnds);
     }
 
     /// When something happens next.
@@ -176,6 +166,24 @@ impl Clinic {
         None
     }
 
+    /// The clinic stood still for so long, until `now`: its people go on where they stood. Appointments keep their times;
+    /// who should have come more than a minute ago has not.
+    pub fn stood_still(&mut self, lag: Millis, now: Millis) {
+        for ((at, order), happening) in std::mem::take(&mut self.due) {
+            use Happening as H;
+            let at = match happening {
+                H::Tells(..) | H::ChecksIn(_) if at < now - MINUTE => continue,
+                H::Tells(..) | H::ChecksIn(_) | H::Books(_) | H::Forgotten(_) | H::DayEnds => at,
+                _ => at + lag,
+            };
+            self.due.insert((at, order), happening);
+        }
+        for (plan, slot) in DOCTORS.iter().zip(&mut self.books) {
+            *slot = (*slot).max(appointments::slot_after(now, plan.slot(self.pace)));
+        }
+        self.taken.retain(|(doctor, start)| *start >= self.books[*doctor]);
+    }
+
     /// How many wait in a queue (an index into [`QUEUES`]).
     pub fn waiting(&self, queue: usize) -> usize {
         self.people.values().filter(|person| person.queue == queue && person.place == Place::Waiting).count()
@@ -190,9 +198,7 @@ impl Clinic {
     }
 
     fn plan(&mut self, minutes: f64, happening: Happening) {
-        let at = self.now + (minutes * MINUTE) as Millis;
-        self.planned += 1;
-        self.due.insert((at, self.planned), happening);
+        self.plan_at(self.now + self.pace.ms(minutes), happening);
     }
 
     fn plan_between(&mut self, low: f64, high: f64, happening: Happening) {
@@ -200,116 +206,39 @@ impl Clinic {
         self.plan(minutes, happening);
     }
 
-    /// Minutes of one service in a queue.
-    fn service(&mut self, queue: usize) -> f64 {
-        self.chance.log_normal(QUEUES[queue].service, SIGMA)
-    }
-
-    fn place(&self, ticket: &TicketId) -> Option<Place> {
-        self.people.get(ticket).map(|person| person.place)
+    fn plan_at(&mut self, at: Millis, happening: Happening) {
+        self.planned += 1;
+        self.due.insert((at.max(self.now), self.planned), happening);
     }
 
     fn act(&mut self, happening: Happening) -> Option<Command> {
         match happening {
             Happening::Arrives(queue) => Some(self.arrival(queue)),
             Happening::LooksIn(queue) => self.look_in(queue),
-            Happening::Booked(queue) => self.booked(queue),
-            Happening::RoomIsFree(room) => {
-                let (queue, station) = (self.queues[ROOMS[room].queue].clone(), self.stations[room].clone());
-                Some(Command::CallNext { queue, station })
+            Happening::RoomIsFree(room) => Some(self.room_is_free(room)),
+            Happening::BreakEnds(room) => Some(Command::OpenStation { station: self.stations[room].clone() }),
+            Happening::Books(doctor) => self.next_slot(doctor),
+            Happening::Tells(key, news) => self.news(&key, news),
+            Happening::ChecksIn(key) => self.check_in(&key),
+            Happening::Forgotten(key) => self.forget(key),
+            Happening::DayEnds => {
+                self.next_day();
+                None
             }
-            Happening::Comes(ticket) => {
-                matches!(self.place(&ticket)?, Place::Called(_)).then_some(Command::StartService { ticket })
-            }
-            Happening::DoesNotCome(ticket) => {
-                matches!(self.place(&ticket)?, Place::Called(_)).then_some(Command::RecallTicket { ticket })
-            }
-            Happening::GivenUp(ticket) => {
-                let missed = self.chance.happens(0.35);
-                let called = matches!(self.place(&ticket)?, Place::Called(_));
-                called.then_some(if missed {
-                    Command::MarkNoShow { ticket }
-                } else {
-                    Command::MarkAbsent { ticket }
-                })
-            }
-            Happening::Done(ticket) => self.done(ticket),
-            Happening::HoldEnds(ticket) => {
-                (self.place(&ticket)? == Place::Away).then_some(Command::ResumeTicket { ticket })
-            }
-            Happening::IsBack(ticket) => {
-                (self.place(&ticket)? == Place::Away).then_some(Command::ReturnTicket { ticket })
-            }
-            Happening::NeverCame(ticket) => {
-                (self.place(&ticket)? == Place::Away).then_some(Command::MarkNoShow { ticket })
-            }
-            Happening::Turns(ticket, turn) => {
-                (self.place(&ticket)? == Place::Waiting).then(|| turned(ticket, turn))
-            }
+            of_a_ticket => self.act_on_ticket(of_a_ticket),
         }
-    }
-
-    fn arrival(&mut self, queue: usize) -> Command {
-        let urgent = self.chance.happens(0.05);
-        let priority = if urgent { 5 + u8::from(self.chance.happens(0.3)) } else { 0 };
-        Command::IssueTicket {
-            queue: self.queues[queue].clone(),
-            // A proposal: over HTTP the gateway chooses the id, from a better source.
-            ticket: TicketId::from_random(&self.location, self.chance.bits()),
-            priority: Priority::new(priority).unwrap_or_default(),
-        }
-    }
-
-    /// A Poisson stream, thinned by the length of the line so that it swings around its usual length: as many
-    /// join as are served when the line is usual, twice as many when it is empty, nobody when it is too long.
-    fn look_in(&mut self, queue: usize) -> Option<Command> {
-        let plan = &QUEUES[queue];
-        let rooms = ROOMS.iter().filter(|room| room.queue == queue).count() as f64;
-        // Between two people a room also waits for the one to come and is made ready for the next.
-        let turn = plan.service * (SIGMA * SIGMA / 2.0).exp() + 2.0;
-        let booked = plan.booked_every.map_or(0.0, |minutes| 0.9 / minutes);
-        let per_minute = 2.0 * (rooms / turn - booked).max(0.01);
-        let gap = self.chance.exponential(1.0 / per_minute);
-        self.plan(gap, Happening::LooksIn(queue));
-        let stays = 1.0 - self.waiting(queue) as f64 / LONGEST_LINE as f64;
-        self.chance.happens(stays).then(|| self.arrival(queue))
-    }
-
-    /// One in ten does not keep an appointment; the others come some minutes before or after it.
-    fn booked(&mut self, queue: usize) -> Option<Command> {
-        self.plan(QUEUES[queue].booked_every?, Happening::Booked(queue));
-        if self.waiting(queue) < LONGEST_LINE && self.chance.happens(0.9) {
-            self.plan_between(0.0, 12.0, Happening::Arrives(queue));
-        }
-        None
-    }
-
-    fn done(&mut self, ticket: TicketId) -> Option<Command> {
-        let person = self.people.get(&ticket)?;
-        let Place::Served(_) = person.place else {
-            return None;
-        };
-        if let Some((queue, share)) = QUEUES[person.queue].onwards
-            && self.chance.happens(share)
-        {
-            return Some(Command::TransferTicket {
-                ticket,
-                queue: self.queues[queue].clone(),
-                successor: None,
-            });
-        }
-        Some(Command::CompleteTicket { ticket })
     }
 
     /// What became of a command.
     pub fn learn(&mut self, command: &Command, verdict: &Verdict) {
         match verdict {
             Verdict::Applied { result, .. } => self.applied(command, result),
-            // A queue that is closed: the next person would only stand before the same door.
-            Verdict::Refused { .. } if matches!(command, Command::IssueTicket { .. }) => return,
             Verdict::Refused { code } => self.refused(command, *code),
         }
-        for queue in 0..QUEUES.len() {
+        // Where the door is closed the next person would only stand before it.
+        let shut =
+            matches!(command, Command::IssueTicket { .. }) && matches!(verdict, Verdict::Refused { .. });
+        for queue in (0..QUEUES.len()).filter(|_| !shut) {
             let now = self.due.range(..=(self.now, u64::MAX));
             let coming =
                 now.filter(|(_, next)| matches!(next, Happening::Arrives(to) if *to == queue)).count();
@@ -321,145 +250,53 @@ impl Clinic {
 
     fn applied(&mut self, command: &Command, result: &CommandResult) {
         match command {
-            Command::IssueTicket { queue, ticket, .. } => {
-                let Some(queue) = self.queues.iter().position(|known| known == queue) else {
-                    return;
-                };
-                let ticket = result.ticket.as_ref().unwrap_or(ticket).clone();
-                self.planned += 1;
-                let person = Person { queue, place: Place::Waiting, returned: false, joined: self.planned };
-                self.people.insert(ticket.clone(), person);
-                self.plan_turn(ticket);
-            }
+            Command::ReportAppointment { fact, .. } => self.told(fact, result),
+            Command::CheckIn { appointment, .. } => self.checked_in(appointment),
+            Command::OpenStation { station } => self.opened(station),
+            Command::CloseStation { station } => self.closed(station, (10.0, 20.0)),
             Command::CallNext { queue, station } => {
                 let queue = self.queues.iter().position(|known| known == queue);
-                let room = self.stations.iter().position(|known| known == station);
                 if let (Some(queue), Some(ticket)) = (queue, &result.ticket) {
-                    self.called(queue, ticket, room);
+                    self.called(queue, ticket, self.room_of(station));
                 }
             }
-            Command::RecallTicket { ticket } => {
-                if self.comes_when_called(ticket, 0.6) {
-                    self.plan_between(0.2, 0.8, Happening::Comes(ticket.clone()));
-                } else {
-                    self.plan(1.5, Happening::GivenUp(ticket.clone()));
-                }
+            Command::CallTicket { ticket, station } => {
+                let queue = self.people.get(ticket).map_or(0, |person| person.queue);
+                self.called(queue, ticket, self.room_of(station));
             }
-            Command::StartService { ticket } => self.started(ticket),
-            Command::CompleteTicket { ticket }
-            | Command::MarkNoShow { ticket }
-            | Command::CancelTicket { ticket, .. }
-            | Command::LeaveTicket { ticket } => self.gone(ticket),
-            Command::TransferTicket { ticket, queue, .. } => self.moved(ticket, queue),
-            Command::HoldTicket { ticket, .. } => {
-                self.put(ticket, Place::Away);
-                self.plan_between(4.0, 10.0, Happening::HoldEnds(ticket.clone()));
-            }
-            Command::MarkAbsent { ticket } => {
-                self.put(ticket, Place::Away);
-                if self.chance.happens(0.75) {
-                    self.plan_between(2.0, 7.0, Happening::IsBack(ticket.clone()));
-                } else {
-                    self.plan(8.0, Happening::NeverCame(ticket.clone()));
-                }
-            }
-            Command::ResumeTicket { ticket } | Command::ReturnTicket { ticket } => {
-                self.put(ticket, Place::Waiting);
-                if let Some(person) = self.people.get_mut(ticket) {
-                    person.returned = true;
-                }
-            }
-            _ => {}
+            of_a_ticket => self.ticket_moved(of_a_ticket, result),
         }
     }
 
-    /// Somebody else's hand was quicker, or the queue is paused.
+    /// Somebody else's hand was quicker, or has closed a door.
     fn refused(&mut self, command: &Command, code: Code) {
-        if let Command::CallNext { queue, station } = command {
-            let queue = self.queues.iter().position(|known| known == queue);
-            if code == Code::QueueEmpty {
-                // Others called those who seemed to wait.
-                self.people.retain(|_, person| Some(person.queue) != queue || person.place != Place::Waiting);
+        match command {
+            Command::ReportAppointment { fact, .. } => drop(self.bookings.remove(&fact.key)),
+            // Somebody else checked the patient in, or the queue is closed.
+            Command::CheckIn { .. } | Command::IssueTicket { .. } => {}
+            Command::CallNext { queue, station } => {
+                if code == Code::QueueEmpty {
+                    // Others called those who seemed to wait.
+                    let queue = self.queues.iter().position(|known| known == queue);
+                    self.people
+                        .retain(|_, person| Some(person.queue) != queue || person.place != Place::Waiting);
+                }
+                self.not_called(station, code);
             }
-            if let Some(room) = self.stations.iter().position(|known| known == station) {
-                self.plan_between(0.5, 1.0, Happening::RoomIsFree(room));
+            Command::CallTicket { ticket, station } => {
+                if !matches!(code, Code::StationClosed | Code::QueuePaused) {
+                    self.gone(ticket);
+                }
+                self.not_called(station, code);
             }
-        } else if let Some(ticket) = command.ticket() {
+            Command::OpenStation { station } => self.opened(station),
+            Command::CloseStation { station } => self.closed(station, (10.0, 20.0)),
             // Theirs now; the room goes on.
-            self.gone(ticket);
+            other => {
+                if let Some(ticket) = other.ticket() {
+                    self.gone(ticket);
+                }
+            }
         }
-    }
-
-    /// One in eight has something else in mind than to wait.
-    fn plan_turn(&mut self, ticket: TicketId) {
-        let (turn, low, high) = match self.chance.between(0.0, 1.0) {
-            x if x < 0.03 => (Turn::Leaves, 15.0, 40.0),
-            x if x < 0.05 => (Turn::CallsOff, 5.0, 30.0),
-            x if x < 0.09 => (Turn::SetAside, 2.0, 15.0),
-            x if x < 0.12 => (Turn::GetsWorse, 3.0, 15.0),
-            _ => return,
-        };
-        self.plan_between(low, high, Happening::Turns(ticket, turn));
-    }
-
-    fn called(&mut self, queue: usize, ticket: &TicketId, room: Option<usize>) {
-        // Somebody unknown was put in line by other hands; here they are treated like the rest.
-        let person = Person { queue, place: Place::Waiting, returned: false, joined: self.planned };
-        self.people.entry(ticket.clone()).or_insert(person).place = Place::Called(room);
-        if self.comes_when_called(ticket, 0.88) {
-            self.plan_between(0.3, 1.2, Happening::Comes(ticket.clone()));
-        } else {
-            self.plan(1.5, Happening::DoesNotCome(ticket.clone()));
-        }
-    }
-
-    fn comes_when_called(&mut self, ticket: &TicketId, probability: f64) -> bool {
-        self.people.get(ticket).is_some_and(|person| person.returned) || self.chance.happens(probability)
-    }
-
-    fn started(&mut self, ticket: &TicketId) {
-        let Some(person) = self.people.get_mut(ticket) else {
-            return;
-        };
-        if let Place::Called(room) = person.place {
-            person.place = Place::Served(room);
-        }
-        let queue = person.queue;
-        let minutes = self.service(queue);
-        self.plan(minutes, Happening::Done(ticket.clone()));
-    }
-
-    fn moved(&mut self, ticket: &TicketId, queue: &QueueId) {
-        self.put(ticket, Place::Waiting);
-        let queue = self.queues.iter().position(|known| known == queue);
-        if let (Some(queue), Some(person)) = (queue, self.people.get_mut(ticket)) {
-            person.queue = queue;
-        }
-    }
-
-    fn gone(&mut self, ticket: &TicketId) {
-        self.put(ticket, Place::Away);
-        self.people.remove(ticket);
-    }
-
-    /// Moves a person; the room they leave is made ready for the next.
-    fn put(&mut self, ticket: &TicketId, place: Place) {
-        let Some(person) = self.people.get_mut(ticket) else {
-            return;
-        };
-        if let Place::Called(Some(room)) | Place::Served(Some(room)) =
-            std::mem::replace(&mut person.place, place)
-        {
-            self.plan_between(0.3, 1.3, Happening::RoomIsFree(room));
-        }
-    }
-}
-
-fn turned(ticket: TicketId, turn: Turn) -> Command {
-    match turn {
-        Turn::Leaves => Command::LeaveTicket { ticket },
-        Turn::CallsOff => Command::CancelTicket { ticket, reason: Some("Called off at the desk".into()) },
-        Turn::SetAside => Command::HoldTicket { ticket, reason: Some("Waiting for results".into()) },
-        Turn::GetsWorse => Command::Prioritise { ticket, priority: Priority::new(3).unwrap_or_default() },
     }
 }

@@ -18,7 +18,9 @@ use schemas::{
     ids::{CommandId, LocationId, QueueId},
     view::View,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
+
+mod requests;
 
 /// An exchange that has no answer by then counts as lost; a gateway answers 202 after 2 s at the latest.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -60,23 +62,31 @@ enum Step {
     Again(&'static str),
 }
 
+/// The tokens of those who work in the clinic.
+pub struct Badges {
+    /// An admin's: for all that happens at the location.
+    pub admin: String,
+    /// A source's: for what the book tells of appointments.
+    pub source: String,
+}
+
 pub struct Desk {
     client: Client<HttpConnector, Full<Bytes>>,
     nodes: Vec<String>,
     /// The node in use; the next one is tried when it does not answer.
     node: AtomicUsize,
-    token: String,
+    badges: Badges,
     location: LocationId,
 }
 
 impl Desk {
     /// A desk of `location` that works through any of `nodes` (base addresses, at least one).
-    pub fn new(nodes: Vec<String>, token: String, location: LocationId) -> Self {
+    pub fn new(nodes: Vec<String>, badges: Badges, location: LocationId) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(ANSWER));
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Self { client, nodes, node: AtomicUsize::new(0), token, location }
+        Self { client, nodes, node: AtomicUsize::new(0), badges, location }
     }
 
     pub fn location(&self) -> &LocationId {
@@ -91,11 +101,12 @@ impl Desk {
         let give_up = tokio::time::Instant::now() + patience;
         loop {
             let url = self.url();
-            let source: Source = match self.exchange(Method::GET, "/health/ready", None, None).await {
-                Ok(answer) if answer.status.is_success() => return Ok(()),
-                Ok(_) => "it is not ready".into(),
-                Err(error) => error,
-            };
+            let source: Source =
+                match self.exchange(&self.badges.admin, Method::GET, "/health/ready", None, None).await {
+                    Ok(answer) if answer.status.is_success() => return Ok(()),
+                    Ok(_) => "it is not ready".into(),
+                    Err(error) => error,
+                };
             if tokio::time::Instant::now() >= give_up {
                 return Err(DeskError::Unreachable { url, source: Some(source) });
             }
@@ -111,13 +122,17 @@ impl Desk {
     pub async fn send(&self, command: &Command) -> Result<Verdict, DeskError> {
         // Ids must differ from those of an earlier run with the same seed, whose outcomes are remembered.
         let mut id = CommandId::from_random(fastrand::u128(..));
-        let (method, path, body) = request_of(&self.location, command);
+        let (method, path, body) = requests::request_of(&self.location, command);
+        let token = match command {
+            Command::ReportAppointment { .. } => &self.badges.source,
+            _ => &self.badges.admin,
+        };
         let mut poll: Option<String> = None;
         let mut told = false;
         loop {
             let answer = match &poll {
-                Some(at) => self.exchange(Method::GET, at, None, None).await,
-                None => self.exchange(method.clone(), &path, Some(&body), Some(&id)).await,
+                Some(at) => self.exchange(token, Method::GET, at, None, None).await,
+                None => self.exchange(token, method.clone(), &path, Some(&body), Some(&id)).await,
             };
             match self.step(command, answer, poll.is_some())? {
                 // The processors were away for longer than a command is good for: it was never done.
@@ -187,7 +202,8 @@ impl Desk {
     /// When the gateway does not answer with one.
     pub async fn queue(&self, queue: &QueueId) -> Result<Option<View>, DeskError> {
         loop {
-            let answer = self.exchange(Method::GET, &format!("/v1/queues/{queue}"), None, None).await;
+            let path = format!("/v1/queues/{queue}");
+            let answer = self.exchange(&self.badges.admin, Method::GET, &path, None, None).await;
             let answer =
                 answer.map_err(|source| DeskError::Unreachable { url: self.url(), source: Some(source) })?;
             match answer.status {
@@ -211,6 +227,7 @@ impl Desk {
 
     async fn exchange(
         &self,
+        token: &str,
         method: Method,
         path: &str,
         body: Option<&Value>,
@@ -219,7 +236,7 @@ impl Desk {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url()))
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.token));
+            .header(header::AUTHORIZATION, format!("Bearer {token}"));
         if let Some(id) = id {
             request = request.header("Idempotency-Key", id.as_str());
         }
@@ -237,64 +254,4 @@ impl Desk {
         };
         tokio::time::timeout(ANSWER, exchange).await?
     }
-}
-
-/// The API's request for a command: method, path and body.
-pub fn request_of(location: &LocationId, command: &Command) -> (Method, String, Value) {
-    use Command as C;
-    let queue_move =
-        |queue: &QueueId, verb: &str, body| (Method::POST, format!("/v1/queues/{queue}/{verb}"), body);
-    match command {
-        C::ConfigureLocation { name, time_zone, languages, timers, bands } => (
-            Method::PUT,
-            format!("/v1/locations/{location}"),
-            json!({"name": name, "time_zone": time_zone, "languages": languages, "timers": timers, "bands": bands}),
-        ),
-        C::ConfigureQueue { queue, name, prefix, service_s } => {
-            let mut body = json!({"name": name, "prefix": prefix});
-            if let Some(service_s) = service_s {
-                body["service_s"] = (*service_s).into();
-            }
-            (Method::PUT, format!("/v1/queues/{queue}"), body)
-        }
-        C::ConfigureStation { station, name } => {
-            (Method::PUT, format!("/v1/stations/{station}"), json!({"name": name}))
-        }
-        C::OpenQueue { queue } => queue_move(queue, "open", json!({})),
-        C::PauseQueue { queue } => queue_move(queue, "pause", json!({})),
-        C::ResumeQueue { queue } => queue_move(queue, "resume", json!({})),
-        C::CloseQueue { queue } => queue_move(queue, "close", json!({})),
-        C::ReorderQueue { queue, tickets } => queue_move(queue, "reorder", json!({"tickets": tickets})),
-        C::IssueTicket { queue, priority, .. } => queue_move(queue, "tickets", json!({"priority": priority})),
-        C::CallNext { queue, station } => queue_move(queue, "call-next", json!({"station": station})),
-        C::PutRule { rule } => {
-            let mut body = json!(rule);
-            body.as_object_mut().expect("a rule is an object").remove("id"); // the path names it
-            (Method::PUT, format!("/v1/rules/{}", rule.id), body)
-        }
-        _ => ticket_move(command),
-    }
-}
-
-fn ticket_move(command: &Command) -> (Method, String, Value) {
-    use Command as C;
-    let (verb, body) = match command {
-        C::CallTicket { station, .. } => ("call", json!({"station": station})),
-        C::RecallTicket { .. } => ("recall", json!({})),
-        C::StartService { .. } => ("start", json!({})),
-        C::CompleteTicket { .. } => ("complete", json!({})),
-        C::HoldTicket { reason, .. } => ("hold", json!({"reason": reason})),
-        C::ResumeTicket { .. } => ("resume", json!({})),
-        C::MarkAbsent { .. } => ("absent", json!({})),
-        C::ReturnTicket { .. } => ("return", json!({})),
-        C::MarkNoShow { .. } => ("no-show", json!({})),
-        C::CancelTicket { reason, .. } => ("cancel", json!({"reason": reason})),
-        C::LeaveTicket { .. } => ("leave", json!({})),
-        C::TransferTicket { queue, .. } => ("transfer", json!({"queue": queue})),
-        C::Prioritise { priority, .. } => ("prioritise", json!({"priority": priority})),
-        // The commands of queues and of the location are read by the caller.
-        _ => ("revert", json!({})),
-    };
-    let ticket = command.ticket().map(ToString::to_string).unwrap_or_default();
-    (Method::POST, format!("/v1/tickets/{ticket}/{verb}"), body)
 }

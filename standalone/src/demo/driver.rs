@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use gateway::clock::now;
 use schemas::{
+    Millis,
     codes::Code,
     command::{Command, Verdict},
     ids::TicketId,
@@ -10,19 +12,18 @@ use schemas::{
     rule::Rule,
     view::View,
 };
-use tokio::time::Instant;
 
 use super::{
     clinic::{Clinic, Standing},
     desk::{Desk, DeskError},
-    plan,
+    plan::{self, Pace},
 };
 
 /// Clinic minutes per real minute that a demo may run at: below 1 nothing seems to happen, above 1000 the
 /// commands of a clinic this size would fill a processor core.
 pub const SPEEDS: std::ops::RangeInclusive<f64> = 1.0..=1000.0;
 /// A clinic that had to wait for its gateway goes on where it stood, and rushes through this much at most.
-const CATCH_UP: Duration = Duration::from_secs(1);
+const CATCH_UP: Millis = 1000;
 
 /// Why the demo could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +39,8 @@ pub enum DemoError {
 /// # Errors
 /// When the gateway does not let us do that.
 pub async fn set_up(desk: &Desk, seed: u64, speed: f64) -> Result<Clinic, DemoError> {
-    for command in plan::configure(desk.location(), speed) {
+    let pace = Pace::new(speed);
+    for command in plan::configure(desk.location(), pace) {
         match desk.send(&command).await? {
             Verdict::Applied { .. } => {}
             // It was open before.
@@ -54,8 +56,9 @@ pub async fn set_up(desk: &Desk, seed: u64, speed: f64) -> Result<Clinic, DemoEr
             standing.push((queue, entries(&view)));
         }
     }
-    let mut clinic = Clinic::new(seed, desk.location().clone(), standing);
-    do_what_is_due(desk, &mut clinic, 0).await?;
+    let now = now();
+    let mut clinic = Clinic::new(seed, pace, now, desk.location().clone(), standing);
+    do_what_is_due(desk, &mut clinic, now).await?;
     Ok(clinic)
 }
 
@@ -88,21 +91,19 @@ fn entries(view: &View) -> Vec<(TicketId, QueueEntry)> {
 pub async fn run(
     desk: &Desk,
     clinic: &mut Clinic,
-    speed: f64,
     mut shown: impl FnMut(&Clinic),
 ) -> Result<std::convert::Infallible, DemoError> {
-    const SHOW: Duration = Duration::from_secs(5);
-    let mut clock = 0;
-    let mut deadline = Instant::now();
-    let mut next_show = deadline + SHOW;
+    const SHOW: Millis = 5000;
+    let mut next_show = now() + SHOW;
     loop {
-        let due = clinic.next_due();
-        deadline += Duration::from_secs_f64((due - clock).max(0) as f64 / 1000.0 / speed);
-        tokio::time::sleep_until(deadline).await;
-        clock = due;
-        do_what_is_due(desk, clinic, clock).await?;
-        let now = Instant::now();
-        deadline = deadline.max(now.checked_sub(CATCH_UP).unwrap_or(now));
+        let ahead = u64::try_from(clinic.next_due() - now()).unwrap_or_default();
+        tokio::time::sleep(Duration::from_millis(ahead)).await;
+        let now = now();
+        let lag = now - clinic.next_due() - CATCH_UP;
+        if lag > 0 {
+            clinic.stood_still(lag, now);
+        }
+        do_what_is_due(desk, clinic, now).await?;
         if now >= next_show {
             next_show = now + SHOW;
             shown(clinic);
@@ -110,7 +111,7 @@ pub async fn run(
     }
 }
 
-async fn do_what_is_due(desk: &Desk, clinic: &mut Clinic, now: schemas::Millis) -> Result<(), DemoError> {
+async fn do_what_is_due(desk: &Desk, clinic: &mut Clinic, now: Millis) -> Result<(), DemoError> {
     while let Some(command) = clinic.step(now) {
         let verdict = desk.send(&command).await?;
         clinic.learn(&command, &verdict);

@@ -1,15 +1,23 @@
 //! What the demo clinic consists of.
 
+use jiff::{Timestamp, tz::TimeZone};
 use processors::location::SERVICE_S;
 use schemas::{
+    Millis,
+    appointment::Doctor,
     command::Command,
-    ids::{LocationId, QueueId, StationId, TenantId},
+    ids::{DoctorId, LocationId, QueueId, ScheduleId, SourceId, StationId, TenantId},
+    load::Bands,
+    timers::Timers,
 };
 
 /// The tenant that development tokens are for.
 pub const TENANT: &str = "demo";
 /// The slug of the demo's location.
 pub const LOCATION: &str = "riverside";
+/// The clinic's own book of appointments: the subject of its token.
+pub const SOURCE: &str = "demo-source";
+const TIME_ZONE: &str = "America/Toronto";
 
 /// Median and spread of a consultation in minutes: log-normal, fitted to 6,637 measured ones.
 pub(super) const CONSULTATION: f64 = 12.1;
@@ -23,8 +31,6 @@ pub struct QueuePlan {
     pub prefix: &'static str,
     /// Median minutes of one service.
     pub(super) service: f64,
-    /// Minutes between two booked appointments; none where people just come.
-    pub(super) booked_every: Option<f64>,
     /// Where some go on afterwards, and how many of them.
     pub(super) onwards: Option<(usize, f64)>,
 }
@@ -35,7 +41,6 @@ pub const QUEUES: [QueuePlan; 3] = [
         name: "Consultation",
         prefix: "A",
         service: CONSULTATION,
-        booked_every: Some(9.0),
         onwards: Some((1, 0.2)),
     },
     QueuePlan {
@@ -43,7 +48,6 @@ pub const QUEUES: [QueuePlan; 3] = [
         name: "Blood tests",
         prefix: "B",
         service: CONSULTATION / 2.0,
-        booked_every: None,
         onwards: None,
     },
     QueuePlan {
@@ -51,10 +55,68 @@ pub const QUEUES: [QueuePlan; 3] = [
         name: "Walk-in",
         prefix: "C",
         service: CONSULTATION,
-        booked_every: None,
         onwards: Some((0, 0.1)),
     },
 ];
+
+/// How many times faster than a real one the clinic lives. Its appointments stand in real time, as clocks and screens
+/// show it, and so do its timers.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace(f64);
+
+impl Pace {
+    pub fn new(speed: f64) -> Self {
+        Self(speed)
+    }
+
+    /// How long so many minutes of the clinic really take.
+    pub(super) fn ms(self, minutes: f64) -> Millis {
+        (minutes * MINUTE as f64 / self.0) as Millis
+    }
+
+    /// The same in whole seconds.
+    fn seconds(self, minutes: f64) -> u32 {
+        (self.ms(minutes) / 1000) as u32
+    }
+
+    /// How many minutes of the clinic pass meanwhile.
+    pub(super) fn minutes(self, ms: Millis) -> f64 {
+        ms as f64 * self.0 / MINUTE as f64
+    }
+}
+
+/// A real minute.
+pub(super) const MINUTE: Millis = 60_000;
+
+/// Whoever sees patients by appointment, in a room of their own.
+#[derive(Debug)]
+pub struct DoctorPlan {
+    pub slug: &'static str,
+    pub name: &'static str,
+    /// An index into [`ROOMS`].
+    pub(super) room: usize,
+    /// Minutes from one appointment to the next.
+    slot: f64,
+}
+
+pub const DOCTORS: [DoctorPlan; 3] = [
+    DoctorPlan { slug: "dr-roy", name: "Dr. Roy", room: 0, slot: 20.0 },
+    DoctorPlan { slug: "dr-marsh", name: "Dr. Marsh", room: 1, slot: 15.0 },
+    DoctorPlan { slug: "dr-okafor", name: "Dr. Okafor", room: 2, slot: 20.0 },
+];
+
+impl DoctorPlan {
+    /// How long an appointment really takes: whole minutes, since screens show nothing shorter, and at least one. A service
+    /// day thus has at most 1440 appointments of a doctor, however fast the clinic lives.
+    pub(super) fn slot(&self, pace: Pace) -> Millis {
+        (pace.ms(self.slot) + MINUTE - 1) / MINUTE * MINUTE
+    }
+
+    pub(super) fn doctor(&self) -> Doctor {
+        let id = DoctorId::new(self.slug).expect("constants of the right form");
+        Doctor { id, name: self.name.into() }
+    }
+}
 
 /// A station, and the queue it serves (an index into [`QUEUES`]).
 #[derive(Debug)]
@@ -96,18 +158,56 @@ pub fn stations(location: &LocationId) -> Vec<StationId> {
     ROOMS.iter().map(|room| id(room.slug)).collect()
 }
 
-/// Creates all of it, or leaves it as it is. `speed` tells the queues how long a service takes on their clock.
-pub fn configure(location: &LocationId, speed: f64) -> Vec<Command> {
+/// The days of the demo's doctors at `location`, in the order of [`DOCTORS`].
+pub fn schedules(location: &LocationId) -> Vec<ScheduleId> {
+    DOCTORS.iter().map(|plan| ScheduleId::new_of(location, &plan.doctor().id)).collect()
+}
+
+/// Whose word on appointments the location hears.
+pub(super) fn source() -> SourceId {
+    SourceId::new(SOURCE).expect("a constant of the right form")
+}
+
+/// When the location's things end by themselves: as in a real clinic, but for an absence, which a waiting room of this
+/// size does not bear for long. None is shorter than a location takes.
+pub(super) fn timers(pace: Pace) -> Timers {
+    const SHORTEST_S: u32 = 10;
+    let after = |minutes| pace.seconds(minutes).max(SHORTEST_S);
+    Timers {
+        absent_grace_s: after(10.0),
+        stale_s: after(8.0 * 60.0),
+        no_show_s: after(40.0),
+        ..Timers::default()
+    }
+}
+
+/// A line is usually in the first band, now and then in the second and rarely in the third.
+fn bands(pace: Pace) -> Bands {
+    let high = pace.seconds(75.0).max(1);
+    Bands { waiting: [14, 18], wait_s: [high, pace.seconds(110.0).max(high + 1)] }
+}
+
+/// When the service day at `now` is over: at the next midnight of the location.
+pub(super) fn day_ends(now: Millis) -> Millis {
+    let midnight = || {
+        let now = Timestamp::from_millisecond(now).ok()?.to_zoned(TimeZone::get(TIME_ZONE).ok()?);
+        Some(now.tomorrow().ok()?.start_of_day().ok()?.timestamp().as_millisecond())
+    };
+    midnight().unwrap_or(Millis::MAX)
+}
+
+/// Creates all of it, or leaves it as it is. The location and its queues are told how long things take on their clock.
+pub fn configure(location: &LocationId, pace: Pace) -> Vec<Command> {
     let mut commands = vec![Command::ConfigureLocation {
         name: "Riverside Clinic".into(),
-        time_zone: "America/Toronto".into(),
+        time_zone: TIME_ZONE.into(),
         languages: vec!["en".into(), "fr".into()],
-        timers: Default::default(),
-        bands: None,
+        timers: timers(pace),
+        bands: Some(bands(pace)),
     }];
     for (queue, plan) in queues(location).into_iter().zip(&QUEUES) {
         // The clinic's clock runs faster than the queue's, which expects no service below its own bound.
-        let seconds = (plan.service * 60.0 / speed) as u32;
+        let seconds = pace.seconds(plan.service);
         commands.push(Command::ConfigureQueue {
             queue: queue.clone(),
             name: plan.name.into(),
@@ -120,4 +220,38 @@ pub fn configure(location: &LocationId, speed: f64) -> Vec<Command> {
         commands.push(Command::ConfigureStation { station, name: room.name.into() });
     }
     commands
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_as_long_as_the_pace_makes_it_in_whole_minutes() {
+        for (speed, minutes) in [(1.0, 20), (2.0, 10), (3.0, 7), (10.0, 2), (20.0, 1), (30.0, 1), (1000.0, 1)]
+        {
+            assert_eq!(DOCTORS[0].slot(Pace::new(speed)), minutes * MINUTE, "at speed {speed}");
+        }
+    }
+
+    #[test]
+    fn timers_and_bands_are_ones_a_location_takes_at_every_speed() {
+        for speed in [1.0, 12.5, 30.0, 600.0, 1000.0] {
+            assert!(timers(Pace::new(speed)).are_plausible(), "at speed {speed}");
+            assert!(bands(Pace::new(speed)).are_plausible(), "at speed {speed}");
+        }
+    }
+
+    #[test]
+    fn a_day_ends_at_midnight_in_toronto_also_when_the_clocks_change() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond();
+        for (now, end) in [
+            ("2026-11-27T04:59:59Z", "2026-11-27T05:00:00Z"),
+            ("2026-11-27T05:00:00Z", "2026-11-28T05:00:00Z"),
+            ("2026-03-08T05:00:00Z", "2026-03-09T04:00:00Z"),
+            ("2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z"),
+        ] {
+            assert_eq!(day_ends(at(now)), at(end), "after {now}");
+        }
+    }
 }

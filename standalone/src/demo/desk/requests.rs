@@ -1,0 +1,142 @@
+//! The API's request for each command.
+
+use hyper::Method;
+use jiff::Timestamp;
+use schemas::{
+    Millis,
+    appointment::{Fact, Report},
+    command::Command,
+    ids::{LocationId, QueueId},
+};
+use serde_json::{Value, json};
+
+/// The API's request for a command: method, path and body.
+pub(super) fn request_of(location: &LocationId, command: &Command) -> (Method, String, Value) {
+    use Command as C;
+    let queue_move =
+        |queue: &QueueId, verb: &str, body| (Method::POST, format!("/v1/queues/{queue}/{verb}"), body);
+    match command {
+        C::ConfigureLocation { name, time_zone, languages, timers, bands } => (
+            Method::PUT,
+            format!("/v1/locations/{location}"),
+            json!({"name": name, "time_zone": time_zone, "languages": languages, "timers": timers, "bands": bands}),
+        ),
+        C::ConfigureQueue { queue, name, prefix, service_s } => {
+            let mut body = json!({"name": name, "prefix": prefix});
+            if let Some(service_s) = service_s {
+                body["service_s"] = (*service_s).into();
+            }
+            (Method::PUT, format!("/v1/queues/{queue}"), body)
+        }
+        C::ConfigureStation { station, name } => {
+            (Method::PUT, format!("/v1/stations/{station}"), json!({"name": name}))
+        }
+        C::OpenStation { station } => (Method::POST, format!("/v1/stations/{station}/open"), json!({})),
+        C::CloseStation { station } => (Method::POST, format!("/v1/stations/{station}/close"), json!({})),
+        C::ReportAppointment { fact, .. } => {
+            (Method::POST, "/v1/appointments".to_owned(), json!(report_of(location, fact)))
+        }
+        C::CheckIn { appointment, queue } => {
+            let mut body = json!({"appointment": appointment});
+            if let Some(queue) = queue {
+                body["queue"] = json!(queue);
+            }
+            (Method::POST, "/v1/check-ins".to_owned(), body)
+        }
+        C::OpenQueue { queue } => queue_move(queue, "open", json!({})),
+        C::PauseQueue { queue } => queue_move(queue, "pause", json!({})),
+        C::ResumeQueue { queue } => queue_move(queue, "resume", json!({})),
+        C::CloseQueue { queue } => queue_move(queue, "close", json!({})),
+        C::ReorderQueue { queue, tickets } => queue_move(queue, "reorder", json!({"tickets": tickets})),
+        C::IssueTicket { queue, priority, .. } => queue_move(queue, "tickets", json!({"priority": priority})),
+        C::CallNext { queue, station } => queue_move(queue, "call-next", json!({"station": station})),
+        C::PutRule { rule } => {
+            let mut body = json!(rule);
+            body.as_object_mut().expect("a rule is an object").remove("id"); // the path names it
+            (Method::PUT, format!("/v1/rules/{}", rule.id), body)
+        }
+        _ => ticket_move(command),
+    }
+}
+
+/// The fact as its source tells it. Facts of the demo are as new as the time of their change.
+fn report_of(location: &LocationId, fact: &Fact) -> Report {
+    let moment = |at: Millis| Timestamp::from_millisecond(at).ok();
+    let moved = fact.moved_to.clone();
+    Report {
+        location: moved.clone().unwrap_or_else(|| location.clone()),
+        key: fact.key.clone(),
+        version: None,
+        updated_at: i64::try_from(fact.revision).ok().and_then(moment),
+        status: fact.status,
+        start: fact.start.and_then(moment),
+        end: fact.end.and_then(moment),
+        doctor: fact.doctor.clone(),
+        queue: fact.queue.clone(),
+        label: fact.label.clone(),
+        reason: fact.reason.clone(),
+        moved_from: moved.map(|_| location.clone()),
+    }
+}
+
+fn ticket_move(command: &Command) -> (Method, String, Value) {
+    use Command as C;
+    let (verb, body) = match command {
+        C::CallTicket { station, .. } => ("call", json!({"station": station})),
+        C::RecallTicket { .. } => ("recall", json!({})),
+        C::StartService { .. } => ("start", json!({})),
+        C::CompleteTicket { .. } => ("complete", json!({})),
+        C::HoldTicket { reason, .. } => ("hold", json!({"reason": reason})),
+        C::ResumeTicket { .. } => ("resume", json!({})),
+        C::MarkAbsent { .. } => ("absent", json!({})),
+        C::ReturnTicket { .. } => ("return", json!({})),
+        C::MarkNoShow { .. } => ("no-show", json!({})),
+        C::CancelTicket { reason, .. } => ("cancel", json!({"reason": reason})),
+        C::LeaveTicket { .. } => ("leave", json!({})),
+        C::TransferTicket { queue, .. } => ("transfer", json!({"queue": queue})),
+        C::Prioritise { priority, .. } => ("prioritise", json!({"priority": priority})),
+        // The commands of queues and of the location are read by the caller.
+        _ => ("revert", json!({})),
+    };
+    let ticket = command.ticket().map(ToString::to_string).unwrap_or_default();
+    (Method::POST, format!("/v1/tickets/{ticket}/{verb}"), body)
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::{
+        appointment::{AppointmentStatus, SourceKey},
+        ids::AppointmentId,
+    };
+
+    use super::*;
+    use crate::demo::plan;
+
+    /// The gateway reads a report back into a command: nothing of the fact is lost on the way.
+    #[test]
+    fn a_fact_arrives_as_it_was_meant() {
+        let (here, there) = (plan::location(), LocationId::new("south").unwrap());
+        let fact = Fact {
+            source: plan::source(),
+            key: SourceKey::new("dr-roy-7").unwrap(),
+            revision: 1_795_766_400_123,
+            status: AppointmentStatus::Cancelled,
+            start: Some(1_795_788_000_000),
+            end: Some(1_795_788_060_000),
+            doctor: Some(plan::DOCTORS[0].doctor()),
+            queue: None,
+            label: Some("A. B.".into()),
+            reason: Some("Doctor away".into()),
+            moved_to: None,
+        };
+        for fact in [fact.clone(), Fact { moved_to: Some(there), ..fact }] {
+            let appointment = AppointmentId::from_random(&here, 7);
+            let command = Command::ReportAppointment { appointment, fact };
+            let (_, path, body) = request_of(&here, &command);
+            assert_eq!(path, "/v1/appointments");
+            let report: Report = serde_json::from_value(body).unwrap();
+            let (told, read) = report.into_command(plan::source(), 7).unwrap();
+            assert!(told == here && read == command);
+        }
+    }
+}
