@@ -1,100 +1,34 @@
 //! The demo clinic against the real rules of a location, without any I/O: whatever chance brings, it asks for
-//! nothing that is forbidden, and its lines neither run dry nor grow without bound.
+//! nothing that is forbidden, and neither its lines nor what it remembers run dry or grow without bound.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 use std::collections::BTreeMap;
 
-use processors::location::Location;
 use schemas::{
     Millis,
+    appointment::{AppointmentStatus, AppointmentView, Change, ScheduleEntry},
     codes::Code,
-    command::{Command, Verdict},
-    ids::{Aggregate, CommandId, QueueId, TicketId},
-    line::{Line, QUEUE_KEY, QueueEntry},
-    record::CommandRecord,
-    view::View,
+    command::{Command, CommandResult, Verdict},
+    event::{Event, Expiry},
+    ids::TicketId,
+    load::LoadHead,
 };
 use standalone::demo::{
-    clinic::{Clinic, Standing, USUAL_LINE},
-    plan,
+    clinic::{Clinic, USUAL_LINE},
+    plan::{self, Pace},
 };
 
-/// A location with its queues' views, fed with commands as the runner would.
-struct Model {
-    location: Location,
-    views: BTreeMap<String, View>,
-    handled: u128,
-}
+#[path = "demo/model.rs"]
+mod model;
 
-const EPOCH: u64 = 7;
-/// The location's clock when the doors open: a morning in Toronto.
-const OPENING: Millis = 1_790_000_000_000;
+use model::{OPENING, open, play, play_until};
 
-impl Model {
-    fn configured() -> Self {
-        let mut model = Self { location: Location::new(EPOCH), views: BTreeMap::new(), handled: 0 };
-        for command in plan::configure(&plan::location(), 1.0) {
-            assert!(matches!(model.handle(&command, OPENING), Verdict::Applied { .. }), "{}", command.kind());
-        }
-        model
-    }
-
-    fn handle(&mut self, command: &Command, at: Millis) -> Verdict {
-        self.handled += 1;
-        let record = CommandRecord {
-            aggregate: Aggregate::location(&plan::tenant(), &plan::location()),
-            id: CommandId::from_random(self.handled),
-            source: "demo".into(),
-            valid_until: None,
-            actor: None,
-            command: command.clone(),
-        };
-        let step = self.location.handle(&record, at);
-        self.location.forget_ended();
-        for delta in &step.deltas {
-            let view = self.views.entry(delta.view.clone()).or_insert_with(|| View::empty(EPOCH));
-            view.fold(&delta.delta);
-        }
-        step.verdict
-    }
-
-    fn waiting(&self, queue: &QueueId) -> usize {
-        Line::read(queue.clone(), &self.views[&format!("queue:{queue}")]).unwrap().waiting()
-    }
-
-    fn standing(&self) -> Standing {
-        let line = |queue: QueueId| {
-            let entries = &self.views[&format!("queue:{queue}")].entries;
-            let tickets = entries.iter().filter(|(key, _)| *key != QUEUE_KEY);
-            let tickets = tickets.map(|(key, entry)| {
-                let entry: QueueEntry = serde_json::from_str(entry.get()).unwrap();
-                (TicketId::new(key.as_str()).unwrap(), entry)
-            });
-            let tickets = tickets.collect();
-            (queue, tickets)
-        };
-        plan::queues(&plan::location()).into_iter().map(line).collect()
-    }
-}
-
-/// Runs `steps` commands and shows each with its verdict and the clinic's time.
-fn play(
-    clinic: &mut Clinic,
-    model: &mut Model,
-    steps: usize,
-    mut look: impl FnMut(&Command, &Verdict, &Model, Millis),
-) {
-    let mut done = 0;
-    while done < steps {
-        let now = clinic.next_due();
-        while let Some(command) = clinic.step(now) {
-            let verdict = model.handle(&command, OPENING + now);
-            clinic.learn(&command, &verdict);
-            look(&command, &verdict, model, now);
-            done += 1;
-        }
-    }
-}
+/// The paces at which it is tried, each with a seed: a real clinic's, the one it has unless asked for another, and a hasty
+/// one.
+const SPEEDS: [(f64, u64); 3] = [(1.0, 1), (30.0, 2), (600.0, 3)];
+const MINUTE: Millis = 60_000;
+const HOUR: Millis = 60 * MINUTE;
+const DAY: Millis = 24 * HOUR;
 
 fn code(verdict: &Verdict) -> Option<Code> {
     match verdict {
@@ -103,13 +37,19 @@ fn code(verdict: &Verdict) -> Option<Code> {
     }
 }
 
+fn result(verdict: &Verdict) -> CommandResult {
+    match verdict {
+        Verdict::Applied { result, .. } => result.clone(),
+        Verdict::Refused { code } => panic!("{code}"),
+    }
+}
+
 #[test]
 fn no_command_of_ten_thousand_is_refused() {
-    for seed in 1..=3 {
-        let mut model = Model::configured();
-        let mut clinic = Clinic::new(seed, plan::location(), Standing::new());
+    for (speed, seed) in SPEEDS {
+        let (mut clinic, mut model) = open(seed, Pace::new(speed));
         play(&mut clinic, &mut model, 10_000, |command, verdict, _, now| {
-            assert_eq!(code(verdict), None, "seed {seed}: {} at {now}", command.kind());
+            assert_eq!(code(verdict), None, "speed {speed}, seed {seed}: {} at {now}", command.kind());
         });
     }
 }
@@ -118,8 +58,7 @@ fn no_command_of_ten_thousand_is_refused() {
 fn everything_a_waiting_room_knows_happens() {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     let mut urgent = 0;
-    let mut model = Model::configured();
-    let mut clinic = Clinic::new(1, plan::location(), Standing::new());
+    let (mut clinic, mut model) = open(1, Pace::new(30.0));
     play(&mut clinic, &mut model, 10_000, |command, _, _, _| {
         *seen.entry(command.kind()).or_default() += 1;
         urgent += usize::from(matches!(command, Command::IssueTicket { priority, .. } if priority.get() > 0));
@@ -127,6 +66,7 @@ fn everything_a_waiting_room_knows_happens() {
     for kind in [
         "ticket.issue",
         "queue.call_next",
+        "ticket.call",
         "ticket.recall",
         "ticket.start",
         "ticket.complete",
@@ -139,6 +79,10 @@ fn everything_a_waiting_room_knows_happens() {
         "ticket.leave",
         "ticket.transfer",
         "ticket.prioritise",
+        "station.open",
+        "station.close",
+        "appointment.report",
+        "appointment.check_in",
     ] {
         assert!(seen.get(kind).is_some_and(|times| *times >= 10), "{kind}: {seen:?}");
     }
@@ -146,16 +90,103 @@ fn everything_a_waiting_room_knows_happens() {
 }
 
 #[test]
-fn a_line_never_runs_dry_nor_grows_without_bound() {
+fn everything_that_can_become_of_an_appointment_does() {
+    for (speed, hours) in [(1.0, 48), (30.0, 4)] {
+        let mut changes: BTreeMap<&str, usize> = BTreeMap::new();
+        let (mut clinic, mut model) = open(1, Pace::new(speed));
+        play_until(&mut clinic, &mut model, OPENING + hours * HOUR, |command, verdict, model, now| {
+            let mut count = |what| *changes.entry(what).or_default() += 1;
+            for event in &model.events {
+                match event {
+                    Event::AppointmentLate { .. } => count("late"),
+                    Event::AppointmentMissed { .. } => count("missed"),
+                    Event::TicketExpired { why: Expiry::AbsentTooLong, .. } => count("absent for too long"),
+                    _ => {}
+                }
+            }
+            if let Some(change) = result(verdict).change {
+                count(word(change));
+            }
+            if let Command::CheckIn { appointment, .. } = command {
+                let seen: AppointmentView = model.entry(&format!("appointment:{appointment}"), "appointment");
+                assert!(seen.status == AppointmentStatus::CheckedIn && seen.ticket_label.is_some());
+                count(if seen.start < Some(now) { "came late" } else { "came in time" });
+            }
+        });
+        for what in [
+            "booked",
+            "rescheduled",
+            "modified",
+            "arrived",
+            "cancelled",
+            "no_show",
+            "entered_in_error",
+            "overruled",
+            "repeated",
+            "stale",
+            "late",
+            "missed",
+            "came late",
+            "came in time",
+            "absent for too long",
+        ] {
+            assert!(changes.get(what).is_some_and(|times| *times >= 2), "speed {speed}: {what}, {changes:?}");
+        }
+        assert!(changes["late"] > changes["missed"] && changes["came in time"] > changes["came late"]);
+    }
+}
+
+fn word(change: Change) -> &'static str {
+    match change {
+        Change::Booked => "booked",
+        Change::Rescheduled => "rescheduled",
+        Change::Modified => "modified",
+        Change::Arrived => "arrived",
+        Change::Cancelled => "cancelled",
+        Change::NoShow => "no_show",
+        Change::EnteredInError => "entered_in_error",
+        Change::Overruled => "overruled",
+        Change::Repeated => "repeated",
+        Change::Stale => "stale",
+        Change::CheckedIn | Change::Fulfilled | Change::Moved => "other",
+    }
+}
+
+/// The times that screens show are those at which things happen: who is there in time is seen about then.
+#[test]
+fn appointments_begin_about_when_they_are_due() {
+    for (speed, hours) in [(1.0, 12), (10.0, 3), (30.0, 2)] {
+        let (mut clinic, mut model) = open(2, Pace::new(speed));
+        let mut begun = BTreeMap::new();
+        play_until(&mut clinic, &mut model, OPENING + hours * HOUR, |command, _, model, now| {
+            let Command::StartService { ticket } = command else { return };
+            let Some(appointment) = model.location.appointment(&ticket.appointment()) else { return };
+            let behind = (now - appointment.fact.start.unwrap()) as f64 / MINUTE as f64 * speed;
+            // Some go on to the laboratory, whenever that is.
+            begun.entry(ticket.clone()).or_insert(behind);
+        });
+        let mut behind: Vec<f64> = begun.into_values().collect();
+        behind.sort_by(f64::total_cmp);
+        let (first, median, last) = (behind[0], behind[behind.len() / 2], behind[behind.len() * 9 / 10]);
+        assert!(first >= -6.0, "speed {speed}: seen {first} minutes after its time");
+        assert!((-6.0..=15.0).contains(&median), "speed {speed}: {median} minutes behind in the middle");
+        assert!(last <= 45.0, "speed {speed}: {last} minutes behind for one in ten");
+    }
+}
+
+#[test]
+fn lines_never_run_dry_nor_grow_without_bound() {
     let queues = plan::queues(&plan::location());
-    for seed in 1..=3 {
-        let mut model = Model::configured();
-        let mut clinic = Clinic::new(seed, plan::location(), Standing::new());
-        let (mut sums, mut looks, mut commands) = ([0; 3], 0, 0);
+    for (speed, seed) in SPEEDS {
+        let (mut clinic, mut model) = open(seed, Pace::new(speed));
+        let (mut sums, mut looks, mut commands, mut opened) = ([0; 3], 0, 0, OPENING);
         play(&mut clinic, &mut model, 15_000, |command, _, model, now| {
             commands += 1;
-            // While the first are still being let in, the line is as long as it is. Any seventh command will do.
-            if now == 0 || commands % 7 != 0 {
+            // While the first of a day are still being let in, the line is as long as it is. Any seventh command will do.
+            if model.events.iter().any(|event| matches!(event, Event::DayEnded { .. })) {
+                opened = now;
+            }
+            if now == opened || commands % 7 != 0 {
                 return;
             }
             looks += 1;
@@ -163,7 +194,7 @@ fn a_line_never_runs_dry_nor_grows_without_bound() {
                 let waiting = model.waiting(queue);
                 assert!(
                     (1..=3 * USUAL_LINE).contains(&waiting),
-                    "seed {seed}: {queue} has {waiting} after {} at {now}",
+                    "speed {speed}: {queue} has {waiting} after {} at {now}",
                     command.kind()
                 );
                 *sum += waiting;
@@ -173,18 +204,57 @@ fn a_line_never_runs_dry_nor_grows_without_bound() {
             let mean = sum / looks;
             assert!(
                 (USUAL_LINE / 2..=2 * USUAL_LINE).contains(&mean),
-                "seed {seed}: {queue} has {mean} on average"
+                "speed {speed}: {queue} has {mean} on average"
             );
         }
     }
 }
 
 #[test]
+fn it_remembers_no_more_after_days_than_after_an_hour() {
+    let (mut clinic, mut model) = open(1, Pace::new(10.0));
+    play_until(&mut clinic, &mut model, OPENING + HOUR, |_, _, _, _| {});
+    let after_an_hour = clinic.remembered();
+    play_until(&mut clinic, &mut model, OPENING + DAY, |_, _, _, _| {});
+    assert!(clinic.remembered() < 2 * after_an_hour, "{after_an_hour}, then {}", clinic.remembered());
+}
+
+#[test]
+fn the_next_day_begins_as_the_first_did() {
+    let (mut clinic, mut model) = open(1, Pace::new(1.0));
+    let (mut days, mut begun) = (Vec::new(), OPENING);
+    play_until(&mut clinic, &mut model, OPENING + 2 * DAY, |command, verdict, model, now| {
+        assert_eq!(code(verdict), None, "{} at {now}", command.kind());
+        for event in &model.events {
+            if let Event::DayEnded { next, .. } = event {
+                days.push(next.clone());
+                begun = now;
+            }
+        }
+        if let (Command::IssueTicket { queue, .. }, true) = (command, now == begun)
+            && queue.as_str() == "riverside.general"
+        {
+            let label = result(verdict).label.unwrap();
+            assert!(label <= format!("A-{USUAL_LINE:03}"), "{label}");
+        }
+        if begun > OPENING && now > begun + 10 * MINUTE {
+            let load: LoadHead = model.entry("load:riverside", "load");
+            assert!(
+                load.day == days[days.len() - 1] && load.waiting >= USUAL_LINE as u32,
+                "{}",
+                load.waiting
+            );
+        }
+    });
+    assert_eq!(days, ["2026-09-22", "2026-09-23"]);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_day_and_another_seed_another() {
     let day = |seed| {
         let mut log = Vec::new();
-        let mut clinic = Clinic::new(seed, plan::location(), Standing::new());
-        play(&mut clinic, &mut Model::configured(), 3_000, |command, _, _, now| {
+        let (mut clinic, mut model) = open(seed, Pace::new(30.0));
+        play(&mut clinic, &mut model, 3_000, |command, _, _, now| {
             log.push((now, serde_json::to_string(command).unwrap()));
         });
         log
@@ -198,8 +268,7 @@ fn services_take_what_was_measured() {
     let mut started: BTreeMap<TicketId, Millis> = BTreeMap::new();
     let mut minutes = Vec::new();
     let general = plan::queues(&plan::location()).remove(0);
-    let mut model = Model::configured();
-    let mut clinic = Clinic::new(3, plan::location(), Standing::new());
+    let (mut clinic, mut model) = open(3, Pace::new(10.0));
     play(&mut clinic, &mut model, 20_000, |command, _, model, now| match command {
         Command::StartService { ticket } => {
             let queue = &model.location.ticket(ticket).unwrap().standing.queue;
@@ -208,7 +277,7 @@ fn services_take_what_was_measured() {
             }
         }
         Command::CompleteTicket { ticket } | Command::TransferTicket { ticket, .. } => {
-            minutes.extend(started.remove(ticket).map(|at| (now - at) as f64 / 60_000.0));
+            minutes.extend(started.remove(ticket).map(|at| (now - at) as f64 / 6_000.0));
         }
         _ => {}
     });
@@ -222,36 +291,92 @@ fn services_take_what_was_measured() {
 
 #[test]
 fn a_clinic_that_is_there_already_is_taken_over_as_it_stands() {
-    let mut model = Model::configured();
-    let mut before = Clinic::new(1, plan::location(), Standing::new());
+    let pace = Pace::new(30.0);
+    let (mut before, mut model) = open(1, pace);
     play(&mut before, &mut model, 1_000, |_, _, _, _| {});
-    let mut after = Clinic::new(2, plan::location(), model.standing());
+    let now = before.next_due();
+    let mut after = Clinic::new(2, pace, now, plan::location(), model.standing());
     let issued = model.location.header().numbers.clone();
-    play(&mut after, &mut model, 5_000, |command, verdict, _, now| {
-        assert_eq!(code(verdict), None, "{} at {now}", command.kind());
+    play(&mut after, &mut model, 5_000, |command, verdict, _, now| match (command, code(verdict)) {
+        (_, None) => {}
+        // What is over cannot be booked again, who is there is there, and somebody may have been on a break.
+        (Command::ReportAppointment { .. }, Some(Code::StatusCannotFollow)) => {}
+        (Command::CheckIn { .. }, Some(Code::AlreadyCheckedIn | Code::AppointmentOver)) => {}
+        (Command::CallNext { .. }, Some(Code::StationClosed)) => {}
+        (command, Some(code)) => panic!("{}: {code} at {now}", command.kind()),
     });
     assert!(model.location.header().numbers["A"] > issued["A"]);
+    // The same slots are the same appointments.
+    let mut slots = BTreeMap::new();
+    for doctor in &plan::DOCTORS {
+        for entry in model.entries::<ScheduleEntry>(&format!("schedule:riverside/{}", doctor.slug)) {
+            *slots.entry((doctor.slug, entry.start)).or_insert(0) += 1;
+        }
+    }
+    let double = slots.values().filter(|times| **times > 1).count();
+    assert!(double * 10 < slots.len(), "{double} of {}", slots.len());
 }
 
 #[test]
 fn it_lives_on_when_other_hands_work_in_the_same_clinic() {
-    let stations = plan::stations(&plan::location());
-    let queues = plan::queues(&plan::location());
-    let mut model = Model::configured();
-    let mut clinic = Clinic::new(1, plan::location(), Standing::new());
-    let (mut refused, mut applied) = (0, 0);
+    let (stations, queues) = (plan::stations(&plan::location()), plan::queues(&plan::location()));
+    let (mut clinic, mut model) = open(1, Pace::new(30.0));
+    let (mut refused, mut applied, mut by_others) = (0, 0, 0);
     for round in 0..400 {
         play(&mut clinic, &mut model, 10, |_, verdict, _, _| match code(verdict) {
             None => applied += 1,
-            Some(Code::IllegalMove | Code::TicketUnknown | Code::QueueEmpty) => refused += 1,
+            Some(
+                Code::IllegalMove
+                | Code::TicketUnknown
+                | Code::QueueEmpty
+                | Code::StationClosed
+                | Code::AlreadyCheckedIn
+                | Code::AppointmentOver,
+            ) => refused += 1,
             Some(code) => panic!("{code}"),
         });
-        let at = OPENING + clinic.next_due();
-        // Somebody calls at a station of their own, and cancels whoever comes.
+        let at = clinic.next_due();
+        // Somebody calls at a station of their own and cancels whoever comes, checks people in, and closes rooms.
         let call = Command::CallNext { queue: queues[round % 3].clone(), station: stations[0].clone() };
         if let Verdict::Applied { result, .. } = model.handle(&call, at) {
             model.handle(&Command::CancelTicket { ticket: result.ticket.unwrap(), reason: None }, at);
         }
+        if let Some(appointment) = clinic.appointments().into_iter().next() {
+            let check_in = Command::CheckIn { appointment, queue: None };
+            by_others += usize::from(code(&model.handle(&check_in, at)).is_none());
+        }
+        if round % 20 == 0 {
+            let station = stations[round / 20 % stations.len()].clone();
+            model.handle(&Command::CloseStation { station }, at);
+        }
     }
-    assert!(applied > 3_000, "{applied} applied, {refused} refused");
+    assert!(applied > 3_000 && refused > 100, "{applied} applied, {refused} refused");
+    assert!(by_others > 50, "{by_others} checked in by others");
+}
+
+#[test]
+fn after_ten_minutes_without_its_gateway_it_goes_on_where_it_stood() {
+    let (mut clinic, mut model) = open(1, Pace::new(30.0));
+    play_until(&mut clinic, &mut model, OPENING + HOUR, |_, _, _, _| {});
+    let (lag, waiting) = (10 * MINUTE, clinic.waiting(0));
+    let now = clinic.next_due() + lag;
+    clinic.stood_still(lag, now);
+    assert_eq!(clinic.waiting(0), waiting);
+    let (mut checked_in, mut booked, mut refused) = (0, 0, 0);
+    play_until(&mut clinic, &mut model, now + MINUTE, |command, verdict, _, at| match (command, verdict) {
+        // Meanwhile the location's timers ended absences, and appointments nobody had come to.
+        (_, Verdict::Refused { code: Code::IllegalMove | Code::AppointmentOver }) => refused += 1,
+        (_, Verdict::Refused { code }) => panic!("{}: {code}", command.kind()),
+        (Command::CheckIn { .. }, _) => checked_in += 1,
+        (Command::ReportAppointment { fact, .. }, Verdict::Applied { result, .. })
+            if result.change == Some(Change::Booked) =>
+        {
+            booked += 1;
+            assert!(fact.start > Some(now), "booked {:?} at {at}", fact.start);
+        }
+        _ => {}
+    });
+    assert!(checked_in <= 10 && refused <= 10, "{checked_in} came at once, {refused} refused");
+    assert!(booked >= 10, "{booked}");
+    assert!(!clinic.appointments().is_empty());
 }

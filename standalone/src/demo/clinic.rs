@@ -197,6 +197,11 @@ impl Clinic {
         waiting.into_iter().map(|(ticket, _)| ticket.clone()).collect()
     }
 
+    /// How much it holds in mind: people, appointments, and what is to happen.
+    pub fn remembered(&self) -> usize {
+        self.people.len() + self.bookings.len() + self.taken.len() + self.due.len()
+    }
+
     fn plan(&mut self, minutes: f64, happening: Happening) {
         self.plan_at(self.now + self.pace.ms(minutes), happening);
     }
@@ -272,8 +277,8 @@ impl Clinic {
     fn refused(&mut self, command: &Command, code: Code) {
         match command {
             Command::ReportAppointment { fact, .. } => drop(self.bookings.remove(&fact.key)),
-            // Somebody else checked the patient in, or the queue is closed.
-            Command::CheckIn { .. } | Command::IssueTicket { .. } => {}
+            Command::CheckIn { appointment, .. } => self.not_checked_in(appointment),
+            Command::IssueTicket { .. } => {}
             Command::CallNext { queue, station } => {
                 if code == Code::QueueEmpty {
                     // Others called those who seemed to wait.

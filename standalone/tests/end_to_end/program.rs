@@ -119,13 +119,16 @@ async fn what_is_printed_leads_into_the_clinic() {
     let (ready, url) = (program.ready.clone(), program.url().to_owned());
     let (code, text) = program.stop("-TERM");
     assert_eq!(code, Some(0), "{text}");
-    for role in ["patient", "display", "reception", "doctor", "admin"] {
+    for role in ["patient", "appointment", "display", "reception", "doctor", "admin", "source"] {
         assert!(text.contains(ready["tokens"][role].as_str().unwrap()), "{role}: {text}");
     }
     for link in [
         format!("{url}/\n"),
         format!("{url}/board#token="),
         format!("{url}/patient#token="),
+        format!("{url}/dashboard#token="),
+        format!("&schedule={}\n", ready["schedule"].as_str().unwrap()),
+        format!("&appointment={}\n", ready["appointments"][0].as_str().unwrap()),
         format!("{url}/v1/queues/"),
     ] {
         assert!(text.contains(&link), "{link}: {text}");

@@ -18,9 +18,9 @@ const AHEAD: Millis = 8;
 /// Slots that were over when the doors opened.
 const BEHIND: Millis = 4;
 /// How many slots are given to somebody.
-const FILLED: f64 = 0.85;
+const FILLED: f64 = 0.75;
 /// How many slots somebody comes to.
-pub(super) const KEPT: f64 = FILLED * 0.88;
+pub(super) const KEPT: f64 = FILLED * 0.83;
 /// Minutes after its end at which the book has nothing more to say of an appointment: whoever is late was there, and the
 /// location's timer has fired.
 const LAST_WORD: f64 = 60.0;
@@ -82,7 +82,7 @@ impl Clinic {
         }
         let status = match start > self.now {
             true => AppointmentStatus::Booked,
-            false if self.chance.happens(0.8) => AppointmentStatus::Fulfilled,
+            false if self.chance.happens(0.85) => AppointmentStatus::Fulfilled,
             false if self.chance.happens(0.5) => AppointmentStatus::Noshow,
             false => AppointmentStatus::Cancelled,
         };
@@ -235,15 +235,15 @@ impl Clinic {
         let share = self.chance.between(0.1, 0.9);
         let meanwhile = self.now + ((start - self.now) as f64 * share) as Millis;
         let (at, news) = match self.chance.between(0.0, 1.0) {
-            x if x < 0.05 => (meanwhile, News::CalledOff),
-            x if x < 0.11 => (meanwhile, News::Rescheduled),
-            x if x < 0.12 => (meanwhile, News::Mistaken),
-            x if x < 0.15 => (start + self.pace.ms(25.0), News::NoShow),
+            x if x < 0.08 => (meanwhile, News::CalledOff),
+            x if x < 0.14 => (meanwhile, News::Rescheduled),
+            x if x < 0.15 => (meanwhile, News::Mistaken),
+            x if x < 0.19 => (start + self.pace.ms(25.0), News::NoShow),
             // The location's own timer will tell.
-            x if x < 0.18 => return,
+            x if x < 0.22 => return,
             x => {
                 self.plan_coming(key);
-                if x > 0.26 {
+                if x > 0.3 {
                     return;
                 }
                 (meanwhile, News::Modified)
@@ -286,8 +286,7 @@ impl Clinic {
 
     /// The patient is in line. A few are called off even now, and of some the book insists that they did not come.
     pub(super) fn checked_in(&mut self, appointment: &AppointmentId) {
-        let found = self.bookings.iter_mut().find(|(_, booking)| booking.id.as_ref() == Some(appointment));
-        let Some((key, booking)) = found else {
+        let Some((key, booking)) = self.booking_of(appointment) else {
             return;
         };
         booking.checked_in = true;
@@ -299,6 +298,17 @@ impl Clinic {
             x if x < 0.08 => self.plan_between(1.0, 4.0, Happening::Tells(key, News::NoShow)),
             _ => {}
         }
+    }
+
+    /// Somebody else has checked the patient in, or the door is closed.
+    pub(super) fn not_checked_in(&mut self, appointment: &AppointmentId) {
+        if let Some((_, booking)) = self.booking_of(appointment) {
+            booking.expected = false;
+        }
+    }
+
+    fn booking_of(&mut self, appointment: &AppointmentId) -> Option<(&SourceKey, &mut Booking)> {
+        self.bookings.iter_mut().find(|(_, booking)| booking.id.as_ref() == Some(appointment))
     }
 
     /// A rescheduled one is remembered until its new time is over.

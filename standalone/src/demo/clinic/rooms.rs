@@ -15,6 +15,8 @@ use super::{
 
 /// Minutes before its time at which an appointment may begin.
 const EARLY: f64 = 5.0;
+/// Minutes after its time at which a colleague sees the patient, rather than somebody without an appointment.
+const OVERDUE: f64 = 10.0;
 /// Minutes after which a room that other hands closed is opened again.
 const CLOSED_BY_OTHERS: (f64, f64) = (10.0, 10.0);
 
@@ -55,16 +57,18 @@ impl Clinic {
         others.any(|(other, state)| other.queue == ROOMS[room].queue && state.closed)
     }
 
-    /// Who waits for an appointment in that room, the earliest of those whose time has come.
+    /// Who waits for an appointment in that room: the earliest of those whose time has come, the doctor's own before
+    /// those a colleague is too late for.
     fn expected_in(&self, room: usize) -> Option<TicketId> {
         let doctor = DOCTORS.iter().position(|doctor| doctor.room == room)?;
-        let by = self.now + self.pace.ms(EARLY);
+        let (soon, overdue) = (self.now + self.pace.ms(EARLY), self.now - self.pace.ms(OVERDUE));
         let waiting = self.people.iter().filter(|(_, person)| person.place == Place::Waiting);
-        let own = waiting.filter_map(|(ticket, person)| match person.booked {
-            Some((with, start)) if with == doctor && start <= by => Some((start, ticket)),
-            _ => None,
+        let booked = waiting.filter_map(|(ticket, person)| Some((person.booked?, ticket)));
+        let due = booked.filter(|((with, start), _)| {
+            let since = if *with == doctor { soon } else { overdue };
+            *start <= since
         });
-        own.min().map(|(_, ticket)| ticket.clone())
+        due.min_by_key(|((with, start), _)| (*with != doctor, *start)).map(|(_, ticket)| ticket.clone())
     }
 
     pub(super) fn room_of(&self, station: &StationId) -> Option<usize> {

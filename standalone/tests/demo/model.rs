@@ -1,0 +1,138 @@
+//! A location with its views, fed with commands as the runner would.
+
+use std::collections::BTreeMap;
+
+use processors::location::Location;
+use schemas::{
+    Millis,
+    appointment::SCHEDULE_KEY,
+    command::{Command, Verdict},
+    event::Event,
+    ids::{Aggregate, CommandId, QueueId, TicketId},
+    line::{Line, QUEUE_KEY, QueueEntry},
+    record::CommandRecord,
+    view::View,
+};
+use standalone::demo::{
+    clinic::{Clinic, Standing},
+    plan::{self, Pace},
+};
+
+const EPOCH: u64 = 7;
+/// When the doors open: a morning in Toronto.
+pub const OPENING: Millis = 1_790_000_000_000;
+
+pub struct Model {
+    /// Nothing that is over is forgotten: the runner would load its row when a command names it.
+    pub location: Location,
+    views: BTreeMap<String, View>,
+    handled: u128,
+    /// What the last command led to, timers included.
+    pub events: Vec<Event>,
+}
+
+impl Model {
+    pub fn configured(pace: Pace) -> Self {
+        let location = Location::new(EPOCH);
+        let mut model = Self { location, views: BTreeMap::new(), handled: 0, events: Vec::new() };
+        for command in plan::configure(&plan::location(), pace) {
+            assert!(matches!(model.handle(&command, OPENING), Verdict::Applied { .. }), "{}", command.kind());
+        }
+        model
+    }
+
+    pub fn handle(&mut self, command: &Command, at: Millis) -> Verdict {
+        self.handled += 1;
+        let record = CommandRecord {
+            aggregate: Aggregate::location(&plan::tenant(), &plan::location()),
+            id: CommandId::from_random(self.handled),
+            source: "demo".into(),
+            valid_until: None,
+            actor: None,
+            command: command.clone(),
+        };
+        let step = self.location.handle(&record, at);
+        for delta in &step.deltas {
+            let view = self.views.entry(delta.view.clone()).or_insert_with(|| View::empty(EPOCH));
+            view.fold(&delta.delta);
+        }
+        self.events = step.events;
+        step.verdict
+    }
+
+    /// An entry of a view.
+    pub fn entry<T: serde::de::DeserializeOwned>(&self, view: &str, key: &str) -> T {
+        serde_json::from_str(self.views[view].entries[key].get()).unwrap()
+    }
+
+    /// Every entry of a schedule that is an appointment's.
+    pub fn entries<T: serde::de::DeserializeOwned>(&self, schedule: &str) -> Vec<T> {
+        let entries = self.views[schedule].entries.iter().filter(|(key, _)| *key != SCHEDULE_KEY);
+        entries.map(|(_, entry)| serde_json::from_str(entry.get()).unwrap()).collect()
+    }
+
+    pub fn waiting(&self, queue: &QueueId) -> usize {
+        Line::read(queue.clone(), &self.views[&format!("queue:{queue}")]).unwrap().waiting()
+    }
+
+    pub fn standing(&self) -> Standing {
+        let line = |queue: QueueId| {
+            let entries = &self.views[&format!("queue:{queue}")].entries;
+            let tickets = entries.iter().filter(|(key, _)| *key != QUEUE_KEY);
+            let tickets = tickets.map(|(key, entry)| {
+                let entry: QueueEntry = serde_json::from_str(entry.get()).unwrap();
+                (TicketId::new(key.as_str()).unwrap(), entry)
+            });
+            let tickets = tickets.collect();
+            (queue, tickets)
+        };
+        plan::queues(&plan::location()).into_iter().map(line).collect()
+    }
+}
+
+/// Opens a clinic that nobody was in before.
+pub fn open(seed: u64, pace: Pace) -> (Clinic, Model) {
+    let clinic = Clinic::new(seed, pace, OPENING, plan::location(), Standing::new());
+    (clinic, Model::configured(pace))
+}
+
+/// Runs at least `steps` commands and shows each with its verdict and the time.
+pub fn play(
+    clinic: &mut Clinic,
+    model: &mut Model,
+    steps: usize,
+    mut look: impl FnMut(&Command, &Verdict, &Model, Millis),
+) {
+    let mut done = 0;
+    while done < steps {
+        do_what_is_due(clinic, model, |command, verdict, model, now| {
+            done += 1;
+            look(command, verdict, model, now);
+        });
+    }
+}
+
+/// The same until so late.
+pub fn play_until(
+    clinic: &mut Clinic,
+    model: &mut Model,
+    until: Millis,
+    mut look: impl FnMut(&Command, &Verdict, &Model, Millis),
+) {
+    while clinic.next_due() <= until {
+        do_what_is_due(clinic, model, &mut look);
+    }
+}
+
+fn do_what_is_due(
+    clinic: &mut Clinic,
+    model: &mut Model,
+    mut look: impl FnMut(&Command, &Verdict, &Model, Millis),
+) {
+    let now = clinic.next_due();
+    while let Some(command) = clinic.step(now) {
+        let verdict = model.handle(&command, now);
+        clinic.learn(&command, &verdict);
+        look(&command, &verdict, model, now);
+    }
+}
