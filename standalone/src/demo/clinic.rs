@@ -11,6 +11,7 @@ use schemas::{
     command::{Command, CommandResult, Verdict},
     ids::{LocationId, QueueId, StationId, TicketId},
     line::QueueEntry,
+    ticket::TicketState,
 };
 
 use super::{
@@ -19,6 +20,7 @@ use super::{
 };
 
 mod appointments;
+mod fates;
 mod people;
 mod rooms;
 
@@ -32,6 +34,8 @@ pub const USUAL_LINE: usize = 12;
 const SHORTEST_LINE: usize = 3;
 /// Past this nobody joins without an appointment: people see the line and turn away.
 const LONGEST_LINE: usize = 2 * USUAL_LINE;
+/// Whoever calls a patient here has so long to say that the service starts.
+const LEFT_ALONE: Millis = 10_000;
 
 #[derive(Debug)]
 enum Happening {
@@ -184,6 +188,23 @@ impl Clinic {
         self.taken.retain(|(doctor, start)| *start >= self.books[*doctor]);
     }
 
+    /// What stands in the queues at `now`. Whom other hands called and then left alone goes in all the same.
+    pub fn notice(&mut self, now: Millis, standing: &Standing) {
+        self.now = self.now.max(now);
+        for (queue, entries) in standing {
+            let Some(queue) = self.queues.iter().position(|known| known == queue) else {
+                continue;
+            };
+            for (ticket, entry) in entries {
+                let left_alone = entry.called_at.is_some_and(|at| at <= now - LEFT_ALONE);
+                if entry.state == TicketState::Called && left_alone && !self.is_busy(ticket) {
+                    // The room is theirs: it does not become free by this.
+                    self.called(queue, ticket, None);
+                }
+            }
+        }
+    }
+
     /// How many wait in a queue (an index into [`QUEUES`]).
     pub fn waiting(&self, queue: usize) -> usize {
         self.people.values().filter(|person| person.queue == queue && person.place == Place::Waiting).count()
@@ -277,7 +298,7 @@ impl Clinic {
     fn refused(&mut self, command: &Command, code: Code) {
         match command {
             Command::ReportAppointment { fact, .. } => drop(self.bookings.remove(&fact.key)),
-            Command::CheckIn { appointment, .. } => self.not_checked_in(appointment),
+            Command::CheckIn { appointment, .. } => self.not_checked_in(appointment, code),
             Command::IssueTicket { .. } => {}
             Command::CallNext { queue, station } => {
                 if code == Code::QueueEmpty {

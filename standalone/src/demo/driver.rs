@@ -50,16 +50,21 @@ pub async fn set_up(desk: &Desk, seed: u64, speed: f64) -> Result<Clinic, DemoEr
             }
         }
     }
+    let standing = standing(desk).await?;
+    let now = now();
+    let mut clinic = Clinic::new(seed, pace, now, desk.location().clone(), standing);
+    do_what_is_due(desk, &mut clinic, now).await?;
+    Ok(clinic)
+}
+
+async fn standing(desk: &Desk) -> Result<Standing, DeskError> {
     let mut standing = Standing::new();
     for queue in plan::queues(desk.location()) {
         if let Some(view) = desk.queue(&queue).await? {
             standing.push((queue, entries(&view)));
         }
     }
-    let now = now();
-    let mut clinic = Clinic::new(seed, pace, now, desk.location().clone(), standing);
-    do_what_is_due(desk, &mut clinic, now).await?;
-    Ok(clinic)
+    Ok(standing)
 }
 
 /// Stores the rules by which claims files are checked.
@@ -106,6 +111,10 @@ pub async fn run(
         do_what_is_due(desk, clinic, now).await?;
         if now >= next_show {
             next_show = now + SHOW;
+            // A node that is away is outwaited by the next command.
+            if let Ok(standing) = standing(desk).await {
+                clinic.notice(now, &standing);
+            }
             shown(clinic);
         }
     }

@@ -84,6 +84,11 @@ impl Clinic {
         self.people.get(ticket).map(|person| person.place)
     }
 
+    /// Called or served, as far as we know.
+    pub(super) fn is_busy(&self, ticket: &TicketId) -> bool {
+        matches!(self.place(ticket), Some(Place::Called(_) | Place::Served(_)))
+    }
+
     pub(super) fn act_on_ticket(&mut self, happening: Happening) -> Option<Command> {
         match happening {
             Happening::Comes(ticket) => {

@@ -1,0 +1,104 @@
+//! What becomes of an appointment that was booked: called off, moved, missed, late or kept.
+
+use schemas::{
+    Millis,
+    appointment::{AppointmentStatus, SourceKey},
+    codes::Code,
+    command::Command,
+    ids::AppointmentId,
+};
+
+use super::{
+    super::plan::{DOCTORS, ROOMS},
+    Clinic, Happening,
+    appointments::News,
+};
+
+impl Clinic {
+    /// What will become of an appointment that was booked.
+    pub(super) fn plan_fate(&mut self, key: &SourceKey) {
+        let Some(start) = self.bookings.get(key).and_then(|booking| booking.fact.start) else {
+            return;
+        };
+        let share = self.chance.between(0.1, 0.9);
+        let meanwhile = self.now + ((start - self.now) as f64 * share) as Millis;
+        let (at, news) = match self.chance.between(0.0, 1.0) {
+            x if x < 0.08 => (meanwhile, News::CalledOff),
+            x if x < 0.14 => (meanwhile, News::Rescheduled),
+            x if x < 0.16 => (meanwhile, News::Mistaken),
+            x if x < 0.2 => (start + self.pace.ms(25.0), News::NoShow),
+            // The location's own timer will tell.
+            x if x < 0.23 => return,
+            x => {
+                self.plan_coming(key);
+                if x > 0.3 {
+                    return;
+                }
+                (meanwhile, News::Modified)
+            }
+        };
+        self.plan_at(at, Happening::Tells(key.clone(), news));
+    }
+
+    /// One in five is late.
+    pub(super) fn plan_coming(&mut self, key: &SourceKey) {
+        let late = self.chance.happens(0.2);
+        let minutes = if late { self.chance.between(2.0, 15.0) } else { self.chance.between(-12.0, -2.0) };
+        let Some(booking) = self.bookings.get_mut(key) else {
+            return;
+        };
+        booking.expected = true;
+        let at = booking.fact.start.unwrap_or(self.now) + self.pace.ms(minutes);
+        self.plan_at(at, Happening::ChecksIn(key.clone()));
+        if self.chance.happens(0.1) {
+            self.plan_at(at - self.pace.ms(1.0), Happening::Tells(key.clone(), News::Arrived));
+        }
+    }
+
+    /// Now and then a fact comes twice, or after a newer one.
+    pub(super) fn plan_echo(&mut self, key: &SourceKey) {
+        let news = match self.chance.between(0.0, 1.0) {
+            x if x < 0.05 => News::Again,
+            x if x < 0.2 => News::Belated,
+            _ => return,
+        };
+        self.plan_between(0.5, 3.0, Happening::Tells(key.clone(), news));
+    }
+
+    pub(super) fn check_in(&mut self, key: &SourceKey) -> Option<Command> {
+        let booking = self.bookings.get(key)?;
+        let open = matches!(booking.fact.status, AppointmentStatus::Booked | AppointmentStatus::Arrived);
+        let appointment = booking.id.clone().filter(|_| open && !booking.checked_in)?;
+        Some(Command::CheckIn { appointment, queue: None })
+    }
+
+    /// The patient is in line. A few are called off even now, and of some the book insists that they did not come.
+    pub(super) fn checked_in(&mut self, appointment: &AppointmentId) {
+        let Some((key, booking)) = self.booking_of(appointment) else {
+            return;
+        };
+        booking.checked_in = true;
+        let (key, doctor, start) = (key.clone(), booking.doctor, booking.fact.start.unwrap_or(self.now));
+        self.joins(appointment.ticket(), ROOMS[DOCTORS[doctor].room].queue, Some((doctor, start)));
+        self.plan_turn(appointment.ticket());
+        match self.chance.between(0.0, 1.0) {
+            x if x < 0.03 => self.plan_between(1.0, 4.0, Happening::Tells(key, News::CalledOff)),
+            x if x < 0.08 => self.plan_between(1.0, 4.0, Happening::Tells(key, News::NoShow)),
+            _ => {}
+        }
+    }
+
+    /// Somebody else has checked the patient in, who then waits like the rest; or the door is closed.
+    pub(super) fn not_checked_in(&mut self, appointment: &AppointmentId, code: Code) {
+        let Some((_, booking)) = self.booking_of(appointment) else {
+            return;
+        };
+        booking.expected = false;
+        booking.checked_in = code == Code::AlreadyCheckedIn;
+        let (doctor, start) = (booking.doctor, booking.fact.start.unwrap_or_default());
+        let ticket = appointment.ticket();
+        if code == Code::AlreadyCheckedIn && !self.people.contains_key(&ticket) {
+            self.joins(ticket, ROOMS[DOCTORS[doctor].room].queue, Some((doctor, start)));
+        }
+    }
+}
