@@ -4,7 +4,7 @@
 /** @typedef {import("./wait.js").Wait} Wait */
 
 /** @param {number} minutes */
-function minutesText(minutes) {
+export function minutesText(minutes) {
   if (minutes < 60) return `${minutes}\u00a0min`;
   const rest = minutes % 60;
   return `${Math.floor(minutes / 60)}\u00a0h${rest ? `\u00a0${String(rest).padStart(2, "0")}` : ""}`;

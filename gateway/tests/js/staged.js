@@ -78,7 +78,7 @@ export class Stage {
   /** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response */
   async #answer(request, response) {
     const url = new URL(request.url ?? "/", this.url);
-    if (!url.pathname.startsWith("/v1/")) return this.#page(url.pathname, response);
+    if (!url.pathname.startsWith("/v1/")) return servePage(url.pathname, response);
     if (url.pathname === "/v1/stream") return this.#stream(response);
     const parts = [];
     for await (const part of request) parts.push(part);
@@ -97,14 +97,14 @@ export class Stage {
     response.on("close", () => this.#streams.delete(response));
     this.#send(response, "snapshot", { version: this.#version, at: Date.now(), entries: this.#entries });
   }
+}
 
-  /** @param {string} path @param {import("node:http").ServerResponse} response */
-  async #page(path, response) {
-    const name = path.includes(".") ? path.slice(1) : `${path.slice(1)}.html`;
-    const bytes = await readFile(new URL(name, PAGES)).catch(() => undefined);
-    const kind = KINDS.get(name.split(".").pop() ?? "") ?? "text/plain";
-    response.writeHead(bytes ? 200 : 404, { "content-type": `${kind}; charset=utf-8`, "content-security-policy": POLICY }).end(bytes);
-  }
+/** Answers with a file of the pages, as the gateway does. @param {string} path @param {import("node:http").ServerResponse} response */
+export async function servePage(path, response) {
+  const name = path === "/" ? "index.html" : path.includes(".") ? path.slice(1) : `${path.slice(1)}.html`;
+  const bytes = await readFile(new URL(name, PAGES)).catch(() => undefined);
+  const kind = KINDS.get(name.split(".").pop() ?? "") ?? "text/plain";
+  response.writeHead(bytes ? 200 : 404, { "content-type": `${kind}; charset=utf-8`, "content-security-policy": POLICY }).end(bytes);
 }
 
 /** @type {[string, (body: string, url: URL) => Answer][]} */

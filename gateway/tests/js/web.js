@@ -12,12 +12,11 @@ async function fromPages(name) {
   return import(`data:text/javascript;base64,${source.toString("base64")}`);
 }
 
-// `wire.js` is checked with the types of a browser, which are not those of Node.
-/** @typedef {{epoch: bigint, version: number, at: number, entries?: ReadonlyMap<string, any>, state?: any}} Held */
-/** @typedef {{channel: string, epoch: string, offset: number, data: any}} Frame */
-/** @typedef {"snapshot" | "delta" | "state"} Kind */
+/** @typedef {import("../../web/fold.js").Held} Held */
+/** @typedef {import("../../web/fold.js").Frame} Frame */
+/** @typedef {import("../../web/fold.js").Kind} Kind */
 
-/** @type {{fold: (held: Held | undefined, kind: Kind, frame: Frame) => Held | "old" | "gap"}} */
-export const { fold } = await fromPages("wire.js");
+/** @type {typeof import("../../web/fold.js")} */
+export const { fold } = await fromPages("fold.js");
 /** @type {typeof import("../../web/wait.js")} */
 export const { waitFrom } = await fromPages("wait.js");

@@ -1,0 +1,152 @@
+// What a dashboard makes of a location's load as time passes: moments come, minutes are counted here.
+
+export const MINUTE_MS = 60_000;
+export const HOUR_MS = 60 * MINUTE_MS;
+export const QUARTER_MS = 15 * MINUTE_MS;
+
+// A curve narrower than this many hours looks busier than its day is.
+const LEAST_HOURS = 8;
+
+/** @typedef {0 | 1 | 2} Band usual, high, very high */
+/** @typedef {{waiting: [number, number], wait_s: [number, number]}} Bands */
+/** @typedef {{at: number, called?: number, served?: number}} Minute */
+/** @typedef {{due: number, late: number, arrived: number, fulfilled: number, no_show: number, cancelled: number}} AppointmentCounts */
+/** @typedef {{applied: number, repeated: number, stale: number, overruled: number}} FactCounts */
+/** @typedef {{name: string, time_zone: string, day: string, waiting: number, oldest?: number, median?: number, hour: Minute[],
+ *   appointments: AppointmentCounts, facts: FactCounts, bands?: Bands}} Head */
+/** @typedef {{id: string, name: string, state: "open" | "paused" | "closed", waiting: number, priorities?: Record<string, number>,
+ *   oldest?: number, median?: number, band: Band}} Queue */
+/** @typedef {{id: string, name: string, state: "idle" | "busy" | "closed", with?: string[], queue?: string}} Station */
+/** @typedef {{start: number, arrived: number, called: number, served: number, no_show: number, booked: number}} Quarter */
+/** @typedef {{head: Head, queues: Queue[], stations: Station[], quarters: Quarter[]}} Load */
+
+/**
+ * The view, read; nothing while its head is missing.
+ * @param {ReadonlyMap<string, any>} entries
+ * @returns {Load | undefined}
+ */
+export function readLoad(entries) {
+  const head = entries.get("load");
+  if (!head) return undefined;
+  /** @param {string} kind @returns {[string, any][]} */
+  const of = (kind) => [...entries].filter(([key]) => key.startsWith(`${kind}:`)).map(([key, entry]) => [key.slice(kind.length + 1), entry]);
+  /** @param {{name: string, id: string}} a @param {{name: string, id: string}} b */
+  const byName = (a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }) || (a.id < b.id ? -1 : 1);
+  return {
+    head,
+    queues: of("queue").map(([id, queue]) => ({ id, ...queue })).sort(byName),
+    stations: of("station").map(([id, station]) => ({ id, ...station })).sort(byName),
+    quarters: of("quarter").map(([start, counts]) => quarter(Number(start), counts)).sort((a, b) => a.start - b.start),
+  };
+}
+
+/** What is nought is left out on the wire. @param {number} start @param {Partial<Quarter>} [counts] @returns {Quarter} */
+function quarter(start, { arrived = 0, called = 0, served = 0, no_show = 0, booked = 0 } = {}) {
+  return { start, arrived, called, served, no_show, booked };
+}
+
+/**
+ * Called and served within the hour before `now`, to the minute.
+ * @param {Minute[]} hour
+ * @param {number} now
+ */
+export function lastHour(hour, now) {
+  const recent = hour.filter(({ at }) => at > now - HOUR_MS);
+  return {
+    called: recent.reduce((sum, { called = 0 }) => sum + called, 0),
+    served: recent.reduce((sum, { served = 0 }) => sum + served, 0),
+  };
+}
+
+/**
+ * Whole minutes since a moment. Clocks differ: a moment that has not come yet was now.
+ * @param {number | undefined} moment
+ * @param {number} now
+ */
+export function minutesSince(moment, now) {
+  return moment === undefined ? undefined : Math.max(0, Math.floor((now - moment) / MINUTE_MS));
+}
+
+/**
+ * How long somebody waits, judged.
+ * @param {Bands | undefined} bands
+ * @param {number | undefined} oldest
+ * @param {number} now
+ * @returns {Band}
+ */
+export function bandOfWait(bands, oldest, now) {
+  if (!bands || oldest === undefined) return 0;
+  const passed = bands.wait_s.filter((from) => from * 1000 <= now - oldest).length;
+  return passed > 1 ? 2 : passed ? 1 : 0;
+}
+
+/** Who waits by urgency, the most urgent first. @param {Record<string, number> | undefined} priorities @returns {[number, number][]} */
+export function byUrgency(priorities) {
+  const pairs = Object.entries(priorities ?? {}).map(([priority, count]) => /** @type {[number, number]} */ ([Number(priority), count]));
+  return pairs.filter(([, count]) => count > 0).sort(([a], [b]) => b - a);
+}
+
+/** What a source told that changed nothing, or not all. @param {FactCounts} facts */
+export function ignored({ repeated, stale, overruled }) {
+  return repeated + stale + overruled;
+}
+
+/**
+ * The day without holes: whole hours, from the first in which something happened or is due to the last, with `now` among them.
+ * @param {Quarter[]} quarters in order
+ * @param {number} now
+ * @returns {Quarter[]}
+ */
+export function wholeDay(quarters, now) {
+  const starts = [...quarters.map(({ start }) => start), now];
+  // Some time zones are not whole hours from UTC: the edges may then lie at half past.
+  let from = Math.floor(Math.min(...starts) / HOUR_MS) * HOUR_MS;
+  let to = Math.ceil((Math.max(...starts) + 1) / HOUR_MS) * HOUR_MS;
+  const lacking = LEAST_HOURS - (to - from) / HOUR_MS;
+  if (lacking > 0) {
+    to += Math.ceil(lacking / 2) * HOUR_MS;
+    from -= Math.floor(lacking / 2) * HOUR_MS;
+  }
+  const known = new Map(quarters.map((one) => [one.start, one]));
+  const day = [];
+  for (let start = from; start < to; start += QUARTER_MS) day.push(known.get(start) ?? quarter(start));
+  return day;
+}
+
+/**
+ * A round number not below the greatest, and the steps of the scale up to it.
+ * @param {number} greatest
+ */
+export function scale(greatest) {
+  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500].find((step) => greatest <= 4 * step) ?? Math.ceil(greatest / 4);
+  const top = Math.max(step, Math.ceil(greatest / step) * step);
+  return { top, steps: Array.from({ length: Math.floor(top / step) + 1 }, (_, index) => index * step) };
+}
+
+/**
+ * The starts among these that begin an hour on the clocks of `timeZone`, so few that `most` are not exceeded.
+ * @param {number[]} starts quarter hours in order
+ * @param {string} timeZone
+ * @param {number} most
+ */
+export function hourMarks(starts, timeZone, most) {
+  const clock = new Intl.DateTimeFormat("en", { hour: "numeric", minute: "numeric", hourCycle: "h23", timeZone });
+  const hours = starts.flatMap((start) => {
+    const parts = clock.formatToParts(start);
+    const [hour, minute] = ["hour", "minute"].map((type) => Number(parts.find((part) => part.type === type)?.value));
+    return minute === 0 ? [{ start, hour }] : [];
+  });
+  const every = [1, 2, 3, 4, 6, 12].find((every) => hours.length / every <= most) ?? 24;
+  return hours.filter(({ hour }) => hour % every === 0).map(({ start }) => start);
+}
+
+/**
+ * Entries that differ between two states of a view.
+ * @param {ReadonlyMap<string, any>} before
+ * @param {ReadonlyMap<string, any>} after
+ */
+export function changes(before, after) {
+  // A delta puts a new entry where something changed and leaves the others as they are; a snapshot renews all.
+  const differs = (/** @type {string} */ key) => before.get(key) !== after.get(key) && JSON.stringify(before.get(key)) !== JSON.stringify(after.get(key));
+  return [...new Set([...before.keys(), ...after.keys()])].filter(differs).length;
+}
