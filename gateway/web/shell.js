@@ -49,6 +49,8 @@ export class Shell {
   follow(channels, onView) {
     const token = this.asked.get("token");
     if (token && channels.length) {
+      // Going on with more channels keeps what is shown.
+      this.#wire?.close();
       const onLink = (/** @type {import("./wire.js").Link} */ link) => {
         this.link = link;
         this.#render();

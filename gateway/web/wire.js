@@ -69,6 +69,7 @@ export class Wire {
   #liveSince = Infinity;
   #serverAheadMs = 0;
   #retryTimer = 0;
+  #watchTimer = 0;
 
   /**
    * @param {object} options
@@ -85,7 +86,7 @@ export class Wire {
     this.#ears = this.#listening();
     this.#way = new (by === "socket" ? Socket : Stream)(this.#wish, this.#ears);
     this.#mayFallBack = by === "socket";
-    setInterval(() => this.#watch(), 1_000);
+    this.#watchTimer = setInterval(() => this.#watch(), 1_000);
     // A phone that wakes up, or finds a network again, should not sit out the rest of a pause.
     addEventListener("online", () => this.#hurry());
     addEventListener("pageshow", () => this.#hurry());
@@ -96,6 +97,12 @@ export class Wire {
   /** The server's clock, in ms: moments on the wire are compared with this, not with the phone's. */
   now() {
     return Date.now() + this.#serverAheadMs;
+  }
+
+  /** Follows no longer, and tells nothing more. */
+  close() {
+    this.#onView = this.#onLink = () => {};
+    this.#finish({ name: "ended" });
   }
 
   get #final() {
@@ -208,6 +215,7 @@ export class Wire {
     this.#way.close();
     this.#open = false;
     clearTimeout(this.#retryTimer);
+    clearInterval(this.#watchTimer);
     this.#tell(link);
   }
 
