@@ -21,6 +21,9 @@ function formats(tag, to) {
   };
 }
 
+/** A wait that has only begun is not nothing. @param {number} minutes */
+const waitText = (minutes) => (minutes ? minutesText(minutes) : "<\u00a01\u00a0min");
+
 /** @param {number} count @param {string} one @param {string} many */
 const en1 = (count, one, many) => `${count} ${count === 1 ? one : many}`;
 /** Nought is one in French. @param {number} count @param {string} one @param {string} many */
@@ -29,7 +32,7 @@ const fr1 = (count, one, many) => `${count} ${count < 2 ? one : many}`;
 const en = {
   ...formats("en-CA", " to "),
   title: "Dashboard",
-  minutes: minutesText,
+  minutes: waitText,
   now: "Right now",
   waiting: "Waiting",
   waitingHint: "in all lines",
@@ -110,7 +113,7 @@ const en = {
 const fr = {
   ...formats("fr-CA", " à "),
   title: "Tableau de bord",
-  minutes: minutesText,
+  minutes: waitText,
   now: "En ce moment",
   waiting: "En attente",
   waitingHint: "dans toutes les files",

@@ -17,8 +17,12 @@ const refusals = new Map([
 
 export class Desk {
   #token;
+  /** What each line and room is called, and how it stands. @type {Map<string, string>} */
   #names = new Map();
-  #chosen = false;
+  /** Rooms as the load tells of them. @type {{id: string, state: string, queue?: string}[]} */
+  #rooms = [];
+  /** Selects that the visitor has set: they are left alone. @type {Set<string>} */
+  #chosen = new Set();
   #busy = false;
 
   /** @param {string} token of somebody who may call @param {string} location @param {string[]} queues @param {string[]} stations */
@@ -27,7 +31,12 @@ export class Desk {
     byId("desk").hidden = false;
     fill("call-queue", queues.map((id) => [id, this.#name(id)]));
     fill("call-station", stations.map((id) => [id, this.#name(id)]));
-    byId("call-queue").addEventListener("change", () => (this.#chosen = true));
+    for (const id of ["call-queue", "call-station"]) {
+      byId(id).addEventListener("change", () => {
+        this.#chosen.add(id);
+        this.#suggestRoom();
+      });
+    }
     byId("call").addEventListener("submit", (event) => this.#submit(event, () => this.#callNext()));
     byId("check-in").addEventListener("submit", (event) => this.#submit(event, () => this.#checkIn()));
     // Names and how many wait, as the load tells them; without it the ids serve.
@@ -35,13 +44,17 @@ export class Desk {
       token,
       channels: [`load:${location}`],
       onView: (_channel, { entries = new Map() }) => {
-        for (const [key, { name, waiting, state }] of entries) {
+        this.#rooms = [];
+        for (const [key, { name, waiting, state, queue }] of entries) {
           const [kind, id] = key.split(":");
           if (kind === "queue") this.#names.set(id, `${name} (${waiting} waiting)`);
-          if (kind === "station") this.#names.set(id, `${name}${state === "idle" ? "" : ` (${state})`}`);
+          if (kind !== "station" || !stations.includes(id)) continue;
+          this.#names.set(id, `${name} (${state === "idle" ? "free" : state})`);
+          this.#rooms.push({ id, state, queue });
         }
         fill("call-queue", queues.map((id) => [id, this.#name(id)]));
         fill("call-station", stations.map((id) => [id, this.#name(id)]));
+        this.#suggestRoom();
       },
       onLink: () => {},
       by: "socket",
@@ -50,7 +63,16 @@ export class Desk {
 
   /** The line whose ticket is shown, unless the visitor has chosen one. @param {string} queue */
   suggest(queue) {
-    if (!this.#chosen) choice("call-queue").value = queue;
+    if (!this.#chosen.has("call-queue")) choice("call-queue").value = queue;
+    this.#suggestRoom();
+  }
+
+  /** A free room of the line, or one of the line, or a free one, unless the visitor has chosen. */
+  #suggestRoom() {
+    const queue = choice("call-queue").value;
+    const rank = (/** @type {{state: string, queue?: string}} */ room) => (room.state === "closed" ? 9 : 0) + (room.queue === queue ? 0 : 2) + (room.state === "idle" ? 0 : 1);
+    const best = [...this.#rooms].sort((a, b) => rank(a) - rank(b))[0];
+    if (best && !this.#chosen.has("call-station")) choice("call-station").value = best.id;
   }
 
   /** Offers the appointments of a schedule that nobody has checked in. @param {ReadonlyMap<string, any>} entries */

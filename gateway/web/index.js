@@ -25,7 +25,7 @@ const MOST_ROWS = 3;
 
 const stateNames = new Map([
   ["in_service", "being seen"], ["on_hold", "on hold"], ["no_show", "missed"], ["transferred", "moved"], ["left", "left"],
-  ["checked-in", "checked in"], ["noshow", "missed"], ["fulfilled", "done"],
+  ["checked-in", "checked in"], ["noshow", "missed"], ["fulfilled", "done"], ["completed", "done"],
 ]);
 
 /** @returns {Keys | undefined} */
@@ -148,7 +148,7 @@ function showDashboard(token, location) {
     if (!head) return;
     setText(byId("dashboard-waiting"), String(head.waiting));
     const minutes = head.oldest === undefined ? undefined : Math.max(0, Math.floor((now - head.oldest) / 60_000));
-    setText(byId("dashboard-wait"), minutes === undefined ? "nobody waits" : `the longest for ${minutes} min`);
+    setText(byId("dashboard-wait"), minutes === undefined ? "nobody waits" : `the longest for ${minutes || "under 1"} min`);
   });
 }
 
@@ -164,7 +164,7 @@ function showSchedule(token, schedule, onView) {
     const rows = all.slice(from, from + MOST_ROWS).map(({ start, status, ticket }) => {
       const row = document.createElement("li");
       row.appendChild(document.createElement("b")).textContent = timeOf(start, head.time_zone);
-      row.appendChild(document.createElement("span")).textContent = ticket ? shortState(ticket) : (stateNames.get(status) ?? status);
+      row.appendChild(document.createElement("span")).textContent = stateNames.get(ticket?.state ?? status) ?? ticket?.state ?? status;
       return row;
     });
     if (rows.length) byId("agenda").replaceChildren(...rows);

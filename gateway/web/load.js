@@ -5,7 +5,7 @@ export const HOUR_MS = 60 * MINUTE_MS;
 export const QUARTER_MS = 15 * MINUTE_MS;
 
 // A curve narrower than this many hours looks busier than its day is.
-const LEAST_HOURS = 8;
+const LEAST_HOURS = 4;
 
 /** @typedef {0 | 1 | 2} Band usual, high, very high */
 /** @typedef {{waiting: [number, number], wait_s: [number, number]}} Bands */

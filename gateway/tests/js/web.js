@@ -20,3 +20,7 @@ async function fromPages(name) {
 export const { fold } = await fromPages("fold.js");
 /** @type {typeof import("../../web/wait.js")} */
 export const { waitFrom } = await fromPages("wait.js");
+/** @type {typeof import("../../web/load.js")} */
+export const load = await fromPages("load.js");
+/** @type {typeof import("../../web/day.js")} */
+export const day = await fromPages("day.js");

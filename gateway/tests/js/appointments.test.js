@@ -1,0 +1,254 @@
+// A doctor's schedule, a patient's appointment and the start page in Chromium, against a server that plays them by the
+// test's word.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, beforeEach, describe, it } from "node:test";
+import { launch, Page, SCREEN } from "./browser.js";
+import { busyDay } from "./busy-day.js";
+import { StagedClinic } from "./staged-clinic.js";
+import { until } from "./until.js";
+
+const SMALL = { width: 320, height: 640 };
+const MINUTE_MS = 60_000;
+/** 27 November 2026, 9:00 in Toronto, where the browser is too. */
+const NINE = Date.UTC(2026, 10, 27, 14);
+
+/** @type {import("playwright-core").Browser} */
+let browser;
+/** @type {StagedClinic} */
+let stage;
+/** @type {{close: () => unknown}[]} */
+const opened = [];
+
+before(async () => {
+  browser = await launch();
+});
+after(() => browser?.close());
+beforeEach(async () => {
+  stage = await StagedClinic.start();
+});
+afterEach(async () => {
+  for (const it of opened.splice(0)) await it.close();
+  await stage.close();
+});
+
+/** @param {string} path @param {{width: number, height: number}} [viewport] */
+async function openPage(path, viewport = SCREEN) {
+  const page = await Page.open(browser, `${stage.url}/${path}`, viewport);
+  opened.push(page);
+  return page;
+}
+
+describe("a doctor's schedule", () => {
+  const CHANNEL = "schedule:harbour/dr-roy";
+  const PATH = "schedule#token=doctor&schedule=harbour/dr-roy";
+  const head = { doctor: "Dr. Roy", day: "2026-11-27", time_zone: "America/Toronto", delay_min: 0 };
+
+  /** @param {number} slot @param {string} status @param {object} [more] */
+  const entry = (slot, status, more) => ({ status, start: NINE + slot * 20 * MINUTE_MS, end: NINE + (slot + 1) * 20 * MINUTE_MS, label: `P${slot}`, ...more });
+
+  it("shows times, statuses, tickets and the doctor's delay, in the location's time", async () => {
+    stage.show(CHANNEL, {
+      schedule: { ...head, delay_min: 15, time_zone: "Europe/Paris" },
+      "harbour.0": entry(0, "fulfilled", { ticket: { label: "A-007", state: "completed" } }),
+      "harbour.1": entry(1, "checked-in", { ticket: { label: "A-009", state: "in_service" } }),
+      "harbour.2": entry(2, "booked", { late: true }),
+      "harbour.3": entry(3, "cancelled", { reason: "Called off" }),
+      "harbour.4": entry(4, "entered-in-error"),
+      "harbour.5": { status: "waitlist", label: "P5" },
+    });
+    const page = await openPage(PATH);
+    await page.shows("#doctor", "Dr. Roy");
+    await page.shows("#day", "Friday, November 27");
+    await page.shows("#delay", "About 15\u00a0min behind");
+    await page.shows("#summary", "5 appointments: 2 to come, 1 here, 2 over");
+    const rows = page.page.locator("#rows tr");
+    const texts = (await rows.allInnerTexts()).map((text) => text.replace(/\s+/g, " ").trim());
+    assert.deepEqual(texts, [
+      "3:00 p.m. to 3:20 p.m. P0 Done A-007 done", "3:20 p.m. to 3:40 p.m. P1 Checked in A-009 being seen", "3:40 p.m. to 4:00 p.m. P2 Booked late",
+      "4:00 p.m. to 4:20 p.m. P3 Cancelled Called off", "no time yet P5 On the waiting list",
+    ]);
+    assert.equal(await page.page.locator("[aria-current]").getAttribute("data-key"), "harbour.1");
+    await page.shoot("schedule");
+    assert.deepEqual(page.complaints, []);
+  });
+
+  it("changes in place: rows stay the same elements, and nothing scrolls", async () => {
+    const day = Object.fromEntries(Array.from({ length: 40 }, (_, slot) => [`harbour.${100 + slot}`, entry(slot, "booked")]));
+    stage.show(CHANNEL, { schedule: head, ...day });
+    const page = await openPage(PATH);
+    const row = page.page.locator("[data-key='harbour.125']");
+    await row.scrollIntoViewIfNeeded();
+    await row.evaluate((element) => {
+      element.setAttribute("tabindex", "-1");
+      /** @type {any} */ (element).focus({ preventScroll: true });
+    });
+    const before = await row.boundingBox();
+    // One goes, one comes, both above it, and it changes itself.
+    stage.show(CHANNEL, { "harbour.101": undefined, "harbour.103b": entry(3, "booked"), "harbour.125": entry(25, "arrived") });
+    await page.shows("[data-key='harbour.125'] .word", "Arrived");
+    assert.equal(await row.evaluate((element) => element === document.activeElement), true);
+    assert.equal(await page.page.locator("#rows tr").count(), 40);
+    assert.deepEqual(await row.boundingBox(), before);
+    await page.shows("#status", "P25: Arrived");
+  });
+
+  it("fits a small phone in both languages with large text, and says when it is refused", async () => {
+    stage.show(CHANNEL, { schedule: head, "harbour.1": entry(1, "checked-in", { late: true, ticket: { label: "A-009", state: "in_service" } }), "harbour.2": entry(2, "entered-in-error") });
+    const page = await openPage(PATH, SMALL);
+    await page.page.getByRole("button", { name: "Français" }).click();
+    await page.shows("#rows", /9 h 20 à 9 h 40\s+P1\s+Inscrit\s+en retard\s+A-009 en consultation/);
+    await page.page.evaluate("document.documentElement.style.fontSize = '200%'");
+    assert.ok(Number(await page.page.evaluate("document.documentElement.scrollWidth - innerWidth")) <= 0);
+    await page.page.goto(`${stage.url}/schedule#token=doctor&schedule=harbour/dr-nobody`);
+    await page.shows("#note-title", "This link doesn’t work here");
+    await page.page.goto(`${stage.url}/schedule#token=doctor`);
+    await page.shows("#note-title", "Open the link you were given");
+  });
+});
+
+describe("a patient's appointment", () => {
+  const ID = "harbour.00000000000000000000000000000007";
+  const [CHANNEL, TICKET] = [`appointment:${ID}`, `ticket:${ID}`];
+  const PATH = `appointment#token=own&appointment=${ID}`;
+  const booked = { appointment: ID, status: "booked", start: NINE, end: NINE + 20 * MINUTE_MS, doctor: "Dr. Roy", delay_min: 0 };
+  const place = { ticket: ID, label: "A-042", queue: "harbour.general", queue_name: "General medicine", queue_state: "open", issued_at: NINE };
+
+  it("tells its time, its doctor and what to do, and what a delay makes of it", async () => {
+    stage.show(CHANNEL, { appointment: booked });
+    const page = await openPage(PATH, SMALL);
+    await page.shows("#date", "Friday, November 27");
+    await page.shows("#time", "9:00 a.m.");
+    await page.shows("#until", "until 9:20 a.m.");
+    await page.shows("#doctor", "with Dr. Roy");
+    await page.shows("#appointment-status", /^Booked\s+Please check in at the front desk when you arrive\.$/);
+    await page.shows("#delay", "");
+    stage.show(CHANNEL, { appointment: { ...booked, delay_min: 20, late: true } });
+    await page.shows("#delay", "Dr. Roy is about 20\u00a0min behind.");
+    await page.shows("#status-text", /^It’s time\. Please check in/);
+    await page.shoot("appointment");
+    await page.page.getByRole("button", { name: "Français" }).click();
+    await page.shows("#delay", "Dr. Roy a environ 20\u00a0min de retard.");
+    await page.page.evaluate("document.documentElement.style.fontSize = '200%'");
+    assert.ok(Number(await page.page.evaluate("document.documentElement.scrollWidth - innerWidth")) <= 0);
+    assert.deepEqual(page.complaints, []);
+  });
+
+  it("goes on as the ticket's page once checked in, until it is over", async () => {
+    stage.show(CHANNEL, { appointment: booked });
+    const page = await openPage(PATH, SMALL);
+    await page.shows("#status-title", "Booked");
+    stage.state(TICKET, { ...place, state: "waiting", ahead: 2 });
+    stage.show(CHANNEL, { appointment: { ...booked, status: "checked-in", ticket: ID, ticket_label: "A-042" } });
+    await page.shows("#label", "A-042");
+    await page.shows("#ahead", "2");
+    await page.shows("#queue-name", "General medicine");
+    await page.shows("#time", "9:00 a.m.");
+    await page.shows("#link", "Live");
+    assert.deepEqual(stage.subscribed.slice(-2).map(({ channel }) => channel), [CHANNEL, TICKET]);
+    await page.shoot("appointment-waiting", { fullPage: true });
+    stage.state(TICKET, { ...place, state: "called", call: { station: "Room 3", at: Date.now(), recalls: 0 } });
+    await page.shows("#room", "Room 3");
+    await page.shows("#content", "");
+    await page.shoot("appointment-called");
+    stage.state(TICKET, { ...place, state: "in_service" });
+    await page.shows("#note-title", "You’re being seen");
+    stage.show(CHANNEL, { appointment: { ...booked, status: "fulfilled", ticket: ID, ticket_label: "A-042" } });
+    await page.shows("#status-title", "All done");
+    await page.shows("#label", "");
+    assert.deepEqual(page.complaints, []);
+  });
+
+  it("says that it goes on at another location, and leads there", async () => {
+    stage.show(CHANNEL, { appointment: { ...booked, status: "cancelled", reason: "The clinic moves", successor: "riverside.9" } });
+    const page = await openPage(PATH, SMALL);
+    await page.shows("#appointment-status", /^It’s at another location now/);
+    await page.shows("#appointment-reason", "Reason: The clinic moves");
+    stage.show("appointment:riverside.9", { appointment: { ...booked, appointment: "riverside.9", start: NINE + 60 * MINUTE_MS } });
+    await page.page.getByRole("link", { name: "Open the new appointment" }).click();
+    await page.shows("#time", "10:00 a.m.");
+  });
+
+  it("says what a link lacks that names none, or is not good any more", async () => {
+    const page = await openPage("appointment#token=own", SMALL);
+    await page.shows("#note-title", "Open the link to your appointment");
+    await page.page.goto(`${stage.url}/appointment#token=own&appointment=harbour.8`);
+    await page.shows("#note-title", "This link doesn’t work any more");
+    assert.deepEqual(page.complaints, []);
+  });
+});
+
+describe("the start page of a demo", () => {
+  const tokens = { patient: "p", display: "d", reception: "r", doctor: "dr", appointment: "a", viewer: "v", editor: "e" };
+  const demo = {
+    tokens, location: "harbour", tickets: ["harbour.1", "harbour.2"], queues: ["harbour.general", "harbour.blood"], stations: ["harbour.room-1", "harbour.room-3"],
+    schedule: "harbour/dr-roy", appointments: ["harbour.7"],
+  };
+
+  /** @param {object} [changes] */
+  async function openStart(changes) {
+    const now = Date.now();
+    stage.answers.set("GET demo", { json: { ...demo, ...changes } });
+    stage.show("load:harbour", busyDay(now));
+    stage.show("board:harbour", { "queue:harbour.general": { name: "General medicine", state: "open", waiting: 16 }, "call:1": { label: "A-041", station: "Room 1", at: now, recalls: 0, current: true } });
+    stage.state("ticket:harbour.1", { label: "B-020", queue: "harbour.blood", state: "waiting", ahead: 1 });
+    stage.state("ticket:harbour.2", { label: "A-050", queue: "harbour.general", state: "waiting", ahead: 9 });
+    stage.show("schedule:harbour/dr-roy", {
+      schedule: { doctor: "Dr. Roy", day: "2026-11-27", time_zone: "America/Toronto", delay_min: 10 },
+      "harbour.6": { status: "fulfilled", start: NINE, end: NINE + 1, label: "M.T." },
+      "harbour.7": { status: "booked", start: NINE + 20 * MINUTE_MS, end: NINE + 40 * MINUTE_MS, label: "S.G.", late: true },
+    });
+    stage.show("appointment:harbour.7", { appointment: { appointment: "harbour.7", status: "booked", start: NINE + 20 * MINUTE_MS, delay_min: 0 } });
+    return openPage("");
+  }
+
+  it("leads to every page, each with a living picture", async () => {
+    const page = await openStart();
+    await page.shows("#patient-label", "B-020");
+    await page.shows("#board-waiting", "16 waiting now");
+    await page.shows("#dashboard-wait", "the longest for 67 min");
+    await page.shows("#schedule-doctor", "Dr. Roy, 10 min behind");
+    await page.shows("#appointment-time", "09:20");
+    const links = await page.page.locator("main .button[href]").evaluateAll((all) => all.map((link) => link.getAttribute("href")?.replace(/^http.*[/]/, "")));
+    assert.deepEqual(links, [
+      "patient#token=p&ticket=harbour.1", "board#token=d&location=harbour", "dashboard#token=dr&location=harbour",
+      "schedule#token=dr&schedule=harbour%2Fdr-roy", "appointment#token=a&appointment=harbour.7", "runs#token=e",
+    ]);
+    await page.shoot("start-staged", { fullPage: true });
+    assert.deepEqual(page.complaints, []);
+  });
+
+  it("lets a visitor call the next person, from the line on show to a free room, and says what came of it", async () => {
+    const page = await openStart();
+    await page.shows("#patient-label", "B-020");
+    const suggested = async () => [await page.page.locator("#call-queue").inputValue(), await page.page.locator("#call-station").inputValue()].join(" to ");
+    await until("a line and a room are suggested", async () => (await suggested()) === "harbour.blood to harbour.room-3");
+    stage.answers.set("POST queues/harbour.blood/call-next", { json: { outcome: "applied", result: { ticket: "harbour.1", label: "B-020" } } });
+    await page.page.getByRole("button", { name: "Call next" }).click();
+    await page.shows("#outcome", "B-020 was called to Room 3: look at the phone, the board and the dashboard.");
+    assert.deepEqual(stage.heard.at(-1), { line: "POST queues/harbour.blood/call-next", body: '{"station":"harbour.room-3"}', bearer: "Bearer r" });
+    await page.page.locator("#call-queue").selectOption("harbour.general");
+    stage.answers.set("POST queues/harbour.general/call-next", { status: 409, json: { code: "queue_empty" } });
+    await page.page.getByRole("button", { name: "Call next" }).click();
+    await page.shows("#outcome", /^Nobody waits in that line/);
+  });
+
+  it("lets a visitor check in an appointment that is due", async () => {
+    const page = await openStart();
+    await page.shows("#check-in-appointment", /^9:20 a\.m\. S\.G\. \(late\)$/);
+    stage.answers.set("POST check-ins", { json: { outcome: "applied", result: { ticket: "harbour.7", label: "A-051" } } });
+    await page.page.getByRole("button", { name: "Check in" }).click();
+    await page.shows("#outcome", /^Checked in with the ticket A-051/);
+    assert.deepEqual(stage.heard.at(-1), { line: "POST check-ins", body: '{"appointment":"harbour.7"}', bearer: "Bearer r" });
+    stage.show("schedule:harbour/dr-roy", { "harbour.7": { status: "checked-in", start: NINE, label: "S.G.", ticket: { label: "A-051", state: "waiting" } } });
+    await page.shows("#check-in", "");
+  });
+
+  it("offers what there is where a demo has fewer things", async () => {
+    const { patient, display } = tokens;
+    const page = await openStart({ tokens: { patient, display }, schedule: null, appointments: undefined, queues: undefined });
+    await page.shows("#board-waiting", "16 waiting now");
+    for (const id of ["#desk", "#dashboard-links", "#schedule-links", "#appointment-links", "#claims-links"]) await page.shows(id, "");
+    assert.deepEqual(page.complaints, []);
+  });
+});
