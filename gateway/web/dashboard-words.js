@@ -54,7 +54,7 @@ const en = {
   queueStates: { open: "Open", paused: "Paused", closed: "Closed" },
   urgency: "By urgency",
   /** @param {number} priority @param {number} count */
-  urgencyOf: (priority, count) => (priority ? `${count} at\u00a0level\u00a0${priority}` : `${count}\u00a0usual`),
+  urgencyOf: (priority, count) => (priority ? `${count}\u00a0at\u00a0level\u00a0${priority}` : `${count}\u00a0usual`),
   stations: "Rooms and counters",
   /** @type {Record<"idle" | "busy" | "closed", string>} */
   stationStates: { idle: "Free", busy: "Busy", closed: "Closed" },
@@ -131,7 +131,7 @@ const fr = {
   state: "État",
   queueStates: { open: "Ouverte", paused: "En pause", closed: "Fermée" },
   urgency: "Par urgence",
-  urgencyOf: (priority, count) => (priority ? `${count} de\u00a0niveau\u00a0${priority}` : `${count}\u00a0${count < 2 ? "courant" : "courants"}`),
+  urgencyOf: (priority, count) => (priority ? `${count}\u00a0de\u00a0niveau\u00a0${priority}` : `${count}\u00a0${count < 2 ? "courant" : "courants"}`),
   stations: "Salles et comptoirs",
   stationStates: { idle: "Libre", busy: "Occupé", closed: "Fermé" },
   withText: (labels) => `avec ${labels}`,

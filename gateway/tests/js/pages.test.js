@@ -239,6 +239,11 @@ describe("the start page", () => {
       const count = board.heard.length;
       await until("the clinic moves", () => board.heard.length > count + 3);
       await board.shows("#calls li:first-child .label", /^[A-Z]-\d{3}$/);
+      await until("somebody waits", () => start.page.locator("#call-queue option:checked", { hasText: /\([1-9]\d* waiting\)/ }).count());
+      await start.page.getByRole("button", { name: "Call next" }).click();
+      await start.shows("#outcome", /^[A-Z]-\d{3} was called to .+: look at/);
+      const [called] = (await start.text("#outcome")).split(" ");
+      await board.shows("#calls", new RegExp(called));
       await board.shoot("demo-board");
       await page.shoot("demo-patient");
       assert.deepEqual([...start.complaints, ...board.complaints, ...page.complaints], []);
