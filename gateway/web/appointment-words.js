@@ -32,6 +32,7 @@ const en = {
     expected: "expected", waiting: "waiting", called: "called", in_service: "being seen", on_hold: "on hold", absent: "absent",
     completed: "done", no_show: "did not come", cancelled: "cancelled", left: "left", transferred: "moved elsewhere",
   },
+  inService: "Being seen",
   late: "late",
   /** @param {number} minutes */
   delay: (minutes) => `About ${minutes}\u00a0min behind`,
@@ -107,6 +108,7 @@ const fr = {
     expected: "attendu", waiting: "en attente", called: "appelé", in_service: "en consultation", on_hold: "mis de côté", absent: "absent",
     completed: "terminé", no_show: "absent", cancelled: "annulé", left: "parti", transferred: "passé ailleurs",
   },
+  inService: "En consultation",
   late: "en retard",
   delay: (minutes) => `Environ ${minutes}\u00a0min de retard`,
   onTime: "À l’heure",

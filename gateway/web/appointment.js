@@ -1,7 +1,7 @@
 // The appointment's page: its status and time, what the doctor's delay makes of them, and after the check-in the place in line.
 
 import { texts } from "./appointment-words.js";
-import { isOver, ticketToFollow } from "./day.js";
+import { isOver, ticketLeads, ticketToFollow } from "./day.js";
 import { byId, setIcon, setText } from "./page.js";
 import { Shell } from "./shell.js";
 import { clock, noteOfTicket, placeSentence, renderNote, TicketParts } from "./ticket-parts.js";
@@ -35,8 +35,7 @@ function render() {
   document.title = text.own.title;
   shell.renderFrame(known);
   const shown = shell.note ? undefined : appointment;
-  // Once the appointment is over there is no place in line.
-  const place = shown && ticketToFollow(shown) ? ticket : undefined;
+  const place = shown && ticketLeads(shown.status, ticket?.state) ? ticket : undefined;
   const root = document.documentElement;
   root.dataset.state = place?.state ?? "none";
   root.dataset.status = shown?.status ?? "none";
@@ -89,31 +88,30 @@ function announce(shown, place) {
   byId("status").textContent = sentence;
 }
 
-/** @param {string} channel @param {import("./fold.js").Held} held */
-function take(channel, held) {
+/** @param {import("./fold.js").Held} held */
+function take(held) {
+  appointment = held.entries?.get("appointment");
   changedAt = Math.max(changedAt, held.at);
-  if (channel.startsWith("ticket:")) {
-    const next = /** @type {Ticket} */ (held.state);
-    ticket = next;
-    parts.take(next);
-  } else {
-    appointment = held.entries?.get("appointment");
+  // The appointment's key opens its ticket too: from the check-in on both are followed.
+  const own = appointment && ticketToFollow(appointment);
+  if (own && own !== followed) {
+    followed = own;
+    shell.followBeside(`ticket:${own}`, takeTicket);
   }
-  followTicket();
   render();
 }
 
-/** The appointment's key opens its ticket too: from the check-in on both are followed. */
-function followTicket() {
-  const own = appointment && ticketToFollow(appointment);
-  if (!own || own === followed) return;
-  followed = own;
-  // Not within the news that told of it: the connection is replaced.
-  setTimeout(() => shell.follow([`appointment:${asked}`, `ticket:${own}`], take));
+/** @param {import("./fold.js").Held} held */
+function takeTicket(held) {
+  const next = /** @type {Ticket} */ (held.state);
+  ticket = next;
+  changedAt = Math.max(changedAt, held.at);
+  parts.take(next);
+  render();
 }
 
 function start() {
-  shell.follow(asked ? [`appointment:${asked}`] : [], take);
+  shell.follow(asked ? `appointment:${asked}` : undefined, take);
   // Ages and waits move by themselves.
   setInterval(render, 1_000);
 }

@@ -222,7 +222,7 @@ function togglePause() {
 
 function start() {
   byId("pause").addEventListener("click", togglePause);
-  shell.follow(location ? [`load:${location}`] : [], (_channel, held) => {
+  shell.follow(location ? `load:${location}` : undefined, (held) => {
     entries = held.entries;
     changedAt = held.at;
     renderSoon();

@@ -33,12 +33,23 @@ export function readSchedule(entries) {
 }
 
 /**
+ * What an entry is at: its status, but that FHIR calls an appointment fulfilled as soon as its patient is being seen.
+ * @param {Entry} entry
+ * @returns {Status | "in_service"}
+ */
+export function stageOf({ status, ticket }) {
+  return status === "fulfilled" && ticket?.state === "in_service" ? "in_service" : status;
+}
+
+/**
  * How far the day is.
  * @param {[id: string, entry: Entry][]} appointments
  */
 export function tally(appointments) {
-  const of = (/** @type {(status: Status) => boolean} */ is) => appointments.filter(([, { status }]) => is(status)).length;
-  return { all: appointments.length, here: of(isHere), over: of(isOver) };
+  const stages = appointments.map(([, entry]) => stageOf(entry));
+  const here = stages.filter((stage) => stage === "in_service" || isHere(stage)).length;
+  const over = stages.filter((stage) => stage !== "in_service" && isOver(stage)).length;
+  return { all: stages.length, here, over };
 }
 
 /**
@@ -51,9 +62,18 @@ export function currentOf(appointments) {
 }
 
 /**
- * An appointment's ticket has its digits: "harbour.…" of both, so that one key opens both.
+ * The ticket that has something to tell beside the appointment: one that was called off or missed says it itself.
  * @param {{status: Status, ticket?: string}} appointment
  */
 export function ticketToFollow({ status, ticket }) {
-  return isOver(status) ? undefined : ticket;
+  return isOver(status) && status !== "fulfilled" ? undefined : ticket;
+}
+
+/**
+ * Whether the ticket's state is what its holder wants to see, rather than the appointment's.
+ * @param {Status} status
+ * @param {string | undefined} state the ticket's
+ */
+export function ticketLeads(status, state) {
+  return state !== undefined && (isOver(status) ? status === "fulfilled" && state === "in_service" : true);
 }

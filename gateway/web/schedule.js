@@ -1,7 +1,7 @@
 // One doctor's service day: every appointment with its status and ticket, changed in place.
 
 import { texts } from "./appointment-words.js";
-import { currentOf, isHere, isOver, readSchedule, tally } from "./day.js";
+import { currentOf, isHere, isOver, readSchedule, stageOf, tally } from "./day.js";
 import { byId, setIcon, setText } from "./page.js";
 import { keepRows, within } from "./rows.js";
 import { Shell } from "./shell.js";
@@ -63,9 +63,10 @@ function renderRows({ head, appointments }) {
 }
 
 /** @param {HTMLElement} row @param {Entry} entry @param {string} zone @param {boolean} current */
-function fillRow(row, { status, start, end, late = false, label = "", reason = "", ticket }, zone, current) {
+function fillRow(row, entry, zone, current) {
   const { text } = shell;
-  row.dataset.group = status === "cancelled" || status === "noshow" ? "off" : isOver(status) ? "over" : isHere(status) ? "here" : "due";
+  const { start, end, late = false, label = "", reason = "", ticket } = entry;
+  row.dataset.group = groupOf(stageOf(entry));
   row.classList.toggle("current", current);
   if (current) row.setAttribute("aria-current", "true");
   else row.removeAttribute("aria-current");
@@ -73,7 +74,7 @@ function fillRow(row, { status, start, end, late = false, label = "", reason = "
   setText(within(row, ".time"), times);
   setText(within(row, "th"), label);
   setIcon(within(row, ".word"), row.dataset.group === "due" ? "booked" : row.dataset.group === "over" ? "fulfilled" : row.dataset.group);
-  setText(within(row, ".word span"), text.statuses[status]);
+  setText(within(row, ".word span"), wordOf(entry));
   within(row, ".late").hidden = !late;
   setText(within(row, ".late span"), text.late);
   setText(within(row, "small"), reason);
@@ -81,22 +82,36 @@ function fillRow(row, { status, start, end, late = false, label = "", reason = "
   setText(within(row, ".ticket span"), ticket ? text.tickets[ticket.state] : "");
 }
 
+/** @param {ReturnType<typeof stageOf>} stage */
+function groupOf(stage) {
+  if (stage === "cancelled" || stage === "noshow") return "off";
+  if (stage === "in_service" || isHere(stage)) return "here";
+  return isOver(stage) ? "over" : "due";
+}
+
+/** @param {Entry} entry */
+function wordOf(entry) {
+  const stage = stageOf(entry);
+  return stage === "in_service" ? shell.text.inService : shell.text.statuses[stage];
+}
+
 /** Marks what has just changed, and tells screen readers of the last of it. @param {Schedule} read */
 function tell({ appointments }) {
   const before = seen;
   seen = new Map(appointments.map(([id, entry]) => [id, JSON.stringify(entry)]));
   if (!before.size) return;
-  for (const [id, { label = "", status, ticket }] of appointments.filter(([id]) => before.get(id) !== seen.get(id))) {
+  for (const [id, entry] of appointments.filter(([id]) => before.get(id) !== seen.get(id))) {
     const row = [...byId("rows").children].find((row) => /** @type {HTMLElement} */ (row).dataset.key === id);
     row?.classList.remove("fresh");
     requestAnimationFrame(() => row?.classList.add("fresh"));
     const { text } = shell;
-    setText(byId("status"), text.schedule.changed(label, ticket && isHere(status) ? text.tickets[ticket.state] : text.statuses[status]));
+    const { label = "", status, ticket } = entry;
+    setText(byId("status"), text.schedule.changed(label, ticket && isHere(status) ? text.tickets[ticket.state] : wordOf(entry)));
   }
 }
 
 function start() {
-  shell.follow(schedule ? [`schedule:${schedule}`] : [], (_channel, held) => {
+  shell.follow(schedule ? `schedule:${schedule}` : undefined, (held) => {
     entries = held.entries;
     changedAt = held.at;
     render();

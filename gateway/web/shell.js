@@ -18,14 +18,16 @@ export class Shell {
   asked = fragment();
   /** @type {Language} */
   language = firstSpoken([new URLSearchParams(location.search).get("lang"), ...navigator.languages]);
-  /** @type {import("./wire.js").Link} */
-  link = { name: "connecting" };
   /** Whether there is something to show. */
   filled = false;
   #texts;
   #render;
   /** @type {Wire | undefined} */
   #wire;
+  /** @type {import("./wire.js").Link} */
+  #link = { name: "connecting" };
+  /** Of what is followed beside. @type {import("./wire.js").Link} */
+  #beside = { name: "connecting" };
 
   /** @param {Record<Language, T>} texts @param {() => void} render */
   constructor(texts, render) {
@@ -42,27 +44,44 @@ export class Shell {
   }
 
   /**
-   * Follows these channels; without a token, or with nothing to follow, the page says what is missing.
-   * @param {string[]} channels
-   * @param {(channel: string, held: import("./fold.js").Held) => void} onView
+   * Follows a channel; without a token, or with nothing to follow, the page says what is missing.
+   * @param {string | undefined} channel
+   * @param {(held: import("./fold.js").Held) => void} onView
    */
-  follow(channels, onView) {
-    const token = this.asked.get("token");
-    if (token && channels.length) {
-      // Going on with more channels keeps what is shown.
-      this.#wire?.close();
-      const onLink = (/** @type {import("./wire.js").Link} */ link) => {
-        this.link = link;
-        this.#render();
-      };
-      this.#wire = new Wire({ token, channels, onView, onLink, by: "socket" });
-    }
+  follow(channel, onView) {
+    if (channel && this.asked.get("token")) this.#wire = this.#open(channel, onView, (link) => (this.#link = link));
     this.#render();
+  }
+
+  /**
+   * Follows another channel too. The page stands without it: only its losses are told.
+   * @param {string} channel
+   * @param {(held: import("./fold.js").Held) => void} onView
+   */
+  followBeside(channel, onView) {
+    return this.#open(channel, onView, (link) => (this.#beside = link));
+  }
+
+  /** @param {string} channel @param {(held: import("./fold.js").Held) => void} onView @param {(link: import("./wire.js").Link) => void} keep */
+  #open(channel, onView, keep) {
+    const onLink = (/** @type {import("./wire.js").Link} */ link) => {
+      keep(link);
+      this.#render();
+    };
+    const token = this.asked.get("token") ?? "";
+    return new Wire({ token, channels: [channel], onView: (_channel, held) => onView(held), onLink, by: "socket" });
+  }
+
+  /** @type {import("./wire.js").Link} */
+  get link() {
+    const lost = this.#beside.name === "lost" || this.#beside.name === "stale";
+    return lost && this.#link.name === "live" ? this.#beside : this.#link;
   }
 
   /** How long we have been without the server, or undefined while we are with it. */
   get lossMs() {
-    return this.link.name === "lost" || this.link.name === "stale" ? Date.now() - this.link.since : undefined;
+    const { link } = this;
+    return link.name === "lost" || link.name === "stale" ? Date.now() - link.since : undefined;
   }
 
   /** The server's clock. */

@@ -47,7 +47,7 @@ const PROVEN_AFTER_MS = 10_000;
 // A socket that could not be opened so often meets a proxy that lets none through: the stream may pass.
 const SOCKET_ATTEMPTS = 2;
 
-/** Follows some channels for as long as the page lives, or until it is closed. */
+/** Follows some channels for as long as the page lives. */
 export class Wire {
   #wish;
   #onView;
@@ -69,7 +69,6 @@ export class Wire {
   #liveSince = Infinity;
   #serverAheadMs = 0;
   #retryTimer = 0;
-  #watchTimer = 0;
 
   /**
    * @param {object} options
@@ -86,7 +85,7 @@ export class Wire {
     this.#ears = this.#listening();
     this.#way = new (by === "socket" ? Socket : Stream)(this.#wish, this.#ears);
     this.#mayFallBack = by === "socket";
-    this.#watchTimer = setInterval(() => this.#watch(), 1_000);
+    setInterval(() => this.#watch(), 1_000);
     // A phone that wakes up, or finds a network again, should not sit out the rest of a pause.
     addEventListener("online", () => this.#hurry());
     addEventListener("pageshow", () => this.#hurry());
@@ -97,12 +96,6 @@ export class Wire {
   /** The server's clock, in ms: moments on the wire are compared with this, not with the phone's. */
   now() {
     return Date.now() + this.#serverAheadMs;
-  }
-
-  /** Follows no longer, and tells nothing more. */
-  close() {
-    this.#onView = this.#onLink = () => {};
-    this.#finish({ name: "ended" });
   }
 
   get #final() {
@@ -215,7 +208,6 @@ export class Wire {
     this.#way.close();
     this.#open = false;
     clearTimeout(this.#retryTimer);
-    clearInterval(this.#watchTimer);
     this.#tell(link);
   }
 

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { launch, Page, SCREEN } from "./browser.js";
 import { busyDay } from "./busy-day.js";
+import { Clinic, token } from "./clinic.js";
 import { StagedClinic } from "./staged-clinic.js";
 import { until } from "./until.js";
 
@@ -51,7 +52,7 @@ describe("a doctor's schedule", () => {
     stage.show(CHANNEL, {
       schedule: { ...head, delay_min: 15, time_zone: "Europe/Paris" },
       "harbour.0": entry(0, "fulfilled", { ticket: { label: "A-007", state: "completed" } }),
-      "harbour.1": entry(1, "checked-in", { ticket: { label: "A-009", state: "in_service" } }),
+      "harbour.1": entry(1, "fulfilled", { ticket: { label: "A-009", state: "in_service" } }),
       "harbour.2": entry(2, "booked", { late: true }),
       "harbour.3": entry(3, "cancelled", { reason: "Called off" }),
       "harbour.4": entry(4, "entered-in-error"),
@@ -65,7 +66,7 @@ describe("a doctor's schedule", () => {
     const rows = page.page.locator("#rows tr");
     const texts = (await rows.allInnerTexts()).map((text) => text.replace(/\s+/g, " ").trim());
     assert.deepEqual(texts, [
-      "3:00 p.m. to 3:20 p.m. P0 Done A-007 done", "3:20 p.m. to 3:40 p.m. P1 Checked in A-009 being seen", "3:40 p.m. to 4:00 p.m. P2 Booked late",
+      "3:00 p.m. to 3:20 p.m. P0 Done A-007 done", "3:20 p.m. to 3:40 p.m. P1 Being seen A-009 being seen", "3:40 p.m. to 4:00 p.m. P2 Booked late",
       "4:00 p.m. to 4:20 p.m. P3 Cancelled Called off", "no time yet P5 On the waiting list",
     ]);
     assert.equal(await page.page.locator("[aria-current]").getAttribute("data-key"), "harbour.1");
@@ -145,18 +146,28 @@ describe("a patient's appointment", () => {
     await page.shows("#queue-name", "General medicine");
     await page.shows("#time", "9:00 a.m.");
     await page.shows("#link", "Live");
-    assert.deepEqual(stage.subscribed.slice(-2).map(({ channel }) => channel), [CHANNEL, TICKET]);
+    assert.deepEqual(stage.subscribed.map(({ channel }) => channel), [CHANNEL, TICKET]);
     await page.shoot("appointment-waiting", { fullPage: true });
     stage.state(TICKET, { ...place, state: "called", call: { station: "Room 3", at: Date.now(), recalls: 0 } });
     await page.shows("#room", "Room 3");
     await page.shows("#content", "");
     await page.shoot("appointment-called");
     stage.state(TICKET, { ...place, state: "in_service" });
+    stage.show(CHANNEL, { appointment: { ...booked, status: "fulfilled", ticket: ID, ticket_label: "A-042" } });
     await page.shows("#note-title", "You’re being seen");
+    stage.state(TICKET, { ...place, state: "completed" });
     stage.show(CHANNEL, { appointment: { ...booked, status: "fulfilled", ticket: ID, ticket_label: "A-042" } });
     await page.shows("#status-title", "All done");
     await page.shows("#label", "");
     assert.deepEqual(page.complaints, []);
+  });
+
+  it("stands without its ticket, which is forgotten a day after its end", async () => {
+    stage.show(CHANNEL, { appointment: { ...booked, status: "fulfilled", ticket: ID, ticket_label: "A-042" } });
+    const page = await openPage(PATH, SMALL);
+    await until("the ticket was asked for", () => stage.subscribed.some(({ channel }) => channel === TICKET));
+    await page.shows("#status-title", "All done");
+    await page.shows("#link", "Live");
   });
 
   it("says that it goes on at another location, and leads there", async () => {
@@ -175,6 +186,55 @@ describe("a patient's appointment", () => {
     await page.page.goto(`${stage.url}/appointment#token=own&appointment=harbour.8`);
     await page.shows("#note-title", "This link doesn’t work any more");
     assert.deepEqual(page.complaints, []);
+  });
+});
+
+describe("an appointment at a real location", () => {
+  it("is told by its source, checked in, called and over, on the patient's phone, the doctor's list and the dashboard", async () => {
+    const clinic = await Clinic.start("--empty");
+    try {
+      const site = await clinic.furnish();
+      const at = (/** @type {number} */ ms) => new Date(ms).toISOString();
+      const fact = {
+        location: site.location, key: "4711", status: "booked", start: at(Date.now() + MINUTE_MS), end: at(Date.now() + 20 * MINUTE_MS),
+        doctor: { id: "dr-roy", name: "Dr. Roy" }, queue: site.general, label: "S.G.",
+      };
+      const source = token("source", { subject: "his" });
+      const { appointment } = await clinic.order("appointments", { ...fact, version: 1 }, source);
+      const link = (/** @type {string} */ page, /** @type {Record<string, string>} */ keys) => `${clinic.url}/${page}#${new URLSearchParams(keys)}`;
+      /** @param {string} url */
+      const visit = async (url, viewport = SCREEN) => {
+        const page = await Page.open(browser, url, viewport);
+        opened.push(page);
+        return page;
+      };
+      const own = await visit(link("appointment", { token: token("patient", { appointments: [appointment] }), appointment }), SMALL);
+      const list = await visit(link("schedule", { token: site.token("doctor", { doctor: "dr-roy" }), schedule: `${site.location}/dr-roy` }));
+      const dashboard = await visit(link("dashboard", { token: site.token("doctor"), location: site.location }));
+      await own.shows("#status-title", "Booked");
+      await list.shows("#rows", /S\.G\.\s+Booked/);
+      await dashboard.shows("#appointments", /^Due\s+1\s/);
+
+      const { label } = await clinic.order("check-ins", { appointment }, site.token("reception"));
+      await own.shows("#label", label);
+      await own.shows("#ahead-text", "You are next");
+      await list.shows("#rows", new RegExp(`S\\.G\\.\\s+Checked in\\s+${label} waiting`));
+      await dashboard.shows("#appointments", /^Due\s+0\s.*Arrived\s+1\s/s);
+      const { ticket } = await site.callNext();
+      await own.shows("#room", "Room 1");
+      await list.shows("#rows", new RegExp(`${label} called`));
+      await dashboard.shows("#stations", new RegExp(`Room 1\\s+Busy\\s+with ${label}`));
+      await clinic.order(`tickets/${ticket}/start`);
+      await own.shows("#note-title", "You’re being seen");
+      await list.shows("#rows", /S\.G\.\s+Being seen/);
+      await clinic.order(`tickets/${ticket}/complete`);
+      await own.shows("#status-title", "All done");
+      await list.shows("#rows", /S\.G\.\s+Done/);
+      await dashboard.shows("#appointments", /Fulfilled\s+1\s/);
+      assert.deepEqual([...own.complaints, ...list.complaints, ...dashboard.complaints], []);
+    } finally {
+      await clinic.stop();
+    }
   });
 });
 

@@ -10,7 +10,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { until } from "./until.js";
 
-/** @typedef {"patient" | "display" | "reception" | "doctor" | "admin" | "viewer" | "editor"} Role */
+/**
+ * @typedef {"patient" | "display" | "reception" | "support_staff" | "doctor" | "therapist" | "counselor" | "pharmacist"
+ *   | "lab_technician" | "admin" | "viewer" | "editor" | "finance_billing" | "source"} Role
+ */
 
 /**
  * What a token says; whatever is left out is what the role usually has.
@@ -21,6 +24,8 @@ import { until } from "./until.js";
  * @property {string[]} [locations]
  * @property {string[]} [queues]
  * @property {string[]} [tickets]
+ * @property {string[]} [appointments]
+ * @property {string} [doctor]
  * @property {number} [expiresInMs]
  */
 
@@ -29,7 +34,7 @@ import { until } from "./until.js";
  * @typedef {object} Ready
  * @property {string} url
  * @property {string} tenant
- * @property {Record<Role, string>} tokens
+ * @property {Record<string, string>} tokens by role
  * @property {string} location
  * @property {string[]} queues
  * @property {string[]} stations
@@ -55,11 +60,11 @@ const base64url = (value) => Buffer.from(JSON.stringify(value)).toString("base64
  * @param {Role} role
  * @param {Claims} [claims]
  */
-export function token(role, { tenant = TENANT, subject = `test-${role}`, audience = "clinicwire", locations, queues, tickets, expiresInMs = HOUR_MS } = {}) {
+export function token(role, { tenant = TENANT, subject = `test-${role}`, audience = "clinicwire", locations, queues, tickets, appointments, doctor, expiresInMs = HOUR_MS } = {}) {
   const key = createHash("sha256").update(createHash("sha256").update(SECRET).digest()).update("token").digest();
   const header = { alg: "HS256", typ: "JWT", kid: "insecure-development-key" };
   const exp = (Date.now() + expiresInMs) / 1000;
-  const body = { iss: "clinicwire-development", aud: audience, sub: subject, exp, tenant, role, locations, queues, tickets };
+  const body = { iss: "clinicwire-development", aud: audience, sub: subject, exp, tenant, role, locations, queues, tickets, appointments, doctor };
   const signed = `${base64url(header)}.${base64url(body)}`;
   return `${signed}.${createHmac("sha256", key).update(signed).digest("base64url")}`;
 }

@@ -152,6 +152,27 @@ describe("the dashboard", () => {
     await page.shows("#figure-waiting b", "31");
   });
 
+  it("asks for everything again when a step is missing", async () => {
+    const page = await openDashboard({ load: head({ waiting: 1 }) });
+    await page.shows("#figure-waiting b", "1");
+    stage.show(CHANNEL, { "queue:harbour.blood": { name: "Blood tests", state: "open", waiting: 2, band: 0 } }, { lost: true });
+    stage.show(CHANNEL, { load: head({ waiting: 3 }) });
+    await page.shows("#queues", /^Blood tests\s+Open\s+2/);
+    await page.shows("#figure-waiting b", "3");
+    await page.shows("#link", "Live");
+    assert.deepEqual(stage.subscribed.at(-1), { channel: CHANNEL, recover: undefined, offset: undefined });
+  });
+
+  it("tells a screen reader how full it is, and not each time that changes", async () => {
+    const page = await openDashboard({ load: head({ waiting: 1, oldest: Date.now() - 5 * MINUTE_MS }) });
+    await page.shows("#status", "1 person waits, the longest for 5\u00a0min.");
+    stage.show(CHANNEL, { load: head({ waiting: 2 }) });
+    await page.shows("#figure-waiting b", "2");
+    await page.shows("#status", "1 person waits, the longest for 5\u00a0min.");
+    await pass(page, MINUTE_MS + 1_000);
+    await page.shows("#status", /^2 people wait/);
+  });
+
   it("doubts a connection that is open and silent", async () => {
     const page = await openDashboard({ load: head() });
     await page.shows("#link", "Live");

@@ -142,6 +142,19 @@ describe("a doctor's day", () => {
   it("follows a ticket from the check-in to the appointment's end", () => {
     assert.equal(day.ticketToFollow({ status: "booked" }), undefined);
     assert.equal(day.ticketToFollow({ status: "checked-in", ticket: "h.7" }), "h.7");
-    assert.equal(day.ticketToFollow({ status: "fulfilled", ticket: "h.7" }), undefined);
+    assert.equal(day.ticketToFollow({ status: "fulfilled", ticket: "h.7" }), "h.7");
+    assert.equal(day.ticketToFollow({ status: "cancelled", ticket: "h.7" }), undefined);
+  });
+
+  it("is being seen when FHIR says fulfilled and the ticket is in service", () => {
+    /** @type {[any, string | undefined, boolean][]} */
+    const cases = [
+      ["checked-in", undefined, false], ["checked-in", "waiting", true], ["checked-in", "absent", true], ["fulfilled", "in_service", true],
+      ["fulfilled", "completed", false], ["cancelled", "cancelled", false], ["noshow", "no_show", false],
+    ];
+    for (const [status, state, leads] of cases) assert.equal(day.ticketLeads(status, state), leads, `${status}, ${state}`);
+    const schedule = read({ a: { status: "fulfilled", ticket: { label: "A-1", state: "in_service" } }, b: { status: "fulfilled", ticket: { label: "A-0", state: "completed" } } });
+    assert.deepEqual(schedule?.appointments.map(([, entry]) => day.stageOf(entry)), ["in_service", "fulfilled"]);
+    assert.deepEqual(day.tally(schedule?.appointments ?? []), { all: 2, here: 1, over: 1 });
   });
 });

@@ -44,8 +44,12 @@ export class StagedClinic {
     return typeof address === "object" && address ? `http://127.0.0.1:${address.port}` : "";
   }
 
-  /** @param {string} channel @param {Entries} changes an entry that is `undefined` is removed */
-  show(channel, changes) {
+  /**
+   * @param {string} channel
+   * @param {Entries} changes an entry that is `undefined` is removed
+   * @param {{lost?: boolean}} [how] lost: nobody is told of it
+   */
+  show(channel, changes, { lost = false } = {}) {
     const shown = this.#shown.get(channel) ?? { entries: {}, version: 0 };
     this.#shown.set(channel, shown);
     const from = shown.version++;
@@ -53,7 +57,7 @@ export class StagedClinic {
     const set = Object.fromEntries(Object.entries(changes).filter(([, entry]) => entry !== undefined));
     Object.assign(shown.entries, set);
     for (const key of remove) delete shown.entries[key];
-    this.#publish(channel, { from, to: shown.version, at: Date.now(), set, remove });
+    if (!lost) this.#publish(channel, { from, to: shown.version, at: Date.now(), set, remove });
   }
 
   /** The whole state of a ticket. @param {string} channel @param {object} state */
