@@ -5,11 +5,8 @@
 use std::{
     cell::{Cell, RefCell},
     convert::Infallible,
-    io,
-    pin::Pin,
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -20,9 +17,8 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use schemas::{channel::Channel, codes::Code, view::Pair};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     task::spawn_local,
 };
 use tower::ServiceExt;
@@ -34,8 +30,10 @@ use crate::{
     grant::{GrantKey, MAX_STREAM_CHANNELS, spend_ticket},
     http::origin_allowed,
     metrics::Metrics,
-    shard::Shard,
+    shard::{Shard, ToShard},
     short_keys::ShortKeys,
+    socketio::{self, SocketIo},
+    wire::{Lent, Wire},
 };
 
 /// From accepting a socket, or from the end of a response, to the whole head of the next request. Past it the
@@ -49,7 +47,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What every socket of a shard is served with.
 pub struct Door {
     pub shard: Rc<RefCell<Shard>>,
+    /// The shard's own inbox.
+    pub inbox: mpsc::Sender<ToShard>,
     pub router: Router,
+    pub socketio: SocketIo,
     pub short_keys: Arc<dyn ShortKeys>,
     pub grant_key: GrantKey,
     pub metrics: Arc<Metrics>,
@@ -133,13 +134,13 @@ async fn write_head(socket: &TcpStream, head: &[u8]) -> bool {
 }
 
 async fn speak_http(door: &Rc<Door>, socket: TcpStream) -> Option<(TcpStream, Taken)> {
-    let lent = Lent(Rc::new(RefCell::new(Some(socket))));
+    let wire = Wire::new(socket);
     let (take, taken) = oneshot::channel();
     let take = Rc::new(Cell::new(Some(take)));
     let service = service_fn(|request: Request<Incoming>| {
-        let (door, take) = (door.clone(), take.clone());
+        let (door, wire, take) = (door.clone(), wire.clone(), take.clone());
         async move {
-            match answer(&door, request).await {
+            match answer(&door, &wire, request).await {
                 Ok(response) => Ok::<_, Infallible>(response),
                 Err(taking) => {
                     // The driver below takes the socket away; nothing is ever answered here.
@@ -155,7 +156,8 @@ async fn speak_http(door: &Rc<Door>, socket: TcpStream) -> Option<(TcpStream, Ta
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(lent.clone()), service);
+        .serve_connection(TokioIo::new(Lent(wire.clone())), service)
+        .with_upgrades();
     let mut serving = std::pin::pin!(serving);
     let mut draining = door.draining.clone();
     let taking = tokio::select! {
@@ -168,12 +170,11 @@ async fn speak_http(door: &Rc<Door>, socket: TcpStream) -> Option<(TcpStream, Ta
             None
         }
     }?;
-    let socket = lent.0.borrow_mut().take()?;
-    Some((socket, taking))
+    Some((wire.take()?, taking))
 }
 
 /// A response, or what the socket is to be taken for.
-async fn answer(door: &Door, request: Request<Incoming>) -> Result<Response<Body>, Taken> {
+async fn answer(door: &Door, wire: &Arc<Wire>, request: Request<Incoming>) -> Result<Response<Body>, Taken> {
     match request.uri().path() {
         "/connection/websocket" => match websocket(door, &request) {
             Ok((head, form)) => Err(Taken::WebSocket { head, form }),
@@ -183,6 +184,7 @@ async fn answer(door: &Door, request: Request<Incoming>) -> Result<Response<Body
             Ok(taken) => Err(taken),
             Err(refusal) => Ok(refused(door, &request, refusal)),
         },
+        socketio::PATH => Ok(socket_io(door, wire, request).await),
         _ => Ok(door
             .router
             .clone()
@@ -190,6 +192,28 @@ async fn answer(door: &Door, request: Request<Incoming>) -> Result<Response<Body
             .await
             .unwrap_or_else(|never| match never {})),
     }
+}
+
+/// A request of a Socket.IO session. Its body may be read by other pages only if their origin is allowed.
+async fn socket_io(door: &Door, wire: &Arc<Wire>, request: Request<Incoming>) -> Response<Body> {
+    if !origin_allowed(&door.origins, request.headers()) {
+        return problem(StatusCode::FORBIDDEN, Code::OriginNotAllowed);
+    }
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let mut response = if request.method() == Method::OPTIONS {
+        socketio::preflight()
+    } else {
+        door.socketio.answer(request, wire, &door.inbox).await
+    };
+    door.metrics.http_request(socketio::PATH, response.status());
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, http::HeaderValue::from_static("nosniff"));
+    if let Some(origin) = origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.append(header::VARY, http::HeaderValue::from_static("origin"));
+    }
+    response
 }
 
 fn header<'a, B>(request: &'a Request<B>, name: &str) -> &'a str {
@@ -373,53 +397,4 @@ fn problem(status: StatusCode, code: Code) -> Response<Body> {
         .headers_mut()
         .insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/problem+json"));
     response
-}
-
-/// A socket lent to hyper: it can be taken back out, after which hyper finds it gone.
-#[derive(Clone)]
-struct Lent(Rc<RefCell<Option<TcpStream>>>);
-
-impl Lent {
-    fn with<T>(&self, poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        match self.0.borrow_mut().as_mut() {
-            Some(socket) => poll(Pin::new(socket)),
-            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-        }
-    }
-}
-
-impl AsyncRead for Lent {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.with(|socket| socket.poll_read(cx, buffer))
-    }
-}
-
-impl AsyncWrite for Lent {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.with(|socket| socket.poll_write(cx, bytes))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.with(|socket| socket.poll_write_vectored(cx, bytes))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.with(|socket| socket.poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.with(|socket| socket.poll_shutdown(cx))
-    }
 }

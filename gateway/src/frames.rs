@@ -25,10 +25,12 @@ pub enum Form {
     /// The same in Protobuf, in binary frames.
     WsProtobuf,
     Sse,
+    /// Socket.IO: bodies of events, which socketioxide frames.
+    SocketIo,
 }
 
 impl Form {
-    pub const ALL: [Form; 3] = [Form::WsJson, Form::WsProtobuf, Form::Sse];
+    pub const ALL: [Form; 4] = [Form::WsJson, Form::WsProtobuf, Form::Sse, Form::SocketIo];
 
     pub fn index(self) -> usize {
         self as usize
@@ -38,6 +40,7 @@ impl Form {
         match self {
             Form::WsJson | Form::WsProtobuf => Transport::WebSocket,
             Form::Sse => Transport::Sse,
+            Form::SocketIo => Transport::SocketIo,
         }
     }
 
@@ -50,19 +53,20 @@ impl Form {
     /// Whether the client subscribes again when it is told that its position means nothing any more. Otherwise it is
     /// sent the whole state as if it were a change.
     pub fn resubscribes(self) -> bool {
-        self != Form::Sse
+        matches!(self, Form::WsJson | Form::WsProtobuf)
     }
 
-    /// Whether a ping is answered, so that silence tells of a dead peer.
+    /// Whether a ping of ours is answered, so that silence tells of a dead peer.
     pub fn has_pongs(self) -> bool {
-        self != Form::Sse
+        matches!(self, Form::WsJson | Form::WsProtobuf)
     }
 
-    /// Seconds between pings, or between what stands in for them.
-    pub fn ping_s(self) -> u64 {
+    /// Seconds between pings, or between what stands in for them; `None` where they are not ours to send.
+    pub fn ping_s(self) -> Option<u64> {
         match self {
-            Form::WsJson | Form::WsProtobuf => session::PING_S,
-            Form::Sse => BEAT_S,
+            Form::WsJson | Form::WsProtobuf => Some(session::PING_S),
+            Form::Sse => Some(BEAT_S),
+            Form::SocketIo => None,
         }
     }
 }
@@ -76,7 +80,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn event(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Kind::Snapshot => "snapshot",
             Kind::Delta => "delta",
@@ -140,6 +144,8 @@ pub fn reply(form: Form, reply: &Reply<'_>) -> Bytes {
                 Bytes::new()
             }
         },
+        // Replies are emitted, not framed.
+        Form::SocketIo => Bytes::new(),
     }
 }
 
@@ -176,7 +182,7 @@ pub fn shared(
         }),
         Form::Sse => {
             buffer.clear();
-            let (event, Pair { epoch, version }) = (kind.event(), pair);
+            let (event, Pair { epoch, version }) = (kind.name(), pair);
             // Ids and numbers need no escaping in JSON, and JSON text of ours has no line break.
             write!(
                 buffer,
@@ -185,6 +191,18 @@ pub fn shared(
             .expect("writing to memory cannot fail");
             write(buffer);
             buffer.extend_from_slice(b"}\n");
+            0
+        }
+        Form::SocketIo => {
+            buffer.clear();
+            let (kind, Pair { epoch, version }) = (kind.name(), pair);
+            write!(
+                buffer,
+                "{{\"channel\":\"{channel}\",\"type\":\"{kind}\",\"epoch\":\"{epoch}\",\"version\":{version},\"data\":"
+            )
+            .expect("writing to memory cannot fail");
+            write(buffer);
+            buffer.push(b'}');
             0
         }
     }
@@ -249,6 +267,11 @@ mod tests {
         assert_eq!(
             buffer[start..],
             *b"\x82\x24\x23\x22\x21\x12\x0fboard:riverside\x22\x0e\x22\x0a{\"from\":8}\x30\x09"
+        );
+        shared(Form::SocketIo, &mut buffer, &channel, Kind::Delta, pair, &data);
+        assert_eq!(
+            std::str::from_utf8(&buffer).unwrap(),
+            r#"{"channel":"board:riverside","type":"delta","epoch":"7","version":9,"data":{"from":8}}"#
         );
         shared(Form::Sse, &mut buffer, &channel, Kind::Delta, pair, &data);
         write_sse_id(&mut buffer, [pair, Pair { epoch: 7, version: 2 }].into_iter(), "seal");

@@ -22,7 +22,9 @@ pub mod servers;
 pub mod shard;
 pub mod short_keys;
 pub mod snapshots;
+pub mod socketio;
 pub mod tails;
+pub mod wire;
 
 /// A future behind a seam that memory and a server both implement.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

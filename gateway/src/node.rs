@@ -34,6 +34,7 @@ use crate::{
     shard::{self, Links, Shard, ToShard},
     short_keys::ShortKeys,
     snapshots::Snapshots,
+    socketio::SocketIo,
     tails::{MAX_SHARDS, Tails},
 };
 
@@ -137,6 +138,7 @@ pub fn start(settings: Settings, seams: Seams) -> Result<Running, StartError> {
         trials: Arc::new(tokio::sync::Semaphore::new(http::TRIALS)),
     });
     let router = http::router(api);
+    let socketio = SocketIo::new(verifier.clone(), metrics.clone());
     let (draining, drained) = watch::channel(false);
     let listeners = bind(listen, shards.clamp(1, MAX_SHARDS))?;
     let address =
@@ -155,7 +157,9 @@ pub fn start(settings: Settings, seams: Seams) -> Result<Running, StartError> {
             inbox: inbox.clone(),
         };
         let hall = Hall {
+            inbox: inbox.clone(),
             router: router.clone(),
+            socketio: socketio.clone(),
             short_keys: seams.short_keys.clone(),
             grant_key: grant_key.clone(),
             metrics: metrics.clone(),
@@ -176,7 +180,9 @@ pub fn start(settings: Settings, seams: Seams) -> Result<Running, StartError> {
 
 /// What a shard's door needs and can cross to its thread.
 struct Hall {
+    inbox: mpsc::Sender<ToShard>,
     router: axum::Router,
+    socketio: SocketIo,
     short_keys: Arc<dyn ShortKeys>,
     grant_key: GrantKey,
     metrics: Arc<Metrics>,
@@ -226,8 +232,19 @@ fn run_shard(listener: std::net::TcpListener, links: Links, hall: Hall, messages
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "a shard cannot listen"),
         };
-        let Hall { router, short_keys, grant_key, metrics, origins, draining } = hall;
-        let door = Door { shard: shard.clone(), router, short_keys, grant_key, metrics, origins, draining };
+        let Hall { inbox, router, socketio, short_keys, grant_key, metrics, origins, draining } = hall;
+        let shard_of_door = shard.clone();
+        let door = Door {
+            shard: shard_of_door,
+            inbox,
+            router,
+            socketio,
+            short_keys,
+            grant_key,
+            metrics,
+            origins,
+            draining,
+        };
         tokio::task::spawn_local(accept::serve(listener, Rc::new(door)));
         shard::run(shard, messages).await;
     });

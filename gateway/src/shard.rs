@@ -4,6 +4,7 @@
 
 mod conns;
 mod pace;
+mod socketio;
 mod sources;
 mod sweep;
 
@@ -31,7 +32,7 @@ use schemas::{
 use slab::Slab;
 use tokio::{net::TcpStream, sync::mpsc, time::Instant};
 
-pub use self::conns::{Conns, Ready};
+pub use self::conns::{Conns, Peer, Ready};
 use self::sources::{Loaded, Named, Source};
 use crate::{
     audit::{Action, Audit},
@@ -40,6 +41,7 @@ use crate::{
     frames::{self, Form},
     metrics::Metrics,
     reader::Reader,
+    socketio::{Emitter, client},
     tails::{Step, Tails},
 };
 
@@ -56,6 +58,8 @@ pub enum ToShard {
     Loaded(Loaded),
     /// The audit holds what a subscription waits for, or could not be written.
     Audited { id: u32, slot: usize, audit: u64, written: Result<(), Code> },
+    /// A client of Socket.IO connected.
+    SocketIo(Box<Emitter>),
     /// Nothing held is current any more.
     Reload,
     /// Close every socket within this time.
@@ -131,7 +135,7 @@ impl Shard {
     /// Takes a WebSocket in: `form` says what was agreed on in its handshake.
     pub fn add_ws(&mut self, socket: Rc<TcpStream>, form: Form) -> u32 {
         self.count_opened(form);
-        self.conns.add(socket, form, "".into(), Session::default(), jitter())
+        self.conns.add(Peer::Socket(socket), form, "".into(), Session::default(), jitter())
     }
 
     /// Takes an SSE stream in: its head has been written, its channels were authorised by its grant.
@@ -143,7 +147,8 @@ impl Shard {
         channels: Vec<(Channel, Option<Pair>)>,
     ) -> u32 {
         self.count_opened(Form::Sse);
-        let id = self.conns.add(socket, Form::Sse, sealed, Session::granted(claims), jitter());
+        let session = Session::granted(claims);
+        let id = self.conns.add(Peer::Socket(socket), Form::Sse, sealed, session, jitter());
         // All slots first: an event's id names the positions of all channels.
         let slots: Vec<usize> =
             channels.into_iter().filter_map(|(channel, since)| self.follow(id, 0, channel, since)).collect();
@@ -189,25 +194,33 @@ impl Shard {
             let Some(command) = command.filter(|_| index < MAX_COMMANDS && conn.form == form) else {
                 return self.conns.close(id, Close::BadRequest);
             };
-            match conn.session.receive(command) {
-                Ask::Connect { id: request, token } => self.connect(id, request, &token),
-                Ask::Refresh { id: request, token } => self.refresh(id, request, &token),
-                Ask::Subscribe { id: request, channel, since } => {
-                    if let Some(slot) = self.follow(id, request, channel, since) {
-                        self.answer(id, slot);
-                    }
-                }
-                Ask::Unsubscribe { id: request, slot } => {
-                    self.leave(id, slot);
-                    self.conns.reply(id, &Reply::Done { id: request, method: Method::Unsubscribe });
-                }
-                Ask::Done { id: request, method } => {
-                    self.conns.reply(id, &Reply::Done { id: request, method });
-                }
-                Ask::Error { id: request, code } => self.conns.reply(id, &Reply::Error { id: request, code }),
-                Ask::Close(close) => return self.conns.close(id, close),
-                Ask::Nothing => conn.pong(),
+            self.carry_out(id, command);
+            if self.conns.is_closing(id) {
+                return;
             }
+        }
+    }
+
+    fn carry_out(&mut self, id: u32, command: Command<'_>) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        match conn.session.receive(command) {
+            Ask::Connect { id: request, token } => self.connect(id, request, &token),
+            Ask::Refresh { id: request, token } => self.refresh(id, request, &token),
+            Ask::Subscribe { id: request, channel, since } => {
+                if let Some(slot) = self.follow(id, request, channel, since) {
+                    self.answer(id, slot);
+                }
+            }
+            Ask::Unsubscribe { id: request, slot } => {
+                self.leave(id, slot);
+                self.conns.reply(id, &Reply::Done { id: request, method: Method::Unsubscribe });
+            }
+            Ask::Done { id: request, method } => {
+                self.conns.reply(id, &Reply::Done { id: request, method });
+            }
+            Ask::Error { id: request, code } => self.conns.reply(id, &Reply::Error { id: request, code }),
+            Ask::Close(close) => self.conns.close(id, close),
+            Ask::Nothing => conn.pong(),
         }
     }
 
@@ -366,6 +379,7 @@ impl Shard {
     fn take(&mut self, message: ToShard) {
         match message {
             ToShard::Step(step) => self.fold(&step),
+            ToShard::SocketIo(_) => {} // taken by `run`, which its task needs
             ToShard::Loaded(loaded) => self.loaded(loaded),
             ToShard::Audited { id, slot, audit, written } => self.audited(id, slot, audit, written),
             ToShard::Reload => {
@@ -444,11 +458,13 @@ pub async fn run(shard: Rc<RefCell<Shard>>, mut inbox: mpsc::Receiver<ToShard>) 
                 if count == 0 {
                     return;
                 }
-                let mut shard = shard.borrow_mut();
                 for message in taken.drain(..) {
-                    shard.take(message);
+                    match message {
+                        ToShard::SocketIo(emitter) => client::begin(&shard, emitter),
+                        message => shard.borrow_mut().take(message),
+                    }
                 }
-                shard.sweep();
+                shard.borrow_mut().sweep();
             }
             () = at(due) => {
                 let mut shard = shard.borrow_mut();

@@ -173,6 +173,11 @@ impl Close {
         self.row().1
     }
 
+    /// Whether a client should come back after it.
+    pub fn comes_back(self) -> bool {
+        matches!(self.code(), ..3500 | 4000..4500)
+    }
+
     fn row(self) -> (u16, &'static str) {
         match self {
             Close::InsufficientState => (2500, "insufficient state"),

@@ -22,11 +22,21 @@ use schemas::{
 use slab::Slab;
 use tokio::net::TcpStream;
 
-use crate::frames::{self, Form};
+use crate::{
+    frames::{self, Form},
+    socketio::Emitter,
+};
+
+/// What a connection is written to.
+pub enum Peer {
+    Socket(Rc<TcpStream>),
+    /// Boxed: sockets are many more.
+    Emitter(Box<Emitter>),
+}
 
 /// One open socket. There are tens of thousands: every field counts.
 pub struct Conn {
-    socket: Rc<TcpStream>,
+    pub peer: Peer,
     pub form: Form,
     /// SSE only: what seals the grant in each event's id.
     sealed: Box<str>,
@@ -98,18 +108,11 @@ impl Conns {
 
     /// Takes a socket in. `jitter` (0..1) spreads the first ping, so that the sockets of a restart do not
     /// ping together for ever.
-    pub fn add(
-        &mut self,
-        socket: Rc<TcpStream>,
-        form: Form,
-        sealed: Box<str>,
-        session: Session,
-        jitter: f32,
-    ) -> u32 {
-        let first = (form.ping_s() as f32 * (0.5 + jitter / 2.0)) as u64;
+    pub fn add(&mut self, peer: Peer, form: Form, sealed: Box<str>, session: Session, jitter: f32) -> u32 {
+        let first = form.ping_s().map(|period| (period as f32 * (0.5 + jitter / 2.0)) as u64);
         let connected = session.claims().is_some();
         let conn = Conn {
-            socket,
+            peer,
             form,
             sealed,
             session,
@@ -118,7 +121,7 @@ impl Conns {
             closing: None,
             waker: None,
             timer: u64::MAX,
-            ping_at: self.now + first.max(1),
+            ping_at: first.map_or(u64::MAX, |first| self.now + first.max(1)),
             answer_by: if connected { u64::MAX } else { self.now + session::CONNECT_WITHIN_S },
         };
         let id = self.slab.insert(conn) as u32;
@@ -139,6 +142,7 @@ impl Conns {
     }
 
     pub fn poll(&mut self, id: u32, cx: &mut Context<'_>) -> Poll<Ready> {
+        let now = self.now;
         let Some(conn) = self.get_mut(id) else { return Poll::Ready(Ready::Close(Close::ServerError)) };
         if let Some(close) = conn.closing {
             return Poll::Ready(Ready::Close(close));
@@ -146,10 +150,14 @@ impl Conns {
         if !conn.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             conn.waker = Some(cx.waker().clone());
         }
-        if !conn.outbox.is_empty() && conn.socket.poll_write_ready(cx).is_ready() {
+        let socket = match &mut conn.peer {
+            Peer::Socket(socket) => socket,
+            Peer::Emitter(emitter) => return emitter.poll(cx, conn.behind, now),
+        };
+        if !conn.outbox.is_empty() && socket.poll_write_ready(cx).is_ready() {
             return Poll::Ready(Ready::Write);
         }
-        if conn.socket.poll_read_ready(cx).is_ready() {
+        if socket.poll_read_ready(cx).is_ready() {
             return Poll::Ready(Ready::Read);
         }
         Poll::Pending
@@ -167,8 +175,16 @@ impl Conns {
 
     /// Sends a reply: now if nothing waits, otherwise behind what waits.
     pub fn reply(&mut self, id: u32, reply: &Reply<'_>) {
-        let Some(conn) = self.get(id) else { return };
-        self.push(id, frames::reply(conn.form, reply));
+        let now = self.now;
+        let Some(conn) = self.get_mut(id) else { return };
+        let Peer::Emitter(emitter) = &mut conn.peer else {
+            let frame = frames::reply(conn.form, reply);
+            return self.push(id, frame);
+        };
+        match emitter.reply(reply, now) {
+            Ok(()) => self.look_again(id),
+            Err(close) => self.close(id, close),
+        }
     }
 
     /// Sends bytes that must not be lost.
@@ -208,8 +224,14 @@ impl Conns {
             return Sent::NotNow;
         }
         let form = conn.form;
+        if let Peer::Emitter(emitter) = &mut conn.peer {
+            self.scratch = scratch;
+            let Some(Some(subscription)) = conn.session.subscriptions.get(slot) else { return Sent::NotNow };
+            let emitted = emitter.emit_state(subscription.channel.kind(), shared, now);
+            return self.emitted(id, emitted, shared.len());
+        }
         let frame = match form {
-            Form::WsJson | Form::WsProtobuf => shared,
+            Form::WsJson | Form::WsProtobuf | Form::SocketIo => shared,
             Form::Sse => {
                 scratch.clear();
                 scratch.extend_from_slice(shared);
@@ -243,12 +265,36 @@ impl Conns {
         Sent::Yes
     }
 
+    /// What became of a frame of state that was to be emitted.
+    fn emitted(&mut self, id: u32, emitted: Result<bool, Close>, bytes: usize) -> Sent {
+        match emitted {
+            Ok(true) => {
+                let count = &mut self.sent[Form::SocketIo.index()];
+                count.frames += 1;
+                count.bytes += bytes as u64;
+                self.look_again(id);
+                return Sent::Yes;
+            }
+            Ok(false) => {
+                if let Some(conn) = self.get_mut(id) {
+                    conn.behind = true;
+                }
+            }
+            Err(close) => self.close(id, close),
+        }
+        Sent::NotNow
+    }
+
     /// Writes what waits. Answers whether nothing waits any more and state is owed.
     pub fn flush(&mut self, id: u32) -> bool {
         let now = self.now;
         let Some(conn) = self.get_mut(id) else { return false };
+        let socket = match &mut conn.peer {
+            Peer::Socket(socket) => socket,
+            Peer::Emitter(emitter) => return emitter.waiting(now) == 0 && std::mem::take(&mut conn.behind),
+        };
         while let Some(front) = conn.outbox.front() {
-            match conn.socket.try_write(front) {
+            match socket.try_write(front) {
                 Ok(taken) => conn.outbox.took(taken, now),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
                 Err(_) => {
@@ -306,7 +352,7 @@ impl Conns {
         let (now, wall) = (self.now, self.wall);
         let Some(conn) = self.get_mut(id) else { return Vec::new() };
         let form = conn.form;
-        let close = if conn.outbox.deadline().is_some_and(|at| at <= now) {
+        let close = if conn.stalls_at(now).is_some_and(|at| at <= now) {
             Some(Close::Slow)
         } else if conn.answer_by <= now {
             Some(if conn.session.claims().is_some() { Close::NoPong } else { Close::Stale })
@@ -324,7 +370,7 @@ impl Conns {
         }
         let ping = conn.ping_at <= now && conn.session.claims().is_some();
         if conn.ping_at <= now {
-            conn.ping_at = now + form.ping_s();
+            conn.ping_at = form.ping_s().map_or(u64::MAX, |period| now + period);
         }
         if ping && form.has_pongs() {
             conn.session.awaits_pong = true;
@@ -348,10 +394,28 @@ impl Conn {
 
     /// Writes as much as the socket takes now: 0 when it takes nothing.
     fn try_write(&self, bytes: &[u8]) -> Result<usize, Close> {
-        match self.socket.try_write(bytes) {
+        // What an emitter takes is not bytes.
+        let Peer::Socket(socket) = &self.peer else { return Err(Close::ServerError) };
+        match socket.try_write(bytes) {
             Ok(written) => Ok(written),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
             Err(_) => Err(Close::ServerError),
+        }
+    }
+
+    /// The second at which this connection is slow, if it takes nothing until then.
+    fn stalls_at(&mut self, now: u64) -> Option<u64> {
+        match &mut self.peer {
+            Peer::Socket(_) => self.outbox.deadline(),
+            Peer::Emitter(emitter) => emitter.deadline(now),
+        }
+    }
+
+    /// Whether this request is replied to. Otherwise the first thing its client hears is what it is owed.
+    pub fn takes_reply(&mut self, request: u32) -> bool {
+        match &mut self.peer {
+            Peer::Socket(_) => self.form.has_replies(),
+            Peer::Emitter(emitter) => emitter.takes_reply(request),
         }
     }
 
@@ -384,7 +448,7 @@ impl Conn {
         self.asked().filter(|(_, give_up_at)| *give_up_at <= now).map(|(slot, _)| slot).collect()
     }
 
-    fn next_deadline(&self, now: u64, wall: Millis) -> u64 {
+    fn next_deadline(&mut self, now: u64, wall: Millis) -> u64 {
         let expires = self
             .session
             .expires_at()
@@ -395,7 +459,7 @@ impl Conn {
             self.answer_by,
             expires,
             asked.unwrap_or(u64::MAX),
-            self.outbox.deadline().unwrap_or(u64::MAX),
+            self.stalls_at(now).unwrap_or(u64::MAX),
         ]
         .into_iter()
         .min()

@@ -161,9 +161,8 @@ impl Shard {
         let Some(conn) = self.conns.get(id) else { return };
         let Some(Some(subscription)) = conn.session.subscriptions.get(slot) else { return };
         let Stage::Asked { request, floor, audit: None, .. } = subscription.stage else { return };
-        let (form, source) = (conn.form, subscription.source);
-        let Some(start) = self.beginning(source, floor) else { return };
-        if !form.has_replies() {
+        let Some(start) = self.beginning(subscription.source, floor) else { return };
+        if !self.conns.get_mut(id).is_some_and(|conn| conn.takes_reply(request)) {
             // Its first event is simply what it is owed.
             let unchanged = if start.data.is_none() { start.seen } else { 0 };
             hold(&mut self.conns, id, slot, floor.unwrap_or_default(), unchanged);

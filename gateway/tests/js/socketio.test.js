@@ -1,0 +1,448 @@
+// The published Socket.IO client against the one-process binary, on each of its transports.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect as connectTcp } from "node:net";
+import { after, before, describe, it } from "node:test";
+import WebSocket from "ws";
+import { Clinic, Site, token } from "./clinic.js";
+import { Proxy } from "./proxy.js";
+import { App, Bare, Poller } from "./socketio.js";
+import { until } from "./until.js";
+
+/** @type {Clinic} */
+let clinic;
+/** @type {{close: () => unknown}[]} */
+const opened = [];
+
+/** @template {{close: () => unknown}} T @param {T} it @returns {T} */
+function open(it) {
+  opened.push(it);
+  return it;
+}
+
+/** @typedef {("polling" | "websocket")[]} Transports */
+/** @type {[string, Transports][]} */
+const TRANSPORTS = [
+  ["a WebSocket", ["websocket"]],
+  ["long-polling", ["polling"]],
+  ["long-polling that upgrades", ["polling", "websocket"]],
+];
+
+/** @param {object} auth @param {Transports} [transports] */
+const connect = (auth, transports = ["websocket"]) => open(new App(clinic.url, auth, { transports }));
+/** @param {Site} site @param {{ticket: string}[]} tickets */
+const patient = (site, ...tickets) => site.token("patient", { tickets: tickets.map(({ ticket }) => ticket) });
+/** A number the server counts. @param {string} metric with its labels */
+async function counted(metric) {
+  const text = await (await fetch(`${clinic.url}/metrics`)).text();
+  return Number(text.split("\n").find((line) => line.startsWith(`${metric} `))?.split(" ")[1] ?? 0);
+}
+
+before(async () => {
+  clinic = await Clinic.start("--empty", "--log", "debug");
+});
+after(() => clinic?.stop());
+
+/** Closes what the tests of a group opened. */
+async function closeAll() {
+  for (const it of opened.splice(0)) await it.close();
+}
+
+for (const [name, transports] of TRANSPORTS) {
+  describe(`an app on ${name}`, () => {
+    after(closeAll);
+
+    it("follows a ticket through its life", async () => {
+      const site = await clinic.furnish();
+      const [, own] = await site.issue(2);
+      await site.issue(1, site.blood);
+      const app = connect({ token: patient(site, own) }, transports);
+      const ticket = await app.follow(`ticket:${own.ticket}`);
+      assert.deepEqual([ticket.start.recovered, ticket.start.type], [false, "state"]);
+      assert.deepEqual([ticket.state.label, ticket.state.state, ticket.state.ahead], [own.label, "waiting", 1]);
+      await site.callNext();
+      await until("nobody is ahead", () => ticket.state.ahead === 0);
+      /** @type {[string, object, (state: any) => unknown][]} */
+      const steps = [
+        ["hold", { reason: "Waiting for a result" }, ({ state }) => state === "on_hold"],
+        ["resume", {}, ({ state }) => state === "waiting"],
+        ["transfer", { queue: site.blood }, ({ queue_name: queue, ahead }) => queue === "Blood tests" && ahead === 1],
+        ["call", { station: site.room2 }, ({ call }) => call?.station === "Room 2"],
+        ["start", {}, ({ state }) => state === "in_service"],
+        ["complete", {}, ({ state }) => state === "completed"],
+      ];
+      for (const [step, body, arrived] of steps) {
+        await clinic.order(`tickets/${own.ticket}/${step}`, body);
+        await until(`${step} arrives`, () => arrived(ticket.state));
+      }
+      assert.equal(app.connections, 1);
+      assert.equal(app.transport, transports.at(-1));
+    });
+
+    it("folds what it named when it connected to what HTTP shows", async () => {
+      const site = await clinic.furnish();
+      const reception = site.token("reception");
+      const channels = [`board:${site.location}`, `queue:${site.general}`];
+      const app = connect({ token: reception, subscribe: channels.map((channel) => ({ channel })) }, transports);
+      const [board, queue] = channels.map((channel) => app.watch(channel));
+      await until("both begin", () => board.held && queue.held);
+      const [first] = await site.issue(4);
+      await site.callNext();
+      await clinic.order(`tickets/${first.ticket}/start`);
+      await site.callNext(site.room2);
+      await board.agreesWith(() => clinic.get(`boards/${site.location}`, reception));
+      await queue.agreesWith(() => clinic.get(`queues/${site.general}`, reception));
+      assert.equal(board.types[0], "snapshot");
+      assert.ok(queue.types.slice(1).every((type) => type === "delta") && queue.types.length > 1, `${queue.types}`);
+    });
+
+    it("resumes where it stood, with one merged step for all it missed", async () => {
+      const site = await clinic.furnish();
+      const reception = site.token("reception");
+      const channel = `queue:${site.general}`;
+      const before = connect({ token: reception }, transports);
+      const held = await before.follow(channel);
+      const at = held.position;
+      before.close();
+      await site.issue(3);
+      await site.callNext();
+
+      const after = connect({ token: reception, subscribe: [{ channel, ...at }] }, transports);
+      const resumed = after.watch(channel);
+      resumed.held = held.held;
+      await resumed.agreesWith(() => clinic.get(`queues/${site.general}`, reception));
+      assert.deepEqual(resumed.types, ["delta"]);
+      assert.equal(after.events[0].data.from, at.version);
+
+      assert.deepEqual(await after.ask("unsubscribe", { channel }), { channel });
+      const start = await after.ask("subscribe", { channel, ...at });
+      assert.deepEqual([start.recovered, start.type, start.data.from, start.version], [true, "delta", at.version, resumed.held?.version]);
+      await after.ask("unsubscribe", { channel });
+      const { recovered, data } = await after.ask("subscribe", { channel, ...resumed.position });
+      assert.deepEqual([recovered, data], [true, undefined]);
+      await site.issue(1);
+      await resumed.agreesWith(() => clinic.get(`queues/${site.general}`, reception));
+    });
+
+    it("comes back by itself when its server stops, and starts over at the next one", async () => {
+      const first = await Clinic.start("--empty");
+      /** @type {Clinic | undefined} */
+      let second;
+      try {
+        const site = await first.furnish("harbour");
+        await site.issue(3);
+        const channel = `queue:${site.general}`;
+        const proxy = open(await Proxy.to(first.url));
+        const app = open(new App(proxy.url, { token: site.token("reception"), subscribe: [{ channel }] }, { transports }));
+        const queue = app.watch(channel);
+        await until("it begins", () => queue.held);
+        await until("it has its last transport", () => app.transport === transports.at(-1));
+        assert.equal(await first.stop(), 0);
+        await until("the client notices", () => app.losses.length > 0);
+        assert.deepEqual(app.closes, [{ code: 3001, reason: "shutdown", reconnect: true }]);
+        assert.match(app.losses[0], /^transport/);
+
+        second = await Clinic.start("--empty");
+        const again = await second.furnish("harbour");
+        await again.issue(1);
+        proxy.mend(second.url);
+        await until("it connects again", () => app.connections === 2);
+        await queue.agreesWith(() => again.clinic.get(`queues/${site.general}`));
+        assert.equal(queue.held?.entries?.size, 2, "one ticket and the queue itself");
+      } finally {
+        await first.stop();
+        await second?.stop();
+      }
+    });
+  });
+}
+
+describe("a position", () => {
+  after(closeAll);
+
+  it("that means nothing here is answered with a snapshot", async () => {
+    const site = await clinic.furnish();
+    const app = connect({ token: site.token("reception") });
+    const queue = await app.follow(`queue:${site.general}`, { epoch: "1", version: 1 });
+    assert.deepEqual([queue.start.recovered, queue.start.type], [false, "snapshot"]);
+    assert.ok(queue.held?.entries?.has("queue"));
+  });
+
+  it("ahead of this node is never answered with less", async () => {
+    const site = await clinic.furnish();
+    const app = connect({ token: site.token("reception") });
+    const channel = `queue:${site.blood}`;
+    const { epoch, version } = (await app.follow(channel)).position;
+    await app.ask("unsubscribe", { channel });
+    const [start] = await Promise.all([app.ask("subscribe", { channel, epoch, version: version + 1 }), site.issue(1, site.blood)]);
+    assert.deepEqual([start.recovered, start.data, start.version], [true, undefined, version + 1]);
+  });
+});
+
+describe("a token", () => {
+  after(closeAll);
+
+  it("that cannot be trusted is refused with its code", async () => {
+    const good = token("reception");
+    /** @type {[object, string][]} */
+    const refused = [
+      [{}, "token_missing"],
+      [{ token: "x" }, "token_invalid"],
+      [{ token: `${good.slice(0, -2)}AA` }, "token_invalid"],
+      [{ token: token("reception", { audience: "another" }) }, "token_wrong_audience"],
+      [{ token: token("reception", { expiresInMs: -1000 }) }, "token_expired"],
+      [{ token: 7 }, "malformed"],
+      [{ token: good, subscribe: Array.from({ length: 65 }, (_, index) => ({ channel: `board:b${index}` })) }, "channel_limit"],
+    ];
+    for (const [auth, code] of refused) {
+      const app = connect(auth);
+      await until("it is refused", () => app.refusals.length > 0);
+      assert.deepEqual([app.refusals[0], app.connections], [code, 0]);
+    }
+  });
+
+  it("that has expired is replaced by the app, which then connects", async () => {
+    const site = await clinic.furnish();
+    const tokens = [site.token("reception", { expiresInMs: -1000 }), site.token("reception")];
+    const app = connect((/** @type {(auth: object) => void} */ send) => send({ token: tokens.shift() }));
+    await until("it is refused", () => app.refusals.length > 0);
+    assert.deepEqual(app.refusals, ["token_expired"]);
+    app.socket.connect();
+    await app.connected();
+  });
+
+  it("is renewed in band while everything goes on", async () => {
+    const site = await clinic.furnish();
+    const app = connect({ token: site.token("reception", { expiresInMs: 1500 }) });
+    const queue = await app.follow(`queue:${site.general}`);
+    const { expires_in: seconds } = await app.ask("refresh", { token: site.token("reception") });
+    assert.ok(seconds > 3000 && seconds <= 3600, `${seconds}`);
+    assert.equal((await app.ask("refresh", { token: site.token("reception", { expiresInMs: -1 }) })).error.code, "token_expired");
+    await site.issue(1);
+    await until("the line grows", () => queue.held?.entries?.size === 2);
+    assert.equal(app.connections, 1);
+  });
+
+  it("that covers less ends what it does not cover, and nothing else", async () => {
+    const site = await clinic.furnish();
+    const [kept, lost] = await site.issue(2);
+    const app = connect({ token: patient(site, kept, lost) });
+    const first = await app.follow(`ticket:${kept.ticket}`);
+    await app.follow(`ticket:${lost.ticket}`);
+    await app.ask("refresh", { token: patient(site, kept) });
+    const [error] = await until("the other one ends", () => app.errors.length > 0 && app.errors);
+    assert.deepEqual([error.channel, error.code, error.retry], [`ticket:${lost.ticket}`, "forbidden", false]);
+    await clinic.order(`tickets/${kept.ticket}/call`, { station: site.room1 });
+    await until("the first goes on", () => first.state.state === "called");
+  });
+
+  for (const [name, transports] of TRANSPORTS.slice(0, 2)) {
+    it(`of somebody else ends the connection for good on ${name}`, async () => {
+      const site = await clinic.furnish();
+      for (const other of [{ subject: "somebody-else" }, { tenant: "elsewhere" }]) {
+        const app = await connect({ token: site.token("reception") }, transports).connected();
+        app.socket.emit("refresh", { token: site.token("reception", other) });
+        await until("it is closed", () => app.losses.length > 0);
+        assert.deepEqual(app.closes, [{ code: 3500, reason: "invalid token", reconnect: false }]);
+        assert.deepEqual([app.losses, app.socket.active], [["io server disconnect"], false]);
+      }
+    });
+  }
+});
+
+describe("what is refused", () => {
+  after(closeAll);
+
+  it("is a channel that is another's, unknown, or followed already", async () => {
+    const site = await clinic.furnish();
+    const [own, other] = await site.issue(2);
+    const app = connect({ token: patient(site, own) });
+    await app.follow(`ticket:${own.ticket}`);
+    /** @type {[string, string][]} */
+    const refused = [
+      [`ticket:${own.ticket}`, "already_subscribed"],
+      [`ticket:${other.ticket}`, "forbidden"],
+      [`queue:${site.general}`, "forbidden"],
+      [`board:${site.location}`, "forbidden"],
+      ["weather:today", "unknown_channel"],
+      ["", "unknown_channel"],
+      ["x".repeat(1000), "unknown_channel"],
+    ];
+    for (const [channel, code] of refused) {
+      const { error } = await app.ask("subscribe", { channel });
+      assert.deepEqual([error.code, error.retry, typeof error.message], [code, false, "string"]);
+      app.socket.emit("subscribe", { channel });
+    }
+    await until("each is told without an acknowledgement too", () => app.errors.length === refused.length);
+    assert.deepEqual(app.errors.map(({ channel, code }) => [channel, code]), refused);
+    await clinic.order(`tickets/${own.ticket}/call`, { station: site.room1 });
+    await until("the first goes on", () => app.events.some(({ data }) => data.state === "called"));
+  });
+
+  it("is everything of another tenant, when connecting too", async () => {
+    const site = await clinic.furnish();
+    const [own] = await site.issue(1);
+    const channels = [`ticket:${own.ticket}`, `queue:${site.general}`, `board:${site.location}`];
+    const app = connect({ token: token("admin", { tenant: "elsewhere" }), subscribe: channels.map((channel) => ({ channel, epoch: 1, version: 0 })) });
+    await until("all are refused", () => app.errors.length === channels.length);
+    assert.deepEqual(app.errors.map(({ channel, code }) => [channel, code]).sort(), channels.map((channel) => [channel, "unknown_channel"]).sort());
+    for (const channel of channels) assert.equal((await app.ask("subscribe", { channel })).error.code, "unknown_channel");
+    await site.issue(1);
+    await app.ask("unsubscribe", { channel: channels[0] });
+    assert.deepEqual(app.events, []);
+  });
+
+  it("is an event nobody knows, or not of its shape, or with an attachment", async () => {
+    const site = await clinic.furnish();
+    const app = connect({ token: site.token("reception") });
+    const channel = `queue:${site.general}`;
+    /** @type {[string, any[], string][]} */
+    const refused = [
+      ["publish", [{ channel, data: {} }], "unknown_method"],
+      ["subscribe", [], "malformed"],
+      ["subscribe", [channel], "malformed"],
+      ["subscribe", [{ channel }, { channel }], "malformed"],
+      ["subscribe", [{ channel: [channel] }], "malformed"],
+      ["subscribe", [{ channel, extra: Buffer.from([1, 2, 3]) }], "malformed"],
+      ["refresh", [{ token: Buffer.from("x") }], "malformed"],
+    ];
+    for (const [event, args, code] of refused) {
+      assert.equal((await app.ask(event, ...args)).error.code, code, event);
+      app.socket.emit(event, ...args);
+    }
+    await until("each is told without an acknowledgement too", () => app.errors.length === refused.length);
+    assert.deepEqual(app.errors.map(({ code }) => code), refused.map(([, , code]) => code));
+    await app.follow(channel);
+    assert.equal(app.connections, 1);
+  });
+
+  it("is another namespace", async () => {
+    const app = open(new App(`${clinic.url}/admin`, { token: token("admin") }, { transports: ["websocket"] }));
+    await until("it is refused", () => app.refusals.length > 0);
+    assert.deepEqual(app.refusals, ["Invalid namespace"]);
+  });
+
+  it("is what is no packet: it costs that connection, and its neighbours nothing", async () => {
+    const site = await clinic.furnish();
+    const auth = { token: site.token("reception") };
+    const neighbour = connect(auth);
+    const queue = await neighbour.follow(`queue:${site.general}`);
+    const nonsense = ["9", "4", "4x", "42", '42{"a":1}', "451-", Buffer.from([1, 2, 3]), `42["subscribe","${"x".repeat(70_000)}"]`];
+    for (const packet of nonsense) {
+      const bare = open(await Bare.connect(clinic.url, auth));
+      bare.send(packet);
+      await until(`${String(packet).slice(0, 20)} ends it`, () => bare.closed);
+    }
+    // More events at once than may wait.
+    const flood = open(await Poller.connect(clinic.url, auth));
+    await flood.until((packet) => packet.startsWith("40"));
+    await flood.post(Array(200).fill('42["publish"]').join("\x1e"));
+    await flood.until((packet) => packet.startsWith("41"));
+    await site.issue(1);
+    await until("the neighbour goes on", () => queue.held?.entries?.size === 2);
+    assert.equal(neighbour.connections, 1);
+  });
+
+  it("is a page of another origin, on every request", async () => {
+    const origin = "https://elsewhere.example";
+    const polling = `${clinic.url}/socket.io/?EIO=4&transport=polling`;
+    for (const method of ["GET", "POST", "OPTIONS"]) {
+      const response = await fetch(polling, { method, headers: { origin } });
+      assert.deepEqual([response.status, response.headers.get("access-control-allow-origin")], [403, null], method);
+    }
+    const own = await fetch(polling, { headers: { origin: clinic.url } });
+    assert.deepEqual([own.status, own.headers.get("access-control-allow-origin")], [200, clinic.url]);
+    const socket = new WebSocket(`${clinic.url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`, { origin });
+    const [, response] = await once(socket, "unexpected-response");
+    assert.equal(response.statusCode, 403);
+    response.destroy();
+  });
+});
+
+describe("time", { concurrency: true }, () => {
+  after(closeAll);
+
+  it("cuts a client that stops reading, and its neighbour never notices", async () => {
+    const site = await clinic.furnish();
+    await site.issue(60);
+    const channel = `queue:${site.general}`;
+    const auth = { token: site.token("reception") };
+    const neighbour = connect(auth);
+    const queue = await neighbour.follow(channel);
+    const slow = await counted('clinicwire_closes_total{reason="slow"}');
+
+    const { hostname, port } = new URL(clinic.url);
+    const socket = connectTcp({ port: Number(port), host: hostname });
+    socket.on("error", () => {});
+    open({ close: () => socket.destroy() });
+    socket.write("GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    socket.write(masked(`40${JSON.stringify(auth)}`));
+    let heard = "";
+    const listen = (/** @type {Buffer} */ bytes) => (heard += bytes.toString("latin1"));
+    socket.on("data", listen);
+    await until("it is connected", () => heard.includes('40{"sid"'));
+    socket.off("data", listen).pause();
+    // Snapshots enough to fill what the system holds for a socket, and fewer than may wait.
+    for (let id = 0; id < 40; id += 2) {
+      socket.write(masked(`42${id}["subscribe",${JSON.stringify({ channel })}]`));
+      socket.write(masked(`42${id + 1}["unsubscribe",${JSON.stringify({ channel })}]`));
+    }
+    const began = Date.now();
+    while ((await counted('clinicwire_closes_total{reason="slow"}')) === slow) {
+      assert.ok(Date.now() - began < 30_000, "it is cut");
+      const size = queue.held?.entries?.size ?? 0;
+      await site.issue(1);
+      await until("the neighbour sees the line grow", () => (queue.held?.entries?.size ?? 0) > size, 2000);
+    }
+    assert.ok(Date.now() - began > 9000, "not before ten seconds");
+    socket.resume();
+    await until("its socket is gone", () => socket.destroyed);
+    assert.equal(neighbour.connections, 1);
+  });
+
+  it("cuts a client that stops polling, which then begins another session", async () => {
+    const site = await clinic.furnish();
+    const channel = `board:${site.location}`;
+    const poller = await Poller.connect(clinic.url, { token: site.token("reception"), subscribe: [{ channel }] });
+    await poller.until((packet) => packet.includes("snapshot"));
+    const connections = await counted('clinicwire_connections{transport="socketio"}');
+    assert.ok(connections >= 1);
+    await site.issue(1);
+    await until("its polls are refused", async () => (await poller.post("3")).status === 400, 30_000);
+    assert.equal((await poller.get()).status, 400);
+  });
+
+  it("ends a connection whose token was not renewed, and the app comes back with a new one", async () => {
+    const site = await clinic.furnish();
+    const channel = `board:${site.location}`;
+    const tokens = [site.token("reception", { expiresInMs: 1000 }), site.token("reception")];
+    const app = connect((/** @type {(auth: object) => void} */ send) => send({ token: tokens.shift(), subscribe: [{ channel }] }));
+    await until("it is closed", () => app.losses.length > 0, 40_000);
+    assert.deepEqual(app.closes, [{ code: 3005, reason: "connection expired", reconnect: true }]);
+    await until("it is back", () => app.connections === 2 && app.events.length === 2);
+  });
+});
+
+/** A text frame as a client sends it. @param {string} text */
+function masked(text) {
+  const payload = Buffer.from(text);
+  const header = payload.length < 126 ? Buffer.from([0x81, 0x80 | payload.length]) : Buffer.from([0x81, 0x80 | 126, payload.length >> 8, payload.length & 255]);
+  // A mask of zeroes changes nothing, and is one.
+  return Buffer.concat([header, Buffer.alloc(4), payload]);
+}
+
+describe("what the server logs", () => {
+  it("has nothing of any patient, at the level that says most", async () => {
+    const site = await clinic.furnish();
+    const [own] = await site.issue(1);
+    const bearer = patient(site, own);
+    await connect({ token: bearer }).follow(`ticket:${own.ticket}`);
+    await clinic.order(`tickets/${own.ticket}/hold`, { reason: "a private reason" });
+    await closeAll();
+    assert.match(clinic.log, /DEBUG/);
+    for (const secret of [own.ticket.split(".")[1], own.label, bearer, "a private reason", "test-patient"]) {
+      assert.ok(!clinic.log.includes(secret));
+    }
+  });
+});
