@@ -7,13 +7,9 @@ mod emitter;
 mod events;
 mod link;
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
-use dashmap::DashMap;
 use gateway_core::{
     protocol::MAX_COMMANDS,
     session::{CONNECT_WITHIN_S, MAX_CHANNELS, PING_S, PONG_WITHIN_S},
@@ -36,7 +32,7 @@ use tower::ServiceExt;
 use self::events::Auth;
 pub use self::{
     emitter::Emitter,
-    link::{Event, Heard, Link},
+    link::{Event, Heard, Link, Polling},
 };
 use crate::{auth::Verifier, clock, connection::MAX_MESSAGE, metrics::Metrics, shard::ToShard, wire::Wire};
 
@@ -57,8 +53,7 @@ const SEND_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct SocketIo {
     service: SocketIoService<axum::Router>,
-    /// Of the sessions that began by polling: their other requests are told by their id.
-    polling: Arc<DashMap<Sid, Weak<Link>>>,
+    polling: Arc<Polling>,
 }
 
 impl SocketIo {

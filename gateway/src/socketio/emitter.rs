@@ -120,8 +120,8 @@ impl Emitter {
         }
         self.since = now;
         let raw: &RawValue = serde_json::from_slice(body).map_err(|_| Close::ServerError)?;
+        self.emits(body.len() as u64);
         self.socket.emit(name, raw).map_err(|_| Close::Slow)?;
-        self.emitted(body.len() as u64);
         Ok(true)
     }
 
@@ -130,23 +130,19 @@ impl Emitter {
     /// # Errors
     /// As for [`Emitter::emit_state`]; [`Close::Slow`] when too much waits already.
     pub fn emit(&mut self, name: &str, body: &(impl Serialize + ?Sized), now: u64) -> Result<(), Close> {
-        let bytes = self.make_room(body, now)?;
-        self.socket.emit(name, body).map_err(|_| Close::Slow)?;
-        self.emitted(bytes + name.len() as u64);
-        Ok(())
+        self.make_room(body, now)?;
+        self.socket.emit(name, body).map_err(|_| Close::Slow)
     }
 
     /// Acknowledges a request, if it wants that.
     fn acknowledge(&mut self, asked: Asked, body: &(impl Serialize + ?Sized), now: u64) -> Result<(), Close> {
         let Some(ack) = asked.ack else { return Ok(()) };
-        let bytes = self.make_room(body, now)?;
-        ack.send(body).map_err(|_| Close::Slow)?;
-        self.emitted(bytes);
-        Ok(())
+        self.make_room(body, now)?;
+        ack.send(body).map_err(|_| Close::Slow)
     }
 
-    /// The length of a body that may still wait; one may be larger than the bound, as a snapshot must fit.
-    fn make_room(&mut self, body: &(impl Serialize + ?Sized), now: u64) -> Result<u64, Close> {
+    /// Counts a body that may still wait; one may be larger than the bound, as a snapshot must fit.
+    fn make_room(&mut self, body: &(impl Serialize + ?Sized), now: u64) -> Result<(), Close> {
         let length = length(body);
         let waiting = self.waiting(now);
         if waiting == 0 {
@@ -154,14 +150,17 @@ impl Emitter {
         } else if waiting + length > MAX_WAITING as u64 {
             return Err(Close::Slow);
         }
-        Ok(length)
+        self.emits(length);
+        Ok(())
     }
 
-    fn emitted(&mut self, bytes: u64) {
+    /// Counts bytes before they are emitted: a poll on another thread may answer them at once, and what is only
+    /// counted afterwards would wait for ever.
+    fn emits(&mut self, bytes: u64) {
         if self.on_websocket {
             self.due = self.due.max(self.left) + bytes;
         } else {
-            self.link.emitted(bytes);
+            self.link.emits(bytes);
         }
     }
 

@@ -20,6 +20,9 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::{shard::ToShard, wire::Wire};
 
+/// The sessions of a node that began by polling: their later requests are told by their id.
+pub type Polling = DashMap<Sid, Weak<Link>>;
+
 /// One event of a client, and where its acknowledgement goes if it wants one.
 pub struct Event {
     pub request: Result<Request<'static>, Code>,
@@ -47,7 +50,7 @@ pub struct Link {
     /// Ends a poll that waits.
     cut: Notify,
     /// The node's list of polling sessions, and this one's place in it.
-    listed: OnceLock<(Arc<DashMap<Sid, Weak<Link>>>, Sid)>,
+    listed: OnceLock<(Arc<Polling>, Sid)>,
 }
 
 #[derive(Default)]
@@ -91,7 +94,7 @@ impl Link {
     }
 
     /// Named in the list of polling sessions; it leaves the list when it is dropped.
-    pub fn is_in(&self, list: &Arc<DashMap<Sid, Weak<Link>>>, sid: Sid) {
+    pub fn is_in(&self, list: &Arc<Polling>, sid: Sid) {
         let _ = self.listed.set((list.clone(), sid));
     }
 
@@ -188,8 +191,8 @@ impl Link {
         self.waker.wake();
     }
 
-    /// Bytes were emitted to a polling session.
-    pub fn emitted(&self, bytes: u64) {
+    /// Bytes are about to be emitted to a polling session.
+    pub fn emits(&self, bytes: u64) {
         self.state().polled.emitted += bytes;
     }
 

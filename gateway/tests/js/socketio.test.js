@@ -328,14 +328,17 @@ describe("what is refused", () => {
     const auth = { token: site.token("reception") };
     const neighbour = connect(auth);
     const queue = await neighbour.follow(`queue:${site.general}`);
-    const nonsense = ["9", "4", "4x", "42", '42{"a":1}', "451-", Buffer.from([1, 2, 3]), `42["subscribe","${"x".repeat(70_000)}"]`];
+    const nonsense = ["9", "4", "4x", "42", '42{"a":1}', Buffer.from([1, 2, 3]), `42["subscribe","${"x".repeat(70_000)}"]`];
     for (const packet of nonsense) {
       const bare = open(await Bare.connect(clinic.url, auth));
       bare.send(packet);
-      await until(`${String(packet).slice(0, 20)} ends it`, () => bare.closed);
+      await until(`${String(packet).slice(0, 20)} ends it`, () => bare.closed, 5000);
     }
-    // More events at once than may wait.
-    const flood = open(await Poller.connect(clinic.url, auth));
+    // An event whose attachment never comes, and more events at once than may wait.
+    const half = open(await Bare.connect(clinic.url, auth));
+    for (const packet of ['451-["subscribe",{"_placeholder":true,"num":0}]', '42["publish"]']) half.send(packet);
+    await until("half an event ends it", () => half.closed, 5000);
+    const flood = await Poller.connect(clinic.url, auth);
     await flood.until((packet) => packet.startsWith("40"));
     await flood.post(Array(200).fill('42["publish"]').join("\x1e"));
     await flood.until((packet) => packet.startsWith("41"));
