@@ -107,8 +107,10 @@ impl SocketIo {
             return if upgrades { response } else { self.remember(&link, response).await };
         };
         if upgrades {
-            link.upgrades_to(wire.clone());
-            return self.serve(request).await;
+            return match link.upgrades_to(wire.clone()) {
+                true => self.serve(request).await,
+                false => with_status(StatusCode::BAD_REQUEST),
+            };
         }
         if request.method() == Method::GET {
             return self.poll(&link, request).await;

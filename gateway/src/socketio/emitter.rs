@@ -246,6 +246,8 @@ impl Emitter {
     pub fn say_farewell(&mut self, close: Close, now: u64) -> Result<(), Close> {
         self.emit("close", &events::close(close), now)?;
         if !close.comes_back() {
+            // One more packet must leave, however long it is.
+            self.emits(1);
             self.socket.clone().disconnect().map_err(|_| Close::Slow)?;
         }
         Ok(())

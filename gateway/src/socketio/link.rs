@@ -169,10 +169,16 @@ impl Link {
         self.state().wire.clone()
     }
 
-    /// The client asks to go on by a WebSocket.
-    pub fn upgrades_to(&self, wire: Arc<Wire>) {
-        self.state().wire = Some(wire);
+    /// The client asks to go on by a WebSocket; answers whether it may, as a session has one at a time.
+    pub fn upgrades_to(&self, wire: Arc<Wire>) -> bool {
+        let mut state = self.state();
+        if state.wire.as_ref().is_some_and(|wire| !wire.is_gone()) {
+            return false;
+        }
+        state.wire = Some(wire);
+        drop(state);
         self.waker.wake();
+        true
     }
 
     /// A poll begins: what the one before was answered with has arrived.
@@ -237,3 +243,6 @@ impl Drop for Link {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
