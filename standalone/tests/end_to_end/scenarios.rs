@@ -1,11 +1,13 @@
 //! What every installation promises its clients, on one process or on many: each scenario is a promise by name.
 
+mod appointments;
 mod commands;
 mod refusals;
 mod runs;
 mod streams;
 mod subscriptions;
 
+pub use appointments::*;
 pub use commands::*;
 pub use refusals::*;
 pub use runs::*;
@@ -40,6 +42,14 @@ macro_rules! for_each_scenario {
             every_move_of_a_ticket_is_offered_by_http,
             a_transfer_to_another_location_names_its_successor,
             a_ticket_is_read_by_http_as_its_channel_shows_it,
+            // appointments
+            an_appointment_and_its_ticket_agree_from_the_booking_to_the_end,
+            facts_that_come_late_twice_or_in_any_order_end_the_same,
+            what_a_source_says_after_the_check_in_changes_the_ticket_only_by_calling_it_off,
+            an_appointment_that_moves_goes_on_at_the_other_location,
+            what_cannot_be_of_an_appointment_is_refused_with_its_code,
+            whoever_comes_without_an_appointment_checks_in_into_a_queue,
+            another_tenants_appointments_doctors_and_load_are_unknown,
             // subscriptions
             a_patient_follows_their_ticket_to_its_end,
             a_board_shows_who_is_called_and_then_who_was,
