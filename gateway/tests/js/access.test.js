@@ -7,6 +7,7 @@ import { after, before, describe, it } from "node:test";
 import { Socket } from "./client.js";
 import { Clinic, Problem, token } from "./clinic.js";
 import { Curl } from "./curl.js";
+import { App } from "./socketio.js";
 import { until } from "./until.js";
 
 /** @typedef {import("./clinic.js").Role} Role */
@@ -32,6 +33,8 @@ const TRANSPORTS = [
   ["HTTP", openByHttp],
   ["WebSocket", openByWebSocket],
   ["SSE", openBySse],
+  ["Socket.IO over a WebSocket", openBySocketIo(["websocket"])],
+  ["Socket.IO over long-polling", openBySocketIo(["polling"])],
 ];
 
 /** @type {Clinic} */
@@ -87,6 +90,20 @@ async function openBySse(bearer, channel) {
   } finally {
     await curl.close();
   }
+}
+
+/** @param {("websocket" | "polling")[]} transports @returns {Open} */
+function openBySocketIo(transports) {
+  return async (bearer, channel) => {
+    const app = await new App(clinic.url, { token: bearer }, { transports }).connected();
+    try {
+      const { error, data } = await app.ask("subscribe", { channel });
+      assert.ok(error || data, "a subscription begins with its state");
+      return error?.code;
+    } finally {
+      app.close();
+    }
+  };
 }
 
 /**
