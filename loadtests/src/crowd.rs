@@ -65,6 +65,29 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Clients that fold their view, to compare it with the server's snapshot in the end.
 pub const FOLDING: usize = 8;
 
+/// A client that is to be connected.
+pub struct Client {
+    pub channel: String,
+    pub transport: Transport,
+    pub kind: Kind,
+    /// Whether it folds its view, to be compared with the server's snapshot.
+    pub folds: bool,
+    /// Whether it keeps its live steps.
+    pub keeps_steps: bool,
+}
+
+/// A client for each channel; the first few of keyed channels fold their view.
+pub fn clients(
+    transport: Transport,
+    kind: Kind,
+    channels: impl IntoIterator<Item = String>,
+) -> impl Iterator<Item = Client> {
+    channels.into_iter().enumerate().map(move |(index, channel)| {
+        let folds = kind == Kind::Keyed && index < FOLDING;
+        Client { channel, transport, kind, folds, keeps_steps: false }
+    })
+}
+
 /// Running clients.
 pub struct Crowd {
     pub hub: Arc<Hub>,
@@ -83,17 +106,14 @@ pub struct Seen {
 }
 
 impl Crowd {
-    /// Connects one client for each channel, spread over the nodes and sources in turn, and waits until all are
-    /// subscribed.
+    /// Connects the clients, spread over the nodes and sources in turn, and waits until all are subscribed.
     ///
     /// # Errors
     /// When there are more clients than this process can hold, or some are not subscribed in time.
     pub async fn connect(
         target: &Target,
         args: &CrowdArgs,
-        transport: Transport,
-        kind: Kind,
-        channels: impl ExactSizeIterator<Item = String>,
+        clients: impl IntoIterator<Item = Client>,
     ) -> Result<Self> {
         let hub = Arc::new(Hub {
             api: Api::new(Duration::from_secs(args.command_deadline)),
@@ -103,14 +123,13 @@ impl Crowd {
         });
         let patience = Duration::from_secs(args.patience);
         let mut crowd = Self { hub, followers: Vec::new(), patience, tasks: JoinSet::new() };
-        for (index, channel) in channels.enumerate() {
+        for (index, client) in clients.into_iter().enumerate() {
             let node = target.node(index);
             let source = args.source(&node, index);
-            let mut watch = Watch::new(index, kind);
-            if kind == Kind::Keyed && index < FOLDING {
-                watch.entries = Some(Entries::new());
-            }
-            let follower = Arc::new(Follower::new(node, source, channel, transport, watch));
+            let mut watch = Watch::new(index, client.kind);
+            watch.entries = client.folds.then(Entries::new);
+            watch.taken = client.keeps_steps.then(Vec::new);
+            let follower = Arc::new(Follower::new(node, source, client.channel, client.transport, watch));
             crowd.followers.push(follower.clone());
             crowd.tasks.spawn(follower.run(crowd.hub.clone()));
         }

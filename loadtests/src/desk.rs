@@ -37,6 +37,8 @@ pub enum Audience {
     Queue,
     /// Each of them a ticket of its own in the fresh queue.
     Tickets,
+    /// All of them how busy the location is.
+    Load,
 }
 
 /// Tickets issued at one time while a line is filled.
@@ -55,12 +57,15 @@ pub struct Desk {
 pub struct Issued {
     pub ticket: String,
     pub version: u64,
+    pub at: i64,
 }
 
 /// A call that was applied.
+#[derive(Clone)]
 pub struct Called {
     pub ticket: String,
     pub version: u64,
+    pub at: i64,
     pub took: Duration,
 }
 
@@ -115,7 +120,7 @@ impl Desk {
         let outcome = self.post(&format!("/v1/queues/{}/tickets", self.queue), json!({})).await?;
         let TicketResult { ticket } =
             serde_json::from_value(outcome.result).context("understand a new ticket")?;
-        Ok(Issued { ticket, version: outcome.version })
+        Ok(Issued { ticket, version: outcome.version, at: outcome.at })
     }
 
     /// Issues `count` tickets, and gives them in the order in which they were decided: the order of the line.
@@ -140,6 +145,7 @@ impl Desk {
         Ok(match audience {
             Audience::Board => (Kind::Keyed, vec![format!("board:{}", self.target.location); clients]),
             Audience::Queue => (Kind::Keyed, vec![format!("queue:{}", self.queue); clients]),
+            Audience::Load => (Kind::Keyed, vec![format!("load:{}", self.target.location); clients]),
             Audience::Tickets => {
                 let line = self.fill(clients).await?;
                 let channels = line.iter().map(|issued| format!("ticket:{}", issued.ticket)).collect();
@@ -154,6 +160,7 @@ impl Desk {
         match audience {
             Audience::Board => Some(format!("/v1/boards/{}", self.target.location)),
             Audience::Queue => Some(format!("/v1/queues/{}", self.queue)),
+            Audience::Load => Some(format!("/v1/loads/{}", self.target.location)),
             Audience::Tickets => None,
         }
     }
@@ -169,17 +176,23 @@ impl Desk {
         let outcome = self.post(&path, json!({"station": station})).await?;
         let took = started.elapsed();
         let TicketResult { ticket } = serde_json::from_value(outcome.result).context("understand a call")?;
-        Ok(Called { ticket, version: outcome.version, took })
+        Ok(Called { ticket, version: outcome.version, at: outcome.at, took })
     }
 
-    /// Starts and completes the service of a called ticket; returns the version of its end.
+    /// Starts the service of a called ticket.
     ///
     /// # Errors
-    /// When one of the two is refused or has no outcome.
-    pub async fn serve(&self, ticket: &str) -> Result<u64> {
-        self.post(&format!("/v1/tickets/{ticket}/start"), json!({})).await.context("start a service")?;
-        let end = self.post(&format!("/v1/tickets/{ticket}/complete"), json!({})).await;
-        Ok(end.context("complete a service")?.version)
+    /// When the command is refused or has no outcome.
+    pub async fn start(&self, ticket: &str) -> Result<Outcome> {
+        self.post(&format!("/v1/tickets/{ticket}/start"), json!({})).await.context("start a service")
+    }
+
+    /// Completes the service of a ticket.
+    ///
+    /// # Errors
+    /// When the command is refused or has no outcome.
+    pub async fn complete(&self, ticket: &str) -> Result<Outcome> {
+        self.post(&format!("/v1/tickets/{ticket}/complete"), json!({})).await.context("complete a service")
     }
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::{
     breach::Breach,
-    crowd::{Crowd, CrowdArgs, report_commands, settings},
+    crowd::{Crowd, CrowdArgs, clients, report_commands, settings},
     desk::{Audience, Desk, at_rate},
     follower::Transport,
     phones::floors,
@@ -47,7 +47,7 @@ pub async fn run(target: Arc<Target>, args: &CrowdArgs, pids: &[u32], fanout: Fa
     let desk = Arc::new(Desk::open(target.clone(), Duration::from_secs(args.command_deadline), 4).await?);
     desk.fill(HEAD_START).await?;
     let (kind, channels) = desk.channels(fanout.channel, fanout.listeners).await?;
-    let crowd = Crowd::connect(&target, args, fanout.transport, kind, channels.into_iter()).await?;
+    let crowd = Crowd::connect(&target, args, clients(fanout.transport, kind, channels)).await?;
 
     say(&format!("making {} changes at {} a second …", fanout.changes, fanout.rate));
     let span = Span::start(pids);
@@ -65,6 +65,9 @@ pub async fn run(target: Arc<Target>, args: &CrowdArgs, pids: &[u32], fanout: Fa
 
     report_commands(&desk.api, &mut report);
     let seen = crowd.finish(&mut report).await;
+    if let Some(cost) = cost.filter(|_| seen.frames > 0) {
+        report.figure("cpu_per_frame_us", cost * deliveries as f64 / seen.frames as f64, "µs");
+    }
     report.delays(&seen.samples);
     if fanout.floor {
         floors(&mut report, fanout.listeners, fanout.rate, cost)?;

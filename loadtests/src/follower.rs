@@ -16,13 +16,38 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{breach::Breach, http::Api, sse, target::Node, watch::Watch, ws};
+use crate::{
+    breach::Breach,
+    http::Api,
+    socketio, sse,
+    target::Node,
+    watch::Watch,
+    ws::{self, Form},
+};
 
 /// How a client listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Transport {
+    /// The Centrifugal protocol in JSON.
     Ws,
+    /// The Centrifugal protocol in Protobuf.
+    WsProtobuf,
     Sse,
+    /// Socket.IO over a WebSocket.
+    Socketio,
+}
+
+impl Transport {
+    /// As it is spelt on the command line and in the names of figures.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ws => "ws",
+            Self::WsProtobuf => "ws-protobuf",
+            Self::Sse => "sse",
+            Self::Socketio => "socketio",
+        }
+    }
 }
 
 /// What all clients share.
@@ -97,8 +122,10 @@ impl Follower {
         loop {
             let permit = hub.gate.clone().acquire_owned().await.ok();
             let ended = match self.transport {
-                Transport::Ws => ws::follow(&self, &hub, permit).await,
+                Transport::Ws => ws::follow(&self, &hub, Form::Json, permit).await,
+                Transport::WsProtobuf => ws::follow(&self, &hub, Form::Protobuf, permit).await,
                 Transport::Sse => sse::follow(&self, &hub, &mut stream, permit).await,
+                Transport::Socketio => socketio::follow(&self, &hub, permit).await,
             };
             if self.live.swap(false, Ordering::AcqRel) {
                 attempt = 0;

@@ -81,7 +81,7 @@ pub struct Unsubscribe<'a> {
     pub reason: Cow<'a, str>,
 }
 
-/// `data:` of an SSE frame that carries a view.
+/// `data:` of an SSE frame that carries a view; what a Socket.IO event tells, too.
 #[derive(Deserialize)]
 pub struct StreamData<'a> {
     #[serde(borrow)]

@@ -42,6 +42,8 @@ pub struct Api {
 #[derive(Deserialize)]
 pub struct Outcome {
     pub version: u64,
+    /// The record's append time.
+    pub at: i64,
     #[serde(default)]
     pub result: Value,
 }

@@ -7,9 +7,10 @@ use clap::Args;
 use tokio::time::sleep;
 
 use crate::{
-    crowd::{Crowd, CrowdArgs, settings},
+    crowd::{Crowd, CrowdArgs, clients, settings},
     desk::{Audience, Desk},
     follower::Transport,
+    memory::Before,
     process::Watched,
     report::{Report, Span, say},
     target::Target,
@@ -39,8 +40,9 @@ pub async fn run(target: Arc<Target>, args: &CrowdArgs, pids: &[u32], idle: Idle
     let (kind, channels) = desk.channels(idle.channel, idle.clients).await?;
 
     let before = Watched::start(pids);
+    let memory = Before::read(pids);
     let connecting = Span::start(pids);
-    let crowd = Crowd::connect(&target, args, idle.transport, kind, channels.into_iter()).await?;
+    let crowd = Crowd::connect(&target, args, clients(idle.transport, kind, channels)).await?;
     connecting.report(&mut report, "connecting", 0);
     for process in before.used() {
         let clients = idle.clients as f64;
@@ -58,6 +60,7 @@ pub async fn run(target: Arc<Target>, args: &CrowdArgs, pids: &[u32], idle: Idle
         let each = process.rss_grew_kib as f64 / idle.clients as f64;
         report.figure(&format!("rss_held_{label}_kib"), each, "KiB a client");
     }
+    memory.report(&mut report, idle.clients);
     crowd.finish(&mut report).await;
     Ok(report)
 }

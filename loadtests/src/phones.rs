@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::{
     breach::Breach,
-    crowd::{Crowd, CrowdArgs, report_commands, settings},
+    crowd::{Crowd, CrowdArgs, clients, report_commands, settings},
     desk::{Called, Desk, Issued, at_rate},
     floor::{Plan, measure},
     follower::Transport,
@@ -46,13 +46,13 @@ pub struct PhonesArgs {
 }
 
 /// For how long nothing may change after everything arrived: a late repeat or a step back would show.
-const QUIET: Duration = Duration::from_secs(1);
+pub const QUIET: Duration = Duration::from_secs(1);
 /// Bytes of a ticket's frame as the floor sends it.
 const FRAME_BYTES: usize = 200;
 
 /// What a phone has to show in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Expected {
+pub struct Expected {
     state: TicketState,
     position: Option<u32>,
 }
@@ -69,8 +69,8 @@ pub async fn run(target: Arc<Target>, crowd: &CrowdArgs, pids: &[u32], args: Pho
 
     let arriving = Span::start(pids);
     let channels = line.iter().map(|issued| format!("ticket:{}", issued.ticket));
-    let phones =
-        Crowd::connect(&target, crowd, args.transport, Kind::Ticket { own_line: true }, channels).await?;
+    let phones = clients(args.transport, Kind::Ticket { own_line: true }, channels);
+    let phones = Crowd::connect(&target, crowd, phones).await?;
     arriving.report(&mut report, "connecting", 0);
     let first = expected(line.len(), 0, TicketState::Called);
     phones.demand(Breach::WrongFirstState, "the first state", |watch, phone| shows(watch, first[phone]));
@@ -113,7 +113,8 @@ async fn call(desk: &Arc<Desk>, args: &PhonesArgs, report: &mut Report) -> Vec<C
             };
             let called = desk.call(turn).await?;
             if complete {
-                desk.serve(&called.ticket).await?;
+                desk.start(&called.ticket).await?;
+                desk.complete(&called.ticket).await?;
             }
             anyhow::Ok((called, pid))
         }
@@ -142,7 +143,7 @@ async fn call(desk: &Arc<Desk>, args: &PhonesArgs, report: &mut Report) -> Vec<C
 }
 
 /// The n-th call in the log has to call the n-th in line.
-fn check_calls(line: &[Issued], calls: &[Called], asked: usize, report: &mut Report) {
+pub fn check_calls(line: &[Issued], calls: &[Called], asked: usize, report: &mut Report) {
     report.figure("calls_applied", calls.len() as f64, "");
     if calls.len() != asked {
         let applied = calls.len();
@@ -158,7 +159,8 @@ fn check_calls(line: &[Issued], calls: &[Called], asked: usize, report: &mut Rep
 }
 
 /// The naive model: a list of people, and each call takes the first one out of it.
-fn expected(people: usize, calls: usize, end: TicketState) -> Vec<Expected> {
+#[must_use]
+pub fn expected(people: usize, calls: usize, end: TicketState) -> Vec<Expected> {
     let mut waiting: Vec<usize> = (0..people).collect();
     let mut all = vec![Expected { state: TicketState::Waiting, position: None }; people];
     for _ in 0..calls.min(people) {
@@ -175,7 +177,9 @@ fn steps(people: usize, calls: usize) -> usize {
     (0..calls.min(people)).map(|called| people - called).sum()
 }
 
-fn shows(watch: &Watch, expected: Expected) -> bool {
+/// Whether that is what the client shows.
+#[must_use]
+pub fn shows(watch: &Watch, expected: Expected) -> bool {
     watch.state == Some(expected.state) && watch.position == expected.position
 }
 

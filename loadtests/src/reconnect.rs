@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::{
     breach::Breach,
-    crowd::{Crowd, CrowdArgs, report_commands, settings},
+    crowd::{Crowd, CrowdArgs, clients, report_commands, settings},
     desk::{Audience, Desk},
     follower::{Transport, now_us},
     report::{Report, Span, say},
@@ -41,7 +41,7 @@ pub async fn run(target: Arc<Target>, args: &CrowdArgs, pids: &[u32], plan: Reco
     // These stand before the clients' own tickets, so that no client is called and each misses every change.
     desk.fill(plan.rounds * missed).await?;
     let (kind, channels) = desk.channels(plan.channel, plan.clients).await?;
-    let crowd = Crowd::connect(&target, args, plan.transport, kind, channels.into_iter()).await?;
+    let crowd = Crowd::connect(&target, args, clients(plan.transport, kind, channels)).await?;
 
     let mut resumed_ms = Vec::new();
     let (mut by_delta, mut by_snapshot) = (0_u32, 0_u32);

@@ -143,21 +143,7 @@ fn take(
             let Ok(data) = serde_json::from_str::<StreamData<'_>>(&event.data) else {
                 return malformed("a stream event that cannot be read");
             };
-            let mut watch = follower.watch();
-            let held = watch.pair();
-            if *first {
-                // A ticket's events are whole states: only the offset tells what was missed.
-                watch.began(&data.epoch, held.is_some() && event.name != "snapshot", now_us);
-            } else if held.is_some_and(|(epoch, _)| data.epoch.parse() != Ok(epoch)) {
-                watch.began(&data.epoch, false, now_us);
-            }
-            let whole = event.name == "snapshot" || (*first && event.name == "state");
-            if whole && *first {
-                watch.whole(data.offset, data.data);
-            } else {
-                watch.step(data.offset, data.data, now_us, !*first);
-            }
-            watch.frames += u64::from(!*first);
+            follower.watch().told(&event.name, &data, *first, now_us);
             *first = false;
             None
         }

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     breach::{Breach, Breaches},
-    frames::{Entries, KeyedData, TicketData, TicketState},
+    frames::{Entries, KeyedData, StreamData, TicketData, TicketState},
     runs::story::{Moment, Story},
 };
 
@@ -31,6 +31,15 @@ pub struct Sample {
     pub near: bool,
 }
 
+/// One live step of a keyed view, for the few clients that keep them.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    /// The version that was held before.
+    pub from: u64,
+    pub to: u64,
+    pub received_us: i64,
+}
+
 /// How the last subscription began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resumed {
@@ -52,6 +61,8 @@ pub struct Watch {
     pub entries: Option<Entries>,
     /// What the entries tell, if they are a run's.
     pub story: Option<Box<Story>>,
+    /// Live steps, if they are to be kept: which records each showed, and when.
+    pub taken: Option<Vec<Taken>>,
     pub resumed: Resumed,
     /// When the client last became live, µs since the Unix epoch.
     pub live_at_us: i64,
@@ -76,6 +87,7 @@ impl Watch {
             looks: 0,
             entries: None,
             story: None,
+            taken: None,
             resumed: Resumed::Fresh,
             live_at_us: 0,
             samples: Vec::new(),
@@ -118,6 +130,24 @@ impl Watch {
             self.note(Breach::EpochChanged, &format!("the epoch became {epoch}"));
         }
         self.epoch = Some(epoch);
+    }
+
+    /// An event that says of itself what it is: `snapshot`, `delta` or `state`. The `first` of a connection begins or
+    /// resumes the subscription.
+    pub fn told(&mut self, kind: &str, told: &StreamData<'_>, first: bool, now_us: i64) {
+        let held = self.pair();
+        if first {
+            // A ticket's events are whole states: only the offset tells what was missed.
+            self.began(&told.epoch, held.is_some() && kind != "snapshot", now_us);
+        } else if held.is_some_and(|(epoch, _)| told.epoch.parse() != Ok(epoch)) {
+            self.began(&told.epoch, false, now_us);
+        }
+        if first && kind != "delta" {
+            self.whole(told.offset, told.data);
+        } else {
+            self.step(told.offset, told.data, now_us, !first);
+        }
+        self.frames += u64::from(!first);
     }
 
     /// Moves to `offset` unless that is a step back. SDKs take the server's offset unchecked, so a step back is
@@ -231,6 +261,9 @@ impl Watch {
         }
         if let Some(from) = data.from.filter(|from| *from > self.offset) {
             self.note(Breach::Gap, &format!("a delta from {from}"));
+        }
+        if let (Some(taken), true) = (&mut self.taken, live) {
+            taken.push(Taken { from: self.offset, to: offset, received_us: now_us });
         }
         self.fold(data, now_us, live);
     }

@@ -1,10 +1,9 @@
-//! A WebSocket client of the Centrifugal protocol in JSON, behaving as the published JavaScript SDK does.
+//! A WebSocket client of the Centrifugal protocol, in JSON or Protobuf, behaving as the published JavaScript SDK does.
 
-use std::{pin::pin, time::Duration};
+use std::{ops::ControlFlow, pin::pin, time::Duration};
 
 use anyhow::{Context, Result};
 use futures_util::{SinkExt, StreamExt};
-use serde_json::json;
 use tokio::{
     net::TcpStream,
     sync::OwnedSemaphorePermit,
@@ -14,6 +13,8 @@ use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
     tungstenite::{
         Message,
+        client::IntoClientRequest,
+        http::{HeaderValue, header},
         protocol::{CloseFrame, WebSocketConfig},
     },
 };
@@ -24,14 +25,20 @@ use crate::{
     frames::{ErrorReply, Push, Reply, SubscribeResult},
 };
 
+mod form;
+pub mod protobuf;
+
+pub use self::form::Form;
+use self::form::{Command, Received};
+
 /// For TCP and the upgrade together.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The SDK gives a reply 5 s, then starts over.
 const REPLY: Duration = Duration::from_secs(5);
 /// The SDK takes a connection for dead after the ping interval and 10 s more without a frame.
 const GRACE: Duration = Duration::from_secs(10);
 /// Small frames only; the default of 128 KiB for each client would be the swarm's largest cost.
-const READ_BUFFER: usize = 4096;
+pub(crate) const READ_BUFFER: usize = 4096;
 
 /// Ids of our commands: connect is the first, each subscribe takes the next.
 const CONNECT: u32 = 1;
@@ -39,13 +46,14 @@ const CONNECT: u32 = 1;
 /// What to do after a message.
 enum Next {
     Nothing,
-    Send(String),
+    Send(Message),
     End(Ended),
 }
 
 struct Session<'a> {
     follower: &'a Follower,
     hub: &'a Hub,
+    form: Form,
     permit: Option<OwnedSemaphorePermit>,
     last_id: u32,
     pong: bool,
@@ -57,12 +65,18 @@ struct Session<'a> {
 }
 
 /// One connection, from dialling to its end.
-pub async fn follow(follower: &Follower, hub: &Hub, permit: Option<OwnedSemaphorePermit>) -> Ended {
-    let Ok(Ok(mut socket)) = timeout(HANDSHAKE, open(follower)).await else {
+pub async fn follow(
+    follower: &Follower,
+    hub: &Hub,
+    form: Form,
+    permit: Option<OwnedSemaphorePermit>,
+) -> Ended {
+    let opening = open(follower, "/connection/websocket", form.subprotocol());
+    let Ok(Ok(mut socket)) = timeout(HANDSHAKE, opening).await else {
         return Ended::Lost(None);
     };
-    let mut session = Session::new(follower, hub, permit);
-    if socket.send(Message::text(session.hello())).await.is_err() {
+    let mut session = Session::new(follower, hub, form, permit);
+    if socket.send(session.hello()).await.is_err() {
         return Ended::Lost(None);
     }
     let mut timer = pin!(sleep_until(session.wake_at()));
@@ -71,7 +85,7 @@ pub async fn follow(follower: &Follower, hub: &Hub, permit: Option<OwnedSemaphor
         let next = tokio::select! {
             biased;
             message = socket.next() => match message {
-                Some(Ok(Message::Text(text))) => session.frame(&text),
+                Some(Ok(frame @ (Message::Text(_) | Message::Binary(_)))) => session.frame(&frame),
                 Some(Ok(Message::Close(frame))) => Next::End(closed(frame.as_ref())),
                 Some(Ok(_)) => Next::Nothing,
                 Some(Err(_)) | None => Next::End(Ended::Lost(None)),
@@ -85,8 +99,8 @@ pub async fn follow(follower: &Follower, hub: &Hub, permit: Option<OwnedSemaphor
         };
         match next {
             Next::Nothing => {}
-            Next::Send(text) => {
-                if socket.send(Message::text(text)).await.is_err() {
+            Next::Send(frame) => {
+                if socket.send(frame).await.is_err() {
                     return Ended::Lost(None);
                 }
             }
@@ -98,11 +112,23 @@ pub async fn follow(follower: &Follower, hub: &Hub, permit: Option<OwnedSemaphor
     }
 }
 
-async fn open(follower: &Follower) -> Result<WebSocketStream<TcpStream>> {
+/// A WebSocket at this path of the client's node.
+///
+/// # Errors
+/// When it cannot be opened, or not with the subprotocol.
+pub(crate) async fn open(
+    follower: &Follower,
+    path: &str,
+    subprotocol: Option<&'static str>,
+) -> Result<WebSocketStream<TcpStream>> {
     let stream = follower.dial().await.context("connect")?;
     let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER).write_buffer_size(0);
-    let url = format!("ws://{}/connection/websocket", follower.node.authority);
-    Ok(client_async_with_config(url, stream, Some(config)).await.context("upgrade")?.0)
+    let url = format!("ws://{}{path}", follower.node.authority);
+    let mut request = url.into_client_request().context("build the request")?;
+    if let Some(name) = subprotocol {
+        request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
+    }
+    Ok(client_async_with_config(request, stream, Some(config)).await.context("upgrade")?.0)
 }
 
 /// The SDKs' rule for close codes: which of them end a client for good.
@@ -117,11 +143,12 @@ fn closed(frame: Option<&CloseFrame>) -> Ended {
 }
 
 impl<'a> Session<'a> {
-    fn new(follower: &'a Follower, hub: &'a Hub, permit: Option<OwnedSemaphorePermit>) -> Self {
+    fn new(follower: &'a Follower, hub: &'a Hub, form: Form, permit: Option<OwnedSemaphorePermit>) -> Self {
         let now = Instant::now();
         Self {
             follower,
             hub,
+            form,
             permit,
             last_id: CONNECT,
             pong: false,
@@ -134,22 +161,23 @@ impl<'a> Session<'a> {
     }
 
     /// Connect and subscribe in one frame, as the JavaScript SDK batches them.
-    fn hello(&mut self) -> String {
-        let connect = json!({"id": CONNECT, "connect": {"token": self.hub.token, "name": "swarm"}});
-        format!("{connect}\n{}", self.subscribe())
+    fn hello(&mut self) -> Message {
+        let connect = Command::Connect { id: CONNECT, token: &self.hub.token };
+        let subscribe = self.subscription();
+        self.form.write(&[connect, subscribe])
     }
 
-    fn subscribe(&mut self) -> String {
+    fn subscribe(&mut self) -> Message {
+        let subscribe = self.subscription();
+        self.form.write(&[subscribe])
+    }
+
+    fn subscription(&mut self) -> Command<'a> {
         self.last_id += 1;
         self.resubscribe_at = None;
         self.reply_due = Some(Instant::now() + REPLY);
-        let mut request = json!({"channel": self.follower.channel});
-        if let Some((epoch, offset)) = self.follower.watch().pair() {
-            request["recover"] = true.into();
-            request["epoch"] = epoch.to_string().into();
-            request["offset"] = offset.into();
-        }
-        json!({"id": self.last_id, "subscribe": request}).to_string()
+        let since = self.follower.watch().pair();
+        Command::Subscribe { id: self.last_id, channel: &self.follower.channel, since }
     }
 
     fn wake_at(&self) -> Instant {
@@ -169,37 +197,38 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// One WebSocket frame: messages joined by newlines.
-    fn frame(&mut self, text: &str) -> Next {
+    /// One WebSocket frame: any number of messages.
+    fn frame(&mut self, frame: &Message) -> Next {
         self.heard = Instant::now();
         let now_us = now_us();
         let mut next = Next::Nothing;
         let mut publications = false;
-        for line in text.lines() {
-            if line == "{}" {
-                if self.pong {
-                    next = Next::Send("{}".to_owned());
-                }
-                continue;
-            }
-            let Ok(reply) = serde_json::from_str::<Reply<'_>>(line) else {
-                return Next::End(Ended::Final(
-                    Breach::Malformed,
-                    "a message that cannot be read".to_owned(),
-                ));
-            };
-            let step = match reply.push {
-                Some(push) => {
+        let form = self.form;
+        let read = form.each(frame, |received| {
+            let step = match received {
+                Received::Ping if self.pong => Next::Send(form.write(&[Command::Pong])),
+                Received::Ping => Next::Nothing,
+                Received::Reply(Reply { push: Some(push), .. }) => {
                     publications |= push.publication.is_some();
                     self.push(&push, now_us)
                 }
-                None => self.reply(&reply, now_us),
+                Received::Reply(reply) => self.reply(&reply, now_us),
             };
             match step {
-                Next::Nothing => {}
-                Next::Send(_) => next = step,
-                Next::End(_) => return step,
+                Next::Nothing => ControlFlow::Continue(()),
+                Next::Send(_) => {
+                    next = step;
+                    ControlFlow::Continue(())
+                }
+                Next::End(_) => {
+                    next = step;
+                    ControlFlow::Break(())
+                }
             }
+        });
+        if read.is_err() {
+            let what = "a message that cannot be read".to_owned();
+            return Next::End(Ended::Final(Breach::Malformed, what));
         }
         self.follower.watch().frames += u64::from(publications);
         next

@@ -17,6 +17,8 @@ use serde_json::Value;
 
 #[path = "scripted/clinic.rs"]
 mod clinic;
+#[path = "scripted/protobuf.rs"]
+mod protobuf;
 #[path = "scripted/server.rs"]
 mod server;
 
@@ -25,7 +27,10 @@ use server::{Script, serve};
 
 const PHONES: [&str; 7] = ["phones", "--phones", "12", "--calls", "6", "--rate", "40"];
 const FANOUT: [&str; 7] = ["fanout", "--listeners", "12", "--changes", "12", "--rate", "40"];
+const WIDTH: [&str; 9] =
+    ["width", "--dashboards", "6", "--patients", "12", "--rate", "80", "--seconds", "0.25"];
 const RECONNECT: [&str; 7] = ["reconnect", "--clients", "12", "--missed", "3", "--rounds", "2"];
+const TRANSPORTS: [&str; 4] = ["ws", "ws-protobuf", "sse", "socketio"];
 /// Seconds until a client that is never told counts as never told.
 const SHORT: [&str; 2] = ["--patience", "5"];
 
@@ -132,7 +137,7 @@ async fn refused_subscriptions_end_the_run_with_the_reason() {
 
 #[tokio::test]
 async fn listeners_of_an_honest_server_fold_the_same_view() {
-    for transport in ["ws", "sse"] {
+    for transport in TRANSPORTS {
         let (status, document) =
             against(Fault::None, &[&FANOUT[..], &["--transport", transport]].concat()).await;
         assert_eq!(status, 0, "{document}");
@@ -142,12 +147,22 @@ async fn listeners_of_an_honest_server_fold_the_same_view() {
 
 #[tokio::test]
 async fn a_gap_between_two_deltas_is_found() {
-    assert_found(Fault::SkipsADelta, &[&FANOUT], "gap").await;
+    for transport in TRANSPORTS {
+        assert_found(Fault::SkipsADelta, &[&FANOUT, &["--transport", transport]], "gap").await;
+    }
 }
 
 #[tokio::test]
 async fn clients_that_are_cut_resume_by_delta_from_an_honest_server() {
-    for (transport, channel) in [("ws", "queue"), ("sse", "board"), ("ws", "tickets")] {
+    for (transport, channel) in [
+        ("ws", "queue"),
+        ("sse", "board"),
+        ("ws", "tickets"),
+        ("ws-protobuf", "tickets"),
+        ("ws-protobuf", "queue"),
+        ("socketio", "load"),
+        ("socketio", "tickets"),
+    ] {
         let more = ["--transport", transport, "--channel", channel];
         let (status, document) = against(Fault::None, &[&RECONNECT[..], &more].concat()).await;
         assert_eq!(status, 0, "{document}");
@@ -157,12 +172,18 @@ async fn clients_that_are_cut_resume_by_delta_from_an_honest_server() {
 
 #[tokio::test]
 async fn a_server_that_forgets_what_was_missed_is_found() {
-    assert_found(Fault::ForgetsWhatWasMissed, &[&RECONNECT, &SHORT], "wrong_view").await;
+    for transport in ["ws", "ws-protobuf", "socketio"] {
+        let over = ["--transport", transport];
+        assert_found(Fault::ForgetsWhatWasMissed, &[&RECONNECT, &SHORT, &over], "wrong_view").await;
+    }
 }
 
 #[tokio::test]
 async fn a_position_below_the_one_held_is_found() {
-    assert_found(Fault::ResumesBelow, &[&RECONNECT, &SHORT], "version_fell").await;
+    for transport in ["ws", "ws-protobuf", "socketio"] {
+        let over = ["--transport", transport];
+        assert_found(Fault::ResumesBelow, &[&RECONNECT, &SHORT, &over], "version_fell").await;
+    }
 }
 
 #[tokio::test]
@@ -177,7 +198,30 @@ async fn idle_clients_are_held_and_their_process_is_read() {
     let (status, document) = against(Fault::None, &more).await;
     assert_eq!(status, 0, "{document}");
     let figures = document["figures"].as_object().unwrap();
-    assert!(figures.keys().any(|name| name.starts_with("rss_held_") && name.ends_with("_kib")));
+    for part in ["rss_held_", "heap_", "anonymous_", "files_", "kernel_buffers_"] {
+        assert!(figures.keys().any(|name| name.starts_with(part) && name.ends_with("_kib")), "{part}");
+    }
+}
+
+#[tokio::test]
+async fn all_transports_side_by_side_break_nothing_and_each_change_is_seen() {
+    let (status, document) = against(Fault::None, &WIDTH).await;
+    assert_eq!(status, 0, "{document}");
+    // 5 visits: each call concerns the one called and all behind, then the one called starts and ends.
+    let phones =
+        ["ws", "ws-protobuf", "sse"].map(|name| figure(&document, &format!("ticket_{name}_deliveries")));
+    assert_eq!(phones.iter().sum::<f64>(), f64::from(12 + 11 + 10 + 9 + 8 + 2 * 5));
+    assert_eq!(figure(&document, "changes_applied"), 20.0);
+    // To start a service changes nothing of this server's load.
+    assert_eq!(figure(&document, "load_socketio_frames"), f64::from(6 * 3 * 5));
+    assert!(figure(&document, "load_socketio_call_p50_ms") >= 0.0);
+    assert!(figure(&document, "load_socketio_other_p50_ms") >= 0.0);
+}
+
+#[tokio::test]
+async fn among_all_transports_a_lie_to_one_is_found() {
+    assert_found(Fault::SkipsADelta, &[&WIDTH], "gap").await;
+    assert_found(Fault::CallsTheSecond, &[&WIDTH, &SHORT], "wrong_call").await;
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use clinicwire_loadtests::{
     crowd::CrowdArgs, fanout, fanout::FanoutArgs, idle, idle::IdleArgs, phones, phones::PhonesArgs,
-    reconnect, reconnect::ReconnectArgs, report::say, runs, runs::RunsArgs, target::TargetArgs,
+    reconnect, reconnect::ReconnectArgs, report::say, runs, runs::RunsArgs, target::TargetArgs, width,
+    width::WidthArgs,
 };
 
 /// Plays phones and boards by the thousand, and checks what each was promised.
@@ -39,6 +40,8 @@ enum Scenario {
     Idle(IdleArgs),
     /// One queue or board, many listeners.
     Fanout(FanoutArgs),
+    /// Dashboards and patients of one location over every transport at once.
+    Width(WidthArgs),
     /// All clients are cut and come back at once.
     Reconnect(ReconnectArgs),
     /// Claims files of several tenants are checked, and each run is followed from its 202 to its end.
@@ -67,6 +70,7 @@ fn run(options: Options) -> Result<bool> {
             Scenario::Phones(args) => phones::run(clinic.await?, crowd, pid, args).await?,
             Scenario::Idle(args) => idle::run(clinic.await?, crowd, pid, args).await?,
             Scenario::Fanout(args) => fanout::run(clinic.await?, crowd, pid, args).await?,
+            Scenario::Width(args) => width::run(clinic.await?, crowd, pid, args).await?,
             Scenario::Reconnect(args) => reconnect::run(clinic.await?, crowd, pid, args).await?,
             Scenario::Runs(args) => {
                 runs::run(target.tenants(args.tenants()).await?, crowd, pid, &args).await?

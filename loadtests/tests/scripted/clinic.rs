@@ -97,7 +97,7 @@ impl Clinic {
         self.version += 1;
         let outcome = json!({
             "command": id, "outcome": "applied", "epoch": self.epoch.to_string(), "version": self.version,
-            "result": result,
+            "at": now_ms(), "result": result,
         });
         self.outcomes.insert(id.to_owned(), outcome.clone());
         self.publish();
@@ -154,6 +154,10 @@ impl Clinic {
                     shown["ahead"] = (position - 1).into();
                 }
                 View::from([("ticket".to_owned(), shown)])
+            }
+            ("load", _) => {
+                let served = self.tickets.iter().filter(|held| held.1 == "completed").count();
+                View::from([("load".to_owned(), json!({"waiting": waiting, "served": served}))])
             }
             ("board", _) => View::from([(format!("queue:{}", self.queue), json!({"waiting": waiting}))]),
             _ => {

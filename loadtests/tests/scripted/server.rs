@@ -23,7 +23,10 @@ use tokio_tungstenite::{
     tungstenite::{Message, handshake::derive_accept_key, protocol::Role},
 };
 
-use super::clinic::{Answer, Clinic, Fault, Step};
+use super::{
+    clinic::{Answer, Clinic, Fault, Step},
+    protobuf,
+};
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 type Reply = Response<Body>;
@@ -71,7 +74,8 @@ fn full(text: impl Into<Bytes>) -> Body {
 async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Reply, &'static str> {
     let path = request.uri().path().to_owned();
     match path.as_str() {
-        "/connection/websocket" => Ok(upgrade(server, request)),
+        "/connection/websocket" => Ok(upgrade(server, request, Speaks::Centrifugal)),
+        "/socket.io/" => Ok(upgrade(server, request, Speaks::SocketIo)),
         "/v1/stream" => Ok(stream(&server, &request)),
         "/v1/stream-tickets" => {
             Ok(Response::new(full(json!({"ticket": "once", "expires_in": 30}).to_string())))
@@ -95,6 +99,7 @@ fn read(server: &Server, path: &str) -> Reply {
     let channel = path
         .replace("/v1/queues/", "queue:")
         .replace("/v1/boards/", "board:")
+        .replace("/v1/loads/", "load:")
         .replace("/v1/tickets/", "ticket:");
     Response::new(full(server.clinic.lock().unwrap().whole(&channel).to_string()))
 }
@@ -150,49 +155,148 @@ fn stream(server: &Server, request: &Request<Incoming>) -> Reply {
     Response::builder().header(header::CONTENT_TYPE, "text/event-stream").body(body).unwrap()
 }
 
-fn upgrade(server: Arc<Server>, mut request: Request<Incoming>) -> Reply {
+#[derive(Clone, Copy, PartialEq)]
+enum Speaks {
+    Centrifugal,
+    SocketIo,
+}
+
+fn upgrade(server: Arc<Server>, mut request: Request<Incoming>, speaks: Speaks) -> Reply {
     let key = derive_accept_key(request.headers()["Sec-WebSocket-Key"].as_bytes());
+    let subprotocol = request.headers().get("Sec-WebSocket-Protocol").cloned();
+    let protobuf = subprotocol.as_ref().is_some_and(|name| name == "centrifuge-protobuf");
     tokio::spawn(async move {
         let upgraded = hyper::upgrade::on(&mut request).await.unwrap();
         let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
-        talk(&server, socket).await;
+        match speaks {
+            Speaks::Centrifugal => talk(&server, socket, protobuf).await,
+            Speaks::SocketIo => talk_events(&server, socket).await,
+        }
     });
     let response = Response::builder().status(101).header(header::CONNECTION, "Upgrade");
     let response = response.header(header::UPGRADE, "websocket").header("Sec-WebSocket-Accept", key);
-    response.body(full("")).unwrap()
+    let mut response = response.body(full("")).unwrap();
+    if let Some(name) = subprotocol {
+        response.headers_mut().insert("Sec-WebSocket-Protocol", name);
+    }
+    response
 }
 
+type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
+
 /// One connection with one subscription.
-async fn talk(server: &Server, mut socket: WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>) {
+async fn talk(server: &Server, mut socket: Socket, protobuf: bool) {
     let (sender, mut steps) = mpsc::unbounded_channel();
     let mut pings = tokio::time::interval(std::time::Duration::from_millis(200));
     let mut unanswered = 0;
     loop {
-        let text = tokio::select! {
+        let replies = tokio::select! {
             step = steps.recv() => {
                 let Step { offset, data } = step.expect("this task holds a sender");
-                json!({"push": {"channel": "c", "pub": {"data": data, "offset": offset}}}).to_string()
+                vec![json!({"push": {"channel": "c", "pub": {"data": data, "offset": offset}}})]
             }
             _ = pings.tick() => {
                 unanswered += 1;
                 // A client that answers no ping for 20 s of them breaks the protocol.
                 assert!(unanswered < 100, "the client does not answer pings");
-                "{}".to_owned()
+                vec![json!({})]
             }
             message = socket.next() => {
-                let Some(Ok(Message::Text(text))) = message else { return };
-                if text.as_str() == "{}" {
+                let commands = match message {
+                    Some(Ok(Message::Text(text))) if !protobuf => {
+                        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+                    }
+                    Some(Ok(Message::Binary(bytes))) if protobuf => protobuf::commands(&bytes),
+                    _ => return,
+                };
+                if commands == [json!({})] {
                     unanswered = 0;
                     continue;
                 }
-                let replies = text.lines().map(|line| reply(server, &serde_json::from_str(line).unwrap(), &sender));
-                replies.map(|reply| reply.to_string()).collect::<Vec<_>>().join("\n")
+                commands.iter().map(|command| reply(server, command, &sender)).collect()
+            }
+        };
+        let frame = match protobuf {
+            true => Message::binary(protobuf::frame(&replies)),
+            false => {
+                let texts: Vec<String> = replies.iter().map(Value::to_string).collect();
+                Message::text(texts.join("\n"))
+            }
+        };
+        if socket.send(frame).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// One Socket.IO connection with one subscription.
+async fn talk_events(server: &Server, mut socket: Socket) {
+    let (sender, mut steps) = mpsc::unbounded_channel();
+    let mut pings = tokio::time::interval(std::time::Duration::from_millis(200));
+    let mut unanswered = 0;
+    let mut channel = String::new();
+    let opened = json!({"sid": "s", "upgrades": [], "pingInterval": 25000, "pingTimeout": 20000});
+    if socket.send(Message::text(format!("0{opened}"))).await.is_err() {
+        return;
+    }
+    loop {
+        let text = tokio::select! {
+            step = steps.recv() => {
+                let Step { offset, data } = step.expect("this task holds a sender");
+                let kind = if data.get("from").is_some() { "delta" } else { "state" };
+                let epoch = server.clinic.lock().unwrap().epoch.to_string();
+                let body =
+                    json!({"channel": channel, "type": kind, "epoch": epoch, "version": offset, "data": data});
+                format!("42{}", json!([channel.split(':').next(), body]))
+            }
+            _ = pings.tick() => {
+                unanswered += 1;
+                assert!(unanswered < 100, "the client does not answer pings");
+                "2".to_owned()
+            }
+            message = socket.next() => {
+                let Some(Ok(Message::Text(text))) = message else { return };
+                if text.as_str() == "3" {
+                    unanswered = 0;
+                    continue;
+                } else if text.starts_with("40{") {
+                    r#"40{"sid":"t"}"#.to_owned()
+                } else {
+                    let asked: Value = serde_json::from_str(text.strip_prefix("420").unwrap()).unwrap();
+                    assert_eq!(asked[0], "subscribe");
+                    asked[1]["channel"].as_str().unwrap().clone_into(&mut channel);
+                    format!("430{}", json!([acknowledged(server, &asked[1], &sender)]))
+                }
             }
         };
         if socket.send(Message::text(text)).await.is_err() {
             return;
         }
     }
+}
+
+/// The reply to the same subscribe in the words of Socket.IO.
+fn acknowledged(server: &Server, asked: &Value, steps: &mpsc::UnboundedSender<Step>) -> Value {
+    let mut subscribe = json!({"channel": asked["channel"]});
+    if let Some(version) = asked.get("version") {
+        subscribe["recover"] = true.into();
+        subscribe["offset"] = version.clone();
+    }
+    let reply = reply(server, &json!({"id": 1, "subscribe": subscribe}), steps);
+    let Some(result) = reply.get("subscribe") else {
+        return json!({"error": {"code": "forbidden", "message": "no", "retry": false}});
+    };
+    let missed = result["publications"].get(0).map(|missed| missed["data"].clone());
+    let mut answer = json!({
+        "channel": asked["channel"], "epoch": result["epoch"], "version": result["offset"],
+        "recovered": result["recovered"] == true,
+    });
+    if let Some(data) = missed.or_else(|| result.get("data").cloned()) {
+        let kind = if data.get("from").is_some() { "delta" } else { "snapshot" };
+        answer["type"] = kind.into();
+        answer["data"] = data;
+    }
+    answer
 }
 
 fn reply(server: &Server, command: &Value, steps: &mpsc::UnboundedSender<Step>) -> Value {
