@@ -2,6 +2,7 @@
 //! `clinicwire.care.v1` and `clinicwire.runs.v1` exactly one effect, and the worker that checks claims files.
 
 pub mod aggregate;
+pub mod bridge;
 pub mod ledger;
 pub mod location;
 pub mod log;

@@ -13,7 +13,8 @@ use clap::Parser;
 use processors::{
     runner::{self, Seams},
     servers::{
-        config::{Checks, Cli, Command, LogFormat, Logging, Postgres, Prepare, Run, Work},
+        bridge,
+        config::{Bridge, Checks, Cli, Command, LogFormat, Logging, Postgres, Prepare, Run, Work},
         files,
         kafka::{self, KafkaLog},
         metrics::{Health, router},
@@ -48,6 +49,7 @@ fn main() -> anyhow::Result<()> {
             Command::Prepare(settings) => prepare(&settings).await,
             Command::Run(settings) => run(settings).await,
             Command::Work(settings) => work(settings).await,
+            Command::Bridge(settings) => pass_on(settings).await,
         }
     });
     // A client library's thread that does not end must not keep the process.
@@ -231,6 +233,33 @@ async fn work(settings: Work) -> anyhow::Result<()> {
     health.ready.store(false, Relaxed);
     served.abort();
     done.context("checking ended; what came before says why")
+}
+
+/// Passes on what a source tells in its own topic.
+async fn pass_on(settings: Bridge) -> anyhow::Result<()> {
+    let stopped = asked_to_stop()?;
+    let kafka = settings.kafka();
+    let partitions = kafka::check(&kafka).await?;
+    let log = KafkaLog::new(kafka.clone(), partitions).context("the settings of kafka make no producer")?;
+    let health = Arc::new(Health::default());
+    let (address, served) = serve(settings.listen, &health).await?;
+    let counters = Arc::clone(&health.bridge);
+    let passing = bridge::run(kafka, settings.bridge(), Arc::new(log), counters, stop(stopped.clone()));
+    tracing::info!(%address, topic = settings.source_topic, source = %settings.source, "passing records on; metrics and health are served");
+    ready(&health, address, settings.ready_file.as_deref()).await?;
+    let done = tokio::select! {
+        done = passing => done,
+        () = async {
+            stop(stopped).await;
+            tokio::time::sleep(LAST_BATCH).await;
+        } => {
+            tracing::warn!("the last records were not acknowledged in time and will be read again");
+            Ok(())
+        }
+    };
+    health.ready.store(false, Relaxed);
+    served.abort();
+    done.context("passing records on ended")
 }
 
 /// What one topic's runner stands on, beside the views all share.

@@ -13,13 +13,16 @@ use std::{
 use anyhow::Context;
 use claims::tables::Tables;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use schemas::record::{CARE_TOPIC, RUNS_TOPIC};
+use schemas::{
+    ids::{SourceId, TenantId},
+    record::{CARE_TOPIC, RUNS_TOPIC},
+};
 
 use super::{
     kafka::{KafkaSettings, NewTopics, Topics},
     postgres::{ConnectionSettings, Consumer, PoolSettings, Role},
 };
-use crate::worker;
+use crate::{bridge, worker};
 
 /// Decides and applies what clinics ask for: reads `clinicwire.care.v1` from Kafka, keeps journal and read models in
 /// Postgres and live views in Redis, and publishes every change to `clinicwire.views.v1`.
@@ -44,6 +47,16 @@ pub enum Command {
     Run(Run),
     /// Only check claims files: any number of these share the runs with those of `run`
     Work(Work),
+    /// Pass on what a source tells of appointments in a topic of its own
+    ///
+    /// Each record's value is a report as `POST /v1/appointments` takes it (JSON: location, key, version or updated_at,
+    /// status, start, end, doctor, queue, …; see openapi.json). It is told in the name of --tenant and --source, whatever
+    /// it says itself. Its id is the header `ce_id`, or else its place in the topic: the same id is applied once. What cannot
+    /// be read is not lost: it is set aside in the table `parked`, and the next record is passed on.
+    ///
+    /// The topic is read from its beginning at first, then from where the group stood. Start as many as the topic has
+    /// partitions; any may be killed at any time. The order of records within a partition is kept.
+    Bridge(Bridge),
 }
 
 #[derive(Args)]
@@ -173,6 +186,30 @@ pub struct Work {
     pub checks: Checks,
 }
 
+#[derive(Args)]
+pub struct Bridge {
+    #[command(flatten)]
+    pub kafka: Kafka,
+    /// The source's topic
+    #[arg(long, env = "CLINICWIRE_SOURCE_TOPIC", value_name = "TOPIC")]
+    pub source_topic: String,
+    /// The tenant whose appointments they are
+    #[arg(long, env = "CLINICWIRE_TENANT")]
+    pub tenant: TenantId,
+    /// What the source is called: it has a say over the appointments it told of, and over no other's
+    #[arg(long, env = "CLINICWIRE_SOURCE", value_name = "NAME")]
+    pub source: SourceId,
+    /// The consumers' group that remembers how far the topic was read; unless given, clinicwire-bridge.<tenant>.<source>
+    #[arg(long, env = "CLINICWIRE_BRIDGE_GROUP")]
+    pub group: Option<String>,
+    /// Where /metrics, /health/live and /health/ready are served
+    #[arg(long, env = "CLINICWIRE_METRICS_LISTEN", default_value = "127.0.0.1:9103")]
+    pub listen: SocketAddr,
+    /// Write a line of JSON with the address of the metrics to this file once records are passed on
+    #[arg(long, env = "CLINICWIRE_READY_FILE")]
+    pub ready_file: Option<PathBuf>,
+}
+
 /// Of checks of claims files.
 #[derive(Args)]
 pub struct Checks {
@@ -240,6 +277,28 @@ impl Work {
             reads: RUNS_TOPIC,
             group: String::new(),
             instance: None,
+        }
+    }
+}
+
+impl Bridge {
+    /// How the source's topic is read, and `care` is written to.
+    pub fn kafka(&self) -> KafkaSettings {
+        let group = || format!("clinicwire-bridge.{}.{}", self.tenant, self.source);
+        KafkaSettings {
+            brokers: self.kafka.kafka.clone(),
+            topics: self.kafka.topics(),
+            reads: CARE_TOPIC,
+            group: self.group.clone().unwrap_or_else(group),
+            instance: None,
+        }
+    }
+
+    pub fn bridge(&self) -> bridge::Bridge {
+        bridge::Bridge {
+            tenant: self.tenant.clone(),
+            source: self.source.clone(),
+            topic: self.source_topic.clone(),
         }
     }
 }
@@ -338,7 +397,9 @@ mod tests {
             let given = ["clinicwire-processors", "prepare"].iter().chain(flags);
             match Cli::parse_from(given).command {
                 Command::Prepare(prepare) => prepare.new_topics(),
-                Command::Run(_) | Command::Work(_) => unreachable!("prepare was asked for"),
+                Command::Run(_) | Command::Work(_) | Command::Bridge(_) => {
+                    unreachable!("prepare was asked for")
+                }
             }
         };
         assert_eq!(prepare(&["--replication-factor", "3"]).min_insync_replicas, 2);

@@ -1,6 +1,6 @@
 //! The log on Kafka: one reader thread in the consumers' group, one idempotent producer.
 
-mod reader;
+pub(super) mod reader;
 mod topics;
 
 use std::{
@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 use rdkafka::{
     ClientConfig, ClientContext,
     config::RDKafkaLogLevel,
+    consumer::ConsumerContext,
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
     producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer},
@@ -79,7 +80,7 @@ pub struct KafkaSettings {
 
 impl KafkaSettings {
     /// What every client of ours is set to.
-    fn client(&self) -> ClientConfig {
+    pub(super) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.brokers)
@@ -241,7 +242,7 @@ impl Log for KafkaLog {
 
 /// Passes on what librdkafka logs: brokers, topics and codes, never a record.
 #[derive(Clone, Copy)]
-struct KafkaEvents;
+pub(super) struct KafkaEvents;
 
 impl ClientContext for KafkaEvents {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -252,6 +253,9 @@ impl ClientContext for KafkaEvents {
         faint(&error, reason);
     }
 }
+
+/// A consumer that leaves its assignment to the client.
+impl ConsumerContext for KafkaEvents {}
 
 /// Tells who waits for a record what became of it.
 impl ProducerContext for KafkaEvents {

@@ -14,6 +14,7 @@ use prometheus::{
 use schemas::appointment::Change;
 
 use crate::{
+    bridge,
     runner::Counters,
     worker::{self, Ended},
 };
@@ -23,6 +24,7 @@ use crate::{
 pub struct Health {
     pub counters: Arc<Counters>,
     pub checks: Arc<worker::Counters>,
+    pub bridge: Arc<bridge::Counters>,
     /// Set while records are processed.
     pub ready: AtomicBool,
 }
@@ -46,7 +48,7 @@ async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) 
 
 async fn metrics(State(health): State<Arc<Health>>) -> Result<String, StatusCode> {
     families(&health.counters)
-        .and_then(|families| Ok([families, checks(&health.checks)?].concat()))
+        .and_then(|families| Ok([families, checks(&health.checks)?, passed(&health.bridge)?].concat()))
         .map(|mut families| {
             // A family whose labels nobody used yet has no line, which the encoder takes for a mistake.
             families.retain(|family| !family.get_metric().is_empty());
@@ -133,6 +135,18 @@ fn checks(counters: &worker::Counters) -> prometheus::Result<Vec<MetricFamily>> 
     families.extend(total("clinicwire_worker_taken_total", "Runs taken.", &counters.taken)?);
     families.extend(total("clinicwire_worker_rows_total", "Rows of runs that completed.", &counters.rows)?);
     Ok(families)
+}
+
+/// What became of a source's records.
+fn passed(counters: &bridge::Counters) -> prometheus::Result<Vec<MetricFamily>> {
+    let records = IntCounterVec::new(
+        Opts::new("clinicwire_bridge_records_total", "Records of a source passed on, by what they became."),
+        &["became"],
+    )?;
+    for (became, count) in [("command", &counters.commands), ("unreadable", &counters.unreadable)] {
+        records.with_label_values(&[became]).inc_by(count.load(Relaxed));
+    }
+    Ok(records.collect())
 }
 
 fn total(name: &str, help: &str, count: &AtomicU64) -> prometheus::Result<Vec<MetricFamily>> {

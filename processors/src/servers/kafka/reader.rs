@@ -384,7 +384,7 @@ fn unsigned(partition: i32) -> u32 {
 
 /// A record's key and headers are text by contract. What is not is replaced by marks that no id and no type contains, so
 /// that reading it as a command parks it.
-fn wire_record(message: &BorrowedMessage<'_>) -> WireRecord {
+pub(in crate::servers) fn wire_record(message: &BorrowedMessage<'_>) -> WireRecord {
     let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
     let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
     WireRecord {

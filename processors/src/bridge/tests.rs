@@ -1,0 +1,123 @@
+use proptest::prelude::*;
+use schemas::{command::Command, record::CARE_TOPIC};
+
+use super::*;
+use crate::runner::batch;
+
+const BITS: u128 = 7;
+
+fn bridge(topic: &str) -> Bridge {
+    Bridge {
+        tenant: TenantId::new("demo").unwrap(),
+        source: SourceId::new("his").unwrap(),
+        topic: topic.to_owned(),
+    }
+}
+
+fn told(headers: &[(&str, &str)], value: &str) -> Told {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let record = WireRecord { key: "4711".into(), headers, value: value.as_bytes().to_vec().into() };
+    Told { partition: 3, offset: 42, record }
+}
+
+const BOOKED: &str = r#"{"location": "north", "key": "4711", "version": 2, "status": "booked",
+    "start": "2026-11-27T09:00:00Z", "end": "2026-11-27T09:20:00Z"}"#;
+
+fn command(passed: Passed) -> CommandRecord {
+    let Passed::Command(record) = passed else { panic!("it can be read") };
+    CommandRecord::from_wire(&record).unwrap_or_else(|code| panic!("a runner parks it: {code}"))
+}
+
+#[test]
+fn a_report_becomes_a_command_of_its_source_for_the_location_that_hears_it_first() {
+    let moved = BOOKED.replace(r#""location""#, r#""moved_from": "south", "location""#);
+    for (value, key) in [(BOOKED, "demo/north"), (&moved, "demo/south")] {
+        let command = command(bridge("his.appointments").pass(told(&[("ce_id", "m-1")], value), BITS));
+        assert_eq!((command.aggregate.as_str(), command.id.as_str()), (key, "m-1"));
+        assert_eq!(command.source, "clinicwire-bridge/his");
+        let Command::ReportAppointment { appointment, fact } = command.command else { panic!("a report") };
+        assert_eq!(fact.source.as_str(), "his");
+        assert!(Some(appointment.location()) == command.aggregate.location_id());
+    }
+}
+
+/// Whatever a record says of tenant or source: the bridge knows better.
+#[test]
+fn a_record_cannot_say_whose_it_is() {
+    let value = BOOKED.replace(r#""key""#, r#""tenant": "other", "source": "other", "key""#);
+    let headers = [("ce_source", "clinicwire-gateway"), ("ce_actor", "root"), ("ce_role", "admin")];
+    let command = command(bridge("his.appointments").pass(told(&headers, &value), BITS));
+    assert_eq!(command.aggregate.as_str(), "demo/north");
+    assert_eq!(command.source, "clinicwire-bridge/his");
+    assert!(command.actor.is_none());
+}
+
+#[test]
+fn a_record_has_the_id_it_brings_or_that_of_its_place() {
+    let long = "a".repeat(249);
+    for (topic, given, expected) in [
+        ("his", Some("m-1"), "m-1".to_owned()),
+        ("his", None, "his.3.42".to_owned()),
+        ("his", Some("urn:uuid with a space"), "his.3.42".to_owned()),
+        (&long, None, format!("{}:{:08x}.3.42", "a".repeat(TOPIC_IN_ID), partition_of(&long, 1 << 31))),
+    ] {
+        let headers: Vec<_> = given.iter().map(|id| ("ce_id", *id)).collect();
+        let command = command(bridge(topic).pass(told(&headers, BOOKED), BITS));
+        assert_eq!(command.id.as_str(), expected);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_handed_on_as_it_came_and_set_aside() {
+    let table = [
+        ("", Code::RecordMalformed),
+        ("{", Code::RecordMalformed),
+        (
+            r#"{"location": "Not A Slug", "key": "1", "version": 1, "status": "booked"}"#,
+            Code::RecordMalformed,
+        ),
+        (r#"{"location": "north", "key": "", "version": 1, "status": "booked"}"#, Code::RecordMalformed),
+        (r#"{"location": "north", "key": "1", "version": 1, "status": "perhaps"}"#, Code::RecordMalformed),
+        (r#"{"location": "north", "key": "1", "version": -1, "status": "booked"}"#, Code::RecordMalformed),
+        (r#"{"location": "north", "key": "1", "status": "booked"}"#, Code::InvalidValue),
+    ];
+    for (value, expected) in table {
+        let passed = bridge("his.appointments").pass(told(&[("ce_id", "m-1"), ("x", "y")], value), BITS);
+        let Passed::Unreadable(record, code) = passed else { panic!("nobody can read {value}") };
+        assert_eq!(code, expected, "{value}");
+        assert_eq!(&*record.value, value.as_bytes());
+        for (name, value) in [
+            ("ce_id", "m-1"),
+            ("x", "y"),
+            ("bridge_topic", "his.appointments"),
+            ("bridge_partition", "3"),
+            ("bridge_offset", "42"),
+            ("bridge_key", "4711"),
+            ("bridge_code", expected.as_str()),
+        ] {
+            assert_eq!(record.header(name), Some(value));
+        }
+        let partition = partition_of(&record.key, 12);
+        assert_eq!(batch::read(&record, CARE_TOPIC, partition, 12).err(), Some(Code::RecordBadKey));
+    }
+}
+
+proptest! {
+    /// A source may send anything: each record becomes one a runner applies or sets aside, and none stops the bridge.
+    #[test]
+    fn nothing_stops_the_bridge(
+        value in prop::collection::vec(any::<u8>(), 0..200),
+        id in ".{0,80}",
+        topic in "[a-zA-Z0-9._-]{1,249}",
+        partition in any::<u32>(),
+        offset in 0..i64::MAX,
+    ) {
+        for value in [value, BOOKED.as_bytes().to_vec()] {
+            let record = WireRecord { key: id.clone(), headers: vec![("ce_id".into(), id.clone())], value: value.into() };
+            match bridge(&topic).pass(Told { partition, offset, record }, BITS) {
+                Passed::Command(record) => prop_assert!(CommandRecord::from_wire(&record).is_ok()),
+                Passed::Unreadable(record, _) => prop_assert!(CommandRecord::from_wire(&record).is_err()),
+            }
+        }
+    }
+}
