@@ -5,6 +5,7 @@
 
 use std::sync::atomic::AtomicU64;
 
+use bytes::Bytes;
 use schemas::{
     appointment::Report,
     codes::Code,
@@ -46,6 +47,10 @@ pub struct Counters {
 /// it stays an id of a command.
 const TOPIC_IN_ID: usize = 20;
 
+/// Largest record that is handed on as it came, headers and key included: with what is added to it, half of what brokers
+/// take. A larger one is handed on as the place where it lies.
+const LARGEST: usize = 512 << 10;
+
 impl Bridge {
     /// What the record becomes. `bits` are random, for the id of an appointment that is new.
     pub fn pass(&self, told: Told, bits: u128) -> Passed {
@@ -56,6 +61,9 @@ impl Bridge {
     }
 
     fn command(&self, told: &Told, bits: u128) -> Result<CommandRecord, Code> {
+        if size(&told.record) > LARGEST {
+            return Err(Code::TooLarge);
+        }
         let report: Report = serde_json::from_slice(&told.record.value).map_err(|_| Code::RecordMalformed)?;
         let (location, command) = report.into_command(self.source.clone(), bits)?;
         Ok(CommandRecord {
@@ -89,7 +97,10 @@ impl Bridge {
 
     /// No aggregate's key begins so: whoever looks at what was set aside sees whose it is, and where it came from.
     fn as_it_came(&self, told: Told, code: Code) -> WireRecord {
-        let Told { partition, offset, record } = told;
+        let Told { partition, offset, mut record } = told;
+        if code == Code::TooLarge {
+            record = WireRecord { key: String::new(), headers: Vec::new(), value: Bytes::new() };
+        }
         let origin = [
             ("bridge_topic", self.topic.clone()),
             ("bridge_partition", partition.to_string()),
@@ -101,6 +112,11 @@ impl Bridge {
         headers.extend(origin.map(|(name, value)| (name.to_owned(), value)));
         WireRecord { key: format!("!{}/{}", self.tenant, self.source), headers, value: record.value }
     }
+}
+
+fn size(record: &WireRecord) -> usize {
+    let headers: usize = record.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    record.key.len() + record.value.len() + headers
 }
 
 #[cfg(test)]

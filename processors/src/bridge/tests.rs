@@ -102,6 +102,16 @@ fn what_cannot_be_read_is_handed_on_as_it_came_and_set_aside() {
     }
 }
 
+#[test]
+fn a_record_too_large_to_hand_on_is_set_aside_by_its_place() {
+    let large = format!("{BOOKED}{}", " ".repeat(LARGEST));
+    let passed = bridge("his.appointments").pass(told(&[("ce_id", "m-1")], &large), BITS);
+    let Passed::Unreadable(record, Code::TooLarge) = passed else { panic!("it is too large") };
+    assert!(record.value.is_empty());
+    assert_eq!(record.header("bridge_offset"), Some("42"));
+    assert_eq!(record.header("bridge_code"), Some("too_large"));
+}
+
 proptest! {
     /// A source may send anything: each record becomes one a runner applies or sets aside, and none stops the bridge.
     #[test]

@@ -157,16 +157,16 @@ mod tests {
         (timers, loaded + TICK_AGAIN)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn records_that_waited_come_before_ticks() {
+    #[test]
+    fn records_that_waited_come_before_ticks() {
         let (mut timers, now) = timers(&[("a", 100)]);
         let loaded = now - TICK_AGAIN;
         assert_eq!(timers.next(200, loaded), Some(now));
         assert!(timers.take_due(200, loaded, 10).is_empty());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn those_whose_timers_are_due_are_told_the_longest_overdue_first() {
+    #[test]
+    fn those_whose_timers_are_due_are_told_the_longest_overdue_first() {
         let (mut timers, now) = timers(&[("late", 300), ("a", 100), ("b", 200)]);
         assert!(timers.take_due(99, now, 10).is_empty());
         assert_eq!(timers.take_due(250, now, 1), [aggregate("a")]);
@@ -179,8 +179,8 @@ mod tests {
         );
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_next_look_is_when_the_first_is_due_or_may_be_told_again() {
+    #[test]
+    fn the_next_look_is_when_the_first_is_due_or_may_be_told_again() {
         let (mut timers, now) = timers(&[("a", 1_000), ("b", 1_500)]);
         assert_eq!(timers.next(400, now), Some(now + Duration::from_millis(600)));
         assert_eq!(timers.next(1_000, now), Some(now));

@@ -20,7 +20,7 @@ use tokio::{
     sync::{oneshot, watch},
 };
 
-use super::kafka::{KafkaEvents, KafkaLog, KafkaSettings, reader};
+use super::kafka::{KafkaEvents, KafkaSettings, reader};
 use crate::{
     bridge::{Bridge, Counters, Passed, Told},
     log::Log,
@@ -61,7 +61,7 @@ pub enum BridgeError {
 pub async fn run(
     settings: KafkaSettings,
     bridge: Bridge,
-    log: Arc<KafkaLog>,
+    log: Arc<dyn Log>,
     counters: Arc<Counters>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), BridgeError> {
@@ -84,7 +84,7 @@ pub async fn run(
 struct Upstream {
     consumer: BaseConsumer<KafkaEvents>,
     bridge: Bridge,
-    log: Arc<KafkaLog>,
+    log: Arc<dyn Log>,
     counters: Arc<Counters>,
     runtime: Handle,
     /// Its sender is dropped to stop.
@@ -104,7 +104,7 @@ impl Upstream {
     fn join(
         settings: &KafkaSettings,
         bridge: Bridge,
-        log: Arc<KafkaLog>,
+        log: Arc<dyn Log>,
         counters: Arc<Counters>,
         runtime: Handle,
         stopped: watch::Receiver<()>,

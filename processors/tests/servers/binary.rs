@@ -164,7 +164,13 @@ fn views(topic: &str, count: usize) -> Vec<(String, ViewsRecord)> {
 
 #[tokio::test]
 async fn help_teaches_all_commands_and_shows_no_secret() {
-    for arguments in [&["--help"][..], &["run", "--help"], &["work", "--help"], &["prepare", "--help"]] {
+    for arguments in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["work", "--help"],
+        &["bridge", "--help"],
+        &["prepare", "--help"],
+    ] {
         let mut program = Command::new(env!("CARGO_BIN_EXE_clinicwire-processors"));
         program.args(arguments).env("CLINICWIRE_POSTGRES", "postgres://u:hunter2@h/d");
         let output = output(program).await;

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "what helps a test is a test")]
 
 mod binary;
+mod bridge;
 mod checks;
 mod clinic;
 mod commit_rate;

@@ -85,7 +85,7 @@ async fn the_owner_of_the_tables_is_bound_by_the_policies_like_everybody() {
         .batch_execute(&format!(
             "CREATE ROLE {name} NOLOGIN; GRANT {name} TO CURRENT_USER; GRANT CREATE, USAGE ON SCHEMA clinicwire TO {name};
              ALTER TABLE clinicwire.aggregate OWNER TO {name};
-             INSERT INTO clinicwire.aggregate VALUES ('a', 'riverside', 1, 0, 1, '{{}}');"
+             INSERT INTO clinicwire.aggregate VALUES ('a', 'riverside', 1, 0, 1, '{{}}', 'care', 0);"
         ))
         .await
         .expect("the migrating login is a processor, too");

@@ -38,7 +38,7 @@ pub async fn soon<T>(what: &str, happening: impl Future<Output = T>) -> T {
 }
 
 /// Runs to its end on a thread of its own: for `drop`, which cannot wait in a runtime.
-fn aside(work: impl Future<Output = ()> + Send + 'static) {
+pub fn aside(work: impl Future<Output = ()> + Send + 'static) {
     let thread = std::thread::spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(work);

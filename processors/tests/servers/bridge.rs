@@ -1,0 +1,246 @@
+//! The bridge: nothing a source told is lost or comes out of order, whoever dies and whatever does not answer.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use processors::{
+    BoxFuture,
+    bridge::{Bridge, Counters},
+    log::{Input, Log, NotAcknowledged},
+    servers::{
+        bridge::{self, BridgeError},
+        kafka::{KafkaLog, KafkaSettings, Topics},
+    },
+};
+use rdkafka::{
+    ClientConfig, Message, Offset, TopicPartitionList,
+    admin::{AdminOptions, NewTopic, TopicReplication},
+    consumer::{BaseConsumer, Consumer},
+};
+use schemas::{
+    codes::Code,
+    command::Command,
+    ids::{SourceId, TenantId},
+    record::{CARE_TOPIC, CommandRecord, WireRecord},
+};
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use crate::setup::{Cluster, admin, fresh, server, soon};
+
+const PARTITIONS: u32 = 2;
+
+/// A source with a topic of its own, and the topics of an installation.
+struct Source {
+    cluster: Cluster,
+    topic: String,
+}
+
+/// A bridge that runs until it is stopped.
+struct Running {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), BridgeError>>,
+    counters: Arc<Counters>,
+}
+
+impl Running {
+    async fn stop(self) {
+        drop(self.stop);
+        soon("the bridge stops", self.task).await.expect("it does not panic").expect("it stops well");
+    }
+}
+
+impl Source {
+    async fn new() -> Self {
+        let cluster = Cluster::with_topics(PARTITIONS).await;
+        let topic = format!("{}.his", fresh());
+        let new = NewTopic::new(&topic, i32::try_from(PARTITIONS).unwrap(), TopicReplication::Fixed(1));
+        let made = admin().create_topics(&[new], &AdminOptions::new()).await.expect("kafka answers");
+        made.into_iter().for_each(|made| drop(made.expect("the topic is made")));
+        Self { cluster, topic }
+    }
+
+    fn log(&self) -> Arc<KafkaLog> {
+        Arc::new(KafkaLog::new(self.cluster.settings("bridge"), PARTITIONS).expect("settings of a producer"))
+    }
+
+    fn bridge(&self, topic: &str, log: Arc<dyn Log>) -> Running {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let counters = Arc::new(Counters::default());
+        let bridge = Bridge {
+            tenant: TenantId::new("demo").unwrap(),
+            source: SourceId::new("his").unwrap(),
+            topic: topic.to_owned(),
+        };
+        let running =
+            bridge::run(self.cluster.settings("bridge"), bridge, log, Arc::clone(&counters), async {
+                drop(stopped.await);
+            });
+        Running { stop, task: tokio::spawn(running), counters }
+    }
+
+    /// Has the source tell this, in one go.
+    async fn tell(&self, records: Vec<WireRecord>) {
+        let topics = Topics { care: self.topic.clone(), ..self.cluster.topics.clone() };
+        let settings = KafkaSettings { topics, ..self.cluster.settings("source") };
+        let log = KafkaLog::new(settings, PARTITIONS).expect("settings of a producer");
+        let records: Vec<_> = records.into_iter().map(|record| (CARE_TOPIC, record)).collect();
+        log.append(&records).await.expect("kafka acknowledges");
+    }
+
+    /// Waits until `care` has this many records, and answers all it has, by partition and in order.
+    async fn care(&self, count: usize) -> Vec<WireRecord> {
+        let topic = self.cluster.topics.care.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let consumer: BaseConsumer = ClientConfig::new()
+                .set("bootstrap.servers", server("CLINICWIRE_KAFKA"))
+                .set("group.id", fresh())
+                .create()
+                .expect("a consumer");
+            let mut all = TopicPartitionList::new();
+            for partition in 0..i32::try_from(PARTITIONS).unwrap() {
+                all.add_partition_offset(&topic, partition, Offset::Beginning).unwrap();
+            }
+            consumer.assign(&all).unwrap();
+            let mut read = Vec::new();
+            while read.len() < count {
+                let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
+                let message = message.expect("kafka answers");
+                read.push((message.partition(), message.offset(), wire(&message)));
+            }
+            read.sort_by_key(|(partition, offset, _)| (*partition, *offset));
+            read.into_iter().map(|(.., record)| record).collect()
+        });
+        soon("care has it all", read).await.expect("the reader ends")
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        let topic = self.topic.clone();
+        crate::setup::aside(async move {
+            drop(admin().delete_topics(&[&topic], &AdminOptions::new()).await);
+        });
+    }
+}
+
+fn wire(message: &rdkafka::message::BorrowedMessage<'_>) -> WireRecord {
+    use rdkafka::message::Headers;
+    let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+    WireRecord {
+        key: text(message.key()),
+        headers: headers.map(|header| (header.key.to_owned(), text(header.value))).collect(),
+        value: message.payload().unwrap_or_default().to_vec().into(),
+    }
+}
+
+/// What the source says the `version`th time of the appointment it calls so.
+fn report(key: &str, version: u64) -> WireRecord {
+    let value = serde_json::json!({
+        "location": "north", "key": key, "version": version, "status": "booked",
+        "start": "2026-11-27T09:00:00Z", "end": "2026-11-27T09:20:00Z",
+    });
+    let headers = vec![("ce_id".to_owned(), format!("{key}-{version}"))];
+    WireRecord { key: key.to_owned(), headers, value: value.to_string().into() }
+}
+
+/// Versions of each appointment, in the order `care` has them.
+fn versions(care: &[WireRecord], key: &str) -> Vec<u64> {
+    let revision = |record: &WireRecord| match CommandRecord::from_wire(record).ok()?.command {
+        Command::ReportAppointment { fact, .. } if fact.key.as_str() == key => Some(fact.revision),
+        _ => None,
+    };
+    care.iter().filter_map(revision).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_source_tells_reaches_care_once_in_order_and_goes_on_after_a_restart() {
+    let source = Source::new().await;
+    let keys = ["a", "b", "c"];
+    let round = |versions: std::ops::RangeInclusive<u64>| {
+        versions.flat_map(|version| keys.map(|key| report(key, version))).collect::<Vec<_>>()
+    };
+    source.tell(round(1..=20)).await;
+    let first = source.bridge(&source.topic, source.log());
+    assert_eq!(source.care(60).await.len(), 60, "what was there before it began");
+    source.tell(round(21..=30)).await;
+    source.care(90).await;
+    let counters = Arc::clone(&first.counters);
+    first.stop().await;
+    assert_eq!(counters.commands.load(SeqCst), 90);
+
+    let broken = WireRecord { value: b"{".as_slice().into(), ..report("a", 31) };
+    source.tell([vec![broken.clone()], round(31..=31)].concat()).await;
+    let second = source.bridge(&source.topic, source.log());
+    let care = source.care(94).await;
+    assert_eq!(care.len(), 94, "the group remembers how far it was read");
+    for key in keys {
+        assert_eq!(versions(&care, key), (1..=31).collect::<Vec<_>>());
+    }
+    let aside = care.iter().find(|record| record.header("bridge_topic").is_some()).expect("it is not lost");
+    assert!(aside.value == broken.value && aside.header("bridge_topic") == Some(&source.topic));
+    assert_eq!(CommandRecord::from_wire(aside).err(), Some(Code::RecordBadKey), "a runner sets it aside");
+    let counters = Arc::clone(&second.counters);
+    second.stop().await;
+    assert_eq!((counters.commands.load(SeqCst), counters.unreadable.load(SeqCst)), (3, 1));
+}
+
+/// A log that takes nothing, and says how often it was asked.
+#[derive(Default)]
+struct Deaf {
+    asked: AtomicU32,
+    changed: Notify,
+}
+
+impl Log for Deaf {
+    fn read(&self) -> mpsc::Receiver<Input> {
+        unreachable!("a bridge reads its source only")
+    }
+
+    fn release(&self, _: u32) {}
+
+    fn append<'a>(
+        &'a self,
+        _: &'a [(&'static str, WireRecord)],
+    ) -> BoxFuture<'a, Result<(), NotAcknowledged>> {
+        self.asked.fetch_add(1, SeqCst);
+        self.changed.notify_one();
+        Box::pin(async { Err(NotAcknowledged(None)) })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_care_did_not_acknowledge_is_read_again_by_whoever_is_next() {
+    let source = Source::new().await;
+    source.tell((1..=5).map(|version| report("a", version)).collect()).await;
+    let deaf = Arc::new(Deaf::default());
+    let first = source.bridge(&source.topic, Arc::clone(&deaf) as _);
+    soon("it tries again and again", async {
+        while deaf.asked.load(SeqCst) < 3 {
+            deaf.changed.notified().await;
+        }
+    })
+    .await;
+    let counters = Arc::clone(&first.counters);
+    first.stop().await;
+    assert_eq!(counters.commands.load(SeqCst), 0, "nothing counts as passed on");
+    let second = source.bridge(&source.topic, source.log());
+    assert_eq!(versions(&source.care(5).await, "a"), [1, 2, 3, 4, 5]);
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_not_there_is_said_at_once() {
+    let source = Source::new().await;
+    let running = source.bridge("nobody.tells.here", source.log());
+    let ended = soon("it ends", running.task).await.expect("it does not panic");
+    assert!(matches!(ended, Err(BridgeError::Missing(topic)) if topic == "nobody.tells.here"));
+}
