@@ -2,11 +2,18 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 js := gateway/tests/js
+go := gateway/tests/go
+java := gateway/tests/java
+python := gateway/tests/python
+venv := target/python
 tsc := $(js)/node_modules/.bin/tsc
 shell_scripts := deploy/dev/servers deploy/dev/dev deploy/dev/machine.sh loadtests/k6/run .ci/run
 
 # Where the browser tests find Chromium; set it to use another one.
 export CLINICWIRE_CHROMIUM ?= $(shell command -v chromium chromium-browser google-chrome | head -n 1)
+
+# What this machine lacked and was fetched: k6, a newer Go.
+export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 .PHONY: help
 help: ## what can be made
@@ -21,9 +28,10 @@ dev: ## Kafka, Redis, PostgreSQL, one processor, two gateways and a demo clinic;
 	deploy/dev/dev
 
 .PHONY: install
-install: ## what the tests need and this machine lacks (apt, npm, Maven)
+install: ## what the tests need and this machine lacks (apt, npm, Maven, pip, Go modules)
 	deploy/dev/servers install
-	@$(MAKE) -s --no-print-directory $(js)/node_modules
+	@$(MAKE) -s --no-print-directory $(js)/node_modules $(venv)/.installed
+	cd $(go) && go mod download
 
 .PHONY: test
 test: install ## every test, with real servers that are started for it and stopped afterwards
@@ -35,7 +43,11 @@ test-given: ## the same with the servers that CLINICWIRE_KAFKA, CLINICWIRE_REDIS
 	# All targets: the end-to-end tests start the programs, which `cargo test` alone would not build.
 	cargo build --workspace --all-targets
 	cargo test --workspace
-	$(if $(wildcard $(js)/*.test.js),npm test --prefix $(js))
+	npm test --prefix $(js)
+	# The published clients of other languages. The program they start is no input that Go's cache of results knows of.
+	cd $(go) && go test -count=1 ./...
+	mvn -q -B -Dstyle.color=never -f $(java)/pom.xml test </dev/null
+	$(venv)/bin/python -m unittest discover -s $(python)
 
 .PHONY: k6
 k6: ## 200 phones and a desk by k6, against the server that wrote READY_FILE; builds k6 once, which needs Go
@@ -47,9 +59,15 @@ lint: install ## format, clippy, dependency directions, types of the pages, shel
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test -p clinicwire-standalone --test dependencies
 	$(tsc) -p $(js)/tsconfig.web.json
-	$(if $(wildcard $(js)/*.js),$(tsc) -p $(js)/tsconfig.json)
+	$(tsc) -p $(js)/tsconfig.json
+	cd $(go) && test -z "$$(gofmt -l .)" && go vet ./...
 	shellcheck -x $(shell_scripts)
 
 $(js)/node_modules: $(js)/package.json $(js)/package-lock.json
 	npm ci --prefix $(js) </dev/null
+	@touch $@
+
+$(venv)/.installed: $(python)/requirements.txt
+	python3 -m venv $(venv)
+	$(venv)/bin/pip install -q --disable-pip-version-check -r $<
 	@touch $@

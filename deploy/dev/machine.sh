@@ -4,6 +4,10 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 pom=$root/deploy/dev/pom.xml
 jars=$root/target/kafka
+tools=$root/target/tools/bin
+# What the Go client in gateway/tests/go asks for, and k6: the oldest that will do, and what is fetched where there is none.
+go_minor=25
+go_fetched=1.25.12
 
 java_bin() {
   local java version
@@ -16,6 +20,20 @@ java_bin() {
     fi
   done
   return 1
+}
+
+# A compiler for the test of the Java client, which is written for 17.
+javac_is_new() {
+  local version
+  version=$(javac -version 2>&1 | sed -n 's/^javac \([0-9]*\).*/\1/p')
+  ((${version:-0} >= 17))
+}
+
+# go_is_new PROGRAM
+go_is_new() {
+  local version
+  version=$(cd / && "$1" env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
+  ((${version:-0} >= go_minor))
 }
 
 # The newest PostgreSQL: distributions keep its server programs off the PATH.
@@ -35,21 +53,23 @@ missing_packages() {
   need setpriv util-linux
   need redis-server redis-server
   need mvn maven
+  need go golang-go
   need node nodejs
   need npm npm
   need shellcheck shellcheck
   [[ -e /etc/ssl/certs/ca-certificates.crt ]] || echo ca-certificates
   postgres_bin >/dev/null || echo postgresql
   command -v chromium chromium-browser google-chrome >/dev/null || echo chromium
-  java_bin >/dev/null || echo jre
+  python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+  { java_bin && javac_is_new; } >/dev/null || echo jdk
 }
 
 # A Java that Kafka takes: some releases' default is older than 17, and some no longer have 17.
-jre_package() {
-  if grep -q 'Candidate: [^(]' < <(apt-cache policy openjdk-17-jre-headless); then
-    echo openjdk-17-jre-headless
+jdk_package() {
+  if grep -q 'Candidate: [^(]' < <(apt-cache policy openjdk-17-jdk-headless); then
+    echo openjdk-17-jdk-headless
   else
-    echo default-jre-headless
+    echo default-jdk-headless
   fi
 }
 
@@ -59,12 +79,12 @@ install_missing() {
   if ((${#packages[@]})); then
     command -v apt-get >/dev/null || die "this needs apt; without it please install: ${packages[*]}"
     if ((EUID != 0)); then
-      command -v sudo >/dev/null || die "please run as root: apt-get install ${packages[*]/jre/default-jre-headless}"
+      command -v sudo >/dev/null || die "please run as root: apt-get install ${packages[*]/jdk/default-jdk-headless}"
       sudo=(sudo)
     fi
     "${sudo[@]}" apt-get update -qq </dev/null
     for i in "${!packages[@]}"; do
-      [[ ${packages[i]} != jre ]] || packages[i]=$(jre_package)
+      [[ ${packages[i]} != jdk ]] || packages[i]=$(jdk_package)
     done
     say "installing with apt: ${packages[*]}"
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
@@ -76,6 +96,24 @@ install_missing() {
   node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' ||
     die "the browser tests need Node.js 18 or later, this is $(node --version): https://nodejs.org"
   fetch_jars
+  fetch_go
+}
+
+# A distribution's Go may be older than what it is to build. Then a newer one comes as the module that Go itself would
+# fetch for that, which old ones do not know how to; `make` finds it in target/tools/bin.
+fetch_go() {
+  local go dir
+  go=$(command -v go)
+  if go_is_new "$go" || go_is_new "$tools/go"; then
+    return
+  fi
+  say "fetching Go $go_fetched"
+  go=$(realpath "$go")
+  dir=$(cd / && "$go" mod download -json "golang.org/toolchain@v0.0.1-go$go_fetched.linux-$("$go" env GOARCH)" |
+    sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+  find "$dir/bin" "$dir/pkg/tool" -type f -exec chmod 755 {} + # modules hold no programs
+  mkdir -p "$tools"
+  ln -sfn "$dir/bin/go" "$dir/bin/gofmt" "$tools/"
 }
 
 # The jars stay in target/kafka until the pom changes. The lock lets two runs meet here, the rename leaves no half copy.
