@@ -7,7 +7,7 @@ java := gateway/tests/java
 python := gateway/tests/python
 venv := target/python
 tsc := $(js)/node_modules/.bin/tsc
-shell_scripts := deploy/dev/servers deploy/dev/dev deploy/dev/machine.sh loadtests/k6/run .ci/run
+shell_scripts := deploy/dev/servers deploy/dev/dev deploy/dev/machine.sh loadtests/k6/run loadtests/transports .ci/run
 
 # Where the browser tests find Chromium; set it to use another one.
 export CLINICWIRE_CHROMIUM ?= $(shell command -v chromium chromium-browser google-chrome | head -n 1)
@@ -50,7 +50,7 @@ test-given: ## the same with the servers that CLINICWIRE_KAFKA, CLINICWIRE_REDIS
 	$(venv)/bin/python -m unittest discover -s $(python)
 
 .PHONY: k6
-k6: ## 200 phones and a desk by k6, against the server that wrote READY_FILE; builds k6 once, which needs Go
+k6: ## a clinic's scenarios by k6, against the server that wrote READY_FILE, or one that is started for it; needs Go once
 	loadtests/k6/run
 
 .PHONY: lint

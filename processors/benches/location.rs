@@ -1,0 +1,164 @@
+//! What a record costs a location as its line grows: `cargo bench -p clinicwire-processors --bench location`. Prints
+//! figures and decides nothing.
+#![expect(clippy::expect_used, clippy::print_stdout, reason = "a program that prints figures, and stops when it cannot")]
+
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use processors::{location::Location, step::Step};
+use schemas::{
+    Millis,
+    command::{Command, Verdict},
+    ids::{Aggregate, CommandId, LocationId, QueueId, StationId, TenantId, TicketId},
+    record::{Actor, CommandRecord},
+    ticket::Priority,
+    timers::Timers,
+};
+
+/// Tickets that wait while the records come.
+const LINES: [u128; 4] = [10, 100, 1_000, 5_000];
+/// Visits for each line: enough that a run takes seconds, and that the longest line moves on by one length.
+const VISITS: u128 = 5_000;
+/// Visits between two commits, at which ended tickets leave memory: a batch of the runner has 400 records at most.
+const BATCH: u128 = 100;
+const STATIONS: usize = 4;
+/// 2026-03-02 08:00 in Paris.
+const MORNING: Millis = 1_772_434_800_000;
+/// Between two records, so that all of them fall into one morning and no timer but those of a busy line is due.
+const PACE_MS: Millis = 100;
+/// The records of one visit.
+const KINDS: [&str; 4] = ["issue", "call", "start", "complete"];
+
+/// What the records of one kind cost.
+#[derive(Clone, Copy, Default)]
+struct Cost {
+    records: u32,
+    time: Duration,
+    /// Of all views' deltas as JSON.
+    bytes: usize,
+}
+
+struct Clinic {
+    location: Location,
+    id: LocationId,
+    now: Millis,
+    records: u64,
+}
+
+impl Clinic {
+    fn open() -> Self {
+        let id = LocationId::new("riverside").expect("an id");
+        let mut clinic = Self { location: Location::new(1), id, now: MORNING, records: 0 };
+        let (queue, stations) = (clinic.queue(), (0..STATIONS).map(|number| clinic.station(number)));
+        let stations: Vec<StationId> = stations.collect();
+        clinic.apply(Command::ConfigureLocation {
+            name: "Riverside".into(),
+            time_zone: "Europe/Paris".into(),
+            languages: vec!["fr".into()],
+            timers: Timers::default(),
+            bands: None,
+        });
+        let (name, prefix) = ("General".to_owned(), "A".to_owned());
+        clinic.apply(Command::ConfigureQueue { queue, name, prefix, service_s: None });
+        for station in stations {
+            clinic.apply(Command::ConfigureStation { station, name: "Room".into() });
+        }
+        clinic
+    }
+
+    fn queue(&self) -> QueueId {
+        QueueId::new(format!("{}.general", self.id)).expect("an id")
+    }
+
+    fn station(&self, number: usize) -> StationId {
+        StationId::new(format!("{}.room-{number}", self.id)).expect("an id")
+    }
+
+    fn issue(&self, number: u128) -> Command {
+        let ticket = TicketId::from_random(&self.id, number);
+        Command::IssueTicket { queue: self.queue(), ticket, priority: Priority::default() }
+    }
+
+    fn record(&mut self, command: Command) -> CommandRecord {
+        self.records += 1;
+        CommandRecord {
+            aggregate: Aggregate::location(&TenantId::new("demo").expect("an id"), &self.id),
+            id: CommandId::new(format!("c-{}", self.records)).expect("an id"),
+            source: "clinicwire-gateway".into(),
+            valid_until: None,
+            actor: Some(Actor { subject: "nurse-7".into(), role: "reception".into() }),
+            command,
+        }
+    }
+
+    fn apply(&mut self, command: Command) -> (Step, Duration) {
+        let record = self.record(command);
+        self.now += PACE_MS;
+        let began = Instant::now();
+        let step = black_box(self.location.handle(black_box(&record), self.now));
+        let time = began.elapsed();
+        assert!(matches!(step.verdict, Verdict::Applied { .. }), "a {} was refused", record.command.kind());
+        (step, time)
+    }
+
+    /// The commands of visit `number`: somebody new waits, and the first in line, who came `line` visits ago, is served.
+    fn visit(&self, number: u128, line: u128) -> [Command; 4] {
+        let ticket = TicketId::from_random(&self.id, number - line);
+        let room = usize::try_from(number % STATIONS as u128).unwrap_or(0);
+        [
+            self.issue(number),
+            Command::CallNext { queue: self.queue(), station: self.station(room) },
+            Command::StartService { ticket: ticket.clone() },
+            Command::CompleteTicket { ticket },
+        ]
+    }
+}
+
+fn measure(line: u128) -> [Cost; 4] {
+    let mut clinic = Clinic::open();
+    for number in 0..line {
+        clinic.apply(clinic.issue(number));
+    }
+    let mut costs = [Cost::default(); 4];
+    for number in line..line + VISITS {
+        for (command, cost) in clinic.visit(number, line).into_iter().zip(&mut costs) {
+            let (step, time) = clinic.apply(command);
+            cost.records += 1;
+            cost.time += time;
+            cost.bytes += step.deltas.iter().map(bytes).sum::<usize>();
+        }
+        if number % BATCH == 0 {
+            clinic.location.forget_ended();
+        }
+    }
+    costs
+}
+
+fn bytes(delta: &schemas::record::ViewDelta) -> usize {
+    serde_json::to_vec(delta).map_or(0, |json| json.len())
+}
+
+fn machine() -> String {
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    format!("{cores} cores of {}", model.trim_start_matches([' ', '\t', ':']))
+}
+
+fn main() {
+    println!("{}", machine());
+    let kinds = KINDS.map(|kind| format!("{kind:>10}")).concat();
+    println!("{:>8}{kinds}{:>10}{:>16}", "waiting", "all", "bytes of deltas");
+    for line in LINES {
+        let costs = measure(line);
+        let ns = |time: Duration, records: u32| time.as_nanos() / u128::from(records.max(1));
+        let each = costs.map(|cost| format!("{:>10}", ns(cost.time, cost.records))).concat();
+        let records: u32 = costs.iter().map(|cost| cost.records).sum();
+        let all = ns(costs.iter().map(|cost| cost.time).sum(), records);
+        let bytes = costs.iter().map(|cost| cost.bytes).sum::<usize>() / records.max(1) as usize;
+        println!("{line:>8}{each}{all:>10}{bytes:>16}");
+    }
+    println!("nanoseconds, and bytes of all views' deltas as JSON, for each record");
+}
