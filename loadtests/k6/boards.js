@@ -74,7 +74,7 @@ function take(stream, body, expected) {
     }
     if (fields.event === 'error' || fields.event === 'end') {
       right = false;
-    } else if (fields.data) {
+    } else if (fields.event === 'snapshot' || fields.event === 'delta') {
       const told = JSON.parse(fields.data);
       const kind = begins ? 'snapshot' : 'delta';
       right = fields.event === kind && stream.view.take(told.epoch, told.offset, told.data) && right;

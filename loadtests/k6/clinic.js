@@ -1,6 +1,6 @@
 // All scenarios of a clinic, one after the other: `run` says which. Each makes a queue of its own at the location.
 import exec from 'k6/execution';
-import { openQueue } from './target.js';
+import { number, openQueue } from './target.js';
 import { callNext, callRate, patients, phone } from './patients.js';
 import { boards, screen } from './boards.js';
 import { dashboard, dashboards } from './dashboards.js';
@@ -9,8 +9,9 @@ import { arrival, firstRate, seconds as morningSeconds, stages, station, station
 import { table } from './table.js';
 
 const known = ['patients', 'boards', 'dashboards', 'desk', 'morning'];
+const letters = ['P', 'B', 'L', 'D', 'M'];
 const parts = (__ENV.SCENARIOS || known.join(' ')).split(' ').filter((it) => it !== '');
-const partSeconds = Number(__ENV.SECONDS || 15);
+const partSeconds = number('PART_SECONDS', 15);
 // Clients have so many seconds to connect before the first change, and to see the last one.
 const margin = 5;
 const unknown = parts.find((part) => !known.includes(part));
@@ -92,7 +93,7 @@ export const options = {
 export function setup() {
   const line = (part) => (part === 'patients' ? patients : 0);
   const served = (part) => (part === 'morning' ? stations : 4);
-  return Object.fromEntries(parts.map((part) => [part, openQueue(part, served(part), line(part))]));
+  return Object.fromEntries(parts.map((part) => [part, openQueue(part, letters[known.indexOf(part)], served(part), line(part))]));
 }
 
 const part = () => exec.scenario.name.split('_')[0];

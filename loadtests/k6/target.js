@@ -25,7 +25,7 @@ const as = (token, name) => ({
 // One command, whose answer is timed.
 export function command(path, body = {}, token = tokens.reception, method = 'POST') {
   const at = node(exec.vu.idInTest || 0) + path;
-  const response = http.request(method, at, JSON.stringify(body), as(token, 'command'));
+  const response = http.request(method, at, method === 'GET' ? null : JSON.stringify(body), as(token, 'command'));
   answered.add(response.timings.duration);
   return response;
 }
@@ -40,11 +40,11 @@ function must(response, what) {
 }
 
 // A queue that nobody else touches, open, with so many stations and people in line.
-export function openQueue(part, stations, people) {
+export function openQueue(part, letter, stations, people) {
   const queue = `${location}.k6-${part}-${Date.now()}`;
-  // Unique among the location's queues: three characters of the clock, and the part's own.
+  // Unique among the location's queues: the part's letter and three characters of the clock.
   const clock = Math.floor(Date.now() / 1000).toString(36).toUpperCase().slice(-3);
-  const prefix = `${part[0].toUpperCase()}${clock}`;
+  const prefix = `${letter}${clock}`;
   must(command(`/v1/queues/${queue}`, { name: `k6 ${part}`, prefix }, tokens.admin, 'PUT'), 'create a queue');
   const names = Array.from({ length: stations }, (_, at) => `${queue}-${at + 1}`);
   names.forEach((station, at) => {
