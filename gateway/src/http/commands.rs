@@ -1,13 +1,13 @@
 //! Commands: a request becomes a record, its outcome becomes the response.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
     extract::State,
     response::{IntoResponse, Response},
 };
-use gateway_core::access::{self, Claims};
+use gateway_core::access::{self, Claims, Role};
 use http::{HeaderMap, StatusCode, header};
 use schemas::{
     Millis,
@@ -161,7 +161,7 @@ pub(super) async fn answer(
     aggregate: Aggregate,
     command: Command,
 ) -> Result<Response, Problem> {
-    let id = command_id(headers)?.map_or_else(|| random::bits().map(CommandId::from_random), Ok)?;
+    let id = command_id(claims, headers)?.map_or_else(|| random::bits().map(CommandId::from_random), Ok)?;
     Ok(match send(api, claims, headers, aggregate, id.clone(), command).await? {
         Some(outcome) => Json(shown_to(claims, outcome)).into_response(),
         None => pending(&id),
@@ -221,11 +221,17 @@ fn shown_to(claims: &Claims, mut outcome: Outcome) -> Outcome {
     outcome
 }
 
-/// The id a caller gave its command, so that sending it again does nothing more.
-pub(super) fn command_id(headers: &HeaderMap) -> Result<Option<CommandId>, Problem> {
+/// The id a caller gave its command, so that sending it again does nothing more. A source's stands behind its name: two
+/// sources that count alike must not take each other's facts for their own.
+pub(super) fn command_id(claims: &Claims, headers: &HeaderMap) -> Result<Option<CommandId>, Problem> {
     let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = key.to_str().unwrap_or_default();
     let bad = |_| Problem::from(Code::InvalidId).explained("Idempotency-Key is not an id of a command");
-    CommandId::new(key.to_str().unwrap_or_default()).map_err(bad).map(Some)
+    let id = match claims.role {
+        Role::Source => format!("{}:{key}", claims.subject).into(),
+        _ => Arc::from(key),
+    };
+    CommandId::new(id).map_err(bad).map(Some)
 }
 
 /// Until when the command is good, as its caller says. A fact that waits is still one, and its source's version tells

@@ -54,7 +54,7 @@ pub(super) async fn request(
 ) -> Result<Response, Problem> {
     let RunBody { file, list_passes } = read(&body, r#"{"file","list_passes"?}"#)?;
     let file = FileId::new(file).map_err(not_an_id)?;
-    let key = command_id(&headers)?;
+    let key = command_id(&claims, &headers)?;
     let bits = key.as_ref().map_or_else(random::bits, |key| Ok(bits_of(&claims, key)))?;
     let run = RunId::new_for(claims.owner_tag(), bits);
     let kind = "run.request";

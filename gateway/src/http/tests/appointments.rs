@@ -62,13 +62,13 @@ async fn a_fact_reaches_its_location_whole_and_in_its_sources_name() {
 }
 
 #[tokio::test]
-async fn a_fact_keeps_its_sources_id_and_goes_stale_when_its_source_says_so() {
+async fn a_facts_id_stands_behind_its_sources_name_and_goes_stale_when_its_source_says_so() {
     let node = node();
     let bearer = format!("Bearer {}", token(Role::Source));
     let headers = [
         ("authorization", bearer.as_str()),
         ("content-type", "application/json"),
-        ("idempotency-key", "his:4711:3"),
+        ("idempotency-key", "4711:3"),
         ("valid-until", "2031-01-01T00:00:00Z"),
     ];
     let answer = node.send("POST", "/v1/appointments", &headers, &told().to_string()).await;
