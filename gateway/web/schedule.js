@@ -79,7 +79,8 @@ function fillRow(row, entry, zone, current) {
   setText(within(row, ".late span"), text.late);
   setText(within(row, "small"), reason);
   setText(within(row, ".ticket b"), ticket?.label ?? "");
-  setText(within(row, ".ticket span"), ticket ? text.tickets[ticket.state] : "");
+  // Of who is being seen the status says it already.
+  setText(within(row, ".ticket span"), ticket && stageOf(entry) !== "in_service" ? text.tickets[ticket.state] : "");
 }
 
 /** @param {ReturnType<typeof stageOf>} stage */
