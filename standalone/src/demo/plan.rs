@@ -184,8 +184,8 @@ pub(super) fn timers(pace: Pace) -> Timers {
 /// A line is usually below the first, now and then above it and rarely above the second. Those without an appointment
 /// wait for long here, since those with one are called about when they are due.
 fn bands(pace: Pace) -> Bands {
-    let high = pace.seconds(150.0).max(1);
-    Bands { waiting: [14, 18], wait_s: [high, pace.seconds(210.0).max(high + 1)] }
+    let high = pace.seconds(110.0).max(1);
+    Bands { waiting: [14, 18], wait_s: [high, pace.seconds(170.0).max(high + 1)] }
 }
 
 /// When the service day at `now` is over: at the next midnight of the location.
