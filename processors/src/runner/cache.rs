@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use crate::{
         aggregate::{Header, Loaded},
-        location::{self, Appointment},
+        location::Appointment,
     };
 
     fn aggregate(name: &str) -> Aggregate {
@@ -111,7 +111,7 @@ mod tests {
         };
         State::load(Loaded {
             pair: Pair { epoch: 1, version: 1 },
-            header: Header::Location(Box::new(location::Header::default())),
+            header: Header::Location(Box::default()),
             tickets: Vec::new(),
             appointments: (0..appointments).map(appointment).collect(),
         })

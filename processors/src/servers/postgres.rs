@@ -4,6 +4,7 @@
 mod columns;
 mod failure;
 mod pool;
+mod rows;
 mod runs;
 mod statements;
 mod work;
@@ -17,7 +18,6 @@ use schemas::{
     appointment::SourceKey,
     command::Outcome,
     ids::{Aggregate, AppointmentId, CommandId, SourceId, TenantId, TicketId},
-    record::{CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, WireRecord},
     view::{Entries, Pair, View},
 };
 use serde_json::value::RawValue;
@@ -27,6 +27,7 @@ use columns::parts;
 pub use failure::Failure;
 pub use pool::{ConnectionSettings, PoolSettings, Role, login};
 use pool::{Lease, Pool};
+use rows::{appointment, json, key, outbox_row, ticket};
 use statements::{
     AGGREGATE, APPOINTMENTS, APPOINTMENTS_OF_DAYS, BEGIN_LIGHT, BEGIN_SNAPSHOT, CHECKPOINT, CLAIM, DIRTY,
     DUE, ENDED, ENTRIES, LIVE, MARK_DIRTY, NAMED_APPOINTMENTS, NEXT_EPOCH, OUTBOX, OUTCOMES, PUBLISHED,
@@ -39,7 +40,7 @@ use crate::{
     BoxFuture,
     aggregate::{Header, Loaded},
     ledger::{Batch, Claim, Ledger, LedgerError, Named, Names, OutboxRow, OutcomeRow, ViewName},
-    location::{Appointment, Ticket},
+    location::Appointment,
 };
 
 /// Longest any operation may take on our side. Above the server's own limits, so that it only ends what a dead
@@ -391,44 +392,6 @@ impl Ledger for PostgresLedger {
             self.light(REPAIRED, &[&tenant, &id, &name, &long(version)]).await
         }))
     }
-}
-
-/// Reads what was written as JSON. The error names the kind of row only: its text could quote a patient's data.
-fn json<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T, Failure> {
-    serde_json::from_str(text).map_err(|_| Failure::Unreadable(what))
-}
-
-fn ticket(row: &Row) -> Result<Ticket, Failure> {
-    json(row.get(0), "a ticket")
-}
-
-fn appointment(row: &Row) -> Result<Appointment, Failure> {
-    json(row.get(0), "an appointment")
-}
-
-/// The key of an aggregate whose tenant and id are the first two columns.
-fn key(row: &Row) -> Result<Aggregate, Failure> {
-    let key = format!("{}/{}", row.get::<_, &str>(0), row.get::<_, &str>(1));
-    Aggregate::parse(&key).map_err(|_| Failure::Unreadable("an aggregate's key"))
-}
-
-fn outbox_row(row: &Row) -> Result<OutboxRow, Failure> {
-    let topic = match row.get(2) {
-        CARE_TOPIC => CARE_TOPIC,
-        RUNS_TOPIC => RUNS_TOPIC,
-        VIEWS_TOPIC => VIEWS_TOPIC,
-        _ => return Err(Failure::Unreadable("an outbox row's topic")),
-    };
-    Ok(OutboxRow {
-        offset: row.get(0),
-        part: row.get(1),
-        topic,
-        record: WireRecord {
-            key: row.get(3),
-            headers: json(row.get(4), "an outbox row's headers")?,
-            value: row.get::<_, Vec<u8>>(5).into(),
-        },
-    })
 }
 
 impl Lease {

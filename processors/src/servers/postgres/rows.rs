@@ -1,0 +1,51 @@
+//! Rows as they are read back.
+
+use schemas::{
+    ids::Aggregate,
+    record::{CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, WireRecord},
+};
+use tokio_postgres::Row;
+
+use super::Failure;
+use crate::{
+    ledger::OutboxRow,
+    location::{Appointment, Ticket},
+};
+
+/// Reads what was written as JSON. The error names the kind of row only: its text could quote a patient's data.
+pub(super) fn json<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T, Failure> {
+    serde_json::from_str(text).map_err(|_| Failure::Unreadable(what))
+}
+
+pub(super) fn ticket(row: &Row) -> Result<Ticket, Failure> {
+    json(row.get(0), "a ticket")
+}
+
+pub(super) fn appointment(row: &Row) -> Result<Appointment, Failure> {
+    json(row.get(0), "an appointment")
+}
+
+/// The key of an aggregate whose tenant and id are the first two columns.
+pub(super) fn key(row: &Row) -> Result<Aggregate, Failure> {
+    let key = format!("{}/{}", row.get::<_, &str>(0), row.get::<_, &str>(1));
+    Aggregate::parse(&key).map_err(|_| Failure::Unreadable("an aggregate's key"))
+}
+
+pub(super) fn outbox_row(row: &Row) -> Result<OutboxRow, Failure> {
+    let topic = match row.get(2) {
+        CARE_TOPIC => CARE_TOPIC,
+        RUNS_TOPIC => RUNS_TOPIC,
+        VIEWS_TOPIC => VIEWS_TOPIC,
+        _ => return Err(Failure::Unreadable("an outbox row's topic")),
+    };
+    Ok(OutboxRow {
+        offset: row.get(0),
+        part: row.get(1),
+        topic,
+        record: WireRecord {
+            key: row.get(3),
+            headers: json(row.get(4), "an outbox row's headers")?,
+            value: row.get::<_, Vec<u8>>(5).into(),
+        },
+    })
+}

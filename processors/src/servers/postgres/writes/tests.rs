@@ -1,0 +1,98 @@
+use schemas::{
+    appointment::{AppointmentStatus, Fact, SourceKey},
+    command::Command,
+    ids::{Aggregate, AggregateKind, AppointmentId, CommandId, LocationId, QueueId, SourceId, TicketId},
+    record::{CARE_TOPIC, CommandRecord},
+    ticket::Priority,
+};
+
+use super::{Consumer, writes};
+use crate::{
+    aggregate::State,
+    ledger::{AppointmentRow, Batch, Claim},
+    location::Appointment,
+    log::Appended,
+    runner::batch::{self, Working},
+};
+
+/// A batch that opens a clinic, issues this many tickets, and lets each leave again.
+fn morning(tickets: u128) -> Batch {
+    let aggregate = Aggregate::parse("demo/riverside").unwrap();
+    let queue = QueueId::new("riverside.general").unwrap();
+    let location = LocationId::new("riverside").unwrap();
+    let (name, time_zone, languages) = ("Riverside".into(), "Europe/Paris".into(), vec!["fr".into()]);
+    let mut commands = vec![
+        Command::ConfigureLocation { name, time_zone, languages, timers: Default::default(), bands: None },
+        Command::ConfigureQueue {
+            queue: queue.clone(),
+            name: "General".into(),
+            prefix: "A".into(),
+            service_s: None,
+        },
+        Command::OpenQueue { queue: queue.clone() },
+    ];
+    for number in 0..tickets {
+        let ticket = TicketId::from_random(&location, number);
+        let (queue, priority) = (queue.clone(), Priority::default());
+        commands.push(Command::IssueTicket { queue, ticket: ticket.clone(), priority });
+        commands.push(Command::LeaveTicket { ticket });
+    }
+    commands.push(Command::CloseQueue { queue }); // broken below, so that it is parked
+    let record = |(offset, command): (i64, Command)| {
+        let id = CommandId::new(format!("c-{offset}")).unwrap();
+        let (aggregate, source) = (aggregate.clone(), "test".to_owned());
+        let record = CommandRecord { aggregate, id, source, valid_until: None, actor: None, command };
+        Appended { offset, at: 1_700_000_000_000 + offset, record: record.to_wire() }
+    };
+    let mut records: Vec<Appended> = (0..).zip(commands).map(record).collect();
+    records.last_mut().unwrap().record.value = b"{".as_slice().into();
+    let to = records.len() as i64;
+    let read = records.iter().map(|record| batch::read(&record.record, CARE_TOPIC, 0, 1)).collect();
+    let mut working = Working::default();
+    working.aggregates.insert(aggregate.clone(), State::new(AggregateKind::Location, 7));
+    let claim = Claim { partition: 0, owner_epoch: 1, next_offset: 0 };
+    let mut batch = batch::build(claim, to, &records.iter().collect::<Vec<_>>(), read, &mut working).0;
+    batch.appointments = (0..tickets)
+        .map(|number| AppointmentRow {
+            aggregate: aggregate.clone(),
+            appointment: appointment(AppointmentId::from_random(&location, number)),
+        })
+        .collect();
+    batch
+}
+
+fn appointment(id: AppointmentId) -> Appointment {
+    let fact = Fact {
+        source: SourceId::new("his").unwrap(),
+        key: SourceKey::new("4711").unwrap(),
+        revision: 1,
+        status: AppointmentStatus::Waitlist,
+        start: None,
+        end: None,
+        doctor: None,
+        queue: None,
+        label: None,
+        reason: None,
+        moved_to: None,
+    };
+    Appointment {
+        id,
+        fact,
+        day: None,
+        status: AppointmentStatus::Waitlist,
+        late: false,
+        missed: false,
+        ticket: None,
+        successor: None,
+        view: 1,
+    }
+}
+
+#[test]
+fn the_statements_of_a_batch_do_not_grow_with_its_records() {
+    let consumer = Consumer { name: "test".into(), topic: "care".into() };
+    let statements = |tickets| writes(&morning(tickets), &consumer).iter().map(|w| w.sql).collect::<Vec<_>>();
+    assert_eq!(statements(2), statements(200));
+    assert_eq!(statements(200).len(), 11, "every statement there is");
+    assert!(statements(200)[0].starts_with("UPDATE clinicwire.checkpoint"), "the fence is the first");
+}
