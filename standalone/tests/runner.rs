@@ -29,8 +29,10 @@ use processors::{
     runner,
 };
 use schemas::{
+    appointment::Change,
     codes::Code,
     command::{Command, Verdict},
+    event::Event,
     ids::Aggregate,
     record::WireRecord,
 };
@@ -53,7 +55,7 @@ async fn every_record_has_its_effect_once() {
     let settings = settings();
     let counters = settings.counters.clone();
     run(seams(&memory, &Faults::none()), settings);
-    send_all(&memory, morning(1, 300)).await;
+    send_all(&memory, morning(1, 1_500)).await;
     quiet(&memory).await;
     check(&memory, &heard).await;
 
@@ -66,6 +68,22 @@ async fn every_record_has_its_effect_once() {
     assert_eq!(counters.repeated.load(SeqCst), journaled.repeated);
     assert_eq!(counters.parked.load(SeqCst), journaled.parked);
     assert_eq!(counters.offsets()[&("clinicwire.care.v1", 0)], memory.log.end());
+    let journal = memory.ledger.journal();
+    let events = journal.iter().filter_map(|(_, row)| row.entry.moved()).flat_map(|(_, events)| events);
+    let changes: Vec<Change> = events
+        .filter_map(|event| match event {
+            Event::AppointmentReported { change, .. } | Event::FactIgnored { change, .. } => Some(*change),
+            _ => None,
+        })
+        .collect();
+    for change in [Change::Booked, Change::Modified, Change::Cancelled, Change::Repeated, Change::Stale] {
+        let counted = changes.iter().filter(|found| **found == change).count() as u64;
+        assert_eq!(counters.facts(change), counted, "{change:?}");
+    }
+    assert!(
+        changes.contains(&Change::Booked) && changes.contains(&Change::Stale),
+        "what was ignored counts too"
+    );
 }
 
 #[tokio::test(start_paused = true)]
