@@ -260,8 +260,8 @@ fn a_demo_without_a_token_says_what_it_needs() {
 async fn a_demo_with_a_token_nobody_trusts_ends_with_that_error() {
     let clinic = Program::start("distrusting", &["--empty"]).await;
     let url = clinic.url().to_owned();
-    let output =
-        tokio::task::spawn_blocking(move || demo(&url).args(["--token", "nonsense"]).output().unwrap());
+    let tokens = ["--token", "nonsense", "--source-token", "nonsense"];
+    let output = tokio::task::spawn_blocking(move || demo(&url).args(tokens).output().unwrap());
     let (code, error) = ended(output.await.unwrap());
     assert_eq!(code, Some(1));
     assert!(error.contains("token_invalid") && !error.contains("nonsense"), "{error}");
