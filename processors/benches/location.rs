@@ -1,6 +1,10 @@
-//! What a record costs a location as its line grows: `cargo bench -p clinicwire-processors --bench location`. Prints
-//! figures and decides nothing.
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "a program that prints figures, and stops when it cannot")]
+//! What a record costs a location as its line grows:
+//! `cargo bench -p clinicwire-processors --no-default-features --bench location`. Prints figures and decides nothing.
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a program that prints figures, and stops when it cannot"
+)]
 
 use std::{
     hint::black_box,
