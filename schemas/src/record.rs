@@ -191,7 +191,7 @@ pub struct ViewDelta {
 }
 
 /// What one record of `care` or `runs` did: all deltas of its version, and the outcome of the command. A refusal has an
-/// outcome, no deltas, and the pair that was judged.
+/// outcome, and the pair that was judged; deltas only of timers that fired before it.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct ViewsRecord {
