@@ -72,7 +72,7 @@ async fn a_facts_id_stands_behind_its_sources_name_and_goes_stale_when_its_sourc
         ("valid-until", "2031-01-01T00:00:00Z"),
     ];
     let answer = node.send("POST", "/v1/appointments", &headers, &told().to_string()).await;
-    assert_eq!((answer.status, &answer.json()["command"]), (200, &json!("his:4711:3")));
+    assert_eq!((answer.status, &answer.json()["command"]), (200, &json!("subject-1:4711:3")));
     assert_eq!(node.last().valid_until, Some(1_924_992_000_000));
 }
 
