@@ -222,7 +222,9 @@ export class Poller {
   /** Polls, and answers pings, until a packet of that kind comes. @param {(packet: string) => boolean} is */
   async until(is) {
     for (;;) {
-      const packets = (await (await this.get()).text()).split("\x1e");
+      const answer = await this.get();
+      assert.equal(answer.status, 200, "the session is still there");
+      const packets = (await answer.text()).split("\x1e");
       if (packets.includes("2")) await this.post("3");
       const found = packets.find(is);
       if (found) return found;
