@@ -80,7 +80,7 @@ impl Emitter {
     /// Whether everything that was emitted has left; the task is woken when more has.
     pub fn has_left(&mut self, cx: &Context<'_>, now: u64) -> bool {
         self.link.wake_on_news(cx.waker());
-        self.waiting(now) == 0
+        self.waiting(now) == 0 && (self.on_websocket || self.link.has_said_goodbye())
     }
 
     /// Bytes that were emitted and have not left, at second `now`.
@@ -249,6 +249,7 @@ impl Emitter {
             // One more packet must leave, however long it is.
             self.emits(1);
             self.socket.clone().disconnect().map_err(|_| Close::Slow)?;
+            self.link.says_goodbye();
         }
         Ok(())
     }

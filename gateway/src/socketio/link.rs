@@ -63,6 +63,18 @@ struct State {
     /// The socket of the session's WebSocket, also while a polling session upgrades to it.
     wire: Option<Arc<Wire>>,
     polled: Polled,
+    goodbye: Goodbye,
+}
+
+/// How far the last packet of a polling session is. Which answer took it cannot be known, but a poll that begins after it
+/// was emitted is answered with it, unless one before was.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Goodbye {
+    #[default]
+    NotYet,
+    Emitted,
+    PolledFor,
+    Said,
 }
 
 /// Bytes of a polling session: emitted, put into an answer, and known to have arrived, as the client came back.
@@ -185,6 +197,9 @@ impl Link {
     pub fn poll_begins(&self) {
         let mut state = self.state();
         state.polled.arrived = state.polled.answered;
+        if state.goodbye == Goodbye::Emitted {
+            state.goodbye = Goodbye::PolledFor;
+        }
         drop(state);
         self.waker.wake();
     }
@@ -193,8 +208,21 @@ impl Link {
     pub fn poll_ends(&self) {
         let mut state = self.state();
         state.polled.answered = state.polled.emitted;
+        if state.goodbye == Goodbye::PolledFor {
+            state.goodbye = Goodbye::Said;
+        }
         drop(state);
         self.waker.wake();
+    }
+
+    /// The last packet was emitted.
+    pub fn says_goodbye(&self) {
+        self.state().goodbye = Goodbye::Emitted;
+    }
+
+    /// Whether a polling client has been answered with the last packet, if there is one.
+    pub fn has_said_goodbye(&self) -> bool {
+        matches!(self.state().goodbye, Goodbye::NotYet | Goodbye::Said)
     }
 
     /// Bytes are about to be emitted to a polling session.
