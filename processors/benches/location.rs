@@ -65,7 +65,8 @@ impl Clinic {
             bands: None,
         });
         let (name, prefix) = ("General".to_owned(), "A".to_owned());
-        clinic.apply(Command::ConfigureQueue { queue, name, prefix, service_s: None });
+        clinic.apply(Command::ConfigureQueue { queue: queue.clone(), name, prefix, service_s: None });
+        clinic.apply(Command::OpenQueue { queue });
         for station in stations {
             clinic.apply(Command::ConfigureStation { station, name: "Room".into() });
         }
