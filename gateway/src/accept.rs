@@ -1,4 +1,4 @@
-//! Sockets come in here. hyper reads each request head from a socket it is only lent; when the request asks
+//! Sockets come in here. hyper reads each request head from a socket it is only stream; when the request asks
 //! for a WebSocket or a stream that may be opened, the socket is taken back, hyper's buffers are dropped, and
 //! the socket's own small task begins.
 
@@ -15,7 +15,7 @@ use gateway_core::access::{Claims, Role};
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use schemas::{channel::Channel, codes::Code, view::Pair};
+use schemas::{channel::Channel, codes::Code, view::Position};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot, watch},
@@ -33,7 +33,7 @@ use crate::{
     shard::{Shard, ToShard},
     short_keys::ShortKeys,
     socketio::{self, SocketIo},
-    wire::{Lent, Wire},
+    lent_socket::{LentStream, LentSocket},
 };
 
 /// From accepting a socket, or from the end of a response, to the whole head of the next request. Past it the
@@ -61,7 +61,7 @@ pub struct Door {
 /// What a socket is taken back for.
 enum Taken {
     WebSocket { head: String, form: Form },
-    Stream { head: String, claims: Arc<Claims>, sealed: String, channels: Vec<(Channel, Option<Pair>)> },
+    Stream { head: String, claims: Arc<Claims>, sealed: String, channels: Vec<(Channel, Option<Position>)> },
 }
 
 /// Accepts until the node drains.
@@ -134,13 +134,13 @@ async fn write_head(socket: &TcpStream, head: &[u8]) -> bool {
 }
 
 async fn speak_http(door: &Rc<Door>, socket: TcpStream) -> Option<(TcpStream, Taken)> {
-    let wire = Wire::new(socket);
+    let lent_socket = LentSocket::new(socket);
     let (take, taken) = oneshot::channel();
     let take = Rc::new(Cell::new(Some(take)));
     let service = service_fn(|request: Request<Incoming>| {
-        let (door, wire, take) = (door.clone(), wire.clone(), take.clone());
+        let (door, lent_socket, take) = (door.clone(), lent_socket.clone(), take.clone());
         async move {
-            match answer(&door, &wire, request).await {
+            match answer(&door, &lent_socket, request).await {
                 Ok(response) => Ok::<_, Infallible>(response),
                 Err(taking) => {
                     // The driver below takes the socket away; nothing is ever answered here.
@@ -156,7 +156,7 @@ async fn speak_http(door: &Rc<Door>, socket: TcpStream) -> Option<(TcpStream, Ta
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(Lent(wire.clone())), service)
+        .serve_connection(TokioIo::new(LentStream(lent_socket.clone())), service)
         .with_upgrades();
     let mut serving = std::pin::pin!(serving);
     let mut draining = door.draining.clone();
@@ -170,11 +170,11 @@ async fn speak_http(door: &Rc<Door>, socket: TcpStream) -> Option<(TcpStream, Ta
             None
         }
     }?;
-    Some((wire.take()?, taking))
+    Some((lent_socket.take()?, taking))
 }
 
 /// A response, or what the socket is to be taken for.
-async fn answer(door: &Door, wire: &Arc<Wire>, request: Request<Incoming>) -> Result<Response<Body>, Taken> {
+async fn answer(door: &Door, lent_socket: &Arc<LentSocket>, request: Request<Incoming>) -> Result<Response<Body>, Taken> {
     match request.uri().path() {
         "/connection/websocket" => match websocket(door, &request) {
             Ok((head, form)) => Err(Taken::WebSocket { head, form }),
@@ -184,7 +184,7 @@ async fn answer(door: &Door, wire: &Arc<Wire>, request: Request<Incoming>) -> Re
             Ok(taken) => Err(taken),
             Err(refusal) => Ok(refused(door, &request, refusal)),
         },
-        socketio::PATH => Ok(socket_io(door, wire, request).await),
+        socketio::PATH => Ok(socket_io(door, lent_socket, request).await),
         _ => Ok(door
             .router
             .clone()
@@ -195,7 +195,7 @@ async fn answer(door: &Door, wire: &Arc<Wire>, request: Request<Incoming>) -> Re
 }
 
 /// A request of a Socket.IO session. Its body may be read by other pages only if their origin is allowed.
-async fn socket_io(door: &Door, wire: &Arc<Wire>, request: Request<Incoming>) -> Response<Body> {
+async fn socket_io(door: &Door, lent_socket: &Arc<LentSocket>, request: Request<Incoming>) -> Response<Body> {
     if !origin_allowed(&door.origins, request.headers()) {
         return problem(StatusCode::FORBIDDEN, Code::OriginNotAllowed);
     }
@@ -203,7 +203,7 @@ async fn socket_io(door: &Door, wire: &Arc<Wire>, request: Request<Incoming>) ->
     let mut response = if request.method() == Method::OPTIONS {
         socketio::preflight()
     } else {
-        door.socketio.answer(request, wire, &door.inbox).await
+        door.socketio.answer(request, lent_socket, &door.inbox).await
     };
     door.metrics.http_request(socketio::PATH, response.status());
     let headers = response.headers_mut();
@@ -335,13 +335,13 @@ async fn stream<B>(door: &Door, request: &Request<B>) -> Result<Taken, Refusal> 
 }
 
 /// `<epoch>.<version>` of each channel; a position that cannot be read, or is zero, is none.
-fn read_positions(text: &str, channels: usize) -> Vec<Option<Pair>> {
-    let mut positions: Vec<Option<Pair>> = text
+fn read_positions(text: &str, channels: usize) -> Vec<Option<Position>> {
+    let mut positions: Vec<Option<Position>> = text
         .split('_')
-        .map(|pair| {
-            let (epoch, version) = pair.split_once('.')?;
-            let pair = Pair { epoch: epoch.parse().ok()?, version: version.parse().ok()? };
-            (pair.epoch > 0).then_some(pair)
+        .map(|position| {
+            let (epoch, version) = position.split_once('.')?;
+            let position = Position { epoch: epoch.parse().ok()?, version: version.parse().ok()? };
+            (position.epoch > 0).then_some(position)
         })
         .collect();
     positions.resize(channels, None);

@@ -8,7 +8,7 @@ use gateway_core::{
     protocol::{Reply, json, protobuf},
     session,
 };
-use schemas::{channel::Channel, codes::Code, view::Pair};
+use schemas::{channel::Channel, codes::Code, view::Position};
 use serde::Serialize;
 
 use crate::metrics::Transport;
@@ -167,7 +167,7 @@ pub fn shared(
     buffer: &mut Vec<u8>,
     channel: &Channel,
     kind: Kind,
-    pair: Pair,
+    position: Position,
     data: &impl Serialize,
 ) -> usize {
     let write = |buffer: &mut Vec<u8>| {
@@ -175,14 +175,14 @@ pub fn shared(
     };
     match form {
         Form::WsJson => {
-            ws_frame(buffer, TEXT, |buffer| json::write_publication(buffer, channel, pair.version, write))
+            ws_frame(buffer, TEXT, |buffer| json::write_publication(buffer, channel, position.version, write))
         }
         Form::WsProtobuf => ws_frame(buffer, BINARY, |buffer| {
-            protobuf::write_publication(buffer, channel, pair.version, write);
+            protobuf::write_publication(buffer, channel, position.version, write);
         }),
         Form::Sse => {
             buffer.clear();
-            let (event, Pair { epoch, version }) = (kind.name(), pair);
+            let (event, Position { epoch, version }) = (kind.name(), position);
             // Ids and numbers need no escaping in JSON, and JSON text of ours has no line break.
             write!(
                 buffer,
@@ -195,7 +195,7 @@ pub fn shared(
         }
         Form::SocketIo => {
             buffer.clear();
-            let (kind, Pair { epoch, version }) = (kind.name(), pair);
+            let (kind, Position { epoch, version }) = (kind.name(), position);
             write!(
                 buffer,
                 "{{\"channel\":\"{channel}\",\"type\":\"{kind}\",\"epoch\":\"{epoch}\",\"version\":{version},\"data\":"
@@ -209,11 +209,11 @@ pub fn shared(
 }
 
 /// Ends an SSE event whose shared part was written: the position, for `Last-Event-ID`.
-pub fn write_sse_id(to: &mut Vec<u8>, positions: impl Iterator<Item = Pair>, sealed: &str) {
+pub fn write_sse_id(to: &mut Vec<u8>, positions: impl Iterator<Item = Position>, sealed: &str) {
     to.extend_from_slice(b"id: ");
-    for (index, pair) in positions.enumerate() {
+    for (index, position) in positions.enumerate() {
         let separator = if index == 0 { "" } else { "_" };
-        write!(to, "{separator}{}.{}", pair.epoch, pair.version).expect("writing to memory cannot fail");
+        write!(to, "{separator}{}.{}", position.epoch, position.version).expect("writing to memory cannot fail");
     }
     write!(to, ":{sealed}\n\n").expect("writing to memory cannot fail");
 }
@@ -255,26 +255,26 @@ mod tests {
     #[test]
     fn a_publication_reads_the_same_on_every_form() {
         let channel = Channel::parse("board:riverside").unwrap();
-        let pair = Pair { epoch: 7, version: 9 };
+        let position = Position { epoch: 7, version: 9 };
         let data = serde_json::json!({"from": 8});
         let mut buffer = Vec::new();
-        let start = shared(Form::WsJson, &mut buffer, &channel, Kind::Delta, pair, &data);
+        let start = shared(Form::WsJson, &mut buffer, &channel, Kind::Delta, position, &data);
         assert_eq!(
             std::str::from_utf8(&buffer[start + 2..]).unwrap(),
             r#"{"push":{"channel":"board:riverside","pub":{"data":{"from":8},"offset":9}}}"#
         );
-        let start = shared(Form::WsProtobuf, &mut buffer, &channel, Kind::Delta, pair, &data);
+        let start = shared(Form::WsProtobuf, &mut buffer, &channel, Kind::Delta, position, &data);
         assert_eq!(
             buffer[start..],
             *b"\x82\x24\x23\x22\x21\x12\x0fboard:riverside\x22\x0e\x22\x0a{\"from\":8}\x30\x09"
         );
-        shared(Form::SocketIo, &mut buffer, &channel, Kind::Delta, pair, &data);
+        shared(Form::SocketIo, &mut buffer, &channel, Kind::Delta, position, &data);
         assert_eq!(
             std::str::from_utf8(&buffer).unwrap(),
             r#"{"channel":"board:riverside","type":"delta","epoch":"7","version":9,"data":{"from":8}}"#
         );
-        shared(Form::Sse, &mut buffer, &channel, Kind::Delta, pair, &data);
-        write_sse_id(&mut buffer, [pair, Pair { epoch: 7, version: 2 }].into_iter(), "seal");
+        shared(Form::Sse, &mut buffer, &channel, Kind::Delta, position, &data);
+        write_sse_id(&mut buffer, [position, Position { epoch: 7, version: 2 }].into_iter(), "seal");
         assert_eq!(
             std::str::from_utf8(&buffer).unwrap(),
             "event: delta\ndata: {\"channel\":\"board:riverside\",\"epoch\":\"7\",\"offset\":9,\"data\":{\"from\":8}}\nid: 7.9_7.2:seal\n\n"

@@ -61,7 +61,7 @@ impl Intake {
                 self.commands.answer(&tenant, outcome);
             }
         }
-        let step = Arc::new(Step::new(head.aggregate, head.pair, record.value));
+        let step = Arc::new(Step::new(head.aggregate, head.position, record.value));
         if let Pushed::Hear(shards) = self.tails.push(&step) {
             for (index, shard) in self.shards.iter().enumerate() {
                 if shards & (1 << index) != 0 {

@@ -24,10 +24,10 @@ pub mod short_keys;
 pub mod snapshots;
 pub mod socketio;
 pub mod tails;
-pub mod wire;
+pub mod lent_socket;
 
-/// A future behind a seam that memory and a server both implement.
+/// A future behind a backend that memory and a server both implement.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Why something behind a seam failed. Its text never quotes what was asked.
+/// Why something behind a backend failed. Its text never quotes what was asked.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;

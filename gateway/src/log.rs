@@ -1,4 +1,4 @@
-//! The seam to the log: commands go in, views come out.
+//! The backend to the log: commands go in, views come out.
 
 use schemas::record::WireRecord;
 #[cfg(doc)]

@@ -49,7 +49,7 @@ const DEAD_PEER: Duration = Duration::from_secs(20);
 const LAST_SECONDS: Duration = Duration::from_secs(3);
 
 /// What a node reaches its surroundings through.
-pub struct Seams {
+pub struct Backends {
     pub log: Arc<dyn Log>,
     pub snapshots: Arc<dyn Snapshots>,
     pub queries: Arc<dyn Queries>,
@@ -107,32 +107,32 @@ pub struct Running {
 ///
 /// # Errors
 /// [`StartError`] when the address is taken, the keys are unusable, or no thread can be had.
-pub fn start(settings: Settings, seams: Seams) -> Result<Running, StartError> {
+pub fn start(settings: Settings, backends: Backends) -> Result<Running, StartError> {
     let Settings { listen, shards, keys, grant_secret, origins, drain, max_file, run_retention, tables } =
         settings;
     let metrics = Arc::new(Metrics::new());
     let readiness = Arc::new(Readiness::default());
     let verifier = Arc::new(Verifier::new(keys).map_err(StartError::Keys)?);
-    let commands = Arc::new(Commands::new(seams.log.clone(), seams.queries.clone()));
-    let reader = Arc::new(Reader::new(seams.snapshots, seams.queries.clone()).counted(metrics.clone()));
+    let commands = Arc::new(Commands::new(backends.log.clone(), backends.queries.clone()));
+    let reader = Arc::new(Reader::new(backends.snapshots, backends.queries.clone()).counted(metrics.clone()));
     let grant_key = GrantKey::new(&grant_secret);
-    let audit = Audit::new(seams.log.clone());
+    let audit = Audit::new(backends.log.clone());
     let demo = Arc::new(RwLock::new(None));
     let tails = Arc::new(Tails::default());
     let api = Arc::new(Api {
         verifier: verifier.clone(),
         commands: commands.clone(),
         reader: reader.clone(),
-        queries: seams.queries.clone(),
+        queries: backends.queries.clone(),
         tails: tails.clone(),
-        short_keys: seams.short_keys.clone(),
+        short_keys: backends.short_keys.clone(),
         grant_key: grant_key.clone(),
         metrics: metrics.clone(),
         ready: readiness.clone(),
         demo: demo.clone(),
         origins: origins.clone(),
         audit: audit.clone(),
-        files: Arc::new(Files::new(seams.files, max_file)),
+        files: Arc::new(Files::new(backends.files, max_file)),
         run_retention,
         tables,
         trials: Arc::new(tokio::sync::Semaphore::new(http::TRIALS)),
@@ -160,7 +160,7 @@ pub fn start(settings: Settings, seams: Seams) -> Result<Running, StartError> {
             inbox: inbox.clone(),
             router: router.clone(),
             socketio: socketio.clone(),
-            short_keys: seams.short_keys.clone(),
+            short_keys: backends.short_keys.clone(),
             grant_key: grant_key.clone(),
             metrics: metrics.clone(),
             origins: origins.clone(),
@@ -174,7 +174,7 @@ pub fn start(settings: Settings, seams: Seams) -> Result<Running, StartError> {
         threads.push(thread);
     }
     let intake = Intake { tails, shards: inboxes.clone(), commands, metrics, readiness: readiness.clone() };
-    let intake = tokio::spawn(intake.run(seams.log.follow()));
+    let intake = tokio::spawn(intake.run(backends.log.follow()));
     Ok(Running { address, drain, readiness, demo, draining, inboxes, threads, intake })
 }
 

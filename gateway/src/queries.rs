@@ -1,4 +1,4 @@
-//! The seam to the authority: a closed list of reads.
+//! The backend to the authority: a closed list of reads.
 
 use schemas::{
     Millis,

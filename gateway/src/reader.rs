@@ -6,7 +6,7 @@ use prometheus::IntCounter;
 use schemas::{
     codes::Code,
     ids::Aggregate,
-    view::{Pair, View},
+    view::{Position, View},
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -53,7 +53,7 @@ impl Reader {
         &self,
         aggregate: &Aggregate,
         view: &str,
-        floor: Option<Pair>,
+        floor: Option<Position>,
     ) -> Result<Option<View>, Code> {
         let search = async {
             let mut pause = FIRST_PAUSE;
@@ -72,8 +72,8 @@ impl Reader {
     }
 
     /// One look at both places; `None` when both are behind or silent.
-    async fn look(&self, aggregate: &Aggregate, view: &str, floor: Option<Pair>) -> Option<Option<View>> {
-        let recent = |held: &View| floor.is_none_or(|floor| held.pair >= floor);
+    async fn look(&self, aggregate: &Aggregate, view: &str, floor: Option<Position>) -> Option<Option<View>> {
+        let recent = |held: &View| floor.is_none_or(|floor| held.position >= floor);
         match answer("store", STORE_TIMEOUT, self.snapshots.load(aggregate, view)).await {
             Some(Snapshot::Held(held)) if recent(&held) => {
                 self.count(|loads| &loads.store);

@@ -27,7 +27,7 @@ use schemas::{
     channel::Channel,
     codes::{Close, Code},
     ids::{Aggregate, RunId},
-    view::Pair,
+    view::Position,
 };
 use slab::Slab;
 use tokio::{net::TcpStream, sync::mpsc, time::Instant};
@@ -144,7 +144,7 @@ impl Shard {
         socket: Rc<TcpStream>,
         claims: Arc<Claims>,
         sealed: Box<str>,
-        channels: Vec<(Channel, Option<Pair>)>,
+        channels: Vec<(Channel, Option<Position>)>,
     ) -> u32 {
         self.count_opened(Form::Sse);
         let session = Session::granted(claims);
@@ -178,7 +178,7 @@ impl Shard {
     }
 
     /// Registers a subscription; it is answered as soon as its view is at hand.
-    fn follow(&mut self, id: u32, request: u32, channel: Channel, since: Option<Pair>) -> Option<usize> {
+    fn follow(&mut self, id: u32, request: u32, channel: Channel, since: Option<Position>) -> Option<usize> {
         let claims = self.conns.get(id)?.session.claims()?.clone();
         let aggregate = channel.aggregate(&claims.tenant);
         self.links.metrics.subscriptions.of(&channel).inc();

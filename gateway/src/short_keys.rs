@@ -1,4 +1,4 @@
-//! The seam to keys that live for seconds and are shared by all nodes: one-time tickets.
+//! The backend to keys that live for seconds and are shared by all nodes: one-time tickets.
 
 use std::time::Duration;
 

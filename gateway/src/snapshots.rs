@@ -1,4 +1,4 @@
-//! The seam to the store of live views, as a gateway reads it.
+//! The backend to the store of live views, as a gateway reads it.
 
 use schemas::{ids::Aggregate, view::View};
 

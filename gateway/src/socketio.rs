@@ -34,7 +34,7 @@ pub use self::{
     emitter::Emitter,
     link::{Event, Heard, Link, Polling},
 };
-use crate::{auth::Verifier, clock, connection::MAX_MESSAGE, metrics::Metrics, shard::ToShard, wire::Wire};
+use crate::{auth::Verifier, clock, connection::MAX_MESSAGE, metrics::Metrics, shard::ToShard, lent_socket::LentSocket};
 
 /// Where sessions live, with the slash at the end that clients ask with.
 pub const PATH: &str = "/socket.io/";
@@ -83,11 +83,11 @@ impl SocketIo {
         Self { service, polling: Arc::default() }
     }
 
-    /// Answers a request that came by `wire`. A session it opens belongs to the shard of that inbox.
+    /// Answers a request that came by `lent_socket`. A session it opens belongs to the shard of that inbox.
     pub async fn answer(
         &self,
         mut request: Request<Incoming>,
-        wire: &Arc<Wire>,
+        lent_socket: &Arc<LentSocket>,
         inbox: &mpsc::Sender<ToShard>,
     ) -> Response<Body> {
         let query = request.uri().query().unwrap_or_default();
@@ -101,13 +101,13 @@ impl SocketIo {
         };
         keep_only_needed(request.headers_mut());
         let Some(link) = known else {
-            let link = Arc::new(Link::new(inbox.clone(), upgrades.then(|| wire.clone())));
+            let link = Arc::new(Link::new(inbox.clone(), upgrades.then(|| lent_socket.clone())));
             request.extensions_mut().insert(link.clone());
             let response = self.serve(request).await;
             return if upgrades { response } else { self.remember(&link, response).await };
         };
         if upgrades {
-            return match link.upgrades_to(wire.clone()) {
+            return match link.upgrades_to(lent_socket.clone()) {
                 true => self.serve(request).await,
                 false => with_status(StatusCode::BAD_REQUEST),
             };

@@ -1,4 +1,4 @@
-//! The recent past of every aggregate: its pair and a byte-bounded tail of raw `views` records, listened to
+//! The recent past of every aggregate: its position and a byte-bounded tail of raw `views` records, listened to
 //! or not. A tail bridges a snapshot and the stream, and serves resumes without asking the store.
 
 use std::{
@@ -14,7 +14,7 @@ use dashmap::DashMap;
 use schemas::{
     ids::Aggregate,
     record::ViewsRecord,
-    view::{Delta, Fold, Pair},
+    view::{Delta, Fold, Position},
 };
 
 /// Bytes of records kept per aggregate: some 500 changes of a queue. A client further behind gets a snapshot.
@@ -27,14 +27,14 @@ const RECORD_OVERHEAD: usize = 200;
 /// A record of `views`, parsed when somebody first needs it and then for everybody.
 pub struct Step {
     pub aggregate: Aggregate,
-    pub pair: Pair,
+    pub position: Position,
     raw: Bytes,
     parsed: OnceLock<Option<ViewsRecord>>,
 }
 
 impl Step {
-    pub fn new(aggregate: Aggregate, pair: Pair, raw: Bytes) -> Self {
-        Self { aggregate, pair, raw, parsed: OnceLock::new() }
+    pub fn new(aggregate: Aggregate, position: Position, raw: Bytes) -> Self {
+        Self { aggregate, position, raw, parsed: OnceLock::new() }
     }
 
     /// The record, or `None` when its value is none.
@@ -58,7 +58,7 @@ impl Step {
 
 #[derive(Default)]
 struct Tail {
-    pair: Pair,
+    position: Position,
     steps: VecDeque<Arc<Step>>,
     bytes: usize,
     /// Bit i: shard i listens to something of this aggregate.
@@ -91,15 +91,15 @@ impl Tails {
     pub fn push(&self, step: &Arc<Step>) -> Pushed {
         let entry = self.tails.entry(step.aggregate.clone()).or_default();
         let mut tail = entry.lock().expect("no holder of a tail panics");
-        if step.pair <= tail.pair {
+        if step.position <= tail.position {
             return Pushed::Repeated;
         }
         let mut freed = 0;
-        if step.pair.epoch > tail.pair.epoch {
+        if step.position.epoch > tail.position.epoch {
             freed += std::mem::take(&mut tail.bytes);
             tail.steps.clear();
         }
-        tail.pair = step.pair;
+        tail.position = step.position;
         tail.touched = self.clock.fetch_add(1, Ordering::Relaxed);
         tail.bytes += step.cost();
         tail.steps.push_back(step.clone());
@@ -120,7 +120,7 @@ impl Tails {
         Pushed::Hear(shards)
     }
 
-    /// Drops the steps of the aggregates heard of longest ago, until a tenth of the bound is free. Their pairs
+    /// Drops the steps of the aggregates heard of longest ago, until a tenth of the bound is free. Their positions
     /// stay, as they are what judges a client's position.
     fn shed(&self) {
         let mut oldest: Vec<(usize, Aggregate)> = (self.tails.iter())
@@ -153,11 +153,11 @@ impl Tails {
         }
     }
 
-    /// What is known of the aggregate's pair.
-    pub fn pair(&self, aggregate: &Aggregate) -> Option<Pair> {
+    /// What is known of the aggregate's position.
+    pub fn position(&self, aggregate: &Aggregate) -> Option<Position> {
         let entry = self.tails.get(aggregate)?;
-        let pair = entry.lock().expect("no holder of a tail panics").pair;
-        (pair.epoch > 0).then_some(pair)
+        let position = entry.lock().expect("no holder of a tail panics").position;
+        (position.epoch > 0).then_some(position)
     }
 
     /// The steps the tail holds, oldest first.
@@ -169,16 +169,16 @@ impl Tails {
 
     /// The steps of one view after `held` and up to version `to`, merged; `None` when the tail does not reach
     /// back that far.
-    pub fn since(&self, aggregate: &Aggregate, view: &str, held: Pair, to: u64) -> Option<Delta> {
+    pub fn since(&self, aggregate: &Aggregate, view: &str, held: Position, to: u64) -> Option<Delta> {
         merge(&self.steps(aggregate), view, held, to)
     }
 
     /// What this node has seen of a view: no reader may be shown less.
-    pub fn floor(&self, aggregate: &Aggregate, view: &str) -> Option<Pair> {
+    pub fn floor(&self, aggregate: &Aggregate, view: &str) -> Option<Position> {
         self.steps(aggregate)
             .iter()
             .rev()
-            .find_map(|step| delta_of(step, view).map(|delta| Pair { version: delta.to, ..step.pair }))
+            .find_map(|step| delta_of(step, view).map(|delta| Position { version: delta.to, ..step.position }))
     }
 
     /// Forgets everything, as after a loss. Who listens stays.
@@ -191,9 +191,9 @@ impl Tails {
     }
 }
 
-fn merge(steps: &[Arc<Step>], view: &str, held: Pair, to: u64) -> Option<Delta> {
+fn merge(steps: &[Arc<Step>], view: &str, held: Position, to: u64) -> Option<Delta> {
     let mut merged: Option<Delta> = None;
-    for step in steps.iter().filter(|step| step.pair.epoch == held.epoch) {
+    for step in steps.iter().filter(|step| step.position.epoch == held.epoch) {
         let Some(delta) = delta_of(step, view) else { continue };
         if delta.to <= held.version || delta.to > to {
             continue;
@@ -230,10 +230,10 @@ mod tests {
     fn step(epoch: u64, version: u64, view: &str, from: u64) -> Arc<Step> {
         let mut delta = Delta { from, to: version, at: 0, ..Delta::default() };
         delta.put(version.to_string(), &version);
-        let pair = Pair { epoch, version };
+        let position = Position { epoch, version };
         let deltas = vec![ViewDelta { view: view.into(), keep_s: None, urgent: false, delta }];
-        let record = ViewsRecord { pair, at: 0, deltas, outcome: None };
-        Arc::new(Step::new(aggregate(), pair, record.to_wire(&aggregate()).value))
+        let record = ViewsRecord { position, at: 0, deltas, outcome: None };
+        Arc::new(Step::new(aggregate(), position, record.to_wire(&aggregate()).value))
     }
 
     #[test]
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(tails.push(&step(0, 9, "a", 1)), Pushed::Repeated);
         tails.leave(&aggregate(), 3);
         assert_eq!(tails.push(&step(2, 1, "a", 0)), Pushed::Hear(0));
-        assert_eq!(tails.pair(&aggregate()), Some(Pair { epoch: 2, version: 1 }));
+        assert_eq!(tails.position(&aggregate()), Some(Position { epoch: 2, version: 1 }));
     }
 
     #[test]
@@ -255,12 +255,12 @@ mod tests {
         for (version, view, from) in [(1, "a", 0), (2, "b", 0), (3, "a", 1), (5, "a", 3)] {
             tails.push(&step(1, version, view, from));
         }
-        let delta = tails.since(&aggregate(), "a", Pair { epoch: 1, version: 1 }, 9).unwrap();
+        let delta = tails.since(&aggregate(), "a", Position { epoch: 1, version: 1 }, 9).unwrap();
         assert_eq!((delta.from, delta.to, delta.set.len()), (1, 5, 2));
-        let half = tails.since(&aggregate(), "a", Pair { epoch: 1, version: 1 }, 4).unwrap();
+        let half = tails.since(&aggregate(), "a", Position { epoch: 1, version: 1 }, 4).unwrap();
         assert_eq!((half.from, half.to, half.set.len()), (1, 3, 1));
-        assert!(tails.since(&aggregate(), "a", Pair { epoch: 1, version: 5 }, 9).is_none());
-        assert!(tails.since(&aggregate(), "a", Pair { epoch: 2, version: 1 }, 9).is_none());
+        assert!(tails.since(&aggregate(), "a", Position { epoch: 1, version: 5 }, 9).is_none());
+        assert!(tails.since(&aggregate(), "a", Position { epoch: 2, version: 1 }, 9).is_none());
     }
 
     #[test]
@@ -271,7 +271,7 @@ mod tests {
         }
         let kept = tails.steps(&aggregate());
         assert!(kept.len() < 1999 && kept.iter().map(|step| step.cost()).sum::<usize>() <= MAX_TAIL_BYTES);
-        assert!(tails.since(&aggregate(), "a", Pair { epoch: 1, version: 1 }, 2000).is_none());
-        assert!(tails.since(&aggregate(), "a", Pair { epoch: 1, version: 1990 }, 2000).is_some());
+        assert!(tails.since(&aggregate(), "a", Position { epoch: 1, version: 1 }, 2000).is_none());
+        assert!(tails.since(&aggregate(), "a", Position { epoch: 1, version: 1990 }, 2000).is_some());
     }
 }

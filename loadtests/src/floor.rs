@@ -53,7 +53,7 @@ const READER_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 /// When the sockets cannot be had.
 pub fn measure(plan: Plan) -> Result<Floor> {
     ensure!((1..=MOST_SOCKETS).contains(&plan.sockets), "the floor takes 1 to {MOST_SOCKETS} sockets");
-    let (writers, readers) = pairs(plan.sockets)?;
+    let (writers, readers) = positions(plan.sockets)?;
     let cores = two_cores();
     let stop = Arc::new(AtomicBool::new(false));
     let reader = thread::spawn({
@@ -72,7 +72,7 @@ pub fn measure(plan: Plan) -> Result<Floor> {
     })
 }
 
-fn pairs(count: usize) -> Result<(Vec<TcpStream>, Vec<TcpStream>)> {
+fn positions(count: usize) -> Result<(Vec<TcpStream>, Vec<TcpStream>)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen for the floor")?;
     let addr = listener.local_addr().context("read the floor's address")?;
     let (mut writers, mut readers) = (Vec::with_capacity(count), Vec::with_capacity(count));

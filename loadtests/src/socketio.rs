@@ -185,7 +185,7 @@ impl Session<'_> {
 
     fn subscribe(&self) -> String {
         let mut request = json!({"channel": self.follower.channel});
-        if let Some((epoch, version)) = self.follower.watch().pair() {
+        if let Some((epoch, version)) = self.follower.watch().position() {
             request["epoch"] = epoch.to_string().into();
             request["version"] = version.into();
         }

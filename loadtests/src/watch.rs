@@ -99,9 +99,9 @@ impl Watch {
         }
     }
 
-    /// The pair to resume from, once there is one.
+    /// The position to resume from, once there is one.
     #[must_use]
-    pub fn pair(&self) -> Option<(u64, u64)> {
+    pub fn position(&self) -> Option<(u64, u64)> {
         self.epoch.map(|epoch| (epoch, self.offset))
     }
 
@@ -135,7 +135,7 @@ impl Watch {
     /// An event that says of itself what it is: `snapshot`, `delta` or `state`. The `first` of a connection begins or
     /// resumes the subscription.
     pub fn told(&mut self, kind: &str, told: &StreamData<'_>, first: bool, now_us: i64) {
-        let held = self.pair();
+        let held = self.position();
         if first {
             // A ticket's events are whole states: only the offset tells what was missed.
             self.began(&told.epoch, held.is_some() && kind != "snapshot", now_us);

@@ -176,7 +176,7 @@ impl<'a> Session<'a> {
         self.last_id += 1;
         self.resubscribe_at = None;
         self.reply_due = Some(Instant::now() + REPLY);
-        let since = self.follower.watch().pair();
+        let since = self.follower.watch().position();
         Command::Subscribe { id: self.last_id, channel: &self.follower.channel, since }
     }
 

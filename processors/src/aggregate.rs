@@ -4,7 +4,7 @@ use schemas::{
     Millis,
     ids::{Aggregate, AggregateKind},
     record::CommandRecord,
-    view::Pair,
+    view::Position,
 };
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ use crate::{
 
 /// An aggregate as the ledger holds it: its header, and a location's live tickets.
 pub struct Loaded {
-    pub pair: Pair,
+    pub position: Position,
     pub header: Header,
     pub tickets: Vec<Ticket>,
     /// Those near its service day (`Appointment::is_near`).
@@ -66,21 +66,21 @@ impl State {
 
     /// An aggregate as the ledger holds it, with its live parts.
     pub fn load(loaded: Loaded) -> Self {
-        let Loaded { pair, header, tickets, appointments } = loaded;
+        let Loaded { position, header, tickets, appointments } = loaded;
         match header {
             Header::Location(header) => {
-                State::Location(Box::new(Location::load(pair, *header, tickets, appointments)))
+                State::Location(Box::new(Location::load(position, *header, tickets, appointments)))
             }
-            Header::Run(header) => State::Run(Box::new(Run::load(pair, *header))),
-            Header::Rules(header) => State::Rules(RuleBook::load(pair, header)),
+            Header::Run(header) => State::Run(Box::new(Run::load(position, *header))),
+            Header::Rules(header) => State::Rules(RuleBook::load(position, header)),
         }
     }
 
-    pub fn pair(&self) -> Pair {
+    pub fn position(&self) -> Position {
         match self {
-            State::Location(location) => location.pair(),
-            State::Run(run) => run.pair(),
-            State::Rules(rules) => rules.pair(),
+            State::Location(location) => location.position(),
+            State::Run(run) => run.position(),
+            State::Rules(rules) => rules.position(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The seam to the authority: journal, state, stored views, outcomes, outbox and parked records, moved forward
+//! The backend to the authority: journal, state, stored views, outcomes, outbox and parked records, moved forward
 //! together in one transaction per batch that is fenced by the partition's checkpoint.
 
 use schemas::{
@@ -9,7 +9,7 @@ use schemas::{
     event::Event,
     ids::{Aggregate, AppointmentId, CommandId, SourceId, TenantId, TicketId},
     record::{Actor, WireRecord},
-    view::{Pair, View},
+    view::{Position, View},
 };
 
 use crate::{
@@ -57,9 +57,9 @@ pub struct JournalRow {
 #[derive(Clone)]
 pub enum JournalEntry {
     /// Events under a version.
-    Applied { pair: Pair, events: Vec<Event> },
+    Applied { position: Position, events: Vec<Event> },
     /// With a version only if timers were due before it: their events.
-    Refused { code: Code, timers: Option<(Pair, Vec<Event>)> },
+    Refused { code: Code, timers: Option<(Position, Vec<Event>)> },
     /// The same (tenant, source, id) was decided before.
     Repeated,
     /// Set aside untouched, for people to look at.
@@ -68,10 +68,10 @@ pub enum JournalEntry {
 
 impl JournalEntry {
     /// What happened, under which version; `None` when nothing did.
-    pub fn moved(&self) -> Option<(Pair, &[Event])> {
+    pub fn moved(&self) -> Option<(Position, &[Event])> {
         match self {
-            JournalEntry::Applied { pair, events } => Some((*pair, events)),
-            JournalEntry::Refused { timers, .. } => timers.as_ref().map(|(pair, events)| (*pair, &**events)),
+            JournalEntry::Applied { position, events } => Some((*position, events)),
+            JournalEntry::Refused { timers, .. } => timers.as_ref().map(|(position, events)| (*position, &**events)),
             JournalEntry::Repeated | JournalEntry::Parked { .. } => None,
         }
     }

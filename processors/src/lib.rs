@@ -17,5 +17,5 @@ pub mod worker;
 #[cfg(feature = "servers")]
 pub mod servers;
 
-/// A future behind a seam that memory and a server both implement.
+/// A future behind a backend that memory and a server both implement.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -15,7 +15,7 @@ use schemas::{
     load::FactCounts,
     record::{CommandRecord, ViewDelta},
     ticket::{Priority, TicketState},
-    view::Pair,
+    view::Position,
 };
 
 use crate::step::Step;
@@ -41,7 +41,7 @@ pub use state::{Appointment, Desk, DoctorDay, Header, Queue, Recent, Service, St
 
 /// A location in memory: its header, its live tickets, and whichever ended ones a batch asked for.
 pub struct Location {
-    pair: Pair,
+    position: Position,
     header: Header,
     zone: TimeZone,
     tickets: HashMap<TicketId, Ticket>,
@@ -83,14 +83,14 @@ struct Tally {
 impl Location {
     /// A location that does not exist yet: version 0.
     pub fn new(epoch: u64) -> Self {
-        Self::load(Pair { epoch, version: 0 }, Header::default(), Vec::new(), Vec::new())
+        Self::load(Position { epoch, version: 0 }, Header::default(), Vec::new(), Vec::new())
     }
 
     /// A location as the ledger holds it, with its live tickets and the appointments that are near its service day
     /// ([`Appointment::is_near`]).
-    pub fn load(pair: Pair, header: Header, tickets: Vec<Ticket>, appointments: Vec<Appointment>) -> Self {
+    pub fn load(position: Position, header: Header, tickets: Vec<Ticket>, appointments: Vec<Appointment>) -> Self {
         let mut location = Self {
-            pair,
+            position,
             zone: settings::zone_or_utc(&header.time_zone),
             tallies: header.queues.keys().map(|queue| (queue.clone(), Tally::default())).collect(),
             loaded_until: header.day.clone(),
@@ -151,8 +151,8 @@ impl Location {
         self.by_source.get(&(source.clone(), key.clone())).and_then(|id| self.appointments.get(id))
     }
 
-    pub fn pair(&self) -> Pair {
-        self.pair
+    pub fn position(&self) -> Position {
+        self.position
     }
 
     pub fn header(&self) -> &Header {
@@ -165,7 +165,7 @@ impl Location {
 
     /// Whether the location was ever configured.
     pub fn exists(&self) -> bool {
-        self.pair.version > 0
+        self.position.version > 0
     }
 
     /// Tickets and appointments in memory.
@@ -198,7 +198,7 @@ impl Location {
     pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> Step {
         let at = self.advance(appended_at);
         let location = record.aggregate.location_id().expect("a record is for its aggregate's kind");
-        let version = self.pair.version + 1;
+        let version = self.position.version + 1;
         let mut change = Changing::default();
         while let Some(event) = self.next_due() {
             self.change(&mut change, &location, event, version, at);
@@ -214,14 +214,14 @@ impl Location {
                     self.change(&mut change, &location, event, version, at);
                 }
                 let Decision { result, follow_up, .. } = decision;
-                (Verdict::Applied { epoch: self.pair.epoch, version, result }, follow_up)
+                (Verdict::Applied { epoch: self.position.epoch, version, result }, follow_up)
             }
-            Err(code) if change.events.is_empty() => return Step::refused(self.pair, at, code),
+            Err(code) if change.events.is_empty() => return Step::refused(self.position, at, code),
             Err(code) => (Verdict::Refused { code }, None),
         };
         let (touched, appointments) = self.touched(&change.events);
         let (events, deltas) = self.changed(change, &location);
-        Step { pair: self.pair, at, verdict, events, deltas, touched, appointments, follow_up }
+        Step { position: self.position, at, verdict, events, deltas, touched, appointments, follow_up }
     }
 
     /// Applies the events of one version, read from the journal, and says how the views changed. A ticket that a later

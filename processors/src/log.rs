@@ -1,4 +1,4 @@
-//! The seam to the log: what a runner reads of `care` and writes to any topic.
+//! The backend to the log: what a runner reads of `care` and writes to any topic.
 
 use schemas::{Millis, record::WireRecord};
 use tokio::sync::{mpsc, oneshot};

@@ -10,7 +10,7 @@ use schemas::{
     ids::RuleId,
     record::{CommandRecord, ViewDelta},
     rule::{MAX_RULES, Rule},
-    view::{Delta, Pair},
+    view::{Delta, Position},
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ pub const VIEW: &str = "rules";
 
 /// A tenant's rules in memory.
 pub struct RuleBook {
-    pair: Pair,
+    position: Position,
     header: Header,
 }
 
@@ -36,15 +36,15 @@ pub struct Header {
 impl RuleBook {
     /// No rules: version 0.
     pub fn new(epoch: u64) -> Self {
-        Self::load(Pair { epoch, version: 0 }, Header::default())
+        Self::load(Position { epoch, version: 0 }, Header::default())
     }
 
-    pub fn load(pair: Pair, header: Header) -> Self {
-        Self { pair, header }
+    pub fn load(position: Position, header: Header) -> Self {
+        Self { position, header }
     }
 
-    pub fn pair(&self) -> Pair {
-        self.pair
+    pub fn position(&self) -> Position {
+        self.position
     }
 
     pub fn header(&self) -> &Header {
@@ -57,16 +57,16 @@ impl RuleBook {
         self.header.now = at;
         match decide(&self.header.rules, record, at) {
             Ok(event) => {
-                let delta = self.replay(self.pair.version + 1, at, &event);
-                Step::applied(self.pair, at, vec![event], delta)
+                let delta = self.replay(self.position.version + 1, at, &event);
+                Step::applied(self.position, at, vec![event], delta)
             }
-            Err(code) => Step::refused(self.pair, at, code),
+            Err(code) => Step::refused(self.position, at, code),
         }
     }
 
     /// Applies the event of one version, just decided or read from the journal, and says how the view changed.
     pub fn replay(&mut self, version: u64, at: Millis, event: &Event) -> ViewDelta {
-        let mut delta = Delta { from: self.pair.version, to: version, at, ..Delta::default() };
+        let mut delta = Delta { from: self.position.version, to: version, at, ..Delta::default() };
         let rules = &mut self.header.rules;
         match event {
             Event::RulePut { rule } => {
@@ -86,7 +86,7 @@ impl RuleBook {
             _ => {}
         }
         self.header.now = at;
-        self.pair.version = version;
+        self.position.version = version;
         ViewDelta { view: VIEW.to_owned(), keep_s: None, urgent: false, delta }
     }
 }

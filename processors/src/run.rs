@@ -14,7 +14,7 @@ use schemas::{
     ids::{Aggregate, FileId, RuleId},
     record::{CommandRecord, ViewDelta},
     run::{Counts, Progress, Report, RuleTally, RunFile, RunHead, RunState, SHOWN_FINDINGS},
-    view::{Delta, Pair},
+    view::{Delta, Position},
 };
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ use crate::step::Step;
 
 /// A run in memory.
 pub struct Run {
-    pair: Pair,
+    position: Position,
     header: Header,
 }
 
@@ -52,15 +52,15 @@ struct Asked {
 impl Run {
     /// A run that was not asked for yet: version 0.
     pub fn new(epoch: u64) -> Self {
-        Self::load(Pair { epoch, version: 0 }, Header::default())
+        Self::load(Position { epoch, version: 0 }, Header::default())
     }
 
-    pub fn load(pair: Pair, header: Header) -> Self {
-        Self { pair, header }
+    pub fn load(position: Position, header: Header) -> Self {
+        Self { position, header }
     }
 
-    pub fn pair(&self) -> Pair {
-        self.pair
+    pub fn position(&self) -> Position {
+        self.position
     }
 
     pub fn header(&self) -> &Header {
@@ -73,21 +73,21 @@ impl Run {
         self.header.now = at;
         match decide(self, record, at) {
             Ok(events) => {
-                let delta = self.replay(&record.aggregate, self.pair.version + 1, at, &events);
-                Step::applied(self.pair, at, events, delta)
+                let delta = self.replay(&record.aggregate, self.position.version + 1, at, &events);
+                Step::applied(self.position, at, events, delta)
             }
-            Err(code) => Step::refused(self.pair, at, code),
+            Err(code) => Step::refused(self.position, at, code),
         }
     }
 
     /// Applies the events of one version, just decided or read from the journal, and says how the view changed.
     pub fn replay(&mut self, aggregate: &Aggregate, version: u64, at: Millis, events: &[Event]) -> ViewDelta {
-        let mut delta = Delta { from: self.pair.version, to: version, at, ..Delta::default() };
+        let mut delta = Delta { from: self.position.version, to: version, at, ..Delta::default() };
         self.header.now = at;
         for event in events {
             self.apply(event, at, &mut delta);
         }
-        self.pair.version = version;
+        self.position.version = version;
         let over = self.header.asked.as_ref().filter(|asked| asked.head.state.is_end());
         ViewDelta {
             view: format!("run:{}", aggregate.id()),

@@ -33,7 +33,7 @@ use partition::{Partition, Stage};
 
 /// What a runner stands on.
 #[derive(Clone)]
-pub struct Seams {
+pub struct Backends {
     pub log: Arc<dyn Log>,
     pub ledger: Arc<dyn Ledger>,
     pub views: Arc<dyn Views>,
@@ -81,7 +81,7 @@ pub enum RunnerError {
 /// How long a claim may take: the group waits for it. Without an answer the log assigns the partition again.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the ledger or the log may take for anything else before its answer counts as lost. Well above their
-/// own time limits: it only keeps a seam that hangs from stopping the loop for ever.
+/// own time limits: it only keeps a backend that hangs from stopping the loop for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Batches of records held while a partition backs off. Past it, stalled partitions are given back to the group, so
 /// that the loop keeps listening; their records are read again.
@@ -95,12 +95,12 @@ const REPAIR_EVERY: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`RunnerError::LogGone`] when the log closes.
 pub async fn run(
-    seams: Seams,
+    backends: Backends,
     settings: Settings,
     stop: impl Future<Output = ()>,
 ) -> Result<(), RunnerError> {
-    let mut inputs = seams.log.read();
-    let mut runner = Runner::new(seams, settings);
+    let mut inputs = backends.log.read();
+    let mut runner = Runner::new(backends, settings);
     let mut stop = std::pin::pin!(stop);
     loop {
         tokio::select! {
@@ -120,7 +120,7 @@ pub async fn run(
 }
 
 struct Runner {
-    seams: Seams,
+    backends: Backends,
     settings: Settings,
     partitions: BTreeMap<u32, Partition>,
     cache: Cache,
@@ -153,9 +153,9 @@ impl From<LedgerError> for Trouble {
 }
 
 impl Runner {
-    fn new(seams: Seams, settings: Settings) -> Self {
+    fn new(backends: Backends, settings: Settings) -> Self {
         Self {
-            seams,
+            backends,
             cache: Cache::new(settings.cached_tickets),
             settings,
             partitions: BTreeMap::new(),
@@ -194,7 +194,7 @@ impl Runner {
     }
 
     async fn assigned(&mut self, ids: Vec<u32>, of: u32, claims: oneshot::Sender<Vec<(u32, i64)>>) {
-        let ledger = &self.seams.ledger;
+        let ledger = &self.backends.ledger;
         let answers =
             join_all(ids.into_iter().map(async |id| (id, timeout(CLAIM_PATIENCE, ledger.claim(id)).await)));
         let mut offsets = Vec::new();
@@ -243,7 +243,7 @@ impl Runner {
                 }
                 Ended::Lost => {
                     self.cache.drop_partition(id);
-                    self.seams.log.release(id);
+                    self.backends.log.release(id);
                 }
             }
         }
@@ -263,7 +263,7 @@ impl Runner {
                 "too many records wait for a partition that does not get on: given back"
             );
             self.forget(id);
-            self.seams.log.release(id);
+            self.backends.log.release(id);
         }
     }
 
@@ -307,7 +307,7 @@ impl Runner {
     /// Reads the checkpoint after a doubt: a commit whose answer was lost may have succeeded.
     async fn look(&mut self, partition: &mut Partition) -> Result<(), Trouble> {
         self.cache.drop_partition(partition.claim.partition);
-        let row = answered(self.seams.ledger.checkpoint(partition.claim.partition)).await?;
+        let row = answered(self.backends.ledger.checkpoint(partition.claim.partition)).await?;
         let Claim { owner_epoch, next_offset, .. } = partition.claim;
         if row.owner_epoch != owner_epoch || row.next_offset < next_offset {
             return Err(Trouble::Lost);
@@ -332,7 +332,7 @@ impl Runner {
         let mut working = self.load(&records, &read).await?;
         let (batch, tally) = batch::build(claim, to, &records, read, &mut working);
         let begun = Instant::now();
-        answered(self.seams.ledger.commit(&batch)).await?;
+        answered(self.backends.ledger.commit(&batch)).await?;
         self.settings.counters.committed(self.settings.topic, claim.partition, to, &tally, begun.elapsed());
         if let Some(woken) = &self.settings.woken {
             woken.notify_one();

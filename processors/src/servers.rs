@@ -1,4 +1,4 @@
-//! The three servers behind the seams: Kafka as the log, Postgres as the ledger, Redis as the store of views. And what
+//! The three servers behind the backends: Kafka as the log, Postgres as the ledger, Redis as the store of views. And what
 //! surrounds them in the binary: settings, preparation, start-up checks, metrics.
 
 pub mod bridge;

@@ -7,13 +7,13 @@ use schemas::{
     event::Event,
     ids::{AppointmentId, TicketId},
     record::{CommandRecord, ViewDelta},
-    view::Pair,
+    view::Position,
 };
 
 /// What became of one record.
 pub struct Step {
     /// The position after the record; unchanged when it was refused.
-    pub pair: Pair,
+    pub position: Position,
     /// The aggregate's clock at this record.
     pub at: Millis,
     pub verdict: Verdict,
@@ -30,9 +30,9 @@ pub struct Step {
 
 impl Step {
     /// Nothing happened, for this reason.
-    pub fn refused(pair: Pair, at: Millis, code: Code) -> Self {
+    pub fn refused(position: Position, at: Millis, code: Code) -> Self {
         Self {
-            pair,
+            position,
             at,
             verdict: Verdict::Refused { code },
             events: Vec::new(),
@@ -44,10 +44,10 @@ impl Step {
     }
 
     /// These events happened, and nothing follows from them elsewhere.
-    pub fn applied(pair: Pair, at: Millis, events: Vec<Event>, delta: ViewDelta) -> Self {
-        let Pair { epoch, version } = pair;
+    pub fn applied(position: Position, at: Millis, events: Vec<Event>, delta: ViewDelta) -> Self {
+        let Position { epoch, version } = position;
         Self {
-            pair,
+            position,
             at,
             verdict: Verdict::Applied { epoch, version, result: CommandResult::default() },
             events,

@@ -1,4 +1,4 @@
-//! The seam to the store of live views: rebuildable, read by gateways.
+//! The backend to the store of live views: rebuildable, read by gateways.
 
 use schemas::{ids::Aggregate, record::ViewDelta, view::View};
 
@@ -33,7 +33,7 @@ pub trait Views: Send + Sync + 'static {
     /// a new one gets its generation from its first `replace`.
     fn store<'a>(&'a self, steps: &'a [ViewStep]) -> BoxFuture<'a, Result<Vec<Stored>, NotStored>>;
 
-    /// Replaces a whole view unless the store holds a newer pair, and renews the generation of its aggregate.
+    /// Replaces a whole view unless the store holds a newer position, and renews the generation of its aggregate.
     /// `keep_s` as in [`ViewDelta`].
     fn replace<'a>(
         &'a self,

@@ -1,4 +1,4 @@
-//! The seam to the work that is due: runs that wait for a worker, the lease under which one has a run, and what it found.
+//! The backend to the work that is due: runs that wait for a worker, the lease under which one has a run, and what it found.
 //! Rows come and go with the runs' own records (see [`crate::ledger::Due`]); a worker only moves their lease, numbers their
 //! attempts, and says how one ended.
 
@@ -9,7 +9,7 @@ use schemas::{
     finding::Finding,
     ids::{Aggregate, FileId, RunId, TenantId},
     rule::Rule,
-    view::Pair,
+    view::Position,
 };
 use tokio::sync::mpsc;
 
@@ -73,7 +73,7 @@ pub struct Place {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StoredRules {
     /// 0.0 when the tenant never stored one.
-    pub pair: Pair,
+    pub position: Position,
     pub rules: Vec<Rule>,
 }
 
@@ -97,7 +97,7 @@ pub enum WorkError {
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// A future of this seam.
+/// A future of this backend.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, WorkError>>;
 
 pub trait Work: Send + Sync + 'static {
@@ -123,7 +123,7 @@ pub trait Work: Send + Sync + 'static {
     fn untold<'a>(&'a self, places: &'a [Place]) -> Answer<'a, ()>;
 
     /// The tenant's rules, unless they are still those of `known`.
-    fn rules<'a>(&'a self, tenant: &'a TenantId, known: Option<Pair>) -> Answer<'a, Option<StoredRules>>;
+    fn rules<'a>(&'a self, tenant: &'a TenantId, known: Option<Position>) -> Answer<'a, Option<StoredRules>>;
 
     /// Which of these files a run waits for or is at.
     fn in_use<'a>(&'a self, files: &'a [(TenantId, FileId)]) -> Answer<'a, HashSet<(TenantId, FileId)>>;

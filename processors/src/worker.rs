@@ -36,7 +36,7 @@ use rules::TenantRules;
 
 /// What a worker stands on.
 #[derive(Clone)]
-pub struct Seams {
+pub struct Backends {
     pub work: Arc<dyn Work>,
     pub log: Arc<dyn Log>,
     pub files: Arc<dyn ObjectStore>,
@@ -83,16 +83,16 @@ const CALM: Duration = Duration::from_secs(1);
 
 /// What all attempts of a worker share.
 struct Shared {
-    seams: Seams,
+    backends: Backends,
     settings: Settings,
     rules: TenantRules,
 }
 
 /// Runs until `stop`; then gives back what it has, for others to go on with at once. Dropping the future loses nothing either:
 /// leases run out.
-pub async fn run(seams: Seams, settings: Settings, stop: impl Future<Output = ()>) {
+pub async fn run(backends: Backends, settings: Settings, stop: impl Future<Output = ()>) {
     let rules = TenantRules::new(settings.rules.clone());
-    let shared = Arc::new(Shared { seams, settings, rules });
+    let shared = Arc::new(Shared { backends, settings, rules });
     let (stopping, stopped) = watch::channel(false);
     let stop = async {
         stop.await;
@@ -115,12 +115,12 @@ pub async fn run(seams: Seams, settings: Settings, stop: impl Future<Output = ()
 
 /// Takes runs whenever there is room, until the worker is to stop. What is being taken then is taken, and given back.
 async fn take(shared: &Arc<Shared>, attempts: &mut JoinSet<()>, stopped: watch::Receiver<bool>) {
-    let Shared { seams, settings, .. } = &**shared;
+    let Shared { backends, settings, .. } = &**shared;
     let mut stopping = stopped.clone();
     while !*stopping.borrow() {
         let mut pause = POLL;
         while attempts.len() < settings.at_once {
-            match seams.work.take(&settings.worker, settings.lease).await {
+            match backends.work.take(&settings.worker, settings.lease).await {
                 Ok(Some(taken)) => {
                     settings.counters.running.fetch_add(1, Relaxed);
                     attempts.spawn(attempt::carry_out(Arc::clone(shared), taken, stopped.clone()));
@@ -136,7 +136,7 @@ async fn take(shared: &Arc<Shared>, attempts: &mut JoinSet<()>, stopped: watch::
         let has_room = attempts.len() < settings.at_once;
         tokio::select! {
             Some(ended) = attempts.join_next() => report_panic(shared, ended),
-            () = seams.woken.notified(), if has_room && pause == POLL => {}
+            () = backends.woken.notified(), if has_room && pause == POLL => {}
             () = sleep(pause), if has_room => {}
             _ = stopping.wait_for(|stopping| *stopping) => {}
         }

@@ -8,7 +8,7 @@ use crate::{
     codes::Code,
     command::{Command, Outcome},
     ids::{Aggregate, AggregateKind, CommandId, RunId, TenantId},
-    view::{Delta, Pair},
+    view::{Delta, Position},
 };
 
 /// Everything that moves a location.
@@ -191,11 +191,11 @@ pub struct ViewDelta {
 }
 
 /// What one record of `care` or `runs` did: all deltas of its version, and the outcome of the command. A refusal has an
-/// outcome, and the pair that was judged; deltas only of timers that fired before it.
+/// outcome, and the position that was judged; deltas only of timers that fired before it.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct ViewsRecord {
-    pub pair: Pair,
+    pub position: Position,
     pub at: Millis,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deltas: Vec<ViewDelta>,
@@ -207,7 +207,7 @@ pub struct ViewsRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewsHead {
     pub aggregate: Aggregate,
-    pub pair: Pair,
+    pub position: Position,
     /// The command it answers.
     pub command: Option<CommandId>,
 }
@@ -220,16 +220,16 @@ impl ViewsRecord {
             ("ce_specversion".to_owned(), "1.0".to_owned()),
             ("ce_type".to_owned(), VIEWS_TYPE.to_owned()),
             ("ce_source".to_owned(), "clinicwire-processors".to_owned()),
-            ("ce_epoch".to_owned(), self.pair.epoch.to_string()),
-            ("ce_version".to_owned(), self.pair.version.to_string()),
+            ("ce_epoch".to_owned(), self.position.epoch.to_string()),
+            ("ce_version".to_owned(), self.position.version.to_string()),
             ("content-type".to_owned(), "application/json".to_owned()),
         ];
         let id = match &self.outcome {
             Some(outcome) => {
                 headers.push(("ce_command".to_owned(), outcome.command.to_string()));
-                format!("{}.{}.{}", self.pair.epoch, self.pair.version, outcome.command)
+                format!("{}.{}.{}", self.position.epoch, self.position.version, outcome.command)
             }
-            None => format!("{}.{}", self.pair.epoch, self.pair.version),
+            None => format!("{}.{}", self.position.epoch, self.position.version),
         };
         headers.push(("ce_id".to_owned(), id));
         let value = serde_json::to_vec(self).expect("a views record always has a JSON form");
@@ -258,7 +258,7 @@ impl ViewsHead {
             |name| record.header(name).and_then(|text| text.parse().ok()).ok_or(Code::RecordMalformed);
         Ok(Self {
             aggregate: Aggregate::parse(&record.key).map_err(|_| Code::RecordBadKey)?,
-            pair: Pair { epoch: number("ce_epoch")?, version: number("ce_version")? },
+            position: Position { epoch: number("ce_epoch")?, version: number("ce_version")? },
             command: record
                 .header("ce_command")
                 .map(CommandId::new)

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use crate::{
     Millis,
     ids::Aggregate,
-    view::{Entries, Pair, View},
+    view::{Entries, Position, View},
 };
 
 /// The field of a view's hash that holds its position. No entry has this key.
@@ -43,22 +43,22 @@ pub fn line(aggregate: &Aggregate, queue: &str) -> String {
 pub struct NotAView;
 
 /// The text of the field [`POSITION`].
-pub fn position(pair: Pair, at: Millis) -> String {
-    format!("{} {} {at}", pair.epoch, pair.version)
+pub fn position_text(position: Position, at: Millis) -> String {
+    format!("{} {} {at}", position.epoch, position.version)
 }
 
 /// Reads the field [`POSITION`].
 ///
 /// # Errors
 /// [`NotAView`] when it is not three numbers.
-pub fn parse_position(text: &str) -> Result<(Pair, Millis), NotAView> {
+pub fn parse_position(text: &str) -> Result<(Position, Millis), NotAView> {
     let mut words = text.split(' ');
     let mut word = || words.next().ok_or(NotAView);
     let (epoch, version, at) = (word()?, word()?, word()?);
-    let pair =
-        Pair { epoch: epoch.parse().map_err(|_| NotAView)?, version: version.parse().map_err(|_| NotAView)? };
+    let position =
+        Position { epoch: epoch.parse().map_err(|_| NotAView)?, version: version.parse().map_err(|_| NotAView)? };
     let at = at.parse().map_err(|_| NotAView)?;
-    if words.next().is_some() { Err(NotAView) } else { Ok((pair, at)) }
+    if words.next().is_some() { Err(NotAView) } else { Ok((position, at)) }
 }
 
 /// The view in the fields of its hash; `None` when the hash is empty, which is how Redis says that it is absent.
@@ -76,7 +76,7 @@ pub fn read_view(fields: impl IntoIterator<Item = (String, String)>) -> Result<O
         }
     }
     match held {
-        Some((pair, at)) => Ok(Some(View { pair, at, entries })),
+        Some((position, at)) => Ok(Some(View { position, at, entries })),
         None if entries.is_empty() => Ok(None),
         None => Err(NotAView),
     }
@@ -101,8 +101,8 @@ mod tests {
 
     #[test]
     fn a_position_reads_back_and_nothing_else_does() {
-        let pair = Pair { epoch: u64::MAX, version: 17 };
-        assert_eq!(parse_position(&position(pair, 1_234)), Ok((pair, 1_234)));
+        let position = Position { epoch: u64::MAX, version: 17 };
+        assert_eq!(parse_position(&position_text(position, 1_234)), Ok((position, 1_234)));
         for bad in ["", "1", "1 2", "1 2 3 4", "a 2 3", "1 -2 3", "1 2 c"] {
             assert_eq!(parse_position(bad), Err(NotAView), "{bad}");
         }
@@ -112,7 +112,7 @@ mod tests {
     fn a_hash_reads_as_the_view_that_was_written() {
         let field = |key: &str, text: &str| (key.to_owned(), text.to_owned());
         let view = read_view([field("queue", r#"{"a": 1}"#), field(POSITION, "9 4 77")]).unwrap().unwrap();
-        assert_eq!((view.pair, view.at), (Pair { epoch: 9, version: 4 }, 77));
+        assert_eq!((view.position, view.at), (Position { epoch: 9, version: 4 }, 77));
         assert_eq!(view.entries["queue"].get(), r#"{"a": 1}"#, "an entry is passed on byte by byte");
         assert!(read_view([]).unwrap().is_none());
         assert!(read_view([field("queue", "{}")]).is_err(), "entries without a position");

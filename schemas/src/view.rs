@@ -14,7 +14,7 @@ use crate::Millis;
 /// An aggregate's position. Epochs only grow; within one, versions are 1, 2, 3 …
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
-pub struct Pair {
+pub struct Position {
     /// A decimal string on the wire: it may pass 2^53.
     #[serde(with = "decimal")]
     #[cfg_attr(any(test, feature = "json-schema"), schemars(with = "String"))]
@@ -30,7 +30,7 @@ pub type Entries = BTreeMap<String, Box<RawValue>>;
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct View {
     #[serde(flatten)]
-    pub pair: Pair,
+    pub position: Position,
     /// Time of the record behind `version`.
     pub at: Millis,
     #[cfg_attr(any(test, feature = "json-schema"), schemars(with = "BTreeMap<String, serde_json::Value>"))]
@@ -76,18 +76,18 @@ pub fn judge(held: u64, from: u64, to: u64) -> Fold {
 impl View {
     /// A view before its first delta.
     pub fn empty(epoch: u64) -> Self {
-        Self { pair: Pair { epoch, version: 0 }, at: 0, entries: Entries::new() }
+        Self { position: Position { epoch, version: 0 }, at: 0, entries: Entries::new() }
     }
 
     /// Applies `delta` if it is the next step. The view is unchanged unless the answer is `Applied`.
     pub fn fold(&mut self, delta: &Delta) -> Fold {
-        let verdict = judge(self.pair.version, delta.from, delta.to);
+        let verdict = judge(self.position.version, delta.from, delta.to);
         if verdict == Fold::Applied {
             for key in &delta.remove {
                 self.entries.remove(key);
             }
             self.entries.extend(delta.set.iter().map(|(key, entry)| (key.clone(), entry.clone())));
-            self.pair.version = delta.to;
+            self.position.version = delta.to;
             self.at = delta.at;
         }
         verdict

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use schemas::{
     channel::Channel,
     codes::{Close, Code},
-    view::Pair,
+    view::Position,
 };
 use serde_json::value::RawValue;
 
@@ -33,7 +33,7 @@ pub enum Request<'a> {
     /// `since`: the position a returning client holds.
     Subscribe {
         channel: Cow<'a, str>,
-        since: Option<Pair>,
+        since: Option<Position>,
     },
     Unsubscribe {
         channel: Cow<'a, str>,
@@ -52,7 +52,7 @@ impl<'a> Request<'a> {
     /// invalidated" mark, is none.
     fn subscribe(channel: Cow<'a, str>, recover: bool, epoch: &str, version: u64) -> Self {
         let since = match epoch.parse() {
-            Ok(epoch) if recover => Some(Pair { epoch, version }),
+            Ok(epoch) if recover => Some(Position { epoch, version }),
             _ => None,
         };
         Request::Subscribe { channel, since }
@@ -105,9 +105,9 @@ pub enum Method {
 /// How a subscription begins.
 pub enum Start<'a> {
     /// The whole state.
-    Snapshot { pair: Pair, data: &'a RawValue, was_recovering: bool },
+    Snapshot { position: Position, data: &'a RawValue, was_recovering: bool },
     /// What the client lacks since `held`, in at most one publication.
-    Recovered { pair: Pair, held: u64, missed: Option<&'a RawValue> },
+    Recovered { position: Position, held: u64, missed: Option<&'a RawValue> },
 }
 
 #[cfg(test)]

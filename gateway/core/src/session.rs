@@ -7,7 +7,7 @@ use schemas::{
     Millis,
     channel::{Channel, MAX_CHANNEL},
     codes::{Close, Code},
-    view::Pair,
+    view::Position,
 };
 
 use crate::{
@@ -42,7 +42,7 @@ pub enum Ask<'a> {
     Subscribe {
         id: u32,
         channel: Channel,
-        since: Option<Pair>,
+        since: Option<Position>,
     },
     /// The slot of the subscription to end.
     Unsubscribe {

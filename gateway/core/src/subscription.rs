@@ -1,6 +1,6 @@
 //! What one subscription still owes its client.
 
-use schemas::{channel::Channel, view::Pair};
+use schemas::{channel::Channel, view::Position};
 
 /// A client's place in one channel: a mark, never a queue.
 pub struct Subscription {
@@ -15,10 +15,10 @@ pub struct Subscription {
 pub enum Stage {
     /// Asked for, not answered. `floor` is what the client holds: it is never answered with less. `audit` is the number
     /// of an entry of the audit that must be written before anything is shown.
-    Asked { request: u32, floor: Option<Pair>, give_up_at: u64, audit: Option<u64> },
+    Asked { request: u32, floor: Option<Position>, give_up_at: u64, audit: Option<u64> },
     /// Live: the client was sent everything up to `held`. `seen` tells whether a ticket's patient would see
     /// a difference.
-    Live { held: Pair, seen: u64 },
+    Live { held: Position, seen: u64 },
 }
 
 /// What is to be sent to a client that holds `held` of a view that stands at `view`.
@@ -35,8 +35,8 @@ pub enum Owed {
     Behind,
 }
 
-/// Judges by the pair alone. `step` is the newest step (`from`, `to`) of the view, if one is at hand.
-pub fn owed(held: Pair, view: Pair, step: Option<(u64, u64)>) -> Owed {
+/// Judges by the position alone. `step` is the newest step (`from`, `to`) of the view, if one is at hand.
+pub fn owed(held: Position, view: Position, step: Option<(u64, u64)>) -> Owed {
     use std::cmp::Ordering::{Equal, Greater, Less};
     match (held.epoch.cmp(&view.epoch), held.version.cmp(&view.version)) {
         (Greater, _) | (Equal, Greater) => Owed::Behind,
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn what_is_owed_follows_from_the_two_positions() {
-        let at = |epoch, version| Pair { epoch, version };
+        let at = |epoch, version| Position { epoch, version };
         let table = [
             (at(1, 5), at(1, 5), Some((4, 5)), Owed::Nothing),
             (at(1, 4), at(1, 5), Some((4, 5)), Owed::Step),

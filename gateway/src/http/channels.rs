@@ -12,7 +12,7 @@ use schemas::{
     ids::{LocationId, QueueId, TicketId},
     line::{Line, TICKET_KEY},
     ticket::{TicketPlace, TicketView},
-    view::{Pair, View},
+    view::{Position, View},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -72,7 +72,7 @@ pub(super) async fn load(api: &Api, claims: &Claims, channel: &Channel) -> Resul
 #[derive(Serialize)]
 struct TicketSnapshot {
     #[serde(flatten)]
-    pair: Pair,
+    position: Position,
     #[serde(flatten)]
     state: TicketView,
 }
@@ -89,7 +89,7 @@ pub(super) async fn ticket(
         let view = load(&api, &claims, &channel).await?.ok_or(Code::NotFound)?;
         let queue = match place(&view)? {
             TicketPlace::Ended(state) => {
-                return Ok(Json(TicketSnapshot { pair: view.pair, state: *state }).into_response());
+                return Ok(Json(TicketSnapshot { position: view.position, state: *state }).into_response());
             }
             TicketPlace::In(queue) => queue,
         };
@@ -98,7 +98,7 @@ pub(super) async fn ticket(
         };
         let line = Line::read(queue, &view).map_err(unreadable)?;
         if let Some(state) = line.ticket_view(&ticket) {
-            return Ok(Json(TicketSnapshot { pair: view.pair, state }).into_response());
+            return Ok(Json(TicketSnapshot { position: view.position, state }).into_response());
         }
     }
     Err(Code::TryAgain.into())

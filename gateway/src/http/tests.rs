@@ -31,7 +31,7 @@ use schemas::{
     line::{QUEUE_KEY, QueueEntry, QueueHead, TICKET_KEY},
     record::{AUDIT_TOPIC, AuditRecord, CommandRecord, WireRecord, topic_of},
     ticket::{Priority, QueueState, TicketPlace, TicketState},
-    view::{Pair, View, raw},
+    view::{Position, View, raw},
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -61,7 +61,7 @@ enum Decides {
     Nothing,
 }
 
-/// The seams of one node in memory, and a clinic that decides as it is told.
+/// The backends of one node in memory, and a clinic that decides as it is told.
 struct World {
     decides: Mutex<Decides>,
     appended: Mutex<Vec<CommandRecord>>,
@@ -210,7 +210,7 @@ fn queue() -> QueueId {
 /// A queue with one waiting ticket, a ticket that has ended, and a booked appointment.
 fn views() -> HashMap<String, View> {
     let view = |entries: Vec<(&str, _)>| View {
-        pair: Pair { epoch: 7, version: 16 },
+        position: Position { epoch: 7, version: 16 },
         at: 1_000,
         entries: entries.into_iter().map(|(key, entry)| (key.to_owned(), entry)).collect(),
     };

@@ -35,11 +35,11 @@ impl Place {
 }
 
 fn view(version: u64) -> View {
-    View { pair: pair(version), ..View::empty(1) }
+    View { position: position(version), ..View::empty(1) }
 }
 
-fn pair(version: u64) -> Pair {
-    Pair { epoch: 1, version }
+fn position(version: u64) -> Position {
+    Position { epoch: 1, version }
 }
 
 impl Snapshots for Place {
@@ -98,8 +98,8 @@ async fn load(store: &[Says], authority: &[Says], floor: Option<u64>) -> Result<
     let reader = Reader::new(Place::new(store), Place::new(authority));
     let aggregate =
         Aggregate::location(&TenantId::new("demo").unwrap(), &LocationId::new("riverside").unwrap());
-    let found = reader.load(&aggregate, "board:riverside", floor.map(pair)).await?;
-    Ok(found.map(|view| view.pair.version))
+    let found = reader.load(&aggregate, "board:riverside", floor.map(position)).await?;
+    Ok(found.map(|view| view.position.version))
 }
 
 use Says::{Absent, Emptied, Fails, Hangs, Version};

@@ -8,7 +8,7 @@ use schemas::{
     command::Outcome,
     ids::{Aggregate, CommandId, OWNER_HEX, RunId, TenantId},
     rule::Severity,
-    view::{Entries, Pair, View},
+    view::{Entries, Position, View},
 };
 use serde_json::value::RawValue;
 use tokio::runtime::Handle;
@@ -176,7 +176,7 @@ impl PostgresQueries {
             return Ok(None);
         };
         let number = |column| u64::try_from(first.get::<_, i64>(column)).map_err(|_| Failure::Unreadable);
-        let pair = Pair { epoch: number(0)?, version: number(1)? };
+        let position = Position { epoch: number(0)?, version: number(1)? };
         let at = first.get(2);
         let mut entries = Entries::new();
         for row in &rows {
@@ -187,7 +187,7 @@ impl PostgresQueries {
                 entries.insert(key, RawValue::from_string(body).map_err(|_| Failure::Unreadable)?);
             }
         }
-        Ok(Some(View { pair, at, entries }))
+        Ok(Some(View { position, at, entries }))
     }
 
     async fn read_outcome(&self, tenant: &TenantId, command: &CommandId) -> Result<Option<Outcome>, Failure> {

@@ -79,8 +79,8 @@ impl RedisSnapshots {
             return Ok(Snapshot::Emptied);
         }
         let mut fields = fields.into_iter();
-        let pairs = std::iter::from_fn(|| Some((fields.next()?, fields.next()?)));
-        let view = redis_keys::read_view(pairs).map_err(|error| NotRead(Box::new(error)))?;
+        let positions = std::iter::from_fn(|| Some((fields.next()?, fields.next()?)));
+        let view = redis_keys::read_view(positions).map_err(|error| NotRead(Box::new(error)))?;
         Ok(view.map_or(Snapshot::Absent, Snapshot::Held))
     }
 }

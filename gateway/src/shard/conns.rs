@@ -17,7 +17,7 @@ use gateway_core::{
 use schemas::{
     Millis,
     codes::{Close, Code},
-    view::Pair,
+    view::Position,
 };
 use slab::Slab;
 use tokio::net::TcpStream;
@@ -213,8 +213,8 @@ impl Conns {
         }
     }
 
-    /// Sends a frame of state whose shared part is `shared`, if nothing waits; `slot` will stand at `pair`.
-    pub fn send_state(&mut self, id: u32, slot: usize, pair: Pair, shared: &[u8]) -> Sent {
+    /// Sends a frame of state whose shared part is `shared`, if nothing waits; `slot` will stand at `position`.
+    pub fn send_state(&mut self, id: u32, slot: usize, position: Position, shared: &[u8]) -> Sent {
         let now = self.now;
         let mut scratch = std::mem::take(&mut self.scratch);
         let Some(conn) = self.slab.get_mut(id as usize) else { return Sent::NotNow };
@@ -235,7 +235,7 @@ impl Conns {
             Form::Sse => {
                 scratch.clear();
                 scratch.extend_from_slice(shared);
-                let positions = conn.positions(slot, pair);
+                let positions = conn.positions(slot, position);
                 frames::write_sse_id(&mut scratch, positions.into_iter(), &conn.sealed);
                 &scratch
             }
@@ -423,14 +423,14 @@ impl Conn {
         self.answer_by = u64::MAX;
     }
 
-    /// Positions of all channels in their order, with `slot` already at `pair`.
-    fn positions(&self, slot: usize, pair: Pair) -> Vec<Pair> {
+    /// Positions of all channels in their order, with `slot` already at `position`.
+    fn positions(&self, slot: usize, position: Position) -> Vec<Position> {
         (self.session.subscriptions.iter().enumerate())
             .map(|(index, subscription)| match subscription {
-                _ if index == slot => pair,
+                _ if index == slot => position,
                 Some(Subscription { stage: Stage::Live { held, .. }, .. }) => *held,
                 Some(Subscription { stage: Stage::Asked { floor: Some(floor), .. }, .. }) => *floor,
-                _ => Pair::default(),
+                _ => Position::default(),
             })
             .collect()
     }

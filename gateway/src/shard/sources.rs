@@ -9,7 +9,7 @@ use schemas::{
     ids::{Aggregate, TicketId},
     line::{Line, TICKET_KEY},
     ticket::{TicketPlace, TicketView},
-    view::{Delta, Fold, Pair, View, raw},
+    view::{Delta, Fold, Position, View, raw},
 };
 use serde_json::value::RawValue;
 use slab::Slab;
@@ -81,7 +81,7 @@ pub enum Place {
         version: u64,
     },
     Ended {
-        pair: Pair,
+        position: Position,
         view: Box<TicketView>,
     },
 }
@@ -347,15 +347,15 @@ impl Shard {
             Some(view) => view,
             None => match steps.iter().find(|step| delta_of(step, name).is_some()) {
                 // Created so recently that no store had it: its whole life is in the tail.
-                Some(step) => View::empty(step.pair.epoch),
+                Some(step) => View::empty(step.position.epoch),
                 None => return Joined::Absent,
             },
         };
         for step in &steps {
-            if step.pair.epoch > view.pair.epoch {
+            if step.position.epoch > view.position.epoch {
                 return Joined::TooOld;
             }
-            if step.pair.epoch == view.pair.epoch
+            if step.position.epoch == view.position.epoch
                 && let Some(delta) = delta_of(step, name)
                 && view.fold(delta) == Fold::Gap
             {
@@ -367,7 +367,7 @@ impl Shard {
 
     fn place_view(&mut self, index: u32, aggregate: &Aggregate, view: View) {
         if let Some(named) = self.names.get_mut(aggregate) {
-            named.epoch = named.epoch.max(view.pair.epoch);
+            named.epoch = named.epoch.max(view.position.epoch);
         }
         let source = &mut self.sources[index as usize];
         *source.load_mut() = Load::default();
@@ -389,14 +389,14 @@ impl Shard {
                 self.changed.push(index);
             }
             Source::Ticket(_) => match view.entries.get(TICKET_KEY) {
-                Some(entry) => self.place_ticket(index, entry, view.pair),
+                Some(entry) => self.place_ticket(index, entry, view.position),
                 None => self.refuse_all(index, Code::UnknownChannel),
             },
         }
     }
 
     /// A ticket stands in a queue, or has ended.
-    fn place_ticket(&mut self, index: u32, entry: &RawValue, pair: Pair) {
+    fn place_ticket(&mut self, index: u32, entry: &RawValue, position: Position) {
         let place = match serde_json::from_str(entry.get()) {
             Ok(place) => place,
             Err(error) => {
@@ -410,12 +410,12 @@ impl Shard {
         match place {
             TicketPlace::In(queue) => {
                 let queue = self.open(&aggregate, &Channel::Queue(queue));
-                self.stand(index, queue, pair.version);
+                self.stand(index, queue, position.version);
             }
             TicketPlace::Ended(view) => {
                 self.step_out(index);
                 if let Some(Source::Ticket(watch)) = self.sources.get_mut(index as usize) {
-                    watch.place = Place::Ended { pair, view };
+                    watch.place = Place::Ended { position, view };
                 }
             }
         }
@@ -448,9 +448,9 @@ impl Shard {
     /// Folds a record into the views it touches that are held here.
     pub(super) fn fold(&mut self, step: &Step) {
         let Some(named) = self.names.get_mut(&step.aggregate) else { return };
-        if step.pair.epoch > named.epoch {
+        if step.position.epoch > named.epoch {
             // A new life of the aggregate: nothing folded so far means anything in it.
-            let begins = std::mem::replace(&mut named.epoch, step.pair.epoch) == 0;
+            let begins = std::mem::replace(&mut named.epoch, step.position.epoch) == 0;
             if !begins {
                 for source in named.views.values().copied().collect::<Vec<_>>() {
                     self.reload(source);
@@ -466,7 +466,7 @@ impl Shard {
                     self.names.get(&step.aggregate).and_then(|named| named.views.get(&delta.view)).copied();
                 let Some(index) = source else { continue };
                 match &mut self.sources[index as usize] {
-                    Source::View(hot) => match hot.fold(step.pair.epoch, &delta.delta) {
+                    Source::View(hot) => match hot.fold(step.position.epoch, &delta.delta) {
                         Fold::Applied => {
                             if delta.urgent {
                                 hot.pace.hurry();
@@ -478,7 +478,7 @@ impl Shard {
                     },
                     Source::Ticket(_) => {
                         if let Some(entry) = delta.delta.set.get(TICKET_KEY) {
-                            self.place_ticket(index, entry, Pair { version: delta.delta.to, ..step.pair });
+                            self.place_ticket(index, entry, Position { version: delta.delta.to, ..step.position });
                         }
                     }
                 }
@@ -500,8 +500,8 @@ impl HotView {
     /// `Dropped` also while it is being loaded: the tail holds the step.
     fn fold(&mut self, epoch: u64, delta: &Delta) -> Fold {
         let Some(live) = &mut self.live else { return Fold::Dropped };
-        if live.view.pair.epoch != epoch {
-            return if live.view.pair.epoch < epoch { Fold::Gap } else { Fold::Dropped };
+        if live.view.position.epoch != epoch {
+            return if live.view.position.epoch < epoch { Fold::Gap } else { Fold::Dropped };
         }
         let fold = live.view.fold(delta);
         if fold == Fold::Applied {

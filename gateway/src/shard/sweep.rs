@@ -8,7 +8,7 @@ use gateway_core::{
 use schemas::{
     codes::Close,
     ticket::TicketSeen,
-    view::{Delta, Pair, raw},
+    view::{Delta, Position, raw},
 };
 use serde_json::value::RawValue;
 use slab::Slab;
@@ -50,7 +50,7 @@ impl Frames {
 
 /// What a ticket's patient sees now, at which position.
 struct Now<'a> {
-    pair: Pair,
+    position: Position,
     seen: TicketSeen<'a>,
 }
 
@@ -99,7 +99,7 @@ impl Shard {
         let Some(HotView { live: Some(live), channel, .. }) = hot(&self.sources, index) else {
             return Vec::new();
         };
-        let pair = live.view.pair;
+        let position = live.view.position;
         let range = step.map(|step| (step.from, step.to));
         self.frames.clear();
         let mut rest = Vec::new();
@@ -108,12 +108,12 @@ impl Shard {
             let Some(Some(subscription)) = conn.session.subscriptions.get(slot as usize) else { continue };
             let form = conn.form;
             match (&subscription.stage, step) {
-                (Stage::Live { held, .. }, Some(step)) if owed(*held, pair, range) == Owed::Step => {
+                (Stage::Live { held, .. }, Some(step)) if owed(*held, position, range) == Owed::Step => {
                     let frame = self
                         .frames
-                        .get(form, |buffer| frames::shared(form, buffer, channel, Kind::Delta, pair, step));
-                    if self.conns.send_state(id, slot as usize, pair, frame) == Sent::Yes {
-                        hold(&mut self.conns, id, slot as usize, pair, 0);
+                        .get(form, |buffer| frames::shared(form, buffer, channel, Kind::Delta, position, step));
+                    if self.conns.send_state(id, slot as usize, position, frame) == Sent::Yes {
+                        hold(&mut self.conns, id, slot as usize, position, 0);
                     }
                 }
                 _ => rest.push((id, slot)),
@@ -135,19 +135,19 @@ impl Shard {
                 waiting.push((id, slot));
                 continue;
             };
-            if held.epoch < now.pair.epoch && conn.form.resubscribes() {
+            if held.epoch < now.position.epoch && conn.form.resubscribes() {
                 waiting.push((id, slot));
                 continue;
             }
-            if seen == fingerprint || held > now.pair {
+            if seen == fingerprint || held > now.position {
                 continue;
             }
             let (form, channel) = (conn.form, &subscription.channel);
             let frame = self
                 .frames
-                .get(form, |buffer| frames::shared(form, buffer, channel, Kind::State, now.pair, &now.seen));
-            if self.conns.send_state(id, slot as usize, now.pair, frame) == Sent::Yes {
-                hold(&mut self.conns, id, slot as usize, now.pair, fingerprint);
+                .get(form, |buffer| frames::shared(form, buffer, channel, Kind::State, now.position, &now.seen));
+            if self.conns.send_state(id, slot as usize, now.position, frame) == Sent::Yes {
+                hold(&mut self.conns, id, slot as usize, now.position, fingerprint);
             }
         }
         for (id, slot) in waiting {
@@ -168,29 +168,29 @@ impl Shard {
             hold(&mut self.conns, id, slot, floor.unwrap_or_default(), unchanged);
             return self.catch_up(id, slot);
         }
-        let Beginning { pair, seen, data, recovered } = start;
+        let Beginning { position, seen, data, recovered } = start;
         let start = match (recovered, floor) {
-            (true, Some(held)) => Start::Recovered { pair, held: held.version, missed: data.as_deref() },
+            (true, Some(held)) => Start::Recovered { position, held: held.version, missed: data.as_deref() },
             _ => match data.as_deref() {
-                Some(data) => Start::Snapshot { pair, data, was_recovering: floor.is_some() },
+                Some(data) => Start::Snapshot { position, data, was_recovering: floor.is_some() },
                 None => return,
             },
         };
-        hold(&mut self.conns, id, slot, pair, seen);
+        hold(&mut self.conns, id, slot, position, seen);
         self.conns.reply(id, &Reply::Subscribe { id: request, start });
     }
 
     /// How a subscription of `source` begins for a client that holds `floor`; `None` while that cannot be said.
-    fn beginning(&mut self, source: u32, floor: Option<Pair>) -> Option<Beginning> {
-        let behind = |pair: Pair| floor.is_some_and(|floor| owed(floor, pair, None) == Owed::Behind);
+    fn beginning(&mut self, source: u32, floor: Option<Position>) -> Option<Beginning> {
+        let behind = |position: Position| floor.is_some_and(|floor| owed(floor, position, None) == Owed::Behind);
         if let Some(now) = ticket_now(&self.sources, source) {
-            if behind(now.pair) {
+            if behind(now.position) {
                 return None;
             }
-            let same_epoch = floor.is_some_and(|floor| floor.epoch == now.pair.epoch);
-            let missed = floor != Some(now.pair);
+            let same_epoch = floor.is_some_and(|floor| floor.epoch == now.position.epoch);
+            let missed = floor != Some(now.position);
             return Some(Beginning {
-                pair: now.pair,
+                position: now.position,
                 seen: now.seen.fingerprint(),
                 data: missed.then(|| raw(&now.seen)),
                 recovered: same_epoch,
@@ -200,22 +200,22 @@ impl Shard {
         else {
             return None;
         };
-        let pair = live.view.pair;
-        if behind(pair) {
+        let position = live.view.position;
+        if behind(position) {
             return None;
         }
-        let (recovered, data) = match floor.map(|floor| owed(floor, pair, None)) {
+        let (recovered, data) = match floor.map(|floor| owed(floor, position, None)) {
             Some(Owed::Nothing) => (true, None),
             Some(Owed::Since(version)) => {
-                let held = Pair { version, ..pair };
-                match self.links.tails.since(aggregate, &channel.to_string(), held, pair.version) {
+                let held = Position { version, ..position };
+                match self.links.tails.since(aggregate, &channel.to_string(), held, position.version) {
                     Some(delta) => (true, Some(raw(&delta))),
                     None => (false, Some(live.snapshot().to_owned())),
                 }
             }
             _ => (false, Some(live.snapshot().to_owned())),
         };
-        Some(Beginning { pair, seen: 0, data, recovered })
+        Some(Beginning { position, seen: 0, data, recovered })
     }
 
     /// Sends a live subscription what it lacks, from wherever it stands.
@@ -225,32 +225,32 @@ impl Shard {
         let Stage::Live { held, seen } = subscription.stage else { return };
         let (form, index, channel) = (conn.form, subscription.source, subscription.channel.clone());
         if let Some(now) = ticket_now(&self.sources, index) {
-            if held.epoch < now.pair.epoch && form.resubscribes() {
+            if held.epoch < now.position.epoch && form.resubscribes() {
                 return self.end(id, slot, Close::InsufficientState);
             }
             let fingerprint = now.seen.fingerprint();
-            if seen != fingerprint && held <= now.pair {
-                let (pair, data) = (now.pair, raw(&now.seen));
-                self.send(id, slot, &channel, Kind::State, pair, fingerprint, &data);
+            if seen != fingerprint && held <= now.position {
+                let (position, data) = (now.position, raw(&now.seen));
+                self.send(id, slot, &channel, Kind::State, position, fingerprint, &data);
             }
             return;
         }
         let Some(HotView { live: Some(live), aggregate, .. }) = hot_mut(&mut self.sources, index) else {
             return;
         };
-        let pair = live.view.pair;
-        let (kind, data) = match owed(held, pair, None) {
+        let position = live.view.position;
+        let (kind, data) = match owed(held, position, None) {
             Owed::Nothing | Owed::Behind | Owed::Step => return,
             Owed::Snapshot if form.resubscribes() => return self.end(id, slot, Close::InsufficientState),
             Owed::Snapshot => (Kind::Snapshot, live.snapshot().to_owned()),
             Owed::Since(_) => {
-                match self.links.tails.since(aggregate, &channel.to_string(), held, pair.version) {
+                match self.links.tails.since(aggregate, &channel.to_string(), held, position.version) {
                     Some(delta) => (Kind::Delta, raw(&delta)),
                     None => (Kind::Snapshot, live.snapshot().to_owned()),
                 }
             }
         };
-        self.send(id, slot, &channel, kind, pair, 0, &data);
+        self.send(id, slot, &channel, kind, position, 0, &data);
     }
 
     #[expect(clippy::too_many_arguments, reason = "one frame is exactly these facts")]
@@ -260,15 +260,15 @@ impl Shard {
         slot: usize,
         channel: &schemas::channel::Channel,
         kind: Kind,
-        pair: Pair,
+        position: Position,
         seen: u64,
         data: &RawValue,
     ) {
         let Some(form) = self.conns.get(id).map(|conn| conn.form) else { return };
         self.frames.clear();
-        let frame = self.frames.get(form, |buffer| frames::shared(form, buffer, channel, kind, pair, &data));
-        if self.conns.send_state(id, slot, pair, frame) == Sent::Yes {
-            hold(&mut self.conns, id, slot, pair, seen);
+        let frame = self.frames.get(form, |buffer| frames::shared(form, buffer, channel, kind, position, &data));
+        if self.conns.send_state(id, slot, position, frame) == Sent::Yes {
+            hold(&mut self.conns, id, slot, position, seen);
         }
     }
 }
@@ -278,21 +278,21 @@ fn ticket_now(sources: &Slab<Source>, index: u32) -> Option<Now<'_>> {
     let Some(Source::Ticket(Watch { place, ticket, .. })) = sources.get(index as usize) else { return None };
     match place {
         Place::Unknown => None,
-        Place::Ended { pair, view } => Some(Now { pair: *pair, seen: view.as_seen() }),
+        Place::Ended { position, view } => Some(Now { position: *position, seen: view.as_seen() }),
         Place::In { queue, version, .. } => {
             let Some(HotView { live: Some(Live { view, line: Some(line), .. }), .. }) = hot(sources, *queue)
             else {
                 return None;
             };
-            let pair = Pair { version: view.pair.version.max(*version), ..view.pair };
-            Some(Now { pair, seen: line.seen(ticket)? })
+            let position = Position { version: view.position.version.max(*version), ..view.position };
+            Some(Now { position, seen: line.seen(ticket)? })
         }
     }
 }
 
 /// How a subscription begins.
 struct Beginning {
-    pair: Pair,
+    position: Position,
     seen: u64,
     /// The snapshot or state, or what was missed when `recovered`.
     data: Option<Box<RawValue>>,
@@ -300,7 +300,7 @@ struct Beginning {
 }
 
 /// Moves a subscription's mark.
-fn hold(conns: &mut super::Conns, id: u32, slot: usize, held: Pair, seen: u64) {
+fn hold(conns: &mut super::Conns, id: u32, slot: usize, held: Position, seen: u64) {
     if let Some(conn) = conns.get_mut(id)
         && let Some(Some(subscription)) = conn.session.subscriptions.get_mut(slot)
     {

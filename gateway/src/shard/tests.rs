@@ -29,13 +29,13 @@ const EPOCH: u64 = 7;
 /// The version that the store holds of every view.
 const STORED: u64 = 5;
 
-/// The seams of a shard: every view exists, and nothing else does.
+/// The backends of a shard: every view exists, and nothing else does.
 struct World;
 
 impl Snapshots for World {
     fn load<'a>(&'a self, _: &'a Aggregate, _: &'a str) -> BoxFuture<'a, Result<Snapshot, NotRead>> {
-        let pair = Pair { epoch: EPOCH, version: STORED };
-        Box::pin(async move { Ok(Snapshot::Held(View { pair, ..View::empty(EPOCH) })) })
+        let position = Position { epoch: EPOCH, version: STORED };
+        Box::pin(async move { Ok(Snapshot::Held(View { position, ..View::empty(EPOCH) })) })
     }
 }
 
@@ -112,12 +112,12 @@ impl Node {
 
     /// A record that takes `channel` from version `to - 1` to `to`.
     async fn moves(&self, channel: &str, to: u64, urgent: bool) {
-        let pair = Pair { epoch: EPOCH, version: to };
+        let position = Position { epoch: EPOCH, version: to };
         let mut delta = Delta { from: to - 1, to, at: 1, ..Delta::default() };
         delta.put(format!("at-{to}"), &json!(to));
         let deltas = vec![ViewDelta { view: channel.to_owned(), keep_s: None, urgent, delta }];
-        let record = ViewsRecord { pair, at: 1, deltas, outcome: None };
-        let step = Arc::new(Step::new(self.aggregate.clone(), pair, raw(&record).get().to_owned().into()));
+        let record = ViewsRecord { position, at: 1, deltas, outcome: None };
+        let step = Arc::new(Step::new(self.aggregate.clone(), position, raw(&record).get().to_owned().into()));
         self.tails.push(&step);
         assert!(self.inbox.send(ToShard::Step(step)).await.is_ok(), "the shard runs");
     }
@@ -139,7 +139,7 @@ impl Node {
             doctor: None,
             expires: clock::now() + 3_600_000,
         };
-        let since = since.map(|version| Pair { epoch: EPOCH, version });
+        let since = since.map(|version| Position { epoch: EPOCH, version });
         let channels = vec![(Channel::parse(channel).unwrap(), since)];
         let id = self.shard.borrow_mut().add_sse(socket.clone(), Arc::new(claims), "seal".into(), channels);
         spawn_local(connection::run_sse(self.shard.clone(), socket, id));

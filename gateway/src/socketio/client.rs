@@ -67,11 +67,11 @@ async fn farewell(seat: &Seat, close: Close) {
         false => Poll::Pending,
     });
     let _ = tokio::time::timeout(FAREWELL, heard).await;
-    if let Some(wire) = seat.link.wire() {
-        wire.finish();
+    if let Some(lent_socket) = seat.link.lent_socket() {
+        lent_socket.finish();
         let ended = poll_fn(|cx| {
-            wire.wake_on_progress(cx.waker());
-            if wire.is_gone() { Poll::Ready(()) } else { Poll::Pending }
+            lent_socket.wake_on_progress(cx.waker());
+            if lent_socket.is_gone() { Poll::Ready(()) } else { Poll::Pending }
         });
         let _ = tokio::time::timeout(FAREWELL, ended).await;
     }

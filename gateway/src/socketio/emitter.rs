@@ -85,10 +85,10 @@ impl Emitter {
 
     /// Bytes that were emitted and have not left, at second `now`.
     pub fn waiting(&mut self, now: u64) -> u64 {
-        let wire = self.link.wire().filter(|_| self.socket.transport_type() == TransportType::Websocket);
-        let (emitted, left) = match wire {
-            Some(wire) => {
-                let left = wire.written();
+        let lent_socket = self.link.lent_socket().filter(|_| self.socket.transport_type() == TransportType::Websocket);
+        let (emitted, left) = match lent_socket {
+            Some(lent_socket) => {
+                let left = lent_socket.written();
                 if !self.on_websocket {
                     // What waited to be polled leaves by the WebSocket, uncounted: never too much is demanded.
                     self.on_websocket = true;

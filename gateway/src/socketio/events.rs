@@ -3,7 +3,7 @@
 use gateway_core::protocol::{Request, Start};
 use schemas::{
     codes::{Close, Code},
-    view::Pair,
+    view::Position,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -49,10 +49,10 @@ impl Number {
 
 impl Wanted {
     /// The position; half of one, or one that cannot be read, is none.
-    fn since(&self) -> Option<Pair> {
+    fn since(&self) -> Option<Position> {
         let epoch = self.epoch.as_ref()?.value()?;
         let version = self.version.as_ref()?.value()?;
-        (epoch > 0).then_some(Pair { epoch, version })
+        (epoch > 0).then_some(Position { epoch, version })
     }
 }
 
@@ -154,9 +154,9 @@ pub fn subscribed<'a>(channel: &'a str, start: &Start<'a>) -> impl Serialize {
         #[serde(skip_serializing_if = "Option::is_none")]
         data: Option<&'a RawValue>,
     }
-    let (pair, recovered, data) = match *start {
-        Start::Snapshot { pair, data, .. } => (pair, false, Some(data)),
-        Start::Recovered { pair, missed, .. } => (pair, true, missed),
+    let (position, recovered, data) = match *start {
+        Start::Snapshot { position, data, .. } => (position, false, Some(data)),
+        Start::Recovered { position, missed, .. } => (position, true, missed),
     };
     let kind = match recovered {
         // Each publication of a ticket is its whole state.
@@ -166,8 +166,8 @@ pub fn subscribed<'a>(channel: &'a str, start: &Start<'a>) -> impl Serialize {
     };
     Subscribed {
         channel,
-        epoch: pair.epoch.to_string(),
-        version: pair.version,
+        epoch: position.epoch.to_string(),
+        version: position.version,
         recovered,
         kind: data.map(|_| kind.name()),
         data,
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn an_event_is_a_known_name_and_one_argument_of_its_shape() {
-        let at = |epoch, version| Some(Pair { epoch, version });
+        let at = |epoch, version| Some(Position { epoch, version });
         for (text, since) in [
             (r#"["subscribe",{"channel":"board:r"}]"#, None),
             (r#"["subscribe",{"channel":"board:r","epoch":"7","version":9}]"#, at(7, 9)),

@@ -18,7 +18,7 @@ use socketioxide::{
 };
 use tokio::sync::{Notify, mpsc};
 
-use crate::{shard::ToShard, wire::Wire};
+use crate::{shard::ToShard, lent_socket::LentSocket};
 
 /// The sessions of a node that began by polling: their later requests are told by their id.
 pub type Polling = DashMap<Sid, Weak<Link>>;
@@ -61,7 +61,7 @@ struct State {
     gone: Option<DisconnectReason>,
     cut: bool,
     /// The socket of the session's WebSocket, also while a polling session upgrades to it.
-    wire: Option<Arc<Wire>>,
+    lent_socket: Option<Arc<LentSocket>>,
     polled: Polled,
     goodbye: Goodbye,
 }
@@ -86,11 +86,11 @@ struct Polled {
 }
 
 impl Link {
-    /// Of a session that begins on `wire`, or by polling.
-    pub fn new(inbox: mpsc::Sender<ToShard>, wire: Option<Arc<Wire>>) -> Self {
+    /// Of a session that begins on `lent_socket`, or by polling.
+    pub fn new(inbox: mpsc::Sender<ToShard>, lent_socket: Option<Arc<LentSocket>>) -> Self {
         Self {
             inbox,
-            state: Mutex::new(State { wire, ..State::default() }),
+            state: Mutex::new(State { lent_socket, ..State::default() }),
             waker: AtomicWaker::new(),
             cut: Notify::new(),
             listed: OnceLock::new(),
@@ -172,22 +172,22 @@ impl Link {
     /// Has `waker` woken by whatever happens next.
     pub fn wake_on_news(&self, waker: &Waker) {
         self.waker.register(waker);
-        if let Some(wire) = &self.state().wire {
-            wire.wake_on_progress(waker);
+        if let Some(lent_socket) = &self.state().lent_socket {
+            lent_socket.wake_on_progress(waker);
         }
     }
 
-    pub fn wire(&self) -> Option<Arc<Wire>> {
-        self.state().wire.clone()
+    pub fn lent_socket(&self) -> Option<Arc<LentSocket>> {
+        self.state().lent_socket.clone()
     }
 
     /// The client asks to go on by a WebSocket; answers whether it may, as a session has one at a time.
-    pub fn upgrades_to(&self, wire: Arc<Wire>) -> bool {
+    pub fn upgrades_to(&self, lent_socket: Arc<LentSocket>) -> bool {
         let mut state = self.state();
-        if state.wire.as_ref().is_some_and(|wire| !wire.is_gone()) {
+        if state.lent_socket.as_ref().is_some_and(|lent_socket| !lent_socket.is_gone()) {
             return false;
         }
-        state.wire = Some(wire);
+        state.lent_socket = Some(lent_socket);
         drop(state);
         self.waker.wake();
         true
@@ -235,18 +235,18 @@ impl Link {
     pub fn polled(&self) -> (u64, u64) {
         let state = self.state();
         let Polled { emitted, answered, arrived } = state.polled;
-        (emitted, if state.wire.is_some() { answered } else { arrived })
+        (emitted, if state.lent_socket.is_some() { answered } else { arrived })
     }
 
     /// Ends the session's transport at once, so that its client begins another session.
     pub fn cut(&self) {
         let mut state = self.state();
         state.cut = true;
-        let (wire, events) = (state.wire.clone(), std::mem::take(&mut state.events));
+        let (lent_socket, events) = (state.lent_socket.clone(), std::mem::take(&mut state.events));
         drop(state);
         drop(events);
-        if let Some(wire) = wire {
-            wire.cut();
+        if let Some(lent_socket) = lent_socket {
+            lent_socket.cut();
         }
         self.cut.notify_waiters();
     }

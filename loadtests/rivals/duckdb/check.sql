@@ -1,4 +1,4 @@
--- The checks of processors/claims/data/quebec.json and loadtests/src/claims/rules.json in SQL, as one would write them
+-- The checks of crates/claims/data/quebec.json and loadtests/src/claims/rules.json in SQL, as one would write them
 -- for DuckDB: each cell is read once into a table of typed rows, and each rule is a query of it.
 --
 -- Numbers of the rules stand here as they are; the engine takes them from data. A row is named by the file's column

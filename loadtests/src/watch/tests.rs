@@ -34,7 +34,7 @@ fn a_line_that_moves_forward_breaks_nothing_and_is_measured() {
     step(&mut watch, 14, &waiting(1));
     step(&mut watch, 15, &json!({"at": 1000, "state": "called", "call": {"station": "Room 1"}}));
     assert!(watch.breaches.is_empty());
-    assert_eq!(watch.pair(), Some((9, 15)));
+    assert_eq!(watch.position(), Some((9, 15)));
     assert_eq!(watch.samples.iter().map(|s| s.delay_us).collect::<Vec<_>>(), [7000; 3]);
 }
 

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context;
 use clap::Parser;
 use processors::{
-    runner::{self, Seams},
+    runner::{self, Backends},
     servers::{
         bridge,
         config::{Bridge, Checks, Cli, Command, LogFormat, Logging, Postgres, Prepare, Run, Work},
@@ -132,7 +132,7 @@ async fn run(settings: Run) -> anyhow::Result<()> {
     let swept = tokio::spawn(sweep(Arc::clone(&care.ledger)));
 
     let running = [&care, &runs].map(|half| {
-        let seams = Seams {
+        let backends = Backends {
             log: Arc::clone(&half.log) as _,
             ledger: Arc::clone(&half.ledger) as _,
             views: Arc::clone(&views) as _,
@@ -144,7 +144,7 @@ async fn run(settings: Run) -> anyhow::Result<()> {
             woken: (half.topic == RUNS_TOPIC).then(|| Arc::clone(&woken)),
             ..runner::Settings::of(half.topic)
         };
-        tokio::spawn(runner::run(seams, runner_settings, stop(stopped.clone())))
+        tokio::spawn(runner::run(backends, runner_settings, stop(stopped.clone())))
     });
     tracing::info!(%address, group = settings.group, "processing; metrics and health are served");
     ready(&health, address, settings.ready_file.as_deref()).await?;
@@ -190,8 +190,8 @@ async fn check(
         .context("the store of files cannot be used: check --files or CLINICWIRE_FILES")?;
     let work = PostgresWork::new(&settings.pool(postgres))
         .context("postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES")?;
-    let seams = worker::Seams { work: Arc::new(work), log, files, woken: Arc::clone(woken) };
-    let worker = worker::run(seams, settings.worker(Arc::clone(&health.checks))?, stop(stopped.clone()));
+    let backends = worker::Backends { work: Arc::new(work), log, files, woken: Arc::clone(woken) };
+    let worker = worker::run(backends, settings.worker(Arc::clone(&health.checks))?, stop(stopped.clone()));
     Ok(Some(tokio::spawn(worker)))
 }
 

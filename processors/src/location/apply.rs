@@ -19,7 +19,7 @@ impl Location {
     /// Applies one event of `version`, decided at `now`. What it does to the views is asked by
     /// [`Location::replay`], which calls this.
     pub(super) fn apply(&mut self, event: &Event, version: u64, now: Millis) {
-        self.pair.version = version;
+        self.position.version = version;
         self.header.now = self.header.now.max(now);
         match event {
             Event::LocationConfigured { name, time_zone, languages, timers, bands } => {

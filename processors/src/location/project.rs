@@ -342,7 +342,7 @@ impl Location {
                 delta.drop_key(key);
             }
             if !delta.is_empty() {
-                (delta.to, delta.at) = (self.pair.version, self.header.now);
+                (delta.to, delta.at) = (self.position.version, self.header.now);
                 delta.from = self.move_view(&view);
                 deltas.push(ViewDelta { view: view.to_string(), keep_s, urgent, delta });
             }
@@ -376,7 +376,7 @@ impl Location {
             Channel::Load(_) => Some(&mut self.header.load_view),
             Channel::Run(_) => None, // no location's
         };
-        held.map_or(0, |held| std::mem::replace(held, self.pair.version))
+        held.map_or(0, |held| std::mem::replace(held, self.position.version))
     }
 }
 

@@ -12,7 +12,7 @@ use schemas::{
     record::{Actor, CommandRecord},
     ticket::{Priority, QueueState, TicketState},
     timers::Timers,
-    view::Pair,
+    view::Position,
 };
 
 use super::{Appointment, Header, Location, Step, Ticket};

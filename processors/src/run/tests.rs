@@ -312,7 +312,7 @@ proptest! {
             if step.events.is_empty() {
                 continue;
             }
-            prop_assert_eq!(rebuilt.replay(&aggregate(), step.pair.version, step.at, &step.events).delta.to, step.pair.version);
+            prop_assert_eq!(rebuilt.replay(&aggregate(), step.position.version, step.at, &step.events).delta.to, step.position.version);
             let permille = if clerk.view.entries.contains_key("progress") { clerk.progress().permille } else { 0 };
             let now = (clerk.head().attempt, permille);
             prop_assert!(now.0 > seen.0 || now >= seen, "{now:?} after {seen:?}");

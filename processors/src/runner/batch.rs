@@ -8,7 +8,7 @@ use schemas::{
     command::{Command, Outcome, Verdict},
     ids::{Aggregate, AppointmentId, CommandId, TenantId, TicketId},
     record::{CommandRecord, VIEWS_TOPIC, ViewDelta, ViewsRecord, WireRecord, partition_of, topic_of},
-    view::{Fold, Pair},
+    view::{Fold, Position},
 };
 
 use crate::{
@@ -125,7 +125,7 @@ impl Building<'_> {
             .aggregates
             .get_mut(&command.aggregate)
             .expect("loaded for every command of the batch");
-        let before = state.pair().version;
+        let before = state.position().version;
         let step = state.handle(&command, record.at);
         if !step.events.is_empty() {
             self.from.entry(command.aggregate.clone()).or_insert(before);
@@ -153,23 +153,23 @@ impl Building<'_> {
                 if let Some(change) = result.change {
                     *self.tally.facts.entry(change).or_default() += 1;
                 }
-                JournalEntry::Applied { pair: step.pair, events: step.events }
+                JournalEntry::Applied { position: step.position, events: step.events }
             }
             Verdict::Refused { code } => {
                 self.tally.refused += 1;
-                let timers = (!step.events.is_empty()).then_some((step.pair, step.events));
+                let timers = (!step.events.is_empty()).then_some((step.position, step.events));
                 JournalEntry::Refused { code, timers }
             }
         };
         self.touched.extend(step.touched.into_iter().map(|ticket| (aggregate.clone(), ticket)));
         self.appointments.extend(step.appointments.into_iter().map(|id| (aggregate.clone(), id)));
         let heard = outcome.is_some() || entry.moved().is_some();
-        let views = ViewsRecord { pair: step.pair, at: step.at, deltas: step.deltas, outcome };
+        let views = ViewsRecord { position: step.position, at: step.at, deltas: step.deltas, outcome };
         if heard {
             self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(&aggregate));
         }
         for delta in views.deltas {
-            self.steps.add(&aggregate, step.pair.epoch, delta);
+            self.steps.add(&aggregate, step.position.epoch, delta);
         }
         if let Some(next) = step.follow_up {
             self.publish(record.offset, 1, topic_of(next.aggregate.kind()), next.to_wire());
@@ -182,8 +182,8 @@ impl Building<'_> {
     fn repeat(&mut self, record: &Appended, command: CommandRecord, first: Outcome) {
         self.tally.repeated += 1;
         let CommandRecord { aggregate, id, actor, .. } = command;
-        let pair = self.working.aggregates.get(&aggregate).map_or(Pair::default(), State::pair);
-        let views = ViewsRecord { pair, at: record.at, deltas: Vec::new(), outcome: Some(first) };
+        let position = self.working.aggregates.get(&aggregate).map_or(Position::default(), State::position);
+        let views = ViewsRecord { position, at: record.at, deltas: Vec::new(), outcome: Some(first) };
         self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(&aggregate));
         self.journal.push(JournalRow {
             offset: record.offset,
@@ -194,14 +194,14 @@ impl Building<'_> {
     }
 
     /// Sets the record aside. A caller who can be told is told at once; the outcome is not kept, since the record
-    /// may be released one day and must not count as a repeat then. The pair is zero: nothing was judged.
+    /// may be released one day and must not count as a repeat then. The position is zero: nothing was judged.
     fn park(&mut self, record: &Appended, code: Code) {
         self.tally.parked += 1;
         let caller = caller(&record.record);
         if let Some((aggregate, id)) = &caller {
             let outcome = Outcome { command: id.clone(), at: record.at, verdict: Verdict::Refused { code } };
             let views = ViewsRecord {
-                pair: Pair::default(),
+                position: Position::default(),
                 at: record.at,
                 deltas: Vec::new(),
                 outcome: Some(outcome),
@@ -224,7 +224,7 @@ impl Building<'_> {
         let aggregates = &self.working.aggregates;
         let row = |(aggregate, from): (Aggregate, u64)| {
             let state = &aggregates[&aggregate];
-            let Pair { epoch, version: to } = state.pair();
+            let Position { epoch, version: to } = state.position();
             AggregateRow { epoch, from, to, header: state.header(), due: state.due(), aggregate }
         };
         let ticket = |(aggregate, id): (Aggregate, TicketId)| {

@@ -68,7 +68,7 @@ mod tests {
     use schemas::{
         appointment::{AppointmentStatus, Fact, SourceKey},
         ids::{AppointmentId, LocationId, SourceId},
-        view::Pair,
+        view::Position,
     };
 
     use super::*;
@@ -110,7 +110,7 @@ mod tests {
             }
         };
         State::load(Loaded {
-            pair: Pair { epoch: 1, version: 1 },
+            position: Position { epoch: 1, version: 1 },
             header: Header::Location(Box::default()),
             tickets: Vec::new(),
             appointments: (0..appointments).map(appointment).collect(),

@@ -1,7 +1,7 @@
 //! After the commit: views into their store, the outbox into its topics, and repairs of views the store lacks.
 //!
 //! A row leaves the outbox only once its steps are stored or marked dirty and the log has acknowledged it. So
-//! whoever finds rows there does both again; stores and readers judge by pair and drop what they have.
+//! whoever finds rows there does both again; stores and readers judge by position and drop what they have.
 
 use std::{error::Error, sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -43,18 +43,18 @@ impl Runner {
         }
         let keys: Vec<_> = rows.iter().map(|row| (row.offset, row.part)).collect();
         let records: Vec<_> = rows.into_iter().map(|row| (row.topic, row.record)).collect();
-        match timeout(PATIENCE, self.seams.log.append(&records)).await {
+        match timeout(PATIENCE, self.backends.log.append(&records)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(Trouble::Log(error)),
             Err(elapsed) => return Err(Trouble::Log(NotAcknowledged(Some(elapsed.into())))),
         }
-        answered(self.seams.ledger.published(partition.claim.partition, &keys)).await?;
+        answered(self.backends.ledger.published(partition.claim.partition, &keys)).await?;
         Ok(())
     }
 
     /// Delivers what an earlier owner, or we before a fault, had committed but perhaps not delivered.
     pub(super) async fn publish_leftovers(&mut self, partition: &mut Partition) -> Result<(), Trouble> {
-        let rows = answered(self.seams.ledger.outbox(partition.claim.partition, LEFTOVERS)).await?;
+        let rows = answered(self.backends.ledger.outbox(partition.claim.partition, LEFTOVERS)).await?;
         let last_page = rows.len() < LEFTOVERS as usize;
         let mut steps = Steps::default();
         for row in rows.iter().filter(|row| row.topic == VIEWS_TOPIC) {
@@ -68,12 +68,12 @@ impl Runner {
                 continue;
             };
             for delta in record.deltas {
-                steps.add(&aggregate, record.pair.epoch, delta);
+                steps.add(&aggregate, record.position.epoch, delta);
             }
         }
         self.deliver(partition, steps.into_vec(), rows).await?;
         if last_page {
-            let due = answered(self.seams.ledger.due(partition.claim.partition)).await?;
+            let due = answered(self.backends.ledger.due(partition.claim.partition)).await?;
             partition.timers.load(due, Instant::now());
             partition.stage = Stage::Ready;
         }
@@ -89,7 +89,7 @@ impl Runner {
         } else if self.views_down {
             steps.iter().map(name).collect()
         } else {
-            match within(self.seams.views.store(steps)).await {
+            match within(self.backends.views.store(steps)).await {
                 Ok(stored) => {
                     let behind = steps.iter().zip(stored).filter(|(_, stored)| *stored == Stored::Behind);
                     behind.map(|(step, _)| name(step)).collect()
@@ -101,7 +101,7 @@ impl Runner {
             }
         };
         if !lacking.is_empty() {
-            answered(self.seams.ledger.mark_dirty(&lacking)).await?;
+            answered(self.backends.ledger.mark_dirty(&lacking)).await?;
             self.settings.counters.dirtied.fetch_add(lacking.len() as u64, Relaxed);
             partition.dirty = true;
         }
@@ -149,7 +149,7 @@ impl Runner {
 
     /// Answers whether nothing is left to repair.
     async fn repair_partition(&mut self, id: u32) -> Result<bool, RepairError> {
-        let ledger = &self.seams.ledger;
+        let ledger = &self.backends.ledger;
         let Some(of) = self.partitions.get(&id).map(|partition| partition.of) else {
             return Ok(true);
         };
@@ -157,9 +157,9 @@ impl Runner {
         for name in &names {
             let version = match answered(ledger.view(name)).await? {
                 Some((view, keep_s)) => {
-                    within(self.seams.views.replace(&name.0, &name.1, &view, keep_s)).await?;
+                    within(self.backends.views.replace(&name.0, &name.1, &view, keep_s)).await?;
                     self.views_down = false;
-                    view.pair.version
+                    view.position.version
                 }
                 None => 0, // no longer kept, and gone from the store as well
             };

@@ -37,7 +37,7 @@ impl Runner {
         let answered_ones = commands.iter().filter(|command| is_answered(&command.command));
         let ids: Vec<_> = answered_ones.map(|command| identity(command)).collect();
         let known =
-            if ids.is_empty() { Vec::new() } else { answered(self.seams.ledger.outcomes(&ids)).await? };
+            if ids.is_empty() { Vec::new() } else { answered(self.backends.ledger.outcomes(&ids)).await? };
         let outcomes = known
             .into_iter()
             .map(|row| ((row.tenant, row.source, row.outcome.command.clone()), row.outcome))
@@ -54,7 +54,7 @@ impl Runner {
         let mut loads = Vec::with_capacity(asked.len());
         for (aggregate, asked) in asked {
             let cached = self.cache.take(aggregate);
-            loads.push(aggregate_of(&*self.seams.ledger, aggregate, asked, cached));
+            loads.push(aggregate_of(&*self.backends.ledger, aggregate, asked, cached));
         }
         let aggregates = stream::iter(loads).buffer_unordered(LOADS_AT_ONCE).try_collect().await?;
         Ok(Working { aggregates, outcomes })

@@ -119,7 +119,7 @@ impl Runner {
         if ticks.is_empty() {
             return;
         }
-        let appended = timeout(PATIENCE, self.seams.log.append(&ticks)).await;
+        let appended = timeout(PATIENCE, self.backends.log.append(&ticks)).await;
         match appended.unwrap_or_else(|elapsed| Err(NotAcknowledged(Some(elapsed.into())))) {
             Ok(()) => drop(self.settings.counters.ticks.fetch_add(ticks.len() as u64, Relaxed)),
             Err(error) => tracing::warn!(

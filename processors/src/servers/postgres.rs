@@ -18,7 +18,7 @@ use schemas::{
     appointment::SourceKey,
     command::Outcome,
     ids::{Aggregate, AppointmentId, CommandId, SourceId, TenantId, TicketId},
-    view::{Entries, Pair, View},
+    view::{Entries, Position, View},
 };
 use serde_json::value::RawValue;
 use tokio_postgres::{Row, types::ToSql};
@@ -224,7 +224,7 @@ impl Ledger for PostgresLedger {
                 return Ok(None);
             };
             Ok(Some(Loaded {
-                pair: Pair { epoch: unsigned(&row, 0), version: unsigned(&row, 1) },
+                position: Position { epoch: unsigned(&row, 0), version: unsigned(&row, 1) },
                 header: Header::from_json(aggregate.kind(), row.get(2))
                     .map_err(|_| Failure::Unreadable("an aggregate's header"))?,
                 tickets: tickets.iter().map(ticket).collect::<Result<_, _>>()?,
@@ -373,7 +373,7 @@ impl Ledger for PostgresLedger {
                 Ok((row.get(0), body))
             };
             let view = View {
-                pair: Pair { epoch: unsigned(&row, 0), version: unsigned(&row, 1) },
+                position: Position { epoch: unsigned(&row, 0), version: unsigned(&row, 1) },
                 at: row.get(2),
                 entries: rows.into_iter().map(entry).collect::<Result<Entries, Failure>>()?,
             };

@@ -114,8 +114,8 @@ impl Views for RedisViews {
     ) -> BoxFuture<'a, Result<(), NotStored>> {
         Box::pin(async move {
             let mut arguments = vec![
-                text(view.pair.epoch),
-                text(view.pair.version),
+                text(view.position.epoch),
+                text(view.position.version),
                 text(view.at),
                 keep_s.map_or_else(|| Value::from(""), text),
             ];

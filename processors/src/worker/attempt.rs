@@ -141,7 +141,7 @@ impl Attempt {
     async fn complete(&self) -> Result<Command, Interrupt> {
         let (parts, received) = mpsc::channel(PARTS);
         let checked = self.check(parts);
-        let stored = async { self.shared.seams.work.end(&self.job, received).await.map_err(Interrupt::from) };
+        let stored = async { self.shared.backends.work.end(&self.job, received).await.map_err(Interrupt::from) };
         tokio::select! {
             done = futures_util::future::try_join(checked, stored) => done.map(|(command, ())| command),
             why = self.watch() => Err(why),
@@ -149,12 +149,12 @@ impl Attempt {
     }
 
     async fn check(&self, parts: mpsc::Sender<Part>) -> Result<Command, Interrupt> {
-        let Shared { seams, settings, rules } = &*self.shared;
+        let Shared { backends, settings, rules } = &*self.shared;
         let Job { tenant, request, attempt, .. } = &self.job;
         let board = Arc::new(Board::new(request.file.bytes));
-        let teller = Teller::begin(Arc::clone(&seams.log), self.job.clone(), Arc::clone(&board));
-        let rules = rules.of(&*seams.work, tenant).await?;
-        let opened = OpenFile::open(&*seams.files, tenant, &request.file.file, request.file.bytes).await?;
+        let teller = Teller::begin(Arc::clone(&backends.log), self.job.clone(), Arc::clone(&board));
+        let rules = rules.of(&*backends.work, tenant).await?;
+        let opened = OpenFile::open(&*backends.files, tenant, &request.file.file, request.file.bytes).await?;
         let Some(file) = opened else {
             let failure = Failure { code: Code::FileUnknown, params: Default::default(), retryable: false };
             return Err(Interrupt::Failed(failure));
@@ -185,12 +185,12 @@ impl Attempt {
 
     /// Prolongs the lease until there is a reason to stop.
     async fn watch(&self) -> Interrupt {
-        let Shared { seams, settings, .. } = &*self.shared;
+        let Shared { backends, settings, .. } = &*self.shared;
         let mut stopping = self.stopping.clone();
         let mut held_until = Instant::now() + settings.lease;
         loop {
             let asked = Instant::now();
-            let beat = timeout(settings.lease, seams.work.beat(&self.job, settings.lease)).await;
+            let beat = timeout(settings.lease, backends.work.beat(&self.job, settings.lease)).await;
             match beat {
                 Ok(Ok(cancel)) => {
                     held_until = asked + settings.lease;
@@ -223,7 +223,7 @@ impl Attempt {
         // There is room for one.
         let _ = parts.try_send(Part::End(Box::new(command.clone())));
         drop(parts);
-        match self.shared.seams.work.end(&self.job, received).await {
+        match self.shared.backends.work.end(&self.job, received).await {
             Ok(()) => {
                 let said = [records::start(&self.job), records::end(&self.job, &command)];
                 after_end(&self.shared, &self.job, &command, &said).await;
@@ -241,7 +241,7 @@ impl Attempt {
     async fn met(&self, fault: Fault) -> Ended {
         let Job { run, attempt, tries, .. } = &self.job;
         tracing::warn!(error = &fault as &dyn Error, %run, attempt, tries, "an attempt at a run met a fault");
-        let work = &self.shared.seams.work;
+        let work = &self.shared.backends.work;
         if matches!(work.beat(&self.job, self.shared.settings.lease).await, Ok(true)) {
             return self.end(Command::StopRun { attempt: *attempt }, Ended::Cancelled).await;
         }
@@ -253,8 +253,8 @@ impl Attempt {
     }
 
     async fn release(&self, pause: Duration, count: Count) -> Ended {
-        let Shared { seams, .. } = &*self.shared;
-        match seams.work.release(&self.job, pause, count).await {
+        let Shared { backends, .. } = &*self.shared;
+        match backends.work.release(&self.job, pause, count).await {
             Ok(()) => {}
             Err(WorkError::Lost) => return self.lost(),
             Err(error) => {
@@ -267,7 +267,7 @@ impl Attempt {
         // It may have been given back before it was heard that it began.
         let said = [records::start(&self.job), records::record(&self.job, "release", released)];
         // Unheard, the run's page shows the old attempt until the next one begins.
-        if let Err(error) = say(&*seams.log, &said).await {
+        if let Err(error) = say(&*backends.log, &said).await {
             tracing::warn!(error = &error as &dyn Error, "that a run was given back was not heard");
         }
         Ended::Released
@@ -277,15 +277,15 @@ impl Attempt {
 /// Removes what an attempt that ended no longer needs, and then says how it ended: the work's row goes with what is said, and
 /// whoever finds it before that does both again.
 async fn after_end(shared: &Shared, job: &Job, command: &Command, said: &[Record]) {
-    let Shared { seams, .. } = shared;
+    let Shared { backends, .. } = shared;
     let again = matches!(command, Command::FailRun { failure, .. } if failure.retryable);
     if !again {
-        let removed = files::remove(&*seams.files, &*seams.work, &job.tenant, &job.request.file.file);
+        let removed = files::remove(&*backends.files, &*backends.work, &job.tenant, &job.request.file.file);
         if timeout(REMOVING, removed).await.is_err() {
             tracing::warn!(run = %job.run, "a file was not removed in time, and goes with the next sweep");
         }
     }
-    if timeout(SAYING, say_until_heard(&*seams.log, said)).await.is_err() {
+    if timeout(SAYING, say_until_heard(&*backends.log, said)).await.is_err() {
         tracing::warn!(run = %job.run, attempt = job.attempt, "how an attempt ended was not heard yet");
     }
 }

@@ -10,7 +10,7 @@ use schemas::{
     finding::{Finding, Outcome},
     ids::{RuleId, TenantId},
     rule::{Rule, Severity},
-    view::Pair,
+    view::Position,
 };
 
 use super::fault::Fault;
@@ -60,7 +60,7 @@ impl ReadyRules {
 pub struct TenantRules {
     /// Of tenants that have stored none.
     otherwise: Vec<Rule>,
-    held: Mutex<HashMap<TenantId, (Pair, Arc<ReadyRules>)>>,
+    held: Mutex<HashMap<TenantId, (Position, Arc<ReadyRules>)>>,
 }
 
 impl TenantRules {
@@ -74,7 +74,7 @@ impl TenantRules {
     /// When the ledger does not say whether they changed.
     pub async fn of(&self, work: &dyn Work, tenant: &TenantId) -> Result<Arc<ReadyRules>, Fault> {
         let held = self.held().get(tenant).cloned();
-        let known = held.as_ref().map(|(pair, _)| *pair);
+        let known = held.as_ref().map(|(position, _)| *position);
         let changed =
             work.rules(tenant, known).await.map_err(|error| Fault::new("rules were not read", error))?;
         let stored = match (changed, held) {
@@ -89,11 +89,11 @@ impl TenantRules {
         if held.len() >= HELD {
             held.clear();
         }
-        held.insert(tenant.clone(), (stored.pair, Arc::clone(&ready)));
+        held.insert(tenant.clone(), (stored.position, Arc::clone(&ready)));
         Ok(ready)
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<TenantId, (Pair, Arc<ReadyRules>)>> {
+    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<TenantId, (Position, Arc<ReadyRules>)>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -19,7 +19,7 @@ const DAYS_EVERY: Duration = Duration::from_secs(600);
 
 /// Tells places in line, until it is dropped.
 pub async fn tell_places(shared: &Shared) {
-    let Shared { seams, settings, .. } = shared;
+    let Shared { backends, settings, .. } = shared;
     let mut often = interval(LINE_EVERY);
     loop {
         often.tick().await;
@@ -27,7 +27,7 @@ pub async fn tell_places(shared: &Shared) {
         if settings.counters.running.load(Relaxed) < settings.at_once as u64 {
             continue;
         }
-        let places = match seams.work.line().await {
+        let places = match backends.work.line().await {
             Ok(places) if places.is_empty() => continue,
             Ok(places) => places,
             Err(error) => {
@@ -36,9 +36,9 @@ pub async fn tell_places(shared: &Shared) {
             }
         };
         let records: Vec<_> = places.iter().map(|told| place(told, rand())).collect();
-        if let Err(error) = say(&*seams.log, &records).await {
+        if let Err(error) = say(&*backends.log, &records).await {
             tracing::warn!(error = &error as &dyn Error, "places in line were not told");
-            if let Err(error) = seams.work.untold(&places).await {
+            if let Err(error) = backends.work.untold(&places).await {
                 tracing::warn!(
                     error = &error as &dyn Error,
                     "some places in line stay untold until they change"
@@ -57,7 +57,7 @@ fn rand() -> u128 {
 
 /// Makes room for findings: before the first run is taken, and again every hour.
 pub async fn keep_days(shared: &Shared) -> bool {
-    let kept = shared.seams.work.keep_days().await;
+    let kept = shared.backends.work.keep_days().await;
     if let Err(error) = &kept {
         tracing::warn!(
             error = error as &dyn Error,
@@ -81,7 +81,7 @@ pub async fn sweep(shared: &Shared) {
 
 async fn forget_runs(shared: &Shared) {
     loop {
-        match shared.seams.work.sweep().await {
+        match shared.backends.work.sweep().await {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
@@ -93,8 +93,8 @@ async fn forget_runs(shared: &Shared) {
 }
 
 async fn remove_files(shared: &Shared) -> bool {
-    let Shared { seams, settings, .. } = shared;
-    let removed = remove_old(&*seams.files, &*seams.work, settings.keep_files).await;
+    let Shared { backends, settings, .. } = shared;
+    let removed = remove_old(&*backends.files, &*backends.work, settings.keep_files).await;
     if let Err(fault) = &removed {
         tracing::warn!(error = fault as &dyn Error, "old files were not removed");
     }

@@ -150,7 +150,7 @@ async fn a_killed_owner_loses_to_its_successor_and_nothing_is_applied_twice() {
     new.commit(&batch).await.expect("the successor applies the same records");
     assert!(matches!(new.commit(&batch).await, Err(LedgerError::Fenced)), "and once only");
     let loaded = new.load(&clinic.aggregate).await.unwrap().unwrap();
-    assert_eq!((loaded.pair, loaded.tickets.len()), (clinic.location().pair(), 5));
+    assert_eq!((loaded.position, loaded.tickets.len()), (clinic.location().position(), 5));
     assert_eq!(count(&database.role(Role::Processor).await, "journal").await, 9);
 }
 
@@ -229,8 +229,8 @@ async fn a_commit_cut_off_at_any_point_happened_or_did_not_and_leaves_no_transac
     assert!(polls > 2, "the commit was cut off at several points: {polls}");
     let loaded = ledger.load(&clinic.aggregate).await.unwrap().unwrap();
     assert_eq!(
-        (loaded.pair, loaded.tickets.len()),
-        (clinic.location().pair(), usize::try_from(number).unwrap())
+        (loaded.position, loaded.tickets.len()),
+        (clinic.location().position(), usize::try_from(number).unwrap())
     );
     let idle =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'";

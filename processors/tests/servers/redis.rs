@@ -11,7 +11,7 @@ use schemas::{
     record::ViewDelta,
     redis_keys,
     ticket::{Priority, QueueState, TicketState},
-    view::{Delta, Fold, Pair, View},
+    view::{Delta, Fold, Position, View},
 };
 
 use crate::{
@@ -91,7 +91,7 @@ async fn the_script_knows_the_rule() {
         let store = Store::new().await;
         if let Some((epoch, version)) = held {
             let mut view = View::empty(epoch);
-            view.pair.version = version;
+            view.position.version = version;
             view.entries = delta(0, version, "old").set;
             store.views.replace(&store.aggregate, BOARD, &view, None).await.unwrap();
         } else {
@@ -99,7 +99,7 @@ async fn the_script_knows_the_rule() {
         }
         assert_eq!(store.step(BOARD, epoch, delta(from, to, "new")).await, answer, "row {index}");
         let found = store.held(BOARD).await;
-        assert_eq!(found.as_ref().map(|view| (view.pair.epoch, view.pair.version)), then, "row {index}");
+        assert_eq!(found.as_ref().map(|view| (view.position.epoch, view.position.version)), then, "row {index}");
         let applied = then != held;
         let has = |key| found.as_ref().is_some_and(|view: &View| view.entries.contains_key(key));
         assert_eq!(has("new"), applied, "row {index}");
@@ -109,7 +109,7 @@ async fn the_script_knows_the_rule() {
         store.generation(false).await;
         assert_eq!(store.step(BOARD, epoch, delta(from, to, "new")).await, Behind, "row {index}");
         assert_eq!(
-            store.held(BOARD).await.map(|view| (view.pair.epoch, view.pair.version)),
+            store.held(BOARD).await.map(|view| (view.position.epoch, view.position.version)),
             then,
             "row {index}"
         );
@@ -134,7 +134,7 @@ async fn any_sequence_of_steps_ends_where_folding_ends() {
     let mut model = View::empty(7);
     let mut kinds = [0; 3];
     for _ in 0..500 {
-        let from = (model.pair.version + 2).saturating_sub(dice.roll(5));
+        let from = (model.position.version + 2).saturating_sub(dice.roll(5));
         let mut step = Delta { from, to: from + 1 + dice.roll(3), at: 5, ..Delta::default() };
         for _ in 0..dice.roll(4) {
             let key = format!("k{}", dice.roll(12));
@@ -183,7 +183,7 @@ async fn the_line_is_the_waiting_tickets_in_their_order() {
     let mut dice = Dice(2);
     let mut model = View::empty(7);
     for round in 0..40 {
-        let version = model.pair.version;
+        let version = model.position.version;
         let mut step = Delta { from: version, to: version + 1, at: 5, ..Delta::default() };
         step.put(QUEUE_KEY, &head());
         for _ in 0..=dice.roll(8) {
@@ -237,7 +237,7 @@ async fn a_line_of_thousands_goes_in_one_view() {
         Delta { from: 1, to: 2, at: 6, remove: step.set.keys().cloned().collect(), ..Delta::default() };
     assert_eq!(other.step(&name, 7, gone).await, Stored::Held);
     assert_eq!(other.client.zcard::<i64, _>(key).await.unwrap(), 0);
-    assert_eq!(other.held(&name).await.unwrap().pair, Pair { epoch: 7, version: 2 });
+    assert_eq!(other.held(&name).await.unwrap().position, Position { epoch: 7, version: 2 });
 }
 
 #[tokio::test]

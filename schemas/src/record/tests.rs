@@ -64,7 +64,7 @@ fn a_views_record_reads_back_and_its_head_needs_no_value() {
     let mut delta = Delta { from: 3, to: 5, at: 9, ..Delta::default() };
     delta.put("queue", &1);
     let record = ViewsRecord {
-        pair: Pair { epoch: 8, version: 5 },
+        position: Position { epoch: 8, version: 5 },
         at: 9,
         deltas: vec![ViewDelta {
             view: "queue:riverside.general".into(),
@@ -80,7 +80,7 @@ fn a_views_record_reads_back_and_its_head_needs_no_value() {
     };
     let wire = record.to_wire(&aggregate());
     let head = ViewsHead::from_wire(&wire).unwrap();
-    assert_eq!((head.aggregate, head.pair), (aggregate(), record.pair));
+    assert_eq!((head.aggregate, head.position), (aggregate(), record.position));
     assert_eq!(head.command.unwrap().as_str(), "c-1");
     let back = ViewsRecord::from_value(&wire.value).unwrap();
     assert_eq!(back.deltas[0].delta.to, 5);

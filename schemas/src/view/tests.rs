@@ -75,7 +75,7 @@ proptest! {
         }
         prop_assert_eq!(view.fold(&merged), Fold::Applied);
         prop_assert_eq!(values(&view), values(&one_by_one));
-        prop_assert_eq!(view.pair, one_by_one.pair);
+        prop_assert_eq!(view.position, one_by_one.position);
     }
 
     #[test]
@@ -103,6 +103,6 @@ fn a_view_reads_back_from_its_json() {
     let text = serde_json::to_string(&view).unwrap();
     assert_eq!(text, r#"{"epoch":"18446744073709551615","version":0,"at":0,"entries":{"a":1}}"#);
     let back: View = serde_json::from_str(&text).unwrap();
-    assert_eq!(back.pair, view.pair);
+    assert_eq!(back.position, view.position);
     assert_eq!(values(&back), values(&view));
 }

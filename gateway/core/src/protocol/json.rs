@@ -211,20 +211,20 @@ fn subscribe<'a>(start: &Start<'a>) -> Subscribe<'a> {
     // SDKs send no position later unless both are true.
     let begun = Subscribe { recoverable: true, positioned: true, ..Subscribe::default() };
     match *start {
-        Start::Snapshot { pair, data, was_recovering } => Subscribe {
-            epoch: pair.epoch.to_string(),
-            offset: pair.version,
+        Start::Snapshot { position, data, was_recovering } => Subscribe {
+            epoch: position.epoch.to_string(),
+            offset: position.version,
             was_recovering,
             data: Some(data),
             ..begun
         },
         // The offset is the request's: an SDK advances it while it applies the publications.
-        Start::Recovered { pair, held, missed } => Subscribe {
-            epoch: pair.epoch.to_string(),
+        Start::Recovered { position, held, missed } => Subscribe {
+            epoch: position.epoch.to_string(),
             offset: held,
             recovered: true,
             was_recovering: true,
-            publications: missed.map(|data| [Publication { data, offset: pair.version }]),
+            publications: missed.map(|data| [Publication { data, offset: position.version }]),
             ..begun
         },
     }

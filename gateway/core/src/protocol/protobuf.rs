@@ -272,21 +272,21 @@ fn subscribe(start: &Start<'_>) -> SubscribeResult {
     // SDKs send no position later unless both are true.
     let begun = SubscribeResult { recoverable: true, positioned: true, ..SubscribeResult::default() };
     match *start {
-        Start::Snapshot { pair, data, was_recovering } => SubscribeResult {
-            epoch: pair.epoch.to_string(),
-            offset: pair.version,
+        Start::Snapshot { position, data, was_recovering } => SubscribeResult {
+            epoch: position.epoch.to_string(),
+            offset: position.version,
             was_recovering,
             data: data.get().into(),
             ..begun
         },
         // The offset is the request's: an SDK advances it while it applies the publications.
-        Start::Recovered { pair, held, missed } => SubscribeResult {
-            epoch: pair.epoch.to_string(),
+        Start::Recovered { position, held, missed } => SubscribeResult {
+            epoch: position.epoch.to_string(),
             offset: held,
             recovered: true,
             was_recovering: true,
             publications: (missed.into_iter())
-                .map(|data| Publication { data: data.get().into(), offset: pair.version })
+                .map(|data| Publication { data: data.get().into(), offset: position.version })
                 .collect(),
             ..begun
         },

@@ -13,7 +13,7 @@ fn each_method_of_the_protocol_is_told_apart() {
         {
             Some((1, Request::Connect { token })) => format!("connect {token}"),
             Some((2, Request::Subscribe { channel, since })) => {
-                format!("subscribe {channel} {:?}", since.map(|pair| (pair.epoch, pair.version)))
+                format!("subscribe {channel} {:?}", since.map(|position| (position.epoch, position.version)))
             }
             Some((3, Request::Unsubscribe { channel })) => format!("unsubscribe {channel}"),
             Some((4, Request::Refresh { token })) => format!("refresh {token}"),
@@ -48,7 +48,7 @@ fn each_method_of_the_protocol_is_told_apart() {
 #[test]
 fn a_recovered_reply_repeats_the_clients_offset_and_holds_one_publication() {
     let data = RawValue::from_string("{\"from\":3}".into()).unwrap();
-    let start = Start::Recovered { pair: Pair { epoch: 7, version: 9 }, held: 3, missed: Some(&data) };
+    let start = Start::Recovered { position: Position { epoch: 7, version: 9 }, held: 3, missed: Some(&data) };
     assert_eq!(
         text(json::write(&Reply::Subscribe { id: 2, start })),
         r#"{"id":2,"subscribe":{"recoverable":true,"positioned":true,"epoch":"7","offset":3,"recovered":true,"was_recovering":true,"publications":[{"data":{"from":3},"offset":9}]}}"#
@@ -58,7 +58,7 @@ fn a_recovered_reply_repeats_the_clients_offset_and_holds_one_publication() {
 #[test]
 fn a_snapshot_reply_carries_data_and_its_position() {
     let data = RawValue::from_string("{}".into()).unwrap();
-    let start = Start::Snapshot { pair: Pair { epoch: 7, version: 9 }, data: &data, was_recovering: false };
+    let start = Start::Snapshot { position: Position { epoch: 7, version: 9 }, data: &data, was_recovering: false };
     assert_eq!(
         text(json::write(&Reply::Subscribe { id: 2, start })),
         r#"{"id":2,"subscribe":{"recoverable":true,"positioned":true,"epoch":"7","offset":9,"data":{}}}"#

@@ -14,7 +14,7 @@ use clap::Parser;
 use gateway::{
     auth::development_token,
     clock,
-    node::{self, Running, Seams},
+    node::{self, Running, Backends},
     servers::{
         files,
         kafka::{self, KafkaLog},
@@ -78,12 +78,12 @@ async fn run(settings: &Run) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     raise_descriptors();
     let node_settings = settings.node()?;
-    let seams = tokio::select! {
-        seams = connect(settings) => seams?,
+    let backends = tokio::select! {
+        backends = connect(settings) => backends?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    let running = node::start(node_settings, seams).context("the node cannot serve: check --listen")?;
+    let running = node::start(node_settings, backends).context("the node cannot serve: check --listen")?;
     tracing::info!(address = %running.address(), "serving");
     tokio::select! {
         () = show_demo(&running, settings.demo_file.as_deref()) => {}
@@ -119,7 +119,7 @@ async fn show_demo(running: &Running, file: Option<&Path>) {
 }
 
 /// Reaches all three servers and the store of files, and finds out whether they are as they must be.
-async fn connect(settings: &Run) -> anyhow::Result<Seams> {
+async fn connect(settings: &Run) -> anyhow::Result<Backends> {
     let kafka_settings = settings.kafka();
     kafka::check(&kafka_settings).await?;
     let log = KafkaLog::new(kafka_settings).context("the settings of kafka make no producer")?;
@@ -135,7 +135,7 @@ async fn connect(settings: &Run) -> anyhow::Result<Seams> {
         .await
         .context("the store of files cannot be used: check --files or CLINICWIRE_FILES")?;
     tracing::info!("kafka, redis, postgres and the store of files are as they must be");
-    Ok(Seams {
+    Ok(Backends {
         log: Arc::new(log),
         snapshots: Arc::new(RedisSnapshots::new(redis.clone())),
         queries: Arc::new(queries),

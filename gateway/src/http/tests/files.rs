@@ -302,7 +302,7 @@ async fn a_large_file_comes_through_the_door_of_a_node() {
     const LARGE: u64 = 50 * 1024 * 1024;
     let world = node().world;
     let directory = Directory::new();
-    let seams = node::Seams {
+    let backends = node::Backends {
         log: world.clone(),
         snapshots: world.clone(),
         queries: world.clone(),
@@ -320,7 +320,7 @@ async fn a_large_file_comes_through_the_door_of_a_node() {
         run_retention: node::RUN_RETENTION,
         tables: Arc::default(),
     };
-    let node = node::start(settings, seams).unwrap();
+    let node = node::start(settings, backends).unwrap();
     let request = |length: u64| {
         format!(
             "POST /v1/files HTTP/1.1\r\nhost: clinic.example\r\nconnection: close\r\ncontent-type: text/csv\r\n\

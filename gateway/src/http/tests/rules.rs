@@ -46,7 +46,7 @@ impl Node {
             let rule: Rule = serde_json::from_value(body).unwrap();
             ((*id).to_owned(), raw(&rule))
         });
-        let view = View { pair: Pair { epoch: 7, version: 3 }, at: 1_000, entries: entries.collect() };
+        let view = View { position: Position { epoch: 7, version: 3 }, at: 1_000, entries: entries.collect() };
         self.world.views.lock().unwrap().insert("rules".to_owned(), view);
     }
 }

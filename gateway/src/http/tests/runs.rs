@@ -47,7 +47,7 @@ impl Node {
     /// Makes a run known: its channel's view, its place in lists, and what it found.
     fn knows(&self, run: &RunId, head: RunHead, findings: Vec<Finding>) {
         let view = View {
-            pair: Pair { epoch: 7, version: 3 },
+            position: Position { epoch: 7, version: 3 },
             at: 1_000,
             entries: [("run".to_owned(), raw(&head))].into(),
         };

@@ -9,7 +9,7 @@ use schemas::ids::TenantId;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::wire::Lent;
+use crate::lent_socket::LentStream;
 
 fn polling() -> Link {
     Link::new(mpsc::channel(1).0, None)
@@ -33,10 +33,10 @@ fn claims() -> Claims {
     }
 }
 
-async fn wire() -> (Arc<Wire>, TcpStream) {
+async fn lent_socket() -> (Arc<LentSocket>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (Wire::new(near), listener.accept().await.unwrap().0)
+    (LentSocket::new(near), listener.accept().await.unwrap().0)
 }
 
 struct Woken(AtomicUsize);
@@ -69,20 +69,20 @@ async fn while_a_session_upgrades_an_answer_counts_as_arrived_because_no_poll_fo
     link.poll_begins();
     link.emits(10);
     link.poll_ends();
-    let (wire, _far) = wire().await;
-    assert!(link.upgrades_to(wire));
+    let (lent_socket, _far) = lent_socket().await;
+    assert!(link.upgrades_to(lent_socket));
     assert_eq!(link.polled(), (10, 10));
 }
 
 #[tokio::test]
 async fn a_session_has_one_websocket_at_a_time() {
     let link = polling();
-    let (first, _far) = wire().await;
-    let lent = Lent(first.clone());
-    let (second, _far) = wire().await;
+    let (first, _far) = lent_socket().await;
+    let stream = LentStream(first.clone());
+    let (second, _far) = lent_socket().await;
     assert!(link.upgrades_to(first));
     assert!(!link.upgrades_to(second.clone()));
-    drop(lent);
+    drop(stream);
     assert!(link.upgrades_to(second));
 }
 

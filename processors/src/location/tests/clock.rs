@@ -182,9 +182,9 @@ fn doubled_and_late_ticks_change_nothing() {
 fn a_refused_record_keeps_what_the_clock_did_before_it() {
     let mut clinic = Clinic::waiting(1);
     clinic.now = MORNING + 8 * 60 * MINUTE;
-    let before = clinic.location.pair();
+    let before = clinic.location.position();
     let step = clinic.send(Command::StartService { ticket: ticket(1) });
     assert_eq!(refusal(&step), Some(Code::IllegalMove));
-    assert_eq!((step.events.len(), step.pair.version), (1, before.version + 1));
+    assert_eq!((step.events.len(), step.position.version), (1, before.version + 1));
     assert!(!step.deltas.is_empty());
 }

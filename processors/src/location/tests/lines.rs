@@ -64,7 +64,7 @@ fn a_reorder_without_ranks_below_is_refused() {
     let mut header = clinic.location.header().clone();
     header.queues.get_mut(&queue("general")).unwrap().first_rank = 1;
     let waiting = [1, 2].map(|number| clinic.location.ticket(&ticket(number)).unwrap().clone());
-    let location = Location::load(clinic.location.pair(), header, waiting.to_vec(), Vec::new());
+    let location = Location::load(clinic.location.position(), header, waiting.to_vec(), Vec::new());
     let mut clinic = Clinic { location, now: MORNING };
     let reorder = |numbers| Command::ReorderQueue { queue: queue("general"), tickets: tickets(numbers) };
     assert_eq!(clinic.refusal(reorder(&[2, 1])), Some(Code::InvalidValue));

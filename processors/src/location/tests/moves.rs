@@ -86,8 +86,8 @@ fn clinic_with(state: TicketState) -> Clinic {
     if matches!(state, S::InService | S::Completed) {
         ticket.standing.started_at = Some(MORNING);
     }
-    let (pair, header) = (clinic.location.pair(), clinic.location.header().clone());
-    clinic.location = Location::load(pair, header, vec![ticket], Vec::new());
+    let (position, header) = (clinic.location.position(), clinic.location.header().clone());
+    clinic.location = Location::load(position, header, vec![ticket], Vec::new());
     clinic
 }
 
@@ -97,7 +97,7 @@ fn every_move_is_allowed_in_exactly_the_states_of_the_table() {
         assert_eq!(row.len(), STATES.len(), "{name}");
         for (state, expected) in STATES.into_iter().zip(row.chars()) {
             let mut clinic = clinic_with(state);
-            let pair = clinic.location.pair();
+            let position = clinic.location.position();
             let step = clinic.send(command(name));
             let what = format!("{name} from {}", state.as_str());
             let code = match expected {
@@ -107,14 +107,14 @@ fn every_move_is_allowed_in_exactly_the_states_of_the_table() {
             };
             assert_eq!(refusal(&step), code, "{what}");
             if code.is_some() {
-                assert_eq!(step.pair, pair, "{what}");
+                assert_eq!(step.position, position, "{what}");
                 assert!(
                     step.events.is_empty() && step.deltas.is_empty() && step.touched.is_empty(),
                     "{what}"
                 );
                 assert_eq!(clinic.state(1), state, "{what}");
             } else {
-                assert_eq!(step.pair, Pair { version: pair.version + 1, ..pair }, "{what}");
+                assert_eq!(step.position, Position { version: position.version + 1, ..position }, "{what}");
                 assert_eq!(letter(clinic.state(1)), expected, "{what}");
                 assert!(step.touched == [ticket(1)], "{what}");
             }
@@ -138,7 +138,7 @@ fn every_step_can_be_undone_once_except_a_transfer_to_another_location() {
             let undone = clinic.apply(revert());
             assert!(*clinic.standing(1) == before, "{what}");
             assert!(
-                matches!(&undone.events[..], [Event::TicketReverted { reverts, .. }] if *reverts == done.pair.version),
+                matches!(&undone.events[..], [Event::TicketReverted { reverts, .. }] if *reverts == done.position.version),
                 "{what}"
             );
             assert_eq!(clinic.refusal(revert()), Some(Code::NothingToRevert), "{what}");

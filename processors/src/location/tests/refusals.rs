@@ -16,9 +16,9 @@ fn a_location_that_does_not_exist_refuses_everything_but_its_configuration() {
     for command in commands {
         let step = clinic.send(command);
         assert_eq!(refusal(&step), Some(Code::LocationUnknown));
-        assert_eq!(step.pair, Pair { epoch: EPOCH, version: 0 });
+        assert_eq!(step.position, Position { epoch: EPOCH, version: 0 });
     }
-    assert_eq!(clinic.apply(configure("Europe/Paris")).pair.version, 1);
+    assert_eq!(clinic.apply(configure("Europe/Paris")).position.version, 1);
 }
 
 #[test]
@@ -175,11 +175,11 @@ fn a_command_past_its_time_is_refused_and_the_clock_never_goes_back() {
     let mut clinic = Clinic::waiting(1);
     let mut late = record(call(1, "room-1"));
     late.valid_until = Some(MORNING + MINUTE);
-    let version = clinic.location.pair().version;
+    let version = clinic.location.position().version;
 
     let step = clinic.location.handle(&late, MORNING + MINUTE + 1);
     assert_eq!(refusal(&step), Some(Code::CommandExpired));
-    assert_eq!((step.at, step.pair.version), (MORNING + MINUTE + 1, version));
+    assert_eq!((step.at, step.position.version), (MORNING + MINUTE + 1, version));
     // The broker's clock went back; the location's did not.
     let step = clinic.location.handle(&late, MORNING);
     assert_eq!((step.at, refusal(&step)), (MORNING + MINUTE + 1, Some(Code::CommandExpired)));

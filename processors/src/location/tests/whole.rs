@@ -99,7 +99,7 @@ impl Watch {
         let live = self.tickets().filter(|ticket| ticket.is_live()).map(copy).collect();
         let near = |one: &&Appointment| one.is_near(&self.live.header().day);
         let near = self.appointments().filter(near).map(copy).collect();
-        let mut location = Location::load(self.live.pair(), copy(self.live.header()), live, near);
+        let mut location = Location::load(self.live.position(), copy(self.live.header()), live, near);
         self.load_appointments(&mut location, command, at);
         let checked_in = command.appointment().map(AppointmentId::ticket);
         let named = command.ticket().or(checked_in.as_ref()).and_then(|id| self.live.ticket(id));
@@ -108,7 +108,7 @@ impl Watch {
     }
 
     fn send(&mut self, command: CommandRecord, at: Millis) {
-        let before = self.live.pair();
+        let before = self.live.position();
         let was: BTreeMap<_, _> =
             self.issued.iter().map(|id| (id.clone(), self.live.ticket(id).and_then(board))).collect();
         let mut reloaded = self.reloaded(&command.command, at);
@@ -129,11 +129,11 @@ impl Watch {
         self.rebuilt.advance(at);
         if step.events.is_empty() {
             assert!(refusal(&step).is_some() && step.deltas.is_empty() && step.touched.is_empty());
-            assert_eq!(step.pair, before);
+            assert_eq!(step.position, before);
         } else {
-            assert_eq!(step.pair, Pair { version: before.version + 1, ..before });
+            assert_eq!(step.position, Position { version: before.version + 1, ..before });
             let events: Vec<Event> = copy(&step.events);
-            self.rebuilt.replay(&location_id(), step.pair.version, step.at, &events);
+            self.rebuilt.replay(&location_id(), step.position.version, step.at, &events);
         }
         self.note(&step);
         for id in &step.touched {
@@ -180,8 +180,8 @@ impl Watch {
     fn follow(&mut self, step: &Step) {
         for delta in &step.deltas {
             let view = self.views.entry(delta.view.clone()).or_insert_with(|| View::empty(EPOCH));
-            assert_eq!(delta.delta.from, view.pair.version, "the chain of {} is broken", delta.view);
-            assert_eq!((delta.delta.to, delta.delta.at), (step.pair.version, step.at));
+            assert_eq!(delta.delta.from, view.position.version, "the chain of {} is broken", delta.view);
+            assert_eq!((delta.delta.to, delta.delta.at), (step.position.version, step.at));
             let entries = view.entries.clone();
             assert_eq!(view.fold(&delta.delta), Fold::Applied);
             let changed = entries.len() != view.entries.len()
@@ -194,7 +194,7 @@ impl Watch {
 
     fn check(&self) {
         assert!(self.rebuilt.header() == self.live.header());
-        assert_eq!(self.rebuilt.pair(), self.live.pair());
+        assert_eq!(self.rebuilt.position(), self.live.position());
         for id in &self.issued {
             assert!(self.rebuilt.ticket(id) == self.live.ticket(id));
         }
@@ -242,7 +242,7 @@ impl Watch {
 }
 
 fn same(a: &Step, b: &Step) -> bool {
-    a.pair == b.pair
+    a.position == b.position
         && a.at == b.at
         && a.verdict == b.verdict
         && a.events == b.events

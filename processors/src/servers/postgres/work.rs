@@ -11,7 +11,7 @@ use schemas::{
     command::Command,
     finding::Finding,
     ids::{Aggregate, FileId, RunId, TenantId},
-    view::Pair,
+    view::Position,
 };
 use tokio::sync::mpsc;
 use tokio_postgres::{CopyInSink, Row, types::ToSql};
@@ -166,22 +166,22 @@ impl PostgresWork {
     async fn stored_rules(
         &self,
         tenant: &TenantId,
-        known: Option<Pair>,
+        known: Option<Position>,
     ) -> Result<Option<StoredRules>, Failure> {
         let aggregate = Aggregate::rules(tenant);
         let (tenant, id) = parts(&aggregate);
         let held = known.unwrap_or_default();
         let (epoch, version) = (long(held.epoch), long(held.version));
         let rows = self.rows(RULES, &[&tenant, &id, &rule_book::VIEW, &epoch, &version]).await?;
-        let pair = rows
+        let position = rows
             .first()
-            .map_or(Pair::default(), |row| Pair { epoch: unsigned(row, 0), version: unsigned(row, 1) });
-        if known == Some(pair) {
+            .map_or(Position::default(), |row| Position { epoch: unsigned(row, 0), version: unsigned(row, 1) });
+        if known == Some(position) {
             return Ok(None);
         }
         let bodies = rows.iter().filter_map(|row| row.get::<_, Option<&str>>(2));
         let rules = bodies.map(|body| json(body, "a rule")).collect::<Result<_, _>>()?;
-        Ok(Some(StoredRules { pair, rules }))
+        Ok(Some(StoredRules { position, rules }))
     }
 
     async fn used(&self, files: &[(TenantId, FileId)]) -> Result<HashSet<(TenantId, FileId)>, Failure> {
@@ -336,7 +336,7 @@ impl Work for PostgresWork {
         }))
     }
 
-    fn rules<'a>(&'a self, tenant: &'a TenantId, known: Option<Pair>) -> Answer<'a, Option<StoredRules>> {
+    fn rules<'a>(&'a self, tenant: &'a TenantId, known: Option<Position>) -> Answer<'a, Option<StoredRules>> {
         Box::pin(bounded(self.stored_rules(tenant, known)))
     }
 

@@ -267,8 +267,8 @@ fn journal(batch: &Batch) -> Vec<Parameter<'_>> {
             JournalEntry::Repeated => "repeated",
             JournalEntry::Parked { .. } => "parked",
         }),
-        column(&rows, |row| row.entry.moved().map(|(pair, _)| long(pair.epoch))),
-        column(&rows, |row| row.entry.moved().map(|(pair, _)| long(pair.version))),
+        column(&rows, |row| row.entry.moved().map(|(position, _)| long(position.epoch))),
+        column(&rows, |row| row.entry.moved().map(|(position, _)| long(position.version))),
         column(&rows, |row| row.entry.moved().map(|(_, events)| to_json(&events))),
         column(&rows, |row| match row.entry {
             JournalEntry::Refused { code, .. } | JournalEntry::Parked { code, .. } => Some(code.as_str()),

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use schemas::{
     channel::Channel,
     codes::{Close, Code},
-    view::{Pair, raw},
+    view::{Position, raw},
 };
 use serde_json::{Value, json, value::RawValue};
 
@@ -72,19 +72,19 @@ fn any_parts() -> impl Strategy<Value = Parts> {
 /// Every kind of reply, made of the parts.
 fn replies<'a>(parts: &'a Parts, channel: &'a Channel) -> Vec<Reply<'a>> {
     let (id, (epoch, version, held), (client, name), data, (code, close, flag)) = parts;
-    let (id, pair) = (*id, Pair { epoch: *epoch, version: *version });
+    let (id, position) = (*id, Position { epoch: *epoch, version: *version });
     let mut replies = vec![
         Reply::Error { id, code: Code::ALL[code % Code::ALL.len()] },
         Reply::Connect { id, client, version: name, ttl_s: id / 3, ping_s: id / 5 },
         Reply::Refresh { id, ttl_s: id / 7 },
-        Reply::Subscribe { id, start: Start::Recovered { pair, held: *held, missed: data.as_deref() } },
+        Reply::Subscribe { id, start: Start::Recovered { position, held: *held, missed: data.as_deref() } },
         Reply::Done { id, method: Method::Unsubscribe },
         Reply::Done { id, method: Method::Ping },
         Reply::Ping,
         Reply::Unsubscribe { channel, close: Close::ALL[close % Close::ALL.len()] },
     ];
     if let Some(data) = data {
-        let start = Start::Snapshot { pair, data, was_recovering: *flag };
+        let start = Start::Snapshot { position, data, was_recovering: *flag };
         replies.push(Reply::Subscribe { id, start });
     }
     replies

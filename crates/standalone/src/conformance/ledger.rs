@@ -1,0 +1,395 @@
+//! The authority: fences, and everything of a batch at once or nothing of it.
+
+use processors::{
+    aggregate::Header,
+    ledger::{Batch, Claim, JournalEntry, Ledger, LedgerError, Names, OutboxRow},
+    location::Ticket,
+    views::ViewStep,
+};
+use schemas::{
+    codes::Code,
+    command::{Command, Outcome, Verdict},
+    record::{CARE_TOPIC, VIEWS_TOPIC},
+    view::{Fold, View},
+};
+
+use super::{
+    Clinic,
+    clinic::{OF, SOURCE, call_next, issue, leave, opening, ticket},
+    fresh,
+};
+
+mod appointments;
+
+/// # Panics
+/// When the ledger breaks a promise.
+pub async fn suite(ledger: &dyn Ledger) {
+    a_claim_outranks_the_one_before(ledger).await;
+    a_commit_moves_everything_together(ledger).await;
+    a_fenced_commit_changes_nothing(ledger).await;
+    a_commit_whose_answer_was_lost_is_found_in_the_checkpoint(ledger).await;
+    of_two_commits_of_one_claim_one_succeeds(ledger).await;
+    a_location_that_moved_without_its_owner_stops_the_batch(ledger).await;
+    an_ended_ticket_comes_when_it_is_asked_for(ledger).await;
+    appointments::suite(ledger).await;
+    a_refused_record_may_carry_what_timers_did_before_it(ledger).await;
+    what_is_due_is_known_by_partition(ledger).await;
+    a_repeat_and_a_parked_record_are_committed_without_a_version(ledger).await;
+    the_outbox_keeps_its_order_until_rows_are_published(ledger).await;
+    a_dirty_view_is_listed_until_it_is_repaired(ledger).await;
+    epochs_only_grow(ledger).await;
+    tenants_never_meet(ledger).await;
+}
+
+/// The view a first step leads to.
+pub(super) fn view_of(step: &ViewStep) -> View {
+    let mut view = View::empty(step.epoch);
+    assert_eq!(view.fold(&step.step.delta), Fold::Applied);
+    view
+}
+
+/// # Panics
+/// When the views differ. Entries are compared as values: a store may write JSON its own way.
+pub(super) fn same_view(left: &View, right: &View) {
+    assert_eq!((left.position, left.at), (right.position, right.at));
+    let values = |view: &View| -> Vec<(String, serde_json::Value)> {
+        let value = |text: &str| serde_json::from_str(text).expect("an entry is JSON");
+        view.entries.iter().map(|(key, entry)| (key.clone(), value(entry.get()))).collect()
+    };
+    assert_eq!(values(left), values(right));
+}
+
+/// A clinic whose queue is open and holds tickets 1 to `tickets`, and the claim to go on with.
+async fn opened(ledger: &dyn Ledger, tickets: u128) -> (Clinic, Claim) {
+    let mut clinic = Clinic::new(ledger).await;
+    let claim = ledger.claim(clinic.partition()).await.expect("the ledger claims");
+    let commands = opening().into_iter().chain((1..=tickets).map(issue)).collect();
+    let batch = clinic.batch(claim, commands);
+    ledger.commit(&batch).await.expect("the ledger commits");
+    clinic.committed();
+    (clinic, Claim { next_offset: batch.to, ..claim })
+}
+
+async fn a_claim_outranks_the_one_before(ledger: &dyn Ledger) {
+    let partition = Clinic::new(ledger).await.partition();
+    let first = ledger.claim(partition).await.expect("the ledger claims");
+    let second = ledger.claim(partition).await.expect("the ledger claims");
+    assert_eq!((first.partition, first.next_offset), (partition, 0));
+    assert_eq!(second.next_offset, 0);
+    assert!(second.owner_epoch > first.owner_epoch);
+    assert_eq!(ledger.checkpoint(partition).await.expect("the ledger answers"), second);
+}
+
+async fn a_commit_moves_everything_together(ledger: &dyn Ledger) {
+    let mut clinic = Clinic::new(ledger).await;
+    let claim = ledger.claim(clinic.partition()).await.expect("the ledger claims");
+    assert!(ledger.load(&clinic.aggregate).await.expect("the ledger answers").is_none());
+    let commands = opening().into_iter().chain([issue(1), issue(2), call_next()]).collect();
+    let batch = clinic.batch(claim, commands);
+    ledger.commit(&batch).await.expect("the ledger commits");
+
+    let checkpoint = ledger.checkpoint(claim.partition).await.expect("the ledger answers");
+    assert_eq!(checkpoint, Claim { next_offset: 7, ..claim });
+    holds_the_location(ledger, &clinic).await;
+    for step in &batch.views {
+        let name = (step.aggregate.clone(), step.step.view.clone());
+        let (view, keep_s) =
+            ledger.view(&name).await.expect("the ledger answers").expect("the view is there");
+        same_view(&view, &view_of(step));
+        assert_eq!(keep_s.is_some(), step.step.keep_s.is_some());
+    }
+    let ids: Vec<_> = batch
+        .outcomes
+        .iter()
+        .map(|row| (row.tenant.clone(), row.source.clone(), row.outcome.command.clone()))
+        .collect();
+    assert_eq!(
+        sorted(ledger.outcomes(&ids).await.expect("the ledger answers").into_iter().map(|row| row.outcome))
+            .len(),
+        7
+    );
+    let outbox = ledger.outbox(claim.partition, 100).await.expect("the ledger answers");
+    assert!(keys(&outbox) == keys(&batch.outbox));
+    assert!(
+        outbox
+            .iter()
+            .zip(&batch.outbox)
+            .all(|(held, put)| held.record == put.record && held.topic == put.topic)
+    );
+
+    // A second batch goes on where the first ended, and folds into the same views.
+    clinic.committed();
+    let next = clinic.batch(checkpoint, vec![issue(3), leave(2)]);
+    ledger.commit(&next).await.expect("the ledger commits");
+    holds_the_location(ledger, &clinic).await;
+    for step in &next.views {
+        let name = (step.aggregate.clone(), step.step.view.clone());
+        let (view, _) = ledger.view(&name).await.expect("the ledger answers").expect("the view is there");
+        let before = batch.views.iter().find(|before| before.step.view == step.step.view);
+        let mut expected = before.map_or_else(|| View::empty(step.epoch), view_of);
+        assert_eq!(expected.fold(&step.step.delta), Fold::Applied);
+        same_view(&view, &expected);
+    }
+}
+
+/// Whether the ledger would load the clinic as it is in memory.
+async fn holds_the_location(ledger: &dyn Ledger, clinic: &Clinic) {
+    let loaded =
+        ledger.load(&clinic.aggregate).await.expect("the ledger answers").expect("the location is there");
+    let location = clinic.location();
+    assert_eq!(loaded.position, location.position());
+    let Header::Location(header) = &loaded.header else { panic!("a location has a location's header") };
+    assert!(**header == *location.header(), "the header is what was committed");
+    assert!(loaded.tickets.iter().all(Ticket::is_live), "ended tickets stay behind");
+    for loaded in &loaded.tickets {
+        assert!(location.ticket(&loaded.id) == Some(loaded), "a ticket is what was committed");
+    }
+    let live =
+        (1..100).filter_map(|number| location.ticket(&ticket(number))).filter(|ticket| ticket.is_live());
+    assert_eq!(live.count(), loaded.tickets.len());
+}
+
+fn sorted(outcomes: impl Iterator<Item = Outcome>) -> Vec<String> {
+    let mut ids: Vec<_> = outcomes.map(|outcome| outcome.command.to_string()).collect();
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
+fn keys(rows: &[OutboxRow]) -> Vec<(i64, i16)> {
+    rows.iter().map(|row| (row.offset, row.part)).collect()
+}
+
+async fn a_fenced_commit_changes_nothing(ledger: &dyn Ledger) {
+    let mut clinic = Clinic::new(ledger).await;
+    let older = ledger.claim(clinic.partition()).await.expect("the ledger claims");
+    let newer = ledger.claim(clinic.partition()).await.expect("the ledger claims");
+    let batch = clinic.batch(older, opening());
+    assert!(matches!(ledger.commit(&batch).await, Err(LedgerError::Fenced)));
+    let elsewhere = Batch { claim: Claim { next_offset: 3, ..newer }, ..batch.clone() };
+    assert!(matches!(ledger.commit(&elsewhere).await, Err(LedgerError::Fenced)));
+
+    assert_eq!(ledger.checkpoint(newer.partition).await.expect("the ledger answers"), newer);
+    assert!(ledger.load(&clinic.aggregate).await.expect("the ledger answers").is_none());
+    let name = (clinic.aggregate.clone(), batch.views[0].step.view.clone());
+    assert!(ledger.view(&name).await.expect("the ledger answers").is_none());
+    assert!(ledger.outbox(newer.partition, 10).await.expect("the ledger answers").is_empty());
+    let first = &batch.outcomes[0];
+    let id = (first.tenant.clone(), first.source.clone(), first.outcome.command.clone());
+    assert!(ledger.outcomes(&[id]).await.expect("the ledger answers").is_empty());
+
+    ledger.commit(&Batch { claim: newer, ..batch }).await.expect("the newer owner commits the same");
+}
+
+/// The answer of a commit is lost: for its owner the commit may or may not have happened.
+async fn a_commit_whose_answer_was_lost_is_found_in_the_checkpoint(ledger: &dyn Ledger) {
+    let (mut clinic, claim) = opened(ledger, 0).await;
+    let batch = clinic.batch(claim, vec![issue(1), issue(2)]);
+    drop(ledger.commit(&batch).await);
+    let found = ledger.checkpoint(claim.partition).await.expect("the ledger answers");
+    assert_eq!(found, Claim { next_offset: batch.to, ..claim }, "our own epoch: it had happened");
+    assert!(matches!(ledger.commit(&batch).await, Err(LedgerError::Fenced)), "again it would happen twice");
+    holds_the_location(ledger, &clinic).await;
+}
+
+async fn of_two_commits_of_one_claim_one_succeeds(ledger: &dyn Ledger) {
+    let (mut clinic, claim) = opened(ledger, 0).await;
+    let batch = clinic.batch(claim, vec![issue(1)]);
+    let (one, other) = tokio::join!(ledger.commit(&batch), ledger.commit(&batch));
+    let fenced = |result: &Result<(), LedgerError>| matches!(result, Err(LedgerError::Fenced));
+    assert!(one.is_ok() && fenced(&other) || other.is_ok() && fenced(&one));
+    holds_the_location(ledger, &clinic).await;
+}
+
+async fn a_location_that_moved_without_its_owner_stops_the_batch(ledger: &dyn Ledger) {
+    let (mut clinic, claim) = opened(ledger, 1).await;
+    let good = clinic.batch(claim, vec![issue(2)]);
+    let mut stale = good.clone();
+    stale.aggregates[0].from -= 1;
+    assert!(matches!(ledger.commit(&stale).await, Err(LedgerError::Diverged)));
+    let mut foreign = good.clone();
+    foreign.aggregates[0].epoch += 1;
+    assert!(matches!(ledger.commit(&foreign).await, Err(LedgerError::Diverged)));
+    let mut new = good.clone();
+    new.aggregates[0].from = 0;
+    assert!(matches!(ledger.commit(&new).await, Err(LedgerError::Diverged)));
+    assert_eq!(ledger.checkpoint(claim.partition).await.expect("the ledger answers"), claim);
+    ledger.commit(&good).await.expect("the ledger commits what follows");
+    holds_the_location(ledger, &clinic).await;
+}
+
+async fn an_ended_ticket_comes_when_it_is_asked_for(ledger: &dyn Ledger) {
+    let (mut clinic, claim) = opened(ledger, 3).await;
+    let batch = clinic.batch(claim, vec![leave(2)]);
+    ledger.commit(&batch).await.expect("the ledger commits");
+    let names = Names { tickets: vec![ticket(1), ticket(2), ticket(77)], ..Names::default() };
+    let named = ledger.named(&clinic.aggregate, &names).await.expect("the ledger answers");
+    let (ended, appointments) = (named.tickets, named.appointments);
+    assert!(appointments.is_empty(), "a ticket's name names no appointment");
+    assert_eq!(ended.len(), 1, "neither live nor unknown tickets come");
+    assert!(Some(&ended[0]) == clinic.location().ticket(&ticket(2)));
+    holds_the_location(ledger, &clinic).await;
+
+    let claim = Claim { next_offset: batch.to, ..claim };
+    let batch = clinic.batch(claim, vec![Command::RevertTicket { ticket: ticket(2) }]);
+    ledger.commit(&batch).await.expect("the ledger commits");
+    let named = ledger.named(&clinic.aggregate, &names).await.expect("the ledger answers");
+    assert!(named.tickets.is_empty());
+    holds_the_location(ledger, &clinic).await;
+}
+
+/// What timers did is committed with the record that was refused after them, under its version and nobody else's.
+async fn a_refused_record_may_carry_what_timers_did_before_it(ledger: &dyn Ledger) {
+    let (mut clinic, claim) = opened(ledger, 2).await;
+    let mut batch = clinic.batch(claim, vec![leave(1)]);
+    let row = &mut batch.journal[0];
+    let JournalEntry::Applied { position, events } = row.entry.clone() else { panic!("leaving is applied") };
+    let code = Code::NothingDue;
+    row.entry = JournalEntry::Refused { code, timers: Some((position, events)) };
+    batch.outcomes[0].outcome.verdict = Verdict::Refused { code };
+    ledger.commit(&batch).await.expect("the ledger commits");
+    holds_the_location(ledger, &clinic).await;
+    let id = (clinic.aggregate.tenant(), SOURCE.to_owned(), batch.outcomes[0].outcome.command.clone());
+    let known = ledger.outcomes(&[id]).await.expect("the ledger answers");
+    assert!(matches!(known[0].outcome.verdict, Verdict::Refused { code: Code::NothingDue }));
+    assert_eq!(ledger.outbox(claim.partition, 100).await.expect("the ledger answers").len(), 4 + 2 + 1);
+
+    let claim = Claim { next_offset: batch.to, ..claim };
+    let next = clinic.batch(claim, vec![leave(2)]);
+    assert_eq!(next.aggregates[0].from, position.version, "the version is used up");
+    ledger.commit(&next).await.expect("the ledger commits what follows");
+    holds_the_location(ledger, &clinic).await;
+}
+
+async fn what_is_due_is_known_by_partition(ledger: &dyn Ledger) {
+    let (mut clinic, mut claim) = opened(ledger, 0).await;
+    let (partition, aggregate) = (clinic.partition(), clinic.aggregate.clone());
+    for (number, expected) in [(1, Some(1_700_000_060_000)), (2, Some(1_700_000_030_000)), (3, None)] {
+        let mut batch = clinic.batch(claim, vec![issue(number)]);
+        batch.aggregates[0].due = expected;
+        ledger.commit(&batch).await.expect("the ledger commits");
+        claim.next_offset = batch.to;
+        let of = async |partition| {
+            let mut due = ledger.due(partition).await.expect("the ledger answers");
+            due.retain(|(of, _)| *of == aggregate);
+            due
+        };
+        let expected: Vec<_> = expected.map(|at| (aggregate.clone(), at)).into_iter().collect();
+        assert!(of(partition).await == expected, "as of the last commit");
+        assert!(of((partition + 1) % OF).await.is_empty(), "each partition's owner has its own");
+    }
+}
+
+async fn a_repeat_and_a_parked_record_are_committed_without_a_version(ledger: &dyn Ledger) {
+    let (mut clinic, claim) = opened(ledger, 0).await;
+    let first = clinic.record(issue(1));
+    let mut broken = clinic.record(issue(2));
+    broken.value = b"{".as_slice().into();
+    let mut unnamed = broken.clone();
+    // Text that databases are known to refuse: it must be set aside, not stop the partition.
+    unnamed.key = "\u{0}".into();
+    unnamed.headers = vec![("x".into(), "y\u{0}z".into())];
+    let refused = clinic.record(issue(1));
+    let batch = clinic.batch_of(claim, vec![first.clone(), first.clone(), broken, unnamed, refused]);
+    let entries: Vec<&JournalEntry> = batch.journal.iter().map(|row| &row.entry).collect();
+    assert!(matches!(
+        entries[..],
+        [
+            JournalEntry::Applied { .. },
+            JournalEntry::Repeated,
+            JournalEntry::Parked { code: Code::RecordMalformed, .. },
+            JournalEntry::Parked { code: Code::RecordWrongPartition, .. },
+            JournalEntry::Refused { code: Code::TicketExists, timers: None }
+        ]
+    ));
+    ledger.commit(&batch).await.expect("the ledger commits");
+    let checkpoint = ledger.checkpoint(claim.partition).await.expect("the ledger answers");
+    assert_eq!(checkpoint.next_offset, claim.next_offset + 5);
+    holds_the_location(ledger, &clinic).await;
+
+    // A repeat in a later batch is known by the first outcome.
+    let name = &batch.outcomes[0];
+    let id = (name.tenant.clone(), name.source.clone(), name.outcome.command.clone());
+    let elsewhere = (id.0.clone(), "another-source".to_owned(), id.2.clone());
+    let known = ledger.outcomes(&[id, elsewhere]).await.expect("the ledger answers");
+    assert_eq!(known.len(), 1, "a command is named by its source as well");
+    assert!(known[0].outcome == name.outcome);
+    assert!(matches!(known[0].outcome.verdict, Verdict::Applied { version: 5, .. }));
+}
+
+async fn the_outbox_keeps_its_order_until_rows_are_published(ledger: &dyn Ledger) {
+    let (mut clinic, claim) = opened(ledger, 0).await;
+    let mut batch = clinic.batch(claim, vec![issue(1), issue(2)]);
+    let follow_up = clinic.record(issue(3));
+    batch
+        .outbox
+        .insert(1, OutboxRow { offset: claim.next_offset, part: 1, topic: CARE_TOPIC, record: follow_up });
+    ledger.commit(&batch).await.expect("the ledger commits");
+    let held = ledger.outbox(claim.partition, 100).await.expect("the ledger answers");
+    let (old, new) = held.split_at(4);
+    assert!(keys(new) == keys(&batch.outbox), "oldest first, and parts in order");
+    assert!(new.iter().map(|row| row.topic).eq([VIEWS_TOPIC, CARE_TOPIC, VIEWS_TOPIC]));
+    assert!(new.iter().zip(&batch.outbox).all(|(held, put)| held.record == put.record));
+    let page = ledger.outbox(claim.partition, 2).await.expect("the ledger answers");
+    assert!(keys(&page) == keys(&old[..2]));
+
+    ledger.published(claim.partition, &keys(old)).await.expect("the ledger answers");
+    ledger.published(claim.partition, &keys(&new[..1])).await.expect("the ledger answers");
+    ledger.published(claim.partition, &keys(&new[..1])).await.expect("again is harmless");
+    let left = ledger.outbox(claim.partition, 100).await.expect("the ledger answers");
+    assert!(keys(&left) == keys(&new[1..]));
+}
+
+async fn a_dirty_view_is_listed_until_it_is_repaired(ledger: &dyn Ledger) {
+    let (mut clinic, claim) = opened(ledger, 1).await;
+    let partition = clinic.partition();
+    let dirty = async |limit| ledger.dirty(partition, OF, limit).await.expect("the ledger answers");
+    assert!(dirty(10).await.is_empty());
+    let board = (clinic.aggregate.clone(), "board:riverside".to_owned());
+    let queue = (clinic.aggregate.clone(), "queue:riverside.general".to_owned());
+    for _ in 0..2 {
+        ledger.mark_dirty(&[board.clone(), queue.clone()]).await.expect("the ledger answers");
+    }
+    assert_eq!(dirty(10).await.len(), 2, "marked twice is marked once");
+    assert_eq!(dirty(1).await.len(), 1);
+    let elsewhere = ledger.dirty((partition + 1) % OF, OF, 100).await.expect("the ledger answers");
+    assert!(!elsewhere.contains(&board));
+
+    let (view, _) = ledger.view(&queue).await.expect("the ledger answers").expect("the view is there");
+    let batch = clinic.batch(claim, vec![issue(2)]);
+    ledger.commit(&batch).await.expect("the ledger commits");
+    ledger.repaired(&queue, view.position.version).await.expect("the ledger answers");
+    assert!(dirty(10).await.contains(&queue), "the view moved on while it was repaired");
+    let (view, _) = ledger.view(&queue).await.expect("the ledger answers").expect("the view is there");
+    ledger.repaired(&queue, view.position.version).await.expect("the ledger answers");
+    assert!(dirty(10).await == [board.clone()]);
+
+    let gone = (clinic.aggregate.clone(), format!("queue:riverside.{}", fresh()));
+    ledger.mark_dirty(std::slice::from_ref(&gone)).await.expect("the ledger answers");
+    assert!(ledger.view(&gone).await.expect("the ledger answers").is_none());
+    ledger.repaired(&gone, 0).await.expect("the ledger answers");
+    let (view, _) = ledger.view(&board).await.expect("the ledger answers").expect("the view is there");
+    ledger.repaired(&board, view.position.version).await.expect("the ledger answers");
+    assert!(dirty(10).await.is_empty());
+}
+
+async fn epochs_only_grow(ledger: &dyn Ledger) {
+    let mut last = 0;
+    for _ in 0..5 {
+        let next = ledger.next_epoch().await.expect("the ledger answers");
+        assert!(next > last);
+        last = next;
+    }
+    let start_of_2025 = 1_735_689_600;
+    assert!(last > start_of_2025, "an epoch is at least the time, so that a restored ledger goes on above");
+}
+
+async fn tenants_never_meet(ledger: &dyn Ledger) {
+    let (one, _) = opened(ledger, 3).await;
+    let (other, _) = opened(ledger, 1).await;
+    assert_ne!(one.aggregate, other.aggregate);
+    assert_eq!(one.aggregate.location_id(), other.aggregate.location_id());
+    for clinic in [&one, &other] {
+        holds_the_location(ledger, clinic).await;
+    }
+}

@@ -1,0 +1,229 @@
+//! The log, as processors and gateways see it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use gateway::log::Fed;
+use processors::log::{Appended, Input};
+use schemas::{
+    Millis,
+    ids::Aggregate,
+    record::{CARE_TOPIC, VIEWS_TOPIC, ViewsRecord, WireRecord, partition_of},
+    view::Position,
+};
+use tokio::sync::mpsc;
+
+use super::{fresh, soon};
+
+/// The sides of one log. Each `reader` is a client of its own, in a group nobody else uses.
+pub struct Sides {
+    pub processors: Arc<dyn processors::log::Log>,
+    pub gateway: Arc<dyn gateway::log::Log>,
+}
+
+/// `sides` gives new clients, each reader in a new group.
+///
+/// # Panics
+/// When the log breaks a promise.
+pub async fn suite(sides: impl AsyncFn() -> Sides) {
+    each_key_keeps_its_order(sides().await).await;
+    a_partition_without_an_answer_is_assigned_again(sides().await).await;
+    a_released_partition_is_assigned_again_and_read_from_the_answer(sides().await).await;
+    a_follower_hears_what_was_there_then_what_comes(sides().await).await;
+}
+
+/// Keys nobody else uses.
+fn keys(count: usize) -> Vec<String> {
+    (0..count).map(|_| format!("{}/riverside", fresh())).collect()
+}
+
+fn record(key: &str, number: usize) -> WireRecord {
+    WireRecord {
+        key: key.to_owned(),
+        headers: vec![("ce_id".into(), format!("c-{number}")), ("ce_source".into(), "conformance é".into())],
+        value: format!("{{\"number\":{number}}}").into(),
+    }
+}
+
+/// A reader that claims every partition and remembers what it read of the keys it is asked for.
+struct Reader {
+    inputs: mpsc::Receiver<Input>,
+    /// Where to begin in a partition that was read before.
+    next: HashMap<u32, i64>,
+    of: u32,
+}
+
+impl Reader {
+    fn new(log: &dyn processors::log::Log) -> Self {
+        Self { inputs: log.read(), next: HashMap::new(), of: 0 }
+    }
+
+    async fn input(&mut self) -> Input {
+        soon("an input", self.inputs.recv()).await.expect("the log is there")
+    }
+
+    /// The next records, claiming whatever is assigned meanwhile.
+    async fn records(&mut self) -> (u32, Vec<Appended>) {
+        loop {
+            match self.input().await {
+                Input::Assigned { partitions, of, claims } => {
+                    self.of = of;
+                    let next = |id: &u32| (*id, self.next.get(id).copied().unwrap_or(0));
+                    claims.send(partitions.iter().map(next).collect()).expect("the log waits for the answer");
+                }
+                Input::Revoked { done, .. } => drop(done.send(())),
+                Input::Records { partition, of, records } => {
+                    assert_eq!(of, self.of);
+                    let first = records.first().expect("at least one").offset;
+                    assert!(
+                        first >= self.next.get(&partition).copied().unwrap_or(0),
+                        "offsets never go back"
+                    );
+                    assert!(records.is_sorted_by(|one, next| one.offset < next.offset && one.at <= next.at));
+                    self.next.insert(partition, records.last().expect("at least one").offset + 1);
+                    return (partition, records);
+                }
+            }
+        }
+    }
+
+    /// Reads on until `count` records of `keys` have come.
+    async fn of_keys(&mut self, keys: &[String], count: usize) -> BTreeMap<String, Vec<(u32, Appended)>> {
+        let mut read: BTreeMap<String, Vec<(u32, Appended)>> = BTreeMap::new();
+        while read.values().map(Vec::len).sum::<usize>() < count {
+            let (partition, records) = self.records().await;
+            for record in records.into_iter().filter(|read| keys.contains(&read.record.key)) {
+                read.entry(record.record.key.clone()).or_default().push((partition, record));
+            }
+        }
+        read
+    }
+}
+
+async fn each_key_keeps_its_order(sides: Sides) {
+    let keys = keys(3);
+    let mut expected: BTreeMap<String, Vec<WireRecord>> = BTreeMap::new();
+    let before = now();
+    for round in 0..10 {
+        let batch: Vec<_> = (0..6).map(|n| (CARE_TOPIC, record(&keys[n % 3], round * 10 + n))).collect();
+        sides.processors.append(&batch).await.expect("the log acknowledges");
+        let single = record(&keys[round % 3], round * 10 + 9);
+        sides.gateway.append(CARE_TOPIC, single.clone()).await.expect("the log acknowledges");
+        for record in batch.into_iter().map(|(_, record)| record).chain([single]) {
+            expected.entry(record.key.clone()).or_default().push(record);
+        }
+    }
+    let mut reader = Reader::new(&*sides.processors);
+    let read = reader.of_keys(&keys, 70).await;
+    for (key, records) in &read {
+        assert!(records.iter().all(|(partition, _)| *partition == partition_of(key, reader.of)));
+        assert!(records.iter().map(|(_, read)| &read.record).eq(expected[key].iter()), "in order, unchanged");
+        // The log's own clock: a minute of difference to ours is already a broken machine.
+        assert!(records.iter().all(|(_, read)| (read.at - before).abs() < 60_000));
+    }
+}
+
+fn now() -> Millis {
+    (crate::memory::system_clock())()
+}
+
+async fn a_partition_without_an_answer_is_assigned_again(sides: Sides) {
+    let keys = keys(1);
+    sides.processors.append(&[(CARE_TOPIC, record(&keys[0], 1))]).await.expect("the log acknowledges");
+    let mut reader = Reader::new(&*sides.processors);
+    let unanswered = loop {
+        match reader.input().await {
+            Input::Assigned { partitions, claims, .. } => {
+                claims.send(Vec::new()).expect("the log waits for the answer");
+                break partitions;
+            }
+            Input::Revoked { done, .. } => drop(done.send(())),
+            Input::Records { .. } => panic!("nothing is read without a claim"),
+        }
+    };
+    assert!(!unanswered.is_empty());
+    assert_eq!(reader.of_keys(&keys, 1).await.len(), 1);
+}
+
+async fn a_released_partition_is_assigned_again_and_read_from_the_answer(sides: Sides) {
+    let keys = keys(1);
+    let batch: Vec<_> = (0..3).map(|number| (CARE_TOPIC, record(&keys[0], number))).collect();
+    sides.processors.append(&batch).await.expect("the log acknowledges");
+    let mut reader = Reader::new(&*sides.processors);
+    let read = reader.of_keys(&keys, 3).await;
+    let (partition, second) = &read[&keys[0]][1];
+    reader.next.insert(*partition, second.offset);
+    sides.processors.release(*partition);
+    sides.processors.append(&[(CARE_TOPIC, record(&keys[0], 3))]).await.expect("the log acknowledges");
+    let again = reader.after_release(*partition, &keys[0], 3).await;
+    let offsets: Vec<_> = again.iter().map(|read| read.offset).collect();
+    assert_eq!(offsets[0], second.offset);
+    assert!(again.last().expect("three records").record == record(&keys[0], 3));
+}
+
+impl Reader {
+    /// Records of `key` after `partition` was assigned again. Those sent before the log heard of the release are
+    /// passed over, as a runner does with a partition it does not hold.
+    async fn after_release(&mut self, released: u32, key: &str, count: usize) -> Vec<Appended> {
+        let mut read = Vec::new();
+        let mut assigned = false;
+        while read.len() < count {
+            match self.input().await {
+                Input::Assigned { partitions, claims, .. } => {
+                    assigned |= partitions.contains(&released);
+                    let next = |id: &u32| (*id, self.next.get(id).copied().unwrap_or(0));
+                    claims.send(partitions.iter().map(next).collect()).expect("the log waits for the answer");
+                }
+                Input::Revoked { done, .. } => drop(done.send(())),
+                Input::Records { partition, records, .. } if assigned && partition == released => {
+                    read.extend(records.into_iter().filter(|read| read.record.key == key));
+                }
+                Input::Records { .. } => {}
+            }
+        }
+        read
+    }
+}
+
+async fn a_follower_hears_what_was_there_then_what_comes(sides: Sides) {
+    let keys = keys(2);
+    let views = |version: u64| {
+        let position = Position { epoch: 7, version };
+        let record = ViewsRecord { position, at: 1, deltas: Vec::new(), outcome: None };
+        keys.iter()
+            .map(|key| (VIEWS_TOPIC, record.to_wire(&Aggregate::parse(key).expect("an aggregate"))))
+            .collect::<Vec<_>>()
+    };
+    for version in 1..=3 {
+        sides.processors.append(&views(version)).await.expect("the log acknowledges");
+    }
+    let mut follower = sides.gateway.follow();
+    let mut heard: BTreeMap<String, Vec<WireRecord>> = BTreeMap::new();
+    let mut caught_up = false;
+    let mut next = 4;
+    while heard.values().map(Vec::len).sum::<usize>() < 12 {
+        match soon("a record of views", follower.recv()).await.expect("the log is there") {
+            Fed::Record(record) if keys.contains(&record.key) => {
+                heard.entry(record.key.clone()).or_default().push(record);
+            }
+            Fed::Record(_) => {}
+            Fed::Lost => panic!("nothing was lost"),
+            Fed::CaughtUp => {
+                assert!(!caught_up, "caught up once");
+                caught_up = true;
+                assert_eq!(heard.values().map(Vec::len).sum::<usize>(), 6, "all that was there has come");
+                while next <= 6 {
+                    sides.processors.append(&views(next)).await.expect("the log acknowledges");
+                    next += 1;
+                }
+            }
+        }
+    }
+    for (key, records) in heard {
+        let expected =
+            (1..=6).flat_map(views).filter(|(_, record)| record.key == key).map(|(_, record)| record);
+        assert!(records.into_iter().eq(expected), "in order, unchanged");
+    }
+}

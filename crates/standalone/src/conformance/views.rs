@@ -1,0 +1,251 @@
+//! The store of live views, as processors write it and gateways read it.
+
+use gateway::snapshots::{Snapshot, Snapshots};
+use processors::{
+    ledger::Ledger,
+    views::{Stored, ViewStep, Views},
+};
+use schemas::{
+    ids::Aggregate,
+    record::ViewDelta,
+    view::{Delta, Fold, View, raw},
+};
+
+use super::{
+    Clinic, PATIENCE,
+    clinic::{call_next, issue, leave, opening},
+    ledger::same_view,
+};
+
+/// The two sides of one store, and how to take its generation of an aggregate away, as losing its memory would.
+pub struct Store<'a, Lose> {
+    pub views: &'a dyn Views,
+    pub snapshots: &'a dyn Snapshots,
+    pub lose: Lose,
+}
+
+/// `ledger` only gives the clinics their epochs.
+///
+/// # Panics
+/// When the store breaks a promise.
+pub async fn suite(store: &Store<'_, impl AsyncFn(&Aggregate)>, ledger: &dyn Ledger) {
+    a_new_aggregate_begins_with_a_whole_view(store, ledger).await;
+    a_step_applies_when_it_follows_and_only_then(store, ledger).await;
+    real_steps_fold_into_the_views_they_make(store, ledger).await;
+    the_newer_epoch_wins(store, ledger).await;
+    a_view_is_replaced_unless_the_store_holds_a_newer_one(store, ledger).await;
+    a_store_that_lost_its_memory_says_so(store, ledger).await;
+    a_view_is_kept_as_long_as_its_last_step_says(store, ledger).await;
+    answers_come_in_the_order_of_the_steps(store, ledger).await;
+}
+
+impl<Lose> Store<'_, Lose> {
+    async fn store(&self, steps: &[ViewStep]) -> Vec<Stored> {
+        let stored = self.views.store(steps).await.expect("the store answers");
+        assert_eq!(stored.len(), steps.len());
+        stored
+    }
+
+    async fn replace(&self, aggregate: &Aggregate, name: &str, view: &View, keep_s: Option<u32>) {
+        self.views.replace(aggregate, name, view, keep_s).await.expect("the store answers");
+    }
+
+    async fn held(&self, aggregate: &Aggregate, name: &str) -> Option<View> {
+        match self.snapshots.load(aggregate, name).await.expect("the store answers") {
+            Snapshot::Held(view) => Some(view),
+            Snapshot::Absent => None,
+            Snapshot::Emptied => panic!("the aggregate lost its generation"),
+        }
+    }
+
+    async fn is_emptied(&self, aggregate: &Aggregate, name: &str) -> bool {
+        let snapshot = self.snapshots.load(aggregate, name).await.expect("the store answers");
+        matches!(snapshot, Snapshot::Emptied)
+    }
+}
+
+const BOARD: &str = "board:riverside";
+
+/// A step of the board that puts `version` under each of `keys`.
+fn step(aggregate: &Aggregate, epoch: u64, from: u64, to: u64, keys: &[&str]) -> ViewStep {
+    let mut delta = Delta { from, to, at: 1_700_000_000_000 + to.cast_signed(), ..Delta::default() };
+    for key in keys {
+        delta.put(*key, &to);
+    }
+    ViewStep {
+        aggregate: aggregate.clone(),
+        epoch,
+        step: ViewDelta { view: BOARD.into(), keep_s: None, urgent: false, delta },
+    }
+}
+
+fn view(epoch: u64, version: u64, keys: &[&str]) -> View {
+    let mut view = View::empty(epoch);
+    view.position.version = version;
+    view.at = 1_700_000_000_000 + version.cast_signed();
+    view.entries.extend(keys.iter().map(|key| ((*key).to_owned(), raw(&version))));
+    view
+}
+
+async fn a_new_aggregate_begins_with_a_whole_view<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
+    let aggregate = Clinic::new(ledger).await.aggregate;
+    assert!(store.is_emptied(&aggregate, BOARD).await, "nothing is known of it");
+    assert_eq!(store.store(&[step(&aggregate, 7, 0, 1, &["a"])]).await, [Stored::Behind]);
+    store.replace(&aggregate, BOARD, &view(7, 1, &["a"]), None).await;
+    same_view(&store.held(&aggregate, BOARD).await.expect("it was stored"), &view(7, 1, &["a"]));
+    assert!(store.held(&aggregate, "queue:riverside.general").await.is_none(), "absent, and known to be");
+    let mut first = step(&aggregate, 7, 0, 2, &["b"]);
+    first.step.view = "board:another".into();
+    assert_eq!(store.store(&[first]).await, [Stored::Held], "a further view begins with its first step");
+    same_view(&store.held(&aggregate, "board:another").await.expect("it was stored"), &view(7, 2, &["b"]));
+}
+
+async fn a_step_applies_when_it_follows_and_only_then<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
+    let aggregate = Clinic::new(ledger).await.aggregate;
+    let mut held = view(7, 5, &["a", "b"]);
+    store.replace(&aggregate, BOARD, &held, None).await;
+    let steps = [
+        (step(&aggregate, 7, 5, 6, &["c"]), Stored::Held, Fold::Applied),
+        (step(&aggregate, 7, 5, 6, &["c"]), Stored::Held, Fold::Dropped),
+        (step(&aggregate, 7, 0, 4, &["old"]), Stored::Held, Fold::Dropped),
+        (step(&aggregate, 7, 3, 9, &["a", "d"]), Stored::Held, Fold::Applied),
+        (step(&aggregate, 7, 10, 11, &["hole"]), Stored::Behind, Fold::Gap),
+        (step(&aggregate, 7, 9, 12, &[]), Stored::Held, Fold::Applied),
+    ];
+    for (step, stored, fold) in steps {
+        assert_eq!(held.fold(&step.step.delta), fold);
+        assert_eq!(store.store(&[step]).await, [stored]);
+        same_view(&store.held(&aggregate, BOARD).await.expect("it is held"), &held);
+    }
+    let mut removal = step(&aggregate, 7, 12, 13, &["e"]);
+    removal.step.delta.drop_key("a");
+    removal.step.delta.drop_key("never-there");
+    held.fold(&removal.step.delta);
+    assert_eq!(store.store(&[removal]).await, [Stored::Held]);
+    same_view(&store.held(&aggregate, BOARD).await.expect("it is held"), &held);
+    assert!(!held.entries.contains_key("a"));
+}
+
+/// A morning of a real location: board, line and tickets, in the form a runner stores them.
+async fn real_steps_fold_into_the_views_they_make<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
+    let mut clinic = Clinic::new(ledger).await;
+    let mut views: std::collections::BTreeMap<String, View> = std::collections::BTreeMap::new();
+    let batches = [
+        opening().into_iter().chain((1..=6).map(issue)).collect::<Vec<_>>(),
+        vec![call_next(), call_next(), leave(5)],
+        vec![issue(7), call_next(), leave(1)],
+    ];
+    for commands in batches {
+        let steps = clinic.steps(commands);
+        clinic.committed();
+        for (step, stored) in steps.iter().zip(store.store(&steps).await) {
+            let name = &step.step.view;
+            let view = views.entry(name.clone()).or_insert_with(|| View::empty(step.epoch));
+            assert_eq!(view.fold(&step.step.delta), Fold::Applied);
+            if stored == Stored::Behind {
+                store.replace(&clinic.aggregate, name, view, step.step.keep_s).await;
+            }
+        }
+    }
+    assert!(views.len() > 7, "a board, a line and each ticket");
+    for (name, view) in &views {
+        same_view(&store.held(&clinic.aggregate, name).await.expect("it is held"), view);
+    }
+}
+
+async fn the_newer_epoch_wins<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
+    let aggregate = Clinic::new(ledger).await.aggregate;
+    // Beyond 2^53, where numbers that pass through a float would meet.
+    let epoch = (1 << 53) + 1;
+    store.replace(&aggregate, BOARD, &view(epoch, 5, &["a"]), None).await;
+    let unchanged = async || {
+        same_view(&store.held(&aggregate, BOARD).await.expect("it is held"), &view(epoch, 5, &["a"]));
+    };
+    assert_eq!(store.store(&[step(&aggregate, epoch - 1, 5, 6, &["b"])]).await, [Stored::Held]);
+    unchanged().await;
+    assert_eq!(store.store(&[step(&aggregate, epoch + 1, 5, 6, &["b"])]).await, [Stored::Behind]);
+    unchanged().await;
+    store.replace(&aggregate, BOARD, &view(epoch + 1, 1, &["c"]), None).await;
+    same_view(&store.held(&aggregate, BOARD).await.expect("it is held"), &view(epoch + 1, 1, &["c"]));
+    assert_eq!(store.store(&[step(&aggregate, epoch + 2, 0, 2, &["d"])]).await, [Stored::Held]);
+    let begun = store.held(&aggregate, BOARD).await.expect("it is held");
+    same_view(&begun, &view(epoch + 2, 2, &["d"])); // nothing of the older epoch is left
+}
+
+async fn a_view_is_replaced_unless_the_store_holds_a_newer_one<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
+    let aggregate = Clinic::new(ledger).await.aggregate;
+    store.replace(&aggregate, BOARD, &view(7, 5, &["a", "b"]), None).await;
+    store.replace(&aggregate, BOARD, &view(7, 9, &["b", "c"]), None).await;
+    same_view(&store.held(&aggregate, BOARD).await.expect("it is held"), &view(7, 9, &["b", "c"]));
+    for (epoch, version) in [(7, 8), (6, 99)] {
+        store.replace(&aggregate, BOARD, &view(epoch, version, &["stale"]), None).await;
+        same_view(&store.held(&aggregate, BOARD).await.expect("it is held"), &view(7, 9, &["b", "c"]));
+    }
+}
+
+async fn a_store_that_lost_its_memory_says_so(
+    store: &Store<'_, impl AsyncFn(&Aggregate)>,
+    ledger: &dyn Ledger,
+) {
+    let aggregate = Clinic::new(ledger).await.aggregate;
+    let bystander = Clinic::new(ledger).await.aggregate;
+    store.replace(&aggregate, BOARD, &view(7, 5, &["a"]), None).await;
+    (store.lose)(&aggregate).await;
+    assert!(store.is_emptied(&aggregate, BOARD).await);
+    for (from, to) in [(5, 6), (0, 6)] {
+        assert_eq!(store.store(&[step(&aggregate, 7, from, to, &["b"])]).await, [Stored::Behind]);
+        assert!(store.is_emptied(&aggregate, BOARD).await, "a step alone does not make the view whole");
+    }
+    store.replace(&aggregate, BOARD, &view(7, 6, &["a", "b"]), None).await;
+    same_view(&store.held(&aggregate, BOARD).await.expect("it is repaired"), &view(7, 6, &["a", "b"]));
+    assert_eq!(store.store(&[step(&aggregate, 7, 6, 7, &["c"])]).await, [Stored::Held]);
+    assert!(store.is_emptied(&bystander, BOARD).await, "another location's repair says nothing of this one");
+}
+
+async fn a_view_is_kept_as_long_as_its_last_step_says<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
+    let aggregate = Clinic::new(ledger).await.aggregate;
+    for name in ["board:brief", "board:revived", BOARD] {
+        store.replace(&aggregate, name, &view(7, 1, &["a"]), None).await;
+    }
+    store.replace(&aggregate, "board:replaced", &view(7, 1, &["a"]), Some(1)).await;
+    let keep = |name: &str, from, keep_s| {
+        let mut step = step(&aggregate, 7, from, from + 1, &["b"]);
+        step.step.view = name.into();
+        step.step.keep_s = keep_s;
+        step
+    };
+    let steps =
+        [keep("board:brief", 1, Some(1)), keep("board:revived", 1, Some(1)), keep("board:revived", 2, None)];
+    assert_eq!(store.store(&steps).await, [Stored::Held; 3]);
+    let gone = async {
+        while store.held(&aggregate, "board:brief").await.is_some()
+            || store.held(&aggregate, "board:replaced").await.is_some()
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("a view goes when its time is over");
+    assert!(store.held(&aggregate, "board:revived").await.is_some(), "its last step keeps it");
+    assert!(store.held(&aggregate, BOARD).await.is_some());
+}
+
+async fn answers_come_in_the_order_of_the_steps<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
+    let (one, other) = (Clinic::new(ledger).await.aggregate, Clinic::new(ledger).await.aggregate);
+    for aggregate in [&one, &other] {
+        store.replace(aggregate, BOARD, &view(7, 1, &["a"]), None).await;
+    }
+    let steps = [
+        step(&one, 7, 1, 2, &["b"]),
+        step(&other, 7, 5, 6, &["hole"]),
+        step(&one, 7, 2, 3, &["c"]),
+        step(&other, 7, 1, 2, &["b"]),
+        step(&one, 7, 9, 10, &["hole"]),
+    ];
+    use Stored::{Behind, Held};
+    assert_eq!(store.store(&steps).await, [Held, Behind, Held, Held, Behind]);
+    assert!(store.store(&[]).await.is_empty());
+    let versions = [&one, &other].map(|aggregate| store.held(aggregate, BOARD));
+    let [one, other] = versions;
+    assert_eq!(one.await.expect("it is held").position.version, 3);
+    assert_eq!(other.await.expect("it is held").position.version, 2);
+}

@@ -1,0 +1,205 @@
+//! How attempts end, what is kept of them, and for how long.
+
+use std::collections::BTreeMap;
+
+use gateway::queries::{FindingPlace, RunsAsked};
+use processors::{
+    run::Due,
+    work::{Part, StoredRules, Taken},
+};
+use schemas::{
+    codes::Code,
+    command::Command,
+    finding::{Finding, Outcome, Param},
+    ids::RuleId,
+    rule::{Bilingual, Check, Column, Rule, Severity},
+    run::{Failure, RunState},
+    view::Position,
+};
+
+use super::desk::{BRIEF, Desk, LONG, completed, lost, tenant};
+use crate::conformance::soon;
+
+pub async fn suite(desk: &mut Desk<'_>) {
+    findings_are_kept_with_the_end_and_listed_by_their_place(desk).await;
+    many_findings_are_kept(desk).await;
+    whoever_lost_its_lease_leaves_no_finding(desk).await;
+    parts_without_an_end_leave_nothing(desk).await;
+    an_end_that_was_not_said_is_handed_on_until_the_run_is_over(desk).await;
+    a_failure_is_an_end_without_findings(desk).await;
+    rules_are_read_when_they_changed(desk).await;
+    a_file_is_in_use_until_its_run_ended(desk).await;
+    a_run_past_its_time_is_forgotten(desk).await;
+}
+
+fn finding(row: u64, severity: Severity, cents: i64) -> Finding {
+    let word = Param::Word("a \\ \"word\"\twith\nall \u{1} sorts: é".into());
+    Finding {
+        row,
+        rule: RuleId::new("some-rule").expect("a slug"),
+        severity,
+        outcome: Outcome::NotAllowed,
+        params: BTreeMap::from([("code".into(), word), ("limit_cents".into(), Param::Number(-3))]),
+        cents,
+    }
+}
+
+async fn findings_are_kept_with_the_end_and_listed_by_their_place(desk: &mut Desk<'_>) {
+    let asked = desk.ask(&tenant()).await;
+    let job = desk.take_due(LONG).await;
+    let found = [
+        finding(9, Severity::Pass, 0),
+        finding(5, Severity::Error, 100),
+        finding(4, Severity::Optimisation, 900),
+        finding(7, Severity::Error, 100),
+        finding(6, Severity::Error, 250),
+        finding(7, Severity::Error, 100),
+    ];
+    let (first, rest) = found.split_at(2);
+    desk.end(&job, vec![first.to_vec(), Vec::new(), rest.to_vec()], completed(1)).await.expect("it ends");
+    desk.complete(&asked, 1, 600).await;
+    let listed = desk.findings(&asked).await;
+    // Severity, then cents, then row, then the order found.
+    let order = [4, 1, 3, 5, 2, 0];
+    assert_eq!(listed.len(), order.len());
+    for ((place, finding), at) in listed.iter().zip(order) {
+        assert_eq!(*finding, found[at]);
+        assert_eq!(*place, FindingPlace { place: finding.place(), n: at as i32 + 1 });
+    }
+    assert!(desk.take(LONG).await.is_none());
+}
+
+/// More than one message to any ledger holds.
+async fn many_findings_are_kept(desk: &mut Desk<'_>) {
+    let asked = desk.ask(&tenant()).await;
+    let job = desk.take_due(LONG).await;
+    let found: Vec<Finding> = (1..=5_000).map(|row| finding(row, Severity::Error, 0)).collect();
+    let parts = found.chunks(700).map(<[Finding]>::to_vec).collect();
+    desk.end(&job, parts, completed(1)).await.expect("it ends");
+    desk.complete(&asked, 1, 600).await;
+    let listed: Vec<Finding> = desk.findings(&asked).await.into_iter().map(|(_, finding)| finding).collect();
+    assert!(listed == found);
+}
+
+async fn whoever_lost_its_lease_leaves_no_finding(desk: &mut Desk<'_>) {
+    let asked = desk.ask(&tenant()).await;
+    let old = desk.take_due(BRIEF).await;
+    let Taken::Due(new) = desk.take_over().await else { panic!("the run did not end") };
+    let theirs = vec![vec![finding(1, Severity::Error, 0); 2_000]];
+    assert!(lost(&desk.end(&old, theirs, completed(1)).await));
+    let ours = finding(2, Severity::Error, 0);
+    desk.end(&new, vec![vec![ours.clone()]], completed(2)).await.expect("it ends");
+    assert!(lost(&desk.end(&new, Vec::new(), completed(2)).await), "an attempt ends once");
+    for attempt in [1, 2] {
+        desk.complete(&asked, attempt, 600).await;
+        let found = desk.findings(&asked).await;
+        // In memory the findings are those of the attempt that ended, whichever the row names.
+        assert!(found.iter().all(|(_, finding)| *finding == ours), "nothing of the lost attempt is kept");
+    }
+    assert_eq!(desk.findings(&asked).await.len(), 1);
+}
+
+async fn parts_without_an_end_leave_nothing(desk: &mut Desk<'_>) {
+    let asked = desk.ask(&tenant()).await;
+    let job = desk.take_due(LONG).await;
+    let parts = vec![Part::Findings(vec![finding(1, Severity::Error, 0)])];
+    desk.send(&job, parts).await.expect("nothing is asked for");
+    assert!(!desk.beat(&job).await.expect("the attempt goes on"));
+    desk.end(&job, Vec::new(), completed(1)).await.expect("it ends");
+    desk.complete(&asked, 1, 600).await;
+    assert!(desk.findings(&asked).await.is_empty());
+}
+
+async fn an_end_that_was_not_said_is_handed_on_until_the_run_is_over(desk: &mut Desk<'_>) {
+    let asked = desk.ask(&tenant()).await;
+    let job = desk.take_due(BRIEF).await;
+    desk.end(&job, Vec::new(), completed(1)).await.expect("it ends");
+    let Taken::Ended(again, command) = desk.take_over().await else { panic!("the run ended") };
+    assert!(*command == completed(1));
+    assert_eq!((again.attempt, &again.run), (1, &asked.run), "the attempt that ended, not another");
+    assert!(desk.take(LONG).await.is_none(), "one at a time says it");
+    desk.complete(&asked, 1, 600).await;
+    assert!(lost(&desk.beat(&again).await), "it was heard");
+}
+
+async fn a_failure_is_an_end_without_findings(desk: &mut Desk<'_>) {
+    let asked = desk.ask(&tenant()).await;
+    let job = desk.take_due(BRIEF).await;
+    let params = BTreeMap::from([("column".to_owned(), Param::Word("date".into()))]);
+    let failure = Failure { code: Code::FileNotAnExport, params, retryable: false };
+    let failed = Command::FailRun { attempt: 1, failure };
+    desk.end(&job, Vec::new(), failed.clone()).await.expect("it ends");
+    let Taken::Ended(_, command) = desk.take_over().await else { panic!("the run ended") };
+    assert!(*command == failed);
+    desk.put(&asked, RunState::Failed, 1, Due::Over).await;
+    assert!(desk.findings(&asked).await.is_empty());
+}
+
+fn rule(id: &str) -> Rule {
+    let name = Bilingual { fr: "Médecin présent".into(), en: "Doctor present".into() };
+    Rule {
+        id: RuleId::new(id).expect("a slug"),
+        name,
+        category: "form".into(),
+        enabled: true,
+        severity: Severity::Error,
+        check: Check::Required { column: Column::Doctor, when: Default::default() },
+    }
+}
+
+async fn rules_are_read_when_they_changed(desk: &mut Desk<'_>) {
+    let work = desk.sides.work;
+    let (one, other) = (tenant(), tenant());
+    let none = StoredRules::default();
+    assert_eq!(work.rules(&one, None).await.expect("the work answers"), Some(none.clone()));
+    assert_eq!(work.rules(&one, Some(none.position)).await.expect("the work answers"), None);
+    let rules = vec![rule("a"), rule("b")];
+    desk.store_rules(&one, 1, &rules).await;
+    let stored = StoredRules { position: Position { epoch: 3, version: 1 }, rules: rules.clone() };
+    for known in [None, Some(none.position)] {
+        assert_eq!(work.rules(&one, known).await.expect("the work answers"), Some(stored.clone()));
+    }
+    assert_eq!(work.rules(&one, Some(stored.position)).await.expect("the work answers"), None);
+    let changed = Rule { enabled: false, ..rule("b") };
+    desk.store_rules(&one, 2, std::slice::from_ref(&changed)).await;
+    let read = work.rules(&one, Some(stored.position)).await.expect("the work answers").expect("they changed");
+    assert_eq!(read, StoredRules { position: Position { epoch: 3, version: 2 }, rules: vec![rule("a"), changed] });
+    assert_eq!(work.rules(&other, None).await.expect("the work answers"), Some(none), "tenants never meet");
+}
+
+async fn a_file_is_in_use_until_its_run_ended(desk: &mut Desk<'_>) {
+    let asked = desk.ask(&tenant()).await;
+    let (file, stranger) = (asked.request.file.file.clone(), tenant());
+    let files = [(asked.tenant.clone(), file.clone()), (stranger, file)];
+    let used = async |desk: &Desk<'_>| desk.sides.work.in_use(&files).await.expect("the work answers");
+    assert_eq!(used(desk).await, [files[0].clone()].into(), "a file belongs to its tenant");
+    let job = desk.take_due(LONG).await;
+    assert_eq!(used(desk).await.len(), 1);
+    desk.end(&job, Vec::new(), completed(1)).await.expect("it ends");
+    assert!(used(desk).await.is_empty());
+    desk.over(&asked).await;
+}
+
+async fn a_run_past_its_time_is_forgotten(desk: &mut Desk<'_>) {
+    let tenant = tenant();
+    let (brief, kept) = (desk.ask(&tenant).await, desk.ask(&tenant).await);
+    for asked in [&brief, &kept] {
+        let job = desk.take_due(LONG).await;
+        desk.end(&job, vec![vec![finding(1, Severity::Error, 0)]], completed(1)).await.expect("it ends");
+        desk.complete(asked, 1, if asked.run == brief.run { 0 } else { 600 }).await;
+    }
+    let all = RunsAsked { limit: 10, ..RunsAsked::default() };
+    let gone = async {
+        loop {
+            while desk.sides.work.sweep().await.expect("the work answers") {}
+            let left = desk.sides.queries.runs(&tenant, &all).await.expect("runs are listed");
+            if left.len() == 1 {
+                return left;
+            }
+            tokio::time::sleep(BRIEF).await;
+        }
+    };
+    let left = soon("a run is forgotten", gone).await;
+    assert_eq!(left[0].run, kept.run);
+    assert_eq!(desk.findings(&kept).await.len(), 1);
+}

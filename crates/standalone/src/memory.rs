@@ -1,0 +1,94 @@
+//! Memory in place of Kafka, Postgres and Redis, behind the same backends and held to the same conformance suites.
+//! Nothing survives the process, and each part is bounded: the standalone runs for weeks on a small machine.
+
+mod keys;
+mod ledger;
+mod log;
+mod views;
+mod work;
+
+use std::sync::Arc;
+
+use schemas::{Millis, record::RUNS_TOPIC};
+
+pub use keys::MemoryKeys;
+pub use ledger::{Journaled, MemoryLedger, MemoryQueries};
+pub use log::MemoryLog;
+pub use views::MemoryViews;
+pub use work::MemoryWork;
+
+/// Where the parts take the time from. The log stamps records with it, never below the record before.
+pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
+
+/// Milliseconds since the Unix epoch by the machine's clock.
+pub fn system_clock() -> Clock {
+    Arc::new(gateway::clock::now)
+}
+
+/// One of each, as the servers of one installation belong together.
+#[derive(Clone)]
+pub struct Memory {
+    pub log: Arc<MemoryLog>,
+    pub ledger: Arc<MemoryLedger>,
+    /// The log as it is read for runs, and their ledger.
+    pub runs_log: Arc<MemoryLog>,
+    pub runs_ledger: Arc<MemoryLedger>,
+    pub work: Arc<MemoryWork>,
+    pub views: Arc<MemoryViews>,
+    pub keys: Arc<MemoryKeys>,
+}
+
+impl Memory {
+    pub fn new(clock: Clock) -> Self {
+        let log = Arc::new(MemoryLog::new(clock.clone()));
+        // The log keeps a record of `care` until the ledger has committed it.
+        let committed = log.clone();
+        let ledger =
+            MemoryLedger::new(clock.clone()).on_commit(move |batch| committed.forget_below(batch.to));
+        let runs_log = Arc::new(log.reading(RUNS_TOPIC));
+        let work = Arc::new(MemoryWork::new(clock.clone()));
+        let (committed, due) = (runs_log.clone(), work.clone());
+        let runs_ledger = MemoryLedger::new(clock.clone()).on_commit(move |batch| {
+            committed.forget_below(batch.to);
+            due.committed(batch);
+        });
+        Self {
+            log,
+            ledger: Arc::new(ledger),
+            runs_log,
+            runs_ledger: Arc::new(runs_ledger),
+            work,
+            views: Arc::new(MemoryViews::new(clock)),
+            keys: Arc::new(MemoryKeys::default()),
+        }
+    }
+
+    /// What gateways ask.
+    pub fn queries(&self) -> Arc<MemoryQueries> {
+        let (care, runs, work) = (self.ledger.clone(), self.runs_ledger.clone(), self.work.clone());
+        Arc::new(MemoryQueries { care, runs, work })
+    }
+
+    /// What the runner of runs stands on.
+    pub fn runs(&self) -> processors::runner::Backends {
+        processors::runner::Backends {
+            log: self.runs_log.clone(),
+            ledger: self.runs_ledger.clone(),
+            views: self.views.clone(),
+        }
+    }
+
+    /// What the runner of locations stands on.
+    pub fn processors(&self) -> processors::runner::Backends {
+        processors::runner::Backends {
+            log: self.log.clone(),
+            ledger: self.ledger.clone(),
+            views: self.views.clone(),
+        }
+    }
+}
+
+/// A lock whose holder cannot leave anything half done: each critical section here is a plain assignment of parts.
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,352 @@
+//! What the ledger holds, and the one transaction that moves it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    hash::Hash,
+};
+
+use processors::{
+    aggregate::{Header, Loaded},
+    ledger::{
+        AggregateRow, AppointmentRow, Batch, Claim, JournalEntry, JournalRow, LedgerError, Named, Names,
+        OutboxRow, OutcomeRow, TicketRow, ViewName,
+    },
+    location::{Appointment, Ticket},
+    views::ViewStep,
+};
+use schemas::{
+    Millis,
+    command::Outcome,
+    ids::{Aggregate, AggregateKind, AppointmentId, CommandId, TenantId, TicketId},
+    view::{Position, View},
+};
+
+/// Outcomes, ended tickets and ended appointments kept. A repeat older than 100,000 commands is decided anew, and what
+/// ended longer ago than 100,000 others is unknown: weeks of a large clinic.
+const KEPT: usize = 100_000;
+/// Views before expired ones are looked for.
+const SWEEP_AT: usize = 1_000;
+
+type Identity = (TenantId, String, CommandId);
+
+#[derive(Default)]
+pub(super) struct State {
+    checkpoints: HashMap<u32, Checkpoint>,
+    aggregates: HashMap<Aggregate, Kept>,
+    ended: Oldest<(Aggregate, TicketId), Ticket>,
+    closed: Oldest<(Aggregate, AppointmentId), Appointment>,
+    outcomes: Oldest<Identity, Outcome>,
+    outbox: BTreeMap<(u32, i64, i16), OutboxRow>,
+    views: HashMap<ViewName, KeptView>,
+    /// Size at which expired views are looked for: twice what the last look left.
+    sweep_at: usize,
+    pub(super) dirty: BTreeSet<ViewName>,
+    epoch: u64,
+    journaled: Journaled,
+    journal: Option<Vec<(u32, JournalRow)>>,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Checkpoint {
+    owner_epoch: i64,
+    next_offset: i64,
+}
+
+struct Kept {
+    position: Position,
+    header: Header,
+    partition: u32,
+    due: Option<Millis>,
+    live: BTreeMap<TicketId, Ticket>,
+    open: BTreeMap<AppointmentId, Appointment>,
+}
+
+struct KeptView {
+    view: View,
+    until: Option<Millis>,
+}
+
+/// Journal rows so far, by what became of their record.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Journaled {
+    pub applied: u64,
+    pub refused: u64,
+    pub repeated: u64,
+    pub parked: u64,
+}
+
+impl State {
+    pub(super) fn keep_journal(&mut self) {
+        self.journal.get_or_insert_default();
+    }
+
+    pub(super) fn journal(&self) -> &[(u32, JournalRow)] {
+        self.journal.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn journaled(&self) -> Journaled {
+        self.journaled
+    }
+
+    pub(super) fn claim(&mut self, partition: u32) -> Claim {
+        self.checkpoints.entry(partition).or_default().owner_epoch += 1;
+        self.checkpoint(partition)
+    }
+
+    pub(super) fn checkpoint(&self, partition: u32) -> Claim {
+        let Checkpoint { owner_epoch, next_offset } =
+            self.checkpoints.get(&partition).copied().unwrap_or_default();
+        Claim { partition, owner_epoch, next_offset }
+    }
+
+    pub(super) fn load(&self, aggregate: &Aggregate) -> Option<Loaded> {
+        let kept = self.aggregates.get(aggregate)?;
+        let today = match &kept.header {
+            Header::Location(header) => header.day.as_str(),
+            Header::Run(_) | Header::Rules(_) => "",
+        };
+        Some(Loaded {
+            position: kept.position,
+            header: kept.header.clone(),
+            tickets: kept.live.values().cloned().collect(),
+            appointments: self.appointments_that(aggregate, |appointment| appointment.is_near(today)),
+        })
+    }
+
+    pub(super) fn named(&self, aggregate: &Aggregate, names: &Names) -> Named {
+        let ended = |ticket: &TicketId| self.ended.held.get(&(aggregate.clone(), ticket.clone())).cloned();
+        let is_named = |appointment: &Appointment| {
+            let (source, key) = appointment.source();
+            names.appointments.contains(&appointment.id)
+                || names.keys.iter().any(|(of, name)| (of, name) == (source, key))
+        };
+        let asks = !names.appointments.is_empty() || !names.keys.is_empty();
+        Named {
+            tickets: names.tickets.iter().filter_map(ended).collect(),
+            appointments: if asks { self.appointments_that(aggregate, is_named) } else { Vec::new() },
+        }
+    }
+
+    pub(super) fn appointments(&self, aggregate: &Aggregate, after: &str, until: &str) -> Vec<Appointment> {
+        let lies_there = |day: &String| *after < **day && **day <= *until;
+        self.appointments_that(aggregate, |appointment| appointment.day.as_ref().is_some_and(lies_there))
+    }
+
+    /// Appointments of a location, open or not, that are asked for. All are looked at: there are 100,000 at most that are
+    /// over, and few are open.
+    fn appointments_that(
+        &self,
+        aggregate: &Aggregate,
+        asked: impl Fn(&Appointment) -> bool,
+    ) -> Vec<Appointment> {
+        let open = self.aggregates.get(aggregate).into_iter().flat_map(|kept| kept.open.values());
+        let closed = self.closed.held.iter().filter(|((of, _), _)| of == aggregate);
+        let all = open.chain(closed.map(|(_, appointment)| appointment));
+        all.filter(|appointment| asked(appointment)).cloned().collect()
+    }
+
+    pub(super) fn due(&self, partition: u32) -> Vec<(Aggregate, Millis)> {
+        let due = |(aggregate, kept): (&Aggregate, &Kept)| Some((aggregate.clone(), kept.due?));
+        self.aggregates.iter().filter(|(_, kept)| kept.partition == partition).filter_map(due).collect()
+    }
+
+    pub(super) fn outcome(&self, identity: &Identity) -> Option<OutcomeRow> {
+        let outcome = self.outcomes.held.get(identity)?.clone();
+        Some(OutcomeRow { tenant: identity.0.clone(), source: identity.1.clone(), outcome })
+    }
+
+    pub(super) fn next_epoch(&mut self, seconds: u64) -> u64 {
+        self.epoch = (self.epoch + 1).max(seconds);
+        self.epoch
+    }
+
+    pub(super) fn outbox(&self, partition: u32, limit: usize) -> Vec<OutboxRow> {
+        let keys = (partition, i64::MIN, i16::MIN)..=(partition, i64::MAX, i16::MAX);
+        self.outbox.range(keys).take(limit).map(|(_, row)| row.clone()).collect()
+    }
+
+    pub(super) fn published(&mut self, partition: u32, rows: &[(i64, i16)]) {
+        for (offset, part) in rows {
+            self.outbox.remove(&(partition, *offset, *part));
+        }
+    }
+
+    pub(super) fn view(&self, name: &ViewName, now: Millis) -> Option<(View, Option<u32>)> {
+        let kept = self.views.get(name).filter(|kept| kept.is_kept(now))?;
+        let seconds = kept.until.map(|until| u32::try_from((until - now + 999) / 1000).unwrap_or(u32::MAX));
+        Some((kept.view.clone(), seconds))
+    }
+
+    pub(super) fn views(&self, now: Millis) -> Vec<(ViewName, View)> {
+        let kept = self.views.iter().filter(|(_, kept)| kept.is_kept(now));
+        kept.map(|(name, kept)| (name.clone(), kept.view.clone())).collect()
+    }
+
+    pub(super) fn repaired(&mut self, name: &ViewName, version: u64) {
+        if self.views.get(name).is_none_or(|kept| kept.view.position.version <= version) {
+            self.dirty.remove(name);
+        }
+    }
+
+    /// All of the batch or nothing of it.
+    pub(super) fn commit(&mut self, batch: &Batch, now: Millis) -> Result<(), LedgerError> {
+        let Claim { partition, owner_epoch, next_offset } = batch.claim;
+        let row = self.checkpoint(partition);
+        if row.owner_epoch != owner_epoch || row.next_offset != next_offset {
+            return Err(LedgerError::Fenced);
+        }
+        if !batch.aggregates.iter().all(|row| self.follows(row)) {
+            return Err(LedgerError::Diverged);
+        }
+        self.checkpoints.insert(partition, Checkpoint { owner_epoch, next_offset: batch.to });
+        for row in &batch.aggregates {
+            self.set_aggregate(partition, row);
+        }
+        for row in &batch.tickets {
+            self.set_ticket(row);
+        }
+        for row in &batch.appointments {
+            self.set_appointment(row);
+        }
+        for step in &batch.views {
+            self.set_view(step, now);
+        }
+        self.sweep(now);
+        for row in &batch.outcomes {
+            let outcome = row.outcome.clone();
+            self.outcomes.insert((row.tenant.clone(), row.source.clone(), outcome.command.clone()), outcome);
+        }
+        for row in &batch.outbox {
+            self.outbox.insert((partition, row.offset, row.part), row.clone());
+        }
+        for row in &batch.journal {
+            self.journaled.count(&row.entry);
+            if let Some(journal) = &mut self.journal {
+                journal.push((partition, row.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the aggregate is where the batch took it up.
+    fn follows(&self, row: &AggregateRow) -> bool {
+        match self.aggregates.get(&row.aggregate) {
+            Some(kept) => kept.position == Position { epoch: row.epoch, version: row.from },
+            None => row.from == 0,
+        }
+    }
+
+    fn set_aggregate(&mut self, partition: u32, row: &AggregateRow) {
+        let position = Position { epoch: row.epoch, version: row.to };
+        let (header, due) = (row.header.clone(), row.due);
+        match self.aggregates.get_mut(&row.aggregate) {
+            Some(kept) => (kept.position, kept.header, kept.partition, kept.due) = (position, header, partition, due),
+            None => {
+                let (live, open) = (BTreeMap::new(), BTreeMap::new());
+                let kept = Kept { position, header, partition, due, live, open };
+                self.aggregates.insert(row.aggregate.clone(), kept);
+            }
+        }
+    }
+
+    fn set_ticket(&mut self, row: &TicketRow) {
+        let id = row.ticket.id.clone();
+        let Some(location) = self.aggregates.get_mut(&row.aggregate) else {
+            return;
+        };
+        let key = (row.aggregate.clone(), id.clone());
+        if row.ticket.is_live() {
+            self.ended.remove(&key);
+            location.live.insert(id, row.ticket.clone());
+        } else {
+            location.live.remove(&id);
+            self.ended.insert(key, row.ticket.clone());
+        }
+    }
+
+    fn set_appointment(&mut self, row: &AppointmentRow) {
+        let id = row.appointment.id.clone();
+        let Some(location) = self.aggregates.get_mut(&row.aggregate) else {
+            return;
+        };
+        let key = (row.aggregate.clone(), id.clone());
+        if row.appointment.is_open() {
+            self.closed.remove(&key);
+            location.open.insert(id, row.appointment.clone());
+        } else {
+            location.open.remove(&id);
+            self.closed.insert(key, row.appointment.clone());
+        }
+    }
+
+    fn set_view(&mut self, step: &ViewStep, now: Millis) {
+        let name = (step.aggregate.clone(), step.step.view.clone());
+        let kept =
+            self.views.remove(&name).filter(|kept| kept.is_kept(now) && kept.view.position.epoch == step.epoch);
+        // A view that is no longer kept begins again where the step does.
+        let position = Position { epoch: step.epoch, version: step.step.delta.from };
+        let mut view = kept.map_or(View { position, ..View::empty(step.epoch) }, |kept| kept.view);
+        view.fold(&step.step.delta);
+        let until = step.step.keep_s.map(|seconds| now + Millis::from(seconds) * 1000);
+        self.views.insert(name, KeptView { view, until });
+    }
+
+    /// Drops views past their time, and runs with theirs, once there are twice as many views as the last look left.
+    fn sweep(&mut self, now: Millis) {
+        if self.views.len() < self.sweep_at.max(SWEEP_AT) {
+            return;
+        }
+        self.views.retain(|_, kept| kept.is_kept(now));
+        self.sweep_at = self.views.len() * 2;
+        let view = |run: &Aggregate| (run.clone(), format!("run:{}", run.id()));
+        let views = &self.views;
+        self.aggregates.retain(|key, _| key.kind() != AggregateKind::Run || views.contains_key(&view(key)));
+    }
+}
+
+impl KeptView {
+    fn is_kept(&self, now: Millis) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
+impl Journaled {
+    fn count(&mut self, entry: &JournalEntry) {
+        *match entry {
+            JournalEntry::Applied { .. } => &mut self.applied,
+            JournalEntry::Refused { .. } => &mut self.refused,
+            JournalEntry::Repeated => &mut self.repeated,
+            JournalEntry::Parked { .. } => &mut self.parked,
+        } += 1;
+    }
+}
+
+/// A map that forgets its oldest keys past [`KEPT`].
+struct Oldest<K, V> {
+    held: HashMap<K, V>,
+    /// Keys in the order they came. One that was removed stays here until its turn.
+    order: VecDeque<K>,
+}
+
+impl<K, V> Default for Oldest<K, V> {
+    fn default() -> Self {
+        Self { held: HashMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<K: Clone + Eq + Hash, V> Oldest<K, V> {
+    fn insert(&mut self, key: K, value: V) {
+        if self.held.insert(key.clone(), value).is_none() {
+            self.order.push_back(key);
+        }
+        while self.order.len() > KEPT
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.held.remove(&oldest);
+        }
+    }
+
+    fn remove(&mut self, key: &K) {
+        self.held.remove(key);
+    }
+}

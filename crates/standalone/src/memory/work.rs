@@ -1,0 +1,151 @@
+//! Runs in memory: the work that is due, what was found, and what lists show of it. The ledger puts runs here as its batches
+//! move them; workers take them, and queries read them.
+
+mod state;
+
+use std::{collections::HashSet, sync::Mutex, time::Duration};
+
+use gateway::queries::{FindingPlace, FindingsAsked, ListedRun, RunsAsked};
+use processors::{
+    ledger::Batch,
+    rule_book,
+    work::{Answer, Count, Job, Part, Place, StoredRules, Taken, Work, WorkError},
+};
+use schemas::{
+    Millis,
+    finding::Finding,
+    ids::{FileId, RunId, TenantId},
+    view::{Position, View},
+};
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+
+use super::{Clock, lock};
+use state::State;
+
+/// One ledger's runs. Bounds: see [`state`].
+pub struct MemoryWork {
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+impl MemoryWork {
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, state: Mutex::default() }
+    }
+
+    /// Moves runs, in lists and among the work, and tenants' rules, as a batch of the ledger has moved them.
+    pub fn committed(&self, batch: &Batch) {
+        let mut state = lock(&self.state);
+        let now = (self.clock)();
+        batch.runs.iter().for_each(|row| state.put(row, now));
+        for step in batch.views.iter().filter(|step| step.step.view == rule_book::VIEW) {
+            let view = state.rules.entry(step.aggregate.tenant()).or_insert_with(|| View::empty(step.epoch));
+            view.fold(&step.step.delta);
+        }
+    }
+
+    /// Runs that are kept, newest first.
+    pub fn runs(&self, tenant: &TenantId, asked: &RunsAsked) -> Vec<ListedRun> {
+        lock(&self.state).listed(tenant, asked, (self.clock)())
+    }
+
+    /// Findings of a run that completed, in the order they are listed in; `None` when there is no such run (any more).
+    pub fn findings(
+        &self,
+        tenant: &TenantId,
+        run: &RunId,
+        asked: &FindingsAsked,
+    ) -> Option<Vec<(FindingPlace, Finding)>> {
+        lock(&self.state).findings(tenant, run, asked, (self.clock)())
+    }
+
+    /// An answer of the state as it stands. No await: the lock is never held over one.
+    fn answer<'a, T: Send + 'a>(
+        &'a self,
+        ask: impl FnOnce(&mut State, Millis) -> Result<T, WorkError> + Send + 'a,
+    ) -> Answer<'a, T> {
+        Box::pin(async move { ask(&mut lock(&self.state), (self.clock)()) })
+    }
+}
+
+fn millis(time: Duration) -> Millis {
+    Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX)
+}
+
+impl Work for MemoryWork {
+    fn take<'a>(&'a self, worker: &'a str, lease: Duration) -> Answer<'a, Option<Taken>> {
+        self.answer(move |state, now| Ok(state.take(worker, now, millis(lease))))
+    }
+
+    fn beat<'a>(&'a self, job: &'a Job, lease: Duration) -> Answer<'a, bool> {
+        self.answer(move |state, now| {
+            let due = state.held(job)?;
+            due.lease_until = Some(now + millis(lease));
+            Ok(due.cancel)
+        })
+    }
+
+    fn end<'a>(&'a self, job: &'a Job, mut parts: mpsc::Receiver<Part>) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let mut findings = Vec::new();
+            while let Some(part) = parts.recv().await {
+                match part {
+                    Part::Findings(found) => findings.extend(found),
+                    Part::End(command) => return lock(&self.state).end(job, findings, *command),
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn release<'a>(&'a self, job: &'a Job, pause: Duration, count: Count) -> Answer<'a, ()> {
+        self.answer(move |state, now| {
+            let due = state.unended(job)?;
+            due.attempt += 1;
+            due.tries -= u32::from(count == Count::Spared);
+            (due.worker, due.lease_until, due.told) = (None, None, None);
+            due.not_before = now + millis(pause);
+            Ok(())
+        })
+    }
+
+    fn line(&self) -> Answer<'_, Vec<Place>> {
+        self.answer(|state, now| Ok(state.line(now)))
+    }
+
+    fn untold<'a>(&'a self, places: &'a [Place]) -> Answer<'a, ()> {
+        self.answer(move |state, _| {
+            state.untold(places);
+            Ok(())
+        })
+    }
+
+    fn rules<'a>(&'a self, tenant: &'a TenantId, known: Option<Position>) -> Answer<'a, Option<StoredRules>> {
+        self.answer(move |state, _| {
+            let Some(view) = state.rules.get(tenant) else {
+                return Ok((known != Some(Position::default())).then(StoredRules::default));
+            };
+            let read = |entry: &RawValue| serde_json::from_str(entry.get());
+            let rules = view.entries.values().map(|entry| read(entry)).collect::<Result<_, _>>();
+            let rules = rules.map_err(|error| WorkError::Unavailable(error.into()))?;
+            Ok((known != Some(view.position)).then_some(StoredRules { position: view.position, rules }))
+        })
+    }
+
+    fn in_use<'a>(&'a self, files: &'a [(TenantId, FileId)]) -> Answer<'a, HashSet<(TenantId, FileId)>> {
+        self.answer(move |state, _| Ok(files.iter().filter(|named| state.needs(named)).cloned().collect()))
+    }
+
+    fn sweep(&self) -> Answer<'_, bool> {
+        self.answer(|state, now| {
+            state.forget(now);
+            Ok(false)
+        })
+    }
+
+    /// Findings go with their run.
+    fn keep_days(&self) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+}

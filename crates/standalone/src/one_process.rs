@@ -1,0 +1,143 @@
+//! A gateway node, the processors and a worker for runs, composed in one process.
+
+use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
+
+use claims::tables::Tables;
+use gateway::{auth::DevelopmentKey, files::MAX_FILE, node};
+use object_store::{ObjectStore, local::LocalFileSystem};
+use processors::{
+    runner::{self, RunnerError},
+    worker,
+};
+use schemas::record::{CARE_TOPIC, RUNS_TOPIC};
+use tempfile::TempDir;
+use tokio::sync::{Notify, watch};
+
+use crate::memory::{Memory, system_clock};
+
+pub struct Settings {
+    pub listen: SocketAddr,
+    /// Threads that own sockets.
+    pub shards: usize,
+    pub key: DevelopmentKey,
+    /// Over how long the sockets are closed at the end.
+    pub drain: Duration,
+    /// What codes and establishments claims files name.
+    pub tables: Arc<Tables>,
+}
+
+/// Why it could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Gateway(#[from] node::StartError),
+    #[error("cannot start the processors")]
+    Processors(#[source] io::Error),
+    #[error("cannot make a directory for uploaded files")]
+    Files(#[source] io::Error),
+}
+
+/// Running, until [`OneProcess::shut_down`].
+pub struct OneProcess {
+    gateway: node::Running,
+    processors: JoinHandle<()>,
+    stop: watch::Sender<()>,
+    memory: Memory,
+    /// Where uploaded files lie; removed in the end.
+    _files: TempDir,
+}
+
+impl OneProcess {
+    /// Starts all, and serves.
+    ///
+    /// # Errors
+    /// When the gateway cannot be started, such as on a port that is taken.
+    pub fn start(settings: Settings) -> Result<Self, StartError> {
+        let memory = Memory::new(system_clock());
+        let directory =
+            tempfile::Builder::new().prefix("clinicwire-files-").tempdir().map_err(StartError::Files)?;
+        let files = LocalFileSystem::new_with_prefix(directory.path())
+            .map_err(|error| StartError::Files(io::Error::other(error)))?;
+        let files: Arc<dyn ObjectStore> = Arc::new(files);
+        let backends = node::Backends {
+            log: memory.log.clone(),
+            snapshots: memory.views.clone(),
+            queries: memory.queries(),
+            short_keys: memory.keys.clone(),
+            files: files.clone(),
+        };
+        let node_settings = node::Settings {
+            listen: settings.listen,
+            shards: settings.shards,
+            keys: settings.key.keys(),
+            grant_secret: settings.key.grant_secret(),
+            origins: Vec::new(),
+            drain: settings.drain,
+            max_file: MAX_FILE,
+            run_retention: node::RUN_RETENTION,
+            tables: settings.tables.clone(),
+        };
+        let gateway = node::start(node_settings, backends)?;
+        let stop = watch::Sender::new(());
+        let processors = start_processors(&memory, files, settings.tables, stop.subscribe())
+            .map_err(StartError::Processors)?;
+        Ok(Self { gateway, processors, stop, memory, _files: directory })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.gateway.address()
+    }
+
+    /// What all of it stands on.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Tells the start page how to enter the demo.
+    pub fn show_demo(&self, ready: serde_json::Value) {
+        self.gateway.show_demo(ready);
+    }
+
+    /// Closes every socket, then lets the processors finish what they have begun.
+    pub async fn shut_down(self) {
+        self.gateway.shut_down().await;
+        drop(self.stop);
+        let processors = self.processors;
+        if !matches!(tokio::task::spawn_blocking(|| processors.join()).await, Ok(Ok(()))) {
+            tracing::error!("the processors did not end in order");
+        }
+    }
+}
+
+/// On a thread of their own, as on a machine of their own: neither side waits for the other's work.
+fn start_processors(
+    memory: &Memory,
+    files: Arc<dyn ObjectStore>,
+    tables: Arc<Tables>,
+    stopped: watch::Receiver<()>,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let woken = Arc::new(Notify::new());
+    let stop = move || {
+        let mut stopped = stopped.clone();
+        // An error says that the sender is gone, which is how it stops.
+        async move { while stopped.changed().await.is_ok() {} }
+    };
+    let (care, runs) = (memory.processors(), memory.runs());
+    let runs_settings = runner::Settings { woken: Some(woken.clone()), ..runner::Settings::of(RUNS_TOPIC) };
+    let work = worker::Backends { work: memory.work.clone(), log: memory.runs_log.clone(), files, woken };
+    std::thread::Builder::new().name("processors".into()).spawn(move || {
+        let all = async {
+            let care = runner::run(care, runner::Settings::of(CARE_TOPIC), stop());
+            let runs = runner::run(runs, runs_settings, stop());
+            let work = async {
+                worker::run(work, worker::Settings::new("standalone", tables), stop()).await;
+                Ok::<_, RunnerError>(())
+            };
+            tokio::try_join!(care, runs, work)
+        };
+        if let Err(error) = runtime.block_on(all) {
+            tracing::error!(%error, "the processors ended");
+        }
+    })
+}

@@ -1,0 +1,54 @@
+//! Memory keeps every promise of the backends it stands behind.
+
+use std::sync::Arc;
+
+use standalone::{
+    conformance::{self, log::Sides, views::Store},
+    memory::{Memory, MemoryLog, system_clock},
+};
+
+fn memory() -> Memory {
+    Memory::new(system_clock())
+}
+
+#[tokio::test]
+async fn the_ledger_in_memory_keeps_its_promises() {
+    conformance::ledger::suite(&*memory().ledger).await;
+}
+
+#[tokio::test]
+async fn the_views_in_memory_keep_their_promises() {
+    let memory = memory();
+    let store =
+        Store { views: &*memory.views, snapshots: &*memory.views, lose: async |_: &_| memory.views.flush() };
+    conformance::views::suite(&store, &*memory.ledger).await;
+}
+
+#[tokio::test]
+async fn the_log_in_memory_keeps_its_promises() {
+    conformance::log::suite(async || {
+        let log = Arc::new(MemoryLog::new(system_clock()));
+        Sides { processors: log.clone(), gateway: log }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_queries_in_memory_keep_their_promises() {
+    let memory = memory();
+    conformance::queries::suite(&*memory.ledger, &*memory.queries()).await;
+}
+
+#[tokio::test]
+async fn the_short_keys_in_memory_keep_their_promises() {
+    conformance::keys::suite(memory().keys).await;
+}
+
+#[tokio::test]
+async fn the_work_in_memory_keeps_its_promises() {
+    let memory = memory();
+    let queries = memory.queries();
+    let sides =
+        conformance::work::Sides { work: &*memory.work, ledger: &*memory.runs_ledger, queries: &*queries };
+    conformance::work::suite(sides).await;
+}

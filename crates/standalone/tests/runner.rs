@@ -1,0 +1,545 @@
+//! Exactly one effect per record, whatever fails: the runner on memory, with faults at every point where it
+//! depends on somebody else.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "runner/clinic.rs"]
+mod clinic;
+#[path = "runner/faults.rs"]
+mod faults;
+#[path = "runner/time.rs"]
+mod time;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use clinic::{
+    Heard, START, aggregate, check, check_after_flush, code, issue, memory, morning, opening, queue, quiet,
+    record, run, same, send, settings, station, ticket, until,
+};
+use faults::{Fault, Faults, FaultyLog, Op, backends, backends_with};
+use gateway::snapshots::{Snapshot, Snapshots};
+use processors::{
+    ledger::{JournalEntry, Ledger},
+    runner,
+};
+use schemas::{
+    appointment::Change,
+    codes::Code,
+    command::{Command, Verdict},
+    event::Event,
+    ids::Aggregate,
+    record::WireRecord,
+};
+use standalone::memory::Memory;
+
+async fn send_all(memory: &Memory, records: Vec<WireRecord>) {
+    for record in records {
+        send(memory, record).await;
+    }
+}
+
+fn riverside() -> Aggregate {
+    aggregate("demo", "riverside")
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_record_has_its_effect_once() {
+    let memory = memory();
+    let heard = Heard::listen(&memory);
+    let settings = settings();
+    let counters = settings.counters.clone();
+    run(backends(&memory, &Faults::none()), settings);
+    send_all(&memory, morning(1, 1_500)).await;
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+
+    let journaled = memory.ledger.journaled();
+    assert!(
+        [journaled.applied, journaled.refused, journaled.repeated, journaled.parked].iter().all(|n| *n > 5)
+    );
+    assert_eq!(counters.applied.load(SeqCst), journaled.applied);
+    assert_eq!(counters.refused.load(SeqCst), journaled.refused);
+    assert_eq!(counters.repeated.load(SeqCst), journaled.repeated);
+    assert_eq!(counters.parked.load(SeqCst), journaled.parked);
+    assert_eq!(counters.offsets()[&("clinicwire.care.v1", 0)], memory.log.end());
+    let journal = memory.ledger.journal();
+    let events = journal.iter().filter_map(|(_, row)| row.entry.moved()).flat_map(|(_, events)| events);
+    let changes: Vec<Change> = events
+        .filter_map(|event| match event {
+            Event::AppointmentReported { change, .. } | Event::FactIgnored { change, .. } => Some(*change),
+            _ => None,
+        })
+        .collect();
+    for change in [Change::Booked, Change::Modified, Change::Cancelled, Change::Repeated, Change::Stale] {
+        let counted = changes.iter().filter(|found| **found == change).count() as u64;
+        assert_eq!(counters.facts(change), counted, "{change:?}");
+    }
+    assert!(
+        changes.contains(&Change::Booked) && changes.contains(&Change::Stale),
+        "what was ignored counts too"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_delivered_twice_are_applied_once() {
+    let memory = memory();
+    let heard = Heard::listen(&memory);
+    let faults = Faults::none();
+    let log = FaultyLog {
+        real: Arc::new(memory.log.another()),
+        faults: faults.clone(),
+        twice: true,
+        of: 1,
+        released: AtomicBool::new(false),
+    };
+    run(backends_with(&memory, &faults, Arc::new(log)), settings());
+    send_all(&memory, morning(2, 100)).await;
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_location_that_left_the_cache_comes_back_as_it_was() {
+    let memory = memory();
+    let heard = Heard::listen(&memory);
+    let faults = Faults::none();
+    run(backends(&memory, &faults), runner::Settings { cached_tickets: 5, ..settings() });
+    send_all(&memory, morning(3, 200)).await;
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+    assert!(faults.calls(Op::Load) > 10, "locations were loaded again and again");
+}
+
+/// The process dies at this point: the runner's future is dropped while it waits there.
+async fn dies_at(op: Op, nth: u32, fault: Fault) {
+    let memory = memory();
+    let heard = Heard::listen(&memory);
+    send_all(&memory, morning(4, 60)).await;
+    let faults = Faults::one(op, nth, fault);
+    let first = run(backends(&memory, &faults), settings());
+    until("the runner reaches the point", async || faults.calls(op) >= nth).await;
+    faults.held.notified().await;
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    run(backends(&memory, &Faults::none()), settings());
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_death_between_any_two_steps_loses_and_repeats_nothing() {
+    let points = [
+        Op::Claim,
+        Op::Outbox,
+        Op::Outcomes,
+        Op::Load,
+        Op::Epoch,
+        Op::Commit,
+        Op::Store,
+        Op::MarkDirty,
+        Op::Replace,
+    ];
+    for op in points.into_iter().chain([Op::View, Op::Dirty, Op::Repaired, Op::Append, Op::Published]) {
+        for fault in [Fault::HoldBefore, Fault::HoldAfter] {
+            dies_at(op, 1, fault).await;
+        }
+    }
+    for op in [Op::Outcomes, Op::Named, Op::Commit, Op::Store, Op::Append, Op::Published] {
+        for (nth, fault) in [(3, Fault::HoldBefore), (4, Fault::HoldAfter)] {
+            dies_at(op, nth, fault).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_refused_or_lost_is_made_up_for() {
+    for op in Op::ALL {
+        for fault in [Fault::Refuse, Fault::LoseAnswer] {
+            for nth in [1, 2, 5] {
+                let memory = memory();
+                let heard = Heard::listen(&memory);
+                send_all(&memory, morning(5, 60)).await;
+                let faults = Faults::one(op, nth, fault);
+                if op == Op::Checkpoint {
+                    // The checkpoint is read after a doubt only.
+                    faults.break_all(&[Op::Append]);
+                }
+                let running = run(backends(&memory, &faults), settings());
+                if op == Op::Checkpoint {
+                    until("a few attempts", async || faults.calls(Op::Append) > 3).await;
+                    faults.mend();
+                }
+                quiet(&memory).await;
+                check(&memory, &heard).await;
+                running.abort();
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_whose_answer_was_lost_is_not_made_twice() {
+    let memory = memory();
+    let heard = Heard::listen(&memory);
+    send_all(&memory, morning(6, 30)).await;
+    let faults = Faults::one(Op::Commit, 2, Fault::LoseAnswer);
+    run(backends(&memory, &faults), settings());
+    quiet(&memory).await;
+    assert!(faults.calls(Op::Checkpoint) > 0, "the checkpoint was asked");
+    check(&memory, &heard).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seam_that_never_answers_does_not_stop_the_loop_for_ever() {
+    for op in [Op::Claim, Op::Outcomes, Op::Commit, Op::Store, Op::Append, Op::Published] {
+        for fault in [Fault::HoldBefore, Fault::HoldAfter] {
+            let memory = memory();
+            let heard = Heard::listen(&memory);
+            send_all(&memory, morning(7, 40)).await;
+            let faults = Faults::one(op, 1, fault);
+            let running = run(backends(&memory, &faults), settings());
+            quiet(&memory).await;
+            check(&memory, &heard).await;
+            running.abort();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_that_was_replaced_while_it_hung_changes_nothing_and_lets_go() {
+    let memory = memory();
+    let heard = Heard::listen(&memory);
+    send_all(&memory, morning(8, 60)).await;
+    let faults = Faults::one(Op::Commit, 2, Fault::HoldBefore);
+    let log = Arc::new(FaultyLog {
+        real: Arc::new(memory.log.another()),
+        faults: faults.clone(),
+        twice: false,
+        of: 1,
+        released: AtomicBool::new(false),
+    });
+    run(backends_with(&memory, &faults, log.clone()), settings());
+    faults.held.notified().await;
+    run(backends(&memory, &Faults::none()), settings());
+    quiet(&memory).await;
+    faults.let_go();
+    until("the old owner gives the partition back", async || log.released.load(SeqCst)).await;
+    send_all(&memory, vec![record(&riverside(), "late", issue("riverside", 777)).to_wire()]).await;
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+}
+
+/// Small faults everywhere, many times, with restarts in between; the seed is all it takes to see one again.
+#[tokio::test(start_paused = true)]
+async fn a_morning_of_random_faults_and_restarts_ends_well() {
+    for seed in 0..40 {
+        let memory = memory();
+        let heard = Heard::listen(&memory);
+        let records = morning(seed, 120);
+        let mut running = run(backends(&memory, &Faults::random(seed, 40)), settings());
+        for (n, part) in records.chunks(records.len() / 3 + 1).enumerate() {
+            send_all(&memory, part.to_vec()).await;
+            let wait = Duration::from_millis(seed * 7 % 120);
+            tokio::time::sleep(wait).await; // the test's own time: how far the runner gets before it dies
+            running.abort();
+            if seed % 5 == 0 {
+                memory.views.flush();
+            }
+            running = run(backends(&memory, &Faults::random(seed * 31 + n as u64, 40)), settings());
+        }
+        quiet(&memory).await;
+        if seed % 5 == 0 {
+            check_after_flush(&memory, &heard).await;
+        } else {
+            check(&memory, &heard).await;
+        }
+        running.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_store_of_views_the_wire_goes_on_and_the_store_is_repaired() {
+    let memory = memory();
+    let heard = Heard::listen(&memory);
+    let faults = Faults::none();
+    run(backends(&memory, &faults), settings());
+    send_all(&memory, opening(&riverside())).await;
+    quiet(&memory).await;
+
+    faults.break_all(&[Op::Store, Op::Replace]);
+    for number in 1..=20 {
+        send(&memory, record(&riverside(), &format!("dark-{number}"), issue("riverside", number)).to_wire())
+            .await;
+        let outcome = heard.outcome(&format!("dark-{number}")).await;
+        assert!(
+            matches!(outcome.verdict, Verdict::Applied { .. }),
+            "decided and told while the store is away"
+        );
+    }
+    assert!(!memory.ledger.dirty(0, 1, 1).await.unwrap().is_empty());
+    assert!(faults.calls(Op::Store) < 5, "a store that is away is not asked for every batch");
+
+    faults.mend();
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+    let before = faults.calls(Op::Store);
+    send(&memory, record(&riverside(), "light", issue("riverside", 99)).to_wire()).await;
+    quiet(&memory).await;
+    assert!(faults.calls(Op::Store) > before, "steps are stored again");
+    check(&memory, &heard).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_view_the_store_lost_is_whole_again_after_its_next_change() {
+    let memory = memory();
+    let heard = Heard::listen(&memory);
+    run(backends(&memory, &Faults::none()), settings());
+    send_all(&memory, opening(&riverside())).await;
+    for number in 1..=5 {
+        send(
+            &memory,
+            record(&riverside(), &format!("before-{number}"), issue("riverside", number)).to_wire(),
+        )
+        .await;
+    }
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+    memory.views.flush();
+    send(&memory, record(&riverside(), "after", issue("riverside", 6)).to_wire()).await;
+    quiet(&memory).await;
+    let name = (riverside(), format!("queue:{}", queue("riverside")));
+    let (expected, _) = memory.ledger.view(&name).await.unwrap().unwrap();
+    assert_eq!(expected.entries.len(), 7);
+    match memory.views.load(&name.0, &name.1).await.unwrap() {
+        Snapshot::Held(view) => assert!(same(&view, &expected)),
+        _ => panic!("the view is not repaired"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn poison_is_set_aside_its_caller_told_and_the_next_record_applied() {
+    let memory = memory();
+    let heard = Heard::listen(&memory);
+    run(backends(&memory, &Faults::none()), settings());
+    send_all(&memory, opening(&riverside())).await;
+    let good = |id: &str| record(&riverside(), id, issue("riverside", 1)).to_wire();
+    let with = |id: &str, header: &str, value: &str| {
+        let mut wire = good(id);
+        wire.headers.retain(|(name, _)| name != header);
+        wire.headers.push((header.into(), value.into()));
+        wire
+    };
+    let table = [
+        (
+            WireRecord { value: b"{".as_slice().into(), ..good("broken") },
+            Some("broken"),
+            Code::RecordMalformed,
+        ),
+        (
+            with("unknown", "ce_type", "clinicwire.ticket.teleport.v1"),
+            Some("unknown"),
+            Code::RecordUnknownType,
+        ),
+        (with("newer", "ce_type", "clinicwire.ticket.issue.v2"), Some("newer"), Code::RecordUnknownVersion),
+        (WireRecord { key: "riverside".into(), ..good("keyless") }, None, Code::RecordBadKey),
+        (WireRecord { headers: Vec::new(), ..good("nameless") }, None, Code::RecordMalformed),
+        (with("misnamed", "ce_id", "no spaces allowed"), None, Code::RecordMalformed),
+        // Another location's ticket, and another tenant's location: an id says nothing the key does not allow.
+        (
+            record(&riverside(), "foreign", Command::LeaveTicket { ticket: ticket("hillside", 1) }).to_wire(),
+            Some("foreign"),
+            Code::RecordForeignId,
+        ),
+        (
+            WireRecord { key: "other/hillside".into(), ..good("tenant") },
+            Some("tenant"),
+            Code::RecordForeignId,
+        ),
+    ];
+    for (record, ..) in &table {
+        send(&memory, record.clone()).await;
+    }
+    send(&memory, good("good")).await;
+    assert_eq!(code(&heard.outcome("good").await), None, "the records behind are applied");
+    quiet(&memory).await;
+    let journal = memory.ledger.journal();
+    for ((sent, caller, expected), (_, row)) in table.into_iter().zip(&journal[4..]) {
+        match &row.entry {
+            JournalEntry::Parked { code, record } => {
+                assert_eq!(*code, expected);
+                assert!(*record == sent, "set aside untouched");
+            }
+            _ => panic!("{expected} was not parked"),
+        }
+        if let Some(id) = caller {
+            assert_eq!(code(&heard.outcome(id).await), Some(expected));
+        }
+    }
+    check(&memory, &heard).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_record_does_not_use_its_id_up() {
+    let memory = memory();
+    let heard = Heard::listen(&memory);
+    run(backends(&memory, &Faults::none()), settings());
+    send_all(&memory, opening(&riverside())).await;
+    let good = record(&riverside(), "mine", issue("riverside", 1)).to_wire();
+    send(&memory, WireRecord { value: b"{".as_slice().into(), ..good.clone() }).await;
+    send(&memory, good).await;
+    quiet(&memory).await;
+    let codes: Vec<_> = heard.outcomes("mine").iter().map(code).collect();
+    assert_eq!(codes, [Some(Code::RecordMalformed), None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_past_its_time_is_refused() {
+    let memory = memory();
+    let heard = Heard::listen(&memory);
+    send_all(&memory, opening(&riverside())).await;
+    let mut expired = record(&riverside(), "expired", issue("riverside", 1));
+    expired.valid_until = Some(START - 1);
+    let mut in_time = record(&riverside(), "in-time", issue("riverside", 1));
+    in_time.valid_until = Some(START + 60_000);
+    send_all(&memory, vec![expired.to_wire(), in_time.to_wire()]).await;
+    // It is the append that counts: what waits for a processor does not expire.
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    run(backends(&memory, &Faults::none()), settings());
+    assert_eq!(code(&heard.outcome("expired").await), Some(Code::CommandExpired));
+    assert_eq!(code(&heard.outcome("in-time").await), None);
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_on_the_wrong_partition_is_set_aside() {
+    let memory = memory();
+    let heard = Heard::listen(&memory);
+    let faults = Faults::none();
+    // Of two partitions this is the first; of these two locations one belongs to each.
+    let log = FaultyLog {
+        real: Arc::new(memory.log.another()),
+        faults: faults.clone(),
+        twice: false,
+        of: 2,
+        released: AtomicBool::new(false),
+    };
+    let slugs = (0..100).map(|n| aggregate("demo", &format!("place-{n}")));
+    let (ours, others): (Vec<_>, Vec<_>) =
+        slugs.partition(|place| schemas::record::partition_of(place.as_str(), 2) == 0);
+    let (ours, other) = (&ours[0], &others[0]);
+    run(backends_with(&memory, &faults, Arc::new(log)), settings());
+    send_all(&memory, opening(other)).await;
+    send_all(&memory, opening(ours)).await;
+    let id = |place: &Aggregate| format!("open-{}-3", place.id());
+    assert_eq!(code(&heard.outcome(&id(ours)).await), None);
+    assert_eq!(code(&heard.outcome(&id(other)).await), Some(Code::RecordWrongPartition));
+    assert!(memory.ledger.load(other).await.unwrap().is_none(), "it had no effect");
+    assert_eq!(memory.ledger.journaled().parked, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_is_answered_with_the_first_outcome_and_moves_nothing() {
+    let memory = memory();
+    let heard = Heard::listen(&memory);
+    let faults = Faults::none();
+    let running = run(backends(&memory, &faults), settings());
+    send_all(&memory, opening(&riverside())).await;
+    let call = Command::CallNext { queue: queue("riverside"), station: station("riverside") };
+    let call = record(&riverside(), "call", call).to_wire();
+    let issue = |n| record(&riverside(), &format!("issue-{n}"), issue("riverside", n)).to_wire();
+    // Twice in one batch, then in a later one, then after a restart.
+    send_all(&memory, vec![issue(3), issue(6), call.clone(), call.clone()]).await;
+    quiet(&memory).await;
+    send(&memory, call.clone()).await;
+    quiet(&memory).await;
+    running.abort();
+    run(backends(&memory, &faults), settings());
+    send(&memory, call).await;
+    quiet(&memory).await;
+    until("four answers", async || heard.outcomes("call").len() == 4).await;
+    let outcomes = heard.outcomes("call");
+    assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]));
+    assert!(matches!(outcomes[0].verdict, Verdict::Applied { version: 7, .. }));
+    assert_eq!(memory.ledger.load(&riverside()).await.unwrap().unwrap().position.version, 7);
+    check(&memory, &heard).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transfer_to_another_location_goes_on_there() {
+    let memory = memory();
+    let heard = Heard::listen(&memory);
+    run(backends(&memory, &Faults::one(Op::Append, 2, Fault::LoseAnswer)), settings());
+    let hillside = aggregate("demo", "hillside");
+    send_all(&memory, opening(&riverside())).await;
+    send_all(&memory, opening(&hillside)).await;
+    send(&memory, record(&riverside(), "issue", issue("riverside", 1)).to_wire()).await;
+    let successor = ticket("hillside", 2);
+    let transfer = Command::TransferTicket {
+        ticket: ticket("riverside", 1),
+        queue: queue("hillside"),
+        successor: Some(successor.clone()),
+    };
+    send(&memory, record(&riverside(), "transfer", transfer).to_wire()).await;
+    assert_eq!(code(&heard.outcome("transfer").await), None);
+    until("the successor stands in line", async || {
+        let loaded = memory.ledger.load(&hillside).await.unwrap();
+        loaded.is_some_and(|loaded| loaded.tickets.iter().any(|ticket| ticket.id == successor))
+    })
+    .await;
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_outage_of_the_ledger_gives_the_partition_back_and_loses_nothing() {
+    let memory = memory();
+    let heard = Heard::listen(&memory);
+    let faults = Faults::none();
+    let log = Arc::new(FaultyLog {
+        real: Arc::new(memory.log.another()),
+        faults: faults.clone(),
+        twice: false,
+        of: 1,
+        released: AtomicBool::new(false),
+    });
+    run(backends_with(&memory, &faults, log.clone()), settings());
+    send_all(&memory, opening(&riverside())).await;
+    quiet(&memory).await;
+    faults.break_all(&Op::ALL);
+    // More than is held for a partition that does not get on.
+    send_all(&memory, morning(9, 400)).await;
+    until("the partition is given back", async || log.released.load(SeqCst)).await;
+    let claims = faults.calls(Op::Claim);
+    until("it is claimed again, in vain", async || faults.calls(Op::Claim) > claims + 2).await;
+    faults.mend();
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_outbox_is_published_to_its_end_and_in_order() {
+    let memory = memory();
+    let heard = Heard::listen(&memory);
+    // One large batch is committed, and its owner dies before it published anything.
+    send_all(&memory, morning(10, 1_000)).await;
+    let faults = Faults::none();
+    faults.break_all(&[Op::Append]);
+    let first = run(backends(&memory, &faults), runner::Settings { batch: 2_000, ..settings() });
+    until("the batch is committed", async || {
+        memory.ledger.checkpoint(0).await.unwrap().next_offset == memory.log.end()
+    })
+    .await;
+    first.abort();
+    assert!(heard.all().is_empty());
+    assert!(memory.ledger.outbox(0, 2_000).await.unwrap().len() > 1_000);
+    run(backends(&memory, &Faults::none()), settings());
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+}

@@ -1,0 +1,435 @@
+//! Two tenants, three locations and a morning's commands, and the check that each had exactly its effect.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use gateway::{
+    log::{Fed, Log as _},
+    snapshots::{Snapshot, Snapshots as _},
+};
+use processors::{
+    aggregate,
+    ledger::{JournalEntry, JournalRow, Ledger},
+    location::{Header, Location},
+    log::{Appended, Input, Log as _},
+    runner::{self, RunnerError, Backends},
+};
+use schemas::{
+    Millis,
+    appointment::{AppointmentStatus, Fact, SourceKey},
+    codes::Code,
+    command::{Command, Outcome, Verdict},
+    ids::{Aggregate, CommandId, LocationId, QueueId, SourceId, StationId, TenantId, TicketId},
+    record::{CARE_TOPIC, CommandRecord, ViewsRecord, WireRecord},
+    ticket::Priority,
+    timers::Timers,
+    view::{Fold, View},
+};
+use standalone::memory::{Clock, Memory, MemoryLedger, MemoryLog};
+use tokio::{task::JoinHandle, time::Instant};
+
+use crate::faults::Numbers;
+
+pub const START: Millis = 1_700_000_000_000;
+
+/// The test's clock, from now on.
+fn clock() -> Clock {
+    let start = Instant::now();
+    Arc::new(move || START + Millis::try_from(start.elapsed().as_millis()).expect("a short test"))
+}
+
+/// Memory whose log forgets nothing and whose ledger keeps its journal, on the test's clock.
+pub fn memory() -> Memory {
+    memory_by(clock())
+}
+
+/// The same, by another clock.
+pub fn memory_by(clock: Clock) -> Memory {
+    let ledger = MemoryLedger::new(clock.clone());
+    ledger.keep_journal();
+    let log = Arc::new(MemoryLog::new(clock.clone()));
+    Memory { log, ledger: Arc::new(ledger), ..Memory::new(clock) }
+}
+
+/// Small batches, so that a morning takes many. The owner's clock is the log's, or behind it.
+pub fn settings() -> runner::Settings {
+    runner::Settings { batch: 7, clock: clock(), ..runner::Settings::of(CARE_TOPIC) }
+}
+
+pub fn run(backends: Backends, settings: runner::Settings) -> JoinHandle<Result<(), RunnerError>> {
+    tokio::spawn(runner::run(backends, settings, std::future::pending()))
+}
+
+/// Waits until `condition` holds. Time is the test's own: waiting costs nothing and a minute is a failure.
+pub async fn until(what: &str, condition: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition().await {
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits until all that was appended is committed, published and stored.
+pub async fn quiet(memory: &Memory) {
+    until("all is quiet", async || {
+        let checkpoint = memory.ledger.checkpoint(0).await.unwrap();
+        checkpoint.next_offset == memory.log.end()
+            && memory.ledger.outbox(0, 1).await.unwrap().is_empty()
+            && memory.ledger.dirty(0, 1, 1).await.unwrap().is_empty()
+    })
+    .await;
+}
+
+pub async fn send(memory: &Memory, record: WireRecord) {
+    gateway::log::Log::append(&*memory.log, CARE_TOPIC, record).await.unwrap();
+}
+
+/// What the topic of views carried, in order.
+#[derive(Clone)]
+pub struct Heard(Arc<Mutex<Vec<(Aggregate, ViewsRecord)>>>);
+
+impl Heard {
+    pub fn listen(memory: &Memory) -> Self {
+        let heard = Self(Arc::default());
+        let (mut follower, all) = (memory.log.follow(), heard.0.clone());
+        tokio::spawn(async move {
+            while let Some(fed) = follower.recv().await {
+                match fed {
+                    Fed::Record(record) => {
+                        let aggregate = Aggregate::parse(&record.key).unwrap();
+                        all.lock()
+                            .unwrap()
+                            .push((aggregate, ViewsRecord::from_value(&record.value).unwrap()));
+                    }
+                    Fed::CaughtUp => {}
+                    Fed::Lost => panic!("the follower keeps up"),
+                }
+            }
+        });
+        heard
+    }
+
+    pub fn all(&self) -> Vec<(Aggregate, ViewsRecord)> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// The outcomes of a command, in order.
+    pub fn outcomes(&self, id: &str) -> Vec<Outcome> {
+        let outcomes = self.all().into_iter().filter_map(|(_, record)| record.outcome);
+        outcomes.filter(|outcome| outcome.command.as_str() == id).collect()
+    }
+
+    pub async fn outcome(&self, id: &str) -> Outcome {
+        until("an outcome", async || !self.outcomes(id).is_empty()).await;
+        self.outcomes(id).remove(0)
+    }
+}
+
+pub fn code(outcome: &Outcome) -> Option<Code> {
+    match outcome.verdict {
+        Verdict::Refused { code } => Some(code),
+        Verdict::Applied { .. } => None,
+    }
+}
+
+pub fn aggregate(tenant: &str, location: &str) -> Aggregate {
+    Aggregate::location(&TenantId::new(tenant).unwrap(), &LocationId::new(location).unwrap())
+}
+
+pub fn queue(location: &str) -> QueueId {
+    QueueId::new(format!("{location}.general")).unwrap()
+}
+
+pub fn station(location: &str) -> StationId {
+    StationId::new(format!("{location}.room-1")).unwrap()
+}
+
+pub fn ticket(location: &str, number: u64) -> TicketId {
+    TicketId::from_random(&LocationId::new(location).unwrap(), u128::from(number))
+}
+
+pub fn issue(location: &str, number: u64) -> Command {
+    Command::IssueTicket {
+        queue: queue(location),
+        ticket: ticket(location, number),
+        priority: Priority::new((number % 3) as u8).unwrap(),
+    }
+}
+
+pub fn record(aggregate: &Aggregate, id: &str, command: Command) -> CommandRecord {
+    CommandRecord {
+        aggregate: aggregate.clone(),
+        id: CommandId::new(id).unwrap(),
+        source: "clinicwire-gateway".into(),
+        valid_until: None,
+        actor: None,
+        command,
+    }
+}
+
+/// Configures a location with an open queue: four records.
+pub fn opening(aggregate: &Aggregate) -> Vec<WireRecord> {
+    let location = aggregate.location_id().expect("a clinic is a location");
+    let commands = [
+        Command::ConfigureLocation {
+            name: "Riverside".into(),
+            time_zone: "Europe/Paris".into(),
+            languages: vec!["fr".into()],
+            timers: Timers::default(),
+            bands: None,
+        },
+        Command::ConfigureQueue {
+            queue: queue(location.as_str()),
+            name: "General".into(),
+            prefix: "A".into(),
+            service_s: None,
+        },
+        Command::ConfigureStation { station: station(location.as_str()), name: "Room 1".into() },
+        Command::OpenQueue { queue: queue(location.as_str()) },
+    ];
+    let named = commands.into_iter().enumerate();
+    named.map(|(n, command)| record(aggregate, &format!("open-{location}-{n}"), command).to_wire()).collect()
+}
+
+/// A morning at three locations of two tenants: mostly sense, some refused, some sent twice, some poison.
+pub fn morning(seed: u64, length: u64) -> Vec<WireRecord> {
+    let places = [("demo", "riverside"), ("demo", "hillside"), ("other", "riverside")];
+    let mut numbers = Numbers(seed);
+    let mut records: Vec<WireRecord> =
+        places.iter().flat_map(|(tenant, location)| opening(&aggregate(tenant, location))).collect();
+    for n in 0..length {
+        let (tenant, location) = places[numbers.below(3) as usize];
+        let (place, recent) = (aggregate(tenant, location), numbers.below(n + 1));
+        let (queue, ticket) = (queue(location), ticket(location, recent));
+        let command = match numbers.below(16) {
+            0..=3 => issue(location, n),
+            4 | 5 => Command::CallNext { queue, station: station(location) },
+            6 => Command::StartService { ticket },
+            7 => Command::CompleteTicket { ticket },
+            8 => Command::LeaveTicket { ticket },
+            9 => Command::RevertTicket { ticket },
+            10 => {
+                let elsewhere = if location == "hillside" { "riverside" } else { "hillside" };
+                let successor = Some(self::ticket(elsewhere, 1_000_000 + n));
+                Command::TransferTicket { ticket, queue: self::queue(elsewhere), successor }
+            }
+            // Of one appointment in two the source's record brings other digits each time.
+            11 | 12 => report(location, recent, recent, &mut numbers),
+            13 => report(location, recent, 5_000_000 + n, &mut numbers),
+            14 => {
+                let appointment = ticket.appointment();
+                Command::CheckIn { appointment, queue: Some(queue) }
+            }
+            _ => {
+                let mut poison = record(&place, &format!("m-{n}"), Command::LeaveTicket { ticket }).to_wire();
+                poison.value = b"{\"ticket\":".as_slice().into();
+                records.push(poison);
+                continue;
+            }
+        };
+        records.push(record(&place, &format!("m-{n}"), command).to_wire());
+        if numbers.below(6) == 0 {
+            let again = records[numbers.below(records.len() as u64) as usize].clone();
+            records.push(again);
+        }
+    }
+    records
+}
+
+/// What a source says of the appointment it calls by this number: in the next hours, today or tomorrow.
+fn report(location: &str, number: u64, digits: u64, numbers: &mut Numbers) -> Command {
+    use AppointmentStatus::{Arrived, Booked, Cancelled, Proposed};
+    let start = START + Millis::try_from(numbers.below(40)).expect("few hours") * 3_600_000;
+    let fact = Fact {
+        source: SourceId::new("his").unwrap(),
+        key: SourceKey::new(number.to_string()).unwrap(),
+        revision: numbers.below(10),
+        status: [Booked, Booked, Booked, Arrived, Cancelled, Proposed][numbers.below(6) as usize],
+        start: Some(start),
+        end: Some(start + 900_000),
+        doctor: None,
+        queue: Some(queue(location)),
+        label: None,
+        reason: None,
+        moved_to: None,
+    };
+    Command::ReportAppointment { appointment: ticket(location, digits).appointment(), fact }
+}
+
+/// All of the topic `care`, as it stands.
+pub async fn care(memory: &Memory) -> Vec<Appended> {
+    let end = memory.log.end();
+    let mut inputs = memory.log.another().read();
+    let mut records = Vec::new();
+    while (records.len() as i64) < end {
+        match inputs.recv().await.unwrap() {
+            Input::Assigned { claims, .. } => claims.send(vec![(0, 0)]).unwrap(),
+            Input::Records { records: more, .. } => records.extend(more),
+            Input::Revoked { .. } => panic!("memory revokes nothing"),
+        }
+    }
+    records
+}
+
+/// The invariants of a quiet installation: one effect per record, dense versions and unbroken chains, read models
+/// that are the fold of the journal, a store of views that equals the ledger, an answer for every caller.
+pub async fn check(memory: &Memory, heard: &Heard) {
+    check_but(memory, heard, false).await;
+}
+
+/// The same after the store was flushed: it may then lack views that did not change since.
+pub async fn check_after_flush(memory: &Memory, heard: &Heard) {
+    check_but(memory, heard, true).await;
+}
+
+async fn check_but(memory: &Memory, heard: &Heard, flushed: bool) {
+    let care = care(memory).await;
+    let mut journal: Vec<JournalRow> = memory.ledger.journal().into_iter().map(|(_, row)| row).collect();
+    assert!(journal.is_sorted_by(|one, next| one.offset < next.offset), "no record is journalled twice");
+    assert_eq!(journal.len(), care.len(), "no record is left out");
+    let model = Model::of(&care, &mut journal);
+    let mut expected_views = BTreeMap::new();
+    for (aggregate, mut location) in model.locations {
+        location.forget_ended();
+        let Some(loaded) = memory.ledger.load(&aggregate).await.unwrap() else {
+            assert_eq!(location.position().version, 0);
+            continue;
+        };
+        assert_eq!(loaded.position, location.position());
+        let aggregate::Header::Location(header) = &loaded.header else { panic!("a location's header") };
+        assert!(timeless(header) == timeless(location.header()), "the header is the fold of the journal");
+        assert!(loaded.tickets.iter().all(|held| location.ticket(&held.id) == Some(held)));
+        assert!(loaded.appointments.iter().all(|held| location.appointment(&held.id) == Some(held)));
+        let parts = loaded.tickets.len() + loaded.appointments.len();
+        assert_eq!(parts, location.parts(), "every live ticket and near appointment is in the ledger");
+        expected_views.extend(model.views.iter().filter(|((of, _), _)| *of == aggregate));
+    }
+    check_views(memory, heard, &expected_views, flushed).await;
+    for (id, told) in model.told {
+        let outcomes = heard.outcomes(&id);
+        assert!(!outcomes.is_empty(), "every caller is told");
+        assert!(
+            outcomes.iter().all(|outcome| told.contains(&outcome.verdict)),
+            "the first outcome, every time"
+        );
+    }
+}
+
+/// The location's clock also moves with refusals, which leave no row behind.
+fn timeless(header: &Header) -> Header {
+    Header { now: 0, ..header.clone() }
+}
+
+type Name = (Aggregate, String);
+
+async fn check_views(memory: &Memory, heard: &Heard, expected: &BTreeMap<&Name, &View>, flushed: bool) {
+    let mut followed: HashMap<Name, View> = HashMap::new();
+    for (aggregate, record) in heard.all() {
+        for step in record.deltas {
+            let name = (aggregate.clone(), step.view);
+            let view = followed.entry(name).or_insert_with(|| View::empty(record.position.epoch));
+            assert_eq!(view.position.epoch, record.position.epoch);
+            assert_ne!(view.fold(&step.delta), Fold::Gap, "the chain of a view is unbroken");
+        }
+    }
+    let ledger: HashMap<Name, View> = memory.ledger.views().into_iter().collect();
+    assert_eq!(ledger.len(), expected.len());
+    for (name, expected) in expected {
+        let stored = match memory.views.load(&name.0, &name.1).await.unwrap() {
+            Snapshot::Held(view) => Some(view),
+            Snapshot::Absent | Snapshot::Emptied => None,
+        };
+        assert!(stored.is_some() || flushed, "the store holds every view");
+        for view in [&ledger[*name], &followed[*name]].into_iter().chain(&stored) {
+            assert!(same(view, expected), "the views are the fold of the journal, wherever they are held");
+        }
+    }
+}
+
+pub fn same(one: &View, other: &View) -> bool {
+    let texts = |view: &View| -> Vec<(String, String)> {
+        view.entries.iter().map(|(key, entry)| (key.clone(), entry.get().to_owned())).collect()
+    };
+    one.position == other.position && one.at == other.at && texts(one) == texts(other)
+}
+
+/// What should have happened: each record judged once, in the log's order.
+struct Model {
+    locations: BTreeMap<Aggregate, Location>,
+    views: BTreeMap<Name, View>,
+    /// The answers each caller may have had. Parked under an id is not decided: such an id may have two.
+    told: BTreeMap<String, Vec<Verdict>>,
+}
+
+impl Model {
+    fn of(care: &[Appended], journal: &mut [JournalRow]) -> Self {
+        let mut model = Self { locations: BTreeMap::new(), views: BTreeMap::new(), told: BTreeMap::new() };
+        let epochs: HashMap<Aggregate, u64> = journal.iter().rev().filter_map(epoch_of).collect();
+        let mut decided: HashMap<(Aggregate, CommandId), Verdict> = HashMap::new();
+        for (record, row) in care.iter().zip(journal) {
+            assert_eq!(record.offset, row.offset);
+            assert!(row.at >= record.at);
+            let command = match CommandRecord::from_wire(&record.record) {
+                Ok(command) => command,
+                Err(code) => {
+                    assert!(
+                        matches!(&row.entry, JournalEntry::Parked { code: parked, .. } if *parked == code)
+                    );
+                    if let Some((_, id, _)) = &row.command {
+                        model.told.entry(id.to_string()).or_default().push(Verdict::Refused { code });
+                    }
+                    continue;
+                }
+            };
+            if matches!(command.command, Command::Tick {}) {
+                let epoch = epochs.get(&command.aggregate).copied().unwrap_or(0);
+                model.judge(&command, epoch, row);
+                assert!(!model.told.contains_key(command.id.as_str()), "nobody waits for a tick");
+                continue;
+            }
+            let id = (command.aggregate.clone(), command.id.clone());
+            if decided.contains_key(&id) {
+                assert!(matches!(row.entry, JournalEntry::Repeated), "decided once");
+                continue;
+            }
+            let epoch = epochs.get(&command.aggregate).copied().unwrap_or(0);
+            let verdict = model.judge(&command, epoch, row);
+            model.told.entry(command.id.to_string()).or_default().push(verdict.clone());
+            decided.insert(id, verdict);
+        }
+        model
+    }
+
+    fn judge(&mut self, command: &CommandRecord, epoch: u64, row: &JournalRow) -> Verdict {
+        let aggregate = &command.aggregate;
+        let location = self.locations.entry(aggregate.clone()).or_insert_with(|| Location::new(epoch));
+        let step = location.handle(command, row.at);
+        match (&row.entry, &step.verdict) {
+            (JournalEntry::Applied { position, events }, Verdict::Applied { .. }) => {
+                assert_eq!(*position, step.position, "versions are dense");
+                assert!(*events == step.events, "decided against the state of its place in the log");
+            }
+            (JournalEntry::Refused { code, timers }, Verdict::Refused { code: expected }) => {
+                assert_eq!(code, expected);
+                let moved = (!step.events.is_empty()).then(|| (step.position, step.events.clone()));
+                assert!(*timers == moved, "what timers did before it");
+            }
+            _ => panic!("a record was judged against another state"),
+        }
+        for delta in step.deltas {
+            let name = (aggregate.clone(), delta.view);
+            let view = self.views.entry(name).or_insert_with(|| View::empty(epoch));
+            assert_eq!(view.fold(&delta.delta), Fold::Applied);
+        }
+        step.verdict
+    }
+}
+
+fn epoch_of(row: &JournalRow) -> Option<(Aggregate, u64)> {
+    let (position, _) = row.entry.moved()?;
+    let (aggregate, ..) = row.command.as_ref()?;
+    Some((aggregate.clone(), position.epoch))
+}

@@ -1,0 +1,390 @@
+//! Backends that fail on demand: before or after what they were asked for, or never answering at all.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+};
+
+use processors::{
+    BoxFuture,
+    aggregate::Loaded,
+    ledger::{Batch, Claim, KeptView, Ledger, LedgerError, Named, Names, OutboxRow, OutcomeRow, ViewName},
+    location::Appointment,
+    log::{Input, Log, NotAcknowledged},
+    runner::Backends,
+    views::{NotStored, Stored, ViewStep, Views},
+};
+use schemas::{
+    Millis,
+    ids::{Aggregate, CommandId, TenantId},
+    record::WireRecord,
+    view::View,
+};
+use standalone::memory::Memory;
+use tokio::sync::{Notify, Semaphore, mpsc};
+
+/// What a runner asks of its backends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Op {
+    Claim,
+    Checkpoint,
+    Load,
+    Named,
+    Appointments,
+    Due,
+    Outcomes,
+    Epoch,
+    Commit,
+    Outbox,
+    Published,
+    MarkDirty,
+    Dirty,
+    View,
+    Repaired,
+    Store,
+    Replace,
+    Append,
+}
+
+impl Op {
+    pub const ALL: [Op; 18] = [
+        Op::Claim,
+        Op::Checkpoint,
+        Op::Load,
+        Op::Named,
+        Op::Appointments,
+        Op::Due,
+        Op::Outcomes,
+        Op::Epoch,
+        Op::Commit,
+        Op::Outbox,
+        Op::Published,
+        Op::MarkDirty,
+        Op::Dirty,
+        Op::View,
+        Op::Repaired,
+        Op::Store,
+        Op::Replace,
+        Op::Append,
+    ];
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It does not happen.
+    Refuse,
+    /// It happens, and the answer is lost.
+    LoseAnswer,
+    /// Waits for [`Faults::let_go`], and happens then.
+    HoldBefore,
+    /// Happens, and the answer waits for [`Faults::let_go`].
+    HoldAfter,
+}
+
+/// Which calls fail.
+pub struct Faults {
+    planned: Mutex<BTreeMap<(Op, u32), Fault>>,
+    calls: Mutex<BTreeMap<Op, u32>>,
+    /// Every call of these fails.
+    broken: Mutex<Vec<Op>>,
+    random: Mutex<Option<Random>>,
+    pub held: Notify,
+    released: Semaphore,
+}
+
+struct Random {
+    numbers: Numbers,
+    left: u32,
+}
+
+impl Faults {
+    /// The `nth` call (from 1) of `op` meets `fault`.
+    pub fn one(op: Op, nth: u32, fault: Fault) -> Arc<Self> {
+        let faults = Self::none();
+        faults.planned.lock().unwrap().insert((op, nth), fault);
+        faults
+    }
+
+    pub fn none() -> Arc<Self> {
+        Arc::new(Self {
+            planned: Mutex::default(),
+            calls: Mutex::default(),
+            broken: Mutex::default(),
+            random: Mutex::default(),
+            held: Notify::new(),
+            released: Semaphore::new(0),
+        })
+    }
+
+    /// One call in eight fails, until `count` have failed.
+    pub fn random(seed: u64, count: u32) -> Arc<Self> {
+        let faults = Self::none();
+        *faults.random.lock().unwrap() = Some(Random { numbers: Numbers(seed), left: count });
+        faults
+    }
+
+    pub fn break_all(&self, ops: &[Op]) {
+        self.broken.lock().unwrap().extend(ops);
+    }
+
+    pub fn mend(&self) {
+        self.broken.lock().unwrap().clear();
+    }
+
+    /// Lets calls go on that are held.
+    pub fn let_go(&self) {
+        self.released.add_permits(100);
+    }
+
+    pub fn calls(&self, op: Op) -> u32 {
+        self.calls.lock().unwrap().get(&op).copied().unwrap_or(0)
+    }
+
+    fn next(&self, op: Op) -> Option<Fault> {
+        let nth = {
+            let mut calls = self.calls.lock().unwrap();
+            let nth = calls.entry(op).or_default();
+            *nth += 1;
+            *nth
+        };
+        if self.broken.lock().unwrap().contains(&op) {
+            return Some(Fault::Refuse);
+        }
+        if let Some(fault) = self.planned.lock().unwrap().remove(&(op, nth)) {
+            return Some(fault);
+        }
+        let mut random = self.random.lock().unwrap();
+        let random = random.as_mut().filter(|random| random.left > 0)?;
+        let fault = match random.numbers.below(16) {
+            0 => Fault::Refuse,
+            1 => Fault::LoseAnswer,
+            _ => return None,
+        };
+        random.left -= 1;
+        Some(fault)
+    }
+
+    async fn meet<T, E>(
+        &self,
+        op: Op,
+        happening: impl Future<Output = Result<T, E>>,
+        error: fn() -> E,
+    ) -> Result<T, E> {
+        match self.next(op) {
+            None => happening.await,
+            Some(Fault::Refuse) => Err(error()),
+            Some(Fault::LoseAnswer) => happening.await.and(Err(error())),
+            Some(Fault::HoldBefore) => {
+                self.hold().await;
+                happening.await
+            }
+            Some(Fault::HoldAfter) => {
+                let answer = happening.await;
+                self.hold().await;
+                answer
+            }
+        }
+    }
+
+    async fn hold(&self) {
+        self.held.notify_one();
+        let permit = self.released.acquire().await;
+        permit.expect("the semaphore stays open").forget();
+    }
+}
+
+/// Numbers that a seed decides.
+pub struct Numbers(pub u64);
+
+impl Numbers {
+    pub fn below(&mut self, bound: u64) -> u64 {
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+fn unavailable() -> LedgerError {
+    LedgerError::Unavailable("a fault of the test".into())
+}
+
+struct FaultyLedger {
+    real: Arc<dyn Ledger>,
+    faults: Arc<Faults>,
+}
+
+impl FaultyLedger {
+    fn meet<'a, T: Send + 'a>(
+        &'a self,
+        op: Op,
+        happening: BoxFuture<'a, Result<T, LedgerError>>,
+    ) -> BoxFuture<'a, Result<T, LedgerError>> {
+        Box::pin(self.faults.meet(op, happening, unavailable))
+    }
+}
+
+impl Ledger for FaultyLedger {
+    fn claim(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>> {
+        self.meet(Op::Claim, self.real.claim(partition))
+    }
+    fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>> {
+        self.meet(Op::Checkpoint, self.real.checkpoint(partition))
+    }
+    fn load<'a>(&'a self, aggregate: &'a Aggregate) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>> {
+        self.meet(Op::Load, self.real.load(aggregate))
+    }
+    fn named<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+        names: &'a Names,
+    ) -> BoxFuture<'a, Result<Named, LedgerError>> {
+        self.meet(Op::Named, self.real.named(aggregate, names))
+    }
+    fn appointments<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+        after: &'a str,
+        until: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Appointment>, LedgerError>> {
+        self.meet(Op::Appointments, self.real.appointments(aggregate, after, until))
+    }
+    fn due(&self, partition: u32) -> BoxFuture<'_, Result<Vec<(Aggregate, Millis)>, LedgerError>> {
+        self.meet(Op::Due, self.real.due(partition))
+    }
+    fn outcomes<'a>(
+        &'a self,
+        commands: &'a [(TenantId, String, CommandId)],
+    ) -> BoxFuture<'a, Result<Vec<OutcomeRow>, LedgerError>> {
+        self.meet(Op::Outcomes, self.real.outcomes(commands))
+    }
+    fn next_epoch(&self) -> BoxFuture<'_, Result<u64, LedgerError>> {
+        self.meet(Op::Epoch, self.real.next_epoch())
+    }
+    fn commit<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), LedgerError>> {
+        self.meet(Op::Commit, self.real.commit(batch))
+    }
+    fn outbox(&self, partition: u32, limit: u32) -> BoxFuture<'_, Result<Vec<OutboxRow>, LedgerError>> {
+        self.meet(Op::Outbox, self.real.outbox(partition, limit))
+    }
+    fn published<'a>(
+        &'a self,
+        partition: u32,
+        rows: &'a [(i64, i16)],
+    ) -> BoxFuture<'a, Result<(), LedgerError>> {
+        self.meet(Op::Published, self.real.published(partition, rows))
+    }
+    fn mark_dirty<'a>(&'a self, views: &'a [ViewName]) -> BoxFuture<'a, Result<(), LedgerError>> {
+        self.meet(Op::MarkDirty, self.real.mark_dirty(views))
+    }
+    fn dirty(
+        &self,
+        partition: u32,
+        of: u32,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<ViewName>, LedgerError>> {
+        self.meet(Op::Dirty, self.real.dirty(partition, of, limit))
+    }
+    fn view<'a>(&'a self, name: &'a ViewName) -> BoxFuture<'a, Result<Option<KeptView>, LedgerError>> {
+        self.meet(Op::View, self.real.view(name))
+    }
+    fn repaired<'a>(&'a self, name: &'a ViewName, version: u64) -> BoxFuture<'a, Result<(), LedgerError>> {
+        self.meet(Op::Repaired, self.real.repaired(name, version))
+    }
+}
+
+struct FaultyViews {
+    real: Arc<dyn Views>,
+    faults: Arc<Faults>,
+}
+
+impl Views for FaultyViews {
+    fn store<'a>(&'a self, steps: &'a [ViewStep]) -> BoxFuture<'a, Result<Vec<Stored>, NotStored>> {
+        Box::pin(self.faults.meet(Op::Store, self.real.store(steps), || NotStored(None)))
+    }
+    fn replace<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+        name: &'a str,
+        view: &'a View,
+        keep_s: Option<u32>,
+    ) -> BoxFuture<'a, Result<(), NotStored>> {
+        let replaced = self.real.replace(aggregate, name, view, keep_s);
+        Box::pin(self.faults.meet(Op::Replace, replaced, || NotStored(None)))
+    }
+}
+
+/// A log that may deliver everything twice, or say that its topic has more partitions.
+pub struct FaultyLog {
+    pub real: Arc<dyn Log>,
+    pub faults: Arc<Faults>,
+    pub twice: bool,
+    pub of: u32,
+    pub released: AtomicBool,
+}
+
+impl FaultyLog {
+    async fn pass_on(mut inputs: mpsc::Receiver<Input>, to: mpsc::Sender<Input>, twice: bool, says: u32) {
+        while let Some(input) = inputs.recv().await {
+            let input = match input {
+                Input::Assigned { partitions, claims, .. } => {
+                    Input::Assigned { partitions, of: says, claims }
+                }
+                Input::Records { partition, records, .. } => {
+                    if twice {
+                        let again = Input::Records { partition, of: says, records: records.clone() };
+                        drop(to.send(again).await);
+                    }
+                    Input::Records { partition, of: says, records }
+                }
+                revoked @ Input::Revoked { .. } => revoked,
+            };
+            if to.send(input).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Log for FaultyLog {
+    fn read(&self) -> mpsc::Receiver<Input> {
+        let (sender, receiver) = mpsc::channel(4);
+        tokio::spawn(Self::pass_on(self.real.read(), sender, self.twice, self.of));
+        receiver
+    }
+    fn release(&self, partition: u32) {
+        self.released.store(true, SeqCst);
+        self.real.release(partition);
+    }
+    fn append<'a>(
+        &'a self,
+        records: &'a [(&'static str, WireRecord)],
+    ) -> BoxFuture<'a, Result<(), NotAcknowledged>> {
+        Box::pin(self.faults.meet(Op::Append, self.real.append(records), || NotAcknowledged(None)))
+    }
+}
+
+/// A new client of each of `memory`'s parts, with faults.
+pub fn backends(memory: &Memory, faults: &Arc<Faults>) -> Backends {
+    let log = FaultyLog {
+        real: Arc::new(memory.log.another()),
+        faults: faults.clone(),
+        twice: false,
+        of: 1,
+        released: AtomicBool::new(false),
+    };
+    backends_with(memory, faults, Arc::new(log))
+}
+
+pub fn backends_with(memory: &Memory, faults: &Arc<Faults>, log: Arc<FaultyLog>) -> Backends {
+    Backends {
+        log,
+        ledger: Arc::new(FaultyLedger { real: memory.ledger.clone(), faults: faults.clone() }),
+        views: Arc::new(FaultyViews { real: memory.views.clone(), faults: faults.clone() }),
+    }
+}

@@ -1,0 +1,264 @@
+//! Time: whoever owns a partition tells its locations what time it is, and nobody else does.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use processors::{
+    ledger::{JournalEntry, JournalRow, Ledger, Names},
+    runner::{self, Counters},
+};
+use schemas::{
+    Millis,
+    codes::Code,
+    command::Command,
+    event::Event,
+    record::{CommandRecord, WireRecord},
+    ticket::TicketState,
+};
+use standalone::memory::{Clock, Memory};
+use tokio::time::sleep;
+
+use crate::{
+    clinic::{
+        Heard, START, care, check, code, issue, memory_by, opening, queue, quiet, record, run, send,
+        settings, station, ticket, until,
+    },
+    faults::{Faults, Op, backends},
+    riverside,
+};
+
+/// When an absence that begins at [`START`] has lasted too long.
+const DUE: Millis = START + 15 * 60 * 1000;
+
+/// A clock that stands until it is set.
+#[derive(Clone)]
+struct Hand(Arc<AtomicI64>);
+
+impl Hand {
+    fn at(now: Millis) -> Self {
+        Self(Arc::new(AtomicI64::new(now)))
+    }
+
+    fn set(&self, now: Millis) {
+        self.0.store(now, SeqCst);
+    }
+
+    fn clock(&self) -> Clock {
+        let hand = self.clone();
+        Arc::new(move || hand.0.load(SeqCst))
+    }
+}
+
+/// The settings of an owner that goes by this clock, and what it will have counted.
+fn by(hand: &Hand) -> (runner::Settings, Arc<Counters>) {
+    let settings = runner::Settings { clock: hand.clock(), ..settings() };
+    let counters = Arc::clone(&settings.counters);
+    (settings, counters)
+}
+
+/// A location whose only ticket is absent since [`START`]. By default an absence may last a quarter of an hour.
+async fn somebody_is_absent(memory: &Memory) {
+    let (ticket, station) = (ticket("riverside", 1), station("riverside"));
+    let commands = [
+        issue("riverside", 1),
+        Command::CallNext { queue: queue("riverside"), station },
+        Command::MarkAbsent { ticket },
+    ];
+    let commands = commands.into_iter().enumerate();
+    let named = commands.map(|(n, command)| record(&riverside(), &format!("absent-{n}"), command).to_wire());
+    let records: Vec<WireRecord> = opening(&riverside()).into_iter().chain(named).collect();
+    for record in records {
+        send(memory, record).await;
+    }
+}
+
+async fn is_over(memory: &Memory) -> bool {
+    let names = Names { tickets: vec![ticket("riverside", 1)], ..Names::default() };
+    let named = memory.ledger.named(&riverside(), &names).await.unwrap();
+    named.tickets.iter().any(|ticket| ticket.standing.state == TicketState::NoShow)
+}
+
+async fn ticks(memory: &Memory) -> Vec<CommandRecord> {
+    let commands = care(memory).await;
+    let commands = commands.iter().filter_map(|appended| CommandRecord::from_wire(&appended.record).ok());
+    commands.filter(|command| matches!(command.command, Command::Tick {})).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_owner_writes_one_tick_when_a_timer_is_due() {
+    let hand = Hand::at(START);
+    let memory = memory_by(hand.clock());
+    let heard = Heard::listen(&memory);
+    let (settings, counters) = by(&hand);
+    run(backends(&memory, &Faults::none()), settings);
+    somebody_is_absent(&memory).await;
+    quiet(&memory).await;
+
+    hand.set(DUE - 1);
+    sleep(Duration::from_secs(60)).await; // the test's own time: nothing happens in it
+    assert!(ticks(&memory).await.is_empty(), "no timer is due");
+    hand.set(DUE);
+    until("the absence is over", async || is_over(&memory).await).await;
+    sleep(Duration::from_secs(60)).await; // likewise
+    assert_eq!(ticks(&memory).await.len(), 1, "a timer that has fired is not due again");
+    assert_eq!(counters.ticks.load(SeqCst), 1);
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_owns_no_partition_writes_no_tick() {
+    let hand = Hand::at(START);
+    let memory = memory_by(hand.clock());
+    let first = run(backends(&memory, &Faults::none()), by(&hand).0);
+    somebody_is_absent(&memory).await;
+    quiet(&memory).await;
+    first.abort();
+
+    let faults = Faults::none();
+    faults.break_all(&[Op::Claim]);
+    let (settings, counters) = by(&hand);
+    run(backends(&memory, &faults), settings);
+    hand.set(DUE + 60_000);
+    let end = memory.log.end();
+    until("it tried to own it", async || faults.calls(Op::Claim) > 5).await;
+    assert_eq!(memory.log.end(), end);
+    faults.mend();
+    until("the absence is over", async || is_over(&memory).await).await;
+    assert_eq!(counters.ticks.load(SeqCst), 1, "now it owns the partition");
+}
+
+/// Neither has it ever seen the location, nor has anybody moved it since.
+#[tokio::test(start_paused = true)]
+async fn the_next_owner_knows_what_is_due_from_the_ledger() {
+    let hand = Hand::at(START);
+    let memory = memory_by(hand.clock());
+    let heard = Heard::listen(&memory);
+    let first = run(backends(&memory, &Faults::none()), by(&hand).0);
+    somebody_is_absent(&memory).await;
+    quiet(&memory).await;
+    first.abort();
+    hand.set(DUE + 5 * 60_000);
+    let faults = Faults::none();
+    run(backends(&memory, &faults), by(&hand).0);
+    until("the absence is over", async || is_over(&memory).await).await;
+    assert_eq!(faults.calls(Op::Load), 1, "it was loaded for its tick");
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+}
+
+/// As if earlier owners had told the time as well, before it was due and after.
+#[tokio::test(start_paused = true)]
+async fn ticks_that_others_wrote_do_no_harm_and_save_the_owners_own() {
+    let hand = Hand::at(START);
+    let memory = memory_by(hand.clock());
+    let heard = Heard::listen(&memory);
+    let first = run(backends(&memory, &Faults::none()), by(&hand).0);
+    somebody_is_absent(&memory).await;
+    quiet(&memory).await;
+    first.abort();
+    for (n, now) in [(1, DUE - 1), (2, DUE), (3, DUE), (4, DUE + 500)] {
+        hand.set(now);
+        let mut tick = record(&riverside(), &format!("tick.0.1.{n}"), Command::Tick {});
+        tick.source = "clinicwire-processors".to_owned();
+        send(&memory, tick.to_wire()).await;
+    }
+    let (settings, owner) = by(&hand);
+    run(backends(&memory, &Faults::none()), settings);
+    until("the absence is over", async || is_over(&memory).await).await;
+    sleep(Duration::from_secs(60)).await; // the test's own time: nothing happens in it
+    quiet(&memory).await;
+    let journal = memory.ledger.journal();
+    let expired = |row: &JournalRow| {
+        let (_, events) = row.entry.moved()?;
+        events.iter().any(|event| matches!(event, Event::TicketExpired { .. })).then_some(row.offset)
+    };
+    let last: Vec<_> = journal.iter().map(|(_, row)| row).skip(journal.len() - 4).collect();
+    assert_eq!(journal.iter().filter_map(|(_, row)| expired(row)).collect::<Vec<_>>(), [last[1].offset]);
+    let nothing = |row: &JournalRow| {
+        matches!(row.entry, JournalEntry::Refused { code: Code::NothingDue, timers: None })
+    };
+    assert!([last[0], last[2], last[3]].into_iter().all(nothing));
+    assert_eq!(owner.ticks.load(SeqCst), 0, "the records before it had told the time");
+    check(&memory, &heard).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_that_came_too_early_leaves_a_row_and_does_not_stand_for_the_next() {
+    let (log, owner) = (Hand::at(START), Hand::at(START));
+    let memory = memory_by(log.clock());
+    let heard = Heard::listen(&memory);
+    run(backends(&memory, &Faults::none()), by(&owner).0);
+    somebody_is_absent(&memory).await;
+    quiet(&memory).await;
+    let told = heard.all().len();
+    owner.set(DUE + 1_000);
+    until("it says so twice", async || ticks(&memory).await.len() >= 2).await;
+    quiet(&memory).await;
+    assert!(!is_over(&memory).await, "by the log's clock nothing is due");
+    assert_eq!(heard.all().len(), told, "nobody hears of it");
+    let early = |(_, row): &(u32, JournalRow)| {
+        matches!(row.entry, JournalEntry::Refused { code: Code::NothingDue, timers: None })
+    };
+    assert!(memory.ledger.journal().iter().filter(|row| early(row)).count() >= 2);
+    log.set(DUE);
+    until("the absence is over", async || is_over(&memory).await).await;
+    owner.set(START);
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+    for tick in ticks(&memory).await {
+        let id = (tick.aggregate.tenant(), tick.source.clone(), tick.id.clone());
+        assert!(memory.ledger.outcomes(&[id]).await.unwrap().is_empty(), "a tick has no outcome");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_the_log_did_not_take_is_written_again() {
+    let hand = Hand::at(START);
+    let memory = memory_by(hand.clock());
+    let heard = Heard::listen(&memory);
+    let faults = Faults::none();
+    run(backends(&memory, &faults), by(&hand).0);
+    somebody_is_absent(&memory).await;
+    quiet(&memory).await;
+    faults.break_all(&[Op::Append]);
+    let before = faults.calls(Op::Append);
+    hand.set(DUE);
+    until("it is tried again", async || faults.calls(Op::Append) > before + 1).await;
+    faults.mend();
+    until("the absence is over", async || is_over(&memory).await).await;
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_timers_did_before_a_record_stays_when_the_record_is_refused() {
+    let (log, owner) = (Hand::at(START), Hand::at(START));
+    let memory = memory_by(log.clock());
+    let heard = Heard::listen(&memory);
+    let faults = Faults::none();
+    let running = run(backends(&memory, &faults), by(&owner).0);
+    somebody_is_absent(&memory).await;
+    quiet(&memory).await;
+    log.set(DUE);
+    let back = Command::ReturnTicket { ticket: ticket("riverside", 1) };
+    send(&memory, record(&riverside(), "too-late", back).to_wire()).await;
+    assert_eq!(code(&heard.outcome("too-late").await), Some(Code::IllegalMove));
+    quiet(&memory).await;
+    assert!(is_over(&memory).await, "the absence was over before the patient was back");
+    let (_, last) = memory.ledger.journal().pop().unwrap();
+    assert!(matches!(last.entry, JournalEntry::Refused { code: Code::IllegalMove, timers: Some(_) }));
+    check(&memory, &heard).await;
+    // The version is used up, for whoever goes on from the ledger too.
+    running.abort();
+    run(backends(&memory, &faults), by(&owner).0);
+    send(&memory, record(&riverside(), "next", issue("riverside", 2)).to_wire()).await;
+    assert_eq!(code(&heard.outcome("next").await), None);
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+}

@@ -1,0 +1,183 @@
+//! How runs end when nothing fails but, perhaps, the file.
+
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
+
+use schemas::{
+    codes::Code,
+    command::Command,
+    event::Event,
+    finding::{Outcome, Param},
+    ids::{Aggregate, FileId, RuleId},
+    rule::{Bilingual, Check, Column, Rule, Severity},
+    run::{Phase, Progress, RunState, SHOWN_FINDINGS},
+};
+
+use super::office::{Asked, Office, export};
+
+fn is_monotonous(all: &[Progress]) -> bool {
+    let falls = |position: &[Progress]| {
+        position[0].permille > position[1].permille
+            || position[0].phase > position[1].phase
+            || position[0].rows_done > position[1].rows_done
+            || position[0].bytes_done > position[1].bytes_done
+    };
+    !all.windows(2).any(falls)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_checked_and_all_of_it_is_seen() {
+    let office = Office::open();
+    let worker = office.worker(|_, _| ());
+    let asked = office.ask_for(25_000).await;
+    let head = office.until_state(&asked, RunState::Completed).await;
+    let summary = head.summary.expect("a completed run has one");
+    assert_eq!((summary.rows, summary.rows_unreadable, summary.stored), (25_000, 2_500, 2_500));
+    assert_eq!((summary.counts.error, head.attempt), (2_500, 1));
+
+    let found = office.findings(&asked).await;
+    assert!(found.iter().map(|(_, finding)| finding.row).eq((1..=2_500).map(|n| n * 10)));
+    assert!(found.iter().all(|(_, finding)| finding.outcome == Outcome::RowUnreadable));
+    let reports = office.reports(&asked);
+    let shown: Vec<_> = reports.iter().flat_map(|report| &report.findings).collect();
+    assert!(shown.iter().map(|finding| finding.row).eq((1..=SHOWN_FINDINGS as u64).map(|n| n * 10)));
+    let progress: Vec<Progress> = reports.iter().map(|report| report.progress.clone()).collect();
+    assert!(is_monotonous(&progress));
+    let (first, last) = (&progress[0], &progress[progress.len() - 1]);
+    assert_eq!((first.permille, last.permille, last.rows_total), (0, 1_000, Some(25_000)));
+    assert!(
+        [Phase::Reading, Phase::Concluding, Phase::Storing]
+            .iter()
+            .all(|phase| { progress.iter().any(|progress| progress.phase == *phase) })
+    );
+    let entries = office.view(&asked).await.expect("the view is kept").entries;
+    assert!(entries.contains_key("rule:office-fee"), "a rule that ended shows its time");
+    assert!(entries.contains_key("rule:file") && entries.contains_key("finding:100"));
+
+    office.removed(&asked.file).await;
+    assert!(office.is_idle().await);
+    assert_eq!(office.ends(&asked), 1);
+    worker.stop().await;
+}
+
+/// Fails as it should, with this code and place, and is not tried again.
+async fn fails(office: &Office, asked: &Asked, code: Code, param: Option<(&str, Param)>) {
+    let head = office.until_state(asked, RunState::Failed).await;
+    let failure = head.failure.expect("a failed run says why");
+    assert_eq!((failure.code, failure.retryable, head.attempt), (code, false, 1));
+    let params = param.map(|(name, param)| (name.to_owned(), param)).into_iter().collect();
+    assert_eq!(failure.params, params);
+    assert!(office.findings(asked).await.is_empty());
+    assert_eq!(office.ends(asked), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_no_export_fails_for_good_and_says_where() {
+    let office = Office::open();
+    let _worker = office.worker(|_, _| ());
+    let whole = String::from_utf8(export(2_000).to_vec()).unwrap();
+    let column = |name: &str| Some(("column", Param::Word(name.into())));
+    let line = |line| Some(("line", Param::Number(line)));
+    for (content, code, param) in [
+        (whole.replacen(";Code;", ";Kode;", 1), Code::FileNotAnExport, column("code")),
+        ("a,b\n1,2\n".into(), Code::FileNotAnExport, line(1)),
+        // Behind rows that were checked, with findings that flowed already.
+        (format!("{whole}\"1;2\r\n"), Code::FileMalformed, line(2_002)),
+        ("\u{0}\u{1}".into(), Code::FileNotText, Some(("byte", Param::Number(0)))),
+    ] {
+        let asked = office.ask(office.upload(content.into()).await).await;
+        fails(&office, &asked, code, param).await;
+        office.removed(&asked.file).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_gone_fails_for_good() {
+    let office = Office::open();
+    let _worker = office.worker(|_, _| ());
+    let mut file = office.upload(export(1)).await;
+    file.file = FileId::from_random(u128::MAX);
+    let asked = office.ask(file).await;
+    fails(&office, &asked, Code::FileUnknown, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_check_stops_when_it_is_cancelled() {
+    let office = Office::open();
+    let worker = office.worker(|_, _| ());
+    office.files.shut();
+    let asked = office.ask_for(30_000).await;
+    office.until_half_read(1).await;
+    office.say(&asked.run, Command::CancelRun {}).await;
+    // The file stays shut: it stops without another byte.
+    let head = office.until_state(&asked, RunState::Cancelled).await;
+    assert_eq!(head.attempt, 1);
+    office.removed(&asked.file).await;
+    assert!(office.findings(&asked).await.is_empty() && office.is_idle().await);
+    assert_eq!((office.ends(&asked), worker.counters.running.load(SeqCst)), (1, 0));
+    office.files.open();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_wait_are_told_their_place_and_a_shared_file_is_kept_for_them() {
+    let office = Office::open();
+    let _worker = office.worker(|_, settings| settings.at_once = 1);
+    office.files.shut();
+    let first = office.ask_for(10_000).await;
+    office.until_half_read(1).await;
+    let second = office.ask(first.file.clone()).await;
+    let third = office.ask_for(10).await;
+    office.until(&second, "it is the next", |head| head.ahead == Some(0)).await;
+    office.until(&third, "it is behind it", |head| head.ahead == Some(1)).await;
+    office.files.open();
+    for asked in [&first, &second, &third] {
+        let head = office.until_state(asked, RunState::Completed).await;
+        assert_eq!(head.ahead, None);
+    }
+    office.removed(&first.file).await;
+    let placed = |asked: &Asked| {
+        office.events(asked).iter().filter(|event| matches!(event, Event::RunPlaced { .. })).count()
+    };
+    assert_eq!((placed(&first), placed(&second)), (0, 1), "a place is told once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_nobody_asked_a_run_for_are_removed_when_they_are_old() {
+    let office = Office::open();
+    let unused = office.upload(export(1)).await;
+    // Of no age at all, so that its last moment has passed when the worker looks.
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let _worker = office.worker(|_, settings| settings.keep_files = Duration::ZERO);
+    office.removed(&unused).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_goes_by_the_tenants_rules_as_they_stand_when_it_begins() {
+    let office = Office::open();
+    let _worker = office.worker(|_, _| ());
+    let id = RuleId::new("contexts-there").unwrap();
+    let rule = Rule {
+        id: id.clone(),
+        name: Bilingual { fr: "Contexte présent".into(), en: "Context present".into() },
+        category: "form".into(),
+        enabled: true,
+        severity: Severity::Warning,
+        check: Check::Required { column: Column::Contexts, when: Default::default() },
+    };
+    let counts = async |office: &Office| {
+        let asked = office.ask_for(100).await;
+        let head = office.until_state(&asked, RunState::Completed).await;
+        let counts = head.summary.expect("a completed run has one").counts;
+        let ruled =
+            office.view(&asked).await.expect("the view is kept").entries.contains_key("rule:office-fee");
+        (counts.error, counts.warning, ruled)
+    };
+    assert_eq!(counts(&office).await, (10, 0, true), "none is stored: the built-in one");
+    let rules = Aggregate::rules(&office.tenant);
+    office.say_to(&rules, Command::PutRule { rule }).await;
+    // Records of one tenant's rules and runs have no order among each other: the rule is stored first.
+    office.until_rules(1).await;
+    assert_eq!(counts(&office).await, (10, 90, false), "the tenant's own instead");
+    office.say_to(&rules, Command::DisableRule { rule: id }).await;
+    office.until_rules(2).await;
+    assert_eq!(counts(&office).await, (10, 0, false), "no rule at all, as the tenant wants it");
+}

@@ -1,0 +1,182 @@
+//! What becomes of runs when workers die and stores, logs and ledgers fail.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use processors::worker::Ended;
+use schemas::{
+    codes::Code,
+    command::Command,
+    event::Event,
+    run::{ATTEMPTS, RunState},
+};
+use tokio::{sync::watch, time::Instant};
+
+use super::{
+    office::{Asked, Office},
+    backends::{Deaf, Mute, Unreliable},
+};
+
+fn starts(office: &Office, asked: &Asked) -> Vec<u32> {
+    let start = |event| if let Event::RunStarted { attempt } = event { Some(attempt) } else { None };
+    office.events(asked).into_iter().filter_map(start).collect()
+}
+
+/// A file of 10,000 rows has a thousand findings, each once.
+async fn completed_whole(office: &Office, asked: &Asked, attempt: u32) {
+    let head = office.until_state(asked, RunState::Completed).await;
+    assert_eq!(head.attempt, attempt);
+    let rows: Vec<u64> = office.findings(asked).await.iter().map(|(_, finding)| finding.row).collect();
+    assert!(rows.into_iter().eq((1..=1_000).map(|n| n * 10)));
+    let view = office.view(asked).await.expect("the view is kept");
+    assert_eq!(view.entries.keys().filter(|key| key.starts_with("finding:")).count(), 100);
+    office.removed(&asked.file).await;
+    assert_eq!(office.ends(asked), 1);
+    assert!(office.is_idle().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_twice_costs_two_attempts_and_two_pauses() {
+    let office = Office::open();
+    let worker = office.worker(|_, _| ());
+    office.files.refusals.store(2, SeqCst);
+    let begun = Instant::now();
+    let asked = office.ask_for(10_000).await;
+    completed_whole(&office, &asked, 3).await;
+    assert!(begun.elapsed() >= Duration::from_secs(2 + 4), "it waits longer each time");
+    assert_eq!(starts(&office, &asked), [1, 2, 3]);
+    assert_eq!((worker.counters.ended(Ended::Released), worker.counters.ended(Ended::Completed)), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_keeps_failing_fails_the_run_which_may_be_asked_for_again() {
+    let office = Office::open();
+    let _worker = office.worker(|_, _| ());
+    office.files.refusals.store(ATTEMPTS, SeqCst);
+    let asked = office.ask_for(10_000).await;
+    let head = office.until_state(&asked, RunState::Failed).await;
+    let failure = head.failure.expect("a failed run says why");
+    assert_eq!((failure.code, failure.retryable, head.attempt), (Code::RunFaulted, true, ATTEMPTS));
+    assert!(office.is_kept(&asked.file).await, "it may be needed again");
+    assert_eq!(office.ends(&asked), 1);
+
+    office.files.refusals.store(1, SeqCst);
+    office.say(&asked.run, Command::RetryRun {}).await;
+    let head = office.until_state(&asked, RunState::Completed).await;
+    assert_eq!(head.attempt, ATTEMPTS + 2, "its tries count anew, its attempts go on");
+    office.removed(&asked.file).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_workers_run_is_taken_over_and_nothing_is_found_twice() {
+    let office = Office::open();
+    let first = office.mortal_worker();
+    office.files.shut();
+    let asked = office.ask_for(10_000).await;
+    office.until_half_read(1).await;
+    office.until(&asked, "findings are shown", |head| head.state == RunState::Running).await;
+    first.kill().await;
+    let _second = office.mortal_worker();
+    office.until_half_read(2).await;
+    office.files.open();
+    completed_whole(&office, &asked, 2).await;
+    assert_eq!(starts(&office, &asked), [1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_workers_all_die_fails_and_may_be_asked_for_again() {
+    let office = Office::open();
+    office.files.shut();
+    let asked = office.ask_for(10_000).await;
+    for death in 1..=ATTEMPTS {
+        let worker = office.mortal_worker();
+        office.until_half_read(death).await;
+        worker.kill().await;
+    }
+    let _worker = office.mortal_worker();
+    let head = office.until_state(&asked, RunState::Failed).await;
+    let failure = head.failure.expect("a failed run says why");
+    assert_eq!((failure.code, failure.retryable), (Code::RunWorkerLost, true));
+    assert!(office.is_kept(&asked.file).await);
+    office.files.open();
+    office.say(&asked.run, Command::RetryRun {}).await;
+    completed_again(&office, &asked).await;
+}
+
+async fn completed_again(office: &Office, asked: &Asked) {
+    let head = office.until_state(asked, RunState::Completed).await;
+    assert!(head.attempt > ATTEMPTS);
+    assert_eq!(office.findings(asked).await.len(), 1_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_to_stop_gives_its_run_back_at_once() {
+    let office = Office::open();
+    let first = office.worker(|_, settings| settings.lease = Duration::from_secs(600));
+    office.files.shut();
+    let asked = office.ask_for(10_000).await;
+    office.until_half_read(1).await;
+    let counters = Arc::clone(&first.counters);
+    first.stop().await;
+    assert_eq!(counters.ended(Ended::Released), 1);
+    office.until(&asked, "it waits again", |head| head.state == RunState::Queued && head.attempt == 2).await;
+    // A lease of ten minutes does not stand in the way of the next, and no try is lost.
+    let _second = office.worker(|_, _| ());
+    office.until_half_read(2).await;
+    office.files.open();
+    completed_whole(&office, &asked, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_cannot_prolong_its_lease_leaves_no_trace() {
+    let office = Office::open();
+    let deaf = Arc::new(Deaf { inner: office.memory.work.clone(), deaf: AtomicBool::new(false) });
+    let first = office.worker(|backends, settings| {
+        backends.work = deaf.clone();
+        settings.lease = Duration::from_millis(500);
+    });
+    office.files.shut();
+    let asked = office.ask_for(10_000).await;
+    office.until_half_read(1).await;
+    deaf.deaf.store(true, SeqCst);
+    let second = office.worker(|_, _| ());
+    office.until_half_read(2).await;
+    office.files.open();
+    completed_whole(&office, &asked, 2).await;
+    first.stop().await;
+    assert_eq!((second.counters.ended(Ended::Completed), office.ends(&asked)), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_fails_delays_what_is_seen_and_loses_none_of_it() {
+    let office = Office::open();
+    let log = Arc::new(Unreliable { inner: office.memory.runs_log.clone(), faults: AtomicU32::new(5) });
+    let _worker = office.worker(|backends, _| backends.log = log.clone());
+    let asked = office.ask_for(10_000).await;
+    completed_whole(&office, &asked, 1).await;
+    assert_eq!(log.faults.load(SeqCst), 0, "it did fail");
+    assert_eq!(starts(&office, &asked), [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_its_worker_could_not_say_is_said_by_the_next() {
+    let office = Office::open();
+    let log = Arc::new(Mute { inner: office.memory.runs_log.clone(), refused: watch::Sender::new(0) });
+    let first = office.worker(|backends, settings| {
+        backends.log = log.clone();
+        settings.lease = Duration::from_millis(500);
+    });
+    let asked = office.ask_for(10_000).await;
+    let mut refused = log.refused.subscribe();
+    drop(refused.wait_for(|refused| *refused > 0).await.expect("the log is there"));
+    first.kill().await;
+    assert_eq!(office.ends(&asked), 0);
+    let _second = office.worker(|_, _| ());
+    completed_whole(&office, &asked, 1).await;
+    assert_eq!(starts(&office, &asked), [1], "nothing was checked again");
+}

@@ -1,0 +1,290 @@
+//! An installation in memory where runs are asked for, and what people see of them.
+
+use std::{fmt::Write, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use claims::tables::Tables;
+use gateway::queries::{FindingPlace, FindingsAsked, Queries};
+use object_store::{ObjectStoreExt, path::Path};
+use processors::{
+    ledger::{JournalEntry, Ledger},
+    log::Log,
+    runner,
+    work::Work,
+    worker::{self, Counters},
+};
+use schemas::{
+    command::Command,
+    event::Event,
+    finding::Finding,
+    ids::{Aggregate, CommandId, FileId, RunId, TenantId},
+    record::{CommandRecord, RUNS_TOPIC},
+    run::{Report, RunFile, RunHead, RunState},
+    view::View,
+};
+use standalone::memory::{Clock, Memory};
+use tokio::{
+    sync::Notify,
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+
+use super::backends::Files;
+
+/// How long anything may take that is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at what is waited for.
+const LOOK: Duration = Duration::from_millis(10);
+
+pub struct Office {
+    pub memory: Memory,
+    pub files: Arc<Files>,
+    pub tenant: TenantId,
+    woken: Arc<Notify>,
+    runner: JoinHandle<()>,
+    asked: std::sync::atomic::AtomicU32,
+}
+
+/// A run that was asked for.
+#[derive(Clone)]
+pub struct Asked {
+    pub run: RunId,
+    pub file: RunFile,
+}
+
+/// A worker at work, until it is stopped or killed.
+pub struct Worker {
+    task: JoinHandle<()>,
+    stop: Arc<Notify>,
+    pub counters: Arc<Counters>,
+}
+
+impl Worker {
+    /// As `kill -9` does it.
+    pub async fn kill(self) {
+        self.task.abort();
+        drop(self.task.await);
+    }
+
+    /// As SIGTERM does it.
+    pub async fn stop(self) {
+        self.stop.notify_one();
+        timeout(PATIENCE, self.task).await.expect("it stops in time").expect("it stops in order");
+    }
+}
+
+/// So many rows, each tenth of which cannot be read.
+pub fn export(rows: usize) -> Bytes {
+    let mut text = String::from(
+        "#;Facture;Date de Service;Début;Fin;Lieu de pratique;Code;Unités;Élément de contexte;\
+         Montant Preliminaire;Montant payé;Doctor Info;Patient\r\n",
+    );
+    for row in 1..=rows {
+        let day = if row % 10 == 0 { "soon" } else { "2025-03-04" };
+        let line = "09:00;09:10;51234;9999;1;;10,00;0,00;1234567-00001 | Test, Test - Test;TEST12345678 - TEST, TEST";
+        write!(text, "{row};123456789;{day};{line}\r\n").unwrap();
+    }
+    text.into()
+}
+
+impl Office {
+    /// With a runner, and no worker yet.
+    pub fn open() -> Self {
+        // The clock goes with the runtime's, which a test may hold and wind on.
+        let begun = Instant::now();
+        let clock: Clock =
+            Arc::new(move || 1_760_000_000_000 + i64::try_from(begun.elapsed().as_millis()).unwrap());
+        let memory = Memory::new(clock);
+        memory.runs_ledger.keep_journal();
+        let woken = Arc::new(Notify::new());
+        let settings =
+            runner::Settings { woken: Some(Arc::clone(&woken)), ..runner::Settings::of(RUNS_TOPIC) };
+        let running = runner::run(memory.runs(), settings, std::future::pending());
+        let runner = tokio::spawn(async move { running.await.expect("the log is there") });
+        let tenant = TenantId::new("one").unwrap();
+        Self { memory, files: Files::new(), tenant, woken, runner, asked: 0.into() }
+    }
+
+    /// Puts a worker to work, on these backends in place of the plain ones.
+    pub fn worker(&self, set: impl FnOnce(&mut worker::Backends, &mut worker::Settings)) -> Worker {
+        let mut backends = worker::Backends {
+            work: self.memory.work.clone(),
+            log: self.memory.runs_log.clone(),
+            files: self.files.clone(),
+            woken: Arc::clone(&self.woken),
+        };
+        let name = format!("worker-{}", self.asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
+        let mut settings = worker::Settings::new(name, Arc::new(Tables::empty()));
+        set(&mut backends, &mut settings);
+        let (counters, stop) = (Arc::clone(&settings.counters), Arc::new(Notify::new()));
+        let stopped = Arc::clone(&stop);
+        let task = tokio::spawn(worker::run(backends, settings, async move { stopped.notified().await }));
+        Worker { task, stop, counters }
+    }
+
+    /// A worker that loses its runs soon when it is killed.
+    pub fn mortal_worker(&self) -> Worker {
+        self.worker(|_, settings| settings.lease = Duration::from_millis(300))
+    }
+
+    fn number(&self) -> u128 {
+        u128::from(self.asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst))
+    }
+
+    /// Uploads a file, with its label beside it.
+    pub async fn upload(&self, content: Bytes) -> RunFile {
+        let file = FileId::from_random(self.number());
+        let path = file.path(&self.tenant);
+        let bytes = content.len() as u64;
+        self.files.put(&Path::from(path.clone()), content.into()).await.unwrap();
+        self.files.put(&Path::from(format!("{path}.json")), "{}".into()).await.unwrap();
+        RunFile { file, name: "mars.csv".into(), bytes, sha256: "0".repeat(64) }
+    }
+
+    pub async fn is_kept(&self, file: &RunFile) -> bool {
+        let path = file.file.path(&self.tenant);
+        let there = async |path: String| self.files.head(&Path::from(path)).await.is_ok();
+        let (file, label) = (there(path.clone()).await, there(format!("{path}.json")).await);
+        assert_eq!(file, label, "a file goes with its label");
+        file
+    }
+
+    pub async fn removed(&self, file: &RunFile) {
+        let gone = async {
+            while self.is_kept(file).await {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        timeout(PATIENCE, gone).await.expect("the file is removed");
+    }
+
+    pub async fn say(&self, run: &RunId, command: Command) {
+        self.say_to(&Aggregate::run(&self.tenant, run), command).await;
+    }
+
+    pub async fn say_to(&self, aggregate: &Aggregate, command: Command) {
+        let record = CommandRecord {
+            aggregate: aggregate.clone(),
+            id: CommandId::new(format!("c-{}", self.number())).unwrap(),
+            source: "test".into(),
+            valid_until: None,
+            actor: None,
+            command,
+        };
+        Log::append(&*self.memory.runs_log, &[(RUNS_TOPIC, record.to_wire())]).await.unwrap();
+    }
+
+    /// Waits until the tenant's rules are at this version.
+    pub async fn until_rules(&self, version: u64) {
+        let stored = async {
+            loop {
+                let stored =
+                    self.memory.work.rules(&self.tenant, None).await.unwrap().expect("nothing is known");
+                if stored.position.version == version {
+                    return;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        timeout(PATIENCE, stored).await.expect("the rules are stored");
+    }
+
+    /// Asks for a check of the file.
+    pub async fn ask(&self, file: RunFile) -> Asked {
+        let run = RunId::new_for(7, self.number());
+        self.say(&run, Command::RequestRun { file: file.clone(), list_passes: false, keep_s: 600 }).await;
+        Asked { run, file }
+    }
+
+    /// Asks for a check of a file of so many rows.
+    pub async fn ask_for(&self, rows: usize) -> Asked {
+        self.ask(self.upload(export(rows)).await).await
+    }
+
+    pub async fn view(&self, asked: &Asked) -> Option<View> {
+        let name = (Aggregate::run(&self.tenant, &asked.run), format!("run:{}", asked.run));
+        Ledger::view(&*self.memory.runs_ledger, &name).await.unwrap().map(|(view, _)| view)
+    }
+
+    pub async fn head(&self, asked: &Asked) -> Option<RunHead> {
+        let view = self.view(asked).await?;
+        Some(serde_json::from_str(view.entries["run"].get()).unwrap())
+    }
+
+    /// Waits until people see this of the run.
+    pub async fn until(&self, asked: &Asked, what: &str, seen: impl Fn(&RunHead) -> bool) -> RunHead {
+        let seen = async {
+            loop {
+                match self.head(asked).await {
+                    Some(head) if seen(&head) => return head,
+                    _ => tokio::time::sleep(LOOK).await,
+                }
+            }
+        };
+        match timeout(PATIENCE, seen).await {
+            Ok(head) => head,
+            Err(_) => panic!("{what}: did not happen; {:?}", self.events(asked).len()),
+        }
+    }
+
+    pub async fn until_state(&self, asked: &Asked, state: RunState) -> RunHead {
+        self.until(asked, state.as_str(), |head| head.state == state).await
+    }
+
+    /// Waits until a worker has read half the file, which it cannot read on.
+    pub async fn until_half_read(&self, times: u32) {
+        let mut waiting = self.files.waiting.subscribe();
+        let waits = waiting.wait_for(|waiting| *waiting >= times);
+        drop(timeout(PATIENCE, waits).await.expect("the file is read").expect("the store is there"));
+    }
+
+    pub async fn findings(&self, asked: &Asked) -> Vec<(FindingPlace, Finding)> {
+        let all = FindingsAsked { limit: 1_000_000, ..FindingsAsked::default() };
+        self.memory
+            .queries()
+            .findings(&self.tenant, &asked.run, &all)
+            .await
+            .unwrap()
+            .expect("the run is there")
+    }
+
+    /// What was decided about the run, in order.
+    pub fn events(&self, asked: &Asked) -> Vec<Event> {
+        let aggregate = Aggregate::run(&self.tenant, &asked.run);
+        let journal = self.memory.runs_ledger.journal().into_iter().map(|(_, row)| row);
+        let ours = journal.filter(|row| row.command.as_ref().is_some_and(|(of, ..)| *of == aggregate));
+        let events = ours.filter_map(|row| match row.entry {
+            JournalEntry::Applied { events, .. } => Some(events),
+            JournalEntry::Refused { .. } | JournalEntry::Repeated | JournalEntry::Parked { .. } => None,
+        });
+        events.flatten().collect()
+    }
+
+    /// Reports of the run's last attempt.
+    pub fn reports(&self, asked: &Asked) -> Vec<Report> {
+        let events = self.events(asked);
+        let last = events.iter().rposition(|event| matches!(event, Event::RunStarted { .. }));
+        let reports = events.into_iter().skip(last.unwrap_or_default());
+        let report = |event| if let Event::RunReported { report } = event { Some(report) } else { None };
+        reports.filter_map(report).collect()
+    }
+
+    /// How often the run ended. More than once never happens.
+    pub fn ends(&self, asked: &Asked) -> usize {
+        let is_end = |event: &Event| {
+            matches!(event, Event::RunCompleted { .. } | Event::RunFailed { .. } | Event::RunCancelled)
+        };
+        self.events(asked).iter().filter(|event| is_end(event)).count()
+    }
+
+    /// Whether no run is left among the work.
+    pub async fn is_idle(&self) -> bool {
+        self.memory.work.take("nobody", Duration::ZERO).await.unwrap().is_none()
+    }
+}
+
+impl Drop for Office {
+    fn drop(&mut self) {
+        self.runner.abort();
+    }
+}
