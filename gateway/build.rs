@@ -9,18 +9,25 @@ fn main() {
         .expect("gateway/web is part of the sources")
         .map(|entry| entry.expect("a directory that opens can be read").path())
         .filter(|path| {
-            path.extension()
-                .is_some_and(|kind| ["html", "css", "js", "svg", "csv"].iter().any(|own| kind == *own))
+            path.extension().is_some_and(|kind| {
+                ["html", "css", "js", "svg", "csv"].iter().any(|own| kind == *own)
+            })
         })
         .collect();
     paths.sort();
     let mut list = String::from("[\n");
     for path in &paths {
-        let name = path.file_name().and_then(|name| name.to_str()).expect("names of pages are ASCII");
-        writeln!(list, "    ({name:?}, include_bytes!({:?}) as &[u8]),", path.display().to_string())
-            .expect("writing to a string cannot fail");
+        let name =
+            path.file_name().and_then(|name| name.to_str()).expect("names of pages are ASCII");
+        writeln!(
+            list,
+            "    ({name:?}, include_bytes!({:?}) as &[u8]),",
+            path.display().to_string()
+        )
+        .expect("writing to a string cannot fail");
     }
     list.push(']');
     let out = env::var("OUT_DIR").expect("cargo sets it");
-    fs::write(Path::new(&out).join("pages.rs"), list).expect("cargo's output directory can be written");
+    fs::write(Path::new(&out).join("pages.rs"), list)
+        .expect("cargo's output directory can be written");
 }

@@ -17,7 +17,7 @@ use schemas::{
 };
 use tokio::{sync::oneshot, time::timeout};
 
-use crate::{log::Log, queries::Queries};
+use crate::{backends::log::Log, backends::queries::Queries};
 
 /// How long the log may take to acknowledge. Past it the record's fate is unknown, and the answer `try_again`:
 /// the same command id again is harmless.
@@ -67,7 +67,10 @@ impl Commands {
         match timeout(APPEND_TIMEOUT, self.log.append(topic, wire)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a command was not acknowledged");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a command was not acknowledged"
+                );
                 return Err(Code::TryAgain);
             }
             Err(_) => {
@@ -82,7 +85,11 @@ impl Commands {
     ///
     /// # Errors
     /// `try_again` when the authority does not answer.
-    pub async fn outcome(&self, tenant: &TenantId, command: &CommandId) -> Result<Option<Outcome>, Code> {
+    pub async fn outcome(
+        &self,
+        tenant: &TenantId,
+        command: &CommandId,
+    ) -> Result<Option<Outcome>, Code> {
         // Registered first: an outcome between the look and the wait is then not missed.
         let waiter = self.register(tenant.clone(), command.clone())?;
         let answer = timeout(QUERY_TIMEOUT, self.queries.outcome(tenant, command)).await;
@@ -90,7 +97,10 @@ impl Commands {
             Ok(Ok(Some(outcome))) => Ok(Some(outcome)),
             Ok(Ok(None)) => Ok(waiter.outcome().await),
             Ok(Err(error)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "an outcome could not be read");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "an outcome could not be read"
+                );
                 Err(Code::TryAgain)
             }
             Err(_) => {

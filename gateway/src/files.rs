@@ -75,7 +75,12 @@ struct Received {
 impl Files {
     /// Must be called on the runtime that outlives the shards.
     pub fn new(store: Arc<dyn ObjectStore>, max: u64) -> Self {
-        Self { store, max, uploads: Arc::new(Semaphore::new(MAX_UPLOADS)), runtime: Handle::current() }
+        Self {
+            store,
+            max,
+            uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),
+            runtime: Handle::current(),
+        }
     }
 
     /// A place for one upload, given back when it is dropped.
@@ -112,8 +117,12 @@ impl Files {
         let file = FileId::from_random(random::bits()?);
         let path = Path::from(file.path(&claims.tenant));
         let Received { bytes, sha256 } = self.write(&path, expected, content).await?;
-        let label =
-            Label { name, bytes, sha256: hex(&sha256), owner: format!("{:016x}", claims.owner_tag()) };
+        let label = Label {
+            name,
+            bytes,
+            sha256: hex(&sha256),
+            owner: format!("{:016x}", claims.owner_tag()),
+        };
         let text = serde_json::to_vec(&label).expect("a label has a JSON form");
         let beside = Path::from(file.label_path(&claims.tenant));
         if let Err(error) = self.store.put(&beside, text.into()).await {
@@ -177,7 +186,10 @@ impl Files {
 
     async fn forget(&self, path: &Path) {
         if let Err(error) = self.store.delete(path).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "an upload could not be removed");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "an upload could not be removed"
+            );
         }
     }
 
@@ -201,10 +213,15 @@ impl Files {
     ///
     /// # Errors
     /// `try_again` when the store does not answer.
-    pub async fn open(&self, tenant: &TenantId, file: &FileId) -> Result<Option<BlockingRead>, Code> {
+    pub async fn open(
+        &self,
+        tenant: &TenantId,
+        file: &FileId,
+    ) -> Result<Option<BlockingRead>, Code> {
         let path = Path::from(file.path(tenant));
         let store = self.store.clone();
-        let opened = self.on_runtime(async move { Ok(store.get(&path).await?.into_stream()) }).await?;
+        let opened =
+            self.on_runtime(async move { Ok(store.get(&path).await?.into_stream()) }).await?;
         let runtime = self.runtime.clone();
         Ok(opened.map(|stream| BlockingRead { stream, piece: Bytes::new(), runtime }))
     }

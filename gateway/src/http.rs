@@ -31,20 +31,22 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use schemas::codes::Code;
 use tokio::sync::Semaphore;
 
-pub use self::{commands::SOURCE as COMMAND_SOURCE, origin::origin_allowed, problem::Problem, rules::TRIALS};
+pub use self::{
+    commands::SOURCE as COMMAND_SOURCE, origin::origin_allowed, problem::Problem, rules::TRIALS,
+};
 use crate::{
-    audit::Audit,
-    auth::Verifier,
+    access::audit::Audit,
+    access::auth::Verifier,
+    access::grant::GrantKey,
+    backends::queries::Queries,
+    backends::short_keys::ShortKeys,
+    backends::snapshots::NotRead,
     clock::now,
     commands::Commands,
     files::Files,
-    grant::GrantKey,
     metrics::{Metrics, Readiness},
-    queries::Queries,
-    reader::Reader,
-    short_keys::ShortKeys,
-    snapshots::NotRead,
-    tails::Tails,
+    stream::reader::Reader,
+    stream::tails::Tails,
 };
 
 /// What the routes need of their node.
@@ -168,7 +170,8 @@ async fn count(State(api): Shared, request: Request, next: Next) -> Response {
 /// What every response says to browsers: run only what this host serves, guess no types, tell no referrer
 /// (a link of a ticket is its key), keep nothing unless the route said otherwise.
 async fn secure(mut response: Response) -> Response {
-    const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    const POLICY: &str =
+        "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value| {
         headers.entry(name).or_insert(HeaderValue::from_static(value));

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 use schemas::{
     channel::Channel,
@@ -13,8 +13,10 @@ use schemas::{
 
 /// From the log's time of a record to the write of its frame: steps around the aim of 8 ms at the median and
 /// 15 ms at p99, then those of trouble.
-const DELAY_SECONDS: &[f64] =
-    &[0.001, 0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const DELAY_SECONDS: &[f64] = &[
+    0.001, 0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0,
+];
 
 /// One metric for each kind of channel.
 pub struct PerKind<T>([T; Channel::KINDS.len()]);
@@ -101,7 +103,10 @@ impl Default for Metrics {
 struct Builder(Registry);
 
 impl Builder {
-    fn add<C: prometheus::core::Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+    fn add<C: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        made: prometheus::Result<C>,
+    ) -> C {
         let metric = made.expect("the metric's name and labels are well formed");
         self.0.register(Box::new(metric.clone())).expect("no two metrics have the same name");
         metric
@@ -155,13 +160,16 @@ impl Metrics {
             connections_opened: make
                 .transports("clinicwire_connections_opened_total", "Connections accepted."),
             subscriptions: make.subscriptions(),
-            deliveries: make.transports("clinicwire_deliveries_total", "Publications handed to sockets."),
-            bytes_written: make.transports("clinicwire_bytes_written_total", "Bytes handed to sockets."),
+            deliveries: make
+                .transports("clinicwire_deliveries_total", "Publications handed to sockets."),
+            bytes_written: make
+                .transports("clinicwire_bytes_written_total", "Bytes handed to sockets."),
             frames_encoded: make.kinds(
                 "clinicwire_frames_encoded_total",
                 "Frames built; one for many listeners counts once.",
             ),
-            delivery_delay_seconds: make.add(Histogram::with_opts(delay.buckets(DELAY_SECONDS.to_vec()))),
+            delivery_delay_seconds: make
+                .add(Histogram::with_opts(delay.buckets(DELAY_SECONDS.to_vec()))),
             intake_records: make.add(IntCounter::new(
                 "clinicwire_intake_records_total",
                 "Records read of the topic of views.",
@@ -174,8 +182,10 @@ impl Metrics {
                 "clinicwire_intake_lag_seconds",
                 "Age of the last record when it was read, by the log's clock and this node's.",
             )),
-            tail_bytes: make
-                .add(IntGauge::new("clinicwire_tail_bytes", "Bytes of records kept to serve resumes.")),
+            tail_bytes: make.add(IntGauge::new(
+                "clinicwire_tail_bytes",
+                "Bytes of records kept to serve resumes.",
+            )),
             snapshot_loads: make.snapshot_loads(),
             closes: make.counters(
                 "clinicwire_closes_total",
@@ -206,7 +216,8 @@ impl Metrics {
                 "clinicwire_upload_bytes_total",
                 "Bytes of the files that were stored.",
             )),
-            ready: make.add(IntGauge::new("clinicwire_ready", "1 while this node takes new clients.")),
+            ready: make
+                .add(IntGauge::new("clinicwire_ready", "1 while this node takes new clients.")),
             registry: make.0,
         };
         // An alert on a rise needs the zero before it.
@@ -246,7 +257,10 @@ impl Metrics {
         self.ready.set(i64::from(readiness.is_ready()));
         let mut text = String::new();
         if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
-            tracing::error!(error = &error as &dyn std::error::Error, "the metrics could not be written");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the metrics could not be written"
+            );
         }
         text
     }

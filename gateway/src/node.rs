@@ -19,23 +19,23 @@ use tokio::{
 };
 
 use crate::{
-    accept::{self, Door},
-    audit::Audit,
-    auth::{KeyError, Keys, Verifier},
+    access::audit::Audit,
+    access::auth::{KeyError, Keys, Verifier},
+    access::grant::GrantKey,
+    backends::log::Log,
+    backends::queries::Queries,
+    backends::short_keys::ShortKeys,
+    backends::snapshots::Snapshots,
     commands::Commands,
     files::Files,
-    grant::GrantKey,
     http::{self, Api},
-    intake::{Intake, SHARD_INBOX},
-    log::Log,
     metrics::{Metrics, Readiness},
-    queries::Queries,
-    reader::Reader,
-    shard::{self, Links, Shard, ToShard},
-    short_keys::ShortKeys,
-    snapshots::Snapshots,
-    socketio::SocketIo,
-    tails::{MAX_SHARDS, Tails},
+    stream::intake::{Intake, SHARD_INBOX},
+    stream::reader::Reader,
+    stream::shard::{self, Links, Shard, ToShard},
+    stream::tails::{MAX_SHARDS, Tails},
+    transport::accept::{self, Door},
+    transport::socketio::SocketIo,
 };
 
 /// Connections the system may hold for a shard that has not accepted them yet: a storm's first second.
@@ -108,13 +108,24 @@ pub struct Running {
 /// # Errors
 /// [`StartError`] when the address is taken, the keys are unusable, or no thread can be had.
 pub fn start(settings: Settings, backends: Backends) -> Result<Running, StartError> {
-    let Settings { listen, shards, keys, grant_secret, origins, drain, max_file, run_retention, tables } =
-        settings;
+    let Settings {
+        listen,
+        shards,
+        keys,
+        grant_secret,
+        origins,
+        drain,
+        max_file,
+        run_retention,
+        tables,
+    } = settings;
     let metrics = Arc::new(Metrics::new());
     let readiness = Arc::new(Readiness::default());
     let verifier = Arc::new(Verifier::new(keys).map_err(StartError::Keys)?);
     let commands = Arc::new(Commands::new(backends.log.clone(), backends.queries.clone()));
-    let reader = Arc::new(Reader::new(backends.snapshots, backends.queries.clone()).counted(metrics.clone()));
+    let reader = Arc::new(
+        Reader::new(backends.snapshots, backends.queries.clone()).counted(metrics.clone()),
+    );
     let grant_key = GrantKey::new(&grant_secret);
     let audit = Audit::new(backends.log.clone());
     let demo = Arc::new(RwLock::new(None));
@@ -141,8 +152,9 @@ pub fn start(settings: Settings, backends: Backends) -> Result<Running, StartErr
     let socketio = SocketIo::new(verifier.clone(), metrics.clone());
     let (draining, drained) = watch::channel(false);
     let listeners = bind(listen, shards.clamp(1, MAX_SHARDS))?;
-    let address =
-        listeners[0].local_addr().map_err(|source| StartError::Listen { address: listen, source })?;
+    let address = listeners[0]
+        .local_addr()
+        .map_err(|source| StartError::Listen { address: listen, source })?;
     let (mut inboxes, mut threads) = (Vec::new(), Vec::new());
     for (index, listener) in listeners.into_iter().enumerate() {
         let (inbox, messages) = mpsc::channel(SHARD_INBOX);
@@ -173,7 +185,8 @@ pub fn start(settings: Settings, backends: Backends) -> Result<Running, StartErr
         inboxes.push(inbox);
         threads.push(thread);
     }
-    let intake = Intake { tails, shards: inboxes.clone(), commands, metrics, readiness: readiness.clone() };
+    let intake =
+        Intake { tails, shards: inboxes.clone(), commands, metrics, readiness: readiness.clone() };
     let intake = tokio::spawn(intake.run(backends.log.follow()));
     Ok(Running { address, drain, readiness, demo, draining, inboxes, threads, intake })
 }
@@ -221,7 +234,12 @@ fn bind(address: SocketAddr, shards: usize) -> Result<Vec<std::net::TcpListener>
         .map_err(failed)
 }
 
-fn run_shard(listener: std::net::TcpListener, links: Links, hall: Hall, messages: mpsc::Receiver<ToShard>) {
+fn run_shard(
+    listener: std::net::TcpListener,
+    links: Links,
+    hall: Hall,
+    messages: mpsc::Receiver<ToShard>,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -232,7 +250,8 @@ fn run_shard(listener: std::net::TcpListener, links: Links, hall: Hall, messages
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "a shard cannot listen"),
         };
-        let Hall { inbox, router, socketio, short_keys, grant_key, metrics, origins, draining } = hall;
+        let Hall { inbox, router, socketio, short_keys, grant_key, metrics, origins, draining } =
+            hall;
         let shard_of_door = shard.clone();
         let door = Door {
             shard: shard_of_door,

@@ -129,7 +129,8 @@ impl Crowd {
             let mut watch = Watch::new(index, client.kind);
             watch.entries = client.folds.then(Entries::new);
             watch.taken = client.keeps_steps.then(Vec::new);
-            let follower = Arc::new(Follower::new(node, source, client.channel, client.transport, watch));
+            let follower =
+                Arc::new(Follower::new(node, source, client.channel, client.transport, watch));
             crowd.followers.push(follower.clone());
             crowd.tasks.spawn(follower.run(crowd.hub.clone()));
         }
@@ -142,8 +143,14 @@ impl Crowd {
         let left = self.until(|follower, _| follower.is_live()).await;
         if left > 0 {
             let mut breaches = Breaches::default();
-            self.followers.iter().for_each(|f| breaches.merge(std::mem::take(&mut f.watch().breaches)));
-            bail!("{left} of {} clients are not subscribed: {:?}", self.followers.len(), breaches.examples);
+            self.followers
+                .iter()
+                .for_each(|f| breaches.merge(std::mem::take(&mut f.watch().breaches)));
+            bail!(
+                "{left} of {} clients are not subscribed: {:?}",
+                self.followers.len(),
+                breaches.examples
+            );
         }
         Ok(())
     }
@@ -203,9 +210,14 @@ impl Crowd {
         }
         let end = Instant::now() + self.patience;
         loop {
-            let snapshot: Snapshot = self.hub.api.read(&target.node(0), &self.hub.token, path).await?;
+            let snapshot: Snapshot =
+                self.hub.api.read(&target.node(0), &self.hub.token, path).await?;
             let differ = |follower: &&Arc<Follower>| {
-                follower.watch().entries.as_ref().is_some_and(|entries| *entries != snapshot.entries)
+                follower
+                    .watch()
+                    .entries
+                    .as_ref()
+                    .is_some_and(|entries| *entries != snapshot.entries)
             };
             let left = self.followers.iter().filter(differ).count();
             if left == 0 {
@@ -223,7 +235,8 @@ impl Crowd {
     /// Ends all clients and puts together what they saw, the breaches into the report.
     pub async fn finish(mut self, report: &mut Report) -> Seen {
         self.tasks.shutdown().await;
-        let mut seen = Seen { samples: Vec::new(), frames: 0, duplicates: 0, same_position: 0, losses: 0 };
+        let mut seen =
+            Seen { samples: Vec::new(), frames: 0, duplicates: 0, same_position: 0, losses: 0 };
         for follower in &self.followers {
             let mut watch = follower.watch();
             seen.samples.append(&mut watch.samples);
@@ -262,9 +275,11 @@ pub fn check_room(clients: usize, sources: u8) -> Result<()> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current < limit.maximum {
         // Without the raise the check below still tells the truth.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+        let _ =
+            setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
-    let room = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX).saturating_sub(SPARE_DESCRIPTORS);
+    let room =
+        getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX).saturating_sub(SPARE_DESCRIPTORS);
     ensure!(
         clients as u64 <= room,
         "{clients} clients do not fit into one process ({room} descriptors to use): run several swarms"

@@ -94,7 +94,9 @@ impl Desk {
         desk.admin(&queue, body).await.context("create a queue")?;
         for (number, station) in desk.stations.iter().enumerate() {
             let body = json!({"name": format!("Swarm {}", number + 1)});
-            desk.admin(&format!("/v1/stations/{station}"), body).await.context("create a station")?;
+            desk.admin(&format!("/v1/stations/{station}"), body)
+                .await
+                .context("create a station")?;
         }
         match desk.post(&format!("{queue}/open"), json!({})).await {
             // A new queue may be open from its beginning.
@@ -141,14 +143,23 @@ impl Desk {
     ///
     /// # Errors
     /// When a ticket is not issued.
-    pub async fn channels(&self, audience: Audience, clients: usize) -> Result<(Kind, Vec<String>)> {
+    pub async fn channels(
+        &self,
+        audience: Audience,
+        clients: usize,
+    ) -> Result<(Kind, Vec<String>)> {
         Ok(match audience {
-            Audience::Board => (Kind::Keyed, vec![format!("board:{}", self.target.location); clients]),
+            Audience::Board => {
+                (Kind::Keyed, vec![format!("board:{}", self.target.location); clients])
+            }
             Audience::Queue => (Kind::Keyed, vec![format!("queue:{}", self.queue); clients]),
-            Audience::Load => (Kind::Keyed, vec![format!("load:{}", self.target.location); clients]),
+            Audience::Load => {
+                (Kind::Keyed, vec![format!("load:{}", self.target.location); clients])
+            }
             Audience::Tickets => {
                 let line = self.fill(clients).await?;
-                let channels = line.iter().map(|issued| format!("ticket:{}", issued.ticket)).collect();
+                let channels =
+                    line.iter().map(|issued| format!("ticket:{}", issued.ticket)).collect();
                 (Kind::Ticket { own_line: true }, channels)
             }
         })
@@ -175,7 +186,8 @@ impl Desk {
         let path = format!("/v1/queues/{}/call-next", self.queue);
         let outcome = self.post(&path, json!({"station": station})).await?;
         let took = started.elapsed();
-        let TicketResult { ticket } = serde_json::from_value(outcome.result).context("understand a call")?;
+        let TicketResult { ticket } =
+            serde_json::from_value(outcome.result).context("understand a call")?;
         Ok(Called { ticket, version: outcome.version, at: outcome.at, took })
     }
 
@@ -184,7 +196,9 @@ impl Desk {
     /// # Errors
     /// When the command is refused or has no outcome.
     pub async fn start(&self, ticket: &str) -> Result<Outcome> {
-        self.post(&format!("/v1/tickets/{ticket}/start"), json!({})).await.context("start a service")
+        self.post(&format!("/v1/tickets/{ticket}/start"), json!({}))
+            .await
+            .context("start a service")
     }
 
     /// Completes the service of a ticket.
@@ -192,7 +206,9 @@ impl Desk {
     /// # Errors
     /// When the command is refused or has no outcome.
     pub async fn complete(&self, ticket: &str) -> Result<Outcome> {
-        self.post(&format!("/v1/tickets/{ticket}/complete"), json!({})).await.context("complete a service")
+        self.post(&format!("/v1/tickets/{ticket}/complete"), json!({}))
+            .await
+            .context("complete a service")
     }
 }
 

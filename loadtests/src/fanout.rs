@@ -41,10 +41,16 @@ const HEAD_START: usize = 32;
 ///
 /// # Errors
 /// When it cannot be set up or measured; broken promises are in the report.
-pub async fn run(target: Arc<Target>, args: &CrowdArgs, pids: &[u32], fanout: FanoutArgs) -> Result<Report> {
+pub async fn run(
+    target: Arc<Target>,
+    args: &CrowdArgs,
+    pids: &[u32],
+    fanout: FanoutArgs,
+) -> Result<Report> {
     ensure!(fanout.channel != Audience::Tickets, "for tickets use the scenario `phones`");
     let mut report = Report::new("fanout", settings(&target, args, fanout.listeners)?);
-    let desk = Arc::new(Desk::open(target.clone(), Duration::from_secs(args.command_deadline), 4).await?);
+    let desk =
+        Arc::new(Desk::open(target.clone(), Duration::from_secs(args.command_deadline), 4).await?);
     desk.fill(HEAD_START).await?;
     let (kind, channels) = desk.channels(fanout.channel, fanout.listeners).await?;
     let crowd = Crowd::connect(&target, args, clients(fanout.transport, kind, channels)).await?;
@@ -92,7 +98,9 @@ async fn change(desk: &Arc<Desk>, fanout: &FanoutArgs, report: &mut Report) -> u
     for result in results {
         match result {
             Ok(version) => last = last.max(version),
-            Err(error) => report.breaches.note(Breach::CommandFailed, || format!("a change: {error:#}")),
+            Err(error) => {
+                report.breaches.note(Breach::CommandFailed, || format!("a change: {error:#}"))
+            }
         }
     }
     last

@@ -52,7 +52,10 @@ const READER_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 /// # Errors
 /// When the sockets cannot be had.
 pub fn measure(plan: Plan) -> Result<Floor> {
-    ensure!((1..=MOST_SOCKETS).contains(&plan.sockets), "the floor takes 1 to {MOST_SOCKETS} sockets");
+    ensure!(
+        (1..=MOST_SOCKETS).contains(&plan.sockets),
+        "the floor takes 1 to {MOST_SOCKETS} sockets"
+    );
     let (writers, readers) = positions(plan.sockets)?;
     let cores = two_cores();
     let stop = Arc::new(AtomicBool::new(false));
@@ -103,7 +106,11 @@ fn pin(core: Option<usize>) {
     }
 }
 
-fn send_all(sockets: &[TcpStream], plan: Plan, core: Option<usize>) -> Result<(u64, Duration, Duration)> {
+fn send_all(
+    sockets: &[TcpStream],
+    plan: Plan,
+    core: Option<usize>,
+) -> Result<(u64, Duration, Duration)> {
     pin(core);
     let frame = vec![b'x'; plan.bytes];
     let round_every = plan.rounds_per_second.map(|rounds| Duration::from_secs_f64(1.0 / rounds));

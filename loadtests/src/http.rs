@@ -142,10 +142,11 @@ impl Api {
     ) -> Step {
         let polled = body.is_none();
         let body = body.map(|body| (JSON, body.to_string().into()));
-        let (status, location, bytes) = match self.exchange(node, token, method, path, body, id).await {
-            Ok(answer) => answer,
-            Err(error) => return Step::Again(format!("{error:#}")),
-        };
+        let (status, location, bytes) =
+            match self.exchange(node, token, method, path, body, id).await {
+                Ok(answer) => answer,
+                Err(error) => return Step::Again(format!("{error:#}")),
+            };
         match status {
             StatusCode::OK | StatusCode::CREATED => match serde_json::from_slice(&bytes) {
                 Ok(outcome) => Step::Done(outcome),
@@ -153,9 +154,13 @@ impl Api {
                     Step::Refused(status.as_u16(), format!("an answer without an outcome: {error}"))
                 }
             },
-            StatusCode::ACCEPTED => Step::Later(location.unwrap_or_else(|| format!("/v1/commands/{id}"))),
+            StatusCode::ACCEPTED => {
+                Step::Later(location.unwrap_or_else(|| format!("/v1/commands/{id}")))
+            }
             // A node that was restarted does not know the command: its repeat finds the first outcome.
-            StatusCode::NOT_FOUND if polled => Step::Again("404 for the command's status".to_owned()),
+            StatusCode::NOT_FOUND if polled => {
+                Step::Again("404 for the command's status".to_owned())
+            }
             status if may_pass(status) => Step::Again(status.to_string()),
             status => Step::Refused(status.as_u16(), problem_code(&bytes)),
         }
@@ -184,8 +189,11 @@ impl Api {
         let request = request.body(Full::new(bytes)).context("build the request")?;
         let exchange = async {
             let answer = self.client.request(request).await.context("send a request")?;
-            let location =
-                answer.headers().get(header::LOCATION).and_then(|at| at.to_str().ok()).map(str::to_owned);
+            let location = answer
+                .headers()
+                .get(header::LOCATION)
+                .and_then(|at| at.to_str().ok())
+                .map(str::to_owned);
             let status = answer.status();
             let bytes = answer.into_body().collect().await.context("read an answer")?.to_bytes();
             Ok((status, location, bytes))
@@ -212,7 +220,8 @@ impl Api {
             let last = match self.exchange(node, token, Method::POST, path, body, &id).await {
                 Ok((status, _, bytes)) if status.is_success() => {
                     let document = serde_json::from_slice(&bytes);
-                    return document.map_err(|error| Failure::Refused(status.as_u16(), error.to_string()));
+                    return document
+                        .map_err(|error| Failure::Refused(status.as_u16(), error.to_string()));
                 }
                 Ok((status, _, bytes)) if !may_pass(status) => {
                     return Err(Failure::Refused(status.as_u16(), problem_code(&bytes)));
@@ -232,7 +241,12 @@ impl Api {
     ///
     /// # Errors
     /// The last one.
-    pub async fn read_in_time<T: DeserializeOwned>(&self, node: &Node, token: &str, path: &str) -> Result<T> {
+    pub async fn read_in_time<T: DeserializeOwned>(
+        &self,
+        node: &Node,
+        token: &str,
+        path: &str,
+    ) -> Result<T> {
         let end = Instant::now() + self.deadline;
         loop {
             match self.read(node, token, path).await {
@@ -246,7 +260,12 @@ impl Api {
     ///
     /// # Errors
     /// When the answer is not 200 with that document.
-    pub async fn read<T: DeserializeOwned>(&self, node: &Node, token: &str, path: &str) -> Result<T> {
+    pub async fn read<T: DeserializeOwned>(
+        &self,
+        node: &Node,
+        token: &str,
+        path: &str,
+    ) -> Result<T> {
         let (status, _, bytes) = self.exchange(node, token, Method::GET, path, None, "").await?;
         anyhow::ensure!(status == StatusCode::OK, "{status} {}", problem_code(&bytes));
         serde_json::from_slice(&bytes).context("understand the answer")
@@ -271,7 +290,8 @@ impl Api {
 
 /// Whether the same request may fare better later.
 fn may_pass(status: StatusCode) -> bool {
-    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) || status.is_server_error()
+    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+        || status.is_server_error()
 }
 
 fn problem_code(bytes: &[u8]) -> String {

@@ -34,7 +34,12 @@ pub struct IdleArgs {
 ///
 /// # Errors
 /// When it cannot be set up or measured; broken promises are in the report.
-pub async fn run(target: Arc<Target>, args: &CrowdArgs, pids: &[u32], idle: IdleArgs) -> Result<Report> {
+pub async fn run(
+    target: Arc<Target>,
+    args: &CrowdArgs,
+    pids: &[u32],
+    idle: IdleArgs,
+) -> Result<Report> {
     let mut report = Report::new("idle", settings(&target, args, idle.clients)?);
     let desk = Desk::open(target.clone(), Duration::from_secs(args.command_deadline), 1).await?;
     let (kind, channels) = desk.channels(idle.channel, idle.clients).await?;
@@ -47,8 +52,16 @@ pub async fn run(target: Arc<Target>, args: &CrowdArgs, pids: &[u32], idle: Idle
     for process in before.used() {
         let clients = idle.clients as f64;
         let label = format!("{}_{}", process.name, process.pid);
-        report.figure(&format!("connect_cpu_{label}_us"), process.cpu_ms * 1e3 / clients, "µs a client");
-        report.figure(&format!("rss_{label}_kib"), process.rss_grew_kib as f64 / clients, "KiB a client");
+        report.figure(
+            &format!("connect_cpu_{label}_us"),
+            process.cpu_ms * 1e3 / clients,
+            "µs a client",
+        );
+        report.figure(
+            &format!("rss_{label}_kib"),
+            process.rss_grew_kib as f64 / clients,
+            "KiB a client",
+        );
     }
 
     say(&format!("holding for {} s …", idle.hold));

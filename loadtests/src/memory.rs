@@ -54,7 +54,9 @@ impl Memory {
                     }
                 }
                 // Address, rights, offset, device, inode, and a name where there is one.
-                [range, _, _, _, inode, ref path @ ..] if range.contains('-') && !range.ends_with(':') => {
+                [range, _, _, _, inode, ref path @ ..]
+                    if range.contains('-') && !range.ends_with(':') =>
+                {
                     of_file = inode != "0";
                     name = path.first().copied().unwrap_or_default();
                 }
@@ -107,8 +109,9 @@ impl Before {
 
     /// Reports what has grown since, for each of `clients`.
     pub fn report(&self, report: &mut Report, clients: usize) {
-        let each =
-            |before: u64, after: u64| (after.cast_signed() - before.cast_signed()) as f64 / clients as f64;
+        let each = |before: u64, after: u64| {
+            (after.cast_signed() - before.cast_signed()) as f64 / clients as f64
+        };
         let mut figure = |name: String, value: f64| report.figure(&name, value, "KiB a client");
         for (pid, name, before) in &self.processes {
             let Some(after) = Memory::read(*pid) else { continue };
@@ -117,7 +120,10 @@ impl Before {
             figure(format!("files_{name}_{pid}_kib"), each(before.files, after.files));
         }
         let kernel = Kernel::read();
-        figure("kernel_buffers_both_ends_kib".to_owned(), each(self.kernel.buffers, kernel.buffers));
+        figure(
+            "kernel_buffers_both_ends_kib".to_owned(),
+            each(self.kernel.buffers, kernel.buffers),
+        );
         if let (Some(before), Some(after)) = (self.kernel.objects, kernel.objects) {
             figure("kernel_objects_both_ends_kib".to_owned(), each(before, after));
         }

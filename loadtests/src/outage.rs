@@ -51,15 +51,20 @@ impl Outage {
     /// # Errors
     /// When there is no such process, or the command cannot be started.
     pub async fn strike(&self) -> Result<u32> {
-        let pid =
-            i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("a processor pid is positive")?;
+        let pid = i32::try_from(self.pid)
+            .ok()
+            .and_then(Pid::from_raw)
+            .context("a processor pid is positive")?;
         say(&format!("killing process {} …", self.pid));
         kill_process(pid, Signal::KILL).context("kill the processor")?;
         while is_running(self.pid) {
             sleep(Duration::from_millis(2)).await;
         }
-        let log =
-            File::options().create(true).append(true).open(&self.log).context("open the restart log")?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .context("open the restart log")?;
         let child = Command::new("sh")
             .args(["-c", &self.command])
             .stdin(Stdio::null())

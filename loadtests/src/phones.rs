@@ -61,7 +61,12 @@ pub struct Expected {
 ///
 /// # Errors
 /// When it cannot be set up or measured; broken promises are in the report.
-pub async fn run(target: Arc<Target>, crowd: &CrowdArgs, pids: &[u32], args: PhonesArgs) -> Result<Report> {
+pub async fn run(
+    target: Arc<Target>,
+    crowd: &CrowdArgs,
+    pids: &[u32],
+    args: PhonesArgs,
+) -> Result<Report> {
     let mut report = Report::new("phones", settings(&target, crowd, args.phones)?);
     let deadline = Duration::from_secs(crowd.command_deadline);
     let desk = Arc::new(Desk::open(target.clone(), deadline, args.stations.max(1)).await?);
@@ -73,7 +78,9 @@ pub async fn run(target: Arc<Target>, crowd: &CrowdArgs, pids: &[u32], args: Pho
     let phones = Crowd::connect(&target, crowd, phones).await?;
     arriving.report(&mut report, "connecting", 0);
     let first = expected(line.len(), 0, TicketState::Called);
-    phones.demand(Breach::WrongFirstState, "the first state", |watch, phone| shows(watch, first[phone]));
+    phones.demand(Breach::WrongFirstState, "the first state", |watch, phone| {
+        shows(watch, first[phone])
+    });
 
     say(&format!("calling {} at {} a second …", args.calls, args.rate));
     let span = Span::start(pids);
@@ -85,10 +92,14 @@ pub async fn run(target: Arc<Target>, crowd: &CrowdArgs, pids: &[u32], args: Pho
     let cost = span.report(&mut report, "calling", phones.deliveries());
     report.figure("phones_not_at_their_last_state", left as f64, "");
     sleep(QUIET).await;
-    phones.demand(Breach::WrongLastState, "the last state", |watch, phone| shows(watch, last[phone]));
+    phones
+        .demand(Breach::WrongLastState, "the last state", |watch, phone| shows(watch, last[phone]));
 
     report_commands(&desk.api, &mut report);
-    report.quantiles("call_to_answer", calls.iter().map(|call| call.took.as_secs_f64() * 1e3).collect());
+    report.quantiles(
+        "call_to_answer",
+        calls.iter().map(|call| call.took.as_secs_f64() * 1e3).collect(),
+    );
     report.figure("position_changes_at_most", steps(line.len(), calls.len()) as f64, "");
     let seen = phones.finish(&mut report).await;
     report.figure("publications_with_same_position", seen.same_position as f64, "");
@@ -130,13 +141,15 @@ async fn call(desk: &Arc<Desk>, args: &PhonesArgs, report: &mut Report) -> Vec<C
                     report.figure("restarted_pid", f64::from(pid), "");
                 }
             }
-            Err(error) => report.breaches.note(Breach::CommandFailed, || format!("a call: {error:#}")),
+            Err(error) => {
+                report.breaches.note(Breach::CommandFailed, || format!("a call: {error:#}"))
+            }
         }
     }
     if !restarted {
-        report
-            .breaches
-            .note(Breach::CommandFailed, || "the processor was not killed and started again".to_owned());
+        report.breaches.note(Breach::CommandFailed, || {
+            "the processor was not killed and started again".to_owned()
+        });
     }
     calls.sort_by_key(|called| called.version);
     calls
@@ -147,13 +160,15 @@ pub fn check_calls(line: &[Issued], calls: &[Called], asked: usize, report: &mut
     report.figure("calls_applied", calls.len() as f64, "");
     if calls.len() != asked {
         let applied = calls.len();
-        report.breaches.note(Breach::CommandFailed, || format!("{applied} of {asked} calls were applied"));
+        report
+            .breaches
+            .note(Breach::CommandFailed, || format!("{applied} of {asked} calls were applied"));
     }
     for (turn, (called, first)) in calls.iter().zip(line).enumerate() {
         if called.ticket != first.ticket {
-            report
-                .breaches
-                .note(Breach::WrongCall, || format!("call {} did not call the first in line", turn + 1));
+            report.breaches.note(Breach::WrongCall, || {
+                format!("call {} did not call the first in line", turn + 1)
+            });
         }
     }
 }

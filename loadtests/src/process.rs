@@ -31,7 +31,8 @@ impl Usage {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name in parentheses may hold spaces; utime and stime are the 12th and 13th fields after it.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+        let ticks: u64 =
+            fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
         let per_second = rustix::param::clock_ticks_per_second();
         let cpu = Duration::from_secs_f64(ticks as f64 / per_second as f64);
         Some(Self { cpu, rss_kib: rss_kib(pid)? })
@@ -53,7 +54,8 @@ impl Watched {
     #[must_use]
     pub fn start(pids: &[u32]) -> Self {
         let read = |pid: &u32| {
-            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_else(|_| "gone".to_owned());
+            let name = fs::read_to_string(format!("/proc/{pid}/comm"))
+                .unwrap_or_else(|_| "gone".to_owned());
             (*pid, name.trim().to_owned(), Usage::read(*pid))
         };
         Self(pids.iter().map(read).collect())
@@ -66,7 +68,13 @@ impl Watched {
             let (before, after) = ((*before)?, Usage::read(*pid)?);
             let cpu_ms = after.cpu.saturating_sub(before.cpu).as_secs_f64() * 1e3;
             let rss_grew_kib = after.rss_kib.cast_signed() - before.rss_kib.cast_signed();
-            Some(Used { pid: *pid, name: name.clone(), cpu_ms, rss_kib: after.rss_kib, rss_grew_kib })
+            Some(Used {
+                pid: *pid,
+                name: name.clone(),
+                cpu_ms,
+                rss_kib: after.rss_kib,
+                rss_grew_kib,
+            })
         };
         self.0.iter().filter_map(since).collect()
     }
@@ -74,7 +82,12 @@ impl Watched {
 
 /// Reports each process, by delivery too where there were any, and returns their CPU together, in µs; none when
 /// no process was watched.
-pub fn report_used(report: &mut Report, label: &str, used: &[Used], deliveries: u64) -> Option<f64> {
+pub fn report_used(
+    report: &mut Report,
+    label: &str,
+    used: &[Used],
+    deliveries: u64,
+) -> Option<f64> {
     for process in used {
         let name = format!("{label}_{}_{}", process.name, process.pid);
         report.figure(&format!("{name}_cpu_ms"), process.cpu_ms, "ms");

@@ -34,7 +34,12 @@ pub struct ReconnectArgs {
 ///
 /// # Errors
 /// When it cannot be set up or measured; broken promises are in the report.
-pub async fn run(target: Arc<Target>, args: &CrowdArgs, pids: &[u32], plan: ReconnectArgs) -> Result<Report> {
+pub async fn run(
+    target: Arc<Target>,
+    args: &CrowdArgs,
+    pids: &[u32],
+    plan: ReconnectArgs,
+) -> Result<Report> {
     let mut report = Report::new("reconnect", settings(&target, args, plan.clients)?);
     let desk = Desk::open(target.clone(), Duration::from_secs(args.command_deadline), 4).await?;
     let missed = usize::try_from(plan.missed).context("count the missed changes")?;
@@ -55,7 +60,9 @@ pub async fn run(target: Arc<Target>, args: &CrowdArgs, pids: &[u32], plan: Reco
         let span = Span::start(pids);
         let released_us = now_us();
         crowd.release();
-        let left = crowd.until(|follower, _| follower.is_live() && follower.watch().offset() >= last).await;
+        let left = crowd
+            .until(|follower, _| follower.is_live() && follower.watch().offset() >= last)
+            .await;
         span.report(&mut report, &format!("round_{round}"), 0);
         report.figure(&format!("round_{round}_not_resumed"), left as f64, "");
         crowd.demand(Breach::NeverArrived, "not resumed", |watch, _| watch.offset() >= last);

@@ -169,8 +169,9 @@ mod tests {
         let mut report = Report::new("test", Value::Null);
         let sample = |version, delay_us| Sample { version, delay_us, near: true };
         report.delays(&[sample(1, 2_000), sample(1, 9_000), sample(2, 4_000), sample(2, 1_000)]);
-        let figure =
-            |name: &str| report.figures.iter().find(|figure| figure.0 == name).map(|figure| figure.1);
+        let figure = |name: &str| {
+            report.figures.iter().find(|figure| figure.0 == name).map(|figure| figure.1)
+        };
         assert_eq!(figure("record_to_last_client_p50_ms"), Some(4.0));
         assert_eq!(figure("record_to_last_client_max_ms"), Some(9.0));
         assert_eq!(figure("records_seen"), Some(2.0));

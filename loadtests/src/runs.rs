@@ -87,7 +87,12 @@ const QUIET: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When it cannot be set up or measured; broken promises are in the report.
-pub async fn run(tenants: Tenants, crowd: &CrowdArgs, pids: &[u32], args: &RunsArgs) -> Result<Report> {
+pub async fn run(
+    tenants: Tenants,
+    crowd: &CrowdArgs,
+    pids: &[u32],
+    args: &RunsArgs,
+) -> Result<Report> {
     ensure!(args.runs > 0 && args.files > 0 && args.at_once != Some(0), "there is nothing to do");
     check_room(args.runs + args.viewers, crowd.sources)?;
     let office = Arc::new(Office::new(tenants, crowd));
@@ -109,7 +114,9 @@ pub async fn run(tenants: Tenants, crowd: &CrowdArgs, pids: &[u32], args: &RunsA
     sleep(QUIET).await;
 
     let viewers = match viewers {
-        Some(viewers) => Some(viewers.finish(&runs, Duration::from_secs(crowd.patience), &mut report).await),
+        Some(viewers) => {
+            Some(viewers.finish(&runs, Duration::from_secs(crowd.patience), &mut report).await)
+        }
         None => None,
     };
     runs.iter().for_each(Run::let_go);
@@ -126,14 +133,20 @@ pub async fn run(tenants: Tenants, crowd: &CrowdArgs, pids: &[u32], args: &RunsA
 
 /// The generated files.
 async fn contents(args: &RunsArgs) -> Result<Vec<ClaimsFile>> {
-    let (rows, seed, rate, files) = (args.rows, args.seed, args.violations, args.files.min(args.runs));
+    let (rows, seed, rate, files) =
+        (args.rows, args.seed, args.violations, args.files.min(args.runs));
     say(&format!("generating {files} files of {rows} rows …"));
-    let make = move || (0..files as u64).map(|n| generated(rows, seed.wrapping_add(n), rate)).collect();
+    let make =
+        move || (0..files as u64).map(|n| generated(rows, seed.wrapping_add(n), rate)).collect();
     tokio::task::spawn_blocking(make).await.context("generate files")?
 }
 
 /// What each tenant's files are checked by.
-async fn rule_books(office: &Office, args: &RunsArgs, report: &mut Report) -> Result<Vec<verdict::RuleBook>> {
+async fn rule_books(
+    office: &Office,
+    args: &RunsArgs,
+    report: &mut Report,
+) -> Result<Vec<verdict::RuleBook>> {
     let mut books = Vec::new();
     for tenant in 0..args.tenants {
         if args.store_rules {
@@ -157,11 +170,16 @@ async fn upload(
         // As many for each tenant, the first ones having one more where they do not come out even.
         let (tenant, content) = (index * args.tenants / args.runs, index % contents.len());
         async move {
-            let (file, took) = office.upload(index, tenant, contents[content].bytes.clone()).await?;
-            anyhow::Ok((Errand { index, tenant, content, file, list_passes: args.list_passes }, took))
+            let (file, took) =
+                office.upload(index, tenant, contents[content].bytes.clone()).await?;
+            anyhow::Ok((
+                Errand { index, tenant, content, file, list_passes: args.list_passes },
+                took,
+            ))
         }
     };
-    let uploads: Vec<_> = stream::iter(0..args.runs).map(one).buffered(UPLOADING).try_collect().await?;
+    let uploads: Vec<_> =
+        stream::iter(0..args.runs).map(one).buffered(UPLOADING).try_collect().await?;
     let (errands, took): (Vec<_>, Vec<_>) = uploads.into_iter().unzip();
     report.quantiles("upload", took);
     Ok(errands)
@@ -183,7 +201,8 @@ async fn go(
     let mut going: Vec<JoinHandle<_>> = Vec::new();
     for errand in errands {
         let place = room.clone().acquire_owned().await;
-        let (office, tell) = (office.clone(), if errand.index == last { tell.take() } else { None });
+        let (office, tell) =
+            (office.clone(), if errand.index == last { tell.take() } else { None });
         going.push(tokio::spawn(async move {
             let _place = place;
             let accepted = |run: &str| drop(tell.map(|tell| tell.send(run.to_owned())));
@@ -192,18 +211,22 @@ async fn go(
     }
     let viewers = match args.viewers {
         0 => None,
-        count => (&mut told).await.ok().map(|run| Viewers::open(office, tenant_of_last, &run, count)),
+        count => {
+            (&mut told).await.ok().map(|run| Viewers::open(office, tenant_of_last, &run, count))
+        }
     };
     let mut runs = Vec::new();
     for (index, run) in going.into_iter().enumerate() {
         match run.await {
             Ok(Ok(run)) => runs.push(run),
             Ok(Err(error)) => {
-                report
-                    .breaches
-                    .note(Breach::CommandFailed, || format!("run {index} was not accepted: {error}"));
+                report.breaches.note(Breach::CommandFailed, || {
+                    format!("run {index} was not accepted: {error}")
+                });
             }
-            Err(error) => report.breaches.note(Breach::CommandFailed, || format!("run {index}: {error}")),
+            Err(error) => {
+                report.breaches.note(Breach::CommandFailed, || format!("run {index}: {error}"))
+            }
         }
     }
     (runs, viewers)

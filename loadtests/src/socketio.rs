@@ -237,7 +237,9 @@ impl Session<'_> {
             "close" => match serde_json::from_str(body.get()) {
                 // The transport ends by itself.
                 Ok(Closing { reconnect: true, .. }) => Next::Nothing,
-                Ok(Closing { code, .. }) => turned_away(format!("closed for good with code {code}")),
+                Ok(Closing { code, .. }) => {
+                    turned_away(format!("closed for good with code {code}"))
+                }
                 Err(_) => malformed("a close event that cannot be read"),
             },
             kind if self.follower.channel.split(':').next() == Some(kind) => {

@@ -120,7 +120,8 @@ async fn open(
     }
     let request = request.body(Empty::new()).context("build the request")?;
     let tcp = follower.dial().await.context("connect")?;
-    let (mut sender, mut connection) = http1::handshake(TokioIo::new(tcp)).await.context("start HTTP")?;
+    let (mut sender, mut connection) =
+        http1::handshake(TokioIo::new(tcp)).await.context("start HTTP")?;
     let mut sending = pin!(sender.send_request(request));
     let answer = tokio::select! {
         answer = &mut sending => answer.context("no answer")?,
@@ -152,9 +153,10 @@ fn take(
                 stream.path = None;
                 Some(stream.lost())
             }
-            Ok(error) => {
-                Some(Ended::Final(Breach::TurnedAway, format!("the stream ended with error {}", error.code)))
-            }
+            Ok(error) => Some(Ended::Final(
+                Breach::TurnedAway,
+                format!("the stream ended with error {}", error.code),
+            )),
             Err(_) => malformed("an error event that cannot be read"),
         },
         "end" => Some(Ended::Over),

@@ -34,7 +34,12 @@ pub struct TargetArgs {
     #[arg(long)]
     location: Option<String>,
     /// For `runs`: sign the tokens of as many tenants as are asked for, with the key that the nodes were given.
-    #[arg(long, env = "CLINICWIRE_INSECURE_DEVELOPMENT_KEY", value_name = "WORDS", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "CLINICWIRE_INSECURE_DEVELOPMENT_KEY",
+        value_name = "WORDS",
+        hide_env_values = true
+    )]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = WELL_KNOWN_WORDS)]
     insecure_development_key: Option<String>,
 }
@@ -81,7 +86,8 @@ struct Tokens {
 
 impl ReadyFile {
     fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read(path).with_context(|| format!("read the ready file {}", path.display()))?;
+        let text = std::fs::read(path)
+            .with_context(|| format!("read the ready file {}", path.display()))?;
         serde_json::from_slice(&text).context("understand the ready file")
     }
 
@@ -96,17 +102,20 @@ impl TargetArgs {
     /// # Errors
     /// When the file cannot be read, an address cannot be used, or nothing says where to go.
     pub async fn target(&self) -> Result<Target> {
-        let (urls, location, reception, admin) = match (&self.ready_file, &self.token, &self.location) {
-            (Some(path), ..) => {
-                let ready = ReadyFile::read(path)?;
-                (ready.urls(), ready.location, ready.tokens.reception, ready.tokens.admin)
-            }
-            (None, Some(token), Some(location)) => {
-                let admin = self.admin_token.as_ref().unwrap_or(token);
-                (self.url.clone(), location.clone(), token.clone(), admin.clone())
-            }
-            _ => bail!("say where to go: --ready-file FILE, or --url with --token and --location"),
-        };
+        let (urls, location, reception, admin) =
+            match (&self.ready_file, &self.token, &self.location) {
+                (Some(path), ..) => {
+                    let ready = ReadyFile::read(path)?;
+                    (ready.urls(), ready.location, ready.tokens.reception, ready.tokens.admin)
+                }
+                (None, Some(token), Some(location)) => {
+                    let admin = self.admin_token.as_ref().unwrap_or(token);
+                    (self.url.clone(), location.clone(), token.clone(), admin.clone())
+                }
+                _ => bail!(
+                    "say where to go: --ready-file FILE, or --url with --token and --location"
+                ),
+            };
         Ok(Target { nodes: resolve(&urls).await?, location, reception, admin })
     }
 
@@ -162,7 +171,9 @@ impl Node {
     async fn resolve(url: &str) -> Result<Self> {
         let url = url.trim_end_matches('/');
         let Some(host) = url.strip_prefix("http://").filter(|host| !host.contains('/')) else {
-            bail!("{url} is not an address like http://127.0.0.1:8080 (TLS and paths are not supported)");
+            bail!(
+                "{url} is not an address like http://127.0.0.1:8080 (TLS and paths are not supported)"
+            );
         };
         let authority = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
         let addr = tokio::net::lookup_host(&authority)

@@ -239,7 +239,10 @@ impl Watch {
         }
         if self.kind == (Kind::Ticket { own_line: true }) {
             if self.state.is_some_and(|held| data.state.stage() < held.stage()) {
-                self.note(Breach::StateWentBack, &format!("{:?} became {:?}", self.state, data.state));
+                self.note(
+                    Breach::StateWentBack,
+                    &format!("{:?} became {:?}", self.state, data.state),
+                );
             }
             if let (Some(held), Some(new)) = (self.position, data.position) {
                 if new > held {
@@ -257,7 +260,10 @@ impl Watch {
     fn link(&mut self, offset: u64, data: &KeyedData<'_>, now_us: i64, live: bool) {
         let end = data.to.or(data.version);
         if end != Some(offset) {
-            self.note(Breach::VersionMismatch, &format!("a step to {end:?} came with offset {offset}"));
+            self.note(
+                Breach::VersionMismatch,
+                &format!("a step to {end:?} came with offset {offset}"),
+            );
         }
         if let Some(from) = data.from.filter(|from| *from > self.offset) {
             self.note(Breach::Gap, &format!("a delta from {from}"));

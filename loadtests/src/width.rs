@@ -68,7 +68,12 @@ struct Visit {
 ///
 /// # Errors
 /// When it cannot be set up or measured; broken promises are in the report.
-pub async fn run(target: Arc<Target>, args: &CrowdArgs, pids: &[u32], width: WidthArgs) -> Result<Report> {
+pub async fn run(
+    target: Arc<Target>,
+    args: &CrowdArgs,
+    pids: &[u32],
+    width: WidthArgs,
+) -> Result<Report> {
     let visits_asked = (width.rate * width.seconds / CHANGES as f64).round() as usize;
     ensure!(
         width.patients > visits_asked,
@@ -90,7 +95,12 @@ pub async fn run(target: Arc<Target>, args: &CrowdArgs, pids: &[u32], width: Wid
     let calls: Vec<Called> = visits.iter().map(|visit| visit.called.clone()).collect();
     phones::check_calls(&line, &calls, visits_asked, &mut report);
     let last = expected(line.len(), calls.len(), TicketState::Completed);
-    let end = visits.iter().flat_map(|visit| visit.changes).map(|change| change.version).max().unwrap_or(0);
+    let end = visits
+        .iter()
+        .flat_map(|visit| visit.changes)
+        .map(|change| change.version)
+        .max()
+        .unwrap_or(0);
     crowd
         .until(|follower, client| match client.checked_sub(width.dashboards) {
             Some(patient) => shows(&follower.watch(), last[patient]),
@@ -111,7 +121,12 @@ pub async fn run(target: Arc<Target>, args: &CrowdArgs, pids: &[u32], width: Wid
 }
 
 /// Dashboards first, then the patients in the order of the line.
-async fn connect(target: &Target, args: &CrowdArgs, width: &WidthArgs, line: &[Issued]) -> Result<Crowd> {
+async fn connect(
+    target: &Target,
+    args: &CrowdArgs,
+    width: &WidthArgs,
+    line: &[Issued],
+) -> Result<Crowd> {
     let dashboard = |client: usize| Client {
         channel: format!("load:{}", target.location),
         transport: width.dashboards_over,
@@ -131,14 +146,20 @@ async fn connect(target: &Target, args: &CrowdArgs, width: &WidthArgs, line: &[I
 }
 
 fn demand(crowd: &Crowd, width: &WidthArgs, breach: Breach, expected: &[phones::Expected]) {
-    let detail = if breach == Breach::WrongFirstState { "the first state" } else { "the last state" };
+    let detail =
+        if breach == Breach::WrongFirstState { "the first state" } else { "the last state" };
     crowd.demand(breach, detail, |watch, client| {
         client.checked_sub(width.dashboards).is_none_or(|patient| shows(watch, expected[patient]))
     });
 }
 
 /// Lets visits begin at a quarter of the rate, and gives those that were applied in the order of their calls.
-async fn work(desk: &Arc<Desk>, width: &WidthArgs, count: usize, report: &mut Report) -> Vec<Visit> {
+async fn work(
+    desk: &Arc<Desk>,
+    width: &WidthArgs,
+    count: usize,
+    report: &mut Report,
+) -> Vec<Visit> {
     let pause = Duration::from_secs_f64(1.0 / width.rate.max(0.001));
     let results = at_rate(count, width.rate / CHANGES as f64, |turn| {
         let desk = desk.clone();
@@ -149,7 +170,9 @@ async fn work(desk: &Arc<Desk>, width: &WidthArgs, count: usize, report: &mut Re
     for result in results {
         match result {
             Ok(visit) => visits.push(visit),
-            Err(error) => report.breaches.note(Breach::CommandFailed, || format!("a change: {error:#}")),
+            Err(error) => {
+                report.breaches.note(Breach::CommandFailed, || format!("a change: {error:#}"))
+            }
         }
     }
     visits.sort_by_key(|visit| visit.called.version);
@@ -221,7 +244,8 @@ async fn conclude(
     report.quantiles("call_to_answer", answers.collect());
     report.figure("changes_applied", (visits.len() * CHANGES) as f64, "");
     for transport in distinct(&width.patients_over) {
-        let phones = crowd.followers[width.dashboards..].iter().filter(|it| it.transport == transport);
+        let phones =
+            crowd.followers[width.dashboards..].iter().filter(|it| it.transport == transport);
         let mut delays = Vec::new();
         for phone in phones {
             delays.extend(phone.watch().samples.iter().map(|it| f64::from(it.delay_us) / 1e3));
@@ -236,9 +260,18 @@ async fn conclude(
 }
 
 /// From each change's record to the frame in which a dashboard saw it, calls apart from what may be paced.
-fn dashboards(crowd: &Crowd, which: Range<usize>, width: &WidthArgs, visits: &[Visit], report: &mut Report) {
-    let changes: BTreeMap<u64, Change> =
-        visits.iter().flat_map(|visit| visit.changes).map(|change| (change.version, change)).collect();
+fn dashboards(
+    crowd: &Crowd,
+    which: Range<usize>,
+    width: &WidthArgs,
+    visits: &[Visit],
+    report: &mut Report,
+) {
+    let changes: BTreeMap<u64, Change> = visits
+        .iter()
+        .flat_map(|visit| visit.changes)
+        .map(|change| (change.version, change))
+        .collect();
     let (mut calls, mut others, mut frames) = (Vec::new(), Vec::new(), 0);
     for dashboard in &crowd.followers[which] {
         let taken = dashboard.watch().taken.take().unwrap_or_default();

@@ -126,7 +126,9 @@ pub(crate) async fn open(
     let url = format!("ws://{}{path}", follower.node.authority);
     let mut request = url.into_client_request().context("build the request")?;
     if let Some(name) = subprotocol {
-        request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
+        request
+            .headers_mut()
+            .insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
     }
     Ok(client_async_with_config(request, stream, Some(config)).await.context("upgrade")?.0)
 }
@@ -143,7 +145,12 @@ fn closed(frame: Option<&CloseFrame>) -> Ended {
 }
 
 impl<'a> Session<'a> {
-    fn new(follower: &'a Follower, hub: &'a Hub, form: Form, permit: Option<OwnedSemaphorePermit>) -> Self {
+    fn new(
+        follower: &'a Follower,
+        hub: &'a Hub,
+        form: Form,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Self {
         let now = Instant::now();
         Self {
             follower,
@@ -304,7 +311,8 @@ impl<'a> Session<'a> {
                 Next::Send(self.subscribe())
             }
             Some(unsubscribed) => {
-                let why = format!("unsubscribed with code {} {}", unsubscribed.code, unsubscribed.reason);
+                let why =
+                    format!("unsubscribed with code {} {}", unsubscribed.code, unsubscribed.reason);
                 Next::End(Ended::Final(Breach::TurnedAway, why))
             }
             None => Next::Nothing,

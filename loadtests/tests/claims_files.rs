@@ -27,8 +27,10 @@ fn bytes(format: Format) -> Vec<u8> {
 }
 
 fn cells(text: &str, delimiter: u8) -> Vec<Vec<String>> {
-    let mut reader =
-        csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).from_reader(text.as_bytes());
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .has_headers(false)
+        .from_reader(text.as_bytes());
     reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect()
 }
 
@@ -42,8 +44,11 @@ fn the_same_seed_makes_the_same_file_and_another_seed_another() {
 #[test]
 fn what_is_planted_does_not_depend_on_the_form_of_the_file() {
     let (_, planted) = generated(PLAN, PLAIN);
-    let other =
-        Format { encoding: Encoding::DamagedHeaders, delimiter: Delimiter::Tab, columns: Columns::Short };
+    let other = Format {
+        encoding: Encoding::DamagedHeaders,
+        delimiter: Delimiter::Tab,
+        columns: Columns::Short,
+    };
     assert_eq!(generated(PLAN, other).1, planted);
 }
 
@@ -60,7 +65,11 @@ fn a_file_has_as_many_rows_as_were_asked_for() {
 #[test]
 fn utf8_files_are_utf8_with_or_without_a_mark() {
     let plain = String::from_utf8(bytes(PLAIN)).unwrap();
-    assert!(plain.starts_with("#;Facture;ID RAMQ;") && plain.contains("Médecine") && plain.contains("Cœur"));
+    assert!(
+        plain.starts_with("#;Facture;ID RAMQ;")
+            && plain.contains("Médecine")
+            && plain.contains("Cœur")
+    );
     let marked = bytes(Format { encoding: Encoding::Utf8Bom, ..PLAIN });
     assert_eq!(marked.strip_prefix(b"\xEF\xBB\xBF").unwrap(), plain.as_bytes());
 }
@@ -79,7 +88,8 @@ fn a_windows_1252_file_is_no_utf8_and_says_the_same() {
 fn damage_is_done_to_titles_alone() {
     let intact = String::from_utf8(bytes(PLAIN)).unwrap();
     let (titles, rows) = intact.split_once('\n').unwrap();
-    let text = String::from_utf8(bytes(Format { encoding: Encoding::DamagedHeaders, ..PLAIN })).unwrap();
+    let text =
+        String::from_utf8(bytes(Format { encoding: Encoding::DamagedHeaders, ..PLAIN })).unwrap();
     let (damaged, same_rows) = text.split_once('\n').unwrap();
     assert!(same_rows == rows, "rows differ");
     let (titles, damaged) = (cells(titles, b';'), cells(damaged, b';'));
@@ -87,7 +97,8 @@ fn damage_is_done_to_titles_alone() {
     assert_ne!(titles[0][0], damaged[0][0]);
     let all = (0..40).map(|seed| {
         let plan = Plan { seed, rows: 1, ..PLAN };
-        String::from_utf8(generated(plan, Format { encoding: Encoding::DamagedHeaders, ..PLAIN }).0).unwrap()
+        String::from_utf8(generated(plan, Format { encoding: Encoding::DamagedHeaders, ..PLAIN }).0)
+            .unwrap()
     });
     let all: String = all.collect();
     for damage in [
@@ -107,7 +118,8 @@ fn damage_is_done_to_titles_alone() {
 fn delimiters_and_columns_are_those_asked_for() {
     let titles: Vec<&str> = Column::ALL.iter().map(|column| column.title()).collect();
     let short: Vec<&str> = [&titles[..17], &["Patient"]].concat();
-    for (delimiter, byte) in [(Delimiter::Semicolon, b';'), (Delimiter::Comma, b','), (Delimiter::Tab, b'\t')]
+    for (delimiter, byte) in
+        [(Delimiter::Semicolon, b';'), (Delimiter::Comma, b','), (Delimiter::Tab, b'\t')]
     {
         for (columns, expected) in [(Columns::All, &titles), (Columns::Short, &short)] {
             let text = String::from_utf8(bytes(Format { delimiter, columns, ..PLAIN })).unwrap();
@@ -125,13 +137,20 @@ fn rows_have_the_shapes_that_exports_have() {
         rows.iter().filter(|row| is(&row[column as usize], row)).count() as f64 / rows.len() as f64
     };
     let end = |row: &[String]| row[Column::End as usize].clone();
-    assert!(share(Column::Paid, &|paid, _| paid.is_empty() || paid == "0,00") > 0.6, "most rows are unpaid");
+    assert!(
+        share(Column::Paid, &|paid, _| paid.is_empty() || paid == "0,00") > 0.6,
+        "most rows are unpaid"
+    );
     assert!(share(Column::Start, &|start, _| start.is_empty()) > 0.3, "often without times");
     assert!(share(Column::Start, &|start, row| start == "00:00" && end(row).is_empty()) > 0.01);
-    assert!(share(Column::Start, &|start, row| !end(row).is_empty() && end(row).as_str() < start) > 0.001);
+    assert!(
+        share(Column::Start, &|start, row| !end(row).is_empty() && end(row).as_str() < start)
+            > 0.001
+    );
     assert!(share(Column::Doctor, &|doctor, _| doctor.ends_with(' ')) > 0.2);
     assert!(
-        share(Column::Contexts, &|contexts, _| contexts.contains(" #") || contexts.contains(", ")) > 0.05
+        share(Column::Contexts, &|contexts, _| contexts.contains(" #") || contexts.contains(", "))
+            > 0.05
     );
     assert!(share(Column::Place, &|place, _| place.starts_with('5')) > 0.5, "private offices");
     assert!(share(Column::Place, &|place, _| place.starts_with('2')) > 0.05, "hospitals");

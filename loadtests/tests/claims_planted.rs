@@ -19,8 +19,11 @@ use schemas::{
 };
 use serde_json::Value;
 
-const USUAL: Format =
-    Format { encoding: Encoding::Windows1252, delimiter: Delimiter::Semicolon, columns: Columns::All };
+const USUAL: Format = Format {
+    encoding: Encoding::Windows1252,
+    delimiter: Delimiter::Semicolon,
+    columns: Columns::All,
+};
 
 fn plan(rows: u64, seed: u64) -> Plan {
     Plan { rows, seed, rate: 0.02, violations: true }
@@ -44,8 +47,9 @@ fn tables() -> Tables {
 
 fn findings(bytes: &[u8], list_passes: bool) -> (Vec<Finding>, Summary) {
     let mut findings = Vec::new();
-    let checked =
-        engine::check(bytes, &rules::planted(), &tables(), list_passes, |finding| findings.push(finding));
+    let checked = engine::check(bytes, &rules::planted(), &tables(), list_passes, |finding| {
+        findings.push(finding)
+    });
     (findings, checked.unwrap().summary)
 }
 
@@ -64,7 +68,8 @@ fn every_outcome_that_a_file_can_have_is_planted() {
     let (_, planted) = generated(plan(20_000, 1), USUAL);
     let outcomes: BTreeSet<Outcome> = planted.iter().map(|planted| planted.outcome).collect();
     let never = [Outcome::RuleFailed, Outcome::RuleOverBudget];
-    let all: BTreeSet<Outcome> = Outcome::ALL.iter().copied().filter(|one| !never.contains(one)).collect();
+    let all: BTreeSet<Outcome> =
+        Outcome::ALL.iter().copied().filter(|one| !never.contains(one)).collect();
     assert_eq!(outcomes, all);
 }
 
@@ -78,7 +83,9 @@ fn the_engine_finds_what_is_planted_and_nothing_else() {
 #[test]
 fn encodings_delimiters_and_columns_change_nothing_of_what_is_found() {
     let mut seed = 100;
-    for encoding in [Encoding::Utf8, Encoding::Utf8Bom, Encoding::Windows1252, Encoding::DamagedHeaders] {
+    for encoding in
+        [Encoding::Utf8, Encoding::Utf8Bom, Encoding::Windows1252, Encoding::DamagedHeaders]
+    {
         for delimiter in [Delimiter::Semicolon, Delimiter::Comma, Delimiter::Tab] {
             for columns in [Columns::All, Columns::Short] {
                 seed += 1;
@@ -101,7 +108,10 @@ fn nothing_is_found_where_all_stays_within_the_rules() {
     let (bytes, planted) = generated(plan, USUAL);
     let (findings, summary) = findings(&bytes, false);
     assert_eq!(findings, []);
-    assert!(planted.iter().any(|planted| planted.case == "180 minutes by units"), "boundaries are planted");
+    assert!(
+        planted.iter().any(|planted| planted.case == "180 minutes by units"),
+        "boundaries are planted"
+    );
     assert_eq!(summary.counts.findings(), 0);
 }
 
@@ -109,7 +119,8 @@ fn nothing_is_found_where_all_stays_within_the_rules() {
 fn a_finding_that_is_withheld_or_made_up_is_noticed() {
     let (bytes, planted) = generated(plan(5_000, 8), USUAL);
     let (mut findings, _) = findings(&bytes, true);
-    let taken = findings.iter().position(|finding| finding.outcome == Outcome::LongerVisit).unwrap();
+    let taken =
+        findings.iter().position(|finding| finding.outcome == Outcome::LongerVisit).unwrap();
     let taken = findings.remove(taken);
     let difference = compare(&planted, &findings);
     assert_eq!((difference.missed.len(), difference.invented.len()), (1, 0));
@@ -147,7 +158,9 @@ fn neighbours(rules: &[Rule], at: usize) -> Vec<(String, Vec<Rule>)> {
             Value::Array(values) => {
                 pointers.extend((0..values.len()).map(|index| format!("{pointer}/{index}")))
             }
-            Value::Object(fields) => pointers.extend(fields.keys().map(|field| format!("{pointer}/{field}"))),
+            Value::Object(fields) => {
+                pointers.extend(fields.keys().map(|field| format!("{pointer}/{field}")))
+            }
             _ => {}
         }
     }
@@ -174,9 +187,11 @@ fn both_sides_of_every_number_of_every_rule_are_planted() {
             }
             tried += 1;
             let id = alone[0].id.as_str();
-            let planted: Vec<Planted> = planted.iter().filter(|one| one.rule == id).cloned().collect();
+            let planted: Vec<Planted> =
+                planted.iter().filter(|one| one.rule == id).cloned().collect();
             let mut findings = Vec::new();
-            engine::check(&bytes[..], &alone, &tables, true, |finding| findings.push(finding)).unwrap();
+            engine::check(&bytes[..], &alone, &tables, true, |finding| findings.push(finding))
+                .unwrap();
             findings.retain(|finding| finding.rule.as_str() == id);
             if compare(&planted, &findings).is_none() {
                 unnoticed.push(format!("{id}{name}"));

@@ -22,7 +22,15 @@ const RUNS: [&str; 7] = ["runs", "--rows", "600", "--runs", "6", "--violations",
 async fn swarm(url: &str, args: &[&str]) -> (i32, Value) {
     let json = std::env::temp_dir().join(format!("swarm-{:x}.json", fastrand::u128(..)));
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_swarm"))
-        .args(["--url", url, "--url", url, "--sources", "2", "--insecure-development-key=any words"])
+        .args([
+            "--url",
+            url,
+            "--url",
+            url,
+            "--sources",
+            "2",
+            "--insecure-development-key=any words",
+        ])
         .args(["--json".as_ref(), json.as_os_str()])
         .args(args)
         .stdin(Stdio::null())
@@ -62,7 +70,8 @@ async fn runs_of_an_honest_bureau_break_nothing_and_are_measured() {
     assert_eq!(figure(&document, "rules_not_planted_for"), 0.0);
     assert_eq!(figure(&document, "mean_place_if_fair"), 3.5);
     assert_eq!(figure(&document, "records_of_a_run_max"), 5.0);
-    let places: f64 = (1..=3).map(|tenant| figure(&document, &format!("mean_place_t-{tenant}"))).sum();
+    let places: f64 =
+        (1..=3).map(|tenant| figure(&document, &format!("mean_place_t-{tenant}"))).sum();
     assert_eq!(places, 3.0 * 3.5, "each tenant has two of the six places");
     let first = |what: &str| figure(&document, &format!("accepted_to_{what}_max_ms"));
     assert!(first("first_progress") <= first("first_finding"));
@@ -72,7 +81,8 @@ async fn runs_of_an_honest_bureau_break_nothing_and_are_measured() {
 #[tokio::test]
 async fn one_at_a_time_is_one_at_a_time() {
     let (url, bureau) = serve(Fault::None, (0, 1)).await;
-    let (status, document) = swarm(&url, &[&RUNS[..], &["--tenants", "1", "--at-once", "1"]].concat()).await;
+    let (status, document) =
+        swarm(&url, &[&RUNS[..], &["--tenants", "1", "--at-once", "1"]].concat()).await;
     assert_eq!(status, 0, "{document}");
     assert_eq!(bureau.most_open.load(Ordering::Relaxed), 1);
 }
@@ -113,7 +123,11 @@ async fn progress_that_falls_is_found() {
 #[tokio::test]
 async fn a_second_end_is_found() {
     let (status, document) = against(Fault::EndsTwice, &[]).await;
-    assert_eq!((status, document["breaches"]["changed_after_end"].as_u64()), (1, Some(6)), "{document}");
+    assert_eq!(
+        (status, document["breaches"]["changed_after_end"].as_u64()),
+        (1, Some(6)),
+        "{document}"
+    );
 }
 
 #[tokio::test]

@@ -38,7 +38,18 @@ const SHORT: [&str; 2] = ["--patience", "5"];
 async fn swarm(url: &str, args: &[&str]) -> (i32, Value) {
     let json = std::env::temp_dir().join(format!("swarm-{:x}.json", fastrand::u128(..)));
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_swarm"))
-        .args(["--url", url, "--url", url, "--token", "t", "--location", LOCATION, "--sources", "2"])
+        .args([
+            "--url",
+            url,
+            "--url",
+            url,
+            "--token",
+            "t",
+            "--location",
+            LOCATION,
+            "--sources",
+            "2",
+        ])
         .args(["--json".as_ref(), json.as_os_str()])
         .args(args)
         .stdin(Stdio::null())
@@ -199,7 +210,10 @@ async fn idle_clients_are_held_and_their_process_is_read() {
     assert_eq!(status, 0, "{document}");
     let figures = document["figures"].as_object().unwrap();
     for part in ["rss_held_", "heap_", "anonymous_", "files_", "kernel_buffers_"] {
-        assert!(figures.keys().any(|name| name.starts_with(part) && name.ends_with("_kib")), "{part}");
+        assert!(
+            figures.keys().any(|name| name.starts_with(part) && name.ends_with("_kib")),
+            "{part}"
+        );
     }
 }
 
@@ -208,8 +222,8 @@ async fn all_transports_side_by_side_break_nothing_and_each_change_is_seen() {
     let (status, document) = against(Fault::None, &WIDTH).await;
     assert_eq!(status, 0, "{document}");
     // 5 visits: each call concerns the one called and all behind, then the one called starts and ends.
-    let phones =
-        ["ws", "ws-protobuf", "sse"].map(|name| figure(&document, &format!("ticket_{name}_deliveries")));
+    let phones = ["ws", "ws-protobuf", "sse"]
+        .map(|name| figure(&document, &format!("ticket_{name}_deliveries")));
     assert_eq!(phones.iter().sum::<f64>(), f64::from(12 + 11 + 10 + 9 + 8 + 2 * 5));
     assert_eq!(figure(&document, "changes_applied"), 20.0);
     // To start a service changes nothing of this server's load.

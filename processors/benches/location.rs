@@ -55,7 +55,8 @@ impl Clinic {
     fn open() -> Self {
         let id = LocationId::new("riverside").expect("an id");
         let mut clinic = Self { location: Location::new(1), id, now: MORNING, records: 0 };
-        let (queue, stations) = (clinic.queue(), (0..STATIONS).map(|number| clinic.station(number)));
+        let (queue, stations) =
+            (clinic.queue(), (0..STATIONS).map(|number| clinic.station(number)));
         let stations: Vec<StationId> = stations.collect();
         clinic.apply(Command::ConfigureLocation {
             name: "Riverside".into(),
@@ -65,7 +66,12 @@ impl Clinic {
             bands: None,
         });
         let (name, prefix) = ("General".to_owned(), "A".to_owned());
-        clinic.apply(Command::ConfigureQueue { queue: queue.clone(), name, prefix, service_s: None });
+        clinic.apply(Command::ConfigureQueue {
+            queue: queue.clone(),
+            name,
+            prefix,
+            service_s: None,
+        });
         clinic.apply(Command::OpenQueue { queue });
         for station in stations {
             clinic.apply(Command::ConfigureStation { station, name: "Room".into() });
@@ -104,7 +110,11 @@ impl Clinic {
         let began = Instant::now();
         let step = black_box(self.location.handle(black_box(&record), self.now));
         let time = began.elapsed();
-        assert!(matches!(step.verdict, Verdict::Applied { .. }), "a {} was refused", record.command.kind());
+        assert!(
+            matches!(step.verdict, Verdict::Applied { .. }),
+            "a {} was refused",
+            record.command.kind()
+        );
         (step, time)
     }
 

@@ -64,7 +64,8 @@ impl Bridge {
         if size(&told.record) > LARGEST {
             return Err(Code::TooLarge);
         }
-        let report: Report = serde_json::from_slice(&told.record.value).map_err(|_| Code::RecordMalformed)?;
+        let report: Report =
+            serde_json::from_slice(&told.record.value).map_err(|_| Code::RecordMalformed)?;
         let (location, command) = report.into_command(self.source.clone(), bits)?;
         Ok(CommandRecord {
             aggregate: Aggregate::location(&self.tenant, &location),
@@ -81,7 +82,8 @@ impl Bridge {
     fn id(&self, told: &Told) -> CommandId {
         let given = told.record.header("ce_id").and_then(|id| CommandId::new(id).ok());
         given.unwrap_or_else(|| {
-            let place = |topic: &str| CommandId::new(format!("{topic}.{}.{}", told.partition, told.offset));
+            let place =
+                |topic: &str| CommandId::new(format!("{topic}.{}.{}", told.partition, told.offset));
             place(&self.topic)
                 .or_else(|_| place(&self.short_topic()))
                 .expect("a short topic leaves room for two numbers")
@@ -110,7 +112,11 @@ impl Bridge {
         ];
         let mut headers = record.headers;
         headers.extend(origin.map(|(name, value)| (name.to_owned(), value)));
-        WireRecord { key: format!("!{}/{}", self.tenant, self.source), headers, value: record.value }
+        WireRecord {
+            key: format!("!{}/{}", self.tenant, self.source),
+            headers,
+            value: record.value,
+        }
     }
 }
 

@@ -71,7 +71,9 @@ impl JournalEntry {
     pub fn moved(&self) -> Option<(Position, &[Event])> {
         match self {
             JournalEntry::Applied { position, events } => Some((*position, events)),
-            JournalEntry::Refused { timers, .. } => timers.as_ref().map(|(position, events)| (*position, &**events)),
+            JournalEntry::Refused { timers, .. } => {
+                timers.as_ref().map(|(position, events)| (*position, &**events))
+            }
             JournalEntry::Repeated | JournalEntry::Parked { .. } => None,
         }
     }
@@ -171,7 +173,10 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// An aggregate with what is live of it, at one moment: of a location its live tickets and the appointments
     /// that are near on its service day. `None` when it does not exist.
-    fn load<'a>(&'a self, aggregate: &'a Aggregate) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>>;
+    fn load<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+    ) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>>;
 
     /// What is there under these names.
     fn named<'a>(
@@ -203,7 +208,11 @@ pub trait Ledger: Send + Sync + 'static {
     fn commit<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), LedgerError>>;
 
     /// What the outbox of a partition holds, oldest first, at most `limit` rows.
-    fn outbox(&self, partition: u32, limit: u32) -> BoxFuture<'_, Result<Vec<OutboxRow>, LedgerError>>;
+    fn outbox(
+        &self,
+        partition: u32,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<OutboxRow>, LedgerError>>;
 
     /// Deletes outbox rows by their keys once the log acknowledged them.
     fn published<'a>(
@@ -216,13 +225,24 @@ pub trait Ledger: Send + Sync + 'static {
     fn mark_dirty<'a>(&'a self, views: &'a [ViewName]) -> BoxFuture<'a, Result<(), LedgerError>>;
 
     /// Dirty views of a partition's aggregates, at most `limit`.
-    fn dirty(&self, partition: u32, of: u32, limit: u32)
-    -> BoxFuture<'_, Result<Vec<ViewName>, LedgerError>>;
+    fn dirty(
+        &self,
+        partition: u32,
+        of: u32,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<ViewName>, LedgerError>>;
 
     /// A stored view as of the last commit, and how long it is kept; `None` when there is none (any more).
-    fn view<'a>(&'a self, name: &'a ViewName) -> BoxFuture<'a, Result<Option<KeptView>, LedgerError>>;
+    fn view<'a>(
+        &'a self,
+        name: &'a ViewName,
+    ) -> BoxFuture<'a, Result<Option<KeptView>, LedgerError>>;
 
     /// Forgets that a view was dirty, unless it moved past `version` meanwhile. Of a view that is no longer kept,
     /// the version is 0.
-    fn repaired<'a>(&'a self, name: &'a ViewName, version: u64) -> BoxFuture<'a, Result<(), LedgerError>>;
+    fn repaired<'a>(
+        &'a self,
+        name: &'a ViewName,
+        version: u64,
+    ) -> BoxFuture<'a, Result<(), LedgerError>>;
 }

@@ -37,7 +37,9 @@ use timers::Due;
 pub use decide::{Decision, decide};
 pub use project::KEEP_ENDED_S;
 pub use settings::{MAX_LANGUAGES, MAX_QUEUES, MAX_STATIONS, SERVICE_S};
-pub use state::{Appointment, Desk, DoctorDay, Header, Queue, Recent, Service, Station, Ticket, Undo};
+pub use state::{
+    Appointment, Desk, DoctorDay, Header, Queue, Recent, Service, Station, Ticket, Undo,
+};
 
 /// A location in memory: its header, its live tickets, and whichever ended ones a batch asked for.
 pub struct Location {
@@ -88,7 +90,12 @@ impl Location {
 
     /// A location as the ledger holds it, with its live tickets and the appointments that are near its service day
     /// ([`Appointment::is_near`]).
-    pub fn load(position: Position, header: Header, tickets: Vec<Ticket>, appointments: Vec<Appointment>) -> Self {
+    pub fn load(
+        position: Position,
+        header: Header,
+        tickets: Vec<Ticket>,
+        appointments: Vec<Appointment>,
+    ) -> Self {
         let mut location = Self {
             position,
             zone: settings::zone_or_utc(&header.time_zone),
@@ -110,7 +117,8 @@ impl Location {
             day_counts: DayCounts::default(),
         };
         location.set_timers();
-        for queue in location.header.stations.values().filter_map(|station| station.served.as_ref()) {
+        for queue in location.header.stations.values().filter_map(|station| station.served.as_ref())
+        {
             location.tallies.entry(queue.clone()).or_default().stations += 1;
         }
         for ticket in tickets {
@@ -197,7 +205,8 @@ impl Location {
     /// the views changed. What the timers did stays when the record is refused.
     pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> Step {
         let at = self.advance(appended_at);
-        let location = record.aggregate.location_id().expect("a record is for its aggregate's kind");
+        let location =
+            record.aggregate.location_id().expect("a record is for its aggregate's kind");
         let version = self.position.version + 1;
         let mut change = Changing::default();
         while let Some(event) = self.next_due() {
@@ -221,7 +230,16 @@ impl Location {
         };
         let (touched, appointments) = self.touched(&change.events);
         let (events, deltas) = self.changed(change, &location);
-        Step { position: self.position, at, verdict, events, deltas, touched, appointments, follow_up }
+        Step {
+            position: self.position,
+            at,
+            verdict,
+            events,
+            deltas,
+            touched,
+            appointments,
+            follow_up,
+        }
     }
 
     /// Applies the events of one version, read from the journal, and says how the views changed. A ticket that a later
@@ -252,7 +270,8 @@ impl Location {
         let of_tickets = tickets.iter().filter_map(|id| self.ticket(id)?.appointment.clone());
         let reported = events.iter().filter_map(moves::appointment_of).cloned();
         let appointments: BTreeSet<_> = of_tickets.chain(reported).collect();
-        let held = appointments.into_iter().filter(|id| self.appointments.contains_key(id)).collect();
+        let held =
+            appointments.into_iter().filter(|id| self.appointments.contains_key(id)).collect();
         (tickets, held)
     }
 

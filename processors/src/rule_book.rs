@@ -95,11 +95,16 @@ impl RuleBook {
 ///
 /// # Errors
 /// The code under which the command is refused.
-fn decide(rules: &BTreeMap<RuleId, Rule>, record: &CommandRecord, now: Millis) -> Result<Event, Code> {
+fn decide(
+    rules: &BTreeMap<RuleId, Rule>,
+    record: &CommandRecord,
+    now: Millis,
+) -> Result<Event, Code> {
     if record.valid_until.is_some_and(|until| until < now) {
         return Err(Code::CommandExpired);
     }
-    let known = |rule: &RuleId| rules.contains_key(rule).then(|| rule.clone()).ok_or(Code::RuleUnknown);
+    let known =
+        |rule: &RuleId| rules.contains_key(rule).then(|| rule.clone()).ok_or(Code::RuleUnknown);
     match &record.command {
         Command::PutRule { rule } => {
             claims::rules::validate(rule).map_err(|_| Code::RuleInvalid)?;
@@ -108,8 +113,12 @@ fn decide(rules: &BTreeMap<RuleId, Rule>, record: &CommandRecord, now: Millis) -
             }
             Ok(Event::RulePut { rule: rule.clone() })
         }
-        Command::EnableRule { rule } => Ok(Event::RuleEnabled { rule: known(rule)?, enabled: true }),
-        Command::DisableRule { rule } => Ok(Event::RuleEnabled { rule: known(rule)?, enabled: false }),
+        Command::EnableRule { rule } => {
+            Ok(Event::RuleEnabled { rule: known(rule)?, enabled: true })
+        }
+        Command::DisableRule { rule } => {
+            Ok(Event::RuleEnabled { rule: known(rule)?, enabled: false })
+        }
         Command::DeleteRule { rule } => Ok(Event::RuleDeleted { rule: known(rule)? }),
         _ => Err(Code::IllegalMove),
     }

@@ -81,7 +81,13 @@ impl Run {
     }
 
     /// Applies the events of one version, just decided or read from the journal, and says how the view changed.
-    pub fn replay(&mut self, aggregate: &Aggregate, version: u64, at: Millis, events: &[Event]) -> ViewDelta {
+    pub fn replay(
+        &mut self,
+        aggregate: &Aggregate,
+        version: u64,
+        at: Millis,
+        events: &[Event],
+    ) -> ViewDelta {
         let mut delta = Delta { from: self.position.version, to: version, at, ..Delta::default() };
         self.header.now = at;
         for event in events {
@@ -312,7 +318,9 @@ pub fn decide(run: &Run, record: &CommandRecord, now: Millis) -> Result<Vec<Even
             _ => Err(Code::RunNotRetryable),
         },
         C::PlaceRun { attempt, ahead } => match head.state {
-            RunState::Queued if *attempt == head.attempt => Ok(vec![Event::RunPlaced { ahead: *ahead }]),
+            RunState::Queued if *attempt == head.attempt => {
+                Ok(vec![Event::RunPlaced { ahead: *ahead }])
+            }
             _ => Err(over_or(head, Code::RunOtherAttempt)),
         },
         C::StartRun { attempt } => {
@@ -363,8 +371,8 @@ fn request(
     if run.header.asked.is_some() {
         return Err(Code::RunExists);
     }
-    let named =
-        (1..=MAX_TEXT).contains(&file.name.chars().count()) && !file.name.chars().any(char::is_control);
+    let named = (1..=MAX_TEXT).contains(&file.name.chars().count())
+        && !file.name.chars().any(char::is_control);
     if !named || file.bytes == 0 || keep_s == 0 {
         return Err(Code::InvalidValue);
     }

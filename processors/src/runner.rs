@@ -165,21 +165,30 @@ impl Runner {
     }
 
     fn has_room(&self) -> bool {
-        let pending: usize = self.partitions.values().map(|partition| partition.pending.len()).sum();
+        let pending: usize =
+            self.partitions.values().map(|partition| partition.pending.len()).sum();
         pending < self.settings.batch * PENDING_BATCHES
     }
 
     /// When there is something to do without a new input.
     fn next_due(&self) -> Instant {
-        let dirty = self.partitions.values().any(|partition| partition.dirty).then_some(self.repair_at);
-        let due =
-            self.partitions.values().filter_map(Partition::due).chain(dirty).chain(self.timers_due()).min();
+        let dirty =
+            self.partitions.values().any(|partition| partition.dirty).then_some(self.repair_at);
+        let due = self
+            .partitions
+            .values()
+            .filter_map(Partition::due)
+            .chain(dirty)
+            .chain(self.timers_due())
+            .min();
         due.unwrap_or_else(|| Instant::now() + REPAIR_EVERY)
     }
 
     async fn take(&mut self, input: Input) {
         match input {
-            Input::Assigned { partitions, of, claims } => self.assigned(partitions, of, claims).await,
+            Input::Assigned { partitions, of, claims } => {
+                self.assigned(partitions, of, claims).await
+            }
             Input::Revoked { partitions, done } => {
                 partitions.into_iter().for_each(|id| self.forget(id));
                 let _ = done.send(()); // a log that no longer waits has moved on by itself
@@ -195,8 +204,9 @@ impl Runner {
 
     async fn assigned(&mut self, ids: Vec<u32>, of: u32, claims: oneshot::Sender<Vec<(u32, i64)>>) {
         let ledger = &self.backends.ledger;
-        let answers =
-            join_all(ids.into_iter().map(async |id| (id, timeout(CLAIM_PATIENCE, ledger.claim(id)).await)));
+        let answers = join_all(
+            ids.into_iter().map(async |id| (id, timeout(CLAIM_PATIENCE, ledger.claim(id)).await)),
+        );
         let mut offsets = Vec::new();
         for (id, answer) in answers.await {
             self.forget(id);
@@ -212,7 +222,9 @@ impl Runner {
                         "could not claim a partition"
                     );
                 }
-                Err(_) => tracing::warn!(partition = id, "the ledger did not answer a claim in time"),
+                Err(_) => {
+                    tracing::warn!(partition = id, "the ledger did not answer a claim in time")
+                }
             }
         }
         if claims.send(offsets).is_err() {
@@ -229,7 +241,8 @@ impl Runner {
     async fn work(&mut self) {
         // "At once" is said as the present moment: the clock is read after it.
         let due = |partition: &Partition| partition.due().is_some_and(|due| due <= Instant::now());
-        let ids: Vec<u32> = self.partitions.iter().filter(|(_, p)| due(p)).map(|(id, _)| *id).collect();
+        let ids: Vec<u32> =
+            self.partitions.iter().filter(|(_, p)| due(p)).map(|(id, _)| *id).collect();
         for id in ids {
             let Some(mut partition) = self.partitions.remove(&id) else {
                 continue;
@@ -255,8 +268,12 @@ impl Runner {
     }
 
     fn give_back_stalled(&mut self) {
-        let stalled: Vec<u32> =
-            self.partitions.values().filter(|p| p.is_stalled()).map(|p| p.claim.partition).collect();
+        let stalled: Vec<u32> = self
+            .partitions
+            .values()
+            .filter(|p| p.is_stalled())
+            .map(|p| p.claim.partition)
+            .collect();
         for id in stalled {
             tracing::warn!(
                 partition = id,
@@ -327,13 +344,21 @@ impl Runner {
         };
         let read: Vec<_> = records
             .iter()
-            .map(|record| batch::read(&record.record, self.settings.topic, claim.partition, partition.of))
+            .map(|record| {
+                batch::read(&record.record, self.settings.topic, claim.partition, partition.of)
+            })
             .collect();
         let mut working = self.load(&records, &read).await?;
         let (batch, tally) = batch::build(claim, to, &records, read, &mut working);
         let begun = Instant::now();
         answered(self.backends.ledger.commit(&batch)).await?;
-        self.settings.counters.committed(self.settings.topic, claim.partition, to, &tally, begun.elapsed());
+        self.settings.counters.committed(
+            self.settings.topic,
+            claim.partition,
+            to,
+            &tally,
+            begun.elapsed(),
+        );
         if let Some(woken) = &self.settings.woken {
             woken.notify_one();
         }
@@ -352,6 +377,10 @@ impl Runner {
 }
 
 /// Waits for the ledger, but not for ever: an answer that does not come is one whose outcome is unknown.
-async fn answered<T>(answer: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
-    timeout(PATIENCE, answer).await.unwrap_or_else(|elapsed| Err(LedgerError::Unavailable(elapsed.into())))
+async fn answered<T>(
+    answer: impl Future<Output = Result<T, LedgerError>>,
+) -> Result<T, LedgerError> {
+    timeout(PATIENCE, answer)
+        .await
+        .unwrap_or_else(|elapsed| Err(LedgerError::Unavailable(elapsed.into())))
 }

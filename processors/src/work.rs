@@ -123,10 +123,17 @@ pub trait Work: Send + Sync + 'static {
     fn untold<'a>(&'a self, places: &'a [Place]) -> Answer<'a, ()>;
 
     /// The tenant's rules, unless they are still those of `known`.
-    fn rules<'a>(&'a self, tenant: &'a TenantId, known: Option<Position>) -> Answer<'a, Option<StoredRules>>;
+    fn rules<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        known: Option<Position>,
+    ) -> Answer<'a, Option<StoredRules>>;
 
     /// Which of these files a run waits for or is at.
-    fn in_use<'a>(&'a self, files: &'a [(TenantId, FileId)]) -> Answer<'a, HashSet<(TenantId, FileId)>>;
+    fn in_use<'a>(
+        &'a self,
+        files: &'a [(TenantId, FileId)],
+    ) -> Answer<'a, HashSet<(TenantId, FileId)>>;
 
     /// Forgets runs past their time, a bounded number of them. Answers whether there may be more.
     fn sweep(&self) -> Answer<'_, bool>;

@@ -127,7 +127,10 @@ async fn take(shared: &Arc<Shared>, attempts: &mut JoinSet<()>, stopped: watch::
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "no run could be taken");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "no run could be taken"
+                    );
                     pause = CALM;
                     break;
                 }

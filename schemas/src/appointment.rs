@@ -90,7 +90,8 @@ impl SourceKey {
     /// `invalid_value` for a text that is empty, longer than [`MAX_SOURCE_KEY`] bytes, or has control characters.
     pub fn new(text: impl Into<String>) -> Result<Self, Code> {
         let text = text.into();
-        let good = (1..=MAX_SOURCE_KEY).contains(&text.len()) && !text.chars().any(char::is_control);
+        let good =
+            (1..=MAX_SOURCE_KEY).contains(&text.len()) && !text.chars().any(char::is_control);
         if good { Ok(Self(text)) } else { Err(Code::InvalidValue) }
     }
 
@@ -391,8 +392,11 @@ mod tests {
             "start": "2026-11-27T09:00:00-05:00", "end": "2026-11-27T09:20:00-05:00",
         });
         let source = SourceId::new("his").unwrap();
-        let (first, command) = report(base.clone()).unwrap().into_command(source.clone(), 7).unwrap();
-        let Command::ReportAppointment { appointment, fact } = command else { panic!("another command") };
+        let (first, command) =
+            report(base.clone()).unwrap().into_command(source.clone(), 7).unwrap();
+        let Command::ReportAppointment { appointment, fact } = command else {
+            panic!("another command")
+        };
         assert_eq!((first.as_str(), fact.moved_to.as_ref()), ("north", None));
         assert!(appointment.is_of(&first));
         assert_eq!(fact.start, Some(1_795_788_000_000));
@@ -401,7 +405,9 @@ mod tests {
         let mut moved = base;
         moved["moved_from"] = "south".into();
         let (first, command) = report(moved).unwrap().into_command(source, 7).unwrap();
-        let Command::ReportAppointment { appointment, fact } = command else { panic!("another command") };
+        let Command::ReportAppointment { appointment, fact } = command else {
+            panic!("another command")
+        };
         assert_eq!((first.as_str(), fact.moved_to.unwrap().as_str()), ("south", "north"));
         assert!(appointment.is_of(&first));
     }
@@ -409,7 +415,8 @@ mod tests {
     #[test]
     fn a_report_says_how_new_it_is() {
         let report =
-            report(serde_json::json!({"location": "north", "key": "4711", "status": "proposed"})).unwrap();
+            report(serde_json::json!({"location": "north", "key": "4711", "status": "proposed"}))
+                .unwrap();
         let source = SourceId::new("his").unwrap();
         assert!(report.into_command(source, 7).err() == Some(Code::InvalidValue));
     }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::ids::{Aggregate, AppointmentId, LocationId, QueueId, RunId, ScheduleId, TenantId, TicketId};
+use crate::ids::{
+    Aggregate, AppointmentId, LocationId, QueueId, RunId, ScheduleId, TenantId, TicketId,
+};
 
 /// Longest channel name any client may send: the longest, a schedule, has 90 bytes.
 pub const MAX_CHANNEL: usize = 128;

@@ -220,9 +220,8 @@ impl Command {
     /// The appointment the command is about, where it names one.
     pub fn appointment(&self) -> Option<&AppointmentId> {
         match self {
-            Command::ReportAppointment { appointment, .. } | Command::CheckIn { appointment, .. } => {
-                Some(appointment)
-            }
+            Command::ReportAppointment { appointment, .. }
+            | Command::CheckIn { appointment, .. } => Some(appointment),
             _ => None,
         }
     }

@@ -202,12 +202,14 @@ pub fn words(language: Language) -> BTreeMap<&'static str, BTreeMap<&'static str
 
 fn shown<'a>(param: &str, word: &'a str, language: Language) -> &'a str {
     match param {
-        "column" => {
-            Column::ALL.iter().find(|column| column.as_str() == word).map_or(word, |column| column.title())
-        }
-        "unit" => {
-            Unit::ALL.iter().find(|unit| unit.as_str() == word).map_or(word, |unit| unit.title(language))
-        }
+        "column" => Column::ALL
+            .iter()
+            .find(|column| column.as_str() == word)
+            .map_or(word, |column| column.title()),
+        "unit" => Unit::ALL
+            .iter()
+            .find(|unit| unit.as_str() == word)
+            .map_or(word, |unit| unit.title(language)),
         _ => word,
     }
 }
@@ -255,7 +257,11 @@ mod tests {
 
     /// The names in braces, in the order of the text.
     fn names(template: &str) -> Vec<&str> {
-        template.split('{').skip(1).map(|part| part.split_once('}').expect("a closed brace").0).collect()
+        template
+            .split('{')
+            .skip(1)
+            .map(|part| part.split_once('}').expect("a closed brace").0)
+            .collect()
     }
 
     #[test]
@@ -289,17 +295,26 @@ mod tests {
     #[test]
     fn a_message_shows_amounts_titles_and_units_as_people_read_them() {
         let told = |outcome, params: &[(&str, Param)]| {
-            let params = params.iter().map(|(name, param)| ((*name).to_owned(), param.clone())).collect();
+            let params =
+                params.iter().map(|(name, param)| ((*name).to_owned(), param.clone())).collect();
             let rule = "a-rule".parse().unwrap();
-            let finding = Finding { row: 1, rule, severity: Severity::Error, outcome, params, cents: 0 };
+            let finding =
+                Finding { row: 1, rule, severity: Severity::Error, outcome, params, cents: 0 };
             [finding.message(Language::French), finding.message(Language::English)]
         };
         assert_eq!(
             told(Outcome::RequiredMissing, &[("column", "paid".into())]),
-            ["La colonne «\u{a0}Montant payé\u{a0}» est vide.", "The column “Montant payé” is empty."]
+            [
+                "La colonne «\u{a0}Montant payé\u{a0}» est vide.",
+                "The column “Montant payé” is empty."
+            ]
         );
-        let sum =
-            [("total", 12.into()), ("limit", 10.into()), ("excess", 2.into()), ("unit", "units".into())];
+        let sum = [
+            ("total", 12.into()),
+            ("limit", 10.into()),
+            ("excess", 2.into()),
+            ("unit", "units".into()),
+        ];
         assert_eq!(
             told(Outcome::SumExceeded, &sum),
             [
@@ -317,7 +332,9 @@ mod tests {
     #[test]
     fn every_column_and_unit_has_a_word_for_people() {
         let words = words(Language::French);
-        assert!(Column::ALL.iter().all(|column| words["column"][column.as_str()] == column.title()));
+        assert!(
+            Column::ALL.iter().all(|column| words["column"][column.as_str()] == column.title())
+        );
         assert_eq!(words["unit"]["units"], "unités");
     }
 }

@@ -29,7 +29,8 @@ fn is_scoped_slug(text: &str) -> bool {
 }
 
 fn is_ticket(text: &str) -> bool {
-    text.split_once('.').is_some_and(|(location, random)| is_slug(location) && is_hex(random, TICKET_HEX))
+    text.split_once('.')
+        .is_some_and(|(location, random)| is_slug(location) && is_hex(random, TICKET_HEX))
 }
 
 fn is_hex(text: &str, digits: usize) -> bool {
@@ -249,7 +250,8 @@ impl RunId {
 
     /// The tag of who started the run.
     pub fn owner(&self) -> u64 {
-        u64::from_str_radix(&self.0[2..2 + OWNER_HEX], 16).expect("an id of a run has its hex digits")
+        u64::from_str_radix(&self.0[2..2 + OWNER_HEX], 16)
+            .expect("an id of a run has its hex digits")
     }
 }
 

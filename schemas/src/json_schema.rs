@@ -59,7 +59,8 @@ mod tests {
             let committed = fs::read_to_string(folder.join(name)).unwrap_or_default();
             assert!(committed == super::text(&schema), "{name} is stale; {stale}");
         }
-        let expected: BTreeSet<_> = super::files().into_iter().map(|(name, _)| name.to_owned()).collect();
+        let expected: BTreeSet<_> =
+            super::files().into_iter().map(|(name, _)| name.to_owned()).collect();
         let found: BTreeSet<_> = fs::read_dir(folder)
             .unwrap()
             .map(|file| file.unwrap().file_name().into_string().unwrap())

@@ -274,10 +274,14 @@ pub fn estimate(head: &QueueHead, issued_at: Millis, ahead: usize) -> Option<Est
         return None;
     }
     let turns = Millis::try_from(ahead).unwrap_or(Millis::MAX / 1_000_000_000).saturating_add(1);
-    let expected = turns.saturating_mul(Millis::from(head.service_s) * 1000) / Millis::from(head.servers);
+    let expected =
+        turns.saturating_mul(Millis::from(head.service_s) * 1000) / Millis::from(head.servers);
     let from = since.saturating_add(expected.saturating_mul(7) / 10);
     let to = since.saturating_add(expected.saturating_mul(14) / 10);
-    Some(Estimate { from: from / STEP_MS * STEP_MS, to: (to / STEP_MS).saturating_add(1) * STEP_MS })
+    Some(Estimate {
+        from: from / STEP_MS * STEP_MS,
+        to: (to / STEP_MS).saturating_add(1) * STEP_MS,
+    })
 }
 
 #[cfg(test)]

@@ -102,7 +102,8 @@ impl CommandRecord {
         if major != &MAJOR[1..] {
             return Err(Code::RecordUnknownVersion);
         }
-        let command: Command = serde_json::from_slice(&record.value).map_err(|_| Code::RecordMalformed)?;
+        let command: Command =
+            serde_json::from_slice(&record.value).map_err(|_| Code::RecordMalformed)?;
         if command.kind() != kind {
             return Err(Code::RecordMalformed);
         }
@@ -111,7 +112,9 @@ impl CommandRecord {
         }
         let valid_until = record.header("ce_validuntil").map(str::parse).transpose();
         let actor = match (record.header("ce_actor"), record.header("ce_role")) {
-            (Some(subject), Some(role)) => Some(Actor { subject: plain(subject)?, role: plain(role)? }),
+            (Some(subject), Some(role)) => {
+                Some(Actor { subject: plain(subject)?, role: plain(role)? })
+            }
             _ => None,
         };
         Ok(Self {
@@ -254,8 +257,9 @@ impl ViewsHead {
         if record.header("ce_type") != Some(VIEWS_TYPE) {
             return Err(Code::RecordUnknownType);
         }
-        let number =
-            |name| record.header(name).and_then(|text| text.parse().ok()).ok_or(Code::RecordMalformed);
+        let number = |name| {
+            record.header(name).and_then(|text| text.parse().ok()).ok_or(Code::RecordMalformed)
+        };
         Ok(Self {
             aggregate: Aggregate::parse(&record.key).map_err(|_| Code::RecordBadKey)?,
             position: Position { epoch: number("ce_epoch")?, version: number("ce_version")? },

@@ -55,8 +55,10 @@ pub fn parse_position(text: &str) -> Result<(Position, Millis), NotAView> {
     let mut words = text.split(' ');
     let mut word = || words.next().ok_or(NotAView);
     let (epoch, version, at) = (word()?, word()?, word()?);
-    let position =
-        Position { epoch: epoch.parse().map_err(|_| NotAView)?, version: version.parse().map_err(|_| NotAView)? };
+    let position = Position {
+        epoch: epoch.parse().map_err(|_| NotAView)?,
+        version: version.parse().map_err(|_| NotAView)?,
+    };
     let at = at.parse().map_err(|_| NotAView)?;
     if words.next().is_some() { Err(NotAView) } else { Ok((position, at)) }
 }
@@ -65,7 +67,9 @@ pub fn parse_position(text: &str) -> Result<(Position, Millis), NotAView> {
 ///
 /// # Errors
 /// [`NotAView`] when the position is missing or an entry is not JSON.
-pub fn read_view(fields: impl IntoIterator<Item = (String, String)>) -> Result<Option<View>, NotAView> {
+pub fn read_view(
+    fields: impl IntoIterator<Item = (String, String)>,
+) -> Result<Option<View>, NotAView> {
     let mut entries = Entries::new();
     let mut held = None;
     for (key, text) in fields {
@@ -111,11 +115,19 @@ mod tests {
     #[test]
     fn a_hash_reads_as_the_view_that_was_written() {
         let field = |key: &str, text: &str| (key.to_owned(), text.to_owned());
-        let view = read_view([field("queue", r#"{"a": 1}"#), field(POSITION, "9 4 77")]).unwrap().unwrap();
+        let view =
+            read_view([field("queue", r#"{"a": 1}"#), field(POSITION, "9 4 77")]).unwrap().unwrap();
         assert_eq!((view.position, view.at), (Position { epoch: 9, version: 4 }, 77));
-        assert_eq!(view.entries["queue"].get(), r#"{"a": 1}"#, "an entry is passed on byte by byte");
+        assert_eq!(
+            view.entries["queue"].get(),
+            r#"{"a": 1}"#,
+            "an entry is passed on byte by byte"
+        );
         assert!(read_view([]).unwrap().is_none());
         assert!(read_view([field("queue", "{}")]).is_err(), "entries without a position");
-        assert!(read_view([field(POSITION, "9 4 77"), field("queue", "{")]).is_err(), "broken JSON");
+        assert!(
+            read_view([field(POSITION, "9 4 77"), field("queue", "{")]).is_err(),
+            "broken JSON"
+        );
     }
 }

@@ -39,7 +39,9 @@ pub struct Bilingual {
 }
 
 /// How much a finding matters, the most first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -128,7 +130,13 @@ pub enum Check {
         when: Filter,
     },
     /// A group that has a row `due` and none `missing` in a period could have had one.
-    MissingThoughDue { per: Vec<Key>, period: Period, due: Filter, missing: Filter, gain_cents: i64 },
+    MissingThoughDue {
+        per: Vec<Key>,
+        period: Period,
+        due: Filter,
+        missing: Filter,
+        gain_cents: i64,
+    },
     /// A visit of at least `from_minutes` may be worth `base_cents`, and `step_cents` for each completed
     /// `step_minutes` beyond, against its preliminary amount.
     BetterCode {

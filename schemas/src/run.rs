@@ -33,8 +33,13 @@ pub enum RunState {
 }
 
 impl RunState {
-    pub const ALL: [RunState; 5] =
-        [RunState::Queued, RunState::Running, RunState::Completed, RunState::Failed, RunState::Cancelled];
+    pub const ALL: [RunState; 5] = [
+        RunState::Queued,
+        RunState::Running,
+        RunState::Completed,
+        RunState::Failed,
+        RunState::Cancelled,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {

@@ -35,7 +35,9 @@ impl Timers {
     /// Whether each is within what can be meant: seconds from ten to a week, and a day that begins before noon.
     pub fn are_plausible(&self) -> bool {
         const SECONDS: std::ops::RangeInclusive<u32> = 10..=7 * 24 * 60 * 60;
-        [self.absent_grace_s, self.stale_s, self.no_show_s].iter().all(|seconds| SECONDS.contains(seconds))
+        [self.absent_grace_s, self.stale_s, self.no_show_s]
+            .iter()
+            .all(|seconds| SECONDS.contains(seconds))
             && self.day_start_min < 12 * 60
     }
 }

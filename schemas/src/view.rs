@@ -12,7 +12,9 @@ use serde_json::value::RawValue;
 use crate::Millis;
 
 /// An aggregate's position. Epochs only grow; within one, versions are 1, 2, 3 …
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct Position {
     /// A decimal string on the wire: it may pass 2^53.
@@ -33,7 +35,10 @@ pub struct View {
     pub position: Position,
     /// Time of the record behind `version`.
     pub at: Millis,
-    #[cfg_attr(any(test, feature = "json-schema"), schemars(with = "BTreeMap<String, serde_json::Value>"))]
+    #[cfg_attr(
+        any(test, feature = "json-schema"),
+        schemars(with = "BTreeMap<String, serde_json::Value>")
+    )]
     pub entries: Entries,
 }
 
@@ -46,7 +51,10 @@ pub struct Delta {
     pub to: u64,
     pub at: Millis,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[cfg_attr(any(test, feature = "json-schema"), schemars(with = "BTreeMap<String, serde_json::Value>"))]
+    #[cfg_attr(
+        any(test, feature = "json-schema"),
+        schemars(with = "BTreeMap<String, serde_json::Value>")
+    )]
     pub set: Entries,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub remove: BTreeSet<String>,

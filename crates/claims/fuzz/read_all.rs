@@ -13,8 +13,8 @@ use schemas::rule::Column;
 pub fn read_all(data: &[u8]) {
     let [choice, cuts, rest @ ..] = data else { return };
     let delimiter = [None, Some(b';'), Some(b','), Some(b'\t')][usize::from(choice & 3)];
-    let encoding =
-        [None, None, Some(Encoding::Utf8), Some(Encoding::Windows1252)][usize::from(choice >> 2 & 3)];
+    let encoding = [None, None, Some(Encoding::Utf8), Some(Encoding::Windows1252)]
+        [usize::from(choice >> 2 & 3)];
     let format = Format { delimiter, encoding };
     let mut bytes = Vec::new();
     if choice & 16 == 0 {
@@ -25,7 +25,10 @@ pub fn read_all(data: &[u8]) {
     bytes.extend(rest);
     let whole = seen(&bytes[..], bytes.len(), &format);
     let pieces = Pieces { bytes: &bytes, state: u32::from(*cuts) + 1 };
-    assert!(whole == seen(pieces, bytes.len(), &format), "how the bytes arrive changes what they say");
+    assert!(
+        whole == seen(pieces, bytes.len(), &format),
+        "how the bytes arrive changes what they say"
+    );
 }
 
 /// Everything the file says, as bytes that can be compared.
@@ -56,11 +59,18 @@ fn seen(reader: impl Read, length: usize, format: &Format) -> Vec<u8> {
                     Found::Row(row) => {
                         let minutes = (row.start, row.end, row.minutes());
                         let numbers = (row.place, row.code, row.units, row.preliminary, row.paid);
-                        let keys = (row.doctor.map(|doctor| doctor.0), row.patient.map(|patient| patient.0));
-                        said.extend(format!("{:?} {minutes:?} {numbers:?} {keys:?}", row.date).bytes());
+                        let keys = (
+                            row.doctor.map(|doctor| doctor.0),
+                            row.patient.map(|patient| patient.0),
+                        );
+                        said.extend(
+                            format!("{:?} {minutes:?} {numbers:?} {keys:?}", row.date).bytes(),
+                        );
                         for context in row.contexts {
                             assert!(
-                                !context.is_empty() && !context.contains(',') && context.trim() == *context
+                                !context.is_empty()
+                                    && !context.contains(',')
+                                    && context.trim() == *context
                             );
                             said.extend(context.bytes());
                         }

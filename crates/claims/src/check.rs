@@ -190,7 +190,8 @@ impl<'r, R: io::Read> Checking<'r, R> {
 
     /// What was found about the file itself, under [`FILE_RULE`], then by each rule in the order given.
     pub fn tallies(&self) -> impl Iterator<Item = (&RuleId, &RuleTally)> {
-        std::iter::once((&self.about_file.rule, &self.about_file.tally)).chain(self.judges.tallies())
+        std::iter::once((&self.about_file.rule, &self.about_file.tally))
+            .chain(self.judges.tallies())
     }
 
     /// Rows read, whether they could be understood or not.

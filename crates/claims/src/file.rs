@@ -130,7 +130,9 @@ impl Refusal {
                 ("column", Param::Word(column.as_str().into()))
             }
             Refusal::NotText { byte } => ("byte", Param::Number(*byte as i64)),
-            Refusal::TooWide { line } | Refusal::QuoteOpen { line } => ("line", Param::Number(*line as i64)),
+            Refusal::TooWide { line } | Refusal::QuoteOpen { line } => {
+                ("line", Param::Number(*line as i64))
+            }
         };
         BTreeMap::from([(param.0.into(), param.1)])
     }
@@ -274,7 +276,8 @@ fn find_header(start: &[u8], format: &Format) -> Result<(u8, Layout), Refusal> {
         if !reader.read_byte_record(&mut titles).unwrap_or(false) {
             continue;
         }
-        let titles: Vec<_> = titles.iter().map(|title| record::decode(title, format.encoding)).collect();
+        let titles: Vec<_> =
+            titles.iter().map(|title| record::decode(title, format.encoding)).collect();
         let (found, layout) = Layout::find(titles.iter().map(AsRef::as_ref));
         if found > best.0 {
             best = (found, delimiter, layout);

@@ -77,7 +77,9 @@ impl Ready {
     fn judge<'r>(&'r self, tables: &'r Tables) -> Box<dyn Judge + 'r> {
         let rows = |when| filter::Rows::resolve(when, tables);
         match &self.rule.check {
-            Check::Required { column, when } => Box::new(row_wise::Required::new(*column, rows(when))),
+            Check::Required { column, when } => {
+                Box::new(row_wise::Required::new(*column, rows(when)))
+            }
             Check::Pattern { column, when, .. } => {
                 let pattern = self.pattern.as_ref().expect("compiled with its rule");
                 Box::new(row_wise::Pattern::new(*column, pattern, rows(when)))
@@ -89,16 +91,23 @@ impl Ready {
                 Box::new(row_wise::Allowed::new(*column, values, rows(when)))
             }
             Check::KnownCode { when } => Box::new(row_wise::KnownCode::new(tables, rows(when))),
-            Check::Once { per, period, when, cents } => {
-                Box::new(grouped::Once::new(grouped::Grouping::new(per, *period), *cents, rows(when)))
-            }
+            Check::Once { per, period, when, cents } => Box::new(grouped::Once::new(
+                grouped::Grouping::new(per, *period),
+                *cents,
+                rows(when),
+            )),
             Check::SumLimit { per, period, unit, terms, limit, when } => {
                 let grouping = grouped::Grouping::new(per, *period);
                 Box::new(grouped::SumLimit::new(grouping, *unit, terms, *limit, rows(when)))
             }
             Check::MissingThoughDue { per, period, due, missing, gain_cents } => {
                 let grouping = grouped::Grouping::new(per, *period);
-                Box::new(grouped::MissingThoughDue::new(grouping, rows(due), rows(missing), *gain_cents))
+                Box::new(grouped::MissingThoughDue::new(
+                    grouping,
+                    rows(due),
+                    rows(missing),
+                    *gain_cents,
+                ))
             }
             Check::BetterCode { from_minutes, base_cents, step_minutes, step_cents, when } => {
                 Box::new(row_wise::BetterCode {

@@ -132,7 +132,11 @@ impl<const N: usize> Line<'_, N> {
         TablesError::Value { table: self.table, line: self.line, column }
     }
 
-    fn number<T: std::str::FromStr>(&self, column: &'static str, cell: &str) -> Result<T, TablesError> {
+    fn number<T: std::str::FromStr>(
+        &self,
+        column: &'static str,
+        cell: &str,
+    ) -> Result<T, TablesError> {
         cell.parse().map_err(|_| self.without(column))
     }
 }

@@ -69,7 +69,11 @@ fn nasty_files_are_read_the_same_however_their_bytes_arrive() {
     nasty.push((1..=255).rev().collect());
     nasty.push([ROW.as_bytes(), b"\n\0\n", ROW.as_bytes()].concat());
     nasty.push(
-        [b"\xFF\xFE".as_slice(), &ROW.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()].concat(),
+        [
+            b"\xFF\xFE".as_slice(),
+            &ROW.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>(),
+        ]
+        .concat(),
     );
     nasty.push(b"\xE9\xC9;\x81\x8D\x8F\x90\x9D;\xA0\xC2\xA0\xC2;\xC3\n".to_vec());
     for bytes in nasty {

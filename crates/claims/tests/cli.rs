@@ -94,7 +94,8 @@ struct Temporary(PathBuf);
 
 impl Temporary {
     fn new(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("clinicwire-check-{}-{name}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("clinicwire-check-{}-{name}", std::process::id()));
         std::fs::write(&path, text).unwrap();
         Self(path)
     }
@@ -124,7 +125,9 @@ fn the_status_is_the_worst_that_was_found() {
 
 #[test]
 fn a_command_line_that_cannot_be_understood_has_a_status_of_its_own() {
-    for arguments in [&["--nonsense"][..], &["--format", "xml"], &["--delimiter", "|"], &["second.csv"]] {
+    for arguments in
+        [&["--nonsense"][..], &["--format", "xml"], &["--delimiter", "|"], &["second.csv"]]
+    {
         let (status, stdout, stderr) = check(&clean(), arguments);
         assert_eq!((status, stdout.as_str()), (64, ""), "{arguments:?}");
         assert!(stderr.contains("--help"), "{stderr}");
@@ -168,7 +171,9 @@ fn text_is_a_line_per_finding_then_totals() {
         lines[2]
     );
     assert!(stdout.contains("\n3 rows checked in "));
-    assert!(stdout.contains(" s, 1 of them unreadable.\nErrors: 2 · warnings: 1 · gains: 0 · passes: "));
+    assert!(
+        stdout.contains(" s, 1 of them unreadable.\nErrors: 2 · warnings: 1 · gains: 0 · passes: ")
+    );
     assert!(stdout.ends_with("At risk: $32.40 · to gain: $0.00\n"));
     assert_eq!(stderr, "");
 }
@@ -189,7 +194,8 @@ fn every_language_is_whole() {
 #[test]
 fn json_is_an_object_per_finding_then_the_summary() {
     let (_, stdout, _) = check(&faulty(), &["--format", "json"]);
-    let lines: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> =
+        stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let [findings @ .., whole] = &lines[..] else { panic!("lines") };
     assert_eq!(findings.len(), 3);
     for finding in findings {
@@ -206,7 +212,8 @@ fn json_is_an_object_per_finding_then_the_summary() {
 #[test]
 fn csv_is_a_table_whatever_is_found() {
     let read = |stdout: &str| -> Vec<Vec<String>> {
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(stdout.as_bytes());
+        let mut reader =
+            csv::ReaderBuilder::new().has_headers(false).from_reader(stdout.as_bytes());
         reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect()
     };
     let titles = ["row", "severity", "rule", "outcome", "cents", "message"];
@@ -226,14 +233,20 @@ fn what_is_refused_is_said_to_people_and_to_machines() {
     let without = clean().replace("Facture", "Recu");
     let (status, stdout, stderr) = check(&without, &["--format", "json"]);
     assert_eq!(status, 3);
-    assert_eq!(stderr, "clinicwire-check: the file is refused: the column \"Facture\" is missing\n");
+    assert_eq!(
+        stderr,
+        "clinicwire-check: the file is refused: the column \"Facture\" is missing\n"
+    );
     let told: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(told, json!({"refused": "file_not_an_export", "params": {"column": "invoice"}}));
     // Rows before what shows it are judged, and their findings told.
     let late = format!("{}2;\"never closed", faulty());
     let (status, stdout, stderr) = check(&late, &[]);
     assert_eq!(status, 3);
-    assert!(stderr.contains("a quote in the row that begins on line 5 is never closed"), "{stderr}");
+    assert!(
+        stderr.contains("a quote in the row that begins on line 5 is never closed"),
+        "{stderr}"
+    );
     assert!(stdout.starts_with("row 1: error: ") && !stdout.contains("checked in"), "{stdout}");
 }
 
@@ -250,7 +263,10 @@ fn files_that_cannot_be_used_are_named_by_what_they_are_for() {
         (["--rules", rule.path()], "the rules cannot be applied: rule x: pattern"),
         (["--codes", none], "a table cannot be opened"),
         (["--codes", text.path()], "the table of codes lacks the column \"code\""),
-        (["--establishments", text.path()], "the table of establishments lacks the column \"place\""),
+        (
+            ["--establishments", text.path()],
+            "the table of establishments lacks the column \"place\"",
+        ),
     ] {
         let (status, stdout, stderr) = check(&clean(), &arguments);
         assert_eq!((status, stdout.as_str()), (3, ""), "{arguments:?}");
@@ -263,7 +279,8 @@ fn files_that_cannot_be_used_are_named_by_what_they_are_for() {
 
 #[test]
 fn tables_tell_what_codes_and_places_are() {
-    let codes = Temporary::new("codes.csv", "code,leaf,group,top,cents\n15804,Visite périodique,,,\n");
+    let codes =
+        Temporary::new("codes.csv", "code,leaf,group,top,cents\n15804,Visite périodique,,,\n");
     let (status, stdout, _) = check(&clean(), &["--codes", codes.path(), "--format", "csv"]);
     assert_eq!(status, 2, "twice in a year");
     assert!(stdout.contains("\n1,error,annual-codes,once_none_paid,0,"), "{stdout}");

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser};
-use gateway::auth::{DevelopmentKey, WELL_KNOWN_WORDS};
+use gateway::access::auth::{DevelopmentKey, WELL_KNOWN_WORDS};
 
 use crate::demo::driver::SPEEDS;
 
@@ -67,7 +67,12 @@ pub struct Development {
     ///
     /// Tokens then stay good over restarts, and whoever knows the words can sign some; everybody knows those it
     /// uses without any. The same flag, with the same words, makes gateways and demo trust each other.
-    #[arg(long, env = "CLINICWIRE_INSECURE_DEVELOPMENT_KEY", value_name = "WORDS", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "CLINICWIRE_INSECURE_DEVELOPMENT_KEY",
+        value_name = "WORDS",
+        hide_env_values = true
+    )]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = WELL_KNOWN_WORDS)]
     pub insecure_development_key: Option<String>,
 }

@@ -1,5 +1,9 @@
 //! `clinicwire`: a whole clinic in one process, for a first look, for scripts and for tests.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person at a terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it talks to a person at a terminal"
+)]
 
 use std::{
     io::{self, Write},
@@ -11,7 +15,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use gateway::auth::DevelopmentKey;
+use gateway::access::auth::DevelopmentKey;
 use standalone::{
     cli::Cli,
     demo::{
@@ -45,7 +49,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<()> {
-    let filter = EnvFilter::try_new(&cli.log).with_context(|| format!("--log {} is no filter", cli.log))?;
+    let filter =
+        EnvFilter::try_new(&cli.log).with_context(|| format!("--log {} is no filter", cli.log))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     let key = cli.development.key().map_or_else(random_key, Ok)?;
     let mut stop = Stop::listen()?;
@@ -79,7 +84,8 @@ fn start(cli: &Cli, key: &DevelopmentKey) -> Result<OneProcess> {
     OneProcess::start(settings).map_err(|error| {
         let error = anyhow::Error::from(error);
         if is_taken(&error) {
-            let next = SocketAddr::new(cli.listen.ip(), cli.listen.port().checked_add(1).unwrap_or(0));
+            let next =
+                SocketAddr::new(cli.listen.ip(), cli.listen.port().checked_add(1).unwrap_or(0));
             anyhow::anyhow!(
                 "{} is in use by another program; choose another with --listen {next}",
                 cli.listen
@@ -96,7 +102,11 @@ fn is_taken(error: &anyhow::Error) -> bool {
 }
 
 /// Opens the demo clinic, says how to enter, and keeps it alive.
-async fn serve(cli: &Cli, key: DevelopmentKey, clinicwire: &OneProcess) -> Result<std::convert::Infallible> {
+async fn serve(
+    cli: &Cli,
+    key: DevelopmentKey,
+    clinicwire: &OneProcess,
+) -> Result<std::convert::Infallible> {
     let url = format!("http://{}", reachable(clinicwire.address()));
     let signer = Signer::new(key, plan::tenant());
     let tokens = signer.tokens(&Opens::location(&plan::location()));
@@ -136,7 +146,9 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 
 fn announce(cli: &Cli, ready: &Ready) -> Result<()> {
     if let Some(path) = &cli.ready_file {
-        ready.write(path).with_context(|| format!("cannot write the ready file {}", path.display()))?;
+        ready
+            .write(path)
+            .with_context(|| format!("cannot write the ready file {}", path.display()))?;
     }
     let mut out = io::stdout().lock();
     // A terminal that is gone is no reason to stop.
@@ -156,7 +168,8 @@ fn welcome(cli: &Cli, ready: &Ready) -> String {
             ready.tenant, ready.location, ready.location, tokens.admin,
         );
     } else {
-        text += &format!("A demo clinic runs at {} times the pace of a real one. Open:\n\n", cli.speed);
+        text +=
+            &format!("A demo clinic runs at {} times the pace of a real one. Open:\n\n", cli.speed);
         let links = [
             ("start here", Some(format!("{url}/"))),
             ("waiting room", Some(ready.board_link())),
@@ -172,7 +185,9 @@ fn welcome(cli: &Cli, ready: &Ready) -> String {
     }
     text += match cli.development.key() {
         None => "\nTokens, good for 24 hours and for this start only:\n\n",
-        Some(_) => "\nTokens, good for 24 hours; whoever knows the words of the key can sign more:\n\n",
+        Some(_) => {
+            "\nTokens, good for 24 hours; whoever knows the words of the key can sign more:\n\n"
+        }
     };
     let roles = [
         ("patient", &tokens.patient),

@@ -43,8 +43,8 @@ impl Memory {
         let log = Arc::new(MemoryLog::new(clock.clone()));
         // The log keeps a record of `care` until the ledger has committed it.
         let committed = log.clone();
-        let ledger =
-            MemoryLedger::new(clock.clone()).on_commit(move |batch| committed.forget_below(batch.to));
+        let ledger = MemoryLedger::new(clock.clone())
+            .on_commit(move |batch| committed.forget_below(batch.to));
         let runs_log = Arc::new(log.reading(RUNS_TOPIC));
         let work = Arc::new(MemoryWork::new(clock.clone()));
         let (committed, due) = (runs_log.clone(), work.clone());

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 use claims::tables::Tables;
-use gateway::{auth::DevelopmentKey, files::MAX_FILE, node};
+use gateway::{access::auth::DevelopmentKey, files::MAX_FILE, node};
 use object_store::{ObjectStore, local::LocalFileSystem};
 use processors::{
     runner::{self, RunnerError},
@@ -54,8 +54,10 @@ impl OneProcess {
     /// When the gateway cannot be started, such as on a port that is taken.
     pub fn start(settings: Settings) -> Result<Self, StartError> {
         let memory = Memory::new(system_clock());
-        let directory =
-            tempfile::Builder::new().prefix("clinicwire-files-").tempdir().map_err(StartError::Files)?;
+        let directory = tempfile::Builder::new()
+            .prefix("clinicwire-files-")
+            .tempdir()
+            .map_err(StartError::Files)?;
         let files = LocalFileSystem::new_with_prefix(directory.path())
             .map_err(|error| StartError::Files(io::Error::other(error)))?;
         let files: Arc<dyn ObjectStore> = Arc::new(files);
@@ -124,8 +126,10 @@ fn start_processors(
         async move { while stopped.changed().await.is_ok() {} }
     };
     let (care, runs) = (memory.processors(), memory.runs());
-    let runs_settings = runner::Settings { woken: Some(woken.clone()), ..runner::Settings::of(RUNS_TOPIC) };
-    let work = worker::Backends { work: memory.work.clone(), log: memory.runs_log.clone(), files, woken };
+    let runs_settings =
+        runner::Settings { woken: Some(woken.clone()), ..runner::Settings::of(RUNS_TOPIC) };
+    let work =
+        worker::Backends { work: memory.work.clone(), log: memory.runs_log.clone(), files, woken };
     std::thread::Builder::new().name("processors".into()).spawn(move || {
         let all = async {
             let care = runner::run(care, runner::Settings::of(CARE_TOPIC), stop());

@@ -2,7 +2,9 @@
 
 use std::{io, path::Path};
 
-use schemas::ids::{AppointmentId, DoctorId, LocationId, QueueId, ScheduleId, StationId, TenantId, TicketId};
+use schemas::ids::{
+    AppointmentId, DoctorId, LocationId, QueueId, ScheduleId, StationId, TenantId, TicketId,
+};
 use serde::Serialize;
 
 use crate::{
@@ -123,8 +125,12 @@ impl Ready {
 /// The tokens in it open a clinic: nobody else on the machine may read them.
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

@@ -1,7 +1,7 @@
 //! Development tokens: one per role, for a clinic that runs on a development key.
 
 use gateway::{
-    auth::{DevelopmentKey, development_token},
+    access::auth::{DevelopmentKey, development_token},
     clock::now,
 };
 use gateway_core::access::{Claims, Role};

@@ -19,8 +19,11 @@ async fn the_ledger_in_memory_keeps_its_promises() {
 #[tokio::test]
 async fn the_views_in_memory_keep_their_promises() {
     let memory = memory();
-    let store =
-        Store { views: &*memory.views, snapshots: &*memory.views, lose: async |_: &_| memory.views.flush() };
+    let store = Store {
+        views: &*memory.views,
+        snapshots: &*memory.views,
+        lose: async |_: &_| memory.views.flush(),
+    };
     conformance::views::suite(&store, &*memory.ledger).await;
 }
 
@@ -48,7 +51,10 @@ async fn the_short_keys_in_memory_keep_their_promises() {
 async fn the_work_in_memory_keeps_its_promises() {
     let memory = memory();
     let queries = memory.queries();
-    let sides =
-        conformance::work::Sides { work: &*memory.work, ledger: &*memory.runs_ledger, queries: &*queries };
+    let sides = conformance::work::Sides {
+        work: &*memory.work,
+        ledger: &*memory.runs_ledger,
+        queries: &*queries,
+    };
     conformance::work::suite(sides).await;
 }

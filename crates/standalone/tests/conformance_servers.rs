@@ -6,7 +6,9 @@ use fred::interfaces::KeysInterface;
 use processors::servers::{
     kafka::{self, NewTopics, Topics},
     migrations,
-    postgres::{ConnectionSettings, Consumer, PoolSettings, PostgresLedger, PostgresWork, Role, login},
+    postgres::{
+        ConnectionSettings, Consumer, PoolSettings, PostgresLedger, PostgresWork, Role, login,
+    },
     redis::RedisViews,
 };
 use schemas::{
@@ -35,7 +37,8 @@ async fn ledger() -> PostgresLedger {
         .await;
     let connection = ConnectionSettings { url, role: Some(Role::Processor) };
     let consumer = Consumer { name: conformance::fresh(), topic: CARE_TOPIC.to_owned() };
-    PostgresLedger::new(&PoolSettings { connection, size: 4 }, consumer).expect("the settings make a pool")
+    PostgresLedger::new(&PoolSettings { connection, size: 4 }, consumer)
+        .expect("the settings make a pool")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,8 +53,9 @@ async fn the_work_on_postgres_keeps_its_promises() {
     let name = conformance::fresh().replace('-', "_");
     let (address, _) = server.rsplit_once('/').expect("a URL with a database");
     let url = format!("{address}/{name}");
-    let owner =
-        login(&ConnectionSettings { url: server.clone(), role: None }).await.expect("postgres answers");
+    let owner = login(&ConnectionSettings { url: server.clone(), role: None })
+        .await
+        .expect("postgres answers");
     owner.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database can be made");
     migrations::apply(&url).await.expect("the migrations apply");
     let suite = tokio::spawn(async move {
@@ -62,13 +66,16 @@ async fn the_work_on_postgres_keeps_its_promises() {
         let work = PostgresWork::new(&settings(3)).expect("the settings make a pool");
         let consumer = Consumer { name: conformance::fresh(), topic: RUNS_TOPIC.to_owned() };
         let ledger = PostgresLedger::new(&settings(2), consumer).expect("the settings make a pool");
-        let queries =
-            gateway::servers::postgres::PostgresQueries::new(&url, 2).expect("the settings make a pool");
+        let queries = gateway::servers::postgres::PostgresQueries::new(&url, 2)
+            .expect("the settings make a pool");
         let sides = conformance::work::Sides { work: &work, ledger: &ledger, queries: &queries };
         conformance::work::suite(sides).await;
     });
     let kept = suite.await;
-    owner.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await.expect("it can be dropped");
+    owner
+        .batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
+        .await
+        .expect("it can be dropped");
     kept.expect("the suite passes");
 }
 
@@ -76,8 +83,8 @@ async fn the_work_on_postgres_keeps_its_promises() {
 async fn the_queries_on_postgres_keep_their_promises() {
     let ledger = ledger().await;
     let url = server("CLINICWIRE_POSTGRES");
-    let queries =
-        gateway::servers::postgres::PostgresQueries::new(&url, 2).expect("the settings make a pool");
+    let queries = gateway::servers::postgres::PostgresQueries::new(&url, 2)
+        .expect("the settings make a pool");
     conformance::queries::suite(&ledger, &queries).await;
 }
 
@@ -136,9 +143,12 @@ async fn the_log_on_kafka_keeps_its_promises() {
             views_topic: topics.views.clone(),
         };
         Sides {
-            processors: Arc::new(kafka::KafkaLog::new(settings, 3).expect("the settings make a producer")),
+            processors: Arc::new(
+                kafka::KafkaLog::new(settings, 3).expect("the settings make a producer"),
+            ),
             gateway: Arc::new(
-                gateway::servers::kafka::KafkaLog::new(gateway).expect("the settings make a producer"),
+                gateway::servers::kafka::KafkaLog::new(gateway)
+                    .expect("the settings make a producer"),
             ),
         }
     })

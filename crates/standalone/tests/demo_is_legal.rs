@@ -49,7 +49,12 @@ fn no_command_of_ten_thousand_is_refused() {
     for (speed, seed) in SPEEDS {
         let (mut clinic, mut model) = open(seed, Pace::new(speed));
         play(&mut clinic, &mut model, 10_000, |command, verdict, _, now| {
-            assert_eq!(code(verdict), None, "speed {speed}, seed {seed}: {} at {now}", command.kind());
+            assert_eq!(
+                code(verdict),
+                None,
+                "speed {speed}, seed {seed}: {} at {now}",
+                command.kind()
+            );
         });
     }
 }
@@ -61,7 +66,9 @@ fn everything_a_waiting_room_knows_happens() {
     let (mut clinic, mut model) = open(1, Pace::new(30.0));
     play(&mut clinic, &mut model, 10_000, |command, _, _, _| {
         *seen.entry(command.kind()).or_default() += 1;
-        urgent += usize::from(matches!(command, Command::IssueTicket { priority, .. } if priority.get() > 0));
+        urgent += usize::from(
+            matches!(command, Command::IssueTicket { priority, .. } if priority.get() > 0),
+        );
     });
     for kind in [
         "ticket.issue",
@@ -94,25 +101,35 @@ fn everything_that_can_become_of_an_appointment_does() {
     for (speed, hours) in [(1.0, 48), (30.0, 4)] {
         let mut changes: BTreeMap<&str, usize> = BTreeMap::new();
         let (mut clinic, mut model) = open(1, Pace::new(speed));
-        play_until(&mut clinic, &mut model, OPENING + hours * HOUR, |command, verdict, model, now| {
-            let mut count = |what| *changes.entry(what).or_default() += 1;
-            for event in &model.events {
-                match event {
-                    Event::AppointmentLate { .. } => count("late"),
-                    Event::AppointmentMissed { .. } => count("missed"),
-                    Event::TicketExpired { why: Expiry::AbsentTooLong, .. } => count("absent for too long"),
-                    _ => {}
+        play_until(
+            &mut clinic,
+            &mut model,
+            OPENING + hours * HOUR,
+            |command, verdict, model, now| {
+                let mut count = |what| *changes.entry(what).or_default() += 1;
+                for event in &model.events {
+                    match event {
+                        Event::AppointmentLate { .. } => count("late"),
+                        Event::AppointmentMissed { .. } => count("missed"),
+                        Event::TicketExpired { why: Expiry::AbsentTooLong, .. } => {
+                            count("absent for too long")
+                        }
+                        _ => {}
+                    }
                 }
-            }
-            if let Some(change) = result(verdict).change {
-                count(word(change));
-            }
-            if let Command::CheckIn { appointment, .. } = command {
-                let seen: AppointmentView = model.entry(&format!("appointment:{appointment}"), "appointment");
-                assert!(seen.status == AppointmentStatus::CheckedIn && seen.ticket_label.is_some());
-                count(if seen.start < Some(now) { "came late" } else { "came in time" });
-            }
-        });
+                if let Some(change) = result(verdict).change {
+                    count(word(change));
+                }
+                if let Command::CheckIn { appointment, .. } = command {
+                    let seen: AppointmentView =
+                        model.entry(&format!("appointment:{appointment}"), "appointment");
+                    assert!(
+                        seen.status == AppointmentStatus::CheckedIn && seen.ticket_label.is_some()
+                    );
+                    count(if seen.start < Some(now) { "came late" } else { "came in time" });
+                }
+            },
+        );
         for what in [
             "booked",
             "rescheduled",
@@ -130,9 +147,14 @@ fn everything_that_can_become_of_an_appointment_does() {
             "came in time",
             "absent for too long",
         ] {
-            assert!(changes.get(what).is_some_and(|times| *times >= 1), "speed {speed}: {what}, {changes:?}");
+            assert!(
+                changes.get(what).is_some_and(|times| *times >= 1),
+                "speed {speed}: {what}, {changes:?}"
+            );
         }
-        assert!(changes["late"] > changes["missed"] && changes["came in time"] > changes["came late"]);
+        assert!(
+            changes["late"] > changes["missed"] && changes["came in time"] > changes["came late"]
+        );
     }
 }
 
@@ -160,16 +182,22 @@ fn appointments_begin_about_when_they_are_due() {
         let mut begun = BTreeMap::new();
         play_until(&mut clinic, &mut model, OPENING + hours * HOUR, |command, _, model, now| {
             let Command::StartService { ticket } = command else { return };
-            let Some(appointment) = model.location.appointment(&ticket.appointment()) else { return };
+            let Some(appointment) = model.location.appointment(&ticket.appointment()) else {
+                return;
+            };
             let behind = (now - appointment.fact.start.unwrap()) as f64 / MINUTE as f64 * speed;
             // Some go on to the laboratory, whenever that is.
             begun.entry(ticket.clone()).or_insert(behind);
         });
         let mut behind: Vec<f64> = begun.into_values().collect();
         behind.sort_by(f64::total_cmp);
-        let (first, median, last) = (behind[0], behind[behind.len() / 2], behind[behind.len() * 9 / 10]);
+        let (first, median, last) =
+            (behind[0], behind[behind.len() / 2], behind[behind.len() * 9 / 10]);
         assert!(first >= -6.0, "speed {speed}: seen {first} minutes after its time");
-        assert!((-6.0..=15.0).contains(&median), "speed {speed}: {median} minutes behind in the middle");
+        assert!(
+            (-6.0..=15.0).contains(&median),
+            "speed {speed}: {median} minutes behind in the middle"
+        );
         assert!(last <= 45.0, "speed {speed}: {last} minutes behind for one in ten");
     }
 }
@@ -216,7 +244,11 @@ fn it_remembers_no_more_after_days_than_after_an_hour() {
     play_until(&mut clinic, &mut model, OPENING + HOUR, |_, _, _, _| {});
     let after_an_hour = clinic.remembered();
     play_until(&mut clinic, &mut model, OPENING + DAY, |_, _, _, _| {});
-    assert!(clinic.remembered() < 2 * after_an_hour, "{after_an_hour}, then {}", clinic.remembered());
+    assert!(
+        clinic.remembered() < 2 * after_an_hour,
+        "{after_an_hour}, then {}",
+        clinic.remembered()
+    );
 }
 
 #[test]
@@ -297,19 +329,22 @@ fn a_clinic_that_is_there_already_is_taken_over_as_it_stands() {
     let now = before.next_due();
     let mut after = Clinic::new(2, pace, now, plan::location(), model.standing());
     let issued = model.location.header().numbers.clone();
-    play(&mut after, &mut model, 5_000, |command, verdict, _, now| match (command, code(verdict)) {
-        (_, None) => {}
-        // What is over cannot be booked again, who is there is there, and somebody may have been on a break.
-        (Command::ReportAppointment { .. }, Some(Code::StatusCannotFollow)) => {}
-        (Command::CheckIn { .. }, Some(Code::AlreadyCheckedIn | Code::AppointmentOver)) => {}
-        (Command::CallNext { .. }, Some(Code::StationClosed)) => {}
-        (command, Some(code)) => panic!("{}: {code} at {now}", command.kind()),
+    play(&mut after, &mut model, 5_000, |command, verdict, _, now| {
+        match (command, code(verdict)) {
+            (_, None) => {}
+            // What is over cannot be booked again, who is there is there, and somebody may have been on a break.
+            (Command::ReportAppointment { .. }, Some(Code::StatusCannotFollow)) => {}
+            (Command::CheckIn { .. }, Some(Code::AlreadyCheckedIn | Code::AppointmentOver)) => {}
+            (Command::CallNext { .. }, Some(Code::StationClosed)) => {}
+            (command, Some(code)) => panic!("{}: {code} at {now}", command.kind()),
+        }
     });
     assert!(model.location.header().numbers["A"] > issued["A"]);
     // The same slots are the same appointments.
     let mut slots = BTreeMap::new();
     for doctor in &plan::DOCTORS {
-        for entry in model.entries::<ScheduleEntry>(&format!("schedule:riverside/{}", doctor.slug)) {
+        for entry in model.entries::<ScheduleEntry>(&format!("schedule:riverside/{}", doctor.slug))
+        {
             *slots.entry((doctor.slug, entry.start)).or_insert(0) += 1;
         }
     }
@@ -337,9 +372,13 @@ fn it_lives_on_when_other_hands_work_in_the_same_clinic() {
         });
         let at = clinic.next_due();
         // Somebody calls at a station of their own and cancels whoever comes, checks people in, and closes rooms.
-        let call = Command::CallNext { queue: queues[round % 3].clone(), station: stations[0].clone() };
+        let call =
+            Command::CallNext { queue: queues[round % 3].clone(), station: stations[0].clone() };
         if let Verdict::Applied { result, .. } = model.handle(&call, at) {
-            model.handle(&Command::CancelTicket { ticket: result.ticket.unwrap(), reason: None }, at);
+            model.handle(
+                &Command::CancelTicket { ticket: result.ticket.unwrap(), reason: None },
+                at,
+            );
         }
         if let Some(appointment) = clinic.appointments().into_iter().next() {
             let check_in = Command::CheckIn { appointment, queue: None };
@@ -371,7 +410,9 @@ fn whom_a_visitor_calls_goes_in_and_whom_they_check_in_is_called_by_the_doctor()
         play_until(&mut clinic, &mut model, at + minute * MINUTE, |command, verdict, _, _| {
             // Whether somebody comes who is called is a matter of chance.
             match command {
-                Command::StartService { ticket } if code(verdict).is_none() => seen[0] |= *ticket == called,
+                Command::StartService { ticket } if code(verdict).is_none() => {
+                    seen[0] |= *ticket == called
+                }
                 Command::CallTicket { ticket, .. } if code(verdict).is_none() => {
                     seen[1] |= *ticket == checked_in
                 }
@@ -393,18 +434,22 @@ fn after_ten_minutes_without_its_gateway_it_goes_on_where_it_stood() {
     clinic.stood_still(lag, now);
     assert_eq!(clinic.waiting(0), waiting);
     let (mut checked_in, mut booked, mut refused) = (0, 0, 0);
-    play_until(&mut clinic, &mut model, now + MINUTE, |command, verdict, _, at| match (command, verdict) {
-        // Meanwhile the location's timers ended absences, and appointments nobody had come to.
-        (_, Verdict::Refused { code: Code::IllegalMove | Code::AppointmentOver }) => refused += 1,
-        (_, Verdict::Refused { code }) => panic!("{}: {code}", command.kind()),
-        (Command::CheckIn { .. }, _) => checked_in += 1,
-        (Command::ReportAppointment { fact, .. }, Verdict::Applied { result, .. })
-            if result.change == Some(Change::Booked) =>
-        {
-            booked += 1;
-            assert!(fact.start > Some(now), "booked {:?} at {at}", fact.start);
+    play_until(&mut clinic, &mut model, now + MINUTE, |command, verdict, _, at| {
+        match (command, verdict) {
+            // Meanwhile the location's timers ended absences, and appointments nobody had come to.
+            (_, Verdict::Refused { code: Code::IllegalMove | Code::AppointmentOver }) => {
+                refused += 1
+            }
+            (_, Verdict::Refused { code }) => panic!("{}: {code}", command.kind()),
+            (Command::CheckIn { .. }, _) => checked_in += 1,
+            (Command::ReportAppointment { fact, .. }, Verdict::Applied { result, .. })
+                if result.change == Some(Change::Booked) =>
+            {
+                booked += 1;
+                assert!(fact.start > Some(now), "booked {:?} at {at}", fact.start);
+            }
+            _ => {}
         }
-        _ => {}
     });
     assert!(checked_in <= 10 && refused <= 10, "{checked_in} came at once, {refused} refused");
     assert!(booked >= 10, "{booked}");

@@ -14,7 +14,11 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 fn cargo(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO")).current_dir(ROOT).args(arguments).output().unwrap();
-    assert!(output.status.success(), "cargo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "cargo {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -35,7 +39,8 @@ fn manifests() -> BTreeMap<String, Vec<Dependency>> {
         default_features: dependency["uses_default_features"].as_bool().unwrap(),
     };
     let package = |package: &Value| {
-        let dependencies = package["dependencies"].as_array().unwrap().iter().map(dependency).collect();
+        let dependencies =
+            package["dependencies"].as_array().unwrap().iter().map(dependency).collect();
         (package["name"].as_str().unwrap().to_owned(), dependencies)
     };
     metadata["packages"].as_array().unwrap().iter().map(package).collect()
@@ -52,7 +57,8 @@ fn normal(package: &str) -> BTreeSet<String> {
 
 /// All crates that a build of the package compiles and links, as the root builds it.
 fn tree(package: &str) -> BTreeSet<String> {
-    let lines = cargo(&["tree", "--edges=normal", "--prefix=none", "--format={p}", "--package", package]);
+    let lines =
+        cargo(&["tree", "--edges=normal", "--prefix=none", "--format={p}", "--package", package]);
     lines.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
 }
 
@@ -80,7 +86,8 @@ const RUNTIMES_AND_IO: [&str; 12] = [
 #[test]
 fn gateway_and_processors_never_depend_on_each_other() {
     let manifests = manifests();
-    let depends = |from: &str, on: &str| manifests[from].iter().any(|dependency| dependency.name == on);
+    let depends =
+        |from: &str, on: &str| manifests[from].iter().any(|dependency| dependency.name == on);
     assert!(!depends("clinicwire-gateway", "clinicwire-processors"));
     assert!(!depends("clinicwire-gateway-core", "clinicwire-processors"));
     for gateway in ["clinicwire-gateway", "clinicwire-gateway-core"] {
@@ -111,10 +118,13 @@ fn schemas_know_no_runtime_and_do_no_io() {
 
 #[test]
 fn the_rules_of_one_client_know_no_runtime_clock_lock_or_log() {
-    let allowed = ["bytes", "clinicwire-schemas", "prost", "serde", "serde_json", "sha2", "thiserror"]
-        .map(str::to_owned);
-    let unknown: Vec<_> =
-        normal("clinicwire-gateway-core").into_iter().filter(|name| !allowed.contains(name)).collect();
+    let allowed =
+        ["bytes", "clinicwire-schemas", "prost", "serde", "serde_json", "sha2", "thiserror"]
+            .map(str::to_owned);
+    let unknown: Vec<_> = normal("clinicwire-gateway-core")
+        .into_iter()
+        .filter(|name| !allowed.contains(name))
+        .collect();
     assert!(unknown.is_empty(), "{unknown:?}");
     assert_without("clinicwire-gateway-core", &RUNTIMES_AND_IO);
     assert_without(
@@ -145,7 +155,9 @@ fn assert_pure(directory: &Path) {
         let path = entry.unwrap().path();
         if path.is_dir() && !path.ends_with("bin") {
             assert_pure(&path);
-        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && !path.ends_with("tests.rs")
+        {
             let text = std::fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
             let found: Vec<_> = IMPURE.iter().filter(|word| code.contains(**word)).collect();
@@ -167,8 +179,15 @@ fn the_standalone_takes_its_parts_without_their_servers() {
 
 #[test]
 fn the_standalone_compiles_no_client_of_kafka_redis_or_postgres() {
-    let clients =
-        ["rdkafka", "rdkafka-sys", "fred", "tokio-postgres", "deadpool-postgres", "refinery", "openssl-sys"];
+    let clients = [
+        "rdkafka",
+        "rdkafka-sys",
+        "fred",
+        "tokio-postgres",
+        "deadpool-postgres",
+        "refinery",
+        "openssl-sys",
+    ];
     assert_without("clinicwire-standalone", &clients);
 }
 

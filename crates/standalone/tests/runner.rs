@@ -19,11 +19,11 @@ use std::{
 };
 
 use clinic::{
-    Heard, START, aggregate, check, check_after_flush, code, issue, memory, morning, opening, queue, quiet,
-    record, run, same, send, settings, station, ticket, until,
+    Heard, START, aggregate, check, check_after_flush, code, issue, memory, morning, opening,
+    queue, quiet, record, run, same, send, settings, station, ticket, until,
 };
 use faults::{Fault, Faults, FaultyLog, Op, backends, backends_with};
-use gateway::snapshots::{Snapshot, Snapshots};
+use gateway::backends::snapshots::{Snapshot, Snapshots};
 use processors::{
     ledger::{JournalEntry, Ledger},
     runner,
@@ -61,7 +61,9 @@ async fn every_record_has_its_effect_once() {
 
     let journaled = memory.ledger.journaled();
     assert!(
-        [journaled.applied, journaled.refused, journaled.repeated, journaled.parked].iter().all(|n| *n > 5)
+        [journaled.applied, journaled.refused, journaled.repeated, journaled.parked]
+            .iter()
+            .all(|n| *n > 5)
     );
     assert_eq!(counters.applied.load(SeqCst), journaled.applied);
     assert_eq!(counters.refused.load(SeqCst), journaled.refused);
@@ -69,14 +71,19 @@ async fn every_record_has_its_effect_once() {
     assert_eq!(counters.parked.load(SeqCst), journaled.parked);
     assert_eq!(counters.offsets()[&("clinicwire.care.v1", 0)], memory.log.end());
     let journal = memory.ledger.journal();
-    let events = journal.iter().filter_map(|(_, row)| row.entry.moved()).flat_map(|(_, events)| events);
+    let events =
+        journal.iter().filter_map(|(_, row)| row.entry.moved()).flat_map(|(_, events)| events);
     let changes: Vec<Change> = events
         .filter_map(|event| match event {
-            Event::AppointmentReported { change, .. } | Event::FactIgnored { change, .. } => Some(*change),
+            Event::AppointmentReported { change, .. } | Event::FactIgnored { change, .. } => {
+                Some(*change)
+            }
             _ => None,
         })
         .collect();
-    for change in [Change::Booked, Change::Modified, Change::Cancelled, Change::Repeated, Change::Stale] {
+    for change in
+        [Change::Booked, Change::Modified, Change::Cancelled, Change::Repeated, Change::Stale]
+    {
         let counted = changes.iter().filter(|found| **found == change).count() as u64;
         assert_eq!(counters.facts(change), counted, "{change:?}");
     }
@@ -145,7 +152,9 @@ async fn a_death_between_any_two_steps_loses_and_repeats_nothing() {
         Op::MarkDirty,
         Op::Replace,
     ];
-    for op in points.into_iter().chain([Op::View, Op::Dirty, Op::Repaired, Op::Append, Op::Published]) {
+    for op in
+        points.into_iter().chain([Op::View, Op::Dirty, Op::Repaired, Op::Append, Op::Published])
+    {
         for fault in [Fault::HoldBefore, Fault::HoldAfter] {
             dies_at(op, 1, fault).await;
         }
@@ -274,8 +283,11 @@ async fn without_the_store_of_views_the_wire_goes_on_and_the_store_is_repaired()
 
     faults.break_all(&[Op::Store, Op::Replace]);
     for number in 1..=20 {
-        send(&memory, record(&riverside(), &format!("dark-{number}"), issue("riverside", number)).to_wire())
-            .await;
+        send(
+            &memory,
+            record(&riverside(), &format!("dark-{number}"), issue("riverside", number)).to_wire(),
+        )
+        .await;
         let outcome = heard.outcome(&format!("dark-{number}")).await;
         assert!(
             matches!(outcome.verdict, Verdict::Applied { .. }),
@@ -346,13 +358,18 @@ async fn poison_is_set_aside_its_caller_told_and_the_next_record_applied() {
             Some("unknown"),
             Code::RecordUnknownType,
         ),
-        (with("newer", "ce_type", "clinicwire.ticket.issue.v2"), Some("newer"), Code::RecordUnknownVersion),
+        (
+            with("newer", "ce_type", "clinicwire.ticket.issue.v2"),
+            Some("newer"),
+            Code::RecordUnknownVersion,
+        ),
         (WireRecord { key: "riverside".into(), ..good("keyless") }, None, Code::RecordBadKey),
         (WireRecord { headers: Vec::new(), ..good("nameless") }, None, Code::RecordMalformed),
         (with("misnamed", "ce_id", "no spaces allowed"), None, Code::RecordMalformed),
         // Another location's ticket, and another tenant's location: an id says nothing the key does not allow.
         (
-            record(&riverside(), "foreign", Command::LeaveTicket { ticket: ticket("hillside", 1) }).to_wire(),
+            record(&riverside(), "foreign", Command::LeaveTicket { ticket: ticket("hillside", 1) })
+                .to_wire(),
             Some("foreign"),
             Code::RecordForeignId,
         ),

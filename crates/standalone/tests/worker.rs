@@ -1,11 +1,11 @@
 //! The worker over memory, with the runner beside it as in an installation: what becomes of runs, whatever fails.
 #![allow(clippy::unwrap_used, reason = "what helps a test is a test")]
 
+#[path = "worker/backends.rs"]
+mod backends;
 #[path = "worker/ends.rs"]
 mod ends;
 #[path = "worker/faults.rs"]
 mod faults;
 #[path = "worker/office.rs"]
 mod office;
-#[path = "worker/backends.rs"]
-mod backends;

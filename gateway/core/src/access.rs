@@ -7,7 +7,10 @@ use schemas::{
     channel::Channel,
     codes::Code,
     command::Command,
-    ids::{AppointmentId, DoctorId, LocationId, QueueId, RunId, ScheduleId, SourceId, TenantId, TicketId},
+    ids::{
+        AppointmentId, DoctorId, LocationId, QueueId, RunId, ScheduleId, SourceId, TenantId,
+        TicketId,
+    },
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -209,8 +212,9 @@ impl Claims {
     /// The tag in the ids of the runs this bearer starts: 64 bits of a digest, so that an id tells no subject. Another
     /// subject with the same tag would be one in 2^64.
     pub fn owner_tag(&self) -> u64 {
-        let digest =
-            Sha256::new_with_prefix(self.tenant.as_str()).chain_update("/").chain_update(&*self.subject);
+        let digest = Sha256::new_with_prefix(self.tenant.as_str())
+            .chain_update("/")
+            .chain_update(&*self.subject);
         u64::from_be_bytes(*digest.finalize().first_chunk().expect("a digest has 32 bytes"))
     }
 
@@ -226,16 +230,22 @@ impl Claims {
             Reach::Nothing => false,
             Reach::OwnTickets => at.ticket.is_some_and(|ticket| {
                 at.location.is_some_and(|location| ticket.is_of(location))
-                    && (self.tickets.contains(ticket) || self.appointments.contains(&ticket.appointment()))
+                    && (self.tickets.contains(ticket)
+                        || self.appointments.contains(&ticket.appointment()))
             }),
-            Reach::OwnAppointments => at.appointment.is_some_and(|id| self.appointments.contains(id)),
+            Reach::OwnAppointments => {
+                at.appointment.is_some_and(|id| self.appointments.contains(id))
+            }
             Reach::OwnSchedule => {
                 self.locations.iter().any(there)
-                    && at.schedule.is_some_and(|schedule| self.doctor.as_ref() == Some(&schedule.doctor()))
+                    && at
+                        .schedule
+                        .is_some_and(|schedule| self.doctor.as_ref() == Some(&schedule.doctor()))
             }
             Reach::OwnLocations => self.locations.iter().any(there),
             Reach::OwnQueues => at.queue.is_some_and(|queue| {
-                at.location.is_some_and(|location| queue.is_of(location)) && self.queues.contains(queue)
+                at.location.is_some_and(|location| queue.is_of(location))
+                    && self.queues.contains(queue)
             }),
             Reach::OwnRuns => at.run.is_some_and(|run| self.owns(run)),
             Reach::OwnName => at.source.is_some_and(|source| *self.subject == *source.as_str()),
@@ -322,7 +332,11 @@ pub fn source(claims: &Claims) -> Result<SourceId, Code> {
 ///
 /// # Errors
 /// `forbidden` otherwise, whether or not anything it names exists.
-pub fn may_command(claims: &Claims, aggregate_location: &LocationId, command: &Command) -> Result<(), Code> {
+pub fn may_command(
+    claims: &Claims,
+    aggregate_location: &LocationId,
+    command: &Command,
+) -> Result<(), Code> {
     use Command as C;
     let queue = match command {
         C::OpenQueue { queue }
@@ -350,7 +364,11 @@ pub fn may_command(claims: &Claims, aggregate_location: &LocationId, command: &C
         // A transfer issues a ticket where it leads to: whoever may not act there may not send people there.
         C::TransferTicket { queue, .. } if !queue.is_of(aggregate_location) => {
             let there = queue.location();
-            let at = Whereabouts { location: Some(&there), queue: Some(queue), ..Whereabouts::default() };
+            let at = Whereabouts {
+                location: Some(&there),
+                queue: Some(queue),
+                ..Whereabouts::default()
+            };
             claims.reaches(command.kind(), at)
         }
         _ => Ok(()),

@@ -41,8 +41,9 @@ impl Outbox {
         if bytes.is_empty() {
             return Ok(());
         }
-        let waiting =
-            self.waiting.get_or_insert_with(|| Box::new(Waiting { since: now, ..Waiting::default() }));
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| Box::new(Waiting { since: now, ..Waiting::default() }));
         // One frame may be larger than the bound: a snapshot has to fit somewhere.
         if !waiting.queue.is_empty() && waiting.bytes + bytes.len() > MAX_WAITING {
             return Err(Full);

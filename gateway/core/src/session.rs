@@ -118,7 +118,11 @@ impl Session {
         if id != 0 && self.claims.is_some() {
             return Ask::Error { id, code: Code::UnknownMethod };
         }
-        if std::mem::take(&mut self.awaits_pong) { Ask::Nothing } else { Ask::Close(Close::BadRequest) }
+        if std::mem::take(&mut self.awaits_pong) {
+            Ask::Nothing
+        } else {
+            Ask::Close(Close::BadRequest)
+        }
     }
 
     /// Whether the channel may be opened on this connection.
@@ -142,7 +146,9 @@ impl Session {
 
     fn slot_of(&self, name: &str) -> Option<usize> {
         let channel = Channel::parse(name).ok()?;
-        self.subscriptions.iter().position(|sub| sub.as_ref().is_some_and(|sub| sub.channel == channel))
+        self.subscriptions
+            .iter()
+            .position(|sub| sub.as_ref().is_some_and(|sub| sub.channel == channel))
     }
 
     /// The token of the connect command was good.

@@ -11,9 +11,9 @@ use tokio::sync::{Notify, mpsc};
 use super::*;
 use crate::{
     BoxFuture,
-    log::{Fed, NotAppended},
-    queries::{FindingsAsked, FindingsPage, ListedRun, RunsAsked},
-    snapshots::NotRead,
+    backends::log::{Fed, NotAppended},
+    backends::queries::{FindingsAsked, FindingsPage, ListedRun, RunsAsked},
+    backends::snapshots::NotRead,
 };
 
 /// What the log does with a record.
@@ -37,7 +37,11 @@ impl OneLog {
 }
 
 impl Log for OneLog {
-    fn append(&self, topic: &'static str, record: WireRecord) -> BoxFuture<'_, Result<(), NotAppended>> {
+    fn append(
+        &self,
+        topic: &'static str,
+        record: WireRecord,
+    ) -> BoxFuture<'_, Result<(), NotAppended>> {
         Box::pin(async move {
             match self.fate {
                 Fate::Acknowledged => {
@@ -64,7 +68,11 @@ enum Authority {
 }
 
 impl Queries for Authority {
-    fn view<'a>(&'a self, _: &'a Aggregate, _: &'a str) -> BoxFuture<'a, Result<Option<View>, NotRead>> {
+    fn view<'a>(
+        &'a self,
+        _: &'a Aggregate,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<View>, NotRead>> {
         Box::pin(async { Ok(None) })
     }
 
@@ -128,7 +136,9 @@ fn commands(log: Arc<OneLog>, authority: Authority) -> Arc<Commands> {
 
 fn version(submitted: Result<Submitted, Code>) -> Option<u64> {
     match submitted {
-        Ok(Submitted::Decided(Outcome { verdict: Verdict::Applied { version, .. }, .. })) => Some(version),
+        Ok(Submitted::Decided(Outcome { verdict: Verdict::Applied { version, .. }, .. })) => {
+            Some(version)
+        }
         _ => None,
     }
 }
@@ -163,7 +173,8 @@ async fn a_caller_is_answered_with_the_outcome_of_its_command() {
 async fn two_callers_of_one_command_get_the_same_outcome() {
     let log = OneLog::new(Fate::Acknowledged);
     let commands = commands(log.clone(), Authority::Knows(None));
-    let call = |commands: Arc<Commands>| tokio::spawn(async move { commands.submit(record("a")).await });
+    let call =
+        |commands: Arc<Commands>| tokio::spawn(async move { commands.submit(record("a")).await });
     let first = call(commands.clone());
     log.on_append.notified().await;
     let second = call(commands.clone());

@@ -27,15 +27,15 @@ pub(super) async fn report(
     let source = access::source(&claims).map_err(|code| {
         let problem = refused(&api, "appointment.report", code);
         match claims.role {
-            Role::Source => {
-                problem.explained("a source's subject is its name: small letters, digits and hyphens")
-            }
+            Role::Source => problem
+                .explained("a source's subject is its name: small letters, digits and hyphens"),
             _ => problem,
         }
     })?;
     let (location, command) =
         requests::report(&body)?.into_command(source, random::bits()?).map_err(|code| {
-            Problem::from(code).explained("a fact has a version or updated_at, which is not before 1970")
+            Problem::from(code)
+                .explained("a fact has a version or updated_at, which is not before 1970")
         })?;
     give_to(&api, &claims, &headers, &location, command).await
 }

@@ -46,8 +46,9 @@ impl<const N: usize, S: Send + Sync> FromRequestParts<S> for Segments<N> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(segments) =
-            Path::<Vec<String>>::from_request_parts(parts, state).await.map_err(|_| Code::InvalidId)?;
+        let Path(segments) = Path::<Vec<String>>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Code::InvalidId)?;
         Ok(Self(segments.try_into().map_err(|_| Code::InvalidId)?))
     }
 }
@@ -61,7 +62,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         // The error would quote what was sent.
         let Query(asked) = Query::<T>::try_from_uri(&parts.uri).map_err(|_| {
-            Problem::malformed("the query has a parameter that is not known here, or one that cannot be read")
+            Problem::malformed(
+                "the query has a parameter that is not known here, or one that cannot be read",
+            )
         })?;
         Ok(Self(asked))
     }
@@ -81,13 +84,16 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
             Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Code::TooLarge.into()),
             Ok(Err(_)) => return Err(Problem::malformed("the body ended early")),
             Err(_) => {
-                return Err(
-                    Problem::malformed("the body took too long").with_status(StatusCode::REQUEST_TIMEOUT)
-                );
+                return Err(Problem::malformed("the body took too long")
+                    .with_status(StatusCode::REQUEST_TIMEOUT));
             }
         };
-        let media_type = declared.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let json = media_type.split(';').next().is_some_and(|essence| essence.trim() == "application/json");
+        let media_type =
+            declared.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let json = media_type
+            .split(';')
+            .next()
+            .is_some_and(|essence| essence.trim() == "application/json");
         if !body.is_empty() && !json {
             let problem = Problem::malformed("the body must be application/json");
             return Err(problem.with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));

@@ -23,8 +23,8 @@ use super::{
     requests::{not_an_id, read},
 };
 use crate::{
-    audit::Action,
-    grant::{self, Grant, MAX_STREAM_CHANNELS},
+    access::audit::Action,
+    access::grant::{self, Grant, MAX_STREAM_CHANNELS},
 };
 
 /// A ticket may change its queue between the reading of its place and of that queue. Twice in a row means
@@ -56,13 +56,21 @@ pub(super) async fn location_load(
     keyed(&api, &claims, Channel::Load(LocationId::new(location).map_err(not_an_id)?)).await
 }
 
-pub(super) async fn keyed(api: &Api, claims: &Claims, channel: Channel) -> Result<Response, Problem> {
+pub(super) async fn keyed(
+    api: &Api,
+    claims: &Claims,
+    channel: Channel,
+) -> Result<Response, Problem> {
     access::may_open(claims, &channel)?;
     let view = load(api, claims, &channel).await?.ok_or(Code::NotFound)?;
     Ok(Json(view).into_response())
 }
 
-pub(super) async fn load(api: &Api, claims: &Claims, channel: &Channel) -> Result<Option<View>, Code> {
+pub(super) async fn load(
+    api: &Api,
+    claims: &Claims,
+    channel: &Channel,
+) -> Result<Option<View>, Code> {
     let aggregate = channel.aggregate(&claims.tenant);
     let name = channel.to_string();
     api.reader.load(&aggregate, &name, api.tails.floor(&aggregate, &name)).await
@@ -89,7 +97,9 @@ pub(super) async fn ticket(
         let view = load(&api, &claims, &channel).await?.ok_or(Code::NotFound)?;
         let queue = match place(&view)? {
             TicketPlace::Ended(state) => {
-                return Ok(Json(TicketSnapshot { position: view.position, state: *state }).into_response());
+                return Ok(
+                    Json(TicketSnapshot { position: view.position, state: *state }).into_response()
+                );
             }
             TicketPlace::In(queue) => queue,
         };
@@ -128,7 +138,9 @@ pub(super) async fn stream_ticket(
 ) -> Result<Response, Problem> {
     let StreamBody { channels: names } = read(&body, r#"{"channels":[…]}"#)?;
     if names.is_empty() {
-        return Err(Problem::from(Code::InvalidValue).explained("a stream carries at least one channel"));
+        return Err(
+            Problem::from(Code::InvalidValue).explained("a stream carries at least one channel")
+        );
     }
     if names.len() > MAX_STREAM_CHANNELS {
         return Err(Code::ChannelLimit.into());
@@ -148,7 +160,9 @@ pub(super) async fn stream_ticket(
         }
     }
     let Claims { tenant, subject, expires, .. } = claims;
-    let ticket = grant::issue_ticket(&*api.short_keys, &Grant { tenant, subject, expires, channels }).await?;
+    let ticket =
+        grant::issue_ticket(&*api.short_keys, &Grant { tenant, subject, expires, channels })
+            .await?;
     let body = json!({ "ticket": ticket, "expires_in": grant::TICKET_TTL.as_secs() });
     Ok(Json(body).into_response())
 }

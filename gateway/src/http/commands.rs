@@ -161,7 +161,8 @@ pub(super) async fn answer(
     aggregate: Aggregate,
     command: Command,
 ) -> Result<Response, Problem> {
-    let id = command_id(claims, headers)?.map_or_else(|| random::bits().map(CommandId::from_random), Ok)?;
+    let id = command_id(claims, headers)?
+        .map_or_else(|| random::bits().map(CommandId::from_random), Ok)?;
     Ok(match send(api, claims, headers, aggregate, id.clone(), command).await? {
         Some(outcome) => Json(shown_to(claims, outcome)).into_response(),
         None => pending(&id),
@@ -183,7 +184,10 @@ pub(super) async fn send(
         id: id.clone(),
         source: SOURCE.to_owned(),
         valid_until: valid_until(headers, &command)?,
-        actor: Some(Actor { subject: claims.subject.to_string(), role: claims.role.as_str().to_owned() }),
+        actor: Some(Actor {
+            subject: claims.subject.to_string(),
+            role: claims.role.as_str().to_owned(),
+        }),
         command,
     };
     let sent = match api.commands.submit(record).await {
@@ -203,7 +207,8 @@ pub(super) async fn send(
 
 fn pending(id: &CommandId) -> Response {
     let location = [(header::LOCATION, format!("/v1/commands/{id}"))];
-    (StatusCode::ACCEPTED, location, Json(json!({ "command": id, "outcome": "pending" }))).into_response()
+    (StatusCode::ACCEPTED, location, Json(json!({ "command": id, "outcome": "pending" })))
+        .into_response()
 }
 
 /// The outcome without what the caller may not open. Ids of commands are chosen by their callers: another one of the
@@ -223,10 +228,14 @@ fn shown_to(claims: &Claims, mut outcome: Outcome) -> Outcome {
 
 /// The id a caller gave its command, so that sending it again does nothing more. A source's stands behind its name: two
 /// sources that count alike must not take each other's facts for their own.
-pub(super) fn command_id(claims: &Claims, headers: &HeaderMap) -> Result<Option<CommandId>, Problem> {
+pub(super) fn command_id(
+    claims: &Claims,
+    headers: &HeaderMap,
+) -> Result<Option<CommandId>, Problem> {
     let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
     let key = key.to_str().unwrap_or_default();
-    let bad = |_| Problem::from(Code::InvalidId).explained("Idempotency-Key is not an id of a command");
+    let bad =
+        |_| Problem::from(Code::InvalidId).explained("Idempotency-Key is not an id of a command");
     let id = match claims.role {
         Role::Source => format!("{}:{key}", claims.subject).into(),
         _ => Arc::from(key),
@@ -242,7 +251,9 @@ fn valid_until(headers: &HeaderMap, command: &Command) -> Result<Option<Millis>,
         None => Ok(Some(now() + VALID_FOR.as_millis() as Millis)),
         Some(until) => {
             let until = until.to_str().ok().and_then(|text| text.parse::<jiff::Timestamp>().ok());
-            let bad = || Problem::from(Code::InvalidValue).explained("Valid-Until is not a time of RFC 3339");
+            let bad = || {
+                Problem::from(Code::InvalidValue).explained("Valid-Until is not a time of RFC 3339")
+            };
             until.map(|until| Some(until.as_millisecond())).ok_or_else(bad)
         }
     }

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use schemas::{Millis, codes::Code, ids::RunId};
 
 use super::Problem;
-use crate::queries::FindingPlace;
+use crate::backends::queries::FindingPlace;
 
 /// Entries of a page that does not say how many it wants.
 const PAGE: u32 = 50;
@@ -29,7 +29,8 @@ pub(super) trait Cursor: Sized {
     }
 
     fn open(sealed: &str) -> Result<Self, Problem> {
-        let text = URL_SAFE_NO_PAD.decode(sealed).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let text =
+            URL_SAFE_NO_PAD.decode(sealed).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         text.and_then(|text| Self::parse(&text))
             .ok_or_else(|| Problem::malformed("this is no cursor of this list"))
     }
@@ -69,8 +70,14 @@ mod tests {
         assert!(FindingPlace::open(&sealed).is_err());
         let place = FindingPlace { place: i64::MAX, n: 3 };
         assert_eq!(FindingPlace::open(&place.seal()).ok(), Some(place));
-        for bad in ["", "x", "====", "MSAy_", &URL_SAFE_NO_PAD.encode("1 2 3"), &URL_SAFE_NO_PAD.encode("1")]
-        {
+        for bad in [
+            "",
+            "x",
+            "====",
+            "MSAy_",
+            &URL_SAFE_NO_PAD.encode("1 2 3"),
+            &URL_SAFE_NO_PAD.encode("1"),
+        ] {
             assert!(FindingPlace::open(bad).is_err(), "{bad}");
         }
     }

@@ -79,9 +79,9 @@ async fn receive(
         kept
     });
     kept.await.unwrap_or(Err(Code::Internal)).map_err(|code| match code {
-        Code::Malformed => {
-            Problem::malformed("the upload ended early, stalled, or is no form with one part named file")
-        }
+        Code::Malformed => Problem::malformed(
+            "the upload ended early, stalled, or is no form with one part named file",
+        ),
         code => code.into(),
     })
 }
@@ -123,8 +123,9 @@ fn admit(
     access::may_upload(claims)?;
     let kind = kind(headers)?;
     let around = if matches!(kind, Kind::Form { .. }) { AROUND as u64 } else { 0 };
-    let length =
-        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > files.max() + around) {
         return Err(Code::TooLarge.into());
     }
@@ -132,8 +133,10 @@ fn admit(
 }
 
 fn kind(headers: &HeaderMap) -> Result<Kind, Problem> {
-    let declared = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
-    let essence = declared.map(|text| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    let declared =
+        headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+    let essence =
+        declared.map(|text| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
     match essence.as_deref() {
         // Windows calls a file that ends in .csv by the name of its spreadsheet.
         None
@@ -146,7 +149,8 @@ fn kind(headers: &HeaderMap) -> Result<Kind, Problem> {
         ) => Ok(Kind::Raw),
         Some("multipart/form-data") => {
             let boundary = multer::parse_boundary(declared.unwrap_or_default());
-            let boundary = boundary.map_err(|_| Problem::malformed("the form names no boundary"))?;
+            let boundary =
+                boundary.map_err(|_| Problem::malformed("the form names no boundary"))?;
             Ok(Kind::Form { boundary })
         }
         Some(_) => {
@@ -166,8 +170,10 @@ fn content_digest(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Problem> {
         for member in value.to_str().map_err(|_| bad())?.split(',') {
             let (name, digest) = member.trim().split_once('=').ok_or_else(bad)?;
             if name == "sha-256" {
-                let text =
-                    digest.strip_prefix(':').and_then(|rest| rest.strip_suffix(':')).ok_or_else(bad)?;
+                let text = digest
+                    .strip_prefix(':')
+                    .and_then(|rest| rest.strip_suffix(':'))
+                    .ok_or_else(bad)?;
                 let digest = STANDARD.decode(text).map_err(|_| bad())?;
                 found = Some(digest.try_into().map_err(|_| bad())?);
             }
@@ -243,7 +249,13 @@ struct Inner {
 
 impl Frames {
     fn new(body: Body) -> Self {
-        Self(Arc::new(Mutex::new(Inner { body, digest: Sha256::new(), around: 0, last: 0, paused: false })))
+        Self(Arc::new(Mutex::new(Inner {
+            body,
+            digest: Sha256::new(),
+            around: 0,
+            last: 0,
+            paused: false,
+        })))
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {

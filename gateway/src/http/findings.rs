@@ -28,8 +28,8 @@ use super::{
     runs,
 };
 use crate::{
-    audit::Action,
-    queries::{FindingPlace, FindingsAsked, FindingsPage},
+    access::audit::Action,
+    backends::queries::{FindingPlace, FindingsAsked, FindingsPage},
 };
 
 /// Which findings, and in which language they are told.
@@ -49,7 +49,12 @@ impl Filter {
         let severities = self.severity.iter().flat_map(|text| text.split(',')).map(severity);
         let rule = self.rule.as_deref().map(RuleId::new).transpose().map_err(not_an_id)?;
         let after = self.cursor.as_deref().map(FindingPlace::open).transpose()?;
-        Ok(FindingsAsked { severities: severities.collect::<Result<_, _>>()?, rule, after, limit: 0 })
+        Ok(FindingsAsked {
+            severities: severities.collect::<Result<_, _>>()?,
+            rule,
+            after,
+            limit: 0,
+        })
     }
 }
 
@@ -99,7 +104,8 @@ pub(super) async fn list(
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
     let next = found.last().filter(|_| more).map(|(place, _)| place.seal());
-    let findings: Vec<_> = found.into_iter().map(|(_, finding)| Told::new(finding, language)).collect();
+    let findings: Vec<_> =
+        found.into_iter().map(|(_, finding)| Told::new(finding, language)).collect();
     let mut body = json!({ "findings": findings });
     if let Some(next) = next {
         body["next"] = next.into();
@@ -124,7 +130,9 @@ pub(super) async fn export(
     Asked(filter): Asked<Filter>,
 ) -> Result<Response, Problem> {
     if filter.cursor.is_some() || filter.limit.is_some() {
-        return Err(Problem::malformed("an export has all findings: it takes no cursor and no limit"));
+        return Err(Problem::malformed(
+            "an export has all findings: it takes no cursor and no limit",
+        ));
     }
     let (mut asked, language) = (filter.asked()?, language(filter.language.as_deref())?);
     let run = runs::seen(&api, &claims, run, Action::Export).await?;
@@ -136,20 +144,21 @@ pub(super) async fn export(
     // Read before the answer begins, so that a refusal is one.
     let first = page(&api, &claims.tenant, &run, &asked).await?;
     let export = Export { api, tenant: claims.tenant, run, asked, language };
-    let pages = stream::try_unfold((Some(first), true, export), |(found, first, mut export)| async move {
-        let found = match found {
-            Some(found) => found,
-            None if export.asked.limit == 0 => return Ok::<_, Code>(None),
-            None => page(&export.api, &export.tenant, &export.run, &export.asked).await?,
-        };
-        let text = export.rows(first, &found);
-        // A page that is not full is the last.
-        match found.last().filter(|_| found.len() == MAX_PAGE as usize) {
-            Some((place, _)) => export.asked.after = Some(*place),
-            None => export.asked.limit = 0,
-        }
-        Ok(Some((text, (None, false, export))))
-    });
+    let pages =
+        stream::try_unfold((Some(first), true, export), |(found, first, mut export)| async move {
+            let found = match found {
+                Some(found) => found,
+                None if export.asked.limit == 0 => return Ok::<_, Code>(None),
+                None => page(&export.api, &export.tenant, &export.run, &export.asked).await?,
+            };
+            let text = export.rows(first, &found);
+            // A page that is not full is the last.
+            match found.last().filter(|_| found.len() == MAX_PAGE as usize) {
+                Some((place, _)) => export.asked.after = Some(*place),
+                None => export.asked.limit = 0,
+            }
+            Ok(Some((text, (None, false, export))))
+        });
     // One that fails half-way is cut off, which a caller can tell from its end.
     Ok((headers, Body::from_stream(pages.map_err(Cut))).into_response())
 }
@@ -179,12 +188,27 @@ impl Export {
         let french = self.language == Language::French;
         let written = (|| {
             if first && french {
-                writer.write_record(["Ligne", "Gravité", "Règle", "Résultat", "Message", "Montant ($)"])?;
+                writer.write_record([
+                    "Ligne",
+                    "Gravité",
+                    "Règle",
+                    "Résultat",
+                    "Message",
+                    "Montant ($)",
+                ])?;
             } else if first {
-                writer.write_record(["Row", "Severity", "Rule", "Outcome", "Message", "Amount ($)"])?;
+                writer.write_record([
+                    "Row",
+                    "Severity",
+                    "Rule",
+                    "Outcome",
+                    "Message",
+                    "Amount ($)",
+                ])?;
             }
             for (_, finding) in found {
-                writer.write_record(row(finding, self.language).iter().map(|cell| cell.as_bytes()))?;
+                writer
+                    .write_record(row(finding, self.language).iter().map(|cell| cell.as_bytes()))?;
             }
             writer.flush().map_err(csv::Error::from)
         })();

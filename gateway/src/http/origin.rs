@@ -20,7 +20,9 @@ pub fn origin_allowed(origins: &[String], headers: &HeaderMap) -> bool {
     let Some(origin) = text(header::ORIGIN) else {
         return true;
     };
-    let own = origin.split_once("://").is_some_and(|(_, authority)| text(header::HOST) == Some(authority));
+    let own = origin
+        .split_once("://")
+        .is_some_and(|(_, authority)| text(header::HOST) == Some(authority));
     own || origins.iter().any(|listed| listed == origin)
 }
 
@@ -51,7 +53,10 @@ pub(super) async fn check(State(api): Shared, request: Request, next: Next) -> R
         );
         set(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS);
     } else {
-        set(header::ACCESS_CONTROL_EXPOSE_HEADERS, "content-disposition, date, location, retry-after");
+        set(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            "content-disposition, date, location, retry-after",
+        );
     }
     response
 }

@@ -18,7 +18,8 @@ static FILES: &[(&str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/pages.rs")
 /// Adds a route for every file; `patient.html` is `/patient` too, and `index.html` is `/`.
 pub(super) fn routes(router: Router<Arc<Api>>) -> Router<Arc<Api>> {
     FILES.iter().fold(router, |router, (name, bytes)| {
-        let tag: String = Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let tag: String =
+            Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let tag = HeaderValue::from_str(&format!("\"{tag}\"")).expect("hex digits make a header");
         let serve = get(move |headers: HeaderMap| async move { file(name, bytes, tag, &headers) });
         let router = router.route(&format!("/{name}"), serve.clone());
@@ -33,7 +34,8 @@ pub(super) fn routes(router: Router<Arc<Api>>) -> Router<Arc<Api>> {
 /// Browsers ask each time whether the file is still the same: scripts of two versions must not meet.
 fn file(name: &str, bytes: &'static [u8], tag: HeaderValue, headers: &HeaderMap) -> Response {
     let known = headers.get(header::IF_NONE_MATCH) == Some(&tag);
-    let caching = [(header::ETAG, tag), (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
+    let caching =
+        [(header::ETAG, tag), (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
     if known {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
     }

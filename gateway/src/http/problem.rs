@@ -20,7 +20,8 @@ pub struct Problem {
 
 impl From<Code> for Problem {
     fn from(code: Code) -> Self {
-        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self { code, status, detail: None, command: None }
     }
 }
@@ -78,7 +79,8 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&text).expect("a problem has a JSON form");
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;
-        let mut set = |name, value| response.headers_mut().insert(name, HeaderValue::from_static(value));
+        let mut set =
+            |name, value| response.headers_mut().insert(name, HeaderValue::from_static(value));
         set(header::CONTENT_TYPE, "application/problem+json");
         match (self.status, self.code) {
             (StatusCode::UNAUTHORIZED, Code::TokenMissing) => {

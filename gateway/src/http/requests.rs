@@ -69,7 +69,8 @@ fn of_queue(queue: QueueId, action: &str, body: &[u8]) -> Result<Command, Proble
     use Command as C;
     match action {
         CONFIGURE => {
-            let QueueBody { name, prefix, service_s } = read(body, r#"{"name","prefix","service_s"?}"#)?;
+            let QueueBody { name, prefix, service_s } =
+                read(body, r#"{"name","prefix","service_s"?}"#)?;
             Ok(C::ConfigureQueue { queue, name, prefix, service_s })
         }
         "tickets" => {
@@ -143,7 +144,8 @@ pub(super) fn report(body: &[u8]) -> Result<Report, Problem> {
                 (Code::InvalidId, "location, moved_from, queue and doctor.id are ids".to_owned())
             }
             Some("key") => {
-                let bound = format!("a key has 1 to {MAX_SOURCE_KEY} bytes and no control characters");
+                let bound =
+                    format!("a key has 1 to {MAX_SOURCE_KEY} bytes and no control characters");
                 (Code::InvalidValue, bound)
             }
             Some("start" | "end" | "updated_at") => {
@@ -154,8 +156,9 @@ pub(super) fn report(body: &[u8]) -> Result<Report, Problem> {
                 (Code::InvalidValue, format!("a status is one of {words}"))
             }
             _ => {
-                return unread
-                    .expecting(r#"{"location","key","version"|"updated_at","status","start"?,"end"?,…}"#);
+                return unread.expecting(
+                    r#"{"location","key","version"|"updated_at","status","start"?,"end"?,…}"#,
+                );
             }
         };
         Problem::from(code).explained(detail)

@@ -129,8 +129,9 @@ fn rule_of(id: &RuleId, mut body: Value) -> Result<Rule, Problem> {
     }
     let given: Vec<_> =
         fields.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name.clone()).collect();
-    let rule: Rule = serde_json::from_value(body)
-        .map_err(|_| invalid("a field is missing, of another type, or none that a check of this kind has"))?;
+    let rule: Rule = serde_json::from_value(body).map_err(|_| {
+        invalid("a field is missing, of another type, or none that a check of this kind has")
+    })?;
     // A name that is not understood would be forgotten, and the rule check something else than was meant.
     let known = serde_json::to_value(&rule).map_err(|_| Code::Internal)?;
     if given.iter().any(|name| known.get(name).is_none()) {
@@ -185,7 +186,8 @@ async fn attempt(
     });
     let Trial { counts, findings, rows, partial, took } =
         trial.await.map_err(|_| Code::Internal)?.map_err(refusal)?;
-    let findings: Vec<_> = findings.into_iter().map(|finding| Told::new(finding, language)).collect();
+    let findings: Vec<_> =
+        findings.into_iter().map(|finding| Told::new(finding, language)).collect();
     let took_ms = took.as_millis() as u64;
     let body = json!({ "counts": counts, "findings": findings, "rows": rows, "partial": partial, "took_ms": took_ms });
     Ok(Json(body).into_response())
@@ -235,7 +237,10 @@ fn check(
 /// Why a file cannot be checked; columns, lines and bytes are all it says of it.
 fn refusal(error: FileError) -> Problem {
     let FileError::Refused(refusal) = error else {
-        tracing::warn!(error = &error as &dyn std::error::Error, "a file could not be read for a trial");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "a file could not be read for a trial"
+        );
         return Code::TryAgain.into();
     };
     let code = match refusal {

@@ -28,8 +28,8 @@ use super::{
     requests::{not_an_id, nothing, read},
 };
 use crate::{
-    audit::Action,
-    queries::{ListedRun, RunsAsked},
+    access::audit::Action,
+    backends::queries::{ListedRun, RunsAsked},
     random,
 };
 
@@ -88,7 +88,9 @@ pub(super) async fn request(
 async fn decided(api: &Api, claims: &Claims, id: &CommandId) -> Result<(), Problem> {
     for _ in 0..LOOKS {
         match api.commands.outcome(&claims.tenant, id).await?.map(|outcome| outcome.verdict) {
-            Some(Verdict::Refused { code }) => return Err(Problem::from(code).of_command(id.clone())),
+            Some(Verdict::Refused { code }) => {
+                return Err(Problem::from(code).of_command(id.clone()));
+            }
             Some(Verdict::Applied { .. }) => return Ok(()),
             None => {}
         }
@@ -110,8 +112,7 @@ fn bits_of(claims: &Claims, key: &CommandId) -> u128 {
 
 fn requested(run: &RunId) -> Response {
     let location = [(header::LOCATION, format!("/v1/runs/{run}"))];
-    let body =
-        json!({ "run": run, "state": RunState::Queued, "channel": Channel::Run(run.clone()).to_string() });
+    let body = json!({ "run": run, "state": RunState::Queued, "channel": Channel::Run(run.clone()).to_string() });
     (StatusCode::ACCEPTED, location, Json(body)).into_response()
 }
 
@@ -151,7 +152,8 @@ pub(super) async fn list(
     let mut runs = super::found(api.queries.runs(&claims.tenant, &asked)).await?;
     let more = runs.len() > limit as usize;
     runs.truncate(limit as usize);
-    let next = runs.last().filter(|_| more).map(|last| (last.head.requested_at, last.run.clone()).seal());
+    let next =
+        runs.last().filter(|_| more).map(|last| (last.head.requested_at, last.run.clone()).seal());
     let runs: Vec<_> = runs
         .into_iter()
         .map(|ListedRun { run, head }| Listed { requested_by_me: claims.owns(&run), run, head })
@@ -172,7 +174,12 @@ fn state(text: &str) -> Result<RunState, Problem> {
 }
 
 /// The run a path names, if the bearer may see it; what an admin sees of somebody else's is written down first.
-pub(super) async fn seen(api: &Api, claims: &Claims, run: String, action: Action) -> Result<RunId, Problem> {
+pub(super) async fn seen(
+    api: &Api,
+    claims: &Claims,
+    run: String,
+    action: Action,
+) -> Result<RunId, Problem> {
     let run = RunId::new(run).map_err(not_an_id)?;
     access::may_open(claims, &Channel::Run(run.clone()))?;
     api.audit.seen(claims, action, Some(&run)).await?;

@@ -25,8 +25,8 @@ use schemas::{
     command::{Command, CommandResult, Outcome, Verdict},
     finding::Finding,
     ids::{
-        Aggregate, AppointmentId, CommandId, DoctorId, LocationId, QueueId, RunId, StationId, TenantId,
-        TicketId,
+        Aggregate, AppointmentId, CommandId, DoctorId, LocationId, QueueId, RunId, StationId,
+        TenantId, TicketId,
     },
     line::{QUEUE_KEY, QueueEntry, QueueHead, TICKET_KEY},
     record::{AUDIT_TOPIC, AuditRecord, CommandRecord, WireRecord, topic_of},
@@ -40,11 +40,11 @@ use tower::ServiceExt;
 use super::*;
 use crate::{
     BoxFuture,
-    auth::{DevelopmentKey, development_token},
-    log::{Fed, Log, NotAppended},
-    queries::{FindingPlace, FindingsAsked, FindingsPage, ListedRun, Queries, RunsAsked},
-    short_keys::KeysUnavailable,
-    snapshots::{NotRead, Snapshot, Snapshots},
+    access::auth::{DevelopmentKey, development_token},
+    backends::log::{Fed, Log, NotAppended},
+    backends::queries::{FindingPlace, FindingsAsked, FindingsPage, ListedRun, Queries, RunsAsked},
+    backends::short_keys::KeysUnavailable,
+    backends::snapshots::{NotRead, Snapshot, Snapshots},
 };
 
 const TICKET: &str = "riverside.00000000000000000000000000000001";
@@ -78,7 +78,11 @@ struct World {
 }
 
 impl Log for World {
-    fn append(&self, topic: &'static str, record: WireRecord) -> BoxFuture<'_, Result<(), NotAppended>> {
+    fn append(
+        &self,
+        topic: &'static str,
+        record: WireRecord,
+    ) -> BoxFuture<'_, Result<(), NotAppended>> {
         if topic == AUDIT_TOPIC {
             if self.audit_fails.load(Ordering::Relaxed) {
                 return Box::pin(async { Err(NotAppended("no broker".into())) });
@@ -119,7 +123,11 @@ impl Snapshots for World {
 }
 
 impl Queries for World {
-    fn view<'a>(&'a self, _: &'a Aggregate, _: &'a str) -> BoxFuture<'a, Result<Option<View>, NotRead>> {
+    fn view<'a>(
+        &'a self,
+        _: &'a Aggregate,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<View>, NotRead>> {
         Box::pin(async { Ok(None) })
     }
 
@@ -235,16 +243,23 @@ fn views() -> HashMap<String, View> {
         reason: None,
     };
     let line = view(vec![(QUEUE_KEY, raw(&head)), (TICKET, raw(&entry))]);
-    let mut ended = schemas::line::Line::read(queue(), &line).unwrap().ticket_view(&id(TICKET)).unwrap();
+    let mut ended =
+        schemas::line::Line::read(queue(), &line).unwrap().ticket_view(&id(TICKET)).unwrap();
     (ended.ticket, ended.state, ended.position) = (id(ENDED), TicketState::Left, None);
     HashMap::from([
         ("queue:riverside.general".to_owned(), line),
         (format!("ticket:{TICKET}"), view(vec![(TICKET_KEY, raw(&TicketPlace::In(queue())))])),
-        (format!("ticket:{ENDED}"), view(vec![(TICKET_KEY, raw(&TicketPlace::Ended(Box::new(ended))))])),
+        (
+            format!("ticket:{ENDED}"),
+            view(vec![(TICKET_KEY, raw(&TicketPlace::Ended(Box::new(ended))))]),
+        ),
         ("board:riverside".to_owned(), view(vec![("board", raw(&json!({"name": "Riverside"})))])),
         (
             format!("appointment:{APPOINTMENT}"),
-            view(vec![("appointment", raw(&json!({"appointment": APPOINTMENT, "status": "booked"})))]),
+            view(vec![(
+                "appointment",
+                raw(&json!({"appointment": APPOINTMENT, "status": "booked"})),
+            )]),
         ),
         (
             "schedule:riverside/dr-roy".to_owned(),
@@ -364,8 +379,15 @@ impl Node {
         self.send_body(method, path, headers, Body::from(body.to_owned())).await
     }
 
-    async fn send_body(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Answer {
-        let mut request = Request::builder().method(method).uri(path).header("host", "clinic.example");
+    async fn send_body(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Answer {
+        let mut request =
+            Request::builder().method(method).uri(path).header("host", "clinic.example");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -381,8 +403,13 @@ impl Node {
 
     async fn ask_as(&self, token: &str, method: &str, path: &str, body: &str) -> Answer {
         let bearer = format!("Bearer {token}");
-        self.send(method, path, &[("authorization", &bearer), ("content-type", "application/json")], body)
-            .await
+        self.send(
+            method,
+            path,
+            &[("authorization", &bearer), ("content-type", "application/json")],
+            body,
+        )
+        .await
     }
 
     fn audited(&self) -> Vec<(String, AuditRecord)> {

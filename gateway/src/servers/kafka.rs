@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use self::topics::{TopicError, check};
 use crate::{
     BoxFuture,
-    log::{Fed, Log, NotAppended},
+    backends::log::{Fed, Log, NotAppended},
 };
 
 /// How long a record may wait for its acknowledgement, retries included: below the five seconds after which its
@@ -91,10 +91,9 @@ impl KafkaLog {
     async fn deliver(&self, topic: &'static str, record: WireRecord) -> KafkaResult<()> {
         let producer = Arc::clone(&self.producer.read().unwrap_or_else(PoisonError::into_inner));
         let headers = OwnedHeaders::new_with_capacity(record.headers.len());
-        let headers = record
-            .headers
-            .iter()
-            .fold(headers, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
+        let headers = record.headers.iter().fold(headers, |headers, (key, value)| {
+            headers.insert(Header { key, value: Some(value) })
+        });
         let (delivered, delivery) = oneshot::channel();
         let message = BaseRecord::with_opaque_to(self.settings.name(topic), Box::new(delivered))
             .key(&record.key)
@@ -112,7 +111,10 @@ impl KafkaLog {
             match producer(&self.settings) {
                 Ok(fresh) => *current = fresh,
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "no producer can be made");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "no producer can be made"
+                    );
                 }
             }
         }
@@ -136,7 +138,11 @@ fn producer(settings: &KafkaSettings) -> KafkaResult<Arc<CommandProducer>> {
 }
 
 impl Log for KafkaLog {
-    fn append(&self, topic: &'static str, record: WireRecord) -> BoxFuture<'_, Result<(), NotAppended>> {
+    fn append(
+        &self,
+        topic: &'static str,
+        record: WireRecord,
+    ) -> BoxFuture<'_, Result<(), NotAppended>> {
         Box::pin(async move {
             self.deliver(topic, record).await.map_err(|error| {
                 self.replace_if_dead();
@@ -150,8 +156,12 @@ impl Log for KafkaLog {
         let settings = self.settings.clone();
         // A thread of its own: the stream consumer can miss a wake-up and sleep for minutes.
         let follow = move || follower::follow(&settings, &feed);
-        if let Err(error) = std::thread::Builder::new().name("kafka-views".to_owned()).spawn(follow) {
-            tracing::error!(error = &error as &dyn std::error::Error, "no thread can be started for the log");
+        if let Err(error) = std::thread::Builder::new().name("kafka-views".to_owned()).spawn(follow)
+        {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "no thread can be started for the log"
+            );
         }
         receiver
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
+};
 use schemas::{
     Millis,
     command::Outcome,
@@ -16,9 +18,9 @@ use tokio_postgres::{Config, NoTls, Row, types::ToSql};
 
 use crate::{
     BoxFuture,
+    backends::queries::{FindingPlace, FindingsAsked, FindingsPage, ListedRun, Queries, RunsAsked},
+    backends::snapshots::NotRead,
     http::COMMAND_SOURCE,
-    queries::{FindingPlace, FindingsAsked, FindingsPage, ListedRun, Queries, RunsAsked},
-    snapshots::NotRead,
 };
 
 /// How long a free or new connection may take to be had.
@@ -49,7 +51,9 @@ pub enum Failure {
         "the database holds migration {found}, this program needs {NEEDED_MIGRATION}: run `clinicwire-processors prepare`"
     )]
     Behind { found: i32 },
-    #[error("the role clinicwire_gateway may see rows of all tenants: take SUPERUSER and BYPASSRLS from it")]
+    #[error(
+        "the role clinicwire_gateway may see rows of all tenants: take SUPERUSER and BYPASSRLS from it"
+    )]
     Unbound,
     #[error("row-level security is off for some table: run `clinicwire-processors prepare`")]
     Open,
@@ -130,7 +134,11 @@ impl PostgresQueries {
         let migration = "SELECT coalesce(max(version), 0) FROM clinicwire.migration";
         let found = match connection.query_one(migration, &[]).await {
             Ok(row) => row.get(0),
-            Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::UNDEFINED_TABLE) => 0,
+            Err(error)
+                if error.code() == Some(&tokio_postgres::error::SqlState::UNDEFINED_TABLE) =>
+            {
+                0
+            }
             Err(error) => return Err(error.into()),
         };
         if found < NEEDED_MIGRATION {
@@ -156,9 +164,13 @@ impl PostgresQueries {
         let pool = self.pool.clone();
         let read = async move {
             let mut connection = pool.get().await?;
+            let rows = tokio::time::timeout(
+                READ,
+                read(&mut connection, tenant.as_str(), sql, &parameters),
+            )
+            .await;
             let rows =
-                tokio::time::timeout(READ, read(&mut connection, tenant.as_str(), sql, &parameters)).await;
-            let rows = rows.map_err(|_| Failure::TimedOut).and_then(|rows| rows.map_err(Failure::from));
+                rows.map_err(|_| Failure::TimedOut).and_then(|rows| rows.map_err(Failure::from));
             if rows.is_err() {
                 // Whatever state it is in, nobody gets it again.
                 drop(Object::take(connection));
@@ -175,7 +187,8 @@ impl PostgresQueries {
         let Some(first) = rows.first() else {
             return Ok(None);
         };
-        let number = |column| u64::try_from(first.get::<_, i64>(column)).map_err(|_| Failure::Unreadable);
+        let number =
+            |column| u64::try_from(first.get::<_, i64>(column)).map_err(|_| Failure::Unreadable);
         let position = Position { epoch: number(0)?, version: number(1)? };
         let at = first.get(2);
         let mut entries = Entries::new();
@@ -190,18 +203,28 @@ impl PostgresQueries {
         Ok(Some(View { position, at, entries }))
     }
 
-    async fn read_outcome(&self, tenant: &TenantId, command: &CommandId) -> Result<Option<Outcome>, Failure> {
+    async fn read_outcome(
+        &self,
+        tenant: &TenantId,
+        command: &CommandId,
+    ) -> Result<Option<Outcome>, Failure> {
         let parameters = texts([tenant.as_str(), COMMAND_SOURCE, command.as_str()]);
         let rows = self.rows(tenant.clone(), OUTCOME, parameters).await?;
         let body: Option<&str> = rows.first().map(|row| row.get(0));
         body.map(serde_json::from_str).transpose().map_err(|_| Failure::Unreadable)
     }
 
-    async fn read_runs(&self, tenant: &TenantId, asked: &RunsAsked) -> Result<Vec<ListedRun>, Failure> {
+    async fn read_runs(
+        &self,
+        tenant: &TenantId,
+        asked: &RunsAsked,
+    ) -> Result<Vec<ListedRun>, Failure> {
         let state = asked.state.map(|state| state.as_str().to_owned());
-        let owner = asked.owner.map(|tag| RunId::new_for(tag, 0).as_str()[..RUN_OWNER_PART].to_owned());
+        let owner =
+            asked.owner.map(|tag| RunId::new_for(tag, 0).as_str()[..RUN_OWNER_PART].to_owned());
         // Nothing is listed before the latest time there is.
-        let (at, run) = asked.after.as_ref().map_or((Millis::MAX, ""), |(at, run)| (*at, run.as_str()));
+        let (at, run) =
+            asked.after.as_ref().map_or((Millis::MAX, ""), |(at, run)| (*at, run.as_str()));
         let parameters: Parameters = vec![
             Box::new(tenant.to_string()),
             Box::new(state),
@@ -289,7 +312,10 @@ const SEVERITY_SHIFT: u32 = 61;
 fn places(severities: &[Severity]) -> (i64, i64) {
     let first = |severity: &Severity| (*severity as i64) << SEVERITY_SHIFT;
     let last = |severity: &Severity| first(severity) | ((1 << SEVERITY_SHIFT) - 1);
-    (severities.iter().map(first).min().unwrap_or(0), severities.iter().map(last).max().unwrap_or(i64::MAX))
+    (
+        severities.iter().map(first).min().unwrap_or(0),
+        severities.iter().map(last).max().unwrap_or(i64::MAX),
+    )
 }
 
 async fn read(
@@ -299,10 +325,12 @@ async fn read(
     parameters: &[Box<dyn ToSql + Send + Sync>],
 ) -> Result<Vec<Row>, tokio_postgres::Error> {
     let transaction = connection.build_transaction().read_only(true).start().await?;
-    let name = transaction.prepare_cached("SELECT set_config('clinicwire.tenant', $1, true)").await?;
+    let name =
+        transaction.prepare_cached("SELECT set_config('clinicwire.tenant', $1, true)").await?;
     transaction.query_one(&name, &[&tenant]).await?;
     let statement = transaction.prepare_cached(sql).await?;
-    let parameters: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|parameter| &**parameter as _).collect();
+    let parameters: Vec<&(dyn ToSql + Sync)> =
+        parameters.iter().map(|parameter| &**parameter as _).collect();
     let rows = transaction.query(&statement, &parameters).await?;
     transaction.commit().await?;
     Ok(rows)
@@ -377,8 +405,15 @@ mod tests {
         for severity in Severity::ALL {
             let place = |cents, row| {
                 let rule = RuleId::new("rule").unwrap();
-                Finding { row, rule, severity, outcome: Outcome::Pass, params: BTreeMap::new(), cents }
-                    .place()
+                Finding {
+                    row,
+                    rule,
+                    severity,
+                    outcome: Outcome::Pass,
+                    params: BTreeMap::new(),
+                    cents,
+                }
+                .place()
             };
             let (first, last) = places(&[severity]);
             for place in [place(i64::MAX, 0), place(3240, 7), place(-1, u64::MAX)] {

@@ -19,8 +19,8 @@ use schemas::{
 
 use crate::{
     BoxFuture,
-    short_keys::{KeysUnavailable, ShortKeys},
-    snapshots::{NotRead, Snapshot, Snapshots},
+    backends::short_keys::{KeysUnavailable, ShortKeys},
+    backends::snapshots::{NotRead, Snapshot, Snapshots},
 };
 
 /// A command without an answer for this long has failed: just below the second after which a reader asks the

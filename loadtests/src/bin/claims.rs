@@ -155,12 +155,14 @@ fn main() -> ExitCode {
 }
 
 fn write(args: &GenerateArgs) -> Result<bool> {
-    let format = Format { encoding: args.encoding, delimiter: args.delimiter, columns: args.columns };
+    let format =
+        Format { encoding: args.encoding, delimiter: args.delimiter, columns: args.columns };
     let mut list = args.planted.as_deref().map(create).transpose()?.map(Lister::new);
-    let mut out = generate(args.plan.plan(), format, create(&args.out)?, &mut |planted| match &mut list {
-        Some(list) => list.add(&planted),
-        None => Ok(()),
-    })?;
+    let mut out =
+        generate(args.plan.plan(), format, create(&args.out)?, &mut |planted| match &mut list {
+            Some(list) => list.add(&planted),
+            None => Ok(()),
+        })?;
     out.flush().context("write the export")?;
     list.map_or(Ok(()), Lister::end)?;
     if let Some(path) = &args.codes {
@@ -173,7 +175,8 @@ fn write(args: &GenerateArgs) -> Result<bool> {
 }
 
 fn check(args: &CheckArgs) -> Result<bool> {
-    let tables = TablePaths { codes: args.codes.clone(), establishments: args.establishments.clone() };
+    let tables =
+        TablePaths { codes: args.codes.clone(), establishments: args.establishments.clone() };
     let rules = rules_of(args.rules.as_deref())?;
     let open = || File::open(&args.file).with_context(|| format!("open {}", args.file.display()));
     let figures = engine_here(open()?, &tables, &rules)?;
@@ -187,7 +190,9 @@ fn check(args: &CheckArgs) -> Result<bool> {
         File::open(planted).with_context(|| format!("open {}", planted.display()))?,
     ))?;
     let mut findings = Vec::new();
-    engine::check(open()?, &rules, &engine::tables(&tables)?, true, |finding| findings.push(finding))?;
+    engine::check(open()?, &rules, &engine::tables(&tables)?, true, |finding| {
+        findings.push(finding)
+    })?;
     let difference = compare(&planted, &findings);
     say(&format!("of {} planted: {}", planted.len(), difference.told()));
     Ok(difference.is_none())

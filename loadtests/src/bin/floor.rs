@@ -32,7 +32,11 @@ fn main() -> ExitCode {
     for sockets in sockets {
         match measure(Plan { sockets, bytes, seconds, rounds_per_second }) {
             Ok(floor) => {
-                let note = if floor.pinned { "" } else { "   (one core only: sender and reader share it)" };
+                let note = if floor.pinned {
+                    ""
+                } else {
+                    "   (one core only: sender and reader share it)"
+                };
                 let (cost, rate) = (floor.us_per_send, floor.sends_per_second);
                 say(&format!("{sockets:>7}  {bytes:>5}   {cost:>18.2}   {rate:>7.0}{note}"));
             }

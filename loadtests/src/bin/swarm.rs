@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use clinicwire_loadtests::{
     crowd::CrowdArgs, fanout, fanout::FanoutArgs, idle, idle::IdleArgs, phones, phones::PhonesArgs,
-    reconnect, reconnect::ReconnectArgs, report::say, runs, runs::RunsArgs, target::TargetArgs, width,
-    width::WidthArgs,
+    reconnect, reconnect::ReconnectArgs, report::say, runs, runs::RunsArgs, target::TargetArgs,
+    width, width::WidthArgs,
 };
 
 /// Plays phones and boards by the thousand, and checks what each was promised.

@@ -60,7 +60,15 @@ impl Practice {
             _ => (Kind::Hospital, pick(tables::HOSPITALS)),
         };
         let doctor = Doctor { number: index, spelling: 0 };
-        Self { doctor, kind, place, first_patient: index * PATIENTS, seen: 0, walked_in: 0, year: 0 }
+        Self {
+            doctor,
+            kind,
+            place,
+            first_patient: index * PATIENTS,
+            seen: 0,
+            walked_in: 0,
+            year: 0,
+        }
     }
 
     /// Puts a day of this practice on the stage.
@@ -98,8 +106,10 @@ impl Practice {
     fn registered(&mut self, day: &mut DayOf<'_, '_>) {
         let (slot, first_time) = (self.seen % ROSTER, self.seen < ROSTER);
         self.seen += 1;
-        let patient =
-            Patient { number: self.first_patient + slot, spelling: u8::from(day.stage.rng.u8(..40) == 0) };
+        let patient = Patient {
+            number: self.first_patient + slot,
+            spelling: u8::from(day.stage.rng.u8(..40) == 0),
+        };
         // At a GMF a third has no qualifying visit all year; the others have one, and the fee, the first time.
         let enrolled = self.kind == Kind::Gmf && slot % 3 != 0;
         let may_be_due = enrolled || self.kind != Kind::Gmf;
@@ -169,7 +179,8 @@ impl Practice {
         let by_units = day.stage.rng.u8(..3) == 0;
         let minutes = if by_units { day.stage.rng.i64(10..=90) } else { 30 };
         let code = if by_units { tables::INTERVENTION_BY_UNITS } else { tables::INTERVENTION };
-        let mut line = self.visit(day, patient).code(code).units(if by_units { minutes } else { 1 });
+        let mut line =
+            self.visit(day, patient).code(code).units(if by_units { minutes } else { 1 });
         if day.intervention_minutes + minutes > 180 {
             line.contexts = "ICEP"; // no longer counted
         } else {
@@ -193,7 +204,8 @@ impl Practice {
             _ => &[],
         };
         let total: i64 = fees.iter().map(|(code, _)| fee_cents(*code)).sum();
-        let outcome = if total == 6480 { Outcome::OfficeFeePassMaximum } else { Outcome::OfficeFeePass };
+        let outcome =
+            if total == 6480 { Outcome::OfficeFeePassMaximum } else { Outcome::OfficeFeePass };
         for (index, (code, contexts)) in fees.iter().enumerate() {
             let line = stage.row(self.doctor).code(*code).place(self.place).contexts(contexts);
             let line = line.preliminary(fee_cents(*code));

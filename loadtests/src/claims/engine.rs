@@ -43,7 +43,8 @@ pub struct Checked {
 /// When one cannot be read.
 pub fn tables(paths: &TablePaths) -> Result<Tables> {
     let open = |path: &Path| File::open(path).with_context(|| format!("open {}", path.display()));
-    Tables::read(open(&paths.codes)?, open(&paths.establishments)?).context("read the reference tables")
+    Tables::read(open(&paths.codes)?, open(&paths.establishments)?)
+        .context("read the reference tables")
 }
 
 /// Checks a whole file; each finding is handed over as soon as it is found.
@@ -59,7 +60,8 @@ pub fn check(
 ) -> Result<Checked> {
     let rules = Rules::compile(rules).context("compile the rules")?;
     let options = Options { list_passes, budget: UNBOUNDED };
-    let mut checking = Checking::begin(file, &Format::default(), &rules, tables, options).context("begin")?;
+    let mut checking =
+        Checking::begin(file, &Format::default(), &rules, tables, options).context("begin")?;
     let mut findings = Vec::new();
     loop {
         let step = checking.step(&mut findings).context("check the file")?;

@@ -97,7 +97,8 @@ impl<W: Write> Export<W> {
             out.write_all(b"\xEF\xBB\xBF").context("write the byte-order mark")?;
         }
         // What comes from Windows has its ends of lines too.
-        let terminator = if windows_1252 { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') };
+        let terminator =
+            if windows_1252 { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') };
         let csv = csv::WriterBuilder::new()
             .delimiter(format.delimiter.byte())
             .terminator(terminator)
@@ -105,7 +106,8 @@ impl<W: Write> Export<W> {
             .from_writer(out);
         let rng = Rng::with_seed(seed ^ 0x65_78_70_6f_72_74);
         let columns = format.columns.list();
-        let mut export = Self { csv, windows_1252, columns, rng, rows: 0, cell: String::with_capacity(128) };
+        let mut export =
+            Self { csv, windows_1252, columns, rng, rows: 0, cell: String::with_capacity(128) };
         // Damage draws from a source of its own: the rows below are the same as without.
         let mut damage = Rng::with_seed(seed ^ 0x64_61_6d_61_67_65);
         for index in 0..export.columns.len() {

@@ -177,10 +177,14 @@ fn next_working_day(day: Date) -> Date {
 /// The rows of all scenes among each other, each scene's in its order.
 fn woven(scenes: Vec<Scene>, rng: &mut Rng) -> Vec<(&'static str, Line)> {
     let total = scenes.iter().map(|(_, lines)| lines.len()).sum();
-    let mut turns: Vec<usize> =
-        scenes.iter().enumerate().flat_map(|(index, (_, lines))| vec![index; lines.len()]).collect();
+    let mut turns: Vec<usize> = scenes
+        .iter()
+        .enumerate()
+        .flat_map(|(index, (_, lines))| vec![index; lines.len()])
+        .collect();
     rng.shuffle(&mut turns);
-    let mut scenes: Vec<_> = scenes.into_iter().map(|(case, lines)| (case, lines.into_iter())).collect();
+    let mut scenes: Vec<_> =
+        scenes.into_iter().map(|(case, lines)| (case, lines.into_iter())).collect();
     let mut rows = Vec::with_capacity(total);
     for index in turns {
         let (case, lines) = &mut scenes[index];

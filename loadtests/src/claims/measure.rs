@@ -69,9 +69,11 @@ pub fn generate_into(dir: &Path, plan: Plan, rules: &[Rule]) -> Result<Generated
         tables: TablePaths { codes: path("codes.csv"), establishments: path("establishments.csv") },
         rules: path("rules.json"),
     };
-    let format = Format { encoding: Encoding::Utf8, delimiter: Delimiter::Semicolon, columns: Columns::All };
+    let format =
+        Format { encoding: Encoding::Utf8, delimiter: Delimiter::Semicolon, columns: Columns::All };
     let mut list = Lister::new(create(&path("planted.json"))?);
-    let mut out = generate(plan, format, create(&generated.file)?, &mut |planted| list.add(&planted))?;
+    let mut out =
+        generate(plan, format, create(&generated.file)?, &mut |planted| list.add(&planted))?;
     out.flush().context("write the file")?;
     list.end()?;
     write_codes(create(&generated.tables.codes)?)?;
@@ -95,7 +97,8 @@ pub fn create(path: &Path) -> Result<BufWriter<File>> {
 pub fn rules_of(path: Option<&Path>) -> Result<Vec<Rule>> {
     let Some(path) = path else { return Ok(rules::planted()) };
     let file = File::open(path).with_context(|| format!("open {}", path.display()))?;
-    serde_json::from_reader(BufReader::new(file)).with_context(|| format!("read {}", path.display()))
+    serde_json::from_reader(BufReader::new(file))
+        .with_context(|| format!("read {}", path.display()))
 }
 
 /// Runs the engine on one thread of this process, which should have done nothing else.
@@ -134,7 +137,8 @@ pub fn engine_here(file: impl Read, tables: &TablePaths, rules: &[Rule]) -> Resu
 fn peak_kib() -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status").context("read this process' status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok()).context("find its peak memory")
+    line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok())
+        .context("find its peak memory")
 }
 
 /// Runs the engine in a process of its own.
@@ -154,7 +158,8 @@ fn with_tables<'a>(command: &'a mut Command, tables: &TablePaths) -> &'a mut Com
 /// What the command writes, as JSON, to its standard output.
 fn figures_of<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
     let program = command.get_program().display().to_string();
-    let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("start {program}"))?;
+    let output =
+        command.stderr(Stdio::inherit()).output().with_context(|| format!("start {program}"))?;
     ensure!(output.status.success(), "{program} ended with {}", output.status);
     serde_json::from_slice(&output.stdout).with_context(|| format!("read what {program} measured"))
 }
@@ -175,13 +180,16 @@ impl DuckDb {
         let (sources, home) = (root.join("rivals/duckdb"), root.join("../target/rivals/duckdb"));
         let python = home.join("bin/python");
         let has_it = |python: &Path| {
-            let found = Command::new(python).args(["-c", "import duckdb"]).stderr(Stdio::null()).status();
+            let found =
+                Command::new(python).args(["-c", "import duckdb"]).stderr(Stdio::null()).status();
             found.is_ok_and(|status| status.success())
         };
         if !has_it(&python) {
             run(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
             let requirements = sources.join("requirements.txt");
-            run(Command::new(&python).args(["-m", "pip", "install", "-q", "-r"]).arg(requirements))?;
+            run(Command::new(&python)
+                .args(["-m", "pip", "install", "-q", "-r"])
+                .arg(requirements))?;
         }
         Ok(Self { python, script: sources.join("check.py") })
     }
@@ -202,7 +210,8 @@ impl DuckDb {
 }
 
 fn run(command: &mut Command) -> Result<()> {
-    let status = command.stdout(Stdio::null()).status().with_context(|| format!("start {command:?}"))?;
+    let status =
+        command.stdout(Stdio::null()).status().with_context(|| format!("start {command:?}"))?;
     if !status.success() {
         bail!("{command:?} ended with {status}");
     }
@@ -217,9 +226,11 @@ pub fn side_by_side(ours: &Figures, theirs: &Figures) -> (bool, String) {
         "rule", "findings", "cents", "passes", "the same there"
     );
     let mut agree = ours.rows == theirs.rows;
-    let rules: std::collections::BTreeSet<&String> = ours.rules.keys().chain(theirs.rules.keys()).collect();
+    let rules: std::collections::BTreeSet<&String> =
+        ours.rules.keys().chain(theirs.rules.keys()).collect();
     for rule in rules {
-        let [our, their] = [ours, theirs].map(|figures| figures.rules.get(rule).copied().unwrap_or_default());
+        let [our, their] =
+            [ours, theirs].map(|figures| figures.rules.get(rule).copied().unwrap_or_default());
         let same = if our == their {
             "yes".to_owned()
         } else {
@@ -229,8 +240,10 @@ pub fn side_by_side(ours: &Figures, theirs: &Figures) -> (bool, String) {
                 their.findings, their.cents, their.passes, our.rows, their.rows
             )
         };
-        text +=
-            &format!("  {rule:<22} {:>10} {:>14} {:>10} {same:>14}\n", our.findings, our.cents, our.passes);
+        text += &format!(
+            "  {rule:<22} {:>10} {:>14} {:>10} {same:>14}\n",
+            our.findings, our.cents, our.passes
+        );
     }
     (agree, text)
 }
@@ -269,7 +282,11 @@ pub fn machine() -> String {
         line.split_once(':').map_or("unknown".to_owned(), |(_, value)| value.trim().to_owned())
     };
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{}, {cores} cores, {}", value("/proc/cpuinfo", "model name"), value("/proc/meminfo", "MemTotal"))
+    format!(
+        "{}, {cores} cores, {}",
+        value("/proc/cpuinfo", "model name"),
+        value("/proc/meminfo", "MemTotal")
+    )
 }
 
 #[cfg(test)]
@@ -307,6 +324,9 @@ mod tests {
             !side_by_side(&ours, &figures(&[("one", found), ("more", found)])).0,
             "a rule of theirs alone"
         );
-        assert!(!side_by_side(&ours, &Figures { rows: 9, ..ours.clone() }).0, "rows that were not read");
+        assert!(
+            !side_by_side(&ours, &Figures { rows: 9, ..ours.clone() }).0,
+            "rows that were not read"
+        );
     }
 }

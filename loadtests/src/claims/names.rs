@@ -20,8 +20,8 @@ pub const SAME_FIRST_DIGITS: u64 = 1_000_000;
 pub const LAST_DIGIT: u64 = 10;
 
 const SYLLABLES: [&str; 24] = [
-    "ba", "ché", "dou", "fri", "gla", "hu", "jo", "kré", "lan", "mi", "nou", "pra", "qui", "ro", "sté", "ti",
-    "vo", "wé", "xa", "yo", "zu", "bri", "clé", "dra",
+    "ba", "ché", "dou", "fri", "gla", "hu", "jo", "kré", "lan", "mi", "nou", "pra", "qui", "ro",
+    "sté", "ti", "vo", "wé", "xa", "yo", "zu", "bri", "clé", "dra",
 ];
 const SPECIALTIES: [&str; 5] =
     ["Médecine familiale", "Pédiatrie", "Médecine générale", "Gériatrie", "Médecine d'urgence"];
@@ -53,7 +53,8 @@ impl Doctor {
     /// `7 digits-5 digits | Last, First - Specialty`, with the export's trailing spaces. The 9 in front is a class
     /// no doctor has.
     pub fn push_cell(self, text: &mut String) {
-        let (first, last) = (self.number % SAME_FIRST_DIGITS, self.number / SAME_FIRST_DIGITS % 100_000);
+        let (first, last) =
+            (self.number % SAME_FIRST_DIGITS, self.number / SAME_FIRST_DIGITS % 100_000);
         text.push_str(&format!("{}-{last:05} | ", 9_000_000 + first));
         let bits = spread(self.number ^ (u64::from(self.spelling) << 56));
         push_name(text, bits);
@@ -124,7 +125,8 @@ mod tests {
     fn a_patients_month_and_day_of_birth_are_impossible() {
         for number in (0..1_000_000_000_u64).step_by(999_983) {
             let cell = patient(number, 0);
-            let (month, day): (u8, u8) = (cell[6..8].parse().unwrap(), cell[8..10].parse().unwrap());
+            let (month, day): (u8, u8) =
+                (cell[6..8].parse().unwrap(), cell[8..10].parse().unwrap());
             assert!((20..50).contains(&month) && day > 31, "{cell}");
             assert!(
                 cell[..4].bytes().all(|byte| byte.is_ascii_uppercase()) && &cell[12..15] == " - ",

@@ -78,7 +78,8 @@ impl Difference {
         let mut text = format!("{} missed, {} invented", self.missed.len(), self.invented.len());
         for (sort, list) in [("missed", &self.missed), ("invented", &self.invented)] {
             for Planted { row, rule, outcome, cents, case } in list.iter().take(20) {
-                text += &format!("\n  {sort}: row {row} {rule} {} {cents} ({case})", outcome.as_str());
+                text +=
+                    &format!("\n  {sort}: row {row} {rule} {} {cents} ({case})", outcome.as_str());
             }
         }
         text
@@ -87,7 +88,10 @@ impl Difference {
 
 /// Compares as multisets of row, rule, outcome and cents.
 #[must_use]
-pub fn compare<'a>(planted: &[Planted], findings: impl IntoIterator<Item = &'a Finding>) -> Difference {
+pub fn compare<'a>(
+    planted: &[Planted],
+    findings: impl IntoIterator<Item = &'a Finding>,
+) -> Difference {
     let mut left: BTreeMap<(u64, &str, Outcome, i64), Vec<&Planted>> = BTreeMap::new();
     let mut staged: BTreeMap<u64, &Planted> = BTreeMap::new();
     for one in planted {
@@ -136,13 +140,15 @@ mod tests {
 
     #[test]
     fn the_same_lists_do_not_differ() {
-        let found = [finding(2, Outcome::OnceNonePaid, 935), finding(1, Outcome::OnceNonePaid, 935)];
+        let found =
+            [finding(2, Outcome::OnceNonePaid, 935), finding(1, Outcome::OnceNonePaid, 935)];
         assert!(compare(&[planted(1, 935), planted(2, 935)], &found).is_none());
     }
 
     #[test]
     fn what_is_missed_or_invented_or_found_twice_is_told() {
-        let found = [finding(1, Outcome::OnceNonePaid, 935), finding(1, Outcome::OnceNonePaid, 935)];
+        let found =
+            [finding(1, Outcome::OnceNonePaid, 935), finding(1, Outcome::OnceNonePaid, 935)];
         let difference = compare(&[planted(1, 935), planted(2, 935)], &found);
         assert_eq!((difference.missed.len(), difference.invented.len()), (1, 1));
         assert_eq!((difference.missed[0].row, difference.invented[0].row), (2, 1));
@@ -150,7 +156,8 @@ mod tests {
 
     #[test]
     fn another_amount_or_outcome_differs() {
-        for wrong in [finding(1, Outcome::OnceNonePaid, 934), finding(1, Outcome::OnceOnePaid, 935)] {
+        for wrong in [finding(1, Outcome::OnceNonePaid, 934), finding(1, Outcome::OnceOnePaid, 935)]
+        {
             let difference = compare(&[planted(1, 935)], [&wrong]);
             assert_eq!((difference.missed.len(), difference.invented.len()), (1, 1));
         }

@@ -43,7 +43,8 @@ mod tests {
         let rules = planted();
         let mut ids: Vec<&str> = rules.iter().map(|rule| rule.id.as_str()).collect();
         let mut named =
-            [&LISTED_PASSES[..], &[DOCTOR_REQUIRED, INVOICE_FORM, UNITS_RANGE, KNOWN_CODE]].concat();
+            [&LISTED_PASSES[..], &[DOCTOR_REQUIRED, INVOICE_FORM, UNITS_RANGE, KNOWN_CODE]]
+                .concat();
         named.extend([DAY_AMOUNT, KNOWN_ROLES]);
         ids.sort_unstable();
         named.sort_unstable();

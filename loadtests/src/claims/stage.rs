@@ -86,7 +86,8 @@ impl<'a> Stage<'a> {
             date: Some(self.day),
             start: None,
             end: None,
-            place: tables::OFFICES.start + (doctor.number % u64::from(tables::OFFICES.len() as u32)) as u32,
+            place: tables::OFFICES.start
+                + (doctor.number % u64::from(tables::OFFICES.len() as u32)) as u32,
             code: tables::ACTS.start,
             units: None,
             contexts: "",

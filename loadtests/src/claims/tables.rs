@@ -66,10 +66,12 @@ fn is_intervention(code: u32) -> bool {
 /// When it cannot be written.
 pub fn write_codes(out: impl Write) -> Result<()> {
     let mut csv = csv::Writer::from_writer(out);
-    csv.write_record(["code", "leaf", "group", "top", "cents"]).context("write the table of codes")?;
+    csv.write_record(["code", "leaf", "group", "top", "cents"])
+        .context("write the table of codes")?;
     let mut row = |code: u32, leaf: &str, group: &str, top: &str| {
         let cents = (1_000 + u64::from(code) * 37 % 9_000).to_string();
-        csv.write_record([&code.to_string(), leaf, group, top, &cents]).context("write the table of codes")
+        csv.write_record([&code.to_string(), leaf, group, top, &cents])
+            .context("write the table of codes")
     };
     for code in PLAIN_VISITS {
         row(code, &format!("Visite synthétique {code}"), "Visites synthétiques", VISITS)?;
@@ -85,8 +87,18 @@ pub fn write_codes(out: impl Write) -> Result<()> {
     row(PERIODIC, "Visite périodique", UNDER_80, VISITS)?;
     row(PERIODIC_ELSEWHERE, "Visite périodique", "Visites synthétiques", VISITS)?;
     row(INTERVENTION, "Intervention synthétique", "Interventions synthétiques", VISITS)?;
-    row(INTERVENTION_BY_UNITS, "Intervention synthétique à la minute", "Interventions synthétiques", VISITS)?;
-    row(YEARLY_FEE, "Supplément annuel synthétique", "Forfaits synthétiques", "A - FORFAITS SYNTHÉTIQUES")?;
+    row(
+        INTERVENTION_BY_UNITS,
+        "Intervention synthétique à la minute",
+        "Interventions synthétiques",
+        VISITS,
+    )?;
+    row(
+        YEARLY_FEE,
+        "Supplément annuel synthétique",
+        "Forfaits synthétiques",
+        "A - FORFAITS SYNTHÉTIQUES",
+    )?;
     row(FEE_SMALL, "Frais synthétiques 1", "Forfaits synthétiques", "A - FORFAITS SYNTHÉTIQUES")?;
     row(FEE_LARGE, "Frais synthétiques 2", "Forfaits synthétiques", "A - FORFAITS SYNTHÉTIQUES")?;
     for code in ACTS {
@@ -102,7 +114,9 @@ pub fn write_codes(out: impl Write) -> Result<()> {
 /// When it cannot be written.
 pub fn write_establishments(mut out: impl Write) -> Result<()> {
     writeln!(out, "place,gmf")?;
-    for (places, gmf) in [(OFFICES, false), (GMF_OFFICES, true), (HOSPITALS, false), (OTHER_PLACES, false)] {
+    for (places, gmf) in
+        [(OFFICES, false), (GMF_OFFICES, true), (HOSPITALS, false), (OTHER_PLACES, false)]
+    {
         for place in places {
             writeln!(out, "{place},{gmf}")?;
         }

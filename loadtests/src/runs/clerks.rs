@@ -30,7 +30,12 @@ pub fn signed(words: &str, tenants: usize) -> Result<Vec<Clerks>> {
     let clerks = |number: usize| {
         let tenant = format!("t-{number}");
         let sign = |role| sign(&key, &tenant, role);
-        Ok(Clerks { editor: sign("editor")?, viewer: sign("viewer")?, admin: sign("admin")?, tenant })
+        Ok(Clerks {
+            editor: sign("editor")?,
+            viewer: sign("viewer")?,
+            admin: sign("admin")?,
+            tenant,
+        })
     };
     (1..=tenants).map(clerks).collect()
 }
@@ -60,7 +65,7 @@ fn sign(key: &EncodingKey, tenant: &str, role: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use gateway::{
-        auth::{DevelopmentKey, Verifier},
+        access::auth::{DevelopmentKey, Verifier},
         clock::now,
     };
     use gateway_core::access::Role;

@@ -64,7 +64,13 @@ impl Facts {
 }
 
 /// Puts all figures into the report, and what several runs together tell of broken promises.
-pub fn report(runs: &[Run], rows: u64, clerks: &[Clerks], viewed: Option<&Viewed>, report: &mut Report) {
+pub fn report(
+    runs: &[Run],
+    rows: u64,
+    clerks: &[Clerks],
+    viewed: Option<&Viewed>,
+    report: &mut Report,
+) {
     let settled_us = runs.iter().map(|run| run.accepted_us).max().unwrap_or(0);
     let facts: Vec<Facts> = runs.iter().filter_map(|run| Facts::of(run, settled_us)).collect();
     times(&facts, report);
@@ -89,7 +95,9 @@ fn times(facts: &[Facts], report: &mut Report) {
 fn throughput(facts: &[Facts], rows: u64, report: &mut Report) {
     let ended: Vec<i64> = facts.iter().filter_map(|run| run.end_us).collect();
     report.figure("runs_over", ended.len() as f64, "");
-    let (Some(first), Some(last)) = (facts.iter().map(|run| run.asked_us).min(), ended.iter().max()) else {
+    let (Some(first), Some(last)) =
+        (facts.iter().map(|run| run.asked_us).min(), ended.iter().max())
+    else {
         return;
     };
     let seconds = (last - first) as f64 / 1e6;
@@ -132,7 +140,9 @@ fn line(facts: &[Facts], clerks: &[Clerks], report: &mut Report) {
 /// Each tenant's mean place in the order in which runs ended, the first being 1.
 fn mean_places(order: &[usize], tenants: usize) -> Vec<Option<f64>> {
     let mean = |tenant: usize| {
-        let places = || order.iter().enumerate().filter(|(_, of)| **of == tenant).map(|(place, _)| place + 1);
+        let places = || {
+            order.iter().enumerate().filter(|(_, of)| **of == tenant).map(|(place, _)| place + 1)
+        };
         let count = places().count();
         (count > 0).then(|| places().sum::<usize>() as f64 / count as f64)
     };
@@ -153,7 +163,11 @@ fn wire(facts: &[Facts], viewed: Option<&Viewed>, report: &mut Report) {
         paces().map(|pace| pace.0).max().unwrap_or(0) as f64,
         "",
     );
-    report.figure("progress_silence_max_ms", paces().map(|pace| pace.1).max().unwrap_or(0) as f64, "ms");
+    report.figure(
+        "progress_silence_max_ms",
+        paces().map(|pace| pace.1).max().unwrap_or(0) as f64,
+        "ms",
+    );
     let Some(viewed) = viewed else { return };
     if let Some(clerk) = facts.iter().find(|run| run.run == viewed.run) {
         report.figure("viewed_run_records", clerk.records as f64, "");

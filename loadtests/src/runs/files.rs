@@ -16,8 +16,11 @@ pub struct ClaimsFile {
 }
 
 /// As the exports in use come.
-const FORMAT: Format =
-    Format { encoding: Encoding::Windows1252, delimiter: Delimiter::Semicolon, columns: Columns::All };
+const FORMAT: Format = Format {
+    encoding: Encoding::Windows1252,
+    delimiter: Delimiter::Semicolon,
+    columns: Columns::All,
+};
 
 /// Makes a file of so many rows with `rate` planted cases for each.
 ///

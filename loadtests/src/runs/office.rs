@@ -130,7 +130,8 @@ impl Office {
         let (began, sent) = (Instant::now(), bytes.len() as u64);
         let path = format!("/v1/files?name=swarm-{turn}.csv");
         let editor = &self.clerks[tenant].editor;
-        let kept = self.api.post::<Kept>(&self.node(turn), editor, &path, ("text/csv", bytes)).await;
+        let kept =
+            self.api.post::<Kept>(&self.node(turn), editor, &path, ("text/csv", bytes)).await;
         let kept = kept.context("upload a file")?;
         anyhow::ensure!(kept.bytes == sent, "{} of {sent} bytes were kept", kept.bytes);
         Ok((kept.file, began.elapsed().as_secs_f64() * 1e3))
@@ -202,7 +203,8 @@ impl Office {
     pub async fn view(&self, run: &Run) -> Result<Entries> {
         let Errand { index, tenant, .. } = run.errand;
         let path = format!("/v1/runs/{}", run.run);
-        let snapshot = self.api.read_in_time(&self.node(index), &self.clerks[tenant].editor, &path).await;
+        let snapshot =
+            self.api.read_in_time(&self.node(index), &self.clerks[tenant].editor, &path).await;
         snapshot.map(|snapshot: Snapshot| snapshot.entries).context("read a run")
     }
 
@@ -226,8 +228,10 @@ impl Office {
         let first = format!("/v1/runs/{}/findings?language=en&limit={PAGE}", run.run);
         let (mut path, mut findings, mut strange) = (first.clone(), Vec::new(), 0);
         loop {
-            let page =
-                self.api.read_in_time::<Page>(&self.node(index), &self.clerks[tenant].editor, &path).await;
+            let page = self
+                .api
+                .read_in_time::<Page>(&self.node(index), &self.clerks[tenant].editor, &path)
+                .await;
             let page = page.context("read findings")?;
             for Told { finding, message } in page.findings {
                 strange += usize::from(finding.message(Language::English) != message);

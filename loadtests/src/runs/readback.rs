@@ -22,15 +22,19 @@ pub async fn read_back(
         let mut watch = run.follower.watch();
         report.breaches.merge(std::mem::take(&mut watch.breaches));
         let head = watch.story.as_ref().and_then(|story| story.head.as_ref());
-        let code = head.and_then(|head| head.failure.as_ref()).map_or("", |failure| failure.code.as_str());
+        let code =
+            head.and_then(|head| head.failure.as_ref()).map_or("", |failure| failure.code.as_str());
         let ended = head.filter(|head| head.state.is_end()).map(|head| (head.state, code));
         (watch.entries.clone().unwrap_or_default(), ended)
     };
     let index = run.errand.index;
-    let mut note = |breach, detail: String| report.breaches.note(breach, || format!("run {index}: {detail}"));
+    let mut note =
+        |breach, detail: String| report.breaches.note(breach, || format!("run {index}: {detail}"));
     match ended {
         Some((RunState::Completed, _)) => {}
-        Some((state, code)) => return note(Breach::NotCompleted, format!("{} {code}", state.as_str())),
+        Some((state, code)) => {
+            return note(Breach::NotCompleted, format!("{} {code}", state.as_str()));
+        }
         None => return,
     }
     match office.view(run).await {
@@ -43,9 +47,13 @@ pub async fn read_back(
         Err(error) => return note(Breach::WrongFindings, format!("{error:#}")),
     };
     if strange > 0 {
-        note(Breach::WrongFindings, format!("{strange} findings with another message than their outcome's"));
+        note(
+            Breach::WrongFindings,
+            format!("{strange} findings with another message than their outcome's"),
+        );
     }
-    let expected = Expected { rows, planted: &content.planted, rules, list_passes: run.errand.list_passes };
+    let expected =
+        Expected { rows, planted: &content.planted, rules, list_passes: run.errand.list_passes };
     match Shown::read(&entries) {
         Ok(shown) => differences(&expected, &shown, &findings)
             .into_iter()

@@ -57,7 +57,12 @@ impl Story {
     }
 
     /// Looks at the view after a step, and gives what is wrong with it.
-    pub fn look(&mut self, before: &Entries, after: &Entries, seen: Moment) -> Vec<(Breach, String)> {
+    pub fn look(
+        &mut self,
+        before: &Entries,
+        after: &Entries,
+        seen: Moment,
+    ) -> Vec<(Breach, String)> {
         let mut found = Found::new();
         self.unchanged += u64::from(seen.live && before == after);
         if self.end_us.is_some() {
@@ -92,7 +97,10 @@ impl Story {
     fn place(&mut self, head: &RunHead, seen: Moment, found: &mut Found) {
         let Some(ahead) = head.ahead else { return };
         if head.state != RunState::Queued {
-            found.push((Breach::Malformed, format!("a place in line while {}", head.state.as_str())));
+            found.push((
+                Breach::Malformed,
+                format!("a place in line while {}", head.state.as_str()),
+            ));
         }
         let same = |held: &Place| held.attempt == head.attempt && held.ahead == ahead;
         if !self.places.last().is_some_and(same) {
@@ -114,8 +122,10 @@ impl Story {
                 || new.bytes_done < held.bytes_done
                 || new.phase < held.phase;
             if fell {
-                let detail =
-                    format!("{} ‰ {:?} became {} ‰ {:?}", held.permille, held.phase, new.permille, new.phase);
+                let detail = format!(
+                    "{} ‰ {:?} became {} ‰ {:?}",
+                    held.permille, held.phase, new.permille, new.phase
+                );
                 found.push((Breach::ProgressFell, detail));
             }
         } else if let (Some(_), None, true) = (&self.progress, &progress, same_attempt) {
@@ -146,7 +156,8 @@ impl Story {
     /// first of these is left out: it may have been found before.
     #[must_use]
     pub fn rises(&self, since: Millis) -> (u64, u32) {
-        let told: Vec<&Place> = self.places.iter().filter(|place| place.at > since).skip(1).collect();
+        let told: Vec<&Place> =
+            self.places.iter().filter(|place| place.at > since).skip(1).collect();
         let mut rises = (0, 0);
         for pair in told.windows(2) {
             if pair[0].attempt == pair[1].attempt && pair[1].ahead > pair[0].ahead {
@@ -180,12 +191,17 @@ fn follows(held: &RunHead, head: &RunHead, found: &mut Found) {
 
 /// The first findings are numbered from 1, and what was shown stays within its attempt.
 fn shown_findings(before: &Entries, after: &Entries, same_attempt: bool, found: &mut Found) {
-    let taken_back = || first_findings(before).any(|(key, finding)| after.get(key) != Some(finding));
+    let taken_back =
+        || first_findings(before).any(|(key, finding)| after.get(key) != Some(finding));
     if same_attempt && taken_back() {
-        found.push((Breach::ProgressFell, "a finding that was shown is gone or another one".to_owned()));
+        found.push((
+            Breach::ProgressFell,
+            "a finding that was shown is gone or another one".to_owned(),
+        ));
     }
-    let numbered =
-        first_findings(after).enumerate().all(|(n, (key, _))| *key == format!("finding:{:03}", n + 1));
+    let numbered = first_findings(after)
+        .enumerate()
+        .all(|(n, (key, _))| *key == format!("finding:{:03}", n + 1));
     if !numbered || first_findings(after).count() > SHOWN_FINDINGS {
         found.push((Breach::Malformed, "findings are not shown from 1 to 100".to_owned()));
     }

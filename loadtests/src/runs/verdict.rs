@@ -32,7 +32,8 @@ impl RuleBook {
     pub fn new(stored: &[Rule]) -> Self {
         let planted = rules::planted();
         let enabled = || stored.iter().filter(|rule| rule.enabled);
-        let known = enabled().filter(|rule| planted.contains(rule)).map(|rule| rule.id.as_str().to_owned());
+        let known =
+            enabled().filter(|rule| planted.contains(rule)).map(|rule| rule.id.as_str().to_owned());
         let planted_for = known.chain([FILE.to_owned()]).collect();
         Self { enabled: enabled().map(|rule| rule.id.as_str().to_owned()).collect(), planted_for }
     }
@@ -112,8 +113,14 @@ fn ending(expected: &Expected<'_>, shown: &Shown) -> Vec<String> {
         }
     };
     demand(*permille == 1000, format!("{permille} thousandths are done at the end"));
-    demand(summary.rows == expected.rows, format!("{} of {} rows were checked", summary.rows, expected.rows));
-    demand(summary.counts == *counts, format!("counts {counts:?}, in the summary {:?}", summary.counts));
+    demand(
+        summary.rows == expected.rows,
+        format!("{} of {} rows were checked", summary.rows, expected.rows),
+    );
+    demand(
+        summary.counts == *counts,
+        format!("counts {counts:?}, in the summary {:?}", summary.counts),
+    );
     let sum = tallies.values().fold(Counts::default(), |sum, tally| plus(sum, tally.counts));
     demand(sum == *counts, format!("counts {counts:?}, rules together {sum:?}"));
     for rule in &expected.rules.enabled {
@@ -169,7 +176,11 @@ fn lists(expected: &Expected<'_>, shown: &Shown, listed: &[Finding]) -> Vec<Stri
     }
     wrong.extend(tallied(tallies, listed, expected.list_passes));
     let sum = |of: &[Severity]| -> i64 {
-        listed.iter().filter(|finding| of.contains(&finding.severity)).map(|finding| finding.cents).sum()
+        listed
+            .iter()
+            .filter(|finding| of.contains(&finding.severity))
+            .map(|finding| finding.cents)
+            .sum()
     };
     let sums = (sum(&[Severity::Error, Severity::Warning]), sum(&[Severity::Optimisation]));
     if sums != (summary.at_risk_cents, summary.to_gain_cents) {
@@ -180,7 +191,11 @@ fn lists(expected: &Expected<'_>, shown: &Shown, listed: &[Finding]) -> Vec<Stri
 }
 
 /// Each rule's tally against the list.
-fn tallied(tallies: &BTreeMap<String, RuleTally>, listed: &[Finding], list_passes: bool) -> Vec<String> {
+fn tallied(
+    tallies: &BTreeMap<String, RuleTally>,
+    listed: &[Finding],
+    list_passes: bool,
+) -> Vec<String> {
     let mut found: BTreeMap<&str, Counts> = BTreeMap::new();
     for finding in listed {
         found.entry(finding.rule.as_str()).or_default().add(finding.severity, 1);
@@ -205,13 +220,15 @@ fn against_the_file(expected: &Expected<'_>, shown: &Shown, listed: &[Finding]) 
     }
     let asked = |one: &&Planted| book.knows(&one.rule) && (*list_passes || !is_good(one.outcome));
     let asked: Vec<Planted> = planted.iter().filter(asked).cloned().collect();
-    let difference = compare(&asked, listed.iter().filter(|finding| book.knows(finding.rule.as_str())));
+    let difference =
+        compare(&asked, listed.iter().filter(|finding| book.knows(finding.rule.as_str())));
     let mut wrong = Vec::new();
     if !difference.is_none() {
         wrong.push(difference.told());
     }
     for rule in rules::LISTED_PASSES.into_iter().filter(|rule| book.knows(rule)) {
-        let passes = planted.iter().filter(|one| one.rule == rule && is_good(one.outcome)).count() as u64;
+        let passes =
+            planted.iter().filter(|one| one.rule == rule && is_good(one.outcome)).count() as u64;
         let told = shown.tallies.get(rule).map_or(0, |tally| tally.counts.pass);
         if told != passes {
             wrong.push(format!("the rule {rule} tells {told} passes, {passes} are planted"));

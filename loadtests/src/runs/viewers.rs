@@ -57,12 +57,17 @@ impl Viewers {
             (watch.offset(), watch.entries.clone())
         });
         let until = Instant::now() + patience;
-        while self.followers.iter().any(|(viewer, _)| viewer.watch().offset() < end) && Instant::now() < until
+        while self.followers.iter().any(|(viewer, _)| viewer.watch().offset() < end)
+            && Instant::now() < until
         {
             sleep(LOOK).await;
         }
-        let mut viewed =
-            Viewed { run: self.run, samples: Vec::new(), frames: Vec::new(), deliveries: Vec::new() };
+        let mut viewed = Viewed {
+            run: self.run,
+            samples: Vec::new(),
+            frames: Vec::new(),
+            deliveries: Vec::new(),
+        };
         for (viewer, task) in &self.followers {
             task.abort();
             let mut watch = viewer.watch();

@@ -86,7 +86,8 @@ impl Form {
             (Self::Protobuf, Message::Binary(bytes)) => {
                 let mut rest = &bytes[..];
                 while !rest.is_empty() {
-                    let reply = protobuf::Reply::decode_length_delimited(&mut rest).map_err(|_| Malformed)?;
+                    let reply = protobuf::Reply::decode_length_delimited(&mut rest)
+                        .map_err(|_| Malformed)?;
                     let received = match reply == protobuf::Reply::default() {
                         true => Received::Ping,
                         false => Received::Reply(reply.borrowed().ok_or(Malformed)?),

@@ -157,7 +157,8 @@ impl Reply {
             temporary: error.temporary,
         });
         let connect = self.connect.as_ref();
-        let connect = connect.map(|it| frames::ConnectResult { ping: u64::from(it.ping), pong: it.pong });
+        let connect =
+            connect.map(|it| frames::ConnectResult { ping: u64::from(it.ping), pong: it.pong });
         let subscribe = match &self.subscribe {
             Some(result) => Some(result.borrowed()?),
             None => None,
@@ -172,7 +173,8 @@ impl Reply {
 
 impl SubscribeResult {
     fn borrowed(&self) -> Option<frames::SubscribeResult<'_>> {
-        let publications = self.publications.iter().map(Publication::borrowed).collect::<Option<_>>()?;
+        let publications =
+            self.publications.iter().map(Publication::borrowed).collect::<Option<_>>()?;
         Some(frames::SubscribeResult {
             epoch: (&*self.epoch).into(),
             offset: self.offset,
@@ -194,8 +196,8 @@ impl Push {
             None => None,
         };
         let unsubscribe = self.unsubscribe.as_ref();
-        let unsubscribe =
-            unsubscribe.map(|it| frames::Unsubscribe { code: it.code, reason: (&*it.reason).into() });
+        let unsubscribe = unsubscribe
+            .map(|it| frames::Unsubscribe { code: it.code, reason: (&*it.reason).into() });
         Some(frames::Push { publication, unsubscribe })
     }
 }
@@ -207,8 +209,10 @@ mod tests {
     #[test]
     fn a_subscribe_has_the_bytes_of_the_schema() {
         let command = form::Command::Subscribe { id: 2, channel: "board:r", since: Some((7, 300)) };
-        let expected: &[u8] =
-            &[8, 2, 42, 17, 10, 7, b'b', b'o', b'a', b'r', b'd', b':', b'r', 24, 1, 50, 1, b'7', 56, 172, 2];
+        let expected: &[u8] = &[
+            8, 2, 42, 17, 10, 7, b'b', b'o', b'a', b'r', b'd', b':', b'r', 24, 1, 50, 1, b'7', 56,
+            172, 2,
+        ];
         assert_eq!(Command::from(&command).encode_to_vec(), expected);
         assert_eq!(Command::from(&form::Command::Pong).encode_to_vec(), [0_u8; 0]);
     }

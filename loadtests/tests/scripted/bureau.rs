@@ -105,7 +105,8 @@ pub(crate) async fn serve(fault: Fault, followed: (usize, usize)) -> (String, Ar
             let bureau = bureau.clone();
             tokio::spawn(async move {
                 let service = service_fn(|request| answer(bureau.clone(), request));
-                let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                let connection =
+                    http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 // A client that leaves in the middle is part of the tests.
                 let _ = connection.with_upgrades().await;
             });
@@ -181,8 +182,7 @@ fn whole(run: &Run) -> Value {
 
 fn head(state: &str, attempt: u32) -> Value {
     let now = now_us() / 1000;
-    let mut head =
-        json!({"state": state, "name": "a.csv", "bytes": 1, "requested_at": now - 9, "attempt": attempt});
+    let mut head = json!({"state": state, "name": "a.csv", "bytes": 1, "requested_at": now - 9, "attempt": attempt});
     if state != "queued" {
         head["started_at"] = (now - 4).into();
     }
@@ -243,8 +243,7 @@ async fn carry_out(bureau: Arc<Bureau>, id: String, file: Bytes, followers: usiz
     if bureau.fault == Fault::NeverEnds {
         return;
     }
-    let mut end =
-        json!({"counts": summary.counts, "progress": progress(1000), "run": head("completed", attempt)});
+    let mut end = json!({"counts": summary.counts, "progress": progress(1000), "run": head("completed", attempt)});
     end["run"]["ended_at"] = (now_us() / 1000).into();
     end["run"]["summary"] = json!(summary);
     tallies.iter().for_each(|(rule, tally)| end[format!("rule:{rule}")] = json!(tally));
@@ -300,11 +299,13 @@ fn upgrade(bureau: Arc<Bureau>, mut request: Request<Incoming>) -> Response<Full
     let key = derive_accept_key(request.headers()["Sec-WebSocket-Key"].as_bytes());
     tokio::spawn(async move {
         let upgraded = hyper::upgrade::on(&mut request).await.unwrap();
-        let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
+        let socket =
+            WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
         talk(&bureau, socket).await;
     });
     let response = Response::builder().status(101).header(header::CONNECTION, "Upgrade");
-    let response = response.header(header::UPGRADE, "websocket").header("Sec-WebSocket-Accept", key);
+    let response =
+        response.header(header::UPGRADE, "websocket").header("Sec-WebSocket-Accept", key);
     response.body(Full::default()).unwrap()
 }
 

@@ -102,7 +102,10 @@ impl Clinic {
         self.outcomes.insert(id.to_owned(), outcome.clone());
         self.publish();
         let loses = matches!(self.fault, Fault::LosesAnswers | Fault::DoublesCommands);
-        if loses && path.ends_with("/call-next") && self.answers_lost.insert(id.to_owned(), ()).is_none() {
+        if loses
+            && path.ends_with("/call-next")
+            && self.answers_lost.insert(id.to_owned(), ()).is_none()
+        {
             return Answer::Lost;
         }
         Answer::Outcome(outcome)
@@ -130,7 +133,11 @@ impl Clinic {
             }
             ["tickets", ticket, verb] => {
                 let state = if verb == "start" { "in_service" } else { "completed" };
-                self.tickets.iter_mut().find(|held| held.0 == ticket).expect("a ticket of ours").1 = state;
+                self.tickets
+                    .iter_mut()
+                    .find(|held| held.0 == ticket)
+                    .expect("a ticket of ours")
+                    .1 = state;
                 json!({})
             }
             _ => json!({}),
@@ -147,7 +154,8 @@ impl Clinic {
         let waiting = self.tickets.iter().filter(|held| held.1 == "waiting").count();
         match channel.split_once(':').expect("a channel with a kind") {
             ("ticket", ticket) => {
-                let state = self.tickets.iter().find(|held| held.0 == ticket).expect("a ticket of ours").1;
+                let state =
+                    self.tickets.iter().find(|held| held.0 == ticket).expect("a ticket of ours").1;
                 let mut shown = json!({"ticket": ticket, "state": state, "queue": self.queue});
                 if let Some(position) = self.position(ticket) {
                     shown["position"] = position.into();
@@ -159,7 +167,9 @@ impl Clinic {
                 let served = self.tickets.iter().filter(|held| held.1 == "completed").count();
                 View::from([("load".to_owned(), json!({"waiting": waiting, "served": served}))])
             }
-            ("board", _) => View::from([(format!("queue:{}", self.queue), json!({"waiting": waiting}))]),
+            ("board", _) => {
+                View::from([(format!("queue:{}", self.queue), json!({"waiting": waiting}))])
+            }
             _ => {
                 let entry = |held: &(String, &str)| (held.0.clone(), json!({"state": held.1}));
                 let ended = |held: &&(String, &str)| held.1 != "completed" && held.1 != "called";
@@ -187,7 +197,8 @@ impl Clinic {
             false => {
                 let gone: Vec<&String> = self.tickets.iter().map(|held| &held.0).collect();
                 let view = self.view(channel);
-                let gone: Vec<&&String> = gone.iter().filter(|ticket| !view.contains_key(**ticket)).collect();
+                let gone: Vec<&&String> =
+                    gone.iter().filter(|ticket| !view.contains_key(**ticket)).collect();
                 json!({"from": from, "to": self.version, "at": now_ms(), "set": view, "remove": gone})
             }
         }
@@ -220,10 +231,15 @@ impl Clinic {
             let stale = self.fault == Fault::NothingNew && at_the_back && self.calls == 3;
             stamped(if stale { &listener.shown["ticket"] } else { ticket })
         } else {
-            let changed = |(key, entry): &(&String, &Value)| listener.shown.get(*key) != Some(*entry);
-            let set: Map<String, Value> =
-                view.iter().filter(changed).map(|(key, entry)| (key.clone(), entry.clone())).collect();
-            let remove: Vec<&String> = listener.shown.keys().filter(|key| !view.contains_key(*key)).collect();
+            let changed =
+                |(key, entry): &(&String, &Value)| listener.shown.get(*key) != Some(*entry);
+            let set: Map<String, Value> = view
+                .iter()
+                .filter(changed)
+                .map(|(key, entry)| (key.clone(), entry.clone()))
+                .collect();
+            let remove: Vec<&String> =
+                listener.shown.keys().filter(|key| !view.contains_key(*key)).collect();
             let skipped = u64::from(self.fault == Fault::SkipsADelta && self.calls == 3);
             json!({
                 "from": listener.shown_at + skipped, "to": self.version, "at": now_ms(), "set": set,

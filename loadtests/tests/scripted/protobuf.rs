@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 pub(crate) fn commands(mut frame: &[u8]) -> Vec<Value> {
     let mut commands = Vec::new();
     while !frame.is_empty() {
-        let Command { id, connect, subscribe } = Command::decode_length_delimited(&mut frame).unwrap();
+        let Command { id, connect, subscribe } =
+            Command::decode_length_delimited(&mut frame).unwrap();
         commands.push(match (connect, subscribe) {
             (Some(connect), None) => json!({"id": id, "connect": {"token": connect.token}}),
             (None, Some(asked)) if asked.recover => {
@@ -44,8 +45,10 @@ fn text(value: &Value) -> String {
 }
 
 fn message(reply: &Value) -> Reply {
-    let publication =
-        |it: &Value| Publication { data: it["data"].to_string().into_bytes(), offset: number(&it["offset"]) };
+    let publication = |it: &Value| Publication {
+        data: it["data"].to_string().into_bytes(),
+        offset: number(&it["offset"]),
+    };
     Reply {
         id: small(&reply["id"]),
         error: reply.get("error").map(|error| ErrorReply {
@@ -66,7 +69,12 @@ fn message(reply: &Value) -> Reply {
         subscribe: reply.get("subscribe").map(|result| SubscribeResult {
             recoverable: result["recoverable"] == true,
             epoch: text(&result["epoch"]),
-            publications: result["publications"].as_array().into_iter().flatten().map(publication).collect(),
+            publications: result["publications"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(publication)
+                .collect(),
             recovered: result["recovered"] == true,
             offset: number(&result["offset"]),
             data: result.get("data").map(|data| data.to_string().into_bytes()).unwrap_or_default(),

@@ -57,7 +57,8 @@ pub(crate) async fn serve(script: Script) -> String {
             let server = server.clone();
             tokio::spawn(async move {
                 let service = service_fn(|request| answer(server.clone(), request));
-                let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                let connection =
+                    http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 // A client that leaves in the middle is part of the tests.
                 let _ = connection.with_upgrades().await;
             });
@@ -83,7 +84,8 @@ async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Reply
         _ if request.method() == hyper::Method::GET => Ok(read(&server, &path)),
         _ => {
             let own = || format!("{:032x}", fastrand::u128(..));
-            let given = request.headers().get("Idempotency-Key").map(|id| id.to_str().unwrap().to_owned());
+            let given =
+                request.headers().get("Idempotency-Key").map(|id| id.to_str().unwrap().to_owned());
             let id = given.unwrap_or_else(own);
             // Else the connection is left with a request in it and cannot be used again.
             request.into_body().collect().await.map_err(|_| "the client left")?;
@@ -110,7 +112,8 @@ fn command(server: &Server, id: &str, path: &str) -> Result<Reply, &'static str>
         waiting.push((id.to_owned(), path.to_owned()));
     }
     if !(server.script.processor_runs)() {
-        let accepted = Response::builder().status(202).header(header::LOCATION, format!("/v1/commands/{id}"));
+        let accepted =
+            Response::builder().status(202).header(header::LOCATION, format!("/v1/commands/{id}"));
         return Ok(accepted.body(full("")).unwrap());
     }
     let mut clinic = server.clinic.lock().unwrap();
@@ -129,8 +132,12 @@ fn command(server: &Server, id: &str, path: &str) -> Result<Reply, &'static str>
 
 fn stream(server: &Server, request: &Request<Incoming>) -> Reply {
     let query = request.uri().query().unwrap();
-    let channel = query.split('&').find_map(|pair| pair.strip_prefix("channel=")).unwrap().to_owned();
-    let held = request.headers().get("Last-Event-ID").map(|id| id.to_str().unwrap().parse::<u64>().unwrap());
+    let channel =
+        query.split('&').find_map(|pair| pair.strip_prefix("channel=")).unwrap().to_owned();
+    let held = request
+        .headers()
+        .get("Last-Event-ID")
+        .map(|id| id.to_str().unwrap().parse::<u64>().unwrap());
     let (sender, steps) = mpsc::unbounded_channel();
     let mut clinic = server.clinic.lock().unwrap();
     let epoch = clinic.epoch.to_string();
@@ -167,14 +174,16 @@ fn upgrade(server: Arc<Server>, mut request: Request<Incoming>, speaks: Speaks) 
     let protobuf = subprotocol.as_ref().is_some_and(|name| name == "centrifuge-protobuf");
     tokio::spawn(async move {
         let upgraded = hyper::upgrade::on(&mut request).await.unwrap();
-        let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
+        let socket =
+            WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
         match speaks {
             Speaks::Centrifugal => talk(&server, socket, protobuf).await,
             Speaks::SocketIo => talk_events(&server, socket).await,
         }
     });
     let response = Response::builder().status(101).header(header::CONNECTION, "Upgrade");
-    let response = response.header(header::UPGRADE, "websocket").header("Sec-WebSocket-Accept", key);
+    let response =
+        response.header(header::UPGRADE, "websocket").header("Sec-WebSocket-Accept", key);
     let mut response = response.body(full("")).unwrap();
     if let Some(name) = subprotocol {
         response.headers_mut().insert("Sec-WebSocket-Protocol", name);
@@ -312,8 +321,7 @@ fn reply(server: &Server, command: &Value, steps: &mpsc::UnboundedSender<Step>) 
     clinic.listen(channel, steps.clone());
     let (epoch, offset) = (clinic.epoch, clinic.version);
     let result = |epoch: u64, offset: u64, rest: Value| {
-        let mut result =
-            json!({"recoverable": true, "positioned": true, "epoch": epoch.to_string(), "offset": offset});
+        let mut result = json!({"recoverable": true, "positioned": true, "epoch": epoch.to_string(), "offset": offset});
         result.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
         json!({"id": id, "subscribe": result})
     };
@@ -332,5 +340,9 @@ fn reply(server: &Server, command: &Value, steps: &mpsc::UnboundedSender<Step>) 
     }
     let held = command["subscribe"]["offset"].as_u64().unwrap();
     let missed = json!([{"data": clinic.missed(channel, held), "offset": offset}]);
-    result(epoch, offset, json!({"recovered": true, "was_recovering": true, "publications": missed}))
+    result(
+        epoch,
+        offset,
+        json!({"recovered": true, "was_recovering": true, "publications": missed}),
+    )
 }

@@ -58,8 +58,8 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn log_to_stderr(logging: &Logging) -> anyhow::Result<()> {
-    let filter =
-        EnvFilter::try_new(&logging.log).context("--log is not a level or a list of modules and levels")?;
+    let filter = EnvFilter::try_new(&logging.log)
+        .context("--log is not a level or a list of modules and levels")?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -103,7 +103,10 @@ async fn stop(mut stopped: watch::Receiver<()>) {
 }
 
 /// Serves metrics and health, and says where.
-async fn serve(listen: SocketAddr, health: &Arc<Health>) -> anyhow::Result<(SocketAddr, JoinHandle<()>)> {
+async fn serve(
+    listen: SocketAddr,
+    health: &Arc<Health>,
+) -> anyhow::Result<(SocketAddr, JoinHandle<()>)> {
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("nothing can listen on {listen}: check --listen"))?;
@@ -127,7 +130,8 @@ async fn run(settings: Run) -> anyhow::Result<()> {
     let health = Arc::new(Health::default());
     let woken = Arc::new(Notify::new());
     let checking =
-        check(&settings.checks, &settings.postgres, &health, runs.log.clone(), &woken, &stopped).await?;
+        check(&settings.checks, &settings.postgres, &health, runs.log.clone(), &woken, &stopped)
+            .await?;
     let (address, served) = serve(settings.listen, &health).await?;
     let swept = tokio::spawn(sweep(Arc::clone(&care.ledger)));
 
@@ -191,7 +195,8 @@ async fn check(
     let work = PostgresWork::new(&settings.pool(postgres))
         .context("postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES")?;
     let backends = worker::Backends { work: Arc::new(work), log, files, woken: Arc::clone(woken) };
-    let worker = worker::run(backends, settings.worker(Arc::clone(&health.checks))?, stop(stopped.clone()));
+    let worker =
+        worker::run(backends, settings.worker(Arc::clone(&health.checks))?, stop(stopped.clone()));
     Ok(Some(tokio::spawn(worker)))
 }
 
@@ -217,7 +222,8 @@ async fn work(settings: Work) -> anyhow::Result<()> {
     let (address, served) = serve(settings.listen, &health).await?;
     let nobody = Arc::new(Notify::new()); // no runner of this process wakes it: it looks by itself
     let checking =
-        check(&settings.checks, &settings.postgres, &health, Arc::new(log), &nobody, &stopped).await?;
+        check(&settings.checks, &settings.postgres, &health, Arc::new(log), &nobody, &stopped)
+            .await?;
     tracing::info!(%address, at_once = settings.checks.run_workers, "checking claims files; metrics and health are served");
     ready(&health, address, settings.ready_file.as_deref()).await?;
     let done = tokio::select! {
@@ -240,11 +246,13 @@ async fn pass_on(settings: Bridge) -> anyhow::Result<()> {
     let stopped = asked_to_stop()?;
     let kafka = settings.kafka();
     let partitions = kafka::check(&kafka).await?;
-    let log = KafkaLog::new(kafka.clone(), partitions).context("the settings of kafka make no producer")?;
+    let log = KafkaLog::new(kafka.clone(), partitions)
+        .context("the settings of kafka make no producer")?;
     let health = Arc::new(Health::default());
     let (address, served) = serve(settings.listen, &health).await?;
     let counters = Arc::clone(&health.bridge);
-    let passing = bridge::run(kafka, settings.bridge(), Arc::new(log), counters, stop(stopped.clone()));
+    let passing =
+        bridge::run(kafka, settings.bridge(), Arc::new(log), counters, stop(stopped.clone()));
     tracing::info!(%address, topic = settings.source_topic, source = %settings.source, "passing records on; metrics and health are served");
     ready(&health, address, settings.ready_file.as_deref()).await?;
     let done = tokio::select! {
@@ -277,13 +285,15 @@ async fn connect(settings: &Run) -> anyhow::Result<(Arc<RedisViews>, Half, Half)
         .await
         .context("redis cannot be used: check --redis or CLINICWIRE_REDIS")?;
     let half = async |topic| {
-        let ledger = PostgresLedger::new(&settings.pool(), settings.consumer(topic)).context(postgres)?;
+        let ledger =
+            PostgresLedger::new(&settings.pool(), settings.consumer(topic)).context(postgres)?;
         ledger.check().await.context(
             "postgres does not let this login process: grant it the role clinicwire_processor (see migrations/README.md)",
         )?;
         let kafka = settings.kafka(topic);
         let partitions = kafka::check(&kafka).await?;
-        let log = KafkaLog::new(kafka, partitions).context("the settings of kafka make no producer")?;
+        let log =
+            KafkaLog::new(kafka, partitions).context("the settings of kafka make no producer")?;
         tracing::info!(topic, partitions, "kafka, postgres and redis are as they must be");
         anyhow::Ok(Half { topic, log: Arc::new(log), ledger: Arc::new(ledger) })
     };

@@ -15,8 +15,10 @@ fn bridge(topic: &str) -> Bridge {
 }
 
 fn told(headers: &[(&str, &str)], value: &str) -> Told {
-    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let record = WireRecord { key: "4711".into(), headers, value: value.as_bytes().to_vec().into() };
+    let headers =
+        headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let record =
+        WireRecord { key: "4711".into(), headers, value: value.as_bytes().to_vec().into() };
     Told { partition: 3, offset: 42, record }
 }
 
@@ -32,10 +34,13 @@ fn command(passed: Passed) -> CommandRecord {
 fn a_report_becomes_a_command_of_its_source_for_the_location_that_hears_it_first() {
     let moved = BOOKED.replace(r#""location""#, r#""moved_from": "south", "location""#);
     for (value, key) in [(BOOKED, "demo/north"), (&moved, "demo/south")] {
-        let command = command(bridge("his.appointments").pass(told(&[("ce_id", "m-1")], value), BITS));
+        let command =
+            command(bridge("his.appointments").pass(told(&[("ce_id", "m-1")], value), BITS));
         assert_eq!((command.aggregate.as_str(), command.id.as_str()), (key, "m-1"));
         assert_eq!(command.source, "clinicwire-bridge/his");
-        let Command::ReportAppointment { appointment, fact } = command.command else { panic!("a report") };
+        let Command::ReportAppointment { appointment, fact } = command.command else {
+            panic!("a report")
+        };
         assert_eq!(fact.source.as_str(), "his");
         assert!(Some(appointment.location()) == command.aggregate.location_id());
     }
@@ -59,7 +64,11 @@ fn a_record_has_the_id_it_brings_or_that_of_its_place() {
         ("his", Some("m-1"), "m-1".to_owned()),
         ("his", None, "his.3.42".to_owned()),
         ("his", Some("urn:uuid with a space"), "his.3.42".to_owned()),
-        (&long, None, format!("{}:{:08x}.3.42", "a".repeat(TOPIC_IN_ID), partition_of(&long, 1 << 31))),
+        (
+            &long,
+            None,
+            format!("{}:{:08x}.3.42", "a".repeat(TOPIC_IN_ID), partition_of(&long, 1 << 31)),
+        ),
     ] {
         let headers: Vec<_> = given.iter().map(|id| ("ce_id", *id)).collect();
         let command = command(bridge(topic).pass(told(&headers, BOOKED), BITS));
@@ -76,13 +85,23 @@ fn what_cannot_be_read_is_handed_on_as_it_came_and_set_aside() {
             r#"{"location": "Not A Slug", "key": "1", "version": 1, "status": "booked"}"#,
             Code::RecordMalformed,
         ),
-        (r#"{"location": "north", "key": "", "version": 1, "status": "booked"}"#, Code::RecordMalformed),
-        (r#"{"location": "north", "key": "1", "version": 1, "status": "perhaps"}"#, Code::RecordMalformed),
-        (r#"{"location": "north", "key": "1", "version": -1, "status": "booked"}"#, Code::RecordMalformed),
+        (
+            r#"{"location": "north", "key": "", "version": 1, "status": "booked"}"#,
+            Code::RecordMalformed,
+        ),
+        (
+            r#"{"location": "north", "key": "1", "version": 1, "status": "perhaps"}"#,
+            Code::RecordMalformed,
+        ),
+        (
+            r#"{"location": "north", "key": "1", "version": -1, "status": "booked"}"#,
+            Code::RecordMalformed,
+        ),
         (r#"{"location": "north", "key": "1", "status": "booked"}"#, Code::InvalidValue),
     ];
     for (value, expected) in table {
-        let passed = bridge("his.appointments").pass(told(&[("ce_id", "m-1"), ("x", "y")], value), BITS);
+        let passed =
+            bridge("his.appointments").pass(told(&[("ce_id", "m-1"), ("x", "y")], value), BITS);
         let Passed::Unreadable(record, code) = passed else { panic!("nobody can read {value}") };
         assert_eq!(code, expected, "{value}");
         assert_eq!(&*record.value, value.as_bytes());

@@ -54,7 +54,16 @@ impl Location {
                 }
             }
             Event::QueueReordered { queue, ranks } => self.reorder(queue, ranks, version),
-            Event::TicketIssued { ticket, queue, day, number, label, priority, rank, appointment } => {
+            Event::TicketIssued {
+                ticket,
+                queue,
+                day,
+                number,
+                label,
+                priority,
+                rank,
+                appointment,
+            } => {
                 self.count_label(queue, day, *number);
                 self.used_rank(queue, *rank);
                 self.count_quarter(now, |quarter| quarter.arrived += 1);
@@ -239,7 +248,9 @@ impl Location {
             return;
         }
         recents.retain(|recent| recent.label != ticket.label || recent.day != ticket.day);
-        if let (Shown::Recent, Some(station), Some(at)) = (now, &standing.station, standing.called_at) {
+        if let (Shown::Recent, Some(station), Some(at)) =
+            (now, &standing.station, standing.called_at)
+        {
             recents.push(Recent {
                 day: ticket.day.clone(),
                 label: ticket.label.clone(),

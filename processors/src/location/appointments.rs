@@ -23,15 +23,19 @@ use super::{
 };
 
 /// What an appointment comes to: what the source says, unless the desk has a ticket of it, or nobody came for too long.
-pub(super) fn status_of(told: AppointmentStatus, desk: Option<&Desk>, missed: bool) -> AppointmentStatus {
+pub(super) fn status_of(
+    told: AppointmentStatus,
+    desk: Option<&Desk>,
+    missed: bool,
+) -> AppointmentStatus {
     use AppointmentStatus as S;
     use TicketState as T;
     match desk.map(|desk| desk.state) {
         None if missed => S::Noshow,
         None => told,
-        Some(T::Expected | T::Waiting | T::Called | T::OnHold | T::Absent | T::Left | T::Transferred) => {
-            S::CheckedIn
-        }
+        Some(
+            T::Expected | T::Waiting | T::Called | T::OnHold | T::Absent | T::Left | T::Transferred,
+        ) => S::CheckedIn,
         Some(T::InService | T::Completed) => S::Fulfilled,
         Some(T::NoShow) => S::Noshow,
         Some(T::Cancelled) if told == S::EnteredInError => S::EnteredInError,
@@ -47,7 +51,9 @@ fn may_follow(from: AppointmentStatus, to: AppointmentStatus) -> bool {
         S::EnteredInError => to == S::EnteredInError,
         S::Fulfilled => matches!(to, S::Fulfilled | S::EnteredInError),
         S::Arrived | S::CheckedIn => !matches!(to, S::Proposed | S::Pending | S::Waitlist),
-        S::Proposed | S::Waitlist => !matches!(to, S::Arrived | S::CheckedIn | S::Fulfilled | S::Noshow),
+        S::Proposed | S::Waitlist => {
+            !matches!(to, S::Arrived | S::CheckedIn | S::Fulfilled | S::Noshow)
+        }
         S::Pending | S::Booked | S::Cancelled | S::Noshow => true,
     }
 }
@@ -61,8 +67,11 @@ pub(super) fn report(
 ) -> Result<Decision, Code> {
     let held = state.appointment_of(&fact.source, &fact.key);
     let id = held.map_or(candidate, |held| &held.id).clone();
-    let told =
-        |change| CommandResult { appointment: Some(id.clone()), change: Some(change), ..Default::default() };
+    let told = |change| CommandResult {
+        appointment: Some(id.clone()),
+        change: Some(change),
+        ..Default::default()
+    };
     if let Some(known) = held.and_then(|held| ignored(held, fact)) {
         let event = Event::FactIgnored { appointment: id.clone(), change: known };
         return Ok(Decision { result: told(known), ..event.into() });
@@ -74,26 +83,41 @@ pub(super) fn report(
     check(state, fact)?;
     let ticket = held.and_then(|held| held.ticket.as_ref());
     // Nobody who is served, or was, can be called off.
-    let removable = ticket.is_none_or(|desk| !desk.state.is_end() && desk.state != TicketState::InService);
-    let taken_back = matches!(fact.status, AppointmentStatus::Cancelled | AppointmentStatus::EnteredInError);
+    let removable =
+        ticket.is_none_or(|desk| !desk.state.is_end() && desk.state != TicketState::InService);
+    let taken_back =
+        matches!(fact.status, AppointmentStatus::Cancelled | AppointmentStatus::EnteredInError);
     let leads_to = fact.moved_to.as_ref().filter(|_| !taken_back && removable);
     if let (Some(held), None) = (held, ticket)
         && !may_follow(held.status, fact.status)
     {
         return Err(Code::StatusCannotFollow);
     }
-    let change =
-        if leads_to.is_some() { Change::Moved } else { change_of(held, fact, taken_back && removable) };
-    let mut decision = Decision { result: told(change), ..taken_in(&id, fact, change, leads_to).into() };
-    if ticket.is_some_and(|desk| !desk.state.is_end()) && removable && (taken_back || leads_to.is_some()) {
-        let reason = if leads_to.is_some() { Some("moved".to_owned()) } else { fact.reason.clone() };
+    let change = if leads_to.is_some() {
+        Change::Moved
+    } else {
+        change_of(held, fact, taken_back && removable)
+    };
+    let mut decision =
+        Decision { result: told(change), ..taken_in(&id, fact, change, leads_to).into() };
+    if ticket.is_some_and(|desk| !desk.state.is_end())
+        && removable
+        && (taken_back || leads_to.is_some())
+    {
+        let reason =
+            if leads_to.is_some() { Some("moved".to_owned()) } else { fact.reason.clone() };
         decision.events.push(Event::TicketCancelled { ticket: id.ticket(), reason });
     }
     decision.follow_up = leads_to.map(|there| booking_at(record, &id, fact, there));
     Ok(decision)
 }
 
-fn taken_in(id: &AppointmentId, fact: &Fact, change: Change, leads_to: Option<&LocationId>) -> Event {
+fn taken_in(
+    id: &AppointmentId,
+    fact: &Fact,
+    change: Change,
+    leads_to: Option<&LocationId>,
+) -> Event {
     let (appointment, fact) = (id.clone(), fact.clone());
     match leads_to {
         Some(there) => Event::AppointmentMoved { successor: id.at(there), appointment, fact },
@@ -133,7 +157,8 @@ fn check(state: &Location, fact: &Fact) -> Result<(), Code> {
             return Err(Code::InvalidValue);
         }
     }
-    let known = |queue: &QueueId| fact.moved_to.is_some() || state.header().queues.contains_key(queue);
+    let known =
+        |queue: &QueueId| fact.moved_to.is_some() || state.header().queues.contains_key(queue);
     if fact.queue.as_ref().is_none_or(known) { Ok(()) } else { Err(Code::QueueUnknown) }
 }
 
@@ -172,7 +197,12 @@ fn change_to(status: AppointmentStatus) -> Change {
 }
 
 /// The same fact, told to the location the appointment moves to.
-fn booking_at(record: &CommandRecord, id: &AppointmentId, fact: &Fact, there: &LocationId) -> CommandRecord {
+fn booking_at(
+    record: &CommandRecord,
+    id: &AppointmentId,
+    fact: &Fact,
+    there: &LocationId,
+) -> CommandRecord {
     CommandRecord {
         aggregate: Aggregate::location(&record.aggregate.tenant(), there),
         id: record.id.follow_up("moved"),
@@ -208,7 +238,12 @@ pub(super) fn check_in(
 
 impl Location {
     /// Takes in what a source told.
-    pub(super) fn report(&mut self, id: &AppointmentId, fact: &Fact, successor: Option<&AppointmentId>) {
+    pub(super) fn report(
+        &mut self,
+        id: &AppointmentId,
+        fact: &Fact,
+        successor: Option<&AppointmentId>,
+    ) {
         let old = self.take_appointment(id);
         let rescheduled = old.as_ref().is_none_or(|old| old.fact.start != fact.start);
         let missed = old.as_ref().is_some_and(|old| old.missed)
@@ -219,7 +254,12 @@ impl Location {
         let status = status_of(told, ticket.as_ref(), missed);
         if let Some(doctor) = &fact.doctor {
             let new = || DoctorDay { name: String::new(), delay_min: 0, view: 0 };
-            self.header.doctors.entry(doctor.id.clone()).or_insert_with(new).name.clone_from(&doctor.name);
+            self.header
+                .doctors
+                .entry(doctor.id.clone())
+                .or_insert_with(new)
+                .name
+                .clone_from(&doctor.name);
         }
         let start = self.header.timers.day_start_min;
         self.put_appointment(Appointment {
@@ -237,7 +277,11 @@ impl Location {
         });
     }
 
-    pub(super) fn change_appointment(&mut self, id: &AppointmentId, change: impl FnOnce(&mut Appointment)) {
+    pub(super) fn change_appointment(
+        &mut self,
+        id: &AppointmentId,
+        change: impl FnOnce(&mut Appointment),
+    ) {
         if let Some(mut appointment) = self.take_appointment(id) {
             change(&mut appointment);
             self.put_appointment(appointment);

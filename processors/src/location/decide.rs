@@ -51,12 +51,15 @@ pub fn decide(state: &Location, record: &CommandRecord, now: Millis) -> Result<D
     }
     match &record.command {
         C::ConfigureLocation { name, time_zone, languages, timers, bands } => {
-            configure_location(name, time_zone, languages, timers, bands.as_ref()).map(Decision::from)
+            configure_location(name, time_zone, languages, timers, bands.as_ref())
+                .map(Decision::from)
         }
         C::ConfigureQueue { queue, name, prefix, service_s } => {
             configure_queue(state, queue, name, prefix, *service_s).map(Decision::from)
         }
-        C::ConfigureStation { station, name } => configure_station(state, station, name).map(Decision::from),
+        C::ConfigureStation { station, name } => {
+            configure_station(state, station, name).map(Decision::from)
+        }
         C::OpenStation { station } => switch_station(state, station, true),
         C::CloseStation { station } => switch_station(state, station, false),
         C::OpenQueue { queue } => switch(state, queue, &[QueueState::Closed], QueueState::Open),
@@ -67,8 +70,12 @@ pub fn decide(state: &Location, record: &CommandRecord, now: Millis) -> Result<D
         }
         C::ReorderQueue { queue, tickets } => reorder(state, queue, tickets).map(Decision::from),
         C::IssueTicket { queue, ticket, priority } => issue(state, queue, ticket, *priority, None),
-        C::ReportAppointment { appointment, fact } => appointments::report(state, record, appointment, fact),
-        C::CheckIn { appointment, queue } => appointments::check_in(state, appointment, queue.as_ref()),
+        C::ReportAppointment { appointment, fact } => {
+            appointments::report(state, record, appointment, fact)
+        }
+        C::CheckIn { appointment, queue } => {
+            appointments::check_in(state, appointment, queue.as_ref())
+        }
         C::CallNext { queue, station } => call_next(state, queue, station),
         other => match other.ticket() {
             Some(ticket) => move_ticket(state, record, ticket),
@@ -137,7 +144,12 @@ fn configure_station(state: &Location, id: &StationId, name: &str) -> Result<Eve
     Ok(Event::StationConfigured { station: id.clone(), name: name.to_owned() })
 }
 
-fn switch(state: &Location, id: &QueueId, from: &[QueueState], to: QueueState) -> Result<Decision, Code> {
+fn switch(
+    state: &Location,
+    id: &QueueId,
+    from: &[QueueState],
+    to: QueueState,
+) -> Result<Decision, Code> {
     if !from.contains(&queue_of(state, id)?.state) {
         return Err(Code::IllegalMove);
     }
@@ -262,14 +274,20 @@ fn move_ticket(state: &Location, record: &CommandRecord, id: &TicketId) -> Resul
         C::RecallTicket { .. } => E::TicketRecalled { ticket: id }.into(),
         C::StartService { .. } => E::ServiceStarted { ticket: id }.into(),
         C::CompleteTicket { .. } => E::TicketCompleted { ticket: id }.into(),
-        C::HoldTicket { reason, .. } => E::TicketHeld { ticket: id, reason: checked(reason)? }.into(),
+        C::HoldTicket { reason, .. } => {
+            E::TicketHeld { ticket: id, reason: checked(reason)? }.into()
+        }
         C::ResumeTicket { .. } => E::TicketResumed { ticket: id }.into(),
         C::MarkAbsent { .. } => E::TicketAbsent { ticket: id }.into(),
         C::ReturnTicket { .. } => E::TicketReturned { ticket: id }.into(),
         C::MarkNoShow { .. } => E::TicketNoShow { ticket: id }.into(),
-        C::CancelTicket { reason, .. } => E::TicketCancelled { ticket: id, reason: checked(reason)? }.into(),
+        C::CancelTicket { reason, .. } => {
+            E::TicketCancelled { ticket: id, reason: checked(reason)? }.into()
+        }
         C::LeaveTicket { .. } => E::TicketLeft { ticket: id }.into(),
-        C::Prioritise { priority, .. } => E::TicketPrioritised { ticket: id, priority: *priority }.into(),
+        C::Prioritise { priority, .. } => {
+            E::TicketPrioritised { ticket: id, priority: *priority }.into()
+        }
         // What moves no ticket.
         _ => return Err(Code::IllegalMove),
     })
@@ -296,8 +314,11 @@ fn transfer(
         if queue.state == QueueState::Closed {
             return Err(Code::QueueNotOpen);
         }
-        let moved =
-            Event::TicketMoved { ticket: ticket.id.clone(), queue: to.clone(), rank: queue.next_rank };
+        let moved = Event::TicketMoved {
+            ticket: ticket.id.clone(),
+            queue: to.clone(),
+            rank: queue.next_rank,
+        };
         return Ok(moved.into());
     }
     let successor = successor.ok_or(Code::SuccessorMissing)?.clone();
@@ -324,5 +345,9 @@ fn revert(state: &Location, ticket: &Ticket) -> Result<Event, Code> {
     if !state.header.queues.contains_key(&undo.standing.queue) {
         return Err(Code::NothingToRevert);
     }
-    Ok(Event::TicketReverted { ticket: ticket.id.clone(), reverts: undo.version, to: undo.standing.clone() })
+    Ok(Event::TicketReverted {
+        ticket: ticket.id.clone(),
+        reverts: undo.version,
+        to: undo.standing.clone(),
+    })
 }

@@ -8,8 +8,8 @@ use schemas::{
     appointment::AppointmentStatus,
     ids::{QueueId, StationId, TicketId},
     load::{
-        AppointmentCounts, HOUR_MS, LoadHead, LoadQuarter, LoadQueue, LoadStation, MINUTE_MS, Minute,
-        QUARTER_MS, StationState,
+        AppointmentCounts, HOUR_MS, LoadHead, LoadQuarter, LoadQueue, LoadStation, MINUTE_MS,
+        Minute, QUARTER_MS, StationState,
     },
     ticket::{Priority, TicketState},
 };
@@ -113,7 +113,8 @@ impl DayCounts {
 /// When an appointment that was not called off starts.
 fn booked_at(appointment: &Appointment) -> Option<Millis> {
     use AppointmentStatus as S;
-    let planned = !matches!(appointment.status, S::Proposed | S::Waitlist | S::Cancelled | S::EnteredInError);
+    let planned =
+        !matches!(appointment.status, S::Proposed | S::Waitlist | S::Cancelled | S::EnteredInError);
     appointment.fact.start.filter(|_| planned)
 }
 
@@ -173,10 +174,13 @@ impl Location {
     }
 
     pub(super) fn load_station(&self, id: &StationId, station: &Station) -> LoadStation {
-        let there = self.at_station.get(id).into_iter().flatten().filter_map(|ticket| self.ticket(ticket));
+        let there =
+            self.at_station.get(id).into_iter().flatten().filter_map(|ticket| self.ticket(ticket));
         let busy = |state| matches!(state, TicketState::Called | TicketState::InService);
-        let with: Vec<String> =
-            there.filter(|ticket| busy(ticket.standing.state)).map(|ticket| ticket.label.clone()).collect();
+        let with: Vec<String> = there
+            .filter(|ticket| busy(ticket.standing.state))
+            .map(|ticket| ticket.label.clone())
+            .collect();
         let state = match (with.is_empty(), station.open) {
             (false, _) => StationState::Busy,
             (true, true) => StationState::Idle,
@@ -195,7 +199,11 @@ impl Location {
 }
 
 /// Adds one who waits to a count by priority, or takes one away.
-pub(super) fn by_priority(priorities: &mut BTreeMap<Priority, u32>, priority: Priority, more: bool) {
+pub(super) fn by_priority(
+    priorities: &mut BTreeMap<Priority, u32>,
+    priority: Priority,
+    more: bool,
+) {
     let count = priorities.entry(priority).or_default();
     *count = if more { *count + 1 } else { *count - 1 };
     if *count == 0 {

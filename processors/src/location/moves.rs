@@ -16,7 +16,9 @@ pub(super) fn allows(command: &Command, state: TicketState) -> bool {
     match command {
         // Absent and on hold as well: staff may call past the line, and the journal says who did.
         C::CallTicket { .. } => matches!(state, S::Waiting | S::Absent | S::OnHold),
-        C::RecallTicket { .. } | C::StartService { .. } | C::MarkAbsent { .. } => state == S::Called,
+        C::RecallTicket { .. } | C::StartService { .. } | C::MarkAbsent { .. } => {
+            state == S::Called
+        }
         C::CompleteTicket { .. } => state == S::InService,
         C::HoldTicket { .. } => matches!(state, S::Waiting | S::Called | S::InService),
         C::ResumeTicket { .. } => state == S::OnHold,

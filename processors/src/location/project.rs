@@ -12,7 +12,9 @@ use schemas::{
     channel::Channel,
     event::Event,
     ids::{AppointmentId, DoctorId, LocationId, QueueId, ScheduleId, StationId, TicketId},
-    line::{BOARD_KEY, BoardCall, BoardHead, BoardQueue, QUEUE_KEY, QueueEntry, QueueHead, TICKET_KEY},
+    line::{
+        BOARD_KEY, BoardCall, BoardHead, BoardQueue, QUEUE_KEY, QueueEntry, QueueHead, TICKET_KEY,
+    },
     load::{LOAD_KEY, LoadHead, LoadQuarter, LoadQueue, LoadStation, quarter_key},
     record::ViewDelta,
     ticket::TicketPlace,
@@ -205,20 +207,31 @@ impl Location {
                 scope.quarters.extend(fact.start.map(quarter_of));
                 // A doctor's name stands beside all their appointments.
                 if let Some(doctor) = &fact.doctor
-                    && self.header.doctors.get(&doctor.id).is_none_or(|known| known.name != doctor.name)
+                    && self
+                        .header
+                        .doctors
+                        .get(&doctor.id)
+                        .is_none_or(|known| known.name != doctor.name)
                 {
                     scope.doctors.insert(doctor.id.clone());
-                    scope.appointments.extend(self.days.get(&doctor.id).into_iter().flatten().cloned());
+                    scope
+                        .appointments
+                        .extend(self.days.get(&doctor.id).into_iter().flatten().cloned());
                 }
             }
             Event::FactIgnored { .. } => scope.load = true,
             Event::AppointmentMissed { at, .. } => drop(scope.quarters.insert(quarter_of(*at))),
             // How far behind the doctor is stands beside all their appointments.
             Event::ServiceStarted { ticket } => {
-                let held =
-                    self.ticket(ticket).and_then(|ticket| self.appointment(ticket.appointment.as_ref()?));
+                let held = self
+                    .ticket(ticket)
+                    .and_then(|ticket| self.appointment(ticket.appointment.as_ref()?));
                 if let Some((doctor, delay_min)) = held.and_then(|held| held.delay_at(now))
-                    && self.header.doctors.get(doctor).is_some_and(|known| known.delay_min != delay_min)
+                    && self
+                        .header
+                        .doctors
+                        .get(doctor)
+                        .is_some_and(|known| known.delay_min != delay_min)
                 {
                     scope.doctors.insert(doctor.clone());
                     scope.appointments.extend(self.days.get(doctor).into_iter().flatten().cloned());
@@ -227,9 +240,12 @@ impl Location {
             Event::DayEnded { next, .. } => {
                 scope.load = true;
                 scope.doctors.extend(self.header.doctors.keys().cloned());
-                scope.quarters.extend(self.header.quarters.keys().chain(self.day_counts.booked.keys()));
+                scope
+                    .quarters
+                    .extend(self.header.quarters.keys().chain(self.day_counts.booked.keys()));
                 scope.appointments.extend(self.days.values().flatten().cloned());
-                let coming = self.appointments.values().filter(|held| held.day.as_ref() == Some(next));
+                let coming =
+                    self.appointments.values().filter(|held| held.day.as_ref() == Some(next));
                 for appointment in coming {
                     scope.appointments.insert(appointment.id.clone());
                     scope.quarters.extend(appointment.fact.start.map(quarter_of));
@@ -267,20 +283,29 @@ impl Location {
                 rendered.entry(view).or_default().insert(ticket.id.to_string(), entry);
             }
             if shown(&ticket.standing) == Shown::Current {
-                board.insert(call_key(&ticket.day, &ticket.label), Entry::Call(self.current_call(ticket)));
+                board.insert(
+                    call_key(&ticket.day, &ticket.label),
+                    Entry::Call(self.current_call(ticket)),
+                );
             }
-            let place = BTreeMap::from([(TICKET_KEY.to_owned(), Entry::Place(self.place_of(ticket)))]);
+            let place =
+                BTreeMap::from([(TICKET_KEY.to_owned(), Entry::Place(self.place_of(ticket)))]);
             rendered.insert(Channel::Ticket(ticket.id.clone()), place);
         }
         for recent in self.header.recents.iter().filter(|_| scope.recents) {
-            board.insert(call_key(&recent.day, &recent.label), Entry::Call(self.recent_call(recent)));
+            board.insert(
+                call_key(&recent.day, &recent.label),
+                Entry::Call(self.recent_call(recent)),
+            );
         }
         rendered.insert(Channel::Board(location.clone()), board);
     }
 
     fn render_appointments(&self, rendered: &mut Rendered, location: &LocationId, scope: &Scope) {
         let schedule = |doctor| Channel::Schedule(ScheduleId::new_of(location, doctor));
-        for (id, doctor) in scope.doctors.iter().filter_map(|id| Some((id, self.header.doctors.get(id)?))) {
+        for (id, doctor) in
+            scope.doctors.iter().filter_map(|id| Some((id, self.header.doctors.get(id)?)))
+        {
             let entry = Entry::Schedule(self.schedule_head(doctor));
             rendered.entry(schedule(id)).or_default().insert(SCHEDULE_KEY.to_owned(), entry);
         }
@@ -292,7 +317,10 @@ impl Location {
                 && appointment.day.as_ref() == Some(&self.header.day)
             {
                 let entry = Entry::Scheduled(schedule_entry(appointment));
-                rendered.entry(schedule(&doctor.id)).or_default().insert(appointment.id.to_string(), entry);
+                rendered
+                    .entry(schedule(&doctor.id))
+                    .or_default()
+                    .insert(appointment.id.to_string(), entry);
             }
         }
     }
@@ -302,12 +330,18 @@ impl Location {
         if scope.load && self.exists() {
             load.insert(LOAD_KEY.to_owned(), Entry::Load(Box::new(self.load_head())));
         }
-        for (id, queue) in scope.queues.iter().filter_map(|id| Some((id, self.header.queues.get(id)?))) {
+        for (id, queue) in
+            scope.queues.iter().filter_map(|id| Some((id, self.header.queues.get(id)?)))
+        {
             load.insert(format!("queue:{id}"), Entry::LoadQueue(self.load_queue(id, queue)));
         }
-        for (id, station) in scope.stations.iter().filter_map(|id| Some((id, self.header.stations.get(id)?)))
+        for (id, station) in
+            scope.stations.iter().filter_map(|id| Some((id, self.header.stations.get(id)?)))
         {
-            load.insert(format!("station:{id}"), Entry::LoadStation(self.load_station(id, station)));
+            load.insert(
+                format!("station:{id}"),
+                Entry::LoadStation(self.load_station(id, station)),
+            );
         }
         for quarter in &scope.quarters {
             if let Some(entry) = self.load_quarter(*quarter) {
@@ -319,11 +353,18 @@ impl Location {
 
     /// The steps from `before` to `after` under the location's present version, which becomes the version of
     /// every view that changed.
-    fn step_views(&mut self, mut before: Rendered, after: Rendered, events: &[Event]) -> Vec<ViewDelta> {
-        let called = |event| matches!(event, &Event::TicketCalled { .. } | &Event::TicketRecalled { .. });
+    fn step_views(
+        &mut self,
+        mut before: Rendered,
+        after: Rendered,
+        events: &[Event],
+    ) -> Vec<ViewDelta> {
+        let called =
+            |event| matches!(event, &Event::TicketCalled { .. } | &Event::TicketRecalled { .. });
         let calls = events.iter().any(called);
         let mut deltas = Vec::new();
-        let gone = before.keys().filter(|view| !after.contains_key(view)).cloned().collect::<Vec<_>>();
+        let gone =
+            before.keys().filter(|view| !after.contains_key(view)).cloned().collect::<Vec<_>>();
         let after = after.into_iter().chain(gone.into_iter().map(|view| (view, BTreeMap::new())));
         for (view, new) in after {
             let mut old = before.remove(&view).unwrap_or_default();
@@ -372,7 +413,9 @@ impl Location {
             Channel::Appointment(id) => {
                 self.appointments.get_mut(id).map(|appointment| &mut appointment.view)
             }
-            Channel::Schedule(id) => self.header.doctors.get_mut(&id.doctor()).map(|doctor| &mut doctor.view),
+            Channel::Schedule(id) => {
+                self.header.doctors.get_mut(&id.doctor()).map(|doctor| &mut doctor.view)
+            }
             Channel::Load(_) => Some(&mut self.header.load_view),
             Channel::Run(_) => None, // no location's
         };

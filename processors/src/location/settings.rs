@@ -41,7 +41,8 @@ pub(super) fn check_prefix(prefix: &str) -> Result<(), Code> {
 }
 
 pub(super) fn check_languages(languages: &[String]) -> Result<(), Code> {
-    let good = (1..=MAX_LANGUAGES).contains(&languages.len()) && languages.iter().all(|tag| is_language(tag));
+    let good = (1..=MAX_LANGUAGES).contains(&languages.len())
+        && languages.iter().all(|tag| is_language(tag));
     good.then_some(()).ok_or(Code::InvalidValue)
 }
 
@@ -56,7 +57,9 @@ fn is_language(tag: &str) -> bool {
     tag.len() <= MAX_LANGUAGE_TAG
         && (2..=8).contains(&language.len())
         && language.bytes().all(|b| b.is_ascii_alphabetic())
-        && subtags.all(|tag| (1..=8).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric()))
+        && subtags.all(|tag| {
+            (1..=8).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric())
+        })
 }
 
 /// The zone of that name. A name was checked before it was stored, and the database only grows; UTC stands in

@@ -226,7 +226,8 @@ impl Appointment {
     /// or its patient is there already.
     pub fn is_near(&self, today: &str) -> bool {
         let day = self.day.as_deref();
-        day == Some(today) || self.is_open() && (self.ticket.is_some() || day.is_some_and(|day| day < today))
+        day == Some(today)
+            || self.is_open() && (self.ticket.is_some() || day.is_some_and(|day| day < today))
     }
 
     /// Whether something is still expected of it.

@@ -5,8 +5,8 @@ use schemas::{
     command::{Command, Verdict},
     event::{Event, Standing},
     ids::{
-        Aggregate, AppointmentId, CommandId, DoctorId, LocationId, QueueId, SourceId, StationId, TenantId,
-        TicketId,
+        Aggregate, AppointmentId, CommandId, DoctorId, LocationId, QueueId, SourceId, StationId,
+        TenantId, TicketId,
     },
     load::Bands,
     record::{Actor, CommandRecord},

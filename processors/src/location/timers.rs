@@ -115,7 +115,10 @@ impl Location {
         let (day, start) = (&self.header.day, self.header.timers.day_start_min);
         (self.day_starts, self.day_ends) = match day.as_str() {
             "" => (0, Millis::MAX),
-            day => (settings::day_start(&self.zone, start, day), settings::day_end(&self.zone, start, day)),
+            day => (
+                settings::day_start(&self.zone, start, day),
+                settings::day_end(&self.zone, start, day),
+            ),
         };
     }
 }

@@ -59,7 +59,11 @@ impl Clerk {
         let step = self.run.handle(&record, self.at);
         for delta in &step.deltas {
             assert_eq!(delta.view, format!("run:{}", aggregate().id()));
-            assert_eq!(self.view.fold(&delta.delta), Fold::Applied, "each step follows the one before");
+            assert_eq!(
+                self.view.fold(&delta.delta),
+                Fold::Applied,
+                "each step follows the one before"
+            );
         }
         step
     }
@@ -161,9 +165,13 @@ fn a_run_goes_from_the_line_to_its_one_end() {
     assert_eq!(step.deltas[0].keep_s, Some(86_400), "an end is kept, and then forgotten");
     assert_eq!((clerk.head().state, clerk.due()), (RunState::Completed, Due::Over));
     assert_eq!(clerk.progress().permille, 1_000);
-    for late in
-        [complete(1), fail(1, true), Command::StopRun { attempt: 1 }, told(1, 999, 1), Command::CancelRun {}]
-    {
+    for late in [
+        complete(1),
+        fail(1, true),
+        Command::StopRun { attempt: 1 },
+        told(1, 999, 1),
+        Command::CancelRun {},
+    ] {
         assert_eq!(clerk.refused(late), Code::RunOver);
     }
 }
@@ -181,11 +189,17 @@ fn a_run_is_asked_for_once_and_before_anything_else() {
 #[test]
 fn a_file_without_bytes_or_with_a_name_nobody_can_show_is_refused() {
     let named = |name: &str, bytes| {
-        let file =
-            RunFile { file: FileId::from_random(3), name: name.into(), bytes, sha256: "00".repeat(32) };
+        let file = RunFile {
+            file: FileId::from_random(3),
+            name: name.into(),
+            bytes,
+            sha256: "00".repeat(32),
+        };
         Command::RequestRun { file, list_passes: false, keep_s: 1 }
     };
-    for bad in [named("", 1), named("a\nb", 1), named(&"x".repeat(MAX_TEXT + 1), 1), named("a.csv", 0)] {
+    for bad in
+        [named("", 1), named("a\nb", 1), named(&"x".repeat(MAX_TEXT + 1), 1), named("a.csv", 0)]
+    {
         assert_eq!(Clerk::new().refused(bad), Code::InvalidValue);
     }
     Clerk::new().applied(named(&"é".repeat(MAX_TEXT), 1));
@@ -219,7 +233,11 @@ fn a_takeover_begins_a_new_attempt_and_the_old_worker_is_not_heard_any_more() {
     clerk.applied(told(1, 700, 3));
     clerk.applied(Command::StartRun { attempt: 2 });
     assert_eq!(clerk.head().attempt, 2);
-    assert_eq!(clerk.view.entries.keys().collect::<Vec<_>>(), ["run"], "nothing of the old attempt is shown");
+    assert_eq!(
+        clerk.view.entries.keys().collect::<Vec<_>>(),
+        ["run"],
+        "nothing of the old attempt is shown"
+    );
     for old in [told(1, 800, 1), complete(1), fail(1, true), Command::ReleaseRun { attempt: 1 }] {
         assert_eq!(clerk.refused(old), Code::RunOtherAttempt);
     }
@@ -251,7 +269,10 @@ fn only_a_failure_that_may_pass_is_retried() {
     assert_eq!((clerk.head().failure, clerk.due()), (Some(failure(true)), Due::Over));
     let step = clerk.applied(Command::RetryRun {});
     assert_eq!(step.deltas[0].keep_s, None, "it is kept again until it is over");
-    assert_eq!((clerk.head().attempt, clerk.head().failure, clerk.due()), (2, None, Due::Attempt(2)));
+    assert_eq!(
+        (clerk.head().attempt, clerk.head().failure, clerk.due()),
+        (2, None, Due::Attempt(2))
+    );
 
     let mut clerk = Clerk::running();
     clerk.applied(fail(1, false));

@@ -7,15 +7,17 @@ use schemas::{
     codes::Code,
     command::{Command, Outcome, Verdict},
     ids::{Aggregate, AppointmentId, CommandId, TenantId, TicketId},
-    record::{CommandRecord, VIEWS_TOPIC, ViewDelta, ViewsRecord, WireRecord, partition_of, topic_of},
+    record::{
+        CommandRecord, VIEWS_TOPIC, ViewDelta, ViewsRecord, WireRecord, partition_of, topic_of,
+    },
     view::{Fold, Position},
 };
 
 use crate::{
     aggregate::State,
     ledger::{
-        AggregateRow, AppointmentRow, Batch, Claim, JournalEntry, JournalRow, OutboxRow, OutcomeRow,
-        TicketRow,
+        AggregateRow, AppointmentRow, Batch, Claim, JournalEntry, JournalRow, OutboxRow,
+        OutcomeRow, TicketRow,
     },
     log::Appended,
     run,
@@ -58,7 +60,12 @@ pub struct Working {
 }
 
 /// Reads a record of `topic`, or says under which code it is parked.
-pub fn read(record: &WireRecord, topic: &str, partition: u32, of: u32) -> Result<CommandRecord, Code> {
+pub fn read(
+    record: &WireRecord,
+    topic: &str,
+    partition: u32,
+    of: u32,
+) -> Result<CommandRecord, Code> {
     if partition_of(&record.key, of) != partition {
         return Err(Code::RecordWrongPartition);
     }
@@ -131,7 +138,8 @@ impl Building<'_> {
             self.from.entry(command.aggregate.clone()).or_insert(before);
         }
         let outcome = is_answered(&command.command).then(|| {
-            let outcome = Outcome { command: command.id.clone(), at: step.at, verdict: step.verdict.clone() };
+            let outcome =
+                Outcome { command: command.id.clone(), at: step.at, verdict: step.verdict.clone() };
             let (tenant, source, _) = identity.clone();
             self.outcomes.push(OutcomeRow { tenant, source, outcome: outcome.clone() });
             self.working.outcomes.insert(identity, outcome.clone());
@@ -142,7 +150,13 @@ impl Building<'_> {
 
     /// What a decision leaves behind: its journal row, its views record, the command that follows from it. A refused
     /// command may have moved the aggregate too, by timers that were due before it.
-    fn effect(&mut self, record: &Appended, command: CommandRecord, step: Step, outcome: Option<Outcome>) {
+    fn effect(
+        &mut self,
+        record: &Appended,
+        command: CommandRecord,
+        step: Step,
+        outcome: Option<Outcome>,
+    ) {
         let CommandRecord { aggregate, id, actor, .. } = command;
         if step.events.iter().any(run::is_listed) {
             self.listed.insert(aggregate.clone());
@@ -164,7 +178,8 @@ impl Building<'_> {
         self.touched.extend(step.touched.into_iter().map(|ticket| (aggregate.clone(), ticket)));
         self.appointments.extend(step.appointments.into_iter().map(|id| (aggregate.clone(), id)));
         let heard = outcome.is_some() || entry.moved().is_some();
-        let views = ViewsRecord { position: step.position, at: step.at, deltas: step.deltas, outcome };
+        let views =
+            ViewsRecord { position: step.position, at: step.at, deltas: step.deltas, outcome };
         if heard {
             self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(&aggregate));
         }
@@ -182,8 +197,10 @@ impl Building<'_> {
     fn repeat(&mut self, record: &Appended, command: CommandRecord, first: Outcome) {
         self.tally.repeated += 1;
         let CommandRecord { aggregate, id, actor, .. } = command;
-        let position = self.working.aggregates.get(&aggregate).map_or(Position::default(), State::position);
-        let views = ViewsRecord { position, at: record.at, deltas: Vec::new(), outcome: Some(first) };
+        let position =
+            self.working.aggregates.get(&aggregate).map_or(Position::default(), State::position);
+        let views =
+            ViewsRecord { position, at: record.at, deltas: Vec::new(), outcome: Some(first) };
         self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(&aggregate));
         self.journal.push(JournalRow {
             offset: record.offset,
@@ -199,7 +216,8 @@ impl Building<'_> {
         self.tally.parked += 1;
         let caller = caller(&record.record);
         if let Some((aggregate, id)) = &caller {
-            let outcome = Outcome { command: id.clone(), at: record.at, verdict: Verdict::Refused { code } };
+            let outcome =
+                Outcome { command: id.clone(), at: record.at, verdict: Verdict::Refused { code } };
             let views = ViewsRecord {
                 position: Position::default(),
                 at: record.at,
@@ -228,14 +246,16 @@ impl Building<'_> {
             AggregateRow { epoch, from, to, header: state.header(), due: state.due(), aggregate }
         };
         let ticket = |(aggregate, id): (Aggregate, TicketId)| {
-            let ticket = aggregates[&aggregate].location().and_then(|location| location.ticket(&id));
+            let ticket =
+                aggregates[&aggregate].location().and_then(|location| location.ticket(&id));
             let ticket = ticket.expect("a touched ticket is kept until the commit").clone();
             TicketRow { aggregate, ticket }
         };
         let appointment = |(aggregate, id): (Aggregate, AppointmentId)| {
             let location = aggregates[&aggregate].location();
             let appointment = location.and_then(|location| location.appointment(&id));
-            let appointment = appointment.expect("a changed appointment is kept until the commit").clone();
+            let appointment =
+                appointment.expect("a changed appointment is kept until the commit").clone();
             AppointmentRow { aggregate, appointment }
         };
         let run = |aggregate: &Aggregate| aggregates[aggregate].run(aggregate);
@@ -316,8 +336,10 @@ mod tests {
         steps.add(&aggregate, 7, next("board:riverside", 6, 7, None));
         steps.add(&aggregate, 8, next("board:riverside", 0, 1, None));
         let steps = steps.into_vec();
-        let ends: Vec<_> =
-            steps.iter().map(|step| (step.epoch, step.step.delta.from, step.step.delta.to)).collect();
+        let ends: Vec<_> = steps
+            .iter()
+            .map(|step| (step.epoch, step.step.delta.from, step.step.delta.to))
+            .collect();
         assert_eq!(ends, [(7, 1, 5), (7, 2, 3), (7, 2, 3), (7, 6, 7), (8, 0, 1)]);
         assert_eq!(steps[0].step.keep_s, Some(9), "the last step says how long the view is kept");
         assert_eq!(steps[0].step.delta.set.len(), 2);

@@ -53,8 +53,12 @@ impl Runner {
     }
 
     /// Delivers what an earlier owner, or we before a fault, had committed but perhaps not delivered.
-    pub(super) async fn publish_leftovers(&mut self, partition: &mut Partition) -> Result<(), Trouble> {
-        let rows = answered(self.backends.ledger.outbox(partition.claim.partition, LEFTOVERS)).await?;
+    pub(super) async fn publish_leftovers(
+        &mut self,
+        partition: &mut Partition,
+    ) -> Result<(), Trouble> {
+        let rows =
+            answered(self.backends.ledger.outbox(partition.claim.partition, LEFTOVERS)).await?;
         let last_page = rows.len() < LEFTOVERS as usize;
         let mut steps = Steps::default();
         for row in rows.iter().filter(|row| row.topic == VIEWS_TOPIC) {
@@ -82,7 +86,11 @@ impl Runner {
     }
 
     /// Stores steps, or sees to it that what the store lacks is remembered.
-    async fn store(&mut self, partition: &mut Partition, steps: &[ViewStep]) -> Result<(), LedgerError> {
+    async fn store(
+        &mut self,
+        partition: &mut Partition,
+        steps: &[ViewStep],
+    ) -> Result<(), LedgerError> {
         let name = |step: &ViewStep| (step.aggregate.clone(), step.step.view.clone());
         let lacking: Vec<ViewName> = if steps.is_empty() {
             return Ok(());
@@ -91,7 +99,8 @@ impl Runner {
         } else {
             match within(self.backends.views.store(steps)).await {
                 Ok(stored) => {
-                    let behind = steps.iter().zip(stored).filter(|(_, stored)| *stored == Stored::Behind);
+                    let behind =
+                        steps.iter().zip(stored).filter(|(_, stored)| *stored == Stored::Behind);
                     behind.map(|(step, _)| name(step)).collect()
                 }
                 Err(error) => {
@@ -190,5 +199,7 @@ enum RepairError {
 }
 
 async fn within<T>(answer: impl Future<Output = Result<T, NotStored>>) -> Result<T, NotStored> {
-    timeout(VIEWS_PATIENCE, answer).await.unwrap_or_else(|elapsed| Err(NotStored(Some(elapsed.into()))))
+    timeout(VIEWS_PATIENCE, answer)
+        .await
+        .unwrap_or_else(|elapsed| Err(NotStored(Some(elapsed.into()))))
 }

@@ -33,11 +33,15 @@ impl Runner {
         records: &[&Appended],
         read: &[Result<CommandRecord, Code>],
     ) -> Result<Working, LedgerError> {
-        let commands: Vec<&CommandRecord> = read.iter().filter_map(|read| read.as_ref().ok()).collect();
+        let commands: Vec<&CommandRecord> =
+            read.iter().filter_map(|read| read.as_ref().ok()).collect();
         let answered_ones = commands.iter().filter(|command| is_answered(&command.command));
         let ids: Vec<_> = answered_ones.map(|command| identity(command)).collect();
-        let known =
-            if ids.is_empty() { Vec::new() } else { answered(self.backends.ledger.outcomes(&ids)).await? };
+        let known = if ids.is_empty() {
+            Vec::new()
+        } else {
+            answered(self.backends.ledger.outcomes(&ids)).await?
+        };
         let outcomes = known
             .into_iter()
             .map(|row| ((row.tenant, row.source, row.outcome.command.clone()), row.outcome))
@@ -101,7 +105,8 @@ async fn aggregate_of(
 
 /// What the commands name and the location has not in memory.
 fn lacking(location: &Location, commands: &[&Command]) -> Names {
-    let (mut tickets, mut appointments, mut keys) = (HashSet::new(), HashSet::new(), HashSet::new());
+    let (mut tickets, mut appointments, mut keys) =
+        (HashSet::new(), HashSet::new(), HashSet::new());
     for command in commands {
         let mut ids: Vec<AppointmentId> = command.appointment().into_iter().cloned().collect();
         for ticket in tickets_of(command) {

@@ -58,7 +58,8 @@ impl Partition {
     /// Takes records in, but for those that are committed or already wait here.
     pub(super) fn push(&mut self, records: Vec<Appended>) {
         for record in records {
-            let expected = self.pending.back().map_or(self.claim.next_offset, |last| last.offset + 1);
+            let expected =
+                self.pending.back().map_or(self.claim.next_offset, |last| last.offset + 1);
             if record.offset >= expected {
                 self.pending.push_back(record);
             }

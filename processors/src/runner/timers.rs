@@ -71,7 +71,8 @@ impl Timers {
     fn next(&self, wall: Millis, now: Instant) -> Option<Instant> {
         let mut first: Option<Instant> = None;
         for (at, aggregate) in &self.by_time {
-            let wait = u64::try_from(at.saturating_sub(wall)).map_or(Duration::ZERO, Duration::from_millis);
+            let wait = u64::try_from(at.saturating_sub(wall))
+                .map_or(Duration::ZERO, Duration::from_millis);
             let again = self.told.get(aggregate).map_or(now, |told| *told + TICK_AGAIN);
             let then = (now + wait.min(LOOK_EVERY)).max(again);
             first = Some(first.map_or(then, |first| first.min(then)));
@@ -86,7 +87,8 @@ impl Timers {
     /// Whom to tell now, at most `limit`; they count as told.
     fn take_due(&mut self, wall: Millis, now: Instant, limit: usize) -> Vec<Aggregate> {
         self.told.retain(|_, at| now < *at + TICK_AGAIN);
-        let overdue = self.by_time.iter().take_while(|(at, _)| *at <= wall).map(|(_, aggregate)| aggregate);
+        let overdue =
+            self.by_time.iter().take_while(|(at, _)| *at <= wall).map(|(_, aggregate)| aggregate);
         let untold = overdue.filter(|aggregate| !self.told.contains_key(*aggregate));
         let taken: Vec<Aggregate> = untold.take(limit).cloned().collect();
         self.told.extend(taken.iter().map(|aggregate| (aggregate.clone(), now)));
@@ -111,8 +113,10 @@ impl Runner {
             for aggregate in partition.timers.take_due(wall, now, TICKS - ticks.len()) {
                 partition.timers.written += 1;
                 let claim = partition.claim;
-                let id =
-                    format!("tick.{}.{}.{}", claim.partition, claim.owner_epoch, partition.timers.written);
+                let id = format!(
+                    "tick.{}.{}.{}",
+                    claim.partition, claim.owner_epoch, partition.timers.written
+                );
                 ticks.push((topic_of(aggregate.kind()), tick(aggregate, &id).to_wire()));
             }
         }
@@ -188,7 +192,11 @@ mod tests {
         assert_eq!(timers.next(1_000, now), Some(now + Duration::from_millis(500)));
         assert_eq!(timers.take_due(1_500, now, 10).len(), 1);
         assert_eq!(timers.next(1_500, now), Some(now + TICK_AGAIN));
-        assert_eq!(timers.next(-100_000, now), Some(now + TICK_AGAIN), "both were told a moment ago");
+        assert_eq!(
+            timers.next(-100_000, now),
+            Some(now + TICK_AGAIN),
+            "both were told a moment ago"
+        );
         let (far, now) = self::timers(&[("a", Millis::MAX)]);
         assert_eq!(far.next(0, now), Some(now + LOOK_EVERY));
         assert_eq!(Timers::default().next(0, now), None);

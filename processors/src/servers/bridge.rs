@@ -69,10 +69,14 @@ pub async fn run(
     let (ends, mut ended) = oneshot::channel();
     let runtime = Handle::current();
     let work = move || {
-        let done = Upstream::join(&settings, bridge, log, counters, runtime, stopped).and_then(Upstream::run);
+        let done = Upstream::join(&settings, bridge, log, counters, runtime, stopped)
+            .and_then(Upstream::run);
         drop(ends.send(done)); // who no longer waits has given up on this thread
     };
-    std::thread::Builder::new().name("kafka-bridge".to_owned()).spawn(work).map_err(BridgeError::Thread)?;
+    std::thread::Builder::new()
+        .name("kafka-bridge".to_owned())
+        .spawn(work)
+        .map_err(BridgeError::Thread)?;
     tokio::select! {
         done = &mut ended => return done.unwrap_or(Err(BridgeError::Gone)),
         () = stop => {}
@@ -110,8 +114,9 @@ impl Upstream {
         stopped: watch::Receiver<()>,
     ) -> Result<Self, BridgeError> {
         let consumer = consumer(settings).map_err(BridgeError::Fatal)?;
-        let metadata =
-            consumer.fetch_metadata(Some(&bridge.topic), PATIENCE).map_err(BridgeError::Unreachable)?;
+        let metadata = consumer
+            .fetch_metadata(Some(&bridge.topic), PATIENCE)
+            .map_err(BridgeError::Unreachable)?;
         if metadata.topics().iter().all(|topic| topic.partitions().is_empty()) {
             return Err(BridgeError::Missing(bridge.topic));
         }
@@ -128,7 +133,9 @@ impl Upstream {
             if !self.runtime.block_on(self.append(&gathered.records)) {
                 break;
             }
-            self.counters.commands.fetch_add(gathered.records.len() as u64 - gathered.unreadable, Relaxed);
+            self.counters
+                .commands
+                .fetch_add(gathered.records.len() as u64 - gathered.unreadable, Relaxed);
             self.counters.unreadable.fetch_add(gathered.unreadable, Relaxed);
             self.commit(&gathered.next);
         }
@@ -153,7 +160,9 @@ impl Upstream {
                     gathered.next.insert(message.partition(), message.offset() + 1);
                     gathered.add(self.bridge.pass(told, random_bits()?));
                 }
-                Err(error @ KafkaError::MessageConsumptionFatal(_)) => return Err(BridgeError::Fatal(error)),
+                Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
+                    return Err(BridgeError::Fatal(error));
+                }
                 // The client mends what passes, and joins the group again if it was put out.
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn Error, topic = self.bridge.topic, "kafka")
@@ -191,9 +200,11 @@ impl Upstream {
     fn commit(&self, next: &BTreeMap<i32, i64>) {
         let mut offsets = TopicPartitionList::new();
         for (partition, offset) in next {
-            if let Err(error) =
-                offsets.add_partition_offset(&self.bridge.topic, *partition, Offset::Offset(*offset))
-            {
+            if let Err(error) = offsets.add_partition_offset(
+                &self.bridge.topic,
+                *partition,
+                Offset::Offset(*offset),
+            ) {
                 tracing::error!(error = &error as &dyn Error, partition, "not an offset to commit");
             }
         }

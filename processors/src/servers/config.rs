@@ -143,7 +143,12 @@ pub struct Run {
     #[command(flatten)]
     pub postgres: Postgres,
     /// Redis, `redis://user:password@host:port`
-    #[arg(long, env = "CLINICWIRE_REDIS", hide_env_values = true, default_value = "redis://127.0.0.1:6379")]
+    #[arg(
+        long,
+        env = "CLINICWIRE_REDIS",
+        hide_env_values = true,
+        default_value = "redis://127.0.0.1:6379"
+    )]
     pub redis: String,
     /// Where /metrics, /health/live and /health/ready are served
     #[arg(long, env = "CLINICWIRE_METRICS_LISTEN", default_value = "127.0.0.1:9101")]
@@ -328,10 +333,12 @@ impl Checks {
     fn tables(&self) -> anyhow::Result<Tables> {
         let open = |file: Option<&Path>| -> anyhow::Result<Box<dyn Read>> {
             let Some(file) = file else { return Ok(Box::new(io::empty())) };
-            let opened = fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let opened =
+                fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
             Ok(Box::new(opened))
         };
-        let (codes, establishments) = (open(self.codes.as_deref())?, open(self.establishments.as_deref())?);
+        let (codes, establishments) =
+            (open(self.codes.as_deref())?, open(self.establishments.as_deref())?);
         Tables::read(codes, establishments).context("check --codes and --establishments")
     }
 }
@@ -356,7 +363,10 @@ impl Run {
     }
 
     pub fn pool(&self) -> PoolSettings {
-        PoolSettings { connection: self.postgres.processor(), size: self.postgres_connections as usize }
+        PoolSettings {
+            connection: self.postgres.processor(),
+            size: self.postgres_connections as usize,
+        }
     }
 
     fn group_of(&self, reads: &str) -> String {
@@ -405,7 +415,8 @@ mod tests {
         assert_eq!(prepare(&["--replication-factor", "3"]).min_insync_replicas, 2);
         assert_eq!(prepare(&[]).min_insync_replicas, 1);
         assert_eq!(
-            prepare(&["--replication-factor", "3", "--min-insync-replicas", "3"]).min_insync_replicas,
+            prepare(&["--replication-factor", "3", "--min-insync-replicas", "3"])
+                .min_insync_replicas,
             3
         );
     }

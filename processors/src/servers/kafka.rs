@@ -122,9 +122,11 @@ impl KafkaLog {
     /// Waits until every reader has left the group, for `patience` at most: a broker that does not answer may keep one
     /// for ever. A reader leaves once its inputs are dropped.
     pub async fn left(&self, patience: Duration) {
-        let readers = std::mem::take(&mut *self.readers.lock().unwrap_or_else(PoisonError::into_inner));
-        let gone =
-            join_all(readers.into_iter().map(async |mut reader| while reader.changed().await.is_ok() {}));
+        let readers =
+            std::mem::take(&mut *self.readers.lock().unwrap_or_else(PoisonError::into_inner));
+        let gone = join_all(
+            readers.into_iter().map(async |mut reader| while reader.changed().await.is_ok() {}),
+        );
         if tokio::time::timeout(patience, gone).await.is_err() {
             tracing::warn!("a reader did not leave its group in time");
         }
@@ -143,14 +145,18 @@ impl KafkaLog {
             .iter()
             .fold(room, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
         let (delivered, delivery) = oneshot::channel();
-        let record = BaseRecord::with_opaque_to(self.settings.topics.named(topic), Box::new(delivered))
-            .key(&record.key)
-            .payload(&*record.value)
-            .headers(headers);
+        let record =
+            BaseRecord::with_opaque_to(self.settings.topics.named(topic), Box::new(delivered))
+                .key(&record.key)
+                .payload(&*record.value)
+                .headers(headers);
         producer.send(record).map(|()| delivery).map_err(|(error, _)| error)
     }
 
-    async fn append_all(&self, records: &[(&'static str, WireRecord)]) -> Result<(), NotAcknowledged> {
+    async fn append_all(
+        &self,
+        records: &[(&'static str, WireRecord)],
+    ) -> Result<(), NotAcknowledged> {
         let producer = Arc::clone(&self.producer.read().unwrap_or_else(PoisonError::into_inner));
         let mut sent = Vec::with_capacity(records.len());
         for (topic, record) in records {
@@ -217,13 +223,20 @@ impl Log for KafkaLog {
             match Reader::join(&settings, of, inputs, released, runtime) {
                 Ok(reader) => reader.run(),
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "no consumer can be made");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "no consumer can be made"
+                    );
                 }
             }
             drop(running);
         };
-        if let Err(error) = std::thread::Builder::new().name("kafka-reader".to_owned()).spawn(work) {
-            tracing::error!(error = &error as &dyn std::error::Error, "no thread can be started for the log");
+        if let Err(error) = std::thread::Builder::new().name("kafka-reader".to_owned()).spawn(work)
+        {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "no thread can be started for the log"
+            );
         }
         receiver
     }

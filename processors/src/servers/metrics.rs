@@ -48,7 +48,9 @@ async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) 
 
 async fn metrics(State(health): State<Arc<Health>>) -> Result<String, StatusCode> {
     families(&health.counters)
-        .and_then(|families| Ok([families, checks(&health.checks)?, passed(&health.bridge)?].concat()))
+        .and_then(|families| {
+            Ok([families, checks(&health.checks)?, passed(&health.bridge)?].concat())
+        })
         .map(|mut families| {
             // A family whose labels nobody used yet has no line, which the encoder takes for a mistake.
             families.retain(|family| !family.get_metric().is_empty());
@@ -89,15 +91,25 @@ fn families(counters: &Counters) -> prometheus::Result<Vec<MetricFamily>> {
     for ((topic, partition), offset) in counters.offsets() {
         offsets.with_label_values(&[topic, &partition.to_string()]).set(offset);
     }
-    let seconds = Counter::new("clinicwire_processor_commit_seconds_total", "Time spent in transactions.")?;
+    let seconds =
+        Counter::new("clinicwire_processor_commit_seconds_total", "Time spent in transactions.")?;
     #[expect(clippy::cast_precision_loss, reason = "microseconds below 2^53 are 285 years")]
     seconds.inc_by(counters.commit_micros.load(Relaxed) as f64 / 1e6);
 
-    let mut families = [records.collect(), facts.collect(), offsets.collect(), seconds.collect()].concat();
+    let mut families =
+        [records.collect(), facts.collect(), offsets.collect(), seconds.collect()].concat();
     for (name, help, count) in [
         ("clinicwire_processor_batches_total", "Transactions committed.", &counters.batches),
-        ("clinicwire_processor_ticks_total", "Ticks written for timers that were due.", &counters.ticks),
-        ("clinicwire_processor_views_dirtied_total", "Views the store lacked a step of.", &counters.dirtied),
+        (
+            "clinicwire_processor_ticks_total",
+            "Ticks written for timers that were due.",
+            &counters.ticks,
+        ),
+        (
+            "clinicwire_processor_views_dirtied_total",
+            "Views the store lacked a step of.",
+            &counters.dirtied,
+        ),
         (
             "clinicwire_processor_views_repaired_total",
             "Views copied to the store from the ledger.",
@@ -133,14 +145,21 @@ fn checks(counters: &worker::Counters) -> prometheus::Result<Vec<MetricFamily>> 
     }
     let mut families = [ended.collect(), running.collect(), rules.collect()].concat();
     families.extend(total("clinicwire_worker_taken_total", "Runs taken.", &counters.taken)?);
-    families.extend(total("clinicwire_worker_rows_total", "Rows of runs that completed.", &counters.rows)?);
+    families.extend(total(
+        "clinicwire_worker_rows_total",
+        "Rows of runs that completed.",
+        &counters.rows,
+    )?);
     Ok(families)
 }
 
 /// What became of a source's records.
 fn passed(counters: &bridge::Counters) -> prometheus::Result<Vec<MetricFamily>> {
     let records = IntCounterVec::new(
-        Opts::new("clinicwire_bridge_records_total", "Records of a source passed on, by what they became."),
+        Opts::new(
+            "clinicwire_bridge_records_total",
+            "Records of a source passed on, by what they became.",
+        ),
         &["became"],
     )?;
     for (became, count) in [("command", &counters.commands), ("unreadable", &counters.unreadable)] {

@@ -41,12 +41,15 @@ pub fn newest() -> i32 {
 pub async fn apply(url: &str) -> Result<usize, MigrationError> {
     let mut client = login(&ConnectionSettings { url: url.to_owned(), role: None }).await?;
     // A long migration is not cut off, and neither is the wait for whoever migrates at the moment.
-    let begin = format!("SET statement_timeout = 0; {LOCK}; CREATE SCHEMA IF NOT EXISTS clinicwire");
+    let begin =
+        format!("SET statement_timeout = 0; {LOCK}; CREATE SCHEMA IF NOT EXISTS clinicwire");
     client.batch_execute(&begin).await.map_err(Failure::from)?;
     let mut runner = embedded::migrations::runner();
     runner.set_migration_table_name(TABLE);
-    let report =
-        runner.run_async(&mut client).await.map_err(|error| MigrationError::Failed(words(&error)))?;
+    let report = runner
+        .run_async(&mut client)
+        .await
+        .map_err(|error| MigrationError::Failed(words(&error)))?;
     Ok(report.applied_migrations().len())
 }
 

@@ -29,9 +29,9 @@ pub use pool::{ConnectionSettings, PoolSettings, Role, login};
 use pool::{Lease, Pool};
 use rows::{appointment, json, key, outbox_row, ticket};
 use statements::{
-    AGGREGATE, APPOINTMENTS, APPOINTMENTS_OF_DAYS, BEGIN_LIGHT, BEGIN_SNAPSHOT, CHECKPOINT, CLAIM, DIRTY,
-    DUE, ENDED, ENTRIES, LIVE, MARK_DIRTY, NAMED_APPOINTMENTS, NEXT_EPOCH, OUTBOX, OUTCOMES, PUBLISHED,
-    REPAIRED, SWEEP_VIEWS, VIEW,
+    AGGREGATE, APPOINTMENTS, APPOINTMENTS_OF_DAYS, BEGIN_LIGHT, BEGIN_SNAPSHOT, CHECKPOINT, CLAIM,
+    DIRTY, DUE, ENDED, ENTRIES, LIVE, MARK_DIRTY, NAMED_APPOINTMENTS, NEXT_EPOCH, OUTBOX, OUTCOMES,
+    PUBLISHED, REPAIRED, SWEEP_VIEWS, VIEW,
 };
 pub use work::PostgresWork;
 use writes::{Expected, Write, writes};
@@ -100,7 +100,8 @@ impl PostgresLedger {
         let writes = writes(batch, &self.consumer);
         let lease = self.pool.lease().await?;
         let statements = join_all(writes.iter().map(|write| lease.prepare_cached(write.sql))).await;
-        let statements: Vec<_> = statements.into_iter().collect::<Result<_, _>>().map_err(Failure::from)?;
+        let statements: Vec<_> =
+            statements.into_iter().collect::<Result<_, _>>().map_err(Failure::from)?;
         // One round: `join` polls its futures in order, and a future sends when it is first polled.
         let execute = writes.iter().zip(&statements).map(async |(write, statement)| {
             let parameters: Vec<&(dyn ToSql + Sync)> = write.parameters();
@@ -129,7 +130,10 @@ impl PostgresLedger {
 }
 
 /// What the counts of rows say, in the order of the statements: the fence first, whatever failed behind it.
-fn verdict(writes: &[Write<'_>], done: Vec<Result<u64, tokio_postgres::Error>>) -> Result<(), LedgerError> {
+fn verdict(
+    writes: &[Write<'_>],
+    done: Vec<Result<u64, tokio_postgres::Error>>,
+) -> Result<(), LedgerError> {
     for (write, done) in writes.iter().zip(done) {
         let rows = done.map_err(Failure::from)?;
         match write.expected {
@@ -142,8 +146,12 @@ fn verdict(writes: &[Write<'_>], done: Vec<Result<u64, tokio_postgres::Error>>) 
 }
 
 /// Ends an operation whose connection has died without a word.
-async fn bounded<T>(operation: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
-    tokio::time::timeout(PATIENCE, operation).await.unwrap_or_else(|_| Err(Failure::TimedOut.into()))
+async fn bounded<T>(
+    operation: impl Future<Output = Result<T, LedgerError>>,
+) -> Result<T, LedgerError> {
+    tokio::time::timeout(PATIENCE, operation)
+        .await
+        .unwrap_or_else(|_| Err(Failure::TimedOut.into()))
 }
 
 /// Small counts as Postgres' `int`.
@@ -162,7 +170,11 @@ fn unsigned(row: &Row, column: usize) -> u64 {
 
 impl PostgresLedger {
     /// A write that may be lost, in one round trip.
-    async fn light(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<(), LedgerError> {
+    async fn light(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<(), LedgerError> {
         let lease = self.pool.lease().await?;
         let statement = lease.prepare_cached(sql).await.map_err(Failure::from)?;
         let (begun, done, committed) = join3(
@@ -186,20 +198,26 @@ impl PostgresLedger {
     ) -> Result<Option<(Row, [Vec<Row>; N])>, LedgerError> {
         let lease = self.pool.lease().await?;
         let one = lease.prepare_cached(one).await.map_err(Failure::from)?;
-        let many =
-            try_join_all(many.iter().map(|sql| lease.prepare_cached(sql))).await.map_err(Failure::from)?;
+        let many = try_join_all(many.iter().map(|sql| lease.prepare_cached(sql)))
+            .await
+            .map_err(Failure::from)?;
         let lists = join_all(many.iter().map(|statement| lease.query(statement, parameters)));
         let reads = join(lease.query_opt(&one, parameters), lists);
         let (begun, (one, many), ended) =
             join3(lease.batch_execute(BEGIN_SNAPSHOT), reads, lease.batch_execute("COMMIT")).await;
         begun.and(ended).map_err(Failure::from)?;
         let one = one.map_err(Failure::from)?;
-        let many: Vec<Vec<Row>> = many.into_iter().collect::<Result<_, _>>().map_err(Failure::from)?;
+        let many: Vec<Vec<Row>> =
+            many.into_iter().collect::<Result<_, _>>().map_err(Failure::from)?;
         lease.give_back();
         Ok(one.map(|row| (row, many.try_into().expect("each statement was answered"))))
     }
 
-    async fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, LedgerError> {
+    async fn query(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, LedgerError> {
         let lease = self.pool.lease().await?;
         let rows = lease.query_cached(sql, parameters).await?;
         lease.give_back();
@@ -216,7 +234,10 @@ impl Ledger for PostgresLedger {
         Box::pin(bounded(self.read_checkpoint(CHECKPOINT, partition)))
     }
 
-    fn load<'a>(&'a self, aggregate: &'a Aggregate) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>> {
+    fn load<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+    ) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>> {
         Box::pin(bounded(async move {
             let (tenant, id) = parts(aggregate);
             let read = self.snapshot(AGGREGATE, [LIVE, APPOINTMENTS], &[&tenant, &id]).await?;
@@ -244,11 +265,13 @@ impl Ledger for PostgresLedger {
             let ids: Vec<&str> = names.appointments.iter().map(AppointmentId::as_str).collect();
             let sources: Vec<&str> =
                 names.keys.iter().map(|(source, _): &(SourceId, _)| source.as_str()).collect();
-            let keys: Vec<&str> = names.keys.iter().map(|(_, key): &(_, SourceKey)| key.as_str()).collect();
+            let keys: Vec<&str> =
+                names.keys.iter().map(|(_, key): &(_, SourceKey)| key.as_str()).collect();
             let lease = self.pool.lease().await?;
             let (tickets, appointments) = try_join(
                 lease.query_cached(ENDED, &[&tenant, &location, &tickets]),
-                lease.query_cached(NAMED_APPOINTMENTS, &[&tenant, &location, &ids, &sources, &keys]),
+                lease
+                    .query_cached(NAMED_APPOINTMENTS, &[&tenant, &location, &ids, &sources, &keys]),
             )
             .await?;
             lease.give_back();
@@ -267,7 +290,8 @@ impl Ledger for PostgresLedger {
     ) -> BoxFuture<'a, Result<Vec<Appointment>, LedgerError>> {
         Box::pin(bounded(async move {
             let (tenant, location) = parts(aggregate);
-            let rows = self.query(APPOINTMENTS_OF_DAYS, &[&tenant, &location, &after, &until]).await?;
+            let rows =
+                self.query(APPOINTMENTS_OF_DAYS, &[&tenant, &location, &after, &until]).await?;
             Ok(rows.iter().map(appointment).collect::<Result<_, _>>()?)
         }))
     }
@@ -275,7 +299,10 @@ impl Ledger for PostgresLedger {
     fn due(&self, partition: u32) -> BoxFuture<'_, Result<Vec<(Aggregate, Millis)>, LedgerError>> {
         Box::pin(bounded(async move {
             let rows = self.query(DUE, &[&self.consumer.topic, &number(partition)]).await?;
-            Ok(rows.iter().map(|row| Ok((key(row)?, row.get(2)))).collect::<Result<_, Failure>>()?)
+            Ok(rows
+                .iter()
+                .map(|row| Ok((key(row)?, row.get(2))))
+                .collect::<Result<_, Failure>>()?)
         }))
     }
 
@@ -285,7 +312,8 @@ impl Ledger for PostgresLedger {
     ) -> BoxFuture<'a, Result<Vec<OutcomeRow>, LedgerError>> {
         Box::pin(bounded(async move {
             let tenants: Vec<&str> = commands.iter().map(|(tenant, ..)| tenant.as_str()).collect();
-            let sources: Vec<&str> = commands.iter().map(|(_, source, _)| source.as_str()).collect();
+            let sources: Vec<&str> =
+                commands.iter().map(|(_, source, _)| source.as_str()).collect();
             let ids: Vec<&str> = commands.iter().map(|(.., id)| id.as_str()).collect();
             let rows = self.query(OUTCOMES, &[&tenants, &sources, &ids]).await?;
             let read = |row: &Row| {
@@ -313,7 +341,11 @@ impl Ledger for PostgresLedger {
         Box::pin(bounded(self.write(batch)))
     }
 
-    fn outbox(&self, partition: u32, limit: u32) -> BoxFuture<'_, Result<Vec<OutboxRow>, LedgerError>> {
+    fn outbox(
+        &self,
+        partition: u32,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<OutboxRow>, LedgerError>> {
         Box::pin(bounded(async move {
             let topic = &self.consumer.topic;
             let rows = self.query(OUTBOX, &[topic, &number(partition), &i64::from(limit)]).await?;
@@ -328,7 +360,8 @@ impl Ledger for PostgresLedger {
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
         Box::pin(bounded(async move {
             let (offsets, parts): (Vec<i64>, Vec<i16>) = rows.iter().copied().unzip();
-            self.light(PUBLISHED, &[&self.consumer.topic, &number(partition), &offsets, &parts]).await
+            self.light(PUBLISHED, &[&self.consumer.topic, &number(partition), &offsets, &parts])
+                .await
         }))
     }
 
@@ -354,7 +387,10 @@ impl Ledger for PostgresLedger {
         Box::pin(bounded(async move {
             let topic = &self.consumer.topic;
             let rows = self.query(DIRTY, &[topic, &number(partition), &i64::from(limit)]).await?;
-            Ok(rows.iter().map(|row| Ok((key(row)?, row.get(2)))).collect::<Result<_, Failure>>()?)
+            Ok(rows
+                .iter()
+                .map(|row| Ok((key(row)?, row.get(2))))
+                .collect::<Result<_, Failure>>()?)
         }))
     }
 
@@ -369,7 +405,8 @@ impl Ledger for PostgresLedger {
                 return Ok(None);
             };
             let entry = |row: Row| {
-                let body = RawValue::from_string(row.get(1)).map_err(|_| Failure::Unreadable("an entry"))?;
+                let body = RawValue::from_string(row.get(1))
+                    .map_err(|_| Failure::Unreadable("an entry"))?;
                 Ok((row.get(0), body))
             };
             let view = View {
@@ -377,7 +414,8 @@ impl Ledger for PostgresLedger {
                 at: row.get(2),
                 entries: rows.into_iter().map(entry).collect::<Result<Entries, Failure>>()?,
             };
-            let keep = row.get::<_, Option<i64>>(3).map(|left| u32::try_from(left).unwrap_or(u32::MAX));
+            let keep =
+                row.get::<_, Option<i64>>(3).map(|left| u32::try_from(left).unwrap_or(u32::MAX));
             Ok(Some((view, keep)))
         }))
     }
@@ -395,15 +433,27 @@ impl Ledger for PostgresLedger {
 }
 
 impl Lease {
-    async fn query_cached(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Failure> {
+    async fn query_cached(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Failure> {
         Ok(self.query(&self.prepare_cached(sql).await?, parameters).await?)
     }
 
-    async fn query_one_cached(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row, Failure> {
+    async fn query_one_cached(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, Failure> {
         Ok(self.query_one(&self.prepare_cached(sql).await?, parameters).await?)
     }
 
-    async fn execute_cached(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, Failure> {
+    async fn execute_cached(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, Failure> {
         Ok(self.execute(&self.prepare_cached(sql).await?, parameters).await?)
     }
 }

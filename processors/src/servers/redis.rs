@@ -60,8 +60,10 @@ impl RedisViews {
                 connection.internal_command_timeout = CONNECT;
                 connection.max_command_attempts = 2;
                 connection.max_command_buffer_len = BUFFER;
-                connection.unresponsive =
-                    UnresponsiveConfig { max_timeout: Some(UNRESPONSIVE), interval: UNRESPONSIVE / 4 };
+                connection.unresponsive = UnresponsiveConfig {
+                    max_timeout: Some(UNRESPONSIVE),
+                    interval: UNRESPONSIVE / 4,
+                };
                 connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
             })
             // For ever, from 50 ms up to 5 s.
@@ -85,7 +87,11 @@ impl RedisViews {
     async fn store_one(&self, step: &ViewStep) -> Result<Stored, Error> {
         let answer: i64 = self
             .store
-            .evalsha_with_reload(&self.client, keys(&step.aggregate, &step.step.view), arguments(step))
+            .evalsha_with_reload(
+                &self.client,
+                keys(&step.aggregate, &step.step.view),
+                arguments(step),
+            )
             .await?;
         Ok(if answer == 1 { Stored::Held } else { Stored::Behind })
     }
@@ -129,8 +135,10 @@ impl Views for RedisViews {
             }
             arguments.push(text(waiting.len() / 2));
             arguments.extend(waiting);
-            let replaced: Result<i64, Error> =
-                self.replace.evalsha_with_reload(&self.client, keys(aggregate, name), arguments).await;
+            let replaced: Result<i64, Error> = self
+                .replace
+                .evalsha_with_reload(&self.client, keys(aggregate, name), arguments)
+                .await;
             replaced.map(drop).map_err(not_stored)
         })
     }

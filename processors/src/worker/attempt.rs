@@ -64,7 +64,9 @@ impl From<WorkError> for Interrupt {
     fn from(error: WorkError) -> Self {
         match error {
             WorkError::Lost => Interrupt::Lost,
-            WorkError::Unavailable(_) => Interrupt::Fault(Fault::new("the ledger failed an attempt", error)),
+            WorkError::Unavailable(_) => {
+                Interrupt::Fault(Fault::new("the ledger failed an attempt", error))
+            }
         }
     }
 }
@@ -110,7 +112,8 @@ impl Attempt {
     async fn run(&self) -> Ended {
         let attempt = self.job.attempt;
         let done = if self.job.tries > ATTEMPTS {
-            let failure = Failure { code: Code::RunWorkerLost, params: Default::default(), retryable: true };
+            let failure =
+                Failure { code: Code::RunWorkerLost, params: Default::default(), retryable: true };
             Err(Interrupt::Failed(failure))
         } else {
             self.complete().await
@@ -119,13 +122,16 @@ impl Attempt {
         self.stop.set();
         match done {
             Ok(command) => {
-                after_end(&self.shared, &self.job, &command, &[records::end(&self.job, &command)]).await;
+                after_end(&self.shared, &self.job, &command, &[records::end(&self.job, &command)])
+                    .await;
                 Ended::Completed
             }
             Err(Interrupt::Failed(failure)) => {
                 self.end(Command::FailRun { attempt, failure }, Ended::Failed).await
             }
-            Err(Interrupt::Cancelled) => self.end(Command::StopRun { attempt }, Ended::Cancelled).await,
+            Err(Interrupt::Cancelled) => {
+                self.end(Command::StopRun { attempt }, Ended::Cancelled).await
+            }
             Err(Interrupt::GivenBack) => self.release(Duration::ZERO, Count::Spared).await,
             Err(Interrupt::Lost) => self.lost(),
             Err(Interrupt::Fault(fault)) => self.met(fault).await,
@@ -141,7 +147,9 @@ impl Attempt {
     async fn complete(&self) -> Result<Command, Interrupt> {
         let (parts, received) = mpsc::channel(PARTS);
         let checked = self.check(parts);
-        let stored = async { self.shared.backends.work.end(&self.job, received).await.map_err(Interrupt::from) };
+        let stored = async {
+            self.shared.backends.work.end(&self.job, received).await.map_err(Interrupt::from)
+        };
         tokio::select! {
             done = futures_util::future::try_join(checked, stored) => done.map(|(command, ())| command),
             why = self.watch() => Err(why),
@@ -154,9 +162,12 @@ impl Attempt {
         let board = Arc::new(Board::new(request.file.bytes));
         let teller = Teller::begin(Arc::clone(&backends.log), self.job.clone(), Arc::clone(&board));
         let rules = rules.of(&*backends.work, tenant).await?;
-        let opened = OpenFile::open(&*backends.files, tenant, &request.file.file, request.file.bytes).await?;
+        let opened =
+            OpenFile::open(&*backends.files, tenant, &request.file.file, request.file.bytes)
+                .await?;
         let Some(file) = opened else {
-            let failure = Failure { code: Code::FileUnknown, params: Default::default(), retryable: false };
+            let failure =
+                Failure { code: Code::FileUnknown, params: Default::default(), retryable: false };
             return Err(Interrupt::Failed(failure));
         };
         let check = Check {
@@ -170,8 +181,9 @@ impl Attempt {
         };
         let counters = Arc::clone(&settings.counters);
         let checked = thread::apart(move || check.run(&counters)).await;
-        let summary =
-            checked.map_err(|panic| Fault::new("the check panicked", panic))?.map_err(not_checked)?;
+        let summary = checked
+            .map_err(|panic| Fault::new("the check panicked", panic))?
+            .map_err(not_checked)?;
         board.put(|reporting, now| reporting.store(now));
         teller.stop().await;
         let summary = Summary { took_ms: millis(board.begun.elapsed()), ..summary };
@@ -246,7 +258,8 @@ impl Attempt {
             return self.end(Command::StopRun { attempt: *attempt }, Ended::Cancelled).await;
         }
         if *tries >= ATTEMPTS {
-            let failure = Failure { code: Code::RunFaulted, params: Default::default(), retryable: true };
+            let failure =
+                Failure { code: Code::RunFaulted, params: Default::default(), retryable: true };
             return self.end(Command::FailRun { attempt: *attempt, failure }, Ended::Failed).await;
         }
         self.release(pause(&self.job), Count::Tried).await
@@ -280,7 +293,8 @@ async fn after_end(shared: &Shared, job: &Job, command: &Command, said: &[Record
     let Shared { backends, .. } = shared;
     let again = matches!(command, Command::FailRun { failure, .. } if failure.retryable);
     if !again {
-        let removed = files::remove(&*backends.files, &*backends.work, &job.tenant, &job.request.file.file);
+        let removed =
+            files::remove(&*backends.files, &*backends.work, &job.tenant, &job.request.file.file);
         if timeout(REMOVING, removed).await.is_err() {
             tracing::warn!(run = %job.run, "a file was not removed in time, and goes with the next sweep");
         }
@@ -293,7 +307,9 @@ async fn after_end(shared: &Shared, job: &Job, command: &Command, said: &[Record
 fn not_checked(why: NotChecked) -> Interrupt {
     match why {
         // Whoever stopped it knows why, and is heard first.
-        NotChecked::Stopped => Interrupt::Fault(Fault::new("the check was stopped", NotChecked::Stopped)),
+        NotChecked::Stopped => {
+            Interrupt::Fault(Fault::new("the check was stopped", NotChecked::Stopped))
+        }
         NotChecked::File(FileError::Io(error)) => {
             Interrupt::Fault(Fault::new("the store of files failed while it was read", error))
         }

@@ -18,7 +18,9 @@ use schemas::{
 };
 use tokio::sync::mpsc;
 
-use super::{counters::Counters, files::OpenFile, reporting::Reached, rules::ReadyRules, teller::Board};
+use super::{
+    counters::Counters, files::OpenFile, reporting::Reached, rules::ReadyRules, teller::Board,
+};
 use crate::work::{Part, STORED_FINDINGS};
 
 /// All one check needs.
@@ -64,7 +66,8 @@ impl Check {
     pub fn run(self, counters: &Counters) -> Result<Summary, NotChecked> {
         let Check { file, rules, tables, list_passes, board, parts, stop } = self;
         let options = Options { list_passes, ..Options::default() };
-        let mut checking = Checking::begin(file, &Format::default(), &rules.rules, &tables, options)?;
+        let mut checking =
+            Checking::begin(file, &Format::default(), &rules.rules, &tables, options)?;
         let mut found = rules.failed();
         let failed: Vec<(RuleId, RuleTally)> = found.iter().map(failed).collect();
         let (mut stored, mut concluded) = (0, None);
@@ -84,11 +87,15 @@ impl Check {
             };
             board.put(|reporting, now| {
                 reporting.see(now, reached, &found);
-                reporting.tallies(checking.tallies().chain(failed.iter().map(|(rule, tally)| (rule, tally))));
+                reporting.tallies(
+                    checking.tallies().chain(failed.iter().map(|(rule, tally)| (rule, tally))),
+                );
             });
             found.truncate(usize::try_from(STORED_FINDINGS - stored).unwrap_or(usize::MAX));
             stored += found.len() as u64;
-            if !found.is_empty() && parts.blocking_send(Part::Findings(std::mem::take(&mut found))).is_err() {
+            if !found.is_empty()
+                && parts.blocking_send(Part::Findings(std::mem::take(&mut found))).is_err()
+            {
                 return Err(NotChecked::Stopped);
             }
             if let Step::Done(summary) = step {

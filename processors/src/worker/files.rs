@@ -23,7 +23,11 @@ const TOGETHER: usize = 100;
 /// An open file, read by a thread that may block.
 pub enum OpenFile {
     Local(File),
-    Remote { pieces: BoxStream<'static, object_store::Result<Bytes>>, piece: Bytes, runtime: Handle },
+    Remote {
+        pieces: BoxStream<'static, object_store::Result<Bytes>>,
+        piece: Bytes,
+        runtime: Handle,
+    },
 }
 
 impl OpenFile {
@@ -38,11 +42,12 @@ impl OpenFile {
         bytes: u64,
     ) -> Result<Option<Self>, Fault> {
         let opened = timeout(STORE_WITHIN, files.get(&Path::from(file.path(tenant)))).await;
-        let found = match opened.map_err(|late| Fault::new("the store of files did not answer", late))? {
-            Ok(found) => found,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(Fault::new("the store of files failed", error)),
-        };
+        let found =
+            match opened.map_err(|late| Fault::new("the store of files did not answer", late))? {
+                Ok(found) => found,
+                Err(object_store::Error::NotFound { .. }) => return Ok(None),
+                Err(error) => return Err(Fault::new("the store of files failed", error)),
+            };
         if found.meta.size != bytes {
             let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
             return Err(Fault::new("the store of files holds another length", cut));
@@ -100,7 +105,11 @@ async fn remove_both(files: &dyn ObjectStore, (tenant, file): &(TenantId, FileId
 ///
 /// # Errors
 /// What the store or the ledger failed with.
-pub async fn remove_old(files: &dyn ObjectStore, work: &dyn Work, age: Duration) -> Result<(), Fault> {
+pub async fn remove_old(
+    files: &dyn ObjectStore,
+    work: &dyn Work,
+    age: Duration,
+) -> Result<(), Fault> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let before = i64::try_from(now.saturating_sub(age).as_millis()).unwrap_or_default();
     let is_old = |meta: &ObjectMeta| meta.last_modified.timestamp_millis() < before;
@@ -119,8 +128,10 @@ pub async fn remove_old(files: &dyn ObjectStore, work: &dyn Work, age: Duration)
         if old.is_empty() {
             continue;
         }
-        let needed =
-            work.in_use(&old).await.map_err(|error| Fault::new("files in use were not found out", error))?;
+        let needed = work
+            .in_use(&old)
+            .await
+            .map_err(|error| Fault::new("files in use were not found out", error))?;
         for file in old.iter().filter(|file| !needed.contains(*file)) {
             remove_both(files, file).await;
         }

@@ -96,10 +96,15 @@ impl Reporting {
             Some((done, of)) => {
                 self.enter(Phase::Concluding);
                 self.progress.rows_total = Some(rows);
-                self.advance(now, rows, READ + (CONCLUDED - READ) * f64::from(done) / f64::from(of.max(1)));
+                self.advance(
+                    now,
+                    rows,
+                    READ + (CONCLUDED - READ) * f64::from(done) / f64::from(of.max(1)),
+                );
             }
         }
-        self.progress.bytes_done = self.progress.bytes_done.max(bytes.min(self.progress.bytes_total));
+        self.progress.bytes_done =
+            self.progress.bytes_done.max(bytes.min(self.progress.bytes_total));
         let room = SHOWN_FINDINGS - self.first.len();
         if room > 0 && !found.is_empty() {
             let first = self.first.is_empty();
@@ -193,7 +198,8 @@ impl Reporting {
 
     fn estimate(&self, now: Duration) -> Option<u64> {
         let rate = self.permilles.per_second();
-        (now >= NO_ESTIMATE && rate > 0.0).then(|| ((1000.0 - self.permille) / rate * 1000.0) as u64)
+        (now >= NO_ESTIMATE && rate > 0.0)
+            .then(|| ((1000.0 - self.permille) / rate * 1000.0) as u64)
     }
 
     fn tell(&mut self, news: News) {

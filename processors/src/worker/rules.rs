@@ -29,8 +29,11 @@ pub struct ReadyRules {
 impl ReadyRules {
     /// Those that are enabled, of these.
     pub fn new(rules: &[Rule]) -> Self {
-        let (good, bad): (Vec<Rule>, Vec<Rule>) =
-            rules.iter().filter(|rule| rule.enabled).cloned().partition(|rule| validate(rule).is_ok());
+        let (good, bad): (Vec<Rule>, Vec<Rule>) = rules
+            .iter()
+            .filter(|rule| rule.enabled)
+            .cloned()
+            .partition(|rule| validate(rule).is_ok());
         let unusable = bad.into_iter().map(|rule| rule.id);
         match Rules::compile(&good) {
             Ok(rules) => Self { rules, unusable: unusable.collect() },
@@ -75,8 +78,10 @@ impl TenantRules {
     pub async fn of(&self, work: &dyn Work, tenant: &TenantId) -> Result<Arc<ReadyRules>, Fault> {
         let held = self.held().get(tenant).cloned();
         let known = held.as_ref().map(|(position, _)| *position);
-        let changed =
-            work.rules(tenant, known).await.map_err(|error| Fault::new("rules were not read", error))?;
+        let changed = work
+            .rules(tenant, known)
+            .await
+            .map_err(|error| Fault::new("rules were not read", error))?;
         let stored = match (changed, held) {
             (Some(stored), _) => stored,
             (None, Some((_, ready))) => return Ok(ready),
@@ -84,7 +89,8 @@ impl TenantRules {
         };
         let rules = if stored.rules.is_empty() { self.otherwise.clone() } else { stored.rules };
         let ready = tokio::task::spawn_blocking(move || ReadyRules::new(&rules)).await;
-        let ready = Arc::new(ready.map_err(|error| Fault::new("rules were not made ready", error))?);
+        let ready =
+            Arc::new(ready.map_err(|error| Fault::new("rules were not made ready", error))?);
         let mut held = self.held();
         if held.len() >= HELD {
             held.clear();
@@ -112,7 +118,11 @@ mod tests {
 
     #[test]
     fn a_rule_that_cannot_be_applied_is_told_as_failed_and_stops_no_other() {
-        let rules = [pattern("good", "[0-9]+", true), pattern("bad", "(", true), pattern("off", "(", false)];
+        let rules = [
+            pattern("good", "[0-9]+", true),
+            pattern("bad", "(", true),
+            pattern("off", "(", false),
+        ];
         let ready = ReadyRules::new(&rules);
         let failed = ready.failed();
         assert_eq!(failed.len(), 1, "one that is disabled is none");

@@ -25,7 +25,11 @@ pub struct Board {
 
 impl Board {
     pub fn new(bytes: u64) -> Self {
-        Self { begun: Instant::now(), reporting: Mutex::new(Reporting::new(bytes)), changed: Notify::new() }
+        Self {
+            begun: Instant::now(),
+            reporting: Mutex::new(Reporting::new(bytes)),
+            changed: Notify::new(),
+        }
     }
 
     /// Lets `put` change what there is to tell.
@@ -44,7 +48,9 @@ impl Board {
         loop {
             let due = self.lock().due().map(|due| self.begun + due);
             match due {
-                Some(due) if due <= Instant::now() => return self.lock().report(self.begun.elapsed()),
+                Some(due) if due <= Instant::now() => {
+                    return self.lock().report(self.begun.elapsed());
+                }
                 Some(due) => tokio::select! {
                     () = sleep_until(due) => {}
                     // It may be due sooner now.

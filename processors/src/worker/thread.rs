@@ -17,7 +17,8 @@ pub(super) async fn apart<T: Send + 'static>(
         stand_back();
         work()
     };
-    let done = move || std::thread::Builder::new().name("check".to_owned()).spawn(run).map(|it| it.join());
+    let done =
+        move || std::thread::Builder::new().name("check".to_owned()).spawn(run).map(|it| it.join());
     spawn_blocking(done).await??.map_err(|_| "it panicked".into())
 }
 
@@ -28,12 +29,17 @@ fn stand_back() {
     #[cfg(target_os = "linux")]
     {
         use thread_priority::{
-            NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
-            thread_native_id,
+            NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+            set_thread_priority_and_policy, thread_native_id,
         };
         let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-        if let Err(error) = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle) {
-            tracing::debug!(error = &error as &dyn std::error::Error, "a check keeps its thread's priority");
+        if let Err(error) =
+            set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle)
+        {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "a check keeps its thread's priority"
+            );
         }
     }
 }
@@ -41,7 +47,8 @@ fn stand_back() {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use thread_priority::{
-        NormalThreadSchedulePolicy, ThreadSchedulePolicy, thread_native_id, thread_schedule_policy_param,
+        NormalThreadSchedulePolicy, ThreadSchedulePolicy, thread_native_id,
+        thread_schedule_policy_param,
     };
 
     use super::apart;

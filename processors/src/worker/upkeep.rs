@@ -85,7 +85,10 @@ async fn forget_runs(shared: &Shared) {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn Error, "runs past their time were not forgotten");
+                tracing::warn!(
+                    error = &error as &dyn Error,
+                    "runs past their time were not forgotten"
+                );
                 return;
             }
         }

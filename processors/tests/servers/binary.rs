@@ -90,7 +90,8 @@ impl Installation {
         })
         .await;
         let ready: serde_json::Value = serde_json::from_str(&text).expect("the ready file is JSON");
-        let address = ready["metrics"].as_str().expect("an address").trim_start_matches("http://").to_owned();
+        let address =
+            ready["metrics"].as_str().expect("an address").trim_start_matches("http://").to_owned();
         (process, address)
     }
 }
@@ -108,7 +109,8 @@ pub struct Process(Child);
 impl Process {
     /// By SIGTERM; answers whether it says that all is well.
     pub async fn stop(mut self) -> bool {
-        let signalled = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
+        let signalled =
+            Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
         assert!(signalled.success());
         let ended = tokio::task::spawn_blocking(move || self.0.wait());
         soon("it stops", ended).await.unwrap().unwrap().success()
@@ -150,13 +152,17 @@ fn views(topic: &str, count: usize) -> Vec<(String, ViewsRecord)> {
     }
     consumer.assign(&list).unwrap();
     let mut records = Vec::new();
-    let answered =
-        |records: &Vec<(String, ViewsRecord)>| records.iter().filter(|(_, r)| r.outcome.is_some()).count();
+    let answered = |records: &Vec<(String, ViewsRecord)>| {
+        records.iter().filter(|(_, r)| r.outcome.is_some()).count()
+    };
     while answered(&records) < count {
         if let Some(message) = consumer.poll(Duration::from_millis(100)) {
             let message = message.expect("a record");
             let key = String::from_utf8(message.key().unwrap().to_vec()).unwrap();
-            records.push((key, ViewsRecord::from_value(message.payload().unwrap()).expect("a views record")));
+            records.push((
+                key,
+                ViewsRecord::from_value(message.payload().unwrap()).expect("a views record"),
+            ));
         }
     }
     records
@@ -205,7 +211,9 @@ async fn commands_are_answered_once_although_the_processor_is_killed_in_between(
     let log = Arc::new(KafkaLog::new(installation.cluster.settings("writer"), 3).unwrap());
     let append = async |from: u128, to: u128| {
         let records: Vec<_> = (from..to)
-            .map(|number| (CARE_TOPIC, command(&aggregate, &format!("issue-{number}"), issue(number))))
+            .map(|number| {
+                (CARE_TOPIC, command(&aggregate, &format!("issue-{number}"), issue(number)))
+            })
             .collect();
         log.append(&records).await.expect("kafka acknowledges");
     };
@@ -245,7 +253,10 @@ async fn commands_are_answered_once_although_the_processor_is_killed_in_between(
     assert!(versions.iter().copied().eq(1..=2_104), "each command has one version of its own");
 
     let metrics = get(&address, "/metrics").await;
-    assert!(metrics.contains("clinicwire_processor_records_total{became=\"applied\"}"), "{metrics}");
+    assert!(
+        metrics.contains("clinicwire_processor_records_total{became=\"applied\"}"),
+        "{metrics}"
+    );
     assert!(second.stop().await, "SIGTERM is no failure");
 }
 
@@ -253,7 +264,9 @@ async fn commands_are_answered_once_although_the_processor_is_killed_in_between(
 fn outcomes(records: &[(String, ViewsRecord)]) -> BTreeMap<String, u64> {
     let mut versions = BTreeMap::new();
     for outcome in records.iter().filter_map(|(_, record)| record.outcome.as_ref()) {
-        let Verdict::Applied { version, .. } = outcome.verdict else { panic!("nothing is refused here") };
+        let Verdict::Applied { version, .. } = outcome.verdict else {
+            panic!("nothing is refused here")
+        };
         let before = versions.insert(outcome.command.to_string(), version);
         assert!(before.is_none_or(|before| before == version), "one command, one outcome");
     }

@@ -53,7 +53,10 @@ struct Running {
 impl Running {
     async fn stop(self) {
         drop(self.stop);
-        soon("the bridge stops", self.task).await.expect("it does not panic").expect("it stops well");
+        soon("the bridge stops", self.task)
+            .await
+            .expect("it does not panic")
+            .expect("it stops well");
     }
 }
 
@@ -61,14 +64,19 @@ impl Source {
     async fn new() -> Self {
         let cluster = Cluster::with_topics(PARTITIONS).await;
         let topic = format!("{}.his", fresh());
-        let new = NewTopic::new(&topic, i32::try_from(PARTITIONS).unwrap(), TopicReplication::Fixed(1));
-        let made = admin().create_topics(&[new], &AdminOptions::new()).await.expect("kafka answers");
+        let new =
+            NewTopic::new(&topic, i32::try_from(PARTITIONS).unwrap(), TopicReplication::Fixed(1));
+        let made =
+            admin().create_topics(&[new], &AdminOptions::new()).await.expect("kafka answers");
         made.into_iter().for_each(|made| drop(made.expect("the topic is made")));
         Self { cluster, topic }
     }
 
     fn log(&self) -> Arc<KafkaLog> {
-        Arc::new(KafkaLog::new(self.cluster.settings("bridge"), PARTITIONS).expect("settings of a producer"))
+        Arc::new(
+            KafkaLog::new(self.cluster.settings("bridge"), PARTITIONS)
+                .expect("settings of a producer"),
+        )
     }
 
     fn bridge(&self, topic: &str, log: Arc<dyn Log>) -> Running {
@@ -79,10 +87,15 @@ impl Source {
             source: SourceId::new("his").unwrap(),
             topic: topic.to_owned(),
         };
-        let running =
-            bridge::run(self.cluster.settings("bridge"), bridge, log, Arc::clone(&counters), async {
+        let running = bridge::run(
+            self.cluster.settings("bridge"),
+            bridge,
+            log,
+            Arc::clone(&counters),
+            async {
                 drop(stopped.await);
-            });
+            },
+        );
         Running { stop, task: tokio::spawn(running), counters }
     }
 
@@ -133,7 +146,8 @@ impl Drop for Source {
 
 fn wire(message: &rdkafka::message::BorrowedMessage<'_>) -> WireRecord {
     use rdkafka::message::Headers;
-    let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+    let text =
+        |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
     let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
     WireRecord {
         key: text(message.key()),
@@ -185,9 +199,14 @@ async fn what_a_source_tells_reaches_care_once_in_order_and_goes_on_after_a_rest
     for key in keys {
         assert_eq!(versions(&care, key), (1..=31).collect::<Vec<_>>());
     }
-    let aside = care.iter().find(|record| record.header("bridge_topic").is_some()).expect("it is not lost");
+    let aside =
+        care.iter().find(|record| record.header("bridge_topic").is_some()).expect("it is not lost");
     assert!(aside.value == broken.value && aside.header("bridge_topic") == Some(&source.topic));
-    assert_eq!(CommandRecord::from_wire(aside).err(), Some(Code::RecordBadKey), "a runner sets it aside");
+    assert_eq!(
+        CommandRecord::from_wire(aside).err(),
+        Some(Code::RecordBadKey),
+        "a runner sets it aside"
+    );
     let counters = Arc::clone(&second.counters);
     second.stop().await;
     assert_eq!((counters.commands.load(SeqCst), counters.unreadable.load(SeqCst)), (3, 1));

@@ -57,8 +57,12 @@ impl Desk {
         let path = self.installation.files.join(file.path(tenant));
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, &text).unwrap();
-        let file =
-            RunFile { file, name: "mars.csv".into(), bytes: text.len() as u64, sha256: "0".repeat(64) };
+        let file = RunFile {
+            file,
+            name: "mars.csv".into(),
+            bytes: text.len() as u64,
+            sha256: "0".repeat(64),
+        };
         let record = CommandRecord {
             aggregate: Aggregate::run(tenant, &run),
             id: CommandId::new(format!("ask-{}", self.runs)).unwrap(),
@@ -73,8 +77,7 @@ impl Desk {
 
     /// Waits until the run is listed as over.
     async fn over(&self, client: &tokio_postgres::Client, run: &RunId) -> RunHead {
-        let listed =
-            "SELECT head::text FROM clinicwire.run WHERE tenant = $1 AND run = $2 AND keep_until IS NOT NULL";
+        let listed = "SELECT head::text FROM clinicwire.run WHERE tenant = $1 AND run = $2 AND keep_until IS NOT NULL";
         let over = async {
             loop {
                 if let Some(row) =
@@ -169,7 +172,10 @@ async fn many_runs_of_many_tenants_are_shared_by_all_hands_and_each_is_checked_o
     assert!(found.iter().all(|row| (row.get::<_, i64>(0), row.get::<_, i64>(1)) == (200, 200)));
     for address in [&first, &second] {
         let metrics = get(address, "/metrics").await;
-        assert!(!metrics.contains("clinicwire_worker_taken_total 0"), "both had a share: {metrics}");
+        assert!(
+            !metrics.contains("clinicwire_worker_taken_total 0"),
+            "both had a share: {metrics}"
+        );
     }
     assert!(work.stop().await && run.stop().await, "SIGTERM is no failure");
 }

@@ -10,7 +10,9 @@ use processors::{
 use schemas::{
     Millis,
     command::Command,
-    ids::{Aggregate, AggregateKind, CommandId, LocationId, QueueId, StationId, TenantId, TicketId},
+    ids::{
+        Aggregate, AggregateKind, CommandId, LocationId, QueueId, StationId, TenantId, TicketId,
+    },
     record::{CARE_TOPIC, CommandRecord, WireRecord},
     ticket::Priority,
 };
@@ -98,14 +100,16 @@ impl Clinic {
             record.offset = offset;
         }
         let to = claim.next_offset + i64::try_from(records.len()).unwrap();
-        let read = records.iter().map(|record| batch::read(&record.record, CARE_TOPIC, 0, 1)).collect();
+        let read =
+            records.iter().map(|record| batch::read(&record.record, CARE_TOPIC, 0, 1)).collect();
         batch::build(claim, to, &records.iter().collect::<Vec<_>>(), read, &mut self.working).0
     }
 
     /// Opens the clinic with this many tickets waiting, and answers the claim to go on with.
     pub async fn open(&mut self, ledger: &dyn Ledger, tickets: u128) -> Claim {
         let claim = ledger.claim(0).await.expect("the ledger claims");
-        let batch = self.batch(claim, opening().into_iter().chain((1..=tickets).map(issue)).collect());
+        let batch =
+            self.batch(claim, opening().into_iter().chain((1..=tickets).map(issue)).collect());
         ledger.commit(&batch).await.expect("the ledger commits");
         Claim { next_offset: batch.to, ..claim }
     }

@@ -74,7 +74,8 @@ fn member(
                 Input::Assigned { partitions, of, claims } => {
                     assert_eq!(of, PARTITIONS);
                     mine.extend(&partitions);
-                    let offsets = partitions.into_iter().map(|id| checkpoints.claim(id, name)).collect();
+                    let offsets =
+                        partitions.into_iter().map(|id| checkpoints.claim(id, name)).collect();
                     claims.send(offsets).expect("the log waits");
                 }
                 Input::Revoked { partitions, done } => {
@@ -84,11 +85,18 @@ fn member(
                 Input::Records { partition, of, records } => {
                     assert!(mine.contains(&partition), "records only of what is assigned");
                     for record in records {
-                        assert_eq!(partition_of(&record.record.key, of), partition, "murmur2 on both sides");
+                        assert_eq!(
+                            partition_of(&record.record.key, of),
+                            partition,
+                            "murmur2 on both sides"
+                        );
                         let mut rows = checkpoints.rows.lock().unwrap();
                         let row = rows.get_mut(&partition).expect("claimed");
                         if row.1 == name {
-                            assert_eq!(record.offset, row.0, "nothing is skipped and nothing repeated");
+                            assert_eq!(
+                                record.offset, row.0,
+                                "nothing is skipped and nothing repeated"
+                            );
                             row.0 += 1;
                             checkpoints.read.lock().unwrap().push(record.record);
                         }
@@ -104,7 +112,11 @@ fn member(
 
 fn record(number: usize) -> WireRecord {
     let headers = vec![("ce_id".to_owned(), format!("c-{number}"))];
-    WireRecord { key: format!("demo/location-{}", number % 20), headers, value: number.to_string().into() }
+    WireRecord {
+        key: format!("demo/location-{}", number % 20),
+        headers,
+        value: number.to_string().into(),
+    }
 }
 
 async fn append(log: &KafkaLog, numbers: std::ops::Range<usize>) {
@@ -123,7 +135,12 @@ async fn partitions_move_between_members_and_every_record_is_read_once_in_order(
     let writer = log(cluster.settings("writer"));
     let leave = [Arc::new(Notify::new()), Arc::new(Notify::new())];
     let join = |name: usize| {
-        member(name, log(cluster.settings("group")), Arc::clone(&checkpoints), Arc::clone(&leave[name]))
+        member(
+            name,
+            log(cluster.settings("group")),
+            Arc::clone(&checkpoints),
+            Arc::clone(&leave[name]),
+        )
     };
     let one = join(0);
     append(&writer, 0..200).await;
@@ -165,7 +182,8 @@ async fn an_instance_that_comes_back_under_its_name_goes_on_at_once() {
     let cluster = Cluster::with_topics(PARTITIONS).await;
     let checkpoints = Arc::new(Checkpoints::default());
     let writer = log(cluster.settings("writer"));
-    let settings = || KafkaSettings { instance: Some("processors-0".into()), ..cluster.settings("group") };
+    let settings =
+        || KafkaSettings { instance: Some("processors-0".into()), ..cluster.settings("group") };
     for life in 0..3 {
         let leave = Arc::new(Notify::new());
         let lives = member(life, log(settings()), Arc::clone(&checkpoints), Arc::clone(&leave));
@@ -213,8 +231,10 @@ async fn a_runner_that_takes_nothing_for_a_while_loses_nothing() {
         while read < 10_000 {
             match inputs.recv().await.expect("the log goes on") {
                 Input::Assigned { partitions, claims, .. } => {
-                    let offsets =
-                        partitions.into_iter().map(|id| (id, *next.entry(id).or_default())).collect();
+                    let offsets = partitions
+                        .into_iter()
+                        .map(|id| (id, *next.entry(id).or_default()))
+                        .collect();
                     claims.send(offsets).expect("the log waits");
                 }
                 Input::Revoked { done, .. } => drop(done.send(())),
@@ -245,21 +265,34 @@ async fn start_up_says_which_topic_is_missing_and_what_makes_it() {
     assert!(error.to_string().contains("prepare"), "{error}");
     prepare(&cluster.settings("group"), &new_topics(PARTITIONS)).await.expect("topics can be made");
     assert_eq!(check(&cluster.settings("group")).await.expect("now they are there"), PARTITIONS);
-    assert!(prepare(&cluster.settings("group"), &new_topics(PARTITIONS)).await.expect("again").is_empty());
-    let other =
-        prepare(&cluster.settings("group"), &new_topics(PARTITIONS + 1)).await.expect_err("fixed for life");
-    assert!(matches!(other, TopicError::Partitions { found: PARTITIONS, wanted: 5, .. }), "{other}");
+    assert!(
+        prepare(&cluster.settings("group"), &new_topics(PARTITIONS))
+            .await
+            .expect("again")
+            .is_empty()
+    );
+    let other = prepare(&cluster.settings("group"), &new_topics(PARTITIONS + 1))
+        .await
+        .expect_err("fixed for life");
+    assert!(
+        matches!(other, TopicError::Partitions { found: PARTITIONS, wanted: 5, .. }),
+        "{other}"
+    );
 }
 
 #[tokio::test]
 async fn start_up_refuses_a_topic_that_trusts_its_writers_clocks() {
     let cluster = Cluster::named();
     let topics = [&cluster.topics.care, &cluster.topics.views].map(|name| {
-        NewTopic::new(name, 1, TopicReplication::Fixed(1)).set("message.timestamp.type", "CreateTime")
+        NewTopic::new(name, 1, TopicReplication::Fixed(1))
+            .set("message.timestamp.type", "CreateTime")
     });
     admin().create_topics(&topics, &AdminOptions::new()).await.expect("kafka answers");
     let error = check(&cluster.settings("group")).await.expect_err("the wrong clock");
-    assert!(matches!(&error, TopicError::Timestamp { found, .. } if found == "CreateTime"), "{error}");
+    assert!(
+        matches!(&error, TopicError::Timestamp { found, .. } if found == "CreateTime"),
+        "{error}"
+    );
 
     // And should a record of that kind come nevertheless, reading ends.
     let log = Arc::new(KafkaLog::new(cluster.settings("group"), 1).unwrap());
@@ -269,7 +302,9 @@ async fn start_up_refuses_a_topic_that_trusts_its_writers_clocks() {
         while let Some(input) = inputs.recv().await {
             match input {
                 Input::Assigned { partitions, claims, .. } => {
-                    claims.send(partitions.into_iter().map(|id| (id, 0)).collect()).expect("the log waits");
+                    claims
+                        .send(partitions.into_iter().map(|id| (id, 0)).collect())
+                        .expect("the log waits");
                 }
                 Input::Revoked { done, .. } => drop(done.send(())),
                 Input::Records { .. } => panic!("no clock, no record"),
@@ -281,7 +316,8 @@ async fn start_up_refuses_a_topic_that_trusts_its_writers_clocks() {
 
 #[tokio::test]
 async fn a_kafka_that_is_not_there_is_named_by_its_address() {
-    let nobody = KafkaSettings { brokers: "127.0.0.1:1".into(), ..Cluster::named().settings("group") };
+    let nobody =
+        KafkaSettings { brokers: "127.0.0.1:1".into(), ..Cluster::named().settings("group") };
     let error = check(&nobody).await.expect_err("nobody listens there");
     assert!(
         error.to_string().contains("127.0.0.1:1") && error.to_string().contains("CLINICWIRE_KAFKA"),

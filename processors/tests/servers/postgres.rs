@@ -18,7 +18,11 @@ use crate::{
 };
 
 async fn count(client: &Client, table: &str) -> i64 {
-    client.query_one(&format!("SELECT count(*) FROM clinicwire.{table}"), &[]).await.expect("a count").get(0)
+    client
+        .query_one(&format!("SELECT count(*) FROM clinicwire.{table}"), &[])
+        .await
+        .expect("a count")
+        .get(0)
 }
 
 #[tokio::test]
@@ -28,7 +32,8 @@ async fn migrations_apply_once_and_side_by_side() {
         migrations::check(&database.url).await,
         Err(MigrationError::Behind { found: None, needed }) if needed == migrations::newest()
     ));
-    let (one, other) = tokio::join!(migrations::apply(&database.url), migrations::apply(&database.url));
+    let (one, other) =
+        tokio::join!(migrations::apply(&database.url), migrations::apply(&database.url));
     let newest = usize::try_from(migrations::newest()).unwrap();
     assert_eq!(one.unwrap() + other.unwrap(), newest, "each is applied by one of the two");
     migrations::check(&database.url).await.expect("nothing is missing");
@@ -57,11 +62,18 @@ async fn a_gateway_sees_the_tenant_it_named_and_nothing_else() {
                 .execute("SELECT set_config('clinicwire.tenant', $1, true)", &[&tenant.as_str()])
                 .await
                 .unwrap();
-            let seen = reading.query(&format!("SELECT tenant FROM clinicwire.{table}"), &[]).await.unwrap();
+            let seen = reading
+                .query(&format!("SELECT tenant FROM clinicwire.{table}"), &[])
+                .await
+                .unwrap();
             assert!(!seen.is_empty(), "{table}: its own rows");
             assert!(seen.iter().all(|row| row.get::<_, &str>(0) == tenant.as_str()), "{table}");
             reading.commit().await.unwrap();
-            assert_eq!(count(&gateway, table).await, 0, "{table}: the name ends with its transaction");
+            assert_eq!(
+                count(&gateway, table).await,
+                0,
+                "{table}: the name ends with its transaction"
+            );
         }
     }
     for refused in [
@@ -168,7 +180,9 @@ async fn two_owners_in_a_race_are_put_in_order_by_the_checkpoint() {
             Ok(()) => assert_eq!(taken.next_offset, new.checkpoint(0).await.unwrap().next_offset),
             Err(LedgerError::Fenced) => {
                 assert_eq!(taken.next_offset, batch.claim.next_offset);
-                new.commit(&Batch { claim: taken, ..batch.clone() }).await.expect("the new owner commits");
+                new.commit(&Batch { claim: taken, ..batch.clone() })
+                    .await
+                    .expect("the new owner commits");
             }
             Err(other) => panic!("{other}"),
         }
@@ -211,12 +225,16 @@ async fn a_commit_cut_off_at_any_point_happened_or_did_not_and_leaves_no_transac
         number += 1;
         let batch = clinic.batch(claim, vec![issue(number)]);
         let finished = soon("a commit that is cut off", cut_off(&ledger, &batch, polls)).await;
-        let found = ledger.checkpoint(0).await.expect("the next statement finds a clean connection");
+        let found =
+            ledger.checkpoint(0).await.expect("the next statement finds a clean connection");
         assert_eq!(found.owner_epoch, claim.owner_epoch);
         if found.next_offset == claim.next_offset {
             assert!(!finished);
             // The server may hold the cut transaction's locks for a moment; the commit waits for them.
-            ledger.commit(&batch).await.expect("a batch that did not happen can be committed again");
+            ledger
+                .commit(&batch)
+                .await
+                .expect("a batch that did not happen can be committed again");
         } else {
             assert_eq!(found.next_offset, batch.to);
         }
@@ -232,8 +250,7 @@ async fn a_commit_cut_off_at_any_point_happened_or_did_not_and_leaves_no_transac
         (loaded.position, loaded.tickets.len()),
         (clinic.location().position(), usize::try_from(number).unwrap())
     );
-    let idle =
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'";
+    let idle = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'";
     let open: i64 = database.owner().await.query_one(idle, &[]).await.unwrap().get(0);
     assert_eq!(open, 0);
 }
@@ -262,7 +279,8 @@ async fn epochs_asked_for_at_once_are_all_different() {
     let database = Database::migrated().await;
     let ledger = database.ledger(8);
     let epochs = futures_util::future::join_all((0..50).map(|_| ledger.next_epoch())).await;
-    let mut epochs: Vec<u64> = epochs.into_iter().map(|epoch| epoch.expect("the ledger answers")).collect();
+    let mut epochs: Vec<u64> =
+        epochs.into_iter().map(|epoch| epoch.expect("the ledger answers")).collect();
     epochs.sort_unstable();
     epochs.dedup();
     assert_eq!(epochs.len(), 50);
@@ -284,8 +302,10 @@ async fn views_past_their_time_are_swept_away() {
 
     let processor = database.role(Role::Processor).await;
     let before = (count(&processor, "view").await, count(&processor, "view_entry").await);
-    let later =
-        format!("UPDATE clinicwire.view SET keep_until = keep_until - interval '{} s'", keep.unwrap() + 1);
+    let later = format!(
+        "UPDATE clinicwire.view SET keep_until = keep_until - interval '{} s'",
+        keep.unwrap() + 1
+    );
     processor.batch_execute(&later).await.unwrap();
     ledger.mark_dirty(std::slice::from_ref(&kept)).await.unwrap();
     assert!(ledger.view(&kept).await.unwrap().is_none(), "past its time it is as good as gone");
@@ -297,7 +317,10 @@ async fn views_past_their_time_are_swept_away() {
 
     // Whoever is taken back in line after that begins a view again.
     let claim = Claim { next_offset: batch.to, ..claim };
-    ledger.commit(&clinic.batch(claim, vec![Command::RevertTicket { ticket: ticket(1) }])).await.unwrap();
+    ledger
+        .commit(&clinic.batch(claim, vec![Command::RevertTicket { ticket: ticket(1) }]))
+        .await
+        .unwrap();
     assert!(ledger.view(&kept).await.unwrap().is_some());
 }
 

@@ -99,7 +99,11 @@ async fn the_script_knows_the_rule() {
         }
         assert_eq!(store.step(BOARD, epoch, delta(from, to, "new")).await, answer, "row {index}");
         let found = store.held(BOARD).await;
-        assert_eq!(found.as_ref().map(|view| (view.position.epoch, view.position.version)), then, "row {index}");
+        assert_eq!(
+            found.as_ref().map(|view| (view.position.epoch, view.position.version)),
+            then,
+            "row {index}"
+        );
         let applied = then != held;
         let has = |key| found.as_ref().is_some_and(|view: &View| view.entries.contains_key(key));
         assert_eq!(has("new"), applied, "row {index}");
@@ -121,7 +125,8 @@ struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
 }
@@ -188,8 +193,12 @@ async fn the_line_is_the_waiting_tickets_in_their_order() {
         step.put(QUEUE_KEY, &head());
         for _ in 0..=dice.roll(8) {
             let id = ticket(dice.roll(30).into());
-            let state =
-                [TicketState::Waiting, TicketState::Waiting, TicketState::Called, TicketState::OnHold];
+            let state = [
+                TicketState::Waiting,
+                TicketState::Waiting,
+                TicketState::Called,
+                TicketState::OnHold,
+            ];
             let state = state[usize::try_from(dice.roll(4)).unwrap()];
             let priority = u8::try_from(dice.roll(10)).unwrap();
             match dice.roll(4) {
@@ -206,7 +215,8 @@ async fn the_line_is_the_waiting_tickets_in_their_order() {
         }
         let line = Line::read(queue(), &model).unwrap();
         let key = redis_keys::line(&store.aggregate, queue().as_str());
-        let members: Vec<String> = store.client.zrange(key, 0, -1, None, false, None, false).await.unwrap();
+        let members: Vec<String> =
+            store.client.zrange(key, 0, -1, None, false, None, false).await.unwrap();
         assert_eq!(members.len(), line.waiting());
         for (index, member) in members.iter().enumerate() {
             assert_eq!(line.ahead(&member.parse().unwrap()), Some(index), "as schemas orders them");
@@ -233,8 +243,13 @@ async fn a_line_of_thousands_goes_in_one_view() {
     assert_eq!(other.step(&name, 7, step.clone()).await, Stored::Held, "as a step");
     let key = redis_keys::line(&other.aggregate, queue().as_str());
     assert_eq!(other.client.zcard::<i64, _>(key.clone()).await.unwrap(), 5_000);
-    let gone =
-        Delta { from: 1, to: 2, at: 6, remove: step.set.keys().cloned().collect(), ..Delta::default() };
+    let gone = Delta {
+        from: 1,
+        to: 2,
+        at: 6,
+        remove: step.set.keys().cloned().collect(),
+        ..Delta::default()
+    };
     assert_eq!(other.step(&name, 7, gone).await, Stored::Held);
     assert_eq!(other.client.zcard::<i64, _>(key).await.unwrap(), 0);
     assert_eq!(other.held(&name).await.unwrap().position, Position { epoch: 7, version: 2 });

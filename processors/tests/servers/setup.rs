@@ -22,7 +22,9 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn server(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
-        panic!("{variable} is not set: run `make test`, or `deploy/dev/servers run -- cargo test …`")
+        panic!(
+            "{variable} is not set: run `make test`, or `deploy/dev/servers run -- cargo test …`"
+        )
     })
 }
 
@@ -40,7 +42,8 @@ pub async fn soon<T>(what: &str, happening: impl Future<Output = T>) -> T {
 /// Runs to its end on a thread of its own: for `drop`, which cannot wait in a runtime.
 pub fn aside(work: impl Future<Output = ()> + Send + 'static) {
     let thread = std::thread::spawn(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(work);
     });
     let _ = thread.join();
@@ -58,8 +61,12 @@ impl Database {
         let name = fresh().replace('-', "_");
         let (address, _) = given.rsplit_once('/').expect("a URL with a database");
         let url = format!("{address}/{name}");
-        let client = login(&ConnectionSettings { url: given, role: None }).await.expect("postgres answers");
-        client.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database can be made");
+        let client =
+            login(&ConnectionSettings { url: given, role: None }).await.expect("postgres answers");
+        client
+            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .await
+            .expect("a database can be made");
         Self { url, name }
     }
 
@@ -71,7 +78,9 @@ impl Database {
 
     /// As the login itself, which owns the schema.
     pub async fn owner(&self) -> tokio_postgres::Client {
-        login(&ConnectionSettings { url: self.url.clone(), role: None }).await.expect("postgres answers")
+        login(&ConnectionSettings { url: self.url.clone(), role: None })
+            .await
+            .expect("postgres answers")
     }
 
     pub async fn role(&self, role: Role) -> tokio_postgres::Client {
@@ -113,8 +122,9 @@ impl Cluster {
 
     pub async fn with_topics(partitions: u32) -> Self {
         let cluster = Self::named();
-        let made =
-            prepare(&cluster.settings("nobody"), &new_topics(partitions)).await.expect("topics can be made");
+        let made = prepare(&cluster.settings("nobody"), &new_topics(partitions))
+            .await
+            .expect("topics can be made");
         assert_eq!(made.len(), 4);
         cluster
     }
@@ -154,7 +164,10 @@ impl Drop for Cluster {
         aside(async move {
             let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
             let _ = admin()
-                .delete_topics(&[&topics.care, &topics.runs, &topics.views, &topics.audit], &options)
+                .delete_topics(
+                    &[&topics.care, &topics.runs, &topics.views, &topics.audit],
+                    &options,
+                )
                 .await;
         });
     }

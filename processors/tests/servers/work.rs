@@ -56,7 +56,11 @@ fn stopped(attempt: u32) -> Box<Command> {
 }
 
 async fn count(client: &tokio_postgres::Client, table: &str) -> i64 {
-    client.query_one(&format!("SELECT count(*) FROM clinicwire.{table}"), &[]).await.expect("a count").get(0)
+    client
+        .query_one(&format!("SELECT count(*) FROM clinicwire.{table}"), &[])
+        .await
+        .expect("a count")
+        .get(0)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,12 +82,16 @@ async fn many_workers_take_each_run_once_and_tenants_in_turns() {
             taken
         });
     }
-    let taken: Vec<Job> = soon("all are taken", takers.join_all()).await.into_iter().flatten().collect();
+    let taken: Vec<Job> =
+        soon("all are taken", takers.join_all()).await.into_iter().flatten().collect();
     assert_eq!(taken.len(), 60);
     assert_eq!(taken.iter().map(|job| &job.run).collect::<HashSet<_>>().len(), 60);
 
     // One at a time shows the turns: each round has one run of each tenant.
-    client.batch_execute("UPDATE clinicwire.run_work SET worker = NULL, lease_until = NULL").await.unwrap();
+    client
+        .batch_execute("UPDATE clinicwire.run_work SET worker = NULL, lease_until = NULL")
+        .await
+        .unwrap();
     for _ in 0..10 {
         let mut round = HashSet::new();
         for _ in 0..6 {
@@ -114,7 +122,10 @@ async fn a_worker_cut_off_while_it_stores_leaves_nothing_and_beats_while_it_does
     storing.abort();
     assert!(storing.await.expect_err("it was cut off").is_cancelled());
 
-    client.batch_execute("UPDATE clinicwire.run_work SET lease_until = clock_timestamp()").await.unwrap();
+    client
+        .batch_execute("UPDATE clinicwire.run_work SET lease_until = clock_timestamp()")
+        .await
+        .unwrap();
     let next = take(&work, LONG).await.expect("it is taken over");
     assert_eq!((next.attempt, next.tries), (2, 2));
     let (parts, received) = mpsc::channel(2);
@@ -134,7 +145,10 @@ async fn whoever_lost_its_lease_while_it_stored_leaves_nothing() {
     let (parts, received) = mpsc::channel(1);
     let feed = async {
         parts.send(Part::Findings((1..=5_000).map(finding).collect())).await.unwrap();
-        client.batch_execute("UPDATE clinicwire.run_work SET lease_until = clock_timestamp()").await.unwrap();
+        client
+            .batch_execute("UPDATE clinicwire.run_work SET lease_until = clock_timestamp()")
+            .await
+            .unwrap();
         take(&work, LONG).await.expect("it is taken over");
         parts.send(Part::End(stopped(1))).await.unwrap();
     };
@@ -170,7 +184,10 @@ async fn a_day_of_findings_is_dropped_when_none_of_its_runs_is_left() {
     let work = work(&database, 1);
     work.keep_days().await.expect("the work answers");
     assert_eq!(days().await[..2], ["finding_20240229", "finding_20240301"]);
-    client.batch_execute("UPDATE clinicwire.run SET keep_until = now() - interval '1 second'").await.unwrap();
+    client
+        .batch_execute("UPDATE clinicwire.run SET keep_until = now() - interval '1 second'")
+        .await
+        .unwrap();
     assert!(!work.sweep().await.expect("the work answers"));
     assert_eq!(count(&client, "run").await, 0);
     work.keep_days().await.expect("the work answers");
@@ -193,11 +210,17 @@ async fn a_gateway_reads_no_day_by_itself_and_no_other_tenants_findings() {
     work.end(&job, received).await.expect("it ends");
     let gateway = database.role(Role::Gateway).await;
     for (tenant, seen) in [("one", 1), ("other", 0), ("", 0)] {
-        gateway.execute("SELECT set_config('clinicwire.tenant', $1, false)", &[&tenant]).await.unwrap();
+        gateway
+            .execute("SELECT set_config('clinicwire.tenant', $1, false)", &[&tenant])
+            .await
+            .unwrap();
         assert_eq!(count(&gateway, "finding").await, seen, "{tenant}");
     }
-    let day: String =
-        client.query_one("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')", &[]).await.unwrap().get(0);
+    let day: String = client
+        .query_one("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')", &[])
+        .await
+        .unwrap()
+        .get(0);
     let refused = gateway.query(&format!("SELECT 1 FROM clinicwire.finding_{day}"), &[]).await;
     let code = refused.expect_err("nobody granted it").code().map(|code| code.code().to_owned());
     assert_eq!(code.as_deref(), Some("42501"), "insufficient privilege");

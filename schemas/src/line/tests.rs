@@ -100,13 +100,18 @@ fn a_queue_that_does_not_call_gives_no_estimate() {
 fn a_patient_sees_position_while_waiting_and_the_room_once_called() {
     let mut view = View::empty(1);
     view.entries.insert(QUEUE_KEY.into(), crate::view::raw(&head()));
-    view.entries.insert(ticket(1).to_string(), crate::view::raw(&entry(TicketState::Waiting, 0, 1)));
-    view.entries.insert(ticket(2).to_string(), crate::view::raw(&entry(TicketState::Waiting, 9, 2)));
+    view.entries
+        .insert(ticket(1).to_string(), crate::view::raw(&entry(TicketState::Waiting, 0, 1)));
+    view.entries
+        .insert(ticket(2).to_string(), crate::view::raw(&entry(TicketState::Waiting, 9, 2)));
     let mut line = Line::read(QueueId::new("riverside.general").unwrap(), &view).unwrap();
     let waiting = line.ticket_view(&ticket(1)).unwrap();
     assert_eq!((waiting.position, waiting.ahead), (Some(2), Some(1)));
-    let called =
-        QueueEntry { station: Some("Room 3".into()), called_at: Some(5), ..entry(TicketState::Called, 0, 1) };
+    let called = QueueEntry {
+        station: Some("Room 3".into()),
+        called_at: Some(5),
+        ..entry(TicketState::Called, 0, 1)
+    };
     let mut delta = Delta { from: 0, to: 1, at: 5, ..Delta::default() };
     delta.put(ticket(1).as_str(), &called);
     line.follow(&delta).unwrap();
@@ -116,6 +121,9 @@ fn a_patient_sees_position_while_waiting_and_the_room_once_called() {
     assert_ne!(waiting.as_seen().fingerprint(), view.as_seen().fingerprint());
     let later = TicketView { at: 99, ..view.clone() };
     assert_eq!(later.as_seen().fingerprint(), view.as_seen().fingerprint());
-    assert_eq!(serde_json::to_string(&view).unwrap(), serde_json::to_string(&view.as_seen()).unwrap());
+    assert_eq!(
+        serde_json::to_string(&view).unwrap(),
+        serde_json::to_string(&view.as_seen()).unwrap()
+    );
     assert!(line.ticket_view(&ticket(3)).is_none());
 }

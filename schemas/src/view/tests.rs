@@ -8,7 +8,10 @@ fn entry(value: u8) -> Box<RawValue> {
 
 /// A history of steps over a few keys; each step sets or removes at least one.
 fn history() -> impl Strategy<Value = Vec<Vec<(u8, Option<u8>)>>> {
-    prop::collection::vec(prop::collection::vec((0u8..6, prop::option::of(any::<u8>())), 1..4), 1..20)
+    prop::collection::vec(
+        prop::collection::vec((0u8..6, prop::option::of(any::<u8>())), 1..4),
+        1..20,
+    )
 }
 
 /// Sparse but unbroken deltas, as a view sees them whose aggregate also moves for others.

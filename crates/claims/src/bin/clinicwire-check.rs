@@ -57,7 +57,8 @@ fn check(args: &Args) -> Result<ExitCode> {
         None => rules::shipped(),
     };
     let rules = Rules::compile(&rules).context("the rules cannot be applied")?;
-    let tables = Tables::read(table(args.codes.as_deref())?, table(args.establishments.as_deref())?);
+    let tables =
+        Tables::read(table(args.codes.as_deref())?, table(args.establishments.as_deref())?);
     let tables = tables.context("a table cannot be used")?;
     if args.is_stdin() {
         return follow(args, io::stdin().lock(), None, &rules, &tables);
@@ -100,8 +101,8 @@ fn follow(
     let told = loop {
         let step = checking.step(&mut found);
         // Also what was found before an error.
-        let told =
-            progress.beside(!found.is_empty() && io::stdout().is_terminal(), || output.findings(&found));
+        let told = progress
+            .beside(!found.is_empty() && io::stdout().is_terminal(), || output.findings(&found));
         found.clear();
         match (step, told) {
             (Err(error), _) => {
@@ -114,7 +115,12 @@ fn follow(
                 break output.summary(&summary, checking.tallies());
             }
             (Ok(step), _) => {
-                progress.show(&step, checking.rows_done(), checking.bytes_done(), checking.counts());
+                progress.show(
+                    &step,
+                    checking.rows_done(),
+                    checking.bytes_done(),
+                    checking.counts(),
+                );
             }
         }
     };

@@ -98,7 +98,8 @@ impl Line {
     /// Hands over the row with this number.
     pub fn show<T>(&self, number: u64, to: impl FnOnce(&Row<'_>) -> T) -> T {
         let contexts: Vec<&str> = self.contexts.iter().map(String::as_str).collect();
-        let key = |patient: u32| format!("TEST{patient:08}").into_bytes().try_into().map(PatientKey);
+        let key =
+            |patient: u32| format!("TEST{patient:08}").into_bytes().try_into().map(PatientKey);
         to(&Row {
             number,
             date: self.date.map(|(year, month, day)| Day { year, month, day }),
@@ -141,7 +142,12 @@ pub fn tables() -> Tables {
     let visits = "B - CONSULTATION, EXAMEN ET VISITE";
     add(15_815, "Visite de prise en charge", "Autres visites", visits);
     add(15_804, "Visite périodique", "Visites sur rendez-vous (patient de 80 ans ou plus)", visits);
-    add(15_801, "Visite ponctuelle", "Visites sur rendez-vous (patient de moins de 80 ans)", visits);
+    add(
+        15_801,
+        "Visite ponctuelle",
+        "Visites sur rendez-vous (patient de moins de 80 ans)",
+        visits,
+    );
     add(8857, "Intervention clinique", "Interventions", visits);
     add(8859, "Intervention clinique, suite", "Interventions", visits);
     add(8875, "Forfait annuel", "Forfaits", "A - TARIFICATION");
@@ -188,8 +194,10 @@ pub fn told(rule: &Rule, lines: &[Line]) -> Vec<String> {
 
 /// The rule of this id among those that are shipped.
 pub fn shipped(id: &str) -> Rule {
-    let mut rule =
-        crate::rules::shipped().into_iter().find(|rule| rule.id.as_str() == id).expect("it is shipped");
+    let mut rule = crate::rules::shipped()
+        .into_iter()
+        .find(|rule| rule.id.as_str() == id)
+        .expect("it is shipped");
     rule.enabled = true;
     rule
 }

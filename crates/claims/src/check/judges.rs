@@ -168,7 +168,14 @@ impl Judging<'_> {
     ) {
         self.judge = None;
         let (rule, severity) = (self.rule.id.clone(), Severity::Error);
-        findings.push(Finding { row: 0, rule, severity, outcome, params: params(positions), cents: 0 });
+        findings.push(Finding {
+            row: 0,
+            rule,
+            severity,
+            outcome,
+            params: params(positions),
+            cents: 0,
+        });
         self.tally.counts.add(severity, 1);
     }
 

@@ -42,7 +42,9 @@ fn cell(line: &Line, number: u64, column: Column) -> String {
     match column {
         Column::Number => Some(number.to_string()),
         Column::Invoice => Some("123456789".into()),
-        Column::ServiceDate => line.date.map(|(year, month, day)| format!("{year:04}-{month:02}-{day:02}")),
+        Column::ServiceDate => {
+            line.date.map(|(year, month, day)| format!("{year:04}-{month:02}-{day:02}"))
+        }
         Column::Start => line.start.map(time),
         Column::End => line.end.map(time),
         Column::Place => line.place.map(|place| format!("{place:05}")),
@@ -51,7 +53,9 @@ fn cell(line: &Line, number: u64, column: Column) -> String {
         Column::Contexts => Some(line.contexts.join(", ")),
         Column::Preliminary => line.preliminary.map(amount),
         Column::Paid => line.paid.map(amount),
-        Column::Doctor => line.doctor.map(|doctor| format!("{doctor:07}-00001 | Test, Test - Test")),
+        Column::Doctor => {
+            line.doctor.map(|doctor| format!("{doctor:07}-00001 | Test, Test - Test"))
+        }
         Column::Patient => line.patient.map(|patient| format!("TEST{patient:08} - TEST, TEST")),
         _ => None,
     }
@@ -85,8 +89,12 @@ fn finish(mut checking: Checking<'_, &[u8]>) -> (Vec<Finding>, Summary) {
 }
 
 /// A check of `rows` by the shipped rules that are on, changed before its first row.
-fn check(options: Options, change: impl FnOnce(&mut Checking<'_, &[u8]>)) -> (Vec<Finding>, Summary) {
-    let (rules, tables, file) = (Rules::compile(&rules::shipped()).unwrap(), tables(), csv(&rows()));
+fn check(
+    options: Options,
+    change: impl FnOnce(&mut Checking<'_, &[u8]>),
+) -> (Vec<Finding>, Summary) {
+    let (rules, tables, file) =
+        (Rules::compile(&rules::shipped()).unwrap(), tables(), csv(&rows()));
     let mut checking =
         Checking::begin(file.as_bytes(), &Format::default(), &rules, &tables, options).unwrap();
     change(&mut checking);
@@ -150,8 +158,10 @@ fn passes_are_counted_always_and_listed_on_demand() {
     assert_eq!(summary.counts, with_passes.counts);
     assert_eq!(all.len() as u64, with_passes.stored);
     assert_eq!(with_passes.stored - summary.stored, summary.counts.pass);
-    let without: Vec<Finding> =
-        all.into_iter().filter(|finding| finding.severity != schemas::rule::Severity::Pass).collect();
+    let without: Vec<Finding> = all
+        .into_iter()
+        .filter(|finding| finding.severity != schemas::rule::Severity::Pass)
+        .collect();
     assert_eq!(without, found);
 }
 
@@ -160,14 +170,18 @@ fn a_check_goes_block_by_block_then_rule_by_rule_to_its_end() {
     let (rules, tables) = (Rules::compile(&rules::shipped()).unwrap(), Tables::empty());
     let file = csv(&vec![line(15_801); BLOCK as usize + 1]);
     let mut checking =
-        Checking::begin(file.as_bytes(), &Format::default(), &rules, &tables, Options::default()).unwrap();
+        Checking::begin(file.as_bytes(), &Format::default(), &rules, &tables, Options::default())
+            .unwrap();
     let mut found = Vec::new();
     assert_eq!(checking.step(&mut found).unwrap(), Step::Reading);
     assert_eq!(checking.rows_done(), u64::from(BLOCK));
     assert!(checking.bytes_done() < file.len() as u64);
     assert!(checking.tallies().all(|(_, tally)| tally.took_us.is_none()));
     assert_eq!(checking.step(&mut found).unwrap(), Step::Concluding);
-    assert_eq!((checking.rows_done(), checking.bytes_done()), (u64::from(BLOCK) + 1, file.len() as u64));
+    assert_eq!(
+        (checking.rows_done(), checking.bytes_done()),
+        (u64::from(BLOCK) + 1, file.len() as u64)
+    );
     let on = rules::shipped().iter().filter(|rule| rule.enabled).count();
     for done in 0..on {
         let finished = checking.tallies().filter(|(_, tally)| tally.took_us.is_some()).count();
@@ -188,7 +202,8 @@ fn a_row_that_cannot_be_read_is_told_and_takes_no_part_in_any_rule() {
     let mut lines = rows();
     lines.insert(1, line(8857).patient(9).cell(Column::ServiceDate, "2025-13-01"));
     let file = csv(&lines);
-    let begin = Checking::begin(file.as_bytes(), &Format::default(), &rules, &tables, Options::default());
+    let begin =
+        Checking::begin(file.as_bytes(), &Format::default(), &rules, &tables, Options::default());
     let mut checking = begin.unwrap();
     let mut found = Vec::new();
     while !matches!(checking.step(&mut found).unwrap(), Step::Done(_)) {}
@@ -196,21 +211,32 @@ fn a_row_that_cannot_be_read_is_told_and_takes_no_part_in_any_rule() {
     assert_eq!(tally.counts, Counts { error: 1, ..Counts::default() });
     let (found, summary) = finish(checking_again(&file, &rules, &tables));
     assert_eq!(told(&found)[0], "file 2 error row_unreadable 0 column=service_date line=3");
-    assert_eq!((summary.rows, summary.rows_unreadable, summary.stored), (11, 1, found.len() as u64));
+    assert_eq!(
+        (summary.rows, summary.rows_unreadable, summary.stored),
+        (11, 1, found.len() as u64)
+    );
     let (without, _) = check(Options::default(), |_| ());
-    let moved =
-        |finding: &Finding| Finding { row: finding.row - u64::from(finding.row > 2), ..finding.clone() };
+    let moved = |finding: &Finding| Finding {
+        row: finding.row - u64::from(finding.row > 2),
+        ..finding.clone()
+    };
     assert_eq!(found[1..].iter().map(moved).collect::<Vec<_>>(), without);
 }
 
-fn checking_again<'r>(file: &'r str, rules: &'r Rules, tables: &'r Tables) -> Checking<'r, &'r [u8]> {
+fn checking_again<'r>(
+    file: &'r str,
+    rules: &'r Rules,
+    tables: &'r Tables,
+) -> Checking<'r, &'r [u8]> {
     Checking::begin(file.as_bytes(), &Format::default(), rules, tables, Options::default()).unwrap()
 }
 
 #[test]
 fn a_file_that_is_no_export_is_refused_before_any_row() {
     let (rules, tables) = (Rules::compile(&[]).unwrap(), Tables::empty());
-    let begin = |bytes| Checking::begin(bytes, &Format::default(), &rules, &tables, Options::default()).err();
+    let begin = |bytes| {
+        Checking::begin(bytes, &Format::default(), &rules, &tables, Options::default()).err()
+    };
     assert!(matches!(begin(b"a;b\n1;2\n".as_slice()), Some(FileError::Refused(_))));
     let empty = csv(&[]);
     let (found, summary) = finish(checking_again(&empty, &rules, &tables));
@@ -256,7 +282,11 @@ fn a_rule_that_fails_at_a_row_is_told_once_and_the_others_go_on() {
     let of: Vec<String> = of_rule(&found, "doctor-required").collect();
     let kept: Vec<String> = (1..6).map(|row| format!("{row} pass pass 0")).collect();
     assert_eq!(of[..5], kept, "what it found before stays");
-    assert_eq!(of[5..], ["0 error rule_failed 0"], "what it found in the row where it failed does not");
+    assert_eq!(
+        of[5..],
+        ["0 error rule_failed 0"],
+        "what it found in the row where it failed does not"
+    );
     others_are_unharmed(&found, "doctor-required");
     assert_eq!(summary.stored, found.len() as u64);
 }
@@ -276,8 +306,9 @@ fn a_rule_that_fails_when_it_concludes_is_told_once_and_the_others_go_on() {
 fn a_rule_over_its_budget_is_stopped_at_once_and_the_others_go_on() {
     let options = Options { list_passes: true, ..Options::default() };
     for id in ["doctor-required", "office-fee"] {
-        let stop =
-            |checking: &mut Checking<'_, &[u8]>| checking.judges.each[position(id)].budget = Duration::ZERO;
+        let stop = |checking: &mut Checking<'_, &[u8]>| {
+            checking.judges.each[position(id)].budget = Duration::ZERO
+        };
         let (found, _) = check(options, stop);
         let of: Vec<String> = of_rule(&found, id).collect();
         assert_eq!(of.last().unwrap(), "0 error rule_over_budget 0 budget_ms=0");
@@ -305,7 +336,8 @@ fn many_conclusions_are_told_part_by_part_in_the_order_of_rows() {
 
 #[test]
 fn a_rule_over_its_budget_while_it_concludes_is_stopped_between_two_parts() {
-    let rules = Rules::compile(&[shipped("gmf-yearly-missing"), shipped("doctor-required")]).unwrap();
+    let rules =
+        Rules::compile(&[shipped("gmf-yearly-missing"), shipped("doctor-required")]).unwrap();
     let tables = tables();
     let file = csv(&(0..10_000).map(|patient| line(8857).patient(patient)).collect::<Vec<_>>());
     let mut checking = checking_again(&file, &rules, &tables);
@@ -318,8 +350,10 @@ fn a_rule_over_its_budget_while_it_concludes_is_stopped_between_two_parts() {
     let (over, before) = found.split_last().unwrap();
     assert_eq!(brief(over), "0 error rule_over_budget 0 budget_ms=0");
     assert!(before.iter().map(|finding| finding.row).eq(1..=4096), "what it found before stays");
-    let tallies: Vec<_> =
-        checking.tallies().map(|(_, tally)| (tally.counts.error, tally.counts.optimisation)).collect();
+    let tallies: Vec<_> = checking
+        .tallies()
+        .map(|(_, tally)| (tally.counts.error, tally.counts.optimisation))
+        .collect();
     assert_eq!(
         tallies,
         [(0, 0), (1, 4096), (0, 0)],
@@ -348,8 +382,14 @@ fn office_days() -> Vec<Line> {
     let day = |registered: u32, walk_in: u32, fees: &[Line]| -> Vec<Line> {
         doctor.set(doctor.get() + 1);
         let visits = (0..registered).map(|patient| line(15_801).patient(patient));
-        let walk_ins = (0..walk_in).map(|patient| line(15_801).patient(1000 + patient).context("G160"));
-        fees.iter().cloned().chain(visits).chain(walk_ins).map(|line| line.doctor(doctor.get())).collect()
+        let walk_ins =
+            (0..walk_in).map(|patient| line(15_801).patient(1000 + patient).context("G160"));
+        fees.iter()
+            .cloned()
+            .chain(visits)
+            .chain(walk_ins)
+            .map(|line| line.doctor(doctor.get()))
+            .collect()
     };
     let (small, large) = (line(19_928), line(19_929));
     [
@@ -380,7 +420,8 @@ fn every_outcome() -> Vec<Finding> {
     }));
     found.extend(find(&[cents], &tables(), &[line(8857).paid(2)], true));
     let row_wise = line(9999).units(5000).context("STAR").cell(Column::Invoice, "1");
-    let of: Vec<Rule> = rules::shipped().into_iter().map(|rule| Rule { enabled: true, ..rule }).collect();
+    let of: Vec<Rule> =
+        rules::shipped().into_iter().map(|rule| Rule { enabled: true, ..rule }).collect();
     found.extend(find(&of, &tables(), &[row_wise], true));
     let options = Options { list_passes: true, ..Options::default() };
     found.extend(check(options, |checking| fail(checking, "office-fee", Some(1))).0);
@@ -417,30 +458,33 @@ fn some_line() -> impl Strategy<Value = Line> {
         1 => select([19_928, 19_929].as_slice()),
     ];
     let place = prop_oneof![8 => Just(55_001_u32), 1 => Just(55_002), 1 => Just(20_001)];
-    let context = select(["G160", "AR", "ICEP", "STAR", "MTA13"].as_slice()).prop_map(str::to_owned);
+    let context =
+        select(["G160", "AR", "ICEP", "STAR", "MTA13"].as_slice()).prop_map(str::to_owned);
     let contexts =
         prop_oneof![3 => Just(vec![]), 2 => Just(vec!["G160".to_owned()]), 1 => vec(context, 0..3)];
     let keys = (option::weighted(0.95, 1..3_u64), option::weighted(0.9, 0..40_u32), 4..6_u8);
     let amounts = (option::of(0..200_i64), option::of(0..9000_i64), option::of(0..2_i64));
     let times = option::of((600..700_u16, 600..800_u16));
-    (code, place, contexts, keys, amounts, times).prop_map(|(code, place, contexts, keys, amounts, times)| {
-        let (doctor, patient, day) = keys;
-        let (units, preliminary, paid) = amounts;
-        let (start, end) = (times.map(|times| times.0), times.map(|times| times.1));
-        Line {
-            date: Some((2025, 3, day)),
-            doctor,
-            patient,
-            contexts,
-            units,
-            preliminary,
-            paid,
-            start,
-            end,
-            ..line(code)
-        }
-        .at(place)
-    })
+    (code, place, contexts, keys, amounts, times).prop_map(
+        |(code, place, contexts, keys, amounts, times)| {
+            let (doctor, patient, day) = keys;
+            let (units, preliminary, paid) = amounts;
+            let (start, end) = (times.map(|times| times.0), times.map(|times| times.1));
+            Line {
+                date: Some((2025, 3, day)),
+                doctor,
+                patient,
+                contexts,
+                units,
+                preliminary,
+                paid,
+                start,
+                end,
+                ..line(code)
+            }
+            .at(place)
+        },
+    )
 }
 
 fn all_rules() -> Vec<Rule> {

@@ -17,7 +17,8 @@ pub fn trim(cell: &[u8]) -> &[u8] {
     let mut cell = cell.trim_ascii();
     loop {
         let rest = cell.strip_prefix(b"\xC2\xA0").or_else(|| cell.strip_prefix(b"\xA0"));
-        let rest = rest.or_else(|| cell.strip_suffix(b"\xC2\xA0")).or_else(|| cell.strip_suffix(b"\xA0"));
+        let rest =
+            rest.or_else(|| cell.strip_suffix(b"\xC2\xA0")).or_else(|| cell.strip_suffix(b"\xA0"));
         match rest {
             Some(rest) => cell = rest.trim_ascii(),
             None => return cell,
@@ -171,7 +172,10 @@ pub fn patient(cell: &[u8]) -> Parsed<PatientKey> {
     }
     let (key, rest) = cell.split_first_chunk::<12>().ok_or(Malformed)?;
     let (letters, digits) = key.split_at(4);
-    if !letters.iter().all(u8::is_ascii_alphabetic) || !digits.iter().all(u8::is_ascii_digit) || !ends(rest) {
+    if !letters.iter().all(u8::is_ascii_alphabetic)
+        || !digits.iter().all(u8::is_ascii_digit)
+        || !ends(rest)
+    {
         return Err(Malformed);
     }
     Ok(Some(PatientKey(key.map(|byte| byte.to_ascii_uppercase()))))

@@ -106,7 +106,9 @@ fn tokens(title: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
     for character in title.chars() {
         let token = match character {
-            _ if character.is_ascii_alphanumeric() => Token::Letter(character.to_ascii_lowercase() as u8),
+            _ if character.is_ascii_alphanumeric() => {
+                Token::Letter(character.to_ascii_lowercase() as u8)
+            }
             '?' => Token::Damage,
             _ if character.is_ascii() => continue,
             _ => Token::Damage,

@@ -23,7 +23,8 @@ impl<R: Read> Input<R> {
     /// arrive.
     pub fn begin(source: R) -> io::Result<Self> {
         let buffer = vec![0; BUFFER].into_boxed_slice();
-        let mut input = Self { source, buffer, at: 0, filled: 0, done: 0, ended: false, nul: false };
+        let mut input =
+            Self { source, buffer, at: 0, filled: 0, done: 0, ended: false, nul: false };
         while input.more()? {}
         Ok(input)
     }
@@ -71,7 +72,8 @@ impl<R: Read> Input<R> {
         let new = &self.buffer[self.filled..self.filled + read];
         // `contains` of bytes is the fast search, `position` is not.
         self.nul = new.contains(&0);
-        self.filled += if self.nul { new.iter().position(|byte| *byte == 0).unwrap_or(read) } else { read };
+        self.filled +=
+            if self.nul { new.iter().position(|byte| *byte == 0).unwrap_or(read) } else { read };
         Ok(!self.ended && !self.nul)
     }
 }

@@ -30,7 +30,8 @@ pub struct Record {
 
 impl Record {
     pub fn new(layout: Layout, encoding: Option<Encoding>) -> Self {
-        let (text, ends) = (vec![0; MAX_BYTES].into_boxed_slice(), vec![0; MAX_CELLS].into_boxed_slice());
+        let (text, ends) =
+            (vec![0; MAX_BYTES].into_boxed_slice(), vec![0; MAX_CELLS].into_boxed_slice());
         Self { layout, encoding, text, ends, cells: 0 }
     }
 
@@ -48,7 +49,9 @@ impl Record {
         let row = Row {
             number,
             date: forms.read(Column::ServiceDate, cell::date),
-            start: forms.read(Column::Start, cell::time).filter(|start| *start > 0 || end.is_some()),
+            start: forms
+                .read(Column::Start, cell::time)
+                .filter(|start| *start > 0 || end.is_some()),
             end,
             place: forms.read(Column::Place, cell::place),
             code: forms.read(Column::Code, cell::code),
@@ -61,14 +64,18 @@ impl Record {
             cells: self,
         };
         match forms.bad {
-            Some(bad) => Read::Unreadable(Unreadable { number, line, column: self.layout.column_at(bad) }),
+            Some(bad) => {
+                Read::Unreadable(Unreadable { number, line, column: self.layout.column_at(bad) })
+            }
             None => Read::Row(row),
         }
     }
 
     fn contexts<'a>(&self, scratch: &'a Bump) -> &'a [&'a str] {
         let bytes = self.layout.position(Column::Contexts).and_then(|position| self.cell(position));
-        let Some(bytes) = bytes.map(cell::trim).filter(|bytes| !bytes.is_empty()) else { return &[] };
+        let Some(bytes) = bytes.map(cell::trim).filter(|bytes| !bytes.is_empty()) else {
+            return &[];
+        };
         let text = decode(bytes, self.encoding);
         let text: &'a str = if text.is_ascii() {
             let text = scratch.alloc_str(&text);

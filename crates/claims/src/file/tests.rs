@@ -98,7 +98,10 @@ fn keep(row: &Row<'_>) -> Kept {
         cents: (row.preliminary, row.paid),
         doctor: row.doctor,
         patient: row.patient,
-        cells: Column::ALL.iter().map(|column| Some(row.cells.get(*column)?.into_owned())).collect(),
+        cells: Column::ALL
+            .iter()
+            .map(|column| Some(row.cells.get(*column)?.into_owned()))
+            .collect(),
     }
 }
 
@@ -232,7 +235,10 @@ fn a_row_with_a_cell_too_few_or_too_many_is_unreadable() {
     let unreadable = |column| vec![Seen::Unreadable(Unreadable { number: 1, line: 2, column })];
     let mut short = good();
     short.truncate(17);
-    assert_eq!(read(&text(b';', &[short.clone()]), &Format::default()), unreadable(Column::TotalPreliminary));
+    assert_eq!(
+        read(&text(b';', &[short.clone()]), &Format::default()),
+        unreadable(Column::TotalPreliminary)
+    );
     short.truncate(1);
     assert_eq!(read(&text(b';', &[short]), &Format::default()), unreadable(Column::Invoice));
     let mut long = good();
@@ -246,7 +252,8 @@ fn a_row_with_a_cell_too_few_or_too_many_is_unreadable() {
 
 #[test]
 fn delimiter_encoding_and_line_ends_make_no_difference() {
-    let rows = [good(), with(&[(Column::Diagnosis, "a;b,c\td\"e\nf")]), with(&[(Column::Contexts, "")])];
+    let rows =
+        [good(), with(&[(Column::Diagnosis, "a;b,c\td\"e\nf")]), with(&[(Column::Contexts, "")])];
     let expected = read(&text(b';', &rows), &Format::default());
     assert_eq!(expected.len(), 3);
     assert!(expected.iter().all(|seen| matches!(seen, Seen::Row(_))));
@@ -256,7 +263,8 @@ fn delimiter_encoding_and_line_ends_make_no_difference() {
         let marked = [BYTE_ORDER_MARK, &utf8].concat();
         let unix = String::from_utf8(utf8.clone()).unwrap().replace("\r\n", "\n").into_bytes();
         let unended = utf8[..utf8.len() - 2].to_vec();
-        let spaced = String::from_utf8(utf8.clone()).unwrap().replace("\r\n", "\r\n\r\n\r\n").into_bytes();
+        let spaced =
+            String::from_utf8(utf8.clone()).unwrap().replace("\r\n", "\r\n\r\n\r\n").into_bytes();
         // What put a mark of the byte order before text in Windows-1252 did not look at it.
         let mistaken = [BYTE_ORDER_MARK, &latin].concat();
         for bytes in [&utf8, &latin, &marked, &unix, &unended, &spaced, &mistaken] {
@@ -304,7 +312,8 @@ fn columns_may_be_moved_missing_or_more() {
     let seen = read(bytes.as_bytes(), &Format::default());
     let [Seen::Row(row)] = &seen[..] else { panic!("a row: {seen:?}") };
     for column in Column::ALL {
-        let there = order.contains(&(*column as usize)).then(|| expected.cells[*column as usize].clone());
+        let there =
+            order.contains(&(*column as usize)).then(|| expected.cells[*column as usize].clone());
         assert_eq!(row.cells[*column as usize], there.flatten(), "{column:?}");
     }
     assert_eq!(Kept { cells: expected.cells.clone(), ..(**row).clone() }, expected);
@@ -348,8 +357,14 @@ fn what_is_no_export_is_refused_by_what_shows_it() {
     assert_eq!(refused(b"{\"rows\": []}\n"), no_header);
     assert_eq!(refused(good().join(";").as_bytes()), no_header);
     let all = String::from_utf8(text(b';', &[good()])).unwrap();
-    assert_eq!(refused(all.replace("Facture", "Reçu").as_bytes()), "the column \"Facture\" is missing");
-    assert_eq!(refused(all.replace("Agence", "code").as_bytes()), "the column \"Code\" is there twice");
+    assert_eq!(
+        refused(all.replace("Facture", "Reçu").as_bytes()),
+        "the column \"Facture\" is missing"
+    );
+    assert_eq!(
+        refused(all.replace("Agence", "code").as_bytes()),
+        "the column \"Code\" is there twice"
+    );
     let utf_16: Vec<_> = all.encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert_eq!(refused(&utf_16), "it is not text: byte 1");
     assert_eq!(refused(&[&b"\xFF\xFE"[..], &utf_16].concat()), "it is not text: byte 0");
@@ -376,7 +391,10 @@ fn a_quote_that_is_never_closed_refuses_the_file() {
         "a quote in the row that begins on line 5 is never closed"
     );
     let long = [&open[..], &good().join("\n").repeat(1000).into_bytes()].concat();
-    assert_eq!(refused(&long), "the row that begins on line 3 has more than 65536 bytes or 512 cells");
+    assert_eq!(
+        refused(&long),
+        "the row that begins on line 3 has more than 65536 bytes or 512 cells"
+    );
     assert_eq!(
         read(&[&before[..], b"2;\"\"\"\""].concat(), &Format::default()).len(),
         2,
@@ -388,7 +406,10 @@ fn a_quote_that_is_never_closed_refuses_the_file() {
 fn a_record_has_bounds() {
     let rest = ";".repeat(22);
     let row = |length: usize| format!("{}\n{}{rest}\n", header().join(";"), "x".repeat(length));
-    assert!(matches!(&read(row(record::MAX_BYTES - 1).as_bytes(), &Format::default())[..], [Seen::Row(_)]));
+    assert!(matches!(
+        &read(row(record::MAX_BYTES - 1).as_bytes(), &Format::default())[..],
+        [Seen::Row(_)]
+    ));
     assert!(refused(row(record::MAX_BYTES).as_bytes()).contains("line 2"));
     let cells = |count: usize| format!("{}\n{}\n", header().join(";"), ";".repeat(count - 1));
     let seen = read(cells(record::MAX_CELLS).as_bytes(), &Format::default());
@@ -416,7 +437,9 @@ fn an_error_stays() {
     }
     assert_eq!(rows, 1000);
     for _ in 0..2 {
-        assert!(matches!(file.next(), Err(FileError::Io(error)) if error.kind() == ErrorKind::TimedOut));
+        assert!(
+            matches!(file.next(), Err(FileError::Io(error)) if error.kind() == ErrorKind::TimedOut)
+        );
     }
     let bytes = text(b';', &[good(), vec!["\"".repeat(3)]]);
     let bytes = &bytes[..bytes.len() - 3];

@@ -77,7 +77,9 @@ impl<'r> Rows<'r> {
             && (self.contexts.is_empty() || carries(row, &self.contexts))
             && !carries(row, &self.contexts_not)
             && (self.places.is_empty() || self.places.hold(row.place))
-            && self.gmf.is_none_or(|(gmf, tables)| row.place.is_some_and(|place| tables.is_gmf(place)) == gmf)
+            && self.gmf.is_none_or(|(gmf, tables)| {
+                row.place.is_some_and(|place| tables.is_gmf(place)) == gmf
+            })
             && self.paid.is_none_or(|paid| row.is_paid() == paid)
     }
 

@@ -191,7 +191,8 @@ impl Stands for Sum {
 
 impl<'r> SumLimit<'r> {
     pub fn new(grouping: Grouping, unit: Unit, terms: &[Term], limit: i64, when: Rows<'r>) -> Self {
-        let term = |term: &Term| ((!term.codes.is_empty()).then(|| Codes::of(&term.codes)), term.amount);
+        let term =
+            |term: &Term| ((!term.codes.is_empty()).then(|| Codes::of(&term.codes)), term.amount);
         let terms = terms.iter().map(term).collect();
         Self { grouping, unit, terms, limit, when, groups: Groups::new() }
     }
@@ -303,7 +304,9 @@ impl Judge for MissingThoughDue<'_> {
             // Billed, and nothing was due.
             NO_ROW => {}
             first if state.billed => found.pass(first.into()),
-            first => found.gain(first.into(), Outcome::FeeMissing, gain, [("gain_cents", gain.into())]),
+            first => {
+                found.gain(first.into(), Outcome::FeeMissing, gain, [("gain_cents", gain.into())])
+            }
         })
     }
 }

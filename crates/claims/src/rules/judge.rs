@@ -116,7 +116,12 @@ impl<'a> Found<'a> {
         self.pass_as(row, Outcome::Pass, []);
     }
 
-    pub fn pass_as<const N: usize>(&mut self, row: u64, outcome: Outcome, params: [(&str, Param); N]) {
+    pub fn pass_as<const N: usize>(
+        &mut self,
+        row: u64,
+        outcome: Outcome,
+        params: [(&str, Param); N],
+    ) {
         if self.list_passes {
             self.push(row, Severity::Pass, outcome, 0, params);
         } else {
@@ -133,7 +138,14 @@ impl<'a> Found<'a> {
         positions: [(&str, Param); N],
     ) {
         let rule = self.rule.clone();
-        self.findings.push(Finding { row, rule, severity, outcome, params: params(positions), cents });
+        self.findings.push(Finding {
+            row,
+            rule,
+            severity,
+            outcome,
+            params: params(positions),
+            cents,
+        });
     }
 }
 

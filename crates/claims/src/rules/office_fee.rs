@@ -161,7 +161,8 @@ fn judge_day(fee: &OfficeFee, day: &Day, found: &mut Found<'_>) {
 
 /// Those billed in a private office.
 fn in_place(fee: &OfficeFee, fees: &[Billed], found: &mut Found<'_>) -> Vec<Billed> {
-    let (placed, elsewhere): (Vec<Billed>, Vec<Billed>) = fees.iter().partition(|billed| billed.in_office);
+    let (placed, elsewhere): (Vec<Billed>, Vec<Billed>) =
+        fees.iter().partition(|billed| billed.in_office);
     for billed in elsewhere {
         let tariff = tariff(fee, billed.large);
         let params = [("code", tariff.code.as_str().into())];
@@ -179,14 +180,25 @@ enum Advice {
 }
 
 /// Those whose group is large enough, or that can be billed for the other one.
-fn reaching_minimum(fee: &OfficeFee, day: &Day, fees: &[Billed], found: &mut Found<'_>) -> Vec<Billed> {
-    let advices: Vec<Option<Advice>> = fees.iter().map(|billed| advice(fee, day, fees, *billed)).collect();
+fn reaching_minimum(
+    fee: &OfficeFee,
+    day: &Day,
+    fees: &[Billed],
+    found: &mut Found<'_>,
+) -> Vec<Billed> {
+    let advices: Vec<Option<Advice>> =
+        fees.iter().map(|billed| advice(fee, day, fees, *billed)).collect();
     if let ([first, second], [Some(Advice::Cancel), Some(Advice::Cancel)]) = (fees, &advices[..]) {
         let mut tariffs = [tariff(fee, first.large), tariff(fee, second.large)];
         tariffs.sort_unstable_by_key(|tariff| tariff.cents);
         let [small, large] = tariffs;
         let params = [("code", small.code.as_str().into()), ("other", large.code.as_str().into())];
-        found.breach(first.row.into(), Outcome::OfficeFeeMinimumBoth, small.cents + large.cents, params);
+        found.breach(
+            first.row.into(),
+            Outcome::OfficeFeeMinimumBoth,
+            small.cents + large.cents,
+            params,
+        );
         return Vec::new();
     }
     let mut held = Vec::new();
@@ -212,7 +224,12 @@ fn tell_minimum(fee: &OfficeFee, day: &Day, billed: Billed, advice: Advice, foun
         Advice::Smaller => {
             let cents = tariff.cents - fee.small.cents;
             let better = ("better", fee.small.code.as_str().into());
-            found.breach(row, Outcome::OfficeFeeMinimumSmaller, cents, [code, needed, seen, better]);
+            found.breach(
+                row,
+                Outcome::OfficeFeeMinimumSmaller,
+                cents,
+                [code, needed, seen, better],
+            );
         }
         Advice::Cancel => {
             found.breach(row, Outcome::OfficeFeeMinimum, tariff.cents, [code, needed, seen]);
@@ -284,7 +301,8 @@ fn better(fee: &OfficeFee, day: &Day, found: &mut Found<'_>) {
                 let better = ("better", fee.large.code.as_str().into());
                 let params = [code, better, seen(billed.walk_in), ("gain_cents", gain.into())];
                 found.gain(row, Outcome::OfficeFeeUpgrade, gain, params);
-            } else if reaches(day, &fee.small, !billed.walk_in) && 2 * fee.small.cents <= fee.day_limit_cents
+            } else if reaches(day, &fee.small, !billed.walk_in)
+                && 2 * fee.small.cents <= fee.day_limit_cents
             {
                 let gain = fee.small.cents;
                 let params = [code, seen(!billed.walk_in), ("gain_cents", gain.into())];
@@ -304,8 +322,10 @@ fn unbilled(fee: &OfficeFee, day: &Day, found: &mut Found<'_>) {
     let both = || {
         let reached = [false, true].into_iter().all(|walk_in| reaches(day, &fee.small, walk_in));
         let (registered, walk_in) = (day.registered, day.walk_in);
-        let patients =
-            Patients { count: registered.count + walk_in.count, first: registered.first.min(walk_in.first) };
+        let patients = Patients {
+            count: registered.count + walk_in.count,
+            first: registered.first.min(walk_in.first),
+        };
         reached.then(|| (2 * fee.small.cents, times(2, &fee.small.code), patients))
     };
     // Of equal ones the first: one fee is simpler than two.
@@ -327,8 +347,11 @@ fn unbilled(fee: &OfficeFee, day: &Day, found: &mut Found<'_>) {
 
 fn pass(fee: &OfficeFee, day: &Day, row: u32, found: &mut Found<'_>) {
     let total = total(fee, &day.fees);
-    let outcome =
-        if total < fee.day_limit_cents { Outcome::OfficeFeePass } else { Outcome::OfficeFeePassMaximum };
+    let outcome = if total < fee.day_limit_cents {
+        Outcome::OfficeFeePass
+    } else {
+        Outcome::OfficeFeePassMaximum
+    };
     let params = [
         ("registered", i64::from(day.registered.count).into()),
         ("walk_in", i64::from(day.walk_in.count).into()),

@@ -53,7 +53,13 @@ impl Judge for Required<'_> {
 }
 
 /// Tells of one cell whether it is as the rule wants it.
-fn judge_cell(seen: &Seen<'_>, found: &mut Found<'_>, column: Column, breach: Outcome, holds: bool) {
+fn judge_cell(
+    seen: &Seen<'_>,
+    found: &mut Found<'_>,
+    column: Column,
+    breach: Outcome,
+    holds: bool,
+) {
     if holds {
         found.pass(seen.row.number);
     } else {
@@ -152,7 +158,8 @@ pub(super) struct Range<'r> {
 
 impl<'r> Range<'r> {
     pub fn new(column: Column, min: Option<&Bound>, max: Option<&Bound>, when: Rows<'r>) -> Self {
-        let side = |side: Option<&Bound>, open| side.and_then(|side| bound(column, side)).unwrap_or(open);
+        let side =
+            |side: Option<&Bound>, open| side.and_then(|side| bound(column, side)).unwrap_or(open);
         Self { column, min: side(min, i64::MIN), max: side(max, i64::MAX), when }
     }
 }
@@ -231,7 +238,12 @@ impl Judge for KnownCode<'_> {
             found.pass(seen.row.number);
         } else {
             let code = code_text(code);
-            found.breach(seen.row.number, Outcome::CodeUnknown, 0, [("code", code.as_str().into())]);
+            found.breach(
+                seen.row.number,
+                Outcome::CodeUnknown,
+                0,
+                [("code", code.as_str().into())],
+            );
         }
     }
 }

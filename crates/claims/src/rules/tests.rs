@@ -4,8 +4,8 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 use schemas::{
     finding::Outcome,
     rule::{
-        Amount, Bilingual, Bound, Check, Column, Fee, Filter, Key, OfficeFee, Period, Rule, Severity, Term,
-        Unit,
+        Amount, Bilingual, Bound, Check, Column, Fee, Filter, Key, OfficeFee, Period, Rule,
+        Severity, Term, Unit,
     },
 };
 use serde_json::json;
@@ -61,9 +61,13 @@ fn the_rules_of_who_stored_none_are_the_office_fees_alone() {
 #[test]
 fn rules_that_are_off_are_neither_checked_nor_applied() {
     let on = rule(json!({ "kind": "required", "column": "doctor" }));
-    let off = rule(json!({ "kind": "pattern", "column": "invoice", "pattern": "(", "enabled": false }));
+    let off =
+        rule(json!({ "kind": "pattern", "column": "invoice", "pattern": "(", "enabled": false }));
     let found = find(&[off.clone(), on.clone()], &tables(), &[Line::default()], false);
-    assert_eq!(found.iter().map(|finding| finding.outcome).collect::<Vec<_>>(), [Outcome::RequiredMissing]);
+    assert_eq!(
+        found.iter().map(|finding| finding.outcome).collect::<Vec<_>>(),
+        [Outcome::RequiredMissing]
+    );
     let error = Rules::compile(&[on.clone(), Rule { enabled: true, ..off }]).err().unwrap();
     assert_eq!((error.field.as_str(), error.wrong), ("pattern", Wrong::Pattern));
     let error = Rules::compile(&[on.clone(), on]).err().unwrap();
@@ -105,7 +109,19 @@ fn any_filter() -> impl Strategy<Value = Filter> {
     let filter = (code, rest).prop_map(|(code, rest)| {
         let (codes, codes_not, leaves, groups, tops, any_of) = code;
         let (contexts, contexts_not, places, gmf, paid) = rest;
-        Filter { codes, codes_not, leaves, groups, tops, any_of, contexts, contexts_not, places, gmf, paid }
+        Filter {
+            codes,
+            codes_not,
+            leaves,
+            groups,
+            tops,
+            any_of,
+            contexts,
+            contexts_not,
+            places,
+            gmf,
+            paid,
+        }
     });
     prop_oneof![2 => Just(Filter::default()), 1 => filter]
 }
@@ -121,7 +137,12 @@ fn any_bound() -> impl Strategy<Value = Option<Bound>> {
 
 fn any_fee() -> impl Strategy<Value = Fee> {
     (any_text(), any_number(), 0..30_u32, any::<u32>()).prop_map(
-        |(code, cents, min_registered, min_walk_in)| Fee { code, cents, min_registered, min_walk_in },
+        |(code, cents, min_registered, min_walk_in)| Fee {
+            code,
+            cents,
+            min_registered,
+            min_walk_in,
+        },
     )
 }
 
@@ -130,10 +151,17 @@ fn any_check() -> impl Strategy<Value = Check> {
     let per = || vec(select([Key::Patient, Key::Doctor, Key::Code, Key::Place].as_slice()), 0..5);
     let period = || select([Period::Day, Period::Month, Period::Year].as_slice());
     let when = any_filter;
-    let amount = prop_oneof![any_number().prop_map(Amount::Fixed), column().prop_map(Amount::Column)];
+    let amount =
+        prop_oneof![any_number().prop_map(Amount::Fixed), column().prop_map(Amount::Column)];
     let term = (vec(any_text(), 0..2), amount).prop_map(|(codes, amount)| Term { codes, amount });
-    let fees =
-        (any_fee(), any_fee(), any_number(), vec(any_text(), 0..2), vec(any_text(), 0..2), any::<bool>());
+    let fees = (
+        any_fee(),
+        any_fee(),
+        any_number(),
+        vec(any_text(), 0..2),
+        vec(any_text(), 0..2),
+        any::<bool>(),
+    );
     prop_oneof![
         (column(), when()).prop_map(|(column, when)| Check::Required { column, when }),
         (column(), any_text(), when()).prop_map(|(column, pattern, when)| Check::Pattern {
@@ -141,34 +169,22 @@ fn any_check() -> impl Strategy<Value = Check> {
             pattern,
             when
         }),
-        (column(), any_bound(), any_bound(), when()).prop_map(|(column, min, max, when)| Check::Range {
-            column,
-            min,
-            max,
-            when
-        }),
-        (column(), vec(any_text(), 0..3), when()).prop_map(|(column, values, when)| Check::Allowed {
-            column,
-            values,
-            when
-        }),
+        (column(), any_bound(), any_bound(), when())
+            .prop_map(|(column, min, max, when)| Check::Range { column, min, max, when }),
+        (column(), vec(any_text(), 0..3), when())
+            .prop_map(|(column, values, when)| Check::Allowed { column, values, when }),
         when().prop_map(|when| Check::KnownCode { when }),
-        (per(), period(), when(), any_number()).prop_map(|(per, period, when, cents)| Check::Once {
-            per,
-            period,
-            when,
-            cents
-        }),
-        (per(), period(), select(Unit::ALL.to_vec()), vec(term, 0..3), any_number(), when()).prop_map(
-            |(per, period, unit, terms, limit, when)| Check::SumLimit {
+        (per(), period(), when(), any_number())
+            .prop_map(|(per, period, when, cents)| Check::Once { per, period, when, cents }),
+        (per(), period(), select(Unit::ALL.to_vec()), vec(term, 0..3), any_number(), when())
+            .prop_map(|(per, period, unit, terms, limit, when)| Check::SumLimit {
                 per,
                 period,
                 unit,
                 terms,
                 limit,
                 when
-            }
-        ),
+            }),
         (per(), period(), when(), when(), any_number()).prop_map(
             |(per, period, due, missing, gain_cents)| {
                 Check::MissingThoughDue { per, period, due, missing, gain_cents }
@@ -183,16 +199,18 @@ fn any_check() -> impl Strategy<Value = Check> {
                 when
             }
         ),
-        fees.prop_map(|(small, large, day_limit_cents, office_places, walk_in_contexts, paid_only)| {
-            Check::OfficeFee(OfficeFee {
-                small,
-                large,
-                day_limit_cents,
-                office_places,
-                walk_in_contexts,
-                paid_only,
-            })
-        }),
+        fees.prop_map(
+            |(small, large, day_limit_cents, office_places, walk_in_contexts, paid_only)| {
+                Check::OfficeFee(OfficeFee {
+                    small,
+                    large,
+                    day_limit_cents,
+                    office_places,
+                    walk_in_contexts,
+                    paid_only,
+                })
+            }
+        ),
     ]
 }
 
@@ -213,7 +231,8 @@ fn any_line() -> impl Strategy<Value = Line> {
     let codes = select([8857, 8859, 8875, 19_928, 19_929, 0, 99_999, u32::MAX].as_slice());
     let texts = select(["AR", "G160", "STAR", ""].as_slice()).prop_map(str::to_owned);
     let times = (option::of(0..1440_u16), option::of(0..1440_u16));
-    let keys = (option::of(any::<u32>()), option::of(codes), option::of(0..3_u64), option::of(0..5_u32));
+    let keys =
+        (option::of(any::<u32>()), option::of(codes), option::of(0..3_u64), option::of(0..5_u32));
     let numbers = (option::of(any_number()), option::of(any_number()), option::of(any_number()));
     let date = option::of((any::<i16>(), 1..=12_u8, 1..=31_u8));
     let cells = vec((select(Column::ALL), any::<String>()), 0..4).prop_map(HashMap::from_iter);
@@ -221,7 +240,20 @@ fn any_line() -> impl Strategy<Value = Line> {
         |(date, times, keys, numbers, contexts, cells)| {
             let ((start, end), (place, code, doctor, patient), (units, preliminary, paid)) =
                 (times, keys, numbers);
-            Line { date, start, end, place, code, units, contexts, preliminary, paid, doctor, patient, cells }
+            Line {
+                date,
+                start,
+                end,
+                place,
+                code,
+                units,
+                contexts,
+                preliminary,
+                paid,
+                doctor,
+                patient,
+                cells,
+            }
         },
     )
 }

@@ -7,7 +7,8 @@ use schemas::{
     command::MAX_TEXT,
     ids::{MAX_SLUG, RuleId},
     rule::{
-        Amount, Bilingual, Bound, Check, Column, Fee, Filter, Key, OfficeFee, Rule, Severity, Term, Unit,
+        Amount, Bilingual, Bound, Check, Column, Fee, Filter, Key, OfficeFee, Rule, Severity, Term,
+        Unit,
     },
 };
 
@@ -88,7 +89,9 @@ type Field = Result<(), (String, Wrong)>;
 /// # Errors
 /// The first field that is wrong, and why.
 pub fn validate(rule: &Rule) -> Result<(), RuleError> {
-    head(rule).and_then(|()| check(&rule.check)).map_err(|(field, wrong)| RuleError::new(rule, field, wrong))
+    head(rule)
+        .and_then(|()| check(&rule.check))
+        .map_err(|(field, wrong)| RuleError::new(rule, field, wrong))
 }
 
 fn wrong(field: impl Into<String>, wrong: Wrong) -> Field {
@@ -117,7 +120,8 @@ fn head(rule: &Rule) -> Field {
         Wrong::NotASlug,
     )?;
     // A breach counts as an amount at risk, which a gain or a pass would not.
-    let only_gains = matches!(rule.check, Check::MissingThoughDue { .. } | Check::BetterCode { .. });
+    let only_gains =
+        matches!(rule.check, Check::MissingThoughDue { .. } | Check::BetterCode { .. });
     let fits = match rule.severity {
         Severity::Error | Severity::Warning => true,
         Severity::Optimisation => only_gains,
@@ -240,7 +244,9 @@ fn all_differ<T: Hash + Eq>(parts: &[T]) -> bool {
 fn filter(filter: &Filter) -> Field {
     list_or_none("codes", &filter.codes, is_code)?;
     list_or_none("codes_not", &filter.codes_not, is_code)?;
-    for (field, texts) in [("leaves", &filter.leaves), ("groups", &filter.groups), ("tops", &filter.tops)] {
+    for (field, texts) in
+        [("leaves", &filter.leaves), ("groups", &filter.groups), ("tops", &filter.tops)]
+    {
         list_or_none(field, texts, |text| is_text(text, MAX_DESCRIPTION))?;
     }
     list_or_none("contexts", &filter.contexts, is_context)?;
@@ -306,7 +312,11 @@ pub(super) fn whole_pattern(pattern: &str) -> Result<Regex, Wrong> {
     is_text(pattern, MAX_PATTERN)?;
     let build = |pattern: &str| {
         let mut builder = RegexBuilder::new(pattern);
-        builder.size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES).build().map_err(|_| Wrong::Pattern)
+        builder
+            .size_limit(PATTERN_BYTES)
+            .dfa_size_limit(PATTERN_BYTES)
+            .build()
+            .map_err(|_| Wrong::Pattern)
     };
     // By itself first: `a)(b` is a pattern between the parentheses alone.
     build(pattern)?;

@@ -61,7 +61,11 @@ fn what_cannot_be_used_is_named_by_table_line_and_column() {
             "",
             "line 2 of the table of codes has no usable \"cents\"",
         ),
-        ("", "place,gmf\n55123,maybe\n", "line 2 of the table of establishments has no usable \"gmf\""),
+        (
+            "",
+            "place,gmf\n55123,maybe\n",
+            "line 2 of the table of establishments has no usable \"gmf\"",
+        ),
         (
             "code,leaf,group,top,cents\n8857,,,\n",
             "",

@@ -1,5 +1,9 @@
 //! `clinicwire-demo`: keeps the demo clinic alive on gateways that run elsewhere, over HTTP like any other caller.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person at a terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it talks to a person at a terminal"
+)]
 
 use std::{io, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -27,7 +31,12 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 #[command(version, after_long_help = EXAMPLES, max_term_width = 100)]
 struct Args {
     /// A gateway node's address; repeat it for more nodes, which are used when the first is away
-    #[arg(long = "url", visible_alias = "node", value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        long = "url",
+        visible_alias = "node",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
     nodes: Vec<String>,
 
     /// An admin's token for the tenant "demo"; not needed with the development key
@@ -80,7 +89,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<()> {
-    let filter = EnvFilter::try_new(&args.log).with_context(|| format!("--log {} is no filter", args.log))?;
+    let filter = EnvFilter::try_new(&args.log)
+        .with_context(|| format!("--log {} is no filter", args.log))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
@@ -92,7 +102,8 @@ async fn run(args: Args) -> Result<()> {
 }
 
 async fn live(args: Args) -> Result<std::convert::Infallible> {
-    let nodes: Vec<String> = args.nodes.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
+    let nodes: Vec<String> =
+        args.nodes.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
     let signer = args.development.key().map(|key| Signer::new(key, plan::tenant()));
     let own = signer.as_ref().map(|signer| signer.tokens(&Opens::location(&plan::location())));
     let (own_admin, own_source) = own.map(|tokens| (tokens.admin, tokens.source)).unzip();

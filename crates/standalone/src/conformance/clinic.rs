@@ -11,7 +11,9 @@ use processors::{
 use schemas::{
     Millis,
     command::Command,
-    ids::{Aggregate, AggregateKind, CommandId, LocationId, QueueId, StationId, TenantId, TicketId},
+    ids::{
+        Aggregate, AggregateKind, CommandId, LocationId, QueueId, StationId, TenantId, TicketId,
+    },
     record::{CARE_TOPIC, CommandRecord, WireRecord, partition_of},
     ticket::Priority,
 };
@@ -57,7 +59,8 @@ impl Clinic {
     /// # Panics
     /// Never: the location is always there.
     pub fn committed(&mut self) {
-        let held = self.working.aggregates.get_mut(&self.aggregate).expect("a clinic has its location");
+        let held =
+            self.working.aggregates.get_mut(&self.aggregate).expect("a clinic has its location");
         held.location_mut().expect("a clinic is a location").forget_ended();
     }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gateway::short_keys::ShortKeys;
+use gateway::backends::short_keys::ShortKeys;
 
 use super::fresh;
 
@@ -24,7 +24,9 @@ async fn take(keys: &dyn ShortKeys, key: &str) -> Option<String> {
 async fn a_value_is_taken_once(keys: &dyn ShortKeys) {
     let key = fresh();
     assert_eq!(take(keys, &key).await, None, "nothing was put");
-    keys.put(&key, "a value, with \"everything\" {in} it: é", MINUTE).await.expect("the keys answer");
+    keys.put(&key, "a value, with \"everything\" {in} it: é", MINUTE)
+        .await
+        .expect("the keys answer");
     assert_eq!(take(keys, &key).await.as_deref(), Some("a value, with \"everything\" {in} it: é"));
     assert_eq!(take(keys, &key).await, None, "it was taken");
 }

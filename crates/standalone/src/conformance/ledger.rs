@@ -104,8 +104,15 @@ async fn a_commit_moves_everything_together(ledger: &dyn Ledger) {
         .map(|row| (row.tenant.clone(), row.source.clone(), row.outcome.command.clone()))
         .collect();
     assert_eq!(
-        sorted(ledger.outcomes(&ids).await.expect("the ledger answers").into_iter().map(|row| row.outcome))
-            .len(),
+        sorted(
+            ledger
+                .outcomes(&ids)
+                .await
+                .expect("the ledger answers")
+                .into_iter()
+                .map(|row| row.outcome)
+        )
+        .len(),
         7
     );
     let outbox = ledger.outbox(claim.partition, 100).await.expect("the ledger answers");
@@ -124,7 +131,8 @@ async fn a_commit_moves_everything_together(ledger: &dyn Ledger) {
     holds_the_location(ledger, &clinic).await;
     for step in &next.views {
         let name = (step.aggregate.clone(), step.step.view.clone());
-        let (view, _) = ledger.view(&name).await.expect("the ledger answers").expect("the view is there");
+        let (view, _) =
+            ledger.view(&name).await.expect("the ledger answers").expect("the view is there");
         let before = batch.views.iter().find(|before| before.step.view == step.step.view);
         let mut expected = before.map_or_else(|| View::empty(step.epoch), view_of);
         assert_eq!(expected.fold(&step.step.delta), Fold::Applied);
@@ -134,18 +142,24 @@ async fn a_commit_moves_everything_together(ledger: &dyn Ledger) {
 
 /// Whether the ledger would load the clinic as it is in memory.
 async fn holds_the_location(ledger: &dyn Ledger, clinic: &Clinic) {
-    let loaded =
-        ledger.load(&clinic.aggregate).await.expect("the ledger answers").expect("the location is there");
+    let loaded = ledger
+        .load(&clinic.aggregate)
+        .await
+        .expect("the ledger answers")
+        .expect("the location is there");
     let location = clinic.location();
     assert_eq!(loaded.position, location.position());
-    let Header::Location(header) = &loaded.header else { panic!("a location has a location's header") };
+    let Header::Location(header) = &loaded.header else {
+        panic!("a location has a location's header")
+    };
     assert!(**header == *location.header(), "the header is what was committed");
     assert!(loaded.tickets.iter().all(Ticket::is_live), "ended tickets stay behind");
     for loaded in &loaded.tickets {
         assert!(location.ticket(&loaded.id) == Some(loaded), "a ticket is what was committed");
     }
-    let live =
-        (1..100).filter_map(|number| location.ticket(&ticket(number))).filter(|ticket| ticket.is_live());
+    let live = (1..100)
+        .filter_map(|number| location.ticket(&ticket(number)))
+        .filter(|ticket| ticket.is_live());
     assert_eq!(live.count(), loaded.tickets.len());
 }
 
@@ -178,7 +192,10 @@ async fn a_fenced_commit_changes_nothing(ledger: &dyn Ledger) {
     let id = (first.tenant.clone(), first.source.clone(), first.outcome.command.clone());
     assert!(ledger.outcomes(&[id]).await.expect("the ledger answers").is_empty());
 
-    ledger.commit(&Batch { claim: newer, ..batch }).await.expect("the newer owner commits the same");
+    ledger
+        .commit(&Batch { claim: newer, ..batch })
+        .await
+        .expect("the newer owner commits the same");
 }
 
 /// The answer of a commit is lost: for its owner the commit may or may not have happened.
@@ -188,7 +205,10 @@ async fn a_commit_whose_answer_was_lost_is_found_in_the_checkpoint(ledger: &dyn 
     drop(ledger.commit(&batch).await);
     let found = ledger.checkpoint(claim.partition).await.expect("the ledger answers");
     assert_eq!(found, Claim { next_offset: batch.to, ..claim }, "our own epoch: it had happened");
-    assert!(matches!(ledger.commit(&batch).await, Err(LedgerError::Fenced)), "again it would happen twice");
+    assert!(
+        matches!(ledger.commit(&batch).await, Err(LedgerError::Fenced)),
+        "again it would happen twice"
+    );
     holds_the_location(ledger, &clinic).await;
 }
 
@@ -243,16 +263,22 @@ async fn a_refused_record_may_carry_what_timers_did_before_it(ledger: &dyn Ledge
     let (mut clinic, claim) = opened(ledger, 2).await;
     let mut batch = clinic.batch(claim, vec![leave(1)]);
     let row = &mut batch.journal[0];
-    let JournalEntry::Applied { position, events } = row.entry.clone() else { panic!("leaving is applied") };
+    let JournalEntry::Applied { position, events } = row.entry.clone() else {
+        panic!("leaving is applied")
+    };
     let code = Code::NothingDue;
     row.entry = JournalEntry::Refused { code, timers: Some((position, events)) };
     batch.outcomes[0].outcome.verdict = Verdict::Refused { code };
     ledger.commit(&batch).await.expect("the ledger commits");
     holds_the_location(ledger, &clinic).await;
-    let id = (clinic.aggregate.tenant(), SOURCE.to_owned(), batch.outcomes[0].outcome.command.clone());
+    let id =
+        (clinic.aggregate.tenant(), SOURCE.to_owned(), batch.outcomes[0].outcome.command.clone());
     let known = ledger.outcomes(&[id]).await.expect("the ledger answers");
     assert!(matches!(known[0].outcome.verdict, Verdict::Refused { code: Code::NothingDue }));
-    assert_eq!(ledger.outbox(claim.partition, 100).await.expect("the ledger answers").len(), 4 + 2 + 1);
+    assert_eq!(
+        ledger.outbox(claim.partition, 100).await.expect("the ledger answers").len(),
+        4 + 2 + 1
+    );
 
     let claim = Claim { next_offset: batch.to, ..claim };
     let next = clinic.batch(claim, vec![leave(2)]);
@@ -264,7 +290,9 @@ async fn a_refused_record_may_carry_what_timers_did_before_it(ledger: &dyn Ledge
 async fn what_is_due_is_known_by_partition(ledger: &dyn Ledger) {
     let (mut clinic, mut claim) = opened(ledger, 0).await;
     let (partition, aggregate) = (clinic.partition(), clinic.aggregate.clone());
-    for (number, expected) in [(1, Some(1_700_000_060_000)), (2, Some(1_700_000_030_000)), (3, None)] {
+    for (number, expected) in
+        [(1, Some(1_700_000_060_000)), (2, Some(1_700_000_030_000)), (3, None)]
+    {
         let mut batch = clinic.batch(claim, vec![issue(number)]);
         batch.aggregates[0].due = expected;
         ledger.commit(&batch).await.expect("the ledger commits");
@@ -290,7 +318,8 @@ async fn a_repeat_and_a_parked_record_are_committed_without_a_version(ledger: &d
     unnamed.key = "\u{0}".into();
     unnamed.headers = vec![("x".into(), "y\u{0}z".into())];
     let refused = clinic.record(issue(1));
-    let batch = clinic.batch_of(claim, vec![first.clone(), first.clone(), broken, unnamed, refused]);
+    let batch =
+        clinic.batch_of(claim, vec![first.clone(), first.clone(), broken, unnamed, refused]);
     let entries: Vec<&JournalEntry> = batch.journal.iter().map(|row| &row.entry).collect();
     assert!(matches!(
         entries[..],
@@ -321,9 +350,10 @@ async fn the_outbox_keeps_its_order_until_rows_are_published(ledger: &dyn Ledger
     let (mut clinic, claim) = opened(ledger, 0).await;
     let mut batch = clinic.batch(claim, vec![issue(1), issue(2)]);
     let follow_up = clinic.record(issue(3));
-    batch
-        .outbox
-        .insert(1, OutboxRow { offset: claim.next_offset, part: 1, topic: CARE_TOPIC, record: follow_up });
+    batch.outbox.insert(
+        1,
+        OutboxRow { offset: claim.next_offset, part: 1, topic: CARE_TOPIC, record: follow_up },
+    );
     ledger.commit(&batch).await.expect("the ledger commits");
     let held = ledger.outbox(claim.partition, 100).await.expect("the ledger answers");
     let (old, new) = held.split_at(4);
@@ -355,12 +385,14 @@ async fn a_dirty_view_is_listed_until_it_is_repaired(ledger: &dyn Ledger) {
     let elsewhere = ledger.dirty((partition + 1) % OF, OF, 100).await.expect("the ledger answers");
     assert!(!elsewhere.contains(&board));
 
-    let (view, _) = ledger.view(&queue).await.expect("the ledger answers").expect("the view is there");
+    let (view, _) =
+        ledger.view(&queue).await.expect("the ledger answers").expect("the view is there");
     let batch = clinic.batch(claim, vec![issue(2)]);
     ledger.commit(&batch).await.expect("the ledger commits");
     ledger.repaired(&queue, view.position.version).await.expect("the ledger answers");
     assert!(dirty(10).await.contains(&queue), "the view moved on while it was repaired");
-    let (view, _) = ledger.view(&queue).await.expect("the ledger answers").expect("the view is there");
+    let (view, _) =
+        ledger.view(&queue).await.expect("the ledger answers").expect("the view is there");
     ledger.repaired(&queue, view.position.version).await.expect("the ledger answers");
     assert!(dirty(10).await == [board.clone()]);
 
@@ -368,7 +400,8 @@ async fn a_dirty_view_is_listed_until_it_is_repaired(ledger: &dyn Ledger) {
     ledger.mark_dirty(std::slice::from_ref(&gone)).await.expect("the ledger answers");
     assert!(ledger.view(&gone).await.expect("the ledger answers").is_none());
     ledger.repaired(&gone, 0).await.expect("the ledger answers");
-    let (view, _) = ledger.view(&board).await.expect("the ledger answers").expect("the view is there");
+    let (view, _) =
+        ledger.view(&board).await.expect("the ledger answers").expect("the view is there");
     ledger.repaired(&board, view.position.version).await.expect("the ledger answers");
     assert!(dirty(10).await.is_empty());
 }
@@ -381,7 +414,10 @@ async fn epochs_only_grow(ledger: &dyn Ledger) {
         last = next;
     }
     let start_of_2025 = 1_735_689_600;
-    assert!(last > start_of_2025, "an epoch is at least the time, so that a restored ledger goes on above");
+    assert!(
+        last > start_of_2025,
+        "an epoch is at least the time, so that a restored ledger goes on above"
+    );
 }
 
 async fn tenants_never_meet(ledger: &dyn Ledger) {

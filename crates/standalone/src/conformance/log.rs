@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use gateway::log::Fed;
+use gateway::backends::log::Fed;
 use processors::log::{Appended, Input};
 use schemas::{
     Millis,
@@ -20,7 +20,7 @@ use super::{fresh, soon};
 /// The sides of one log. Each `reader` is a client of its own, in a group nobody else uses.
 pub struct Sides {
     pub processors: Arc<dyn processors::log::Log>,
-    pub gateway: Arc<dyn gateway::log::Log>,
+    pub gateway: Arc<dyn gateway::backends::log::Log>,
 }
 
 /// `sides` gives new clients, each reader in a new group.
@@ -42,7 +42,10 @@ fn keys(count: usize) -> Vec<String> {
 fn record(key: &str, number: usize) -> WireRecord {
     WireRecord {
         key: key.to_owned(),
-        headers: vec![("ce_id".into(), format!("c-{number}")), ("ce_source".into(), "conformance é".into())],
+        headers: vec![
+            ("ce_id".into(), format!("c-{number}")),
+            ("ce_source".into(), "conformance é".into()),
+        ],
         value: format!("{{\"number\":{number}}}").into(),
     }
 }
@@ -71,7 +74,9 @@ impl Reader {
                 Input::Assigned { partitions, of, claims } => {
                     self.of = of;
                     let next = |id: &u32| (*id, self.next.get(id).copied().unwrap_or(0));
-                    claims.send(partitions.iter().map(next).collect()).expect("the log waits for the answer");
+                    claims
+                        .send(partitions.iter().map(next).collect())
+                        .expect("the log waits for the answer");
                 }
                 Input::Revoked { done, .. } => drop(done.send(())),
                 Input::Records { partition, of, records } => {
@@ -90,7 +95,11 @@ impl Reader {
     }
 
     /// Reads on until `count` records of `keys` have come.
-    async fn of_keys(&mut self, keys: &[String], count: usize) -> BTreeMap<String, Vec<(u32, Appended)>> {
+    async fn of_keys(
+        &mut self,
+        keys: &[String],
+        count: usize,
+    ) -> BTreeMap<String, Vec<(u32, Appended)>> {
         let mut read: BTreeMap<String, Vec<(u32, Appended)>> = BTreeMap::new();
         while read.values().map(Vec::len).sum::<usize>() < count {
             let (partition, records) = self.records().await;
@@ -107,7 +116,8 @@ async fn each_key_keeps_its_order(sides: Sides) {
     let mut expected: BTreeMap<String, Vec<WireRecord>> = BTreeMap::new();
     let before = now();
     for round in 0..10 {
-        let batch: Vec<_> = (0..6).map(|n| (CARE_TOPIC, record(&keys[n % 3], round * 10 + n))).collect();
+        let batch: Vec<_> =
+            (0..6).map(|n| (CARE_TOPIC, record(&keys[n % 3], round * 10 + n))).collect();
         sides.processors.append(&batch).await.expect("the log acknowledges");
         let single = record(&keys[round % 3], round * 10 + 9);
         sides.gateway.append(CARE_TOPIC, single.clone()).await.expect("the log acknowledges");
@@ -119,7 +129,10 @@ async fn each_key_keeps_its_order(sides: Sides) {
     let read = reader.of_keys(&keys, 70).await;
     for (key, records) in &read {
         assert!(records.iter().all(|(partition, _)| *partition == partition_of(key, reader.of)));
-        assert!(records.iter().map(|(_, read)| &read.record).eq(expected[key].iter()), "in order, unchanged");
+        assert!(
+            records.iter().map(|(_, read)| &read.record).eq(expected[key].iter()),
+            "in order, unchanged"
+        );
         // The log's own clock: a minute of difference to ours is already a broken machine.
         assert!(records.iter().all(|(_, read)| (read.at - before).abs() < 60_000));
     }
@@ -131,7 +144,11 @@ fn now() -> Millis {
 
 async fn a_partition_without_an_answer_is_assigned_again(sides: Sides) {
     let keys = keys(1);
-    sides.processors.append(&[(CARE_TOPIC, record(&keys[0], 1))]).await.expect("the log acknowledges");
+    sides
+        .processors
+        .append(&[(CARE_TOPIC, record(&keys[0], 1))])
+        .await
+        .expect("the log acknowledges");
     let mut reader = Reader::new(&*sides.processors);
     let unanswered = loop {
         match reader.input().await {
@@ -156,7 +173,11 @@ async fn a_released_partition_is_assigned_again_and_read_from_the_answer(sides: 
     let (partition, second) = &read[&keys[0]][1];
     reader.next.insert(*partition, second.offset);
     sides.processors.release(*partition);
-    sides.processors.append(&[(CARE_TOPIC, record(&keys[0], 3))]).await.expect("the log acknowledges");
+    sides
+        .processors
+        .append(&[(CARE_TOPIC, record(&keys[0], 3))])
+        .await
+        .expect("the log acknowledges");
     let again = reader.after_release(*partition, &keys[0], 3).await;
     let offsets: Vec<_> = again.iter().map(|read| read.offset).collect();
     assert_eq!(offsets[0], second.offset);
@@ -174,7 +195,9 @@ impl Reader {
                 Input::Assigned { partitions, claims, .. } => {
                     assigned |= partitions.contains(&released);
                     let next = |id: &u32| (*id, self.next.get(id).copied().unwrap_or(0));
-                    claims.send(partitions.iter().map(next).collect()).expect("the log waits for the answer");
+                    claims
+                        .send(partitions.iter().map(next).collect())
+                        .expect("the log waits for the answer");
                 }
                 Input::Revoked { done, .. } => drop(done.send(())),
                 Input::Records { partition, records, .. } if assigned && partition == released => {
@@ -213,7 +236,11 @@ async fn a_follower_hears_what_was_there_then_what_comes(sides: Sides) {
             Fed::CaughtUp => {
                 assert!(!caught_up, "caught up once");
                 caught_up = true;
-                assert_eq!(heard.values().map(Vec::len).sum::<usize>(), 6, "all that was there has come");
+                assert_eq!(
+                    heard.values().map(Vec::len).sum::<usize>(),
+                    6,
+                    "all that was there has come"
+                );
                 while next <= 6 {
                     sides.processors.append(&views(next)).await.expect("the log acknowledges");
                     next += 1;
@@ -222,8 +249,10 @@ async fn a_follower_hears_what_was_there_then_what_comes(sides: Sides) {
         }
     }
     for (key, records) in heard {
-        let expected =
-            (1..=6).flat_map(views).filter(|(_, record)| record.key == key).map(|(_, record)| record);
+        let expected = (1..=6)
+            .flat_map(views)
+            .filter(|(_, record)| record.key == key)
+            .map(|(_, record)| record);
         assert!(records.into_iter().eq(expected), "in order, unchanged");
     }
 }

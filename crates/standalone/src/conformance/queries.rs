@@ -1,6 +1,6 @@
 //! The authority as gateways read it, after a ledger wrote it.
 
-use gateway::queries::Queries;
+use gateway::backends::queries::Queries;
 use processors::ledger::Ledger;
 use schemas::{
     codes::Code,
@@ -30,15 +30,20 @@ async fn a_view_is_as_the_ledger_holds_it(ledger: &dyn Ledger, queries: &dyn Que
     ledger.commit(&batch).await.expect("the ledger commits");
     assert!(!batch.views.is_empty());
     for step in &batch.views {
-        let read = queries.view(&clinic.aggregate, &step.step.view).await.expect("the view is read");
+        let read =
+            queries.view(&clinic.aggregate, &step.step.view).await.expect("the view is read");
         same_view(&read.expect("the view is there"), &view_of(step));
     }
     let other = Clinic::new(ledger).await;
-    let foreign =
-        queries.view(&other.aggregate, &batch.views[0].step.view).await.expect("the answer is read");
+    let foreign = queries
+        .view(&other.aggregate, &batch.views[0].step.view)
+        .await
+        .expect("the answer is read");
     assert!(foreign.is_none(), "a view belongs to its tenant");
-    let unknown =
-        queries.view(&clinic.aggregate, "queue:riverside.unknown").await.expect("the answer is read");
+    let unknown = queries
+        .view(&clinic.aggregate, "queue:riverside.unknown")
+        .await
+        .expect("the answer is read");
     assert!(unknown.is_none());
 }
 

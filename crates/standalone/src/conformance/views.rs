@@ -1,6 +1,6 @@
 //! The store of live views, as processors write it and gateways read it.
 
-use gateway::snapshots::{Snapshot, Snapshots};
+use gateway::backends::snapshots::{Snapshot, Snapshots};
 use processors::{
     ledger::Ledger,
     views::{Stored, ViewStep, Views},
@@ -68,7 +68,8 @@ const BOARD: &str = "board:riverside";
 
 /// A step of the board that puts `version` under each of `keys`.
 fn step(aggregate: &Aggregate, epoch: u64, from: u64, to: u64, keys: &[&str]) -> ViewStep {
-    let mut delta = Delta { from, to, at: 1_700_000_000_000 + to.cast_signed(), ..Delta::default() };
+    let mut delta =
+        Delta { from, to, at: 1_700_000_000_000 + to.cast_signed(), ..Delta::default() };
     for key in keys {
         delta.put(*key, &to);
     }
@@ -93,14 +94,27 @@ async fn a_new_aggregate_begins_with_a_whole_view<L>(store: &Store<'_, L>, ledge
     assert_eq!(store.store(&[step(&aggregate, 7, 0, 1, &["a"])]).await, [Stored::Behind]);
     store.replace(&aggregate, BOARD, &view(7, 1, &["a"]), None).await;
     same_view(&store.held(&aggregate, BOARD).await.expect("it was stored"), &view(7, 1, &["a"]));
-    assert!(store.held(&aggregate, "queue:riverside.general").await.is_none(), "absent, and known to be");
+    assert!(
+        store.held(&aggregate, "queue:riverside.general").await.is_none(),
+        "absent, and known to be"
+    );
     let mut first = step(&aggregate, 7, 0, 2, &["b"]);
     first.step.view = "board:another".into();
-    assert_eq!(store.store(&[first]).await, [Stored::Held], "a further view begins with its first step");
-    same_view(&store.held(&aggregate, "board:another").await.expect("it was stored"), &view(7, 2, &["b"]));
+    assert_eq!(
+        store.store(&[first]).await,
+        [Stored::Held],
+        "a further view begins with its first step"
+    );
+    same_view(
+        &store.held(&aggregate, "board:another").await.expect("it was stored"),
+        &view(7, 2, &["b"]),
+    );
 }
 
-async fn a_step_applies_when_it_follows_and_only_then<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
+async fn a_step_applies_when_it_follows_and_only_then<L>(
+    store: &Store<'_, L>,
+    ledger: &dyn Ledger,
+) {
     let aggregate = Clinic::new(ledger).await.aggregate;
     let mut held = view(7, 5, &["a", "b"]);
     store.replace(&aggregate, BOARD, &held, None).await;
@@ -159,27 +173,39 @@ async fn the_newer_epoch_wins<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
     let epoch = (1 << 53) + 1;
     store.replace(&aggregate, BOARD, &view(epoch, 5, &["a"]), None).await;
     let unchanged = async || {
-        same_view(&store.held(&aggregate, BOARD).await.expect("it is held"), &view(epoch, 5, &["a"]));
+        same_view(
+            &store.held(&aggregate, BOARD).await.expect("it is held"),
+            &view(epoch, 5, &["a"]),
+        );
     };
     assert_eq!(store.store(&[step(&aggregate, epoch - 1, 5, 6, &["b"])]).await, [Stored::Held]);
     unchanged().await;
     assert_eq!(store.store(&[step(&aggregate, epoch + 1, 5, 6, &["b"])]).await, [Stored::Behind]);
     unchanged().await;
     store.replace(&aggregate, BOARD, &view(epoch + 1, 1, &["c"]), None).await;
-    same_view(&store.held(&aggregate, BOARD).await.expect("it is held"), &view(epoch + 1, 1, &["c"]));
+    same_view(
+        &store.held(&aggregate, BOARD).await.expect("it is held"),
+        &view(epoch + 1, 1, &["c"]),
+    );
     assert_eq!(store.store(&[step(&aggregate, epoch + 2, 0, 2, &["d"])]).await, [Stored::Held]);
     let begun = store.held(&aggregate, BOARD).await.expect("it is held");
     same_view(&begun, &view(epoch + 2, 2, &["d"])); // nothing of the older epoch is left
 }
 
-async fn a_view_is_replaced_unless_the_store_holds_a_newer_one<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
+async fn a_view_is_replaced_unless_the_store_holds_a_newer_one<L>(
+    store: &Store<'_, L>,
+    ledger: &dyn Ledger,
+) {
     let aggregate = Clinic::new(ledger).await.aggregate;
     store.replace(&aggregate, BOARD, &view(7, 5, &["a", "b"]), None).await;
     store.replace(&aggregate, BOARD, &view(7, 9, &["b", "c"]), None).await;
     same_view(&store.held(&aggregate, BOARD).await.expect("it is held"), &view(7, 9, &["b", "c"]));
     for (epoch, version) in [(7, 8), (6, 99)] {
         store.replace(&aggregate, BOARD, &view(epoch, version, &["stale"]), None).await;
-        same_view(&store.held(&aggregate, BOARD).await.expect("it is held"), &view(7, 9, &["b", "c"]));
+        same_view(
+            &store.held(&aggregate, BOARD).await.expect("it is held"),
+            &view(7, 9, &["b", "c"]),
+        );
     }
 }
 
@@ -194,15 +220,27 @@ async fn a_store_that_lost_its_memory_says_so(
     assert!(store.is_emptied(&aggregate, BOARD).await);
     for (from, to) in [(5, 6), (0, 6)] {
         assert_eq!(store.store(&[step(&aggregate, 7, from, to, &["b"])]).await, [Stored::Behind]);
-        assert!(store.is_emptied(&aggregate, BOARD).await, "a step alone does not make the view whole");
+        assert!(
+            store.is_emptied(&aggregate, BOARD).await,
+            "a step alone does not make the view whole"
+        );
     }
     store.replace(&aggregate, BOARD, &view(7, 6, &["a", "b"]), None).await;
-    same_view(&store.held(&aggregate, BOARD).await.expect("it is repaired"), &view(7, 6, &["a", "b"]));
+    same_view(
+        &store.held(&aggregate, BOARD).await.expect("it is repaired"),
+        &view(7, 6, &["a", "b"]),
+    );
     assert_eq!(store.store(&[step(&aggregate, 7, 6, 7, &["c"])]).await, [Stored::Held]);
-    assert!(store.is_emptied(&bystander, BOARD).await, "another location's repair says nothing of this one");
+    assert!(
+        store.is_emptied(&bystander, BOARD).await,
+        "another location's repair says nothing of this one"
+    );
 }
 
-async fn a_view_is_kept_as_long_as_its_last_step_says<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
+async fn a_view_is_kept_as_long_as_its_last_step_says<L>(
+    store: &Store<'_, L>,
+    ledger: &dyn Ledger,
+) {
     let aggregate = Clinic::new(ledger).await.aggregate;
     for name in ["board:brief", "board:revived", BOARD] {
         store.replace(&aggregate, name, &view(7, 1, &["a"]), None).await;
@@ -214,8 +252,11 @@ async fn a_view_is_kept_as_long_as_its_last_step_says<L>(store: &Store<'_, L>, l
         step.step.keep_s = keep_s;
         step
     };
-    let steps =
-        [keep("board:brief", 1, Some(1)), keep("board:revived", 1, Some(1)), keep("board:revived", 2, None)];
+    let steps = [
+        keep("board:brief", 1, Some(1)),
+        keep("board:revived", 1, Some(1)),
+        keep("board:revived", 2, None),
+    ];
     assert_eq!(store.store(&steps).await, [Stored::Held; 3]);
     let gone = async {
         while store.held(&aggregate, "board:brief").await.is_some()

@@ -6,7 +6,7 @@ mod ends;
 mod leases;
 mod turns;
 
-use gateway::queries::Queries;
+use gateway::backends::queries::Queries;
 use processors::{ledger::Ledger, work::Work};
 
 use desk::Desk;

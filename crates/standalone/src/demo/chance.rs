@@ -61,7 +61,10 @@ mod tests {
         minutes.sort_by(f64::total_cmp);
         for (rank, expected) in [(0.5, 12.1), (0.9, 21.27), (0.95, 24.95)] {
             let found = minutes[(minutes.len() as f64 * rank) as usize];
-            assert!((found / expected - 1.0).abs() < 0.03, "quantile {rank}: {found}, not {expected}");
+            assert!(
+                (found / expected - 1.0).abs() < 0.03,
+                "quantile {rank}: {found}, not {expected}"
+            );
         }
     }
 

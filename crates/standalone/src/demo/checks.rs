@@ -18,9 +18,8 @@ const ESTABLISHMENTS: &str = include_str!("establishments.csv");
 /// When a file that was named cannot be read as one.
 pub fn tables(cli: &Cli) -> Result<Tables> {
     match (&cli.codes, &cli.establishments) {
-        (Some(codes), Some(establishments)) => {
-            Tables::read(open(codes)?, open(establishments)?).context("the reference tables cannot be read")
-        }
+        (Some(codes), Some(establishments)) => Tables::read(open(codes)?, open(establishments)?)
+            .context("the reference tables cannot be read"),
         _ => Ok(Tables::read(CODES.as_bytes(), ESTABLISHMENTS.as_bytes())?),
     }
 }
@@ -33,7 +32,9 @@ pub fn rules(cli: &Cli) -> Result<Option<Vec<Rule>>> {
     match &cli.rules {
         Some(path) => {
             let rules = serde_json::from_reader(std::io::BufReader::new(open(path)?));
-            Ok(Some(rules.with_context(|| format!("{} is no JSON array of rules", path.display()))?))
+            Ok(Some(
+                rules.with_context(|| format!("{} is no JSON array of rules", path.display()))?,
+            ))
         }
         None => Ok((!cli.empty).then(rules::shipped)),
     }

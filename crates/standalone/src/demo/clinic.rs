@@ -91,7 +91,13 @@ pub struct Clinic {
 
 impl Clinic {
     /// Opens the doors at `now`: books and lines are filled at once, and the rooms begin to call.
-    pub fn new(seed: u64, pace: Pace, now: Millis, location: LocationId, standing: Standing) -> Self {
+    pub fn new(
+        seed: u64,
+        pace: Pace,
+        now: Millis,
+        location: LocationId,
+        standing: Standing,
+    ) -> Self {
         let mut clinic = Self {
             queues: plan::queues(&location),
             stations: plan::stations(&location),
@@ -207,7 +213,10 @@ impl Clinic {
 
     /// How many wait in a queue (an index into [`QUEUES`]).
     pub fn waiting(&self, queue: usize) -> usize {
-        self.people.values().filter(|person| person.queue == queue && person.place == Place::Waiting).count()
+        self.people
+            .values()
+            .filter(|person| person.queue == queue && person.place == Place::Waiting)
+            .count()
     }
 
     /// Who waits, the last to come first: they will be waiting longest.
@@ -242,7 +251,9 @@ impl Clinic {
             Happening::Arrives(queue) => Some(self.arrival(queue)),
             Happening::LooksIn(queue) => self.look_in(queue),
             Happening::RoomIsFree(room) => Some(self.room_is_free(room)),
-            Happening::BreakEnds(room) => Some(Command::OpenStation { station: self.stations[room].clone() }),
+            Happening::BreakEnds(room) => {
+                Some(Command::OpenStation { station: self.stations[room].clone() })
+            }
             Happening::Books(doctor) => self.next_slot(doctor),
             Happening::Tells(key, news) => self.news(&key, news),
             Happening::ChecksIn(key) => self.check_in(&key),
@@ -262,12 +273,13 @@ impl Clinic {
             Verdict::Refused { code } => self.refused(command, *code),
         }
         // Where the door is closed the next person would only stand before it.
-        let shut =
-            matches!(command, Command::IssueTicket { .. }) && matches!(verdict, Verdict::Refused { .. });
+        let shut = matches!(command, Command::IssueTicket { .. })
+            && matches!(verdict, Verdict::Refused { .. });
         for queue in (0..QUEUES.len()).filter(|_| !shut) {
             let now = self.due.range(..=(self.now, u64::MAX));
-            let coming =
-                now.filter(|(_, next)| matches!(next, Happening::Arrives(to) if *to == queue)).count();
+            let coming = now
+                .filter(|(_, next)| matches!(next, Happening::Arrives(to) if *to == queue))
+                .count();
             if self.waiting(queue) + coming < SHORTEST_LINE {
                 self.plan(0.0, Happening::Arrives(queue));
             }
@@ -304,8 +316,9 @@ impl Clinic {
                 if code == Code::QueueEmpty {
                     // Others called those who seemed to wait.
                     let queue = self.queues.iter().position(|known| known == queue);
-                    self.people
-                        .retain(|_, person| Some(person.queue) != queue || person.place != Place::Waiting);
+                    self.people.retain(|_, person| {
+                        Some(person.queue) != queue || person.place != Place::Waiting
+                    });
                 }
                 self.not_called(station, code);
             }

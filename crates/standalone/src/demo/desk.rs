@@ -101,12 +101,14 @@ impl Desk {
         let give_up = tokio::time::Instant::now() + patience;
         loop {
             let url = self.url();
-            let source: Source =
-                match self.exchange(&self.badges.admin, Method::GET, "/health/ready", None, None).await {
-                    Ok(answer) if answer.status.is_success() => return Ok(()),
-                    Ok(_) => "it is not ready".into(),
-                    Err(error) => error,
-                };
+            let source: Source = match self
+                .exchange(&self.badges.admin, Method::GET, "/health/ready", None, None)
+                .await
+            {
+                Ok(answer) if answer.status.is_success() => return Ok(()),
+                Ok(_) => "it is not ready".into(),
+                Err(error) => error,
+            };
             if tokio::time::Instant::now() >= give_up {
                 return Err(DeskError::Unreachable { url, source: Some(source) });
             }
@@ -188,11 +190,15 @@ impl Desk {
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(DeskError::NotAllowed(code)),
             StatusCode::NOT_FOUND if polled => Ok(Step::Again("the command is not known")),
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Ok(Step::Again("too busy")),
-            status if status.is_server_error() => Ok(Step::Again("the gateway has trouble")),
-            status => {
-                Err(DeskError::NotUnderstood { command: command.kind(), status: status.as_u16(), code })
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
+                Ok(Step::Again("too busy"))
             }
+            status if status.is_server_error() => Ok(Step::Again("the gateway has trouble")),
+            status => Err(DeskError::NotUnderstood {
+                command: command.kind(),
+                status: status.as_u16(),
+                code,
+            }),
         }
     }
 
@@ -204,8 +210,10 @@ impl Desk {
         loop {
             let path = format!("/v1/queues/{queue}");
             let answer = self.exchange(&self.badges.admin, Method::GET, &path, None, None).await;
-            let answer =
-                answer.map_err(|source| DeskError::Unreachable { url: self.url(), source: Some(source) })?;
+            let answer = answer.map_err(|source| DeskError::Unreachable {
+                url: self.url(),
+                source: Some(source),
+            })?;
             match answer.status {
                 StatusCode::OK => {
                     return serde_json::from_slice(&answer.bytes).map(Some).map_err(|error| {
@@ -243,11 +251,15 @@ impl Desk {
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        let request = request.body(Full::new(body.map(Value::to_string).unwrap_or_default().into()))?;
+        let request =
+            request.body(Full::new(body.map(Value::to_string).unwrap_or_default().into()))?;
         let exchange = async {
             let answer = self.client.request(request).await?;
-            let location =
-                answer.headers().get(header::LOCATION).and_then(|at| at.to_str().ok()).map(str::to_owned);
+            let location = answer
+                .headers()
+                .get(header::LOCATION)
+                .and_then(|at| at.to_str().ok())
+                .map(str::to_owned);
             let status = answer.status();
             let bytes = answer.into_body().collect().await?.to_bytes();
             Ok(Answer { status, location, bytes })

@@ -44,7 +44,8 @@ pub async fn set_up(desk: &Desk, seed: u64, speed: f64) -> Result<Clinic, DemoEr
         match desk.send(&command).await? {
             Verdict::Applied { .. } => {}
             // It was open before.
-            Verdict::Refused { code: Code::IllegalMove } if matches!(command, Command::OpenQueue { .. }) => {}
+            Verdict::Refused { code: Code::IllegalMove }
+                if matches!(command, Command::OpenQueue { .. }) => {}
             Verdict::Refused { code } => {
                 return Err(DemoError::Refused { command: command.kind(), code });
             }

@@ -148,13 +148,17 @@ pub fn location() -> LocationId {
 
 /// The demo's queues at `location`, in the order of [`QUEUES`].
 pub fn queues(location: &LocationId) -> Vec<QueueId> {
-    let id = |slug: &str| QueueId::new(format!("{location}.{slug}")).expect("constants of the right form");
+    let id = |slug: &str| {
+        QueueId::new(format!("{location}.{slug}")).expect("constants of the right form")
+    };
     QUEUES.iter().map(|queue| id(queue.slug)).collect()
 }
 
 /// The demo's stations at `location`, in the order of [`ROOMS`].
 pub fn stations(location: &LocationId) -> Vec<StationId> {
-    let id = |slug: &str| StationId::new(format!("{location}.{slug}")).expect("constants of the right form");
+    let id = |slug: &str| {
+        StationId::new(format!("{location}.{slug}")).expect("constants of the right form")
+    };
     ROOMS.iter().map(|room| id(room.slug)).collect()
 }
 
@@ -229,7 +233,8 @@ mod tests {
 
     #[test]
     fn a_slot_is_as_long_as_the_pace_makes_it_in_whole_minutes() {
-        for (speed, minutes) in [(1.0, 20), (2.0, 10), (3.0, 7), (10.0, 2), (20.0, 1), (30.0, 1), (1000.0, 1)]
+        for (speed, minutes) in
+            [(1.0, 20), (2.0, 10), (3.0, 7), (10.0, 2), (20.0, 1), (30.0, 1), (1000.0, 1)]
         {
             assert_eq!(DOCTORS[0].slot(Pace::new(speed)), minutes * MINUTE, "at speed {speed}");
         }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use gateway::{
     BoxFuture,
-    short_keys::{KeysUnavailable, ShortKeys},
+    backends::short_keys::{KeysUnavailable, ShortKeys},
 };
 use tokio::time::Instant;
 

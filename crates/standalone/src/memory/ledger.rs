@@ -5,15 +5,15 @@ mod state;
 use std::sync::{Arc, Mutex};
 
 use gateway::{
-    queries::{FindingPlace, FindingsAsked, ListedRun, Queries, RunsAsked},
-    snapshots::NotRead,
+    backends::queries::{FindingPlace, FindingsAsked, ListedRun, Queries, RunsAsked},
+    backends::snapshots::NotRead,
 };
 use processors::{
     BoxFuture,
     aggregate::Loaded,
     ledger::{
-        Batch, Claim, JournalRow, KeptView, Ledger, LedgerError, Named, Names, OutboxRow, OutcomeRow,
-        ViewName,
+        Batch, Claim, JournalRow, KeptView, Ledger, LedgerError, Named, Names, OutboxRow,
+        OutcomeRow, ViewName,
     },
     location::Appointment,
 };
@@ -91,7 +91,10 @@ impl Ledger for MemoryLedger {
         self.answer(move |state| state.checkpoint(partition))
     }
 
-    fn load<'a>(&'a self, aggregate: &'a Aggregate) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>> {
+    fn load<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+    ) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>> {
         self.answer(move |state| state.load(aggregate))
     }
 
@@ -120,7 +123,9 @@ impl Ledger for MemoryLedger {
         &'a self,
         commands: &'a [(TenantId, String, CommandId)],
     ) -> BoxFuture<'a, Result<Vec<OutcomeRow>, LedgerError>> {
-        self.answer(move |state| commands.iter().filter_map(|identity| state.outcome(identity)).collect())
+        self.answer(move |state| {
+            commands.iter().filter_map(|identity| state.outcome(identity)).collect()
+        })
     }
 
     fn next_epoch(&self) -> BoxFuture<'_, Result<u64, LedgerError>> {
@@ -138,7 +143,11 @@ impl Ledger for MemoryLedger {
         })
     }
 
-    fn outbox(&self, partition: u32, limit: u32) -> BoxFuture<'_, Result<Vec<OutboxRow>, LedgerError>> {
+    fn outbox(
+        &self,
+        partition: u32,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<OutboxRow>, LedgerError>> {
         self.answer(move |state| state.outbox(partition, limit as usize))
     }
 
@@ -166,12 +175,19 @@ impl Ledger for MemoryLedger {
         })
     }
 
-    fn view<'a>(&'a self, name: &'a ViewName) -> BoxFuture<'a, Result<Option<KeptView>, LedgerError>> {
+    fn view<'a>(
+        &'a self,
+        name: &'a ViewName,
+    ) -> BoxFuture<'a, Result<Option<KeptView>, LedgerError>> {
         let now = (self.clock)();
         self.answer(move |state| state.view(name, now))
     }
 
-    fn repaired<'a>(&'a self, name: &'a ViewName, version: u64) -> BoxFuture<'a, Result<(), LedgerError>> {
+    fn repaired<'a>(
+        &'a self,
+        name: &'a ViewName,
+        version: u64,
+    ) -> BoxFuture<'a, Result<(), LedgerError>> {
         self.answer(move |state| state.repaired(name, version))
     }
 }
@@ -194,7 +210,8 @@ impl Queries for MemoryQueries {
                 CARE_TOPIC => &self.care,
                 _ => &self.runs,
             };
-            let view = lock(&ledger.state).view(&(aggregate.clone(), view.to_owned()), (ledger.clock)());
+            let view =
+                lock(&ledger.state).view(&(aggregate.clone(), view.to_owned()), (ledger.clock)());
             Ok(view.map(|(view, _)| view))
         })
     }
@@ -205,7 +222,8 @@ impl Queries for MemoryQueries {
         command: &'a CommandId,
     ) -> BoxFuture<'a, Result<Option<Outcome>, NotRead>> {
         Box::pin(async move {
-            let identity = (tenant.clone(), gateway::http::COMMAND_SOURCE.to_owned(), command.clone());
+            let identity =
+                (tenant.clone(), gateway::http::COMMAND_SOURCE.to_owned(), command.clone());
             let ledgers = [&self.care, &self.runs];
             Ok(ledgers
                 .iter()

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use gateway::log::{Fed, NotAppended};
+use gateway::backends::log::{Fed, NotAppended};
 use processors::log::{Appended, Input, NotAcknowledged};
 use schemas::{
     Millis,
@@ -92,7 +92,8 @@ impl<T> Default for Topic<T> {
 
 impl<T: Clone> Topic<T> {
     fn end(&self) -> i64 {
-        self.first + i64::try_from(self.records.len()).expect("memory holds fewer records than that")
+        self.first
+            + i64::try_from(self.records.len()).expect("memory holds fewer records than that")
     }
 
     /// At most `limit` records from `offset` on; `None` when the first of them is gone.
@@ -267,7 +268,7 @@ impl processors::log::Log for MemoryLog {
     }
 }
 
-impl gateway::log::Log for MemoryLog {
+impl gateway::backends::log::Log for MemoryLog {
     fn append(
         &self,
         topic: &'static str,
@@ -303,7 +304,10 @@ async fn follow(broker: Arc<Broker>, feed: mpsc::Sender<Fed>) {
         changed.mark_unchanged();
         let (records, first) = {
             let kept = lock(&broker.kept);
-            (kept.views.from(offset, if caught_up { RECORDS } else { to_end(offset, end) }), kept.views.first)
+            (
+                kept.views.from(offset, if caught_up { RECORDS } else { to_end(offset, end) }),
+                kept.views.first,
+            )
         };
         let Some(records) = records else {
             offset = first;

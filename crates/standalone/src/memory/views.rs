@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, collections::HashMap, sync::Mutex};
 
-use gateway::snapshots::{NotRead, Snapshot, Snapshots};
+use gateway::backends::snapshots::{NotRead, Snapshot, Snapshots};
 use processors::views::{NotStored, Stored, ViewStep, Views};
 use schemas::{
     Millis,
@@ -49,7 +49,8 @@ impl Generation {
         let until = step.step.keep_s.map(|seconds| now + Millis::from(seconds) * 1000);
         let held = self.views.remove(&step.step.view).filter(|held| held.is_kept(now));
         // The first step of a newer epoch begins the view anew.
-        let held = held.filter(|held| held.view.position.epoch >= step.epoch || step.step.delta.from > 0);
+        let held =
+            held.filter(|held| held.view.position.epoch >= step.epoch || step.step.delta.from > 0);
         let mut held = held.unwrap_or_else(|| Held { view: View::empty(step.epoch), until: None });
         let (stored, keep) = match held.view.position.epoch.cmp(&step.epoch) {
             Ordering::Less => (Stored::Behind, true),

@@ -5,7 +5,7 @@ mod state;
 
 use std::{collections::HashSet, sync::Mutex, time::Duration};
 
-use gateway::queries::{FindingPlace, FindingsAsked, ListedRun, RunsAsked};
+use gateway::backends::queries::{FindingPlace, FindingsAsked, ListedRun, RunsAsked};
 use processors::{
     ledger::Batch,
     rule_book,
@@ -40,7 +40,10 @@ impl MemoryWork {
         let now = (self.clock)();
         batch.runs.iter().for_each(|row| state.put(row, now));
         for step in batch.views.iter().filter(|step| step.step.view == rule_book::VIEW) {
-            let view = state.rules.entry(step.aggregate.tenant()).or_insert_with(|| View::empty(step.epoch));
+            let view = state
+                .rules
+                .entry(step.aggregate.tenant())
+                .or_insert_with(|| View::empty(step.epoch));
             view.fold(&step.step.delta);
         }
     }
@@ -121,7 +124,11 @@ impl Work for MemoryWork {
         })
     }
 
-    fn rules<'a>(&'a self, tenant: &'a TenantId, known: Option<Position>) -> Answer<'a, Option<StoredRules>> {
+    fn rules<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        known: Option<Position>,
+    ) -> Answer<'a, Option<StoredRules>> {
         self.answer(move |state, _| {
             let Some(view) = state.rules.get(tenant) else {
                 return Ok((known != Some(Position::default())).then(StoredRules::default));
@@ -129,12 +136,18 @@ impl Work for MemoryWork {
             let read = |entry: &RawValue| serde_json::from_str(entry.get());
             let rules = view.entries.values().map(|entry| read(entry)).collect::<Result<_, _>>();
             let rules = rules.map_err(|error| WorkError::Unavailable(error.into()))?;
-            Ok((known != Some(view.position)).then_some(StoredRules { position: view.position, rules }))
+            Ok((known != Some(view.position))
+                .then_some(StoredRules { position: view.position, rules }))
         })
     }
 
-    fn in_use<'a>(&'a self, files: &'a [(TenantId, FileId)]) -> Answer<'a, HashSet<(TenantId, FileId)>> {
-        self.answer(move |state, _| Ok(files.iter().filter(|named| state.needs(named)).cloned().collect()))
+    fn in_use<'a>(
+        &'a self,
+        files: &'a [(TenantId, FileId)],
+    ) -> Answer<'a, HashSet<(TenantId, FileId)>> {
+        self.answer(move |state, _| {
+            Ok(files.iter().filter(|named| state.needs(named)).cloned().collect())
+        })
     }
 
     fn sweep(&self) -> Answer<'_, bool> {

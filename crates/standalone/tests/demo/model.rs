@@ -36,7 +36,11 @@ impl Model {
         let location = Location::new(EPOCH);
         let mut model = Self { location, views: BTreeMap::new(), handled: 0, events: Vec::new() };
         for command in plan::configure(&plan::location(), pace) {
-            assert!(matches!(model.handle(&command, OPENING), Verdict::Applied { .. }), "{}", command.kind());
+            assert!(
+                matches!(model.handle(&command, OPENING), Verdict::Applied { .. }),
+                "{}",
+                command.kind()
+            );
         }
         model
     }

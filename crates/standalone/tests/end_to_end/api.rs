@@ -84,7 +84,8 @@ impl Api {
 
     /// `None` when there was no answer.
     pub async fn try_call(&self, node: &str, call: Call) -> Option<Answer> {
-        let mut request = Request::builder().method(call.method).uri(format!("{node}{}", call.path));
+        let mut request =
+            Request::builder().method(call.method).uri(format!("{node}{}", call.path));
         for (name, value) in call.headers {
             request = request.header(name, value);
         }
@@ -119,10 +120,13 @@ impl Api {
                 };
                 match self.try_call(node, next).await {
                     Some(answer) if answer.status == 202 => {
-                        let at = answer.headers.get(header::LOCATION).expect("a 202 says where to ask");
+                        let at =
+                            answer.headers.get(header::LOCATION).expect("a 202 says where to ask");
                         poll = Some(at.to_str().expect("an address").to_owned());
                     }
-                    Some(answer) if answer.status == 503 || (answer.status == 404 && poll.is_some()) => {
+                    Some(answer)
+                        if answer.status == 503 || (answer.status == 404 && poll.is_some()) =>
+                    {
                         poll = None
                     }
                     Some(answer) => return answer,

@@ -33,8 +33,11 @@ pub struct Export {
 /// An export of this many rows; the same for the same seed.
 pub fn export(rows: u64, seed: u64) -> Export {
     let mut planted = Vec::new();
-    let format =
-        Format { encoding: Encoding::Windows1252, delimiter: Delimiter::Semicolon, columns: Columns::All };
+    let format = Format {
+        encoding: Encoding::Windows1252,
+        delimiter: Delimiter::Semicolon,
+        columns: Columns::All,
+    };
     let plan = Plan { rows, seed, rate: 0.05, violations: true };
     let mut plant = |one| {
         planted.push(one);
@@ -134,7 +137,8 @@ impl<'a> Clerk<'a> {
             let path = format!("/v1/runs/{run}/findings?limit=500{query}{cursor}");
             let answer = self.get(&self.viewer, &path).await;
             assert_eq!(answer.status, 200, "{}", answer.body);
-            let page: Vec<Finding> = serde_json::from_value(answer.body["findings"].clone()).unwrap();
+            let page: Vec<Finding> =
+                serde_json::from_value(answer.body["findings"].clone()).unwrap();
             findings.extend(page);
             match answer.body["next"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),

@@ -30,7 +30,9 @@ pub struct Resumed {
 impl Follower {
     /// Follows a channel anew: the reply carries the snapshot.
     pub async fn start(node: &str, token: &str, channel: &str) -> Self {
-        Self::try_start(node, token, channel).await.unwrap_or_else(|refusal| panic!("{channel}: {refusal:?}"))
+        Self::try_start(node, token, channel)
+            .await
+            .unwrap_or_else(|refusal| panic!("{channel}: {refusal:?}"))
     }
 
     pub async fn try_start(node: &str, token: &str, channel: &str) -> Result<Self, Refusal> {
@@ -65,7 +67,10 @@ impl Follower {
         let recovered = reply["recovered"] == true;
         let mut missed = 0;
         if recovered {
-            assert!(reply.get("data").is_none(), "data stands only where nothing was recovered: {reply}");
+            assert!(
+                reply.get("data").is_none(),
+                "data stands only where nothing was recovered: {reply}"
+            );
             for publication in reply["publications"].as_array().into_iter().flatten() {
                 self.take(publication);
                 missed += 1;
@@ -78,8 +83,10 @@ impl Follower {
 
     /// Takes the snapshot of a reply.
     fn begin(&mut self, reply: &Value) {
-        let epoch =
-            reply["epoch"].as_str().and_then(|epoch| epoch.parse().ok()).expect("an epoch is decimal");
+        let epoch = reply["epoch"]
+            .as_str()
+            .and_then(|epoch| epoch.parse().ok())
+            .expect("an epoch is decimal");
         let position = Position { epoch, version: reply["offset"].as_u64().unwrap_or(0) };
         assert!(position >= self.held, "{}: {position:?} after {:?}", self.channel, self.held);
         self.held = position;
@@ -89,7 +96,12 @@ impl Follower {
     /// Takes one publication.
     fn take(&mut self, publication: &Value) {
         let offset = publication["offset"].as_u64().expect("a publication has its offset");
-        assert!(offset > self.held.version, "{}: {offset} after {}", self.channel, self.held.version);
+        assert!(
+            offset > self.held.version,
+            "{}: {offset} after {}",
+            self.channel,
+            self.held.version
+        );
         self.held.version = offset;
         self.take_data(&publication["data"]);
     }
@@ -98,10 +110,12 @@ impl Follower {
         if self.channel.starts_with("ticket:") {
             self.states.push(data.clone());
         } else if data.get("entries").is_some() {
-            self.view = serde_json::from_value(data.clone()).expect("a snapshot has the form of a view");
+            self.view =
+                serde_json::from_value(data.clone()).expect("a snapshot has the form of a view");
             assert_eq!(self.view.position, self.held, "{}", self.channel);
         } else {
-            let delta: Delta = serde_json::from_value(data.clone()).expect("a step has the form of a delta");
+            let delta: Delta =
+                serde_json::from_value(data.clone()).expect("a step has the form of a delta");
             assert_eq!(self.view.fold(&delta), Fold::Applied, "{}: {data}", self.channel);
             assert_eq!(self.view.position.version, self.held.version, "{}", self.channel);
         }
@@ -114,14 +128,19 @@ impl Follower {
 
     /// An entry of the view.
     pub fn entry(&self, key: &str) -> Value {
-        self.view.entries.get(key).map_or(Value::Null, |entry| serde_json::from_str(entry.get()).unwrap())
+        self.view
+            .entries
+            .get(key)
+            .map_or(Value::Null, |entry| serde_json::from_str(entry.get()).unwrap())
     }
 
     /// Takes pushes until `done`.
     pub async fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
         let wait = async {
             while !done(self) {
-                self.next().await.unwrap_or_else(|code| panic!("{}: closed with {code}", self.channel));
+                self.next()
+                    .await
+                    .unwrap_or_else(|code| panic!("{}: closed with {code}", self.channel));
             }
         };
         patiently(what, wait).await;
@@ -144,5 +163,9 @@ impl Follower {
 
 /// What every subscribe result must say, or SDKs send no position later.
 fn assert_promises(reply: &Value) {
-    assert_eq!((&reply["recoverable"], &reply["positioned"]), (&true.into(), &true.into()), "{reply}");
+    assert_eq!(
+        (&reply["recoverable"], &reply["positioned"]),
+        (&true.into(), &true.into()),
+        "{reply}"
+    );
 }

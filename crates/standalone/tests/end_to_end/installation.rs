@@ -41,8 +41,13 @@ fn server(name: &str) -> String {
 /// A program of this workspace, built beside this test.
 pub fn program(name: &str) -> Command {
     let test = std::env::current_exe().expect("a test is a file");
-    let path = test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>").join(name);
-    assert!(path.exists(), "{} is missing: `cargo build --workspace --bins` builds it", path.display());
+    let path =
+        test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>").join(name);
+    assert!(
+        path.exists(),
+        "{} is missing: `cargo build --workspace --bins` builds it",
+        path.display()
+    );
     Command::new(path)
 }
 
@@ -82,10 +87,18 @@ impl Installation {
             // What is logged is read at the end for what would name a patient: the more, the better.
             ("CLINICWIRE_LOG", "debug".to_owned()),
         ];
-        let prepared =
-            program("clinicwire-processors").arg("prepare").envs(environment.clone()).output().unwrap();
-        assert!(prepared.status.success(), "prepare: {}", String::from_utf8_lossy(&prepared.stderr));
-        let processors = Program::start("clinicwire-processors", &["run"], &environment, &directory);
+        let prepared = program("clinicwire-processors")
+            .arg("prepare")
+            .envs(environment.clone())
+            .output()
+            .unwrap();
+        assert!(
+            prepared.status.success(),
+            "prepare: {}",
+            String::from_utf8_lossy(&prepared.stderr)
+        );
+        let processors =
+            Program::start("clinicwire-processors", &["run"], &environment, &directory);
         let (mut gateways, mut nodes) = (Vec::new(), Vec::new());
         for _ in 0..2 {
             let listen = format!("127.0.0.1:{}", free_port());
@@ -107,12 +120,13 @@ impl Installation {
         let deadline = std::time::Instant::now() + PATIENCE;
         for (node, gateway) in self.world.nodes.iter().zip(&mut self.gateways) {
             loop {
-                let answer = self.world.api.try_call(node, crate::api::Call::get("/health/ready")).await;
+                let answer =
+                    self.world.api.try_call(node, crate::api::Call::get("/health/ready")).await;
                 if answer.is_some_and(|answer| answer.status == 200) {
                     break;
                 }
-                let lives =
-                    gateway.child.try_wait().unwrap().is_none() && std::time::Instant::now() < deadline;
+                let lives = gateway.child.try_wait().unwrap().is_none()
+                    && std::time::Instant::now() < deadline;
                 assert!(lives, "a gateway does not serve: {}", gateway.log_text());
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             }
@@ -175,19 +189,24 @@ impl Installation {
 /// file begins with four letters and eight digits, the doctor's with a number of its own form.
 fn assert_names_nobody(log: &str) {
     for line in log.lines() {
-        let is_id =
-            |text: &str| text.len() >= 32 && text.bytes().take(32).all(|byte| byte.is_ascii_hexdigit());
+        let is_id = |text: &str| {
+            text.len() >= 32 && text.bytes().take(32).all(|byte| byte.is_ascii_hexdigit())
+        };
         let names_ticket = line.split('.').skip(1).any(is_id);
         let is_patient = |text: &[u8]| {
             text[..4].iter().all(u8::is_ascii_uppercase) && text[4..].iter().all(u8::is_ascii_digit)
         };
         let is_doctor = |text: &[u8]| {
-            text[7] == b'-' && text.iter().enumerate().all(|(at, byte)| at == 7 || byte.is_ascii_digit())
+            text[7] == b'-'
+                && text.iter().enumerate().all(|(at, byte)| at == 7 || byte.is_ascii_digit())
         };
         let in_claims = line.as_bytes().windows(12).any(is_patient)
             || line.as_bytes().windows(13).any(is_doctor)
             || line.contains("mars.csv");
-        assert!(!names_ticket && !line.contains("eyJ") && !in_claims, "a log names somebody: {line}");
+        assert!(
+            !names_ticket && !line.contains("eyJ") && !in_claims,
+            "a log names somebody: {line}"
+        );
     }
 }
 
@@ -204,7 +223,8 @@ async fn drop_database(server: &str, database: &str) {
 }
 
 async fn administer(server: &str, sql: &str) {
-    let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls).await.unwrap();
+    let (client, connection) =
+        tokio_postgres::connect(server, tokio_postgres::NoTls).await.unwrap();
     let connection = tokio::spawn(connection);
     client.batch_execute(sql).await.unwrap();
     drop(client);

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use claims::tables::Tables;
-use gateway::auth::DevelopmentKey;
+use gateway::access::auth::DevelopmentKey;
 use standalone::one_process::{OneProcess, Settings};
 
 use crate::{

@@ -117,7 +117,9 @@ impl Phone {
             }
             match patiently("a frame", self.socket.next()).await {
                 Some(Ok(Message::Text(text))) => self.read(&text).await,
-                Some(Ok(Message::Close(frame))) => return Err(frame.map_or(1005, |frame| frame.code.into())),
+                Some(Ok(Message::Close(frame))) => {
+                    return Err(frame.map_or(1005, |frame| frame.code.into()));
+                }
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return Err(1006),
             }

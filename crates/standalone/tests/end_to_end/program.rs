@@ -9,7 +9,9 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{api::Call, follower::Follower, installation::program, scenarios::eventually, world::World};
+use crate::{
+    api::Call, follower::Follower, installation::program, scenarios::eventually, world::World,
+};
 
 /// A started `clinicwire`, killed with the test.
 struct Program {
@@ -47,7 +49,8 @@ impl Program {
 
     /// Starts a program that writes a ready file, and waits for it.
     async fn ready(name: &str, mut command: Command) -> Self {
-        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.json", std::process::id()));
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("{name}-{}.json", std::process::id()));
         let child = command.arg("--ready-file").arg(&file).spawn().unwrap();
         let mut program = Self { child, ready: Value::Null, file };
         program.ready = eventually("the ready file", || async {
@@ -85,8 +88,10 @@ async fn the_demo_is_alive_and_every_token_opens_its_page() {
     let program = Program::start("alive", &["--speed", "600", "--seed", "5"]).await;
     let (url, world) = (program.url(), World::new(vec![program.url().to_owned()], ""));
     let location = program.ready["location"].as_str().unwrap();
-    let mut board = Follower::start(url, program.token("display"), &format!("board:{location}")).await;
-    let calls = |board: &Follower| board.view.entries.keys().filter(|key| key.starts_with("call:")).count();
+    let mut board =
+        Follower::start(url, program.token("display"), &format!("board:{location}")).await;
+    let calls =
+        |board: &Follower| board.view.entries.keys().filter(|key| key.starts_with("call:")).count();
     board.until("five calls", |board| calls(board) >= 5).await;
     for queue in program.ready["queues"].as_array().unwrap() {
         let queue = queue.as_str().unwrap();
@@ -99,7 +104,8 @@ async fn the_demo_is_alive_and_every_token_opens_its_page() {
     assert!(tickets.len() >= 10);
     for ticket in tickets {
         let ticket = ticket.as_str().unwrap();
-        let phone = Follower::start(url, program.token("patient"), &format!("ticket:{ticket}")).await;
+        let phone =
+            Follower::start(url, program.token("patient"), &format!("ticket:{ticket}")).await;
         assert!(phone.state()["label"].is_string());
     }
     // The start page leads to people who are there, not only to those of the first minute.
@@ -146,7 +152,8 @@ async fn tokens_of_another_start_are_not_accepted_unless_the_secret_is_given() {
     };
     assert_eq!(read(first.url().to_owned(), first.token("admin").to_owned()).await, 404);
     assert_eq!(read(second.url().to_owned(), first.token("admin").to_owned()).await, 401);
-    let third = Program::start("third", &["--empty", "--insecure-development-key=shared words"]).await;
+    let third =
+        Program::start("third", &["--empty", "--insecure-development-key=shared words"]).await;
     let token = world.token("admin", serde_json::json!({}));
     assert_eq!(read(third.url().to_owned(), token).await, 404, "trusted, and nothing there");
 }
@@ -156,10 +163,14 @@ async fn an_empty_clinic_has_nothing_until_somebody_creates_it() {
     let program = Program::start("empty", &["--empty"]).await;
     let world = World::new(vec![program.url().to_owned()], "");
     assert_eq!(program.ready["tickets"], serde_json::json!([]));
-    let board =
-        || world.api.call(program.url(), Call::get("/v1/boards/riverside").token(program.token("display")));
+    let board = || {
+        world
+            .api
+            .call(program.url(), Call::get("/v1/boards/riverside").token(program.token("display")))
+    };
     assert_eq!(board().await.status, 404);
-    let body = serde_json::json!({"name": "Mine", "time_zone": "America/Toronto", "languages": ["fr"]});
+    let body =
+        serde_json::json!({"name": "Mine", "time_zone": "America/Toronto", "languages": ["fr"]});
     let path = "/v1/locations/riverside".to_owned();
     world.apply(program.token("admin"), hyper::Method::PUT, path, body).await;
     assert_eq!(board().await.body["entries"]["board"]["name"], "Mine");
@@ -172,7 +183,10 @@ fn a_port_in_use_is_a_plain_error_that_names_a_way_out() {
     let address = taken.local_addr().unwrap().to_string();
     let (code, error) = ended(clinicwire(&["--listen", &address]).output().unwrap());
     assert_eq!(code, Some(1));
-    assert!(error.contains(&address) && error.contains("in use") && error.contains("--listen"), "{error}");
+    assert!(
+        error.contains(&address) && error.contains("in use") && error.contains("--listen"),
+        "{error}"
+    );
     assert_eq!(error.lines().count(), 1, "{error}");
 }
 
@@ -212,7 +226,8 @@ fn help_teaches_by_examples() {
 
 #[test]
 fn a_ready_file_that_cannot_be_written_is_an_error_not_a_silence() {
-    let arguments = ["--listen", "127.0.0.1:0", "--empty", "--ready-file", "/no/such/directory/ready.json"];
+    let arguments =
+        ["--listen", "127.0.0.1:0", "--empty", "--ready-file", "/no/such/directory/ready.json"];
     let mut child = clinicwire(&arguments).spawn().unwrap();
     let mut error = String::new();
     BufReader::new(child.stderr.take().unwrap()).read_line(&mut error).unwrap();
@@ -231,7 +246,8 @@ async fn the_demo_runs_on_any_gateway_and_takes_over_what_it_finds() {
     };
     let first = run("first-demo", "1").await;
     let mut board = Follower::start(first.url(), first.token("display"), "board:riverside").await;
-    let calls = |board: &Follower| board.view.entries.keys().filter(|key| key.starts_with("call:")).count();
+    let calls =
+        |board: &Follower| board.view.entries.keys().filter(|key| key.starts_with("call:")).count();
     board.until("three calls", |board| calls(board) >= 3).await;
     assert_eq!(first.stop("-TERM").0, Some(0));
     let version = board.held.version;

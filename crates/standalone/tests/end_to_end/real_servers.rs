@@ -62,8 +62,9 @@ async fn a_processor_that_is_killed_loses_nothing_and_does_nothing_twice() {
     let site = Arc::new(world.site().await);
     let channel = format!("queue:{}", site.general);
     let mut desk = Follower::start(world.here(), &site.reception, &channel).await;
-    let writers: Vec<_> =
-        (0..WRITERS).map(|writer| tokio::spawn(write(world.clone(), site.clone(), writer))).collect();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| tokio::spawn(write(world.clone(), site.clone(), writer)))
+        .collect();
     for kill_at in [TICKETS / 4, TICKETS / 2] {
         desk.until("some tickets", |desk| desk.view.entries.len() > kill_at).await;
         installation.kill_processors();
@@ -73,7 +74,8 @@ async fn a_processor_that_is_killed_loses_nothing_and_does_nothing_twice() {
     for writer in writers {
         outcomes.extend(writer.await.unwrap());
     }
-    let labels: BTreeSet<String> = outcomes.iter().map(|(_, outcome)| issued(outcome).label).collect();
+    let labels: BTreeSet<String> =
+        outcomes.iter().map(|(_, outcome)| issued(outcome).label).collect();
     let expected: BTreeSet<String> = (1..=TICKETS).map(|number| format!("A-{number:03}")).collect();
     assert_eq!(labels, expected, "each ticket exactly once");
     let versions: BTreeSet<u64> =
@@ -86,7 +88,10 @@ async fn a_processor_that_is_killed_loses_nothing_and_does_nothing_twice() {
     );
 
     desk.until("all tickets", |desk| desk.held.version >= last).await;
-    assert_eq!(world.read(&site.reception, format!("/v1/queues/{}", site.general)).await, desk.as_snapshot());
+    assert_eq!(
+        world.read(&site.reception, format!("/v1/queues/{}", site.general)).await,
+        desk.as_snapshot()
+    );
     assert_eq!(desk.view.entries.len(), TICKETS + 1);
     for (key, outcome) in outcomes.iter().step_by(7) {
         let again = world.api.settle(world.here(), issue(&site, key)).await;
@@ -103,7 +108,11 @@ fn issue(site: &Site, key: &str) -> Call {
 }
 
 /// Issues this writer's share, each under its own key, until every one has an outcome.
-async fn write(world: Arc<World>, site: Arc<Site>, writer: usize) -> Vec<(String, serde_json::Value)> {
+async fn write(
+    world: Arc<World>,
+    site: Arc<Site>,
+    writer: usize,
+) -> Vec<(String, serde_json::Value)> {
     let mut outcomes = Vec::new();
     for number in 0..TICKETS / WRITERS {
         let key = format!("writer-{writer}-{number}");
@@ -122,13 +131,18 @@ async fn a_worker_that_is_killed_in_any_phase_leaves_its_run_to_the_next_and_no_
     let world = Arc::new(std::mem::replace(&mut installation.world, World::new(Vec::new(), "")));
     let clerk = Clerk::with_all_rules(&world).await;
     let export = export(30_000, 11);
-    let planted: Vec<_> =
-        export.planted.iter().filter(|one| !one.outcome.as_str().contains("pass")).cloned().collect();
+    let planted: Vec<_> = export
+        .planted
+        .iter()
+        .filter(|one| !one.outcome.as_str().contains("pass"))
+        .cloned()
+        .collect();
     for phase in ["reading", "concluding", "storing"] {
         let run = clerk.check(&export.bytes).await;
         let mut shown = Follower::start(world.here(), &clerk.editor, &format!("run:{run}")).await;
-        let there =
-            |shown: &Follower| shown.entry("progress")["phase"] == phase || is_over(&shown.entry("run"));
+        let there = |shown: &Follower| {
+            shown.entry("progress")["phase"] == phase || is_over(&shown.entry("run"))
+        };
         shown.until(phase, there).await;
         // A later phase may be over before the kill; the run has one end and its findings all the same.
         installation.kill_processors();
@@ -161,8 +175,10 @@ async fn a_node_that_stops_hands_its_clients_on_without_a_gap() {
     let site = Arc::new(world.site().await);
     let mine = world.issue(&site, &site.general).await;
     let patient = world.patient(&[&mine]);
-    let mut desk = Follower::start(world.here(), &site.reception, &format!("queue:{}", site.general)).await;
-    let mut phone = Follower::start(world.here(), &patient, &format!("ticket:{}", mine.ticket)).await;
+    let mut desk =
+        Follower::start(world.here(), &site.reception, &format!("queue:{}", site.general)).await;
+    let mut phone =
+        Follower::start(world.here(), &patient, &format!("ticket:{}", mine.ticket)).await;
     let writing = tokio::spawn({
         let (world, site) = (world.clone(), site.clone());
         async move {
@@ -251,8 +267,12 @@ async fn records_nobody_can_apply_are_parked_and_the_rest_goes_on() {
     producer.flush(PATIENCE).unwrap();
 
     let ticket = bridged.command.ticket().unwrap().to_string();
-    let mut desk =
-        Follower::start(installation.world.here(), &site.reception, &format!("queue:{}", site.general)).await;
+    let mut desk = Follower::start(
+        installation.world.here(),
+        &site.reception,
+        &format!("queue:{}", site.general),
+    )
+    .await;
     desk.until("the good record", |desk| desk.view.entries.contains_key(ticket.as_str())).await;
     assert_eq!(installation.world.issue(&site, &site.general).await.label, "A-002");
     let expected: BTreeSet<String> = bad.iter().map(|(.., code)| (*code).to_owned()).collect();

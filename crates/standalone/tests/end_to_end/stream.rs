@@ -48,12 +48,14 @@ pub fn path_with(ticket: &str, channels: &[&str]) -> String {
 impl Stream {
     pub async fn open(node: &str, path: &str, last_id: Option<&str>) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let mut request = Request::get(format!("{node}{path}")).header("accept", "text/event-stream");
+        let mut request =
+            Request::get(format!("{node}{path}")).header("accept", "text/event-stream");
         if let Some(id) = last_id {
             request = request.header("last-event-id", id);
         }
         let request = request.body(Empty::new()).unwrap();
-        let answer = patiently("the stream", client.request(request)).await.expect("the node answers");
+        let answer =
+            patiently("the stream", client.request(request)).await.expect("the node answers");
         let status = answer.status().as_u16();
         if status == 200 {
             let kind = answer.headers().get("content-type").and_then(|kind| kind.to_str().ok());

@@ -117,7 +117,8 @@ impl World {
         .await;
         for (queue, name, prefix) in [(&site.general, "General", "A"), (&site.lab, "Lab", "B")] {
             put(format!("/v1/queues/{queue}"), json!({"name": name, "prefix": prefix})).await;
-            self.apply(&site.admin, Method::POST, format!("/v1/queues/{queue}/open"), json!({})).await;
+            self.apply(&site.admin, Method::POST, format!("/v1/queues/{queue}/open"), json!({}))
+                .await;
         }
         for (station, name) in [(&site.room_1, "Room 1"), (&site.room_2, "Room 2")] {
             put(format!("/v1/stations/{station}"), json!({"name": name})).await;
@@ -127,7 +128,8 @@ impl World {
 
     /// Runs a command that must be applied; answers its outcome.
     pub async fn apply(&self, token: &str, method: Method, path: String, body: Value) -> Value {
-        let answer = self.api.settle(self.there(), Call::new(method, &path).token(token).json(body)).await;
+        let answer =
+            self.api.settle(self.there(), Call::new(method, &path).token(token).json(body)).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         assert_eq!(answer.body["outcome"], "applied", "{path}: {}", answer.body);
         answer.body
@@ -144,8 +146,9 @@ impl World {
     }
 
     pub async fn issue(&self, site: &Site, queue: &str) -> Issued {
-        let outcome =
-            self.apply(&site.reception, Method::POST, format!("/v1/queues/{queue}/tickets"), json!({})).await;
+        let outcome = self
+            .apply(&site.reception, Method::POST, format!("/v1/queues/{queue}/tickets"), json!({}))
+            .await;
         issued(&outcome)
     }
 
@@ -164,7 +167,8 @@ impl World {
 }
 
 pub fn issued(outcome: &Value) -> Issued {
-    let text = |name: &str| outcome["result"][name].as_str().expect("the result names it").to_owned();
+    let text =
+        |name: &str| outcome["result"][name].as_str().expect("the result names it").to_owned();
     Issued { ticket: text("ticket"), label: text("label") }
 }
 
@@ -175,5 +179,7 @@ pub fn seconds() -> u64 {
 
 /// Bounds a wait by [`PATIENCE`].
 pub async fn patiently<T>(what: &str, wait: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .unwrap_or_else(|_| panic!("waited in vain for {what}"))
 }

@@ -7,15 +7,15 @@ use std::{
 };
 
 use gateway::{
-    log::{Fed, Log as _},
-    snapshots::{Snapshot, Snapshots as _},
+    backends::log::{Fed, Log as _},
+    backends::snapshots::{Snapshot, Snapshots as _},
 };
 use processors::{
     aggregate,
     ledger::{JournalEntry, JournalRow, Ledger},
     location::{Header, Location},
     log::{Appended, Input, Log as _},
-    runner::{self, RunnerError, Backends},
+    runner::{self, Backends, RunnerError},
 };
 use schemas::{
     Millis,
@@ -84,7 +84,7 @@ pub async fn quiet(memory: &Memory) {
 }
 
 pub async fn send(memory: &Memory, record: WireRecord) {
-    gateway::log::Log::append(&*memory.log, CARE_TOPIC, record).await.unwrap();
+    gateway::backends::log::Log::append(&*memory.log, CARE_TOPIC, record).await.unwrap();
 }
 
 /// What the topic of views carried, in order.
@@ -191,15 +191,19 @@ pub fn opening(aggregate: &Aggregate) -> Vec<WireRecord> {
         Command::OpenQueue { queue: queue(location.as_str()) },
     ];
     let named = commands.into_iter().enumerate();
-    named.map(|(n, command)| record(aggregate, &format!("open-{location}-{n}"), command).to_wire()).collect()
+    named
+        .map(|(n, command)| record(aggregate, &format!("open-{location}-{n}"), command).to_wire())
+        .collect()
 }
 
 /// A morning at three locations of two tenants: mostly sense, some refused, some sent twice, some poison.
 pub fn morning(seed: u64, length: u64) -> Vec<WireRecord> {
     let places = [("demo", "riverside"), ("demo", "hillside"), ("other", "riverside")];
     let mut numbers = Numbers(seed);
-    let mut records: Vec<WireRecord> =
-        places.iter().flat_map(|(tenant, location)| opening(&aggregate(tenant, location))).collect();
+    let mut records: Vec<WireRecord> = places
+        .iter()
+        .flat_map(|(tenant, location)| opening(&aggregate(tenant, location)))
+        .collect();
     for n in 0..length {
         let (tenant, location) = places[numbers.below(3) as usize];
         let (place, recent) = (aggregate(tenant, location), numbers.below(n + 1));
@@ -224,7 +228,8 @@ pub fn morning(seed: u64, length: u64) -> Vec<WireRecord> {
                 Command::CheckIn { appointment, queue: Some(queue) }
             }
             _ => {
-                let mut poison = record(&place, &format!("m-{n}"), Command::LeaveTicket { ticket }).to_wire();
+                let mut poison =
+                    record(&place, &format!("m-{n}"), Command::LeaveTicket { ticket }).to_wire();
                 poison.value = b"{\"ticket\":".as_slice().into();
                 records.push(poison);
                 continue;
@@ -287,8 +292,12 @@ pub async fn check_after_flush(memory: &Memory, heard: &Heard) {
 
 async fn check_but(memory: &Memory, heard: &Heard, flushed: bool) {
     let care = care(memory).await;
-    let mut journal: Vec<JournalRow> = memory.ledger.journal().into_iter().map(|(_, row)| row).collect();
-    assert!(journal.is_sorted_by(|one, next| one.offset < next.offset), "no record is journalled twice");
+    let mut journal: Vec<JournalRow> =
+        memory.ledger.journal().into_iter().map(|(_, row)| row).collect();
+    assert!(
+        journal.is_sorted_by(|one, next| one.offset < next.offset),
+        "no record is journalled twice"
+    );
     assert_eq!(journal.len(), care.len(), "no record is left out");
     let model = Model::of(&care, &mut journal);
     let mut expected_views = BTreeMap::new();
@@ -299,12 +308,23 @@ async fn check_but(memory: &Memory, heard: &Heard, flushed: bool) {
             continue;
         };
         assert_eq!(loaded.position, location.position());
-        let aggregate::Header::Location(header) = &loaded.header else { panic!("a location's header") };
-        assert!(timeless(header) == timeless(location.header()), "the header is the fold of the journal");
+        let aggregate::Header::Location(header) = &loaded.header else {
+            panic!("a location's header")
+        };
+        assert!(
+            timeless(header) == timeless(location.header()),
+            "the header is the fold of the journal"
+        );
         assert!(loaded.tickets.iter().all(|held| location.ticket(&held.id) == Some(held)));
-        assert!(loaded.appointments.iter().all(|held| location.appointment(&held.id) == Some(held)));
+        assert!(
+            loaded.appointments.iter().all(|held| location.appointment(&held.id) == Some(held))
+        );
         let parts = loaded.tickets.len() + loaded.appointments.len();
-        assert_eq!(parts, location.parts(), "every live ticket and near appointment is in the ledger");
+        assert_eq!(
+            parts,
+            location.parts(),
+            "every live ticket and near appointment is in the ledger"
+        );
         expected_views.extend(model.views.iter().filter(|((of, _), _)| *of == aggregate));
     }
     check_views(memory, heard, &expected_views, flushed).await;
@@ -325,7 +345,12 @@ fn timeless(header: &Header) -> Header {
 
 type Name = (Aggregate, String);
 
-async fn check_views(memory: &Memory, heard: &Heard, expected: &BTreeMap<&Name, &View>, flushed: bool) {
+async fn check_views(
+    memory: &Memory,
+    heard: &Heard,
+    expected: &BTreeMap<&Name, &View>,
+    flushed: bool,
+) {
     let mut followed: HashMap<Name, View> = HashMap::new();
     for (aggregate, record) in heard.all() {
         for step in record.deltas {
@@ -344,7 +369,10 @@ async fn check_views(memory: &Memory, heard: &Heard, expected: &BTreeMap<&Name, 
         };
         assert!(stored.is_some() || flushed, "the store holds every view");
         for view in [&ledger[*name], &followed[*name]].into_iter().chain(&stored) {
-            assert!(same(view, expected), "the views are the fold of the journal, wherever they are held");
+            assert!(
+                same(view, expected),
+                "the views are the fold of the journal, wherever they are held"
+            );
         }
     }
 }
@@ -366,7 +394,8 @@ struct Model {
 
 impl Model {
     fn of(care: &[Appended], journal: &mut [JournalRow]) -> Self {
-        let mut model = Self { locations: BTreeMap::new(), views: BTreeMap::new(), told: BTreeMap::new() };
+        let mut model =
+            Self { locations: BTreeMap::new(), views: BTreeMap::new(), told: BTreeMap::new() };
         let epochs: HashMap<Aggregate, u64> = journal.iter().rev().filter_map(epoch_of).collect();
         let mut decided: HashMap<(Aggregate, CommandId), Verdict> = HashMap::new();
         for (record, row) in care.iter().zip(journal) {
@@ -379,7 +408,11 @@ impl Model {
                         matches!(&row.entry, JournalEntry::Parked { code: parked, .. } if *parked == code)
                     );
                     if let Some((_, id, _)) = &row.command {
-                        model.told.entry(id.to_string()).or_default().push(Verdict::Refused { code });
+                        model
+                            .told
+                            .entry(id.to_string())
+                            .or_default()
+                            .push(Verdict::Refused { code });
                     }
                     continue;
                 }
@@ -405,12 +438,16 @@ impl Model {
 
     fn judge(&mut self, command: &CommandRecord, epoch: u64, row: &JournalRow) -> Verdict {
         let aggregate = &command.aggregate;
-        let location = self.locations.entry(aggregate.clone()).or_insert_with(|| Location::new(epoch));
+        let location =
+            self.locations.entry(aggregate.clone()).or_insert_with(|| Location::new(epoch));
         let step = location.handle(command, row.at);
         match (&row.entry, &step.verdict) {
             (JournalEntry::Applied { position, events }, Verdict::Applied { .. }) => {
                 assert_eq!(*position, step.position, "versions are dense");
-                assert!(*events == step.events, "decided against the state of its place in the log");
+                assert!(
+                    *events == step.events,
+                    "decided against the state of its place in the log"
+                );
             }
             (JournalEntry::Refused { code, timers }, Verdict::Refused { code: expected }) => {
                 assert_eq!(code, expected);

@@ -11,7 +11,9 @@ use std::{
 use processors::{
     BoxFuture,
     aggregate::Loaded,
-    ledger::{Batch, Claim, KeptView, Ledger, LedgerError, Named, Names, OutboxRow, OutcomeRow, ViewName},
+    ledger::{
+        Batch, Claim, KeptView, Ledger, LedgerError, Named, Names, OutboxRow, OutcomeRow, ViewName,
+    },
     location::Appointment,
     log::{Input, Log, NotAcknowledged},
     runner::Backends,
@@ -236,7 +238,10 @@ impl Ledger for FaultyLedger {
     fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>> {
         self.meet(Op::Checkpoint, self.real.checkpoint(partition))
     }
-    fn load<'a>(&'a self, aggregate: &'a Aggregate) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>> {
+    fn load<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+    ) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>> {
         self.meet(Op::Load, self.real.load(aggregate))
     }
     fn named<'a>(
@@ -269,7 +274,11 @@ impl Ledger for FaultyLedger {
     fn commit<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), LedgerError>> {
         self.meet(Op::Commit, self.real.commit(batch))
     }
-    fn outbox(&self, partition: u32, limit: u32) -> BoxFuture<'_, Result<Vec<OutboxRow>, LedgerError>> {
+    fn outbox(
+        &self,
+        partition: u32,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<OutboxRow>, LedgerError>> {
         self.meet(Op::Outbox, self.real.outbox(partition, limit))
     }
     fn published<'a>(
@@ -290,10 +299,17 @@ impl Ledger for FaultyLedger {
     ) -> BoxFuture<'_, Result<Vec<ViewName>, LedgerError>> {
         self.meet(Op::Dirty, self.real.dirty(partition, of, limit))
     }
-    fn view<'a>(&'a self, name: &'a ViewName) -> BoxFuture<'a, Result<Option<KeptView>, LedgerError>> {
+    fn view<'a>(
+        &'a self,
+        name: &'a ViewName,
+    ) -> BoxFuture<'a, Result<Option<KeptView>, LedgerError>> {
         self.meet(Op::View, self.real.view(name))
     }
-    fn repaired<'a>(&'a self, name: &'a ViewName, version: u64) -> BoxFuture<'a, Result<(), LedgerError>> {
+    fn repaired<'a>(
+        &'a self,
+        name: &'a ViewName,
+        version: u64,
+    ) -> BoxFuture<'a, Result<(), LedgerError>> {
         self.meet(Op::Repaired, self.real.repaired(name, version))
     }
 }
@@ -329,7 +345,12 @@ pub struct FaultyLog {
 }
 
 impl FaultyLog {
-    async fn pass_on(mut inputs: mpsc::Receiver<Input>, to: mpsc::Sender<Input>, twice: bool, says: u32) {
+    async fn pass_on(
+        mut inputs: mpsc::Receiver<Input>,
+        to: mpsc::Sender<Input>,
+        twice: bool,
+        says: u32,
+    ) {
         while let Some(input) = inputs.recv().await {
             let input = match input {
                 Input::Assigned { partitions, claims, .. } => {
@@ -337,7 +358,8 @@ impl FaultyLog {
                 }
                 Input::Records { partition, records, .. } => {
                     if twice {
-                        let again = Input::Records { partition, of: says, records: records.clone() };
+                        let again =
+                            Input::Records { partition, of: says, records: records.clone() };
                         drop(to.send(again).await);
                     }
                     Input::Records { partition, of: says, records }

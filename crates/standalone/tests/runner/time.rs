@@ -25,8 +25,8 @@ use tokio::time::sleep;
 
 use crate::{
     clinic::{
-        Heard, START, care, check, code, issue, memory_by, opening, queue, quiet, record, run, send,
-        settings, station, ticket, until,
+        Heard, START, care, check, code, issue, memory_by, opening, queue, quiet, record, run,
+        send, settings, station, ticket, until,
     },
     faults::{Faults, Op, backends},
     riverside,
@@ -70,7 +70,8 @@ async fn somebody_is_absent(memory: &Memory) {
         Command::MarkAbsent { ticket },
     ];
     let commands = commands.into_iter().enumerate();
-    let named = commands.map(|(n, command)| record(&riverside(), &format!("absent-{n}"), command).to_wire());
+    let named = commands
+        .map(|(n, command)| record(&riverside(), &format!("absent-{n}"), command).to_wire());
     let records: Vec<WireRecord> = opening(&riverside()).into_iter().chain(named).collect();
     for record in records {
         send(memory, record).await;
@@ -85,7 +86,8 @@ async fn is_over(memory: &Memory) -> bool {
 
 async fn ticks(memory: &Memory) -> Vec<CommandRecord> {
     let commands = care(memory).await;
-    let commands = commands.iter().filter_map(|appended| CommandRecord::from_wire(&appended.record).ok());
+    let commands =
+        commands.iter().filter_map(|appended| CommandRecord::from_wire(&appended.record).ok());
     commands.filter(|command| matches!(command.command, Command::Tick {})).collect()
 }
 
@@ -176,10 +178,16 @@ async fn ticks_that_others_wrote_do_no_harm_and_save_the_owners_own() {
     let journal = memory.ledger.journal();
     let expired = |row: &JournalRow| {
         let (_, events) = row.entry.moved()?;
-        events.iter().any(|event| matches!(event, Event::TicketExpired { .. })).then_some(row.offset)
+        events
+            .iter()
+            .any(|event| matches!(event, Event::TicketExpired { .. }))
+            .then_some(row.offset)
     };
     let last: Vec<_> = journal.iter().map(|(_, row)| row).skip(journal.len() - 4).collect();
-    assert_eq!(journal.iter().filter_map(|(_, row)| expired(row)).collect::<Vec<_>>(), [last[1].offset]);
+    assert_eq!(
+        journal.iter().filter_map(|(_, row)| expired(row)).collect::<Vec<_>>(),
+        [last[1].offset]
+    );
     let nothing = |row: &JournalRow| {
         matches!(row.entry, JournalEntry::Refused { code: Code::NothingDue, timers: None })
     };
@@ -252,7 +260,10 @@ async fn what_timers_did_before_a_record_stays_when_the_record_is_refused() {
     quiet(&memory).await;
     assert!(is_over(&memory).await, "the absence was over before the patient was back");
     let (_, last) = memory.ledger.journal().pop().unwrap();
-    assert!(matches!(last.entry, JournalEntry::Refused { code: Code::IllegalMove, timers: Some(_) }));
+    assert!(matches!(
+        last.entry,
+        JournalEntry::Refused { code: Code::IllegalMove, timers: Some(_) }
+    ));
     check(&memory, &heard).await;
     // The version is used up, for whoever goes on from the ledger too.
     running.abort();

@@ -16,7 +16,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream::BoxStream};
 use object_store::{
     CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, memory::InMemory, path::Path,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, memory::InMemory,
+    path::Path,
 };
 use processors::{
     BoxFuture,
@@ -104,13 +105,18 @@ impl ObjectStore for Files {
             return Err(object_store::Error::Generic { store: "files", source });
         }
         let found = self.inner.get_opts(path, options).await?;
-        let (meta, range, attributes) = (found.meta.clone(), found.range.clone(), found.attributes.clone());
+        let (meta, range, attributes) =
+            (found.meta.clone(), found.range.clone(), found.attributes.clone());
         let bytes = found.bytes().await?;
         let payload = GetResultPayload::Stream(self.halves(bytes));
         Ok(GetResult { payload, meta, range, attributes, extensions: Default::default() })
     }
 
-    async fn get_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> object_store::Result<Vec<Bytes>> {
+    async fn get_ranges(
+        &self,
+        path: &Path,
+        ranges: &[Range<u64>],
+    ) -> object_store::Result<Vec<Bytes>> {
         self.inner.get_ranges(path, ranges).await
     }
 
@@ -129,7 +135,12 @@ impl ObjectStore for Files {
         self.inner.list_with_delimiter(prefix).await
     }
 
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
+    async fn copy_opts(
+        &self,
+        from: &Path,
+        to: &Path,
+        options: CopyOptions,
+    ) -> object_store::Result<()> {
         self.inner.copy_opts(from, to, options).await
     }
 }
@@ -187,7 +198,8 @@ impl Log for Mute {
         &'a self,
         records: &'a [(&'static str, WireRecord)],
     ) -> BoxFuture<'a, Result<(), NotAcknowledged>> {
-        let completes = |record: &WireRecord| record.header("ce_type") == Some("clinicwire.run.complete.v1");
+        let completes =
+            |record: &WireRecord| record.header("ce_type") == Some("clinicwire.run.complete.v1");
         if records.iter().any(|(_, record)| completes(record)) {
             self.refused.send_modify(|refused| *refused += 1);
             return Box::pin(async { Err(NotAcknowledged(None)) });
@@ -233,11 +245,18 @@ impl Work for Deaf {
         self.inner.untold(places)
     }
 
-    fn rules<'a>(&'a self, tenant: &'a TenantId, known: Option<Position>) -> Answer<'a, Option<StoredRules>> {
+    fn rules<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        known: Option<Position>,
+    ) -> Answer<'a, Option<StoredRules>> {
         self.inner.rules(tenant, known)
     }
 
-    fn in_use<'a>(&'a self, files: &'a [(TenantId, FileId)]) -> Answer<'a, HashSet<(TenantId, FileId)>> {
+    fn in_use<'a>(
+        &'a self,
+        files: &'a [(TenantId, FileId)],
+    ) -> Answer<'a, HashSet<(TenantId, FileId)>> {
         self.inner.in_use(files)
     }
 

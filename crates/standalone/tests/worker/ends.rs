@@ -39,7 +39,9 @@ async fn a_file_is_checked_and_all_of_it_is_seen() {
     assert!(found.iter().all(|(_, finding)| finding.outcome == Outcome::RowUnreadable));
     let reports = office.reports(&asked);
     let shown: Vec<_> = reports.iter().flat_map(|report| &report.findings).collect();
-    assert!(shown.iter().map(|finding| finding.row).eq((1..=SHOWN_FINDINGS as u64).map(|n| n * 10)));
+    assert!(
+        shown.iter().map(|finding| finding.row).eq((1..=SHOWN_FINDINGS as u64).map(|n| n * 10))
+    );
     let progress: Vec<Progress> = reports.iter().map(|report| report.progress.clone()).collect();
     assert!(is_monotonous(&progress));
     let (first, last) = (&progress[0], &progress[progress.len() - 1]);
@@ -167,8 +169,12 @@ async fn a_run_goes_by_the_tenants_rules_as_they_stand_when_it_begins() {
         let asked = office.ask_for(100).await;
         let head = office.until_state(&asked, RunState::Completed).await;
         let counts = head.summary.expect("a completed run has one").counts;
-        let ruled =
-            office.view(&asked).await.expect("the view is kept").entries.contains_key("rule:office-fee");
+        let ruled = office
+            .view(&asked)
+            .await
+            .expect("the view is kept")
+            .entries
+            .contains_key("rule:office-fee");
         (counts.error, counts.warning, ruled)
     };
     assert_eq!(counts(&office).await, (10, 0, true), "none is stored: the built-in one");

@@ -18,12 +18,13 @@ use schemas::{
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    office::{Asked, Office},
     backends::{Deaf, Mute, Unreliable},
+    office::{Asked, Office},
 };
 
 fn starts(office: &Office, asked: &Asked) -> Vec<u32> {
-    let start = |event| if let Event::RunStarted { attempt } = event { Some(attempt) } else { None };
+    let start =
+        |event| if let Event::RunStarted { attempt } = event { Some(attempt) } else { None };
     office.events(asked).into_iter().filter_map(start).collect()
 }
 
@@ -31,7 +32,8 @@ fn starts(office: &Office, asked: &Asked) -> Vec<u32> {
 async fn completed_whole(office: &Office, asked: &Asked, attempt: u32) {
     let head = office.until_state(asked, RunState::Completed).await;
     assert_eq!(head.attempt, attempt);
-    let rows: Vec<u64> = office.findings(asked).await.iter().map(|(_, finding)| finding.row).collect();
+    let rows: Vec<u64> =
+        office.findings(asked).await.iter().map(|(_, finding)| finding.row).collect();
     assert!(rows.into_iter().eq((1..=1_000).map(|n| n * 10)));
     let view = office.view(asked).await.expect("the view is kept");
     assert_eq!(view.entries.keys().filter(|key| key.starts_with("finding:")).count(), 100);
@@ -50,7 +52,10 @@ async fn a_store_that_fails_twice_costs_two_attempts_and_two_pauses() {
     completed_whole(&office, &asked, 3).await;
     assert!(begun.elapsed() >= Duration::from_secs(2 + 4), "it waits longer each time");
     assert_eq!(starts(&office, &asked), [1, 2, 3]);
-    assert_eq!((worker.counters.ended(Ended::Released), worker.counters.ended(Ended::Completed)), (2, 1));
+    assert_eq!(
+        (worker.counters.ended(Ended::Released), worker.counters.ended(Ended::Completed)),
+        (2, 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,7 +129,9 @@ async fn a_worker_that_is_to_stop_gives_its_run_back_at_once() {
     let counters = Arc::clone(&first.counters);
     first.stop().await;
     assert_eq!(counters.ended(Ended::Released), 1);
-    office.until(&asked, "it waits again", |head| head.state == RunState::Queued && head.attempt == 2).await;
+    office
+        .until(&asked, "it waits again", |head| head.state == RunState::Queued && head.attempt == 2)
+        .await;
     // A lease of ten minutes does not stand in the way of the next, and no try is lost.
     let _second = office.worker(|_, _| ());
     office.until_half_read(2).await;
@@ -155,7 +162,8 @@ async fn a_worker_that_cannot_prolong_its_lease_leaves_no_trace() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_fails_delays_what_is_seen_and_loses_none_of_it() {
     let office = Office::open();
-    let log = Arc::new(Unreliable { inner: office.memory.runs_log.clone(), faults: AtomicU32::new(5) });
+    let log =
+        Arc::new(Unreliable { inner: office.memory.runs_log.clone(), faults: AtomicU32::new(5) });
     let _worker = office.worker(|backends, _| backends.log = log.clone());
     let asked = office.ask_for(10_000).await;
     completed_whole(&office, &asked, 1).await;
@@ -166,7 +174,8 @@ async fn a_log_that_fails_delays_what_is_seen_and_loses_none_of_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_that_its_worker_could_not_say_is_said_by_the_next() {
     let office = Office::open();
-    let log = Arc::new(Mute { inner: office.memory.runs_log.clone(), refused: watch::Sender::new(0) });
+    let log =
+        Arc::new(Mute { inner: office.memory.runs_log.clone(), refused: watch::Sender::new(0) });
     let first = office.worker(|backends, settings| {
         backends.log = log.clone();
         settings.lease = Duration::from_millis(500);

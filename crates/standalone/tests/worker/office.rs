@@ -4,7 +4,7 @@ use std::{fmt::Write, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use claims::tables::Tables;
-use gateway::queries::{FindingPlace, FindingsAsked, Queries};
+use gateway::backends::queries::{FindingPlace, FindingsAsked, Queries};
 use object_store::{ObjectStoreExt, path::Path};
 use processors::{
     ledger::{JournalEntry, Ledger},
@@ -92,13 +92,16 @@ impl Office {
     pub fn open() -> Self {
         // The clock goes with the runtime's, which a test may hold and wind on.
         let begun = Instant::now();
-        let clock: Clock =
-            Arc::new(move || 1_760_000_000_000 + i64::try_from(begun.elapsed().as_millis()).unwrap());
+        let clock: Clock = Arc::new(move || {
+            1_760_000_000_000 + i64::try_from(begun.elapsed().as_millis()).unwrap()
+        });
         let memory = Memory::new(clock);
         memory.runs_ledger.keep_journal();
         let woken = Arc::new(Notify::new());
-        let settings =
-            runner::Settings { woken: Some(Arc::clone(&woken)), ..runner::Settings::of(RUNS_TOPIC) };
+        let settings = runner::Settings {
+            woken: Some(Arc::clone(&woken)),
+            ..runner::Settings::of(RUNS_TOPIC)
+        };
         let running = runner::run(memory.runs(), settings, std::future::pending());
         let runner = tokio::spawn(async move { running.await.expect("the log is there") });
         let tenant = TenantId::new("one").unwrap();
@@ -113,12 +116,14 @@ impl Office {
             files: self.files.clone(),
             woken: Arc::clone(&self.woken),
         };
-        let name = format!("worker-{}", self.asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
+        let name =
+            format!("worker-{}", self.asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
         let mut settings = worker::Settings::new(name, Arc::new(Tables::empty()));
         set(&mut backends, &mut settings);
         let (counters, stop) = (Arc::clone(&settings.counters), Arc::new(Notify::new()));
         let stopped = Arc::clone(&stop);
-        let task = tokio::spawn(worker::run(backends, settings, async move { stopped.notified().await }));
+        let task =
+            tokio::spawn(worker::run(backends, settings, async move { stopped.notified().await }));
         Worker { task, stop, counters }
     }
 
@@ -178,8 +183,13 @@ impl Office {
     pub async fn until_rules(&self, version: u64) {
         let stored = async {
             loop {
-                let stored =
-                    self.memory.work.rules(&self.tenant, None).await.unwrap().expect("nothing is known");
+                let stored = self
+                    .memory
+                    .work
+                    .rules(&self.tenant, None)
+                    .await
+                    .unwrap()
+                    .expect("nothing is known");
                 if stored.position.version == version {
                     return;
                 }
@@ -192,7 +202,8 @@ impl Office {
     /// Asks for a check of the file.
     pub async fn ask(&self, file: RunFile) -> Asked {
         let run = RunId::new_for(7, self.number());
-        self.say(&run, Command::RequestRun { file: file.clone(), list_passes: false, keep_s: 600 }).await;
+        self.say(&run, Command::RequestRun { file: file.clone(), list_passes: false, keep_s: 600 })
+            .await;
         Asked { run, file }
     }
 
@@ -212,7 +223,12 @@ impl Office {
     }
 
     /// Waits until people see this of the run.
-    pub async fn until(&self, asked: &Asked, what: &str, seen: impl Fn(&RunHead) -> bool) -> RunHead {
+    pub async fn until(
+        &self,
+        asked: &Asked,
+        what: &str,
+        seen: impl Fn(&RunHead) -> bool,
+    ) -> RunHead {
         let seen = async {
             loop {
                 match self.head(asked).await {
@@ -235,7 +251,9 @@ impl Office {
     pub async fn until_half_read(&self, times: u32) {
         let mut waiting = self.files.waiting.subscribe();
         let waits = waiting.wait_for(|waiting| *waiting >= times);
-        drop(timeout(PATIENCE, waits).await.expect("the file is read").expect("the store is there"));
+        drop(
+            timeout(PATIENCE, waits).await.expect("the file is read").expect("the store is there"),
+        );
     }
 
     pub async fn findings(&self, asked: &Asked) -> Vec<(FindingPlace, Finding)> {
@@ -252,10 +270,13 @@ impl Office {
     pub fn events(&self, asked: &Asked) -> Vec<Event> {
         let aggregate = Aggregate::run(&self.tenant, &asked.run);
         let journal = self.memory.runs_ledger.journal().into_iter().map(|(_, row)| row);
-        let ours = journal.filter(|row| row.command.as_ref().is_some_and(|(of, ..)| *of == aggregate));
+        let ours =
+            journal.filter(|row| row.command.as_ref().is_some_and(|(of, ..)| *of == aggregate));
         let events = ours.filter_map(|row| match row.entry {
             JournalEntry::Applied { events, .. } => Some(events),
-            JournalEntry::Refused { .. } | JournalEntry::Repeated | JournalEntry::Parked { .. } => None,
+            JournalEntry::Refused { .. } | JournalEntry::Repeated | JournalEntry::Parked { .. } => {
+                None
+            }
         });
         events.flatten().collect()
     }
@@ -265,14 +286,18 @@ impl Office {
         let events = self.events(asked);
         let last = events.iter().rposition(|event| matches!(event, Event::RunStarted { .. }));
         let reports = events.into_iter().skip(last.unwrap_or_default());
-        let report = |event| if let Event::RunReported { report } = event { Some(report) } else { None };
+        let report =
+            |event| if let Event::RunReported { report } = event { Some(report) } else { None };
         reports.filter_map(report).collect()
     }
 
     /// How often the run ended. More than once never happens.
     pub fn ends(&self, asked: &Asked) -> usize {
         let is_end = |event: &Event| {
-            matches!(event, Event::RunCompleted { .. } | Event::RunFailed { .. } | Event::RunCancelled)
+            matches!(
+                event,
+                Event::RunCompleted { .. } | Event::RunFailed { .. } | Event::RunCancelled
+            )
         };
         self.events(asked).iter().filter(|event| is_end(event)).count()
     }

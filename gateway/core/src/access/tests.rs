@@ -87,7 +87,11 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
         C::ResumeQueue { queue: queue.clone() },
         C::CloseQueue { queue: queue.clone() },
         C::ReorderQueue { queue: queue.clone(), tickets: vec![] },
-        C::IssueTicket { queue: queue.clone(), ticket: ticket.clone(), priority: Priority::default() },
+        C::IssueTicket {
+            queue: queue.clone(),
+            ticket: ticket.clone(),
+            priority: Priority::default(),
+        },
         C::CallNext { queue: queue.clone(), station: station.clone() },
         C::CallTicket { ticket: ticket.clone(), station },
         C::RecallTicket { ticket: ticket.clone() },
@@ -125,7 +129,8 @@ fn promised(role: Role) -> Vec<&'static str> {
         "ticket.transfer",
         "ticket.revert",
     ];
-    let room_work = ["queue.call_next", "queue.pause", "queue.resume", "station.open", "station.close"];
+    let room_work =
+        ["queue.call_next", "queue.pause", "queue.resume", "station.open", "station.close"];
     let desk_work = [
         "queue.open",
         "queue.close",
@@ -139,9 +144,11 @@ fn promised(role: Role) -> Vec<&'static str> {
     let furnishing = ["location.configure", "queue.configure", "station.configure"];
     match role {
         Role::Patient => vec!["ticket.leave"],
-        Role::Doctor | Role::Therapist | Role::Counselor | Role::Pharmacist | Role::LabTechnician => {
-            [&ticket_work[..], &room_work].concat()
-        }
+        Role::Doctor
+        | Role::Therapist
+        | Role::Counselor
+        | Role::Pharmacist
+        | Role::LabTechnician => [&ticket_work[..], &room_work].concat(),
         Role::Reception | Role::SupportStaff => [&ticket_work[..], &room_work, &desk_work].concat(),
         Role::Admin => [&ticket_work[..], &room_work, &desk_work, &furnishing].concat(),
         Role::Source => vec!["appointment.report"],
@@ -156,8 +163,15 @@ fn location_kinds() -> Vec<&'static str> {
 }
 
 /// What gateways take; the others are facts that only workers write.
-const RUN_AND_RULE_KINDS: [&str; 7] =
-    ["run.request", "run.cancel", "run.retry", "rule.put", "rule.enable", "rule.disable", "rule.delete"];
+const RUN_AND_RULE_KINDS: [&str; 7] = [
+    "run.request",
+    "run.cancel",
+    "run.retry",
+    "rule.put",
+    "rule.enable",
+    "rule.disable",
+    "rule.delete",
+];
 
 #[test]
 fn every_kind_has_one_row_and_no_row_is_of_nothing() {
@@ -171,9 +185,15 @@ fn every_kind_has_one_row_and_no_row_is_of_nothing() {
     }
     assert_eq!(rows.len(), expected.len());
     for role in Role::ALL {
-        for kind in
-            ["location.tick", "run.start", "run.report", "run.complete", "run.fail", "run.stop", "ticket.fly"]
-        {
+        for kind in [
+            "location.tick",
+            "run.start",
+            "run.report",
+            "run.complete",
+            "run.fail",
+            "run.stop",
+            "ticket.fly",
+        ] {
             assert_eq!(reach(role, kind), Reach::Nothing);
         }
     }
@@ -208,7 +228,9 @@ fn at_another_location_only_admins_give_commands_and_sources_tell() {
 
 #[test]
 fn clinicians_and_services_move_assigned_queues_only() {
-    for role in [Role::Doctor, Role::Therapist, Role::Counselor, Role::Pharmacist, Role::LabTechnician] {
+    for role in
+        [Role::Doctor, Role::Therapist, Role::Counselor, Role::Pharmacist, Role::LabTechnician]
+    {
         for command in every_command("riverside", "blood") {
             let allowed = may_command(&claims(role), &location("riverside"), &command).is_ok();
             // A ticket's id does not tell its queue, nor a station's, so commands on them go by location.
@@ -243,7 +265,10 @@ fn a_source_tells_in_its_own_name_only() {
 fn a_patient_leaves_with_the_own_ticket_only() {
     let other = TicketId::new("riverside.00000000000000000000000000000002").unwrap();
     let leave = Command::LeaveTicket { ticket: other };
-    assert_eq!(may_command(&claims(Role::Patient), &location("riverside"), &leave), Err(Code::Forbidden));
+    assert_eq!(
+        may_command(&claims(Role::Patient), &location("riverside"), &leave),
+        Err(Code::Forbidden)
+    );
     let own = Command::LeaveTicket { ticket: ticket("riverside") };
     assert_eq!(may_command(&claims(Role::Patient), &location("north"), &own), Err(Code::Forbidden));
 }
@@ -345,7 +370,10 @@ fn what_a_channel_is_of_is_looked_for_in_the_bearers_tenant() {
 /// Somebody else of the same tenant, and the same name at another tenant: neither is the one who started a run.
 fn strangers(role: Role) -> [Claims; 2] {
     let elsewhere = TenantId::new("north").unwrap();
-    [Claims { subject: "another".into(), ..claims(role) }, Claims { tenant: elsewhere, ..claims(role) }]
+    [
+        Claims { subject: "another".into(), ..claims(role) },
+        Claims { tenant: elsewhere, ..claims(role) },
+    ]
 }
 
 #[test]
@@ -412,7 +440,11 @@ fn rules_are_read_by_all_who_see_runs_tried_by_editors_and_changed_by_admins() {
             matches!(role, R::Viewer | R::Editor | R::FinanceBilling | R::Admin),
             "{role:?}"
         );
-        assert_eq!(may("rules.try"), matches!(role, R::Editor | R::FinanceBilling | R::Admin), "{role:?}");
+        assert_eq!(
+            may("rules.try"),
+            matches!(role, R::Editor | R::FinanceBilling | R::Admin),
+            "{role:?}"
+        );
         for kind in ["rule.put", "rule.enable", "rule.disable", "rule.delete"] {
             assert_eq!(may(kind), role == R::Admin, "{role:?} {kind}");
         }

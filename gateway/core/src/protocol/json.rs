@@ -77,7 +77,8 @@ impl<'a> CommandLine<'a> {
         if let Some(TokenRequest { token }) = self.refresh {
             return Request::Refresh { token };
         }
-        let others = [self.send, self.publish, self.presence, self.presence_stats, self.history, self.rpc];
+        let others =
+            [self.send, self.publish, self.presence, self.presence_stats, self.history, self.rpc];
         if self.sub_refresh.is_some() || others.iter().any(Option::is_some) {
             Request::NotOffered
         } else if self.ping.is_some() {
@@ -177,11 +178,13 @@ struct Unsubscribe {
 pub fn write(reply: &Reply<'_>) -> Vec<u8> {
     let line = match *reply {
         Reply::Error { id, code } => {
-            let error = Error { code: code.reply(), message: code.as_str(), temporary: code.temporary() };
+            let error =
+                Error { code: code.reply(), message: code.as_str(), temporary: code.temporary() };
             ReplyLine { id, error: Some(error), ..ReplyLine::default() }
         }
         Reply::Connect { id, client, version, ttl_s, ping_s } => {
-            let connect = Connect { client, version, expires: true, ttl: ttl_s, ping: ping_s, pong: true };
+            let connect =
+                Connect { client, version, expires: true, ttl: ttl_s, ping: ping_s, pong: true };
             ReplyLine { id, connect: Some(connect), ..ReplyLine::default() }
         }
         Reply::Refresh { id, ttl_s } => {
@@ -231,10 +234,17 @@ fn subscribe<'a>(start: &Start<'a>) -> Subscribe<'a> {
 }
 
 /// Writes a publication on `channel`; `data` writes JSON text.
-pub fn write_publication(to: &mut Vec<u8>, channel: &Channel, offset: u64, data: impl FnOnce(&mut Vec<u8>)) {
+pub fn write_publication(
+    to: &mut Vec<u8>,
+    channel: &Channel,
+    offset: u64,
+    data: impl FnOnce(&mut Vec<u8>),
+) {
     use std::io::Write;
     // A channel name is built of ids, none of which needs escaping in JSON.
-    for part in ["{\"push\":{\"channel\":\"", channel.kind(), ":", channel.id(), "\",\"pub\":{\"data\":"] {
+    for part in
+        ["{\"push\":{\"channel\":\"", channel.kind(), ":", channel.id(), "\",\"pub\":{\"data\":"]
+    {
         to.extend_from_slice(part.as_bytes());
     }
     data(to);

@@ -108,7 +108,8 @@ impl CommandMessage {
         if let Some(TokenRequest { token }) = self.refresh {
             return Request::Refresh { token: token.into() };
         }
-        let others = [self.send, self.publish, self.presence, self.presence_stats, self.history, self.rpc];
+        let others =
+            [self.send, self.publish, self.presence, self.presence_stats, self.history, self.rpc];
         if self.sub_refresh.is_some() || others.iter().any(Option::is_some) {
             Request::NotOffered
         } else if self.ping.is_some() {
@@ -227,8 +228,11 @@ struct Unsubscribe {
 pub fn write(reply: &Reply<'_>) -> Vec<u8> {
     let message = match *reply {
         Reply::Error { id, code } => {
-            let error =
-                Error { code: code.reply(), message: code.as_str().into(), temporary: code.temporary() };
+            let error = Error {
+                code: code.reply(),
+                message: code.as_str().into(),
+                temporary: code.temporary(),
+            };
             ReplyMessage { id, error: Some(error), ..ReplyMessage::default() }
         }
         Reply::Connect { id, client, version, ttl_s, ping_s } => {
@@ -257,8 +261,13 @@ pub fn write(reply: &Reply<'_>) -> Vec<u8> {
         }
         Reply::Ping => ReplyMessage::default(),
         Reply::Unsubscribe { channel, close } => {
-            let unsubscribe = Unsubscribe { code: close.code().into(), reason: close.reason().into() };
-            push(Push { channel: channel.to_string(), unsubscribe: Some(unsubscribe), publication: None })
+            let unsubscribe =
+                Unsubscribe { code: close.code().into(), reason: close.reason().into() };
+            push(Push {
+                channel: channel.to_string(),
+                unsubscribe: Some(unsubscribe),
+                publication: None,
+            })
         }
     };
     message.encode_length_delimited_to_vec()
@@ -270,7 +279,8 @@ fn push(push: Push) -> ReplyMessage {
 
 fn subscribe(start: &Start<'_>) -> SubscribeResult {
     // SDKs send no position later unless both are true.
-    let begun = SubscribeResult { recoverable: true, positioned: true, ..SubscribeResult::default() };
+    let begun =
+        SubscribeResult { recoverable: true, positioned: true, ..SubscribeResult::default() };
     match *start {
         Start::Snapshot { position, data, was_recovering } => SubscribeResult {
             epoch: position.epoch.to_string(),
@@ -294,12 +304,20 @@ fn subscribe(start: &Start<'_>) -> SubscribeResult {
 }
 
 /// Writes a publication on `channel`; `data` writes JSON text.
-pub fn write_publication(to: &mut Vec<u8>, channel: &Channel, offset: u64, data: impl FnOnce(&mut Vec<u8>)) {
+pub fn write_publication(
+    to: &mut Vec<u8>,
+    channel: &Channel,
+    offset: u64,
+    data: impl FnOnce(&mut Vec<u8>),
+) {
     let mut text = Vec::new();
     data(&mut text);
     let publication = Publication { data: text, offset };
-    let message =
-        push(Push { channel: channel.to_string(), publication: Some(publication), unsubscribe: None });
+    let message = push(Push {
+        channel: channel.to_string(),
+        publication: Some(publication),
+        unsubscribe: None,
+    });
     message.encode_length_delimited(to).expect("memory has room for a message");
 }
 

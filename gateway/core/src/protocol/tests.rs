@@ -8,21 +8,26 @@ fn text(bytes: Vec<u8>) -> String {
 
 #[test]
 fn each_method_of_the_protocol_is_told_apart() {
-    let kind =
-        |line: &str| match json::commands(line).next().flatten().map(|command| (command.id, command.request))
-        {
-            Some((1, Request::Connect { token })) => format!("connect {token}"),
-            Some((2, Request::Subscribe { channel, since })) => {
-                format!("subscribe {channel} {:?}", since.map(|position| (position.epoch, position.version)))
-            }
-            Some((3, Request::Unsubscribe { channel })) => format!("unsubscribe {channel}"),
-            Some((4, Request::Refresh { token })) => format!("refresh {token}"),
-            Some((5, Request::Ping)) => "ping".into(),
-            Some((6, Request::NotOffered)) => "not offered".into(),
-            Some((0, Request::Pong)) => "pong".into(),
-            Some(_) => "something else".into(),
-            None => "no command".into(),
-        };
+    let kind = |line: &str| match json::commands(line)
+        .next()
+        .flatten()
+        .map(|command| (command.id, command.request))
+    {
+        Some((1, Request::Connect { token })) => format!("connect {token}"),
+        Some((2, Request::Subscribe { channel, since })) => {
+            format!(
+                "subscribe {channel} {:?}",
+                since.map(|position| (position.epoch, position.version))
+            )
+        }
+        Some((3, Request::Unsubscribe { channel })) => format!("unsubscribe {channel}"),
+        Some((4, Request::Refresh { token })) => format!("refresh {token}"),
+        Some((5, Request::Ping)) => "ping".into(),
+        Some((6, Request::NotOffered)) => "not offered".into(),
+        Some((0, Request::Pong)) => "pong".into(),
+        Some(_) => "something else".into(),
+        None => "no command".into(),
+    };
     let table = [
         (r#"{"id":1,"connect":{"token":"t","name":"js"}}"#, "connect t"),
         (r#"{"id":2,"subscribe":{"channel":"board:a"}}"#, "subscribe board:a None"),
@@ -30,7 +35,10 @@ fn each_method_of_the_protocol_is_told_apart() {
             r#"{"id":2,"subscribe":{"channel":"c","recover":true,"epoch":"7","offset":9}}"#,
             "subscribe c Some((7, 9))",
         ),
-        (r#"{"id":2,"subscribe":{"channel":"c","recover":true,"epoch":"_","offset":0}}"#, "subscribe c None"),
+        (
+            r#"{"id":2,"subscribe":{"channel":"c","recover":true,"epoch":"_","offset":0}}"#,
+            "subscribe c None",
+        ),
         (r#"{"id":3,"unsubscribe":{"channel":"c"}}"#, "unsubscribe c"),
         (r#"{"id":4,"refresh":{"token":"a\"b"}}"#, "refresh a\"b"),
         (r#"{"id":5,"ping":{}}"#, "ping"),
@@ -48,7 +56,11 @@ fn each_method_of_the_protocol_is_told_apart() {
 #[test]
 fn a_recovered_reply_repeats_the_clients_offset_and_holds_one_publication() {
     let data = RawValue::from_string("{\"from\":3}".into()).unwrap();
-    let start = Start::Recovered { position: Position { epoch: 7, version: 9 }, held: 3, missed: Some(&data) };
+    let start = Start::Recovered {
+        position: Position { epoch: 7, version: 9 },
+        held: 3,
+        missed: Some(&data),
+    };
     assert_eq!(
         text(json::write(&Reply::Subscribe { id: 2, start })),
         r#"{"id":2,"subscribe":{"recoverable":true,"positioned":true,"epoch":"7","offset":3,"recovered":true,"was_recovering":true,"publications":[{"data":{"from":3},"offset":9}]}}"#
@@ -58,7 +70,11 @@ fn a_recovered_reply_repeats_the_clients_offset_and_holds_one_publication() {
 #[test]
 fn a_snapshot_reply_carries_data_and_its_position() {
     let data = RawValue::from_string("{}".into()).unwrap();
-    let start = Start::Snapshot { position: Position { epoch: 7, version: 9 }, data: &data, was_recovering: false };
+    let start = Start::Snapshot {
+        position: Position { epoch: 7, version: 9 },
+        data: &data,
+        was_recovering: false,
+    };
     assert_eq!(
         text(json::write(&Reply::Subscribe { id: 2, start })),
         r#"{"id":2,"subscribe":{"recoverable":true,"positioned":true,"epoch":"7","offset":9,"data":{}}}"#

@@ -86,6 +86,9 @@ fn a_freed_slot_is_used_again() {
     let second = follow(&mut session, "board:riverside");
     session.subscriptions[first] = None;
     assert_eq!(follow(&mut session, "queue:riverside.other"), first);
-    let unsubscribe = Command { id: 3, request: Request::Unsubscribe { channel: "board:riverside".into() } };
-    assert!(matches!(session.receive(unsubscribe), Ask::Unsubscribe { id: 3, slot } if slot == second));
+    let unsubscribe =
+        Command { id: 3, request: Request::Unsubscribe { channel: "board:riverside".into() } };
+    assert!(
+        matches!(session.receive(unsubscribe), Ask::Unsubscribe { id: 3, slot } if slot == second)
+    );
 }

@@ -14,7 +14,7 @@ use anyhow::{Context, bail, ensure};
 use claims::tables::Tables;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gateway::{
-    auth::{DEFAULT_AUDIENCE, DevelopmentKey, KeyAlgorithm, Keys, WELL_KNOWN_WORDS},
+    access::auth::{DEFAULT_AUDIENCE, DevelopmentKey, KeyAlgorithm, Keys, WELL_KNOWN_WORDS},
     files::MAX_FILE,
     node,
     servers::kafka::KafkaSettings,
@@ -88,7 +88,12 @@ pub struct Run {
     #[arg(long, env = "CLINICWIRE_VIEWS_TOPIC", default_value = schemas::record::VIEWS_TOPIC)]
     pub views_topic: String,
     /// Redis, `redis://user:password@host:port`
-    #[arg(long, env = "CLINICWIRE_REDIS", hide_env_values = true, default_value = "redis://127.0.0.1:6379")]
+    #[arg(
+        long,
+        env = "CLINICWIRE_REDIS",
+        hide_env_values = true,
+        default_value = "redis://127.0.0.1:6379"
+    )]
     pub redis: String,
     /// Postgres, `postgres://user:password@host:port/database`; the login needs the role clinicwire_gateway
     #[arg(
@@ -105,7 +110,12 @@ pub struct Run {
     pub checks: Checks,
     /// A public key that signs tokens, as FILE:KID:ALG; ALG is RS256, ES256 or EdDSA. May be repeated; in the
     /// environment, separated by commas
-    #[arg(long = "jwt-key", env = "CLINICWIRE_JWT_KEY", value_name = "FILE:KID:ALG", value_delimiter = ',')]
+    #[arg(
+        long = "jwt-key",
+        env = "CLINICWIRE_JWT_KEY",
+        value_name = "FILE:KID:ALG",
+        value_delimiter = ','
+    )]
     pub jwt_keys: Vec<JwtKey>,
     /// Who issues the tokens: their `iss`
     #[arg(long, env = "CLINICWIRE_ISSUER")]
@@ -157,10 +167,12 @@ impl Checks {
     fn tables(&self) -> anyhow::Result<Tables> {
         let open = |file: Option<&Path>| -> anyhow::Result<Box<dyn Read>> {
             let Some(file) = file else { return Ok(Box::new(io::empty())) };
-            let opened = fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let opened =
+                fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
             Ok(Box::new(opened))
         };
-        let (codes, establishments) = (open(self.codes.as_deref())?, open(self.establishments.as_deref())?);
+        let (codes, establishments) =
+            (open(self.codes.as_deref())?, open(self.establishments.as_deref())?);
         Tables::read(codes, establishments).context("check --codes and --establishments")
     }
 }
@@ -169,7 +181,12 @@ impl Checks {
 pub struct Development {
     /// Trust tokens signed with a secret made of WORDS, in place of an issuer's keys. Whoever knows the words, and
     /// everybody knows those it uses without any, is everybody: never where patients are
-    #[arg(long, env = "CLINICWIRE_INSECURE_DEVELOPMENT_KEY", value_name = "WORDS", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "CLINICWIRE_INSECURE_DEVELOPMENT_KEY",
+        value_name = "WORDS",
+        hide_env_values = true
+    )]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = WELL_KNOWN_WORDS)]
     pub insecure_development_key: Option<String>,
 }
@@ -244,11 +261,15 @@ impl FromStr for JwtKey {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.rsplitn(3, ':');
         match (parts.next(), parts.next(), parts.next()) {
-            (Some(algorithm), Some(kid), Some(file)) if !kid.is_empty() && !file.is_empty() => Ok(Self {
-                file: file.into(),
-                kid: kid.to_owned(),
-                algorithm: algorithm.parse().map_err(|error: gateway::auth::KeyError| error.to_string())?,
-            }),
+            (Some(algorithm), Some(kid), Some(file)) if !kid.is_empty() && !file.is_empty() => {
+                Ok(Self {
+                    file: file.into(),
+                    kid: kid.to_owned(),
+                    algorithm: algorithm
+                        .parse()
+                        .map_err(|error: gateway::access::auth::KeyError| error.to_string())?,
+                })
+            }
             _ => Err("expected FILE:KID:ALG".to_owned()),
         }
     }
@@ -287,7 +308,11 @@ impl Run {
             shards: self.shards.map_or_else(cores, usize::from),
             keys,
             grant_secret,
-            origins: self.origins.iter().map(|origin| origin.trim_end_matches('/').to_lowercase()).collect(),
+            origins: self
+                .origins
+                .iter()
+                .map(|origin| origin.trim_end_matches('/').to_lowercase())
+                .collect(),
             drain: Duration::from_secs(self.drain.into()),
             max_file: self.checks.max_file,
             run_retention: Duration::from_secs(self.checks.run_retention.into()),
@@ -302,11 +327,14 @@ impl Run {
                  patients, --insecure-development-key"
             );
         }
-        let issuer =
-            self.issuer.as_deref().context("--jwt-key needs --issuer: the `iss` of the tokens it signs")?;
+        let issuer = self
+            .issuer
+            .as_deref()
+            .context("--jwt-key needs --issuer: the `iss` of the tokens it signs")?;
         let mut keys = Keys::new(issuer, &self.audience);
         for JwtKey { file, kid, algorithm } in &self.jwt_keys {
-            let pem = fs::read(file).with_context(|| format!("cannot read the key {}", file.display()))?;
+            let pem = fs::read(file)
+                .with_context(|| format!("cannot read the key {}", file.display()))?;
             keys.add_pem(kid, *algorithm, &pem)
                 .with_context(|| format!("cannot use the key {}", file.display()))?;
         }
@@ -317,9 +345,14 @@ impl Run {
         let file = self.grant_secret_file.as_deref().context(
             "no --grant-secret-file: make one with `openssl rand -hex 32` and give the same to all nodes",
         )?;
-        let text = fs::read(file).with_context(|| format!("cannot read the secret {}", file.display()))?;
+        let text =
+            fs::read(file).with_context(|| format!("cannot read the secret {}", file.display()))?;
         let secret = text.trim_ascii();
-        ensure!(secret.len() >= 32, "the secret in {} is shorter than 32 characters", file.display());
+        ensure!(
+            secret.len() >= 32,
+            "the secret in {} is shorter than 32 characters",
+            file.display()
+        );
         Ok(Sha256::digest(secret).into())
     }
 }

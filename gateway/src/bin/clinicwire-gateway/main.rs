@@ -12,9 +12,9 @@ use std::{
 use anyhow::Context;
 use clap::Parser;
 use gateway::{
-    auth::development_token,
+    access::auth::development_token,
     clock,
-    node::{self, Running, Backends},
+    node::{self, Backends, Running},
     servers::{
         files,
         kafka::{self, KafkaLog},
@@ -35,7 +35,8 @@ const WORKERS: usize = 2;
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     log_to_stderr(&cli.logging)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let done = match cli.command {
         Command::Run(settings) => runtime.block_on(run(&settings)),
         Command::CheckConfig(settings) => runtime.block_on(check(&settings)),
@@ -47,8 +48,8 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn log_to_stderr(logging: &Logging) -> anyhow::Result<()> {
-    let filter =
-        EnvFilter::try_new(&logging.log).context("--log is not a level or a list of modules and levels")?;
+    let filter = EnvFilter::try_new(&logging.log)
+        .context("--log is not a level or a list of modules and levels")?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -75,7 +76,8 @@ async fn check(settings: &Run) -> anyhow::Result<()> {
 }
 
 async fn run(settings: &Run) -> anyhow::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     raise_descriptors();
     let node_settings = settings.node()?;
     let backends = tokio::select! {
@@ -83,7 +85,8 @@ async fn run(settings: &Run) -> anyhow::Result<()> {
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    let running = node::start(node_settings, backends).context("the node cannot serve: check --listen")?;
+    let running =
+        node::start(node_settings, backends).context("the node cannot serve: check --listen")?;
     tracing::info!(address = %running.address(), "serving");
     tokio::select! {
         () = show_demo(&running, settings.demo_file.as_deref()) => {}
@@ -128,8 +131,8 @@ async fn connect(settings: &Run) -> anyhow::Result<Backends> {
         .context("redis cannot be used: check --redis or CLINICWIRE_REDIS")?;
     let postgres = "postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES, and that its login has the role \
         clinicwire_gateway (see migrations/README.md)";
-    let queries =
-        PostgresQueries::new(&settings.postgres, settings.postgres_connections.into()).context(postgres)?;
+    let queries = PostgresQueries::new(&settings.postgres, settings.postgres_connections.into())
+        .context(postgres)?;
     queries.check().await.context(postgres)?;
     let files = files::open(&settings.checks.files)
         .await

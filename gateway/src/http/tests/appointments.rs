@@ -54,7 +54,10 @@ async fn a_fact_reaches_its_location_whole_and_in_its_sources_name() {
     let doctor = fact.doctor.unwrap();
     assert_eq!((doctor.id.as_str(), doctor.name.as_str()), ("dr-roy", "Dr Roy"));
     assert_eq!(fact.queue, Some(queue()));
-    assert_eq!((fact.label.as_deref(), fact.reason.as_deref()), (Some("J. T."), Some("first visit")));
+    assert_eq!(
+        (fact.label.as_deref(), fact.reason.as_deref()),
+        (Some("J. T."), Some("first visit"))
+    );
     assert!(fact.moved_to.is_none());
 
     tell(&node, &told()).await;
@@ -79,7 +82,9 @@ async fn a_facts_id_stands_behind_its_sources_name_and_goes_stale_when_its_sourc
 #[tokio::test]
 async fn an_appointment_that_moves_is_told_first_where_it_was() {
     let node = node();
-    let moved = told_with(json!({"location": "north", "queue": "north.general", "moved_from": "riverside"}));
+    let moved = told_with(
+        json!({"location": "north", "queue": "north.general", "moved_from": "riverside"}),
+    );
     assert_eq!(tell(&node, &moved).await.status, 200);
     assert_eq!(node.last().aggregate.as_str(), "demo/riverside");
     assert_eq!(last_fact(&node).1.moved_to.unwrap().as_str(), "north");
@@ -206,14 +211,17 @@ async fn an_appointments_id_is_told_to_its_source_and_to_who_may_open_it() {
 #[tokio::test]
 async fn somebody_checks_in_by_an_appointment_or_into_a_queue() {
     let node = node();
-    let check_in =
-        async |body: Value| node.ask(Role::Reception, "POST", "/v1/check-ins", &body.to_string()).await;
+    let check_in = async |body: Value| {
+        node.ask(Role::Reception, "POST", "/v1/check-ins", &body.to_string()).await
+    };
     for (body, own) in [
         (json!({ "appointment": APPOINTMENT }), None),
         (json!({ "appointment": APPOINTMENT, "queue": "riverside.general" }), Some(queue())),
     ] {
         assert_eq!(check_in(body).await.status, 200);
-        let Command::CheckIn { appointment, queue } = node.last().command else { panic!("another command") };
+        let Command::CheckIn { appointment, queue } = node.last().command else {
+            panic!("another command")
+        };
         assert!(appointment.as_str() == APPOINTMENT && queue == own);
         assert_eq!(node.last().aggregate.as_str(), "demo/riverside");
     }

@@ -35,7 +35,10 @@ async fn a_snapshot_is_what_its_channel_shows() {
     assert_eq!(load["entries"]["load"]["waiting"], 1);
 
     let board = node.ask(Role::Display, "GET", "/v1/boards/riverside", "").await;
-    assert_eq!((board.status, &board.json()["entries"]["board"]["name"]), (200, &json!("Riverside")));
+    assert_eq!(
+        (board.status, &board.json()["entries"]["board"]["name"]),
+        (200, &json!("Riverside"))
+    );
 }
 
 #[tokio::test]
@@ -79,7 +82,8 @@ async fn a_doctor_of_another_tenant_is_nobody_in_ones_own() {
         assert_eq!(node.ask(role, "GET", path, "").await.status, 200, "{role:?}");
     }
     for path in [format!("/v1/appointments/{APPOINTMENT}"), "/v1/loads/riverside".to_owned()] {
-        let answer = node.ask_as(&token_of("other", "subject-1", Role::Admin), "GET", &path, "").await;
+        let answer =
+            node.ask_as(&token_of("other", "subject-1", Role::Admin), "GET", &path, "").await;
         assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{path}");
     }
 }
@@ -95,7 +99,9 @@ async fn a_stream_ticket_holds_the_grant_of_its_caller() {
     assert_eq!((answer.status, &answer.json()["expires_in"]), (200, &json!(30)));
     let ticket = answer.json()["ticket"].as_str().unwrap().to_owned();
     let wanted = vec![schemas::channel::Channel::parse("board:riverside").unwrap()];
-    let grant = crate::grant::spend_ticket(&*node.world, &ticket, wanted.clone(), now()).await.unwrap();
+    let grant = crate::access::grant::spend_ticket(&*node.world, &ticket, wanted.clone(), now())
+        .await
+        .unwrap();
     assert_eq!((grant.tenant.as_str(), &*grant.subject), ("demo", "subject-1"));
     assert!(grant.channels == wanted && grant.expires > now());
 }

@@ -12,7 +12,12 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
         r#"{"name":"R","time_zone":"UTC","languages":["fr"]}"#,
         "location.configure",
     ),
-    ("PUT", "queues/riverside.general", r#"{"name":"G","prefix":"A","service_s":300}"#, "queue.configure"),
+    (
+        "PUT",
+        "queues/riverside.general",
+        r#"{"name":"G","prefix":"A","service_s":300}"#,
+        "queue.configure",
+    ),
     ("PUT", "stations/riverside.room-1", r#"{"name":"Room 1"}"#, "station.configure"),
     ("POST", "stations/riverside.room-1/open", "", "station.open"),
     ("POST", "stations/riverside.room-1/close", "{}", "station.close"),
@@ -22,7 +27,12 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("POST", "queues/riverside.general/close", "{}", "queue.close"),
     ("POST", "queues/riverside.general/reorder", r#"{"tickets":[]}"#, "queue.reorder"),
     ("POST", "queues/riverside.general/tickets", r#"{"priority":9}"#, "ticket.issue"),
-    ("POST", "queues/riverside.general/call-next", r#"{"station":"riverside.room-1"}"#, "queue.call_next"),
+    (
+        "POST",
+        "queues/riverside.general/call-next",
+        r#"{"station":"riverside.room-1"}"#,
+        "queue.call_next",
+    ),
     ("POST", "tickets/T/call", r#"{"station":"riverside.room-1"}"#, "ticket.call"),
     ("POST", "tickets/T/recall", "", "ticket.recall"),
     ("POST", "tickets/T/start", "", "ticket.start"),
@@ -69,7 +79,9 @@ async fn every_kind_of_command_has_its_route() {
     }
     let mut kinds: Vec<_> = ROUTES.iter().map(|(.., kind)| *kind).collect();
     let mut all: Vec<_> = Command::KINDS.to_vec();
-    all.retain(|kind| !kind.starts_with("run.") && !kind.starts_with("rule.") && *kind != "location.tick");
+    all.retain(|kind| {
+        !kind.starts_with("run.") && !kind.starts_with("rule.") && *kind != "location.tick"
+    });
     kinds.sort_unstable();
     kinds.dedup();
     all.sort_unstable();
@@ -80,17 +92,21 @@ async fn every_kind_of_command_has_its_route() {
 async fn every_route_refuses_who_sends_no_token_and_who_may_not() {
     let node = node();
     for (method, route, body, _) in ROUTES {
-        let answer = node.send(method, &path_of(route), &[("content-type", "application/json")], body).await;
+        let answer =
+            node.send(method, &path_of(route), &[("content-type", "application/json")], body).await;
         assert_eq!((answer.status, answer.code().as_str()), (401, "token_missing"), "{route}");
         assert_eq!(answer.header("www-authenticate"), "Bearer");
         let answer = node.ask(Role::Display, method, &path_of(route), body).await;
         assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"), "{route}");
     }
     for path in ["queues/riverside.general", "commands/known", "boards/riverside"] {
-        let answer = node.send("GET", &format!("/v1/{path}"), &[("authorization", "Bearer x.y.z")], "").await;
+        let answer = node
+            .send("GET", &format!("/v1/{path}"), &[("authorization", "Bearer x.y.z")], "")
+            .await;
         assert_eq!((answer.status, answer.code().as_str()), (401, "token_invalid"), "{path}");
     }
-    let answer = node.send("GET", "/v1/boards/riverside", &[("authorization", "Basic abc")], "").await;
+    let answer =
+        node.send("GET", "/v1/boards/riverside", &[("authorization", "Basic abc")], "").await;
     assert_eq!(answer.code(), "token_invalid");
     assert!(node.world.appended.lock().unwrap().is_empty());
 }
@@ -147,7 +163,8 @@ async fn a_command_without_a_key_gets_its_own_and_half_a_minute() {
 async fn a_refused_command_is_a_problem_that_names_it() {
     let node = node();
     let path = format!("/v1/tickets/{TICKET}/start");
-    for (code, status) in [(Code::IllegalMove, 409), (Code::TicketUnknown, 422), (Code::CommandExpired, 409)]
+    for (code, status) in
+        [(Code::IllegalMove, 409), (Code::TicketUnknown, 422), (Code::CommandExpired, 409)]
     {
         node.decide(Decides::Refused(code));
         let answer = node.ask(Role::Reception, "POST", &path, "").await;
@@ -184,8 +201,11 @@ async fn nobody_learns_of_a_ticket_by_guessing_the_id_of_a_command() {
     assert_eq!((answer.status, answer.json().get("result")), (200, None));
 
     let stranger = TicketId::from_random(&LocationId::new("riverside").unwrap(), 99);
-    let result =
-        CommandResult { ticket: Some(stranger), label: Some("A-099".into()), ..CommandResult::default() };
+    let result = CommandResult {
+        ticket: Some(stranger),
+        label: Some("A-099".into()),
+        ..CommandResult::default()
+    };
     node.decide(Decides::Applied(result));
     let answer = node.ask(Role::Patient, "POST", &format!("/v1/tickets/{TICKET}/leave"), "").await;
     assert_eq!((answer.status, answer.json().get("result")), (200, None));
@@ -197,7 +217,9 @@ async fn a_transfer_names_a_successor_only_to_another_location() {
     let path = format!("/v1/tickets/{TICKET}/transfer");
     for (queue, elsewhere) in [("riverside.blood", false), ("north.general", true)] {
         node.ask(Role::Admin, "POST", &path, &json!({ "queue": queue }).to_string()).await;
-        let Command::TransferTicket { successor, .. } = node.last().command else { panic!("no transfer") };
+        let Command::TransferTicket { successor, .. } = node.last().command else {
+            panic!("no transfer")
+        };
         assert_eq!(successor.is_some(), elsewhere, "{queue}");
         assert!(successor.is_none_or(|successor| successor.location().as_str() == "north"));
     }
@@ -224,7 +246,13 @@ async fn what_cannot_be_a_command_has_its_code_and_reaches_no_log() {
         ("POST", "/v1/queues/riverside.general/explode", "{}", 404, "not_found"),
         ("POST", "/v1/queues/Riverside/open", "{}", 400, "invalid_id"),
         ("POST", "/v1/queues/%ff/open", "{}", 400, "invalid_id"),
-        ("PUT", "/v1/locations/a.b", r#"{"name":"R","time_zone":"UTC","languages":[]}"#, 400, "invalid_id"),
+        (
+            "PUT",
+            "/v1/locations/a.b",
+            r#"{"name":"R","time_zone":"UTC","languages":[]}"#,
+            400,
+            "invalid_id",
+        ),
         ("POST", "/v1/tickets/riverside.1/start", "", 400, "invalid_id"),
         ("POST", "/v1/stations/riverside.room-1/configure", "{}", 404, "not_found"),
         ("POST", "/v1/stations/riverside.room-1/explode", "{}", 404, "not_found"),
@@ -240,7 +268,11 @@ async fn what_cannot_be_a_command_has_its_code_and_reaches_no_log() {
     ];
     for (method, path, body, status, code) in table {
         let answer = node.ask(Role::Admin, method, path, body).await;
-        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{method} {path} {body}");
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (status, code),
+            "{method} {path} {body}"
+        );
     }
     assert!(node.world.appended.lock().unwrap().is_empty());
 }
@@ -248,7 +280,8 @@ async fn what_cannot_be_a_command_has_its_code_and_reaches_no_log() {
 #[tokio::test]
 async fn a_location_names_only_the_timers_that_are_different_there() {
     let node = node();
-    let place = |more: &str| format!(r#"{{"name":"R","time_zone":"UTC","languages":["fr"]{more}}}"#);
+    let place =
+        |more: &str| format!(r#"{{"name":"R","time_zone":"UTC","languages":["fr"]{more}}}"#);
     let path = "/v1/locations/riverside";
     let bands = r#","timers":{"no_show_s":900},"bands":{"waiting":[5,10],"wait_s":[600,1200]}"#;
     let answer = node.ask(Role::Admin, "PUT", path, &place(bands)).await;
@@ -308,8 +341,9 @@ async fn no_problem_quotes_what_was_sent() {
     let node = node();
     let secret = "Jeanne Tremblay";
     for body in [json!({ "priority": secret }), json!({ secret: 1 }), json!(secret)] {
-        let answer =
-            node.ask(Role::Admin, "POST", "/v1/queues/riverside.general/tickets", &body.to_string()).await;
+        let answer = node
+            .ask(Role::Admin, "POST", "/v1/queues/riverside.general/tickets", &body.to_string())
+            .await;
         assert_eq!(answer.code(), "malformed");
         assert!(!answer.text.contains("Tremblay"), "{}", answer.text);
     }

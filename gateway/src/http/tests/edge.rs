@@ -15,7 +15,8 @@ async fn pages_of_this_host_and_of_the_list_may_call_and_no_others() {
         ("https://clinic.example.attacker.example", false),
         ("null", false),
     ] {
-        let answer = node.send("GET", path, &[("authorization", &bearer), ("origin", origin)], "").await;
+        let answer =
+            node.send("GET", path, &[("authorization", &bearer), ("origin", origin)], "").await;
         assert_eq!(answer.status, if allowed { 200 } else { 403 }, "{origin}");
         let shown = answer.header("access-control-allow-origin");
         assert_eq!(shown, if allowed { origin } else { "" });

@@ -25,7 +25,12 @@ fn headers<'a>(bearer: &'a str, kind: &'a str) -> Vec<(&'a str, &'a str)> {
 
 impl Node {
     /// Uploads as an editor.
-    pub(super) async fn upload(&self, kind: &str, more: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+    pub(super) async fn upload(
+        &self,
+        kind: &str,
+        more: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
         let bearer = format!("Bearer {}", token(Role::Editor));
         let headers = [headers(&bearer, kind), more.to_vec()].concat();
         self.send_body("POST", "/v1/files?name=mars.csv", &headers, body.into()).await
@@ -47,7 +52,9 @@ impl Node {
 fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
     for (head, content) in parts {
-        body.extend(format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n").bytes());
+        body.extend(
+            format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n").bytes(),
+        );
         body.extend(*content);
         body.extend(b"\r\n");
     }
@@ -86,14 +93,21 @@ async fn a_raw_upload_is_stored_whole_with_what_is_known_of_it() {
     assert_eq!(answer.status, 201, "{}", answer.text);
     let told = answer.json();
     let file = told["file"].as_str().unwrap();
-    assert_eq!(told, json!({"file": file, "name": "mars.csv", "bytes": MAX, "sha256": hex(&content)}));
-    let stored = node.store.get(&Path::from(format!("demo/{file}"))).await.unwrap().bytes().await.unwrap();
+    assert_eq!(
+        told,
+        json!({"file": file, "name": "mars.csv", "bytes": MAX, "sha256": hex(&content)})
+    );
+    let stored =
+        node.store.get(&Path::from(format!("demo/{file}"))).await.unwrap().bytes().await.unwrap();
     assert!(stored == content);
     let id = schemas::ids::FileId::new(file).unwrap();
     let tenant = |name| TenantId::new(name).unwrap();
     let found = node.api.files.find(&tenant("demo"), &id).await.unwrap().unwrap();
     assert_eq!((found.name.as_str(), found.bytes, found.sha256), ("mars.csv", MAX, hex(&content)));
-    assert!(node.api.files.find(&tenant("north"), &id).await.unwrap().is_none(), "another tenant's");
+    assert!(
+        node.api.files.find(&tenant("north"), &id).await.unwrap().is_none(),
+        "another tenant's"
+    );
 }
 
 #[tokio::test]
@@ -166,7 +180,8 @@ async fn a_checksum_is_of_the_whole_body_and_must_fit() {
             ("sha-256".to_owned(), 400),
         ];
         for (digest, status) in table {
-            let answer = node.upload(kind, &[("content-digest", &digest)], pieces(body.clone())).await;
+            let answer =
+                node.upload(kind, &[("content-digest", &digest)], pieces(body.clone())).await;
             assert_eq!(answer.status, status, "{kind} {digest} {}", answer.text);
             if status == 422 {
                 assert_eq!(answer.code(), "checksum_mismatch");
@@ -180,7 +195,8 @@ async fn a_checksum_is_of_the_whole_body_and_must_fit() {
 async fn a_file_too_large_by_its_own_word_is_refused_before_it_is_sent() {
     let node = node();
     let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-    let answer = node.upload("text/csv", &[("content-length", &(MAX + 1).to_string())], never).await;
+    let answer =
+        node.upload("text/csv", &[("content-length", &(MAX + 1).to_string())], never).await;
     assert_eq!((answer.status, answer.code().as_str()), (413, "too_large"));
 }
 

@@ -17,8 +17,11 @@ fn required() -> Value {
 
 /// An export of three rows, one without a code.
 fn export() -> String {
-    let mut text =
-        schemas::rule::Column::ALL.iter().map(|column| column.title()).collect::<Vec<_>>().join(";");
+    let mut text = schemas::rule::Column::ALL
+        .iter()
+        .map(|column| column.title())
+        .collect::<Vec<_>>()
+        .join(";");
     for code in ["19928", "", "8857"] {
         let row = schemas::rule::Column::ALL.iter().map(|column| match column.as_str() {
             "number" => "1",
@@ -46,7 +49,11 @@ impl Node {
             let rule: Rule = serde_json::from_value(body).unwrap();
             ((*id).to_owned(), raw(&rule))
         });
-        let view = View { position: Position { epoch: 7, version: 3 }, at: 1_000, entries: entries.collect() };
+        let view = View {
+            position: Position { epoch: 7, version: 3 },
+            at: 1_000,
+            entries: entries.collect(),
+        };
         self.world.views.lock().unwrap().insert("rules".to_owned(), view);
     }
 }
@@ -55,14 +62,22 @@ impl Node {
 async fn who_stored_no_rules_has_the_built_in_ones() {
     let node = node();
     let listed = node.ask(Role::Viewer, "GET", "/v1/rules", "").await.json();
-    assert_eq!((&listed["builtin"], &listed["rules"][0]["id"]), (&json!(true), &json!("office-fee")));
+    assert_eq!(
+        (&listed["builtin"], &listed["rules"][0]["id"]),
+        (&json!(true), &json!("office-fee"))
+    );
     node.stored(&[("b-rule", required()), ("a-rule", required())]);
     let listed = node.ask(Role::Viewer, "GET", "/v1/rules", "").await.json();
     assert_eq!(listed["builtin"], false);
-    let ids: Vec<_> = listed["rules"].as_array().unwrap().iter().map(|rule| rule["id"].clone()).collect();
+    let ids: Vec<_> =
+        listed["rules"].as_array().unwrap().iter().map(|rule| rule["id"].clone()).collect();
     assert_eq!(ids, ["a-rule", "b-rule"]);
     let other = token_of("north", "subject-1", Role::Viewer);
-    assert_eq!(node.ask_as(&other, "GET", "/v1/rules", "").await.json()["builtin"], true, "another tenant's");
+    assert_eq!(
+        node.ask_as(&other, "GET", "/v1/rules", "").await.json()["builtin"],
+        true,
+        "another tenant's"
+    );
     node.stored(&[]);
     assert_eq!(node.ask(Role::Viewer, "GET", "/v1/rules", "").await.json()["builtin"], true);
 }
@@ -113,7 +128,11 @@ async fn a_rule_that_cannot_be_applied_names_its_field_and_quotes_nothing() {
     for (rule, named) in table {
         let answer = node.ask(Role::Admin, "PUT", "/v1/rules/a-rule", &rule.to_string()).await;
         assert_eq!((answer.status, answer.code().as_str()), (422, "rule_invalid"), "{rule}");
-        assert!(answer.json()["detail"].as_str().unwrap().contains(named), "{rule}: {}", answer.text);
+        assert!(
+            answer.json()["detail"].as_str().unwrap().contains(named),
+            "{rule}: {}",
+            answer.text
+        );
         assert!(!answer.text.contains("Tremblay"), "{}", answer.text);
     }
     for (path, body, status, code) in
@@ -172,7 +191,10 @@ async fn a_rule_is_tried_on_a_file_and_nothing_is_stored() {
         let answer = node.ask(Role::Editor, "POST", &path, &body.to_string()).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         let tried = answer.json();
-        assert_eq!(tried["counts"], json!({"error": 0, "warning": 1, "optimisation": 0, "pass": 2}));
+        assert_eq!(
+            tried["counts"],
+            json!({"error": 0, "warning": 1, "optimisation": 0, "pass": 2})
+        );
         assert_eq!((&tried["rows"], &tried["partial"]), (&json!(3), &json!(false)));
         let [finding] = &tried["findings"].as_array().unwrap()[..] else { panic!("{tried}") };
         assert_eq!((&finding["row"], &finding["rule"]), (&json!(2), &json!(rule)));
@@ -201,9 +223,15 @@ async fn what_cannot_be_tried_has_its_code() {
         ("office-fee", json!({}), 400, "malformed"),
     ];
     for (rule, body, status, code) in table {
-        let answer =
-            node.ask(Role::Editor, "POST", &format!("/v1/rules/{rule}/try"), &body.to_string()).await;
-        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{rule} {body}: {}", answer.text);
+        let answer = node
+            .ask(Role::Editor, "POST", &format!("/v1/rules/{rule}/try"), &body.to_string())
+            .await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (status, code),
+            "{rule} {body}: {}",
+            answer.text
+        );
     }
     let body = json!({ "file": image }).to_string();
     assert_eq!(node.ask(Role::Editor, "POST", "/v1/rules/office-fee/try", &body).await.status, 422);
@@ -229,5 +257,8 @@ async fn messages_are_told_in_both_languages() {
         assert_eq!(told["outcomes"].as_object().unwrap().len(), Found::ALL.len());
         assert_eq!(told["words"]["column"]["paid"], "Montant payé");
     }
-    assert_eq!(node.ask(Role::Viewer, "GET", "/v1/messages?language=x", "").await.code(), "invalid_value");
+    assert_eq!(
+        node.ask(Role::Viewer, "GET", "/v1/messages?language=x", "").await.code(),
+        "invalid_value"
+    );
 }

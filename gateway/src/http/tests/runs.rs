@@ -54,7 +54,9 @@ impl Node {
         self.world.views.lock().unwrap().insert(format!("run:{run}"), view);
         let mut runs = self.world.runs.lock().unwrap();
         runs.push(ListedRun { run: run.clone(), head });
-        runs.sort_by_key(|listed| std::cmp::Reverse((listed.head.requested_at, listed.run.clone())));
+        runs.sort_by_key(|listed| {
+            std::cmp::Reverse((listed.head.requested_at, listed.run.clone()))
+        });
         let mut placed: Vec<_> = findings
             .into_iter()
             .zip(1..)
@@ -66,7 +68,8 @@ impl Node {
 
     async fn start(&self, token: &str, file: &str, key: Option<&str>) -> Answer {
         let bearer = format!("Bearer {token}");
-        let mut headers = vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let mut headers =
+            vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
         headers.extend(key.map(|key| ("idempotency-key", key)));
         self.send("POST", REQUEST, &headers, &json!({ "file": file }).to_string()).await
     }
@@ -88,14 +91,19 @@ async fn a_run_is_asked_for_and_says_where_to_watch_it() {
     let answer = node.ask(Role::Editor, "POST", REQUEST, &body).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
     let run = run_in(&answer);
-    assert_eq!(answer.json(), json!({"run": run, "state": "queued", "channel": format!("run:{run}")}));
+    assert_eq!(
+        answer.json(),
+        json!({"run": run, "state": "queued", "channel": format!("run:{run}")})
+    );
     assert_eq!(answer.header("location"), format!("/v1/runs/{run}"));
     let claims = claims_of("demo", "subject-1", Role::Editor);
     assert!(claims.owns(&run));
     let record = node.last();
     assert_eq!(record.aggregate, Aggregate::run(&claims.tenant, &run));
     assert_eq!(record.actor.unwrap().subject, "subject-1");
-    let Command::RequestRun { file: of, list_passes, keep_s } = record.command else { panic!("no request") };
+    let Command::RequestRun { file: of, list_passes, keep_s } = record.command else {
+        panic!("no request")
+    };
     assert_eq!((of.file.as_str(), of.name.as_str(), of.bytes), (file.as_str(), "mars.csv", 3));
     assert_eq!((of.sha256.len(), list_passes, keep_s), (64, true, 3_600));
 
@@ -126,7 +134,11 @@ async fn the_same_key_asks_for_the_same_run_and_somebody_elses_for_another() {
     let other_key = node.start(&token(Role::Editor), &file, Some("click-2")).await;
     let other_subject =
         node.start(&token_of("demo", "subject-2", Role::Editor), &file, Some("click-1")).await;
-    assert_ne!(node.last().id, record.id, "else it would be answered with what became of the first");
+    assert_ne!(
+        node.last().id,
+        record.id,
+        "else it would be answered with what became of the first"
+    );
     let runs: std::collections::HashSet<_> =
         [&first, &other_key, &other_subject].map(run_in).into_iter().collect();
     assert_eq!(runs.len(), 3);
@@ -161,7 +173,11 @@ async fn what_cannot_be_asked_for_has_its_code_and_reaches_no_log() {
         assert_eq!((answer.status, answer.code().as_str()), (status, code), "{body}");
     }
     let foreign = node.start(&token_of("north", "subject-1", Role::Admin), &file, None).await;
-    assert_eq!((foreign.status, foreign.code().as_str()), (404, "file_unknown"), "another tenant's file");
+    assert_eq!(
+        (foreign.status, foreign.code().as_str()),
+        (404, "file_unknown"),
+        "another tenant's file"
+    );
     assert_eq!(node.appended(), 0);
     node.decide(Decides::Refused(Code::CommandExpired));
     let answer = node.start(&token(Role::Editor), &file, None).await;
@@ -308,12 +324,18 @@ async fn findings_are_listed_worst_first_page_by_page_in_the_language_asked_for(
     ];
     node.knows(&run, head(RunState::Completed, 5), findings);
     let list = async |query: &str| {
-        let answer = node.ask(Role::Editor, "GET", &format!("/v1/runs/{run}/findings?{query}"), "").await;
+        let answer =
+            node.ask(Role::Editor, "GET", &format!("/v1/runs/{run}/findings?{query}"), "").await;
         assert_eq!(answer.status, 200, "{query} {}", answer.text);
         answer.json()
     };
     let rows = |body: &Value| -> Vec<u64> {
-        body["findings"].as_array().unwrap().iter().map(|finding| finding["row"].as_u64().unwrap()).collect()
+        body["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|finding| finding["row"].as_u64().unwrap())
+            .collect()
     };
     let all = list("").await;
     assert_eq!((rows(&all), all.get("next")), (vec![12, 2, 9, 1, 4, 1], None));
@@ -340,9 +362,10 @@ async fn findings_are_listed_worst_first_page_by_page_in_the_language_asked_for(
         ("severty=error", 400, "malformed"),
     ] {
         for path in ["findings", "findings.csv"] {
-            let answer = node.ask(Role::Editor, "GET", &format!("/v1/runs/{run}/{path}?{query}"), "").await;
-            let export =
-                path == "findings.csv" && (query.starts_with("cursor") || query.starts_with("limit"));
+            let answer =
+                node.ask(Role::Editor, "GET", &format!("/v1/runs/{run}/{path}?{query}"), "").await;
+            let export = path == "findings.csv"
+                && (query.starts_with("cursor") || query.starts_with("limit"));
             let expected = if export { (400, "malformed") } else { (status, code) };
             assert_eq!((answer.status, answer.code().as_str()), expected, "{path} {query}");
         }
@@ -353,7 +376,8 @@ async fn findings_are_listed_worst_first_page_by_page_in_the_language_asked_for(
 async fn an_export_has_every_finding_once_as_spreadsheets_read_it() {
     let node = node();
     let run = own(Role::Editor);
-    let mut findings: Vec<_> = (1..=1_200).map(|row| finding(Severity::Error, "office", 935, row)).collect();
+    let mut findings: Vec<_> =
+        (1..=1_200).map(|row| finding(Severity::Error, "office", 935, row)).collect();
     findings.push(finding(Severity::Optimisation, "-sum", 3240, 7));
     node.knows(&run, head(RunState::Completed, 5), findings);
     let answer = node.ask(Role::Editor, "GET", &format!("/v1/runs/{run}/findings.csv"), "").await;
@@ -397,7 +421,10 @@ async fn cancel_and_retry_are_commands_to_the_run() {
         let path = format!("/v1/runs/{run}/{action}");
         let answer = node.ask(Role::Editor, "POST", &path, "{}").await;
         assert_eq!((answer.status, &answer.json()["outcome"]), (200, &json!("applied")));
-        assert_eq!((node.last().command.kind(), node.last().aggregate.run_id()), (kind, Some(run.clone())));
+        assert_eq!(
+            (node.last().command.kind(), node.last().aggregate.run_id()),
+            (kind, Some(run.clone()))
+        );
         assert_eq!(node.ask(Role::Editor, "POST", &path, r#"{"why":1}"#).await.code(), "malformed");
     }
     for (action, code) in [("cancel", Code::RunOver), ("retry", Code::RunNotRetryable)] {
@@ -436,7 +463,10 @@ async fn what_an_admin_does_with_anothers_run_is_written_down_first() {
     }
     node.ask(Role::Admin, "GET", "/v1/runs", "").await;
     let audited = node.audited();
-    assert_eq!((audited.len(), audited[0].1.action.as_str(), &audited[0].1.run), (1, "runs.list", &None));
+    assert_eq!(
+        (audited.len(), audited[0].1.action.as_str(), &audited[0].1.run),
+        (1, "runs.list", &None)
+    );
 }
 
 #[tokio::test]
@@ -461,7 +491,11 @@ async fn nothing_is_written_down_about_ones_own_runs_nor_about_who_watches_by_ro
 async fn what_cannot_be_written_down_is_neither_shown_nor_done() {
     let node = node();
     let other = stranger(1);
-    node.knows(&other, head(RunState::Completed, 5), vec![finding(Severity::Error, "office", 1, 1)]);
+    node.knows(
+        &other,
+        head(RunState::Completed, 5),
+        vec![finding(Severity::Error, "office", 1, 1)],
+    );
     node.world.audit_fails.store(true, Ordering::Relaxed);
     let mut asked = of_others(&other);
     asked.push(("GET", "/v1/runs".to_owned(), String::new(), "runs.list"));
@@ -482,7 +516,10 @@ async fn no_problem_and_no_metric_names_a_file_or_a_run() {
     let file = node.uploaded("a;b").await;
     node.start(&token(Role::Editor), &file, None).await;
     let text = node.send("GET", "/metrics", &[], "").await.text;
-    assert!(text.contains(r#"clinicwire_commands_total{kind="run.request",result="applied"} 1"#), "{text}");
+    assert!(
+        text.contains(r#"clinicwire_commands_total{kind="run.request",result="applied"} 1"#),
+        "{text}"
+    );
     for secret in [run.as_str(), file.as_str(), "mars", "Tremblay"] {
         assert!(!text.contains(secret), "{secret}");
     }

@@ -18,7 +18,7 @@ use schemas::record::WireRecord;
 use tokio::sync::mpsc;
 
 use super::{Events, KafkaSettings};
-use crate::log::Fed;
+use crate::backends::log::Fed;
 
 /// How far back following starts: what a client that lost its connection for a moment still resumes from.
 const BACK: Duration = Duration::from_secs(60);
@@ -58,7 +58,10 @@ pub(super) fn follow(settings: &KafkaSettings, feed: &mpsc::Sender<Fed>) {
                 if matches!(stop, Stop::Closed) {
                     return;
                 }
-                tracing::error!(error = &stop as &dyn std::error::Error, "following views begins anew");
+                tracing::error!(
+                    error = &stop as &dyn std::error::Error,
+                    "following views begins anew"
+                );
             }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
@@ -102,8 +105,10 @@ impl<'a> Follower<'a> {
         for found in consumer.offsets_for_times(times, START)?.elements() {
             found.error()?;
             let partition = found.partition();
-            let (low, high) =
-                ends.get(usize::try_from(partition).unwrap_or_default()).copied().unwrap_or_default();
+            let (low, high) = ends
+                .get(usize::try_from(partition).unwrap_or_default())
+                .copied()
+                .unwrap_or_default();
             // No record is as young as that: there is nothing to look back to.
             let Offset::Offset(start) = found.offset() else {
                 assignment.add_partition_offset(topic, partition, Offset::Offset(high))?;
@@ -115,7 +120,14 @@ impl<'a> Follower<'a> {
             }
         }
         consumer.assign(&assignment)?;
-        Ok(Self { consumer, topic, partitions, behind, caught_up: false, refreshed: Instant::now() })
+        Ok(Self {
+            consumer,
+            topic,
+            partitions,
+            behind,
+            caught_up: false,
+            refreshed: Instant::now(),
+        })
     }
 
     fn run(&mut self, feed: &mpsc::Sender<Fed>) -> Stop {
@@ -200,7 +212,11 @@ fn config(settings: &KafkaSettings) -> rdkafka::ClientConfig {
     config
 }
 
-fn partitions(consumer: &BaseConsumer<Events>, topic: &str, patience: Duration) -> KafkaResult<i32> {
+fn partitions(
+    consumer: &BaseConsumer<Events>,
+    topic: &str,
+    patience: Duration,
+) -> KafkaResult<i32> {
     let metadata = consumer.fetch_metadata(Some(topic), patience)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let count = found.map_or(0, |found| found.partitions().len());
@@ -226,7 +242,8 @@ fn judge(error: KafkaError) -> Result<(), Stop> {
 /// A record's key and headers are text by contract. What is not is replaced by marks that no id contains, so that
 /// intake refuses it.
 fn wire_record(message: &BorrowedMessage<'_>) -> WireRecord {
-    let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+    let text =
+        |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
     let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
     WireRecord {
         key: text(message.key()),

@@ -35,13 +35,19 @@ pub enum TopicError {
 /// # Errors
 /// [`TopicError`] says what to do.
 pub async fn check(settings: &KafkaSettings) -> Result<(), TopicError> {
-    let unreachable = |source| TopicError::Unreachable { brokers: settings.brokers.clone(), source };
-    let admin: AdminClient<Events> = settings.client().create_with_context(Events).map_err(unreachable)?;
+    let unreachable =
+        |source| TopicError::Unreachable { brokers: settings.brokers.clone(), source };
+    let admin: AdminClient<Events> =
+        settings.client().create_with_context(Events).map_err(unreachable)?;
     let admin = Arc::new(admin);
-    for topic in [&settings.care_topic, &settings.runs_topic, &settings.audit_topic, &settings.views_topic] {
+    for topic in
+        [&settings.care_topic, &settings.runs_topic, &settings.audit_topic, &settings.views_topic]
+    {
         let (asked, name) = (Arc::clone(&admin), topic.clone());
         // A blocking call, which its own patience bounds.
-        let fetch = tokio::task::spawn_blocking(move || asked.inner().fetch_metadata(Some(&name), PATIENCE));
+        let fetch = tokio::task::spawn_blocking(move || {
+            asked.inner().fetch_metadata(Some(&name), PATIENCE)
+        });
         let metadata = fetch.await.unwrap_or(Err(KafkaError::Canceled)).map_err(unreachable)?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         if found.is_none_or(|found| found.partitions().is_empty()) {
@@ -57,13 +63,16 @@ async fn stamped(
     topic: &str,
     unreachable: impl Fn(KafkaError) -> TopicError,
 ) -> Result<(), TopicError> {
-    let options = AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
+    let options =
+        AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
     let answers = admin.describe_configs(&[ResourceSpecifier::Topic(topic)], &options).await;
     let config = answers.map_err(unreachable)?.into_iter().next();
     let config = config.ok_or_else(|| TopicError::Missing(topic.to_owned()))?;
     let config = config.map_err(|code| TopicError::Refused { topic: topic.to_owned(), code })?;
-    let found =
-        config.get("message.timestamp.type").and_then(|entry| entry.value.clone()).unwrap_or_default();
+    let found = config
+        .get("message.timestamp.type")
+        .and_then(|entry| entry.value.clone())
+        .unwrap_or_default();
     match found.as_str() {
         "LogAppendTime" => Ok(()),
         _ => Err(TopicError::Timestamp { topic: topic.to_owned(), found }),

@@ -10,13 +10,14 @@ use crate::claims::{
     line::Line,
     names::{Doctor, Patient},
     rules::{
-        ANNUAL_CODES, DAY_AMOUNT, DAY_AMOUNT_CENTS, INTERVENTION_MINUTES, YEARLY_FEE, YEARLY_FEE_MISSING,
+        ANNUAL_CODES, DAY_AMOUNT, DAY_AMOUNT_CENTS, INTERVENTION_MINUTES, YEARLY_FEE,
+        YEARLY_FEE_MISSING,
     },
     stage::Stage,
     tables::{
-        DUE_VISITS, DUE_VISITS_80, GMF_OFFICES, INTERVENTION, INTERVENTION_BY_UNITS, OFFICES, PERIODIC,
-        PERIODIC_ELSEWHERE, PLAIN_VISITS, TAKING_CHARGE, TAKING_CHARGE_80, UNLISTED_OFFICE,
-        YEARLY_FEE as YEARLY_FEE_CODE,
+        DUE_VISITS, DUE_VISITS_80, GMF_OFFICES, INTERVENTION, INTERVENTION_BY_UNITS, OFFICES,
+        PERIODIC, PERIODIC_ELSEWHERE, PLAIN_VISITS, TAKING_CHARGE, TAKING_CHARGE_80,
+        UNLISTED_OFFICE, YEARLY_FEE as YEARLY_FEE_CODE,
     },
 };
 
@@ -72,12 +73,13 @@ fn once(rule: &'static str, code: u32, cents: i64) -> Vec<Case> {
         ("three times, the last two paid", &[None, PAID, PAID], OnceSeveralPaid, 1),
         ("three times, the outer two paid", &[PAID, None, PAID], OnceSeveralPaid, 0),
     ];
-    let case = move |(name, paid, outcome, found): (&'static str, &'static [Option<i64>], _, usize)| {
-        Case::new(name, move |stage| {
-            let cents = cents * (paid.len() as i64 - 1);
-            repeated(stage, code, paid, found, |line| line.finds(rule, outcome, cents));
-        })
-    };
+    let case =
+        move |(name, paid, outcome, found): (&'static str, &'static [Option<i64>], _, usize)| {
+            Case::new(name, move |stage| {
+                let cents = cents * (paid.len() as i64 - 1);
+                repeated(stage, code, paid, found, |line| line.finds(rule, outcome, cents));
+            })
+        };
     let mut cases: Vec<Case> = repeats.into_iter().map(case).collect();
     cases.extend([
         Case::new("the first and the last day of a year", move |stage| {
@@ -174,8 +176,11 @@ fn missing() -> Vec<Case> {
             let patient = stage.patient();
             let line = at_gmf(stage, patient, DUE_VISITS.start, "AR");
             stage.push(line);
-            let line =
-                at_gmf(stage, patient, DUE_VISITS.start, "").finds(YEARLY_FEE_MISSING, FeeMissing, GAIN);
+            let line = at_gmf(stage, patient, DUE_VISITS.start, "").finds(
+                YEARLY_FEE_MISSING,
+                FeeMissing,
+                GAIN,
+            );
             stage.push(line);
             let line = at_gmf(stage, patient, DUE_VISITS_80.start, "");
             stage.push(line);
@@ -199,7 +204,11 @@ fn missing() -> Vec<Case> {
             let ([one, other], day) = (stage.siblings(), stage.day);
             let line = with_code(stage, one, YEARLY_FEE_CODE, day).passes(YEARLY_FEE);
             stage.push(line);
-            let line = at_gmf(stage, other, DUE_VISITS.start, "").finds(YEARLY_FEE_MISSING, FeeMissing, GAIN);
+            let line = at_gmf(stage, other, DUE_VISITS.start, "").finds(
+                YEARLY_FEE_MISSING,
+                FeeMissing,
+                GAIN,
+            );
             stage.push(line);
         }),
     ]);
@@ -209,13 +218,21 @@ fn missing() -> Vec<Case> {
 /// A qualifying visit without the fee; an intervention counts its minutes besides.
 fn due_once_found(stage: &mut Stage<'_>, code: u32, contexts: &'static str) {
     let patient = stage.patient();
-    let line = at_gmf(stage, patient, code, contexts).units(30).finds(YEARLY_FEE_MISSING, FeeMissing, GAIN);
+    let line = at_gmf(stage, patient, code, contexts).units(30).finds(
+        YEARLY_FEE_MISSING,
+        FeeMissing,
+        GAIN,
+    );
     let counts = [INTERVENTION, INTERVENTION_BY_UNITS].contains(&code);
     stage.push(if counts { line.passes(INTERVENTION_MINUTES) } else { line });
 }
 
 /// Interventions of one doctor with one patient: the minutes of the second kind stand in the units.
-fn interventions(stage: &mut Stage<'_>, doctor: Doctor, codes: &[(u32, i64, &'static str)]) -> Vec<Line> {
+fn interventions(
+    stage: &mut Stage<'_>,
+    doctor: Doctor,
+    codes: &[(u32, i64, &'static str)],
+) -> Vec<Line> {
     let patient = stage.patient();
     let line = |(code, units, contexts): &(u32, i64, &'static str)| {
         stage.visit(doctor, patient).code(*code).units(*units).contexts(contexts)
@@ -275,8 +292,10 @@ fn minutes() -> Vec<Case> {
     };
     let mut cases: Vec<Case> = MINUTES.iter().map(day).collect();
     cases.push(Case::new("minutes of two days and of a colleague", |stage| {
-        let (doctor, tomorrow) = (stage.doctor(), stage.day.tomorrow().expect("a day has a next one"));
-        for (doctor, day) in [(doctor, stage.day), (doctor, tomorrow), (Stage::colleague(doctor), stage.day)]
+        let (doctor, tomorrow) =
+            (stage.doctor(), stage.day.tomorrow().expect("a day has a next one"));
+        for (doctor, day) in
+            [(doctor, stage.day), (doctor, tomorrow), (Stage::colleague(doctor), stage.day)]
         {
             let lines = interventions(stage, doctor, &[units(100), units(80)]);
             let lines = lines.into_iter().map(|line| line.on(day)).collect();
@@ -291,7 +310,11 @@ fn amounts() -> [Case; 2] {
         Case::new(name, move |stage| {
             let (doctor, patient) = (stage.doctor(), stage.patient());
             let line = stage.visit(doctor, patient).preliminary(1_000);
-            stage.push(if beyond > 0 { line.finds(DAY_AMOUNT, SumExceededCents, beyond) } else { line });
+            stage.push(if beyond > 0 {
+                line.finds(DAY_AMOUNT, SumExceededCents, beyond)
+            } else {
+                line
+            });
             let line = stage.visit(doctor, patient).preliminary(DAY_AMOUNT_CENTS + beyond - 1_000);
             stage.push(line);
         })

@@ -106,8 +106,20 @@ const DAYS: &[Day] = &[
         &[SHospital, S],
         &[(FIRST, OfficeFeePlace, 3240), (SECOND, OfficeFeeMinimum, 3240)],
     ),
-    day("one in a hospital counts for no maximum", 12, 0, &[L, SHospital], &[(SECOND, OfficeFeePlace, 3240)]),
-    day("an error leaves no better advice", 12, 10, &[S, SHospital], &[(SECOND, OfficeFeePlace, 3240)]),
+    day(
+        "one in a hospital counts for no maximum",
+        12,
+        0,
+        &[L, SHospital],
+        &[(SECOND, OfficeFeePlace, 3240)],
+    ),
+    day(
+        "an error leaves no better advice",
+        12,
+        10,
+        &[S, SHospital],
+        &[(SECOND, OfficeFeePlace, 3240)],
+    ),
     // Minimum.
     day("5 registered, 19928", 5, 0, &[S], CANCEL_SMALL),
     day("9 walk-ins, 19928", 0, 9, &[SWalk], CANCEL_SMALL),
@@ -126,7 +138,13 @@ const DAYS: &[Day] = &[
     day("11 registered, 20 walk-ins, 19929", 11, 20, &[L], OTHER_GROUP),
     day("11 registered, 19 walk-ins, 19929", 11, 19, &[L], SMALLER),
     day("12 registered, 9 walk-ins, 19929 for these", 12, 9, &[LWalk], OTHER_GROUP),
-    day("the other group has a fee already", 6, 9, &[S, SWalk], &[(SECOND, OfficeFeeMinimum, 3240)]),
+    day(
+        "the other group has a fee already",
+        6,
+        9,
+        &[S, SWalk],
+        &[(SECOND, OfficeFeeMinimum, 3240)],
+    ),
     day(
         "the other group has a fee, which could be more",
         12,
@@ -142,8 +160,20 @@ const DAYS: &[Day] = &[
         &[(FIRST, OfficeFeeMinimumSmaller, 3240), (SECOND, OfficeFeeMinimum, 3240)],
     ),
     // Both fail.
-    day("both groups too small, two 19928", 5, 9, &[S, SWalk], &[(FIRST, OfficeFeeMinimumBoth, 6480)]),
-    day("both groups too small, 19929 and 19928", 5, 9, &[LWalk, S], &[(FIRST, OfficeFeeMinimumBoth, 9720)]),
+    day(
+        "both groups too small, two 19928",
+        5,
+        9,
+        &[S, SWalk],
+        &[(FIRST, OfficeFeeMinimumBoth, 6480)],
+    ),
+    day(
+        "both groups too small, 19929 and 19928",
+        5,
+        9,
+        &[LWalk, S],
+        &[(FIRST, OfficeFeeMinimumBoth, 9720)],
+    ),
     // Maximum; two 19928 are just at it, above.
     day("19929 and 19928", 12, 10, &[L, SWalk], &[(SECOND, OfficeFeeMaximum, 3240)]),
     day("19928 and 19929", 6, 20, &[S, LWalk], &[(FIRST, OfficeFeeMaximum, 3240)]),
@@ -158,10 +188,28 @@ const DAYS: &[Day] = &[
     day("6 registered, 9 walk-ins, 19928", 6, 9, &[S], PASS),
     day("5 registered, 10 walk-ins, 19928 for these", 5, 10, &[SWalk], PASS),
     day("6 registered, no fee", 6, 0, &[], &[(FirstRegistered, OfficeFeeUnbilled, 3240)]),
-    day("11 registered, 9 walk-ins, no fee", 11, 9, &[], &[(FirstRegistered, OfficeFeeUnbilled, 3240)]),
+    day(
+        "11 registered, 9 walk-ins, no fee",
+        11,
+        9,
+        &[],
+        &[(FirstRegistered, OfficeFeeUnbilled, 3240)],
+    ),
     day("12 registered, no fee", 12, 0, &[], &[(FirstRegistered, OfficeFeeUnbilled, 6480)]),
-    day("12 registered, 10 walk-ins, no fee", 12, 10, &[], &[(FirstRegistered, OfficeFeeUnbilled, 6480)]),
-    day("6 registered, 10 walk-ins, no fee", 6, 10, &[], &[(FirstPatient, OfficeFeeUnbilled, 6480)]),
+    day(
+        "12 registered, 10 walk-ins, no fee",
+        12,
+        10,
+        &[],
+        &[(FirstRegistered, OfficeFeeUnbilled, 6480)],
+    ),
+    day(
+        "6 registered, 10 walk-ins, no fee",
+        6,
+        10,
+        &[],
+        &[(FirstPatient, OfficeFeeUnbilled, 6480)],
+    ),
     day("10 walk-ins, no fee", 0, 10, &[], &[(FirstWalkIn, OfficeFeeUnbilled, 3240)]),
     day("5 registered, 19 walk-ins, no fee", 5, 19, &[], &[(FirstWalkIn, OfficeFeeUnbilled, 3240)]),
     day("5 registered, 20 walk-ins, no fee", 5, 20, &[], &[(FirstWalkIn, OfficeFeeUnbilled, 6480)]),
@@ -295,7 +343,8 @@ fn put_on(day: &Day, stage: &mut Stage<'_>) {
     let doctor = stage.doctor();
     let (mut registered, mut walk_ins, mut fees) = (0, 0, 0);
     loop {
-        let left = [day.registered - registered, day.walk_ins - walk_ins, day.fees.len() as u32 - fees];
+        let left =
+            [day.registered - registered, day.walk_ins - walk_ins, day.fees.len() as u32 - fees];
         if left == [0; 3] {
             return;
         }

@@ -2,8 +2,8 @@
 
 use schemas::{
     finding::Outcome::{
-        CodeUnknown, LongerVisit, NotAllowed, OfficeFeeMinimum, OutOfRange, PatternMismatch, RequiredMissing,
-        RowUnreadable,
+        CodeUnknown, LongerVisit, NotAllowed, OfficeFeeMinimum, OutOfRange, PatternMismatch,
+        RequiredMissing, RowUnreadable,
     },
     rule::Column,
 };
@@ -12,8 +12,8 @@ use super::Case;
 use crate::claims::{
     line::Line,
     rules::{
-        DOCTOR_REQUIRED, FILE, INTERVENTION_MINUTES, INVOICE_FORM, KNOWN_CODE, KNOWN_ROLES, LONGER_VISITS,
-        OFFICE_FEE, UNITS_RANGE, YEARLY_FEE,
+        DOCTOR_REQUIRED, FILE, INTERVENTION_MINUTES, INVOICE_FORM, KNOWN_CODE, KNOWN_ROLES,
+        LONGER_VISITS, OFFICE_FEE, UNITS_RANGE, YEARLY_FEE,
     },
     stage::Stage,
     tables::{
@@ -114,8 +114,10 @@ const VISITS: &[Visit] = &[
 
 fn visit(visit: &'static Visit) -> Case {
     Case::new(visit.name, |stage| {
-        let line =
-            plain(stage).code(visit.code).at(visit.times.0, visit.times.1).preliminary(visit.preliminary);
+        let line = plain(stage)
+            .code(visit.code)
+            .at(visit.times.0, visit.times.1)
+            .preliminary(visit.preliminary);
         stage.push(match visit.gain {
             // Interventions are left out here, but their minutes are counted.
             None if [INTERVENTION, INTERVENTION_BY_UNITS].contains(&visit.code) => {
@@ -133,9 +135,24 @@ type Form = (&'static str, Column, &'static str, Option<(&'static str, schemas::
 const FORMS: &[Form] = &[
     ("no doctor", Column::Doctor, "", Some((DOCTOR_REQUIRED, RequiredMissing))),
     ("a doctor of spaces", Column::Doctor, "   ", Some((DOCTOR_REQUIRED, RequiredMissing))),
-    ("an invoice of eight digits", Column::Invoice, "12345678", Some((INVOICE_FORM, PatternMismatch))),
-    ("an invoice of ten digits", Column::Invoice, "1234567890", Some((INVOICE_FORM, PatternMismatch))),
-    ("an invoice with a letter", Column::Invoice, "12345678O", Some((INVOICE_FORM, PatternMismatch))),
+    (
+        "an invoice of eight digits",
+        Column::Invoice,
+        "12345678",
+        Some((INVOICE_FORM, PatternMismatch)),
+    ),
+    (
+        "an invoice of ten digits",
+        Column::Invoice,
+        "1234567890",
+        Some((INVOICE_FORM, PatternMismatch)),
+    ),
+    (
+        "an invoice with a letter",
+        Column::Invoice,
+        "12345678O",
+        Some((INVOICE_FORM, PatternMismatch)),
+    ),
     ("an invoice with spaces around it", Column::Invoice, " 123456789 ", None),
     ("no invoice", Column::Invoice, "", None),
     ("units below none", Column::Units, "-1", Some((UNITS_RANGE, OutOfRange))),
@@ -183,8 +200,10 @@ fn others() -> [Case; 5] {
             stage.push(line.finds(FILE, RowUnreadable, 0));
         }),
         Case::new("a row that cannot be read breaks no other rule", |stage| {
-            let line =
-                plain(stage).raw(Column::Place, "rien").raw(Column::Invoice, "1").raw(Column::Doctor, "");
+            let line = plain(stage)
+                .raw(Column::Place, "rien")
+                .raw(Column::Invoice, "1")
+                .raw(Column::Doctor, "");
             stage.push(line.finds(FILE, RowUnreadable, 0));
         }),
         Case::new("a patient who cannot be read does not count", |stage| {
@@ -195,7 +214,8 @@ fn others() -> [Case; 5] {
                 stage.push(line);
             }
             let patient = stage.patient();
-            let line = stage.visit(doctor, patient).raw(Column::Units, "?").finds(FILE, RowUnreadable, 0);
+            let line =
+                stage.visit(doctor, patient).raw(Column::Units, "?").finds(FILE, RowUnreadable, 0);
             stage.push(line);
             let line = stage.row(doctor).code(FEE_SMALL).preliminary(3240);
             stage.push(line.finds(OFFICE_FEE, OfficeFeeMinimum, 3240));

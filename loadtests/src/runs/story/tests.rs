@@ -27,7 +27,11 @@ impl Told {
         }
         self.at += 100;
         let seen = Moment { at: self.at, now_us: self.at * 1000 + 7, live: true };
-        self.story.look(&before, &self.entries, seen).into_iter().map(|(breach, _)| breach).collect()
+        self.story
+            .look(&before, &self.entries, seen)
+            .into_iter()
+            .map(|(breach, _)| breach)
+            .collect()
     }
 }
 
@@ -86,7 +90,9 @@ fn a_run_that_goes_its_way_breaks_nothing_and_each_first_sight_is_timed() {
 #[test]
 fn progress_that_falls_is_found_within_an_attempt_and_none_between_two() {
     let mut told = Told::new();
-    told.step(json!({"run": head("running", 1), "progress": progress(500), "finding:001": finding(1)}));
+    told.step(
+        json!({"run": head("running", 1), "progress": progress(500), "finding:001": finding(1)}),
+    );
     assert_eq!(told.step(json!({"progress": progress(499)})), [Breach::ProgressFell]);
     let again = json!({"run": head("running", 2), "progress": null, "finding:001": null});
     assert_eq!(told.step(again), []);
@@ -145,7 +151,11 @@ fn places_that_rise_after_all_are_in_line_are_counted() {
     for ahead in [3, 9, 5, 8, 6, 7] {
         told.step(waiting(ahead));
     }
-    assert_eq!(told.story.rises(0), (2, 3), "the step from 3 to 9 may have been somebody who came meanwhile");
+    assert_eq!(
+        told.story.rises(0),
+        (2, 3),
+        "the step from 3 to 9 may have been somebody who came meanwhile"
+    );
     assert_eq!(told.story.rises(1_300), (1, 1));
     assert_eq!(told.story.rises(9_999), (0, 0));
 }

@@ -22,7 +22,8 @@ impl Honest {
         let file = generated(ROWS, 5, 0.03).unwrap();
         let (rules, mut listed) = (builtin(), Vec::new());
         let keep = |finding| listed.push(finding);
-        let checked = engine::check(&file.bytes[..], &rules, &Tables::empty(), list_passes, keep).unwrap();
+        let checked =
+            engine::check(&file.bytes[..], &rules, &Tables::empty(), list_passes, keep).unwrap();
         let mut entries = Entries::new();
         for (n, finding) in listed.iter().take(SHOWN_FINDINGS).enumerate() {
             entries.insert(format!("finding:{:03}", n + 1), json!(finding));
@@ -44,7 +45,8 @@ impl Honest {
     }
 
     fn wrong(&self, list_passes: bool) -> Vec<String> {
-        let expected = Expected { rows: ROWS, planted: &self.file.planted, rules: &self.book, list_passes };
+        let expected =
+            Expected { rows: ROWS, planted: &self.file.planted, rules: &self.book, list_passes };
         differences(&expected, &Shown::read(&self.entries).unwrap(), &self.listed)
     }
 
@@ -65,7 +67,11 @@ impl Honest {
 fn a_run_carried_out_by_the_book_agrees_with_its_file_whether_passes_are_listed_or_not() {
     for list_passes in [false, true] {
         let honest = Honest::new(list_passes);
-        assert!(honest.listed.len() > 30, "{} findings are enough to lose one of", honest.listed.len());
+        assert!(
+            honest.listed.len() > 30,
+            "{} findings are enough to lose one of",
+            honest.listed.len()
+        );
         assert_eq!(honest.wrong(list_passes), [""; 0]);
         assert_eq!(honest.book.not_planted_for(), 0);
     }

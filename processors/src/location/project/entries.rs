@@ -61,7 +61,8 @@ impl Location {
     }
 
     pub(super) fn queue_head(&self, id: &QueueId, queue: &Queue) -> QueueHead {
-        let (stations, serving) = self.tallies.get(id).map_or((0, 0), |t| (t.stations, t.in_service.min(1)));
+        let (stations, serving) =
+            self.tallies.get(id).map_or((0, 0), |t| (t.stations, t.in_service.min(1)));
         QueueHead {
             name: queue.name.clone(),
             state: queue.state,
@@ -101,7 +102,11 @@ impl Location {
         let standing = &ticket.standing;
         BoardCall {
             label: ticket.label.clone(),
-            station: standing.station.as_ref().map(|station| self.station_name(station)).unwrap_or_default(),
+            station: standing
+                .station
+                .as_ref()
+                .map(|station| self.station_name(station))
+                .unwrap_or_default(),
             at: standing.called_at.unwrap_or_default(),
             recalls: standing.recalls,
             current: true,

@@ -17,7 +17,10 @@ impl Clinic {
     }
 
     fn status(&self, number: u128) -> S {
-        self.location.appointment(&appointment(number)).expect("the appointment is in memory").status
+        self.location
+            .appointment(&appointment(number))
+            .expect("the appointment is in memory")
+            .status
     }
 }
 
@@ -48,7 +51,11 @@ fn a_fact_says_what_it_changed() {
     }
     assert_eq!(clinic.status(1), S::EnteredInError, "a late duplicate raises nobody");
     let facts = clinic.location.header().facts;
-    assert_eq!((facts.applied, facts.repeated, facts.stale), (9, 1, 2), "what was ignored is counted");
+    assert_eq!(
+        (facts.applied, facts.repeated, facts.stale),
+        (9, 1, 2),
+        "what was ignored is counted"
+    );
 }
 
 #[test]
@@ -71,7 +78,10 @@ fn bad_facts_are_refused_with_a_code_of_their_own() {
         (Fact { queue: Some(queue("nowhere")), ..good() }, Code::QueueUnknown),
         (Fact { label: Some(String::new()), ..good() }, Code::InvalidValue),
         (Fact { reason: Some("a\nb".into()), ..good() }, Code::InvalidValue),
-        (Fact { doctor: Some(Doctor { name: " ".into(), ..doctor("roy") }), ..good() }, Code::InvalidValue),
+        (
+            Fact { doctor: Some(Doctor { name: " ".into(), ..doctor("roy") }), ..good() },
+            Code::InvalidValue,
+        ),
     ] {
         assert_eq!(clinic.refusal(report(1, bad)), Some(code));
     }
@@ -88,9 +98,14 @@ fn an_appointment_is_checked_in_once_by_a_ticket_with_its_own_digits() {
     let mut clinic = Clinic::open();
     assert_eq!(clinic.refusal(check_in(1)), Some(Code::AppointmentUnknown));
     clinic.tell(1, fact(1, 1, S::Booked));
-    let Verdict::Applied { result, .. } = clinic.apply(check_in(1)).verdict else { panic!("refused") };
+    let Verdict::Applied { result, .. } = clinic.apply(check_in(1)).verdict else {
+        panic!("refused")
+    };
     assert_eq!(result.ticket, Some(ticket(1)));
-    assert_eq!((result.appointment, result.label.as_deref()), (Some(appointment(1)), Some("A-001")));
+    assert_eq!(
+        (result.appointment, result.label.as_deref()),
+        (Some(appointment(1)), Some("A-001"))
+    );
     assert_eq!(clinic.refusal(check_in(1)), Some(Code::AlreadyCheckedIn));
 
     clinic.tell(2, Fact { queue: None, ..fact(2, 1, S::Booked) });
@@ -164,8 +179,11 @@ fn once_checked_in_the_desk_knows_presence_and_the_source_whether_it_takes_place
 #[test]
 fn a_move_ends_the_appointment_here_and_books_it_there() {
     let hillside = LocationId::new("hillside").unwrap();
-    let there =
-        |revision| Fact { moved_to: Some(hillside.clone()), queue: None, ..fact(1, revision, S::Booked) };
+    let there = |revision| Fact {
+        moved_to: Some(hillside.clone()),
+        queue: None,
+        ..fact(1, revision, S::Booked)
+    };
     let mut clinic = Clinic::open();
     clinic.tell(1, fact(1, 1, S::Booked));
     clinic.apply(check_in(1));
@@ -183,8 +201,8 @@ fn a_move_ends_the_appointment_here_and_books_it_there() {
     assert!(id == successor && told == Fact { moved_to: None, ..there(2) });
 
     // Never heard of here: the move is known from now on, and the other location still hears.
-    let step =
-        clinic.apply(report(7, Fact { moved_to: Some(hillside), queue: None, ..fact(7, 1, S::Booked) }));
+    let step = clinic
+        .apply(report(7, Fact { moved_to: Some(hillside), queue: None, ..fact(7, 1, S::Booked) }));
     assert!(step.follow_up.is_some() && clinic.status(7) == S::Cancelled);
     // And back again.
     assert_eq!(clinic.tell(7, fact(7, 2, S::Booked)), Some(Change::Booked));
@@ -206,7 +224,8 @@ fn the_doctors_delay_is_seen_by_who_is_still_to_come() {
         "18 in steps of 5"
     );
     let other = format!("appointment:{}", appointment(2));
-    let delta = step.deltas.iter().find(|delta| delta.view == other).expect("the next patient is told");
+    let delta =
+        step.deltas.iter().find(|delta| delta.view == other).expect("the next patient is told");
     assert!(delta.delta.set["appointment"].get().contains("\"delay_min\":15"));
 }
 
@@ -224,9 +243,12 @@ fn a_closed_station_takes_no_call() {
 
 #[test]
 fn only_a_call_or_another_band_is_urgent_on_a_dashboard() {
-    let urgent = |step: &Step| step.deltas.iter().any(|delta| delta.view == "load:riverside" && delta.urgent);
+    let urgent = |step: &Step| {
+        step.deltas.iter().any(|delta| delta.view == "load:riverside" && delta.urgent)
+    };
     let mut clinic = Clinic::open();
-    let steps: Vec<bool> = (1..=4).map(|number| urgent(&clinic.apply(issue("general", number, 0)))).collect();
+    let steps: Vec<bool> =
+        (1..=4).map(|number| urgent(&clinic.apply(issue("general", number, 0)))).collect();
     assert_eq!(steps, [false, true, false, true], "the bands begin at two and at four");
     assert!(urgent(&clinic.apply(call_next("general", "room-1"))));
     assert!(!urgent(&clinic.apply(Command::StartService { ticket: ticket(1) })));

@@ -36,7 +36,12 @@ impl Followed {
             let view = self.views.entry(delta.view.clone()).or_insert_with(|| View::empty(EPOCH));
             assert_eq!(view.fold(&delta.delta), Fold::Applied);
         }
-        step.deltas.into_iter().map(|delta| delta.view).collect::<BTreeSet<_>>().into_iter().collect()
+        step.deltas
+            .into_iter()
+            .map(|delta| delta.view)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
     }
 
     fn entry<T: DeserializeOwned>(&self, view: &str, key: &str) -> Option<T> {
@@ -64,7 +69,9 @@ impl Followed {
 
     fn waiting(&self, slug: &str) -> u32 {
         let key = format!("queue:riverside.{slug}");
-        self.entry::<BoardQueue>("board:riverside", &key).expect("the queue is on the board").waiting
+        self.entry::<BoardQueue>("board:riverside", &key)
+            .expect("the queue is on the board")
+            .waiting
     }
 }
 
@@ -155,10 +162,16 @@ fn only_views_whose_content_changed_move() {
         [load(), general()]
     );
     let same = Command::Prioritise { ticket: ticket(1), priority: priority(2) };
-    assert!(followed.apply(same).is_empty(), "a step that changes nothing to see is applied without a delta");
+    assert!(
+        followed.apply(same).is_empty(),
+        "a step that changes nothing to see is applied without a delta"
+    );
     assert_eq!(followed.apply(transfer(1, "lab")), [board(), load(), general(), lab(), one()]);
     assert_eq!(followed.apply(configure("Europe/Paris")), [""; 0]);
-    assert_eq!(followed.apply(Command::PauseQueue { queue: queue("general") }), [board(), load(), general()]);
+    assert_eq!(
+        followed.apply(Command::PauseQueue { queue: queue("general") }),
+        [board(), load(), general()]
+    );
     assert_eq!(followed.apply(configure_station("room-1", "Salle 1")), [load()]);
 }
 
@@ -172,10 +185,13 @@ fn a_ticket_that_ended_leaves_its_last_state_for_a_day_and_a_revert_takes_it_bac
     followed.clinic.now += MINUTE;
     followed.apply(call(1, "room-1"));
     followed.clinic.now += MINUTE;
-    let step = followed.clinic.apply(Command::CancelTicket { ticket: ticket(1), reason: Some("ill".into()) });
+    let step = followed
+        .clinic
+        .apply(Command::CancelTicket { ticket: ticket(1), reason: Some("ill".into()) });
     let delta = step.deltas.iter().find(|delta| delta.view == name).expect("the end is told");
     assert_eq!(delta.keep_s, Some(KEEP_ENDED_S));
-    let TicketPlace::Ended(last) = serde_json::from_str(delta.delta.set["ticket"].get()).unwrap() else {
+    let TicketPlace::Ended(last) = serde_json::from_str(delta.delta.set["ticket"].get()).unwrap()
+    else {
         panic!("the ticket is over");
     };
     let expected = TicketView {
@@ -190,7 +206,11 @@ fn a_ticket_that_ended_leaves_its_last_state_for_a_day_and_a_revert_takes_it_bac
         position: None,
         ahead: None,
         estimate: None,
-        call: Some(schemas::ticket::Call { station: "Room 1".into(), at: MORNING + MINUTE, recalls: 0 }),
+        call: Some(schemas::ticket::Call {
+            station: "Room 1".into(),
+            at: MORNING + MINUTE,
+            recalls: 0,
+        }),
         reason: Some("ill".into()),
         successor: None,
     };
@@ -198,6 +218,9 @@ fn a_ticket_that_ended_leaves_its_last_state_for_a_day_and_a_revert_takes_it_bac
 
     let step = followed.clinic.apply(Command::RevertTicket { ticket: ticket(1) });
     let back = step.deltas.iter().find(|delta| delta.view == name).expect("the return is told");
-    assert_eq!((back.keep_s, back.delta.from, back.delta.to), (None, delta.delta.to, delta.delta.to + 1));
+    assert_eq!(
+        (back.keep_s, back.delta.from, back.delta.to),
+        (None, delta.delta.to, delta.delta.to + 1)
+    );
     assert_eq!(back.delta.set["ticket"].get(), r#"{"in":"riverside.general"}"#);
 }

@@ -89,17 +89,26 @@ fn the_day_ends_with_all_its_tickets_and_the_next_begins() {
     clinic.apply(Command::StartService { ticket: ticket(1) });
     clinic.apply(call(2, "room-2"));
     let tomorrow = MORNING + 24 * 60 * MINUTE;
-    let next = Fact { start: Some(tomorrow), end: Some(tomorrow + MINUTE), ..fact(1, 1, S::Booked) };
+    let next =
+        Fact { start: Some(tomorrow), end: Some(tomorrow + MINUTE), ..fact(1, 1, S::Booked) };
     clinic.apply(report(50, fact(50, 1, S::Cancelled)));
     clinic.apply(report(51, Fact { key: SourceKey::new("visit-51").unwrap(), ..next }));
-    assert_eq!(clinic.location.due(), Some(MORNING + 8 * 60 * MINUTE), "who waits is forgotten first");
+    assert_eq!(
+        clinic.location.due(),
+        Some(MORNING + 8 * 60 * MINUTE),
+        "who waits is forgotten first"
+    );
     // Midnight in Paris.
     clinic.tick(at("2026-03-02T23:00:00Z"));
     assert_eq!(clinic.state(1), TicketState::Completed);
     assert_eq!((clinic.state(2), clinic.state(3)), (TicketState::Left, TicketState::Left));
     assert_eq!(clinic.location.header().day, "2026-03-03");
     let head = clinic.location.load_head();
-    assert_eq!((head.appointments.due, head.appointments.cancelled), (1, 0), "tomorrow's is today's now");
+    assert_eq!(
+        (head.appointments.due, head.appointments.cancelled),
+        (1, 0),
+        "tomorrow's is today's now"
+    );
     clinic.apply(issue("general", 9, 0));
     assert_eq!(clinic.label(9), "A-001");
 }

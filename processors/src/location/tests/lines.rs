@@ -66,7 +66,8 @@ fn a_reorder_without_ranks_below_is_refused() {
     let waiting = [1, 2].map(|number| clinic.location.ticket(&ticket(number)).unwrap().clone());
     let location = Location::load(clinic.location.position(), header, waiting.to_vec(), Vec::new());
     let mut clinic = Clinic { location, now: MORNING };
-    let reorder = |numbers| Command::ReorderQueue { queue: queue("general"), tickets: tickets(numbers) };
+    let reorder =
+        |numbers| Command::ReorderQueue { queue: queue("general"), tickets: tickets(numbers) };
     assert_eq!(clinic.refusal(reorder(&[2, 1])), Some(Code::InvalidValue));
     clinic.apply(reorder(&[2]));
     assert_eq!(clinic.standing(2).rank, 0);

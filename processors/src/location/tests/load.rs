@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemas::{
     appointment::{AppointmentView, ScheduleEntry, ScheduleHead, ScheduleTicket},
     load::{
-        AppointmentCounts, FactCounts, LoadHead, LoadQuarter, LoadQueue, LoadStation, Minute, QUARTER_MS,
-        StationState, last_hour,
+        AppointmentCounts, FactCounts, LoadHead, LoadQuarter, LoadQueue, LoadStation, Minute,
+        QUARTER_MS, StationState, last_hour,
     },
 };
 use serde_json::{Value, json};
@@ -37,7 +37,8 @@ pub(super) fn add_views(
             delay_min: day.delay_min,
         };
         let mut schedule = BTreeMap::from([("schedule".to_owned(), json!(head))]);
-        let theirs = |one: &&&Appointment| one.fact.doctor.as_ref().is_some_and(|doctor| doctor.id == *id);
+        let theirs =
+            |one: &&&Appointment| one.fact.doctor.as_ref().is_some_and(|doctor| doctor.id == *id);
         for one in today.iter().filter(theirs) {
             schedule.insert(one.id.to_string(), json!(scheduled(one)));
         }
@@ -83,7 +84,12 @@ fn seen(header: &Header, one: &Appointment, today: bool) -> AppointmentView {
     }
 }
 
-fn load(header: &Header, tickets: &[&Ticket], today: &[&Appointment], happened: &[(Millis, Event)]) -> Value {
+fn load(
+    header: &Header,
+    tickets: &[&Ticket],
+    today: &[&Appointment],
+    happened: &[(Millis, Event)],
+) -> Value {
     let mut load = BTreeMap::new();
     let waiting: Vec<Millis> = (tickets.iter())
         .filter(|ticket| ticket.standing.state == TicketState::Waiting)
@@ -107,7 +113,8 @@ fn load(header: &Header, tickets: &[&Ticket], today: &[&Appointment], happened: 
         let line: Vec<&&Ticket> = tickets.iter().filter(|ticket| waits(ticket, slug)).collect();
         let since: Vec<Millis> = line.iter().map(|ticket| ticket.issued_at).collect();
         let mut priorities = BTreeMap::new();
-        line.iter().for_each(|ticket| *priorities.entry(ticket.standing.priority).or_insert(0) += 1);
+        line.iter()
+            .for_each(|ticket| *priorities.entry(ticket.standing.priority).or_insert(0) += 1);
         let entry = LoadQueue {
             name: queue.name.clone(),
             state: queue.state,
@@ -128,7 +135,8 @@ fn load(header: &Header, tickets: &[&Ticket], today: &[&Appointment], happened: 
             matches!(ticket.standing.state, TicketState::Called | TicketState::InService)
                 && ticket.standing.station.as_ref() == Some(id)
         };
-        let with: Vec<String> = tickets.iter().filter(busy).map(|ticket| ticket.label.clone()).collect();
+        let with: Vec<String> =
+            tickets.iter().filter(busy).map(|ticket| ticket.label.clone()).collect();
         let state = match station.open {
             _ if !with.is_empty() => StationState::Busy,
             true => StationState::Idle,
@@ -156,7 +164,8 @@ fn hour(header: &Header, happened: &[(Millis, Event)]) -> Vec<Minute> {
             Event::TicketCompleted { .. } => served,
             _ => false,
         };
-        happened.iter().filter(|(at, event)| at / MINUTE * MINUTE > from && counts(event)).count() as u32
+        happened.iter().filter(|(at, event)| at / MINUTE * MINUTE > from && counts(event)).count()
+            as u32
     };
     let from = now - 60 * MINUTE;
     assert_eq!(last_hour(&header.hour, now), (at(from, false), at(from, true)));
@@ -166,7 +175,8 @@ fn hour(header: &Header, happened: &[(Millis, Event)]) -> Vec<Minute> {
 
 fn appointment_counts(today: &[&Appointment]) -> AppointmentCounts {
     use AppointmentStatus as S;
-    let count = |wanted: &[S]| today.iter().filter(|one| wanted.contains(&one.status)).count() as u32;
+    let count =
+        |wanted: &[S]| today.iter().filter(|one| wanted.contains(&one.status)).count() as u32;
     AppointmentCounts {
         due: count(&[S::Booked]),
         late: today.iter().filter(|one| one.late).count() as u32,
@@ -179,12 +189,17 @@ fn appointment_counts(today: &[&Appointment]) -> AppointmentCounts {
 
 /// Since the last end of a day.
 fn facts(happened: &[(Millis, Event)]) -> FactCounts {
-    let begun = happened.iter().rposition(|(_, event)| matches!(event, Event::DayEnded { .. })).unwrap_or(0);
+    let begun = happened
+        .iter()
+        .rposition(|(_, event)| matches!(event, Event::DayEnded { .. }))
+        .unwrap_or(0);
     let mut counts = FactCounts::default();
     for (_, event) in &happened[begun..] {
         match event {
             Event::AppointmentReported { change: Change::Overruled, .. } => counts.overruled += 1,
-            Event::AppointmentReported { .. } | Event::AppointmentMoved { .. } => counts.applied += 1,
+            Event::AppointmentReported { .. } | Event::AppointmentMoved { .. } => {
+                counts.applied += 1
+            }
             Event::FactIgnored { change: Change::Stale, .. } => counts.stale += 1,
             Event::FactIgnored { .. } => counts.repeated += 1,
             _ => {}
@@ -200,7 +215,10 @@ fn quarters(
     happened: &[(Millis, Event)],
 ) -> BTreeMap<Millis, LoadQuarter> {
     use AppointmentStatus as S;
-    let begun = happened.iter().rposition(|(_, event)| matches!(event, Event::DayEnded { .. })).unwrap_or(0);
+    let begun = happened
+        .iter()
+        .rposition(|(_, event)| matches!(event, Event::DayEnded { .. }))
+        .unwrap_or(0);
     let mut quarters: BTreeMap<Millis, LoadQuarter> = header
         .quarters
         .iter()
@@ -210,11 +228,21 @@ fn quarters(
     let since = |wanted: fn(&Event) -> bool| {
         happened[begun..].iter().filter(|(_, event)| wanted(event)).count() as u32
     };
-    assert!(total(|quarter| quarter.called) <= since(|event| matches!(event, Event::TicketCalled { .. })));
-    assert!(total(|quarter| quarter.served) <= since(|event| matches!(event, Event::TicketCompleted { .. })));
-    assert!(total(|quarter| quarter.arrived) <= since(|event| matches!(event, Event::TicketIssued { .. })));
+    assert!(
+        total(|quarter| quarter.called)
+            <= since(|event| matches!(event, Event::TicketCalled { .. }))
+    );
+    assert!(
+        total(|quarter| quarter.served)
+            <= since(|event| matches!(event, Event::TicketCompleted { .. }))
+    );
+    assert!(
+        total(|quarter| quarter.arrived)
+            <= since(|event| matches!(event, Event::TicketIssued { .. }))
+    );
     for one in today {
-        let planned = !matches!(one.status, S::Proposed | S::Waitlist | S::Cancelled | S::EnteredInError);
+        let planned =
+            !matches!(one.status, S::Proposed | S::Waitlist | S::Cancelled | S::EnteredInError);
         if let Some(start) = one.fact.start.filter(|_| planned) {
             quarters.entry(start / QUARTER_MS * QUARTER_MS).or_default().booked += 1;
         }

@@ -114,7 +114,11 @@ fn every_move_is_allowed_in_exactly_the_states_of_the_table() {
                 );
                 assert_eq!(clinic.state(1), state, "{what}");
             } else {
-                assert_eq!(step.position, Position { version: position.version + 1, ..position }, "{what}");
+                assert_eq!(
+                    step.position,
+                    Position { version: position.version + 1, ..position },
+                    "{what}"
+                );
                 assert_eq!(letter(clinic.state(1)), expected, "{what}");
                 assert!(step.touched == [ticket(1)], "{what}");
             }
@@ -125,7 +129,8 @@ fn every_move_is_allowed_in_exactly_the_states_of_the_table() {
 #[test]
 fn every_step_can_be_undone_once_except_a_transfer_to_another_location() {
     for (name, row) in TABLE {
-        for (state, _) in STATES.into_iter().zip(row.chars()).filter(|(_, to)| !"-0".contains(*to)) {
+        for (state, _) in STATES.into_iter().zip(row.chars()).filter(|(_, to)| !"-0".contains(*to))
+        {
             let mut clinic = clinic_with(state);
             let before = clinic.standing(1).clone();
             let done = clinic.apply(command(name));
@@ -191,7 +196,8 @@ fn a_transfer_to_another_location_asks_that_location_to_go_on() {
     let there = LocationId::new("hillside").unwrap();
     let successor = TicketId::from_random(&there, 9);
     let to = QueueId::new("hillside.lab").unwrap();
-    let nameless = Command::TransferTicket { ticket: ticket(1), queue: to.clone(), successor: None };
+    let nameless =
+        Command::TransferTicket { ticket: ticket(1), queue: to.clone(), successor: None };
     assert_eq!(clinic.refusal(nameless), Some(Code::SuccessorMissing));
 
     let mut command = record(Command::TransferTicket {
@@ -205,7 +211,12 @@ fn a_transfer_to_another_location_asks_that_location_to_go_on() {
     let next = step.follow_up.expect("the other location has to issue the successor");
     assert!(next.aggregate == Aggregate::location(&TenantId::new("demo").unwrap(), &there));
     assert!(next.id == command.id.follow_up("successor"));
-    assert!(next.source == command.source && next.actor == command.actor && next.valid_until.is_none());
-    assert!(next.command == Command::IssueTicket { queue: to, ticket: successor, priority: priority(4) });
+    assert!(
+        next.source == command.source && next.actor == command.actor && next.valid_until.is_none()
+    );
+    assert!(
+        next.command
+            == Command::IssueTicket { queue: to, ticket: successor, priority: priority(4) }
+    );
     assert!(CommandRecord::from_wire(&next.to_wire()).unwrap() == next);
 }

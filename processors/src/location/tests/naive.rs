@@ -35,7 +35,8 @@ pub(super) fn views(
             .copied()
             .filter(here)
             .any(|ticket| ticket.standing.state == TicketState::InService);
-        let stations = header.stations.values().filter(|station| station.served.as_ref() == Some(id)).count();
+        let stations =
+            header.stations.values().filter(|station| station.served.as_ref() == Some(id)).count();
         let mut line = BTreeMap::new();
         let head = QueueHead {
             name: queue.name.clone(),

@@ -66,9 +66,10 @@ pub(super) fn command(pick: &Pick) -> Command {
     let reason = flag.then(|| "x-ray first".to_owned());
     match pick.kind {
         "appointment.report" => report(of_appointment(pick), any_fact(pick)),
-        "appointment.check_in" => {
-            C::CheckIn { appointment: appointment(of_appointment(pick)), queue: flag.then_some(queue) }
-        }
+        "appointment.check_in" => C::CheckIn {
+            appointment: appointment(of_appointment(pick)),
+            queue: flag.then_some(queue),
+        },
         "location.tick" => C::Tick {},
         "station.open" => C::OpenStation { station },
         "station.close" => C::CloseStation { station },
@@ -92,7 +93,10 @@ pub(super) fn command(pick: &Pick) -> Command {
         "ticket.transfer elsewhere" => C::TransferTicket {
             ticket,
             queue: QueueId::new("hillside.general").unwrap(),
-            successor: Some(TicketId::from_random(&LocationId::new("hillside").unwrap(), pick.ticket)),
+            successor: Some(TicketId::from_random(
+                &LocationId::new("hillside").unwrap(),
+                pick.ticket,
+            )),
         },
         "queue.configure" => C::ConfigureQueue {
             queue,
@@ -102,7 +106,8 @@ pub(super) fn command(pick: &Pick) -> Command {
         },
         "station.configure" => configure_station(pick.room, &format!("Room {}", pick.number % 4)),
         "location.configure" => configure(
-            ["Europe/Paris", "Pacific/Kiritimati", "Pacific/Honolulu"][usize::from(pick.number % 3)],
+            ["Europe/Paris", "Pacific/Kiritimati", "Pacific/Honolulu"]
+                [usize::from(pick.number % 3)],
         ),
         "queue.open" => C::OpenQueue { queue },
         "queue.resume" => C::ResumeQueue { queue },
@@ -128,7 +133,8 @@ fn any_fact(pick: &Pick) -> Fact {
     Fact {
         start: (!number.is_multiple_of(13)).then_some(start),
         end: (!number.is_multiple_of(13)).then_some(start + 20 * MINUTE),
-        doctor: (!number.is_multiple_of(5)).then(|| doctor(["roy", "singh"][usize::from(number / 4) % 2])),
+        doctor: (!number.is_multiple_of(5))
+            .then(|| doctor(["roy", "singh"][usize::from(number / 4) % 2])),
         // A fact names a queue of where the appointment is to be.
         queue: (!number.is_multiple_of(3) && moved_to.is_none()).then(|| super::queue(queue)),
         moved_to,

@@ -75,7 +75,8 @@ fn a_queue_changes_its_state_only_along_its_ways() {
 }
 
 #[test]
-fn a_paused_queue_takes_tickets_and_calls_nobody_and_a_closed_one_takes_none_and_finishes_its_line() {
+fn a_paused_queue_takes_tickets_and_calls_nobody_and_a_closed_one_takes_none_and_finishes_its_line()
+{
     let mut clinic = Clinic::waiting(2);
     clinic.apply(Command::PauseQueue { queue: queue("general") });
     clinic.apply(issue("general", 3, 0));

@@ -72,7 +72,9 @@ impl Watch {
     }
 
     fn appointments(&self) -> impl Iterator<Item = &Appointment> {
-        self.reported.iter().map(|id| self.live.appointment(id).expect("this location forgets nothing"))
+        self.reported
+            .iter()
+            .map(|id| self.live.appointment(id).expect("this location forgets nothing"))
     }
 
     /// Brings in the appointments a runner would load for this command at that time.
@@ -81,11 +83,14 @@ impl Watch {
             self.appointments().filter(|one| wanted(one)).map(copy).collect()
         };
         if let Some((from, until)) = location.lacks_days(at) {
-            let lacking = some(&|one| one.day.as_deref().is_some_and(|day| from < day && day <= &*until));
+            let lacking =
+                some(&|one| one.day.as_deref().is_some_and(|day| from < day && day <= &*until));
             location.add_days(until, lacking);
         }
         let named = match command {
-            Command::ReportAppointment { fact, .. } => some(&|one| one.source() == (&fact.source, &fact.key)),
+            Command::ReportAppointment { fact, .. } => {
+                some(&|one| one.source() == (&fact.source, &fact.key))
+            }
             _ => Vec::new(),
         };
         location.add_appointments(named);
@@ -99,18 +104,23 @@ impl Watch {
         let live = self.tickets().filter(|ticket| ticket.is_live()).map(copy).collect();
         let near = |one: &&Appointment| one.is_near(&self.live.header().day);
         let near = self.appointments().filter(near).map(copy).collect();
-        let mut location = Location::load(self.live.position(), copy(self.live.header()), live, near);
+        let mut location =
+            Location::load(self.live.position(), copy(self.live.header()), live, near);
         self.load_appointments(&mut location, command, at);
         let checked_in = command.appointment().map(AppointmentId::ticket);
         let named = command.ticket().or(checked_in.as_ref()).and_then(|id| self.live.ticket(id));
-        location.add_ended(named.into_iter().filter(|ticket| !ticket.is_live()).map(copy).collect());
+        location
+            .add_ended(named.into_iter().filter(|ticket| !ticket.is_live()).map(copy).collect());
         location
     }
 
     fn send(&mut self, command: CommandRecord, at: Millis) {
         let before = self.live.position();
-        let was: BTreeMap<_, _> =
-            self.issued.iter().map(|id| (id.clone(), self.live.ticket(id).and_then(board))).collect();
+        let was: BTreeMap<_, _> = self
+            .issued
+            .iter()
+            .map(|id| (id.clone(), self.live.ticket(id).and_then(board)))
+            .collect();
         let mut reloaded = self.reloaded(&command.command, at);
 
         let step = self.live.handle(&command, at);
@@ -124,7 +134,9 @@ impl Watch {
             assert!(reloaded.appointment(id) == self.live.appointment(id));
         }
         reloaded.forget_ended();
-        assert!(self.tickets().all(|ticket| reloaded.ticket(&ticket.id).is_none_or(Ticket::is_live)));
+        assert!(
+            self.tickets().all(|ticket| reloaded.ticket(&ticket.id).is_none_or(Ticket::is_live))
+        );
 
         self.rebuilt.advance(at);
         if step.events.is_empty() {
@@ -164,7 +176,10 @@ impl Watch {
             self.happened.push((at, event.clone()));
             if let Event::TicketIssued { ticket, day, label, .. } = event {
                 assert!(self.issued.insert(ticket.clone()));
-                assert!(self.labels.insert((day.clone(), label.clone())), "{label} was given twice on {day}");
+                assert!(
+                    self.labels.insert((day.clone(), label.clone())),
+                    "{label} was given twice on {day}"
+                );
             }
         }
         for id in &step.touched {
@@ -180,14 +195,18 @@ impl Watch {
     fn follow(&mut self, step: &Step) {
         for delta in &step.deltas {
             let view = self.views.entry(delta.view.clone()).or_insert_with(|| View::empty(EPOCH));
-            assert_eq!(delta.delta.from, view.position.version, "the chain of {} is broken", delta.view);
+            assert_eq!(
+                delta.delta.from, view.position.version,
+                "the chain of {} is broken",
+                delta.view
+            );
             assert_eq!((delta.delta.to, delta.delta.at), (step.position.version, step.at));
             let entries = view.entries.clone();
             assert_eq!(view.fold(&delta.delta), Fold::Applied);
             let changed = entries.len() != view.entries.len()
-                || entries
-                    .iter()
-                    .any(|(key, old)| view.entries.get(key).map(|new| new.get()) != Some(old.get()));
+                || entries.iter().any(|(key, old)| {
+                    view.entries.get(key).map(|new| new.get()) != Some(old.get())
+                });
             assert!(changed, "{} moved without a change", delta.view);
         }
     }
@@ -200,8 +219,12 @@ impl Watch {
         }
         for one in self.appointments() {
             assert!(self.rebuilt.appointment(&one.id) == Some(one));
-            let ticket = self.live.ticket(&one.id.ticket()).filter(|ticket| ticket.appointment.is_some());
-            assert_eq!(one.ticket.as_ref().map(|desk| desk.state), ticket.map(|it| it.standing.state));
+            let ticket =
+                self.live.ticket(&one.id.ticket()).filter(|ticket| ticket.appointment.is_some());
+            assert_eq!(
+                one.ticket.as_ref().map(|desk| desk.state),
+                ticket.map(|it| it.standing.state)
+            );
             assert_eq!(one.status, naive::status(one));
         }
         let views: BTreeMap<String, Value> = self
@@ -289,6 +312,9 @@ fn the_header_does_not_grow_with_tickets() {
     };
     let small = serve(0..100);
     let large = serve(100..3_000);
-    assert!(large <= small + 100, "{small} bytes became {large}: more than its numbers can have grown");
+    assert!(
+        large <= small + 100,
+        "{small} bytes became {large}: more than its numbers can have grown"
+    );
     assert!(large < 3_000, "{large}");
 }

@@ -97,7 +97,11 @@ impl Reader {
         while !member.inputs.is_closed() {
             self.rejoin_if_due();
             if let Err(stop) = self.gather() {
-                tracing::error!(error = &stop as &dyn std::error::Error, topic = self.topic, "reading stops");
+                tracing::error!(
+                    error = &stop as &dyn std::error::Error,
+                    topic = self.topic,
+                    "reading stops"
+                );
                 break;
             }
             let paused = member.state().paused;
@@ -143,8 +147,9 @@ impl Reader {
     fn pause(&self, paused: bool) {
         self.consumer.context().state().paused = paused;
         let assigned = self.consumer.assignment();
-        let done = assigned
-            .and_then(|all| if paused { self.consumer.pause(&all) } else { self.consumer.resume(&all) });
+        let done = assigned.and_then(|all| {
+            if paused { self.consumer.pause(&all) } else { self.consumer.resume(&all) }
+        });
         tracing::warn!(paused, "the runner's inputs are full, or have room again");
         if let Err(error) = done {
             tracing::warn!(
@@ -289,7 +294,11 @@ impl Member {
     }
 
     /// Waits on this thread for what happens on the runtime's.
-    fn within<T>(&self, patience: Duration, happening: impl Future<Output = T>) -> Result<T, Elapsed> {
+    fn within<T>(
+        &self,
+        patience: Duration,
+        happening: impl Future<Output = T>,
+    ) -> Result<T, Elapsed> {
         // The timer must be made within the runtime.
         self.runtime.block_on(async { tokio::time::timeout(patience, happening).await })
     }
@@ -308,8 +317,12 @@ impl Member {
         self.state().forget_records();
         self.released.lock().clear();
         let (done, answer) = oneshot::channel();
-        if self.ask(Input::Revoked { partitions, done }, answer).is_none() && !self.inputs.is_closed() {
-            tracing::warn!("the runner did not drop revoked partitions in time; the ledger fences them");
+        if self.ask(Input::Revoked { partitions, done }, answer).is_none()
+            && !self.inputs.is_closed()
+        {
+            tracing::warn!(
+                "the runner did not drop revoked partitions in time; the ledger fences them"
+            );
         }
     }
 
@@ -348,15 +361,23 @@ impl ClientContext for Member {
 }
 
 impl ConsumerContext for Member {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        event: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
         let elements = list.elements();
-        let partitions: Vec<u32> = elements.iter().map(|element| unsigned(element.partition())).collect();
+        let partitions: Vec<u32> =
+            elements.iter().map(|element| unsigned(element.partition())).collect();
         let done = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            let topic = elements.first().map(|element| element.topic().to_owned()).unwrap_or_default();
+            let topic =
+                elements.first().map(|element| element.topic().to_owned()).unwrap_or_default();
             let mut assignment = TopicPartitionList::new();
             for (partition, offset) in self.claimed(&partitions) {
                 let partition = i32::try_from(partition).unwrap_or(i32::MAX);
-                if let Err(error) = assignment.add_partition_offset(&topic, partition, Offset::Offset(offset))
+                if let Err(error) =
+                    assignment.add_partition_offset(&topic, partition, Offset::Offset(offset))
                 {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
@@ -373,7 +394,10 @@ impl ConsumerContext for Member {
             consumer.unassign()
         };
         if let Err(error) = done {
-            tracing::error!(error = &error as &dyn std::error::Error, "an assignment could not be changed");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "an assignment could not be changed"
+            );
         }
     }
 }
@@ -385,7 +409,8 @@ fn unsigned(partition: i32) -> u32 {
 /// A record's key and headers are text by contract. What is not is replaced by marks that no id and no type contains, so
 /// that reading it as a command parks it.
 pub(in crate::servers) fn wire_record(message: &BorrowedMessage<'_>) -> WireRecord {
-    let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+    let text =
+        |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
     let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
     WireRecord {
         key: text(message.key()),

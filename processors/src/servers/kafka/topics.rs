@@ -67,7 +67,11 @@ pub async fn prepare(settings: &KafkaSettings, new: &NewTopics) -> Result<Vec<St
     ] {
         match partitions(&admin, settings, topic).await {
             Ok(found) if found != new.partitions => {
-                return Err(TopicError::Partitions { topic: topic.clone(), found, wanted: new.partitions });
+                return Err(TopicError::Partitions {
+                    topic: topic.clone(),
+                    found,
+                    wanted: new.partitions,
+                });
             }
             Ok(_) => check_timestamps(&admin, settings, topic).await?,
             Err(TopicError::Missing(_)) => {
@@ -111,7 +115,11 @@ fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE))
 }
 
-async fn partitions(admin: &Arc<Admin>, settings: &KafkaSettings, topic: &str) -> Result<u32, TopicError> {
+async fn partitions(
+    admin: &Arc<Admin>,
+    settings: &KafkaSettings,
+    topic: &str,
+) -> Result<u32, TopicError> {
     let (asked, name) = (Arc::clone(admin), topic.to_owned());
     let fetch = move || asked.inner().fetch_metadata(Some(&name), PATIENCE);
     // A blocking call, which its own patience bounds.
@@ -128,13 +136,19 @@ async fn partitions(admin: &Arc<Admin>, settings: &KafkaSettings, topic: &str) -
     }
 }
 
-async fn check_timestamps(admin: &Admin, settings: &KafkaSettings, topic: &str) -> Result<(), TopicError> {
+async fn check_timestamps(
+    admin: &Admin,
+    settings: &KafkaSettings,
+    topic: &str,
+) -> Result<(), TopicError> {
     let asked = admin.describe_configs(&[ResourceSpecifier::Topic(topic)], &options()).await;
     let answers = asked.map_err(|source| unreachable(settings, source))?;
     let config = answers.into_iter().next().ok_or_else(|| TopicError::Missing(topic.to_owned()))?;
     let config = config.map_err(|code| TopicError::Refused { topic: topic.to_owned(), code })?;
-    let found =
-        config.get("message.timestamp.type").and_then(|entry| entry.value.clone()).unwrap_or_default();
+    let found = config
+        .get("message.timestamp.type")
+        .and_then(|entry| entry.value.clone())
+        .unwrap_or_default();
     if found == "LogAppendTime" {
         Ok(())
     } else {

@@ -13,7 +13,10 @@ use crate::{
 };
 
 /// Reads what was written as JSON. The error names the kind of row only: its text could quote a patient's data.
-pub(super) fn json<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T, Failure> {
+pub(super) fn json<T: serde::de::DeserializeOwned>(
+    text: &str,
+    what: &'static str,
+) -> Result<T, Failure> {
     serde_json::from_str(text).map_err(|_| Failure::Unreadable(what))
 }
 

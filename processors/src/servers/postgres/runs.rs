@@ -46,7 +46,8 @@ pub(super) fn due(rows: &[RunRow]) -> (usize, Vec<Parameter<'_>>) {
         Due::Attempt(attempt) => Some(attempt),
         Due::Cancel | Due::Nothing | Due::Over => None,
     };
-    let rows: Vec<_> = rows.iter().filter_map(|row| attempt(row).map(|attempt| (row, attempt))).collect();
+    let rows: Vec<_> =
+        rows.iter().filter_map(|row| attempt(row).map(|attempt| (row, attempt))).collect();
     let parameters = vec![
         column(&rows, |(row, _)| parts(&row.aggregate).0),
         column(&rows, |(row, _)| parts(&row.aggregate).1),
@@ -59,7 +60,9 @@ pub(super) fn due(rows: &[RunRow]) -> (usize, Vec<Parameter<'_>>) {
 /// Rows that are to end so, and the parameters of [`CANCEL`] and [`OVER`].
 pub(super) fn ending(rows: &[RunRow], due: Due) -> (usize, Vec<Parameter<'_>>) {
     let rows: Vec<_> = rows.iter().filter(|row| row.due == due).collect();
-    let parameters =
-        vec![column(&rows, |row| parts(&row.aggregate).0), column(&rows, |row| parts(&row.aggregate).1)];
+    let parameters = vec![
+        column(&rows, |row| parts(&row.aggregate).0),
+        column(&rows, |row| parts(&row.aggregate).1),
+    ];
     (rows.len(), parameters)
 }

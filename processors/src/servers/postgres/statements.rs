@@ -62,8 +62,7 @@ pub(super) const DIRTY: &str = "SELECT tenant, aggregate, view FROM clinicwire.v
 // A view past its time is as good as deleted; what is left of it counts from now, rounded up.
 pub(super) const VIEW: &str = "SELECT epoch, version, at, ceil(extract(epoch FROM keep_until - now()))::bigint FROM clinicwire.view \
      WHERE tenant = $1 AND aggregate = $2 AND view = $3 AND (keep_until IS NULL OR keep_until > now())";
-pub(super) const ENTRIES: &str =
-    "SELECT key, body FROM clinicwire.view_entry WHERE tenant = $1 AND aggregate = $2 AND view = $3";
+pub(super) const ENTRIES: &str = "SELECT key, body FROM clinicwire.view_entry WHERE tenant = $1 AND aggregate = $2 AND view = $3";
 pub(super) const REPAIRED: &str = "UPDATE clinicwire.view SET dirty = false \
      WHERE tenant = $1 AND aggregate = $2 AND view = $3 AND dirty AND (version <= $4 OR keep_until <= now())";
 pub(super) const SWEEP_VIEWS: &str = "WITH gone AS ( \

@@ -31,8 +31,8 @@ use crate::{
 mod statements;
 
 use statements::{
-    BEAT, BEGIN_COPY, BEGIN_LIGHT, END, IN_USE, KEEP_DAYS, LINE, RELEASE, RULES, SWEEP_RUNS, TAKE, TAKE_LOCK,
-    TELL_LOCK, UNTOLD,
+    BEAT, BEGIN_COPY, BEGIN_LIGHT, END, IN_USE, KEEP_DAYS, LINE, RELEASE, RULES, SWEEP_RUNS, TAKE,
+    TAKE_LOCK, TELL_LOCK, UNTOLD,
 };
 
 /// Runs forgotten by one sweep statement: a few milliseconds of work.
@@ -141,7 +141,11 @@ impl PostgresWork {
         }
     }
 
-    async fn rows(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Failure> {
+    async fn rows(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Failure> {
         let connection = self.pool.lease().await?;
         let rows = connection.query_cached(sql, parameters).await?;
         connection.give_back();
@@ -152,7 +156,11 @@ impl PostgresWork {
         let connection = self.pool.lease().await?;
         connection.batch_execute("BEGIN").await?;
         let mine: bool = connection.query_one_cached(TELL_LOCK, &[]).await?.get(0);
-        let rows = if mine { connection.query_cached(LINE, &[&(PLACES as i64)]).await? } else { Vec::new() };
+        let rows = if mine {
+            connection.query_cached(LINE, &[&(PLACES as i64)]).await?
+        } else {
+            Vec::new()
+        };
         connection.batch_execute("COMMIT").await?;
         connection.give_back();
         let place = |row: &Row| {
@@ -173,9 +181,10 @@ impl PostgresWork {
         let held = known.unwrap_or_default();
         let (epoch, version) = (long(held.epoch), long(held.version));
         let rows = self.rows(RULES, &[&tenant, &id, &rule_book::VIEW, &epoch, &version]).await?;
-        let position = rows
-            .first()
-            .map_or(Position::default(), |row| Position { epoch: unsigned(row, 0), version: unsigned(row, 1) });
+        let position = rows.first().map_or(Position::default(), |row| Position {
+            epoch: unsigned(row, 0),
+            version: unsigned(row, 1),
+        });
         if known == Some(position) {
             return Ok(None);
         }
@@ -184,7 +193,10 @@ impl PostgresWork {
         Ok(Some(StoredRules { position, rules }))
     }
 
-    async fn used(&self, files: &[(TenantId, FileId)]) -> Result<HashSet<(TenantId, FileId)>, Failure> {
+    async fn used(
+        &self,
+        files: &[(TenantId, FileId)],
+    ) -> Result<HashSet<(TenantId, FileId)>, Failure> {
         let tenants: Vec<&str> = files.iter().map(|(tenant, _)| tenant.as_str()).collect();
         let names: Vec<&str> = files.iter().map(|(_, file)| file.as_str()).collect();
         let rows = self.rows(IN_USE, &[&tenants, &names]).await?;
@@ -213,8 +225,10 @@ struct Copying {
 impl Open {
     async fn begin(pool: &Pool) -> Result<Self, Failure> {
         let connection = pool.lease().await?;
-        let day = connection
-            .query_one_cached("SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD')", &[]);
+        let day = connection.query_one_cached(
+            "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD')",
+            &[],
+        );
         let (begun, day) = tokio::join!(biased; connection.batch_execute(BEGIN_COPY), day);
         begun?;
         let day = day?.get(0);
@@ -228,7 +242,10 @@ impl Open {
                 // A partition's name is made of digits that the server gave.
                 let into = format!("COPY clinicwire.finding_{} FROM STDIN", self.day);
                 let sink = bounded(self.connection.copy_in(&into)).await?;
-                none.insert(Copying { sink: Box::pin(sink), buffer: BytesMut::with_capacity(COPIED * 2) })
+                none.insert(Copying {
+                    sink: Box::pin(sink),
+                    buffer: BytesMut::with_capacity(COPIED * 2),
+                })
             }
         };
         for finding in findings {
@@ -264,8 +281,9 @@ impl Open {
 /// One row in COPY's text format. JSON escapes tabs and line ends by itself, so that only its backslashes need another.
 fn line(buffer: &mut BytesMut, day: &str, job: &Job, n: i32, finding: &Finding) {
     use std::fmt::Write;
-    let body =
-        serde_json::to_string(finding).expect("a finding always has a JSON form").replace('\\', "\\\\");
+    let body = serde_json::to_string(finding)
+        .expect("a finding always has a JSON form")
+        .replace('\\', "\\\\");
     let Job { tenant, run, attempt, .. } = job;
     let (place, severity, rule) = (finding.place(), finding.severity.as_str(), &finding.rule);
     writeln!(buffer, "{day}\t{tenant}\t{run}\t{attempt}\t{place}\t{n}\t{severity}\t{rule}\t{body}")
@@ -273,7 +291,8 @@ fn line(buffer: &mut BytesMut, day: &str, job: &Job, n: i32, finding: &Finding) 
 }
 
 fn named(row: &Row) -> Result<(TenantId, RunId), Failure> {
-    let tenant = TenantId::new(row.get::<_, &str>(0)).map_err(|_| Failure::Unreadable("a run's tenant"))?;
+    let tenant =
+        TenantId::new(row.get::<_, &str>(0)).map_err(|_| Failure::Unreadable("a run's tenant"))?;
     let run = RunId::new(row.get::<_, &str>(1)).map_err(|_| Failure::Unreadable("a run's id"))?;
     Ok((tenant, run))
 }
@@ -336,11 +355,18 @@ impl Work for PostgresWork {
         }))
     }
 
-    fn rules<'a>(&'a self, tenant: &'a TenantId, known: Option<Position>) -> Answer<'a, Option<StoredRules>> {
+    fn rules<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        known: Option<Position>,
+    ) -> Answer<'a, Option<StoredRules>> {
         Box::pin(bounded(self.stored_rules(tenant, known)))
     }
 
-    fn in_use<'a>(&'a self, files: &'a [(TenantId, FileId)]) -> Answer<'a, HashSet<(TenantId, FileId)>> {
+    fn in_use<'a>(
+        &'a self,
+        files: &'a [(TenantId, FileId)],
+    ) -> Answer<'a, HashSet<(TenantId, FileId)>> {
         Box::pin(bounded(self.used(files)))
     }
 

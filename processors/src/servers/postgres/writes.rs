@@ -133,10 +133,16 @@ pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<
             writes.push(Write { sql, parameters, expected });
         }
     };
-    let from = || -> [Parameter<'a>; 2] { [Box::new(&consumer.topic), Box::new(number(claim.partition))] };
+    let from =
+        || -> [Parameter<'a>; 2] { [Box::new(&consumer.topic), Box::new(number(claim.partition))] };
 
     let rows = batch.aggregates.len();
-    add(AGGREGATES, rows, Expected::Rows(rows as u64), aggregates(batch).into_iter().chain(from()).collect());
+    add(
+        AGGREGATES,
+        rows,
+        Expected::Rows(rows as u64),
+        aggregates(batch).into_iter().chain(from()).collect(),
+    );
     let rows = batch.views.len();
     add(VIEWS, rows, Expected::Rows(rows as u64), views(batch, consumer));
     let (rows, parameters) = removed_entries(batch);
@@ -153,12 +159,30 @@ pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<
     add(runs::CANCEL, cancelled, Expected::Any, parameters);
     let (over, parameters) = runs::ending(rows, Due::Over);
     add(runs::OVER, over, Expected::Any, parameters);
-    add(JOURNAL, batch.journal.len(), Expected::Any, from().into_iter().chain(journal(batch)).collect());
+    add(
+        JOURNAL,
+        batch.journal.len(),
+        Expected::Any,
+        from().into_iter().chain(journal(batch)).collect(),
+    );
     add(OUTCOMES, batch.outcomes.len(), Expected::Any, outcomes(batch));
-    add(OUTBOX, batch.outbox.len(), Expected::Any, from().into_iter().chain(outbox(batch)).collect());
-    let parked: Vec<&JournalRow> =
-        batch.journal.iter().filter(|row| matches!(row.entry, JournalEntry::Parked { .. })).collect();
-    add(PARKED, parked.len(), Expected::Any, from().into_iter().chain(parked_records(&parked)).collect());
+    add(
+        OUTBOX,
+        batch.outbox.len(),
+        Expected::Any,
+        from().into_iter().chain(outbox(batch)).collect(),
+    );
+    let parked: Vec<&JournalRow> = batch
+        .journal
+        .iter()
+        .filter(|row| matches!(row.entry, JournalEntry::Parked { .. }))
+        .collect();
+    add(
+        PARKED,
+        parked.len(),
+        Expected::Any,
+        from().into_iter().chain(parked_records(&parked)).collect(),
+    );
     writes
 }
 
@@ -215,7 +239,10 @@ fn set_entries(batch: &Batch) -> (usize, Vec<Parameter<'_>>) {
         batch.views.iter().flat_map(|step| std::iter::repeat_n(step, entries(step))).collect();
     let entries: Vec<_> = batch.views.iter().flat_map(|step| &step.step.delta.set).collect();
     let mut parameters = names(&steps);
-    parameters.extend([column(&entries, |(key, _)| key.as_str()), column(&entries, |(_, body)| body.get())]);
+    parameters.extend([
+        column(&entries, |(key, _)| key.as_str()),
+        column(&entries, |(_, body)| body.get()),
+    ]);
     (steps.len(), parameters)
 }
 
@@ -260,7 +287,9 @@ fn journal(batch: &Batch) -> Vec<Parameter<'_>> {
         column(&rows, |row| row.command.as_ref().map(|(aggregate, ..)| parts(aggregate).0)),
         column(&rows, |row| row.command.as_ref().map(|(aggregate, ..)| parts(aggregate).1)),
         column(&rows, |row| row.command.as_ref().map(|(_, id, _)| id.as_str())),
-        column(&rows, |row| row.command.as_ref().and_then(|(.., actor)| actor.as_ref()).map(to_json)),
+        column(&rows, |row| {
+            row.command.as_ref().and_then(|(.., actor)| actor.as_ref()).map(to_json)
+        }),
         column(&rows, |row| match row.entry {
             JournalEntry::Applied { .. } => "applied",
             JournalEntry::Refused { .. } => "refused",
@@ -271,7 +300,9 @@ fn journal(batch: &Batch) -> Vec<Parameter<'_>> {
         column(&rows, |row| row.entry.moved().map(|(position, _)| long(position.version))),
         column(&rows, |row| row.entry.moved().map(|(_, events)| to_json(&events))),
         column(&rows, |row| match row.entry {
-            JournalEntry::Refused { code, .. } | JournalEntry::Parked { code, .. } => Some(code.as_str()),
+            JournalEntry::Refused { code, .. } | JournalEntry::Parked { code, .. } => {
+                Some(code.as_str())
+            }
             _ => None,
         }),
     ]
@@ -305,8 +336,10 @@ fn parked_records<'a>(rows: &[&'a JournalRow]) -> Vec<Parameter<'a>> {
         JournalEntry::Parked { code, record } => Some((code, record)),
         _ => None,
     };
-    let rows: Vec<_> =
-        rows.iter().filter_map(|row| record(row).map(|(code, record)| (row, code, record))).collect();
+    let rows: Vec<_> = rows
+        .iter()
+        .filter_map(|row| record(row).map(|(code, record)| (row, code, record)))
+        .collect();
     vec![
         column(&rows, |(row, ..)| row.offset),
         column(&rows, |(row, ..)| row.at),

@@ -25,8 +25,10 @@ impl Rate {
         let seconds = passed.as_secs_f64();
         let now_per_second = (reached - self.reached).max(0.0) / seconds;
         let kept = (-seconds / MEMORY).exp();
-        self.per_second =
-            Some(self.per_second.map_or(now_per_second, |held| held * kept + now_per_second * (1.0 - kept)));
+        self.per_second = Some(
+            self.per_second
+                .map_or(now_per_second, |held| held * kept + now_per_second * (1.0 - kept)),
+        );
         (self.at, self.reached) = (now, reached);
     }
 

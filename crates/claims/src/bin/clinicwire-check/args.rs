@@ -119,8 +119,9 @@ impl Args {
             Some(LanguageName::Fr) => Language::French,
             Some(LanguageName::En) => Language::English,
             None => {
-                let set =
-                    ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().filter_map(|name| env::var(name).ok());
+                let set = ["LC_ALL", "LC_MESSAGES", "LANG"]
+                    .into_iter()
+                    .filter_map(|name| env::var(name).ok());
                 language_of(set)
             }
         }

@@ -93,7 +93,12 @@ impl Output {
         match &mut self.writer {
             Writer::Text(out) => {
                 let tallies: Vec<_> = tallies.collect();
-                write!(out, "{}{}", rules(&tallies, self.language), totals(summary, self.language))?;
+                write!(
+                    out,
+                    "{}{}",
+                    rules(&tallies, self.language),
+                    totals(summary, self.language)
+                )?;
             }
             Writer::Json(out) => json(out, &Whole { summary, rules: tallies.collect() })?,
             Writer::Csv(out) => {
@@ -179,8 +184,12 @@ fn rules(tallies: &[(&RuleId, &RuleTally)], language: Language) -> String {
         Language::French => ["règle", "erreurs", "avert.", "gains", "conformes", "temps"],
         Language::English => ["rule", "errors", "warnings", "gains", "passes", "time"],
     };
-    let width =
-        tallies.iter().map(|(rule, _)| rule.as_str().len()).max().unwrap_or(0).max(titles[0].chars().count());
+    let width = tallies
+        .iter()
+        .map(|(rule, _)| rule.as_str().len())
+        .max()
+        .unwrap_or(0)
+        .max(titles[0].chars().count());
     let row = |[rule, cells @ ..]: [&str; 6]| {
         let cells: Vec<_> = cells.iter().map(|cell| format!("{cell:>12}")).collect();
         format!("{rule:<width$}{}\n", cells.concat())
@@ -190,20 +199,22 @@ fn rules(tallies: &[(&RuleId, &RuleTally)], language: Language) -> String {
         let counts = tally.counts;
         let numbers = [counts.error, counts.warning, counts.optimisation, counts.pass];
         let [errors, warnings, gains, passes] = numbers.map(|number| count(number, language));
-        let took = tally
-            .took_us
-            .map_or("–".into(), |micros| format!("{} ms", count(micros.div_ceil(1000), language)));
+        let took = tally.took_us.map_or("–".into(), |micros| {
+            format!("{} ms", count(micros.div_ceil(1000), language))
+        });
         table += &row([rule.as_str(), &errors, &warnings, &gains, &passes, &took]);
     }
     table
 }
 
 fn totals(summary: &Summary, language: Language) -> String {
-    let [rows, unreadable] = [summary.rows, summary.rows_unreadable].map(|number| count(number, language));
+    let [rows, unreadable] =
+        [summary.rows, summary.rows_unreadable].map(|number| count(number, language));
     let counts = summary.counts;
     let numbers = [counts.error, counts.warning, counts.optimisation, counts.pass];
     let [errors, warnings, gains, passes] = numbers.map(|number| count(number, language));
-    let [risk, gain] = [summary.at_risk_cents, summary.to_gain_cents].map(|cents| money(cents, language));
+    let [risk, gain] =
+        [summary.at_risk_cents, summary.to_gain_cents].map(|cents| money(cents, language));
     let seconds = format!("{}.{:01}", summary.took_ms / 1000, summary.took_ms % 1000 / 100);
     match language {
         Language::French => format!(
@@ -240,7 +251,8 @@ mod tests {
 
     #[test]
     fn thousands_stand_apart() {
-        for (number, english) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+        for (number, english) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")]
+        {
             assert_eq!(count(number, Language::English), english);
             assert_eq!(count(number, Language::French), english.replace(',', "\u{a0}"));
         }

@@ -109,8 +109,10 @@ impl Progress {
 }
 
 fn bar(bytes: Option<u64>) -> ProgressBar {
-    let template = if bytes.is_some() { "{bar:24} {percent:>3} %  {msg}" } else { "{spinner}  {msg}" };
-    let style =
-        ProgressStyle::with_template(template).expect("a template of this file").progress_chars("━╸─");
+    let template =
+        if bytes.is_some() { "{bar:24} {percent:>3} %  {msg}" } else { "{spinner}  {msg}" };
+    let style = ProgressStyle::with_template(template)
+        .expect("a template of this file")
+        .progress_chars("━╸─");
     ProgressBar::with_draw_target(bytes, ProgressDrawTarget::stderr()).with_style(style)
 }

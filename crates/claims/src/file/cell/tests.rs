@@ -1,7 +1,11 @@
 use super::*;
 
 /// Checks a form against what it reads and what it refuses; an empty cell is none in every form.
-fn form<T: PartialEq + std::fmt::Debug>(form: fn(&[u8]) -> Parsed<T>, good: &[(&str, T)], bad: &[&str]) {
+fn form<T: PartialEq + std::fmt::Debug>(
+    form: fn(&[u8]) -> Parsed<T>,
+    good: &[(&str, T)],
+    bad: &[&str],
+) {
     assert_eq!(form(b""), Ok(None));
     for (cell, value) in good {
         assert_eq!(form(trim(cell.as_bytes())).unwrap().as_ref(), Some(value), "{cell}");
@@ -54,13 +58,25 @@ fn times_are_minutes_of_a_day() {
 
 #[test]
 fn places_have_five_digits_and_codes_four_or_five() {
-    form(place, &[("55123", 55123), ("01234", 1234)], &["5512", "551234", "5512X", "-5512", "55 12"]);
-    form(code, &[("8857", 8857), ("19928", 19928), ("08857", 8857)], &["885", "199281", "1992A", "+8857"]);
+    form(
+        place,
+        &[("55123", 55123), ("01234", 1234)],
+        &["5512", "551234", "5512X", "-5512", "55 12"],
+    );
+    form(
+        code,
+        &[("8857", 8857), ("19928", 19928), ("08857", 8857)],
+        &["885", "199281", "1992A", "+8857"],
+    );
 }
 
 #[test]
 fn units_are_whole() {
-    form(units, &[("0", 0), ("45", 45), ("-3", -3)], &["1,5", "1.0", "x", "-", "--1", "1234567890123456"]);
+    form(
+        units,
+        &[("0", 0), ("45", 45), ("-3", -3)],
+        &["1,5", "1.0", "x", "-", "--1", "1234567890123456"],
+    );
 }
 
 #[test]

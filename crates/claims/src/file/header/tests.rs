@@ -11,7 +11,11 @@ fn mistaken(text: &str) -> String {
 fn accents(title: &str, replace: impl Fn(char) -> String) -> String {
     title
         .chars()
-        .map(|character| if character.is_ascii() { character.to_string() } else { replace(character) })
+        .map(
+            |character| {
+                if character.is_ascii() { character.to_string() } else { replace(character) }
+            },
+        )
         .collect()
 }
 
@@ -54,7 +58,10 @@ fn damages(title: &str) -> Vec<(&'static str, String)> {
         ("no-break spaces", title.replace(' ', "\u{a0}")),
         ("without accents", accents(title, |accented| base(accented).into())),
         ("without the letters", accents(title, |_| String::new())),
-        ("letter and accent apart", accents(title, |accented| format!("{}\u{301}", base(accented)))),
+        (
+            "letter and accent apart",
+            accents(title, |accented| format!("{}\u{301}", base(accented))),
+        ),
         ("question mark", accents(title, |_| "?".into())),
         ("question mark per byte", accents(title, |_| "??".into())),
         ("replacement character", UTF_8.decode_without_bom_handling(&latin).0.into_owned()),
@@ -144,7 +151,11 @@ fn other_titles_are_no_columns() {
 }
 
 fn titles_without(left_out: &[Column]) -> Vec<&'static str> {
-    Column::ALL.iter().filter(|column| !left_out.contains(column)).map(|column| column.title()).collect()
+    Column::ALL
+        .iter()
+        .filter(|column| !left_out.contains(column))
+        .map(|column| column.title())
+        .collect()
 }
 
 fn refusal(titles: &[&str]) -> Option<Refusal> {
@@ -155,11 +166,15 @@ fn refusal(titles: &[&str]) -> Option<Refusal> {
 fn a_column_that_must_be_there_is_missed_by_name_and_the_others_are_not() {
     assert_eq!(refusal(&titles_without(&[])), None);
     for column in Column::ALL {
-        let expected = REQUIRED.contains(column).then_some(Refusal::ColumnMissing { column: *column });
+        let expected =
+            REQUIRED.contains(column).then_some(Refusal::ColumnMissing { column: *column });
         assert_eq!(refusal(&titles_without(&[*column])), expected, "{column:?}");
     }
     let several = [Column::Paid, Column::Start, Column::Patient];
-    assert_eq!(refusal(&titles_without(&several)), Some(Refusal::ColumnMissing { column: Column::Start }));
+    assert_eq!(
+        refusal(&titles_without(&several)),
+        Some(Refusal::ColumnMissing { column: Column::Start })
+    );
 }
 
 #[test]

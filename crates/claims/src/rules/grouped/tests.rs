@@ -23,7 +23,10 @@ fn once_is_as_it_should_be() {
 #[test]
 fn more_than_once_tells_by_what_was_paid_and_at_which_row() {
     assert_eq!(once(&[fee(), fee().paid(0)]), ["1 error once_none_paid 935 count=2 paid=0"]);
-    assert_eq!(once(&[fee().paid(935), fee(), fee()]), ["2 error once_one_paid 1870 count=3 paid=1"]);
+    assert_eq!(
+        once(&[fee().paid(935), fee(), fee()]),
+        ["2 error once_one_paid 1870 count=3 paid=1"]
+    );
     assert_eq!(once(&[fee(), fee().paid(935)]), ["1 error once_one_paid 935 count=2 paid=1"]);
     assert_eq!(
         once(&[fee(), fee().paid(935), fee().paid(1)]),
@@ -89,7 +92,10 @@ fn annual_codes_are_billed_once_per_patient_and_year() {
 #[test]
 fn the_yearly_fee_is_billed_once() {
     let rule = shipped("gmf-yearly-fee");
-    assert_eq!(told(&rule, &[fee(), fee().doctor(2)]), ["1 error once_none_paid 935 count=2 paid=0"]);
+    assert_eq!(
+        told(&rule, &[fee(), fee().doctor(2)]),
+        ["1 error once_none_paid 935 count=2 paid=0"]
+    );
 }
 
 fn minutes(lines: &[Line]) -> Vec<String> {
@@ -151,8 +157,7 @@ fn a_sum_of_amounts_puts_its_excess_at_stake() {
 
 #[test]
 fn the_first_term_that_names_the_code_counts() {
-    let terms =
-        json!([{ "codes": ["8857"], "fixed": 3 }, { "codes": ["8857", "8859"], "fixed": 5 }, { "fixed": 1 }]);
+    let terms = json!([{ "codes": ["8857"], "fixed": 3 }, { "codes": ["8857", "8859"], "fixed": 5 }, { "fixed": 1 }]);
     let told = sum("units", terms, 8, &[line(8857), line(8859), Line { code: None, ..line(0) }]);
     assert_eq!(told, ["1 error sum_exceeded 0 excess=1 limit=8 total=9 unit=units"]);
 }
@@ -181,7 +186,11 @@ fn a_due_fee_that_was_not_billed_is_a_gain_at_the_first_visit() {
     assert_eq!(missing(&[fee(), visit()]), ["2 pass pass 0"]);
     assert_eq!(missing(&[visit(), fee()]), ["1 pass pass 0"]);
     assert!(missing(&[fee()]).is_empty(), "no visit, nothing due");
-    assert_eq!(missing(&[fee().on(2024, 12, 31), visit()]), [gain], "the year before is another year");
+    assert_eq!(
+        missing(&[fee().on(2024, 12, 31), visit()]),
+        [gain],
+        "the year before is another year"
+    );
     assert_eq!(missing(&[fee().patient(2), visit()]), [gain]);
 }
 

@@ -64,7 +64,9 @@ fn a_small_fee_needs_six_registered_or_ten_walk_in_patients() {
 #[test]
 fn a_large_fee_needs_twelve_registered_or_twenty_walk_in_patients() {
     let smaller = |needed, seen| {
-        format!("1 error office_fee_minimum_smaller 3240 better=19928 code=19929 needed={needed} seen={seen}")
+        format!(
+            "1 error office_fee_minimum_smaller 3240 better=19928 code=19929 needed={needed} seen={seen}"
+        )
     };
     assert_eq!(day(5, 0, &[large()]), [cancel(1, 19_929, 12, 5)]);
     assert_eq!(day(6, 0, &[large()]), [smaller(12, 6)]);
@@ -91,8 +93,16 @@ fn a_fee_in_the_wrong_place_takes_no_further_part() {
     let elsewhere = small().at(20_001);
     let wrong = "1 error office_fee_place 3240 code=19928";
     assert_eq!(day(2, 0, std::slice::from_ref(&elsewhere)), [wrong], "its minimum is not judged");
-    assert_eq!(day(12, 0, &[elsewhere.clone(), large()]), [wrong], "it does not count towards the maximum");
-    assert_eq!(day(12, 0, &[elsewhere.clone(), small()]), [wrong], "a day with an error gets no advice");
+    assert_eq!(
+        day(12, 0, &[elsewhere.clone(), large()]),
+        [wrong],
+        "it does not count towards the maximum"
+    );
+    assert_eq!(
+        day(12, 0, &[elsewhere.clone(), small()]),
+        [wrong],
+        "a day with an error gets no advice"
+    );
     assert_eq!(
         day(2, 10, &[elsewhere.walk_in(), small()]),
         [wrong, "2 optimisation office_fee_other_group 0 code=19928"],
@@ -110,14 +120,24 @@ fn a_fee_whose_group_is_too_small_goes_to_the_other_group_if_that_is_free() {
     assert_eq!(day(11, 20, &[large()]), [other(19_929)], "before the advice to bill the small one");
     assert!(day(11, 19, &[large()])[0].starts_with("1 error office_fee_minimum_smaller"));
     assert_eq!(day(5, 19, &[large()]), [cancel(1, 19_929, 12, 5)]);
-    assert_eq!(day(5, 10, &[small(), small().walk_in()]), [cancel(1, 19_928, 6, 5)], "it has a fee");
+    assert_eq!(
+        day(5, 10, &[small(), small().walk_in()]),
+        [cancel(1, 19_928, 6, 5)],
+        "it has a fee"
+    );
 }
 
 #[test]
 fn two_fees_that_both_fail_are_one_error() {
     let both = "1 error office_fee_minimum_both";
-    assert_eq!(day(5, 9, &[small(), small().walk_in()]), [format!("{both} 6480 code=19928 other=19928")]);
-    assert_eq!(day(5, 9, &[large().walk_in(), small()]), [format!("{both} 9720 code=19928 other=19929")]);
+    assert_eq!(
+        day(5, 9, &[small(), small().walk_in()]),
+        [format!("{both} 6480 code=19928 other=19928")]
+    );
+    assert_eq!(
+        day(5, 9, &[large().walk_in(), small()]),
+        [format!("{both} 9720 code=19928 other=19929")]
+    );
     assert_eq!(day(5, 0, &[large(), large()]), [format!("{both} 12960 code=19929 other=19929")]);
     let three = day(5, 0, &[small(), small(), small()]);
     assert_eq!(three, [1, 2, 3].map(|row| cancel(row, 19_928, 6, 5)), "three are told one by one");
@@ -129,11 +149,13 @@ fn of_two_fees_of_which_one_fails_or_can_be_mended_each_is_told() {
     assert_eq!(
         day(6, 9, &[large(), small().walk_in()]),
         [
-            "1 error office_fee_minimum_smaller 3240 better=19928 code=19929 needed=12 seen=6".to_owned(),
+            "1 error office_fee_minimum_smaller 3240 better=19928 code=19929 needed=12 seen=6"
+                .to_owned(),
             cancel(2, 19_928, 10, 9)
         ]
     );
-    let other = ["1", "2"].map(|row| format!("{row} optimisation office_fee_other_group 0 code=19928"));
+    let other =
+        ["1", "2"].map(|row| format!("{row} optimisation office_fee_other_group 0 code=19928"));
     assert_eq!(day(5, 10, &[small(), small()]), other);
 }
 
@@ -161,13 +183,16 @@ fn the_limit_itself_is_allowed_and_a_cent_more_is_not() {
     assert_eq!(told, [passes(6, 10, 6480)]);
     let mut higher = with(|fee| fee.small.cents = 3241);
     assert!(
-        by(&higher, 6, 10, &fees)[0].starts_with("2 error office_fee_maximum 2 excess_cents=2 keep=19928")
+        by(&higher, 6, 10, &fees)[0]
+            .starts_with("2 error office_fee_maximum 2 excess_cents=2 keep=19928")
     );
     higher = with(|fee| (fee.small.cents, fee.large.cents) = (1, 6480));
     let told = by(&higher, 12, 10, &[large(), small().walk_in()]);
     assert_eq!(
         told,
-        ["2 error office_fee_maximum 1 excess_cents=1 keep=19929 limit_cents=6480 total_cents=6481"]
+        [
+            "2 error office_fee_maximum 1 excess_cents=1 keep=19929 limit_cents=6480 total_cents=6481"
+        ]
     );
 }
 
@@ -182,7 +207,9 @@ fn a_fee_that_failed_its_minimum_does_not_count_towards_the_maximum() {
 #[test]
 fn a_lone_small_fee_becomes_the_large_one_when_its_group_allows_it() {
     let upgrade = |seen| {
-        format!("1 optimisation office_fee_upgrade 3240 better=19929 code=19928 gain_cents=3240 seen={seen}")
+        format!(
+            "1 optimisation office_fee_upgrade 3240 better=19929 code=19928 gain_cents=3240 seen={seen}"
+        )
     };
     assert_eq!(day(11, 0, &[small()]), [passes(11, 0, 3240)]);
     assert_eq!(day(12, 0, &[small()]), [upgrade(12)]);
@@ -194,8 +221,9 @@ fn a_lone_small_fee_becomes_the_large_one_when_its_group_allows_it() {
 
 #[test]
 fn a_lone_small_fee_gets_a_second_for_the_other_group() {
-    let second =
-        |seen| format!("1 optimisation office_fee_second 3240 code=19928 gain_cents=3240 seen={seen}");
+    let second = |seen| {
+        format!("1 optimisation office_fee_second 3240 code=19928 gain_cents=3240 seen={seen}")
+    };
     assert_eq!(day(6, 9, &[small()]), [passes(6, 9, 3240)]);
     assert_eq!(day(6, 10, &[small()]), [second(10)]);
     assert_eq!(day(5, 10, &[small().walk_in()]), [passes(5, 10, 3240)]);
@@ -207,7 +235,9 @@ fn a_lone_small_fee_gets_a_second_for_the_other_group() {
 #[test]
 fn a_day_without_a_fee_could_have_had_the_best_allowed() {
     let unbilled = |row, better, gain, seen| {
-        format!("{row} optimisation office_fee_unbilled {gain} better={better} gain_cents={gain} seen={seen}")
+        format!(
+            "{row} optimisation office_fee_unbilled {gain} better={better} gain_cents={gain} seen={seen}"
+        )
     };
     assert!(day(5, 9, &[]).is_empty(), "a day without a fee and without a group is not spoken of");
     assert_eq!(day(6, 0, &[]), [unbilled(1, "19928", 3240, 6)]);
@@ -218,9 +248,17 @@ fn a_day_without_a_fee_could_have_had_the_best_allowed() {
     assert_eq!(day(5, 20, &[]), [unbilled(6, "19929", 6480, 20)]);
     assert_eq!(day(6, 20, &[]), [unbilled(7, "19929", 6480, 20)]);
     assert_eq!(day(12, 20, &[]), [unbilled(1, "19929", 6480, 12)]);
-    assert_eq!(day(6, 10, &[]), [unbilled(1, "2 × 19928", 6480, 16)], "one small fee for each group");
+    assert_eq!(
+        day(6, 10, &[]),
+        [unbilled(1, "2 × 19928", 6480, 16)],
+        "one small fee for each group"
+    );
     let dear = with(|fee| fee.small.cents = 3241);
-    assert_eq!(by(&dear, 6, 10, &[]), [unbilled(1, "19928", 3241, 6)], "two would be above the limit");
+    assert_eq!(
+        by(&dear, 6, 10, &[]),
+        [unbilled(1, "19928", 3241, 6)],
+        "two would be above the limit"
+    );
 }
 
 #[test]
@@ -231,17 +269,30 @@ fn a_patient_counts_once_a_day_and_is_a_walk_in_when_every_row_says_so() {
     assert_eq!(told_of(&[five(), vec![visit(0), visit(0)]].concat()), [cancel(1, 19_928, 6, 5)]);
     assert_eq!(told_of(&[five(), vec![visit(9)]].concat()), [passes(6, 0, 3240)]);
     assert_eq!(told_of(&[five(), vec![visit(9).walk_in()]].concat()), [cancel(1, 19_928, 6, 5)]);
-    assert_eq!(told_of(&[five(), vec![visit(9).walk_in(), visit(9)]].concat()), [passes(6, 0, 3240)]);
-    assert_eq!(told_of(&[five(), vec![visit(9), visit(9).walk_in()]].concat()), [passes(6, 0, 3240)]);
+    assert_eq!(
+        told_of(&[five(), vec![visit(9).walk_in(), visit(9)]].concat()),
+        [passes(6, 0, 3240)]
+    );
+    assert_eq!(
+        told_of(&[five(), vec![visit(9), visit(9).walk_in()]].concat()),
+        [passes(6, 0, 3240)]
+    );
     assert_eq!(told_of(&[five(), vec![visit(9).context("STAR")]].concat()), [passes(6, 0, 3240)]);
-    assert_eq!(told_of(&[five(), vec![visit(9).context("AR")]].concat()), [cancel(1, 19_928, 6, 5)]);
+    assert_eq!(
+        told_of(&[five(), vec![visit(9).context("AR")]].concat()),
+        [cancel(1, 19_928, 6, 5)]
+    );
 }
 
 #[test]
 fn rows_of_office_fees_count_no_patient() {
     let fee = small().patient(77);
     assert_eq!(day(5, 0, &[fee]), [cancel(1, 19_928, 6, 5)]);
-    assert_eq!(told(&shipped("office-fee"), &vec![line(15_801); 12]), [""; 0], "nor rows without a patient");
+    assert_eq!(
+        told(&shipped("office-fee"), &vec![line(15_801); 12]),
+        [""; 0],
+        "nor rows without a patient"
+    );
 }
 
 #[test]
@@ -266,7 +317,11 @@ fn only_paid_patients_count_when_the_rule_says_so() {
         [passes(6, 0, 3240)]
     );
     one_unpaid.push(visit(3).paid(1).walk_in());
-    assert_eq!(of(one_unpaid), [passes(6, 0, 3240)], "one paid row is enough, and every row tells the group");
+    assert_eq!(
+        of(one_unpaid),
+        [passes(6, 0, 3240)],
+        "one paid row is enough, and every row tells the group"
+    );
 }
 
 #[test]
@@ -282,8 +337,11 @@ fn doctors_and_days_are_apart_and_rows_without_either_take_no_part() {
     assert_eq!(told_of.len(), 3, "{told_of:?}");
     assert_eq!(told_of[0], format!("1 error {none}"));
     assert!(told_of[1..].iter().all(|told| told.contains("office_fee_unbilled 3240")));
-    let lacking =
-        [Line { doctor: None, ..small() }, Line { date: None, ..small() }, Line { code: None, ..small() }];
+    let lacking = [
+        Line { doctor: None, ..small() },
+        Line { date: None, ..small() },
+        Line { code: None, ..small() },
+    ];
     assert!(told(&rule, &lacking).is_empty());
 }
 

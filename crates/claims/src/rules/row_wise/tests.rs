@@ -14,7 +14,8 @@ fn of(rule: &Rule, line: Line) -> String {
 
 #[test]
 fn a_required_column_is_not_empty() {
-    let rule = rule(json!({ "kind": "required", "column": "doctor", "when": { "codes": ["8857"] } }));
+    let rule =
+        rule(json!({ "kind": "required", "column": "doctor", "when": { "codes": ["8857"] } }));
     let missing = "1 error required_missing 0 column=doctor";
     assert_eq!(of(&rule, line(8857).cell(Column::Doctor, "x")), "1 pass pass 0");
     assert_eq!(of(&rule, line(8857).cell(Column::Doctor, "")), missing);
@@ -42,8 +43,7 @@ fn a_pattern_matches_the_whole_cell() {
     let either = rule(json!({ "kind": "pattern", "column": "invoice", "pattern": "a|ab" }));
     assert_eq!(of(&either, invoice("ab")), "1 pass pass 0");
     assert_eq!(of(&either, invoice("abb")), mismatch);
-    let filtered =
-        json!({ "kind": "pattern", "column": "invoice", "pattern": "a", "when": { "codes": ["1000"] } });
+    let filtered = json!({ "kind": "pattern", "column": "invoice", "pattern": "a", "when": { "codes": ["1000"] } });
     assert_eq!(of(&rule(filtered), invoice("b")), "");
 }
 
@@ -72,7 +72,8 @@ fn a_range_includes_both_bounds() {
     assert_eq!([1, 2, 4, 5].map(units), ["out", "in", "in", "out"]);
     let paid = |cents| within("paid", json!(-5), Value::Null, line(1).paid(cents));
     assert_eq!([-6, -5, i64::MAX].map(paid), ["out", "in", "in"]);
-    let preliminary = |cents| within("preliminary", Value::Null, json!(100), line(1).preliminary(cents));
+    let preliminary =
+        |cents| within("preliminary", Value::Null, json!(100), line(1).preliminary(cents));
     assert_eq!([i64::MIN, 100, 101].map(preliminary), ["in", "in", "out"]);
     let code = |code| within("code", json!(15_800), json!(15_899), line(code));
     assert_eq!([15_799, 15_800, 15_899, 15_900].map(code), ["out", "in", "in", "out"]);
@@ -100,7 +101,8 @@ fn a_range_does_not_look_at_empty_cells_or_rows_outside_its_filter() {
         assert_eq!(within(column, json!(1), json!(2), line(1)), "");
     }
     assert_eq!(within("start", json!("07:00"), Value::Null, line(1)), "");
-    let filtered = json!({ "kind": "range", "column": "units", "min": 1, "when": { "codes": ["1000"] } });
+    let filtered =
+        json!({ "kind": "range", "column": "units", "min": 1, "when": { "codes": ["1000"] } });
     assert_eq!(of(&rule(filtered), line(8857).units(0)), "");
 }
 
@@ -159,9 +161,16 @@ fn a_known_code_stands_in_the_table() {
     assert_eq!(of(&rule, line(8857)), "1 pass pass 0");
     assert_eq!(of(&rule, line(8858)), "1 error code_unknown 0 code=8858");
     assert_eq!(of(&rule, line(12)), "1 error code_unknown 0 code=0012");
-    assert_eq!(of(&rule, Line { code: None, ..line(1) }), "", "a row without a code is not looked at");
+    assert_eq!(
+        of(&rule, Line { code: None, ..line(1) }),
+        "",
+        "a row without a code is not looked at"
+    );
     assert_eq!(of(&rule, line(8858).paid(1)), "");
-    assert!(find(&[rule], &Tables::empty(), &[line(8858)], true).is_empty(), "no table, nothing to say");
+    assert!(
+        find(&[rule], &Tables::empty(), &[line(8858)], true).is_empty(),
+        "no table, nothing to say"
+    );
 }
 
 fn longer(line: Line) -> String {
@@ -196,7 +205,11 @@ fn a_visit_that_is_billed_as_high_is_as_it_should_be() {
     assert_eq!(billed(5969), gain(30, 5970, 5969));
     assert_eq!(billed(5970), "1 pass pass 0");
     assert_eq!(billed(5971), "1 pass pass 0");
-    assert_eq!(longer(line(15_801).time(600, 630)), gain(30, 5970, 0), "an empty amount counts as nothing");
+    assert_eq!(
+        longer(line(15_801).time(600, 630)),
+        gain(30, 5970, 0),
+        "an empty amount counts as nothing"
+    );
 }
 
 #[test]
@@ -213,7 +226,8 @@ fn a_visit_may_pass_midnight_and_needs_both_times() {
 #[test]
 fn the_shipped_longer_visits_look_at_visits_and_not_at_interventions() {
     let rule = crate::check::bench::shipped("longer-visits");
-    let at = |code| find(std::slice::from_ref(&rule), &tables(), &[line(code).time(600, 645)], true);
+    let at =
+        |code| find(std::slice::from_ref(&rule), &tables(), &[line(code).time(600, 645)], true);
     assert_eq!(at(15_801).iter().map(brief).collect::<Vec<_>>(), [gain(45, 8955, 0)]);
     for other in [8857, 8859, 8875, 12_345] {
         assert!(at(other).is_empty(), "{other}");

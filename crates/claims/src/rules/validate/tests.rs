@@ -79,7 +79,9 @@ fn rules_of_every_kind_are_valid_as_they_are_written_here() {
         json!({ "kind": "allowed", "column": "role", "values": ["1"] }),
         json!({ "kind": "known_code" }),
     ];
-    for json in [required(), once(), sum(), missing(), better(), office(), whole].into_iter().chain(others) {
+    for json in
+        [required(), once(), sum(), missing(), better(), office(), whole].into_iter().chain(others)
+    {
         assert_eq!(wrong(&rule(json.clone())), None, "{json}");
     }
 }
@@ -231,7 +233,11 @@ fn allowed_values() {
         (allowed("role"), "values", json!(vec!["x"; MAX_LIST + 1]), Wrong::TooLong(MAX_LIST)),
         (allowed("role"), "when.codes", json!(["x"]), Wrong::NotACode),
     ]);
-    assert_eq!(wrong(&set(allowed("role"), "values", json!(["#"]))), None, "elsewhere a mark is a value");
+    assert_eq!(
+        wrong(&set(allowed("role"), "values", json!(["#"]))),
+        None,
+        "elsewhere a mark is a value"
+    );
 }
 
 #[test]
@@ -266,7 +272,12 @@ fn terms_of_a_sum() {
     let amount = || Wrong::OutOfRange { min: 1, max: MAX_CENTS };
     table(vec![
         (sum(), "terms", json!([]), Wrong::Empty),
-        (sum(), "terms", json!(vec![json!({ "fixed": 1 }); MAX_LIST + 1]), Wrong::TooLong(MAX_LIST)),
+        (
+            sum(),
+            "terms",
+            json!(vec![json!({ "fixed": 1 }); MAX_LIST + 1]),
+            Wrong::TooLong(MAX_LIST),
+        ),
         (sum(), "terms.0.codes", json!(["x"]), Wrong::NotACode),
         (sum(), "terms.0.fixed", json!(0), amount()),
         (sum(), "terms.0.fixed", json!(-1), amount()),
@@ -308,7 +319,11 @@ fn office_fees() {
         (office(), "walk_in_contexts", json!(["#"]), Wrong::Empty),
     ]);
     table(cases);
-    assert_eq!(wrong(&set(office(), "walk_in_contexts", json!([]))), None, "there may be no walk-ins");
+    assert_eq!(
+        wrong(&set(office(), "walk_in_contexts", json!([]))),
+        None,
+        "there may be no walk-ins"
+    );
 }
 
 #[test]

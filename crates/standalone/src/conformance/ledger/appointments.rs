@@ -141,7 +141,8 @@ async fn days_come_from_behind_one_to_another(ledger: &dyn Ledger) {
         (Some("2023-11-17"), Booked),
         (None, Proposed),
     ];
-    let kept: Vec<_> = (0..).zip(table).map(|(n, (day, status))| appointment(n, day, status)).collect();
+    let kept: Vec<_> =
+        (0..).zip(table).map(|(n, (day, status))| appointment(n, day, status)).collect();
     keep(ledger, &mut clinic, &mut claim, 2, &kept).await;
     for (after, until, expected) in [
         ("2023-11-14", "2023-11-16", &[1, 2][..]),
@@ -149,7 +150,8 @@ async fn days_come_from_behind_one_to_another(ledger: &dyn Ledger) {
         ("", "2023-11-15", &[0, 1]),
         ("2023-11-17", "2023-12-31", &[]),
     ] {
-        let days = ledger.appointments(&clinic.aggregate, after, until).await.expect("the ledger answers");
+        let days =
+            ledger.appointments(&clinic.aggregate, after, until).await.expect("the ledger answers");
         assert_eq!(numbers(&days, &kept), expected, "behind {after}, not behind {until}");
     }
 }
@@ -207,9 +209,14 @@ async fn tenants_share_no_appointment(ledger: &dyn Ledger) {
     keep(ledger, &mut one, &mut claim, 2, &kept).await;
     assert_eq!(loaded(ledger, &one).await.len(), 1);
     assert!(loaded(ledger, &other).await.is_empty());
-    let names = Names { appointments: vec![id(0)], keys: vec![(source("his"), key(0))], ..Names::default() };
+    let names = Names {
+        appointments: vec![id(0)],
+        keys: vec![(source("his"), key(0))],
+        ..Names::default()
+    };
     let named = ledger.named(&other.aggregate, &names).await.expect("the ledger answers");
     assert!(named.appointments.is_empty());
-    let days = ledger.appointments(&other.aggregate, "", "9999-12-31").await.expect("the ledger answers");
+    let days =
+        ledger.appointments(&other.aggregate, "", "9999-12-31").await.expect("the ledger answers");
     assert!(days.is_empty());
 }

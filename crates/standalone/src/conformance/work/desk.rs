@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::queries::{FindingPlace, FindingsAsked};
+use gateway::backends::queries::{FindingPlace, FindingsAsked};
 use processors::{
     ledger::{Batch, Claim},
     rule_book,
@@ -82,7 +82,8 @@ impl<'a> Desk<'a> {
             bytes: 1_000,
             sha256: "0".repeat(64),
         };
-        let asked = Asked { tenant: tenant.clone(), run, request: Request { file, list_passes: true } };
+        let asked =
+            Asked { tenant: tenant.clone(), run, request: Request { file, list_passes: true } };
         self.put(&asked, RunState::Queued, 1, Due::Attempt(1)).await;
         asked
     }
@@ -107,7 +108,8 @@ impl<'a> Desk<'a> {
     pub async fn store_rules(&mut self, tenant: &TenantId, version: u64, rules: &[Rule]) {
         let mut delta = Delta { from: version - 1, to: version, at: 1, ..Delta::default() };
         rules.iter().for_each(|rule| delta.put(rule.id.as_str(), rule));
-        let step = ViewDelta { view: rule_book::VIEW.to_owned(), keep_s: None, urgent: false, delta };
+        let step =
+            ViewDelta { view: rule_book::VIEW.to_owned(), keep_s: None, urgent: false, delta };
         let aggregate = Aggregate::rules(tenant);
         self.commit(Vec::new(), vec![ViewStep { aggregate, epoch: 3, step }]).await;
     }
@@ -209,8 +211,12 @@ pub fn completed(attempt: u32) -> Command {
         rows_per_s: 0,
         eta_ms: None,
     };
-    let report =
-        Report { progress, counts: Counts::default(), rules: Default::default(), findings: Vec::new() };
+    let report = Report {
+        progress,
+        counts: Counts::default(),
+        rules: Default::default(),
+        findings: Vec::new(),
+    };
     Command::CompleteRun { attempt, report, summary: Summary::default() }
 }
 

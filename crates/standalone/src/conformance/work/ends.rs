@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gateway::queries::{FindingPlace, RunsAsked};
+use gateway::backends::queries::{FindingPlace, RunsAsked};
 use processors::{
     run::Due,
     work::{Part, StoredRules, Taken},
@@ -56,7 +56,9 @@ async fn findings_are_kept_with_the_end_and_listed_by_their_place(desk: &mut Des
         finding(7, Severity::Error, 100),
     ];
     let (first, rest) = found.split_at(2);
-    desk.end(&job, vec![first.to_vec(), Vec::new(), rest.to_vec()], completed(1)).await.expect("it ends");
+    desk.end(&job, vec![first.to_vec(), Vec::new(), rest.to_vec()], completed(1))
+        .await
+        .expect("it ends");
     desk.complete(&asked, 1, 600).await;
     let listed = desk.findings(&asked).await;
     // Severity, then cents, then row, then the order found.
@@ -77,7 +79,8 @@ async fn many_findings_are_kept(desk: &mut Desk<'_>) {
     let parts = found.chunks(700).map(<[Finding]>::to_vec).collect();
     desk.end(&job, parts, completed(1)).await.expect("it ends");
     desk.complete(&asked, 1, 600).await;
-    let listed: Vec<Finding> = desk.findings(&asked).await.into_iter().map(|(_, finding)| finding).collect();
+    let listed: Vec<Finding> =
+        desk.findings(&asked).await.into_iter().map(|(_, finding)| finding).collect();
     assert!(listed == found);
 }
 
@@ -94,7 +97,10 @@ async fn whoever_lost_its_lease_leaves_no_finding(desk: &mut Desk<'_>) {
         desk.complete(&asked, attempt, 600).await;
         let found = desk.findings(&asked).await;
         // In memory the findings are those of the attempt that ended, whichever the row names.
-        assert!(found.iter().all(|(_, finding)| *finding == ours), "nothing of the lost attempt is kept");
+        assert!(
+            found.iter().all(|(_, finding)| *finding == ours),
+            "nothing of the lost attempt is kept"
+        );
     }
     assert_eq!(desk.findings(&asked).await.len(), 1);
 }
@@ -162,16 +168,31 @@ async fn rules_are_read_when_they_changed(desk: &mut Desk<'_>) {
     assert_eq!(work.rules(&one, Some(stored.position)).await.expect("the work answers"), None);
     let changed = Rule { enabled: false, ..rule("b") };
     desk.store_rules(&one, 2, std::slice::from_ref(&changed)).await;
-    let read = work.rules(&one, Some(stored.position)).await.expect("the work answers").expect("they changed");
-    assert_eq!(read, StoredRules { position: Position { epoch: 3, version: 2 }, rules: vec![rule("a"), changed] });
-    assert_eq!(work.rules(&other, None).await.expect("the work answers"), Some(none), "tenants never meet");
+    let read = work
+        .rules(&one, Some(stored.position))
+        .await
+        .expect("the work answers")
+        .expect("they changed");
+    assert_eq!(
+        read,
+        StoredRules {
+            position: Position { epoch: 3, version: 2 },
+            rules: vec![rule("a"), changed]
+        }
+    );
+    assert_eq!(
+        work.rules(&other, None).await.expect("the work answers"),
+        Some(none),
+        "tenants never meet"
+    );
 }
 
 async fn a_file_is_in_use_until_its_run_ended(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let (file, stranger) = (asked.request.file.file.clone(), tenant());
     let files = [(asked.tenant.clone(), file.clone()), (stranger, file)];
-    let used = async |desk: &Desk<'_>| desk.sides.work.in_use(&files).await.expect("the work answers");
+    let used =
+        async |desk: &Desk<'_>| desk.sides.work.in_use(&files).await.expect("the work answers");
     assert_eq!(used(desk).await, [files[0].clone()].into(), "a file belongs to its tenant");
     let job = desk.take_due(LONG).await;
     assert_eq!(used(desk).await.len(), 1);
@@ -185,7 +206,9 @@ async fn a_run_past_its_time_is_forgotten(desk: &mut Desk<'_>) {
     let (brief, kept) = (desk.ask(&tenant).await, desk.ask(&tenant).await);
     for asked in [&brief, &kept] {
         let job = desk.take_due(LONG).await;
-        desk.end(&job, vec![vec![finding(1, Severity::Error, 0)]], completed(1)).await.expect("it ends");
+        desk.end(&job, vec![vec![finding(1, Severity::Error, 0)]], completed(1))
+            .await
+            .expect("it ends");
         desk.complete(asked, 1, if asked.run == brief.run { 0 } else { 600 }).await;
     }
     let all = RunsAsked { limit: 10, ..RunsAsked::default() };

@@ -77,7 +77,11 @@ async fn a_run_that_is_over_is_lost_to_its_worker(desk: &mut Desk<'_>) {
 async fn a_run_given_back_is_the_next_attempt_when_its_pause_is_over(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(LONG).await;
-    desk.sides.work.release(&job, Duration::from_millis(50), Count::Tried).await.expect("it is given back");
+    desk.sides
+        .work
+        .release(&job, Duration::from_millis(50), Count::Tried)
+        .await
+        .expect("it is given back");
     assert!(lost(&desk.beat(&job).await));
     let job = due(desk.take_over().await);
     assert_eq!((job.attempt, job.tries), (2, 2));

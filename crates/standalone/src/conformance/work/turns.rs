@@ -78,7 +78,8 @@ async fn each_place_in_line_is_told_once(desk: &mut Desk<'_>) {
         ahead,
     };
     let [a, b, c, d, e] = &asked;
-    let line: Vec<Place> = (0..).zip([a, d, e, b, c]).map(|(ahead, asked)| place(ahead, asked)).collect();
+    let line: Vec<Place> =
+        (0..).zip([a, d, e, b, c]).map(|(ahead, asked)| place(ahead, asked)).collect();
     assert_eq!(told(desk).await, line);
     assert_eq!(told(desk).await, [], "nothing changed");
     desk.sides.work.untold(&line[1..2]).await.expect("the work answers");

@@ -25,7 +25,8 @@ pub(super) const KEPT: f64 = FILLED * 0.82;
 /// location's timer has fired.
 const LAST_WORD: f64 = 60.0;
 
-const REASONS: [&str; 4] = ["Patient called off", "Doctor away", "Referred elsewhere", "Booked twice"];
+const REASONS: [&str; 4] =
+    ["Patient called off", "Doctor away", "Referred elsewhere", "Booked twice"];
 
 /// One appointment, as the book knows it.
 pub(super) struct Booking {
@@ -95,7 +96,10 @@ impl Clinic {
             expected: false,
             checked_in: false,
         };
-        self.plan_at(start + slot + self.pace.ms(LAST_WORD), Happening::Forgotten(fact.key.clone()));
+        self.plan_at(
+            start + slot + self.pace.ms(LAST_WORD),
+            Happening::Forgotten(fact.key.clone()),
+        );
         self.bookings.insert(fact.key.clone(), booking);
         Some(self.report(None, fact))
     }
@@ -156,7 +160,8 @@ impl Clinic {
         match news {
             News::Rescheduled if to_come => {
                 let start = self.free_slot(doctor)?;
-                (fact.start, fact.end) = (Some(start), Some(start + DOCTORS[doctor].slot(self.pace)));
+                (fact.start, fact.end) =
+                    (Some(start), Some(start + DOCTORS[doctor].slot(self.pace)));
             }
             News::Modified if to_come && self.chance.happens(0.5) => {
                 fact.doctor = Some(DOCTORS[(doctor + 1) % DOCTORS.len()].doctor());
@@ -187,8 +192,9 @@ impl Clinic {
     fn free_slot(&mut self, doctor: usize) -> Option<Millis> {
         let slot = DOCTORS[doctor].slot(self.pace);
         let next = self.books[doctor];
-        let start =
-            (0..AHEAD).map(|n| next + n * slot).find(|start| !self.taken.contains(&(doctor, *start)))?;
+        let start = (0..AHEAD)
+            .map(|n| next + n * slot)
+            .find(|start| !self.taken.contains(&(doctor, *start)))?;
         self.taken.insert((doctor, start));
         Some(start)
     }
@@ -214,7 +220,9 @@ impl Clinic {
         let (key, id, started) = (&fact.key, booking.id.clone(), fact.start <= Some(self.now));
         match fact.status {
             AppointmentStatus::Booked if first => self.plan_fate(key),
-            AppointmentStatus::Booked if result.change == Some(Change::Rescheduled) => self.plan_coming(key),
+            AppointmentStatus::Booked if result.change == Some(Change::Rescheduled) => {
+                self.plan_coming(key)
+            }
             AppointmentStatus::Cancelled if result.change == Some(Change::Cancelled) => {
                 if let Some(id) = id {
                     self.gone(&id.ticket());
@@ -228,7 +236,10 @@ impl Clinic {
     }
 
     /// The booking that the location calls so.
-    pub(super) fn booking_of(&mut self, appointment: &AppointmentId) -> Option<(&SourceKey, &mut Booking)> {
+    pub(super) fn booking_of(
+        &mut self,
+        appointment: &AppointmentId,
+    ) -> Option<(&SourceKey, &mut Booking)> {
         self.bookings.iter_mut().find(|(_, booking)| booking.id.as_ref() == Some(appointment))
     }
 
@@ -247,7 +258,9 @@ impl Clinic {
     /// Appointments whose patients will come and have not yet: the next first that leaves a minute to look at it.
     pub fn appointments(&self) -> Vec<AppointmentId> {
         let coming = self.bookings.values().filter(|booking| {
-            booking.expected && !booking.checked_in && booking.fact.status == AppointmentStatus::Booked
+            booking.expected
+                && !booking.checked_in
+                && booking.fact.status == AppointmentStatus::Booked
         });
         let mut coming: Vec<_> =
             coming.filter_map(|booking| Some((booking.fact.start?, booking.id.clone()?))).collect();

@@ -43,7 +43,8 @@ impl Clinic {
     /// One in five is late.
     pub(super) fn plan_coming(&mut self, key: &SourceKey) {
         let late = self.chance.happens(0.2);
-        let minutes = if late { self.chance.between(2.0, 15.0) } else { self.chance.between(-12.0, -2.0) };
+        let minutes =
+            if late { self.chance.between(2.0, 15.0) } else { self.chance.between(-12.0, -2.0) };
         let Some(booking) = self.bookings.get_mut(key) else {
             return;
         };
@@ -67,7 +68,8 @@ impl Clinic {
 
     pub(super) fn check_in(&mut self, key: &SourceKey) -> Option<Command> {
         let booking = self.bookings.get(key)?;
-        let open = matches!(booking.fact.status, AppointmentStatus::Booked | AppointmentStatus::Arrived);
+        let open =
+            matches!(booking.fact.status, AppointmentStatus::Booked | AppointmentStatus::Arrived);
         let appointment = booking.id.clone().filter(|_| open && !booking.checked_in)?;
         Some(Command::CheckIn { appointment, queue: None })
     }
@@ -78,7 +80,8 @@ impl Clinic {
             return;
         };
         booking.checked_in = true;
-        let (key, doctor, start) = (key.clone(), booking.doctor, booking.fact.start.unwrap_or(self.now));
+        let (key, doctor, start) =
+            (key.clone(), booking.doctor, booking.fact.start.unwrap_or(self.now));
         self.joins(appointment.ticket(), ROOMS[DOCTORS[doctor].room].queue, Some((doctor, start)));
         self.plan_turn(appointment.ticket());
         match self.chance.between(0.0, 1.0) {

@@ -46,11 +46,19 @@ pub(super) enum Turn {
 
 impl Clinic {
     /// Takes over somebody who was there before; answers the room they occupy.
-    pub(super) fn adopt(&mut self, queue: usize, ticket: TicketId, entry: &QueueEntry) -> Option<usize> {
-        let room = entry.station.as_ref().and_then(|name| ROOMS.iter().position(|room| room.name == name));
+    pub(super) fn adopt(
+        &mut self,
+        queue: usize,
+        ticket: TicketId,
+        entry: &QueueEntry,
+    ) -> Option<usize> {
+        let room =
+            entry.station.as_ref().and_then(|name| ROOMS.iter().position(|room| room.name == name));
         let (place, next) = match entry.state {
             TicketState::Waiting => (Place::Waiting, None),
-            TicketState::Called => (Place::Called(room), Some((1.0, Happening::Comes(ticket.clone())))),
+            TicketState::Called => {
+                (Place::Called(room), Some((1.0, Happening::Comes(ticket.clone()))))
+            }
             TicketState::InService => {
                 let rest = self.service(queue) / 2.0;
                 (Place::Served(room), Some((rest, Happening::Done(ticket.clone()))))
@@ -69,9 +77,15 @@ impl Clinic {
         if matches!(place, Place::Called(_) | Place::Served(_)) { room } else { None }
     }
 
-    pub(super) fn joins(&mut self, ticket: TicketId, queue: usize, booked: Option<(usize, Millis)>) {
+    pub(super) fn joins(
+        &mut self,
+        ticket: TicketId,
+        queue: usize,
+        booked: Option<(usize, Millis)>,
+    ) {
         self.planned += 1;
-        let person = Person { queue, place: Place::Waiting, returned: false, joined: self.planned, booked };
+        let person =
+            Person { queue, place: Place::Waiting, returned: false, joined: self.planned, booked };
         self.people.insert(ticket, person);
     }
 
@@ -91,12 +105,10 @@ impl Clinic {
 
     pub(super) fn act_on_ticket(&mut self, happening: Happening) -> Option<Command> {
         match happening {
-            Happening::Comes(ticket) => {
-                matches!(self.place(&ticket)?, Place::Called(_)).then_some(Command::StartService { ticket })
-            }
-            Happening::DoesNotCome(ticket) => {
-                matches!(self.place(&ticket)?, Place::Called(_)).then_some(Command::RecallTicket { ticket })
-            }
+            Happening::Comes(ticket) => matches!(self.place(&ticket)?, Place::Called(_))
+                .then_some(Command::StartService { ticket }),
+            Happening::DoesNotCome(ticket) => matches!(self.place(&ticket)?, Place::Called(_))
+                .then_some(Command::RecallTicket { ticket }),
             Happening::GivenUp(ticket) => {
                 let missed = self.chance.happens(0.35);
                 let called = matches!(self.place(&ticket)?, Place::Called(_));
@@ -148,7 +160,8 @@ impl Clinic {
         // Between two people a room also waits for the one to come and is made ready for the next.
         let turn = plan.service * (SIGMA * SIGMA / 2.0).exp() + 2.0;
         let doctors = DOCTORS.iter().filter(|doctor| ROOMS[doctor.room].queue == queue);
-        let booked: f64 = doctors.map(|doctor| KEPT / self.pace.minutes(doctor.slot(self.pace))).sum();
+        let booked: f64 =
+            doctors.map(|doctor| KEPT / self.pace.minutes(doctor.slot(self.pace))).sum();
         let per_minute = 2.0 * (rooms / turn - booked).max(0.01);
         let gap = self.chance.exponential(1.0 / per_minute);
         self.plan(gap, Happening::LooksIn(queue));
@@ -251,7 +264,8 @@ impl Clinic {
     }
 
     fn comes_when_called(&mut self, ticket: &TicketId, probability: f64) -> bool {
-        self.people.get(ticket).is_some_and(|person| person.returned) || self.chance.happens(probability)
+        self.people.get(ticket).is_some_and(|person| person.returned)
+            || self.chance.happens(probability)
     }
 
     fn started(&mut self, ticket: &TicketId) {
@@ -295,8 +309,14 @@ impl Clinic {
 fn turned(ticket: TicketId, turn: Turn) -> Command {
     match turn {
         Turn::Leaves => Command::LeaveTicket { ticket },
-        Turn::CallsOff => Command::CancelTicket { ticket, reason: Some("Called off at the desk".into()) },
-        Turn::SetAside => Command::HoldTicket { ticket, reason: Some("Waiting for results".into()) },
-        Turn::GetsWorse => Command::Prioritise { ticket, priority: Priority::new(3).unwrap_or_default() },
+        Turn::CallsOff => {
+            Command::CancelTicket { ticket, reason: Some("Called off at the desk".into()) }
+        }
+        Turn::SetAside => {
+            Command::HoldTicket { ticket, reason: Some("Waiting for results".into()) }
+        }
+        Turn::GetsWorse => {
+            Command::Prioritise { ticket, priority: Priority::new(3).unwrap_or_default() }
+        }
     }
 }

@@ -68,7 +68,8 @@ impl Clinic {
             let since = if *with == doctor { soon } else { overdue };
             *start <= since
         });
-        due.min_by_key(|((with, start), _)| (*with != doctor, *start)).map(|(_, ticket)| ticket.clone())
+        due.min_by_key(|((with, start), _)| (*with != doctor, *start))
+            .map(|(_, ticket)| ticket.clone())
     }
 
     pub(super) fn room_of(&self, station: &StationId) -> Option<usize> {

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 /// The API's request for a command: method, path and body.
 pub(super) fn request_of(location: &LocationId, command: &Command) -> (Method, String, Value) {
     use Command as C;
-    let queue_move =
-        |queue: &QueueId, verb: &str, body| (Method::POST, format!("/v1/queues/{queue}/{verb}"), body);
+    let queue_move = |queue: &QueueId, verb: &str, body| {
+        (Method::POST, format!("/v1/queues/{queue}/{verb}"), body)
+    };
     match command {
         C::ConfigureLocation { name, time_zone, languages, timers, bands } => (
             Method::PUT,
@@ -31,8 +32,12 @@ pub(super) fn request_of(location: &LocationId, command: &Command) -> (Method, S
         C::ConfigureStation { station, name } => {
             (Method::PUT, format!("/v1/stations/{station}"), json!({"name": name}))
         }
-        C::OpenStation { station } => (Method::POST, format!("/v1/stations/{station}/open"), json!({})),
-        C::CloseStation { station } => (Method::POST, format!("/v1/stations/{station}/close"), json!({})),
+        C::OpenStation { station } => {
+            (Method::POST, format!("/v1/stations/{station}/open"), json!({}))
+        }
+        C::CloseStation { station } => {
+            (Method::POST, format!("/v1/stations/{station}/close"), json!({}))
+        }
         C::ReportAppointment { fact, .. } => {
             (Method::POST, "/v1/appointments".to_owned(), json!(report_of(location, fact)))
         }
@@ -47,9 +52,15 @@ pub(super) fn request_of(location: &LocationId, command: &Command) -> (Method, S
         C::PauseQueue { queue } => queue_move(queue, "pause", json!({})),
         C::ResumeQueue { queue } => queue_move(queue, "resume", json!({})),
         C::CloseQueue { queue } => queue_move(queue, "close", json!({})),
-        C::ReorderQueue { queue, tickets } => queue_move(queue, "reorder", json!({"tickets": tickets})),
-        C::IssueTicket { queue, priority, .. } => queue_move(queue, "tickets", json!({"priority": priority})),
-        C::CallNext { queue, station } => queue_move(queue, "call-next", json!({"station": station})),
+        C::ReorderQueue { queue, tickets } => {
+            queue_move(queue, "reorder", json!({"tickets": tickets}))
+        }
+        C::IssueTicket { queue, priority, .. } => {
+            queue_move(queue, "tickets", json!({"priority": priority}))
+        }
+        C::CallNext { queue, station } => {
+            queue_move(queue, "call-next", json!({"station": station}))
+        }
         C::PutRule { rule } => {
             let mut body = json!(rule);
             body.as_object_mut().expect("a rule is an object").remove("id"); // the path names it

@@ -8,8 +8,8 @@ use std::{
 use processors::{
     aggregate::{Header, Loaded},
     ledger::{
-        AggregateRow, AppointmentRow, Batch, Claim, JournalEntry, JournalRow, LedgerError, Named, Names,
-        OutboxRow, OutcomeRow, TicketRow, ViewName,
+        AggregateRow, AppointmentRow, Batch, Claim, JournalEntry, JournalRow, LedgerError, Named,
+        Names, OutboxRow, OutcomeRow, TicketRow, ViewName,
     },
     location::{Appointment, Ticket},
     views::ViewStep,
@@ -109,12 +109,14 @@ impl State {
             position: kept.position,
             header: kept.header.clone(),
             tickets: kept.live.values().cloned().collect(),
-            appointments: self.appointments_that(aggregate, |appointment| appointment.is_near(today)),
+            appointments: self
+                .appointments_that(aggregate, |appointment| appointment.is_near(today)),
         })
     }
 
     pub(super) fn named(&self, aggregate: &Aggregate, names: &Names) -> Named {
-        let ended = |ticket: &TicketId| self.ended.held.get(&(aggregate.clone(), ticket.clone())).cloned();
+        let ended =
+            |ticket: &TicketId| self.ended.held.get(&(aggregate.clone(), ticket.clone())).cloned();
         let is_named = |appointment: &Appointment| {
             let (source, key) = appointment.source();
             names.appointments.contains(&appointment.id)
@@ -123,13 +125,24 @@ impl State {
         let asks = !names.appointments.is_empty() || !names.keys.is_empty();
         Named {
             tickets: names.tickets.iter().filter_map(ended).collect(),
-            appointments: if asks { self.appointments_that(aggregate, is_named) } else { Vec::new() },
+            appointments: if asks {
+                self.appointments_that(aggregate, is_named)
+            } else {
+                Vec::new()
+            },
         }
     }
 
-    pub(super) fn appointments(&self, aggregate: &Aggregate, after: &str, until: &str) -> Vec<Appointment> {
+    pub(super) fn appointments(
+        &self,
+        aggregate: &Aggregate,
+        after: &str,
+        until: &str,
+    ) -> Vec<Appointment> {
         let lies_there = |day: &String| *after < **day && **day <= *until;
-        self.appointments_that(aggregate, |appointment| appointment.day.as_ref().is_some_and(lies_there))
+        self.appointments_that(aggregate, |appointment| {
+            appointment.day.as_ref().is_some_and(lies_there)
+        })
     }
 
     /// Appointments of a location, open or not, that are asked for. All are looked at: there are 100,000 at most that are
@@ -147,7 +160,11 @@ impl State {
 
     pub(super) fn due(&self, partition: u32) -> Vec<(Aggregate, Millis)> {
         let due = |(aggregate, kept): (&Aggregate, &Kept)| Some((aggregate.clone(), kept.due?));
-        self.aggregates.iter().filter(|(_, kept)| kept.partition == partition).filter_map(due).collect()
+        self.aggregates
+            .iter()
+            .filter(|(_, kept)| kept.partition == partition)
+            .filter_map(due)
+            .collect()
     }
 
     pub(super) fn outcome(&self, identity: &Identity) -> Option<OutcomeRow> {
@@ -173,7 +190,8 @@ impl State {
 
     pub(super) fn view(&self, name: &ViewName, now: Millis) -> Option<(View, Option<u32>)> {
         let kept = self.views.get(name).filter(|kept| kept.is_kept(now))?;
-        let seconds = kept.until.map(|until| u32::try_from((until - now + 999) / 1000).unwrap_or(u32::MAX));
+        let seconds =
+            kept.until.map(|until| u32::try_from((until - now + 999) / 1000).unwrap_or(u32::MAX));
         Some((kept.view.clone(), seconds))
     }
 
@@ -214,7 +232,8 @@ impl State {
         self.sweep(now);
         for row in &batch.outcomes {
             let outcome = row.outcome.clone();
-            self.outcomes.insert((row.tenant.clone(), row.source.clone(), outcome.command.clone()), outcome);
+            self.outcomes
+                .insert((row.tenant.clone(), row.source.clone(), outcome.command.clone()), outcome);
         }
         for row in &batch.outbox {
             self.outbox.insert((partition, row.offset, row.part), row.clone());
@@ -240,7 +259,10 @@ impl State {
         let position = Position { epoch: row.epoch, version: row.to };
         let (header, due) = (row.header.clone(), row.due);
         match self.aggregates.get_mut(&row.aggregate) {
-            Some(kept) => (kept.position, kept.header, kept.partition, kept.due) = (position, header, partition, due),
+            Some(kept) => {
+                (kept.position, kept.header, kept.partition, kept.due) =
+                    (position, header, partition, due)
+            }
             None => {
                 let (live, open) = (BTreeMap::new(), BTreeMap::new());
                 let kept = Kept { position, header, partition, due, live, open };
@@ -281,8 +303,10 @@ impl State {
 
     fn set_view(&mut self, step: &ViewStep, now: Millis) {
         let name = (step.aggregate.clone(), step.step.view.clone());
-        let kept =
-            self.views.remove(&name).filter(|kept| kept.is_kept(now) && kept.view.position.epoch == step.epoch);
+        let kept = self
+            .views
+            .remove(&name)
+            .filter(|kept| kept.is_kept(now) && kept.view.position.epoch == step.epoch);
         // A view that is no longer kept begins again where the step does.
         let position = Position { epoch: step.epoch, version: step.step.delta.from };
         let mut view = kept.map_or(View { position, ..View::empty(step.epoch) }, |kept| kept.view);
@@ -300,7 +324,8 @@ impl State {
         self.sweep_at = self.views.len() * 2;
         let view = |run: &Aggregate| (run.clone(), format!("run:{}", run.id()));
         let views = &self.views;
-        self.aggregates.retain(|key, _| key.kind() != AggregateKind::Run || views.contains_key(&view(key)));
+        self.aggregates
+            .retain(|key, _| key.kind() != AggregateKind::Run || views.contains_key(&view(key)));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use gateway::queries::{FindingPlace, FindingsAsked, ListedRun, RunsAsked};
+use gateway::backends::queries::{FindingPlace, FindingsAsked, ListedRun, RunsAsked};
 use processors::{
     run::{Due, Request, RunRow},
     work::{Job, PLACES, Place, Taken, WorkError, is_news},
@@ -77,8 +77,10 @@ impl State {
         let run = row.aggregate.run_id().expect("a row of a run is of an aggregate that is one");
         let key = (row.aggregate.tenant(), run);
         let until = row.keep_s.map(|seconds| now + Millis::from(seconds) * 1000);
-        self.runs
-            .insert(key.clone(), Listed { head: row.head.clone(), file: row.needed_file().cloned(), until });
+        self.runs.insert(
+            key.clone(),
+            Listed { head: row.head.clone(), file: row.needed_file().cloned(), until },
+        );
         match row.due {
             Due::Attempt(attempt) => self.queue(key, attempt, &row.request, now),
             Due::Cancel => {
@@ -155,16 +157,23 @@ impl State {
     /// The row, if it is under the job's lease.
     pub fn held(&mut self, job: &Job) -> Result<&mut Row, WorkError> {
         let row = self.work.get_mut(&(job.tenant.clone(), job.run.clone()));
-        let row = row.filter(|row| row.attempt == job.attempt && row.worker.as_deref() == Some(&job.worker));
+        let row = row
+            .filter(|row| row.attempt == job.attempt && row.worker.as_deref() == Some(&job.worker));
         row.ok_or(WorkError::Lost)
     }
 
     /// The row, if it also did not end yet.
     pub fn unended(&mut self, job: &Job) -> Result<&mut Row, WorkError> {
-        self.held(job).and_then(|row| if row.ended.is_none() { Ok(row) } else { Err(WorkError::Lost) })
+        self.held(job)
+            .and_then(|row| if row.ended.is_none() { Ok(row) } else { Err(WorkError::Lost) })
     }
 
-    pub fn end(&mut self, job: &Job, findings: Vec<Finding>, command: Command) -> Result<(), WorkError> {
+    pub fn end(
+        &mut self,
+        job: &Job,
+        findings: Vec<Finding>,
+        command: Command,
+    ) -> Result<(), WorkError> {
         self.unended(job)?.ended = Some(command);
         let mut placed: Vec<_> = (1..)
             .zip(findings)
@@ -219,8 +228,12 @@ impl State {
     }
 
     pub fn forget(&mut self, now: Millis) {
-        let gone: Vec<Key> =
-            self.runs.iter().filter(|(_, listed)| !listed.is_kept(now)).map(|(key, _)| key.clone()).collect();
+        let gone: Vec<Key> = self
+            .runs
+            .iter()
+            .filter(|(_, listed)| !listed.is_kept(now))
+            .map(|(key, _)| key.clone())
+            .collect();
         for key in gone {
             self.runs.remove(&key);
             self.drop_findings(&key);
@@ -239,7 +252,9 @@ impl State {
                     && asked.owner.is_none_or(|owner| run.owner() == owner)
             })
             .map(|((_, run), listed)| ((listed.head.requested_at, run), listed))
-            .filter(|((at, run), _)| asked.after.as_ref().is_none_or(|(last, id)| (*at, *run) < (*last, id)))
+            .filter(|((at, run), _)| {
+                asked.after.as_ref().is_none_or(|(last, id)| (*at, *run) < (*last, id))
+            })
             .collect();
         runs.sort_by(|(one, _), (other, _)| other.cmp(one));
         runs.truncate(asked.limit as usize);

@@ -39,7 +39,8 @@ fn with(told: &Value, fields: Value) -> Value {
 async fn tell(world: &World, told: &Value) -> (String, String) {
     let source = world.token("source", json!({}));
     let outcome = world.apply(&source, Method::POST, "/v1/appointments".into(), told.clone()).await;
-    let text = |name: &str| outcome["result"][name].as_str().expect("the result names it").to_owned();
+    let text =
+        |name: &str| outcome["result"][name].as_str().expect("the result names it").to_owned();
     (text("appointment"), text("change"))
 }
 
@@ -71,7 +72,8 @@ pub async fn an_appointment_and_its_ticket_agree_from_the_booking_to_the_end(wor
     assert_eq!(change, "booked");
     let patient = patient_of(world, &id);
     let doctor = world.token("doctor", json!({"locations": [site.location], "doctor": "dr-roy"}));
-    let mut appointment = Follower::start(world.here(), &patient, &format!("appointment:{id}")).await;
+    let mut appointment =
+        Follower::start(world.here(), &patient, &format!("appointment:{id}")).await;
     let path = format!("{}/dr-roy", site.location);
     let mut schedule = Follower::start(world.here(), &doctor, &format!("schedule:{path}")).await;
     let mut load = Follower::start(world.here(), &doctor, &format!("load:{}", site.location)).await;
@@ -124,9 +126,11 @@ pub async fn an_appointment_and_its_ticket_agree_from_the_booking_to_the_end(wor
     let counts = |load: &Follower| load.entry("load")["appointments"].clone();
     load.until("the load", |load| counts(load)["fulfilled"] == 1).await;
     assert_eq!((&counts(&load)["due"], &counts(&load)["arrived"]), (&json!(0), &json!(0)));
-    agrees_with_its_snapshot(world, &mut appointment, &patient, &format!("/v1/appointments/{id}")).await;
+    agrees_with_its_snapshot(world, &mut appointment, &patient, &format!("/v1/appointments/{id}"))
+        .await;
     agrees_with_its_snapshot(world, &mut schedule, &doctor, &format!("/v1/schedules/{path}")).await;
-    agrees_with_its_snapshot(world, &mut load, &doctor, &format!("/v1/loads/{}", site.location)).await;
+    agrees_with_its_snapshot(world, &mut load, &doctor, &format!("/v1/loads/{}", site.location))
+        .await;
 }
 
 pub async fn facts_that_come_late_twice_or_in_any_order_end_the_same(world: &World) {
@@ -137,7 +141,10 @@ pub async fn facts_that_come_late_twice_or_in_any_order_end_the_same(world: &Wor
     let facts = [first, second, third];
     let orders: [(&[usize], &[&str]); 5] = [
         (&[0, 1, 2], &["booked", "rescheduled", "cancelled"]),
-        (&[0, 0, 1, 1, 2, 2], &["booked", "repeated", "rescheduled", "repeated", "cancelled", "repeated"]),
+        (
+            &[0, 0, 1, 1, 2, 2],
+            &["booked", "repeated", "rescheduled", "repeated", "cancelled", "repeated"],
+        ),
         (&[0, 2, 1], &["booked", "cancelled", "stale"]),
         (&[1, 0, 2, 0], &["booked", "stale", "cancelled", "stale"]),
         (&[2, 1, 0], &["cancelled", "stale", "stale"]),
@@ -165,13 +172,16 @@ pub async fn facts_that_come_late_twice_or_in_any_order_end_the_same(world: &Wor
     assert_eq!(load["entries"]["load"]["appointments"]["cancelled"], 5);
 }
 
-pub async fn what_a_source_says_after_the_check_in_changes_the_ticket_only_by_calling_it_off(world: &World) {
+pub async fn what_a_source_says_after_the_check_in_changes_the_ticket_only_by_calling_it_off(
+    world: &World,
+) {
     let site = world.site().await;
     let booked = booking(&site, "4711");
     let (id, _) = tell(world, &booked).await;
     check_in(world, &site, json!({"appointment": id})).await;
     let patient = patient_of(world, &id);
-    let mut appointment = Follower::start(world.here(), &patient, &format!("appointment:{id}")).await;
+    let mut appointment =
+        Follower::start(world.here(), &patient, &format!("appointment:{id}")).await;
     let mut ticket = Follower::start(world.here(), &patient, &format!("ticket:{id}")).await;
 
     let unheard = with(
@@ -179,7 +189,9 @@ pub async fn what_a_source_says_after_the_check_in_changes_the_ticket_only_by_ca
         json!({"version": 2, "status": "noshow", "doctor": {"id": "dr-roy", "name": "Dr A. Roy"}}),
     );
     assert_eq!(tell(world, &unheard).await.1, "overruled");
-    appointment.until("the doctor's name", |appointment| seen(appointment)["doctor"] == "Dr A. Roy").await;
+    appointment
+        .until("the doctor's name", |appointment| seen(appointment)["doctor"] == "Dr A. Roy")
+        .await;
     assert_eq!(
         (&seen(&appointment)["status"], &ticket.state()["state"]),
         (&json!("checked-in"), &json!("waiting"))
@@ -189,7 +201,10 @@ pub async fn what_a_source_says_after_the_check_in_changes_the_ticket_only_by_ca
     assert_eq!(tell(world, &off).await.1, "cancelled");
     ticket.until("the end", |ticket| ticket.state()["state"] == "cancelled").await;
     appointment.until("the end", |appointment| seen(appointment)["status"] == "cancelled").await;
-    assert_eq!((&ticket.state()["reason"], &seen(&appointment)["reason"]), (&json!("ill"), &json!("ill")));
+    assert_eq!(
+        (&ticket.state()["reason"], &seen(&appointment)["reason"]),
+        (&json!("ill"), &json!("ill"))
+    );
     // A late duplicate raises nobody.
     assert_eq!(tell(world, &booked).await, (id.clone(), "stale".to_owned()));
     let read = world.read(&patient, format!("/v1/appointments/{id}")).await;
@@ -205,7 +220,9 @@ pub async fn an_appointment_that_moves_goes_on_at_the_other_location(world: &Wor
     let place = json!({"version": 2, "location": to.location, "moved_from": from.location, "queue": to.lab});
     let moved = with(&booked, place);
     assert_eq!(tell(world, &moved).await, (id.clone(), "moved".to_owned()));
-    appointment.until("the successor", |appointment| seen(appointment)["successor"].is_string()).await;
+    appointment
+        .until("the successor", |appointment| seen(appointment)["successor"].is_string())
+        .await;
     assert_eq!(seen(&appointment)["status"], "cancelled");
     let successor = seen(&appointment)["successor"].as_str().unwrap().to_owned();
     assert!(successor.starts_with(&format!("{}.", to.location)), "{successor}");
@@ -235,7 +252,8 @@ pub async fn what_cannot_be_of_an_appointment_is_refused_with_its_code(world: &W
     let site = world.site().await;
     let booked = booking(&site, "4711");
     let (id, _) = tell(world, &booked).await;
-    let (fulfilled, _) = tell(world, &with(&booked, json!({"key": "4712", "status": "fulfilled"}))).await;
+    let (fulfilled, _) =
+        tell(world, &with(&booked, json!({"key": "4712", "status": "fulfilled"}))).await;
     let mut nowhere = with(&booked, json!({"key": "4713"}));
     nowhere.as_object_mut().unwrap().remove("queue");
     let (homeless, _) = tell(world, &nowhere).await;
@@ -264,7 +282,10 @@ pub async fn what_cannot_be_of_an_appointment_is_refused_with_its_code(world: &W
     // Nothing of that was believed, and nothing of it costs the next fact.
     let read = world.read(&site.reception, format!("/v1/appointments/{id}")).await;
     assert_eq!(read["entries"]["appointment"]["status"], "booked");
-    assert_eq!(tell(world, &with(&booked, json!({"version": 2, "end": moment(30)}))).await.1, "rescheduled");
+    assert_eq!(
+        tell(world, &with(&booked, json!({"version": 2, "end": moment(30)}))).await.1,
+        "rescheduled"
+    );
 
     check_in(world, &site, json!({"appointment": id})).await;
     let check_ins = [
@@ -326,7 +347,11 @@ pub async fn another_tenants_appointments_doctors_and_load_are_unknown(world: &W
         let mut phone = Phone::connect(world.here(), &stranger).await;
         assert_eq!(phone.subscribe(&channel).await.map(drop), Err(Refusal::Error(102)), "{role}");
         let answer = world.api.call(world.here(), Call::get(&path).token(&stranger)).await;
-        assert_eq!((answer.status, answer.body["code"].as_str()), (404, Some("not_found")), "{role}");
+        assert_eq!(
+            (answer.status, answer.body["code"].as_str()),
+            (404, Some("not_found")),
+            "{role}"
+        );
     }
     // Nor does a source of theirs, which has the same name, change anything of ours.
     let source = world.token("source", json!({"tenant": "another"}));

@@ -21,7 +21,12 @@ pub async fn a_command_sent_twice_has_one_effect_and_one_outcome(world: &World) 
             .json(json!({}))
     };
     let first = world.api.settle(world.there(), issue()).await;
-    assert_eq!((first.status, first.body["command"].as_str()), (200, Some(key.as_str())), "{}", first.body);
+    assert_eq!(
+        (first.status, first.body["command"].as_str()),
+        (200, Some(key.as_str())),
+        "{}",
+        first.body
+    );
     // On the same node, and on another.
     for node in [world.there(), world.here()] {
         let again = world.api.settle(node, issue()).await;
@@ -42,15 +47,23 @@ pub async fn a_command_past_its_time_is_refused_as_expired(world: &World) {
             .header("valid-until", rfc_3339(until))
             .json(json!({}))
     };
-    let late = world.api.settle(world.there(), issue(SystemTime::now() - Duration::from_secs(60))).await;
-    assert_eq!((late.status, late.body["code"].as_str()), (409, Some("command_expired")), "{}", late.body);
-    let early = world.api.settle(world.there(), issue(SystemTime::now() + Duration::from_secs(60))).await;
+    let late =
+        world.api.settle(world.there(), issue(SystemTime::now() - Duration::from_secs(60))).await;
+    assert_eq!(
+        (late.status, late.body["code"].as_str()),
+        (409, Some("command_expired")),
+        "{}",
+        late.body
+    );
+    let early =
+        world.api.settle(world.there(), issue(SystemTime::now() + Duration::from_secs(60))).await;
     assert_eq!((early.status, issued(&early.body).label.as_str()), (200, "A-001"));
 }
 
 /// A moment of these decades, in UTC.
 fn rfc_3339(time: SystemTime) -> String {
-    let seconds = i64::try_from(time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()).unwrap();
+    let seconds =
+        i64::try_from(time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()).unwrap();
     jiff::Timestamp::from_second(seconds).unwrap().to_string()
 }
 
@@ -75,19 +88,30 @@ pub async fn what_a_location_refuses_is_said_with_its_code(world: &World) {
         (of(&waiting.ticket, "prioritise"), json!({"priority": 10}), 422, "invalid_value"),
     ];
     for (path, body, status, code) in table {
-        let answer =
-            world.api.settle(world.there(), Call::post(&path).token(&unknown_place).json(body)).await;
+        let answer = world
+            .api
+            .settle(world.there(), Call::post(&path).token(&unknown_place).json(body))
+            .await;
         assert_eq!((answer.status, answer.body["code"].as_str()), (status, Some(code)), "{path}");
         assert_eq!(answer.headers["content-type"], "application/problem+json", "{path}");
         assert_eq!(answer.body["status"], status, "{path}");
-        assert!(answer.body["title"].is_string() && answer.body["type"].is_string(), "{}", answer.body);
-        assert!(!answer.text.contains(&waiting.ticket), "a problem names no ticket: {}", answer.text);
+        assert!(
+            answer.body["title"].is_string() && answer.body["type"].is_string(),
+            "{}",
+            answer.body
+        );
+        assert!(
+            !answer.text.contains(&waiting.ticket),
+            "a problem names no ticket: {}",
+            answer.text
+        );
     }
 }
 
 pub async fn every_move_of_a_ticket_is_offered_by_http(world: &World) {
     let site = world.site().await;
-    let (one, two) = (world.issue(&site, &site.general).await, world.issue(&site, &site.general).await);
+    let (one, two) =
+        (world.issue(&site, &site.general).await, world.issue(&site, &site.general).await);
     let channel = format!("ticket:{}", one.ticket);
     let mut desk = Follower::start(world.here(), &site.reception, &channel).await;
     let station = json!({"station": site.room_1});
@@ -138,7 +162,8 @@ pub async fn a_transfer_to_another_location_names_its_successor(world: &World) {
     let path = format!("/v1/tickets/{}/transfer", one.ticket);
     world.apply(&from.admin, Method::POST, path, json!({"queue": to.lab})).await;
     phone.until("the transfer", |phone| phone.state()["state"] == "transferred").await;
-    let successor = phone.state()["successor"].as_str().expect("the ticket that goes on").to_owned();
+    let successor =
+        phone.state()["successor"].as_str().expect("the ticket that goes on").to_owned();
     assert!(successor.starts_with(&format!("{}.", to.location)), "{successor}");
     // The other location is told by a record of its own: it may take a moment.
     let path = format!("/v1/tickets/{successor}");
@@ -163,5 +188,8 @@ pub async fn a_ticket_is_read_by_http_as_its_channel_shows_it(world: &World) {
     assert_eq!(position, (Some(phone.held.epoch.to_string()), Some(phone.held.version)));
     assert_eq!((&read["position"], &read["ahead"]), (&json!(1), &json!(0)));
     let now = seconds() * 1000;
-    assert!(read["issued_at"].as_u64().is_some_and(|at| at <= now + 1000 && at + 60_000 > now), "{read}");
+    assert!(
+        read["issued_at"].as_u64().is_some_and(|at| at <= now + 1000 && at + 60_000 > now),
+        "{read}"
+    );
 }

@@ -22,7 +22,8 @@ pub async fn a_second_subscribe_is_an_error_and_changes_nothing(world: &World) {
 
 pub async fn a_channel_one_may_not_open_stays_shut(world: &World) {
     let (site, elsewhere) = (world.site().await, world.site().await);
-    let (mine, other) = (world.issue(&site, &site.general).await, world.issue(&site, &site.general).await);
+    let (mine, other) =
+        (world.issue(&site, &site.general).await, world.issue(&site, &site.general).await);
     let patient = world.patient(&[&mine]);
     let (queue, board) = (format!("queue:{}", site.general), format!("board:{}", site.location));
     let table = [
@@ -39,8 +40,10 @@ pub async fn a_channel_one_may_not_open_stays_shut(world: &World) {
         let mut phone = Phone::connect(world.here(), token).await;
         assert_eq!(phone.subscribe(&channel).await.map(drop), Err(Refusal::Error(103)));
         let body = json!({"channels": [channel]});
-        let answer =
-            world.api.call(world.here(), Call::post("/v1/stream-tickets").token(token).json(body)).await;
+        let answer = world
+            .api
+            .call(world.here(), Call::post("/v1/stream-tickets").token(token).json(body))
+            .await;
         assert_eq!((answer.status, answer.body["code"].as_str()), (403, Some("forbidden")));
     }
     let commands = [
@@ -50,8 +53,13 @@ pub async fn a_channel_one_may_not_open_stays_shut(world: &World) {
         (&elsewhere.reception, format!("/v1/queues/{}/tickets", site.general), json!({})),
     ];
     for (token, path, body) in commands {
-        let answer = world.api.settle(world.there(), Call::post(&path).token(token).json(body)).await;
-        assert_eq!((answer.status, answer.body["code"].as_str()), (403, Some("forbidden")), "{path}");
+        let answer =
+            world.api.settle(world.there(), Call::post(&path).token(token).json(body)).await;
+        assert_eq!(
+            (answer.status, answer.body["code"].as_str()),
+            (403, Some("forbidden")),
+            "{path}"
+        );
     }
     for (token, path) in [
         (&patient, format!("/v1/queues/{}", site.general)),
@@ -65,7 +73,8 @@ pub async fn a_channel_one_may_not_open_stays_shut(world: &World) {
 pub async fn nothing_crosses_a_tenant(world: &World) {
     let site = world.site().await;
     let issued = world.issue(&site, &site.general).await;
-    let here = json!({"tenant": "another", "locations": [site.location], "tickets": [issued.ticket]});
+    let here =
+        json!({"tenant": "another", "locations": [site.location], "tickets": [issued.ticket]});
     let stranger = world.token("reception", here.clone());
     let mut phone = Phone::connect(world.here(), &stranger).await;
     for channel in [
@@ -83,7 +92,8 @@ pub async fn nothing_crosses_a_tenant(world: &World) {
         .await;
     assert_eq!(answer.status, 404);
     let path = format!("/v1/tickets/{}/leave", issued.ticket);
-    let answer = world.api.settle(world.there(), Call::post(&path).token(&stranger).json(json!({}))).await;
+    let answer =
+        world.api.settle(world.there(), Call::post(&path).token(&stranger).json(json!({}))).await;
     assert_eq!((answer.status, answer.body["code"].as_str()), (422, Some("location_unknown")));
     let patient = world.token("patient", here);
     let mut phone = Phone::connect(world.here(), &patient).await;
@@ -95,9 +105,16 @@ pub async fn a_name_that_is_no_channel_is_unknown(world: &World) {
     let site = world.site().await;
     let mut phone = Phone::connect(world.here(), &site.admin).await;
     let long = format!("queue:{}.{}", site.location, "x".repeat(200));
-    for name in
-        ["", "run:1", "queue", "queue:NOT-AN-ID", "ticket:1", "board:a.b", "queue:no-such-place.x", &long]
-    {
+    for name in [
+        "",
+        "run:1",
+        "queue",
+        "queue:NOT-AN-ID",
+        "ticket:1",
+        "board:a.b",
+        "queue:no-such-place.x",
+        &long,
+    ] {
         assert_eq!(phone.subscribe(name).await.map(drop), Err(Refusal::Error(102)), "{name}");
     }
     // The socket goes on.
@@ -119,7 +136,11 @@ pub async fn a_token_that_cannot_be_trusted_opens_nothing(world: &World) {
     ];
     for (token, code) in table {
         let mut phone = Phone::open(world.here()).await;
-        assert_eq!(phone.ask("connect", json!({"token": token})).await, Err(Refusal::Error(101)), "{code}");
+        assert_eq!(
+            phone.ask("connect", json!({"token": token})).await,
+            Err(Refusal::Error(101)),
+            "{code}"
+        );
         assert_eq!(phone.closed().await, 3500, "{code}");
         let mut call = Call::get("/v1/queues/riverside.general");
         if !token.is_empty() {
@@ -127,7 +148,10 @@ pub async fn a_token_that_cannot_be_trusted_opens_nothing(world: &World) {
         }
         let answer = world.api.call(world.here(), call).await;
         assert_eq!((answer.status, answer.body["code"].as_str()), (401, Some(code)));
-        assert!(token.is_empty() || !answer.text.contains(&token), "a problem never quotes a token");
+        assert!(
+            token.is_empty() || !answer.text.contains(&token),
+            "a problem never quotes a token"
+        );
     }
 }
 
@@ -136,12 +160,15 @@ pub async fn an_expired_token_asks_for_a_newer_one(world: &World) {
     let expired = world.token("admin", json!({"exp": seconds() - 5}));
     let mut phone = Phone::open(world.here()).await;
     assert_eq!(phone.ask("connect", json!({"token": expired})).await, Err(Refusal::Error(109)));
-    let answer =
-        world.api.call(world.here(), Call::get("/v1/queues/riverside.general").token(&expired)).await;
+    let answer = world
+        .api
+        .call(world.here(), Call::get("/v1/queues/riverside.general").token(&expired))
+        .await;
     assert_eq!((answer.status, answer.body["code"].as_str()), (401, Some("token_expired")));
     // A newer one in time: the same subject goes on, another's ends the socket.
     let mut phone = Phone::connect(world.here(), &site.admin).await;
-    let reply = phone.ask("refresh", json!({"token": world.token("admin", json!({}))})).await.unwrap();
+    let reply =
+        phone.ask("refresh", json!({"token": world.token("admin", json!({}))})).await.unwrap();
     assert!(reply["ttl"].as_u64().is_some_and(|ttl| ttl > 3000), "{reply}");
     assert!(phone.subscribe(&format!("board:{}", site.location)).await.is_ok());
     let other = world.token("admin", json!({"sub": "somebody-else"}));
@@ -163,7 +190,9 @@ pub async fn a_frame_too_large_costs_its_sender_alone(world: &World) {
 
 pub async fn words_that_are_no_command_close_the_socket(world: &World) {
     let site = world.site().await;
-    for words in ["hello", "{\"id\":", "[]", "{\"id\":7,\"subscribe\":7}", "{\"id\":-1,\"ping\":{}}"] {
+    for words in
+        ["hello", "{\"id\":", "[]", "{\"id\":7,\"subscribe\":7}", "{\"id\":-1,\"ping\":{}}"]
+    {
         let mut phone = Phone::connect(world.here(), &site.admin).await;
         phone.say(words.to_owned()).await;
         assert_eq!(phone.closed().await, 3501, "{words}");
@@ -174,12 +203,18 @@ pub async fn words_that_are_no_command_close_the_socket(world: &World) {
     assert_eq!(phone.closed().await, 3501);
     // A method of the protocol that is not offered is an error, no more.
     let mut phone = Phone::connect(world.here(), &site.admin).await;
-    assert_eq!(phone.ask("publish", json!({"channel": "x", "data": {}})).await, Err(Refusal::Error(108)));
+    assert_eq!(
+        phone.ask("publish", json!({"channel": "x", "data": {}})).await,
+        Err(Refusal::Error(108))
+    );
     assert!(phone.subscribe(&format!("board:{}", site.location)).await.is_ok());
 }
 
 pub async fn an_origin_that_is_not_allowed_may_not_connect(world: &World) {
-    assert_eq!(Phone::open_from(world.here(), Some("https://evil.example")).await.map(drop), Err(403));
+    assert_eq!(
+        Phone::open_from(world.here(), Some("https://evil.example")).await.map(drop),
+        Err(403)
+    );
     // Pages of this very host, and clients that are no browsers.
     assert_eq!(Phone::open_from(world.here(), Some(world.here())).await.map(drop), Ok(()));
     assert_eq!(Phone::open_from(world.here(), None).await.map(drop), Ok(()));
@@ -192,7 +227,11 @@ pub async fn a_request_that_cannot_be_read_gets_a_problem(world: &World) {
     let table = [
         (post("/v1/queues/NO-ID/tickets").json(json!({})), 400, "invalid_id"),
         (post("/v1/tickets/riverside.7/start").json(json!({})), 400, "invalid_id"),
-        (post(&tickets).header("content-type", "application/json").text("{\"priority\":"), 400, "malformed"),
+        (
+            post(&tickets).header("content-type", "application/json").text("{\"priority\":"),
+            400,
+            "malformed",
+        ),
         (post(&tickets).json(json!({})).key("no spaces allowed"), 400, "invalid_id"),
         (post(&tickets).json(json!({})).header("valid-until", "soon"), 422, "invalid_value"),
         (post(&format!("/v1/queues/{}/dance", site.general)).json(json!({})), 404, "not_found"),
@@ -212,7 +251,8 @@ pub async fn a_request_that_cannot_be_read_gets_a_problem(world: &World) {
     }
     let large = json!({"tickets": vec!["x".repeat(1000); 2000]});
     let path = format!("/v1/queues/{}/reorder", site.general);
-    let answer = world.api.try_call(world.here(), Call::post(&path).token(&site.admin).json(large)).await;
+    let answer =
+        world.api.try_call(world.here(), Call::post(&path).token(&site.admin).json(large)).await;
     // A server may cut off whoever goes on sending after the refusal.
     assert!(answer.is_none_or(|answer| answer.status == 413));
     assert_eq!(world.issue(&site, &site.general).await.label, "A-001");
@@ -224,7 +264,11 @@ pub async fn health_and_metrics_answer_without_patient_data(world: &World) {
     let token = world.patient(&[&issued]);
     let _phone = Follower::start(world.here(), &token, &format!("ticket:{}", issued.ticket)).await;
     for path in ["/health/live", "/health/ready"] {
-        assert_eq!(world.api.call(world.here(), Call::new(Method::GET, path)).await.status, 200, "{path}");
+        assert_eq!(
+            world.api.call(world.here(), Call::new(Method::GET, path)).await.status,
+            200,
+            "{path}"
+        );
     }
     let metrics = world.api.call(world.here(), Call::get("/metrics")).await;
     assert_eq!(metrics.status, 200);

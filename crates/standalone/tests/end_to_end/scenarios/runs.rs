@@ -20,7 +20,8 @@ async fn watch(world: &World, token: &str, run: &str) -> Follower {
     let mut shown = (0, 0);
     while !is_over(&clerk.entry("run")) {
         clerk.next().await.expect("the socket stays");
-        let now = (clerk.entry("run")["attempt"].as_u64(), clerk.entry("progress")["permille"].as_u64());
+        let now =
+            (clerk.entry("run")["attempt"].as_u64(), clerk.entry("progress")["permille"].as_u64());
         let now = (now.0.unwrap_or(0), now.1.unwrap_or(0));
         assert!(now.0 > shown.0 || now.1 >= shown.1, "the percent fell: {now:?} after {shown:?}");
         shown = now;
@@ -41,8 +42,12 @@ pub async fn a_claims_file_is_checked_while_its_clerk_watches(world: &World) {
 
     let findings = clerk.findings(&run, "").await;
     let missing = export.planted.iter().filter(|one| one.outcome.as_str().contains("pass")).count();
-    let listed: Vec<_> =
-        export.planted.iter().filter(|one| !one.outcome.as_str().contains("pass")).cloned().collect();
+    let listed: Vec<_> = export
+        .planted
+        .iter()
+        .filter(|one| !one.outcome.as_str().contains("pass"))
+        .cloned()
+        .collect();
     let difference = planted::compare(&listed, &findings);
     assert!(difference.is_none() && missing > 0, "{}", difference.told());
     let count = |severity: &str| shown.entry("counts")[severity].as_u64().unwrap();
@@ -52,7 +57,11 @@ pub async fn a_claims_file_is_checked_while_its_clerk_watches(world: &World) {
     let first = shown.view.entries.keys().filter(|key| key.starts_with("finding:")).count();
     assert_eq!(first, findings.len().min(100));
     for rule in clinicwire_loadtests::claims::rules::planted().iter().filter(|rule| rule.enabled) {
-        assert!(shown.entry(&format!("rule:{}", rule.id))["took_us"].is_u64(), "{} never ended", rule.id);
+        assert!(
+            shown.entry(&format!("rule:{}", rule.id))["took_us"].is_u64(),
+            "{} never ended",
+            rule.id
+        );
     }
     let again = clerk.get(&clerk.viewer, &format!("/v1/runs/{run}")).await;
     assert_eq!(again.body, shown.as_snapshot(), "the end is readable later");
@@ -81,16 +90,30 @@ pub async fn a_file_that_is_no_export_fails_with_what_shows_it(world: &World) {
     ] {
         let run = clerk.check(bytes).await;
         let head = watch(world, &clerk.editor, &run).await.entry("run");
-        assert_eq!((&head["state"], &head["failure"]["code"]), (&json!("failed"), &json!(code)), "{head}");
-        assert_eq!((&head["failure"]["retryable"], &head["attempt"]), (&json!(false), &json!(1)), "{head}");
+        assert_eq!(
+            (&head["state"], &head["failure"]["code"]),
+            (&json!("failed"), &json!(code)),
+            "{head}"
+        );
+        assert_eq!(
+            (&head["failure"]["retryable"], &head["attempt"]),
+            (&json!(false), &json!(1)),
+            "{head}"
+        );
         let params = head["failure"]["params"].as_object().expect("it says where");
         assert!(!params.is_empty(), "{head}");
-        let retry = Call::post(&format!("/v1/runs/{run}/retry")).token(&clerk.editor).json(json!({}));
+        let retry =
+            Call::post(&format!("/v1/runs/{run}/retry")).token(&clerk.editor).json(json!({}));
         let answer = world.api.settle(world.there(), retry).await;
         assert_eq!((answer.status, &answer.body["code"]), (409, &json!("run_not_retryable")));
     }
     let unknown = clerk.request(json!({"file": format!("f_{:032x}", 7)}), None).await;
-    assert_eq!((unknown.status, &unknown.body["code"]), (404, &json!("file_unknown")), "{}", unknown.body);
+    assert_eq!(
+        (unknown.status, &unknown.body["code"]),
+        (404, &json!("file_unknown")),
+        "{}",
+        unknown.body
+    );
 }
 
 pub async fn a_row_that_cannot_be_read_costs_only_itself(world: &World) {
@@ -111,7 +134,11 @@ pub async fn a_run_is_cancelled_while_it_is_checked(world: &World) {
     let clerk = Clerk::with_all_rules(world).await;
     let run = clerk.check(&export(60_000, 4).bytes).await;
     let mut shown = Follower::start(world.here(), &clerk.editor, &format!("run:{run}")).await;
-    shown.until("the check to begin", |shown| shown.entry("progress")["rows_done"].as_u64() > Some(0)).await;
+    shown
+        .until("the check to begin", |shown| {
+            shown.entry("progress")["rows_done"].as_u64() > Some(0)
+        })
+        .await;
     let path = format!("/v1/runs/{run}/cancel");
     world.apply(&clerk.editor, Method::POST, path.clone(), json!({})).await;
     shown.until("the end", |shown| is_over(&shown.entry("run"))).await;
@@ -121,7 +148,10 @@ pub async fn a_run_is_cancelled_while_it_is_checked(world: &World) {
         0,
         "a run that did not complete has no findings to list"
     );
-    let again = world.api.settle(world.there(), Call::post(&path).token(&clerk.editor).json(json!({}))).await;
+    let again = world
+        .api
+        .settle(world.there(), Call::post(&path).token(&clerk.editor).json(json!({})))
+        .await;
     assert_eq!((again.status, &again.body["code"]), (409, &json!("run_over")));
 }
 
@@ -129,7 +159,8 @@ pub async fn who_may_see_a_run_is_its_clerk_the_tenants_viewers_and_admins(world
     let clerk = Clerk::new(world);
     let run = clerk.check(&export(50, 5).bytes).await;
     clerk.head(&run, is_over).await;
-    let in_tenant = |role: &str, sub: &str| world.token(role, json!({"tenant": clerk.tenant, "sub": sub}));
+    let in_tenant =
+        |role: &str, sub: &str| world.token(role, json!({"tenant": clerk.tenant, "sub": sub}));
     let stranger = Clerk::new(world);
     let paths = ["", "/findings", "/findings.csv"].map(|rest| format!("/v1/runs/{run}{rest}"));
     for (who, token, status) in [
@@ -186,7 +217,10 @@ pub async fn a_clerk_who_comes_back_gets_what_was_missed_in_one_step(world: &Wor
     assert!(resumed.recovered && resumed.missed <= 1, "{} {}", resumed.recovered, resumed.missed);
     let mut shown = resumed.follower;
     shown.until("the end", |shown| is_over(&shown.entry("run"))).await;
-    assert_eq!(clerk.get(&clerk.viewer, &format!("/v1/runs/{run}")).await.body, shown.as_snapshot());
+    assert_eq!(
+        clerk.get(&clerk.viewer, &format!("/v1/runs/{run}")).await.body,
+        shown.as_snapshot()
+    );
 }
 
 pub async fn a_stream_shows_a_run_to_its_end(world: &World) {

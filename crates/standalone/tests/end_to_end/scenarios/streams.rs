@@ -129,7 +129,8 @@ pub async fn a_stream_ticket_opens_no_other_channel(world: &World) {
     assert_refused(world, &path.replace(&board, &queue), None, "stream_ticket_invalid").await;
     assert_refused(world, "/v1/stream?ticket=x&channel=run:1", None, "unknown_channel").await;
     assert_refused(world, "/v1/stream?ticket=x", None, "malformed").await;
-    let call = Call::post("/v1/stream-tickets").token(&site.reception).json(json!({"channels": []}));
+    let call =
+        Call::post("/v1/stream-tickets").token(&site.reception).json(json!({"channels": []}));
     let answer = world.api.call(world.here(), call).await;
     assert!([400, 422].contains(&answer.status), "{}", answer.text);
 }

@@ -32,14 +32,22 @@ pub async fn a_patient_follows_their_ticket_to_its_end(world: &World) {
     world.call_next(&site, &site.general, &site.room_2).await;
     phone.until("the call", |phone| phone.state()["state"] == "called").await;
     assert_eq!(phone.state()["call"]["station"], "Room 2");
-    assert!(phone.state().get("position").is_none(), "nobody stands in line any more: {}", phone.state());
+    assert!(
+        phone.state().get("position").is_none(),
+        "nobody stands in line any more: {}",
+        phone.state()
+    );
     world.ticket(&site, mine, "start").await;
     phone.until("the service", |phone| phone.state()["state"] == "in_service").await;
     world.ticket(&site, mine, "complete").await;
     phone.until("the end", |phone| phone.state()["state"] == "completed").await;
 
-    let places: Vec<u64> = phone.states.iter().filter_map(|state| state["position"].as_u64()).collect();
-    assert!(places.windows(2).all(|pair| pair[1] <= pair[0]), "a place only gets better here: {places:?}");
+    let places: Vec<u64> =
+        phone.states.iter().filter_map(|state| state["position"].as_u64()).collect();
+    assert!(
+        places.windows(2).all(|pair| pair[1] <= pair[0]),
+        "a place only gets better here: {places:?}"
+    );
     assert!(phone.states.iter().all(|state| state["label"] == mine.label));
     let shown = serde_json::to_string(&phone.states).unwrap();
     for other in &tickets[..3] {
@@ -54,7 +62,8 @@ pub async fn a_patient_follows_their_ticket_to_its_end(world: &World) {
 pub async fn a_board_shows_who_is_called_and_then_who_was(world: &World) {
     let site = world.site().await;
     let tickets = issue_many(world, &site, 2).await;
-    let mut board = Follower::start(world.here(), &site.display, &format!("board:{}", site.location)).await;
+    let mut board =
+        Follower::start(world.here(), &site.display, &format!("board:{}", site.location)).await;
     let queue = format!("queue:{}", site.general);
     board.until("two waiting", |board| board.entry(&queue)["waiting"] == 2).await;
     assert_eq!(board.entry("board")["name"], "Testing");
@@ -71,7 +80,9 @@ pub async fn a_board_shows_who_is_called_and_then_who_was(world: &World) {
     world.ticket(&site, &tickets[0], "recall").await;
     board.until("the recall", |board| call(board).is_some_and(|call| call["recalls"] == 1)).await;
     world.ticket(&site, &tickets[0], "start").await;
-    board.until("a recent call", |board| call(board).is_some_and(|call| call["current"] == false)).await;
+    board
+        .until("a recent call", |board| call(board).is_some_and(|call| call["current"] == false))
+        .await;
 
     let shown = board.as_snapshot().to_string();
     for ticket in &tickets {
@@ -81,14 +92,16 @@ pub async fn a_board_shows_who_is_called_and_then_who_was(world: &World) {
 
 pub async fn a_desk_that_folds_every_step_holds_the_servers_snapshot(world: &World) {
     let site = world.site().await;
-    let mut desk = Follower::start(world.here(), &site.reception, &format!("queue:{}", site.general)).await;
+    let mut desk =
+        Follower::start(world.here(), &site.reception, &format!("queue:{}", site.general)).await;
     let version = a_busy_quarter_hour(world, &site).await;
     desk.until("all of it", |desk| desk.held.version >= version).await;
     let path = format!("/v1/queues/{}", site.general);
     let read = world.read(&site.reception, path).await;
     assert_eq!(read, desk.as_snapshot());
     // Whoever comes now gets just that.
-    let fresh = Follower::start(world.here(), &site.reception, &format!("queue:{}", site.general)).await;
+    let fresh =
+        Follower::start(world.here(), &site.reception, &format!("queue:{}", site.general)).await;
     assert_eq!(fresh.as_snapshot(), desk.as_snapshot());
     assert_eq!(fresh.held, desk.held);
 }
@@ -102,7 +115,13 @@ async fn a_busy_quarter_hour(world: &World, site: &Site) -> u64 {
     world.ticket(site, &tickets[2], "leave").await;
     let to_lab = json!({"queue": site.lab});
     world.moves(site, format!("/v1/tickets/{}/transfer", tickets[3].ticket), to_lab).await;
-    world.moves(site, format!("/v1/tickets/{}/prioritise", tickets[5].ticket), json!({"priority": 7})).await;
+    world
+        .moves(
+            site,
+            format!("/v1/tickets/{}/prioritise", tickets[5].ticket),
+            json!({"priority": 7}),
+        )
+        .await;
     let next = world.call_next(site, &site.general, &site.room_2).await;
     assert_eq!(next, tickets[5], "the urgent one goes first");
     world.ticket(site, &tickets[1], "resume").await;
@@ -181,7 +200,8 @@ pub async fn many_phones_of_one_line_all_see_their_own_place(world: &World) {
         } else {
             phone.until("the place", |phone| phone.state()["position"] == index - 5).await;
         }
-        let places: Vec<u64> = phone.states.iter().filter_map(|state| state["position"].as_u64()).collect();
+        let places: Vec<u64> =
+            phone.states.iter().filter_map(|state| state["position"].as_u64()).collect();
         assert!(places.windows(2).all(|pair| pair[1] <= pair[0]), "{places:?}");
     }
 }

@@ -36,20 +36,33 @@ fn both(id: u32, method: &str, request: Value) -> (String, Vec<u8>) {
         "sub_refresh" => message.sub_refresh = Some(Nothing {}),
         _ => {}
     }
-    let line = if method.is_empty() { json!({ "id": id }) } else { json!({ "id": id, method: request }) };
+    let line =
+        if method.is_empty() { json!({ "id": id }) } else { json!({ "id": id, method: request }) };
     (line.to_string(), message.encode_length_delimited_to_vec())
 }
 
 fn any_command() -> impl Strategy<Value = (String, Vec<u8>)> {
-    let epoch = prop_oneof![any::<u64>().prop_map(|epoch| epoch.to_string()), Just("_".into()), ".{0,5}"];
-    let subscribe =
-        (".{0,40}", any::<bool>(), epoch, any::<u64>()).prop_map(|(channel, recover, epoch, offset)| {
-            let request = json!({"channel": channel, "recover": recover, "epoch": epoch, "offset": offset});
+    let epoch =
+        prop_oneof![any::<u64>().prop_map(|epoch| epoch.to_string()), Just("_".into()), ".{0,5}"];
+    let subscribe = (".{0,40}", any::<bool>(), epoch, any::<u64>()).prop_map(
+        |(channel, recover, epoch, offset)| {
+            let request =
+                json!({"channel": channel, "recover": recover, "epoch": epoch, "offset": offset});
             ("subscribe", request)
-        });
+        },
+    );
     let token = |method| ".{0,40}".prop_map(move |token| (method, json!({ "token": token })));
-    let others =
-        ["", "publish", "presence", "presence_stats", "history", "ping", "send", "rpc", "sub_refresh"];
+    let others = [
+        "",
+        "publish",
+        "presence",
+        "presence_stats",
+        "history",
+        "ping",
+        "send",
+        "rpc",
+        "sub_refresh",
+    ];
     let request = prop_oneof![
         subscribe,
         token("connect"),
@@ -64,9 +77,16 @@ fn any_command() -> impl Strategy<Value = (String, Vec<u8>)> {
 type Parts = (u32, (u64, u64, u64), (String, String), Option<Box<RawValue>>, (usize, usize, bool));
 
 fn any_parts() -> impl Strategy<Value = Parts> {
-    let data =
-        prop::option::of((".{0,20}", any::<i32>()).prop_map(|(key, value)| raw(&json!({ key: value }))));
-    (any::<u32>(), any::<(u64, u64, u64)>(), (".{0,20}", ".{0,20}"), data, any::<(usize, usize, bool)>())
+    let data = prop::option::of(
+        (".{0,20}", any::<i32>()).prop_map(|(key, value)| raw(&json!({ key: value }))),
+    );
+    (
+        any::<u32>(),
+        any::<(u64, u64, u64)>(),
+        (".{0,20}", ".{0,20}"),
+        data,
+        any::<(usize, usize, bool)>(),
+    )
 }
 
 /// Every kind of reply, made of the parts.
@@ -77,7 +97,10 @@ fn replies<'a>(parts: &'a Parts, channel: &'a Channel) -> Vec<Reply<'a>> {
         Reply::Error { id, code: Code::ALL[code % Code::ALL.len()] },
         Reply::Connect { id, client, version: name, ttl_s: id / 3, ping_s: id / 5 },
         Reply::Refresh { id, ttl_s: id / 7 },
-        Reply::Subscribe { id, start: Start::Recovered { position, held: *held, missed: data.as_deref() } },
+        Reply::Subscribe {
+            id,
+            start: Start::Recovered { position, held: *held, missed: data.as_deref() },
+        },
         Reply::Done { id, method: Method::Unsubscribe },
         Reply::Done { id, method: Method::Ping },
         Reply::Ping,
@@ -100,8 +123,7 @@ fn one<'a>(mut commands: impl Iterator<Item = Option<Command<'a>>>) -> Option<Co
 fn as_json(frame: &[u8]) -> Value {
     let message = ReplyMessage::decode_length_delimited(frame).expect("a reply can be read");
     let text = |data: &[u8]| serde_json::from_slice::<Value>(data).expect("data is JSON text");
-    let publication =
-        |publication: Publication| json!({"data": text(&publication.data), "offset": publication.offset});
+    let publication = |publication: Publication| json!({"data": text(&publication.data), "offset": publication.offset});
     without_zeros(json!({
         "id": message.id,
         "error": message.error.map(|error| {
@@ -200,7 +222,10 @@ fn a_length_that_the_frame_does_not_hold_is_no_command_and_ends_it() {
 fn a_pong_is_a_message_of_no_length() {
     assert_eq!(write(&Reply::Ping), [0]);
     assert_eq!(one(commands(&[0])), Some(Command { id: 0, request: Request::Pong }));
-    assert!(commands(&[0; MAX_COMMANDS + 1]).count() > MAX_COMMANDS, "their number is the caller's to bound");
+    assert!(
+        commands(&[0; MAX_COMMANDS + 1]).count() > MAX_COMMANDS,
+        "their number is the caller's to bound"
+    );
 }
 
 #[test]

@@ -1,7 +1,9 @@
 use schemas::{
     appointment::{AppointmentStatus, Fact, SourceKey},
     command::Command,
-    ids::{Aggregate, AggregateKind, AppointmentId, CommandId, LocationId, QueueId, SourceId, TicketId},
+    ids::{
+        Aggregate, AggregateKind, AppointmentId, CommandId, LocationId, QueueId, SourceId, TicketId,
+    },
     record::{CARE_TOPIC, CommandRecord},
     ticket::Priority,
 };
@@ -20,9 +22,16 @@ fn morning(tickets: u128) -> Batch {
     let aggregate = Aggregate::parse("demo/riverside").unwrap();
     let queue = QueueId::new("riverside.general").unwrap();
     let location = LocationId::new("riverside").unwrap();
-    let (name, time_zone, languages) = ("Riverside".into(), "Europe/Paris".into(), vec!["fr".into()]);
+    let (name, time_zone, languages) =
+        ("Riverside".into(), "Europe/Paris".into(), vec!["fr".into()]);
     let mut commands = vec![
-        Command::ConfigureLocation { name, time_zone, languages, timers: Default::default(), bands: None },
+        Command::ConfigureLocation {
+            name,
+            time_zone,
+            languages,
+            timers: Default::default(),
+            bands: None,
+        },
         Command::ConfigureQueue {
             queue: queue.clone(),
             name: "General".into(),
@@ -41,7 +50,8 @@ fn morning(tickets: u128) -> Batch {
     let record = |(offset, command): (i64, Command)| {
         let id = CommandId::new(format!("c-{offset}")).unwrap();
         let (aggregate, source) = (aggregate.clone(), "test".to_owned());
-        let record = CommandRecord { aggregate, id, source, valid_until: None, actor: None, command };
+        let record =
+            CommandRecord { aggregate, id, source, valid_until: None, actor: None, command };
         Appended { offset, at: 1_700_000_000_000 + offset, record: record.to_wire() }
     };
     let mut records: Vec<Appended> = (0..).zip(commands).map(record).collect();
@@ -51,7 +61,8 @@ fn morning(tickets: u128) -> Batch {
     let mut working = Working::default();
     working.aggregates.insert(aggregate.clone(), State::new(AggregateKind::Location, 7));
     let claim = Claim { partition: 0, owner_epoch: 1, next_offset: 0 };
-    let mut batch = batch::build(claim, to, &records.iter().collect::<Vec<_>>(), read, &mut working).0;
+    let mut batch =
+        batch::build(claim, to, &records.iter().collect::<Vec<_>>(), read, &mut working).0;
     batch.appointments = (0..tickets)
         .map(|number| AppointmentRow {
             aggregate: aggregate.clone(),
@@ -91,8 +102,12 @@ fn appointment(id: AppointmentId) -> Appointment {
 #[test]
 fn the_statements_of_a_batch_do_not_grow_with_its_records() {
     let consumer = Consumer { name: "test".into(), topic: "care".into() };
-    let statements = |tickets| writes(&morning(tickets), &consumer).iter().map(|w| w.sql).collect::<Vec<_>>();
+    let statements =
+        |tickets| writes(&morning(tickets), &consumer).iter().map(|w| w.sql).collect::<Vec<_>>();
     assert_eq!(statements(2), statements(200));
     assert_eq!(statements(200).len(), 11, "every statement there is");
-    assert!(statements(200)[0].starts_with("UPDATE clinicwire.checkpoint"), "the fence is the first");
+    assert!(
+        statements(200)[0].starts_with("UPDATE clinicwire.checkpoint"),
+        "the fence is the first"
+    );
 }

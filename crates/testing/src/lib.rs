@@ -1,0 +1,1 @@
+//! Fixtures, protocol clients and generators for tests, benches and load programs.

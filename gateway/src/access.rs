@@ -1,0 +1,5 @@
+//! Who a client is and what was opened: tokens, the grants of streams, and the audit.
+
+pub mod audit;
+pub mod auth;
+pub mod grant;

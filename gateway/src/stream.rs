@@ -1,0 +1,8 @@
+//! The way of a record to its listeners: intake reads the log, a shard folds the record into the
+//! views that its connections follow and encodes one frame per step and form.
+
+pub mod frames;
+pub mod intake;
+pub mod reader;
+pub mod shard;
+pub mod tails;

@@ -1,0 +1,240 @@
+//! The words of Socket.IO clients: what they may ask, and the bodies of events and acknowledgements.
+
+use gateway_core::protocol::{Request, Start};
+use schemas::{
+    codes::{Close, Code},
+    view::Position,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::stream::frames::Kind;
+
+/// What a client connects with.
+#[derive(Deserialize)]
+pub struct Auth {
+    #[serde(default)]
+    pub token: String,
+    /// What it follows from the beginning.
+    #[serde(default)]
+    pub subscribe: Vec<Wanted>,
+}
+
+/// A channel, and the position a returning client holds.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+pub struct Wanted {
+    pub channel: String,
+    #[serde(default)]
+    epoch: Option<Number>,
+    #[serde(default)]
+    version: Option<Number>,
+}
+
+/// Epochs are written as text, as everywhere; a number is taken too.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+enum Number {
+    Number(u64),
+    Text(String),
+}
+
+impl Number {
+    fn value(&self) -> Option<u64> {
+        match self {
+            Number::Number(value) => Some(*value),
+            Number::Text(text) => text.parse().ok(),
+        }
+    }
+}
+
+impl Wanted {
+    /// The position; half of one, or one that cannot be read, is none.
+    fn since(&self) -> Option<Position> {
+        let epoch = self.epoch.as_ref()?.value()?;
+        let version = self.version.as_ref()?.value()?;
+        (epoch > 0).then_some(Position { epoch, version })
+    }
+}
+
+impl From<Wanted> for Request<'static> {
+    fn from(wanted: Wanted) -> Self {
+        let since = wanted.since();
+        Request::Subscribe { channel: wanted.channel.into(), since }
+    }
+}
+
+/// Reads an event: its name, and one argument.
+///
+/// # Errors
+/// `unknown_method` for a name nobody knows, `malformed` for anything else.
+pub fn read(text: &str) -> Result<Request<'static>, Code> {
+    #[derive(Deserialize)]
+    struct Unsubscribe {
+        channel: String,
+    }
+    #[derive(Deserialize)]
+    struct Refresh {
+        token: String,
+    }
+    fn one<'a, T: Deserialize<'a>>(arguments: &[&'a RawValue]) -> Result<T, Code> {
+        let [argument] = arguments else { return Err(Code::Malformed) };
+        serde_json::from_str(argument.get()).map_err(|_| Code::Malformed)
+    }
+    let parts: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| Code::Malformed)?;
+    let (name, arguments) = parts.split_first().ok_or(Code::Malformed)?;
+    match serde_json::from_str(name.get()).map_err(|_| Code::Malformed)? {
+        "subscribe" => one::<Wanted>(arguments).map(Request::from),
+        "unsubscribe" => one(arguments)
+            .map(|Unsubscribe { channel }| Request::Unsubscribe { channel: channel.into() }),
+        "refresh" => {
+            one(arguments).map(|Refresh { token }| Request::Refresh { token: token.into() })
+        }
+        _ => Err(Code::UnknownMethod),
+    }
+}
+
+#[derive(Serialize)]
+struct Error<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<&'a str>,
+    code: Code,
+    message: &'static str,
+    /// Whether the same may succeed later, or with a newer token.
+    retry: bool,
+}
+
+impl<'a> Error<'a> {
+    fn new(channel: Option<&'a str>, code: Code) -> Self {
+        let retry = code.temporary() || code == Code::TokenExpired;
+        Self { channel, code, message: code.title(), retry }
+    }
+}
+
+/// The acknowledgement that refuses.
+pub fn refusal(code: Code) -> impl Serialize {
+    #[derive(Serialize)]
+    struct Refusal {
+        error: Error<'static>,
+    }
+    Refusal { error: Error::new(None, code) }
+}
+
+/// The `error` event, for what no acknowledgement was wanted of.
+pub fn error(channel: Option<&str>, code: Code) -> impl Serialize {
+    Error::new(channel, code)
+}
+
+/// The acknowledgement of an `unsubscribe`.
+pub fn unsubscribed(channel: &str) -> impl Serialize {
+    #[derive(Serialize)]
+    struct Unsubscribed<'a> {
+        channel: &'a str,
+    }
+    Unsubscribed { channel }
+}
+
+/// The acknowledgement of a `refresh`: seconds until the new token expires.
+pub fn refreshed(expires_in: u32) -> impl Serialize {
+    #[derive(Serialize)]
+    struct Refreshed {
+        expires_in: u32,
+    }
+    Refreshed { expires_in }
+}
+
+/// The acknowledgement of a `subscribe`: where the subscription stands, and what the client lacks.
+pub fn subscribed<'a>(channel: &'a str, start: &Start<'a>) -> impl Serialize {
+    #[derive(Serialize)]
+    struct Subscribed<'a> {
+        channel: &'a str,
+        epoch: String,
+        version: u64,
+        recovered: bool,
+        #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+        kind: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<&'a RawValue>,
+    }
+    let (position, recovered, data) = match *start {
+        Start::Snapshot { position, data, .. } => (position, false, Some(data)),
+        Start::Recovered { position, missed, .. } => (position, true, missed),
+    };
+    let kind = match recovered {
+        // Each publication of a ticket is its whole state.
+        _ if channel.starts_with("ticket:") => Kind::State,
+        true => Kind::Delta,
+        false => Kind::Snapshot,
+    };
+    Subscribed {
+        channel,
+        epoch: position.epoch.to_string(),
+        version: position.version,
+        recovered,
+        kind: data.map(|_| kind.name()),
+        data,
+    }
+}
+
+/// The last event of a connection. After one that says `reconnect` the client comes back by itself.
+pub fn close(close: Close) -> impl Serialize {
+    #[derive(Serialize)]
+    struct Closing {
+        code: u16,
+        reason: &'static str,
+        reconnect: bool,
+    }
+    Closing { code: close.code(), reason: close.reason(), reconnect: close.comes_back() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_a_known_name_and_one_argument_of_its_shape() {
+        let at = |epoch, version| Some(Position { epoch, version });
+        for (text, since) in [
+            (r#"["subscribe",{"channel":"board:r"}]"#, None),
+            (r#"["subscribe",{"channel":"board:r","epoch":"7","version":9}]"#, at(7, 9)),
+            (r#"["subscribe",{"channel":"board:r","epoch":7,"version":"9"}]"#, at(7, 9)),
+            (r#"["subscribe",{"channel":"board:r","epoch":7}]"#, None),
+            (r#"["subscribe",{"channel":"board:r","epoch":"x","version":9}]"#, None),
+            (r#"["subscribe",{"channel":"board:r","epoch":0,"version":0}]"#, None),
+        ] {
+            let Ok(Request::Subscribe { channel, since: read }) = read(text) else {
+                panic!("{text}")
+            };
+            assert_eq!((&*channel, read), ("board:r", since), "{text}");
+        }
+        for (text, code) in [
+            (r#"["subscribe"]"#, Code::Malformed),
+            (r#"["subscribe","board:r"]"#, Code::Malformed),
+            (r#"["subscribe",{"channel":7}]"#, Code::Malformed),
+            (r#"["subscribe",{"channel":"board:r"},1]"#, Code::Malformed),
+            (r#"["subscribe",{"channel":"board:r","version":-1}]"#, Code::Malformed),
+            (r#"["refresh",{}]"#, Code::Malformed),
+            (r#"["publish",{}]"#, Code::UnknownMethod),
+            (r#"["publish",1,2]"#, Code::UnknownMethod),
+            (r#"{"subscribe":1}"#, Code::Malformed),
+            ("[]", Code::Malformed),
+            ("", Code::Malformed),
+        ] {
+            assert_eq!(read(text).err(), Some(code), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_whether_trying_again_helps() {
+        fn text(body: &impl Serialize) -> String {
+            serde_json::to_string(body).unwrap()
+        }
+        assert_eq!(
+            text(&refusal(Code::TryAgain)),
+            r#"{"error":{"code":"try_again","message":"This node cannot answer at the moment. Try again.","retry":true}}"#
+        );
+        assert_eq!(
+            text(&error(Some("board:r"), Code::Forbidden)),
+            r#"{"channel":"board:r","code":"forbidden","message":"This role may not do that, or not here.","retry":false}"#
+        );
+    }
+}
