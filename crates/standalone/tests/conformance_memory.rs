@@ -12,12 +12,12 @@ fn memory() -> Memory {
 }
 
 #[tokio::test]
-async fn the_ledger_in_memory_keeps_its_promises() {
+async fn memory_ledger_conforms() {
     conformance::ledger::suite(&*memory().ledger).await;
 }
 
 #[tokio::test]
-async fn the_views_in_memory_keep_their_promises() {
+async fn memory_views_conform() {
     let memory = memory();
     let store = Store {
         views: &*memory.views,
@@ -28,7 +28,7 @@ async fn the_views_in_memory_keep_their_promises() {
 }
 
 #[tokio::test]
-async fn the_log_in_memory_keeps_its_promises() {
+async fn memory_log_conforms() {
     conformance::log::suite(async || {
         let log = Arc::new(MemoryLog::new(system_clock()));
         Sides { processors: log.clone(), gateway: log }
@@ -37,18 +37,18 @@ async fn the_log_in_memory_keeps_its_promises() {
 }
 
 #[tokio::test]
-async fn the_queries_in_memory_keep_their_promises() {
+async fn memory_queries_conform() {
     let memory = memory();
     conformance::queries::suite(&*memory.ledger, &*memory.queries()).await;
 }
 
 #[tokio::test]
-async fn the_short_keys_in_memory_keep_their_promises() {
+async fn memory_short_keys_conform() {
     conformance::keys::suite(memory().keys).await;
 }
 
 #[tokio::test]
-async fn the_work_in_memory_keeps_its_promises() {
+async fn memory_work_conforms() {
     let memory = memory();
     let queries = memory.queries();
     let sides = conformance::work::Sides {

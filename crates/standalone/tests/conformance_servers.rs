@@ -42,13 +42,13 @@ async fn ledger() -> PostgresLedger {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ledger_on_postgres_keeps_its_promises() {
+async fn postgres_ledger_conforms() {
     conformance::ledger::suite(&ledger().await).await;
 }
 
 /// Whoever takes a run takes any that waits, so that the work has a database to itself, dropped in the end.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_work_on_postgres_keeps_its_promises() {
+async fn postgres_work_conforms() {
     let server = server("CLINICWIRE_POSTGRES");
     let name = conformance::fresh().replace('-', "_");
     let (address, _) = server.rsplit_once('/').expect("a URL with a database");
@@ -80,7 +80,7 @@ async fn the_work_on_postgres_keeps_its_promises() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_queries_on_postgres_keep_their_promises() {
+async fn postgres_queries_conform() {
     let ledger = ledger().await;
     let url = server("CLINICWIRE_POSTGRES");
     let queries = gateway::servers::postgres::PostgresQueries::new(&url, 2)
@@ -89,7 +89,7 @@ async fn the_queries_on_postgres_keep_their_promises() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_views_on_redis_keep_their_promises() {
+async fn redis_views_conform() {
     let url = server("CLINICWIRE_REDIS");
     let views = RedisViews::connect(&url).await.expect("redis answers");
     let client = gateway::servers::redis::connect(&url).await.expect("redis answers");
@@ -103,14 +103,14 @@ async fn the_views_on_redis_keep_their_promises() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_short_keys_on_redis_keep_their_promises() {
+async fn redis_short_keys_conform() {
     let url = server("CLINICWIRE_REDIS");
     let client = gateway::servers::redis::connect(&url).await.expect("redis answers");
     conformance::keys::suite(Arc::new(gateway::servers::redis::RedisKeys::new(client))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_on_kafka_keeps_its_promises() {
+async fn kafka_log_conforms() {
     let brokers = server("CLINICWIRE_KAFKA");
     let name = conformance::fresh();
     let [care, runs, views, audit] =

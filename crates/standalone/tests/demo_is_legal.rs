@@ -45,7 +45,7 @@ fn result(verdict: &Verdict) -> CommandResult {
 }
 
 #[test]
-fn no_command_of_ten_thousand_is_refused() {
+fn ten_thousand_demo_commands_are_accepted() {
     for (speed, seed) in SPEEDS {
         let (mut clinic, mut model) = open(seed, Pace::new(speed));
         play(&mut clinic, &mut model, 10_000, |command, verdict, _, now| {
@@ -60,7 +60,7 @@ fn no_command_of_ten_thousand_is_refused() {
 }
 
 #[test]
-fn everything_a_waiting_room_knows_happens() {
+fn demo_covers_every_ticket_move() {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     let mut urgent = 0;
     let (mut clinic, mut model) = open(1, Pace::new(30.0));
@@ -97,7 +97,7 @@ fn everything_a_waiting_room_knows_happens() {
 }
 
 #[test]
-fn everything_that_can_become_of_an_appointment_does() {
+fn demo_covers_every_appointment_end() {
     for (speed, hours) in [(1.0, 48), (30.0, 4)] {
         let mut changes: BTreeMap<&str, usize> = BTreeMap::new();
         let (mut clinic, mut model) = open(1, Pace::new(speed));
@@ -176,7 +176,7 @@ fn word(change: Change) -> &'static str {
 
 /// The times that screens show are those at which things happen: who is there in time is seen about then.
 #[test]
-fn appointments_begin_about_when_they_are_due() {
+fn demo_appointments_begin_about_on_time() {
     for (speed, hours) in [(1.0, 12), (10.0, 3), (30.0, 2)] {
         let (mut clinic, mut model) = open(2, Pace::new(speed));
         let mut begun = BTreeMap::new();
@@ -203,7 +203,7 @@ fn appointments_begin_about_when_they_are_due() {
 }
 
 #[test]
-fn lines_never_run_dry_nor_grow_without_bound() {
+fn demo_lines_stay_within_bounds() {
     let queues = plan::queues(&plan::location());
     for (speed, seed) in SPEEDS {
         let (mut clinic, mut model) = open(seed, Pace::new(speed));
@@ -239,7 +239,7 @@ fn lines_never_run_dry_nor_grow_without_bound() {
 }
 
 #[test]
-fn it_remembers_no_more_after_days_than_after_an_hour() {
+fn demo_memory_stays_constant_over_days() {
     let (mut clinic, mut model) = open(1, Pace::new(10.0));
     play_until(&mut clinic, &mut model, OPENING + HOUR, |_, _, _, _| {});
     let after_an_hour = clinic.remembered();
@@ -252,7 +252,7 @@ fn it_remembers_no_more_after_days_than_after_an_hour() {
 }
 
 #[test]
-fn the_next_day_begins_as_the_first_did() {
+fn demo_next_day_begins_like_the_first() {
     let (mut clinic, mut model) = open(1, Pace::new(1.0));
     let (mut days, mut begun) = (Vec::new(), OPENING);
     play_until(&mut clinic, &mut model, OPENING + 2 * DAY, |command, verdict, model, now| {
@@ -282,7 +282,7 @@ fn the_next_day_begins_as_the_first_did() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_day_and_another_seed_another() {
+fn demo_day_depends_only_on_seed() {
     let day = |seed| {
         let mut log = Vec::new();
         let (mut clinic, mut model) = open(seed, Pace::new(30.0));
@@ -296,7 +296,7 @@ fn the_same_seed_gives_the_same_day_and_another_seed_another() {
 }
 
 #[test]
-fn services_take_what_was_measured() {
+fn demo_services_take_their_planned_time() {
     let mut started: BTreeMap<TicketId, Millis> = BTreeMap::new();
     let mut minutes = Vec::new();
     let general = plan::queues(&plan::location()).remove(0);
@@ -322,7 +322,7 @@ fn services_take_what_was_measured() {
 }
 
 #[test]
-fn a_clinic_that_is_there_already_is_taken_over_as_it_stands() {
+fn demo_continues_an_existing_clinic() {
     let pace = Pace::new(30.0);
     let (mut before, mut model) = open(1, pace);
     play(&mut before, &mut model, 1_000, |_, _, _, _| {});
@@ -353,7 +353,7 @@ fn a_clinic_that_is_there_already_is_taken_over_as_it_stands() {
 }
 
 #[test]
-fn it_lives_on_when_other_hands_work_in_the_same_clinic() {
+fn demo_survives_foreign_commands() {
     let (stations, queues) = (plan::stations(&plan::location()), plan::queues(&plan::location()));
     let (mut clinic, mut model) = open(1, Pace::new(30.0));
     let (mut refused, mut applied, mut by_others) = (0, 0, 0);
@@ -394,7 +394,7 @@ fn it_lives_on_when_other_hands_work_in_the_same_clinic() {
 }
 
 #[test]
-fn whom_a_visitor_calls_goes_in_and_whom_they_check_in_is_called_by_the_doctor() {
+fn demo_serves_patients_of_visitors() {
     let (mut clinic, mut model) = open(1, Pace::new(30.0));
     play_until(&mut clinic, &mut model, OPENING + MINUTE, |_, _, _, _| {});
     let at = clinic.next_due();
@@ -426,7 +426,7 @@ fn whom_a_visitor_calls_goes_in_and_whom_they_check_in_is_called_by_the_doctor()
 }
 
 #[test]
-fn after_ten_minutes_without_its_gateway_it_goes_on_where_it_stood() {
+fn demo_resumes_after_gateway_outage() {
     let (mut clinic, mut model) = open(1, Pace::new(30.0));
     play_until(&mut clinic, &mut model, OPENING + HOUR, |_, _, _, _| {});
     let (lag, waiting) = (10 * MINUTE, clinic.waiting(0));

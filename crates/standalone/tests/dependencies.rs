@@ -96,7 +96,7 @@ fn gateway_and_processors_never_depend_on_each_other() {
 }
 
 #[test]
-fn only_the_standalone_knows_both_sides() {
+fn only_standalone_depends_on_both_sides() {
     for (package, dependencies) in manifests() {
         let knows = |name: &str| dependencies.iter().any(|dependency| dependency.name == name);
         let both = knows("clinicwire-gateway") && knows("clinicwire-processors");
@@ -105,7 +105,7 @@ fn only_the_standalone_knows_both_sides() {
 }
 
 #[test]
-fn schemas_know_no_runtime_and_do_no_io() {
+fn schemas_have_no_runtime_or_io() {
     // jiff reads times that others wrote; that it is never asked for the time is looked at below.
     let allowed = ["bytes", "jiff", "rustc-hash", "schemars", "serde", "serde_json", "thiserror"];
     let allowed = allowed.map(str::to_owned);
@@ -117,7 +117,7 @@ fn schemas_know_no_runtime_and_do_no_io() {
 }
 
 #[test]
-fn the_rules_of_one_client_know_no_runtime_clock_lock_or_log() {
+fn gateway_core_has_no_runtime_clock_lock_or_log() {
     let allowed =
         ["bytes", "clinicwire-schemas", "prost", "serde", "serde_json", "sha2", "thiserror"]
             .map(str::to_owned);
@@ -167,7 +167,7 @@ fn assert_pure(directory: &Path) {
 }
 
 #[test]
-fn the_standalone_takes_its_parts_without_their_servers() {
+fn standalone_disables_server_features() {
     let manifests = manifests();
     let parts = manifests["clinicwire-standalone"].iter().filter(|dependency| {
         dependency.normal
@@ -178,7 +178,7 @@ fn the_standalone_takes_its_parts_without_their_servers() {
 }
 
 #[test]
-fn the_standalone_compiles_no_client_of_kafka_redis_or_postgres() {
+fn standalone_links_no_server_client() {
     let clients = [
         "rdkafka",
         "rdkafka-sys",
@@ -192,11 +192,11 @@ fn the_standalone_compiles_no_client_of_kafka_redis_or_postgres() {
 }
 
 #[test]
-fn processors_know_no_sockets_and_no_tokens() {
+fn processors_have_no_sockets_or_tokens() {
     assert_without("clinicwire-processors", &["tungstenite", "tokio-tungstenite", "jsonwebtoken"]);
 }
 
 #[test]
-fn the_gateway_holds_no_migrations_and_no_rules() {
+fn gateway_has_no_migrations_or_rules() {
     assert_without("clinicwire-gateway", &["refinery", "clinicwire-processors"]);
 }

@@ -49,7 +49,7 @@ fn riverside() -> Aggregate {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_record_has_its_effect_once() {
+async fn every_record_has_one_effect() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     let settings = settings();
@@ -112,7 +112,7 @@ async fn records_delivered_twice_are_applied_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_location_that_left_the_cache_comes_back_as_it_was() {
+async fn evicted_location_is_restored_unchanged() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     let faults = Faults::none();
@@ -140,7 +140,7 @@ async fn dies_at(op: Op, nth: u32, fault: Fault) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_death_between_any_two_steps_loses_and_repeats_nothing() {
+async fn crash_between_steps_loses_and_repeats_nothing() {
     let points = [
         Op::Claim,
         Op::Outbox,
@@ -167,7 +167,7 @@ async fn a_death_between_any_two_steps_loses_and_repeats_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_refused_or_lost_is_made_up_for() {
+async fn refused_or_lost_answers_are_recovered() {
     for op in Op::ALL {
         for fault in [Fault::Refuse, Fault::LoseAnswer] {
             for nth in [1, 2, 5] {
@@ -193,7 +193,7 @@ async fn an_answer_that_is_refused_or_lost_is_made_up_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_commit_whose_answer_was_lost_is_not_made_twice() {
+async fn commit_with_lost_answer_is_not_repeated() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     send_all(&memory, morning(6, 30)).await;
@@ -205,7 +205,7 @@ async fn a_commit_whose_answer_was_lost_is_not_made_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_seam_that_never_answers_does_not_stop_the_loop_for_ever() {
+async fn hanging_backend_does_not_stop_the_runner() {
     for op in [Op::Claim, Op::Outcomes, Op::Commit, Op::Store, Op::Append, Op::Published] {
         for fault in [Fault::HoldBefore, Fault::HoldAfter] {
             let memory = memory();
@@ -221,7 +221,7 @@ async fn a_seam_that_never_answers_does_not_stop_the_loop_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_owner_that_was_replaced_while_it_hung_changes_nothing_and_lets_go() {
+async fn replaced_owner_changes_nothing_and_releases() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     send_all(&memory, morning(8, 60)).await;
@@ -246,7 +246,7 @@ async fn an_owner_that_was_replaced_while_it_hung_changes_nothing_and_lets_go() 
 
 /// Small faults everywhere, many times, with restarts in between; the seed is all it takes to see one again.
 #[tokio::test(start_paused = true)]
-async fn a_morning_of_random_faults_and_restarts_ends_well() {
+async fn random_faults_and_restarts_keep_invariants() {
     for seed in 0..40 {
         let memory = memory();
         let heard = Heard::listen(&memory);
@@ -273,7 +273,7 @@ async fn a_morning_of_random_faults_and_restarts_ends_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_the_store_of_views_the_wire_goes_on_and_the_store_is_repaired() {
+async fn delivery_continues_without_view_store() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     let faults = Faults::none();
@@ -308,7 +308,7 @@ async fn without_the_store_of_views_the_wire_goes_on_and_the_store_is_repaired()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_view_the_store_lost_is_whole_again_after_its_next_change() {
+async fn lost_view_is_repaired_by_next_change() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     run(backends(&memory, &Faults::none()), settings());
@@ -335,7 +335,7 @@ async fn a_view_the_store_lost_is_whole_again_after_its_next_change() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn poison_is_set_aside_its_caller_told_and_the_next_record_applied() {
+async fn unreadable_record_is_parked_and_answered() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     run(backends(&memory, &Faults::none()), settings());
@@ -402,7 +402,7 @@ async fn poison_is_set_aside_its_caller_told_and_the_next_record_applied() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_parked_record_does_not_use_its_id_up() {
+async fn parked_record_leaves_its_id_free() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     run(backends(&memory, &Faults::none()), settings());
@@ -416,7 +416,7 @@ async fn a_parked_record_does_not_use_its_id_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_past_its_time_is_refused() {
+async fn expired_command_is_refused() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     send_all(&memory, opening(&riverside())).await;
@@ -435,7 +435,7 @@ async fn a_command_past_its_time_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_on_the_wrong_partition_is_set_aside() {
+async fn record_on_wrong_partition_is_parked() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     let faults = Faults::none();
@@ -462,7 +462,7 @@ async fn a_record_on_the_wrong_partition_is_set_aside() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repeat_is_answered_with_the_first_outcome_and_moves_nothing() {
+async fn repeated_command_gets_first_outcome() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     let faults = Faults::none();
@@ -489,7 +489,7 @@ async fn a_repeat_is_answered_with_the_first_outcome_and_moves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_transfer_to_another_location_goes_on_there() {
+async fn transfer_continues_at_other_location() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     run(backends(&memory, &Faults::one(Op::Append, 2, Fault::LoseAnswer)), settings());
@@ -515,7 +515,7 @@ async fn a_transfer_to_another_location_goes_on_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_outage_of_the_ledger_gives_the_partition_back_and_loses_nothing() {
+async fn ledger_outage_releases_partition_without_loss() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     let faults = Faults::none();
@@ -541,7 +541,7 @@ async fn a_long_outage_of_the_ledger_gives_the_partition_back_and_loses_nothing(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_outbox_is_published_to_its_end_and_in_order() {
+async fn long_outbox_is_published_in_order() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     // One large batch is committed, and its owner dies before it published anything.

@@ -84,7 +84,7 @@ fn ended(output: Output) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
-async fn the_demo_is_alive_and_every_token_opens_its_page() {
+async fn demo_tokens_open_their_pages() {
     let program = Program::start("alive", &["--speed", "600", "--seed", "5"]).await;
     let (url, world) = (program.url(), World::new(vec![program.url().to_owned()], ""));
     let location = program.ready["location"].as_str().unwrap();
@@ -120,7 +120,7 @@ async fn the_demo_is_alive_and_every_token_opens_its_page() {
 }
 
 #[tokio::test]
-async fn what_is_printed_leads_into_the_clinic() {
+async fn printed_address_opens_the_clinic() {
     let program = Program::start("printed", &[]).await;
     let (ready, url) = (program.ready.clone(), program.url().to_owned());
     let (code, text) = program.stop("-TERM");
@@ -142,7 +142,7 @@ async fn what_is_printed_leads_into_the_clinic() {
 }
 
 #[tokio::test]
-async fn tokens_of_another_start_are_not_accepted_unless_the_secret_is_given() {
+async fn restart_rejects_tokens_unless_secret_is_given() {
     let (first, second) =
         (Program::start("first", &["--empty"]).await, Program::start("second", &["--empty"]).await);
     let world = World::new(vec![first.url().to_owned()], "shared words");
@@ -159,7 +159,7 @@ async fn tokens_of_another_start_are_not_accepted_unless_the_secret_is_given() {
 }
 
 #[tokio::test]
-async fn an_empty_clinic_has_nothing_until_somebody_creates_it() {
+async fn empty_clinic_starts_without_locations() {
     let program = Program::start("empty", &["--empty"]).await;
     let world = World::new(vec![program.url().to_owned()], "");
     assert_eq!(program.ready["tickets"], serde_json::json!([]));
@@ -178,7 +178,7 @@ async fn an_empty_clinic_has_nothing_until_somebody_creates_it() {
 }
 
 #[test]
-fn a_port_in_use_is_a_plain_error_that_names_a_way_out() {
+fn used_port_error_names_a_remedy() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let (code, error) = ended(clinicwire(&["--listen", &address]).output().unwrap());
@@ -191,7 +191,7 @@ fn a_port_in_use_is_a_plain_error_that_names_a_way_out() {
 }
 
 #[test]
-fn values_that_make_no_sense_are_refused_by_name() {
+fn invalid_flags_are_refused_by_name() {
     for (arguments, word) in [
         (["--speed", "0"], "--speed"),
         (["--speed", "2000"], "--speed"),
@@ -206,7 +206,7 @@ fn values_that_make_no_sense_are_refused_by_name() {
 }
 
 #[test]
-fn help_teaches_by_examples() {
+fn help_contains_examples() {
     let output = clinicwire(&["--help"]).output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     for word in [
@@ -225,7 +225,7 @@ fn help_teaches_by_examples() {
 }
 
 #[test]
-fn a_ready_file_that_cannot_be_written_is_an_error_not_a_silence() {
+fn unwritable_ready_file_is_an_error() {
     let arguments =
         ["--listen", "127.0.0.1:0", "--empty", "--ready-file", "/no/such/directory/ready.json"];
     let mut child = clinicwire(&arguments).spawn().unwrap();
@@ -236,7 +236,7 @@ fn a_ready_file_that_cannot_be_written_is_an_error_not_a_silence() {
 }
 
 #[tokio::test]
-async fn the_demo_runs_on_any_gateway_and_takes_over_what_it_finds() {
+async fn demo_takes_over_an_existing_clinic() {
     let key = "--insecure-development-key=words of a demo";
     let clinic = Program::start("host", &["--empty", key]).await;
     let run = |name: &'static str, seed: &'static str| {
@@ -267,13 +267,13 @@ async fn the_demo_runs_on_any_gateway_and_takes_over_what_it_finds() {
 }
 
 #[test]
-fn a_demo_without_a_token_says_what_it_needs() {
+fn demo_without_token_names_the_flag() {
     let (code, error) = ended(demo("http://127.0.0.1:1").output().unwrap());
     assert!(code.is_some_and(|code| code != 0) && error.contains("--token"), "{error}");
 }
 
 #[tokio::test]
-async fn a_demo_with_a_token_nobody_trusts_ends_with_that_error() {
+async fn demo_with_untrusted_token_fails() {
     let clinic = Program::start("distrusting", &["--empty"]).await;
     let url = clinic.url().to_owned();
     let tokens = ["--token", "nonsense", "--source-token", "nonsense"];
@@ -285,7 +285,7 @@ async fn a_demo_with_a_token_nobody_trusts_ends_with_that_error() {
 
 /// Both programs make the same key of no words: what one signs, the other trusts.
 #[tokio::test]
-async fn a_token_of_the_gateways_own_command_opens_a_clinic_with_the_development_key() {
+async fn gateway_token_command_opens_development_clinic() {
     let clinic = Program::start("well-known", &["--insecure-development-key"]).await;
     let printed = program("clinicwire-gateway")
         .args(["token", "--insecure-development-key", "--role", "admin"])

@@ -31,7 +31,7 @@ use crate::{
 static TURN: Mutex<()> = Mutex::const_new(());
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_scenario_holds_on_two_nodes() {
+async fn every_scenario_passes_on_two_nodes() {
     let _turn = TURN.lock().await;
     let mut installation = Installation::start().await;
     let world = Arc::new(std::mem::replace(&mut installation.world, World::new(Vec::new(), "")));
@@ -55,7 +55,7 @@ const TICKETS: usize = 150;
 const WRITERS: usize = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_processor_that_is_killed_loses_nothing_and_does_nothing_twice() {
+async fn killed_processor_loses_and_repeats_nothing() {
     let _turn = TURN.lock().await;
     let mut installation = Installation::start().await;
     let world = Arc::new(std::mem::replace(&mut installation.world, World::new(Vec::new(), "")));
@@ -125,7 +125,7 @@ async fn write(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_is_killed_in_any_phase_leaves_its_run_to_the_next_and_no_finding_twice() {
+async fn worker_killed_in_any_phase_is_replaced() {
     let _turn = TURN.lock().await;
     let mut installation = Installation::start().await;
     let world = Arc::new(std::mem::replace(&mut installation.world, World::new(Vec::new(), "")));
@@ -168,7 +168,7 @@ async fn a_worker_that_is_killed_in_any_phase_leaves_its_run_to_the_next_and_no_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_stops_hands_its_clients_on_without_a_gap() {
+async fn stopping_node_hands_clients_over_without_gap() {
     let _turn = TURN.lock().await;
     let mut installation = Installation::start().await;
     let world = Arc::new(std::mem::replace(&mut installation.world, World::new(Vec::new(), "")));
@@ -217,7 +217,7 @@ async fn a_node_that_stops_hands_its_clients_on_without_a_gap() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn records_nobody_can_apply_are_parked_and_the_rest_goes_on() {
+async fn unreadable_records_are_parked_and_others_applied() {
     let _turn = TURN.lock().await;
     let installation = Installation::start().await;
     let site = installation.world.site().await;

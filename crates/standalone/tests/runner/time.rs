@@ -92,7 +92,7 @@ async fn ticks(memory: &Memory) -> Vec<CommandRecord> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_owner_writes_one_tick_when_a_timer_is_due() {
+async fn owner_writes_one_tick_when_timer_is_due() {
     let hand = Hand::at(START);
     let memory = memory_by(hand.clock());
     let heard = Heard::listen(&memory);
@@ -114,7 +114,7 @@ async fn the_owner_writes_one_tick_when_a_timer_is_due() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_owns_no_partition_writes_no_tick() {
+async fn non_owner_writes_no_tick() {
     let hand = Hand::at(START);
     let memory = memory_by(hand.clock());
     let first = run(backends(&memory, &Faults::none()), by(&hand).0);
@@ -137,7 +137,7 @@ async fn who_owns_no_partition_writes_no_tick() {
 
 /// Neither has it ever seen the location, nor has anybody moved it since.
 #[tokio::test(start_paused = true)]
-async fn the_next_owner_knows_what_is_due_from_the_ledger() {
+async fn next_owner_reads_due_times_from_ledger() {
     let hand = Hand::at(START);
     let memory = memory_by(hand.clock());
     let heard = Heard::listen(&memory);
@@ -156,7 +156,7 @@ async fn the_next_owner_knows_what_is_due_from_the_ledger() {
 
 /// As if earlier owners had told the time as well, before it was due and after.
 #[tokio::test(start_paused = true)]
-async fn ticks_that_others_wrote_do_no_harm_and_save_the_owners_own() {
+async fn foreign_ticks_replace_owner_ticks() {
     let hand = Hand::at(START);
     let memory = memory_by(hand.clock());
     let heard = Heard::listen(&memory);
@@ -197,7 +197,7 @@ async fn ticks_that_others_wrote_do_no_harm_and_save_the_owners_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tick_that_came_too_early_leaves_a_row_and_does_not_stand_for_the_next() {
+async fn early_tick_does_not_replace_due_tick() {
     let (log, owner) = (Hand::at(START), Hand::at(START));
     let memory = memory_by(log.clock());
     let heard = Heard::listen(&memory);
@@ -226,7 +226,7 @@ async fn a_tick_that_came_too_early_leaves_a_row_and_does_not_stand_for_the_next
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tick_the_log_did_not_take_is_written_again() {
+async fn refused_tick_is_written_again() {
     let hand = Hand::at(START);
     let memory = memory_by(hand.clock());
     let heard = Heard::listen(&memory);
@@ -245,7 +245,7 @@ async fn a_tick_the_log_did_not_take_is_written_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_timers_did_before_a_record_stays_when_the_record_is_refused() {
+async fn refused_record_keeps_timer_events() {
     let (log, owner) = (Hand::at(START), Hand::at(START));
     let memory = memory_by(log.clock());
     let heard = Heard::listen(&memory);

@@ -25,7 +25,7 @@ fn is_monotonous(all: &[Progress]) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_is_checked_and_all_of_it_is_seen() {
+async fn whole_file_is_checked_and_reported() {
     let office = Office::open();
     let worker = office.worker(|_, _| ());
     let asked = office.ask_for(25_000).await;
@@ -73,7 +73,7 @@ async fn fails(office: &Office, asked: &Asked, code: Code, param: Option<(&str, 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_no_export_fails_for_good_and_says_where() {
+async fn unreadable_file_fails_run_with_its_column() {
     let office = Office::open();
     let _worker = office.worker(|_, _| ());
     let whole = String::from_utf8(export(2_000).to_vec()).unwrap();
@@ -93,7 +93,7 @@ async fn a_file_that_is_no_export_fails_for_good_and_says_where() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_gone_fails_for_good() {
+async fn missing_file_fails_run() {
     let office = Office::open();
     let _worker = office.worker(|_, _| ());
     let mut file = office.upload(export(1)).await;
@@ -103,7 +103,7 @@ async fn a_file_that_is_gone_fails_for_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_check_stops_when_it_is_cancelled() {
+async fn cancelled_run_stops_its_check() {
     let office = Office::open();
     let worker = office.worker(|_, _| ());
     office.files.shut();
@@ -120,7 +120,7 @@ async fn a_running_check_stops_when_it_is_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn those_who_wait_are_told_their_place_and_a_shared_file_is_kept_for_them() {
+async fn waiting_runs_learn_place_and_keep_shared_file() {
     let office = Office::open();
     let _worker = office.worker(|_, settings| settings.at_once = 1);
     office.files.shut();
@@ -143,7 +143,7 @@ async fn those_who_wait_are_told_their_place_and_a_shared_file_is_kept_for_them(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_nobody_asked_a_run_for_are_removed_when_they_are_old() {
+async fn old_files_without_run_are_removed() {
     let office = Office::open();
     let unused = office.upload(export(1)).await;
     // Of no age at all, so that its last moment has passed when the worker looks.
@@ -153,7 +153,7 @@ async fn files_nobody_asked_a_run_for_are_removed_when_they_are_old() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_goes_by_the_tenants_rules_as_they_stand_when_it_begins() {
+async fn run_uses_tenant_rules_of_its_start() {
     let office = Office::open();
     let _worker = office.worker(|_, _| ());
     let id = RuleId::new("contexts-there").unwrap();

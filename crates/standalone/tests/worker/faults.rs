@@ -43,7 +43,7 @@ async fn completed_whole(office: &Office, asked: &Asked, attempt: u32) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_fails_twice_costs_two_attempts_and_two_pauses() {
+async fn two_store_failures_cost_two_attempts() {
     let office = Office::open();
     let worker = office.worker(|_, _| ());
     office.files.refusals.store(2, SeqCst);
@@ -59,7 +59,7 @@ async fn a_store_that_fails_twice_costs_two_attempts_and_two_pauses() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_keeps_failing_fails_the_run_which_may_be_asked_for_again() {
+async fn permanent_store_failure_fails_run_and_allows_retry() {
     let office = Office::open();
     let _worker = office.worker(|_, _| ());
     office.files.refusals.store(ATTEMPTS, SeqCst);
@@ -78,7 +78,7 @@ async fn a_store_that_keeps_failing_fails_the_run_which_may_be_asked_for_again()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_workers_run_is_taken_over_and_nothing_is_found_twice() {
+async fn killed_worker_run_is_taken_over_once() {
     let office = Office::open();
     let first = office.mortal_worker();
     office.files.shut();
@@ -94,7 +94,7 @@ async fn a_killed_workers_run_is_taken_over_and_nothing_is_found_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_whose_workers_all_die_fails_and_may_be_asked_for_again() {
+async fn run_fails_when_all_workers_die() {
     let office = Office::open();
     office.files.shut();
     let asked = office.ask_for(10_000).await;
@@ -120,7 +120,7 @@ async fn completed_again(office: &Office, asked: &Asked) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_to_stop_gives_its_run_back_at_once() {
+async fn stopping_worker_returns_its_run() {
     let office = Office::open();
     let first = office.worker(|_, settings| settings.lease = Duration::from_secs(600));
     office.files.shut();
@@ -140,7 +140,7 @@ async fn a_worker_that_is_to_stop_gives_its_run_back_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_cannot_prolong_its_lease_leaves_no_trace() {
+async fn worker_without_lease_leaves_no_findings() {
     let office = Office::open();
     let deaf = Arc::new(Deaf { inner: office.memory.work.clone(), deaf: AtomicBool::new(false) });
     let first = office.worker(|backends, settings| {
@@ -160,7 +160,7 @@ async fn a_worker_that_cannot_prolong_its_lease_leaves_no_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_fails_delays_what_is_seen_and_loses_none_of_it() {
+async fn failing_log_delays_reports_without_loss() {
     let office = Office::open();
     let log =
         Arc::new(Unreliable { inner: office.memory.runs_log.clone(), faults: AtomicU32::new(5) });
@@ -172,7 +172,7 @@ async fn a_log_that_fails_delays_what_is_seen_and_loses_none_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_end_that_its_worker_could_not_say_is_said_by_the_next() {
+async fn next_worker_publishes_unpublished_end() {
     let office = Office::open();
     let log =
         Arc::new(Mute { inner: office.memory.runs_log.clone(), refused: watch::Sender::new(0) });

@@ -66,7 +66,7 @@ async fn agrees_with_its_snapshot(world: &World, follower: &mut Follower, token:
     assert_eq!(follower.as_snapshot(), snapshot, "{path}");
 }
 
-pub async fn an_appointment_and_its_ticket_agree_from_the_booking_to_the_end(world: &World) {
+pub async fn appointment_and_ticket_agree_until_end(world: &World) {
     let site = world.site().await;
     let (id, change) = tell(world, &booking(&site, "4711")).await;
     assert_eq!(change, "booked");
@@ -133,7 +133,7 @@ pub async fn an_appointment_and_its_ticket_agree_from_the_booking_to_the_end(wor
         .await;
 }
 
-pub async fn facts_that_come_late_twice_or_in_any_order_end_the_same(world: &World) {
+pub async fn fact_order_and_repetition_do_not_matter(world: &World) {
     let site = world.site().await;
     let first = booking(&site, "any");
     let second = with(&first, json!({"version": 2, "end": moment(40), "label": "R. S."}));
@@ -172,9 +172,7 @@ pub async fn facts_that_come_late_twice_or_in_any_order_end_the_same(world: &Wor
     assert_eq!(load["entries"]["load"]["appointments"]["cancelled"], 5);
 }
 
-pub async fn what_a_source_says_after_the_check_in_changes_the_ticket_only_by_calling_it_off(
-    world: &World,
-) {
+pub async fn after_check_in_source_can_only_cancel(world: &World) {
     let site = world.site().await;
     let booked = booking(&site, "4711");
     let (id, _) = tell(world, &booked).await;
@@ -211,7 +209,7 @@ pub async fn what_a_source_says_after_the_check_in_changes_the_ticket_only_by_ca
     assert_eq!(read["entries"]["appointment"]["status"], "cancelled");
 }
 
-pub async fn an_appointment_that_moves_goes_on_at_the_other_location(world: &World) {
+pub async fn moved_appointment_continues_at_other_location(world: &World) {
     let (from, to) = (world.site().await, world.site().await);
     let booked = booking(&from, "4711");
     let (id, _) = tell(world, &booked).await;
@@ -248,7 +246,7 @@ pub async fn an_appointment_that_moves_goes_on_at_the_other_location(world: &Wor
     assert_eq!((gone.status, gone.body["code"].as_str()), (409, Some("appointment_over")));
 }
 
-pub async fn what_cannot_be_of_an_appointment_is_refused_with_its_code(world: &World) {
+pub async fn invalid_appointment_answers_its_code(world: &World) {
     let site = world.site().await;
     let booked = booking(&site, "4711");
     let (id, _) = tell(world, &booked).await;
@@ -304,7 +302,7 @@ pub async fn what_cannot_be_of_an_appointment_is_refused_with_its_code(world: &W
     assert_eq!(result["label"], "B-001");
 }
 
-pub async fn whoever_comes_without_an_appointment_checks_in_into_a_queue(world: &World) {
+pub async fn walk_in_checks_in_into_queue(world: &World) {
     let site = world.site().await;
     let first = check_in(world, &site, json!({"queue": site.general})).await;
     let urgent = check_in(world, &site, json!({"queue": site.general, "priority": 5})).await;
@@ -321,7 +319,7 @@ pub async fn whoever_comes_without_an_appointment_checks_in_into_a_queue(world: 
     assert_eq!(json!(called.ticket), urgent["ticket"]);
 }
 
-pub async fn another_tenants_appointments_doctors_and_load_are_unknown(world: &World) {
+pub async fn foreign_tenant_sees_no_appointments_or_load(world: &World) {
     let site = world.site().await;
     let (id, _) = tell(world, &booking(&site, "4711")).await;
     let here = json!({

@@ -11,7 +11,7 @@ use crate::{
     world::{World, issued, seconds},
 };
 
-pub async fn a_command_sent_twice_has_one_effect_and_one_outcome(world: &World) {
+pub async fn repeated_http_command_has_one_effect(world: &World) {
     let site = world.site().await;
     let key = format!("once-{:x}", fastrand::u64(..));
     let issue = || {
@@ -39,7 +39,7 @@ pub async fn a_command_sent_twice_has_one_effect_and_one_outcome(world: &World) 
     assert_eq!((status.status, &status.body), (200, &first.body));
 }
 
-pub async fn a_command_past_its_time_is_refused_as_expired(world: &World) {
+pub async fn late_http_command_is_refused_as_expired(world: &World) {
     let site = world.site().await;
     let issue = |until: SystemTime| {
         Call::post(&format!("/v1/queues/{}/tickets", site.general))
@@ -67,7 +67,7 @@ fn rfc_3339(time: SystemTime) -> String {
     jiff::Timestamp::from_second(seconds).unwrap().to_string()
 }
 
-pub async fn what_a_location_refuses_is_said_with_its_code(world: &World) {
+pub async fn refused_command_answers_its_code(world: &World) {
     let site = world.site().await;
     let waiting = world.issue(&site, &site.general).await;
     let tickets = |queue: &str| format!("/v1/queues/{queue}/tickets");
@@ -108,7 +108,7 @@ pub async fn what_a_location_refuses_is_said_with_its_code(world: &World) {
     }
 }
 
-pub async fn every_move_of_a_ticket_is_offered_by_http(world: &World) {
+pub async fn http_offers_every_ticket_move(world: &World) {
     let site = world.site().await;
     let (one, two) =
         (world.issue(&site, &site.general).await, world.issue(&site, &site.general).await);
@@ -154,7 +154,7 @@ pub async fn every_move_of_a_ticket_is_offered_by_http(world: &World) {
     assert_eq!(world.call_next(&site, &site.general, &site.room_2).await, five);
 }
 
-pub async fn a_transfer_to_another_location_names_its_successor(world: &World) {
+pub async fn transfer_answer_names_successor(world: &World) {
     let (from, to) = (world.site().await, world.site().await);
     let one = world.issue(&from, &from.general).await;
     let channel = format!("ticket:{}", one.ticket);
@@ -175,7 +175,7 @@ pub async fn a_transfer_to_another_location_names_its_successor(world: &World) {
     assert_eq!((&there["state"], &there["queue"]), (&json!("waiting"), &json!(to.lab)), "{there}");
 }
 
-pub async fn a_ticket_is_read_by_http_as_its_channel_shows_it(world: &World) {
+pub async fn http_ticket_equals_its_channel(world: &World) {
     let site = world.site().await;
     let issued = world.issue(&site, &site.general).await;
     let token = world.patient(&[&issued]);

@@ -10,7 +10,7 @@ use crate::{
     world::{World, seconds},
 };
 
-pub async fn a_second_subscribe_is_an_error_and_changes_nothing(world: &World) {
+pub async fn second_subscribe_is_an_error(world: &World) {
     let site = world.site().await;
     let channel = format!("board:{}", site.location);
     let mut board = Follower::start(world.here(), &site.display, &channel).await;
@@ -20,7 +20,7 @@ pub async fn a_second_subscribe_is_an_error_and_changes_nothing(world: &World) {
     board.until("the ticket", |board| board.entry(&queue)["waiting"] == 1).await;
 }
 
-pub async fn a_channel_one_may_not_open_stays_shut(world: &World) {
+pub async fn forbidden_channel_stays_closed(world: &World) {
     let (site, elsewhere) = (world.site().await, world.site().await);
     let (mine, other) =
         (world.issue(&site, &site.general).await, world.issue(&site, &site.general).await);
@@ -70,7 +70,7 @@ pub async fn a_channel_one_may_not_open_stays_shut(world: &World) {
     }
 }
 
-pub async fn nothing_crosses_a_tenant(world: &World) {
+pub async fn no_channel_crosses_tenants(world: &World) {
     let site = world.site().await;
     let issued = world.issue(&site, &site.general).await;
     let here =
@@ -101,7 +101,7 @@ pub async fn nothing_crosses_a_tenant(world: &World) {
     assert_eq!(refusal, Err(Refusal::Error(102)));
 }
 
-pub async fn a_name_that_is_no_channel_is_unknown(world: &World) {
+pub async fn invalid_channel_name_is_unknown(world: &World) {
     let site = world.site().await;
     let mut phone = Phone::connect(world.here(), &site.admin).await;
     let long = format!("queue:{}.{}", site.location, "x".repeat(200));
@@ -121,7 +121,7 @@ pub async fn a_name_that_is_no_channel_is_unknown(world: &World) {
     assert!(phone.subscribe(&format!("board:{}", site.location)).await.is_ok());
 }
 
-pub async fn a_token_that_cannot_be_trusted_opens_nothing(world: &World) {
+pub async fn untrusted_token_is_refused(world: &World) {
     let good = world.token("admin", json!({}));
     let (head, _) = good.rsplit_once('.').unwrap();
     let table = [
@@ -155,7 +155,7 @@ pub async fn a_token_that_cannot_be_trusted_opens_nothing(world: &World) {
     }
 }
 
-pub async fn an_expired_token_asks_for_a_newer_one(world: &World) {
+pub async fn expired_token_asks_for_refresh(world: &World) {
     let site = world.site().await;
     let expired = world.token("admin", json!({"exp": seconds() - 5}));
     let mut phone = Phone::open(world.here()).await;
@@ -176,7 +176,7 @@ pub async fn an_expired_token_asks_for_a_newer_one(world: &World) {
     assert_eq!(phone.closed().await, 3500);
 }
 
-pub async fn a_frame_too_large_costs_its_sender_alone(world: &World) {
+pub async fn oversized_frame_closes_only_its_sender(world: &World) {
     let site = world.site().await;
     let mut neighbour =
         Follower::start(world.here(), &site.display, &format!("board:{}", site.location)).await;
@@ -188,7 +188,7 @@ pub async fn a_frame_too_large_costs_its_sender_alone(world: &World) {
     neighbour.until("the ticket", |board| board.entry(&queue)["waiting"] == 1).await;
 }
 
-pub async fn words_that_are_no_command_close_the_socket(world: &World) {
+pub async fn invalid_command_closes_socket(world: &World) {
     let site = world.site().await;
     for words in
         ["hello", "{\"id\":", "[]", "{\"id\":7,\"subscribe\":7}", "{\"id\":-1,\"ping\":{}}"]
@@ -210,7 +210,7 @@ pub async fn words_that_are_no_command_close_the_socket(world: &World) {
     assert!(phone.subscribe(&format!("board:{}", site.location)).await.is_ok());
 }
 
-pub async fn an_origin_that_is_not_allowed_may_not_connect(world: &World) {
+pub async fn foreign_origin_cannot_connect(world: &World) {
     assert_eq!(
         Phone::open_from(world.here(), Some("https://evil.example")).await.map(drop),
         Err(403)
@@ -220,7 +220,7 @@ pub async fn an_origin_that_is_not_allowed_may_not_connect(world: &World) {
     assert_eq!(Phone::open_from(world.here(), None).await.map(drop), Ok(()));
 }
 
-pub async fn a_request_that_cannot_be_read_gets_a_problem(world: &World) {
+pub async fn unreadable_request_gets_a_problem(world: &World) {
     let site = world.site().await;
     let tickets = format!("/v1/queues/{}/tickets", site.general);
     let post = |path: &str| Call::post(path).token(&site.admin);
@@ -258,7 +258,7 @@ pub async fn a_request_that_cannot_be_read_gets_a_problem(world: &World) {
     assert_eq!(world.issue(&site, &site.general).await.label, "A-001");
 }
 
-pub async fn health_and_metrics_answer_without_patient_data(world: &World) {
+pub async fn health_and_metrics_hold_no_patient_data(world: &World) {
     let site = world.site().await;
     let issued = world.issue(&site, &site.general).await;
     let token = world.patient(&[&issued]);

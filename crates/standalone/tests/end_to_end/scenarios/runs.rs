@@ -29,7 +29,7 @@ async fn watch(world: &World, token: &str, run: &str) -> Follower {
     clerk
 }
 
-pub async fn a_claims_file_is_checked_while_its_clerk_watches(world: &World) {
+pub async fn clerk_watches_claims_check(world: &World) {
     let clerk = Clerk::with_all_rules(world).await;
     let export = export(6_000, 1);
     let run = clerk.check(&export.bytes).await;
@@ -67,7 +67,7 @@ pub async fn a_claims_file_is_checked_while_its_clerk_watches(world: &World) {
     assert_eq!(again.body, shown.as_snapshot(), "the end is readable later");
 }
 
-pub async fn a_run_asked_for_twice_under_one_key_is_one_run(world: &World) {
+pub async fn repeated_run_request_starts_one_run(world: &World) {
     let clerk = Clerk::new(world);
     let file = clerk.upload(&export(50, 2).bytes).await;
     let body = json!({"file": file});
@@ -82,7 +82,7 @@ pub async fn a_run_asked_for_twice_under_one_key_is_one_run(world: &World) {
     assert_eq!(list.body["runs"][0]["run"], run);
 }
 
-pub async fn a_file_that_is_no_export_fails_with_what_shows_it(world: &World) {
+pub async fn foreign_file_fails_with_evidence(world: &World) {
     let clerk = Clerk::new(world);
     for (bytes, code) in [
         (&b"Nom;Adresse\nA;B\n"[..], "file_not_an_export"),
@@ -116,7 +116,7 @@ pub async fn a_file_that_is_no_export_fails_with_what_shows_it(world: &World) {
     );
 }
 
-pub async fn a_row_that_cannot_be_read_costs_only_itself(world: &World) {
+pub async fn unreadable_row_does_not_stop_check(world: &World) {
     let clerk = Clerk::new(world);
     let mut text = String::from_utf8_lossy(&export(20, 3).bytes).into_owned();
     text.push_str("too;few;cells\n");
@@ -130,7 +130,7 @@ pub async fn a_row_that_cannot_be_read_costs_only_itself(world: &World) {
     );
 }
 
-pub async fn a_run_is_cancelled_while_it_is_checked(world: &World) {
+pub async fn running_check_can_be_cancelled(world: &World) {
     let clerk = Clerk::with_all_rules(world).await;
     let run = clerk.check(&export(60_000, 4).bytes).await;
     let mut shown = Follower::start(world.here(), &clerk.editor, &format!("run:{run}")).await;
@@ -155,7 +155,7 @@ pub async fn a_run_is_cancelled_while_it_is_checked(world: &World) {
     assert_eq!((again.status, &again.body["code"]), (409, &json!("run_over")));
 }
 
-pub async fn who_may_see_a_run_is_its_clerk_the_tenants_viewers_and_admins(world: &World) {
+pub async fn run_is_visible_to_clerk_viewers_and_admins(world: &World) {
     let clerk = Clerk::new(world);
     let run = clerk.check(&export(50, 5).bytes).await;
     clerk.head(&run, is_over).await;
@@ -189,7 +189,7 @@ pub async fn who_may_see_a_run_is_its_clerk_the_tenants_viewers_and_admins(world
     assert_eq!(list.body["runs"], json!([]), "a clerk lists its own runs");
 }
 
-pub async fn a_rule_that_changes_holds_for_the_next_run(world: &World) {
+pub async fn changed_rule_applies_to_next_run(world: &World) {
     let clerk = Clerk::with_all_rules(world).await;
     let export = export(2_000, 6);
     let rules_of = async || {
@@ -207,7 +207,7 @@ pub async fn a_rule_that_changes_holds_for_the_next_run(world: &World) {
     assert_eq!(rules_of().await, expected);
 }
 
-pub async fn a_clerk_who_comes_back_gets_what_was_missed_in_one_step(world: &World) {
+pub async fn returning_clerk_gets_one_merged_step(world: &World) {
     let clerk = Clerk::with_all_rules(world).await;
     let run = clerk.check(&export(20_000, 7).bytes).await;
     let mut shown = Follower::start(world.here(), &clerk.editor, &format!("run:{run}")).await;
@@ -223,7 +223,7 @@ pub async fn a_clerk_who_comes_back_gets_what_was_missed_in_one_step(world: &Wor
     );
 }
 
-pub async fn a_stream_shows_a_run_to_its_end(world: &World) {
+pub async fn stream_shows_run_to_its_end(world: &World) {
     let clerk = Clerk::new(world);
     let run = clerk.check(&export(3_000, 8).bytes).await;
     let path = stream::path_for(world, &clerk.viewer, &[&format!("run:{run}")]).await;
@@ -238,7 +238,7 @@ pub async fn a_stream_shows_a_run_to_its_end(world: &World) {
     assert_eq!(head["state"], "completed");
 }
 
-pub async fn findings_are_exported_as_a_table_in_either_language(world: &World) {
+pub async fn findings_export_in_both_languages(world: &World) {
     let clerk = Clerk::with_all_rules(world).await;
     let run = clerk.check(&export(2_000, 9).bytes).await;
     clerk.head(&run, is_over).await;

@@ -12,7 +12,7 @@ fn offset(event: &Value) -> u64 {
     event["offset"].as_u64().expect("an event has its offset")
 }
 
-pub async fn a_stream_begins_with_a_snapshot_and_goes_on_with_steps(world: &World) {
+pub async fn stream_begins_with_snapshot_then_steps(world: &World) {
     let site = world.site().await;
     let issued = world.issue(&site, &site.general).await;
     let board = format!("board:{}", site.location);
@@ -42,7 +42,7 @@ pub async fn a_stream_begins_with_a_snapshot_and_goes_on_with_steps(world: &Worl
     while phone.expect("state").await["data"]["state"] != "in_service" {}
 }
 
-pub async fn a_stream_resumes_after_its_ticket_is_spent(world: &World) {
+pub async fn stream_resumes_after_ticket_is_spent(world: &World) {
     let site = world.site().await;
     let (board, queue) = (format!("board:{}", site.location), format!("queue:{}", site.general));
     let path = stream::path_for(world, &site.reception, &[&board, &queue]).await;
@@ -90,7 +90,7 @@ async fn assert_refused(world: &World, path: &str, id: Option<&str>, code: &str)
     assert_eq!(Stream::open(world.here(), path, Some(&id)).await.status, 204);
 }
 
-pub async fn a_spent_ticket_opens_no_second_stream(world: &World) {
+pub async fn spent_ticket_opens_no_second_stream(world: &World) {
     let site = world.site().await;
     let path = stream::path_for(world, &site.display, &[&format!("board:{}", site.location)]).await;
     let mut screen = Stream::open(world.here(), &path, None).await;
@@ -103,7 +103,7 @@ pub async fn a_spent_ticket_opens_no_second_stream(world: &World) {
     screen.expect("delta").await;
 }
 
-pub async fn a_forged_stream_id_opens_nothing(world: &World) {
+pub async fn forged_stream_id_is_refused(world: &World) {
     let (site, elsewhere) = (world.site().await, world.site().await);
     let board = format!("board:{}", site.location);
     let path = stream::path_for(world, &site.display, &[&board]).await;
@@ -122,7 +122,7 @@ pub async fn a_forged_stream_id_opens_nothing(world: &World) {
     assert_refused(world, &other, Some(&id), "stream_ticket_invalid").await;
 }
 
-pub async fn a_stream_ticket_opens_no_other_channel(world: &World) {
+pub async fn stream_ticket_opens_only_its_channels(world: &World) {
     let site = world.site().await;
     let (board, queue) = (format!("board:{}", site.location), format!("queue:{}", site.general));
     let path = stream::path_for(world, &site.reception, &[&board]).await;

@@ -16,7 +16,7 @@ async fn issue_many(world: &World, site: &Site, count: usize) -> Vec<Issued> {
     tickets
 }
 
-pub async fn a_patient_follows_their_ticket_to_its_end(world: &World) {
+pub async fn patient_follows_ticket_to_its_end(world: &World) {
     let site = world.site().await;
     let tickets = issue_many(world, &site, 4).await;
     let mine = &tickets[3];
@@ -59,7 +59,7 @@ pub async fn a_patient_follows_their_ticket_to_its_end(world: &World) {
     assert_eq!(late.state()["state"], "completed");
 }
 
-pub async fn a_board_shows_who_is_called_and_then_who_was(world: &World) {
+pub async fn board_shows_current_and_recent_calls(world: &World) {
     let site = world.site().await;
     let tickets = issue_many(world, &site, 2).await;
     let mut board =
@@ -90,7 +90,7 @@ pub async fn a_board_shows_who_is_called_and_then_who_was(world: &World) {
     }
 }
 
-pub async fn a_desk_that_folds_every_step_holds_the_servers_snapshot(world: &World) {
+pub async fn folded_steps_equal_server_snapshot(world: &World) {
     let site = world.site().await;
     let mut desk =
         Follower::start(world.here(), &site.reception, &format!("queue:{}", site.general)).await;
@@ -128,7 +128,7 @@ async fn a_busy_quarter_hour(world: &World, site: &Site) -> u64 {
     world.ticket(site, &called, "complete").await
 }
 
-pub async fn a_client_that_resumes_gets_one_merged_step(world: &World) {
+pub async fn resuming_client_gets_one_merged_step(world: &World) {
     let site = world.site().await;
     let channel = format!("queue:{}", site.general);
     let before = Follower::start(world.here(), &site.reception, &channel).await;
@@ -148,7 +148,7 @@ pub async fn a_client_that_resumes_gets_one_merged_step(world: &World) {
     assert_eq!(at_once.missed, 0);
 }
 
-pub async fn a_phone_that_slept_gets_its_last_state_alone(world: &World) {
+pub async fn sleeping_phone_gets_only_last_state(world: &World) {
     let site = world.site().await;
     let tickets = issue_many(world, &site, 3).await;
     let mine = &tickets[2];
@@ -167,7 +167,7 @@ pub async fn a_phone_that_slept_gets_its_last_state_alone(world: &World) {
     assert_eq!(resumed.follower.state()["state"], "on_hold");
 }
 
-pub async fn a_position_that_means_nothing_is_answered_with_a_snapshot(world: &World) {
+pub async fn unknown_position_gets_a_snapshot(world: &World) {
     let site = world.site().await;
     let mut phone = Phone::connect(world.here(), &site.reception).await;
     let channel = format!("queue:{}", site.general);
@@ -181,7 +181,7 @@ pub async fn a_position_that_means_nothing_is_answered_with_a_snapshot(world: &W
     }
 }
 
-pub async fn many_phones_of_one_line_all_see_their_own_place(world: &World) {
+pub async fn every_phone_sees_its_own_place(world: &World) {
     let site = world.site().await;
     let tickets = issue_many(world, &site, 12).await;
     let mut phones = Vec::new();
@@ -206,7 +206,7 @@ pub async fn many_phones_of_one_line_all_see_their_own_place(world: &World) {
     }
 }
 
-pub async fn leaving_a_channel_ends_its_pushes(world: &World) {
+pub async fn unsubscribe_ends_publications(world: &World) {
     let site = world.site().await;
     let (general, lab) = (format!("queue:{}", site.general), format!("queue:{}", site.lab));
     let mut phone = Phone::connect(world.here(), &site.reception).await;
@@ -222,7 +222,7 @@ pub async fn leaving_a_channel_ends_its_pushes(world: &World) {
     assert_eq!(phone.subscribe(&general).await.map(drop), Err(Refusal::Error(105)));
 }
 
-pub async fn patients_who_look_at_once_are_answered_wherever_they_look(world: &World) {
+pub async fn simultaneous_patients_are_all_answered(world: &World) {
     let site = world.site().await;
     for number in 1..=40 {
         let issued = world.issue(&site, &site.general).await;
