@@ -1,1 +1,3 @@
 //! Fixtures, protocol clients and generators for tests, benches and load programs.
+
+pub mod records;
