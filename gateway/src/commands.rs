@@ -11,9 +11,9 @@ use std::{
 use dashmap::DashMap;
 use schemas::{
     codes::Code,
-    command::Outcome,
+    command::CommandOutcome,
     ids::{CommandId, TenantId},
-    record::{CommandRecord, topic_of},
+    record::{CommandRecord, topic_for},
 };
 use tokio::{sync::oneshot, time::timeout};
 
@@ -32,7 +32,7 @@ const MAX_WAITERS: usize = 10_000;
 
 /// What a caller can be told after the wait.
 pub enum Submitted {
-    Decided(Outcome),
+    Decided(CommandOutcome),
     /// Appended, not decided yet.
     Pending,
 }
@@ -44,7 +44,7 @@ pub struct Commands {
     log: Arc<dyn Log>,
     queries: Arc<dyn Queries>,
     /// Several callers may wait for one command: a caller that lost its connection asks again.
-    waiting: DashMap<Key, Vec<oneshot::Sender<Outcome>>>,
+    waiting: DashMap<Key, Vec<oneshot::Sender<CommandOutcome>>>,
     waiters: AtomicUsize,
 }
 
@@ -62,7 +62,7 @@ impl Commands {
         let wire = record.to_wire();
         // A record its reader cannot take would be parked and its caller wait in vain.
         CommandRecord::from_wire(&wire)?;
-        let topic = topic_of(record.aggregate.kind());
+        let topic = topic_for(record.aggregate.kind());
         let waiter = self.register(record.aggregate.tenant(), record.id)?;
         match timeout(APPEND_TIMEOUT, self.log.append(topic, wire)).await {
             Ok(Ok(())) => {}
@@ -89,7 +89,7 @@ impl Commands {
         &self,
         tenant: &TenantId,
         command: &CommandId,
-    ) -> Result<Option<Outcome>, Code> {
+    ) -> Result<Option<CommandOutcome>, Code> {
         // Registered first: an outcome between the look and the wait is then not missed.
         let waiter = self.register(tenant.clone(), command.clone())?;
         let answer = timeout(QUERY_TIMEOUT, self.queries.outcome(tenant, command)).await;
@@ -117,7 +117,7 @@ impl Commands {
     }
 
     /// Hands the outcome to everybody on this node who waits for it.
-    pub fn answer(&self, tenant: &TenantId, outcome: Outcome) {
+    pub fn answer(&self, tenant: &TenantId, outcome: CommandOutcome) {
         let key = (tenant.clone(), outcome.command.clone());
         if let Some((_, senders)) = self.waiting.remove(&key) {
             for sender in senders {
@@ -143,11 +143,11 @@ impl Commands {
 struct Waiter<'a> {
     commands: &'a Commands,
     key: Key,
-    receiver: oneshot::Receiver<Outcome>,
+    receiver: oneshot::Receiver<CommandOutcome>,
 }
 
 impl Waiter<'_> {
-    async fn outcome(mut self) -> Option<Outcome> {
+    async fn outcome(mut self) -> Option<CommandOutcome> {
         timeout(OUTCOME_TIMEOUT, &mut self.receiver).await.ok()?.ok()
     }
 }

@@ -13,9 +13,9 @@ use clinicwire_loadtests::claims::{
     tables::{write_codes, write_establishments},
 };
 use schemas::{
-    finding::{Finding, Outcome},
+    finding::{Finding, FindingOutcome},
     rule::Rule,
-    run::Summary,
+    run::RunSummary,
 };
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ fn tables() -> Tables {
     Tables::read(&codes[..], &establishments[..]).unwrap()
 }
 
-fn findings(bytes: &[u8], list_passes: bool) -> (Vec<Finding>, Summary) {
+fn findings(bytes: &[u8], list_passes: bool) -> (Vec<Finding>, RunSummary) {
     let mut findings = Vec::new();
     let checked = engine::check(bytes, &rules::planted(), &tables(), list_passes, |finding| {
         findings.push(finding)
@@ -66,10 +66,11 @@ fn assert_found(plan: Plan, format: Format) {
 #[test]
 fn every_outcome_that_a_file_can_have_is_planted() {
     let (_, planted) = generated(plan(20_000, 1), USUAL);
-    let outcomes: BTreeSet<Outcome> = planted.iter().map(|planted| planted.outcome).collect();
-    let never = [Outcome::RuleFailed, Outcome::RuleOverBudget];
-    let all: BTreeSet<Outcome> =
-        Outcome::ALL.iter().copied().filter(|one| !never.contains(one)).collect();
+    let outcomes: BTreeSet<FindingOutcome> =
+        planted.iter().map(|planted| planted.outcome).collect();
+    let never = [FindingOutcome::RuleFailed, FindingOutcome::RuleOverBudget];
+    let all: BTreeSet<FindingOutcome> =
+        FindingOutcome::ALL.iter().copied().filter(|one| !never.contains(one)).collect();
     assert_eq!(outcomes, all);
 }
 
@@ -120,7 +121,7 @@ fn a_finding_that_is_withheld_or_made_up_is_noticed() {
     let (bytes, planted) = generated(plan(5_000, 8), USUAL);
     let (mut findings, _) = findings(&bytes, true);
     let taken =
-        findings.iter().position(|finding| finding.outcome == Outcome::LongerVisit).unwrap();
+        findings.iter().position(|finding| finding.outcome == FindingOutcome::LongerVisit).unwrap();
     let taken = findings.remove(taken);
     let difference = compare(&planted, &findings);
     assert_eq!((difference.missed.len(), difference.invented.len()), (1, 0));

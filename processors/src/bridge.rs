@@ -7,10 +7,10 @@ use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use schemas::{
-    appointment::Report,
+    appointment_report::AppointmentReport,
     codes::Code,
     ids::{Aggregate, CommandId, SourceId, TenantId},
-    record::{CommandRecord, WireRecord, partition_of},
+    record::{CommandRecord, WireRecord, partition_for_key},
 };
 
 /// Whose topic is read.
@@ -64,7 +64,7 @@ impl Bridge {
         if size(&told.record) > LARGEST {
             return Err(Code::TooLarge);
         }
-        let report: Report =
+        let report: AppointmentReport =
             serde_json::from_slice(&told.record.value).map_err(|_| Code::RecordMalformed)?;
         let (location, command) = report.into_command(self.source.clone(), bits)?;
         Ok(CommandRecord {
@@ -94,7 +94,7 @@ impl Bridge {
     fn short_topic(&self) -> String {
         let is_plain = |letter: &char| letter.is_ascii_alphanumeric() || "_.-".contains(*letter);
         let begins: String = self.topic.chars().filter(is_plain).take(TOPIC_IN_ID).collect();
-        format!("{begins}:{:08x}", partition_of(&self.topic, 1 << 31))
+        format!("{begins}:{:08x}", partition_for_key(&self.topic, 1 << 31))
     }
 
     /// No aggregate's key begins so: whoever looks at what was set aside sees whose it is, and where it came from.

@@ -5,7 +5,7 @@ use schemas::{
     Millis,
     appointment::SourceKey,
     codes::Code,
-    command::Outcome,
+    command::CommandOutcome,
     event::Event,
     ids::{Aggregate, AppointmentId, CommandId, SourceId, TenantId, TicketId},
     record::{Actor, WireRecord},
@@ -107,7 +107,7 @@ pub struct AppointmentRow {
 pub struct OutcomeRow {
     pub tenant: TenantId,
     pub source: String,
-    pub outcome: Outcome,
+    pub outcome: CommandOutcome,
 }
 
 /// A record to be published after the commit. Its key in the outbox is (partition, offset, part).

@@ -11,7 +11,7 @@ use schemas::{
     command::{Command, Verdict},
     event::Event,
     ids::{AppointmentId, DoctorId, LocationId, QueueId, SourceId, StationId, TicketId},
-    line::Place,
+    line::LinePlace,
     load::FactCounts,
     record::{CommandRecord, ViewDelta},
     ticket::{Priority, TicketState},
@@ -74,7 +74,7 @@ pub struct Location {
 /// What a queue's tickets and stations add up to, kept so that nothing is counted per command.
 #[derive(Default)]
 struct Tally {
-    waiting: BTreeSet<Place>,
+    waiting: BTreeSet<LinePlace>,
     priorities: BTreeMap<Priority, u32>,
     waits: Waits,
     in_service: u32,

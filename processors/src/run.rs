@@ -13,7 +13,10 @@ use schemas::{
     event::Event,
     ids::{Aggregate, FileId, RuleId},
     record::{CommandRecord, ViewDelta},
-    run::{Counts, Progress, Report, RuleTally, RunFile, RunHead, RunState, SHOWN_FINDINGS},
+    run::{
+        FindingCounts, RuleTally, RunFile, RunHead, RunProgress, RunReport, RunState,
+        SHOWN_FINDINGS,
+    },
     view::{Delta, Position},
 };
 use serde::{Deserialize, Serialize};
@@ -42,8 +45,8 @@ struct Asked {
     keep_s: u32,
     head: RunHead,
     /// Of the current attempt, as are the next three.
-    progress: Option<Progress>,
-    counts: Counts,
+    progress: Option<RunProgress>,
+    counts: FindingCounts,
     rules: BTreeMap<RuleId, RuleTally>,
     /// Findings its view shows.
     shown: usize,
@@ -212,7 +215,7 @@ impl Asked {
             keep_s,
             head,
             progress: None,
-            counts: Counts::default(),
+            counts: FindingCounts::default(),
             rules: BTreeMap::new(),
             shown: 0,
         }
@@ -245,10 +248,10 @@ impl Asked {
         }
         std::mem::take(&mut self.rules).into_keys().for_each(|rule| remove(rule_key(&rule)));
         (1..=std::mem::take(&mut self.shown)).for_each(|n| remove(finding_key(n)));
-        self.counts = Counts::default();
+        self.counts = FindingCounts::default();
     }
 
-    fn report(&mut self, report: &Report, delta: &mut Delta) {
+    fn report(&mut self, report: &RunReport, delta: &mut Delta) {
         let mut progress = report.progress.clone();
         if let Some(held) = &self.progress {
             // A worker's reports may be repeated or cross a lost answer: what people see never falls.

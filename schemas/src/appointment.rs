@@ -1,4 +1,4 @@
-//! Appointments: what a source tells of one, what its patient sees of it, and how it stands in a doctor's day.
+//! Appointments: what a source knows of one, what its patient sees of it, and how it stands in a doctor's day.
 //!
 //! The statuses are FHIR's (Appointment, R4 and R5, <https://hl7.org/fhir/valueset-appointmentstatus.html>).
 
@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Millis,
     codes::Code,
-    command::Command,
     ids::{AppointmentId, DoctorId, LocationId, QueueId, SourceId, TicketId},
     ticket::TicketState,
 };
@@ -132,7 +131,7 @@ pub struct Doctor {
 /// and the newest one alone tells everything.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
-pub struct Fact {
+pub struct AppointmentFact {
     pub source: SourceId,
     /// With the source, what names the appointment.
     pub key: SourceKey,
@@ -160,11 +159,11 @@ pub struct Fact {
     pub moved_to: Option<LocationId>,
 }
 
-impl Fact {
+impl AppointmentFact {
     /// Whether everything the fact names is of `location`, or of where the appointment moves to.
-    pub fn names_only(&self, location: &LocationId) -> bool {
+    pub fn refers_only_to(&self, location: &LocationId) -> bool {
         let place = self.moved_to.as_ref().unwrap_or(location);
-        self.queue.as_ref().is_none_or(|queue| queue.is_of(place))
+        self.queue.as_ref().is_none_or(|queue| queue.belongs_to(place))
     }
 }
 
@@ -172,7 +171,7 @@ impl Fact {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum Change {
+pub enum AppointmentChange {
     Booked,
     Rescheduled,
     /// Doctor, queue, label or a status before "booked".
@@ -193,8 +192,8 @@ pub enum Change {
     Stale,
 }
 
-impl Change {
-    pub const ALL: [Change; 13] = [
+impl AppointmentChange {
+    pub const ALL: [AppointmentChange; 13] = [
         Self::Booked,
         Self::Rescheduled,
         Self::Modified,
@@ -227,72 +226,6 @@ impl Change {
             Self::Repeated => "repeated",
             Self::Stale => "stale",
         }
-    }
-}
-
-/// What a source tells, as JSON over HTTP or in its own topic; times are texts of RFC 3339.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
-pub struct Report {
-    /// Where the appointment takes place.
-    pub location: LocationId,
-    pub key: SourceKey,
-    /// The source's own version of the appointment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<u64>,
-    /// When the source last changed it; counts where there is no version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(any(test, feature = "json-schema"), schemars(with = "Option<String>"))]
-    pub updated_at: Option<jiff::Timestamp>,
-    pub status: AppointmentStatus,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(any(test, feature = "json-schema"), schemars(with = "Option<String>"))]
-    pub start: Option<jiff::Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(any(test, feature = "json-schema"), schemars(with = "Option<String>"))]
-    pub end: Option<jiff::Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub doctor: Option<Doctor>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue: Option<QueueId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// The location it was at until now, when that is another one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub moved_from: Option<LocationId>,
-}
-
-impl Report {
-    /// The location that must hear it first, and the command it is told by. `bits` are the random part of the
-    /// appointment's id, should the location not know it yet.
-    ///
-    /// # Errors
-    /// `invalid_value` without a version or a time of change, or with a time of change before 1970.
-    pub fn into_command(self, source: SourceId, bits: u128) -> Result<(LocationId, Command), Code> {
-        let changed = self.updated_at.and_then(|at| u64::try_from(at.as_millisecond()).ok());
-        let revision = self.version.or(changed).ok_or(Code::InvalidValue)?;
-        let from = self.moved_from.filter(|from| *from != self.location);
-        let (first, moved_to) = match from {
-            Some(from) => (from, Some(self.location)),
-            None => (self.location, None),
-        };
-        let fact = Fact {
-            source,
-            key: self.key,
-            revision,
-            status: self.status,
-            start: self.start.map(jiff::Timestamp::as_millisecond),
-            end: self.end.map(jiff::Timestamp::as_millisecond),
-            doctor: self.doctor,
-            queue: self.queue,
-            label: self.label,
-            reason: self.reason,
-            moved_to,
-        };
-        let appointment = AppointmentId::from_random(&first, bits);
-        Ok((first, Command::ReportAppointment { appointment, fact }))
     }
 }
 
@@ -371,54 +304,14 @@ pub struct ScheduleTicket {
 mod tests {
     use super::*;
 
-    fn report(json: serde_json::Value) -> Result<Report, serde_json::Error> {
-        serde_json::from_value(json)
-    }
-
     #[test]
     fn the_statuses_are_spelt_as_fhir_spells_them() {
         for status in AppointmentStatus::ALL {
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
         }
-        for change in Change::ALL {
+        for change in AppointmentChange::ALL {
             assert_eq!(serde_json::to_value(change).unwrap(), change.as_str());
         }
-    }
-
-    #[test]
-    fn a_report_is_told_first_where_the_appointment_was() {
-        let base = serde_json::json!({
-            "location": "north", "key": "4711", "updated_at": "2026-11-27T08:00:00Z", "status": "booked",
-            "start": "2026-11-27T09:00:00-05:00", "end": "2026-11-27T09:20:00-05:00",
-        });
-        let source = SourceId::new("his").unwrap();
-        let (first, command) =
-            report(base.clone()).unwrap().into_command(source.clone(), 7).unwrap();
-        let Command::ReportAppointment { appointment, fact } = command else {
-            panic!("another command")
-        };
-        assert_eq!((first.as_str(), fact.moved_to.as_ref()), ("north", None));
-        assert!(appointment.is_of(&first));
-        assert_eq!(fact.start, Some(1_795_788_000_000));
-        assert_eq!(fact.revision, 1_795_766_400_000);
-
-        let mut moved = base;
-        moved["moved_from"] = "south".into();
-        let (first, command) = report(moved).unwrap().into_command(source, 7).unwrap();
-        let Command::ReportAppointment { appointment, fact } = command else {
-            panic!("another command")
-        };
-        assert_eq!((first.as_str(), fact.moved_to.unwrap().as_str()), ("south", "north"));
-        assert!(appointment.is_of(&first));
-    }
-
-    #[test]
-    fn a_report_says_how_new_it_is() {
-        let report =
-            report(serde_json::json!({"location": "north", "key": "4711", "status": "proposed"}))
-                .unwrap();
-        let source = SourceId::new("his").unwrap();
-        assert!(report.into_command(source, 7).err() == Some(Code::InvalidValue));
     }
 
     #[test]

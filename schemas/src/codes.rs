@@ -115,7 +115,7 @@ codes! {
 
 impl Code {
     /// Whether the same request may succeed later without a change.
-    pub fn temporary(self) -> bool {
+    pub fn is_temporary(self) -> bool {
         matches!(self, Code::TryAgain | Code::Draining | Code::Internal)
     }
 }
@@ -174,7 +174,7 @@ impl Close {
     }
 
     /// Whether a client should come back after it.
-    pub fn comes_back(self) -> bool {
+    pub fn should_reconnect(self) -> bool {
         matches!(self.code(), ..3500 | 4000..4500)
     }
 

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Millis,
-    appointment::{Change, Fact},
+    appointment::{AppointmentChange, AppointmentFact},
     codes::Code,
     ids::{AggregateKind, AppointmentId, CommandId, QueueId, RuleId, StationId, TicketId},
-    load::Bands,
+    load::LoadBands,
     rule::Rule,
-    run::{Failure, Report, RunFile, Summary},
+    run::{RunFailure, RunFile, RunReport, RunSummary},
     ticket::Priority,
     timers::Timers,
 };
@@ -38,7 +38,7 @@ macro_rules! commands {
             }
 
             /// The kind of aggregate it is for.
-            pub fn of(&self) -> AggregateKind {
+            pub fn aggregate_kind(&self) -> AggregateKind {
                 match self {
                     $($(Command::$name { .. } => AggregateKind::$of,)*)*
                 }
@@ -61,7 +61,7 @@ commands! {
         timers: Timers,
         /// From when on a dashboard calls its numbers high; absent: never.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        bands: Option<Bands>,
+        bands: Option<LoadBands>,
     }
     /// Creates a queue of this location, or changes its settings. A new queue is closed.
     ConfigureQueue = "queue.configure" {
@@ -142,7 +142,7 @@ commands! {
     RevertTicket = "ticket.revert" { ticket: TicketId }
     /// What a source knows of an appointment. The id counts only if the location has not heard of it: its random part
     /// comes from whoever appends the record.
-    ReportAppointment = "appointment.report" { appointment: AppointmentId, fact: Fact }
+    ReportAppointment = "appointment.report" { appointment: AppointmentId, fact: AppointmentFact }
     /// The patient is there: issues the ticket of the appointment, in its own queue unless another is named.
     CheckIn = "appointment.check_in" {
         appointment: AppointmentId,
@@ -171,13 +171,13 @@ commands! {
     /// A worker began the attempt.
     StartRun = "run.start" { attempt: u32 }
     /// How far the attempt is.
-    ReportRun = "run.report" { attempt: u32, report: Report }
+    ReportRun = "run.report" { attempt: u32, report: RunReport }
     /// The attempt met a fault that may pass: the run is queued again as the next attempt.
     ReleaseRun = "run.release" { attempt: u32 }
     /// The attempt came to its end, and its findings are stored.
-    CompleteRun = "run.complete" { attempt: u32, report: Report, summary: Summary }
+    CompleteRun = "run.complete" { attempt: u32, report: RunReport, summary: RunSummary }
     /// The attempt failed for good.
-    FailRun = "run.fail" { attempt: u32, failure: Failure }
+    FailRun = "run.fail" { attempt: u32, failure: RunFailure }
     /// The attempt was stopped, as cancelling had asked.
     StopRun = "run.stop" { attempt: u32 };
     Rules:
@@ -230,7 +230,7 @@ impl Command {
 /// What became of a command. The same command again is answered with the same outcome.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
-pub struct Outcome {
+pub struct CommandOutcome {
     pub command: CommandId,
     pub at: Millis,
     #[serde(flatten)]
@@ -269,7 +269,7 @@ pub struct CommandResult {
     pub appointment: Option<AppointmentId>,
     /// What a fact changed, or why it changed nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub change: Option<Change>,
+    pub change: Option<AppointmentChange>,
 }
 
 impl CommandResult {

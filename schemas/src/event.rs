@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Millis,
-    appointment::{Change, Fact},
+    appointment::{AppointmentChange, AppointmentFact},
     ids::{AppointmentId, LocationId, QueueId, RuleId, StationId, TicketId},
-    load::Bands,
+    load::LoadBands,
     rule::Rule,
-    run::{Failure, Report, RunFile, Summary},
+    run::{RunFailure, RunFile, RunReport, RunSummary},
     ticket::{Priority, QueueState, TicketState},
     timers::Timers,
 };
@@ -25,7 +25,7 @@ pub enum Event {
         time_zone: String,
         languages: Vec<String>,
         timers: Timers,
-        bands: Option<Bands>,
+        bands: Option<LoadBands>,
     },
     QueueConfigured {
         queue: QueueId,
@@ -117,7 +117,7 @@ pub enum Event {
     TicketReverted {
         ticket: TicketId,
         reverts: u64,
-        to: Standing,
+        to: TicketStatus,
     },
     /// A timer ended the ticket: an absence lasted too long, nobody called it for too long, or the day is over.
     TicketExpired {
@@ -131,18 +131,18 @@ pub enum Event {
     /// What a source said was taken in, all of it or, where the desk knows better (`overruled`), all but the status.
     AppointmentReported {
         appointment: AppointmentId,
-        fact: Fact,
-        change: Change,
+        fact: AppointmentFact,
+        change: AppointmentChange,
     },
     /// What a source said was known already (`repeated`) or is older than what is known (`stale`).
     FactIgnored {
         appointment: AppointmentId,
-        change: Change,
+        change: AppointmentChange,
     },
     /// The appointment ended here and goes on at another location as `successor`.
     AppointmentMoved {
         appointment: AppointmentId,
-        fact: Fact,
+        fact: AppointmentFact,
         successor: AppointmentId,
     },
     /// Its time came and nobody had checked in.
@@ -179,14 +179,14 @@ pub enum Event {
         attempt: u32,
     },
     RunReported {
-        report: Report,
+        report: RunReport,
     },
     RunCancelAsked,
     RunCompleted {
-        summary: Summary,
+        summary: RunSummary,
     },
     RunFailed {
-        failure: Failure,
+        failure: RunFailure,
     },
     RunCancelled,
     RulePut {
@@ -225,7 +225,7 @@ impl Expiry {
 /// All of a ticket that a step can change: what an undo restores.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
-pub struct Standing {
+pub struct TicketStatus {
     pub queue: QueueId,
     pub state: TicketState,
     pub priority: Priority,

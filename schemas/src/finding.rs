@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::RuleId,
+    language::Language,
     rule::{Column, Severity, Unit},
 };
 
@@ -20,7 +21,7 @@ pub struct Finding {
     pub rule: RuleId,
     pub severity: Severity,
     /// What was found, which is also the key of its message.
-    pub outcome: Outcome,
+    pub outcome: FindingOutcome,
     /// What the message names. Amounts end in `_cents`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, Param>,
@@ -55,31 +56,24 @@ macro_rules! outcomes {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
         #[serde(rename_all = "snake_case")]
-        pub enum Outcome { $($(#[$doc])* $name,)* }
+        pub enum FindingOutcome { $($(#[$doc])* $name,)* }
 
-        impl Outcome {
-            pub const ALL: &'static [Outcome] = &[$(Outcome::$name),*];
+        impl FindingOutcome {
+            pub const ALL: &'static [FindingOutcome] = &[$(FindingOutcome::$name),*];
 
             /// The outcome on every wire.
             pub fn as_str(self) -> &'static str {
-                match self { $(Outcome::$name => $key,)* }
+                match self { $(FindingOutcome::$name => $key,)* }
             }
 
             /// The message, with its parameters still in braces.
             pub fn template(self, language: Language) -> &'static str {
                 match (self, language) {
-                    $((Outcome::$name, Language::French) => $fr, (Outcome::$name, Language::English) => $en,)*
+                    $((FindingOutcome::$name, Language::French) => $fr, (FindingOutcome::$name, Language::English) => $en,)*
                 }
             }
         }
     };
-}
-
-/// A language in which findings are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Language {
-    French,
-    English,
 }
 
 outcomes! {
@@ -241,7 +235,7 @@ fn grouped(number: u64, between: char) -> String {
 impl Finding {
     /// The finding's place in its run's list, as one number that sorts: severity, then the amount, the greatest first,
     /// then the row. Amounts past 2^31 cents and rows past 2^30 stand with the last of their kind.
-    pub fn place(&self) -> i64 {
+    pub fn sort_key(&self) -> i64 {
         const CENTS: i64 = (1 << 31) - 1;
         const ROWS: u64 = (1 << 30) - 1;
         let severity = self.severity as i64;
@@ -252,8 +246,11 @@ impl Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::{Finding, Language, Outcome, Param, money, words};
-    use crate::rule::{Column, Severity};
+    use super::{Finding, FindingOutcome, Param, money, words};
+    use crate::{
+        language::Language,
+        rule::{Column, Severity},
+    };
 
     /// The names in braces, in the order of the text.
     fn names(template: &str) -> Vec<&str> {
@@ -266,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_message_names_the_same_parameters_in_both_languages() {
-        for outcome in Outcome::ALL {
+        for outcome in FindingOutcome::ALL {
             let sorted = |language| {
                 let mut names = names(outcome.template(language));
                 names.sort_unstable();
@@ -278,7 +275,7 @@ mod tests {
 
     #[test]
     fn an_outcome_has_one_name_in_json_and_in_the_program() {
-        for outcome in Outcome::ALL {
+        for outcome in FindingOutcome::ALL {
             assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.as_str());
         }
     }
@@ -303,7 +300,7 @@ mod tests {
             [finding.message(Language::French), finding.message(Language::English)]
         };
         assert_eq!(
-            told(Outcome::RequiredMissing, &[("column", "paid".into())]),
+            told(FindingOutcome::RequiredMissing, &[("column", "paid".into())]),
             [
                 "La colonne «\u{a0}Montant payé\u{a0}» est vide.",
                 "The column “Montant payé” is empty."
@@ -316,7 +313,7 @@ mod tests {
             ("unit", "units".into()),
         ];
         assert_eq!(
-            told(Outcome::SumExceeded, &sum),
+            told(FindingOutcome::SumExceeded, &sum),
             [
                 "Le total de 12 unités dépasse de 2 la limite de 10.",
                 "The total of 12 units is 2 above the limit of 10."
@@ -324,7 +321,7 @@ mod tests {
         );
         let gain = [("gain_cents", 935.into())];
         assert_eq!(
-            told(Outcome::FeeMissing, &gain)[0],
+            told(FindingOutcome::FeeMissing, &gain)[0],
             "Une visite de la période donne droit à un forfait de 9,35\u{a0}$, qui n'a pas été facturé."
         );
     }

@@ -184,7 +184,7 @@ macro_rules! scoped {
             }
 
             /// Whether this id belongs to `location`, without building another id.
-            pub fn is_of(&self, location: &LocationId) -> bool {
+            pub fn belongs_to(&self, location: &LocationId) -> bool {
                 self.0.strip_prefix(location.as_str()).is_some_and(|rest| rest.starts_with('.'))
             }
         }
@@ -225,7 +225,7 @@ impl AppointmentId {
 }
 
 impl ScheduleId {
-    pub fn new_of(location: &LocationId, doctor: &DoctorId) -> Self {
+    pub fn from_parts(location: &LocationId, doctor: &DoctorId) -> Self {
         Self(format!("{location}/{doctor}").into())
     }
 
@@ -244,7 +244,7 @@ impl ScheduleId {
 
 impl RunId {
     /// The run of whoever has this tag, with these 128 bits.
-    pub fn new_for(owner: u64, bits: u128) -> Self {
+    pub fn from_parts(owner: u64, bits: u128) -> Self {
         Self(format!("r_{owner:016x}_{bits:032x}").into())
     }
 
@@ -409,8 +409,8 @@ mod tests {
     fn an_id_names_its_location() {
         let queue = QueueId::new("riverside.general").unwrap();
         assert_eq!(queue.location().as_str(), "riverside");
-        assert!(queue.is_of(&LocationId::new("riverside").unwrap()));
-        assert!(!queue.is_of(&LocationId::new("river").unwrap()));
+        assert!(queue.belongs_to(&LocationId::new("riverside").unwrap()));
+        assert!(!queue.belongs_to(&LocationId::new("river").unwrap()));
     }
 
     #[test]

@@ -3,14 +3,14 @@
 use schemars::{Schema, schema_for};
 
 use crate::{
-    command::{Command, Outcome},
+    command::{Command, CommandOutcome},
     event::Event,
     finding::Finding,
     line::{BoardCall, BoardHead, BoardQueue, QueueEntry, QueueHead},
     record::{AuditRecord, ViewsRecord},
     rule::Rule,
-    run::{Counts, Progress, RuleTally, RunHead},
-    ticket::{TicketPlace, TicketView},
+    run::{FindingCounts, RuleTally, RunHead, RunProgress},
+    ticket::{TicketEntry, TicketView},
     view::{Delta, View},
 };
 
@@ -18,7 +18,7 @@ use crate::{
 pub fn files() -> Vec<(&'static str, Schema)> {
     vec![
         ("command.json", schema_for!(Command)),
-        ("outcome.json", schema_for!(Outcome)),
+        ("command-outcome.json", schema_for!(CommandOutcome)),
         ("event.json", schema_for!(Event)),
         ("views-record.json", schema_for!(ViewsRecord)),
         ("audit-record.json", schema_for!(AuditRecord)),
@@ -30,10 +30,10 @@ pub fn files() -> Vec<(&'static str, Schema)> {
         ("board-queue.json", schema_for!(BoardQueue)),
         ("board-call.json", schema_for!(BoardCall)),
         ("ticket-view.json", schema_for!(TicketView)),
-        ("ticket-place.json", schema_for!(TicketPlace)),
+        ("ticket-entry.json", schema_for!(TicketEntry)),
         ("run-head.json", schema_for!(RunHead)),
-        ("run-progress.json", schema_for!(Progress)),
-        ("run-counts.json", schema_for!(Counts)),
+        ("run-progress.json", schema_for!(RunProgress)),
+        ("run-counts.json", schema_for!(FindingCounts)),
         ("run-rule-tally.json", schema_for!(RuleTally)),
         ("finding.json", schema_for!(Finding)),
         ("rule.json", schema_for!(Rule)),

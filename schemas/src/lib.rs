@@ -4,6 +4,7 @@
 //! Nothing here does I/O, reads a clock or knows a runtime.
 
 pub mod appointment;
+pub mod appointment_report;
 pub mod channel;
 pub mod codes;
 pub mod command;
@@ -12,6 +13,7 @@ pub mod finding;
 pub mod ids;
 #[cfg(any(test, feature = "json-schema"))]
 pub mod json_schema;
+pub mod language;
 pub mod line;
 pub mod load;
 pub mod record;

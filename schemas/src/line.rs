@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Millis,
     ids::{QueueId, TicketId},
-    ticket::{CallSeen, Estimate, Priority, QueueState, TicketSeen, TicketState, TicketView},
+    ticket::{CallRef, Estimate, Priority, QueueState, TicketState, TicketView, TicketViewRef},
     view::{Delta, View},
 };
 
@@ -89,13 +89,13 @@ pub struct BoardCall {
 
 /// Where a waiting ticket stands among the others: higher priority first, then the smaller rank.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct LinePlace {
     priority: std::cmp::Reverse<Priority>,
     rank: u64,
     ticket: TicketId,
 }
 
-impl Place {
+impl LinePlace {
     pub fn new(ticket: TicketId, priority: Priority, rank: u64) -> Self {
         Self { priority: std::cmp::Reverse(priority), rank, ticket }
     }
@@ -122,25 +122,25 @@ pub struct Line {
     entries: FxHashMap<TicketId, QueueEntry>,
     /// Waiting tickets in the order they will be called. A sorted vector: a position is a binary search, and
     /// moving the tail of 5,000 places costs less than a tree's pointers would.
-    order: Vec<Place>,
+    order: Vec<LinePlace>,
 }
 
 /// A view that is not a queue's view.
 #[derive(Debug, thiserror::Error)]
 #[error("not the view of a queue")]
-pub struct NotALine(#[source] Option<serde_json::Error>);
+pub struct InvalidQueueView(#[source] Option<serde_json::Error>);
 
 impl Line {
     /// Reads the snapshot of `queue`.
     ///
     /// # Errors
-    /// [`NotALine`] when an entry has another form or the queue's own entry is missing.
-    pub fn read(queue: QueueId, view: &View) -> Result<Self, NotALine> {
-        let head = view.entries.get(QUEUE_KEY).ok_or(NotALine(None))?;
+    /// [`InvalidQueueView`] when an entry has another form or the queue's own entry is missing.
+    pub fn from_view(queue: QueueId, view: &View) -> Result<Self, InvalidQueueView> {
+        let head = view.entries.get(QUEUE_KEY).ok_or(InvalidQueueView(None))?;
         let mut line = Self {
             queue,
             at: view.at,
-            head: serde_json::from_str(head.get()).map_err(|e| NotALine(Some(e)))?,
+            head: serde_json::from_str(head.get()).map_err(|e| InvalidQueueView(Some(e)))?,
             entries: FxHashMap::default(),
             order: Vec::new(),
         };
@@ -153,8 +153,8 @@ impl Line {
     /// Follows a delta that the view has just folded.
     ///
     /// # Errors
-    /// [`NotALine`] when an entry has another form; the line is then to be read again from a snapshot.
-    pub fn follow(&mut self, delta: &Delta) -> Result<(), NotALine> {
+    /// [`InvalidQueueView`] when an entry has another form; the line is then to be read again from a snapshot.
+    pub fn apply(&mut self, delta: &Delta) -> Result<(), InvalidQueueView> {
         for key in &delta.remove {
             if let Ok(ticket) = TicketId::new(key.as_str()) {
                 self.take(&ticket);
@@ -162,7 +162,8 @@ impl Line {
         }
         for (key, entry) in &delta.set {
             if key == QUEUE_KEY {
-                self.head = serde_json::from_str(entry.get()).map_err(|e| NotALine(Some(e)))?;
+                self.head =
+                    serde_json::from_str(entry.get()).map_err(|e| InvalidQueueView(Some(e)))?;
             } else {
                 self.put(key, entry.get())?;
             }
@@ -174,19 +175,20 @@ impl Line {
     fn take(&mut self, ticket: &TicketId) {
         let Some(old) = self.entries.remove(ticket) else { return };
         if old.state == TicketState::Waiting {
-            let place = Place::new(ticket.clone(), old.priority, old.rank);
+            let place = LinePlace::new(ticket.clone(), old.priority, old.rank);
             if let Ok(index) = self.order.binary_search(&place) {
                 self.order.remove(index);
             }
         }
     }
 
-    fn put(&mut self, key: &str, entry: &str) -> Result<(), NotALine> {
-        let ticket = TicketId::new(key).map_err(|_| NotALine(None))?;
-        let entry: QueueEntry = serde_json::from_str(entry).map_err(|e| NotALine(Some(e)))?;
+    fn put(&mut self, key: &str, entry: &str) -> Result<(), InvalidQueueView> {
+        let ticket = TicketId::new(key).map_err(|_| InvalidQueueView(None))?;
+        let entry: QueueEntry =
+            serde_json::from_str(entry).map_err(|e| InvalidQueueView(Some(e)))?;
         self.take(&ticket);
         if entry.state == TicketState::Waiting {
-            let place = Place::new(ticket.clone(), entry.priority, entry.rank);
+            let place = LinePlace::new(ticket.clone(), entry.priority, entry.rank);
             if let Err(index) = self.order.binary_search(&place) {
                 self.order.insert(index, place);
             }
@@ -222,16 +224,16 @@ impl Line {
     }
 
     /// What the patient of `ticket` sees now; `None` when the ticket is not in this line.
-    pub fn seen<'a>(&'a self, ticket: &'a TicketId) -> Option<TicketSeen<'a>> {
+    pub fn ticket_view_ref<'a>(&'a self, ticket: &'a TicketId) -> Option<TicketViewRef<'a>> {
         let entry = self.entries.get(ticket)?;
         let ahead = self.ahead_of(ticket, entry);
         let call = match (&entry.station, entry.called_at) {
             (Some(station), Some(at)) if entry.state != TicketState::Waiting => {
-                Some(CallSeen { station, at, recalls: entry.recalls })
+                Some(CallRef { station, at, recalls: entry.recalls })
             }
             _ => None,
         };
-        Some(TicketSeen {
+        Some(TicketViewRef {
             at: self.at,
             ticket,
             label: &entry.label,
@@ -251,7 +253,7 @@ impl Line {
 
     /// The same, to keep.
     pub fn ticket_view(&self, ticket: &TicketId) -> Option<TicketView> {
-        self.seen(ticket).map(|seen| seen.to_view())
+        self.ticket_view_ref(ticket).map(|view| view.to_view())
     }
 }
 

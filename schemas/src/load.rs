@@ -40,17 +40,17 @@ pub struct LoadHead {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub median: Option<Millis>,
     /// Minutes in which somebody was called or served, oldest first; those over an hour old no longer count.
-    pub hour: Vec<Minute>,
+    pub hour: Vec<LoadMinute>,
     pub appointments: AppointmentCounts,
     pub facts: FactCounts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bands: Option<Bands>,
+    pub bands: Option<LoadBands>,
 }
 
 /// What happened within one minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
-pub struct Minute {
+pub struct LoadMinute {
     pub at: Millis,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub called: u32,
@@ -89,21 +89,21 @@ pub struct FactCounts {
 /// From when on numbers are high (first) and very high (second).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
-pub struct Bands {
+pub struct LoadBands {
     /// People who wait in one queue.
     pub waiting: [u32; 2],
     /// Seconds the longest wait lasts.
     pub wait_s: [u32; 2],
 }
 
-impl Bands {
+impl LoadBands {
     pub fn are_plausible(&self) -> bool {
         let rises = |[high, very_high]: [u32; 2]| 0 < high && high < very_high;
         rises(self.waiting) && rises(self.wait_s)
     }
 
     /// 0: usual, 1: high, 2: very high.
-    pub fn of_waiting(&self, waiting: u32) -> u8 {
+    pub fn band_for_waiting(&self, waiting: u32) -> u8 {
         self.waiting.iter().filter(|from| **from <= waiting).count() as u8
     }
 }
@@ -178,7 +178,7 @@ pub fn quarter_key(at: Millis) -> String {
 }
 
 /// Called and served within the hour before `now`, to the minute.
-pub fn last_hour(hour: &[Minute], now: Millis) -> (u32, u32) {
+pub fn last_hour(hour: &[LoadMinute], now: Millis) -> (u32, u32) {
     let recent = hour.iter().filter(|minute| minute.at > now - HOUR_MS);
     recent.fold((0, 0), |(called, served), minute| (called + minute.called, served + minute.served))
 }
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn an_hour_passes_without_a_message() {
-        let minute = |at, called, served| Minute { at: at * MINUTE_MS, called, served };
+        let minute = |at, called, served| LoadMinute { at: at * MINUTE_MS, called, served };
         let hour = [minute(0, 2, 1), minute(30, 1, 0), minute(59, 0, 4)];
         for (now, expected) in [(59, (3, 5)), (60, (1, 4)), (90, (0, 4)), (119, (0, 0))] {
             assert_eq!(last_hour(&hour, now * MINUTE_MS), expected, "at minute {now}");
@@ -198,11 +198,11 @@ mod tests {
 
     #[test]
     fn a_band_begins_at_its_number() {
-        let bands = Bands { waiting: [5, 10], wait_s: [600, 1200] };
+        let bands = LoadBands { waiting: [5, 10], wait_s: [600, 1200] };
         assert!(bands.are_plausible());
-        assert!(!Bands { waiting: [5, 5], ..bands.clone() }.are_plausible());
+        assert!(!LoadBands { waiting: [5, 5], ..bands.clone() }.are_plausible());
         for (waiting, band) in [(0, 0), (4, 0), (5, 1), (9, 1), (10, 2), (500, 2)] {
-            assert_eq!(bands.of_waiting(waiting), band, "{waiting}");
+            assert_eq!(bands.band_for_waiting(waiting), band, "{waiting}");
         }
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Millis,
     codes::Code,
-    command::{Command, Outcome},
+    command::{Command, CommandOutcome},
     ids::{Aggregate, AggregateKind, CommandId, RunId, TenantId},
     view::{Delta, Position},
 };
@@ -47,7 +47,7 @@ pub struct Actor {
 }
 
 /// The topic that carries what moves aggregates of this kind.
-pub fn topic_of(kind: AggregateKind) -> &'static str {
+pub fn topic_for(kind: AggregateKind) -> &'static str {
     match kind {
         AggregateKind::Location => CARE_TOPIC,
         AggregateKind::Run | AggregateKind::Rules => RUNS_TOPIC,
@@ -141,11 +141,11 @@ fn plain(text: &str) -> Result<String, Code> {
 /// transferred to may be elsewhere, and so is then its successor.
 fn names_only(command: &Command, aggregate: &Aggregate) -> bool {
     use Command as C;
-    if command.of() != aggregate.kind() {
+    if command.aggregate_kind() != aggregate.kind() {
         return false;
     }
     let Some(location) = aggregate.location_id() else { return true };
-    let ticket = command.ticket().is_none_or(|ticket| ticket.is_of(&location));
+    let ticket = command.ticket().is_none_or(|ticket| ticket.belongs_to(&location));
     let queue = match command {
         C::ConfigureQueue { queue, .. }
         | C::OpenQueue { queue }
@@ -154,7 +154,7 @@ fn names_only(command: &Command, aggregate: &Aggregate) -> bool {
         | C::CloseQueue { queue }
         | C::ReorderQueue { queue, .. }
         | C::IssueTicket { queue, .. }
-        | C::CallNext { queue, .. } => queue.is_of(&location),
+        | C::CallNext { queue, .. } => queue.belongs_to(&location),
         _ => true,
     };
     let station = match command {
@@ -162,19 +162,22 @@ fn names_only(command: &Command, aggregate: &Aggregate) -> bool {
         | C::OpenStation { station }
         | C::CloseStation { station }
         | C::CallNext { station, .. }
-        | C::CallTicket { station, .. } => station.is_of(&location),
+        | C::CallTicket { station, .. } => station.belongs_to(&location),
         _ => true,
     };
     let tickets = match command {
-        C::ReorderQueue { tickets, .. } => tickets.iter().all(|ticket| ticket.is_of(&location)),
-        C::CheckIn { queue: Some(queue), .. } => queue.is_of(&location),
-        C::ReportAppointment { fact, .. } => fact.names_only(&location),
+        C::ReorderQueue { tickets, .. } => {
+            tickets.iter().all(|ticket| ticket.belongs_to(&location))
+        }
+        C::CheckIn { queue: Some(queue), .. } => queue.belongs_to(&location),
+        C::ReportAppointment { fact, .. } => fact.refers_only_to(&location),
         C::TransferTicket { queue, successor: Some(successor), .. } => {
             successor.location() == queue.location()
         }
         _ => true,
     };
-    let appointment = command.appointment().is_none_or(|appointment| appointment.is_of(&location));
+    let appointment =
+        command.appointment().is_none_or(|appointment| appointment.belongs_to(&location));
     ticket && queue && station && tickets && appointment
 }
 
@@ -203,7 +206,7 @@ pub struct ViewsRecord {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deltas: Vec<ViewDelta>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<CommandOutcome>,
 }
 
 /// What a gateway needs of a record of `views` before it knows whether anybody listens.
@@ -307,7 +310,7 @@ impl AuditRecord {
 
 /// The partition of a key under the `murmur2` partitioner of Kafka's Java clients: the Murmur2 hash with seed
 /// `0x9747b28c`, made positive by its lower 31 bits, modulo the number of partitions.
-pub fn partition_of(key: &str, partitions: u32) -> u32 {
+pub fn partition_for_key(key: &str, partitions: u32) -> u32 {
     (murmur2(key.as_bytes()) & 0x7fff_ffff) % partitions.max(1)
 }
 

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | `cw:{t/l}:gen` | string | present while Redis has not been emptied since the aggregate was last restored from the ledger |
 //! | `cw:{t/l}:v:<view>` | hash | one field per entry, its JSON unread; the field `@` is the position: `epoch version at` |
-//! | `cw:{t/l}:line:<queue>` | sorted set | the queue's waiting tickets, scored by [`crate::line::Place::score`] |
+//! | `cw:{t/l}:line:<queue>` | sorted set | the queue's waiting tickets, scored by [`crate::line::LinePlace::score`] |
 //!
 //! Read the hash and the generation in one transaction. Without generation nothing may be concluded from an absent
 //! view. With it, an absent view is still only absent here: views come back one by one after a loss.
@@ -40,7 +40,7 @@ pub fn line(aggregate: &Aggregate, queue: &str) -> String {
 /// A hash that does not hold a view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a stored view")]
-pub struct NotAView;
+pub struct InvalidStoredView;
 
 /// The text of the field [`POSITION`].
 pub fn position_text(position: Position, at: Millis) -> String {
@@ -50,39 +50,39 @@ pub fn position_text(position: Position, at: Millis) -> String {
 /// Reads the field [`POSITION`].
 ///
 /// # Errors
-/// [`NotAView`] when it is not three numbers.
-pub fn parse_position(text: &str) -> Result<(Position, Millis), NotAView> {
+/// [`InvalidStoredView`] when it is not three numbers.
+pub fn parse_position(text: &str) -> Result<(Position, Millis), InvalidStoredView> {
     let mut words = text.split(' ');
-    let mut word = || words.next().ok_or(NotAView);
+    let mut word = || words.next().ok_or(InvalidStoredView);
     let (epoch, version, at) = (word()?, word()?, word()?);
     let position = Position {
-        epoch: epoch.parse().map_err(|_| NotAView)?,
-        version: version.parse().map_err(|_| NotAView)?,
+        epoch: epoch.parse().map_err(|_| InvalidStoredView)?,
+        version: version.parse().map_err(|_| InvalidStoredView)?,
     };
-    let at = at.parse().map_err(|_| NotAView)?;
-    if words.next().is_some() { Err(NotAView) } else { Ok((position, at)) }
+    let at = at.parse().map_err(|_| InvalidStoredView)?;
+    if words.next().is_some() { Err(InvalidStoredView) } else { Ok((position, at)) }
 }
 
 /// The view in the fields of its hash; `None` when the hash is empty, which is how Redis says that it is absent.
 ///
 /// # Errors
-/// [`NotAView`] when the position is missing or an entry is not JSON.
+/// [`InvalidStoredView`] when the position is missing or an entry is not JSON.
 pub fn read_view(
     fields: impl IntoIterator<Item = (String, String)>,
-) -> Result<Option<View>, NotAView> {
+) -> Result<Option<View>, InvalidStoredView> {
     let mut entries = Entries::new();
     let mut held = None;
     for (key, text) in fields {
         if key == POSITION {
             held = Some(parse_position(&text)?);
         } else {
-            entries.insert(key, RawValue::from_string(text).map_err(|_| NotAView)?);
+            entries.insert(key, RawValue::from_string(text).map_err(|_| InvalidStoredView)?);
         }
     }
     match held {
         Some((position, at)) => Ok(Some(View { position, at, entries })),
         None if entries.is_empty() => Ok(None),
-        None => Err(NotAView),
+        None => Err(InvalidStoredView),
     }
 }
 
@@ -108,7 +108,7 @@ mod tests {
         let position = Position { epoch: u64::MAX, version: 17 };
         assert_eq!(parse_position(&position_text(position, 1_234)), Ok((position, 1_234)));
         for bad in ["", "1", "1 2", "1 2 3 4", "a 2 3", "1 -2 3", "1 2 c"] {
-            assert_eq!(parse_position(bad), Err(NotAView), "{bad}");
+            assert_eq!(parse_position(bad), Err(InvalidStoredView), "{bad}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{finding::Language, ids::RuleId};
+use crate::{ids::RuleId, language::Language};
 
 /// Rules one tenant may store. Each costs a pass over every row; more is refused as `invalid_value`.
 pub const MAX_RULES: usize = 200;
@@ -23,7 +23,7 @@ pub struct Rule {
     #[serde(default)]
     pub severity: Severity,
     #[serde(flatten)]
-    pub check: Check,
+    pub check: RuleCheck,
 }
 
 fn enabled() -> bool {
@@ -72,48 +72,48 @@ impl Severity {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Check {
+pub enum RuleCheck {
     /// The column is not empty.
     Required {
         column: Column,
         #[serde(default)]
-        when: Filter,
+        when: RowFilter,
     },
     /// The column, where not empty, matches the whole pattern.
     Pattern {
         column: Column,
         pattern: String,
         #[serde(default)]
-        when: Filter,
+        when: RowFilter,
     },
     /// The column, where not empty, lies between the bounds, both included.
     Range {
         column: Column,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        min: Option<Bound>,
+        min: Option<RangeBound>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        max: Option<Bound>,
+        max: Option<RangeBound>,
         #[serde(default)]
-        when: Filter,
+        when: RowFilter,
     },
     /// The column, where not empty, is one of these, case aside. Of contexts, each is.
     Allowed {
         column: Column,
         values: Vec<String>,
         #[serde(default)]
-        when: Filter,
+        when: RowFilter,
     },
     /// The row's code, where there is one, stands in the table of codes. Without a table nothing is said.
     KnownCode {
         #[serde(default)]
-        when: Filter,
+        when: RowFilter,
     },
     /// At most one such row per group and period.
     Once {
-        per: Vec<Key>,
+        per: Vec<GroupKey>,
         period: Period,
         #[serde(default)]
-        when: Filter,
+        when: RowFilter,
         /// At stake for each row too many; 0 where that is unknown.
         #[serde(default)]
         cents: i64,
@@ -121,20 +121,20 @@ pub enum Check {
     /// The sum of the terms per group and period stays at or below the limit. A row contributes when a term names its
     /// code and, where that term is a column, the column is not empty.
     SumLimit {
-        per: Vec<Key>,
+        per: Vec<GroupKey>,
         period: Period,
         unit: Unit,
-        terms: Vec<Term>,
+        terms: Vec<SumTerm>,
         limit: i64,
         #[serde(default)]
-        when: Filter,
+        when: RowFilter,
     },
     /// A group that has a row `due` and none `missing` in a period could have had one.
     MissingThoughDue {
-        per: Vec<Key>,
+        per: Vec<GroupKey>,
         period: Period,
-        due: Filter,
-        missing: Filter,
+        due: RowFilter,
+        missing: RowFilter,
         gain_cents: i64,
     },
     /// A visit of at least `from_minutes` may be worth `base_cents`, and `step_cents` for each completed
@@ -145,26 +145,26 @@ pub enum Check {
         step_minutes: u16,
         step_cents: i64,
         #[serde(default)]
-        when: Filter,
+        when: RowFilter,
     },
     /// The office fees of a doctor's day.
     OfficeFee(OfficeFee),
 }
 
-impl Check {
+impl RuleCheck {
     /// The kind, as the JSON spells it.
     pub fn kind(&self) -> &'static str {
         match self {
-            Check::Required { .. } => "required",
-            Check::Pattern { .. } => "pattern",
-            Check::Range { .. } => "range",
-            Check::Allowed { .. } => "allowed",
-            Check::KnownCode { .. } => "known_code",
-            Check::Once { .. } => "once",
-            Check::SumLimit { .. } => "sum_limit",
-            Check::MissingThoughDue { .. } => "missing_though_due",
-            Check::BetterCode { .. } => "better_code",
-            Check::OfficeFee(_) => "office_fee",
+            RuleCheck::Required { .. } => "required",
+            RuleCheck::Pattern { .. } => "pattern",
+            RuleCheck::Range { .. } => "range",
+            RuleCheck::Allowed { .. } => "allowed",
+            RuleCheck::KnownCode { .. } => "known_code",
+            RuleCheck::Once { .. } => "once",
+            RuleCheck::SumLimit { .. } => "sum_limit",
+            RuleCheck::MissingThoughDue { .. } => "missing_though_due",
+            RuleCheck::BetterCode { .. } => "better_code",
+            RuleCheck::OfficeFee(_) => "office_fee",
         }
     }
 }
@@ -180,7 +180,7 @@ impl Check {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
-pub struct Filter {
+pub struct RowFilter {
     /// The code is one of these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub codes: Vec<String>,
@@ -220,7 +220,7 @@ pub struct Filter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum Key {
+pub enum GroupKey {
     Patient,
     Doctor,
     Code,
@@ -273,17 +273,17 @@ impl Unit {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Term {
+pub struct SumTerm {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub codes: Vec<String>,
     #[serde(flatten)]
-    pub amount: Amount,
+    pub amount: TermAmount,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum Amount {
+pub enum TermAmount {
     /// The same for each row.
     Fixed(i64),
     /// The column's number: units, or an amount in cents.
@@ -294,7 +294,7 @@ pub enum Amount {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(untagged)]
-pub enum Bound {
+pub enum RangeBound {
     Number(i64),
     Text(Arc<str>),
 }
@@ -304,8 +304,8 @@ pub enum Bound {
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OfficeFee {
-    pub small: Fee,
-    pub large: Fee,
+    pub small: FeeTariff,
+    pub large: FeeTariff,
     /// The most a doctor may be paid a day.
     pub day_limit_cents: i64,
     /// First digits of the places that are private offices. A fee without a place is not in one.
@@ -319,7 +319,7 @@ pub struct OfficeFee {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Fee {
+pub struct FeeTariff {
     pub code: String,
     pub cents: i64,
     pub min_registered: u32,

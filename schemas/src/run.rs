@@ -1,6 +1,6 @@
 //! A run: one check of a claims file, as its channel shows it.
 //!
-//! The view `run:<id>` has the entries `run` ([`RunHead`]), `progress` ([`Progress`]), `counts` ([`Counts`]), one
+//! The view `run:<id>` has the entries `run` ([`RunHead`]), `progress` ([`RunProgress`]), `counts` ([`FindingCounts`]), one
 //! `rule:<id>` ([`RuleTally`]) per rule that found something or ended, and `finding:<n>` for the first [`SHOWN_FINDINGS`].
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use crate::{
 /// Findings a run's channel shows while it runs; all of them are read over HTTP once it ended.
 pub const SHOWN_FINDINGS: usize = 100;
 /// Attempts at one request before a fault counts as lasting.
-pub const ATTEMPTS: u32 = 3;
+pub const MAX_ATTEMPTS: u32 = 3;
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ impl RunState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum Phase {
+pub enum RunPhase {
     /// Rows are read, and judged one by one.
     Reading,
     /// What needs all rows is judged: sums, yearly limits, office fees.
@@ -103,16 +103,16 @@ pub struct RunHead {
     pub ended_at: Option<Millis>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure: Option<Failure>,
+    pub failure: Option<RunFailure>,
     /// What a completed run comes to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub summary: Option<Summary>,
+    pub summary: Option<RunSummary>,
 }
 
 /// Why a run failed, and whether asking again may help.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
-pub struct Failure {
+pub struct RunFailure {
     pub code: Code,
     /// Where in the file: `column`, `line`, `byte`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -123,8 +123,8 @@ pub struct Failure {
 /// How far a running attempt is: the entry `progress`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
-pub struct Progress {
-    pub phase: Phase,
+pub struct RunProgress {
+    pub phase: RunPhase,
     /// 0 to 1000 over all phases; never falls within an attempt.
     pub permille: u32,
     pub rows_done: u64,
@@ -143,14 +143,14 @@ pub struct Progress {
 /// Findings by severity: the entry `counts`, and part of each rule's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
-pub struct Counts {
+pub struct FindingCounts {
     pub error: u64,
     pub warning: u64,
     pub optimisation: u64,
     pub pass: u64,
 }
 
-impl Counts {
+impl FindingCounts {
     pub fn add(&mut self, severity: Severity, more: u64) {
         *match severity {
             Severity::Error => &mut self.error,
@@ -171,7 +171,7 @@ impl Counts {
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct RuleTally {
     #[serde(flatten)]
-    pub counts: Counts,
+    pub counts: FindingCounts,
     /// Microseconds it took over the whole file; present exactly when it is finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took_us: Option<u64>,
@@ -180,11 +180,11 @@ pub struct RuleTally {
 /// What a completed run comes to.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
-pub struct Summary {
+pub struct RunSummary {
     pub rows: u64,
     /// Rows that could not be read; each is a finding.
     pub rows_unreadable: u64,
-    pub counts: Counts,
+    pub counts: FindingCounts,
     /// Sum over errors and warnings.
     pub at_risk_cents: i64,
     /// Sum over optimisations.
@@ -197,9 +197,9 @@ pub struct Summary {
 /// What a worker tells of a running attempt since its last report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
-pub struct Report {
-    pub progress: Progress,
-    pub counts: Counts,
+pub struct RunReport {
+    pub progress: RunProgress,
+    pub counts: FindingCounts,
     /// Rules whose tally changed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rules: BTreeMap<RuleId, RuleTally>,

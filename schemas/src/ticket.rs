@@ -145,7 +145,7 @@ pub struct TicketView {
 /// The same, borrowed from where it is known: a line tells thousands of patients what they see, and copies
 /// nothing for it. Its JSON is that of [`TicketView`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-pub struct TicketSeen<'a> {
+pub struct TicketViewRef<'a> {
     pub at: Millis,
     pub ticket: &'a TicketId,
     pub label: &'a str,
@@ -161,7 +161,7 @@ pub struct TicketSeen<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub call: Option<CallSeen<'a>>,
+    pub call: Option<CallRef<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,17 +170,17 @@ pub struct TicketSeen<'a> {
 
 /// A [`Call`], borrowed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-pub struct CallSeen<'a> {
+pub struct CallRef<'a> {
     pub station: &'a str,
     pub at: Millis,
     pub recalls: u32,
 }
 
-impl TicketSeen<'_> {
+impl TicketViewRef<'_> {
     /// A number that differs whenever what the patient sees differs; the record's time alone does not count.
     pub fn fingerprint(&self) -> u64 {
         use std::hash::BuildHasher;
-        rustc_hash::FxBuildHasher.hash_one(TicketSeen { at: 0, ..*self })
+        rustc_hash::FxBuildHasher.hash_one(TicketViewRef { at: 0, ..*self })
     }
 
     pub fn to_view(&self) -> TicketView {
@@ -208,8 +208,8 @@ impl TicketSeen<'_> {
 }
 
 impl TicketView {
-    pub fn as_seen(&self) -> TicketSeen<'_> {
-        TicketSeen {
+    pub fn as_view_ref(&self) -> TicketViewRef<'_> {
+        TicketViewRef {
             at: self.at,
             ticket: &self.ticket,
             label: &self.label,
@@ -221,7 +221,7 @@ impl TicketView {
             position: self.position,
             ahead: self.ahead,
             estimate: self.estimate,
-            call: self.call.as_ref().map(|call| CallSeen {
+            call: self.call.as_ref().map(|call| CallRef {
                 station: &call.station,
                 at: call.at,
                 recalls: call.recalls,
@@ -237,7 +237,7 @@ impl TicketView {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum TicketPlace {
+pub enum TicketEntry {
     In(QueueId),
     Ended(Box<TicketView>),
 }

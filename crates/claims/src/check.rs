@@ -6,10 +6,10 @@ use std::{
 };
 
 use schemas::{
-    finding::{Finding, Outcome},
+    finding::{Finding, FindingOutcome},
     ids::RuleId,
     rule::Severity,
-    run::{Counts, RuleTally, Summary},
+    run::{FindingCounts, RuleTally, RunSummary},
 };
 
 use crate::{
@@ -54,7 +54,7 @@ pub enum Step {
     /// All rows are read. A rule told what shows over all of them, or a part of it.
     Concluding,
     /// Everything is said. Another step says the same.
-    Done(Summary),
+    Done(RunSummary),
 }
 
 /// One check of one file.
@@ -72,7 +72,7 @@ enum Stage {
     Reading,
     /// The rule that concludes next.
     Concluding(usize),
-    Done(Summary),
+    Done(RunSummary),
 }
 
 /// The tally under [`FILE_RULE`]: rows that cannot be read. It is finished with its last row, and its time is that of
@@ -159,9 +159,9 @@ impl<'r, R: io::Read> Checking<'r, R> {
         Ok(true)
     }
 
-    fn summary(&self) -> Summary {
+    fn summary(&self) -> RunSummary {
         let counts = self.counts();
-        Summary {
+        RunSummary {
             rows: self.rows,
             rows_unreadable: self.about_file.tally.counts.error,
             counts,
@@ -173,8 +173,8 @@ impl<'r, R: io::Read> Checking<'r, R> {
     }
 
     /// Findings so far, by severity; passes also where they are not listed.
-    pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
+    pub fn counts(&self) -> FindingCounts {
+        let mut counts = FindingCounts::default();
         for (_, tally) in self.tallies() {
             for (severity, more) in [
                 (Severity::Error, tally.counts.error),
@@ -211,7 +211,7 @@ impl About {
         let params = [("line", line.into()), ("column", unreadable.column.as_str().into())];
         Found::new(&self.rule, Severity::Error, false, found).breach(
             unreadable.number,
-            Outcome::RowUnreadable,
+            FindingOutcome::RowUnreadable,
             0,
             params,
         );

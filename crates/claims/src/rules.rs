@@ -1,7 +1,7 @@
 //! Rules that are data, made ready to judge rows.
 
 use regex::Regex;
-use schemas::rule::{Check, Rule};
+use schemas::rule::{Rule, RuleCheck};
 
 use crate::tables::Tables;
 
@@ -27,7 +27,7 @@ pub fn shipped() -> Vec<Rule> {
 /// The rules of a tenant that has stored none: the office fees alone.
 pub fn builtin() -> Vec<Rule> {
     let mut rules = shipped();
-    rules.retain(|rule| matches!(rule.check, Check::OfficeFee(_)));
+    rules.retain(|rule| matches!(rule.check, RuleCheck::OfficeFee(_)));
     rules
 }
 
@@ -53,7 +53,7 @@ impl Rules {
                 return Err(RuleError::new(rule, "id", Wrong::Twice));
             }
             let pattern = match &rule.check {
-                Check::Pattern { pattern, .. } => Some(
+                RuleCheck::Pattern { pattern, .. } => Some(
                     validate::whole_pattern(pattern)
                         .map_err(|wrong| RuleError::new(rule, "pattern", wrong))?,
                 ),
@@ -77,30 +77,30 @@ impl Ready {
     fn judge<'r>(&'r self, tables: &'r Tables) -> Box<dyn Judge + 'r> {
         let rows = |when| filter::Rows::resolve(when, tables);
         match &self.rule.check {
-            Check::Required { column, when } => {
+            RuleCheck::Required { column, when } => {
                 Box::new(row_wise::Required::new(*column, rows(when)))
             }
-            Check::Pattern { column, when, .. } => {
+            RuleCheck::Pattern { column, when, .. } => {
                 let pattern = self.pattern.as_ref().expect("compiled with its rule");
                 Box::new(row_wise::Pattern::new(*column, pattern, rows(when)))
             }
-            Check::Range { column, min, max, when } => {
+            RuleCheck::Range { column, min, max, when } => {
                 Box::new(row_wise::Range::new(*column, min.as_ref(), max.as_ref(), rows(when)))
             }
-            Check::Allowed { column, values, when } => {
+            RuleCheck::Allowed { column, values, when } => {
                 Box::new(row_wise::Allowed::new(*column, values, rows(when)))
             }
-            Check::KnownCode { when } => Box::new(row_wise::KnownCode::new(tables, rows(when))),
-            Check::Once { per, period, when, cents } => Box::new(grouped::Once::new(
+            RuleCheck::KnownCode { when } => Box::new(row_wise::KnownCode::new(tables, rows(when))),
+            RuleCheck::Once { per, period, when, cents } => Box::new(grouped::Once::new(
                 grouped::Grouping::new(per, *period),
                 *cents,
                 rows(when),
             )),
-            Check::SumLimit { per, period, unit, terms, limit, when } => {
+            RuleCheck::SumLimit { per, period, unit, terms, limit, when } => {
                 let grouping = grouped::Grouping::new(per, *period);
                 Box::new(grouped::SumLimit::new(grouping, *unit, terms, *limit, rows(when)))
             }
-            Check::MissingThoughDue { per, period, due, missing, gain_cents } => {
+            RuleCheck::MissingThoughDue { per, period, due, missing, gain_cents } => {
                 let grouping = grouped::Grouping::new(per, *period);
                 Box::new(grouped::MissingThoughDue::new(
                     grouping,
@@ -109,7 +109,7 @@ impl Ready {
                     *gain_cents,
                 ))
             }
-            Check::BetterCode { from_minutes, base_cents, step_minutes, step_cents, when } => {
+            RuleCheck::BetterCode { from_minutes, base_cents, step_minutes, step_cents, when } => {
                 Box::new(row_wise::BetterCode {
                     from_minutes: *from_minutes,
                     base_cents: *base_cents,
@@ -118,7 +118,7 @@ impl Ready {
                     when: rows(when),
                 })
             }
-            Check::OfficeFee(fee) => Box::new(office_fee::OfficeFees::new(fee)),
+            RuleCheck::OfficeFee(fee) => Box::new(office_fee::OfficeFees::new(fee)),
         }
     }
 }

@@ -200,7 +200,7 @@ fn json_is_an_object_per_finding_then_the_summary() {
     assert_eq!(findings.len(), 3);
     for finding in findings {
         let read: Finding = serde_json::from_value(finding.clone()).unwrap();
-        assert_eq!(finding["message"], read.message(schemas::finding::Language::English));
+        assert_eq!(finding["message"], read.message(schemas::language::Language::English));
     }
     assert_eq!(findings[0]["params"], json!({"column": "code", "line": 2}));
     assert_eq!(whole["summary"]["rows"], 3);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use schemas::{
     Millis,
-    appointment::{AppointmentStatus, AppointmentView, Change, ScheduleEntry},
+    appointment::{AppointmentChange, AppointmentStatus, AppointmentView, ScheduleEntry},
     codes::Code,
     command::{Command, CommandResult, Verdict},
     event::{Event, Expiry},
@@ -158,19 +158,21 @@ fn demo_covers_every_appointment_end() {
     }
 }
 
-fn word(change: Change) -> &'static str {
+fn word(change: AppointmentChange) -> &'static str {
     match change {
-        Change::Booked => "booked",
-        Change::Rescheduled => "rescheduled",
-        Change::Modified => "modified",
-        Change::Arrived => "arrived",
-        Change::Cancelled => "cancelled",
-        Change::NoShow => "no_show",
-        Change::EnteredInError => "entered_in_error",
-        Change::Overruled => "overruled",
-        Change::Repeated => "repeated",
-        Change::Stale => "stale",
-        Change::CheckedIn | Change::Fulfilled | Change::Moved => "other",
+        AppointmentChange::Booked => "booked",
+        AppointmentChange::Rescheduled => "rescheduled",
+        AppointmentChange::Modified => "modified",
+        AppointmentChange::Arrived => "arrived",
+        AppointmentChange::Cancelled => "cancelled",
+        AppointmentChange::NoShow => "no_show",
+        AppointmentChange::EnteredInError => "entered_in_error",
+        AppointmentChange::Overruled => "overruled",
+        AppointmentChange::Repeated => "repeated",
+        AppointmentChange::Stale => "stale",
+        AppointmentChange::CheckedIn | AppointmentChange::Fulfilled | AppointmentChange::Moved => {
+            "other"
+        }
     }
 }
 
@@ -443,7 +445,7 @@ fn demo_resumes_after_gateway_outage() {
             (_, Verdict::Refused { code }) => panic!("{}: {code}", command.kind()),
             (Command::CheckIn { .. }, _) => checked_in += 1,
             (Command::ReportAppointment { fact, .. }, Verdict::Applied { result, .. })
-                if result.change == Some(Change::Booked) =>
+                if result.change == Some(AppointmentChange::Booked) =>
             {
                 booked += 1;
                 assert!(fact.start > Some(now), "booked {:?} at {at}", fact.start);

@@ -29,7 +29,7 @@ use processors::{
     runner,
 };
 use schemas::{
-    appointment::Change,
+    appointment::AppointmentChange,
     codes::Code,
     command::{Command, Verdict},
     event::Event,
@@ -73,7 +73,7 @@ async fn every_record_has_one_effect() {
     let journal = memory.ledger.journal();
     let events =
         journal.iter().filter_map(|(_, row)| row.entry.moved()).flat_map(|(_, events)| events);
-    let changes: Vec<Change> = events
+    let changes: Vec<AppointmentChange> = events
         .filter_map(|event| match event {
             Event::AppointmentReported { change, .. } | Event::FactIgnored { change, .. } => {
                 Some(*change)
@@ -81,14 +81,18 @@ async fn every_record_has_one_effect() {
             _ => None,
         })
         .collect();
-    for change in
-        [Change::Booked, Change::Modified, Change::Cancelled, Change::Repeated, Change::Stale]
-    {
+    for change in [
+        AppointmentChange::Booked,
+        AppointmentChange::Modified,
+        AppointmentChange::Cancelled,
+        AppointmentChange::Repeated,
+        AppointmentChange::Stale,
+    ] {
         let counted = changes.iter().filter(|found| **found == change).count() as u64;
         assert_eq!(counters.facts(change), counted, "{change:?}");
     }
     assert!(
-        changes.contains(&Change::Booked) && changes.contains(&Change::Stale),
+        changes.contains(&AppointmentChange::Booked) && changes.contains(&AppointmentChange::Stale),
         "what was ignored counts too"
     );
 }
@@ -449,7 +453,7 @@ async fn record_on_wrong_partition_is_parked() {
     };
     let slugs = (0..100).map(|n| aggregate("demo", &format!("place-{n}")));
     let (ours, others): (Vec<_>, Vec<_>) =
-        slugs.partition(|place| schemas::record::partition_of(place.as_str(), 2) == 0);
+        slugs.partition(|place| schemas::record::partition_for_key(place.as_str(), 2) == 0);
     let (ours, other) = (&ours[0], &others[0]);
     run(backends_with(&memory, &faults, Arc::new(log)), settings());
     send_all(&memory, opening(other)).await;

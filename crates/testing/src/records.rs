@@ -15,7 +15,7 @@ pub use location::{SampleLocation, bare_fact, doctor};
 use schemas::{
     Millis,
     codes::Code,
-    command::{Command, CommandResult, Outcome, Verdict},
+    command::{Command, CommandOutcome, CommandResult, Verdict},
     ids::{Aggregate, CommandId, LocationId, TenantId},
     record::{Actor, CommandRecord, ViewDelta, ViewsRecord},
     view::{Delta, Position, View, raw},
@@ -67,9 +67,9 @@ pub fn actor(subject: &str, role: &str) -> Actor {
 
 /// An outcome that applied under `position`.
 #[must_use]
-pub fn applied(id: &str, position: Position, result: CommandResult) -> Outcome {
+pub fn applied(id: &str, position: Position, result: CommandResult) -> CommandOutcome {
     let verdict = Verdict::Applied { epoch: position.epoch, version: position.version, result };
-    Outcome { command: CommandId::new(id).expect("an id of a command"), at: 1, verdict }
+    CommandOutcome { command: CommandId::new(id).expect("an id of a command"), at: 1, verdict }
 }
 
 /// The code of a refusal, or `None` for a command that was applied.

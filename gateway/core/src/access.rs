@@ -229,7 +229,7 @@ impl Claims {
         let reached = match reach(self.role, kind) {
             Reach::Nothing => false,
             Reach::OwnTickets => at.ticket.is_some_and(|ticket| {
-                at.location.is_some_and(|location| ticket.is_of(location))
+                at.location.is_some_and(|location| ticket.belongs_to(location))
                     && (self.tickets.contains(ticket)
                         || self.appointments.contains(&ticket.appointment()))
             }),
@@ -244,7 +244,7 @@ impl Claims {
             }
             Reach::OwnLocations => self.locations.iter().any(there),
             Reach::OwnQueues => at.queue.is_some_and(|queue| {
-                at.location.is_some_and(|location| queue.is_of(location))
+                at.location.is_some_and(|location| queue.belongs_to(location))
                     && self.queues.contains(queue)
             }),
             Reach::OwnRuns => at.run.is_some_and(|run| self.owns(run)),
@@ -362,7 +362,7 @@ pub fn may_command(
     claims.reaches(command.kind(), at)?;
     match command {
         // A transfer issues a ticket where it leads to: whoever may not act there may not send people there.
-        C::TransferTicket { queue, .. } if !queue.is_of(aggregate_location) => {
+        C::TransferTicket { queue, .. } if !queue.belongs_to(aggregate_location) => {
             let there = queue.location();
             let at = Whereabouts {
                 location: Some(&there),

@@ -2,7 +2,7 @@
 
 use schemas::{
     Millis,
-    command::Outcome,
+    command::CommandOutcome,
     finding::Finding,
     ids::{Aggregate, CommandId, RuleId, RunId, TenantId},
     rule::Severity,
@@ -64,7 +64,7 @@ pub trait Queries: Send + Sync + 'static {
         &'a self,
         tenant: &'a TenantId,
         command: &'a CommandId,
-    ) -> BoxFuture<'a, Result<Option<Outcome>, NotRead>>;
+    ) -> BoxFuture<'a, Result<Option<CommandOutcome>, NotRead>>;
 
     /// Runs that are kept, newest first.
     fn runs<'a>(

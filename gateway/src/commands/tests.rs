@@ -63,7 +63,7 @@ impl Log for OneLog {
 
 /// An authority that knows one outcome, or does not answer.
 enum Authority {
-    Knows(Option<Outcome>),
+    Knows(Option<CommandOutcome>),
     Fails,
 }
 
@@ -80,7 +80,7 @@ impl Queries for Authority {
         &'a self,
         _: &'a TenantId,
         command: &'a CommandId,
-    ) -> BoxFuture<'a, Result<Option<Outcome>, NotRead>> {
+    ) -> BoxFuture<'a, Result<Option<CommandOutcome>, NotRead>> {
         Box::pin(async move {
             match self {
                 Authority::Knows(outcome) => {
@@ -125,9 +125,9 @@ fn record(id: &str) -> CommandRecord {
     }
 }
 
-fn outcome(id: &str, version: u64) -> Outcome {
+fn outcome(id: &str, version: u64) -> CommandOutcome {
     let verdict = Verdict::Applied { epoch: 1, version, result: CommandResult::default() };
-    Outcome { command: CommandId::new(id).unwrap(), at: 0, verdict }
+    CommandOutcome { command: CommandId::new(id).unwrap(), at: 0, verdict }
 }
 
 fn commands(log: Arc<OneLog>, authority: Authority) -> Arc<Commands> {
@@ -136,9 +136,10 @@ fn commands(log: Arc<OneLog>, authority: Authority) -> Arc<Commands> {
 
 fn version(submitted: Result<Submitted, Code>) -> Option<u64> {
     match submitted {
-        Ok(Submitted::Decided(Outcome { verdict: Verdict::Applied { version, .. }, .. })) => {
-            Some(version)
-        }
+        Ok(Submitted::Decided(CommandOutcome {
+            verdict: Verdict::Applied { version, .. },
+            ..
+        })) => Some(version),
         _ => None,
     }
 }

@@ -67,5 +67,5 @@ pub(super) async fn schedule(
 ) -> Result<Response, Problem> {
     let location = LocationId::new(location).map_err(not_an_id)?;
     let doctor = DoctorId::new(doctor).map_err(not_an_id)?;
-    keyed(&api, &claims, Channel::Schedule(ScheduleId::new_of(&location, &doctor))).await
+    keyed(&api, &claims, Channel::Schedule(ScheduleId::from_parts(&location, &doctor))).await
 }

@@ -11,7 +11,7 @@ use schemas::{
     codes::Code,
     ids::{LocationId, QueueId, TicketId},
     line::{Line, TICKET_KEY},
-    ticket::{TicketPlace, TicketView},
+    ticket::{TicketEntry, TicketView},
     view::{Position, View},
 };
 use serde::{Deserialize, Serialize};
@@ -96,17 +96,17 @@ pub(super) async fn ticket(
     for _ in 0..PLACE_ATTEMPTS {
         let view = load(&api, &claims, &channel).await?.ok_or(Code::NotFound)?;
         let queue = match place(&view)? {
-            TicketPlace::Ended(state) => {
+            TicketEntry::Ended(state) => {
                 return Ok(
                     Json(TicketSnapshot { position: view.position, state: *state }).into_response()
                 );
             }
-            TicketPlace::In(queue) => queue,
+            TicketEntry::In(queue) => queue,
         };
         let Some(view) = load(&api, &claims, &Channel::Queue(queue.clone())).await? else {
             continue;
         };
-        let line = Line::read(queue, &view).map_err(unreadable)?;
+        let line = Line::from_view(queue, &view).map_err(unreadable)?;
         if let Some(state) = line.ticket_view(&ticket) {
             return Ok(Json(TicketSnapshot { position: view.position, state }).into_response());
         }
@@ -114,7 +114,7 @@ pub(super) async fn ticket(
     Err(Code::TryAgain.into())
 }
 
-fn place(view: &View) -> Result<TicketPlace, Code> {
+fn place(view: &View) -> Result<TicketEntry, Code> {
     let entry = view.entries.get(TICKET_KEY).ok_or(Code::NotFound)?;
     serde_json::from_str(entry.get()).map_err(unreadable)
 }

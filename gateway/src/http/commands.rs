@@ -13,7 +13,7 @@ use schemas::{
     Millis,
     channel::Channel,
     codes::Code,
-    command::{Command, Outcome, Verdict},
+    command::{Command, CommandOutcome, Verdict},
     ids::{Aggregate, CommandId, LocationId, QueueId, StationId, TicketId},
     record::{Actor, CommandRecord},
 };
@@ -177,7 +177,7 @@ pub(super) async fn send(
     aggregate: Aggregate,
     id: CommandId,
     command: Command,
-) -> Result<Option<Outcome>, Problem> {
+) -> Result<Option<CommandOutcome>, Problem> {
     let kind = command.kind();
     let record = CommandRecord {
         aggregate,
@@ -191,7 +191,9 @@ pub(super) async fn send(
         command,
     };
     let sent = match api.commands.submit(record).await {
-        Ok(Submitted::Decided(Outcome { verdict: Verdict::Refused { code }, .. })) => Err(code),
+        Ok(Submitted::Decided(CommandOutcome { verdict: Verdict::Refused { code }, .. })) => {
+            Err(code)
+        }
         Ok(Submitted::Decided(outcome)) => Ok(Some(outcome)),
         Ok(Submitted::Pending) => Ok(None),
         Err(code) => Err(code),
@@ -213,7 +215,7 @@ fn pending(id: &CommandId) -> Response {
 
 /// The outcome without what the caller may not open. Ids of commands are chosen by their callers: another one of the
 /// tenant may have used the same. A source opens no appointment, but hands its id to the patient.
-fn shown_to(claims: &Claims, mut outcome: Outcome) -> Outcome {
+fn shown_to(claims: &Claims, mut outcome: CommandOutcome) -> CommandOutcome {
     let Verdict::Applied { result, .. } = &mut outcome.verdict else { return outcome };
     let hidden = |channel| access::may_open(claims, &channel).is_err();
     if result.ticket.clone().map(Channel::Ticket).is_some_and(hidden) {

@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_cursor_opens_its_own_list_and_no_other() {
-        let run = RunId::new_for(7, 8);
+        let run = RunId::from_parts(7, 8);
         let sealed = (1_700_000_000_000, run.clone()).seal();
         assert_eq!(<(Millis, RunId)>::open(&sealed).ok(), Some((1_700_000_000_000, run)));
         assert!(FindingPlace::open(&sealed).is_err());

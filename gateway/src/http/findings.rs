@@ -13,8 +13,9 @@ use gateway_core::access;
 use http::header;
 use schemas::{
     codes::Code,
-    finding::{Finding, Language, Outcome, words},
+    finding::{Finding, FindingOutcome, words},
     ids::{RuleId, RunId, TenantId},
+    language::Language,
     rule::Severity,
 };
 use serde::{Deserialize, Serialize};
@@ -259,7 +260,7 @@ pub(super) async fn messages(
 ) -> Result<Response, Problem> {
     access::may_rule(&claims, "rules.list")?;
     let language = language(asked.as_deref())?;
-    let outcomes: serde_json::Map<_, _> = Outcome::ALL
+    let outcomes: serde_json::Map<_, _> = FindingOutcome::ALL
         .iter()
         .map(|outcome| (outcome.as_str().to_owned(), outcome.template(language).into()))
         .collect();
@@ -288,7 +289,7 @@ mod tests {
             row: 7,
             rule: RuleId::new("-office").unwrap(),
             severity: Severity::Optimisation,
-            outcome: Outcome::FeeMissing,
+            outcome: FindingOutcome::FeeMissing,
             params: BTreeMap::from([("gain_cents".to_owned(), Param::Number(cents))]),
             cents,
         };

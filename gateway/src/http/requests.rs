@@ -1,11 +1,12 @@
 //! Path and body of each command route, and the command it stands for.
 
 use schemas::{
-    appointment::{AppointmentStatus, MAX_SOURCE_KEY, Report},
+    appointment::{AppointmentStatus, MAX_SOURCE_KEY},
+    appointment_report::AppointmentReport,
     codes::Code,
     command::Command,
     ids::{AppointmentId, InvalidId, LocationId, QueueId, StationId, TicketId},
-    load::Bands,
+    load::LoadBands,
     ticket::Priority,
     timers::Timers,
 };
@@ -137,7 +138,7 @@ pub(super) fn check_in(body: &[u8]) -> Result<(LocationId, Command), Problem> {
 
 /// What a source tells. Where one field is wrong the problem says what it must be, since whoever reads it is another
 /// clinic's programmer.
-pub(super) fn report(body: &[u8]) -> Result<Report, Problem> {
+pub(super) fn report(body: &[u8]) -> Result<AppointmentReport, Problem> {
     parse(body).map_err(|unread| {
         let (code, detail) = match unread.field.as_deref() {
             Some("location" | "moved_from" | "queue" | "doctor.id") => {
@@ -171,7 +172,7 @@ fn transfer(ticket: TicketId, body: &[u8]) -> Result<Command, Problem> {
     let TransferBody { queue } = read(body, r#"{"queue"}"#)?;
     let queue = QueueId::new(queue).map_err(not_an_id)?;
     let there = queue.location();
-    let successor = match ticket.is_of(&there) {
+    let successor = match ticket.belongs_to(&there) {
         true => None,
         false => Some(TicketId::from_random(&there, random::bits()?)),
     };
@@ -253,7 +254,7 @@ struct LocationBody {
     languages: Vec<String>,
     #[serde(default)]
     timers: Timers,
-    bands: Option<Bands>,
+    bands: Option<LoadBands>,
 }
 
 #[derive(Deserialize)]

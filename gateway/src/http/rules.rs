@@ -21,7 +21,7 @@ use schemas::{
     finding::Finding,
     ids::{Aggregate, FileId, RuleId},
     rule::Rule,
-    run::Counts,
+    run::FindingCounts,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -195,7 +195,7 @@ async fn attempt(
 
 /// What a trial found.
 struct Trial {
-    counts: Counts,
+    counts: FindingCounts,
     findings: Vec<Finding>,
     rows: u64,
     /// It was stopped before the file's end.

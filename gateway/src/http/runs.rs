@@ -56,7 +56,7 @@ pub(super) async fn request(
     let file = FileId::new(file).map_err(not_an_id)?;
     let key = command_id(&claims, &headers)?;
     let bits = key.as_ref().map_or_else(random::bits, |key| Ok(bits_of(&claims, key)))?;
-    let run = RunId::new_for(claims.owner_tag(), bits);
+    let run = RunId::from_parts(claims.owner_tag(), bits);
     let kind = "run.request";
     access::may_command_run(&claims, &run, kind).map_err(|code| refused(&api, kind, code))?;
     let Some(file) = api.files.find(&claims.tenant, &file).await? else {

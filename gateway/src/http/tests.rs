@@ -22,15 +22,15 @@ use gateway_core::access::{Claims, Role};
 use http::{HeaderMap, Method};
 use object_store::memory::InMemory;
 use schemas::{
-    command::{Command, CommandResult, Outcome, Verdict},
+    command::{Command, CommandOutcome, CommandResult, Verdict},
     finding::Finding,
     ids::{
         Aggregate, AppointmentId, CommandId, DoctorId, LocationId, QueueId, RunId, StationId,
         TenantId, TicketId,
     },
     line::{QUEUE_KEY, QueueEntry, QueueHead, TICKET_KEY},
-    record::{AUDIT_TOPIC, AuditRecord, CommandRecord, WireRecord, topic_of},
-    ticket::{Priority, QueueState, TicketPlace, TicketState},
+    record::{AUDIT_TOPIC, AuditRecord, CommandRecord, WireRecord, topic_for},
+    ticket::{Priority, QueueState, TicketEntry, TicketState},
     view::{Position, View, raw},
 };
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ enum Decides {
 struct World {
     decides: Mutex<Decides>,
     appended: Mutex<Vec<CommandRecord>>,
-    answered: mpsc::UnboundedSender<Outcome>,
+    answered: mpsc::UnboundedSender<CommandOutcome>,
     views: Mutex<HashMap<String, View>>,
     /// Runs of the tenant `demo`, newest first, and what those that completed found, in its order.
     runs: Mutex<Vec<ListedRun>>,
@@ -92,14 +92,16 @@ impl Log for World {
             return Box::pin(async { Ok(()) });
         }
         let record = CommandRecord::from_wire(&record).unwrap_or_else(|code| panic!("{code}"));
-        assert_eq!(topic, topic_of(record.aggregate.kind()));
+        assert_eq!(topic, topic_for(record.aggregate.kind()));
         let verdict = match self.decides.lock().unwrap().clone() {
             Decides::Applied(result) => Some(Verdict::Applied { epoch: 7, version: 17, result }),
             Decides::Refused(code) => Some(Verdict::Refused { code }),
             Decides::Nothing => None,
         };
         if let Some(verdict) = verdict {
-            self.answered.send(Outcome { command: record.id.clone(), at: 1, verdict }).unwrap();
+            self.answered
+                .send(CommandOutcome { command: record.id.clone(), at: 1, verdict })
+                .unwrap();
         }
         self.appended.lock().unwrap().push(record);
         Box::pin(async { Ok(()) })
@@ -135,7 +137,7 @@ impl Queries for World {
         &'a self,
         tenant: &'a TenantId,
         command: &'a CommandId,
-    ) -> BoxFuture<'a, Result<Option<Outcome>, NotRead>> {
+    ) -> BoxFuture<'a, Result<Option<CommandOutcome>, NotRead>> {
         let result = CommandResult {
             ticket: Some(id(TICKET)),
             label: Some("A-001".into()),
@@ -143,7 +145,7 @@ impl Queries for World {
         };
         let known = tenant.as_str() == "demo" && command.as_str() == "known";
         let verdict = Verdict::Applied { epoch: 7, version: 17, result };
-        let outcome = Outcome { command: command.clone(), at: 1, verdict };
+        let outcome = CommandOutcome { command: command.clone(), at: 1, verdict };
         Box::pin(async move { Ok(known.then_some(outcome)) })
     }
 
@@ -244,14 +246,14 @@ fn views() -> HashMap<String, View> {
     };
     let line = view(vec![(QUEUE_KEY, raw(&head)), (TICKET, raw(&entry))]);
     let mut ended =
-        schemas::line::Line::read(queue(), &line).unwrap().ticket_view(&id(TICKET)).unwrap();
+        schemas::line::Line::from_view(queue(), &line).unwrap().ticket_view(&id(TICKET)).unwrap();
     (ended.ticket, ended.state, ended.position) = (id(ENDED), TicketState::Left, None);
     HashMap::from([
         ("queue:riverside.general".to_owned(), line),
-        (format!("ticket:{TICKET}"), view(vec![(TICKET_KEY, raw(&TicketPlace::In(queue())))])),
+        (format!("ticket:{TICKET}"), view(vec![(TICKET_KEY, raw(&TicketEntry::In(queue())))])),
         (
             format!("ticket:{ENDED}"),
-            view(vec![(TICKET_KEY, raw(&TicketPlace::Ended(Box::new(ended))))]),
+            view(vec![(TICKET_KEY, raw(&TicketEntry::Ended(Box::new(ended))))]),
         ),
         ("board:riverside".to_owned(), view(vec![("board", raw(&json!({"name": "Riverside"})))])),
         (

@@ -126,7 +126,7 @@ fn producer(settings: &KafkaSettings) -> KafkaResult<Arc<CommandProducer>> {
         .client()
         .set("enable.idempotence", "true")
         .set("acks", "all")
-        // As Kafka's Java clients do it, and as `schemas::record::partition_of` does; librdkafka's default differs.
+        // As Kafka's Java clients do it, and as `schemas::record::partition_for_key` does; librdkafka's default differs.
         .set("partitioner", "murmur2")
         // Somebody waits for each of them.
         .set("linger.ms", "0")

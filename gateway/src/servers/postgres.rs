@@ -7,7 +7,7 @@ use deadpool_postgres::{
 };
 use schemas::{
     Millis,
-    command::Outcome,
+    command::CommandOutcome,
     ids::{Aggregate, CommandId, OWNER_HEX, RunId, TenantId},
     rule::Severity,
     view::{Entries, Position, View},
@@ -207,7 +207,7 @@ impl PostgresQueries {
         &self,
         tenant: &TenantId,
         command: &CommandId,
-    ) -> Result<Option<Outcome>, Failure> {
+    ) -> Result<Option<CommandOutcome>, Failure> {
         let parameters = texts([tenant.as_str(), COMMAND_SOURCE, command.as_str()]);
         let rows = self.rows(tenant.clone(), OUTCOME, parameters).await?;
         let body: Option<&str> = rows.first().map(|row| row.get(0));
@@ -221,7 +221,7 @@ impl PostgresQueries {
     ) -> Result<Vec<ListedRun>, Failure> {
         let state = asked.state.map(|state| state.as_str().to_owned());
         let owner =
-            asked.owner.map(|tag| RunId::new_for(tag, 0).as_str()[..RUN_OWNER_PART].to_owned());
+            asked.owner.map(|tag| RunId::from_parts(tag, 0).as_str()[..RUN_OWNER_PART].to_owned());
         // Nothing is listed before the latest time there is.
         let (at, run) =
             asked.after.as_ref().map_or((Millis::MAX, ""), |(at, run)| (*at, run.as_str()));
@@ -367,7 +367,7 @@ impl Queries for PostgresQueries {
         &'a self,
         tenant: &'a TenantId,
         command: &'a CommandId,
-    ) -> BoxFuture<'a, Result<Option<Outcome>, NotRead>> {
+    ) -> BoxFuture<'a, Result<Option<CommandOutcome>, NotRead>> {
         Box::pin(async move { Ok(self.read_outcome(tenant, command).await?) })
     }
 
@@ -394,7 +394,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use schemas::{
-        finding::{Finding, Outcome},
+        finding::{Finding, FindingOutcome},
         ids::RuleId,
     };
 
@@ -409,11 +409,11 @@ mod tests {
                     row,
                     rule,
                     severity,
-                    outcome: Outcome::Pass,
+                    outcome: FindingOutcome::Pass,
                     params: BTreeMap::new(),
                     cents,
                 }
-                .place()
+                .sort_key()
             };
             let (first, last) = places(&[severity]);
             for place in [place(i64::MAX, 0), place(3240, 7), place(-1, u64::MAX)] {

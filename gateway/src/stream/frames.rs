@@ -224,7 +224,7 @@ pub fn write_sse_id(to: &mut Vec<u8>, positions: impl Iterator<Item = Position>,
 
 /// An error inside an SSE stream. `id` tells the next request of a browser that the stream was refused.
 pub fn sse_error(channel: Option<&Channel>, code: Code, id: Option<&str>) -> Vec<u8> {
-    let (message, retry) = (code.title(), code.temporary() || code == Code::TokenExpired);
+    let (message, retry) = (code.title(), code.is_temporary() || code == Code::TokenExpired);
     let channel = channel.map(|channel| format!("\"channel\":\"{channel}\",")).unwrap_or_default();
     let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
     format!(

@@ -271,7 +271,7 @@ impl Shard {
             .conns
             .get(id)
             .map_or(0, |conn| conn.session.subscriptions.iter().flatten().count());
-        (followed == 1 && !code.temporary()).then_some(frames::REFUSED)
+        (followed == 1 && !code.is_temporary()).then_some(frames::REFUSED)
     }
 
     /// A stream that carries nothing any more ends; a browser then comes back by itself.

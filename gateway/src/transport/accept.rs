@@ -399,7 +399,7 @@ fn refused<B>(door: &Door, request: &Request<B>, refusal: Refusal) -> Response<B
         return response;
     };
     door.metrics.error(code);
-    let id = (!code.temporary()).then_some(REFUSED);
+    let id = (!code.is_temporary()).then_some(REFUSED);
     let mut response = Response::new(Body::from(frames::sse_error(None, code, id)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("text/event-stream"));

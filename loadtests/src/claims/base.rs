@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 use jiff::civil::Date;
-use schemas::finding::Outcome;
+use schemas::finding::FindingOutcome;
 
 use super::{
     line::Line,
@@ -204,8 +204,11 @@ impl Practice {
             _ => &[],
         };
         let total: i64 = fees.iter().map(|(code, _)| fee_cents(*code)).sum();
-        let outcome =
-            if total == 6480 { Outcome::OfficeFeePassMaximum } else { Outcome::OfficeFeePass };
+        let outcome = if total == 6480 {
+            FindingOutcome::OfficeFeePassMaximum
+        } else {
+            FindingOutcome::OfficeFeePass
+        };
         for (index, (code, contexts)) in fees.iter().enumerate() {
             let line = stage.row(self.doctor).code(*code).place(self.place).contexts(contexts);
             let line = line.preliminary(fee_cents(*code));
@@ -252,7 +255,7 @@ impl DayOf<'_, '_> {
             line.preliminary = Some(worth + [0, 0, 1, 500][rng.usize(..4)]);
             line.expected.push(super::line::Expected {
                 rule: rules::LONGER_VISITS,
-                outcome: Outcome::Pass,
+                outcome: FindingOutcome::Pass,
                 cents: 0,
             });
         }

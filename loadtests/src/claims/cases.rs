@@ -1,6 +1,6 @@
 //! What is planted: for every outcome a row that has it, and on the other side of each boundary one that has not.
 
-use schemas::finding::Outcome;
+use schemas::finding::FindingOutcome;
 
 use super::stage::Stage;
 
@@ -35,6 +35,9 @@ pub fn all() -> Vec<Case> {
 
 /// Whether the outcome says that things are as they should be.
 #[must_use]
-pub fn is_good(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Pass | Outcome::OfficeFeePass | Outcome::OfficeFeePassMaximum)
+pub fn is_good(outcome: FindingOutcome) -> bool {
+    matches!(
+        outcome,
+        FindingOutcome::Pass | FindingOutcome::OfficeFeePass | FindingOutcome::OfficeFeePassMaximum
+    )
 }

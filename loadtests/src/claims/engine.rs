@@ -18,7 +18,7 @@ use schemas::{
     finding::Finding,
     ids::RuleId,
     rule::Rule,
-    run::{RuleTally, Summary},
+    run::{RuleTally, RunSummary},
 };
 
 /// A rule may take as long as it likes: what it costs is what is asked.
@@ -34,7 +34,7 @@ pub struct TablePaths {
 /// What a check came to, beside its findings.
 pub struct Checked {
     pub tallies: Vec<(RuleId, RuleTally)>,
-    pub summary: Summary,
+    pub summary: RunSummary,
 }
 
 /// Reads both tables.

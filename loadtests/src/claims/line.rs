@@ -1,7 +1,7 @@
 //! A row as it is staged: typed cells, raw text where a cell must be wrong, and what a check must find there.
 
 use jiff::civil::Date;
-use schemas::{finding::Outcome, rule::Column};
+use schemas::{finding::FindingOutcome, rule::Column};
 
 use super::names::{Doctor, Patient};
 
@@ -9,7 +9,7 @@ use super::names::{Doctor, Patient};
 #[derive(Debug, Clone, Copy)]
 pub struct Expected {
     pub rule: &'static str,
-    pub outcome: Outcome,
+    pub outcome: FindingOutcome,
     pub cents: i64,
 }
 
@@ -92,13 +92,13 @@ impl Line {
     }
 
     #[must_use]
-    pub fn finds(mut self, rule: &'static str, outcome: Outcome, cents: i64) -> Self {
+    pub fn finds(mut self, rule: &'static str, outcome: FindingOutcome, cents: i64) -> Self {
         self.expected.push(Expected { rule, outcome, cents });
         self
     }
 
     #[must_use]
     pub fn passes(self, rule: &'static str) -> Self {
-        self.finds(rule, Outcome::Pass, 0)
+        self.finds(rule, FindingOutcome::Pass, 0)
     }
 }

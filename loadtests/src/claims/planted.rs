@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap, io::Write};
 
 use anyhow::{Context, Result};
-use schemas::finding::{Finding, Outcome};
+use schemas::finding::{Finding, FindingOutcome};
 use serde::{Deserialize, Serialize};
 
 use super::{cases::is_good, rules};
@@ -15,7 +15,7 @@ pub struct Planted {
     /// 1 is the first row after the header.
     pub row: u64,
     pub rule: Cow<'static, str>,
-    pub outcome: Outcome,
+    pub outcome: FindingOutcome,
     pub cents: i64,
     /// What was staged there.
     pub case: Cow<'static, str>,
@@ -92,7 +92,7 @@ pub fn compare<'a>(
     planted: &[Planted],
     findings: impl IntoIterator<Item = &'a Finding>,
 ) -> Difference {
-    let mut left: BTreeMap<(u64, &str, Outcome, i64), Vec<&Planted>> = BTreeMap::new();
+    let mut left: BTreeMap<(u64, &str, FindingOutcome, i64), Vec<&Planted>> = BTreeMap::new();
     let mut staged: BTreeMap<u64, &Planted> = BTreeMap::new();
     for one in planted {
         left.entry((one.row, &one.rule, one.outcome, one.cents)).or_default().push(one);
@@ -130,25 +130,29 @@ mod tests {
 
     fn planted(row: u64, cents: i64) -> Planted {
         let (rule, case) = (rules::YEARLY_FEE.into(), "a case".into());
-        Planted { row, rule, outcome: Outcome::OnceNonePaid, cents, case }
+        Planted { row, rule, outcome: FindingOutcome::OnceNonePaid, cents, case }
     }
 
-    fn finding(row: u64, outcome: Outcome, cents: i64) -> Finding {
+    fn finding(row: u64, outcome: FindingOutcome, cents: i64) -> Finding {
         let (rule, severity) = (RuleId::new(rules::YEARLY_FEE).unwrap(), Severity::Error);
         Finding { row, rule, severity, outcome, params: BTreeMap::new(), cents }
     }
 
     #[test]
     fn the_same_lists_do_not_differ() {
-        let found =
-            [finding(2, Outcome::OnceNonePaid, 935), finding(1, Outcome::OnceNonePaid, 935)];
+        let found = [
+            finding(2, FindingOutcome::OnceNonePaid, 935),
+            finding(1, FindingOutcome::OnceNonePaid, 935),
+        ];
         assert!(compare(&[planted(1, 935), planted(2, 935)], &found).is_none());
     }
 
     #[test]
     fn what_is_missed_or_invented_or_found_twice_is_told() {
-        let found =
-            [finding(1, Outcome::OnceNonePaid, 935), finding(1, Outcome::OnceNonePaid, 935)];
+        let found = [
+            finding(1, FindingOutcome::OnceNonePaid, 935),
+            finding(1, FindingOutcome::OnceNonePaid, 935),
+        ];
         let difference = compare(&[planted(1, 935), planted(2, 935)], &found);
         assert_eq!((difference.missed.len(), difference.invented.len()), (1, 1));
         assert_eq!((difference.missed[0].row, difference.invented[0].row), (2, 1));
@@ -156,8 +160,10 @@ mod tests {
 
     #[test]
     fn another_amount_or_outcome_differs() {
-        for wrong in [finding(1, Outcome::OnceNonePaid, 934), finding(1, Outcome::OnceOnePaid, 935)]
-        {
+        for wrong in [
+            finding(1, FindingOutcome::OnceNonePaid, 934),
+            finding(1, FindingOutcome::OnceOnePaid, 935),
+        ] {
             let difference = compare(&[planted(1, 935)], [&wrong]);
             assert_eq!((difference.missed.len(), difference.invented.len()), (1, 1));
         }

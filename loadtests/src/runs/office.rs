@@ -4,10 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use hyper::{Method, body::Bytes};
-use schemas::{
-    finding::{Finding, Language},
-    rule::Rule,
-};
+use schemas::{finding::Finding, language::Language, rule::Rule};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::{

@@ -4,7 +4,7 @@
 use schemas::{
     Millis,
     finding::Finding,
-    run::{Progress, RunHead, RunState, SHOWN_FINDINGS},
+    run::{RunHead, RunProgress, RunState, SHOWN_FINDINGS},
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
@@ -34,7 +34,7 @@ pub struct Place {
 #[derive(Default)]
 pub struct Story {
     pub head: Option<RunHead>,
-    progress: Option<Progress>,
+    progress: Option<RunProgress>,
     /// When each was there for the first time, µs since the Unix epoch.
     pub progress_us: Option<i64>,
     pub finding_us: Option<i64>,
@@ -109,7 +109,7 @@ impl Story {
     }
 
     fn progress(&mut self, after: &Entries, same_attempt: bool, seen: Moment, found: &mut Found) {
-        let progress = entry::<Progress>(after, "progress", found);
+        let progress = entry::<RunProgress>(after, "progress", found);
         if let Some(new) = &progress {
             self.progress_us.get_or_insert(seen.now_us);
             if new.permille > 1000 {

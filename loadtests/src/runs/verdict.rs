@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemas::{
     finding::Finding,
     rule::{Rule, Severity},
-    run::{Counts, Progress, RuleTally, RunHead, SHOWN_FINDINGS, Summary},
+    run::{FindingCounts, RuleTally, RunHead, RunProgress, RunSummary, SHOWN_FINDINGS},
 };
 use serde::Deserialize;
 
@@ -59,9 +59,9 @@ pub struct Expected<'a> {
 
 /// The last view of a completed run.
 pub struct Shown {
-    summary: Summary,
+    summary: RunSummary,
     permille: u32,
-    counts: Counts,
+    counts: FindingCounts,
     tallies: BTreeMap<String, RuleTally>,
     first: Vec<Finding>,
 }
@@ -77,7 +77,7 @@ impl Shown {
             T::deserialize(entry).map_err(|_| format!("an entry {key} that cannot be read"))
         }
         let head: RunHead = entry(entries, "run")?;
-        let progress: Progress = entry(entries, "progress")?;
+        let progress: RunProgress = entry(entries, "progress")?;
         let mut tallies = BTreeMap::new();
         for key in entries.keys() {
             if let Some(rule) = key.strip_prefix("rule:") {
@@ -121,7 +121,7 @@ fn ending(expected: &Expected<'_>, shown: &Shown) -> Vec<String> {
         summary.counts == *counts,
         format!("counts {counts:?}, in the summary {:?}", summary.counts),
     );
-    let sum = tallies.values().fold(Counts::default(), |sum, tally| plus(sum, tally.counts));
+    let sum = tallies.values().fold(FindingCounts::default(), |sum, tally| plus(sum, tally.counts));
     demand(sum == *counts, format!("counts {counts:?}, rules together {sum:?}"));
     for rule in &expected.rules.enabled {
         let finished = tallies.get(rule).is_some_and(|tally| tally.took_us.is_some());
@@ -136,14 +136,14 @@ fn ending(expected: &Expected<'_>, shown: &Shown) -> Vec<String> {
     wrong
 }
 
-fn plus(mut sum: Counts, more: Counts) -> Counts {
+fn plus(mut sum: FindingCounts, more: FindingCounts) -> FindingCounts {
     for severity in Severity::ALL {
         sum.add(severity, of(more, severity));
     }
     sum
 }
 
-fn of(counts: Counts, severity: Severity) -> u64 {
+fn of(counts: FindingCounts, severity: Severity) -> u64 {
     match severity {
         Severity::Error => counts.error,
         Severity::Warning => counts.warning,
@@ -159,7 +159,7 @@ fn lists(expected: &Expected<'_>, shown: &Shown, listed: &[Finding]) -> Vec<Stri
     if listed.len() as u64 != summary.stored {
         wrong.push(format!("{} findings are listed, {} stored", listed.len(), summary.stored));
     }
-    if !listed.is_sorted_by_key(Finding::place) {
+    if !listed.is_sorted_by_key(Finding::sort_key) {
         wrong.push("the list is not in its order".to_owned());
     }
     let total = counts.findings() + if expected.list_passes { counts.pass } else { 0 };
@@ -196,14 +196,15 @@ fn tallied(
     listed: &[Finding],
     list_passes: bool,
 ) -> Vec<String> {
-    let mut found: BTreeMap<&str, Counts> = BTreeMap::new();
+    let mut found: BTreeMap<&str, FindingCounts> = BTreeMap::new();
     for finding in listed {
         found.entry(finding.rule.as_str()).or_default().add(finding.severity, 1);
     }
     let mut wrong = Vec::new();
     for (rule, tally) in tallies {
         let list = found.remove(rule.as_str()).unwrap_or_default();
-        let told = Counts { pass: if list_passes { tally.counts.pass } else { 0 }, ..tally.counts };
+        let told =
+            FindingCounts { pass: if list_passes { tally.counts.pass } else { 0 }, ..tally.counts };
         if list != told {
             wrong.push(format!("the rule {rule} tells {told:?}, the list has {list:?}"));
         }

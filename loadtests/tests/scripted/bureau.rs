@@ -24,8 +24,9 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use schemas::{
-    finding::{Finding, Language},
-    run::{RuleTally, Summary},
+    finding::Finding,
+    language::Language,
+    run::{RuleTally, RunSummary},
 };
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::mpsc, time::sleep};
@@ -82,7 +83,7 @@ struct Run {
 struct Checked {
     findings: Vec<Finding>,
     tallies: Vec<(String, RuleTally)>,
-    summary: Summary,
+    summary: RunSummary,
 }
 
 /// Serves until the test's runtime ends; returns its address too.
@@ -252,7 +253,7 @@ async fn carry_out(bureau: Arc<Bureau>, id: String, file: Bytes, followers: usiz
         end["run"]["failure"] = json!({"code": "file_not_text", "retryable": false});
     }
     let mut listed = findings;
-    listed.sort_by_key(Finding::place);
+    listed.sort_by_key(Finding::sort_key);
     if bureau.fault == Fault::LosesAFinding {
         listed.remove(0);
     }

@@ -67,7 +67,7 @@ fn a_record_has_the_id_it_brings_or_that_of_its_place() {
         (
             &long,
             None,
-            format!("{}:{:08x}.3.42", "a".repeat(TOPIC_IN_ID), partition_of(&long, 1 << 31)),
+            format!("{}:{:08x}.3.42", "a".repeat(TOPIC_IN_ID), partition_for_key(&long, 1 << 31)),
         ),
     ] {
         let headers: Vec<_> = given.iter().map(|id| ("ce_id", *id)).collect();
@@ -116,7 +116,7 @@ fn what_cannot_be_read_is_handed_on_as_it_came_and_set_aside() {
         ] {
             assert_eq!(record.header(name), Some(value));
         }
-        let partition = partition_of(&record.key, 12);
+        let partition = partition_for_key(&record.key, 12);
         assert_eq!(batch::read(&record, CARE_TOPIC, partition, 12).err(), Some(Code::RecordBadKey));
     }
 }

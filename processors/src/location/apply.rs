@@ -2,8 +2,8 @@
 
 use schemas::{
     Millis,
-    appointment::{AppointmentStatus, Change},
-    event::{Event, Standing},
+    appointment::{AppointmentChange, AppointmentStatus},
+    event::{Event, TicketStatus},
     ids::{QueueId, StationId, TicketId},
     ticket::{Priority, TicketState},
 };
@@ -93,7 +93,7 @@ impl Location {
                 self.report(appointment, fact, None);
             }
             Event::AppointmentMoved { appointment, fact, successor } => {
-                self.count_fact(Change::Moved);
+                self.count_fact(AppointmentChange::Moved);
                 self.report(appointment, fact, Some(successor));
             }
             Event::FactIgnored { change, .. } => self.count_fact(*change),
@@ -113,12 +113,12 @@ impl Location {
         }
     }
 
-    fn count_fact(&mut self, change: Change) {
+    fn count_fact(&mut self, change: AppointmentChange) {
         let facts = &mut self.header.facts;
         *match change {
-            Change::Repeated => &mut facts.repeated,
-            Change::Stale => &mut facts.stale,
-            Change::Overruled => &mut facts.overruled,
+            AppointmentChange::Repeated => &mut facts.repeated,
+            AppointmentChange::Stale => &mut facts.stale,
+            AppointmentChange::Overruled => &mut facts.overruled,
             _ => &mut facts.applied,
         } += 1;
     }
@@ -231,7 +231,7 @@ impl Location {
         }
     }
 
-    fn measure(&mut self, served: &Standing, now: Millis) {
+    fn measure(&mut self, served: &TicketStatus, now: Millis) {
         if let (Some(queue), Some(started_at)) =
             (self.header.queues.get_mut(&served.queue), served.started_at)
         {
@@ -265,8 +265,8 @@ impl Location {
     }
 }
 
-fn issued(queue: &QueueId, priority: Priority, rank: u64) -> Standing {
-    Standing {
+fn issued(queue: &QueueId, priority: Priority, rank: u64) -> TicketStatus {
+    TicketStatus {
         queue: queue.clone(),
         state: TicketState::Waiting,
         priority,

@@ -6,7 +6,7 @@
 //! decides. So facts may come late, twice or in any order.
 
 use schemas::{
-    appointment::{AppointmentStatus, Change, Fact},
+    appointment::{AppointmentChange, AppointmentFact, AppointmentStatus},
     codes::Code,
     command::{Command, CommandResult},
     event::Event,
@@ -63,7 +63,7 @@ pub(super) fn report(
     state: &Location,
     record: &CommandRecord,
     candidate: &AppointmentId,
-    fact: &Fact,
+    fact: &AppointmentFact,
 ) -> Result<Decision, Code> {
     let held = state.appointment_of(&fact.source, &fact.key);
     let id = held.map_or(candidate, |held| &held.id).clone();
@@ -94,7 +94,7 @@ pub(super) fn report(
         return Err(Code::StatusCannotFollow);
     }
     let change = if leads_to.is_some() {
-        Change::Moved
+        AppointmentChange::Moved
     } else {
         change_of(held, fact, taken_back && removable)
     };
@@ -114,8 +114,8 @@ pub(super) fn report(
 
 fn taken_in(
     id: &AppointmentId,
-    fact: &Fact,
-    change: Change,
+    fact: &AppointmentFact,
+    change: AppointmentChange,
     leads_to: Option<&LocationId>,
 ) -> Event {
     let (appointment, fact) = (id.clone(), fact.clone());
@@ -126,16 +126,16 @@ fn taken_in(
 }
 
 /// Why a fact changes nothing: it is older than what is known, or the same.
-fn ignored(held: &Appointment, fact: &Fact) -> Option<Change> {
+fn ignored(held: &Appointment, fact: &AppointmentFact) -> Option<AppointmentChange> {
     match fact.revision.cmp(&held.fact.revision) {
-        std::cmp::Ordering::Less => Some(Change::Stale),
-        std::cmp::Ordering::Equal if *fact == held.fact => Some(Change::Repeated),
+        std::cmp::Ordering::Less => Some(AppointmentChange::Stale),
+        std::cmp::Ordering::Equal if *fact == held.fact => Some(AppointmentChange::Repeated),
         _ => None,
     }
 }
 
 /// Whether the fact can be an appointment's.
-fn check(state: &Location, fact: &Fact) -> Result<(), Code> {
+fn check(state: &Location, fact: &AppointmentFact) -> Result<(), Code> {
     for text in [&fact.label, &fact.reason].into_iter().flatten() {
         settings::check_text(text)?;
     }
@@ -163,36 +163,36 @@ fn check(state: &Location, fact: &Fact) -> Result<(), Code> {
 }
 
 /// What the fact changes. `ended`: it takes the appointment back, and so its ticket.
-fn change_of(held: Option<&Appointment>, fact: &Fact, ended: bool) -> Change {
+fn change_of(held: Option<&Appointment>, fact: &AppointmentFact, ended: bool) -> AppointmentChange {
     let Some(held) = held else { return change_to(fact.status) };
     let same_times = (held.fact.start, held.fact.end) == (fact.start, fact.end);
     if held.ticket.is_some() && !ended {
         let unheard = held.fact.status != fact.status && held.status != fact.status;
         return match (unheard, same_times) {
-            (true, _) => Change::Overruled,
-            (false, false) => Change::Rescheduled,
-            (false, true) => Change::Modified,
+            (true, _) => AppointmentChange::Overruled,
+            (false, false) => AppointmentChange::Rescheduled,
+            (false, true) => AppointmentChange::Modified,
         };
     }
     let same_status =
         held.status == fact.status || held.successor.is_none() && held.fact.status == fact.status;
     match (same_status, same_times) {
         (false, _) => change_to(fact.status),
-        (true, false) => Change::Rescheduled,
-        (true, true) => Change::Modified,
+        (true, false) => AppointmentChange::Rescheduled,
+        (true, true) => AppointmentChange::Modified,
     }
 }
 
-fn change_to(status: AppointmentStatus) -> Change {
+fn change_to(status: AppointmentStatus) -> AppointmentChange {
     use AppointmentStatus as S;
     match status {
-        S::Proposed | S::Pending | S::Waitlist | S::Booked => Change::Booked,
-        S::Arrived => Change::Arrived,
-        S::CheckedIn => Change::CheckedIn,
-        S::Fulfilled => Change::Fulfilled,
-        S::Cancelled => Change::Cancelled,
-        S::Noshow => Change::NoShow,
-        S::EnteredInError => Change::EnteredInError,
+        S::Proposed | S::Pending | S::Waitlist | S::Booked => AppointmentChange::Booked,
+        S::Arrived => AppointmentChange::Arrived,
+        S::CheckedIn => AppointmentChange::CheckedIn,
+        S::Fulfilled => AppointmentChange::Fulfilled,
+        S::Cancelled => AppointmentChange::Cancelled,
+        S::Noshow => AppointmentChange::NoShow,
+        S::EnteredInError => AppointmentChange::EnteredInError,
     }
 }
 
@@ -200,7 +200,7 @@ fn change_to(status: AppointmentStatus) -> Change {
 fn booking_at(
     record: &CommandRecord,
     id: &AppointmentId,
-    fact: &Fact,
+    fact: &AppointmentFact,
     there: &LocationId,
 ) -> CommandRecord {
     CommandRecord {
@@ -211,7 +211,7 @@ fn booking_at(
         actor: record.actor.clone(),
         command: Command::ReportAppointment {
             appointment: id.at(there),
-            fact: Fact { moved_to: None, ..fact.clone() },
+            fact: AppointmentFact { moved_to: None, ..fact.clone() },
         },
     }
 }
@@ -241,7 +241,7 @@ impl Location {
     pub(super) fn report(
         &mut self,
         id: &AppointmentId,
-        fact: &Fact,
+        fact: &AppointmentFact,
         successor: Option<&AppointmentId>,
     ) {
         let old = self.take_appointment(id);

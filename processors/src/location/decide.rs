@@ -8,7 +8,7 @@ use schemas::{
     command::{Command, CommandResult, MAX_REORDER},
     event::Event,
     ids::{Aggregate, AppointmentId, QueueId, StationId, TicketId},
-    load::Bands,
+    load::LoadBands,
     record::CommandRecord,
     ticket::{Priority, QueueState, TicketState},
     timers::Timers,
@@ -93,9 +93,9 @@ fn configure_location(
     time_zone: &str,
     languages: &[String],
     timers: &Timers,
-    bands: Option<&Bands>,
+    bands: Option<&LoadBands>,
 ) -> Result<Event, Code> {
-    if !timers.are_plausible() || !bands.is_none_or(Bands::are_plausible) {
+    if !timers.are_plausible() || !bands.is_none_or(LoadBands::are_plausible) {
         return Err(Code::InvalidValue);
     }
     settings::check_text(name)?;
@@ -306,7 +306,7 @@ fn transfer(
     successor: Option<&TicketId>,
 ) -> Result<Decision, Code> {
     let there = to.location();
-    if to.is_of(&ticket.id.location()) {
+    if to.belongs_to(&ticket.id.location()) {
         let queue = queue_of(state, to)?;
         if ticket.standing.queue == *to {
             return Err(Code::IllegalMove);

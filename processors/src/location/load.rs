@@ -8,8 +8,8 @@ use schemas::{
     appointment::AppointmentStatus,
     ids::{QueueId, StationId, TicketId},
     load::{
-        AppointmentCounts, HOUR_MS, LoadHead, LoadQuarter, LoadQueue, LoadStation, MINUTE_MS,
-        Minute, QUARTER_MS, StationState,
+        AppointmentCounts, HOUR_MS, LoadHead, LoadMinute, LoadQuarter, LoadQueue, LoadStation,
+        MINUTE_MS, QUARTER_MS, StationState,
     },
     ticket::{Priority, TicketState},
 };
@@ -140,7 +140,7 @@ impl Location {
                 last.called += called;
                 last.served += served;
             }
-            _ => hour.push(Minute { at: minute, called, served }),
+            _ => hour.push(LoadMinute { at: minute, called, served }),
         }
     }
 
@@ -169,7 +169,7 @@ impl Location {
             priorities: tally.map(|tally| tally.priorities.clone()).unwrap_or_default(),
             oldest: tally.and_then(|tally| tally.waits.oldest()),
             median: tally.and_then(|tally| tally.waits.median()),
-            band: self.header.bands.as_ref().map_or(0, |bands| bands.of_waiting(waiting)),
+            band: self.header.bands.as_ref().map_or(0, |bands| bands.band_for_waiting(waiting)),
         }
     }
 

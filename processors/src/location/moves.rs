@@ -3,7 +3,7 @@
 use schemas::{
     Millis,
     command::Command,
-    event::{Event, Standing},
+    event::{Event, TicketStatus},
     ids::{AppointmentId, TicketId},
     ticket::TicketState,
 };
@@ -79,7 +79,7 @@ pub(super) fn tickets_of(event: &Event) -> Vec<&TicketId> {
 }
 
 /// Where a ticket stands after `event`.
-pub(super) fn after(standing: &Standing, event: &Event, now: Millis) -> Standing {
+pub(super) fn after(standing: &TicketStatus, event: &Event, now: Millis) -> TicketStatus {
     use Event as E;
     use TicketState as S;
     let mut next = standing.clone();
@@ -129,7 +129,7 @@ pub(super) fn after(standing: &Standing, event: &Event, now: Millis) -> Standing
 }
 
 /// A state in which no earlier call counts: nobody is to walk to that room any more.
-fn back(standing: &mut Standing, state: TicketState) {
+fn back(standing: &mut TicketStatus, state: TicketState) {
     standing.state = state;
     standing.station = None;
     standing.called_at = None;
@@ -138,7 +138,7 @@ fn back(standing: &mut Standing, state: TicketState) {
     standing.reason = None;
 }
 
-fn end(standing: &mut Standing, state: TicketState, now: Millis) {
+fn end(standing: &mut TicketStatus, state: TicketState, now: Millis) {
     standing.state = state;
     standing.ended_at = Some(now);
     standing.reason = None;
@@ -154,7 +154,7 @@ pub(super) enum Shown {
     Recent,
 }
 
-pub(super) fn shown(standing: &Standing) -> Shown {
+pub(super) fn shown(standing: &TicketStatus) -> Shown {
     if standing.station.is_none() {
         return Shown::Not;
     }

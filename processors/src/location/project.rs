@@ -17,7 +17,7 @@ use schemas::{
     },
     load::{LOAD_KEY, LoadHead, LoadQuarter, LoadQueue, LoadStation, quarter_key},
     record::ViewDelta,
-    ticket::TicketPlace,
+    ticket::TicketEntry,
     view::Delta,
 };
 use serde::Serialize;
@@ -79,7 +79,7 @@ pub(super) enum Entry {
     Board(BoardHead),
     BoardQueue(BoardQueue),
     Call(BoardCall),
-    Place(TicketPlace),
+    Place(TicketEntry),
     Appointment(Box<AppointmentView>),
     Schedule(ScheduleHead),
     Scheduled(ScheduleEntry),
@@ -302,7 +302,7 @@ impl Location {
     }
 
     fn render_appointments(&self, rendered: &mut Rendered, location: &LocationId, scope: &Scope) {
-        let schedule = |doctor| Channel::Schedule(ScheduleId::new_of(location, doctor));
+        let schedule = |doctor| Channel::Schedule(ScheduleId::from_parts(location, doctor));
         for (id, doctor) in
             scope.doctors.iter().filter_map(|id| Some((id, self.header.doctors.get(id)?)))
         {
@@ -395,7 +395,7 @@ impl Location {
     /// have begun.
     fn keep_s(&self, entry: &Entry) -> Option<u32> {
         match entry {
-            Entry::Place(TicketPlace::Ended(_)) => Some(KEEP_ENDED_S),
+            Entry::Place(TicketEntry::Ended(_)) => Some(KEEP_ENDED_S),
             Entry::Appointment(view) if view.status.is_end() => {
                 let ahead_s = (view.start.unwrap_or(0) - self.header.now).max(0) / 1000;
                 Some(u32::try_from(ahead_s).unwrap_or(u32::MAX).saturating_add(KEEP_ENDED_S))

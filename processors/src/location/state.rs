@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use schemas::{
     Millis,
-    appointment::{AppointmentStatus, Fact, SourceKey},
-    event::Standing,
+    appointment::{AppointmentFact, AppointmentStatus, SourceKey},
+    event::TicketStatus,
     ids::{AppointmentId, DoctorId, QueueId, SourceId, StationId, TicketId},
-    line::Place,
-    load::{Bands, FactCounts, LoadQuarter, Minute},
+    line::LinePlace,
+    load::{FactCounts, LoadBands, LoadMinute, LoadQuarter},
     ticket::{QueueState, TicketState},
     timers::Timers,
 };
@@ -22,7 +22,7 @@ pub struct Header {
     pub time_zone: String,
     pub languages: Vec<String>,
     pub timers: Timers,
-    pub bands: Option<Bands>,
+    pub bands: Option<LoadBands>,
     pub queues: BTreeMap<QueueId, Queue>,
     pub stations: BTreeMap<StationId, Station>,
     /// The service day `numbers` counts, `YYYY-MM-DD`. It never goes back, not even when the time zone is
@@ -35,7 +35,7 @@ pub struct Header {
     /// Doctors with appointments on the service day, or once, while somebody may still look at their schedule.
     pub doctors: BTreeMap<DoctorId, DoctorDay>,
     /// Minutes of the last hour in which somebody was called or served, oldest first.
-    pub hour: Vec<Minute>,
+    pub hour: Vec<LoadMinute>,
     /// The service day by quarter hour, by its start; `booked` is not kept but counted.
     pub quarters: BTreeMap<Millis, LoadQuarter>,
     /// Facts of the service day.
@@ -162,7 +162,7 @@ pub struct Ticket {
     pub appointment: Option<AppointmentId>,
     /// Its last step: what its timers count from.
     pub moved_at: Millis,
-    pub standing: Standing,
+    pub standing: TicketStatus,
     /// The last step, as long as it can be taken back.
     pub undo: Option<Undo>,
     /// Version of the view `ticket:<id>`.
@@ -184,7 +184,7 @@ pub struct DoctorDay {
 pub struct Appointment {
     pub id: AppointmentId,
     /// The newest fact that was taken in; its status is what the source says, which the desk may know better.
-    pub fact: Fact,
+    pub fact: AppointmentFact,
     /// The service day of its start; none without times.
     pub day: Option<String>,
     /// What it comes to.
@@ -240,7 +240,7 @@ impl Appointment {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undo {
     pub version: u64,
-    pub standing: Standing,
+    pub standing: TicketStatus,
 }
 
 impl Ticket {
@@ -250,7 +250,7 @@ impl Ticket {
     }
 
     /// Its place among those who wait, if it waits.
-    pub(super) fn place(&self) -> Place {
-        Place::new(self.id.clone(), self.standing.priority, self.standing.rank)
+    pub(super) fn place(&self) -> LinePlace {
+        LinePlace::new(self.id.clone(), self.standing.priority, self.standing.rank)
     }
 }

@@ -1,14 +1,14 @@
 use schemas::{
     Millis,
-    appointment::{AppointmentStatus, Change, Doctor, Fact, SourceKey},
+    appointment::{AppointmentChange, AppointmentFact, AppointmentStatus, Doctor, SourceKey},
     codes::Code,
     command::{Command, Verdict},
-    event::{Event, Standing},
+    event::{Event, TicketStatus},
     ids::{
         Aggregate, AppointmentId, CommandId, DoctorId, LocationId, QueueId, SourceId, StationId,
         TenantId, TicketId,
     },
-    load::Bands,
+    load::LoadBands,
     record::{Actor, CommandRecord},
     ticket::{Priority, QueueState, TicketState},
     timers::Timers,
@@ -79,7 +79,7 @@ fn configure_with(time_zone: &str, timers: Timers) -> Command {
         time_zone: time_zone.into(),
         languages: vec!["fr".into(), "en-GB".into()],
         timers,
-        bands: Some(Bands { waiting: [2, 4], wait_s: [600, 1200] }),
+        bands: Some(LoadBands { waiting: [2, 4], wait_s: [600, 1200] }),
     }
 }
 
@@ -117,8 +117,8 @@ fn doctor(slug: &str) -> Doctor {
 }
 
 /// What the source tells of an appointment of twenty minutes, half an hour after the morning begins.
-fn fact(number: u128, revision: u64, status: AppointmentStatus) -> Fact {
-    Fact {
+fn fact(number: u128, revision: u64, status: AppointmentStatus) -> AppointmentFact {
+    AppointmentFact {
         source: SourceId::new("his").unwrap(),
         key: SourceKey::new(format!("visit-{number}")).unwrap(),
         revision,
@@ -133,7 +133,7 @@ fn fact(number: u128, revision: u64, status: AppointmentStatus) -> Fact {
     }
 }
 
-fn report(number: u128, fact: Fact) -> Command {
+fn report(number: u128, fact: AppointmentFact) -> Command {
     Command::ReportAppointment { appointment: appointment(number), fact }
 }
 
@@ -195,7 +195,7 @@ impl Clinic {
         refusal(&self.send(command))
     }
 
-    fn standing(&self, number: u128) -> &Standing {
+    fn standing(&self, number: u128) -> &TicketStatus {
         &self.location.ticket(&ticket(number)).expect("the ticket is in memory").standing
     }
 

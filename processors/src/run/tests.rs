@@ -1,11 +1,11 @@
 use proptest::{collection::vec, prelude::*};
 use schemas::{
     command::Verdict,
-    finding::{Finding, Outcome},
+    finding::{Finding, FindingOutcome},
     ids::{CommandId, FileId, RunId, TenantId},
     record::Actor,
     rule::Severity,
-    run::{Failure, Phase, Summary},
+    run::{RunFailure, RunPhase, RunSummary},
     view::{Fold, View},
 };
 
@@ -16,7 +16,7 @@ const EPOCH: u64 = 1_772_000_000;
 const NOON: Millis = 1_772_449_200_000;
 
 fn aggregate() -> Aggregate {
-    Aggregate::run(&TenantId::new("demo").unwrap(), &RunId::new_for(7, 9))
+    Aggregate::run(&TenantId::new("demo").unwrap(), &RunId::from_parts(7, 9))
 }
 
 /// A run, its view as a client folds it, and its clock.
@@ -85,7 +85,7 @@ impl Clerk {
         serde_json::from_str(self.view.entries["run"].get()).unwrap()
     }
 
-    fn progress(&self) -> Progress {
+    fn progress(&self) -> RunProgress {
         serde_json::from_str(self.view.entries["progress"].get()).unwrap()
     }
 
@@ -100,20 +100,20 @@ fn request() -> Command {
     Command::RequestRun { file, list_passes: false, keep_s: 86_400 }
 }
 
-fn report(permille: u32, findings: usize) -> Report {
+fn report(permille: u32, findings: usize) -> RunReport {
     let finding = |row: usize| Finding {
         row: row as u64,
         rule: RuleId::new("office-fee").unwrap(),
         severity: Severity::Error,
-        outcome: Outcome::OfficeFeePlace,
+        outcome: FindingOutcome::OfficeFeePlace,
         params: BTreeMap::new(),
         cents: 3_240,
     };
-    let mut counts = Counts::default();
+    let mut counts = FindingCounts::default();
     counts.add(Severity::Error, findings as u64);
-    Report {
-        progress: Progress {
-            phase: Phase::Reading,
+    RunReport {
+        progress: RunProgress {
+            phase: RunPhase::Reading,
             permille,
             rows_done: u64::from(permille) * 10,
             rows_total: None,
@@ -132,9 +132,9 @@ fn told(attempt: u32, permille: u32, findings: usize) -> Command {
     Command::ReportRun { attempt, report: report(permille, findings) }
 }
 
-fn failure(retryable: bool) -> Failure {
+fn failure(retryable: bool) -> RunFailure {
     let code = if retryable { Code::RunFaulted } else { Code::FileNotText };
-    Failure { code, params: BTreeMap::new(), retryable }
+    RunFailure { code, params: BTreeMap::new(), retryable }
 }
 
 fn fail(attempt: u32, retryable: bool) -> Command {
@@ -142,7 +142,7 @@ fn fail(attempt: u32, retryable: bool) -> Command {
 }
 
 fn complete(attempt: u32) -> Command {
-    Command::CompleteRun { attempt, report: report(1_000, 0), summary: Summary::default() }
+    Command::CompleteRun { attempt, report: report(1_000, 0), summary: RunSummary::default() }
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use schemas::{
-    appointment::Change,
+    appointment::AppointmentChange,
     codes::Code,
-    command::{Command, Outcome, Verdict},
+    command::{Command, CommandOutcome, Verdict},
     ids::{Aggregate, AppointmentId, CommandId, TenantId, TicketId},
     record::{
-        CommandRecord, VIEWS_TOPIC, ViewDelta, ViewsRecord, WireRecord, partition_of, topic_of,
+        CommandRecord, VIEWS_TOPIC, ViewDelta, ViewsRecord, WireRecord, partition_for_key,
+        topic_for,
     },
     view::{Fold, Position},
 };
@@ -41,7 +42,7 @@ pub struct Tally {
     pub repeated: u64,
     pub parked: u64,
     /// Of those applied, facts by what they changed.
-    pub facts: HashMap<Change, u64>,
+    pub facts: HashMap<AppointmentChange, u64>,
 }
 
 /// Whether a command is decided once and its caller told. Nobody waits for a tick, and one that came too early must not
@@ -56,7 +57,7 @@ pub fn is_answered(command: &Command) -> bool {
 pub struct Working {
     pub aggregates: HashMap<Aggregate, State>,
     /// First outcomes of commands that were decided before.
-    pub outcomes: HashMap<Identity, Outcome>,
+    pub outcomes: HashMap<Identity, CommandOutcome>,
 }
 
 /// Reads a record of `topic`, or says under which code it is parked.
@@ -66,11 +67,11 @@ pub fn read(
     partition: u32,
     of: u32,
 ) -> Result<CommandRecord, Code> {
-    if partition_of(&record.key, of) != partition {
+    if partition_for_key(&record.key, of) != partition {
         return Err(Code::RecordWrongPartition);
     }
     let command = CommandRecord::from_wire(record)?;
-    if topic_of(command.aggregate.kind()) != topic {
+    if topic_for(command.aggregate.kind()) != topic {
         return Err(Code::RecordBadKey);
     }
     Ok(command)
@@ -138,8 +139,11 @@ impl Building<'_> {
             self.from.entry(command.aggregate.clone()).or_insert(before);
         }
         let outcome = is_answered(&command.command).then(|| {
-            let outcome =
-                Outcome { command: command.id.clone(), at: step.at, verdict: step.verdict.clone() };
+            let outcome = CommandOutcome {
+                command: command.id.clone(),
+                at: step.at,
+                verdict: step.verdict.clone(),
+            };
             let (tenant, source, _) = identity.clone();
             self.outcomes.push(OutcomeRow { tenant, source, outcome: outcome.clone() });
             self.working.outcomes.insert(identity, outcome.clone());
@@ -155,7 +159,7 @@ impl Building<'_> {
         record: &Appended,
         command: CommandRecord,
         step: Step,
-        outcome: Option<Outcome>,
+        outcome: Option<CommandOutcome>,
     ) {
         let CommandRecord { aggregate, id, actor, .. } = command;
         if step.events.iter().any(run::is_listed) {
@@ -187,14 +191,14 @@ impl Building<'_> {
             self.steps.add(&aggregate, step.position.epoch, delta);
         }
         if let Some(next) = step.follow_up {
-            self.publish(record.offset, 1, topic_of(next.aggregate.kind()), next.to_wire());
+            self.publish(record.offset, 1, topic_for(next.aggregate.kind()), next.to_wire());
         }
         let command = Some((aggregate, id, actor));
         self.journal.push(JournalRow { offset: record.offset, at: step.at, command, entry });
     }
 
     /// The first outcome once more, for a caller that sent its command again.
-    fn repeat(&mut self, record: &Appended, command: CommandRecord, first: Outcome) {
+    fn repeat(&mut self, record: &Appended, command: CommandRecord, first: CommandOutcome) {
         self.tally.repeated += 1;
         let CommandRecord { aggregate, id, actor, .. } = command;
         let position =
@@ -216,8 +220,11 @@ impl Building<'_> {
         self.tally.parked += 1;
         let caller = caller(&record.record);
         if let Some((aggregate, id)) = &caller {
-            let outcome =
-                Outcome { command: id.clone(), at: record.at, verdict: Verdict::Refused { code } };
+            let outcome = CommandOutcome {
+                command: id.clone(),
+                at: record.at,
+                verdict: Verdict::Refused { code },
+            };
             let views = ViewsRecord {
                 position: Position::default(),
                 at: record.at,

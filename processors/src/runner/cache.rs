@@ -66,7 +66,7 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use schemas::{
-        appointment::{AppointmentStatus, Fact, SourceKey},
+        appointment::{AppointmentFact, AppointmentStatus, SourceKey},
         ids::{AppointmentId, LocationId, SourceId},
         view::Position,
     };
@@ -84,7 +84,7 @@ mod tests {
     /// A location with this many appointments.
     fn location(appointments: u64) -> State {
         let appointment = |number: u64| {
-            let fact = Fact {
+            let fact = AppointmentFact {
                 source: SourceId::new("his").unwrap(),
                 key: SourceKey::new(number.to_string()).unwrap(),
                 revision: 1,

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use schemas::appointment::Change;
+use schemas::appointment::AppointmentChange;
 
 use super::batch::Tally;
 
@@ -29,7 +29,7 @@ pub struct Counters {
     /// Ticks written, as the log acknowledged them.
     pub ticks: AtomicU64,
     /// Facts of sources by what they changed, of those applied.
-    facts: Mutex<HashMap<Change, u64>>,
+    facts: Mutex<HashMap<AppointmentChange, u64>>,
     /// The next offset of each topic's partition that was committed to.
     offsets: Mutex<BTreeMap<(&'static str, u32), i64>>,
 }
@@ -41,7 +41,7 @@ impl Counters {
     }
 
     /// Facts of sources that changed this, or were ignored for this reason.
-    pub fn facts(&self, change: Change) -> u64 {
+    pub fn facts(&self, change: AppointmentChange) -> u64 {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner).get(&change).copied().unwrap_or(0)
     }
 

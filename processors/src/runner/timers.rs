@@ -15,7 +15,7 @@ use schemas::{
     Millis,
     command::Command,
     ids::{Aggregate, CommandId},
-    record::{CommandRecord, topic_of},
+    record::{CommandRecord, topic_for},
 };
 use tokio::time::{Instant, timeout};
 
@@ -117,7 +117,7 @@ impl Runner {
                     "tick.{}.{}.{}",
                     claim.partition, claim.owner_epoch, partition.timers.written
                 );
-                ticks.push((topic_of(aggregate.kind()), tick(aggregate, &id).to_wire()));
+                ticks.push((topic_for(aggregate.kind()), tick(aggregate, &id).to_wire()));
             }
         }
         if ticks.is_empty() {

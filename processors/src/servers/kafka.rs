@@ -192,7 +192,7 @@ fn producer(settings: &KafkaSettings) -> KafkaResult<Arc<ThreadedProducer<KafkaE
         .client()
         .set("enable.idempotence", "true")
         .set("acks", "all")
-        // As Kafka's Java clients do it, and as `schemas::record::partition_of` does; librdkafka's default differs.
+        // As Kafka's Java clients do it, and as `schemas::record::partition_for_key` does; librdkafka's default differs.
         .set("partitioner", "murmur2")
         .set("linger.ms", "1")
         .set("delivery.timeout.ms", DELIVERY.as_millis().to_string())

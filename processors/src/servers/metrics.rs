@@ -11,7 +11,7 @@ use prometheus::{
     core::Collector, proto::MetricFamily,
 };
 
-use schemas::appointment::Change;
+use schemas::appointment::AppointmentChange;
 
 use crate::{
     bridge,
@@ -81,7 +81,7 @@ fn families(counters: &Counters) -> prometheus::Result<Vec<MetricFamily>> {
         ),
         &["change"],
     )?;
-    for change in Change::ALL {
+    for change in AppointmentChange::ALL {
         facts.with_label_values(&[change.as_str()]).inc_by(counters.facts(change));
     }
     let offsets = IntGaugeVec::new(

@@ -16,7 +16,7 @@ use futures_util::future::{join, join_all, join3, try_join, try_join_all};
 use schemas::{
     Millis,
     appointment::SourceKey,
-    command::Outcome,
+    command::CommandOutcome,
     ids::{Aggregate, AppointmentId, CommandId, SourceId, TenantId, TicketId},
     view::{Entries, Position, View},
 };
@@ -321,7 +321,7 @@ impl Ledger for PostgresLedger {
                     tenant: TenantId::new(row.get::<_, &str>(0))
                         .map_err(|_| Failure::Unreadable("a tenant"))?,
                     source: row.get(1),
-                    outcome: json::<Outcome>(row.get(2), "an outcome")?,
+                    outcome: json::<CommandOutcome>(row.get(2), "an outcome")?,
                 })
             };
             Ok(rows.iter().map(read).collect::<Result<_, Failure>>()?)

@@ -19,7 +19,7 @@ use fred::{
 use futures_util::future::join_all;
 use schemas::{
     ids::Aggregate,
-    line::{Place, QueueEntry},
+    line::{LinePlace, QueueEntry},
     redis_keys::{generation, line, view as view_key},
     ticket::TicketState,
     view::View,
@@ -169,7 +169,7 @@ fn score(view: &str, key: &str, entry: &str) -> Option<f64> {
         return None;
     }
     let entry: QueueEntry = serde_json::from_str(entry).ok()?;
-    (entry.state == TicketState::Waiting).then(|| Place::score(entry.priority, entry.rank))
+    (entry.state == TicketState::Waiting).then(|| LinePlace::score(entry.priority, entry.rank))
 }
 
 fn arguments(step: &ViewStep) -> Vec<Value> {

@@ -14,7 +14,7 @@ use claims::file::{FileError, Refusal};
 use schemas::{
     codes::Code,
     command::Command,
-    run::{ATTEMPTS, Failure, Summary},
+    run::{MAX_ATTEMPTS, RunFailure, RunSummary},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -46,7 +46,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// Why an attempt did not complete.
 enum Interrupt {
-    Failed(Failure),
+    Failed(RunFailure),
     Cancelled,
     /// The worker is to stop.
     GivenBack,
@@ -111,9 +111,12 @@ impl Drop for Attempt {
 impl Attempt {
     async fn run(&self) -> Ended {
         let attempt = self.job.attempt;
-        let done = if self.job.tries > ATTEMPTS {
-            let failure =
-                Failure { code: Code::RunWorkerLost, params: Default::default(), retryable: true };
+        let done = if self.job.tries > MAX_ATTEMPTS {
+            let failure = RunFailure {
+                code: Code::RunWorkerLost,
+                params: Default::default(),
+                retryable: true,
+            };
             Err(Interrupt::Failed(failure))
         } else {
             self.complete().await
@@ -166,8 +169,11 @@ impl Attempt {
             OpenFile::open(&*backends.files, tenant, &request.file.file, request.file.bytes)
                 .await?;
         let Some(file) = opened else {
-            let failure =
-                Failure { code: Code::FileUnknown, params: Default::default(), retryable: false };
+            let failure = RunFailure {
+                code: Code::FileUnknown,
+                params: Default::default(),
+                retryable: false,
+            };
             return Err(Interrupt::Failed(failure));
         };
         let check = Check {
@@ -186,7 +192,7 @@ impl Attempt {
             .map_err(not_checked)?;
         board.put(|reporting, now| reporting.store(now));
         teller.stop().await;
-        let summary = Summary { took_ms: millis(board.begun.elapsed()), ..summary };
+        let summary = RunSummary { took_ms: millis(board.begun.elapsed()), ..summary };
         let report = board.put(|reporting, now| reporting.last_report(now));
         let command = Command::CompleteRun { attempt: *attempt, report, summary };
         self.ending.store(true, Relaxed);
@@ -257,9 +263,9 @@ impl Attempt {
         if matches!(work.beat(&self.job, self.shared.settings.lease).await, Ok(true)) {
             return self.end(Command::StopRun { attempt: *attempt }, Ended::Cancelled).await;
         }
-        if *tries >= ATTEMPTS {
+        if *tries >= MAX_ATTEMPTS {
             let failure =
-                Failure { code: Code::RunFaulted, params: Default::default(), retryable: true };
+                RunFailure { code: Code::RunFaulted, params: Default::default(), retryable: true };
             return self.end(Command::FailRun { attempt: *attempt, failure }, Ended::Failed).await;
         }
         self.release(pause(&self.job), Count::Tried).await
@@ -321,7 +327,7 @@ fn not_checked(why: NotChecked) -> Interrupt {
                 Refusal::NotText { .. } => Code::FileNotText,
                 Refusal::TooWide { .. } | Refusal::QuoteOpen { .. } => Code::FileMalformed,
             };
-            Interrupt::Failed(Failure { code, params: refusal.params(), retryable: false })
+            Interrupt::Failed(RunFailure { code, params: refusal.params(), retryable: false })
         }
     }
 }

@@ -14,7 +14,7 @@ use schemas::{
     finding::Finding,
     ids::RuleId,
     rule::Severity,
-    run::{Counts, RuleTally, Summary},
+    run::{FindingCounts, RuleTally, RunSummary},
 };
 use tokio::sync::mpsc;
 
@@ -63,7 +63,7 @@ impl Check {
     ///
     /// # Errors
     /// See [`NotChecked`].
-    pub fn run(self, counters: &Counters) -> Result<Summary, NotChecked> {
+    pub fn run(self, counters: &Counters) -> Result<RunSummary, NotChecked> {
         let Check { file, rules, tables, list_passes, board, parts, stop } = self;
         let options = Options { list_passes, ..Options::default() };
         let mut checking =
@@ -108,13 +108,13 @@ impl Check {
 }
 
 fn failed(finding: &Finding) -> (RuleId, RuleTally) {
-    let mut counts = Counts::default();
+    let mut counts = FindingCounts::default();
     counts.add(finding.severity, 1);
     (finding.rule.clone(), RuleTally { counts, took_us: Some(0) })
 }
 
 /// The engine's summary, with the rules it was not given.
-fn with_failed(mut summary: Summary, failed: u64, stored: u64) -> Summary {
+fn with_failed(mut summary: RunSummary, failed: u64, stored: u64) -> RunSummary {
     summary.counts.add(Severity::Error, failed);
     summary.stored = stored;
     summary

@@ -9,7 +9,7 @@ use schemas::{
     finding::Finding,
     ids::RuleId,
     rule::Severity,
-    run::{Counts, Phase, Progress, Report, RuleTally, SHOWN_FINDINGS},
+    run::{FindingCounts, RuleTally, RunPhase, RunProgress, RunReport, SHOWN_FINDINGS},
 };
 
 mod rate;
@@ -35,12 +35,12 @@ pub struct Reached {
 
 /// One attempt as it is told.
 pub struct Reporting {
-    progress: Progress,
-    /// As [`Progress::permille`], before rounding.
+    progress: RunProgress,
+    /// As [`RunProgress::permille`], before rounding.
     permille: f64,
     rows: Rate,
     permilles: Rate,
-    counts: Counts,
+    counts: FindingCounts,
     tallies: BTreeMap<RuleId, RuleTally>,
     /// Rules whose tally changed since it was told.
     changed: BTreeSet<RuleId>,
@@ -62,8 +62,8 @@ enum News {
 impl Reporting {
     /// Of a file of so many bytes. That the attempt began is news.
     pub fn new(bytes_total: u64) -> Self {
-        let progress = Progress {
-            phase: Phase::Reading,
+        let progress = RunProgress {
+            phase: RunPhase::Reading,
             permille: 0,
             rows_done: 0,
             rows_total: None,
@@ -77,7 +77,7 @@ impl Reporting {
             permille: 0.0,
             rows: Rate::default(),
             permilles: Rate::default(),
-            counts: Counts::default(),
+            counts: FindingCounts::default(),
             tallies: BTreeMap::new(),
             changed: BTreeSet::new(),
             first: Vec::new(),
@@ -94,7 +94,7 @@ impl Reporting {
         match concluded {
             None => self.advance(now, rows, READ * (bytes as f64 / of_bytes).min(1.0)),
             Some((done, of)) => {
-                self.enter(Phase::Concluding);
+                self.enter(RunPhase::Concluding);
                 self.progress.rows_total = Some(rows);
                 self.advance(
                     now,
@@ -124,7 +124,7 @@ impl Reporting {
             }
         }
         if changed {
-            self.counts = Counts::default();
+            self.counts = FindingCounts::default();
             for RuleTally { counts, .. } in self.tallies.values() {
                 for (severity, more) in [
                     (Severity::Error, counts.error),
@@ -141,7 +141,7 @@ impl Reporting {
 
     /// All is judged, and is stored now.
     pub fn store(&mut self, now: Duration) {
-        self.enter(Phase::Storing);
+        self.enter(RunPhase::Storing);
         self.advance(now, self.progress.rows_done, CONCLUDED);
     }
 
@@ -155,7 +155,7 @@ impl Reporting {
     }
 
     /// What there is to tell, which then counts as told.
-    pub fn report(&mut self, now: Duration) -> Report {
+    pub fn report(&mut self, now: Duration) -> RunReport {
         self.last = Some(now);
         self.news = News::Nothing;
         self.progress.rows_per_s = whole(self.rows.per_second());
@@ -164,12 +164,12 @@ impl Reporting {
         let rules = changed.into_iter().map(|rule| (rule.clone(), self.tallies[&rule])).collect();
         let findings = self.first[self.told..].to_vec();
         self.told = self.first.len();
-        Report { progress: self.progress.clone(), counts: self.counts, rules, findings }
+        RunReport { progress: self.progress.clone(), counts: self.counts, rules, findings }
     }
 
     /// The last report: all is done.
-    pub fn last_report(&mut self, now: Duration) -> Report {
-        self.enter(Phase::Storing);
+    pub fn last_report(&mut self, now: Duration) -> RunReport {
+        self.enter(RunPhase::Storing);
         self.advance(now, self.progress.rows_done, 1000.0);
         self.progress.rows_total = Some(self.progress.rows_done);
         self.progress.bytes_done = self.progress.bytes_total;
@@ -178,7 +178,7 @@ impl Reporting {
         report
     }
 
-    fn enter(&mut self, phase: Phase) {
+    fn enter(&mut self, phase: RunPhase) {
         if phase > self.progress.phase {
             self.progress.phase = phase;
             self.tell(News::AtOnce);

@@ -7,7 +7,7 @@ use std::{
 
 use claims::rules::{Rules, validate};
 use schemas::{
-    finding::{Finding, Outcome},
+    finding::{Finding, FindingOutcome},
     ids::{RuleId, TenantId},
     rule::{Rule, Severity},
     view::Position,
@@ -51,7 +51,7 @@ impl ReadyRules {
             row: 0,
             rule: rule.clone(),
             severity: Severity::Error,
-            outcome: Outcome::RuleFailed,
+            outcome: FindingOutcome::RuleFailed,
             params: Default::default(),
             cents: 0,
         };
@@ -126,7 +126,10 @@ mod tests {
         let ready = ReadyRules::new(&rules);
         let failed = ready.failed();
         assert_eq!(failed.len(), 1, "one that is disabled is none");
-        assert_eq!((failed[0].rule.as_str(), failed[0].outcome), ("bad", Outcome::RuleFailed));
+        assert_eq!(
+            (failed[0].rule.as_str(), failed[0].outcome),
+            ("bad", FindingOutcome::RuleFailed)
+        );
         let only_good = ReadyRules::new(&rules[..1]);
         assert!(only_good.failed().is_empty());
     }

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use schemas::{command::Command, run::Report};
+use schemas::{command::Command, run::RunReport};
 use tokio::{
     sync::{Notify, oneshot},
     task::JoinSet,
@@ -44,7 +44,7 @@ impl Board {
     }
 
     /// Waits until a report is due.
-    async fn due(&self) -> Report {
+    async fn due(&self) -> RunReport {
         loop {
             let due = self.lock().due().map(|due| self.begun + due);
             match due {

@@ -52,7 +52,7 @@ impl Desk {
 
     async fn ask_of(&mut self, tenant: &TenantId, rows: usize) -> RunId {
         self.runs += 1;
-        let (run, file) = (RunId::new_for(7, self.runs), FileId::from_random(self.runs));
+        let (run, file) = (RunId::from_parts(7, self.runs), FileId::from_random(self.runs));
         let text = export(rows);
         let path = self.installation.files.join(file.path(tenant));
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -11,7 +11,7 @@ use processors::{
     servers::kafka::{KafkaLog, KafkaSettings, TopicError, check, prepare},
 };
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
-use schemas::record::{CARE_TOPIC, WireRecord, partition_of};
+use schemas::record::{CARE_TOPIC, WireRecord, partition_for_key};
 use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::setup::{Cluster, admin, new_topics, soon};
@@ -86,7 +86,7 @@ fn member(
                     assert!(mine.contains(&partition), "records only of what is assigned");
                     for record in records {
                         assert_eq!(
-                            partition_of(&record.record.key, of),
+                            partition_for_key(&record.record.key, of),
                             partition,
                             "murmur2 on both sides"
                         );

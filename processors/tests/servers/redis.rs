@@ -213,7 +213,7 @@ async fn the_line_is_the_waiting_tickets_in_their_order() {
         } else {
             assert_eq!(store.step(&name, 7, step).await, Stored::Held);
         }
-        let line = Line::read(queue(), &model).unwrap();
+        let line = Line::from_view(queue(), &model).unwrap();
         let key = redis_keys::line(&store.aggregate, queue().as_str());
         let members: Vec<String> =
             store.client.zrange(key, 0, -1, None, false, None, false).await.unwrap();

@@ -8,7 +8,7 @@ use processors::{
 };
 use schemas::{
     command::Command,
-    finding::{Finding, Outcome},
+    finding::{Finding, FindingOutcome},
     ids::{RuleId, RunId},
     rule::Severity,
 };
@@ -24,7 +24,7 @@ fn work(database: &Database, size: usize) -> PostgresWork {
 }
 
 fn run(number: u128) -> RunId {
-    RunId::new_for(7, number)
+    RunId::from_parts(7, number)
 }
 
 /// Runs of these tenants wait, in this order.
@@ -47,7 +47,7 @@ async fn take(work: &PostgresWork, lease: Duration) -> Option<Job> {
 
 fn finding(row: u64) -> Finding {
     let rule = RuleId::new("some-rule").unwrap();
-    let (severity, outcome) = (Severity::Error, Outcome::NotAllowed);
+    let (severity, outcome) = (Severity::Error, FindingOutcome::NotAllowed);
     Finding { row, rule, severity, outcome, params: Default::default(), cents: 0 }
 }
 

@@ -44,7 +44,7 @@ proptest! {
     fn positions_equal_those_of_a_naive_count(steps in prop::collection::vec(step(), 1..80)) {
         let mut view = View::empty(1);
         view.entries.insert(QUEUE_KEY.into(), crate::view::raw(&head()));
-        let mut line = Line::read(QueueId::new("riverside.general").unwrap(), &view).unwrap();
+        let mut line = Line::from_view(QueueId::new("riverside.general").unwrap(), &view).unwrap();
         let mut naive: BTreeMap<TicketId, (bool, u8, u64)> = BTreeMap::new();
         for (version, (number, change)) in steps.into_iter().enumerate() {
             let mut delta = Delta { from: version as u64, to: version as u64 + 1, ..Delta::default() };
@@ -60,8 +60,8 @@ proptest! {
                 }
             }
             prop_assert_eq!(view.fold(&delta), Fold::Applied);
-            line.follow(&delta).unwrap();
-            let again = Line::read(QueueId::new("riverside.general").unwrap(), &view).unwrap();
+            line.apply(&delta).unwrap();
+            let again = Line::from_view(QueueId::new("riverside.general").unwrap(), &view).unwrap();
             for (id, (waiting, priority, rank)) in &naive {
                 let ahead = naive.iter().filter(|(other, (w, p, r))| {
                     *w && (std::cmp::Reverse(p), r, *other) < (std::cmp::Reverse(priority), rank, id)
@@ -76,8 +76,8 @@ proptest! {
 
     #[test]
     fn a_score_orders_as_a_place_does(a in (0u8..=9, 0u64..1 << 48), b in (0u8..=9, 0u64..1 << 48)) {
-        let place = |(priority, rank)| Place::new(ticket(1), Priority::new(priority).unwrap(), rank);
-        let score = |(priority, rank)| Place::score(Priority::new(priority).unwrap(), rank);
+        let place = |(priority, rank)| LinePlace::new(ticket(1), Priority::new(priority).unwrap(), rank);
+        let score = |(priority, rank)| LinePlace::score(Priority::new(priority).unwrap(), rank);
         prop_assert_eq!(place(a).cmp(&place(b)), score(a).total_cmp(&score(b)));
     }
 
@@ -104,7 +104,7 @@ fn a_patient_sees_position_while_waiting_and_the_room_once_called() {
         .insert(ticket(1).to_string(), crate::view::raw(&entry(TicketState::Waiting, 0, 1)));
     view.entries
         .insert(ticket(2).to_string(), crate::view::raw(&entry(TicketState::Waiting, 9, 2)));
-    let mut line = Line::read(QueueId::new("riverside.general").unwrap(), &view).unwrap();
+    let mut line = Line::from_view(QueueId::new("riverside.general").unwrap(), &view).unwrap();
     let waiting = line.ticket_view(&ticket(1)).unwrap();
     assert_eq!((waiting.position, waiting.ahead), (Some(2), Some(1)));
     let called = QueueEntry {
@@ -114,16 +114,16 @@ fn a_patient_sees_position_while_waiting_and_the_room_once_called() {
     };
     let mut delta = Delta { from: 0, to: 1, at: 5, ..Delta::default() };
     delta.put(ticket(1).as_str(), &called);
-    line.follow(&delta).unwrap();
+    line.apply(&delta).unwrap();
     let view = line.ticket_view(&ticket(1)).unwrap();
     assert_eq!((view.position, view.estimate), (None, None));
     assert_eq!(view.call.as_ref().unwrap().station, "Room 3");
-    assert_ne!(waiting.as_seen().fingerprint(), view.as_seen().fingerprint());
+    assert_ne!(waiting.as_view_ref().fingerprint(), view.as_view_ref().fingerprint());
     let later = TicketView { at: 99, ..view.clone() };
-    assert_eq!(later.as_seen().fingerprint(), view.as_seen().fingerprint());
+    assert_eq!(later.as_view_ref().fingerprint(), view.as_view_ref().fingerprint());
     assert_eq!(
         serde_json::to_string(&view).unwrap(),
-        serde_json::to_string(&view.as_seen()).unwrap()
+        serde_json::to_string(&view.as_view_ref()).unwrap()
     );
     assert!(line.ticket_view(&ticket(3)).is_none());
 }

@@ -72,7 +72,7 @@ fn a_views_record_reads_back_and_its_head_needs_no_value() {
             urgent: false,
             delta,
         }],
-        outcome: Some(Outcome {
+        outcome: Some(CommandOutcome {
             command: CommandId::new("c-1").unwrap(),
             at: 9,
             verdict: Verdict::Applied { epoch: 8, version: 5, result: CommandResult::default() },

@@ -23,7 +23,7 @@ use claims::{
     tables::Tables,
 };
 use clap::Parser;
-use schemas::{rule::Rule, run::Counts};
+use schemas::{rule::Rule, run::FindingCounts};
 
 use self::{args::Args, output::Output, progress::Progress};
 
@@ -141,10 +141,10 @@ fn refuse(output: &mut Output, error: FileError) -> Result<ExitCode> {
     Err(error.into())
 }
 
-fn status(counts: Counts) -> u8 {
+fn status(counts: FindingCounts) -> u8 {
     match counts {
-        Counts { error: 1.., .. } => ERRORS,
-        Counts { warning: 1.., .. } | Counts { optimisation: 1.., .. } => ADVICE,
+        FindingCounts { error: 1.., .. } => ERRORS,
+        FindingCounts { warning: 1.., .. } | FindingCounts { optimisation: 1.., .. } => ADVICE,
         _ => CLEAN,
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use schemas::{
-    finding::{Finding, Outcome, Param},
+    finding::{Finding, FindingOutcome, Param},
     ids::RuleId,
     rule::{Rule, Severity},
     run::RuleTally,
@@ -139,7 +139,7 @@ impl Judging<'_> {
         let passes = found.passes;
         if worked.is_err() {
             findings.truncate(from);
-            self.fail(Outcome::RuleFailed, [], findings);
+            self.fail(FindingOutcome::RuleFailed, [], findings);
             return;
         }
         self.tally.counts.add(Severity::Pass, passes);
@@ -155,14 +155,14 @@ impl Judging<'_> {
             self.finish();
         } else if self.took >= self.budget {
             let budget = i64::try_from(self.budget.as_millis()).unwrap_or(i64::MAX);
-            self.fail(Outcome::RuleOverBudget, [("budget_ms", budget.into())], findings);
+            self.fail(FindingOutcome::RuleOverBudget, [("budget_ms", budget.into())], findings);
             self.finish();
         }
     }
 
     fn fail<const N: usize>(
         &mut self,
-        outcome: Outcome,
+        outcome: FindingOutcome,
         positions: [(&str, Param); N],
         findings: &mut Vec<Finding>,
     ) {

@@ -6,9 +6,10 @@ use std::{
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use schemas::{
-    finding::{Finding, Language, Outcome},
+    finding::{Finding, FindingOutcome},
+    language::Language,
     rule::{Column, Rule},
-    run::{Counts, Summary},
+    run::{FindingCounts, RunSummary},
 };
 use serde_json::json;
 
@@ -79,7 +80,7 @@ fn rows() -> Vec<Line> {
 }
 
 /// Everything that is told of a file, and the end.
-fn finish(mut checking: Checking<'_, &[u8]>) -> (Vec<Finding>, Summary) {
+fn finish(mut checking: Checking<'_, &[u8]>) -> (Vec<Finding>, RunSummary) {
     let mut found = Vec::new();
     loop {
         if let Step::Done(summary) = checking.step(&mut found).unwrap() {
@@ -92,7 +93,7 @@ fn finish(mut checking: Checking<'_, &[u8]>) -> (Vec<Finding>, Summary) {
 fn check(
     options: Options,
     change: impl FnOnce(&mut Checking<'_, &[u8]>),
-) -> (Vec<Finding>, Summary) {
+) -> (Vec<Finding>, RunSummary) {
     let (rules, tables, file) =
         (Rules::compile(&rules::shipped()).unwrap(), tables(), csv(&rows()));
     let mut checking =
@@ -134,11 +135,11 @@ fn findings_come_row_by_row_then_rule_by_rule() {
             "intervention-minutes 7 error sum_exceeded 0 excess=1 limit=180 total=181 unit=minutes",
         ]
     );
-    let counts = Counts { error: 4, warning: 2, optimisation: 5, pass: summary.counts.pass };
+    let counts = FindingCounts { error: 4, warning: 2, optimisation: 5, pass: summary.counts.pass };
     let took_ms = summary.took_ms;
     assert_eq!(
         summary,
-        Summary {
+        RunSummary {
             rows: 10,
             rows_unreadable: 0,
             counts,
@@ -208,7 +209,7 @@ fn a_row_that_cannot_be_read_is_told_and_takes_no_part_in_any_rule() {
     let mut found = Vec::new();
     while !matches!(checking.step(&mut found).unwrap(), Step::Done(_)) {}
     let (_, tally) = checking.tallies().next().unwrap();
-    assert_eq!(tally.counts, Counts { error: 1, ..Counts::default() });
+    assert_eq!(tally.counts, FindingCounts { error: 1, ..FindingCounts::default() });
     let (found, summary) = finish(checking_again(&file, &rules, &tables));
     assert_eq!(told(&found)[0], "file 2 error row_unreadable 0 column=service_date line=3");
     assert_eq!(
@@ -240,7 +241,7 @@ fn a_file_that_is_no_export_is_refused_before_any_row() {
     assert!(matches!(begin(b"a;b\n1;2\n".as_slice()), Some(FileError::Refused(_))));
     let empty = csv(&[]);
     let (found, summary) = finish(checking_again(&empty, &rules, &tables));
-    assert_eq!((found.len(), summary.rows, summary.counts), (0, 0, Counts::default()));
+    assert_eq!((found.len(), summary.rows, summary.counts), (0, 0, FindingCounts::default()));
 }
 
 /// A judge that finds what another finds, until it fails.
@@ -365,7 +366,8 @@ fn a_rule_over_its_budget_while_it_concludes_is_stopped_between_two_parts() {
 #[test]
 fn a_check_comes_to_its_end_even_when_every_rule_is_over_its_budget() {
     let (found, summary) = check(Options { budget: Duration::ZERO, ..Options::default() }, |_| ());
-    let over = found.iter().filter(|finding| finding.outcome == Outcome::RuleOverBudget).count();
+    let over =
+        found.iter().filter(|finding| finding.outcome == FindingOutcome::RuleOverBudget).count();
     assert_eq!(over, rules::shipped().iter().filter(|rule| rule.enabled).count());
     assert_eq!(summary.rows, 10);
 }
@@ -435,8 +437,8 @@ fn every_outcome() -> Vec<Finding> {
 #[test]
 fn every_outcome_is_told_in_full_in_both_languages() {
     let found = every_outcome();
-    let outcomes: BTreeSet<Outcome> = found.iter().map(|finding| finding.outcome).collect();
-    let all: BTreeSet<Outcome> = Outcome::ALL.iter().copied().collect();
+    let outcomes: BTreeSet<FindingOutcome> = found.iter().map(|finding| finding.outcome).collect();
+    let all: BTreeSet<FindingOutcome> = FindingOutcome::ALL.iter().copied().collect();
     assert_eq!(outcomes, all);
     for finding in &found {
         for language in [Language::French, Language::English] {

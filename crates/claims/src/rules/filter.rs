@@ -1,6 +1,6 @@
 //! A filter made ready: what it says of codes as one set, its contexts as the reader gives them.
 
-use schemas::rule::Filter;
+use schemas::rule::RowFilter;
 
 use crate::{row::Row, tables::Tables};
 
@@ -59,7 +59,7 @@ pub(super) struct Rows<'r> {
 }
 
 impl<'r> Rows<'r> {
-    pub fn resolve(filter: &Filter, tables: &'r Tables) -> Self {
+    pub fn resolve(filter: &RowFilter, tables: &'r Tables) -> Self {
         let (codes, without_code) = codes(filter, tables);
         Self {
             codes,
@@ -93,7 +93,7 @@ impl<'r> Rows<'r> {
 }
 
 /// The codes that meet a filter, and whether a row without one does.
-fn codes(filter: &Filter, tables: &Tables) -> (Option<Codes>, bool) {
+fn codes(filter: &RowFilter, tables: &Tables) -> (Option<Codes>, bool) {
     let mut conditions = Vec::new();
     if !filter.codes.is_empty() {
         conditions.push(Codes::of(&filter.codes));

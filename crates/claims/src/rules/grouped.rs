@@ -4,8 +4,8 @@ use std::{mem, vec};
 
 use rustc_hash::FxHashMap;
 use schemas::{
-    finding::Outcome,
-    rule::{Amount, Column, Key, Period, Term, Unit},
+    finding::FindingOutcome,
+    rule::{Column, GroupKey, Period, SumTerm, TermAmount, Unit},
 };
 
 use super::{
@@ -23,12 +23,12 @@ pub(super) struct Group([u32; 5]);
 
 /// How rows are put into groups.
 pub(super) struct Grouping {
-    per: Vec<Key>,
+    per: Vec<GroupKey>,
     period: Period,
 }
 
 impl Grouping {
-    pub fn new(per: &[Key], period: Period) -> Self {
+    pub fn new(per: &[GroupKey], period: Period) -> Self {
         Self { per: per.to_vec(), period }
     }
 
@@ -43,10 +43,10 @@ impl Grouping {
         };
         for (part, key) in group[1..].iter_mut().zip(&self.per) {
             *part = match key {
-                Key::Patient => seen.patient?,
-                Key::Doctor => seen.doctor?,
-                Key::Code => seen.row.code?,
-                Key::Place => seen.row.place?,
+                GroupKey::Patient => seen.patient?,
+                GroupKey::Doctor => seen.doctor?,
+                GroupKey::Code => seen.row.code?,
+                GroupKey::Place => seen.row.place?,
             };
         }
         Some(Group(group))
@@ -108,12 +108,12 @@ struct Billed {
 
 impl Billed {
     /// What is to be told; `None` when it was billed once.
-    fn outcome(&self) -> Option<Outcome> {
+    fn outcome(&self) -> Option<FindingOutcome> {
         match (self.count, self.paid) {
             (1, _) => None,
-            (_, 0) => Some(Outcome::OnceNonePaid),
-            (_, 1) => Some(Outcome::OnceOnePaid),
-            _ => Some(Outcome::OnceSeveralPaid),
+            (_, 0) => Some(FindingOutcome::OnceNonePaid),
+            (_, 1) => Some(FindingOutcome::OnceOnePaid),
+            _ => Some(FindingOutcome::OnceSeveralPaid),
         }
     }
 }
@@ -122,7 +122,7 @@ impl Stands for Billed {
     fn row(&self) -> u32 {
         match self.outcome() {
             None => self.first_paid.min(self.first_unpaid),
-            Some(Outcome::OnceSeveralPaid) => self.first_paid,
+            Some(FindingOutcome::OnceSeveralPaid) => self.first_paid,
             Some(_) => self.first_unpaid,
         }
     }
@@ -170,7 +170,7 @@ pub(super) struct SumLimit<'r> {
     grouping: Grouping,
     unit: Unit,
     /// With the codes of each; any when absent.
-    terms: Vec<(Option<Codes>, Amount)>,
+    terms: Vec<(Option<Codes>, TermAmount)>,
     limit: i64,
     when: Rows<'r>,
     groups: Groups<Sum>,
@@ -190,9 +190,16 @@ impl Stands for Sum {
 }
 
 impl<'r> SumLimit<'r> {
-    pub fn new(grouping: Grouping, unit: Unit, terms: &[Term], limit: i64, when: Rows<'r>) -> Self {
-        let term =
-            |term: &Term| ((!term.codes.is_empty()).then(|| Codes::of(&term.codes)), term.amount);
+    pub fn new(
+        grouping: Grouping,
+        unit: Unit,
+        terms: &[SumTerm],
+        limit: i64,
+        when: Rows<'r>,
+    ) -> Self {
+        let term = |term: &SumTerm| {
+            ((!term.codes.is_empty()).then(|| Codes::of(&term.codes)), term.amount)
+        };
         let terms = terms.iter().map(term).collect();
         Self { grouping, unit, terms, limit, when, groups: Groups::new() }
     }
@@ -204,11 +211,11 @@ impl<'r> SumLimit<'r> {
             Some(codes) => row.code.is_some_and(|code| codes.has(code)),
         };
         match self.terms.iter().find(|(codes, _)| named(codes))?.1 {
-            Amount::Fixed(amount) => Some(amount),
-            Amount::Column(Column::Units) => row.units,
-            Amount::Column(Column::Preliminary) => row.preliminary,
-            Amount::Column(Column::Paid) => row.paid,
-            Amount::Column(_) => None,
+            TermAmount::Fixed(amount) => Some(amount),
+            TermAmount::Column(Column::Units) => row.units,
+            TermAmount::Column(Column::Preliminary) => row.preliminary,
+            TermAmount::Column(Column::Paid) => row.paid,
+            TermAmount::Column(_) => None,
         }
     }
 }
@@ -244,7 +251,7 @@ impl Judge for SumLimit<'_> {
                     ("limit_cents", limit.into()),
                     ("excess_cents", excess.into()),
                 ];
-                return found.breach(row, Outcome::SumExceededCents, excess, params);
+                return found.breach(row, FindingOutcome::SumExceededCents, excess, params);
             }
             let params = [
                 ("total", total.into()),
@@ -252,7 +259,7 @@ impl Judge for SumLimit<'_> {
                 ("excess", excess.into()),
                 ("unit", unit.as_str().into()),
             ];
-            found.breach(row, Outcome::SumExceeded, 0, params);
+            found.breach(row, FindingOutcome::SumExceeded, 0, params);
         })
     }
 }
@@ -304,9 +311,12 @@ impl Judge for MissingThoughDue<'_> {
             // Billed, and nothing was due.
             NO_ROW => {}
             first if state.billed => found.pass(first.into()),
-            first => {
-                found.gain(first.into(), Outcome::FeeMissing, gain, [("gain_cents", gain.into())])
-            }
+            first => found.gain(
+                first.into(),
+                FindingOutcome::FeeMissing,
+                gain,
+                [("gain_cents", gain.into())],
+            ),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 use schemas::{
-    finding::{Finding, Outcome, Param},
+    finding::{Finding, FindingOutcome, Param},
     ids::RuleId,
     rule::Severity,
 };
@@ -94,7 +94,7 @@ impl<'a> Found<'a> {
     pub fn breach<const N: usize>(
         &mut self,
         row: u64,
-        outcome: Outcome,
+        outcome: FindingOutcome,
         cents: i64,
         params: [(&str, Param); N],
     ) {
@@ -105,7 +105,7 @@ impl<'a> Found<'a> {
     pub fn gain<const N: usize>(
         &mut self,
         row: u64,
-        outcome: Outcome,
+        outcome: FindingOutcome,
         cents: i64,
         params: [(&str, Param); N],
     ) {
@@ -113,13 +113,13 @@ impl<'a> Found<'a> {
     }
 
     pub fn pass(&mut self, row: u64) {
-        self.pass_as(row, Outcome::Pass, []);
+        self.pass_as(row, FindingOutcome::Pass, []);
     }
 
     pub fn pass_as<const N: usize>(
         &mut self,
         row: u64,
-        outcome: Outcome,
+        outcome: FindingOutcome,
         params: [(&str, Param); N],
     ) {
         if self.list_passes {
@@ -133,7 +133,7 @@ impl<'a> Found<'a> {
         &mut self,
         row: u64,
         severity: Severity,
-        outcome: Outcome,
+        outcome: FindingOutcome,
         cents: i64,
         positions: [(&str, Param); N],
     ) {

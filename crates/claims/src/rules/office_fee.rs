@@ -8,8 +8,8 @@ use std::mem;
 
 use rustc_hash::FxHashMap;
 use schemas::{
-    finding::Outcome,
-    rule::{Fee, OfficeFee},
+    finding::FindingOutcome,
+    rule::{FeeTariff, OfficeFee},
 };
 
 use super::{
@@ -166,7 +166,7 @@ fn in_place(fee: &OfficeFee, fees: &[Billed], found: &mut Found<'_>) -> Vec<Bill
     for billed in elsewhere {
         let tariff = tariff(fee, billed.large);
         let params = [("code", tariff.code.as_str().into())];
-        found.breach(billed.row.into(), Outcome::OfficeFeePlace, tariff.cents, params);
+        found.breach(billed.row.into(), FindingOutcome::OfficeFeePlace, tariff.cents, params);
     }
     placed
 }
@@ -195,7 +195,7 @@ fn reaching_minimum(
         let params = [("code", small.code.as_str().into()), ("other", large.code.as_str().into())];
         found.breach(
             first.row.into(),
-            Outcome::OfficeFeeMinimumBoth,
+            FindingOutcome::OfficeFeeMinimumBoth,
             small.cents + large.cents,
             params,
         );
@@ -220,19 +220,19 @@ fn tell_minimum(fee: &OfficeFee, day: &Day, billed: Billed, advice: Advice, foun
     let needed = ("needed", i64::from(minimum(tariff, billed.walk_in)).into());
     let seen = ("seen", i64::from(group(day, billed.walk_in).count).into());
     match advice {
-        Advice::OtherGroup => found.gain(row, Outcome::OfficeFeeOtherGroup, 0, [code]),
+        Advice::OtherGroup => found.gain(row, FindingOutcome::OfficeFeeOtherGroup, 0, [code]),
         Advice::Smaller => {
             let cents = tariff.cents - fee.small.cents;
             let better = ("better", fee.small.code.as_str().into());
             found.breach(
                 row,
-                Outcome::OfficeFeeMinimumSmaller,
+                FindingOutcome::OfficeFeeMinimumSmaller,
                 cents,
                 [code, needed, seen, better],
             );
         }
         Advice::Cancel => {
-            found.breach(row, Outcome::OfficeFeeMinimum, tariff.cents, [code, needed, seen]);
+            found.breach(row, FindingOutcome::OfficeFeeMinimum, tariff.cents, [code, needed, seen]);
         }
     }
 }
@@ -277,7 +277,7 @@ fn exceeding_maximum(fee: &OfficeFee, fees: &[Billed], found: &mut Found<'_>) {
     let excess = total - fee.day_limit_cents;
     found.breach(
         last.row.into(),
-        Outcome::OfficeFeeMaximum,
+        FindingOutcome::OfficeFeeMaximum,
         excess,
         [
             ("total_cents", total.into()),
@@ -300,13 +300,13 @@ fn better(fee: &OfficeFee, day: &Day, found: &mut Found<'_>) {
             if reaches(day, &fee.large, billed.walk_in) && fee.large.cents <= fee.day_limit_cents {
                 let better = ("better", fee.large.code.as_str().into());
                 let params = [code, better, seen(billed.walk_in), ("gain_cents", gain.into())];
-                found.gain(row, Outcome::OfficeFeeUpgrade, gain, params);
+                found.gain(row, FindingOutcome::OfficeFeeUpgrade, gain, params);
             } else if reaches(day, &fee.small, !billed.walk_in)
                 && 2 * fee.small.cents <= fee.day_limit_cents
             {
                 let gain = fee.small.cents;
                 let params = [code, seen(!billed.walk_in), ("gain_cents", gain.into())];
-                found.gain(row, Outcome::OfficeFeeSecond, gain, params);
+                found.gain(row, FindingOutcome::OfficeFeeSecond, gain, params);
             }
         }
         _ => {}
@@ -315,7 +315,7 @@ fn better(fee: &OfficeFee, day: &Day, found: &mut Found<'_>) {
 
 /// The most that could have been billed on a day without any fee.
 fn unbilled(fee: &OfficeFee, day: &Day, found: &mut Found<'_>) {
-    let one = |tariff: &Fee| {
+    let one = |tariff: &FeeTariff| {
         let walk_in = [false, true].into_iter().find(|walk_in| reaches(day, tariff, *walk_in))?;
         Some((tariff.cents, times(1, &tariff.code), *group(day, walk_in)))
     };
@@ -341,16 +341,16 @@ fn unbilled(fee: &OfficeFee, day: &Day, found: &mut Found<'_>) {
             ("better", better.as_str().into()),
             ("gain_cents", gain.into()),
         ];
-        found.gain(patients.first.into(), Outcome::OfficeFeeUnbilled, gain, params);
+        found.gain(patients.first.into(), FindingOutcome::OfficeFeeUnbilled, gain, params);
     }
 }
 
 fn pass(fee: &OfficeFee, day: &Day, row: u32, found: &mut Found<'_>) {
     let total = total(fee, &day.fees);
     let outcome = if total < fee.day_limit_cents {
-        Outcome::OfficeFeePass
+        FindingOutcome::OfficeFeePass
     } else {
-        Outcome::OfficeFeePassMaximum
+        FindingOutcome::OfficeFeePassMaximum
     };
     let params = [
         ("registered", i64::from(day.registered.count).into()),
@@ -360,7 +360,7 @@ fn pass(fee: &OfficeFee, day: &Day, row: u32, found: &mut Found<'_>) {
     found.pass_as(row.into(), outcome, params);
 }
 
-fn tariff(fee: &OfficeFee, large: bool) -> &Fee {
+fn tariff(fee: &OfficeFee, large: bool) -> &FeeTariff {
     if large { &fee.large } else { &fee.small }
 }
 
@@ -372,11 +372,11 @@ fn group(day: &Day, walk_in: bool) -> &Patients {
     if walk_in { &day.walk_in } else { &day.registered }
 }
 
-fn minimum(tariff: &Fee, walk_in: bool) -> u32 {
+fn minimum(tariff: &FeeTariff, walk_in: bool) -> u32 {
     if walk_in { tariff.min_walk_in } else { tariff.min_registered }
 }
 
-fn reaches(day: &Day, tariff: &Fee, walk_in: bool) -> bool {
+fn reaches(day: &Day, tariff: &FeeTariff, walk_in: bool) -> bool {
     group(day, walk_in).count >= minimum(tariff, walk_in)
 }
 

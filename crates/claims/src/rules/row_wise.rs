@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use regex::Regex;
 use rustc_hash::FxHashSet;
 use schemas::{
-    finding::Outcome,
-    rule::{Bound, Column},
+    finding::FindingOutcome,
+    rule::{Column, RangeBound},
 };
 
 use super::{
@@ -48,7 +48,7 @@ impl Judge for Required<'_> {
             return;
         }
         let holds = text(seen.row, self.column).is_some();
-        judge_cell(seen, found, self.column, Outcome::RequiredMissing, holds);
+        judge_cell(seen, found, self.column, FindingOutcome::RequiredMissing, holds);
     }
 }
 
@@ -57,7 +57,7 @@ fn judge_cell(
     seen: &Seen<'_>,
     found: &mut Found<'_>,
     column: Column,
-    breach: Outcome,
+    breach: FindingOutcome,
     holds: bool,
 ) {
     if holds {
@@ -87,7 +87,7 @@ impl Judge for Pattern<'_> {
         }
         if let Some(text) = text(seen.row, self.column) {
             let holds = self.pattern.is_match(&text);
-            judge_cell(seen, found, self.column, Outcome::PatternMismatch, holds);
+            judge_cell(seen, found, self.column, FindingOutcome::PatternMismatch, holds);
         }
     }
 }
@@ -112,13 +112,13 @@ fn date_number(day: Day) -> i64 {
 }
 
 /// The bound as [`measure`] gives what it is compared with; `None` when it is not of the column's type.
-pub(super) fn bound(column: Column, bound: &Bound) -> Option<i64> {
+pub(super) fn bound(column: Column, bound: &RangeBound) -> Option<i64> {
     match (column, bound) {
-        (Column::ServiceDate, Bound::Text(text)) => date(text),
-        (Column::Start | Column::End, Bound::Text(text)) => time(text),
+        (Column::ServiceDate, RangeBound::Text(text)) => date(text),
+        (Column::Start | Column::End, RangeBound::Text(text)) => time(text),
         (
             Column::Place | Column::Code | Column::Units | Column::Preliminary | Column::Paid,
-            Bound::Number(number),
+            RangeBound::Number(number),
         ) => Some(*number),
         _ => None,
     }
@@ -157,9 +157,15 @@ pub(super) struct Range<'r> {
 }
 
 impl<'r> Range<'r> {
-    pub fn new(column: Column, min: Option<&Bound>, max: Option<&Bound>, when: Rows<'r>) -> Self {
-        let side =
-            |side: Option<&Bound>, open| side.and_then(|side| bound(column, side)).unwrap_or(open);
+    pub fn new(
+        column: Column,
+        min: Option<&RangeBound>,
+        max: Option<&RangeBound>,
+        when: Rows<'r>,
+    ) -> Self {
+        let side = |side: Option<&RangeBound>, open| {
+            side.and_then(|side| bound(column, side)).unwrap_or(open)
+        };
         Self { column, min: side(min, i64::MIN), max: side(max, i64::MAX), when }
     }
 }
@@ -171,7 +177,7 @@ impl Judge for Range<'_> {
         }
         if let Some(measure) = measure(seen.row, self.column) {
             let holds = (self.min..=self.max).contains(&measure);
-            judge_cell(seen, found, self.column, Outcome::OutOfRange, holds);
+            judge_cell(seen, found, self.column, FindingOutcome::OutOfRange, holds);
         }
     }
 }
@@ -208,7 +214,7 @@ impl Judge for Allowed<'_> {
             return;
         }
         if let Some(holds) = self.holds(seen.row) {
-            judge_cell(seen, found, self.column, Outcome::NotAllowed, holds);
+            judge_cell(seen, found, self.column, FindingOutcome::NotAllowed, holds);
         }
     }
 }
@@ -240,7 +246,7 @@ impl Judge for KnownCode<'_> {
             let code = code_text(code);
             found.breach(
                 seen.row.number,
-                Outcome::CodeUnknown,
+                FindingOutcome::CodeUnknown,
                 0,
                 [("code", code.as_str().into())],
             );
@@ -274,7 +280,7 @@ impl Judge for BetterCode<'_> {
         }
         found.gain(
             row.number,
-            Outcome::LongerVisit,
+            FindingOutcome::LongerVisit,
             better.saturating_sub(billed),
             [
                 ("minutes", i64::from(minutes).into()),

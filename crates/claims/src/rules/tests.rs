@@ -2,10 +2,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use schemas::{
-    finding::Outcome,
+    finding::FindingOutcome,
     rule::{
-        Amount, Bilingual, Bound, Check, Column, Fee, Filter, Key, OfficeFee, Period, Rule,
-        Severity, Term, Unit,
+        Bilingual, Column, FeeTariff, GroupKey, OfficeFee, Period, RangeBound, RowFilter, Rule,
+        RuleCheck, Severity, SumTerm, TermAmount, Unit,
     },
 };
 use serde_json::json;
@@ -66,7 +66,7 @@ fn rules_that_are_off_are_neither_checked_nor_applied() {
     let found = find(&[off.clone(), on.clone()], &tables(), &[Line::default()], false);
     assert_eq!(
         found.iter().map(|finding| finding.outcome).collect::<Vec<_>>(),
-        [Outcome::RequiredMissing]
+        [FindingOutcome::RequiredMissing]
     );
     let error = Rules::compile(&[on.clone(), Rule { enabled: true, ..off }]).err().unwrap();
     assert_eq!((error.field.as_str(), error.wrong), ("pattern", Wrong::Pattern));
@@ -102,14 +102,14 @@ fn any_number() -> impl Strategy<Value = i64> {
     prop_oneof![3 => 0..10_000_i64, 1 => any::<i64>(), 1 => select([i64::MIN, -1, 0, i64::MAX].as_slice())]
 }
 
-fn any_filter() -> impl Strategy<Value = Filter> {
+fn any_filter() -> impl Strategy<Value = RowFilter> {
     let texts = || vec(any_text(), 0..3);
     let code = (texts(), texts(), texts(), texts(), texts(), any::<bool>());
     let rest = (texts(), texts(), texts(), any::<Option<bool>>(), any::<Option<bool>>());
     let filter = (code, rest).prop_map(|(code, rest)| {
         let (codes, codes_not, leaves, groups, tops, any_of) = code;
         let (contexts, contexts_not, places, gmf, paid) = rest;
-        Filter {
+        RowFilter {
             codes,
             codes_not,
             leaves,
@@ -123,21 +123,21 @@ fn any_filter() -> impl Strategy<Value = Filter> {
             paid,
         }
     });
-    prop_oneof![2 => Just(Filter::default()), 1 => filter]
+    prop_oneof![2 => Just(RowFilter::default()), 1 => filter]
 }
 
-fn any_bound() -> impl Strategy<Value = Option<Bound>> {
+fn any_bound() -> impl Strategy<Value = Option<RangeBound>> {
     option::of(prop_oneof![
-        any_number().prop_map(Bound::Number),
+        any_number().prop_map(RangeBound::Number),
         select(["07:00", "24:00", "2025-01-01", "2025-02-30", "x"].as_slice())
-            .prop_map(|text| Bound::Text(text.into())),
-        any::<String>().prop_map(|text| Bound::Text(text.into())),
+            .prop_map(|text| RangeBound::Text(text.into())),
+        any::<String>().prop_map(|text| RangeBound::Text(text.into())),
     ])
 }
 
-fn any_fee() -> impl Strategy<Value = Fee> {
+fn any_fee() -> impl Strategy<Value = FeeTariff> {
     (any_text(), any_number(), 0..30_u32, any::<u32>()).prop_map(
-        |(code, cents, min_registered, min_walk_in)| Fee {
+        |(code, cents, min_registered, min_walk_in)| FeeTariff {
             code,
             cents,
             min_registered,
@@ -146,14 +146,24 @@ fn any_fee() -> impl Strategy<Value = Fee> {
     )
 }
 
-fn any_check() -> impl Strategy<Value = Check> {
+fn any_check() -> impl Strategy<Value = RuleCheck> {
     let column = || select(Column::ALL);
-    let per = || vec(select([Key::Patient, Key::Doctor, Key::Code, Key::Place].as_slice()), 0..5);
+    let per = || {
+        vec(
+            select(
+                [GroupKey::Patient, GroupKey::Doctor, GroupKey::Code, GroupKey::Place].as_slice(),
+            ),
+            0..5,
+        )
+    };
     let period = || select([Period::Day, Period::Month, Period::Year].as_slice());
     let when = any_filter;
-    let amount =
-        prop_oneof![any_number().prop_map(Amount::Fixed), column().prop_map(Amount::Column)];
-    let term = (vec(any_text(), 0..2), amount).prop_map(|(codes, amount)| Term { codes, amount });
+    let amount = prop_oneof![
+        any_number().prop_map(TermAmount::Fixed),
+        column().prop_map(TermAmount::Column)
+    ];
+    let term =
+        (vec(any_text(), 0..2), amount).prop_map(|(codes, amount)| SumTerm { codes, amount });
     let fees = (
         any_fee(),
         any_fee(),
@@ -163,21 +173,21 @@ fn any_check() -> impl Strategy<Value = Check> {
         any::<bool>(),
     );
     prop_oneof![
-        (column(), when()).prop_map(|(column, when)| Check::Required { column, when }),
-        (column(), any_text(), when()).prop_map(|(column, pattern, when)| Check::Pattern {
+        (column(), when()).prop_map(|(column, when)| RuleCheck::Required { column, when }),
+        (column(), any_text(), when()).prop_map(|(column, pattern, when)| RuleCheck::Pattern {
             column,
             pattern,
             when
         }),
         (column(), any_bound(), any_bound(), when())
-            .prop_map(|(column, min, max, when)| Check::Range { column, min, max, when }),
+            .prop_map(|(column, min, max, when)| RuleCheck::Range { column, min, max, when }),
         (column(), vec(any_text(), 0..3), when())
-            .prop_map(|(column, values, when)| Check::Allowed { column, values, when }),
-        when().prop_map(|when| Check::KnownCode { when }),
+            .prop_map(|(column, values, when)| RuleCheck::Allowed { column, values, when }),
+        when().prop_map(|when| RuleCheck::KnownCode { when }),
         (per(), period(), when(), any_number())
-            .prop_map(|(per, period, when, cents)| Check::Once { per, period, when, cents }),
+            .prop_map(|(per, period, when, cents)| RuleCheck::Once { per, period, when, cents }),
         (per(), period(), select(Unit::ALL.to_vec()), vec(term, 0..3), any_number(), when())
-            .prop_map(|(per, period, unit, terms, limit, when)| Check::SumLimit {
+            .prop_map(|(per, period, unit, terms, limit, when)| RuleCheck::SumLimit {
                 per,
                 period,
                 unit,
@@ -187,11 +197,11 @@ fn any_check() -> impl Strategy<Value = Check> {
             }),
         (per(), period(), when(), when(), any_number()).prop_map(
             |(per, period, due, missing, gain_cents)| {
-                Check::MissingThoughDue { per, period, due, missing, gain_cents }
+                RuleCheck::MissingThoughDue { per, period, due, missing, gain_cents }
             }
         ),
         (0..2000_u16, any_number(), 0..2000_u16, any_number(), when()).prop_map(
-            |(from_minutes, base_cents, step_minutes, step_cents, when)| Check::BetterCode {
+            |(from_minutes, base_cents, step_minutes, step_cents, when)| RuleCheck::BetterCode {
                 from_minutes,
                 base_cents,
                 step_minutes,
@@ -201,7 +211,7 @@ fn any_check() -> impl Strategy<Value = Check> {
         ),
         fees.prop_map(
             |(small, large, day_limit_cents, office_places, walk_in_contexts, paid_only)| {
-                Check::OfficeFee(OfficeFee {
+                RuleCheck::OfficeFee(OfficeFee {
                     small,
                     large,
                     day_limit_cents,
@@ -268,7 +278,7 @@ proptest! {
         prop_assert_eq!(compiled.is_ok(), valid.is_ok() || !rule.enabled);
         if valid.is_ok() {
             let found = find(&[Rule { enabled: true, ..rule }], &tables(), &lines, true);
-            prop_assert!(found.iter().all(|finding| finding.outcome != Outcome::RuleFailed));
+            prop_assert!(found.iter().all(|finding| finding.outcome != FindingOutcome::RuleFailed));
         }
     }
 

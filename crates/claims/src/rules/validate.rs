@@ -7,8 +7,8 @@ use schemas::{
     command::MAX_TEXT,
     ids::{MAX_SLUG, RuleId},
     rule::{
-        Amount, Bilingual, Bound, Check, Column, Fee, Filter, Key, OfficeFee, Rule, Severity, Term,
-        Unit,
+        Bilingual, Column, FeeTariff, GroupKey, OfficeFee, RangeBound, RowFilter, Rule, RuleCheck,
+        Severity, SumTerm, TermAmount, Unit,
     },
 };
 
@@ -121,7 +121,7 @@ fn head(rule: &Rule) -> Field {
     )?;
     // A breach counts as an amount at risk, which a gain or a pass would not.
     let only_gains =
-        matches!(rule.check, Check::MissingThoughDue { .. } | Check::BetterCode { .. });
+        matches!(rule.check, RuleCheck::MissingThoughDue { .. } | RuleCheck::BetterCode { .. });
     let fits = match rule.severity {
         Severity::Error | Severity::Warning => true,
         Severity::Optimisation => only_gains,
@@ -130,18 +130,20 @@ fn head(rule: &Rule) -> Field {
     ensure(fits, "severity", Wrong::Severity)
 }
 
-fn check(check: &Check) -> Field {
+fn check(check: &RuleCheck) -> Field {
     match check {
-        Check::Required { when, .. } | Check::KnownCode { when } => under("when", filter(when)),
-        Check::Pattern { pattern, when, .. } => {
+        RuleCheck::Required { when, .. } | RuleCheck::KnownCode { when } => {
+            under("when", filter(when))
+        }
+        RuleCheck::Pattern { pattern, when, .. } => {
             whole_pattern(pattern).map_err(|wrong| ("pattern".to_owned(), wrong))?;
             under("when", filter(when))
         }
-        Check::Range { column, min, max, when } => {
+        RuleCheck::Range { column, min, max, when } => {
             range(*column, min.as_ref(), max.as_ref())?;
             under("when", filter(when))
         }
-        Check::Allowed { column, values, when } => {
+        RuleCheck::Allowed { column, values, when } => {
             list("values", values, |value| {
                 // A value that is nothing but a context's mark would match no context.
                 let empty = *column == Column::Contexts && context(value).is_empty();
@@ -149,33 +151,33 @@ fn check(check: &Check) -> Field {
             })?;
             under("when", filter(when))
         }
-        Check::Once { per, when, cents, .. } => {
+        RuleCheck::Once { per, when, cents, .. } => {
             keys(per)?;
             amount("cents", *cents, 0)?;
             under("when", filter(when))
         }
-        Check::SumLimit { per, unit, terms: parts, limit, when, .. } => {
+        RuleCheck::SumLimit { per, unit, terms: parts, limit, when, .. } => {
             keys(per)?;
             terms(*unit, parts)?;
             amount("limit", *limit, 1)?;
             under("when", filter(when))
         }
-        Check::MissingThoughDue { per, due, missing, gain_cents, .. } => {
+        RuleCheck::MissingThoughDue { per, due, missing, gain_cents, .. } => {
             keys(per)?;
             under("due", filter(due))?;
             // With no condition every row would be the missing one.
-            ensure(*missing != Filter::default(), "missing", Wrong::Empty)?;
+            ensure(*missing != RowFilter::default(), "missing", Wrong::Empty)?;
             under("missing", filter(missing))?;
             amount("gain_cents", *gain_cents, 1)
         }
-        Check::BetterCode { from_minutes, base_cents, step_minutes, step_cents, when } => {
+        RuleCheck::BetterCode { from_minutes, base_cents, step_minutes, step_cents, when } => {
             minutes("from_minutes", *from_minutes)?;
             amount("base_cents", *base_cents, 1)?;
             minutes("step_minutes", *step_minutes)?;
             amount("step_cents", *step_cents, 0)?;
             under("when", filter(when))
         }
-        Check::OfficeFee(fee) => office_fee(fee),
+        RuleCheck::OfficeFee(fee) => office_fee(fee),
     }
 }
 
@@ -231,7 +233,7 @@ fn minutes(field: &str, minutes: u16) -> Field {
     ensure((min..=max).contains(&minutes), field, wrong)
 }
 
-fn keys(per: &[Key]) -> Field {
+fn keys(per: &[GroupKey]) -> Field {
     ensure(!per.is_empty(), "per", Wrong::Empty)?;
     ensure(all_differ(per), "per", Wrong::Twice)
 }
@@ -241,7 +243,7 @@ fn all_differ<T: Hash + Eq>(parts: &[T]) -> bool {
     parts.iter().all(|part| seen.insert(part))
 }
 
-fn filter(filter: &Filter) -> Field {
+fn filter(filter: &RowFilter) -> Field {
     list_or_none("codes", &filter.codes, is_code)?;
     list_or_none("codes_not", &filter.codes_not, is_code)?;
     for (field, texts) in
@@ -254,8 +256,8 @@ fn filter(filter: &Filter) -> Field {
     list_or_none("places", &filter.places, is_place)
 }
 
-fn range(column: Column, min: Option<&Bound>, max: Option<&Bound>) -> Field {
-    let number = |field: &str, bound: Option<&Bound>| {
+fn range(column: Column, min: Option<&RangeBound>, max: Option<&RangeBound>) -> Field {
+    let number = |field: &str, bound: Option<&RangeBound>| {
         let Some(bound) = bound else { return Ok(None) };
         match row_wise::bound(column, bound) {
             Some(number) => Ok(Some(number)),
@@ -269,12 +271,12 @@ fn range(column: Column, min: Option<&Bound>, max: Option<&Bound>) -> Field {
     }
 }
 
-fn terms(unit: Unit, terms: &[Term]) -> Field {
+fn terms(unit: Unit, terms: &[SumTerm]) -> Field {
     list("terms", terms, |_| Ok(()))?;
     for (at, term) in terms.iter().enumerate() {
         let part = list_or_none("codes", &term.codes, is_code).and_then(|()| match term.amount {
-            Amount::Fixed(fixed) => amount("fixed", fixed, 1),
-            Amount::Column(column) => {
+            TermAmount::Fixed(fixed) => amount("fixed", fixed, 1),
+            TermAmount::Column(column) => {
                 let fits = match unit {
                     Unit::Cents => matches!(column, Column::Preliminary | Column::Paid),
                     Unit::Minutes | Unit::Units => column == Column::Units,
@@ -290,7 +292,7 @@ fn terms(unit: Unit, terms: &[Term]) -> Field {
 fn office_fee(fee: &OfficeFee) -> Field {
     under("small", one_fee(&fee.small))?;
     under("large", one_fee(&fee.large))?;
-    let number = |fee: &Fee| fee.code.parse::<u32>().ok();
+    let number = |fee: &FeeTariff| fee.code.parse::<u32>().ok();
     ensure(number(&fee.small) != number(&fee.large), "large.code", Wrong::Twice)?;
     ensure(fee.small.cents < fee.large.cents, "small.cents", Wrong::NotSmaller)?;
     // Below the larger fee the limit would forbid what the rule advises.
@@ -299,7 +301,7 @@ fn office_fee(fee: &OfficeFee) -> Field {
     list_or_none("walk_in_contexts", &fee.walk_in_contexts, is_context)
 }
 
-fn one_fee(fee: &Fee) -> Field {
+fn one_fee(fee: &FeeTariff) -> Field {
     ensure(is_code(&fee.code).is_ok(), "code", Wrong::NotACode)?;
     amount("cents", fee.cents, 1)?;
     // A minimum of nobody would let every day without patients qualify.

@@ -14,7 +14,7 @@ use schemas::{
     ids::{
         Aggregate, AggregateKind, CommandId, LocationId, QueueId, StationId, TenantId, TicketId,
     },
-    record::{CARE_TOPIC, CommandRecord, WireRecord, partition_of},
+    record::{CARE_TOPIC, CommandRecord, WireRecord, partition_for_key},
     ticket::Priority,
 };
 
@@ -47,7 +47,7 @@ impl Clinic {
     }
 
     pub fn partition(&self) -> u32 {
-        partition_of(self.aggregate.as_str(), OF)
+        partition_for_key(self.aggregate.as_str(), OF)
     }
 
     pub fn location(&self) -> &Location {

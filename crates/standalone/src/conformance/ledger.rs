@@ -8,7 +8,7 @@ use processors::{
 };
 use schemas::{
     codes::Code,
-    command::{Command, Outcome, Verdict},
+    command::{Command, CommandOutcome, Verdict},
     record::{CARE_TOPIC, VIEWS_TOPIC},
     view::{Fold, View},
 };
@@ -163,7 +163,7 @@ async fn holds_the_location(ledger: &dyn Ledger, clinic: &Clinic) {
     assert_eq!(live.count(), loaded.tickets.len());
 }
 
-fn sorted(outcomes: impl Iterator<Item = Outcome>) -> Vec<String> {
+fn sorted(outcomes: impl Iterator<Item = CommandOutcome>) -> Vec<String> {
     let mut ids: Vec<_> = outcomes.map(|outcome| outcome.command.to_string()).collect();
     ids.sort();
     ids.dedup();

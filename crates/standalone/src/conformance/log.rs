@@ -10,7 +10,7 @@ use processors::log::{Appended, Input};
 use schemas::{
     Millis,
     ids::Aggregate,
-    record::{CARE_TOPIC, VIEWS_TOPIC, ViewsRecord, WireRecord, partition_of},
+    record::{CARE_TOPIC, VIEWS_TOPIC, ViewsRecord, WireRecord, partition_for_key},
     view::Position,
 };
 use tokio::sync::mpsc;
@@ -128,7 +128,9 @@ async fn each_key_keeps_its_order(sides: Sides) {
     let mut reader = Reader::new(&*sides.processors);
     let read = reader.of_keys(&keys, 70).await;
     for (key, records) in &read {
-        assert!(records.iter().all(|(partition, _)| *partition == partition_of(key, reader.of)));
+        assert!(
+            records.iter().all(|(partition, _)| *partition == partition_for_key(key, reader.of))
+        );
         assert!(
             records.iter().map(|(_, read)| &read.record).eq(expected[key].iter()),
             "in order, unchanged"

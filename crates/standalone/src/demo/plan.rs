@@ -7,7 +7,7 @@ use schemas::{
     appointment::Doctor,
     command::Command,
     ids::{DoctorId, LocationId, QueueId, ScheduleId, SourceId, StationId, TenantId},
-    load::Bands,
+    load::LoadBands,
     timers::Timers,
 };
 
@@ -164,7 +164,7 @@ pub fn stations(location: &LocationId) -> Vec<StationId> {
 
 /// The days of the demo's doctors at `location`, in the order of [`DOCTORS`].
 pub fn schedules(location: &LocationId) -> Vec<ScheduleId> {
-    DOCTORS.iter().map(|plan| ScheduleId::new_of(location, &plan.doctor().id)).collect()
+    DOCTORS.iter().map(|plan| ScheduleId::from_parts(location, &plan.doctor().id)).collect()
 }
 
 /// Whose word on appointments the location hears.
@@ -187,9 +187,9 @@ pub(super) fn timers(pace: Pace) -> Timers {
 
 /// A line is usually below the first, now and then above it and rarely above the second. Those without an appointment
 /// wait for long here, since those with one are called about when they are due.
-fn bands(pace: Pace) -> Bands {
+fn bands(pace: Pace) -> LoadBands {
     let high = pace.seconds(110.0).max(1);
-    Bands { waiting: [14, 18], wait_s: [high, pace.seconds(170.0).max(high + 1)] }
+    LoadBands { waiting: [14, 18], wait_s: [high, pace.seconds(170.0).max(high + 1)] }
 }
 
 /// When the service day at `now` is over: at the next midnight of the location.

@@ -19,10 +19,10 @@ use processors::{
 };
 use schemas::{
     Millis,
-    command::Outcome,
+    command::CommandOutcome,
     finding::Finding,
     ids::{Aggregate, CommandId, RunId, TenantId},
-    record::{CARE_TOPIC, partition_of, topic_of},
+    record::{CARE_TOPIC, partition_for_key, topic_for},
     view::View,
 };
 
@@ -169,7 +169,8 @@ impl Ledger for MemoryLedger {
         of: u32,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<ViewName>, LedgerError>> {
-        let of_partition = move |name: &&ViewName| partition_of(name.0.as_str(), of) == partition;
+        let of_partition =
+            move |name: &&ViewName| partition_for_key(name.0.as_str(), of) == partition;
         self.answer(move |state| {
             state.dirty.iter().filter(of_partition).take(limit as usize).cloned().collect()
         })
@@ -206,7 +207,7 @@ impl Queries for MemoryQueries {
         view: &'a str,
     ) -> BoxFuture<'a, Result<Option<View>, NotRead>> {
         Box::pin(async move {
-            let ledger = match topic_of(aggregate.kind()) {
+            let ledger = match topic_for(aggregate.kind()) {
                 CARE_TOPIC => &self.care,
                 _ => &self.runs,
             };
@@ -220,7 +221,7 @@ impl Queries for MemoryQueries {
         &'a self,
         tenant: &'a TenantId,
         command: &'a CommandId,
-    ) -> BoxFuture<'a, Result<Option<Outcome>, NotRead>> {
+    ) -> BoxFuture<'a, Result<Option<CommandOutcome>, NotRead>> {
         Box::pin(async move {
             let identity =
                 (tenant.clone(), gateway::http::COMMAND_SOURCE.to_owned(), command.clone());

@@ -76,7 +76,7 @@ impl Model {
     }
 
     pub fn waiting(&self, queue: &QueueId) -> usize {
-        Line::read(queue.clone(), &self.views[&format!("queue:{queue}")]).unwrap().waiting()
+        Line::from_view(queue.clone(), &self.views[&format!("queue:{queue}")]).unwrap().waiting()
     }
 
     pub fn standing(&self) -> Standing {

@@ -12,7 +12,7 @@ use rdkafka::{
 use schemas::{
     command::Command,
     ids::{Aggregate, CommandId, QueueId, TenantId, TicketId},
-    record::{CommandRecord, WireRecord, partition_of},
+    record::{CommandRecord, WireRecord, partition_for_key},
     ticket::Priority,
 };
 use serde_json::json;
@@ -223,7 +223,7 @@ async fn unreadable_records_are_parked_and_others_applied() {
     let site = installation.world.site().await;
     let good = |bits: u128| record_of(&site, bits);
     let partitions: u32 = installation.setting("CLINICWIRE_PARTITIONS").parse().unwrap();
-    let home = |wire: &WireRecord| partition_of(&wire.key, partitions);
+    let home = |wire: &WireRecord| partition_for_key(&wire.key, partitions);
     let with = |name: &str, value: &str| {
         let mut wire = good(1).to_wire();
         wire.headers.retain(|(header, _)| header != name);

@@ -19,9 +19,9 @@ use processors::{
 };
 use schemas::{
     Millis,
-    appointment::{AppointmentStatus, Fact, SourceKey},
+    appointment::{AppointmentFact, AppointmentStatus, SourceKey},
     codes::Code,
-    command::{Command, Outcome, Verdict},
+    command::{Command, CommandOutcome, Verdict},
     ids::{Aggregate, CommandId, LocationId, QueueId, SourceId, StationId, TenantId, TicketId},
     record::{CARE_TOPIC, CommandRecord, ViewsRecord, WireRecord},
     ticket::Priority,
@@ -117,18 +117,18 @@ impl Heard {
     }
 
     /// The outcomes of a command, in order.
-    pub fn outcomes(&self, id: &str) -> Vec<Outcome> {
+    pub fn outcomes(&self, id: &str) -> Vec<CommandOutcome> {
         let outcomes = self.all().into_iter().filter_map(|(_, record)| record.outcome);
         outcomes.filter(|outcome| outcome.command.as_str() == id).collect()
     }
 
-    pub async fn outcome(&self, id: &str) -> Outcome {
+    pub async fn outcome(&self, id: &str) -> CommandOutcome {
         until("an outcome", async || !self.outcomes(id).is_empty()).await;
         self.outcomes(id).remove(0)
     }
 }
 
-pub fn code(outcome: &Outcome) -> Option<Code> {
+pub fn code(outcome: &CommandOutcome) -> Option<Code> {
     match outcome.verdict {
         Verdict::Refused { code } => Some(code),
         Verdict::Applied { .. } => None,
@@ -248,7 +248,7 @@ pub fn morning(seed: u64, length: u64) -> Vec<WireRecord> {
 fn report(location: &str, number: u64, digits: u64, numbers: &mut Numbers) -> Command {
     use AppointmentStatus::{Arrived, Booked, Cancelled, Proposed};
     let start = START + Millis::try_from(numbers.below(40)).expect("few hours") * 3_600_000;
-    let fact = Fact {
+    let fact = AppointmentFact {
         source: SourceId::new("his").unwrap(),
         key: SourceKey::new(number.to_string()).unwrap(),
         revision: numbers.below(10),

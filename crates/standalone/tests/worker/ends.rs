@@ -6,16 +6,16 @@ use schemas::{
     codes::Code,
     command::Command,
     event::Event,
-    finding::{Outcome, Param},
+    finding::{FindingOutcome, Param},
     ids::{Aggregate, FileId, RuleId},
-    rule::{Bilingual, Check, Column, Rule, Severity},
-    run::{Phase, Progress, RunState, SHOWN_FINDINGS},
+    rule::{Bilingual, Column, Rule, RuleCheck, Severity},
+    run::{RunPhase, RunProgress, RunState, SHOWN_FINDINGS},
 };
 
 use super::office::{Asked, Office, export};
 
-fn is_monotonous(all: &[Progress]) -> bool {
-    let falls = |position: &[Progress]| {
+fn is_monotonous(all: &[RunProgress]) -> bool {
+    let falls = |position: &[RunProgress]| {
         position[0].permille > position[1].permille
             || position[0].phase > position[1].phase
             || position[0].rows_done > position[1].rows_done
@@ -36,18 +36,18 @@ async fn whole_file_is_checked_and_reported() {
 
     let found = office.findings(&asked).await;
     assert!(found.iter().map(|(_, finding)| finding.row).eq((1..=2_500).map(|n| n * 10)));
-    assert!(found.iter().all(|(_, finding)| finding.outcome == Outcome::RowUnreadable));
+    assert!(found.iter().all(|(_, finding)| finding.outcome == FindingOutcome::RowUnreadable));
     let reports = office.reports(&asked);
     let shown: Vec<_> = reports.iter().flat_map(|report| &report.findings).collect();
     assert!(
         shown.iter().map(|finding| finding.row).eq((1..=SHOWN_FINDINGS as u64).map(|n| n * 10))
     );
-    let progress: Vec<Progress> = reports.iter().map(|report| report.progress.clone()).collect();
+    let progress: Vec<RunProgress> = reports.iter().map(|report| report.progress.clone()).collect();
     assert!(is_monotonous(&progress));
     let (first, last) = (&progress[0], &progress[progress.len() - 1]);
     assert_eq!((first.permille, last.permille, last.rows_total), (0, 1_000, Some(25_000)));
     assert!(
-        [Phase::Reading, Phase::Concluding, Phase::Storing]
+        [RunPhase::Reading, RunPhase::Concluding, RunPhase::Storing]
             .iter()
             .all(|phase| { progress.iter().any(|progress| progress.phase == *phase) })
     );
@@ -163,7 +163,7 @@ async fn run_uses_tenant_rules_of_its_start() {
         category: "form".into(),
         enabled: true,
         severity: Severity::Warning,
-        check: Check::Required { column: Column::Contexts, when: Default::default() },
+        check: RuleCheck::Required { column: Column::Contexts, when: Default::default() },
     };
     let counts = async |office: &Office| {
         let asked = office.ask_for(100).await;

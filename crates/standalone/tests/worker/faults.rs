@@ -13,7 +13,7 @@ use schemas::{
     codes::Code,
     command::Command,
     event::Event,
-    run::{ATTEMPTS, RunState},
+    run::{MAX_ATTEMPTS, RunState},
 };
 use tokio::{sync::watch, time::Instant};
 
@@ -62,18 +62,21 @@ async fn two_store_failures_cost_two_attempts() {
 async fn permanent_store_failure_fails_run_and_allows_retry() {
     let office = Office::open();
     let _worker = office.worker(|_, _| ());
-    office.files.refusals.store(ATTEMPTS, SeqCst);
+    office.files.refusals.store(MAX_ATTEMPTS, SeqCst);
     let asked = office.ask_for(10_000).await;
     let head = office.until_state(&asked, RunState::Failed).await;
     let failure = head.failure.expect("a failed run says why");
-    assert_eq!((failure.code, failure.retryable, head.attempt), (Code::RunFaulted, true, ATTEMPTS));
+    assert_eq!(
+        (failure.code, failure.retryable, head.attempt),
+        (Code::RunFaulted, true, MAX_ATTEMPTS)
+    );
     assert!(office.is_kept(&asked.file).await, "it may be needed again");
     assert_eq!(office.ends(&asked), 1);
 
     office.files.refusals.store(1, SeqCst);
     office.say(&asked.run, Command::RetryRun {}).await;
     let head = office.until_state(&asked, RunState::Completed).await;
-    assert_eq!(head.attempt, ATTEMPTS + 2, "its tries count anew, its attempts go on");
+    assert_eq!(head.attempt, MAX_ATTEMPTS + 2, "its tries count anew, its attempts go on");
     office.removed(&asked.file).await;
 }
 
@@ -98,7 +101,7 @@ async fn run_fails_when_all_workers_die() {
     let office = Office::open();
     office.files.shut();
     let asked = office.ask_for(10_000).await;
-    for death in 1..=ATTEMPTS {
+    for death in 1..=MAX_ATTEMPTS {
         let worker = office.mortal_worker();
         office.until_half_read(death).await;
         worker.kill().await;
@@ -115,7 +118,7 @@ async fn run_fails_when_all_workers_die() {
 
 async fn completed_again(office: &Office, asked: &Asked) {
     let head = office.until_state(asked, RunState::Completed).await;
-    assert!(head.attempt > ATTEMPTS);
+    assert!(head.attempt > MAX_ATTEMPTS);
     assert_eq!(office.findings(asked).await.len(), 1_000);
 }
 

@@ -19,7 +19,7 @@ use schemas::{
     finding::Finding,
     ids::{Aggregate, CommandId, FileId, RunId, TenantId},
     record::{CommandRecord, RUNS_TOPIC},
-    run::{Report, RunFile, RunHead, RunState},
+    run::{RunFile, RunHead, RunReport, RunState},
     view::View,
 };
 use standalone::memory::{Clock, Memory};
@@ -201,7 +201,7 @@ impl Office {
 
     /// Asks for a check of the file.
     pub async fn ask(&self, file: RunFile) -> Asked {
-        let run = RunId::new_for(7, self.number());
+        let run = RunId::from_parts(7, self.number());
         self.say(&run, Command::RequestRun { file: file.clone(), list_passes: false, keep_s: 600 })
             .await;
         Asked { run, file }
@@ -282,7 +282,7 @@ impl Office {
     }
 
     /// Reports of the run's last attempt.
-    pub fn reports(&self, asked: &Asked) -> Vec<Report> {
+    pub fn reports(&self, asked: &Asked) -> Vec<RunReport> {
         let events = self.events(asked);
         let last = events.iter().rposition(|event| matches!(event, Event::RunStarted { .. }));
         let reports = events.into_iter().skip(last.unwrap_or_default());

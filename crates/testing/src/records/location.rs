@@ -2,7 +2,7 @@
 
 use schemas::{
     Millis,
-    appointment::{AppointmentStatus, Doctor, Fact, SourceKey},
+    appointment::{AppointmentFact, AppointmentStatus, Doctor, SourceKey},
     command::Command,
     ids::{
         Aggregate, AppointmentId, DoctorId, LocationId, QueueId, ScheduleId, SourceId, StationId,
@@ -188,9 +188,9 @@ impl SampleLocation {
     /// A fact about an appointment from the source `his`, where its key is `visit-<number>`. The
     /// appointment takes 20 minutes from 08:30 at Dr Roy, and its ticket belongs to `general`.
     #[must_use]
-    pub fn fact(&self, number: u128, revision: u64, status: AppointmentStatus) -> Fact {
+    pub fn fact(&self, number: u128, revision: u64, status: AppointmentStatus) -> AppointmentFact {
         const START: Millis = MORNING + 30 * MINUTE;
-        Fact {
+        AppointmentFact {
             start: Some(START),
             end: Some(START + 20 * MINUTE),
             doctor: Some(doctor("roy")),
@@ -201,7 +201,7 @@ impl SampleLocation {
     }
 
     #[must_use]
-    pub fn report(&self, number: u128, fact: Fact) -> Command {
+    pub fn report(&self, number: u128, fact: AppointmentFact) -> Command {
         Command::ReportAppointment { appointment: self.appointment(number), fact }
     }
 
@@ -214,8 +214,8 @@ impl SampleLocation {
 
 /// A fact from the source `his` that has only what every fact must have.
 #[must_use]
-pub fn bare_fact(key: &str, revision: u64, status: AppointmentStatus) -> Fact {
-    Fact {
+pub fn bare_fact(key: &str, revision: u64, status: AppointmentStatus) -> AppointmentFact {
+    AppointmentFact {
         source: SourceId::new("his").expect("a slug"),
         key: SourceKey::new(key).expect("a key"),
         revision,

@@ -1,7 +1,7 @@
 //! The location `riverside` of the tenant `demo`: [`SampleLocation`] as plain functions.
 
 use schemas::{
-    appointment::{AppointmentStatus, Fact},
+    appointment::{AppointmentFact, AppointmentStatus},
     command::Command,
     ids::{Aggregate, AppointmentId, LocationId, QueueId, StationId, TicketId},
     record::CommandRecord,
@@ -76,6 +76,6 @@ pub fn leave(number: u128) -> Command {
 }
 
 #[must_use]
-pub fn fact(number: u128, revision: u64, status: AppointmentStatus) -> Fact {
+pub fn fact(number: u128, revision: u64, status: AppointmentStatus) -> AppointmentFact {
     here().fact(number, revision, status)
 }

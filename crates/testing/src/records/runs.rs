@@ -15,7 +15,7 @@ pub const KEEP_S: u32 = 86_400;
 /// The run with this number, requested by the owner with the tag 7.
 #[must_use]
 pub fn run(number: u128) -> RunId {
-    RunId::new_for(7, number)
+    RunId::from_parts(7, number)
 }
 
 #[must_use]

@@ -1,5 +1,5 @@
 use schemas::{
-    appointment::{AppointmentStatus, Fact, SourceKey},
+    appointment::{AppointmentFact, AppointmentStatus, SourceKey},
     ids::StationId,
     ticket::Priority,
     timers::Timers,
@@ -27,8 +27,8 @@ fn appointment(location: &str) -> AppointmentId {
 }
 
 /// What the source of these tests knows of an appointment.
-fn fact() -> Fact {
-    Fact {
+fn fact() -> AppointmentFact {
+    AppointmentFact {
         source: SourceId::new("his").unwrap(),
         key: SourceKey::new("4711").unwrap(),
         revision: 1,
@@ -381,7 +381,7 @@ fn viewers_watch_all_runs_editors_their_own_and_clinic_roles_none() {
     use Role as R;
     for role in R::ALL {
         let claims = claims(role);
-        let own = RunId::new_for(claims.owner_tag(), 1);
+        let own = RunId::from_parts(claims.owner_tag(), 1);
         let opens = |run: &RunId| may_open(&claims, &Channel::Run(run.clone())).is_ok();
         assert_eq!(
             opens(&own),
@@ -389,7 +389,7 @@ fn viewers_watch_all_runs_editors_their_own_and_clinic_roles_none() {
             "{role:?}"
         );
         for stranger in strangers(role) {
-            let run = RunId::new_for(stranger.owner_tag(), 1);
+            let run = RunId::from_parts(stranger.owner_tag(), 1);
             assert!(claims.owns(&own) && !claims.owns(&run));
             assert_eq!(opens(&run), matches!(role, R::Viewer | R::Admin), "{role:?}");
         }
@@ -408,7 +408,7 @@ fn editors_start_runs_and_end_their_own_and_admins_any() {
     for role in R::ALL {
         let claims = claims(role);
         let may = |run: &RunId, kind| may_command_run(&claims, run, kind).is_ok();
-        let own = RunId::new_for(claims.owner_tag(), 1);
+        let own = RunId::from_parts(claims.owner_tag(), 1);
         assert_eq!(
             may_upload(&claims).is_ok(),
             matches!(role, R::Editor | R::FinanceBilling | R::Admin),
@@ -422,7 +422,7 @@ fn editors_start_runs_and_end_their_own_and_admins_any() {
             );
         }
         for stranger in strangers(role) {
-            let run = RunId::new_for(stranger.owner_tag(), 1);
+            let run = RunId::from_parts(stranger.owner_tag(), 1);
             for kind in ["run.cancel", "run.retry"] {
                 assert_eq!(may(&run, kind), role == R::Admin, "{role:?} {kind}");
             }
@@ -457,7 +457,7 @@ fn the_tag_of_an_owner_tells_no_subject_and_stays_the_same() {
     (twin.expires, twin.tickets) = (7, vec![]);
     assert_eq!(claims(Role::Editor).owner_tag(), twin.owner_tag());
     let hexadecimal = Claims { subject: "feed".into(), ..twin };
-    assert!(!RunId::new_for(hexadecimal.owner_tag(), 0).as_str().contains("feed"));
+    assert!(!RunId::from_parts(hexadecimal.owner_tag(), 0).as_str().contains("feed"));
 }
 
 #[test]

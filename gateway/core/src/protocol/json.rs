@@ -178,8 +178,11 @@ struct Unsubscribe {
 pub fn write(reply: &Reply<'_>) -> Vec<u8> {
     let line = match *reply {
         Reply::Error { id, code } => {
-            let error =
-                Error { code: code.reply(), message: code.as_str(), temporary: code.temporary() };
+            let error = Error {
+                code: code.reply(),
+                message: code.as_str(),
+                temporary: code.is_temporary(),
+            };
             ReplyLine { id, error: Some(error), ..ReplyLine::default() }
         }
         Reply::Connect { id, client, version, ttl_s, ping_s } => {

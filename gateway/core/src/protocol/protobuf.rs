@@ -231,7 +231,7 @@ pub fn write(reply: &Reply<'_>) -> Vec<u8> {
             let error = Error {
                 code: code.reply(),
                 message: code.as_str().into(),
-                temporary: code.temporary(),
+                temporary: code.is_temporary(),
             };
             ReplyMessage { id, error: Some(error), ..ReplyMessage::default() }
         }

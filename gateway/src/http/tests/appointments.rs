@@ -1,6 +1,6 @@
 //! What sources tell of appointments, and who checks in.
 
-use schemas::appointment::{AppointmentStatus, Change, Fact};
+use schemas::appointment::{AppointmentChange, AppointmentFact, AppointmentStatus};
 
 use super::*;
 
@@ -30,7 +30,7 @@ async fn tell(node: &Node, told: &Value) -> Answer {
     node.ask(Role::Source, "POST", "/v1/appointments", &told.to_string()).await
 }
 
-fn last_fact(node: &Node) -> (AppointmentId, Fact) {
+fn last_fact(node: &Node) -> (AppointmentId, AppointmentFact) {
     match node.last().command {
         Command::ReportAppointment { appointment, fact } => (appointment, fact),
         _ => panic!("another command"),
@@ -180,7 +180,7 @@ async fn an_appointments_id_is_told_to_its_source_and_to_who_may_open_it() {
     let appointment = AppointmentId::new(APPOINTMENT).unwrap();
     node.decide(Decides::Applied(CommandResult {
         appointment: Some(appointment.clone()),
-        change: Some(Change::Booked),
+        change: Some(AppointmentChange::Booked),
         ..CommandResult::default()
     }));
     let answer = tell(&node, &told()).await;

@@ -1,6 +1,6 @@
 //! Command routes.
 
-use schemas::{load::Bands, timers::Timers};
+use schemas::{load::LoadBands, timers::Timers};
 
 use super::*;
 
@@ -290,7 +290,7 @@ async fn a_location_names_only_the_timers_that_are_different_there() {
         panic!("another command")
     };
     assert_eq!(timers, Timers { no_show_s: 900, ..Timers::default() });
-    assert_eq!(bands, Some(Bands { waiting: [5, 10], wait_s: [600, 1200] }));
+    assert_eq!(bands, Some(LoadBands { waiting: [5, 10], wait_s: [600, 1200] }));
 
     let answer = node.ask(Role::Admin, "PUT", path, &place("")).await;
     assert_eq!(answer.status, 200, "{}", answer.text);

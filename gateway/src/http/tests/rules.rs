@@ -1,6 +1,6 @@
 //! Rules: listed, stored, and tried.
 
-use schemas::{finding::Outcome as Found, rule::Rule};
+use schemas::{finding::FindingOutcome as Found, rule::Rule};
 
 use super::*;
 

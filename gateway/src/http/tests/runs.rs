@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemas::{
-    finding::{Outcome as Found, Param},
+    finding::{FindingOutcome as Found, Param},
     ids::RuleId,
     rule::Severity,
     run::{RunHead, RunState},
@@ -14,11 +14,11 @@ use super::*;
 const REQUEST: &str = "/v1/runs";
 
 fn own(role: Role) -> RunId {
-    RunId::new_for(claims_of("demo", "subject-1", role).owner_tag(), 1)
+    RunId::from_parts(claims_of("demo", "subject-1", role).owner_tag(), 1)
 }
 
 fn stranger(n: u128) -> RunId {
-    RunId::new_for(claims_of("demo", "subject-2", Role::Editor).owner_tag(), n)
+    RunId::from_parts(claims_of("demo", "subject-2", Role::Editor).owner_tag(), n)
 }
 
 fn head(state: RunState, requested_at: i64) -> RunHead {
@@ -60,7 +60,7 @@ impl Node {
         let mut placed: Vec<_> = findings
             .into_iter()
             .zip(1..)
-            .map(|(finding, n)| (FindingPlace { place: finding.place(), n }, finding))
+            .map(|(finding, n)| (FindingPlace { place: finding.sort_key(), n }, finding))
             .collect();
         placed.sort_by_key(|(place, _)| *place);
         self.world.findings.lock().unwrap().insert(run.clone(), placed);
@@ -302,7 +302,7 @@ async fn a_run_reads_as_its_channel_shows_it() {
     let view = node.ask(Role::Editor, "GET", &format!("/v1/runs/{run}"), "").await.json();
     assert_eq!((&view["epoch"], &view["version"]), (&json!("7"), &json!(3)));
     assert_eq!(view["entries"]["run"]["state"], "running");
-    let gone = RunId::new_for(run.owner(), 99);
+    let gone = RunId::from_parts(run.owner(), 99);
     let answer = node.ask(Role::Editor, "GET", &format!("/v1/runs/{gone}"), "").await;
     assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"));
     assert_eq!(node.ask(Role::Editor, "GET", "/v1/runs/r_1", "").await.code(), "invalid_id");

@@ -1,7 +1,7 @@
 use std::{collections::VecDeque, sync::Mutex};
 
 use schemas::{
-    command::Outcome,
+    command::CommandOutcome,
     ids::{CommandId, LocationId, RunId, TenantId},
 };
 
@@ -80,7 +80,7 @@ impl Queries for Place {
         &'a self,
         _: &'a TenantId,
         _: &'a CommandId,
-    ) -> BoxFuture<'a, Result<Option<Outcome>, NotRead>> {
+    ) -> BoxFuture<'a, Result<Option<CommandOutcome>, NotRead>> {
         Box::pin(async { Ok(None) })
     }
 

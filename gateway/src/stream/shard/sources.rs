@@ -8,7 +8,7 @@ use schemas::{
     codes::Code,
     ids::{Aggregate, TicketId},
     line::{Line, TICKET_KEY},
-    ticket::{TicketPlace, TicketView},
+    ticket::{TicketEntry, TicketView},
     view::{Delta, Fold, Position, View, raw},
 };
 use serde_json::value::RawValue;
@@ -379,7 +379,7 @@ impl Shard {
         match source {
             Source::View(hot) => {
                 let line = match &hot.channel {
-                    Channel::Queue(queue) => match Line::read(queue.clone(), &view) {
+                    Channel::Queue(queue) => match Line::from_view(queue.clone(), &view) {
                         Ok(line) => Some(line),
                         Err(error) => {
                             tracing::error!(%error, "a queue's view cannot be read");
@@ -413,11 +413,11 @@ impl Shard {
         let Some(Source::Ticket(watch)) = self.sources.get(index as usize) else { return };
         let aggregate = watch.aggregate.clone();
         match place {
-            TicketPlace::In(queue) => {
+            TicketEntry::In(queue) => {
                 let queue = self.open(&aggregate, &Channel::Queue(queue));
                 self.stand(index, queue, position.version);
             }
-            TicketPlace::Ended(view) => {
+            TicketEntry::Ended(view) => {
                 self.step_out(index);
                 if let Some(Source::Ticket(watch)) = self.sources.get_mut(index as usize) {
                     watch.place = Place::Ended { position, view };
@@ -521,7 +521,7 @@ impl HotView {
         if fold == Fold::Applied {
             live.snapshot = None;
             if let Some(line) = &mut live.line
-                && let Err(error) = line.follow(delta)
+                && let Err(error) = line.apply(delta)
             {
                 tracing::error!(%error, "a step of a queue's view cannot be read");
                 return Fold::Gap;

@@ -7,7 +7,7 @@ use gateway_core::{
 };
 use schemas::{
     codes::Close,
-    ticket::TicketSeen,
+    ticket::TicketViewRef,
     view::{Delta, Position, raw},
 };
 use serde_json::value::RawValue;
@@ -51,7 +51,7 @@ impl Frames {
 /// What a ticket's patient sees now, at which position.
 struct Now<'a> {
     position: Position,
-    seen: TicketSeen<'a>,
+    seen: TicketViewRef<'a>,
 }
 
 impl Shard {
@@ -311,7 +311,9 @@ fn ticket_now(sources: &Slab<Source>, index: u32) -> Option<Now<'_>> {
     };
     match place {
         Place::Unknown => None,
-        Place::Ended { position, view } => Some(Now { position: *position, seen: view.as_seen() }),
+        Place::Ended { position, view } => {
+            Some(Now { position: *position, seen: view.as_view_ref() })
+        }
         Place::In { queue, version, .. } => {
             let Some(HotView { live: Some(Live { view, line: Some(line), .. }), .. }) =
                 hot(sources, *queue)
@@ -320,7 +322,7 @@ fn ticket_now(sources: &Slab<Source>, index: u32) -> Option<Now<'_>> {
             };
             let position =
                 Position { version: view.position.version.max(*version), ..view.position };
-            Some(Now { position, seen: line.seen(ticket)? })
+            Some(Now { position, seen: line.ticket_view_ref(ticket)? })
         }
     }
 }

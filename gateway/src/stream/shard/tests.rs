@@ -2,7 +2,7 @@
 
 use gateway_core::access::Role;
 use schemas::{
-    command::Outcome,
+    command::CommandOutcome,
     ids::{CommandId, LocationId, TenantId},
     record::{ViewDelta, ViewsRecord, WireRecord},
     view::{Delta, View, raw},
@@ -56,7 +56,7 @@ impl Queries for World {
         &'a self,
         _: &'a TenantId,
         _: &'a CommandId,
-    ) -> BoxFuture<'a, Result<Option<Outcome>, NotRead>> {
+    ) -> BoxFuture<'a, Result<Option<CommandOutcome>, NotRead>> {
         unreachable!("no command is given")
     }
 

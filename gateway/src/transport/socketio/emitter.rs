@@ -271,7 +271,7 @@ impl Emitter {
     /// after that packet, while it does after a transport that breaks.
     pub fn say_farewell(&mut self, close: Close, now: u64) -> Result<(), Close> {
         self.emit("close", &events::close(close), now)?;
-        if !close.comes_back() {
+        if !close.should_reconnect() {
             // One more packet must leave, however long it is.
             self.emits(1);
             self.socket.clone().disconnect().map_err(|_| Close::Slow)?;

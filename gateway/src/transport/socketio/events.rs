@@ -105,7 +105,7 @@ struct Error<'a> {
 
 impl<'a> Error<'a> {
     fn new(channel: Option<&'a str>, code: Code) -> Self {
-        let retry = code.temporary() || code == Code::TokenExpired;
+        let retry = code.is_temporary() || code == Code::TokenExpired;
         Self { channel, code, message: code.title(), retry }
     }
 }
@@ -183,7 +183,7 @@ pub fn close(close: Close) -> impl Serialize {
         reason: &'static str,
         reconnect: bool,
     }
-    Closing { code: close.code(), reason: close.reason(), reconnect: close.comes_back() }
+    Closing { code: close.code(), reason: close.reason(), reconnect: close.should_reconnect() }
 }
 
 #[cfg(test)]

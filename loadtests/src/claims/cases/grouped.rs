@@ -1,7 +1,7 @@
 //! Yearly limits, the yearly fee that was not billed, minutes of interventions, and amounts of a day.
 
 use jiff::civil::{Date, date};
-use schemas::finding::Outcome::{
+use schemas::finding::FindingOutcome::{
     FeeMissing, OnceNonePaid, OnceOnePaid, OnceSeveralPaid, SumExceeded, SumExceededCents,
 };
 

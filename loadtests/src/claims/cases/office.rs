@@ -1,6 +1,6 @@
 //! Office fees: a table of days, their fees, and what must be found there.
 
-use schemas::finding::Outcome::{
+use schemas::finding::FindingOutcome::{
     self, OfficeFeeMaximum, OfficeFeeMinimum, OfficeFeeMinimumBoth, OfficeFeeMinimumSmaller,
     OfficeFeeOtherGroup, OfficeFeePass, OfficeFeePassMaximum, OfficeFeePlace, OfficeFeeSecond,
     OfficeFeeUnbilled, OfficeFeeUpgrade,
@@ -53,7 +53,7 @@ struct Day {
     registered: u32,
     walk_ins: u32,
     fees: &'static [Fee],
-    finds: &'static [(At, Outcome, i64)],
+    finds: &'static [(At, FindingOutcome, i64)],
 }
 
 const fn day(
@@ -61,19 +61,19 @@ const fn day(
     registered: u32,
     walk_ins: u32,
     fees: &'static [Fee],
-    finds: &'static [(At, Outcome, i64)],
+    finds: &'static [(At, FindingOutcome, i64)],
 ) -> Day {
     Day { name, registered, walk_ins, fees, finds }
 }
 
-const PASS: &[(At, Outcome, i64)] = &[(FIRST, OfficeFeePass, 0)];
-const MAXIMUM: &[(At, Outcome, i64)] = &[(FIRST, OfficeFeePassMaximum, 0)];
-const UPGRADE: &[(At, Outcome, i64)] = &[(FIRST, OfficeFeeUpgrade, 3240)];
-const TWO: &[(At, Outcome, i64)] = &[(FIRST, OfficeFeeSecond, 3240)];
-const OTHER_GROUP: &[(At, Outcome, i64)] = &[(FIRST, OfficeFeeOtherGroup, 0)];
-const CANCEL_SMALL: &[(At, Outcome, i64)] = &[(FIRST, OfficeFeeMinimum, 3240)];
-const CANCEL_LARGE: &[(At, Outcome, i64)] = &[(FIRST, OfficeFeeMinimum, 6480)];
-const SMALLER: &[(At, Outcome, i64)] = &[(FIRST, OfficeFeeMinimumSmaller, 3240)];
+const PASS: &[(At, FindingOutcome, i64)] = &[(FIRST, OfficeFeePass, 0)];
+const MAXIMUM: &[(At, FindingOutcome, i64)] = &[(FIRST, OfficeFeePassMaximum, 0)];
+const UPGRADE: &[(At, FindingOutcome, i64)] = &[(FIRST, OfficeFeeUpgrade, 3240)];
+const TWO: &[(At, FindingOutcome, i64)] = &[(FIRST, OfficeFeeSecond, 3240)];
+const OTHER_GROUP: &[(At, FindingOutcome, i64)] = &[(FIRST, OfficeFeeOtherGroup, 0)];
+const CANCEL_SMALL: &[(At, FindingOutcome, i64)] = &[(FIRST, OfficeFeeMinimum, 3240)];
+const CANCEL_LARGE: &[(At, FindingOutcome, i64)] = &[(FIRST, OfficeFeeMinimum, 6480)];
+const SMALLER: &[(At, FindingOutcome, i64)] = &[(FIRST, OfficeFeeMinimumSmaller, 3240)];
 
 const DAYS: &[Day] = &[
     // Passes, at the least that suffices and the most that asks for no more.
@@ -300,7 +300,7 @@ fn registered(stage: &mut Stage<'_>, doctor: Doctor, count: u32) {
     }
 }
 
-fn push_found(stage: &mut Stage<'_>, line: Line, finds: &[(At, Outcome, i64)]) {
+fn push_found(stage: &mut Stage<'_>, line: Line, finds: &[(At, FindingOutcome, i64)]) {
     let [(_, outcome, cents)] = finds else { unreachable!("one finding at this row") };
     stage.push(line.finds(OFFICE_FEE, *outcome, *cents));
 }
@@ -308,7 +308,7 @@ fn push_found(stage: &mut Stage<'_>, line: Line, finds: &[(At, Outcome, i64)]) {
 /// Five registered patients, a sixth whose rows decide, and a 19928 for which six are needed.
 fn counted(
     stage: &mut Stage<'_>,
-    finds: &[(At, Outcome, i64)],
+    finds: &[(At, FindingOutcome, i64)],
     sixth: impl Fn(&mut Stage<'_>, Doctor, Patient) -> Vec<Line>,
 ) {
     let (doctor, patient) = (stage.doctor(), stage.patient());

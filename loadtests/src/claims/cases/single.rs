@@ -1,7 +1,7 @@
 //! Rows that are judged by themselves: longer visits, the forms of cells, and rows that cannot be read.
 
 use schemas::{
-    finding::Outcome::{
+    finding::FindingOutcome::{
         CodeUnknown, LongerVisit, NotAllowed, OfficeFeeMinimum, OutOfRange, PatternMismatch,
         RequiredMissing, RowUnreadable,
     },
@@ -130,7 +130,8 @@ fn visit(visit: &'static Visit) -> Case {
     })
 }
 
-type Form = (&'static str, Column, &'static str, Option<(&'static str, schemas::finding::Outcome)>);
+type Form =
+    (&'static str, Column, &'static str, Option<(&'static str, schemas::finding::FindingOutcome)>);
 
 const FORMS: &[Form] = &[
     ("no doctor", Column::Doctor, "", Some((DOCTOR_REQUIRED, RequiredMissing))),

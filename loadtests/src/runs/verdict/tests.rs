@@ -31,7 +31,7 @@ impl Honest {
         for (rule, tally) in &checked.tallies {
             entries.insert(format!("rule:{rule}"), json!(tally));
         }
-        listed.sort_by_key(Finding::place);
+        listed.sort_by_key(Finding::sort_key);
         entries.insert("counts".into(), json!(checked.summary.counts));
         let progress = json!({
             "phase": "storing", "permille": 1000, "rows_done": ROWS, "bytes_done": 1, "bytes_total": 1, "rows_per_s": 1,

@@ -4,7 +4,7 @@ use schemas::{
     appointment::{AppointmentView, ScheduleEntry, ScheduleHead, ScheduleTicket},
     ids::{QueueId, StationId},
     line::{BoardCall, BoardHead, BoardQueue, QueueEntry, QueueHead},
-    ticket::{Call, QueueState, TicketPlace, TicketView},
+    ticket::{Call, QueueState, TicketEntry, TicketView},
 };
 
 use crate::location::{
@@ -123,11 +123,11 @@ impl Location {
         }
     }
 
-    pub(super) fn place_of(&self, ticket: &Ticket) -> TicketPlace {
+    pub(super) fn place_of(&self, ticket: &Ticket) -> TicketEntry {
         if ticket.is_live() {
-            TicketPlace::In(ticket.standing.queue.clone())
+            TicketEntry::In(ticket.standing.queue.clone())
         } else {
-            TicketPlace::Ended(Box::new(self.last_view(ticket)))
+            TicketEntry::Ended(Box::new(self.last_view(ticket)))
         }
     }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{AppointmentStatus as S, *};
 
-fn change(step: &Step) -> Option<Change> {
+fn change(step: &Step) -> Option<AppointmentChange> {
     match &step.verdict {
         Verdict::Applied { result, .. } => result.change,
         Verdict::Refused { .. } => None,
@@ -12,7 +12,7 @@ fn change(step: &Step) -> Option<Change> {
 }
 
 impl Clinic {
-    fn tell(&mut self, number: u128, fact: Fact) -> Option<Change> {
+    fn tell(&mut self, number: u128, fact: AppointmentFact) -> Option<AppointmentChange> {
         change(&self.apply(report(number, fact)))
     }
 
@@ -27,24 +27,27 @@ impl Clinic {
 #[test]
 fn a_fact_says_what_it_changed() {
     let mut clinic = Clinic::open();
-    let later = |revision, status| Fact {
+    let later = |revision, status| AppointmentFact {
         start: Some(MORNING + 60 * MINUTE),
         end: Some(MORNING + 80 * MINUTE),
         ..fact(1, revision, status)
     };
     for (fact, expected) in [
-        (fact(1, 1, S::Booked), Change::Booked),
-        (fact(1, 1, S::Booked), Change::Repeated),
-        (later(2, S::Booked), Change::Rescheduled),
-        (Fact { doctor: Some(doctor("singh")), ..later(3, S::Booked) }, Change::Modified),
-        (fact(1, 2, S::Cancelled), Change::Stale),
-        (later(4, S::Arrived), Change::Arrived),
-        (later(5, S::Cancelled), Change::Cancelled),
-        (later(6, S::Booked), Change::Booked),
-        (later(7, S::Noshow), Change::NoShow),
-        (later(8, S::Fulfilled), Change::Fulfilled),
-        (later(9, S::EnteredInError), Change::EnteredInError),
-        (later(3, S::Booked), Change::Stale),
+        (fact(1, 1, S::Booked), AppointmentChange::Booked),
+        (fact(1, 1, S::Booked), AppointmentChange::Repeated),
+        (later(2, S::Booked), AppointmentChange::Rescheduled),
+        (
+            AppointmentFact { doctor: Some(doctor("singh")), ..later(3, S::Booked) },
+            AppointmentChange::Modified,
+        ),
+        (fact(1, 2, S::Cancelled), AppointmentChange::Stale),
+        (later(4, S::Arrived), AppointmentChange::Arrived),
+        (later(5, S::Cancelled), AppointmentChange::Cancelled),
+        (later(6, S::Booked), AppointmentChange::Booked),
+        (later(7, S::Noshow), AppointmentChange::NoShow),
+        (later(8, S::Fulfilled), AppointmentChange::Fulfilled),
+        (later(9, S::EnteredInError), AppointmentChange::EnteredInError),
+        (later(3, S::Booked), AppointmentChange::Stale),
     ] {
         let revision = fact.revision;
         assert_eq!(clinic.tell(1, fact), Some(expected), "revision {revision}");
@@ -62,7 +65,7 @@ fn a_fact_says_what_it_changed() {
 fn between_facts_of_one_revision_the_logs_order_decides() {
     let mut clinic = Clinic::open();
     clinic.tell(1, fact(1, 5, S::Booked));
-    assert_eq!(clinic.tell(1, fact(1, 5, S::Cancelled)), Some(Change::Cancelled));
+    assert_eq!(clinic.tell(1, fact(1, 5, S::Cancelled)), Some(AppointmentChange::Cancelled));
     assert_eq!(clinic.status(1), S::Cancelled);
 }
 
@@ -71,15 +74,18 @@ fn bad_facts_are_refused_with_a_code_of_their_own() {
     let mut clinic = Clinic::open();
     let good = || fact(1, 1, S::Booked);
     for (bad, code) in [
-        (Fact { end: Some(MORNING), ..good() }, Code::TimesReversed),
-        (Fact { end: None, ..good() }, Code::TimesMissing),
-        (Fact { start: None, end: None, ..good() }, Code::TimesMissing),
-        (Fact { start: Some(-1), ..good() }, Code::InvalidValue),
-        (Fact { queue: Some(queue("nowhere")), ..good() }, Code::QueueUnknown),
-        (Fact { label: Some(String::new()), ..good() }, Code::InvalidValue),
-        (Fact { reason: Some("a\nb".into()), ..good() }, Code::InvalidValue),
+        (AppointmentFact { end: Some(MORNING), ..good() }, Code::TimesReversed),
+        (AppointmentFact { end: None, ..good() }, Code::TimesMissing),
+        (AppointmentFact { start: None, end: None, ..good() }, Code::TimesMissing),
+        (AppointmentFact { start: Some(-1), ..good() }, Code::InvalidValue),
+        (AppointmentFact { queue: Some(queue("nowhere")), ..good() }, Code::QueueUnknown),
+        (AppointmentFact { label: Some(String::new()), ..good() }, Code::InvalidValue),
+        (AppointmentFact { reason: Some("a\nb".into()), ..good() }, Code::InvalidValue),
         (
-            Fact { doctor: Some(Doctor { name: " ".into(), ..doctor("roy") }), ..good() },
+            AppointmentFact {
+                doctor: Some(Doctor { name: " ".into(), ..doctor("roy") }),
+                ..good()
+            },
             Code::InvalidValue,
         ),
     ] {
@@ -89,7 +95,7 @@ fn bad_facts_are_refused_with_a_code_of_their_own() {
     assert_eq!(Clinic::empty().refusal(report(1, good())), Some(Code::LocationUnknown));
     clinic.tell(1, fact(1, 1, S::Fulfilled));
     assert_eq!(clinic.refusal(report(1, fact(1, 2, S::Booked))), Some(Code::StatusCannotFollow));
-    clinic.tell(2, Fact { start: None, end: None, ..fact(2, 1, S::Proposed) });
+    clinic.tell(2, AppointmentFact { start: None, end: None, ..fact(2, 1, S::Proposed) });
     assert_eq!(clinic.refusal(report(2, fact(2, 2, S::Arrived))), Some(Code::StatusCannotFollow));
 }
 
@@ -108,7 +114,7 @@ fn an_appointment_is_checked_in_once_by_a_ticket_with_its_own_digits() {
     );
     assert_eq!(clinic.refusal(check_in(1)), Some(Code::AlreadyCheckedIn));
 
-    clinic.tell(2, Fact { queue: None, ..fact(2, 1, S::Booked) });
+    clinic.tell(2, AppointmentFact { queue: None, ..fact(2, 1, S::Booked) });
     assert_eq!(clinic.refusal(check_in(2)), Some(Code::QueueMissing));
     let named = |slug| Command::CheckIn { appointment: appointment(2), queue: Some(queue(slug)) };
     assert_eq!(clinic.refusal(named("nowhere")), Some(Code::QueueUnknown));
@@ -151,15 +157,19 @@ fn once_checked_in_the_desk_knows_presence_and_the_source_whether_it_takes_place
     let mut clinic = Clinic::open();
     clinic.tell(1, fact(1, 1, S::Booked));
     clinic.apply(check_in(1));
-    assert_eq!(clinic.tell(1, fact(1, 2, S::Noshow)), Some(Change::Overruled));
+    assert_eq!(clinic.tell(1, fact(1, 2, S::Noshow)), Some(AppointmentChange::Overruled));
     assert_eq!((clinic.status(1), clinic.state(1)), (S::CheckedIn, TicketState::Waiting));
-    let moved = Fact { doctor: Some(doctor("singh")), ..fact(1, 3, S::Noshow) };
-    assert_eq!(clinic.tell(1, moved), Some(Change::Modified), "what is not the desk's is taken in");
+    let moved = AppointmentFact { doctor: Some(doctor("singh")), ..fact(1, 3, S::Noshow) };
+    assert_eq!(
+        clinic.tell(1, moved),
+        Some(AppointmentChange::Modified),
+        "what is not the desk's is taken in"
+    );
 
     let reason = Some("doctor is ill".to_owned());
     assert_eq!(
-        clinic.tell(1, Fact { reason: reason.clone(), ..fact(1, 4, S::Cancelled) }),
-        Some(Change::Cancelled)
+        clinic.tell(1, AppointmentFact { reason: reason.clone(), ..fact(1, 4, S::Cancelled) }),
+        Some(AppointmentChange::Cancelled)
     );
     assert_eq!((clinic.status(1), clinic.state(1)), (S::Cancelled, TicketState::Cancelled));
     assert_eq!(clinic.standing(1).reason, reason);
@@ -170,7 +180,7 @@ fn once_checked_in_the_desk_knows_presence_and_the_source_whether_it_takes_place
     clinic.apply(Command::StartService { ticket: ticket(2) });
     assert_eq!(
         clinic.tell(2, fact(2, 2, S::Cancelled)),
-        Some(Change::Overruled),
+        Some(AppointmentChange::Overruled),
         "nobody in the room is called off"
     );
     assert_eq!((clinic.status(2), clinic.state(2)), (S::Fulfilled, TicketState::InService));
@@ -179,7 +189,7 @@ fn once_checked_in_the_desk_knows_presence_and_the_source_whether_it_takes_place
 #[test]
 fn a_move_ends_the_appointment_here_and_books_it_there() {
     let hillside = LocationId::new("hillside").unwrap();
-    let there = |revision| Fact {
+    let there = |revision| AppointmentFact {
         moved_to: Some(hillside.clone()),
         queue: None,
         ..fact(1, revision, S::Booked)
@@ -188,7 +198,7 @@ fn a_move_ends_the_appointment_here_and_books_it_there() {
     clinic.tell(1, fact(1, 1, S::Booked));
     clinic.apply(check_in(1));
     let step = clinic.apply(report(1, there(2)));
-    assert_eq!(change(&step), Some(Change::Moved));
+    assert_eq!(change(&step), Some(AppointmentChange::Moved));
     let held = clinic.location.appointment(&appointment(1)).unwrap();
     let successor = appointment(1).at(&hillside);
     assert_eq!((held.status, held.successor.as_ref()), (S::Cancelled, Some(&successor)));
@@ -198,14 +208,16 @@ fn a_move_ends_the_appointment_here_and_books_it_there() {
     let Command::ReportAppointment { appointment: id, fact: told } = next.command else {
         panic!("another command")
     };
-    assert!(id == successor && told == Fact { moved_to: None, ..there(2) });
+    assert!(id == successor && told == AppointmentFact { moved_to: None, ..there(2) });
 
     // Never heard of here: the move is known from now on, and the other location still hears.
-    let step = clinic
-        .apply(report(7, Fact { moved_to: Some(hillside), queue: None, ..fact(7, 1, S::Booked) }));
+    let step = clinic.apply(report(
+        7,
+        AppointmentFact { moved_to: Some(hillside), queue: None, ..fact(7, 1, S::Booked) },
+    ));
     assert!(step.follow_up.is_some() && clinic.status(7) == S::Cancelled);
     // And back again.
-    assert_eq!(clinic.tell(7, fact(7, 2, S::Booked)), Some(Change::Booked));
+    assert_eq!(clinic.tell(7, fact(7, 2, S::Booked)), Some(AppointmentChange::Booked));
     assert_eq!(clinic.status(7), S::Booked);
 }
 
@@ -264,7 +276,7 @@ proptest! {
         let told = |revision: u64| {
             let status = [S::Booked, S::Pending, S::Booked, S::Cancelled, S::Booked, S::Noshow][revision as usize - 1];
             let start = MORNING + revision as Millis * 60 * MINUTE;
-            Fact { start: Some(start), end: Some(start + MINUTE), ..fact(1, revision, status) }
+            AppointmentFact { start: Some(start), end: Some(start + MINUTE), ..fact(1, revision, status) }
         };
         let mut clinic = Clinic::open();
         for revision in order.into_iter().chain(again) {

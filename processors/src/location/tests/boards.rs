@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::{
     line::{BoardCall, BoardQueue, QueueHead},
-    ticket::{TicketPlace, TicketView},
+    ticket::{TicketEntry, TicketView},
     view::{Fold, View},
 };
 use serde::de::DeserializeOwned;
@@ -180,8 +180,8 @@ fn a_ticket_that_ended_leaves_its_last_state_for_a_day_and_a_revert_takes_it_bac
     let mut followed = Followed::open();
     followed.apply(issue("general", 1, 0));
     let name = format!("ticket:{}", ticket(1));
-    let place = |followed: &Followed| followed.entry::<TicketPlace>(&name, "ticket").unwrap();
-    assert!(place(&followed) == TicketPlace::In(queue("general")));
+    let place = |followed: &Followed| followed.entry::<TicketEntry>(&name, "ticket").unwrap();
+    assert!(place(&followed) == TicketEntry::In(queue("general")));
     followed.clinic.now += MINUTE;
     followed.apply(call(1, "room-1"));
     followed.clinic.now += MINUTE;
@@ -190,7 +190,7 @@ fn a_ticket_that_ended_leaves_its_last_state_for_a_day_and_a_revert_takes_it_bac
         .apply(Command::CancelTicket { ticket: ticket(1), reason: Some("ill".into()) });
     let delta = step.deltas.iter().find(|delta| delta.view == name).expect("the end is told");
     assert_eq!(delta.keep_s, Some(KEEP_ENDED_S));
-    let TicketPlace::Ended(last) = serde_json::from_str(delta.delta.set["ticket"].get()).unwrap()
+    let TicketEntry::Ended(last) = serde_json::from_str(delta.delta.set["ticket"].get()).unwrap()
     else {
         panic!("the ticket is over");
     };

@@ -78,7 +78,10 @@ fn an_appointment_nobody_comes_to_is_late_and_then_missed() {
     clinic.apply(report(1, fact(1, 2, S::Booked)));
     assert_eq!(held(&clinic).0, S::Noshow, "the source has not heard that nobody came");
     let later = start + 5 * 60 * MINUTE;
-    clinic.apply(report(1, Fact { start: Some(later), end: Some(later), ..fact(1, 3, S::Booked) }));
+    clinic.apply(report(
+        1,
+        AppointmentFact { start: Some(later), end: Some(later), ..fact(1, 3, S::Booked) },
+    ));
     assert_eq!(held(&clinic).0, S::Booked);
 }
 
@@ -89,10 +92,13 @@ fn the_day_ends_with_all_its_tickets_and_the_next_begins() {
     clinic.apply(Command::StartService { ticket: ticket(1) });
     clinic.apply(call(2, "room-2"));
     let tomorrow = MORNING + 24 * 60 * MINUTE;
-    let next =
-        Fact { start: Some(tomorrow), end: Some(tomorrow + MINUTE), ..fact(1, 1, S::Booked) };
+    let next = AppointmentFact {
+        start: Some(tomorrow),
+        end: Some(tomorrow + MINUTE),
+        ..fact(1, 1, S::Booked)
+    };
     clinic.apply(report(50, fact(50, 1, S::Cancelled)));
-    clinic.apply(report(51, Fact { key: SourceKey::new("visit-51").unwrap(), ..next }));
+    clinic.apply(report(51, AppointmentFact { key: SourceKey::new("visit-51").unwrap(), ..next }));
     assert_eq!(
         clinic.location.due(),
         Some(MORNING + 8 * 60 * MINUTE),

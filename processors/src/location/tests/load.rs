@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemas::{
     appointment::{AppointmentView, ScheduleEntry, ScheduleHead, ScheduleTicket},
     load::{
-        AppointmentCounts, FactCounts, LoadHead, LoadQuarter, LoadQueue, LoadStation, Minute,
+        AppointmentCounts, FactCounts, LoadHead, LoadMinute, LoadQuarter, LoadQueue, LoadStation,
         QUARTER_MS, StationState, last_hour,
     },
 };
@@ -156,7 +156,7 @@ fn load(
 
 /// The minutes in which somebody was called or served; how many of them are kept is the location's choice, as long as
 /// none of the last hour is missing.
-fn hour(header: &Header, happened: &[(Millis, Event)]) -> Vec<Minute> {
+fn hour(header: &Header, happened: &[(Millis, Event)]) -> Vec<LoadMinute> {
     let now = header.hour.last().map_or(0, |minute| minute.at);
     let at = |from: Millis, served: bool| {
         let counts = |event: &Event| match event {
@@ -196,11 +196,13 @@ fn facts(happened: &[(Millis, Event)]) -> FactCounts {
     let mut counts = FactCounts::default();
     for (_, event) in &happened[begun..] {
         match event {
-            Event::AppointmentReported { change: Change::Overruled, .. } => counts.overruled += 1,
+            Event::AppointmentReported { change: AppointmentChange::Overruled, .. } => {
+                counts.overruled += 1
+            }
             Event::AppointmentReported { .. } | Event::AppointmentMoved { .. } => {
                 counts.applied += 1
             }
-            Event::FactIgnored { change: Change::Stale, .. } => counts.stale += 1,
+            Event::FactIgnored { change: AppointmentChange::Stale, .. } => counts.stale += 1,
             Event::FactIgnored { .. } => counts.repeated += 1,
             _ => {}
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemas::{
     line::{BoardCall, BoardHead, BoardQueue, QueueEntry, QueueHead},
-    ticket::{Call, TicketPlace, TicketView},
+    ticket::{Call, TicketEntry, TicketView},
 };
 use serde_json::{Value, json};
 
@@ -63,8 +63,8 @@ pub(super) fn views(
     views.insert("board:riverside".to_owned(), json!(wall));
     for ticket in tickets {
         let place = match last_views.get(&ticket.id) {
-            Some(last) => TicketPlace::Ended(Box::new(last.clone())),
-            None => TicketPlace::In(ticket.standing.queue.clone()),
+            Some(last) => TicketEntry::Ended(Box::new(last.clone())),
+            None => TicketEntry::In(ticket.standing.queue.clone()),
         };
         views.insert(format!("ticket:{}", ticket.id), json!({ "ticket": place }));
     }

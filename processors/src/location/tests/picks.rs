@@ -122,7 +122,7 @@ fn of_appointment(pick: &Pick) -> u128 {
     TICKETS + pick.ticket % APPOINTMENTS
 }
 
-fn any_fact(pick: &Pick) -> Fact {
+fn any_fact(pick: &Pick) -> AppointmentFact {
     let number = pick.number;
     let status = AppointmentStatus::ALL[usize::from(number) % AppointmentStatus::ALL.len()];
     // Booked most often, or nobody could be checked in.
@@ -130,7 +130,7 @@ fn any_fact(pick: &Pick) -> Fact {
     let start = MORNING + Millis::from(number) * 11 * MINUTE;
     let queue = ["general", "lab"][usize::from(number) % 2];
     let moved_to = (number.is_multiple_of(17)).then(|| LocationId::new("hillside").unwrap());
-    Fact {
+    AppointmentFact {
         start: (!number.is_multiple_of(13)).then_some(start),
         end: (!number.is_multiple_of(13)).then_some(start + 20 * MINUTE),
         doctor: (!number.is_multiple_of(5))

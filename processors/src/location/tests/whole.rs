@@ -250,7 +250,7 @@ impl Watch {
             let Some(view) = self.views.get(&format!("queue:{}", queue(slug))) else {
                 continue;
             };
-            let line = Line::read(queue(slug), view).unwrap();
+            let line = Line::from_view(queue(slug), view).unwrap();
             let waiting: Vec<_> = self.tickets().filter(|ticket| waits(ticket, slug)).collect();
             assert_eq!(line.waiting(), waiting.len());
             for one in &waiting {

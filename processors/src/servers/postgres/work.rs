@@ -285,7 +285,7 @@ fn line(buffer: &mut BytesMut, day: &str, job: &Job, n: i32, finding: &Finding) 
         .expect("a finding always has a JSON form")
         .replace('\\', "\\\\");
     let Job { tenant, run, attempt, .. } = job;
-    let (place, severity, rule) = (finding.place(), finding.severity.as_str(), &finding.rule);
+    let (place, severity, rule) = (finding.sort_key(), finding.severity.as_str(), &finding.rule);
     writeln!(buffer, "{day}\t{tenant}\t{run}\t{attempt}\t{place}\t{n}\t{severity}\t{rule}\t{body}")
         .expect("a buffer in memory takes everything");
 }

@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use schemas::{
-    finding::{Finding, Outcome},
+    finding::{Finding, FindingOutcome},
     ids::RuleId,
     rule::Severity,
-    run::{Counts, Phase, RuleTally, SHOWN_FINDINGS},
+    run::{FindingCounts, RuleTally, RunPhase, SHOWN_FINDINGS},
 };
 
 use super::{Reached, Reporting};
@@ -19,12 +19,12 @@ fn rule(name: &str) -> RuleId {
 }
 
 fn finding(row: u64) -> Finding {
-    let (severity, outcome) = (Severity::Error, Outcome::RequiredMissing);
+    let (severity, outcome) = (Severity::Error, FindingOutcome::RequiredMissing);
     Finding { row, rule: rule("a"), severity, outcome, params: Default::default(), cents: 0 }
 }
 
 fn errors(error: u64) -> RuleTally {
-    RuleTally { counts: Counts { error, ..Counts::default() }, took_us: None }
+    RuleTally { counts: FindingCounts { error, ..FindingCounts::default() }, took_us: None }
 }
 
 fn reading(rows: u64, bytes: u64) -> Reached {
@@ -47,7 +47,7 @@ fn that_an_attempt_began_is_told_at_once() {
     let mut reporting = Reporting::new(1_000);
     assert_eq!(reporting.due(), Some(ms(0)));
     let report = reporting.report(ms(3));
-    assert_eq!((report.progress.phase, report.progress.permille), (Phase::Reading, 0));
+    assert_eq!((report.progress.phase, report.progress.permille), (RunPhase::Reading, 0));
     assert_eq!(report.progress.bytes_total, 1_000);
     assert!(report.rules.is_empty() && report.findings.is_empty());
     assert_eq!(reporting.due(), None, "there is nothing more to tell");
@@ -80,14 +80,14 @@ fn the_first_finding_and_each_phase_are_told_at_once() {
     reporting.see(ms(40), concluding(30, 1_000, 0, 2), &[]);
     assert_eq!(reporting.due(), Some(ms(0)));
     let report = reporting.report(ms(40));
-    assert_eq!((report.progress.phase, report.progress.permille), (Phase::Concluding, 900));
+    assert_eq!((report.progress.phase, report.progress.permille), (RunPhase::Concluding, 900));
     assert_eq!(report.progress.rows_total, Some(30));
     reporting.see(ms(50), concluding(30, 1_000, 1, 2), &[]);
     assert_eq!(reporting.due(), Some(ms(290)));
     reporting.store(ms(60));
     assert_eq!(reporting.due(), Some(ms(0)));
     let report = reporting.report(ms(60));
-    assert_eq!((report.progress.phase, report.progress.permille), (Phase::Storing, 950));
+    assert_eq!((report.progress.phase, report.progress.permille), (RunPhase::Storing, 950));
     let last = reporting.last_report(ms(70));
     assert_eq!((last.progress.permille, last.progress.bytes_done), (1_000, 1_000));
     assert_eq!(last.progress.eta_ms, None);

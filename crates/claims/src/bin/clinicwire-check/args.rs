@@ -4,7 +4,7 @@ use std::{env, path::PathBuf};
 
 use claims::file::Encoding;
 use clap::{Parser, ValueEnum};
-use schemas::finding::Language;
+use schemas::language::Language;
 
 /// Checks a claims file as the Quebec health insurer exports it, and says what to mend and what to gain.
 ///

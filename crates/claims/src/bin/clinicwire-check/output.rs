@@ -7,10 +7,11 @@ use std::{
 
 use claims::file::Refusal;
 use schemas::{
-    finding::{Finding, Language, Param, money},
+    finding::{Finding, Param, money},
     ids::RuleId,
+    language::Language,
     rule::Severity,
-    run::{RuleTally, Summary},
+    run::{RuleTally, RunSummary},
 };
 use serde::Serialize;
 
@@ -39,7 +40,7 @@ struct Told<'a> {
 /// The last line of JSON.
 #[derive(Serialize)]
 struct Whole<'a> {
-    summary: &'a Summary,
+    summary: &'a RunSummary,
     rules: BTreeMap<&'a RuleId, &'a RuleTally>,
 }
 
@@ -87,7 +88,7 @@ impl Output {
     /// What the whole comes to. A table has no place for it: it goes to standard error then.
     pub fn summary<'a>(
         &mut self,
-        summary: &Summary,
+        summary: &RunSummary,
         tallies: impl Iterator<Item = (&'a RuleId, &'a RuleTally)>,
     ) -> io::Result<()> {
         match &mut self.writer {
@@ -207,7 +208,7 @@ fn rules(tallies: &[(&RuleId, &RuleTally)], language: Language) -> String {
     table
 }
 
-fn totals(summary: &Summary, language: Language) -> String {
+fn totals(summary: &RunSummary, language: Language) -> String {
     let [rows, unreadable] =
         [summary.rows, summary.rows_unreadable].map(|number| count(number, language));
     let counts = summary.counts;

@@ -7,7 +7,7 @@ use std::{
 
 use claims::check::Step;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use schemas::{finding::Language, run::Counts};
+use schemas::{language::Language, run::FindingCounts};
 
 use super::{args::Args, output::count};
 
@@ -47,7 +47,7 @@ impl Progress {
         Self { shown, language: args.language(), bytes, started, next }
     }
 
-    pub fn show(&mut self, step: &Step, rows: u64, bytes: u64, counts: Counts) {
+    pub fn show(&mut self, step: &Step, rows: u64, bytes: u64, counts: FindingCounts) {
         let now = Instant::now();
         if now < self.next {
             return;
@@ -82,7 +82,7 @@ impl Progress {
         }
     }
 
-    fn told(&self, step: &Step, rows: u64, counts: Counts, left: Option<u64>) -> String {
+    fn told(&self, step: &Step, rows: u64, counts: FindingCounts, left: Option<u64>) -> String {
         let rate = (rows as f64 / self.started.elapsed().as_secs_f64().max(0.001)) as u64;
         let numbers = [rows, rate, counts.error, counts.warning + counts.optimisation];
         let [rows, rate, errors, advice] = numbers.map(|number| count(number, self.language));

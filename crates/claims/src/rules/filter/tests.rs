@@ -1,11 +1,11 @@
-use schemas::rule::Filter;
+use schemas::rule::RowFilter;
 use serde_json::{Value, json};
 
 use super::{Codes, Places, Rows, context};
 use crate::check::bench::{Line, line, tables};
 
 fn meets(filter: Value, line: &Line) -> bool {
-    let filter: Filter = serde_json::from_value(filter).unwrap();
+    let filter: RowFilter = serde_json::from_value(filter).unwrap();
     let tables = tables();
     let rows = Rows::resolve(&filter, &tables);
     line.show(1, |row| rows.meets(row))

@@ -1,4 +1,4 @@
-use schemas::rule::{Check, OfficeFee, Rule};
+use schemas::rule::{OfficeFee, Rule, RuleCheck};
 
 use crate::check::bench::{Line, line, shipped, told};
 
@@ -29,7 +29,7 @@ fn visits(registered: u32, walk_in: u32) -> Vec<Line> {
 /// The rule with other parameters.
 fn with(change: impl FnOnce(&mut OfficeFee)) -> Rule {
     let mut rule = shipped("office-fee");
-    let Check::OfficeFee(fee) = &mut rule.check else { panic!("it is the office fee") };
+    let RuleCheck::OfficeFee(fee) = &mut rule.check else { panic!("it is the office fee") };
     change(fee);
     rule
 }

@@ -5,7 +5,7 @@ use processors::{
     location::{Appointment, Desk},
 };
 use schemas::{
-    appointment::{AppointmentStatus, Fact, SourceKey},
+    appointment::{AppointmentFact, AppointmentStatus, SourceKey},
     ids::{AppointmentId, LocationId, SourceId},
     ticket::TicketState,
 };
@@ -36,7 +36,7 @@ fn key(number: u32) -> SourceKey {
 }
 
 fn appointment(number: u32, day: Option<&str>, status: AppointmentStatus) -> Appointment {
-    let fact = Fact {
+    let fact = AppointmentFact {
         source: source("his"),
         key: key(number),
         revision: 7,

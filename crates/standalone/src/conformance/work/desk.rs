@@ -16,7 +16,9 @@ use schemas::{
     ids::{Aggregate, FileId, RunId, TenantId},
     record::ViewDelta,
     rule::Rule,
-    run::{Counts, Phase, Progress, Report, RunFile, RunHead, RunState, Summary},
+    run::{
+        FindingCounts, RunFile, RunHead, RunPhase, RunProgress, RunReport, RunState, RunSummary,
+    },
     view::Delta,
 };
 use tokio::sync::mpsc;
@@ -75,7 +77,7 @@ impl<'a> Desk<'a> {
     pub async fn ask(&mut self, tenant: &TenantId) -> Asked {
         self.runs += 1;
         let number = u128::from(self.runs);
-        let run = RunId::new_for(7, number << 64 | u128::from(fresh_bits()));
+        let run = RunId::from_parts(7, number << 64 | u128::from(fresh_bits()));
         let file = RunFile {
             file: FileId::from_random(number << 64 | u128::from(fresh_bits())),
             name: "mars \"2025\"; \\ é.csv".into(),
@@ -201,8 +203,8 @@ fn row(asked: &Asked, state: RunState, attempt: u32, due: Due) -> RunRow {
 
 /// That the attempt completed.
 pub fn completed(attempt: u32) -> Command {
-    let progress = Progress {
-        phase: Phase::Storing,
+    let progress = RunProgress {
+        phase: RunPhase::Storing,
         permille: 1_000,
         rows_done: 3,
         rows_total: Some(3),
@@ -211,13 +213,13 @@ pub fn completed(attempt: u32) -> Command {
         rows_per_s: 0,
         eta_ms: None,
     };
-    let report = Report {
+    let report = RunReport {
         progress,
-        counts: Counts::default(),
+        counts: FindingCounts::default(),
         rules: Default::default(),
         findings: Vec::new(),
     };
-    Command::CompleteRun { attempt, report, summary: Summary::default() }
+    Command::CompleteRun { attempt, report, summary: RunSummary::default() }
 }
 
 /// Of a run that is under this worker's lease.

@@ -10,10 +10,10 @@ use processors::{
 use schemas::{
     codes::Code,
     command::Command,
-    finding::{Finding, Outcome, Param},
+    finding::{Finding, FindingOutcome, Param},
     ids::RuleId,
-    rule::{Bilingual, Check, Column, Rule, Severity},
-    run::{Failure, RunState},
+    rule::{Bilingual, Column, Rule, RuleCheck, Severity},
+    run::{RunFailure, RunState},
     view::Position,
 };
 
@@ -38,7 +38,7 @@ fn finding(row: u64, severity: Severity, cents: i64) -> Finding {
         row,
         rule: RuleId::new("some-rule").expect("a slug"),
         severity,
-        outcome: Outcome::NotAllowed,
+        outcome: FindingOutcome::NotAllowed,
         params: BTreeMap::from([("code".into(), word), ("limit_cents".into(), Param::Number(-3))]),
         cents,
     }
@@ -66,7 +66,7 @@ async fn findings_are_kept_with_the_end_and_listed_by_their_place(desk: &mut Des
     assert_eq!(listed.len(), order.len());
     for ((place, finding), at) in listed.iter().zip(order) {
         assert_eq!(*finding, found[at]);
-        assert_eq!(*place, FindingPlace { place: finding.place(), n: at as i32 + 1 });
+        assert_eq!(*place, FindingPlace { place: finding.sort_key(), n: at as i32 + 1 });
     }
     assert!(desk.take(LONG).await.is_none());
 }
@@ -132,7 +132,7 @@ async fn a_failure_is_an_end_without_findings(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(BRIEF).await;
     let params = BTreeMap::from([("column".to_owned(), Param::Word("date".into()))]);
-    let failure = Failure { code: Code::FileNotAnExport, params, retryable: false };
+    let failure = RunFailure { code: Code::FileNotAnExport, params, retryable: false };
     let failed = Command::FailRun { attempt: 1, failure };
     desk.end(&job, Vec::new(), failed.clone()).await.expect("it ends");
     let Taken::Ended(_, command) = desk.take_over().await else { panic!("the run ended") };
@@ -149,7 +149,7 @@ fn rule(id: &str) -> Rule {
         category: "form".into(),
         enabled: true,
         severity: Severity::Error,
-        check: Check::Required { column: Column::Doctor, when: Default::default() },
+        check: RuleCheck::Required { column: Column::Doctor, when: Default::default() },
     }
 }
 

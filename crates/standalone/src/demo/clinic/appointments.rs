@@ -2,7 +2,7 @@
 
 use schemas::{
     Millis,
-    appointment::{AppointmentStatus, Change, Fact, SourceKey},
+    appointment::{AppointmentChange, AppointmentFact, AppointmentStatus, SourceKey},
     command::{Command, CommandResult},
     ids::AppointmentId,
 };
@@ -34,9 +34,9 @@ pub(super) struct Booking {
     /// As the location calls it, once it has answered.
     pub(super) id: Option<AppointmentId>,
     /// As last told.
-    pub(super) fact: Fact,
+    pub(super) fact: AppointmentFact,
     /// As told before that.
-    before: Option<Fact>,
+    before: Option<AppointmentFact>,
     /// The patient will come.
     pub(super) expected: bool,
     pub(super) checked_in: bool,
@@ -104,11 +104,11 @@ impl Clinic {
         Some(self.report(None, fact))
     }
 
-    fn fact(&mut self, doctor: usize, start: Millis, status: AppointmentStatus) -> Fact {
+    fn fact(&mut self, doctor: usize, start: Millis, status: AppointmentStatus) -> AppointmentFact {
         let plan = &DOCTORS[doctor];
         // The slot names it, so that a demo that was started again speaks of the same appointment.
         let key = format!("{}-{}", plan.slug, start / MINUTE);
-        Fact {
+        AppointmentFact {
             source: plan::source(),
             key: SourceKey::new(key).expect("a slug and a number"),
             revision: u64::try_from(self.now).unwrap_or_default(),
@@ -132,7 +132,7 @@ impl Clinic {
         REASONS[self.chance.below(REASONS.len())].to_owned()
     }
 
-    fn report(&mut self, id: Option<AppointmentId>, fact: Fact) -> Command {
+    fn report(&mut self, id: Option<AppointmentId>, fact: AppointmentFact) -> Command {
         // A proposal, as of a ticket.
         let appointment =
             id.unwrap_or_else(|| AppointmentId::from_random(&self.location, self.chance.bits()));
@@ -151,7 +151,7 @@ impl Clinic {
     }
 
     /// The fact that carries the news; nothing when it has been overtaken by what happened.
-    fn newer(&mut self, key: &SourceKey, news: News) -> Option<Fact> {
+    fn newer(&mut self, key: &SourceKey, news: News) -> Option<AppointmentFact> {
         let booking = self.bookings.get(key)?;
         let (doctor, checked_in) = (booking.doctor, booking.checked_in);
         let mut fact = booking.fact.clone();
@@ -200,7 +200,7 @@ impl Clinic {
     }
 
     /// What the location made of a fact.
-    pub(super) fn told(&mut self, fact: &Fact, result: &CommandResult) {
+    pub(super) fn told(&mut self, fact: &AppointmentFact, result: &CommandResult) {
         let Some(booking) = self.bookings.get_mut(&fact.key) else {
             return;
         };
@@ -208,7 +208,10 @@ impl Clinic {
         if result.appointment.is_some() {
             booking.id.clone_from(&result.appointment);
         }
-        if matches!(result.change, None | Some(Change::Repeated | Change::Stale)) {
+        if matches!(
+            result.change,
+            None | Some(AppointmentChange::Repeated | AppointmentChange::Stale)
+        ) {
             return;
         }
         if fact.revision > booking.fact.revision {
@@ -220,10 +223,10 @@ impl Clinic {
         let (key, id, started) = (&fact.key, booking.id.clone(), fact.start <= Some(self.now));
         match fact.status {
             AppointmentStatus::Booked if first => self.plan_fate(key),
-            AppointmentStatus::Booked if result.change == Some(Change::Rescheduled) => {
+            AppointmentStatus::Booked if result.change == Some(AppointmentChange::Rescheduled) => {
                 self.plan_coming(key)
             }
-            AppointmentStatus::Cancelled if result.change == Some(Change::Cancelled) => {
+            AppointmentStatus::Cancelled if result.change == Some(AppointmentChange::Cancelled) => {
                 if let Some(id) = id {
                     self.gone(&id.ticket());
                 }

@@ -4,7 +4,8 @@ use hyper::Method;
 use jiff::Timestamp;
 use schemas::{
     Millis,
-    appointment::{Fact, Report},
+    appointment::AppointmentFact,
+    appointment_report::AppointmentReport,
     command::Command,
     ids::{LocationId, QueueId},
 };
@@ -71,10 +72,10 @@ pub(super) fn request_of(location: &LocationId, command: &Command) -> (Method, S
 }
 
 /// The fact as its source tells it. Facts of the demo are as new as the time of their change.
-fn report_of(location: &LocationId, fact: &Fact) -> Report {
+fn report_of(location: &LocationId, fact: &AppointmentFact) -> AppointmentReport {
     let moment = |at: Millis| Timestamp::from_millisecond(at).ok();
     let moved = fact.moved_to.clone();
-    Report {
+    AppointmentReport {
         location: moved.clone().unwrap_or_else(|| location.clone()),
         key: fact.key.clone(),
         version: None,
@@ -127,7 +128,7 @@ mod tests {
     #[test]
     fn a_fact_arrives_as_it_was_meant() {
         let (here, there) = (plan::location(), LocationId::new("south").unwrap());
-        let fact = Fact {
+        let fact = AppointmentFact {
             source: plan::source(),
             key: SourceKey::new("dr-roy-7").unwrap(),
             revision: 1_795_766_400_123,
@@ -140,12 +141,12 @@ mod tests {
             reason: Some("Doctor away".into()),
             moved_to: None,
         };
-        for fact in [fact.clone(), Fact { moved_to: Some(there), ..fact }] {
+        for fact in [fact.clone(), AppointmentFact { moved_to: Some(there), ..fact }] {
             let appointment = AppointmentId::from_random(&here, 7);
             let command = Command::ReportAppointment { appointment, fact };
             let (_, path, body) = request_of(&here, &command);
             assert_eq!(path, "/v1/appointments");
-            let report: Report = serde_json::from_value(body).unwrap();
+            let report: AppointmentReport = serde_json::from_value(body).unwrap();
             let (told, read) = report.into_command(plan::source(), 7).unwrap();
             assert!(told == here && read == command);
         }

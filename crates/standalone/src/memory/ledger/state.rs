@@ -16,7 +16,7 @@ use processors::{
 };
 use schemas::{
     Millis,
-    command::Outcome,
+    command::CommandOutcome,
     ids::{Aggregate, AggregateKind, AppointmentId, CommandId, TenantId, TicketId},
     view::{Position, View},
 };
@@ -35,7 +35,7 @@ pub(super) struct State {
     aggregates: HashMap<Aggregate, Kept>,
     ended: Oldest<(Aggregate, TicketId), Ticket>,
     closed: Oldest<(Aggregate, AppointmentId), Appointment>,
-    outcomes: Oldest<Identity, Outcome>,
+    outcomes: Oldest<Identity, CommandOutcome>,
     outbox: BTreeMap<(u32, i64, i16), OutboxRow>,
     views: HashMap<ViewName, KeptView>,
     /// Size at which expired views are looked for: twice what the last look left.

@@ -177,7 +177,7 @@ impl State {
         self.unended(job)?.ended = Some(command);
         let mut placed: Vec<_> = (1..)
             .zip(findings)
-            .map(|(n, finding)| (FindingPlace { place: finding.place(), n }, finding))
+            .map(|(n, finding)| (FindingPlace { place: finding.sort_key(), n }, finding))
             .collect();
         placed.sort_by_key(|(place, _)| *place);
         let key = (job.tenant.clone(), job.run.clone());

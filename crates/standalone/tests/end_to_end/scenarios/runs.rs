@@ -52,7 +52,7 @@ pub async fn clerk_watches_claims_check(world: &World) {
     assert!(difference.is_none() && missing > 0, "{}", difference.told());
     let count = |severity: &str| shown.entry("counts")[severity].as_u64().unwrap();
     assert_eq!(findings.len() as u64, count("error") + count("warning") + count("optimisation"));
-    let places: Vec<_> = findings.iter().map(schemas::finding::Finding::place).collect();
+    let places: Vec<_> = findings.iter().map(schemas::finding::Finding::sort_key).collect();
     assert!(places.is_sorted(), "errors first, then optimisations by gain");
     let first = shown.view.entries.keys().filter(|key| key.starts_with("finding:")).count();
     assert_eq!(first, findings.len().min(100));

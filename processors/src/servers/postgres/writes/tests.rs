@@ -1,5 +1,5 @@
 use schemas::{
-    appointment::{AppointmentStatus, Fact, SourceKey},
+    appointment::{AppointmentFact, AppointmentStatus, SourceKey},
     command::Command,
     ids::{
         Aggregate, AggregateKind, AppointmentId, CommandId, LocationId, QueueId, SourceId, TicketId,
@@ -73,7 +73,7 @@ fn morning(tickets: u128) -> Batch {
 }
 
 fn appointment(id: AppointmentId) -> Appointment {
-    let fact = Fact {
+    let fact = AppointmentFact {
         source: SourceId::new("his").unwrap(),
         key: SourceKey::new("4711").unwrap(),
         revision: 1,
