@@ -1,5 +1,5 @@
-//! What every implementation of a backend must do, as suites that memory and servers both pass. Each suite works under
-//! names nobody else uses, so that suites can share one server and run side by side.
+//! Conformance suites for the backends: memory and servers pass the same ones. Each suite uses fresh
+//! names, so that suites can share one server and run in parallel.
 
 pub mod keys;
 pub mod ledger;
@@ -14,13 +14,13 @@ use std::time::Duration;
 
 pub use clinic::Clinic;
 
-/// How long anything may take that is waited for: a group that forms on a busy machine takes seconds.
+/// The limit of every wait: forming a consumer group on a busy machine takes seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits for what must happen.
+/// Waits for a future that must complete.
 ///
 /// # Panics
-/// When it does not happen in time.
+/// When it does not complete within the limit.
 async fn soon<T>(what: &str, happening: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, happening).await {
         Ok(value) => value,
@@ -28,7 +28,7 @@ async fn soon<T>(what: &str, happening: impl Future<Output = T>) -> T {
     }
 }
 
-/// A slug nobody has used before.
+/// Returns a slug that was never used before.
 pub fn fresh() -> String {
     use std::hash::{BuildHasher, Hasher, RandomState};
     format!("t-{:016x}", RandomState::new().build_hasher().finish())

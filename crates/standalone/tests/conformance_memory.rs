@@ -1,4 +1,4 @@
-//! Memory keeps every promise of the backends it stands behind.
+//! The backends in memory pass the conformance suites.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The demo clinic against the real rules of a location, without any I/O: whatever chance brings, it asks for
-//! nothing that is forbidden, and neither its lines nor what it remembers run dry or grow without bound.
+//! The demo clinic against the real rules of a location, without I/O. For any seed it gives only
+//! legal commands, its lines neither run dry nor grow without bound, and its memory stays bounded.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 use std::collections::BTreeMap;
@@ -23,8 +23,7 @@ mod model;
 
 use model::{OPENING, open, play, play_until};
 
-/// The paces at which it is tried, each with a seed: a real clinic's, the one it has unless asked for another, and a hasty
-/// one.
+/// The tested paces, each with a seed: a real clinic's, the default, and a fast one.
 const SPEEDS: [(f64, u64); 3] = [(1.0, 1), (30.0, 2), (600.0, 3)];
 const MINUTE: Millis = 60_000;
 const HOUR: Millis = 60 * MINUTE;
@@ -176,7 +175,7 @@ fn word(change: AppointmentChange) -> &'static str {
     }
 }
 
-/// The times that screens show are those at which things happen: who is there in time is seen about then.
+/// Screens show the times at which things happen: a patient who is on time is seen about on time.
 #[test]
 fn demo_appointments_begin_about_on_time() {
     for (speed, hours) in [(1.0, 12), (10.0, 3), (30.0, 2)] {
@@ -188,7 +187,7 @@ fn demo_appointments_begin_about_on_time() {
                 return;
             };
             let behind = (now - appointment.fact.start.unwrap()) as f64 / MINUTE as f64 * speed;
-            // Some go on to the laboratory, whenever that is.
+            // Some patients go on to the laboratory at any time.
             begun.entry(ticket.clone()).or_insert(behind);
         });
         let mut behind: Vec<f64> = begun.into_values().collect();
@@ -212,7 +211,8 @@ fn demo_lines_stay_within_bounds() {
         let (mut sums, mut looks, mut commands, mut opened) = ([0; 3], 0, 0, OPENING);
         play(&mut clinic, &mut model, 15_000, |command, _, model, now| {
             commands += 1;
-            // While the first of a day are still being let in, the line is as long as it is. Any seventh command will do.
+            // The line has no stable length while the first patients of a day arrive. Every seventh command
+            // is enough.
             if model.events.iter().any(|event| matches!(event, Event::DayEnded { .. })) {
                 opened = now;
             }
@@ -334,7 +334,8 @@ fn demo_continues_an_existing_clinic() {
     play(&mut after, &mut model, 5_000, |command, verdict, _, now| {
         match (command, code(verdict)) {
             (_, None) => {}
-            // What is over cannot be booked again, who is there is there, and somebody may have been on a break.
+            // Refusals that the outage explains: appointments that ended, patients who already checked in,
+            // rooms on a break.
             (Command::ReportAppointment { .. }, Some(Code::StatusCannotFollow)) => {}
             (Command::CheckIn { .. }, Some(Code::AlreadyCheckedIn | Code::AppointmentOver)) => {}
             (Command::CallNext { .. }, Some(Code::StationClosed)) => {}
@@ -342,7 +343,7 @@ fn demo_continues_an_existing_clinic() {
         }
     });
     assert!(model.location.header().numbers["A"] > issued["A"]);
-    // The same slots are the same appointments.
+    // The same slots have the same appointments.
     let mut slots = BTreeMap::new();
     for doctor in &plan::DOCTORS {
         for entry in model.entries::<ScheduleEntry>(&format!("schedule:riverside/{}", doctor.slug))
@@ -373,7 +374,8 @@ fn demo_survives_foreign_commands() {
             Some(code) => panic!("{code}"),
         });
         let at = clinic.next_due();
-        // Somebody calls at a station of their own and cancels whoever comes, checks people in, and closes rooms.
+        // A visitor calls at another station and cancels the called ticket, checks people in, and
+        // closes rooms.
         let call =
             Command::CallNext { queue: queues[round % 3].clone(), station: stations[0].clone() };
         if let Verdict::Applied { result, .. } = model.handle(&call, at) {
@@ -410,7 +412,7 @@ fn demo_serves_patients_of_visitors() {
     let mut seen = [false; 2];
     for minute in 1..=10 {
         play_until(&mut clinic, &mut model, at + minute * MINUTE, |command, verdict, _, _| {
-            // Whether somebody comes who is called is a matter of chance.
+            // A called patient appears with some probability only.
             match command {
                 Command::StartService { ticket } if code(verdict).is_none() => {
                     seen[0] |= *ticket == called
@@ -438,7 +440,7 @@ fn demo_resumes_after_gateway_outage() {
     let (mut checked_in, mut booked, mut refused) = (0, 0, 0);
     play_until(&mut clinic, &mut model, now + MINUTE, |command, verdict, _, at| {
         match (command, verdict) {
-            // Meanwhile the location's timers ended absences, and appointments nobody had come to.
+            // Meanwhile the timers of the location ended absences and missed appointments.
             (_, Verdict::Refused { code: Code::IllegalMove | Code::AppointmentOver }) => {
                 refused += 1
             }

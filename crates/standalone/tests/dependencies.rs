@@ -1,5 +1,5 @@
-//! The directions between the parts, read from the manifests: they are what keeps rules free of I/O, gateways
-//! free of decisions, and the first frame of a clone three minutes away.
+//! The allowed directions of dependencies, read from the manifests. They keep rules free of I/O,
+//! gateways free of decisions, and the build of a fresh clone short.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 use std::{
@@ -22,10 +22,10 @@ fn cargo(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// One line of a manifest's dependencies.
+/// One dependency of a manifest.
 struct Dependency {
     name: String,
-    /// Neither of tests nor of a build script.
+    /// Neither a dev-dependency nor a build-dependency.
     normal: bool,
     default_features: bool,
 }
@@ -55,7 +55,7 @@ fn normal(package: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// All crates that a build of the package compiles and links, as the root builds it.
+/// All crates that a build of the package from the root compiles and links.
 fn tree(package: &str) -> BTreeSet<String> {
     let lines =
         cargo(&["tree", "--edges=normal", "--prefix=none", "--format={p}", "--package", package]);
@@ -106,7 +106,7 @@ fn only_standalone_depends_on_both_sides() {
 
 #[test]
 fn schemas_have_no_runtime_or_io() {
-    // jiff reads times that others wrote; that it is never asked for the time is looked at below.
+    // jiff parses times. A check below makes sure that it is never asked for the current time.
     let allowed = ["bytes", "jiff", "rustc-hash", "schemars", "serde", "serde_json", "thiserror"];
     let allowed = allowed.map(str::to_owned);
     let unknown: Vec<_> =
@@ -134,7 +134,8 @@ fn gateway_core_has_no_runtime_clock_lock_or_log() {
     assert_pure(&Path::new(ROOT).join("gateway/core/src"));
 }
 
-/// What the standard library offers to break the rule without any crate. Programs under `bin` may.
+/// Parts of the standard library that break the rule without a crate. Programs under `bin` may use
+/// them.
 fn assert_pure(directory: &Path) {
     const IMPURE: [&str; 13] = [
         "Timestamp::now",

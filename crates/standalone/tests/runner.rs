@@ -1,5 +1,5 @@
-//! Exactly one effect per record, whatever fails: the runner on memory, with faults at every point where it
-//! depends on somebody else.
+//! Exactly one effect per record, whatever fails: the runner over memory, with faults at every call
+//! of a backend.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -127,7 +127,7 @@ async fn evicted_location_is_restored_unchanged() {
     assert!(faults.calls(Op::Load) > 10, "locations were loaded again and again");
 }
 
-/// The process dies at this point: the runner's future is dropped while it waits there.
+/// Kills the process at this point: drops the runner's future while it waits there.
 async fn dies_at(op: Op, nth: u32, fault: Fault) {
     let memory = memory();
     let heard = Heard::listen(&memory);
@@ -180,7 +180,7 @@ async fn refused_or_lost_answers_are_recovered() {
                 send_all(&memory, morning(5, 60)).await;
                 let faults = Faults::one(op, nth, fault);
                 if op == Op::Checkpoint {
-                    // The checkpoint is read after a doubt only.
+                    // The checkpoint is read only after a fault.
                     faults.break_all(&[Op::Append]);
                 }
                 let running = run(backends(&memory, &faults), settings());
@@ -248,7 +248,7 @@ async fn replaced_owner_changes_nothing_and_releases() {
     check(&memory, &heard).await;
 }
 
-/// Small faults everywhere, many times, with restarts in between; the seed is all it takes to see one again.
+/// Random faults at every call, with restarts in between. One seed reproduces one run.
 #[tokio::test(start_paused = true)]
 async fn random_faults_and_restarts_keep_invariants() {
     for seed in 0..40 {
@@ -259,7 +259,7 @@ async fn random_faults_and_restarts_keep_invariants() {
         for (n, part) in records.chunks(records.len() / 3 + 1).enumerate() {
             send_all(&memory, part.to_vec()).await;
             let wait = Duration::from_millis(seed * 7 % 120);
-            tokio::time::sleep(wait).await; // the test's own time: how far the runner gets before it dies
+            tokio::time::sleep(wait).await; // simulated time: decides how far the runner gets before it dies
             running.abort();
             if seed % 5 == 0 {
                 memory.views.flush();
@@ -370,7 +370,7 @@ async fn unreadable_record_is_parked_and_answered() {
         (WireRecord { key: "riverside".into(), ..good("keyless") }, None, Code::RecordBadKey),
         (WireRecord { headers: Vec::new(), ..good("nameless") }, None, Code::RecordMalformed),
         (with("misnamed", "ce_id", "no spaces allowed"), None, Code::RecordMalformed),
-        // Another location's ticket, and another tenant's location: an id says nothing the key does not allow.
+        // A ticket of another location, and a location of another tenant: the key of the record decides.
         (
             record(&riverside(), "foreign", Command::LeaveTicket { ticket: ticket("hillside", 1) })
                 .to_wire(),
@@ -429,7 +429,7 @@ async fn expired_command_is_refused() {
     let mut in_time = record(&riverside(), "in-time", issue("riverside", 1));
     in_time.valid_until = Some(START + 60_000);
     send_all(&memory, vec![expired.to_wire(), in_time.to_wire()]).await;
-    // It is the append that counts: what waits for a processor does not expire.
+    // The append time counts: a command does not expire while it waits for a processor.
     tokio::time::sleep(Duration::from_secs(120)).await;
     run(backends(&memory, &Faults::none()), settings());
     assert_eq!(code(&heard.outcome("expired").await), Some(Code::CommandExpired));
@@ -443,7 +443,7 @@ async fn record_on_wrong_partition_is_parked() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     let faults = Faults::none();
-    // Of two partitions this is the first; of these two locations one belongs to each.
+    // This is the first of two partitions; one of the two locations belongs to each.
     let log = FaultyLog {
         real: Arc::new(memory.log.another()),
         faults: faults.clone(),
@@ -475,7 +475,7 @@ async fn repeated_command_gets_first_outcome() {
     let call = Command::CallNext { queue: queue("riverside"), station: station("riverside") };
     let call = record(&riverside(), "call", call).to_wire();
     let issue = |n| record(&riverside(), &format!("issue-{n}"), issue("riverside", n)).to_wire();
-    // Twice in one batch, then in a later one, then after a restart.
+    // Repeated in the same batch, in a later batch, and after a restart.
     send_all(&memory, vec![issue(3), issue(6), call.clone(), call.clone()]).await;
     quiet(&memory).await;
     send(&memory, call.clone()).await;
@@ -534,7 +534,7 @@ async fn ledger_outage_releases_partition_without_loss() {
     send_all(&memory, opening(&riverside())).await;
     quiet(&memory).await;
     faults.break_all(&Op::ALL);
-    // More than is held for a partition that does not get on.
+    // More records than the runner holds for a blocked partition.
     send_all(&memory, morning(9, 400)).await;
     until("the partition is given back", async || log.released.load(SeqCst)).await;
     let claims = faults.calls(Op::Claim);
@@ -548,7 +548,7 @@ async fn ledger_outage_releases_partition_without_loss() {
 async fn long_outbox_is_published_in_order() {
     let memory = memory();
     let heard = Heard::listen(&memory);
-    // One large batch is committed, and its owner dies before it published anything.
+    // One large batch is committed, and its owner dies before publishing anything.
     send_all(&memory, morning(10, 1_000)).await;
     let faults = Faults::none();
     faults.break_all(&[Op::Append]);

@@ -1,4 +1,4 @@
-//! A location of its own for one suite, and the batches a runner would make of its commands.
+//! A location for one suite, and the batches that a runner would make of its commands.
 
 use processors::{
     aggregate::State,
@@ -18,12 +18,12 @@ use schemas::{
     ticket::Priority,
 };
 
-/// As the gateways call themselves.
+/// The source name of gateways.
 pub(super) const SOURCE: &str = "clinicwire-gateway";
-/// Partitions the suites speak of: so many that hardly two clinics share one.
+/// The partition count in the suites: so large that two clinics hardly share a partition.
 pub(super) const OF: u32 = 1_000_003;
 
-/// One location, its clock and its records so far.
+/// One location, its clock and its number of records.
 pub struct Clinic {
     pub aggregate: Aggregate,
     working: Working,
@@ -32,7 +32,7 @@ pub struct Clinic {
 }
 
 impl Clinic {
-    /// A clinic with an unused name, whose epoch comes from the ledger.
+    /// Makes a clinic with an unused name and an epoch from the ledger.
     ///
     /// # Panics
     /// When the ledger does not answer.
@@ -54,7 +54,7 @@ impl Clinic {
         self.working.aggregates[&self.aggregate].location().expect("a clinic is a location")
     }
 
-    /// Forgets ended tickets, as a runner does after a commit.
+    /// Drops ended tickets from memory, like a runner after a commit.
     ///
     /// # Panics
     /// Never: the location is always there.
@@ -64,7 +64,7 @@ impl Clinic {
         held.location_mut().expect("a clinic is a location").forget_ended();
     }
 
-    /// The record of a command, under an id of its own.
+    /// Makes the record of a command with a fresh id.
     ///
     /// # Panics
     /// Never: the id is well-formed.
@@ -81,13 +81,13 @@ impl Clinic {
         record.to_wire()
     }
 
-    /// The batch of these commands under `claim`, one record each.
+    /// Makes the batch of these commands under `claim`, one record each.
     pub fn batch(&mut self, claim: Claim, commands: Vec<Command>) -> Batch {
         let records = commands.into_iter().map(|command| self.record(command)).collect();
         self.batch_of(claim, records)
     }
 
-    /// The batch of these records under `claim`.
+    /// Makes the batch of these records under `claim`.
     ///
     /// # Panics
     /// Never with fewer records than an offset can count.
@@ -107,14 +107,14 @@ impl Clinic {
         batch::build(claim, to, &records.iter().collect::<Vec<_>>(), read, &mut self.working).0
     }
 
-    /// The merged steps of these commands: what a store of views is given.
+    /// The merged steps of these commands, as a view store gets them.
     pub fn steps(&mut self, commands: Vec<Command>) -> Vec<ViewStep> {
         let claim = Claim { partition: self.partition(), owner_epoch: 1, next_offset: 0 };
         self.batch(claim, commands).views
     }
 }
 
-/// Commands of a small clinic. They say only what a suite needs.
+/// The commands of a small clinic, with the fields that a suite needs.
 pub(super) fn queue() -> QueueId {
     QueueId::new("riverside.general").expect("a queue id")
 }

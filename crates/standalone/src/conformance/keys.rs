@@ -1,4 +1,4 @@
-//! Short-lived keys.
+//! Conformance of short-lived keys.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use super::fresh;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// # Panics
-/// When the keys break a promise.
+/// When the backend does not conform.
 pub async fn suite(keys: Arc<dyn ShortKeys>) {
     a_value_is_taken_once(&*keys).await;
     of_many_who_ask_at_once_one_gets_it(keys.clone()).await;
@@ -59,7 +59,8 @@ async fn putting_again_replaces(keys: &dyn ShortKeys) {
 async fn a_value_does_not_outlive_its_time(keys: &dyn ShortKeys) {
     let key = fresh();
     keys.put(&key, "brief", Duration::from_millis(50)).await.expect("the keys answer");
-    // The promise is about time passing: after twice the time there is nothing, however slow the machine is.
+    // The promise is about real time: after twice the lifetime the key is gone, however slow the
+    // machine is.
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(take(keys, &key).await, None);
 }

@@ -1,4 +1,4 @@
-//! The authority: fences, and everything of a batch at once or nothing of it.
+//! Conformance of the ledger: fencing, and all or nothing of a batch.
 
 use processors::{
     aggregate::Header,
@@ -22,7 +22,7 @@ use super::{
 mod appointments;
 
 /// # Panics
-/// When the ledger breaks a promise.
+/// When the backend does not conform.
 pub async fn suite(ledger: &dyn Ledger) {
     a_claim_outranks_the_one_before(ledger).await;
     a_commit_moves_everything_together(ledger).await;
@@ -41,7 +41,7 @@ pub async fn suite(ledger: &dyn Ledger) {
     tenants_never_meet(ledger).await;
 }
 
-/// The view a first step leads to.
+/// The view after its first step.
 pub(super) fn view_of(step: &ViewStep) -> View {
     let mut view = View::empty(step.epoch);
     assert_eq!(view.fold(&step.step.delta), Fold::Applied);
@@ -49,7 +49,7 @@ pub(super) fn view_of(step: &ViewStep) -> View {
 }
 
 /// # Panics
-/// When the views differ. Entries are compared as values: a store may write JSON its own way.
+/// When the views differ. Entries are compared as values: a store may format JSON in its own way.
 pub(super) fn same_view(left: &View, right: &View) {
     assert_eq!((left.position, left.at), (right.position, right.at));
     let values = |view: &View| -> Vec<(String, serde_json::Value)> {
@@ -59,7 +59,7 @@ pub(super) fn same_view(left: &View, right: &View) {
     assert_eq!(values(left), values(right));
 }
 
-/// A clinic whose queue is open and holds tickets 1 to `tickets`, and the claim to go on with.
+/// Makes a clinic whose open queue holds tickets 1 to `tickets`, and the claim to continue with.
 async fn opened(ledger: &dyn Ledger, tickets: u128) -> (Clinic, Claim) {
     let mut clinic = Clinic::new(ledger).await;
     let claim = ledger.claim(clinic.partition()).await.expect("the ledger claims");
@@ -124,7 +124,7 @@ async fn a_commit_moves_everything_together(ledger: &dyn Ledger) {
             .all(|(held, put)| held.record == put.record && held.topic == put.topic)
     );
 
-    // A second batch goes on where the first ended, and folds into the same views.
+    // A second batch continues where the first ended and folds into the same views.
     clinic.committed();
     let next = clinic.batch(checkpoint, vec![issue(3), leave(2)]);
     ledger.commit(&next).await.expect("the ledger commits");
@@ -140,7 +140,7 @@ async fn a_commit_moves_everything_together(ledger: &dyn Ledger) {
     }
 }
 
-/// Whether the ledger would load the clinic as it is in memory.
+/// Whether the ledger returns the clinic as it is in memory.
 async fn holds_the_location(ledger: &dyn Ledger, clinic: &Clinic) {
     let loaded = ledger
         .load(&clinic.aggregate)
@@ -198,7 +198,7 @@ async fn a_fenced_commit_changes_nothing(ledger: &dyn Ledger) {
         .expect("the newer owner commits the same");
 }
 
-/// The answer of a commit is lost: for its owner the commit may or may not have happened.
+/// The answer of a commit is lost: the owner does not know whether the commit took effect.
 async fn a_commit_whose_answer_was_lost_is_found_in_the_checkpoint(ledger: &dyn Ledger) {
     let (mut clinic, claim) = opened(ledger, 0).await;
     let batch = clinic.batch(claim, vec![issue(1), issue(2)]);
@@ -258,7 +258,8 @@ async fn an_ended_ticket_comes_when_it_is_asked_for(ledger: &dyn Ledger) {
     holds_the_location(ledger, &clinic).await;
 }
 
-/// What timers did is committed with the record that was refused after them, under its version and nobody else's.
+/// The events of timers are committed with the record that was refused after them, under their own
+/// version.
 async fn a_refused_record_may_carry_what_timers_did_before_it(ledger: &dyn Ledger) {
     let (mut clinic, claim) = opened(ledger, 2).await;
     let mut batch = clinic.batch(claim, vec![leave(1)]);
@@ -314,7 +315,7 @@ async fn a_repeat_and_a_parked_record_are_committed_without_a_version(ledger: &d
     let mut broken = clinic.record(issue(2));
     broken.value = b"{".as_slice().into();
     let mut unnamed = broken.clone();
-    // Text that databases are known to refuse: it must be set aside, not stop the partition.
+    // Databases refuse such text: the record must be parked and must not stop the partition.
     unnamed.key = "\u{0}".into();
     unnamed.headers = vec![("x".into(), "y\u{0}z".into())];
     let refused = clinic.record(issue(1));
@@ -336,7 +337,7 @@ async fn a_repeat_and_a_parked_record_are_committed_without_a_version(ledger: &d
     assert_eq!(checkpoint.next_offset, claim.next_offset + 5);
     holds_the_location(ledger, &clinic).await;
 
-    // A repeat in a later batch is known by the first outcome.
+    // A repeat in a later batch gets the first outcome.
     let name = &batch.outcomes[0];
     let id = (name.tenant.clone(), name.source.clone(), name.outcome.command.clone());
     let elsewhere = (id.0.clone(), "another-source".to_owned(), id.2.clone());

@@ -1,4 +1,4 @@
-//! The log, as processors and gateways see it.
+//! Conformance of the log, for processors and gateways.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,16 +17,16 @@ use tokio::sync::mpsc;
 
 use super::{fresh, soon};
 
-/// The sides of one log. Each `reader` is a client of its own, in a group nobody else uses.
+/// The clients of one log. Each `reader` is a new client in a group of its own.
 pub struct Sides {
     pub processors: Arc<dyn processors::log::Log>,
     pub gateway: Arc<dyn gateway::backends::log::Log>,
 }
 
-/// `sides` gives new clients, each reader in a new group.
+/// Runs the suite; `sides` makes new clients, each reader in a new group.
 ///
 /// # Panics
-/// When the log breaks a promise.
+/// When the backend does not conform.
 pub async fn suite(sides: impl AsyncFn() -> Sides) {
     each_key_keeps_its_order(sides().await).await;
     a_partition_without_an_answer_is_assigned_again(sides().await).await;
@@ -34,7 +34,7 @@ pub async fn suite(sides: impl AsyncFn() -> Sides) {
     a_follower_hears_what_was_there_then_what_comes(sides().await).await;
 }
 
-/// Keys nobody else uses.
+/// Fresh keys.
 fn keys(count: usize) -> Vec<String> {
     (0..count).map(|_| format!("{}/riverside", fresh())).collect()
 }
@@ -50,10 +50,10 @@ fn record(key: &str, number: usize) -> WireRecord {
     }
 }
 
-/// A reader that claims every partition and remembers what it read of the keys it is asked for.
+/// A reader that claims every partition and keeps the records of the keys it is asked for.
 struct Reader {
     inputs: mpsc::Receiver<Input>,
-    /// Where to begin in a partition that was read before.
+    /// The next offset of each partition that was read before.
     next: HashMap<u32, i64>,
     of: u32,
 }
@@ -67,7 +67,7 @@ impl Reader {
         soon("an input", self.inputs.recv()).await.expect("the log is there")
     }
 
-    /// The next records, claiming whatever is assigned meanwhile.
+    /// Reads the next records and claims what is assigned meanwhile.
     async fn records(&mut self) -> (u32, Vec<Appended>) {
         loop {
             match self.input().await {
@@ -94,7 +94,7 @@ impl Reader {
         }
     }
 
-    /// Reads on until `count` records of `keys` have come.
+    /// Reads until `count` records of `keys` have arrived.
     async fn of_keys(
         &mut self,
         keys: &[String],
@@ -135,7 +135,7 @@ async fn each_key_keeps_its_order(sides: Sides) {
             records.iter().map(|(_, read)| &read.record).eq(expected[key].iter()),
             "in order, unchanged"
         );
-        // The log's own clock: a minute of difference to ours is already a broken machine.
+        // The broker's clock: a difference of a minute to ours already means a broken machine.
         assert!(records.iter().all(|(_, read)| (read.at - before).abs() < 60_000));
     }
 }
@@ -187,8 +187,8 @@ async fn a_released_partition_is_assigned_again_and_read_from_the_answer(sides: 
 }
 
 impl Reader {
-    /// Records of `key` after `partition` was assigned again. Those sent before the log heard of the release are
-    /// passed over, as a runner does with a partition it does not hold.
+    /// The records of `key` after `partition` was assigned again. Records sent before the log knew of
+    /// the release are skipped, as a runner skips those of a partition it does not hold.
     async fn after_release(&mut self, released: u32, key: &str, count: usize) -> Vec<Appended> {
         let mut read = Vec::new();
         let mut assigned = false;

@@ -1,4 +1,4 @@
-//! The authority as gateways read it, after a ledger wrote it.
+//! Conformance of the queries: a gateway reads what a ledger wrote.
 
 use gateway::backends::queries::Queries;
 use processors::ledger::Ledger;
@@ -15,7 +15,7 @@ use super::{
 };
 
 /// # Panics
-/// When the queries break a promise. `queries` must read what `ledger` writes.
+/// When the backend does not conform. `queries` must read what `ledger` writes.
 pub async fn suite(ledger: &dyn Ledger, queries: &dyn Queries) {
     a_view_is_as_the_ledger_holds_it(ledger, queries).await;
     an_outcome_is_found_by_its_tenant_and_command(ledger, queries).await;

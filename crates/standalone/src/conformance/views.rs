@@ -1,4 +1,4 @@
-//! The store of live views, as processors write it and gateways read it.
+//! Conformance of the view store: processors write it, gateways read it.
 
 use gateway::backends::snapshots::{Snapshot, Snapshots};
 use processors::{
@@ -17,17 +17,18 @@ use super::{
     ledger::same_view,
 };
 
-/// The two sides of one store, and how to take its generation of an aggregate away, as losing its memory would.
+/// The two clients of one store, and a way to remove the generation of an aggregate, as a loss of
+/// memory would.
 pub struct Store<'a, Lose> {
     pub views: &'a dyn Views,
     pub snapshots: &'a dyn Snapshots,
     pub lose: Lose,
 }
 
-/// `ledger` only gives the clinics their epochs.
+/// Runs the suite; `ledger` is used only for the epochs of the clinics.
 ///
 /// # Panics
-/// When the store breaks a promise.
+/// When the backend does not conform.
 pub async fn suite(store: &Store<'_, impl AsyncFn(&Aggregate)>, ledger: &dyn Ledger) {
     a_new_aggregate_begins_with_a_whole_view(store, ledger).await;
     a_step_applies_when_it_follows_and_only_then(store, ledger).await;
@@ -66,7 +67,7 @@ impl<Lose> Store<'_, Lose> {
 
 const BOARD: &str = "board:riverside";
 
-/// A step of the board that puts `version` under each of `keys`.
+/// A step of the board that sets each of `keys` to `version`.
 fn step(aggregate: &Aggregate, epoch: u64, from: u64, to: u64, keys: &[&str]) -> ViewStep {
     let mut delta =
         Delta { from, to, at: 1_700_000_000_000 + to.cast_signed(), ..Delta::default() };
@@ -140,7 +141,7 @@ async fn a_step_applies_when_it_follows_and_only_then<L>(
     assert!(!held.entries.contains_key("a"));
 }
 
-/// A morning of a real location: board, line and tickets, in the form a runner stores them.
+/// The steps of a real location (board, line, tickets), as a runner stores them.
 async fn real_steps_fold_into_the_views_they_make<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
     let mut clinic = Clinic::new(ledger).await;
     let mut views: std::collections::BTreeMap<String, View> = std::collections::BTreeMap::new();
@@ -169,7 +170,7 @@ async fn real_steps_fold_into_the_views_they_make<L>(store: &Store<'_, L>, ledge
 
 async fn the_newer_epoch_wins<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
     let aggregate = Clinic::new(ledger).await.aggregate;
-    // Beyond 2^53, where numbers that pass through a float would meet.
+    // Beyond 2^53, where two integers can become the same float.
     let epoch = (1 << 53) + 1;
     store.replace(&aggregate, BOARD, &view(epoch, 5, &["a"]), None).await;
     let unchanged = async || {
@@ -189,7 +190,7 @@ async fn the_newer_epoch_wins<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
     );
     assert_eq!(store.store(&[step(&aggregate, epoch + 2, 0, 2, &["d"])]).await, [Stored::Held]);
     let begun = store.held(&aggregate, BOARD).await.expect("it is held");
-    same_view(&begun, &view(epoch + 2, 2, &["d"])); // nothing of the older epoch is left
+    same_view(&begun, &view(epoch + 2, 2, &["d"])); // no entry of the older epoch is left
 }
 
 async fn a_view_is_replaced_unless_the_store_holds_a_newer_one<L>(

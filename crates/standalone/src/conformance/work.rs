@@ -1,5 +1,5 @@
-//! The work that is due, as a ledger puts it and queries read what came of it. Whoever takes a run takes any that waits: the
-//! suite needs a ledger of its own.
+//! Conformance of the work backend: a ledger adds runs, workers take them, queries read the result.
+//! A worker takes any waiting run, so the suite needs a ledger of its own.
 
 mod desk;
 mod ends;
@@ -11,17 +11,17 @@ use processors::{ledger::Ledger, work::Work};
 
 use desk::Desk;
 
-/// What stands behind the backend, and beside it.
+/// The backends under test.
 #[derive(Clone, Copy)]
 pub struct Sides<'a> {
     pub work: &'a dyn Work,
-    /// Puts runs among the work, as a runner does.
+    /// Adds runs to the work, like a runner.
     pub ledger: &'a dyn Ledger,
     pub queries: &'a dyn Queries,
 }
 
 /// # Panics
-/// When the work breaks a promise.
+/// When the backend does not conform.
 pub async fn suite(sides: Sides<'_>) {
     let mut desk = Desk::open(sides).await;
     sides.work.keep_days().await.expect("room is made for findings");

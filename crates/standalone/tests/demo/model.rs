@@ -1,4 +1,4 @@
-//! A location with its views, fed with commands as the runner would.
+//! A location and its views, driven by commands in the way of the runner.
 
 use std::collections::BTreeMap;
 
@@ -19,15 +19,15 @@ use standalone::demo::{
 };
 
 const EPOCH: u64 = 7;
-/// When the doors open: a morning in Toronto.
+/// The start of the simulated day: a morning in Toronto.
 pub const OPENING: Millis = 1_790_000_000_000;
 
 pub struct Model {
-    /// Nothing that is over is forgotten: the runner would load its row when a command names it.
+    /// Ended tickets stay in memory: the runner would read their rows back when a command names them.
     pub location: Location,
     views: BTreeMap<String, View>,
     handled: u128,
-    /// What the last command led to, timers included.
+    /// The events of the last command, those of timers included.
     pub events: Vec<Event>,
 }
 
@@ -64,12 +64,12 @@ impl Model {
         step.verdict
     }
 
-    /// An entry of a view.
+    /// Reads one entry of a view.
     pub fn entry<T: serde::de::DeserializeOwned>(&self, view: &str, key: &str) -> T {
         serde_json::from_str(self.views[view].entries[key].get()).unwrap()
     }
 
-    /// Every entry of a schedule that is an appointment's.
+    /// The appointments in all schedules.
     pub fn entries<T: serde::de::DeserializeOwned>(&self, schedule: &str) -> Vec<T> {
         let entries = self.views[schedule].entries.iter().filter(|(key, _)| *key != SCHEDULE_KEY);
         entries.map(|(_, entry)| serde_json::from_str(entry.get()).unwrap()).collect()
@@ -94,13 +94,13 @@ impl Model {
     }
 }
 
-/// Opens a clinic that nobody was in before.
+/// Opens a new, empty clinic.
 pub fn open(seed: u64, pace: Pace) -> (Clinic, Model) {
     let clinic = Clinic::new(seed, pace, OPENING, plan::location(), Standing::new());
     (clinic, Model::configured(pace))
 }
 
-/// Runs at least `steps` commands and shows each with its verdict and the time.
+/// Runs at least `steps` commands and passes each, its verdict and its time to the callback.
 pub fn play(
     clinic: &mut Clinic,
     model: &mut Model,
@@ -116,7 +116,7 @@ pub fn play(
     }
 }
 
-/// The same until so late.
+/// Runs commands until the given time.
 pub fn play_until(
     clinic: &mut Clinic,
     model: &mut Model,

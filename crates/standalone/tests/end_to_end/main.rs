@@ -1,5 +1,5 @@
-//! The way from a queue event to a phone, seen from outside: the same promises on the clinic in one process and
-//! on real servers, and the program as people start it.
+//! End-to-end tests: the same scenarios on the clinic in one process and on real servers, and the
+//! program as people start it.
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a panic is how a test reports")]
 
 mod api;

@@ -1,4 +1,4 @@
-//! Every scenario on the clinic in one process, each on a process's worth of its own.
+//! Every scenario on a fresh clinic in one process.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
 
 const SECRET: &str = "words of this test alone";
 
-/// Runs `scenario` on a fresh clinic that stops afterwards.
+/// Runs `scenario` on a fresh clinic and stops it afterwards.
 async fn on_one_process(scenario: impl AsyncFnOnce(&World)) {
     let [codes, establishments] = reference_tables();
     let settings = Settings {

@@ -1,5 +1,6 @@
-//! The same promises on Kafka, Redis and Postgres, and what only several processes can show: one dies, one
-//! stops, and records arrive that nobody can apply. The environment names the servers; without them this fails.
+//! The scenarios on Kafka, Redis and PostgreSQL, and tests that need several processes: one is
+//! killed, one stops, unreadable records arrive. The environment names the servers; without them
+//! these tests fail.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -27,7 +28,7 @@ use crate::{
     world::{PATIENCE, Site, World, issued},
 };
 
-/// One installation at a time: each is three processes, and a machine may have two cores.
+/// Allows one installation at a time: each is three processes, and a machine may have two cores.
 static TURN: Mutex<()> = Mutex::const_new(());
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,7 +40,7 @@ async fn every_scenario_passes_on_two_nodes() {
     macro_rules! run {
         ($($name:ident,)*) => {$(
             let world_of_it = world.clone();
-            // A task of its own, so that one broken promise does not hide the others.
+            // A task per scenario, so that one failure does not hide the others.
             let scenario = tokio::spawn(async move { scenarios::$name(&world_of_it).await });
             if scenario.await.is_err() {
                 broken.push(stringify!($name));
@@ -107,7 +108,7 @@ fn issue(site: &Site, key: &str) -> Call {
         .json(json!({}))
 }
 
-/// Issues this writer's share, each under its own key, until every one has an outcome.
+/// Issues this writer's share of tickets, each under its own key, until every one has an outcome.
 async fn write(
     world: Arc<World>,
     site: Arc<Site>,
@@ -144,7 +145,7 @@ async fn worker_killed_in_any_phase_is_replaced() {
             shown.entry("progress")["phase"] == phase || is_over(&shown.entry("run"))
         };
         shown.until(phase, there).await;
-        // A later phase may be over before the kill; the run has one end and its findings all the same.
+        // A late phase may end before the kill. The run still has one end and all its findings.
         installation.kill_processors();
         installation.start_processors();
         shown.until("the end", |shown| is_over(&shown.entry("run"))).await;
@@ -158,7 +159,7 @@ async fn worker_killed_in_any_phase_is_replaced() {
     }
     let left = "SELECT count(*)::text FROM clinicwire.run_work";
     assert_eq!(installation.query(left).await, ["0"], "no work is left behind");
-    // A tenant's directory stays, what lay in it does not.
+    // The tenant's directory stays; its files are gone.
     let uploads = installation.files().join(&clerk.tenant);
     eventually("the files are removed", || async {
         uploads.read_dir().unwrap().next().is_none().then_some(())
@@ -256,7 +257,7 @@ async fn unreadable_records_are_parked_and_others_applied() {
             (home(wire) + shift.unwrap_or(0)) % partitions,
         );
     }
-    // And a good one among them, as an upstream bridge would write it.
+    // One valid record among them, as a bridge would write it.
     let bridged = good(6);
     append(
         &producer,

@@ -1,4 +1,4 @@
-//! What every installation promises its clients, on one process or on many: each scenario is a promise by name.
+//! The scenarios that every installation must pass, on one process or on many.
 
 mod appointments;
 mod commands;
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::world::patiently;
 
-/// Asks again until there is an answer.
+/// Polls until there is an answer.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
     patiently(what, async {
         loop {

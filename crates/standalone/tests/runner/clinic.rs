@@ -1,4 +1,5 @@
-//! Two tenants, three locations and a morning's commands, and the check that each had exactly its effect.
+//! Two tenants, three locations, the commands of a morning, and the check that each command had
+//! exactly one effect.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -35,18 +36,18 @@ use crate::faults::Numbers;
 
 pub const START: Millis = 1_700_000_000_000;
 
-/// The test's clock, from now on.
+/// A clock that starts at [`START`] and follows the runtime's simulated time.
 fn clock() -> Clock {
     let start = Instant::now();
     Arc::new(move || START + Millis::try_from(start.elapsed().as_millis()).expect("a short test"))
 }
 
-/// Memory whose log forgets nothing and whose ledger keeps its journal, on the test's clock.
+/// A memory backend that keeps its whole log and journal, on the simulated clock.
 pub fn memory() -> Memory {
     memory_by(clock())
 }
 
-/// The same, by another clock.
+/// As [`memory`], with another clock.
 pub fn memory_by(clock: Clock) -> Memory {
     let ledger = MemoryLedger::new(clock.clone());
     ledger.keep_journal();
@@ -54,7 +55,7 @@ pub fn memory_by(clock: Clock) -> Memory {
     Memory { log, ledger: Arc::new(ledger), ..Memory::new(clock) }
 }
 
-/// Small batches, so that a morning takes many. The owner's clock is the log's, or behind it.
+/// Small batches, so that a morning takes many. The owner's clock equals the log's or is behind it.
 pub fn settings() -> runner::Settings {
     runner::Settings { batch: 7, clock: clock(), ..runner::Settings::of(CARE_TOPIC) }
 }
@@ -63,7 +64,8 @@ pub fn run(backends: Backends, settings: runner::Settings) -> JoinHandle<Result<
     tokio::spawn(runner::run(backends, settings, std::future::pending()))
 }
 
-/// Waits until `condition` holds. Time is the test's own: waiting costs nothing and a minute is a failure.
+/// Waits until `condition` holds. Time is simulated: waiting costs nothing, and a minute without
+/// success fails the test.
 pub async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !condition().await {
@@ -72,7 +74,7 @@ pub async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     }
 }
 
-/// Waits until all that was appended is committed, published and stored.
+/// Waits until every appended record is committed, published and stored.
 pub async fn quiet(memory: &Memory) {
     until("all is quiet", async || {
         let checkpoint = memory.ledger.checkpoint(0).await.unwrap();
@@ -87,7 +89,7 @@ pub async fn send(memory: &Memory, record: WireRecord) {
     gateway::backends::log::Log::append(&*memory.log, CARE_TOPIC, record).await.unwrap();
 }
 
-/// What the topic of views carried, in order.
+/// The records of the topic `views`, in order.
 #[derive(Clone)]
 pub struct Heard(Arc<Mutex<Vec<(Aggregate, ViewsRecord)>>>);
 
@@ -116,7 +118,7 @@ impl Heard {
         self.0.lock().unwrap().clone()
     }
 
-    /// The outcomes of a command, in order.
+    /// The published outcomes of a command, in order.
     pub fn outcomes(&self, id: &str) -> Vec<CommandOutcome> {
         let outcomes = self.all().into_iter().filter_map(|(_, record)| record.outcome);
         outcomes.filter(|outcome| outcome.command.as_str() == id).collect()
@@ -170,7 +172,7 @@ pub fn record(aggregate: &Aggregate, id: &str, command: Command) -> CommandRecor
     }
 }
 
-/// Configures a location with an open queue: four records.
+/// Four records that configure a location with an open queue.
 pub fn opening(aggregate: &Aggregate) -> Vec<WireRecord> {
     let location = aggregate.location_id().expect("a clinic is a location");
     let commands = [
@@ -196,7 +198,8 @@ pub fn opening(aggregate: &Aggregate) -> Vec<WireRecord> {
         .collect()
 }
 
-/// A morning at three locations of two tenants: mostly sense, some refused, some sent twice, some poison.
+/// The commands of a morning at three locations of two tenants: most are valid, some are refused,
+/// repeated or unreadable.
 pub fn morning(seed: u64, length: u64) -> Vec<WireRecord> {
     let places = [("demo", "riverside"), ("demo", "hillside"), ("other", "riverside")];
     let mut numbers = Numbers(seed);
@@ -220,7 +223,7 @@ pub fn morning(seed: u64, length: u64) -> Vec<WireRecord> {
                 let successor = Some(self::ticket(elsewhere, 1_000_000 + n));
                 Command::TransferTicket { ticket, queue: self::queue(elsewhere), successor }
             }
-            // Of one appointment in two the source's record brings other digits each time.
+            // Every other appointment gets new random digits with each record of its source.
             11 | 12 => report(location, recent, recent, &mut numbers),
             13 => report(location, recent, 5_000_000 + n, &mut numbers),
             14 => {
@@ -244,7 +247,7 @@ pub fn morning(seed: u64, length: u64) -> Vec<WireRecord> {
     records
 }
 
-/// What a source says of the appointment it calls by this number: in the next hours, today or tomorrow.
+/// A fact about the appointment with this number, starting today or tomorrow.
 fn report(location: &str, number: u64, digits: u64, numbers: &mut Numbers) -> Command {
     use AppointmentStatus::{Arrived, Booked, Cancelled, Proposed};
     let start = START + Millis::try_from(numbers.below(40)).expect("few hours") * 3_600_000;
@@ -264,7 +267,7 @@ fn report(location: &str, number: u64, digits: u64, numbers: &mut Numbers) -> Co
     Command::ReportAppointment { appointment: ticket(location, digits).appointment(), fact }
 }
 
-/// All of the topic `care`, as it stands.
+/// Reads the whole topic `care`.
 pub async fn care(memory: &Memory) -> Vec<Appended> {
     let end = memory.log.end();
     let mut inputs = memory.log.another().read();
@@ -279,13 +282,14 @@ pub async fn care(memory: &Memory) -> Vec<Appended> {
     records
 }
 
-/// The invariants of a quiet installation: one effect per record, dense versions and unbroken chains, read models
-/// that are the fold of the journal, a store of views that equals the ledger, an answer for every caller.
+/// Checks the invariants of a quiet installation: one effect per record, dense versions, unbroken
+/// chains, read models equal to the fold of the journal, a view store equal to the ledger, and an
+/// answer for every caller.
 pub async fn check(memory: &Memory, heard: &Heard) {
     check_but(memory, heard, false).await;
 }
 
-/// The same after the store was flushed: it may then lack views that did not change since.
+/// As [`check`], after the view store was flushed: it may lack views that have not changed since.
 pub async fn check_after_flush(memory: &Memory, heard: &Heard) {
     check_but(memory, heard, true).await;
 }
@@ -338,7 +342,7 @@ async fn check_but(memory: &Memory, heard: &Heard, flushed: bool) {
     }
 }
 
-/// The location's clock also moves with refusals, which leave no row behind.
+/// The header without its clock: refusals move the clock too, and leave no row.
 fn timeless(header: &Header) -> Header {
     Header { now: 0, ..header.clone() }
 }
@@ -384,11 +388,11 @@ pub fn same(one: &View, other: &View) -> bool {
     one.position == other.position && one.at == other.at && texts(one) == texts(other)
 }
 
-/// What should have happened: each record judged once, in the log's order.
+/// The expected result: each record decided once, in log order.
 struct Model {
     locations: BTreeMap<Aggregate, Location>,
     views: BTreeMap<Name, View>,
-    /// The answers each caller may have had. Parked under an id is not decided: such an id may have two.
+    /// The answers each caller may get. A parked record decides nothing, so its id may get two answers.
     told: BTreeMap<String, Vec<Verdict>>,
 }
 

@@ -1,4 +1,4 @@
-//! Backends that fail on demand: before or after what they were asked for, or never answering at all.
+//! Backends that fail on demand: before or after the call takes effect, or by never answering.
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +28,7 @@ use schemas::{
 use standalone::memory::Memory;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
-/// What a runner asks of its backends.
+/// The calls that a runner makes to its backends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Op {
     Claim,
@@ -76,21 +76,21 @@ impl Op {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It does not happen.
+    /// The call fails without effect.
     Refuse,
-    /// It happens, and the answer is lost.
+    /// The call takes effect and its answer is lost.
     LoseAnswer,
-    /// Waits for [`Faults::let_go`], and happens then.
+    /// The call waits for [`Faults::let_go`] and then takes effect.
     HoldBefore,
-    /// Happens, and the answer waits for [`Faults::let_go`].
+    /// The call takes effect and its answer waits for [`Faults::let_go`].
     HoldAfter,
 }
 
-/// Which calls fail.
+/// The plan of which calls fail.
 pub struct Faults {
     planned: Mutex<BTreeMap<(Op, u32), Fault>>,
     calls: Mutex<BTreeMap<Op, u32>>,
-    /// Every call of these fails.
+    /// Every call of these kinds fails.
     broken: Mutex<Vec<Op>>,
     random: Mutex<Option<Random>>,
     pub held: Notify,
@@ -103,7 +103,7 @@ struct Random {
 }
 
 impl Faults {
-    /// The `nth` call (from 1) of `op` meets `fault`.
+    /// Applies `fault` to the `nth` call (from 1) of `op`.
     pub fn one(op: Op, nth: u32, fault: Fault) -> Arc<Self> {
         let faults = Self::none();
         faults.planned.lock().unwrap().insert((op, nth), fault);
@@ -121,7 +121,7 @@ impl Faults {
         })
     }
 
-    /// One call in eight fails, until `count` have failed.
+    /// Lets one call in eight fail, until `count` have failed.
     pub fn random(seed: u64, count: u32) -> Arc<Self> {
         let faults = Self::none();
         *faults.random.lock().unwrap() = Some(Random { numbers: Numbers(seed), left: count });
@@ -136,7 +136,7 @@ impl Faults {
         self.broken.lock().unwrap().clear();
     }
 
-    /// Lets calls go on that are held.
+    /// Releases held calls.
     pub fn let_go(&self) {
         self.released.add_permits(100);
     }
@@ -198,7 +198,7 @@ impl Faults {
     }
 }
 
-/// Numbers that a seed decides.
+/// A seeded generator of numbers.
 pub struct Numbers(pub u64);
 
 impl Numbers {
@@ -335,7 +335,7 @@ impl Views for FaultyViews {
     }
 }
 
-/// A log that may deliver everything twice, or say that its topic has more partitions.
+/// A log that can deliver every record twice, or report more partitions than one.
 pub struct FaultyLog {
     pub real: Arc<dyn Log>,
     pub faults: Arc<Faults>,
@@ -391,7 +391,7 @@ impl Log for FaultyLog {
     }
 }
 
-/// A new client of each of `memory`'s parts, with faults.
+/// New clients of the parts of `memory`, with faults.
 pub fn backends(memory: &Memory, faults: &Arc<Faults>) -> Backends {
     let log = FaultyLog {
         real: Arc::new(memory.log.another()),

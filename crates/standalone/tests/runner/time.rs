@@ -1,4 +1,4 @@
-//! Time: whoever owns a partition tells its locations what time it is, and nobody else does.
+//! Ticks: only the owner of a partition appends them for its locations.
 
 use std::{
     sync::{
@@ -32,10 +32,10 @@ use crate::{
     riverside,
 };
 
-/// When an absence that begins at [`START`] has lasted too long.
+/// The end of an absence that begins at [`START`].
 const DUE: Millis = START + 15 * 60 * 1000;
 
-/// A clock that stands until it is set.
+/// A clock that moves only when it is set.
 #[derive(Clone)]
 struct Hand(Arc<AtomicI64>);
 
@@ -54,14 +54,15 @@ impl Hand {
     }
 }
 
-/// The settings of an owner that goes by this clock, and what it will have counted.
+/// The settings of an owner with this clock, and its counters.
 fn by(hand: &Hand) -> (runner::Settings, Arc<Counters>) {
     let settings = runner::Settings { clock: hand.clock(), ..settings() };
     let counters = Arc::clone(&settings.counters);
     (settings, counters)
 }
 
-/// A location whose only ticket is absent since [`START`]. By default an absence may last a quarter of an hour.
+/// A location whose only ticket is absent since [`START`]. The default limit of an absence is
+/// 15 minutes.
 async fn somebody_is_absent(memory: &Memory) {
     let (ticket, station) = (ticket("riverside", 1), station("riverside"));
     let commands = [
@@ -102,11 +103,11 @@ async fn owner_writes_one_tick_when_timer_is_due() {
     quiet(&memory).await;
 
     hand.set(DUE - 1);
-    sleep(Duration::from_secs(60)).await; // the test's own time: nothing happens in it
+    sleep(Duration::from_secs(60)).await; // simulated time: nothing may happen in it
     assert!(ticks(&memory).await.is_empty(), "no timer is due");
     hand.set(DUE);
     until("the absence is over", async || is_over(&memory).await).await;
-    sleep(Duration::from_secs(60)).await; // likewise
+    sleep(Duration::from_secs(60)).await; // simulated time: nothing may happen in it
     assert_eq!(ticks(&memory).await.len(), 1, "a timer that has fired is not due again");
     assert_eq!(counters.ticks.load(SeqCst), 1);
     quiet(&memory).await;
@@ -135,7 +136,7 @@ async fn non_owner_writes_no_tick() {
     assert_eq!(counters.ticks.load(SeqCst), 1, "now it owns the partition");
 }
 
-/// Neither has it ever seen the location, nor has anybody moved it since.
+/// The new owner has never seen the location, and no record has moved it since.
 #[tokio::test(start_paused = true)]
 async fn next_owner_reads_due_times_from_ledger() {
     let hand = Hand::at(START);
@@ -154,7 +155,7 @@ async fn next_owner_reads_due_times_from_ledger() {
     check(&memory, &heard).await;
 }
 
-/// As if earlier owners had told the time as well, before it was due and after.
+/// Ticks of earlier owners are in the log, before and after the due time.
 #[tokio::test(start_paused = true)]
 async fn foreign_ticks_replace_owner_ticks() {
     let hand = Hand::at(START);
@@ -173,7 +174,7 @@ async fn foreign_ticks_replace_owner_ticks() {
     let (settings, owner) = by(&hand);
     run(backends(&memory, &Faults::none()), settings);
     until("the absence is over", async || is_over(&memory).await).await;
-    sleep(Duration::from_secs(60)).await; // the test's own time: nothing happens in it
+    sleep(Duration::from_secs(60)).await; // simulated time: nothing may happen in it
     quiet(&memory).await;
     let journal = memory.ledger.journal();
     let expired = |row: &JournalRow| {
@@ -265,7 +266,7 @@ async fn refused_record_keeps_timer_events() {
         JournalEntry::Refused { code: Code::IllegalMove, timers: Some(_) }
     ));
     check(&memory, &heard).await;
-    // The version is used up, for whoever goes on from the ledger too.
+    // The version is used up, also for an owner that continues from the ledger.
     running.abort();
     run(backends(&memory, &faults), by(&owner).0);
     send(&memory, record(&riverside(), "next", issue("riverside", 2)).to_wire()).await;

@@ -1,4 +1,4 @@
-//! Stores of files, logs and ledgers of work that fail or wait on demand.
+//! File stores, logs and work backends that fail or wait on demand.
 
 use std::{
     collections::HashSet,
@@ -31,12 +31,13 @@ use schemas::{
 };
 use tokio::sync::{mpsc, watch};
 
-/// A store of files in memory that refuses as often as it is told to, and hands out files only as far as it is open.
+/// A file store in memory. It refuses the given number of calls, and serves files only as far as it
+/// is open.
 pub struct Files {
     inner: InMemory,
     pub refusals: AtomicU32,
     open: watch::Sender<bool>,
-    /// Readers that wait for it to open.
+    /// The number of readers that wait for the store to open.
     pub waiting: watch::Sender<u32>,
 }
 
@@ -46,7 +47,7 @@ impl Files {
         Arc::new(Self { inner: InMemory::new(), refusals: AtomicU32::new(0), open, waiting })
     }
 
-    /// Whoever reads a file gets its first half, and waits.
+    /// Serves the first half of each file and lets readers wait for the rest.
     pub fn shut(&self) {
         self.open.send_replace(false);
     }
@@ -145,7 +146,7 @@ impl ObjectStore for Files {
     }
 }
 
-/// A log that loses the answers to so many appends, and refuses as many after that.
+/// A log that loses the answers to the given number of appends and then refuses as many.
 pub struct Unreliable {
     pub inner: Arc<dyn Log>,
     pub faults: AtomicU32,
@@ -166,7 +167,7 @@ impl Log for Unreliable {
     ) -> BoxFuture<'a, Result<(), NotAcknowledged>> {
         Box::pin(async move {
             match self.faults.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
-                // What was appended is appended again, and seen once.
+                // The worker appends the record again; readers see one effect.
                 Ok(left) if left % 2 == 0 => {
                     self.inner.append(records).await?;
                     Err(NotAcknowledged(None))
@@ -178,10 +179,10 @@ impl Log for Unreliable {
     }
 }
 
-/// A log that takes no word of a run's completion.
+/// A log that refuses every record of a run's completion.
 pub struct Mute {
     pub inner: Arc<dyn Log>,
-    /// How often it was asked to.
+    /// The number of refused records.
     pub refused: watch::Sender<u32>,
 }
 
@@ -208,7 +209,7 @@ impl Log for Mute {
     }
 }
 
-/// The work as a worker sees it whose beats no longer arrive once it is deaf.
+/// A work backend whose lease extensions stop arriving once it is deaf.
 pub struct Deaf {
     pub inner: Arc<dyn Work>,
     pub deaf: AtomicBool,

@@ -1,4 +1,4 @@
-//! How runs end when nothing fails but, perhaps, the file.
+//! The ends of runs when nothing but the file is at fault.
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
@@ -61,7 +61,7 @@ async fn whole_file_is_checked_and_reported() {
     worker.stop().await;
 }
 
-/// Fails as it should, with this code and place, and is not tried again.
+/// Asserts that the run fails with this code and place, and is not tried again.
 async fn fails(office: &Office, asked: &Asked, code: Code, param: Option<(&str, Param)>) {
     let head = office.until_state(asked, RunState::Failed).await;
     let failure = head.failure.expect("a failed run says why");
@@ -82,7 +82,7 @@ async fn unreadable_file_fails_run_with_its_column() {
     for (content, code, param) in [
         (whole.replacen(";Code;", ";Kode;", 1), Code::FileNotAnExport, column("code")),
         ("a,b\n1,2\n".into(), Code::FileNotAnExport, line(1)),
-        // Behind rows that were checked, with findings that flowed already.
+        // The fault is behind checked rows whose findings were already sent.
         (format!("{whole}\"1;2\r\n"), Code::FileMalformed, line(2_002)),
         ("\u{0}\u{1}".into(), Code::FileNotText, Some(("byte", Param::Number(0)))),
     ] {
@@ -110,7 +110,7 @@ async fn cancelled_run_stops_its_check() {
     let asked = office.ask_for(30_000).await;
     office.until_half_read(1).await;
     office.say(&asked.run, Command::CancelRun {}).await;
-    // The file stays shut: it stops without another byte.
+    // The file store stays closed: the check stops without another byte.
     let head = office.until_state(&asked, RunState::Cancelled).await;
     assert_eq!(head.attempt, 1);
     office.removed(&asked.file).await;
@@ -146,7 +146,7 @@ async fn waiting_runs_learn_place_and_keep_shared_file() {
 async fn old_files_without_run_are_removed() {
     let office = Office::open();
     let unused = office.upload(export(1)).await;
-    // Of no age at all, so that its last moment has passed when the worker looks.
+    // A retention of zero, so that the file is already old when the worker looks.
     tokio::time::sleep(Duration::from_millis(5)).await;
     let _worker = office.worker(|_, settings| settings.keep_files = Duration::ZERO);
     office.removed(&unused).await;
@@ -180,7 +180,7 @@ async fn run_uses_tenant_rules_of_its_start() {
     assert_eq!(counts(&office).await, (10, 0, true), "none is stored: the built-in one");
     let rules = Aggregate::rules(&office.tenant);
     office.say_to(&rules, Command::PutRule { rule }).await;
-    // Records of one tenant's rules and runs have no order among each other: the rule is stored first.
+    // Records of a rule book and of a run have no common order, so the rule is stored first.
     office.until_rules(1).await;
     assert_eq!(counts(&office).await, (10, 90, false), "the tenant's own instead");
     office.say_to(&rules, Command::DisableRule { rule: id }).await;

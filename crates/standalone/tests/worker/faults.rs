@@ -1,4 +1,4 @@
-//! What becomes of runs when workers die and stores, logs and ledgers fail.
+//! Runs whose worker dies, or whose file store, log or ledger fails.
 
 use std::{
     sync::{
@@ -28,7 +28,7 @@ fn starts(office: &Office, asked: &Asked) -> Vec<u32> {
     office.events(asked).into_iter().filter_map(start).collect()
 }
 
-/// A file of 10,000 rows has a thousand findings, each once.
+/// Asserts that a file of 10,000 rows has a thousand findings, each once.
 async fn completed_whole(office: &Office, asked: &Asked, attempt: u32) {
     let head = office.until_state(asked, RunState::Completed).await;
     assert_eq!(head.attempt, attempt);
@@ -135,7 +135,7 @@ async fn stopping_worker_returns_its_run() {
     office
         .until(&asked, "it waits again", |head| head.state == RunState::Queued && head.attempt == 2)
         .await;
-    // A lease of ten minutes does not stand in the way of the next, and no try is lost.
+    // A lease of ten minutes does not delay the next worker, and no try is used up.
     let _second = office.worker(|_, _| ());
     office.until_half_read(2).await;
     office.files.open();

@@ -1,4 +1,4 @@
-//! An installation in memory where runs are asked for, and what people see of them.
+//! An installation in memory in which runs are requested and observed.
 
 use std::{fmt::Write, sync::Arc, time::Duration};
 
@@ -31,9 +31,9 @@ use tokio::{
 
 use super::backends::Files;
 
-/// How long anything may take that is waited for.
+/// The limit of every wait.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two looks at what is waited for.
+/// The pause between two polls of a wait.
 const LOOK: Duration = Duration::from_millis(10);
 
 pub struct Office {
@@ -45,14 +45,14 @@ pub struct Office {
     asked: std::sync::atomic::AtomicU32,
 }
 
-/// A run that was asked for.
+/// A requested run.
 #[derive(Clone)]
 pub struct Asked {
     pub run: RunId,
     pub file: RunFile,
 }
 
-/// A worker at work, until it is stopped or killed.
+/// A running worker, until it is stopped or killed.
 pub struct Worker {
     task: JoinHandle<()>,
     stop: Arc<Notify>,
@@ -60,20 +60,20 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// As `kill -9` does it.
+    /// Kills the worker like `kill -9`.
     pub async fn kill(self) {
         self.task.abort();
         drop(self.task.await);
     }
 
-    /// As SIGTERM does it.
+    /// Stops the worker like SIGTERM.
     pub async fn stop(self) {
         self.stop.notify_one();
         timeout(PATIENCE, self.task).await.expect("it stops in time").expect("it stops in order");
     }
 }
 
-/// So many rows, each tenth of which cannot be read.
+/// A file of this many rows; every tenth cannot be read.
 pub fn export(rows: usize) -> Bytes {
     let mut text = String::from(
         "#;Facture;Date de Service;Début;Fin;Lieu de pratique;Code;Unités;Élément de contexte;\
@@ -88,9 +88,9 @@ pub fn export(rows: usize) -> Bytes {
 }
 
 impl Office {
-    /// With a runner, and no worker yet.
+    /// Starts an installation with a runner and without a worker.
     pub fn open() -> Self {
-        // The clock goes with the runtime's, which a test may hold and wind on.
+        // The clock follows the runtime's time, which a test may pause and advance.
         let begun = Instant::now();
         let clock: Clock = Arc::new(move || {
             1_760_000_000_000 + i64::try_from(begun.elapsed().as_millis()).unwrap()
@@ -108,7 +108,7 @@ impl Office {
         Self { memory, files: Files::new(), tenant, woken, runner, asked: 0.into() }
     }
 
-    /// Puts a worker to work, on these backends in place of the plain ones.
+    /// Starts a worker; `set` may replace its backends and settings.
     pub fn worker(&self, set: impl FnOnce(&mut worker::Backends, &mut worker::Settings)) -> Worker {
         let mut backends = worker::Backends {
             work: self.memory.work.clone(),
@@ -127,7 +127,7 @@ impl Office {
         Worker { task, stop, counters }
     }
 
-    /// A worker that loses its runs soon when it is killed.
+    /// Starts a worker with a short lease, so that its runs are taken over soon after a kill.
     pub fn mortal_worker(&self) -> Worker {
         self.worker(|_, settings| settings.lease = Duration::from_millis(300))
     }
@@ -136,7 +136,7 @@ impl Office {
         u128::from(self.asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst))
     }
 
-    /// Uploads a file, with its label beside it.
+    /// Uploads a file and its label.
     pub async fn upload(&self, content: Bytes) -> RunFile {
         let file = FileId::from_random(self.number());
         let path = file.path(&self.tenant);
@@ -179,7 +179,7 @@ impl Office {
         Log::append(&*self.memory.runs_log, &[(RUNS_TOPIC, record.to_wire())]).await.unwrap();
     }
 
-    /// Waits until the tenant's rules are at this version.
+    /// Waits until the rule book of the tenant has this version.
     pub async fn until_rules(&self, version: u64) {
         let stored = async {
             loop {
@@ -199,7 +199,7 @@ impl Office {
         timeout(PATIENCE, stored).await.expect("the rules are stored");
     }
 
-    /// Asks for a check of the file.
+    /// Requests a check of the file.
     pub async fn ask(&self, file: RunFile) -> Asked {
         let run = RunId::from_parts(7, self.number());
         self.say(&run, Command::RequestRun { file: file.clone(), list_passes: false, keep_s: 600 })
@@ -207,7 +207,7 @@ impl Office {
         Asked { run, file }
     }
 
-    /// Asks for a check of a file of so many rows.
+    /// Requests a check of a file of this many rows.
     pub async fn ask_for(&self, rows: usize) -> Asked {
         self.ask(self.upload(export(rows)).await).await
     }
@@ -222,7 +222,7 @@ impl Office {
         Some(serde_json::from_str(view.entries["run"].get()).unwrap())
     }
 
-    /// Waits until people see this of the run.
+    /// Waits until the view of the run satisfies the condition.
     pub async fn until(
         &self,
         asked: &Asked,
@@ -247,7 +247,7 @@ impl Office {
         self.until(asked, state.as_str(), |head| head.state == state).await
     }
 
-    /// Waits until a worker has read half the file, which it cannot read on.
+    /// Waits until a worker has read the first half of the file and waits for the rest.
     pub async fn until_half_read(&self, times: u32) {
         let mut waiting = self.files.waiting.subscribe();
         let waits = waiting.wait_for(|waiting| *waiting >= times);
@@ -266,7 +266,7 @@ impl Office {
             .expect("the run is there")
     }
 
-    /// What was decided about the run, in order.
+    /// The events of the run, in order.
     pub fn events(&self, asked: &Asked) -> Vec<Event> {
         let aggregate = Aggregate::run(&self.tenant, &asked.run);
         let journal = self.memory.runs_ledger.journal().into_iter().map(|(_, row)| row);
@@ -281,7 +281,7 @@ impl Office {
         events.flatten().collect()
     }
 
-    /// Reports of the run's last attempt.
+    /// The reports of the run's last attempt.
     pub fn reports(&self, asked: &Asked) -> Vec<RunReport> {
         let events = self.events(asked);
         let last = events.iter().rposition(|event| matches!(event, Event::RunStarted { .. }));
@@ -291,7 +291,7 @@ impl Office {
         reports.filter_map(report).collect()
     }
 
-    /// How often the run ended. More than once never happens.
+    /// The number of ends of the run; never more than one.
     pub fn ends(&self, asked: &Asked) -> usize {
         let is_end = |event: &Event| {
             matches!(
@@ -302,7 +302,7 @@ impl Office {
         self.events(asked).iter().filter(|event| is_end(event)).count()
     }
 
-    /// Whether no run is left among the work.
+    /// Whether no work is left.
     pub async fn is_idle(&self) -> bool {
         self.memory.work.take("nobody", Duration::ZERO).await.unwrap().is_none()
     }

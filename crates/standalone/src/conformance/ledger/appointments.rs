@@ -1,4 +1,4 @@
-//! Appointments: which come with their location, with a day, or by name.
+//! Appointments: which of them are read with their location, with a day, or by id.
 
 use processors::{
     ledger::{AppointmentRow, Batch, Claim, Ledger, Names},
@@ -13,7 +13,7 @@ use schemas::{
 use super::{Clinic, issue, opened};
 
 /// # Panics
-/// When the ledger breaks a promise.
+/// When the backend does not conform.
 pub(super) async fn suite(ledger: &dyn Ledger) {
     what_is_near_comes_with_the_location(ledger).await;
     days_come_from_behind_one_to_another(ledger).await;
@@ -30,7 +30,7 @@ fn source(name: &str) -> SourceId {
     SourceId::new(name).expect("a slug")
 }
 
-/// What its source calls it is text that databases are known to trip over.
+/// The source's key is text that databases are known to mishandle.
 fn key(number: u32) -> SourceKey {
     SourceKey::new(format!("N° '{number}' \\ %")).expect("a key")
 }
@@ -63,7 +63,7 @@ fn appointment(number: u32, day: Option<&str>, status: AppointmentStatus) -> App
     }
 }
 
-/// Commits these under the clinic, beside a ticket that moves it.
+/// Commits these appointments together with a ticket that moves the clinic's version.
 async fn keep(
     ledger: &dyn Ledger,
     clinic: &mut Clinic,
@@ -81,7 +81,7 @@ async fn keep(
     claim.next_offset = batch.to;
 }
 
-/// The numbers of appointments that are as they were kept.
+/// The numbers of the appointments that were read back unchanged.
 fn numbers(found: &[Appointment], kept: &[Appointment]) -> Vec<usize> {
     let number = |found: &Appointment| {
         let place = kept.iter().position(|kept| kept.id == found.id).expect("it was kept");

@@ -1,4 +1,4 @@
-//! Where runs are asked for, and told of, as batches of a runner do it.
+//! Requests and moves runs through batches, like a runner.
 
 use std::time::Duration;
 
@@ -26,9 +26,9 @@ use tokio::sync::mpsc;
 use super::Sides;
 use crate::conformance::{fresh, soon};
 
-/// Longer than any suite.
+/// A lease longer than any suite.
 pub const LONG: Duration = Duration::from_secs(600);
-/// Over before it is looked at again.
+/// A lease that is over before the next call.
 pub const BRIEF: Duration = Duration::from_millis(5);
 
 pub struct Desk<'a> {
@@ -41,7 +41,7 @@ pub fn tenant() -> TenantId {
     TenantId::new(fresh()).expect("a slug")
 }
 
-/// A run of the tenant, as it is among the work.
+/// A run of the tenant and its work row.
 #[derive(Clone)]
 pub struct Asked {
     pub tenant: TenantId,
@@ -73,7 +73,7 @@ impl<'a> Desk<'a> {
         self.claim.next_offset = to;
     }
 
-    /// Asks for a run.
+    /// Requests a run.
     pub async fn ask(&mut self, tenant: &TenantId) -> Asked {
         self.runs += 1;
         let number = u128::from(self.runs);
@@ -90,13 +90,13 @@ impl<'a> Desk<'a> {
         asked
     }
 
-    /// Moves the run as its events would.
+    /// Moves the run like its events would.
     pub async fn put(&mut self, asked: &Asked, state: RunState, attempt: u32, due: Due) {
         let row = row(asked, state, attempt, due);
         self.commit(vec![row], Vec::new()).await;
     }
 
-    /// The run completed, and is kept for so many seconds.
+    /// Completes the run, to be kept for this many seconds.
     pub async fn complete(&mut self, asked: &Asked, attempt: u32, keep_s: u32) {
         let completed = row(asked, RunState::Completed, attempt, Due::Over);
         self.commit(vec![RunRow { keep_s: Some(keep_s), ..completed }], Vec::new()).await;
@@ -106,7 +106,7 @@ impl<'a> Desk<'a> {
         self.put(asked, RunState::Cancelled, 1, Due::Over).await;
     }
 
-    /// Stores rules under this version.
+    /// Stores rules with this version.
     pub async fn store_rules(&mut self, tenant: &TenantId, version: u64, rules: &[Rule]) {
         let mut delta = Delta { from: version - 1, to: version, at: 1, ..Delta::default() };
         rules.iter().for_each(|rule| delta.put(rule.id.as_str(), rule));
@@ -116,12 +116,12 @@ impl<'a> Desk<'a> {
         self.commit(Vec::new(), vec![ViewStep { aggregate, epoch: 3, step }]).await;
     }
 
-    /// What the next worker gets at once.
+    /// Takes a job for the next worker, if one is available now.
     pub async fn take(&self, lease: Duration) -> Option<Taken> {
         self.sides.work.take("worker-1", lease).await.expect("the work answers")
     }
 
-    /// The run that the next worker gets at once.
+    /// Takes the job that is available now and returns its run.
     pub async fn take_due(&self, lease: Duration) -> Job {
         match self.take(lease).await {
             Some(Taken::Due(job)) => job,
@@ -130,7 +130,7 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// What another worker gets, as soon as there is something.
+    /// Waits until another worker can take a job.
     pub async fn take_over(&self) -> Taken {
         let taken = async {
             loop {
@@ -163,14 +163,14 @@ impl<'a> Desk<'a> {
         let (sender, receiver) = mpsc::channel(1);
         let feed = async move {
             for part in parts {
-                // Whoever lost its lease may stop to listen.
+                // A worker that lost its lease may stop receiving.
                 let _ = sender.send(part).await;
             }
         };
         tokio::join!(self.sides.work.end(job, receiver), feed).0
     }
 
-    /// All findings, as a completed run lists them.
+    /// All findings in the order of a completed run.
     pub async fn findings(&self, asked: &Asked) -> Vec<(FindingPlace, Finding)> {
         let all = FindingsAsked { limit: 1_000_000, ..FindingsAsked::default() };
         let found = self.sides.queries.findings(&asked.tenant, &asked.run, &all).await;
@@ -201,7 +201,7 @@ fn row(asked: &Asked, state: RunState, attempt: u32, due: Due) -> RunRow {
     RunRow { aggregate, head, keep_s, due, request: asked.request.clone() }
 }
 
-/// That the attempt completed.
+/// The record that the attempt completed.
 pub fn completed(attempt: u32) -> Command {
     let progress = RunProgress {
         phase: RunPhase::Storing,
@@ -222,7 +222,7 @@ pub fn completed(attempt: u32) -> Command {
     Command::CompleteRun { attempt, report, summary: RunSummary::default() }
 }
 
-/// Of a run that is under this worker's lease.
+/// The job of a run under this worker's lease.
 pub fn is_of(job: &Job, asked: &Asked) -> bool {
     job.tenant == asked.tenant && job.run == asked.run
 }

@@ -1,4 +1,4 @@
-//! How attempts end, what is kept of them, and for how long.
+//! The ends of attempts: what is kept of them, and for how long.
 
 use std::collections::BTreeMap;
 
@@ -61,7 +61,7 @@ async fn findings_are_kept_with_the_end_and_listed_by_their_place(desk: &mut Des
         .expect("it ends");
     desk.complete(&asked, 1, 600).await;
     let listed = desk.findings(&asked).await;
-    // Severity, then cents, then row, then the order found.
+    // Order: severity, then cents, then row, then the order of finding.
     let order = [4, 1, 3, 5, 2, 0];
     assert_eq!(listed.len(), order.len());
     for ((place, finding), at) in listed.iter().zip(order) {
@@ -71,7 +71,7 @@ async fn findings_are_kept_with_the_end_and_listed_by_their_place(desk: &mut Des
     assert!(desk.take(LONG).await.is_none());
 }
 
-/// More than one message to any ledger holds.
+/// More findings than one message to a ledger holds.
 async fn many_findings_are_kept(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(LONG).await;
@@ -96,7 +96,7 @@ async fn whoever_lost_its_lease_leaves_no_finding(desk: &mut Desk<'_>) {
     for attempt in [1, 2] {
         desk.complete(&asked, attempt, 600).await;
         let found = desk.findings(&asked).await;
-        // In memory the findings are those of the attempt that ended, whichever the row names.
+        // Memory returns the findings of the ended attempt, whatever attempt the row names.
         assert!(
             found.iter().all(|(_, finding)| *finding == ours),
             "nothing of the lost attempt is kept"

@@ -1,4 +1,4 @@
-//! How long a run is a worker's.
+//! Leases: how long a run belongs to a worker.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn due(taken: Taken) -> processors::work::Job {
 async fn a_lost_workers_run_is_taken_over_as_a_new_attempt(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let old = desk.take_due(BRIEF).await;
-    // It waits behind nobody: others were asked for since, and somebody has seen it begin.
+    // The returned run goes first: others were requested later, and its start was already visible.
     let later = desk.ask(&tenant()).await;
     tokio::time::sleep(BRIEF * 10).await;
     let new = due(desk.take_over().await);
@@ -48,7 +48,7 @@ async fn a_prolonged_lease_holds(desk: &mut Desk<'_>) {
     let lease = Duration::from_millis(100);
     let job = desk.take_due(lease).await;
     desk.beat(&job).await.expect("the lease holds, as nobody else asked for the run");
-    // The promise is about time passing: after twice the first lease it would have run out.
+    // The promise is about real time: after twice the first lease it would have expired.
     tokio::time::sleep(lease * 2).await;
     assert!(desk.take(LONG).await.is_none());
     desk.over(&asked).await;
@@ -87,7 +87,7 @@ async fn a_run_given_back_is_the_next_attempt_when_its_pause_is_over(desk: &mut 
     assert_eq!((job.attempt, job.tries), (2, 2));
     desk.sides.work.release(&job, LONG, Count::Tried).await.expect("it is given back");
     assert!(desk.take(LONG).await.is_none(), "its pause is not over");
-    // The runner hears of it later, and leaves it as it is.
+    // The runner learns of it later and changes nothing.
     desk.put(&asked, RunState::Queued, 3, Due::Attempt(3)).await;
     assert!(desk.take(LONG).await.is_none());
     desk.over(&asked).await;

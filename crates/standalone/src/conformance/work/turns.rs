@@ -1,4 +1,4 @@
-//! Whose turn it is, and what those who wait are told.
+//! Fair turns between tenants, and the places that waiting runs learn.
 
 use processors::{run::Due, work::Place};
 use schemas::run::RunState;
@@ -30,7 +30,7 @@ async fn a_run_is_taken_once_with_what_was_asked(desk: &mut Desk<'_>) {
     assert!(desk.take(LONG).await.is_none(), "it is over");
 }
 
-/// Three runs of one tenant, then one each of two others.
+/// Requests three runs of one tenant, then one run of each of two others.
 async fn ask_five(desk: &mut Desk<'_>) -> [Asked; 5] {
     let [one, other, third] = [tenant(), tenant(), tenant()];
     let first = [desk.ask(&one).await, desk.ask(&one).await, desk.ask(&one).await];
@@ -46,7 +46,7 @@ async fn all_over(desk: &mut Desk<'_>, asked: &[Asked]) {
 
 async fn tenants_take_turns(desk: &mut Desk<'_>) {
     let asked = ask_five(desk).await;
-    // The first of each tenant in the order they were queued, then whoever has fewest under way.
+    // First one run of each tenant in queue order, then the tenant with the fewest running.
     for expected in [0, 3, 4, 1, 2] {
         let job = desk.take_due(LONG).await;
         assert!(is_of(&job, &asked[expected]), "the run asked for as number {expected}");
@@ -60,7 +60,7 @@ async fn who_was_served_waits_until_the_others_were(desk: &mut Desk<'_>) {
     for expected in [0, 3, 4, 1, 2] {
         let job = desk.take_due(LONG).await;
         assert!(is_of(&job, &asked[expected]), "the run asked for as number {expected}");
-        desk.over(&asked[expected]).await; // nobody has anything under way when the next is taken
+        desk.over(&asked[expected]).await; // no run is under way when the next one is taken
     }
 }
 

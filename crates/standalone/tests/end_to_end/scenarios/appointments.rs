@@ -1,4 +1,4 @@
-//! Appointments: from what a source tells to the patient who is there, and everything that shows it.
+//! Appointments, from the facts of a source to the patient who checked in, on every channel.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::{
     world::{Site, World},
 };
 
-/// A moment of the present service day, as sources write it.
+/// A time of the current service day, in the form that sources write.
 fn moment(minutes: u64) -> String {
     (jiff::Timestamp::now() + Duration::from_secs(60 * minutes)).to_string()
 }
 
-/// A booking with Dr Roy that begins now.
+/// A booking with Dr. Roy that begins now.
 fn booking(site: &Site, key: &str) -> Value {
     json!({
         "location": site.location, "key": key, "version": 1, "status": "booked", "start": moment(0),
@@ -26,7 +26,7 @@ fn booking(site: &Site, key: &str) -> Value {
     })
 }
 
-/// What was told before, with these fields instead.
+/// The previous fact with these fields replaced.
 fn with(told: &Value, fields: Value) -> Value {
     let mut told = told.clone();
     for (name, value) in fields.as_object().unwrap() {
@@ -35,7 +35,7 @@ fn with(told: &Value, fields: Value) -> Value {
     told
 }
 
-/// Tells a fact that must be taken in; answers the appointment's id and what became of the fact.
+/// Reports a fact that must be accepted; returns the appointment's id and the change it made.
 async fn tell(world: &World, told: &Value) -> (String, String) {
     let source = world.token("source", json!({}));
     let outcome = world.apply(&source, Method::POST, "/v1/appointments".into(), told.clone()).await;
@@ -44,7 +44,7 @@ async fn tell(world: &World, told: &Value) -> (String, String) {
     (text("appointment"), text("change"))
 }
 
-/// What the channel of an appointment shows.
+/// Reads the channel of an appointment.
 fn seen(follower: &Follower) -> Value {
     follower.entry("appointment")
 }
@@ -57,7 +57,7 @@ async fn check_in(world: &World, site: &Site, body: Value) -> Value {
     world.apply(&site.reception, Method::POST, "/v1/check-ins".into(), body).await["result"].take()
 }
 
-/// Waits until a follower holds what the snapshot route shows, and compares the two.
+/// Waits until a follower holds what the snapshot route returns, and compares the two.
 async fn agrees_with_its_snapshot(world: &World, follower: &mut Follower, token: &str, path: &str) {
     let snapshot = world.read(token, path.to_owned()).await;
     let version = snapshot["version"].as_u64().unwrap();
@@ -165,7 +165,7 @@ pub async fn fact_order_and_repetition_do_not_matter(world: &World) {
     }
     assert_eq!((&ends[0]["status"], &ends[0]["reason"]), (&json!("cancelled"), &json!("ill")));
     assert!(ends.iter().all(|end| *end == ends[0]), "{ends:?}");
-    // What was ignored is counted where staff see it.
+    // Ignored facts are counted where staff see them.
     let load = world.read(&site.admin, format!("/v1/loads/{}", site.location)).await;
     let facts = json!({"applied": 11, "repeated": 3, "stale": 5, "overruled": 0});
     assert_eq!(load["entries"]["load"]["facts"], facts);
@@ -203,7 +203,7 @@ pub async fn after_check_in_source_can_only_cancel(world: &World) {
         (&ticket.state()["reason"], &seen(&appointment)["reason"]),
         (&json!("ill"), &json!("ill"))
     );
-    // A late duplicate raises nobody.
+    // A late duplicate changes nothing.
     assert_eq!(tell(world, &booked).await, (id.clone(), "stale".to_owned()));
     let read = world.read(&patient, format!("/v1/appointments/{id}")).await;
     assert_eq!(read["entries"]["appointment"]["status"], "cancelled");
@@ -225,7 +225,7 @@ pub async fn moved_appointment_continues_at_other_location(world: &World) {
     let successor = seen(&appointment)["successor"].as_str().unwrap().to_owned();
     assert!(successor.starts_with(&format!("{}.", to.location)), "{successor}");
 
-    // The other location is told by a record of its own: it may take a moment.
+    // The other location gets a record of its own, so this may take a moment.
     let path = format!("/v1/appointments/{successor}");
     let there = eventually("the booking there", || async {
         let answer = world.api.call(world.here(), Call::get(&path).token(&to.reception)).await;
@@ -233,7 +233,7 @@ pub async fn moved_appointment_continues_at_other_location(world: &World) {
     });
     let there = there.await["entries"]["appointment"].take();
     assert_eq!((&there["status"], there.get("successor")), (&json!("booked"), None));
-    // Told again, each place knows already.
+    // A repeated fact is known at both locations.
     assert_eq!(tell(world, &moved).await, (id.clone(), "repeated".to_owned()));
     let at_once = with(&booked, json!({"version": 2, "location": to.location, "queue": to.lab}));
     assert_eq!(tell(world, &at_once).await, (successor.clone(), "repeated".to_owned()));
@@ -277,7 +277,7 @@ pub async fn invalid_appointment_answers_its_code(world: &World) {
     for (fields, status, code) in facts {
         refused(&source, "/v1/appointments", with(&booked, fields), status, code).await;
     }
-    // Nothing of that was believed, and nothing of it costs the next fact.
+    // None of these facts was accepted, and none of them blocks the next one.
     let read = world.read(&site.reception, format!("/v1/appointments/{id}")).await;
     assert_eq!(read["entries"]["appointment"]["status"], "booked");
     assert_eq!(
@@ -308,7 +308,7 @@ pub async fn walk_in_checks_in_into_queue(world: &World) {
     let urgent = check_in(world, &site, json!({"queue": site.general, "priority": 5})).await;
     assert_eq!((&first["label"], &urgent["label"]), (&json!("A-001"), &json!("A-002")));
     assert_eq!(first.get("appointment"), None);
-    // Nobody is called to a room that is closed.
+    // A closed room cannot call.
     world.moves(&site, format!("/v1/stations/{}/close", site.room_1), json!({})).await;
     let path = format!("/v1/queues/{}/call-next", site.general);
     let call = || Call::post(&path).token(&site.reception).json(json!({"station": site.room_1}));
@@ -351,7 +351,7 @@ pub async fn foreign_tenant_sees_no_appointments_or_load(world: &World) {
             "{role}"
         );
     }
-    // Nor does a source of theirs, which has the same name, change anything of ours.
+    // A source of the other tenant with the same name changes nothing here.
     let source = world.token("source", json!({"tenant": "another"}));
     let cancelled = with(&booking(&site, "4711"), json!({"version": 9, "status": "cancelled"}));
     let call = Call::post("/v1/appointments").token(&source).json(cancelled);

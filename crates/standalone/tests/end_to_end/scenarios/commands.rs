@@ -27,7 +27,7 @@ pub async fn repeated_http_command_has_one_effect(world: &World) {
         "{}",
         first.body
     );
-    // On the same node, and on another.
+    // On the same node and on another.
     for node in [world.there(), world.here()] {
         let again = world.api.settle(node, issue()).await;
         assert_eq!(again.body, first.body);
@@ -60,7 +60,7 @@ pub async fn late_http_command_is_refused_as_expired(world: &World) {
     assert_eq!((early.status, issued(&early.body).label.as_str()), (200, "A-001"));
 }
 
-/// A moment of these decades, in UTC.
+/// Whether the text is a plausible UTC time of this century.
 fn rfc_3339(time: SystemTime) -> String {
     let seconds =
         i64::try_from(time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()).unwrap();
@@ -134,7 +134,7 @@ pub async fn http_offers_every_ticket_move(world: &World) {
     ];
     for (verb, body, state) in moves {
         let version = world.moves(&site, format!("/v1/tickets/{}/{verb}", one.ticket), body).await;
-        // Who is first already sees nothing of a higher priority, and is told nothing.
+        // A higher priority changes nothing for the first in line, so nothing is published.
         desk.until(verb, |desk| desk.held.version >= version || verb == "prioritise").await;
         assert_eq!(desk.state()["state"], state, "after {verb}");
     }
@@ -165,7 +165,7 @@ pub async fn transfer_answer_names_successor(world: &World) {
     let successor =
         phone.state()["successor"].as_str().expect("the ticket that goes on").to_owned();
     assert!(successor.starts_with(&format!("{}.", to.location)), "{successor}");
-    // The other location is told by a record of its own: it may take a moment.
+    // The other location gets a record of its own, so this may take a moment.
     let path = format!("/v1/tickets/{successor}");
     let there = super::eventually("the successor is in line", || async {
         let answer = world.api.call(world.here(), Call::get(&path).token(&to.reception)).await;

@@ -1,4 +1,4 @@
-//! Bad input: each kind gets its documented code, and neighbours notice nothing.
+//! Bad input: each kind gets its documented code, and other clients are not affected.
 
 use hyper::Method;
 use serde_json::json;
@@ -82,7 +82,7 @@ pub async fn no_channel_crosses_tenants(world: &World) {
         format!("board:{}", site.location),
         format!("ticket:{}", issued.ticket),
     ] {
-        // In that tenant there is no such place.
+        // The other tenant has no such location.
         let refusal = phone.subscribe(&channel).await.map(drop);
         assert_eq!(refusal, Err(Refusal::Error(102)), "{channel}");
     }
@@ -117,7 +117,7 @@ pub async fn invalid_channel_name_is_unknown(world: &World) {
     ] {
         assert_eq!(phone.subscribe(name).await.map(drop), Err(Refusal::Error(102)), "{name}");
     }
-    // The socket goes on.
+    // The socket stays open.
     assert!(phone.subscribe(&format!("board:{}", site.location)).await.is_ok());
 }
 
@@ -165,7 +165,8 @@ pub async fn expired_token_asks_for_refresh(world: &World) {
         .call(world.here(), Call::get("/v1/queues/riverside.general").token(&expired))
         .await;
     assert_eq!((answer.status, answer.body["code"].as_str()), (401, Some("token_expired")));
-    // A newer one in time: the same subject goes on, another's ends the socket.
+    // A refresh in time: a token of the same subject continues, one of another subject closes the
+    // socket.
     let mut phone = Phone::connect(world.here(), &site.admin).await;
     let reply =
         phone.ask("refresh", json!({"token": world.token("admin", json!({}))})).await.unwrap();
@@ -197,11 +198,11 @@ pub async fn invalid_command_closes_socket(world: &World) {
         phone.say(words.to_owned()).await;
         assert_eq!(phone.closed().await, 3501, "{words}");
     }
-    // Whoever does not say first who they are.
+    // A client whose first command is not connect.
     let mut phone = Phone::open(world.here()).await;
     phone.say(json!({"id": 1, "subscribe": {"channel": "board:riverside"}}).to_string()).await;
     assert_eq!(phone.closed().await, 3501);
-    // A method of the protocol that is not offered is an error, no more.
+    // A protocol method that is not offered is an error reply, not a close.
     let mut phone = Phone::connect(world.here(), &site.admin).await;
     assert_eq!(
         phone.ask("publish", json!({"channel": "x", "data": {}})).await,
@@ -215,7 +216,7 @@ pub async fn foreign_origin_cannot_connect(world: &World) {
         Phone::open_from(world.here(), Some("https://evil.example")).await.map(drop),
         Err(403)
     );
-    // Pages of this very host, and clients that are no browsers.
+    // Pages of this host, and clients that are not browsers.
     assert_eq!(Phone::open_from(world.here(), Some(world.here())).await.map(drop), Ok(()));
     assert_eq!(Phone::open_from(world.here(), None).await.map(drop), Ok(()));
 }
@@ -253,7 +254,7 @@ pub async fn unreadable_request_gets_a_problem(world: &World) {
     let path = format!("/v1/queues/{}/reorder", site.general);
     let answer =
         world.api.try_call(world.here(), Call::post(&path).token(&site.admin).json(large)).await;
-    // A server may cut off whoever goes on sending after the refusal.
+    // A server may cut off a client that keeps sending after the refusal.
     assert!(answer.is_none_or(|answer| answer.status == 413));
     assert_eq!(world.issue(&site, &site.general).await.label, "A-001");
 }

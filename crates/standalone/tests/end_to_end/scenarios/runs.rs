@@ -1,4 +1,4 @@
-//! Claims files, checked while their clerk watches.
+//! Checks of claims files, followed by their clerk.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::{
     world::World,
 };
 
-/// Follows a run to its end, and holds what is shown to the contract on the way.
+/// Follows a run to its end and checks every published state against the contract.
 async fn watch(world: &World, token: &str, run: &str) -> Follower {
     let mut clerk = Follower::start(world.here(), token, &format!("run:{run}")).await;
     let mut shown = (0, 0);

@@ -1,4 +1,4 @@
-//! Channels over SSE, as a browser's `EventSource` opens and reopens them.
+//! Channels over SSE, opened and reopened like a browser's `EventSource`.
 
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ pub async fn stream_begins_with_snapshot_then_steps(world: &World) {
             break;
         }
     }
-    // A patient's stream carries whole states.
+    // The stream of a patient carries whole states.
     let ticket = format!("ticket:{}", issued.ticket);
     let path = stream::path_for(world, &world.patient(&[&issued]), &[&ticket]).await;
     let mut phone = Stream::open(world.here(), &path, None).await;
@@ -57,7 +57,7 @@ pub async fn stream_resumes_after_ticket_is_spent(world: &World) {
     let id = screen.last_id.clone().expect("events have ids");
     drop(screen);
     let issued = world.issue(&site, &site.general).await;
-    // The browser repeats its URL, on whatever node, with the last id it saw.
+    // A browser repeats its URL with the last id it saw, on any node.
     let mut again = Stream::open(world.there(), &path, Some(&id)).await;
     assert_eq!(again.status, 200);
     let mut seen = Vec::new();
@@ -71,14 +71,14 @@ pub async fn stream_resumes_after_ticket_is_spent(world: &World) {
         seen.iter().any(|event| event.to_string().contains(&issued.ticket)),
         "the line holds the new ticket"
     );
-    // An id may also stand in the query, for clients that cannot set headers.
+    // The id may also be a query parameter, for clients that cannot set headers.
     let by_query = format!("{path}&last_event_id={}", again.last_id.clone().unwrap());
     let mut third = Stream::open(world.here(), &by_query, None).await;
     world.issue(&site, &site.general).await;
     assert_eq!(third.event().await.expect("the stream goes on").name, "delta");
 }
 
-/// The refusal of a stream: an event, after which a browser stops.
+/// Reads the refusal of a stream: an event after which a browser stops.
 async fn assert_refused(world: &World, path: &str, id: Option<&str>, code: &str) {
     let mut refused = Stream::open(world.here(), path, id).await;
     assert_eq!(refused.status, 200, "an EventSource never says why it got anything else");
@@ -98,7 +98,7 @@ pub async fn spent_ticket_opens_no_second_stream(world: &World) {
     assert_refused(world, &path, None, "stream_ticket_invalid").await;
     let never = stream::path_with("never-given", &[&format!("board:{}", site.location)]);
     assert_refused(world, &never, None, "stream_ticket_invalid").await;
-    // The first is untouched by all that.
+    // The first stream is unaffected.
     world.issue(&site, &site.general).await;
     screen.expect("delta").await;
 }
@@ -117,7 +117,7 @@ pub async fn forged_stream_id_is_refused(world: &World) {
     for bad in [forged.as_str(), shifted.as_str(), "1.1:nonsense"] {
         assert_refused(world, &path, Some(bad), "stream_ticket_invalid").await;
     }
-    // A good id for another channel is no better.
+    // A valid id for another channel is refused too.
     let other = path.replace(&site.location, &elsewhere.location);
     assert_refused(world, &other, Some(&id), "stream_ticket_invalid").await;
 }

@@ -1,4 +1,4 @@
-//! Channels over WebSocket: what patients, boards and desks see, and how they come back.
+//! Channels over WebSocket: what patients, boards and desks see, and how they resume.
 
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ pub async fn patient_follows_ticket_to_its_end(world: &World) {
         let leaks = shown.contains(&other.ticket) || shown.contains(&other.label);
         assert!(!leaks, "a patient sees nothing of another");
     }
-    // The end is still readable for whoever comes late.
+    // The last state is still readable for a late client.
     let late = Follower::start(world.here(), &token, &format!("ticket:{}", mine.ticket)).await;
     assert_eq!(late.state()["state"], "completed");
 }
@@ -99,14 +99,14 @@ pub async fn folded_steps_equal_server_snapshot(world: &World) {
     let path = format!("/v1/queues/{}", site.general);
     let read = world.read(&site.reception, path).await;
     assert_eq!(read, desk.as_snapshot());
-    // Whoever comes now gets just that.
+    // A new client gets exactly this state.
     let fresh =
         Follower::start(world.here(), &site.reception, &format!("queue:{}", site.general)).await;
     assert_eq!(fresh.as_snapshot(), desk.as_snapshot());
     assert_eq!(fresh.held, desk.held);
 }
 
-/// Something of everything; answers the last version, which moved the general queue.
+/// Makes one change of each kind; returns the last version, which moved the general queue.
 async fn a_busy_quarter_hour(world: &World, site: &Site) -> u64 {
     let tickets = issue_many(world, site, 6).await;
     let called = world.call_next(site, &site.general, &site.room_1).await;
@@ -134,7 +134,7 @@ pub async fn resuming_client_gets_one_merged_step(world: &World) {
     let before = Follower::start(world.here(), &site.reception, &channel).await;
     let held = before.held;
     let version = a_busy_quarter_hour(world, &site).await;
-    // Another node, where there is one: the position is the same on all of them.
+    // Another node, where there is one: positions are the same on all nodes.
     let mut resumed = before.resume(world.there(), &site.reception).await;
     assert!(resumed.recovered, "the tail still holds a quarter of an hour");
     assert_eq!(resumed.missed, 1, "everything missed arrives as one step");
@@ -142,7 +142,7 @@ pub async fn resuming_client_gets_one_merged_step(world: &World) {
     assert!(resumed.follower.held.version > held.version);
     let fresh = Follower::start(world.there(), &site.reception, &channel).await;
     assert_eq!(resumed.follower.as_snapshot(), fresh.as_snapshot());
-    // With nothing missed there is nothing to send.
+    // A client that missed nothing gets nothing.
     let at_once = resumed.follower.resume(world.there(), &site.reception).await;
     assert!(at_once.recovered);
     assert_eq!(at_once.missed, 0);
@@ -158,7 +158,7 @@ pub async fn sleeping_phone_gets_only_last_state(world: &World) {
         world.call_next(&site, &site.general, &site.room_1).await;
     }
     let version = world.ticket(&site, mine, "hold").await;
-    // Once another client of the node has seen it, the node has.
+    // After another client of the node has seen the change, the node has it.
     let mut witness =
         Follower::start(world.here(), &site.reception, &format!("queue:{}", site.general)).await;
     witness.until("the hold", |desk| desk.held.version >= version).await;
@@ -215,7 +215,7 @@ pub async fn unsubscribe_ends_publications(world: &World) {
     phone.ask("unsubscribe", json!({"channel": general})).await.unwrap();
     world.issue(&site, &site.general).await;
     world.issue(&site, &site.lab).await;
-    // One order per location: had the first still been pushed, it would stand before this.
+    // A location has one order: a publication of the first channel would come before this one.
     let push: Value = phone.push().await.unwrap();
     assert_eq!(push["channel"], lab);
     assert_eq!(phone.subscribe(&general).await.map(drop), Ok(()));
@@ -226,10 +226,10 @@ pub async fn simultaneous_patients_are_all_answered(world: &World) {
     let site = world.site().await;
     for number in 1..=40 {
         let issued = world.issue(&site, &site.general).await;
-        // The node here may hear of the ticket only now, while it looks for it.
+        // This node may read of the ticket only now, while it fetches it.
         let channel = format!("ticket:{}", issued.ticket);
         let mut phone = Follower::start(world.here(), &world.patient(&[&issued]), &channel).await;
         phone.until("the place", |phone| phone.state()["position"] == number).await;
-        // Nobody else follows this line: each phone that goes takes its line's source along.
+        // Nobody else follows this queue: each phone that leaves closes its hot view.
     }
 }
