@@ -1,12 +1,16 @@
-//! The JSON Schema of everything that crosses a border, from the types themselves.
+//! The JSON Schema of every type that clients, pages and other systems read or write.
 
 use schemars::{Schema, schema_for};
 
 use crate::{
+    appointment::{AppointmentView, ScheduleEntry, ScheduleHead},
+    appointment_report::AppointmentReport,
     command::{Command, CommandOutcome},
     event::Event,
     finding::Finding,
+    frame::{FrameError, SocketFrame, StreamFrame},
     line::{BoardCall, BoardHead, BoardQueue, QueueEntry, QueueHead},
+    load::{LoadHead, LoadQuarter, LoadQueue, LoadStation},
     record::{AuditRecord, ViewsRecord},
     rule::Rule,
     run::{FindingCounts, RuleTally, RunHead, RunProgress},
@@ -14,8 +18,13 @@ use crate::{
     view::{Delta, View},
 };
 
-/// File name and schema, for every file of `schemas/json/`.
+/// File name and schema of every file in `schemas/json/`. A name is `<kind>-<part>.json`.
 pub fn files() -> Vec<(&'static str, Schema)> {
+    [messages(), locations(), claims()].concat()
+}
+
+/// Records, and what carries a view to a client.
+fn messages() -> Vec<(&'static str, Schema)> {
     vec![
         ("command.json", schema_for!(Command)),
         ("command-outcome.json", schema_for!(CommandOutcome)),
@@ -24,6 +33,15 @@ pub fn files() -> Vec<(&'static str, Schema)> {
         ("audit-record.json", schema_for!(AuditRecord)),
         ("view.json", schema_for!(View)),
         ("delta.json", schema_for!(Delta)),
+        ("stream-frame.json", schema_for!(StreamFrame)),
+        ("socket-frame.json", schema_for!(SocketFrame)),
+        ("frame-error.json", schema_for!(FrameError)),
+    ]
+}
+
+/// The entries of a location's channels, and the report of another system.
+fn locations() -> Vec<(&'static str, Schema)> {
+    vec![
         ("queue-head.json", schema_for!(QueueHead)),
         ("queue-entry.json", schema_for!(QueueEntry)),
         ("board-head.json", schema_for!(BoardHead)),
@@ -31,6 +49,20 @@ pub fn files() -> Vec<(&'static str, Schema)> {
         ("board-call.json", schema_for!(BoardCall)),
         ("ticket-view.json", schema_for!(TicketView)),
         ("ticket-entry.json", schema_for!(TicketEntry)),
+        ("appointment-view.json", schema_for!(AppointmentView)),
+        ("appointment-report.json", schema_for!(AppointmentReport)),
+        ("schedule-head.json", schema_for!(ScheduleHead)),
+        ("schedule-entry.json", schema_for!(ScheduleEntry)),
+        ("load-head.json", schema_for!(LoadHead)),
+        ("load-queue.json", schema_for!(LoadQueue)),
+        ("load-station.json", schema_for!(LoadStation)),
+        ("load-quarter.json", schema_for!(LoadQuarter)),
+    ]
+}
+
+/// The entries of a run's channel, findings and rules.
+fn claims() -> Vec<(&'static str, Schema)> {
+    vec![
         ("run-head.json", schema_for!(RunHead)),
         ("run-progress.json", schema_for!(RunProgress)),
         ("run-counts.json", schema_for!(FindingCounts)),
@@ -40,7 +72,10 @@ pub fn files() -> Vec<(&'static str, Schema)> {
     ]
 }
 
-/// A schema as its file holds it.
+/// The text of a schema's file.
+///
+/// # Panics
+/// Never: every schema has a JSON form.
 pub fn text(schema: &Schema) -> String {
     let mut text = serde_json::to_string_pretty(schema).expect("a schema always has a JSON form");
     text.push('\n');
@@ -52,7 +87,7 @@ mod tests {
     use std::{collections::BTreeSet, fs, path::Path};
 
     #[test]
-    fn the_committed_schemas_are_those_of_the_types() {
+    fn committed_schemas_match_the_types() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("json");
         let stale = "run: cargo run -p clinicwire-schemas --features json-schema";
         for (name, schema) in super::files() {

@@ -10,6 +10,7 @@ pub mod codes;
 pub mod command;
 pub mod event;
 pub mod finding;
+pub mod frame;
 pub mod ids;
 #[cfg(any(test, feature = "json-schema"))]
 pub mod json_schema;
