@@ -1,33 +1,43 @@
-//! Lists `web/` for the pages module, so that a new page or script needs no change in Rust.
+//! Lists the files of `web/` for `http::pages`, so that a new page or script needs no change in Rust.
 
-use std::{env, fmt::Write, fs, path::Path};
+use std::{
+    env,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// File types that the gateway serves. Everything else in `web/` is for development only.
+const SERVED: [&str; 5] = ["html", "css", "js", "svg", "csv"];
 
 fn main() {
     println!("cargo::rerun-if-changed=web");
-    let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
-    let mut paths: Vec<_> = fs::read_dir(Path::new(&root).join("web"))
-        .expect("gateway/web is part of the sources")
-        .map(|entry| entry.expect("a directory that opens can be read").path())
-        .filter(|path| {
-            path.extension().is_some_and(|kind| {
-                ["html", "css", "js", "svg", "csv"].iter().any(|own| kind == *own)
-            })
-        })
-        .collect();
-    paths.sort();
+    let web = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("web");
+    let mut files = Vec::new();
+    collect(&web, &mut files);
+    files.sort();
     let mut list = String::from("[\n");
-    for path in &paths {
-        let name =
-            path.file_name().and_then(|name| name.to_str()).expect("names of pages are ASCII");
-        writeln!(
-            list,
-            "    ({name:?}, include_bytes!({:?}) as &[u8]),",
-            path.display().to_string()
-        )
-        .expect("writing to a string cannot fail");
+    for path in &files {
+        let name = path.strip_prefix(&web).expect("the file was found below this directory");
+        let name = name.to_str().expect("names of files in web/ are ASCII");
+        let path = path.display().to_string();
+        writeln!(list, "    ({name:?}, include_bytes!({path:?}) as &[u8]),")
+            .expect("writing to a string cannot fail");
     }
     list.push(']');
     let out = env::var("OUT_DIR").expect("cargo sets it");
     fs::write(Path::new(&out).join("pages.rs"), list)
         .expect("cargo's output directory can be written");
+}
+
+/// Adds the served files in `directory` and below it to `files`.
+fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).expect("gateway/web is part of the sources") {
+        let path = entry.expect("a directory that opens can be read").path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|kind| SERVED.iter().any(|served| kind == *served)) {
+            files.push(path);
+        }
+    }
 }

@@ -111,7 +111,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/health/live", get(|| async { "live\n" }))
         .route("/health/ready", get(ready))
         .route("/metrics", get(metrics))
-        .fallback(|| async { Problem::from(Code::NotFound) })
+        .fallback(pages::not_found)
         .method_not_allowed_fallback(|| async {
             Problem::from(Code::UnknownMethod).with_status(StatusCode::METHOD_NOT_ALLOWED)
         })

@@ -1,4 +1,4 @@
-//! The pages, carried in the binary so that a node serves the ones it was built with.
+//! Web pages, carried in the binary so that a node serves the pages it was built with.
 
 use std::sync::Arc;
 
@@ -8,44 +8,74 @@ use axum::{
     routing::get,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use schemas::codes::Code;
 use sha2::{Digest, Sha256};
 
-use super::Api;
+use super::{Api, problem::Problem};
 
-/// Name and bytes of every file of `web/`; the build script lists them.
+/// Path below `web/` and bytes of every file there. The build script lists them.
 static FILES: &[(&str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
-/// Adds a route for every file; `patient.html` is `/patient` too, and `index.html` is `/`.
+/// The page that a browser gets for an unknown address.
+const NOT_FOUND: &str = "not-found/not-found.html";
+static NOT_FOUND_PAGE: &[u8] = include_bytes!("../../web/not-found/not-found.html");
+
+/// Adds a route for every file below `web/`.
+///
+/// A page has a folder of its own name and an address without it: `web/patient/patient.html` is
+/// `/patient` and `/patient.html`, and `web/start/start.html` is `/`. Links in a page are relative
+/// to that address. Every other file is served under its path below `web/`.
 pub(super) fn routes(router: Router<Arc<Api>>) -> Router<Arc<Api>> {
-    FILES.iter().fold(router, |router, (name, bytes)| {
+    FILES.iter().filter(|(path, _)| *path != NOT_FOUND).fold(router, |router, (path, bytes)| {
         let tag: String =
             Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let tag = HeaderValue::from_str(&format!("\"{tag}\"")).expect("hex digits make a header");
-        let serve = get(move |headers: HeaderMap| async move { file(name, bytes, tag, &headers) });
-        let router = router.route(&format!("/{name}"), serve.clone());
-        match name.strip_suffix(".html") {
-            Some("index") => router.route("/", serve),
-            Some(page) => router.route(&format!("/{page}"), serve),
-            None => router,
+        let serve = get(move |headers: HeaderMap| async move { file(path, bytes, tag, &headers) });
+        match page_name(path) {
+            Some("start") => router.route("/", serve.clone()).route("/index.html", serve),
+            Some(page) => router
+                .route(&format!("/{page}"), serve.clone())
+                .route(&format!("/{page}.html"), serve),
+            None => router.route(&format!("/{path}"), serve),
         }
     })
 }
 
-/// Browsers ask each time whether the file is still the same: scripts of two versions must not meet.
-fn file(name: &str, bytes: &'static [u8], tag: HeaderValue, headers: &HeaderMap) -> Response {
+/// Answers a request for an address that does not exist: a page for a browser, a problem document
+/// for every other client.
+pub(super) async fn not_found(headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    if !accept.is_some_and(|kinds| kinds.contains("text/html")) {
+        return Problem::from(Code::NotFound).into_response();
+    }
+    let kind = [(header::CONTENT_TYPE, content_type(NOT_FOUND))];
+    (StatusCode::NOT_FOUND, kind, NOT_FOUND_PAGE).into_response()
+}
+
+/// The name of the page at `path`, if `path` is the HTML file of a page.
+fn page_name(path: &str) -> Option<&str> {
+    let (folder, file) = path.split_once('/')?;
+    (file.strip_suffix(".html") == Some(folder)).then_some(folder)
+}
+
+/// Browsers revalidate each file before each use: scripts of two versions must not meet.
+fn file(path: &str, bytes: &'static [u8], tag: HeaderValue, headers: &HeaderMap) -> Response {
     let known = headers.get(header::IF_NONE_MATCH) == Some(&tag);
     let caching =
         [(header::ETAG, tag), (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
     if known {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
     }
-    let kind = match name.rsplit_once('.') {
+    (caching, [(header::CONTENT_TYPE, content_type(path))], bytes).into_response()
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit_once('.') {
         Some((_, "html")) => "text/html; charset=utf-8",
         Some((_, "css")) => "text/css; charset=utf-8",
         Some((_, "js")) => "text/javascript; charset=utf-8",
         Some((_, "svg")) => "image/svg+xml",
         Some((_, "csv")) => "text/csv; charset=windows-1252",
         _ => "application/octet-stream",
-    };
-    (caching, [(header::CONTENT_TYPE, kind)], bytes).into_response()
+    }
 }

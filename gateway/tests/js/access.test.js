@@ -4,13 +4,13 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, describe, it } from "node:test";
-import { Socket } from "./client.js";
-import { Clinic, Problem, token } from "./clinic.js";
-import { Curl } from "./curl.js";
-import { App } from "./socketio.js";
-import { until } from "./until.js";
+import { Socket } from "./helpers/centrifuge.js";
+import { Clinic, Problem, token } from "./helpers/clinic.js";
+import { Curl } from "./helpers/curl.js";
+import { App } from "./helpers/socketio.js";
+import { until } from "./helpers/until.js";
 
-/** @typedef {import("./clinic.js").Role} Role */
+/** @typedef {import("./helpers/clinic.js").Role} Role */
 
 /** @type {Role[]} */
 const ROLES = [
@@ -111,8 +111,8 @@ function openBySocketIo(transports) {
  */
 class Matrix {
   /**
-   * @param {import("./clinic.js").Site} here
-   * @param {import("./clinic.js").Site} there
+   * @param {import("./helpers/clinic.js").Site} here
+   * @param {import("./helpers/clinic.js").Site} there
    */
   constructor(here, there) {
     this.here = here;
@@ -140,7 +140,7 @@ class Matrix {
   otherBooked = "";
   bookedElsewhere = "";
 
-  /** @param {Role} role @param {import("./clinic.js").Claims} [claims] */
+  /** @param {Role} role @param {import("./helpers/clinic.js").Claims} [claims] */
   bearer(role, claims) {
     return token(role, {
       locations: [this.here.location],
@@ -177,13 +177,13 @@ class Matrix {
   }
 }
 
-/** Tells of an appointment that begins now. @param {import("./clinic.js").Site} site @param {string} key @param {string} doctor */
+/** Tells of an appointment that begins now. @param {import("./helpers/clinic.js").Site} site @param {string} key @param {string} doctor */
 async function tell(site, key, doctor) {
   const { appointment } = await clinic.order("appointments", booking(site, key, doctor), token("source", { subject: "his" }));
   return appointment;
 }
 
-/** @param {import("./clinic.js").Site} site @param {string} key @param {string} doctor */
+/** @param {import("./helpers/clinic.js").Site} site @param {string} key @param {string} doctor */
 function booking({ location, general }, key, doctor) {
   const [start, end] = [0, 20].map((minutes) => new Date(Date.now() + minutes * 60_000).toISOString());
   return { location, key, version: 1, status: "booked", start, end, doctor: { id: doctor, name: doctor }, queue: general };
@@ -269,7 +269,7 @@ describe("commands", () => {
    * @typedef {[string, string, object, string]} Route
    */
 
-  /** Every command to a location about the things of one. @param {import("./clinic.js").Site} site @param {string} ticket @param {string} appointment @returns {Route[]} */
+  /** Every command to a location about the things of one. @param {import("./helpers/clinic.js").Site} site @param {string} ticket @param {string} appointment @returns {Route[]} */
   function routes(site, ticket, appointment) {
     const { location, general, room1 } = site;
     const place = { name: "Riverside Health Centre", time_zone: "America/Toronto", languages: ["fr", "en"] };

@@ -3,11 +3,11 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
-import { launch, Page, SCREEN } from "./browser.js";
-import { busyDay } from "./busy-day.js";
-import { Clinic, token } from "./clinic.js";
-import { StagedClinic } from "./staged-clinic.js";
-import { until } from "./until.js";
+import { launch, Page, SCREEN } from "./helpers/browser.js";
+import { busyDay } from "./helpers/busy-day.js";
+import { Clinic, token } from "./helpers/clinic.js";
+import { StagedClinic } from "./helpers/staged-clinic.js";
+import { until } from "./helpers/until.js";
 
 const SMALL = { width: 320, height: 640 };
 const MINUTE_MS = 60_000;

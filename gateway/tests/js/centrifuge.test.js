@@ -4,12 +4,12 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, before, describe, it } from "node:test";
 import WebSocket from "ws";
-import { Client, Socket, socketUrl } from "./client.js";
-import { Clinic, token } from "./clinic.js";
-import { Proxy } from "./proxy.js";
-import { until } from "./until.js";
+import { Client, Socket, socketUrl } from "./helpers/centrifuge.js";
+import { Clinic, token } from "./helpers/clinic.js";
+import { Proxy } from "./helpers/proxy.js";
+import { until } from "./helpers/until.js";
 
-/** @typedef {import("./clinic.js").Site} Site */
+/** @typedef {import("./helpers/clinic.js").Site} Site */
 
 /** @type {Clinic} */
 let clinic;

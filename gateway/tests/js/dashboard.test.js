@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
-import { launch, Page } from "./browser.js";
-import { BANDS, busyDay } from "./busy-day.js";
-import { Clinic } from "./clinic.js";
-import { StagedClinic } from "./staged-clinic.js";
-import { until } from "./until.js";
+import { launch, Page } from "./helpers/browser.js";
+import { BANDS, busyDay } from "./helpers/busy-day.js";
+import { Clinic } from "./helpers/clinic.js";
+import { StagedClinic } from "./helpers/staged-clinic.js";
+import { until } from "./helpers/until.js";
 
 const CHANNEL = "load:harbour";
 const WALL = { width: 1920, height: 1080 };

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { day, load } from "./web.js";
+import * as load from "../../web/dashboard/load.js";
+import * as day from "../../web/shared/appointments.js";
 
 const { MINUTE_MS, HOUR_MS, QUARTER_MS } = load;
 

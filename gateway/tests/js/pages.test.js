@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
-import { launch, Page, PHONE, SCREEN } from "./browser.js";
-import { Clinic } from "./clinic.js";
-import { Proxy } from "./proxy.js";
-import { until } from "./until.js";
+import { launch, Page, PHONE, SCREEN } from "./helpers/browser.js";
+import { Clinic } from "./helpers/clinic.js";
+import { Proxy } from "./helpers/proxy.js";
+import { until } from "./helpers/until.js";
 
-/** @typedef {import("./clinic.js").Site} Site */
+/** @typedef {import("./helpers/clinic.js").Site} Site */
 
 /** @type {Clinic} */
 let clinic;

@@ -5,10 +5,10 @@ import { once } from "node:events";
 import { after, before, describe, it } from "node:test";
 import { Centrifuge } from "centrifuge/build/protobuf";
 import WebSocket from "ws";
-import { socketUrl } from "./client.js";
-import { Clinic } from "./clinic.js";
-import { Proxy } from "./proxy.js";
-import { until } from "./until.js";
+import { socketUrl } from "./helpers/centrifuge.js";
+import { Clinic } from "./helpers/clinic.js";
+import { Proxy } from "./helpers/proxy.js";
+import { until } from "./helpers/until.js";
 
 /** @type {Clinic} */
 let clinic;

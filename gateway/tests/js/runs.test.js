@@ -5,11 +5,11 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { after, afterEach, before, describe, it } from "node:test";
-import { launch, Page, PHONE, SCREEN } from "./browser.js";
-import { Clinic, token } from "./clinic.js";
-import { Proxy } from "./proxy.js";
-import { RUN, Stage } from "./staged.js";
-import { until } from "./until.js";
+import { launch, Page, PHONE, SCREEN } from "./helpers/browser.js";
+import { Clinic, token } from "./helpers/clinic.js";
+import { Proxy } from "./helpers/proxy.js";
+import { RUN, Stage } from "./helpers/staged-run.js";
+import { until } from "./helpers/until.js";
 
 /** @type {import("playwright-core").Browser} */
 let browser;
@@ -373,7 +373,7 @@ describe("a check", () => {
 
   it("is stopped while its file is on the way, and says what kept a file out", async () => {
     const page = await openRuns(stage.url, tokenOf("editor"));
-    /** @type {(answer: import("./staged.js").Answer) => void} */
+    /** @type {(answer: import("./helpers/staged-run.js").Answer) => void} */
     let release = () => {};
     stage.answers.set("POST files", () => new Promise((resolve) => (release = resolve)));
     await choose(page, claims(), "on its way.csv");

@@ -5,10 +5,10 @@ import { once } from "node:events";
 import { connect as connectTcp } from "node:net";
 import { after, before, describe, it } from "node:test";
 import WebSocket from "ws";
-import { Clinic, Site, token } from "./clinic.js";
-import { Proxy } from "./proxy.js";
-import { App, Bare, Poller } from "./socketio.js";
-import { until } from "./until.js";
+import { Clinic, Site, token } from "./helpers/clinic.js";
+import { Proxy } from "./helpers/proxy.js";
+import { App, Bare, Poller } from "./helpers/socketio.js";
+import { until } from "./helpers/until.js";
 
 /** @type {Clinic} */
 let clinic;

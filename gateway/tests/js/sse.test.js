@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
-import { Clinic, token } from "./clinic.js";
-import { Curl } from "./curl.js";
-import { until } from "./until.js";
-import { fold } from "./web.js";
+import { Clinic, token } from "./helpers/clinic.js";
+import { Curl } from "./helpers/curl.js";
+import { until } from "./helpers/until.js";
+import { fold } from "../../web/shared/fold.js";
 
 /** @type {Clinic} */
 let clinic;
@@ -25,17 +25,17 @@ function read(url, lastEventId) {
   return curl;
 }
 
-/** What the events of one channel come to. @param {import("./curl.js").Event[]} events @param {import("./web.js").Held} [held] */
+/** What the events of one channel come to. @param {import("./helpers/curl.js").Event[]} events @param {import("../../web/shared/fold.js").Held} [held] */
 function foldAll(events, held) {
   for (const { event, data } of events) {
-    const next = fold(held, /** @type {import("./web.js").Kind} */ (event), data);
+    const next = fold(held, /** @type {import("../../web/shared/fold.js").Kind} */ (event), data);
     if (next === "gap" || next === "old") assert.fail(`an event folds to ${next}`);
     held = next;
   }
   return held;
 }
 
-/** Waits until the stream has brought all that HTTP shows. @param {() => import("./web.js").Held | undefined} hold @param {string} path */
+/** Waits until the stream has brought all that HTTP shows. @param {() => import("../../web/shared/fold.js").Held | undefined} hold @param {string} path */
 async function agree(hold, path) {
   const snapshot = await until("the stream is as new as the snapshot", async () => {
     const snapshot = await clinic.get(path);

@@ -2,14 +2,15 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { fold, waitFrom } from "./web.js";
+import { fold } from "../../web/shared/fold.js";
+import { waitFrom } from "../../web/shared/wait.js";
 
-/** @typedef {import("./web.js").Held} Held */
+/** @typedef {import("../../web/shared/fold.js").Held} Held */
 /** @typedef {{set?: Record<string, number>, remove?: string[]}} Step */
 
 const CHANNEL = "board:riverside";
 
-/** @param {object} data @param {string} [epoch] @returns {import("./web.js").Frame} */
+/** @param {object} data @param {string} [epoch] @returns {import("../../web/shared/fold.js").Frame} */
 const frame = (data, epoch = "7") => ({ channel: CHANNEL, epoch, offset: 0, data });
 
 /** @param {number} version @param {Record<string, unknown>} entries @param {string} [epoch] */

@@ -37,9 +37,10 @@ async fn pages_are_served_with_their_types_and_run_nothing_foreign() {
         ("/", "text/html; charset=utf-8"),
         ("/patient", "text/html; charset=utf-8"),
         ("/board", "text/html; charset=utf-8"),
-        ("/patient.js", "text/javascript; charset=utf-8"),
-        ("/style.css", "text/css; charset=utf-8"),
-        ("/icon.svg", "image/svg+xml"),
+        ("/patient/patient.js", "text/javascript; charset=utf-8"),
+        ("/shared/style.css", "text/css; charset=utf-8"),
+        ("/shared/icons.svg", "image/svg+xml"),
+        ("/samples/sample-claims.csv", "text/csv; charset=windows-1252"),
     ] {
         let answer = node.send("GET", path, &[], "").await;
         assert_eq!((answer.status, answer.header("content-type")), (200, kind), "{path}");
@@ -53,6 +54,23 @@ async fn pages_are_served_with_their_types_and_run_nothing_foreign() {
     }
     let answer = node.send(Method::POST.as_str(), "/", &[], "").await;
     assert_eq!((answer.status, answer.code().as_str()), (405, "unknown_method"));
+}
+
+#[tokio::test]
+async fn unknown_address_shows_browsers_a_page() {
+    let node = node();
+    for path in ["/pateint", "/patient/patient.html", "/not-found/not-found.html", "/v1/nothing"] {
+        let accept = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+        let answer = node.send("GET", path, &[accept], "").await;
+        let kind = answer.header("content-type");
+        assert_eq!((answer.status, kind), (404, "text/html; charset=utf-8"), "{path}");
+        assert!(answer.text.starts_with("<!doctype html>"), "{path}");
+        assert_eq!(answer.header("cache-control"), "no-store", "{path}");
+        for accept in ["application/json", "*/*"] {
+            let answer = node.send("GET", path, &[("accept", accept)], "").await;
+            assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{path}");
+        }
+    }
 }
 
 #[tokio::test]

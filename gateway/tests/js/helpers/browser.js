@@ -1,0 +1,89 @@
+// Chromium, watched for everything a page must not do.
+
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+import { until } from "./until.js";
+
+const CHROMIUM = process.env.CLINICWIRE_CHROMIUM || "/usr/bin/chromium";
+const SHOTS = fileURLToPath(new URL("../../../../target/shots/", import.meta.url));
+const ARGS = [
+  "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync",
+];
+
+export const PHONE = { width: 390, height: 844 };
+export const SCREEN = { width: 1280, height: 720 };
+
+/** Starts one that all tests of a file share. */
+export async function launch() {
+  if (!existsSync(CHROMIUM)) throw new Error(`there is no ${CHROMIUM}: install Chromium, or set CLINICWIRE_CHROMIUM`);
+  await mkdir(SHOTS, { recursive: true });
+  return chromium.launch({ executablePath: CHROMIUM, args: ARGS });
+}
+
+/** One page in a browser of its own. */
+export class Page {
+  /** What the console said of errors, and scripts that failed. @type {string[]} */
+  complaints = [];
+  /** The data of every event of every stream. @type {string[]} */
+  heard = [];
+
+  /** @param {import("playwright-core").Page} page */
+  constructor(page) {
+    this.page = page;
+    page.on("pageerror", (error) => this.complaints.push(String(error)));
+    page.on("console", (message) => {
+      if (["error", "warning"].includes(message.type())) this.complaints.push(message.text());
+    });
+  }
+
+  /**
+   * @param {import("playwright-core").Browser} browser
+   * @param {string} url
+   * @param {{width: number, height: number}} viewport
+   */
+  static async open(browser, url, viewport) {
+    const context = await browser.newContext({ viewport, locale: "en-CA", timezoneId: "America/Toronto", deviceScaleFactor: viewport === PHONE ? 2 : 1 });
+    const page = new Page(await context.newPage());
+    const devtools = await context.newCDPSession(page.page);
+    await devtools.send("Network.enable");
+    devtools.on("Network.eventSourceMessageReceived", ({ data }) => page.heard.push(data));
+    await page.page.goto(url);
+    return page;
+  }
+
+  /** The text somebody sees there, or "" when nothing is to be seen. @param {string} selector */
+  async text(selector) {
+    const element = this.page.locator(selector).first();
+    return (await element.isVisible()) ? (await element.innerText()).trim() : "";
+  }
+
+  /**
+   * Waits until the text somebody sees there is this, or matches it.
+   * @param {string} selector
+   * @param {string | RegExp} wanted
+   */
+  async shows(selector, wanted) {
+    let seen = "";
+    const right = () => (typeof wanted === "string" ? seen === wanted : wanted.test(seen));
+    try {
+      await until("the page shows it", async () => {
+        seen = await this.text(selector);
+        return right();
+      });
+    } catch {
+      throw new Error(`${selector} should show ${wanted}, and shows ${JSON.stringify(seen)}`);
+    }
+  }
+
+  /** Takes a picture for people to look at, once everything that moves has arrived. @param {string} name @param {{fullPage?: boolean}} [more] */
+  async shoot(name, more) {
+    await this.page.screenshot({ path: `${SHOTS}${name}.png`, animations: "disabled", ...more });
+  }
+
+  async close() {
+    await this.page.context().close();
+  }
+}
