@@ -30,6 +30,5 @@ async fn soon<T>(what: &str, happening: impl Future<Output = T>) -> T {
 
 /// Returns a slug that was never used before.
 pub fn fresh() -> String {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    format!("t-{:016x}", RandomState::new().build_hasher().finish())
+    format!("t-{:016x}", fastrand::u64(..))
 }

@@ -1,60 +1,106 @@
-//! The backends in memory pass the conformance suites.
+//! The backends in memory pass the conformance suites: one test for each promise.
 
-use std::sync::Arc;
-
-use standalone::{
-    conformance::{self, log::Sides, views::Store},
-    memory::{Memory, MemoryLog, system_clock},
-};
+use standalone::memory::{Memory, system_clock};
 
 fn memory() -> Memory {
     Memory::new(system_clock())
 }
 
-#[tokio::test]
-async fn memory_ledger_conforms() {
-    conformance::ledger::suite(&*memory().ledger).await;
-}
-
-#[tokio::test]
-async fn memory_views_conform() {
-    let memory = memory();
-    let store = Store {
-        views: &*memory.views,
-        snapshots: &*memory.views,
-        lose: async |_: &_| memory.views.flush(),
+macro_rules! ledger {
+    ($($promise:ident,)*) => {
+        mod ledger {
+            $(#[tokio::test]
+            async fn $promise() {
+                standalone::conformance::ledger::$promise(&*super::memory().ledger).await;
+            })*
+        }
     };
-    conformance::views::suite(&store, &*memory.ledger).await;
 }
+standalone::ledger_promises!(ledger);
 
-#[tokio::test]
-async fn memory_log_conforms() {
-    conformance::log::suite(async || {
-        let log = Arc::new(MemoryLog::new(system_clock()));
-        Sides { processors: log.clone(), gateway: log }
-    })
-    .await;
-}
+macro_rules! views {
+    ($($promise:ident,)*) => {
+        mod views {
+            use standalone::conformance::views::{self, Store};
 
-#[tokio::test]
-async fn memory_queries_conform() {
-    let memory = memory();
-    conformance::queries::suite(&*memory.ledger, &*memory.queries()).await;
-}
-
-#[tokio::test]
-async fn memory_short_keys_conform() {
-    conformance::keys::suite(memory().keys).await;
-}
-
-#[tokio::test]
-async fn memory_work_conforms() {
-    let memory = memory();
-    let queries = memory.queries();
-    let sides = conformance::work::Sides {
-        work: &*memory.work,
-        ledger: &*memory.runs_ledger,
-        queries: &*queries,
+            $(#[tokio::test]
+            async fn $promise() {
+                let memory = super::memory();
+                let store = Store {
+                    views: &*memory.views,
+                    snapshots: &*memory.views,
+                    lose: async |_: &schemas::ids::Aggregate| memory.views.flush(),
+                };
+                views::$promise(&store, &*memory.ledger).await;
+            })*
+        }
     };
-    conformance::work::suite(sides).await;
 }
+standalone::view_store_promises!(views);
+
+macro_rules! log {
+    ($($promise:ident,)*) => {
+        mod log {
+            use std::sync::Arc;
+
+            use standalone::{
+                conformance::log::{self, Sides},
+                memory::{MemoryLog, system_clock},
+            };
+
+            $(#[tokio::test]
+            async fn $promise() {
+                let log = Arc::new(MemoryLog::new(system_clock()));
+                log::$promise(Sides { processors: log.clone(), gateway: log }).await;
+            })*
+        }
+    };
+}
+standalone::log_promises!(log);
+
+macro_rules! queries {
+    ($($promise:ident,)*) => {
+        mod queries {
+            $(#[tokio::test]
+            async fn $promise() {
+                let memory = super::memory();
+                let queries = memory.queries();
+                standalone::conformance::queries::$promise(&*memory.ledger, &*queries).await;
+            })*
+        }
+    };
+}
+standalone::query_promises!(queries);
+
+macro_rules! short_keys {
+    ($($promise:ident,)*) => {
+        mod short_keys {
+            $(#[tokio::test]
+            async fn $promise() {
+                standalone::conformance::keys::$promise(super::memory().keys).await;
+            })*
+        }
+    };
+}
+standalone::short_key_promises!(short_keys);
+
+macro_rules! work {
+    ($($promise:ident,)*) => {
+        mod work {
+            use standalone::conformance::work::{self, Desk, Sides};
+
+            $(#[tokio::test]
+            async fn $promise() {
+                let memory = super::memory();
+                let queries = memory.queries();
+                let sides = Sides {
+                    work: &*memory.work,
+                    ledger: &*memory.runs_ledger,
+                    queries: &*queries,
+                };
+                work::$promise(&mut Desk::open(sides).await).await;
+            })*
+        }
+    };
+}
+standalone::work_promises!(work);

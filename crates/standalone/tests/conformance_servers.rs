@@ -1,32 +1,34 @@
-//! Kafka, Redis and Postgres keep every promise of the backends they stand behind: the suites that memory passes.
+//! Kafka, Redis and PostgreSQL pass the conformance suites: one test for each promise.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::Arc,
+};
 
-use fred::interfaces::KeysInterface;
+use futures_util::FutureExt;
 use processors::servers::{
     kafka::{self, NewTopics, Topics},
     migrations,
     postgres::{
         ConnectionSettings, Consumer, PoolSettings, PostgresLedger, PostgresWork, Role, login,
     },
-    redis::RedisViews,
 };
-use schemas::{
-    ids::Aggregate,
-    record::{CARE_TOPIC, RUNS_TOPIC},
-    redis_keys,
+use schemas::record::{CARE_TOPIC, RUNS_TOPIC};
+use standalone::conformance::{
+    self,
+    log::Sides,
+    work::{Desk, Sides as WorkSides},
 };
-use standalone::conformance::{self, log::Sides, views::Store};
 use tokio::sync::OnceCell;
 
-/// The address of a server. Without it the test fails: a suite that is skipped promises nothing.
+/// The address of a server. Without it the test fails: a skipped suite would promise nothing.
 fn server(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         panic!("{variable} is not set: run `make test`, or these tests under `deploy/dev/servers run -- …`")
     })
 }
 
-/// A ledger over migrated tables, under a consumer of its own.
+/// A ledger over migrated tables, with a consumer name of its own.
 async fn ledger() -> PostgresLedger {
     static MIGRATED: OnceCell<()> = OnceCell::const_new();
     let url = server("CLINICWIRE_POSTGRES");
@@ -41,116 +43,196 @@ async fn ledger() -> PostgresLedger {
         .expect("the settings make a pool")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn postgres_ledger_conforms() {
-    conformance::ledger::suite(&ledger().await).await;
+fn pool(url: &str, size: usize) -> PoolSettings {
+    let connection = ConnectionSettings { url: url.to_owned(), role: Some(Role::Processor) };
+    PoolSettings { connection, size }
 }
 
-/// Whoever takes a run takes any that waits, so that the work has a database to itself, dropped in the end.
-#[tokio::test(flavor = "multi_thread")]
-async fn postgres_work_conforms() {
+macro_rules! ledger {
+    ($($promise:ident,)*) => {
+        mod ledger {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                standalone::conformance::ledger::$promise(&super::ledger().await).await;
+            })*
+        }
+    };
+}
+standalone::ledger_promises!(ledger);
+
+/// Runs `promise` on a database of its own, since a worker takes any waiting run. The database is
+/// copied from a migrated template and dropped afterwards.
+async fn on_own_database(promise: impl AsyncFnOnce(&mut Desk<'_>)) {
+    static TEMPLATE: OnceCell<String> = OnceCell::const_new();
     let server = server("CLINICWIRE_POSTGRES");
-    let name = conformance::fresh().replace('-', "_");
     let (address, _) = server.rsplit_once('/').expect("a URL with a database");
-    let url = format!("{address}/{name}");
     let owner = login(&ConnectionSettings { url: server.clone(), role: None })
         .await
         .expect("postgres answers");
-    owner.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database can be made");
-    migrations::apply(&url).await.expect("the migrations apply");
-    let suite = tokio::spawn(async move {
-        let settings = |size| {
-            let connection = ConnectionSettings { url: url.clone(), role: Some(Role::Processor) };
-            PoolSettings { connection, size }
-        };
-        let work = PostgresWork::new(&settings(3)).expect("the settings make a pool");
-        let consumer = Consumer { name: conformance::fresh(), topic: RUNS_TOPIC.to_owned() };
-        let ledger = PostgresLedger::new(&settings(2), consumer).expect("the settings make a pool");
-        let queries = gateway::servers::postgres::PostgresQueries::new(&url, 2)
-            .expect("the settings make a pool");
-        let sides = conformance::work::Sides { work: &work, ledger: &ledger, queries: &queries };
-        conformance::work::suite(sides).await;
-    });
-    let kept = suite.await;
+    let create = async |name: &str, template: &str| {
+        let statement = format!("CREATE DATABASE {name} TEMPLATE {template}");
+        owner.batch_execute(&statement).await.expect("a database can be made");
+    };
+    let fresh_name = || conformance::fresh().replace('-', "_");
+    let template = TEMPLATE
+        .get_or_init(async || {
+            let name = fresh_name();
+            create(&name, "template0").await;
+            migrations::apply(&format!("{address}/{name}")).await.expect("the migrations apply");
+            name
+        })
+        .await;
+    let name = fresh_name();
+    create(&name, template).await;
+    let url = format!("{address}/{name}");
+    let work = PostgresWork::new(&pool(&url, 3)).expect("the settings make a pool");
+    let consumer = Consumer { name: conformance::fresh(), topic: RUNS_TOPIC.to_owned() };
+    let ledger = PostgresLedger::new(&pool(&url, 2), consumer).expect("the settings make a pool");
+    let queries = gateway::servers::postgres::PostgresQueries::new(&url, 2)
+        .expect("the settings make a pool");
+    let sides = WorkSides { work: &work, ledger: &ledger, queries: &queries };
+    let mut desk = Desk::open(sides).await;
+    let kept = AssertUnwindSafe(promise(&mut desk)).catch_unwind().await;
     owner
         .batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
         .await
-        .expect("it can be dropped");
-    kept.expect("the suite passes");
+        .expect("the database can be dropped");
+    if let Err(panic) = kept {
+        resume_unwind(panic);
+    }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn postgres_queries_conform() {
-    let ledger = ledger().await;
-    let url = server("CLINICWIRE_POSTGRES");
-    let queries = gateway::servers::postgres::PostgresQueries::new(&url, 2)
-        .expect("the settings make a pool");
-    conformance::queries::suite(&ledger, &queries).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn redis_views_conform() {
-    let url = server("CLINICWIRE_REDIS");
-    let views = RedisViews::connect(&url).await.expect("redis answers");
-    let client = gateway::servers::redis::connect(&url).await.expect("redis answers");
-    let snapshots = gateway::servers::redis::RedisSnapshots::new(client.clone());
-    let lose = async |aggregate: &Aggregate| {
-        let lost: i64 = client.del(redis_keys::generation(aggregate)).await.expect("redis answers");
-        assert_eq!(lost, 1, "there was a generation");
+macro_rules! work {
+    ($($promise:ident,)*) => {
+        mod work {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                super::on_own_database(standalone::conformance::work::$promise).await;
+            })*
+        }
     };
-    let ledger = ledger().await;
-    conformance::views::suite(&Store { views: &views, snapshots: &snapshots, lose }, &ledger).await;
 }
+standalone::work_promises!(work);
 
-#[tokio::test(flavor = "multi_thread")]
-async fn redis_short_keys_conform() {
-    let url = server("CLINICWIRE_REDIS");
-    let client = gateway::servers::redis::connect(&url).await.expect("redis answers");
-    conformance::keys::suite(Arc::new(gateway::servers::redis::RedisKeys::new(client))).await;
+macro_rules! queries {
+    ($($promise:ident,)*) => {
+        mod queries {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                let ledger = super::ledger().await;
+                let url = super::server("CLINICWIRE_POSTGRES");
+                let queries = gateway::servers::postgres::PostgresQueries::new(&url, 2)
+                    .expect("the settings make a pool");
+                standalone::conformance::queries::$promise(&ledger, &queries).await;
+            })*
+        }
+    };
 }
+standalone::query_promises!(queries);
 
-#[tokio::test(flavor = "multi_thread")]
-async fn kafka_log_conforms() {
+macro_rules! views {
+    ($($promise:ident,)*) => {
+        mod views {
+            use fred::interfaces::KeysInterface;
+            use gateway::servers::redis::{RedisSnapshots, connect};
+            use processors::servers::redis::RedisViews;
+            use schemas::{ids::Aggregate, redis_keys};
+            use standalone::conformance::views::{self, Store};
+
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                let url = super::server("CLINICWIRE_REDIS");
+                let views = RedisViews::connect(&url).await.expect("redis answers");
+                let client = connect(&url).await.expect("redis answers");
+                let snapshots = RedisSnapshots::new(client.clone());
+                let lose = async |aggregate: &Aggregate| {
+                    let key = redis_keys::generation(aggregate);
+                    let lost: i64 = client.del(key).await.expect("redis answers");
+                    assert_eq!(lost, 1, "there was a generation");
+                };
+                let store = Store { views: &views, snapshots: &snapshots, lose };
+                views::$promise(&store, &super::ledger().await).await;
+            })*
+        }
+    };
+}
+standalone::view_store_promises!(views);
+
+macro_rules! short_keys {
+    ($($promise:ident,)*) => {
+        mod short_keys {
+            use std::sync::Arc;
+
+            use gateway::servers::redis::{RedisKeys, connect};
+
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                let url = super::server("CLINICWIRE_REDIS");
+                let keys = RedisKeys::new(connect(&url).await.expect("redis answers"));
+                standalone::conformance::keys::$promise(Arc::new(keys)).await;
+            })*
+        }
+    };
+}
+standalone::short_key_promises!(short_keys);
+
+/// The clients of one log, over topics that all promises share; the reader is in a new group.
+async fn log_sides() -> Sides {
+    static TOPICS: OnceCell<Topics> = OnceCell::const_new();
     let brokers = server("CLINICWIRE_KAFKA");
-    let name = conformance::fresh();
-    let [care, runs, views, audit] =
-        ["care", "runs", "views", "audit"].map(|topic| format!("{name}.{topic}"));
-    let topics = Topics { care, runs, views, audit };
-    let settings = |group: String| kafka::KafkaSettings {
+    let settings = |topics: &Topics, group: String| kafka::KafkaSettings {
         brokers: brokers.clone(),
         topics: topics.clone(),
         reads: CARE_TOPIC,
         group,
         instance: None,
     };
-    let new = NewTopics {
-        partitions: 3,
-        replication_factor: 1,
-        min_insync_replicas: 1,
-        care_hours: 1,
-        runs_hours: 1,
-        views_hours: 1,
-        audit_hours: 1,
+    let topics = TOPICS
+        .get_or_init(async || {
+            let name = conformance::fresh();
+            let [care, runs, views, audit] =
+                ["care", "runs", "views", "audit"].map(|topic| format!("{name}.{topic}"));
+            let topics = Topics { care, runs, views, audit };
+            let new = NewTopics {
+                partitions: 3,
+                replication_factor: 1,
+                min_insync_replicas: 1,
+                care_hours: 1,
+                runs_hours: 1,
+                views_hours: 1,
+                audit_hours: 1,
+            };
+            let settings = settings(&topics, String::new());
+            kafka::prepare(&settings, &new).await.expect("the topics are made");
+            topics
+        })
+        .await;
+    let gateway = gateway::servers::kafka::KafkaSettings {
+        brokers: brokers.clone(),
+        care_topic: topics.care.clone(),
+        runs_topic: topics.runs.clone(),
+        audit_topic: topics.audit.clone(),
+        views_topic: topics.views.clone(),
     };
-    kafka::prepare(&settings(String::new()), &new).await.expect("the topics are made");
-    conformance::log::suite(async || {
-        let settings = settings(conformance::fresh());
-        let gateway = gateway::servers::kafka::KafkaSettings {
-            brokers: brokers.clone(),
-            care_topic: topics.care.clone(),
-            runs_topic: topics.runs.clone(),
-            audit_topic: topics.audit.clone(),
-            views_topic: topics.views.clone(),
-        };
-        Sides {
-            processors: Arc::new(
-                kafka::KafkaLog::new(settings, 3).expect("the settings make a producer"),
-            ),
-            gateway: Arc::new(
-                gateway::servers::kafka::KafkaLog::new(gateway)
-                    .expect("the settings make a producer"),
-            ),
-        }
-    })
-    .await;
+    let settings = settings(topics, conformance::fresh());
+    Sides {
+        processors: Arc::new(
+            kafka::KafkaLog::new(settings, 3).expect("the settings make a producer"),
+        ),
+        gateway: Arc::new(
+            gateway::servers::kafka::KafkaLog::new(gateway).expect("the settings make a producer"),
+        ),
+    }
 }
+
+macro_rules! log {
+    ($($promise:ident,)*) => {
+        mod log {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                standalone::conformance::log::$promise(super::log_sides().await).await;
+            })*
+        }
+    };
+}
+standalone::log_promises!(log);

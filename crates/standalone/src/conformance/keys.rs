@@ -8,30 +8,24 @@ use super::fresh;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// # Panics
-/// When the backend does not conform.
-pub async fn suite(keys: Arc<dyn ShortKeys>) {
-    a_value_is_taken_once(&*keys).await;
-    of_many_who_ask_at_once_one_gets_it(keys.clone()).await;
-    putting_again_replaces(&*keys).await;
-    a_value_does_not_outlive_its_time(&*keys).await;
-}
-
 async fn take(keys: &dyn ShortKeys, key: &str) -> Option<String> {
     keys.take(key).await.expect("the keys answer")
 }
 
-async fn a_value_is_taken_once(keys: &dyn ShortKeys) {
+pub async fn value_is_taken_once(keys: Arc<dyn ShortKeys>) {
     let key = fresh();
-    assert_eq!(take(keys, &key).await, None, "nothing was put");
+    assert_eq!(take(&*keys, &key).await, None, "nothing was put");
     keys.put(&key, "a value, with \"everything\" {in} it: é", MINUTE)
         .await
         .expect("the keys answer");
-    assert_eq!(take(keys, &key).await.as_deref(), Some("a value, with \"everything\" {in} it: é"));
-    assert_eq!(take(keys, &key).await, None, "it was taken");
+    assert_eq!(
+        take(&*keys, &key).await.as_deref(),
+        Some("a value, with \"everything\" {in} it: é")
+    );
+    assert_eq!(take(&*keys, &key).await, None, "it was taken");
 }
 
-async fn of_many_who_ask_at_once_one_gets_it(keys: Arc<dyn ShortKeys>) {
+pub async fn concurrent_takers_get_value_once(keys: Arc<dyn ShortKeys>) {
     let key = fresh();
     keys.put(&key, "one", MINUTE).await.expect("the keys answer");
     let asking: Vec<_> = (0..16)
@@ -47,20 +41,33 @@ async fn of_many_who_ask_at_once_one_gets_it(keys: Arc<dyn ShortKeys>) {
     assert_eq!(got, 1);
 }
 
-async fn putting_again_replaces(keys: &dyn ShortKeys) {
+pub async fn second_put_replaces_value(keys: Arc<dyn ShortKeys>) {
     let key = fresh();
     for value in ["old", "new"] {
         keys.put(&key, value, MINUTE).await.expect("the keys answer");
     }
-    assert_eq!(take(keys, &key).await.as_deref(), Some("new"));
-    assert_eq!(take(keys, &key).await, None, "the old one is gone as well");
+    assert_eq!(take(&*keys, &key).await.as_deref(), Some("new"));
+    assert_eq!(take(&*keys, &key).await, None, "the old one is gone as well");
 }
 
-async fn a_value_does_not_outlive_its_time(keys: &dyn ShortKeys) {
+pub async fn value_expires(keys: Arc<dyn ShortKeys>) {
     let key = fresh();
     keys.put(&key, "brief", Duration::from_millis(50)).await.expect("the keys answer");
     // The promise is about real time: after twice the lifetime the key is gone, however slow the
     // machine is.
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(take(keys, &key).await, None);
+    assert_eq!(take(&*keys, &key).await, None);
+}
+
+/// Calls `$run!` with the names of the promises of short-lived keys.
+#[macro_export]
+macro_rules! short_key_promises {
+    ($run:ident) => {
+        $run! {
+            value_is_taken_once,
+            concurrent_takers_get_value_once,
+            second_put_replaces_value,
+            value_expires,
+        }
+    };
 }

@@ -21,25 +21,7 @@ use super::{
 
 mod appointments;
 
-/// # Panics
-/// When the backend does not conform.
-pub async fn suite(ledger: &dyn Ledger) {
-    a_claim_outranks_the_one_before(ledger).await;
-    a_commit_moves_everything_together(ledger).await;
-    a_fenced_commit_changes_nothing(ledger).await;
-    a_commit_whose_answer_was_lost_is_found_in_the_checkpoint(ledger).await;
-    of_two_commits_of_one_claim_one_succeeds(ledger).await;
-    a_location_that_moved_without_its_owner_stops_the_batch(ledger).await;
-    an_ended_ticket_comes_when_it_is_asked_for(ledger).await;
-    appointments::suite(ledger).await;
-    a_refused_record_may_carry_what_timers_did_before_it(ledger).await;
-    what_is_due_is_known_by_partition(ledger).await;
-    a_repeat_and_a_parked_record_are_committed_without_a_version(ledger).await;
-    the_outbox_keeps_its_order_until_rows_are_published(ledger).await;
-    a_dirty_view_is_listed_until_it_is_repaired(ledger).await;
-    epochs_only_grow(ledger).await;
-    tenants_never_meet(ledger).await;
-}
+pub use appointments::*;
 
 /// The view after its first step.
 pub(super) fn view_of(step: &ViewStep) -> View {
@@ -70,7 +52,7 @@ async fn opened(ledger: &dyn Ledger, tickets: u128) -> (Clinic, Claim) {
     (clinic, Claim { next_offset: batch.to, ..claim })
 }
 
-async fn a_claim_outranks_the_one_before(ledger: &dyn Ledger) {
+pub async fn newer_claim_fences_older(ledger: &dyn Ledger) {
     let partition = Clinic::new(ledger).await.partition();
     let first = ledger.claim(partition).await.expect("the ledger claims");
     let second = ledger.claim(partition).await.expect("the ledger claims");
@@ -80,7 +62,7 @@ async fn a_claim_outranks_the_one_before(ledger: &dyn Ledger) {
     assert_eq!(ledger.checkpoint(partition).await.expect("the ledger answers"), second);
 }
 
-async fn a_commit_moves_everything_together(ledger: &dyn Ledger) {
+pub async fn commit_moves_everything_together(ledger: &dyn Ledger) {
     let mut clinic = Clinic::new(ledger).await;
     let claim = ledger.claim(clinic.partition()).await.expect("the ledger claims");
     assert!(ledger.load(&clinic.aggregate).await.expect("the ledger answers").is_none());
@@ -174,7 +156,7 @@ fn keys(rows: &[OutboxRow]) -> Vec<(i64, i16)> {
     rows.iter().map(|row| (row.offset, row.part)).collect()
 }
 
-async fn a_fenced_commit_changes_nothing(ledger: &dyn Ledger) {
+pub async fn fenced_commit_changes_nothing(ledger: &dyn Ledger) {
     let mut clinic = Clinic::new(ledger).await;
     let older = ledger.claim(clinic.partition()).await.expect("the ledger claims");
     let newer = ledger.claim(clinic.partition()).await.expect("the ledger claims");
@@ -199,7 +181,7 @@ async fn a_fenced_commit_changes_nothing(ledger: &dyn Ledger) {
 }
 
 /// The answer of a commit is lost: the owner does not know whether the commit took effect.
-async fn a_commit_whose_answer_was_lost_is_found_in_the_checkpoint(ledger: &dyn Ledger) {
+pub async fn lost_commit_answer_is_in_checkpoint(ledger: &dyn Ledger) {
     let (mut clinic, claim) = opened(ledger, 0).await;
     let batch = clinic.batch(claim, vec![issue(1), issue(2)]);
     drop(ledger.commit(&batch).await);
@@ -212,7 +194,7 @@ async fn a_commit_whose_answer_was_lost_is_found_in_the_checkpoint(ledger: &dyn 
     holds_the_location(ledger, &clinic).await;
 }
 
-async fn of_two_commits_of_one_claim_one_succeeds(ledger: &dyn Ledger) {
+pub async fn one_of_two_commits_of_a_claim_succeeds(ledger: &dyn Ledger) {
     let (mut clinic, claim) = opened(ledger, 0).await;
     let batch = clinic.batch(claim, vec![issue(1)]);
     let (one, other) = tokio::join!(ledger.commit(&batch), ledger.commit(&batch));
@@ -221,7 +203,7 @@ async fn of_two_commits_of_one_claim_one_succeeds(ledger: &dyn Ledger) {
     holds_the_location(ledger, &clinic).await;
 }
 
-async fn a_location_that_moved_without_its_owner_stops_the_batch(ledger: &dyn Ledger) {
+pub async fn foreign_move_of_location_stops_batch(ledger: &dyn Ledger) {
     let (mut clinic, claim) = opened(ledger, 1).await;
     let good = clinic.batch(claim, vec![issue(2)]);
     let mut stale = good.clone();
@@ -238,7 +220,7 @@ async fn a_location_that_moved_without_its_owner_stops_the_batch(ledger: &dyn Le
     holds_the_location(ledger, &clinic).await;
 }
 
-async fn an_ended_ticket_comes_when_it_is_asked_for(ledger: &dyn Ledger) {
+pub async fn ended_ticket_is_read_on_request(ledger: &dyn Ledger) {
     let (mut clinic, claim) = opened(ledger, 3).await;
     let batch = clinic.batch(claim, vec![leave(2)]);
     ledger.commit(&batch).await.expect("the ledger commits");
@@ -260,7 +242,7 @@ async fn an_ended_ticket_comes_when_it_is_asked_for(ledger: &dyn Ledger) {
 
 /// The events of timers are committed with the record that was refused after them, under their own
 /// version.
-async fn a_refused_record_may_carry_what_timers_did_before_it(ledger: &dyn Ledger) {
+pub async fn refused_record_carries_timer_events(ledger: &dyn Ledger) {
     let (mut clinic, claim) = opened(ledger, 2).await;
     let mut batch = clinic.batch(claim, vec![leave(1)]);
     let row = &mut batch.journal[0];
@@ -288,7 +270,7 @@ async fn a_refused_record_may_carry_what_timers_did_before_it(ledger: &dyn Ledge
     holds_the_location(ledger, &clinic).await;
 }
 
-async fn what_is_due_is_known_by_partition(ledger: &dyn Ledger) {
+pub async fn due_times_are_listed_by_partition(ledger: &dyn Ledger) {
     let (mut clinic, mut claim) = opened(ledger, 0).await;
     let (partition, aggregate) = (clinic.partition(), clinic.aggregate.clone());
     for (number, expected) in
@@ -309,7 +291,7 @@ async fn what_is_due_is_known_by_partition(ledger: &dyn Ledger) {
     }
 }
 
-async fn a_repeat_and_a_parked_record_are_committed_without_a_version(ledger: &dyn Ledger) {
+pub async fn repeated_and_parked_records_have_no_version(ledger: &dyn Ledger) {
     let (mut clinic, claim) = opened(ledger, 0).await;
     let first = clinic.record(issue(1));
     let mut broken = clinic.record(issue(2));
@@ -347,7 +329,7 @@ async fn a_repeat_and_a_parked_record_are_committed_without_a_version(ledger: &d
     assert!(matches!(known[0].outcome.verdict, Verdict::Applied { version: 5, .. }));
 }
 
-async fn the_outbox_keeps_its_order_until_rows_are_published(ledger: &dyn Ledger) {
+pub async fn outbox_keeps_order_until_published(ledger: &dyn Ledger) {
     let (mut clinic, claim) = opened(ledger, 0).await;
     let mut batch = clinic.batch(claim, vec![issue(1), issue(2)]);
     let follow_up = clinic.record(issue(3));
@@ -371,7 +353,7 @@ async fn the_outbox_keeps_its_order_until_rows_are_published(ledger: &dyn Ledger
     assert!(keys(&left) == keys(&new[1..]));
 }
 
-async fn a_dirty_view_is_listed_until_it_is_repaired(ledger: &dyn Ledger) {
+pub async fn dirty_view_is_listed_until_repaired(ledger: &dyn Ledger) {
     let (mut clinic, claim) = opened(ledger, 1).await;
     let partition = clinic.partition();
     let dirty = async |limit| ledger.dirty(partition, OF, limit).await.expect("the ledger answers");
@@ -407,7 +389,7 @@ async fn a_dirty_view_is_listed_until_it_is_repaired(ledger: &dyn Ledger) {
     assert!(dirty(10).await.is_empty());
 }
 
-async fn epochs_only_grow(ledger: &dyn Ledger) {
+pub async fn epochs_only_grow(ledger: &dyn Ledger) {
     let mut last = 0;
     for _ in 0..5 {
         let next = ledger.next_epoch().await.expect("the ledger answers");
@@ -421,7 +403,7 @@ async fn epochs_only_grow(ledger: &dyn Ledger) {
     );
 }
 
-async fn tenants_never_meet(ledger: &dyn Ledger) {
+pub async fn tenants_never_meet(ledger: &dyn Ledger) {
     let (one, _) = opened(ledger, 3).await;
     let (other, _) = opened(ledger, 1).await;
     assert_ne!(one.aggregate, other.aggregate);
@@ -429,4 +411,32 @@ async fn tenants_never_meet(ledger: &dyn Ledger) {
     for clinic in [&one, &other] {
         holds_the_location(ledger, clinic).await;
     }
+}
+
+/// Calls `$run!` with the names of the promises of the ledger.
+#[macro_export]
+macro_rules! ledger_promises {
+    ($run:ident) => {
+        $run! {
+            newer_claim_fences_older,
+            commit_moves_everything_together,
+            fenced_commit_changes_nothing,
+            lost_commit_answer_is_in_checkpoint,
+            one_of_two_commits_of_a_claim_succeeds,
+            foreign_move_of_location_stops_batch,
+            ended_ticket_is_read_on_request,
+            refused_record_carries_timer_events,
+            due_times_are_listed_by_partition,
+            repeated_and_parked_records_have_no_version,
+            outbox_keeps_order_until_published,
+            dirty_view_is_listed_until_repaired,
+            epochs_only_grow,
+            tenants_never_meet,
+            near_appointments_come_with_location,
+            appointments_are_read_by_days,
+            appointment_is_read_by_id_or_source_key,
+            changed_appointment_replaces_itself,
+            tenants_share_no_appointment,
+        }
+    };
 }

@@ -23,17 +23,6 @@ pub struct Sides {
     pub gateway: Arc<dyn gateway::backends::log::Log>,
 }
 
-/// Runs the suite; `sides` makes new clients, each reader in a new group.
-///
-/// # Panics
-/// When the backend does not conform.
-pub async fn suite(sides: impl AsyncFn() -> Sides) {
-    each_key_keeps_its_order(sides().await).await;
-    a_partition_without_an_answer_is_assigned_again(sides().await).await;
-    a_released_partition_is_assigned_again_and_read_from_the_answer(sides().await).await;
-    a_follower_hears_what_was_there_then_what_comes(sides().await).await;
-}
-
 /// Fresh keys.
 fn keys(count: usize) -> Vec<String> {
     (0..count).map(|_| format!("{}/riverside", fresh())).collect()
@@ -111,7 +100,7 @@ impl Reader {
     }
 }
 
-async fn each_key_keeps_its_order(sides: Sides) {
+pub async fn each_key_keeps_its_order(sides: Sides) {
     let keys = keys(3);
     let mut expected: BTreeMap<String, Vec<WireRecord>> = BTreeMap::new();
     let before = now();
@@ -144,7 +133,7 @@ fn now() -> Millis {
     (crate::memory::system_clock())()
 }
 
-async fn a_partition_without_an_answer_is_assigned_again(sides: Sides) {
+pub async fn unclaimed_partition_is_assigned_again(sides: Sides) {
     let keys = keys(1);
     sides
         .processors
@@ -166,7 +155,7 @@ async fn a_partition_without_an_answer_is_assigned_again(sides: Sides) {
     assert_eq!(reader.of_keys(&keys, 1).await.len(), 1);
 }
 
-async fn a_released_partition_is_assigned_again_and_read_from_the_answer(sides: Sides) {
+pub async fn released_partition_is_read_from_new_claim(sides: Sides) {
     let keys = keys(1);
     let batch: Vec<_> = (0..3).map(|number| (CARE_TOPIC, record(&keys[0], number))).collect();
     sides.processors.append(&batch).await.expect("the log acknowledges");
@@ -212,7 +201,7 @@ impl Reader {
     }
 }
 
-async fn a_follower_hears_what_was_there_then_what_comes(sides: Sides) {
+pub async fn follower_reads_past_then_new_records(sides: Sides) {
     let keys = keys(2);
     let views = |version: u64| {
         let position = Position { epoch: 7, version };
@@ -257,4 +246,17 @@ async fn a_follower_hears_what_was_there_then_what_comes(sides: Sides) {
             .map(|(_, record)| record);
         assert!(records.into_iter().eq(expected), "in order, unchanged");
     }
+}
+
+/// Calls `$run!` with the names of the promises of the log.
+#[macro_export]
+macro_rules! log_promises {
+    ($run:ident) => {
+        $run! {
+            each_key_keeps_its_order,
+            unclaimed_partition_is_assigned_again,
+            released_partition_is_read_from_new_claim,
+            follower_reads_past_then_new_records,
+        }
+    };
 }

@@ -14,14 +14,7 @@ use super::{
     ledger::{same_view, view_of},
 };
 
-/// # Panics
-/// When the backend does not conform. `queries` must read what `ledger` writes.
-pub async fn suite(ledger: &dyn Ledger, queries: &dyn Queries) {
-    a_view_is_as_the_ledger_holds_it(ledger, queries).await;
-    an_outcome_is_found_by_its_tenant_and_command(ledger, queries).await;
-}
-
-async fn a_view_is_as_the_ledger_holds_it(ledger: &dyn Ledger, queries: &dyn Queries) {
+pub async fn view_equals_ledger(ledger: &dyn Ledger, queries: &dyn Queries) {
     let mut clinic = Clinic::new(ledger).await;
     let claim = ledger.claim(clinic.partition()).await.expect("the ledger claims");
     let mut commands = opening();
@@ -47,7 +40,7 @@ async fn a_view_is_as_the_ledger_holds_it(ledger: &dyn Ledger, queries: &dyn Que
     assert!(unknown.is_none());
 }
 
-async fn an_outcome_is_found_by_its_tenant_and_command(ledger: &dyn Ledger, queries: &dyn Queries) {
+pub async fn outcome_is_found_by_tenant_and_command(ledger: &dyn Ledger, queries: &dyn Queries) {
     let mut clinic = Clinic::new(ledger).await;
     let claim = ledger.claim(clinic.partition()).await.expect("the ledger claims");
     let mut commands = opening();
@@ -66,4 +59,15 @@ async fn an_outcome_is_found_by_its_tenant_and_command(ledger: &dyn Ledger, quer
     let stranger = Clinic::new(ledger).await.aggregate.tenant();
     assert!(outcome(&stranger, &last.command).await.is_none(), "an outcome belongs to its tenant");
     assert!(outcome(&tenant, &CommandId::new("never-sent").expect("a command id")).await.is_none());
+}
+
+/// Calls `$run!` with the names of the promises of the queries.
+#[macro_export]
+macro_rules! query_promises {
+    ($run:ident) => {
+        $run! {
+            view_equals_ledger,
+            outcome_is_found_by_tenant_and_command,
+        }
+    };
 }

@@ -25,21 +25,6 @@ pub struct Store<'a, Lose> {
     pub lose: Lose,
 }
 
-/// Runs the suite; `ledger` is used only for the epochs of the clinics.
-///
-/// # Panics
-/// When the backend does not conform.
-pub async fn suite(store: &Store<'_, impl AsyncFn(&Aggregate)>, ledger: &dyn Ledger) {
-    a_new_aggregate_begins_with_a_whole_view(store, ledger).await;
-    a_step_applies_when_it_follows_and_only_then(store, ledger).await;
-    real_steps_fold_into_the_views_they_make(store, ledger).await;
-    the_newer_epoch_wins(store, ledger).await;
-    a_view_is_replaced_unless_the_store_holds_a_newer_one(store, ledger).await;
-    a_store_that_lost_its_memory_says_so(store, ledger).await;
-    a_view_is_kept_as_long_as_its_last_step_says(store, ledger).await;
-    answers_come_in_the_order_of_the_steps(store, ledger).await;
-}
-
 impl<Lose> Store<'_, Lose> {
     async fn store(&self, steps: &[ViewStep]) -> Vec<Stored> {
         let stored = self.views.store(steps).await.expect("the store answers");
@@ -89,7 +74,7 @@ fn view(epoch: u64, version: u64, keys: &[&str]) -> View {
     view
 }
 
-async fn a_new_aggregate_begins_with_a_whole_view<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
+pub async fn new_aggregate_begins_with_whole_view<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
     let aggregate = Clinic::new(ledger).await.aggregate;
     assert!(store.is_emptied(&aggregate, BOARD).await, "nothing is known of it");
     assert_eq!(store.store(&[step(&aggregate, 7, 0, 1, &["a"])]).await, [Stored::Behind]);
@@ -112,10 +97,7 @@ async fn a_new_aggregate_begins_with_a_whole_view<L>(store: &Store<'_, L>, ledge
     );
 }
 
-async fn a_step_applies_when_it_follows_and_only_then<L>(
-    store: &Store<'_, L>,
-    ledger: &dyn Ledger,
-) {
+pub async fn only_following_step_applies<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
     let aggregate = Clinic::new(ledger).await.aggregate;
     let mut held = view(7, 5, &["a", "b"]);
     store.replace(&aggregate, BOARD, &held, None).await;
@@ -142,7 +124,7 @@ async fn a_step_applies_when_it_follows_and_only_then<L>(
 }
 
 /// The steps of a real location (board, line, tickets), as a runner stores them.
-async fn real_steps_fold_into_the_views_they_make<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
+pub async fn real_steps_fold_into_their_views<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
     let mut clinic = Clinic::new(ledger).await;
     let mut views: std::collections::BTreeMap<String, View> = std::collections::BTreeMap::new();
     let batches = [
@@ -168,7 +150,7 @@ async fn real_steps_fold_into_the_views_they_make<L>(store: &Store<'_, L>, ledge
     }
 }
 
-async fn the_newer_epoch_wins<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
+pub async fn newer_epoch_wins<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
     let aggregate = Clinic::new(ledger).await.aggregate;
     // Beyond 2^53, where two integers can become the same float.
     let epoch = (1 << 53) + 1;
@@ -193,10 +175,7 @@ async fn the_newer_epoch_wins<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
     same_view(&begun, &view(epoch + 2, 2, &["d"])); // no entry of the older epoch is left
 }
 
-async fn a_view_is_replaced_unless_the_store_holds_a_newer_one<L>(
-    store: &Store<'_, L>,
-    ledger: &dyn Ledger,
-) {
+pub async fn only_newer_view_replaces<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
     let aggregate = Clinic::new(ledger).await.aggregate;
     store.replace(&aggregate, BOARD, &view(7, 5, &["a", "b"]), None).await;
     store.replace(&aggregate, BOARD, &view(7, 9, &["b", "c"]), None).await;
@@ -210,7 +189,7 @@ async fn a_view_is_replaced_unless_the_store_holds_a_newer_one<L>(
     }
 }
 
-async fn a_store_that_lost_its_memory_says_so(
+pub async fn emptied_store_is_recognised(
     store: &Store<'_, impl AsyncFn(&Aggregate)>,
     ledger: &dyn Ledger,
 ) {
@@ -238,10 +217,7 @@ async fn a_store_that_lost_its_memory_says_so(
     );
 }
 
-async fn a_view_is_kept_as_long_as_its_last_step_says<L>(
-    store: &Store<'_, L>,
-    ledger: &dyn Ledger,
-) {
+pub async fn view_expires_as_last_step_says<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
     let aggregate = Clinic::new(ledger).await.aggregate;
     for name in ["board:brief", "board:revived", BOARD] {
         store.replace(&aggregate, name, &view(7, 1, &["a"]), None).await;
@@ -271,7 +247,7 @@ async fn a_view_is_kept_as_long_as_its_last_step_says<L>(
     assert!(store.held(&aggregate, BOARD).await.is_some());
 }
 
-async fn answers_come_in_the_order_of_the_steps<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
+pub async fn answers_follow_order_of_steps<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
     let (one, other) = (Clinic::new(ledger).await.aggregate, Clinic::new(ledger).await.aggregate);
     for aggregate in [&one, &other] {
         store.replace(aggregate, BOARD, &view(7, 1, &["a"]), None).await;
@@ -290,4 +266,21 @@ async fn answers_come_in_the_order_of_the_steps<L>(store: &Store<'_, L>, ledger:
     let [one, other] = versions;
     assert_eq!(one.await.expect("it is held").position.version, 3);
     assert_eq!(other.await.expect("it is held").position.version, 2);
+}
+
+/// Calls `$run!` with the names of the promises of the view store.
+#[macro_export]
+macro_rules! view_store_promises {
+    ($run:ident) => {
+        $run! {
+            new_aggregate_begins_with_whole_view,
+            only_following_step_applies,
+            real_steps_fold_into_their_views,
+            newer_epoch_wins,
+            only_newer_view_replaces,
+            emptied_store_is_recognised,
+            view_expires_as_last_step_says,
+            answers_follow_order_of_steps,
+        }
+    };
 }

@@ -1,5 +1,5 @@
 //! Conformance of the work backend: a ledger adds runs, workers take them, queries read the result.
-//! A worker takes any waiting run, so the suite needs a ledger of its own.
+//! A worker takes any waiting run, so each promise needs a ledger of its own.
 
 mod desk;
 mod ends;
@@ -9,7 +9,7 @@ mod turns;
 use gateway::backends::queries::Queries;
 use processors::{ledger::Ledger, work::Work};
 
-use desk::Desk;
+pub use self::{desk::Desk, ends::*, leases::*, turns::*};
 
 /// The backends under test.
 #[derive(Clone, Copy)]
@@ -20,13 +20,32 @@ pub struct Sides<'a> {
     pub queries: &'a dyn Queries,
 }
 
-/// # Panics
-/// When the backend does not conform.
-pub async fn suite(sides: Sides<'_>) {
-    let mut desk = Desk::open(sides).await;
-    sides.work.keep_days().await.expect("room is made for findings");
-    sides.work.keep_days().await.expect("again is harmless");
-    turns::suite(&mut desk).await;
-    leases::suite(&mut desk).await;
-    ends::suite(&mut desk).await;
+/// Calls `$run!` with the names of the promises of the work backend.
+#[macro_export]
+macro_rules! work_promises {
+    ($run:ident) => {
+        $run! {
+            nothing_due_means_nothing_taken,
+            run_is_taken_once_with_its_request,
+            tenants_take_turns,
+            served_tenant_waits_for_others,
+            each_place_is_reported_once,
+            known_attempt_stays_with_its_worker,
+            lost_lease_becomes_new_attempt,
+            prolonged_lease_holds,
+            worker_learns_of_cancelling,
+            ended_run_is_lost_to_its_worker,
+            released_run_is_next_attempt_after_pause,
+            blameless_release_uses_no_try,
+            findings_are_listed_in_order,
+            many_findings_are_kept,
+            worker_without_lease_leaves_no_finding,
+            findings_without_end_are_dropped,
+            unpublished_end_is_handed_on,
+            failure_ends_without_findings,
+            changed_rules_are_read,
+            file_is_in_use_until_run_ends,
+            expired_run_is_forgotten,
+        }
+    };
 }

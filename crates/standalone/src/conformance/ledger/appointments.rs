@@ -12,16 +12,6 @@ use schemas::{
 
 use super::{Clinic, issue, opened};
 
-/// # Panics
-/// When the backend does not conform.
-pub(super) async fn suite(ledger: &dyn Ledger) {
-    what_is_near_comes_with_the_location(ledger).await;
-    days_come_from_behind_one_to_another(ledger).await;
-    an_appointment_comes_by_its_id_or_by_what_its_source_calls_it(ledger).await;
-    a_changed_appointment_takes_its_own_place(ledger).await;
-    tenants_share_no_appointment(ledger).await;
-}
-
 fn id(number: u32) -> AppointmentId {
     AppointmentId::from_random(&LocationId::new("riverside").expect("a slug"), number.into())
 }
@@ -98,7 +88,7 @@ async fn loaded(ledger: &dyn Ledger, clinic: &Clinic) -> Vec<Appointment> {
     loaded.expect("the location is there").appointments
 }
 
-async fn what_is_near_comes_with_the_location(ledger: &dyn Ledger) {
+pub async fn near_appointments_come_with_location(ledger: &dyn Ledger) {
     use AppointmentStatus::{Arrived, Booked, Cancelled, CheckedIn, Fulfilled, Proposed};
     let (mut clinic, mut claim) = opened(ledger, 1).await;
     let today = clinic.location().header().day.clone();
@@ -131,7 +121,7 @@ async fn what_is_near_comes_with_the_location(ledger: &dyn Ledger) {
     assert_eq!(numbers(&loaded(ledger, &clinic).await, &kept), expected);
 }
 
-async fn days_come_from_behind_one_to_another(ledger: &dyn Ledger) {
+pub async fn appointments_are_read_by_days(ledger: &dyn Ledger) {
     use AppointmentStatus::{Booked, Cancelled, Proposed};
     let (mut clinic, mut claim) = opened(ledger, 1).await;
     let table = [
@@ -156,7 +146,7 @@ async fn days_come_from_behind_one_to_another(ledger: &dyn Ledger) {
     }
 }
 
-async fn an_appointment_comes_by_its_id_or_by_what_its_source_calls_it(ledger: &dyn Ledger) {
+pub async fn appointment_is_read_by_id_or_source_key(ledger: &dyn Ledger) {
     use AppointmentStatus::{Booked, Fulfilled, Proposed};
     let (mut clinic, mut claim) = opened(ledger, 1).await;
     let kept = [
@@ -183,7 +173,7 @@ async fn an_appointment_comes_by_its_id_or_by_what_its_source_calls_it(ledger: &
     }
 }
 
-async fn a_changed_appointment_takes_its_own_place(ledger: &dyn Ledger) {
+pub async fn changed_appointment_replaces_itself(ledger: &dyn Ledger) {
     use AppointmentStatus::{Booked, Cancelled};
     let (mut clinic, mut claim) = opened(ledger, 1).await;
     let table = [
@@ -202,7 +192,7 @@ async fn a_changed_appointment_takes_its_own_place(ledger: &dyn Ledger) {
     }
 }
 
-async fn tenants_share_no_appointment(ledger: &dyn Ledger) {
+pub async fn tenants_share_no_appointment(ledger: &dyn Ledger) {
     let (mut one, mut claim) = opened(ledger, 1).await;
     let (other, _) = opened(ledger, 1).await;
     let kept = [appointment(0, Some("2023-11-14"), AppointmentStatus::Booked)];

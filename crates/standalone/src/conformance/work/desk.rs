@@ -52,6 +52,8 @@ pub struct Asked {
 impl<'a> Desk<'a> {
     pub async fn open(sides: Sides<'a>) -> Self {
         let claim = sides.ledger.claim(0).await.expect("the ledger claims");
+        sides.work.keep_days().await.expect("room is made for findings");
+        sides.work.keep_days().await.expect("again is harmless");
         Self { sides, claim, runs: 0 }
     }
 

@@ -20,18 +20,6 @@ use schemas::{
 use super::desk::{BRIEF, Desk, LONG, completed, lost, tenant};
 use crate::conformance::soon;
 
-pub async fn suite(desk: &mut Desk<'_>) {
-    findings_are_kept_with_the_end_and_listed_by_their_place(desk).await;
-    many_findings_are_kept(desk).await;
-    whoever_lost_its_lease_leaves_no_finding(desk).await;
-    parts_without_an_end_leave_nothing(desk).await;
-    an_end_that_was_not_said_is_handed_on_until_the_run_is_over(desk).await;
-    a_failure_is_an_end_without_findings(desk).await;
-    rules_are_read_when_they_changed(desk).await;
-    a_file_is_in_use_until_its_run_ended(desk).await;
-    a_run_past_its_time_is_forgotten(desk).await;
-}
-
 fn finding(row: u64, severity: Severity, cents: i64) -> Finding {
     let word = Param::Word("a \\ \"word\"\twith\nall \u{1} sorts: é".into());
     Finding {
@@ -44,7 +32,7 @@ fn finding(row: u64, severity: Severity, cents: i64) -> Finding {
     }
 }
 
-async fn findings_are_kept_with_the_end_and_listed_by_their_place(desk: &mut Desk<'_>) {
+pub async fn findings_are_listed_in_order(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(LONG).await;
     let found = [
@@ -72,7 +60,7 @@ async fn findings_are_kept_with_the_end_and_listed_by_their_place(desk: &mut Des
 }
 
 /// More findings than one message to a ledger holds.
-async fn many_findings_are_kept(desk: &mut Desk<'_>) {
+pub async fn many_findings_are_kept(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(LONG).await;
     let found: Vec<Finding> = (1..=5_000).map(|row| finding(row, Severity::Error, 0)).collect();
@@ -84,7 +72,7 @@ async fn many_findings_are_kept(desk: &mut Desk<'_>) {
     assert!(listed == found);
 }
 
-async fn whoever_lost_its_lease_leaves_no_finding(desk: &mut Desk<'_>) {
+pub async fn worker_without_lease_leaves_no_finding(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let old = desk.take_due(BRIEF).await;
     let Taken::Due(new) = desk.take_over().await else { panic!("the run did not end") };
@@ -105,7 +93,7 @@ async fn whoever_lost_its_lease_leaves_no_finding(desk: &mut Desk<'_>) {
     assert_eq!(desk.findings(&asked).await.len(), 1);
 }
 
-async fn parts_without_an_end_leave_nothing(desk: &mut Desk<'_>) {
+pub async fn findings_without_end_are_dropped(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(LONG).await;
     let parts = vec![Part::Findings(vec![finding(1, Severity::Error, 0)])];
@@ -116,7 +104,7 @@ async fn parts_without_an_end_leave_nothing(desk: &mut Desk<'_>) {
     assert!(desk.findings(&asked).await.is_empty());
 }
 
-async fn an_end_that_was_not_said_is_handed_on_until_the_run_is_over(desk: &mut Desk<'_>) {
+pub async fn unpublished_end_is_handed_on(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(BRIEF).await;
     desk.end(&job, Vec::new(), completed(1)).await.expect("it ends");
@@ -128,7 +116,7 @@ async fn an_end_that_was_not_said_is_handed_on_until_the_run_is_over(desk: &mut 
     assert!(lost(&desk.beat(&again).await), "it was heard");
 }
 
-async fn a_failure_is_an_end_without_findings(desk: &mut Desk<'_>) {
+pub async fn failure_ends_without_findings(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(BRIEF).await;
     let params = BTreeMap::from([("column".to_owned(), Param::Word("date".into()))]);
@@ -153,7 +141,7 @@ fn rule(id: &str) -> Rule {
     }
 }
 
-async fn rules_are_read_when_they_changed(desk: &mut Desk<'_>) {
+pub async fn changed_rules_are_read(desk: &mut Desk<'_>) {
     let work = desk.sides.work;
     let (one, other) = (tenant(), tenant());
     let none = StoredRules::default();
@@ -187,7 +175,7 @@ async fn rules_are_read_when_they_changed(desk: &mut Desk<'_>) {
     );
 }
 
-async fn a_file_is_in_use_until_its_run_ended(desk: &mut Desk<'_>) {
+pub async fn file_is_in_use_until_run_ends(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let (file, stranger) = (asked.request.file.file.clone(), tenant());
     let files = [(asked.tenant.clone(), file.clone()), (stranger, file)];
@@ -201,7 +189,7 @@ async fn a_file_is_in_use_until_its_run_ended(desk: &mut Desk<'_>) {
     desk.over(&asked).await;
 }
 
-async fn a_run_past_its_time_is_forgotten(desk: &mut Desk<'_>) {
+pub async fn expired_run_is_forgotten(desk: &mut Desk<'_>) {
     let tenant = tenant();
     let (brief, kept) = (desk.ask(&tenant).await, desk.ask(&tenant).await);
     for asked in [&brief, &kept] {

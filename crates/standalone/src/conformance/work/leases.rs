@@ -10,15 +10,6 @@ use schemas::run::RunState;
 
 use super::desk::{BRIEF, Desk, LONG, completed, is_of, lost, tenant};
 
-pub async fn suite(desk: &mut Desk<'_>) {
-    a_lost_workers_run_is_taken_over_as_a_new_attempt(desk).await;
-    a_prolonged_lease_holds(desk).await;
-    cancelling_is_seen_by_whoever_has_the_run(desk).await;
-    a_run_that_is_over_is_lost_to_its_worker(desk).await;
-    a_run_given_back_is_the_next_attempt_when_its_pause_is_over(desk).await;
-    a_run_given_back_without_blame_loses_no_try(desk).await;
-}
-
 fn due(taken: Taken) -> processors::work::Job {
     match taken {
         Taken::Due(job) => job,
@@ -26,7 +17,7 @@ fn due(taken: Taken) -> processors::work::Job {
     }
 }
 
-async fn a_lost_workers_run_is_taken_over_as_a_new_attempt(desk: &mut Desk<'_>) {
+pub async fn lost_lease_becomes_new_attempt(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let old = desk.take_due(BRIEF).await;
     // The returned run goes first: others were requested later, and its start was already visible.
@@ -43,7 +34,7 @@ async fn a_lost_workers_run_is_taken_over_as_a_new_attempt(desk: &mut Desk<'_>) 
     desk.over(&later).await;
 }
 
-async fn a_prolonged_lease_holds(desk: &mut Desk<'_>) {
+pub async fn prolonged_lease_holds(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let lease = Duration::from_millis(100);
     let job = desk.take_due(lease).await;
@@ -54,7 +45,7 @@ async fn a_prolonged_lease_holds(desk: &mut Desk<'_>) {
     desk.over(&asked).await;
 }
 
-async fn cancelling_is_seen_by_whoever_has_the_run(desk: &mut Desk<'_>) {
+pub async fn worker_learns_of_cancelling(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(BRIEF).await;
     assert!(!desk.sides.work.beat(&job, BRIEF).await.expect("the lease holds"));
@@ -65,7 +56,7 @@ async fn cancelling_is_seen_by_whoever_has_the_run(desk: &mut Desk<'_>) {
     desk.over(&asked).await;
 }
 
-async fn a_run_that_is_over_is_lost_to_its_worker(desk: &mut Desk<'_>) {
+pub async fn ended_run_is_lost_to_its_worker(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(LONG).await;
     desk.over(&asked).await;
@@ -74,7 +65,7 @@ async fn a_run_that_is_over_is_lost_to_its_worker(desk: &mut Desk<'_>) {
     assert!(desk.take(LONG).await.is_none(), "nothing came of it");
 }
 
-async fn a_run_given_back_is_the_next_attempt_when_its_pause_is_over(desk: &mut Desk<'_>) {
+pub async fn released_run_is_next_attempt_after_pause(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(LONG).await;
     desk.sides
@@ -93,7 +84,7 @@ async fn a_run_given_back_is_the_next_attempt_when_its_pause_is_over(desk: &mut 
     desk.over(&asked).await;
 }
 
-async fn a_run_given_back_without_blame_loses_no_try(desk: &mut Desk<'_>) {
+pub async fn blameless_release_uses_no_try(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(LONG).await;
     desk.sides.work.release(&job, Duration::ZERO, Count::Spared).await.expect("it is given back");

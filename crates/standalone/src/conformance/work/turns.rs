@@ -5,21 +5,12 @@ use schemas::run::RunState;
 
 use super::desk::{Asked, Desk, LONG, is_of, tenant};
 
-pub async fn suite(desk: &mut Desk<'_>) {
-    nothing_is_taken_while_nothing_is_due(desk).await;
-    a_run_is_taken_once_with_what_was_asked(desk).await;
-    tenants_take_turns(desk).await;
-    who_was_served_waits_until_the_others_were(desk).await;
-    each_place_in_line_is_told_once(desk).await;
-    work_already_at_an_attempt_stays_with_its_worker(desk).await;
-}
-
-async fn nothing_is_taken_while_nothing_is_due(desk: &mut Desk<'_>) {
+pub async fn nothing_due_means_nothing_taken(desk: &mut Desk<'_>) {
     assert!(desk.take(LONG).await.is_none());
     assert_eq!(desk.sides.work.line().await.expect("the work answers"), []);
 }
 
-async fn a_run_is_taken_once_with_what_was_asked(desk: &mut Desk<'_>) {
+pub async fn run_is_taken_once_with_its_request(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(LONG).await;
     assert!(is_of(&job, &asked));
@@ -44,7 +35,7 @@ async fn all_over(desk: &mut Desk<'_>, asked: &[Asked]) {
     }
 }
 
-async fn tenants_take_turns(desk: &mut Desk<'_>) {
+pub async fn tenants_take_turns(desk: &mut Desk<'_>) {
     let asked = ask_five(desk).await;
     // First one run of each tenant in queue order, then the tenant with the fewest running.
     for expected in [0, 3, 4, 1, 2] {
@@ -55,7 +46,7 @@ async fn tenants_take_turns(desk: &mut Desk<'_>) {
     all_over(desk, &asked).await;
 }
 
-async fn who_was_served_waits_until_the_others_were(desk: &mut Desk<'_>) {
+pub async fn served_tenant_waits_for_others(desk: &mut Desk<'_>) {
     let asked = ask_five(desk).await;
     for expected in [0, 3, 4, 1, 2] {
         let job = desk.take_due(LONG).await;
@@ -64,7 +55,7 @@ async fn who_was_served_waits_until_the_others_were(desk: &mut Desk<'_>) {
     }
 }
 
-async fn each_place_in_line_is_told_once(desk: &mut Desk<'_>) {
+pub async fn each_place_is_reported_once(desk: &mut Desk<'_>) {
     let asked = ask_five(desk).await;
     let told = async |desk: &Desk<'_>| {
         let mut told = desk.sides.work.line().await.expect("the work answers");
@@ -96,7 +87,7 @@ async fn each_place_in_line_is_told_once(desk: &mut Desk<'_>) {
     assert_eq!(told(desk).await, []);
 }
 
-async fn work_already_at_an_attempt_stays_with_its_worker(desk: &mut Desk<'_>) {
+pub async fn known_attempt_stays_with_its_worker(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(LONG).await;
     desk.put(&asked, RunState::Queued, 1, Due::Attempt(1)).await;
