@@ -3,7 +3,7 @@
 //! planted violations, and measures what a check of them costs.
 
 pub mod breach;
-pub mod claims;
+pub mod claims_cost;
 pub mod crowd;
 pub mod desk;
 pub mod fanout;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
+use testing::claims_files::ClaimsFile;
 use tokio::{
     sync::{Semaphore, oneshot},
     task::JoinHandle,
@@ -15,7 +16,7 @@ use tokio::{
 
 use crate::{
     breach::Breach,
-    claims::measure::machine,
+    claims_cost::machine,
     crowd::{CrowdArgs, check_room, report_commands},
     report::{Report, Span, say},
     target::Tenants,
@@ -23,14 +24,12 @@ use crate::{
 
 pub mod clerks;
 pub mod figures;
-pub mod files;
 pub mod office;
 pub mod readback;
 pub mod story;
 pub mod verdict;
 pub mod viewers;
 
-use files::{ClaimsFile, generated};
 use office::{Errand, Office, Run};
 use readback::read_back;
 use viewers::Viewers;
@@ -136,8 +135,11 @@ async fn contents(args: &RunsArgs) -> Result<Vec<ClaimsFile>> {
     let (rows, seed, rate, files) =
         (args.rows, args.seed, args.violations, args.files.min(args.runs));
     say(&format!("generating {files} files of {rows} rows …"));
-    let make =
-        move || (0..files as u64).map(|n| generated(rows, seed.wrapping_add(n), rate)).collect();
+    let make = move || {
+        (0..files as u64)
+            .map(|n| ClaimsFile::with_violations(rows, seed.wrapping_add(n), rate))
+            .collect()
+    };
     tokio::task::spawn_blocking(make).await.context("generate files")?
 }
 

@@ -7,18 +7,18 @@ use std::{fs::File, io::Write, path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use clinicwire_loadtests::{
-    claims::{
-        engine::{self, TablePaths},
-        export::{Columns, Delimiter, Encoding, Format},
-        generate::{Plan, generate},
-        measure::{
-            DuckDb, Figures, create, engine_apart, engine_here, generate_into, machine, rules_of,
-            side_by_side, times_told, told,
-        },
-        planted::{self, Lister, compare},
-        tables::{write_codes, write_establishments},
+    claims_cost::{
+        DuckDb, Figures, create, engine_apart, engine_here, generate_into, machine, rules_of,
+        side_by_side, times_told, told,
     },
     report::say,
+};
+use testing::claims_files::{
+    check::{TablePaths, check_file, read_tables},
+    export::{Columns, Delimiter, Encoding, Format},
+    generate::{Plan, generate},
+    planted::{self, PlantedWriter, compare},
+    tables::{write_codes, write_establishments},
 };
 
 /// Writes claims exports in which nobody is real, and measures checks of them.
@@ -46,7 +46,7 @@ struct PlanArgs {
     /// The same seed makes the same file.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Planted cases for each row, or `none` for a file in which nothing is wrong. There are about 180 cases: all are
+    /// PlantedFinding cases for each row, or `none` for a file in which nothing is wrong. There are about 180 cases: all are
     /// planted when rows times rate is above that.
     #[arg(long, default_value = "0.005", value_parser = rate)]
     violations: Violations,
@@ -157,14 +157,14 @@ fn main() -> ExitCode {
 fn write(args: &GenerateArgs) -> Result<bool> {
     let format =
         Format { encoding: args.encoding, delimiter: args.delimiter, columns: args.columns };
-    let mut list = args.planted.as_deref().map(create).transpose()?.map(Lister::new);
+    let mut list = args.planted.as_deref().map(create).transpose()?.map(PlantedWriter::new);
     let mut out =
         generate(args.plan.plan(), format, create(&args.out)?, &mut |planted| match &mut list {
             Some(list) => list.add(&planted),
             None => Ok(()),
         })?;
     out.flush().context("write the export")?;
-    list.map_or(Ok(()), Lister::end)?;
+    list.map_or(Ok(()), PlantedWriter::finish)?;
     if let Some(path) = &args.codes {
         write_codes(create(path)?)?;
     }
@@ -190,12 +190,10 @@ fn check(args: &CheckArgs) -> Result<bool> {
         File::open(planted).with_context(|| format!("open {}", planted.display()))?,
     ))?;
     let mut findings = Vec::new();
-    engine::check(open()?, &rules, &engine::tables(&tables)?, true, |finding| {
-        findings.push(finding)
-    })?;
+    check_file(open()?, &rules, &read_tables(&tables)?, true, |finding| findings.push(finding))?;
     let difference = compare(&planted, &findings);
-    say(&format!("of {} planted: {}", planted.len(), difference.told()));
-    Ok(difference.is_none())
+    say(&format!("of {} planted: {}", planted.len(), difference.describe()));
+    Ok(difference.is_empty())
 }
 
 fn measure(args: &MeasureArgs) -> Result<bool> {

@@ -7,6 +7,7 @@ use hyper::{Method, body::Bytes};
 use schemas::{finding::Finding, language::Language, rule::Rule};
 use serde::Deserialize;
 use serde_json::json;
+use testing::claims_files::rules;
 use tokio::{
     sync::{Semaphore, oneshot, watch},
     task::JoinHandle,
@@ -16,7 +17,6 @@ use tokio::{
 use super::{clerks::Clerks, story::Story, verdict::RuleBook};
 use crate::{
     breach::Breach,
-    claims::rules,
     crowd::CrowdArgs,
     follower::{Follower, Hub, Transport, now_us},
     frames::Entries,

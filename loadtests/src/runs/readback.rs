@@ -3,10 +3,11 @@
 use schemas::run::RunState;
 
 use super::{
-    files::ClaimsFile,
     office::{Office, Run},
     verdict::{Expected, RuleBook, Shown, differences},
 };
+use testing::claims_files::ClaimsFile;
+
 use crate::{breach::Breach, report::Report};
 
 /// Notes whatever does not agree. A run whose end was not seen has that noted already.

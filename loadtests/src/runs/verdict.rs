@@ -8,16 +8,14 @@ use schemas::{
     run::{FindingCounts, RuleTally, RunHead, RunProgress, RunSummary, SHOWN_FINDINGS},
 };
 use serde::Deserialize;
+use testing::claims_files::{
+    cases::is_good,
+    planted::{PlantedFinding, compare},
+    rules::{self, FILE},
+};
 
 use super::story::findings_of;
-use crate::{
-    claims::{
-        cases::is_good,
-        planted::{Planted, compare},
-        rules::{self, FILE},
-    },
-    frames::Entries,
-};
+use crate::frames::Entries;
 
 /// What a tenant's files are checked by.
 pub struct RuleBook {
@@ -52,7 +50,7 @@ impl RuleBook {
 /// What a file holds and how it was to be checked.
 pub struct Expected<'a> {
     pub rows: u64,
-    pub planted: &'a [Planted],
+    pub planted: &'a [PlantedFinding],
     pub rules: &'a RuleBook,
     pub list_passes: bool,
 }
@@ -219,13 +217,14 @@ fn against_the_file(expected: &Expected<'_>, shown: &Shown, listed: &[Finding]) 
     if shown.summary.stored < shown.counts.findings() {
         return Vec::new();
     }
-    let asked = |one: &&Planted| book.knows(&one.rule) && (*list_passes || !is_good(one.outcome));
-    let asked: Vec<Planted> = planted.iter().filter(asked).cloned().collect();
+    let asked =
+        |one: &&PlantedFinding| book.knows(&one.rule) && (*list_passes || !is_good(one.outcome));
+    let asked: Vec<PlantedFinding> = planted.iter().filter(asked).cloned().collect();
     let difference =
         compare(&asked, listed.iter().filter(|finding| book.knows(finding.rule.as_str())));
     let mut wrong = Vec::new();
-    if !difference.is_none() {
-        wrong.push(difference.told());
+    if !difference.is_empty() {
+        wrong.push(difference.describe());
     }
     for rule in rules::LISTED_PASSES.into_iter().filter(|rule| book.knows(rule)) {
         let passes =

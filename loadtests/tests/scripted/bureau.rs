@@ -12,7 +12,7 @@ use std::{
 };
 
 use claims::{rules::builtin, tables::Tables};
-use clinicwire_loadtests::{claims::engine, follower::now_us, frames::Entries};
+use clinicwire_loadtests::{follower::now_us, frames::Entries};
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -29,6 +29,7 @@ use schemas::{
     run::{RuleTally, RunSummary},
 };
 use serde_json::{Value, json};
+use testing::claims_files::check::check_file;
 use tokio::{net::TcpListener, sync::mpsc, time::sleep};
 use tokio_tungstenite::{
     WebSocketStream,
@@ -209,7 +210,7 @@ fn accept(bureau: &Arc<Bureau>, asked: &Value) -> String {
 fn checked(file: &Bytes) -> Checked {
     let mut findings = Vec::new();
     let keep = |finding| findings.push(finding);
-    let checked = engine::check(&file[..], &builtin(), &Tables::empty(), false, keep).unwrap();
+    let checked = check_file(&file[..], &builtin(), &Tables::empty(), false, keep).unwrap();
     let tallies = checked.tallies.iter().map(|(rule, tally)| (rule.to_string(), *tally)).collect();
     Checked { findings, tallies, summary: checked.summary }
 }

@@ -1,14 +1,9 @@
 //! A clerk of a tenant of its own: generated files, what is planted in them, and the requests a page makes.
 
-use clinicwire_loadtests::claims::{
-    export::{Columns, Delimiter, Encoding, Format},
-    generate::{Plan, generate},
-    planted::Planted,
-    tables,
-};
 use hyper::Method;
 use schemas::finding::Finding;
 use serde_json::{Value, json};
+use testing::claims_files::ClaimsFile;
 
 use crate::{
     api::{Answer, Call},
@@ -24,42 +19,16 @@ pub struct Clerk<'a> {
     pub admin: String,
 }
 
-/// A file, and what a check of it must find.
-pub struct Export {
-    pub bytes: Vec<u8>,
-    pub planted: Vec<Planted>,
-}
-
 /// An export of this many rows; the same for the same seed.
-pub fn export(rows: u64, seed: u64) -> Export {
-    let mut planted = Vec::new();
-    let format = Format {
-        encoding: Encoding::Windows1252,
-        delimiter: Delimiter::Semicolon,
-        columns: Columns::All,
-    };
-    let plan = Plan { rows, seed, rate: 0.05, violations: true };
-    let mut plant = |one| {
-        planted.push(one);
-        Ok(())
-    };
-    let bytes = generate(plan, format, Vec::new(), &mut plant).expect("memory takes any file");
-    Export { bytes, planted }
-}
-
-/// The tables of codes and of establishments that generated files rely on.
-pub fn reference_tables() -> [Vec<u8>; 2] {
-    let (mut codes, mut establishments) = (Vec::new(), Vec::new());
-    tables::write_codes(&mut codes).expect("memory takes any table");
-    tables::write_establishments(&mut establishments).expect("memory takes any table");
-    [codes, establishments]
+pub fn export(rows: u64, seed: u64) -> ClaimsFile {
+    ClaimsFile::with_violations(rows, seed, 0.05).expect("a valid rate")
 }
 
 impl<'a> Clerk<'a> {
     /// A clerk whose tenant has all shipped rules.
     pub async fn with_all_rules(world: &'a World) -> Self {
         let clerk = Self::new(world);
-        for rule in clinicwire_loadtests::claims::rules::planted() {
+        for rule in testing::claims_files::rules::planted() {
             clerk.put_rule(&json!(rule)).await;
         }
         clerk

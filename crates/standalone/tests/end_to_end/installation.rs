@@ -8,8 +8,9 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
 };
 
+use testing::claims_files::tables::reference_tables;
+
 use crate::{
-    clerk::reference_tables,
     scenarios::eventually,
     world::{PATIENCE, World},
 };

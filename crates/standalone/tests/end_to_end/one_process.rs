@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use claims::tables::Tables;
 use gateway::access::auth::DevelopmentKey;
 use standalone::one_process::{OneProcess, Settings};
+use testing::claims_files::tables::reference_tables;
 
 use crate::{
-    clerk::reference_tables,
     scenarios::{self, for_each_scenario},
     world::World,
 };

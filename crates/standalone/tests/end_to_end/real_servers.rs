@@ -4,7 +4,6 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use clinicwire_loadtests::claims::planted;
 use rdkafka::{
     ClientConfig,
     message::{Header, OwnedHeaders},
@@ -17,6 +16,7 @@ use schemas::{
     ticket::Priority,
 };
 use serde_json::json;
+use testing::claims_files::planted;
 use tokio::sync::Mutex;
 
 use crate::{
@@ -155,7 +155,7 @@ async fn worker_killed_in_any_phase_is_replaced() {
         assert!(attempts.contains(&head["attempt"].as_u64().unwrap()), "{phase}: {head}");
         let findings = clerk.findings(&run, "").await;
         let difference = planted::compare(&planted, &findings);
-        assert!(difference.is_none(), "{phase}: {}", difference.told());
+        assert!(difference.is_empty(), "{phase}: {}", difference.describe());
     }
     let left = "SELECT count(*)::text FROM clinicwire.run_work";
     assert_eq!(installation.query(left).await, ["0"], "no work is left behind");

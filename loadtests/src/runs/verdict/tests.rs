@@ -2,10 +2,7 @@ use claims::{rules::builtin, tables::Tables};
 use serde_json::json;
 
 use super::*;
-use crate::{
-    claims::engine,
-    runs::files::{ClaimsFile, generated},
-};
+use testing::claims_files::{ClaimsFile, check::check_file};
 
 const ROWS: u64 = 6_000;
 
@@ -19,11 +16,11 @@ struct Honest {
 
 impl Honest {
     fn new(list_passes: bool) -> Self {
-        let file = generated(ROWS, 5, 0.03).unwrap();
+        let file = ClaimsFile::with_violations(ROWS, 5, 0.03).unwrap();
         let (rules, mut listed) = (builtin(), Vec::new());
         let keep = |finding| listed.push(finding);
         let checked =
-            engine::check(&file.bytes[..], &rules, &Tables::empty(), list_passes, keep).unwrap();
+            check_file(&file.bytes[..], &rules, &Tables::empty(), list_passes, keep).unwrap();
         let mut entries = Entries::new();
         for (n, finding) in listed.iter().take(SHOWN_FINDINGS).enumerate() {
             entries.insert(format!("finding:{:03}", n + 1), json!(finding));

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use clinicwire_loadtests::claims::planted;
 use hyper::Method;
 use serde_json::json;
+use testing::claims_files::planted;
 
 use crate::{
     api::Call,
@@ -49,14 +49,14 @@ pub async fn clerk_watches_claims_check(world: &World) {
         .cloned()
         .collect();
     let difference = planted::compare(&listed, &findings);
-    assert!(difference.is_none() && missing > 0, "{}", difference.told());
+    assert!(difference.is_empty() && missing > 0, "{}", difference.describe());
     let count = |severity: &str| shown.entry("counts")[severity].as_u64().unwrap();
     assert_eq!(findings.len() as u64, count("error") + count("warning") + count("optimisation"));
     let places: Vec<_> = findings.iter().map(schemas::finding::Finding::sort_key).collect();
     assert!(places.is_sorted(), "errors first, then optimisations by gain");
     let first = shown.view.entries.keys().filter(|key| key.starts_with("finding:")).count();
     assert_eq!(first, findings.len().min(100));
-    for rule in clinicwire_loadtests::claims::rules::planted().iter().filter(|rule| rule.enabled) {
+    for rule in testing::claims_files::rules::planted().iter().filter(|rule| rule.enabled) {
         assert!(
             shown.entry(&format!("rule:{}", rule.id))["took_us"].is_u64(),
             "{} never ended",

@@ -12,15 +12,15 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use schemas::rule::Rule;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-
-use super::{
-    engine::{self, TablePaths},
+use testing::claims_files::{
+    check::{TablePaths, check_file, read_tables},
     export::{Columns, Delimiter, Encoding, Format},
     generate::{Plan, generate},
-    planted::Lister,
+    planted::PlantedWriter,
     rules,
     tables::{write_codes, write_establishments},
 };
+
 use crate::process::own_cpu;
 
 /// A generated file and what belongs to it.
@@ -71,11 +71,11 @@ pub fn generate_into(dir: &Path, plan: Plan, rules: &[Rule]) -> Result<Generated
     };
     let format =
         Format { encoding: Encoding::Utf8, delimiter: Delimiter::Semicolon, columns: Columns::All };
-    let mut list = Lister::new(create(&path("planted.json"))?);
+    let mut list = PlantedWriter::new(create(&path("planted.json"))?);
     let mut out =
         generate(plan, format, create(&generated.file)?, &mut |planted| list.add(&planted))?;
     out.flush().context("write the file")?;
-    list.end()?;
+    list.finish()?;
     write_codes(create(&generated.tables.codes)?)?;
     write_establishments(create(&generated.tables.establishments)?)?;
     serde_json::to_writer_pretty(create(&generated.rules)?, rules).context("write the rules")?;
@@ -107,9 +107,9 @@ pub fn rules_of(path: Option<&Path>) -> Result<Vec<Rule>> {
 /// When the file cannot be checked.
 pub fn engine_here(file: impl Read, tables: &TablePaths, rules: &[Rule]) -> Result<Figures> {
     let (began, cpu) = (Instant::now(), own_cpu());
-    let tables = engine::tables(tables)?;
+    let tables = read_tables(tables)?;
     let mut found: BTreeMap<String, Found> = BTreeMap::new();
-    let checked = engine::check(file, rules, &tables, false, |finding| {
+    let checked = check_file(file, rules, &tables, false, |finding| {
         let rule = found.entry(finding.rule.as_str().to_owned()).or_default();
         rule.findings += 1;
         rule.cents += finding.cents;

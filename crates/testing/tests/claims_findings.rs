@@ -1,71 +1,59 @@
-//! The engine on generated files: it finds what was planted, all of it and nothing else.
+//! The claims engine on generated files: it reports every planted finding and no other.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 use std::collections::BTreeSet;
 
 use claims::{rules::Rules, tables::Tables};
-use clinicwire_loadtests::claims::{
-    engine,
-    export::{Columns, Delimiter, Encoding, Format},
-    generate::{Plan, generate},
-    planted::{Planted, compare},
-    rules,
-    tables::{write_codes, write_establishments},
-};
 use schemas::{
     finding::{Finding, FindingOutcome},
     rule::Rule,
     run::RunSummary,
 };
 use serde_json::Value;
-
-const USUAL: Format = Format {
-    encoding: Encoding::Windows1252,
-    delimiter: Delimiter::Semicolon,
-    columns: Columns::All,
+use testing::claims_files::{
+    COMMON_FORMAT, ClaimsFile,
+    check::check_file,
+    export::{Columns, Delimiter, Encoding, Format},
+    generate::Plan,
+    planted::{PlantedFinding, compare},
+    rules,
+    tables::reference_tables,
 };
 
 fn plan(rows: u64, seed: u64) -> Plan {
     Plan { rows, seed, rate: 0.02, violations: true }
 }
 
-fn generated(plan: Plan, format: Format) -> (Vec<u8>, Vec<Planted>) {
-    let mut planted = Vec::new();
-    let bytes = generate(plan, format, Vec::new(), &mut |one| {
-        planted.push(one);
-        Ok(())
-    });
-    (bytes.unwrap(), planted)
+fn generate(plan: Plan, format: Format) -> ClaimsFile {
+    ClaimsFile::generate(plan, format).unwrap()
 }
 
 fn tables() -> Tables {
-    let (mut codes, mut establishments) = (Vec::new(), Vec::new());
-    write_codes(&mut codes).unwrap();
-    write_establishments(&mut establishments).unwrap();
+    let [codes, establishments] = reference_tables();
     Tables::read(&codes[..], &establishments[..]).unwrap()
 }
 
 fn findings(bytes: &[u8], list_passes: bool) -> (Vec<Finding>, RunSummary) {
     let mut findings = Vec::new();
-    let checked = engine::check(bytes, &rules::planted(), &tables(), list_passes, |finding| {
+    let checked = check_file(bytes, &rules::planted(), &tables(), list_passes, |finding| {
         findings.push(finding)
     });
     (findings, checked.unwrap().summary)
 }
 
-/// Checks the file and compares; passes of the rules that list them included.
+/// Checks a generated file, with passes listed, and compares all findings with the planted ones.
 #[track_caller]
 fn assert_found(plan: Plan, format: Format) {
-    let (bytes, planted) = generated(plan, format);
+    let ClaimsFile { bytes, planted } = generate(plan, format);
     let (findings, summary) = findings(&bytes, true);
     assert_eq!(summary.rows, plan.rows);
     let difference = compare(&planted, &findings);
-    assert!(difference.is_none(), "seed {} {format:?}: {}", plan.seed, difference.told());
+    assert!(difference.is_empty(), "seed {} {format:?}: {}", plan.seed, difference.describe());
 }
 
 #[test]
-fn every_outcome_that_a_file_can_have_is_planted() {
-    let (_, planted) = generated(plan(20_000, 1), USUAL);
+fn every_possible_outcome_is_planted() {
+    let planted = generate(plan(20_000, 1), COMMON_FORMAT).planted;
     let outcomes: BTreeSet<FindingOutcome> =
         planted.iter().map(|planted| planted.outcome).collect();
     let never = [FindingOutcome::RuleFailed, FindingOutcome::RuleOverBudget];
@@ -75,14 +63,14 @@ fn every_outcome_that_a_file_can_have_is_planted() {
 }
 
 #[test]
-fn the_engine_finds_what_is_planted_and_nothing_else() {
+fn engine_reports_exactly_the_planted_findings() {
     for seed in 1..=4 {
-        assert_found(plan(20_000, seed), USUAL);
+        assert_found(plan(20_000, seed), COMMON_FORMAT);
     }
 }
 
 #[test]
-fn encodings_delimiters_and_columns_change_nothing_of_what_is_found() {
+fn format_does_not_change_findings() {
     let mut seed = 100;
     for encoding in
         [Encoding::Utf8, Encoding::Utf8Bom, Encoding::Windows1252, Encoding::DamagedHeaders]
@@ -97,16 +85,19 @@ fn encodings_delimiters_and_columns_change_nothing_of_what_is_found() {
 }
 
 #[test]
-fn a_header_is_understood_whatever_damaged_it() {
+fn damaged_header_is_understood() {
     for seed in 200..260 {
-        assert_found(plan(60, seed), Format { encoding: Encoding::DamagedHeaders, ..USUAL });
+        assert_found(
+            plan(60, seed),
+            Format { encoding: Encoding::DamagedHeaders, ..COMMON_FORMAT },
+        );
     }
 }
 
 #[test]
-fn nothing_is_found_where_all_stays_within_the_rules() {
+fn file_without_violations_has_no_findings() {
     let plan = Plan { violations: false, ..plan(20_000, 7) };
-    let (bytes, planted) = generated(plan, USUAL);
+    let ClaimsFile { bytes, planted } = generate(plan, COMMON_FORMAT);
     let (findings, summary) = findings(&bytes, false);
     assert_eq!(findings, []);
     assert!(
@@ -117,8 +108,8 @@ fn nothing_is_found_where_all_stays_within_the_rules() {
 }
 
 #[test]
-fn a_finding_that_is_withheld_or_made_up_is_noticed() {
-    let (bytes, planted) = generated(plan(5_000, 8), USUAL);
+fn missed_and_invented_findings_are_noticed() {
+    let ClaimsFile { bytes, planted } = generate(plan(5_000, 8), COMMON_FORMAT);
     let (mut findings, _) = findings(&bytes, true);
     let taken =
         findings.iter().position(|finding| finding.outcome == FindingOutcome::LongerVisit).unwrap();
@@ -131,7 +122,7 @@ fn a_finding_that_is_withheld_or_made_up_is_noticed() {
     assert_eq!((difference.missed.len(), difference.invented.len()), (0, 1));
 }
 
-/// Every rule that differs from the one at `at` in one number, by one, or in one text of a list, which is missing.
+/// All variants of the rule at `at` with one number changed by one, or one text of a list removed.
 fn neighbours(rules: &[Rule], at: usize) -> Vec<(String, Vec<Rule>)> {
     let whole = serde_json::to_value(&rules[at]).unwrap();
     let mut changed = Vec::new();
@@ -174,27 +165,28 @@ fn neighbours(rules: &[Rule], at: usize) -> Vec<(String, Vec<Rule>)> {
 }
 
 #[test]
-fn both_sides_of_every_number_of_every_rule_are_planted() {
-    let (bytes, planted) = generated(plan(12_000, 9), USUAL);
+fn every_rule_boundary_has_planted_neighbours() {
+    let ClaimsFile { bytes, planted } = generate(plan(12_000, 9), COMMON_FORMAT);
     let (rules, tables) = (rules::planted(), tables());
     let mut unnoticed = Vec::new();
     let mut tried = 0;
     for at in 0..rules.len() {
         for (name, changed) in neighbours(&rules, at) {
-            // One rule alone, for the sake of time; what is expected of the others is left out too.
+            // The changed rule alone, to save time. Planted findings of other rules are left out
+            // too.
             let alone = [changed[at].clone()];
             if Rules::compile(&alone).is_err() {
-                continue; // `per` without a key, and the like: no rule at all
+                continue; // not a valid rule, such as `per` without a key
             }
             tried += 1;
             let id = alone[0].id.as_str();
-            let planted: Vec<Planted> =
+            let planted: Vec<PlantedFinding> =
                 planted.iter().filter(|one| one.rule == id).cloned().collect();
             let mut findings = Vec::new();
-            engine::check(&bytes[..], &alone, &tables, true, |finding| findings.push(finding))
+            check_file(&bytes[..], &alone, &tables, true, |finding| findings.push(finding))
                 .unwrap();
             findings.retain(|finding| finding.rule.as_str() == id);
-            if compare(&planted, &findings).is_none() {
+            if compare(&planted, &findings).is_empty() {
                 unnoticed.push(format!("{id}{name}"));
             }
         }

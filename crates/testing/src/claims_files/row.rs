@@ -1,21 +1,21 @@
-//! A row as it is staged: typed cells, raw text where a cell must be wrong, and what a check must find there.
+//! A generated row: typed cells, raw text for malformed cells, and the findings expected there.
 
 use jiff::civil::Date;
 use schemas::{finding::FindingOutcome, rule::Column};
 
-use super::names::{Doctor, Patient};
+use super::people::{Doctor, Patient};
 
-/// What a check must find at a row.
+/// A finding that a check must report for a row.
 #[derive(Debug, Clone, Copy)]
-pub struct Expected {
+pub struct ExpectedFinding {
     pub rule: &'static str,
     pub outcome: FindingOutcome,
     pub cents: i64,
 }
 
-/// A row to be written.
+/// A row of an export.
 #[derive(Debug, Clone)]
-pub struct Line {
+pub struct ClaimRow {
     pub date: Option<Date>,
     /// Minutes since midnight.
     pub start: Option<u16>,
@@ -23,19 +23,19 @@ pub struct Line {
     pub place: u32,
     pub code: u32,
     pub units: Option<i64>,
-    /// As the cell stands, stray spaces and `#` included.
+    /// The text of the cell, with stray spaces and `#`.
     pub contexts: &'static str,
     /// Cents.
     pub preliminary: Option<i64>,
     pub paid: Option<i64>,
     pub doctor: Option<Doctor>,
     pub patient: Option<Patient>,
-    /// Cells that stand so, whatever the others say.
+    /// Texts of cells, which replace the typed values.
     pub raw: Vec<(Column, &'static str)>,
-    pub expected: Vec<Expected>,
+    pub expected: Vec<ExpectedFinding>,
 }
 
-impl Line {
+impl ClaimRow {
     #[must_use]
     pub fn on(mut self, date: Date) -> Self {
         self.date = Some(date);
@@ -93,7 +93,7 @@ impl Line {
 
     #[must_use]
     pub fn finds(mut self, rule: &'static str, outcome: FindingOutcome, cents: i64) -> Self {
-        self.expected.push(Expected { rule, outcome, cents });
+        self.expected.push(ExpectedFinding { rule, outcome, cents });
         self
     }
 

@@ -1,4 +1,4 @@
-//! Rows that are judged by themselves: longer visits, the forms of cells, and rows that cannot be read.
+//! Cases of rules about single rows: longer visits, formats of cells, and unreadable rows.
 
 use schemas::{
     finding::FindingOutcome::{
@@ -9,13 +9,13 @@ use schemas::{
 };
 
 use super::Case;
-use crate::claims::{
-    line::Line,
+use crate::claims_files::{
+    group::RowGroup,
+    row::ClaimRow,
     rules::{
         DOCTOR_REQUIRED, FILE, INTERVENTION_MINUTES, INVOICE_FORM, KNOWN_CODE, KNOWN_ROLES,
         LONGER_VISITS, OFFICE_FEE, UNITS_RANGE, YEARLY_FEE,
     },
-    stage::Stage,
     tables::{
         ACTS, FEE_SMALL, INTERVENTION, INTERVENTION_BY_UNITS, PLAIN_VISITS, UNKNOWN_CODES,
         YEARLY_FEE as YEARLY_FEE_CODE,
@@ -25,35 +25,35 @@ use crate::claims::{
 pub fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = VISITS.iter().map(visit).collect();
     cases.extend(FORMS.iter().map(|(name, column, text, finds)| {
-        Case::new(name, move |stage| {
-            let line = plain(stage).raw(*column, text);
-            stage.push(match finds {
-                Some((rule, outcome)) => line.finds(rule, *outcome, 0),
-                None => line,
+        Case::new(name, move |group| {
+            let row = plain(group).raw(*column, text);
+            group.push(match finds {
+                Some((rule, outcome)) => row.finds(rule, *outcome, 0),
+                None => row,
             });
         })
     }));
     cases.extend(UNREADABLE.iter().map(|(column, text)| {
-        Case::new("a cell that cannot be read", move |stage| {
-            let line = plain(stage).raw(*column, text).finds(FILE, RowUnreadable, 0);
-            stage.push(line);
+        Case::new("a cell that cannot be read", move |group| {
+            let row = plain(group).raw(*column, text).finds(FILE, RowUnreadable, 0);
+            group.push(row);
         })
     }));
     cases.extend(others());
     cases
 }
 
-fn plain(stage: &mut Stage<'_>) -> Line {
-    let (doctor, patient) = (stage.doctor(), stage.patient());
-    stage.visit(doctor, patient)
+fn plain(group: &mut RowGroup<'_>) -> ClaimRow {
+    let (doctor, patient) = (group.doctor(), group.patient());
+    group.visit(doctor, patient)
 }
 
 const fn clock(hour: u16, minute: u16) -> Option<u16> {
     Some(hour * 60 + minute)
 }
 
-/// A visit: its code, start and end, preliminary amount, and what it could gain; `None` when it is too short to be
-/// looked at or is no visit.
+/// A visit of some duration, and the cents that it could gain: `None` when it is too short to be
+/// judged or not a visit.
 struct Visit {
     name: &'static str,
     code: u32,
@@ -113,19 +113,19 @@ const VISITS: &[Visit] = &[
 ];
 
 fn visit(visit: &'static Visit) -> Case {
-    Case::new(visit.name, |stage| {
-        let line = plain(stage)
+    Case::new(visit.name, |group| {
+        let row = plain(group)
             .code(visit.code)
             .at(visit.times.0, visit.times.1)
             .preliminary(visit.preliminary);
-        stage.push(match visit.gain {
-            // Interventions are left out here, but their minutes are counted.
+        group.push(match visit.gain {
+            // The rule of longer visits skips interventions; the rule of minutes counts them.
             None if [INTERVENTION, INTERVENTION_BY_UNITS].contains(&visit.code) => {
-                line.units(120).passes(INTERVENTION_MINUTES)
+                row.units(120).passes(INTERVENTION_MINUTES)
             }
-            None => line,
-            Some(0) => line.passes(LONGER_VISITS),
-            Some(gain) => line.finds(LONGER_VISITS, LongerVisit, gain),
+            None => row,
+            Some(0) => row.passes(LONGER_VISITS),
+            Some(gain) => row.finds(LONGER_VISITS, LongerVisit, gain),
         });
     })
 }
@@ -191,42 +191,42 @@ const UNREADABLE: &[(Column, &str)] = &[
 
 fn others() -> [Case; 5] {
     [
-        Case::new("a code the table does not hold", |stage| {
-            let code = stage.rng.u32(UNKNOWN_CODES);
-            let line = plain(stage).code(code).finds(KNOWN_CODE, CodeUnknown, 0);
-            stage.push(line);
+        Case::new("a code the table does not hold", |group| {
+            let code = group.rng.u32(UNKNOWN_CODES);
+            let row = plain(group).code(code).finds(KNOWN_CODE, CodeUnknown, 0);
+            group.push(row);
         }),
-        Case::new("two cells that cannot be read are one finding", |stage| {
-            let line = plain(stage).raw(Column::Paid, "rien").raw(Column::Code, "rien");
-            stage.push(line.finds(FILE, RowUnreadable, 0));
+        Case::new("two cells that cannot be read are one finding", |group| {
+            let row = plain(group).raw(Column::Paid, "rien").raw(Column::Code, "rien");
+            group.push(row.finds(FILE, RowUnreadable, 0));
         }),
-        Case::new("a row that cannot be read breaks no other rule", |stage| {
-            let line = plain(stage)
+        Case::new("a row that cannot be read breaks no other rule", |group| {
+            let row = plain(group)
                 .raw(Column::Place, "rien")
                 .raw(Column::Invoice, "1")
                 .raw(Column::Doctor, "");
-            stage.push(line.finds(FILE, RowUnreadable, 0));
+            group.push(row.finds(FILE, RowUnreadable, 0));
         }),
-        Case::new("a patient who cannot be read does not count", |stage| {
-            let doctor = stage.doctor();
+        Case::new("a patient who cannot be read does not count", |group| {
+            let doctor = group.doctor();
             for _ in 0..5 {
-                let patient = stage.patient();
-                let line = stage.visit(doctor, patient);
-                stage.push(line);
+                let patient = group.patient();
+                let row = group.visit(doctor, patient);
+                group.push(row);
             }
-            let patient = stage.patient();
-            let line =
-                stage.visit(doctor, patient).raw(Column::Units, "?").finds(FILE, RowUnreadable, 0);
-            stage.push(line);
-            let line = stage.row(doctor).code(FEE_SMALL).preliminary(3240);
-            stage.push(line.finds(OFFICE_FEE, OfficeFeeMinimum, 3240));
+            let patient = group.patient();
+            let row =
+                group.visit(doctor, patient).raw(Column::Units, "?").finds(FILE, RowUnreadable, 0);
+            group.push(row);
+            let row = group.row(doctor).code(FEE_SMALL).preliminary(3240);
+            group.push(row.finds(OFFICE_FEE, OfficeFeeMinimum, 3240));
         }),
-        Case::new("a second fee that cannot be read is none", |stage| {
-            let (doctor, patient) = (stage.doctor(), stage.patient());
-            let line = stage.visit(doctor, patient).code(YEARLY_FEE_CODE).passes(YEARLY_FEE);
-            stage.push(line);
-            let line = stage.visit(doctor, patient).code(YEARLY_FEE_CODE).raw(Column::End, "99:99");
-            stage.push(line.finds(FILE, RowUnreadable, 0));
+        Case::new("a second fee that cannot be read is none", |group| {
+            let (doctor, patient) = (group.doctor(), group.patient());
+            let row = group.visit(doctor, patient).code(YEARLY_FEE_CODE).passes(YEARLY_FEE);
+            group.push(row);
+            let row = group.visit(doctor, patient).code(YEARLY_FEE_CODE).raw(Column::End, "99:99");
+            group.push(row.finds(FILE, RowUnreadable, 0));
         }),
     ]
 }

@@ -1,4 +1,4 @@
-//! The engine of the product on a generated file, in this process and on one thread.
+//! Runs the claims engine on a whole file, in the calling thread.
 
 use std::{
     fs::File,
@@ -21,18 +21,18 @@ use schemas::{
     run::{RuleTally, RunSummary},
 };
 
-/// A rule may take as long as it likes: what it costs is what is asked.
+/// The time budget of a rule: one day, so that measurements see the whole cost of every rule.
 const UNBOUNDED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The reference tables that a file was generated with.
+/// The reference tables that a generated file relies on.
 #[derive(Debug, Clone)]
 pub struct TablePaths {
     pub codes: PathBuf,
     pub establishments: PathBuf,
 }
 
-/// What a check came to, beside its findings.
-pub struct Checked {
+/// The result of a check, without its findings.
+pub struct CheckResult {
     pub tallies: Vec<(RuleId, RuleTally)>,
     pub summary: RunSummary,
 }
@@ -40,35 +40,35 @@ pub struct Checked {
 /// Reads both tables.
 ///
 /// # Errors
-/// When one cannot be read.
-pub fn tables(paths: &TablePaths) -> Result<Tables> {
+/// When a table cannot be read.
+pub fn read_tables(paths: &TablePaths) -> Result<Tables> {
     let open = |path: &Path| File::open(path).with_context(|| format!("open {}", path.display()));
     Tables::read(open(&paths.codes)?, open(&paths.establishments)?)
         .context("read the reference tables")
 }
 
-/// Checks a whole file; each finding is handed over as soon as it is found.
+/// Checks a whole file and passes each finding to `report` as soon as it is found.
 ///
 /// # Errors
-/// When a rule is not valid, or the file is none that can be checked.
-pub fn check(
+/// When a rule is not valid, or the file cannot be checked.
+pub fn check_file(
     file: impl Read,
     rules: &[Rule],
     tables: &Tables,
     list_passes: bool,
-    mut found: impl FnMut(Finding),
-) -> Result<Checked> {
+    mut report: impl FnMut(Finding),
+) -> Result<CheckResult> {
     let rules = Rules::compile(rules).context("compile the rules")?;
     let options = Options { list_passes, budget: UNBOUNDED };
-    let mut checking =
-        Checking::begin(file, &Format::default(), &rules, tables, options).context("begin")?;
+    let mut checking = Checking::begin(file, &Format::default(), &rules, tables, options)
+        .context("start the check")?;
     let mut findings = Vec::new();
     loop {
         let step = checking.step(&mut findings).context("check the file")?;
-        findings.drain(..).for_each(&mut found);
+        findings.drain(..).for_each(&mut report);
         if let Step::Done(summary) = step {
             let tallies = checking.tallies().map(|(rule, tally)| (rule.clone(), *tally)).collect();
-            return Ok(Checked { tallies, summary });
+            return Ok(CheckResult { tallies, summary });
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The list of what is planted, and how findings compare with it.
+//! The list of planted findings, and its comparison with the findings of a check.
 
 use std::{borrow::Cow, collections::BTreeMap, io::Write};
 
@@ -8,95 +8,101 @@ use serde::{Deserialize, Serialize};
 
 use super::{cases::is_good, rules};
 
-/// Something a check must find. Good outcomes are listed for the rules that judge more than a row by itself; the others
-/// hold for nearly every row.
+/// A finding that a check must report. Good outcomes are planted only for [`rules::LISTED_PASSES`]:
+/// the other rules pass for nearly every row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Planted {
-    /// 1 is the first row after the header.
+pub struct PlantedFinding {
+    /// The first row after the header is 1.
     pub row: u64,
     pub rule: Cow<'static, str>,
     pub outcome: FindingOutcome,
     pub cents: i64,
-    /// What was staged there.
+    /// The name of the case that the row belongs to.
     pub case: Cow<'static, str>,
 }
 
-/// Reads a list.
+/// Reads a list that a [`PlantedWriter`] wrote.
 ///
 /// # Errors
-/// When it is none.
-pub fn read(list: impl std::io::Read) -> Result<Vec<Planted>> {
-    serde_json::from_reader(list).context("read the list of what is planted")
+/// When it is not such a list.
+pub fn read(list: impl std::io::Read) -> Result<Vec<PlantedFinding>> {
+    serde_json::from_reader(list).context("read the list of planted findings")
 }
 
-/// Writes a list as a JSON array, one line each.
-pub struct Lister<W: Write> {
+/// Writes a list as a JSON array with one finding on each line.
+pub struct PlantedWriter<W: Write> {
     out: W,
+    /// Whether a finding was written.
     any: bool,
 }
 
-impl<W: Write> Lister<W> {
+impl<W: Write> PlantedWriter<W> {
     #[must_use]
     pub fn new(out: W) -> Self {
         Self { out, any: false }
     }
 
+    /// Writes one finding.
+    ///
     /// # Errors
     /// When it cannot be written.
-    pub fn add(&mut self, planted: &Planted) -> Result<()> {
+    pub fn add(&mut self, planted: &PlantedFinding) -> Result<()> {
         self.out.write_all(if self.any { b",\n" } else { b"[\n" }).context("write the list")?;
         self.any = true;
         serde_json::to_writer(&mut self.out, planted).context("write the list")
     }
 
+    /// Ends the array and flushes the output.
+    ///
     /// # Errors
     /// When it cannot be written.
-    pub fn end(mut self) -> Result<()> {
+    pub fn finish(mut self) -> Result<()> {
         self.out.write_all(if self.any { b"\n]\n" } else { b"[]\n" }).context("write the list")?;
         self.out.flush().context("write the list")
     }
 }
 
-/// Where findings and what was planted differ.
+/// The differences between planted findings and the findings of a check.
 #[derive(Debug, Default)]
 pub struct Difference {
-    /// Planted, and not found.
-    pub missed: Vec<Planted>,
-    /// Found, and not planted. The case names what was staged at that row, if anything was.
-    pub invented: Vec<Planted>,
+    /// Planted and not reported.
+    pub missed: Vec<PlantedFinding>,
+    /// Reported and not planted. `case` names the case at that row, if there is one.
+    pub invented: Vec<PlantedFinding>,
 }
 
 impl Difference {
     #[must_use]
-    pub fn is_none(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.missed.is_empty() && self.invented.is_empty()
     }
 
-    /// The first differences of each sort.
+    /// A summary with the first 20 differences of each kind.
     #[must_use]
-    pub fn told(&self) -> String {
+    pub fn describe(&self) -> String {
         let mut text = format!("{} missed, {} invented", self.missed.len(), self.invented.len());
-        for (sort, list) in [("missed", &self.missed), ("invented", &self.invented)] {
-            for Planted { row, rule, outcome, cents, case } in list.iter().take(20) {
+        for (kind, list) in [("missed", &self.missed), ("invented", &self.invented)] {
+            for PlantedFinding { row, rule, outcome, cents, case } in list.iter().take(20) {
                 text +=
-                    &format!("\n  {sort}: row {row} {rule} {} {cents} ({case})", outcome.as_str());
+                    &format!("\n  {kind}: row {row} {rule} {} {cents} ({case})", outcome.as_str());
             }
         }
         text
     }
 }
 
-/// Compares as multisets of row, rule, outcome and cents.
+/// Compares planted and reported findings as multisets of row, rule, outcome and cents.
 #[must_use]
 pub fn compare<'a>(
-    planted: &[Planted],
+    planted: &[PlantedFinding],
     findings: impl IntoIterator<Item = &'a Finding>,
 ) -> Difference {
-    let mut left: BTreeMap<(u64, &str, FindingOutcome, i64), Vec<&Planted>> = BTreeMap::new();
-    let mut staged: BTreeMap<u64, &Planted> = BTreeMap::new();
+    let mut left: BTreeMap<(u64, &str, FindingOutcome, i64), Vec<&PlantedFinding>> =
+        BTreeMap::new();
+    let mut cases: BTreeMap<u64, &PlantedFinding> = BTreeMap::new();
     for one in planted {
         left.entry((one.row, &one.rule, one.outcome, one.cents)).or_default().push(one);
-        staged.entry(one.row).or_insert(one);
+        cases.entry(one.row).or_insert(one);
     }
     let mut difference = Difference::default();
     for finding in findings {
@@ -105,14 +111,14 @@ pub fn compare<'a>(
         }
         let key = (finding.row, finding.rule.as_str(), finding.outcome, finding.cents);
         if left.get_mut(&key).and_then(Vec::pop).is_none() {
-            difference.invented.push(Planted {
+            difference.invented.push(PlantedFinding {
                 row: finding.row,
                 rule: finding.rule.as_str().to_owned().into(),
                 outcome: finding.outcome,
                 cents: finding.cents,
-                case: staged
+                case: cases
                     .get(&finding.row)
-                    .map_or("nothing staged".into(), |planted| planted.case.clone()),
+                    .map_or("no case".into(), |planted| planted.case.clone()),
             });
         }
     }
@@ -128,9 +134,9 @@ mod tests {
 
     use super::*;
 
-    fn planted(row: u64, cents: i64) -> Planted {
+    fn planted(row: u64, cents: i64) -> PlantedFinding {
         let (rule, case) = (rules::YEARLY_FEE.into(), "a case".into());
-        Planted { row, rule, outcome: FindingOutcome::OnceNonePaid, cents, case }
+        PlantedFinding { row, rule, outcome: FindingOutcome::OnceNonePaid, cents, case }
     }
 
     fn finding(row: u64, outcome: FindingOutcome, cents: i64) -> Finding {
@@ -139,16 +145,16 @@ mod tests {
     }
 
     #[test]
-    fn the_same_lists_do_not_differ() {
+    fn equal_lists_do_not_differ() {
         let found = [
             finding(2, FindingOutcome::OnceNonePaid, 935),
             finding(1, FindingOutcome::OnceNonePaid, 935),
         ];
-        assert!(compare(&[planted(1, 935), planted(2, 935)], &found).is_none());
+        assert!(compare(&[planted(1, 935), planted(2, 935)], &found).is_empty());
     }
 
     #[test]
-    fn what_is_missed_or_invented_or_found_twice_is_told() {
+    fn missed_and_repeated_findings_are_reported() {
         let found = [
             finding(1, FindingOutcome::OnceNonePaid, 935),
             finding(1, FindingOutcome::OnceNonePaid, 935),
@@ -159,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn another_amount_or_outcome_differs() {
+    fn different_amount_or_outcome_is_reported() {
         for wrong in [
             finding(1, FindingOutcome::OnceNonePaid, 934),
             finding(1, FindingOutcome::OnceOnePaid, 935),

@@ -1,9 +1,10 @@
-//! The rules that files are generated for: those that ship, and two more whose outcomes no shipped rule has unasked.
+//! The rules that files are generated for: the shipped rules that are enabled, and two more for the
+//! outcomes that no enabled shipped rule has.
 
 use claims::rules::shipped;
 use schemas::rule::Rule;
 
-/// What cannot be read is told under this one.
+/// The rule name of findings about cells that cannot be read.
 pub const FILE: &str = "file";
 pub const OFFICE_FEE: &str = "office-fee";
 pub const ANNUAL_CODES: &str = "annual-codes";
@@ -19,18 +20,19 @@ pub const KNOWN_CODE: &str = "known-code";
 pub const DAY_AMOUNT: &str = "day-amount";
 pub const KNOWN_ROLES: &str = "known-roles";
 
-/// The limit of [`DAY_AMOUNT`]: more than any day of a practice comes to.
+/// The limit of [`DAY_AMOUNT`], above the sum of any day of a practice.
 pub const DAY_AMOUNT_CENTS: i64 = 1_000_000;
 
-/// Rules whose good outcomes are planted too.
+/// Rules whose passes are planted too.
 pub const LISTED_PASSES: [&str; 6] =
     [OFFICE_FEE, ANNUAL_CODES, YEARLY_FEE, YEARLY_FEE_MISSING, INTERVENTION_MINUTES, LONGER_VISITS];
 
-/// The rules that ship and are on, a limit of amounts, and a column that holds one of some values.
+/// The shipped rules that are enabled, a limit of amounts, and a column with a list of allowed
+/// values.
 #[must_use]
 pub fn planted() -> Vec<Rule> {
     let more: Vec<Rule> = serde_json::from_str(include_str!("rules.json"))
-        .expect("a test reads the rules that are planted for");
+        .expect("the built-in rules are valid JSON");
     shipped().into_iter().filter(|rule| rule.enabled).chain(more).collect()
 }
 
@@ -39,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_rule_that_is_on_is_one_that_is_planted_for() {
+    fn every_enabled_rule_has_planted_findings() {
         let rules = planted();
         let mut ids: Vec<&str> = rules.iter().map(|rule| rule.id.as_str()).collect();
         let mut named =

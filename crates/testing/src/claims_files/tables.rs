@@ -1,12 +1,13 @@
-//! The reference tables that a generated file relies on. Descriptions are invented but for those that rules name.
+//! The reference tables that a generated file relies on. Descriptions are invented, except those
+//! that rules name.
 
 use std::io::Write;
 
 use anyhow::{Context, Result};
 
-/// What rules call the top level of visits.
+/// The top level of visits, as rules name it.
 pub const VISITS: &str = "B - CONSULTATION, EXAMEN ET VISITE";
-/// Level-1 groups of visits that entitle to the yearly fee.
+/// The level-1 groups of visits that entitle to the yearly fee.
 pub const UNDER_80: &str = "Visites sur rendez-vous (patient de moins de 80 ans)";
 pub const FROM_80: &str = "Visites sur rendez-vous (patient de 80 ans ou plus)";
 
@@ -16,27 +17,27 @@ pub const INTERVENTION: u32 = 8857;
 pub const INTERVENTION_BY_UNITS: u32 = 8859;
 pub const YEARLY_FEE: u32 = 8875;
 
-/// Visits no rule names.
+/// Visits that no rule names.
 pub const PLAIN_VISITS: std::ops::Range<u32> = 15_701..15_721;
 /// Visits in the two groups of the yearly fee.
 pub const DUE_VISITS: std::ops::Range<u32> = 15_801..15_811;
 pub const DUE_VISITS_80: std::ops::Range<u32> = 15_821..15_826;
-/// At most once a year each; the last is in neither group of the yearly fee.
+/// Codes allowed once a year each. The last one is in neither group of the yearly fee.
 pub const TAKING_CHARGE: u32 = 15_811;
 pub const TAKING_CHARGE_80: u32 = 15_812;
 pub const PERIODIC: u32 = 15_815;
 pub const PERIODIC_ELSEWHERE: u32 = 15_816;
-/// Not visits: longer ones are worth no more. With the others they make a table of the size in use, 6,740 codes.
+/// Acts, which are not visits. They bring the table to 6,740 codes, the size of the one in use.
 pub const ACTS: std::ops::Range<u32> = 20_001..26_697;
-/// Codes the table does not hold.
+/// Codes that the table does not have.
 pub const UNKNOWN_CODES: std::ops::Range<u32> = 99_901..99_991;
 
-/// Private offices, those flagged GMF, hospitals, and places that are neither.
+/// Private offices, offices with the GMF flag, hospitals, and other places.
 pub const OFFICES: std::ops::Range<u32> = 55_001..55_041;
 pub const GMF_OFFICES: std::ops::Range<u32> = 56_001..56_041;
 pub const HOSPITALS: std::ops::Range<u32> = 25_001..25_021;
 pub const OTHER_PLACES: std::ops::Range<u32> = 45_001..45_006;
-/// An office the table of establishments does not hold.
+/// An office that the table of establishments does not have.
 pub const UNLISTED_OFFICE: u32 = 57_001;
 
 /// Whether the code's top level is that of visits.
@@ -58,6 +59,15 @@ pub fn is_in_due_group(code: u32) -> bool {
 
 fn is_intervention(code: u32) -> bool {
     [INTERVENTION, INTERVENTION_BY_UNITS].contains(&code)
+}
+
+/// Both tables as CSV: codes, and establishments.
+#[must_use]
+pub fn reference_tables() -> [Vec<u8>; 2] {
+    let (mut codes, mut establishments) = (Vec::new(), Vec::new());
+    write_codes(&mut codes).expect("a vector accepts every write");
+    write_establishments(&mut establishments).expect("a vector accepts every write");
+    [codes, establishments]
 }
 
 /// Writes the table of codes as CSV: `code,leaf,group,top,cents`.
@@ -129,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_of_codes_has_the_size_of_the_one_in_use_and_no_code_twice() {
+    fn code_table_has_6740_distinct_codes() {
         let mut bytes = Vec::new();
         write_codes(&mut bytes).unwrap();
         let mut reader = csv::Reader::from_reader(&bytes[..]);

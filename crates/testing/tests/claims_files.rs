@@ -1,29 +1,25 @@
-//! Generated files: the same for the same seed, in the encoding they say, and with the shapes that exports have.
+//! Properties of generated files: reproducible by seed, correctly encoded, and shaped like real
+//! exports.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
-use clinicwire_loadtests::claims::{
-    export::{Columns, Delimiter, Encoding, Format},
-    generate::{Plan, generate},
-    planted::Planted,
-};
 use encoding_rs::WINDOWS_1252;
 use schemas::rule::Column;
+use testing::claims_files::{
+    ClaimsFile,
+    export::{Columns, Delimiter, Encoding, Format},
+    generate::Plan,
+};
 
 const PLAN: Plan = Plan { rows: 3_000, seed: 42, rate: 0.01, violations: true };
 const PLAIN: Format =
     Format { encoding: Encoding::Utf8, delimiter: Delimiter::Semicolon, columns: Columns::All };
 
-fn generated(plan: Plan, format: Format) -> (Vec<u8>, Vec<Planted>) {
-    let mut planted = Vec::new();
-    let bytes = generate(plan, format, Vec::new(), &mut |one| {
-        planted.push(one);
-        Ok(())
-    });
-    (bytes.unwrap(), planted)
+fn generate(plan: Plan, format: Format) -> ClaimsFile {
+    ClaimsFile::generate(plan, format).unwrap()
 }
 
 fn bytes(format: Format) -> Vec<u8> {
-    generated(PLAN, format).0
+    generate(PLAN, format).bytes.into()
 }
 
 fn cells(text: &str, delimiter: u8) -> Vec<Vec<String>> {
@@ -35,35 +31,36 @@ fn cells(text: &str, delimiter: u8) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn the_same_seed_makes_the_same_file_and_another_seed_another() {
-    let once = generated(PLAN, PLAIN);
-    assert!(generated(PLAN, PLAIN) == once, "the same plan and format");
-    assert!(generated(Plan { seed: 43, ..PLAN }, PLAIN).0 != once.0, "another seed");
+fn seed_determines_the_file() {
+    let once = generate(PLAN, PLAIN);
+    let again = generate(PLAN, PLAIN);
+    assert!(again.bytes == once.bytes && again.planted == once.planted);
+    assert!(generate(Plan { seed: 43, ..PLAN }, PLAIN).bytes != once.bytes);
 }
 
 #[test]
-fn what_is_planted_does_not_depend_on_the_form_of_the_file() {
-    let (_, planted) = generated(PLAN, PLAIN);
+fn format_does_not_change_planted_findings() {
+    let planted = generate(PLAN, PLAIN).planted;
     let other = Format {
         encoding: Encoding::DamagedHeaders,
         delimiter: Delimiter::Tab,
         columns: Columns::Short,
     };
-    assert_eq!(generated(PLAN, other).1, planted);
+    assert_eq!(generate(PLAN, other).planted, planted);
 }
 
 #[test]
-fn a_file_has_as_many_rows_as_were_asked_for() {
+fn file_has_the_requested_rows() {
     for rows in [1, 7, 99, 2_500] {
-        let (bytes, planted) = generated(Plan { rows, ..PLAN }, PLAIN);
-        let rows_there = cells(&String::from_utf8(bytes).unwrap(), b';').len() as u64 - 1;
+        let ClaimsFile { bytes, planted } = generate(Plan { rows, ..PLAN }, PLAIN);
+        let rows_there = cells(std::str::from_utf8(&bytes).unwrap(), b';').len() as u64 - 1;
         assert_eq!(rows_there, rows);
         assert!(planted.iter().all(|planted| (1..=rows).contains(&planted.row)));
     }
 }
 
 #[test]
-fn utf8_files_are_utf8_with_or_without_a_mark() {
+fn utf8_file_may_have_a_byte_order_mark() {
     let plain = String::from_utf8(bytes(PLAIN)).unwrap();
     assert!(
         plain.starts_with("#;Facture;ID RAMQ;")
@@ -75,17 +72,17 @@ fn utf8_files_are_utf8_with_or_without_a_mark() {
 }
 
 #[test]
-fn a_windows_1252_file_is_no_utf8_and_says_the_same() {
+fn windows_1252_file_has_the_same_text() {
     let bytes = bytes(Format { encoding: Encoding::Windows1252, ..PLAIN });
     assert!(std::str::from_utf8(&bytes).is_err());
-    assert!(bytes.contains(&0x9C), "a letter that Latin-1 has not");
+    assert!(bytes.contains(&0x9C), "a letter that Latin-1 lacks");
     let (text, damaged) = WINDOWS_1252.decode_without_bom_handling(&bytes);
     assert!(!damaged);
     assert_eq!(text.replace("\r\n", "\n").as_bytes(), self::bytes(PLAIN));
 }
 
 #[test]
-fn damage_is_done_to_titles_alone() {
+fn only_titles_are_damaged() {
     let intact = String::from_utf8(bytes(PLAIN)).unwrap();
     let (titles, rows) = intact.split_once('\n').unwrap();
     let text =
@@ -97,8 +94,8 @@ fn damage_is_done_to_titles_alone() {
     assert_ne!(titles[0][0], damaged[0][0]);
     let all = (0..40).map(|seed| {
         let plan = Plan { seed, rows: 1, ..PLAN };
-        String::from_utf8(generated(plan, Format { encoding: Encoding::DamagedHeaders, ..PLAIN }).0)
-            .unwrap()
+        let format = Format { encoding: Encoding::DamagedHeaders, ..PLAIN };
+        String::from_utf8(generate(plan, format).bytes.into()).unwrap()
     });
     let all: String = all.collect();
     for damage in [
@@ -115,7 +112,7 @@ fn damage_is_done_to_titles_alone() {
 }
 
 #[test]
-fn delimiters_and_columns_are_those_asked_for() {
+fn file_has_requested_delimiter_and_columns() {
     let titles: Vec<&str> = Column::ALL.iter().map(|column| column.title()).collect();
     let short: Vec<&str> = [&titles[..17], &["Patient"]].concat();
     for (delimiter, byte) in
@@ -123,14 +120,14 @@ fn delimiters_and_columns_are_those_asked_for() {
     {
         for (columns, expected) in [(Columns::All, &titles), (Columns::Short, &short)] {
             let text = String::from_utf8(bytes(Format { delimiter, columns, ..PLAIN })).unwrap();
-            // A reader that wants as many cells in each row as in the first.
+            // The reader fails unless each row has as many cells as the first.
             assert_eq!(&cells(&text, byte)[0], expected);
         }
     }
 }
 
 #[test]
-fn rows_have_the_shapes_that_exports_have() {
+fn rows_have_the_shapes_of_real_exports() {
     let text = String::from_utf8(bytes(PLAIN)).unwrap();
     let rows = cells(&text, b';').split_off(1);
     let share = |column: Column, is: &dyn Fn(&str, &[String]) -> bool| {

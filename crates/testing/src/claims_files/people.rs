@@ -1,22 +1,25 @@
-//! Doctors and patients who cannot exist: names built from syllables, numbers no register gives out.
+//! Doctors and patients that cannot exist: names built from syllables, and numbers that no register
+//! assigns.
 
-/// A doctor by number. Two spellings of one number are the same doctor.
+/// A doctor. Two spellings of one number are the same doctor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Doctor {
     pub number: u64,
     pub spelling: u8,
 }
 
-/// A patient by number. Two spellings of one number are the same patient.
+/// A patient. Two spellings of one number are the same patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patient {
     pub number: u64,
     pub spelling: u8,
 }
 
-/// Doctors that share the first seven digits are this far apart; their last five digits differ.
+/// The distance between two doctors with the same first seven digits; their last five digits
+/// differ.
 pub const SAME_FIRST_DIGITS: u64 = 1_000_000;
-/// Patients this far apart, below a multiple of it, differ in the twelfth character alone.
+/// Patients whose numbers differ only below a multiple of this differ only in the twelfth
+/// character.
 pub const LAST_DIGIT: u64 = 10;
 
 const SYLLABLES: [&str; 24] = [
@@ -26,7 +29,7 @@ const SYLLABLES: [&str; 24] = [
 const SPECIALTIES: [&str; 5] =
     ["Médecine familiale", "Pédiatrie", "Médecine générale", "Gériatrie", "Médecine d'urgence"];
 
-/// Spreads consecutive numbers over all 64 bits: the finishing steps of SplitMix64.
+/// Spreads consecutive numbers over 64 bits with the finalizer of SplitMix64.
 fn spread(number: u64) -> u64 {
     let mut bits = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -34,7 +37,7 @@ fn spread(number: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// Three syllables, the first letter in upper case.
+/// Appends three syllables with a capital first letter.
 fn push_name(text: &mut String, mut bits: u64) {
     for index in 0..3 {
         let syllable = SYLLABLES[(bits % 24) as usize];
@@ -50,8 +53,8 @@ fn push_name(text: &mut String, mut bits: u64) {
 }
 
 impl Doctor {
-    /// `7 digits-5 digits | Last, First - Specialty`, with the export's trailing spaces. The 9 in front is a class
-    /// no doctor has.
+    /// Appends `7 digits-5 digits | Last, First - Specialty` with the trailing spaces of exports.
+    /// The leading 9 is a class that no doctor has.
     pub fn push_cell(self, text: &mut String) {
         let (first, last) =
             (self.number % SAME_FIRST_DIGITS, self.number / SAME_FIRST_DIGITS % 100_000);
@@ -67,8 +70,8 @@ impl Doctor {
 }
 
 impl Patient {
-    /// `4 letters 8 digits - LAST, FIRST`. The letters are not the name's, and the digits hold a month between 20
-    /// and 49 and a day after the 31st: no register writes either.
+    /// Appends `4 letters 8 digits - LAST, FIRST`. The letters are not those of the name, and the
+    /// digits have a month between 20 and 49 and a day after the 31st: no register has either.
     pub fn push_cell(self, text: &mut String) {
         let mut rest = self.number;
         let mut digit = |base: u64| {
@@ -113,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn two_patients_never_share_their_twelve_characters_and_two_spellings_do() {
+    fn patients_are_told_apart_by_twelve_characters() {
         let keys: BTreeSet<String> =
             (0..50_000).map(|number| patient(number * 7_919, 0)[..12].to_owned()).collect();
         assert_eq!(keys.len(), 50_000);
@@ -122,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patients_month_and_day_of_birth_are_impossible() {
+    fn patient_birth_date_is_impossible() {
         for number in (0..1_000_000_000_u64).step_by(999_983) {
             let cell = patient(number, 0);
             let (month, day): (u8, u8) =
@@ -136,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn a_neighbouring_patient_differs_in_the_twelfth_character_alone() {
+    fn neighbouring_patient_differs_in_twelfth_character() {
         let (one, other) = (patient(LAST_DIGIT * 5, 0), patient(LAST_DIGIT * 5 + 1, 0));
         assert_eq!(one[..11], other[..11]);
         assert_ne!(one[..12], other[..12]);
     }
 
     #[test]
-    fn a_doctors_number_has_seven_and_five_digits() {
+    fn doctor_number_has_seven_and_five_digits() {
         assert!(doctor(42, 0).starts_with("9000042-00000 | "));
         assert!(doctor(42 + SAME_FIRST_DIGITS, 0).starts_with("9000042-00001 | "));
         assert_ne!(doctor(42, 0), doctor(42, 1));

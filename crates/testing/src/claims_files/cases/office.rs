@@ -1,4 +1,4 @@
-//! Office fees: a table of days, their fees, and what must be found there.
+//! Cases of office fees: a table of days, their fees and the expected findings.
 
 use schemas::finding::FindingOutcome::{
     self, OfficeFeeMaximum, OfficeFeeMinimum, OfficeFeeMinimumBoth, OfficeFeeMinimumSmaller,
@@ -6,38 +6,38 @@ use schemas::finding::FindingOutcome::{
     OfficeFeeUnbilled, OfficeFeeUpgrade,
 };
 
-use super::{super::base::fee_cents, Case};
-use crate::claims::{
-    line::Line,
-    names::{Doctor, Patient},
+use super::{super::practice::fee_cents, Case};
+use crate::claims_files::{
+    group::RowGroup,
+    people::{Doctor, Patient},
+    row::ClaimRow,
     rules::OFFICE_FEE,
-    stage::Stage,
     tables::{FEE_LARGE, FEE_SMALL, HOSPITALS, OTHER_PLACES},
 };
 
-/// A fee row: the code, its group, its place.
+/// A fee row: code, group of patients and place.
 #[derive(Clone, Copy)]
 enum Fee {
-    /// 19928 for the registered, for the walk-ins.
+    /// 19928 for registered patients, and for walk-ins.
     S,
     SWalk,
-    /// 19929 likewise.
+    /// 19929 for registered patients, and for walk-ins.
     L,
     LWalk,
-    /// In a hospital.
+    /// 19928 and 19929 in a hospital.
     SHospital,
     LHospital,
-    /// At a place that is neither office nor hospital.
+    /// 19928 at a place that is neither office nor hospital.
     SElsewhere,
 }
 
-/// The row of a finding.
+/// The row that a finding belongs to.
 #[derive(Clone, Copy)]
 enum At {
     Fee(usize),
     FirstRegistered,
     FirstWalkIn,
-    /// Of either group.
+    /// The first patient of either group.
     FirstPatient,
 }
 
@@ -76,7 +76,7 @@ const CANCEL_LARGE: &[(At, FindingOutcome, i64)] = &[(FIRST, OfficeFeeMinimum, 6
 const SMALLER: &[(At, FindingOutcome, i64)] = &[(FIRST, OfficeFeeMinimumSmaller, 3240)];
 
 const DAYS: &[Day] = &[
-    // Passes, at the least that suffices and the most that asks for no more.
+    // Passes: at the minimum of a fee, and just below the minimum of a higher fee.
     day("6 registered, 19928", 6, 0, &[S], PASS),
     day("11 registered, 9 walk-ins, 19928", 11, 9, &[S], PASS),
     day("10 walk-ins, 19928", 0, 10, &[SWalk], PASS),
@@ -87,7 +87,7 @@ const DAYS: &[Day] = &[
     day("6 registered, 10 walk-ins, two 19928", 6, 10, &[S, SWalk], MAXIMUM),
     day("12 registered, 20 walk-ins, two 19928", 12, 20, &[SWalk, S], MAXIMUM),
     day("no fee and none qualifies", 5, 9, &[], &[]),
-    // Place.
+    // Wrong place.
     day("19928 in a hospital", 6, 0, &[SHospital], &[(FIRST, OfficeFeePlace, 3240)]),
     day("19928 in a hospital, few patients", 2, 0, &[SHospital], &[(FIRST, OfficeFeePlace, 3240)]),
     day("19929 in a hospital", 12, 0, &[LHospital], &[(FIRST, OfficeFeePlace, 6480)]),
@@ -120,7 +120,7 @@ const DAYS: &[Day] = &[
         &[S, SHospital],
         &[(SECOND, OfficeFeePlace, 3240)],
     ),
-    // Minimum.
+    // Below the minimum.
     day("5 registered, 19928", 5, 0, &[S], CANCEL_SMALL),
     day("9 walk-ins, 19928", 0, 9, &[SWalk], CANCEL_SMALL),
     day("no patient, 19928", 0, 0, &[S], CANCEL_SMALL),
@@ -130,7 +130,7 @@ const DAYS: &[Day] = &[
     day("11 registered, 19929", 11, 0, &[L], SMALLER),
     day("10 walk-ins, 19929", 0, 10, &[LWalk], SMALLER),
     day("19 walk-ins, 19929", 0, 19, &[LWalk], SMALLER),
-    // The other group.
+    // Billed for the wrong group.
     day("5 registered, 9 walk-ins, 19928", 5, 9, &[S], CANCEL_SMALL),
     day("5 registered, 10 walk-ins, 19928", 5, 10, &[S], OTHER_GROUP),
     day("5 registered, 9 walk-ins, 19928 for these", 5, 9, &[SWalk], CANCEL_SMALL),
@@ -159,7 +159,7 @@ const DAYS: &[Day] = &[
         &[L, SWalk],
         &[(FIRST, OfficeFeeMinimumSmaller, 3240), (SECOND, OfficeFeeMinimum, 3240)],
     ),
-    // Both fail.
+    // Both fees below the minimum.
     day(
         "both groups too small, two 19928",
         5,
@@ -174,12 +174,12 @@ const DAYS: &[Day] = &[
         &[LWalk, S],
         &[(FIRST, OfficeFeeMinimumBoth, 9720)],
     ),
-    // Maximum; two 19928 are just at it, above.
+    // Above the maximum. Two 19928 reach the maximum exactly: see the passes.
     day("19929 and 19928", 12, 10, &[L, SWalk], &[(SECOND, OfficeFeeMaximum, 3240)]),
     day("19928 and 19929", 6, 20, &[S, LWalk], &[(FIRST, OfficeFeeMaximum, 3240)]),
     day("two 19929", 12, 20, &[L, LWalk], &[(SECOND, OfficeFeeMaximum, 6480)]),
     day("19929 and two 19928", 12, 10, &[SWalk, L, SWalk], &[(THIRD, OfficeFeeMaximum, 6480)]),
-    // Better: their other sides are passes above.
+    // A higher fee is possible. The other sides of these boundaries are among the passes.
     day("12 registered, 19928", 12, 0, &[S], UPGRADE),
     day("20 walk-ins, 19928", 0, 20, &[SWalk], UPGRADE),
     day("12 registered, 10 walk-ins, 19928", 12, 10, &[S], UPGRADE),
@@ -219,108 +219,108 @@ const WALK_IN: [&str; 6] = ["G160", "ar", " #G160", "AR,ETAB", "#ETAB , #ar ", "
 
 pub fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> =
-        DAYS.iter().map(|day| Case::new(day.name, move |stage| put_on(day, stage))).collect();
+        DAYS.iter().map(|day| Case::new(day.name, move |group| add_to(day, group))).collect();
     cases.extend([
-        Case::new("a patient with one plain row is registered", |stage| {
-            counted(stage, PASS, |stage, doctor, patient| {
-                vec![stage.visit(doctor, patient).contexts("G160"), stage.visit(doctor, patient)]
+        Case::new("a patient with one plain row is registered", |group| {
+            counted(group, PASS, |group, doctor, patient| {
+                vec![group.visit(doctor, patient).contexts("G160"), group.visit(doctor, patient)]
             });
         }),
-        Case::new("a patient with two walk-in rows is a walk-in", |stage| {
-            counted(stage, CANCEL_SMALL, |stage, doctor, patient| {
+        Case::new("a patient with two walk-in rows is a walk-in", |group| {
+            counted(group, CANCEL_SMALL, |group, doctor, patient| {
                 vec![
-                    stage.visit(doctor, patient).contexts("G160"),
-                    stage.visit(doctor, patient).contexts("#ar"),
+                    group.visit(doctor, patient).contexts("G160"),
+                    group.visit(doctor, patient).contexts("#ar"),
                 ]
             });
         }),
-        Case::new("STAR is not AR", |stage| {
-            counted(stage, PASS, |stage, doctor, patient| {
-                vec![stage.visit(doctor, patient).contexts("STAR, G1601")]
+        Case::new("STAR is not AR", |group| {
+            counted(group, PASS, |group, doctor, patient| {
+                vec![group.visit(doctor, patient).contexts("STAR, G1601")]
             });
         }),
-        Case::new("a patient counts once, however spelled", |stage| {
-            counted(stage, CANCEL_SMALL, |stage, doctor, patient| {
+        Case::new("a patient counts once, however spelled", |group| {
+            counted(group, CANCEL_SMALL, |group, doctor, patient| {
                 let before = Patient { number: patient.number + 1, spelling: 1 };
-                vec![stage.visit(doctor, before)]
+                vec![group.visit(doctor, before)]
             });
         }),
-        Case::new("a row without a patient counts nobody", |stage| {
-            counted(stage, CANCEL_SMALL, |stage, doctor, patient| {
-                vec![Line { patient: None, ..stage.visit(doctor, patient) }]
+        Case::new("a row without a patient counts nobody", |group| {
+            counted(group, CANCEL_SMALL, |group, doctor, patient| {
+                vec![ClaimRow { patient: None, ..group.visit(doctor, patient) }]
             });
         }),
-        Case::new("the patient of a fee row does not count", |stage| {
-            let (doctor, patient) = (stage.doctor(), stage.patient());
-            registered(stage, doctor, 5);
-            let line = fee_row(stage, doctor, S);
-            push_found(stage, Line { patient: Some(patient), ..line }, CANCEL_SMALL);
+        Case::new("the patient of a fee row does not count", |group| {
+            let (doctor, patient) = (group.doctor(), group.patient());
+            registered(group, doctor, 5);
+            let row = fee_row(group, doctor, S);
+            push_found(group, ClaimRow { patient: Some(patient), ..row }, CANCEL_SMALL);
         }),
-        Case::new("a row of another day does not count", |stage| {
-            let tomorrow = stage.day.tomorrow().expect("a day of the file has a next one");
-            counted(stage, CANCEL_SMALL, |stage, doctor, patient| {
-                vec![stage.visit(doctor, patient).on(tomorrow)]
+        Case::new("a row of another day does not count", |group| {
+            let tomorrow = group.day.tomorrow().expect("a day of the file has a next one");
+            counted(group, CANCEL_SMALL, |group, doctor, patient| {
+                vec![group.visit(doctor, patient).on(tomorrow)]
             });
         }),
-        Case::new("a row without a date counts nobody", |stage| {
-            counted(stage, CANCEL_SMALL, |stage, doctor, patient| {
-                vec![Line { date: None, ..stage.visit(doctor, patient) }]
+        Case::new("a row without a date counts nobody", |group| {
+            counted(group, CANCEL_SMALL, |group, doctor, patient| {
+                vec![ClaimRow { date: None, ..group.visit(doctor, patient) }]
             });
         }),
-        Case::new("a colleague's patient does not count", |stage| {
-            counted(stage, CANCEL_SMALL, |stage, doctor, patient| {
-                vec![stage.visit(Stage::colleague(doctor), patient)]
+        Case::new("a colleague's patient does not count", |group| {
+            counted(group, CANCEL_SMALL, |group, doctor, patient| {
+                vec![group.visit(RowGroup::colleague(doctor), patient)]
             });
         }),
-        Case::new("a doctor spelled otherwise is the same", |stage| {
-            counted(stage, PASS, |stage, doctor, patient| {
-                vec![stage.visit(Doctor { spelling: 1, ..doctor }, patient)]
+        Case::new("a doctor spelled otherwise is the same", |group| {
+            counted(group, PASS, |group, doctor, patient| {
+                vec![group.visit(Doctor { spelling: 1, ..doctor }, patient)]
             });
         }),
-        Case::new("patients alike in eleven characters are two", |stage| {
-            let doctor = stage.doctor();
-            let siblings = stage.siblings();
+        Case::new("patients alike in eleven characters are two", |group| {
+            let doctor = group.doctor();
+            let siblings = group.siblings();
             for patient in siblings {
-                let line = stage.visit(doctor, patient);
-                stage.push(line);
+                let row = group.visit(doctor, patient);
+                group.push(row);
             }
-            registered(stage, doctor, 4);
-            let line = fee_row(stage, doctor, S);
-            push_found(stage, line, PASS);
+            registered(group, doctor, 4);
+            let row = fee_row(group, doctor, S);
+            push_found(group, row, PASS);
         }),
     ]);
     cases
 }
 
-fn registered(stage: &mut Stage<'_>, doctor: Doctor, count: u32) {
+fn registered(group: &mut RowGroup<'_>, doctor: Doctor, count: u32) {
     for _ in 0..count {
-        let patient = stage.patient();
-        let line = stage.visit(doctor, patient);
-        stage.push(line);
+        let patient = group.patient();
+        let row = group.visit(doctor, patient);
+        group.push(row);
     }
 }
 
-fn push_found(stage: &mut Stage<'_>, line: Line, finds: &[(At, FindingOutcome, i64)]) {
+fn push_found(group: &mut RowGroup<'_>, row: ClaimRow, finds: &[(At, FindingOutcome, i64)]) {
     let [(_, outcome, cents)] = finds else { unreachable!("one finding at this row") };
-    stage.push(line.finds(OFFICE_FEE, *outcome, *cents));
+    group.push(row.finds(OFFICE_FEE, *outcome, *cents));
 }
 
-/// Five registered patients, a sixth whose rows decide, and a 19928 for which six are needed.
+/// Adds five registered patients, the rows of a sixth, and a 19928, which needs six patients.
 fn counted(
-    stage: &mut Stage<'_>,
+    group: &mut RowGroup<'_>,
     finds: &[(At, FindingOutcome, i64)],
-    sixth: impl Fn(&mut Stage<'_>, Doctor, Patient) -> Vec<Line>,
+    sixth: impl Fn(&mut RowGroup<'_>, Doctor, Patient) -> Vec<ClaimRow>,
 ) {
-    let (doctor, patient) = (stage.doctor(), stage.patient());
-    registered(stage, doctor, 5);
-    for line in sixth(stage, doctor, patient) {
-        stage.push(line);
+    let (doctor, patient) = (group.doctor(), group.patient());
+    registered(group, doctor, 5);
+    for row in sixth(group, doctor, patient) {
+        group.push(row);
     }
-    let line = fee_row(stage, doctor, S);
-    push_found(stage, line, finds);
+    let row = fee_row(group, doctor, S);
+    push_found(group, row, finds);
 }
 
-fn fee_row(stage: &mut Stage<'_>, doctor: Doctor, fee: Fee) -> Line {
+fn fee_row(group: &mut RowGroup<'_>, doctor: Doctor, fee: Fee) -> ClaimRow {
     let (code, walk_in, place) = match fee {
         S => (FEE_SMALL, false, None),
         SWalk => (FEE_SMALL, true, None),
@@ -330,17 +330,17 @@ fn fee_row(stage: &mut Stage<'_>, doctor: Doctor, fee: Fee) -> Line {
         LHospital => (FEE_LARGE, false, Some(HOSPITALS.start)),
         SElsewhere => (FEE_SMALL, false, Some(OTHER_PLACES.start)),
     };
-    let contexts = if walk_in { WALK_IN[stage.rng.usize(..WALK_IN.len())] } else { "" };
-    let line = stage.row(doctor).code(code).contexts(contexts).preliminary(fee_cents(code));
+    let contexts = if walk_in { WALK_IN[group.rng.usize(..WALK_IN.len())] } else { "" };
+    let row = group.row(doctor).code(code).contexts(contexts).preliminary(fee_cents(code));
     match place {
-        Some(place) => line.place(place),
-        None => line,
+        Some(place) => row.place(place),
+        None => row,
     }
 }
 
-/// Patients and fees in any order, the fees among themselves in the table's.
-fn put_on(day: &Day, stage: &mut Stage<'_>) {
-    let doctor = stage.doctor();
+/// Adds the patients and fees of a day in random order. The fees keep the order of the table.
+fn add_to(day: &Day, group: &mut RowGroup<'_>) {
+    let doctor = group.doctor();
     let (mut registered, mut walk_ins, mut fees) = (0, 0, 0);
     loop {
         let left =
@@ -348,20 +348,20 @@ fn put_on(day: &Day, stage: &mut Stage<'_>) {
         if left == [0; 3] {
             return;
         }
-        let draw = stage.rng.u32(..left.iter().sum::<u32>());
+        let draw = group.rng.u32(..left.iter().sum::<u32>());
         if draw >= left[0] + left[1] {
-            let line = fee_row(stage, doctor, day.fees[fees as usize]);
-            let line = found(line, day, |at| matches!(at, At::Fee(fee) if fee as u32 == fees));
-            stage.push(line);
+            let row = fee_row(group, doctor, day.fees[fees as usize]);
+            let row = found(row, day, |at| matches!(at, At::Fee(fee) if fee as u32 == fees));
+            group.push(row);
             fees += 1;
             continue;
         }
-        let patient = stage.patient();
-        let mut line = stage.visit(doctor, patient);
+        let patient = group.patient();
+        let mut row = group.visit(doctor, patient);
         let first = registered + walk_ins == 0;
         if draw < left[0] {
             let first_registered = registered == 0;
-            line = found(line, day, |at| match at {
+            row = found(row, day, |at| match at {
                 FirstRegistered => first_registered,
                 FirstPatient => first,
                 _ => false,
@@ -369,23 +369,24 @@ fn put_on(day: &Day, stage: &mut Stage<'_>) {
             registered += 1;
         } else {
             let first_walk_in = walk_ins == 0;
-            line.contexts = WALK_IN[stage.rng.usize(..WALK_IN.len())];
-            line = found(line, day, |at| match at {
+            row.contexts = WALK_IN[group.rng.usize(..WALK_IN.len())];
+            row = found(row, day, |at| match at {
                 FirstWalkIn => first_walk_in,
                 FirstPatient => first,
                 _ => false,
             });
             walk_ins += 1;
         }
-        // Some come for two things; a second row changes no count.
-        let again = (stage.rng.u8(..6) == 0).then(|| Line { expected: Vec::new(), ..line.clone() });
-        stage.push(line);
-        again.into_iter().for_each(|line| stage.push(line));
+        // Some patients have a second row, which changes no count.
+        let again =
+            (group.rng.u8(..6) == 0).then(|| ClaimRow { expected: Vec::new(), ..row.clone() });
+        group.push(row);
+        again.into_iter().for_each(|row| group.push(row));
     }
 }
 
-/// The row with what the table says of it.
-fn found(line: Line, day: &Day, here: impl Fn(At) -> bool) -> Line {
+/// Adds the findings that the table states for this row.
+fn found(row: ClaimRow, day: &Day, here: impl Fn(At) -> bool) -> ClaimRow {
     let finds = day.finds.iter().filter(|(at, ..)| here(*at));
-    finds.fold(line, |line, (_, outcome, cents)| line.finds(OFFICE_FEE, *outcome, *cents))
+    finds.fold(row, |row, (_, outcome, cents)| row.finds(OFFICE_FEE, *outcome, *cents))
 }

@@ -1,76 +1,78 @@
-//! Where a scene is put together: a day, a supply of people nobody else has, and rows in their order.
+//! Builds a group of rows: a day, doctors and patients that no other group has, and rows in order.
 
 use fastrand::Rng;
 use jiff::civil::Date;
 
 use super::{
-    line::Line,
-    names::{Doctor, LAST_DIGIT, Patient, SAME_FIRST_DIGITS},
+    people::{Doctor, LAST_DIGIT, Patient, SAME_FIRST_DIGITS},
+    row::ClaimRow,
     tables,
 };
 
-/// Contexts that mean nothing to any rule, as exports write them.
+/// Contexts that no rule knows, in the spellings that exports have.
 const PLAIN_CONTEXTS: [&str; 8] = ["", "", "", "", "ETAB", " STAR", "#FAM , ETAB", "STAR,  #ETAB "];
 
-/// How far colleagues are apart: their last five digits begin at 50000, which a file of 10^12 rows would reach.
+/// The distance between a doctor and a colleague. Colleagues' last five digits begin at 50000,
+/// which other doctors reach only in a file of 10^12 rows.
 const COLLEAGUES: u64 = 50_000 * SAME_FIRST_DIGITS;
 
-/// Numbers of people that no scene has used.
+/// Numbers of people that no group has used.
 #[derive(Debug, Clone)]
-pub struct Supply {
+pub struct PersonNumbers {
     next_doctor: u64,
     next_patient: u64,
 }
 
-impl Supply {
-    /// Above those of the practices.
+impl PersonNumbers {
+    /// Starts above the numbers of the practices.
     #[must_use]
     pub fn after(doctors: u64, patients: u64) -> Self {
         Self { next_doctor: doctors, next_patient: patients.next_multiple_of(LAST_DIGIT) }
     }
 }
 
-/// One scene in the making.
-pub struct Stage<'a> {
+/// A group of rows under construction.
+pub struct RowGroup<'a> {
     pub rng: &'a mut Rng,
     pub day: Date,
-    supply: &'a mut Supply,
-    lines: Vec<Line>,
+    numbers: &'a mut PersonNumbers,
+    rows: Vec<ClaimRow>,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> RowGroup<'a> {
     #[must_use]
-    pub fn new(rng: &'a mut Rng, supply: &'a mut Supply, day: Date) -> Self {
-        Self { rng, day, supply, lines: Vec::new() }
+    pub fn new(rng: &'a mut Rng, numbers: &'a mut PersonNumbers, day: Date) -> Self {
+        Self { rng, day, numbers, rows: Vec::new() }
     }
 
-    /// A doctor of no other scene.
+    /// A doctor that no other group has.
     pub fn doctor(&mut self) -> Doctor {
-        self.supply.next_doctor += 1;
-        Doctor { number: self.supply.next_doctor - 1, spelling: 0 }
+        self.numbers.next_doctor += 1;
+        Doctor { number: self.numbers.next_doctor - 1, spelling: 0 }
     }
 
-    /// Another doctor, whose first seven digits are the same.
+    /// Another doctor with the same first seven digits.
     #[must_use]
     pub fn colleague(doctor: Doctor) -> Doctor {
         Doctor { number: doctor.number + COLLEAGUES, spelling: 0 }
     }
 
-    /// A patient of no other scene.
+    /// A patient that no other group has.
     pub fn patient(&mut self) -> Patient {
-        self.supply.next_patient += 1;
-        Patient { number: self.supply.next_patient - 1, spelling: 0 }
+        self.numbers.next_patient += 1;
+        Patient { number: self.numbers.next_patient - 1, spelling: 0 }
     }
 
-    /// Two patients of no other scene, alike in their first eleven characters.
+    /// Two patients that no other group has, with the same first eleven characters.
     pub fn siblings(&mut self) -> [Patient; 2] {
-        self.supply.next_patient = self.supply.next_patient.next_multiple_of(LAST_DIGIT);
+        self.numbers.next_patient = self.numbers.next_patient.next_multiple_of(LAST_DIGIT);
         [self.patient(), self.patient()]
     }
 
-    /// A visit that breaks no rule and entitles to nothing: at an office that is no GMF, without times.
-    pub fn visit(&mut self, doctor: Doctor, patient: Patient) -> Line {
-        Line {
+    /// A visit at an office that is no GMF, without times: it breaks no rule and entitles to no
+    /// fee.
+    pub fn visit(&mut self, doctor: Doctor, patient: Patient) -> ClaimRow {
+        ClaimRow {
             patient: Some(patient),
             code: self.rng.u32(tables::PLAIN_VISITS),
             contexts: PLAIN_CONTEXTS[self.rng.usize(..PLAIN_CONTEXTS.len())],
@@ -81,8 +83,8 @@ impl<'a> Stage<'a> {
     }
 
     /// A row without patient, contexts or amounts.
-    pub fn row(&mut self, doctor: Doctor) -> Line {
-        Line {
+    pub fn row(&mut self, doctor: Doctor) -> ClaimRow {
+        ClaimRow {
             date: Some(self.day),
             start: None,
             end: None,
@@ -100,13 +102,12 @@ impl<'a> Stage<'a> {
         }
     }
 
-    pub fn push(&mut self, line: Line) {
-        self.lines.push(line);
+    pub fn push(&mut self, row: ClaimRow) {
+        self.rows.push(row);
     }
 
-    /// The scene's rows.
     #[must_use]
-    pub fn done(self) -> Vec<Line> {
-        self.lines
+    pub fn into_rows(self) -> Vec<ClaimRow> {
+        self.rows
     }
 }

@@ -1,4 +1,4 @@
-//! Writes an export: its columns, delimiter and encoding, and the damage that headers take on their way.
+//! Writes an export: columns, delimiter, encoding, and the damage that headers suffer in transit.
 
 use std::io::Write;
 
@@ -8,21 +8,21 @@ use encoding_rs::WINDOWS_1252;
 use fastrand::Rng;
 use schemas::rule::Column;
 
-use super::line::Line;
+use super::row::ClaimRow;
 
-/// How a file's text is encoded.
+/// The text encoding of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Encoding {
     Utf8,
     Utf8Bom,
     #[value(name = "windows1252")]
     Windows1252,
-    /// UTF-8 whose titles were decoded wrongly somewhere: replacement characters, double encoding, lost accents, and
-    /// a byte-order mark glued to the first.
+    /// UTF-8 with damaged titles: replacement characters, double encoding, lost accents, and a byte
+    /// order mark in front of the first.
     DamagedHeaders,
 }
 
-/// What separates cells.
+/// The separator of cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Delimiter {
     #[value(name = ";")]
@@ -32,7 +32,7 @@ pub enum Delimiter {
     Tab,
 }
 
-/// Which columns a file has.
+/// The columns of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Columns {
     #[value(name = "23")]
@@ -42,7 +42,7 @@ pub enum Columns {
     Short,
 }
 
-/// The outer form of a file.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Format {
     pub encoding: Encoding,
@@ -51,7 +51,7 @@ pub struct Format {
 }
 
 impl Columns {
-    /// In the file's order.
+    /// The columns in the order of the file.
     #[must_use]
     pub fn list(self) -> Vec<Column> {
         match self {
@@ -75,14 +75,14 @@ impl Delimiter {
     }
 }
 
-/// A file being written.
+/// A file under construction.
 pub struct Export<W: Write> {
     csv: csv::Writer<W>,
     windows_1252: bool,
     columns: Vec<Column>,
     rng: Rng,
     rows: u64,
-    /// One cell; emptied, not freed, for the next.
+    /// The text of one cell; its allocation is reused for the next.
     cell: String,
 }
 
@@ -96,7 +96,7 @@ impl<W: Write> Export<W> {
         if format.encoding == Encoding::Utf8Bom {
             out.write_all(b"\xEF\xBB\xBF").context("write the byte-order mark")?;
         }
-        // What comes from Windows has its ends of lines too.
+        // Files from Windows also have its line endings.
         let terminator =
             if windows_1252 { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') };
         let csv = csv::WriterBuilder::new()
@@ -108,7 +108,7 @@ impl<W: Write> Export<W> {
         let columns = format.columns.list();
         let mut export =
             Self { csv, windows_1252, columns, rng, rows: 0, cell: String::with_capacity(128) };
-        // Damage draws from a source of its own: the rows below are the same as without.
+        // Damage has its own random numbers, so the rows equal those of an undamaged file.
         let mut damage = Rng::with_seed(seed ^ 0x64_61_6d_61_67_65);
         for index in 0..export.columns.len() {
             let title = export.columns[index].title();
@@ -123,7 +123,7 @@ impl<W: Write> Export<W> {
         Ok(export)
     }
 
-    /// Rows written after the header, and so the number of the last.
+    /// Rows written after the header, which is also the number of the last row.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.rows
@@ -133,31 +133,34 @@ impl<W: Write> Export<W> {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&mut self, line: &Line) -> Result<()> {
+    pub fn write(&mut self, row: &ClaimRow) -> Result<()> {
         self.rows += 1;
         for index in 0..self.columns.len() {
             let column = self.columns[index];
-            match line.raw.iter().find(|(at, _)| *at == column) {
+            match row.raw.iter().find(|(at, _)| *at == column) {
                 Some((_, text)) => self.cell.push_str(text),
-                None => push_cell(&mut self.cell, line, column, self.rows, &mut self.rng),
+                None => push_cell(&mut self.cell, row, column, self.rows, &mut self.rng),
             }
             self.end_cell()?;
         }
         self.end_row()
     }
 
-    /// Hands back what was written to.
+    /// Flushes the file and returns the output.
     ///
     /// # Errors
     /// When the rest cannot be written.
-    pub fn end(self) -> Result<W> {
-        self.csv.into_inner().map_err(|error| error.into_error()).context("write the export's end")
+    pub fn finish(self) -> Result<W> {
+        self.csv
+            .into_inner()
+            .map_err(|error| error.into_error())
+            .context("write the end of the export")
     }
 
     fn end_cell(&mut self) -> Result<()> {
         let field = if self.windows_1252 {
             let (bytes, _, unmappable) = WINDOWS_1252.encode(&self.cell);
-            debug_assert!(!unmappable, "every text of an export is in Windows-1252");
+            debug_assert!(!unmappable, "Windows-1252 has every character of an export");
             self.csv.write_field(&bytes)
         } else {
             self.csv.write_field(&self.cell)
@@ -174,7 +177,7 @@ impl<W: Write> Export<W> {
 const SECTORS: [&str; 5] =
     ["Cabinet", "Établissement", "Clinique réseau", "Soins à domicile", "Cœur de l'île"];
 const ROLES: [&str; 3] = ["1", "Médecin traitant", "Équipe"];
-/// Free text with all that a delimiter or a quote can do to it.
+/// Free text with every trouble that delimiters and quotes can cause.
 const DIAGNOSES: [&str; 8] = [
     "D100",
     "D2041",
@@ -186,42 +189,42 @@ const DIAGNOSES: [&str; 8] = [
     "Naïveté – non codée",
 ];
 
-fn push_cell(text: &mut String, line: &Line, column: Column, row: u64, rng: &mut Rng) {
+fn push_cell(text: &mut String, row: &ClaimRow, column: Column, number: u64, rng: &mut Rng) {
     use std::fmt::Write;
     let written = match column {
-        Column::Number => write!(text, "{row}"),
+        Column::Number => write!(text, "{number}"),
         Column::Invoice => write!(text, "{:09}", rng.u32(100_000_000..1_000_000_000)),
         Column::RamqId => write!(text, "{:011}", rng.u64(10_000_000_000..100_000_000_000)),
-        Column::ServiceDate => line.date.map_or(Ok(()), |date| write!(text, "{date}")),
-        Column::Start => push_time(text, line.start),
-        Column::End => push_time(text, line.end),
-        Column::Period => line.date.map_or(Ok(()), |date| {
+        Column::ServiceDate => row.date.map_or(Ok(()), |date| write!(text, "{date}")),
+        Column::Start => push_time(text, row.start),
+        Column::End => push_time(text, row.end),
+        Column::Period => row.date.map_or(Ok(()), |date| {
             let week = date.iso_week_date();
             write!(text, "{:04}{:02}", week.year(), week.week())
         }),
-        Column::Place => write!(text, "{:05}", line.place),
+        Column::Place => write!(text, "{:05}", row.place),
         Column::Sector => text.write_str(SECTORS[rng.usize(..SECTORS.len())]),
         Column::Diagnosis => text.write_str(DIAGNOSES[rng.usize(..DIAGNOSES.len())]),
-        Column::Code => write!(text, "{:04}", line.code),
-        Column::Units => line.units.map_or(Ok(()), |units| write!(text, "{units}")),
+        Column::Code => write!(text, "{:04}", row.code),
+        Column::Units => row.units.map_or(Ok(()), |units| write!(text, "{units}")),
         Column::Role => text.write_str(ROLES[rng.usize(..ROLES.len())]),
-        Column::Contexts => text.write_str(line.contexts),
-        Column::Preliminary | Column::TotalPreliminary => push_money(text, line.preliminary),
-        Column::Paid => push_money(text, line.paid),
-        Column::TotalFinal => push_money(text, line.paid.or(Some(0))),
+        Column::Contexts => text.write_str(row.contexts),
+        Column::Preliminary | Column::TotalPreliminary => push_money(text, row.preliminary),
+        Column::Paid => push_money(text, row.paid),
+        Column::TotalFinal => push_money(text, row.paid.or(Some(0))),
         Column::Doctor => {
-            line.doctor.into_iter().for_each(|doctor| doctor.push_cell(text));
+            row.doctor.into_iter().for_each(|doctor| doctor.push_cell(text));
             Ok(())
         }
         Column::TotalCount => text.write_str("1"),
         Column::Agency => text.write_str("Agence d'essai"),
         Column::Patient => {
-            line.patient.into_iter().for_each(|patient| patient.push_cell(text));
+            row.patient.into_iter().for_each(|patient| patient.push_cell(text));
             Ok(())
         }
-        Column::GrandTotal => push_money(text, line.preliminary.or(Some(0))),
+        Column::GrandTotal => push_money(text, row.preliminary.or(Some(0))),
     };
-    written.expect("a string takes all text");
+    written.expect("a string accepts every write");
 }
 
 fn push_time(text: &mut String, minutes: Option<u16>) -> std::fmt::Result {
@@ -229,13 +232,13 @@ fn push_time(text: &mut String, minutes: Option<u16>) -> std::fmt::Result {
     minutes.map_or(Ok(()), |minutes| write!(text, "{:02}:{:02}", minutes / 60, minutes % 60))
 }
 
-/// With a decimal comma.
+/// Appends an amount with a decimal comma.
 fn push_money(text: &mut String, cents: Option<i64>) -> std::fmt::Result {
     use std::fmt::Write;
     cents.map_or(Ok(()), |cents| write!(text, "{},{:02}", cents / 100, cents % 100))
 }
 
-/// A title after one of the accidents that titles have.
+/// The title after one of the damages that titles suffer.
 fn damaged(title: &str, rng: &mut Rng) -> String {
     if title == "#" {
         return ["\u{feff}#", "ï»¿#", "\u{feff}\u{feff} #"][rng.usize(..3)].to_owned();
@@ -248,7 +251,7 @@ fn damaged(title: &str, rng: &mut Rng) -> String {
     };
     match rng.u8(..5) {
         0 => accent(|_| "\u{fffd}".to_owned()),
-        // Windows-1252 where UTF-8 was: each byte of the letter became one of its own.
+        // UTF-8 decoded as Windows-1252: each byte of a letter became a letter.
         1 => WINDOWS_1252.decode_without_bom_handling(title.as_bytes()).0.into_owned(),
         2 => accent(|letter| {
             let plain = match letter {
