@@ -19,8 +19,8 @@ use std::{
 };
 
 use clinic::{
-    Heard, START, aggregate, check, check_after_flush, code, issue, memory, morning, opening,
-    queue, quiet, record, run, same, send, settings, station, ticket, until,
+    Heard, START, check, check_after_flush, code, hillside, issue, memory, morning, opening, quiet,
+    run, same, send, settings, until,
 };
 use faults::{Fault, Faults, FaultyLog, Op, backends, backends_with};
 use gateway::backends::snapshots::{Snapshot, Snapshots};
@@ -37,6 +37,7 @@ use schemas::{
     record::WireRecord,
 };
 use standalone::memory::Memory;
+use testing::records::{SampleLocation, riverside::here};
 
 async fn send_all(memory: &Memory, records: Vec<WireRecord>) {
     for record in records {
@@ -45,7 +46,7 @@ async fn send_all(memory: &Memory, records: Vec<WireRecord>) {
 }
 
 fn riverside() -> Aggregate {
-    aggregate("demo", "riverside")
+    here().aggregate()
 }
 
 #[tokio::test(start_paused = true)]
@@ -243,7 +244,7 @@ async fn replaced_owner_changes_nothing_and_releases() {
     quiet(&memory).await;
     faults.let_go();
     until("the old owner gives the partition back", async || log.released.load(SeqCst)).await;
-    send_all(&memory, vec![record(&riverside(), "late", issue("riverside", 777)).to_wire()]).await;
+    send_all(&memory, vec![here().record("late", issue(&here(), 777)).to_wire()]).await;
     quiet(&memory).await;
     check(&memory, &heard).await;
 }
@@ -282,16 +283,13 @@ async fn delivery_continues_without_view_store() {
     let heard = Heard::listen(&memory);
     let faults = Faults::none();
     run(backends(&memory, &faults), settings());
-    send_all(&memory, opening(&riverside())).await;
+    send_all(&memory, opening(&here())).await;
     quiet(&memory).await;
 
     faults.break_all(&[Op::Store, Op::Replace]);
     for number in 1..=20 {
-        send(
-            &memory,
-            record(&riverside(), &format!("dark-{number}"), issue("riverside", number)).to_wire(),
-        )
-        .await;
+        send(&memory, here().record(&format!("dark-{number}"), issue(&here(), number)).to_wire())
+            .await;
         let outcome = heard.outcome(&format!("dark-{number}")).await;
         assert!(
             matches!(outcome.verdict, Verdict::Applied { .. }),
@@ -305,7 +303,7 @@ async fn delivery_continues_without_view_store() {
     quiet(&memory).await;
     check(&memory, &heard).await;
     let before = faults.calls(Op::Store);
-    send(&memory, record(&riverside(), "light", issue("riverside", 99)).to_wire()).await;
+    send(&memory, here().record("light", issue(&here(), 99)).to_wire()).await;
     quiet(&memory).await;
     assert!(faults.calls(Op::Store) > before, "steps are stored again");
     check(&memory, &heard).await;
@@ -316,20 +314,17 @@ async fn lost_view_is_repaired_by_next_change() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     run(backends(&memory, &Faults::none()), settings());
-    send_all(&memory, opening(&riverside())).await;
+    send_all(&memory, opening(&here())).await;
     for number in 1..=5 {
-        send(
-            &memory,
-            record(&riverside(), &format!("before-{number}"), issue("riverside", number)).to_wire(),
-        )
-        .await;
+        send(&memory, here().record(&format!("before-{number}"), issue(&here(), number)).to_wire())
+            .await;
     }
     quiet(&memory).await;
     check(&memory, &heard).await;
     memory.views.flush();
-    send(&memory, record(&riverside(), "after", issue("riverside", 6)).to_wire()).await;
+    send(&memory, here().record("after", issue(&here(), 6)).to_wire()).await;
     quiet(&memory).await;
-    let name = (riverside(), format!("queue:{}", queue("riverside")));
+    let name = (riverside(), format!("queue:{}", here().queue("general")));
     let (expected, _) = memory.ledger.view(&name).await.unwrap().unwrap();
     assert_eq!(expected.entries.len(), 7);
     match memory.views.load(&name.0, &name.1).await.unwrap() {
@@ -343,8 +338,8 @@ async fn unreadable_record_is_parked_and_answered() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     run(backends(&memory, &Faults::none()), settings());
-    send_all(&memory, opening(&riverside())).await;
-    let good = |id: &str| record(&riverside(), id, issue("riverside", 1)).to_wire();
+    send_all(&memory, opening(&here())).await;
+    let good = |id: &str| here().record(id, issue(&here(), 1)).to_wire();
     let with = |id: &str, header: &str, value: &str| {
         let mut wire = good(id);
         wire.headers.retain(|(name, _)| name != header);
@@ -372,7 +367,8 @@ async fn unreadable_record_is_parked_and_answered() {
         (with("misnamed", "ce_id", "no spaces allowed"), None, Code::RecordMalformed),
         // A ticket of another location, and a location of another tenant: the key of the record decides.
         (
-            record(&riverside(), "foreign", Command::LeaveTicket { ticket: ticket("hillside", 1) })
+            here()
+                .record("foreign", Command::LeaveTicket { ticket: hillside().ticket(1) })
                 .to_wire(),
             Some("foreign"),
             Code::RecordForeignId,
@@ -410,8 +406,8 @@ async fn parked_record_leaves_its_id_free() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     run(backends(&memory, &Faults::none()), settings());
-    send_all(&memory, opening(&riverside())).await;
-    let good = record(&riverside(), "mine", issue("riverside", 1)).to_wire();
+    send_all(&memory, opening(&here())).await;
+    let good = here().record("mine", issue(&here(), 1)).to_wire();
     send(&memory, WireRecord { value: b"{".as_slice().into(), ..good.clone() }).await;
     send(&memory, good).await;
     quiet(&memory).await;
@@ -423,10 +419,10 @@ async fn parked_record_leaves_its_id_free() {
 async fn expired_command_is_refused() {
     let memory = memory();
     let heard = Heard::listen(&memory);
-    send_all(&memory, opening(&riverside())).await;
-    let mut expired = record(&riverside(), "expired", issue("riverside", 1));
+    send_all(&memory, opening(&here())).await;
+    let mut expired = here().record("expired", issue(&here(), 1));
     expired.valid_until = Some(START - 1);
-    let mut in_time = record(&riverside(), "in-time", issue("riverside", 1));
+    let mut in_time = here().record("in-time", issue(&here(), 1));
     in_time.valid_until = Some(START + 60_000);
     send_all(&memory, vec![expired.to_wire(), in_time.to_wire()]).await;
     // The append time counts: a command does not expire while it waits for a processor.
@@ -451,17 +447,17 @@ async fn record_on_wrong_partition_is_parked() {
         of: 2,
         released: AtomicBool::new(false),
     };
-    let slugs = (0..100).map(|n| aggregate("demo", &format!("place-{n}")));
-    let (ours, others): (Vec<_>, Vec<_>) =
-        slugs.partition(|place| schemas::record::partition_for_key(place.as_str(), 2) == 0);
+    let places = (0..100).map(|n| SampleLocation::new("demo", &format!("place-{n}")));
+    let (ours, others): (Vec<_>, Vec<_>) = places
+        .partition(|place| schemas::record::partition_for_key(place.aggregate().as_str(), 2) == 0);
     let (ours, other) = (&ours[0], &others[0]);
     run(backends_with(&memory, &faults, Arc::new(log)), settings());
     send_all(&memory, opening(other)).await;
     send_all(&memory, opening(ours)).await;
-    let id = |place: &Aggregate| format!("open-{}-3", place.id());
+    let id = |place: &SampleLocation| format!("open-{}-4", place.id);
     assert_eq!(code(&heard.outcome(&id(ours)).await), None);
     assert_eq!(code(&heard.outcome(&id(other)).await), Some(Code::RecordWrongPartition));
-    assert!(memory.ledger.load(other).await.unwrap().is_none(), "it had no effect");
+    assert!(memory.ledger.load(&other.aggregate()).await.unwrap().is_none(), "it had no effect");
     assert_eq!(memory.ledger.journaled().parked, 4);
 }
 
@@ -471,10 +467,11 @@ async fn repeated_command_gets_first_outcome() {
     let heard = Heard::listen(&memory);
     let faults = Faults::none();
     let running = run(backends(&memory, &faults), settings());
-    send_all(&memory, opening(&riverside())).await;
-    let call = Command::CallNext { queue: queue("riverside"), station: station("riverside") };
-    let call = record(&riverside(), "call", call).to_wire();
-    let issue = |n| record(&riverside(), &format!("issue-{n}"), issue("riverside", n)).to_wire();
+    send_all(&memory, opening(&here())).await;
+    let call =
+        Command::CallNext { queue: here().queue("general"), station: here().station("room-1") };
+    let call = here().record("call", call).to_wire();
+    let issue = |n| here().record(&format!("issue-{n}"), issue(&here(), n)).to_wire();
     // Repeated in the same batch, in a later batch, and after a restart.
     send_all(&memory, vec![issue(3), issue(6), call.clone(), call.clone()]).await;
     quiet(&memory).await;
@@ -497,20 +494,19 @@ async fn transfer_continues_at_other_location() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     run(backends(&memory, &Faults::one(Op::Append, 2, Fault::LoseAnswer)), settings());
-    let hillside = aggregate("demo", "hillside");
-    send_all(&memory, opening(&riverside())).await;
-    send_all(&memory, opening(&hillside)).await;
-    send(&memory, record(&riverside(), "issue", issue("riverside", 1)).to_wire()).await;
-    let successor = ticket("hillside", 2);
+    send_all(&memory, opening(&here())).await;
+    send_all(&memory, opening(&hillside())).await;
+    send(&memory, here().record("issue", issue(&here(), 1)).to_wire()).await;
+    let successor = hillside().ticket(2);
     let transfer = Command::TransferTicket {
-        ticket: ticket("riverside", 1),
-        queue: queue("hillside"),
+        ticket: here().ticket(1),
+        queue: hillside().queue("general"),
         successor: Some(successor.clone()),
     };
-    send(&memory, record(&riverside(), "transfer", transfer).to_wire()).await;
+    send(&memory, here().record("transfer", transfer).to_wire()).await;
     assert_eq!(code(&heard.outcome("transfer").await), None);
     until("the successor stands in line", async || {
-        let loaded = memory.ledger.load(&hillside).await.unwrap();
+        let loaded = memory.ledger.load(&hillside().aggregate()).await.unwrap();
         loaded.is_some_and(|loaded| loaded.tickets.iter().any(|ticket| ticket.id == successor))
     })
     .await;
@@ -531,7 +527,7 @@ async fn ledger_outage_releases_partition_without_loss() {
         released: AtomicBool::new(false),
     });
     run(backends_with(&memory, &faults, log.clone()), settings());
-    send_all(&memory, opening(&riverside())).await;
+    send_all(&memory, opening(&here())).await;
     quiet(&memory).await;
     faults.break_all(&Op::ALL);
     // More records than the runner holds for a blocked partition.

@@ -20,16 +20,15 @@ use processors::{
 };
 use schemas::{
     Millis,
-    appointment::{AppointmentFact, AppointmentStatus, SourceKey},
+    appointment::{AppointmentFact, AppointmentStatus},
     codes::Code,
     command::{Command, CommandOutcome, Verdict},
-    ids::{Aggregate, CommandId, LocationId, QueueId, SourceId, StationId, TenantId, TicketId},
+    ids::{Aggregate, CommandId},
     record::{CARE_TOPIC, CommandRecord, ViewsRecord, WireRecord},
-    ticket::Priority,
-    timers::Timers,
     view::{Fold, View},
 };
 use standalone::memory::{Clock, Memory, MemoryLedger, MemoryLog};
+use testing::records::{SampleLocation, bare_fact, riverside::here};
 use tokio::{task::JoinHandle, time::Instant};
 
 use crate::faults::Numbers;
@@ -137,108 +136,59 @@ pub fn code(outcome: &CommandOutcome) -> Option<Code> {
     }
 }
 
-pub fn aggregate(tenant: &str, location: &str) -> Aggregate {
-    Aggregate::location(&TenantId::new(tenant).unwrap(), &LocationId::new(location).unwrap())
+pub fn hillside() -> SampleLocation {
+    SampleLocation::new("demo", "hillside")
 }
 
-pub fn queue(location: &str) -> QueueId {
-    QueueId::new(format!("{location}.general")).unwrap()
-}
-
-pub fn station(location: &str) -> StationId {
-    StationId::new(format!("{location}.room-1")).unwrap()
-}
-
-pub fn ticket(location: &str, number: u64) -> TicketId {
-    TicketId::from_random(&LocationId::new(location).unwrap(), u128::from(number))
-}
-
-pub fn issue(location: &str, number: u64) -> Command {
-    Command::IssueTicket {
-        queue: queue(location),
-        ticket: ticket(location, number),
-        priority: Priority::new((number % 3) as u8).unwrap(),
-    }
-}
-
-pub fn record(aggregate: &Aggregate, id: &str, command: Command) -> CommandRecord {
-    CommandRecord {
-        aggregate: aggregate.clone(),
-        id: CommandId::new(id).unwrap(),
-        source: "clinicwire-gateway".into(),
-        valid_until: None,
-        actor: None,
-        command,
-    }
+/// Issues a ticket whose priority follows from its number.
+pub fn issue(location: &SampleLocation, number: u64) -> Command {
+    location.issue_with_priority("general", number.into(), (number % 3) as u8)
 }
 
 /// Four records that configure a location with an open queue.
-pub fn opening(aggregate: &Aggregate) -> Vec<WireRecord> {
-    let location = aggregate.location_id().expect("a clinic is a location");
-    let commands = [
-        Command::ConfigureLocation {
-            name: "Riverside".into(),
-            time_zone: "Europe/Paris".into(),
-            languages: vec!["fr".into()],
-            timers: Timers::default(),
-            bands: None,
-        },
-        Command::ConfigureQueue {
-            queue: queue(location.as_str()),
-            name: "General".into(),
-            prefix: "A".into(),
-            service_s: None,
-        },
-        Command::ConfigureStation { station: station(location.as_str()), name: "Room 1".into() },
-        Command::OpenQueue { queue: queue(location.as_str()) },
-    ];
-    let named = commands.into_iter().enumerate();
-    named
-        .map(|(n, command)| record(aggregate, &format!("open-{location}-{n}"), command).to_wire())
-        .collect()
+pub fn opening(location: &SampleLocation) -> Vec<WireRecord> {
+    let records = location.records(&format!("open-{}", location.id), location.opening());
+    records.iter().map(CommandRecord::to_wire).collect()
 }
 
 /// The commands of a morning at three locations of two tenants: most are valid, some are refused,
 /// repeated or unreadable.
 pub fn morning(seed: u64, length: u64) -> Vec<WireRecord> {
-    let places = [("demo", "riverside"), ("demo", "hillside"), ("other", "riverside")];
+    let places = [here(), hillside(), SampleLocation::new("other", "riverside")];
     let mut numbers = Numbers(seed);
-    let mut records: Vec<WireRecord> = places
-        .iter()
-        .flat_map(|(tenant, location)| opening(&aggregate(tenant, location)))
-        .collect();
+    let mut records: Vec<WireRecord> = places.iter().flat_map(opening).collect();
     for n in 0..length {
-        let (tenant, location) = places[numbers.below(3) as usize];
-        let (place, recent) = (aggregate(tenant, location), numbers.below(n + 1));
-        let (queue, ticket) = (queue(location), ticket(location, recent));
+        let place = &places[numbers.below(3) as usize];
+        let recent = numbers.below(n + 1);
+        let (queue, ticket) = (place.queue("general"), place.ticket(recent.into()));
         let command = match numbers.below(16) {
-            0..=3 => issue(location, n),
-            4 | 5 => Command::CallNext { queue, station: station(location) },
+            0..=3 => issue(place, n),
+            4 | 5 => place.call_next("general", "room-1"),
             6 => Command::StartService { ticket },
             7 => Command::CompleteTicket { ticket },
             8 => Command::LeaveTicket { ticket },
             9 => Command::RevertTicket { ticket },
             10 => {
-                let elsewhere = if location == "hillside" { "riverside" } else { "hillside" };
-                let successor = Some(self::ticket(elsewhere, 1_000_000 + n));
-                Command::TransferTicket { ticket, queue: self::queue(elsewhere), successor }
+                let elsewhere = if place.id == hillside().id { here() } else { hillside() };
+                let successor = Some(elsewhere.ticket(u128::from(1_000_000 + n)));
+                Command::TransferTicket { ticket, queue: elsewhere.queue("general"), successor }
             }
             // Every other appointment gets new random digits with each record of its source.
-            11 | 12 => report(location, recent, recent, &mut numbers),
-            13 => report(location, recent, 5_000_000 + n, &mut numbers),
+            11 | 12 => report(place, recent, recent, &mut numbers),
+            13 => report(place, recent, 5_000_000 + n, &mut numbers),
             14 => {
                 let appointment = ticket.appointment();
                 Command::CheckIn { appointment, queue: Some(queue) }
             }
             _ => {
-                let mut poison =
-                    record(&place, &format!("m-{n}"), Command::LeaveTicket { ticket }).to_wire();
+                let leave = Command::LeaveTicket { ticket };
+                let mut poison = place.record(&format!("m-{n}"), leave).to_wire();
                 poison.value = b"{\"ticket\":".as_slice().into();
                 records.push(poison);
                 continue;
             }
         };
-        records.push(record(&place, &format!("m-{n}"), command).to_wire());
+        records.push(place.record(&format!("m-{n}"), command).to_wire());
         if numbers.below(6) == 0 {
             let again = records[numbers.below(records.len() as u64) as usize].clone();
             records.push(again);
@@ -248,23 +198,18 @@ pub fn morning(seed: u64, length: u64) -> Vec<WireRecord> {
 }
 
 /// A fact about the appointment with this number, starting today or tomorrow.
-fn report(location: &str, number: u64, digits: u64, numbers: &mut Numbers) -> Command {
+fn report(location: &SampleLocation, number: u64, digits: u64, numbers: &mut Numbers) -> Command {
     use AppointmentStatus::{Arrived, Booked, Cancelled, Proposed};
     let start = START + Millis::try_from(numbers.below(40)).expect("few hours") * 3_600_000;
+    let revision = numbers.below(10);
+    let status = [Booked, Booked, Booked, Arrived, Cancelled, Proposed][numbers.below(6) as usize];
     let fact = AppointmentFact {
-        source: SourceId::new("his").unwrap(),
-        key: SourceKey::new(number.to_string()).unwrap(),
-        revision: numbers.below(10),
-        status: [Booked, Booked, Booked, Arrived, Cancelled, Proposed][numbers.below(6) as usize],
         start: Some(start),
         end: Some(start + 900_000),
-        doctor: None,
-        queue: Some(queue(location)),
-        label: None,
-        reason: None,
-        moved_to: None,
+        queue: Some(location.queue("general")),
+        ..bare_fact(&number.to_string(), revision, status)
     };
-    Command::ReportAppointment { appointment: ticket(location, digits).appointment(), fact }
+    location.report(digits.into(), fact)
 }
 
 /// Reads the whole topic `care`.

@@ -21,12 +21,13 @@ use schemas::{
     ticket::TicketState,
 };
 use standalone::memory::{Clock, Memory};
+use testing::records::riverside::here;
 use tokio::time::sleep;
 
 use crate::{
     clinic::{
-        Heard, START, care, check, code, issue, memory_by, opening, queue, quiet, record, run,
-        send, settings, station, ticket, until,
+        Heard, START, care, check, code, issue, memory_by, opening, quiet, run, send, settings,
+        until,
     },
     faults::{Faults, Op, backends},
     riverside,
@@ -64,23 +65,23 @@ fn by(hand: &Hand) -> (runner::Settings, Arc<Counters>) {
 /// A location whose only ticket is absent since [`START`]. The default limit of an absence is
 /// 15 minutes.
 async fn somebody_is_absent(memory: &Memory) {
-    let (ticket, station) = (ticket("riverside", 1), station("riverside"));
+    let (ticket, station) = (here().ticket(1), here().station("room-1"));
     let commands = [
-        issue("riverside", 1),
-        Command::CallNext { queue: queue("riverside"), station },
+        issue(&here(), 1),
+        Command::CallNext { queue: here().queue("general"), station },
         Command::MarkAbsent { ticket },
     ];
     let commands = commands.into_iter().enumerate();
-    let named = commands
-        .map(|(n, command)| record(&riverside(), &format!("absent-{n}"), command).to_wire());
-    let records: Vec<WireRecord> = opening(&riverside()).into_iter().chain(named).collect();
+    let named =
+        commands.map(|(n, command)| here().record(&format!("absent-{n}"), command).to_wire());
+    let records: Vec<WireRecord> = opening(&here()).into_iter().chain(named).collect();
     for record in records {
         send(memory, record).await;
     }
 }
 
 async fn is_over(memory: &Memory) -> bool {
-    let names = Names { tickets: vec![ticket("riverside", 1)], ..Names::default() };
+    let names = Names { tickets: vec![here().ticket(1)], ..Names::default() };
     let named = memory.ledger.named(&riverside(), &names).await.unwrap();
     named.tickets.iter().any(|ticket| ticket.standing.state == TicketState::NoShow)
 }
@@ -167,7 +168,7 @@ async fn foreign_ticks_replace_owner_ticks() {
     first.abort();
     for (n, now) in [(1, DUE - 1), (2, DUE), (3, DUE), (4, DUE + 500)] {
         hand.set(now);
-        let mut tick = record(&riverside(), &format!("tick.0.1.{n}"), Command::Tick {});
+        let mut tick = here().record(&format!("tick.0.1.{n}"), Command::Tick {});
         tick.source = "clinicwire-processors".to_owned();
         send(&memory, tick.to_wire()).await;
     }
@@ -255,8 +256,8 @@ async fn refused_record_keeps_timer_events() {
     somebody_is_absent(&memory).await;
     quiet(&memory).await;
     log.set(DUE);
-    let back = Command::ReturnTicket { ticket: ticket("riverside", 1) };
-    send(&memory, record(&riverside(), "too-late", back).to_wire()).await;
+    let back = Command::ReturnTicket { ticket: here().ticket(1) };
+    send(&memory, here().record("too-late", back).to_wire()).await;
     assert_eq!(code(&heard.outcome("too-late").await), Some(Code::IllegalMove));
     quiet(&memory).await;
     assert!(is_over(&memory).await, "the absence was over before the patient was back");
@@ -269,7 +270,7 @@ async fn refused_record_keeps_timer_events() {
     // The version is used up, also for an owner that continues from the ledger.
     running.abort();
     run(backends(&memory, &faults), by(&owner).0);
-    send(&memory, record(&riverside(), "next", issue("riverside", 2)).to_wire()).await;
+    send(&memory, here().record("next", issue(&here(), 2)).to_wire()).await;
     assert_eq!(code(&heard.outcome("next").await), None);
     quiet(&memory).await;
     check(&memory, &heard).await;
