@@ -31,8 +31,10 @@ use crate::{
     http::{self, Api},
     metrics::{Metrics, Readiness},
     stream::intake::{Intake, SHARD_INBOX},
+    stream::message::ShardMessage,
     stream::reader::Reader,
-    stream::shard::{self, Links, Shard, ToShard},
+    stream::shard::{Shard, links::Links},
+    stream::shard_task,
     stream::tails::{MAX_SHARDS, Tails},
     transport::accept::{self, Door},
     transport::socketio::SocketIo,
@@ -97,7 +99,7 @@ pub struct Running {
     readiness: Arc<Readiness>,
     demo: Arc<RwLock<Option<serde_json::Value>>>,
     draining: watch::Sender<bool>,
-    inboxes: Vec<mpsc::Sender<ToShard>>,
+    inboxes: Vec<mpsc::Sender<ShardMessage>>,
     threads: Vec<JoinHandle<()>>,
     intake: tokio::task::JoinHandle<()>,
 }
@@ -193,7 +195,7 @@ pub fn start(settings: Settings, backends: Backends) -> Result<Running, StartErr
 
 /// What a shard's door needs and can cross to its thread.
 struct Hall {
-    inbox: mpsc::Sender<ToShard>,
+    inbox: mpsc::Sender<ShardMessage>,
     router: axum::Router,
     socketio: SocketIo,
     short_keys: Arc<dyn ShortKeys>,
@@ -238,7 +240,7 @@ fn run_shard(
     listener: std::net::TcpListener,
     links: Links,
     hall: Hall,
-    messages: mpsc::Receiver<ToShard>,
+    messages: mpsc::Receiver<ShardMessage>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -265,7 +267,7 @@ fn run_shard(
             draining,
         };
         tokio::task::spawn_local(accept::serve(listener, Rc::new(door)));
-        shard::run(shard, messages).await;
+        shard_task::run(shard, messages).await;
     });
 }
 
@@ -289,7 +291,7 @@ impl Running {
         self.readiness.drain();
         let _ = self.draining.send(true);
         for inbox in &self.inboxes {
-            let _ = inbox.send(ToShard::Drain(self.drain)).await;
+            let _ = inbox.send(ShardMessage::Drain(self.drain)).await;
         }
         let threads = self.threads;
         let joined = tokio::task::spawn_blocking(move || {

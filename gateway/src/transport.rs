@@ -1,7 +1,7 @@
-//! Sockets: accepting them, answering HTTP on them, and the tasks of WebSocket, SSE and Socket.IO
-//! connections.
+//! Sockets: accepting them, answering HTTP on them, and speaking WebSocket, SSE and Socket.IO.
 
 pub mod accept;
 pub mod connection;
 pub mod lent_socket;
+pub mod peer;
 pub mod socketio;

@@ -1,4 +1,5 @@
-//! Who may open which channel and give which command: one table. What stands nowhere in it is denied.
+//! Who may open which channel and give which command, in one table. Everything that has no row is
+//! denied.
 
 use std::{fmt, sync::Arc};
 
@@ -17,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 macro_rules! roles {
     ($($(#[$doc:meta])* $name:ident = $word:literal, $column:ident;)*) => {
-        /// What somebody is to a clinic, as tokens and the journal spell it.
+        /// The role of a person or program at a clinic, spelt as in tokens and in the journal.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum Role {
             $($(#[$doc])* #[serde(rename = $word)] $name,)*
@@ -26,12 +27,12 @@ macro_rules! roles {
         impl Role {
             pub const ALL: [Role; [$($word),*].len()] = [$(Role::$name),*];
 
-            /// The word in tokens and in the journal.
+            /// The spelling in tokens and in the journal.
             pub fn as_str(self) -> &'static str {
                 match self { $(Role::$name => $word,)* }
             }
 
-            /// What the role may do: the column of [`TABLE`].
+            /// The column of [`TABLE`] that says what the role may do.
             fn column(self) -> Column {
                 match self { $(Role::$name => Column::$column,)* }
             }
@@ -50,23 +51,23 @@ roles! {
     Pharmacist = "pharmacist", Service;
     LabTechnician = "lab_technician", Service;
     Admin = "admin", Admin;
-    /// Watches the checks of claims files.
+    /// Watches the runs that check claims files.
     Viewer = "viewer", Viewer;
-    /// Starts checks of claims files, and cancels and retries its own.
+    /// Starts runs that check claims files, and cancels and retries its own.
     Editor = "editor", Editor;
     FinanceBilling = "finance_billing", Editor;
-    /// A system of record that tells of appointments; its subject is the source's name.
+    /// A system of record that reports appointments. Its subject is the name of the source.
     Source = "source", Source;
 }
 
-/// Roles that may do the same.
+/// Roles with the same rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
     Patient,
     Display,
     Reception,
     Clinician,
-    /// Pharmacy and laboratory: the queues of their service.
+    /// Pharmacy and laboratory, for the queues of their service.
     Service,
     Admin,
     Viewer,
@@ -74,24 +75,24 @@ enum Column {
     Source,
 }
 
-/// What a verified token says of its bearer.
+/// The claims of a verified token about its bearer.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Claims {
     pub tenant: TenantId,
-    /// A pseudonym of the token's issuer; it goes to the journal, never to a log.
+    /// A pseudonym given by the token's issuer. It goes to the journal, never to a log.
     pub subject: Arc<str>,
     pub role: Role,
     pub locations: Vec<LocationId>,
     pub queues: Vec<QueueId>,
     pub tickets: Vec<TicketId>,
-    /// A patient's appointments, and with each its ticket.
+    /// A patient's appointments. Each also grants the ticket of its visit.
     pub appointments: Vec<AppointmentId>,
-    /// Who the bearer is in schedules.
+    /// The bearer's id in schedules.
     pub doctor: Option<DoctorId>,
     pub expires: Millis,
 }
 
-/// Never the subject, nor an id that a patient holds.
+/// Leaves out the subject and every id that a patient holds.
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claims")
@@ -101,23 +102,23 @@ impl fmt::Debug for Claims {
     }
 }
 
-/// How far a role reaches for one kind of thing.
+/// Which things of one kind a role may reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
     Nothing,
-    /// The tickets the token lists, and those of the appointments it lists.
+    /// The tickets that the token lists, and those of the appointments that it lists.
     OwnTickets,
-    /// The appointments the token lists.
+    /// The appointments that the token lists.
     OwnAppointments,
-    /// The schedule of the doctor the token names, at the locations it lists.
+    /// The schedule of the doctor that the token names, at the locations that it lists.
     OwnSchedule,
-    /// Whatever belongs to the locations the token lists.
+    /// Everything at the locations that the token lists.
     OwnLocations,
-    /// The queues the token lists.
+    /// The queues that the token lists.
     OwnQueues,
-    /// The runs its bearer started.
+    /// The runs that the bearer started.
     OwnRuns,
-    /// What is told in the bearer's own name.
+    /// Facts reported in the bearer's own name.
     OwnName,
     /// Everything of the token's tenant.
     Tenant,
@@ -133,13 +134,13 @@ const R: Reach = Reach::OwnRuns;
 const F: Reach = Reach::OwnName;
 const T: Reach = Reach::Tenant;
 
-/// The kinds of channels, then the kinds of commands; the columns are those of [`Column`]:
+/// Rows: the kinds of channels, then the kinds of commands. Columns are those of [`Column`]:
 /// patient, display, reception, clinician, service, admin, viewer, editor, source.
 ///
-/// A clinician reaches queues by assignment but tickets and appointments by location: an id does not tell its queue or
-/// doctor, and asking the state here would judge by one that may be old. What a clinician sees of a ticket of another
-/// queue is what the board of that location and the ticket's own screen show anyway; a command on it is journalled
-/// under the clinician's subject.
+/// A clinician reaches queues by assignment, but tickets and appointments by location: the id of a
+/// ticket does not contain its queue or doctor, and a lookup here could use an old state. A
+/// clinician sees no more of another queue's ticket than the location's board and the ticket's page
+/// show anyway, and a command on it is journalled under the clinician's subject.
 const TABLE: &[(&str, [Reach; 9])] = &[
     ("ticket", [O, N, L, L, L, T, N, N, N]),
     ("queue", [N, N, L, Q, Q, T, N, N, N]),
@@ -174,7 +175,7 @@ const TABLE: &[(&str, [Reach; 9])] = &[
     ("ticket.prioritise", [N, N, L, N, N, T, N, N, N]),
     ("ticket.revert", [N, N, L, L, L, T, N, N, N]),
     ("appointment.check_in", [N, N, L, N, N, T, N, N, N]),
-    // A fact is its source's alone; what a desk knows it says by checking in and by moving the ticket.
+    // Only a source reports facts about its appointments. Reception checks in and moves the ticket.
     ("appointment.report", [N, N, N, N, N, N, N, N, F]),
     ("run", [N, N, N, N, N, T, T, R, N]),
     ("run.request", [N, N, N, N, N, T, N, T, N]),
@@ -184,7 +185,7 @@ const TABLE: &[(&str, [Reach; 9])] = &[
     ("rule.enable", [N, N, N, N, N, T, N, N, N]),
     ("rule.disable", [N, N, N, N, N, T, N, N, N]),
     ("rule.delete", [N, N, N, N, N, T, N, N, N]),
-    // Uploads, lists and trials, which are no commands: a file, all runs or only one's own, the rules, a rule on a file.
+    // Requests other than commands: upload a file, list runs, list rules, try a rule on a file.
     ("files.put", [N, N, N, N, N, T, N, T, N]),
     ("runs.list", [N, N, N, N, N, T, T, R, N]),
     ("rules.list", [N, N, N, N, N, T, T, T, N]),
@@ -196,9 +197,9 @@ fn reach(role: Role, kind: &str) -> Reach {
     row.map_or(Reach::Nothing, |(_, columns)| columns[role.column() as usize])
 }
 
-/// What a thing is part of, as far as reaching it depends on that.
+/// The parts of a thing's address that decide who may reach it.
 #[derive(Clone, Copy, Default)]
-struct Whereabouts<'a> {
+struct Target<'a> {
     location: Option<&'a LocationId>,
     queue: Option<&'a QueueId>,
     ticket: Option<&'a TicketId>,
@@ -209,8 +210,8 @@ struct Whereabouts<'a> {
 }
 
 impl Claims {
-    /// The tag in the ids of the runs this bearer starts: 64 bits of a digest, so that an id tells no subject. Another
-    /// subject with the same tag would be one in 2^64.
+    /// The tag in the ids of the runs that this bearer starts: 64 bits of a digest, so that an id
+    /// does not reveal the subject. Two given subjects share a tag with a chance of one in 2^64.
     pub fn owner_tag(&self) -> u64 {
         let digest = Sha256::new_with_prefix(self.tenant.as_str())
             .chain_update("/")
@@ -218,13 +219,13 @@ impl Claims {
         u64::from_be_bytes(*digest.finalize().first_chunk().expect("a digest has 32 bytes"))
     }
 
-    /// Whether this bearer started the run.
+    /// Returns whether this bearer started the run.
     pub fn owns(&self, run: &RunId) -> bool {
         run.owner() == self.owner_tag()
     }
 
-    /// Whether the role reaches things of `kind` there.
-    fn reaches(&self, kind: &str, at: Whereabouts<'_>) -> Result<(), Code> {
+    /// Checks whether the role reaches the target for this kind of channel or command.
+    fn reaches(&self, kind: &str, at: Target<'_>) -> Result<(), Code> {
         let there = |location: &LocationId| at.location == Some(location);
         let reached = match reach(self.role, kind) {
             Reach::Nothing => false,
@@ -255,13 +256,13 @@ impl Claims {
     }
 }
 
-/// Whether the bearer may open `channel`.
+/// Checks whether the bearer may open `channel`.
 ///
 /// # Errors
 /// `forbidden` otherwise, whether or not the channel exists.
 pub fn may_open(claims: &Claims, channel: &Channel) -> Result<(), Code> {
     let location = channel.location();
-    let mut at = Whereabouts { location: location.as_ref(), ..Whereabouts::default() };
+    let mut at = Target { location: location.as_ref(), ..Target::default() };
     match channel {
         Channel::Ticket(ticket) => at.ticket = Some(ticket),
         Channel::Queue(queue) => at.queue = Some(queue),
@@ -273,26 +274,27 @@ pub fn may_open(claims: &Claims, channel: &Channel) -> Result<(), Code> {
     claims.reaches(channel.kind(), at)
 }
 
-/// Whether the bearer may give a command of this kind to a run, or ask for one (`run.request`).
+/// Checks whether the bearer may send a command of this kind to a run, or request one
+/// (`run.request`).
 ///
 /// # Errors
 /// `forbidden` otherwise, whether or not the run exists.
 pub fn may_command_run(claims: &Claims, run: &RunId, kind: &str) -> Result<(), Code> {
-    claims.reaches(kind, Whereabouts { run: Some(run), ..Whereabouts::default() })
+    claims.reaches(kind, Target { run: Some(run), ..Target::default() })
 }
 
-/// Whether the bearer may upload a file to be checked.
+/// Checks whether the bearer may upload a claims file.
 ///
 /// # Errors
 /// `forbidden` otherwise.
 pub fn may_upload(claims: &Claims) -> Result<(), Code> {
-    claims.reaches("files.put", Whereabouts::default())
+    claims.reaches("files.put", Target::default())
 }
 
-/// Which of the tenant's runs a list shows the bearer: all of them, or only its own.
+/// Decides which of the tenant's runs the bearer may list.
 ///
 /// # Errors
-/// `forbidden` when none.
+/// `forbidden` when the bearer may list none.
 pub fn may_list_runs(claims: &Claims) -> Result<Runs, Code> {
     match reach(claims.role, "runs.list") {
         Reach::Tenant => Ok(Runs::All),
@@ -301,37 +303,38 @@ pub fn may_list_runs(claims: &Claims) -> Result<Runs, Code> {
     }
 }
 
-/// Runs a list may show.
+/// Which runs of a tenant a list may contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Runs {
     All,
     Own,
 }
 
-/// Whether the bearer may do this with the rules of its tenant: `rule.put`, `rule.enable`, `rule.disable`,
-/// `rule.delete`, `rules.list` or `rules.try`.
+/// Checks whether the bearer may do `kind` with the rules of its tenant: `rule.put`, `rule.enable`,
+/// `rule.disable`, `rule.delete`, `rules.list` or `rules.try`.
 ///
 /// # Errors
 /// `forbidden` otherwise.
 pub fn may_rule(claims: &Claims, kind: &str) -> Result<(), Code> {
-    claims.reaches(kind, Whereabouts::default())
+    claims.reaches(kind, Target::default())
 }
 
-/// The name under which the bearer tells of appointments: a source's subject.
+/// The name under which the bearer reports appointments, which is the subject of a source's token.
 ///
 /// # Errors
-/// `forbidden` for whoever is no source, and for a source whose subject is no name of one.
+/// `forbidden` unless the bearer is a source whose subject is a valid source id.
 pub fn source(claims: &Claims) -> Result<SourceId, Code> {
     let source = SourceId::new(claims.subject.clone()).map_err(|_| Code::Forbidden)?;
-    let at = Whereabouts { source: Some(&source), ..Whereabouts::default() };
+    let at = Target { source: Some(&source), ..Target::default() };
     claims.reaches("appointment.report", at)?;
     Ok(source)
 }
 
-/// Whether the bearer may give `command` to a location. Whether its ids belong there is the record's rule.
+/// Checks whether the bearer may send `command` to a location. The record's own check decides
+/// whether the ids in the command belong to that location.
 ///
 /// # Errors
-/// `forbidden` otherwise, whether or not anything it names exists.
+/// `forbidden` otherwise, whether or not the things that it names exist.
 pub fn may_command(
     claims: &Claims,
     aggregate_location: &LocationId,
@@ -348,7 +351,7 @@ pub fn may_command(
         | C::CallNext { queue, .. } => Some(queue),
         _ => None,
     };
-    let at = Whereabouts {
+    let at = Target {
         location: Some(aggregate_location),
         queue,
         ticket: command.ticket(),
@@ -357,18 +360,14 @@ pub fn may_command(
             C::ReportAppointment { fact, .. } => Some(&fact.source),
             _ => None,
         },
-        ..Whereabouts::default()
+        ..Target::default()
     };
     claims.reaches(command.kind(), at)?;
     match command {
-        // A transfer issues a ticket where it leads to: whoever may not act there may not send people there.
+        // A transfer issues a ticket at its destination, so the bearer needs that right there too.
         C::TransferTicket { queue, .. } if !queue.belongs_to(aggregate_location) => {
             let there = queue.location();
-            let at = Whereabouts {
-                location: Some(&there),
-                queue: Some(queue),
-                ..Whereabouts::default()
-            };
+            let at = Target { location: Some(&there), queue: Some(queue), ..Target::default() };
             claims.reaches(command.kind(), at)
         }
         _ => Ok(()),

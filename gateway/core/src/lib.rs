@@ -1,5 +1,6 @@
-//! One client's rules, without I/O: what a command means, who may open what, and what a subscription still
-//! owes. Time is an argument; nothing here knows a runtime, a clock, a lock or a log.
+//! The rules of one client, without I/O: what a command means, who may open which channel, and what
+//! a subscription still owes its client. Time is an argument. This crate knows no runtime, clock,
+//! lock or log.
 
 pub mod access;
 pub mod outbox;

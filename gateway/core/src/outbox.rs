@@ -1,32 +1,35 @@
-//! Bytes that wait for one socket: replies, and what was left of a frame the socket took only in part.
-//! State never waits here. It is a mark on its subscription, made into a frame when the socket can take it.
+//! Bytes that wait for one socket: replies, and the rest of a frame that the socket took only in
+//! part. State never waits here: a subscription keeps a mark, which becomes a frame once the socket
+//! can take one.
+
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// Bytes of replies one socket may leave waiting: 128 subscribes answered with small snapshots, or one large
-/// snapshot. Past it the socket is closed as slow.
+/// Bytes of replies that may wait for one socket: the answers to 128 subscribes with small
+/// snapshots, or one large snapshot. A socket for which more would wait is closed as slow.
 pub const MAX_WAITING: usize = 1024 * 1024;
 
-/// Seconds a socket may take no byte at all while some wait; then it is closed as slow.
+/// Seconds that a socket may take no byte while some wait. After that it is closed as slow.
 pub const STALL_S: u64 = 10;
 
 #[derive(Default)]
 pub struct Outbox {
-    /// Boxed: an idle connection pays one word.
+    /// Boxed, so that an idle connection pays one word.
     waiting: Option<Box<Waiting>>,
 }
 
 #[derive(Default)]
 struct Waiting {
-    queue: std::collections::VecDeque<Bytes>,
+    queue: VecDeque<Bytes>,
     bytes: usize,
-    /// Second of the last byte taken, or of the first that began to wait.
+    /// Second in which the socket last took a byte, or in which the first byte began to wait.
     since: u64,
 }
 
-/// The socket is too slow: more waits than [`MAX_WAITING`].
+/// More than [`MAX_WAITING`] bytes would wait: the socket is too slow.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Full;
+pub struct OutboxFull;
 
 impl Outbox {
     pub fn is_empty(&self) -> bool {
@@ -36,17 +39,17 @@ impl Outbox {
     /// Adds bytes at the end, at second `now`.
     ///
     /// # Errors
-    /// [`Full`] when too much waits; the bytes are not added.
-    pub fn push(&mut self, bytes: Bytes, now: u64) -> Result<(), Full> {
+    /// [`OutboxFull`] when too many bytes wait; these bytes are then not added.
+    pub fn push(&mut self, bytes: Bytes, now: u64) -> Result<(), OutboxFull> {
         if bytes.is_empty() {
             return Ok(());
         }
         let waiting = self
             .waiting
             .get_or_insert_with(|| Box::new(Waiting { since: now, ..Waiting::default() }));
-        // One frame may be larger than the bound: a snapshot has to fit somewhere.
+        // One frame may be larger than the bound, because a snapshot has to fit somewhere.
         if !waiting.queue.is_empty() && waiting.bytes + bytes.len() > MAX_WAITING {
-            return Err(Full);
+            return Err(OutboxFull);
         }
         waiting.bytes += bytes.len();
         waiting.queue.push_back(bytes);
@@ -58,14 +61,17 @@ impl Outbox {
         self.waiting.as_ref().and_then(|waiting| waiting.queue.front()).map(|bytes| &**bytes)
     }
 
-    /// The socket took `taken` bytes of the front, at second `now`.
-    pub fn took(&mut self, taken: usize, now: u64) {
-        let Some(waiting) = &mut self.waiting else { return };
-        waiting.bytes -= taken;
+    /// Removes `count` bytes of the front, which the socket took at second `now`.
+    pub fn advance(&mut self, count: usize, now: u64) {
+        let Some(waiting) = &mut self.waiting else {
+            debug_assert!(count == 0, "a socket takes only bytes that wait");
+            return;
+        };
+        waiting.bytes -= count;
         waiting.since = now;
         if let Some(front) = waiting.queue.front_mut() {
-            if taken < front.len() {
-                let _ = front.split_to(taken);
+            if count < front.len() {
+                let _ = front.split_to(count);
             } else {
                 waiting.queue.pop_front();
             }
@@ -75,7 +81,7 @@ impl Outbox {
         }
     }
 
-    /// The second at which a socket that takes nothing more is given up.
+    /// The second at which the socket is closed as slow, unless it takes a byte before.
     pub fn deadline(&self) -> Option<u64> {
         self.waiting.as_ref().map(|waiting| waiting.since + STALL_S)
     }
@@ -86,34 +92,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_leave_in_order_whatever_the_socket_takes() {
+    fn bytes_leave_in_order_of_arrival() {
         let mut outbox = Outbox::default();
         outbox.push(Bytes::from_static(b"abc"), 1).unwrap();
         outbox.push(Bytes::from_static(b"de"), 1).unwrap();
-        let mut seen = Vec::new();
-        for take in [1, 2, 1, 1] {
-            seen.extend_from_slice(&outbox.front().unwrap()[..take]);
-            outbox.took(take, 2);
+        let mut written = Vec::new();
+        for count in [1, 2, 1, 1] {
+            written.extend_from_slice(&outbox.front().unwrap()[..count]);
+            outbox.advance(count, 2);
         }
-        assert_eq!(seen, b"abcde");
+        assert_eq!(written, b"abcde");
         assert!(outbox.is_empty() && outbox.deadline().is_none());
     }
 
     #[test]
-    fn the_stall_clock_starts_again_with_every_byte_taken() {
+    fn each_byte_taken_restarts_the_stall_deadline() {
         let mut outbox = Outbox::default();
         outbox.push(Bytes::from_static(b"abc"), 5).unwrap();
         assert_eq!(outbox.deadline(), Some(5 + STALL_S));
         outbox.push(Bytes::from_static(b"d"), 9).unwrap();
         assert_eq!(outbox.deadline(), Some(5 + STALL_S));
-        outbox.took(1, 11);
+        outbox.advance(1, 11);
         assert_eq!(outbox.deadline(), Some(11 + STALL_S));
     }
 
     #[test]
-    fn too_much_waiting_is_refused_but_one_large_frame_is_not() {
+    fn full_outbox_refuses_bytes_but_takes_one_large_frame() {
         let mut outbox = Outbox::default();
         outbox.push(vec![0; MAX_WAITING + 1].into(), 0).unwrap();
-        assert_eq!(outbox.push(Bytes::from_static(b"x"), 0), Err(Full));
+        assert_eq!(outbox.push(Bytes::from_static(b"x"), 0), Err(OutboxFull));
     }
 }

@@ -1,6 +1,6 @@
-//! The Centrifugal client protocol, version 2: what a client may ask and what it is answered, in words of our own.
-//! [`json`] and [`protobuf`] read commands and write replies; their field names and numbers are the protocol's
-//! (`client.proto` of centrifugal/protocol, MIT).
+//! The Centrifugal client protocol, version 2: the commands and replies, independent of their
+//! encoding. [`json`] and [`protobuf`] read commands and write replies; their field names and
+//! numbers are those of the protocol (`client.proto` of centrifugal/protocol, MIT).
 
 pub mod json;
 pub mod protobuf;
@@ -14,23 +14,28 @@ use schemas::{
 };
 use serde_json::value::RawValue;
 
-/// Commands one frame may carry: a client batches its connect and its subscribes.
+/// Bytes of the longest message that a client may send. A token and its subscribes are far below. A
+/// longer message closes the connection.
+pub const MAX_MESSAGE: usize = 64 * 1024;
+
+/// Commands that one frame may carry. A client batches its connect and its subscribes; a frame with
+/// more commands closes the connection.
 pub const MAX_COMMANDS: usize = 128;
 
-/// One command. An id of 0 is a pong's: nothing else may go without an answer.
+/// One command of a client. Only a pong has the id 0, because every other command is answered.
 #[cfg_attr(test, derive(Debug, PartialEq))]
-pub struct Command<'a> {
+pub struct ClientCommand<'a> {
     pub id: u32,
     pub request: Request<'a>,
 }
 
-/// What a command asks for.
+/// The request of a command.
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub enum Request<'a> {
     Connect {
         token: Cow<'a, str>,
     },
-    /// `since`: the position a returning client holds.
+    /// `since` is the position that a returning client holds.
     Subscribe {
         channel: Cow<'a, str>,
         since: Option<Position>,
@@ -43,13 +48,13 @@ pub enum Request<'a> {
     },
     Ping,
     Pong,
-    /// A method of the protocol that is not offered here.
+    /// A method of the protocol that this server does not offer.
     NotOffered,
 }
 
 impl<'a> Request<'a> {
-    /// A subscribe in the protocol's terms. A position without a readable epoch, such as a client's "state
-    /// invalidated" mark, is none.
+    /// Reads the position of a subscribe. One without a readable epoch, such as the mark by which a
+    /// client says that its state is invalid, counts as none.
     fn subscribe(channel: Cow<'a, str>, recover: bool, epoch: &str, version: u64) -> Self {
         let since = match epoch.parse() {
             Ok(epoch) if recover => Some(Position { epoch, version }),
@@ -59,13 +64,15 @@ impl<'a> Request<'a> {
     }
 }
 
-/// What a client is told beside publications, each of which a form writes by its `write_publication`.
+/// A message to a client other than a publication, which `write_publication` of each encoding
+/// writes.
 pub enum Reply<'a> {
     Error {
         id: u32,
         code: Code,
     },
-    /// `ttl_s`: seconds until the token expires; `ping_s`: seconds between the server's pings.
+    /// `ttl_s` is the seconds until the token expires, `ping_s` the seconds between the server's
+    /// pings.
     Connect {
         id: u32,
         client: &'a str,
@@ -81,12 +88,12 @@ pub enum Reply<'a> {
         id: u32,
         start: Start<'a>,
     },
-    /// The command was carried out; there is nothing to say beyond that.
+    /// The command was carried out, and its result is empty.
     Done {
         id: u32,
         method: Method,
     },
-    /// The server's ping, which the client answers with a pong.
+    /// A ping of the server, which the client answers with a pong.
     Ping,
     /// The server ends a subscription.
     Unsubscribe {
@@ -106,7 +113,7 @@ pub enum Method {
 pub enum Start<'a> {
     /// The whole state.
     Snapshot { position: Position, data: &'a RawValue, was_recovering: bool },
-    /// What the client lacks since `held`, in at most one publication.
+    /// The steps since version `held`, merged into at most one publication.
     Recovered { position: Position, held: u64, missed: Option<&'a RawValue> },
 }
 

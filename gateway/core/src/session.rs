@@ -1,7 +1,7 @@
-//! One client's conversation: (command, time) → what is to be done. The shell verifies tokens, finds views
-//! and writes; it asks here what a command means now.
+//! The session of one client: what a command means now. The caller verifies tokens, finds views and
+//! writes to the socket.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use schemas::{
     Millis,
@@ -12,69 +12,53 @@ use schemas::{
 
 use crate::{
     access::{self, Claims},
-    protocol::{Command, Method, Request},
-    subscription::Subscription,
+    protocol::{ClientCommand, Method, Request},
+    subscription::{SubscriptionSlot, Subscriptions},
 };
 
-/// Channels one connection may follow. A page needs a handful; past it a subscribe is refused.
+/// Channels that one connection may follow. A page needs a handful; further subscribes are refused.
 pub const MAX_CHANNELS: usize = 64;
-/// Seconds from accepting a socket to its connect command; then it is closed as stale.
+/// Seconds from accepting a socket to its connect command. After that it is closed as stale.
 pub const CONNECT_WITHIN_S: u64 = 10;
-/// Seconds between pings, below the idle time-outs of common proxies.
+/// Seconds between pings, below the idle timeouts of common proxies.
 pub const PING_S: u64 = 25;
-/// Seconds a client has for its pong; then it is closed.
+/// Seconds that a client has for its pong. After that it is closed.
 pub const PONG_WITHIN_S: u64 = 10;
-/// Milliseconds an expired token is still tolerated, so that a refresh on its way arrives.
+/// Milliseconds for which an expired token is still accepted, so that a refresh on its way arrives.
 pub const EXPIRY_GRACE_MS: Millis = 25_000;
 
-/// What a client's command leads to.
-pub enum Ask<'a> {
-    /// Verify the token, then call [`Session::connected`] or [`Session::refreshed`].
-    Connect {
-        id: u32,
-        token: std::borrow::Cow<'a, str>,
-    },
-    Refresh {
-        id: u32,
-        token: std::borrow::Cow<'a, str>,
-    },
-    /// Allowed, and new on this connection.
-    Subscribe {
-        id: u32,
-        channel: Channel,
-        since: Option<Position>,
-    },
-    /// The slot of the subscription to end.
-    Unsubscribe {
-        id: u32,
-        slot: usize,
-    },
-    /// There is nothing to do but to say so.
-    Done {
-        id: u32,
-        method: Method,
-    },
-    Error {
-        id: u32,
-        code: Code,
-    },
+/// What the caller must do for a command. `id` is the command's id, which the reply repeats.
+pub enum Effect<'a> {
+    /// Verify the token, then call [`Session::connect`].
+    Connect { id: u32, token: Cow<'a, str> },
+    /// Verify the token, then call [`Session::refresh`].
+    Refresh { id: u32, token: Cow<'a, str> },
+    /// Add the subscription: it is allowed, and new on this connection.
+    Subscribe { id: u32, channel: Channel, since: Option<Position> },
+    /// End the subscription.
+    Unsubscribe { id: u32, slot: SubscriptionSlot },
+    /// Reply that the command is carried out.
+    Done { id: u32, method: Method },
+    /// Reply with the error.
+    Error { id: u32, code: Code },
+    /// Close the connection.
     Close(Close),
-    Nothing,
+    /// The client answered a ping.
+    Pong,
 }
 
-/// A client's state, small: there is one for each open socket.
+/// The state of a client. There is one for each open socket, so it is small.
 #[derive(Default)]
 pub struct Session {
     claims: Option<Arc<Claims>>,
-    /// Slots, so that a subscription keeps its index while others come and go.
-    pub subscriptions: Vec<Option<Subscription>>,
+    pub subscriptions: Subscriptions,
     /// Whether a ping is unanswered.
     pub awaits_pong: bool,
 }
 
 impl Session {
-    /// A session that needs no connect command: its grant came with the request.
-    pub fn granted(claims: Arc<Claims>) -> Self {
+    /// A session that needs no connect command, because its grant came with the request.
+    pub fn with_claims(claims: Arc<Claims>) -> Self {
         Self { claims: Some(claims), ..Self::default() }
     }
 
@@ -82,50 +66,51 @@ impl Session {
         self.claims.as_ref()
     }
 
-    /// What a command means now.
-    pub fn receive<'a>(&mut self, Command { id, request }: Command<'a>) -> Ask<'a> {
+    /// Decides what a command means now.
+    pub fn receive<'a>(&mut self, command: ClientCommand<'a>) -> Effect<'a> {
+        let ClientCommand { id, request } = command;
         if let Request::Pong = request {
-            return self.pong(id);
+            return self.receive_pong(id);
         }
         if id == 0 {
-            return Ask::Close(Close::BadRequest);
+            return Effect::Close(Close::BadRequest);
         }
         let Some(claims) = &self.claims else {
             return match request {
-                Request::Connect { token } => Ask::Connect { id, token },
-                _ => Ask::Close(Close::BadRequest),
+                Request::Connect { token } => Effect::Connect { id, token },
+                _ => Effect::Close(Close::BadRequest),
             };
         };
         match request {
-            Request::Connect { .. } => Ask::Close(Close::BadRequest),
-            Request::Refresh { token } => Ask::Refresh { id, token },
+            Request::Connect { .. } => Effect::Close(Close::BadRequest),
+            Request::Refresh { token } => Effect::Refresh { id, token },
             Request::Subscribe { channel, since } => match self.may_subscribe(claims, &channel) {
-                Ok(channel) => Ask::Subscribe { id, channel, since },
-                Err(code) => Ask::Error { id, code },
+                Ok(channel) => Effect::Subscribe { id, channel, since },
+                Err(code) => Effect::Error { id, code },
             },
-            Request::Unsubscribe { channel } => match self.slot_of(&channel) {
-                Some(slot) => Ask::Unsubscribe { id, slot },
-                None => Ask::Done { id, method: Method::Unsubscribe },
+            Request::Unsubscribe { channel } => match self.find(&channel) {
+                Some(slot) => Effect::Unsubscribe { id, slot },
+                None => Effect::Done { id, method: Method::Unsubscribe },
             },
-            Request::Ping => Ask::Done { id, method: Method::Ping },
-            Request::NotOffered => Ask::Error { id, code: Code::Unavailable },
-            Request::Pong => Ask::Nothing,
+            Request::Ping => Effect::Done { id, method: Method::Ping },
+            Request::NotOffered => Effect::Error { id, code: Code::Unavailable },
+            Request::Pong => Effect::Pong,
         }
     }
 
-    /// An answer to a ping; one that nobody asked for ends the connection, as the protocol has it.
-    fn pong(&mut self, id: u32) -> Ask<'static> {
+    /// A pong without a ping closes the connection, as the protocol demands.
+    fn receive_pong(&mut self, id: u32) -> Effect<'static> {
         if id != 0 && self.claims.is_some() {
-            return Ask::Error { id, code: Code::UnknownMethod };
+            return Effect::Error { id, code: Code::UnknownMethod };
         }
         if std::mem::take(&mut self.awaits_pong) {
-            Ask::Nothing
+            Effect::Pong
         } else {
-            Ask::Close(Close::BadRequest)
+            Effect::Close(Close::BadRequest)
         }
     }
 
-    /// Whether the channel may be opened on this connection.
+    /// Checks whether this connection may open the channel of that name.
     ///
     /// # Errors
     /// The code of the refusal.
@@ -135,66 +120,45 @@ impl Session {
         }
         let channel = Channel::parse(name).map_err(|_| Code::UnknownChannel)?;
         access::may_open(claims, &channel)?;
-        if self.slot_of(name).is_some() {
+        if self.subscriptions.find(&channel).is_some() {
             return Err(Code::AlreadySubscribed);
         }
-        if self.subscriptions.iter().flatten().count() >= MAX_CHANNELS {
+        if self.subscriptions.count() >= MAX_CHANNELS {
             return Err(Code::ChannelLimit);
         }
         Ok(channel)
     }
 
-    fn slot_of(&self, name: &str) -> Option<usize> {
-        let channel = Channel::parse(name).ok()?;
-        self.subscriptions
-            .iter()
-            .position(|sub| sub.as_ref().is_some_and(|sub| sub.channel == channel))
+    fn find(&self, name: &str) -> Option<SubscriptionSlot> {
+        self.subscriptions.find(&Channel::parse(name).ok()?)
     }
 
-    /// The token of the connect command was good.
-    pub fn connected(&mut self, claims: Arc<Claims>) {
+    /// Connects the client with the claims of its verified token.
+    pub fn connect(&mut self, claims: Arc<Claims>) {
         self.claims = Some(claims);
     }
 
-    /// A newer token. It must be of the same subject and tenant; answers the slots it no longer covers.
+    /// Replaces the claims by those of a newer token. Returns the slots that it no longer covers.
     ///
     /// # Errors
-    /// The close that ends a connection whose new token is somebody else's.
-    pub fn refreshed(&mut self, claims: Arc<Claims>) -> Result<Vec<usize>, Close> {
-        let same = self
+    /// The close that ends the connection when the token has another subject or tenant.
+    pub fn refresh(&mut self, claims: Arc<Claims>) -> Result<Vec<SubscriptionSlot>, Close> {
+        let same_bearer = self
             .claims
             .as_ref()
             .is_some_and(|old| old.tenant == claims.tenant && old.subject == claims.subject);
-        if !same {
+        if !same_bearer {
             return Err(Close::InvalidToken);
         }
-        let lost = (self.subscriptions.iter().enumerate())
-            .filter(|(_, sub)| {
-                sub.as_ref().is_some_and(|sub| access::may_open(&claims, &sub.channel).is_err())
-            })
+        let lost = (self.subscriptions.iter())
+            .filter(|(_, subscription)| access::may_open(&claims, &subscription.channel).is_err())
             .map(|(slot, _)| slot)
             .collect();
         self.claims = Some(claims);
         Ok(lost)
     }
 
-    /// Takes a slot for a new subscription.
-    pub fn add(&mut self, subscription: Subscription) -> usize {
-        match self.subscriptions.iter().position(Option::is_none) {
-            Some(slot) => {
-                self.subscriptions[slot] = Some(subscription);
-                slot
-            }
-            None => {
-                // One at a time: most connections follow one channel for as long as they live.
-                self.subscriptions.reserve_exact(1);
-                self.subscriptions.push(Some(subscription));
-                self.subscriptions.len() - 1
-            }
-        }
-    }
-
-    /// When the token's grace is over.
+    /// When the token's grace period ends.
     pub fn expires_at(&self) -> Option<Millis> {
         self.claims.as_ref().map(|claims| claims.expires.saturating_add(EXPIRY_GRACE_MS))
     }

@@ -1,50 +1,180 @@
-//! What one subscription still owes its client.
+//! The subscriptions of one client, and what each still owes it.
+
+use std::num::NonZeroU64;
 
 use schemas::{channel::Channel, view::Position};
 
-/// A client's place in one channel: a mark, never a queue.
+/// A hot view of a shard. Only the shard gives these ids out and reads them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HotViewId(u32);
+
+impl HotViewId {
+    /// # Panics
+    /// Panics from 2^32 hot views on, which no memory holds.
+    pub fn from_index(index: usize) -> Self {
+        Self(u32::try_from(index).expect("a shard holds fewer than 2^32 hot views"))
+    }
+
+    pub fn index(self) -> usize {
+        usize::try_from(self.0).expect("a usize has at least 32 bits")
+    }
+}
+
+/// Index of a subscription in the listener list of its hot view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListenerIndex(u32);
+
+impl ListenerIndex {
+    /// # Panics
+    /// Panics from 2^32 listeners on, which no memory holds.
+    pub fn from_index(index: usize) -> Self {
+        Self(u32::try_from(index).expect("a hot view has fewer than 2^32 listeners"))
+    }
+
+    pub fn index(self) -> usize {
+        usize::try_from(self.0).expect("a usize has at least 32 bits")
+    }
+}
+
+/// An audit entry that a shard has asked for, unique in that shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditEntryId(NonZeroU64);
+
+impl AuditEntryId {
+    pub const FIRST: Self = Self(NonZeroU64::MIN);
+
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// Slot of a subscription in its connection. It stays the same while other subscriptions come and
+/// go, and is used again once the subscription has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubscriptionSlot(u16);
+
+impl SubscriptionSlot {
+    fn from_index(index: usize) -> Self {
+        Self(u16::try_from(index).expect("a connection follows far fewer than 2^16 channels"))
+    }
+
+    fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// A client's mark in one channel. Nothing is queued for it.
 pub struct Subscription {
     pub channel: Channel,
-    /// What the shard listens to on this subscription's behalf: an index the shard chose.
-    pub source: u32,
-    /// Where the shard's list of listeners names this subscription, so that leaving it costs no search.
-    pub listed: u32,
+    pub view: HotViewId,
+    /// Position in the listener list of `view`, so that leaving needs no search.
+    pub listed: ListenerIndex,
     pub stage: Stage,
 }
 
 pub enum Stage {
-    /// Asked for, not answered. `floor` is what the client holds: it is never answered with less. `audit` is the number
-    /// of an entry of the audit that must be written before anything is shown.
-    Asked { request: u32, floor: Option<Position>, give_up_at: u64, audit: Option<u64> },
-    /// Live: the client was sent everything up to `held`. `seen` tells whether a ticket's patient would see
-    /// a difference.
+    /// Requested, not answered yet. `floor` is the position that the client holds: the answer is
+    /// never older. `audit` names the audit entry that must be written before the client is shown
+    /// anything.
+    Pending { request: u32, floor: Option<Position>, give_up_at: u64, audit: Option<AuditEntryId> },
+    /// The client was sent everything up to `held`. `seen` is the fingerprint of what a ticket's
+    /// patient was shown last, and 0 for every other channel.
     Live { held: Position, seen: u64 },
 }
 
-/// What is to be sent to a client that holds `held` of a view that stands at `view`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Owed {
-    Nothing,
-    /// The step `from`..`to` everybody gets.
-    Step,
-    /// All steps since the client's version, merged.
-    Since(u64),
-    /// Everything: the client's position means nothing here.
-    Snapshot,
-    /// Nothing may be sent: the client knows more than this node does.
-    Behind,
+/// The subscriptions of one connection.
+#[derive(Default)]
+pub struct Subscriptions(Vec<Option<Subscription>>);
+
+impl Subscriptions {
+    pub fn get(&self, slot: SubscriptionSlot) -> Option<&Subscription> {
+        self.0.get(slot.index())?.as_ref()
+    }
+
+    pub fn get_mut(&mut self, slot: SubscriptionSlot) -> Option<&mut Subscription> {
+        self.0.get_mut(slot.index())?.as_mut()
+    }
+
+    /// Adds a subscription in the first free slot.
+    pub fn add(&mut self, subscription: Subscription) -> SubscriptionSlot {
+        if let Some(index) = self.0.iter().position(Option::is_none) {
+            self.0[index] = Some(subscription);
+            return SubscriptionSlot::from_index(index);
+        }
+        // One at a time: most connections follow one channel for as long as they are open.
+        self.0.reserve_exact(1);
+        self.0.push(Some(subscription));
+        SubscriptionSlot::from_index(self.0.len() - 1)
+    }
+
+    pub fn remove(&mut self, slot: SubscriptionSlot) -> Option<Subscription> {
+        self.0.get_mut(slot.index())?.take()
+    }
+
+    pub fn find(&self, channel: &Channel) -> Option<SubscriptionSlot> {
+        self.iter().find(|(_, subscription)| subscription.channel == *channel).map(|(slot, _)| slot)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (SubscriptionSlot, &Subscription)> {
+        let slots = self.0.iter().enumerate();
+        slots
+            .filter_map(|(index, slot)| Some((SubscriptionSlot::from_index(index), slot.as_ref()?)))
+    }
+
+    /// The slots in use.
+    pub fn slots(&self) -> Vec<SubscriptionSlot> {
+        self.iter().map(|(slot, _)| slot).collect()
+    }
+
+    /// Positions of all channels in the order of their slots, with `slot` already at `position`. A
+    /// slot that has no position yet stands at zero.
+    pub fn positions_with(
+        &self,
+        slot: SubscriptionSlot,
+        position: Position,
+    ) -> impl Iterator<Item = Position> {
+        self.0.iter().enumerate().map(move |(index, subscription)| {
+            match subscription.as_ref().map(|subscription| &subscription.stage) {
+                _ if index == slot.index() => position,
+                Some(Stage::Live { held, .. }) => *held,
+                Some(Stage::Pending { floor: Some(floor), .. }) => *floor,
+                Some(Stage::Pending { floor: None, .. }) | None => Position::default(),
+            }
+        })
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.iter().flatten().count()
+    }
 }
 
-/// Judges by the position alone. `step` is the newest step (`from`, `to`) of the view, if one is at hand.
-pub fn owed(held: Position, view: Position, step: Option<(u64, u64)>) -> Owed {
+/// What to send to a client that is behind a view, or why not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CatchUp {
+    /// The client holds the newest version.
+    Nothing,
+    /// The newest step of the view, which most listeners share.
+    NewestStep,
+    /// All steps since the client's version, merged.
+    StepsSince(u64),
+    /// The whole view: the client's epoch is over.
+    Snapshot,
+    /// Nothing may be sent: the client knows more than this node does.
+    NodeBehind,
+}
+
+/// Decides what a client that holds `held` is sent of a view at `view`, by the positions alone.
+/// `newest_step` is the newest step (`from`, `to`) of the view, if one is at hand.
+pub fn decide_catch_up(held: Position, view: Position, newest_step: Option<(u64, u64)>) -> CatchUp {
     use std::cmp::Ordering::{Equal, Greater, Less};
     match (held.epoch.cmp(&view.epoch), held.version.cmp(&view.version)) {
-        (Greater, _) | (Equal, Greater) => Owed::Behind,
-        (Equal, Equal) => Owed::Nothing,
-        (Less, _) => Owed::Snapshot,
-        (Equal, Less) => match step {
-            Some((from, to)) if from <= held.version && to == view.version => Owed::Step,
-            _ => Owed::Since(held.version),
+        (Greater, _) | (Equal, Greater) => CatchUp::NodeBehind,
+        (Equal, Equal) => CatchUp::Nothing,
+        (Less, _) => CatchUp::Snapshot,
+        (Equal, Less) => match newest_step {
+            Some((from, to)) if from <= held.version && to == view.version => CatchUp::NewestStep,
+            _ => CatchUp::StepsSince(held.version),
         },
     }
 }
@@ -54,21 +184,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_owed_follows_from_the_two_positions() {
+    fn two_positions_decide_the_catch_up() {
         let at = |epoch, version| Position { epoch, version };
         let table = [
-            (at(1, 5), at(1, 5), Some((4, 5)), Owed::Nothing),
-            (at(1, 4), at(1, 5), Some((4, 5)), Owed::Step),
-            (at(1, 4), at(1, 9), Some((3, 9)), Owed::Step),
-            (at(1, 2), at(1, 5), Some((4, 5)), Owed::Since(2)),
-            (at(1, 4), at(1, 5), None, Owed::Since(4)),
-            (at(1, 4), at(1, 6), Some((4, 5)), Owed::Since(4)),
-            (at(1, 9), at(2, 1), None, Owed::Snapshot),
-            (at(1, 6), at(1, 5), Some((4, 5)), Owed::Behind),
-            (at(2, 1), at(1, 5), None, Owed::Behind),
+            (at(1, 5), at(1, 5), Some((4, 5)), CatchUp::Nothing),
+            (at(1, 4), at(1, 5), Some((4, 5)), CatchUp::NewestStep),
+            (at(1, 4), at(1, 9), Some((3, 9)), CatchUp::NewestStep),
+            (at(1, 2), at(1, 5), Some((4, 5)), CatchUp::StepsSince(2)),
+            (at(1, 4), at(1, 5), None, CatchUp::StepsSince(4)),
+            (at(1, 4), at(1, 6), Some((4, 5)), CatchUp::StepsSince(4)),
+            (at(1, 9), at(2, 1), None, CatchUp::Snapshot),
+            (at(1, 6), at(1, 5), Some((4, 5)), CatchUp::NodeBehind),
+            (at(2, 1), at(1, 5), None, CatchUp::NodeBehind),
         ];
         for (held, view, step, expected) in table {
-            assert_eq!(owed(held, view, step), expected, "{held:?} {view:?} {step:?}");
+            assert_eq!(decide_catch_up(held, view, step), expected, "{held:?} {view:?} {step:?}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Frames as bytes, ready for a socket: a WebSocket frame, or an SSE event. What all listeners of a view share is
-//! encoded once per wire form.
+//! Frames as bytes, ready for a socket: WebSocket frames and SSE events. The part of a publication
+//! that all its listeners share is encoded once per form.
 
 use std::io::Write;
 
@@ -13,28 +13,25 @@ use serde::Serialize;
 
 use crate::metrics::Transport;
 
-/// Seconds between two beats of an SSE stream, below the idle time-outs of common proxies.
+/// Seconds between two beats of an SSE stream, below the idle timeouts of common proxies.
 const BEAT_S: u64 = 15;
 
-/// How a connection's frames look, and with that what its client can be asked to do. The frame cache has one place
-/// for each.
+/// The form of a connection's frames: its protocol and encoding. The form also says what the client
+/// can be asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// The Centrifugal protocol in JSON, in WebSocket text frames.
     WsJson,
     /// The same in Protobuf, in binary frames.
     WsProtobuf,
+    /// Server-Sent Events.
     Sse,
-    /// Socket.IO: bodies of events, which socketioxide frames.
+    /// Bodies of Socket.IO events, which socketioxide frames.
     SocketIo,
 }
 
 impl Form {
     pub const ALL: [Form; 4] = [Form::WsJson, Form::WsProtobuf, Form::Sse, Form::SocketIo];
-
-    pub fn index(self) -> usize {
-        self as usize
-    }
 
     pub fn transport(self) -> Transport {
         match self {
@@ -44,24 +41,25 @@ impl Form {
         }
     }
 
-    /// Whether the client sends commands and each is replied to. Otherwise its channels came with its request, whose
-    /// grant was audited when it was given out, and the first thing it hears is what it is owed.
+    /// Returns whether the client sends commands, each of which gets a reply. Otherwise its
+    /// channels came with its request, whose grant was audited when it was given out, and the first
+    /// frame is the state that it is owed.
     pub fn has_replies(self) -> bool {
         self != Form::Sse
     }
 
-    /// Whether the client subscribes again when it is told that its position means nothing any more. Otherwise it is
-    /// sent the whole state as if it were a change.
+    /// Returns whether the client subscribes again when it is told that its position is no longer
+    /// valid. Otherwise it is sent the whole state as if it were a change.
     pub fn resubscribes(self) -> bool {
         matches!(self, Form::WsJson | Form::WsProtobuf)
     }
 
-    /// Whether a ping of ours is answered, so that silence tells of a dead peer.
+    /// Returns whether the client answers pings, so that a missing answer shows that it is gone.
     pub fn has_pongs(self) -> bool {
         matches!(self, Form::WsJson | Form::WsProtobuf)
     }
 
-    /// Seconds between pings, or between what stands in for them; `None` where they are not ours to send.
+    /// Seconds between pings, or between beats on SSE. `None` where the shard sends neither.
     pub fn ping_s(self) -> Option<u64> {
         match self {
             Form::WsJson | Form::WsProtobuf => Some(session::PING_S),
@@ -71,32 +69,59 @@ impl Form {
     }
 }
 
-/// What a publication's data is; the event's name on SSE.
+/// One value for each form.
+#[derive(Default)]
+pub struct PerForm<T> {
+    ws_json: T,
+    ws_protobuf: T,
+    sse: T,
+    socketio: T,
+}
+
+impl<T> PerForm<T> {
+    pub fn get_mut(&mut self, form: Form) -> &mut T {
+        match form {
+            Form::WsJson => &mut self.ws_json,
+            Form::WsProtobuf => &mut self.ws_protobuf,
+            Form::Sse => &mut self.sse,
+            Form::SocketIo => &mut self.socketio,
+        }
+    }
+
+    pub fn values(&self) -> [&T; Form::ALL.len()] {
+        [&self.ws_json, &self.ws_protobuf, &self.sse, &self.socketio]
+    }
+}
+
+/// The kind of data in a publication. On SSE it is the name of the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum PublicationKind {
+    /// The whole view.
     Snapshot,
+    /// A step of the view.
     Delta,
+    /// The whole state of a ticket.
     State,
 }
 
-impl Kind {
+impl PublicationKind {
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Snapshot => "snapshot",
-            Kind::Delta => "delta",
-            Kind::State => "state",
+            PublicationKind::Snapshot => "snapshot",
+            PublicationKind::Delta => "delta",
+            PublicationKind::State => "state",
         }
     }
 }
 
-/// Room for the longest WebSocket header before a payload whose length is not known yet.
+/// Bytes of the longest WebSocket header, reserved in front of a payload of unknown length.
 const HEADER_ROOM: usize = 10;
 const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x88;
 
-/// Puts the header of an unmasked, final frame before a payload that begins at [`HEADER_ROOM`]; answers where
-/// the frame begins. RFC 6455 §5.2.
+/// Writes the header of an unmasked, final frame in front of a payload that begins at
+/// [`HEADER_ROOM`]. Returns where the frame begins. RFC 6455 §5.2.
 fn put_header(buffer: &mut [u8], opcode: u8) -> usize {
     let length = buffer.len() - HEADER_ROOM;
     let (start, marker) = match length {
@@ -115,7 +140,8 @@ fn put_header(buffer: &mut [u8], opcode: u8) -> usize {
     start
 }
 
-/// Calls `write` for the payload and leaves the whole frame in `buffer`; answers where it begins.
+/// Replaces the content of `buffer` by a frame whose payload `write` appends. Returns where the
+/// frame begins.
 fn ws_frame(buffer: &mut Vec<u8>, opcode: u8, write: impl FnOnce(&mut Vec<u8>)) -> usize {
     buffer.clear();
     buffer.resize(HEADER_ROOM, 0);
@@ -123,37 +149,37 @@ fn ws_frame(buffer: &mut Vec<u8>, opcode: u8, write: impl FnOnce(&mut Vec<u8>)) 
     put_header(buffer, opcode)
 }
 
-/// A frame of its own around `payload`.
+/// A new frame with a copy of `payload`.
 fn ws_around(opcode: u8, payload: &[u8]) -> Bytes {
     let mut buffer = Vec::with_capacity(payload.len() + HEADER_ROOM);
     let start = ws_frame(&mut buffer, opcode, |buffer| buffer.extend_from_slice(payload));
     Bytes::from(buffer).split_off(start)
 }
 
-/// The frame of a reply.
-pub fn reply(form: Form, reply: &Reply<'_>) -> Bytes {
+/// Encodes a reply. Empty if clients of that form get no such reply.
+pub fn encode_reply(form: Form, reply: &Reply<'_>) -> Bytes {
     match form {
         Form::WsJson => ws_around(TEXT, &json::write(reply)),
         Form::WsProtobuf => ws_around(BINARY, &protobuf::write(reply)),
         Form::Sse => match reply {
             Reply::Ping => Bytes::from_static(SSE_BEAT),
             Reply::Unsubscribe { channel, .. } => {
-                sse_error(Some(channel), Code::Forbidden, None).into()
+                encode_sse_error(Some(channel), Code::Forbidden, None).into()
             }
-            Reply::Error { code, .. } => sse_error(None, *code, None).into(),
-            // A stream asks for nothing.
+            Reply::Error { code, .. } => encode_sse_error(None, *code, None).into(),
+            // SSE clients send no commands.
             Reply::Connect { .. }
             | Reply::Refresh { .. }
             | Reply::Subscribe { .. }
             | Reply::Done { .. } => Bytes::new(),
         },
-        // Replies are emitted, not framed.
+        // A Socket.IO peer emits replies as values, not as frames.
         Form::SocketIo => Bytes::new(),
     }
 }
 
-/// A close frame.
-pub fn ws_close(code: u16, reason: &str) -> Vec<u8> {
+/// Encodes a WebSocket close frame.
+pub fn encode_close(code: u16, reason: &str) -> Vec<u8> {
     let mut buffer = Vec::new();
     let start = ws_frame(&mut buffer, CLOSE, |buffer| {
         buffer.extend_from_slice(&code.to_be_bytes());
@@ -163,18 +189,18 @@ pub fn ws_close(code: u16, reason: &str) -> Vec<u8> {
     buffer
 }
 
-/// Writes the part of a publication that every listener of the form shares into `buffer`; answers where it
-/// begins.
-pub fn shared(
+/// Replaces the content of `buffer` by the part of a publication that all listeners of the form
+/// share. Returns where that part begins.
+pub fn encode_shared(
     form: Form,
     buffer: &mut Vec<u8>,
     channel: &Channel,
-    kind: Kind,
+    kind: PublicationKind,
     position: Position,
     data: &impl Serialize,
 ) -> usize {
     let write = |buffer: &mut Vec<u8>| {
-        serde_json::to_writer(buffer, data).expect("our own types always have a JSON form");
+        serde_json::to_writer(buffer, data).expect("views and deltas always have a JSON form");
     };
     match form {
         Form::WsJson => ws_frame(buffer, TEXT, |buffer| {
@@ -186,7 +212,8 @@ pub fn shared(
         Form::Sse => {
             buffer.clear();
             let (event, Position { epoch, version }) = (kind.name(), position);
-            // Ids and numbers need no escaping in JSON, and JSON text of ours has no line break.
+            // Ids and numbers need no escaping in JSON, and the JSON text of data has no line
+            // break.
             write!(
                 buffer,
                 "event: {event}\ndata: {{\"channel\":\"{channel}\",\"epoch\":\"{epoch}\",\"offset\":{version},\"data\":"
@@ -211,7 +238,8 @@ pub fn shared(
     }
 }
 
-/// Ends an SSE event whose shared part was written: the position, for `Last-Event-ID`.
+/// Completes an SSE event after its shared part. Its id holds the positions of all channels, which
+/// a browser returns as `Last-Event-ID`, and the sealed grant.
 pub fn write_sse_id(to: &mut Vec<u8>, positions: impl Iterator<Item = Position>, sealed: &str) {
     to.extend_from_slice(b"id: ");
     for (index, position) in positions.enumerate() {
@@ -222,8 +250,8 @@ pub fn write_sse_id(to: &mut Vec<u8>, positions: impl Iterator<Item = Position>,
     write!(to, ":{sealed}\n\n").expect("writing to memory cannot fail");
 }
 
-/// An error inside an SSE stream. `id` tells the next request of a browser that the stream was refused.
-pub fn sse_error(channel: Option<&Channel>, code: Code, id: Option<&str>) -> Vec<u8> {
+/// Encodes an error event of SSE. A browser repeats `id` in its next request, see [`REFUSED`].
+pub fn encode_sse_error(channel: Option<&Channel>, code: Code, id: Option<&str>) -> Vec<u8> {
     let (message, retry) = (code.title(), code.is_temporary() || code == Code::TokenExpired);
     let channel = channel.map(|channel| format!("\"channel\":\"{channel}\",")).unwrap_or_default();
     let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
@@ -233,10 +261,11 @@ pub fn sse_error(channel: Option<&Channel>, code: Code, id: Option<&str>) -> Vec
     .into_bytes()
 }
 
-/// The `Last-Event-ID` of a stream that was refused: the browser comes back with it and is told to stop.
+/// The event id of a refused stream. A browser comes back with it as `Last-Event-ID` and is told to
+/// stop.
 pub const REFUSED: &str = "refused";
 
-/// Keeps proxies from closing an idle stream, and tells a page that it is alive.
+/// The beat of an SSE stream: keeps proxies from closing it, and shows the page that it is alive.
 pub const SSE_BEAT: &[u8] = b"event: beat\ndata: {}\n\n";
 
 #[cfg(test)]
@@ -244,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_frame_has_the_shortest_header_for_its_length() {
+    fn text_frame_has_the_shortest_header() {
         for (length, header) in [(0, 2), (125, 2), (126, 4), (65_535, 4), (65_536, 10)] {
             let payload = vec![b'x'; length];
             let frame = ws_around(TEXT, &payload);
@@ -257,27 +286,48 @@ mod tests {
     }
 
     #[test]
-    fn a_publication_reads_the_same_on_every_form() {
+    fn publication_has_one_content_in_every_form() {
         let channel = Channel::parse("board:riverside").unwrap();
         let position = Position { epoch: 7, version: 9 };
         let data = serde_json::json!({"from": 8});
         let mut buffer = Vec::new();
-        let start = shared(Form::WsJson, &mut buffer, &channel, Kind::Delta, position, &data);
+        let start = encode_shared(
+            Form::WsJson,
+            &mut buffer,
+            &channel,
+            PublicationKind::Delta,
+            position,
+            &data,
+        );
         assert_eq!(
             std::str::from_utf8(&buffer[start + 2..]).unwrap(),
             r#"{"push":{"channel":"board:riverside","pub":{"data":{"from":8},"offset":9}}}"#
         );
-        let start = shared(Form::WsProtobuf, &mut buffer, &channel, Kind::Delta, position, &data);
+        let start = encode_shared(
+            Form::WsProtobuf,
+            &mut buffer,
+            &channel,
+            PublicationKind::Delta,
+            position,
+            &data,
+        );
         assert_eq!(
             buffer[start..],
             *b"\x82\x24\x23\x22\x21\x12\x0fboard:riverside\x22\x0e\x22\x0a{\"from\":8}\x30\x09"
         );
-        shared(Form::SocketIo, &mut buffer, &channel, Kind::Delta, position, &data);
+        encode_shared(
+            Form::SocketIo,
+            &mut buffer,
+            &channel,
+            PublicationKind::Delta,
+            position,
+            &data,
+        );
         assert_eq!(
             std::str::from_utf8(&buffer).unwrap(),
             r#"{"channel":"board:riverside","type":"delta","epoch":"7","version":9,"data":{"from":8}}"#
         );
-        shared(Form::Sse, &mut buffer, &channel, Kind::Delta, position, &data);
+        encode_shared(Form::Sse, &mut buffer, &channel, PublicationKind::Delta, position, &data);
         write_sse_id(
             &mut buffer,
             [position, Position { epoch: 7, version: 2 }].into_iter(),

@@ -1,5 +1,6 @@
-//! The only reader of `clinicwire.views.v1`: keeps the tails, hands each shard the records it listens to, and
-//! answers commands that wait here.
+//! Intake: the only reader of `clinicwire.views.v1` in a node. It keeps the tails, sends each shard
+//! the records of the aggregates that it listens to, and answers the commands that wait for their
+//! outcome.
 
 use std::sync::Arc;
 
@@ -10,17 +11,19 @@ use crate::{
     backends::log::Fed,
     commands::Commands,
     metrics::{Metrics, Readiness},
-    stream::shard::ToShard,
-    stream::tails::{Pushed, Step, Tails},
+    stream::{
+        message::ShardMessage,
+        tails::{PushOutcome, TailRecord, Tails},
+    },
 };
 
-/// Messages a shard may leave unread, a few milliseconds of its work. Past it intake waits, and with it the
-/// whole node falls behind rather than grow.
+/// Messages that a shard may leave unread, which is a few milliseconds of its work. When its inbox
+/// is full, intake waits: the whole node falls behind, but its memory does not grow.
 pub const SHARD_INBOX: usize = 4096;
 
 pub struct Intake {
     pub tails: Arc<Tails>,
-    pub shards: Vec<mpsc::Sender<ToShard>>,
+    pub shards: Vec<mpsc::Sender<ShardMessage>>,
     pub commands: Arc<Commands>,
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
@@ -34,10 +37,11 @@ impl Intake {
                 Fed::Record(record) => self.take(record).await,
                 Fed::CaughtUp => self.readiness.set_caught_up(true),
                 Fed::Lost => {
-                    tracing::warn!("records of views were lost; every live view is loaded again");
+                    tracing::warn!("records of views were lost; every hot view is fetched again");
                     self.tails.clear();
+                    self.report_tail_bytes();
                     for shard in &self.shards {
-                        let _ = shard.send(ToShard::Reload).await;
+                        let _ = shard.send(ShardMessage::Refetch).await;
                     }
                 }
             }
@@ -49,6 +53,7 @@ impl Intake {
         let head = match ViewsHead::from_wire(&record) {
             Ok(head) => head,
             Err(code) => {
+                self.metrics.intake_refused.inc();
                 tracing::error!(%code, "a record of views was skipped");
                 return;
             }
@@ -62,13 +67,21 @@ impl Intake {
                 self.commands.answer(&tenant, outcome);
             }
         }
-        let step = Arc::new(Step::new(head.aggregate, head.position, record.value));
-        if let Pushed::Hear(shards) = self.tails.push(&step) {
+        let refused = self.metrics.intake_refused.clone();
+        let record = TailRecord::new(head.aggregate, head.position, record.value, refused);
+        let record = Arc::new(record);
+        let pushed = self.tails.push(&record);
+        self.report_tail_bytes();
+        if let PushOutcome::News(shards) = pushed {
             for (index, shard) in self.shards.iter().enumerate() {
                 if shards & (1 << index) != 0 {
-                    let _ = shard.send(ToShard::Step(step.clone())).await;
+                    let _ = shard.send(ShardMessage::Record(record.clone())).await;
                 }
             }
         }
+    }
+
+    fn report_tail_bytes(&self) {
+        self.metrics.tail_bytes.set(i64::try_from(self.tails.bytes()).unwrap_or(i64::MAX));
     }
 }

@@ -1,4 +1,5 @@
-//! Reads a view where it is cheapest, and from the authority when the store of views lost it or is behind.
+//! Fetches a view from the view store, and from the authority when the store has lost it, is behind
+//! or does not answer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,17 +17,17 @@ use crate::{
     metrics::{Metrics, SnapshotLoads},
 };
 
-/// How long a caller waits for a view that is as new as what was shown before. JavaScript clients give a
-/// reply five seconds. Past it the answer is `try_again`, never something older.
+/// How long a caller waits for a view that is at its floor or later. JavaScript clients give a
+/// reply five seconds. After that the answer is `try_again`, never an older view.
 const DEADLINE: Duration = Duration::from_secs(3);
-/// How long the store of views may take before the authority is asked in its place.
+/// How long the view store may take before the authority is asked instead.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Pauses between two looks grow from the first to the last: a view that is behind is a few milliseconds
-/// behind, or its store is in trouble and should not be asked in a loop.
+/// Pauses between two attempts grow from the first to the last. A view is usually only milliseconds
+/// behind; if not, its store is in trouble and must not be asked in a loop.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Loads views for whoever needs a whole one.
+/// Fetches whole views for shards and HTTP handlers.
 pub struct Reader {
     snapshots: Arc<dyn Snapshots>,
     queries: Arc<dyn Queries>,
@@ -38,17 +39,17 @@ impl Reader {
         Self { snapshots, queries, metrics: None }
     }
 
-    /// Counts from now on where views came from.
+    /// Counts where views come from in `metrics`.
     #[must_use]
     pub fn counted(mut self, metrics: Arc<Metrics>) -> Self {
         self.metrics = Some(metrics);
         self
     }
 
-    /// The view at `floor` or later; `None` when there is no such view.
+    /// Fetches a view at `floor` or later. `None` when there is no such view.
     ///
     /// # Errors
-    /// `try_again` when neither place had it in time.
+    /// `try_again` when neither the store nor the authority has it in time.
     pub async fn load(
         &self,
         aggregate: &Aggregate,
@@ -58,7 +59,7 @@ impl Reader {
         let search = async {
             let mut pause = FIRST_PAUSE;
             loop {
-                if let Some(found) = self.look(aggregate, view, floor).await {
+                if let Some(found) = self.attempt(aggregate, view, floor).await {
                     return found;
                 }
                 sleep(pause).await;
@@ -66,13 +67,13 @@ impl Reader {
             }
         };
         timeout(DEADLINE, search).await.map_err(|_| {
-            tracing::warn!("a view was not to be had in time");
+            tracing::warn!("a view could not be fetched in time");
             Code::TryAgain
         })
     }
 
-    /// One look at both places; `None` when both are behind or silent.
-    async fn look(
+    /// One attempt at the store and the authority. `None` when both are behind or do not answer.
+    async fn attempt(
         &self,
         aggregate: &Aggregate,
         view: &str,
@@ -84,7 +85,7 @@ impl Reader {
                 self.count(|loads| &loads.store);
                 return Some(Some(held));
             }
-            // Absent here may mean that the store missed a step: the authority knows.
+            // The store may have missed a step, so the authority decides whether the view exists.
             Some(Snapshot::Held(_) | Snapshot::Absent | Snapshot::Emptied) | None => {}
         }
         match answer("authority", DEADLINE, self.queries.view(aggregate, view)).await? {
@@ -93,8 +94,8 @@ impl Reader {
                 Some(Some(held))
             }
             Some(_) => None,
-            // What the authority has not, nobody has: it is written before anything is shown, so a view that
-            // was shown and is missing now is over.
+            // The authority is written before anything is shown. A view that it does not have does
+            // not exist, or no longer exists.
             None => {
                 self.count(|loads| &loads.absent);
                 Some(None)
@@ -109,7 +110,7 @@ impl Reader {
     }
 }
 
-/// What a place said in time.
+/// The answer of a backend, if it comes in time.
 async fn answer<T>(
     place: &'static str,
     limit: Duration,
@@ -130,7 +131,7 @@ async fn answer<T>(
             tracing::warn!(
                 place,
                 waited_ms = started.elapsed().as_millis() as u64,
-                "a view took too long to read"
+                "reading a view took too long"
             );
             None
         }

@@ -1,5 +1,6 @@
-//! The recent past of every aggregate: its position and a byte-bounded tail of raw `views` records, listened to
-//! or not. A tail bridges a snapshot and the stream, and serves resumes without asking the store.
+//! The recent past of every aggregate: its position, and a tail of raw `views` records that is
+//! bounded in bytes, whether or not anybody listens. A tail closes the gap between a snapshot and
+//! the stream, and serves clients that resume without a fetch.
 
 use std::{
     collections::VecDeque,
@@ -11,63 +12,76 @@ use std::{
 
 use bytes::Bytes;
 use dashmap::DashMap;
+use prometheus::IntCounter;
 use schemas::{
     ids::Aggregate,
     record::ViewsRecord,
     view::{Delta, Fold, Position},
 };
 
-/// Bytes of records kept per aggregate: some 500 changes of a queue. A client further behind gets a snapshot.
+/// Bytes of records kept for each aggregate, which is about 500 changes of a queue. A client
+/// further behind gets a snapshot.
 const MAX_TAIL_BYTES: usize = 256 * 1024;
-/// Bytes of all tails of a node. Past it the aggregates heard of longest ago lose theirs first.
+/// Bytes of all tails of a node. Above it, the aggregates with the oldest newest record lose their
+/// tails first.
 const MAX_TOTAL_BYTES: usize = 256 * 1024 * 1024;
-/// What a record costs beside its bytes: the structures that hold it.
+/// Bytes that the structures around a record take.
 const RECORD_OVERHEAD: usize = 200;
 
-/// A record of `views`, parsed when somebody first needs it and then for everybody.
-pub struct Step {
+/// A record of `views`. It is parsed when somebody first needs its content, once for the whole
+/// node.
+pub struct TailRecord {
     pub aggregate: Aggregate,
     pub position: Position,
-    raw: Bytes,
-    parsed: OnceLock<Option<ViewsRecord>>,
+    value: Bytes,
+    content: OnceLock<Option<ViewsRecord>>,
+    /// Counts the record if its content cannot be read.
+    refused: IntCounter,
 }
 
-impl Step {
-    pub fn new(aggregate: Aggregate, position: Position, raw: Bytes) -> Self {
-        Self { aggregate, position, raw, parsed: OnceLock::new() }
+impl TailRecord {
+    pub fn new(
+        aggregate: Aggregate,
+        position: Position,
+        value: Bytes,
+        refused: IntCounter,
+    ) -> Self {
+        Self { aggregate, position, value, content: OnceLock::new(), refused }
     }
 
-    /// The record, or `None` when its value is none.
-    pub fn record(&self) -> Option<&ViewsRecord> {
-        self.parsed
-            .get_or_init(|| {
-                let record = ViewsRecord::from_value(&self.raw);
-                if let Err(code) = &record {
-                    tracing::error!(%code, "a record of views was skipped");
-                }
-                record.ok()
-            })
-            .as_ref()
+    /// The content of the record, or `None` when it cannot be read.
+    pub fn content(&self) -> Option<&ViewsRecord> {
+        let content = self.content.get_or_init(|| {
+            let content = ViewsRecord::from_value(&self.value);
+            if let Err(code) = &content {
+                self.refused.inc();
+                tracing::error!(%code, "a record of views was skipped: its value cannot be read");
+            }
+            content.ok()
+        });
+        content.as_ref()
     }
 
+    /// Bytes of memory that the record takes at most.
     fn cost(&self) -> usize {
-        // Parsed once somebody listens: about as large again as its text.
-        2 * self.raw.len() + RECORD_OVERHEAD
+        // Once parsed, the content is about as large again as its text.
+        2 * self.value.len() + RECORD_OVERHEAD
     }
 }
 
 #[derive(Default)]
 struct Tail {
     position: Position,
-    steps: VecDeque<Arc<Step>>,
+    records: VecDeque<Arc<TailRecord>>,
     bytes: usize,
-    /// Bit i: shard i listens to something of this aggregate.
+    /// Bit i is set while shard i listens to the aggregate.
     shards: u64,
-    /// When it was last moved, in steps of the whole node: the smallest goes first.
+    /// Count of the node's records at the newest record of this tail. The tail with the smallest
+    /// count is dropped first.
     touched: usize,
 }
 
-/// Shards a node can have: one bit each.
+/// Shards that a node can have: each has one bit in a tail.
 pub const MAX_SHARDS: usize = 64;
 
 #[derive(Default)]
@@ -77,34 +91,34 @@ pub struct Tails {
     clock: AtomicUsize,
 }
 
-/// What a record did to its aggregate's tail.
+/// What became of a record that was pushed.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Pushed {
-    /// New: the shards with these bits must hear it.
-    Hear(u64),
-    /// Heard before, or older than what is known.
-    Repeated,
+pub enum PushOutcome {
+    /// The record is new. The shards with these bits listen to its aggregate.
+    News(u64),
+    /// The record is older than, or the same as, the newest of its aggregate.
+    Stale,
 }
 
 impl Tails {
-    /// Adds a record that moved its aggregate.
-    pub fn push(&self, step: &Arc<Step>) -> Pushed {
-        let entry = self.tails.entry(step.aggregate.clone()).or_default();
+    /// Adds a record.
+    pub fn push(&self, record: &Arc<TailRecord>) -> PushOutcome {
+        let entry = self.tails.entry(record.aggregate.clone()).or_default();
         let mut tail = entry.lock().expect("no holder of a tail panics");
-        if step.position <= tail.position {
-            return Pushed::Repeated;
+        if record.position <= tail.position {
+            return PushOutcome::Stale;
         }
         let mut freed = 0;
-        if step.position.epoch > tail.position.epoch {
+        if record.position.epoch > tail.position.epoch {
             freed += std::mem::take(&mut tail.bytes);
-            tail.steps.clear();
+            tail.records.clear();
         }
-        tail.position = step.position;
+        tail.position = record.position;
         tail.touched = self.clock.fetch_add(1, Ordering::Relaxed);
-        tail.bytes += step.cost();
-        tail.steps.push_back(step.clone());
-        while tail.bytes > MAX_TAIL_BYTES && tail.steps.len() > 1 {
-            if let Some(old) = tail.steps.pop_front() {
+        tail.bytes += record.cost();
+        tail.records.push_back(record.clone());
+        while tail.bytes > MAX_TAIL_BYTES && tail.records.len() > 1 {
+            if let Some(old) = tail.records.pop_front() {
                 tail.bytes -= old.cost();
                 freed += old.cost();
             }
@@ -112,16 +126,16 @@ impl Tails {
         let shards = tail.shards;
         drop(tail);
         drop(entry);
-        let before = self.bytes.fetch_add(step.cost(), Ordering::Relaxed);
+        let before = self.bytes.fetch_add(record.cost(), Ordering::Relaxed);
         self.bytes.fetch_sub(freed, Ordering::Relaxed);
-        if before + step.cost() - freed.min(before) > MAX_TOTAL_BYTES {
+        if before + record.cost() - freed.min(before) > MAX_TOTAL_BYTES {
             self.shed();
         }
-        Pushed::Hear(shards)
+        PushOutcome::News(shards)
     }
 
-    /// Drops the steps of the aggregates heard of longest ago, until a tenth of the bound is free. Their positions
-    /// stay, as they are what judges a client's position.
+    /// Drops the records of the aggregates whose newest record is oldest, until a tenth of the
+    /// bound is free. Their positions stay, because they decide whether a record is stale.
     fn shed(&self) {
         let mut oldest: Vec<(usize, Aggregate)> = (self.tails.iter())
             .map(|entry| {
@@ -138,71 +152,77 @@ impl Tails {
             }
             if let Some(entry) = self.tails.get(&aggregate) {
                 let mut tail = entry.lock().expect("no holder of a tail panics");
-                tail.steps.clear();
+                tail.records.clear();
                 self.bytes.fetch_sub(std::mem::take(&mut tail.bytes), Ordering::Relaxed);
             }
         }
     }
 
-    /// From now on `shard` hears every record of the aggregate; what came before is in the tail.
+    /// Lets `shard` listen to the aggregate from now on. Earlier records are in the tail.
     pub fn listen(&self, aggregate: &Aggregate, shard: usize) {
         let entry = self.tails.entry(aggregate.clone()).or_default();
         entry.lock().expect("no holder of a tail panics").shards |= 1 << shard;
     }
 
+    /// Ends [`Tails::listen`].
     pub fn leave(&self, aggregate: &Aggregate, shard: usize) {
         if let Some(entry) = self.tails.get(aggregate) {
             entry.lock().expect("no holder of a tail panics").shards &= !(1 << shard);
         }
     }
 
-    /// What is known of the aggregate's position.
+    /// The position of the newest record of the aggregate.
     pub fn position(&self, aggregate: &Aggregate) -> Option<Position> {
         let entry = self.tails.get(aggregate)?;
         let position = entry.lock().expect("no holder of a tail panics").position;
         (position.epoch > 0).then_some(position)
     }
 
-    /// The steps the tail holds, oldest first.
-    pub fn steps(&self, aggregate: &Aggregate) -> Vec<Arc<Step>> {
+    /// The records of the tail, oldest first.
+    pub fn records(&self, aggregate: &Aggregate) -> Vec<Arc<TailRecord>> {
         self.tails.get(aggregate).map_or_else(Vec::new, |entry| {
-            entry.lock().expect("no holder of a tail panics").steps.iter().cloned().collect()
+            entry.lock().expect("no holder of a tail panics").records.iter().cloned().collect()
         })
     }
 
-    /// The steps of one view after `held` and up to version `to`, merged; `None` when the tail does not reach
-    /// back that far.
-    pub fn since(
+    /// The steps of one view after `held` and up to version `to`, merged. `None` when there are
+    /// none, or when the tail does not reach back that far.
+    pub fn merged_since(
         &self,
         aggregate: &Aggregate,
         view: &str,
         held: Position,
         to: u64,
     ) -> Option<Delta> {
-        merge(&self.steps(aggregate), view, held, to)
+        merge(&self.records(aggregate), view, held, to)
     }
 
-    /// What this node has seen of a view: no reader may be shown less.
+    /// The newest position of a view that this node has seen. No reader may be shown an older one.
     pub fn floor(&self, aggregate: &Aggregate, view: &str) -> Option<Position> {
-        self.steps(aggregate).iter().rev().find_map(|step| {
-            delta_of(step, view).map(|delta| Position { version: delta.to, ..step.position })
+        self.records(aggregate).iter().rev().find_map(|record| {
+            delta_of(record, view).map(|delta| Position { version: delta.to, ..record.position })
         })
     }
 
-    /// Forgets everything, as after a loss. Who listens stays.
+    /// Bytes of all tails.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Forgets all records, after some were lost. Positions and listening shards stay.
     pub fn clear(&self) {
         for entry in &self.tails {
             let mut tail = entry.value().lock().expect("no holder of a tail panics");
-            tail.steps.clear();
+            tail.records.clear();
             self.bytes.fetch_sub(std::mem::take(&mut tail.bytes), Ordering::Relaxed);
         }
     }
 }
 
-fn merge(steps: &[Arc<Step>], view: &str, held: Position, to: u64) -> Option<Delta> {
+fn merge(records: &[Arc<TailRecord>], view: &str, held: Position, to: u64) -> Option<Delta> {
     let mut merged: Option<Delta> = None;
-    for step in steps.iter().filter(|step| step.position.epoch == held.epoch) {
-        let Some(delta) = delta_of(step, view) else { continue };
+    for record in records.iter().filter(|record| record.position.epoch == held.epoch) {
+        let Some(delta) = delta_of(record, view) else { continue };
         if delta.to <= held.version || delta.to > to {
             continue;
         }
@@ -219,10 +239,10 @@ fn merge(steps: &[Arc<Step>], view: &str, held: Position, to: u64) -> Option<Del
     merged
 }
 
-/// What a step did to one view.
-pub fn delta_of<'a>(step: &'a Step, view: &str) -> Option<&'a Delta> {
-    let record = step.record()?;
-    record.deltas.iter().find(|delta| delta.view == view).map(|delta| &delta.delta)
+/// The delta of one view in a record.
+pub fn delta_of<'a>(record: &'a TailRecord, view: &str) -> Option<&'a Delta> {
+    let content = record.content()?;
+    content.deltas.iter().find(|delta| delta.view == view).map(|delta| &delta.delta)
 }
 
 #[cfg(test)]
@@ -235,56 +255,97 @@ mod tests {
         Aggregate::parse("demo/riverside").unwrap()
     }
 
-    fn step(epoch: u64, version: u64, view: &str, from: u64) -> Arc<Step> {
+    fn counter() -> IntCounter {
+        IntCounter::new("refused", "Refused records.").unwrap()
+    }
+
+    fn record(epoch: u64, version: u64, view: &str, from: u64) -> Arc<TailRecord> {
         let mut delta = Delta { from, to: version, at: 0, ..Delta::default() };
         delta.put(version.to_string(), &version);
         let position = Position { epoch, version };
         let deltas = vec![ViewDelta { view: view.into(), keep_s: None, urgent: false, delta }];
-        let record = ViewsRecord { position, at: 0, deltas, outcome: None };
-        Arc::new(Step::new(aggregate(), position, record.to_wire(&aggregate()).value))
+        let content = ViewsRecord { position, at: 0, deltas, outcome: None };
+        let value = content.to_wire(&aggregate()).value;
+        Arc::new(TailRecord::new(aggregate(), position, value, counter()))
     }
 
     #[test]
-    fn only_news_is_heard_and_only_by_who_listens() {
+    fn only_new_records_reach_only_listening_shards() {
         let tails = Tails::default();
-        assert_eq!(tails.push(&step(1, 1, "a", 0)), Pushed::Hear(0));
+        assert_eq!(tails.push(&record(1, 1, "a", 0)), PushOutcome::News(0));
         tails.listen(&aggregate(), 3);
-        assert_eq!(tails.push(&step(1, 2, "a", 1)), Pushed::Hear(8));
-        assert_eq!(tails.push(&step(1, 2, "a", 1)), Pushed::Repeated);
-        assert_eq!(tails.push(&step(0, 9, "a", 1)), Pushed::Repeated);
+        assert_eq!(tails.push(&record(1, 2, "a", 1)), PushOutcome::News(8));
+        assert_eq!(tails.push(&record(1, 2, "a", 1)), PushOutcome::Stale);
+        assert_eq!(tails.push(&record(0, 9, "a", 1)), PushOutcome::Stale);
         tails.leave(&aggregate(), 3);
-        assert_eq!(tails.push(&step(2, 1, "a", 0)), Pushed::Hear(0));
+        assert_eq!(tails.push(&record(2, 1, "a", 0)), PushOutcome::News(0));
         assert_eq!(tails.position(&aggregate()), Some(Position { epoch: 2, version: 1 }));
     }
 
     #[test]
-    fn a_client_gets_what_it_lacks_of_its_view_merged() {
+    fn missed_steps_of_a_view_are_merged() {
         let tails = Tails::default();
         for (version, view, from) in [(1, "a", 0), (2, "b", 0), (3, "a", 1), (5, "a", 3)] {
-            tails.push(&step(1, version, view, from));
+            tails.push(&record(1, version, view, from));
         }
-        let delta = tails.since(&aggregate(), "a", Position { epoch: 1, version: 1 }, 9).unwrap();
+        let delta =
+            tails.merged_since(&aggregate(), "a", Position { epoch: 1, version: 1 }, 9).unwrap();
         assert_eq!((delta.from, delta.to, delta.set.len()), (1, 5, 2));
-        let half = tails.since(&aggregate(), "a", Position { epoch: 1, version: 1 }, 4).unwrap();
+        let half =
+            tails.merged_since(&aggregate(), "a", Position { epoch: 1, version: 1 }, 4).unwrap();
         assert_eq!((half.from, half.to, half.set.len()), (1, 3, 1));
-        assert!(tails.since(&aggregate(), "a", Position { epoch: 1, version: 5 }, 9).is_none());
-        assert!(tails.since(&aggregate(), "a", Position { epoch: 2, version: 1 }, 9).is_none());
+        assert!(
+            tails.merged_since(&aggregate(), "a", Position { epoch: 1, version: 5 }, 9).is_none()
+        );
+        assert!(
+            tails.merged_since(&aggregate(), "a", Position { epoch: 2, version: 1 }, 9).is_none()
+        );
     }
 
     #[test]
-    fn a_tail_that_was_cut_does_not_pretend_to_reach_back() {
+    fn shortened_tail_does_not_serve_older_positions() {
         let tails = Tails::default();
         for version in 1..2000 {
-            tails.push(&step(1, version, "a", version - 1));
+            tails.push(&record(1, version, "a", version - 1));
         }
-        let kept = tails.steps(&aggregate());
+        let kept = tails.records(&aggregate());
         assert!(
             kept.len() < 1999
-                && kept.iter().map(|step| step.cost()).sum::<usize>() <= MAX_TAIL_BYTES
+                && kept.iter().map(|record| record.cost()).sum::<usize>() <= MAX_TAIL_BYTES
         );
-        assert!(tails.since(&aggregate(), "a", Position { epoch: 1, version: 1 }, 2000).is_none());
         assert!(
-            tails.since(&aggregate(), "a", Position { epoch: 1, version: 1990 }, 2000).is_some()
+            tails
+                .merged_since(&aggregate(), "a", Position { epoch: 1, version: 1 }, 2000)
+                .is_none()
         );
+        assert!(
+            tails
+                .merged_since(&aggregate(), "a", Position { epoch: 1, version: 1990 }, 2000)
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn bytes_count_the_records_of_all_tails() {
+        let tails = Tails::default();
+        let (first, second) = (record(1, 1, "a", 0), record(1, 2, "a", 1));
+        tails.push(&first);
+        tails.push(&second);
+        assert_eq!(tails.bytes(), first.cost() + second.cost());
+        let next_epoch = record(2, 1, "a", 0);
+        tails.push(&next_epoch);
+        assert_eq!(tails.bytes(), next_epoch.cost());
+        tails.clear();
+        assert_eq!(tails.bytes(), 0);
+    }
+
+    #[test]
+    fn unreadable_value_is_counted_once() {
+        let refused = counter();
+        let position = Position { epoch: 1, version: 1 };
+        let value = Bytes::from_static(b"{}");
+        let record = TailRecord::new(aggregate(), position, value, refused.clone());
+        assert!(record.content().is_none() && record.content().is_none());
+        assert_eq!(refused.get(), 1);
     }
 }

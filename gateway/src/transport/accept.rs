@@ -31,7 +31,8 @@ use crate::{
     http::origin_allowed,
     metrics::Metrics,
     stream::frames::{self, Form, REFUSED},
-    stream::shard::{Shard, ToShard},
+    stream::message::ShardMessage,
+    stream::shard::Shard,
     transport::connection,
     transport::lent_socket::{LentSocket, LentStream},
     transport::socketio::{self, SocketIo},
@@ -49,7 +50,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Door {
     pub shard: Rc<RefCell<Shard>>,
     /// The shard's own inbox.
-    pub inbox: mpsc::Sender<ToShard>,
+    pub inbox: mpsc::Sender<ShardMessage>,
     pub router: Router,
     pub socketio: SocketIo,
     pub short_keys: Arc<dyn ShortKeys>,
@@ -102,14 +103,14 @@ struct Speaking(Rc<RefCell<Shard>>);
 
 impl Speaking {
     fn begin(shard: &Rc<RefCell<Shard>>) -> Self {
-        shard.borrow_mut().speaking += 1;
+        shard.borrow_mut().http_connections += 1;
         Self(shard.clone())
     }
 }
 
 impl Drop for Speaking {
     fn drop(&mut self) {
-        self.0.borrow_mut().speaking -= 1;
+        self.0.borrow_mut().http_connections -= 1;
     }
 }
 
@@ -400,7 +401,7 @@ fn refused<B>(door: &Door, request: &Request<B>, refusal: Refusal) -> Response<B
     };
     door.metrics.error(code);
     let id = (!code.is_temporary()).then_some(REFUSED);
-    let mut response = Response::new(Body::from(frames::sse_error(None, code, id)));
+    let mut response = Response::new(Body::from(frames::encode_sse_error(None, code, id)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, http::HeaderValue::from_static("no-store, no-transform"));

@@ -1,14 +1,16 @@
-//! The task of one socket. It runs only to read, and to write when a write would have blocked: what the shard
-//! has to say it writes itself.
+//! The task of one WebSocket or SSE connection. It runs only to read, and to write when a write
+//! would have blocked: the shard itself writes what it has to say.
 
 use std::{
     cell::RefCell,
     future::poll_fn,
     io::{self, ErrorKind, Read, Write},
+    ops::ControlFlow,
     rc::Rc,
     time::Duration,
 };
 
+use gateway_core::protocol::MAX_MESSAGE;
 use schemas::codes::Close;
 use tokio::net::TcpStream;
 use tungstenite::{
@@ -18,45 +20,47 @@ use tungstenite::{
 };
 
 use crate::{
-    stream::frames::{self, Form},
-    stream::shard::{Ready, Shard},
+    stream::{
+        frames::{self, Form},
+        shard::{Shard, ids::ConnId},
+    },
+    transport::peer::outcome::Ready,
 };
 
-/// Longest message a client may send: a token and its subscribes are far below. More closes the socket.
-pub const MAX_MESSAGE: usize = 64 * 1024;
-/// What a WebSocket holds while it is idle: commands longer than this are read in pieces.
+/// Bytes of read buffer that an idle WebSocket holds. Longer commands are read in pieces.
 const READ_BUFFER: usize = 512;
-/// How long a closed socket may take to read its farewell.
+/// How long a client may take to read its close frame and to end its side of the connection.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// What a connection holds of its shard: taken out when the task ends, however it ends.
-struct Seat {
+/// A connection's registration in its shard. Dropping it removes the connection, however its task
+/// ends.
+struct Registration {
     shard: Rc<RefCell<Shard>>,
-    id: u32,
+    id: ConnId,
     socket: Rc<TcpStream>,
 }
 
-impl Drop for Seat {
+impl Drop for Registration {
     fn drop(&mut self) {
         self.shard.borrow_mut().remove(self.id);
     }
 }
 
-impl Seat {
+impl Registration {
     async fn ready(&self) -> Ready {
-        poll_fn(|cx| self.shard.borrow_mut().conns().poll(self.id, cx)).await
+        poll_fn(|cx| self.shard.borrow_mut().connections().poll(self.id, cx)).await
     }
 
     fn close(&self, close: Close) {
-        self.shard.borrow_mut().conns().close(self.id, close);
+        self.shard.borrow_mut().connections().close(self.id, close);
     }
 }
 
-/// Serves a WebSocket whose handshake has been answered.
+/// Serves a WebSocket after its handshake.
 pub async fn run_ws(shard: Rc<RefCell<Shard>>, socket: TcpStream, form: Form) {
     let socket = Rc::new(socket);
     let id = shard.borrow_mut().add_ws(socket.clone(), form);
-    let seat = Seat { shard, id, socket };
+    let registration = Registration { shard, id, socket };
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
@@ -65,91 +69,94 @@ pub async fn run_ws(shard: Rc<RefCell<Shard>>, socket: TcpStream, form: Form) {
         .max_frame_size(Some(MAX_MESSAGE));
     let mut frames = WebSocketContext::new(Role::Server, Some(config));
     loop {
-        match seat.ready().await {
+        match registration.ready().await {
             Ready::Read => {
-                if read_frames(&seat, &mut frames).is_break() {
+                if read_frames(&registration, &mut frames).is_break() {
                     return;
                 }
             }
-            Ready::Write => seat.shard.borrow_mut().flush(seat.id),
+            Ready::Write => registration.shard.borrow_mut().flush(registration.id),
             Ready::Close(close) => {
-                farewell(&seat, Some(close)).await;
+                say_farewell(&registration, Some(close)).await;
                 return;
             }
         }
     }
 }
 
-/// Reads what the socket holds; breaks when the client is gone.
-fn read_frames(seat: &Seat, frames: &mut WebSocketContext) -> std::ops::ControlFlow<()> {
-    use std::ops::ControlFlow::{Break, Continue};
-    let mut pipe = Pipe { socket: &seat.socket, answers: Vec::new() };
+/// Reads the frames that the socket holds. Breaks when the client is gone.
+fn read_frames(registration: &Registration, frames: &mut WebSocketContext) -> ControlFlow<()> {
+    use ControlFlow::{Break, Continue};
+    let Registration { shard, id, socket } = registration;
+    let mut stream = SocketStream { socket, answers: Vec::new() };
     loop {
-        let read = frames.read(&mut pipe);
-        // Pongs and close answers that tungstenite wants to write go the way of all replies.
-        if !pipe.answers.is_empty() {
-            let answers = std::mem::take(&mut pipe.answers);
-            seat.shard.borrow_mut().conns().push(seat.id, answers.into());
+        let read = frames.read(&mut stream);
+        // The pongs and close frames of tungstenite wait behind earlier bytes, as all replies do.
+        if !stream.answers.is_empty() {
+            let answers = std::mem::take(&mut stream.answers);
+            shard.borrow_mut().connections().send_bytes(*id, answers.into());
         }
         match read {
-            Ok(Message::Text(text)) => seat.shard.borrow_mut().receive_text(seat.id, &text),
-            Ok(Message::Binary(bytes)) => seat.shard.borrow_mut().receive_binary(seat.id, &bytes),
+            Ok(Message::Text(text)) => shard.borrow_mut().receive_text(*id, &text),
+            Ok(Message::Binary(bytes)) => shard.borrow_mut().receive_binary(*id, &bytes),
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
             Ok(Message::Close(_)) => return Break(()),
             Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return Continue(()),
             Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => {
-                seat.close(Close::TooLarge);
+                registration.close(Close::TooLarge);
                 return Continue(());
             }
             Err(Error::Protocol(_) | Error::Utf8(_)) => {
-                seat.close(Close::BadRequest);
+                registration.close(Close::BadRequest);
                 return Continue(());
             }
             Err(_) => return Break(()),
         }
-        if seat.shard.borrow_mut().conns().is_closing(seat.id) {
+        if shard.borrow_mut().connections().is_closing(*id) {
             return Continue(());
         }
     }
 }
 
-/// Serves an SSE stream whose head has been written and which the shard has taken in as `id`.
-pub async fn run_sse(shard: Rc<RefCell<Shard>>, socket: Rc<TcpStream>, id: u32) {
-    let seat = Seat { shard, id, socket };
+/// Serves an SSE stream whose response head has been written, and which the shard has added as
+/// `id`.
+pub async fn run_sse(shard: Rc<RefCell<Shard>>, socket: Rc<TcpStream>, id: ConnId) {
+    let registration = Registration { shard, id, socket };
     loop {
-        match seat.ready().await {
-            // A client of a stream has nothing to say: only its end is of interest.
-            Ready::Read => match seat.socket.try_read(&mut [0; 256]) {
+        match registration.ready().await {
+            // An SSE client sends nothing, so only the end of its input matters.
+            Ready::Read => match registration.socket.try_read(&mut [0; 256]) {
                 Ok(0) => return,
                 Err(error) if error.kind() != ErrorKind::WouldBlock => return,
                 _ => {}
             },
-            Ready::Write => seat.shard.borrow_mut().flush(seat.id),
+            Ready::Write => registration.shard.borrow_mut().flush(registration.id),
             Ready::Close(_) => {
-                farewell(&seat, None).await;
+                say_farewell(&registration, None).await;
                 return;
             }
         }
     }
 }
 
-/// Says why, if the socket takes it at once, and waits a moment for the client to hear it: closing with
-/// unread input would reset the connection and destroy the reason.
-async fn farewell(seat: &Seat, close: Option<Close>) {
-    let waits = !seat.shard.borrow_mut().conns().flush_rest(seat.id);
+/// Sends the close frame, if the socket takes it at once, and waits a moment for the client to read
+/// it. Closing a socket with unread input would reset the connection and destroy the close frame.
+async fn say_farewell(registration: &Registration, close: Option<Close>) {
+    let Registration { shard, id, socket } = registration;
+    let flushed = shard.borrow_mut().connections().flush_rest(*id);
     if let Some(close) = close {
-        seat.shard.borrow().count_close(close);
-        if waits || seat.socket.try_write(&frames::ws_close(close.code(), close.reason())).is_err()
-        {
+        shard.borrow().count_close(close);
+        let frame = frames::encode_close(close.code(), close.reason());
+        if !flushed || socket.try_write(&frame).is_err() {
             return;
         }
     }
-    if socket2::SockRef::from(&*seat.socket).shutdown(std::net::Shutdown::Write).is_err() {
+    if socket2::SockRef::from(&**socket).shutdown(std::net::Shutdown::Write).is_err() {
         return;
     }
     let _ = tokio::time::timeout(FAREWELL, async {
-        while seat.socket.readable().await.is_ok() {
-            match seat.socket.try_read(&mut [0; 1024]) {
+        while socket.readable().await.is_ok() {
+            match socket.try_read(&mut [0; 1024]) {
                 Ok(0) => return,
                 Err(error) if error.kind() != ErrorKind::WouldBlock => return,
                 _ => {}
@@ -159,19 +166,20 @@ async fn farewell(seat: &Seat, close: Option<Close>) {
     .await;
 }
 
-/// What tungstenite reads from and writes to: the socket as it is now, and a place for its answers.
-struct Pipe<'a> {
+/// The stream that tungstenite reads and writes: it reads from the socket, and keeps the answers
+/// that tungstenite writes for the shard to send.
+struct SocketStream<'a> {
     socket: &'a TcpStream,
     answers: Vec<u8>,
 }
 
-impl Read for Pipe<'_> {
+impl Read for SocketStream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.try_read(buffer)
     }
 }
 
-impl Write for Pipe<'_> {
+impl Write for SocketStream<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.answers.extend_from_slice(bytes);
         Ok(bytes.len())

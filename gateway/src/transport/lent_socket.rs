@@ -1,4 +1,5 @@
-//! A socket lent to others: it can be taken back, it counts the bytes it has written, and it can be cut.
+//! A socket that is lent to an HTTP server. The owner can take it back, read how many bytes it has
+//! written, and cut it.
 
 use std::{
     io,
@@ -17,9 +18,9 @@ use tokio::{
     net::TcpStream,
 };
 
-/// What its owner keeps of a socket that is stream.
+/// The owner's side of a lent socket.
 pub struct LentSocket {
-    /// Never waited for: one thread at a time has to do with a socket.
+    /// The lock is never contended: one thread at a time deals with a socket.
     socket: Mutex<Option<TcpStream>>,
     written: AtomicU64,
     progress: AtomicWaker,
@@ -38,36 +39,37 @@ impl LentSocket {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the socket back: whoever it was lent to finds it gone.
+    /// Takes the socket back. For the borrower, the stream is then not connected.
     pub fn take(&self) -> Option<TcpStream> {
         self.socket().take()
     }
 
-    /// Bytes the system has taken so far.
+    /// Bytes that the system has taken so far.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Acquire)
     }
 
-    /// Whether there is no socket any more: it was taken back, or whoever had it let it go.
+    /// Returns whether the socket is gone: taken back by the owner, or dropped by the borrower.
     pub fn is_gone(&self) -> bool {
         self.socket().is_none()
     }
 
-    /// Has `waker` woken by the next bytes written, and when the socket is let go.
+    /// Registers `waker` to be woken by the next bytes written, and when the borrower drops the
+    /// socket.
     pub fn wake_on_progress(&self, waker: &Waker) {
         self.progress.register(waker);
     }
 
-    /// Ends what is sent; the peer may still be heard.
+    /// Shuts down the sending side. The client can still send.
     pub fn finish(&self) {
         if let Some(socket) = &*self.socket() {
-            // A socket whose peer is gone has nothing left to end.
+            // The shutdown of a socket whose client is gone fails, which changes nothing.
             let _ = socket2::SockRef::from(socket).shutdown(std::net::Shutdown::Write);
         }
     }
 
-    /// Ends the connection without waiting for anything: what the peer has not taken is thrown away. Shutting
-    /// down rather than dropping the socket wakes whoever reads from it or waits to write.
+    /// Ends the connection at once: bytes that the client has not taken are discarded. Unlike a
+    /// drop, the shutdown wakes tasks that wait to read from the socket or to write to it.
     pub fn cut(&self) {
         if let Some(socket) = &*self.socket() {
             let socket = socket2::SockRef::from(socket);
@@ -76,7 +78,7 @@ impl LentSocket {
         }
     }
 
-    fn wrote(&self, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn count_written(&self, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(count)) = poll {
             self.written.fetch_add(count as u64, Ordering::AcqRel);
             self.progress.wake();
@@ -85,7 +87,7 @@ impl LentSocket {
     }
 }
 
-/// The side of a [`LentSocket`] that reads and writes.
+/// The borrower's side of a [`LentSocket`], which reads and writes.
 pub struct LentStream(pub Arc<LentSocket>);
 
 impl Drop for LentStream {
@@ -123,7 +125,7 @@ impl AsyncWrite for LentStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.0.wrote(self.with(|socket| socket.poll_write(cx, bytes)))
+        self.0.count_written(self.with(|socket| socket.poll_write(cx, bytes)))
     }
 
     fn poll_write_vectored(
@@ -131,7 +133,7 @@ impl AsyncWrite for LentStream {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.0.wrote(self.with(|socket| socket.poll_write_vectored(cx, bytes)))
+        self.0.count_written(self.with(|socket| socket.poll_write_vectored(cx, bytes)))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -164,26 +166,26 @@ mod tests {
         (LentSocket::new(near), listener.accept().await.unwrap().0)
     }
 
-    struct Woken(AtomicU64);
+    struct WakeCount(AtomicU64);
 
-    impl Wake for Woken {
+    impl Wake for WakeCount {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
     }
 
     #[tokio::test]
-    async fn what_is_written_is_counted_and_told() {
+    async fn written_bytes_are_counted_and_wake_the_owner() {
         let (lent_socket, mut far) = pair().await;
-        let woken = Arc::new(Woken(AtomicU64::new(0)));
-        lent_socket.wake_on_progress(&woken.clone().into());
+        let wakes = Arc::new(WakeCount(AtomicU64::new(0)));
+        lent_socket.wake_on_progress(&wakes.clone().into());
         LentStream(lent_socket.clone()).write_all(b"seven b").await.unwrap();
-        assert_eq!((lent_socket.written(), woken.0.load(Ordering::SeqCst)), (7, 1));
+        assert_eq!((lent_socket.written(), wakes.0.load(Ordering::SeqCst)), (7, 1));
         far.read_exact(&mut [0; 7]).await.unwrap();
     }
 
     #[tokio::test]
-    async fn a_socket_taken_back_is_gone_for_whoever_had_it() {
+    async fn socket_taken_back_is_gone_for_the_borrower() {
         let (lent_socket, _far) = pair().await;
         let mut stream = LentStream(lent_socket.clone());
         assert!(lent_socket.take().is_some());
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cut_ends_a_read_and_a_write_that_wait() {
+    async fn cut_ends_a_waiting_read_and_write() {
         let (lent_socket, far) = pair().await;
         let reading = tokio::spawn({
             let mut stream = LentStream(lent_socket.clone());
@@ -200,7 +202,7 @@ mod tests {
         });
         let writing = tokio::spawn({
             let mut stream = LentStream(lent_socket.clone());
-            // More than two sockets hold: the far side never reads.
+            // More bytes than the buffers of both sockets hold: the far side never reads.
             async move { stream.write_all(&vec![0; 64 << 20]).await }
         });
         while lent_socket.written() == 0 {

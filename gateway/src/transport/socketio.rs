@@ -1,17 +1,14 @@
-//! Socket.IO, for the apps that already speak it. socketioxide owns its sessions and their packets; this module
-//! lets requests in, checks who connects, and hands what clients say to the shard that took their first request,
-//! where a connection lives as all others do.
+//! Socket.IO, for the apps that already speak it. socketioxide owns the sessions and their packets.
+//! This module answers their requests, checks the token of each client, and passes the client to
+//! the shard that accepted its first request. There it is a connection like all others.
 
 pub mod client;
-mod emitter;
-mod events;
-mod link;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
 use gateway_core::{
-    protocol::MAX_COMMANDS,
+    protocol::{MAX_COMMANDS, MAX_MESSAGE},
     session::{CONNECT_WITHIN_S, MAX_CHANNELS, PING_S, PONG_WITHIN_S},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -29,34 +26,43 @@ use socketioxide::{
 use tokio::sync::mpsc;
 use tower::ServiceExt;
 
-use self::events::Auth;
-pub use self::{
-    emitter::Emitter,
-    link::{Event, Heard, Link, Polling},
-};
 use crate::{
-    access::auth::Verifier, clock, metrics::Metrics, stream::shard::ToShard,
-    transport::connection::MAX_MESSAGE, transport::lent_socket::LentSocket,
+    access::auth::Verifier,
+    clock,
+    metrics::Metrics,
+    stream::message::ShardMessage,
+    transport::{
+        lent_socket::LentSocket,
+        peer::{
+            events::{self, Auth},
+            link::{ClientEvent, PollingSessions, SessionLink},
+            socketio::SocketIoPeer,
+        },
+    },
 };
 
-/// Where sessions live, with the slash at the end that clients ask with.
+/// Path of all requests, with the slash at the end that clients send.
 pub const PATH: &str = "/socket.io/";
-/// What a session's socket holds while it is idle: longer messages are read in pieces.
+/// Bytes of read buffer that the WebSocket of an idle session holds. Longer messages are read in
+/// pieces.
 const READ_BUFFER: usize = 512;
-/// Packets socketioxide may hold for one session: the acknowledgements of as many events as may wait, and as
-/// many first states as channels, with room for pings. Bytes are what bounds a session; a full queue only ends
-/// one whose packets are small and many.
+/// Packets that socketioxide may hold for one session: the acknowledgements of as many events as
+/// may wait, and the first state of each channel, with room for pings. The bound in bytes is
+/// reached earlier; this one closes only a session whose waiting packets are small and many.
 const MAX_PACKETS: usize = MAX_COMMANDS + 2 * MAX_CHANNELS;
-/// Attachments of a packet that is refused in words, as no event has any; more close the session.
+/// Attachments up to which a packet is refused by an acknowledgement, because no event takes any. A
+/// packet with more closes the session.
 const MAX_ATTACHMENTS: usize = 16;
-/// How long a client may take to send its attachments, to finish its upgrade, or to send a request's body.
+/// How long a client may take to send the attachments of a packet or the body of a request, or to
+/// finish its upgrade.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
 
-/// The sessions of a node. A polling client's requests arrive at any of its listeners, so all share them.
+/// The Socket.IO service of a node. All shards share it, because the requests of a polling client
+/// arrive at any of them.
 #[derive(Clone)]
 pub struct SocketIo {
     service: SocketIoService<axum::Router>,
-    polling: Arc<Polling>,
+    polling: Arc<PollingSessions>,
 }
 
 impl SocketIo {
@@ -76,7 +82,7 @@ impl SocketIo {
             .ws_read_buffer_size(READ_BUFFER)
             .max_buffer_size(MAX_PACKETS)
             .with_parser(parser)
-            // Asked for nothing: only requests of the path come here.
+            // The inner service is never called: only requests of `PATH` come here.
             .build_with_inner_svc(axum::Router::new());
         let admit = async move |socket: SocketRef, TryData(auth): TryData<Auth>| {
             admit(&verifier, &socket, auth.map_err(|_| Code::Malformed))
@@ -86,16 +92,17 @@ impl SocketIo {
         Self { service, polling: Arc::default() }
     }
 
-    /// Answers a request that came by `lent_socket`. A session it opens belongs to the shard of that inbox.
+    /// Answers a request on `lent_socket`. A session that it opens belongs to the shard with that
+    /// inbox.
     pub async fn answer(
         &self,
         mut request: Request<Incoming>,
         lent_socket: &Arc<LentSocket>,
-        inbox: &mpsc::Sender<ToShard>,
+        inbox: &mpsc::Sender<ShardMessage>,
     ) -> Response<Body> {
         let query = request.uri().query().unwrap_or_default();
         let upgrades = value(query, "transport") == Some("websocket");
-        let known = match value(query, "sid").map(str::parse) {
+        let session = match value(query, "sid").map(str::parse) {
             Some(sid) => match sid.ok().and_then(|sid: Sid| self.polling.get(&sid)?.upgrade()) {
                 Some(link) if !link.is_cut() => Some(link),
                 _ => return unknown_session(),
@@ -103,14 +110,15 @@ impl SocketIo {
             None => None,
         };
         keep_only_needed(request.headers_mut());
-        let Some(link) = known else {
-            let link = Arc::new(Link::new(inbox.clone(), upgrades.then(|| lent_socket.clone())));
-            request.extensions_mut().insert(link.clone());
+        let Some(link) = session else {
+            let link = Arc::new(SessionLink::new(upgrades.then(|| lent_socket.clone())));
+            let session = NewSession { link: link.clone(), inbox: inbox.clone() };
+            request.extensions_mut().insert(session);
             let response = self.serve(request).await;
             return if upgrades { response } else { self.remember(&link, response).await };
         };
         if upgrades {
-            return match link.upgrades_to(lent_socket.clone()) {
+            return match link.upgrade(lent_socket.clone()) {
                 true => self.serve(request).await,
                 false => with_status(StatusCode::BAD_REQUEST),
             };
@@ -124,8 +132,8 @@ impl SocketIo {
         }
     }
 
-    /// Waits for packets, unless the session is cut meanwhile.
-    async fn poll(&self, link: &Link, request: Request<Incoming>) -> Response<Body> {
+    /// Answers a poll once there are packets, or when the session is cut.
+    async fn poll(&self, link: &SessionLink, request: Request<Incoming>) -> Response<Body> {
         link.poll_begins();
         tokio::select! {
             biased;
@@ -142,9 +150,9 @@ impl SocketIo {
         response.unwrap_or_else(|never| match never {}).map(Body::new)
     }
 
-    /// Reads the new session's id from the packet that opens it, to know its later requests. The first of
-    /// them, an upgrade, may be earlier than the client's connect packet.
-    async fn remember(&self, link: &Arc<Link>, response: Response<Body>) -> Response<Body> {
+    /// Reads the id of a new session from the packet that opens it, so that its later requests find
+    /// it. The first of them, an upgrade, may arrive before the client's connect packet.
+    async fn remember(&self, link: &Arc<SessionLink>, response: Response<Body>) -> Response<Body> {
         #[derive(serde::Deserialize)]
         struct Open {
             sid: Sid,
@@ -156,52 +164,65 @@ impl SocketIo {
         let body = body.to_bytes();
         if let Some(Ok(Open { sid })) = body.strip_prefix(b"0").map(serde_json::from_slice) {
             self.polling.insert(sid, Arc::downgrade(link));
-            link.is_in(&self.polling, sid);
+            link.listed_in(&self.polling, sid);
         }
         Response::from_parts(head, Body::from(body))
     }
 }
 
-/// Lets a client in whose token is good, and remembers what it wants to follow at once.
+/// Extension of the first request of a session: its link, and the inbox of its shard.
+#[derive(Clone)]
+struct NewSession {
+    link: Arc<SessionLink>,
+    inbox: mpsc::Sender<ShardMessage>,
+}
+
+/// Verifies the token of a client that connects, and keeps the channels that it subscribes to at
+/// once.
 fn admit(verifier: &Verifier, socket: &SocketRef, auth: Result<Auth, Code>) -> Result<(), Code> {
     let Auth { token, subscribe } = auth?;
-    let link = socket.req_parts().extensions.get::<Arc<Link>>().ok_or(Code::Internal)?;
+    let session = socket.req_parts().extensions.get::<NewSession>().ok_or(Code::Internal)?;
+    let link = &session.link;
     let claims = verifier.verify(&token, clock::now())?;
     if subscribe.len() > MAX_CHANNELS {
         return Err(Code::ChannelLimit);
     }
-    if !link.admit(claims) {
+    if !link.connect(claims) {
         return Err(Code::TryAgain);
     }
-    for wanted in subscribe {
-        link.hear(Event { request: Ok(wanted.into()), ack: None });
+    for request in subscribe {
+        link.push_event(ClientEvent { request: Ok(request.into()), ack: None });
     }
-    socket.on_fallback(Ear(link.clone()));
-    let left = link.clone();
-    socket.on_disconnect(async move |reason: DisconnectReason| left.leave(reason));
+    socket.on_fallback(EventHandler(link.clone()));
+    let link = link.clone();
+    socket.on_disconnect(async move |reason: DisconnectReason| link.leave(reason));
     Ok(())
 }
 
-/// Hands a client that was told it is connected to its shard.
+/// Passes a connected client to its shard.
 async fn join(socket: SocketRef) {
-    let Some(link) = socket.req_parts().extensions.get::<Arc<Link>>().cloned() else { return };
-    let emitter = Box::new(Emitter::new(socket, link.clone()));
-    if link.inbox().send(ToShard::SocketIo(emitter)).await.is_err() {
-        link.cut();
+    let Some(session) = socket.req_parts().extensions.get::<NewSession>().cloned() else {
+        debug_assert!(false, "the first request of a session has this extension");
+        return;
+    };
+    let peer = Box::new(SocketIoPeer::new(socket, session.link.clone()));
+    if session.inbox.send(ShardMessage::SocketIo(peer)).await.is_err() {
+        session.link.cut();
     }
 }
 
-/// Hears every event of one client, in order: socketioxide would run each as a task of its own.
-struct Ear(Arc<Link>);
+/// Handles every event of one client in order. With its ordinary handlers, socketioxide would run
+/// each event in a task of its own.
+struct EventHandler(Arc<SessionLink>);
 
-impl MessageHandler<LocalAdapter, Ear> for Ear {
+impl MessageHandler<LocalAdapter, EventHandler> for EventHandler {
     fn call(&self, socket: Arc<Socket>, mut value: Value, id: Option<i64>) {
         let request = match &value {
             Value::Str(text, None) => events::read(text.as_str()),
             _ => Err(Code::Malformed),
         };
         let ack = id.and_then(|_| AckSender::from_message_parts(&socket, &mut value, &id).ok());
-        self.0.hear(Event { request, ack });
+        self.0.push_event(ClientEvent { request, ack });
     }
 }
 
@@ -209,7 +230,8 @@ fn value<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
 }
 
-/// A session keeps its first request for as long as it lives: leave nothing in it that is not read.
+/// Removes all headers that nobody reads: socketioxide keeps the first request of a session for as
+/// long as the session exists.
 fn keep_only_needed(headers: &mut HeaderMap) {
     let mut kept = HeaderMap::new();
     for name in [header::SEC_WEBSOCKET_KEY, header::CONTENT_TYPE] {
@@ -226,7 +248,7 @@ fn with_status(status: StatusCode) -> Response<Body> {
     response
 }
 
-/// What Engine.IO says of a session that is not here: the client begins another.
+/// The answer of Engine.IO to a request of an unknown session. Its client begins another session.
 fn unknown_session() -> Response<Body> {
     let mut response = Response::new(Body::from(r#"{"code":1,"message":"Session ID unknown"}"#));
     *response.status_mut() = StatusCode::BAD_REQUEST;
@@ -236,7 +258,7 @@ fn unknown_session() -> Response<Body> {
     response
 }
 
-/// The answer to a browser that asks whether a page of another, allowed origin may send its request.
+/// The answer to a browser's preflight request for a page of another, allowed origin.
 pub fn preflight() -> Response<Body> {
     const ALLOWED: [(HeaderName, &str); 3] = [
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),

@@ -26,7 +26,7 @@ fn appointment(location: &str) -> AppointmentId {
     AppointmentId::new(format!("{location}.{APPOINTMENT}")).unwrap()
 }
 
-/// What the source of these tests knows of an appointment.
+/// A fact that the source `his` reports.
 fn fact() -> AppointmentFact {
     AppointmentFact {
         source: SourceId::new("his").unwrap(),
@@ -43,8 +43,8 @@ fn fact() -> AppointmentFact {
     }
 }
 
-/// Somebody of riverside, assigned to its general queue, with one ticket and one appointment there; in schedules
-/// `dr-roy`, among sources `his`.
+/// Claims at riverside with its general queue, one ticket and one appointment. The bearer is
+/// `dr-roy` in schedules and `his` among sources.
 fn claims(role: Role) -> Claims {
     Claims {
         tenant: TenantId::new("demo").unwrap(),
@@ -59,7 +59,7 @@ fn claims(role: Role) -> Claims {
     }
 }
 
-/// One command of every kind about `at`, its queue, ticket and appointment there.
+/// One command of every kind to location `at`, about its queue, ticket and appointment.
 fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
     use Command as C;
     let queue = queue(&format!("{at}.{queue_name}"));
@@ -113,8 +113,8 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
     ]
 }
 
-/// The kinds of commands each role may give about its own location, queue and ticket: the promise to clinics,
-/// written down a second time and by role.
+/// The kinds of commands that each role may send about its own location, queue and ticket. This is
+/// the promise to clinics, written a second time and sorted by role.
 fn promised(role: Role) -> Vec<&'static str> {
     let ticket_work = [
         "ticket.call",
@@ -162,7 +162,7 @@ fn location_kinds() -> Vec<&'static str> {
     kinds.filter(|kind| !kind.starts_with("run.") && !kind.starts_with("rule.")).collect()
 }
 
-/// What gateways take; the others are facts that only workers write.
+/// The kinds that gateways accept. Only workers write the others.
 const RUN_AND_RULE_KINDS: [&str; 7] = [
     "run.request",
     "run.cancel",
@@ -174,7 +174,7 @@ const RUN_AND_RULE_KINDS: [&str; 7] = [
 ];
 
 #[test]
-fn every_kind_has_one_row_and_no_row_is_of_nothing() {
+fn every_kind_has_exactly_one_row() {
     let rows: Vec<_> = TABLE.iter().map(|(kind, _)| *kind).collect();
     let mut expected = Channel::KINDS.to_vec();
     expected.extend(location_kinds().into_iter().filter(|kind| *kind != "location.tick"));
@@ -200,7 +200,7 @@ fn every_kind_has_one_row_and_no_row_is_of_nothing() {
 }
 
 #[test]
-fn each_role_gives_the_commands_it_was_promised_and_no_other() {
+fn each_role_sends_exactly_its_promised_commands() {
     let commands = every_command("riverside", "general");
     assert_eq!(commands.iter().map(Command::kind).collect::<Vec<_>>(), location_kinds());
     for role in Role::ALL {
@@ -213,7 +213,7 @@ fn each_role_gives_the_commands_it_was_promised_and_no_other() {
 }
 
 #[test]
-fn at_another_location_only_admins_give_commands_and_sources_tell() {
+fn only_admins_and_sources_reach_other_locations() {
     for role in Role::ALL {
         for command in every_command("north", "general") {
             let allowed = may_command(&claims(role), &location("north"), &command).is_ok();
@@ -227,13 +227,13 @@ fn at_another_location_only_admins_give_commands_and_sources_tell() {
 }
 
 #[test]
-fn clinicians_and_services_move_assigned_queues_only() {
+fn clinicians_and_services_move_only_assigned_queues() {
     for role in
         [Role::Doctor, Role::Therapist, Role::Counselor, Role::Pharmacist, Role::LabTechnician]
     {
         for command in every_command("riverside", "blood") {
             let allowed = may_command(&claims(role), &location("riverside"), &command).is_ok();
-            // A ticket's id does not tell its queue, nor a station's, so commands on them go by location.
+            // The id of a ticket or station does not contain its queue, so the location decides.
             let by_location = command.ticket().is_some() || command.kind().starts_with("station.");
             let expected = by_location && promised(role).contains(&command.kind());
             assert_eq!(allowed, expected, "{role:?} {}", command.kind());
@@ -242,7 +242,7 @@ fn clinicians_and_services_move_assigned_queues_only() {
 }
 
 #[test]
-fn a_source_tells_in_its_own_name_only() {
+fn source_reports_only_in_its_own_name() {
     let mut told = fact();
     told.source = SourceId::new("laboratory").unwrap();
     let command = Command::ReportAppointment { appointment: appointment("riverside"), fact: told };
@@ -262,7 +262,7 @@ fn a_source_tells_in_its_own_name_only() {
 }
 
 #[test]
-fn a_patient_leaves_with_the_own_ticket_only() {
+fn patient_leaves_only_with_the_own_ticket() {
     let other = TicketId::new("riverside.00000000000000000000000000000002").unwrap();
     let leave = Command::LeaveTicket { ticket: other };
     assert_eq!(
@@ -274,7 +274,7 @@ fn a_patient_leaves_with_the_own_ticket_only() {
 }
 
 #[test]
-fn a_transfer_to_another_location_needs_that_location_too() {
+fn transfer_needs_the_right_at_the_destination() {
     let transfer = Command::TransferTicket {
         ticket: ticket("riverside"),
         queue: queue("north.general"),
@@ -290,7 +290,7 @@ fn a_transfer_to_another_location_needs_that_location_too() {
     }
 }
 
-/// Who opens which channel, by the names of their roles: the promise to clinics, written down a second time.
+/// Which roles open which channel: the promise to clinics, written a second time.
 const OPENED_BY: [(&str, &str); 18] = [
     (
         "ticket:riverside.00000000000000000000000000000001",
@@ -321,7 +321,7 @@ const OPENED_BY: [(&str, &str); 18] = [
         "appointment:riverside.000000000000000000000000000000a1",
         "patient reception support_staff doctor therapist counselor admin",
     ),
-    // A token for a ticket alone tells nothing of what else its patient comes for.
+    // A token for a ticket alone grants none of its patient's other appointments.
     (
         "appointment:riverside.00000000000000000000000000000001",
         "reception support_staff doctor therapist counselor admin",
@@ -336,7 +336,7 @@ const OPENED_BY: [(&str, &str); 18] = [
 ];
 
 #[test]
-fn each_role_opens_the_channels_it_was_promised_and_no_other() {
+fn each_role_opens_exactly_its_promised_channels() {
     for (name, promised) in OPENED_BY {
         let channel = Channel::parse(name).unwrap();
         for role in Role::ALL {
@@ -351,7 +351,7 @@ fn each_role_opens_the_channels_it_was_promised_and_no_other() {
 }
 
 #[test]
-fn a_clinician_who_is_nobody_in_schedules_opens_none() {
+fn clinician_without_doctor_id_opens_no_schedule() {
     for role in [Role::Doctor, Role::Therapist, Role::Counselor] {
         let claims = Claims { doctor: None, ..claims(role) };
         let channel = Channel::parse("schedule:riverside/dr-roy").unwrap();
@@ -360,14 +360,15 @@ fn a_clinician_who_is_nobody_in_schedules_opens_none() {
 }
 
 #[test]
-fn what_a_channel_is_of_is_looked_for_in_the_bearers_tenant() {
+fn aggregate_of_a_channel_is_in_the_bearers_tenant() {
     let channel = Channel::parse("schedule:riverside/dr-roy").unwrap();
     let tenant = |name| TenantId::new(name).unwrap();
     assert_eq!(channel.aggregate(&tenant("north")).as_str(), "north/riverside");
     assert_ne!(channel.aggregate(&tenant("demo")), channel.aggregate(&tenant("north")));
 }
 
-/// Somebody else of the same tenant, and the same name at another tenant: neither is the one who started a run.
+/// Another subject of the same tenant, and the same subject at another tenant. Neither owns the
+/// runs of `claims(role)`.
 fn strangers(role: Role) -> [Claims; 2] {
     let elsewhere = TenantId::new("north").unwrap();
     [
@@ -377,7 +378,7 @@ fn strangers(role: Role) -> [Claims; 2] {
 }
 
 #[test]
-fn viewers_watch_all_runs_editors_their_own_and_clinic_roles_none() {
+fn viewers_watch_all_runs_and_editors_their_own() {
     use Role as R;
     for role in R::ALL {
         let claims = claims(role);
@@ -403,7 +404,7 @@ fn viewers_watch_all_runs_editors_their_own_and_clinic_roles_none() {
 }
 
 #[test]
-fn editors_start_runs_and_end_their_own_and_admins_any() {
+fn editors_end_their_own_runs_and_admins_any() {
     use Role as R;
     for role in R::ALL {
         let claims = claims(role);
@@ -431,7 +432,7 @@ fn editors_start_runs_and_end_their_own_and_admins_any() {
 }
 
 #[test]
-fn rules_are_read_by_all_who_see_runs_tried_by_editors_and_changed_by_admins() {
+fn viewers_read_rules_editors_try_them_admins_change_them() {
     use Role as R;
     for role in R::ALL {
         let may = |kind| may_rule(&claims(role), kind).is_ok();
@@ -452,7 +453,7 @@ fn rules_are_read_by_all_who_see_runs_tried_by_editors_and_changed_by_admins() {
 }
 
 #[test]
-fn the_tag_of_an_owner_tells_no_subject_and_stays_the_same() {
+fn owner_tag_is_stable_and_hides_the_subject() {
     let mut twin = claims(Role::Viewer);
     (twin.expires, twin.tickets) = (7, vec![]);
     assert_eq!(claims(Role::Editor).owner_tag(), twin.owner_tag());
@@ -461,7 +462,7 @@ fn the_tag_of_an_owner_tells_no_subject_and_stays_the_same() {
 }
 
 #[test]
-fn a_token_that_lists_nothing_reaches_nothing_below_admin() {
+fn token_without_lists_reaches_nothing_below_admin() {
     for role in Role::ALL {
         let empty = Claims {
             locations: vec![],
@@ -484,7 +485,7 @@ fn a_token_that_lists_nothing_reaches_nothing_below_admin() {
 }
 
 #[test]
-fn roles_are_spelt_alike_everywhere() {
+fn role_has_one_spelling() {
     for role in Role::ALL {
         assert_eq!(serde_json::to_string(&role).unwrap(), format!("\"{}\"", role.as_str()));
     }

@@ -1,4 +1,4 @@
-//! The protocol in JSON: one command a line. Zero values are left out.
+//! The protocol in JSON, one command per line. Zero values are left out.
 
 use std::borrow::Cow;
 
@@ -6,9 +6,9 @@ use schemas::channel::Channel;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Command, Method, Reply, Request, Start};
+use super::{ClientCommand, Method, Reply, Request, Start};
 
-/// A command as it stands on its line: at most one request is meant, and the first counts.
+/// A command on its line. It should hold one request; of several, the first field below counts.
 #[derive(Deserialize)]
 struct CommandLine<'a> {
     #[serde(default)]
@@ -55,11 +55,11 @@ struct SubscribeRequest<'a> {
     offset: u64,
 }
 
-/// The commands of a text frame; `None` for a line that is none.
-pub fn commands(text: &str) -> impl Iterator<Item = Option<Command<'_>>> {
+/// Reads the commands of a text frame, with `None` for a line that is not a command.
+pub fn commands(text: &str) -> impl Iterator<Item = Option<ClientCommand<'_>>> {
     text.lines().map(|line| {
         let line: CommandLine<'_> = serde_json::from_str(line).ok()?;
-        Some(Command { id: line.id, request: line.request() })
+        Some(ClientCommand { id: line.id, request: line.request() })
     })
 }
 
@@ -174,7 +174,7 @@ struct Unsubscribe {
     reason: &'static str,
 }
 
-/// A reply as the payload of a text frame.
+/// Encodes a reply as the payload of a text frame.
 pub fn write(reply: &Reply<'_>) -> Vec<u8> {
     let line = match *reply {
         Reply::Error { id, code } => {
@@ -214,7 +214,7 @@ pub fn write(reply: &Reply<'_>) -> Vec<u8> {
 }
 
 fn subscribe<'a>(start: &Start<'a>) -> Subscribe<'a> {
-    // SDKs send no position later unless both are true.
+    // SDKs send their position on a later subscribe only if both flags are true.
     let begun = Subscribe { recoverable: true, positioned: true, ..Subscribe::default() };
     match *start {
         Start::Snapshot { position, data, was_recovering } => Subscribe {
@@ -224,7 +224,7 @@ fn subscribe<'a>(start: &Start<'a>) -> Subscribe<'a> {
             data: Some(data),
             ..begun
         },
-        // The offset is the request's: an SDK advances it while it applies the publications.
+        // The offset repeats the request's: an SDK advances it while it applies the publications.
         Start::Recovered { position, held, missed } => Subscribe {
             epoch: position.epoch.to_string(),
             offset: held,
@@ -236,7 +236,7 @@ fn subscribe<'a>(start: &Start<'a>) -> Subscribe<'a> {
     }
 }
 
-/// Writes a publication on `channel`; `data` writes JSON text.
+/// Writes a publication on `channel` as the payload of a text frame. `data` writes its JSON text.
 pub fn write_publication(
     to: &mut Vec<u8>,
     channel: &Channel,
@@ -244,7 +244,7 @@ pub fn write_publication(
     data: impl FnOnce(&mut Vec<u8>),
 ) {
     use std::io::Write;
-    // A channel name is built of ids, none of which needs escaping in JSON.
+    // A channel name consists of ids, which need no escaping in JSON.
     for part in
         ["{\"push\":{\"channel\":\"", channel.kind(), ":", channel.id(), "\",\"pub\":{\"data\":"]
     {

@@ -1,13 +1,13 @@
-//! The protocol in Protobuf: each message follows its length as a varint. Data is JSON text here too. Only what a
-//! gateway reads or says has a field; a client's other fields are skipped, as Protobuf has it.
-//! Messages that hold a token or name a channel have no `Debug`.
+//! The protocol in Protobuf: each message follows its length as a varint. Data is JSON text here
+//! too. Only fields that a gateway reads or writes are declared; a decoder of Protobuf skips all
+//! others. Messages that hold a token or the name of a channel have no `Debug`.
 
 use prost::Message;
 use schemas::channel::Channel;
 
-use super::{Command, Method, Reply, Request, Start};
+use super::{ClientCommand, Method, Reply, Request, Start};
 
-/// At most one request is meant, and the first counts.
+/// A command. It should hold one request; of several, the first that `request` looks for counts.
 #[derive(Message)]
 #[prost(skip_debug)]
 struct CommandMessage {
@@ -39,7 +39,7 @@ struct CommandMessage {
     sub_refresh: Option<Nothing>,
 }
 
-/// Of connect and refresh: both begin with their token.
+/// A connect or a refresh: both messages hold their token in the same field.
 #[derive(Message)]
 #[prost(skip_debug)]
 struct TokenRequest {
@@ -67,13 +67,13 @@ struct SubscribeRequest {
     offset: u64,
 }
 
-/// An empty message, or one that nobody here looks into.
+/// An empty message, or one whose fields are not read.
 #[derive(Message)]
 struct Nothing {}
 
-/// The commands of a binary frame; `None` where one cannot be read, after which there are no more. Nothing is
-/// allocated for a length that the frame does not hold.
-pub fn commands(mut frame: &[u8]) -> impl Iterator<Item = Option<Command<'static>>> {
+/// Reads the commands of a binary frame. The first that cannot be read is `None` and the last item.
+/// No memory is allocated for a length that is larger than the frame.
+pub fn commands(mut frame: &[u8]) -> impl Iterator<Item = Option<ClientCommand<'static>>> {
     std::iter::from_fn(move || {
         if frame.is_empty() {
             return None;
@@ -82,11 +82,11 @@ pub fn commands(mut frame: &[u8]) -> impl Iterator<Item = Option<Command<'static
         if command.is_none() {
             frame = &[];
         }
-        Some(command.map(|command| Command { id: command.id, request: command.request() }))
+        Some(command.map(|command| ClientCommand { id: command.id, request: command.request() }))
     })
 }
 
-/// Takes the first message off a frame.
+/// Removes the first message from a frame.
 fn split<'a>(frame: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = prost::decode_length_delimiter(&mut *frame).ok()?;
     let (message, rest) = frame.split_at_checked(length)?;
@@ -224,7 +224,7 @@ struct Unsubscribe {
     reason: String,
 }
 
-/// A reply as the payload of a binary frame.
+/// Encodes a reply as the payload of a binary frame.
 pub fn write(reply: &Reply<'_>) -> Vec<u8> {
     let message = match *reply {
         Reply::Error { id, code } => {
@@ -278,7 +278,7 @@ fn push(push: Push) -> ReplyMessage {
 }
 
 fn subscribe(start: &Start<'_>) -> SubscribeResult {
-    // SDKs send no position later unless both are true.
+    // SDKs send their position on a later subscribe only if both flags are true.
     let begun =
         SubscribeResult { recoverable: true, positioned: true, ..SubscribeResult::default() };
     match *start {
@@ -289,7 +289,7 @@ fn subscribe(start: &Start<'_>) -> SubscribeResult {
             data: data.get().into(),
             ..begun
         },
-        // The offset is the request's: an SDK advances it while it applies the publications.
+        // The offset repeats the request's: an SDK advances it while it applies the publications.
         Start::Recovered { position, held, missed } => SubscribeResult {
             epoch: position.epoch.to_string(),
             offset: held,
@@ -303,7 +303,7 @@ fn subscribe(start: &Start<'_>) -> SubscribeResult {
     }
 }
 
-/// Writes a publication on `channel`; `data` writes JSON text.
+/// Writes a publication on `channel` as the payload of a binary frame. `data` writes its JSON text.
 pub fn write_publication(
     to: &mut Vec<u8>,
     channel: &Channel,

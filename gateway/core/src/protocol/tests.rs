@@ -7,7 +7,7 @@ fn text(bytes: Vec<u8>) -> String {
 }
 
 #[test]
-fn each_method_of_the_protocol_is_told_apart() {
+fn each_method_is_recognised() {
     let kind = |line: &str| match json::commands(line)
         .next()
         .flatten()
@@ -25,7 +25,7 @@ fn each_method_of_the_protocol_is_told_apart() {
         Some((5, Request::Ping)) => "ping".into(),
         Some((6, Request::NotOffered)) => "not offered".into(),
         Some((0, Request::Pong)) => "pong".into(),
-        Some(_) => "something else".into(),
+        Some(_) => "another id or request".into(),
         None => "no command".into(),
     };
     let table = [
@@ -54,7 +54,7 @@ fn each_method_of_the_protocol_is_told_apart() {
 }
 
 #[test]
-fn a_recovered_reply_repeats_the_clients_offset_and_holds_one_publication() {
+fn recovered_reply_repeats_the_offset_and_has_one_publication() {
     let data = RawValue::from_string("{\"from\":3}".into()).unwrap();
     let start = Start::Recovered {
         position: Position { epoch: 7, version: 9 },
@@ -68,7 +68,7 @@ fn a_recovered_reply_repeats_the_clients_offset_and_holds_one_publication() {
 }
 
 #[test]
-fn a_snapshot_reply_carries_data_and_its_position() {
+fn snapshot_reply_carries_data_and_position() {
     let data = RawValue::from_string("{}".into()).unwrap();
     let start = Start::Snapshot {
         position: Position { epoch: 7, version: 9 },
@@ -82,7 +82,7 @@ fn a_snapshot_reply_carries_data_and_its_position() {
 }
 
 #[test]
-fn an_error_reply_names_our_code() {
+fn error_reply_names_our_code() {
     assert_eq!(
         text(json::write(&Reply::Error { id: 4, code: Code::TryAgain })),
         r#"{"id":4,"error":{"code":100,"message":"try_again","temporary":true}}"#

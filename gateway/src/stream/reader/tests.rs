@@ -11,9 +11,9 @@ use crate::{
     backends::queries::{FindingsAsked, FindingsPage, ListedRun, RunsAsked},
 };
 
-/// What a place says, one answer per look; the last one again and again.
+/// One answer of a scripted backend.
 #[derive(Clone)]
-enum Says {
+enum Answer {
     Version(u64),
     Absent,
     Emptied,
@@ -21,16 +21,17 @@ enum Says {
     Hangs,
 }
 
-struct Place(Mutex<VecDeque<Says>>);
+/// A store or an authority with one answer per attempt. The last answer repeats.
+struct ScriptedBackend(Mutex<VecDeque<Answer>>);
 
-impl Place {
-    fn new(says: &[Says]) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(says.iter().cloned().collect())))
+impl ScriptedBackend {
+    fn new(answers: &[Answer]) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(answers.iter().cloned().collect())))
     }
 
-    fn next(&self) -> Says {
-        let mut says = self.0.lock().unwrap();
-        if says.len() > 1 { says.pop_front().unwrap() } else { says[0].clone() }
+    fn next(&self) -> Answer {
+        let mut answers = self.0.lock().unwrap();
+        if answers.len() > 1 { answers.pop_front().unwrap() } else { answers[0].clone() }
     }
 }
 
@@ -42,7 +43,7 @@ fn position(version: u64) -> Position {
     Position { epoch: 1, version }
 }
 
-impl Snapshots for Place {
+impl Snapshots for ScriptedBackend {
     fn load<'a>(
         &'a self,
         _: &'a Aggregate,
@@ -50,17 +51,17 @@ impl Snapshots for Place {
     ) -> BoxFuture<'a, Result<Snapshot, NotRead>> {
         Box::pin(async {
             match self.next() {
-                Says::Version(version) => Ok(Snapshot::Held(view(version))),
-                Says::Absent => Ok(Snapshot::Absent),
-                Says::Emptied => Ok(Snapshot::Emptied),
-                Says::Fails => Err(NotRead("gone".into())),
-                Says::Hangs => std::future::pending().await,
+                Answer::Version(version) => Ok(Snapshot::Held(view(version))),
+                Answer::Absent => Ok(Snapshot::Absent),
+                Answer::Emptied => Ok(Snapshot::Emptied),
+                Answer::Fails => Err(NotRead("gone".into())),
+                Answer::Hangs => std::future::pending().await,
             }
         })
     }
 }
 
-impl Queries for Place {
+impl Queries for ScriptedBackend {
     fn view<'a>(
         &'a self,
         _: &'a Aggregate,
@@ -68,10 +69,10 @@ impl Queries for Place {
     ) -> BoxFuture<'a, Result<Option<View>, NotRead>> {
         Box::pin(async {
             match self.next() {
-                Says::Version(version) => Ok(Some(view(version))),
-                Says::Absent | Says::Emptied => Ok(None),
-                Says::Fails => Err(NotRead("gone".into())),
-                Says::Hangs => std::future::pending().await,
+                Answer::Version(version) => Ok(Some(view(version))),
+                Answer::Absent | Answer::Emptied => Ok(None),
+                Answer::Fails => Err(NotRead("gone".into())),
+                Answer::Hangs => std::future::pending().await,
             }
         })
     }
@@ -89,7 +90,7 @@ impl Queries for Place {
         _: &'a TenantId,
         _: &'a RunsAsked,
     ) -> BoxFuture<'a, Result<Vec<ListedRun>, NotRead>> {
-        unreachable!("a reader lists nothing")
+        unreachable!("a reader fetches only views")
     }
 
     fn findings<'a>(
@@ -98,12 +99,16 @@ impl Queries for Place {
         _: &'a RunId,
         _: &'a FindingsAsked,
     ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>> {
-        unreachable!("a reader lists nothing")
+        unreachable!("a reader fetches only views")
     }
 }
 
-async fn load(store: &[Says], authority: &[Says], floor: Option<u64>) -> Result<Option<u64>, Code> {
-    let reader = Reader::new(Place::new(store), Place::new(authority));
+async fn load(
+    store: &[Answer],
+    authority: &[Answer],
+    floor: Option<u64>,
+) -> Result<Option<u64>, Code> {
+    let reader = Reader::new(ScriptedBackend::new(store), ScriptedBackend::new(authority));
     let aggregate = Aggregate::location(
         &TenantId::new("demo").unwrap(),
         &LocationId::new("riverside").unwrap(),
@@ -112,43 +117,43 @@ async fn load(store: &[Says], authority: &[Says], floor: Option<u64>) -> Result<
     Ok(found.map(|view| view.position.version))
 }
 
-use Says::{Absent, Emptied, Fails, Hangs, Version};
+use Answer::{Absent, Emptied, Fails, Hangs, Version};
 
 #[tokio::test(start_paused = true)]
-async fn the_store_is_enough_when_it_holds_the_view() {
+async fn store_alone_answers_when_it_is_current() {
     assert_eq!(load(&[Version(5)], &[Hangs], None).await, Ok(Some(5)));
     assert_eq!(load(&[Version(5)], &[Hangs], Some(5)).await, Ok(Some(5)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_authority_answers_for_a_store_that_is_behind_empty_or_silent() {
+async fn authority_answers_when_the_store_does_not() {
     for store in [Version(4), Absent, Emptied, Fails, Hangs] {
         assert_eq!(load(&[store], &[Version(5)], Some(5)).await, Ok(Some(5)));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_authority_has_not_does_not_exist() {
+async fn view_absent_from_the_authority_does_not_exist() {
     assert_eq!(load(&[Absent], &[Absent], None).await, Ok(None));
     assert_eq!(load(&[Emptied], &[Absent], Some(5)).await, Ok(None));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_place_that_is_behind_is_asked_again() {
+async fn backends_that_are_behind_are_asked_again() {
     let store = [Version(3), Version(4), Version(5)];
     assert_eq!(load(&store, &[Version(3)], Some(5)).await, Ok(Some(5)));
     assert_eq!(load(&[Fails], &[Fails, Fails, Version(7)], Some(5)).await, Ok(Some(7)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_older_than_the_floor_is_ever_the_answer() {
+async fn view_older_than_the_floor_is_never_returned() {
     let started = Instant::now();
     assert_eq!(load(&[Version(4)], &[Version(4)], Some(5)).await, Err(Code::TryAgain));
     assert_eq!(started.elapsed(), DEADLINE);
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_silent_places_mean_try_again_and_not_that_there_is_nothing() {
+async fn two_silent_backends_mean_try_again() {
     assert_eq!(load(&[Hangs], &[Hangs], None).await, Err(Code::TryAgain));
     assert_eq!(load(&[Fails], &[Fails], None).await, Err(Code::TryAgain));
 }

@@ -1,131 +1,130 @@
-//! What clients ask for by commands: each is carried out and replied to.
+//! The commands of clients: each is carried out and replied to.
 
 use std::sync::Arc;
 
 use gateway_core::{
     access::Claims,
-    protocol::{Command, MAX_COMMANDS, Method, Reply, json, protobuf},
-    session::{Ask, PING_S},
+    protocol::{ClientCommand, MAX_COMMANDS, Method, Reply, json, protobuf},
+    session::{Effect, PING_S},
 };
 use schemas::{
     Millis,
     codes::{Close, Code},
 };
 
-use super::Shard;
+use super::{
+    Shard,
+    ids::{ConnId, SubscriptionId},
+};
 use crate::{clock, stream::frames::Form};
 
 impl Shard {
-    /// A WebSocket's text frame.
-    pub fn receive_text(&mut self, id: u32, text: &str) {
-        self.receive(id, Form::WsJson, json::commands(text));
+    /// Carries out the commands of a WebSocket text frame.
+    pub fn receive_text(&mut self, conn: ConnId, text: &str) {
+        self.receive(conn, Form::WsJson, json::commands(text));
     }
 
-    /// A WebSocket's binary frame.
-    pub fn receive_binary(&mut self, id: u32, bytes: &[u8]) {
-        self.receive(id, Form::WsProtobuf, protobuf::commands(bytes));
+    /// Carries out the commands of a WebSocket binary frame.
+    pub fn receive_binary(&mut self, conn: ConnId, bytes: &[u8]) {
+        self.receive(conn, Form::WsProtobuf, protobuf::commands(bytes));
     }
 
-    /// Carries out commands that came in `form`, which must be the connection's own.
+    /// Carries out commands that came in `form`, which must be the form of the connection.
     fn receive<'a>(
         &mut self,
-        id: u32,
+        conn: ConnId,
         form: Form,
-        commands: impl Iterator<Item = Option<Command<'a>>>,
+        commands: impl Iterator<Item = Option<ClientCommand<'a>>>,
     ) {
+        let in_form = self.connections.get(conn).is_some_and(|connection| connection.form == form);
         for (index, command) in commands.enumerate() {
-            let Some(conn) = self.conns.get_mut(id) else { return };
-            let Some(command) = command.filter(|_| index < MAX_COMMANDS && conn.form == form)
-            else {
-                return self.conns.close(id, Close::BadRequest);
+            let Some(command) = command.filter(|_| index < MAX_COMMANDS && in_form) else {
+                return self.connections.close(conn, Close::BadRequest);
             };
-            self.carry_out(id, command);
-            if self.conns.is_closing(id) {
+            self.carry_out(conn, command);
+            if self.connections.is_closing(conn) {
                 return;
             }
         }
     }
 
-    pub(super) fn carry_out(&mut self, id: u32, command: Command<'_>) {
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        match conn.session.receive(command) {
-            Ask::Connect { id: request, token } => self.connect(id, request, &token),
-            Ask::Refresh { id: request, token } => self.refresh(id, request, &token),
-            Ask::Subscribe { id: request, channel, since } => {
-                if let Some(slot) = self.follow(id, request, channel, since) {
-                    self.answer(id, slot);
+    pub(super) fn carry_out(&mut self, conn: ConnId, command: ClientCommand<'_>) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        match connection.session.receive(command) {
+            Effect::Connect { id, token } => self.connect(conn, id, &token),
+            Effect::Refresh { id, token } => self.refresh(conn, id, &token),
+            Effect::Subscribe { id, channel, since } => {
+                if let Some(at) = self.subscribe(conn, id, channel, since) {
+                    self.answer(at);
                 }
             }
-            Ask::Unsubscribe { id: request, slot } => {
-                self.leave(id, slot);
-                self.conns.reply(id, &Reply::Done { id: request, method: Method::Unsubscribe });
+            Effect::Unsubscribe { id, slot } => {
+                self.remove_subscription(SubscriptionId { conn, slot });
+                let method = Method::Unsubscribe;
+                self.connections.reply(conn, &Reply::Done { id, method });
             }
-            Ask::Done { id: request, method } => {
-                self.conns.reply(id, &Reply::Done { id: request, method });
+            Effect::Done { id, method } => {
+                self.connections.reply(conn, &Reply::Done { id, method });
             }
-            Ask::Error { id: request, code } => {
-                self.conns.reply(id, &Reply::Error { id: request, code })
-            }
-            Ask::Close(close) => self.conns.close(id, close),
-            Ask::Nothing => conn.pong(),
+            Effect::Error { id, code } => self.connections.reply(conn, &Reply::Error { id, code }),
+            Effect::Close(close) => connection.close(close),
+            Effect::Pong => connection.clear_answer_deadline(),
         }
     }
 
-    fn connect(&mut self, id: u32, request: u32, token: &str) {
+    fn connect(&mut self, conn: ConnId, id: u32, token: &str) {
         let wall = clock::now();
-        match self.links.verifier.verify(token, wall) {
-            Ok(claims) => {
-                let ttl_s = ttl_s(&claims, wall);
-                if let Some(conn) = self.conns.get_mut(id) {
-                    conn.session.connected(Arc::new(claims));
-                }
-                self.conns.connected(id);
-                let client = format!("{:x}.{id:x}", self.links.index);
-                let connected = Reply::Connect {
-                    id: request,
-                    client: &client,
-                    version: concat!("clinicwire ", env!("CARGO_PKG_VERSION")),
-                    ttl_s,
-                    ping_s: PING_S as u32,
-                };
-                self.conns.reply(id, &connected);
-            }
+        let claims = match self.links.verifier.verify(token, wall) {
+            Ok(claims) => claims,
             Err(code) => {
-                self.conns.reply(id, &Reply::Error { id: request, code });
-                // With an expired one the SDK fetches a newer token and tries again.
+                self.connections.reply(conn, &Reply::Error { id, code });
+                // After an expired token the SDK gets a newer one and tries again.
                 if code != Code::TokenExpired {
-                    self.conns.close(id, Close::InvalidToken);
+                    self.connections.close(conn, Close::InvalidToken);
                 }
+                return;
             }
+        };
+        let ttl_s = ttl_s(&claims, wall);
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.session.connect(Arc::new(claims));
         }
+        self.connections.mark_connected(conn);
+        let connected = Reply::Connect {
+            id,
+            client: &format!("{:x}.{conn:x}", self.links.index),
+            version: concat!("clinicwire ", env!("CARGO_PKG_VERSION")),
+            ttl_s,
+            ping_s: PING_S as u32,
+        };
+        self.connections.reply(conn, &connected);
     }
 
-    fn refresh(&mut self, id: u32, request: u32, token: &str) {
+    fn refresh(&mut self, conn: ConnId, id: u32, token: &str) {
         let wall = clock::now();
         let claims = match self.links.verifier.verify(token, wall) {
             Ok(claims) => Arc::new(claims),
-            Err(Code::TokenExpired) => {
-                return self
-                    .conns
-                    .reply(id, &Reply::Error { id: request, code: Code::TokenExpired });
+            Err(code @ Code::TokenExpired) => {
+                return self.connections.reply(conn, &Reply::Error { id, code });
             }
-            Err(_) => return self.conns.close(id, Close::InvalidToken),
+            Err(_) => return self.connections.close(conn, Close::InvalidToken),
         };
         let ttl_s = ttl_s(&claims, wall);
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        match conn.session.refreshed(claims) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        match connection.session.refresh(claims) {
             Ok(lost) => {
-                self.conns.reply(id, &Reply::Refresh { id: request, ttl_s });
+                self.connections.reply(conn, &Reply::Refresh { id, ttl_s });
                 for slot in lost {
-                    self.end(id, slot, Close::SubscriptionExpired);
+                    self.end(SubscriptionId { conn, slot }, Close::SubscriptionExpired);
                 }
-                self.conns.look_again(id);
+                self.connections.schedule(conn);
             }
-            Err(close) => self.conns.close(id, close),
+            Err(close) => connection.close(close),
         }
     }
 }
 
+/// Seconds until the token expires, at least 1.
 fn ttl_s(claims: &Claims, now: Millis) -> u32 {
     u32::try_from((claims.expires - now).max(1000) / 1000).unwrap_or(u32::MAX)
 }

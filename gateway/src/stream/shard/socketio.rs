@@ -1,59 +1,62 @@
-//! Clients of Socket.IO among the connections of a shard.
+//! The Socket.IO clients among the connections of a shard.
 
 use std::task::Context;
 
 use gateway_core::session::Session;
 use schemas::codes::Close;
 
-use super::{Peer, Shard, jitter};
+use super::{Shard, ids::ConnId};
 use crate::{
     stream::frames::Form,
-    transport::socketio::{Emitter, Event},
+    transport::peer::{Peer, link::ClientEvent, socketio::SocketIoPeer},
 };
 
 impl Shard {
-    /// Takes a client in whose token was good; `None` if it is gone again.
-    pub fn add_socketio(&mut self, emitter: Box<Emitter>) -> Option<u32> {
-        let session = Session::granted(emitter.claims()?);
+    /// Adds a client whose token has been verified. `None` if the client has left meanwhile.
+    pub fn add_socketio(&mut self, peer: Box<SocketIoPeer>) -> Option<ConnId> {
+        let session = Session::with_claims(peer.claims()?);
         self.count_opened(Form::SocketIo);
-        let id =
-            self.conns.add(Peer::Emitter(emitter), Form::SocketIo, "".into(), session, jitter());
+        let conn = self.connections.add(Peer::SocketIo(peer), Form::SocketIo, "".into(), session);
         if self.drain.is_some() {
-            self.conns.close(id, Close::Shutdown);
+            self.connections.close(conn, Close::Shutdown);
         }
-        Some(id)
+        Some(conn)
     }
 
-    /// Carries out what a client asked.
-    pub fn hear(&mut self, id: u32, events: Vec<Event>) {
+    /// Carries out the events of a client.
+    pub fn receive_events(&mut self, conn: ConnId, events: Vec<ClientEvent>) {
         for event in events {
-            let Some(emitter) = self.emitter(id) else { return };
-            match emitter.command(event) {
-                Ok(command) => self.carry_out(id, command),
-                Err(reply) => self.conns.reply(id, &reply),
+            let Some(peer) = self.socketio_peer(conn) else { return };
+            match peer.command(event) {
+                Ok(command) => self.carry_out(conn, command),
+                Err(reply) => self.connections.reply(conn, &reply),
             }
-            if self.conns.is_closing(id) {
+            if self.connections.is_closing(conn) {
                 return;
             }
         }
     }
 
-    /// Tells a client why its connection ends; answers whether it may hear it.
-    pub fn say_farewell(&mut self, id: u32, close: Close) -> bool {
-        let now = self.conns.now;
-        self.emitter(id).is_some_and(|emitter| emitter.say_farewell(close, now).is_ok())
+    /// Tells a client why its connection ends. Returns whether the client can be told.
+    pub fn say_farewell(&mut self, conn: ConnId, close: Close) -> bool {
+        let now = self.connections.now;
+        self.socketio_peer(conn).is_some_and(|peer| peer.say_farewell(close, now).is_ok())
     }
 
-    /// Whether everything that was emitted has left; the task is woken when more has.
-    pub fn has_heard(&mut self, id: u32, cx: &Context<'_>) -> bool {
-        let now = self.conns.now;
-        self.emitter(id).is_none_or(|emitter| emitter.has_left(cx, now))
+    /// Returns whether everything that was emitted has left. Progress wakes the task.
+    pub fn has_left(&mut self, conn: ConnId, cx: &Context<'_>) -> bool {
+        let now = self.connections.now;
+        self.socketio_peer(conn).is_none_or(|peer| peer.has_left(cx, now))
     }
 
-    fn emitter(&mut self, id: u32) -> Option<&mut Emitter> {
-        match &mut self.conns.get_mut(id)?.peer {
-            Peer::Emitter(emitter) => Some(emitter),
-            Peer::Socket(_) => None,
+    /// The peer of a client, which only its own task asks for.
+    fn socketio_peer(&mut self, conn: ConnId) -> Option<&mut SocketIoPeer> {
+        match &mut self.connections.get_mut(conn)?.peer {
+            Peer::SocketIo(peer) => Some(peer),
+            Peer::Tcp(_) => {
+                debug_assert!(false, "the task of a Socket.IO client has its own id");
+                None
+            }
         }
     }
 }

@@ -1,9 +1,12 @@
-//! A shard that serves streams over real sockets, while time stands still unless everybody waits for it.
+//! A shard that serves SSE streams over real sockets. The clock is paused: it moves only while
+//! every task waits for it.
+
+use std::{cell::RefCell, time::Duration};
 
 use gateway_core::access::Role;
 use schemas::{
     command::CommandOutcome,
-    ids::{CommandId, LocationId, TenantId},
+    ids::{Aggregate, CommandId, LocationId, RunId, TenantId},
     record::{ViewDelta, ViewsRecord, WireRecord},
     view::{Delta, View, raw},
 };
@@ -11,28 +14,38 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     net::TcpListener,
+    sync::mpsc,
     task::{LocalSet, spawn_local},
 };
 
 use super::*;
 use crate::{
     BoxFuture,
-    access::auth::DevelopmentKey,
+    access::{
+        audit::Audit,
+        auth::{DevelopmentKey, Verifier},
+    },
     backends::log::{Fed, Log, NotAppended},
     backends::queries::{FindingsAsked, FindingsPage, ListedRun, Queries, RunsAsked},
     backends::snapshots::{NotRead, Snapshot, Snapshots},
+    metrics::Metrics,
+    stream::{
+        reader::Reader,
+        shard_task,
+        tails::{TailRecord, Tails},
+    },
     transport::connection,
 };
 
-/// Epoch of everything here.
+/// The epoch of every view.
 const EPOCH: u64 = 7;
-/// The version that the store holds of every view.
+/// The version of every view in the store.
 const STORED: u64 = 5;
 
-/// The backends of a shard: every view exists, and nothing else does.
-struct World;
+/// Backends in which every view exists, and that offer nothing else.
+struct TestBackends;
 
-impl Snapshots for World {
+impl Snapshots for TestBackends {
     fn load<'a>(
         &'a self,
         _: &'a Aggregate,
@@ -43,13 +56,13 @@ impl Snapshots for World {
     }
 }
 
-impl Queries for World {
+impl Queries for TestBackends {
     fn view<'a>(
         &'a self,
         _: &'a Aggregate,
         _: &'a str,
     ) -> BoxFuture<'a, Result<Option<View>, NotRead>> {
-        unreachable!("the store has it")
+        unreachable!("the store has every view")
     }
 
     fn outcome<'a>(
@@ -57,7 +70,7 @@ impl Queries for World {
         _: &'a TenantId,
         _: &'a CommandId,
     ) -> BoxFuture<'a, Result<Option<CommandOutcome>, NotRead>> {
-        unreachable!("no command is given")
+        unreachable!("no command is sent")
     }
 
     fn runs<'a>(
@@ -78,7 +91,7 @@ impl Queries for World {
     }
 }
 
-impl Log for World {
+impl Log for TestBackends {
     fn append(&self, _: &'static str, _: WireRecord) -> BoxFuture<'_, Result<(), NotAppended>> {
         unreachable!("nothing is written")
     }
@@ -88,54 +101,56 @@ impl Log for World {
     }
 }
 
-/// A running shard of one location's gateway.
-struct Node {
+/// A running shard with one location.
+struct TestShard {
     shard: Rc<RefCell<Shard>>,
     tails: Arc<Tails>,
-    inbox: mpsc::Sender<ToShard>,
+    inbox: mpsc::Sender<ShardMessage>,
+    metrics: Arc<Metrics>,
     aggregate: Aggregate,
-    began: Instant,
+    started: Instant,
 }
 
-impl Node {
+impl TestShard {
     fn start() -> Self {
         let (inbox, messages) = mpsc::channel(64);
         let tails = Arc::new(Tails::default());
+        let metrics = Arc::new(Metrics::new());
         let links = Links {
             index: 0,
             tails: tails.clone(),
-            reader: Arc::new(Reader::new(Arc::new(World), Arc::new(World))),
+            reader: Arc::new(Reader::new(Arc::new(TestBackends), Arc::new(TestBackends))),
             verifier: Arc::new(Verifier::new(DevelopmentKey::from_words("a test").keys()).unwrap()),
-            metrics: Arc::new(Metrics::new()),
-            audit: Audit::new(Arc::new(World)),
+            metrics: metrics.clone(),
+            audit: Audit::new(Arc::new(TestBackends)),
             node: tokio::runtime::Handle::current(),
             inbox: inbox.clone(),
         };
         let shard = Rc::new(RefCell::new(Shard::new(links)));
-        spawn_local(run(shard.clone(), messages));
+        spawn_local(shard_task::run(shard.clone(), messages));
         let location = LocationId::new("riverside").unwrap();
         let aggregate = Aggregate::location(&TenantId::new("demo").unwrap(), &location);
-        Self { shard, tails, inbox, aggregate, began: Instant::now() }
+        Self { shard, tails, inbox, metrics, aggregate, started: Instant::now() }
     }
 
-    /// A record that takes `channel` from version `to - 1` to `to`.
-    async fn moves(&self, channel: &str, to: u64, urgent: bool) {
+    /// Publishes a record that takes `channel` from version `to - 1` to `to`.
+    async fn publish(&self, channel: &str, to: u64, urgent: bool) {
         let position = Position { epoch: EPOCH, version: to };
         let mut delta = Delta { from: to - 1, to, at: 1, ..Delta::default() };
         delta.put(format!("at-{to}"), &json!(to));
         let deltas = vec![ViewDelta { view: channel.to_owned(), keep_s: None, urgent, delta }];
         let record = ViewsRecord { position, at: 1, deltas, outcome: None };
-        let step = Arc::new(Step::new(
-            self.aggregate.clone(),
-            position,
-            raw(&record).get().to_owned().into(),
-        ));
-        self.tails.push(&step);
-        assert!(self.inbox.send(ToShard::Step(step)).await.is_ok(), "the shard runs");
+        let value = raw(&record).get().to_owned().into();
+        let refused = self.metrics.intake_refused.clone();
+        let record = TailRecord::new(self.aggregate.clone(), position, value, refused);
+        let record = Arc::new(record);
+        self.tails.push(&record);
+        let sent = self.inbox.send(ShardMessage::Record(record)).await;
+        assert!(sent.is_ok(), "the shard runs");
     }
 
-    /// A client that opens a stream of `channel`, and holds version `since` of it.
-    async fn stream(&self, channel: &str, since: Option<u64>) -> Stream {
+    /// Opens a stream of `channel` for a client that holds version `since` of it.
+    async fn open_stream(&self, channel: &str, since: Option<u64>) -> Stream {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let socket = Rc::new(listener.accept().await.unwrap().0);
@@ -160,127 +175,147 @@ impl Node {
             channels,
         );
         spawn_local(connection::run_sse(self.shard.clone(), socket, id));
-        Stream { lines: BufReader::new(client), began: self.began }
+        Stream { lines: BufReader::new(client), started: self.started }
     }
 }
 
 struct Stream {
     lines: BufReader<TcpStream>,
-    began: Instant,
+    started: Instant,
 }
 
-/// What a client was sent: (`from`, its version), and the milliseconds since the node began.
-type Heard = ((Option<u64>, u64), u128);
+/// A publication: (`from`, its version), and the milliseconds from the start of the shard to its
+/// arrival.
+type Arrival = ((Option<u64>, u64), u128);
 
 impl Stream {
-    async fn hears(&mut self) -> Heard {
+    async fn next(&mut self) -> Arrival {
         loop {
             let mut line = String::new();
-            assert_ne!(self.lines.read_line(&mut line).await.unwrap(), 0, "the stream goes on");
+            assert_ne!(self.lines.read_line(&mut line).await.unwrap(), 0, "the stream is open");
             let Some(data) = line.strip_prefix("data: ") else { continue };
             let frame: Value = serde_json::from_str(data).unwrap();
             let Some(version) = frame["offset"].as_u64() else { continue }; // a beat
-            return ((frame["data"]["from"].as_u64(), version), self.began.elapsed().as_millis());
+            return ((frame["data"]["from"].as_u64(), version), self.started.elapsed().as_millis());
         }
     }
 }
 
-async fn later(milliseconds: u64) {
+async fn sleep_ms(milliseconds: u64) {
     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }
 
-const LOAD: &str = "load:riverside";
+const DASHBOARD: &str = "load:riverside";
 
 #[tokio::test(start_paused = true)]
-async fn a_load_is_shown_once_a_second_and_its_last_change_always_arrives() {
+async fn dashboard_is_paced_and_its_last_change_arrives() {
     let test = async {
-        let node = Node::start();
-        let mut stream = node.stream(LOAD, None).await;
-        assert_eq!(stream.hears().await, ((None, STORED), 0));
-        node.moves(LOAD, 6, false).await;
-        assert_eq!(stream.hears().await, ((Some(5), 6), 0));
+        let shard = TestShard::start();
+        let mut stream = shard.open_stream(DASHBOARD, None).await;
+        assert_eq!(stream.next().await, ((None, STORED), 0));
+        shard.publish(DASHBOARD, 6, false).await;
+        assert_eq!(stream.next().await, ((Some(5), 6), 0));
         for version in 7..=16 {
-            node.moves(LOAD, version, false).await;
-            later(50).await;
+            shard.publish(DASHBOARD, version, false).await;
+            sleep_ms(50).await;
         }
-        assert_eq!(stream.hears().await, ((Some(6), 16), 1000));
-        later(3000).await;
-        node.moves(LOAD, 17, false).await;
+        assert_eq!(stream.next().await, ((Some(6), 16), 1000));
+        sleep_ms(3000).await;
+        shard.publish(DASHBOARD, 17, false).await;
         assert_eq!(
-            stream.hears().await,
+            stream.next().await,
             ((Some(16), 17), 4000),
-            "after a quiet time nothing waits"
+            "a step after a quiet second does not wait"
         );
     };
     LocalSet::new().run_until(test).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_urgent_change_goes_out_at_once_and_takes_along_what_waited() {
+async fn urgent_step_leaves_at_once_with_the_waiting_steps() {
     let test = async {
-        let node = Node::start();
-        let mut stream = node.stream(LOAD, None).await;
-        stream.hears().await;
-        node.moves(LOAD, 6, false).await;
-        assert_eq!(stream.hears().await, ((Some(5), 6), 0));
-        node.moves(LOAD, 7, false).await;
-        later(100).await;
-        node.moves(LOAD, 8, true).await;
-        assert_eq!(stream.hears().await, ((Some(6), 8), 100));
-        node.moves(LOAD, 9, false).await;
-        assert_eq!(
-            stream.hears().await,
-            ((Some(8), 9), 1100),
-            "a second after the urgent one, not before"
-        );
+        let shard = TestShard::start();
+        let mut stream = shard.open_stream(DASHBOARD, None).await;
+        stream.next().await;
+        shard.publish(DASHBOARD, 6, false).await;
+        assert_eq!(stream.next().await, ((Some(5), 6), 0));
+        shard.publish(DASHBOARD, 7, false).await;
+        sleep_ms(100).await;
+        shard.publish(DASHBOARD, 8, true).await;
+        assert_eq!(stream.next().await, ((Some(6), 8), 100));
+        shard.publish(DASHBOARD, 9, false).await;
+        assert_eq!(stream.next().await, ((Some(8), 9), 1100), "a second after the urgent step");
     };
     LocalSet::new().run_until(test).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_while_a_change_waits_is_answered_at_once_and_with_all_of_it() {
+async fn subscribe_while_a_step_waits_gets_everything_at_once() {
     let test = async {
-        let node = Node::start();
-        let mut stream = node.stream(LOAD, None).await;
-        stream.hears().await;
-        node.moves(LOAD, 6, false).await;
-        stream.hears().await;
-        node.moves(LOAD, 7, false).await;
-        later(100).await;
-        let mut new = node.stream(LOAD, None).await;
-        assert_eq!(new.hears().await, ((None, 7), 100));
-        let mut back = node.stream(LOAD, Some(STORED)).await;
-        assert_eq!(back.hears().await, ((Some(STORED), 7), 100));
-        // Another node was ahead of this one: the floor is reached while the others wait.
-        let mut ahead = node.stream(LOAD, Some(8)).await;
-        node.moves(LOAD, 8, false).await;
-        node.moves(LOAD, 9, false).await;
-        assert_eq!(ahead.hears().await, ((Some(8), 9), 100));
+        let shard = TestShard::start();
+        let mut stream = shard.open_stream(DASHBOARD, None).await;
+        stream.next().await;
+        shard.publish(DASHBOARD, 6, false).await;
+        stream.next().await;
+        shard.publish(DASHBOARD, 7, false).await;
+        sleep_ms(100).await;
+        let mut new = shard.open_stream(DASHBOARD, None).await;
+        assert_eq!(new.next().await, ((None, 7), 100));
+        let mut back = shard.open_stream(DASHBOARD, Some(STORED)).await;
+        assert_eq!(back.next().await, ((Some(STORED), 7), 100));
+        // The client comes from a node that was ahead. Its floor is reached while the others wait.
+        let mut ahead = shard.open_stream(DASHBOARD, Some(8)).await;
+        shard.publish(DASHBOARD, 8, false).await;
+        shard.publish(DASHBOARD, 9, false).await;
+        assert_eq!(ahead.next().await, ((Some(8), 9), 100));
         for stream in [&mut stream, &mut new, &mut back] {
             assert_eq!(
-                stream.hears().await,
+                stream.next().await,
                 ((Some(6), 9), 1000),
-                "one step that fits whatever each holds"
+                "one step serves all, whichever version each holds"
             );
         }
-        node.moves(LOAD, 10, true).await;
+        shard.publish(DASHBOARD, 10, true).await;
         for stream in [&mut stream, &mut new, &mut back, &mut ahead] {
-            assert_eq!(stream.hears().await, ((Some(9), 10), 1000), "nobody hears anything twice");
+            assert_eq!(stream.next().await, ((Some(9), 10), 1000), "nobody gets a step twice");
         }
     };
     LocalSet::new().run_until(test).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_board_is_not_paced() {
+async fn board_is_not_paced() {
     let test = async {
-        let node = Node::start();
-        let mut stream = node.stream("board:riverside", None).await;
-        stream.hears().await;
+        let shard = TestShard::start();
+        let mut stream = shard.open_stream("board:riverside", None).await;
+        stream.next().await;
         for version in 6..=9 {
-            node.moves("board:riverside", version, false).await;
-            assert_eq!(stream.hears().await, ((Some(version - 1), version), 0));
+            shard.publish("board:riverside", version, false).await;
+            assert_eq!(stream.next().await, ((Some(version - 1), version), 0));
         }
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_step_is_encoded_once_and_its_delay_observed_once() {
+    let test = async {
+        let shard = TestShard::start();
+        let board = "board:riverside";
+        let mut streams =
+            [shard.open_stream(board, None).await, shard.open_stream(board, None).await];
+        for stream in &mut streams {
+            stream.next().await;
+        }
+        let encoded = shard.metrics.frames_encoded.of(&Channel::parse(board).unwrap());
+        let delays = &shard.metrics.delivery_delay_seconds;
+        let before = (encoded.get(), delays.get_sample_count());
+        shard.publish(board, 6, false).await;
+        for stream in &mut streams {
+            assert_eq!(stream.next().await, ((Some(5), 6), 0));
+        }
+        assert_eq!(encoded.get() - before.0, 1);
+        assert_eq!(delays.get_sample_count() - before.1, 1);
     };
     LocalSet::new().run_until(test).await;
 }

@@ -1,73 +1,84 @@
-//! The task of one Socket.IO client. It runs to hear what the client asks and to notice that bytes have left;
-//! sockets are socketioxide's.
+//! The task of one Socket.IO client. It runs to read the client's events and to notice that bytes
+//! have left. socketioxide owns the sockets.
 
 use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc, task::Poll, time::Duration};
 
 use schemas::codes::Close;
 use tokio::task::spawn_local;
 
-use super::{Emitter, Heard, Link};
-use crate::stream::shard::{Ready, Shard};
+use crate::{
+    stream::shard::{Shard, ids::ConnId},
+    transport::peer::{
+        link::{News, SessionLink},
+        outcome::Ready,
+        socketio::SocketIoPeer,
+    },
+};
 
-/// How long a client whose connection ends may take to hear why, and then to end its side of it.
+/// How long a client may take to get the reason of its end, and then as long again to end its side.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// What a client holds of its shard and of its session: given back when the task ends, however it ends.
-struct Seat {
+/// A client's registration in its shard. Dropping it removes the connection and cuts the session,
+/// however the task ends.
+struct Registration {
     shard: Rc<RefCell<Shard>>,
-    id: u32,
-    link: Arc<Link>,
+    id: ConnId,
+    link: Arc<SessionLink>,
 }
 
-impl Drop for Seat {
+impl Drop for Registration {
     fn drop(&mut self) {
         self.shard.borrow_mut().remove(self.id);
         self.link.cut();
     }
 }
 
-/// Takes a connected client into its shard.
-pub fn begin(shard: &Rc<RefCell<Shard>>, emitter: Box<Emitter>) {
-    let link = emitter.link().clone();
-    match shard.borrow_mut().add_socketio(emitter) {
+/// Adds a connected client to its shard and starts its task. A client that has left meanwhile is
+/// cut.
+pub fn start(shard: &Rc<RefCell<Shard>>, peer: Box<SocketIoPeer>) {
+    let link = peer.link().clone();
+    match shard.borrow_mut().add_socketio(peer) {
         Some(id) => {
-            spawn_local(run(Seat { shard: shard.clone(), id, link }));
+            spawn_local(run(Registration { shard: shard.clone(), id, link }));
         }
         None => link.cut(),
     }
 }
 
-async fn run(seat: Seat) {
+async fn run(registration: Registration) {
+    let Registration { shard, id, link } = &registration;
     loop {
-        match poll_fn(|cx| seat.shard.borrow_mut().conns().poll(seat.id, cx)).await {
-            Ready::Read => match seat.link.heard() {
-                Heard::Events(events) => seat.shard.borrow_mut().hear(seat.id, events),
-                Heard::Flood => seat.shard.borrow_mut().conns().close(seat.id, Close::BadRequest),
-                Heard::Gone { timed_out } => {
+        match poll_fn(|cx| shard.borrow_mut().connections().poll(*id, cx)).await {
+            Ready::Read => match link.take_news() {
+                News::Events(events) => shard.borrow_mut().receive_events(*id, events),
+                News::Flood => shard.borrow_mut().connections().close(*id, Close::BadRequest),
+                News::Gone { timed_out } => {
                     if timed_out {
-                        seat.shard.borrow().count_close(Close::NoPong);
+                        shard.borrow().count_close(Close::NoPong);
                     }
                     return;
                 }
             },
-            Ready::Write => seat.shard.borrow_mut().flush(seat.id),
-            Ready::Close(close) => return farewell(&seat, close).await,
+            Ready::Write => shard.borrow_mut().flush(*id),
+            Ready::Close(close) => return say_farewell(&registration, close).await,
         }
     }
 }
 
-/// Says why, lets the client hear it and end its side, and cuts what is left. A slow client would not hear.
-async fn farewell(seat: &Seat, close: Close) {
-    seat.shard.borrow().count_close(close);
-    if close == Close::Slow || !seat.shard.borrow_mut().say_farewell(seat.id, close) {
+/// Tells the client why its connection ends and waits for it to end its side. A slow client is cut
+/// at once: it would not read the reason.
+async fn say_farewell(registration: &Registration, close: Close) {
+    let Registration { shard, id, link } = registration;
+    shard.borrow().count_close(close);
+    if close == Close::Slow || !shard.borrow_mut().say_farewell(*id, close) {
         return;
     }
-    let heard = poll_fn(|cx| match seat.shard.borrow_mut().has_heard(seat.id, cx) {
+    let delivered = poll_fn(|cx| match shard.borrow_mut().has_left(*id, cx) {
         true => Poll::Ready(()),
         false => Poll::Pending,
     });
-    let _ = tokio::time::timeout(FAREWELL, heard).await;
-    if let Some(lent_socket) = seat.link.lent_socket() {
+    let _ = tokio::time::timeout(FAREWELL, delivered).await;
+    if let Some(lent_socket) = link.lent_socket() {
         lent_socket.finish();
         let ended = poll_fn(|cx| {
             lent_socket.wake_on_progress(cx.waker());

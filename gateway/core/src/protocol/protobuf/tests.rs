@@ -9,7 +9,7 @@ use serde_json::{Value, json, value::RawValue};
 use super::*;
 use crate::protocol::{MAX_COMMANDS, json};
 
-/// A command in both forms: (JSON, Protobuf).
+/// A command in both encodings: (JSON, Protobuf).
 fn both(id: u32, method: &str, request: Value) -> (String, Vec<u8>) {
     let text = |name: &str| request[name].as_str().unwrap_or_default().to_owned();
     let token = || Some(TokenRequest { token: text("token") });
@@ -73,7 +73,7 @@ fn any_command() -> impl Strategy<Value = (String, Vec<u8>)> {
     (any::<u32>(), request).prop_map(|(id, (method, request))| both(id, method, request))
 }
 
-/// What a reply is made of, owned.
+/// Owned values from which [`replies`] builds one reply of every kind.
 type Parts = (u32, (u64, u64, u64), (String, String), Option<Box<RawValue>>, (usize, usize, bool));
 
 fn any_parts() -> impl Strategy<Value = Parts> {
@@ -89,7 +89,7 @@ fn any_parts() -> impl Strategy<Value = Parts> {
     )
 }
 
-/// Every kind of reply, made of the parts.
+/// One reply of every kind, with the values of `parts`.
 fn replies<'a>(parts: &'a Parts, channel: &'a Channel) -> Vec<Reply<'a>> {
     let (id, (epoch, version, held), (client, name), data, (code, close, flag)) = parts;
     let (id, position) = (*id, Position { epoch: *epoch, version: *version });
@@ -113,9 +113,11 @@ fn replies<'a>(parts: &'a Parts, channel: &'a Channel) -> Vec<Reply<'a>> {
     replies
 }
 
-fn one<'a>(mut commands: impl Iterator<Item = Option<Command<'a>>>) -> Option<Command<'a>> {
+fn one<'a>(
+    mut commands: impl Iterator<Item = Option<ClientCommand<'a>>>,
+) -> Option<ClientCommand<'a>> {
     let command = commands.next().flatten();
-    assert!(commands.next().is_none(), "there is one");
+    assert!(commands.next().is_none(), "the frame holds one command");
     command
 }
 
@@ -151,7 +153,8 @@ fn as_json(frame: &[u8]) -> Value {
     }))
 }
 
-/// Zero values may be left out or written: both read the same. What is under `data` is the application's.
+/// Removes zero values, which an encoder may write or leave out. `data` belongs to the application
+/// and stays as it is.
 fn without_zeros(mut value: Value) -> Value {
     if let Value::Object(fields) = &mut value {
         for (_, field) in fields.iter_mut().filter(|(name, _)| *name != "data") {
@@ -167,12 +170,12 @@ fn without_zeros(mut value: Value) -> Value {
 
 proptest! {
     #[test]
-    fn a_command_reads_the_same_in_both_forms((line, frame) in any_command()) {
+    fn command_reads_the_same_in_both_encodings((line, frame) in any_command()) {
         prop_assert_eq!(one(json::commands(&line)), one(commands(&frame)));
     }
 
     #[test]
-    fn a_reply_reads_the_same_in_both_forms(parts in any_parts()) {
+    fn reply_reads_the_same_in_both_encodings(parts in any_parts()) {
         let channel = Channel::parse("board:riverside").unwrap();
         for reply in replies(&parts, &channel) {
             let line: Value = serde_json::from_slice(&json::write(&reply)).expect("a reply is JSON");
@@ -181,7 +184,7 @@ proptest! {
     }
 
     #[test]
-    fn a_publication_reads_the_same_in_both_forms(offset: u64, entry in ".{0,40}") {
+    fn publication_reads_the_same_in_both_encodings(offset: u64, entry in ".{0,40}") {
         let channel = Channel::parse("board:riverside").unwrap();
         let data = |to: &mut Vec<u8>| serde_json::to_writer(to, &json!({ "set": { "a": entry } })).unwrap();
         let (mut line, mut frame) = (Vec::new(), Vec::new());
@@ -192,7 +195,7 @@ proptest! {
     }
 
     #[test]
-    fn a_frame_may_carry_several_commands(sent in prop::collection::vec(any_command(), 0..5)) {
+    fn frame_may_carry_several_commands(sent in prop::collection::vec(any_command(), 0..5)) {
         let lines: Vec<&str> = sent.iter().map(|(line, _)| line.as_str()).collect();
         let frame: Vec<u8> = sent.iter().flat_map(|(_, message)| message.clone()).collect();
         let lines = lines.join("\n");
@@ -200,13 +203,13 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_the_reader_panic_or_go_on_for_ever(frame in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn no_bytes_make_the_reader_panic_or_loop(frame in prop::collection::vec(any::<u8>(), 0..300)) {
         prop_assert!(commands(&frame).count() <= frame.len());
     }
 }
 
 #[test]
-fn a_length_that_the_frame_does_not_hold_is_no_command_and_ends_it() {
+fn length_beyond_the_frame_ends_it() {
     let too_long = [0x05, 0x08, 0x01];
     let four_gigabytes = [0xff, 0xff, 0xff, 0xff, 0x0f, 0x08];
     let more_than_64_bits = [0xff; 11];
@@ -214,26 +217,26 @@ fn a_length_that_the_frame_does_not_hold_is_no_command_and_ends_it() {
     for frame in [&too_long[..], &four_gigabytes, &more_than_64_bits, &unfinished] {
         assert_eq!(commands(frame).collect::<Vec<_>>(), [None], "{frame:?}");
     }
-    // Inside a message too: a token that claims to be longer than its message.
+    // The same inside a message: a token whose length passes the end of its message.
     assert_eq!(commands(&[0x04, 0x22, 0x02, 0x0a, 0x7f]).collect::<Vec<_>>(), [None]);
 }
 
 #[test]
-fn a_pong_is_a_message_of_no_length() {
+fn pong_is_an_empty_message() {
     assert_eq!(write(&Reply::Ping), [0]);
-    assert_eq!(one(commands(&[0])), Some(Command { id: 0, request: Request::Pong }));
+    assert_eq!(one(commands(&[0])), Some(ClientCommand { id: 0, request: Request::Pong }));
     assert!(
         commands(&[0; MAX_COMMANDS + 1]).count() > MAX_COMMANDS,
-        "their number is the caller's to bound"
+        "the caller bounds the number of commands"
     );
 }
 
 #[test]
-fn what_a_client_sends_beyond_what_is_known_here_is_skipped() {
+fn unknown_fields_of_a_command_are_skipped() {
     // {id: 1, connect: {token: "t", data: "{}", name: "go"}, 99: 7}
     let frame = b"\x12\x08\x01\x22\x0b\x0a\x01t\x12\x02{}\x22\x02go\x98\x06\x07";
     assert_eq!(
         one(commands(frame)),
-        Some(Command { id: 1, request: Request::Connect { token: "t".into() } })
+        Some(ClientCommand { id: 1, request: Request::Connect { token: "t".into() } })
     );
 }

@@ -11,12 +11,12 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::transport::lent_socket::LentStream;
 
-fn polling() -> Link {
-    Link::new(mpsc::channel(1).0, None)
+fn polling() -> SessionLink {
+    SessionLink::new(None)
 }
 
-fn event() -> Event {
-    Event { request: Err(Code::UnknownMethod), ack: None }
+fn event() -> ClientEvent {
+    ClientEvent { request: Err(Code::UnknownMethod), ack: None }
 }
 
 fn claims() -> Claims {
@@ -39,84 +39,84 @@ async fn lent_socket() -> (Arc<LentSocket>, TcpStream) {
     (LentSocket::new(near), listener.accept().await.unwrap().0)
 }
 
-struct Woken(AtomicUsize);
+struct WakeCount(AtomicUsize);
 
-impl Wake for Woken {
+impl Wake for WakeCount {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 #[test]
-fn what_a_poll_was_answered_with_has_arrived_when_the_client_polls_again() {
+fn answer_has_arrived_once_the_client_polls_again() {
     let link = polling();
     link.poll_begins();
-    link.emits(10);
-    assert_eq!(link.polled(), (10, 0));
+    link.count_emitted(10);
+    assert_eq!(link.polled_bytes(), (10, 0));
     link.poll_ends();
-    link.emits(5);
-    assert_eq!(link.polled(), (15, 0));
+    link.count_emitted(5);
+    assert_eq!(link.polled_bytes(), (15, 0));
     link.poll_begins();
-    assert_eq!(link.polled(), (15, 10));
+    assert_eq!(link.polled_bytes(), (15, 10));
     link.poll_ends();
     link.poll_begins();
-    assert_eq!(link.polled(), (15, 15));
+    assert_eq!(link.polled_bytes(), (15, 15));
 }
 
 #[tokio::test]
-async fn while_a_session_upgrades_an_answer_counts_as_arrived_because_no_poll_follows_it() {
+async fn answer_counts_as_arrived_during_an_upgrade() {
     let link = polling();
     link.poll_begins();
-    link.emits(10);
+    link.count_emitted(10);
     link.poll_ends();
     let (lent_socket, _far) = lent_socket().await;
-    assert!(link.upgrades_to(lent_socket));
-    assert_eq!(link.polled(), (10, 10));
+    assert!(link.upgrade(lent_socket));
+    assert_eq!(link.polled_bytes(), (10, 10));
 }
 
 #[tokio::test]
-async fn a_session_has_one_websocket_at_a_time() {
+async fn session_has_one_websocket_at_a_time() {
     let link = polling();
     let (first, _far) = lent_socket().await;
     let stream = LentStream(first.clone());
     let (second, _far) = lent_socket().await;
-    assert!(link.upgrades_to(first));
-    assert!(!link.upgrades_to(second.clone()));
+    assert!(link.upgrade(first));
+    assert!(!link.upgrade(second.clone()));
     drop(stream);
-    assert!(link.upgrades_to(second));
+    assert!(link.upgrade(second));
 }
 
 #[test]
-fn more_events_than_one_frame_may_carry_are_a_flood() {
+fn too_many_waiting_events_are_a_flood() {
     let link = polling();
     for _ in 0..MAX_COMMANDS {
-        link.hear(event());
+        link.push_event(event());
     }
-    assert!(matches!(link.heard(), Heard::Events(events) if events.len() == MAX_COMMANDS));
+    assert!(matches!(link.take_news(), News::Events(events) if events.len() == MAX_COMMANDS));
     for _ in 0..=MAX_COMMANDS {
-        link.hear(event());
+        link.push_event(event());
     }
-    assert!(matches!(link.heard(), Heard::Flood));
+    assert!(matches!(link.take_news(), News::Flood));
 }
 
 #[test]
-fn a_session_connects_once_and_is_heard_until_it_leaves() {
+fn session_connects_once_and_is_ignored_after_leaving() {
     let link = polling();
-    assert!(link.admit(claims()));
-    assert!(!link.admit(claims()));
-    let woken = Arc::new(Woken(AtomicUsize::new(0)));
-    link.wake_on_news(&woken.clone().into());
-    link.hear(event());
+    assert!(link.connect(claims()));
+    assert!(!link.connect(claims()));
+    let wakes = Arc::new(WakeCount(AtomicUsize::new(0)));
+    link.wake_on_news(&wakes.clone().into());
+    link.push_event(event());
     assert!(link.has_news());
-    assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+    assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
     link.leave(DisconnectReason::HeartbeatTimeout);
     link.leave(DisconnectReason::TransportClose);
-    link.hear(event());
-    assert!(matches!(link.heard(), Heard::Gone { timed_out: true }));
+    link.push_event(event());
+    assert!(matches!(link.take_news(), News::Gone { timed_out: true }));
 }
 
 #[tokio::test]
-async fn a_cut_ends_the_poll_that_waits_and_each_later_one() {
+async fn cut_ends_waiting_and_later_polls() {
     let link = polling();
     let mut waiting = Box::pin(link.until_cut());
     let first =
@@ -125,16 +125,16 @@ async fn a_cut_ends_the_poll_that_waits_and_each_later_one() {
     link.cut();
     waiting.await;
     link.until_cut().await;
-    assert!(!link.admit(claims()));
+    assert!(!link.connect(claims()));
 }
 
 #[test]
-fn a_session_that_ends_leaves_the_list() {
-    let list = Arc::new(Polling::new());
+fn ended_session_leaves_the_list() {
+    let list = Arc::new(PollingSessions::new());
     let link = Arc::new(polling());
     let sid = Sid::new();
     list.insert(sid, Arc::downgrade(&link));
-    link.is_in(&list, sid);
+    link.listed_in(&list, sid);
     assert_eq!(list.len(), 1);
     drop(link);
     assert!(list.is_empty());

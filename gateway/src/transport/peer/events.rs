@@ -1,4 +1,4 @@
-//! The words of Socket.IO clients: what they may ask, and the bodies of events and acknowledgements.
+//! The events of Socket.IO clients, and the bodies of the events and acknowledgements sent to them.
 
 use gateway_core::protocol::{Request, Start};
 use schemas::{
@@ -8,21 +8,21 @@ use schemas::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::stream::frames::Kind;
+use crate::stream::frames::PublicationKind;
 
-/// What a client connects with.
+/// The `auth` object with which a client connects.
 #[derive(Deserialize)]
 pub struct Auth {
     #[serde(default)]
     pub token: String,
-    /// What it follows from the beginning.
+    /// Channels to subscribe to at once.
     #[serde(default)]
-    pub subscribe: Vec<Wanted>,
+    pub subscribe: Vec<SubscribeRequest>,
 }
 
-/// A channel, and the position a returning client holds.
+/// A channel, and the position that a returning client holds.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
-pub struct Wanted {
+pub struct SubscribeRequest {
     pub channel: String,
     #[serde(default)]
     epoch: Option<Number>,
@@ -30,7 +30,7 @@ pub struct Wanted {
     version: Option<Number>,
 }
 
-/// Epochs are written as text, as everywhere; a number is taken too.
+/// Epochs are sent as text, as everywhere. Numbers are accepted too.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 enum Number {
@@ -47,8 +47,8 @@ impl Number {
     }
 }
 
-impl Wanted {
-    /// The position; half of one, or one that cannot be read, is none.
+impl SubscribeRequest {
+    /// The position, if both of its parts can be read.
     fn since(&self) -> Option<Position> {
         let epoch = self.epoch.as_ref()?.value()?;
         let version = self.version.as_ref()?.value()?;
@@ -56,17 +56,17 @@ impl Wanted {
     }
 }
 
-impl From<Wanted> for Request<'static> {
-    fn from(wanted: Wanted) -> Self {
-        let since = wanted.since();
-        Request::Subscribe { channel: wanted.channel.into(), since }
+impl From<SubscribeRequest> for Request<'static> {
+    fn from(request: SubscribeRequest) -> Self {
+        let since = request.since();
+        Request::Subscribe { channel: request.channel.into(), since }
     }
 }
 
-/// Reads an event: its name, and one argument.
+/// Reads an event, which has a name and one argument.
 ///
 /// # Errors
-/// `unknown_method` for a name nobody knows, `malformed` for anything else.
+/// `unknown_method` for an unknown name, `malformed` for any other fault.
 pub fn read(text: &str) -> Result<Request<'static>, Code> {
     #[derive(Deserialize)]
     struct Unsubscribe {
@@ -83,7 +83,7 @@ pub fn read(text: &str) -> Result<Request<'static>, Code> {
     let parts: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| Code::Malformed)?;
     let (name, arguments) = parts.split_first().ok_or(Code::Malformed)?;
     match serde_json::from_str(name.get()).map_err(|_| Code::Malformed)? {
-        "subscribe" => one::<Wanted>(arguments).map(Request::from),
+        "subscribe" => one::<SubscribeRequest>(arguments).map(Request::from),
         "unsubscribe" => one(arguments)
             .map(|Unsubscribe { channel }| Request::Unsubscribe { channel: channel.into() }),
         "refresh" => {
@@ -99,7 +99,7 @@ struct Error<'a> {
     channel: Option<&'a str>,
     code: Code,
     message: &'static str,
-    /// Whether the same may succeed later, or with a newer token.
+    /// Whether the same request may succeed later, or with a newer token.
     retry: bool,
 }
 
@@ -110,7 +110,7 @@ impl<'a> Error<'a> {
     }
 }
 
-/// The acknowledgement that refuses.
+/// The acknowledgement of a refused request.
 pub fn refusal(code: Code) -> impl Serialize {
     #[derive(Serialize)]
     struct Refusal {
@@ -119,7 +119,7 @@ pub fn refusal(code: Code) -> impl Serialize {
     Refusal { error: Error::new(None, code) }
 }
 
-/// The `error` event, for what no acknowledgement was wanted of.
+/// The `error` event, for a request without an acknowledgement.
 pub fn error(channel: Option<&str>, code: Code) -> impl Serialize {
     Error::new(channel, code)
 }
@@ -142,7 +142,8 @@ pub fn refreshed(expires_in: u32) -> impl Serialize {
     Refreshed { expires_in }
 }
 
-/// The acknowledgement of a `subscribe`: where the subscription stands, and what the client lacks.
+/// The acknowledgement of a `subscribe`: the position, and the state or steps that the client
+/// lacks.
 pub fn subscribed<'a>(channel: &'a str, start: &Start<'a>) -> impl Serialize {
     #[derive(Serialize)]
     struct Subscribed<'a> {
@@ -160,10 +161,10 @@ pub fn subscribed<'a>(channel: &'a str, start: &Start<'a>) -> impl Serialize {
         Start::Recovered { position, missed, .. } => (position, true, missed),
     };
     let kind = match recovered {
-        // Each publication of a ticket is its whole state.
-        _ if channel.starts_with("ticket:") => Kind::State,
-        true => Kind::Delta,
-        false => Kind::Snapshot,
+        // Each publication of a ticket holds its whole state.
+        _ if channel.starts_with("ticket:") => PublicationKind::State,
+        true => PublicationKind::Delta,
+        false => PublicationKind::Snapshot,
     };
     Subscribed {
         channel,
@@ -175,7 +176,8 @@ pub fn subscribed<'a>(channel: &'a str, start: &Start<'a>) -> impl Serialize {
     }
 }
 
-/// The last event of a connection. After one that says `reconnect` the client comes back by itself.
+/// The `close` event, the last of a connection. `reconnect` says whether the client should come
+/// back.
 pub fn close(close: Close) -> impl Serialize {
     #[derive(Serialize)]
     struct Closing {
@@ -191,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_a_known_name_and_one_argument_of_its_shape() {
+    fn event_has_a_known_name_and_one_argument() {
         let at = |epoch, version| Some(Position { epoch, version });
         for (text, since) in [
             (r#"["subscribe",{"channel":"board:r"}]"#, None),
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_whether_trying_again_helps() {
+    fn refusal_says_whether_a_retry_helps() {
         fn text(body: &impl Serialize) -> String {
             serde_json::to_string(body).unwrap()
         }

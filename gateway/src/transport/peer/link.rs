@@ -1,4 +1,5 @@
-//! What one session's requests, socketioxide's tasks and the shard's task know of each other.
+//! The state that the requests of one Socket.IO session, the tasks of socketioxide and the task of
+//! the shard share.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
@@ -16,102 +17,103 @@ use socketioxide::{
     extract::AckSender,
     socket::{DisconnectReason, Sid},
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
-use crate::{stream::shard::ToShard, transport::lent_socket::LentSocket};
+use crate::transport::lent_socket::LentSocket;
 
-/// The sessions of a node that began by polling: their later requests are told by their id.
-pub type Polling = DashMap<Sid, Weak<Link>>;
+/// The sessions of a node that began by polling, by session id, so that their later requests find
+/// them.
+pub type PollingSessions = DashMap<Sid, Weak<SessionLink>>;
 
-/// One event of a client, and where its acknowledgement goes if it wants one.
-pub struct Event {
+/// One event of a client, and the way to acknowledge it if the client wants that.
+pub struct ClientEvent {
     pub request: Result<Request<'static>, Code>,
     pub ack: Option<AckSender>,
 }
 
-/// What a client did since it was last looked at.
-pub enum Heard {
-    Events(Vec<Event>),
-    /// It left, or its session ended.
+/// News of a client since the shard's task last looked.
+pub enum News {
+    Events(Vec<ClientEvent>),
+    /// The client left, or its session ended.
     Gone {
         timed_out: bool,
     },
-    /// More events wait than may.
+    /// More than [`MAX_COMMANDS`] events wait.
     Flood,
 }
 
-/// Shared by everybody who has to do with a session; it lives as long as socketioxide keeps the session.
-pub struct Link {
-    /// The inbox of the shard the session belongs to.
-    inbox: mpsc::Sender<ToShard>,
-    state: Mutex<State>,
+/// Shared by all who deal with one session. socketioxide keeps it for as long as the session
+/// exists.
+pub struct SessionLink {
+    state: Mutex<LinkState>,
     /// Wakes the shard's task.
     waker: AtomicWaker,
     /// Ends a poll that waits.
     cut: Notify,
-    /// The node's list of polling sessions, and this one's place in it.
-    listed: OnceLock<(Arc<Polling>, Sid)>,
+    /// The list of polling sessions that names this session, and its id there.
+    listed: OnceLock<(Arc<PollingSessions>, Sid)>,
 }
 
 #[derive(Default)]
-struct State {
+struct LinkState {
     claims: Option<Arc<Claims>>,
-    events: Vec<Event>,
+    events: Vec<ClientEvent>,
     flood: bool,
     gone: Option<DisconnectReason>,
     cut: bool,
     /// The socket of the session's WebSocket, also while a polling session upgrades to it.
     lent_socket: Option<Arc<LentSocket>>,
-    polled: Polled,
-    goodbye: Goodbye,
+    polled: PolledBytes,
+    farewell: FarewellProgress,
 }
 
-/// How far the last packet of a polling session is. Which answer took it cannot be known, but a poll that begins after it
-/// was emitted is answered with it, unless one before was.
+/// Progress of the last packet to a polling session. The answer that carries the packet is not
+/// known. But a poll that begins after the packet was emitted carries it, unless an earlier answer
+/// did.
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
-enum Goodbye {
+enum FarewellProgress {
+    /// There is no last packet yet.
     #[default]
-    NotYet,
+    None,
     Emitted,
+    /// A poll has begun since the packet was emitted.
     PolledFor,
-    Said,
+    /// That poll has been answered.
+    Delivered,
 }
 
-/// Bytes of a polling session: emitted, put into an answer, and known to have arrived, as the client came back.
+/// Byte counts of a polling session: emitted, put into an answer, and known to have arrived because
+/// the client polled again.
 #[derive(Default, Clone, Copy)]
-struct Polled {
+struct PolledBytes {
     emitted: u64,
     answered: u64,
     arrived: u64,
 }
 
-impl Link {
-    /// Of a session that begins on `lent_socket`, or by polling.
-    pub fn new(inbox: mpsc::Sender<ToShard>, lent_socket: Option<Arc<LentSocket>>) -> Self {
+impl SessionLink {
+    /// Creates the link of a session that begins on `lent_socket`, or by polling if there is none.
+    pub fn new(lent_socket: Option<Arc<LentSocket>>) -> Self {
         Self {
-            inbox,
-            state: Mutex::new(State { lent_socket, ..State::default() }),
+            state: Mutex::new(LinkState { lent_socket, ..LinkState::default() }),
             waker: AtomicWaker::new(),
             cut: Notify::new(),
             listed: OnceLock::new(),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LinkState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn inbox(&self) -> &mpsc::Sender<ToShard> {
-        &self.inbox
-    }
-
-    /// Named in the list of polling sessions; it leaves the list when it is dropped.
-    pub fn is_in(&self, list: &Arc<Polling>, sid: Sid) {
+    /// Remembers the list that names this session. Dropping the link removes it from the list.
+    pub fn listed_in(&self, list: &Arc<PollingSessions>, sid: Sid) {
         let _ = self.listed.set((list.clone(), sid));
     }
 
-    /// Keeps who connected for the shard. A session connects once: whoever left it begins another.
-    pub fn admit(&self, claims: Claims) -> bool {
+    /// Keeps the claims of the client for the shard. Returns whether the session may connect: it
+    /// may once, and a client that left begins another session.
+    pub fn connect(&self, claims: Claims) -> bool {
         let mut state = self.state();
         let first = state.gone.is_none() && !state.cut && state.claims.is_none();
         if first {
@@ -120,13 +122,13 @@ impl Link {
         first
     }
 
-    /// Who connected; for the shard, which takes it over.
+    /// The claims of the connected client.
     pub fn claims(&self) -> Option<Arc<Claims>> {
         self.state().claims.clone()
     }
 
-    /// Takes an event in for the shard's task.
-    pub fn hear(&self, event: Event) {
+    /// Keeps an event for the shard's task.
+    pub fn push_event(&self, event: ClientEvent) {
         let mut state = self.state();
         if state.gone.is_some() || state.cut {
             return;
@@ -140,36 +142,36 @@ impl Link {
         self.waker.wake();
     }
 
-    /// The client left the namespace, or its session ended.
+    /// Notes that the client left the namespace, or that its session ended.
     pub fn leave(&self, reason: DisconnectReason) {
         let mut state = self.state();
         state.gone.get_or_insert(reason);
         let events = std::mem::take(&mut state.events);
         drop(state);
-        // Acknowledgements hold the session, which holds this.
+        // An acknowledgement holds the session, and the session holds this link.
         drop(events);
         self.waker.wake();
     }
 
-    /// What the client did, for the shard's task.
-    pub fn heard(&self) -> Heard {
+    /// Takes the news of the client, for the shard's task.
+    pub fn take_news(&self) -> News {
         let mut state = self.state();
         if let Some(reason) = state.gone {
-            Heard::Gone { timed_out: reason == DisconnectReason::HeartbeatTimeout }
+            News::Gone { timed_out: reason == DisconnectReason::HeartbeatTimeout }
         } else if state.flood {
-            Heard::Flood
+            News::Flood
         } else {
-            Heard::Events(std::mem::take(&mut state.events))
+            News::Events(std::mem::take(&mut state.events))
         }
     }
 
-    /// Whether there is something to hear.
     pub fn has_news(&self) -> bool {
         let state = self.state();
         !state.events.is_empty() || state.gone.is_some() || state.flood
     }
 
-    /// Has `waker` woken by whatever happens next.
+    /// Registers `waker` to be woken by the next news, and by the next bytes that the WebSocket
+    /// writes.
     pub fn wake_on_news(&self, waker: &Waker) {
         self.waker.register(waker);
         if let Some(lent_socket) = &self.state().lent_socket {
@@ -181,8 +183,9 @@ impl Link {
         self.state().lent_socket.clone()
     }
 
-    /// The client asks to go on by a WebSocket; answers whether it may, as a session has one at a time.
-    pub fn upgrades_to(&self, lent_socket: Arc<LentSocket>) -> bool {
+    /// Upgrades the session to a WebSocket. Returns whether it may: a session has one WebSocket at
+    /// a time.
+    pub fn upgrade(&self, lent_socket: Arc<LentSocket>) -> bool {
         let mut state = self.state();
         if state.lent_socket.as_ref().is_some_and(|lent_socket| !lent_socket.is_gone()) {
             return false;
@@ -193,48 +196,49 @@ impl Link {
         true
     }
 
-    /// A poll begins: what the one before was answered with has arrived.
+    /// Notes that a poll begins, which shows that the answer to the previous poll has arrived.
     pub fn poll_begins(&self) {
         let mut state = self.state();
         state.polled.arrived = state.polled.answered;
-        if state.goodbye == Goodbye::Emitted {
-            state.goodbye = Goodbye::PolledFor;
+        if state.farewell == FarewellProgress::Emitted {
+            state.farewell = FarewellProgress::PolledFor;
         }
         drop(state);
         self.waker.wake();
     }
 
-    /// A poll is answered with everything emitted so far.
+    /// Notes that a poll is answered with everything emitted so far.
     pub fn poll_ends(&self) {
         let mut state = self.state();
         state.polled.answered = state.polled.emitted;
-        if state.goodbye == Goodbye::PolledFor {
-            state.goodbye = Goodbye::Said;
+        if state.farewell == FarewellProgress::PolledFor {
+            state.farewell = FarewellProgress::Delivered;
         }
         drop(state);
         self.waker.wake();
     }
 
-    /// The last packet was emitted.
-    pub fn says_goodbye(&self) {
-        self.state().goodbye = Goodbye::Emitted;
+    /// Notes that the last packet of the session has been emitted.
+    pub fn farewell_emitted(&self) {
+        self.state().farewell = FarewellProgress::Emitted;
     }
 
-    /// Whether a polling client has been answered with the last packet, if there is one.
-    pub fn has_said_goodbye(&self) -> bool {
-        matches!(self.state().goodbye, Goodbye::NotYet | Goodbye::Said)
+    /// Returns whether a polling client has been answered with the last packet, or there is no such
+    /// packet.
+    pub fn has_delivered_farewell(&self) -> bool {
+        matches!(self.state().farewell, FarewellProgress::None | FarewellProgress::Delivered)
     }
 
-    /// Bytes are about to be emitted to a polling session.
-    pub fn emits(&self, bytes: u64) {
+    /// Counts bytes that are about to be emitted to a polling session.
+    pub fn count_emitted(&self, bytes: u64) {
         self.state().polled.emitted += bytes;
     }
 
-    /// Bytes a polling session has emitted, and those that have arrived. No poll begins during an upgrade: what
-    /// was put into an answer then counts as arrived.
-    pub fn polled(&self) -> (u64, u64) {
+    /// Bytes that a polling session has emitted, and those that have arrived. During an upgrade no
+    /// poll begins, so bytes that were put into an answer then count as arrived.
+    pub fn polled_bytes(&self) -> (u64, u64) {
         let state = self.state();
-        let Polled { emitted, answered, arrived } = state.polled;
+        let PolledBytes { emitted, answered, arrived } = state.polled;
         (emitted, if state.lent_socket.is_some() { answered } else { arrived })
     }
 
@@ -264,7 +268,7 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for SessionLink {
     fn drop(&mut self) {
         if let Some((list, sid)) = self.listed.get() {
             list.remove(sid);

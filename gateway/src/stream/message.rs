@@ -1,0 +1,34 @@
+//! Messages to a shard from other tasks.
+
+use std::{sync::Arc, time::Duration};
+
+use gateway_core::subscription::{AuditEntryId, HotViewId};
+use schemas::{codes::Code, view::View};
+
+use super::{
+    shard::ids::{FetchId, SubscriptionId},
+    tails::TailRecord,
+};
+use crate::transport::peer::socketio::SocketIoPeer;
+
+pub enum ShardMessage {
+    /// A record of an aggregate that the shard listens to.
+    Record(Arc<TailRecord>),
+    /// The answer to a fetch.
+    Fetched(FetchedView),
+    /// The audit entry that a subscription waits for is written, or could not be.
+    Audited { subscription: SubscriptionId, entry: AuditEntryId, written: Result<(), Code> },
+    /// A Socket.IO client connected.
+    SocketIo(Box<SocketIoPeer>),
+    /// Records were lost, so that no hot view is current any more.
+    Refetch,
+    /// Close all connections within this time.
+    Drain(Duration),
+}
+
+/// The answer to a fetch: the view, or `None` when it does not exist.
+pub struct FetchedView {
+    pub view: HotViewId,
+    pub fetch: FetchId,
+    pub result: Result<Option<View>, Code>,
+}

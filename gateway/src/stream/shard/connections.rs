@@ -1,0 +1,310 @@
+//! The connections of a shard: finding them, writing to them, and the one timer of each.
+
+use std::{
+    collections::BTreeMap,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use gateway_core::{
+    protocol::Reply,
+    session::Session,
+    subscription::{Stage, Subscription},
+};
+use schemas::{
+    Millis,
+    codes::{Close, Code},
+    view::Position,
+};
+
+use super::{
+    connection::{Connection, Due},
+    ids::{ConnId, SubscriptionId},
+    typed_slab::TypedSlab,
+};
+use crate::{
+    stream::frames::{self, Form, PerForm},
+    transport::peer::{
+        Peer,
+        outcome::{Ready, SendOutcome},
+    },
+};
+
+#[derive(Default)]
+pub struct Connections {
+    slab: TypedSlab<ConnId, Connection>,
+    /// Connections by the second at which their deadlines are checked. An entry is stale if the
+    /// connection's own `timer` names another second.
+    timers: BTreeMap<u64, Vec<ConnId>>,
+    /// Seconds since the shard started, and the wall clock at that second.
+    pub now: u64,
+    pub wall: Millis,
+    /// Buffer for a frame that is completed for one connection.
+    scratch: Vec<u8>,
+    sent: PerForm<SentCount>,
+}
+
+/// Frames of state that peers took, and their bytes.
+#[derive(Default, Clone, Copy)]
+pub struct SentCount {
+    pub frames: u64,
+    pub bytes: u64,
+}
+
+impl Connections {
+    /// Finds a connection that may have been removed, and whose id may be in use again.
+    pub fn find(&self, id: ConnId) -> Option<&Connection> {
+        self.slab.get(id)
+    }
+
+    /// The connection of an id that its task or a listener list holds, which is never missing.
+    pub fn get(&self, id: ConnId) -> Option<&Connection> {
+        let connection = self.slab.get(id);
+        debug_assert!(connection.is_some(), "a connection is removed after its last use");
+        connection
+    }
+
+    /// As [`Connections::get`].
+    pub fn get_mut(&mut self, id: ConnId) -> Option<&mut Connection> {
+        let connection = self.slab.get_mut(id);
+        debug_assert!(connection.is_some(), "a connection is removed after its last use");
+        connection
+    }
+
+    /// Finds a subscription that may have ended, and whose id may be in use again.
+    pub fn find_subscription(&self, at: SubscriptionId) -> Option<(&Connection, &Subscription)> {
+        let connection = self.slab.get(at.conn)?;
+        Some((connection, connection.session.subscriptions.get(at.slot)?))
+    }
+
+    /// The subscription of an id from a listener list, which is never missing: a subscription
+    /// leaves the list when it ends.
+    pub fn subscription(&self, at: SubscriptionId) -> Option<(&Connection, &Subscription)> {
+        let found = self.find_subscription(at);
+        debug_assert!(found.is_some(), "listener lists name only subscriptions that exist");
+        found
+    }
+
+    /// As [`Connections::subscription`].
+    pub fn subscription_mut(&mut self, at: SubscriptionId) -> Option<&mut Subscription> {
+        let found = self.slab.get_mut(at.conn);
+        let found = found.and_then(|conn| conn.session.subscriptions.get_mut(at.slot));
+        debug_assert!(found.is_some(), "listener lists name only subscriptions that exist");
+        found
+    }
+
+    /// Marks that the client of a subscription has been sent everything up to `held`.
+    pub fn mark_live(&mut self, at: SubscriptionId, held: Position, seen: u64) {
+        if let Some(subscription) = self.subscription_mut(at) {
+            subscription.stage = Stage::Live { held, seen };
+        }
+    }
+
+    pub fn count(&self) -> usize {
+        self.slab.len()
+    }
+
+    pub fn ids(&self) -> Vec<ConnId> {
+        self.slab.keys()
+    }
+
+    pub fn add(&mut self, peer: Peer, form: Form, sealed: Box<str>, session: Session) -> ConnId {
+        let connection = Connection::new(peer, form, sealed, session, self.now, fastrand::f32());
+        let id = self.slab.insert(connection);
+        self.schedule(id);
+        id
+    }
+
+    pub fn remove(&mut self, id: ConnId) -> Option<Connection> {
+        let removed = self.slab.remove(id);
+        debug_assert!(removed.is_some(), "a connection is removed once, by its task");
+        removed
+    }
+
+    /// Lifts the deadline of the connect command.
+    pub fn mark_connected(&mut self, id: ConnId) {
+        if let Some(connection) = self.get_mut(id) {
+            connection.clear_answer_deadline();
+            self.schedule(id);
+        }
+    }
+
+    pub fn poll(&mut self, id: ConnId, cx: &mut Context<'_>) -> Poll<Ready> {
+        let now = self.now;
+        match self.get_mut(id) {
+            Some(connection) => connection.poll(cx, now),
+            None => Poll::Ready(Ready::Close(Close::ServerError)),
+        }
+    }
+
+    /// Ends a connection soon: its task says farewell and removes it.
+    pub fn close(&mut self, id: ConnId, close: Close) {
+        if let Some(connection) = self.get_mut(id) {
+            connection.close(close);
+        }
+    }
+
+    pub fn is_closing(&self, id: ConnId) -> bool {
+        self.get(id).is_none_or(Connection::is_closing)
+    }
+
+    /// Sends a reply, behind the bytes that wait.
+    pub fn reply(&mut self, id: ConnId, reply: &Reply<'_>) {
+        let now = self.now;
+        if let Some(connection) = self.get_mut(id) {
+            let outcome = connection.peer.send_reply(connection.form, reply, now);
+            self.settle(id, outcome);
+        }
+    }
+
+    /// Sends bytes to a WebSocket or SSE client, behind the bytes that wait.
+    pub fn send_bytes(&mut self, id: ConnId, bytes: Bytes) {
+        let now = self.now;
+        let Some(connection) = self.get_mut(id) else { return };
+        let Some(peer) = connection.tcp_peer_mut() else {
+            debug_assert!(false, "a Socket.IO client is sent replies and state, never raw bytes");
+            return;
+        };
+        let outcome = peer.send_bytes(bytes, now);
+        self.settle(id, outcome);
+    }
+
+    /// Sends a frame of state with the shared part `shared`. If the peer takes it, the subscription
+    /// then stands at `position`, with the fingerprint `seen`. If earlier bytes wait, the
+    /// connection is marked as behind.
+    pub fn send_state(&mut self, at: SubscriptionId, position: Position, seen: u64, shared: &[u8]) {
+        let Self { slab, scratch, now, sent, .. } = self;
+        let Some(connection) = slab.get_mut(at.conn).filter(|conn| !conn.is_closing()) else {
+            return;
+        };
+        let Connection { peer, form, sealed, session, .. } = connection;
+        let frame = match form {
+            Form::WsJson | Form::WsProtobuf | Form::SocketIo => shared,
+            Form::Sse => {
+                scratch.clear();
+                scratch.extend_from_slice(shared);
+                let positions = session.subscriptions.positions_with(at.slot, position);
+                frames::write_sse_id(scratch, positions, sealed);
+                &scratch[..]
+            }
+        };
+        let Some(subscription) = session.subscriptions.get_mut(at.slot) else {
+            debug_assert!(false, "state is sent to subscriptions that exist");
+            return;
+        };
+        let outcome = peer.send_state(&subscription.channel, frame, *now);
+        if outcome.is_ok_and(|outcome| outcome != SendOutcome::Busy) {
+            subscription.stage = Stage::Live { held: position, seen };
+            let count = sent.get_mut(*form);
+            count.frames += 1;
+            count.bytes += frame.len() as u64;
+        }
+        self.settle(at.conn, outcome);
+    }
+
+    /// Follows up on bytes that a peer was given.
+    fn settle(&mut self, id: ConnId, outcome: Result<SendOutcome, Close>) {
+        match outcome {
+            Ok(SendOutcome::Written) => {}
+            Ok(SendOutcome::InFlight) => self.schedule(id),
+            Ok(SendOutcome::Queued) => {
+                if let Some(connection) = self.get_mut(id) {
+                    connection.wake();
+                }
+                self.schedule(id);
+            }
+            Ok(SendOutcome::Busy) => {
+                if let Some(connection) = self.get_mut(id) {
+                    connection.behind = true;
+                }
+            }
+            Err(close) => self.close(id, close),
+        }
+    }
+
+    /// Writes the bytes that wait. Returns whether none wait any more and the client is owed state.
+    pub fn flush(&mut self, id: ConnId) -> bool {
+        let now = self.now;
+        let Some(connection) = self.get_mut(id) else { return false };
+        match connection.peer.flush(now) {
+            Ok(true) => std::mem::take(&mut connection.behind),
+            Ok(false) => false,
+            Err(close) => {
+                connection.close(close);
+                false
+            }
+        }
+    }
+
+    /// Writes the bytes that wait, as far as the socket takes them. Returns whether all have left.
+    pub fn flush_rest(&mut self, id: ConnId) -> bool {
+        let now = self.now;
+        self.get_mut(id).is_some_and(|connection| connection.peer.flush(now) == Ok(true))
+    }
+
+    /// Moves the connection's timer forward to its next deadline. An earlier timer stays: when it
+    /// is due, the deadlines are checked and the timer is set again.
+    pub fn schedule(&mut self, id: ConnId) {
+        let (now, wall) = (self.now, self.wall);
+        let Some(connection) = self.get_mut(id) else { return };
+        let next = connection.next_deadline(now, wall).max(now + 1);
+        if next < connection.timer {
+            connection.timer = next;
+            self.timers.entry(next).or_default().push(id);
+        }
+    }
+
+    /// Takes the connections whose timer is due.
+    pub fn take_due(&mut self) -> Vec<ConnId> {
+        let later = self.timers.split_off(&(self.now + 1));
+        let due = std::mem::replace(&mut self.timers, later);
+        let mut ids = Vec::new();
+        for (second, candidates) in due {
+            for id in candidates {
+                // The entry is stale if an earlier one replaced it, or if its connection was
+                // removed.
+                if let Some(connection) = self.slab.get_mut(id)
+                    && connection.timer == second
+                {
+                    connection.timer = u64::MAX;
+                    ids.push(id);
+                }
+            }
+        }
+        ids
+    }
+
+    /// Checks the deadlines of one connection. Returns the subscriptions that have waited for too
+    /// long.
+    pub fn check_deadlines(&mut self, id: ConnId) -> Vec<SubscriptionId> {
+        let (now, wall) = (self.now, self.wall);
+        let Some(connection) = self.get_mut(id) else { return Vec::new() };
+        match connection.check_deadlines(now, wall) {
+            Due::Close(close) => {
+                if close == Close::TokenExpired && connection.form == Form::Sse {
+                    self.reply(id, &Reply::Error { id: 0, code: Code::TokenExpired });
+                }
+                self.close(id, close);
+                Vec::new()
+            }
+            Due::Keep { ping, late } => {
+                if ping {
+                    self.reply(id, &Reply::Ping);
+                }
+                self.schedule(id);
+                late.into_iter().map(|slot| SubscriptionId { conn: id, slot }).collect()
+            }
+        }
+    }
+
+    /// Frames of state that peers took since the last [`Connections::take_sent`].
+    pub fn frames_sent(&self) -> u64 {
+        self.sent.values().iter().map(|count| count.frames).sum()
+    }
+
+    pub fn take_sent(&mut self) -> [(Form, SentCount); Form::ALL.len()] {
+        let sent = std::mem::take(&mut self.sent);
+        let counts = sent.values().map(|count| *count);
+        std::array::from_fn(|index| (Form::ALL[index], counts[index]))
+    }
+}

@@ -1,0 +1,211 @@
+//! A hot view: a view that a shard keeps current while somebody listens to it. It is either keyed,
+//! folded from the stream, or the view of one ticket, derived from the queue in which the ticket
+//! stands.
+
+use gateway_core::subscription::{HotViewId, ListenerIndex};
+use schemas::{
+    channel::Channel,
+    ids::{Aggregate, TicketId},
+    line::Line,
+    ticket::{TicketView, TicketViewRef},
+    view::{Delta, Fold, Position, View, raw},
+};
+use serde_json::value::RawValue;
+
+use super::{
+    ids::{FetchId, SubscriptionId, TicketIndex},
+    pace::Pace,
+};
+
+pub struct HotView {
+    pub aggregate: Aggregate,
+    pub fetch: FetchState,
+    pub kind: HotViewKind,
+    listeners: Vec<SubscriptionId>,
+}
+
+pub enum HotViewKind {
+    /// Boxed: tickets are many, and each would be as large as a keyed view.
+    Keyed(Box<KeyedView>),
+    Ticket(TicketWatch),
+}
+
+/// A keyed view with listeners of its own, or with watched tickets.
+pub struct KeyedView {
+    pub channel: Channel,
+    pub live: Option<LiveView>,
+    /// Hot views of the watched tickets that stand in this queue.
+    pub tickets: Vec<HotViewId>,
+    /// The steps since the last one that was sent, merged.
+    pub step: Option<Delta>,
+    pub pace: Pace,
+}
+
+/// The content of a keyed view, current since its fetch.
+pub struct LiveView {
+    pub view: View,
+    /// The view of a queue, read as a line.
+    pub line: Option<Line>,
+    /// The view as JSON, once somebody needed it at this version.
+    snapshot: Option<Box<RawValue>>,
+}
+
+/// A ticket that somebody follows.
+pub struct TicketWatch {
+    pub ticket: TicketId,
+    pub standing: TicketStanding,
+}
+
+pub enum TicketStanding {
+    Unknown,
+    /// In the queue of a hot view, whose ticket list names this ticket at `listed`. The ticket is
+    /// known to be there since `version`.
+    InQueue {
+        queue: HotViewId,
+        listed: TicketIndex,
+        version: u64,
+    },
+    Ended {
+        position: Position,
+        view: Box<TicketView>,
+    },
+}
+
+/// The fetch under way, if any, and how many fetches in a row were too old.
+#[derive(Default)]
+pub struct FetchState {
+    pub latest: Option<FetchId>,
+    pub attempts: u8,
+}
+
+/// What the patient of a ticket sees now, and at which position.
+pub struct TicketNow<'a> {
+    pub position: Position,
+    pub seen: TicketViewRef<'a>,
+}
+
+impl HotView {
+    /// Creates a view that nobody listens to yet, without content.
+    pub fn new(aggregate: Aggregate, channel: Channel) -> Self {
+        let kind = match channel {
+            Channel::Ticket(ticket) => {
+                HotViewKind::Ticket(TicketWatch { ticket, standing: TicketStanding::Unknown })
+            }
+            channel => HotViewKind::Keyed(Box::new(KeyedView {
+                channel,
+                live: None,
+                tickets: Vec::new(),
+                step: None,
+                pace: Pace::default(),
+            })),
+        };
+        Self { aggregate, fetch: FetchState::default(), kind, listeners: Vec::new() }
+    }
+
+    pub fn keyed(&self) -> Option<&KeyedView> {
+        match &self.kind {
+            HotViewKind::Keyed(keyed) => Some(keyed),
+            HotViewKind::Ticket(_) => None,
+        }
+    }
+
+    pub fn keyed_mut(&mut self) -> Option<&mut KeyedView> {
+        match &mut self.kind {
+            HotViewKind::Keyed(keyed) => Some(keyed),
+            HotViewKind::Ticket(_) => None,
+        }
+    }
+
+    pub fn watch(&self) -> Option<&TicketWatch> {
+        match &self.kind {
+            HotViewKind::Ticket(watch) => Some(watch),
+            HotViewKind::Keyed(_) => None,
+        }
+    }
+
+    pub fn watch_mut(&mut self) -> Option<&mut TicketWatch> {
+        match &mut self.kind {
+            HotViewKind::Ticket(watch) => Some(watch),
+            HotViewKind::Keyed(_) => None,
+        }
+    }
+
+    /// The name of the stored view.
+    pub fn name(&self) -> String {
+        match &self.kind {
+            HotViewKind::Keyed(keyed) => keyed.channel.to_string(),
+            HotViewKind::Ticket(watch) => Channel::Ticket(watch.ticket.clone()).to_string(),
+        }
+    }
+
+    pub fn listeners(&self) -> &[SubscriptionId] {
+        &self.listeners
+    }
+
+    /// The index that the next listener gets.
+    pub fn next_listener(&self) -> ListenerIndex {
+        ListenerIndex::from_index(self.listeners.len())
+    }
+
+    pub fn add_listener(&mut self, listener: SubscriptionId) {
+        self.listeners.push(listener);
+    }
+
+    /// Removes the listener at `listed`. Returns the listener that has moved to `listed`, if any.
+    pub fn remove_listener(&mut self, listed: ListenerIndex) -> Option<SubscriptionId> {
+        self.listeners.swap_remove(listed.index());
+        self.listeners.get(listed.index()).copied()
+    }
+
+    /// Returns whether nobody needs this view any more.
+    pub fn is_idle(&self) -> bool {
+        self.listeners.is_empty() && self.keyed().is_none_or(|keyed| keyed.tickets.is_empty())
+    }
+}
+
+impl KeyedView {
+    /// Folds a delta of the stream. `Dropped` also while the view is being fetched, because the
+    /// tail then holds the step.
+    pub fn fold(&mut self, epoch: u64, delta: &Delta) -> Fold {
+        let Some(live) = &mut self.live else { return Fold::Dropped };
+        let fold = live.fold(epoch, delta);
+        if fold == Fold::Applied {
+            match &mut self.step {
+                Some(step) => {
+                    step.merge(delta);
+                }
+                None => self.step = Some(delta.clone()),
+            }
+        }
+        fold
+    }
+}
+
+impl LiveView {
+    pub fn new(view: View, line: Option<Line>) -> Self {
+        Self { view, line, snapshot: None }
+    }
+
+    /// The view as JSON.
+    pub fn snapshot(&mut self) -> &RawValue {
+        self.snapshot.get_or_insert_with(|| raw(&self.view))
+    }
+
+    fn fold(&mut self, epoch: u64, delta: &Delta) -> Fold {
+        let current = self.view.position.epoch;
+        if current != epoch {
+            return if current < epoch { Fold::Gap } else { Fold::Dropped };
+        }
+        let fold = self.view.fold(delta);
+        if fold == Fold::Applied {
+            self.snapshot = None;
+            if let Some(line) = &mut self.line
+                && let Err(error) = line.apply(delta)
+            {
+                tracing::error!(%error, "a delta of a queue's view cannot be read");
+                return Fold::Gap;
+            }
+        }
+        fold
+    }
+}

@@ -1,0 +1,341 @@
+//! The hot views of a shard: opening and closing them, their listeners and watched tickets, and
+//! folding the stream into them.
+
+mod fetching;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    rc::Rc,
+};
+
+use gateway_core::subscription::{HotViewId, ListenerIndex};
+use schemas::{
+    channel::Channel,
+    ids::{Aggregate, TicketId},
+    line::TICKET_KEY,
+    ticket::TicketEntry,
+    view::{Fold, Position},
+};
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+pub use self::fetching::Refusal;
+use super::{
+    hot_view::{HotView, HotViewKind, KeyedView, LiveView, TicketNow, TicketStanding, TicketWatch},
+    ids::{FetchId, SubscriptionId, TicketIndex},
+    links::Links,
+    typed_slab::TypedSlab,
+};
+use crate::stream::tails::TailRecord;
+
+pub struct HotViews {
+    links: Rc<Links>,
+    views: TypedSlab<HotViewId, HotView>,
+    by_aggregate: HashMap<Aggregate, AggregateViews>,
+    /// Views that changed since the last sweep. Some may have been closed since.
+    changed: Vec<HotViewId>,
+    /// Views whose step waits until then, because their last step was sent a moment ago. An entry
+    /// may be stale.
+    delayed: BTreeSet<(Instant, HotViewId)>,
+    /// Views whose fetch failed. Some may have been closed since.
+    retry: Vec<HotViewId>,
+    next_fetch: FetchId,
+}
+
+/// The hot views of one aggregate.
+#[derive(Default)]
+struct AggregateViews {
+    /// The newest epoch seen, or 0 before the first.
+    epoch: u64,
+    by_name: HashMap<String, HotViewId>,
+}
+
+impl HotViews {
+    pub fn new(links: Rc<Links>) -> Self {
+        Self {
+            links,
+            views: TypedSlab::default(),
+            by_aggregate: HashMap::new(),
+            changed: Vec::new(),
+            delayed: BTreeSet::new(),
+            retry: Vec::new(),
+            next_fetch: FetchId::FIRST,
+        }
+    }
+
+    /// Finds a view that may have been closed, and whose id may be in use again.
+    pub fn find(&self, id: HotViewId) -> Option<&HotView> {
+        self.views.get(id)
+    }
+
+    /// The view of an id that a subscription, a ticket or a name holds, which is never missing: a
+    /// view is closed only when nobody needs it.
+    pub fn get(&self, id: HotViewId) -> Option<&HotView> {
+        let view = self.views.get(id);
+        debug_assert!(view.is_some(), "a view with listeners or tickets stays open");
+        view
+    }
+
+    /// As [`HotViews::get`].
+    pub fn get_mut(&mut self, id: HotViewId) -> Option<&mut HotView> {
+        let view = self.views.get_mut(id);
+        debug_assert!(view.is_some(), "a view with listeners or tickets stays open");
+        view
+    }
+
+    /// The id of an open view.
+    fn find_by_name(&self, aggregate: &Aggregate, name: &str) -> Option<HotViewId> {
+        self.by_aggregate.get(aggregate)?.by_name.get(name).copied()
+    }
+
+    /// The view behind a channel. The first call opens and fetches it.
+    pub fn open(&mut self, aggregate: &Aggregate, channel: &Channel) -> HotViewId {
+        let name = channel.to_string();
+        if let Some(id) = self.find_by_name(aggregate, &name) {
+            return id;
+        }
+        let id = self.views.insert(HotView::new(aggregate.clone(), channel.clone()));
+        if !self.by_aggregate.contains_key(aggregate) {
+            self.links.tails.listen(aggregate, self.links.index);
+        }
+        self.by_aggregate.entry(aggregate.clone()).or_default().by_name.insert(name, id);
+        // A ticket in a line that is hot already needs no fetch to find its queue.
+        let queue = match channel {
+            Channel::Ticket(ticket) => self.find_queue_with(aggregate, ticket),
+            _ => None,
+        };
+        match queue {
+            Some(queue) => self.enter_queue(id, queue, 0),
+            None => self.fetch(id),
+        }
+        id
+    }
+
+    /// Finds a hot queue in which the ticket stands.
+    fn find_queue_with(&self, aggregate: &Aggregate, ticket: &TicketId) -> Option<HotViewId> {
+        self.by_aggregate.get(aggregate)?.by_name.values().copied().find(|id| {
+            let keyed = self.get(*id).and_then(HotView::keyed);
+            let line = keyed.and_then(|keyed| keyed.live.as_ref()?.line.as_ref());
+            line.is_some_and(|line| line.contains(ticket))
+        })
+    }
+
+    /// Forgets a view that nobody needs any more.
+    fn close_if_idle(&mut self, id: HotViewId) {
+        if !self.get(id).is_some_and(HotView::is_idle) {
+            return;
+        }
+        self.leave_queue(id);
+        let Some(view) = self.views.remove(id) else { return };
+        if let Some(views) = self.by_aggregate.get_mut(&view.aggregate) {
+            views.by_name.remove(&view.name());
+            if views.by_name.is_empty() {
+                self.by_aggregate.remove(&view.aggregate);
+                self.links.tails.leave(&view.aggregate, self.links.index);
+            }
+        }
+    }
+
+    /// Removes a listener, and closes the view if it was the last. Returns the listener that has
+    /// moved to `listed`, if any.
+    pub fn remove_listener(
+        &mut self,
+        id: HotViewId,
+        listed: ListenerIndex,
+    ) -> Option<SubscriptionId> {
+        let moved = self.get_mut(id)?.remove_listener(listed);
+        self.close_if_idle(id);
+        moved
+    }
+
+    /// Lets a ticket follow the queue of another hot view.
+    fn enter_queue(&mut self, id: HotViewId, queue: HotViewId, since: u64) {
+        // A fetch and a record may both name the queue where the ticket already is. Leaving the
+        // queue first could close it.
+        if let Some(TicketWatch { standing, .. }) = self.get_mut(id).and_then(HotView::watch_mut)
+            && let TicketStanding::InQueue { queue: current, version, .. } = standing
+            && *current == queue
+        {
+            *version = since.max(*version);
+            return;
+        }
+        self.leave_queue(id);
+        let Some(keyed) = self.get_mut(queue).and_then(HotView::keyed_mut) else { return };
+        let listed = TicketIndex::from_index(keyed.tickets.len());
+        keyed.tickets.push(id);
+        if let Some(watch) = self.get_mut(id).and_then(HotView::watch_mut) {
+            watch.standing = TicketStanding::InQueue { queue, listed, version: since };
+        }
+    }
+
+    /// Takes a ticket out of its queue, if it is in one, and closes the queue if it was the last
+    /// need.
+    fn leave_queue(&mut self, id: HotViewId) {
+        let Some(watch) = self.get_mut(id).and_then(HotView::watch_mut) else { return };
+        let standing = std::mem::replace(&mut watch.standing, TicketStanding::Unknown);
+        let TicketStanding::InQueue { queue, listed, .. } = standing else { return };
+        let Some(keyed) = self.get_mut(queue).and_then(HotView::keyed_mut) else { return };
+        keyed.tickets.swap_remove(listed.index());
+        if let Some(moved) = keyed.tickets.get(listed.index()).copied()
+            && let Some(watch) = self.get_mut(moved).and_then(HotView::watch_mut)
+            && let TicketStanding::InQueue { listed: index, .. } = &mut watch.standing
+        {
+            *index = listed;
+        }
+        self.close_if_idle(queue);
+    }
+
+    /// Folds a record into the hot views that it changes.
+    pub fn fold(&mut self, record: &TailRecord) {
+        // The shard may have stopped listening while the record was on its way.
+        let Some(views) = self.by_aggregate.get_mut(&record.aggregate) else { return };
+        if record.position.epoch > views.epoch {
+            let is_first = std::mem::replace(&mut views.epoch, record.position.epoch) == 0;
+            if !is_first {
+                // A new epoch of the aggregate: everything folded so far belongs to the old one.
+                for id in views.by_name.values().copied().collect::<Vec<_>>() {
+                    self.refetch(id);
+                }
+                return;
+            }
+        }
+        let Some(content) = record.content() else { return };
+        // Queues first, so that a ticket that moves is already in the line to which it moves.
+        for of_tickets in [false, true] {
+            let is_wanted = |name: &str| name.starts_with("ticket:") == of_tickets;
+            for delta in content.deltas.iter().filter(|delta| is_wanted(&delta.view)) {
+                if let Some(id) = self.find_by_name(&record.aggregate, &delta.view) {
+                    self.fold_delta(id, record.position, delta);
+                }
+            }
+        }
+    }
+
+    fn fold_delta(
+        &mut self,
+        id: HotViewId,
+        position: Position,
+        change: &schemas::record::ViewDelta,
+    ) {
+        let Some(view) = self.get_mut(id) else { return };
+        match &mut view.kind {
+            HotViewKind::Keyed(keyed) => match keyed.fold(position.epoch, &change.delta) {
+                Fold::Applied => {
+                    if change.urgent {
+                        keyed.pace.hurry();
+                    }
+                    self.changed.push(id);
+                }
+                Fold::Dropped => {}
+                Fold::Gap => self.refetch(id),
+            },
+            HotViewKind::Ticket(_) => {
+                if let Some(entry) = change.delta.set.get(TICKET_KEY) {
+                    let position = Position { version: change.delta.to, ..position };
+                    self.place_ticket(id, entry, position);
+                }
+            }
+        }
+    }
+
+    /// Places a ticket in its queue, or ends it, as its stored entry says.
+    fn place_ticket(&mut self, id: HotViewId, entry: &RawValue, position: Position) {
+        let place = match serde_json::from_str(entry.get()) {
+            Ok(place) => place,
+            Err(error) => {
+                let column = error.column();
+                tracing::error!(column, "the place of a ticket cannot be read");
+                return;
+            }
+        };
+        match place {
+            TicketEntry::In(queue) => {
+                let Some(aggregate) = self.get(id).map(|view| view.aggregate.clone()) else {
+                    return;
+                };
+                let queue = self.open(&aggregate, &Channel::Queue(queue));
+                self.enter_queue(id, queue, position.version);
+            }
+            TicketEntry::Ended(view) => {
+                self.leave_queue(id);
+                if let Some(watch) = self.get_mut(id).and_then(HotView::watch_mut) {
+                    watch.standing = TicketStanding::Ended { position, view };
+                }
+            }
+        }
+        self.changed.push(id);
+    }
+
+    /// What the patient of a watched ticket sees now. `None` for a keyed view, and while the
+    /// ticket's line is not at hand.
+    pub fn ticket_now(&self, id: HotViewId) -> Option<TicketNow<'_>> {
+        let TicketWatch { ticket, standing } = self.get(id)?.watch()?;
+        match standing {
+            TicketStanding::Unknown => None,
+            TicketStanding::Ended { position, view } => {
+                Some(TicketNow { position: *position, seen: view.as_view_ref() })
+            }
+            TicketStanding::InQueue { queue, version, .. } => {
+                let LiveView { view, line, .. } = self.get(*queue)?.keyed()?.live.as_ref()?;
+                let version = view.position.version.max(*version);
+                let position = Position { version, ..view.position };
+                Some(TicketNow { position, seen: line.as_ref()?.ticket_view_ref(ticket)? })
+            }
+        }
+    }
+
+    /// Takes the views that changed since the last sweep, each once.
+    pub fn take_changed(&mut self) -> Vec<HotViewId> {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        changed.dedup();
+        changed
+    }
+
+    /// Gives the list of [`HotViews::take_changed`] back for the next changes, to use its memory
+    /// again.
+    pub fn recycle_changed(&mut self, mut changed: Vec<HotViewId>) {
+        // Serving listeners may refuse and close, but it never marks a view as changed.
+        debug_assert!(self.changed.is_empty(), "a sweep changes no view");
+        if self.changed.is_empty() {
+            changed.clear();
+            self.changed = changed;
+        }
+    }
+
+    /// Checks the pace of a changed view. Returns whether its step may be sent now. If not, the
+    /// view is marked for later.
+    pub fn may_send_step(&mut self, id: HotViewId, now: Instant) -> bool {
+        let Some(KeyedView { channel, step, pace, .. }) =
+            self.get_mut(id).and_then(HotView::keyed_mut)
+        else {
+            return false;
+        };
+        match pace.waits_until(channel, now) {
+            Some(until) => {
+                self.delayed.insert((until, id));
+                false
+            }
+            None => {
+                if step.is_some() {
+                    pace.step_sent(now);
+                }
+                true
+            }
+        }
+    }
+
+    /// When the next delayed view is due.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.delayed.first().map(|(due, _)| *due)
+    }
+
+    /// Marks the delayed views that are due by `now` as changed. The step of such a view may have
+    /// been sent meanwhile, or the view closed; the sweep then finds nothing to send.
+    pub fn mark_due(&mut self, now: Instant) {
+        while let Some((_, id)) = self.delayed.first().filter(|(due, _)| *due <= now).copied() {
+            self.delayed.pop_first();
+            self.changed.push(id);
+        }
+    }
+}

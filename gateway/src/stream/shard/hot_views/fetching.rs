@@ -1,0 +1,197 @@
+//! Fetching hot views: asking for a snapshot, and joining it with the tail of the stream.
+
+use gateway_core::subscription::HotViewId;
+use schemas::{
+    channel::Channel,
+    codes::Code,
+    ids::Aggregate,
+    line::{Line, TICKET_KEY},
+    view::{Fold, View},
+};
+
+use super::HotViews;
+use crate::stream::{
+    message::{FetchedView, ShardMessage},
+    shard::{
+        hot_view::{FetchState, HotView, HotViewKind, LiveView, TicketStanding},
+        ids::SubscriptionId,
+    },
+    tails::delta_of,
+};
+
+/// Fetches of one view in a row that may be too old before its listeners are told to try again.
+const MAX_ATTEMPTS: u8 = 3;
+
+/// Subscriptions that still wait for a view and are refused with `code`.
+pub struct Refusal {
+    pub waiting: Vec<SubscriptionId>,
+    pub code: Code,
+}
+
+/// A snapshot joined with the tail.
+enum JoinedView {
+    Current(View),
+    /// There is no such view.
+    Absent,
+    /// Steps are missing between the snapshot and the tail.
+    TooOld,
+}
+
+impl HotViews {
+    /// Fetches a view. The answer is never older than what intake has seen of the view.
+    pub(super) fn fetch(&mut self, id: HotViewId) {
+        let fetch = self.next_fetch;
+        let Some(view) = self.get_mut(id) else { return };
+        view.fetch.latest = Some(fetch);
+        let (aggregate, name) = (view.aggregate.clone(), view.name());
+        self.next_fetch = fetch.next();
+        let floor = self.links.tails.floor(&aggregate, &name);
+        let (reader, inbox) = (self.links.reader.clone(), self.links.inbox.clone());
+        self.links.node.spawn(async move {
+            let result = reader.load(&aggregate, &name, floor).await;
+            let fetched = FetchedView { view: id, fetch, result };
+            let _ = inbox.send(ShardMessage::Fetched(fetched)).await;
+        });
+    }
+
+    /// Fetches a view again, because its content is not current. Listeners keep what they have
+    /// meanwhile.
+    pub(super) fn refetch(&mut self, id: HotViewId) {
+        let Some(view) = self.get_mut(id) else { return };
+        match &mut view.kind {
+            HotViewKind::Keyed(keyed) => {
+                keyed.live = None;
+                keyed.step = None;
+            }
+            HotViewKind::Ticket(watch) => {
+                if let TicketStanding::InQueue { version, .. } = &mut watch.standing {
+                    // The version may be of an epoch that is over. The queue is fetched again too,
+                    // and its version is never below the ticket's.
+                    *version = 0;
+                }
+            }
+        }
+        self.fetch(id);
+    }
+
+    /// Fetches all views again.
+    pub fn refetch_all(&mut self) {
+        for id in self.views.keys() {
+            self.refetch(id);
+        }
+    }
+
+    /// Fetches the views again whose fetch failed and that somebody still needs.
+    pub fn retry_failed(&mut self) {
+        for id in std::mem::take(&mut self.retry) {
+            // The view may have been closed since.
+            if self.find(id).is_some() {
+                self.refetch(id);
+            }
+        }
+    }
+
+    /// Places the answer to a fetch. Returns the subscriptions that it refuses.
+    pub fn place_fetched(&mut self, fetched: FetchedView) -> Option<Refusal> {
+        let FetchedView { view: id, fetch, result } = fetched;
+        // The view may have been closed or fetched again since.
+        let view = self.find(id).filter(|view| view.fetch.latest == Some(fetch))?;
+        let (aggregate, name) = (view.aggregate.clone(), view.name());
+        let snapshot = match result {
+            Ok(snapshot) => snapshot,
+            Err(code) => return self.fail_fetch(id, code),
+        };
+        match self.join_tail(&aggregate, &name, snapshot) {
+            JoinedView::Current(view) => self.place_view(id, &aggregate, view),
+            JoinedView::Absent => self.refuse_waiting(id, Code::UnknownChannel),
+            JoinedView::TooOld => {
+                let view = self.get_mut(id)?;
+                view.fetch.attempts += 1;
+                if view.fetch.attempts >= MAX_ATTEMPTS {
+                    return self.fail_fetch(id, Code::TryAgain);
+                }
+                self.fetch(id);
+                None
+            }
+        }
+    }
+
+    /// Continues a snapshot with the tail: drops the steps that the snapshot contains, applies the
+    /// others.
+    fn join_tail(&self, aggregate: &Aggregate, name: &str, snapshot: Option<View>) -> JoinedView {
+        let records = self.links.tails.records(aggregate);
+        let mut view = match snapshot {
+            Some(view) => view,
+            None => match records.iter().find(|record| delta_of(record, name).is_some()) {
+                // The view is so new that no store had it: the tail holds all of its steps.
+                Some(record) => View::empty(record.position.epoch),
+                None => return JoinedView::Absent,
+            },
+        };
+        for record in &records {
+            if record.position.epoch > view.position.epoch {
+                return JoinedView::TooOld;
+            }
+            if record.position.epoch == view.position.epoch
+                && let Some(delta) = delta_of(record, name)
+                && view.fold(delta) == Fold::Gap
+            {
+                return JoinedView::TooOld;
+            }
+        }
+        JoinedView::Current(view)
+    }
+
+    fn place_view(&mut self, id: HotViewId, aggregate: &Aggregate, view: View) -> Option<Refusal> {
+        if let Some(views) = self.by_aggregate.get_mut(aggregate) {
+            views.epoch = views.epoch.max(view.position.epoch);
+        }
+        let hot_view = self.get_mut(id)?;
+        hot_view.fetch = FetchState::default();
+        let HotViewKind::Keyed(keyed) = &mut hot_view.kind else {
+            return match view.entries.get(TICKET_KEY) {
+                Some(entry) => {
+                    self.place_ticket(id, entry, view.position);
+                    None
+                }
+                None => self.refuse_waiting(id, Code::UnknownChannel),
+            };
+        };
+        let line = match &keyed.channel {
+            Channel::Queue(queue) => match Line::from_view(queue.clone(), &view) {
+                Ok(line) => Some(line),
+                Err(error) => {
+                    tracing::error!(%error, "the view of a queue cannot be read");
+                    return self.fail_fetch(id, Code::Internal);
+                }
+            },
+            _ => None,
+        };
+        keyed.live = Some(LiveView::new(view, line));
+        // The snapshot may contain a step that was urgent.
+        keyed.pace.hurry();
+        self.changed.push(id);
+        None
+    }
+
+    /// Ends a failed fetch. Subscriptions that wait are refused; those that are live get the view
+    /// by a later fetch.
+    fn fail_fetch(&mut self, id: HotViewId, code: Code) -> Option<Refusal> {
+        self.get_mut(id)?.fetch = FetchState::default();
+        self.retry.push(id);
+        self.refuse_waiting(id, code)
+    }
+
+    /// Lists the subscriptions of a view and of the tickets in it. Refusing one that is live does
+    /// nothing.
+    fn refuse_waiting(&self, id: HotViewId, code: Code) -> Option<Refusal> {
+        let view = self.get(id)?;
+        let mut waiting = view.listeners().to_vec();
+        if let Some(keyed) = view.keyed() {
+            for ticket in &keyed.tickets {
+                waiting.extend(self.get(*ticket).map(HotView::listeners).unwrap_or_default());
+            }
+        }
+        Some(Refusal { waiting, code })
+    }
+}

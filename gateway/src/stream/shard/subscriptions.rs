@@ -1,0 +1,287 @@
+//! The life of a subscription: subscribe, audit, answer, catch up, end.
+
+use std::sync::Arc;
+
+use gateway_core::{
+    access::Claims,
+    protocol::{Reply, Start},
+    subscription::{AuditEntryId, CatchUp, HotViewId, Stage, Subscription, decide_catch_up},
+};
+use schemas::{
+    channel::Channel,
+    codes::{Close, Code},
+    ids::{Aggregate, RunId},
+    view::{Position, raw},
+};
+use serde_json::value::RawValue;
+
+use super::{
+    Shard,
+    encoded_frames::Publication,
+    hot_view::{KeyedView, LiveView},
+    ids::{ConnId, SubscriptionId},
+};
+use crate::{
+    access::audit::{Action, Audit},
+    stream::{
+        frames::{self, PublicationKind},
+        message::ShardMessage,
+        tails::Tails,
+    },
+};
+
+/// Seconds that a subscribe may wait for its view, or for this node to reach the client's position.
+/// The JavaScript SDK gives a reply five seconds.
+const ANSWER_WITHIN_S: u64 = 4;
+
+/// The first state of a subscription.
+struct FirstState {
+    position: Position,
+    /// Fingerprint of what a ticket's patient sees; 0 for every other channel.
+    seen: u64,
+    /// The whole state, or the missed steps when `recovered`. `None` when the client misses
+    /// nothing.
+    data: Option<Box<RawValue>>,
+    recovered: bool,
+}
+
+impl Shard {
+    /// Adds a subscription. `answer` then answers it, as soon as its view is at hand.
+    pub(super) fn subscribe(
+        &mut self,
+        conn: ConnId,
+        request: u32,
+        channel: Channel,
+        since: Option<Position>,
+    ) -> Option<SubscriptionId> {
+        let connection = self.connections.get(conn)?;
+        let claims = connection.session.claims()?.clone();
+        let run = match &channel {
+            // An SSE client's grant was audited when it was given out.
+            Channel::Run(run) if connection.form.has_replies() => {
+                Audit::concerns(&claims, Some(run)).then(|| run.clone())
+            }
+            _ => None,
+        };
+        self.links.metrics.subscriptions.of(&channel).inc();
+        let view = self.views.open(&channel.aggregate(&claims.tenant), &channel);
+        let audit = run.is_some().then_some(self.next_audit_entry);
+        let give_up_at = self.connections.now + ANSWER_WITHIN_S;
+        let stage = Stage::Pending { request, floor: since, give_up_at, audit };
+        let listed = self.views.get(view)?.next_listener();
+        let subscription = Subscription { channel, view, listed, stage };
+        let slot = self.connections.get_mut(conn)?.session.subscriptions.add(subscription);
+        let at = SubscriptionId { conn, slot };
+        self.views.get_mut(view)?.add_listener(at);
+        if let Some(run) = run {
+            self.write_audit(at, claims, run);
+        }
+        self.connections.schedule(conn);
+        Some(at)
+    }
+
+    /// Writes an audit entry about a run that its bearer opens. The subscription is answered
+    /// afterwards.
+    fn write_audit(&mut self, subscription: SubscriptionId, claims: Arc<Claims>, run: RunId) {
+        let entry = self.next_audit_entry;
+        self.next_audit_entry = entry.next();
+        let (audit, inbox) = (self.links.audit.clone(), self.links.inbox.clone());
+        self.links.node.spawn(async move {
+            let written = audit.seen(&claims, Action::Open, Some(&run)).await;
+            let _ = inbox.send(ShardMessage::Audited { subscription, entry, written }).await;
+        });
+    }
+
+    /// Answers the subscription that waited for an audit entry, or refuses it.
+    pub(super) fn finish_audit(
+        &mut self,
+        at: SubscriptionId,
+        entry: AuditEntryId,
+        written: Result<(), Code>,
+    ) {
+        // The subscription may have ended meanwhile, and another may have its id. Only the right
+        // one waits for this entry.
+        if !self.connections.find_subscription(at).is_some_and(|(_, subscription)| {
+            matches!(subscription.stage, Stage::Pending { audit: Some(id), .. } if id == entry)
+        }) {
+            return;
+        }
+        if let Err(code) = written {
+            return self.refuse(at, code);
+        }
+        if let Some(subscription) = self.connections.subscription_mut(at)
+            && let Stage::Pending { audit, .. } = &mut subscription.stage
+        {
+            *audit = None;
+        }
+        self.answer(at);
+    }
+
+    /// Answers a subscription that is pending, if its view is at hand and not behind the client.
+    pub(super) fn answer(&mut self, at: SubscriptionId) {
+        let Some((_, subscription)) = self.connections.subscription(at) else { return };
+        let Stage::Pending { request, floor, audit: None, .. } = subscription.stage else { return };
+        let Some(first) = self.first_state(subscription.view, floor) else { return };
+        let Some(connection) = self.connections.get_mut(at.conn) else { return };
+        if !connection.peer.takes_reply(connection.form, request) {
+            // The first frame of state is the answer.
+            let seen = if first.data.is_none() { first.seen } else { 0 };
+            self.connections.mark_live(at, floor.unwrap_or_default(), seen);
+            return self.catch_up(at);
+        }
+        let FirstState { position, seen, data, recovered } = first;
+        let start = match (recovered, floor, data.as_deref()) {
+            (true, Some(floor), missed) => {
+                Start::Recovered { position, held: floor.version, missed }
+            }
+            (_, floor, Some(data)) => {
+                Start::Snapshot { position, data, was_recovering: floor.is_some() }
+            }
+            (_, _, None) => {
+                debug_assert!(false, "only a client that holds the newest position misses nothing");
+                return;
+            }
+        };
+        self.connections.mark_live(at, position, seen);
+        self.connections.reply(at.conn, &Reply::Subscribe { id: request, start });
+    }
+
+    /// The first state of a subscription to `view` for a client that holds `floor`. `None` while
+    /// the view is not at hand or behind the client.
+    fn first_state(&mut self, view: HotViewId, floor: Option<Position>) -> Option<FirstState> {
+        if let Some(now) = self.views.ticket_now(view) {
+            if floor.is_some_and(|floor| floor > now.position) {
+                return None;
+            }
+            let data = (floor != Some(now.position)).then(|| raw(&now.seen));
+            return Some(FirstState {
+                position: now.position,
+                seen: now.seen.fingerprint(),
+                data,
+                recovered: floor.is_some_and(|floor| floor.epoch == now.position.epoch),
+            });
+        }
+        let view = self.views.get_mut(view)?;
+        let aggregate = view.aggregate.clone();
+        let KeyedView { channel, live: Some(live), .. } = view.keyed_mut()? else { return None };
+        let position = live.view.position;
+        let (recovered, data) = match floor.map(|floor| decide_catch_up(floor, position, None)) {
+            Some(CatchUp::NodeBehind) => return None,
+            Some(CatchUp::Nothing) => (true, None),
+            Some(CatchUp::StepsSince(version)) => {
+                let held = Position { version, ..position };
+                let tails = &self.links.tails;
+                let (kind, data) = missed_since(tails, &aggregate, channel, live, held);
+                (kind == PublicationKind::Delta, Some(data))
+            }
+            None | Some(CatchUp::Snapshot | CatchUp::NewestStep) => {
+                (false, Some(live.snapshot().to_owned()))
+            }
+        };
+        Some(FirstState { position, seen: 0, data, recovered })
+    }
+
+    /// Sends a live subscription the state that it lacks, from wherever it stands.
+    pub(super) fn catch_up(&mut self, at: SubscriptionId) {
+        // Answering the subscription may have ended it.
+        let Some((connection, subscription)) = self.connections.find_subscription(at) else {
+            return;
+        };
+        let Stage::Live { held, seen } = subscription.stage else { return };
+        let form = connection.form;
+        if let Some(now) = self.views.ticket_now(subscription.view) {
+            if held.epoch < now.position.epoch && form.resubscribes() {
+                return self.end(at, Close::InsufficientState);
+            }
+            let fingerprint = now.seen.fingerprint();
+            if seen == fingerprint || held > now.position {
+                return;
+            }
+            let (channel, position) = (&subscription.channel, now.position);
+            let kind = PublicationKind::State;
+            let publication = Publication { channel, kind, position, data: &now.seen };
+            self.frames.clear();
+            let frame = self.frames.get(form, &publication);
+            return self.connections.send_state(at, position, fingerprint, frame);
+        }
+        let Some(view) = self.views.get_mut(subscription.view) else { return };
+        let aggregate = view.aggregate.clone();
+        let Some(KeyedView { channel, live: Some(live), .. }) = view.keyed_mut() else { return };
+        let position = live.view.position;
+        let (kind, data) = match decide_catch_up(held, position, None) {
+            CatchUp::Nothing | CatchUp::NodeBehind | CatchUp::NewestStep => return,
+            CatchUp::Snapshot if form.resubscribes() => {
+                return self.end(at, Close::InsufficientState);
+            }
+            CatchUp::Snapshot => (PublicationKind::Snapshot, live.snapshot().to_owned()),
+            CatchUp::StepsSince(_) => {
+                missed_since(&self.links.tails, &aggregate, channel, live, held)
+            }
+        };
+        let publication = Publication { channel, kind, position, data: &data };
+        self.frames.clear();
+        let frame = self.frames.get(form, &publication);
+        self.connections.send_state(at, position, 0, frame);
+    }
+
+    /// Ends a subscription and tells its client why.
+    pub(super) fn end(&mut self, at: SubscriptionId, close: Close) {
+        let Some((_, subscription)) = self.connections.subscription(at) else { return };
+        let channel = subscription.channel.clone();
+        self.connections.reply(at.conn, &Reply::Unsubscribe { channel: &channel, close });
+        self.remove_subscription(at);
+    }
+
+    /// Refuses a subscription that is pending.
+    pub(super) fn refuse(&mut self, at: SubscriptionId, code: Code) {
+        let Some((connection, subscription)) = self.connections.subscription(at) else { return };
+        let Stage::Pending { request, .. } = subscription.stage else { return };
+        if connection.form.has_replies() {
+            self.connections.reply(at.conn, &Reply::Error { id: request, code });
+            return self.remove_subscription(at);
+        }
+        // The last channel of an SSE stream is refused for good: its browser is told not to come
+        // back.
+        let is_last = connection.session.subscriptions.count() == 1;
+        let id = (is_last && !code.is_temporary()).then_some(frames::REFUSED);
+        let error = frames::encode_sse_error(Some(&subscription.channel), code, id);
+        self.connections.send_bytes(at.conn, error.into());
+        self.remove_subscription(at);
+        if is_last {
+            // A stream without channels ends, and a browser then comes back by itself.
+            self.connections.close(at.conn, Close::PermissionDenied);
+        }
+    }
+
+    /// Removes a subscription without telling its client.
+    pub(super) fn remove_subscription(&mut self, at: SubscriptionId) {
+        let connection = self.connections.get_mut(at.conn);
+        let removed = connection.and_then(|conn| conn.session.subscriptions.remove(at.slot));
+        let Some(Subscription { channel, view, listed, .. }) = removed else {
+            debug_assert!(false, "a subscription is removed once");
+            return;
+        };
+        self.links.metrics.subscriptions.of(&channel).dec();
+        if let Some(moved) = self.views.remove_listener(view, listed)
+            && let Some(subscription) = self.connections.subscription_mut(moved)
+        {
+            subscription.listed = listed;
+        }
+    }
+}
+
+/// The steps of a view since `held`, merged, or the whole view when the tail does not reach back
+/// that far.
+fn missed_since(
+    tails: &Tails,
+    aggregate: &Aggregate,
+    channel: &Channel,
+    live: &mut LiveView,
+    held: Position,
+) -> (PublicationKind, Box<RawValue>) {
+    let to = live.view.position.version;
+    match tails.merged_since(aggregate, &channel.to_string(), held, to) {
+        Some(delta) => (PublicationKind::Delta, raw(&delta)),
+        None => (PublicationKind::Snapshot, live.snapshot().to_owned()),
+    }
+}

@@ -1,0 +1,54 @@
+//! The task that drives a shard.
+
+use std::{cell::RefCell, rc::Rc, time::Duration};
+
+use tokio::{sync::mpsc, time::Instant};
+
+use crate::{
+    stream::{message::ShardMessage, shard::Shard},
+    transport::socketio::client,
+};
+
+/// Messages handled before anything is written, so that changes that arrive together leave
+/// together.
+const MAX_BATCH: usize = 256;
+
+/// Runs a shard until the node drops its inbox, or until the last connection has left a draining
+/// node.
+pub async fn run(shard: Rc<RefCell<Shard>>, mut inbox: mpsc::Receiver<ShardMessage>) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    let mut batch = Vec::with_capacity(MAX_BATCH);
+    loop {
+        let due = shard.borrow().next_due();
+        tokio::select! {
+            count = inbox.recv_many(&mut batch, MAX_BATCH) => {
+                if count == 0 {
+                    return;
+                }
+                for message in batch.drain(..) {
+                    let connected = shard.borrow_mut().handle(message);
+                    if let Some(peer) = connected {
+                        client::start(&shard, peer);
+                    }
+                }
+                shard.borrow_mut().serve_changes();
+            }
+            () = sleep_until(due) => shard.borrow_mut().send_delayed(),
+            _ = tick.tick() => {
+                let mut shard = shard.borrow_mut();
+                shard.tick();
+                if shard.is_drained() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Sleeps until `due`, or for ever.
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

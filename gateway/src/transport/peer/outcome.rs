@@ -1,0 +1,28 @@
+//! The answers of a peer to its connection.
+
+use schemas::codes::Close;
+
+/// What the connection's task should do next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// Read what the client sent.
+    Read,
+    /// Write the bytes that wait, and then the state that the client is owed.
+    Write,
+    /// Say farewell and end.
+    Close(Close),
+}
+
+/// What became of bytes that a peer was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendOutcome {
+    /// The system has taken all of them.
+    Written,
+    /// The system has taken some of them at most. The rest waits in the peer until the connection's
+    /// task, which must be woken, finds the socket writable.
+    Queued,
+    /// The Socket.IO session writes them by itself. Their deadline has started.
+    InFlight,
+    /// Earlier bytes still wait, so none of these were taken.
+    Busy,
+}

@@ -1,0 +1,109 @@
+//! A TCP socket that speaks WebSocket or SSE, with the bytes that wait for it.
+
+use std::{
+    io::ErrorKind,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use gateway_core::{outbox::Outbox, protocol::Reply};
+use schemas::codes::Close;
+use tokio::net::TcpStream;
+
+use super::outcome::{Ready, SendOutcome};
+use crate::stream::frames::{self, Form};
+
+pub struct TcpPeer {
+    socket: Rc<TcpStream>,
+    outbox: Outbox,
+}
+
+impl TcpPeer {
+    pub fn new(socket: Rc<TcpStream>) -> Self {
+        Self { socket, outbox: Outbox::default() }
+    }
+
+    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<Ready> {
+        if !self.outbox.is_empty() && self.socket.poll_write_ready(cx).is_ready() {
+            return Poll::Ready(Ready::Write);
+        }
+        if self.socket.poll_read_ready(cx).is_ready() {
+            return Poll::Ready(Ready::Read);
+        }
+        Poll::Pending
+    }
+
+    /// # Errors
+    /// [`Close::ServerError`] when the socket cannot be written to.
+    pub fn send_state(&mut self, frame: &[u8], now: u64) -> Result<SendOutcome, Close> {
+        if !self.outbox.is_empty() {
+            return Ok(SendOutcome::Busy);
+        }
+        let written = self.try_write(frame)?;
+        match &frame[written..] {
+            [] => Ok(SendOutcome::Written),
+            rest => self.queue(Bytes::copy_from_slice(rest), now),
+        }
+    }
+
+    /// # Errors
+    /// As for [`TcpPeer::send_bytes`].
+    pub fn send_reply(
+        &mut self,
+        form: Form,
+        reply: &Reply<'_>,
+        now: u64,
+    ) -> Result<SendOutcome, Close> {
+        self.send_bytes(frames::encode_reply(form, reply), now)
+    }
+
+    /// Sends bytes that must not be lost, behind those that wait.
+    ///
+    /// # Errors
+    /// [`Close::Slow`] when too many bytes wait, [`Close::ServerError`] when the socket cannot be
+    /// written to.
+    pub fn send_bytes(&mut self, bytes: Bytes, now: u64) -> Result<SendOutcome, Close> {
+        let written = if self.outbox.is_empty() { self.try_write(&bytes)? } else { 0 };
+        if written == bytes.len() {
+            return Ok(SendOutcome::Written);
+        }
+        self.queue(bytes.slice(written..), now)
+    }
+
+    fn queue(&mut self, bytes: Bytes, now: u64) -> Result<SendOutcome, Close> {
+        self.outbox.push(bytes, now).map_err(|_| Close::Slow)?;
+        Ok(SendOutcome::Queued)
+    }
+
+    /// Writes as many bytes as the socket takes now, which may be none.
+    fn try_write(&self, bytes: &[u8]) -> Result<usize, Close> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        match self.socket.try_write(bytes) {
+            Ok(written) => Ok(written),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+            Err(_) => Err(Close::ServerError),
+        }
+    }
+
+    /// Writes the bytes that wait, as far as the socket takes them. Returns whether all have left.
+    ///
+    /// # Errors
+    /// [`Close::ServerError`] when the socket cannot be written to.
+    pub fn flush(&mut self, now: u64) -> Result<bool, Close> {
+        while let Some(front) = self.outbox.front() {
+            match self.socket.try_write(front) {
+                Ok(written) => self.outbox.advance(written, now),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(_) => return Err(Close::ServerError),
+            }
+        }
+        Ok(true)
+    }
+
+    pub fn deadline(&self) -> Option<u64> {
+        self.outbox.deadline()
+    }
+}
