@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use processors::{location::Location, step::Step};
+use processors::{effect::RecordEffect, location::Location};
 use schemas::{
     Millis,
     command::{Command, Verdict},
@@ -104,18 +104,18 @@ impl Clinic {
         }
     }
 
-    fn apply(&mut self, command: Command) -> (Step, Duration) {
+    fn apply(&mut self, command: Command) -> (RecordEffect, Duration) {
         let record = self.record(command);
         self.now += PACE_MS;
         let began = Instant::now();
-        let step = black_box(self.location.handle(black_box(&record), self.now));
+        let effect = black_box(self.location.handle(black_box(&record), self.now));
         let time = began.elapsed();
         assert!(
-            matches!(step.verdict, Verdict::Applied { .. }),
+            matches!(effect.verdict, Verdict::Applied { .. }),
             "a {} was refused",
             record.command.kind()
         );
-        (step, time)
+        (effect, time)
     }
 
     /// The commands of visit `number`: somebody new waits, and the first in line, who came `line` visits ago, is served.
@@ -139,10 +139,10 @@ fn measure(line: u128) -> [Cost; 4] {
     let mut costs = [Cost::default(); 4];
     for number in line..line + VISITS {
         for (command, cost) in clinic.visit(number, line).into_iter().zip(&mut costs) {
-            let (step, time) = clinic.apply(command);
+            let (effect, time) = clinic.apply(command);
             cost.records += 1;
             cost.time += time;
-            cost.bytes += step.deltas.iter().map(bytes).sum::<usize>();
+            cost.bytes += effect.deltas.iter().map(bytes).sum::<usize>();
         }
         if number % BATCH == 0 {
             clinic.location.forget_ended();

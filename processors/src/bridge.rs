@@ -22,14 +22,14 @@ pub struct Bridge {
 }
 
 /// A record as the source's topic has it.
-pub struct Told {
+pub struct SourceRecord {
     pub partition: u32,
     pub offset: i64,
     pub record: WireRecord,
 }
 
 /// What a record of the source becomes.
-pub enum Passed {
+pub enum BridgedRecord {
     /// A command for a location.
     Command(WireRecord),
     /// Nothing a location could read: the record as it came, under a key that has the runner set it aside.
@@ -38,7 +38,7 @@ pub enum Passed {
 
 /// Records passed on since the start, once `care` had acknowledged them.
 #[derive(Default)]
-pub struct Counters {
+pub struct BridgeCounters {
     pub commands: AtomicU64,
     pub unreadable: AtomicU64,
 }
@@ -53,14 +53,14 @@ const LARGEST: usize = 512 << 10;
 
 impl Bridge {
     /// What the record becomes. `bits` are random, for the id of an appointment that is new.
-    pub fn pass(&self, told: Told, bits: u128) -> Passed {
+    pub fn convert(&self, told: SourceRecord, bits: u128) -> BridgedRecord {
         match self.command(&told, bits) {
-            Ok(command) => Passed::Command(command.to_wire()),
-            Err(code) => Passed::Unreadable(self.as_it_came(told, code), code),
+            Ok(command) => BridgedRecord::Command(command.to_wire()),
+            Err(code) => BridgedRecord::Unreadable(self.as_it_came(told, code), code),
         }
     }
 
-    fn command(&self, told: &Told, bits: u128) -> Result<CommandRecord, Code> {
+    fn command(&self, told: &SourceRecord, bits: u128) -> Result<CommandRecord, Code> {
         if size(&told.record) > LARGEST {
             return Err(Code::TooLarge);
         }
@@ -79,7 +79,7 @@ impl Bridge {
 
     /// The id the source gave the record, if it is one of ours; otherwise the record's place. Either is the same whenever
     /// the record is read.
-    fn id(&self, told: &Told) -> CommandId {
+    fn id(&self, told: &SourceRecord) -> CommandId {
         let given = told.record.header("ce_id").and_then(|id| CommandId::new(id).ok());
         given.unwrap_or_else(|| {
             let place =
@@ -98,8 +98,8 @@ impl Bridge {
     }
 
     /// No aggregate's key begins so: whoever looks at what was set aside sees whose it is, and where it came from.
-    fn as_it_came(&self, told: Told, code: Code) -> WireRecord {
-        let Told { partition, offset, mut record } = told;
+    fn as_it_came(&self, told: SourceRecord, code: Code) -> WireRecord {
+        let SourceRecord { partition, offset, mut record } = told;
         if code == Code::TooLarge {
             record = WireRecord { key: String::new(), headers: Vec::new(), value: Bytes::new() };
         }

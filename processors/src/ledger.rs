@@ -14,7 +14,7 @@ use schemas::{
 
 use crate::{
     BoxFuture,
-    aggregate::{Header, Loaded},
+    aggregate::{AggregateHeader, StoredAggregate},
     location::{Appointment, Ticket},
     run::RunRow,
     views::ViewStep,
@@ -22,7 +22,7 @@ use crate::{
 
 /// Ownership of one partition: what every commit must name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Claim {
+pub struct PartitionClaim {
     pub partition: u32,
     /// Rises with each claim; an older owner's commits find no row.
     pub owner_epoch: i64,
@@ -86,7 +86,7 @@ pub struct AggregateRow {
     /// Version before the batch: 0 for a new aggregate.
     pub from: u64,
     pub to: u64,
-    pub header: Header,
+    pub header: AggregateHeader,
     /// When its next timer is due.
     pub due: Option<Millis>,
 }
@@ -122,7 +122,7 @@ pub struct OutboxRow {
 /// One transaction: moves the checkpoint of `claim` from `claim.next_offset` to `to` and everything with it.
 #[derive(Clone)]
 pub struct Batch {
-    pub claim: Claim,
+    pub claim: PartitionClaim,
     pub to: i64,
     pub journal: Vec<JournalRow>,
     pub aggregates: Vec<AggregateRow>,
@@ -138,11 +138,11 @@ pub struct Batch {
 pub type ViewName = (Aggregate, String);
 
 /// A view, and the seconds it is kept from now on; `None`: until it changes.
-pub type KeptView = (View, Option<u32>);
+pub type StoredView = (View, Option<u32>);
 
 /// Parts of a location that a batch names and that do not come with it.
 #[derive(Default, Clone)]
-pub struct Names {
+pub struct PartNames {
     pub tickets: Vec<TicketId>,
     pub appointments: Vec<AppointmentId>,
     /// Appointments by what their source calls them.
@@ -151,14 +151,14 @@ pub struct Names {
 
 /// What the ledger has under such names.
 #[derive(Default)]
-pub struct Named {
+pub struct LocationParts {
     /// Ended ones only: the live ones come with their location.
     pub tickets: Vec<Ticket>,
     /// Open or not, each once.
     pub appointments: Vec<Appointment>,
 }
 
-impl Names {
+impl PartNames {
     pub fn is_empty(&self) -> bool {
         self.tickets.is_empty() && self.appointments.is_empty() && self.keys.is_empty()
     }
@@ -166,24 +166,24 @@ impl Names {
 
 pub trait Ledger: Send + Sync + 'static {
     /// Takes the partition: bumps its owner epoch (creating the row at offset 0) and answers where to read on.
-    fn claim(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>>;
+    fn claim(&self, partition: u32) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>>;
 
     /// The partition's checkpoint as it stands, whoever owns it.
-    fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>>;
+    fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>>;
 
     /// An aggregate with what is live of it, at one moment: of a location its live tickets and the appointments
     /// that are near on its service day. `None` when it does not exist.
-    fn load<'a>(
+    fn restore<'a>(
         &'a self,
         aggregate: &'a Aggregate,
-    ) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>>;
+    ) -> BoxFuture<'a, Result<Option<StoredAggregate>, LedgerError>>;
 
     /// What is there under these names.
-    fn named<'a>(
+    fn location_parts<'a>(
         &'a self,
         aggregate: &'a Aggregate,
-        names: &'a Names,
-    ) -> BoxFuture<'a, Result<Named, LedgerError>>;
+        names: &'a PartNames,
+    ) -> BoxFuture<'a, Result<LocationParts, LedgerError>>;
 
     /// All appointments of a location whose service day (`YYYY-MM-DD`) lies behind `after` and not behind `until`.
     fn appointments<'a>(
@@ -215,7 +215,7 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Vec<OutboxRow>, LedgerError>>;
 
     /// Deletes outbox rows by their keys once the log acknowledged them.
-    fn published<'a>(
+    fn delete_published<'a>(
         &'a self,
         partition: u32,
         rows: &'a [(i64, i16)],
@@ -228,7 +228,7 @@ pub trait Ledger: Send + Sync + 'static {
     fn dirty(
         &self,
         partition: u32,
-        of: u32,
+        partition_count: u32,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<ViewName>, LedgerError>>;
 
@@ -236,11 +236,11 @@ pub trait Ledger: Send + Sync + 'static {
     fn view<'a>(
         &'a self,
         name: &'a ViewName,
-    ) -> BoxFuture<'a, Result<Option<KeptView>, LedgerError>>;
+    ) -> BoxFuture<'a, Result<Option<StoredView>, LedgerError>>;
 
     /// Forgets that a view was dirty, unless it moved past `version` meanwhile. Of a view that is no longer kept,
     /// the version is 0.
-    fn repaired<'a>(
+    fn mark_repaired<'a>(
         &'a self,
         name: &'a ViewName,
         version: u64,

@@ -3,13 +3,13 @@
 
 pub mod aggregate;
 pub mod bridge;
+pub mod effect;
 pub mod ledger;
 pub mod location;
 pub mod log;
 pub mod rule_book;
 pub mod run;
 pub mod runner;
-pub mod step;
 pub mod views;
 pub mod work;
 pub mod worker;

@@ -18,7 +18,7 @@ use schemas::{
     view::Position,
 };
 
-use crate::step::Step;
+use crate::effect::RecordEffect;
 
 mod apply;
 mod appointments;
@@ -30,21 +30,22 @@ mod settings;
 mod state;
 mod timers;
 
-use load::{DayCounts, Waits};
-use project::Changing;
-use timers::Due;
+use load::{DayCounts, WaitTimes};
+use project::VersionChange;
+use timers::TimerTarget;
 
 pub use decide::{Decision, decide};
 pub use project::KEEP_ENDED_S;
 pub use settings::{MAX_LANGUAGES, MAX_QUEUES, MAX_STATIONS, SERVICE_S};
 pub use state::{
-    Appointment, Desk, DoctorDay, Header, Queue, Recent, Service, Station, Ticket, Undo,
+    Appointment, DoctorDay, LocationHeader, Queue, RecentCall, ServiceTime, Station, Ticket,
+    TicketSummary, Undo,
 };
 
 /// A location in memory: its header, its live tickets, and whichever ended ones a batch asked for.
 pub struct Location {
     position: Position,
-    header: Header,
+    header: LocationHeader,
     zone: TimeZone,
     tickets: HashMap<TicketId, Ticket>,
     /// Those of the service day, open ones of earlier days, and whichever a batch named.
@@ -58,25 +59,25 @@ pub struct Location {
     outside: BTreeSet<AppointmentId>,
     /// Live tickets: what ends with the service day.
     lasting: BTreeSet<TicketId>,
-    timers: BTreeSet<(Millis, Due)>,
+    timers: BTreeSet<(Millis, TimerTarget)>,
     /// When the service day began, and when it is over.
     day_starts: Millis,
     day_ends: Millis,
-    waits: Waits,
+    waits: WaitTimes,
     day_counts: DayCounts,
     /// The tickets in memory that are over: what [`Location::forget_ended`] drops.
     ended: BTreeSet<TicketId>,
-    tallies: BTreeMap<QueueId, Tally>,
+    tallies: BTreeMap<QueueId, QueueTally>,
     /// Live tickets that name a station: what a new name of the station changes.
     at_station: BTreeMap<StationId, BTreeSet<TicketId>>,
 }
 
 /// What a queue's tickets and stations add up to, kept so that nothing is counted per command.
 #[derive(Default)]
-struct Tally {
+struct QueueTally {
     waiting: BTreeSet<LinePlace>,
     priorities: BTreeMap<Priority, u32>,
-    waits: Waits,
+    waits: WaitTimes,
     in_service: u32,
     /// Stations whose last call was for this queue.
     stations: u32,
@@ -85,21 +86,30 @@ struct Tally {
 impl Location {
     /// A location that does not exist yet: version 0.
     pub fn new(epoch: u64) -> Self {
-        Self::load(Position { epoch, version: 0 }, Header::default(), Vec::new(), Vec::new())
+        Self::restore(
+            Position { epoch, version: 0 },
+            LocationHeader::default(),
+            Vec::new(),
+            Vec::new(),
+        )
     }
 
     /// A location as the ledger holds it, with its live tickets and the appointments that are near its service day
     /// ([`Appointment::is_near`]).
-    pub fn load(
+    pub fn restore(
         position: Position,
-        header: Header,
+        header: LocationHeader,
         tickets: Vec<Ticket>,
         appointments: Vec<Appointment>,
     ) -> Self {
         let mut location = Self {
             position,
             zone: settings::zone_or_utc(&header.time_zone),
-            tallies: header.queues.keys().map(|queue| (queue.clone(), Tally::default())).collect(),
+            tallies: header
+                .queues
+                .keys()
+                .map(|queue| (queue.clone(), QueueTally::default()))
+                .collect(),
             loaded_until: header.day.clone(),
             header,
             tickets: HashMap::new(),
@@ -113,7 +123,7 @@ impl Location {
             timers: BTreeSet::new(),
             day_starts: 0,
             day_ends: Millis::MAX,
-            waits: Waits::default(),
+            waits: WaitTimes::default(),
             day_counts: DayCounts::default(),
         };
         location.set_timers();
@@ -163,7 +173,7 @@ impl Location {
         self.position
     }
 
-    pub fn header(&self) -> &Header {
+    pub fn header(&self) -> &LocationHeader {
         &self.header
     }
 
@@ -203,12 +213,12 @@ impl Location {
 
     /// Lets the timers fire that are due at the record's append time, decides the record, applies all of it and says how
     /// the views changed. What the timers did stays when the record is refused.
-    pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> Step {
+    pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> RecordEffect {
         let at = self.advance(appended_at);
         let location =
             record.aggregate.location_id().expect("a record is for its aggregate's kind");
         let version = self.position.version + 1;
-        let mut change = Changing::default();
+        let mut change = VersionChange::default();
         while let Some(event) = self.next_due() {
             self.change(&mut change, &location, event, version, at);
         }
@@ -225,12 +235,14 @@ impl Location {
                 let Decision { result, follow_up, .. } = decision;
                 (Verdict::Applied { epoch: self.position.epoch, version, result }, follow_up)
             }
-            Err(code) if change.events.is_empty() => return Step::refused(self.position, at, code),
+            Err(code) if change.events.is_empty() => {
+                return RecordEffect::refused(self.position, at, code);
+            }
             Err(code) => (Verdict::Refused { code }, None),
         };
         let (touched, appointments) = self.touched(&change.events);
-        let (events, deltas) = self.changed(change, &location);
-        Step {
+        let (events, deltas) = self.into_deltas(change, &location);
+        RecordEffect {
             position: self.position,
             at,
             verdict,
@@ -251,11 +263,11 @@ impl Location {
         at: Millis,
         events: &[Event],
     ) -> Vec<ViewDelta> {
-        let mut change = Changing::default();
+        let mut change = VersionChange::default();
         for event in events {
             self.change(&mut change, location, event.clone(), version, at);
         }
-        self.changed(change, location).1
+        self.into_deltas(change, location).1
     }
 
     /// Moves the clock to `appended_at`; it never goes back, whatever the log's brokers think of the time.
@@ -298,10 +310,13 @@ impl Location {
             _ => {}
         }
         if let Some(at) = self.ticket_due(&ticket) {
-            self.timers.insert((at, Due::Ticket(ticket.id.clone())));
+            self.timers.insert((at, TimerTarget::Ticket(ticket.id.clone())));
         }
         if let Some(appointment) = &ticket.appointment {
-            self.agree(appointment, Desk { label: ticket.label.clone(), state: standing.state });
+            self.agree(
+                appointment,
+                TicketSummary { label: ticket.label.clone(), state: standing.state },
+            );
         }
         self.tickets.insert(ticket.id.clone(), ticket);
     }
@@ -333,7 +348,7 @@ impl Location {
             }
         }
         if let Some(at) = self.ticket_due(&ticket) {
-            self.timers.remove(&(at, Due::Ticket(id.clone())));
+            self.timers.remove(&(at, TimerTarget::Ticket(id.clone())));
         }
         Some(ticket)
     }
@@ -344,7 +359,7 @@ impl Location {
         let (source, key) = appointment.source();
         self.by_source.insert((source.clone(), key.clone()), id.clone());
         if let Some(at) = self.appointment_due(&appointment) {
-            self.timers.insert((at, Due::Appointment(id.clone())));
+            self.timers.insert((at, TimerTarget::Appointment(id.clone())));
         }
         if appointment.day.as_ref() == Some(&self.header.day) {
             self.day_counts.add(&appointment);
@@ -365,7 +380,7 @@ impl Location {
         self.by_source.remove(&(source.clone(), key.clone()));
         self.outside.remove(id);
         if let Some(at) = self.appointment_due(&appointment) {
-            self.timers.remove(&(at, Due::Appointment(id.clone())));
+            self.timers.remove(&(at, TimerTarget::Appointment(id.clone())));
         }
         if appointment.day.as_ref() == Some(&self.header.day) {
             self.day_counts.remove(&appointment);

@@ -14,7 +14,7 @@ use schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::step::Step;
+use crate::effect::RecordEffect;
 
 /// The name of the view.
 pub const VIEW: &str = "rules";
@@ -22,12 +22,12 @@ pub const VIEW: &str = "rules";
 /// A tenant's rules in memory.
 pub struct RuleBook {
     position: Position,
-    header: Header,
+    header: RuleBookHeader,
 }
 
 /// All there is of them.
 #[derive(Clone, Default, Serialize, Deserialize)]
-pub struct Header {
+pub struct RuleBookHeader {
     /// The latest append time seen.
     now: Millis,
     rules: BTreeMap<RuleId, Rule>,
@@ -36,10 +36,10 @@ pub struct Header {
 impl RuleBook {
     /// No rules: version 0.
     pub fn new(epoch: u64) -> Self {
-        Self::load(Position { epoch, version: 0 }, Header::default())
+        Self::restore(Position { epoch, version: 0 }, RuleBookHeader::default())
     }
 
-    pub fn load(position: Position, header: Header) -> Self {
+    pub fn restore(position: Position, header: RuleBookHeader) -> Self {
         Self { position, header }
     }
 
@@ -47,20 +47,20 @@ impl RuleBook {
         self.position
     }
 
-    pub fn header(&self) -> &Header {
+    pub fn header(&self) -> &RuleBookHeader {
         &self.header
     }
 
     /// Decides the record at its append time, applies what was decided and says how the view changed.
-    pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> Step {
+    pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> RecordEffect {
         let at = self.header.now.max(appended_at);
         self.header.now = at;
         match decide(&self.header.rules, record, at) {
             Ok(event) => {
                 let delta = self.replay(self.position.version + 1, at, &event);
-                Step::applied(self.position, at, vec![event], delta)
+                RecordEffect::applied(self.position, at, vec![event], delta)
             }
-            Err(code) => Step::refused(self.position, at, code),
+            Err(code) => RecordEffect::refused(self.position, at, code),
         }
     }
 

@@ -21,26 +21,26 @@ use schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::step::Step;
+use crate::effect::RecordEffect;
 
 /// A run in memory.
 pub struct Run {
     position: Position,
-    header: Header,
+    header: RunHeader,
 }
 
 /// All there is of a run.
 #[derive(Clone, Default, Serialize, Deserialize)]
-pub struct Header {
+pub struct RunHeader {
     /// The run's clock: the latest append time it has seen.
     now: Millis,
     /// Absent before the run was asked for.
-    asked: Option<Asked>,
+    details: Option<RunDetails>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
-struct Asked {
-    request: Request,
+struct RunDetails {
+    request: RunRequest,
     by: String,
     keep_s: u32,
     head: RunHead,
@@ -55,10 +55,10 @@ struct Asked {
 impl Run {
     /// A run that was not asked for yet: version 0.
     pub fn new(epoch: u64) -> Self {
-        Self::load(Position { epoch, version: 0 }, Header::default())
+        Self::restore(Position { epoch, version: 0 }, RunHeader::default())
     }
 
-    pub fn load(position: Position, header: Header) -> Self {
+    pub fn restore(position: Position, header: RunHeader) -> Self {
         Self { position, header }
     }
 
@@ -66,20 +66,20 @@ impl Run {
         self.position
     }
 
-    pub fn header(&self) -> &Header {
+    pub fn header(&self) -> &RunHeader {
         &self.header
     }
 
     /// Decides the record at its append time, applies what was decided and says how the view changed.
-    pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> Step {
+    pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> RecordEffect {
         let at = self.header.now.max(appended_at);
         self.header.now = at;
         match decide(self, record, at) {
             Ok(events) => {
                 let delta = self.replay(&record.aggregate, self.position.version + 1, at, &events);
-                Step::applied(self.position, at, events, delta)
+                RecordEffect::applied(self.position, at, events, delta)
             }
-            Err(code) => Step::refused(self.position, at, code),
+            Err(code) => RecordEffect::refused(self.position, at, code),
         }
     }
 
@@ -97,10 +97,10 @@ impl Run {
             self.apply(event, at, &mut delta);
         }
         self.position.version = version;
-        let over = self.header.asked.as_ref().filter(|asked| asked.head.state.is_end());
+        let over = self.header.details.as_ref().filter(|details| details.head.state.is_end());
         ViewDelta {
             view: format!("run:{}", aggregate.id()),
-            keep_s: over.map(|asked| asked.keep_s),
+            keep_s: over.map(|details| details.keep_s),
             urgent: false,
             delta,
         }
@@ -108,44 +108,44 @@ impl Run {
 
     fn apply(&mut self, event: &Event, at: Millis, delta: &mut Delta) {
         if let Event::RunRequested { file, by, list_passes, keep_s } = event {
-            self.header.asked = Some(Asked::new(file, by, *list_passes, *keep_s, at));
+            self.header.details = Some(RunDetails::new(file, by, *list_passes, *keep_s, at));
         }
-        let Some(asked) = &mut self.header.asked else { return };
+        let Some(details) = &mut self.header.details else { return };
         match event {
-            Event::RunReported { report } => return asked.report(report, delta),
-            Event::RunQueued { attempt } => asked.queue(*attempt, delta),
-            Event::RunStarted { attempt } => asked.start(*attempt, at, delta),
-            Event::RunPlaced { ahead } => asked.head.ahead = Some(*ahead),
-            Event::RunCancelAsked => asked.head.cancelling = true,
+            Event::RunReported { report } => return details.report(report, delta),
+            Event::RunQueued { attempt } => details.queue(*attempt, delta),
+            Event::RunStarted { attempt } => details.start(*attempt, at, delta),
+            Event::RunPlaced { ahead } => details.head.ahead = Some(*ahead),
+            Event::RunCancelAsked => details.head.cancelling = true,
             Event::RunCompleted { summary } => {
-                asked.head.summary = Some(summary.clone());
-                asked.end(RunState::Completed, at);
+                details.head.summary = Some(summary.clone());
+                details.end(RunState::Completed, at);
             }
             Event::RunFailed { failure } => {
-                asked.head.failure = Some(failure.clone());
-                asked.end(RunState::Failed, at);
+                details.head.failure = Some(failure.clone());
+                details.end(RunState::Failed, at);
             }
-            Event::RunCancelled => asked.end(RunState::Cancelled, at),
+            Event::RunCancelled => details.end(RunState::Cancelled, at),
             _ => {}
         }
-        delta.put("run", &asked.head);
+        delta.put("run", &details.head);
     }
 
     /// What the ledger keeps beside the aggregate: the run in lists, and the work it is.
     pub fn row(&self, aggregate: &Aggregate) -> Option<RunRow> {
-        let asked = self.header.asked.as_ref()?;
-        let due = match asked.head.state {
-            RunState::Queued => Due::Attempt(asked.head.attempt),
-            RunState::Running if asked.head.cancelling => Due::Cancel,
-            RunState::Running => Due::Nothing,
-            RunState::Completed | RunState::Failed | RunState::Cancelled => Due::Over,
+        let details = self.header.details.as_ref()?;
+        let work = match details.head.state {
+            RunState::Queued => WorkChange::Enqueue(details.head.attempt),
+            RunState::Running if details.head.cancelling => WorkChange::Cancel,
+            RunState::Running => WorkChange::Unchanged,
+            RunState::Completed | RunState::Failed | RunState::Cancelled => WorkChange::Remove,
         };
         Some(RunRow {
             aggregate: aggregate.clone(),
-            head: asked.head.clone(),
-            keep_s: asked.head.state.is_end().then_some(asked.keep_s),
-            due,
-            request: asked.request.clone(),
+            head: details.head.clone(),
+            keep_s: details.head.state.is_end().then_some(details.keep_s),
+            work,
+            request: details.request.clone(),
         })
     }
 }
@@ -157,8 +157,8 @@ pub struct RunRow {
     pub head: RunHead,
     /// Seconds it is kept from now on, once it is over.
     pub keep_s: Option<u32>,
-    pub due: Due,
-    pub request: Request,
+    pub work: WorkChange,
+    pub request: RunRequest,
 }
 
 impl RunRow {
@@ -171,30 +171,30 @@ impl RunRow {
 
 /// What a worker has to know of a run beside its id.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Request {
+pub struct RunRequest {
     pub file: RunFile,
     pub list_passes: bool,
 }
 
 /// What is to become of a run's work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Due {
+pub enum WorkChange {
     /// This attempt waits for a worker, unless the work already is at it or past it.
-    Attempt(u32),
+    Enqueue(u32),
     /// The worker is to stop.
     Cancel,
     /// As it is: a worker is at it.
-    Nothing,
+    Unchanged,
     /// There is nothing left to do.
-    Over,
+    Remove,
 }
 
 /// Whether the event changes what lists and workers see of a run.
-pub fn is_listed(event: &Event) -> bool {
+pub fn changes_run_row(event: &Event) -> bool {
     !matches!(event, Event::RunReported { .. } | Event::RunPlaced { .. })
 }
 
-impl Asked {
+impl RunDetails {
     fn new(file: &RunFile, by: &str, list_passes: bool, keep_s: u32, at: Millis) -> Self {
         let head = RunHead {
             state: RunState::Queued,
@@ -210,7 +210,7 @@ impl Asked {
             summary: None,
         };
         Self {
-            request: Request { file: file.clone(), list_passes },
+            request: RunRequest { file: file.clone(), list_passes },
             by: by.to_owned(),
             keep_s,
             head,
@@ -302,7 +302,7 @@ pub fn decide(run: &Run, record: &CommandRecord, now: Millis) -> Result<Vec<Even
     if let C::RequestRun { file, list_passes, keep_s } = &record.command {
         return request(run, record, file, *list_passes, *keep_s);
     }
-    let head = &run.header.asked.as_ref().ok_or(Code::RunUnknown)?.head;
+    let head = &run.header.details.as_ref().ok_or(Code::RunUnknown)?.head;
     let current = |attempt: &u32| {
         let running = head.state == RunState::Running && *attempt == head.attempt;
         running.then_some(()).ok_or(over_or(head, Code::RunOtherAttempt))
@@ -371,7 +371,7 @@ fn request(
     list_passes: bool,
     keep_s: u32,
 ) -> Result<Vec<Event>, Code> {
-    if run.header.asked.is_some() {
+    if run.header.details.is_some() {
         return Err(Code::RunExists);
     }
     let named = (1..=MAX_TEXT).contains(&file.name.chars().count())

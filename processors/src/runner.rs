@@ -1,7 +1,7 @@
 //! The runner: reads `care` or `runs`, has aggregates decide, commits each batch in one transaction, and only then tells the
 //! store of views and the topic of views. The only async loop here; it knows no rule of theirs.
 //!
-//! A partition is always in one [`Stage`]. Whatever fails, the way back is the same: read the checkpoint, publish
+//! A partition is always in one [`PartitionStage`]. Whatever fails, the way back is the same: read the checkpoint, publish
 //! what the outbox holds, go on from the checkpoint's offset. So a fault, a lost answer and a restart are one path.
 
 pub mod batch;
@@ -20,29 +20,29 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-pub use counters::Counters;
+pub use counters::RunnerCounters;
 use schemas::Millis;
 
 use crate::{
-    ledger::{Claim, Ledger, LedgerError},
-    log::{Input, Log, NotAcknowledged},
-    views::Views,
+    ledger::{Ledger, LedgerError, PartitionClaim},
+    log::{AppendError, Log, LogEvent},
+    views::ViewStore,
 };
 use cache::Cache;
-use partition::{Partition, Stage};
+use partition::{Partition, PartitionStage};
 
 /// What a runner stands on.
 #[derive(Clone)]
-pub struct Backends {
+pub struct RunnerBackends {
     pub log: Arc<dyn Log>,
     pub ledger: Arc<dyn Ledger>,
-    pub views: Arc<dyn Views>,
+    pub views: Arc<dyn ViewStore>,
 }
 
 /// A clock on the wall.
 pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
 
-pub struct Settings {
+pub struct RunnerSettings {
     /// The topic whose records are applied: `care` or `runs`, whatever name the log has for it.
     pub topic: &'static str,
     /// Records in one transaction at most. 500 keep a transaction around ten milliseconds; more waits its turn.
@@ -50,24 +50,24 @@ pub struct Settings {
     /// Tickets and appointments in memory, over all locations. 200,000 are a few hundred megabytes; past it the location not used for
     /// longest goes, and is loaded again when a record names it.
     pub cached_tickets: usize,
-    pub counters: Arc<Counters>,
+    pub counters: Arc<RunnerCounters>,
     /// Milliseconds since the Unix epoch by the owner's clock: when a timer is due, as far as the owner knows. What a location
     /// does then is a matter of the log's clock alone.
     pub clock: Clock,
     /// Told after each commit: whoever shares the work of runs need not look again by the clock.
-    pub woken: Option<Arc<Notify>>,
+    pub work_signal: Option<Arc<Notify>>,
 }
 
-impl Settings {
+impl RunnerSettings {
     /// Those that suit most machines.
-    pub fn of(topic: &'static str) -> Self {
+    pub fn new(topic: &'static str) -> Self {
         Self {
             topic,
             batch: 500,
             cached_tickets: 200_000,
             counters: Arc::default(),
             clock: Arc::new(|| jiff::Timestamp::now().as_millisecond()),
-            woken: None,
+            work_signal: None,
         }
     }
 }
@@ -95,8 +95,8 @@ const REPAIR_EVERY: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`RunnerError::LogGone`] when the log closes.
 pub async fn run(
-    backends: Backends,
-    settings: Settings,
+    backends: RunnerBackends,
+    settings: RunnerSettings,
     stop: impl Future<Output = ()>,
 ) -> Result<(), RunnerError> {
     let mut inputs = backends.log.read();
@@ -120,8 +120,8 @@ pub async fn run(
 }
 
 struct Runner {
-    backends: Backends,
-    settings: Settings,
+    backends: RunnerBackends,
+    settings: RunnerSettings,
     partitions: BTreeMap<u32, Partition>,
     cache: Cache,
     /// The store of views failed and no repair has succeeded since: batches mark their views dirty without asking it.
@@ -130,30 +130,30 @@ struct Runner {
 }
 
 /// Why a partition did not get on.
-enum Trouble {
+enum PartitionError {
     Ledger(LedgerError),
-    Log(NotAcknowledged),
+    Log(AppendError),
     /// The partition has another owner, or its checkpoint went back.
     Lost,
 }
 
 /// How a step of a partition ended.
-enum Ended {
-    Well,
+enum AdvanceOutcome {
+    Done,
     /// It is tried again later.
-    InTrouble,
+    Retry,
     /// The partition is no longer ours.
     Lost,
 }
 
-impl From<LedgerError> for Trouble {
+impl From<LedgerError> for PartitionError {
     fn from(error: LedgerError) -> Self {
-        Trouble::Ledger(error)
+        PartitionError::Ledger(error)
     }
 }
 
 impl Runner {
-    fn new(backends: Backends, settings: Settings) -> Self {
+    fn new(backends: RunnerBackends, settings: RunnerSettings) -> Self {
         Self {
             backends,
             cache: Cache::new(settings.cached_tickets),
@@ -184,25 +184,30 @@ impl Runner {
         due.unwrap_or_else(|| Instant::now() + REPAIR_EVERY)
     }
 
-    async fn take(&mut self, input: Input) {
+    async fn take(&mut self, input: LogEvent) {
         match input {
-            Input::Assigned { partitions, of, claims } => {
-                self.assigned(partitions, of, claims).await
+            LogEvent::Assigned { partitions, partition_count, claims } => {
+                self.assigned(partitions, partition_count, claims).await
             }
-            Input::Revoked { partitions, done } => {
+            LogEvent::Revoked { partitions, done } => {
                 partitions.into_iter().for_each(|id| self.forget(id));
                 let _ = done.send(()); // a log that no longer waits has moved on by itself
             }
-            Input::Records { partition, of, records } => {
+            LogEvent::Records { partition, partition_count, records } => {
                 if let Some(partition) = self.partitions.get_mut(&partition) {
-                    partition.of = of;
+                    partition.partition_count = partition_count;
                     partition.push(records);
                 }
             }
         }
     }
 
-    async fn assigned(&mut self, ids: Vec<u32>, of: u32, claims: oneshot::Sender<Vec<(u32, i64)>>) {
+    async fn assigned(
+        &mut self,
+        ids: Vec<u32>,
+        partition_count: u32,
+        claims: oneshot::Sender<Vec<(u32, i64)>>,
+    ) {
         let ledger = &self.backends.ledger;
         let answers = join_all(
             ids.into_iter().map(async |id| (id, timeout(CLAIM_PATIENCE, ledger.claim(id)).await)),
@@ -213,7 +218,7 @@ impl Runner {
             match answer {
                 Ok(Ok(claim)) => {
                     offsets.push((id, claim.next_offset));
-                    self.partitions.insert(id, Partition::new(claim, of));
+                    self.partitions.insert(id, Partition::new(claim, partition_count));
                 }
                 Ok(Err(error)) => {
                     tracing::warn!(
@@ -248,13 +253,13 @@ impl Runner {
                 continue;
             };
             match self.advance(&mut partition).await {
-                Ended::Well => drop(self.partitions.insert(id, partition)),
-                Ended::InTrouble => {
+                AdvanceOutcome::Done => drop(self.partitions.insert(id, partition)),
+                AdvanceOutcome::Retry => {
                     self.partitions.insert(id, partition);
                     // The others stand on the same ledger and log: inputs are heard before each next attempt.
                     break;
                 }
-                Ended::Lost => {
+                AdvanceOutcome::Lost => {
                     self.cache.drop_partition(id);
                     self.backends.log.release(id);
                 }
@@ -285,58 +290,58 @@ impl Runner {
     }
 
     /// Does what the partition's stage asks for.
-    async fn advance(&mut self, partition: &mut Partition) -> Ended {
+    async fn advance(&mut self, partition: &mut Partition) -> AdvanceOutcome {
         let done = match partition.stage {
-            Stage::Unsure => self.look(partition).await,
-            Stage::Owing => self.publish_leftovers(partition).await,
-            Stage::Ready => self.apply(partition).await,
+            PartitionStage::CheckpointUnknown => self.look(partition).await,
+            PartitionStage::OutboxPending => self.publish_leftovers(partition).await,
+            PartitionStage::Ready => self.apply(partition).await,
         };
         let (id, offset) = (partition.claim.partition, partition.claim.next_offset);
         match done {
-            Ok(()) => return Ended::Well,
-            Err(Trouble::Lost) => {
+            Ok(()) => return AdvanceOutcome::Done,
+            Err(PartitionError::Lost) => {
                 tracing::warn!(partition = id, offset, "the partition has another owner");
-                return Ended::Lost;
+                return AdvanceOutcome::Lost;
             }
-            Err(Trouble::Ledger(error)) => {
+            Err(PartitionError::Ledger(error)) => {
                 tracing::warn!(
                     partition = id,
                     offset,
                     error = &error as &dyn Error,
                     "the ledger failed a partition"
                 );
-                partition.stage = Stage::Unsure;
+                partition.stage = PartitionStage::CheckpointUnknown;
             }
-            Err(Trouble::Log(error)) => {
+            Err(PartitionError::Log(error)) => {
                 tracing::warn!(
                     partition = id,
                     offset,
                     error = &error as &dyn Error,
                     "the log failed a partition"
                 );
-                partition.stage = Stage::Owing;
+                partition.stage = PartitionStage::OutboxPending;
             }
         }
         partition.back_off();
-        Ended::InTrouble
+        AdvanceOutcome::Retry
     }
 
     /// Reads the checkpoint after a doubt: a commit whose answer was lost may have succeeded.
-    async fn look(&mut self, partition: &mut Partition) -> Result<(), Trouble> {
+    async fn look(&mut self, partition: &mut Partition) -> Result<(), PartitionError> {
         self.cache.drop_partition(partition.claim.partition);
         let row = answered(self.backends.ledger.checkpoint(partition.claim.partition)).await?;
-        let Claim { owner_epoch, next_offset, .. } = partition.claim;
+        let PartitionClaim { owner_epoch, next_offset, .. } = partition.claim;
         if row.owner_epoch != owner_epoch || row.next_offset < next_offset {
-            return Err(Trouble::Lost);
+            return Err(PartitionError::Lost);
         }
         partition.move_to(row.next_offset);
-        partition.stage = Stage::Owing;
+        partition.stage = PartitionStage::OutboxPending;
         Ok(())
     }
 
     /// One batch: load, decide, commit, deliver. The locations are out of the cache meanwhile and come back only
     /// after the commit, so that a failure, or dropping this future, forgets what was never committed.
-    async fn apply(&mut self, partition: &mut Partition) -> Result<(), Trouble> {
+    async fn apply(&mut self, partition: &mut Partition) -> Result<(), PartitionError> {
         let claim = partition.claim;
         let records: Vec<_> = partition.pending.iter().take(self.settings.batch).collect();
         let Some(to) = records.last().map(|record| record.offset + 1) else {
@@ -345,7 +350,12 @@ impl Runner {
         let read: Vec<_> = records
             .iter()
             .map(|record| {
-                batch::read(&record.record, self.settings.topic, claim.partition, partition.of)
+                batch::read(
+                    &record.record,
+                    self.settings.topic,
+                    claim.partition,
+                    partition.partition_count,
+                )
             })
             .collect();
         let mut working = self.load(&records, &read).await?;
@@ -359,8 +369,8 @@ impl Runner {
             &tally,
             begun.elapsed(),
         );
-        if let Some(woken) = &self.settings.woken {
-            woken.notify_one();
+        if let Some(work_signal) = &self.settings.work_signal {
+            work_signal.notify_one();
         }
         for (aggregate, mut state) in working.aggregates {
             if let Some(location) = state.location_mut() {

@@ -14,14 +14,14 @@ use schemas::{
 use tokio::sync::mpsc;
 
 use crate::BoxFuture;
-pub use crate::run::Request;
+pub use crate::run::RunRequest;
 
 /// Findings stored of one run at most: 40 MB of rows. Past it they are only counted, and the summary says how many are kept.
-pub const STORED_FINDINGS: u64 = 200_000;
+pub const MAX_STORED_FINDINGS: u64 = 200_000;
 
 /// Places in line told at once, those never told first and then the nearest. Each is a record that all gateways read: a
 /// long line that moves fast must not cost the queues their next position. The others are told a second later, or begin.
-pub const PLACES: usize = 40;
+pub const MAX_PLACES: usize = 40;
 
 /// One attempt at a run, under a worker's lease.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ pub struct Job {
     pub attempt: u32,
     /// Attempts begun since the run was last asked for, with this one.
     pub tries: u32,
-    pub request: Request,
+    pub request: RunRequest,
 }
 
 impl Job {
@@ -44,15 +44,15 @@ impl Job {
 }
 
 /// What a worker was given.
-pub enum Taken {
+pub enum WorkItem {
     /// To be carried out.
-    Due(Job),
+    Attempt(Job),
     /// An attempt that ended so, whose worker may not have lived to say it: to be said again.
-    Ended(Job, Box<Command>),
+    UnreportedEnd(Job, Box<Command>),
 }
 
 /// What goes into the transaction that ends an attempt, in this order.
-pub enum Part {
+pub enum AttemptOutput {
     Findings(Vec<Finding>),
     /// How the attempt ended; nothing follows it.
     End(Box<Command>),
@@ -60,7 +60,7 @@ pub enum Part {
 
 /// A run's place in line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct RunPlace {
     pub tenant: TenantId,
     pub run: RunId,
     /// The attempt that waits.
@@ -79,11 +79,11 @@ pub struct StoredRules {
 
 /// Whether an attempt that is given back counts among a run's tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Count {
+pub enum TryCounting {
     /// It met a fault.
-    Tried,
+    Counted,
     /// Its worker was asked to stop.
-    Spared,
+    NotCounted,
 }
 
 /// Why something could not be done.
@@ -98,59 +98,64 @@ pub enum WorkError {
 }
 
 /// A future of this backend.
-pub type Answer<'a, T> = BoxFuture<'a, Result<T, WorkError>>;
+pub type WorkFuture<'a, T> = BoxFuture<'a, Result<T, WorkError>>;
 
 pub trait Work: Send + Sync + 'static {
     /// Gives `worker` a run for as long as `lease`: one whose lease has run out first, then the tenant's who has fewest under
     /// way, then whoever was queued first. A lease that ran out makes this a new attempt.
-    fn take<'a>(&'a self, worker: &'a str, lease: Duration) -> Answer<'a, Option<Taken>>;
+    fn take<'a>(&'a self, worker: &'a str, lease: Duration) -> WorkFuture<'a, Option<WorkItem>>;
 
     /// Prolongs the lease from now on. Answers whether cancelling was asked for.
-    fn beat<'a>(&'a self, job: &'a Job, lease: Duration) -> Answer<'a, bool>;
+    fn extend_lease<'a>(&'a self, job: &'a Job, lease: Duration) -> WorkFuture<'a, bool>;
 
     /// Ends the attempt, with its findings, in one transaction that holds only if the attempt is still the worker's. If the
     /// parts end without an end, nothing of them is kept, and the attempt goes on.
-    fn end<'a>(&'a self, job: &'a Job, parts: mpsc::Receiver<Part>) -> Answer<'a, ()>;
+    fn end<'a>(&'a self, job: &'a Job, parts: mpsc::Receiver<AttemptOutput>) -> WorkFuture<'a, ()>;
 
     /// Gives the run back, to be the next attempt of whoever takes it once `pause` is over.
-    fn release<'a>(&'a self, job: &'a Job, pause: Duration, count: Count) -> Answer<'a, ()>;
+    fn release<'a>(
+        &'a self,
+        job: &'a Job,
+        pause: Duration,
+        count: TryCounting,
+    ) -> WorkFuture<'a, ()>;
 
     /// Places in line that changed since they were told, which they now are; a place far back counts as changed once it moved
-    /// by a tenth. Of many who ask at once one is answered, and with [`PLACES`] at most.
-    fn line(&self) -> Answer<'_, Vec<Place>>;
+    /// by a tenth. Of many who ask at once one is answered, and with [`MAX_PLACES`] at most.
+    fn changed_places(&self) -> WorkFuture<'_, Vec<RunPlace>>;
 
     /// These places did not get told after all.
-    fn untold<'a>(&'a self, places: &'a [Place]) -> Answer<'a, ()>;
+    fn mark_unsent<'a>(&'a self, places: &'a [RunPlace]) -> WorkFuture<'a, ()>;
 
     /// The tenant's rules, unless they are still those of `known`.
     fn rules<'a>(
         &'a self,
         tenant: &'a TenantId,
         known: Option<Position>,
-    ) -> Answer<'a, Option<StoredRules>>;
+    ) -> WorkFuture<'a, Option<StoredRules>>;
 
     /// Which of these files a run waits for or is at.
     fn in_use<'a>(
         &'a self,
         files: &'a [(TenantId, FileId)],
-    ) -> Answer<'a, HashSet<(TenantId, FileId)>>;
+    ) -> WorkFuture<'a, HashSet<(TenantId, FileId)>>;
 
     /// Forgets runs past their time, a bounded number of them. Answers whether there may be more.
-    fn sweep(&self) -> Answer<'_, bool>;
+    fn sweep(&self) -> WorkFuture<'_, bool>;
 
     /// Makes room for the findings of today and tomorrow, and drops days of which no run is left.
-    fn keep_days(&self) -> Answer<'_, ()>;
+    fn prepare_days(&self) -> WorkFuture<'_, ()>;
 }
 
 /// Whether a place in line is worth telling to who was told `told`: the first ten on every change, those behind once they
 /// moved by a tenth. So a long line costs each of its runs some twenty records, not one for each run before it.
-pub fn is_news(told: Option<u32>, ahead: u32) -> bool {
+pub fn is_worth_sending(told: Option<u32>, ahead: u32) -> bool {
     told.is_none_or(|told| told != ahead && (ahead < 10 || told.abs_diff(ahead) * 10 >= ahead))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_news;
+    use super::is_worth_sending;
 
     #[test]
     fn near_places_are_told_on_every_change_and_far_ones_when_they_moved() {
@@ -166,7 +171,7 @@ mod tests {
             (Some(100), 110, false),
             (Some(100), 112, true),
         ] {
-            assert_eq!(is_news(told, ahead), news, "{told:?} → {ahead}");
+            assert_eq!(is_worth_sending(told, ahead), news, "{told:?} → {ahead}");
         }
     }
 }

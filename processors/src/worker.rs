@@ -11,9 +11,9 @@ mod counters;
 mod fault;
 mod files;
 mod records;
+mod report_sender;
 mod reporting;
 mod rules;
-mod teller;
 mod thread;
 mod upkeep;
 
@@ -28,7 +28,7 @@ use tokio::{
     time::sleep,
 };
 
-pub use counters::{Counters, Ended};
+pub use counters::{AttemptResult, WorkerCounters};
 pub use records::SOURCE;
 
 use crate::{log::Log, work::Work};
@@ -36,15 +36,15 @@ use rules::TenantRules;
 
 /// What a worker stands on.
 #[derive(Clone)]
-pub struct Backends {
+pub struct WorkerBackends {
     pub work: Arc<dyn Work>,
     pub log: Arc<dyn Log>,
     pub files: Arc<dyn ObjectStore>,
     /// Notified when there may be work; without it a worker finds out within [`POLL`].
-    pub woken: Arc<Notify>,
+    pub work_signal: Arc<Notify>,
 }
 
-pub struct Settings {
+pub struct WorkerSettings {
     /// A name no other worker has.
     pub worker: String,
     /// Runs at once.
@@ -57,10 +57,10 @@ pub struct Settings {
     pub rules: Vec<Rule>,
     /// How long a file is kept that no run needs.
     pub keep_files: Duration,
-    pub counters: Arc<Counters>,
+    pub counters: Arc<WorkerCounters>,
 }
 
-impl Settings {
+impl WorkerSettings {
     /// Two runs at once, taken over ten seconds after their worker died; the built-in rules; files for an hour
     /// where no run needs them.
     pub fn new(worker: impl Into<String>, tables: Arc<Tables>) -> Self {
@@ -82,17 +82,21 @@ const POLL: Duration = Duration::from_millis(250);
 const CALM: Duration = Duration::from_secs(1);
 
 /// What all attempts of a worker share.
-struct Shared {
-    backends: Backends,
-    settings: Settings,
+struct WorkerContext {
+    backends: WorkerBackends,
+    settings: WorkerSettings,
     rules: TenantRules,
 }
 
 /// Runs until `stop`; then gives back what it has, for others to go on with at once. Dropping the future loses nothing either:
 /// leases run out.
-pub async fn run(backends: Backends, settings: Settings, stop: impl Future<Output = ()>) {
+pub async fn run(
+    backends: WorkerBackends,
+    settings: WorkerSettings,
+    stop: impl Future<Output = ()>,
+) {
     let rules = TenantRules::new(settings.rules.clone());
-    let shared = Arc::new(Shared { backends, settings, rules });
+    let shared = Arc::new(WorkerContext { backends, settings, rules });
     let (stopping, stopped) = watch::channel(false);
     let stop = async {
         stop.await;
@@ -101,12 +105,12 @@ pub async fn run(backends: Backends, settings: Settings, stop: impl Future<Outpu
     let mut attempts = JoinSet::new();
     let taking = async {
         // Without room no run could end: it would be given back each time.
-        upkeep::keep_days(&shared).await;
+        upkeep::prepare_days(&shared).await;
         take(&shared, &mut attempts, stopped).await;
     };
     tokio::select! {
         _ = async { tokio::join!(stop, taking) } => {}
-        _ = async { tokio::join!(upkeep::tell_places(&shared), upkeep::sweep(&shared)) } => {}
+        _ = async { tokio::join!(upkeep::send_places(&shared), upkeep::sweep(&shared)) } => {}
     }
     while let Some(ended) = attempts.join_next().await {
         report_panic(&shared, ended);
@@ -114,8 +118,12 @@ pub async fn run(backends: Backends, settings: Settings, stop: impl Future<Outpu
 }
 
 /// Takes runs whenever there is room, until the worker is to stop. What is being taken then is taken, and given back.
-async fn take(shared: &Arc<Shared>, attempts: &mut JoinSet<()>, stopped: watch::Receiver<bool>) {
-    let Shared { backends, settings, .. } = &**shared;
+async fn take(
+    shared: &Arc<WorkerContext>,
+    attempts: &mut JoinSet<()>,
+    stopped: watch::Receiver<bool>,
+) {
+    let WorkerContext { backends, settings, .. } = &**shared;
     let mut stopping = stopped.clone();
     while !*stopping.borrow() {
         let mut pause = POLL;
@@ -139,7 +147,7 @@ async fn take(shared: &Arc<Shared>, attempts: &mut JoinSet<()>, stopped: watch::
         let has_room = attempts.len() < settings.at_once;
         tokio::select! {
             Some(ended) = attempts.join_next() => report_panic(shared, ended),
-            () = backends.woken.notified(), if has_room && pause == POLL => {}
+            () = backends.work_signal.notified(), if has_room && pause == POLL => {}
             () = sleep(pause), if has_room => {}
             _ = stopping.wait_for(|stopping| *stopping) => {}
         }
@@ -147,7 +155,7 @@ async fn take(shared: &Arc<Shared>, attempts: &mut JoinSet<()>, stopped: watch::
 }
 
 /// A panic costs one attempt: its lease runs out, and the run is taken again.
-fn report_panic(shared: &Shared, ended: Result<(), tokio::task::JoinError>) {
+fn report_panic(shared: &WorkerContext, ended: Result<(), tokio::task::JoinError>) {
     shared.settings.counters.running.fetch_sub(1, Relaxed);
     if let Err(error) = ended {
         tracing::error!(error = &error as &dyn std::error::Error, "an attempt at a run panicked");

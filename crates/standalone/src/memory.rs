@@ -70,8 +70,8 @@ impl Memory {
     }
 
     /// What the runner of runs stands on.
-    pub fn runs(&self) -> processors::runner::Backends {
-        processors::runner::Backends {
+    pub fn runs(&self) -> processors::runner::RunnerBackends {
+        processors::runner::RunnerBackends {
             log: self.runs_log.clone(),
             ledger: self.runs_ledger.clone(),
             views: self.views.clone(),
@@ -79,8 +79,8 @@ impl Memory {
     }
 
     /// What the runner of locations stands on.
-    pub fn processors(&self) -> processors::runner::Backends {
-        processors::runner::Backends {
+    pub fn processors(&self) -> processors::runner::RunnerBackends {
+        processors::runner::RunnerBackends {
             log: self.log.clone(),
             ledger: self.ledger.clone(),
             views: self.views.clone(),

@@ -119,23 +119,29 @@ fn start_processors(
     stopped: watch::Receiver<()>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let woken = Arc::new(Notify::new());
+    let work_signal = Arc::new(Notify::new());
     let stop = move || {
         let mut stopped = stopped.clone();
         // An error says that the sender is gone, which is how it stops.
         async move { while stopped.changed().await.is_ok() {} }
     };
     let (care, runs) = (memory.processors(), memory.runs());
-    let runs_settings =
-        runner::Settings { woken: Some(woken.clone()), ..runner::Settings::of(RUNS_TOPIC) };
-    let work =
-        worker::Backends { work: memory.work.clone(), log: memory.runs_log.clone(), files, woken };
+    let runs_settings = runner::RunnerSettings {
+        work_signal: Some(work_signal.clone()),
+        ..runner::RunnerSettings::new(RUNS_TOPIC)
+    };
+    let work = worker::WorkerBackends {
+        work: memory.work.clone(),
+        log: memory.runs_log.clone(),
+        files,
+        work_signal,
+    };
     std::thread::Builder::new().name("processors".into()).spawn(move || {
         let all = async {
-            let care = runner::run(care, runner::Settings::of(CARE_TOPIC), stop());
+            let care = runner::run(care, runner::RunnerSettings::new(CARE_TOPIC), stop());
             let runs = runner::run(runs, runs_settings, stop());
             let work = async {
-                worker::run(work, worker::Settings::new("standalone", tables), stop()).await;
+                worker::run(work, worker::WorkerSettings::new("standalone", tables), stop()).await;
                 Ok::<_, RunnerError>(())
             };
             tokio::try_join!(care, runs, work)

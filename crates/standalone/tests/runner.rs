@@ -107,7 +107,7 @@ async fn records_delivered_twice_are_applied_once() {
         real: Arc::new(memory.log.another()),
         faults: faults.clone(),
         twice: true,
-        of: 1,
+        partition_count: 1,
         released: AtomicBool::new(false),
     };
     run(backends_with(&memory, &faults, Arc::new(log)), settings());
@@ -121,7 +121,7 @@ async fn evicted_location_is_restored_unchanged() {
     let memory = memory();
     let heard = Heard::listen(&memory);
     let faults = Faults::none();
-    run(backends(&memory, &faults), runner::Settings { cached_tickets: 5, ..settings() });
+    run(backends(&memory, &faults), runner::RunnerSettings { cached_tickets: 5, ..settings() });
     send_all(&memory, morning(3, 200)).await;
     quiet(&memory).await;
     check(&memory, &heard).await;
@@ -147,7 +147,7 @@ async fn dies_at(op: Op, nth: u32, fault: Fault) {
 #[tokio::test(start_paused = true)]
 async fn crash_between_steps_loses_and_repeats_nothing() {
     let points = [
-        Op::Claim,
+        Op::PartitionClaim,
         Op::Outbox,
         Op::Outcomes,
         Op::Load,
@@ -164,7 +164,7 @@ async fn crash_between_steps_loses_and_repeats_nothing() {
             dies_at(op, 1, fault).await;
         }
     }
-    for op in [Op::Outcomes, Op::Named, Op::Commit, Op::Store, Op::Append, Op::Published] {
+    for op in [Op::Outcomes, Op::LocationParts, Op::Commit, Op::Store, Op::Append, Op::Published] {
         for (nth, fault) in [(3, Fault::HoldBefore), (4, Fault::HoldAfter)] {
             dies_at(op, nth, fault).await;
         }
@@ -211,7 +211,7 @@ async fn commit_with_lost_answer_is_not_repeated() {
 
 #[tokio::test(start_paused = true)]
 async fn hanging_backend_does_not_stop_the_runner() {
-    for op in [Op::Claim, Op::Outcomes, Op::Commit, Op::Store, Op::Append, Op::Published] {
+    for op in [Op::PartitionClaim, Op::Outcomes, Op::Commit, Op::Store, Op::Append, Op::Published] {
         for fault in [Fault::HoldBefore, Fault::HoldAfter] {
             let memory = memory();
             let heard = Heard::listen(&memory);
@@ -235,7 +235,7 @@ async fn replaced_owner_changes_nothing_and_releases() {
         real: Arc::new(memory.log.another()),
         faults: faults.clone(),
         twice: false,
-        of: 1,
+        partition_count: 1,
         released: AtomicBool::new(false),
     });
     run(backends_with(&memory, &faults, log.clone()), settings());
@@ -444,7 +444,7 @@ async fn record_on_wrong_partition_is_parked() {
         real: Arc::new(memory.log.another()),
         faults: faults.clone(),
         twice: false,
-        of: 2,
+        partition_count: 2,
         released: AtomicBool::new(false),
     };
     let places = (0..100).map(|n| SampleLocation::new("demo", &format!("place-{n}")));
@@ -457,7 +457,7 @@ async fn record_on_wrong_partition_is_parked() {
     let id = |place: &SampleLocation| format!("open-{}-4", place.id);
     assert_eq!(code(&heard.outcome(&id(ours)).await), None);
     assert_eq!(code(&heard.outcome(&id(other)).await), Some(Code::RecordWrongPartition));
-    assert!(memory.ledger.load(&other.aggregate()).await.unwrap().is_none(), "it had no effect");
+    assert!(memory.ledger.restore(&other.aggregate()).await.unwrap().is_none(), "it had no effect");
     assert_eq!(memory.ledger.journaled().parked, 4);
 }
 
@@ -485,7 +485,7 @@ async fn repeated_command_gets_first_outcome() {
     let outcomes = heard.outcomes("call");
     assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]));
     assert!(matches!(outcomes[0].verdict, Verdict::Applied { version: 7, .. }));
-    assert_eq!(memory.ledger.load(&riverside()).await.unwrap().unwrap().position.version, 7);
+    assert_eq!(memory.ledger.restore(&riverside()).await.unwrap().unwrap().position.version, 7);
     check(&memory, &heard).await;
 }
 
@@ -506,7 +506,7 @@ async fn transfer_continues_at_other_location() {
     send(&memory, here().record("transfer", transfer).to_wire()).await;
     assert_eq!(code(&heard.outcome("transfer").await), None);
     until("the successor stands in line", async || {
-        let loaded = memory.ledger.load(&hillside().aggregate()).await.unwrap();
+        let loaded = memory.ledger.restore(&hillside().aggregate()).await.unwrap();
         loaded.is_some_and(|loaded| loaded.tickets.iter().any(|ticket| ticket.id == successor))
     })
     .await;
@@ -523,7 +523,7 @@ async fn ledger_outage_releases_partition_without_loss() {
         real: Arc::new(memory.log.another()),
         faults: faults.clone(),
         twice: false,
-        of: 1,
+        partition_count: 1,
         released: AtomicBool::new(false),
     });
     run(backends_with(&memory, &faults, log.clone()), settings());
@@ -533,8 +533,9 @@ async fn ledger_outage_releases_partition_without_loss() {
     // More records than the runner holds for a blocked partition.
     send_all(&memory, morning(9, 400)).await;
     until("the partition is given back", async || log.released.load(SeqCst)).await;
-    let claims = faults.calls(Op::Claim);
-    until("it is claimed again, in vain", async || faults.calls(Op::Claim) > claims + 2).await;
+    let claims = faults.calls(Op::PartitionClaim);
+    until("it is claimed again, in vain", async || faults.calls(Op::PartitionClaim) > claims + 2)
+        .await;
     faults.mend();
     quiet(&memory).await;
     check(&memory, &heard).await;
@@ -548,7 +549,8 @@ async fn long_outbox_is_published_in_order() {
     send_all(&memory, morning(10, 1_000)).await;
     let faults = Faults::none();
     faults.break_all(&[Op::Append]);
-    let first = run(backends(&memory, &faults), runner::Settings { batch: 2_000, ..settings() });
+    let first =
+        run(backends(&memory, &faults), runner::RunnerSettings { batch: 2_000, ..settings() });
     until("the batch is committed", async || {
         memory.ledger.checkpoint(0).await.unwrap().next_offset == memory.log.end()
     })

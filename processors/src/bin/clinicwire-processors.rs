@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context;
 use clap::Parser;
 use processors::{
-    runner::{self, Backends},
+    runner::{self, RunnerBackends},
     servers::{
         bridge,
         config::{Bridge, Checks, Cli, Command, LogFormat, Logging, Postgres, Prepare, Run, Work},
@@ -128,25 +128,31 @@ async fn run(settings: Run) -> anyhow::Result<()> {
     let stopped = asked_to_stop()?;
     let (views, care, runs) = connect(&settings).await?;
     let health = Arc::new(Health::default());
-    let woken = Arc::new(Notify::new());
-    let checking =
-        check(&settings.checks, &settings.postgres, &health, runs.log.clone(), &woken, &stopped)
-            .await?;
+    let work_signal = Arc::new(Notify::new());
+    let checking = check(
+        &settings.checks,
+        &settings.postgres,
+        &health,
+        runs.log.clone(),
+        &work_signal,
+        &stopped,
+    )
+    .await?;
     let (address, served) = serve(settings.listen, &health).await?;
     let swept = tokio::spawn(sweep(Arc::clone(&care.ledger)));
 
     let running = [&care, &runs].map(|half| {
-        let backends = Backends {
+        let backends = RunnerBackends {
             log: Arc::clone(&half.log) as _,
             ledger: Arc::clone(&half.ledger) as _,
             views: Arc::clone(&views) as _,
         };
-        let runner_settings = runner::Settings {
+        let runner_settings = runner::RunnerSettings {
             batch: settings.batch as usize,
             cached_tickets: settings.cached_tickets,
             counters: Arc::clone(&health.counters),
-            woken: (half.topic == RUNS_TOPIC).then(|| Arc::clone(&woken)),
-            ..runner::Settings::of(half.topic)
+            work_signal: (half.topic == RUNS_TOPIC).then(|| Arc::clone(&work_signal)),
+            ..runner::RunnerSettings::new(half.topic)
         };
         tokio::spawn(runner::run(backends, runner_settings, stop(stopped.clone())))
     });
@@ -183,7 +189,7 @@ async fn check(
     postgres: &Postgres,
     health: &Health,
     log: Arc<KafkaLog>,
-    woken: &Arc<Notify>,
+    work_signal: &Arc<Notify>,
     stopped: &watch::Receiver<()>,
 ) -> anyhow::Result<Option<JoinHandle<()>>> {
     if settings.run_workers == 0 {
@@ -194,7 +200,12 @@ async fn check(
         .context("the store of files cannot be used: check --files or CLINICWIRE_FILES")?;
     let work = PostgresWork::new(&settings.pool(postgres))
         .context("postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES")?;
-    let backends = worker::Backends { work: Arc::new(work), log, files, woken: Arc::clone(woken) };
+    let backends = worker::WorkerBackends {
+        work: Arc::new(work),
+        log,
+        files,
+        work_signal: Arc::clone(work_signal),
+    };
     let worker =
         worker::run(backends, settings.worker(Arc::clone(&health.checks))?, stop(stopped.clone()));
     Ok(Some(tokio::spawn(worker)))

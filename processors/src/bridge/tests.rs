@@ -14,19 +14,19 @@ fn bridge(topic: &str) -> Bridge {
     }
 }
 
-fn told(headers: &[(&str, &str)], value: &str) -> Told {
+fn told(headers: &[(&str, &str)], value: &str) -> SourceRecord {
     let headers =
         headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let record =
         WireRecord { key: "4711".into(), headers, value: value.as_bytes().to_vec().into() };
-    Told { partition: 3, offset: 42, record }
+    SourceRecord { partition: 3, offset: 42, record }
 }
 
 const BOOKED: &str = r#"{"location": "north", "key": "4711", "version": 2, "status": "booked",
     "start": "2026-11-27T09:00:00Z", "end": "2026-11-27T09:20:00Z"}"#;
 
-fn command(passed: Passed) -> CommandRecord {
-    let Passed::Command(record) = passed else { panic!("it can be read") };
+fn command(passed: BridgedRecord) -> CommandRecord {
+    let BridgedRecord::Command(record) = passed else { panic!("it can be read") };
     CommandRecord::from_wire(&record).unwrap_or_else(|code| panic!("a runner parks it: {code}"))
 }
 
@@ -35,7 +35,7 @@ fn a_report_becomes_a_command_of_its_source_for_the_location_that_hears_it_first
     let moved = BOOKED.replace(r#""location""#, r#""moved_from": "south", "location""#);
     for (value, key) in [(BOOKED, "demo/north"), (&moved, "demo/south")] {
         let command =
-            command(bridge("his.appointments").pass(told(&[("ce_id", "m-1")], value), BITS));
+            command(bridge("his.appointments").convert(told(&[("ce_id", "m-1")], value), BITS));
         assert_eq!((command.aggregate.as_str(), command.id.as_str()), (key, "m-1"));
         assert_eq!(command.source, "clinicwire-bridge/his");
         let Command::ReportAppointment { appointment, fact } = command.command else {
@@ -51,7 +51,7 @@ fn a_report_becomes_a_command_of_its_source_for_the_location_that_hears_it_first
 fn a_record_cannot_say_whose_it_is() {
     let value = BOOKED.replace(r#""key""#, r#""tenant": "other", "source": "other", "key""#);
     let headers = [("ce_source", "clinicwire-gateway"), ("ce_actor", "root"), ("ce_role", "admin")];
-    let command = command(bridge("his.appointments").pass(told(&headers, &value), BITS));
+    let command = command(bridge("his.appointments").convert(told(&headers, &value), BITS));
     assert_eq!(command.aggregate.as_str(), "demo/north");
     assert_eq!(command.source, "clinicwire-bridge/his");
     assert!(command.actor.is_none());
@@ -71,7 +71,7 @@ fn a_record_has_the_id_it_brings_or_that_of_its_place() {
         ),
     ] {
         let headers: Vec<_> = given.iter().map(|id| ("ce_id", *id)).collect();
-        let command = command(bridge(topic).pass(told(&headers, BOOKED), BITS));
+        let command = command(bridge(topic).convert(told(&headers, BOOKED), BITS));
         assert_eq!(command.id.as_str(), expected);
     }
 }
@@ -101,8 +101,10 @@ fn what_cannot_be_read_is_handed_on_as_it_came_and_set_aside() {
     ];
     for (value, expected) in table {
         let passed =
-            bridge("his.appointments").pass(told(&[("ce_id", "m-1"), ("x", "y")], value), BITS);
-        let Passed::Unreadable(record, code) = passed else { panic!("nobody can read {value}") };
+            bridge("his.appointments").convert(told(&[("ce_id", "m-1"), ("x", "y")], value), BITS);
+        let BridgedRecord::Unreadable(record, code) = passed else {
+            panic!("nobody can read {value}")
+        };
         assert_eq!(code, expected, "{value}");
         assert_eq!(&*record.value, value.as_bytes());
         for (name, value) in [
@@ -124,8 +126,10 @@ fn what_cannot_be_read_is_handed_on_as_it_came_and_set_aside() {
 #[test]
 fn a_record_too_large_to_hand_on_is_set_aside_by_its_place() {
     let large = format!("{BOOKED}{}", " ".repeat(LARGEST));
-    let passed = bridge("his.appointments").pass(told(&[("ce_id", "m-1")], &large), BITS);
-    let Passed::Unreadable(record, Code::TooLarge) = passed else { panic!("it is too large") };
+    let passed = bridge("his.appointments").convert(told(&[("ce_id", "m-1")], &large), BITS);
+    let BridgedRecord::Unreadable(record, Code::TooLarge) = passed else {
+        panic!("it is too large")
+    };
     assert!(record.value.is_empty());
     assert_eq!(record.header("bridge_offset"), Some("42"));
     assert_eq!(record.header("bridge_code"), Some("too_large"));
@@ -143,9 +147,9 @@ proptest! {
     ) {
         for value in [value, BOOKED.as_bytes().to_vec()] {
             let record = WireRecord { key: id.clone(), headers: vec![("ce_id".into(), id.clone())], value: value.into() };
-            match bridge(&topic).pass(Told { partition, offset, record }, BITS) {
-                Passed::Command(record) => prop_assert!(CommandRecord::from_wire(&record).is_ok()),
-                Passed::Unreadable(record, _) => prop_assert!(CommandRecord::from_wire(&record).is_err()),
+            match bridge(&topic).convert(SourceRecord { partition, offset, record }, BITS) {
+                BridgedRecord::Command(record) => prop_assert!(CommandRecord::from_wire(&record).is_ok()),
+                BridgedRecord::Unreadable(record, _) => prop_assert!(CommandRecord::from_wire(&record).is_err()),
             }
         }
     }

@@ -10,9 +10,9 @@ use schemas::{
 
 use super::{
     Location,
-    moves::{self, Shown, shown},
+    moves::{self, BoardPlace, shown},
     settings,
-    state::{Queue, Recent, Service, Station, Ticket, Undo},
+    state::{Queue, RecentCall, ServiceTime, Station, Ticket, Undo},
 };
 
 impl Location {
@@ -127,7 +127,7 @@ impl Location {
         let header = &mut self.header;
         self.tallies.entry(id.clone()).or_default();
         let queue = header.queues.entry(id.clone()).or_insert_with(|| {
-            Queue::new(name.to_owned(), prefix.to_owned(), Service::new(Service::DEFAULT_S))
+            Queue::new(name.to_owned(), prefix.to_owned(), ServiceTime::new(ServiceTime::DEFAULT_S))
         });
         queue.name = name.to_owned();
         if let Some(seconds) = service_s {
@@ -240,7 +240,7 @@ impl Location {
     }
 
     /// Keeps the board's recent calls: a call that is over joins them, one that no longer counts leaves.
-    fn note_recent(&mut self, ticket: &Ticket, before: Shown) {
+    fn note_recent(&mut self, ticket: &Ticket, before: BoardPlace) {
         let recents = &mut self.header.recents;
         let standing = &ticket.standing;
         let now = shown(standing);
@@ -248,17 +248,17 @@ impl Location {
             return;
         }
         recents.retain(|recent| recent.label != ticket.label || recent.day != ticket.day);
-        if let (Shown::Recent, Some(station), Some(at)) =
+        if let (BoardPlace::RecentCall, Some(station), Some(at)) =
             (now, &standing.station, standing.called_at)
         {
-            recents.push(Recent {
+            recents.push(RecentCall {
                 day: ticket.day.clone(),
                 label: ticket.label.clone(),
                 station: station.clone(),
                 at,
                 recalls: standing.recalls,
             });
-            if recents.len() > Recent::MAX {
+            if recents.len() > RecentCall::MAX {
                 recents.remove(0);
             }
         }

@@ -19,13 +19,13 @@ use super::{
     Location,
     decide::{Decision, issue},
     settings::{self, MAX_DOCTORS},
-    state::{Appointment, Desk, DoctorDay},
+    state::{Appointment, DoctorDay, TicketSummary},
 };
 
 /// What an appointment comes to: what the source says, unless the desk has a ticket of it, or nobody came for too long.
 pub(super) fn status_of(
     told: AppointmentStatus,
-    desk: Option<&Desk>,
+    desk: Option<&TicketSummary>,
     missed: bool,
 ) -> AppointmentStatus {
     use AppointmentStatus as S;
@@ -289,7 +289,7 @@ impl Location {
     }
 
     /// The appointment says what its ticket says, always.
-    pub(super) fn agree(&mut self, id: &AppointmentId, desk: Desk) {
+    pub(super) fn agree(&mut self, id: &AppointmentId, desk: TicketSummary) {
         if self.appointments.get(id).is_none_or(|held| held.ticket.as_ref() == Some(&desk)) {
             return;
         }

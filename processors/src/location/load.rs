@@ -21,12 +21,12 @@ use super::{
 
 /// Since when people wait, in two halves: the median is the last of the earlier half.
 #[derive(Default)]
-pub(super) struct Waits {
+pub(super) struct WaitTimes {
     early: BTreeSet<(Millis, TicketId)>,
     late: BTreeSet<(Millis, TicketId)>,
 }
 
-impl Waits {
+impl WaitTimes {
     pub(super) fn add(&mut self, since: Millis, ticket: &TicketId) {
         let wait = (since, ticket.clone());
         match self.early.last() {

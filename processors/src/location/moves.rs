@@ -146,27 +146,27 @@ fn end(standing: &mut TicketStatus, state: TicketState, now: Millis) {
 
 /// How the board shows a ticket.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shown {
+pub(super) enum BoardPlace {
     Not,
     /// Being called.
     Current,
     /// The call is over: in service, not there, or ended since.
-    Recent,
+    RecentCall,
 }
 
-pub(super) fn shown(standing: &TicketStatus) -> Shown {
+pub(super) fn shown(standing: &TicketStatus) -> BoardPlace {
     if standing.station.is_none() {
-        return Shown::Not;
+        return BoardPlace::Not;
     }
     match standing.state {
-        TicketState::Expected | TicketState::Waiting | TicketState::OnHold => Shown::Not,
-        TicketState::Called => Shown::Current,
+        TicketState::Expected | TicketState::Waiting | TicketState::OnHold => BoardPlace::Not,
+        TicketState::Called => BoardPlace::Current,
         TicketState::InService
         | TicketState::Absent
         | TicketState::Completed
         | TicketState::NoShow
         | TicketState::Cancelled
         | TicketState::Left
-        | TicketState::Transferred => Shown::Recent,
+        | TicketState::Transferred => BoardPlace::RecentCall,
     }
 }

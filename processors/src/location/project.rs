@@ -27,7 +27,7 @@ use entries::schedule_entry;
 use super::{
     Location,
     load::quarter_of,
-    moves::{self, Shown, shown},
+    moves::{self, BoardPlace, shown},
 };
 
 /// Seconds the last state of an ended ticket can still be read: the patient's phone may be asleep for a day.
@@ -36,7 +36,7 @@ pub const KEEP_ENDED_S: u32 = 24 * 60 * 60;
 
 /// Entries that may change with some events.
 #[derive(Default)]
-pub(super) struct Scope {
+pub(super) struct ViewScope {
     tickets: BTreeSet<TicketId>,
     queues: BTreeSet<QueueId>,
     stations: BTreeSet<StationId>,
@@ -49,14 +49,14 @@ pub(super) struct Scope {
     load: bool,
 }
 
-impl Scope {
+impl ViewScope {
     /// Takes in what `more` has; answers what of it is new.
-    fn take_in(&mut self, more: Scope) -> Scope {
+    fn take_in(&mut self, more: ViewScope) -> ViewScope {
         fn new<T: Ord + Clone>(held: &mut BTreeSet<T>, more: BTreeSet<T>) -> BTreeSet<T> {
             more.into_iter().filter(|one| held.insert(one.clone())).collect()
         }
         let first = |held: &mut bool, more: bool| more && !std::mem::replace(held, *held || more);
-        Scope {
+        ViewScope {
             tickets: new(&mut self.tickets, more.tickets),
             queues: new(&mut self.queues, more.queues),
             stations: new(&mut self.stations, more.stations),
@@ -73,7 +73,7 @@ impl Scope {
 /// One entry of a view.
 #[derive(PartialEq, Serialize)]
 #[serde(untagged)]
-pub(super) enum Entry {
+pub(super) enum ViewEntry {
     Queue(QueueHead),
     Ticket(QueueEntry),
     Board(BoardHead),
@@ -90,14 +90,14 @@ pub(super) enum Entry {
 }
 
 /// The entries in scope by view and key.
-pub(super) type Rendered = BTreeMap<Channel, BTreeMap<String, Entry>>;
+pub(super) type ViewEntries = BTreeMap<Channel, BTreeMap<String, ViewEntry>>;
 
 /// The events of one version on their way, and how what they can change looked before them.
 #[derive(Default)]
-pub(super) struct Changing {
+pub(super) struct VersionChange {
     pub(super) events: Vec<Event>,
-    scope: Scope,
-    before: Rendered,
+    scope: ViewScope,
+    before: ViewEntries,
 }
 
 impl Location {
@@ -105,7 +105,7 @@ impl Location {
     /// earlier event of the version could change it too.
     pub(super) fn change(
         &mut self,
-        changing: &mut Changing,
+        changing: &mut VersionChange,
         location: &LocationId,
         event: Event,
         version: u64,
@@ -120,19 +120,19 @@ impl Location {
     }
 
     /// The events of the version, and how they changed the views.
-    pub(super) fn changed(
+    pub(super) fn into_deltas(
         &mut self,
-        changing: Changing,
+        changing: VersionChange,
         location: &LocationId,
     ) -> (Vec<Event>, Vec<ViewDelta>) {
-        let Changing { events, scope, before } = changing;
+        let VersionChange { events, scope, before } = changing;
         let after = self.render(location, &scope);
         let deltas = self.step_views(before, after, &events);
         (events, deltas)
     }
 
-    fn scope(&self, event: &Event, now: Millis) -> Scope {
-        let mut scope = Scope::default();
+    fn scope(&self, event: &Event, now: Millis) -> ViewScope {
+        let mut scope = ViewScope::default();
         for id in moves::tickets_of(event) {
             scope.tickets.insert(id.clone());
             if let Some(ticket) = self.ticket(id) {
@@ -152,7 +152,7 @@ impl Location {
         scope
     }
 
-    fn widen(&self, scope: &mut Scope, event: &Event) {
+    fn widen(&self, scope: &mut ViewScope, event: &Event) {
         match event {
             Event::LocationConfigured { .. } => {
                 scope.location = true;
@@ -195,7 +195,7 @@ impl Location {
         }
     }
 
-    fn widen_by_appointments(&self, scope: &mut Scope, event: &Event, now: Millis) {
+    fn widen_by_appointments(&self, scope: &mut ViewScope, event: &Event, now: Millis) {
         if let Some(id) = moves::appointment_of(event) {
             scope.appointments.insert(id.clone());
             let start = self.appointment(id).and_then(|held| held.fact.start);
@@ -256,67 +256,75 @@ impl Location {
     }
 
     /// The entries in scope, as they are now.
-    fn render(&self, location: &LocationId, scope: &Scope) -> Rendered {
-        let mut rendered = Rendered::new();
+    fn render(&self, location: &LocationId, scope: &ViewScope) -> ViewEntries {
+        let mut rendered = ViewEntries::new();
         self.render_tickets(&mut rendered, location, scope);
         self.render_appointments(&mut rendered, location, scope);
         rendered.insert(Channel::Load(location.clone()), self.render_load(scope));
         rendered
     }
 
-    fn render_tickets(&self, rendered: &mut Rendered, location: &LocationId, scope: &Scope) {
+    fn render_tickets(&self, rendered: &mut ViewEntries, location: &LocationId, scope: &ViewScope) {
         let mut board = BTreeMap::new();
         if scope.location {
-            board.insert(BOARD_KEY.to_owned(), Entry::Board(self.board_head()));
+            board.insert(BOARD_KEY.to_owned(), ViewEntry::Board(self.board_head()));
         }
         for id in &scope.queues {
             if let Some(queue) = self.header.queues.get(id) {
                 let entries = rendered.entry(Channel::Queue(id.clone())).or_default();
-                entries.insert(QUEUE_KEY.to_owned(), Entry::Queue(self.queue_head(id, queue)));
-                board.insert(format!("queue:{id}"), Entry::BoardQueue(self.board_queue(id, queue)));
+                entries.insert(QUEUE_KEY.to_owned(), ViewEntry::Queue(self.queue_head(id, queue)));
+                board.insert(
+                    format!("queue:{id}"),
+                    ViewEntry::BoardQueue(self.board_queue(id, queue)),
+                );
             }
         }
         for ticket in scope.tickets.iter().filter_map(|id| self.ticket(id)) {
             if ticket.is_live() {
                 let view = Channel::Queue(ticket.standing.queue.clone());
-                let entry = Entry::Ticket(self.queue_entry(ticket));
+                let entry = ViewEntry::Ticket(self.queue_entry(ticket));
                 rendered.entry(view).or_default().insert(ticket.id.to_string(), entry);
             }
-            if shown(&ticket.standing) == Shown::Current {
+            if shown(&ticket.standing) == BoardPlace::Current {
                 board.insert(
                     call_key(&ticket.day, &ticket.label),
-                    Entry::Call(self.current_call(ticket)),
+                    ViewEntry::Call(self.current_call(ticket)),
                 );
             }
             let place =
-                BTreeMap::from([(TICKET_KEY.to_owned(), Entry::Place(self.place_of(ticket)))]);
+                BTreeMap::from([(TICKET_KEY.to_owned(), ViewEntry::Place(self.place_of(ticket)))]);
             rendered.insert(Channel::Ticket(ticket.id.clone()), place);
         }
         for recent in self.header.recents.iter().filter(|_| scope.recents) {
             board.insert(
                 call_key(&recent.day, &recent.label),
-                Entry::Call(self.recent_call(recent)),
+                ViewEntry::Call(self.recent_call(recent)),
             );
         }
         rendered.insert(Channel::Board(location.clone()), board);
     }
 
-    fn render_appointments(&self, rendered: &mut Rendered, location: &LocationId, scope: &Scope) {
+    fn render_appointments(
+        &self,
+        rendered: &mut ViewEntries,
+        location: &LocationId,
+        scope: &ViewScope,
+    ) {
         let schedule = |doctor| Channel::Schedule(ScheduleId::from_parts(location, doctor));
         for (id, doctor) in
             scope.doctors.iter().filter_map(|id| Some((id, self.header.doctors.get(id)?)))
         {
-            let entry = Entry::Schedule(self.schedule_head(doctor));
+            let entry = ViewEntry::Schedule(self.schedule_head(doctor));
             rendered.entry(schedule(id)).or_default().insert(SCHEDULE_KEY.to_owned(), entry);
         }
         for appointment in scope.appointments.iter().filter_map(|id| self.appointment(id)) {
-            let view = Entry::Appointment(Box::new(self.appointment_view(appointment)));
+            let view = ViewEntry::Appointment(Box::new(self.appointment_view(appointment)));
             let entries = BTreeMap::from([(APPOINTMENT_KEY.to_owned(), view)]);
             rendered.insert(Channel::Appointment(appointment.id.clone()), entries);
             if let Some(doctor) = &appointment.fact.doctor
                 && appointment.day.as_ref() == Some(&self.header.day)
             {
-                let entry = Entry::Scheduled(schedule_entry(appointment));
+                let entry = ViewEntry::Scheduled(schedule_entry(appointment));
                 rendered
                     .entry(schedule(&doctor.id))
                     .or_default()
@@ -325,27 +333,27 @@ impl Location {
         }
     }
 
-    fn render_load(&self, scope: &Scope) -> BTreeMap<String, Entry> {
+    fn render_load(&self, scope: &ViewScope) -> BTreeMap<String, ViewEntry> {
         let mut load = BTreeMap::new();
         if scope.load && self.exists() {
-            load.insert(LOAD_KEY.to_owned(), Entry::Load(Box::new(self.load_head())));
+            load.insert(LOAD_KEY.to_owned(), ViewEntry::Load(Box::new(self.load_head())));
         }
         for (id, queue) in
             scope.queues.iter().filter_map(|id| Some((id, self.header.queues.get(id)?)))
         {
-            load.insert(format!("queue:{id}"), Entry::LoadQueue(self.load_queue(id, queue)));
+            load.insert(format!("queue:{id}"), ViewEntry::LoadQueue(self.load_queue(id, queue)));
         }
         for (id, station) in
             scope.stations.iter().filter_map(|id| Some((id, self.header.stations.get(id)?)))
         {
             load.insert(
                 format!("station:{id}"),
-                Entry::LoadStation(self.load_station(id, station)),
+                ViewEntry::LoadStation(self.load_station(id, station)),
             );
         }
         for quarter in &scope.quarters {
             if let Some(entry) = self.load_quarter(*quarter) {
-                load.insert(quarter_key(*quarter), Entry::LoadQuarter(entry));
+                load.insert(quarter_key(*quarter), ViewEntry::LoadQuarter(entry));
             }
         }
         load
@@ -355,8 +363,8 @@ impl Location {
     /// every view that changed.
     fn step_views(
         &mut self,
-        mut before: Rendered,
-        after: Rendered,
+        mut before: ViewEntries,
+        after: ViewEntries,
         events: &[Event],
     ) -> Vec<ViewDelta> {
         let called =
@@ -393,10 +401,10 @@ impl Location {
 
     /// How long a view with this entry is kept: what is over is kept for a day, an appointment until a day after it would
     /// have begun.
-    fn keep_s(&self, entry: &Entry) -> Option<u32> {
+    fn keep_s(&self, entry: &ViewEntry) -> Option<u32> {
         match entry {
-            Entry::Place(TicketEntry::Ended(_)) => Some(KEEP_ENDED_S),
-            Entry::Appointment(view) if view.status.is_end() => {
+            ViewEntry::Place(TicketEntry::Ended(_)) => Some(KEEP_ENDED_S),
+            ViewEntry::Appointment(view) if view.status.is_end() => {
                 let ahead_s = (view.start.unwrap_or(0) - self.header.now).max(0) / 1000;
                 Some(u32::try_from(ahead_s).unwrap_or(u32::MAX).saturating_add(KEEP_ENDED_S))
             }
@@ -424,8 +432,8 @@ impl Location {
 }
 
 /// Whether a queue came into another band.
-fn crosses(old: &Entry, new: &Entry) -> bool {
-    matches!((old, new), (Entry::LoadQueue(old), Entry::LoadQueue(new)) if old.band != new.band)
+fn crosses(old: &ViewEntry, new: &ViewEntry) -> bool {
+    matches!((old, new), (ViewEntry::LoadQueue(old), ViewEntry::LoadQueue(new)) if old.band != new.band)
 }
 
 fn call_key(day: &str, label: &str) -> String {

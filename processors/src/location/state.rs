@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 /// Everything of a location but its tickets. It grows with queues and stations, never with people.
 #[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Header {
+pub struct LocationHeader {
     pub name: String,
     /// IANA name: it decides which day "today" is.
     pub time_zone: String,
@@ -31,7 +31,7 @@ pub struct Header {
     /// The last number given under each prefix on `day`.
     pub numbers: BTreeMap<String, u32>,
     /// The calls the board shows as recent, oldest first.
-    pub recents: Vec<Recent>,
+    pub recents: Vec<RecentCall>,
     /// Doctors with appointments on the service day, or once, while somebody may still look at their schedule.
     pub doctors: BTreeMap<DoctorId, DoctorDay>,
     /// Minutes of the last hour in which somebody was called or served, oldest first.
@@ -53,7 +53,7 @@ pub struct Queue {
     pub name: String,
     pub prefix: String,
     pub state: QueueState,
-    pub service: Service,
+    pub service: ServiceTime,
     /// The rank of the next ticket to join at the end.
     pub next_rank: u64,
     /// The smallest rank ever given: a reorder goes on below it.
@@ -70,7 +70,7 @@ impl Queue {
     pub const MIDDLE_RANK: u64 = 1 << 47;
 
     /// A new queue is closed.
-    pub(super) fn new(name: String, prefix: String, service: Service) -> Self {
+    pub(super) fn new(name: String, prefix: String, service: ServiceTime) -> Self {
         Self {
             name,
             prefix,
@@ -86,15 +86,15 @@ impl Queue {
 
 /// How long one service takes: what the clinic expects, corrected by what was measured.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Service {
+pub struct ServiceTime {
     pub configured_s: u32,
     /// Exponential mean of the measured services.
     pub mean_ms: i64,
-    /// How many services the mean rests on, up to [`Service::WINDOW`].
+    /// How many services the mean rests on, up to [`ServiceTime::WINDOW`].
     pub visits: u32,
 }
 
-impl Service {
+impl ServiceTime {
     /// What a queue is taken to need when nobody said: the median of an outpatient consultation.
     pub const DEFAULT_S: u32 = 720;
     /// The configured time counts as this many visits: one odd consultation in the morning does not move it far.
@@ -136,7 +136,7 @@ pub struct Station {
 
 /// A call that is over, as the board still shows it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recent {
+pub struct RecentCall {
     pub day: String,
     pub label: String,
     pub station: StationId,
@@ -144,7 +144,7 @@ pub struct Recent {
     pub recalls: u32,
 }
 
-impl Recent {
+impl RecentCall {
     /// Recent calls on a board: as many as one screen lists in letters that can be read across a room. The
     /// oldest makes room.
     pub const MAX: usize = 8;
@@ -194,7 +194,7 @@ pub struct Appointment {
     /// Nobody came for so long that it counts as a no-show, whatever the source says.
     pub missed: bool,
     /// Checked in: what the desk's ticket says of it.
-    pub ticket: Option<Desk>,
+    pub ticket: Option<TicketSummary>,
     /// Where it goes on.
     pub successor: Option<AppointmentId>,
     /// Version of the view `appointment:<id>`.
@@ -203,7 +203,7 @@ pub struct Appointment {
 
 /// The ticket of an appointment, as far as the appointment shows it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Desk {
+pub struct TicketSummary {
     pub label: String,
     pub state: TicketState,
 }

@@ -15,7 +15,7 @@ use schemas::{
     view::Position,
 };
 
-use super::{Appointment, Header, Location, Step, Ticket};
+use super::{Appointment, Location, LocationHeader, RecordEffect, Ticket};
 
 mod appointments;
 mod boards;
@@ -178,17 +178,17 @@ impl Clinic {
         clinic
     }
 
-    fn send(&mut self, command: Command) -> Step {
+    fn send(&mut self, command: Command) -> RecordEffect {
         self.location.handle(&record(command), self.now)
     }
 
-    fn apply(&mut self, command: Command) -> Step {
+    fn apply(&mut self, command: Command) -> RecordEffect {
         let kind = command.kind();
-        let step = self.send(command);
-        if let Verdict::Refused { code } = step.verdict {
+        let effect = self.send(command);
+        if let Verdict::Refused { code } = effect.verdict {
             panic!("{kind} was refused: {code}");
         }
-        step
+        effect
     }
 
     fn refusal(&mut self, command: Command) -> Option<Code> {
@@ -224,8 +224,8 @@ impl Clinic {
     }
 }
 
-fn refusal(step: &Step) -> Option<Code> {
-    match step.verdict {
+fn refusal(effect: &RecordEffect) -> Option<Code> {
+    match effect.verdict {
         Verdict::Refused { code } => Some(code),
         Verdict::Applied { .. } => None,
     }

@@ -16,7 +16,7 @@ use super::{
 
 /// What a timer is about; tickets come before appointments that are due at the same moment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Due {
+pub(super) enum TimerTarget {
     Ticket(TicketId),
     Appointment(AppointmentId),
 }
@@ -39,9 +39,9 @@ impl Location {
         }
     }
 
-    fn fires(&self, due: &Due, at: Millis) -> Event {
+    fn fires(&self, due: &TimerTarget, at: Millis) -> Event {
         match due {
-            Due::Ticket(id) => {
+            TimerTarget::Ticket(id) => {
                 let absent = self.tickets[id].standing.state == TicketState::Absent;
                 let (state, why) = match absent {
                     true => (TicketState::NoShow, Expiry::AbsentTooLong),
@@ -49,10 +49,10 @@ impl Location {
                 };
                 Event::TicketExpired { ticket: id.clone(), state, why, at }
             }
-            Due::Appointment(id) if self.appointments[id].late => {
+            TimerTarget::Appointment(id) if self.appointments[id].late => {
                 Event::AppointmentMissed { appointment: id.clone(), at }
             }
-            Due::Appointment(id) => Event::AppointmentLate { appointment: id.clone(), at },
+            TimerTarget::Appointment(id) => Event::AppointmentLate { appointment: id.clone(), at },
         }
     }
 
@@ -104,12 +104,12 @@ impl Location {
         self.timers.clear();
         for ticket in self.tickets.values() {
             if let Some(at) = self.ticket_due(ticket) {
-                self.timers.insert((at, Due::Ticket(ticket.id.clone())));
+                self.timers.insert((at, TimerTarget::Ticket(ticket.id.clone())));
             }
         }
         for appointment in self.appointments.values() {
             if let Some(at) = self.appointment_due(appointment) {
-                self.timers.insert((at, Due::Appointment(appointment.id.clone())));
+                self.timers.insert((at, TimerTarget::Appointment(appointment.id.clone())));
             }
         }
         let (day, start) = (&self.header.day, self.header.timers.day_start_min);

@@ -26,11 +26,11 @@ impl Desk {
             actor: None,
             command,
         };
-        let step = self.rules.handle(&record, 1_772_449_200_000);
-        for delta in &step.deltas {
+        let effect = self.rules.handle(&record, 1_772_449_200_000);
+        for delta in &effect.deltas {
             self.view.fold(&delta.delta);
         }
-        match step.verdict {
+        match effect.verdict {
             Verdict::Applied { .. } => Ok(()),
             Verdict::Refused { code } => Err(code),
         }

@@ -10,7 +10,7 @@ use schemas::{
 };
 
 use super::*;
-use crate::step::Step;
+use crate::effect::RecordEffect;
 
 const EPOCH: u64 = 1_772_000_000;
 const NOON: Millis = 1_772_449_200_000;
@@ -45,7 +45,7 @@ impl Clerk {
         clerk
     }
 
-    fn send(&mut self, command: Command) -> Step {
+    fn send(&mut self, command: Command) -> RecordEffect {
         self.at += 100;
         self.commands += 1;
         let record = CommandRecord {
@@ -56,22 +56,22 @@ impl Clerk {
             actor: Some(Actor { subject: "clerk-1".into(), role: "editor".into() }),
             command,
         };
-        let step = self.run.handle(&record, self.at);
-        for delta in &step.deltas {
+        let effect = self.run.handle(&record, self.at);
+        for delta in &effect.deltas {
             assert_eq!(delta.view, format!("run:{}", aggregate().id()));
             assert_eq!(
                 self.view.fold(&delta.delta),
                 Fold::Applied,
-                "each step follows the one before"
+                "each effect follows the one before"
             );
         }
-        step
+        effect
     }
 
-    fn applied(&mut self, command: Command) -> Step {
-        let step = self.send(command);
-        assert!(matches!(step.verdict, Verdict::Applied { .. }));
-        step
+    fn applied(&mut self, command: Command) -> RecordEffect {
+        let effect = self.send(command);
+        assert!(matches!(effect.verdict, Verdict::Applied { .. }));
+        effect
     }
 
     fn refused(&mut self, command: Command) -> Code {
@@ -89,8 +89,8 @@ impl Clerk {
         serde_json::from_str(self.view.entries["progress"].get()).unwrap()
     }
 
-    fn due(&self) -> Due {
-        self.run.row(&aggregate()).unwrap().due
+    fn work(&self) -> WorkChange {
+        self.run.row(&aggregate()).unwrap().work
     }
 }
 
@@ -148,22 +148,22 @@ fn complete(attempt: u32) -> Command {
 #[test]
 fn a_run_goes_from_the_line_to_its_one_end() {
     let mut clerk = Clerk::queued();
-    assert_eq!((clerk.head().state, clerk.due()), (RunState::Queued, Due::Attempt(1)));
+    assert_eq!((clerk.head().state, clerk.work()), (RunState::Queued, WorkChange::Enqueue(1)));
     clerk.applied(Command::PlaceRun { attempt: 1, ahead: 3 });
     assert_eq!(clerk.head().ahead, Some(3));
     clerk.applied(Command::StartRun { attempt: 1 });
     assert_eq!(
-        (clerk.head().state, clerk.head().ahead, clerk.due()),
-        (RunState::Running, None, Due::Nothing)
+        (clerk.head().state, clerk.head().ahead, clerk.work()),
+        (RunState::Running, None, WorkChange::Unchanged)
     );
     clerk.applied(told(1, 400, 2));
     assert_eq!(
         clerk.view.entries.keys().collect::<Vec<_>>(),
         ["counts", "finding:001", "finding:002", "progress", "rule:office-fee", "run"]
     );
-    let step = clerk.applied(complete(1));
-    assert_eq!(step.deltas[0].keep_s, Some(86_400), "an end is kept, and then forgotten");
-    assert_eq!((clerk.head().state, clerk.due()), (RunState::Completed, Due::Over));
+    let effect = clerk.applied(complete(1));
+    assert_eq!(effect.deltas[0].keep_s, Some(86_400), "an end is kept, and then forgotten");
+    assert_eq!((clerk.head().state, clerk.work()), (RunState::Completed, WorkChange::Remove));
     assert_eq!(clerk.progress().permille, 1_000);
     for late in [
         complete(1),
@@ -209,11 +209,11 @@ fn a_file_without_bytes_or_with_a_name_nobody_can_show_is_refused() {
 fn cancelling_ends_a_queued_run_at_once_and_a_running_one_when_its_worker_stopped() {
     let mut clerk = Clerk::queued();
     clerk.applied(Command::CancelRun {});
-    assert_eq!((clerk.head().state, clerk.due()), (RunState::Cancelled, Due::Over));
+    assert_eq!((clerk.head().state, clerk.work()), (RunState::Cancelled, WorkChange::Remove));
 
     let mut clerk = Clerk::running();
     clerk.applied(Command::CancelRun {});
-    assert!(clerk.head().cancelling && clerk.due() == Due::Cancel);
+    assert!(clerk.head().cancelling && clerk.work() == WorkChange::Cancel);
     clerk.applied(Command::StopRun { attempt: 1 });
     assert_eq!((clerk.head().state, clerk.head().cancelling), (RunState::Cancelled, false));
 }
@@ -255,8 +255,8 @@ fn a_fault_that_may_pass_queues_the_next_attempt() {
     let mut clerk = Clerk::running();
     clerk.applied(Command::ReleaseRun { attempt: 1 });
     assert_eq!(
-        (clerk.head().state, clerk.head().attempt, clerk.due()),
-        (RunState::Queued, 2, Due::Attempt(2))
+        (clerk.head().state, clerk.head().attempt, clerk.work()),
+        (RunState::Queued, 2, WorkChange::Enqueue(2))
     );
     clerk.applied(Command::StartRun { attempt: 2 });
 }
@@ -266,12 +266,12 @@ fn only_a_failure_that_may_pass_is_retried() {
     let mut clerk = Clerk::running();
     assert_eq!(clerk.refused(Command::RetryRun {}), Code::RunNotRetryable);
     clerk.applied(fail(1, true));
-    assert_eq!((clerk.head().failure, clerk.due()), (Some(failure(true)), Due::Over));
-    let step = clerk.applied(Command::RetryRun {});
-    assert_eq!(step.deltas[0].keep_s, None, "it is kept again until it is over");
+    assert_eq!((clerk.head().failure, clerk.work()), (Some(failure(true)), WorkChange::Remove));
+    let effect = clerk.applied(Command::RetryRun {});
+    assert_eq!(effect.deltas[0].keep_s, None, "it is kept again until it is over");
     assert_eq!(
-        (clerk.head().attempt, clerk.head().failure, clerk.due()),
-        (2, None, Due::Attempt(2))
+        (clerk.head().attempt, clerk.head().failure, clerk.work()),
+        (2, None, WorkChange::Enqueue(2))
     );
 
     let mut clerk = Clerk::running();
@@ -300,8 +300,8 @@ fn the_first_hundred_findings_are_shown_and_all_are_counted() {
 fn the_clock_never_goes_back() {
     let mut clerk = Clerk::queued();
     clerk.at -= 5_000;
-    let step = clerk.applied(Command::StartRun { attempt: 1 });
-    assert_eq!(step.at, NOON + 100);
+    let effect = clerk.applied(Command::StartRun { attempt: 1 });
+    assert_eq!(effect.at, NOON + 100);
 }
 
 /// One of all there are: commands have no `Debug` for a failed test to show, numbers do.
@@ -329,11 +329,11 @@ proptest! {
         let mut rebuilt = Run::new(EPOCH);
         let mut seen = (0, 0);
         for command in commands {
-            let step = clerk.send(any_command(command));
-            if step.events.is_empty() {
+            let effect = clerk.send(any_command(command));
+            if effect.events.is_empty() {
                 continue;
             }
-            prop_assert_eq!(rebuilt.replay(&aggregate(), step.position.version, step.at, &step.events).delta.to, step.position.version);
+            prop_assert_eq!(rebuilt.replay(&aggregate(), effect.position.version, effect.at, &effect.events).delta.to, effect.position.version);
             let permille = if clerk.view.entries.contains_key("progress") { clerk.progress().permille } else { 0 };
             let now = (clerk.head().attempt, permille);
             prop_assert!(now.0 > seen.0 || now >= seen, "{now:?} after {seen:?}");

@@ -15,28 +15,28 @@ use schemas::{
 };
 
 use crate::{
-    aggregate::State,
+    aggregate::AggregateState,
+    effect::RecordEffect,
     ledger::{
-        AggregateRow, AppointmentRow, Batch, Claim, JournalEntry, JournalRow, OutboxRow,
-        OutcomeRow, TicketRow,
+        AggregateRow, AppointmentRow, Batch, JournalEntry, JournalRow, OutboxRow, OutcomeRow,
+        PartitionClaim, TicketRow,
     },
-    log::Appended,
+    log::LogRecord,
     run,
-    step::Step,
     views::ViewStep,
 };
 
 /// What names a command once and for all.
-pub type Identity = (TenantId, String, CommandId);
+pub type CommandIdentity = (TenantId, String, CommandId);
 
 /// The name of a command.
-pub fn identity(command: &CommandRecord) -> Identity {
+pub fn identity(command: &CommandRecord) -> CommandIdentity {
     (command.aggregate.tenant(), command.source.clone(), command.id.clone())
 }
 
 /// How many records of a batch came to which end.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Tally {
+pub struct BatchTally {
     pub applied: u64,
     pub refused: u64,
     pub repeated: u64,
@@ -54,10 +54,10 @@ pub fn is_answered(command: &Command) -> bool {
 /// State the records of a batch are judged against. The aggregates change while the batch is built, so they must be
 /// forgotten unless it is committed.
 #[derive(Default)]
-pub struct Working {
-    pub aggregates: HashMap<Aggregate, State>,
+pub struct BatchState {
+    pub aggregates: HashMap<Aggregate, AggregateState>,
     /// First outcomes of commands that were decided before.
-    pub outcomes: HashMap<Identity, CommandOutcome>,
+    pub outcomes: HashMap<CommandIdentity, CommandOutcome>,
 }
 
 /// Reads a record of `topic`, or says under which code it is parked.
@@ -65,9 +65,9 @@ pub fn read(
     record: &WireRecord,
     topic: &str,
     partition: u32,
-    of: u32,
+    partition_count: u32,
 ) -> Result<CommandRecord, Code> {
-    if partition_for_key(&record.key, of) != partition {
+    if partition_for_key(&record.key, partition_count) != partition {
         return Err(Code::RecordWrongPartition);
     }
     let command = CommandRecord::from_wire(record)?;
@@ -79,130 +79,138 @@ pub fn read(
 
 /// The transaction of `records`, of which `read` holds what each says; it moves the checkpoint to `to`.
 pub fn build(
-    claim: Claim,
+    claim: PartitionClaim,
     to: i64,
-    records: &[&Appended],
+    records: &[&LogRecord],
     read: Vec<Result<CommandRecord, Code>>,
-    working: &mut Working,
-) -> (Batch, Tally) {
-    let mut building = Building {
-        working,
+    state: &mut BatchState,
+) -> (Batch, BatchTally) {
+    let mut builder = BatchBuilder {
+        state,
         journal: Vec::with_capacity(records.len()),
         outcomes: Vec::new(),
         outbox: Vec::with_capacity(records.len()),
-        steps: Steps::default(),
+        steps: ViewSteps::default(),
         from: BTreeMap::new(),
         touched: BTreeSet::new(),
         appointments: BTreeSet::new(),
         listed: BTreeSet::new(),
-        tally: Tally::default(),
+        tally: BatchTally::default(),
     };
     for (record, read) in records.iter().zip(read) {
         match read {
-            Ok(command) => building.command(record, command),
-            Err(code) => building.park(record, code),
+            Ok(command) => builder.command(record, command),
+            Err(code) => builder.park(record, code),
         }
     }
-    building.finish(claim, to)
+    builder.finish(claim, to)
 }
 
-struct Building<'a> {
-    working: &'a mut Working,
+struct BatchBuilder<'a> {
+    state: &'a mut BatchState,
     journal: Vec<JournalRow>,
     outcomes: Vec<OutcomeRow>,
     outbox: Vec<OutboxRow>,
-    steps: Steps,
+    steps: ViewSteps,
     /// Version of each changed aggregate before the batch.
     from: BTreeMap<Aggregate, u64>,
     touched: BTreeSet<(Aggregate, TicketId)>,
     appointments: BTreeSet<(Aggregate, AppointmentId)>,
     /// Runs whose row changed.
     listed: BTreeSet<Aggregate>,
-    tally: Tally,
+    tally: BatchTally,
 }
 
-impl Building<'_> {
-    fn command(&mut self, record: &Appended, command: CommandRecord) {
+impl BatchBuilder<'_> {
+    fn command(&mut self, record: &LogRecord, command: CommandRecord) {
         let identity = identity(&command);
-        if let Some(first) = self.working.outcomes.get(&identity).cloned() {
+        if let Some(first) = self.state.outcomes.get(&identity).cloned() {
             self.repeat(record, command, first);
             return;
         }
         let state = self
-            .working
+            .state
             .aggregates
             .get_mut(&command.aggregate)
             .expect("loaded for every command of the batch");
         let before = state.position().version;
-        let step = state.handle(&command, record.at);
-        if !step.events.is_empty() {
+        let effect = state.handle(&command, record.at);
+        if !effect.events.is_empty() {
             self.from.entry(command.aggregate.clone()).or_insert(before);
         }
         let outcome = is_answered(&command.command).then(|| {
             let outcome = CommandOutcome {
                 command: command.id.clone(),
-                at: step.at,
-                verdict: step.verdict.clone(),
+                at: effect.at,
+                verdict: effect.verdict.clone(),
             };
             let (tenant, source, _) = identity.clone();
             self.outcomes.push(OutcomeRow { tenant, source, outcome: outcome.clone() });
-            self.working.outcomes.insert(identity, outcome.clone());
+            self.state.outcomes.insert(identity, outcome.clone());
             outcome
         });
-        self.effect(record, command, step, outcome);
+        self.record_effect(record, command, effect, outcome);
     }
 
     /// What a decision leaves behind: its journal row, its views record, the command that follows from it. A refused
     /// command may have moved the aggregate too, by timers that were due before it.
-    fn effect(
+    fn record_effect(
         &mut self,
-        record: &Appended,
+        record: &LogRecord,
         command: CommandRecord,
-        step: Step,
+        effect: RecordEffect,
         outcome: Option<CommandOutcome>,
     ) {
         let CommandRecord { aggregate, id, actor, .. } = command;
-        if step.events.iter().any(run::is_listed) {
+        if effect.events.iter().any(run::changes_run_row) {
             self.listed.insert(aggregate.clone());
         }
-        let entry = match step.verdict {
+        let entry = match effect.verdict {
             Verdict::Applied { result, .. } => {
                 self.tally.applied += 1;
                 if let Some(change) = result.change {
                     *self.tally.facts.entry(change).or_default() += 1;
                 }
-                JournalEntry::Applied { position: step.position, events: step.events }
+                JournalEntry::Applied { position: effect.position, events: effect.events }
             }
             Verdict::Refused { code } => {
                 self.tally.refused += 1;
-                let timers = (!step.events.is_empty()).then_some((step.position, step.events));
+                let timers =
+                    (!effect.events.is_empty()).then_some((effect.position, effect.events));
                 JournalEntry::Refused { code, timers }
             }
         };
-        self.touched.extend(step.touched.into_iter().map(|ticket| (aggregate.clone(), ticket)));
-        self.appointments.extend(step.appointments.into_iter().map(|id| (aggregate.clone(), id)));
-        let heard = outcome.is_some() || entry.moved().is_some();
-        let views =
-            ViewsRecord { position: step.position, at: step.at, deltas: step.deltas, outcome };
-        if heard {
+        self.touched.extend(effect.touched.into_iter().map(|ticket| (aggregate.clone(), ticket)));
+        self.appointments.extend(effect.appointments.into_iter().map(|id| (aggregate.clone(), id)));
+        let has_readers = outcome.is_some() || entry.moved().is_some();
+        let views = ViewsRecord {
+            position: effect.position,
+            at: effect.at,
+            deltas: effect.deltas,
+            outcome,
+        };
+        if has_readers {
             self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(&aggregate));
         }
         for delta in views.deltas {
-            self.steps.add(&aggregate, step.position.epoch, delta);
+            self.steps.add(&aggregate, effect.position.epoch, delta);
         }
-        if let Some(next) = step.follow_up {
+        if let Some(next) = effect.follow_up {
             self.publish(record.offset, 1, topic_for(next.aggregate.kind()), next.to_wire());
         }
         let command = Some((aggregate, id, actor));
-        self.journal.push(JournalRow { offset: record.offset, at: step.at, command, entry });
+        self.journal.push(JournalRow { offset: record.offset, at: effect.at, command, entry });
     }
 
     /// The first outcome once more, for a caller that sent its command again.
-    fn repeat(&mut self, record: &Appended, command: CommandRecord, first: CommandOutcome) {
+    fn repeat(&mut self, record: &LogRecord, command: CommandRecord, first: CommandOutcome) {
         self.tally.repeated += 1;
         let CommandRecord { aggregate, id, actor, .. } = command;
-        let position =
-            self.working.aggregates.get(&aggregate).map_or(Position::default(), State::position);
+        let position = self
+            .state
+            .aggregates
+            .get(&aggregate)
+            .map_or(Position::default(), AggregateState::position);
         let views =
             ViewsRecord { position, at: record.at, deltas: Vec::new(), outcome: Some(first) };
         self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(&aggregate));
@@ -216,7 +224,7 @@ impl Building<'_> {
 
     /// Sets the record aside. A caller who can be told is told at once; the outcome is not kept, since the record
     /// may be released one day and must not count as a repeat then. The position is zero: nothing was judged.
-    fn park(&mut self, record: &Appended, code: Code) {
+    fn park(&mut self, record: &LogRecord, code: Code) {
         self.tally.parked += 1;
         let caller = caller(&record.record);
         if let Some((aggregate, id)) = &caller {
@@ -245,8 +253,8 @@ impl Building<'_> {
         self.outbox.push(OutboxRow { offset, part, topic, record });
     }
 
-    fn finish(self, claim: Claim, to: i64) -> (Batch, Tally) {
-        let aggregates = &self.working.aggregates;
+    fn finish(self, claim: PartitionClaim, to: i64) -> (Batch, BatchTally) {
+        let aggregates = &self.state.aggregates;
         let row = |(aggregate, from): (Aggregate, u64)| {
             let state = &aggregates[&aggregate];
             let Position { epoch, version: to } = state.position();
@@ -291,12 +299,12 @@ fn caller(record: &WireRecord) -> Option<(Aggregate, CommandId)> {
 
 /// Steps of views, those of one view merged.
 #[derive(Default)]
-pub struct Steps {
+pub struct ViewSteps {
     steps: Vec<ViewStep>,
     last: HashMap<(Aggregate, String), usize>,
 }
 
-impl Steps {
+impl ViewSteps {
     /// Adds a step; one that follows the last of its view is merged into it.
     pub fn add(&mut self, aggregate: &Aggregate, epoch: u64, next: ViewDelta) {
         let name = (aggregate.clone(), next.view.clone());
@@ -334,7 +342,7 @@ mod tests {
     fn steps_of_one_view_merge_and_no_others() {
         let aggregate = Aggregate::parse("demo/riverside").unwrap();
         let other = Aggregate::parse("other/riverside").unwrap();
-        let mut steps = Steps::default();
+        let mut steps = ViewSteps::default();
         steps.add(&aggregate, 7, next("board:riverside", 1, 2, None));
         steps.add(&other, 7, next("board:riverside", 2, 3, None));
         steps.add(&aggregate, 7, next("ticket:a", 2, 3, None));

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use schemas::ids::Aggregate;
 
-use crate::aggregate::State;
+use crate::aggregate::AggregateState;
 
-struct Held {
-    state: State,
+struct CacheEntry {
+    state: AggregateState,
     weight: usize,
     partition: u32,
     used: u64,
@@ -17,7 +17,7 @@ pub(super) struct Cache {
     bound: usize,
     weight: usize,
     uses: u64,
-    held: HashMap<Aggregate, Held>,
+    held: HashMap<Aggregate, CacheEntry>,
     by_use: BTreeMap<u64, Aggregate>,
 }
 
@@ -26,21 +26,21 @@ impl Cache {
         Self { bound, weight: 0, uses: 0, held: HashMap::new(), by_use: BTreeMap::new() }
     }
 
-    pub(super) fn take(&mut self, aggregate: &Aggregate) -> Option<State> {
+    pub(super) fn take(&mut self, aggregate: &Aggregate) -> Option<AggregateState> {
         let held = self.held.remove(aggregate)?;
         self.by_use.remove(&held.used);
         self.weight -= held.weight;
         Some(held.state)
     }
 
-    pub(super) fn put(&mut self, partition: u32, aggregate: Aggregate, state: State) {
+    pub(super) fn put(&mut self, partition: u32, aggregate: Aggregate, state: AggregateState) {
         self.take(&aggregate);
         self.uses += 1;
         // A location without tickets counts too, or names nobody knows would pile up.
         let weight = state.parts() + 1;
         self.weight += weight;
         self.by_use.insert(self.uses, aggregate.clone());
-        self.held.insert(aggregate, Held { state, weight, partition, used: self.uses });
+        self.held.insert(aggregate, CacheEntry { state, weight, partition, used: self.uses });
         while self.weight > self.bound
             && let Some((_, oldest)) = self.by_use.first_key_value()
         {
@@ -50,7 +50,7 @@ impl Cache {
     }
 
     pub(super) fn drop_partition(&mut self, partition: u32) {
-        let of_partition = |held: &Held| held.partition == partition;
+        let of_partition = |held: &CacheEntry| held.partition == partition;
         let gone: Vec<Aggregate> = self
             .held
             .iter()
@@ -73,7 +73,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        aggregate::{Header, Loaded},
+        aggregate::{AggregateHeader, StoredAggregate},
         location::Appointment,
     };
 
@@ -82,7 +82,7 @@ mod tests {
     }
 
     /// A location with this many appointments.
-    fn location(appointments: u64) -> State {
+    fn location(appointments: u64) -> AggregateState {
         let appointment = |number: u64| {
             let fact = AppointmentFact {
                 source: SourceId::new("his").unwrap(),
@@ -109,9 +109,9 @@ mod tests {
                 view: 1,
             }
         };
-        State::load(Loaded {
+        AggregateState::restore(StoredAggregate {
             position: Position { epoch: 1, version: 1 },
-            header: Header::Location(Box::default()),
+            header: AggregateHeader::Location(Box::default()),
             tickets: Vec::new(),
             appointments: (0..appointments).map(appointment).collect(),
         })

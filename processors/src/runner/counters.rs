@@ -11,11 +11,11 @@ use std::{
 
 use schemas::appointment::AppointmentChange;
 
-use super::batch::Tally;
+use super::batch::BatchTally;
 
 /// Counts of all runners of a process since the start. Each is exact; together they are only as consistent as reading one after another.
 #[derive(Default)]
-pub struct Counters {
+pub struct RunnerCounters {
     pub applied: AtomicU64,
     pub refused: AtomicU64,
     pub repeated: AtomicU64,
@@ -34,7 +34,7 @@ pub struct Counters {
     offsets: Mutex<BTreeMap<(&'static str, u32), i64>>,
 }
 
-impl Counters {
+impl RunnerCounters {
     /// The next offset of each topic's partition that was committed to.
     pub fn offsets(&self) -> BTreeMap<(&'static str, u32), i64> {
         self.offsets.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -50,7 +50,7 @@ impl Counters {
         topic: &'static str,
         partition: u32,
         to: i64,
-        tally: &Tally,
+        tally: &BatchTally,
         took: Duration,
     ) {
         self.applied.fetch_add(tally.applied, Relaxed);

@@ -12,14 +12,14 @@ use schemas::{
 use tokio::time::{Instant, timeout};
 
 use super::{
-    PATIENCE, REPAIR_EVERY, Runner, Trouble, answered,
-    batch::Steps,
-    partition::{Partition, Stage},
+    PATIENCE, PartitionError, REPAIR_EVERY, Runner, answered,
+    batch::ViewSteps,
+    partition::{Partition, PartitionStage},
 };
 use crate::{
     ledger::{LedgerError, OutboxRow, ViewName},
-    log::NotAcknowledged,
-    views::{NotStored, Stored, ViewStep},
+    log::AppendError,
+    views::{StoreOutcome, ViewStep, ViewStoreError},
 };
 
 /// How long the store of views may take. Past it the views are marked dirty and the wire goes on without it.
@@ -36,7 +36,7 @@ impl Runner {
         partition: &mut Partition,
         steps: Vec<ViewStep>,
         rows: Vec<OutboxRow>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), PartitionError> {
         self.store(partition, &steps).await?;
         if rows.is_empty() {
             return Ok(());
@@ -45,10 +45,10 @@ impl Runner {
         let records: Vec<_> = rows.into_iter().map(|row| (row.topic, row.record)).collect();
         match timeout(PATIENCE, self.backends.log.append(&records)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(Trouble::Log(error)),
-            Err(elapsed) => return Err(Trouble::Log(NotAcknowledged(Some(elapsed.into())))),
+            Ok(Err(error)) => return Err(PartitionError::Log(error)),
+            Err(elapsed) => return Err(PartitionError::Log(AppendError(Some(elapsed.into())))),
         }
-        answered(self.backends.ledger.published(partition.claim.partition, &keys)).await?;
+        answered(self.backends.ledger.delete_published(partition.claim.partition, &keys)).await?;
         Ok(())
     }
 
@@ -56,11 +56,11 @@ impl Runner {
     pub(super) async fn publish_leftovers(
         &mut self,
         partition: &mut Partition,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), PartitionError> {
         let rows =
             answered(self.backends.ledger.outbox(partition.claim.partition, LEFTOVERS)).await?;
         let last_page = rows.len() < LEFTOVERS as usize;
-        let mut steps = Steps::default();
+        let mut steps = ViewSteps::default();
         for row in rows.iter().filter(|row| row.topic == VIEWS_TOPIC) {
             let record = ViewsRecord::from_value(&row.record.value);
             let (Ok(aggregate), Ok(record)) = (Aggregate::parse(&row.record.key), record) else {
@@ -79,7 +79,7 @@ impl Runner {
         if last_page {
             let due = answered(self.backends.ledger.due(partition.claim.partition)).await?;
             partition.timers.load(due, Instant::now());
-            partition.stage = Stage::Ready;
+            partition.stage = PartitionStage::Ready;
         }
         partition.calm();
         Ok(())
@@ -99,8 +99,10 @@ impl Runner {
         } else {
             match within(self.backends.views.store(steps)).await {
                 Ok(stored) => {
-                    let behind =
-                        steps.iter().zip(stored).filter(|(_, stored)| *stored == Stored::Behind);
+                    let behind = steps
+                        .iter()
+                        .zip(stored)
+                        .filter(|(_, stored)| *stored == StoreOutcome::Behind);
                     behind.map(|(step, _)| name(step)).collect()
                 }
                 Err(error) => {
@@ -127,7 +129,7 @@ impl Runner {
         let dirty: Vec<u32> = self
             .partitions
             .values()
-            .filter(|partition| partition.dirty && partition.stage == Stage::Ready)
+            .filter(|partition| partition.dirty && partition.stage == PartitionStage::Ready)
             .map(|partition| partition.claim.partition)
             .collect();
         for id in dirty {
@@ -148,7 +150,7 @@ impl Runner {
                     );
                     return;
                 }
-                Err(RepairError::Views(error)) => {
+                Err(RepairError::ViewStore(error)) => {
                     self.views_failed(&error);
                     return;
                 }
@@ -159,10 +161,12 @@ impl Runner {
     /// Answers whether nothing is left to repair.
     async fn repair_partition(&mut self, id: u32) -> Result<bool, RepairError> {
         let ledger = &self.backends.ledger;
-        let Some(of) = self.partitions.get(&id).map(|partition| partition.of) else {
+        let Some(partition_count) =
+            self.partitions.get(&id).map(|partition| partition.partition_count)
+        else {
             return Ok(true);
         };
-        let names = answered(ledger.dirty(id, of, REPAIRS)).await?;
+        let names = answered(ledger.dirty(id, partition_count, REPAIRS)).await?;
         for name in &names {
             let version = match answered(ledger.view(name)).await? {
                 Some((view, keep_s)) => {
@@ -172,13 +176,13 @@ impl Runner {
                 }
                 None => 0, // no longer kept, and gone from the store as well
             };
-            answered(ledger.repaired(name, version)).await?;
+            answered(ledger.mark_repaired(name, version)).await?;
             self.settings.counters.repaired.fetch_add(1, Relaxed);
         }
         Ok(names.len() < REPAIRS as usize)
     }
 
-    fn views_failed(&mut self, error: &NotStored) {
+    fn views_failed(&mut self, error: &ViewStoreError) {
         if !self.views_down {
             tracing::warn!(
                 error = error as &dyn Error,
@@ -195,11 +199,13 @@ enum RepairError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error(transparent)]
-    Views(#[from] NotStored),
+    ViewStore(#[from] ViewStoreError),
 }
 
-async fn within<T>(answer: impl Future<Output = Result<T, NotStored>>) -> Result<T, NotStored> {
+async fn within<T>(
+    answer: impl Future<Output = Result<T, ViewStoreError>>,
+) -> Result<T, ViewStoreError> {
     timeout(VIEWS_PATIENCE, answer)
         .await
-        .unwrap_or_else(|elapsed| Err(NotStored(Some(elapsed.into()))))
+        .unwrap_or_else(|elapsed| Err(ViewStoreError(Some(elapsed.into()))))
 }

@@ -14,13 +14,13 @@ use schemas::{
 
 use super::{
     Runner, answered,
-    batch::{Working, identity, is_answered},
+    batch::{BatchState, identity, is_answered},
 };
 use crate::{
-    aggregate::State,
-    ledger::{Ledger, LedgerError, Names},
+    aggregate::AggregateState,
+    ledger::{Ledger, LedgerError, PartNames},
     location::Location,
-    log::Appended,
+    log::LogRecord,
 };
 
 /// Aggregates loaded side by side: about what the ledger's pool of connections serves at once.
@@ -30,9 +30,9 @@ impl Runner {
     /// Takes the aggregates of these commands out of the cache, or loads them.
     pub(super) async fn load(
         &mut self,
-        records: &[&Appended],
+        records: &[&LogRecord],
         read: &[Result<CommandRecord, Code>],
-    ) -> Result<Working, LedgerError> {
+    ) -> Result<BatchState, LedgerError> {
         let commands: Vec<&CommandRecord> =
             read.iter().filter_map(|read| read.as_ref().ok()).collect();
         let answered_ones = commands.iter().filter(|command| is_answered(&command.command));
@@ -47,7 +47,7 @@ impl Runner {
             .map(|row| ((row.tenant, row.source, row.outcome.command.clone()), row.outcome))
             .collect();
 
-        let mut asked: HashMap<&Aggregate, Asked<'_>> = HashMap::new();
+        let mut asked: HashMap<&Aggregate, AggregateNeeds<'_>> = HashMap::new();
         for (record, read) in records.iter().zip(read) {
             if let Ok(command) = read {
                 let asked = asked.entry(&command.aggregate).or_default();
@@ -61,13 +61,13 @@ impl Runner {
             loads.push(aggregate_of(&*self.backends.ledger, aggregate, asked, cached));
         }
         let aggregates = stream::iter(loads).buffer_unordered(LOADS_AT_ONCE).try_collect().await?;
-        Ok(Working { aggregates, outcomes })
+        Ok(BatchState { aggregates, outcomes })
     }
 }
 
 /// What a batch asks of one aggregate.
 #[derive(Default)]
-struct Asked<'a> {
+struct AggregateNeeds<'a> {
     /// The latest append time of its records.
     at: Millis,
     commands: Vec<&'a Command>,
@@ -77,14 +77,14 @@ struct Asked<'a> {
 async fn aggregate_of(
     ledger: &dyn Ledger,
     aggregate: &Aggregate,
-    asked: Asked<'_>,
-    cached: Option<State>,
-) -> Result<(Aggregate, State), LedgerError> {
+    asked: AggregateNeeds<'_>,
+    cached: Option<AggregateState>,
+) -> Result<(Aggregate, AggregateState), LedgerError> {
     let mut state = match cached {
         Some(state) => state,
-        None => match answered(ledger.load(aggregate)).await? {
-            Some(loaded) => State::load(loaded),
-            None => State::new(aggregate.kind(), answered(ledger.next_epoch()).await?),
+        None => match answered(ledger.restore(aggregate)).await? {
+            Some(loaded) => AggregateState::restore(loaded),
+            None => AggregateState::new(aggregate.kind(), answered(ledger.next_epoch()).await?),
         },
     };
     // A location without a version has no parts.
@@ -95,7 +95,7 @@ async fn aggregate_of(
         }
         let names = lacking(location, &asked.commands);
         if !names.is_empty() {
-            let named = answered(ledger.named(aggregate, &names)).await?;
+            let named = answered(ledger.location_parts(aggregate, &names)).await?;
             location.add_ended(named.tickets);
             location.add_appointments(named.appointments);
         }
@@ -104,7 +104,7 @@ async fn aggregate_of(
 }
 
 /// What the commands name and the location has not in memory.
-fn lacking(location: &Location, commands: &[&Command]) -> Names {
+fn lacking(location: &Location, commands: &[&Command]) -> PartNames {
     let (mut tickets, mut appointments, mut keys) =
         (HashSet::new(), HashSet::new(), HashSet::new());
     for command in commands {
@@ -126,7 +126,7 @@ fn lacking(location: &Location, commands: &[&Command]) -> Names {
             keys.insert((fact.source.clone(), fact.key.clone()));
         }
     }
-    Names {
+    PartNames {
         tickets: tickets.into_iter().collect(),
         appointments: appointments.into_iter().collect(),
         keys: keys.into_iter().collect(),

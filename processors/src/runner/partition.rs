@@ -9,31 +9,31 @@ use std::{
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
 
-use super::timers::Timers;
-use crate::{ledger::Claim, log::Appended};
+use super::timers::PartitionTimers;
+use crate::{ledger::PartitionClaim, log::LogRecord};
 
 /// What has to be done next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum PartitionStage {
     /// The checkpoint may not be where we think: read it.
-    Unsure,
+    CheckpointUnknown,
     /// The outbox may hold rows: publish them before anything new, so that each key keeps its order.
-    Owing,
+    OutboxPending,
     /// Records can be applied.
     Ready,
 }
 
 pub(super) struct Partition {
-    pub(super) claim: Claim,
+    pub(super) claim: PartitionClaim,
     /// Partitions of the topic.
-    pub(super) of: u32,
+    pub(super) partition_count: u32,
     /// Records not committed yet, by rising offset, from `claim.next_offset` on.
-    pub(super) pending: VecDeque<Appended>,
-    pub(super) stage: Stage,
+    pub(super) pending: VecDeque<LogRecord>,
+    pub(super) stage: PartitionStage,
     /// Views of this partition may be marked dirty. True at first: an owner before us may have left some.
     pub(super) dirty: bool,
-    /// Known while the stage is [`Stage::Ready`].
-    pub(super) timers: Timers,
+    /// Known while the stage is [`PartitionStage::Ready`].
+    pub(super) timers: PartitionTimers,
     backoff: Option<ExponentialBackoff>,
     not_before: Option<Instant>,
 }
@@ -42,21 +42,21 @@ const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
 impl Partition {
-    pub(super) fn new(claim: Claim, of: u32) -> Self {
+    pub(super) fn new(claim: PartitionClaim, partition_count: u32) -> Self {
         Self {
             claim,
-            of,
+            partition_count,
             pending: VecDeque::new(),
-            stage: Stage::Owing,
+            stage: PartitionStage::OutboxPending,
             dirty: true,
-            timers: Timers::default(),
+            timers: PartitionTimers::default(),
             backoff: None,
             not_before: None,
         }
     }
 
     /// Takes records in, but for those that are committed or already wait here.
-    pub(super) fn push(&mut self, records: Vec<Appended>) {
+    pub(super) fn push(&mut self, records: Vec<LogRecord>) {
         for record in records {
             let expected =
                 self.pending.back().map_or(self.claim.next_offset, |last| last.offset + 1);
@@ -80,7 +80,7 @@ impl Partition {
 
     /// Whether all that has come is applied.
     pub(super) fn is_idle(&self) -> bool {
-        self.stage == Stage::Ready && self.pending.is_empty()
+        self.stage == PartitionStage::Ready && self.pending.is_empty()
     }
 
     pub(super) fn is_stalled(&self) -> bool {

@@ -20,7 +20,7 @@ use schemas::{
 use tokio::time::{Instant, timeout};
 
 use super::{PATIENCE, Runner};
-use crate::{ledger::AggregateRow, log::NotAcknowledged};
+use crate::{ledger::AggregateRow, log::AppendError};
 
 /// How long a location waits for the tick after one: that one may be lost, or have come too early by the log's clock, and
 /// timers that follow each other closely are served together. Timers are minutes long, so that nobody sees the seconds.
@@ -34,7 +34,7 @@ const SOURCE: &str = "clinicwire-processors";
 
 /// When the timers of one partition's aggregates are due, as of the last commit.
 #[derive(Default)]
-pub(super) struct Timers {
+pub(super) struct PartitionTimers {
     by_time: BTreeSet<(Millis, Aggregate)>,
     due: HashMap<Aggregate, Millis>,
     /// When each was last told, if that is less than [`TICK_AGAIN`] ago.
@@ -43,7 +43,7 @@ pub(super) struct Timers {
     written: u64,
 }
 
-impl Timers {
+impl PartitionTimers {
     /// What the ledger knows, when the partition is ready at last. Records that have waited for that tell the time
     /// themselves: all count as told, so that ticks come after them.
     pub(super) fn load(&mut self, due: Vec<(Aggregate, Millis)>, now: Instant) {
@@ -124,7 +124,7 @@ impl Runner {
             return;
         }
         let appended = timeout(PATIENCE, self.backends.log.append(&ticks)).await;
-        match appended.unwrap_or_else(|elapsed| Err(NotAcknowledged(Some(elapsed.into())))) {
+        match appended.unwrap_or_else(|elapsed| Err(AppendError(Some(elapsed.into())))) {
             Ok(()) => drop(self.settings.counters.ticks.fetch_add(ticks.len() as u64, Relaxed)),
             Err(error) => tracing::warn!(
                 ticks = ticks.len(),
@@ -155,8 +155,8 @@ mod tests {
     }
 
     /// Timers that were loaded long enough ago.
-    fn timers(due: &[(&str, Millis)]) -> (Timers, Instant) {
-        let (mut timers, loaded) = (Timers::default(), Instant::now());
+    fn timers(due: &[(&str, Millis)]) -> (PartitionTimers, Instant) {
+        let (mut timers, loaded) = (PartitionTimers::default(), Instant::now());
         timers.load(due.iter().map(|(name, at)| (aggregate(name), *at)).collect(), loaded);
         (timers, loaded + TICK_AGAIN)
     }
@@ -199,7 +199,7 @@ mod tests {
         );
         let (far, now) = self::timers(&[("a", Millis::MAX)]);
         assert_eq!(far.next(0, now), Some(now + LOOK_EVERY));
-        assert_eq!(Timers::default().next(0, now), None);
+        assert_eq!(PartitionTimers::default().next(0, now), None);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use tokio::{
 
 use super::kafka::{KafkaEvents, KafkaSettings, reader};
 use crate::{
-    bridge::{Bridge, Counters, Passed, Told},
+    bridge::{Bridge, BridgeCounters, BridgedRecord, SourceRecord},
     log::Log,
 };
 
@@ -62,7 +62,7 @@ pub async fn run(
     settings: KafkaSettings,
     bridge: Bridge,
     log: Arc<dyn Log>,
-    counters: Arc<Counters>,
+    counters: Arc<BridgeCounters>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), BridgeError> {
     let (stopping, stopped) = watch::channel(());
@@ -89,7 +89,7 @@ struct Upstream {
     consumer: BaseConsumer<KafkaEvents>,
     bridge: Bridge,
     log: Arc<dyn Log>,
-    counters: Arc<Counters>,
+    counters: Arc<BridgeCounters>,
     runtime: Handle,
     /// Its sender is dropped to stop.
     stopped: watch::Receiver<()>,
@@ -109,7 +109,7 @@ impl Upstream {
         settings: &KafkaSettings,
         bridge: Bridge,
         log: Arc<dyn Log>,
-        counters: Arc<Counters>,
+        counters: Arc<BridgeCounters>,
         runtime: Handle,
         stopped: watch::Receiver<()>,
     ) -> Result<Self, BridgeError> {
@@ -152,13 +152,13 @@ impl Upstream {
             patience = Duration::ZERO;
             match polled {
                 Ok(message) => {
-                    let told = Told {
+                    let told = SourceRecord {
                         partition: u32::try_from(message.partition()).unwrap_or_default(),
                         offset: message.offset(),
                         record: reader::wire_record(&message),
                     };
                     gathered.next.insert(message.partition(), message.offset() + 1);
-                    gathered.add(self.bridge.pass(told, random_bits()?));
+                    gathered.add(self.bridge.convert(told, random_bits()?));
                 }
                 Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
                     return Err(BridgeError::Fatal(error));
@@ -220,10 +220,10 @@ impl Upstream {
 }
 
 impl Gathered {
-    fn add(&mut self, passed: Passed) {
+    fn add(&mut self, passed: BridgedRecord) {
         let record = match passed {
-            Passed::Command(record) => record,
-            Passed::Unreadable(record, code) => {
+            BridgedRecord::Command(record) => record,
+            BridgedRecord::Unreadable(record, code) => {
                 self.unreadable += 1;
                 tracing::warn!(%code, "a record of the source cannot be read and is set aside");
                 record

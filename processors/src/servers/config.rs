@@ -318,14 +318,17 @@ impl Checks {
     ///
     /// # Errors
     /// When a table cannot be read.
-    pub fn worker(&self, counters: Arc<worker::Counters>) -> anyhow::Result<worker::Settings> {
+    pub fn worker(
+        &self,
+        counters: Arc<worker::WorkerCounters>,
+    ) -> anyhow::Result<worker::WorkerSettings> {
         // Two processes draw one name once in 2^64 times.
         let name = format!("worker-{:016x}", RandomState::new().build_hasher().finish());
-        Ok(worker::Settings {
+        Ok(worker::WorkerSettings {
             at_once: self.run_workers as usize,
             keep_files: Duration::from_secs(self.file_hours * 3600),
             counters,
-            ..worker::Settings::new(name, Arc::new(self.tables()?))
+            ..worker::WorkerSettings::new(name, Arc::new(self.tables()?))
         })
     }
 

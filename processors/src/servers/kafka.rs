@@ -28,7 +28,7 @@ pub use topics::{NewTopics, TopicError, check, prepare};
 
 use crate::{
     BoxFuture,
-    log::{Input, Log, NotAcknowledged},
+    log::{AppendError, Log, LogEvent},
 };
 
 /// Kafka's names of our topics. They have standard names; others keep installations, or tests, on one cluster apart.
@@ -102,7 +102,7 @@ const INPUTS: usize = 8;
 pub struct KafkaLog {
     settings: KafkaSettings,
     /// Partitions of the topic that is read.
-    of: u32,
+    partition_count: u32,
     producer: RwLock<Arc<ThreadedProducer<KafkaEvents>>>,
     released: Arc<Released>,
     /// Open while a reader's thread runs.
@@ -114,9 +114,15 @@ impl KafkaLog {
     ///
     /// # Errors
     /// When the settings make no producer; whether Kafka answers is what [`check`] finds out.
-    pub fn new(settings: KafkaSettings, of: u32) -> KafkaResult<Self> {
+    pub fn new(settings: KafkaSettings, partition_count: u32) -> KafkaResult<Self> {
         let producer = RwLock::new(producer(&settings)?);
-        Ok(Self { settings, of, producer, released: Arc::default(), readers: Mutex::default() })
+        Ok(Self {
+            settings,
+            partition_count,
+            producer,
+            released: Arc::default(),
+            readers: Mutex::default(),
+        })
     }
 
     /// Waits until every reader has left the group, for `patience` at most: a broker that does not answer may keep one
@@ -153,10 +159,7 @@ impl KafkaLog {
         producer.send(record).map(|()| delivery).map_err(|(error, _)| error)
     }
 
-    async fn append_all(
-        &self,
-        records: &[(&'static str, WireRecord)],
-    ) -> Result<(), NotAcknowledged> {
+    async fn append_all(&self, records: &[(&'static str, WireRecord)]) -> Result<(), AppendError> {
         let producer = Arc::clone(&self.producer.read().unwrap_or_else(PoisonError::into_inner));
         let mut sent = Vec::with_capacity(records.len());
         for (topic, record) in records {
@@ -172,7 +175,7 @@ impl KafkaLog {
     }
 
     /// An idempotent producer that lost count never sends again: a new one takes its place.
-    fn not_acknowledged(&self, error: KafkaError) -> NotAcknowledged {
+    fn not_acknowledged(&self, error: KafkaError) -> AppendError {
         let mut current = self.producer.write().unwrap_or_else(PoisonError::into_inner);
         if current.client().fatal_error().is_some() {
             tracing::warn!(
@@ -183,7 +186,7 @@ impl KafkaLog {
                 *current = fresh;
             }
         }
-        NotAcknowledged(Some(Box::new(error)))
+        AppendError(Some(Box::new(error)))
     }
 }
 
@@ -213,14 +216,15 @@ async fn delivered(sent: impl IntoIterator<Item = Delivery>) -> KafkaResult<()> 
 
 impl Log for KafkaLog {
     /// Must be called within a Tokio runtime, whose threads answer what the reader's thread asks.
-    fn read(&self) -> mpsc::Receiver<Input> {
+    fn read(&self) -> mpsc::Receiver<LogEvent> {
         let (inputs, receiver) = mpsc::channel(INPUTS);
         let (running, stopped) = watch::channel(());
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(stopped);
-        let (settings, of, released) = (self.settings.clone(), self.of, Arc::clone(&self.released));
+        let (settings, partition_count, released) =
+            (self.settings.clone(), self.partition_count, Arc::clone(&self.released));
         let runtime = Handle::current();
         let work = move || {
-            match Reader::join(&settings, of, inputs, released, runtime) {
+            match Reader::join(&settings, partition_count, inputs, released, runtime) {
                 Ok(reader) => reader.run(),
                 Err(error) => {
                     tracing::error!(
@@ -248,7 +252,7 @@ impl Log for KafkaLog {
     fn append<'a>(
         &'a self,
         records: &'a [(&'static str, WireRecord)],
-    ) -> BoxFuture<'a, Result<(), NotAcknowledged>> {
+    ) -> BoxFuture<'a, Result<(), AppendError>> {
         Box::pin(self.append_all(records))
     }
 }

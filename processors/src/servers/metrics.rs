@@ -15,16 +15,16 @@ use schemas::appointment::AppointmentChange;
 
 use crate::{
     bridge,
-    runner::Counters,
-    worker::{self, Ended},
+    runner::RunnerCounters,
+    worker::{self, AttemptResult},
 };
 
 /// What the routes tell of.
 #[derive(Default)]
 pub struct Health {
-    pub counters: Arc<Counters>,
-    pub checks: Arc<worker::Counters>,
-    pub bridge: Arc<bridge::Counters>,
+    pub counters: Arc<RunnerCounters>,
+    pub checks: Arc<worker::WorkerCounters>,
+    pub bridge: Arc<bridge::BridgeCounters>,
     /// Set while records are processed.
     pub ready: AtomicBool,
 }
@@ -61,7 +61,7 @@ async fn metrics(State(health): State<Arc<Health>>) -> Result<String, StatusCode
 }
 
 /// The counters at this moment, in Prometheus' terms.
-fn families(counters: &Counters) -> prometheus::Result<Vec<MetricFamily>> {
+fn families(counters: &RunnerCounters) -> prometheus::Result<Vec<MetricFamily>> {
     let records = IntCounterVec::new(
         Opts::new("clinicwire_processor_records_total", "Records applied, by what became of them."),
         &["became"],
@@ -122,12 +122,12 @@ fn families(counters: &Counters) -> prometheus::Result<Vec<MetricFamily>> {
 }
 
 /// What became of runs; rules that tenants brought are one label together, as their ids are the tenants'.
-fn checks(counters: &worker::Counters) -> prometheus::Result<Vec<MetricFamily>> {
+fn checks(counters: &worker::WorkerCounters) -> prometheus::Result<Vec<MetricFamily>> {
     let ended = IntCounterVec::new(
         Opts::new("clinicwire_worker_attempts_total", "Attempts at runs, by how they ended here."),
         &["ended"],
     )?;
-    for how in Ended::ALL {
+    for how in AttemptResult::ALL {
         ended.with_label_values(&[how.as_str()]).inc_by(counters.ended(how));
     }
     let running = IntGauge::new("clinicwire_worker_running", "Runs under way here.")?;
@@ -154,7 +154,7 @@ fn checks(counters: &worker::Counters) -> prometheus::Result<Vec<MetricFamily>> 
 }
 
 /// What became of a source's records.
-fn passed(counters: &bridge::Counters) -> prometheus::Result<Vec<MetricFamily>> {
+fn passed(counters: &bridge::BridgeCounters) -> prometheus::Result<Vec<MetricFamily>> {
     let records = IntCounterVec::new(
         Opts::new(
             "clinicwire_bridge_records_total",

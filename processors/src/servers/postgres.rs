@@ -38,8 +38,11 @@ use writes::{Expected, Write, writes};
 
 use crate::{
     BoxFuture,
-    aggregate::{Header, Loaded},
-    ledger::{Batch, Claim, Ledger, LedgerError, Named, Names, OutboxRow, OutcomeRow, ViewName},
+    aggregate::{AggregateHeader, StoredAggregate},
+    ledger::{
+        Batch, Ledger, LedgerError, LocationParts, OutboxRow, OutcomeRow, PartNames,
+        PartitionClaim, ViewName,
+    },
     location::Appointment,
 };
 
@@ -119,13 +122,17 @@ impl PostgresLedger {
         Ok(())
     }
 
-    async fn read_checkpoint(&self, sql: &str, partition: u32) -> Result<Claim, LedgerError> {
+    async fn read_checkpoint(
+        &self,
+        sql: &str,
+        partition: u32,
+    ) -> Result<PartitionClaim, LedgerError> {
         let lease = self.pool.lease().await?;
         let row = lease
             .query_one_cached(sql, &[&self.consumer.name, &self.consumer.topic, &number(partition)])
             .await?;
         lease.give_back();
-        Ok(Claim { partition, owner_epoch: row.get(0), next_offset: row.get(1) })
+        Ok(PartitionClaim { partition, owner_epoch: row.get(0), next_offset: row.get(1) })
     }
 }
 
@@ -226,27 +233,27 @@ impl PostgresLedger {
 }
 
 impl Ledger for PostgresLedger {
-    fn claim(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>> {
+    fn claim(&self, partition: u32) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
         Box::pin(bounded(self.read_checkpoint(CLAIM, partition)))
     }
 
-    fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>> {
+    fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
         Box::pin(bounded(self.read_checkpoint(CHECKPOINT, partition)))
     }
 
-    fn load<'a>(
+    fn restore<'a>(
         &'a self,
         aggregate: &'a Aggregate,
-    ) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>> {
+    ) -> BoxFuture<'a, Result<Option<StoredAggregate>, LedgerError>> {
         Box::pin(bounded(async move {
             let (tenant, id) = parts(aggregate);
             let read = self.snapshot(AGGREGATE, [LIVE, APPOINTMENTS], &[&tenant, &id]).await?;
             let Some((row, [tickets, appointments])) = read else {
                 return Ok(None);
             };
-            Ok(Some(Loaded {
+            Ok(Some(StoredAggregate {
                 position: Position { epoch: unsigned(&row, 0), version: unsigned(&row, 1) },
-                header: Header::from_json(aggregate.kind(), row.get(2))
+                header: AggregateHeader::from_json(aggregate.kind(), row.get(2))
                     .map_err(|_| Failure::Unreadable("an aggregate's header"))?,
                 tickets: tickets.iter().map(ticket).collect::<Result<_, _>>()?,
                 appointments: appointments.iter().map(appointment).collect::<Result<_, _>>()?,
@@ -254,11 +261,11 @@ impl Ledger for PostgresLedger {
         }))
     }
 
-    fn named<'a>(
+    fn location_parts<'a>(
         &'a self,
         aggregate: &'a Aggregate,
-        names: &'a Names,
-    ) -> BoxFuture<'a, Result<Named, LedgerError>> {
+        names: &'a PartNames,
+    ) -> BoxFuture<'a, Result<LocationParts, LedgerError>> {
         Box::pin(bounded(async move {
             let (tenant, location) = parts(aggregate);
             let tickets: Vec<&str> = names.tickets.iter().map(TicketId::as_str).collect();
@@ -275,7 +282,7 @@ impl Ledger for PostgresLedger {
             )
             .await?;
             lease.give_back();
-            Ok(Named {
+            Ok(LocationParts {
                 tickets: tickets.iter().map(ticket).collect::<Result<_, _>>()?,
                 appointments: appointments.iter().map(appointment).collect::<Result<_, _>>()?,
             })
@@ -353,7 +360,7 @@ impl Ledger for PostgresLedger {
         }))
     }
 
-    fn published<'a>(
+    fn delete_published<'a>(
         &'a self,
         partition: u32,
         rows: &'a [(i64, i16)],
@@ -420,7 +427,7 @@ impl Ledger for PostgresLedger {
         }))
     }
 
-    fn repaired<'a>(
+    fn mark_repaired<'a>(
         &'a self,
         (aggregate, name): &'a ViewName,
         version: u64,

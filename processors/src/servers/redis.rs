@@ -27,7 +27,7 @@ use schemas::{
 
 use crate::{
     BoxFuture,
-    views::{NotStored, Stored, ViewStep, Views},
+    views::{StoreOutcome, ViewStep, ViewStore, ViewStoreError},
 };
 
 /// A command without an answer for this long has failed: the wire goes on and repairs the view later.
@@ -84,7 +84,7 @@ impl RedisViews {
         let _ = self.client.quit().await;
     }
 
-    async fn store_one(&self, step: &ViewStep) -> Result<Stored, Error> {
+    async fn store_one(&self, step: &ViewStep) -> Result<StoreOutcome, Error> {
         let answer: i64 = self
             .store
             .evalsha_with_reload(
@@ -93,12 +93,15 @@ impl RedisViews {
                 arguments(step),
             )
             .await?;
-        Ok(if answer == 1 { Stored::Held } else { Stored::Behind })
+        Ok(if answer == 1 { StoreOutcome::Current } else { StoreOutcome::Behind })
     }
 }
 
-impl Views for RedisViews {
-    fn store<'a>(&'a self, steps: &'a [ViewStep]) -> BoxFuture<'a, Result<Vec<Stored>, NotStored>> {
+impl ViewStore for RedisViews {
+    fn store<'a>(
+        &'a self,
+        steps: &'a [ViewStep],
+    ) -> BoxFuture<'a, Result<Vec<StoreOutcome>, ViewStoreError>> {
         Box::pin(async move {
             let mut stored = Vec::with_capacity(steps.len());
             for steps in steps.chunks(STEPS_AT_ONCE) {
@@ -117,7 +120,7 @@ impl Views for RedisViews {
         name: &'a str,
         view: &'a View,
         keep_s: Option<u32>,
-    ) -> BoxFuture<'a, Result<(), NotStored>> {
+    ) -> BoxFuture<'a, Result<(), ViewStoreError>> {
         Box::pin(async move {
             let mut arguments = vec![
                 text(view.position.epoch),
@@ -144,8 +147,8 @@ impl Views for RedisViews {
     }
 }
 
-fn not_stored(error: Error) -> NotStored {
-    NotStored(Some(Box::new(error)))
+fn not_stored(error: Error) -> ViewStoreError {
+    ViewStoreError(Some(Box::new(error)))
 }
 
 fn text(number: impl ToString) -> Value {

@@ -22,16 +22,16 @@ use tokio::{
 };
 
 use super::{
-    Shared,
-    check::{Check, NotChecked, Stop},
-    counters::Ended,
-    fault::Fault,
+    WorkerContext,
+    check::{Check, CheckError, StopFlag},
+    counters::AttemptResult,
+    fault::AttemptFault,
     files::{self, OpenFile},
-    records::{self, Record, say, say_until_heard},
-    teller::{Board, Teller},
+    records::{self, OutgoingRecord, append, append_until_acknowledged},
+    report_sender::{ProgressSlot, ReportSender},
     thread,
 };
-use crate::work::{Count, Job, Part, Taken, WorkError};
+use crate::work::{AttemptOutput, Job, TryCounting, WorkError, WorkItem};
 
 /// How often the lease is prolonged and cancelling looked for: a run stops within a second of being asked to.
 const BEAT: Duration = Duration::from_millis(400);
@@ -51,12 +51,12 @@ enum Interrupt {
     /// The worker is to stop.
     GivenBack,
     Lost,
-    Fault(Fault),
+    AttemptFault(AttemptFault),
 }
 
-impl From<Fault> for Interrupt {
-    fn from(fault: Fault) -> Self {
-        Interrupt::Fault(fault)
+impl From<AttemptFault> for Interrupt {
+    fn from(fault: AttemptFault) -> Self {
+        Interrupt::AttemptFault(fault)
     }
 }
 
@@ -65,37 +65,41 @@ impl From<WorkError> for Interrupt {
         match error {
             WorkError::Lost => Interrupt::Lost,
             WorkError::Unavailable(_) => {
-                Interrupt::Fault(Fault::new("the ledger failed an attempt", error))
+                Interrupt::AttemptFault(AttemptFault::new("the ledger failed an attempt", error))
             }
         }
     }
 }
 
 pub struct Attempt {
-    shared: Arc<Shared>,
+    shared: Arc<WorkerContext>,
     job: Job,
     stopping: watch::Receiver<bool>,
-    stop: Stop,
+    stop: StopFlag,
     /// The end is on its way into the ledger: from here on only a lost lease matters.
     ending: AtomicBool,
 }
 
 /// Does what was taken: a run that is due, or the end of one that was perhaps not said.
-pub async fn carry_out(shared: Arc<Shared>, taken: Taken, stopping: watch::Receiver<bool>) {
+pub async fn carry_out(
+    shared: Arc<WorkerContext>,
+    taken: WorkItem,
+    stopping: watch::Receiver<bool>,
+) {
     match taken {
-        Taken::Due(job) => {
+        WorkItem::Attempt(job) => {
             shared.settings.counters.taken.fetch_add(1, Relaxed);
             let attempt = Attempt {
                 shared: Arc::clone(&shared),
                 job,
                 stopping,
-                stop: Stop::default(),
+                stop: StopFlag::default(),
                 ending: AtomicBool::new(false),
             };
             let ended = attempt.run().await;
             shared.settings.counters.end(ended);
         }
-        Taken::Ended(job, command) => {
+        WorkItem::UnreportedEnd(job, command) => {
             let said = [records::start(&job), records::end(&job, &command)];
             after_end(&shared, &job, &command, &said).await;
         }
@@ -109,7 +113,7 @@ impl Drop for Attempt {
 }
 
 impl Attempt {
-    async fn run(&self) -> Ended {
+    async fn run(&self) -> AttemptResult {
         let attempt = self.job.attempt;
         let done = if self.job.tries > MAX_ATTEMPTS {
             let failure = RunFailure {
@@ -127,23 +131,25 @@ impl Attempt {
             Ok(command) => {
                 after_end(&self.shared, &self.job, &command, &[records::end(&self.job, &command)])
                     .await;
-                Ended::Completed
+                AttemptResult::Completed
             }
             Err(Interrupt::Failed(failure)) => {
-                self.end(Command::FailRun { attempt, failure }, Ended::Failed).await
+                self.end(Command::FailRun { attempt, failure }, AttemptResult::Failed).await
             }
             Err(Interrupt::Cancelled) => {
-                self.end(Command::StopRun { attempt }, Ended::Cancelled).await
+                self.end(Command::StopRun { attempt }, AttemptResult::Cancelled).await
             }
-            Err(Interrupt::GivenBack) => self.release(Duration::ZERO, Count::Spared).await,
+            Err(Interrupt::GivenBack) => {
+                self.release(Duration::ZERO, TryCounting::NotCounted).await
+            }
             Err(Interrupt::Lost) => self.lost(),
-            Err(Interrupt::Fault(fault)) => self.met(fault).await,
+            Err(Interrupt::AttemptFault(fault)) => self.met(fault).await,
         }
     }
 
-    fn lost(&self) -> Ended {
+    fn lost(&self) -> AttemptResult {
         tracing::warn!(run = %self.job.run, attempt = self.job.attempt, "another worker has taken the run");
-        Ended::Lost
+        AttemptResult::Lost
     }
 
     /// Checks the file, with everything that goes on beside it.
@@ -159,11 +165,12 @@ impl Attempt {
         }
     }
 
-    async fn check(&self, parts: mpsc::Sender<Part>) -> Result<Command, Interrupt> {
-        let Shared { backends, settings, rules } = &*self.shared;
+    async fn check(&self, parts: mpsc::Sender<AttemptOutput>) -> Result<Command, Interrupt> {
+        let WorkerContext { backends, settings, rules } = &*self.shared;
         let Job { tenant, request, attempt, .. } = &self.job;
-        let board = Arc::new(Board::new(request.file.bytes));
-        let teller = Teller::begin(Arc::clone(&backends.log), self.job.clone(), Arc::clone(&board));
+        let board = Arc::new(ProgressSlot::new(request.file.bytes));
+        let report_sender =
+            ReportSender::begin(Arc::clone(&backends.log), self.job.clone(), Arc::clone(&board));
         let rules = rules.of(&*backends.work, tenant).await?;
         let opened =
             OpenFile::open(&*backends.files, tenant, &request.file.file, request.file.bytes)
@@ -186,29 +193,31 @@ impl Attempt {
             stop: self.stop.clone(),
         };
         let counters = Arc::clone(&settings.counters);
-        let checked = thread::apart(move || check.run(&counters)).await;
+        let checked = thread::run_on_idle_thread(move || check.run(&counters)).await;
         let summary = checked
-            .map_err(|panic| Fault::new("the check panicked", panic))?
-            .map_err(not_checked)?;
+            .map_err(|panic| AttemptFault::new("the check panicked", panic))?
+            .map_err(interrupt_for)?;
         board.put(|reporting, now| reporting.store(now));
-        teller.stop().await;
+        report_sender.stop().await;
         let summary = RunSummary { took_ms: millis(board.begun.elapsed()), ..summary };
         let report = board.put(|reporting, now| reporting.last_report(now));
         let command = Command::CompleteRun { attempt: *attempt, report, summary };
         self.ending.store(true, Relaxed);
         // When nobody takes it, the ledger failed, and says why by itself.
-        let _ = parts.send(Part::End(Box::new(command.clone()))).await;
+        let _ = parts.send(AttemptOutput::End(Box::new(command.clone()))).await;
         Ok(command)
     }
 
     /// Prolongs the lease until there is a reason to stop.
     async fn watch(&self) -> Interrupt {
-        let Shared { backends, settings, .. } = &*self.shared;
+        let WorkerContext { backends, settings, .. } = &*self.shared;
         let mut stopping = self.stopping.clone();
         let mut held_until = Instant::now() + settings.lease;
         loop {
             let asked = Instant::now();
-            let beat = timeout(settings.lease, backends.work.beat(&self.job, settings.lease)).await;
+            let beat =
+                timeout(settings.lease, backends.work.extend_lease(&self.job, settings.lease))
+                    .await;
             match beat {
                 Ok(Ok(cancel)) => {
                     held_until = asked + settings.lease;
@@ -236,10 +245,10 @@ impl Attempt {
     }
 
     /// Ends the attempt without findings.
-    async fn end(&self, command: Command, how: Ended) -> Ended {
+    async fn end(&self, command: Command, how: AttemptResult) -> AttemptResult {
         let (parts, received) = mpsc::channel(1);
         // There is room for one.
-        let _ = parts.try_send(Part::End(Box::new(command.clone())));
+        let _ = parts.try_send(AttemptOutput::End(Box::new(command.clone())));
         drop(parts);
         match self.shared.backends.work.end(&self.job, received).await {
             Ok(()) => {
@@ -250,53 +259,57 @@ impl Attempt {
             Err(WorkError::Lost) => self.lost(),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn Error, run = %self.job.run, "an attempt's end was not stored");
-                Ended::Lost
+                AttemptResult::Lost
             }
         }
     }
 
     /// A fault may pass: the run is tried again, unless it met as many as it may.
-    async fn met(&self, fault: Fault) -> Ended {
+    async fn met(&self, fault: AttemptFault) -> AttemptResult {
         let Job { run, attempt, tries, .. } = &self.job;
         tracing::warn!(error = &fault as &dyn Error, %run, attempt, tries, "an attempt at a run met a fault");
         let work = &self.shared.backends.work;
-        if matches!(work.beat(&self.job, self.shared.settings.lease).await, Ok(true)) {
-            return self.end(Command::StopRun { attempt: *attempt }, Ended::Cancelled).await;
+        if matches!(work.extend_lease(&self.job, self.shared.settings.lease).await, Ok(true)) {
+            return self
+                .end(Command::StopRun { attempt: *attempt }, AttemptResult::Cancelled)
+                .await;
         }
         if *tries >= MAX_ATTEMPTS {
             let failure =
                 RunFailure { code: Code::RunFaulted, params: Default::default(), retryable: true };
-            return self.end(Command::FailRun { attempt: *attempt, failure }, Ended::Failed).await;
+            return self
+                .end(Command::FailRun { attempt: *attempt, failure }, AttemptResult::Failed)
+                .await;
         }
-        self.release(pause(&self.job), Count::Tried).await
+        self.release(pause(&self.job), TryCounting::Counted).await
     }
 
-    async fn release(&self, pause: Duration, count: Count) -> Ended {
-        let Shared { backends, .. } = &*self.shared;
+    async fn release(&self, pause: Duration, count: TryCounting) -> AttemptResult {
+        let WorkerContext { backends, .. } = &*self.shared;
         match backends.work.release(&self.job, pause, count).await {
             Ok(()) => {}
             Err(WorkError::Lost) => return self.lost(),
             Err(error) => {
                 // Then its lease runs out, and whoever takes it says so.
                 tracing::warn!(error = &error as &dyn Error, run = %self.job.run, "a run was not given back");
-                return Ended::Lost;
+                return AttemptResult::Lost;
             }
         }
         let released = Command::ReleaseRun { attempt: self.job.attempt };
         // It may have been given back before it was heard that it began.
         let said = [records::start(&self.job), records::record(&self.job, "release", released)];
         // Unheard, the run's page shows the old attempt until the next one begins.
-        if let Err(error) = say(&*backends.log, &said).await {
+        if let Err(error) = append(&*backends.log, &said).await {
             tracing::warn!(error = &error as &dyn Error, "that a run was given back was not heard");
         }
-        Ended::Released
+        AttemptResult::Released
     }
 }
 
 /// Removes what an attempt that ended no longer needs, and then says how it ended: the work's row goes with what is said, and
 /// whoever finds it before that does both again.
-async fn after_end(shared: &Shared, job: &Job, command: &Command, said: &[Record]) {
-    let Shared { backends, .. } = shared;
+async fn after_end(shared: &WorkerContext, job: &Job, command: &Command, said: &[OutgoingRecord]) {
+    let WorkerContext { backends, .. } = shared;
     let again = matches!(command, Command::FailRun { failure, .. } if failure.retryable);
     if !again {
         let removed =
@@ -305,21 +318,22 @@ async fn after_end(shared: &Shared, job: &Job, command: &Command, said: &[Record
             tracing::warn!(run = %job.run, "a file was not removed in time, and goes with the next sweep");
         }
     }
-    if timeout(SAYING, say_until_heard(&*backends.log, said)).await.is_err() {
+    if timeout(SAYING, append_until_acknowledged(&*backends.log, said)).await.is_err() {
         tracing::warn!(run = %job.run, attempt = job.attempt, "how an attempt ended was not heard yet");
     }
 }
 
-fn not_checked(why: NotChecked) -> Interrupt {
+fn interrupt_for(why: CheckError) -> Interrupt {
     match why {
         // Whoever stopped it knows why, and is heard first.
-        NotChecked::Stopped => {
-            Interrupt::Fault(Fault::new("the check was stopped", NotChecked::Stopped))
+        CheckError::Stopped => {
+            Interrupt::AttemptFault(AttemptFault::new("the check was stopped", CheckError::Stopped))
         }
-        NotChecked::File(FileError::Io(error)) => {
-            Interrupt::Fault(Fault::new("the store of files failed while it was read", error))
-        }
-        NotChecked::File(FileError::Refused(refusal)) => {
+        CheckError::File(FileError::Io(error)) => Interrupt::AttemptFault(AttemptFault::new(
+            "the store of files failed while it was read",
+            error,
+        )),
+        CheckError::File(FileError::Refused(refusal)) => {
             let code = match refusal {
                 Refusal::NoHeader | Refusal::ColumnMissing { .. } | Refusal::ColumnTwice { .. } => {
                     Code::FileNotAnExport

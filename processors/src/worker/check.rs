@@ -19,9 +19,10 @@ use schemas::{
 use tokio::sync::mpsc;
 
 use super::{
-    counters::Counters, files::OpenFile, reporting::Reached, rules::ReadyRules, teller::Board,
+    counters::WorkerCounters, files::OpenFile, report_sender::ProgressSlot,
+    reporting::CheckProgress, rules::ReadyRules,
 };
-use crate::work::{Part, STORED_FINDINGS};
+use crate::work::{AttemptOutput, MAX_STORED_FINDINGS};
 
 /// All one check needs.
 pub struct Check {
@@ -29,17 +30,17 @@ pub struct Check {
     pub rules: Arc<ReadyRules>,
     pub tables: Arc<Tables>,
     pub list_passes: bool,
-    pub board: Arc<Board>,
+    pub board: Arc<ProgressSlot>,
     /// Where findings go; it is full while the ledger is slow, and the check then waits.
-    pub parts: mpsc::Sender<Part>,
-    pub stop: Stop,
+    pub parts: mpsc::Sender<AttemptOutput>,
+    pub stop: StopFlag,
 }
 
 /// Asks a check to stop at its next step.
 #[derive(Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct StopFlag(Arc<AtomicBool>);
 
-impl Stop {
+impl StopFlag {
     pub fn set(&self) {
         self.0.store(true, Relaxed);
     }
@@ -51,7 +52,7 @@ impl Stop {
 
 /// Why there is no summary.
 #[derive(Debug, thiserror::Error)]
-pub enum NotChecked {
+pub enum CheckError {
     #[error("it was to stop")]
     Stopped,
     #[error(transparent)]
@@ -62,8 +63,8 @@ impl Check {
     /// Runs to the end, or until it is stopped.
     ///
     /// # Errors
-    /// See [`NotChecked`].
-    pub fn run(self, counters: &Counters) -> Result<RunSummary, NotChecked> {
+    /// See [`CheckError`].
+    pub fn run(self, counters: &WorkerCounters) -> Result<RunSummary, CheckError> {
         let Check { file, rules, tables, list_passes, board, parts, stop } = self;
         let options = Options { list_passes, ..Options::default() };
         let mut checking =
@@ -73,14 +74,14 @@ impl Check {
         let (mut stored, mut concluded) = (0, None);
         loop {
             if stop.is_set() {
-                return Err(NotChecked::Stopped);
+                return Err(CheckError::Stopped);
             }
             let step = checking.step(&mut found)?;
             if step == Step::Concluding {
                 concluded = Some(concluded.map_or(0, |rules| rules + 1));
             }
             let of = u32::try_from(checking.tallies().count() - 1).unwrap_or(u32::MAX);
-            let reached = Reached {
+            let reached = CheckProgress {
                 rows: checking.rows_done(),
                 bytes: checking.bytes_done(),
                 concluded: concluded.map(|rules| (rules, of)),
@@ -91,12 +92,12 @@ impl Check {
                     checking.tallies().chain(failed.iter().map(|(rule, tally)| (rule, tally))),
                 );
             });
-            found.truncate(usize::try_from(STORED_FINDINGS - stored).unwrap_or(usize::MAX));
+            found.truncate(usize::try_from(MAX_STORED_FINDINGS - stored).unwrap_or(usize::MAX));
             stored += found.len() as u64;
             if !found.is_empty()
-                && parts.blocking_send(Part::Findings(std::mem::take(&mut found))).is_err()
+                && parts.blocking_send(AttemptOutput::Findings(std::mem::take(&mut found))).is_err()
             {
-                return Err(NotChecked::Stopped);
+                return Err(CheckError::Stopped);
             }
             if let Step::Done(summary) = step {
                 counters.rows.fetch_add(summary.rows, Relaxed);

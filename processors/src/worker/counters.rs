@@ -13,7 +13,7 @@ use schemas::{ids::RuleId, run::RuleTally};
 
 /// How an attempt ended for this worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum AttemptResult {
     Completed,
     Failed,
     Cancelled,
@@ -23,41 +23,46 @@ pub enum Ended {
     Lost,
 }
 
-impl Ended {
-    pub const ALL: [Ended; 5] =
-        [Ended::Completed, Ended::Failed, Ended::Cancelled, Ended::Released, Ended::Lost];
+impl AttemptResult {
+    pub const ALL: [AttemptResult; 5] = [
+        AttemptResult::Completed,
+        AttemptResult::Failed,
+        AttemptResult::Cancelled,
+        AttemptResult::Released,
+        AttemptResult::Lost,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
-            Ended::Completed => "completed",
-            Ended::Failed => "failed",
-            Ended::Cancelled => "cancelled",
-            Ended::Released => "released",
-            Ended::Lost => "lost",
+            AttemptResult::Completed => "completed",
+            AttemptResult::Failed => "failed",
+            AttemptResult::Cancelled => "cancelled",
+            AttemptResult::Released => "released",
+            AttemptResult::Lost => "lost",
         }
     }
 }
 
 /// Totals since the worker began; `running` is of this moment.
 #[derive(Default)]
-pub struct Counters {
+pub struct WorkerCounters {
     pub taken: AtomicU64,
     pub running: AtomicU64,
     /// Rows of attempts that completed.
     pub rows: AtomicU64,
-    ended: [AtomicU64; Ended::ALL.len()],
+    ended: [AtomicU64; AttemptResult::ALL.len()],
     rule_micros: Mutex<BTreeMap<String, u64>>,
 }
 
 /// How rules are called that a tenant brought: their ids are the tenant's.
 const CUSTOM: &str = "custom";
 
-impl Counters {
-    pub fn ended(&self, how: Ended) -> u64 {
+impl WorkerCounters {
+    pub fn ended(&self, how: AttemptResult) -> u64 {
         self.ended[how as usize].load(Relaxed)
     }
 
-    pub(super) fn end(&self, how: Ended) {
+    pub(super) fn end(&self, how: AttemptResult) {
         self.ended[how as usize].fetch_add(1, Relaxed);
     }
 

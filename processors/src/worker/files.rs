@@ -12,7 +12,7 @@ use object_store::{GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, pa
 use schemas::ids::{FileId, TenantId};
 use tokio::{runtime::Handle, time::timeout};
 
-use super::fault::Fault;
+use super::fault::AttemptFault;
 use crate::work::Work;
 
 /// How long the store may take for the next piece of a file, or to begin. Past it the attempt met a fault.
@@ -40,17 +40,18 @@ impl OpenFile {
         tenant: &TenantId,
         file: &FileId,
         bytes: u64,
-    ) -> Result<Option<Self>, Fault> {
+    ) -> Result<Option<Self>, AttemptFault> {
         let opened = timeout(STORE_WITHIN, files.get(&Path::from(file.path(tenant)))).await;
-        let found =
-            match opened.map_err(|late| Fault::new("the store of files did not answer", late))? {
-                Ok(found) => found,
-                Err(object_store::Error::NotFound { .. }) => return Ok(None),
-                Err(error) => return Err(Fault::new("the store of files failed", error)),
-            };
+        let found = match opened
+            .map_err(|late| AttemptFault::new("the store of files did not answer", late))?
+        {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(AttemptFault::new("the store of files failed", error)),
+        };
         if found.meta.size != bytes {
             let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
-            return Err(Fault::new("the store of files holds another length", cut));
+            return Err(AttemptFault::new("the store of files holds another length", cut));
         }
         Ok(Some(match found.payload {
             GetResultPayload::File(file, _) => OpenFile::Local(file),
@@ -109,7 +110,7 @@ pub async fn remove_old(
     files: &dyn ObjectStore,
     work: &dyn Work,
     age: Duration,
-) -> Result<(), Fault> {
+) -> Result<(), AttemptFault> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let before = i64::try_from(now.saturating_sub(age).as_millis()).unwrap_or_default();
     let is_old = |meta: &ObjectMeta| meta.last_modified.timestamp_millis() < before;
@@ -118,7 +119,7 @@ pub async fn remove_old(
         let listed: Vec<ObjectMeta> = listed
             .into_iter()
             .collect::<Result<_, _>>()
-            .map_err(|error| Fault::new("the store of files did not list them", error))?;
+            .map_err(|error| AttemptFault::new("the store of files did not list them", error))?;
         let mut old: Vec<_> = listed
             .iter()
             .filter(|meta| is_old(meta))
@@ -131,7 +132,7 @@ pub async fn remove_old(
         let needed = work
             .in_use(&old)
             .await
-            .map_err(|error| Fault::new("files in use were not found out", error))?;
+            .map_err(|error| AttemptFault::new("files in use were not found out", error))?;
         for file in old.iter().filter(|file| !needed.contains(*file)) {
             remove_both(files, file).await;
         }

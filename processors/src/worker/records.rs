@@ -11,8 +11,8 @@ use schemas::{
 use tokio::time::timeout;
 
 use crate::{
-    log::{Log, NotAcknowledged},
-    work::{Job, Place},
+    log::{AppendError, Log},
+    work::{Job, RunPlace},
 };
 
 /// The source of workers' records.
@@ -20,10 +20,10 @@ pub const SOURCE: &str = "clinicwire-workers";
 /// How long the log may take. Above its own limits: it only keeps one that hangs from holding an attempt for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub type Record = (&'static str, WireRecord);
+pub type OutgoingRecord = (&'static str, WireRecord);
 
 /// The record of `command` about the job's attempt. `what` tells it from the attempt's others, in 19 characters at most.
-pub fn record(job: &Job, what: &str, command: Command) -> Record {
+pub fn record(job: &Job, what: &str, command: Command) -> OutgoingRecord {
     // The random part alone names the run within its tenant, and leaves room for the rest.
     let run = job.run.as_str();
     let id = format!("{}.a{}.{what}", &run[run.len() - TICKET_HEX..], job.attempt);
@@ -39,18 +39,18 @@ pub fn record(job: &Job, what: &str, command: Command) -> Record {
 }
 
 /// That the job's attempt began.
-pub fn start(job: &Job) -> Record {
+pub fn start(job: &Job) -> OutgoingRecord {
     record(job, "start", Command::StartRun { attempt: job.attempt })
 }
 
 /// How the job's attempt ended.
-pub fn end(job: &Job, command: &Command) -> Record {
+pub fn end(job: &Job, command: &Command) -> OutgoingRecord {
     record(job, "end", command.clone())
 }
 
 /// A run's place in line. It may have the same place again later, so each saying is one of its own.
-pub fn place(place: &Place, random: u128) -> Record {
-    let Place { tenant, run, attempt, ahead } = place;
+pub fn place(place: &RunPlace, random: u128) -> OutgoingRecord {
+    let RunPlace { tenant, run, attempt, ahead } = place;
     let record = CommandRecord {
         aggregate: schemas::ids::Aggregate::run(tenant, run),
         id: CommandId::from_random(random),
@@ -66,20 +66,20 @@ pub fn place(place: &Place, random: u128) -> Record {
 ///
 /// # Errors
 /// When the log did not acknowledge them in time.
-pub async fn say(log: &dyn Log, records: &[Record]) -> Result<(), NotAcknowledged> {
+pub async fn append(log: &dyn Log, records: &[OutgoingRecord]) -> Result<(), AppendError> {
     timeout(PATIENCE, log.append(records))
         .await
-        .unwrap_or_else(|late| Err(NotAcknowledged(Some(late.into()))))
+        .unwrap_or_else(|late| Err(AppendError(Some(late.into()))))
 }
 
 /// Says records until the log has acknowledged them, however long that takes: dropped when it is no longer needed.
-pub async fn say_until_heard(log: &dyn Log, records: &[Record]) {
+pub async fn append_until_acknowledged(log: &dyn Log, records: &[OutgoingRecord]) {
     let patiently = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))
         .with_max_delay(Duration::from_secs(2))
         .with_jitter()
         .without_max_times();
-    let said = (async || say(log, records).await)
+    let said = (async || append(log, records).await)
         .retry(patiently)
         .notify(|error, _| {
             tracing::warn!(

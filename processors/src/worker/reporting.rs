@@ -14,7 +14,7 @@ use schemas::{
 
 mod rate;
 
-use rate::Rate;
+use rate::SmoothedRate;
 
 /// Between two reports: four a second at most, and each change is told within that time.
 const GAP: Duration = Duration::from_millis(250);
@@ -26,7 +26,7 @@ const CONCLUDED: f64 = 950.0;
 
 /// How far the check is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Reached {
+pub struct CheckProgress {
     pub rows: u64,
     pub bytes: u64,
     /// Rules that concluded, of how many, once all rows were read.
@@ -38,8 +38,8 @@ pub struct Reporting {
     progress: RunProgress,
     /// As [`RunProgress::permille`], before rounding.
     permille: f64,
-    rows: Rate,
-    permilles: Rate,
+    rows: SmoothedRate,
+    permilles: SmoothedRate,
     counts: FindingCounts,
     tallies: BTreeMap<RuleId, RuleTally>,
     /// Rules whose tally changed since it was told.
@@ -49,11 +49,11 @@ pub struct Reporting {
     told: usize,
     /// When something was told last; what is there to tell, and whether at once.
     last: Option<Duration>,
-    news: News,
+    news: Pending,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum News {
+enum Pending {
     Nothing,
     InTurn,
     AtOnce,
@@ -75,21 +75,21 @@ impl Reporting {
         Self {
             progress,
             permille: 0.0,
-            rows: Rate::default(),
-            permilles: Rate::default(),
+            rows: SmoothedRate::default(),
+            permilles: SmoothedRate::default(),
             counts: FindingCounts::default(),
             tallies: BTreeMap::new(),
             changed: BTreeSet::new(),
             first: Vec::new(),
             told: 0,
             last: None,
-            news: News::AtOnce,
+            news: Pending::AtOnce,
         }
     }
 
     /// The check got so far, and found these since the last time.
-    pub fn see(&mut self, now: Duration, reached: Reached, found: &[Finding]) {
-        let Reached { rows, bytes, concluded } = reached;
+    pub fn see(&mut self, now: Duration, reached: CheckProgress, found: &[Finding]) {
+        let CheckProgress { rows, bytes, concluded } = reached;
         let of_bytes = self.progress.bytes_total.max(1) as f64;
         match concluded {
             None => self.advance(now, rows, READ * (bytes as f64 / of_bytes).min(1.0)),
@@ -109,7 +109,7 @@ impl Reporting {
         if room > 0 && !found.is_empty() {
             let first = self.first.is_empty();
             self.first.extend(found.iter().take(room).cloned());
-            self.tell(if first { News::AtOnce } else { News::InTurn });
+            self.tell(if first { Pending::AtOnce } else { Pending::InTurn });
         }
     }
 
@@ -135,7 +135,7 @@ impl Reporting {
                     self.counts.add(severity, more);
                 }
             }
-            self.tell(News::InTurn);
+            self.tell(Pending::InTurn);
         }
     }
 
@@ -148,16 +148,16 @@ impl Reporting {
     /// When the next report is due; `None` while there is nothing to tell.
     pub fn due(&self) -> Option<Duration> {
         match self.news {
-            News::Nothing => None,
-            News::InTurn => Some(self.last.map_or(Duration::ZERO, |last| last + GAP)),
-            News::AtOnce => Some(Duration::ZERO),
+            Pending::Nothing => None,
+            Pending::InTurn => Some(self.last.map_or(Duration::ZERO, |last| last + GAP)),
+            Pending::AtOnce => Some(Duration::ZERO),
         }
     }
 
     /// What there is to tell, which then counts as told.
     pub fn report(&mut self, now: Duration) -> RunReport {
         self.last = Some(now);
-        self.news = News::Nothing;
+        self.news = Pending::Nothing;
         self.progress.rows_per_s = whole(self.rows.per_second());
         self.progress.eta_ms = self.estimate(now);
         let changed = std::mem::take(&mut self.changed);
@@ -181,7 +181,7 @@ impl Reporting {
     fn enter(&mut self, phase: RunPhase) {
         if phase > self.progress.phase {
             self.progress.phase = phase;
-            self.tell(News::AtOnce);
+            self.tell(Pending::AtOnce);
         }
     }
 
@@ -190,7 +190,7 @@ impl Reporting {
         if rows > self.progress.rows_done || self.permille > f64::from(self.progress.permille) {
             self.progress.rows_done = self.progress.rows_done.max(rows);
             self.progress.permille = self.progress.permille.max(whole(self.permille));
-            self.tell(News::InTurn);
+            self.tell(Pending::InTurn);
         }
         self.rows.reach(now, rows as f64);
         self.permilles.reach(now, self.permille);
@@ -202,7 +202,7 @@ impl Reporting {
             .then(|| ((1000.0 - self.permille) / rate * 1000.0) as u64)
     }
 
-    fn tell(&mut self, news: News) {
+    fn tell(&mut self, news: Pending) {
         self.news = self.news.max(news);
     }
 }

@@ -13,7 +13,7 @@ use schemas::{
     view::Position,
 };
 
-use super::fault::Fault;
+use super::fault::AttemptFault;
 use crate::work::{StoredRules, Work};
 
 /// Tenants whose rules are held. Past it all are let go and made again when a run asks: a few milliseconds each.
@@ -75,13 +75,17 @@ impl TenantRules {
     ///
     /// # Errors
     /// When the ledger does not say whether they changed.
-    pub async fn of(&self, work: &dyn Work, tenant: &TenantId) -> Result<Arc<ReadyRules>, Fault> {
+    pub async fn of(
+        &self,
+        work: &dyn Work,
+        tenant: &TenantId,
+    ) -> Result<Arc<ReadyRules>, AttemptFault> {
         let held = self.held().get(tenant).cloned();
         let known = held.as_ref().map(|(position, _)| *position);
         let changed = work
             .rules(tenant, known)
             .await
-            .map_err(|error| Fault::new("rules were not read", error))?;
+            .map_err(|error| AttemptFault::new("rules were not read", error))?;
         let stored = match (changed, held) {
             (Some(stored), _) => stored,
             (None, Some((_, ready))) => return Ok(ready),
@@ -90,7 +94,7 @@ impl TenantRules {
         let rules = if stored.rules.is_empty() { self.otherwise.clone() } else { stored.rules };
         let ready = tokio::task::spawn_blocking(move || ReadyRules::new(&rules)).await;
         let ready =
-            Arc::new(ready.map_err(|error| Fault::new("rules were not made ready", error))?);
+            Arc::new(ready.map_err(|error| AttemptFault::new("rules were not made ready", error))?);
         let mut held = self.held();
         if held.len() >= HELD {
             held.clear();

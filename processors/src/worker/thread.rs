@@ -10,11 +10,11 @@ use tokio::task::spawn_blocking;
 ///
 /// # Errors
 /// When it panicked, or no thread could be had.
-pub(super) async fn apart<T: Send + 'static>(
+pub(super) async fn run_on_idle_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Box<dyn Error + Send + Sync>> {
     let run = move || {
-        stand_back();
+        lower_priority();
         work()
     };
     let done =
@@ -25,7 +25,7 @@ pub(super) async fn apart<T: Send + 'static>(
 /// A file is worth less than the next position of somebody who waits: the thread gets what nobody else wants of a core,
 /// and gives it back at once. A machine that is never idle checks slowly, under a lease that is kept all the same. On
 /// Linux, where threads have a policy of their own.
-fn stand_back() {
+fn lower_priority() {
     #[cfg(target_os = "linux")]
     {
         use thread_priority::{
@@ -51,18 +51,18 @@ mod tests {
         thread_schedule_policy_param,
     };
 
-    use super::apart;
+    use super::run_on_idle_thread;
 
     #[tokio::test]
     async fn a_check_gets_what_nobody_else_wants() {
         let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
         let policy = || thread_schedule_policy_param(thread_native_id()).map(|(policy, _)| policy);
-        assert_eq!(apart(policy).await.expect("it does not panic"), Ok(idle));
+        assert_eq!(run_on_idle_thread(policy).await.expect("it does not panic"), Ok(idle));
         assert_ne!(policy(), Ok(idle), "and nobody else stands back");
     }
 
     #[tokio::test]
     async fn a_check_that_panics_is_an_error_and_no_more() {
-        assert!(apart(|| panic!("on purpose")).await.is_err());
+        assert!(run_on_idle_thread(|| panic!("on purpose")).await.is_err());
     }
 }

@@ -5,9 +5,9 @@ use std::{error::Error, sync::atomic::Ordering::Relaxed, time::Duration};
 use tokio::time::{Instant, interval, sleep};
 
 use super::{
-    Shared,
+    WorkerContext,
     files::remove_old,
-    records::{place, say},
+    records::{append, place},
 };
 
 /// How often places in line are told while this worker has no room for more. Places of one moment go together.
@@ -18,8 +18,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const DAYS_EVERY: Duration = Duration::from_secs(600);
 
 /// Tells places in line, until it is dropped.
-pub async fn tell_places(shared: &Shared) {
-    let Shared { backends, settings, .. } = shared;
+pub async fn send_places(shared: &WorkerContext) {
+    let WorkerContext { backends, settings, .. } = shared;
     let mut often = interval(LINE_EVERY);
     loop {
         often.tick().await;
@@ -27,7 +27,7 @@ pub async fn tell_places(shared: &Shared) {
         if settings.counters.running.load(Relaxed) < settings.at_once as u64 {
             continue;
         }
-        let places = match backends.work.line().await {
+        let places = match backends.work.changed_places().await {
             Ok(places) if places.is_empty() => continue,
             Ok(places) => places,
             Err(error) => {
@@ -35,10 +35,10 @@ pub async fn tell_places(shared: &Shared) {
                 continue;
             }
         };
-        let records: Vec<_> = places.iter().map(|told| place(told, rand())).collect();
-        if let Err(error) = say(&*backends.log, &records).await {
+        let records: Vec<_> = places.iter().map(|told| place(told, random_id())).collect();
+        if let Err(error) = append(&*backends.log, &records).await {
             tracing::warn!(error = &error as &dyn Error, "places in line were not told");
-            if let Err(error) = backends.work.untold(&places).await {
+            if let Err(error) = backends.work.mark_unsent(&places).await {
                 tracing::warn!(
                     error = &error as &dyn Error,
                     "some places in line stay untold until they change"
@@ -49,15 +49,15 @@ pub async fn tell_places(shared: &Shared) {
 }
 
 /// 128 bits nobody else draws: two hashers of the standard library, each with random keys of its own.
-fn rand() -> u128 {
+fn random_id() -> u128 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let draw = || u128::from(RandomState::new().build_hasher().finish());
     draw() << 64 | draw()
 }
 
 /// Makes room for findings: before the first run is taken, and again every hour.
-pub async fn keep_days(shared: &Shared) -> bool {
-    let kept = shared.backends.work.keep_days().await;
+pub async fn prepare_days(shared: &WorkerContext) -> bool {
+    let kept = shared.backends.work.prepare_days().await;
     if let Err(error) = &kept {
         tracing::warn!(
             error = error as &dyn Error,
@@ -68,18 +68,18 @@ pub async fn keep_days(shared: &Shared) -> bool {
 }
 
 /// Forgets what is past its time, until it is dropped.
-pub async fn sweep(shared: &Shared) {
+pub async fn sweep(shared: &WorkerContext) {
     let mut days_at = Instant::now();
     loop {
         forget_runs(shared).await;
-        if Instant::now() >= days_at && keep_days(shared).await && remove_files(shared).await {
+        if Instant::now() >= days_at && prepare_days(shared).await && remove_files(shared).await {
             days_at = Instant::now() + DAYS_EVERY;
         }
         sleep(SWEEP_EVERY).await;
     }
 }
 
-async fn forget_runs(shared: &Shared) {
+async fn forget_runs(shared: &WorkerContext) {
     loop {
         match shared.backends.work.sweep().await {
             Ok(true) => {}
@@ -95,8 +95,8 @@ async fn forget_runs(shared: &Shared) {
     }
 }
 
-async fn remove_files(shared: &Shared) -> bool {
-    let Shared { backends, settings, .. } = shared;
+async fn remove_files(shared: &WorkerContext) -> bool {
+    let WorkerContext { backends, settings, .. } = shared;
     let removed = remove_old(&*backends.files, &*backends.work, settings.keep_files).await;
     if let Err(fault) = &removed {
         tracing::warn!(error = fault as &dyn Error, "old files were not removed");

@@ -10,8 +10,8 @@ use std::{
 
 use processors::{
     BoxFuture,
-    bridge::{Bridge, Counters},
-    log::{Input, Log, NotAcknowledged},
+    bridge::{Bridge, BridgeCounters},
+    log::{AppendError, Log, LogEvent},
     servers::{
         bridge::{self, BridgeError},
         kafka::{KafkaLog, KafkaSettings, Topics},
@@ -47,7 +47,7 @@ struct Source {
 struct Running {
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), BridgeError>>,
-    counters: Arc<Counters>,
+    counters: Arc<BridgeCounters>,
 }
 
 impl Running {
@@ -81,7 +81,7 @@ impl Source {
 
     fn bridge(&self, topic: &str, log: Arc<dyn Log>) -> Running {
         let (stop, stopped) = oneshot::channel::<()>();
-        let counters = Arc::new(Counters::default());
+        let counters = Arc::new(BridgeCounters::default());
         let bridge = Bridge {
             tenant: TenantId::new("demo").unwrap(),
             source: SourceId::new("his").unwrap(),
@@ -220,7 +220,7 @@ struct Deaf {
 }
 
 impl Log for Deaf {
-    fn read(&self) -> mpsc::Receiver<Input> {
+    fn read(&self) -> mpsc::Receiver<LogEvent> {
         unreachable!("a bridge reads its source only")
     }
 
@@ -229,10 +229,10 @@ impl Log for Deaf {
     fn append<'a>(
         &'a self,
         _: &'a [(&'static str, WireRecord)],
-    ) -> BoxFuture<'a, Result<(), NotAcknowledged>> {
+    ) -> BoxFuture<'a, Result<(), AppendError>> {
         self.asked.fetch_add(1, SeqCst);
         self.changed.notify_one();
-        Box::pin(async { Err(NotAcknowledged(None)) })
+        Box::pin(async { Err(AppendError(None)) })
     }
 }
 

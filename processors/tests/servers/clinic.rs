@@ -1,11 +1,11 @@
 //! A location, and the batches a runner makes of its commands.
 
 use processors::{
-    aggregate::State,
-    ledger::{Batch, Claim, Ledger},
+    aggregate::AggregateState,
+    ledger::{Batch, Ledger, PartitionClaim},
     location::Location,
-    log::Appended,
-    runner::batch::{self, Working},
+    log::LogRecord,
+    runner::batch::{self, BatchState},
 };
 use schemas::{
     Millis,
@@ -21,7 +21,7 @@ use super::setup::fresh;
 
 pub struct Clinic {
     pub aggregate: Aggregate,
-    working: Working,
+    working: BatchState,
     at: Millis,
     commands: u32,
 }
@@ -77,8 +77,8 @@ impl Clinic {
     pub async fn of(tenant: &TenantId, ledger: &dyn Ledger) -> Self {
         let aggregate = Aggregate::location(tenant, &LocationId::new("riverside").unwrap());
         let epoch = ledger.next_epoch().await.expect("the ledger gives an epoch");
-        let state = State::new(AggregateKind::Location, epoch);
-        let mut working = Working::default();
+        let state = AggregateState::new(AggregateKind::Location, epoch);
+        let mut working = BatchState::default();
         working.aggregates.insert(aggregate.clone(), state);
         Self { aggregate, working, at: 1_700_000_000_000, commands: 0 }
     }
@@ -88,14 +88,14 @@ impl Clinic {
     }
 
     /// The batch of these commands, as if partition 0 of 1 held nothing else.
-    pub fn batch(&mut self, claim: Claim, commands: Vec<Command>) -> Batch {
+    pub fn batch(&mut self, claim: PartitionClaim, commands: Vec<Command>) -> Batch {
         let wire = |given: Command| {
             self.commands += 1;
             self.at += 1_000;
             let record = command(&self.aggregate, &format!("c-{}", self.commands), given);
-            Appended { offset: 0, at: self.at, record }
+            LogRecord { offset: 0, at: self.at, record }
         };
-        let mut records: Vec<Appended> = commands.into_iter().map(wire).collect();
+        let mut records: Vec<LogRecord> = commands.into_iter().map(wire).collect();
         for (record, offset) in records.iter_mut().zip(claim.next_offset..) {
             record.offset = offset;
         }
@@ -106,11 +106,11 @@ impl Clinic {
     }
 
     /// Opens the clinic with this many tickets waiting, and answers the claim to go on with.
-    pub async fn open(&mut self, ledger: &dyn Ledger, tickets: u128) -> Claim {
+    pub async fn open(&mut self, ledger: &dyn Ledger, tickets: u128) -> PartitionClaim {
         let claim = ledger.claim(0).await.expect("the ledger claims");
         let batch =
             self.batch(claim, opening().into_iter().chain((1..=tickets).map(issue)).collect());
         ledger.commit(&batch).await.expect("the ledger commits");
-        Claim { next_offset: batch.to, ..claim }
+        PartitionClaim { next_offset: batch.to, ..claim }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use processors::ledger::{Claim, Ledger};
+use processors::ledger::{Ledger, PartitionClaim};
 use schemas::command::Command;
 
 use crate::{
@@ -41,7 +41,7 @@ async fn rate_of_commits_of_500_records() {
         let claim = ledger.claim(partition).await.unwrap();
         let batch = clinic.batch(claim, crate::clinic::opening());
         ledger.commit(&batch).await.unwrap();
-        clinics.push((clinic, Claim { next_offset: batch.to, ..claim }));
+        clinics.push((clinic, PartitionClaim { next_offset: batch.to, ..claim }));
     }
     let (mut building, mut committing, mut publishing) = (0.0, 0.0, 0.0);
     for round in 0..ROUNDS {
@@ -55,7 +55,7 @@ async fn rate_of_commits_of_500_records() {
         committing += begun.elapsed().as_secs_f64();
         let keys: Vec<_> = batch.outbox.iter().map(|row| (row.offset, row.part)).collect();
         let begun = Instant::now();
-        ledger.published(claim.partition, &keys).await.unwrap();
+        ledger.delete_published(claim.partition, &keys).await.unwrap();
         publishing += begun.elapsed().as_secs_f64();
         claim.next_offset = batch.to;
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use processors::{
-    log::{Input, Log},
+    log::{Log, LogEvent},
     servers::kafka::{KafkaLog, KafkaSettings, TopicError, check, prepare},
 };
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
@@ -71,22 +71,22 @@ fn member(
                 input = inputs.recv() => input.expect("the log goes on"),
             };
             match input {
-                Input::Assigned { partitions, of, claims } => {
-                    assert_eq!(of, PARTITIONS);
+                LogEvent::Assigned { partitions, partition_count, claims } => {
+                    assert_eq!(partition_count, PARTITIONS);
                     mine.extend(&partitions);
                     let offsets =
                         partitions.into_iter().map(|id| checkpoints.claim(id, name)).collect();
                     claims.send(offsets).expect("the log waits");
                 }
-                Input::Revoked { partitions, done } => {
+                LogEvent::Revoked { partitions, done } => {
                     mine.retain(|id| !partitions.contains(id));
                     done.send(()).expect("the log waits");
                 }
-                Input::Records { partition, of, records } => {
+                LogEvent::Records { partition, partition_count, records } => {
                     assert!(mine.contains(&partition), "records only of what is assigned");
                     for record in records {
                         assert_eq!(
-                            partition_for_key(&record.record.key, of),
+                            partition_for_key(&record.record.key, partition_count),
                             partition,
                             "murmur2 on both sides"
                         );
@@ -203,12 +203,12 @@ async fn an_offset_the_log_does_not_have_ends_reading_instead_of_guessing() {
     soon("the log gives up", async {
         while let Some(input) = inputs.recv().await {
             match input {
-                Input::Assigned { partitions, claims, .. } => {
+                LogEvent::Assigned { partitions, claims, .. } => {
                     let beyond = partitions.into_iter().map(|id| (id, 1_000_000)).collect();
                     claims.send(beyond).expect("the log waits");
                 }
-                Input::Revoked { done, .. } => drop(done.send(())),
-                Input::Records { .. } => panic!("nothing lies there"),
+                LogEvent::Revoked { done, .. } => drop(done.send(())),
+                LogEvent::Records { .. } => panic!("nothing lies there"),
             }
         }
     })
@@ -230,15 +230,15 @@ async fn a_runner_that_takes_nothing_for_a_while_loses_nothing() {
     soon("all records come", async {
         while read < 10_000 {
             match inputs.recv().await.expect("the log goes on") {
-                Input::Assigned { partitions, claims, .. } => {
+                LogEvent::Assigned { partitions, claims, .. } => {
                     let offsets = partitions
                         .into_iter()
                         .map(|id| (id, *next.entry(id).or_default()))
                         .collect();
                     claims.send(offsets).expect("the log waits");
                 }
-                Input::Revoked { done, .. } => drop(done.send(())),
-                Input::Records { partition, records, .. } => {
+                LogEvent::Revoked { done, .. } => drop(done.send(())),
+                LogEvent::Records { partition, records, .. } => {
                     for record in records {
                         let next = next.get_mut(&partition).expect("claimed");
                         assert_eq!(record.offset, *next, "dense");
@@ -301,13 +301,13 @@ async fn start_up_refuses_a_topic_that_trusts_its_writers_clocks() {
     soon("the log gives up", async {
         while let Some(input) = inputs.recv().await {
             match input {
-                Input::Assigned { partitions, claims, .. } => {
+                LogEvent::Assigned { partitions, claims, .. } => {
                     claims
                         .send(partitions.into_iter().map(|id| (id, 0)).collect())
                         .expect("the log waits");
                 }
-                Input::Revoked { done, .. } => drop(done.send(())),
-                Input::Records { .. } => panic!("no clock, no record"),
+                LogEvent::Revoked { done, .. } => drop(done.send(())),
+                LogEvent::Records { .. } => panic!("no clock, no record"),
             }
         }
     })

@@ -3,7 +3,7 @@
 use std::task::Poll;
 
 use processors::{
-    ledger::{Batch, Claim, Ledger, LedgerError},
+    ledger::{Batch, Ledger, LedgerError, PartitionClaim},
     servers::{
         migrations::{self, MigrationError},
         postgres::{PostgresLedger, Role},
@@ -161,7 +161,7 @@ async fn a_killed_owner_loses_to_its_successor_and_nothing_is_applied_twice() {
     let batch = Batch { claim, ..batch };
     new.commit(&batch).await.expect("the successor applies the same records");
     assert!(matches!(new.commit(&batch).await, Err(LedgerError::Fenced)), "and once only");
-    let loaded = new.load(&clinic.aggregate).await.unwrap().unwrap();
+    let loaded = new.restore(&clinic.aggregate).await.unwrap().unwrap();
     assert_eq!((loaded.position, loaded.tickets.len()), (clinic.location().position(), 5));
     assert_eq!(count(&database.role(Role::Processor).await, "journal").await, 9);
 }
@@ -189,7 +189,7 @@ async fn two_owners_in_a_race_are_put_in_order_by_the_checkpoint() {
         claim = new.checkpoint(0).await.unwrap();
         assert_eq!(claim.next_offset, batch.to, "applied by one of the two");
     }
-    assert_eq!(new.load(&clinic.aggregate).await.unwrap().unwrap().tickets.len(), 20);
+    assert_eq!(new.restore(&clinic.aggregate).await.unwrap().unwrap().tickets.len(), 20);
 }
 
 /// Polls a commit this many times and drops it: a runner's time-out, at every point it can strike.
@@ -238,14 +238,14 @@ async fn a_commit_cut_off_at_any_point_happened_or_did_not_and_leaves_no_transac
         } else {
             assert_eq!(found.next_offset, batch.to);
         }
-        claim = Claim { next_offset: batch.to, ..claim };
+        claim = PartitionClaim { next_offset: batch.to, ..claim };
         if finished {
             break;
         }
         polls += 1;
     }
     assert!(polls > 2, "the commit was cut off at several points: {polls}");
-    let loaded = ledger.load(&clinic.aggregate).await.unwrap().unwrap();
+    let loaded = ledger.restore(&clinic.aggregate).await.unwrap().unwrap();
     assert_eq!(
         (loaded.position, loaded.tickets.len()),
         (clinic.location().position(), usize::try_from(number).unwrap())
@@ -271,7 +271,7 @@ async fn a_connection_killed_by_the_server_costs_one_answer() {
         assert_eq!(ledger.checkpoint(0).await.unwrap(), claim);
         ledger.commit(&batch).await.expect("a new connection");
     }
-    assert_eq!(ledger.load(&clinic.aggregate).await.unwrap().unwrap().tickets.len(), 1);
+    assert_eq!(ledger.restore(&clinic.aggregate).await.unwrap().unwrap().tickets.len(), 1);
 }
 
 #[tokio::test]
@@ -309,14 +309,14 @@ async fn views_past_their_time_are_swept_away() {
     processor.batch_execute(&later).await.unwrap();
     ledger.mark_dirty(std::slice::from_ref(&kept)).await.unwrap();
     assert!(ledger.view(&kept).await.unwrap().is_none(), "past its time it is as good as gone");
-    ledger.repaired(&kept, 0).await.unwrap();
+    ledger.mark_repaired(&kept, 0).await.unwrap();
     assert!(ledger.dirty(0, 1, 10).await.unwrap().is_empty(), "and needs no repair");
     assert!(!ledger.sweep().await.unwrap());
     let after = (count(&processor, "view").await, count(&processor, "view_entry").await);
     assert_eq!((before.0 - after.0, before.1 - after.1), (2, 2));
 
     // Whoever is taken back in line after that begins a view again.
-    let claim = Claim { next_offset: batch.to, ..claim };
+    let claim = PartitionClaim { next_offset: batch.to, ..claim };
     ledger
         .commit(&clinic.batch(claim, vec![Command::RevertTicket { ticket: ticket(1) }]))
         .await

@@ -3,7 +3,7 @@
 use fred::prelude::*;
 use processors::{
     servers::redis::RedisViews,
-    views::{Stored, ViewStep, Views},
+    views::{StoreOutcome, ViewStep, ViewStore},
 };
 use schemas::{
     ids::{Aggregate, LocationId, TenantId},
@@ -50,7 +50,7 @@ impl Store {
         redis_keys::read_view(fields).expect("what lies there is a view")
     }
 
-    async fn step(&self, name: &str, epoch: u64, delta: Delta) -> Stored {
+    async fn step(&self, name: &str, epoch: u64, delta: Delta) -> StoreOutcome {
         let step = ViewDelta { view: name.to_owned(), keep_s: None, urgent: false, delta };
         let steps = [ViewStep { aggregate: self.aggregate.clone(), epoch, step }];
         self.views.store(&steps).await.expect("redis answers")[0]
@@ -67,25 +67,25 @@ const BOARD: &str = "board:riverside";
 
 #[tokio::test]
 async fn the_script_knows_the_rule() {
-    use Stored::{Behind, Held};
+    use StoreOutcome::{Behind, Current};
     // Held (epoch, version), the step's epoch, from and to, the answer, and what is held then.
     let table = [
-        (None, 7, 0, 1, Held, Some((7, 1))),
+        (None, 7, 0, 1, Current, Some((7, 1))),
         (None, 7, 1, 2, Behind, None),
-        (Some((7, 5)), 7, 5, 6, Held, Some((7, 6))),
-        (Some((7, 5)), 7, 3, 6, Held, Some((7, 6))),
-        (Some((7, 5)), 7, 0, 6, Held, Some((7, 6))),
-        (Some((7, 5)), 7, 4, 5, Held, Some((7, 5))),
-        (Some((7, 5)), 7, 0, 4, Held, Some((7, 5))),
+        (Some((7, 5)), 7, 5, 6, Current, Some((7, 6))),
+        (Some((7, 5)), 7, 3, 6, Current, Some((7, 6))),
+        (Some((7, 5)), 7, 0, 6, Current, Some((7, 6))),
+        (Some((7, 5)), 7, 4, 5, Current, Some((7, 5))),
+        (Some((7, 5)), 7, 0, 4, Current, Some((7, 5))),
         (Some((7, 5)), 7, 6, 7, Behind, Some((7, 5))),
-        (Some((7, 5)), 6, 5, 6, Held, Some((7, 5))),
-        (Some((7, 5)), 8, 0, 1, Held, Some((8, 1))),
+        (Some((7, 5)), 6, 5, 6, Current, Some((7, 5))),
+        (Some((7, 5)), 8, 0, 1, Current, Some((8, 1))),
         (Some((7, 5)), 8, 5, 6, Behind, Some((7, 5))),
         // As texts 10 is before 9, as floats the last two are one.
-        (Some((9, 9)), 9, 9, 10, Held, Some((9, 10))),
-        (Some((9, 10)), 9, 9, 9, Held, Some((9, 10))),
-        (Some((9, 1)), 10, 0, 1, Held, Some((10, 1))),
-        (Some((1 << 53, 5)), (1 << 53) + 1, 0, 1, Held, Some(((1 << 53) + 1, 1))),
+        (Some((9, 9)), 9, 9, 10, Current, Some((9, 10))),
+        (Some((9, 10)), 9, 9, 9, Current, Some((9, 10))),
+        (Some((9, 1)), 10, 0, 1, Current, Some((10, 1))),
+        (Some((1 << 53, 5)), (1 << 53) + 1, 0, 1, Current, Some(((1 << 53) + 1, 1))),
     ];
     for (index, (held, epoch, from, to, answer, then)) in table.into_iter().enumerate() {
         let store = Store::new().await;
@@ -147,7 +147,7 @@ async fn any_sequence_of_steps_ends_where_folding_ends() {
         }
         let fold = model.fold(&step);
         kinds[fold as usize] += 1;
-        let expected = if fold == Fold::Gap { Stored::Behind } else { Stored::Held };
+        let expected = if fold == Fold::Gap { StoreOutcome::Behind } else { StoreOutcome::Current };
         assert_eq!(store.step(BOARD, 7, step).await, expected);
     }
     assert!(kinds.iter().all(|count| *count > 20), "applied, dropped and gaps all came: {kinds:?}");
@@ -211,7 +211,7 @@ async fn the_line_is_the_waiting_tickets_in_their_order() {
         if round % 10 == 0 {
             store.views.replace(&store.aggregate, &name, &model, None).await.unwrap();
         } else {
-            assert_eq!(store.step(&name, 7, step).await, Stored::Held);
+            assert_eq!(store.step(&name, 7, step).await, StoreOutcome::Current);
         }
         let line = Line::from_view(queue(), &model).unwrap();
         let key = redis_keys::line(&store.aggregate, queue().as_str());
@@ -240,7 +240,7 @@ async fn a_line_of_thousands_goes_in_one_view() {
     store.generation(true).await;
     let other = Store::new().await;
     other.generation(true).await;
-    assert_eq!(other.step(&name, 7, step.clone()).await, Stored::Held, "as a step");
+    assert_eq!(other.step(&name, 7, step.clone()).await, StoreOutcome::Current, "as a step");
     let key = redis_keys::line(&other.aggregate, queue().as_str());
     assert_eq!(other.client.zcard::<i64, _>(key.clone()).await.unwrap(), 5_000);
     let gone = Delta {
@@ -250,7 +250,7 @@ async fn a_line_of_thousands_goes_in_one_view() {
         remove: step.set.keys().cloned().collect(),
         ..Delta::default()
     };
-    assert_eq!(other.step(&name, 7, gone).await, Stored::Held);
+    assert_eq!(other.step(&name, 7, gone).await, StoreOutcome::Current);
     assert_eq!(other.client.zcard::<i64, _>(key).await.unwrap(), 0);
     assert_eq!(other.held(&name).await.unwrap().position, Position { epoch: 7, version: 2 });
 }
@@ -260,7 +260,7 @@ async fn forgotten_scripts_are_brought_again() {
     let store = Store::new().await;
     store.generation(true).await;
     store.client.script_flush(false).await.unwrap();
-    assert_eq!(store.step(BOARD, 7, delta(0, 1, "a")).await, Stored::Held);
+    assert_eq!(store.step(BOARD, 7, delta(0, 1, "a")).await, StoreOutcome::Current);
 }
 
 #[tokio::test]

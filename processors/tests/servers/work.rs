@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use processors::{
     servers::postgres::{ConnectionSettings, PoolSettings, PostgresWork, Role},
-    work::{Job, Part, Taken, Work, WorkError},
+    work::{AttemptOutput, Job, Work, WorkError, WorkItem},
 };
 use schemas::{
     command::Command,
@@ -40,8 +40,8 @@ async fn ask(client: &tokio_postgres::Client, tenants: &[String]) {
 
 async fn take(work: &PostgresWork, lease: Duration) -> Option<Job> {
     match work.take("worker", lease).await.expect("the work answers")? {
-        Taken::Due(job) => Some(job),
-        Taken::Ended(..) => panic!("no run ended"),
+        WorkItem::Attempt(job) => Some(job),
+        WorkItem::UnreportedEnd(..) => panic!("no run ended"),
     }
 }
 
@@ -116,9 +116,12 @@ async fn a_worker_cut_off_while_it_stores_leaves_nothing_and_beats_while_it_does
     // Far more than stays in our own buffers.
     for block in 0..40 {
         let findings = (1..=1_000).map(|row| finding(block * 1_000 + row)).collect();
-        parts.send(Part::Findings(findings)).await.expect("it is stored");
+        parts.send(AttemptOutput::Findings(findings)).await.expect("it is stored");
     }
-    assert!(!work.beat(&job, LONG).await.expect("the lease holds"), "a copy holds up no beat");
+    assert!(
+        !work.extend_lease(&job, LONG).await.expect("the lease holds"),
+        "a copy holds up no beat"
+    );
     storing.abort();
     assert!(storing.await.expect_err("it was cut off").is_cancelled());
 
@@ -129,8 +132,8 @@ async fn a_worker_cut_off_while_it_stores_leaves_nothing_and_beats_while_it_does
     let next = take(&work, LONG).await.expect("it is taken over");
     assert_eq!((next.attempt, next.tries), (2, 2));
     let (parts, received) = mpsc::channel(2);
-    parts.send(Part::Findings(vec![finding(1)])).await.unwrap();
-    parts.send(Part::End(stopped(2))).await.unwrap();
+    parts.send(AttemptOutput::Findings(vec![finding(1)])).await.unwrap();
+    parts.send(AttemptOutput::End(stopped(2))).await.unwrap();
     soon("it ends", work.end(&next, received)).await.expect("the lease holds");
     assert_eq!(count(&client, "finding").await, 1, "only what came with an end");
 }
@@ -144,13 +147,13 @@ async fn whoever_lost_its_lease_while_it_stored_leaves_nothing() {
     let old = take(&work, LONG).await.expect("there is a run");
     let (parts, received) = mpsc::channel(1);
     let feed = async {
-        parts.send(Part::Findings((1..=5_000).map(finding).collect())).await.unwrap();
+        parts.send(AttemptOutput::Findings((1..=5_000).map(finding).collect())).await.unwrap();
         client
             .batch_execute("UPDATE clinicwire.run_work SET lease_until = clock_timestamp()")
             .await
             .unwrap();
         take(&work, LONG).await.expect("it is taken over");
-        parts.send(Part::End(stopped(1))).await.unwrap();
+        parts.send(AttemptOutput::End(stopped(1))).await.unwrap();
     };
     let (ended, ()) = tokio::join!(work.end(&old, received), feed);
     assert!(matches!(ended, Err(WorkError::Lost)));
@@ -182,7 +185,7 @@ async fn a_day_of_findings_is_dropped_when_none_of_its_runs_is_left() {
         rows.iter().map(|row| row.get(0)).collect::<Vec<String>>()
     };
     let work = work(&database, 1);
-    work.keep_days().await.expect("the work answers");
+    work.prepare_days().await.expect("the work answers");
     assert_eq!(days().await[..2], ["finding_20240229", "finding_20240301"]);
     client
         .batch_execute("UPDATE clinicwire.run SET keep_until = now() - interval '1 second'")
@@ -190,7 +193,7 @@ async fn a_day_of_findings_is_dropped_when_none_of_its_runs_is_left() {
         .unwrap();
     assert!(!work.sweep().await.expect("the work answers"));
     assert_eq!(count(&client, "run").await, 0);
-    work.keep_days().await.expect("the work answers");
+    work.prepare_days().await.expect("the work answers");
     let today = "SELECT 'finding_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')";
     let today: String = client.query_one(today, &[]).await.unwrap().get(0);
     let kept = days().await;
@@ -205,8 +208,8 @@ async fn a_gateway_reads_no_day_by_itself_and_no_other_tenants_findings() {
     let work = work(&database, 2);
     let job = take(&work, LONG).await.expect("there is a run");
     let (parts, received) = mpsc::channel(2);
-    parts.send(Part::Findings(vec![finding(1)])).await.unwrap();
-    parts.send(Part::End(stopped(1))).await.unwrap();
+    parts.send(AttemptOutput::Findings(vec![finding(1)])).await.unwrap();
+    parts.send(AttemptOutput::End(stopped(1))).await.unwrap();
     work.end(&job, received).await.expect("it ends");
     let gateway = database.role(Role::Gateway).await;
     for (tenant, seen) in [("one", 1), ("other", 0), ("", 0)] {

@@ -1,11 +1,11 @@
 //! A location for one suite, and the batches that a runner would make of its commands.
 
 use processors::{
-    aggregate::State,
-    ledger::{Batch, Claim, Ledger},
+    aggregate::AggregateState,
+    ledger::{Batch, Ledger, PartitionClaim},
     location::Location,
-    log::Appended,
-    runner::batch::{self, Working},
+    log::LogRecord,
+    runner::batch::{self, BatchState},
     views::ViewStep,
 };
 use schemas::{
@@ -26,7 +26,7 @@ pub(super) const OF: u32 = 1_000_003;
 /// One location, its clock and its number of records.
 pub struct Clinic {
     pub aggregate: Aggregate,
-    working: Working,
+    working: BatchState,
     at: Millis,
     commands: u32,
 }
@@ -41,8 +41,10 @@ impl Clinic {
         let tenant = TenantId::new(super::fresh()).expect("a slug");
         let location = LocationId::new("riverside").expect("a slug");
         let aggregate = Aggregate::location(&tenant, &location);
-        let mut working = Working::default();
-        working.aggregates.insert(aggregate.clone(), State::new(AggregateKind::Location, epoch));
+        let mut working = BatchState::default();
+        working
+            .aggregates
+            .insert(aggregate.clone(), AggregateState::new(AggregateKind::Location, epoch));
         Self { aggregate, working, at: 1_700_000_000_000, commands: 0 }
     }
 
@@ -82,7 +84,7 @@ impl Clinic {
     }
 
     /// Makes the batch of these commands under `claim`, one record each.
-    pub fn batch(&mut self, claim: Claim, commands: Vec<Command>) -> Batch {
+    pub fn batch(&mut self, claim: PartitionClaim, commands: Vec<Command>) -> Batch {
         let records = commands.into_iter().map(|command| self.record(command)).collect();
         self.batch_of(claim, records)
     }
@@ -91,12 +93,12 @@ impl Clinic {
     ///
     /// # Panics
     /// Never with fewer records than an offset can count.
-    pub fn batch_of(&mut self, claim: Claim, records: Vec<WireRecord>) -> Batch {
-        let records: Vec<Appended> = (claim.next_offset..)
+    pub fn batch_of(&mut self, claim: PartitionClaim, records: Vec<WireRecord>) -> Batch {
+        let records: Vec<LogRecord> = (claim.next_offset..)
             .zip(records)
             .map(|(offset, record)| {
                 self.at += 1000;
-                Appended { offset, at: self.at, record }
+                LogRecord { offset, at: self.at, record }
             })
             .collect();
         let read = records
@@ -109,7 +111,7 @@ impl Clinic {
 
     /// The merged steps of these commands, as a view store gets them.
     pub fn steps(&mut self, commands: Vec<Command>) -> Vec<ViewStep> {
-        let claim = Claim { partition: self.partition(), owner_epoch: 1, next_offset: 0 };
+        let claim = PartitionClaim { partition: self.partition(), owner_epoch: 1, next_offset: 0 };
         self.batch(claim, commands).views
     }
 }

@@ -1,8 +1,8 @@
 //! Conformance of the ledger: fencing, and all or nothing of a batch.
 
 use processors::{
-    aggregate::Header,
-    ledger::{Batch, Claim, JournalEntry, Ledger, LedgerError, Names, OutboxRow},
+    aggregate::AggregateHeader,
+    ledger::{Batch, JournalEntry, Ledger, LedgerError, OutboxRow, PartNames, PartitionClaim},
     location::Ticket,
     views::ViewStep,
 };
@@ -42,14 +42,14 @@ pub(super) fn same_view(left: &View, right: &View) {
 }
 
 /// Makes a clinic whose open queue holds tickets 1 to `tickets`, and the claim to continue with.
-async fn opened(ledger: &dyn Ledger, tickets: u128) -> (Clinic, Claim) {
+async fn opened(ledger: &dyn Ledger, tickets: u128) -> (Clinic, PartitionClaim) {
     let mut clinic = Clinic::new(ledger).await;
     let claim = ledger.claim(clinic.partition()).await.expect("the ledger claims");
     let commands = opening().into_iter().chain((1..=tickets).map(issue)).collect();
     let batch = clinic.batch(claim, commands);
     ledger.commit(&batch).await.expect("the ledger commits");
     clinic.committed();
-    (clinic, Claim { next_offset: batch.to, ..claim })
+    (clinic, PartitionClaim { next_offset: batch.to, ..claim })
 }
 
 pub async fn newer_claim_fences_older(ledger: &dyn Ledger) {
@@ -65,13 +65,13 @@ pub async fn newer_claim_fences_older(ledger: &dyn Ledger) {
 pub async fn commit_moves_everything_together(ledger: &dyn Ledger) {
     let mut clinic = Clinic::new(ledger).await;
     let claim = ledger.claim(clinic.partition()).await.expect("the ledger claims");
-    assert!(ledger.load(&clinic.aggregate).await.expect("the ledger answers").is_none());
+    assert!(ledger.restore(&clinic.aggregate).await.expect("the ledger answers").is_none());
     let commands = opening().into_iter().chain([issue(1), issue(2), call_next()]).collect();
     let batch = clinic.batch(claim, commands);
     ledger.commit(&batch).await.expect("the ledger commits");
 
     let checkpoint = ledger.checkpoint(claim.partition).await.expect("the ledger answers");
-    assert_eq!(checkpoint, Claim { next_offset: 7, ..claim });
+    assert_eq!(checkpoint, PartitionClaim { next_offset: 7, ..claim });
     holds_the_location(ledger, &clinic).await;
     for step in &batch.views {
         let name = (step.aggregate.clone(), step.step.view.clone());
@@ -125,13 +125,13 @@ pub async fn commit_moves_everything_together(ledger: &dyn Ledger) {
 /// Whether the ledger returns the clinic as it is in memory.
 async fn holds_the_location(ledger: &dyn Ledger, clinic: &Clinic) {
     let loaded = ledger
-        .load(&clinic.aggregate)
+        .restore(&clinic.aggregate)
         .await
         .expect("the ledger answers")
         .expect("the location is there");
     let location = clinic.location();
     assert_eq!(loaded.position, location.position());
-    let Header::Location(header) = &loaded.header else {
+    let AggregateHeader::Location(header) = &loaded.header else {
         panic!("a location has a location's header")
     };
     assert!(**header == *location.header(), "the header is what was committed");
@@ -162,11 +162,11 @@ pub async fn fenced_commit_changes_nothing(ledger: &dyn Ledger) {
     let newer = ledger.claim(clinic.partition()).await.expect("the ledger claims");
     let batch = clinic.batch(older, opening());
     assert!(matches!(ledger.commit(&batch).await, Err(LedgerError::Fenced)));
-    let elsewhere = Batch { claim: Claim { next_offset: 3, ..newer }, ..batch.clone() };
+    let elsewhere = Batch { claim: PartitionClaim { next_offset: 3, ..newer }, ..batch.clone() };
     assert!(matches!(ledger.commit(&elsewhere).await, Err(LedgerError::Fenced)));
 
     assert_eq!(ledger.checkpoint(newer.partition).await.expect("the ledger answers"), newer);
-    assert!(ledger.load(&clinic.aggregate).await.expect("the ledger answers").is_none());
+    assert!(ledger.restore(&clinic.aggregate).await.expect("the ledger answers").is_none());
     let name = (clinic.aggregate.clone(), batch.views[0].step.view.clone());
     assert!(ledger.view(&name).await.expect("the ledger answers").is_none());
     assert!(ledger.outbox(newer.partition, 10).await.expect("the ledger answers").is_empty());
@@ -186,7 +186,11 @@ pub async fn lost_commit_answer_is_in_checkpoint(ledger: &dyn Ledger) {
     let batch = clinic.batch(claim, vec![issue(1), issue(2)]);
     drop(ledger.commit(&batch).await);
     let found = ledger.checkpoint(claim.partition).await.expect("the ledger answers");
-    assert_eq!(found, Claim { next_offset: batch.to, ..claim }, "our own epoch: it had happened");
+    assert_eq!(
+        found,
+        PartitionClaim { next_offset: batch.to, ..claim },
+        "our own epoch: it had happened"
+    );
     assert!(
         matches!(ledger.commit(&batch).await, Err(LedgerError::Fenced)),
         "again it would happen twice"
@@ -224,18 +228,19 @@ pub async fn ended_ticket_is_read_on_request(ledger: &dyn Ledger) {
     let (mut clinic, claim) = opened(ledger, 3).await;
     let batch = clinic.batch(claim, vec![leave(2)]);
     ledger.commit(&batch).await.expect("the ledger commits");
-    let names = Names { tickets: vec![ticket(1), ticket(2), ticket(77)], ..Names::default() };
-    let named = ledger.named(&clinic.aggregate, &names).await.expect("the ledger answers");
+    let names =
+        PartNames { tickets: vec![ticket(1), ticket(2), ticket(77)], ..PartNames::default() };
+    let named = ledger.location_parts(&clinic.aggregate, &names).await.expect("the ledger answers");
     let (ended, appointments) = (named.tickets, named.appointments);
     assert!(appointments.is_empty(), "a ticket's name names no appointment");
     assert_eq!(ended.len(), 1, "neither live nor unknown tickets come");
     assert!(Some(&ended[0]) == clinic.location().ticket(&ticket(2)));
     holds_the_location(ledger, &clinic).await;
 
-    let claim = Claim { next_offset: batch.to, ..claim };
+    let claim = PartitionClaim { next_offset: batch.to, ..claim };
     let batch = clinic.batch(claim, vec![Command::RevertTicket { ticket: ticket(2) }]);
     ledger.commit(&batch).await.expect("the ledger commits");
-    let named = ledger.named(&clinic.aggregate, &names).await.expect("the ledger answers");
+    let named = ledger.location_parts(&clinic.aggregate, &names).await.expect("the ledger answers");
     assert!(named.tickets.is_empty());
     holds_the_location(ledger, &clinic).await;
 }
@@ -263,7 +268,7 @@ pub async fn refused_record_carries_timer_events(ledger: &dyn Ledger) {
         4 + 2 + 1
     );
 
-    let claim = Claim { next_offset: batch.to, ..claim };
+    let claim = PartitionClaim { next_offset: batch.to, ..claim };
     let next = clinic.batch(claim, vec![leave(2)]);
     assert_eq!(next.aggregates[0].from, position.version, "the version is used up");
     ledger.commit(&next).await.expect("the ledger commits what follows");
@@ -346,9 +351,9 @@ pub async fn outbox_keeps_order_until_published(ledger: &dyn Ledger) {
     let page = ledger.outbox(claim.partition, 2).await.expect("the ledger answers");
     assert!(keys(&page) == keys(&old[..2]));
 
-    ledger.published(claim.partition, &keys(old)).await.expect("the ledger answers");
-    ledger.published(claim.partition, &keys(&new[..1])).await.expect("the ledger answers");
-    ledger.published(claim.partition, &keys(&new[..1])).await.expect("again is harmless");
+    ledger.delete_published(claim.partition, &keys(old)).await.expect("the ledger answers");
+    ledger.delete_published(claim.partition, &keys(&new[..1])).await.expect("the ledger answers");
+    ledger.delete_published(claim.partition, &keys(&new[..1])).await.expect("again is harmless");
     let left = ledger.outbox(claim.partition, 100).await.expect("the ledger answers");
     assert!(keys(&left) == keys(&new[1..]));
 }
@@ -372,20 +377,20 @@ pub async fn dirty_view_is_listed_until_repaired(ledger: &dyn Ledger) {
         ledger.view(&queue).await.expect("the ledger answers").expect("the view is there");
     let batch = clinic.batch(claim, vec![issue(2)]);
     ledger.commit(&batch).await.expect("the ledger commits");
-    ledger.repaired(&queue, view.position.version).await.expect("the ledger answers");
+    ledger.mark_repaired(&queue, view.position.version).await.expect("the ledger answers");
     assert!(dirty(10).await.contains(&queue), "the view moved on while it was repaired");
     let (view, _) =
         ledger.view(&queue).await.expect("the ledger answers").expect("the view is there");
-    ledger.repaired(&queue, view.position.version).await.expect("the ledger answers");
+    ledger.mark_repaired(&queue, view.position.version).await.expect("the ledger answers");
     assert!(dirty(10).await == [board.clone()]);
 
     let gone = (clinic.aggregate.clone(), format!("queue:riverside.{}", fresh()));
     ledger.mark_dirty(std::slice::from_ref(&gone)).await.expect("the ledger answers");
     assert!(ledger.view(&gone).await.expect("the ledger answers").is_none());
-    ledger.repaired(&gone, 0).await.expect("the ledger answers");
+    ledger.mark_repaired(&gone, 0).await.expect("the ledger answers");
     let (view, _) =
         ledger.view(&board).await.expect("the ledger answers").expect("the view is there");
-    ledger.repaired(&board, view.position.version).await.expect("the ledger answers");
+    ledger.mark_repaired(&board, view.position.version).await.expect("the ledger answers");
     assert!(dirty(10).await.is_empty());
 }
 

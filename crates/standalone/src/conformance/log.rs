@@ -6,7 +6,7 @@ use std::{
 };
 
 use gateway::backends::log::Fed;
-use processors::log::{Appended, Input};
+use processors::log::{LogEvent, LogRecord};
 use schemas::{
     Millis,
     ids::Aggregate,
@@ -41,35 +41,35 @@ fn record(key: &str, number: usize) -> WireRecord {
 
 /// A reader that claims every partition and keeps the records of the keys it is asked for.
 struct Reader {
-    inputs: mpsc::Receiver<Input>,
+    inputs: mpsc::Receiver<LogEvent>,
     /// The next offset of each partition that was read before.
     next: HashMap<u32, i64>,
-    of: u32,
+    partition_count: u32,
 }
 
 impl Reader {
     fn new(log: &dyn processors::log::Log) -> Self {
-        Self { inputs: log.read(), next: HashMap::new(), of: 0 }
+        Self { inputs: log.read(), next: HashMap::new(), partition_count: 0 }
     }
 
-    async fn input(&mut self) -> Input {
+    async fn input(&mut self) -> LogEvent {
         soon("an input", self.inputs.recv()).await.expect("the log is there")
     }
 
     /// Reads the next records and claims what is assigned meanwhile.
-    async fn records(&mut self) -> (u32, Vec<Appended>) {
+    async fn records(&mut self) -> (u32, Vec<LogRecord>) {
         loop {
             match self.input().await {
-                Input::Assigned { partitions, of, claims } => {
-                    self.of = of;
+                LogEvent::Assigned { partitions, partition_count, claims } => {
+                    self.partition_count = partition_count;
                     let next = |id: &u32| (*id, self.next.get(id).copied().unwrap_or(0));
                     claims
                         .send(partitions.iter().map(next).collect())
                         .expect("the log waits for the answer");
                 }
-                Input::Revoked { done, .. } => drop(done.send(())),
-                Input::Records { partition, of, records } => {
-                    assert_eq!(of, self.of);
+                LogEvent::Revoked { done, .. } => drop(done.send(())),
+                LogEvent::Records { partition, partition_count, records } => {
+                    assert_eq!(partition_count, self.partition_count);
                     let first = records.first().expect("at least one").offset;
                     assert!(
                         first >= self.next.get(&partition).copied().unwrap_or(0),
@@ -88,8 +88,8 @@ impl Reader {
         &mut self,
         keys: &[String],
         count: usize,
-    ) -> BTreeMap<String, Vec<(u32, Appended)>> {
-        let mut read: BTreeMap<String, Vec<(u32, Appended)>> = BTreeMap::new();
+    ) -> BTreeMap<String, Vec<(u32, LogRecord)>> {
+        let mut read: BTreeMap<String, Vec<(u32, LogRecord)>> = BTreeMap::new();
         while read.values().map(Vec::len).sum::<usize>() < count {
             let (partition, records) = self.records().await;
             for record in records.into_iter().filter(|read| keys.contains(&read.record.key)) {
@@ -118,7 +118,9 @@ pub async fn each_key_keeps_its_order(sides: Sides) {
     let read = reader.of_keys(&keys, 70).await;
     for (key, records) in &read {
         assert!(
-            records.iter().all(|(partition, _)| *partition == partition_for_key(key, reader.of))
+            records
+                .iter()
+                .all(|(partition, _)| *partition == partition_for_key(key, reader.partition_count))
         );
         assert!(
             records.iter().map(|(_, read)| &read.record).eq(expected[key].iter()),
@@ -143,12 +145,12 @@ pub async fn unclaimed_partition_is_assigned_again(sides: Sides) {
     let mut reader = Reader::new(&*sides.processors);
     let unanswered = loop {
         match reader.input().await {
-            Input::Assigned { partitions, claims, .. } => {
+            LogEvent::Assigned { partitions, claims, .. } => {
                 claims.send(Vec::new()).expect("the log waits for the answer");
                 break partitions;
             }
-            Input::Revoked { done, .. } => drop(done.send(())),
-            Input::Records { .. } => panic!("nothing is read without a claim"),
+            LogEvent::Revoked { done, .. } => drop(done.send(())),
+            LogEvent::Records { .. } => panic!("nothing is read without a claim"),
         }
     };
     assert!(!unanswered.is_empty());
@@ -178,23 +180,25 @@ pub async fn released_partition_is_read_from_new_claim(sides: Sides) {
 impl Reader {
     /// The records of `key` after `partition` was assigned again. Records sent before the log knew of
     /// the release are skipped, as a runner skips those of a partition it does not hold.
-    async fn after_release(&mut self, released: u32, key: &str, count: usize) -> Vec<Appended> {
+    async fn after_release(&mut self, released: u32, key: &str, count: usize) -> Vec<LogRecord> {
         let mut read = Vec::new();
         let mut assigned = false;
         while read.len() < count {
             match self.input().await {
-                Input::Assigned { partitions, claims, .. } => {
+                LogEvent::Assigned { partitions, claims, .. } => {
                     assigned |= partitions.contains(&released);
                     let next = |id: &u32| (*id, self.next.get(id).copied().unwrap_or(0));
                     claims
                         .send(partitions.iter().map(next).collect())
                         .expect("the log waits for the answer");
                 }
-                Input::Revoked { done, .. } => drop(done.send(())),
-                Input::Records { partition, records, .. } if assigned && partition == released => {
+                LogEvent::Revoked { done, .. } => drop(done.send(())),
+                LogEvent::Records { partition, records, .. }
+                    if assigned && partition == released =>
+                {
                     read.extend(records.into_iter().filter(|read| read.record.key == key));
                 }
-                Input::Records { .. } => {}
+                LogEvent::Records { .. } => {}
             }
         }
         read

@@ -3,7 +3,7 @@
 use gateway::backends::snapshots::{Snapshot, Snapshots};
 use processors::{
     ledger::Ledger,
-    views::{Stored, ViewStep, Views},
+    views::{StoreOutcome, ViewStep, ViewStore},
 };
 use schemas::{
     ids::Aggregate,
@@ -20,13 +20,13 @@ use super::{
 /// The two clients of one store, and a way to remove the generation of an aggregate, as a loss of
 /// memory would.
 pub struct Store<'a, Lose> {
-    pub views: &'a dyn Views,
+    pub views: &'a dyn ViewStore,
     pub snapshots: &'a dyn Snapshots,
     pub lose: Lose,
 }
 
 impl<Lose> Store<'_, Lose> {
-    async fn store(&self, steps: &[ViewStep]) -> Vec<Stored> {
+    async fn store(&self, steps: &[ViewStep]) -> Vec<StoreOutcome> {
         let stored = self.views.store(steps).await.expect("the store answers");
         assert_eq!(stored.len(), steps.len());
         stored
@@ -77,7 +77,7 @@ fn view(epoch: u64, version: u64, keys: &[&str]) -> View {
 pub async fn new_aggregate_begins_with_whole_view<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
     let aggregate = Clinic::new(ledger).await.aggregate;
     assert!(store.is_emptied(&aggregate, BOARD).await, "nothing is known of it");
-    assert_eq!(store.store(&[step(&aggregate, 7, 0, 1, &["a"])]).await, [Stored::Behind]);
+    assert_eq!(store.store(&[step(&aggregate, 7, 0, 1, &["a"])]).await, [StoreOutcome::Behind]);
     store.replace(&aggregate, BOARD, &view(7, 1, &["a"]), None).await;
     same_view(&store.held(&aggregate, BOARD).await.expect("it was stored"), &view(7, 1, &["a"]));
     assert!(
@@ -88,7 +88,7 @@ pub async fn new_aggregate_begins_with_whole_view<L>(store: &Store<'_, L>, ledge
     first.step.view = "board:another".into();
     assert_eq!(
         store.store(&[first]).await,
-        [Stored::Held],
+        [StoreOutcome::Current],
         "a further view begins with its first step"
     );
     same_view(
@@ -102,12 +102,12 @@ pub async fn only_following_step_applies<L>(store: &Store<'_, L>, ledger: &dyn L
     let mut held = view(7, 5, &["a", "b"]);
     store.replace(&aggregate, BOARD, &held, None).await;
     let steps = [
-        (step(&aggregate, 7, 5, 6, &["c"]), Stored::Held, Fold::Applied),
-        (step(&aggregate, 7, 5, 6, &["c"]), Stored::Held, Fold::Dropped),
-        (step(&aggregate, 7, 0, 4, &["old"]), Stored::Held, Fold::Dropped),
-        (step(&aggregate, 7, 3, 9, &["a", "d"]), Stored::Held, Fold::Applied),
-        (step(&aggregate, 7, 10, 11, &["hole"]), Stored::Behind, Fold::Gap),
-        (step(&aggregate, 7, 9, 12, &[]), Stored::Held, Fold::Applied),
+        (step(&aggregate, 7, 5, 6, &["c"]), StoreOutcome::Current, Fold::Applied),
+        (step(&aggregate, 7, 5, 6, &["c"]), StoreOutcome::Current, Fold::Dropped),
+        (step(&aggregate, 7, 0, 4, &["old"]), StoreOutcome::Current, Fold::Dropped),
+        (step(&aggregate, 7, 3, 9, &["a", "d"]), StoreOutcome::Current, Fold::Applied),
+        (step(&aggregate, 7, 10, 11, &["hole"]), StoreOutcome::Behind, Fold::Gap),
+        (step(&aggregate, 7, 9, 12, &[]), StoreOutcome::Current, Fold::Applied),
     ];
     for (step, stored, fold) in steps {
         assert_eq!(held.fold(&step.step.delta), fold);
@@ -118,7 +118,7 @@ pub async fn only_following_step_applies<L>(store: &Store<'_, L>, ledger: &dyn L
     removal.step.delta.drop_key("a");
     removal.step.delta.drop_key("never-there");
     held.fold(&removal.step.delta);
-    assert_eq!(store.store(&[removal]).await, [Stored::Held]);
+    assert_eq!(store.store(&[removal]).await, [StoreOutcome::Current]);
     same_view(&store.held(&aggregate, BOARD).await.expect("it is held"), &held);
     assert!(!held.entries.contains_key("a"));
 }
@@ -139,7 +139,7 @@ pub async fn real_steps_fold_into_their_views<L>(store: &Store<'_, L>, ledger: &
             let name = &step.step.view;
             let view = views.entry(name.clone()).or_insert_with(|| View::empty(step.epoch));
             assert_eq!(view.fold(&step.step.delta), Fold::Applied);
-            if stored == Stored::Behind {
+            if stored == StoreOutcome::Behind {
                 store.replace(&clinic.aggregate, name, view, step.step.keep_s).await;
             }
         }
@@ -161,16 +161,25 @@ pub async fn newer_epoch_wins<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
             &view(epoch, 5, &["a"]),
         );
     };
-    assert_eq!(store.store(&[step(&aggregate, epoch - 1, 5, 6, &["b"])]).await, [Stored::Held]);
+    assert_eq!(
+        store.store(&[step(&aggregate, epoch - 1, 5, 6, &["b"])]).await,
+        [StoreOutcome::Current]
+    );
     unchanged().await;
-    assert_eq!(store.store(&[step(&aggregate, epoch + 1, 5, 6, &["b"])]).await, [Stored::Behind]);
+    assert_eq!(
+        store.store(&[step(&aggregate, epoch + 1, 5, 6, &["b"])]).await,
+        [StoreOutcome::Behind]
+    );
     unchanged().await;
     store.replace(&aggregate, BOARD, &view(epoch + 1, 1, &["c"]), None).await;
     same_view(
         &store.held(&aggregate, BOARD).await.expect("it is held"),
         &view(epoch + 1, 1, &["c"]),
     );
-    assert_eq!(store.store(&[step(&aggregate, epoch + 2, 0, 2, &["d"])]).await, [Stored::Held]);
+    assert_eq!(
+        store.store(&[step(&aggregate, epoch + 2, 0, 2, &["d"])]).await,
+        [StoreOutcome::Current]
+    );
     let begun = store.held(&aggregate, BOARD).await.expect("it is held");
     same_view(&begun, &view(epoch + 2, 2, &["d"])); // no entry of the older epoch is left
 }
@@ -199,7 +208,10 @@ pub async fn emptied_store_is_recognised(
     (store.lose)(&aggregate).await;
     assert!(store.is_emptied(&aggregate, BOARD).await);
     for (from, to) in [(5, 6), (0, 6)] {
-        assert_eq!(store.store(&[step(&aggregate, 7, from, to, &["b"])]).await, [Stored::Behind]);
+        assert_eq!(
+            store.store(&[step(&aggregate, 7, from, to, &["b"])]).await,
+            [StoreOutcome::Behind]
+        );
         assert!(
             store.is_emptied(&aggregate, BOARD).await,
             "a step alone does not make the view whole"
@@ -210,7 +222,7 @@ pub async fn emptied_store_is_recognised(
         &store.held(&aggregate, BOARD).await.expect("it is repaired"),
         &view(7, 6, &["a", "b"]),
     );
-    assert_eq!(store.store(&[step(&aggregate, 7, 6, 7, &["c"])]).await, [Stored::Held]);
+    assert_eq!(store.store(&[step(&aggregate, 7, 6, 7, &["c"])]).await, [StoreOutcome::Current]);
     assert!(
         store.is_emptied(&bystander, BOARD).await,
         "another location's repair says nothing of this one"
@@ -234,7 +246,7 @@ pub async fn view_expires_as_last_step_says<L>(store: &Store<'_, L>, ledger: &dy
         keep("board:revived", 1, Some(1)),
         keep("board:revived", 2, None),
     ];
-    assert_eq!(store.store(&steps).await, [Stored::Held; 3]);
+    assert_eq!(store.store(&steps).await, [StoreOutcome::Current; 3]);
     let gone = async {
         while store.held(&aggregate, "board:brief").await.is_some()
             || store.held(&aggregate, "board:replaced").await.is_some()
@@ -259,8 +271,8 @@ pub async fn answers_follow_order_of_steps<L>(store: &Store<'_, L>, ledger: &dyn
         step(&other, 7, 1, 2, &["b"]),
         step(&one, 7, 9, 10, &["hole"]),
     ];
-    use Stored::{Behind, Held};
-    assert_eq!(store.store(&steps).await, [Held, Behind, Held, Held, Behind]);
+    use StoreOutcome::{Behind, Current};
+    assert_eq!(store.store(&steps).await, [Current, Behind, Current, Current, Behind]);
     assert!(store.store(&[]).await.is_empty());
     let versions = [&one, &other].map(|aggregate| store.held(aggregate, BOARD));
     let [one, other] = versions;

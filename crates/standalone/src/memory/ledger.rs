@@ -10,10 +10,10 @@ use gateway::{
 };
 use processors::{
     BoxFuture,
-    aggregate::Loaded,
+    aggregate::StoredAggregate,
     ledger::{
-        Batch, Claim, JournalRow, KeptView, Ledger, LedgerError, Named, Names, OutboxRow,
-        OutcomeRow, ViewName,
+        Batch, JournalRow, Ledger, LedgerError, LocationParts, OutboxRow, OutcomeRow, PartNames,
+        PartitionClaim, StoredView, ViewName,
     },
     location::Appointment,
 };
@@ -83,27 +83,27 @@ impl MemoryLedger {
 }
 
 impl Ledger for MemoryLedger {
-    fn claim(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>> {
+    fn claim(&self, partition: u32) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
         self.answer(move |state| state.claim(partition))
     }
 
-    fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>> {
+    fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
         self.answer(move |state| state.checkpoint(partition))
     }
 
-    fn load<'a>(
+    fn restore<'a>(
         &'a self,
         aggregate: &'a Aggregate,
-    ) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>> {
-        self.answer(move |state| state.load(aggregate))
+    ) -> BoxFuture<'a, Result<Option<StoredAggregate>, LedgerError>> {
+        self.answer(move |state| state.restore(aggregate))
     }
 
-    fn named<'a>(
+    fn location_parts<'a>(
         &'a self,
         aggregate: &'a Aggregate,
-        names: &'a Names,
-    ) -> BoxFuture<'a, Result<Named, LedgerError>> {
-        self.answer(move |state| state.named(aggregate, names))
+        names: &'a PartNames,
+    ) -> BoxFuture<'a, Result<LocationParts, LedgerError>> {
+        self.answer(move |state| state.location_parts(aggregate, names))
     }
 
     fn appointments<'a>(
@@ -151,12 +151,12 @@ impl Ledger for MemoryLedger {
         self.answer(move |state| state.outbox(partition, limit as usize))
     }
 
-    fn published<'a>(
+    fn delete_published<'a>(
         &'a self,
         partition: u32,
         rows: &'a [(i64, i16)],
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
-        self.answer(move |state| state.published(partition, rows))
+        self.answer(move |state| state.delete_published(partition, rows))
     }
 
     fn mark_dirty<'a>(&'a self, views: &'a [ViewName]) -> BoxFuture<'a, Result<(), LedgerError>> {
@@ -166,11 +166,12 @@ impl Ledger for MemoryLedger {
     fn dirty(
         &self,
         partition: u32,
-        of: u32,
+        partition_count: u32,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<ViewName>, LedgerError>> {
-        let of_partition =
-            move |name: &&ViewName| partition_for_key(name.0.as_str(), of) == partition;
+        let of_partition = move |name: &&ViewName| {
+            partition_for_key(name.0.as_str(), partition_count) == partition
+        };
         self.answer(move |state| {
             state.dirty.iter().filter(of_partition).take(limit as usize).cloned().collect()
         })
@@ -179,17 +180,17 @@ impl Ledger for MemoryLedger {
     fn view<'a>(
         &'a self,
         name: &'a ViewName,
-    ) -> BoxFuture<'a, Result<Option<KeptView>, LedgerError>> {
+    ) -> BoxFuture<'a, Result<Option<StoredView>, LedgerError>> {
         let now = (self.clock)();
         self.answer(move |state| state.view(name, now))
     }
 
-    fn repaired<'a>(
+    fn mark_repaired<'a>(
         &'a self,
         name: &'a ViewName,
         version: u64,
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
-        self.answer(move |state| state.repaired(name, version))
+        self.answer(move |state| state.mark_repaired(name, version))
     }
 }
 

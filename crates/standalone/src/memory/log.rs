@@ -7,7 +7,7 @@ use std::{
 };
 
 use gateway::backends::log::{Fed, NotAppended};
-use processors::log::{Appended, Input, NotAcknowledged};
+use processors::log::{AppendError, LogEvent, LogRecord};
 use schemas::{
     Millis,
     record::{AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, WireRecord},
@@ -62,7 +62,7 @@ struct Kept {
 /// A topic that processors share as a group.
 #[derive(Default)]
 struct Read {
-    records: Topic<Appended>,
+    records: Topic<LogRecord>,
     /// The member that owns it, and how often it was given back.
     owner: u64,
     releases: u64,
@@ -166,7 +166,7 @@ impl Broker {
                 topic => {
                     let records = &mut kept.read(topic).records;
                     let offset = records.end();
-                    records.records.push_back(Appended { offset, at, record });
+                    records.records.push_back(LogRecord { offset, at, record });
                 }
             }
         }
@@ -192,7 +192,12 @@ impl Broker {
 
 /// Feeds one member of a topic's group until its channel closes. One that lost the topic to a later member is not told
 /// and goes on reading: a zombie, whom only the fence stops.
-async fn feed(broker: Arc<Broker>, topic: &'static str, member: u64, inputs: mpsc::Sender<Input>) {
+async fn feed(
+    broker: Arc<Broker>,
+    topic: &'static str,
+    member: u64,
+    inputs: mpsc::Sender<LogEvent>,
+) {
     let mut changed = broker.read.subscribe();
     loop {
         let (owner, releases) = broker.standing(topic, member);
@@ -212,7 +217,11 @@ async fn feed(broker: Arc<Broker>, topic: &'static str, member: u64, inputs: mps
             };
             if let Some(last) = records.last() {
                 offset = last.offset + 1;
-                if inputs.send(Input::Records { partition: 0, of: 1, records }).await.is_err() {
+                if inputs
+                    .send(LogEvent::Records { partition: 0, partition_count: 1, records })
+                    .await
+                    .is_err()
+                {
                     return;
                 }
                 continue;
@@ -226,14 +235,17 @@ async fn feed(broker: Arc<Broker>, topic: &'static str, member: u64, inputs: mps
 }
 
 /// Assigns the partition; the answer is where to read on.
-async fn claim(inputs: &mpsc::Sender<Input>) -> Option<i64> {
+async fn claim(inputs: &mpsc::Sender<LogEvent>) -> Option<i64> {
     let (claims, answer) = oneshot::channel();
-    inputs.send(Input::Assigned { partitions: vec![0], of: 1, claims }).await.ok()?;
+    inputs
+        .send(LogEvent::Assigned { partitions: vec![0], partition_count: 1, claims })
+        .await
+        .ok()?;
     Some(answer.await.ok()?.first()?.1)
 }
 
 impl processors::log::Log for MemoryLog {
-    fn read(&self) -> mpsc::Receiver<Input> {
+    fn read(&self) -> mpsc::Receiver<LogEvent> {
         let (sender, receiver) = mpsc::channel(INPUTS);
         let member = {
             let mut kept = lock(&self.broker.kept);
@@ -260,7 +272,7 @@ impl processors::log::Log for MemoryLog {
     fn append<'a>(
         &'a self,
         records: &'a [(&'static str, WireRecord)],
-    ) -> processors::BoxFuture<'a, Result<(), NotAcknowledged>> {
+    ) -> processors::BoxFuture<'a, Result<(), AppendError>> {
         Box::pin(async move {
             self.broker.append(records);
             Ok(())

@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, collections::HashMap, sync::Mutex};
 
 use gateway::backends::snapshots::{NotRead, Snapshot, Snapshots};
-use processors::views::{NotStored, Stored, ViewStep, Views};
+use processors::views::{StoreOutcome, ViewStep, ViewStore, ViewStoreError};
 use schemas::{
     Millis,
     ids::Aggregate,
@@ -45,7 +45,7 @@ impl MemoryViews {
 }
 
 impl Generation {
-    fn store(&mut self, step: &ViewStep, now: Millis) -> Stored {
+    fn store(&mut self, step: &ViewStep, now: Millis) -> StoreOutcome {
         let until = step.step.keep_s.map(|seconds| now + Millis::from(seconds) * 1000);
         let held = self.views.remove(&step.step.view).filter(|held| held.is_kept(now));
         // The first step of a newer epoch begins the view anew.
@@ -53,15 +53,15 @@ impl Generation {
             held.filter(|held| held.view.position.epoch >= step.epoch || step.step.delta.from > 0);
         let mut held = held.unwrap_or_else(|| Held { view: View::empty(step.epoch), until: None });
         let (stored, keep) = match held.view.position.epoch.cmp(&step.epoch) {
-            Ordering::Less => (Stored::Behind, true),
-            Ordering::Greater => (Stored::Held, true),
+            Ordering::Less => (StoreOutcome::Behind, true),
+            Ordering::Greater => (StoreOutcome::Current, true),
             Ordering::Equal => match held.view.fold(&step.step.delta) {
                 Fold::Applied => {
                     held.until = until;
-                    (Stored::Held, true)
+                    (StoreOutcome::Current, true)
                 }
-                Fold::Dropped => (Stored::Held, true),
-                Fold::Gap => (Stored::Behind, held.view.position.version > 0),
+                Fold::Dropped => (StoreOutcome::Current, true),
+                Fold::Gap => (StoreOutcome::Behind, held.view.position.version > 0),
             },
         };
         if keep {
@@ -85,17 +85,17 @@ impl Held {
     }
 }
 
-impl Views for MemoryViews {
+impl ViewStore for MemoryViews {
     fn store<'a>(
         &'a self,
         steps: &'a [ViewStep],
-    ) -> processors::BoxFuture<'a, Result<Vec<Stored>, NotStored>> {
+    ) -> processors::BoxFuture<'a, Result<Vec<StoreOutcome>, ViewStoreError>> {
         Box::pin(async move {
             let now = (self.clock)();
             let mut held = lock(&self.held);
             let store = |step: &ViewStep| match held.get_mut(&step.aggregate) {
                 Some(generation) => generation.store(step, now),
-                None => Stored::Behind,
+                None => StoreOutcome::Behind,
             };
             Ok(steps.iter().map(store).collect())
         })
@@ -107,7 +107,7 @@ impl Views for MemoryViews {
         name: &'a str,
         view: &'a View,
         keep_s: Option<u32>,
-    ) -> processors::BoxFuture<'a, Result<(), NotStored>> {
+    ) -> processors::BoxFuture<'a, Result<(), ViewStoreError>> {
         Box::pin(async move {
             let now = (self.clock)();
             let mut held = lock(&self.held);

@@ -9,7 +9,10 @@ use gateway::backends::queries::{FindingPlace, FindingsAsked, ListedRun, RunsAsk
 use processors::{
     ledger::Batch,
     rule_book,
-    work::{Answer, Count, Job, Part, Place, StoredRules, Taken, Work, WorkError},
+    work::{
+        AttemptOutput, Job, RunPlace, StoredRules, TryCounting, Work, WorkError, WorkFuture,
+        WorkItem,
+    },
 };
 use schemas::{
     Millis,
@@ -67,7 +70,7 @@ impl MemoryWork {
     fn answer<'a, T: Send + 'a>(
         &'a self,
         ask: impl FnOnce(&mut State, Millis) -> Result<T, WorkError> + Send + 'a,
-    ) -> Answer<'a, T> {
+    ) -> WorkFuture<'a, T> {
         Box::pin(async move { ask(&mut lock(&self.state), (self.clock)()) })
     }
 }
@@ -77,11 +80,11 @@ fn millis(time: Duration) -> Millis {
 }
 
 impl Work for MemoryWork {
-    fn take<'a>(&'a self, worker: &'a str, lease: Duration) -> Answer<'a, Option<Taken>> {
+    fn take<'a>(&'a self, worker: &'a str, lease: Duration) -> WorkFuture<'a, Option<WorkItem>> {
         self.answer(move |state, now| Ok(state.take(worker, now, millis(lease))))
     }
 
-    fn beat<'a>(&'a self, job: &'a Job, lease: Duration) -> Answer<'a, bool> {
+    fn extend_lease<'a>(&'a self, job: &'a Job, lease: Duration) -> WorkFuture<'a, bool> {
         self.answer(move |state, now| {
             let due = state.held(job)?;
             due.lease_until = Some(now + millis(lease));
@@ -89,37 +92,48 @@ impl Work for MemoryWork {
         })
     }
 
-    fn end<'a>(&'a self, job: &'a Job, mut parts: mpsc::Receiver<Part>) -> Answer<'a, ()> {
+    fn end<'a>(
+        &'a self,
+        job: &'a Job,
+        mut parts: mpsc::Receiver<AttemptOutput>,
+    ) -> WorkFuture<'a, ()> {
         Box::pin(async move {
             let mut findings = Vec::new();
             while let Some(part) = parts.recv().await {
                 match part {
-                    Part::Findings(found) => findings.extend(found),
-                    Part::End(command) => return lock(&self.state).end(job, findings, *command),
+                    AttemptOutput::Findings(found) => findings.extend(found),
+                    AttemptOutput::End(command) => {
+                        return lock(&self.state).end(job, findings, *command);
+                    }
                 }
             }
             Ok(())
         })
     }
 
-    fn release<'a>(&'a self, job: &'a Job, pause: Duration, count: Count) -> Answer<'a, ()> {
+    fn release<'a>(
+        &'a self,
+        job: &'a Job,
+        pause: Duration,
+        count: TryCounting,
+    ) -> WorkFuture<'a, ()> {
         self.answer(move |state, now| {
             let due = state.unended(job)?;
             due.attempt += 1;
-            due.tries -= u32::from(count == Count::Spared);
+            due.tries -= u32::from(count == TryCounting::NotCounted);
             (due.worker, due.lease_until, due.told) = (None, None, None);
             due.not_before = now + millis(pause);
             Ok(())
         })
     }
 
-    fn line(&self) -> Answer<'_, Vec<Place>> {
-        self.answer(|state, now| Ok(state.line(now)))
+    fn changed_places(&self) -> WorkFuture<'_, Vec<RunPlace>> {
+        self.answer(|state, now| Ok(state.changed_places(now)))
     }
 
-    fn untold<'a>(&'a self, places: &'a [Place]) -> Answer<'a, ()> {
+    fn mark_unsent<'a>(&'a self, places: &'a [RunPlace]) -> WorkFuture<'a, ()> {
         self.answer(move |state, _| {
-            state.untold(places);
+            state.mark_unsent(places);
             Ok(())
         })
     }
@@ -128,7 +142,7 @@ impl Work for MemoryWork {
         &'a self,
         tenant: &'a TenantId,
         known: Option<Position>,
-    ) -> Answer<'a, Option<StoredRules>> {
+    ) -> WorkFuture<'a, Option<StoredRules>> {
         self.answer(move |state, _| {
             let Some(view) = state.rules.get(tenant) else {
                 return Ok((known != Some(Position::default())).then(StoredRules::default));
@@ -144,13 +158,13 @@ impl Work for MemoryWork {
     fn in_use<'a>(
         &'a self,
         files: &'a [(TenantId, FileId)],
-    ) -> Answer<'a, HashSet<(TenantId, FileId)>> {
+    ) -> WorkFuture<'a, HashSet<(TenantId, FileId)>> {
         self.answer(move |state, _| {
             Ok(files.iter().filter(|named| state.needs(named)).cloned().collect())
         })
     }
 
-    fn sweep(&self) -> Answer<'_, bool> {
+    fn sweep(&self) -> WorkFuture<'_, bool> {
         self.answer(|state, now| {
             state.forget(now);
             Ok(false)
@@ -158,7 +172,7 @@ impl Work for MemoryWork {
     }
 
     /// Findings go with their run.
-    fn keep_days(&self) -> Answer<'_, ()> {
+    fn prepare_days(&self) -> WorkFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 }

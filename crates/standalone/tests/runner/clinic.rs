@@ -14,9 +14,9 @@ use gateway::{
 use processors::{
     aggregate,
     ledger::{JournalEntry, JournalRow, Ledger},
-    location::{Header, Location},
-    log::{Appended, Input, Log as _},
-    runner::{self, Backends, RunnerError},
+    location::{Location, LocationHeader},
+    log::{Log as _, LogEvent, LogRecord},
+    runner::{self, RunnerBackends, RunnerError},
 };
 use schemas::{
     Millis,
@@ -55,11 +55,14 @@ pub fn memory_by(clock: Clock) -> Memory {
 }
 
 /// Small batches, so that a morning takes many. The owner's clock equals the log's or is behind it.
-pub fn settings() -> runner::Settings {
-    runner::Settings { batch: 7, clock: clock(), ..runner::Settings::of(CARE_TOPIC) }
+pub fn settings() -> runner::RunnerSettings {
+    runner::RunnerSettings { batch: 7, clock: clock(), ..runner::RunnerSettings::new(CARE_TOPIC) }
 }
 
-pub fn run(backends: Backends, settings: runner::Settings) -> JoinHandle<Result<(), RunnerError>> {
+pub fn run(
+    backends: RunnerBackends,
+    settings: runner::RunnerSettings,
+) -> JoinHandle<Result<(), RunnerError>> {
     tokio::spawn(runner::run(backends, settings, std::future::pending()))
 }
 
@@ -213,15 +216,15 @@ fn report(location: &SampleLocation, number: u64, digits: u64, numbers: &mut Num
 }
 
 /// Reads the whole topic `care`.
-pub async fn care(memory: &Memory) -> Vec<Appended> {
+pub async fn care(memory: &Memory) -> Vec<LogRecord> {
     let end = memory.log.end();
     let mut inputs = memory.log.another().read();
     let mut records = Vec::new();
     while (records.len() as i64) < end {
         match inputs.recv().await.unwrap() {
-            Input::Assigned { claims, .. } => claims.send(vec![(0, 0)]).unwrap(),
-            Input::Records { records: more, .. } => records.extend(more),
-            Input::Revoked { .. } => panic!("memory revokes nothing"),
+            LogEvent::Assigned { claims, .. } => claims.send(vec![(0, 0)]).unwrap(),
+            LogEvent::Records { records: more, .. } => records.extend(more),
+            LogEvent::Revoked { .. } => panic!("memory revokes nothing"),
         }
     }
     records
@@ -252,12 +255,12 @@ async fn check_but(memory: &Memory, heard: &Heard, flushed: bool) {
     let mut expected_views = BTreeMap::new();
     for (aggregate, mut location) in model.locations {
         location.forget_ended();
-        let Some(loaded) = memory.ledger.load(&aggregate).await.unwrap() else {
+        let Some(loaded) = memory.ledger.restore(&aggregate).await.unwrap() else {
             assert_eq!(location.position().version, 0);
             continue;
         };
         assert_eq!(loaded.position, location.position());
-        let aggregate::Header::Location(header) = &loaded.header else {
+        let aggregate::AggregateHeader::Location(header) = &loaded.header else {
             panic!("a location's header")
         };
         assert!(
@@ -288,8 +291,8 @@ async fn check_but(memory: &Memory, heard: &Heard, flushed: bool) {
 }
 
 /// The header without its clock: refusals move the clock too, and leave no row.
-fn timeless(header: &Header) -> Header {
-    Header { now: 0, ..header.clone() }
+fn timeless(header: &LocationHeader) -> LocationHeader {
+    LocationHeader { now: 0, ..header.clone() }
 }
 
 type Name = (Aggregate, String);
@@ -342,7 +345,7 @@ struct Model {
 }
 
 impl Model {
-    fn of(care: &[Appended], journal: &mut [JournalRow]) -> Self {
+    fn of(care: &[LogRecord], journal: &mut [JournalRow]) -> Self {
         let mut model =
             Self { locations: BTreeMap::new(), views: BTreeMap::new(), told: BTreeMap::new() };
         let epochs: HashMap<Aggregate, u64> = journal.iter().rev().filter_map(epoch_of).collect();

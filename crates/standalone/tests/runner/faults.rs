@@ -10,14 +10,15 @@ use std::{
 
 use processors::{
     BoxFuture,
-    aggregate::Loaded,
+    aggregate::StoredAggregate,
     ledger::{
-        Batch, Claim, KeptView, Ledger, LedgerError, Named, Names, OutboxRow, OutcomeRow, ViewName,
+        Batch, Ledger, LedgerError, LocationParts, OutboxRow, OutcomeRow, PartNames,
+        PartitionClaim, StoredView, ViewName,
     },
     location::Appointment,
-    log::{Input, Log, NotAcknowledged},
-    runner::Backends,
-    views::{NotStored, Stored, ViewStep, Views},
+    log::{AppendError, Log, LogEvent},
+    runner::RunnerBackends,
+    views::{StoreOutcome, ViewStep, ViewStore, ViewStoreError},
 };
 use schemas::{
     Millis,
@@ -31,10 +32,10 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 /// The calls that a runner makes to its backends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Op {
-    Claim,
+    PartitionClaim,
     Checkpoint,
     Load,
-    Named,
+    LocationParts,
     Appointments,
     Due,
     Outcomes,
@@ -53,10 +54,10 @@ pub enum Op {
 
 impl Op {
     pub const ALL: [Op; 18] = [
-        Op::Claim,
+        Op::PartitionClaim,
         Op::Checkpoint,
         Op::Load,
-        Op::Named,
+        Op::LocationParts,
         Op::Appointments,
         Op::Due,
         Op::Outcomes,
@@ -232,24 +233,24 @@ impl FaultyLedger {
 }
 
 impl Ledger for FaultyLedger {
-    fn claim(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>> {
-        self.meet(Op::Claim, self.real.claim(partition))
+    fn claim(&self, partition: u32) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
+        self.meet(Op::PartitionClaim, self.real.claim(partition))
     }
-    fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<Claim, LedgerError>> {
+    fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
         self.meet(Op::Checkpoint, self.real.checkpoint(partition))
     }
-    fn load<'a>(
+    fn restore<'a>(
         &'a self,
         aggregate: &'a Aggregate,
-    ) -> BoxFuture<'a, Result<Option<Loaded>, LedgerError>> {
-        self.meet(Op::Load, self.real.load(aggregate))
+    ) -> BoxFuture<'a, Result<Option<StoredAggregate>, LedgerError>> {
+        self.meet(Op::Load, self.real.restore(aggregate))
     }
-    fn named<'a>(
+    fn location_parts<'a>(
         &'a self,
         aggregate: &'a Aggregate,
-        names: &'a Names,
-    ) -> BoxFuture<'a, Result<Named, LedgerError>> {
-        self.meet(Op::Named, self.real.named(aggregate, names))
+        names: &'a PartNames,
+    ) -> BoxFuture<'a, Result<LocationParts, LedgerError>> {
+        self.meet(Op::LocationParts, self.real.location_parts(aggregate, names))
     }
     fn appointments<'a>(
         &'a self,
@@ -281,12 +282,12 @@ impl Ledger for FaultyLedger {
     ) -> BoxFuture<'_, Result<Vec<OutboxRow>, LedgerError>> {
         self.meet(Op::Outbox, self.real.outbox(partition, limit))
     }
-    fn published<'a>(
+    fn delete_published<'a>(
         &'a self,
         partition: u32,
         rows: &'a [(i64, i16)],
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
-        self.meet(Op::Published, self.real.published(partition, rows))
+        self.meet(Op::Published, self.real.delete_published(partition, rows))
     }
     fn mark_dirty<'a>(&'a self, views: &'a [ViewName]) -> BoxFuture<'a, Result<(), LedgerError>> {
         self.meet(Op::MarkDirty, self.real.mark_dirty(views))
@@ -294,34 +295,37 @@ impl Ledger for FaultyLedger {
     fn dirty(
         &self,
         partition: u32,
-        of: u32,
+        partition_count: u32,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<ViewName>, LedgerError>> {
-        self.meet(Op::Dirty, self.real.dirty(partition, of, limit))
+        self.meet(Op::Dirty, self.real.dirty(partition, partition_count, limit))
     }
     fn view<'a>(
         &'a self,
         name: &'a ViewName,
-    ) -> BoxFuture<'a, Result<Option<KeptView>, LedgerError>> {
+    ) -> BoxFuture<'a, Result<Option<StoredView>, LedgerError>> {
         self.meet(Op::View, self.real.view(name))
     }
-    fn repaired<'a>(
+    fn mark_repaired<'a>(
         &'a self,
         name: &'a ViewName,
         version: u64,
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
-        self.meet(Op::Repaired, self.real.repaired(name, version))
+        self.meet(Op::Repaired, self.real.mark_repaired(name, version))
     }
 }
 
 struct FaultyViews {
-    real: Arc<dyn Views>,
+    real: Arc<dyn ViewStore>,
     faults: Arc<Faults>,
 }
 
-impl Views for FaultyViews {
-    fn store<'a>(&'a self, steps: &'a [ViewStep]) -> BoxFuture<'a, Result<Vec<Stored>, NotStored>> {
-        Box::pin(self.faults.meet(Op::Store, self.real.store(steps), || NotStored(None)))
+impl ViewStore for FaultyViews {
+    fn store<'a>(
+        &'a self,
+        steps: &'a [ViewStep],
+    ) -> BoxFuture<'a, Result<Vec<StoreOutcome>, ViewStoreError>> {
+        Box::pin(self.faults.meet(Op::Store, self.real.store(steps), || ViewStoreError(None)))
     }
     fn replace<'a>(
         &'a self,
@@ -329,9 +333,9 @@ impl Views for FaultyViews {
         name: &'a str,
         view: &'a View,
         keep_s: Option<u32>,
-    ) -> BoxFuture<'a, Result<(), NotStored>> {
+    ) -> BoxFuture<'a, Result<(), ViewStoreError>> {
         let replaced = self.real.replace(aggregate, name, view, keep_s);
-        Box::pin(self.faults.meet(Op::Replace, replaced, || NotStored(None)))
+        Box::pin(self.faults.meet(Op::Replace, replaced, || ViewStoreError(None)))
     }
 }
 
@@ -340,31 +344,34 @@ pub struct FaultyLog {
     pub real: Arc<dyn Log>,
     pub faults: Arc<Faults>,
     pub twice: bool,
-    pub of: u32,
+    pub partition_count: u32,
     pub released: AtomicBool,
 }
 
 impl FaultyLog {
     async fn pass_on(
-        mut inputs: mpsc::Receiver<Input>,
-        to: mpsc::Sender<Input>,
+        mut inputs: mpsc::Receiver<LogEvent>,
+        to: mpsc::Sender<LogEvent>,
         twice: bool,
         says: u32,
     ) {
         while let Some(input) = inputs.recv().await {
             let input = match input {
-                Input::Assigned { partitions, claims, .. } => {
-                    Input::Assigned { partitions, of: says, claims }
+                LogEvent::Assigned { partitions, claims, .. } => {
+                    LogEvent::Assigned { partitions, partition_count: says, claims }
                 }
-                Input::Records { partition, records, .. } => {
+                LogEvent::Records { partition, records, .. } => {
                     if twice {
-                        let again =
-                            Input::Records { partition, of: says, records: records.clone() };
+                        let again = LogEvent::Records {
+                            partition,
+                            partition_count: says,
+                            records: records.clone(),
+                        };
                         drop(to.send(again).await);
                     }
-                    Input::Records { partition, of: says, records }
+                    LogEvent::Records { partition, partition_count: says, records }
                 }
-                revoked @ Input::Revoked { .. } => revoked,
+                revoked @ LogEvent::Revoked { .. } => revoked,
             };
             if to.send(input).await.is_err() {
                 return;
@@ -374,9 +381,9 @@ impl FaultyLog {
 }
 
 impl Log for FaultyLog {
-    fn read(&self) -> mpsc::Receiver<Input> {
+    fn read(&self) -> mpsc::Receiver<LogEvent> {
         let (sender, receiver) = mpsc::channel(4);
-        tokio::spawn(Self::pass_on(self.real.read(), sender, self.twice, self.of));
+        tokio::spawn(Self::pass_on(self.real.read(), sender, self.twice, self.partition_count));
         receiver
     }
     fn release(&self, partition: u32) {
@@ -386,25 +393,25 @@ impl Log for FaultyLog {
     fn append<'a>(
         &'a self,
         records: &'a [(&'static str, WireRecord)],
-    ) -> BoxFuture<'a, Result<(), NotAcknowledged>> {
-        Box::pin(self.faults.meet(Op::Append, self.real.append(records), || NotAcknowledged(None)))
+    ) -> BoxFuture<'a, Result<(), AppendError>> {
+        Box::pin(self.faults.meet(Op::Append, self.real.append(records), || AppendError(None)))
     }
 }
 
 /// New clients of the parts of `memory`, with faults.
-pub fn backends(memory: &Memory, faults: &Arc<Faults>) -> Backends {
+pub fn backends(memory: &Memory, faults: &Arc<Faults>) -> RunnerBackends {
     let log = FaultyLog {
         real: Arc::new(memory.log.another()),
         faults: faults.clone(),
         twice: false,
-        of: 1,
+        partition_count: 1,
         released: AtomicBool::new(false),
     };
     backends_with(memory, faults, Arc::new(log))
 }
 
-pub fn backends_with(memory: &Memory, faults: &Arc<Faults>, log: Arc<FaultyLog>) -> Backends {
-    Backends {
+pub fn backends_with(memory: &Memory, faults: &Arc<Faults>, log: Arc<FaultyLog>) -> RunnerBackends {
+    RunnerBackends {
         log,
         ledger: Arc::new(FaultyLedger { real: memory.ledger.clone(), faults: faults.clone() }),
         views: Arc::new(FaultyViews { real: memory.views.clone(), faults: faults.clone() }),

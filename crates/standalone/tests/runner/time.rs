@@ -9,8 +9,8 @@ use std::{
 };
 
 use processors::{
-    ledger::{JournalEntry, JournalRow, Ledger, Names},
-    runner::{self, Counters},
+    ledger::{JournalEntry, JournalRow, Ledger, PartNames},
+    runner::{self, RunnerCounters},
 };
 use schemas::{
     Millis,
@@ -56,8 +56,8 @@ impl Hand {
 }
 
 /// The settings of an owner with this clock, and its counters.
-fn by(hand: &Hand) -> (runner::Settings, Arc<Counters>) {
-    let settings = runner::Settings { clock: hand.clock(), ..settings() };
+fn by(hand: &Hand) -> (runner::RunnerSettings, Arc<RunnerCounters>) {
+    let settings = runner::RunnerSettings { clock: hand.clock(), ..settings() };
     let counters = Arc::clone(&settings.counters);
     (settings, counters)
 }
@@ -81,8 +81,8 @@ async fn somebody_is_absent(memory: &Memory) {
 }
 
 async fn is_over(memory: &Memory) -> bool {
-    let names = Names { tickets: vec![here().ticket(1)], ..Names::default() };
-    let named = memory.ledger.named(&riverside(), &names).await.unwrap();
+    let names = PartNames { tickets: vec![here().ticket(1)], ..PartNames::default() };
+    let named = memory.ledger.location_parts(&riverside(), &names).await.unwrap();
     named.tickets.iter().any(|ticket| ticket.standing.state == TicketState::NoShow)
 }
 
@@ -125,12 +125,12 @@ async fn non_owner_writes_no_tick() {
     first.abort();
 
     let faults = Faults::none();
-    faults.break_all(&[Op::Claim]);
+    faults.break_all(&[Op::PartitionClaim]);
     let (settings, counters) = by(&hand);
     run(backends(&memory, &faults), settings);
     hand.set(DUE + 60_000);
     let end = memory.log.end();
-    until("it tried to own it", async || faults.calls(Op::Claim) > 5).await;
+    until("it tried to own it", async || faults.calls(Op::PartitionClaim) > 5).await;
     assert_eq!(memory.log.end(), end);
     faults.mend();
     until("the absence is over", async || is_over(&memory).await).await;

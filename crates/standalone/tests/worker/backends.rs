@@ -21,8 +21,11 @@ use object_store::{
 };
 use processors::{
     BoxFuture,
-    log::{Input, Log, NotAcknowledged},
-    work::{Answer, Count, Job, Part, Place, StoredRules, Taken, Work, WorkError},
+    log::{AppendError, Log, LogEvent},
+    work::{
+        AttemptOutput, Job, RunPlace, StoredRules, TryCounting, Work, WorkError, WorkFuture,
+        WorkItem,
+    },
 };
 use schemas::{
     ids::{FileId, TenantId},
@@ -153,7 +156,7 @@ pub struct Unreliable {
 }
 
 impl Log for Unreliable {
-    fn read(&self) -> mpsc::Receiver<Input> {
+    fn read(&self) -> mpsc::Receiver<LogEvent> {
         self.inner.read()
     }
 
@@ -164,15 +167,15 @@ impl Log for Unreliable {
     fn append<'a>(
         &'a self,
         records: &'a [(&'static str, WireRecord)],
-    ) -> BoxFuture<'a, Result<(), NotAcknowledged>> {
+    ) -> BoxFuture<'a, Result<(), AppendError>> {
         Box::pin(async move {
             match self.faults.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
                 // The worker appends the record again; readers see one effect.
                 Ok(left) if left % 2 == 0 => {
                     self.inner.append(records).await?;
-                    Err(NotAcknowledged(None))
+                    Err(AppendError(None))
                 }
-                Ok(_) => Err(NotAcknowledged(None)),
+                Ok(_) => Err(AppendError(None)),
                 Err(_) => self.inner.append(records).await,
             }
         })
@@ -187,7 +190,7 @@ pub struct Mute {
 }
 
 impl Log for Mute {
-    fn read(&self) -> mpsc::Receiver<Input> {
+    fn read(&self) -> mpsc::Receiver<LogEvent> {
         self.inner.read()
     }
 
@@ -198,12 +201,12 @@ impl Log for Mute {
     fn append<'a>(
         &'a self,
         records: &'a [(&'static str, WireRecord)],
-    ) -> BoxFuture<'a, Result<(), NotAcknowledged>> {
+    ) -> BoxFuture<'a, Result<(), AppendError>> {
         let completes =
             |record: &WireRecord| record.header("ce_type") == Some("clinicwire.run.complete.v1");
         if records.iter().any(|(_, record)| completes(record)) {
             self.refused.send_modify(|refused| *refused += 1);
-            return Box::pin(async { Err(NotAcknowledged(None)) });
+            return Box::pin(async { Err(AppendError(None)) });
         }
         self.inner.append(records)
     }
@@ -216,56 +219,61 @@ pub struct Deaf {
 }
 
 impl Work for Deaf {
-    fn take<'a>(&'a self, worker: &'a str, lease: Duration) -> Answer<'a, Option<Taken>> {
+    fn take<'a>(&'a self, worker: &'a str, lease: Duration) -> WorkFuture<'a, Option<WorkItem>> {
         if self.deaf.load(SeqCst) {
             return Box::pin(async { Ok(None) });
         }
         self.inner.take(worker, lease)
     }
 
-    fn beat<'a>(&'a self, job: &'a Job, lease: Duration) -> Answer<'a, bool> {
+    fn extend_lease<'a>(&'a self, job: &'a Job, lease: Duration) -> WorkFuture<'a, bool> {
         if self.deaf.load(SeqCst) {
             return Box::pin(async { Err(WorkError::Unavailable("the net is cut".into())) });
         }
-        self.inner.beat(job, lease)
+        self.inner.extend_lease(job, lease)
     }
 
-    fn end<'a>(&'a self, job: &'a Job, parts: mpsc::Receiver<Part>) -> Answer<'a, ()> {
+    fn end<'a>(&'a self, job: &'a Job, parts: mpsc::Receiver<AttemptOutput>) -> WorkFuture<'a, ()> {
         self.inner.end(job, parts)
     }
 
-    fn release<'a>(&'a self, job: &'a Job, pause: Duration, count: Count) -> Answer<'a, ()> {
+    fn release<'a>(
+        &'a self,
+        job: &'a Job,
+        pause: Duration,
+        count: TryCounting,
+    ) -> WorkFuture<'a, ()> {
         self.inner.release(job, pause, count)
     }
 
-    fn line(&self) -> Answer<'_, Vec<Place>> {
-        self.inner.line()
+    fn changed_places(&self) -> WorkFuture<'_, Vec<RunPlace>> {
+        self.inner.changed_places()
     }
 
-    fn untold<'a>(&'a self, places: &'a [Place]) -> Answer<'a, ()> {
-        self.inner.untold(places)
+    fn mark_unsent<'a>(&'a self, places: &'a [RunPlace]) -> WorkFuture<'a, ()> {
+        self.inner.mark_unsent(places)
     }
 
     fn rules<'a>(
         &'a self,
         tenant: &'a TenantId,
         known: Option<Position>,
-    ) -> Answer<'a, Option<StoredRules>> {
+    ) -> WorkFuture<'a, Option<StoredRules>> {
         self.inner.rules(tenant, known)
     }
 
     fn in_use<'a>(
         &'a self,
         files: &'a [(TenantId, FileId)],
-    ) -> Answer<'a, HashSet<(TenantId, FileId)>> {
+    ) -> WorkFuture<'a, HashSet<(TenantId, FileId)>> {
         self.inner.in_use(files)
     }
 
-    fn sweep(&self) -> Answer<'_, bool> {
+    fn sweep(&self) -> WorkFuture<'_, bool> {
         self.inner.sweep()
     }
 
-    fn keep_days(&self) -> Answer<'_, ()> {
-        self.inner.keep_days()
+    fn prepare_days(&self) -> WorkFuture<'_, ()> {
+        self.inner.prepare_days()
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use processors::worker::Ended;
+use processors::worker::AttemptResult;
 use schemas::{
     codes::Code,
     command::Command,
@@ -53,7 +53,10 @@ async fn two_store_failures_cost_two_attempts() {
     assert!(begun.elapsed() >= Duration::from_secs(2 + 4), "it waits longer each time");
     assert_eq!(starts(&office, &asked), [1, 2, 3]);
     assert_eq!(
-        (worker.counters.ended(Ended::Released), worker.counters.ended(Ended::Completed)),
+        (
+            worker.counters.ended(AttemptResult::Released),
+            worker.counters.ended(AttemptResult::Completed)
+        ),
         (2, 1)
     );
 }
@@ -131,7 +134,7 @@ async fn stopping_worker_returns_its_run() {
     office.until_half_read(1).await;
     let counters = Arc::clone(&first.counters);
     first.stop().await;
-    assert_eq!(counters.ended(Ended::Released), 1);
+    assert_eq!(counters.ended(AttemptResult::Released), 1);
     office
         .until(&asked, "it waits again", |head| head.state == RunState::Queued && head.attempt == 2)
         .await;
@@ -159,7 +162,7 @@ async fn worker_without_lease_leaves_no_findings() {
     office.files.open();
     completed_whole(&office, &asked, 2).await;
     first.stop().await;
-    assert_eq!((second.counters.ended(Ended::Completed), office.ends(&asked)), (1, 1));
+    assert_eq!((second.counters.ended(AttemptResult::Completed), office.ends(&asked)), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

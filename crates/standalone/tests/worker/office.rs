@@ -11,7 +11,7 @@ use processors::{
     log::Log,
     runner,
     work::Work,
-    worker::{self, Counters},
+    worker::{self, WorkerCounters},
 };
 use schemas::{
     command::Command,
@@ -40,7 +40,7 @@ pub struct Office {
     pub memory: Memory,
     pub files: Arc<Files>,
     pub tenant: TenantId,
-    woken: Arc<Notify>,
+    work_signal: Arc<Notify>,
     runner: JoinHandle<()>,
     asked: std::sync::atomic::AtomicU32,
 }
@@ -56,7 +56,7 @@ pub struct Asked {
 pub struct Worker {
     task: JoinHandle<()>,
     stop: Arc<Notify>,
-    pub counters: Arc<Counters>,
+    pub counters: Arc<WorkerCounters>,
 }
 
 impl Worker {
@@ -97,28 +97,31 @@ impl Office {
         });
         let memory = Memory::new(clock);
         memory.runs_ledger.keep_journal();
-        let woken = Arc::new(Notify::new());
-        let settings = runner::Settings {
-            woken: Some(Arc::clone(&woken)),
-            ..runner::Settings::of(RUNS_TOPIC)
+        let work_signal = Arc::new(Notify::new());
+        let settings = runner::RunnerSettings {
+            work_signal: Some(Arc::clone(&work_signal)),
+            ..runner::RunnerSettings::new(RUNS_TOPIC)
         };
         let running = runner::run(memory.runs(), settings, std::future::pending());
         let runner = tokio::spawn(async move { running.await.expect("the log is there") });
         let tenant = TenantId::new("one").unwrap();
-        Self { memory, files: Files::new(), tenant, woken, runner, asked: 0.into() }
+        Self { memory, files: Files::new(), tenant, work_signal, runner, asked: 0.into() }
     }
 
     /// Starts a worker; `set` may replace its backends and settings.
-    pub fn worker(&self, set: impl FnOnce(&mut worker::Backends, &mut worker::Settings)) -> Worker {
-        let mut backends = worker::Backends {
+    pub fn worker(
+        &self,
+        set: impl FnOnce(&mut worker::WorkerBackends, &mut worker::WorkerSettings),
+    ) -> Worker {
+        let mut backends = worker::WorkerBackends {
             work: self.memory.work.clone(),
             log: self.memory.runs_log.clone(),
             files: self.files.clone(),
-            woken: Arc::clone(&self.woken),
+            work_signal: Arc::clone(&self.work_signal),
         };
         let name =
             format!("worker-{}", self.asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
-        let mut settings = worker::Settings::new(name, Arc::new(Tables::empty()));
+        let mut settings = worker::WorkerSettings::new(name, Arc::new(Tables::empty()));
         set(&mut backends, &mut settings);
         let (counters, stop) = (Arc::clone(&settings.counters), Arc::new(Notify::new()));
         let stopped = Arc::clone(&stop);

@@ -9,7 +9,7 @@ use schemas::{
 
 use crate::location::{
     Location,
-    state::{Appointment, DoctorDay, Queue, Recent, Ticket},
+    state::{Appointment, DoctorDay, Queue, RecentCall, Ticket},
 };
 
 impl Location {
@@ -113,7 +113,7 @@ impl Location {
         }
     }
 
-    pub(super) fn recent_call(&self, recent: &Recent) -> BoardCall {
+    pub(super) fn recent_call(&self, recent: &RecentCall) -> BoardCall {
         BoardCall {
             label: recent.label.clone(),
             station: self.station_name(&recent.station),

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::{AppointmentStatus as S, *};
 
-fn change(step: &Step) -> Option<AppointmentChange> {
-    match &step.verdict {
+fn change(effect: &RecordEffect) -> Option<AppointmentChange> {
+    match &effect.verdict {
         Verdict::Applied { result, .. } => result.change,
         Verdict::Refused { .. } => None,
     }
@@ -146,9 +146,9 @@ fn a_checked_in_appointment_says_what_its_ticket_says() {
         (C::CancelTicket { ticket: ticket(1), reason: None }, S::Cancelled),
     ] {
         let kind = command.kind();
-        let step = clinic.apply(command);
+        let effect = clinic.apply(command);
         assert_eq!(clinic.status(1), expected, "after {kind}");
-        assert_eq!(step.appointments, [appointment(1)], "its row changed with {kind}");
+        assert_eq!(effect.appointments, [appointment(1)], "its row changed with {kind}");
     }
 }
 
@@ -197,13 +197,13 @@ fn a_move_ends_the_appointment_here_and_books_it_there() {
     let mut clinic = Clinic::open();
     clinic.tell(1, fact(1, 1, S::Booked));
     clinic.apply(check_in(1));
-    let step = clinic.apply(report(1, there(2)));
-    assert_eq!(change(&step), Some(AppointmentChange::Moved));
+    let effect = clinic.apply(report(1, there(2)));
+    assert_eq!(change(&effect), Some(AppointmentChange::Moved));
     let held = clinic.location.appointment(&appointment(1)).unwrap();
     let successor = appointment(1).at(&hillside);
     assert_eq!((held.status, held.successor.as_ref()), (S::Cancelled, Some(&successor)));
     assert_eq!(clinic.state(1), TicketState::Cancelled);
-    let next = step.follow_up.expect("the other location is told");
+    let next = effect.follow_up.expect("the other location is told");
     assert_eq!(next.aggregate.location_id(), Some(hillside.clone()));
     let Command::ReportAppointment { appointment: id, fact: told } = next.command else {
         panic!("another command")
@@ -211,11 +211,11 @@ fn a_move_ends_the_appointment_here_and_books_it_there() {
     assert!(id == successor && told == AppointmentFact { moved_to: None, ..there(2) });
 
     // Never heard of here: the move is known from now on, and the other location still hears.
-    let step = clinic.apply(report(
+    let effect = clinic.apply(report(
         7,
         AppointmentFact { moved_to: Some(hillside), queue: None, ..fact(7, 1, S::Booked) },
     ));
-    assert!(step.follow_up.is_some() && clinic.status(7) == S::Cancelled);
+    assert!(effect.follow_up.is_some() && clinic.status(7) == S::Cancelled);
     // And back again.
     assert_eq!(clinic.tell(7, fact(7, 2, S::Booked)), Some(AppointmentChange::Booked));
     assert_eq!(clinic.status(7), S::Booked);
@@ -229,7 +229,7 @@ fn the_doctors_delay_is_seen_by_who_is_still_to_come() {
     clinic.apply(check_in(1));
     clinic.now = MORNING + 48 * MINUTE;
     clinic.apply(call(1, "room-1"));
-    let step = clinic.apply(Command::StartService { ticket: ticket(1) });
+    let effect = clinic.apply(Command::StartService { ticket: ticket(1) });
     assert_eq!(
         clinic.location.header().doctors[&DoctorId::new("roy").unwrap()].delay_min,
         15,
@@ -237,7 +237,7 @@ fn the_doctors_delay_is_seen_by_who_is_still_to_come() {
     );
     let other = format!("appointment:{}", appointment(2));
     let delta =
-        step.deltas.iter().find(|delta| delta.view == other).expect("the next patient is told");
+        effect.deltas.iter().find(|delta| delta.view == other).expect("the next patient is told");
     assert!(delta.delta.set["appointment"].get().contains("\"delay_min\":15"));
 }
 
@@ -255,8 +255,8 @@ fn a_closed_station_takes_no_call() {
 
 #[test]
 fn only_a_call_or_another_band_is_urgent_on_a_dashboard() {
-    let urgent = |step: &Step| {
-        step.deltas.iter().any(|delta| delta.view == "load:riverside" && delta.urgent)
+    let urgent = |effect: &RecordEffect| {
+        effect.deltas.iter().any(|delta| delta.view == "load:riverside" && delta.urgent)
     };
     let mut clinic = Clinic::open();
     let steps: Vec<bool> =

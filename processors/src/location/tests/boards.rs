@@ -8,7 +8,7 @@ use schemas::{
 use serde::de::DeserializeOwned;
 
 use super::*;
-use crate::location::{KEEP_ENDED_S, Recent};
+use crate::location::{KEEP_ENDED_S, RecentCall};
 
 /// A clinic whose views are followed as a gateway follows them.
 struct Followed {
@@ -31,12 +31,13 @@ impl Followed {
 
     /// The names of the views that moved, sorted.
     fn apply(&mut self, command: Command) -> Vec<String> {
-        let step = self.clinic.apply(command);
-        for delta in &step.deltas {
+        let effect = self.clinic.apply(command);
+        for delta in &effect.deltas {
             let view = self.views.entry(delta.view.clone()).or_insert_with(|| View::empty(EPOCH));
             assert_eq!(view.fold(&delta.delta), Fold::Applied);
         }
-        step.deltas
+        effect
+            .deltas
             .into_iter()
             .map(|delta| delta.view)
             .collect::<BTreeSet<_>>()
@@ -110,7 +111,7 @@ fn the_board_keeps_the_latest_calls_and_forgets_the_oldest() {
         followed.apply(Command::StartService { ticket: ticket(number) });
     }
     let labels: Vec<_> = (3..=10).map(|number| format!("A-{number:03}@Room 1*0")).collect();
-    assert_eq!(labels.len(), Recent::MAX);
+    assert_eq!(labels.len(), RecentCall::MAX);
     assert_eq!(followed.calls(), labels);
     // Its end says nothing new about a call the board has forgotten.
     followed.apply(Command::CompleteTicket { ticket: ticket(1) });
@@ -164,7 +165,7 @@ fn only_views_whose_content_changed_move() {
     let same = Command::Prioritise { ticket: ticket(1), priority: priority(2) };
     assert!(
         followed.apply(same).is_empty(),
-        "a step that changes nothing to see is applied without a delta"
+        "a effect that changes nothing to see is applied without a delta"
     );
     assert_eq!(followed.apply(transfer(1, "lab")), [board(), load(), general(), lab(), one()]);
     assert_eq!(followed.apply(configure("Europe/Paris")), [""; 0]);
@@ -185,10 +186,10 @@ fn a_ticket_that_ended_leaves_its_last_state_for_a_day_and_a_revert_takes_it_bac
     followed.clinic.now += MINUTE;
     followed.apply(call(1, "room-1"));
     followed.clinic.now += MINUTE;
-    let step = followed
+    let effect = followed
         .clinic
         .apply(Command::CancelTicket { ticket: ticket(1), reason: Some("ill".into()) });
-    let delta = step.deltas.iter().find(|delta| delta.view == name).expect("the end is told");
+    let delta = effect.deltas.iter().find(|delta| delta.view == name).expect("the end is told");
     assert_eq!(delta.keep_s, Some(KEEP_ENDED_S));
     let TicketEntry::Ended(last) = serde_json::from_str(delta.delta.set["ticket"].get()).unwrap()
     else {
@@ -216,8 +217,8 @@ fn a_ticket_that_ended_leaves_its_last_state_for_a_day_and_a_revert_takes_it_bac
     };
     assert!(*last == expected);
 
-    let step = followed.clinic.apply(Command::RevertTicket { ticket: ticket(1) });
-    let back = step.deltas.iter().find(|delta| delta.view == name).expect("the return is told");
+    let effect = followed.clinic.apply(Command::RevertTicket { ticket: ticket(1) });
+    let back = effect.deltas.iter().find(|delta| delta.view == name).expect("the return is told");
     assert_eq!(
         (back.keep_s, back.delta.from, back.delta.to),
         (None, delta.delta.to, delta.delta.to + 1)

@@ -9,7 +9,7 @@ fn at(time: &str) -> Millis {
 }
 
 impl Clinic {
-    fn tick(&mut self, now: Millis) -> Step {
+    fn tick(&mut self, now: Millis) -> RecordEffect {
         self.now = now;
         self.send(Command::Tick {})
     }
@@ -32,14 +32,14 @@ fn an_absence_that_lasts_too_long_is_a_no_show() {
     let due = MORNING + 15 * MINUTE;
     assert_eq!(clinic.location.due(), Some(due));
     assert_eq!(refusal(&clinic.tick(due - 1)), Some(Code::NothingDue));
-    let step = clinic.tick(due + 7);
+    let effect = clinic.tick(due + 7);
     let expired = Event::TicketExpired {
         ticket: ticket(1),
         state: TicketState::NoShow,
         why: Expiry::AbsentTooLong,
         at: due,
     };
-    assert!(step.events == [expired]);
+    assert!(effect.events == [expired]);
     assert_eq!(clinic.standing(1).ended_at, Some(due), "dated by the timer, not by the tick");
     assert_eq!(clinic.standing(1).reason.as_deref(), Some("absent_too_long"));
     // A mistake of the clock's, as people see it: it can be taken back.
@@ -198,8 +198,8 @@ fn a_refused_record_keeps_what_the_clock_did_before_it() {
     let mut clinic = Clinic::waiting(1);
     clinic.now = MORNING + 8 * 60 * MINUTE;
     let before = clinic.location.position();
-    let step = clinic.send(Command::StartService { ticket: ticket(1) });
-    assert_eq!(refusal(&step), Some(Code::IllegalMove));
-    assert_eq!((step.events.len(), step.position.version), (1, before.version + 1));
-    assert!(!step.deltas.is_empty());
+    let effect = clinic.send(Command::StartService { ticket: ticket(1) });
+    assert_eq!(refusal(&effect), Some(Code::IllegalMove));
+    assert_eq!((effect.events.len(), effect.position.version), (1, before.version + 1));
+    assert!(!effect.deltas.is_empty());
 }

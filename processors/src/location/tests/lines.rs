@@ -1,5 +1,5 @@
 use super::*;
-use crate::location::{Queue, Service};
+use crate::location::{Queue, ServiceTime};
 
 fn expected_s(clinic: &Clinic) -> u32 {
     clinic.location.header().queues[&queue("general")].service.expected_s()
@@ -64,7 +64,8 @@ fn a_reorder_without_ranks_below_is_refused() {
     let mut header = clinic.location.header().clone();
     header.queues.get_mut(&queue("general")).unwrap().first_rank = 1;
     let waiting = [1, 2].map(|number| clinic.location.ticket(&ticket(number)).unwrap().clone());
-    let location = Location::load(clinic.location.position(), header, waiting.to_vec(), Vec::new());
+    let location =
+        Location::restore(clinic.location.position(), header, waiting.to_vec(), Vec::new());
     let mut clinic = Clinic { location, now: MORNING };
     let reorder =
         |numbers| Command::ReorderQueue { queue: queue("general"), tickets: tickets(numbers) };
@@ -101,10 +102,10 @@ fn the_expected_service_moves_from_what_was_configured_to_what_is_measured() {
 
 #[test]
 fn a_forgotten_click_counts_as_four_hours_and_a_mistaken_one_as_half_a_minute() {
-    let mut service = Service::new(600);
+    let mut service = ServiceTime::new(600);
     service.measure(72 * 3600 * 1000);
     assert_eq!(service.mean_ms, 14_400_000);
-    let mut service = Service::new(600);
+    let mut service = ServiceTime::new(600);
     service.measure(200);
     assert_eq!(service.mean_ms, 30_000);
 }
@@ -122,5 +123,8 @@ fn a_queue_without_a_service_time_takes_the_usual_one() {
     };
     clinic.apply(command);
     let queue = &clinic.location.header().queues[&general];
-    assert_eq!((queue.state, queue.service.expected_s()), (QueueState::Closed, Service::DEFAULT_S));
+    assert_eq!(
+        (queue.state, queue.service.expected_s()),
+        (QueueState::Closed, ServiceTime::DEFAULT_S)
+    );
 }

@@ -21,7 +21,7 @@ fn median(mut since: Vec<Millis>) -> Option<Millis> {
 /// Adds the views of load, schedules and appointments. `happened` is every event at its own time.
 pub(super) fn add_views(
     views: &mut BTreeMap<String, Value>,
-    header: &Header,
+    header: &LocationHeader,
     tickets: &[&Ticket],
     appointments: &[&Appointment],
     happened: &[(Millis, Event)],
@@ -67,7 +67,7 @@ fn scheduled(one: &Appointment) -> ScheduleEntry {
     }
 }
 
-fn seen(header: &Header, one: &Appointment, today: bool) -> AppointmentView {
+fn seen(header: &LocationHeader, one: &Appointment, today: bool) -> AppointmentView {
     let day = one.fact.doctor.as_ref().map(|doctor| &header.doctors[&doctor.id]);
     AppointmentView {
         appointment: one.id.clone(),
@@ -85,7 +85,7 @@ fn seen(header: &Header, one: &Appointment, today: bool) -> AppointmentView {
 }
 
 fn load(
-    header: &Header,
+    header: &LocationHeader,
     tickets: &[&Ticket],
     today: &[&Appointment],
     happened: &[(Millis, Event)],
@@ -156,7 +156,7 @@ fn load(
 
 /// The minutes in which somebody was called or served; how many of them are kept is the location's choice, as long as
 /// none of the last hour is missing.
-fn hour(header: &Header, happened: &[(Millis, Event)]) -> Vec<LoadMinute> {
+fn hour(header: &LocationHeader, happened: &[(Millis, Event)]) -> Vec<LoadMinute> {
     let now = header.hour.last().map_or(0, |minute| minute.at);
     let at = |from: Millis, served: bool| {
         let counts = |event: &Event| match event {
@@ -212,7 +212,7 @@ fn facts(happened: &[(Millis, Event)]) -> FactCounts {
 
 /// Booked appointments, counted; and what was counted when it happened, which cannot be more than there was.
 fn quarters(
-    header: &Header,
+    header: &LocationHeader,
     today: &[&Appointment],
     happened: &[(Millis, Event)],
 ) -> BTreeMap<Millis, LoadQuarter> {

@@ -87,7 +87,7 @@ fn clinic_with(state: TicketState) -> Clinic {
         ticket.standing.started_at = Some(MORNING);
     }
     let (position, header) = (clinic.location.position(), clinic.location.header().clone());
-    clinic.location = Location::load(position, header, vec![ticket], Vec::new());
+    clinic.location = Location::restore(position, header, vec![ticket], Vec::new());
     clinic
 }
 
@@ -98,29 +98,31 @@ fn every_move_is_allowed_in_exactly_the_states_of_the_table() {
         for (state, expected) in STATES.into_iter().zip(row.chars()) {
             let mut clinic = clinic_with(state);
             let position = clinic.location.position();
-            let step = clinic.send(command(name));
+            let effect = clinic.send(command(name));
             let what = format!("{name} from {}", state.as_str());
             let code = match expected {
                 '-' => Some(Code::IllegalMove),
                 '0' => Some(Code::NothingToRevert),
                 _ => None,
             };
-            assert_eq!(refusal(&step), code, "{what}");
+            assert_eq!(refusal(&effect), code, "{what}");
             if code.is_some() {
-                assert_eq!(step.position, position, "{what}");
+                assert_eq!(effect.position, position, "{what}");
                 assert!(
-                    step.events.is_empty() && step.deltas.is_empty() && step.touched.is_empty(),
+                    effect.events.is_empty()
+                        && effect.deltas.is_empty()
+                        && effect.touched.is_empty(),
                     "{what}"
                 );
                 assert_eq!(clinic.state(1), state, "{what}");
             } else {
                 assert_eq!(
-                    step.position,
+                    effect.position,
                     Position { version: position.version + 1, ..position },
                     "{what}"
                 );
                 assert_eq!(letter(clinic.state(1)), expected, "{what}");
-                assert!(step.touched == [ticket(1)], "{what}");
+                assert!(effect.touched == [ticket(1)], "{what}");
             }
         }
     }
@@ -206,9 +208,9 @@ fn a_transfer_to_another_location_asks_that_location_to_go_on() {
         successor: Some(successor.clone()),
     });
     command.valid_until = Some(MORNING);
-    let step = clinic.location.handle(&command, MORNING);
+    let effect = clinic.location.handle(&command, MORNING);
     assert!(clinic.standing(1).successor.as_ref() == Some(&successor));
-    let next = step.follow_up.expect("the other location has to issue the successor");
+    let next = effect.follow_up.expect("the other location has to issue the successor");
     assert!(next.aggregate == Aggregate::location(&TenantId::new("demo").unwrap(), &there));
     assert!(next.id == command.id.follow_up("successor"));
     assert!(

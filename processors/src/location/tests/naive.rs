@@ -13,7 +13,7 @@ use super::*;
 /// Every view, written down from all tickets there ever were: `recent` are those the board lists as called
 /// recently, `last_views` what was seen last of those that are over.
 pub(super) fn views(
-    header: &Header,
+    header: &LocationHeader,
     tickets: &[&Ticket],
     recent: &[&Ticket],
     last_views: &BTreeMap<TicketId, TicketView>,
@@ -104,11 +104,11 @@ pub(super) fn board(ticket: &Ticket) -> Option<bool> {
     }
 }
 
-fn name_of(header: &Header, ticket: &Ticket) -> Option<String> {
+fn name_of(header: &LocationHeader, ticket: &Ticket) -> Option<String> {
     ticket.standing.station.as_ref().map(|station| header.stations[station].name.clone())
 }
 
-fn board_call(header: &Header, ticket: &Ticket) -> BoardCall {
+fn board_call(header: &LocationHeader, ticket: &Ticket) -> BoardCall {
     BoardCall {
         label: ticket.label.clone(),
         station: name_of(header, ticket).expect("a call has a station"),
@@ -118,7 +118,7 @@ fn board_call(header: &Header, ticket: &Ticket) -> BoardCall {
     }
 }
 
-fn entry(header: &Header, ticket: &Ticket) -> QueueEntry {
+fn entry(header: &LocationHeader, ticket: &Ticket) -> QueueEntry {
     let standing = &ticket.standing;
     QueueEntry {
         label: ticket.label.clone(),
@@ -134,7 +134,7 @@ fn entry(header: &Header, ticket: &Ticket) -> QueueEntry {
     }
 }
 
-pub(super) fn last_view(header: &Header, ticket: &Ticket) -> TicketView {
+pub(super) fn last_view(header: &LocationHeader, ticket: &Ticket) -> TicketView {
     let standing = &ticket.standing;
     TicketView {
         at: standing.ended_at.expect("an end has a time"),

@@ -14,9 +14,9 @@ fn a_location_that_does_not_exist_refuses_everything_but_its_configuration() {
         Command::LeaveTicket { ticket: ticket(1) },
     ];
     for command in commands {
-        let step = clinic.send(command);
-        assert_eq!(refusal(&step), Some(Code::LocationUnknown));
-        assert_eq!(step.position, Position { epoch: EPOCH, version: 0 });
+        let effect = clinic.send(command);
+        assert_eq!(refusal(&effect), Some(Code::LocationUnknown));
+        assert_eq!(effect.position, Position { epoch: EPOCH, version: 0 });
     }
     assert_eq!(clinic.apply(configure("Europe/Paris")).position.version, 1);
 }
@@ -178,12 +178,12 @@ fn a_command_past_its_time_is_refused_and_the_clock_never_goes_back() {
     late.valid_until = Some(MORNING + MINUTE);
     let version = clinic.location.position().version;
 
-    let step = clinic.location.handle(&late, MORNING + MINUTE + 1);
-    assert_eq!(refusal(&step), Some(Code::CommandExpired));
-    assert_eq!((step.at, step.position.version), (MORNING + MINUTE + 1, version));
+    let effect = clinic.location.handle(&late, MORNING + MINUTE + 1);
+    assert_eq!(refusal(&effect), Some(Code::CommandExpired));
+    assert_eq!((effect.at, effect.position.version), (MORNING + MINUTE + 1, version));
     // The broker's clock went back; the location's did not.
-    let step = clinic.location.handle(&late, MORNING);
-    assert_eq!((step.at, refusal(&step)), (MORNING + MINUTE + 1, Some(Code::CommandExpired)));
+    let effect = clinic.location.handle(&late, MORNING);
+    assert_eq!((effect.at, refusal(&effect)), (MORNING + MINUTE + 1, Some(Code::CommandExpired)));
 
     late.valid_until = Some(MORNING + MINUTE + 1);
     assert_eq!(refusal(&clinic.location.handle(&late, -1)), None);

@@ -17,7 +17,7 @@ use super::{
     picks::{QUEUES, ROOMS, command, pick},
     *,
 };
-use crate::location::Recent;
+use crate::location::RecentCall;
 
 /// What every history begins with.
 fn opening() -> Vec<Command> {
@@ -105,7 +105,7 @@ impl Watch {
         let near = |one: &&Appointment| one.is_near(&self.live.header().day);
         let near = self.appointments().filter(near).map(copy).collect();
         let mut location =
-            Location::load(self.live.position(), copy(self.live.header()), live, near);
+            Location::restore(self.live.position(), copy(self.live.header()), live, near);
         self.load_appointments(&mut location, command, at);
         let checked_in = command.appointment().map(AppointmentId::ticket);
         let named = command.ticket().or(checked_in.as_ref()).and_then(|id| self.live.ticket(id));
@@ -123,14 +123,14 @@ impl Watch {
             .collect();
         let mut reloaded = self.reloaded(&command.command, at);
 
-        let step = self.live.handle(&command, at);
+        let effect = self.live.handle(&command, at);
         let twin = reloaded.handle(&command, at);
-        assert!(same(&step, &twin), "{} differs after a reload", command.command.kind());
+        assert!(same(&effect, &twin), "{} differs after a reload", command.command.kind());
         assert!(reloaded.header() == self.live.header());
-        for id in &step.touched {
+        for id in &effect.touched {
             assert!(reloaded.ticket(id) == self.live.ticket(id));
         }
-        for id in &step.appointments {
+        for id in &effect.appointments {
             assert!(reloaded.appointment(id) == self.live.appointment(id));
         }
         reloaded.forget_ended();
@@ -139,16 +139,18 @@ impl Watch {
         );
 
         self.rebuilt.advance(at);
-        if step.events.is_empty() {
-            assert!(refusal(&step).is_some() && step.deltas.is_empty() && step.touched.is_empty());
-            assert_eq!(step.position, before);
+        if effect.events.is_empty() {
+            assert!(
+                refusal(&effect).is_some() && effect.deltas.is_empty() && effect.touched.is_empty()
+            );
+            assert_eq!(effect.position, before);
         } else {
-            assert_eq!(step.position, Position { version: before.version + 1, ..before });
-            let events: Vec<Event> = copy(&step.events);
-            self.rebuilt.replay(&location_id(), step.position.version, step.at, &events);
+            assert_eq!(effect.position, Position { version: before.version + 1, ..before });
+            let events: Vec<Event> = copy(&effect.events);
+            self.rebuilt.replay(&location_id(), effect.position.version, effect.at, &events);
         }
-        self.note(&step);
-        for id in &step.touched {
+        self.note(&effect);
+        for id in &effect.touched {
             let now = self.live.ticket(id).and_then(board);
             if now != was.get(id).copied().flatten() {
                 self.recent.retain(|other| other != id);
@@ -157,13 +159,13 @@ impl Watch {
                 }
             }
         }
-        let over = self.recent.len().saturating_sub(Recent::MAX);
+        let over = self.recent.len().saturating_sub(RecentCall::MAX);
         self.recent.drain(..over);
-        self.follow(&step);
+        self.follow(&effect);
     }
 
-    fn note(&mut self, step: &Step) {
-        for event in &step.events {
+    fn note(&mut self, effect: &RecordEffect) {
+        for event in &effect.events {
             if let Event::AppointmentReported { appointment, .. }
             | Event::AppointmentMoved { appointment, .. } = event
             {
@@ -171,7 +173,7 @@ impl Watch {
             }
             let at = match event {
                 Event::TicketExpired { at, .. } | Event::AppointmentMissed { at, .. } => *at,
-                _ => step.at,
+                _ => effect.at,
             };
             self.happened.push((at, event.clone()));
             if let Event::TicketIssued { ticket, day, label, .. } = event {
@@ -182,7 +184,7 @@ impl Watch {
                 );
             }
         }
-        for id in &step.touched {
+        for id in &effect.touched {
             let ticket = self.live.ticket(id).expect("a touched ticket is in memory");
             if ticket.is_live() {
                 self.last_views.remove(id);
@@ -192,15 +194,15 @@ impl Watch {
         }
     }
 
-    fn follow(&mut self, step: &Step) {
-        for delta in &step.deltas {
+    fn follow(&mut self, effect: &RecordEffect) {
+        for delta in &effect.deltas {
             let view = self.views.entry(delta.view.clone()).or_insert_with(|| View::empty(EPOCH));
             assert_eq!(
                 delta.delta.from, view.position.version,
                 "the chain of {} is broken",
                 delta.view
             );
-            assert_eq!((delta.delta.to, delta.delta.at), (step.position.version, step.at));
+            assert_eq!((delta.delta.to, delta.delta.at), (effect.position.version, effect.at));
             let entries = view.entries.clone();
             assert_eq!(view.fold(&delta.delta), Fold::Applied);
             let changed = entries.len() != view.entries.len()
@@ -264,7 +266,7 @@ impl Watch {
     }
 }
 
-fn same(a: &Step, b: &Step) -> bool {
+fn same(a: &RecordEffect, b: &RecordEffect) -> bool {
     a.position == b.position
         && a.at == b.at
         && a.verdict == b.verdict

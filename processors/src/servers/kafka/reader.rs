@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use super::KafkaSettings;
-use crate::log::{Appended, Input};
+use crate::log::{LogEvent, LogRecord};
 
 /// Longest sleep in `poll`: bounds how late a release or the end of the runner is noticed.
 const POLL: Duration = Duration::from_millis(100);
@@ -79,13 +79,13 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn join(
         settings: &KafkaSettings,
-        of: u32,
-        inputs: mpsc::Sender<Input>,
+        partition_count: u32,
+        inputs: mpsc::Sender<LogEvent>,
         released: Arc<Released>,
         runtime: Handle,
     ) -> KafkaResult<Self> {
         let topic = settings.topics.named(settings.reads).to_owned();
-        let member = Member { of, inputs, released, runtime, state: Mutex::default() };
+        let member = Member { partition_count, inputs, released, runtime, state: Mutex::default() };
         let consumer: BaseConsumer<Member> = config(settings).create_with_context(member)?;
         consumer.subscribe(&[&topic])?;
         Ok(Self { consumer, topic })
@@ -210,8 +210,8 @@ fn is_connection(code: RDKafkaErrorCode) -> bool {
 
 /// The consumer's context: what the callback and the loop share.
 struct Member {
-    of: u32,
-    inputs: mpsc::Sender<Input>,
+    partition_count: u32,
+    inputs: mpsc::Sender<LogEvent>,
     released: Arc<Released>,
     runtime: Handle,
     state: Mutex<State>,
@@ -220,7 +220,7 @@ struct Member {
 #[derive(Default)]
 struct State {
     /// Read and not handed over yet, by partition.
-    pending: BTreeMap<u32, Vec<Appended>>,
+    pending: BTreeMap<u32, Vec<LogRecord>>,
     records: usize,
     bytes: usize,
     /// The runner's inputs are full: what is assigned is polled, and yields no records. An assignment begins unpaused.
@@ -253,7 +253,7 @@ impl Member {
         state.records += 1;
         state.bytes += record.value.len();
         let partition = state.pending.entry(unsigned(message.partition())).or_default();
-        partition.push(Appended { offset: message.offset(), at, record });
+        partition.push(LogRecord { offset: message.offset(), at, record });
         Ok(state.records >= RECORDS || state.bytes >= BYTES)
     }
 
@@ -267,7 +267,11 @@ impl Member {
             }
             let room = self.within(patience, self.inputs.reserve());
             match room {
-                Ok(Ok(permit)) => permit.send(Input::Records { partition, of: self.of, records }),
+                Ok(Ok(permit)) => permit.send(LogEvent::Records {
+                    partition,
+                    partition_count: self.partition_count,
+                    records,
+                }),
                 Ok(Err(_)) => return true, // nobody listens any more: the loop ends
                 Err(_) => {
                     self.state().pending.insert(partition, records);
@@ -304,7 +308,7 @@ impl Member {
     }
 
     /// Sends an input and waits for its answer, both together for [`ANSWER`] at most.
-    fn ask<T>(&self, input: Input, answer: oneshot::Receiver<T>) -> Option<T> {
+    fn ask<T>(&self, input: LogEvent, answer: oneshot::Receiver<T>) -> Option<T> {
         let asked = async {
             self.inputs.send(input).await.ok()?;
             answer.await.ok()
@@ -317,7 +321,7 @@ impl Member {
         self.state().forget_records();
         self.released.lock().clear();
         let (done, answer) = oneshot::channel();
-        if self.ask(Input::Revoked { partitions, done }, answer).is_none()
+        if self.ask(LogEvent::Revoked { partitions, done }, answer).is_none()
             && !self.inputs.is_closed()
         {
             tracing::warn!(
@@ -330,7 +334,11 @@ impl Member {
     fn claimed(&self, partitions: &[u32]) -> Vec<(u32, i64)> {
         self.released.lock().clear();
         let (claims, answer) = oneshot::channel();
-        let input = Input::Assigned { partitions: partitions.to_vec(), of: self.of, claims };
+        let input = LogEvent::Assigned {
+            partitions: partitions.to_vec(),
+            partition_count: self.partition_count,
+            claims,
+        };
         let mut offsets = self.ask(input, answer).unwrap_or_default();
         offsets.retain(|(partition, _)| partitions.contains(partition));
         let mut state = self.state();

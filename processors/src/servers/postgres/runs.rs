@@ -1,7 +1,7 @@
 //! The rows of runs within a batch: what lists show, and the work that is due.
 
 use super::columns::{Parameter, column, parts, to_json};
-use crate::run::{Due, RunRow};
+use crate::run::{RunRow, WorkChange};
 
 pub(super) const RUNS: &str = "INSERT INTO clinicwire.run \
        (tenant, run, state, requested_at, ended_at, attempt, head, file, keep_until) \
@@ -42,9 +42,9 @@ pub(super) fn runs(rows: &[RunRow]) -> Vec<Parameter<'_>> {
 
 /// Rows whose work waits for an attempt, and the parameters of [`DUE`].
 pub(super) fn due(rows: &[RunRow]) -> (usize, Vec<Parameter<'_>>) {
-    let attempt = |row: &RunRow| match row.due {
-        Due::Attempt(attempt) => Some(attempt),
-        Due::Cancel | Due::Nothing | Due::Over => None,
+    let attempt = |row: &RunRow| match row.work {
+        WorkChange::Enqueue(attempt) => Some(attempt),
+        WorkChange::Cancel | WorkChange::Unchanged | WorkChange::Remove => None,
     };
     let rows: Vec<_> =
         rows.iter().filter_map(|row| attempt(row).map(|attempt| (row, attempt))).collect();
@@ -58,8 +58,8 @@ pub(super) fn due(rows: &[RunRow]) -> (usize, Vec<Parameter<'_>>) {
 }
 
 /// Rows that are to end so, and the parameters of [`CANCEL`] and [`OVER`].
-pub(super) fn ending(rows: &[RunRow], due: Due) -> (usize, Vec<Parameter<'_>>) {
-    let rows: Vec<_> = rows.iter().filter(|row| row.due == due).collect();
+pub(super) fn ending(rows: &[RunRow], work: WorkChange) -> (usize, Vec<Parameter<'_>>) {
+    let rows: Vec<_> = rows.iter().filter(|row| row.work == work).collect();
     let parameters = vec![
         column(&rows, |row| parts(&row.aggregate).0),
         column(&rows, |row| parts(&row.aggregate).1),

@@ -25,7 +25,10 @@ use super::{
 };
 use crate::{
     rule_book,
-    work::{Answer, Count, Job, PLACES, Part, Place, StoredRules, Taken, Work, WorkError},
+    work::{
+        AttemptOutput, Job, MAX_PLACES, RunPlace, StoredRules, TryCounting, Work, WorkError,
+        WorkFuture, WorkItem,
+    },
 };
 
 mod statements;
@@ -76,7 +79,7 @@ impl PostgresWork {
         Ok(Self { pool: Pool::new(settings)? })
     }
 
-    async fn taken(&self, worker: &str, lease: Duration) -> Result<Option<Taken>, Failure> {
+    async fn taken(&self, worker: &str, lease: Duration) -> Result<Option<WorkItem>, Failure> {
         let connection = self.pool.lease().await?;
         let lock = connection.prepare_cached(TAKE_LOCK).await?;
         let take = connection.prepare_cached(TAKE).await?;
@@ -116,11 +119,15 @@ impl PostgresWork {
     }
 
     /// Statements and copies of one transaction, each bounded by itself: the whole lasts as long as the check.
-    async fn ended(&self, job: &Job, mut parts: mpsc::Receiver<Part>) -> Result<(), WorkError> {
+    async fn ended(
+        &self,
+        job: &Job,
+        mut parts: mpsc::Receiver<AttemptOutput>,
+    ) -> Result<(), WorkError> {
         let mut open: Option<Open> = None;
         loop {
             match parts.recv().await {
-                Some(Part::Findings(findings)) => {
+                Some(AttemptOutput::Findings(findings)) => {
                     let mut transaction = match open.take() {
                         Some(open) => open,
                         None => bounded(Open::begin(&self.pool)).await?,
@@ -128,7 +135,7 @@ impl PostgresWork {
                     transaction.put(job, &findings).await?;
                     open = Some(transaction);
                 }
-                Some(Part::End(command)) => {
+                Some(AttemptOutput::End(command)) => {
                     let transaction = match open.take() {
                         Some(open) => open,
                         None => bounded(Open::begin(&self.pool)).await?,
@@ -152,12 +159,12 @@ impl PostgresWork {
         Ok(rows)
     }
 
-    async fn places(&self) -> Result<Vec<Place>, Failure> {
+    async fn places(&self) -> Result<Vec<RunPlace>, Failure> {
         let connection = self.pool.lease().await?;
         connection.batch_execute("BEGIN").await?;
         let mine: bool = connection.query_one_cached(TELL_LOCK, &[]).await?.get(0);
         let rows = if mine {
-            connection.query_cached(LINE, &[&(PLACES as i64)]).await?
+            connection.query_cached(LINE, &[&(MAX_PLACES as i64)]).await?
         } else {
             Vec::new()
         };
@@ -166,7 +173,7 @@ impl PostgresWork {
         let place = |row: &Row| {
             let (tenant, run) = named(row)?;
             let (attempt, ahead) = (small(row.get(2)), small(row.get(3)));
-            Ok(Place { tenant, run, attempt, ahead })
+            Ok(RunPlace { tenant, run, attempt, ahead })
         };
         rows.iter().map(place).collect()
     }
@@ -301,7 +308,7 @@ fn small(count: i32) -> u32 {
     u32::try_from(count).unwrap_or_default()
 }
 
-fn taken(row: &Row, worker: &str) -> Result<Taken, Failure> {
+fn taken(row: &Row, worker: &str) -> Result<WorkItem, Failure> {
     let (tenant, run) = named(row)?;
     let job = Job {
         tenant,
@@ -312,27 +319,32 @@ fn taken(row: &Row, worker: &str) -> Result<Taken, Failure> {
         request: json(row.get(4), "a run's request")?,
     };
     Ok(match row.get::<_, Option<&str>>(5) {
-        Some(ended) => Taken::Ended(job, Box::new(json(ended, "a run's end")?)),
-        None => Taken::Due(job),
+        Some(ended) => WorkItem::UnreportedEnd(job, Box::new(json(ended, "a run's end")?)),
+        None => WorkItem::Attempt(job),
     })
 }
 
 impl Work for PostgresWork {
-    fn take<'a>(&'a self, worker: &'a str, lease: Duration) -> Answer<'a, Option<Taken>> {
+    fn take<'a>(&'a self, worker: &'a str, lease: Duration) -> WorkFuture<'a, Option<WorkItem>> {
         Box::pin(bounded(self.taken(worker, lease)))
     }
 
-    fn beat<'a>(&'a self, job: &'a Job, lease: Duration) -> Answer<'a, bool> {
+    fn extend_lease<'a>(&'a self, job: &'a Job, lease: Duration) -> WorkFuture<'a, bool> {
         Box::pin(bounded(self.beaten(job, lease)))
     }
 
-    fn end<'a>(&'a self, job: &'a Job, parts: mpsc::Receiver<Part>) -> Answer<'a, ()> {
+    fn end<'a>(&'a self, job: &'a Job, parts: mpsc::Receiver<AttemptOutput>) -> WorkFuture<'a, ()> {
         Box::pin(self.ended(job, parts))
     }
 
-    fn release<'a>(&'a self, job: &'a Job, pause: Duration, count: Count) -> Answer<'a, ()> {
+    fn release<'a>(
+        &'a self,
+        job: &'a Job,
+        pause: Duration,
+        count: TryCounting,
+    ) -> WorkFuture<'a, ()> {
         Box::pin(bounded(async move {
-            let spared = i32::from(count == Count::Spared);
+            let spared = i32::from(count == TryCounting::NotCounted);
             let (attempt, pause) = (number(job.attempt), pause.as_secs_f64());
             let parameters: [&(dyn ToSql + Sync); 6] =
                 [&job.tenant.as_str(), &job.run.as_str(), &attempt, &job.worker, &pause, &spared];
@@ -343,11 +355,11 @@ impl Work for PostgresWork {
         }))
     }
 
-    fn line(&self) -> Answer<'_, Vec<Place>> {
+    fn changed_places(&self) -> WorkFuture<'_, Vec<RunPlace>> {
         Box::pin(bounded(self.places()))
     }
 
-    fn untold<'a>(&'a self, places: &'a [Place]) -> Answer<'a, ()> {
+    fn mark_unsent<'a>(&'a self, places: &'a [RunPlace]) -> WorkFuture<'a, ()> {
         Box::pin(bounded(async move {
             let tenants: Vec<&str> = places.iter().map(|place| place.tenant.as_str()).collect();
             let runs: Vec<&str> = places.iter().map(|place| place.run.as_str()).collect();
@@ -359,25 +371,25 @@ impl Work for PostgresWork {
         &'a self,
         tenant: &'a TenantId,
         known: Option<Position>,
-    ) -> Answer<'a, Option<StoredRules>> {
+    ) -> WorkFuture<'a, Option<StoredRules>> {
         Box::pin(bounded(self.stored_rules(tenant, known)))
     }
 
     fn in_use<'a>(
         &'a self,
         files: &'a [(TenantId, FileId)],
-    ) -> Answer<'a, HashSet<(TenantId, FileId)>> {
+    ) -> WorkFuture<'a, HashSet<(TenantId, FileId)>> {
         Box::pin(bounded(self.used(files)))
     }
 
-    fn sweep(&self) -> Answer<'_, bool> {
+    fn sweep(&self) -> WorkFuture<'_, bool> {
         Box::pin(bounded(async move {
             let swept = self.rows(SWEEP_RUNS, &[&SWEEP]).await?.len();
             Ok::<_, Failure>(i64::try_from(swept).is_ok_and(|swept| swept == SWEEP))
         }))
     }
 
-    fn keep_days(&self) -> Answer<'_, ()> {
+    fn prepare_days(&self) -> WorkFuture<'_, ()> {
         Box::pin(bounded(async move { self.rows(KEEP_DAYS, &[]).await.map(drop) }))
     }
 }

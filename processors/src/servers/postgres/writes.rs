@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     ledger::{Batch, JournalEntry, JournalRow},
-    run::Due,
+    run::WorkChange,
     views::ViewStep,
 };
 
@@ -155,9 +155,9 @@ pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<
     add(runs::RUNS, rows.len(), Expected::Any, runs::runs(rows));
     let (due, parameters) = runs::due(rows);
     add(runs::DUE, due, Expected::Any, parameters);
-    let (cancelled, parameters) = runs::ending(rows, Due::Cancel);
+    let (cancelled, parameters) = runs::ending(rows, WorkChange::Cancel);
     add(runs::CANCEL, cancelled, Expected::Any, parameters);
-    let (over, parameters) = runs::ending(rows, Due::Over);
+    let (over, parameters) = runs::ending(rows, WorkChange::Remove);
     add(runs::OVER, over, Expected::Any, parameters);
     add(
         JOURNAL,

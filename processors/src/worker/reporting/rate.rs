@@ -9,14 +9,14 @@ const SAMPLE: Duration = Duration::from_millis(100);
 
 /// How fast something grows: an average whose weights fall with age.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Rate {
+pub struct SmoothedRate {
     /// When it was how much, at the last sample.
     at: Duration,
     reached: f64,
     per_second: Option<f64>,
 }
 
-impl Rate {
+impl SmoothedRate {
     pub fn reach(&mut self, now: Duration, reached: f64) {
         let passed = now.saturating_sub(self.at);
         if passed < SAMPLE {

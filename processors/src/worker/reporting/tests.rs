@@ -8,7 +8,7 @@ use schemas::{
     run::{FindingCounts, RuleTally, RunPhase, SHOWN_FINDINGS},
 };
 
-use super::{Reached, Reporting};
+use super::{CheckProgress, Reporting};
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -27,12 +27,12 @@ fn errors(error: u64) -> RuleTally {
     RuleTally { counts: FindingCounts { error, ..FindingCounts::default() }, took_us: None }
 }
 
-fn reading(rows: u64, bytes: u64) -> Reached {
-    Reached { rows, bytes, concluded: None }
+fn reading(rows: u64, bytes: u64) -> CheckProgress {
+    CheckProgress { rows, bytes, concluded: None }
 }
 
-fn concluding(rows: u64, bytes: u64, done: u32, of: u32) -> Reached {
-    Reached { rows, bytes, concluded: Some((done, of)) }
+fn concluding(rows: u64, bytes: u64, done: u32, of: u32) -> CheckProgress {
+    CheckProgress { rows, bytes, concluded: Some((done, of)) }
 }
 
 /// A reporting whose begin was told at 0.

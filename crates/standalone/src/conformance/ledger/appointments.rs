@@ -1,8 +1,8 @@
 //! Appointments: which of them are read with their location, with a day, or by id.
 
 use processors::{
-    ledger::{AppointmentRow, Batch, Claim, Ledger, Names},
-    location::{Appointment, Desk},
+    ledger::{AppointmentRow, Batch, Ledger, PartNames, PartitionClaim},
+    location::{Appointment, TicketSummary},
 };
 use schemas::{
     appointment::{AppointmentFact, AppointmentStatus, SourceKey},
@@ -57,7 +57,7 @@ fn appointment(number: u32, day: Option<&str>, status: AppointmentStatus) -> App
 async fn keep(
     ledger: &dyn Ledger,
     clinic: &mut Clinic,
-    claim: &mut Claim,
+    claim: &mut PartitionClaim,
     ticket: u128,
     appointments: &[Appointment],
 ) {
@@ -84,7 +84,7 @@ fn numbers(found: &[Appointment], kept: &[Appointment]) -> Vec<usize> {
 }
 
 async fn loaded(ledger: &dyn Ledger, clinic: &Clinic) -> Vec<Appointment> {
-    let loaded = ledger.load(&clinic.aggregate).await.expect("the ledger answers");
+    let loaded = ledger.restore(&clinic.aggregate).await.expect("the ledger answers");
     loaded.expect("the location is there").appointments
 }
 
@@ -112,7 +112,7 @@ pub async fn near_appointments_come_with_location(ledger: &dyn Ledger) {
     ];
     let mut kept = Vec::new();
     for (number, (day, status, ticket, _)) in (0..).zip(table) {
-        let ticket = ticket.map(|state| Desk { label: "A-001".to_owned(), state });
+        let ticket = ticket.map(|state| TicketSummary { label: "A-001".to_owned(), state });
         kept.push(Appointment { ticket, ..appointment(number, day, status) });
     }
     assert!(kept.iter().zip(table).all(|(kept, (.., near))| kept.is_near(&today) == near));
@@ -162,12 +162,13 @@ pub async fn appointment_is_read_by_id_or_source_key(ledger: &dyn Ledger) {
         (vec![77], vec![("other", 0), ("his", 77)], &[]),
         (vec![], vec![], &[]),
     ] {
-        let names = Names {
+        let names = PartNames {
             tickets: Vec::new(),
             appointments: ids.into_iter().map(id).collect(),
             keys: keys.into_iter().map(|(of, number)| (source(of), key(number))).collect(),
         };
-        let named = ledger.named(&clinic.aggregate, &names).await.expect("the ledger answers");
+        let named =
+            ledger.location_parts(&clinic.aggregate, &names).await.expect("the ledger answers");
         assert_eq!(numbers(&named.appointments, &kept), expected, "each once");
         assert!(named.tickets.is_empty());
     }
@@ -186,8 +187,9 @@ pub async fn changed_appointment_replaces_itself(ledger: &dyn Ledger) {
         let kept = [appointment(0, day, status)];
         keep(ledger, &mut clinic, &mut claim, ticket, &kept).await;
         assert_eq!(loaded(ledger, &clinic).await.len(), expected, "{day:?} {status:?}");
-        let names = Names { keys: vec![(source("his"), key(0))], ..Names::default() };
-        let named = ledger.named(&clinic.aggregate, &names).await.expect("the ledger answers");
+        let names = PartNames { keys: vec![(source("his"), key(0))], ..PartNames::default() };
+        let named =
+            ledger.location_parts(&clinic.aggregate, &names).await.expect("the ledger answers");
         assert_eq!(numbers(&named.appointments, &kept), [0]);
     }
 }
@@ -199,12 +201,12 @@ pub async fn tenants_share_no_appointment(ledger: &dyn Ledger) {
     keep(ledger, &mut one, &mut claim, 2, &kept).await;
     assert_eq!(loaded(ledger, &one).await.len(), 1);
     assert!(loaded(ledger, &other).await.is_empty());
-    let names = Names {
+    let names = PartNames {
         appointments: vec![id(0)],
         keys: vec![(source("his"), key(0))],
-        ..Names::default()
+        ..PartNames::default()
     };
-    let named = ledger.named(&other.aggregate, &names).await.expect("the ledger answers");
+    let named = ledger.location_parts(&other.aggregate, &names).await.expect("the ledger answers");
     assert!(named.appointments.is_empty());
     let days =
         ledger.appointments(&other.aggregate, "", "9999-12-31").await.expect("the ledger answers");

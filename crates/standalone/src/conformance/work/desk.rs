@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use gateway::backends::queries::{FindingPlace, FindingsAsked};
 use processors::{
-    ledger::{Batch, Claim},
+    ledger::{Batch, PartitionClaim},
     rule_book,
-    run::{Due, Request, RunRow},
+    run::{RunRequest, RunRow, WorkChange},
     views::ViewStep,
-    work::{Job, Part, Taken, WorkError},
+    work::{AttemptOutput, Job, WorkError, WorkItem},
 };
 use schemas::{
     command::Command,
@@ -33,7 +33,7 @@ pub const BRIEF: Duration = Duration::from_millis(5);
 
 pub struct Desk<'a> {
     pub sides: Sides<'a>,
-    claim: Claim,
+    claim: PartitionClaim,
     runs: u32,
 }
 
@@ -46,14 +46,14 @@ pub fn tenant() -> TenantId {
 pub struct Asked {
     pub tenant: TenantId,
     pub run: RunId,
-    pub request: Request,
+    pub request: RunRequest,
 }
 
 impl<'a> Desk<'a> {
     pub async fn open(sides: Sides<'a>) -> Self {
         let claim = sides.ledger.claim(0).await.expect("the ledger claims");
-        sides.work.keep_days().await.expect("room is made for findings");
-        sides.work.keep_days().await.expect("again is harmless");
+        sides.work.prepare_days().await.expect("room is made for findings");
+        sides.work.prepare_days().await.expect("again is harmless");
         Self { sides, claim, runs: 0 }
     }
 
@@ -87,25 +87,25 @@ impl<'a> Desk<'a> {
             sha256: "0".repeat(64),
         };
         let asked =
-            Asked { tenant: tenant.clone(), run, request: Request { file, list_passes: true } };
-        self.put(&asked, RunState::Queued, 1, Due::Attempt(1)).await;
+            Asked { tenant: tenant.clone(), run, request: RunRequest { file, list_passes: true } };
+        self.put(&asked, RunState::Queued, 1, WorkChange::Enqueue(1)).await;
         asked
     }
 
     /// Moves the run like its events would.
-    pub async fn put(&mut self, asked: &Asked, state: RunState, attempt: u32, due: Due) {
-        let row = row(asked, state, attempt, due);
+    pub async fn put(&mut self, asked: &Asked, state: RunState, attempt: u32, work: WorkChange) {
+        let row = row(asked, state, attempt, work);
         self.commit(vec![row], Vec::new()).await;
     }
 
     /// Completes the run, to be kept for this many seconds.
     pub async fn complete(&mut self, asked: &Asked, attempt: u32, keep_s: u32) {
-        let completed = row(asked, RunState::Completed, attempt, Due::Over);
+        let completed = row(asked, RunState::Completed, attempt, WorkChange::Remove);
         self.commit(vec![RunRow { keep_s: Some(keep_s), ..completed }], Vec::new()).await;
     }
 
     pub async fn over(&mut self, asked: &Asked) {
-        self.put(asked, RunState::Cancelled, 1, Due::Over).await;
+        self.put(asked, RunState::Cancelled, 1, WorkChange::Remove).await;
     }
 
     /// Stores rules with this version.
@@ -119,21 +119,21 @@ impl<'a> Desk<'a> {
     }
 
     /// Takes a job for the next worker, if one is available now.
-    pub async fn take(&self, lease: Duration) -> Option<Taken> {
+    pub async fn take(&self, lease: Duration) -> Option<WorkItem> {
         self.sides.work.take("worker-1", lease).await.expect("the work answers")
     }
 
     /// Takes the job that is available now and returns its run.
     pub async fn take_due(&self, lease: Duration) -> Job {
         match self.take(lease).await {
-            Some(Taken::Due(job)) => job,
-            Some(Taken::Ended(..)) => panic!("the run did not end"),
+            Some(WorkItem::Attempt(job)) => job,
+            Some(WorkItem::UnreportedEnd(..)) => panic!("the run did not end"),
             None => panic!("there is a run"),
         }
     }
 
     /// Waits until another worker can take a job.
-    pub async fn take_over(&self) -> Taken {
+    pub async fn take_over(&self) -> WorkItem {
         let taken = async {
             loop {
                 let taken = self.sides.work.take("worker-2", LONG).await.expect("the work answers");
@@ -147,7 +147,7 @@ impl<'a> Desk<'a> {
     }
 
     pub async fn beat(&self, job: &Job) -> Result<bool, WorkError> {
-        self.sides.work.beat(job, LONG).await
+        self.sides.work.extend_lease(job, LONG).await
     }
 
     /// Ends the attempt with these findings.
@@ -157,11 +157,14 @@ impl<'a> Desk<'a> {
         findings: Vec<Vec<Finding>>,
         command: Command,
     ) -> Result<(), WorkError> {
-        let parts = findings.into_iter().map(Part::Findings).chain([Part::End(Box::new(command))]);
+        let parts = findings
+            .into_iter()
+            .map(AttemptOutput::Findings)
+            .chain([AttemptOutput::End(Box::new(command))]);
         self.send(job, parts.collect()).await
     }
 
-    pub async fn send(&self, job: &Job, parts: Vec<Part>) -> Result<(), WorkError> {
+    pub async fn send(&self, job: &Job, parts: Vec<AttemptOutput>) -> Result<(), WorkError> {
         let (sender, receiver) = mpsc::channel(1);
         let feed = async move {
             for part in parts {
@@ -184,7 +187,7 @@ fn fresh_bits() -> u64 {
     u64::from_str_radix(&fresh()[2..], 16).expect("a fresh name ends in hex digits")
 }
 
-fn row(asked: &Asked, state: RunState, attempt: u32, due: Due) -> RunRow {
+fn row(asked: &Asked, state: RunState, attempt: u32, work: WorkChange) -> RunRow {
     let head = RunHead {
         state,
         name: asked.request.file.name.clone(),
@@ -200,7 +203,7 @@ fn row(asked: &Asked, state: RunState, attempt: u32, due: Due) -> RunRow {
     };
     let keep_s = state.is_end().then_some(600);
     let aggregate = Aggregate::run(&asked.tenant, &asked.run);
-    RunRow { aggregate, head, keep_s, due, request: asked.request.clone() }
+    RunRow { aggregate, head, keep_s, work, request: asked.request.clone() }
 }
 
 /// The record that the attempt completed.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use gateway::backends::queries::{FindingPlace, RunsAsked};
 use processors::{
-    run::Due,
-    work::{Part, StoredRules, Taken},
+    run::WorkChange,
+    work::{AttemptOutput, StoredRules, WorkItem},
 };
 use schemas::{
     codes::Code,
@@ -75,7 +75,7 @@ pub async fn many_findings_are_kept(desk: &mut Desk<'_>) {
 pub async fn worker_without_lease_leaves_no_finding(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let old = desk.take_due(BRIEF).await;
-    let Taken::Due(new) = desk.take_over().await else { panic!("the run did not end") };
+    let WorkItem::Attempt(new) = desk.take_over().await else { panic!("the run did not end") };
     let theirs = vec![vec![finding(1, Severity::Error, 0); 2_000]];
     assert!(lost(&desk.end(&old, theirs, completed(1)).await));
     let ours = finding(2, Severity::Error, 0);
@@ -96,7 +96,7 @@ pub async fn worker_without_lease_leaves_no_finding(desk: &mut Desk<'_>) {
 pub async fn findings_without_end_are_dropped(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(LONG).await;
-    let parts = vec![Part::Findings(vec![finding(1, Severity::Error, 0)])];
+    let parts = vec![AttemptOutput::Findings(vec![finding(1, Severity::Error, 0)])];
     desk.send(&job, parts).await.expect("nothing is asked for");
     assert!(!desk.beat(&job).await.expect("the attempt goes on"));
     desk.end(&job, Vec::new(), completed(1)).await.expect("it ends");
@@ -108,7 +108,9 @@ pub async fn unpublished_end_is_handed_on(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(BRIEF).await;
     desk.end(&job, Vec::new(), completed(1)).await.expect("it ends");
-    let Taken::Ended(again, command) = desk.take_over().await else { panic!("the run ended") };
+    let WorkItem::UnreportedEnd(again, command) = desk.take_over().await else {
+        panic!("the run ended")
+    };
     assert!(*command == completed(1));
     assert_eq!((again.attempt, &again.run), (1, &asked.run), "the attempt that ended, not another");
     assert!(desk.take(LONG).await.is_none(), "one at a time says it");
@@ -123,9 +125,11 @@ pub async fn failure_ends_without_findings(desk: &mut Desk<'_>) {
     let failure = RunFailure { code: Code::FileNotAnExport, params, retryable: false };
     let failed = Command::FailRun { attempt: 1, failure };
     desk.end(&job, Vec::new(), failed.clone()).await.expect("it ends");
-    let Taken::Ended(_, command) = desk.take_over().await else { panic!("the run ended") };
+    let WorkItem::UnreportedEnd(_, command) = desk.take_over().await else {
+        panic!("the run ended")
+    };
     assert!(*command == failed);
-    desk.put(&asked, RunState::Failed, 1, Due::Over).await;
+    desk.put(&asked, RunState::Failed, 1, WorkChange::Remove).await;
     assert!(desk.findings(&asked).await.is_empty());
 }
 

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use processors::{
-    run::Due,
-    work::{Count, Taken},
+    run::WorkChange,
+    work::{TryCounting, WorkItem},
 };
 use schemas::run::RunState;
 
 use super::desk::{BRIEF, Desk, LONG, completed, is_of, lost, tenant};
 
-fn due(taken: Taken) -> processors::work::Job {
+fn due(taken: WorkItem) -> processors::work::Job {
     match taken {
-        Taken::Due(job) => job,
-        Taken::Ended(..) => panic!("the run did not end"),
+        WorkItem::Attempt(job) => job,
+        WorkItem::UnreportedEnd(..) => panic!("the run did not end"),
     }
 }
 
@@ -28,7 +28,7 @@ pub async fn lost_lease_becomes_new_attempt(desk: &mut Desk<'_>) {
     assert_eq!((new.attempt, new.tries, new.worker.as_str()), (2, 2, "worker-2"));
     assert!(lost(&desk.beat(&old).await));
     assert!(lost(&desk.end(&old, Vec::new(), completed(1)).await));
-    assert!(lost(&desk.sides.work.release(&old, Duration::ZERO, Count::Tried).await));
+    assert!(lost(&desk.sides.work.release(&old, Duration::ZERO, TryCounting::Counted).await));
     assert!(!desk.beat(&new).await.expect("the new lease holds"));
     desk.over(&asked).await;
     desk.over(&later).await;
@@ -48,9 +48,9 @@ pub async fn prolonged_lease_holds(desk: &mut Desk<'_>) {
 pub async fn worker_learns_of_cancelling(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(BRIEF).await;
-    assert!(!desk.sides.work.beat(&job, BRIEF).await.expect("the lease holds"));
-    desk.put(&asked, RunState::Running, 1, Due::Cancel).await;
-    assert!(desk.sides.work.beat(&job, BRIEF).await.expect("the lease holds"));
+    assert!(!desk.sides.work.extend_lease(&job, BRIEF).await.expect("the lease holds"));
+    desk.put(&asked, RunState::Running, 1, WorkChange::Cancel).await;
+    assert!(desk.sides.work.extend_lease(&job, BRIEF).await.expect("the lease holds"));
     let job = due(desk.take_over().await);
     assert!(desk.beat(&job).await.expect("the lease holds"), "it is still to stop");
     desk.over(&asked).await;
@@ -70,16 +70,16 @@ pub async fn released_run_is_next_attempt_after_pause(desk: &mut Desk<'_>) {
     let job = desk.take_due(LONG).await;
     desk.sides
         .work
-        .release(&job, Duration::from_millis(50), Count::Tried)
+        .release(&job, Duration::from_millis(50), TryCounting::Counted)
         .await
         .expect("it is given back");
     assert!(lost(&desk.beat(&job).await));
     let job = due(desk.take_over().await);
     assert_eq!((job.attempt, job.tries), (2, 2));
-    desk.sides.work.release(&job, LONG, Count::Tried).await.expect("it is given back");
+    desk.sides.work.release(&job, LONG, TryCounting::Counted).await.expect("it is given back");
     assert!(desk.take(LONG).await.is_none(), "its pause is not over");
     // The runner learns of it later and changes nothing.
-    desk.put(&asked, RunState::Queued, 3, Due::Attempt(3)).await;
+    desk.put(&asked, RunState::Queued, 3, WorkChange::Enqueue(3)).await;
     assert!(desk.take(LONG).await.is_none());
     desk.over(&asked).await;
 }
@@ -87,7 +87,11 @@ pub async fn released_run_is_next_attempt_after_pause(desk: &mut Desk<'_>) {
 pub async fn blameless_release_uses_no_try(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(LONG).await;
-    desk.sides.work.release(&job, Duration::ZERO, Count::Spared).await.expect("it is given back");
+    desk.sides
+        .work
+        .release(&job, Duration::ZERO, TryCounting::NotCounted)
+        .await
+        .expect("it is given back");
     let job = due(desk.take_over().await);
     assert!(is_of(&job, &asked));
     assert_eq!((job.attempt, job.tries), (2, 1));

@@ -1,13 +1,13 @@
 //! Fair turns between tenants, and the places that waiting runs learn.
 
-use processors::{run::Due, work::Place};
+use processors::{run::WorkChange, work::RunPlace};
 use schemas::run::RunState;
 
 use super::desk::{Asked, Desk, LONG, is_of, tenant};
 
 pub async fn nothing_due_means_nothing_taken(desk: &mut Desk<'_>) {
     assert!(desk.take(LONG).await.is_none());
-    assert_eq!(desk.sides.work.line().await.expect("the work answers"), []);
+    assert_eq!(desk.sides.work.changed_places().await.expect("the work answers"), []);
 }
 
 pub async fn run_is_taken_once_with_its_request(desk: &mut Desk<'_>) {
@@ -58,22 +58,22 @@ pub async fn served_tenant_waits_for_others(desk: &mut Desk<'_>) {
 pub async fn each_place_is_reported_once(desk: &mut Desk<'_>) {
     let asked = ask_five(desk).await;
     let told = async |desk: &Desk<'_>| {
-        let mut told = desk.sides.work.line().await.expect("the work answers");
+        let mut told = desk.sides.work.changed_places().await.expect("the work answers");
         told.sort_by_key(|place| place.ahead);
         told
     };
-    let place = |ahead: u32, asked: &Asked| Place {
+    let place = |ahead: u32, asked: &Asked| RunPlace {
         tenant: asked.tenant.clone(),
         run: asked.run.clone(),
         attempt: 1,
         ahead,
     };
     let [a, b, c, d, e] = &asked;
-    let line: Vec<Place> =
+    let line: Vec<RunPlace> =
         (0..).zip([a, d, e, b, c]).map(|(ahead, asked)| place(ahead, asked)).collect();
     assert_eq!(told(desk).await, line);
     assert_eq!(told(desk).await, [], "nothing changed");
-    desk.sides.work.untold(&line[1..2]).await.expect("the work answers");
+    desk.sides.work.mark_unsent(&line[1..2]).await.expect("the work answers");
     assert_eq!(told(desk).await, line[1..2], "it was not told after all");
 
     let job = desk.take_due(LONG).await;
@@ -90,10 +90,10 @@ pub async fn each_place_is_reported_once(desk: &mut Desk<'_>) {
 pub async fn known_attempt_stays_with_its_worker(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(LONG).await;
-    desk.put(&asked, RunState::Queued, 1, Due::Attempt(1)).await;
-    desk.put(&asked, RunState::Running, 1, Due::Nothing).await;
+    desk.put(&asked, RunState::Queued, 1, WorkChange::Enqueue(1)).await;
+    desk.put(&asked, RunState::Running, 1, WorkChange::Unchanged).await;
     assert!(!desk.beat(&job).await.expect("the lease holds"));
-    desk.put(&asked, RunState::Queued, 2, Due::Attempt(2)).await;
+    desk.put(&asked, RunState::Queued, 2, WorkChange::Enqueue(2)).await;
     assert!(super::desk::lost(&desk.beat(&job).await), "a later attempt was asked for");
     let job = desk.take_due(LONG).await;
     assert_eq!((job.attempt, job.tries), (2, 1), "tries count from when it was asked for");

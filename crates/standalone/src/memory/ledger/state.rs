@@ -6,10 +6,10 @@ use std::{
 };
 
 use processors::{
-    aggregate::{Header, Loaded},
+    aggregate::{AggregateHeader, StoredAggregate},
     ledger::{
-        AggregateRow, AppointmentRow, Batch, Claim, JournalEntry, JournalRow, LedgerError, Named,
-        Names, OutboxRow, OutcomeRow, TicketRow, ViewName,
+        AggregateRow, AppointmentRow, Batch, JournalEntry, JournalRow, LedgerError, LocationParts,
+        OutboxRow, OutcomeRow, PartNames, PartitionClaim, TicketRow, ViewName,
     },
     location::{Appointment, Ticket},
     views::ViewStep,
@@ -37,7 +37,7 @@ pub(super) struct State {
     closed: Oldest<(Aggregate, AppointmentId), Appointment>,
     outcomes: Oldest<Identity, CommandOutcome>,
     outbox: BTreeMap<(u32, i64, i16), OutboxRow>,
-    views: HashMap<ViewName, KeptView>,
+    views: HashMap<ViewName, StoredView>,
     /// Size at which expired views are looked for: twice what the last look left.
     sweep_at: usize,
     pub(super) dirty: BTreeSet<ViewName>,
@@ -54,14 +54,14 @@ struct Checkpoint {
 
 struct Kept {
     position: Position,
-    header: Header,
+    header: AggregateHeader,
     partition: u32,
     due: Option<Millis>,
     live: BTreeMap<TicketId, Ticket>,
     open: BTreeMap<AppointmentId, Appointment>,
 }
 
-struct KeptView {
+struct StoredView {
     view: View,
     until: Option<Millis>,
 }
@@ -88,24 +88,24 @@ impl State {
         self.journaled
     }
 
-    pub(super) fn claim(&mut self, partition: u32) -> Claim {
+    pub(super) fn claim(&mut self, partition: u32) -> PartitionClaim {
         self.checkpoints.entry(partition).or_default().owner_epoch += 1;
         self.checkpoint(partition)
     }
 
-    pub(super) fn checkpoint(&self, partition: u32) -> Claim {
+    pub(super) fn checkpoint(&self, partition: u32) -> PartitionClaim {
         let Checkpoint { owner_epoch, next_offset } =
             self.checkpoints.get(&partition).copied().unwrap_or_default();
-        Claim { partition, owner_epoch, next_offset }
+        PartitionClaim { partition, owner_epoch, next_offset }
     }
 
-    pub(super) fn load(&self, aggregate: &Aggregate) -> Option<Loaded> {
+    pub(super) fn restore(&self, aggregate: &Aggregate) -> Option<StoredAggregate> {
         let kept = self.aggregates.get(aggregate)?;
         let today = match &kept.header {
-            Header::Location(header) => header.day.as_str(),
-            Header::Run(_) | Header::Rules(_) => "",
+            AggregateHeader::Location(header) => header.day.as_str(),
+            AggregateHeader::Run(_) | AggregateHeader::Rules(_) => "",
         };
-        Some(Loaded {
+        Some(StoredAggregate {
             position: kept.position,
             header: kept.header.clone(),
             tickets: kept.live.values().cloned().collect(),
@@ -114,7 +114,7 @@ impl State {
         })
     }
 
-    pub(super) fn named(&self, aggregate: &Aggregate, names: &Names) -> Named {
+    pub(super) fn location_parts(&self, aggregate: &Aggregate, names: &PartNames) -> LocationParts {
         let ended =
             |ticket: &TicketId| self.ended.held.get(&(aggregate.clone(), ticket.clone())).cloned();
         let is_named = |appointment: &Appointment| {
@@ -123,7 +123,7 @@ impl State {
                 || names.keys.iter().any(|(of, name)| (of, name) == (source, key))
         };
         let asks = !names.appointments.is_empty() || !names.keys.is_empty();
-        Named {
+        LocationParts {
             tickets: names.tickets.iter().filter_map(ended).collect(),
             appointments: if asks {
                 self.appointments_that(aggregate, is_named)
@@ -182,7 +182,7 @@ impl State {
         self.outbox.range(keys).take(limit).map(|(_, row)| row.clone()).collect()
     }
 
-    pub(super) fn published(&mut self, partition: u32, rows: &[(i64, i16)]) {
+    pub(super) fn delete_published(&mut self, partition: u32, rows: &[(i64, i16)]) {
         for (offset, part) in rows {
             self.outbox.remove(&(partition, *offset, *part));
         }
@@ -200,7 +200,7 @@ impl State {
         kept.map(|(name, kept)| (name.clone(), kept.view.clone())).collect()
     }
 
-    pub(super) fn repaired(&mut self, name: &ViewName, version: u64) {
+    pub(super) fn mark_repaired(&mut self, name: &ViewName, version: u64) {
         if self.views.get(name).is_none_or(|kept| kept.view.position.version <= version) {
             self.dirty.remove(name);
         }
@@ -208,7 +208,7 @@ impl State {
 
     /// All of the batch or nothing of it.
     pub(super) fn commit(&mut self, batch: &Batch, now: Millis) -> Result<(), LedgerError> {
-        let Claim { partition, owner_epoch, next_offset } = batch.claim;
+        let PartitionClaim { partition, owner_epoch, next_offset } = batch.claim;
         let row = self.checkpoint(partition);
         if row.owner_epoch != owner_epoch || row.next_offset != next_offset {
             return Err(LedgerError::Fenced);
@@ -312,7 +312,7 @@ impl State {
         let mut view = kept.map_or(View { position, ..View::empty(step.epoch) }, |kept| kept.view);
         view.fold(&step.step.delta);
         let until = step.step.keep_s.map(|seconds| now + Millis::from(seconds) * 1000);
-        self.views.insert(name, KeptView { view, until });
+        self.views.insert(name, StoredView { view, until });
     }
 
     /// Drops views past their time, and runs with theirs, once there are twice as many views as the last look left.
@@ -329,7 +329,7 @@ impl State {
     }
 }
 
-impl KeptView {
+impl StoredView {
     fn is_kept(&self, now: Millis) -> bool {
         self.until.is_none_or(|until| now < until)
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use gateway::backends::queries::{FindingPlace, FindingsAsked, ListedRun, RunsAsked};
 use processors::{
-    run::{Due, Request, RunRow},
-    work::{Job, PLACES, Place, Taken, WorkError, is_news},
+    run::{RunRequest, RunRow, WorkChange},
+    work::{Job, MAX_PLACES, RunPlace, WorkError, WorkItem, is_worth_sending},
 };
 use schemas::{
     Millis,
@@ -50,7 +50,7 @@ pub(super) struct Row {
     pub cancel: bool,
     ended: Option<Command>,
     pub told: Option<u32>,
-    request: Request,
+    request: RunRequest,
 }
 
 struct Listed {
@@ -81,21 +81,21 @@ impl State {
             key.clone(),
             Listed { head: row.head.clone(), file: row.needed_file().cloned(), until },
         );
-        match row.due {
-            Due::Attempt(attempt) => self.queue(key, attempt, &row.request, now),
-            Due::Cancel => {
+        match row.work {
+            WorkChange::Enqueue(attempt) => self.queue(key, attempt, &row.request, now),
+            WorkChange::Cancel => {
                 if let Some(row) = self.work.get_mut(&key) {
                     row.cancel = true;
                 }
             }
-            Due::Nothing => {}
-            Due::Over => {
+            WorkChange::Unchanged => {}
+            WorkChange::Remove => {
                 self.work.remove(&key);
             }
         }
     }
 
-    fn queue(&mut self, key: Key, attempt: u32, request: &Request, now: Millis) {
+    fn queue(&mut self, key: Key, attempt: u32, request: &RunRequest, now: Millis) {
         if self.work.get(&key).is_some_and(|row| row.attempt >= attempt) {
             return;
         }
@@ -133,7 +133,7 @@ impl State {
         turned.into_iter().map(|(_, key)| key.clone()).collect()
     }
 
-    pub fn take(&mut self, worker: &str, now: Millis, lease: Millis) -> Option<Taken> {
+    pub fn take(&mut self, worker: &str, now: Millis, lease: Millis) -> Option<WorkItem> {
         let key = self.waiting(now).into_iter().find(|key| self.work[key].not_before <= now)?;
         let row = self.work.get_mut(&key)?;
         self.count += 1;
@@ -149,8 +149,8 @@ impl State {
         let (attempt, tries, request) = (row.attempt, row.tries, row.request.clone());
         let job = Job { tenant, run, worker: worker.to_owned(), attempt, tries, request };
         Some(match &row.ended {
-            Some(command) => Taken::Ended(job, Box::new(command.clone())),
-            None => Taken::Due(job),
+            Some(command) => WorkItem::UnreportedEnd(job, Box::new(command.clone())),
+            None => WorkItem::Attempt(job),
         })
     }
 
@@ -196,24 +196,24 @@ impl State {
         self.kept -= self.findings.remove(key).map_or(0, |findings| findings.len());
     }
 
-    pub fn line(&mut self, now: Millis) -> Vec<Place> {
+    pub fn changed_places(&mut self, now: Millis) -> Vec<RunPlace> {
         let waiting = (0..).zip(self.waiting(now));
         let news = waiting.filter(|(ahead, key)| {
             let row = &self.work[key];
-            row.worker.is_none() && is_news(row.told, *ahead)
+            row.worker.is_none() && is_worth_sending(row.told, *ahead)
         });
         let mut news: Vec<(u32, Key)> = news.collect();
         news.sort_by_key(|(ahead, key)| (self.work[key].told.is_some(), *ahead));
-        news.truncate(PLACES);
+        news.truncate(MAX_PLACES);
         let mut tell = |(ahead, (tenant, run)): (u32, Key)| {
             let row = self.work.get_mut(&(tenant.clone(), run.clone()))?;
             row.told = Some(ahead);
-            Some(Place { tenant, run, attempt: row.attempt, ahead })
+            Some(RunPlace { tenant, run, attempt: row.attempt, ahead })
         };
         news.into_iter().filter_map(&mut tell).collect()
     }
 
-    pub fn untold(&mut self, places: &[Place]) {
+    pub fn mark_unsent(&mut self, places: &[RunPlace]) {
         for place in places {
             if let Some(row) = self.work.get_mut(&(place.tenant.clone(), place.run.clone())) {
                 row.told = None;

@@ -54,7 +54,7 @@ pub(super) const RELEASE: &str = "UPDATE clinicwire.run_work SET worker = NULL, 
        attempt = attempt + 1, tries = tries - $6, not_before = clock_timestamp() + make_interval(secs => $5) \
      WHERE tenant = $1 AND run = $2 AND attempt = $3 AND worker = $4 AND ended IS NULL";
 
-/// What is news is what `work::is_news` says. A batch that ends or cancels a run holds its row: that one is told next time.
+/// What is news is what `work::is_worth_sending` says. A batch that ends or cancels a run holds its row: that one is told next time.
 pub(super) const LINE: &str = concat!(
     waiting!(),
     ", numbered AS (SELECT *, (row_number() OVER (",

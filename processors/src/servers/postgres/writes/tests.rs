@@ -10,11 +10,11 @@ use schemas::{
 
 use super::{Consumer, writes};
 use crate::{
-    aggregate::State,
-    ledger::{AppointmentRow, Batch, Claim},
+    aggregate::AggregateState,
+    ledger::{AppointmentRow, Batch, PartitionClaim},
     location::Appointment,
-    log::Appended,
-    runner::batch::{self, Working},
+    log::LogRecord,
+    runner::batch::{self, BatchState},
 };
 
 /// A batch that opens a clinic, issues this many tickets, and lets each leave again.
@@ -52,15 +52,15 @@ fn morning(tickets: u128) -> Batch {
         let (aggregate, source) = (aggregate.clone(), "test".to_owned());
         let record =
             CommandRecord { aggregate, id, source, valid_until: None, actor: None, command };
-        Appended { offset, at: 1_700_000_000_000 + offset, record: record.to_wire() }
+        LogRecord { offset, at: 1_700_000_000_000 + offset, record: record.to_wire() }
     };
-    let mut records: Vec<Appended> = (0..).zip(commands).map(record).collect();
+    let mut records: Vec<LogRecord> = (0..).zip(commands).map(record).collect();
     records.last_mut().unwrap().record.value = b"{".as_slice().into();
     let to = records.len() as i64;
     let read = records.iter().map(|record| batch::read(&record.record, CARE_TOPIC, 0, 1)).collect();
-    let mut working = Working::default();
-    working.aggregates.insert(aggregate.clone(), State::new(AggregateKind::Location, 7));
-    let claim = Claim { partition: 0, owner_epoch: 1, next_offset: 0 };
+    let mut working = BatchState::default();
+    working.aggregates.insert(aggregate.clone(), AggregateState::new(AggregateKind::Location, 7));
+    let claim = PartitionClaim { partition: 0, owner_epoch: 1, next_offset: 0 };
     let mut batch =
         batch::build(claim, to, &records.iter().collect::<Vec<_>>(), read, &mut working).0;
     batch.appointments = (0..tickets)

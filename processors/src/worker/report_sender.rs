@@ -11,19 +11,19 @@ use tokio::{
 };
 
 use super::{
-    records::{record, say_until_heard, start},
+    records::{append_until_acknowledged, record, start},
     reporting::Reporting,
 };
 use crate::{log::Log, work::Job};
 
 /// Where the check leaves how far it is.
-pub struct Board {
+pub struct ProgressSlot {
     pub begun: Instant,
     reporting: Mutex<Reporting>,
     changed: Notify,
 }
 
-impl Board {
+impl ProgressSlot {
     pub fn new(bytes: u64) -> Self {
         Self {
             begun: Instant::now(),
@@ -63,14 +63,14 @@ impl Board {
 }
 
 /// Tells until it is stopped; dropped, it says no further word.
-pub struct Teller {
+pub struct ReportSender {
     task: JoinSet<()>,
     stop: oneshot::Sender<()>,
 }
 
-impl Teller {
+impl ReportSender {
     /// Says that the attempt began, and from then on what the board shows.
-    pub fn begin(log: Arc<dyn Log>, job: Job, board: Arc<Board>) -> Self {
+    pub fn begin(log: Arc<dyn Log>, job: Job, board: Arc<ProgressSlot>) -> Self {
         let (stop, stopped) = oneshot::channel();
         let mut task = JoinSet::new();
         task.spawn(tell(log, job, board, stopped));
@@ -84,7 +84,12 @@ impl Teller {
     }
 }
 
-async fn tell(log: Arc<dyn Log>, job: Job, board: Arc<Board>, mut stop: oneshot::Receiver<()>) {
+async fn tell(
+    log: Arc<dyn Log>,
+    job: Job,
+    board: Arc<ProgressSlot>,
+    mut stop: oneshot::Receiver<()>,
+) {
     let mut records = vec![start(&job)];
     for number in 1_u32.. {
         let report = tokio::select! {
@@ -98,7 +103,7 @@ async fn tell(log: Arc<dyn Log>, job: Job, board: Arc<Board>, mut stop: oneshot:
             records.push(record(&job, &format!("r{number}"), command));
         }
         if !records.is_empty() {
-            say_until_heard(&*log, &records).await;
+            append_until_acknowledged(&*log, &records).await;
             records.clear();
         }
         if over {

@@ -11,7 +11,7 @@ use schemas::{
 };
 
 /// What became of one record.
-pub struct Step {
+pub struct RecordEffect {
     /// The position after the record; unchanged when it was refused.
     pub position: Position,
     /// The aggregate's clock at this record.
@@ -28,7 +28,7 @@ pub struct Step {
     pub follow_up: Option<CommandRecord>,
 }
 
-impl Step {
+impl RecordEffect {
     /// Nothing happened, for this reason.
     pub fn refused(position: Position, at: Millis, code: Code) -> Self {
         Self {
