@@ -45,7 +45,7 @@ use crate::{
     commands::Commands,
     files::Files,
     metrics::{Metrics, Readiness},
-    stream::reader::Reader,
+    stream::reader::ViewReader,
     stream::tails::Tails,
 };
 
@@ -53,7 +53,7 @@ use crate::{
 pub struct Api {
     pub verifier: Arc<Verifier>,
     pub commands: Arc<Commands>,
-    pub reader: Arc<Reader>,
+    pub reader: Arc<ViewReader>,
     pub queries: Arc<dyn Queries>,
     pub tails: Arc<Tails>,
     pub short_keys: Arc<dyn ShortKeys>,
@@ -167,8 +167,8 @@ async fn count(State(api): Shared, request: Request, next: Next) -> Response {
     response
 }
 
-/// What every response says to browsers: run only what this host serves, guess no types, tell no referrer
-/// (a link of a ticket is its key), keep nothing unless the route said otherwise.
+/// What every response says to browsers: run only what this host serves, guess no types, tell no
+/// referrer (a link of a ticket is its key), keep nothing unless the route said otherwise.
 async fn secure(mut response: Response) -> Response {
     const POLICY: &str =
         "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

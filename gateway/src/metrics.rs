@@ -1,4 +1,5 @@
-//! Everything a node counts. Label values come from closed sets: no id, name or subject is ever one.
+//! Everything a node counts. Label values come from closed sets: no id, name or subject is ever
+//! one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,8 +12,8 @@ use schemas::{
     codes::{Close, Code},
 };
 
-/// From the log's time of a record to the write of its frame: steps around the aim of 8 ms at the median and
-/// 15 ms at p99, then those of trouble.
+/// Buckets of the delivery delay: fine around the aim of 8 ms at the median and 15 ms at p99,
+/// coarse above.
 const DELAY_SECONDS: &[f64] = &[
     0.001, 0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0,
@@ -59,11 +60,11 @@ impl<T> PerTransport<T> {
     }
 }
 
-/// Where a whole view came from.
-pub struct SnapshotLoads {
+/// Whole views fetched, by where they came from.
+pub struct ViewFetches {
     pub store: IntCounter,
     pub authority: IntCounter,
-    /// Neither had it.
+    /// Neither the store nor the authority had the view.
     pub absent: IntCounter,
 }
 
@@ -78,11 +79,11 @@ pub struct Metrics {
     pub frames_encoded: PerKind<IntCounter>,
     pub delivery_delay_seconds: Histogram,
     pub intake_records: IntCounter,
-    /// Records of the topic of views that cannot be read.
+    /// Records of the topic of views that were skipped.
     pub intake_refused: IntCounter,
     pub intake_lag_seconds: Gauge,
     pub tail_bytes: IntGauge,
-    pub snapshot_loads: SnapshotLoads,
+    pub view_fetches: ViewFetches,
     closes: IntCounterVec,
     commands: IntCounterVec,
     errors: IntCounterVec,
@@ -98,8 +99,8 @@ impl Default for Metrics {
     }
 }
 
-/// Builds metrics of one registry. Names and labels are literals, so that a failure is a mistake in this file
-/// which the first test meets.
+/// Builds metrics of one registry. Names and labels are literals, so that a failure is a mistake in
+/// this file which the first test meets.
 struct Builder(Registry);
 
 impl Builder {
@@ -137,10 +138,10 @@ impl Builder {
         PerKind::new(|kind| by.with_label_values(&[kind]))
     }
 
-    fn snapshot_loads(&self) -> SnapshotLoads {
-        let help = "Whole views loaded, by where they came from.";
-        let by = self.counters("clinicwire_snapshot_loads_total", help, &["source"]);
-        SnapshotLoads {
+    fn view_fetches(&self) -> ViewFetches {
+        let help = "Whole views fetched, by where they came from.";
+        let by = self.counters("clinicwire_view_fetches_total", help, &["source"]);
+        ViewFetches {
             store: by.with_label_values(&["store"]),
             authority: by.with_label_values(&["authority"]),
             absent: by.with_label_values(&["absent"]),
@@ -153,7 +154,9 @@ impl Metrics {
         let make = Builder(Registry::new());
         let delay = HistogramOpts::new(
             "clinicwire_delivery_delay_seconds",
-            "From the log's time of a record to the write of its frames.",
+            "Seconds from the log time of the record behind a step to the end of its fan-out in one \
+             shard. One observation per step, view and shard in which a listener was sent a frame; \
+             merged steps count from the newest record.",
         );
         let metrics = Self {
             connections: make.gauges("clinicwire_connections", "Open connections."),
@@ -166,7 +169,7 @@ impl Metrics {
                 .transports("clinicwire_bytes_written_total", "Bytes handed to sockets."),
             frames_encoded: make.kinds(
                 "clinicwire_frames_encoded_total",
-                "Frames built; one for many listeners counts once.",
+                "Publications encoded. A frame that many listeners of one form share counts once.",
             ),
             delivery_delay_seconds: make
                 .add(Histogram::with_opts(delay.buckets(DELAY_SECONDS.to_vec()))),
@@ -176,17 +179,20 @@ impl Metrics {
             )),
             intake_refused: make.add(IntCounter::new(
                 "clinicwire_intake_refused_total",
-                "Records of the topic of views that cannot be read.",
+                "Records of the topic of views that this node skipped because their headers or their \
+                 value cannot be read. A value is read only if somebody needs it.",
             )),
             intake_lag_seconds: make.add(Gauge::new(
                 "clinicwire_intake_lag_seconds",
-                "Age of the last record when it was read, by the log's clock and this node's.",
+                "Age of the last record when this node read it: this node's clock minus the log's \
+                 append time.",
             )),
             tail_bytes: make.add(IntGauge::new(
                 "clinicwire_tail_bytes",
-                "Bytes of records kept to serve resumes.",
+                "Bytes of memory that the tails of records take at most. Tails serve clients that \
+                 resume.",
             )),
-            snapshot_loads: make.snapshot_loads(),
+            view_fetches: make.view_fetches(),
             closes: make.counters(
                 "clinicwire_closes_total",
                 "Sockets and subscriptions ended by this node, by reason.",

@@ -32,18 +32,21 @@ use crate::{
     metrics::{Metrics, Readiness},
     stream::intake::{Intake, SHARD_INBOX},
     stream::message::ShardMessage,
-    stream::reader::Reader,
+    stream::reader::ViewReader,
     stream::shard::{Shard, links::Links},
+    stream::shard_set::{MAX_SHARDS, ShardIndex},
     stream::shard_task,
-    stream::tails::{MAX_SHARDS, Tails},
+    stream::tails::Tails,
     transport::accept::{self, Door},
     transport::socketio::SocketIo,
 };
 
-/// Connections the system may hold for a shard that has not accepted them yet: a storm's first second.
+/// Connections the system may hold for a shard that has not accepted them yet: a storm's first
+/// second.
 const BACKLOG: i32 = 4096;
-/// Bytes the system keeps unsent for one socket. Past it a write would block and the socket keeps its mark: a slow
-/// phone then gets its newest state next, not the minute of old ones a larger buffer would hold.
+/// Bytes the system keeps unsent for one socket. Past it a write would block and the socket keeps
+/// its mark: a slow phone then gets its newest state next, not the minute of old ones a larger
+/// buffer would hold.
 const UNSENT_BYTES: u32 = 32 * 1024;
 /// How long sent bytes may stay unacknowledged before the system gives a dead peer up.
 const DEAD_PEER: Duration = Duration::from_secs(20);
@@ -104,8 +107,8 @@ pub struct Running {
     intake: tokio::task::JoinHandle<()>,
 }
 
-/// Starts a node on the current runtime, which carries intake and loads; sockets live on the shards' threads.
-/// Called outside a runtime it panics, as every spawn there does.
+/// Starts a node on the current runtime, which carries intake and loads; sockets live on the
+/// shards' threads. Called outside a runtime it panics, as every spawn there does.
 ///
 /// # Errors
 /// [`StartError`] when the address is taken, the keys are unusable, or no thread can be had.
@@ -126,7 +129,7 @@ pub fn start(settings: Settings, backends: Backends) -> Result<Running, StartErr
     let verifier = Arc::new(Verifier::new(keys).map_err(StartError::Keys)?);
     let commands = Arc::new(Commands::new(backends.log.clone(), backends.queries.clone()));
     let reader = Arc::new(
-        Reader::new(backends.snapshots, backends.queries.clone()).counted(metrics.clone()),
+        ViewReader::new(backends.snapshots, backends.queries.clone()).with_metrics(metrics.clone()),
     );
     let grant_key = GrantKey::new(&grant_secret);
     let audit = Audit::new(backends.log.clone());
@@ -161,7 +164,7 @@ pub fn start(settings: Settings, backends: Backends) -> Result<Running, StartErr
     for (index, listener) in listeners.into_iter().enumerate() {
         let (inbox, messages) = mpsc::channel(SHARD_INBOX);
         let links = Links {
-            index,
+            index: ShardIndex::from_index(index),
             tails: tails.clone(),
             reader: reader.clone(),
             verifier: verifier.clone(),
@@ -285,8 +288,8 @@ impl Running {
         *self.demo.write().unwrap_or_else(PoisonError::into_inner) = Some(ready);
     }
 
-    /// Stops: not ready any more, no new sockets, the open ones closed over the drain's window while intake
-    /// still serves them, then everything else.
+    /// Stops: not ready any more, no new sockets, the open ones closed over the drain's window
+    /// while intake still serves them, then everything else.
     pub async fn shut_down(self) {
         self.readiness.drain();
         let _ = self.draining.send(true);

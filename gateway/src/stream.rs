@@ -6,5 +6,8 @@ pub mod intake;
 pub mod message;
 pub mod reader;
 pub mod shard;
+pub mod shard_set;
 pub mod shard_task;
 pub mod tails;
+#[cfg(test)]
+mod test_backends;

@@ -27,7 +27,8 @@ pub const PONG_WITHIN_S: u64 = 10;
 /// Milliseconds for which an expired token is still accepted, so that a refresh on its way arrives.
 pub const EXPIRY_GRACE_MS: Millis = 25_000;
 
-/// What the caller must do for a command. `id` is the command's id, which the reply repeats.
+/// The consequence of a command, which the caller carries out. `id` is the command's id, which the
+/// reply repeats.
 pub enum Effect<'a> {
     /// Verify the token, then call [`Session::connect`].
     Connect { id: u32, token: Cow<'a, str> },

@@ -149,7 +149,7 @@ impl Subscriptions {
     }
 }
 
-/// What to send to a client that is behind a view, or why not.
+/// The frame that a client is owed, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CatchUp {
     /// The client holds the newest version.

@@ -1,15 +1,19 @@
 //! The backend to the log: commands go in, views come out.
 
-use schemas::record::WireRecord;
 #[cfg(doc)]
 use schemas::record::{AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC};
+use schemas::{Millis, record::WireRecord};
 use tokio::sync::mpsc;
 
 use crate::{BoxFuture, Source};
 
 /// What following the topic of views yields, in order per aggregate.
 pub enum Fed {
-    Record(WireRecord),
+    Record {
+        record: WireRecord,
+        /// The log's time of the append.
+        appended_at: Millis,
+    },
     /// Everything that was in the topic when following began has been yielded.
     CaughtUp,
     /// Records were lost: nothing held so far is current.
@@ -22,8 +26,8 @@ pub enum Fed {
 pub struct NotAppended(#[source] pub Source);
 
 pub trait Log: Send + Sync + 'static {
-    /// Appends one record to `topic`, which is one of [`CARE_TOPIC`], [`RUNS_TOPIC`] and [`AUDIT_TOPIC`]; returns once it
-    /// is acknowledged.
+    /// Appends one record to `topic`, which is one of [`CARE_TOPIC`], [`RUNS_TOPIC`] and
+    /// [`AUDIT_TOPIC`]; returns once it is acknowledged.
     fn append(
         &self,
         topic: &'static str,

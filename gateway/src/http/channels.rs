@@ -27,8 +27,8 @@ use crate::{
     access::grant::{self, Grant, MAX_STREAM_CHANNELS},
 };
 
-/// A ticket may change its queue between the reading of its place and of that queue. Twice in a row means
-/// that it is being moved about: `try_again`.
+/// A ticket may change its queue between the reading of its place and of that queue. Twice in a row
+/// means that it is being moved about: `try_again`.
 const PLACE_ATTEMPTS: usize = 3;
 
 pub(super) async fn queue(
@@ -73,7 +73,7 @@ pub(super) async fn load(
 ) -> Result<Option<View>, Code> {
     let aggregate = channel.aggregate(&claims.tenant);
     let name = channel.to_string();
-    api.reader.load(&aggregate, &name, api.tails.floor(&aggregate, &name)).await
+    api.reader.fetch(&aggregate, &name, api.tails.floor(&aggregate, &name)).await
 }
 
 /// What the channel of a ticket says, and the position at which it says it.
@@ -119,7 +119,8 @@ fn place(view: &View) -> Result<TicketEntry, Code> {
     serde_json::from_str(entry.get()).map_err(unreadable)
 }
 
-/// A view we wrote ourselves and cannot read. What is wrong with it is not logged: the text would quote it.
+/// A view we wrote ourselves and cannot read. What is wrong with it is not logged: the text would
+/// quote it.
 pub(super) fn unreadable<E>(_: E) -> Code {
     tracing::error!("a stored view cannot be read");
     Code::Internal
@@ -130,7 +131,8 @@ struct StreamBody {
     channels: Vec<String>,
 }
 
-/// Trades the token for a one-time ticket, because an `EventSource` cannot send a token but in its URL.
+/// Trades the token for a one-time ticket, because an `EventSource` cannot send a token but in its
+/// URL.
 pub(super) async fn stream_ticket(
     State(api): Shared,
     Caller(claims): Caller,

@@ -1,4 +1,5 @@
-//! The rules of a tenant's checks: listed, stored, switched on and off, and tried on a file without storing anything.
+//! The rules of a tenant's checks: listed, stored, switched on and off, and tried on a file without
+//! storing anything.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +42,8 @@ use crate::files::BlockingRead;
 const VIEW: &str = "rules";
 /// Trials at once on one node: each takes a core. Past it: `try_again`.
 pub const TRIALS: usize = 1;
-/// How long a trial may take. Past it the answer says what was found so far, and that it is partial.
+/// How long a trial may take. Past it the answer says what was found so far, and that it is
+/// partial.
 const TRIAL_WITHIN: Duration = Duration::from_secs(10);
 /// Findings a trial shows; all are counted.
 const SHOWN: usize = 100;
@@ -55,7 +57,7 @@ pub(super) async fn list(State(api): Shared, Caller(claims): Caller) -> Result<R
 /// The tenant's rules by their ids; the built-in ones when it has stored none.
 async fn stored(api: &Api, claims: &Claims) -> Result<(Vec<Rule>, bool), Code> {
     let aggregate = Aggregate::rules(&claims.tenant);
-    let view = api.reader.load(&aggregate, VIEW, api.tails.floor(&aggregate, VIEW)).await?;
+    let view = api.reader.fetch(&aggregate, VIEW, api.tails.floor(&aggregate, VIEW)).await?;
     let entries = view.map(|view| view.entries).unwrap_or_default();
     if entries.is_empty() {
         return Ok((builtin(), true));
@@ -132,7 +134,8 @@ fn rule_of(id: &RuleId, mut body: Value) -> Result<Rule, Problem> {
     let rule: Rule = serde_json::from_value(body).map_err(|_| {
         invalid("a field is missing, of another type, or none that a check of this kind has")
     })?;
-    // A name that is not understood would be forgotten, and the rule check something else than was meant.
+    // A name that is not understood would be forgotten, and the rule check something else than was
+    // meant.
     let known = serde_json::to_value(&rule).map_err(|_| Code::Internal)?;
     if given.iter().any(|name| known.get(name).is_none()) {
         return Err(invalid("a field is none that a check of this kind has"));

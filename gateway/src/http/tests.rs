@@ -299,7 +299,7 @@ fn node() -> Node {
     let api = Arc::new(Api {
         verifier: Arc::new(Verifier::new(key().keys()).unwrap()),
         commands: commands.clone(),
-        reader: Arc::new(Reader::new(world.clone(), world.clone())),
+        reader: Arc::new(ViewReader::new(world.clone(), world.clone())),
         queries: world.clone(),
         short_keys: world.clone(),
         grant_key: GrantKey::new(&key().grant_secret()),
@@ -326,7 +326,8 @@ fn key() -> DevelopmentKey {
     DevelopmentKey::from_words("a test of routes")
 }
 
-/// A token for somebody of riverside and its general queue, `dr-roy` in its schedules, good for an hour.
+/// A token for somebody of riverside and its general queue, `dr-roy` in its schedules, good for an
+/// hour.
 fn token(role: Role) -> String {
     token_of("demo", "subject-1", role)
 }

@@ -22,7 +22,7 @@ const BEAT_S: u64 = 15;
 pub enum Form {
     /// The Centrifugal protocol in JSON, in WebSocket text frames.
     WsJson,
-    /// The same in Protobuf, in binary frames.
+    /// The Centrifugal protocol in Protobuf, in WebSocket binary frames.
     WsProtobuf,
     /// Server-Sent Events.
     Sse,
@@ -216,7 +216,8 @@ pub fn encode_shared(
             // break.
             write!(
                 buffer,
-                "event: {event}\ndata: {{\"channel\":\"{channel}\",\"epoch\":\"{epoch}\",\"offset\":{version},\"data\":"
+                "event: {event}\ndata: {{\"channel\":\"{channel}\",\"epoch\":\"{epoch}\",\
+                 \"offset\":{version},\"data\":"
             )
             .expect("writing to memory cannot fail");
             write(buffer);
@@ -228,7 +229,8 @@ pub fn encode_shared(
             let (kind, Position { epoch, version }) = (kind.name(), position);
             write!(
                 buffer,
-                "{{\"channel\":\"{channel}\",\"type\":\"{kind}\",\"epoch\":\"{epoch}\",\"version\":{version},\"data\":"
+                "{{\"channel\":\"{channel}\",\"type\":\"{kind}\",\"epoch\":\"{epoch}\",\
+                 \"version\":{version},\"data\":"
             )
             .expect("writing to memory cannot fail");
             write(buffer);
@@ -256,7 +258,8 @@ pub fn encode_sse_error(channel: Option<&Channel>, code: Code, id: Option<&str>)
     let channel = channel.map(|channel| format!("\"channel\":\"{channel}\",")).unwrap_or_default();
     let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
     format!(
-        "event: error\n{id}data: {{{channel}\"code\":\"{code}\",\"message\":\"{message}\",\"retry\":{retry}}}\n\n"
+        "event: error\n{id}data: {{{channel}\"code\":\"{code}\",\"message\":\"{message}\",\
+         \"retry\":{retry}}}\n\n"
     )
     .into_bytes()
 }
@@ -325,7 +328,10 @@ mod tests {
         );
         assert_eq!(
             std::str::from_utf8(&buffer).unwrap(),
-            r#"{"channel":"board:riverside","type":"delta","epoch":"7","version":9,"data":{"from":8}}"#
+            concat!(
+                r#"{"channel":"board:riverside","type":"delta","epoch":"7","version":9,"#,
+                r#""data":{"from":8}}"#
+            )
         );
         encode_shared(Form::Sse, &mut buffer, &channel, PublicationKind::Delta, position, &data);
         write_sse_id(
@@ -335,7 +341,8 @@ mod tests {
         );
         assert_eq!(
             std::str::from_utf8(&buffer).unwrap(),
-            "event: delta\ndata: {\"channel\":\"board:riverside\",\"epoch\":\"7\",\"offset\":9,\"data\":{\"from\":8}}\nid: 7.9_7.2:seal\n\n"
+            "event: delta\ndata: {\"channel\":\"board:riverside\",\"epoch\":\"7\",\"offset\":9,\
+             \"data\":{\"from\":8}}\nid: 7.9_7.2:seal\n\n"
         );
     }
 }

@@ -4,15 +4,20 @@
 
 use std::sync::Arc;
 
-use schemas::record::{ViewsHead, ViewsRecord, WireRecord};
+use schemas::{
+    Millis,
+    record::{ViewsHead, ViewsRecord, WireRecord},
+};
 use tokio::sync::mpsc;
 
 use crate::{
     backends::log::Fed,
+    clock,
     commands::Commands,
     metrics::{Metrics, Readiness},
     stream::{
         message::ShardMessage,
+        shard_set::ShardIndex,
         tails::{PushOutcome, TailRecord, Tails},
     },
 };
@@ -34,7 +39,10 @@ impl Intake {
     pub async fn run(self, mut feed: mpsc::Receiver<Fed>) {
         while let Some(fed) = feed.recv().await {
             match fed {
-                Fed::Record(record) => self.take(record).await,
+                Fed::Record { record, appended_at } => {
+                    self.report_lag(appended_at);
+                    self.take(record).await;
+                }
                 Fed::CaughtUp => self.readiness.set_caught_up(true),
                 Fed::Lost => {
                     tracing::warn!("records of views were lost; every hot view is fetched again");
@@ -73,15 +81,25 @@ impl Intake {
         let pushed = self.tails.push(&record);
         self.report_tail_bytes();
         if let PushOutcome::News(shards) = pushed {
-            for (index, shard) in self.shards.iter().enumerate() {
-                if shards & (1 << index) != 0 {
-                    let _ = shard.send(ShardMessage::Record(record.clone())).await;
+            for (index, inbox) in self.shards.iter().enumerate() {
+                if shards.contains(ShardIndex::from_index(index)) {
+                    let _ = inbox.send(ShardMessage::Record(record.clone())).await;
                 }
             }
         }
+    }
+
+    /// Reports how old a record is when it is read. The clocks of the log and of this node may
+    /// differ.
+    fn report_lag(&self, appended_at: Millis) {
+        let lag_ms = (clock::now() - appended_at).max(0);
+        self.metrics.intake_lag_seconds.set(lag_ms as f64 / 1000.0);
     }
 
     fn report_tail_bytes(&self) {
         self.metrics.tail_bytes.set(i64::try_from(self.tails.bytes()).unwrap_or(i64::MAX));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::{
     backends::queries::Queries,
     backends::snapshots::{NotRead, Snapshot, Snapshots},
-    metrics::{Metrics, SnapshotLoads},
+    metrics::{Metrics, ViewFetches},
 };
 
 /// How long a caller waits for a view that is at its floor or later. JavaScript clients give a
@@ -28,20 +28,29 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Fetches whole views for shards and HTTP handlers.
-pub struct Reader {
+pub struct ViewReader {
     snapshots: Arc<dyn Snapshots>,
     queries: Arc<dyn Queries>,
     metrics: Option<Arc<Metrics>>,
 }
 
-impl Reader {
+/// The result of asking both backends once.
+enum FetchAttempt {
+    Found(View),
+    /// There is no such view.
+    Absent,
+    /// Both backends are behind or do not answer.
+    Inconclusive,
+}
+
+impl ViewReader {
     pub fn new(snapshots: Arc<dyn Snapshots>, queries: Arc<dyn Queries>) -> Self {
         Self { snapshots, queries, metrics: None }
     }
 
     /// Counts where views come from in `metrics`.
     #[must_use]
-    pub fn counted(mut self, metrics: Arc<Metrics>) -> Self {
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
         self.metrics = Some(metrics);
         self
     }
@@ -50,7 +59,7 @@ impl Reader {
     ///
     /// # Errors
     /// `try_again` when neither the store nor the authority has it in time.
-    pub async fn load(
+    pub async fn fetch(
         &self,
         aggregate: &Aggregate,
         view: &str,
@@ -59,8 +68,10 @@ impl Reader {
         let search = async {
             let mut pause = FIRST_PAUSE;
             loop {
-                if let Some(found) = self.attempt(aggregate, view, floor).await {
-                    return found;
+                match self.attempt(aggregate, view, floor).await {
+                    FetchAttempt::Found(view) => return Some(view),
+                    FetchAttempt::Absent => return None,
+                    FetchAttempt::Inconclusive => {}
                 }
                 sleep(pause).await;
                 pause = (pause * 2).min(LAST_PAUSE);
@@ -72,40 +83,40 @@ impl Reader {
         })
     }
 
-    /// One attempt at the store and the authority. `None` when both are behind or do not answer.
+    /// Asks the store, and then the authority if need be.
     async fn attempt(
         &self,
         aggregate: &Aggregate,
         view: &str,
         floor: Option<Position>,
-    ) -> Option<Option<View>> {
+    ) -> FetchAttempt {
         let recent = |held: &View| floor.is_none_or(|floor| held.position >= floor);
         match answer("store", STORE_TIMEOUT, self.snapshots.load(aggregate, view)).await {
             Some(Snapshot::Held(held)) if recent(&held) => {
-                self.count(|loads| &loads.store);
-                return Some(Some(held));
+                self.count(|fetches| &fetches.store);
+                return FetchAttempt::Found(held);
             }
             // The store may have missed a step, so the authority decides whether the view exists.
             Some(Snapshot::Held(_) | Snapshot::Absent | Snapshot::Emptied) | None => {}
         }
-        match answer("authority", DEADLINE, self.queries.view(aggregate, view)).await? {
-            Some(held) if recent(&held) => {
-                self.count(|loads| &loads.authority);
-                Some(Some(held))
+        match answer("authority", DEADLINE, self.queries.view(aggregate, view)).await {
+            Some(Some(held)) if recent(&held) => {
+                self.count(|fetches| &fetches.authority);
+                FetchAttempt::Found(held)
             }
-            Some(_) => None,
+            Some(Some(_)) | None => FetchAttempt::Inconclusive,
             // The authority is written before anything is shown. A view that it does not have does
             // not exist, or no longer exists.
-            None => {
-                self.count(|loads| &loads.absent);
-                Some(None)
+            Some(None) => {
+                self.count(|fetches| &fetches.absent);
+                FetchAttempt::Absent
             }
         }
     }
 
-    fn count(&self, source: impl Fn(&SnapshotLoads) -> &IntCounter) {
+    fn count(&self, source: impl Fn(&ViewFetches) -> &IntCounter) {
         if let Some(metrics) = &self.metrics {
-            source(&metrics.snapshot_loads).inc();
+            source(&metrics.view_fetches).inc();
         }
     }
 }

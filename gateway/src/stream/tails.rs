@@ -19,6 +19,8 @@ use schemas::{
     view::{Delta, Fold, Position},
 };
 
+use super::shard_set::{ShardIndex, ShardSet};
+
 /// Bytes of records kept for each aggregate, which is about 500 changes of a queue. A client
 /// further behind gets a snapshot.
 const MAX_TAIL_BYTES: usize = 256 * 1024;
@@ -74,15 +76,12 @@ struct Tail {
     position: Position,
     records: VecDeque<Arc<TailRecord>>,
     bytes: usize,
-    /// Bit i is set while shard i listens to the aggregate.
-    shards: u64,
+    /// The shards that listen to the aggregate.
+    shards: ShardSet,
     /// Count of the node's records at the newest record of this tail. The tail with the smallest
     /// count is dropped first.
     touched: usize,
 }
-
-/// Shards that a node can have: each has one bit in a tail.
-pub const MAX_SHARDS: usize = 64;
 
 #[derive(Default)]
 pub struct Tails {
@@ -91,11 +90,11 @@ pub struct Tails {
     clock: AtomicUsize,
 }
 
-/// What became of a record that was pushed.
+/// The result of pushing a record.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PushOutcome {
-    /// The record is new. The shards with these bits listen to its aggregate.
-    News(u64),
+    /// The record is new. These shards listen to its aggregate.
+    News(ShardSet),
     /// The record is older than, or the same as, the newest of its aggregate.
     Stale,
 }
@@ -159,15 +158,15 @@ impl Tails {
     }
 
     /// Lets `shard` listen to the aggregate from now on. Earlier records are in the tail.
-    pub fn listen(&self, aggregate: &Aggregate, shard: usize) {
+    pub fn listen(&self, aggregate: &Aggregate, shard: ShardIndex) {
         let entry = self.tails.entry(aggregate.clone()).or_default();
-        entry.lock().expect("no holder of a tail panics").shards |= 1 << shard;
+        entry.lock().expect("no holder of a tail panics").shards.insert(shard);
     }
 
     /// Ends [`Tails::listen`].
-    pub fn leave(&self, aggregate: &Aggregate, shard: usize) {
+    pub fn leave(&self, aggregate: &Aggregate, shard: ShardIndex) {
         if let Some(entry) = self.tails.get(aggregate) {
-            entry.lock().expect("no holder of a tail panics").shards &= !(1 << shard);
+            entry.lock().expect("no holder of a tail panics").shards.remove(shard);
         }
     }
 
@@ -272,13 +271,16 @@ mod tests {
     #[test]
     fn only_new_records_reach_only_listening_shards() {
         let tails = Tails::default();
-        assert_eq!(tails.push(&record(1, 1, "a", 0)), PushOutcome::News(0));
-        tails.listen(&aggregate(), 3);
-        assert_eq!(tails.push(&record(1, 2, "a", 1)), PushOutcome::News(8));
+        assert_eq!(tails.push(&record(1, 1, "a", 0)), PushOutcome::News(ShardSet::default()));
+        let shard = ShardIndex::from_index(3);
+        let mut listening = ShardSet::default();
+        listening.insert(shard);
+        tails.listen(&aggregate(), shard);
+        assert_eq!(tails.push(&record(1, 2, "a", 1)), PushOutcome::News(listening));
         assert_eq!(tails.push(&record(1, 2, "a", 1)), PushOutcome::Stale);
         assert_eq!(tails.push(&record(0, 9, "a", 1)), PushOutcome::Stale);
-        tails.leave(&aggregate(), 3);
-        assert_eq!(tails.push(&record(2, 1, "a", 0)), PushOutcome::News(0));
+        tails.leave(&aggregate(), shard);
+        assert_eq!(tails.push(&record(2, 1, "a", 0)), PushOutcome::News(ShardSet::default()));
         assert_eq!(tails.position(&aggregate()), Some(Position { epoch: 2, version: 1 }));
     }
 

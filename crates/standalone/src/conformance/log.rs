@@ -223,10 +223,10 @@ pub async fn follower_reads_past_then_new_records(sides: Sides) {
     let mut next = 4;
     while heard.values().map(Vec::len).sum::<usize>() < 12 {
         match soon("a record of views", follower.recv()).await.expect("the log is there") {
-            Fed::Record(record) if keys.contains(&record.key) => {
+            Fed::Record { record, .. } if keys.contains(&record.key) => {
                 heard.entry(record.key.clone()).or_default().push(record);
             }
-            Fed::Record(_) => {}
+            Fed::Record { .. } => {}
             Fed::Lost => panic!("nothing was lost"),
             Fed::CaughtUp => {
                 assert!(!caught_up, "caught up once");

@@ -55,7 +55,7 @@ struct Kept {
     at: Millis,
     care: Read,
     runs: Read,
-    views: Topic<(Instant, WireRecord)>,
+    views: Topic<(Instant, Millis, WireRecord)>,
     audit: VecDeque<WireRecord>,
 }
 
@@ -156,7 +156,7 @@ impl Broker {
         for (topic, record) in records {
             let record = record.clone();
             match *topic {
-                VIEWS_TOPIC => kept.views.records.push_back((now, record)),
+                VIEWS_TOPIC => kept.views.records.push_back((now, at, record)),
                 AUDIT_TOPIC => {
                     kept.audit.push_back(record);
                     if kept.audit.len() > AUDIT_RECORDS {
@@ -172,7 +172,7 @@ impl Broker {
         }
         let too_old = |kept: &Kept| {
             kept.views.records.len() > TAIL_RECORDS
-                || kept.views.records.front().is_some_and(|(appended, _)| now - *appended > TAIL)
+                || kept.views.records.front().is_some_and(|(appended, ..)| now - *appended > TAIL)
         };
         while too_old(&kept) {
             kept.views.drop_first();
@@ -334,9 +334,9 @@ async fn follow(broker: Arc<Broker>, feed: mpsc::Sender<Fed>) {
                 _ = changed.changed() => {}
             }
         }
-        for (_, record) in records {
+        for (_, appended_at, record) in records {
             offset += 1;
-            if feed.send(Fed::Record(record)).await.is_err() {
+            if feed.send(Fed::Record { record, appended_at }).await.is_err() {
                 return;
             }
         }

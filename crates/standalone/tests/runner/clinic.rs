@@ -102,7 +102,7 @@ impl Heard {
         tokio::spawn(async move {
             while let Some(fed) = follower.recv().await {
                 match fed {
-                    Fed::Record(record) => {
+                    Fed::Record { record, .. } => {
                         let aggregate = Aggregate::parse(&record.key).unwrap();
                         all.lock()
                             .unwrap()
@@ -340,7 +340,8 @@ pub fn same(one: &View, other: &View) -> bool {
 struct Model {
     locations: BTreeMap<Aggregate, Location>,
     views: BTreeMap<Name, View>,
-    /// The answers each caller may get. A parked record decides nothing, so its id may get two answers.
+    /// The answers each caller may get. A parked record decides nothing, so its id may get two
+    /// answers.
     told: BTreeMap<String, Vec<Verdict>>,
 }
 

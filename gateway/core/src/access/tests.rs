@@ -243,9 +243,10 @@ fn clinicians_and_services_move_only_assigned_queues() {
 
 #[test]
 fn source_reports_only_in_its_own_name() {
-    let mut told = fact();
-    told.source = SourceId::new("laboratory").unwrap();
-    let command = Command::ReportAppointment { appointment: appointment("riverside"), fact: told };
+    let mut fact_of_another = fact();
+    fact_of_another.source = SourceId::new("laboratory").unwrap();
+    let command =
+        Command::ReportAppointment { appointment: appointment("riverside"), fact: fact_of_another };
     for role in Role::ALL {
         assert_eq!(
             may_command(&claims(role), &location("riverside"), &command),
@@ -294,27 +295,32 @@ fn transfer_needs_the_right_at_the_destination() {
 const OPENED_BY: [(&str, &str); 18] = [
     (
         "ticket:riverside.00000000000000000000000000000001",
-        "patient reception support_staff doctor therapist counselor pharmacist lab_technician admin",
+        "patient reception support_staff doctor therapist counselor pharmacist \
+         lab_technician admin",
     ),
     // The ticket of the patient's appointment.
     (
         "ticket:riverside.000000000000000000000000000000a1",
-        "patient reception support_staff doctor therapist counselor pharmacist lab_technician admin",
+        "patient reception support_staff doctor therapist counselor pharmacist \
+         lab_technician admin",
     ),
     (
         "ticket:riverside.00000000000000000000000000000002",
-        "reception support_staff doctor therapist counselor pharmacist lab_technician admin",
+        "reception support_staff doctor therapist counselor pharmacist \
+         lab_technician admin",
     ),
     ("ticket:north.00000000000000000000000000000001", "admin"),
     (
         "queue:riverside.general",
-        "reception support_staff doctor therapist counselor pharmacist lab_technician admin",
+        "reception support_staff doctor therapist counselor pharmacist \
+         lab_technician admin",
     ),
     ("queue:riverside.blood", "reception support_staff admin"),
     ("queue:north.general", "admin"),
     (
         "board:riverside",
-        "display reception support_staff doctor therapist counselor pharmacist lab_technician admin",
+        "display reception support_staff doctor therapist counselor pharmacist \
+         lab_technician admin",
     ),
     ("board:north", "admin"),
     (
@@ -473,9 +479,9 @@ fn token_without_lists_reaches_nothing_below_admin() {
         };
         for command in every_command("riverside", "general") {
             let allowed = may_command(&empty, &location("riverside"), &command).is_ok();
-            let tells = role == Role::Source && command.kind() == "appointment.report";
-            let orders = role == Role::Admin && promised(role).contains(&command.kind());
-            assert_eq!(allowed, tells || orders, "{role:?} {}", command.kind());
+            let reports = role == Role::Source && command.kind() == "appointment.report";
+            let commands = role == Role::Admin && promised(role).contains(&command.kind());
+            assert_eq!(allowed, reports || commands, "{role:?} {}", command.kind());
         }
         for (name, _) in OPENED_BY.iter().filter(|(name, _)| !name.starts_with("run:")) {
             let opens = may_open(&empty, &Channel::parse(name).unwrap()).is_ok();

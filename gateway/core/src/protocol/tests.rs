@@ -63,7 +63,11 @@ fn recovered_reply_repeats_the_offset_and_has_one_publication() {
     };
     assert_eq!(
         text(json::write(&Reply::Subscribe { id: 2, start })),
-        r#"{"id":2,"subscribe":{"recoverable":true,"positioned":true,"epoch":"7","offset":3,"recovered":true,"was_recovering":true,"publications":[{"data":{"from":3},"offset":9}]}}"#
+        concat!(
+            r#"{"id":2,"subscribe":{"recoverable":true,"positioned":true,"epoch":"7","offset":3,"#,
+            r#""recovered":true,"was_recovering":true,"#,
+            r#""publications":[{"data":{"from":3},"offset":9}]}}"#
+        )
     );
 }
 
@@ -77,7 +81,10 @@ fn snapshot_reply_carries_data_and_position() {
     };
     assert_eq!(
         text(json::write(&Reply::Subscribe { id: 2, start })),
-        r#"{"id":2,"subscribe":{"recoverable":true,"positioned":true,"epoch":"7","offset":9,"data":{}}}"#
+        concat!(
+            r#"{"id":2,"subscribe":{"recoverable":true,"positioned":true,"epoch":"7","offset":9,"#,
+            r#""data":{}}}"#
+        )
     );
 }
 

@@ -1,5 +1,6 @@
-//! The follower's thread: reads every partition of views from a minute back, without a group and without commits,
-//! so that a node that starts or falls behind never depends on what another node has read.
+//! The follower's thread: reads every partition of views from a minute back, without a group and
+//! without commits, so that a node that starts or falls behind never depends on what another node
+//! has read.
 
 use std::{
     collections::BTreeMap,
@@ -18,15 +19,17 @@ use schemas::record::WireRecord;
 use tokio::sync::mpsc;
 
 use super::{Events, KafkaSettings};
-use crate::backends::log::Fed;
+use crate::{backends::log::Fed, clock};
 
-/// How far back following starts: what a client that lost its connection for a moment still resumes from.
+/// How far back following starts: what a client that lost its connection for a moment still resumes
+/// from.
 const BACK: Duration = Duration::from_secs(60);
 /// Longest sleep in `poll`: bounds how late the end of intake is noticed.
 const POLL: Duration = Duration::from_millis(100);
 /// How long Kafka may take to answer a question at the start.
 const START: Duration = Duration::from_secs(5);
-/// How often the topic is asked for new partitions, and how long that may hold up reading when a broker is slow.
+/// How often the topic is asked for new partitions, and how long that may hold up reading when a
+/// broker is slow.
 const REFRESH_EVERY: Duration = Duration::from_secs(30);
 const REFRESH: Duration = Duration::from_millis(500);
 /// Between two attempts to begin.
@@ -43,8 +46,8 @@ enum Stop {
     Fatal(#[source] KafkaError),
 }
 
-/// Feeds until nobody listens. A consumer that cannot go on is replaced by one that begins anew, and what was
-/// held before is then declared lost.
+/// Feeds until nobody listens. A consumer that cannot go on is replaced by one that begins anew,
+/// and what was held before is then declared lost.
 pub(super) fn follow(settings: &KafkaSettings, feed: &mpsc::Sender<Fed>) {
     let mut begun_before = false;
     while !feed.is_closed() {
@@ -86,7 +89,8 @@ struct Follower<'a> {
 }
 
 impl<'a> Follower<'a> {
-    /// Notes the end of every partition first and then looks a minute back, so that nothing lies between.
+    /// Notes the end of every partition first and then looks a minute back, so that nothing lies
+    /// between.
     fn begin(settings: &'a KafkaSettings) -> KafkaResult<Self> {
         let topic = settings.views_topic.as_str();
         let consumer: BaseConsumer<Events> = config(settings).create_with_context(Events)?;
@@ -154,7 +158,11 @@ impl<'a> Follower<'a> {
             None => return Ok(()),
             Some(Ok(message)) => {
                 let record = wire_record(&message);
-                feed.blocking_send(Fed::Record(record)).map_err(|_| Stop::Closed)?;
+                // Every message has a timestamp, because the topic has log append time. If one had
+                // none, it would count as new.
+                let appended_at = message.timestamp().to_millis().unwrap_or_else(clock::now);
+                feed.blocking_send(Fed::Record { record, appended_at })
+                    .map_err(|_| Stop::Closed)?;
                 (message.partition(), message.offset() + 1)
             }
             // The end is reached, whatever its last offsets hold.
@@ -194,7 +202,8 @@ impl<'a> Follower<'a> {
 fn config(settings: &KafkaSettings) -> rdkafka::ClientConfig {
     let mut config = settings.client();
     config
-        // librdkafka assigns nothing without a group's name, but a group that nobody subscribes in is never joined.
+        // librdkafka assigns nothing without a group's name, but a group that nobody subscribes in
+        // is never joined.
         .set("group.id", "clinicwire-gateway")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
@@ -203,7 +212,8 @@ fn config(settings: &KafkaSettings) -> rdkafka::ClientConfig {
         .set("isolation.level", "read_uncommitted")
         .set("enable.partition.eof", "true")
         .set("check.crcs", "true")
-        // A broker answers at the first byte; this is only how often it is asked while there is none.
+        // A broker answers at the first byte; this is only how often it is asked while there is
+        // none.
         .set("fetch.wait.max.ms", "100")
         .set("fetch.queue.backoff.ms", "5")
         .set("fetch.error.backoff.ms", "20")
@@ -228,7 +238,8 @@ fn a_minute_back() -> i64 {
     i64::try_from(since.saturating_sub(BACK).as_millis()).unwrap_or(i64::MAX)
 }
 
-/// What an error of `poll` means: most are passing, were logged by the client's context, and mend themselves.
+/// What an error of `poll` means: most are passing, were logged by the client's context, and mend
+/// themselves.
 fn judge(error: KafkaError) -> Result<(), Stop> {
     match error {
         KafkaError::MessageConsumptionFatal(_) => Err(Stop::Fatal(error)),
@@ -239,8 +250,8 @@ fn judge(error: KafkaError) -> Result<(), Stop> {
     }
 }
 
-/// A record's key and headers are text by contract. What is not is replaced by marks that no id contains, so that
-/// intake refuses it.
+/// A record's key and headers are text by contract. What is not is replaced by marks that no id
+/// contains, so that intake refuses it.
 fn wire_record(message: &BorrowedMessage<'_>) -> WireRecord {
     let text =
         |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();

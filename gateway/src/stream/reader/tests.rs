@@ -103,17 +103,17 @@ impl Queries for ScriptedBackend {
     }
 }
 
-async fn load(
+async fn fetch(
     store: &[Answer],
     authority: &[Answer],
     floor: Option<u64>,
 ) -> Result<Option<u64>, Code> {
-    let reader = Reader::new(ScriptedBackend::new(store), ScriptedBackend::new(authority));
+    let reader = ViewReader::new(ScriptedBackend::new(store), ScriptedBackend::new(authority));
     let aggregate = Aggregate::location(
         &TenantId::new("demo").unwrap(),
         &LocationId::new("riverside").unwrap(),
     );
-    let found = reader.load(&aggregate, "board:riverside", floor.map(position)).await?;
+    let found = reader.fetch(&aggregate, "board:riverside", floor.map(position)).await?;
     Ok(found.map(|view| view.position.version))
 }
 
@@ -121,39 +121,39 @@ use Answer::{Absent, Emptied, Fails, Hangs, Version};
 
 #[tokio::test(start_paused = true)]
 async fn store_alone_answers_when_it_is_current() {
-    assert_eq!(load(&[Version(5)], &[Hangs], None).await, Ok(Some(5)));
-    assert_eq!(load(&[Version(5)], &[Hangs], Some(5)).await, Ok(Some(5)));
+    assert_eq!(fetch(&[Version(5)], &[Hangs], None).await, Ok(Some(5)));
+    assert_eq!(fetch(&[Version(5)], &[Hangs], Some(5)).await, Ok(Some(5)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn authority_answers_when_the_store_does_not() {
     for store in [Version(4), Absent, Emptied, Fails, Hangs] {
-        assert_eq!(load(&[store], &[Version(5)], Some(5)).await, Ok(Some(5)));
+        assert_eq!(fetch(&[store], &[Version(5)], Some(5)).await, Ok(Some(5)));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn view_absent_from_the_authority_does_not_exist() {
-    assert_eq!(load(&[Absent], &[Absent], None).await, Ok(None));
-    assert_eq!(load(&[Emptied], &[Absent], Some(5)).await, Ok(None));
+    assert_eq!(fetch(&[Absent], &[Absent], None).await, Ok(None));
+    assert_eq!(fetch(&[Emptied], &[Absent], Some(5)).await, Ok(None));
 }
 
 #[tokio::test(start_paused = true)]
 async fn backends_that_are_behind_are_asked_again() {
     let store = [Version(3), Version(4), Version(5)];
-    assert_eq!(load(&store, &[Version(3)], Some(5)).await, Ok(Some(5)));
-    assert_eq!(load(&[Fails], &[Fails, Fails, Version(7)], Some(5)).await, Ok(Some(7)));
+    assert_eq!(fetch(&store, &[Version(3)], Some(5)).await, Ok(Some(5)));
+    assert_eq!(fetch(&[Fails], &[Fails, Fails, Version(7)], Some(5)).await, Ok(Some(7)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn view_older_than_the_floor_is_never_returned() {
     let started = Instant::now();
-    assert_eq!(load(&[Version(4)], &[Version(4)], Some(5)).await, Err(Code::TryAgain));
+    assert_eq!(fetch(&[Version(4)], &[Version(4)], Some(5)).await, Err(Code::TryAgain));
     assert_eq!(started.elapsed(), DEADLINE);
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_silent_backends_mean_try_again() {
-    assert_eq!(load(&[Hangs], &[Hangs], None).await, Err(Code::TryAgain));
-    assert_eq!(load(&[Fails], &[Fails], None).await, Err(Code::TryAgain));
+    assert_eq!(fetch(&[Hangs], &[Hangs], None).await, Err(Code::TryAgain));
+    assert_eq!(fetch(&[Fails], &[Fails], None).await, Err(Code::TryAgain));
 }

@@ -64,7 +64,7 @@ impl Connections {
         connection
     }
 
-    /// As [`Connections::get`].
+    /// Like [`Connections::get`], to change the connection.
     pub fn get_mut(&mut self, id: ConnId) -> Option<&mut Connection> {
         let connection = self.slab.get_mut(id);
         debug_assert!(connection.is_some(), "a connection is removed after its last use");
@@ -85,7 +85,7 @@ impl Connections {
         found
     }
 
-    /// As [`Connections::subscription`].
+    /// Like [`Connections::subscription`], to change the subscription.
     pub fn subscription_mut(&mut self, at: SubscriptionId) -> Option<&mut Subscription> {
         let found = self.slab.get_mut(at.conn);
         let found = found.and_then(|conn| conn.session.subscriptions.get_mut(at.slot));

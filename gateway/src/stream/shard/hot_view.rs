@@ -78,7 +78,7 @@ pub struct FetchState {
     pub attempts: u8,
 }
 
-/// What the patient of a ticket sees now, and at which position.
+/// The state of a ticket as its patient sees it now.
 pub struct TicketNow<'a> {
     pub position: Position,
     pub seen: TicketViewRef<'a>,

@@ -76,7 +76,7 @@ impl HotViews {
         view
     }
 
-    /// As [`HotViews::get`].
+    /// Like [`HotViews::get`], to change the view.
     pub fn get_mut(&mut self, id: HotViewId) -> Option<&mut HotView> {
         let view = self.views.get_mut(id);
         debug_assert!(view.is_some(), "a view with listeners or tickets stays open");
@@ -266,8 +266,8 @@ impl HotViews {
         self.changed.push(id);
     }
 
-    /// What the patient of a watched ticket sees now. `None` for a keyed view, and while the
-    /// ticket's line is not at hand.
+    /// The state of a watched ticket as its patient sees it now. `None` for a keyed view, and while
+    /// the ticket's line is not at hand.
     pub fn ticket_now(&self, id: HotViewId) -> Option<TicketNow<'_>> {
         let TicketWatch { ticket, standing } = self.get(id)?.watch()?;
         match standing {

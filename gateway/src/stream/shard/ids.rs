@@ -57,7 +57,8 @@ impl TicketIndex {
     }
 }
 
-/// A fetch of a view, unique in its shard. It tells the answer of the latest fetch from older ones.
+/// A fetch of a view, unique in its shard. The answer to an older fetch of the same view is
+/// recognised by it and ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FetchId(NonZeroU64);
 

@@ -7,14 +7,14 @@ use tokio::sync::mpsc;
 use crate::{
     access::{audit::Audit, auth::Verifier},
     metrics::Metrics,
-    stream::{message::ShardMessage, reader::Reader, tails::Tails},
+    stream::{message::ShardMessage, reader::ViewReader, shard_set::ShardIndex, tails::Tails},
 };
 
 pub struct Links {
     /// Index of the shard in its node.
-    pub index: usize,
+    pub index: ShardIndex,
     pub tails: Arc<Tails>,
-    pub reader: Arc<Reader>,
+    pub reader: Arc<ViewReader>,
     pub verifier: Arc<Verifier>,
     pub metrics: Arc<Metrics>,
     pub audit: Audit,

@@ -5,10 +5,9 @@ use std::{cell::RefCell, time::Duration};
 
 use gateway_core::access::Role;
 use schemas::{
-    command::CommandOutcome,
-    ids::{Aggregate, CommandId, LocationId, RunId, TenantId},
-    record::{ViewDelta, ViewsRecord, WireRecord},
-    view::{Delta, View, raw},
+    ids::{Aggregate, LocationId, TenantId},
+    record::{ViewDelta, ViewsRecord},
+    view::{Delta, raw},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -20,86 +19,20 @@ use tokio::{
 
 use super::*;
 use crate::{
-    BoxFuture,
     access::{
         audit::Audit,
         auth::{DevelopmentKey, Verifier},
     },
-    backends::log::{Fed, Log, NotAppended},
-    backends::queries::{FindingsAsked, FindingsPage, ListedRun, Queries, RunsAsked},
-    backends::snapshots::{NotRead, Snapshot, Snapshots},
     metrics::Metrics,
     stream::{
-        reader::Reader,
+        reader::ViewReader,
+        shard_set::ShardIndex,
         shard_task,
         tails::{TailRecord, Tails},
+        test_backends::{EPOCH, STORED, TestBackends},
     },
     transport::connection,
 };
-
-/// The epoch of every view.
-const EPOCH: u64 = 7;
-/// The version of every view in the store.
-const STORED: u64 = 5;
-
-/// Backends in which every view exists, and that offer nothing else.
-struct TestBackends;
-
-impl Snapshots for TestBackends {
-    fn load<'a>(
-        &'a self,
-        _: &'a Aggregate,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<Snapshot, NotRead>> {
-        let position = Position { epoch: EPOCH, version: STORED };
-        Box::pin(async move { Ok(Snapshot::Held(View { position, ..View::empty(EPOCH) })) })
-    }
-}
-
-impl Queries for TestBackends {
-    fn view<'a>(
-        &'a self,
-        _: &'a Aggregate,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<Option<View>, NotRead>> {
-        unreachable!("the store has every view")
-    }
-
-    fn outcome<'a>(
-        &'a self,
-        _: &'a TenantId,
-        _: &'a CommandId,
-    ) -> BoxFuture<'a, Result<Option<CommandOutcome>, NotRead>> {
-        unreachable!("no command is sent")
-    }
-
-    fn runs<'a>(
-        &'a self,
-        _: &'a TenantId,
-        _: &'a RunsAsked,
-    ) -> BoxFuture<'a, Result<Vec<ListedRun>, NotRead>> {
-        unreachable!("nothing is listed")
-    }
-
-    fn findings<'a>(
-        &'a self,
-        _: &'a TenantId,
-        _: &'a RunId,
-        _: &'a FindingsAsked,
-    ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>> {
-        unreachable!("nothing is listed")
-    }
-}
-
-impl Log for TestBackends {
-    fn append(&self, _: &'static str, _: WireRecord) -> BoxFuture<'_, Result<(), NotAppended>> {
-        unreachable!("nothing is written")
-    }
-
-    fn follow(&self) -> mpsc::Receiver<Fed> {
-        unreachable!("the test feeds the shard itself")
-    }
-}
 
 /// A running shard with one location.
 struct TestShard {
@@ -117,9 +50,9 @@ impl TestShard {
         let tails = Arc::new(Tails::default());
         let metrics = Arc::new(Metrics::new());
         let links = Links {
-            index: 0,
+            index: ShardIndex::from_index(0),
             tails: tails.clone(),
-            reader: Arc::new(Reader::new(Arc::new(TestBackends), Arc::new(TestBackends))),
+            reader: Arc::new(ViewReader::new(Arc::new(TestBackends), Arc::new(TestBackends))),
             verifier: Arc::new(Verifier::new(DevelopmentKey::from_words("a test").keys()).unwrap()),
             metrics: metrics.clone(),
             audit: Audit::new(Arc::new(TestBackends)),

@@ -232,11 +232,17 @@ mod tests {
         }
         assert_eq!(
             text(&refusal(Code::TryAgain)),
-            r#"{"error":{"code":"try_again","message":"This node cannot answer at the moment. Try again.","retry":true}}"#
+            concat!(
+                r#"{"error":{"code":"try_again","message":"This node cannot answer at the "#,
+                r#"moment. Try again.","retry":true}}"#
+            )
         );
         assert_eq!(
             text(&error(Some("board:r"), Code::Forbidden)),
-            r#"{"channel":"board:r","code":"forbidden","message":"This role may not do that, or not here.","retry":false}"#
+            concat!(
+                r#"{"channel":"board:r","code":"forbidden","message":"This role may not do that, "#,
+                r#"or not here.","retry":false}"#
+            )
         );
     }
 }

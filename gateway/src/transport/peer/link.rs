@@ -78,7 +78,7 @@ enum FarewellProgress {
     Emitted,
     /// A poll has begun since the packet was emitted.
     PolledFor,
-    /// That poll has been answered.
+    /// The poll after the packet has been answered.
     Delivered,
 }
 

@@ -2,7 +2,7 @@
 
 use schemas::codes::Close;
 
-/// What the connection's task should do next.
+/// The next thing for the connection's task to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ready {
     /// Read what the client sent.
@@ -13,7 +13,7 @@ pub enum Ready {
     Close(Close),
 }
 
-/// What became of bytes that a peer was given.
+/// The result of giving bytes to a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SendOutcome {
     /// The system has taken all of them.

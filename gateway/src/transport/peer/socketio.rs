@@ -142,7 +142,8 @@ impl SocketIoPeer {
     /// Emits an event that must not be lost.
     ///
     /// # Errors
-    /// As for [`SocketIoPeer::send_state`]; [`Close::Slow`] when too many bytes wait already.
+    /// [`Close::Slow`] when too many bytes wait, or the close of a connection which cannot be
+    /// written to.
     fn emit(
         &mut self,
         name: &str,

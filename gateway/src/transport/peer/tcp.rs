@@ -48,7 +48,7 @@ impl TcpPeer {
     }
 
     /// # Errors
-    /// As for [`TcpPeer::send_bytes`].
+    /// Those of [`TcpPeer::send_bytes`].
     pub fn send_reply(
         &mut self,
         form: Form,

@@ -125,7 +125,9 @@ fn one<'a>(
 fn as_json(frame: &[u8]) -> Value {
     let message = ReplyMessage::decode_length_delimited(frame).expect("a reply can be read");
     let text = |data: &[u8]| serde_json::from_slice::<Value>(data).expect("data is JSON text");
-    let publication = |publication: Publication| json!({"data": text(&publication.data), "offset": publication.offset});
+    let publication = |publication: Publication| -> Value {
+        json!({"data": text(&publication.data), "offset": publication.offset})
+    };
     without_zeros(json!({
         "id": message.id,
         "error": message.error.map(|error| {
@@ -135,19 +137,23 @@ fn as_json(frame: &[u8]) -> Value {
             "client": connect.client, "version": connect.version, "expires": connect.expires,
             "ttl": connect.ttl, "ping": connect.ping, "pong": connect.pong,
         })),
-        "refresh": message.refresh.map(|refresh| json!({"expires": refresh.expires, "ttl": refresh.ttl})),
+        "refresh": message.refresh.map(|refresh| {
+            json!({"expires": refresh.expires, "ttl": refresh.ttl})
+        }),
         "unsubscribe": message.unsubscribe.map(|_| json!({})),
         "ping": message.ping.map(|_| json!({})),
         "subscribe": message.subscribe.map(|subscribe| json!({
-            "recoverable": subscribe.recoverable, "positioned": subscribe.positioned, "epoch": subscribe.epoch,
-            "offset": subscribe.offset, "recovered": subscribe.recovered,
+            "recoverable": subscribe.recoverable, "positioned": subscribe.positioned,
+            "epoch": subscribe.epoch, "offset": subscribe.offset, "recovered": subscribe.recovered,
             "was_recovering": subscribe.was_recovering,
             "publications": subscribe.publications.into_iter().map(publication).collect::<Vec<_>>(),
             "data": (!subscribe.data.is_empty()).then(|| text(&subscribe.data)),
         })),
         "push": message.push.map(|push| json!({
             "channel": push.channel,
-            "unsubscribe": push.unsubscribe.map(|end| json!({"code": end.code, "reason": end.reason})),
+            "unsubscribe": push.unsubscribe.map(|end| {
+                json!({"code": end.code, "reason": end.reason})
+            }),
             "pub": push.publication.map(publication),
         })),
     }))
@@ -178,7 +184,8 @@ proptest! {
     fn reply_reads_the_same_in_both_encodings(parts in any_parts()) {
         let channel = Channel::parse("board:riverside").unwrap();
         for reply in replies(&parts, &channel) {
-            let line: Value = serde_json::from_slice(&json::write(&reply)).expect("a reply is JSON");
+            let line: Value =
+                serde_json::from_slice(&json::write(&reply)).expect("a reply is JSON");
             prop_assert_eq!(without_zeros(line), as_json(&write(&reply)));
         }
     }
@@ -186,7 +193,9 @@ proptest! {
     #[test]
     fn publication_reads_the_same_in_both_encodings(offset: u64, entry in ".{0,40}") {
         let channel = Channel::parse("board:riverside").unwrap();
-        let data = |to: &mut Vec<u8>| serde_json::to_writer(to, &json!({ "set": { "a": entry } })).unwrap();
+        let data = |to: &mut Vec<u8>| {
+            serde_json::to_writer(to, &json!({ "set": { "a": entry } })).unwrap();
+        };
         let (mut line, mut frame) = (Vec::new(), Vec::new());
         json::write_publication(&mut line, &channel, offset, data);
         write_publication(&mut frame, &channel, offset, data);
@@ -199,7 +208,8 @@ proptest! {
         let lines: Vec<&str> = sent.iter().map(|(line, _)| line.as_str()).collect();
         let frame: Vec<u8> = sent.iter().flat_map(|(_, message)| message.clone()).collect();
         let lines = lines.join("\n");
-        prop_assert_eq!(json::commands(&lines).collect::<Vec<_>>(), commands(&frame).collect::<Vec<_>>());
+        let (in_json, in_protobuf) = (json::commands(&lines), commands(&frame));
+        prop_assert_eq!(in_json.collect::<Vec<_>>(), in_protobuf.collect::<Vec<_>>());
     }
 
     #[test]
@@ -217,7 +227,7 @@ fn length_beyond_the_frame_ends_it() {
     for frame in [&too_long[..], &four_gigabytes, &more_than_64_bits, &unfinished] {
         assert_eq!(commands(frame).collect::<Vec<_>>(), [None], "{frame:?}");
     }
-    // The same inside a message: a token whose length passes the end of its message.
+    // A length inside a message is checked too: a token whose length passes the end of its message.
     assert_eq!(commands(&[0x04, 0x22, 0x02, 0x0a, 0x7f]).collect::<Vec<_>>(), [None]);
 }
 

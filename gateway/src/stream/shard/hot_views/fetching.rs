@@ -48,7 +48,7 @@ impl HotViews {
         let floor = self.links.tails.floor(&aggregate, &name);
         let (reader, inbox) = (self.links.reader.clone(), self.links.inbox.clone());
         self.links.node.spawn(async move {
-            let result = reader.load(&aggregate, &name, floor).await;
+            let result = reader.fetch(&aggregate, &name, floor).await;
             let fetched = FetchedView { view: id, fetch, result };
             let _ = inbox.send(ShardMessage::Fetched(fetched)).await;
         });

@@ -1,0 +1,78 @@
+use schemas::{
+    ids::{Aggregate, LocationId, TenantId},
+    view::Position,
+};
+
+use super::*;
+use crate::stream::test_backends::TestBackends;
+
+/// An intake without shards.
+fn intake() -> Intake {
+    let backends = Arc::new(TestBackends);
+    Intake {
+        tails: Arc::new(Tails::default()),
+        shards: Vec::new(),
+        commands: Arc::new(Commands::new(backends.clone(), backends)),
+        metrics: Arc::new(Metrics::new()),
+        readiness: Arc::new(Readiness::default()),
+    }
+}
+
+fn record(version: u64) -> WireRecord {
+    let tenant = TenantId::new("demo").unwrap();
+    let aggregate = Aggregate::location(&tenant, &LocationId::new("riverside").unwrap());
+    let position = Position { epoch: 7, version };
+    let record = ViewsRecord { position, at: 1, deltas: Vec::new(), outcome: None };
+    record.to_wire(&aggregate)
+}
+
+/// Runs the intake over a feed until it ends.
+async fn run(intake: Intake, feed: impl IntoIterator<Item = Fed>) {
+    let (sender, receiver) = mpsc::channel(16);
+    for fed in feed {
+        sender.send(fed).await.unwrap_or_else(|_| panic!("the feed has room"));
+    }
+    drop(sender);
+    intake.run(receiver).await;
+}
+
+#[tokio::test]
+async fn record_moves_lag_and_tail_bytes() {
+    let intake = intake();
+    let (metrics, tails) = (intake.metrics.clone(), intake.tails.clone());
+    let appended_at = clock::now() - 2_500;
+    run(intake, [Fed::Record { record: record(1), appended_at }]).await;
+    let lag = metrics.intake_lag_seconds.get();
+    assert!((2.5..60.0).contains(&lag), "{lag}");
+    assert!(metrics.tail_bytes.get() > 0);
+    assert_eq!(metrics.tail_bytes.get(), i64::try_from(tails.bytes()).unwrap());
+    assert_eq!((metrics.intake_records.get(), metrics.intake_refused.get()), (1, 0));
+}
+
+#[tokio::test]
+async fn record_from_the_future_has_no_lag() {
+    let intake = intake();
+    let metrics = intake.metrics.clone();
+    metrics.intake_lag_seconds.set(9.0);
+    let appended_at = clock::now() + 60_000;
+    run(intake, [Fed::Record { record: record(1), appended_at }]).await;
+    assert!(metrics.intake_lag_seconds.get().abs() < f64::EPSILON);
+}
+
+#[tokio::test]
+async fn unreadable_headers_are_counted_as_refused() {
+    let intake = intake();
+    let (metrics, tails) = (intake.metrics.clone(), intake.tails.clone());
+    let unreadable = WireRecord { headers: Vec::new(), ..record(1) };
+    run(intake, [Fed::Record { record: unreadable, appended_at: clock::now() }]).await;
+    assert_eq!((metrics.intake_records.get(), metrics.intake_refused.get()), (1, 1));
+    assert_eq!(tails.bytes(), 0);
+}
+
+#[tokio::test]
+async fn loss_of_records_empties_the_tails() {
+    let intake = intake();
+    let metrics = intake.metrics.clone();
+    run(intake, [Fed::Record { record: record(1), appended_at: clock::now() }, Fed::Lost]).await;
+    assert_eq!(metrics.tail_bytes.get(), 0);
+}
