@@ -1,6 +1,7 @@
-//! Appointments: what a source knows of one, what its patient sees of it, and how it stands in a doctor's day.
+//! Appointments: what a source knows of one, what its patient sees, and a doctor's schedule.
 //!
-//! The statuses are FHIR's (Appointment, R4 and R5, <https://hl7.org/fhir/valueset-appointmentstatus.html>).
+//! The statuses are those of FHIR's Appointment (R4 and R5,
+//! <https://hl7.org/fhir/valueset-appointmentstatus.html>).
 
 use std::fmt;
 
@@ -13,31 +14,42 @@ use crate::{
     ticket::TicketState,
 };
 
-/// Key of the single entry of the view `appointment:<id>`.
+/// The key of the single entry of the view `appointment:<id>`.
 pub const APPOINTMENT_KEY: &str = "appointment";
-/// Key of the doctor's own entry in a schedule; every other key is an appointment's id.
+/// The key of the doctor's own entry in a schedule. Every other key is the id of an appointment.
 pub const SCHEDULE_KEY: &str = "schedule";
-/// Longest name a source may have for an appointment: it stands in an index.
+/// Longest key in bytes that a source may use for an appointment. The key is part of an index.
 pub const MAX_SOURCE_KEY: usize = 100;
 
-/// FHIR's status of an appointment.
+/// The status of an appointment, as FHIR defines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum AppointmentStatus {
+    /// None of the participants has agreed yet.
     Proposed,
+    /// Some participants have agreed.
     Pending,
+    /// All participants have agreed.
     Booked,
+    /// The patient has arrived and is not checked in.
     Arrived,
+    /// The appointment took place.
     Fulfilled,
+    /// The appointment was cancelled.
     Cancelled,
+    /// The patient never came.
     Noshow,
+    /// The appointment never existed.
     EnteredInError,
+    /// The patient is checked in and has a ticket.
     CheckedIn,
+    /// The patient waits for a time.
     Waitlist,
 }
 
 impl AppointmentStatus {
+    /// Every status.
     pub const ALL: [AppointmentStatus; 10] = [
         Self::Proposed,
         Self::Pending,
@@ -51,7 +63,7 @@ impl AppointmentStatus {
         Self::Waitlist,
     ];
 
-    /// FHIR's word.
+    /// The status as FHIR spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Proposed => "proposed",
@@ -67,26 +79,31 @@ impl AppointmentStatus {
         }
     }
 
-    /// Whether nothing more is expected of the appointment.
+    /// Whether the appointment has ended.
     pub fn is_end(self) -> bool {
         matches!(self, Self::Fulfilled | Self::Cancelled | Self::Noshow | Self::EnteredInError)
     }
 
-    /// Whether it may lack its times (FHIR's invariant app-3; one that never was has none either).
+    /// Whether an appointment with this status may lack its times: FHIR's invariant app-3, and also
+    /// an appointment that was entered in error.
     pub fn may_lack_times(self) -> bool {
         matches!(self, Self::Proposed | Self::Cancelled | Self::Waitlist | Self::EnteredInError)
     }
 }
 
-/// The name a source has for an appointment. It may identify a patient: `Debug` hides it.
+/// The key that a source uses for an appointment. The key can identify a patient, so `Debug` hides
+/// it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct SourceKey(String);
 
 impl SourceKey {
+    /// Checks the text of a key.
+    ///
     /// # Errors
-    /// `invalid_value` for a text that is empty, longer than [`MAX_SOURCE_KEY`] bytes, or has control characters.
+    /// `invalid_value` for a text that is empty, is longer than [`MAX_SOURCE_KEY`] bytes, or has
+    /// control characters.
     pub fn new(text: impl Into<String>) -> Result<Self, Code> {
         let text = text.into();
         let good =
@@ -94,6 +111,7 @@ impl SourceKey {
         if good { Ok(Self(text)) } else { Err(Code::InvalidValue) }
     }
 
+    /// The text of the key.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -118,81 +136,98 @@ impl fmt::Debug for SourceKey {
     }
 }
 
-/// Whoever sees the patient.
+/// A doctor, or another person who sees patients by appointment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct Doctor {
+    /// The id that the clinic's own systems use.
     pub id: DoctorId,
-    /// As patients read it on a door.
+    /// The name, as patients read it on a door.
     pub name: String,
 }
 
-/// All a source knows of an appointment at one moment: never a part, so that facts may come late, twice or in any order
-/// and the newest one alone tells everything.
+/// All that a source knows about an appointment at one moment. A fact is never partial: facts can
+/// come late, twice or out of order, and the newest one alone is complete.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct AppointmentFact {
+    /// The system that sent the fact.
     pub source: SourceId,
-    /// With the source, what names the appointment.
+    /// The source's key of the appointment. Source and key together identify the appointment.
     pub key: SourceKey,
-    /// The source's own version of the appointment, or milliseconds of its last change: of two facts the greater is the
-    /// newer, whichever came first. A source uses one of the two.
+    /// The source's own version of the appointment, or the milliseconds of its last change. The fact
+    /// with the greater revision is newer, whichever came first. A source always uses one of the two.
     pub revision: u64,
+    /// The status.
     pub status: AppointmentStatus,
+    /// The start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Millis>,
+    /// The end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<Millis>,
+    /// The doctor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doctor: Option<Doctor>,
-    /// The queue its ticket is to stand in.
+    /// The queue that the appointment's ticket is issued in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueId>,
-    /// What staff call it: initials or a chart number, as the clinic decides. Shown to staff only.
+    /// What staff call the appointment: initials or a chart number, as the clinic decides. Only staff
+    /// see the label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// Why it was called off.
+    /// Why the appointment was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// It takes place there now: over here, and booked there.
+    /// The location that the appointment moved to. It ends here and is booked there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_to: Option<LocationId>,
 }
 
 impl AppointmentFact {
-    /// Whether everything the fact names is of `location`, or of where the appointment moves to.
+    /// Whether everything that the fact names belongs to `location`, or to the location that the
+    /// appointment moves to.
     pub fn refers_only_to(&self, location: &LocationId) -> bool {
         let place = self.moved_to.as_ref().unwrap_or(location);
         self.queue.as_ref().is_none_or(|queue| queue.belongs_to(place))
     }
 }
 
-/// What a fact changed, or why it changed nothing. The word for metrics, outcomes and the journal.
+/// What a fact changed, or why it changed nothing. Also a word of metrics, outcomes and the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AppointmentChange {
+    /// The appointment is new, or booked again.
     Booked,
+    /// Start or end changed.
     Rescheduled,
-    /// Doctor, queue, label or a status before "booked".
+    /// The doctor, queue or label changed, or a status before `booked`.
     Modified,
+    /// The patient has arrived.
     Arrived,
+    /// The patient is checked in.
     CheckedIn,
+    /// The appointment took place.
     Fulfilled,
+    /// The appointment was cancelled.
     Cancelled,
+    /// The patient never came.
     NoShow,
+    /// The appointment never existed.
     EnteredInError,
-    /// To another location.
+    /// The appointment moved to another location.
     Moved,
-    /// The desk knows the status better; the rest was taken in.
+    /// The front desk overrides the status; the rest was applied.
     Overruled,
-    /// Known already.
+    /// The fact was known already.
     Repeated,
-    /// Older than what is known.
+    /// The fact is older than what is known.
     Stale,
 }
 
 impl AppointmentChange {
+    /// Every change.
     pub const ALL: [AppointmentChange; 13] = [
         Self::Booked,
         Self::Rescheduled,
@@ -209,7 +244,7 @@ impl AppointmentChange {
         Self::Stale,
     ];
 
-    /// The word, as JSON spells it.
+    /// The change as JSON spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Booked => "booked",
@@ -229,74 +264,90 @@ impl AppointmentChange {
     }
 }
 
-/// Everything the channel of one appointment says, each time it says something.
+/// The state behind the channel of one appointment: all that its patient sees.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct AppointmentView {
+    /// The appointment.
     pub appointment: AppointmentId,
+    /// The status.
     pub status: AppointmentStatus,
+    /// The start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Millis>,
+    /// The end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<Millis>,
-    /// Its time came and nobody has checked in.
+    /// Whether the start has passed and nobody has checked in.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
-    /// The doctor's name.
+    /// The name of the doctor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doctor: Option<String>,
-    /// Minutes the doctor is behind, in steps of five; only before the appointment begins.
+    /// Minutes that the doctor is behind, in steps of five. Only before the appointment starts.
     #[serde(default)]
     pub delay_min: u32,
-    /// Its ticket and label, once checked in.
+    /// The ticket, once the patient is checked in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<TicketId>,
+    /// The label of that ticket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket_label: Option<String>,
+    /// Why the appointment was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The appointment that goes on at another location.
+    /// The appointment that continues at another location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub successor: Option<AppointmentId>,
 }
 
-/// The doctor, in their schedule (key `schedule`).
+/// The doctor in their schedule (key `schedule`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct ScheduleHead {
+    /// The name of the doctor.
     pub doctor: String,
     /// The service day, `YYYY-MM-DD`.
     pub day: String,
-    /// IANA name of the location's time zone.
+    /// The IANA name of the location's time zone.
     pub time_zone: String,
-    /// Minutes behind, in steps of five.
+    /// Minutes that the doctor is behind, in steps of five.
     pub delay_min: u32,
 }
 
-/// One appointment in a schedule (key: its id).
+/// One appointment in a schedule. The key is the id of the appointment.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct ScheduleEntry {
+    /// The status.
     pub status: AppointmentStatus,
+    /// The start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Millis>,
+    /// The end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<Millis>,
+    /// Whether the start has passed and nobody has checked in.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
+    /// What staff call the appointment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+    /// Why the appointment was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The ticket, once the patient is checked in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<ScheduleTicket>,
 }
 
-/// The ticket of a checked-in appointment, as a schedule shows it.
+/// The ticket of a checked-in appointment in a schedule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct ScheduleTicket {
+    /// The label, such as `A-042`.
     pub label: String,
+    /// The state.
     pub state: TicketState,
 }
 
@@ -305,7 +356,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_statuses_are_spelt_as_fhir_spells_them() {
+    fn status_and_change_names_match_their_json() {
         for status in AppointmentStatus::ALL {
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
         }
@@ -315,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_and_an_appointment_hide_themselves() {
+    fn debug_hides_source_key_and_appointment() {
         let key = SourceKey::new("ROYM80123456").unwrap();
         assert!(!format!("{key:?}").contains("ROYM"));
         let id = AppointmentId::from_random(&LocationId::new("north").unwrap(), 7);

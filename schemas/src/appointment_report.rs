@@ -9,46 +9,55 @@ use crate::{
     ids::{AppointmentId, LocationId, QueueId, SourceId},
 };
 
-/// What a source tells, as JSON over HTTP or in its own topic; times are texts of RFC 3339.
+/// All that a source knows about an appointment, as JSON over HTTP or in the source's own topic.
+/// Times are texts of RFC 3339.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct AppointmentReport {
     /// Where the appointment takes place.
     pub location: LocationId,
+    /// The source's key of the appointment.
     pub key: SourceKey,
     /// The source's own version of the appointment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
-    /// When the source last changed it; counts where there is no version.
+    /// When the source last changed the appointment. Used when there is no version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(any(test, feature = "json-schema"), schemars(with = "Option<String>"))]
     pub updated_at: Option<jiff::Timestamp>,
+    /// The status.
     pub status: AppointmentStatus,
+    /// The start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(any(test, feature = "json-schema"), schemars(with = "Option<String>"))]
     pub start: Option<jiff::Timestamp>,
+    /// The end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(any(test, feature = "json-schema"), schemars(with = "Option<String>"))]
     pub end: Option<jiff::Timestamp>,
+    /// The doctor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doctor: Option<Doctor>,
+    /// The queue that the appointment's ticket is issued in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueId>,
+    /// What staff call the appointment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+    /// Why the appointment was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The location it was at until now, when that is another one.
+    /// The previous location, when the appointment moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_from: Option<LocationId>,
 }
 
 impl AppointmentReport {
-    /// The location that must hear it first, and the command it is told by. `bits` are the random part of the
-    /// appointment's id, should the location not know it yet.
+    /// The location that must apply the report first, and the command for it. `bits` become the random
+    /// part of the appointment's id if the location does not know the appointment yet.
     ///
     /// # Errors
-    /// `invalid_value` without a version or a time of change, or with a time of change before 1970.
+    /// `invalid_value` when the report has neither a version nor a time of change from 1970 on.
     pub fn into_command(self, source: SourceId, bits: u128) -> Result<(LocationId, Command), Code> {
         let changed = self.updated_at.and_then(|at| u64::try_from(at.as_millisecond()).ok());
         let revision = self.version.or(changed).ok_or(Code::InvalidValue)?;
@@ -84,9 +93,10 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_told_first_where_the_appointment_was() {
+    fn moved_report_goes_to_the_previous_location_first() {
         let base = serde_json::json!({
-            "location": "north", "key": "4711", "updated_at": "2026-11-27T08:00:00Z", "status": "booked",
+            "location": "north", "key": "4711", "status": "booked",
+            "updated_at": "2026-11-27T08:00:00Z",
             "start": "2026-11-27T09:00:00-05:00", "end": "2026-11-27T09:20:00-05:00",
         });
         let source = SourceId::new("his").unwrap();
@@ -111,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_says_how_new_it_is() {
+    fn report_without_version_or_time_is_refused() {
         let report =
             report(serde_json::json!({"location": "north", "key": "4711", "status": "proposed"}))
                 .unwrap();

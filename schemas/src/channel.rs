@@ -1,4 +1,5 @@
-//! What a client subscribes to, and how it is spelt. A channel and the view behind it have the same name.
+//! Channels: what a client subscribes to, and how a channel is named. A channel and the view behind
+//! it have the same name.
 
 use std::fmt;
 
@@ -6,17 +7,18 @@ use crate::ids::{
     Aggregate, AppointmentId, LocationId, QueueId, RunId, ScheduleId, TenantId, TicketId,
 };
 
-/// Longest channel name any client may send: the longest, a schedule, has 90 bytes.
+/// Longest channel name in bytes that a client may send. The longest valid name, of a schedule, has
+/// 90 bytes.
 pub const MAX_CHANNEL: usize = 128;
 
-/// A channel's kind and whom it is about. The tenant comes from the token, never from the name.
+/// A channel: its kind and its subject. The tenant comes from the token, never from the name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Channel {
-    /// One patient's own place.
+    /// One patient's own place in a queue.
     Ticket(TicketId),
     /// The ordered line of one queue, for staff.
     Queue(QueueId),
-    /// What a waiting room shows.
+    /// The board of a waiting room.
     Board(LocationId),
     /// One check of a claims file.
     Run(RunId),
@@ -24,21 +26,21 @@ pub enum Channel {
     Appointment(AppointmentId),
     /// One doctor's service day.
     Schedule(ScheduleId),
-    /// How busy a location is.
+    /// The load of a location: how busy it is.
     Load(LocationId),
 }
 
-/// Text that names no channel.
+/// A text that is no channel's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a channel")]
 pub struct InvalidChannel;
 
 impl Channel {
-    /// Reads `ticket:<id>`, `queue:<id>`, `board:<location>`, `run:<id>`, `appointment:<id>`, `schedule:<location>/<doctor>`
-    /// or `load:<location>`.
+    /// Reads `ticket:<id>`, `queue:<id>`, `board:<location>`, `run:<id>`, `appointment:<id>`,
+    /// `schedule:<location>/<doctor>` or `load:<location>`.
     ///
     /// # Errors
-    /// [`InvalidChannel`] for an unknown kind or an id that is none.
+    /// [`InvalidChannel`] for an unknown kind, or an id without the form of its kind.
     pub fn parse(name: &str) -> Result<Self, InvalidChannel> {
         let (kind, id) = name.split_once(':').ok_or(InvalidChannel)?;
         let channel = match kind {
@@ -59,11 +61,11 @@ impl Channel {
         match (self.location(), self) {
             (Some(location), _) => Aggregate::location(tenant, &location),
             (None, Channel::Run(id)) => Aggregate::run(tenant, id),
-            (None, _) => unreachable!("every channel but a run's is of a location"),
+            (None, _) => unreachable!("every channel except a run's belongs to a location"),
         }
     }
 
-    /// The location it is of; a run has none.
+    /// The location of the channel. A run has none.
     pub fn location(&self) -> Option<LocationId> {
         Some(match self {
             Channel::Ticket(id) => id.location(),
@@ -75,7 +77,7 @@ impl Channel {
         })
     }
 
-    /// What the name has behind its kind.
+    /// The part of the name after its kind.
     pub fn id(&self) -> &str {
         match self {
             Channel::Ticket(id) => id.as_str(),
@@ -87,11 +89,11 @@ impl Channel {
         }
     }
 
-    /// Every kind of channel, as names begin with it.
+    /// Every kind of channel, as names begin.
     pub const KINDS: [&'static str; 7] =
         ["ticket", "queue", "board", "run", "appointment", "schedule", "load"];
 
-    /// The place of this channel's kind in [`Channel::KINDS`].
+    /// The index of this channel's kind in [`Channel::KINDS`].
     pub fn kind_index(&self) -> usize {
         match self {
             Channel::Ticket(_) => 0,
@@ -104,7 +106,7 @@ impl Channel {
         }
     }
 
-    /// The word for metrics and audit: a closed set.
+    /// The kind of the channel, as names begin. Also a label of metrics and audit records.
     pub fn kind(&self) -> &'static str {
         Self::KINDS[self.kind_index()]
     }
@@ -130,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_channel_reads_back_as_it_is_written() {
+    fn channel_names_round_trip() {
         for name in [
             "board:riverside",
             "queue:riverside.general",

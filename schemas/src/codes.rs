@@ -1,10 +1,13 @@
-//! Every error and close code, in one table: what a caller can tell apart, and whether trying again helps.
+//! Every error code and close code, in one table each, with the texts for people.
 
 use serde::{Deserialize, Serialize};
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $text:literal, $status:literal, $reply:literal, $title:literal;)*) => {
-        /// A stable code. Its `title` is written for people; neither ever changes its meaning.
+    ($(
+        $(#[$doc:meta])*
+        $name:ident = $text:literal, $status:literal, $reply:literal, $title:literal;
+    )*) => {
+        /// An error code. Codes are stable; their titles are written for people and may change.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
         pub enum Code {
@@ -12,19 +15,20 @@ macro_rules! codes {
         }
 
         impl Code {
+            /// Every code.
             pub const ALL: &'static [Code] = &[$(Code::$name),*];
 
-            /// The code on every wire.
+            /// The code as every protocol spells it.
             pub fn as_str(self) -> &'static str {
                 match self { $(Code::$name => $text,)* }
             }
 
-            /// The HTTP status of a problem with this code.
+            /// The HTTP status of an answer with this code.
             pub fn status(self) -> u16 {
                 match self { $(Code::$name => $status,)* }
             }
 
-            /// The number of an error reply in the Centrifugal protocol.
+            /// The number of an error reply with this code in the Centrifugal protocol.
             pub fn reply(self) -> u32 {
                 match self { $(Code::$name => $reply,)* }
             }
@@ -38,83 +42,166 @@ macro_rules! codes {
 }
 
 codes! {
-    // Who is asking
-    TokenMissing = "token_missing", 401, 101, "No token was sent.";
-    TokenInvalid = "token_invalid", 401, 101, "The token cannot be trusted.";
+    // Authentication and access
+    /// No token was sent.
+    TokenMissing = "token_missing", 401, 101, "The request has no token.";
+    /// The signature or the form of the token is wrong.
+    TokenInvalid = "token_invalid", 401, 101, "The token is not valid.";
+    /// The token is past its `exp`.
     TokenExpired = "token_expired", 401, 109, "The token has expired.";
+    /// The token is before its `nbf`.
     TokenNotYetValid = "token_not_yet_valid", 401, 101, "The token is not valid yet.";
-    TokenWrongAudience = "token_wrong_audience", 401, 101, "The token was issued for another service.";
-    TokenWrongIssuer = "token_wrong_issuer", 401, 101, "The token comes from an issuer that is not trusted here.";
-    Forbidden = "forbidden", 403, 103, "This role may not do that, or not here.";
-    StreamTicketInvalid = "stream_ticket_invalid", 401, 101, "The stream ticket is unknown, spent or too old.";
-    OriginNotAllowed = "origin_not_allowed", 403, 103, "Pages of this origin may not connect.";
-    // What was asked
-    Malformed = "malformed", 400, 107, "The request cannot be read.";
-    InvalidId = "invalid_id", 400, 107, "That is not an id of this kind.";
-    InvalidValue = "invalid_value", 422, 107, "A value is outside what is allowed.";
-    UnknownChannel = "unknown_channel", 404, 102, "There is no such channel.";
-    UnknownMethod = "unknown_method", 404, 104, "There is no such method.";
-    NotFound = "not_found", 404, 102, "There is nothing here.";
-    AlreadySubscribed = "already_subscribed", 409, 105, "This connection already follows that channel.";
-    NotSubscribed = "not_subscribed", 409, 107, "This connection does not follow that channel.";
-    ChannelLimit = "channel_limit", 422, 106, "This connection follows as many channels as it may.";
-    TooLarge = "too_large", 413, 107, "The message is larger than allowed.";
-    // Not now
-    TryAgain = "try_again", 503, 100, "This node cannot answer at the moment. Try again.";
-    Unavailable = "unavailable", 503, 108, "This feature is not offered here.";
-    Draining = "draining", 503, 100, "This node is shutting down. Another one answers.";
-    Internal = "internal", 500, 100, "Something failed on our side.";
-    // What a location refuses
-    CommandExpired = "command_expired", 409, 107, "The command arrived after the time it was good for.";
-    LocationUnknown = "location_unknown", 422, 107, "There is no such location.";
-    QueueUnknown = "queue_unknown", 422, 107, "There is no such queue at this location.";
-    StationUnknown = "station_unknown", 422, 107, "There is no such station at this location.";
-    TicketUnknown = "ticket_unknown", 422, 107, "There is no such ticket at this location.";
-    TicketExists = "ticket_exists", 409, 107, "A ticket with this id was issued before.";
-    PrefixTaken = "prefix_taken", 409, 107, "Another queue of this location uses that prefix.";
-    QueueNotOpen = "queue_not_open", 409, 107, "The queue takes no tickets.";
+    /// The `aud` of the token names another service.
+    TokenWrongAudience = "token_wrong_audience", 401, 101,
+        "The token was issued for another service.";
+    /// The `iss` of the token is not trusted here.
+    TokenWrongIssuer = "token_wrong_issuer", 401, 101,
+        "The token comes from an issuer that isn't trusted here.";
+    /// The role of the token does not allow the request.
+    Forbidden = "forbidden", 403, 103, "Your role isn't allowed to do this at this location.";
+    /// The one-time ticket of an event stream is unknown, used or expired.
+    StreamTicketInvalid = "stream_ticket_invalid", 401, 101,
+        "The stream ticket is unknown, already used or expired.";
+    /// The origin of the page is not on the list.
+    OriginNotAllowed = "origin_not_allowed", 403, 103,
+        "Pages from this origin aren't allowed to connect.";
+    // Requests
+    /// The body, a header or a frame cannot be parsed.
+    Malformed = "malformed", 400, 107, "The request can't be read.";
+    /// A text does not have the form of its kind of id.
+    InvalidId = "invalid_id", 400, 107, "An id doesn't have the right form.";
+    /// A value is outside its bounds.
+    InvalidValue = "invalid_value", 422, 107, "A value isn't allowed here.";
+    /// No channel has this name.
+    UnknownChannel = "unknown_channel", 404, 102, "This channel doesn't exist.";
+    /// No method has this name.
+    UnknownMethod = "unknown_method", 404, 104, "This method doesn't exist.";
+    /// The resource or the route does not exist.
+    NotFound = "not_found", 404, 102, "There's nothing at this address.";
+    /// A second subscribe to the same channel.
+    AlreadySubscribed = "already_subscribed", 409, 105,
+        "This connection is already subscribed to the channel.";
+    /// An unsubscribe without a subscription.
+    NotSubscribed = "not_subscribed", 409, 107, "This connection isn't subscribed to the channel.";
+    /// The connection has as many subscriptions as it may have.
+    ChannelLimit = "channel_limit", 422, 106, "This connection has reached its limit of channels.";
+    /// The message is larger than its limit.
+    TooLarge = "too_large", 413, 107, "The message is too large.";
+    // Faults and load
+    /// The node is overloaded, or lacks something that it waits for.
+    TryAgain = "try_again", 503, 100, "The server can't answer right now. Try again.";
+    /// The deployment does not offer the feature.
+    Unavailable = "unavailable", 503, 108, "This feature isn't available here.";
+    /// The node is shutting down.
+    Draining = "draining", 503, 100, "The server is shutting down. Reconnect to reach another one.";
+    /// A fault of the server.
+    Internal = "internal", 500, 100, "Something went wrong on our side.";
+    // Commands to a location
+    /// The command was decided after its `valid_until`.
+    CommandExpired = "command_expired", 409, 107, "The command arrived too late to be carried out.";
+    /// The location was never configured.
+    LocationUnknown = "location_unknown", 422, 107, "This location doesn't exist.";
+    /// The location has no such queue.
+    QueueUnknown = "queue_unknown", 422, 107, "This queue doesn't exist at this location.";
+    /// The location has no such station.
+    StationUnknown = "station_unknown", 422, 107, "This station doesn't exist at this location.";
+    /// The location has no such ticket.
+    TicketUnknown = "ticket_unknown", 422, 107, "This ticket doesn't exist at this location.";
+    /// A ticket with this id was issued before.
+    TicketExists = "ticket_exists", 409, 107, "A ticket with this id already exists.";
+    /// Two queues of a location cannot share a prefix.
+    PrefixTaken = "prefix_taken", 409, 107, "Another queue of this location uses this prefix.";
+    /// The queue is closed, so no ticket is issued.
+    QueueNotOpen = "queue_not_open", 409, 107, "The queue isn't issuing tickets.";
+    /// The queue is paused, so nobody is called.
     QueuePaused = "queue_paused", 409, 107, "The queue is paused.";
+    /// Nobody waits in the queue.
     QueueEmpty = "queue_empty", 409, 107, "Nobody is waiting.";
-    IllegalMove = "illegal_move", 409, 107, "The ticket or queue is not in a state that allows this.";
-    NothingToRevert = "nothing_to_revert", 409, 107, "There is no step to undo.";
-    SuccessorMissing = "successor_missing", 422, 107, "A transfer to another location must name the ticket that goes on.";
-    StationClosed = "station_closed", 409, 107, "Nobody is at that station.";
-    AppointmentUnknown = "appointment_unknown", 422, 107, "There is no such appointment at this location.";
-    AppointmentOver = "appointment_over", 409, 107, "The appointment is over or was called off.";
-    AlreadyCheckedIn = "already_checked_in", 409, 107, "The appointment was checked in before.";
-    QueueMissing = "queue_missing", 422, 107, "The appointment has no queue of its own: name one.";
-    TimesMissing = "times_missing", 422, 107, "An appointment that is not merely proposed, waiting for a time or called off has a start and an end.";
+    /// The state of the ticket or queue does not allow the command.
+    IllegalMove = "illegal_move", 409, 107,
+        "The ticket or queue is in a state that does not allow this.";
+    /// The ticket has no step that can be undone.
+    NothingToRevert = "nothing_to_revert", 409, 107, "There's no step to undo.";
+    /// A transfer to another location has no successor.
+    SuccessorMissing = "successor_missing", 422, 107,
+        "A transfer to another location must name the new ticket.";
+    /// A closed station cannot call.
+    StationClosed = "station_closed", 409, 107, "The station is closed.";
+    /// The location has no such appointment.
+    AppointmentUnknown = "appointment_unknown", 422, 107,
+        "This appointment doesn't exist at this location.";
+    /// The appointment has ended.
+    AppointmentOver = "appointment_over", 409, 107, "The appointment is over or was cancelled.";
+    /// The appointment has a ticket already.
+    AlreadyCheckedIn = "already_checked_in", 409, 107, "The appointment is already checked in.";
+    /// Neither the appointment nor the check-in names a queue.
+    QueueMissing = "queue_missing", 422, 107, "The appointment has no queue. Choose one.";
+    /// Only an appointment that is proposed, cancelled, on a waitlist or entered in error may lack its
+    /// times (FHIR, app-3).
+    TimesMissing = "times_missing", 422, 107,
+        "An appointment with this status needs a start and an end.";
+    /// The end of the appointment is not after its start.
     TimesReversed = "times_reversed", 422, 107, "The appointment ends before it starts.";
-    StatusCannotFollow = "status_cannot_follow", 409, 107, "That status cannot follow the one the appointment has.";
-    /// Of a tick: nobody waits for it.
+    /// The status of an appointment cannot follow its present one.
+    StatusCannotFollow = "status_cannot_follow", 409, 107,
+        "The appointment can't change from its current status to this one.";
+    /// A tick found no timer due. Nobody waits for the outcome.
     NothingDue = "nothing_due", 409, 107, "No timer was due.";
-    // What a run refuses, or fails with
-    FileUnknown = "file_unknown", 404, 102, "There is no such file, or it was removed.";
+    // Files, runs and rules
+    /// The file was never uploaded, or was removed.
+    FileUnknown = "file_unknown", 404, 102, "The file doesn't exist or was removed.";
+    /// The file has no bytes.
     FileEmpty = "file_empty", 422, 107, "The file is empty.";
-    ChecksumMismatch = "checksum_mismatch", 422, 107, "What arrived is not what the checksum says was sent.";
-    FileNotAnExport = "file_not_an_export", 422, 107, "The file is not an export of claims: a column it must have is missing or stands twice.";
-    FileNotText = "file_not_text", 422, 107, "The file is not text.";
-    FileMalformed = "file_malformed", 422, 107, "The file's rows cannot be told apart.";
-    RunUnknown = "run_unknown", 422, 107, "There is no such run.";
-    RunExists = "run_exists", 409, 107, "A run with this id was asked for before.";
-    RunOver = "run_over", 409, 107, "The run is over.";
-    RunNotRetryable = "run_not_retryable", 409, 107, "The run did not fail, or would fail again.";
-    RunOtherAttempt = "run_other_attempt", 409, 107, "Another attempt at the run has taken its place.";
-    RunWorkerLost = "run_worker_lost", 503, 107, "The workers that checked the file were lost, each time.";
-    RunFaulted = "run_faulted", 503, 107, "The check could not be carried out because of a fault on our side.";
-    RuleUnknown = "rule_unknown", 404, 102, "There is no such rule.";
-    RuleInvalid = "rule_invalid", 422, 107, "The rule cannot be applied as it is.";
-    // What a topic carried that nobody could apply
-    RecordMalformed = "record_malformed", 422, 107, "The record's data cannot be read.";
-    RecordUnknownType = "record_unknown_type", 422, 107, "Nobody here knows records of that type.";
-    RecordUnknownVersion = "record_unknown_version", 422, 107, "The record's type has a newer major version.";
+    /// The digest of the received bytes differs from the one that was sent.
+    ChecksumMismatch = "checksum_mismatch", 422, 107,
+        "The file doesn't match its checksum. Upload it again.";
+    /// A required column is missing or there twice.
+    FileNotAnExport = "file_not_an_export", 422, 107,
+        "The file isn't a claims export: a required column is missing or appears twice.";
+    /// The file contains bytes that no text has.
+    FileNotText = "file_not_text", 422, 107, "The file isn't text.";
+    /// A row is too large, or its quote is never closed.
+    FileMalformed = "file_malformed", 422, 107, "The file's rows can't be told apart.";
+    /// The run does not exist.
+    RunUnknown = "run_unknown", 422, 107, "This check doesn't exist.";
+    /// A run with this id was requested before.
+    RunExists = "run_exists", 409, 107, "A check with this id already exists.";
+    /// The run has ended.
+    RunOver = "run_over", 409, 107, "The check is over.";
+    /// The run did not fail, or failed for a lasting reason.
+    RunNotRetryable = "run_not_retryable", 409, 107, "The check didn't fail, or would fail again.";
+    /// A worker reports on an attempt that was replaced.
+    RunOtherAttempt = "run_other_attempt", 409, 107,
+        "Another attempt at the check has replaced this one.";
+    /// The worker was lost on each attempt.
+    RunWorkerLost = "run_worker_lost", 503, 107, "The check was interrupted on every attempt.";
+    /// A fault of the server ended each attempt.
+    RunFaulted = "run_faulted", 503, 107,
+        "The check couldn't run because of a problem on our side.";
+    /// The tenant has no such rule.
+    RuleUnknown = "rule_unknown", 404, 102, "This rule doesn't exist.";
+    /// A parameter of the rule is wrong.
+    RuleInvalid = "rule_invalid", 422, 107, "The rule can't be applied as it is.";
+    // Parked records
+    /// The value or a header of a record cannot be parsed.
+    RecordMalformed = "record_malformed", 422, 107, "The record's data can't be read.";
+    /// No reader knows the type of the record.
+    RecordUnknownType = "record_unknown_type", 422, 107, "The record's type is unknown.";
+    /// The major version of the type is newer than the reader.
+    RecordUnknownVersion = "record_unknown_version", 422, 107,
+        "The record's type has a newer major version.";
+    /// The key of the record is not that of an aggregate.
     RecordBadKey = "record_bad_key", 422, 107, "The record's key names no aggregate.";
-    RecordWrongPartition = "record_wrong_partition", 422, 107, "The record lies on a partition its key does not lead to.";
-    RecordForeignId = "record_foreign_id", 422, 107, "The record names something of another aggregate.";
+    /// The record is not on the partition of its key.
+    RecordWrongPartition = "record_wrong_partition", 422, 107,
+        "The record is on the wrong partition for its key.";
+    /// The record names an id of another aggregate.
+    RecordForeignId = "record_foreign_id", 422, 107,
+        "The record names an id that belongs to another aggregate.";
 }
 
 impl Code {
-    /// Whether the same request may succeed later without a change.
+    /// Whether the same request may succeed later, unchanged.
     pub fn is_temporary(self) -> bool {
         matches!(self, Code::TryAgain | Code::Draining | Code::Internal)
     }
@@ -126,29 +213,39 @@ impl std::fmt::Display for Code {
     }
 }
 
-/// Why a server ends a socket or a subscription. The number alone tells a client of the Centrifugal protocol
-/// whether to come back: it reconnects below 3500 and in 4000–4499, and resubscribes from 2500.
+/// The reason for which a server ends a connection or a subscription. The number alone tells a
+/// client of the Centrifugal protocol whether to come back: the client reconnects below 3500 and in
+/// 4000–4499, and subscribes again for 2500–2999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Close {
-    /// Unsubscribed: the client must load a snapshot.
+    /// Unsubscribed: the client must subscribe again and load a snapshot.
     InsufficientState,
     /// Unsubscribed: the token no longer covers the channel.
     SubscriptionExpired,
+    /// The node is shutting down.
     Shutdown,
+    /// A fault of the server.
     ServerError,
+    /// The token has expired.
     TokenExpired,
-    /// No byte left for ten seconds, or too many replies are waiting.
+    /// The client read nothing for ten seconds, or too many replies wait for it.
     Slow,
+    /// The client did not answer a ping.
     NoPong,
+    /// The token is not valid.
     InvalidToken,
+    /// The client broke the protocol.
     BadRequest,
-    /// No first command in time.
+    /// The client sent no first command in time.
     Stale,
+    /// Access was revoked.
     PermissionDenied,
+    /// The client sent a message above the limit.
     TooLarge,
 }
 
 impl Close {
+    /// Every reason.
     pub const ALL: &'static [Close] = &[
         Close::InsufficientState,
         Close::SubscriptionExpired,
@@ -164,16 +261,17 @@ impl Close {
         Close::TooLarge,
     ];
 
+    /// The number of the reason.
     pub fn code(self) -> u16 {
         self.row().0
     }
 
-    /// The reason on the wire: shorter than the 123 bytes a close frame can carry.
+    /// The text of the reason. At most 123 bytes, which fit a close frame.
     pub fn reason(self) -> &'static str {
         self.row().1
     }
 
-    /// Whether a client should come back after it.
+    /// Whether a client should reconnect.
     pub fn should_reconnect(self) -> bool {
         matches!(self.code(), ..3500 | 4000..4500)
     }
@@ -191,7 +289,7 @@ impl Close {
             Close::BadRequest => (3501, "bad request"),
             Close::Stale => (3502, "stale"),
             Close::PermissionDenied => (3507, "permission denied"),
-            // Outside the protocol's own numbers, in the range that does not come back: the same message
+            // A number outside the protocol's own, in the range without a reconnect: the same message
             // would be too large again.
             Close::TooLarge => (4500, "message too large"),
         }
@@ -205,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_has_one_name_and_reads_back() {
+    fn codes_are_unique_and_round_trip() {
         let names: HashSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(names.len(), Code::ALL.len());
         for code in Code::ALL {
@@ -217,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn every_close_fits_its_frame_and_has_its_own_number() {
+    fn close_reasons_fit_and_are_unique() {
         let numbers: HashSet<_> = Close::ALL.iter().map(|close| close.code()).collect();
         assert_eq!(numbers.len(), Close::ALL.len());
         assert!(Close::ALL.iter().all(|close| close.reason().len() <= 123));

@@ -1,5 +1,5 @@
-//! What `clinicwire.care.v1` and `clinicwire.runs.v1` carry: requests to one aggregate and facts about it, each a
-//! record with an id of its own.
+//! Commands: requests to one aggregate and facts about it, as the topics `clinicwire.care.v1` and
+//! `clinicwire.runs.v1` carry them. Each is one record with an id of its own.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,18 +16,28 @@ use crate::{
 };
 
 macro_rules! commands {
-    ($($of:ident: $($(#[$doc:meta])* $name:ident = $kind:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? })*;)*) => {
-        /// A request to an aggregate, or a fact about it. The JSON carries the kind in `type`.
+    ($($aggregate:ident: $(
+        $(#[$doc:meta])*
+        $name:ident = $kind:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? }
+    )*;)*) => {
+        /// A request to an aggregate, or a fact about it. The JSON has the kind in `type`.
         #[derive(Clone, PartialEq, Serialize, Deserialize)]
         #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
         #[serde(tag = "type")]
-        #[expect(clippy::large_enum_variant, reason = "a command lives for one decision; few are held at once")]
+        #[expect(
+            clippy::large_enum_variant,
+            reason = "a command lives for one decision, so few exist at once"
+        )]
         pub enum Command {
-            $($($(#[$doc])* #[serde(rename = $kind)] $name { $($(#[$field_doc])* $field: $type),* },)*)*
+            $($(
+                $(#[$doc])*
+                #[serde(rename = $kind)]
+                $name { $($(#[$field_doc])* $field: $type),* },
+            )*)*
         }
 
         impl Command {
-            /// Every kind of command, as `type` spells it.
+            /// Every kind of command, as `type` spells them.
             pub const KINDS: &'static [&'static str] = &[$($($kind),*),*];
 
             /// The kind, as `type` spells it.
@@ -37,10 +47,10 @@ macro_rules! commands {
                 }
             }
 
-            /// The kind of aggregate it is for.
+            /// The kind of aggregate that decides the command.
             pub fn aggregate_kind(&self) -> AggregateKind {
                 match self {
-                    $($(Command::$name { .. } => AggregateKind::$of,)*)*
+                    $($(Command::$name { .. } => AggregateKind::$aggregate,)*)*
                 }
             }
         }
@@ -51,150 +61,292 @@ commands! {
     Location:
     /// Creates the location, or changes its settings.
     ConfigureLocation = "location.configure" {
+        /// The name of the location.
         name: String,
-        /// IANA name: it decides which day "today" is.
+        /// The IANA name of the time zone, which decides the date of "today".
         time_zone: String,
-        /// BCP 47 tags, the first is the default.
+        /// BCP 47 tags. The first is the default.
         languages: Vec<String>,
-        /// When things end by themselves; absent: as most clinics have it.
+        /// The timers. Absent: the defaults.
         #[serde(default)]
         timers: Timers,
-        /// From when on a dashboard calls its numbers high; absent: never.
+        /// From when on a dashboard marks numbers as high. Absent: never.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         bands: Option<LoadBands>,
     }
     /// Creates a queue of this location, or changes its settings. A new queue is closed.
     ConfigureQueue = "queue.configure" {
+        /// The queue.
         queue: QueueId,
+        /// The name of the queue.
         name: String,
-        /// What its labels begin with; unique in the location.
+        /// The letters that the queue's labels begin with. Unique in the location.
         prefix: String,
-        /// Expected seconds of service, until the queue has seen some.
+        /// Expected seconds of one service, used until the queue has measured some.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         service_s: Option<u32>,
     }
     /// Creates a station, or changes its name.
-    ConfigureStation = "station.configure" { station: StationId, name: String }
-    /// The station takes calls.
-    OpenStation = "station.open" { station: StationId }
-    /// Nobody is there: calls to it are refused.
-    CloseStation = "station.close" { station: StationId }
+    ConfigureStation = "station.configure" {
+        /// The station.
+        station: StationId,
+        /// The name, as people read it on a door.
+        name: String,
+    }
+    /// Opens the station for calls.
+    OpenStation = "station.open" {
+        /// The station.
+        station: StationId,
+    }
+    /// Closes the station: calls to it are refused.
+    CloseStation = "station.close" {
+        /// The station.
+        station: StationId,
+    }
     /// Opens the queue: tickets are issued and called.
-    OpenQueue = "queue.open" { queue: QueueId }
-    /// Stops calling; tickets are still issued.
-    PauseQueue = "queue.pause" { queue: QueueId }
-    /// Ends a pause.
-    ResumeQueue = "queue.resume" { queue: QueueId }
-    /// Stops issuing; who waits is still served.
-    CloseQueue = "queue.close" { queue: QueueId }
-    /// Gives the named waiting tickets this order; the others keep theirs behind them.
-    ReorderQueue = "queue.reorder" { queue: QueueId, tickets: Vec<TicketId> }
-    /// Puts a person in line. The id's random part comes from the caller, the label from the queue's counter.
-    IssueTicket = "ticket.issue" {
+    OpenQueue = "queue.open" {
+        /// The queue.
         queue: QueueId,
+    }
+    /// Pauses the queue: nobody is called, but tickets are still issued.
+    PauseQueue = "queue.pause" {
+        /// The queue.
+        queue: QueueId,
+    }
+    /// Ends a pause.
+    ResumeQueue = "queue.resume" {
+        /// The queue.
+        queue: QueueId,
+    }
+    /// Closes the queue: no tickets are issued, but waiting patients are still called.
+    CloseQueue = "queue.close" {
+        /// The queue.
+        queue: QueueId,
+    }
+    /// Puts the named waiting tickets into this order. All others keep their order behind them.
+    ReorderQueue = "queue.reorder" {
+        /// The queue.
+        queue: QueueId,
+        /// Waiting tickets, first to be called first. At most [`MAX_REORDER`].
+        tickets: Vec<TicketId>,
+    }
+    /// Issues a ticket. The caller chooses the random part of the id; the queue's counter gives the
+    /// label.
+    IssueTicket = "ticket.issue" {
+        /// The queue.
+        queue: QueueId,
+        /// The id of the new ticket.
         ticket: TicketId,
+        /// The priority.
         #[serde(default)]
         priority: Priority,
     }
-    /// Calls the first in line.
-    CallNext = "queue.call_next" { queue: QueueId, station: StationId }
-    /// Calls this ticket, whoever waits before it.
-    CallTicket = "ticket.call" { ticket: TicketId, station: StationId }
-    /// Calls a called ticket again.
-    RecallTicket = "ticket.recall" { ticket: TicketId }
-    /// The person is with the clinician.
-    StartService = "ticket.start" { ticket: TicketId }
-    /// The service is over.
-    CompleteTicket = "ticket.complete" { ticket: TicketId }
+    /// Calls the first waiting ticket of the queue.
+    CallNext = "queue.call_next" {
+        /// The queue.
+        queue: QueueId,
+        /// The station that calls.
+        station: StationId,
+    }
+    /// Calls this ticket, even when others wait before it.
+    CallTicket = "ticket.call" {
+        /// The ticket.
+        ticket: TicketId,
+        /// The station that calls.
+        station: StationId,
+    }
+    /// Repeats the call of a called ticket.
+    RecallTicket = "ticket.recall" {
+        /// The ticket.
+        ticket: TicketId,
+    }
+    /// Starts the service: the patient is with the clinician.
+    StartService = "ticket.start" {
+        /// The ticket.
+        ticket: TicketId,
+    }
+    /// Ends the service.
+    CompleteTicket = "ticket.complete" {
+        /// The ticket.
+        ticket: TicketId,
+    }
     /// Sets the ticket aside.
     HoldTicket = "ticket.hold" {
+        /// The ticket.
         ticket: TicketId,
+        /// Why, for staff and the patient.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     }
-    /// Back in line after a hold, at the old place.
-    ResumeTicket = "ticket.resume" { ticket: TicketId }
-    /// Called, and not there.
-    MarkAbsent = "ticket.absent" { ticket: TicketId }
-    /// The absent person is back, at the old place.
-    ReturnTicket = "ticket.return" { ticket: TicketId }
-    /// Never came.
-    MarkNoShow = "ticket.no_show" { ticket: TicketId }
-    /// Called off, by the clinic or the patient.
+    /// Puts a ticket on hold back in line, at its old place.
+    ResumeTicket = "ticket.resume" {
+        /// The ticket.
+        ticket: TicketId,
+    }
+    /// Marks a called patient as absent.
+    MarkAbsent = "ticket.absent" {
+        /// The ticket.
+        ticket: TicketId,
+    }
+    /// Puts an absent patient back in line, at the old place.
+    ReturnTicket = "ticket.return" {
+        /// The ticket.
+        ticket: TicketId,
+    }
+    /// Ends the ticket of a patient who never came.
+    MarkNoShow = "ticket.no_show" {
+        /// The ticket.
+        ticket: TicketId,
+    }
+    /// Cancels the ticket, for the clinic or for the patient.
     CancelTicket = "ticket.cancel" {
+        /// The ticket.
         ticket: TicketId,
+        /// Why, for staff and the patient.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     }
-    /// The person went away.
-    LeaveTicket = "ticket.leave" { ticket: TicketId }
-    /// To another queue of the location: the same ticket, at the end of its priority. To another location: it
-    /// ends here and `successor`, which the caller must then name, goes on there.
-    TransferTicket = "ticket.transfer" {
+    /// Ends the ticket of a patient who left.
+    LeaveTicket = "ticket.leave" {
+        /// The ticket.
         ticket: TicketId,
+    }
+    /// Moves the ticket to another queue. Within the location, the ticket joins the end of its
+    /// priority. At another location, the ticket ends and `successor` continues there.
+    TransferTicket = "ticket.transfer" {
+        /// The ticket.
+        ticket: TicketId,
+        /// The queue to move to.
         queue: QueueId,
+        /// The id of the ticket at the other location. Required when `queue` is elsewhere.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         successor: Option<TicketId>,
     }
-    /// Changes the urgency; the place is then the one its issue time earns within that priority.
-    Prioritise = "ticket.prioritise" { ticket: TicketId, priority: Priority }
+    /// Changes the priority. The ticket's place is then given by its issue time within the new
+    /// priority.
+    Prioritise = "ticket.prioritise" {
+        /// The ticket.
+        ticket: TicketId,
+        /// The new priority.
+        priority: Priority,
+    }
     /// Undoes the ticket's last step.
-    RevertTicket = "ticket.revert" { ticket: TicketId }
-    /// What a source knows of an appointment. The id counts only if the location has not heard of it: its random part
-    /// comes from whoever appends the record.
-    ReportAppointment = "appointment.report" { appointment: AppointmentId, fact: AppointmentFact }
-    /// The patient is there: issues the ticket of the appointment, in its own queue unless another is named.
-    CheckIn = "appointment.check_in" {
+    RevertTicket = "ticket.revert" {
+        /// The ticket.
+        ticket: TicketId,
+    }
+    /// Reports what a source knows about an appointment.
+    ReportAppointment = "appointment.report" {
+        /// The id for an appointment that the location does not know yet; otherwise unused. The
+        /// program that appends the record chooses the random part.
         appointment: AppointmentId,
+        /// All that the source knows.
+        fact: AppointmentFact,
+    }
+    /// Checks the patient of an appointment in, which issues the ticket.
+    CheckIn = "appointment.check_in" {
+        /// The appointment.
+        appointment: AppointmentId,
+        /// The queue of the ticket. Absent: the queue of the appointment.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         queue: Option<QueueId>,
     }
-    /// Carries nothing but the clock: a timer is due. Written by the owner of the partition.
+    /// Moves the clock of the location, because a timer is due. Written by the owner of the
+    /// partition.
     Tick = "location.tick" {};
     Run:
-    /// Asks for a file to be checked: creates the run.
+    /// Creates a run: asks for a file to be checked.
     RequestRun = "run.request" {
+        /// The file to check.
         #[serde(flatten)]
         file: RunFile,
-        /// Whether passes are listed beside what is wrong.
+        /// Whether rows that passed are listed too.
         #[serde(default)]
         list_passes: bool,
-        /// Seconds the run is kept after its end.
+        /// Seconds to keep the run after its end.
         keep_s: u32,
     }
-    /// Stops a run that is not over.
+    /// Cancels a run that has not ended.
     CancelRun = "run.cancel" {}
     /// Asks again for a run that failed for a reason that may have passed.
     RetryRun = "run.retry" {}
-    /// How many runs are before this one in line. A worker's fact, as all that follow.
-    PlaceRun = "run.place" { attempt: u32, ahead: u32 }
-    /// A worker began the attempt.
-    StartRun = "run.start" { attempt: u32 }
-    /// How far the attempt is.
-    ReportRun = "run.report" { attempt: u32, report: RunReport }
-    /// The attempt met a fault that may pass: the run is queued again as the next attempt.
-    ReleaseRun = "run.release" { attempt: u32 }
-    /// The attempt came to its end, and its findings are stored.
-    CompleteRun = "run.complete" { attempt: u32, report: RunReport, summary: RunSummary }
-    /// The attempt failed for good.
-    FailRun = "run.fail" { attempt: u32, failure: RunFailure }
-    /// The attempt was stopped, as cancelling had asked.
-    StopRun = "run.stop" { attempt: u32 };
+    /// Reports how many runs are queued before this one. Written by a worker, like all that follow.
+    PlaceRun = "run.place" {
+        /// The attempt that is queued.
+        attempt: u32,
+        /// Runs before this one.
+        ahead: u32,
+    }
+    /// Reports that a worker started the attempt.
+    StartRun = "run.start" {
+        /// The attempt.
+        attempt: u32,
+    }
+    /// Reports the progress of the attempt.
+    ReportRun = "run.report" {
+        /// The attempt.
+        attempt: u32,
+        /// What changed since the last report.
+        report: RunReport,
+    }
+    /// Reports a fault that may pass: the run is queued again as the next attempt.
+    ReleaseRun = "run.release" {
+        /// The attempt.
+        attempt: u32,
+    }
+    /// Reports that the attempt has completed and its findings are stored.
+    CompleteRun = "run.complete" {
+        /// The attempt.
+        attempt: u32,
+        /// The last report.
+        report: RunReport,
+        /// The totals.
+        summary: RunSummary,
+    }
+    /// Reports that the attempt has failed for good.
+    FailRun = "run.fail" {
+        /// The attempt.
+        attempt: u32,
+        /// Why.
+        failure: RunFailure,
+    }
+    /// Reports that the attempt was stopped, because the run was cancelled.
+    StopRun = "run.stop" {
+        /// The attempt.
+        attempt: u32,
+    };
     Rules:
     /// Stores a rule, new or changed.
-    PutRule = "rule.put" { rule: Rule }
-    EnableRule = "rule.enable" { rule: RuleId }
-    DisableRule = "rule.disable" { rule: RuleId }
-    DeleteRule = "rule.delete" { rule: RuleId };
+    PutRule = "rule.put" {
+        /// The rule.
+        rule: Rule,
+    }
+    /// Enables a rule.
+    EnableRule = "rule.enable" {
+        /// The rule.
+        rule: RuleId,
+    }
+    /// Disables a rule.
+    DisableRule = "rule.disable" {
+        /// The rule.
+        rule: RuleId,
+    }
+    /// Deletes a rule.
+    DeleteRule = "rule.delete" {
+        /// The rule.
+        rule: RuleId,
+    };
 }
 
-/// Longest free text in a command, such as a name or a reason: it travels to screens.
+/// Longest free text in a command in characters, such as a name or a reason. Screens show these
+/// texts.
 pub const MAX_TEXT: usize = 120;
-/// Tickets one reorder may name: a line people can still look at. More is refused as `invalid_value`.
+/// Most tickets that one reorder may name: the longest line that a person can still work through.
+/// More are refused as `invalid_value`.
 pub const MAX_REORDER: usize = 500;
 
 impl Command {
-    /// The ticket the command is about, where it names one.
+    /// The ticket that the command is about, if any.
     pub fn ticket(&self) -> Option<&TicketId> {
         use Command as C;
         match self {
@@ -217,7 +369,7 @@ impl Command {
         }
     }
 
-    /// The appointment the command is about, where it names one.
+    /// The appointment that the command is about, if any.
     pub fn appointment(&self) -> Option<&AppointmentId> {
         match self {
             Command::ReportAppointment { appointment, .. }
@@ -227,52 +379,66 @@ impl Command {
     }
 }
 
-/// What became of a command. The same command again is answered with the same outcome.
+/// The outcome of a command. A repeated command gets the same outcome again.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct CommandOutcome {
+    /// The id of the command.
     pub command: CommandId,
+    /// Time of the command's record.
     pub at: Millis,
+    /// Whether the command was applied.
     #[serde(flatten)]
     pub verdict: Verdict,
 }
 
-/// Applied under a version, or refused with a code.
+/// Whether a command was applied, under which version, or refused, with which code.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Verdict {
+    /// The command was applied.
     Applied {
+        /// The epoch. A decimal string in JSON, because it can pass 2^53.
         #[serde(with = "crate::view::decimal")]
         #[cfg_attr(any(test, feature = "json-schema"), schemars(with = "String"))]
         epoch: u64,
+        /// The version that the command has.
         version: u64,
+        /// What the caller gets to know.
         #[serde(default, skip_serializing_if = "CommandResult::is_empty")]
         result: CommandResult,
     },
+    /// The command was refused.
     Refused {
+        /// Why.
         code: Code,
     },
 }
 
-/// What an applied command hands to its caller.
+/// What an applied command returns to its caller.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct CommandResult {
+    /// The ticket that was issued or called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<TicketId>,
+    /// The label of that ticket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+    /// The station that the ticket was called to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub station: Option<StationId>,
+    /// The appointment that was reported or checked in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub appointment: Option<AppointmentId>,
-    /// What a fact changed, or why it changed nothing.
+    /// What the fact about an appointment changed, or why it changed nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<AppointmentChange>,
 }
 
 impl CommandResult {
+    /// Whether the command returns nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -1,5 +1,5 @@
-//! What an aggregate decided. Events are kept in the journal for ever and folded again by a rebuild, so a field
-//! may be added with a default, and never change its meaning.
+//! Events: what an aggregate decided. The journal keeps events for ever and a rebuild folds them
+//! again, so a field may be added with a default but never change its meaning.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,201 +18,315 @@ use crate::{
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "an event lives for one batch; few are held at once")]
+#[expect(clippy::large_enum_variant, reason = "an event lives for one batch, so few exist at once")]
 pub enum Event {
+    /// The location was created, or its settings changed.
     LocationConfigured {
+        /// The name of the location.
         name: String,
+        /// The IANA name of the time zone.
         time_zone: String,
+        /// BCP 47 tags. The first is the default.
         languages: Vec<String>,
+        /// The timers.
         timers: Timers,
+        /// From when on a dashboard marks numbers as high.
         bands: Option<LoadBands>,
     },
+    /// A queue was created, or its settings changed.
     QueueConfigured {
+        /// The queue.
         queue: QueueId,
+        /// The name of the queue.
         name: String,
+        /// The letters that the queue's labels begin with.
         prefix: String,
+        /// Expected seconds of one service, used until the queue has measured some.
         service_s: Option<u32>,
     },
+    /// A station was created, or its name changed.
     StationConfigured {
+        /// The station.
         station: StationId,
+        /// The name, as people read it on a door.
         name: String,
     },
+    /// A station was opened or closed.
     StationStateChanged {
+        /// The station.
         station: StationId,
+        /// Whether the station is open now.
         open: bool,
     },
+    /// A queue was opened, paused, resumed or closed.
     QueueStateChanged {
+        /// The queue.
         queue: QueueId,
+        /// The new state.
         state: QueueState,
     },
+    /// Waiting tickets got another order.
     QueueReordered {
+        /// The queue.
         queue: QueueId,
+        /// The tickets that moved, with their new ranks.
         ranks: Vec<(TicketId, u64)>,
     },
+    /// A ticket was issued.
     TicketIssued {
+        /// The ticket.
         ticket: TicketId,
+        /// The queue.
         queue: QueueId,
         /// The local service day, `YYYY-MM-DD`.
         day: String,
-        /// Counted per (queue, service day), never reused.
+        /// The number in the label. Counted per queue and service day, never reused.
         number: u32,
+        /// The label, such as `A-042`.
         label: String,
+        /// The priority.
         priority: Priority,
+        /// The order within the priority.
         rank: u64,
-        /// The appointment that is checked in by it.
+        /// The appointment that the ticket checks in.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         appointment: Option<AppointmentId>,
     },
+    /// A ticket was called.
     TicketCalled {
+        /// The ticket.
         ticket: TicketId,
+        /// The station that called.
         station: StationId,
     },
+    /// A call was repeated.
     TicketRecalled {
+        /// The ticket.
         ticket: TicketId,
     },
+    /// The service started.
     ServiceStarted {
+        /// The ticket.
         ticket: TicketId,
     },
+    /// The service ended.
     TicketCompleted {
+        /// The ticket.
         ticket: TicketId,
     },
+    /// A ticket was set aside.
     TicketHeld {
+        /// The ticket.
         ticket: TicketId,
+        /// Why.
         reason: Option<String>,
     },
+    /// A ticket on hold is back in line.
     TicketResumed {
+        /// The ticket.
         ticket: TicketId,
     },
+    /// A called patient was absent.
     TicketAbsent {
+        /// The ticket.
         ticket: TicketId,
     },
+    /// An absent patient is back in line.
     TicketReturned {
+        /// The ticket.
         ticket: TicketId,
     },
+    /// The patient never came.
     TicketNoShow {
+        /// The ticket.
         ticket: TicketId,
     },
+    /// The ticket was cancelled.
     TicketCancelled {
+        /// The ticket.
         ticket: TicketId,
+        /// Why.
         reason: Option<String>,
     },
+    /// The patient left.
     TicketLeft {
+        /// The ticket.
         ticket: TicketId,
     },
+    /// The ticket moved to another queue of the location.
     TicketMoved {
+        /// The ticket.
         ticket: TicketId,
+        /// The new queue.
         queue: QueueId,
+        /// The order within the priority, in the new queue.
         rank: u64,
     },
+    /// The ticket ended here and continues at another location.
     TicketTransferred {
+        /// The ticket.
         ticket: TicketId,
+        /// The other location.
         location: LocationId,
+        /// The ticket there.
         successor: TicketId,
     },
+    /// The priority changed.
     TicketPrioritised {
+        /// The ticket.
         ticket: TicketId,
+        /// The new priority.
         priority: Priority,
     },
-    /// The ticket stands again where it stood before the step of version `reverts`.
+    /// A step of the ticket was undone.
     TicketReverted {
+        /// The ticket.
         ticket: TicketId,
+        /// The version of the step that was undone.
         reverts: u64,
+        /// The status before that step, which the ticket has again.
         to: TicketStatus,
     },
-    /// A timer ended the ticket: an absence lasted too long, nobody called it for too long, or the day is over.
+    /// A timer ended the ticket.
     TicketExpired {
+        /// The ticket.
         ticket: TicketId,
-        /// One of the ends.
+        /// The end that the ticket came to.
         state: TicketState,
+        /// The timer.
         why: Expiry,
         /// When the timer was due, however late that was noticed.
         at: Millis,
     },
-    /// What a source said was taken in, all of it or, where the desk knows better (`overruled`), all but the status.
+    /// A fact about an appointment was applied: all of it, or all but the status when the front desk
+    /// knows that better (`overruled`).
     AppointmentReported {
+        /// The appointment.
         appointment: AppointmentId,
+        /// All that the source knows.
         fact: AppointmentFact,
+        /// What the fact changed.
         change: AppointmentChange,
     },
-    /// What a source said was known already (`repeated`) or is older than what is known (`stale`).
+    /// A fact about an appointment changed nothing: it was known already (`repeated`) or is older than
+    /// what is known (`stale`).
     FactIgnored {
+        /// The appointment.
         appointment: AppointmentId,
+        /// Why the fact changed nothing.
         change: AppointmentChange,
     },
-    /// The appointment ended here and goes on at another location as `successor`.
+    /// The appointment ended here and continues at another location.
     AppointmentMoved {
+        /// The appointment.
         appointment: AppointmentId,
+        /// All that the source knows.
         fact: AppointmentFact,
+        /// The appointment at the other location.
         successor: AppointmentId,
     },
-    /// Its time came and nobody had checked in.
+    /// The appointment was to start and nobody had checked in.
     AppointmentLate {
+        /// The appointment.
         appointment: AppointmentId,
+        /// The start of the appointment.
         at: Millis,
     },
-    /// Nobody checked in for too long: a no-show.
+    /// Nobody checked in for too long: the appointment is a no-show.
     AppointmentMissed {
+        /// The appointment.
         appointment: AppointmentId,
+        /// When the timer was due.
         at: Millis,
     },
-    /// The service day is over and `next` begins, both `YYYY-MM-DD`.
+    /// A service day ended and the next one began.
     DayEnded {
+        /// The day that ended, `YYYY-MM-DD`.
         day: String,
+        /// The day that began, `YYYY-MM-DD`.
         next: String,
+        /// When the next day began.
         at: Millis,
     },
+    /// A run was requested.
     RunRequested {
+        /// The file to check.
         file: RunFile,
-        /// Subject of who asked.
+        /// The subject who requested the run.
         by: String,
+        /// Whether rows that passed are listed too.
         list_passes: bool,
+        /// Seconds to keep the run after its end.
         keep_s: u32,
     },
-    /// The run waits for a worker, for this attempt.
+    /// The run waits for a worker.
     RunQueued {
+        /// The attempt that waits.
         attempt: u32,
     },
+    /// The run's place among the queued runs is known.
     RunPlaced {
+        /// Runs before this one.
         ahead: u32,
     },
+    /// A worker started an attempt.
     RunStarted {
+        /// The attempt.
         attempt: u32,
     },
+    /// The attempt made progress.
     RunReported {
+        /// What changed since the last report.
         report: RunReport,
     },
+    /// Cancelling was requested and the worker has not stopped yet.
     RunCancelAsked,
+    /// The run completed.
     RunCompleted {
+        /// The totals.
         summary: RunSummary,
     },
+    /// The run failed.
     RunFailed {
+        /// Why.
         failure: RunFailure,
     },
+    /// The run was cancelled.
     RunCancelled,
+    /// A rule was stored, new or changed.
     RulePut {
+        /// The rule.
         rule: Rule,
     },
+    /// A rule was enabled or disabled.
     RuleEnabled {
+        /// The rule.
         rule: RuleId,
+        /// Whether the rule is enabled now.
         enabled: bool,
     },
+    /// A rule was deleted.
     RuleDeleted {
+        /// The rule.
         rule: RuleId,
     },
 }
 
-/// Which timer ended a ticket.
+/// The timer that ended a ticket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Expiry {
+    /// The patient was absent for too long.
     AbsentTooLong,
+    /// The ticket did not change for too long.
     Stale,
+    /// The service day ended.
     DayEnded,
 }
 
 impl Expiry {
-    /// The word in a ticket's reason.
+    /// The word that becomes the reason of the ticket.
     pub fn as_str(self) -> &'static str {
         match self {
             Expiry::AbsentTooLong => "absent_too_long",
@@ -222,27 +336,37 @@ impl Expiry {
     }
 }
 
-/// All of a ticket that a step can change: what an undo restores.
+/// The part of a ticket that a step can change and an undo restores.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct TicketStatus {
+    /// The queue that the ticket is in.
     pub queue: QueueId,
+    /// The state.
     pub state: TicketState,
+    /// The priority.
     pub priority: Priority,
-    /// Order within a priority: the smaller goes first.
+    /// The order within a priority: the smaller rank is called first.
     pub rank: u64,
+    /// The station that called the ticket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub station: Option<StationId>,
+    /// When the ticket was called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub called_at: Option<Millis>,
+    /// When the service started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Millis>,
+    /// When the ticket ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Millis>,
+    /// How often the call was repeated.
     #[serde(default)]
     pub recalls: u32,
+    /// Why the ticket is on hold or has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The ticket that continues at another location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub successor: Option<TicketId>,
 }

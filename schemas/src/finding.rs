@@ -1,6 +1,7 @@
-//! What a check of a claims file found, and what it says to people: one table, in French and English.
+//! Findings of a check of a claims file, and their messages in French and English.
 //!
-//! A finding names the file's row, never a patient or a doctor: codes, columns, counts and amounts are all it carries.
+//! A finding names the row of the file, never a patient or a doctor. It has only codes, columns,
+//! counts and amounts.
 
 use std::collections::BTreeMap;
 
@@ -12,29 +13,33 @@ use crate::{
     rule::{Column, Severity, Unit},
 };
 
-/// Something a rule found, or that a row cannot be read.
+/// A finding of a rule, or a row that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct Finding {
-    /// The row of the file: 1 is the first after the header. 0: about the file or a rule as a whole.
+    /// The row of the file. 1 is the first row after the header; 0 stands for the whole file.
     pub row: u64,
+    /// The rule that found it.
     pub rule: RuleId,
+    /// How much the finding matters.
     pub severity: Severity,
-    /// What was found, which is also the key of its message.
+    /// What was found. Also the key of the message.
     pub outcome: FindingOutcome,
-    /// What the message names. Amounts end in `_cents`.
+    /// The parameters of the message. Names of amounts end in `_cents`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, Param>,
-    /// At stake, or to gain when it is an optimisation.
+    /// Cents at risk, or cents to gain for an optimisation.
     pub cents: i64,
 }
 
-/// A number, or a word that is a code, a column or a rule: never text from a row that could name a person.
+/// A parameter of a message. Never a text of a row that could name a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Param {
+    /// A count, or an amount in cents.
     Number(i64),
+    /// A code, a column, a unit or a rule.
     Word(String),
 }
 
@@ -52,16 +57,17 @@ impl From<&str> for Param {
 
 macro_rules! outcomes {
     ($($(#[$doc:meta])* $name:ident = $key:literal, $fr:literal, $en:literal;)*) => {
-        /// Every outcome a rule can have. `{name}` in a message stands for a parameter, amounts as the language writes them.
+        /// What a rule can find. `{name}` in a message stands for a parameter.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
         #[serde(rename_all = "snake_case")]
         pub enum FindingOutcome { $($(#[$doc])* $name,)* }
 
         impl FindingOutcome {
+            /// Every outcome.
             pub const ALL: &'static [FindingOutcome] = &[$(FindingOutcome::$name),*];
 
-            /// The outcome on every wire.
+            /// The outcome as JSON spells it.
             pub fn as_str(self) -> &'static str {
                 match self { $(FindingOutcome::$name => $key,)* }
             }
@@ -69,7 +75,8 @@ macro_rules! outcomes {
             /// The message, with its parameters still in braces.
             pub fn template(self, language: Language) -> &'static str {
                 match (self, language) {
-                    $((FindingOutcome::$name, Language::French) => $fr, (FindingOutcome::$name, Language::English) => $en,)*
+                    $((FindingOutcome::$name, Language::French) => $fr,
+                    (FindingOutcome::$name, Language::English) => $en,)*
                 }
             }
         }
@@ -77,95 +84,150 @@ macro_rules! outcomes {
 }
 
 outcomes! {
-    /// A row whose named column cannot be read; `line` is the file's line.
+    /// A cell of the row is missing, or does not have the format of its column. `line` is the line of
+    /// the file.
     RowUnreadable = "row_unreadable",
-        "La ligne {line} ne peut pas être lue\u{a0}: la colonne «\u{a0}{column}\u{a0}» n'a pas la forme attendue.",
-        "Line {line} cannot be read: the column “{column}” does not have the expected form.";
+        "La ligne {line} du fichier est illisible\u{a0}: la colonne «\u{a0}{column}\u{a0}» n'a \
+         pas le format attendu.",
+        "Line {line} of the file can't be read: column “{column}” doesn't have the expected \
+         format.";
+    /// The rule panicked.
     RuleFailed = "rule_failed",
-        "La règle a échoué et n'a pas été appliquée à tout le fichier. Les autres règles l'ont été.",
-        "The rule failed and was not applied to the whole file. The other rules were.";
+        "Cette règle a échoué et n'a pas été appliquée à tout le fichier. Les autres règles \
+         l'ont été.",
+        "This rule failed and wasn't applied to the whole file. The other rules were.";
+    /// The rule used up its time.
     RuleOverBudget = "rule_over_budget",
-        "La règle a dépassé le temps alloué ({budget_ms} ms) et a été arrêtée. Les autres règles ont été appliquées.",
-        "The rule overran its time ({budget_ms} ms) and was stopped. The other rules were applied.";
-    /// What every kind but the office fee says when all is well.
-    Pass = "pass", "Conforme.", "As it should be.";
+        "Cette règle a dépassé le temps permis ({budget_ms}\u{a0}ms) et a été arrêtée avant la \
+         fin. Les autres règles ont été appliquées.",
+        "This rule took longer than allowed ({budget_ms} ms) and was stopped before it \
+         finished. The other rules were applied.";
+    /// Nothing is wrong. Every kind of rule except the office fee has this outcome.
+    Pass = "pass",
+        "Conforme.",
+        "Passed.";
+    /// A required cell is empty.
     RequiredMissing = "required_missing",
-        "La colonne «\u{a0}{column}\u{a0}» est vide.",
-        "The column “{column}” is empty.";
+        "La colonne «\u{a0}{column}\u{a0}» est obligatoire, mais elle est vide.",
+        "Column “{column}” is required but empty.";
+    /// A cell does not match its pattern.
     PatternMismatch = "pattern_mismatch",
-        "La colonne «\u{a0}{column}\u{a0}» n'a pas la forme que la règle demande.",
-        "The column “{column}” does not have the form the rule asks for.";
+        "La valeur de la colonne «\u{a0}{column}\u{a0}» n'a pas le format exigé par la règle.",
+        "The value in column “{column}” doesn't have the format that the rule requires.";
+    /// A cell is outside its range.
     OutOfRange = "out_of_range",
-        "La colonne «\u{a0}{column}\u{a0}» est hors des limites de la règle.",
-        "The column “{column}” is outside the rule's bounds.";
+        "La valeur de la colonne «\u{a0}{column}\u{a0}» est hors des limites fixées par la règle.",
+        "The value in column “{column}” is outside the rule's limits.";
+    /// A cell is not one of the allowed values.
     NotAllowed = "not_allowed",
         "La colonne «\u{a0}{column}\u{a0}» contient une valeur que la règle ne permet pas.",
-        "The column “{column}” holds a value the rule does not allow.";
+        "Column “{column}” contains a value that the rule doesn't allow.";
+    /// The code of the row is not in the code table.
     CodeUnknown = "code_unknown",
         "Le code {code} ne figure pas dans la table des codes.",
-        "The code {code} is not in the table of codes.";
+        "Code {code} is not in the code table.";
+    /// Billed several times, and paid more than once.
     OnceSeveralPaid = "once_several_paid",
-        "Facturé {count} fois dans la période et payé {paid} fois\u{a0}: vérifiez que chaque paiement a vraiment eu lieu.",
-        "Billed {count} times in the period and paid {paid} times: check whether each was really paid.";
+        "Facturé {count} fois pendant la période et payé {paid} fois\u{a0}: vérifiez que chaque \
+         paiement a vraiment eu lieu.",
+        "Billed {count} times in the period and paid {paid} times. Check that each payment was \
+         really made.";
+    /// Billed several times, and paid once.
     OnceOnePaid = "once_one_paid",
-        "Facturé {count} fois dans la période, payé une seule fois\u{a0}: remplacez le code là où il n'est pas payé.",
-        "Billed {count} times in the period, paid once: replace the code where it is not paid.";
+        "Facturé {count} fois pendant la période, payé une seule fois\u{a0}: remplacez le code \
+         sur les lignes non payées.",
+        "Billed {count} times in the period but paid once. Replace the code on the unpaid rows.";
+    /// Billed several times, and never paid.
     OnceNonePaid = "once_none_paid",
-        "Facturé {count} fois dans la période, jamais payé\u{a0}: ne le gardez qu'une fois.",
-        "Billed {count} times in the period, never paid: keep it once.";
+        "Facturé {count} fois pendant la période, jamais payé\u{a0}: facturez-le une seule fois.",
+        "Billed {count} times in the period and never paid. Bill it only once.";
+    /// A sum of minutes or units is above its limit.
     SumExceeded = "sum_exceeded",
         "Le total de {total} {unit} dépasse de {excess} la limite de {limit}.",
-        "The total of {total} {unit} is {excess} above the limit of {limit}.";
-    /// The same for amounts.
+        "The total of {total} {unit} exceeds the limit of {limit} by {excess}.";
+    /// A sum of amounts is above its limit.
     SumExceededCents = "sum_exceeded_cents",
         "Le total de {total_cents} dépasse de {excess_cents} la limite de {limit_cents}.",
-        "The total of {total_cents} is {excess_cents} above the limit of {limit_cents}.";
+        "The total of {total_cents} exceeds the limit of {limit_cents} by {excess_cents}.";
+    /// A fee was due and not billed.
     FeeMissing = "fee_missing",
-        "Une visite de la période donne droit à un forfait de {gain_cents}, qui n'a pas été facturé.",
-        "A visit in the period allows a fee of {gain_cents}, which was not billed.";
+        "Une visite de la période donne droit à un forfait de {gain_cents}, qui n'a pas été \
+         facturé.",
+        "A visit in the period qualifies for a fee of {gain_cents} that wasn't billed.";
+    /// The length of a visit may allow a better code.
     LongerVisit = "longer_visit",
-        "La visite de {minutes} minutes pourrait valoir {better_cents} au lieu de {billed_cents}.",
-        "The visit of {minutes} minutes may be worth {better_cents} instead of {billed_cents}.";
+        "Cette visite de {minutes} minutes pourrait valoir {better_cents} plutôt que \
+         {billed_cents}.",
+        "This visit of {minutes} minutes may be worth {better_cents} instead of {billed_cents}.";
+    /// An office fee was billed outside a private office.
     OfficeFeePlace = "office_fee_place",
-        "Le {code} ne se facture qu'en cabinet privé. Annulez-le.",
-        "The {code} is billed in private offices only. Cancel it.";
+        "Le code {code} se facture seulement en cabinet privé. Retirez-le.",
+        "Code {code} can only be billed in private offices. Remove it.";
+    /// An office fee does not have its minimum of patients.
     OfficeFeeMinimum = "office_fee_minimum",
-        "Le {code} demande au moins {needed} patients dans son groupe; il y en a {seen}. Annulez-le.",
-        "The {code} needs at least {needed} patients in its group; it has {seen}. Cancel it.";
+        "Le code {code} exige au moins {needed} patients dans son groupe; il y en a {seen}. \
+         Retirez-le.",
+        "Code {code} requires at least {needed} patients in its group, but there are {seen}. \
+         Remove it.";
+    /// The same, and the smaller fee has its minimum.
     OfficeFeeMinimumSmaller = "office_fee_minimum_smaller",
-        "Le {code} demande au moins {needed} patients dans son groupe; il y en a {seen}. Facturez plutôt le {better}.",
-        "The {code} needs at least {needed} patients in its group; it has {seen}. Bill the {better} instead.";
-    /// Both of a day's fees fail; named in one finding, and may be the same code.
+        "Le code {code} exige au moins {needed} patients dans son groupe; il y en a {seen}. \
+         Facturez plutôt le code {better}.",
+        "Code {code} requires at least {needed} patients in its group, but there are {seen}. \
+         Bill {better} instead.";
+    /// Neither of a day's two fees has its minimum. One finding names both, which may be the same
+    /// code.
     OfficeFeeMinimumBoth = "office_fee_minimum_both",
-        "Aucun des deux frais du jour ({code} et {other}) n'atteint son minimum de patients. Annulez les deux.",
-        "Neither of the day's two fees ({code} and {other}) reaches its minimum of patients. Cancel both.";
+        "Aucun des deux frais de cabinet du jour ({code} et {other}) n'atteint le minimum de \
+         patients. Retirez les deux.",
+        "Neither of the day's two office fees ({code} and {other}) has enough patients. Remove \
+         both.";
+    /// A fee does not have its minimum in its group, but would have it in the other one.
     OfficeFeeOtherGroup = "office_fee_other_group",
-        "Le {code} n'atteint pas le minimum de patients de son groupe, mais l'autre groupe l'atteint\u{a0}: facturez-le pour l'autre groupe.",
-        "The {code} does not reach the minimum of patients of its group, but the other group does: bill it for the other group.";
-    /// `keep` is what may stay: a code, or several times a code (`2 × 19928`).
+        "Le groupe facturé n'atteint pas le minimum de patients du code {code}, mais l'autre \
+         groupe l'atteint\u{a0}: facturez-le pour l'autre groupe.",
+        "The billed group doesn't have enough patients for code {code}, but the other group \
+         does. Bill it for the other group.";
+    /// The fees of a day are above the maximum. `keep` is what may stay: a code, or a code with its
+    /// count (`2 × 19928`).
     OfficeFeeMaximum = "office_fee_maximum",
-        "Les frais du jour ({total_cents}) dépassent de {excess_cents} le maximum de {limit_cents}. Ne gardez que ceci\u{a0}: {keep}.",
-        "The day's fees ({total_cents}) are {excess_cents} above the maximum of {limit_cents}. Keep only {keep}.";
+        "Les frais de cabinet du jour ({total_cents}) dépassent de {excess_cents} le maximum de \
+         {limit_cents}. Gardez seulement {keep}.",
+        "The day's office fees ({total_cents}) exceed the maximum of {limit_cents} by \
+         {excess_cents}. Keep only {keep}.";
+    /// The group has enough patients for the larger fee.
     OfficeFeeUpgrade = "office_fee_upgrade",
-        "Le groupe compte {seen} patients, ce qui permet le {better} au lieu du {code}\u{a0}: gain de {gain_cents}.",
-        "The group has {seen} patients, which allows the {better} instead of the {code}: a gain of {gain_cents}.";
+        "Le groupe compte {seen} patients, assez pour facturer le code {better} au lieu du code \
+         {code}\u{a0}: gain de {gain_cents}.",
+        "The group has {seen} patients, enough to bill {better} instead of {code}: a gain of \
+         {gain_cents}.";
+    /// The other group allows a second fee.
     OfficeFeeSecond = "office_fee_second",
-        "L'autre groupe ({seen} patients) permet un second {code}\u{a0}: gain de {gain_cents}.",
-        "The other group ({seen} patients) allows a second {code}: a gain of {gain_cents}.";
-    /// `better` is a code, or a code for each of the two groups (`2 × 19928`); `seen` counts the patients it rests on.
+        "L'autre groupe ({seen} patients) permet de facturer un second {code}\u{a0}: gain de \
+         {gain_cents}.",
+        "The other group ({seen} patients) qualifies for a second {code}: a gain of {gain_cents}.";
+    /// A day without a fee allows one. `better` is a code, or a code for each group (`2 × 19928`);
+    /// `seen` counts the patients of the groups it needs.
     OfficeFeeUnbilled = "office_fee_unbilled",
-        "{seen} patients permettent de facturer {better}, ce qui n'a pas été fait\u{a0}: gain de {gain_cents}.",
-        "{seen} patients allow billing {better}, which was not done: a gain of {gain_cents}.";
+        "{seen} patients permettent de facturer {better}, ce qui n'a pas été fait\u{a0}: gain \
+         de {gain_cents}.",
+        "{seen} patients qualify for {better}, which wasn't billed: a gain of {gain_cents}.";
+    /// The fees of a day are correct.
     OfficeFeePass = "office_fee_pass",
-        "Frais de cabinet conformes\u{a0}: {registered} patients inscrits, {walk_in} sans rendez-vous, {total_cents}.",
-        "Office fees as they should be: {registered} registered and {walk_in} walk-in patients, {total_cents}.";
+        "Frais de cabinet conformes\u{a0}: {registered} patients inscrits, {walk_in} sans \
+         rendez-vous, {total_cents}.",
+        "Office fees are correct: {registered} registered and {walk_in} walk-in patients, \
+         {total_cents}.";
+    /// The fees of a day are correct and reach the maximum.
     OfficeFeePassMaximum = "office_fee_pass_maximum",
-        "Frais de cabinet conformes\u{a0}: {registered} patients inscrits, {walk_in} sans rendez-vous, {total_cents}; le maximum du jour est atteint.",
-        "Office fees as they should be: {registered} registered and {walk_in} walk-in patients, {total_cents}; the day's maximum is reached.";
+        "Frais de cabinet conformes\u{a0}: {registered} patients inscrits, {walk_in} sans \
+         rendez-vous, {total_cents}; le maximum du jour est atteint.",
+        "Office fees are correct: {registered} registered and {walk_in} walk-in patients, \
+         {total_cents}, which is the day's maximum.";
 }
 
 impl Finding {
-    /// The message for people, its parameters filled in; amounts as `32,40 $` or `$32.40`.
+    /// The message with its parameters filled in. Amounts look like `32,40 $` or `$32.40`.
     pub fn message(&self, language: Language) -> String {
         let mut text = String::new();
         let mut rest = self.outcome.template(language);
@@ -177,7 +239,7 @@ impl Finding {
                     text.push_str(&money(*cents, language));
                 }
                 Some(Param::Number(number)) => text.push_str(&number.to_string()),
-                Some(Param::Word(word)) => text.push_str(shown(name, word, language)),
+                Some(Param::Word(word)) => text.push_str(displayed(name, word, language)),
                 None => text.push('…'),
             }
             rest = tail;
@@ -187,14 +249,15 @@ impl Finding {
     }
 }
 
-/// Words of parameters that people read differently: by parameter, then by word. A column shows its title in the file.
+/// The texts that people see in place of a parameter's word: by parameter, then by word. A column is
+/// shown by its title in the file.
 pub fn words(language: Language) -> BTreeMap<&'static str, BTreeMap<&'static str, &'static str>> {
     let columns = Column::ALL.iter().map(|column| (column.as_str(), column.title()));
     let units = Unit::ALL.iter().map(|unit| (unit.as_str(), unit.title(language)));
     BTreeMap::from([("column", columns.collect()), ("unit", units.collect())])
 }
 
-fn shown<'a>(param: &str, word: &'a str, language: Language) -> &'a str {
+fn displayed<'a>(param: &str, word: &'a str, language: Language) -> &'a str {
     match param {
         "column" => Column::ALL
             .iter()
@@ -208,24 +271,24 @@ fn shown<'a>(param: &str, word: &'a str, language: Language) -> &'a str {
     }
 }
 
-/// An amount as people of the language write it.
+/// An amount of money, as the language writes it.
 pub fn money(cents: i64, language: Language) -> String {
     let sign = if cents < 0 { "-" } else { "" };
     let (whole, part) = (cents.unsigned_abs() / 100, cents.unsigned_abs() % 100);
     match language {
-        // No-break spaces: an amount is not torn over two lines.
+        // No-break spaces keep an amount on one line.
         Language::French => format!("{sign}{},{part:02}\u{a0}$", grouped(whole, '\u{a0}')),
         Language::English => format!("{sign}${}.{part:02}", grouped(whole, ',')),
     }
 }
 
-/// A number with this between its thousands.
-fn grouped(number: u64, between: char) -> String {
+/// A number with `separator` between its groups of three digits.
+fn grouped(number: u64, separator: char) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(between);
+            text.push(separator);
         }
         text.push(digit);
     }
@@ -233,8 +296,8 @@ fn grouped(number: u64, between: char) -> String {
 }
 
 impl Finding {
-    /// The finding's place in its run's list, as one number that sorts: severity, then the amount, the greatest first,
-    /// then the row. Amounts past 2^31 cents and rows past 2^30 stand with the last of their kind.
+    /// A number that sorts the findings of a run: by severity, then by amount with the largest first,
+    /// then by row. Amounts from 2^31 cents on count as equal, and so do rows from 2^30 on.
     pub fn sort_key(&self) -> i64 {
         const CENTS: i64 = (1 << 31) - 1;
         const ROWS: u64 = (1 << 30) - 1;
@@ -262,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_names_the_same_parameters_in_both_languages() {
+    fn messages_have_equal_parameters_in_both_languages() {
         for outcome in FindingOutcome::ALL {
             let sorted = |language| {
                 let mut names = names(outcome.template(language));
@@ -274,14 +337,14 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_has_one_name_in_json_and_in_the_program() {
+    fn outcome_names_match_their_json() {
         for outcome in FindingOutcome::ALL {
             assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.as_str());
         }
     }
 
     #[test]
-    fn an_amount_is_written_as_the_language_writes_it() {
+    fn amounts_follow_the_language() {
         let both = |cents| (money(cents, Language::French), money(cents, Language::English));
         assert_eq!(both(3240), ("32,40\u{a0}$".into(), "$32.40".into()));
         assert_eq!(both(5), ("0,05\u{a0}$".into(), "$0.05".into()));
@@ -290,8 +353,8 @@ mod tests {
     }
 
     #[test]
-    fn a_message_shows_amounts_titles_and_units_as_people_read_them() {
-        let told = |outcome, params: &[(&str, Param)]| {
+    fn messages_show_amounts_titles_and_units() {
+        let messages = |outcome, params: &[(&str, Param)]| {
             let params =
                 params.iter().map(|(name, param)| ((*name).to_owned(), param.clone())).collect();
             let rule = "a-rule".parse().unwrap();
@@ -300,10 +363,10 @@ mod tests {
             [finding.message(Language::French), finding.message(Language::English)]
         };
         assert_eq!(
-            told(FindingOutcome::RequiredMissing, &[("column", "paid".into())]),
+            messages(FindingOutcome::RequiredMissing, &[("column", "paid".into())]),
             [
-                "La colonne «\u{a0}Montant payé\u{a0}» est vide.",
-                "The column “Montant payé” is empty."
+                "La colonne «\u{a0}Montant payé\u{a0}» est obligatoire, mais elle est vide.",
+                "Column “Montant payé” is required but empty."
             ]
         );
         let sum = [
@@ -313,21 +376,21 @@ mod tests {
             ("unit", "units".into()),
         ];
         assert_eq!(
-            told(FindingOutcome::SumExceeded, &sum),
+            messages(FindingOutcome::SumExceeded, &sum),
             [
                 "Le total de 12 unités dépasse de 2 la limite de 10.",
-                "The total of 12 units is 2 above the limit of 10."
+                "The total of 12 units exceeds the limit of 10 by 2."
             ]
         );
         let gain = [("gain_cents", 935.into())];
         assert_eq!(
-            told(FindingOutcome::FeeMissing, &gain)[0],
+            messages(FindingOutcome::FeeMissing, &gain)[0],
             "Une visite de la période donne droit à un forfait de 9,35\u{a0}$, qui n'a pas été facturé."
         );
     }
 
     #[test]
-    fn every_column_and_unit_has_a_word_for_people() {
+    fn every_column_and_unit_has_a_text() {
         let words = words(Language::French);
         assert!(
             Column::ALL.iter().all(|column| words["column"][column.as_str()] == column.title())

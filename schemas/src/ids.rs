@@ -1,60 +1,28 @@
-//! Ids that route: an id of a queue, station or ticket begins with its location's id, so that it names its
-//! aggregate by itself. `Debug` never shows an id a patient holds.
+//! Ids that route. The id of a queue, station, ticket or appointment begins with the id of its
+//! location, so every id names its aggregate. `Debug` never shows an id that a patient holds.
 
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-/// Longest slug of a tenant, location, queue or station; it bounds Kafka keys and Redis key names.
+mod form;
+
+use self::form::{is_command, is_file, is_run, is_schedule, is_scoped_slug, is_slug, is_ticket};
+
+/// Longest slug in bytes, for a tenant, location, queue, station, doctor, source or rule. The limit
+/// bounds Kafka keys and Redis key names.
 pub const MAX_SLUG: usize = 40;
-/// Hex digits of a ticket's 128 random bits: what makes its link unguessable.
+/// Hex digits of a ticket's 128 random bits, which make its link unguessable.
 pub const TICKET_HEX: usize = 32;
-/// Hex digits of a run's owner tag: 64 bits of a digest of who started it.
+/// Hex digits of a run's owner tag: 64 bits of a digest of the subject who started the run.
 pub const OWNER_HEX: usize = 16;
-/// Longest id of a command, as callers may bring their own (`Idempotency-Key`).
+/// Longest command id in bytes. Callers may choose their own (`Idempotency-Key`).
 pub const MAX_COMMAND_ID: usize = 64;
 
-/// An id whose text does not have the form of its kind.
+/// A text that does not have the form of its kind of id. The field names the kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an id of a {0}")]
 pub struct InvalidId(pub &'static str);
-
-fn is_slug(text: &str) -> bool {
-    (1..=MAX_SLUG).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-}
-
-fn is_scoped_slug(text: &str) -> bool {
-    text.split_once('.').is_some_and(|(location, slug)| is_slug(location) && is_slug(slug))
-}
-
-fn is_ticket(text: &str) -> bool {
-    text.split_once('.')
-        .is_some_and(|(location, random)| is_slug(location) && is_hex(random, TICKET_HEX))
-}
-
-fn is_hex(text: &str, digits: usize) -> bool {
-    text.len() == digits && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-}
-
-fn is_run(text: &str) -> bool {
-    text.strip_prefix("r_")
-        .and_then(|rest| rest.split_once('_'))
-        .is_some_and(|(owner, random)| is_hex(owner, OWNER_HEX) && is_hex(random, TICKET_HEX))
-}
-
-fn is_file(text: &str) -> bool {
-    text.strip_prefix("f_").is_some_and(|random| is_hex(random, TICKET_HEX))
-}
-
-fn is_schedule(text: &str) -> bool {
-    text.split_once('/').is_some_and(|(location, doctor)| is_slug(location) && is_slug(doctor))
-}
-
-fn is_command(text: &str) -> bool {
-    (1..=MAX_COMMAND_ID).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.:-".contains(&b))
-}
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $valid:path, $debug:literal) => {
@@ -68,12 +36,13 @@ macro_rules! id {
             /// Checks the form of `text`.
             ///
             /// # Errors
-            /// [`InvalidId`] when the text is not of this kind's form.
+            /// [`InvalidId`] when the text does not have the form of this kind of id.
             pub fn new(text: impl Into<Arc<str>>) -> Result<Self, InvalidId> {
                 let text = text.into();
                 if $valid(&text) { Ok(Self(text)) } else { Err(InvalidId($kind)) }
             }
 
+            /// The text of the id.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -120,49 +89,53 @@ macro_rules! id {
 }
 
 id!(
-    /// A customer: a clinic or a group of clinics. Always taken from a token or a record's key.
+    /// A customer: a clinic or a group of clinics. The id is always taken from a token or from the key
+    /// of a record, never from a request's body.
     TenantId, "tenant", is_slug, "TenantId({})"
 );
 id!(
-    /// A site with its own time zone: one aggregate, one writer, one order.
+    /// A site with its own time zone. A location is one aggregate: one writer, one order of versions.
     LocationId, "location", is_slug, "LocationId({})"
 );
 id!(
-    /// One line at a location: `<location>.<slug>`.
+    /// A queue of a location: `<location>.<slug>`.
     QueueId, "queue", is_scoped_slug, "QueueId({})"
 );
 id!(
-    /// A room or counter: `<location>.<slug>`.
+    /// A station, which is a room or a counter: `<location>.<slug>`.
     StationId, "station", is_scoped_slug, "StationId({})"
 );
 id!(
-    /// One person's place: `<location>.<32 hex digits>`. Whoever holds it may follow it, so `Debug` hides it.
+    /// A ticket, one person's place in a queue: `<location>.<32 hex digits>`. Holding the id gives
+    /// access to the ticket, so `Debug` hides it.
     TicketId, "ticket", is_ticket, "TicketId(…{0:.0})"
 );
 id!(
-    /// One appointment: `<location>.<32 hex digits>`. Its ticket has the same digits, so that whoever may follow the one
-    /// may follow the other; `Debug` hides it.
+    /// An appointment: `<location>.<32 hex digits>`. Its ticket has the same digits, so access to one
+    /// is access to the other. `Debug` hides the id.
     AppointmentId, "appointment", is_ticket, "AppointmentId(…{0:.0})"
 );
 id!(
-    /// Whoever sees patients by appointment, as the clinic's own systems call them.
+    /// A doctor, or another person who sees patients by appointment, as the clinic's own systems name
+    /// them.
     DoctorId, "doctor", is_slug, "DoctorId({})"
 );
 id!(
-    /// One doctor's day at a location: `<location>/<doctor>`.
+    /// A doctor's schedule at a location: `<location>/<doctor>`.
     ScheduleId, "schedule", is_schedule, "ScheduleId({})"
 );
 id!(
-    /// A system of record that tells of appointments, within its tenant.
+    /// A system of record that sends appointments, unique within its tenant.
     SourceId, "source", is_slug, "SourceId({})"
 );
 id!(
-    /// The id of a command, unique per tenant: the same id again is answered with the first outcome.
+    /// The id of a command, unique per tenant. A repeated id gets the outcome of the first command.
     CommandId, "command", is_command, "CommandId({})"
 );
 id!(
-    /// One check of a claims file: `r_<16 hex digits>_<32 hex digits>`. The first part is a tag of who started it, so that
-    /// "own" is decided without asking anybody; the underscore keeps it apart from every location.
+    /// A run, one check of a claims file: `r_<16 hex digits>_<32 hex digits>`. The first part is a tag
+    /// of the subject who started the run, so access to "own" runs needs no lookup. The underscore
+    /// keeps a run's id distinct from every location's.
     RunId, "run", is_run, "RunId({})"
 );
 id!(
@@ -170,20 +143,20 @@ id!(
     FileId, "file", is_file, "FileId({})"
 );
 id!(
-    /// A rule of a tenant's claims checks.
+    /// A rule that claims files are checked against, unique within its tenant.
     RuleId, "rule", is_slug, "RuleId({})"
 );
 
 macro_rules! scoped {
     ($($name:ident),*) => {$(
         impl $name {
-            /// The location this id belongs to.
+            /// The location that this id belongs to.
             pub fn location(&self) -> LocationId {
                 let location = self.0.split_once('.').map_or(&*self.0, |(location, _)| location);
                 LocationId(location.into())
             }
 
-            /// Whether this id belongs to `location`, without building another id.
+            /// Whether this id belongs to `location`. Allocates nothing.
             pub fn belongs_to(&self, location: &LocationId) -> bool {
                 self.0.strip_prefix(location.as_str()).is_some_and(|rest| rest.starts_with('.'))
             }
@@ -193,38 +166,37 @@ macro_rules! scoped {
 scoped!(QueueId, StationId, TicketId, AppointmentId);
 
 impl TicketId {
-    /// The ticket of `location` with these 128 bits, which must come from a cryptographic source.
+    /// A ticket of `location`. The 128 bits must come from a cryptographic source.
     pub fn from_random(location: &LocationId, random: u128) -> Self {
         Self(format!("{location}.{random:032x}").into())
     }
-}
 
-impl TicketId {
-    /// The appointment that is checked in by this ticket, if there is one.
+    /// The id that the ticket's appointment has, if there is such an appointment.
     pub fn appointment(&self) -> AppointmentId {
         AppointmentId(self.0.clone())
     }
 }
 
 impl AppointmentId {
-    /// The appointment at `location` with these 128 bits, which must come from a cryptographic source.
+    /// An appointment at `location`. The 128 bits must come from a cryptographic source.
     pub fn from_random(location: &LocationId, random: u128) -> Self {
         Self(format!("{location}.{random:032x}").into())
     }
 
-    /// The ticket that checks this appointment in.
+    /// The id of the ticket that is issued when the appointment is checked in.
     pub fn ticket(&self) -> TicketId {
         TicketId(self.0.clone())
     }
 
-    /// The same appointment once it has moved to `location`.
-    pub fn at(&self, location: &LocationId) -> Self {
+    /// The id of the same appointment after it moved to `location`.
+    pub fn moved_to(&self, location: &LocationId) -> Self {
         let digits = &self.0[self.0.len() - TICKET_HEX..];
         Self(format!("{location}.{digits}").into())
     }
 }
 
 impl ScheduleId {
+    /// The schedule of `doctor` at `location`.
     pub fn from_parts(location: &LocationId, doctor: &DoctorId) -> Self {
         Self(format!("{location}/{doctor}").into())
     }
@@ -233,22 +205,24 @@ impl ScheduleId {
         self.0.split_once('/').expect("an id of a schedule has its slash")
     }
 
+    /// The location of the schedule.
     pub fn location(&self) -> LocationId {
         LocationId(self.split().0.into())
     }
 
+    /// The doctor of the schedule.
     pub fn doctor(&self) -> DoctorId {
         DoctorId(self.split().1.into())
     }
 }
 
 impl RunId {
-    /// The run of whoever has this tag, with these 128 bits.
+    /// A run that the subject with the tag `owner` starts, with 128 random bits.
     pub fn from_parts(owner: u64, bits: u128) -> Self {
         Self(format!("r_{owner:016x}_{bits:032x}").into())
     }
 
-    /// The tag of who started the run.
+    /// The tag of the subject who started the run.
     pub fn owner(&self) -> u64 {
         u64::from_str_radix(&self.0[2..2 + OWNER_HEX], 16)
             .expect("an id of a run has its hex digits")
@@ -256,22 +230,25 @@ impl RunId {
 }
 
 impl FileId {
-    /// The file with these 128 bits.
+    /// A file with 128 random bits.
     pub fn from_random(random: u128) -> Self {
         Self(format!("f_{random:032x}").into())
     }
 
-    /// Where the file lies in the store of files: below its tenant, so that an id alone opens nobody else's.
+    /// The path of the file in the object store. The tenant is part of the path, so an id alone never
+    /// opens another tenant's file.
     pub fn path(&self, tenant: &TenantId) -> String {
         format!("{tenant}/{self}")
     }
 
-    /// Where it is said, beside the file, what it is: gateways write it, workers remove it with the file.
+    /// The path of the label, a JSON object beside the file with its name and size. Gateways write the
+    /// label last; workers remove it with the file.
     pub fn label_path(&self, tenant: &TenantId) -> String {
         format!("{}.json", self.path(tenant))
     }
 
-    /// Whose file an object is, or is about, by its path; `None` for what is not ours.
+    /// The tenant and file that a path of the object store belongs to, whether it is the file or its
+    /// label. `None` for any other path.
     pub fn from_path(path: &str) -> Option<(TenantId, Self)> {
         let (tenant, file) = path.strip_suffix(".json").unwrap_or(path).split_once('/')?;
         Some((TenantId::new(tenant).ok()?, Self::new(file).ok()?))
@@ -279,44 +256,50 @@ impl FileId {
 }
 
 impl CommandId {
-    /// A command id made of these 128 bits.
+    /// A command id made of 128 random bits.
     pub fn from_random(random: u128) -> Self {
         Self(format!("{random:032x}").into())
     }
 
-    /// The id of the command that follows from this one, for `purpose`; the same whenever it is asked.
+    /// The id of the command that follows from this one for `purpose`. The same input always gives the
+    /// same id.
     pub fn follow_up(&self, purpose: &str) -> Self {
         let keep = self.0.len().min(MAX_COMMAND_ID - 1 - purpose.len());
         Self(format!("{}.{purpose}", &self.0[..keep]).into())
     }
 }
 
-/// What owns one order of versions: a location, a run, or the rules of a tenant. As `<tenant>/<id>` it is the key of a
-/// record in every topic.
+/// An aggregate, which owns one order of versions: a location, a run, or the rules of a tenant. Its
+/// text `<tenant>/<id>` is the key of a record in every topic.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Aggregate(Arc<str>);
 
-/// What kind of thing an aggregate is: its key tells.
+/// The kind of an aggregate, which its key tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AggregateKind {
+    /// A location.
     Location,
+    /// A run.
     Run,
+    /// The rules of a tenant.
     Rules,
 }
 
-/// The id of every tenant's rules; no location can have it.
+/// The id of the rules aggregate of every tenant. It is no slug, so no location can have it.
 const RULES: &str = "_rules";
 
 impl Aggregate {
+    /// The aggregate of a location.
     pub fn location(tenant: &TenantId, location: &LocationId) -> Self {
         Self(format!("{tenant}/{location}").into())
     }
 
+    /// The aggregate of a run.
     pub fn run(tenant: &TenantId, run: &RunId) -> Self {
         Self(format!("{tenant}/{run}").into())
     }
 
-    /// The rules by which the tenant's claims files are checked.
+    /// The aggregate of the tenant's rules.
     pub fn rules(tenant: &TenantId) -> Self {
         Self(format!("{tenant}/{RULES}").into())
     }
@@ -324,7 +307,7 @@ impl Aggregate {
     /// Reads a record's key.
     ///
     /// # Errors
-    /// [`InvalidId`] when it is not `<tenant>/<id>` of a known kind.
+    /// [`InvalidId`] when the key is not `<tenant>/<id>` of a known kind.
     pub fn parse(key: &str) -> Result<Self, InvalidId> {
         match key.split_once('/') {
             Some((tenant, id)) if is_slug(tenant) && (is_slug(id) || is_run(id) || id == RULES) => {
@@ -334,6 +317,7 @@ impl Aggregate {
         }
     }
 
+    /// The key of the aggregate's records.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -342,6 +326,7 @@ impl Aggregate {
         self.0.split_once('/').expect("an aggregate is built with its slash")
     }
 
+    /// The kind of the aggregate.
     pub fn kind(&self) -> AggregateKind {
         match self.id() {
             RULES => AggregateKind::Rules,
@@ -350,21 +335,22 @@ impl Aggregate {
         }
     }
 
+    /// The tenant that owns the aggregate.
     pub fn tenant(&self) -> TenantId {
         TenantId(self.split().0.into())
     }
 
-    /// What the key has behind the tenant.
+    /// The part of the key after the tenant.
     pub fn id(&self) -> &str {
         self.split().1
     }
 
-    /// The location, of an aggregate that is one.
+    /// The location, when the aggregate is one.
     pub fn location_id(&self) -> Option<LocationId> {
         (self.kind() == AggregateKind::Location).then(|| LocationId(self.id().into()))
     }
 
-    /// The run, of an aggregate that is one.
+    /// The run, when the aggregate is one.
     pub fn run_id(&self) -> Option<RunId> {
         (self.kind() == AggregateKind::Run).then(|| RunId(self.id().into()))
     }
@@ -383,48 +369,4 @@ impl fmt::Debug for Aggregate {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_accept_their_form_and_nothing_else() {
-        for good in ["a", "riverside", "north-2"] {
-            assert!(LocationId::new(good).is_ok(), "{good}");
-        }
-        for bad in ["", "A", "a b", "a.b", "a/b", "é", &"x".repeat(41)] {
-            assert!(LocationId::new(bad).is_err(), "{bad}");
-        }
-        assert!(QueueId::new("riverside.general").is_ok());
-        for bad in ["riverside", "riverside.", ".general", "a.b.c", "a.B"] {
-            assert!(QueueId::new(bad).is_err(), "{bad}");
-        }
-        let ticket = TicketId::from_random(&LocationId::new("riverside").unwrap(), 7);
-        assert!(TicketId::new(ticket.as_str()).is_ok());
-        for bad in ["riverside.7", "riverside.0000000000000000000000000000000G"] {
-            assert!(TicketId::new(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn an_id_names_its_location() {
-        let queue = QueueId::new("riverside.general").unwrap();
-        assert_eq!(queue.location().as_str(), "riverside");
-        assert!(queue.belongs_to(&LocationId::new("riverside").unwrap()));
-        assert!(!queue.belongs_to(&LocationId::new("river").unwrap()));
-    }
-
-    #[test]
-    fn debug_never_shows_a_ticket() {
-        let ticket = TicketId::from_random(&LocationId::new("riverside").unwrap(), 0xdead_beef);
-        let text = format!("{ticket:?}");
-        assert!(!text.contains("riverside") && !text.contains("beef"), "{text}");
-    }
-
-    #[test]
-    fn a_follow_up_command_has_one_id_and_keeps_the_bound() {
-        let long = CommandId::new("c".repeat(MAX_COMMAND_ID)).unwrap();
-        let next = long.follow_up("successor");
-        assert_eq!(next, long.follow_up("successor"));
-        assert!(CommandId::new(next.as_str()).is_ok());
-    }
-}
+mod tests;

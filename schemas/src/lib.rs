@@ -1,7 +1,9 @@
-//! The contract between the parts of Clinicwire, and the pure rules both ends must agree on: ids, records,
-//! events, views and how a delta folds into a view, positions in a line, and every error and close code.
+//! The contract between the parts of Clinicwire: ids, records, events, views and deltas, ticket
+//! order and estimates, and every error and close code.
 //!
-//! Nothing here does I/O, reads a clock or knows a runtime.
+//! The crate does no I/O, reads no clock and knows no async runtime.
+
+#![warn(missing_docs)]
 
 pub mod appointment;
 pub mod appointment_report;
@@ -25,5 +27,5 @@ pub mod ticket;
 pub mod timers;
 pub mod view;
 
-/// Milliseconds since the Unix epoch, of a server's clock.
+/// Milliseconds since the Unix epoch, read from a server's clock.
 pub type Millis = i64;

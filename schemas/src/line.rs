@@ -1,5 +1,5 @@
-//! The entries of the views of a location, and what one patient may know of a line: position, people ahead
-//! and an estimate, as pure functions of the queue's view.
+//! The entries of a location's queue and board views, and the line of a queue: each patient's place,
+//! people ahead and estimate, as pure functions of the queue's view.
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -11,83 +11,108 @@ use crate::{
     view::{Delta, View},
 };
 
-/// Key of the queue's own entry in its view; every other key is a ticket's id.
+/// The key of the queue's own entry in its view. Every other key is the id of a ticket.
 pub const QUEUE_KEY: &str = "queue";
-/// Key of the single entry of the stored view `ticket:<id>`.
+/// The key of the single entry of the stored view `ticket:<id>`.
 pub const TICKET_KEY: &str = "ticket";
-/// Key of the location's own entry in its board.
+/// The key of the location's own entry in its board.
 pub const BOARD_KEY: &str = "board";
 
-/// The queue itself.
+/// The queue itself: the entry `queue` of its view.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct QueueHead {
+    /// The name of the queue.
     pub name: String,
+    /// Whether tickets are issued and called.
     pub state: QueueState,
+    /// The letters that the queue's labels begin with.
     pub prefix: String,
-    /// Expected seconds of one service, rounded to half a minute so that it rarely changes.
+    /// Expected seconds of one service, rounded to half a minute so that the number rarely changes.
     pub service_s: u32,
-    /// Stations that served this queue last and have not gone on to another: at least 1 while anybody is served.
+    /// Stations that last served this queue and have not moved on to another. At least 1 while
+    /// anybody is served.
     pub servers: u32,
+    /// When the queue last called somebody. The estimate counts from there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_call_at: Option<Millis>,
 }
 
-/// One live ticket, as staff see it.
+/// One live ticket, as staff see it. The key is the id of the ticket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct QueueEntry {
+    /// The label that is shown and called, such as `A-042`.
     pub label: String,
+    /// The state of the ticket.
     pub state: TicketState,
+    /// The priority: a higher one is called first.
     pub priority: Priority,
+    /// The order within a priority: the smaller rank is called first.
     pub rank: u64,
+    /// When the ticket was issued.
     pub issued_at: Millis,
+    /// When the ticket was first called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub called_at: Option<Millis>,
+    /// When the service started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Millis>,
-    /// The station's name.
+    /// The name of the station that called the ticket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub station: Option<String>,
+    /// How often the call was repeated.
     #[serde(default)]
     pub recalls: u32,
+    /// Why the ticket is on hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// The location, on its board (key `board`).
+/// The location on its board (key `board`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct BoardHead {
+    /// The name of the location.
     pub name: String,
-    /// IANA name, for the clock on the wall.
+    /// The IANA name of the time zone, for the board's clock.
     pub time_zone: String,
+    /// BCP 47 tags. The first is the default.
     pub languages: Vec<String>,
+    /// Messages of the clinic to the waiting room.
     pub messages: Vec<String>,
 }
 
-/// A queue, on the board (key `queue:<id>`).
+/// A queue on the board (key `queue:<id>`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct BoardQueue {
+    /// The name of the queue.
     pub name: String,
+    /// Whether tickets are issued and called.
     pub state: QueueState,
+    /// How many people wait.
     pub waiting: u32,
 }
 
-/// A call, on the board (key `call:<service day>/<label>`; a ticket's id never stands here).
+/// A call on the board (key `call:<service day>/<label>`). A board never shows a ticket's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct BoardCall {
+    /// The label of the ticket.
     pub label: String,
+    /// The name of the station.
     pub station: String,
+    /// When the ticket was called.
     pub at: Millis,
+    /// How often the call was repeated.
     pub recalls: u32,
-    /// Being called now; otherwise called recently.
+    /// True while the ticket is called, false when it was called recently.
     pub current: bool,
 }
 
-/// Where a waiting ticket stands among the others: higher priority first, then the smaller rank.
+/// The place of a waiting ticket in its line. The higher priority goes first, then the smaller rank,
+/// then the smaller id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LinePlace {
     priority: std::cmp::Reverse<Priority>,
@@ -96,45 +121,48 @@ pub struct LinePlace {
 }
 
 impl LinePlace {
+    /// The place of `ticket` with this priority and rank.
     pub fn new(ticket: TicketId, priority: Priority, rank: u64) -> Self {
         Self { priority: std::cmp::Reverse(priority), rank, ticket }
     }
 
+    /// The ticket.
     pub fn ticket(&self) -> &TicketId {
         &self.ticket
     }
 
-    /// The same order as a number for a sorted set: exact, as a rank stays below 2^48 and ten priorities
-    /// times 2^48 below 2^53. Equal numbers are ordered by the member's text, which is the ticket's id.
+    /// The score of the place in a Redis sorted set, which gives the same order. The number is exact:
+    /// a rank stays below 2^48, and ten priorities times 2^48 stay below 2^53. Redis orders equal
+    /// scores by the member's text, which is the ticket's id.
     pub fn score(priority: Priority, rank: u64) -> f64 {
         let class = u64::from(Priority::MAX - priority.get());
         ((class << 48) | (rank & ((1 << 48) - 1))) as f64
     }
 }
 
-/// A queue's view, read: who waits, in which order.
+/// The line of a queue: its parsed view, with the waiting tickets in the order of their calls.
 #[derive(Debug, Clone)]
 pub struct Line {
     queue: QueueId,
     at: Millis,
     head: QueueHead,
-    /// By id, which holds 128 random bits: nobody can make many of them collide.
+    /// The hash is not keyed. An id has 128 random bits, so nobody can make many ids collide.
     entries: FxHashMap<TicketId, QueueEntry>,
-    /// Waiting tickets in the order they will be called. A sorted vector: a position is a binary search, and
-    /// moving the tail of 5,000 places costs less than a tree's pointers would.
+    /// The waiting tickets in the order of their calls. A sorted vector: finding a place is a binary
+    /// search, and moving the tail of 5,000 places costs less than the pointers of a tree.
     order: Vec<LinePlace>,
 }
 
-/// A view that is not a queue's view.
+/// A view that is not the view of a queue.
 #[derive(Debug, thiserror::Error)]
 #[error("not the view of a queue")]
 pub struct InvalidQueueView(#[source] Option<serde_json::Error>);
 
 impl Line {
-    /// Reads the snapshot of `queue`.
+    /// Parses the view of `queue`.
     ///
     /// # Errors
-    /// [`InvalidQueueView`] when an entry has another form or the queue's own entry is missing.
+    /// [`InvalidQueueView`] when an entry has another form, or the queue's own entry is missing.
     pub fn from_view(queue: QueueId, view: &View) -> Result<Self, InvalidQueueView> {
         let head = view.entries.get(QUEUE_KEY).ok_or(InvalidQueueView(None))?;
         let mut line = Self {
@@ -150,10 +178,11 @@ impl Line {
         Ok(line)
     }
 
-    /// Follows a delta that the view has just folded.
+    /// Applies a delta that the view has just folded.
     ///
     /// # Errors
-    /// [`InvalidQueueView`] when an entry has another form; the line is then to be read again from a snapshot.
+    /// [`InvalidQueueView`] when an entry has another form. The line must then be built again from a
+    /// snapshot.
     pub fn apply(&mut self, delta: &Delta) -> Result<(), InvalidQueueView> {
         for key in &delta.remove {
             if let Ok(ticket) = TicketId::new(key.as_str()) {
@@ -197,19 +226,22 @@ impl Line {
         Ok(())
     }
 
+    /// The entry of the queue itself.
     pub fn head(&self) -> &QueueHead {
         &self.head
     }
 
+    /// Whether the ticket is in this line, in any live state.
     pub fn contains(&self, ticket: &TicketId) -> bool {
         self.entries.contains_key(ticket)
     }
 
+    /// How many people wait.
     pub fn waiting(&self) -> usize {
         self.order.len()
     }
 
-    /// People ahead of a waiting ticket: those who can be called and will be called before.
+    /// How many people will be called before the ticket. `None` unless the ticket waits in this line.
     pub fn ahead(&self, ticket: &TicketId) -> Option<usize> {
         self.entries.get(ticket).and_then(|entry| self.ahead_of(ticket, entry))
     }
@@ -223,7 +255,7 @@ impl Line {
         })
     }
 
-    /// What the patient of `ticket` sees now; `None` when the ticket is not in this line.
+    /// What the patient of `ticket` sees now. `None` when the ticket is not in this line.
     pub fn ticket_view_ref<'a>(&'a self, ticket: &'a TicketId) -> Option<TicketViewRef<'a>> {
         let entry = self.entries.get(ticket)?;
         let ahead = self.ahead_of(ticket, entry);
@@ -251,7 +283,7 @@ impl Line {
         })
     }
 
-    /// The same, to keep.
+    /// A copy of [`Line::ticket_view_ref`].
     pub fn ticket_view(&self, ticket: &TicketId) -> Option<TicketView> {
         self.ticket_view_ref(ticket).map(|view| view.to_view())
     }
@@ -261,15 +293,17 @@ fn count(people: usize) -> u32 {
     u32::try_from(people).unwrap_or(u32::MAX)
 }
 
-/// The estimate's step: clinics' waits are not known better, and a finer one would flicker.
+/// The step of an estimate. Waits in clinics are not known more precisely, and a finer step would
+/// flicker on the page.
 const STEP_MS: Millis = 5 * 60 * 1000;
 
-/// The moments between which a patient with `ahead` people before them will probably be called: the
-/// queue-length estimator (people ahead and the one in service, times the expected service, shared by the
-/// stations that serve), counted from the queue's last call, so that every node says the same and a wait
-/// that passes needs no message. Nothing while the queue does not call, or nobody serves it yet.
+/// Estimates when a patient with `ahead` people before them will be called. `None` while the queue
+/// calls nobody or no station has served it yet.
 ///
-/// The range is 0.7 to 1.4 of the expected wait, rounded outwards to five minutes.
+/// The formula is the queue-length estimator: the people ahead plus the one in service, times the
+/// expected service, divided by the stations that serve. The estimate counts from the queue's last
+/// call, so every node gives the same moments and passing time needs no message. The range is 0.7 to
+/// 1.4 of the expected wait, rounded outwards to five minutes.
 pub fn estimate(head: &QueueHead, issued_at: Millis, ahead: usize) -> Option<Estimate> {
     let since = head.last_call_at?.max(issued_at);
     if head.state == QueueState::Paused || head.servers == 0 {

@@ -1,8 +1,10 @@
-//! How busy a location is: the entries of the view `load:<location>`, and what a dashboard makes of them as time passes.
+//! The load of a location, how busy it is: the entries of the view `load:<location>`, and what a
+//! dashboard derives from them as time passes.
 //!
-//! The view has the entries `load` ([`LoadHead`]), one `queue:<id>` ([`LoadQueue`]) per queue, one `station:<id>`
-//! ([`LoadStation`]) per station, and one `quarter:<start>` ([`LoadQuarter`]) per quarter hour of the service day in which
-//! something happened or is due. Moments are sent, not durations: a wait grows and an hour passes without a message.
+//! The view has the entries `load` ([`LoadHead`]), one `queue:<id>` ([`LoadQueue`]) per queue, one
+//! `station:<id>` ([`LoadStation`]) per station, and one `quarter:<start>` ([`LoadQuarter`]) per
+//! quarter hour of the service day in which something happened or is due. Entries have moments in
+//! place of durations, so waits grow and hours pass without a message.
 
 use std::collections::BTreeMap;
 
@@ -14,156 +16,183 @@ use crate::{
     ticket::{Priority, QueueState},
 };
 
-/// Key of the location's own entry in its load.
+/// The key of the location's own entry in its load.
 pub const LOAD_KEY: &str = "load";
-/// Length of a step of the day's curve.
+/// Length of one step of the day's curve.
 pub const QUARTER_MS: Millis = 15 * 60 * 1000;
-/// Length of a step of the last hour.
+/// Length of one step of the last hour.
 pub const MINUTE_MS: Millis = 60 * 1000;
-/// What "the last hour" is.
+/// Length of "the last hour".
 pub const HOUR_MS: Millis = 60 * MINUTE_MS;
 
-/// The location as a whole.
+/// The location as a whole: the entry `load`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct LoadHead {
+    /// The name of the location.
     pub name: String,
-    /// IANA name: the curve is drawn in the location's time.
+    /// The IANA name of the time zone. The curve shows the location's time.
     pub time_zone: String,
     /// The service day, `YYYY-MM-DD`.
     pub day: String,
+    /// How many people wait.
     pub waiting: u32,
-    /// Since when the one waits who has waited longest.
+    /// Since when the person with the longest wait has waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest: Option<Millis>,
-    /// Half of those who wait have waited since before that moment.
+    /// The median: half of the people who wait have waited since before this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub median: Option<Millis>,
-    /// Minutes in which somebody was called or served, oldest first; those over an hour old no longer count.
+    /// The minutes in which somebody was called or served, oldest first. Minutes older than an hour
+    /// no longer count.
     pub hour: Vec<LoadMinute>,
+    /// The appointments of the service day.
     pub appointments: AppointmentCounts,
+    /// The facts about appointments that sources sent on this service day.
     pub facts: FactCounts,
+    /// From when on numbers are high. Absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bands: Option<LoadBands>,
 }
 
-/// What happened within one minute.
+/// The calls and services of one minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct LoadMinute {
+    /// The start of the minute.
     pub at: Millis,
+    /// Tickets that were called.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub called: u32,
+    /// Tickets whose service was completed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub served: u32,
 }
 
-/// The service day's appointments. `late` are among `due`.
+/// The appointments of the service day. Those that are `late` are also `due`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct AppointmentCounts {
-    /// Booked, and nobody has come yet.
+    /// Booked, and nobody has checked in yet.
     pub due: u32,
-    /// Due, and past their start.
+    /// Due and past their start.
     pub late: u32,
-    /// The patient is there: arrived or checked in.
+    /// The patient has arrived or checked in.
     pub arrived: u32,
+    /// The service is over.
     pub fulfilled: u32,
+    /// The patient never came.
     pub no_show: u32,
+    /// The appointment was cancelled.
     pub cancelled: u32,
 }
 
-/// What became of the facts that sources told on this service day.
+/// The results of the facts that sources sent on this service day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct FactCounts {
+    /// Something changed.
     pub applied: u32,
     /// Known already.
     pub repeated: u32,
     /// Older than what is known.
     pub stale: u32,
-    /// Not believed as to the status, which the desk knows better.
+    /// Applied except for the status, which the front desk overrides.
     pub overruled: u32,
 }
 
-/// From when on numbers are high (first) and very high (second).
+/// The thresholds from which numbers are high (first) and very high (second).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct LoadBands {
-    /// People who wait in one queue.
+    /// People waiting in one queue.
     pub waiting: [u32; 2],
-    /// Seconds the longest wait lasts.
+    /// Seconds of the longest wait.
     pub wait_s: [u32; 2],
 }
 
 impl LoadBands {
+    /// Whether each pair of thresholds is above zero and rises.
     pub fn are_plausible(&self) -> bool {
         let rises = |[high, very_high]: [u32; 2]| 0 < high && high < very_high;
         rises(self.waiting) && rises(self.wait_s)
     }
 
-    /// 0: usual, 1: high, 2: very high.
+    /// The band of a queue in which `waiting` people wait: 0 for usual, 1 for high, 2 for very high.
     pub fn band_for_waiting(&self, waiting: u32) -> u8 {
         self.waiting.iter().filter(|from| **from <= waiting).count() as u8
     }
 }
 
-/// One queue.
+/// One queue: an entry `queue:<id>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct LoadQueue {
+    /// The name of the queue.
     pub name: String,
+    /// Whether tickets are issued and called.
     pub state: QueueState,
+    /// How many people wait.
     pub waiting: u32,
-    /// Those who wait by their priority; nobody: left out.
+    /// How many people wait by priority. A priority without anybody is left out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub priorities: BTreeMap<Priority, u32>,
+    /// Since when the person with the longest wait has waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest: Option<Millis>,
+    /// The median: half of the people who wait have waited since before this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub median: Option<Millis>,
-    /// The band of `waiting`: 0 to 2.
+    /// The band of `waiting`, 0 to 2.
     pub band: u8,
 }
 
-/// Whether a station can take somebody.
+/// Whether a station can take a patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum StationState {
+    /// Open, and nobody is there.
     Idle,
+    /// Open, and a patient is called there or being served.
     Busy,
+    /// Closed.
     Closed,
 }
 
-/// One station.
+/// One station: an entry `station:<id>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct LoadStation {
+    /// The name of the station.
     pub name: String,
+    /// Whether the station can take a patient.
     pub state: StationState,
-    /// Labels of the tickets called to it or served there.
+    /// Labels of the tickets that are called to the station or served there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub with: Vec<String>,
-    /// The queue it called from last.
+    /// The queue that the station last called from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueId>,
 }
 
-/// A quarter hour of the service day.
+/// A quarter hour of the service day: an entry `quarter:<start>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct LoadQuarter {
-    /// Tickets issued.
+    /// Tickets that were issued.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub arrived: u32,
+    /// Tickets that were called.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub called: u32,
+    /// Tickets whose service was completed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub served: u32,
+    /// Tickets and appointments that became no-shows.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub no_show: u32,
-    /// Appointments that start in it and were not called off.
+    /// Appointments that start in the quarter hour and were not cancelled.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub booked: u32,
 }
@@ -172,12 +201,12 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
-/// The key of the quarter hour in which `at` lies.
+/// The key of the quarter hour that contains `at`.
 pub fn quarter_key(at: Millis) -> String {
     format!("quarter:{}", at.div_euclid(QUARTER_MS) * QUARTER_MS)
 }
 
-/// Called and served within the hour before `now`, to the minute.
+/// How many tickets were called and how many served within the hour before `now`, to the minute.
 pub fn last_hour(hour: &[LoadMinute], now: Millis) -> (u32, u32) {
     let recent = hour.iter().filter(|minute| minute.at > now - HOUR_MS);
     recent.fold((0, 0), |(called, served), minute| (called + minute.called, served + minute.served))
@@ -188,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_hour_passes_without_a_message() {
+    fn last_hour_shrinks_as_time_passes() {
         let minute = |at, called, served| LoadMinute { at: at * MINUTE_MS, called, served };
         let hour = [minute(0, 2, 1), minute(30, 1, 0), minute(59, 0, 4)];
         for (now, expected) in [(59, (3, 5)), (60, (1, 4)), (90, (0, 4)), (119, (0, 0))] {
@@ -197,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_band_begins_at_its_number() {
+    fn band_starts_at_its_threshold() {
         let bands = LoadBands { waiting: [5, 10], wait_s: [600, 1200] };
         assert!(bands.are_plausible());
         assert!(!LoadBands { waiting: [5, 5], ..bands.clone() }.are_plausible());
@@ -207,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_lies_in_the_quarter_that_began_before_it() {
+    fn quarter_key_is_the_start_of_the_quarter() {
         assert_eq!(quarter_key(QUARTER_MS - 1), "quarter:0");
         assert_eq!(quarter_key(QUARTER_MS), "quarter:900000");
     }

@@ -1,4 +1,5 @@
-//! Records: CloudEvents 1.0 in binary mode, with the attributes in `ce_*` headers and JSON as the value.
+//! Records of the topics: CloudEvents 1.0 in binary mode, with the attributes in `ce_*` headers and
+//! JSON as the value.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -7,46 +8,51 @@ use crate::{
     Millis,
     codes::Code,
     command::{Command, CommandOutcome},
-    ids::{Aggregate, AggregateKind, CommandId, RunId, TenantId},
+    ids::{Aggregate, AggregateKind, CommandId, QueueId, RunId, StationId, TenantId},
     view::{Delta, Position},
 };
 
-/// Everything that moves a location.
+/// The topic of facts and commands that change a location.
 pub const CARE_TOPIC: &str = "clinicwire.care.v1";
-/// Everything that moves a run, and the rules runs go by.
+/// The topic of requests and progress of runs, and of changes to the rules.
 pub const RUNS_TOPIC: &str = "clinicwire.runs.v1";
-/// What became of it: deltas and outcomes.
+/// The topic of the results of both: deltas of views and outcomes of commands.
 pub const VIEWS_TOPIC: &str = "clinicwire.views.v1";
-/// What gateways let somebody see or do that is not their own.
+/// The topic of the audit: what gateways let a person see or do that is not their own.
 pub const AUDIT_TOPIC: &str = "clinicwire.audit.v1";
 
 const TYPE_PREFIX: &str = "clinicwire.";
 const MAJOR: &str = ".v1";
 
-/// A record as a topic carries it, whichever log keeps it.
+/// A record as a topic carries it, in Kafka or in memory.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WireRecord {
-    /// The aggregate: decides the partition.
+    /// The key, which is the text of the aggregate and decides the partition.
     pub key: String,
+    /// Name and value of each header.
     pub headers: Vec<(String, String)>,
+    /// The JSON value.
     pub value: Bytes,
 }
 
 impl WireRecord {
+    /// The value of the first header of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// Who asked: a subject that is already a pseudonym, and its role. It goes to the journal, never to a log.
+/// The person who sent a command. Kept in the journal, never logged.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct Actor {
+    /// The subject of the token, which is a pseudonym.
     pub subject: String,
+    /// The role of the token.
     pub role: String,
 }
 
-/// The topic that carries what moves aggregates of this kind.
+/// The topic of commands to aggregates of this kind.
 pub fn topic_for(kind: AggregateKind) -> &'static str {
     match kind {
         AggregateKind::Location => CARE_TOPIC,
@@ -57,17 +63,25 @@ pub fn topic_for(kind: AggregateKind) -> &'static str {
 /// A command in the topic of its aggregate.
 #[derive(Clone, PartialEq)]
 pub struct CommandRecord {
+    /// The aggregate that decides the command. Its text is the key of the record.
     pub aggregate: Aggregate,
+    /// The id of the command.
     pub id: CommandId,
-    /// The CloudEvents source: who wrote the record. (source, id) names it once and for all.
+    /// The CloudEvents source: the program that wrote the record. Source and id together are unique.
     pub source: String,
-    /// Past this time it is refused as expired.
+    /// The command is refused as expired when the owner's clock is past this time.
     pub valid_until: Option<Millis>,
+    /// The person who sent the command. `None` for a program.
     pub actor: Option<Actor>,
+    /// The command.
     pub command: Command,
 }
 
 impl CommandRecord {
+    /// Writes the record.
+    ///
+    /// # Panics
+    /// Never: every command has a JSON form.
     pub fn to_wire(&self) -> WireRecord {
         let mut headers = vec![
             ("ce_specversion".to_owned(), "1.0".to_owned()),
@@ -90,24 +104,18 @@ impl CommandRecord {
     /// Reads a record of `care` or `runs`.
     ///
     /// # Errors
-    /// The code under which the record is parked: its key, type, version, data, or an id of another location.
+    /// The code under which the record is parked: for its key, type, version or data, or an id that
+    /// belongs to another aggregate.
     pub fn from_wire(record: &WireRecord) -> Result<Self, Code> {
         let aggregate = Aggregate::parse(&record.key).map_err(|_| Code::RecordBadKey)?;
         let header = |name| record.header(name).ok_or(Code::RecordMalformed);
-        let kind = header("ce_type")?.strip_prefix(TYPE_PREFIX).ok_or(Code::RecordUnknownType)?;
-        let (kind, major) = kind.rsplit_once('.').ok_or(Code::RecordUnknownType)?;
-        if !Command::KINDS.contains(&kind) {
-            return Err(Code::RecordUnknownType);
-        }
-        if major != &MAJOR[1..] {
-            return Err(Code::RecordUnknownVersion);
-        }
+        let kind = command_kind(header("ce_type")?)?;
         let command: Command =
             serde_json::from_slice(&record.value).map_err(|_| Code::RecordMalformed)?;
         if command.kind() != kind {
             return Err(Code::RecordMalformed);
         }
-        if !names_only(&command, &aggregate) {
+        if !refers_only_to(&command, &aggregate) {
             return Err(Code::RecordForeignId);
         }
         let valid_until = record.header("ce_validuntil").map(str::parse).transpose();
@@ -128,25 +136,57 @@ impl CommandRecord {
     }
 }
 
-/// Longest source, subject or role: they stand in keys and indexes of the ledger.
+/// The kind of command in a CloudEvents type such as `clinicwire.ticket.issue.v1`.
+fn command_kind(event_type: &str) -> Result<&str, Code> {
+    let kind = event_type.strip_prefix(TYPE_PREFIX).ok_or(Code::RecordUnknownType)?;
+    let (kind, major) = kind.rsplit_once('.').ok_or(Code::RecordUnknownType)?;
+    if !Command::KINDS.contains(&kind) {
+        return Err(Code::RecordUnknownType);
+    }
+    if major != &MAJOR[1..] {
+        return Err(Code::RecordUnknownVersion);
+    }
+    Ok(kind)
+}
+
+/// Longest source, subject or role in bytes. They are part of keys and indexes of the ledger.
 const MAX_ATTRIBUTE: usize = 200;
 
-/// An attribute that any store can hold: not empty, not long, without control characters.
+/// Checks that every store can keep an attribute: neither empty nor long, no control characters.
 fn plain(text: &str) -> Result<String, Code> {
     let good = (1..=MAX_ATTRIBUTE).contains(&text.len()) && !text.chars().any(char::is_control);
     good.then(|| text.to_owned()).ok_or(Code::RecordMalformed)
 }
 
-/// Whether everything the command acts on belongs to the aggregate of its key. The queue a ticket is
-/// transferred to may be elsewhere, and so is then its successor.
-fn names_only(command: &Command, aggregate: &Aggregate) -> bool {
+/// Whether everything that the command acts on belongs to the aggregate of its key. Only a transfer
+/// may name a queue of another location, and then a successor there.
+fn refers_only_to(command: &Command, aggregate: &Aggregate) -> bool {
     use Command as C;
     if command.aggregate_kind() != aggregate.kind() {
         return false;
     }
     let Some(location) = aggregate.location_id() else { return true };
-    let ticket = command.ticket().is_none_or(|ticket| ticket.belongs_to(&location));
-    let queue = match command {
+    let other_ids = match command {
+        C::ReorderQueue { tickets, .. } => {
+            tickets.iter().all(|ticket| ticket.belongs_to(&location))
+        }
+        C::ReportAppointment { fact, .. } => fact.refers_only_to(&location),
+        C::TransferTicket { queue, successor: Some(successor), .. } => {
+            successor.location() == queue.location()
+        }
+        _ => true,
+    };
+    other_ids
+        && command.ticket().is_none_or(|ticket| ticket.belongs_to(&location))
+        && own_queue(command).is_none_or(|queue| queue.belongs_to(&location))
+        && own_station(command).is_none_or(|station| station.belongs_to(&location))
+        && command.appointment().is_none_or(|appointment| appointment.belongs_to(&location))
+}
+
+/// The queue that must belong to the command's location. The target of a transfer need not.
+fn own_queue(command: &Command) -> Option<&QueueId> {
+    use Command as C;
+    match command {
         C::ConfigureQueue { queue, .. }
         | C::OpenQueue { queue }
         | C::PauseQueue { queue }
@@ -154,73 +194,78 @@ fn names_only(command: &Command, aggregate: &Aggregate) -> bool {
         | C::CloseQueue { queue }
         | C::ReorderQueue { queue, .. }
         | C::IssueTicket { queue, .. }
-        | C::CallNext { queue, .. } => queue.belongs_to(&location),
-        _ => true,
-    };
-    let station = match command {
+        | C::CallNext { queue, .. } => Some(queue),
+        C::CheckIn { queue, .. } => queue.as_ref(),
+        _ => None,
+    }
+}
+
+/// The station that the command names.
+fn own_station(command: &Command) -> Option<&StationId> {
+    use Command as C;
+    match command {
         C::ConfigureStation { station, .. }
         | C::OpenStation { station }
         | C::CloseStation { station }
         | C::CallNext { station, .. }
-        | C::CallTicket { station, .. } => station.belongs_to(&location),
-        _ => true,
-    };
-    let tickets = match command {
-        C::ReorderQueue { tickets, .. } => {
-            tickets.iter().all(|ticket| ticket.belongs_to(&location))
-        }
-        C::CheckIn { queue: Some(queue), .. } => queue.belongs_to(&location),
-        C::ReportAppointment { fact, .. } => fact.refers_only_to(&location),
-        C::TransferTicket { queue, successor: Some(successor), .. } => {
-            successor.location() == queue.location()
-        }
-        _ => true,
-    };
-    let appointment =
-        command.appointment().is_none_or(|appointment| appointment.belongs_to(&location));
-    ticket && queue && station && tickets && appointment
+        | C::CallTicket { station, .. } => Some(station),
+        _ => None,
+    }
 }
 
-/// One view's step in a record of `views`.
+/// The step of one view in a record of `views`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct ViewDelta {
-    /// The view's name, which is its channel's.
+    /// The name of the view, which is the name of its channel.
     pub view: String,
-    /// Seconds the view is kept from now on; absent: until it changes.
+    /// Seconds to keep the view from now on. Absent: keep the view until it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_s: Option<u32>,
-    /// A paced view may not wait with this step.
+    /// Whether a paced view must send this step at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub urgent: bool,
+    /// The step.
     pub delta: Delta,
 }
 
-/// What one record of `care` or `runs` did: all deltas of its version, and the outcome of the command. A refusal has an
-/// outcome, and the position that was judged; deltas only of timers that fired before it.
+/// The result of one record of `care` or `runs`: all deltas of its version and the outcome of its
+/// command. A refusal has an outcome, the position that was judged, and deltas only of timers that
+/// fired before.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct ViewsRecord {
+    /// The position of the aggregate after the record.
     pub position: Position,
+    /// Time of the record.
     pub at: Millis,
+    /// The steps of the views that changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deltas: Vec<ViewDelta>,
+    /// The outcome of the command, when the record was one that somebody sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<CommandOutcome>,
 }
 
-/// What a gateway needs of a record of `views` before it knows whether anybody listens.
+/// The headers of a record of `views`: all that a gateway reads before it knows whether anybody
+/// listens to the aggregate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewsHead {
+    /// The aggregate that changed.
     pub aggregate: Aggregate,
+    /// The position of the aggregate after the record.
     pub position: Position,
-    /// The command it answers.
+    /// The command whose outcome the record has.
     pub command: Option<CommandId>,
 }
 
 const VIEWS_TYPE: &str = "clinicwire.views.changed.v1";
 
 impl ViewsRecord {
+    /// Writes the record.
+    ///
+    /// # Panics
+    /// Never: every record of `views` has a JSON form.
     pub fn to_wire(&self, aggregate: &Aggregate) -> WireRecord {
         let mut headers = vec![
             ("ce_specversion".to_owned(), "1.0".to_owned()),
@@ -245,17 +290,17 @@ impl ViewsRecord {
     /// Reads the value of a record of `views`.
     ///
     /// # Errors
-    /// `record_malformed` when it is none.
+    /// `record_malformed` for any other value.
     pub fn from_value(value: &[u8]) -> Result<Self, Code> {
         serde_json::from_slice(value).map_err(|_| Code::RecordMalformed)
     }
 }
 
 impl ViewsHead {
-    /// Reads key and headers only.
+    /// Reads the key and the headers only.
     ///
     /// # Errors
-    /// The code that says why a gateway skips the record.
+    /// The code for which a gateway skips the record.
     pub fn from_wire(record: &WireRecord) -> Result<Self, Code> {
         if record.header("ce_type") != Some(VIEWS_TYPE) {
             return Err(Code::RecordUnknownType);
@@ -275,17 +320,20 @@ impl ViewsHead {
     }
 }
 
-/// Somebody saw, or did, what is another's: written before it is shown or done.
+/// A person saw or did something that is not their own. The record is acknowledged before the answer
+/// is sent or the action taken.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct AuditRecord {
+    /// When, by the gateway's clock.
     pub at: Millis,
-    /// Who: a subject that is already a pseudonym, and its role.
+    /// The subject of the token, which is a pseudonym.
     pub subject: String,
+    /// The role of the token.
     pub role: String,
-    /// What was done: a word of a closed set.
+    /// The action, a word of a closed set.
     pub action: String,
-    /// The run it was done to; absent for a list of runs.
+    /// The run that was seen or changed. Absent for a list of runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
 }
@@ -293,7 +341,11 @@ pub struct AuditRecord {
 const AUDIT_TYPE: &str = "clinicwire.audit.seen.v1";
 
 impl AuditRecord {
-    /// The record of [`AUDIT_TOPIC`], under the tenant's key. The random `id` tells it from every other.
+    /// Writes the record of [`AUDIT_TOPIC`] under the tenant's key. The random `id` makes the record
+    /// unique.
+    ///
+    /// # Panics
+    /// Never: every record of the audit has a JSON form.
     pub fn to_wire(&self, tenant: &TenantId, id: u128) -> WireRecord {
         let headers = [
             ("ce_specversion", "1.0".to_owned()),
@@ -308,10 +360,10 @@ impl AuditRecord {
     }
 }
 
-/// The partition of a key under the `murmur2` partitioner of Kafka's Java clients: the Murmur2 hash with seed
-/// `0x9747b28c`, made positive by its lower 31 bits, modulo the number of partitions.
-pub fn partition_for_key(key: &str, partitions: u32) -> u32 {
-    (murmur2(key.as_bytes()) & 0x7fff_ffff) % partitions.max(1)
+/// The partition of a key under the `murmur2` partitioner of Kafka's Java clients: the Murmur2 hash
+/// with seed `0x9747b28c`, cut to its lower 31 bits, modulo the partition count.
+pub fn partition_for_key(key: &str, partition_count: u32) -> u32 {
+    (murmur2(key.as_bytes()) & 0x7fff_ffff) % partition_count.max(1)
 }
 
 /// MurmurHash2, 32 bit, as `org.apache.kafka.common.utils.Utils.murmur2` computes it.

@@ -1,15 +1,20 @@
-//! Where the live views lie in Redis: names, fields and texts that the processors write and the gateways read.
+//! The layout of the live views in Redis: keys, fields and texts that the processors write and the
+//! gateways read.
 //!
-//! All keys of an aggregate share the hash tag `{tenant/location}`, so that one script may touch them in a cluster.
+//! All keys of an aggregate share the hash tag `{tenant/location}`, so one script can touch all of
+//! them in a cluster. `t/l` stands for the aggregate:
 //!
-//! | key | type | holds |
+//! | key | type | content |
 //! |---|---|---|
-//! | `cw:{t/l}:gen` | string | present while Redis has not been emptied since the aggregate was last restored from the ledger |
-//! | `cw:{t/l}:v:<view>` | hash | one field per entry, its JSON unread; the field `@` is the position: `epoch version at` |
-//! | `cw:{t/l}:line:<queue>` | sorted set | the queue's waiting tickets, scored by [`crate::line::LinePlace::score`] |
+//! | `cw:{t/l}:gen` | string | the generation: present until Redis loses its data |
+//! | `cw:{t/l}:v:<view>` | hash | one field per entry, with its JSON text; the field `@` is the position |
+//! | `cw:{t/l}:line:<queue>` | sorted set | the queue's waiting tickets |
 //!
-//! Read the hash and the generation in one transaction. Without generation nothing may be concluded from an absent
-//! view. With it, an absent view is still only absent here: views come back one by one after a loss.
+//! The generation is written when the aggregate is restored from the ledger. The text of a position
+//! is `epoch version at`. The score of a ticket is [`crate::line::LinePlace::score`].
+//!
+//! Read the hash and the generation in one transaction. Without a generation, an absent view means
+//! nothing. With one, the view is absent only in Redis: after a loss, views come back one by one.
 
 use serde_json::value::RawValue;
 
@@ -19,30 +24,30 @@ use crate::{
     view::{Entries, Position, View},
 };
 
-/// The field of a view's hash that holds its position. No entry has this key.
+/// The field of a view's hash that has its position. No entry has this key.
 pub const POSITION: &str = "@";
 
-/// The key whose absence says that Redis lost what it held of the aggregate.
+/// The key of the generation. Its absence means that Redis lost its data of the aggregate.
 pub fn generation(aggregate: &Aggregate) -> String {
     format!("cw:{{{aggregate}}}:gen")
 }
 
-/// The hash of a view.
+/// The key of a view's hash.
 pub fn view(aggregate: &Aggregate, name: &str) -> String {
     format!("cw:{{{aggregate}}}:v:{name}")
 }
 
-/// The sorted set of a queue's waiting tickets; `queue` is the queue's id.
+/// The key of the sorted set of a queue's waiting tickets. `queue` is the id of the queue.
 pub fn line(aggregate: &Aggregate, queue: &str) -> String {
     format!("cw:{{{aggregate}}}:line:{queue}")
 }
 
-/// A hash that does not hold a view.
+/// A hash that contains no view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a stored view")]
 pub struct InvalidStoredView;
 
-/// The text of the field [`POSITION`].
+/// Writes the text of the field [`POSITION`].
 pub fn position_text(position: Position, at: Millis) -> String {
     format!("{} {} {at}", position.epoch, position.version)
 }
@@ -50,7 +55,7 @@ pub fn position_text(position: Position, at: Millis) -> String {
 /// Reads the field [`POSITION`].
 ///
 /// # Errors
-/// [`InvalidStoredView`] when it is not three numbers.
+/// [`InvalidStoredView`] when the text is not three numbers.
 pub fn parse_position(text: &str) -> Result<(Position, Millis), InvalidStoredView> {
     let mut words = text.split(' ');
     let mut word = || words.next().ok_or(InvalidStoredView);
@@ -63,7 +68,7 @@ pub fn parse_position(text: &str) -> Result<(Position, Millis), InvalidStoredVie
     if words.next().is_some() { Err(InvalidStoredView) } else { Ok((position, at)) }
 }
 
-/// The view in the fields of its hash; `None` when the hash is empty, which is how Redis says that it is absent.
+/// Reads a view from the fields of its hash. `None` for an empty hash: Redis has no such key.
 ///
 /// # Errors
 /// [`InvalidStoredView`] when the position is missing or an entry is not JSON.
@@ -91,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_keys_of_an_aggregate_share_its_hash_tag() {
+    fn keys_of_an_aggregate_share_its_hash_tag() {
         let aggregate = Aggregate::parse("demo/riverside").unwrap();
         for key in [
             generation(&aggregate),
@@ -104,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_position_reads_back_and_nothing_else_does() {
+    fn position_text_round_trips() {
         let position = Position { epoch: u64::MAX, version: 17 };
         assert_eq!(parse_position(&position_text(position, 1_234)), Ok((position, 1_234)));
         for bad in ["", "1", "1 2", "1 2 3 4", "a 2 3", "1 -2 3", "1 2 c"] {
@@ -113,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_reads_as_the_view_that_was_written() {
+    fn hash_reads_back_as_the_view() {
         let field = |key: &str, text: &str| (key.to_owned(), text.to_owned());
         let view =
             read_view([field("queue", r#"{"a": 1}"#), field(POSITION, "9 4 77")]).unwrap().unwrap();

@@ -1,4 +1,5 @@
-//! Rules of a claims check as data: a new rule of these kinds needs no build.
+//! The rules that claims files are checked against, as data: a new rule of these kinds needs no new
+//! build.
 
 use std::sync::Arc;
 
@@ -6,22 +7,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ids::RuleId, language::Language};
 
-/// Rules one tenant may store. Each costs a pass over every row; more is refused as `invalid_value`.
+/// Most rules that one tenant may store. Each rule looks at every row; more rules are refused as
+/// `invalid_value`.
 pub const MAX_RULES: usize = 200;
 
-/// One rule. The JSON carries the kind of its check, and that kind's parameters, beside the rest.
+/// One rule. Its JSON has the kind of the check and that kind's parameters beside the other fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct Rule {
+    /// The id.
     pub id: RuleId,
+    /// The name for people.
     pub name: Bilingual,
-    /// A slug by which pages group rules.
+    /// A slug that groups rules on a page.
     pub category: String,
+    /// Whether checks use the rule. True by default.
     #[serde(default = "enabled")]
     pub enabled: bool,
-    /// How bad a breach is: an error or a warning. Outcomes that are gains stay optimisations.
+    /// The severity of a breach: an error or a warning. A gain is always an optimisation.
     #[serde(default)]
     pub severity: Severity,
+    /// The check and its parameters.
     #[serde(flatten)]
     pub check: RuleCheck,
 }
@@ -34,30 +40,36 @@ fn enabled() -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct Bilingual {
+    /// The French text.
     pub fr: String,
+    /// The English text.
     pub en: String,
 }
 
-/// How much a finding matters, the most first.
+/// How much a finding matters, the most important first.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
+    /// The claim must be corrected.
     #[default]
     Error,
+    /// The claim should be reviewed.
     Warning,
     /// Money could be gained.
     Optimisation,
-    /// What was checked is as it should be: counted, and listed only when asked for.
+    /// The check passed. Passes are counted, and listed only on request.
     Pass,
 }
 
 impl Severity {
+    /// Every severity.
     pub const ALL: [Severity; 4] =
         [Severity::Error, Severity::Warning, Severity::Optimisation, Severity::Pass];
 
+    /// The severity as JSON spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             Severity::Error => "error",
@@ -68,82 +80,116 @@ impl Severity {
     }
 }
 
-/// What a rule checks, of which rows. Amounts are cents, lengths minutes.
+/// The check of a rule. Amounts are in cents, lengths in minutes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum RuleCheck {
-    /// The column is not empty.
+    /// The column must not be empty.
     Required {
+        /// The column.
         column: Column,
+        /// The rows to look at.
         #[serde(default)]
         when: RowFilter,
     },
-    /// The column, where not empty, matches the whole pattern.
+    /// The column must match the whole pattern, unless it is empty.
     Pattern {
+        /// The column.
         column: Column,
+        /// A regular expression in the syntax of the Rust crate `regex`.
         pattern: String,
+        /// The rows to look at.
         #[serde(default)]
         when: RowFilter,
     },
-    /// The column, where not empty, lies between the bounds, both included.
+    /// The column must lie between the bounds, both included, unless it is empty.
     Range {
+        /// The column.
         column: Column,
+        /// The lower bound.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         min: Option<RangeBound>,
+        /// The upper bound.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max: Option<RangeBound>,
+        /// The rows to look at.
         #[serde(default)]
         when: RowFilter,
     },
-    /// The column, where not empty, is one of these, case aside. Of contexts, each is.
+    /// The column must be one of the values, unless it is empty. Case does not matter. In the column
+    /// of contexts, every context must be one of the values.
     Allowed {
+        /// The column.
         column: Column,
+        /// The allowed values.
         values: Vec<String>,
+        /// The rows to look at.
         #[serde(default)]
         when: RowFilter,
     },
-    /// The row's code, where there is one, stands in the table of codes. Without a table nothing is said.
+    /// The code of the row must be in the code table, unless the row has none. Without a table, this
+    /// check finds nothing.
     KnownCode {
+        /// The rows to look at.
         #[serde(default)]
         when: RowFilter,
     },
-    /// At most one such row per group and period.
+    /// A group must have at most one such row in a period.
     Once {
+        /// What rows are grouped by.
         per: Vec<GroupKey>,
+        /// The time that a group spans.
         period: Period,
+        /// The rows to look at.
         #[serde(default)]
         when: RowFilter,
-        /// At stake for each row too many; 0 where that is unknown.
+        /// Cents at risk for each row beyond the first. 0 when unknown.
         #[serde(default)]
         cents: i64,
     },
-    /// The sum of the terms per group and period stays at or below the limit. A row contributes when a term names its
-    /// code and, where that term is a column, the column is not empty.
+    /// The sum over a group in a period must not be above the limit. A row counts when a term names
+    /// its code and, for a term that is a column, the column is not empty.
     SumLimit {
+        /// What rows are grouped by.
         per: Vec<GroupKey>,
+        /// The time that a group spans.
         period: Period,
+        /// The unit of the sum.
         unit: Unit,
+        /// What rows add to the sum.
         terms: Vec<SumTerm>,
+        /// The limit.
         limit: i64,
+        /// The rows to look at.
         #[serde(default)]
         when: RowFilter,
     },
-    /// A group that has a row `due` and none `missing` in a period could have had one.
+    /// A group that has a row `due` and none `missing` in a period could have billed one.
     MissingThoughDue {
+        /// What rows are grouped by.
         per: Vec<GroupKey>,
+        /// The time that a group spans.
         period: Period,
+        /// Rows that make the fee due.
         due: RowFilter,
+        /// Rows that bill the fee.
         missing: RowFilter,
+        /// Cents to gain.
         gain_cents: i64,
     },
-    /// A visit of at least `from_minutes` may be worth `base_cents`, and `step_cents` for each completed
-    /// `step_minutes` beyond, against its preliminary amount.
+    /// A visit of at least `from_minutes` may be worth `base_cents`, plus `step_cents` for each full
+    /// `step_minutes` beyond, compared with its preliminary amount.
     BetterCode {
+        /// The shortest visit to look at.
         from_minutes: u16,
+        /// The amount of the shortest visit.
         base_cents: i64,
+        /// The length of a step.
         step_minutes: u16,
+        /// The amount of a step.
         step_cents: i64,
+        /// The rows to look at.
         #[serde(default)]
         when: RowFilter,
     },
@@ -152,7 +198,7 @@ pub enum RuleCheck {
 }
 
 impl RuleCheck {
-    /// The kind, as the JSON spells it.
+    /// The kind as JSON spells it.
     pub fn kind(&self) -> &'static str {
         match self {
             RuleCheck::Required { .. } => "required",
@@ -169,14 +215,16 @@ impl RuleCheck {
     }
 }
 
-/// The rows a check looks at: those that meet every condition given. An absent or empty one is always met.
+/// The rows that a check looks at: the rows that meet all conditions. An absent or empty condition is
+/// always met.
 ///
-/// - A row without a code meets none of `codes`, `leaves`, `groups`, `tops`, and always meets `codes_not`. The same holds
-///   for a code that is not in the table of codes, as to `leaves`, `groups` and `tops`.
-/// - Texts of the table of codes and contexts are compared whole, case and the spaces around them aside; contexts also
-///   without a leading `#`. `STAR` is not `AR`.
-/// - A row without a place meets no `places`. `gmf: false` is met by exactly the rows that do not meet `gmf: true`, so also
-///   by those without a place; `paid: false` likewise, so also by those without a paid amount.
+/// - A row without a code meets none of `codes`, `leaves`, `groups` and `tops`, and always meets
+///   `codes_not`. A code that is not in the code table meets none of `leaves`, `groups` and `tops`.
+/// - Texts of the code table and contexts are compared as a whole, without regard to case and to
+///   surrounding spaces. A leading `#` of a context does not count. `STAR` is not `AR`.
+/// - A row without a place meets no `places`. `gmf: false` is met by exactly the rows that do not
+///   meet `gmf: true`, which includes rows without a place. Likewise, `paid: false` includes rows
+///   without a paid amount.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
@@ -184,34 +232,34 @@ pub struct RowFilter {
     /// The code is one of these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub codes: Vec<String>,
-    /// The code is none of these, whatever the other conditions say of it.
+    /// The code is none of these, whatever the other conditions are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub codes_not: Vec<String>,
-    /// The code's description in the table of codes is one of these.
+    /// The description of the code in the code table is one of these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub leaves: Vec<String>,
-    /// The code's level-1 group is one of these.
+    /// The level-1 group of the code is one of these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
-    /// The code's top level is one of these.
+    /// The top level of the code is one of these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tops: Vec<String>,
-    /// Those given of `codes`, `leaves`, `groups` and `tops` are alternatives instead of conditions that must all hold.
+    /// Whether one of `codes`, `leaves`, `groups` and `tops` is enough. By default, all must hold.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub any_of: bool,
-    /// At least one of these contexts.
+    /// The row has at least one of these contexts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub contexts: Vec<String>,
-    /// None of these contexts.
+    /// The row has none of these contexts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub contexts_not: Vec<String>,
-    /// The place's five digits begin with one of these, of one to five digits each.
+    /// The five digits of the place begin with one of these, each of one to five digits.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<String>,
-    /// The place is flagged GMF in the table of establishments, or is not.
+    /// Whether the table of establishments marks the place as a family medicine group (GMF).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gmf: Option<bool>,
-    /// The paid amount is above zero, or is not.
+    /// Whether the paid amount is above zero.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paid: Option<bool>,
 }
@@ -221,37 +269,47 @@ pub struct RowFilter {
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum GroupKey {
+    /// The patient.
     Patient,
+    /// The doctor.
     Doctor,
+    /// The billing code.
     Code,
+    /// The place of practice.
     Place,
 }
 
-/// The time a group spans, by the service date.
+/// The time that a group spans, by the service date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Period {
+    /// One day.
     Day,
+    /// One calendar month.
     Month,
-    /// The calendar year.
+    /// One calendar year.
     Year,
 }
 
-/// What a sum counts.
+/// The unit of a sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
+    /// Minutes.
     Minutes,
+    /// Cents.
     Cents,
+    /// Billed units.
     Units,
 }
 
 impl Unit {
+    /// Every unit.
     pub const ALL: [Unit; 3] = [Unit::Minutes, Unit::Cents, Unit::Units];
 
-    /// The unit, as the JSON spells it.
+    /// The unit as JSON spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             Unit::Minutes => "minutes",
@@ -269,80 +327,102 @@ impl Unit {
     }
 }
 
-/// What rows of these codes add to a sum; the first term that names the row's code counts, one without codes any.
+/// What the rows of some codes add to a sum. The first term that names the code of a row counts. A
+/// term without codes names all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SumTerm {
+    /// The codes. Empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub codes: Vec<String>,
+    /// What a row adds.
     #[serde(flatten)]
     pub amount: TermAmount,
 }
 
+/// What one row adds to a sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TermAmount {
-    /// The same for each row.
+    /// The same number for each row.
     Fixed(i64),
-    /// The column's number: units, or an amount in cents.
+    /// The number in the column: units, or an amount in cents.
     Column(Column),
 }
 
-/// A bound of a range: cents, or the number of units, of a code or of a place, or a date `YYYY-MM-DD`, or a time `HH:MM`.
+/// A bound of a range. Its type depends on the column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum RangeBound {
+    /// Cents, a number of units, a code or a place.
     Number(i64),
+    /// A date `YYYY-MM-DD` or a time `HH:MM`.
     Text(Arc<str>),
 }
 
-/// Parameters of the office fee: two codes, each with its amount and the patients it needs.
+/// The parameters of the office fees: two codes, each with its amount and its minimum of patients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OfficeFee {
+    /// The smaller fee.
     pub small: FeeTariff,
+    /// The larger fee.
     pub large: FeeTariff,
-    /// The most a doctor may be paid a day.
+    /// The most that a doctor may be paid for one day.
     pub day_limit_cents: i64,
-    /// First digits of the places that are private offices. A fee without a place is not in one.
+    /// First digits of the places that are private offices. A fee without a place was not billed in
+    /// one.
     pub office_places: Vec<String>,
+    /// The contexts of walk-in visits.
     pub walk_in_contexts: Vec<String>,
-    /// Count only patients who have a paid row that day. Whether one is a walk-in is still told from all of them.
+    /// Whether to count only patients with a paid row on that day. All rows still decide whether a
+    /// patient is a walk-in.
     #[serde(default)]
     pub paid_only: bool,
 }
 
+/// The amount of an office fee and its minimum of patients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FeeTariff {
+    /// The billing code.
     pub code: String,
+    /// The amount.
     pub cents: i64,
+    /// The minimum of registered patients, when the fee is billed for them.
     pub min_registered: u32,
+    /// The minimum of walk-in patients, when the fee is billed for them.
     pub min_walk_in: u32,
 }
 
 macro_rules! columns {
     ($($name:ident = $wire:literal, $title:literal;)*) => {
-        /// The columns of an export, in its order.
+        /// The columns of a claims export, in the order of the file.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
         #[serde(rename_all = "snake_case")]
-        pub enum Column { $($name,)* }
+        pub enum Column {
+            $(
+                #[doc = concat!("The column with the title `", $title, "`.")]
+                $name,
+            )*
+        }
 
         impl Column {
+            /// Every column.
             pub const ALL: &'static [Column] = &[$(Column::$name),*];
 
-            /// The name in rules and findings.
+            /// The name of the column in rules and findings.
             pub fn as_str(self) -> &'static str {
                 match self { $(Column::$name => $wire,)* }
             }
 
-            /// The title in the file's header row.
+            /// The title of the column in the header row of the file.
             pub fn title(self) -> &'static str {
                 match self { $(Column::$name => $title,)* }
             }

@@ -1,7 +1,8 @@
-//! A run: one check of a claims file, as its channel shows it.
+//! Runs: one check of a claims file each, and the entries of their channels.
 //!
-//! The view `run:<id>` has the entries `run` ([`RunHead`]), `progress` ([`RunProgress`]), `counts` ([`FindingCounts`]), one
-//! `rule:<id>` ([`RuleTally`]) per rule that found something or ended, and `finding:<n>` for the first [`SHOWN_FINDINGS`].
+//! The view `run:<id>` has the entries `run` ([`RunHead`]), `progress` ([`RunProgress`]), `counts`
+//! ([`FindingCounts`]), one `rule:<id>` ([`RuleTally`]) per rule that found something or ended, and
+//! one `finding:<n>` for each of the first [`SHOWN_FINDINGS`].
 
 use std::collections::BTreeMap;
 
@@ -15,24 +16,30 @@ use crate::{
     rule::Severity,
 };
 
-/// Findings a run's channel shows while it runs; all of them are read over HTTP once it ended.
+/// How many findings the channel of a run has. Once the run has ended, HTTP gives all of them.
 pub const SHOWN_FINDINGS: usize = 100;
-/// Attempts at one request before a fault counts as lasting.
+/// Attempts at one request before a fault counts as lasting and the run fails.
 pub const MAX_ATTEMPTS: u32 = 3;
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
+    /// The run waits for a worker.
     Queued,
+    /// A worker checks the file.
     Running,
+    /// Ended: the whole file was checked.
     Completed,
+    /// Ended: the file could not be checked.
     Failed,
+    /// Ended: the run was cancelled.
     Cancelled,
 }
 
 impl RunState {
+    /// Every state.
     pub const ALL: [RunState; 5] = [
         RunState::Queued,
         RunState::Running,
@@ -41,6 +48,7 @@ impl RunState {
         RunState::Cancelled,
     ];
 
+    /// The state as JSON spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             RunState::Queued => "queued",
@@ -51,32 +59,36 @@ impl RunState {
         }
     }
 
+    /// Whether the run has ended.
     pub fn is_end(self) -> bool {
         !matches!(self, RunState::Queued | RunState::Running)
     }
 }
 
-/// What a worker is at.
+/// The phase of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RunPhase {
-    /// Rows are read, and judged one by one.
+    /// Rows are read and checked one by one.
     Reading,
-    /// What needs all rows is judged: sums, yearly limits, office fees.
+    /// Rules that need all rows are concluded: sums, yearly limits, office fees.
     Concluding,
     /// Findings are stored.
     Storing,
 }
 
-/// The file of a run. Its name is the clerk's and is shown to clerks; it is never logged.
+/// The file of a run.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct RunFile {
+    /// The uploaded file.
     pub file: FileId,
+    /// The name that the clerk gave the file. Shown to clerks, never logged.
     pub name: String,
+    /// The size.
     pub bytes: u64,
-    /// SHA-256 of its bytes in hex, as the gateway received them.
+    /// The SHA-256 of the bytes that the gateway received, in hex.
     pub sha256: String,
 }
 
@@ -84,73 +96,89 @@ pub struct RunFile {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct RunHead {
+    /// The state.
     pub state: RunState,
-    /// The file's name.
+    /// The name of the file.
     pub name: String,
+    /// The size of the file.
     pub bytes: u64,
+    /// When the run was requested.
     pub requested_at: Millis,
-    /// 1 at first; more after a worker was lost, a fault, or a retry.
+    /// The number of the attempt: 1 at first, more after a lost worker, a fault or a retry.
     pub attempt: u32,
-    /// Runs before this one in line, while queued and known.
+    /// Runs before this one in the queue. Only while the run is queued and the number is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ahead: Option<u32>,
-    /// Cancelling was asked for and the worker has not stopped yet.
+    /// Whether cancelling was requested and the worker has not stopped yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancelling: bool,
+    /// When the attempt started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Millis>,
+    /// When the run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Millis>,
-    /// Why it failed.
+    /// Why the run failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<RunFailure>,
-    /// What a completed run comes to.
+    /// The totals of a completed run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<RunSummary>,
 }
 
-/// Why a run failed, and whether asking again may help.
+/// Why a run failed, and whether a retry may help.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct RunFailure {
+    /// The reason.
     pub code: Code,
-    /// Where in the file: `column`, `line`, `byte`.
+    /// Where in the file the reason is: `column`, `line` or `byte`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, Param>,
+    /// Whether a retry may help.
     pub retryable: bool,
 }
 
-/// How far a running attempt is: the entry `progress`.
+/// The progress of a running attempt: the entry `progress`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct RunProgress {
+    /// The phase.
     pub phase: RunPhase,
-    /// 0 to 1000 over all phases; never falls within an attempt.
+    /// The progress over all phases, 0 to 1000. Never falls within an attempt.
     pub permille: u32,
+    /// Rows that were read.
     pub rows_done: u64,
-    /// Known once the file was read.
+    /// All rows of the file. Known once the file was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows_total: Option<u64>,
+    /// Bytes that were read.
     pub bytes_done: u64,
+    /// The size of the file.
     pub bytes_total: u64,
-    /// Rows a second, smoothed.
+    /// Rows per second, smoothed.
     pub rows_per_s: u32,
-    /// Milliseconds to the end, from the smoothed rate; absent in the first two seconds.
+    /// Milliseconds to the end by the smoothed rate. Absent in the first two seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eta_ms: Option<u64>,
 }
 
-/// Findings by severity: the entry `counts`, and part of each rule's.
+/// Findings by severity: the entry `counts`, and a part of each rule's tally.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct FindingCounts {
+    /// Errors.
     pub error: u64,
+    /// Warnings.
     pub warning: u64,
+    /// Possible gains.
     pub optimisation: u64,
+    /// Checks that passed.
     pub pass: u64,
 }
 
 impl FindingCounts {
+    /// Adds `more` findings of a severity.
     pub fn add(&mut self, severity: Severity, more: u64) {
         *match severity {
             Severity::Error => &mut self.error,
@@ -160,50 +188,56 @@ impl FindingCounts {
         } += more;
     }
 
-    /// All but passes.
+    /// How many findings there are, without passes.
     pub fn findings(&self) -> u64 {
         self.error + self.warning + self.optimisation
     }
 }
 
-/// What one rule found so far, and its time once it is finished: an entry `rule:<id>`.
+/// The findings of one rule so far, and its time once it has finished: an entry `rule:<id>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct RuleTally {
+    /// Findings by severity.
     #[serde(flatten)]
     pub counts: FindingCounts,
-    /// Microseconds it took over the whole file; present exactly when it is finished.
+    /// Microseconds that the rule took over the whole file. Present once the rule has finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took_us: Option<u64>,
 }
 
-/// What a completed run comes to.
+/// The totals of a completed run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct RunSummary {
+    /// Rows of the file.
     pub rows: u64,
-    /// Rows that could not be read; each is a finding.
+    /// Rows that could not be read. Each is a finding.
     pub rows_unreadable: u64,
+    /// Findings by severity.
     pub counts: FindingCounts,
-    /// Sum over errors and warnings.
+    /// The sum of cents over errors and warnings.
     pub at_risk_cents: i64,
-    /// Sum over optimisations.
+    /// The sum of cents over optimisations.
     pub to_gain_cents: i64,
+    /// Milliseconds of the attempt.
     pub took_ms: u64,
-    /// Findings stored: fewer than counted when there were more than are kept.
+    /// Findings that are stored. Fewer than counted when there were more than the limit.
     pub stored: u64,
 }
 
-/// What a worker tells of a running attempt since its last report.
+/// What changed in a running attempt since the worker's last report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct RunReport {
+    /// The progress.
     pub progress: RunProgress,
+    /// All findings so far.
     pub counts: FindingCounts,
-    /// Rules whose tally changed.
+    /// The tallies that changed, by rule.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rules: BTreeMap<RuleId, RuleTally>,
-    /// New ones among the first [`SHOWN_FINDINGS`], in the order found.
+    /// New findings among the first [`SHOWN_FINDINGS`], in the order found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<crate::finding::Finding>,
 }

@@ -1,4 +1,4 @@
-//! A ticket's states, and what its patient sees.
+//! Tickets: their states, and what their patients see.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,32 +7,43 @@ use crate::{
     ids::{QueueId, TicketId},
 };
 
-/// Where a ticket stands. `expected` belongs to appointments that have not been checked in.
+/// The state of a ticket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TicketState {
+    /// The patient has an appointment and has not checked in.
     Expected,
+    /// The patient waits to be called.
     Waiting,
+    /// The patient was called to a station.
     Called,
+    /// The patient is with the clinician.
     InService,
+    /// Staff set the ticket aside.
     OnHold,
+    /// The patient was called and was not there.
     Absent,
+    /// Ended: the service is over.
     Completed,
+    /// Ended: the patient never came.
     NoShow,
+    /// Ended: the clinic or the patient cancelled the ticket.
     Cancelled,
+    /// Ended: the patient left.
     Left,
+    /// Ended: another ticket continues at another location.
     Transferred,
 }
 
 impl TicketState {
-    /// Whether the ticket is over; its last state stays readable for a day.
+    /// Whether the ticket has ended. The last state of a ticket stays readable for a day.
     pub fn is_end(self) -> bool {
         use TicketState::{Cancelled, Completed, Left, NoShow, Transferred};
         matches!(self, Completed | NoShow | Cancelled | Left | Transferred)
     }
 
-    /// The word on the wire.
+    /// The state as JSON spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             TicketState::Expected => "expected",
@@ -50,18 +61,20 @@ impl TicketState {
     }
 }
 
-/// Whether a queue takes tickets and calls them. A paused queue takes tickets but calls nobody; a closed one
-/// takes none and finishes its line.
+/// The state of a queue: whether tickets are issued and called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum QueueState {
+    /// Tickets are issued and called.
     Open,
+    /// Tickets are issued, but nobody is called.
     Paused,
+    /// No ticket is issued. Patients who already wait are still called.
     Closed,
 }
 
-/// Urgency, 0 (usual) to 9 (first). Higher is called first.
+/// The priority of a ticket, from 0 (routine) to 9 (most urgent). A higher priority is called first.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -70,12 +83,15 @@ pub enum QueueState {
 pub struct Priority(u8);
 
 impl Priority {
+    /// The most urgent priority.
     pub const MAX: u8 = 9;
 
+    /// A priority from 0 to [`Priority::MAX`]. `None` for a larger number.
     pub fn new(value: u8) -> Option<Self> {
         (value <= Self::MAX).then_some(Self(value))
     }
 
+    /// The priority as a number.
     pub fn get(self) -> u8 {
         self.0
     }
@@ -84,7 +100,7 @@ impl Priority {
 impl TryFrom<u8> for Priority {
     type Error = &'static str;
     fn try_from(value: u8) -> Result<Self, Self::Error> {
-        Self::new(value).ok_or("a priority is 0 to 9")
+        Self::new(value).ok_or("a priority must be from 0 to 9")
     }
 }
 
@@ -94,56 +110,73 @@ impl From<Priority> for u8 {
     }
 }
 
-/// A call to a station: what the patient and the board must show.
+/// A call of a ticket to a station, as its patient sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct Call {
-    /// The station's name, as people read it on a door.
+    /// The name of the station, as people read it on a door.
     pub station: String,
+    /// When the ticket was called.
     pub at: Millis,
+    /// How often the call was repeated.
     pub recalls: u32,
 }
 
-/// When a waiting patient will probably be called: two moments, so that a page counts down by itself.
+/// When a waiting patient will probably be called. Two moments in place of durations, so a page
+/// counts down without a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct Estimate {
+    /// The earliest likely moment.
     pub from: Millis,
+    /// The latest likely moment.
     pub to: Millis,
 }
 
-/// Everything the channel of one ticket says, each time it says something. Nothing about anyone else.
+/// The state behind the channel of one ticket: all that its patient sees, and nothing about anyone
+/// else.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct TicketView {
     /// Time of the record that led to this state.
     pub at: Millis,
+    /// The ticket's id.
     pub ticket: TicketId,
+    /// The label that is shown and called, such as `A-042`.
     pub label: String,
+    /// The queue that the ticket is in.
     pub queue: QueueId,
+    /// The name of the queue.
     pub queue_name: String,
+    /// The state of the queue.
     pub queue_state: QueueState,
+    /// The state of the ticket.
     pub state: TicketState,
+    /// When the ticket was issued.
     pub issued_at: Millis,
-    /// 1 = next; only while waiting.
+    /// The place in the queue, 1 for the next to be called. Only while waiting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<u32>,
-    /// People who will be called before, if nobody urgent comes; only while waiting.
+    /// How many people will be called before, if nobody more urgent comes. Only while waiting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ahead: Option<u32>,
+    /// When the patient will probably be called. Only while waiting in a queue that calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
+    /// The call to a station, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<Call>,
+    /// Why the ticket is on hold or has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The ticket that goes on at another location.
+    /// The ticket that continues at another location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub successor: Option<TicketId>,
 }
 
-/// The same, borrowed from where it is known: a line tells thousands of patients what they see, and copies
-/// nothing for it. Its JSON is that of [`TicketView`].
+/// A borrowed [`TicketView`] with the same JSON. A queue's line derives thousands of them from one
+/// change without a copy.
+#[expect(missing_docs, reason = "the fields are those of TicketView")]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct TicketViewRef<'a> {
     pub at: Millis,
@@ -168,7 +201,8 @@ pub struct TicketViewRef<'a> {
     pub successor: Option<&'a TicketId>,
 }
 
-/// A [`Call`], borrowed.
+/// A borrowed [`Call`] with the same JSON.
+#[expect(missing_docs, reason = "the fields are those of Call")]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct CallRef<'a> {
     pub station: &'a str,
@@ -177,12 +211,14 @@ pub struct CallRef<'a> {
 }
 
 impl TicketViewRef<'_> {
-    /// A number that differs whenever what the patient sees differs; the record's time alone does not count.
+    /// A hash of all that the patient sees. The time of the record is left out, because it changes
+    /// alone without the patient seeing a difference.
     pub fn fingerprint(&self) -> u64 {
         use std::hash::BuildHasher;
         rustc_hash::FxBuildHasher.hash_one(TicketViewRef { at: 0, ..*self })
     }
 
+    /// Copies the view.
     pub fn to_view(&self) -> TicketView {
         TicketView {
             at: self.at,
@@ -208,6 +244,7 @@ impl TicketViewRef<'_> {
 }
 
 impl TicketView {
+    /// Borrows the view.
     pub fn as_view_ref(&self) -> TicketViewRef<'_> {
         TicketViewRef {
             at: self.at,
@@ -232,12 +269,13 @@ impl TicketView {
     }
 }
 
-/// The single entry (key `ticket`) of the stored view `ticket:<id>`: the queue to look in while the ticket
-/// lives, its last state once it ended.
+/// The single entry (key `ticket`) of the stored view `ticket:<id>`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TicketEntry {
+    /// The ticket is live. Its state follows from the view of this queue.
     In(QueueId),
+    /// The ticket has ended, with this last state.
     Ended(Box<TicketView>),
 }

@@ -1,21 +1,26 @@
-//! When things at a location end by themselves.
+//! The timers of a location, which end tickets, appointments and service days.
 
 use serde::{Deserialize, Serialize};
 
-/// A location's timers. Each has the value most clinics want, so that a location may name only what is different there.
+/// The timers of a location. Each has a default that suits most clinics, so a location names only
+/// what differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Timers {
-    /// Seconds an absent patient may take to come back; then the ticket is a no-show.
+    /// Seconds that an absent patient has to come back before the ticket becomes a no-show. 900 by
+    /// default.
     pub absent_grace_s: u32,
-    /// Seconds a ticket may stand unmoved (waiting, called or on hold) before its patient counts as gone.
+    /// Seconds without a change (waiting, called or on hold) after which a patient counts as gone.
+    /// 28,800 (8 hours) by default.
     pub stale_s: u32,
-    /// Seconds after its start until an appointment nobody checked in is a no-show.
+    /// Seconds from the start of an appointment that nobody checked in until it becomes a no-show.
+    /// 7,200 (2 hours) by default.
     pub no_show_s: u32,
-    /// Minutes after local midnight at which a service day begins.
+    /// Minutes from local midnight to the start of a service day. 0 by default.
     pub day_start_min: u16,
-    /// Whether tickets end with their service day. Not where people wait through the night.
+    /// Whether tickets end with their service day. True by default; false where people wait through
+    /// the night.
     pub day_ends_tickets: bool,
 }
 
@@ -32,7 +37,8 @@ impl Default for Timers {
 }
 
 impl Timers {
-    /// Whether each is within what can be meant: seconds from ten to a week, and a day that begins before noon.
+    /// Whether every value is plausible: seconds from ten to a week, and a day that starts before
+    /// noon.
     pub fn are_plausible(&self) -> bool {
         const SECONDS: std::ops::RangeInclusive<u32> = 10..=7 * 24 * 60 * 60;
         [self.absent_grace_s, self.stale_s, self.no_show_s]

@@ -162,7 +162,8 @@ fn text_is_a_line_per_finding_then_totals() {
     let lines: Vec<_> = stdout.lines().collect();
     assert_eq!(
         lines[0],
-        "row 1: error: Line 2 cannot be read: the column “Code” does not have the expected form. [file]"
+        "row 1: error: Line 2 of the file can't be read: column “Code” doesn't have the expected \
+         format. [file]"
     );
     assert!(lines[1].starts_with("row 2: warning: ") && lines[1].ends_with(" [invoice-form]"));
     assert!(
@@ -181,7 +182,7 @@ fn text_is_a_line_per_finding_then_totals() {
 #[test]
 fn every_language_is_whole() {
     let (_, by_flag, _) = check(&faulty(), &["--language", "fr"]);
-    assert!(by_flag.contains("ligne 1\u{a0}: erreur\u{a0}: La ligne 2 ne peut pas être lue"));
+    assert!(by_flag.contains("ligne 1\u{a0}: erreur\u{a0}: La ligne 2 du fichier est illisible"));
     assert!(by_flag.contains("ligne 2\u{a0}: avertissement\u{a0}: "));
     assert!(by_flag.ends_with("À risque\u{a0}: 32,40\u{a0}$ · à gagner\u{a0}: 0,00\u{a0}$\n"));
     let mut command = program(&["-"]);

@@ -120,7 +120,7 @@ fn taken_in(
 ) -> Event {
     let (appointment, fact) = (id.clone(), fact.clone());
     match leads_to {
-        Some(there) => Event::AppointmentMoved { successor: id.at(there), appointment, fact },
+        Some(there) => Event::AppointmentMoved { successor: id.moved_to(there), appointment, fact },
         None => Event::AppointmentReported { appointment, fact, change },
     }
 }
@@ -210,7 +210,7 @@ fn booking_at(
         valid_until: None,
         actor: record.actor.clone(),
         command: Command::ReportAppointment {
-            appointment: id.at(there),
+            appointment: id.moved_to(there),
             fact: AppointmentFact { moved_to: None, ..fact.clone() },
         },
     }

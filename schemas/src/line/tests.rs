@@ -41,7 +41,7 @@ fn step() -> impl Strategy<Value = (u8, Option<(bool, u8, u64)>)> {
 
 proptest! {
     #[test]
-    fn positions_equal_those_of_a_naive_count(steps in prop::collection::vec(step(), 1..80)) {
+    fn places_match_a_naive_count(steps in prop::collection::vec(step(), 1..80)) {
         let mut view = View::empty(1);
         view.entries.insert(QUEUE_KEY.into(), crate::view::raw(&head()));
         let mut line = Line::from_view(QueueId::new("riverside.general").unwrap(), &view).unwrap();
@@ -75,14 +75,14 @@ proptest! {
     }
 
     #[test]
-    fn a_score_orders_as_a_place_does(a in (0u8..=9, 0u64..1 << 48), b in (0u8..=9, 0u64..1 << 48)) {
+    fn scores_order_like_places(a in (0u8..=9, 0u64..1 << 48), b in (0u8..=9, 0u64..1 << 48)) {
         let place = |(priority, rank)| LinePlace::new(ticket(1), Priority::new(priority).unwrap(), rank);
         let score = |(priority, rank)| LinePlace::score(Priority::new(priority).unwrap(), rank);
         prop_assert_eq!(place(a).cmp(&place(b)), score(a).total_cmp(&score(b)));
     }
 
     #[test]
-    fn an_estimate_never_shrinks_as_more_people_are_ahead(ahead in 0usize..5000, servers in 1u32..9) {
+    fn estimate_grows_with_people_ahead(ahead in 0usize..5000, servers in 1u32..9) {
         let head = QueueHead { servers, ..head() };
         let (near, far) = (estimate(&head, 0, ahead).unwrap(), estimate(&head, 0, ahead + 1).unwrap());
         prop_assert!(near.from <= far.from && near.to <= far.to && near.from < near.to);
@@ -90,14 +90,14 @@ proptest! {
 }
 
 #[test]
-fn a_queue_that_does_not_call_gives_no_estimate() {
+fn queue_without_calls_gives_no_estimate() {
     assert!(estimate(&QueueHead { state: QueueState::Paused, ..head() }, 0, 1).is_none());
     assert!(estimate(&QueueHead { servers: 0, ..head() }, 0, 1).is_none());
     assert!(estimate(&QueueHead { last_call_at: None, ..head() }, 0, 1).is_none());
 }
 
 #[test]
-fn a_patient_sees_position_while_waiting_and_the_room_once_called() {
+fn called_patient_sees_room_in_place_of_position() {
     let mut view = View::empty(1);
     view.entries.insert(QUEUE_KEY.into(), crate::view::raw(&head()));
     view.entries

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     command::{CommandResult, Verdict},
-    ids::{LocationId, QueueId, TenantId, TicketId},
+    ids::{LocationId, TenantId, TicketId},
     ticket::Priority,
 };
 
@@ -32,13 +32,13 @@ fn with_header(name: &str, value: &str) -> WireRecord {
 }
 
 #[test]
-fn a_command_reads_back_from_its_record() {
+fn command_record_round_trips() {
     let record = command_record();
     assert!(CommandRecord::from_wire(&record.to_wire()).unwrap() == record);
 }
 
 #[test]
-fn a_record_nobody_can_apply_gets_its_own_code() {
+fn each_unusable_record_has_its_code() {
     let wire = command_record().to_wire();
     let table = [
         (WireRecord { key: "riverside".into(), ..wire.clone() }, Code::RecordBadKey),
@@ -60,7 +60,7 @@ fn a_record_nobody_can_apply_gets_its_own_code() {
 }
 
 #[test]
-fn a_views_record_reads_back_and_its_head_needs_no_value() {
+fn views_record_round_trips_and_head_needs_no_value() {
     let mut delta = Delta { from: 3, to: 5, at: 9, ..Delta::default() };
     delta.put("queue", &1);
     let record = ViewsRecord {
@@ -88,9 +88,10 @@ fn a_views_record_reads_back_and_its_head_needs_no_value() {
     assert!(back.outcome == record.outcome);
 }
 
-/// The values of Kafka's own test of the Java hash, which the partition of every key depends on.
+/// The values come from the tests of Kafka's Java client. The partition of every key depends on
+/// this hash.
 #[test]
-fn murmur2_equals_the_java_clients() {
+fn murmur2_matches_the_java_client() {
     for (text, hash) in [
         ("21", -973_932_308_i32),
         ("foobar", -790_332_482),

@@ -6,7 +6,7 @@ fn entry(value: u8) -> Box<RawValue> {
     raw(&value)
 }
 
-/// A history of steps over a few keys; each step sets or removes at least one.
+/// Steps over a few keys. Each step sets or removes at least one key.
 fn history() -> impl Strategy<Value = Vec<Vec<(u8, Option<u8>)>>> {
     prop::collection::vec(
         prop::collection::vec((0u8..6, prop::option::of(any::<u8>())), 1..4),
@@ -14,7 +14,7 @@ fn history() -> impl Strategy<Value = Vec<Vec<(u8, Option<u8>)>>> {
     )
 }
 
-/// Sparse but unbroken deltas, as a view sees them whose aggregate also moves for others.
+/// Sparse but unbroken deltas: the aggregate also moves for changes of other views.
 fn deltas(history: &[Vec<(u8, Option<u8>)>]) -> Vec<Delta> {
     let mut version = 0;
     history
@@ -52,7 +52,7 @@ fn values(view: &View) -> BTreeMap<String, u8> {
 
 proptest! {
     #[test]
-    fn folding_every_delta_gives_the_state(history in history()) {
+    fn folding_all_deltas_gives_the_state(history in history()) {
         let mut view = View::empty(1);
         for delta in deltas(&history) {
             prop_assert_eq!(view.fold(&delta), Fold::Applied);
@@ -61,7 +61,7 @@ proptest! {
     }
 
     #[test]
-    fn merging_steps_first_changes_nothing(history in history(), cut in 0usize..20) {
+    fn merged_deltas_fold_like_single_ones(history in history(), cut in 0usize..20) {
         let deltas = deltas(&history);
         let cut = cut.min(deltas.len() - 1);
         let mut one_by_one = View::empty(1);
@@ -82,7 +82,7 @@ proptest! {
     }
 
     #[test]
-    fn repeats_are_dropped_and_holes_are_gaps(history in history(), repeat in 0usize..20, skip in 1usize..20) {
+    fn repeats_are_dropped_and_jumps_are_gaps(history in history(), repeat in 0usize..20, skip in 1usize..20) {
         let deltas = deltas(&history);
         let mut view = View::empty(1);
         for delta in &deltas {
@@ -100,7 +100,7 @@ proptest! {
 }
 
 #[test]
-fn a_view_reads_back_from_its_json() {
+fn view_json_round_trips() {
     let mut view = View::empty(u64::MAX);
     view.entries.insert("a".into(), entry(1));
     let text = serde_json::to_string(&view).unwrap();

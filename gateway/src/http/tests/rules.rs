@@ -250,7 +250,7 @@ async fn what_cannot_be_tried_has_its_code() {
 async fn messages_are_told_in_both_languages() {
     let node = node();
     for (query, outcome) in
-        [("", "Conforme."), ("?language=fr", "Conforme."), ("?language=en", "As it should be.")]
+        [("", "Conforme."), ("?language=fr", "Conforme."), ("?language=en", "Passed.")]
     {
         let told = node.ask(Role::Viewer, "GET", &format!("/v1/messages{query}"), "").await.json();
         assert_eq!(told["outcomes"]["pass"], outcome);

@@ -233,15 +233,15 @@ mod tests {
         assert_eq!(
             text(&refusal(Code::TryAgain)),
             concat!(
-                r#"{"error":{"code":"try_again","message":"This node cannot answer at the "#,
-                r#"moment. Try again.","retry":true}}"#
+                r#"{"error":{"code":"try_again","message":"The server can't answer right now. "#,
+                r#"Try again.","retry":true}}"#
             )
         );
         assert_eq!(
             text(&error(Some("board:r"), Code::Forbidden)),
             concat!(
-                r#"{"channel":"board:r","code":"forbidden","message":"This role may not do that, "#,
-                r#"or not here.","retry":false}"#
+                r#"{"channel":"board:r","code":"forbidden","#,
+                r#""message":"Your role isn't allowed to do this at this location.","retry":false}"#
             )
         );
     }

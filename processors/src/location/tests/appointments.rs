@@ -200,7 +200,7 @@ fn a_move_ends_the_appointment_here_and_books_it_there() {
     let effect = clinic.apply(report(1, there(2)));
     assert_eq!(change(&effect), Some(AppointmentChange::Moved));
     let held = clinic.location.appointment(&appointment(1)).unwrap();
-    let successor = appointment(1).at(&hillside);
+    let successor = appointment(1).moved_to(&hillside);
     assert_eq!((held.status, held.successor.as_ref()), (S::Cancelled, Some(&successor)));
     assert_eq!(clinic.state(1), TicketState::Cancelled);
     let next = effect.follow_up.expect("the other location is told");

@@ -1,0 +1,43 @@
+use super::*;
+
+#[test]
+fn ids_reject_texts_of_another_form() {
+    for good in ["a", "riverside", "north-2"] {
+        assert!(LocationId::new(good).is_ok(), "{good}");
+    }
+    for bad in ["", "A", "a b", "a.b", "a/b", "é", &"x".repeat(41)] {
+        assert!(LocationId::new(bad).is_err(), "{bad}");
+    }
+    assert!(QueueId::new("riverside.general").is_ok());
+    for bad in ["riverside", "riverside.", ".general", "a.b.c", "a.B"] {
+        assert!(QueueId::new(bad).is_err(), "{bad}");
+    }
+    let ticket = TicketId::from_random(&LocationId::new("riverside").unwrap(), 7);
+    assert!(TicketId::new(ticket.as_str()).is_ok());
+    for bad in ["riverside.7", "riverside.0000000000000000000000000000000G"] {
+        assert!(TicketId::new(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn scoped_id_names_its_location() {
+    let queue = QueueId::new("riverside.general").unwrap();
+    assert_eq!(queue.location().as_str(), "riverside");
+    assert!(queue.belongs_to(&LocationId::new("riverside").unwrap()));
+    assert!(!queue.belongs_to(&LocationId::new("river").unwrap()));
+}
+
+#[test]
+fn debug_hides_ticket_id() {
+    let ticket = TicketId::from_random(&LocationId::new("riverside").unwrap(), 0xdead_beef);
+    let text = format!("{ticket:?}");
+    assert!(!text.contains("riverside") && !text.contains("beef"), "{text}");
+}
+
+#[test]
+fn follow_up_id_is_stable_and_bounded() {
+    let long = CommandId::new("c".repeat(MAX_COMMAND_ID)).unwrap();
+    let next = long.follow_up("successor");
+    assert_eq!(next, long.follow_up("successor"));
+    assert!(CommandId::new(next.as_str()).is_ok());
+}
