@@ -1,4 +1,5 @@
-//! Promises that a server broke, counted by kind, with a few examples that name clients by number only.
+//! Promises that a server broke, counted by kind, with a few examples that name clients by number
+//! only.
 
 use std::collections::BTreeMap;
 
@@ -55,7 +56,8 @@ pub struct Breaches {
     pub examples: Vec<String>,
 }
 
-/// Enough to see what went wrong; a server that is wrong everywhere must not fill the memory of its checker.
+/// Enough to see what went wrong; a server that is wrong everywhere must not fill the memory of its
+/// checker.
 const EXAMPLES: usize = 20;
 
 impl Breaches {

@@ -1,4 +1,5 @@
-//! What a check of a large file costs: the engine in a process of its own, and DuckDB with the same checks in SQL.
+//! What a check of a large file costs: the engine in a process of its own, and DuckDB with the same
+//! checks in SQL.
 
 use std::{
     collections::BTreeMap,

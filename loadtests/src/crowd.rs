@@ -1,4 +1,5 @@
-//! Many clients at once: starting them, waiting for a condition on all of them, cutting and releasing them.
+//! Many clients at once: starting them, waiting for a condition on all of them, cutting and
+//! releasing them.
 
 use std::{
     net::Ipv4Addr,
@@ -23,8 +24,8 @@ use tokio::{
 use crate::{
     breach::{Breach, Breaches},
     follower::{Follower, Hub, Transport},
-    frames::Entries,
     http::Api,
+    payloads::Entries,
     report::{Report, say},
     target::{Node, Target},
     watch::{Kind, Sample, Watch},
@@ -33,7 +34,8 @@ use crate::{
 /// Settings that every scenario shares.
 #[derive(Args, Clone)]
 pub struct CrowdArgs {
-    /// How many loopback source addresses to connect from (127.0.0.2 and up); each has about 28,000 ports.
+    /// How many loopback source addresses to connect from (127.0.0.2 and up); each has about 28,000
+    /// ports.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=200), global = true)]
     pub sources: u8,
     /// How many clients may be connecting at one time.
@@ -60,7 +62,8 @@ impl CrowdArgs {
 const SPARE_DESCRIPTORS: u64 = 200;
 /// 28,232 ephemeral ports by default; some are in use or resting.
 const PORTS_PER_SOURCE: usize = 28_000;
-/// How often a condition on all clients is looked at; clients stamp their own times, so it bounds no figure.
+/// How often a condition on all clients is looked at; clients stamp their own times, so it bounds
+/// no figure.
 const LOOK: Duration = Duration::from_millis(20);
 /// Clients that fold their view, to compare it with the server's snapshot in the end.
 pub const FOLDING: usize = 8;
@@ -106,7 +109,8 @@ pub struct Seen {
 }
 
 impl Crowd {
-    /// Connects the clients, spread over the nodes and sources in turn, and waits until all are subscribed.
+    /// Connects the clients, spread over the nodes and sources in turn, and waits until all are
+    /// subscribed.
     ///
     /// # Errors
     /// When there are more clients than this process can hold, or some are not subscribed in time.
@@ -155,7 +159,8 @@ impl Crowd {
         Ok(())
     }
 
-    /// Waits until `done` holds for every client, or patience ends; returns for how many it does not.
+    /// Waits until `done` holds for every client, or patience ends; returns for how many it does
+    /// not.
     pub async fn until(&self, done: impl Fn(&Follower, usize) -> bool) -> usize {
         let end = Instant::now() + self.patience;
         loop {
@@ -199,7 +204,8 @@ impl Crowd {
         }
     }
 
-    /// Compares what the folding clients hold with the snapshot at `path`, until they agree or patience ends.
+    /// Compares what the folding clients hold with the snapshot at `path`, until they agree or
+    /// patience ends.
     ///
     /// # Errors
     /// When the snapshot cannot be read.
@@ -257,8 +263,8 @@ impl Crowd {
 /// Adds how commands fared to the report.
 pub fn report_commands(api: &Api, report: &mut Report) {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
-    report.figure("commands_answered_202", count(&api.late), "");
-    report.figure("commands_sent_again", count(&api.repeats), "");
+    report.figure("commands_answered_202", count(api.late()), "");
+    report.figure("commands_sent_again", count(api.repeats()), "");
 }
 
 /// Raises the descriptor limit as far as allowed, and refuses a crowd that does not fit.
@@ -287,7 +293,8 @@ pub fn check_room(clients: usize, sources: u8) -> Result<()> {
     Ok(())
 }
 
-/// Checks that the clients fit into this process, and gives what the run was asked to do, for the report.
+/// Checks that the clients fit into this process, and gives what the run was asked to do, for the
+/// report.
 ///
 /// # Errors
 /// When they do not fit.

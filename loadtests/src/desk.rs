@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::{
     follower::now_us,
-    http::{Api, Failure, Outcome},
+    http::{Api, AppliedOutcome, CommandFailure},
     report::say,
     target::Target,
     watch::Kind,
@@ -74,13 +74,15 @@ struct TicketResult {
     ticket: String,
 }
 
-/// A label prefix, which no other queue of the location may have: `S` and three of 36 characters by chance.
+/// A label prefix, which no other queue of the location may have: `S` and three of 36 characters by
+/// chance.
 fn prefix() -> String {
     std::iter::once('S').chain((0..3).map(|_| fastrand::digit(36).to_ascii_uppercase())).collect()
 }
 
 impl Desk {
-    /// Creates and opens a queue with `stations` stations, under names no earlier run can have used.
+    /// Creates and opens a queue with `stations` stations, under names no earlier run can have
+    /// used.
     ///
     /// # Errors
     /// When a command is refused or has no outcome.
@@ -100,16 +102,16 @@ impl Desk {
         }
         match desk.post(&format!("{queue}/open"), json!({})).await {
             // A new queue may be open from its beginning.
-            Ok(_) | Err(Failure::Refused(409 | 422, _)) => Ok(desk),
+            Ok(_) | Err(CommandFailure::Refused(409 | 422, _)) => Ok(desk),
             Err(error) => Err(error).context("open the queue"),
         }
     }
 
-    async fn admin(&self, path: &str, body: Value) -> Result<Outcome, Failure> {
+    async fn admin(&self, path: &str, body: Value) -> Result<AppliedOutcome, CommandFailure> {
         self.api.command(&self.target.node(0), &self.target.admin, Method::PUT, path, body).await
     }
 
-    async fn post(&self, path: &str, body: Value) -> Result<Outcome, Failure> {
+    async fn post(&self, path: &str, body: Value) -> Result<AppliedOutcome, CommandFailure> {
         let node = self.target.node(self.turn.fetch_add(1, Ordering::Relaxed));
         self.api.command(&node, &self.target.reception, Method::POST, path, body).await
     }
@@ -125,7 +127,8 @@ impl Desk {
         Ok(Issued { ticket, version: outcome.version, at: outcome.at })
     }
 
-    /// Issues `count` tickets, and gives them in the order in which they were decided: the order of the line.
+    /// Issues `count` tickets, and gives them in the order in which they were decided: the order of
+    /// the line.
     ///
     /// # Errors
     /// When one of them is not issued.
@@ -139,7 +142,8 @@ impl Desk {
         Ok(line)
     }
 
-    /// The channel of each of `clients`, and its kind; issues their tickets if they are to have some.
+    /// The channel of each of `clients`, and its kind; issues their tickets if they are to have
+    /// some.
     ///
     /// # Errors
     /// When a ticket is not issued.
@@ -195,7 +199,7 @@ impl Desk {
     ///
     /// # Errors
     /// When the command is refused or has no outcome.
-    pub async fn start(&self, ticket: &str) -> Result<Outcome> {
+    pub async fn start(&self, ticket: &str) -> Result<AppliedOutcome> {
         self.post(&format!("/v1/tickets/{ticket}/start"), json!({}))
             .await
             .context("start a service")
@@ -205,14 +209,15 @@ impl Desk {
     ///
     /// # Errors
     /// When the command is refused or has no outcome.
-    pub async fn complete(&self, ticket: &str) -> Result<Outcome> {
+    pub async fn complete(&self, ticket: &str) -> Result<AppliedOutcome> {
         self.post(&format!("/v1/tickets/{ticket}/complete"), json!({}))
             .await
             .context("complete a service")
     }
 }
 
-/// Starts `count` runs of `make` at `rate` a second, however long each takes, and gives all that they returned.
+/// Starts `count` runs of `make` at `rate` a second, however long each takes, and gives all that
+/// they returned.
 pub async fn at_rate<T, F>(count: usize, rate: f64, make: impl Fn(usize) -> F) -> Vec<T>
 where
     T: Send + 'static,

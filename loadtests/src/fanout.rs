@@ -1,4 +1,5 @@
-//! One board or queue, many listeners: deliveries in a second, their delay, and the server's CPU for each.
+//! One board or queue, many listeners: deliveries in a second, their delay, and the server's CPU
+//! for each.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,5 +1,6 @@
-//! The bare cost of delivering a frame: a loop of `send` to loopback sockets, drained on another core. Nothing
-//! that serves a frame with one write for each socket can be cheaper on the same machine.
+//! The bare cost of delivering a frame: a loop of `send` to loopback sockets, drained on another
+//! core. Nothing that serves a frame with one write for each socket can be cheaper on the same
+//! machine.
 
 use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
@@ -27,8 +28,8 @@ pub struct Plan {
     /// Size of a frame.
     pub bytes: usize,
     pub seconds: f64,
-    /// Rounds over all sockets in a second; none means as fast as possible. A paced loop pays for waking the
-    /// reader, which a flat-out loop finds awake.
+    /// Rounds over all sockets in a second; none means as fast as possible. A paced loop pays for
+    /// waking the reader, which a flat-out loop finds awake.
     pub rounds_per_second: Option<f64>,
 }
 

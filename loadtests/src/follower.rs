@@ -1,4 +1,4 @@
-//! One client's life: connect, listen, and when the connection ends come back as the published SDKs do.
+//! One client: it connects, listens, and reconnects as the published SDKs do.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -10,22 +10,16 @@ use std::{
 };
 
 use clap::ValueEnum;
+use testing::centrifugal::encoding::Encoding;
 use tokio::{
     net::{TcpSocket, TcpStream},
     sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
     time::sleep,
 };
 
-use crate::{
-    breach::Breach,
-    http::Api,
-    socketio, sse,
-    target::Node,
-    watch::Watch,
-    ws::{self, Form},
-};
+use crate::{breach::Breach, http::Api, socketio, sse, target::Node, watch::Watch, ws};
 
-/// How a client listens.
+/// The transport of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Transport {
     /// The Centrifugal protocol in JSON.
@@ -38,7 +32,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// As it is spelt on the command line and in the names of figures.
+    /// The name on the command line and in figures.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -50,13 +44,14 @@ impl Transport {
     }
 }
 
-/// What all clients share.
+/// The state that all clients share.
 pub struct Hub {
     pub api: Api,
     pub token: String,
-    /// Bounds how many clients connect at one time, so that a ramp does not overrun the accept queue (4,096).
+    /// Limits the clients that connect at one time, so that they do not overrun the accept queue
+    /// (4,096).
     pub gate: Arc<Semaphore>,
-    /// False holds back clients that were cut.
+    /// While false, clients that were cut do not reconnect.
     pub go: watch::Sender<bool>,
 }
 
@@ -66,25 +61,25 @@ pub struct Follower {
     pub source: Option<Ipv4Addr>,
     pub channel: String,
     pub transport: Transport,
-    /// Ends the present connection from the client's side.
+    /// Closes the current connection from the client's side.
     pub cut: Notify,
     live: AtomicBool,
     watch: Mutex<Watch>,
 }
 
 /// How a connection ended.
-pub enum Ended {
-    /// We cut it; come back when released.
+pub enum ConnectionEnd {
+    /// The swarm cut it: reconnect when released.
     Cut,
-    /// Come back after the server's pause, or with backoff where it names none.
+    /// It was lost: reconnect after the pause that the server set, or with backoff.
     Lost(Option<Duration>),
-    /// The server said that nothing more will come.
+    /// The server stated that nothing more will come.
     Over,
-    /// For good, and it should not have.
+    /// It ended for good, which breaks a promise.
     Final(Breach, String),
 }
 
-/// First wait of the SDKs' backoff, and its ceiling.
+/// The first wait of the SDKs' backoff, and its upper limit.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(20));
 
 impl Follower {
@@ -109,39 +104,39 @@ impl Follower {
         self.live.load(Ordering::Acquire)
     }
 
-    /// Subscribed: lets the next client connect.
+    /// Notes that the client is subscribed, and lets the next client connect.
     pub fn became_live(&self, permit: &mut Option<OwnedSemaphorePermit>) {
         self.live.store(true, Ordering::Release);
         *permit = None;
     }
 
-    /// Follows the channel until there is nothing more to come back to.
+    /// Follows the channel until a connection ends for good.
     pub async fn run(self: Arc<Self>, hub: Arc<Hub>) {
-        let mut stream = sse::Stream::default();
+        let mut state = sse::ReconnectState::default();
         let mut attempt = 0;
         loop {
             let permit = hub.gate.clone().acquire_owned().await.ok();
             let ended = match self.transport {
-                Transport::Ws => ws::follow(&self, &hub, Form::Json, permit).await,
-                Transport::WsProtobuf => ws::follow(&self, &hub, Form::Protobuf, permit).await,
-                Transport::Sse => sse::follow(&self, &hub, &mut stream, permit).await,
+                Transport::Ws => ws::follow(&self, &hub, Encoding::Json, permit).await,
+                Transport::WsProtobuf => ws::follow(&self, &hub, Encoding::Protobuf, permit).await,
+                Transport::Sse => sse::follow(&self, &hub, &mut state, permit).await,
                 Transport::Socketio => socketio::follow(&self, &hub, permit).await,
             };
             if self.live.swap(false, Ordering::AcqRel) {
                 attempt = 0;
             }
             match ended {
-                Ended::Cut => {
-                    // The sender lives in `hub`, which this task holds: waiting cannot fail.
+                ConnectionEnd::Cut => {
+                    // This task holds the sender in `hub`, so waiting cannot fail.
                     let _ = hub.go.subscribe().wait_for(|go| *go).await;
                 }
-                Ended::Lost(pause) => {
+                ConnectionEnd::Lost(pause) => {
                     self.watch().losses += 1;
                     sleep(pause.unwrap_or_else(|| backoff(attempt))).await;
                     attempt += 1;
                 }
-                Ended::Over => return,
-                Ended::Final(breach, why) => return self.watch().note(breach, &why),
+                ConnectionEnd::Over => return,
+                ConnectionEnd::Final(breach, why) => return self.watch().note(breach, &why),
             }
         }
     }
@@ -157,7 +152,7 @@ impl Follower {
     }
 }
 
-/// Full jitter above the first wait, doubling to the ceiling: centrifuge-js' own formula.
+/// The backoff of centrifuge-js: full jitter above the first wait, doubling up to the limit.
 #[must_use]
 pub fn backoff(attempt: u32) -> Duration {
     let (first, ceiling) = BACKOFF;
@@ -165,7 +160,8 @@ pub fn backoff(attempt: u32) -> Duration {
     (first + spread.mul_f64(fastrand::f64())).min(ceiling)
 }
 
-/// Microseconds since the Unix epoch, on the clock that stamps records when both are on this machine.
+/// Microseconds since the Unix epoch, on the clock that stamps records when both are on this
+/// machine.
 #[must_use]
 pub fn now_us() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

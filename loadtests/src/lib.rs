@@ -1,6 +1,6 @@
-//! Load tools: `swarm` plays thousands of phones and boards against running nodes and checks what each of them
-//! was promised; `floor` measures what a bare `send` costs on the same machine; `claims` writes claims files with
-//! planted violations, and measures what a check of them costs.
+//! Load tools: `swarm` plays thousands of phones and boards against running nodes and checks what
+//! each of them was promised; `floor` measures what a bare `send` costs on the same machine;
+//! `claims` writes claims files with planted violations, and measures what a check of them costs.
 
 pub mod breach;
 pub mod claims_cost;
@@ -9,11 +9,11 @@ pub mod desk;
 pub mod fanout;
 pub mod floor;
 pub mod follower;
-pub mod frames;
 pub mod http;
 pub mod idle;
 pub mod memory;
 pub mod outage;
+pub mod payloads;
 pub mod phones;
 pub mod process;
 pub mod reconnect;

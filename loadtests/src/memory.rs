@@ -1,12 +1,12 @@
-//! What a server's memory consists of: pages of its processes by what is mapped there, and what the kernel holds for
-//! sockets, which belongs to no process' memory.
+//! What a server's memory consists of: pages of its processes by what is mapped there, and what the
+//! kernel holds for sockets, which belongs to no process' memory.
 
 use std::fs;
 
 use crate::report::Report;
 
-/// Kernel objects that a connection needs: its socket, inode, file and place in an epoll. Its directory entry is left out: the
-/// cache of those grows by thousands whenever anybody lists files.
+/// Kernel objects that a connection needs: its socket, inode, file and place in an epoll. Its
+/// directory entry is left out: the cache of those grows by thousands whenever anybody lists files.
 const SLABS: [&str; 4] = ["TCP", "sock_inode_cache", "filp", "eventpoll_epi"];
 
 /// One reading, in KiB.
@@ -20,7 +20,8 @@ pub struct Memory {
     pub files: u64,
 }
 
-/// One reading of the kernel's memory for all sockets of this machine, in KiB: of a connection over loopback both ends.
+/// One reading of the kernel's memory for all sockets of this machine, in KiB: of a connection over
+/// loopback both ends.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Kernel {
     /// Buffers in use of TCP.

@@ -45,8 +45,8 @@ impl OutageArgs {
 }
 
 impl Outage {
-    /// Kills the process, waits until it is gone, starts the command, and returns the pid of its shell (of the
-    /// program, when the command begins with `exec`).
+    /// Kills the process, waits until it is gone, starts the command, and returns the pid of its
+    /// shell (of the program, when the command begins with `exec`).
     ///
     /// # Errors
     /// When there is no such process, or the command cannot be started.

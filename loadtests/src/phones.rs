@@ -1,5 +1,5 @@
-//! Patients' phones follow their own tickets while a line is called: does each see its position fall, in order,
-//! to the right end, and how soon?
+//! Patients' phones follow their own tickets while a line is called: does each see its position
+//! fall, in order, to the right end, and how soon?
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,12 +13,12 @@ use crate::{
     desk::{Called, Desk, Issued, at_rate},
     floor::{Plan, measure},
     follower::Transport,
-    frames::TicketState,
     outage::OutageArgs,
     report::{Report, Span, say},
     target::Target,
     watch::{Kind, Watch},
 };
+use schemas::ticket::TicketState;
 
 #[derive(Args)]
 pub struct PhonesArgs {
@@ -45,7 +45,8 @@ pub struct PhonesArgs {
     outage: OutageArgs,
 }
 
-/// For how long nothing may change after everything arrived: a late repeat or a step back would show.
+/// For how long nothing may change after everything arrived: a late repeat or a step back would
+/// show.
 pub const QUIET: Duration = Duration::from_secs(1);
 /// Bytes of a ticket's frame as the floor sends it.
 const FRAME_BYTES: usize = 200;
@@ -110,7 +111,8 @@ pub async fn run(
     Ok(report)
 }
 
-/// Makes the calls, with the outage among them, and gives those that were applied in the order of the log.
+/// Makes the calls, with the outage among them, and gives those that were applied in the order of
+/// the log.
 async fn call(desk: &Arc<Desk>, args: &PhonesArgs, report: &mut Report) -> Vec<Called> {
     let outage = args.outage.clone().outage().map(Arc::new);
     let mut restarted = outage.is_none();
@@ -198,7 +200,8 @@ pub fn shows(watch: &Watch, expected: Expected) -> bool {
     watch.state == Some(expected.state) && watch.position == expected.position
 }
 
-/// Measures the floor flat out, and at the pace of this run; reports what a delivery cost beside them.
+/// Measures the floor flat out, and at the pace of this run; reports what a delivery cost beside
+/// them.
 ///
 /// # Errors
 /// When its sockets cannot be had.

@@ -29,7 +29,8 @@ impl Usage {
     #[must_use]
     pub fn read(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name in parentheses may hold spaces; utime and stime are the 12th and 13th fields after it.
+        // The name in parentheses may hold spaces; utime and stime are the 12th and 13th fields
+        // after it.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         let ticks: u64 =
             fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
@@ -80,8 +81,8 @@ impl Watched {
     }
 }
 
-/// Reports each process, by delivery too where there were any, and returns their CPU together, in µs; none when
-/// no process was watched.
+/// Reports each process, by delivery too where there were any, and returns their CPU together, in
+/// µs; none when no process was watched.
 pub fn report_used(
     report: &mut Report,
     label: &str,

@@ -1,4 +1,5 @@
-//! A region comes back at once: every client is cut, misses some changes, and resumes from its own position.
+//! A region comes back at once: every client is cut, misses some changes, and resumes from its own
+//! position.
 
 use std::{sync::Arc, time::Duration};
 
@@ -43,7 +44,8 @@ pub async fn run(
     let mut report = Report::new("reconnect", settings(&target, args, plan.clients)?);
     let desk = Desk::open(target.clone(), Duration::from_secs(args.command_deadline), 4).await?;
     let missed = usize::try_from(plan.missed).context("count the missed changes")?;
-    // These stand before the clients' own tickets, so that no client is called and each misses every change.
+    // These stand before the clients' own tickets, so that no client is called and each misses
+    // every change.
     desk.fill(plan.rounds * missed).await?;
     let (kind, channels) = desk.channels(plan.channel, plan.clients).await?;
     let crowd = Crowd::connect(&target, args, clients(plan.transport, kind, channels)).await?;

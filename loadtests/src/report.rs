@@ -74,7 +74,8 @@ impl Report {
         }
     }
 
-    /// Delay of every delivery, of those to the next in line, and of the last client for each record.
+    /// Delay of every delivery, of those to the next in line, and of the last client for each
+    /// record.
     pub fn delays(&mut self, samples: &[Sample]) {
         let ms = |sample: &Sample| f64::from(sample.delay_us) / 1e3;
         self.quantiles("record_to_client", samples.iter().map(ms).collect());

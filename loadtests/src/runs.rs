@@ -1,5 +1,5 @@
-//! Clerks of several tenants have claims files checked: how long does each wait, is what they are shown on the way
-//! true, and is what they find in the end what their files hold?
+//! Clerks of several tenants have claims files checked: how long does each wait, is what they are
+//! shown on the way true, and is what they find in the end what their files hold?
 
 use std::{sync::Arc, time::Duration};
 
@@ -41,7 +41,8 @@ pub struct RunsArgs {
     rows: u64,
     #[arg(long, default_value_t = 100)]
     runs: usize,
-    /// Tenants that ask for the same number of runs each; one asks for all of its own before the next one does.
+    /// Tenants that ask for the same number of runs each; one asks for all of its own before the
+    /// next one does.
     #[arg(long, default_value_t = 10)]
     tenants: usize,
     /// Runs that are asked for and not over, at most; all of them unless given.
@@ -56,13 +57,15 @@ pub struct RunsArgs {
     /// The same seed makes the same files.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Planted cases for each row. There are about 170 cases: all are planted when rows times rate is above that.
+    /// Planted cases for each row. There are about 170 cases: all are planted when rows times rate
+    /// is above that.
     #[arg(long, default_value_t = 0.02)]
     violations: f64,
     /// Have passes listed too.
     #[arg(long)]
     list_passes: bool,
-    /// Store the rules that files are generated for with each tenant first. The workers must have the generator's tables.
+    /// Store the rules that files are generated for with each tenant first. The workers must have
+    /// the generator's tables.
     #[arg(long)]
     store_rules: bool,
     /// Seconds a run may take from its 202 to its end, the wait in line included.
@@ -187,7 +190,8 @@ async fn upload(
     Ok(errands)
 }
 
-/// Asks for all runs in their order, and gives those that were accepted when each is over, or should be.
+/// Asks for all runs in their order, and gives those that were accepted when each is over, or
+/// should be.
 async fn go(
     office: &Arc<Office>,
     args: &RunsArgs,

@@ -1,5 +1,6 @@
-//! A Socket.IO v5 client over a raw WebSocket (Engine.IO v4), behaving as the published JavaScript client does: it
-//! answers pings, takes silence for the end, and comes back with jitter, with the position it holds.
+//! A Socket.IO v5 client over a WebSocket (Engine.IO v4) that behaves as the published JavaScript
+//! client does: it answers pings, treats silence as a lost connection, and reconnects with jitter
+//! from the held position.
 
 use std::{borrow::Cow, pin::pin, time::Duration};
 
@@ -14,8 +15,8 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
     breach::Breach,
-    follower::{Ended, Follower, Hub, now_us},
-    frames::StreamData,
+    follower::{ConnectionEnd, Follower, Hub, now_us},
+    payloads::StreamData,
     ws::{HANDSHAKE, open},
 };
 
@@ -30,39 +31,39 @@ const DISCONNECT: &str = "41";
 const EVENT: &str = "42";
 const ACK: &str = "43";
 const CONNECT_ERROR: &str = "44";
-/// Id of the only acknowledgement that is asked for, that of the subscription.
+/// The id of the only acknowledgement that is requested: that of the subscription.
 const SUBSCRIBE: &str = "0";
 
-/// What to do after a packet.
-enum Next {
+/// The reaction to a packet.
+enum Reaction {
     Nothing,
     Send(String),
-    End(Ended),
+    End(ConnectionEnd),
 }
 
-/// What opens the transport; milliseconds.
+/// The first packet of a transport; times in milliseconds.
 #[derive(Deserialize)]
-struct Opened {
+struct OpenPacket {
     #[serde(rename = "pingInterval")]
     ping_interval: u64,
     #[serde(rename = "pingTimeout")]
     ping_timeout: u64,
 }
 
-/// Why something was refused.
+/// The reason of a refusal.
 #[derive(Deserialize)]
-struct Refusal<'a> {
+struct ErrorEvent<'a> {
     #[serde(borrow)]
     code: Cow<'a, str>,
     #[serde(default)]
     retry: bool,
 }
 
-/// The acknowledgement of a subscribe.
+/// The acknowledgement of a subscription.
 #[derive(Deserialize)]
-struct Subscribed<'a> {
+struct SubscribeAck<'a> {
     #[serde(borrow)]
-    error: Option<Refusal<'a>>,
+    error: Option<ErrorEvent<'a>>,
     #[serde(default, borrow)]
     epoch: Cow<'a, str>,
     #[serde(default)]
@@ -75,7 +76,7 @@ struct Subscribed<'a> {
 
 /// An event of the followed channel.
 #[derive(Deserialize)]
-struct Told<'a> {
+struct ViewEvent<'a> {
     #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,
     #[serde(borrow)]
@@ -85,9 +86,9 @@ struct Told<'a> {
     data: &'a RawValue,
 }
 
-/// The last event of a connection that the server ends.
+/// The last event before the server closes the connection.
 #[derive(Deserialize)]
-struct Closing {
+struct CloseEvent {
     code: u16,
     reconnect: bool,
 }
@@ -97,19 +98,24 @@ struct Session<'a> {
     hub: &'a Hub,
     permit: Option<OwnedSemaphorePermit>,
     silence: Duration,
-    heard: Instant,
-    /// When the subscription has to be answered.
+    /// When the last packet arrived.
+    last_packet: Instant,
+    /// The deadline for the acknowledgement of the subscription.
     due: Option<Instant>,
 }
 
-/// One connection, from dialling to its end.
-pub async fn follow(follower: &Follower, hub: &Hub, permit: Option<OwnedSemaphorePermit>) -> Ended {
+/// Follows the channel over one connection, from dialling to its end.
+pub async fn follow(
+    follower: &Follower,
+    hub: &Hub,
+    permit: Option<OwnedSemaphorePermit>,
+) -> ConnectionEnd {
     let Ok(Ok(mut socket)) = timeout(HANDSHAKE, open(follower, PATH, None)).await else {
-        return Ended::Lost(None);
+        return ConnectionEnd::Lost(None);
     };
-    let heard = Instant::now();
-    let due = Some(heard + HANDSHAKE);
-    let mut session = Session { follower, hub, permit, silence: HANDSHAKE, heard, due };
+    let last_packet = Instant::now();
+    let due = Some(last_packet + HANDSHAKE);
+    let mut session = Session { follower, hub, permit, silence: HANDSHAKE, last_packet, due };
     let mut timer = pin!(sleep_until(session.wake_at()));
     let mut cut = pin!(follower.cut.notified());
     loop {
@@ -117,70 +123,70 @@ pub async fn follow(follower: &Follower, hub: &Hub, permit: Option<OwnedSemaphor
             biased;
             message = socket.next() => match message {
                 Some(Ok(Message::Text(text))) => session.packet(&text),
-                Some(Ok(Message::Binary(_))) => malformed("a binary packet, which no view has"),
-                Some(Ok(Message::Close(_)) | Err(_)) | None => Next::End(Ended::Lost(None)),
-                Some(Ok(_)) => Next::Nothing,
+                Some(Ok(Message::Binary(_))) => malformed("a binary packet"),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => Reaction::End(ConnectionEnd::Lost(None)),
+                Some(Ok(_)) => Reaction::Nothing,
             },
             () = &mut timer => {
                 if session.wake_at() <= Instant::now() {
-                    return Ended::Lost(None);
+                    return ConnectionEnd::Lost(None);
                 }
                 timer.as_mut().reset(session.wake_at());
-                Next::Nothing
+                Reaction::Nothing
             }
-            () = &mut cut => Next::End(Ended::Cut),
+            () = &mut cut => Reaction::End(ConnectionEnd::Cut),
         };
         match next {
-            Next::Nothing => {}
-            Next::Send(text) => {
+            Reaction::Nothing => {}
+            Reaction::Send(text) => {
                 if socket.send(Message::text(text)).await.is_err() {
-                    return Ended::Lost(None);
+                    return ConnectionEnd::Lost(None);
                 }
             }
-            Next::End(ended) => return ended,
+            Reaction::End(ended) => return ended,
         }
     }
 }
 
-fn malformed(what: &str) -> Next {
-    Next::End(Ended::Final(Breach::Malformed, what.to_owned()))
+fn malformed(what: &str) -> Reaction {
+    Reaction::End(ConnectionEnd::Final(Breach::Malformed, what.to_owned()))
 }
 
-fn turned_away(why: String) -> Next {
-    Next::End(Ended::Final(Breach::TurnedAway, why))
+fn turned_away(why: String) -> Reaction {
+    Reaction::End(ConnectionEnd::Final(Breach::TurnedAway, why))
 }
 
 impl Session<'_> {
     fn wake_at(&self) -> Instant {
-        let silent_at = self.heard + self.silence;
+        let silent_at = self.last_packet + self.silence;
         self.due.map_or(silent_at, |due| due.min(silent_at))
     }
 
-    /// One Engine.IO packet, which is one WebSocket frame.
-    fn packet(&mut self, text: &str) -> Next {
-        self.heard = Instant::now();
+    /// Handles one Engine.IO packet, which is one WebSocket frame.
+    fn packet(&mut self, text: &str) -> Reaction {
+        self.last_packet = Instant::now();
         let kinds = [EVENT, ACK, CONNECT, DISCONNECT, CONNECT_ERROR, PING, OPEN, CLOSE];
         let known = kinds.into_iter().find_map(|kind| Some((kind, text.strip_prefix(kind)?)));
         match known {
             Some((EVENT, body)) => self.event(body),
             Some((ACK, body)) => self.answered(body),
-            Some((PING, "")) => Next::Send(PONG.to_owned()),
+            Some((PING, "")) => Reaction::Send(PONG.to_owned()),
             Some((OPEN, body)) => self.opened(body),
-            Some((CONNECT, _)) => Next::Send(self.subscribe()),
-            // The published client does not come back after either of the two.
+            Some((CONNECT, _)) => Reaction::Send(self.subscribe()),
+            // The published client does not reconnect after either of the two.
             Some((DISCONNECT, _)) => turned_away("disconnected by the server".to_owned()),
             Some((CONNECT_ERROR, body)) => turned_away(format!("connect was refused: {body}")),
-            Some((CLOSE, _)) => Next::End(Ended::Lost(None)),
-            _ => malformed("a packet of no kind"),
+            Some((CLOSE, _)) => Reaction::End(ConnectionEnd::Lost(None)),
+            _ => malformed("a packet of an unknown kind"),
         }
     }
 
-    fn opened(&mut self, body: &str) -> Next {
-        let Ok(Opened { ping_interval, ping_timeout }) = serde_json::from_str(body) else {
+    fn opened(&mut self, body: &str) -> Reaction {
+        let Ok(OpenPacket { ping_interval, ping_timeout }) = serde_json::from_str(body) else {
             return malformed("an open packet that cannot be read");
         };
         self.silence = Duration::from_millis(ping_interval + ping_timeout);
-        Next::Send(format!("{CONNECT}{}", json!({"token": self.hub.token})))
+        Reaction::Send(format!("{CONNECT}{}", json!({"token": self.hub.token})))
     }
 
     fn subscribe(&self) -> String {
@@ -192,14 +198,17 @@ impl Session<'_> {
         format!("{EVENT}{SUBSCRIBE}{}", json!(["subscribe", request]))
     }
 
-    fn answered(&mut self, body: &str) -> Next {
-        let answer = body.strip_prefix(SUBSCRIBE).map(serde_json::from_str::<[Subscribed<'_>; 1]>);
+    fn answered(&mut self, body: &str) -> Reaction {
+        let answer =
+            body.strip_prefix(SUBSCRIBE).map(serde_json::from_str::<[SubscribeAck<'_>; 1]>);
         let Some(Ok([answer])) = answer else {
             return malformed("an acknowledgement that cannot be read");
         };
         match answer.error {
-            Some(Refusal { retry: true, .. }) => return Next::End(Ended::Lost(None)),
-            Some(Refusal { code, .. }) => {
+            Some(ErrorEvent { retry: true, .. }) => {
+                return Reaction::End(ConnectionEnd::Lost(None));
+            }
+            Some(ErrorEvent { code, .. }) => {
                 return turned_away(format!("subscribe was refused with {code}"));
             }
             None => {}
@@ -220,37 +229,38 @@ impl Session<'_> {
         }
         drop(watch);
         self.follower.became_live(&mut self.permit);
-        Next::Nothing
+        Reaction::Nothing
     }
 
-    fn event(&mut self, body: &str) -> Next {
+    fn event(&mut self, body: &str) -> Reaction {
         let now_us = now_us();
         let Ok((name, body)) = serde_json::from_str::<(Cow<'_, str>, &RawValue)>(body) else {
             return malformed("an event that cannot be read");
         };
         match &*name {
             "error" => match serde_json::from_str(body.get()) {
-                Ok(Refusal { retry: true, .. }) => Next::End(Ended::Lost(None)),
-                Ok(Refusal { code, .. }) => turned_away(format!("unsubscribed with {code}")),
+                Ok(ErrorEvent { retry: true, .. }) => Reaction::End(ConnectionEnd::Lost(None)),
+                Ok(ErrorEvent { code, .. }) => turned_away(format!("unsubscribed with {code}")),
                 Err(_) => malformed("an error event that cannot be read"),
             },
             "close" => match serde_json::from_str(body.get()) {
-                // The transport ends by itself.
-                Ok(Closing { reconnect: true, .. }) => Next::Nothing,
-                Ok(Closing { code, .. }) => {
+                // The server closes the transport next.
+                Ok(CloseEvent { reconnect: true, .. }) => Reaction::Nothing,
+                Ok(CloseEvent { code, .. }) => {
                     turned_away(format!("closed for good with code {code}"))
                 }
                 Err(_) => malformed("a close event that cannot be read"),
             },
             kind if self.follower.channel.split(':').next() == Some(kind) => {
-                let Ok(told) = serde_json::from_str::<Told<'_>>(body.get()) else {
+                let Ok(event) = serde_json::from_str::<ViewEvent<'_>>(body.get()) else {
                     return malformed("a view's event that cannot be read");
                 };
-                let data = StreamData { epoch: told.epoch, offset: told.version, data: told.data };
-                self.follower.watch().told(&told.kind, &data, false, now_us);
-                Next::Nothing
+                let data =
+                    StreamData { epoch: event.epoch, offset: event.version, data: event.data };
+                self.follower.watch().event(&event.kind, &data, false, now_us);
+                Reaction::Nothing
             }
-            _ => malformed("an event nobody asked for"),
+            _ => malformed("an unexpected event"),
         }
     }
 }

@@ -1,58 +1,51 @@
-//! Where the swarm goes: the nodes, the tokens and the location to use.
+//! The target of the swarm: nodes, tokens and location.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use serde::Deserialize;
+use testing::{ready_file::ReadyFile, tokens::DEFAULT_WORDS};
 
 use crate::runs::clerks::{self, Clerks};
 
-/// What a development key is made of when no words are given: everybody knows them.
-const WELL_KNOWN_WORDS: &str = "clinicwire development";
-
-/// The target, from a `--ready-file` or spelt out.
+/// The target: a `--ready-file`, or addresses and tokens.
 #[derive(Args)]
 pub struct TargetArgs {
-    /// JSON that the server wrote when it was ready: addresses, tokens, ids.
+    /// The ready file of a server: JSON with addresses, tokens and ids.
     #[arg(long, env = "READY_FILE", conflicts_with_all = ["url", "token"])]
     ready_file: Option<PathBuf>,
-    /// Address of a node, such as http://127.0.0.1:8080; repeat it for each node.
+    /// Address of a node, such as http://127.0.0.1:8080. Repeat it for each node.
     #[arg(long)]
     url: Vec<String>,
-    /// Token of a reception of the location: it listens, issues tickets and calls.
+    /// Token of a reception of the location, which listens, issues tickets and calls.
     #[arg(long)]
     token: Option<String>,
-    /// Token of an admin, for creating queues and stations; --token is used when this is absent.
+    /// Token of an admin, which creates queues and stations. The default is --token.
     #[arg(long)]
     admin_token: Option<String>,
-    /// The location whose queues are used.
+    /// Location of the run's queue.
     #[arg(long)]
     location: Option<String>,
-    /// For `runs`: sign the tokens of as many tenants as are asked for, with the key that the nodes were given.
+    /// For `runs`: sign tokens for all tenants with the development key of the nodes.
     #[arg(
         long,
         env = "CLINICWIRE_INSECURE_DEVELOPMENT_KEY",
         value_name = "WORDS",
         hide_env_values = true
     )]
-    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = WELL_KNOWN_WORDS)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = DEFAULT_WORDS)]
     insecure_development_key: Option<String>,
 }
 
 /// One gateway node.
 pub struct Node {
     pub url: String,
-    /// Host and port, for the Host header.
+    /// Host and port.
     pub authority: String,
     pub addr: SocketAddr,
 }
 
-/// Everything the scenarios need to know about the server.
+/// The server as most scenarios see it.
 pub struct Target {
     pub nodes: Vec<Arc<Node>>,
     pub location: String,
@@ -60,98 +53,68 @@ pub struct Target {
     pub admin: String,
 }
 
-/// What a scenario needs that works for several tenants.
+/// The server as a scenario with several tenants sees it.
 pub struct Tenants {
     pub nodes: Vec<Arc<Node>>,
-    /// One entry for each.
+    /// The tokens of each tenant.
     pub clerks: Vec<Clerks>,
-}
-
-#[derive(Deserialize)]
-struct ReadyFile {
-    url: String,
-    #[serde(default)]
-    nodes: Vec<String>,
-    tokens: Tokens,
-    location: String,
-}
-
-#[derive(Deserialize)]
-struct Tokens {
-    reception: String,
-    admin: String,
-    viewer: Option<String>,
-    editor: Option<String>,
-}
-
-impl ReadyFile {
-    fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read(path)
-            .with_context(|| format!("read the ready file {}", path.display()))?;
-        serde_json::from_slice(&text).context("understand the ready file")
-    }
-
-    fn urls(&self) -> Vec<String> {
-        if self.nodes.is_empty() { vec![self.url.clone()] } else { self.nodes.clone() }
-    }
 }
 
 impl TargetArgs {
     /// Reads the ready file, if one is given, and resolves the nodes.
     ///
     /// # Errors
-    /// When the file cannot be read, an address cannot be used, or nothing says where to go.
+    /// When the file cannot be read, an address cannot be used, or the arguments name no target.
     pub async fn target(&self) -> Result<Target> {
         let (urls, location, reception, admin) =
             match (&self.ready_file, &self.token, &self.location) {
                 (Some(path), ..) => {
                     let ready = ReadyFile::read(path)?;
-                    (ready.urls(), ready.location, ready.tokens.reception, ready.tokens.admin)
+                    let token = |role| ready.token(role).map(str::to_owned);
+                    let (reception, admin) = (token("reception")?, token("admin")?);
+                    let urls = ready.urls();
+                    let location = ready.location.context("the ready file has no location")?;
+                    (urls, location, reception, admin)
                 }
                 (None, Some(token), Some(location)) => {
                     let admin = self.admin_token.as_ref().unwrap_or(token);
                     (self.url.clone(), location.clone(), token.clone(), admin.clone())
                 }
-                _ => bail!(
-                    "say where to go: --ready-file FILE, or --url with --token and --location"
-                ),
+                _ => {
+                    bail!("no target: use --ready-file FILE, or --url with --token and --location")
+                }
             };
         Ok(Target { nodes: resolve(&urls).await?, location, reception, admin })
     }
 
-    /// The nodes, and the people of `count` tenants: with the development key those of t-1, t-2 …, else the one tenant
-    /// of the ready file.
+    /// The nodes, and tokens of `count` tenants: t-1, t-2 and so on with the development key,
+    /// otherwise the one tenant of the ready file.
     ///
     /// # Errors
-    /// As [`TargetArgs::target`], or when there are fewer tenants.
+    /// As [`TargetArgs::target`], and when a ready file is to serve several tenants.
     pub async fn tenants(&self, count: usize) -> Result<Tenants> {
         let ready = self.ready_file.as_deref().map(ReadyFile::read).transpose()?;
         let urls = ready.as_ref().map_or_else(|| self.url.clone(), ReadyFile::urls);
         let clerks = match (&self.insecure_development_key, ready) {
-            (Some(words), _) => clerks::signed(words, count)?,
-            (
-                None,
-                Some(ReadyFile {
-                    tokens: Tokens { editor: Some(editor), viewer: Some(viewer), admin, .. },
-                    ..
-                }),
-            ) => {
+            (Some(words), _) => clerks::sign_tokens(words, count)?,
+            (None, Some(ready)) => {
                 ensure!(
                     count == 1,
-                    "a ready file has tokens of one tenant: say --tenants 1, or give --insecure-development-key"
+                    "the ready file has tokens of one tenant: use --tenants 1, \
+                     or --insecure-development-key"
                 );
+                let token = |role| ready.token(role).map(str::to_owned);
+                let (editor, viewer, admin) = (token("editor")?, token("viewer")?, token("admin")?);
                 vec![Clerks { tenant: "the ready file's".to_owned(), editor, viewer, admin }]
             }
-            _ => bail!(
-                "say who asks: --insecure-development-key, or --ready-file FILE with tokens of viewer and editor"
-            ),
+            (None, None) => bail!("no tokens: use --insecure-development-key or --ready-file"),
         };
         Ok(Tenants { nodes: resolve(&urls).await?, clerks })
     }
 }
 
 async fn resolve(urls: &[String]) -> Result<Vec<Arc<Node>>> {
-    ensure!(!urls.is_empty(), "say where to go: --ready-file FILE, or --url");
+    ensure!(!urls.is_empty(), "no target: use --ready-file FILE, or --url");
     let mut nodes = Vec::with_capacity(urls.len());
     for url in urls {
         nodes.push(Arc::new(Node::resolve(url).await?));
@@ -160,7 +123,7 @@ async fn resolve(urls: &[String]) -> Result<Vec<Arc<Node>>> {
 }
 
 impl Target {
-    /// Nodes in turn.
+    /// The node whose turn it is.
     #[must_use]
     pub fn node(&self, turn: usize) -> Arc<Node> {
         self.nodes[turn % self.nodes.len()].clone()

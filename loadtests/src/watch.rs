@@ -1,21 +1,24 @@
-//! What one client has been shown, and the rules it was promised. Pure: time comes in with each message.
+//! What one client has been shown, and the rules it was promised. Pure: time comes in with each
+//! message.
 
 use serde_json::value::RawValue;
 
 use crate::{
     breach::{Breach, Breaches},
-    frames::{Entries, KeyedData, StreamData, TicketData, TicketState},
+    payloads::{Entries, KeyedData, StreamData, TicketData, stage},
     runs::story::{Moment, Story},
 };
+use schemas::ticket::TicketState;
 
-/// Places from which a patient is shown each step at once; positions further back may be paced by the server.
+/// Places from which a patient is shown each step at once; positions further back may be paced by
+/// the server.
 pub const NEAR: u32 = 10;
 
 /// What a client listens to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// One ticket; each publication is the whole state. `own_line`: nobody but the swarm moves this line, so
-    /// positions may only fall.
+    /// One ticket; each publication is the whole state. `own_line`: nobody but the swarm moves this
+    /// line, so positions may only fall.
     Ticket { own_line: bool },
     /// A queue or a board: a snapshot, then deltas.
     Keyed,
@@ -25,7 +28,8 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     pub version: u64,
-    /// From the record's append time to its receipt here. `at` has whole milliseconds: up to 1 ms too long.
+    /// From the record's append time to its receipt here. `at` has whole milliseconds: up to 1 ms
+    /// too long.
     pub delay_us: u32,
     /// Whether this was for one of the next in line, or no position at all: never paced.
     pub near: bool,
@@ -132,26 +136,26 @@ impl Watch {
         self.epoch = Some(epoch);
     }
 
-    /// An event that says of itself what it is: `snapshot`, `delta` or `state`. The `first` of a connection begins or
-    /// resumes the subscription.
-    pub fn told(&mut self, kind: &str, told: &StreamData<'_>, first: bool, now_us: i64) {
+    /// An event that says of itself what it is: `snapshot`, `delta` or `state`. The `first` of a
+    /// connection begins or resumes the subscription.
+    pub fn event(&mut self, kind: &str, event: &StreamData<'_>, first: bool, now_us: i64) {
         let held = self.position();
         if first {
             // A ticket's events are whole states: only the offset tells what was missed.
-            self.began(&told.epoch, held.is_some() && kind != "snapshot", now_us);
-        } else if held.is_some_and(|(epoch, _)| told.epoch.parse() != Ok(epoch)) {
-            self.began(&told.epoch, false, now_us);
+            self.began(&event.epoch, held.is_some() && kind != "snapshot", now_us);
+        } else if held.is_some_and(|(epoch, _)| event.epoch.parse() != Ok(epoch)) {
+            self.began(&event.epoch, false, now_us);
         }
         if first && kind != "delta" {
-            self.whole(told.offset, told.data);
+            self.whole(event.offset, event.data);
         } else {
-            self.step(told.offset, told.data, now_us, !first);
+            self.step(event.offset, event.data, now_us, !first);
         }
         self.frames += u64::from(!first);
     }
 
-    /// Moves to `offset` unless that is a step back. SDKs take the server's offset unchecked, so a step back is
-    /// one that a real client would have made.
+    /// Moves to `offset` unless that is a step back. SDKs take the server's offset unchecked, so a
+    /// step back is one that a real client would have made.
     pub fn moved_to(&mut self, offset: u64) {
         if offset < self.offset {
             self.note(Breach::VersionFell, &format!("the offset fell to {offset}"));
@@ -183,7 +187,8 @@ impl Watch {
         self.moved_to(offset);
     }
 
-    /// One publication. `live` ones are measured; those that catch up after a reconnect are only checked.
+    /// One publication. `live` ones are measured; those that catch up after a reconnect are only
+    /// checked.
     pub fn step(&mut self, offset: u64, data: &RawValue, now_us: i64, live: bool) {
         if offset < self.offset {
             return self.note(Breach::VersionFell, &format!("a publication with offset {offset}"));
@@ -238,7 +243,7 @@ impl Watch {
             self.note(Breach::NothingNew, "a publication that looks like the one before");
         }
         if self.kind == (Kind::Ticket { own_line: true }) {
-            if self.state.is_some_and(|held| data.state.stage() < held.stage()) {
+            if self.state.is_some_and(|held| stage(data.state) < stage(held)) {
                 self.note(
                     Breach::StateWentBack,
                     &format!("{:?} became {:?}", self.state, data.state),

@@ -1,5 +1,5 @@
-//! The whole width at once: dashboards over Socket.IO and patients over every other transport follow one location while
-//! its desk works, and each must see what happened, in order, and soon.
+//! The whole width at once: dashboards over Socket.IO and patients over every other transport
+//! follow one location while its desk works, and each must see what happened, in order, and soon.
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
@@ -14,12 +14,12 @@ use crate::{
     crowd::{Client, Crowd, CrowdArgs, FOLDING, report_commands, settings},
     desk::{Audience, Called, Desk, Issued, at_rate},
     follower::Transport,
-    frames::TicketState,
     phones::{self, QUIET, expected, shows},
     report::{Report, Span, say},
     target::Target,
     watch::{Kind, Taken},
 };
+use schemas::ticket::TicketState;
 
 #[derive(Args)]
 pub struct WidthArgs {
@@ -34,7 +34,8 @@ pub struct WidthArgs {
     /// What the patients' phones speak, in turn.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "ws,ws-protobuf,sse")]
     patients_over: Vec<Transport>,
-    /// Changes in a second: in turn a ticket is issued, the next is called, their service starts, and ends.
+    /// Changes in a second: in turn a ticket is issued, the next is called, their service starts,
+    /// and ends.
     #[arg(long, default_value_t = 5.0)]
     rate: f64,
     /// For how many seconds changes are made.
@@ -54,7 +55,8 @@ const READING: usize = 32;
 struct Change {
     version: u64,
     at: i64,
-    /// A call is told at once; whatever else happens may wait until a second has passed since the last frame.
+    /// A call is told at once; whatever else happens may wait until a second has passed since the
+    /// last frame.
     call: bool,
 }
 
@@ -153,7 +155,8 @@ fn demand(crowd: &Crowd, width: &WidthArgs, breach: Breach, expected: &[phones::
     });
 }
 
-/// Lets visits begin at a quarter of the rate, and gives those that were applied in the order of their calls.
+/// Lets visits begin at a quarter of the rate, and gives those that were applied in the order of
+/// their calls.
 async fn work(
     desk: &Arc<Desk>,
     width: &WidthArgs,
@@ -259,7 +262,8 @@ async fn conclude(
     Ok(report)
 }
 
-/// From each change's record to the frame in which a dashboard saw it, calls apart from what may be paced.
+/// From each change's record to the frame in which a dashboard saw it, calls apart from what may be
+/// paced.
 fn dashboards(
     crowd: &Crowd,
     which: Range<usize>,

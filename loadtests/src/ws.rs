@@ -1,83 +1,78 @@
-//! A WebSocket client of the Centrifugal protocol, in JSON or Protobuf, behaving as the published JavaScript SDK does.
+//! A WebSocket client of the Centrifugal protocol that behaves as the published JavaScript SDK
+//! does.
 
 use std::{ops::ControlFlow, pin::pin, time::Duration};
 
 use anyhow::{Context, Result};
 use futures_util::{SinkExt, StreamExt};
+use testing::{
+    centrifugal::{
+        PATH,
+        encoding::{ClientCommand, Encoding, ServerMessage},
+        messages::{ErrorReply, Push, Reply, SubscribeResult},
+    },
+    websocket::{self, Handshake},
+};
 use tokio::{
     net::TcpStream,
     sync::OwnedSemaphorePermit,
     time::{Instant, sleep_until, timeout},
 };
 use tokio_tungstenite::{
-    WebSocketStream, client_async_with_config,
-    tungstenite::{
-        Message,
-        client::IntoClientRequest,
-        http::{HeaderValue, header},
-        protocol::{CloseFrame, WebSocketConfig},
-    },
+    WebSocketStream,
+    tungstenite::{Message, protocol::CloseFrame},
 };
 
 use crate::{
     breach::Breach,
-    follower::{Ended, Follower, Hub, backoff, now_us},
-    frames::{ErrorReply, Push, Reply, SubscribeResult},
+    follower::{ConnectionEnd, Follower, Hub, backoff, now_us},
 };
 
-mod form;
-pub mod protobuf;
-
-pub use self::form::Form;
-use self::form::{Command, Received};
-
-/// For TCP and the upgrade together.
+/// The time limit for TCP and the upgrade together.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
-/// The SDK gives a reply 5 s, then starts over.
+/// The SDK waits 5 s for a reply, then reconnects.
 const REPLY: Duration = Duration::from_secs(5);
-/// The SDK takes a connection for dead after the ping interval and 10 s more without a frame.
+/// The SDK considers a connection dead when no frame arrives for the ping interval plus 10 s.
 const GRACE: Duration = Duration::from_secs(10);
-/// Small frames only; the default of 128 KiB for each client would be the swarm's largest cost.
-pub(crate) const READ_BUFFER: usize = 4096;
-
-/// Ids of our commands: connect is the first, each subscribe takes the next.
+/// The id of the connect command. Each subscribe command has the next one.
 const CONNECT: u32 = 1;
 
-/// What to do after a message.
-enum Next {
+/// The reaction to a message.
+enum Reaction {
     Nothing,
     Send(Message),
-    End(Ended),
+    End(ConnectionEnd),
 }
 
 struct Session<'a> {
     follower: &'a Follower,
     hub: &'a Hub,
-    form: Form,
+    encoding: Encoding,
     permit: Option<OwnedSemaphorePermit>,
     last_id: u32,
     pong: bool,
     silence: Duration,
-    heard: Instant,
+    /// When the last frame arrived.
+    last_frame: Instant,
     reply_due: Option<Instant>,
     resubscribe_at: Option<Instant>,
     failures: u32,
 }
 
-/// One connection, from dialling to its end.
+/// Follows the channel over one connection, from dialling to its end.
 pub async fn follow(
     follower: &Follower,
     hub: &Hub,
-    form: Form,
+    encoding: Encoding,
     permit: Option<OwnedSemaphorePermit>,
-) -> Ended {
-    let opening = open(follower, "/connection/websocket", form.subprotocol());
+) -> ConnectionEnd {
+    let opening = open(follower, PATH, encoding.subprotocol());
     let Ok(Ok(mut socket)) = timeout(HANDSHAKE, opening).await else {
-        return Ended::Lost(None);
+        return ConnectionEnd::Lost(None);
     };
-    let mut session = Session::new(follower, hub, form, permit);
+    let mut session = Session::new(follower, hub, encoding, permit);
     if socket.send(session.hello()).await.is_err() {
-        return Ended::Lost(None);
+        return ConnectionEnd::Lost(None);
     }
     let mut timer = pin!(sleep_until(session.wake_at()));
     let mut cut = pin!(follower.cut.notified());
@@ -86,25 +81,25 @@ pub async fn follow(
             biased;
             message = socket.next() => match message {
                 Some(Ok(frame @ (Message::Text(_) | Message::Binary(_)))) => session.frame(&frame),
-                Some(Ok(Message::Close(frame))) => Next::End(closed(frame.as_ref())),
-                Some(Ok(_)) => Next::Nothing,
-                Some(Err(_)) | None => Next::End(Ended::Lost(None)),
+                Some(Ok(Message::Close(frame))) => Reaction::End(closed(frame.as_ref())),
+                Some(Ok(_)) => Reaction::Nothing,
+                Some(Err(_)) | None => Reaction::End(ConnectionEnd::Lost(None)),
             },
             () = &mut timer => {
                 let next = session.timer();
                 timer.as_mut().reset(session.wake_at());
                 next
             }
-            () = &mut cut => Next::End(Ended::Cut),
+            () = &mut cut => Reaction::End(ConnectionEnd::Cut),
         };
         match next {
-            Next::Nothing => {}
-            Next::Send(frame) => {
+            Reaction::Nothing => {}
+            Reaction::Send(frame) => {
                 if socket.send(frame).await.is_err() {
-                    return Ended::Lost(None);
+                    return ConnectionEnd::Lost(None);
                 }
             }
-            Next::End(ended) => return ended,
+            Reaction::End(ended) => return ended,
         }
         if session.wake_at() < timer.deadline() {
             timer.as_mut().reset(session.wake_at());
@@ -112,35 +107,28 @@ pub async fn follow(
     }
 }
 
-/// A WebSocket at this path of the client's node.
+/// Opens a WebSocket at this path of the client's node.
 ///
 /// # Errors
-/// When it cannot be opened, or not with the subprotocol.
+/// When the node does not upgrade the connection to the subprotocol.
 pub(crate) async fn open(
     follower: &Follower,
     path: &str,
     subprotocol: Option<&'static str>,
 ) -> Result<WebSocketStream<TcpStream>> {
-    let stream = follower.dial().await.context("connect")?;
-    let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER).write_buffer_size(0);
-    let url = format!("ws://{}{path}", follower.node.authority);
-    let mut request = url.into_client_request().context("build the request")?;
-    if let Some(name) = subprotocol {
-        request
-            .headers_mut()
-            .insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
-    }
-    Ok(client_async_with_config(request, stream, Some(config)).await.context("upgrade")?.0)
+    let tcp = follower.dial().await.context("connect")?;
+    let handshake = Handshake { subprotocol, origin: None };
+    websocket::open(tcp, &follower.node.authority, path, handshake).await
 }
 
-/// The SDKs' rule for close codes: which of them end a client for good.
-fn closed(frame: Option<&CloseFrame>) -> Ended {
+/// The rule of the SDKs for close codes: some of them end a client for good.
+fn closed(frame: Option<&CloseFrame>) -> ConnectionEnd {
     let code = frame.map_or(1006, |frame| u16::from(frame.code));
     match code {
         3500..=3999 | 4500..=4999 => {
-            Ended::Final(Breach::TurnedAway, format!("closed for good with code {code}"))
+            ConnectionEnd::Final(Breach::TurnedAway, format!("closed for good with code {code}"))
         }
-        _ => Ended::Lost(None),
+        _ => ConnectionEnd::Lost(None),
     }
 }
 
@@ -148,86 +136,88 @@ impl<'a> Session<'a> {
     fn new(
         follower: &'a Follower,
         hub: &'a Hub,
-        form: Form,
+        encoding: Encoding,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Self {
         let now = Instant::now();
         Self {
             follower,
             hub,
-            form,
+            encoding,
             permit,
             last_id: CONNECT,
             pong: false,
             silence: REPLY + GRACE,
-            heard: now,
+            last_frame: now,
             reply_due: Some(now + REPLY),
             resubscribe_at: None,
             failures: 0,
         }
     }
 
-    /// Connect and subscribe in one frame, as the JavaScript SDK batches them.
+    /// Connects and subscribes in one frame, as the JavaScript SDK does.
     fn hello(&mut self) -> Message {
-        let connect = Command::Connect { id: CONNECT, token: &self.hub.token };
+        let connect = ClientCommand::Connect { id: CONNECT, token: &self.hub.token };
         let subscribe = self.subscription();
-        self.form.write(&[connect, subscribe])
+        self.encoding.encode(&[connect, subscribe])
     }
 
     fn subscribe(&mut self) -> Message {
         let subscribe = self.subscription();
-        self.form.write(&[subscribe])
+        self.encoding.encode(&[subscribe])
     }
 
-    fn subscription(&mut self) -> Command<'a> {
+    fn subscription(&mut self) -> ClientCommand<'a> {
         self.last_id += 1;
         self.resubscribe_at = None;
         self.reply_due = Some(Instant::now() + REPLY);
         let since = self.follower.watch().position();
-        Command::Subscribe { id: self.last_id, channel: &self.follower.channel, since }
+        ClientCommand::Subscribe { id: self.last_id, channel: &self.follower.channel, since }
     }
 
     fn wake_at(&self) -> Instant {
-        let silent_at = self.heard + self.silence;
+        let silent_at = self.last_frame + self.silence;
         [self.reply_due, self.resubscribe_at].into_iter().flatten().fold(silent_at, Instant::min)
     }
 
-    fn timer(&mut self) -> Next {
+    fn timer(&mut self) -> Reaction {
         let now = Instant::now();
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        if due(self.reply_due) || self.heard + self.silence <= now {
-            Next::End(Ended::Lost(None))
+        if due(self.reply_due) || self.last_frame + self.silence <= now {
+            Reaction::End(ConnectionEnd::Lost(None))
         } else if due(self.resubscribe_at) {
-            Next::Send(self.subscribe())
+            Reaction::Send(self.subscribe())
         } else {
-            Next::Nothing
+            Reaction::Nothing
         }
     }
 
-    /// One WebSocket frame: any number of messages.
-    fn frame(&mut self, frame: &Message) -> Next {
-        self.heard = Instant::now();
+    /// Handles one WebSocket frame, which has any number of messages.
+    fn frame(&mut self, frame: &Message) -> Reaction {
+        self.last_frame = Instant::now();
         let now_us = now_us();
-        let mut next = Next::Nothing;
+        let mut next = Reaction::Nothing;
         let mut publications = false;
-        let form = self.form;
-        let read = form.each(frame, |received| {
-            let step = match received {
-                Received::Ping if self.pong => Next::Send(form.write(&[Command::Pong])),
-                Received::Ping => Next::Nothing,
-                Received::Reply(Reply { push: Some(push), .. }) => {
+        let encoding = self.encoding;
+        let read = encoding.decode_each(frame, |message| {
+            let step = match message {
+                ServerMessage::Ping if self.pong => {
+                    Reaction::Send(encoding.encode(&[ClientCommand::Pong]))
+                }
+                ServerMessage::Ping => Reaction::Nothing,
+                ServerMessage::Reply(Reply { push: Some(push), .. }) => {
                     publications |= push.publication.is_some();
                     self.push(&push, now_us)
                 }
-                Received::Reply(reply) => self.reply(&reply, now_us),
+                ServerMessage::Reply(reply) => self.reply(&reply, now_us),
             };
             match step {
-                Next::Nothing => ControlFlow::Continue(()),
-                Next::Send(_) => {
+                Reaction::Nothing => ControlFlow::Continue(()),
+                Reaction::Send(_) => {
                     next = step;
                     ControlFlow::Continue(())
                 }
-                Next::End(_) => {
+                Reaction::End(_) => {
                     next = step;
                     ControlFlow::Break(())
                 }
@@ -235,13 +225,13 @@ impl<'a> Session<'a> {
         });
         if read.is_err() {
             let what = "a message that cannot be read".to_owned();
-            return Next::End(Ended::Final(Breach::Malformed, what));
+            return Reaction::End(ConnectionEnd::Final(Breach::Malformed, what));
         }
         self.follower.watch().frames += u64::from(publications);
         next
     }
 
-    fn reply(&mut self, reply: &Reply<'_>, now_us: i64) -> Next {
+    fn reply(&mut self, reply: &Reply<'_>, now_us: i64) -> Reaction {
         if let Some(error) = &reply.error {
             return self.refused(reply.id, error);
         }
@@ -254,22 +244,22 @@ impl<'a> Session<'a> {
         if let Some(subscribed) = &reply.subscribe {
             self.subscribed(subscribed, now_us);
         }
-        Next::Nothing
+        Reaction::Nothing
     }
 
-    fn refused(&mut self, id: u32, error: &ErrorReply<'_>) -> Next {
+    fn refused(&mut self, id: u32, error: &ErrorReply<'_>) -> Reaction {
         let what = if id == CONNECT { "connect" } else { "subscribe" };
         if !error.temporary && error.code >= 100 {
             let why = format!("{what} was refused with error {} {}", error.code, error.message);
-            return Next::End(Ended::Final(Breach::TurnedAway, why));
+            return Reaction::End(ConnectionEnd::Final(Breach::TurnedAway, why));
         }
         if id == CONNECT {
-            return Next::End(Ended::Lost(None));
+            return Reaction::End(ConnectionEnd::Lost(None));
         }
         self.reply_due = None;
         self.resubscribe_at = Some(Instant::now() + backoff(self.failures));
         self.failures += 1;
-        Next::Nothing
+        Reaction::Nothing
     }
 
     fn subscribed(&mut self, result: &SubscribeResult<'_>, now_us: i64) {
@@ -284,10 +274,10 @@ impl<'a> Session<'a> {
             (false, Some(data)) => watch.whole(result.offset, data),
             (false, None) => watch.note(Breach::Malformed, "neither recovered nor a snapshot"),
             (true, _) => {
-                // An SDK takes the result's offset first, which is the one it asked from, and advances with each
-                // publication. A server may also answer the offset at which it stands.
+                // The offset of a result may be the requested one or the current one. An SDK takes
+                // it and then advances with each publication.
                 if result.offset < watch.offset() {
-                    watch.moved_to(result.offset); // a step back, which is noted
+                    watch.moved_to(result.offset); // notes the step back
                 }
                 for publication in &result.publications {
                     watch.step(publication.offset, publication.data, now_us, false);
@@ -300,7 +290,7 @@ impl<'a> Session<'a> {
         self.follower.became_live(&mut self.permit);
     }
 
-    fn push(&mut self, push: &Push<'_>, now_us: i64) -> Next {
+    fn push(&mut self, push: &Push<'_>, now_us: i64) -> Reaction {
         if let Some(publication) = &push.publication {
             self.follower.watch().step(publication.offset, publication.data, now_us, true);
         }
@@ -308,14 +298,14 @@ impl<'a> Session<'a> {
             // The SDK resubscribes at once.
             Some(unsubscribed) if unsubscribed.code >= 2500 => {
                 self.follower.watch().losses += 1;
-                Next::Send(self.subscribe())
+                Reaction::Send(self.subscribe())
             }
             Some(unsubscribed) => {
                 let why =
                     format!("unsubscribed with code {} {}", unsubscribed.code, unsubscribed.reason);
-                Next::End(Ended::Final(Breach::TurnedAway, why))
+                Reaction::End(ConnectionEnd::Final(Breach::TurnedAway, why))
             }
-            None => Next::Nothing,
+            None => Reaction::Nothing,
         }
     }
 }

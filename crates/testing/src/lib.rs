@@ -1,4 +1,13 @@
 //! Fixtures, protocol clients and generators for tests, benches and load programs.
 
+pub mod centrifugal;
 pub mod claims_files;
+pub mod follower;
+pub mod http;
+pub mod patience;
+pub mod process;
+pub mod ready_file;
 pub mod records;
+pub mod sse;
+pub mod tokens;
+pub mod websocket;

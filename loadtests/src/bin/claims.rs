@@ -1,5 +1,6 @@
-//! Claims files of any size with planted violations, checks of them, and what those cost. Exits with 0 when findings
-//! are what they should be, 1 when not, and 2 when the program could not do what was asked.
+//! Claims files of any size with planted violations, checks of them, and what those cost. Exits
+//! with 0 when findings are what they should be, 1 when not, and 2 when the program could not do
+//! what was asked.
 #![expect(clippy::print_stdout, reason = "figures are this program's output")]
 
 use std::{fs::File, io::Write, path::PathBuf, process::ExitCode};
@@ -46,8 +47,8 @@ struct PlanArgs {
     /// The same seed makes the same file.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// PlantedFinding cases for each row, or `none` for a file in which nothing is wrong. There are about 180 cases: all are
-    /// planted when rows times rate is above that.
+    /// PlantedFinding cases for each row, or `none` for a file in which nothing is wrong. There are
+    /// about 180 cases: all are planted when rows times rate is above that.
     #[arg(long, default_value = "0.005", value_parser = rate)]
     violations: Violations,
 }

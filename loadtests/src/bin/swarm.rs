@@ -1,5 +1,5 @@
-//! Thousands of clients against running nodes. Exits with 0 when every promise held, 1 when one was broken, and
-//! 2 when the run could not be made.
+//! Thousands of clients against running nodes. Exits with 0 when every promise held, 1 when one was
+//! broken, and 2 when the run could not be made.
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -44,7 +44,8 @@ enum Scenario {
     Width(WidthArgs),
     /// All clients are cut and come back at once.
     Reconnect(ReconnectArgs),
-    /// Claims files of several tenants are checked, and each run is followed from its 202 to its end.
+    /// Claims files of several tenants are checked, and each run is followed from its 202 to its
+    /// end.
     Runs(RunsArgs),
 }
 

@@ -19,8 +19,8 @@ use crate::{
     breach::Breach,
     crowd::CrowdArgs,
     follower::{Follower, Hub, Transport, now_us},
-    frames::Entries,
-    http::{Api, Failure},
+    http::{Api, CommandFailure},
+    payloads::Entries,
     target::{Node, Tenants},
     watch::{Kind, Watch},
 };
@@ -134,7 +134,8 @@ impl Office {
         Ok((kept.file, began.elapsed().as_secs_f64() * 1e3))
     }
 
-    /// Asks for the run, follows it from the moment it is accepted, on the next node, and waits for its end.
+    /// Asks for the run, follows it from the moment it is accepted, on the next node, and waits for
+    /// its end.
     ///
     /// # Errors
     /// When it is not accepted.
@@ -143,7 +144,7 @@ impl Office {
         errand: Errand,
         within: Duration,
         accepted: impl FnOnce(&str),
-    ) -> Result<Run, Failure> {
+    ) -> Result<Run, CommandFailure> {
         #[derive(Deserialize)]
         struct Accepted {
             run: String,
@@ -205,7 +206,8 @@ impl Office {
         snapshot.map(|snapshot: Snapshot| snapshot.entries).context("read a run")
     }
 
-    /// All findings of a run, page by page; how many have another message than their outcome's, too.
+    /// All findings of a run, page by page; how many have another message than their outcome's,
+    /// too.
     ///
     /// # Errors
     /// When a page cannot be read.

@@ -1,4 +1,5 @@
-//! After its end: a run is read over HTTP, and compared with what was shown of it and with its file.
+//! After its end: a run is read over HTTP, and compared with what was shown of it and with its
+//! file.
 
 use schemas::run::RunState;
 

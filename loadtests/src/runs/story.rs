@@ -1,5 +1,5 @@
-//! One run as it is shown to somebody who follows it, and the rules it was promised to keep. Time comes in with each
-//! view.
+//! One run as it is shown to somebody who follows it, and the rules it was promised to keep. Time
+//! comes in with each view.
 
 use schemas::{
     Millis,
@@ -9,7 +9,7 @@ use schemas::{
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use crate::{breach::Breach, frames::Entries};
+use crate::{breach::Breach, payloads::Entries};
 
 /// When something was shown.
 #[derive(Clone, Copy, Debug)]
@@ -137,7 +137,8 @@ impl Story {
         self.progress = progress;
     }
 
-    /// Most records of progress in one second, and the longest time without one while the run was under way.
+    /// Most records of progress in one second, and the longest time without one while the run was
+    /// under way.
     #[must_use]
     pub fn pace(&self) -> Option<(usize, Millis)> {
         let head = self.head.as_ref()?;
@@ -152,8 +153,8 @@ impl Story {
         Some((most.max().unwrap_or(0), silence))
     }
 
-    /// How often a place in line rose within an attempt, and by how much at most, among those told after `since`. The
-    /// first of these is left out: it may have been found before.
+    /// How often a place in line rose within an attempt, and by how much at most, among those told
+    /// after `since`. The first of these is left out: it may have been found before.
     #[must_use]
     pub fn rises(&self, since: Millis) -> (u64, u32) {
         let told: Vec<&Place> =
@@ -179,7 +180,8 @@ fn entry<T: DeserializeOwned>(entries: &Entries, key: &str, found: &mut Found) -
     }
 }
 
-/// Whether a state may come after another. The same attempt never goes back; another is always a later one.
+/// Whether a state may come after another. The same attempt never goes back; another is always a
+/// later one.
 fn follows(held: &RunHead, head: &RunHead, found: &mut Found) {
     let later = head.attempt > held.attempt;
     let back = held.state == RunState::Running && head.state == RunState::Queued;

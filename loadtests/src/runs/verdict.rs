@@ -1,4 +1,5 @@
-//! Whether all that is told of a completed run agrees: its view, its list of findings, and what its file holds. Pure.
+//! Whether all that is told of a completed run agrees: its view, its list of findings, and what its
+//! file holds. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ use testing::claims_files::{
 };
 
 use super::story::findings_of;
-use crate::frames::Entries;
+use crate::payloads::Entries;
 
 /// What a tenant's files are checked by.
 pub struct RuleBook {
@@ -92,7 +93,8 @@ impl Shown {
     }
 }
 
-/// All that does not agree, one sentence each. `listed` are all findings in the order in which they are given out.
+/// All that does not agree, one sentence each. `listed` are all findings in the order in which they
+/// are given out.
 #[must_use]
 pub fn differences(expected: &Expected<'_>, shown: &Shown, listed: &[Finding]) -> Vec<String> {
     let mut wrong = ending(expected, shown);

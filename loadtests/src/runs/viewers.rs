@@ -12,12 +12,13 @@ use crate::{
     breach::Breach,
     crowd::FOLDING,
     follower::Follower,
-    frames::Entries,
+    payloads::Entries,
     report::Report,
     watch::{Kind, Sample, Watch},
 };
 
-/// How often it is asked whether all saw the end; they stamp their own times, so it bounds no figure.
+/// How often it is asked whether all saw the end; they stamp their own times, so it bounds no
+/// figure.
 const LOOK: Duration = Duration::from_millis(20);
 
 pub struct Viewers {
@@ -48,8 +49,8 @@ impl Viewers {
         Self { run: run.to_owned(), followers: (0..count).map(follow).collect() }
     }
 
-    /// Waits until all are where the clerk who started the run is, and ends them; who is not, or shows something else
-    /// than that clerk, is noted.
+    /// Waits until all are where the clerk who started the run is, and ends them; who is not, or
+    /// shows something else than that clerk, is noted.
     pub async fn finish(self, runs: &[Run], patience: Duration, report: &mut Report) -> Viewed {
         let clerk = runs.iter().find(|run| run.run == self.run);
         let (end, shown) = clerk.map_or((0, None), |run| {

@@ -1,58 +1,43 @@
-//! The real thing: the programs of this workspace on the Kafka, Redis and Postgres that the environment names,
-//! with topics and a database of its own, so that runs do not meet.
+//! An installation on real servers: the programs of this workspace on the Kafka, Redis and
+//! PostgreSQL that the environment names. Topics and database are new for each installation, so
+//! runs are independent.
 
 use std::{
-    fs::{self, File},
+    fs,
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
 };
 
-use testing::claims_files::tables::reference_tables;
-
-use crate::{
-    scenarios::eventually,
-    world::{PATIENCE, World},
+use testing::{
+    claims_files::tables::reference_tables,
+    patience::PATIENCE,
+    process::{RunningProgram, program},
 };
+
+use crate::world::World;
 
 const SECRET: &str = "words of an installation in a test";
 const PARTITIONS: u32 = 6;
 
+/// Settings of the programs, as environment variables.
+type Environment = Vec<(&'static str, String)>;
+
 pub struct Installation {
     directory: PathBuf,
-    environment: Vec<(&'static str, String)>,
-    pub processors: Program,
-    pub gateways: Vec<Program>,
+    environment: Environment,
+    pub processors: RunningProgram,
+    pub gateways: Vec<RunningProgram>,
     pub world: World,
 }
 
-/// One of our programs, killed when it is dropped.
-pub struct Program {
-    child: Child,
-    log: PathBuf,
-}
-
-/// A server that the environment must name: nothing is skipped.
+/// The address of a server. Without it the test fails: nothing is skipped.
 fn server(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
         panic!("{name} is not set: `make test` starts the servers, or `deploy/dev/servers run -- cargo test`")
     })
 }
 
-/// A program of this workspace, built beside this test.
-pub fn program(name: &str) -> Command {
-    let test = std::env::current_exe().expect("a test is a file");
-    let path =
-        test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>").join(name);
-    assert!(
-        path.exists(),
-        "{} is missing: `cargo build --workspace --bins` builds it",
-        path.display()
-    );
-    Command::new(path)
-}
-
-/// A port nobody uses at the moment.
+/// A port that is free at the moment.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
 }
@@ -85,7 +70,7 @@ impl Installation {
             ("CLINICWIRE_METRICS_LISTEN", "127.0.0.1:0".to_owned()),
             ("CLINICWIRE_INSECURE_DEVELOPMENT_KEY", SECRET.to_owned()),
             ("CLINICWIRE_DRAIN", "1".to_owned()),
-            // What is logged is read at the end for what would name a patient: the more, the better.
+            // At the end the logs are searched for patient data, so they are verbose.
             ("CLINICWIRE_LOG", "debug".to_owned()),
         ];
         let prepared = program("clinicwire-processors")
@@ -98,12 +83,11 @@ impl Installation {
             "prepare: {}",
             String::from_utf8_lossy(&prepared.stderr)
         );
-        let processors =
-            Program::start("clinicwire-processors", &["run"], &environment, &directory);
+        let processors = start("clinicwire-processors", &["run"], &environment, &directory);
         let (mut gateways, mut nodes) = (Vec::new(), Vec::new());
         for _ in 0..2 {
             let listen = format!("127.0.0.1:{}", free_port());
-            gateways.push(Program::start(
+            gateways.push(start(
                 "clinicwire-gateway",
                 &["run", "--listen", &listen],
                 &environment,
@@ -111,43 +95,44 @@ impl Installation {
             ));
             nodes.push(format!("http://{listen}"));
         }
-        let mut installation =
+        let installation =
             Self { directory, environment, processors, gateways, world: World::new(nodes, SECRET) };
         installation.ready().await;
         installation
     }
 
-    async fn ready(&mut self) {
+    async fn ready(&self) {
         let deadline = std::time::Instant::now() + PATIENCE;
-        for (node, gateway) in self.world.nodes.iter().zip(&mut self.gateways) {
+        for (node, gateway) in self.world.nodes.iter().zip(&self.gateways) {
             loop {
-                let answer =
-                    self.world.api.try_call(node, crate::api::Call::get("/health/ready")).await;
+                let answer = self
+                    .world
+                    .api
+                    .try_call(node, testing::http::ApiRequest::get("/health/ready"))
+                    .await;
                 if answer.is_some_and(|answer| answer.status == 200) {
                     break;
                 }
-                let lives = gateway.child.try_wait().unwrap().is_none()
-                    && std::time::Instant::now() < deadline;
+                let lives = gateway.is_running() && std::time::Instant::now() < deadline;
                 assert!(lives, "a gateway does not serve: {}", gateway.log_text());
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             }
         }
     }
 
-    /// Where the uploaded files of the clerks' tenants lie.
+    /// The directory of uploaded files.
     pub fn files(&self) -> PathBuf {
         self.directory.join("files")
     }
 
-    /// `kill -9`, as a machine that loses power.
+    /// Kills the processors as a power loss does.
     pub fn kill_processors(&mut self) {
-        self.processors.child.kill().unwrap();
-        self.processors.child.wait().unwrap();
+        self.processors.kill();
     }
 
     pub fn start_processors(&mut self) {
         self.processors =
-            Program::start("clinicwire-processors", &["run"], &self.environment, &self.directory);
+            start("clinicwire-processors", &["run"], &self.environment, &self.directory);
     }
 
     pub fn setting(&self, name: &str) -> &str {
@@ -155,7 +140,7 @@ impl Installation {
         found.map(|(_, value)| value.as_str()).expect("a setting of the installation")
     }
 
-    /// What the installation's database answers to one question.
+    /// Runs a query on the installation's database, and returns the first column.
     pub async fn query(&self, sql: &str) -> Vec<String> {
         let (client, connection) =
             tokio_postgres::connect(self.setting("CLINICWIRE_POSTGRES"), tokio_postgres::NoTls)
@@ -169,9 +154,9 @@ impl Installation {
         rows.iter().map(|row| row.get(0)).collect()
     }
 
-    /// Stops everything in order; what was logged names no patient.
-    pub async fn stop(mut self) {
-        for gateway in &mut self.gateways {
+    /// Stops everything in order, and checks that no log names a patient.
+    pub async fn stop(self) {
+        for gateway in &self.gateways {
             gateway.terminate().await;
         }
         self.processors.terminate().await;
@@ -186,8 +171,9 @@ impl Installation {
     }
 }
 
-/// Tickets' ids end in 32 hex digits after a dot; tokens begin as all JSON in base64 does; the patient's cell of a claims
-/// file begins with four letters and eight digits, the doctor's with a number of its own form.
+/// Fails when a log names somebody. Ids of tickets end in a dot and 32 hex digits, tokens begin as
+/// all JSON in base64 does, and the cells of patients and doctors in claims files begin with their
+/// own patterns.
 fn assert_names_nobody(log: &str) {
     for line in log.lines() {
         let is_id = |text: &str| {
@@ -232,56 +218,15 @@ async fn administer(server: &str, sql: &str) {
     connection.await.unwrap().unwrap();
 }
 
-impl Program {
-    fn start(
-        name: &str,
-        arguments: &[&str],
-        environment: &[(&'static str, String)],
-        directory: &Path,
-    ) -> Self {
-        let log = directory.join(format!("{name}-{:06x}.log", fastrand::u32(..1 << 24)));
-        let child = program(name)
-            .args(arguments)
-            .envs(environment.iter().cloned())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        Self { child, log }
-    }
-
-    /// SIGTERM, and an end in order.
-    pub async fn terminate(&mut self) {
-        self.signal("-TERM");
-        let status = self.ended().await;
-        assert!(status.success(), "{status}: {}", self.log_text());
-    }
-
-    pub fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        // One that ended before is found out by its status.
-        let _ = Command::new("kill").args([signal, &pid]).status().unwrap();
-    }
-
-    pub async fn ended(&mut self) -> ExitStatus {
-        let child = std::sync::Mutex::new(&mut self.child);
-        eventually("the program ends", || async { child.lock().unwrap().try_wait().unwrap() }).await
-    }
-
-    pub fn log_text(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            let log = self.log_text();
-            let from = log.len().saturating_sub(3000);
-            eprintln!("--- {}\n{}", self.log.display(), log.get(from..).unwrap_or(&log));
-        }
-    }
+/// Starts a program that logs into a file of the installation.
+fn start(
+    name: &str,
+    arguments: &[&str],
+    environment: &Environment,
+    directory: &Path,
+) -> RunningProgram {
+    let log = directory.join(format!("{name}-{:06x}.log", fastrand::u32(..1 << 24)));
+    let mut command = program(name);
+    command.args(arguments).envs(environment.iter().cloned());
+    RunningProgram::start_with_log(&mut command, log).unwrap()
 }

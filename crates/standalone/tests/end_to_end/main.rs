@@ -4,10 +4,8 @@
 
 mod api;
 mod clerk;
-mod follower;
 mod installation;
 mod one_process;
-mod phone;
 mod program;
 mod real_servers;
 mod scenarios;

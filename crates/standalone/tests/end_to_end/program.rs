@@ -1,81 +1,72 @@
 //! The program as people start it: what it prints, writes and does when it is stopped.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
 };
 
-use serde_json::Value;
-
-use crate::{
-    api::Call, follower::Follower, installation::program, scenarios::eventually, world::World,
+use serde_json::json;
+use testing::{
+    follower::ChannelFollower,
+    http::ApiRequest,
+    patience::eventually,
+    process::{RunningProgram, program, wait_until_ready},
+    ready_file::ReadyFile,
 };
 
-/// A started `clinicwire`, killed with the test.
-struct Program {
-    child: Child,
-    ready: Value,
+use crate::world::World;
+
+/// A started `clinicwire` with its ready file.
+struct ReadyProgram {
+    program: RunningProgram,
+    ready: ReadyFile,
     file: PathBuf,
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_file(&self.file);
-    }
 }
 
 fn clinicwire(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clinicwire"));
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(arguments);
     command
 }
 
 fn demo(url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clinicwire-demo"));
-    command.args(["--url", url]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(["--url", url]);
     command
 }
 
-impl Program {
+impl ReadyProgram {
     async fn start(name: &str, arguments: &[&str]) -> Self {
         let mut command = clinicwire(&["--listen", "127.0.0.1:0"]);
         command.args(arguments);
-        Self::ready(name, command).await
+        Self::from_command(name, command).await
     }
 
-    /// Starts a program that writes a ready file, and waits for it.
-    async fn ready(name: &str, mut command: Command) -> Self {
+    /// Starts a program and waits for its ready file.
+    async fn from_command(name: &str, mut command: Command) -> Self {
         let file = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("{name}-{}.json", std::process::id()));
-        let child = command.arg("--ready-file").arg(&file).spawn().unwrap();
-        let mut program = Self { child, ready: Value::Null, file };
-        program.ready = eventually("the ready file", || async {
-            let text = std::fs::read_to_string(&program.file).ok()?;
-            Some(serde_json::from_str(&text).expect("the file appears whole"))
-        })
-        .await;
-        program
+        let program = RunningProgram::start(command.arg("--ready-file").arg(&file)).unwrap();
+        let ready = wait_until_ready(&file).await;
+        Self { program, ready, file }
     }
 
     fn url(&self) -> &str {
-        self.ready["url"].as_str().expect("a url")
+        &self.ready.url
     }
 
     fn token(&self, role: &str) -> &str {
-        self.ready["tokens"][role].as_str().expect("a token per role")
+        self.ready.token(role).unwrap()
     }
 
-    /// Sends a signal and waits for the end; answers everything it printed.
-    fn stop(mut self, signal: &str) -> (Option<i32>, String) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-        let mut text = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
-        (self.child.wait().unwrap().code(), text)
+    /// Sends a signal, and returns the exit code and everything that was printed.
+    fn stop(self, signal: &str) -> (Option<i32>, String) {
+        let Self { program, file, .. } = self;
+        let stopped = program.stop(signal);
+        let _ = std::fs::remove_file(file);
+        stopped
     }
 }
 
@@ -85,56 +76,57 @@ fn ended(output: Output) -> (Option<i32>, String) {
 
 #[tokio::test]
 async fn demo_tokens_open_their_pages() {
-    let program = Program::start("alive", &["--speed", "600", "--seed", "5"]).await;
+    let program = ReadyProgram::start("alive", &["--speed", "600", "--seed", "5"]).await;
     let (url, world) = (program.url(), World::new(vec![program.url().to_owned()], ""));
-    let location = program.ready["location"].as_str().unwrap();
+    let location = program.ready.location.as_ref().unwrap();
     let mut board =
-        Follower::start(url, program.token("display"), &format!("board:{location}")).await;
-    let calls =
-        |board: &Follower| board.view.entries.keys().filter(|key| key.starts_with("call:")).count();
+        ChannelFollower::start(url, program.token("display"), &format!("board:{location}")).await;
+    let calls = |board: &ChannelFollower| {
+        board.view.entries.keys().filter(|key| key.starts_with("call:")).count()
+    };
     board.until("five calls", |board| calls(board) >= 5).await;
-    for queue in program.ready["queues"].as_array().unwrap() {
-        let queue = queue.as_str().unwrap();
+    for queue in &program.ready.queues {
         for role in ["reception", "doctor", "admin"] {
-            let desk = Follower::start(url, program.token(role), &format!("queue:{queue}")).await;
+            let desk =
+                ChannelFollower::start(url, program.token(role), &format!("queue:{queue}")).await;
             assert!(desk.view.entries.len() > 3, "{role} sees a line");
         }
     }
-    let tickets = program.ready["tickets"].as_array().unwrap();
+    let tickets = &program.ready.tickets;
     assert!(tickets.len() >= 10);
     for ticket in tickets {
-        let ticket = ticket.as_str().unwrap();
         let phone =
-            Follower::start(url, program.token("patient"), &format!("ticket:{ticket}")).await;
+            ChannelFollower::start(url, program.token("patient"), &format!("ticket:{ticket}"))
+                .await;
         assert!(phone.state()["label"].is_string());
     }
     // The start page leads to people who are there, not only to those of the first minute.
     let demo = eventually("a newer list of tickets", || async {
-        let demo = world.api.call(url, Call::get("/v1/demo")).await.body;
-        (demo["tickets"] != program.ready["tickets"]).then_some(demo)
+        let demo = world.api.call(url, ApiRequest::get("/v1/demo")).await.body;
+        (demo["tickets"] != json!(program.ready.tickets)).then_some(demo)
     })
     .await;
-    assert_eq!(demo["url"], program.ready["url"]);
+    assert_eq!(demo["url"], program.ready.url);
     let (code, text) = program.stop("-INT");
     assert_eq!(code, Some(0), "{text}");
 }
 
 #[tokio::test]
 async fn printed_address_opens_the_clinic() {
-    let program = Program::start("printed", &[]).await;
+    let program = ReadyProgram::start("printed", &[]).await;
     let (ready, url) = (program.ready.clone(), program.url().to_owned());
     let (code, text) = program.stop("-TERM");
     assert_eq!(code, Some(0), "{text}");
     for role in ["patient", "appointment", "display", "reception", "doctor", "admin", "source"] {
-        assert!(text.contains(ready["tokens"][role].as_str().unwrap()), "{role}: {text}");
+        assert!(text.contains(ready.token(role).unwrap()), "{role}: {text}");
     }
     for link in [
         format!("{url}/\n"),
         format!("{url}/board#token="),
         format!("{url}/patient#token="),
         format!("{url}/dashboard#token="),
-        format!("&schedule={}\n", ready["schedule"].as_str().unwrap()),
-        format!("&appointment={}\n", ready["appointments"][0].as_str().unwrap()),
+        format!("&schedule={}\n", ready.schedule.as_ref().unwrap()),
+        format!("&appointment={}\n", ready.appointments[0]),
         format!("{url}/v1/queues/"),
     ] {
         assert!(text.contains(&link), "{link}: {text}");
@@ -143,38 +135,40 @@ async fn printed_address_opens_the_clinic() {
 
 #[tokio::test]
 async fn restart_rejects_tokens_unless_secret_is_given() {
-    let (first, second) =
-        (Program::start("first", &["--empty"]).await, Program::start("second", &["--empty"]).await);
+    let (first, second) = (
+        ReadyProgram::start("first", &["--empty"]).await,
+        ReadyProgram::start("second", &["--empty"]).await,
+    );
     let world = World::new(vec![first.url().to_owned()], "shared words");
     let read = |url: String, token: String| {
         let api = &world.api;
-        async move { api.call(&url, Call::get("/v1/boards/riverside").token(&token)).await.status }
+        async move { api.call(&url, ApiRequest::get("/v1/boards/riverside").token(&token)).await.status }
     };
     assert_eq!(read(first.url().to_owned(), first.token("admin").to_owned()).await, 404);
     assert_eq!(read(second.url().to_owned(), first.token("admin").to_owned()).await, 401);
     let third =
-        Program::start("third", &["--empty", "--insecure-development-key=shared words"]).await;
-    let token = world.token("admin", serde_json::json!({}));
+        ReadyProgram::start("third", &["--empty", "--insecure-development-key=shared words"]).await;
+    let token = world.token("admin", json!({}));
     assert_eq!(read(third.url().to_owned(), token).await, 404, "trusted, and nothing there");
 }
 
 #[tokio::test]
 async fn empty_clinic_starts_without_locations() {
-    let program = Program::start("empty", &["--empty"]).await;
+    let program = ReadyProgram::start("empty", &["--empty"]).await;
     let world = World::new(vec![program.url().to_owned()], "");
-    assert_eq!(program.ready["tickets"], serde_json::json!([]));
+    assert!(program.ready.tickets.is_empty());
     let board = || {
-        world
-            .api
-            .call(program.url(), Call::get("/v1/boards/riverside").token(program.token("display")))
+        world.api.call(
+            program.url(),
+            ApiRequest::get("/v1/boards/riverside").token(program.token("display")),
+        )
     };
     assert_eq!(board().await.status, 404);
-    let body =
-        serde_json::json!({"name": "Mine", "time_zone": "America/Toronto", "languages": ["fr"]});
+    let body = json!({"name": "Mine", "time_zone": "America/Toronto", "languages": ["fr"]});
     let path = "/v1/locations/riverside".to_owned();
     world.apply(program.token("admin"), hyper::Method::PUT, path, body).await;
     assert_eq!(board().await.body["entries"]["board"]["name"], "Mine");
-    assert_eq!(world.api.call(program.url(), Call::get("/v1/demo")).await.status, 404);
+    assert_eq!(world.api.call(program.url(), ApiRequest::get("/v1/demo")).await.status, 404);
 }
 
 #[test]
@@ -228,7 +222,7 @@ fn help_contains_examples() {
 fn unwritable_ready_file_is_an_error() {
     let arguments =
         ["--listen", "127.0.0.1:0", "--empty", "--ready-file", "/no/such/directory/ready.json"];
-    let mut child = clinicwire(&arguments).spawn().unwrap();
+    let mut child = clinicwire(&arguments).stderr(Stdio::piped()).spawn().unwrap();
     let mut error = String::new();
     BufReader::new(child.stderr.take().unwrap()).read_line(&mut error).unwrap();
     assert!(error.contains("/no/such/directory/ready.json"), "{error}");
@@ -238,26 +232,27 @@ fn unwritable_ready_file_is_an_error() {
 #[tokio::test]
 async fn demo_takes_over_an_existing_clinic() {
     let key = "--insecure-development-key=words of a demo";
-    let clinic = Program::start("host", &["--empty", key]).await;
+    let clinic = ReadyProgram::start("host", &["--empty", key]).await;
     let run = |name: &'static str, seed: &'static str| {
         let mut command = demo(clinic.url());
         command.args([key, "--speed", "600", "--seed", seed]);
-        Program::ready(name, command)
+        ReadyProgram::from_command(name, command)
     };
     let first = run("first-demo", "1").await;
-    let mut board = Follower::start(first.url(), first.token("display"), "board:riverside").await;
-    let calls =
-        |board: &Follower| board.view.entries.keys().filter(|key| key.starts_with("call:")).count();
+    let mut board =
+        ChannelFollower::start(first.url(), first.token("display"), "board:riverside").await;
+    let calls = |board: &ChannelFollower| {
+        board.view.entries.keys().filter(|key| key.starts_with("call:")).count()
+    };
     board.until("three calls", |board| calls(board) >= 3).await;
     assert_eq!(first.stop("-TERM").0, Some(0));
     let version = board.held.version;
     let second = run("second-demo", "2").await;
-    assert_eq!(second.ready["tickets"].as_array().unwrap().len(), 24);
+    assert_eq!(second.ready.tickets.len(), 24);
     board.until("the day goes on", |board| board.held.version > version + 50).await;
     eventually("the file names those who wait now", || async {
-        let text = std::fs::read_to_string(&second.file).expect("it is never away");
-        let ready: Value = serde_json::from_str(&text).expect("it is always whole");
-        (ready["tickets"] != second.ready["tickets"]).then_some(())
+        let ready = ReadyFile::read(&second.file).expect("the file is always there and whole");
+        (ready.tickets != second.ready.tickets).then_some(())
     })
     .await;
     for queue in ["general", "bloodwork", "walk-in"] {
@@ -274,7 +269,7 @@ fn demo_without_token_names_the_flag() {
 
 #[tokio::test]
 async fn demo_with_untrusted_token_fails() {
-    let clinic = Program::start("distrusting", &["--empty"]).await;
+    let clinic = ReadyProgram::start("distrusting", &["--empty"]).await;
     let url = clinic.url().to_owned();
     let tokens = ["--token", "nonsense", "--source-token", "nonsense"];
     let output = tokio::task::spawn_blocking(move || demo(&url).args(tokens).output().unwrap());
@@ -286,12 +281,12 @@ async fn demo_with_untrusted_token_fails() {
 /// Both programs make the same key of no words: what one signs, the other trusts.
 #[tokio::test]
 async fn gateway_token_command_opens_development_clinic() {
-    let clinic = Program::start("well-known", &["--insecure-development-key"]).await;
+    let clinic = ReadyProgram::start("well-known", &["--insecure-development-key"]).await;
     let printed = program("clinicwire-gateway")
         .args(["token", "--insecure-development-key", "--role", "admin"])
         .output()
         .unwrap();
     assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
     let token = String::from_utf8(printed.stdout).unwrap();
-    Follower::start(clinic.url(), token.trim(), "board:riverside").await;
+    ChannelFollower::start(clinic.url(), token.trim(), "board:riverside").await;
 }

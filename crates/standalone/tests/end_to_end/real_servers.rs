@@ -17,15 +17,18 @@ use schemas::{
 };
 use serde_json::json;
 use testing::claims_files::planted;
+use testing::{
+    follower::ChannelFollower,
+    http::ApiRequest,
+    patience::{PATIENCE, eventually},
+};
 use tokio::sync::Mutex;
 
 use crate::{
-    api::Call,
     clerk::{Clerk, export, is_over},
-    follower::Follower,
     installation::Installation,
-    scenarios::{self, eventually, for_each_scenario},
-    world::{PATIENCE, Site, World, issued},
+    scenarios::{self, for_each_scenario},
+    world::{Site, World, issued},
 };
 
 /// Allows one installation at a time: each is three processes, and a machine may have two cores.
@@ -62,7 +65,7 @@ async fn killed_processor_loses_and_repeats_nothing() {
     let world = Arc::new(std::mem::replace(&mut installation.world, World::new(Vec::new(), "")));
     let site = Arc::new(world.site().await);
     let channel = format!("queue:{}", site.general);
-    let mut desk = Follower::start(world.here(), &site.reception, &channel).await;
+    let mut desk = ChannelFollower::start(world.here(), &site.reception, &channel).await;
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| tokio::spawn(write(world.clone(), site.clone(), writer)))
         .collect();
@@ -101,8 +104,8 @@ async fn killed_processor_loses_and_repeats_nothing() {
     installation.stop().await;
 }
 
-fn issue(site: &Site, key: &str) -> Call {
-    Call::post(&format!("/v1/queues/{}/tickets", site.general))
+fn issue(site: &Site, key: &str) -> ApiRequest {
+    ApiRequest::post(&format!("/v1/queues/{}/tickets", site.general))
         .token(&site.reception)
         .key(key)
         .json(json!({}))
@@ -140,8 +143,9 @@ async fn worker_killed_in_any_phase_is_replaced() {
         .collect();
     for phase in ["reading", "concluding", "storing"] {
         let run = clerk.check(&export.bytes).await;
-        let mut shown = Follower::start(world.here(), &clerk.editor, &format!("run:{run}")).await;
-        let there = |shown: &Follower| {
+        let mut shown =
+            ChannelFollower::start(world.here(), &clerk.editor, &format!("run:{run}")).await;
+        let there = |shown: &ChannelFollower| {
             shown.entry("progress")["phase"] == phase || is_over(&shown.entry("run"))
         };
         shown.until(phase, there).await;
@@ -177,9 +181,10 @@ async fn stopping_node_hands_clients_over_without_gap() {
     let mine = world.issue(&site, &site.general).await;
     let patient = world.patient(&[&mine]);
     let mut desk =
-        Follower::start(world.here(), &site.reception, &format!("queue:{}", site.general)).await;
+        ChannelFollower::start(world.here(), &site.reception, &format!("queue:{}", site.general))
+            .await;
     let mut phone =
-        Follower::start(world.here(), &patient, &format!("ticket:{}", mine.ticket)).await;
+        ChannelFollower::start(world.here(), &patient, &format!("ticket:{}", mine.ticket)).await;
     let writing = tokio::spawn({
         let (world, site) = (world.clone(), site.clone());
         async move {
@@ -198,7 +203,7 @@ async fn stopping_node_hands_clients_over_without_gap() {
         };
         assert_eq!(code, 3001, "shutdown: come back elsewhere");
     }
-    assert!(installation.gateways[0].ended().await.success());
+    assert!(installation.gateways[0].wait().await.success());
     writing.await.unwrap();
     let last = world.call_next(&site, &site.general, &site.room_1).await;
     assert_eq!(last, mine);
@@ -206,10 +211,10 @@ async fn stopping_node_hands_clients_over_without_gap() {
     let desk = desk.resume(world.there(), &site.reception).await;
     assert!(desk.recovered && desk.missed <= 1, "the other node's tail knows the position");
     let mut desk = desk.follower;
-    let called = |desk: &Follower| desk.entry(&mine.ticket)["state"] == "called";
+    let called = |desk: &ChannelFollower| desk.entry(&mine.ticket)["state"] == "called";
     desk.until("the call", called).await;
     let path = format!("/v1/queues/{}", site.general);
-    let answer = world.api.call(world.there(), Call::get(&path).token(&site.reception)).await;
+    let answer = world.api.call(world.there(), ApiRequest::get(&path).token(&site.reception)).await;
     assert_eq!(answer.body, desk.as_snapshot());
     let mut phone = phone.resume(world.there(), &patient).await.follower;
     phone.until("the call", |phone| phone.state()["state"] == "called").await;
@@ -268,7 +273,7 @@ async fn unreadable_records_are_parked_and_others_applied() {
     producer.flush(PATIENCE).unwrap();
 
     let ticket = bridged.command.ticket().unwrap().to_string();
-    let mut desk = Follower::start(
+    let mut desk = ChannelFollower::start(
         installation.world.here(),
         &site.reception,
         &format!("queue:{}", site.general),

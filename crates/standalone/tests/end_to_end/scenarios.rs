@@ -14,23 +14,6 @@ pub use runs::*;
 pub use streams::*;
 pub use subscriptions::*;
 
-use std::time::Duration;
-
-use crate::world::patiently;
-
-/// Polls until there is an answer.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
-    patiently(what, async {
-        loop {
-            if let Some(answer) = ask().await {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await
-}
-
 /// Calls `$run!` with the names of all scenarios.
 macro_rules! for_each_scenario {
     ($run:ident) => {

@@ -1,29 +1,12 @@
-//! An SSE client that behaves as a browser's `EventSource`.
+//! Event streams, opened with a one-time ticket as a browser's `EventSource` is.
 
-use http_body_util::{BodyExt, Empty};
-use hyper::{
-    Request,
-    body::{Bytes, Incoming},
-};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use serde_json::{Value, json};
+use testing::{http::ApiRequest, patience::patiently, sse::EventStream};
+use tokio::net::TcpStream;
 
-use crate::{
-    api::Call,
-    world::{World, patiently},
-};
+use crate::world::World;
 
-pub struct Stream {
-    pub status: u16,
-    body: Incoming,
-    buffer: String,
-    pub last_id: Option<String>,
-    // Its pool would close the connection with it.
-    _client: Client<HttpConnector, Empty<Bytes>>,
-}
+pub struct Stream(EventStream);
 
 #[derive(Debug)]
 pub struct Event {
@@ -33,8 +16,9 @@ pub struct Event {
 
 /// The path of a stream of `channels`, with a one-time ticket in it.
 pub async fn path_for(world: &World, token: &str, channels: &[&str]) -> String {
-    let call = Call::post("/v1/stream-tickets").token(token).json(json!({"channels": channels}));
-    let answer = world.api.call(world.here(), call).await;
+    let body = json!({"channels": channels});
+    let request = ApiRequest::post("/v1/stream-tickets").token(token).json(body);
+    let answer = world.api.call(world.here(), request).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_eq!(answer.body["expires_in"], 30);
     path_with(answer.body["ticket"].as_str().expect("a ticket is text"), channels)
@@ -47,65 +31,41 @@ pub fn path_with(ticket: &str, channels: &[&str]) -> String {
 
 impl Stream {
     pub async fn open(node: &str, path: &str, last_id: Option<&str>) -> Self {
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let mut request =
-            Request::get(format!("{node}{path}")).header("accept", "text/event-stream");
-        if let Some(id) = last_id {
-            request = request.header("last-event-id", id);
-        }
-        let request = request.body(Empty::new()).unwrap();
-        let answer =
-            patiently("the stream", client.request(request)).await.expect("the node answers");
-        let status = answer.status().as_u16();
-        if status == 200 {
-            let kind = answer.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+        let authority = node.strip_prefix("http://").expect("an address with its scheme");
+        let tcp = TcpStream::connect(authority).await.expect("the node accepts connections");
+        let opening = EventStream::open(tcp, authority, path, last_id);
+        let stream = patiently("the stream", opening).await.expect("the node answers");
+        if stream.status == 200 {
+            let kind = stream.content_type.as_deref();
             assert!(kind.is_some_and(|kind| kind.starts_with("text/event-stream")), "{kind:?}");
         }
-        let last_id = last_id.map(str::to_owned);
-        Self { status, body: answer.into_body(), buffer: String::new(), last_id, _client: client }
+        Self(stream)
     }
 
-    /// The next event; `None` at the stream's end.
+    pub fn status(&self) -> u16 {
+        self.0.status
+    }
+
+    pub fn last_id(&self) -> Option<&str> {
+        self.0.last_id.as_deref()
+    }
+
+    /// The next event that is not a beat, or `None` at the end of the stream.
     pub async fn event(&mut self) -> Option<Event> {
         loop {
-            if let Some((block, rest)) = self.buffer.split_once("\n\n") {
-                let (block, rest) = (block.to_owned(), rest.to_owned());
-                self.buffer = rest;
-                if let Some(event) = self.read(&block) {
-                    return Some(event);
-                }
-                continue;
+            let event = patiently("an event", self.0.next()).await?;
+            if let Some(id) = self.last_id() {
+                let is_safe = |c: char| c.is_ascii_alphanumeric() || "_.:-".contains(c);
+                assert!(id.chars().all(is_safe), "a proxy could change the id {id}");
             }
-            let frame = patiently("an event", self.body.frame()).await?.ok()?;
-            if let Ok(bytes) = frame.into_data() {
-                self.buffer += &String::from_utf8_lossy(&bytes);
+            if event.name != "beat" {
+                let data = serde_json::from_str(&event.data).expect("the data is JSON");
+                return Some(Event { name: event.name, data });
             }
         }
     }
 
-    /// Reads one block; comments, beats and a `retry:` alone tell nothing.
-    fn read(&mut self, block: &str) -> Option<Event> {
-        let (mut name, mut data) = (String::new(), None);
-        for line in block.lines() {
-            match line.split_once(": ") {
-                Some(("event", value)) => value.clone_into(&mut name),
-                Some(("data", value)) => data = Some(value.to_owned()),
-                Some(("id", value)) => {
-                    let good = |c: char| c.is_ascii_alphanumeric() || "_.:-".contains(c);
-                    assert!(value.chars().all(good), "an id survives every proxy: {value}");
-                    self.last_id = Some(value.to_owned());
-                }
-                _ => {}
-            }
-        }
-        if name == "beat" {
-            return None;
-        }
-        let data = serde_json::from_str(&data?).expect("the data of an event is JSON");
-        Some(Event { name, data })
-    }
-
-    /// The next event, which must have that name.
+    /// The next event, which must have this name.
     pub async fn expect(&mut self, name: &str) -> Value {
         let event = self.event().await.unwrap_or_else(|| panic!("the stream ended before {name}"));
         assert_eq!(event.name, name, "{}", event.data);

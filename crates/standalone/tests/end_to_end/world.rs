@@ -1,29 +1,23 @@
-//! What the scenarios act on: one or two gateway nodes with a development key, and clients of every kind. Each
-//! scenario gets a location of its own, so that any number of them share the nodes.
-
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+//! The installation that scenarios act on: one or two gateway nodes with a development key. Each
+//! scenario has its own location, so any number of scenarios share the nodes.
 
 use hyper::Method;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use testing::{http::ApiRequest, patience::eventually, tokens::DevelopmentIssuer};
 
-use crate::{
-    api::{Api, Call},
-    scenarios::eventually,
-};
+use crate::api::Api;
 
-/// What a test waits for anything: reached only when it will never come.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Seconds for which tokens are valid: longer than any test.
+const TOKEN_VALID_S: u64 = 3600;
 
-/// The nodes, and the words of the key they trust.
+/// The nodes, the issuer that they trust, and a client.
 pub struct World {
     pub nodes: Vec<String>,
-    pub secret: String,
+    issuer: DevelopmentIssuer,
     pub api: Api,
 }
 
-/// A location made for one scenario: two open queues, two stations, and a token per role.
+/// A location of one scenario: two open queues, two stations, and a token for each role.
 pub struct Site {
     pub location: String,
     pub general: String,
@@ -35,7 +29,7 @@ pub struct Site {
     pub display: String,
 }
 
-/// What an issued ticket is called.
+/// The names of an issued ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issued {
     pub ticket: String,
@@ -44,49 +38,34 @@ pub struct Issued {
 
 impl World {
     pub fn new(nodes: Vec<String>, secret: &str) -> Self {
-        Self { nodes, secret: secret.to_owned(), api: Api::default() }
+        let issuer = DevelopmentIssuer::from_words(secret, TOKEN_VALID_S);
+        Self { nodes, issuer, api: Api::default() }
     }
 
-    /// Waits until every node serves.
+    /// Waits until every node is ready.
     pub async fn ready(&self) {
         for node in &self.nodes {
             eventually("the node is ready", || async {
-                let answer = self.api.try_call(node, Call::get("/health/ready")).await?;
+                let answer = self.api.try_call(node, ApiRequest::get("/health/ready")).await?;
                 (answer.status == 200).then_some(())
             })
             .await;
         }
     }
 
-    /// The node that clients listen to.
+    /// The node that clients subscribe at.
     pub fn here(&self) -> &str {
         &self.nodes[0]
     }
 
-    /// The node that commands are sent to: another one where there are two.
+    /// The node that receives commands: another one where there are two.
     pub fn there(&self) -> &str {
         self.nodes.last().expect("at least one node")
     }
 
-    /// Signs any claims, as an issuer with the development key would; `claims` override the usual ones.
+    /// Signs a token with the development key of the nodes. `claims` replaces and adds claims.
     pub fn token(&self, role: &str, claims: Value) -> String {
-        let mut body = json!({
-            "iss": "clinicwire-development",
-            "aud": "clinicwire",
-            "sub": format!("somebody-{role}"),
-            "exp": seconds() + 3600,
-            "nbf": seconds() - 60,
-            "tenant": "demo",
-            "role": role,
-        });
-        for (name, claim) in claims.as_object().expect("claims are an object") {
-            body[name] = claim.clone();
-        }
-        let key = Sha256::digest(self.secret.as_bytes());
-        let key = Sha256::new().chain_update(key).chain_update("token").finalize();
-        let mut header = Header::new(Algorithm::HS256);
-        header.kid = Some("insecure-development-key".into());
-        jsonwebtoken::encode(&header, &body, &EncodingKey::from_secret(&key)).unwrap()
+        self.issuer.sign(role, &claims)
     }
 
     /// The token of a patient who holds these tickets.
@@ -126,16 +105,18 @@ impl World {
         site
     }
 
-    /// Runs a command that must be applied; answers its outcome.
+    /// Runs a command that must be applied, and returns its outcome.
     pub async fn apply(&self, token: &str, method: Method, path: String, body: Value) -> Value {
-        let answer =
-            self.api.settle(self.there(), Call::new(method, &path).token(token).json(body)).await;
+        let answer = self
+            .api
+            .settle(self.there(), ApiRequest::new(method, &path).token(token).json(body))
+            .await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         assert_eq!(answer.body["outcome"], "applied", "{path}: {}", answer.body);
         answer.body
     }
 
-    /// A move of a ticket or queue by the reception; answers the version it led to.
+    /// Runs a command of the reception, and returns the version of its outcome.
     pub async fn moves(&self, site: &Site, path: String, body: Value) -> u64 {
         let outcome = self.apply(&site.reception, Method::POST, path, body).await;
         outcome["version"].as_u64().expect("an outcome has its version")
@@ -152,15 +133,16 @@ impl World {
         issued(&outcome)
     }
 
-    /// Calls the first in line; answers who that is.
+    /// Calls the first ticket in line and returns it.
     pub async fn call_next(&self, site: &Site, queue: &str, station: &str) -> Issued {
         let path = format!("/v1/queues/{queue}/call-next");
         issued(&self.apply(&site.reception, Method::POST, path, json!({"station": station})).await)
     }
 
-    /// A snapshot by HTTP.
+    /// Reads a snapshot over HTTP.
     pub async fn read(&self, token: &str, path: String) -> Value {
-        let answer = self.api.call(self.here(), Call::new(Method::GET, &path).token(token)).await;
+        let answer =
+            self.api.call(self.here(), ApiRequest::new(Method::GET, &path).token(token)).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         answer.body
     }
@@ -170,16 +152,4 @@ pub fn issued(outcome: &Value) -> Issued {
     let text =
         |name: &str| outcome["result"][name].as_str().expect("the result names it").to_owned();
     Issued { ticket: text("ticket"), label: text("label") }
-}
-
-/// Unix time.
-pub fn seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
-}
-
-/// Bounds a wait by [`PATIENCE`].
-pub async fn patiently<T>(what: &str, wait: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, wait)
-        .await
-        .unwrap_or_else(|_| panic!("waited in vain for {what}"))
 }

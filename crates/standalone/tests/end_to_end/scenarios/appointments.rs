@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use hyper::Method;
 use serde_json::{Value, json};
-
-use super::eventually;
-use crate::{
-    api::Call,
-    follower::Follower,
-    phone::{Phone, Refusal},
-    world::{Site, World},
+use testing::{
+    centrifugal::client::{JsonClient, Refusal},
+    follower::ChannelFollower,
+    http::ApiRequest,
+    patience::eventually,
 };
+
+use crate::world::{Site, World};
 
 /// A time of the current service day, in the form that sources write.
 fn moment(minutes: u64) -> String {
@@ -45,7 +45,7 @@ async fn tell(world: &World, told: &Value) -> (String, String) {
 }
 
 /// Reads the channel of an appointment.
-fn seen(follower: &Follower) -> Value {
+fn seen(follower: &ChannelFollower) -> Value {
     follower.entry("appointment")
 }
 
@@ -58,7 +58,12 @@ async fn check_in(world: &World, site: &Site, body: Value) -> Value {
 }
 
 /// Waits until a follower holds what the snapshot route returns, and compares the two.
-async fn agrees_with_its_snapshot(world: &World, follower: &mut Follower, token: &str, path: &str) {
+async fn agrees_with_its_snapshot(
+    world: &World,
+    follower: &mut ChannelFollower,
+    token: &str,
+    path: &str,
+) {
     let snapshot = world.read(token, path.to_owned()).await;
     let version = snapshot["version"].as_u64().unwrap();
     follower.until(path, |follower| follower.held.version >= version).await;
@@ -73,10 +78,12 @@ pub async fn appointment_and_ticket_agree_until_end(world: &World) {
     let patient = patient_of(world, &id);
     let doctor = world.token("doctor", json!({"locations": [site.location], "doctor": "dr-roy"}));
     let mut appointment =
-        Follower::start(world.here(), &patient, &format!("appointment:{id}")).await;
+        ChannelFollower::start(world.here(), &patient, &format!("appointment:{id}")).await;
     let path = format!("{}/dr-roy", site.location);
-    let mut schedule = Follower::start(world.here(), &doctor, &format!("schedule:{path}")).await;
-    let mut load = Follower::start(world.here(), &doctor, &format!("load:{}", site.location)).await;
+    let mut schedule =
+        ChannelFollower::start(world.here(), &doctor, &format!("schedule:{path}")).await;
+    let mut load =
+        ChannelFollower::start(world.here(), &doctor, &format!("load:{}", site.location)).await;
     assert_eq!(
         (&seen(&appointment)["status"], &seen(&appointment)["doctor"]),
         (&json!("booked"), &json!("Dr Roy"))
@@ -95,7 +102,7 @@ pub async fn appointment_and_ticket_agree_until_end(world: &World) {
         json!({"ticket": id, "label": "A-001", "appointment": id}),
         "a ticket has the digits of its appointment"
     );
-    let mut ticket = Follower::start(world.here(), &patient, &format!("ticket:{id}")).await;
+    let mut ticket = ChannelFollower::start(world.here(), &patient, &format!("ticket:{id}")).await;
     let calls = json!({"station": site.room_1});
     let moves = [
         (None, "waiting", "checked-in"),
@@ -118,12 +125,12 @@ pub async fn appointment_and_ticket_agree_until_end(world: &World) {
             (&seen(&appointment)["ticket"], &seen(&appointment)["ticket_label"]),
             (&json!(id), &json!("A-001"))
         );
-        let shown = |schedule: &Follower| schedule.entry(&id);
+        let shown = |schedule: &ChannelFollower| schedule.entry(&id);
         schedule.until(state, |schedule| shown(schedule)["ticket"]["state"] == state).await;
         assert_eq!(shown(&schedule)["status"], status, "{state}");
         assert_eq!(shown(&schedule)["ticket"]["label"], "A-001");
     }
-    let counts = |load: &Follower| load.entry("load")["appointments"].clone();
+    let counts = |load: &ChannelFollower| load.entry("load")["appointments"].clone();
     load.until("the load", |load| counts(load)["fulfilled"] == 1).await;
     assert_eq!((&counts(&load)["due"], &counts(&load)["arrived"]), (&json!(0), &json!(0)));
     agrees_with_its_snapshot(world, &mut appointment, &patient, &format!("/v1/appointments/{id}"))
@@ -179,8 +186,8 @@ pub async fn after_check_in_source_can_only_cancel(world: &World) {
     check_in(world, &site, json!({"appointment": id})).await;
     let patient = patient_of(world, &id);
     let mut appointment =
-        Follower::start(world.here(), &patient, &format!("appointment:{id}")).await;
-    let mut ticket = Follower::start(world.here(), &patient, &format!("ticket:{id}")).await;
+        ChannelFollower::start(world.here(), &patient, &format!("appointment:{id}")).await;
+    let mut ticket = ChannelFollower::start(world.here(), &patient, &format!("ticket:{id}")).await;
 
     let unheard = with(
         &booked,
@@ -214,7 +221,8 @@ pub async fn moved_appointment_continues_at_other_location(world: &World) {
     let booked = booking(&from, "4711");
     let (id, _) = tell(world, &booked).await;
     let mut appointment =
-        Follower::start(world.here(), &patient_of(world, &id), &format!("appointment:{id}")).await;
+        ChannelFollower::start(world.here(), &patient_of(world, &id), &format!("appointment:{id}"))
+            .await;
     let place = json!({"version": 2, "location": to.location, "moved_from": from.location, "queue": to.lab});
     let moved = with(&booked, place);
     assert_eq!(tell(world, &moved).await, (id.clone(), "moved".to_owned()));
@@ -228,7 +236,8 @@ pub async fn moved_appointment_continues_at_other_location(world: &World) {
     // The other location gets a record of its own, so this may take a moment.
     let path = format!("/v1/appointments/{successor}");
     let there = eventually("the booking there", || async {
-        let answer = world.api.call(world.here(), Call::get(&path).token(&to.reception)).await;
+        let answer =
+            world.api.call(world.here(), ApiRequest::get(&path).token(&to.reception)).await;
         (answer.status == 200).then_some(answer.body)
     });
     let there = there.await["entries"]["appointment"].take();
@@ -241,7 +250,8 @@ pub async fn moved_appointment_continues_at_other_location(world: &World) {
 
     let result = check_in(world, &to, json!({"appointment": successor})).await;
     assert_eq!((&result["ticket"], &result["label"]), (&json!(successor), &json!("B-001")));
-    let gone = Call::post("/v1/check-ins").token(&from.reception).json(json!({"appointment": id}));
+    let gone =
+        ApiRequest::post("/v1/check-ins").token(&from.reception).json(json!({"appointment": id}));
     let gone = world.api.settle(world.there(), gone).await;
     assert_eq!((gone.status, gone.body["code"].as_str()), (409, Some("appointment_over")));
 }
@@ -269,7 +279,7 @@ pub async fn invalid_appointment_answers_its_code(world: &World) {
         (json!({"version": 2, "label": "x".repeat(500)}), 422, "invalid_value"),
     ];
     let refused = async |token: &str, path: &str, body: Value, status: u16, code: &str| {
-        let call = Call::post(path).token(token).json(body.clone());
+        let call = ApiRequest::post(path).token(token).json(body.clone());
         let answer = world.api.settle(world.there(), call).await;
         assert_eq!((answer.status, answer.body["code"].as_str()), (status, Some(code)), "{body}");
         assert!(!answer.text.contains(&id), "a problem names no appointment: {}", answer.text);
@@ -311,7 +321,8 @@ pub async fn walk_in_checks_in_into_queue(world: &World) {
     // A closed room cannot call.
     world.moves(&site, format!("/v1/stations/{}/close", site.room_1), json!({})).await;
     let path = format!("/v1/queues/{}/call-next", site.general);
-    let call = || Call::post(&path).token(&site.reception).json(json!({"station": site.room_1}));
+    let call =
+        || ApiRequest::post(&path).token(&site.reception).json(json!({"station": site.room_1}));
     let answer = world.api.settle(world.there(), call()).await;
     assert_eq!((answer.status, answer.body["code"].as_str()), (409, Some("station_closed")));
     world.moves(&site, format!("/v1/stations/{}/open", site.room_1), json!({})).await;
@@ -342,9 +353,9 @@ pub async fn foreign_tenant_sees_no_appointments_or_load(world: &World) {
     ];
     for (role, channel, path) in paths {
         let stranger = world.token(role, here.clone());
-        let mut phone = Phone::connect(world.here(), &stranger).await;
+        let mut phone = JsonClient::connect(world.here(), &stranger).await;
         assert_eq!(phone.subscribe(&channel).await.map(drop), Err(Refusal::Error(102)), "{role}");
-        let answer = world.api.call(world.here(), Call::get(&path).token(&stranger)).await;
+        let answer = world.api.call(world.here(), ApiRequest::get(&path).token(&stranger)).await;
         assert_eq!(
             (answer.status, answer.body["code"].as_str()),
             (404, Some("not_found")),
@@ -354,7 +365,7 @@ pub async fn foreign_tenant_sees_no_appointments_or_load(world: &World) {
     // A source of the other tenant with the same name changes nothing here.
     let source = world.token("source", json!({"tenant": "another"}));
     let cancelled = with(&booking(&site, "4711"), json!({"version": 9, "status": "cancelled"}));
-    let call = Call::post("/v1/appointments").token(&source).json(cancelled);
+    let call = ApiRequest::post("/v1/appointments").token(&source).json(cancelled);
     let answer = world.api.settle(world.there(), call).await;
     assert_eq!((answer.status, answer.body["code"].as_str()), (422, Some("location_unknown")));
     let read = world.read(&site.reception, format!("/v1/appointments/{id}")).await;

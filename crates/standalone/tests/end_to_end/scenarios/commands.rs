@@ -4,18 +4,17 @@ use std::time::{Duration, SystemTime};
 
 use hyper::Method;
 use serde_json::json;
-
-use crate::{
-    api::Call,
-    follower::Follower,
-    world::{World, issued, seconds},
+use testing::{
+    follower::ChannelFollower, http::ApiRequest, patience::eventually, tokens::unix_seconds,
 };
+
+use crate::world::{World, issued};
 
 pub async fn repeated_http_command_has_one_effect(world: &World) {
     let site = world.site().await;
     let key = format!("once-{:x}", fastrand::u64(..));
     let issue = || {
-        Call::post(&format!("/v1/queues/{}/tickets", site.general))
+        ApiRequest::post(&format!("/v1/queues/{}/tickets", site.general))
             .token(&site.reception)
             .key(&key)
             .json(json!({}))
@@ -34,7 +33,7 @@ pub async fn repeated_http_command_has_one_effect(world: &World) {
     }
     let other = world.issue(&site, &site.general).await;
     assert_eq!((issued(&first.body).label.as_str(), other.label.as_str()), ("A-001", "A-002"));
-    let status = Call::get(&format!("/v1/commands/{key}")).token(&site.reception);
+    let status = ApiRequest::get(&format!("/v1/commands/{key}")).token(&site.reception);
     let status = world.api.call(world.here(), status).await;
     assert_eq!((status.status, &status.body), (200, &first.body));
 }
@@ -42,7 +41,7 @@ pub async fn repeated_http_command_has_one_effect(world: &World) {
 pub async fn late_http_command_is_refused_as_expired(world: &World) {
     let site = world.site().await;
     let issue = |until: SystemTime| {
-        Call::post(&format!("/v1/queues/{}/tickets", site.general))
+        ApiRequest::post(&format!("/v1/queues/{}/tickets", site.general))
             .token(&site.reception)
             .header("valid-until", rfc_3339(until))
             .json(json!({}))
@@ -90,7 +89,7 @@ pub async fn refused_command_answers_its_code(world: &World) {
     for (path, body, status, code) in table {
         let answer = world
             .api
-            .settle(world.there(), Call::post(&path).token(&unknown_place).json(body))
+            .settle(world.there(), ApiRequest::post(&path).token(&unknown_place).json(body))
             .await;
         assert_eq!((answer.status, answer.body["code"].as_str()), (status, Some(code)), "{path}");
         assert_eq!(answer.headers["content-type"], "application/problem+json", "{path}");
@@ -113,7 +112,7 @@ pub async fn http_offers_every_ticket_move(world: &World) {
     let (one, two) =
         (world.issue(&site, &site.general).await, world.issue(&site, &site.general).await);
     let channel = format!("ticket:{}", one.ticket);
-    let mut desk = Follower::start(world.here(), &site.reception, &channel).await;
+    let mut desk = ChannelFollower::start(world.here(), &site.reception, &channel).await;
     let station = json!({"station": site.room_1});
     let moves = [
         ("hold", json!({"reason": "results"}), "on_hold"),
@@ -158,7 +157,7 @@ pub async fn transfer_answer_names_successor(world: &World) {
     let (from, to) = (world.site().await, world.site().await);
     let one = world.issue(&from, &from.general).await;
     let channel = format!("ticket:{}", one.ticket);
-    let mut phone = Follower::start(world.here(), &world.patient(&[&one]), &channel).await;
+    let mut phone = ChannelFollower::start(world.here(), &world.patient(&[&one]), &channel).await;
     let path = format!("/v1/tickets/{}/transfer", one.ticket);
     world.apply(&from.admin, Method::POST, path, json!({"queue": to.lab})).await;
     phone.until("the transfer", |phone| phone.state()["state"] == "transferred").await;
@@ -167,8 +166,9 @@ pub async fn transfer_answer_names_successor(world: &World) {
     assert!(successor.starts_with(&format!("{}.", to.location)), "{successor}");
     // The other location gets a record of its own, so this may take a moment.
     let path = format!("/v1/tickets/{successor}");
-    let there = super::eventually("the successor is in line", || async {
-        let answer = world.api.call(world.here(), Call::get(&path).token(&to.reception)).await;
+    let there = eventually("the successor is in line", || async {
+        let answer =
+            world.api.call(world.here(), ApiRequest::get(&path).token(&to.reception)).await;
         (answer.status == 200).then_some(answer.body)
     });
     let there = there.await;
@@ -179,7 +179,8 @@ pub async fn http_ticket_equals_its_channel(world: &World) {
     let site = world.site().await;
     let issued = world.issue(&site, &site.general).await;
     let token = world.patient(&[&issued]);
-    let phone = Follower::start(world.here(), &token, &format!("ticket:{}", issued.ticket)).await;
+    let phone =
+        ChannelFollower::start(world.here(), &token, &format!("ticket:{}", issued.ticket)).await;
     let read = world.read(&token, format!("/v1/tickets/{}", issued.ticket)).await;
     for (name, value) in phone.state().as_object().unwrap() {
         assert_eq!(&read[name], value, "{name}");
@@ -187,7 +188,7 @@ pub async fn http_ticket_equals_its_channel(world: &World) {
     let position = (read["epoch"].as_str().map(str::to_owned), read["version"].as_u64());
     assert_eq!(position, (Some(phone.held.epoch.to_string()), Some(phone.held.version)));
     assert_eq!((&read["position"], &read["ahead"]), (&json!(1), &json!(0)));
-    let now = seconds() * 1000;
+    let now = unix_seconds() * 1000;
     assert!(
         read["issued_at"].as_u64().is_some_and(|at| at <= now + 1000 && at + 60_000 > now),
         "{read}"

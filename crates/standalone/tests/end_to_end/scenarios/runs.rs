@@ -5,18 +5,17 @@ use std::collections::BTreeSet;
 use hyper::Method;
 use serde_json::json;
 use testing::claims_files::planted;
+use testing::{follower::ChannelFollower, http::ApiRequest};
 
 use crate::{
-    api::Call,
     clerk::{Clerk, export, is_over},
-    follower::Follower,
     stream::{self, Stream},
     world::World,
 };
 
 /// Follows a run to its end and checks every published state against the contract.
-async fn watch(world: &World, token: &str, run: &str) -> Follower {
-    let mut clerk = Follower::start(world.here(), token, &format!("run:{run}")).await;
+async fn watch(world: &World, token: &str, run: &str) -> ChannelFollower {
+    let mut clerk = ChannelFollower::start(world.here(), token, &format!("run:{run}")).await;
     let mut shown = (0, 0);
     while !is_over(&clerk.entry("run")) {
         clerk.next().await.expect("the socket stays");
@@ -103,7 +102,7 @@ pub async fn foreign_file_fails_with_evidence(world: &World) {
         let params = head["failure"]["params"].as_object().expect("it says where");
         assert!(!params.is_empty(), "{head}");
         let retry =
-            Call::post(&format!("/v1/runs/{run}/retry")).token(&clerk.editor).json(json!({}));
+            ApiRequest::post(&format!("/v1/runs/{run}/retry")).token(&clerk.editor).json(json!({}));
         let answer = world.api.settle(world.there(), retry).await;
         assert_eq!((answer.status, &answer.body["code"]), (409, &json!("run_not_retryable")));
     }
@@ -133,7 +132,8 @@ pub async fn unreadable_row_does_not_stop_check(world: &World) {
 pub async fn running_check_can_be_cancelled(world: &World) {
     let clerk = Clerk::with_all_rules(world).await;
     let run = clerk.check(&export(60_000, 4).bytes).await;
-    let mut shown = Follower::start(world.here(), &clerk.editor, &format!("run:{run}")).await;
+    let mut shown =
+        ChannelFollower::start(world.here(), &clerk.editor, &format!("run:{run}")).await;
     shown
         .until("the check to begin", |shown| {
             shown.entry("progress")["rows_done"].as_u64() > Some(0)
@@ -150,7 +150,7 @@ pub async fn running_check_can_be_cancelled(world: &World) {
     );
     let again = world
         .api
-        .settle(world.there(), Call::post(&path).token(&clerk.editor).json(json!({})))
+        .settle(world.there(), ApiRequest::post(&path).token(&clerk.editor).json(json!({})))
         .await;
     assert_eq!((again.status, &again.body["code"]), (409, &json!("run_over")));
 }
@@ -176,13 +176,14 @@ pub async fn run_is_visible_to_clerk_viewers_and_admins(world: &World) {
         for path in &paths {
             assert_eq!(clerk.get(token, path).await.status, status, "{who} {path}");
         }
-        let opened = Follower::try_start(world.here(), token, &format!("run:{run}")).await;
+        let opened = ChannelFollower::try_start(world.here(), token, &format!("run:{run}")).await;
         assert_eq!(opened.is_ok(), status == 200, "{who}");
     }
     for (who, token, status) in
         [("a viewer", &clerk.viewer, 403), ("another clerk", &in_tenant("editor", "another"), 403)]
     {
-        let cancel = Call::post(&format!("/v1/runs/{run}/cancel")).token(token).json(json!({}));
+        let cancel =
+            ApiRequest::post(&format!("/v1/runs/{run}/cancel")).token(token).json(json!({}));
         assert_eq!(world.api.call(world.there(), cancel).await.status, status, "{who}");
     }
     let list = clerk.get(&in_tenant("editor", "another"), "/v1/runs").await;
@@ -210,7 +211,8 @@ pub async fn changed_rule_applies_to_next_run(world: &World) {
 pub async fn returning_clerk_gets_one_merged_step(world: &World) {
     let clerk = Clerk::with_all_rules(world).await;
     let run = clerk.check(&export(20_000, 7).bytes).await;
-    let mut shown = Follower::start(world.here(), &clerk.editor, &format!("run:{run}")).await;
+    let mut shown =
+        ChannelFollower::start(world.here(), &clerk.editor, &format!("run:{run}")).await;
     shown.until("some progress", |shown| !shown.entry("progress").is_null()).await;
     clerk.head(&run, is_over).await;
     let resumed = shown.resume(world.there(), &clerk.editor).await;

@@ -1,9 +1,9 @@
 //! Channels over SSE, opened and reopened like a browser's `EventSource`.
 
 use serde_json::{Value, json};
+use testing::http::ApiRequest;
 
 use crate::{
-    api::Call,
     stream::{self, Stream},
     world::World,
 };
@@ -54,12 +54,12 @@ pub async fn stream_resumes_after_ticket_is_spent(world: &World) {
     );
     assert_ne!(one["channel"], two["channel"]);
     let held = offset(&one).max(offset(&two));
-    let id = screen.last_id.clone().expect("events have ids");
+    let id = screen.last_id().expect("events have ids").to_owned();
     drop(screen);
     let issued = world.issue(&site, &site.general).await;
     // A browser repeats its URL with the last id it saw, on any node.
     let mut again = Stream::open(world.there(), &path, Some(&id)).await;
-    assert_eq!(again.status, 200);
+    assert_eq!(again.status(), 200);
     let mut seen = Vec::new();
     while seen.len() < 2 {
         let event = again.event().await.expect("the stream goes on");
@@ -72,7 +72,7 @@ pub async fn stream_resumes_after_ticket_is_spent(world: &World) {
         "the line holds the new ticket"
     );
     // The id may also be a query parameter, for clients that cannot set headers.
-    let by_query = format!("{path}&last_event_id={}", again.last_id.clone().unwrap());
+    let by_query = format!("{path}&last_event_id={}", again.last_id().unwrap());
     let mut third = Stream::open(world.here(), &by_query, None).await;
     world.issue(&site, &site.general).await;
     assert_eq!(third.event().await.expect("the stream goes on").name, "delta");
@@ -81,13 +81,13 @@ pub async fn stream_resumes_after_ticket_is_spent(world: &World) {
 /// Reads the refusal of a stream: an event after which a browser stops.
 async fn assert_refused(world: &World, path: &str, id: Option<&str>, code: &str) {
     let mut refused = Stream::open(world.here(), path, id).await;
-    assert_eq!(refused.status, 200, "an EventSource never says why it got anything else");
+    assert_eq!(refused.status(), 200, "an EventSource never says why it got anything else");
     let error = refused.expect("error").await;
     assert_eq!((error["code"].as_str(), &error["retry"]), (Some(code), &json!(false)), "{error}");
     assert!(error["message"].is_string());
     while refused.event().await.is_some() {}
-    let id = refused.last_id.clone().expect("the refusal has an id");
-    assert_eq!(Stream::open(world.here(), path, Some(&id)).await.status, 204);
+    let id = refused.last_id().expect("the refusal has an id").to_owned();
+    assert_eq!(Stream::open(world.here(), path, Some(&id)).await.status(), 204);
 }
 
 pub async fn spent_ticket_opens_no_second_stream(world: &World) {
@@ -109,7 +109,7 @@ pub async fn forged_stream_id_is_refused(world: &World) {
     let path = stream::path_for(world, &site.display, &[&board]).await;
     let mut screen = Stream::open(world.here(), &path, None).await;
     screen.expect("snapshot").await;
-    let id = screen.last_id.clone().unwrap();
+    let id = screen.last_id().unwrap().to_owned();
     let last = if id.ends_with('A') { "B" } else { "A" };
     let forged = format!("{}{last}", &id[..id.len() - 1]);
     let shifted = id.replacen("demo", "dema", 1);
@@ -130,7 +130,7 @@ pub async fn stream_ticket_opens_only_its_channels(world: &World) {
     assert_refused(world, "/v1/stream?ticket=x&channel=run:1", None, "unknown_channel").await;
     assert_refused(world, "/v1/stream?ticket=x", None, "malformed").await;
     let call =
-        Call::post("/v1/stream-tickets").token(&site.reception).json(json!({"channels": []}));
+        ApiRequest::post("/v1/stream-tickets").token(&site.reception).json(json!({"channels": []}));
     let answer = world.api.call(world.here(), call).await;
     assert!([400, 422].contains(&answer.status), "{}", answer.text);
 }

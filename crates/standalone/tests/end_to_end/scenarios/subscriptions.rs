@@ -1,12 +1,12 @@
 //! Channels over WebSocket: what patients, boards and desks see, and how they resume.
 
 use serde_json::{Value, json};
-
-use crate::{
-    follower::Follower,
-    phone::{Phone, Refusal},
-    world::{Issued, Site, World},
+use testing::{
+    centrifugal::client::{JsonClient, Refusal},
+    follower::ChannelFollower,
 };
+
+use crate::world::{Issued, Site, World};
 
 async fn issue_many(world: &World, site: &Site, count: usize) -> Vec<Issued> {
     let mut tickets = Vec::new();
@@ -21,7 +21,8 @@ pub async fn patient_follows_ticket_to_its_end(world: &World) {
     let tickets = issue_many(world, &site, 4).await;
     let mine = &tickets[3];
     let token = world.patient(&[mine]);
-    let mut phone = Follower::start(world.here(), &token, &format!("ticket:{}", mine.ticket)).await;
+    let mut phone =
+        ChannelFollower::start(world.here(), &token, &format!("ticket:{}", mine.ticket)).await;
     phone.until("the last place", |phone| phone.state()["position"] == 4).await;
     for place in [3, 2, 1] {
         let called = world.call_next(&site, &site.general, &site.room_1).await;
@@ -55,7 +56,8 @@ pub async fn patient_follows_ticket_to_its_end(world: &World) {
         assert!(!leaks, "a patient sees nothing of another");
     }
     // The last state is still readable for a late client.
-    let late = Follower::start(world.here(), &token, &format!("ticket:{}", mine.ticket)).await;
+    let late =
+        ChannelFollower::start(world.here(), &token, &format!("ticket:{}", mine.ticket)).await;
     assert_eq!(late.state()["state"], "completed");
 }
 
@@ -63,14 +65,15 @@ pub async fn board_shows_current_and_recent_calls(world: &World) {
     let site = world.site().await;
     let tickets = issue_many(world, &site, 2).await;
     let mut board =
-        Follower::start(world.here(), &site.display, &format!("board:{}", site.location)).await;
+        ChannelFollower::start(world.here(), &site.display, &format!("board:{}", site.location))
+            .await;
     let queue = format!("queue:{}", site.general);
     board.until("two waiting", |board| board.entry(&queue)["waiting"] == 2).await;
     assert_eq!(board.entry("board")["name"], "Testing");
     assert_eq!(board.entry("board")["languages"], json!(["fr", "en"]));
 
     world.call_next(&site, &site.general, &site.room_1).await;
-    let call = |board: &Follower| {
+    let call = |board: &ChannelFollower| {
         let calls = board.view.entries.keys().filter(|key| key.starts_with("call:"));
         calls.map(|key| board.entry(key)).find(|call| call["label"] == tickets[0].label)
     };
@@ -93,7 +96,8 @@ pub async fn board_shows_current_and_recent_calls(world: &World) {
 pub async fn folded_steps_equal_server_snapshot(world: &World) {
     let site = world.site().await;
     let mut desk =
-        Follower::start(world.here(), &site.reception, &format!("queue:{}", site.general)).await;
+        ChannelFollower::start(world.here(), &site.reception, &format!("queue:{}", site.general))
+            .await;
     let version = a_busy_quarter_hour(world, &site).await;
     desk.until("all of it", |desk| desk.held.version >= version).await;
     let path = format!("/v1/queues/{}", site.general);
@@ -101,7 +105,8 @@ pub async fn folded_steps_equal_server_snapshot(world: &World) {
     assert_eq!(read, desk.as_snapshot());
     // A new client gets exactly this state.
     let fresh =
-        Follower::start(world.here(), &site.reception, &format!("queue:{}", site.general)).await;
+        ChannelFollower::start(world.here(), &site.reception, &format!("queue:{}", site.general))
+            .await;
     assert_eq!(fresh.as_snapshot(), desk.as_snapshot());
     assert_eq!(fresh.held, desk.held);
 }
@@ -131,7 +136,7 @@ async fn a_busy_quarter_hour(world: &World, site: &Site) -> u64 {
 pub async fn resuming_client_gets_one_merged_step(world: &World) {
     let site = world.site().await;
     let channel = format!("queue:{}", site.general);
-    let before = Follower::start(world.here(), &site.reception, &channel).await;
+    let before = ChannelFollower::start(world.here(), &site.reception, &channel).await;
     let held = before.held;
     let version = a_busy_quarter_hour(world, &site).await;
     // Another node, where there is one: positions are the same on all nodes.
@@ -140,7 +145,7 @@ pub async fn resuming_client_gets_one_merged_step(world: &World) {
     assert_eq!(resumed.missed, 1, "everything missed arrives as one step");
     resumed.follower.until("the rest", |desk| desk.held.version >= version).await;
     assert!(resumed.follower.held.version > held.version);
-    let fresh = Follower::start(world.there(), &site.reception, &channel).await;
+    let fresh = ChannelFollower::start(world.there(), &site.reception, &channel).await;
     assert_eq!(resumed.follower.as_snapshot(), fresh.as_snapshot());
     // A client that missed nothing gets nothing.
     let at_once = resumed.follower.resume(world.there(), &site.reception).await;
@@ -153,14 +158,16 @@ pub async fn sleeping_phone_gets_only_last_state(world: &World) {
     let tickets = issue_many(world, &site, 3).await;
     let mine = &tickets[2];
     let token = world.patient(&[mine]);
-    let phone = Follower::start(world.here(), &token, &format!("ticket:{}", mine.ticket)).await;
+    let phone =
+        ChannelFollower::start(world.here(), &token, &format!("ticket:{}", mine.ticket)).await;
     for _ in 0..2 {
         world.call_next(&site, &site.general, &site.room_1).await;
     }
     let version = world.ticket(&site, mine, "hold").await;
     // After another client of the node has seen the change, the node has it.
     let mut witness =
-        Follower::start(world.here(), &site.reception, &format!("queue:{}", site.general)).await;
+        ChannelFollower::start(world.here(), &site.reception, &format!("queue:{}", site.general))
+            .await;
     witness.until("the hold", |desk| desk.held.version >= version).await;
     let resumed = phone.resume(world.here(), &token).await;
     assert!(resumed.missed <= 1, "a sleeper is owed one state: {}", resumed.missed);
@@ -169,15 +176,15 @@ pub async fn sleeping_phone_gets_only_last_state(world: &World) {
 
 pub async fn unknown_position_gets_a_snapshot(world: &World) {
     let site = world.site().await;
-    let mut phone = Phone::connect(world.here(), &site.reception).await;
+    let mut phone = JsonClient::connect(world.here(), &site.reception).await;
     let channel = format!("queue:{}", site.general);
     for (epoch, offset) in [("1", 5), ("1", 0), ("_", 0), ("", 0)] {
         let since = json!({"channel": channel, "recover": true, "epoch": epoch, "offset": offset});
-        let reply = phone.ask("subscribe", since).await.unwrap();
+        let reply = phone.command("subscribe", since).await.unwrap();
         assert!(reply.get("recovered").is_none_or(|recovered| recovered == false), "{reply}");
         assert!(reply["data"]["entries"]["queue"].is_object(), "{reply}");
         assert!(reply["epoch"].as_str().unwrap().parse::<u64>().unwrap() > 1, "{reply}");
-        phone.ask("unsubscribe", json!({"channel": channel})).await.unwrap();
+        phone.command("unsubscribe", json!({"channel": channel})).await.unwrap();
     }
 }
 
@@ -189,7 +196,8 @@ pub async fn every_phone_sees_its_own_place(world: &World) {
         // Spread over the nodes.
         let node = &world.nodes[index % world.nodes.len()];
         let token = world.patient(&[ticket]);
-        phones.push(Follower::start(node, &token, &format!("ticket:{}", ticket.ticket)).await);
+        phones
+            .push(ChannelFollower::start(node, &token, &format!("ticket:{}", ticket.ticket)).await);
     }
     for _ in 0..6 {
         world.call_next(&site, &site.general, &site.room_1).await;
@@ -209,10 +217,10 @@ pub async fn every_phone_sees_its_own_place(world: &World) {
 pub async fn unsubscribe_ends_publications(world: &World) {
     let site = world.site().await;
     let (general, lab) = (format!("queue:{}", site.general), format!("queue:{}", site.lab));
-    let mut phone = Phone::connect(world.here(), &site.reception).await;
+    let mut phone = JsonClient::connect(world.here(), &site.reception).await;
     phone.subscribe(&general).await.unwrap();
     phone.subscribe(&lab).await.unwrap();
-    phone.ask("unsubscribe", json!({"channel": general})).await.unwrap();
+    phone.command("unsubscribe", json!({"channel": general})).await.unwrap();
     world.issue(&site, &site.general).await;
     world.issue(&site, &site.lab).await;
     // A location has one order: a publication of the first channel would come before this one.
@@ -228,7 +236,8 @@ pub async fn simultaneous_patients_are_all_answered(world: &World) {
         let issued = world.issue(&site, &site.general).await;
         // This node may read of the ticket only now, while it fetches it.
         let channel = format!("ticket:{}", issued.ticket);
-        let mut phone = Follower::start(world.here(), &world.patient(&[&issued]), &channel).await;
+        let mut phone =
+            ChannelFollower::start(world.here(), &world.patient(&[&issued]), &channel).await;
         phone.until("the place", |phone| phone.state()["position"] == number).await;
         // Nobody else follows this queue: each phone that leaves closes its hot view.
     }

@@ -1,4 +1,4 @@
-//! The two forms in which messages of the Centrifugal protocol stand on the wire.
+//! The two encodings of the protocol: JSON and Protobuf.
 
 use std::ops::ControlFlow;
 
@@ -6,36 +6,43 @@ use prost::Message as _;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::protobuf;
-use crate::frames::Reply;
+use super::{messages::Reply, protobuf};
 
-/// How commands are written and replies are read.
+/// How commands are encoded and messages are decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// Texts, joined by newlines.
+pub enum Encoding {
+    /// JSON texts, separated by newlines.
     Json,
-    /// Binary messages, each behind its length.
+    /// Binary messages with their length in front.
     Protobuf,
 }
 
-/// What a client says.
-pub enum Command<'a> {
-    Connect { id: u32, token: &'a str },
-    Subscribe { id: u32, channel: &'a str, since: Option<(u64, u64)> },
+/// A message to the server.
+pub enum ClientCommand<'a> {
+    Connect {
+        id: u32,
+        token: &'a str,
+    },
+    /// Resumes from `since`, an epoch and an offset, where it is given.
+    Subscribe {
+        id: u32,
+        channel: &'a str,
+        since: Option<(u64, u64)>,
+    },
     Pong,
 }
 
-/// What a server says.
-pub enum Received<'a> {
+/// A message from the server.
+pub enum ServerMessage<'a> {
     Ping,
     Reply(Reply<'a>),
 }
 
-/// A frame that is not of the form.
-pub struct Malformed;
+/// A frame that cannot be decoded.
+pub struct MalformedFrame;
 
-impl Form {
-    /// The WebSocket subprotocol; JSON is what a server speaks unasked.
+impl Encoding {
+    /// The WebSocket subprotocol. JSON is the default and needs none.
     #[must_use]
     pub fn subprotocol(self) -> Option<&'static str> {
         match self {
@@ -44,9 +51,9 @@ impl Form {
         }
     }
 
-    /// All commands in one frame, as the SDKs batch them.
+    /// Encodes all commands into one frame, as the SDKs batch them.
     #[must_use]
-    pub fn write(self, commands: &[Command<'_>]) -> Message {
+    pub fn encode(self, commands: &[ClientCommand<'_>]) -> Message {
         match self {
             Self::Json => {
                 let texts: Vec<String> = commands.iter().map(json_text).collect();
@@ -61,21 +68,23 @@ impl Form {
         }
     }
 
-    /// Gives each message of a frame to `take`, until it breaks off.
+    /// Passes each message of a frame to `take`, until it breaks.
     ///
     /// # Errors
-    /// [`Malformed`] for a frame, or a message in it, that cannot be read.
-    pub fn each(
+    /// [`MalformedFrame`] when the frame, or a message in it, cannot be decoded.
+    pub fn decode_each(
         self,
         frame: &Message,
-        mut take: impl FnMut(Received<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Malformed> {
+        mut take: impl FnMut(ServerMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), MalformedFrame> {
         match (self, frame) {
             (Self::Json, Message::Text(text)) => {
                 for line in text.lines() {
                     let received = match line {
-                        "{}" => Received::Ping,
-                        _ => Received::Reply(serde_json::from_str(line).map_err(|_| Malformed)?),
+                        "{}" => ServerMessage::Ping,
+                        _ => ServerMessage::Reply(
+                            serde_json::from_str(line).map_err(|_| MalformedFrame)?,
+                        ),
                     };
                     if take(received).is_break() {
                         break;
@@ -87,10 +96,10 @@ impl Form {
                 let mut rest = &bytes[..];
                 while !rest.is_empty() {
                     let reply = protobuf::Reply::decode_length_delimited(&mut rest)
-                        .map_err(|_| Malformed)?;
+                        .map_err(|_| MalformedFrame)?;
                     let received = match reply == protobuf::Reply::default() {
-                        true => Received::Ping,
-                        false => Received::Reply(reply.borrowed().ok_or(Malformed)?),
+                        true => ServerMessage::Ping,
+                        false => ServerMessage::Reply(reply.borrowed().ok_or(MalformedFrame)?),
                     };
                     if take(received).is_break() {
                         break;
@@ -98,17 +107,17 @@ impl Form {
                 }
                 Ok(())
             }
-            _ => Err(Malformed),
+            _ => Err(MalformedFrame),
         }
     }
 }
 
-fn json_text(command: &Command<'_>) -> String {
+fn json_text(command: &ClientCommand<'_>) -> String {
     match command {
-        Command::Connect { id, token } => {
-            json!({"id": id, "connect": {"token": token, "name": "swarm"}}).to_string()
+        ClientCommand::Connect { id, token } => {
+            json!({"id": id, "connect": {"token": token, "name": "testing"}}).to_string()
         }
-        Command::Subscribe { id, channel, since } => {
+        ClientCommand::Subscribe { id, channel, since } => {
             let mut request = json!({"channel": channel});
             if let Some((epoch, offset)) = since {
                 request["recover"] = true.into();
@@ -117,6 +126,6 @@ fn json_text(command: &Command<'_>) -> String {
             }
             json!({"id": id, "subscribe": request}).to_string()
         }
-        Command::Pong => "{}".to_owned(),
+        ClientCommand::Pong => "{}".to_owned(),
     }
 }

@@ -1,5 +1,5 @@
-//! A bureau that checks claims files: uploads, runs and their channels as far as the swarm uses them, and the faults it
-//! is told to commit. What files hold is found by the product's engine.
+//! A scripted claims service: uploads, runs and their channels as far as the swarm uses them, with
+//! one fault. The engine of the product checks the files.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use std::{
 };
 
 use claims::{rules::builtin, tables::Tables};
-use clinicwire_loadtests::{follower::now_us, frames::Entries};
+use clinicwire_loadtests::{follower::now_us, payloads::Entries};
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -36,36 +36,36 @@ use tokio_tungstenite::{
     tungstenite::{Message, handshake::derive_accept_key, protocol::Role},
 };
 
-/// One lie or failure each; the swarm has to find it.
+/// One fault, which the swarm has to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    /// Each upload and each request is answered with 503 once.
-    TriesAgain,
+    /// Each upload and each request gets 503 once. This is no breach.
+    RefusesOnce,
     /// Progress falls within an attempt.
     ProgressFalls,
-    /// A second attempt takes over, and begins again.
-    TakesOver,
-    /// Completed, and then failed.
+    /// A second attempt starts from the beginning. This is no breach.
+    SecondAttempt,
+    /// The run completes and then fails.
     EndsTwice,
-    /// Never completed.
+    /// The run never ends.
     NeverEnds,
-    /// Failed.
+    /// The run fails.
     Fails,
-    /// The list lacks one of the findings that were counted.
-    LosesAFinding,
-    /// The view that is read has another entry than the one that was followed.
-    ReadsOtherwise,
-    /// Runs are not accepted.
+    /// The list of findings omits one that was counted.
+    OmitsFinding,
+    /// The snapshot has another entry than the followed view.
+    SnapshotDiffers,
+    /// Runs are refused.
     RefusesRuns,
 }
 
 pub(crate) struct Bureau {
     fault: Fault,
-    /// Which run, the first being 1, has how many followers; the others have one. All wait for theirs, so that each
-    /// follower sees each step.
+    /// A run (the first is 1) and its number of followers. Other runs have one follower. A run
+    /// waits for its followers, so every follower sees every step.
     followed: (usize, usize),
-    /// Most runs that were accepted and not over.
+    /// The highest number of runs that were open at the same time.
     pub(crate) most_open: AtomicUsize,
     files: Mutex<HashMap<String, Bytes>>,
     runs: Mutex<HashMap<String, Run>>,
@@ -80,14 +80,14 @@ struct Run {
     listeners: Vec<mpsc::UnboundedSender<Value>>,
 }
 
-/// What the engine found.
-struct Checked {
+/// The result of the engine.
+struct EngineResult {
     findings: Vec<Finding>,
     tallies: Vec<(String, RuleTally)>,
     summary: RunSummary,
 }
 
-/// Serves until the test's runtime ends; returns its address too.
+/// Serves until the runtime of the test ends. Also returns the address.
 pub(crate) async fn serve(fault: Fault, followed: (usize, usize)) -> (String, Arc<Bureau>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -109,7 +109,7 @@ pub(crate) async fn serve(fault: Fault, followed: (usize, usize)) -> (String, Ar
                 let service = service_fn(|request| answer(bureau.clone(), request));
                 let connection =
                     http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                // A client that leaves in the middle is part of the tests.
+                // A client may leave in the middle of an exchange.
                 let _ = connection.with_upgrades().await;
             });
         }
@@ -135,7 +135,7 @@ async fn answer(
     }
     let key = request.headers().get("Idempotency-Key").map(|key| key.to_str().unwrap().to_owned());
     let body = request.into_body().collect().await.unwrap().to_bytes();
-    if bureau.fault == Fault::TriesAgain && method == Method::POST {
+    if bureau.fault == Fault::RefusesOnce && method == Method::POST {
         let (mut tried, key) = (bureau.tried.lock().unwrap(), key.unwrap());
         if !tried.contains(&key) {
             tried.push(key);
@@ -160,7 +160,7 @@ async fn answer(
         (Method::GET, ["runs", run]) => {
             let runs = bureau.runs.lock().unwrap();
             let mut whole = whole(&runs[*run]);
-            if bureau.fault == Fault::ReadsOtherwise {
+            if bureau.fault == Fault::SnapshotDiffers {
                 whole["entries"]["counts"]["error"] = 0.into();
             }
             reply(200, &whole)
@@ -174,7 +174,7 @@ async fn answer(
             let runs = bureau.runs.lock().unwrap();
             reply(200, &json!({"findings": runs[*run].listed.iter().map(told).collect::<Vec<_>>()}))
         }
-        other => panic!("{other:?} is not scripted"),
+        other => panic!("{other:?} has no script"),
     })
 }
 
@@ -207,16 +207,16 @@ fn accept(bureau: &Arc<Bureau>, asked: &Value) -> String {
     id
 }
 
-fn checked(file: &Bytes) -> Checked {
+fn checked(file: &Bytes) -> EngineResult {
     let mut findings = Vec::new();
     let keep = |finding| findings.push(finding);
     let checked = check_file(&file[..], &builtin(), &Tables::empty(), false, keep).unwrap();
     let tallies = checked.tallies.iter().map(|(rule, tally)| (rule.to_string(), *tally)).collect();
-    Checked { findings, tallies, summary: checked.summary }
+    EngineResult { findings, tallies, summary: checked.summary }
 }
 
 async fn carry_out(bureau: Arc<Bureau>, id: String, file: Bytes, followers: usize) {
-    let Checked { findings, tallies, summary } =
+    let EngineResult { findings, tallies, summary } =
         tokio::task::spawn_blocking(move || checked(&file)).await.unwrap();
     while bureau.runs.lock().unwrap()[&id].listeners.len() < followers {
         sleep(Duration::from_millis(5)).await;
@@ -235,7 +235,7 @@ async fn carry_out(bureau: Arc<Bureau>, id: String, file: Bytes, followers: usiz
     if bureau.fault == Fault::ProgressFalls {
         step(json!({"progress": progress(400)}));
     }
-    if bureau.fault == Fault::TakesOver {
+    if bureau.fault == Fault::SecondAttempt {
         attempt = 2;
         let mut again = json!({"run": head("running", 2)});
         found.as_object().unwrap().keys().for_each(|key| again[key] = Value::Null);
@@ -255,7 +255,7 @@ async fn carry_out(bureau: Arc<Bureau>, id: String, file: Bytes, followers: usiz
     }
     let mut listed = findings;
     listed.sort_by_key(Finding::sort_key);
-    if bureau.fault == Fault::LosesAFinding {
+    if bureau.fault == Fault::OmitsFinding {
         listed.remove(0);
     }
     bureau.runs.lock().unwrap().get_mut(&id).unwrap().listed = listed;
@@ -277,7 +277,7 @@ impl Run {
         self.entries["run"]["state"].as_str().unwrap()
     }
 
-    /// One record: sets these entries, and removes those that are null.
+    /// Appends a record that sets these entries, and removes those that are null.
     fn step(&mut self, entries: &Value) {
         let (mut set, mut remove) = (Entries::new(), Vec::new());
         for (key, entry) in entries.as_object().unwrap() {
@@ -311,7 +311,7 @@ fn upgrade(bureau: Arc<Bureau>, mut request: Request<Incoming>) -> Response<Full
     response.body(Full::default()).unwrap()
 }
 
-/// One connection with one subscription.
+/// Serves one connection with one subscription.
 async fn talk(bureau: &Bureau, mut socket: WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>) {
     let (sender, mut steps) = mpsc::unbounded_channel::<Value>();
     loop {

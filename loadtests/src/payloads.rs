@@ -1,5 +1,5 @@
-//! What the server says, read with as little work as possible: text stays borrowed, and only the fields that are
-//! checked or measured are parsed.
+//! Payloads of publications, read with little work: only the fields that are checked or measured
+//! are parsed, and text stays borrowed.
 
 use std::{
     borrow::Cow,
@@ -7,79 +7,9 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use serde::{Deserialize, Serialize};
+use schemas::ticket::TicketState;
+use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
-
-/// One message of the Centrifugal JSON protocol, from the server.
-#[derive(Deserialize)]
-pub struct Reply<'a> {
-    #[serde(default)]
-    pub id: u32,
-    #[serde(borrow)]
-    pub error: Option<ErrorReply<'a>>,
-    pub connect: Option<ConnectResult>,
-    #[serde(borrow)]
-    pub subscribe: Option<SubscribeResult<'a>>,
-    #[serde(borrow)]
-    pub push: Option<Push<'a>>,
-}
-
-#[derive(Deserialize)]
-pub struct ErrorReply<'a> {
-    pub code: u32,
-    #[serde(default, borrow)]
-    pub message: Cow<'a, str>,
-    #[serde(default)]
-    pub temporary: bool,
-}
-
-#[derive(Deserialize)]
-pub struct ConnectResult {
-    /// Seconds between pings; 0 or absent means none.
-    #[serde(default)]
-    pub ping: u64,
-    #[serde(default)]
-    pub pong: bool,
-}
-
-#[derive(Deserialize)]
-pub struct SubscribeResult<'a> {
-    #[serde(default, borrow)]
-    pub epoch: Cow<'a, str>,
-    #[serde(default)]
-    pub offset: u64,
-    #[serde(default)]
-    pub recoverable: bool,
-    #[serde(default)]
-    pub recovered: bool,
-    #[serde(borrow)]
-    pub data: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    pub publications: Vec<Publication<'a>>,
-}
-
-#[derive(Deserialize)]
-pub struct Push<'a> {
-    #[serde(rename = "pub", borrow)]
-    pub publication: Option<Publication<'a>>,
-    #[serde(borrow)]
-    pub unsubscribe: Option<Unsubscribe<'a>>,
-}
-
-#[derive(Deserialize)]
-pub struct Publication<'a> {
-    #[serde(borrow)]
-    pub data: &'a RawValue,
-    #[serde(default)]
-    pub offset: u64,
-}
-
-#[derive(Deserialize)]
-pub struct Unsubscribe<'a> {
-    pub code: u32,
-    #[serde(default, borrow)]
-    pub reason: Cow<'a, str>,
-}
 
 /// `data:` of an SSE frame that carries a view; what a Socket.IO event tells, too.
 #[derive(Deserialize)]
@@ -99,32 +29,14 @@ pub struct StreamError {
     pub retry: bool,
 }
 
-/// States of a ticket as they stand on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TicketState {
-    Waiting,
-    Called,
-    InService,
-    OnHold,
-    Absent,
-    Completed,
-    NoShow,
-    Cancelled,
-    Left,
-    Transferred,
-}
-
-impl TicketState {
-    /// How far along a ticket is: in a line that only moves forward this never falls.
-    #[must_use]
-    pub fn stage(self) -> u8 {
-        match self {
-            Self::Waiting | Self::OnHold | Self::Absent => 0,
-            Self::Called => 1,
-            Self::InService => 2,
-            Self::Completed | Self::NoShow | Self::Cancelled | Self::Left | Self::Transferred => 3,
-        }
+/// How far a ticket is on its way. In a line that only moves forward, this never falls.
+#[must_use]
+pub fn stage(state: TicketState) -> u8 {
+    match state {
+        TicketState::Called => 1,
+        TicketState::InService => 2,
+        state if state.is_end() => 3,
+        _ => 0,
     }
 }
 

@@ -1,69 +1,39 @@
-//! Runs as the swarm judges them: a bureau that keeps its promises is acquitted, and what one that does not has broken
-//! is named.
+//! The scenario `runs` against a scripted claims service: it finds nothing wrong with an honest
+//! one, and names the breach of each dishonest one.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "helpers of tests: what is missing fails the test, which shows the table"
-)]
-
-use std::{process::Stdio, sync::atomic::Ordering};
+use std::sync::atomic::Ordering;
 
 use serde_json::Value;
 
-#[path = "scripted/bureau.rs"]
-mod bureau;
-
-use bureau::{Fault, serve};
+use crate::{
+    bureau::{Fault, serve},
+    figure, swarm,
+};
 
 const RUNS: [&str; 7] = ["runs", "--rows", "600", "--runs", "6", "--violations", "0.05"];
 
-/// Runs the swarm; returns its exit status and the document it wrote.
-async fn swarm(url: &str, args: &[&str]) -> (i32, Value) {
-    let json = std::env::temp_dir().join(format!("swarm-{:x}.json", fastrand::u128(..)));
-    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_swarm"))
-        .args([
-            "--url",
-            url,
-            "--url",
-            url,
-            "--sources",
-            "2",
-            "--insecure-development-key=any words",
-        ])
-        .args(["--json".as_ref(), json.as_os_str()])
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .unwrap();
-    eprintln!("{}", String::from_utf8_lossy(&output.stderr));
-    let document =
-        std::fs::read(&json).map(|text| serde_json::from_slice(&text).unwrap()).unwrap_or_default();
-    let _ = std::fs::remove_file(json);
-    (output.status.code().unwrap(), document)
+/// Runs the scenario with tokens of several tenants.
+async fn judge(url: &str, args: &[&str]) -> (i32, Value) {
+    let target = ["--url", url, "--url", url, "--insecure-development-key=any words"];
+    swarm(&[&target[..], &RUNS, args].concat()).await
 }
 
 async fn against(fault: Fault, args: &[&str]) -> (i32, Value) {
     let (url, _) = serve(fault, (0, 1)).await;
-    swarm(&url, &[&RUNS[..], args].concat()).await
+    judge(&url, args).await
 }
 
 async fn assert_found(fault: Fault, args: &[&str], breach: &str) {
     let (status, document) = against(fault, args).await;
     assert_eq!(status, 1, "{fault:?}");
     let counted = document["breaches"][breach].as_u64();
-    assert_eq!(counted, Some(6), "{breach} of each run is not among {}", document["breaches"]);
+    assert_eq!(counted, Some(6), "{breach} of each run is not in {}", document["breaches"]);
     let others = document["breaches"].as_object().unwrap().len();
     assert_eq!(others, 1, "nothing but {breach} is broken: {}", document["breaches"]);
 }
 
-fn figure(document: &Value, name: &str) -> f64 {
-    document["figures"][name].as_f64().unwrap_or_else(|| panic!("no figure {name}"))
-}
-
 #[tokio::test]
-async fn runs_of_an_honest_bureau_break_nothing_and_are_measured() {
+async fn honest_runs_are_measured() {
     let (status, document) = against(Fault::None, &["--tenants", "3"]).await;
     assert_eq!((status, &document["kept"]), (0, &Value::Bool(true)), "{document}");
     assert_eq!(figure(&document, "runs_over"), 6.0);
@@ -79,19 +49,18 @@ async fn runs_of_an_honest_bureau_break_nothing_and_are_measured() {
 }
 
 #[tokio::test]
-async fn one_at_a_time_is_one_at_a_time() {
+async fn at_once_limits_open_runs() {
     let (url, bureau) = serve(Fault::None, (0, 1)).await;
-    let (status, document) =
-        swarm(&url, &[&RUNS[..], &["--tenants", "1", "--at-once", "1"]].concat()).await;
+    let (status, document) = judge(&url, &["--tenants", "1", "--at-once", "1"]).await;
     assert_eq!(status, 0, "{document}");
     assert_eq!(bureau.most_open.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
-async fn viewers_are_shown_what_the_clerk_is_shown() {
+async fn viewers_see_what_the_clerk_sees() {
     let (url, _) = serve(Fault::None, (6, 1 + 20)).await;
-    let more = ["--tenants", "2", "--viewers", "20", "--at-once", "1"];
-    let (status, document) = swarm(&url, &[&RUNS[..], &more].concat()).await;
+    let viewers = ["--tenants", "2", "--viewers", "20", "--at-once", "1"];
+    let (status, document) = judge(&url, &viewers).await;
     assert_eq!(status, 0, "{document}");
     assert_eq!(figure(&document, "viewed_run_records"), 5.0);
     assert_eq!(figure(&document, "viewed_run_deliveries_to_its_clerk"), 4.0);
@@ -101,27 +70,27 @@ async fn viewers_are_shown_what_the_clerk_is_shown() {
 }
 
 #[tokio::test]
-async fn what_is_to_be_tried_again_is_and_happens_once() {
-    let (status, document) = against(Fault::TriesAgain, &["--tenants", "2"]).await;
+async fn refused_request_is_repeated_with_one_effect() {
+    let (status, document) = against(Fault::RefusesOnce, &["--tenants", "2"]).await;
     assert_eq!(status, 0, "{document}");
     assert_eq!(figure(&document, "commands_sent_again"), 12.0);
     assert_eq!(figure(&document, "runs_over"), 6.0);
 }
 
 #[tokio::test]
-async fn a_second_attempt_that_begins_again_breaks_nothing_and_is_counted() {
-    let (status, document) = against(Fault::TakesOver, &["--tenants", "2"]).await;
+async fn second_attempt_is_counted_and_no_breach() {
+    let (status, document) = against(Fault::SecondAttempt, &["--tenants", "2"]).await;
     assert_eq!(status, 0, "{document}");
     assert_eq!(figure(&document, "attempts_made_again"), 6.0);
 }
 
 #[tokio::test]
-async fn progress_that_falls_is_found() {
+async fn falling_progress_is_found() {
     assert_found(Fault::ProgressFalls, &[], "progress_fell").await;
 }
 
 #[tokio::test]
-async fn a_second_end_is_found() {
+async fn second_end_is_found() {
     let (status, document) = against(Fault::EndsTwice, &[]).await;
     assert_eq!(
         (status, document["breaches"]["changed_after_end"].as_u64()),
@@ -131,7 +100,7 @@ async fn a_second_end_is_found() {
 }
 
 #[tokio::test]
-async fn an_end_that_never_comes_is_found() {
+async fn missing_end_is_found() {
     assert_found(Fault::NeverEnds, &["--within", "2"], "never_arrived").await;
 }
 
@@ -142,12 +111,12 @@ async fn a_run_that_fails_is_found() {
 
 #[tokio::test]
 async fn a_view_that_is_read_otherwise_than_it_was_followed_is_found() {
-    assert_found(Fault::ReadsOtherwise, &[], "wrong_view").await;
+    assert_found(Fault::SnapshotDiffers, &[], "wrong_view").await;
 }
 
 #[tokio::test]
 async fn a_finding_that_is_not_listed_is_found() {
-    let (status, document) = against(Fault::LosesAFinding, &[]).await;
+    let (status, document) = against(Fault::OmitsFinding, &[]).await;
     assert_eq!(status, 1);
     let breaches = document["breaches"].as_object().unwrap();
     assert_eq!(breaches.keys().collect::<Vec<_>>(), ["wrong_findings"]);

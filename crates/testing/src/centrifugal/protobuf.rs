@@ -1,11 +1,10 @@
-//! Messages of the Centrifugal protocol in Protobuf, as far as a follower uses them: written down here from its
-//! public schema (`client.proto`), so that a mistake in the server's own is not made twice.
+//! Messages in Protobuf, as far as clients use them, written from the public schema
+//! (`client.proto`).
 
 use prost::Message;
 use serde_json::value::RawValue;
 
-use super::form;
-use crate::frames;
+use super::{encoding::ClientCommand, messages};
 
 #[derive(Clone, PartialEq, Message)]
 pub struct Command {
@@ -37,7 +36,7 @@ pub struct SubscribeRequest {
     pub offset: u64,
 }
 
-/// The default one, of no bytes, is a ping.
+/// The default message, which has no bytes, is a ping.
 #[derive(Clone, PartialEq, Message)]
 pub struct Reply {
     #[prost(uint32, tag = "1")]
@@ -114,14 +113,15 @@ pub struct SubscribeResult {
     pub data: Vec<u8>,
 }
 
-impl From<&form::Command<'_>> for Command {
-    fn from(command: &form::Command<'_>) -> Self {
+impl From<&ClientCommand<'_>> for Command {
+    fn from(command: &ClientCommand<'_>) -> Self {
         match *command {
-            form::Command::Connect { id, token } => {
-                let connect = ConnectRequest { token: token.to_owned(), name: "swarm".to_owned() };
+            ClientCommand::Connect { id, token } => {
+                let connect =
+                    ConnectRequest { token: token.to_owned(), name: "testing".to_owned() };
                 Self { id, connect: Some(connect), subscribe: None }
             }
-            form::Command::Subscribe { id, channel, since } => {
+            ClientCommand::Subscribe { id, channel, since } => {
                 let (epoch, offset) = since.unwrap_or_default();
                 let subscribe = SubscribeRequest {
                     channel: channel.to_owned(),
@@ -131,34 +131,34 @@ impl From<&form::Command<'_>> for Command {
                 };
                 Self { id, connect: None, subscribe: Some(subscribe) }
             }
-            form::Command::Pong => Self::default(),
+            ClientCommand::Pong => Self::default(),
         }
     }
 }
 
-/// Payloads are JSON in this form too.
-fn text(bytes: &[u8]) -> Option<&RawValue> {
+/// Payloads are JSON in this encoding too.
+fn raw_json(bytes: &[u8]) -> Option<&RawValue> {
     serde_json::from_slice(bytes).ok()
 }
 
 impl Publication {
-    fn borrowed(&self) -> Option<frames::Publication<'_>> {
-        Some(frames::Publication { data: text(&self.data)?, offset: self.offset })
+    fn borrowed(&self) -> Option<messages::Publication<'_>> {
+        Some(messages::Publication { data: raw_json(&self.data)?, offset: self.offset })
     }
 }
 
 impl Reply {
-    /// The same as a message in JSON is read; none when a payload is no JSON.
+    /// The message as it is read from JSON, or `None` when a payload is not JSON.
     #[must_use]
-    pub fn borrowed(&self) -> Option<frames::Reply<'_>> {
-        let error = self.error.as_ref().map(|error| frames::ErrorReply {
+    pub fn borrowed(&self) -> Option<messages::Reply<'_>> {
+        let error = self.error.as_ref().map(|error| messages::ErrorReply {
             code: error.code,
             message: (&*error.message).into(),
             temporary: error.temporary,
         });
         let connect = self.connect.as_ref();
         let connect =
-            connect.map(|it| frames::ConnectResult { ping: u64::from(it.ping), pong: it.pong });
+            connect.map(|it| messages::ConnectResult { ping: u64::from(it.ping), pong: it.pong });
         let subscribe = match &self.subscribe {
             Some(result) => Some(result.borrowed()?),
             None => None,
@@ -167,22 +167,22 @@ impl Reply {
             Some(push) => Some(push.borrowed()?),
             None => None,
         };
-        Some(frames::Reply { id: self.id, error, connect, subscribe, push })
+        Some(messages::Reply { id: self.id, error, connect, subscribe, push })
     }
 }
 
 impl SubscribeResult {
-    fn borrowed(&self) -> Option<frames::SubscribeResult<'_>> {
+    fn borrowed(&self) -> Option<messages::SubscribeResult<'_>> {
         let publications =
             self.publications.iter().map(Publication::borrowed).collect::<Option<_>>()?;
-        Some(frames::SubscribeResult {
+        Some(messages::SubscribeResult {
             epoch: (&*self.epoch).into(),
             offset: self.offset,
             recoverable: self.recoverable,
             recovered: self.recovered,
             data: match self.data.is_empty() {
                 true => None,
-                false => Some(text(&self.data)?),
+                false => Some(raw_json(&self.data)?),
             },
             publications,
         })
@@ -190,15 +190,15 @@ impl SubscribeResult {
 }
 
 impl Push {
-    fn borrowed(&self) -> Option<frames::Push<'_>> {
+    fn borrowed(&self) -> Option<messages::Push<'_>> {
         let publication = match &self.publication {
             Some(publication) => Some(publication.borrowed()?),
             None => None,
         };
         let unsubscribe = self.unsubscribe.as_ref();
         let unsubscribe = unsubscribe
-            .map(|it| frames::Unsubscribe { code: it.code, reason: (&*it.reason).into() });
-        Some(frames::Push { publication, unsubscribe })
+            .map(|it| messages::Unsubscribe { code: it.code, reason: (&*it.reason).into() });
+        Some(messages::Push { publication, unsubscribe })
     }
 }
 
@@ -207,18 +207,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_subscribe_has_the_bytes_of_the_schema() {
-        let command = form::Command::Subscribe { id: 2, channel: "board:r", since: Some((7, 300)) };
+    fn subscribe_has_the_bytes_of_the_schema() {
+        let command = ClientCommand::Subscribe { id: 2, channel: "board:r", since: Some((7, 300)) };
         let expected: &[u8] = &[
             8, 2, 42, 17, 10, 7, b'b', b'o', b'a', b'r', b'd', b':', b'r', 24, 1, 50, 1, b'7', 56,
             172, 2,
         ];
         assert_eq!(Command::from(&command).encode_to_vec(), expected);
-        assert_eq!(Command::from(&form::Command::Pong).encode_to_vec(), [0_u8; 0]);
+        assert_eq!(Command::from(&ClientCommand::Pong).encode_to_vec(), [0_u8; 0]);
     }
 
     #[test]
-    fn a_publication_is_read_from_the_bytes_of_the_schema() {
+    fn publication_is_read_from_schema_bytes() {
         let bytes: &[u8] = &[34, 12, 18, 1, b'c', 34, 7, 34, 2, b'{', b'}', 48, 172, 2];
         let reply = Reply::decode(bytes).expect("a reply");
         let reply = reply.borrowed().expect("JSON in it");
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_that_is_no_json_is_not_taken_for_one() {
+    fn payload_without_json_is_rejected() {
         let publication = Publication { data: b"{".to_vec(), offset: 1 };
         let push = Push { publication: Some(publication), ..Push::default() };
         assert!(Reply { push: Some(push), ..Reply::default() }.borrowed().is_none());

@@ -1,0 +1,35 @@
+//! Bounded waits of tests.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+/// The longest wait of a test. A test reaches it only when something never happens.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits at most [`PATIENCE`].
+///
+/// # Panics
+/// When the wait takes longer.
+pub async fn patiently<T>(what: &str, wait: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("timed out: {what}"))
+}
+
+/// Repeats an attempt until it has a result.
+///
+/// # Panics
+/// When there is no result within [`PATIENCE`].
+pub async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    attempt: impl Fn() -> F,
+) -> T {
+    patiently(what, async {
+        loop {
+            if let Some(result) = attempt().await {
+                return result;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+}
