@@ -1,5 +1,7 @@
-// Who may open what and order what, from outside: every role, every kind of channel on every transport, every command.
-// The table of `gateway/core/src/access.rs` is written down here once more, as the promise it is to clinics.
+// Who may open what and order what, from outside: every role, every kind of channel on every
+// transport, every command.
+// The table of `gateway/core/src/access.rs` is written down here once more, as the promise it is to
+// clinics.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -14,8 +16,20 @@ import { until } from "./helpers/until.js";
 
 /** @type {Role[]} */
 const ROLES = [
-  "patient", "display", "reception", "support_staff", "doctor", "therapist", "counselor", "pharmacist", "lab_technician",
-  "admin", "viewer", "editor", "finance_billing", "source",
+  "patient",
+  "display",
+  "reception",
+  "support_staff",
+  "doctor",
+  "therapist",
+  "counselor",
+  "pharmacist",
+  "lab_technician",
+  "admin",
+  "viewer",
+  "editor",
+  "finance_billing",
+  "source",
 ];
 const DESK = "reception support_staff";
 const CLINICIANS = "doctor therapist counselor";
@@ -80,7 +94,9 @@ async function openByWebSocket(bearer, channel) {
 async function openBySse(bearer, channel) {
   /** @type {string | undefined} */
   let url;
-  const refused = await codeOf(clinic.streamUrl(bearer, [channel]).then((granted) => (url = granted)));
+  const refused = await codeOf(
+    clinic.streamUrl(bearer, [channel]).then((granted) => (url = granted)),
+  );
   if (!url) return refused;
   const curl = new Curl(url);
   try {
@@ -177,16 +193,36 @@ class Matrix {
   }
 }
 
-/** Tells of an appointment that begins now. @param {import("./helpers/clinic.js").Site} site @param {string} key @param {string} doctor */
+/**
+ * Tells of an appointment that begins now.
+ * @param {import("./helpers/clinic.js").Site} site
+ * @param {string} key
+ * @param {string} doctor
+ */
 async function tell(site, key, doctor) {
-  const { appointment } = await clinic.order("appointments", booking(site, key, doctor), token("source", { subject: "his" }));
+  const { appointment } = await clinic.order(
+    "appointments",
+    booking(site, key, doctor),
+    token("source", { subject: "his" }),
+  );
   return appointment;
 }
 
 /** @param {import("./helpers/clinic.js").Site} site @param {string} key @param {string} doctor */
 function booking({ location, general }, key, doctor) {
-  const [start, end] = [0, 20].map((minutes) => new Date(Date.now() + minutes * 60_000).toISOString());
-  return { location, key, version: 1, status: "booked", start, end, doctor: { id: doctor, name: doctor }, queue: general };
+  const [start, end] = [0, 20].map((minutes) =>
+    new Date(Date.now() + minutes * 60_000).toISOString(),
+  );
+  return {
+    location,
+    key,
+    version: 1,
+    status: "booked",
+    start,
+    end,
+    doctor: { id: doctor, name: doctor },
+    queue: general,
+  };
 }
 
 /** Uploads a file that is no export. @param {string} bearer */
@@ -195,11 +231,19 @@ function upload(bearer) {
   return fetch(`${clinic.url}/v1/files`, { method: "POST", headers, body: "a;b" });
 }
 
-/** Uploads a file, and asks for its check. @param {string} bearer @returns {Promise<string>} the run */
+/**
+ * Uploads a file, and asks for its check.
+ * @param {string} bearer
+ * @returns {Promise<string>} the run
+ */
 async function startRun(bearer) {
   const { file } = await (await upload(bearer)).json();
   const headers = { authorization: `Bearer ${bearer}`, "content-type": "application/json" };
-  const asked = await fetch(`${clinic.url}/v1/runs`, { method: "POST", headers, body: JSON.stringify({ file }) });
+  const asked = await fetch(`${clinic.url}/v1/runs`, {
+    method: "POST",
+    headers,
+    body: JSON.stringify({ file }),
+  });
   assert.equal(asked.status, 202);
   const { run } = await asked.json();
   await until("the run is known", async () => !(await codeOf(clinic.get(`runs/${run}`, bearer))));
@@ -220,7 +264,11 @@ for (const [name, open] of TRANSPORTS) {
     for (const role of ROLES) {
       it(`${role} opens what it was promised and nothing else`, async () => {
         for (const [channel, promised] of matrix.channels()) {
-          assert.equal(await open(matrix.bearer(role), channel), allows(promised, role) ? undefined : "forbidden", channel);
+          assert.equal(
+            await open(matrix.bearer(role), channel),
+            allows(promised, role) ? undefined : "forbidden",
+            channel,
+          );
         }
       });
 
@@ -236,7 +284,11 @@ for (const [name, open] of TRANSPORTS) {
       const nothing = { locations: [], queues: [], tickets: [], appointments: [] };
       for (const role of ROLES) {
         for (const [channel] of matrix.channels()) {
-          assert.equal(await open(matrix.bearer(role, nothing), channel), role === "admin" ? undefined : "forbidden", channel);
+          assert.equal(
+            await open(matrix.bearer(role, nothing), channel),
+            role === "admin" ? undefined : "forbidden",
+            channel,
+          );
         }
       }
     });
@@ -246,11 +298,19 @@ for (const [name, open] of TRANSPORTS) {
         const run = await startRun(token(biller));
         for (const role of ROLES) {
           const opens = [biller, "viewer", "admin"].includes(role);
-          assert.equal(await open(token(role), `run:${run}`), opens ? undefined : "forbidden", `${role}, ${biller}'s`);
+          assert.equal(
+            await open(token(role), `run:${run}`),
+            opens ? undefined : "forbidden",
+            `${role}, ${biller}'s`,
+          );
         }
         const colleague = token(biller, { subject: "a-colleague" });
         assert.equal(await open(colleague, `run:${run}`), "forbidden");
-        assert.ok(REFUSED.includes((await open(token("admin", { tenant: "another" }), `run:${run}`)) ?? "opened"));
+        assert.ok(
+          REFUSED.includes(
+            (await open(token("admin", { tenant: "another" }), `run:${run}`)) ?? "opened",
+          ),
+        );
       }
     });
   });
@@ -269,14 +329,34 @@ describe("commands", () => {
    * @typedef {[string, string, object, string]} Route
    */
 
-  /** Every command to a location about the things of one. @param {import("./helpers/clinic.js").Site} site @param {string} ticket @param {string} appointment @returns {Route[]} */
+  /**
+   * Every command to a location about the things of one.
+   * @param {import("./helpers/clinic.js").Site} site
+   * @param {string} ticket
+   * @param {string} appointment
+   * @returns {Route[]}
+   */
   function routes(site, ticket, appointment) {
     const { location, general, room1 } = site;
-    const place = { name: "Riverside Health Centre", time_zone: "America/Toronto", languages: ["fr", "en"] };
+    const place = {
+      name: "Riverside Health Centre",
+      time_zone: "America/Toronto",
+      languages: ["fr", "en"],
+    };
     /** @param {string} verb @param {string} promised @param {object} [body] @returns {Route} */
-    const move = (verb, promised, body = {}) => ["POST", `tickets/${ticket}/${verb}`, body, promised];
+    const move = (verb, promised, body = {}) => [
+      "POST",
+      `tickets/${ticket}/${verb}`,
+      body,
+      promised,
+    ];
     /** @param {string} verb @param {string} promised @param {object} [body] @returns {Route} */
-    const queue = (verb, promised, body = {}) => ["POST", `queues/${general}/${verb}`, body, promised];
+    const queue = (verb, promised, body = {}) => [
+      "POST",
+      `queues/${general}/${verb}`,
+      body,
+      promised,
+    ];
     const rooms = `${DESK} ${ROOMS} admin`;
     return [
       ["PUT", `locations/${location}`, place, "admin"],
@@ -314,10 +394,17 @@ describe("commands", () => {
   /** @param {Route} route @param {string} bearer @param {boolean} allowed */
   async function judged([method, path, body], bearer, allowed) {
     const headers = { authorization: `Bearer ${bearer}`, "content-type": "application/json" };
-    const answer = await fetch(`${clinic.url}/v1/${path}`, { method, headers, body: JSON.stringify(body) });
+    const answer = await fetch(`${clinic.url}/v1/${path}`, {
+      method,
+      headers,
+      body: JSON.stringify(body),
+    });
     const { code } = await answer.json();
     if (allowed) {
-      assert.ok([200, 202, 409].includes(answer.status), `${method} ${path}: ${answer.status} ${code}`);
+      assert.ok(
+        [200, 202, 409].includes(answer.status),
+        `${method} ${path}: ${answer.status} ${code}`,
+      );
     } else {
       assert.deepEqual([answer.status, code], [403, "forbidden"], `${method} ${path}`);
     }
@@ -343,24 +430,46 @@ describe("commands", () => {
     for (const role of /** @type {Role[]} */ (ROOMS.split(" "))) {
       for (const verb of ["call-next", "pause", "resume"]) {
         const body = verb === "call-next" ? { station: here.room1 } : {};
-        await judged(["POST", `queues/${here.blood}/${verb}`, body, ""], matrix.bearer(role), false);
+        await judged(
+          ["POST", `queues/${here.blood}/${verb}`, body, ""],
+          matrix.bearer(role),
+          false,
+        );
       }
     }
-    await judged(["POST", `tickets/${matrix.other}/leave`, {}, ""], matrix.bearer("patient"), false);
-    await judged(["POST", `tickets/${matrix.checkedIn}/leave`, {}, ""], matrix.bearer("patient"), true);
+    await judged(
+      ["POST", `tickets/${matrix.other}/leave`, {}, ""],
+      matrix.bearer("patient"),
+      false,
+    );
+    await judged(
+      ["POST", `tickets/${matrix.checkedIn}/leave`, {}, ""],
+      matrix.bearer("patient"),
+      true,
+    );
   });
 
   it("a ticket is sent to another location only by who may act there", async () => {
     const { there, other } = matrix;
     for (const role of ROLES) {
-      await judged(["POST", `tickets/${other}/transfer`, { queue: there.general }, ""], matrix.bearer(role), role === "admin");
+      await judged(
+        ["POST", `tickets/${other}/transfer`, { queue: there.general }, ""],
+        matrix.bearer(role),
+        role === "admin",
+      );
     }
   });
 
   it("runs and rules are ordered by who was promised that", async () => {
     const run = await startRun(token("editor"));
     const foreign = await startRun(token("editor", { subject: "a-colleague" }));
-    const rule = { name: { fr: "Code présent", en: "Code there" }, category: "form", severity: "warning", kind: "required", column: "code" };
+    const rule = {
+      name: { fr: "Code présent", en: "Code there" },
+      category: "form",
+      severity: "warning",
+      kind: "required",
+      column: "code",
+    };
     /** @type {Route[]} */
     const table = [
       ["POST", `runs/${run}/cancel`, {}, "editor admin"],
@@ -378,8 +487,15 @@ describe("commands", () => {
       // A file goes with its run: each asks about a new one.
       const { file } = await (await upload(token("admin"))).json();
       await judged(["POST", "runs", { file }, ""], token(role), works);
-      for (const [path, promised] of [["runs", `${BILLERS} viewer admin`], ["rules", `${BILLERS} viewer admin`]]) {
-        assert.equal(await codeOf(clinic.get(path, token(role))), allows(promised, role) ? undefined : "forbidden", path);
+      for (const [path, promised] of [
+        ["runs", `${BILLERS} viewer admin`],
+        ["rules", `${BILLERS} viewer admin`],
+      ]) {
+        assert.equal(
+          await codeOf(clinic.get(path, token(role))),
+          allows(promised, role) ? undefined : "forbidden",
+          path,
+        );
       }
     }
   });

@@ -1,4 +1,5 @@
-// A doctor's schedule, a patient's appointment and the start page in Chromium, against a server that plays them by the
+// A doctor's schedule, a patient's appointment and the start page in Chromium, against a server
+// that plays them by the
 // test's word.
 
 import assert from "node:assert/strict";
@@ -46,7 +47,13 @@ describe("a doctor's schedule", () => {
   const head = { doctor: "Dr. Roy", day: "2026-11-27", time_zone: "America/Toronto", delay_min: 0 };
 
   /** @param {number} slot @param {string} status @param {object} [more] */
-  const entry = (slot, status, more) => ({ status, start: NINE + slot * 20 * MINUTE_MS, end: NINE + (slot + 1) * 20 * MINUTE_MS, label: `P${slot}`, ...more });
+  const entry = (slot, status, more) => ({
+    status,
+    start: NINE + slot * 20 * MINUTE_MS,
+    end: NINE + (slot + 1) * 20 * MINUTE_MS,
+    label: `P${slot}`,
+    ...more,
+  });
 
   it("shows times, statuses, tickets and the doctor's delay, in the location's time", async () => {
     stage.show(CHANNEL, {
@@ -66,8 +73,11 @@ describe("a doctor's schedule", () => {
     const rows = page.page.locator("#rows tr");
     const texts = (await rows.allInnerTexts()).map((text) => text.replace(/\s+/g, " ").trim());
     assert.deepEqual(texts, [
-      "3:00 p.m. to 3:20 p.m. P0 Done A-007 done", "3:20 p.m. to 3:40 p.m. P1 Being seen A-009", "3:40 p.m. to 4:00 p.m. P2 Booked late",
-      "4:00 p.m. to 4:20 p.m. P3 Cancelled Called off", "no time yet P5 On the waiting list",
+      "3:00 p.m. to 3:20 p.m. P0 Completed A-007 completed",
+      "3:20 p.m. to 3:40 p.m. P1 Being seen A-009",
+      "3:40 p.m. to 4:00 p.m. P2 Booked late",
+      "4:00 p.m. to 4:20 p.m. P3 Cancelled Called off",
+      "no time yet P5 On the waiting list",
     ]);
     assert.equal(await page.page.locator("[aria-current]").getAttribute("data-key"), "harbour.1");
     await page.shoot("schedule");
@@ -75,7 +85,9 @@ describe("a doctor's schedule", () => {
   });
 
   it("changes in place: rows stay the same elements, and nothing scrolls", async () => {
-    const day = Object.fromEntries(Array.from({ length: 40 }, (_, slot) => [`harbour.${100 + slot}`, entry(slot, "booked")]));
+    const day = Object.fromEntries(
+      Array.from({ length: 40 }, (_, slot) => [`harbour.${100 + slot}`, entry(slot, "booked")]),
+    );
     stage.show(CHANNEL, { schedule: head, ...day });
     const page = await openPage(PATH);
     const row = page.page.locator("[data-key='harbour.125']");
@@ -86,7 +98,11 @@ describe("a doctor's schedule", () => {
     });
     const before = await row.boundingBox();
     // One goes, one comes, both above it, and it changes itself.
-    stage.show(CHANNEL, { "harbour.101": undefined, "harbour.103b": entry(3, "booked"), "harbour.125": entry(25, "arrived") });
+    stage.show(CHANNEL, {
+      "harbour.101": undefined,
+      "harbour.103b": entry(3, "booked"),
+      "harbour.125": entry(25, "arrived"),
+    });
     await page.shows("[data-key='harbour.125'] .word", "Arrived");
     assert.equal(await row.evaluate((element) => element === document.activeElement), true);
     assert.equal(await page.page.locator("#rows tr").count(), 40);
@@ -95,12 +111,26 @@ describe("a doctor's schedule", () => {
   });
 
   it("fits a small phone in both languages with large text, and says when it is refused", async () => {
-    stage.show(CHANNEL, { schedule: head, "harbour.1": entry(1, "checked-in", { late: true, ticket: { label: "A-009", state: "in_service" } }), "harbour.2": entry(2, "entered-in-error") });
+    stage.show(CHANNEL, {
+      schedule: head,
+      "harbour.1": entry(1, "checked-in", {
+        late: true,
+        ticket: { label: "A-009", state: "in_service" },
+      }),
+      "harbour.2": entry(2, "entered-in-error"),
+    });
     const page = await openPage(PATH, SMALL);
     await page.page.getByRole("button", { name: "Français" }).click();
     await page.shows("#rows", /9 h 20 à 9 h 40\s+P1\s+Inscrit\s+en retard\s+A-009 en consultation/);
     // How far the page, or a cell whose table hides what is too wide, stands out to the side.
-    const wide = () => page.page.evaluate(() => Math.max(...[document.documentElement, ...document.querySelectorAll("#rows > tr > *")].map((box) => box.scrollWidth - box.clientWidth)));
+    const wide = () =>
+      page.page.evaluate(() =>
+        Math.max(
+          ...[document.documentElement, ...document.querySelectorAll("#rows > tr > *")].map(
+            (box) => box.scrollWidth - box.clientWidth,
+          ),
+        ),
+      );
     assert.ok((await wide()) <= 0, "nothing stands out to the side");
     await page.page.evaluate("document.documentElement.style.fontSize = '200%'");
     assert.ok((await wide()) <= 0, "nor with large text");
@@ -115,8 +145,22 @@ describe("a patient's appointment", () => {
   const ID = "harbour.00000000000000000000000000000007";
   const [CHANNEL, TICKET] = [`appointment:${ID}`, `ticket:${ID}`];
   const PATH = `appointment#token=own&appointment=${ID}`;
-  const booked = { appointment: ID, status: "booked", start: NINE, end: NINE + 20 * MINUTE_MS, doctor: "Dr. Roy", delay_min: 0 };
-  const place = { ticket: ID, label: "A-042", queue: "harbour.general", queue_name: "General medicine", queue_state: "open", issued_at: NINE };
+  const booked = {
+    appointment: ID,
+    status: "booked",
+    start: NINE,
+    end: NINE + 20 * MINUTE_MS,
+    doctor: "Dr. Roy",
+    delay_min: 0,
+  };
+  const place = {
+    ticket: ID,
+    label: "A-042",
+    queue: "harbour.general",
+    queue_name: "General medicine",
+    queue_state: "open",
+    issued_at: NINE,
+  };
 
   it("tells its time, its doctor and what to do, and what a delay makes of it", async () => {
     stage.show(CHANNEL, { appointment: booked });
@@ -125,7 +169,10 @@ describe("a patient's appointment", () => {
     await page.shows("#time", "9:00 a.m.");
     await page.shows("#until", "until 9:20 a.m.");
     await page.shows("#doctor", "with Dr. Roy");
-    await page.shows("#appointment-status", /^Booked\s+Please check in at the front desk when you arrive\.$/);
+    await page.shows(
+      "#appointment-status",
+      /^Booked\s+Please check in at the front desk when you arrive\.$/,
+    );
     await page.shows("#delay", "");
     stage.show(CHANNEL, { appointment: { ...booked, delay_min: 20, late: true } });
     await page.shows("#delay", "Dr. Roy is about 20\u00a0min behind.");
@@ -134,7 +181,9 @@ describe("a patient's appointment", () => {
     await page.page.getByRole("button", { name: "Français" }).click();
     await page.shows("#delay", "Dr. Roy a environ 20\u00a0min de retard.");
     await page.page.evaluate("document.documentElement.style.fontSize = '200%'");
-    assert.ok(Number(await page.page.evaluate("document.documentElement.scrollWidth - innerWidth")) <= 0);
+    assert.ok(
+      Number(await page.page.evaluate("document.documentElement.scrollWidth - innerWidth")) <= 0,
+    );
     assert.deepEqual(page.complaints, []);
   });
 
@@ -143,42 +192,68 @@ describe("a patient's appointment", () => {
     const page = await openPage(PATH, SMALL);
     await page.shows("#status-title", "Booked");
     stage.state(TICKET, { ...place, state: "waiting", ahead: 2 });
-    stage.show(CHANNEL, { appointment: { ...booked, status: "checked-in", ticket: ID, ticket_label: "A-042" } });
+    stage.show(CHANNEL, {
+      appointment: { ...booked, status: "checked-in", ticket: ID, ticket_label: "A-042" },
+    });
     await page.shows("#label", "A-042");
     await page.shows("#ahead", "2");
     await page.shows("#queue-name", "General medicine");
     await page.shows("#time", "9:00 a.m.");
     await page.shows("#link", "Live");
-    assert.deepEqual(stage.subscribed.map(({ channel }) => channel), [CHANNEL, TICKET]);
+    assert.deepEqual(
+      stage.subscribed.map(({ channel }) => channel),
+      [CHANNEL, TICKET],
+    );
     await page.shoot("appointment-waiting", { fullPage: true });
-    stage.state(TICKET, { ...place, state: "called", call: { station: "Room 3", at: Date.now(), recalls: 0 } });
+    stage.state(TICKET, {
+      ...place,
+      state: "called",
+      call: { station: "Room 3", at: Date.now(), recalls: 0 },
+    });
     await page.shows("#room", "Room 3");
     await page.shows("#content", "");
     await page.shoot("appointment-called");
     stage.state(TICKET, { ...place, state: "in_service" });
-    stage.show(CHANNEL, { appointment: { ...booked, status: "fulfilled", ticket: ID, ticket_label: "A-042" } });
+    stage.show(CHANNEL, {
+      appointment: { ...booked, status: "fulfilled", ticket: ID, ticket_label: "A-042" },
+    });
     await page.shows("#note-title", "You’re being seen");
     stage.state(TICKET, { ...place, state: "completed" });
-    stage.show(CHANNEL, { appointment: { ...booked, status: "fulfilled", ticket: ID, ticket_label: "A-042" } });
+    stage.show(CHANNEL, {
+      appointment: { ...booked, status: "fulfilled", ticket: ID, ticket_label: "A-042" },
+    });
     await page.shows("#status-title", "All done");
     await page.shows("#label", "");
     assert.deepEqual(page.complaints, []);
   });
 
   it("stands without its ticket, which is forgotten a day after its end", async () => {
-    stage.show(CHANNEL, { appointment: { ...booked, status: "fulfilled", ticket: ID, ticket_label: "A-042" } });
+    stage.show(CHANNEL, {
+      appointment: { ...booked, status: "fulfilled", ticket: ID, ticket_label: "A-042" },
+    });
     const page = await openPage(PATH, SMALL);
-    await until("the ticket was asked for", () => stage.subscribed.some(({ channel }) => channel === TICKET));
+    await until("the ticket was asked for", () =>
+      stage.subscribed.some(({ channel }) => channel === TICKET),
+    );
     await page.shows("#status-title", "All done");
     await page.shows("#link", "Live");
   });
 
   it("says that it goes on at another location, and leads there", async () => {
-    stage.show(CHANNEL, { appointment: { ...booked, status: "cancelled", reason: "The clinic moves", successor: "riverside.9" } });
+    stage.show(CHANNEL, {
+      appointment: {
+        ...booked,
+        status: "cancelled",
+        reason: "The clinic moves",
+        successor: "riverside.9",
+      },
+    });
     const page = await openPage(PATH, SMALL);
-    await page.shows("#appointment-status", /^It’s at another location now/);
+    await page.shows("#appointment-status", /^This appointment has moved/);
     await page.shows("#appointment-reason", "Reason: The clinic moves");
-    stage.show("appointment:riverside.9", { appointment: { ...booked, appointment: "riverside.9", start: NINE + 60 * MINUTE_MS } });
+    stage.show("appointment:riverside.9", {
+      appointment: { ...booked, appointment: "riverside.9", start: NINE + 60 * MINUTE_MS },
+    });
     await page.page.getByRole("link", { name: "Open the new appointment" }).click();
     await page.shows("#time", "10:00 a.m.");
   });
@@ -187,7 +262,7 @@ describe("a patient's appointment", () => {
     const page = await openPage("appointment#token=own", SMALL);
     await page.shows("#note-title", "Open the link to your appointment");
     await page.page.goto(`${stage.url}/appointment#token=own&appointment=harbour.8`);
-    await page.shows("#note-title", "This link doesn’t work any more");
+    await page.shows("#note-title", "This link no longer works");
     assert.deepEqual(page.complaints, []);
   });
 });
@@ -199,41 +274,61 @@ describe("an appointment at a real location", () => {
       const site = await clinic.furnish();
       const at = (/** @type {number} */ ms) => new Date(ms).toISOString();
       const fact = {
-        location: site.location, key: "4711", status: "booked", start: at(Date.now() + MINUTE_MS), end: at(Date.now() + 20 * MINUTE_MS),
-        doctor: { id: "dr-roy", name: "Dr. Roy" }, queue: site.general, label: "S.G.",
+        location: site.location,
+        key: "4711",
+        status: "booked",
+        start: at(Date.now() + MINUTE_MS),
+        end: at(Date.now() + 20 * MINUTE_MS),
+        doctor: { id: "dr-roy", name: "Dr. Roy" },
+        queue: site.general,
+        label: "S.G.",
       };
       const source = token("source", { subject: "his" });
       const { appointment } = await clinic.order("appointments", { ...fact, version: 1 }, source);
-      const link = (/** @type {string} */ page, /** @type {Record<string, string>} */ keys) => `${clinic.url}/${page}#${new URLSearchParams(keys)}`;
+      const link = (/** @type {string} */ page, /** @type {Record<string, string>} */ keys) =>
+        `${clinic.url}/${page}#${new URLSearchParams(keys)}`;
       /** @param {string} url */
       const visit = async (url, viewport = SCREEN) => {
         const page = await Page.open(browser, url, viewport);
         opened.push(page);
         return page;
       };
-      const own = await visit(link("appointment", { token: token("patient", { appointments: [appointment] }), appointment }), SMALL);
-      const list = await visit(link("schedule", { token: site.token("doctor", { doctor: "dr-roy" }), schedule: `${site.location}/dr-roy` }));
-      const dashboard = await visit(link("dashboard", { token: site.token("doctor"), location: site.location }));
+      const own = await visit(
+        link("appointment", {
+          token: token("patient", { appointments: [appointment] }),
+          appointment,
+        }),
+        SMALL,
+      );
+      const list = await visit(
+        link("schedule", {
+          token: site.token("doctor", { doctor: "dr-roy" }),
+          schedule: `${site.location}/dr-roy`,
+        }),
+      );
+      const dashboard = await visit(
+        link("dashboard", { token: site.token("doctor"), location: site.location }),
+      );
       await own.shows("#status-title", "Booked");
       await list.shows("#rows", /S\.G\.\s+Booked/);
       await dashboard.shows("#appointments", /^Due\s+1\s/);
 
       const { label } = await clinic.order("check-ins", { appointment }, site.token("reception"));
       await own.shows("#label", label);
-      await own.shows("#ahead-text", "You are next");
+      await own.shows("#ahead-text", "You’re next");
       await list.shows("#rows", new RegExp(`S\\.G\\.\\s+Checked in\\s+${label} waiting`));
       await dashboard.shows("#appointments", /^Due\s+0\s.*Arrived\s+1\s/s);
       const { ticket } = await site.callNext();
       await own.shows("#room", "Room 1");
       await list.shows("#rows", new RegExp(`${label} called`));
-      await dashboard.shows("#stations", new RegExp(`Room 1\\s+Busy\\s+with ${label}`));
+      await dashboard.shows("#stations", new RegExp(`Room 1\\s+In use\\s+with ${label}`));
       await clinic.order(`tickets/${ticket}/start`);
       await own.shows("#note-title", "You’re being seen");
       await list.shows("#rows", /S\.G\.\s+Being seen/);
       await clinic.order(`tickets/${ticket}/complete`);
       await own.shows("#status-title", "All done");
-      await list.shows("#rows", /S\.G\.\s+Done/);
-      await dashboard.shows("#appointments", /Fulfilled\s+1\s/);
+      await list.shows("#rows", /S\.G\.\s+Completed/);
+      await dashboard.shows("#appointments", /Completed\s+1\s/);
       assert.deepEqual([...own.complaints, ...list.complaints, ...dashboard.complaints], []);
     } finally {
       await clinic.stop();
@@ -242,10 +337,23 @@ describe("an appointment at a real location", () => {
 });
 
 describe("the start page of a demo", () => {
-  const tokens = { patient: "p", display: "d", reception: "r", doctor: "dr", appointment: "a", viewer: "v", editor: "e" };
+  const tokens = {
+    patient: "p",
+    display: "d",
+    reception: "r",
+    doctor: "dr",
+    appointment: "a",
+    viewer: "v",
+    editor: "e",
+  };
   const demo = {
-    tokens, location: "harbour", tickets: ["harbour.1", "harbour.2"], queues: ["harbour.general", "harbour.blood"], stations: ["harbour.room-1", "harbour.room-3"],
-    schedule: "harbour/dr-roy", appointments: ["harbour.7"],
+    tokens,
+    location: "harbour",
+    tickets: ["harbour.1", "harbour.2"],
+    queues: ["harbour.general", "harbour.blood"],
+    stations: ["harbour.room-1", "harbour.room-3"],
+    schedule: "harbour/dr-roy",
+    appointments: ["harbour.7"],
   };
 
   /** @param {object} [changes] */
@@ -253,15 +361,46 @@ describe("the start page of a demo", () => {
     const now = Date.now();
     stage.answers.set("GET demo", { json: { ...demo, ...changes } });
     stage.show("load:harbour", busyDay(now));
-    stage.show("board:harbour", { "queue:harbour.general": { name: "General medicine", state: "open", waiting: 16 }, "call:1": { label: "A-041", station: "Room 1", at: now, recalls: 0, current: true } });
-    stage.state("ticket:harbour.1", { label: "B-020", queue: "harbour.blood", state: "waiting", ahead: 1 });
-    stage.state("ticket:harbour.2", { label: "A-050", queue: "harbour.general", state: "waiting", ahead: 9 });
-    stage.show("schedule:harbour/dr-roy", {
-      schedule: { doctor: "Dr. Roy", day: "2026-11-27", time_zone: "America/Toronto", delay_min: 10 },
-      "harbour.6": { status: "fulfilled", start: NINE, end: NINE + 1, label: "M.T." },
-      "harbour.7": { status: "booked", start: NINE + 20 * MINUTE_MS, end: NINE + 40 * MINUTE_MS, label: "S.G.", late: true },
+    stage.show("board:harbour", {
+      "queue:harbour.general": { name: "General medicine", state: "open", waiting: 16 },
+      "call:1": { label: "A-041", station: "Room 1", at: now, recalls: 0, current: true },
     });
-    stage.show("appointment:harbour.7", { appointment: { appointment: "harbour.7", status: "booked", start: NINE + 20 * MINUTE_MS, delay_min: 0 } });
+    stage.state("ticket:harbour.1", {
+      label: "B-020",
+      queue: "harbour.blood",
+      state: "waiting",
+      ahead: 1,
+    });
+    stage.state("ticket:harbour.2", {
+      label: "A-050",
+      queue: "harbour.general",
+      state: "waiting",
+      ahead: 9,
+    });
+    stage.show("schedule:harbour/dr-roy", {
+      schedule: {
+        doctor: "Dr. Roy",
+        day: "2026-11-27",
+        time_zone: "America/Toronto",
+        delay_min: 10,
+      },
+      "harbour.6": { status: "fulfilled", start: NINE, end: NINE + 1, label: "M.T." },
+      "harbour.7": {
+        status: "booked",
+        start: NINE + 20 * MINUTE_MS,
+        end: NINE + 40 * MINUTE_MS,
+        label: "S.G.",
+        late: true,
+      },
+    });
+    stage.show("appointment:harbour.7", {
+      appointment: {
+        appointment: "harbour.7",
+        status: "booked",
+        start: NINE + 20 * MINUTE_MS,
+        delay_min: 0,
+      },
+    });
     return openPage("");
   }
 
@@ -269,13 +408,21 @@ describe("the start page of a demo", () => {
     const page = await openStart();
     await page.shows("#patient-label", "B-020");
     await page.shows("#board-waiting", "16 waiting now");
-    await page.shows("#dashboard-wait", "the longest for 67 min");
-    await page.shows("#schedule-doctor", "Dr. Roy, 10 min behind");
-    await page.shows("#appointment-time", "09:20");
-    const links = await page.page.locator("main .button[href]").evaluateAll((all) => all.map((link) => link.getAttribute("href")?.replace(/^http.*[/]/, "")));
+    await page.shows("#dashboard-wait", "longest wait 1\u00a0h\u00a007");
+    await page.shows("#schedule-doctor", "Dr. Roy, 10\u00a0min behind");
+    await page.shows("#appointment-time", "9:20 a.m.");
+    const links = await page.page
+      .locator("main .button[href]")
+      .evaluateAll((all) =>
+        all.map((link) => link.getAttribute("href")?.replace(/^http.*[/]/, "")),
+      );
     assert.deepEqual(links, [
-      "patient#token=p&ticket=harbour.1", "board#token=d&location=harbour", "dashboard#token=dr&location=harbour",
-      "schedule#token=dr&schedule=harbour%2Fdr-roy", "appointment#token=a&appointment=harbour.7", "runs#token=e",
+      "patient#token=p&ticket=harbour.1",
+      "appointment#token=a&appointment=harbour.7",
+      "board#token=d&location=harbour",
+      "dashboard#token=dr&location=harbour",
+      "schedule#token=dr&schedule=harbour%2Fdr-roy",
+      "runs#token=e",
     ]);
     await page.shoot("start-staged", { fullPage: true });
     assert.deepEqual(page.complaints, []);
@@ -284,34 +431,78 @@ describe("the start page of a demo", () => {
   it("lets a visitor call the next person, from the line on show to a free room, and says what came of it", async () => {
     const page = await openStart();
     await page.shows("#patient-label", "B-020");
-    const suggested = async () => [await page.page.locator("#call-queue").inputValue(), await page.page.locator("#call-station").inputValue()].join(" to ");
-    await until("a line and a room are suggested", async () => (await suggested()) === "harbour.blood to harbour.room-3");
-    stage.answers.set("POST queues/harbour.blood/call-next", { json: { outcome: "applied", result: { ticket: "harbour.1", label: "B-020" } } });
+    const suggested = async () =>
+      [
+        await page.page.locator("#call-queue").inputValue(),
+        await page.page.locator("#call-station").inputValue(),
+      ].join(" to ");
+    await until(
+      "a line and a room are suggested",
+      async () => (await suggested()) === "harbour.blood to harbour.room-3",
+    );
+    stage.answers.set("POST queues/harbour.blood/call-next", {
+      json: { outcome: "applied", result: { ticket: "harbour.1", label: "B-020" } },
+    });
     await page.page.getByRole("button", { name: "Call next" }).click();
-    await page.shows("#outcome", "B-020 was called to Room 3: look at the phone, the board and the dashboard.");
-    assert.deepEqual(stage.heard.at(-1), { line: "POST queues/harbour.blood/call-next", body: '{"station":"harbour.room-3"}', bearer: "Bearer r" });
+    await page.shows(
+      "#outcome",
+      "B-020 was called to Room 3. See the phone, the screen and the dashboard.",
+    );
+    assert.deepEqual(stage.heard.at(-1), {
+      line: "POST queues/harbour.blood/call-next",
+      body: '{"station":"harbour.room-3"}',
+      bearer: "Bearer r",
+    });
     await page.page.locator("#call-queue").selectOption("harbour.general");
-    stage.answers.set("POST queues/harbour.general/call-next", { status: 409, json: { code: "queue_empty" } });
+    stage.answers.set("POST queues/harbour.general/call-next", {
+      status: 409,
+      json: { code: "queue_empty" },
+    });
     await page.page.getByRole("button", { name: "Call next" }).click();
-    await page.shows("#outcome", /^Nobody waits in that line/);
+    await page.shows("#outcome", /^Nobody is waiting in that line/);
   });
 
   it("lets a visitor check in an appointment that is due", async () => {
     const page = await openStart();
     await page.shows("#check-in-appointment", /^9:20 a\.m\. S\.G\. \(late\)$/);
-    stage.answers.set("POST check-ins", { json: { outcome: "applied", result: { ticket: "harbour.7", label: "A-051" } } });
+    stage.answers.set("POST check-ins", {
+      json: { outcome: "applied", result: { ticket: "harbour.7", label: "A-051" } },
+    });
     await page.page.getByRole("button", { name: "Check in" }).click();
-    await page.shows("#outcome", /^Checked in with the ticket A-051/);
-    assert.deepEqual(stage.heard.at(-1), { line: "POST check-ins", body: '{"appointment":"harbour.7"}', bearer: "Bearer r" });
-    stage.show("schedule:harbour/dr-roy", { "harbour.7": { status: "checked-in", start: NINE, label: "S.G.", ticket: { label: "A-051", state: "waiting" } } });
+    await page.shows("#outcome", /^Checked in with ticket A-051/);
+    assert.deepEqual(stage.heard.at(-1), {
+      line: "POST check-ins",
+      body: '{"appointment":"harbour.7"}',
+      bearer: "Bearer r",
+    });
+    stage.show("schedule:harbour/dr-roy", {
+      "harbour.7": {
+        status: "checked-in",
+        start: NINE,
+        label: "S.G.",
+        ticket: { label: "A-051", state: "waiting" },
+      },
+    });
     await page.shows("#check-in", "");
   });
 
   it("offers what there is where a demo has fewer things", async () => {
     const { patient, display } = tokens;
-    const page = await openStart({ tokens: { patient, display }, schedule: null, appointments: undefined, queues: undefined });
+    const page = await openStart({
+      tokens: { patient, display },
+      schedule: null,
+      appointments: undefined,
+      queues: undefined,
+    });
     await page.shows("#board-waiting", "16 waiting now");
-    for (const id of ["#desk", "#dashboard-links", "#schedule-links", "#appointment-links", "#claims-links"]) await page.shows(id, "");
+    for (const id of [
+      "#desk",
+      "#dashboard-links",
+      "#schedule-links",
+      "#appointment-links",
+      "#claims-links",
+    ])
+      await page.shows(id, "");
     assert.deepEqual(page.complaints, []);
   });
 });

@@ -27,7 +27,8 @@ const connect = (options, url = clinic.url) => open(new Client(url, options));
 /** @param {string} bearer */
 const connectBare = async (bearer) => open(await Socket.connect(clinic.url, bearer));
 /** @param {Site} site @param {{ticket: string}[]} tickets */
-const patient = (site, ...tickets) => site.token("patient", { tickets: tickets.map(({ ticket }) => ticket) });
+const patient = (site, ...tickets) =>
+  site.token("patient", { tickets: tickets.map(({ ticket }) => ticket) });
 
 before(async () => {
   clinic = await Clinic.start("--empty", "--log", "debug");
@@ -66,10 +67,19 @@ describe("a patient on a WebSocket", () => {
     assert.deepEqual({ label, ticket }, own);
     await until("the call arrives", () => follower.state.state === "called");
     assert.equal(follower.state.call.station, "Room 2");
-    assert.deepEqual([follower.state.ahead, follower.state.position, follower.state.estimate], [undefined, undefined, undefined]);
+    assert.deepEqual(
+      [follower.state.ahead, follower.state.position, follower.state.estimate],
+      [undefined, undefined, undefined],
+    );
 
-    const places = follower.states.filter(({ state }) => state === "waiting").map(({ ahead }) => ahead);
-    assert.deepEqual(places, [...new Set(places)].sort((a, b) => b - a), "each place is less than the one before");
+    const places = follower.states
+      .filter(({ state }) => state === "waiting")
+      .map(({ ahead }) => ahead);
+    assert.deepEqual(
+      places,
+      [...new Set(places)].sort((a, b) => b - a),
+      "each place is less than the one before",
+    );
   });
 
   it("hears of nothing that changes nothing for them", async () => {
@@ -81,7 +91,10 @@ describe("a patient on a WebSocket", () => {
     await clinic.order(`tickets/${behind.ticket}/cancel`);
     await clinic.order(`tickets/${own.ticket}/call`, { station: site.room1 });
     await until("the call arrives", () => follower.state.state === "called");
-    assert.deepEqual(follower.states.map(({ state }) => state), ["waiting", "called"]);
+    assert.deepEqual(
+      follower.states.map(({ state }) => state),
+      ["waiting", "called"],
+    );
   });
 
   it("follows their ticket through everything that may become of it", async () => {
@@ -92,13 +105,25 @@ describe("a patient on a WebSocket", () => {
     await follower.started(1);
     /** @type {[string, object, (state: any) => unknown][]} */
     const steps = [
-      ["hold", { reason: "Waiting for a result" }, ({ state, reason }) => state === "on_hold" && reason === "Waiting for a result"],
+      [
+        "hold",
+        { reason: "Waiting for a result" },
+        ({ state, reason }) => state === "on_hold" && reason === "Waiting for a result",
+      ],
       ["resume", {}, ({ state, ahead }) => state === "waiting" && ahead === 0],
-      ["call", { station: site.room1 }, ({ state, call }) => state === "called" && call.recalls === 0],
+      [
+        "call",
+        { station: site.room1 },
+        ({ state, call }) => state === "called" && call.recalls === 0,
+      ],
       ["recall", {}, ({ state, call }) => state === "called" && call.recalls === 1],
       ["absent", {}, ({ state }) => state === "absent"],
       ["return", {}, ({ state }) => state === "waiting"],
-      ["transfer", { queue: site.blood }, ({ queue_name: name, ahead }) => name === "Blood tests" && ahead === 1],
+      [
+        "transfer",
+        { queue: site.blood },
+        ({ queue_name: name, ahead }) => name === "Blood tests" && ahead === 1,
+      ],
       ["call", { station: site.room2 }, ({ call }) => call?.station === "Room 2"],
       ["start", {}, ({ state }) => state === "in_service"],
       ["complete", {}, ({ state }) => state === "completed"],
@@ -115,7 +140,9 @@ describe("a patient on a WebSocket", () => {
     const site = await clinic.furnish();
     const [own] = await site.issue(1);
     await clinic.order(`tickets/${own.ticket}/leave`, {}, patient(site, own));
-    const { data } = await connect({ token: patient(site, own) }).follow(`ticket:${own.ticket}`).started(1);
+    const { data } = await connect({ token: patient(site, own) })
+      .follow(`ticket:${own.ticket}`)
+      .started(1);
     assert.equal(data.state, "left");
   });
 });
@@ -134,7 +161,10 @@ describe("a screen on a WebSocket", () => {
     await liveliness(site);
     await board.agreesWith(() => clinic.get(`boards/${site.location}`, reception));
     await queue.agreesWith(() => clinic.get(`queues/${site.general}`, reception));
-    assert.ok(client.lines.some(({ push }) => push?.pub.data.from !== undefined), "deltas came");
+    assert.ok(
+      client.lines.some(({ push }) => push?.pub.data.from !== undefined),
+      "deltas came",
+    );
   });
 
   it("shows labels and rooms on the board, and no ticket's id", async () => {
@@ -146,9 +176,18 @@ describe("a screen on a WebSocket", () => {
     const called = await site.callNext(site.room2);
     await until("the call is on the board", () => {
       const entries = [...(board.held?.entries ?? [])];
-      return entries.some(([key, call]) => key.startsWith("call:") && call.label === called.label && call.station === "Room 2" && call.current);
+      return entries.some(
+        ([key, call]) =>
+          key.startsWith("call:") &&
+          call.label === called.label &&
+          call.station === "Room 2" &&
+          call.current,
+      );
     });
-    await until("three wait", () => board.held?.entries?.get(`queue:${site.general}`)?.waiting === 3);
+    await until(
+      "three wait",
+      () => board.held?.entries?.get(`queue:${site.general}`)?.waiting === 3,
+    );
     const heard = JSON.stringify(client.lines);
     for (const { ticket } of tickets) assert.ok(!heard.includes(ticket.split(".")[1]));
   });
@@ -186,7 +225,11 @@ describe("a client that was away", () => {
     const reception = site.token("reception");
     const [, , own] = await site.issue(3);
     const client = connect({ token: reception });
-    const followers = [`ticket:${own.ticket}`, `board:${site.location}`, `queue:${site.general}`].map((channel) => client.follow(channel));
+    const followers = [
+      `ticket:${own.ticket}`,
+      `board:${site.location}`,
+      `queue:${site.general}`,
+    ].map((channel) => client.follow(channel));
     const [ticket, board, queue] = followers;
     for (const follower of followers) await follower.started(1);
 
@@ -198,14 +241,21 @@ describe("a client that was away", () => {
 
     for (const follower of followers) {
       const { recovered, wasRecovering } = await follower.started(2);
-      assert.deepEqual({ recovered, wasRecovering }, { recovered: true, wasRecovering: true }, follower.channel.split(":")[0]);
+      assert.deepEqual(
+        { recovered, wasRecovering },
+        { recovered: true, wasRecovering: true },
+        follower.channel.split(":")[0],
+      );
     }
     for (const { publications = [], data } of client.starts.slice(3)) {
       assert.equal(publications.length, 1);
       assert.equal(data, undefined);
     }
     await until("nobody is ahead", () => ticket.state.ahead === 0);
-    assert.deepEqual(ticket.states.map(({ ahead }) => ahead), [2, 0]);
+    assert.deepEqual(
+      ticket.states.map(({ ahead }) => ahead),
+      [2, 0],
+    );
     await board.agreesWith(() => clinic.get(`boards/${site.location}`, reception));
     await queue.agreesWith(() => clinic.get(`queues/${site.general}`, reception));
   });
@@ -237,16 +287,23 @@ describe("a client that was away", () => {
     await ticket.started(1);
 
     proxy.cut();
-    await until("the client notices", () => client.states.includes("connecting") && client.centrifuge.state === "connecting");
+    await until(
+      "the client notices",
+      () => client.states.includes("connecting") && client.centrifuge.state === "connecting",
+    );
     await liveliness(site);
     await site.callNext();
     proxy.mend(clinic.url);
 
-    for (const follower of [queue, ticket]) assert.equal((await follower.started(2)).recovered, true);
+    for (const follower of [queue, ticket])
+      assert.equal((await follower.started(2)).recovered, true);
     for (const { publications = [] } of client.starts.slice(2)) assert.ok(publications.length <= 1);
     await queue.agreesWith(() => clinic.get(`queues/${site.general}`, reception));
     const now = await clinic.get(`tickets/${own.ticket}`, reception);
-    await until("the ticket is as the server has it", () => ticket.state.state === now.state && ticket.state.ahead === now.ahead);
+    await until(
+      "the ticket is as the server has it",
+      () => ticket.state.state === now.state && ticket.state.ahead === now.ahead,
+    );
   });
 
   it("is never answered with less than it has seen", async () => {
@@ -262,17 +319,27 @@ describe("a client that was away", () => {
       site.issue(1, site.blood),
     ]);
     const { recovered, publications, data } = subscribe;
-    assert.deepEqual([recovered, publications, data, subscribe.offset], [true, undefined, undefined, offset + 1]);
+    assert.deepEqual(
+      [recovered, publications, data, subscribe.offset],
+      [true, undefined, undefined, offset + 1],
+    );
     await site.issue(1, site.blood);
-    const { push } = await until("the next change arrives", () => socket.lines.find(({ push }) => push));
+    const { push } = await until("the next change arrives", () =>
+      socket.lines.find(({ push }) => push),
+    );
     assert.deepEqual([push.pub.offset, push.pub.data.from], [offset + 2, offset + 1]);
   });
 
   it("gets a snapshot, not a recovery, for a position that means nothing here", async () => {
     const site = await clinic.furnish();
     const socket = await connectBare(site.token("reception"));
-    const { subscribe } = await socket.ask({ subscribe: { channel: `queue:${site.general}`, recover: true, epoch: "1", offset: 1 } });
-    assert.deepEqual([subscribe.recovered, subscribe.was_recovering, subscribe.recoverable], [undefined, true, true]);
+    const { subscribe } = await socket.ask({
+      subscribe: { channel: `queue:${site.general}`, recover: true, epoch: "1", offset: 1 },
+    });
+    assert.deepEqual(
+      [subscribe.recovered, subscribe.was_recovering, subscribe.recoverable],
+      [undefined, true, true],
+    );
     assert.ok(subscribe.data.entries.queue);
     assert.notEqual(subscribe.epoch, "1");
   });
@@ -298,10 +365,15 @@ describe("a token that ends", () => {
 
   it("is refreshed in band while everything goes on", async () => {
     const site = await clinic.furnish();
-    const client = connect({ token: site.token("reception", { expiresInMs: 1500 }), getToken: async () => site.token("reception") });
+    const client = connect({
+      token: site.token("reception", { expiresInMs: 1500 }),
+      getToken: async () => site.token("reception"),
+    });
     const queue = client.follow(`queue:${site.general}`);
     await queue.started(1);
-    const { refresh } = await until("the server takes the new token", () => client.lines.find((line) => line.refresh));
+    const { refresh } = await until("the server takes the new token", () =>
+      client.lines.find((line) => line.refresh),
+    );
     assert.ok(refresh.expires && refresh.ttl > 3000, `${refresh.ttl}`);
     await site.issue(1);
     await until("the line grows", () => queue.held?.entries?.size === 2);
@@ -328,7 +400,9 @@ describe("a token that ends", () => {
     const site = await clinic.furnish();
     for (const other of [{ subject: "somebody-else" }, { tenant: "elsewhere" }]) {
       const socket = await connectBare(site.token("reception"));
-      socket.socket.send(JSON.stringify({ id: 9, refresh: { token: site.token("reception", other) } }));
+      socket.socket.send(
+        JSON.stringify({ id: 9, refresh: { token: site.token("reception", other) } }),
+      );
       assert.equal((await socket.farewell()).code, 3500);
     }
   });
@@ -344,14 +418,27 @@ describe("a request that is refused", () => {
     const channel = `ticket:${own.ticket}`;
     assert.ok((await socket.subscribe(channel)).subscribe.data);
     assert.equal((await socket.subscribe(channel)).error.code, 105);
-    for (const forbidden of [`ticket:${other.ticket}`, `queue:${site.general}`, `board:${site.location}`]) {
+    for (const forbidden of [
+      `ticket:${other.ticket}`,
+      `queue:${site.general}`,
+      `board:${site.location}`,
+    ]) {
       assert.equal((await socket.subscribe(forbidden)).error.code, 103, forbidden.split(":")[0]);
     }
-    for (const unknown of ["weather:today", "ticket:", "ticket:no-hex", "queue:general", `queue:${site.general}x y`, ""]) {
+    for (const unknown of [
+      "weather:today",
+      "ticket:",
+      "ticket:no-hex",
+      "queue:general",
+      `queue:${site.general}x y`,
+      "",
+    ]) {
       assert.equal((await socket.subscribe(unknown)).error.code, 102, unknown);
     }
     await clinic.order(`tickets/${own.ticket}/call`, { station: site.room1 });
-    await until("the first subscription goes on", () => socket.lines.some(({ push }) => push?.pub.data.state === "called"));
+    await until("the first subscription goes on", () =>
+      socket.lines.some(({ push }) => push?.pub.data.state === "called"),
+    );
   });
 
   it("says 102 for what does not exist, to those who might see it", async () => {
@@ -366,7 +453,10 @@ describe("a request that is refused", () => {
   it("tells another tenant nothing, by socket or by HTTP", async () => {
     const site = await clinic.furnish();
     const [own] = await site.issue(1);
-    for (const bearer of [token("admin", { tenant: "elsewhere" }), site.token("patient", { tenant: "elsewhere", tickets: [own.ticket] })]) {
+    for (const bearer of [
+      token("admin", { tenant: "elsewhere" }),
+      site.token("patient", { tenant: "elsewhere", tickets: [own.ticket] }),
+    ]) {
       const socket = await connectBare(bearer);
       const { error } = await socket.subscribe(`ticket:${own.ticket}`);
       assert.equal(error.code, 102);
@@ -379,7 +469,12 @@ describe("a request that is refused", () => {
 
   it("ends a connection whose token cannot be trusted: 101, then 3500", async () => {
     const good = token("reception");
-    for (const bad of ["", "x", `${good.slice(0, -2)}AA`, token("reception", { audience: "another" })]) {
+    for (const bad of [
+      "",
+      "x",
+      `${good.slice(0, -2)}AA`,
+      token("reception", { audience: "another" }),
+    ]) {
       const socket = open(await Socket.open(clinic.url));
       assert.equal((await socket.ask({ connect: { token: bad } })).error.code, 101);
       assert.equal((await socket.farewell()).code, 3500);
@@ -474,7 +569,13 @@ describe("what the server logs", () => {
     await clinic.order(`tickets/${own.ticket}/hold`, { reason: "a private reason" });
     await closeAll();
     assert.match(clinic.log, /DEBUG/);
-    for (const secret of [own.ticket.split(".")[1], own.label, bearer, "a private reason", "test-patient"]) {
+    for (const secret of [
+      own.ticket.split(".")[1],
+      own.label,
+      bearer,
+      "a private reason",
+      "test-patient",
+    ]) {
       assert.ok(!clinic.log.includes(secret));
     }
   });

@@ -38,15 +38,21 @@ function open(it) {
 async function openDashboard(entries, viewport = WALL) {
   stage = open(await StagedClinic.start());
   stage.show(CHANNEL, entries);
-  return open(await Page.open(browser, `${stage.url}/dashboard#token=staff&location=harbour`, viewport));
+  return open(
+    await Page.open(browser, `${stage.url}/dashboard#token=staff&location=harbour`, viewport),
+  );
 }
 
 /** The head of a load, as in `busyDay`. @param {object} [changes] */
 const head = (changes) => ({ ...busyDay(Date.now()).load, ...changes });
 
-/** Lets the page believe that so much time has passed; what it waits for really happens. @param {Page} page @param {number} ms */
+/**
+ * Lets the page believe that so much time has passed; what it waits for really happens.
+ * @param {Page} page
+ * @param {number} ms
+ */
 async function pass({ page }, ms) {
-  await page.clock.install({ time: await page.evaluate("Date.now()").then(Number) + ms });
+  await page.clock.install({ time: (await page.evaluate("Date.now()").then(Number)) + ms });
 }
 
 describe("the dashboard", () => {
@@ -54,56 +60,86 @@ describe("the dashboard", () => {
     const page = await openDashboard(busyDay(Date.now()));
     await page.shows("#name", "Harbour Clinic");
     await page.shows("#figure-waiting", /^Waiting\s+24\s+in all lines$/);
-    await page.shows("#figure-longest", /^Longest wait\s+1\sh\s07\s+very high\s+since \d+:\d\d [ap]\.m\.$/);
+    await page.shows(
+      "#figure-longest",
+      /^Longest wait\s+1\sh\s07\s+very high\s+since \d+:\d\d [ap]\.m\.$/,
+    );
     await page.shows("#figure-median", /^Median wait\s+23\smin/);
     await page.shows("#figure-called", /^Called\s+\d+\s+in the last hour$/);
     const rows = page.page.getByRole("row");
     for (const row of [
-      /General medicine Open 16 very high 1\sat\slevel\s9, 2\sat\slevel\s5, 13\susual 1\sh\s07 very high 31\smin/,
-      /Blood tests Open 8 high 8\susual 34\smin high 12\smin/,
-      /Vaccination Paused 0/, /Pharmacy Closed 0/,
-    ]) assert.equal(await rows.filter({ hasText: "" }).and(page.page.getByRole("row", { name: row })).count(), 1, String(row));
-    await page.shows("#stations", /Room 1\s+Busy\s+with A-041\s+General medicine/);
+      /General medicine Open 16 very high 1\surgent \(level\s9\), 2\surgent \(level\s5\), 13\sroutine 1\sh\s07 very high 31\smin/,
+      /Blood tests Open 8 high 8\sroutine 34\smin high 12\smin/,
+      /Vaccination Paused 0/,
+      /Pharmacy Closed 0/,
+    ])
+      assert.equal(
+        await rows
+          .filter({ hasText: "" })
+          .and(page.page.getByRole("row", { name: row }))
+          .count(),
+        1,
+        String(row),
+      );
+    await page.shows("#stations", /Room 1\s+In use\s+with A-041\s+General medicine/);
     await page.shows("#stations", /Room 3\s+Free\s+General medicine\s+Room 4\s+Closed/);
-    await page.shows("#stations-busy", "3 of 5 open are busy");
-    await page.shows("#appointments", /^Due\s+14\s+of these late\s+3\s+Arrived\s+6\s+Fulfilled\s+21\s+No-shows\s+2\s+Cancelled\s+3$/);
-    await page.shows("#facts", /^7 of 119 messages .*4 known already, 2 older .*, 1 not believed/);
+    await page.shows("#stations-busy", "3 of 5 open rooms in use");
+    await page.shows(
+      "#appointments",
+      /^Due\s+14\s+Late \(of those due\)\s+3\s+Arrived\s+6\s+Completed\s+21\s+No-shows\s+2\s+Cancelled\s+3$/,
+    );
+    await page.shows(
+      "#facts",
+      /^119 updates received .*; 7 ignored in whole or in part \(4 already known, 2 out of date, 1 overridden/,
+    );
     await page.shows("#link", "Live");
     assert.deepEqual(page.complaints, []);
   });
 
   it("draws the day with what came, was served and is booked, and says the same as a table", async () => {
     const page = await openDashboard(busyDay(Date.now()));
-    await page.shows("#curve-summary", "106 people arrived, 81 served, 85 appointments.");
+    await page.shows("#curve-summary", "106 people arrived, 81 served, 85 appointments booked.");
     assert.equal(await page.page.locator("#curve .arrived").count(), 23);
     assert.equal(await page.page.locator("#curve .served").count(), 22);
     assert.equal(await page.page.locator("#curve .booked").count(), 1);
     assert.equal(await page.page.locator("#curve .now-text").textContent(), "now");
     const drawing = page.page.getByRole("img", { name: "Today by quarter hour" });
     assert.equal(await drawing.count(), 1);
-    await page.page.getByText("The same as a table").click();
+    await page.page.getByText("Show as a table").click();
     assert.equal(await page.page.locator("#quarters tr").count(), 32);
-    await page.shows("#quarters tr:nth-child(4)", /^\d+:\d\d [ap]\.m\. to \d+:\d\d [ap]\.m\.\s+8\s+5\s+4\s+0\s+4$/);
+    await page.shows(
+      "#quarters tr:nth-child(4)",
+      /^\d+:\d\d [ap]\.m\. to \d+:\d\d [ap]\.m\.\s+8\s+5\s+4\s+0\s+4$/,
+    );
   });
 
   it("moves its numbers once a second at most, and the last one always comes", async () => {
     const page = await openDashboard({ load: head({ waiting: 1 }) });
     await page.shows("#figure-waiting b", "1");
-    await page.page.evaluate(`globalThis.moves = []; new MutationObserver(() => moves.push(performance.now()))
+    await page.page
+      .evaluate(`globalThis.moves = []; new MutationObserver(() => moves.push(performance.now()))
       .observe(document.querySelector("#figure-waiting b"), { childList: true, characterData: true, subtree: true })`);
-    for (let waiting = 2; waiting <= 30; waiting++) stage.show(CHANNEL, { load: head({ waiting }) });
+    for (let waiting = 2; waiting <= 30; waiting++)
+      stage.show(CHANNEL, { load: head({ waiting }) });
     await page.shows("#figure-waiting b", "30");
-    for (let waiting = 31; waiting <= 60; waiting++) stage.show(CHANNEL, { load: head({ waiting }) });
+    for (let waiting = 31; waiting <= 60; waiting++)
+      stage.show(CHANNEL, { load: head({ waiting }) });
     await page.shows("#figure-waiting b", "60");
     /** @type {number[]} */
     const moves = await page.page.evaluate("moves");
     assert.ok(moves.length <= 4, `60 changes moved it ${moves.length} times`);
-    moves.slice(1).forEach((at, index) => assert.ok(at - moves[index] > 950, `moved after ${at - moves[index]} ms`));
+    moves
+      .slice(1)
+      .forEach((at, index) =>
+        assert.ok(at - moves[index] > 950, `moved after ${at - moves[index]} ms`),
+      );
   });
 
   it("lets a wait grow, and reach its band, without a message", async () => {
     const seconds = BANDS.wait_s[0];
-    const page = await openDashboard({ load: head({ oldest: Date.now() - seconds * 1000 + 4_000 }) });
+    const page = await openDashboard({
+      load: head({ oldest: Date.now() - seconds * 1000 + 4_000 }),
+    });
     await page.shows("#figure-longest b", "29\u00a0min");
     await page.shows("#figure-longest", /30\smin\s+high/);
   });
@@ -115,8 +151,14 @@ describe("the dashboard", () => {
     await pause.focus();
     await page.page.keyboard.press("Space");
     await page.shows("#frozen", /^Paused at .* Nothing has changed since\.$/);
-    stage.show(CHANNEL, { load: head({ waiting: 27 }), "queue:harbour.pharmacy": { name: "Pharmacy", state: "open", waiting: 3, band: 0 } });
-    await page.shows("#frozen", /^Paused at .* What you see stands still\. Since then 2 entries have changed\. Waiting is now 27, not 24\.$/);
+    stage.show(CHANNEL, {
+      load: head({ waiting: 27 }),
+      "queue:harbour.pharmacy": { name: "Pharmacy", state: "open", waiting: 3, band: 0 },
+    });
+    await page.shows(
+      "#frozen",
+      /^Paused at .* Figures are frozen\. Since then, 2 entries have changed\. Waiting is now 27, not 24\.$/,
+    );
     await page.shows("#figure-waiting b", "24");
     await page.shows("#queues", /Pharmacy\s+Closed/);
     await page.shoot("dashboard-paused");
@@ -133,7 +175,10 @@ describe("the dashboard", () => {
     await page.shows("#link", "Reconnecting…");
     await page.shows("#banner", "");
     await pass(page, 12_000);
-    await page.shows("#banner", /^Connection lost 1\d\ss ago — this may be out of date\.$/);
+    await page.shows(
+      "#banner",
+      /^Connection lost 1\d\ss ago\. This page may be out of date; we keep trying\.$/,
+    );
     assert.equal(await page.page.locator(".doubtful").count(), 0);
     await pass(page, 20 * MINUTE_MS);
     await page.shows("#banner", /^Connection lost 20\smin ago/);
@@ -155,22 +200,32 @@ describe("the dashboard", () => {
   it("asks for everything again when a step is missing", async () => {
     const page = await openDashboard({ load: head({ waiting: 1 }) });
     await page.shows("#figure-waiting b", "1");
-    stage.show(CHANNEL, { "queue:harbour.blood": { name: "Blood tests", state: "open", waiting: 2, band: 0 } }, { lost: true });
+    stage.show(
+      CHANNEL,
+      { "queue:harbour.blood": { name: "Blood tests", state: "open", waiting: 2, band: 0 } },
+      { lost: true },
+    );
     stage.show(CHANNEL, { load: head({ waiting: 3 }) });
     await page.shows("#queues", /^Blood tests\s+Open\s+2/);
     await page.shows("#figure-waiting b", "3");
     await page.shows("#link", "Live");
-    assert.deepEqual(stage.subscribed.at(-1), { channel: CHANNEL, recover: undefined, offset: undefined });
+    assert.deepEqual(stage.subscribed.at(-1), {
+      channel: CHANNEL,
+      recover: undefined,
+      offset: undefined,
+    });
   });
 
   it("tells a screen reader how full it is, and not each time that changes", async () => {
-    const page = await openDashboard({ load: head({ waiting: 1, oldest: Date.now() - 5 * MINUTE_MS }) });
-    await page.shows("#status", "1 person waits, the longest for 5\u00a0min.");
+    const page = await openDashboard({
+      load: head({ waiting: 1, oldest: Date.now() - 5 * MINUTE_MS }),
+    });
+    await page.shows("#status", "1 person is waiting, longest wait 5\u00a0min.");
     stage.show(CHANNEL, { load: head({ waiting: 2 }) });
     await page.shows("#figure-waiting b", "2");
-    await page.shows("#status", "1 person waits, the longest for 5\u00a0min.");
+    await page.shows("#status", "1 person is waiting, longest wait 5\u00a0min.");
     await pass(page, MINUTE_MS + 1_000);
-    await page.shows("#status", /^2 people wait/);
+    await page.shows("#status", /^2 people are waiting/);
   });
 
   it("doubts a connection that is open and silent", async () => {
@@ -178,13 +233,19 @@ describe("the dashboard", () => {
     await page.shows("#link", "Live");
     stage.answering = false;
     await pass(page, 12_000);
-    await page.shows("#banner", /^No news for 1\d\ss — this may be out of date\.$/);
+    await page.shows(
+      "#banner",
+      /^No news for 1\d\ss\. This page may be out of date; we keep trying\.$/,
+    );
   });
 
   it("speaks French, and keeps what it was told", async () => {
     const page = await openDashboard(busyDay(Date.now()));
     await page.page.getByRole("button", { name: "Français" }).click();
-    await page.shows("#figure-longest", /^Attente la plus longue\s+1\sh\s07\s+très élevé\s+depuis \d+ h \d\d$/);
+    await page.shows(
+      "#figure-longest",
+      /^Attente la plus longue\s+1\sh\s07\s+très élevé\s+depuis \d+ h \d\d$/,
+    );
     await page.shows("#queues", /Ouverte\s+16\s+très élevé/);
     assert.match(page.page.url(), /\?lang=fr#token=staff/);
   });
@@ -195,8 +256,16 @@ describe("the dashboard", () => {
         const page = await openDashboard(busyDay(Date.now()), { width, height });
         await page.page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
         await page.shows("#figure-waiting b", "24");
-        // How far the page, or anything in a box that hides what is too wide, stands out to the side.
-        const wide = () => page.page.evaluate(() => Math.max(...[document.documentElement, ...document.querySelectorAll("#content .card")].map((box) => box.scrollWidth - box.clientWidth)));
+        // How far the page, or anything in a box that hides what is too wide, stands out to the
+        // side.
+        const wide = () =>
+          page.page.evaluate(() =>
+            Math.max(
+              ...[document.documentElement, ...document.querySelectorAll("#content .card")].map(
+                (box) => box.scrollWidth - box.clientWidth,
+              ),
+            ),
+          );
         assert.ok((await wide()) <= 0, "nothing stands out to the side");
         await page.shoot(`dashboard-${width}-${scheme}`, { fullPage: true });
         await page.page.evaluate("document.documentElement.style.fontSize = '200%'");
@@ -224,15 +293,19 @@ describe("the dashboard of a real location", () => {
     await site.issue(2);
     const keys = new URLSearchParams({ token: site.token("reception"), location: site.location });
     const page = open(await Page.open(browser, "about:blank", WALL));
-    await page.page.addInitScript("WebSocket = class { constructor() { setTimeout(() => this.onclose?.({ code: 1006 })); } close() {} }");
+    await page.page.addInitScript(
+      "WebSocket = class { constructor() { setTimeout(() => this.onclose?.({ code: 1006 })); } close() {} }",
+    );
     await page.page.goto(`${clinic.url}/dashboard#${keys}`);
     await page.shows("#figure-waiting b", "2");
     assert.ok(page.heard.length > 0, "a stream was heard");
     const called = await site.callNext();
     await page.shows("#figure-waiting b", "1");
     await page.shows("#figure-called b", "1");
-    await page.shows("#stations", new RegExp(`Room 1\\s+Busy\\s+with ${called.label}`));
-    await until("the queue is told too", async () => /General medicine\s+Open\s+1/.test(await page.text("#queues")));
+    await page.shows("#stations", new RegExp(`Room 1\\s+In use\\s+with ${called.label}`));
+    await until("the queue is told too", async () =>
+      /General medicine\s+Open\s+1/.test(await page.text("#queues")),
+    );
     assert.deepEqual(page.complaints, []);
   });
 });

@@ -37,7 +37,9 @@ function open(it) {
 /** @param {Site} site @param {{ticket: string}} ticket @param {string} [url] */
 async function openPatient(site, { ticket }, url = site.clinic.url) {
   const token = site.token("patient", { tickets: [ticket] });
-  return open(await Page.open(browser, `${url}/patient#${new URLSearchParams({ token, ticket })}`, PHONE));
+  return open(
+    await Page.open(browser, `${url}/patient#${new URLSearchParams({ token, ticket })}`, PHONE),
+  );
 }
 
 /** @param {Site} site @param {string} [url] */
@@ -48,7 +50,8 @@ async function openBoard(site, url = site.clinic.url) {
 }
 
 /** What a browser reports of a network that is gone is not the page's fault. @param {Page} page */
-const complaintsButNetwork = ({ complaints }) => complaints.filter((text) => !/net::ERR_/.test(text));
+const complaintsButNetwork = ({ complaints }) =>
+  complaints.filter((text) => !/net::ERR_/.test(text));
 
 describe("the patient's page", () => {
   it("shows the place, its fall, the call with its room, and the end", async () => {
@@ -73,7 +76,7 @@ describe("the patient's page", () => {
     await page.shows("#ahead", "1");
     await page.shows("#ahead-text", "person ahead of you");
     await site.callNext();
-    await page.shows("#ahead-text", "You are next");
+    await page.shows("#ahead-text", "You’re next");
     await page.shoot("patient-next");
     assert.equal(await page.text("#room"), "");
 
@@ -132,8 +135,14 @@ describe("the patient's page", () => {
     const bare = open(await Page.open(browser, `${clinic.url}/patient`, PHONE));
     await bare.shows("#note-title", "Open the link from your ticket");
     const token = site.token("patient", { tickets: [other.ticket] });
-    const foreign = open(await Page.open(browser, `${clinic.url}/patient#${new URLSearchParams({ token, ticket: own.ticket })}`, PHONE));
-    await foreign.shows("#note-title", "This link doesn’t work any more");
+    const foreign = open(
+      await Page.open(
+        browser,
+        `${clinic.url}/patient#${new URLSearchParams({ token, ticket: own.ticket })}`,
+        PHONE,
+      ),
+    );
+    await foreign.shows("#note-title", "This link no longer works");
     assert.equal(await foreign.text("#label"), "");
   });
 });
@@ -171,11 +180,11 @@ describe("the board", () => {
     const site = await clinic.furnish();
     const [own] = await site.issue(1);
     const [board, page] = [await openBoard(site), await openPatient(site, own)];
-    await page.shows("#ahead-text", "You are next");
+    await page.shows("#ahead-text", "You’re next");
     await site.callNext(site.room2);
     await Promise.all([page.shows("#room", "Room 2"), board.shows("#calls .room", "Room 2")]);
     await clinic.order(`tickets/${own.ticket}/revert`);
-    await Promise.all([page.shows("#ahead-text", "You are next"), board.shows("#calls", "")]);
+    await Promise.all([page.shows("#ahead-text", "You’re next"), board.shows("#calls", "")]);
   });
 
   it("says so when the server is killed, and shows the next one's calls once that serves", async () => {
@@ -186,7 +195,10 @@ describe("the board", () => {
       const site = await first.furnish("harbour");
       const [own] = await site.issue(3);
       const proxy = open(await Proxy.to(first.url));
-      const [board, page] = [await openBoard(site, proxy.url), await openPatient(site, own, proxy.url)];
+      const [board, page] = [
+        await openBoard(site, proxy.url),
+        await openPatient(site, own, proxy.url),
+      ];
       const called = await site.callNext(site.room1);
       await board.shows("#calls .label", called.label);
       await page.shows("#room", "Room 1");
@@ -210,7 +222,7 @@ describe("the board", () => {
       await again.callNext(again.room1, again.blood);
       await board.shows("#calls li:first-child .room", "Room 1");
       // What was in memory is gone with its process: the phone says so and shows no old place.
-      await page.shows("#note-title", "This link doesn’t work any more");
+      await page.shows("#note-title", "This link no longer works");
       assert.deepEqual([...complaintsButNetwork(board), ...complaintsButNetwork(page)], []);
     } finally {
       await first.stop();
@@ -231,17 +243,25 @@ describe("the start page", () => {
       assert.match(policy ?? "", /default-src 'self'/);
       await start.shows("#board-waiting", /^\d+ waiting now$/);
 
-      const board = open(await Page.open(browser, new URL(await link(start, "#board-link"), demo.url).href, SCREEN));
-      const page = open(await Page.open(browser, new URL(await link(start, "#patient-link"), demo.url).href, PHONE));
+      const board = open(
+        await Page.open(browser, new URL(await link(start, "#board-link"), demo.url).href, SCREEN),
+      );
+      const page = open(
+        await Page.open(browser, new URL(await link(start, "#patient-link"), demo.url).href, PHONE),
+      );
       await page.shows("#label", /^[A-Z]-\d{3}$/);
       await page.shows("#link", "Live");
       await board.shows("#calls li:first-child .label", /^[A-Z]-\d{3}$/);
       const count = board.heard.length;
       await until("the clinic moves", () => board.heard.length > count + 3);
       await board.shows("#calls li:first-child .label", /^[A-Z]-\d{3}$/);
-      await until("somebody waits", () => start.page.locator("#call-queue option:checked", { hasText: /\([1-9]\d* waiting\)/ }).count());
+      await until("somebody waits", () =>
+        start.page
+          .locator("#call-queue option:checked", { hasText: /\([1-9]\d* waiting\)/ })
+          .count(),
+      );
       await start.page.getByRole("button", { name: "Call next" }).click();
-      await start.shows("#outcome", /^[A-Z]-\d{3} was called to .+: look at/);
+      await start.shows("#outcome", /^[A-Z]-\d{3} was called to .+\. See the phone/);
       const [called] = (await start.text("#outcome")).split(" ");
       await board.shows("#calls", new RegExp(called));
       await board.shoot("demo-board");
@@ -254,14 +274,21 @@ describe("the start page", () => {
 
   it("offers no demo where there is none", async () => {
     const start = open(await Page.open(browser, `${clinic.url}/health/live`, SCREEN));
-    const [answer] = await Promise.all([start.page.waitForResponse(/\/v1\/demo$/), start.page.goto(clinic.url)]);
+    const [answer] = await Promise.all([
+      start.page.waitForResponse(/\/v1\/demo$/),
+      start.page.goto(clinic.url),
+    ]);
     assert.equal(answer.status(), 404);
     await start.shows("h1", /Everyone in the clinic/);
-    for (const link of ["#patient-link", "#board-link", "#demo"]) assert.equal(await start.text(link), "");
+    for (const link of ["#patient-link", "#board-link", "#demo"])
+      assert.equal(await start.text(link), "");
   });
 });
 
 /** @param {Page} page @param {string} selector */
 async function link(page, selector) {
-  return (await page.page.locator(selector).getAttribute("href")) ?? assert.fail(`${selector} leads nowhere`);
+  return (
+    (await page.page.locator(selector).getAttribute("href")) ??
+    assert.fail(`${selector} leads nowhere`)
+  );
 }

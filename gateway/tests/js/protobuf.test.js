@@ -1,4 +1,5 @@
-// The Protobuf form of the Centrifugal protocol: the published client in that mode, and bytes it would never send.
+// The Protobuf form of the Centrifugal protocol: the published client in that mode, and bytes it
+// would never send.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -42,7 +43,9 @@ describe("the published client in Protobuf", () => {
       return [state, ahead].join(" ").trim();
     };
     const subscription = centrifuge.newSubscription(`ticket:${own.ticket}`);
-    subscription.on("subscribed", ({ recovered, data }) => heard.push(recovered ? "recovered" : `anew: ${state(data)}`));
+    subscription.on("subscribed", ({ recovered, data }) =>
+      heard.push(recovered ? "recovered" : `anew: ${state(data)}`),
+    );
     subscription.on("publication", ({ data, offset = 0 }) => {
       heard.push(state(data));
       offsets.push(offset);
@@ -69,11 +72,18 @@ describe("the published client in Protobuf", () => {
 
       await call(own);
       await hears("called");
-      for (const [step, becomes] of [["start", "in_service"], ["complete", "completed"]]) {
+      for (const [step, becomes] of [
+        ["start", "in_service"],
+        ["complete", "completed"],
+      ]) {
         await clinic.order(`tickets/${own.ticket}/${step}`);
         await hears(becomes);
       }
-      assert.deepEqual(offsets, [...new Set(offsets)].sort((a, b) => a - b), "positions only grow");
+      assert.deepEqual(
+        offsets,
+        [...new Set(offsets)].sort((a, b) => a - b),
+        "positions only grow",
+      );
     } finally {
       centrifuge.disconnect();
       await proxy.close();
@@ -83,7 +93,10 @@ describe("the published client in Protobuf", () => {
   it("folds a queue's line that HTTP shows", async () => {
     const site = await clinic.furnish();
     await site.issue(2);
-    const centrifuge = new Centrifuge(socketUrl(clinic.url), { websocket: WebSocket, token: site.token("reception") });
+    const centrifuge = new Centrifuge(socketUrl(clinic.url), {
+      websocket: WebSocket,
+      token: site.token("reception"),
+    });
     const subscription = centrifuge.newSubscription(`queue:${site.general}`);
     /** @type {any} */
     let snapshot;
@@ -163,7 +176,8 @@ describe("bytes that are no command", () => {
     let messages = 0;
     socket.on("message", () => messages++);
     const token = Buffer.from(clinic.ready.tokens.admin);
-    // A field is its tag, its length and its bytes. {id: 1, connect: {token}}, then {id: 2, ping: {}}.
+    // A field is its tag, its length and its bytes. {id: 1, connect: {token}}, then {id: 2, ping:
+    // {}}.
     const connect = Buffer.concat([Buffer.from([8, 1]), field(0x22, field(0x0a, token))]);
     const ping = Buffer.from([4, 8, 2, 0x5a, 0]);
     socket.send(Buffer.concat([varint(connect.length), connect]));

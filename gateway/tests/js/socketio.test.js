@@ -30,13 +30,20 @@ const TRANSPORTS = [
 ];
 
 /** @param {object} auth @param {Transports} [transports] */
-const connect = (auth, transports = ["websocket"]) => open(new App(clinic.url, auth, { transports }));
+const connect = (auth, transports = ["websocket"]) =>
+  open(new App(clinic.url, auth, { transports }));
 /** @param {Site} site @param {{ticket: string}[]} tickets */
-const patient = (site, ...tickets) => site.token("patient", { tickets: tickets.map(({ ticket }) => ticket) });
+const patient = (site, ...tickets) =>
+  site.token("patient", { tickets: tickets.map(({ ticket }) => ticket) });
 /** A number the server counts. @param {string} metric with its labels */
 async function counted(metric) {
   const text = await (await fetch(`${clinic.url}/metrics`)).text();
-  return Number(text.split("\n").find((line) => line.startsWith(`${metric} `))?.split(" ")[1] ?? 0);
+  return Number(
+    text
+      .split("\n")
+      .find((line) => line.startsWith(`${metric} `))
+      ?.split(" ")[1] ?? 0,
+  );
 }
 
 before(async () => {
@@ -60,14 +67,21 @@ for (const [name, transports] of TRANSPORTS) {
       const app = connect({ token: patient(site, own) }, transports);
       const ticket = await app.follow(`ticket:${own.ticket}`);
       assert.deepEqual([ticket.start.recovered, ticket.start.type], [false, "state"]);
-      assert.deepEqual([ticket.state.label, ticket.state.state, ticket.state.ahead], [own.label, "waiting", 1]);
+      assert.deepEqual(
+        [ticket.state.label, ticket.state.state, ticket.state.ahead],
+        [own.label, "waiting", 1],
+      );
       await site.callNext();
       await until("nobody is ahead", () => ticket.state.ahead === 0);
       /** @type {[string, object, (state: any) => unknown][]} */
       const steps = [
         ["hold", { reason: "Waiting for a result" }, ({ state }) => state === "on_hold"],
         ["resume", {}, ({ state }) => state === "waiting"],
-        ["transfer", { queue: site.blood }, ({ queue_name: queue, ahead }) => queue === "Blood tests" && ahead === 1],
+        [
+          "transfer",
+          { queue: site.blood },
+          ({ queue_name: queue, ahead }) => queue === "Blood tests" && ahead === 1,
+        ],
         ["call", { station: site.room2 }, ({ call }) => call?.station === "Room 2"],
         ["start", {}, ({ state }) => state === "in_service"],
         ["complete", {}, ({ state }) => state === "completed"],
@@ -84,7 +98,10 @@ for (const [name, transports] of TRANSPORTS) {
       const site = await clinic.furnish();
       const reception = site.token("reception");
       const channels = [`board:${site.location}`, `queue:${site.general}`];
-      const app = connect({ token: reception, subscribe: channels.map((channel) => ({ channel })) }, transports);
+      const app = connect(
+        { token: reception, subscribe: channels.map((channel) => ({ channel })) },
+        transports,
+      );
       const [board, queue] = channels.map((channel) => app.watch(channel));
       await until("both begin", () => board.held && queue.held);
       const [first] = await site.issue(4);
@@ -94,7 +111,10 @@ for (const [name, transports] of TRANSPORTS) {
       await board.agreesWith(() => clinic.get(`boards/${site.location}`, reception));
       await queue.agreesWith(() => clinic.get(`queues/${site.general}`, reception));
       assert.equal(board.types[0], "snapshot");
-      assert.ok(queue.types.slice(1).every((type) => type === "delta") && queue.types.length > 1, `${queue.types}`);
+      assert.ok(
+        queue.types.slice(1).every((type) => type === "delta") && queue.types.length > 1,
+        `${queue.types}`,
+      );
     });
 
     it("resumes where it stood, with one merged step for all it missed", async () => {
@@ -117,7 +137,10 @@ for (const [name, transports] of TRANSPORTS) {
 
       assert.deepEqual(await after.ask("unsubscribe", { channel }), { channel });
       const start = await after.ask("subscribe", { channel, ...at });
-      assert.deepEqual([start.recovered, start.type, start.data.from, start.version], [true, "delta", at.version, resumed.held?.version]);
+      assert.deepEqual(
+        [start.recovered, start.type, start.data.from, start.version],
+        [true, "delta", at.version, resumed.held?.version],
+      );
       await after.ask("unsubscribe", { channel });
       const { recovered, data } = await after.ask("subscribe", { channel, ...resumed.position });
       assert.deepEqual([recovered, data], [true, undefined]);
@@ -134,7 +157,13 @@ for (const [name, transports] of TRANSPORTS) {
         await site.issue(3);
         const channel = `queue:${site.general}`;
         const proxy = open(await Proxy.to(first.url));
-        const app = open(new App(proxy.url, { token: site.token("reception"), subscribe: [{ channel }] }, { transports }));
+        const app = open(
+          new App(
+            proxy.url,
+            { token: site.token("reception"), subscribe: [{ channel }] },
+            { transports },
+          ),
+        );
         const queue = app.watch(channel);
         await until("it begins", () => queue.held);
         await until("it has its last transport", () => app.transport === transports.at(-1));
@@ -175,7 +204,10 @@ describe("a position", () => {
     const channel = `queue:${site.blood}`;
     const { epoch, version } = (await app.follow(channel)).position;
     await app.ask("unsubscribe", { channel });
-    const [start] = await Promise.all([app.ask("subscribe", { channel, epoch, version: version + 1 }), site.issue(1, site.blood)]);
+    const [start] = await Promise.all([
+      app.ask("subscribe", { channel, epoch, version: version + 1 }),
+      site.issue(1, site.blood),
+    ]);
     assert.deepEqual([start.recovered, start.data, start.version], [true, undefined, version + 1]);
   });
 });
@@ -193,7 +225,13 @@ describe("a token", () => {
       [{ token: token("reception", { audience: "another" }) }, "token_wrong_audience"],
       [{ token: token("reception", { expiresInMs: -1000 }) }, "token_expired"],
       [{ token: 7 }, "malformed"],
-      [{ token: good, subscribe: Array.from({ length: 65 }, (_, index) => ({ channel: `board:b${index}` })) }, "channel_limit"],
+      [
+        {
+          token: good,
+          subscribe: Array.from({ length: 65 }, (_, index) => ({ channel: `board:b${index}` })),
+        },
+        "channel_limit",
+      ],
     ];
     for (const [auth, code] of refused) {
       const app = connect(auth);
@@ -205,7 +243,9 @@ describe("a token", () => {
   it("that has expired is replaced by the app, which then connects", async () => {
     const site = await clinic.furnish();
     const tokens = [site.token("reception", { expiresInMs: -1000 }), site.token("reception")];
-    const app = connect((/** @type {(auth: object) => void} */ send) => send({ token: tokens.shift() }));
+    const app = connect((/** @type {(auth: object) => void} */ send) =>
+      send({ token: tokens.shift() }),
+    );
     await until("it is refused", () => app.refusals.length > 0);
     assert.deepEqual(app.refusals, ["token_expired"]);
     app.socket.connect();
@@ -218,7 +258,11 @@ describe("a token", () => {
     const queue = await app.follow(`queue:${site.general}`);
     const { expires_in: seconds } = await app.ask("refresh", { token: site.token("reception") });
     assert.ok(seconds > 3000 && seconds <= 3600, `${seconds}`);
-    assert.equal((await app.ask("refresh", { token: site.token("reception", { expiresInMs: -1 }) })).error.code, "token_expired");
+    assert.equal(
+      (await app.ask("refresh", { token: site.token("reception", { expiresInMs: -1 }) })).error
+        .code,
+      "token_expired",
+    );
     await site.issue(1);
     await until("the line grows", () => queue.held?.entries?.size === 2);
     assert.equal(app.connections, 1);
@@ -232,7 +276,10 @@ describe("a token", () => {
     await app.follow(`ticket:${lost.ticket}`);
     await app.ask("refresh", { token: patient(site, kept) });
     const [error] = await until("the other one ends", () => app.errors.length > 0 && app.errors);
-    assert.deepEqual([error.channel, error.code, error.retry], [`ticket:${lost.ticket}`, "forbidden", false]);
+    assert.deepEqual(
+      [error.channel, error.code, error.retry],
+      [`ticket:${lost.ticket}`, "forbidden", false],
+    );
     await clinic.order(`tickets/${kept.ticket}/call`, { station: site.room1 });
     await until("the first goes on", () => first.state.state === "called");
   });
@@ -274,8 +321,14 @@ describe("what is refused", () => {
       assert.deepEqual([error.code, error.retry, typeof error.message], [code, false, "string"]);
       app.socket.emit("subscribe", { channel });
     }
-    await until("each is told without an acknowledgement too", () => app.errors.length === refused.length);
-    assert.deepEqual(app.errors.map(({ channel, code }) => [channel, code]), refused);
+    await until(
+      "each is told without an acknowledgement too",
+      () => app.errors.length === refused.length,
+    );
+    assert.deepEqual(
+      app.errors.map(({ channel, code }) => [channel, code]),
+      refused,
+    );
     await clinic.order(`tickets/${own.ticket}/call`, { station: site.room1 });
     await until("the first goes on", () => app.events.some(({ data }) => data.state === "called"));
   });
@@ -284,10 +337,17 @@ describe("what is refused", () => {
     const site = await clinic.furnish();
     const [own] = await site.issue(1);
     const channels = [`ticket:${own.ticket}`, `queue:${site.general}`, `board:${site.location}`];
-    const app = connect({ token: token("admin", { tenant: "elsewhere" }), subscribe: channels.map((channel) => ({ channel, epoch: 1, version: 0 })) });
+    const app = connect({
+      token: token("admin", { tenant: "elsewhere" }),
+      subscribe: channels.map((channel) => ({ channel, epoch: 1, version: 0 })),
+    });
     await until("all are refused", () => app.errors.length === channels.length);
-    assert.deepEqual(app.errors.map(({ channel, code }) => [channel, code]).sort(), channels.map((channel) => [channel, "unknown_channel"]).sort());
-    for (const channel of channels) assert.equal((await app.ask("subscribe", { channel })).error.code, "unknown_channel");
+    assert.deepEqual(
+      app.errors.map(({ channel, code }) => [channel, code]).sort(),
+      channels.map((channel) => [channel, "unknown_channel"]).sort(),
+    );
+    for (const channel of channels)
+      assert.equal((await app.ask("subscribe", { channel })).error.code, "unknown_channel");
     await site.issue(1);
     await app.ask("unsubscribe", { channel: channels[0] });
     assert.deepEqual(app.events, []);
@@ -311,14 +371,22 @@ describe("what is refused", () => {
       assert.equal((await app.ask(event, ...args)).error.code, code, event);
       app.socket.emit(event, ...args);
     }
-    await until("each is told without an acknowledgement too", () => app.errors.length === refused.length);
-    assert.deepEqual(app.errors.map(({ code }) => code), refused.map(([, , code]) => code));
+    await until(
+      "each is told without an acknowledgement too",
+      () => app.errors.length === refused.length,
+    );
+    assert.deepEqual(
+      app.errors.map(({ code }) => code),
+      refused.map(([, , code]) => code),
+    );
     await app.follow(channel);
     assert.equal(app.connections, 1);
   });
 
   it("is another namespace", async () => {
-    const app = open(new App(`${clinic.url}/admin`, { token: token("admin") }, { transports: ["websocket"] }));
+    const app = open(
+      new App(`${clinic.url}/admin`, { token: token("admin") }, { transports: ["websocket"] }),
+    );
     await until("it is refused", () => app.refusals.length > 0);
     assert.deepEqual(app.refusals, ["Invalid namespace"]);
   });
@@ -328,7 +396,15 @@ describe("what is refused", () => {
     const auth = { token: site.token("reception") };
     const neighbour = connect(auth);
     const queue = await neighbour.follow(`queue:${site.general}`);
-    const nonsense = ["9", "4", "4x", "42", '42{"a":1}', Buffer.from([1, 2, 3]), `42["subscribe","${"x".repeat(70_000)}"]`];
+    const nonsense = [
+      "9",
+      "4",
+      "4x",
+      "42",
+      '42{"a":1}',
+      Buffer.from([1, 2, 3]),
+      `42["subscribe","${"x".repeat(70_000)}"]`,
+    ];
     for (const packet of nonsense) {
       const bare = open(await Bare.connect(clinic.url, auth));
       bare.send(packet);
@@ -336,7 +412,8 @@ describe("what is refused", () => {
     }
     // An event whose attachment never comes, and more events at once than may wait.
     const half = open(await Bare.connect(clinic.url, auth));
-    for (const packet of ['451-["subscribe",{"_placeholder":true,"num":0}]', '42["publish"]']) half.send(packet);
+    for (const packet of ['451-["subscribe",{"_placeholder":true,"num":0}]', '42["publish"]'])
+      half.send(packet);
     await until("half an event ends it", () => half.closed, 5000);
     const flood = await Poller.connect(clinic.url, auth);
     await flood.until((packet) => packet.startsWith("40"));
@@ -353,11 +430,21 @@ describe("what is refused", () => {
     const polling = `${clinic.url}/socket.io/?EIO=4&transport=polling`;
     for (const method of ["GET", "POST", "OPTIONS"]) {
       const response = await fetch(polling, { method, headers: { origin } });
-      assert.deepEqual([response.status, response.headers.get("access-control-allow-origin")], [403, null], method);
+      assert.deepEqual(
+        [response.status, response.headers.get("access-control-allow-origin")],
+        [403, null],
+        method,
+      );
     }
     const own = await fetch(polling, { headers: { origin: clinic.url } });
-    assert.deepEqual([own.status, own.headers.get("access-control-allow-origin")], [200, clinic.url]);
-    const socket = new WebSocket(`${clinic.url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`, { origin });
+    assert.deepEqual(
+      [own.status, own.headers.get("access-control-allow-origin")],
+      [200, clinic.url],
+    );
+    const socket = new WebSocket(
+      `${clinic.url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`,
+      { origin },
+    );
     const [, response] = await once(socket, "unexpected-response");
     assert.equal(response.statusCode, 403);
     response.destroy();
@@ -380,14 +467,19 @@ describe("time", { concurrency: true }, () => {
     const socket = connectTcp({ port: Number(port), host: hostname });
     socket.on("error", () => {});
     open({ close: () => socket.destroy() });
-    socket.write("GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    socket.write(
+      "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
     socket.write(masked(`40${JSON.stringify(auth)}`));
     let heard = "";
     const listen = (/** @type {Buffer} */ bytes) => (heard += bytes.toString("latin1"));
     socket.on("data", listen);
     await until("it is connected", () => heard.includes('40{"sid"'));
-    // While it follows somebody in the line the line is at hand, and each subscribe is answered at once.
-    socket.write(masked(`4299["subscribe",${JSON.stringify({ channel: `ticket:${any.ticket}` })}]`));
+    // While it follows somebody in the line the line is at hand, and each subscribe is answered at
+    // once.
+    socket.write(
+      masked(`4299["subscribe",${JSON.stringify({ channel: `ticket:${any.ticket}` })}]`),
+    );
     await until("it follows a ticket", () => heard.includes("4399"));
     socket.off("data", listen).pause();
     // Snapshots enough to fill what the system holds for a socket, and fewer than may wait.
@@ -398,11 +490,16 @@ describe("time", { concurrency: true }, () => {
     const began = Date.now();
     while (!socket.destroyed) {
       assert.ok(Date.now() - began < 30_000, "it is cut");
-      // It answers pings, whether there was one or not: what it is cut for is that it does not read.
+      // It answers pings, whether there was one or not: what it is cut for is that it does not
+      // read.
       socket.write(masked("3"));
       const size = queue.held?.entries?.size ?? 0;
       await site.issue(1);
-      await until("the neighbour sees the line grow", () => (queue.held?.entries?.size ?? 0) > size, 2000);
+      await until(
+        "the neighbour sees the line grow",
+        () => (queue.held?.entries?.size ?? 0) > size,
+        2000,
+      );
     }
     assert.ok(Date.now() - began > 9000, "not before ten seconds");
     assert.ok((await counted('clinicwire_closes_total{reason="slow"}')) > slow);
@@ -412,12 +509,19 @@ describe("time", { concurrency: true }, () => {
   it("cuts a client that stops polling, which then begins another session", async () => {
     const site = await clinic.furnish();
     const channel = `board:${site.location}`;
-    const poller = await Poller.connect(clinic.url, { token: site.token("reception"), subscribe: [{ channel }] });
+    const poller = await Poller.connect(clinic.url, {
+      token: site.token("reception"),
+      subscribe: [{ channel }],
+    });
     await poller.until((packet) => packet.includes("snapshot"));
     const connections = await counted('clinicwire_connections{transport="socketio"}');
     assert.ok(connections >= 1);
     await site.issue(1);
-    await until("its polls are refused", async () => (await poller.post("3")).status === 400, 30_000);
+    await until(
+      "its polls are refused",
+      async () => (await poller.post("3")).status === 400,
+      30_000,
+    );
     assert.equal((await poller.get()).status, 400);
   });
 
@@ -425,7 +529,9 @@ describe("time", { concurrency: true }, () => {
     const site = await clinic.furnish();
     const channel = `board:${site.location}`;
     const tokens = [site.token("reception", { expiresInMs: 1000 }), site.token("reception")];
-    const app = connect((/** @type {(auth: object) => void} */ send) => send({ token: tokens.shift(), subscribe: [{ channel }] }));
+    const app = connect((/** @type {(auth: object) => void} */ send) =>
+      send({ token: tokens.shift(), subscribe: [{ channel }] }),
+    );
     await until("it is closed", () => app.losses.length > 0, 40_000);
     assert.deepEqual(app.closes, [{ code: 3005, reason: "connection expired", reconnect: true }]);
     await until("it is back", () => app.connections === 2 && app.events.length === 2);
@@ -435,7 +541,10 @@ describe("time", { concurrency: true }, () => {
 /** A text frame as a client sends it. @param {string} text */
 function masked(text) {
   const payload = Buffer.from(text);
-  const header = payload.length < 126 ? Buffer.from([0x81, 0x80 | payload.length]) : Buffer.from([0x81, 0x80 | 126, payload.length >> 8, payload.length & 255]);
+  const header =
+    payload.length < 126
+      ? Buffer.from([0x81, 0x80 | payload.length])
+      : Buffer.from([0x81, 0x80 | 126, payload.length >> 8, payload.length & 255]);
   // A mask of zeroes changes nothing, and is one.
   return Buffer.concat([header, Buffer.alloc(4), payload]);
 }
@@ -449,7 +558,13 @@ describe("what the server logs", () => {
     await clinic.order(`tickets/${own.ticket}/hold`, { reason: "a private reason" });
     await closeAll();
     assert.match(clinic.log, /DEBUG/);
-    for (const secret of [own.ticket.split(".")[1], own.label, bearer, "a private reason", "test-patient"]) {
+    for (const secret of [
+      own.ticket.split(".")[1],
+      own.label,
+      bearer,
+      "a private reason",
+      "test-patient",
+    ]) {
       assert.ok(!clinic.log.includes(secret));
     }
   });

@@ -25,7 +25,11 @@ function read(url, lastEventId) {
   return curl;
 }
 
-/** What the events of one channel come to. @param {import("./helpers/curl.js").Event[]} events @param {import("../../web/shared/fold.js").Held} [held] */
+/**
+ * What the events of one channel come to.
+ * @param {import("./helpers/curl.js").Event[]} events
+ * @param {import("../../web/shared/fold.js").View} [held]
+ */
 function foldAll(events, held) {
   for (const { event, data } of events) {
     const next = fold(held, /** @type {import("../../web/shared/fold.js").Kind} */ (event), data);
@@ -35,7 +39,11 @@ function foldAll(events, held) {
   return held;
 }
 
-/** Waits until the stream has brought all that HTTP shows. @param {() => import("../../web/shared/fold.js").Held | undefined} hold @param {string} path */
+/**
+ * Waits until the stream has brought all that HTTP shows.
+ * @param {() => import("../../web/shared/fold.js").View | undefined} hold
+ * @param {string} path
+ */
 async function agree(hold, path) {
   const snapshot = await until("the stream is as new as the snapshot", async () => {
     const snapshot = await clinic.get(path);
@@ -55,7 +63,10 @@ describe("a stream", () => {
     assert.equal(await stream.status(), 200);
     assert.equal(stream.header("content-type"), "text/event-stream");
     assert.match(stream.header("cache-control") ?? "", /no-store/);
-    assert.deepEqual([snapshot.event, snapshot.data.channel, Object.keys(snapshot.data.data.entries)], ["snapshot", channel, ["queue"]]);
+    assert.deepEqual(
+      [snapshot.event, snapshot.data.channel, Object.keys(snapshot.data.data.entries)],
+      ["snapshot", channel, ["queue"]],
+    );
 
     await site.issue(3);
     await site.callNext();
@@ -72,14 +83,24 @@ describe("a stream", () => {
   it("tells a patient their own state each time, and nothing of anyone else", async () => {
     const site = await clinic.furnish();
     const [ahead, own, behind] = await site.issue(3);
-    const stream = read(await clinic.streamUrl(site.token("patient", { tickets: [own.ticket] }), [`ticket:${own.ticket}`]));
+    const stream = read(
+      await clinic.streamUrl(site.token("patient", { tickets: [own.ticket] }), [
+        `ticket:${own.ticket}`,
+      ]),
+    );
     await stream.heard(1);
     await site.callNext();
     await stream.heard(2);
     await clinic.order(`tickets/${own.ticket}/call`, { station: site.room2 });
     const events = await stream.heard(3);
-    assert.deepEqual(events.map(({ event }) => event), ["state", "state", "state"]);
-    assert.deepEqual(events.map(({ data }) => data.data.ahead), [1, 0, undefined]);
+    assert.deepEqual(
+      events.map(({ event }) => event),
+      ["state", "state", "state"],
+    );
+    assert.deepEqual(
+      events.map(({ data }) => data.data.ahead),
+      [1, 0, undefined],
+    );
     assert.equal(events[2].data.data.call.station, "Room 2");
     for (const other of [ahead, behind]) {
       assert.ok(!stream.text.includes(other.label) && !stream.text.includes(other.ticket));
@@ -100,7 +121,10 @@ describe("a stream", () => {
     await site.issue(1, site.blood);
     const resumed = read(url, started[2].id);
     const events = await resumed.heard(2);
-    assert.deepEqual(events.map(({ event, data }) => [event, data.channel]).sort(), [["delta", channels[0]], ["delta", channels[2]]]);
+    assert.deepEqual(events.map(({ event, data }) => [event, data.channel]).sort(), [
+      ["delta", channels[0]],
+      ["delta", channels[2]],
+    ]);
   });
 });
 
@@ -149,7 +173,9 @@ describe("a stream that comes back", () => {
     const [{ id }] = await stream.heard(1);
     await stream.close();
     await site.issue(1);
-    const resumed = read(`${await clinic.streamUrl(bearer, [channel])}&last_event_id=${encodeURIComponent(id ?? "")}`);
+    const resumed = read(
+      `${await clinic.streamUrl(bearer, [channel])}&last_event_id=${encodeURIComponent(id ?? "")}`,
+    );
     assert.equal((await resumed.heard(1))[0].event, "delta");
     await agree(() => foldAll([...stream.events, ...resumed.events]), `queues/${site.general}`);
   });
@@ -161,7 +187,10 @@ describe("a stream that is refused", () => {
     const [error, ...rest] = await curl.end();
     assert.equal(await curl.status(), 200);
     assert.deepEqual(rest, []);
-    assert.deepEqual([error.event, error.id, error.data.code, error.data.retry], ["error", "refused", code, false]);
+    assert.deepEqual(
+      [error.event, error.id, error.data.code, error.data.retry],
+      ["error", "refused", code, false],
+    );
   }
 
   it("hears why inside a good response, and 204 when it comes back", async () => {
@@ -181,8 +210,14 @@ describe("a stream that is refused", () => {
     const [general, blood] = [`queue:${site.general}`, `queue:${site.blood}`];
     const unknown = new URLSearchParams({ ticket: "0".repeat(32), channel: general });
     await assertRefused(read(`${clinic.url}/v1/stream?${unknown}`), "stream_ticket_invalid");
-    await assertRefused(read(`${await clinic.streamUrl(bearer, [general])}&channel=${blood}`), "stream_ticket_invalid");
-    await assertRefused(read(`${await clinic.streamUrl(bearer, [general])}&channel=weather:today`), "unknown_channel");
+    await assertRefused(
+      read(`${await clinic.streamUrl(bearer, [general])}&channel=${blood}`),
+      "stream_ticket_invalid",
+    );
+    await assertRefused(
+      read(`${await clinic.streamUrl(bearer, [general])}&channel=weather:today`),
+      "unknown_channel",
+    );
     await assertRefused(read(`${clinic.url}/v1/stream?channel=${general}`), "token_missing");
   });
 
@@ -202,10 +237,17 @@ describe("a stream that is refused", () => {
     const site = await clinic.furnish();
     const [own, other] = await site.issue(2);
     const bearer = site.token("patient", { tickets: [own.ticket] });
-    for (const channel of [`ticket:${other.ticket}`, `queue:${site.general}`, `board:${site.location}`]) {
+    for (const channel of [
+      `ticket:${other.ticket}`,
+      `queue:${site.general}`,
+      `board:${site.location}`,
+    ]) {
       await assert.rejects(clinic.streamUrl(bearer, [channel]), { status: 403, code: "forbidden" });
     }
-    await assert.rejects(clinic.streamUrl(token("admin", { expiresInMs: -1 }), ["board:x"]), { status: 401, code: "token_expired" });
+    await assert.rejects(clinic.streamUrl(token("admin", { expiresInMs: -1 }), ["board:x"]), {
+      status: 401,
+      code: "token_expired",
+    });
     await assert.rejects(clinic.streamUrl("", ["board:x"]), { status: 401 });
   });
 });
@@ -215,7 +257,9 @@ describe("a stream whose server stops", () => {
     const stopping = await Clinic.start("--empty");
     try {
       const site = await stopping.furnish();
-      const stream = read(await stopping.streamUrl(site.token("display"), [`board:${site.location}`]));
+      const stream = read(
+        await stopping.streamUrl(site.token("display"), [`board:${site.location}`]),
+      );
       await stream.heard(1);
       assert.equal(await stopping.stop(), 0);
       await stream.end();

@@ -1,15 +1,16 @@
-// The appointment's page: its status and time, what the doctor's delay makes of them, and after the check-in the place in line.
+// The page of a patient's appointment: status, time and delay, and the place in line after check-in.
 
-import { texts } from "./texts.js";
 import { isOver, ticketLeads, ticketToFollow } from "../shared/appointments.js";
+import { connectionTexts } from "../shared/connection-texts.js";
 import { byId, setIcon, setText } from "../shared/page.js";
 import { Shell } from "../shared/shell.js";
-import { clock, noteOfTicket, placeSentence, renderNote, TicketParts } from "../shared/ticket.js";
-import { words } from "../shared/texts.js";
+import { noteOfTicket, placeSentence, renderNote, TicketParts } from "../shared/ticket.js";
+import { ticketTexts } from "../shared/ticket-texts.js";
+import { dateText, timeText, zonedTimeText } from "../shared/times.js";
+import { ownTexts } from "./texts.js";
 
 /** @typedef {import("../shared/ticket.js").Ticket} Ticket */
-/** @typedef {{appointment: string, status: import("./texts.js").Status, start?: number, end?: number, late?: boolean,
- *   doctor?: string, delay_min: number, ticket?: string, ticket_label?: string, reason?: string, successor?: string}} Appointment */
+/** @typedef {import("../shared/schemas.js").AppointmentView} Appointment */
 
 /** @type {Appointment | undefined} */
 let appointment;
@@ -17,30 +18,30 @@ let appointment;
 let ticket;
 let changedAt = 0;
 /** The ticket that is followed beside the appointment. @type {string | undefined} */
-let followed;
+let followedTicket;
 let announced = "";
 
-const pageTexts = {
-  fr: { ...texts.fr, title: texts.fr.own.title },
-  en: { ...texts.en, title: texts.en.own.title },
-};
 const parts = new TicketParts(render);
-const shell = new Shell(pageTexts, render);
-const asked = shell.asked.get("appointment");
+const shell = new Shell(ownTexts, render);
+const appointmentId = shell.link.get("appointment");
 
 function render() {
   const { text, language } = shell;
+  const { changedAt: changed, asOf } = connectionTexts[language];
   shell.filled = appointment !== undefined;
-  const known = shell.lossMs === undefined ? words[language].patient.changedAt(clock(changedAt, language)) : words[language].patient.asOf(clock(shell.shownNow, language));
-  document.title = text.own.title;
-  shell.renderFrame(known);
+  document.title = text.title;
+  shell.renderFrame(
+    shell.lossMs === undefined
+      ? changed(timeText(changedAt, language))
+      : asOf(timeText(shell.shownNow, language)),
+  );
   const shown = shell.note ? undefined : appointment;
   const place = shown && ticketLeads(shown.status, ticket?.state) ? ticket : undefined;
   const root = document.documentElement;
   root.dataset.state = place?.state ?? "none";
   root.dataset.status = shown?.status ?? "none";
   root.dataset.over = String(Boolean(shown && isOver(shown.status)));
-  setText(byId("queue-name"), place?.queue_name ?? text.own.title);
+  setText(byId("queue-name"), place?.queue_name ?? text.title);
   if (shown) renderAppointment(shown);
   parts.render(place, language, shell.shownNow);
   const note = place && noteOfTicket(place);
@@ -52,67 +53,88 @@ function render() {
 }
 
 /** @param {Appointment} shown */
-function renderAppointment({ status, start, end, late = false, doctor, delay_min: delay, reason, successor, ticket: own }) {
-  const { text } = shell;
-  setText(byId("date"), start === undefined ? "" : text.date(start));
+function renderAppointment(shown) {
+  const { text, language } = shell;
+  const { status, start, end, doctor, delay_min: delay = 0, reason, successor } = shown;
+  setText(byId("date"), start === undefined ? "" : dateText(start, language));
   byId("time").classList.toggle("none", start === undefined);
-  setText(byId("time"), start === undefined ? text.own.noTime : text.time(start));
-  setText(byId("until"), end === undefined || isOver(status) ? "" : text.own.until(text.time(end)));
+  setText(byId("time"), start === undefined ? text.noTime : zonedTimeText(start, language));
+  const until = isOver(status) || end === undefined ? "" : zonedTimeText(end, language);
+  setText(byId("until"), until && text.until(until));
   byId("doctor").hidden = !doctor;
-  setText(byId("doctor"), doctor ? text.own.withDoctor(doctor) : "");
-  const [title, more] = successor ? text.own.moved : text.own.statuses[status];
-  setIcon(byId("appointment-status"), successor ? "arrow" : status === "fulfilled" || status === "checked-in" || status === "arrived" ? "check" : isOver(status) ? "info" : "calendar");
-  setText(byId("status-title"), title);
-  setText(byId("status-text"), late && !isOver(status) ? text.own.late : own && !ticket && !isOver(status) ? text.own.ticketSoon : more);
+  setText(byId("doctor"), doctor ? text.withDoctor(doctor) : "");
+  renderStatus(shown);
   byId("delay").hidden = !delay || isOver(status);
-  setText(byId("delay-text"), text.own.delay(doctor, delay));
+  setText(byId("delay-text"), text.delay(doctor, delay));
   byId("appointment-reason").hidden = !reason;
-  setText(byId("appointment-reason"), reason ? text.own.reason(reason) : "");
+  setText(byId("appointment-reason"), reason ? text.reason(reason) : "");
   byId("moved").hidden = !successor;
-  setText(byId("moved-link"), text.own.openMoved);
-  // The same key may be good there too; if it is not, that page says so.
-  const keys = new URLSearchParams({ token: shell.asked.get("token") ?? "", appointment: successor ?? "" });
-  /** @type {HTMLAnchorElement} */ (byId("moved-link")).href = `appointment#${keys}`;
+  setText(byId("moved-link"), text.openMoved);
+  // The same token may be good for the new appointment. If it is not, that page says so.
+  const token = shell.link.get("token") ?? "";
+  const query = new URLSearchParams({ token, appointment: successor ?? "" });
+  /** @type {HTMLAnchorElement} */ (byId("moved-link")).href = `appointment#${query}`;
+}
+
+/** @param {Appointment} shown */
+function renderStatus({ status, late, successor, ticket: ticketId }) {
+  const { text } = shell;
+  const [title, meaning] = successor ? text.moved : text.statuses[status];
+  setIcon(byId("appointment-status"), successor ? "arrow" : statusIcon(status));
+  setText(byId("status-title"), title);
+  let sentence = meaning;
+  if (ticketId && !ticket && !isOver(status)) sentence = text.ticketSoon;
+  if (late && !isOver(status)) sentence = text.late;
+  setText(byId("status-text"), sentence);
+}
+
+/** @param {Appointment["status"]} status */
+function statusIcon(status) {
+  if (status === "fulfilled" || status === "checked-in" || status === "arrived") return "check";
+  return isOver(status) ? "info" : "calendar";
 }
 
 /** @param {Appointment | undefined} shown @param {Ticket | undefined} place */
 function announce(shown, place) {
   const { text, language } = shell;
-  let sentence = shown ? [byId("status-title").textContent, byId("status-text").textContent, byId("delay").hidden ? "" : byId("delay-text").textContent].filter(Boolean).join(" ") : "";
+  const lines = ["status-title", "status-text", ...(byId("delay").hidden ? [] : ["delay-text"])];
+  let sentence = shown ? lines.map((id) => byId(id).textContent).join(" ") : "";
   const note = place && noteOfTicket(place);
-  if (place) sentence = note ? words[language].patient.notes[note].join(". ") : placeSentence(place, language);
+  if (place) {
+    sentence = note ? ticketTexts[language].notes[note].join(". ") : placeSentence(place, language);
+  }
   if (shell.note) sentence = text.notes[shell.note].join(". ");
-  if (!byId("banner").hidden) sentence = words[language].patient.notConnected;
+  if (!byId("banner").hidden) sentence = connectionTexts[language].notConnected;
   if (sentence === announced) return;
   announced = sentence;
   byId("status").textContent = sentence;
 }
 
-/** @param {import("../shared/fold.js").Held} held */
-function take(held) {
-  appointment = held.entries?.get("appointment");
-  changedAt = Math.max(changedAt, held.at);
-  // The appointment's key opens its ticket too: from the check-in on both are followed.
-  const own = appointment && ticketToFollow(appointment);
-  if (own && own !== followed) {
-    followed = own;
-    shell.followBeside(`ticket:${own}`, takeTicket);
+/** @param {import("../shared/fold.js").View} view */
+function updateAppointment(view) {
+  appointment = view.entries?.get("appointment");
+  changedAt = Math.max(changedAt, view.at);
+  // The token of an appointment opens its ticket too: after check-in the page follows both.
+  const ticketId = appointment && ticketToFollow(appointment);
+  if (ticketId && ticketId !== followedTicket) {
+    followedTicket = ticketId;
+    shell.followSecond(`ticket:${ticketId}`, updateTicket);
   }
   render();
 }
 
-/** @param {import("../shared/fold.js").Held} held */
-function takeTicket(held) {
-  const next = /** @type {Ticket} */ (held.state);
+/** @param {import("../shared/fold.js").View} view */
+function updateTicket(view) {
+  const next = /** @type {Ticket} */ (view.state);
   ticket = next;
-  changedAt = Math.max(changedAt, held.at);
-  parts.take(next);
+  changedAt = Math.max(changedAt, view.at);
+  parts.update(next);
   render();
 }
 
 function start() {
-  shell.follow(asked ? `appointment:${asked}` : undefined, take);
-  // Ages and waits move by themselves.
+  shell.follow(appointmentId ? `appointment:${appointmentId}` : undefined, updateAppointment);
+  // Ages and waits change without a message.
   setInterval(render, 1_000);
 }
 

@@ -1,27 +1,26 @@
-// What a dashboard makes of a location's load as time passes: moments come, minutes are counted here.
+// Reads the load of a location and computes what the dashboard shows. The server sends moments;
+// waits are counted here.
 
 export const MINUTE_MS = 60_000;
 export const HOUR_MS = 60 * MINUTE_MS;
 export const QUARTER_MS = 15 * MINUTE_MS;
 
-// A curve narrower than this many hours looks busier than its day is.
+// A chart of fewer hours looks busier than the day is.
 const LEAST_HOURS = 4;
 
-/** @typedef {0 | 1 | 2} Band usual, high, very high */
-/** @typedef {{waiting: [number, number], wait_s: [number, number]}} Bands */
-/** @typedef {{at: number, called?: number, served?: number}} Minute */
-/** @typedef {{due: number, late: number, arrived: number, fulfilled: number, no_show: number, cancelled: number}} AppointmentCounts */
-/** @typedef {{applied: number, repeated: number, stale: number, overruled: number}} FactCounts */
-/** @typedef {{name: string, time_zone: string, day: string, waiting: number, oldest?: number, median?: number, hour: Minute[],
- *   appointments: AppointmentCounts, facts: FactCounts, bands?: Bands}} Head */
-/** @typedef {{id: string, name: string, state: "open" | "paused" | "closed", waiting: number, priorities?: Record<string, number>,
- *   oldest?: number, median?: number, band: Band}} Queue */
-/** @typedef {{id: string, name: string, state: "idle" | "busy" | "closed", with?: string[], queue?: string}} Station */
-/** @typedef {{start: number, arrived: number, called: number, served: number, no_show: number, booked: number}} Quarter */
+/** @typedef {0 | 1 | 2} Band 0 is usual, 1 high, 2 very high */
+/** @typedef {import("../shared/schemas.js").LoadBands} Bands */
+/** @typedef {import("../shared/schemas.js").LoadMinute} Minute */
+/** @typedef {import("../shared/schemas.js").AppointmentCounts} AppointmentCounts */
+/** @typedef {import("../shared/schemas.js").FactCounts} FactCounts */
+/** @typedef {import("../shared/schemas.js").LoadHead} Head */
+/** @typedef {import("../shared/schemas.js").LoadQueue & {id: string}} Queue */
+/** @typedef {import("../shared/schemas.js").LoadStation & {id: string}} Station */
+/** @typedef {Required<import("../shared/schemas.js").LoadQuarter> & {start: number}} Quarter */
 /** @typedef {{head: Head, queues: Queue[], stations: Station[], quarters: Quarter[]}} Load */
 
 /**
- * The view, read; nothing while its head is missing.
+ * Reads the view of a load. Answers nothing while the head is missing.
  * @param {ReadonlyMap<string, any>} entries
  * @returns {Load | undefined}
  */
@@ -29,24 +28,39 @@ export function readLoad(entries) {
   const head = entries.get("load");
   if (!head) return undefined;
   /** @param {string} kind @returns {[string, any][]} */
-  const of = (kind) => [...entries].filter(([key]) => key.startsWith(`${kind}:`)).map(([key, entry]) => [key.slice(kind.length + 1), entry]);
+  const entriesOf = (kind) =>
+    [...entries]
+      .filter(([key]) => key.startsWith(`${kind}:`))
+      .map(([key, entry]) => [key.slice(kind.length + 1), entry]);
   /** @param {{name: string, id: string}} a @param {{name: string, id: string}} b */
-  const byName = (a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }) || (a.id < b.id ? -1 : 1);
+  const byName = (a, b) =>
+    a.name.localeCompare(b.name, undefined, { numeric: true }) || (a.id < b.id ? -1 : 1);
   return {
     head,
-    queues: of("queue").map(([id, queue]) => ({ id, ...queue })).sort(byName),
-    stations: of("station").map(([id, station]) => ({ id, ...station })).sort(byName),
-    quarters: of("quarter").map(([start, counts]) => quarter(Number(start), counts)).sort((a, b) => a.start - b.start),
+    queues: entriesOf("queue")
+      .map(([id, queue]) => ({ id, ...queue }))
+      .sort(byName),
+    stations: entriesOf("station")
+      .map(([id, station]) => ({ id, ...station }))
+      .sort(byName),
+    quarters: entriesOf("quarter")
+      .map(([start, counts]) => quarter(Number(start), counts))
+      .sort((a, b) => a.start - b.start),
   };
 }
 
-/** What is nought is left out on the wire. @param {number} start @param {Partial<Quarter>} [counts] @returns {Quarter} */
+/**
+ * Fills in the counts that are zero, which the wire leaves out.
+ * @param {number} start
+ * @param {Partial<Quarter>} [counts]
+ * @returns {Quarter}
+ */
 function quarter(start, { arrived = 0, called = 0, served = 0, no_show = 0, booked = 0 } = {}) {
   return { start, arrived, called, served, no_show, booked };
 }
 
 /**
- * Called and served within the hour before `now`, to the minute.
+ * How many were called and served in the hour before `now`, to the minute.
  * @param {Minute[]} hour
  * @param {number} now
  */
@@ -59,7 +73,7 @@ export function lastHour(hour, now) {
 }
 
 /**
- * Whole minutes since a moment. Clocks differ: a moment that has not come yet was now.
+ * Whole minutes since a moment. Clocks differ, so a moment in the future counts as now.
  * @param {number | undefined} moment
  * @param {number} now
  */
@@ -68,7 +82,7 @@ export function minutesSince(moment, now) {
 }
 
 /**
- * How long somebody waits, judged.
+ * The band of a wait.
  * @param {Bands | undefined} bands
  * @param {number | undefined} oldest
  * @param {number} now
@@ -80,19 +94,25 @@ export function bandOfWait(bands, oldest, now) {
   return passed > 1 ? 2 : passed ? 1 : 0;
 }
 
-/** Who waits by urgency, the most urgent first. @param {Record<string, number> | undefined} priorities @returns {[number, number][]} */
+/**
+ * The number of people waiting at each priority, the most urgent first.
+ * @param {Record<string, number> | undefined} priorities
+ * @returns {[number, number][]}
+ */
 export function byUrgency(priorities) {
-  const pairs = Object.entries(priorities ?? {}).map(([priority, count]) => /** @type {[number, number]} */ ([Number(priority), count]));
+  const pairs = Object.entries(priorities ?? {}).map(
+    ([priority, count]) => /** @type {[number, number]} */ ([Number(priority), count]),
+  );
   return pairs.filter(([, count]) => count > 0).sort(([a], [b]) => b - a);
 }
 
-/** What a source told that changed nothing, or not all. @param {FactCounts} facts */
+/** Messages from other systems that were ignored in whole or in part. @param {FactCounts} facts */
 export function ignored({ repeated, stale, overruled }) {
   return repeated + stale + overruled;
 }
 
 /**
- * The day without holes: whole hours, from the first in which something happened or is due to the last, with `now` among them.
+ * The day without holes: whole hours from the first with a count to the last, `now` included.
  * @param {Quarter[]} quarters in order
  * @param {number} now
  * @returns {Quarter[]}
@@ -109,31 +129,44 @@ export function wholeDay(quarters, now) {
   }
   const known = new Map(quarters.map((one) => [one.start, one]));
   const day = [];
-  for (let start = from; start < to; start += QUARTER_MS) day.push(known.get(start) ?? quarter(start));
+  for (let start = from; start < to; start += QUARTER_MS)
+    day.push(known.get(start) ?? quarter(start));
   return day;
 }
 
 /**
- * A round number not below the greatest, and the steps of the scale up to it.
+ * The steps of a scale up to a round number that is not below the greatest.
  * @param {number} greatest
  */
 export function scale(greatest) {
-  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500].find((step) => greatest <= 4 * step) ?? Math.ceil(greatest / 4);
+  const step =
+    [1, 2, 5, 10, 20, 50, 100, 200, 500].find((step) => greatest <= 4 * step) ??
+    Math.ceil(greatest / 4);
   const top = Math.max(step, Math.ceil(greatest / step) * step);
-  return { top, steps: Array.from({ length: Math.floor(top / step) + 1 }, (_, index) => index * step) };
+  return {
+    top,
+    steps: Array.from({ length: Math.floor(top / step) + 1 }, (_, index) => index * step),
+  };
 }
 
 /**
- * The starts among these that begin an hour on the clocks of `timeZone`, so few that `most` are not exceeded.
+ * The quarter hours that begin an hour in `timeZone`, thinned out to at most `most`.
  * @param {number[]} starts quarter hours in order
  * @param {string} timeZone
  * @param {number} most
  */
 export function hourMarks(starts, timeZone, most) {
-  const clock = new Intl.DateTimeFormat("en", { hour: "numeric", minute: "numeric", hourCycle: "h23", timeZone });
+  const clock = new Intl.DateTimeFormat("en", {
+    hour: "numeric",
+    minute: "numeric",
+    hourCycle: "h23",
+    timeZone,
+  });
   const hours = starts.flatMap((start) => {
     const parts = clock.formatToParts(start);
-    const [hour, minute] = ["hour", "minute"].map((type) => Number(parts.find((part) => part.type === type)?.value));
+    const [hour, minute] = ["hour", "minute"].map((type) =>
+      Number(parts.find((part) => part.type === type)?.value),
+    );
     return minute === 0 ? [{ start, hour }] : [];
   });
   const every = [1, 2, 3, 4, 6, 12].find((every) => hours.length / every <= most) ?? 24;
@@ -141,12 +174,14 @@ export function hourMarks(starts, timeZone, most) {
 }
 
 /**
- * Entries that differ between two states of a view.
+ * Counts the entries that differ between two states of a view.
  * @param {ReadonlyMap<string, any>} before
  * @param {ReadonlyMap<string, any>} after
  */
 export function changes(before, after) {
-  // A delta puts a new entry where something changed and leaves the others as they are; a snapshot renews all.
-  const differs = (/** @type {string} */ key) => before.get(key) !== after.get(key) && JSON.stringify(before.get(key)) !== JSON.stringify(after.get(key));
+  // A delta replaces only the entries that changed, a snapshot replaces all.
+  const differs = (/** @type {string} */ key) =>
+    before.get(key) !== after.get(key) &&
+    JSON.stringify(before.get(key)) !== JSON.stringify(after.get(key));
   return [...new Set([...before.keys(), ...after.keys()])].filter(differs).length;
 }

@@ -1,140 +1,137 @@
-// The patient page: follows one ticket and says, at any moment, what its holder wants to know.
+// The page of a patient: follows one ticket and shows its place in line, its call and its end.
 
+import { Connection } from "../shared/connection.js";
+import { connectionTexts } from "../shared/connection-texts.js";
+import { LanguageSwitch } from "../shared/language.js";
 import { byId, fragment, restartOnNewLink, setText } from "../shared/page.js";
-import { clock, noteOfTicket, placeSentence, renderNote, TicketParts } from "../shared/ticket.js";
-import { Wire } from "../shared/connection.js";
-import { ageText, firstSpoken, spoken, words } from "../shared/texts.js";
+import { noteOfTicket, placeSentence, renderNote, TicketParts } from "../shared/ticket.js";
+import { ticketTexts } from "../shared/ticket-texts.js";
+import { ageText, timeText } from "../shared/times.js";
 
 /** @typedef {import("../shared/ticket.js").Ticket} Ticket */
 /** @typedef {import("../shared/ticket.js").Note} Note */
 
-// The browser repairs short losses, and planned ones, within seconds: the small line at the bottom
-// says so at once, the banner only when it lasts.
+// Short losses, and planned ones, are repaired within seconds. The line at the bottom shows them at
+// once, the banner only if they last.
 const BANNER_AFTER_MS = 5_000;
 
-const asked = fragment();
-const token = asked.get("token");
-const ticketId = asked.get("ticket");
+const link = fragment();
+const token = link.get("token");
+const ticketId = link.get("ticket");
 
-let language = firstSpoken([new URLSearchParams(location.search).get("lang"), ...navigator.languages]);
 /** @type {Ticket | undefined} */
 let ticket;
-/** @type {import("../shared/connection.js").Link} */
-let link = { name: "connecting" };
-/** @type {Wire | undefined} */
-let wire;
+/** @type {import("../shared/connection.js").ConnectionState} */
+let state = { name: "connecting" };
+/** @type {Connection | undefined} */
+let connection;
 let announced = "";
 
+const languages = new LanguageSwitch(render);
 const parts = new TicketParts(render);
 
-const text = () => words[language].patient;
+const text = () => ticketTexts[languages.current];
 
-/** How long we have been without the server, or undefined while we are with it. */
+/** Time since the connection was lost, or undefined while it is not. */
 function lossMs() {
-  return link.name === "lost" || link.name === "stale" ? Date.now() - link.since : undefined;
+  return state.name === "lost" || state.name === "stale" ? Date.now() - state.since : undefined;
 }
 
-/** The moment that the page speaks of: now, or when it last knew. An estimate must not run on without news. */
+/** The moment that the page shows: now, or the last news. An estimate must not run on without news. */
 function shownNow() {
-  return (wire?.now() ?? Date.now()) - (lossMs() ?? 0);
+  return (connection?.now() ?? Date.now()) - (lossMs() ?? 0);
 }
 
-/** @returns {Note | undefined} what the note says instead of a place in line, if anything */
-function noteOf() {
+/** The note to show instead of a place in line, if any. @returns {Note | undefined} */
+function currentNote() {
   if (!token || !ticketId) return "missing";
-  if (link.name === "refused") return "refused";
-  if (!ticket) return link.name === "lost" ? "waiting_for_server" : undefined;
+  if (state.name === "refused") return "refused";
+  if (!ticket) return state.name === "lost" ? "unreachable" : undefined;
   return noteOfTicket(ticket);
 }
 
 function render() {
-  const note = noteOf();
-  const known = note === "missing" || note === "refused" ? undefined : ticket;
-  const state = known?.state ?? note ?? "none";
+  const language = languages.current;
+  const note = currentNote();
+  const shown = note === "missing" || note === "refused" ? undefined : ticket;
   const root = document.documentElement;
-  root.lang = language;
-  root.dataset.state = state;
-  root.dataset.link = link.name;
+  root.dataset.state = shown?.state ?? note ?? "none";
+  root.dataset.link = state.name;
 
   byId("note").hidden = !note;
-  setText(byId("queue-name"), known?.queue_name ?? "");
-  document.title = [known?.label, note ? text().notes[note][0] : "", text().title].filter(Boolean).join(" · ");
-  parts.render(known, language, shownNow());
-  if (note) renderNote(note, language, known?.reason);
-  renderLanguages();
-  renderFreshness(known);
-  announce(known, note);
+  setText(byId("queue-name"), shown?.queue_name ?? text().title);
+  document.title = [shown?.label, note ? text().notes[note][0] : "", text().title]
+    .filter(Boolean)
+    .join(" · ");
+  parts.render(shown, language, shownNow());
+  if (note) renderNote(note, language, shown?.reason);
+  languages.render();
+  renderConnection(shown);
+  announce(shown, note);
 }
 
-function renderLanguages() {
-  for (const button of byId("languages").querySelectorAll("button")) {
-    button.setAttribute("aria-pressed", String(button.value === language));
-  }
-}
-
-/** @param {Ticket} [known] */
-function renderFreshness(known) {
+/** @param {Ticket} [shown] */
+function renderConnection(shown) {
+  const language = languages.current;
+  const texts = connectionTexts[language];
   const loss = lossMs();
-  const showBanner = known !== undefined && loss !== undefined && loss >= BANNER_AFTER_MS;
+  const showBanner = shown !== undefined && loss !== undefined && loss >= BANNER_AFTER_MS;
   byId("banner").hidden = !showBanner;
-  if (showBanner) setText(byId("banner-text"), (link.name === "lost" ? text().lost : text().stale)(ageText(loss)));
+  if (showBanner) {
+    setText(byId("banner-text"), (state.name === "lost" ? texts.lost : texts.stale)(ageText(loss)));
+  }
   document.documentElement.classList.toggle("doubtful", showBanner);
 
-  const { connecting, live, reconnecting, notConnected, finished } = text();
-  const lost = showBanner ? notConnected : reconnecting;
-  const names = { connecting, live, stale: notConnected, lost, refused: "", ended: finished };
-  setText(byId("link"), ticketId && token ? names[link.name] : "");
-  setText(byId("changed"), known ? `· ${showBanner ? text().asOf(clock(shownNow(), language)) : text().changedAt(clock(known.at, language))}` : "");
+  const { connecting, live, reconnecting, notConnected, finished } = texts;
+  const names = {
+    connecting,
+    live,
+    stale: notConnected,
+    lost: showBanner ? notConnected : reconnecting,
+    refused: "",
+    ended: finished,
+  };
+  setText(byId("link"), ticketId && token ? names[state.name] : "");
+  const age = showBanner
+    ? texts.asOf(timeText(shownNow(), language))
+    : shown && texts.changedAt(timeText(shown.at, language));
+  setText(byId("changed"), age ? `· ${age}` : "");
 }
 
 /**
- * Screen readers hear changes of place and state, politely.
- * @param {Ticket | undefined} known
+ * Tells screen readers about changes of place and state, politely.
+ * @param {Ticket | undefined} shown
  * @param {Note | undefined} note
  */
-function announce(known, note) {
+function announce(shown, note) {
+  const { notConnected, reconnecting } = connectionTexts[languages.current];
   let sentence = note ? text().notes[note].join(". ") : "";
-  if (known?.state === "waiting") sentence = placeSentence(known, language);
-  if (!byId("banner").hidden) sentence = link.name === "lost" ? text().notConnected : text().reconnecting;
-  if (sentence !== announced) {
-    announced = sentence;
-    byId("status").textContent = sentence;
-  }
-}
-
-/** @param {Ticket} next */
-function takeTicket(next) {
-  ticket = next;
-  parts.take(next);
-  render();
-}
-
-/** @param {import("../shared/page.js").Language} next */
-function speak(next) {
-  language = next;
-  const url = new URL(location.href);
-  url.searchParams.set("lang", next);
-  history.replaceState(null, "", url);
-  render();
+  if (shown?.state === "waiting") sentence = placeSentence(shown, languages.current);
+  if (!byId("banner").hidden) sentence = state.name === "lost" ? notConnected : reconnecting;
+  if (sentence === announced) return;
+  announced = sentence;
+  byId("status").textContent = sentence;
 }
 
 function start() {
-  for (const button of byId("languages").querySelectorAll("button")) {
-    button.addEventListener("click", () => speak(spoken.find((known) => known === button.value) ?? language));
-  }
   restartOnNewLink();
   render();
   if (!token || !ticketId) return;
-  wire = new Wire({
+  connection = new Connection({
     token,
     channels: [`ticket:${ticketId}`],
-    onView: (_channel, held) => takeTicket(held.state),
-    onLink: (next) => {
-      link = next;
+    onView: (_channel, view) => {
+      const next = /** @type {Ticket} */ (view.state);
+      ticket = next;
+      parts.update(next);
+      render();
+    },
+    onState: (next) => {
+      state = next;
       render();
     },
   });
-  // Ages and waits move by themselves.
+  // Ages and waits change without a message.
   setInterval(render, 1_000);
 }
 

@@ -1,49 +1,26 @@
-// What the page of claims checks asks of the HTTP API. The token goes in a header, never in a URL.
+// Requests of the claims page to the HTTP API. The token goes in a header, never in a URL.
 
-/** @typedef {"queued" | "running" | "completed" | "failed" | "cancelled"} RunState */
-/** @typedef {"error" | "warning" | "optimisation" | "pass"} Severity */
-/** @typedef {Record<Severity, number>} Counts */
-/** @typedef {Counts & {took_us?: number}} Tally */
-/** @typedef {Record<string, number | string>} Params */
-/** @typedef {{code: string, params?: Params, retryable: boolean}} Failure */
-/**
- * @typedef {{rows: number, rows_unreadable: number, counts: Counts, at_risk_cents: number, to_gain_cents: number,
- *   took_ms: number, stored: number}} Summary
- */
-/**
- * @typedef {{phase: "reading" | "concluding" | "storing", permille: number, rows_done: number, rows_total?: number,
- *   rows_per_s: number, eta_ms?: number}} Progress
- */
-/**
- * The entry `run` of a run's view; the list has the same facts beside the run's id.
- * @typedef {object} Head
- * @property {RunState} state
- * @property {string} name
- * @property {number} bytes
- * @property {number} requested_at
- * @property {number} attempt
- * @property {number} [ahead]
- * @property {boolean} [cancelling]
- * @property {Failure} [failure]
- * @property {Summary} [summary]
- */
-/** @typedef {Head & {run: string}} Listed */
-/**
- * @typedef {{row: number, rule: string, severity: Severity, outcome: string, params?: Params, cents: number,
- *   message?: string}} Finding
- */
+/** @typedef {import("../shared/schemas.js").RunState} RunState */
+/** @typedef {import("../shared/schemas.js").Severity} Severity */
+/** @typedef {import("../shared/schemas.js").FindingCounts} Counts */
+/** @typedef {import("../shared/schemas.js").RuleTally} Tally */
+/** @typedef {import("../shared/schemas.js").RunProgress} Progress */
+/** @typedef {import("../shared/schemas.js").RunHead} Head the entry `run` of a run's view */
+/** @typedef {Head & {run: string}} ListedRun a run in the list of runs */
+/** @typedef {import("../shared/schemas.js").Finding & {message?: string}} Finding */
 
-const ASK_TIMEOUT_MS = 15_000;
+const REQUEST_TIMEOUT_MS = 15_000;
 
-// A start is safe to repeat, because its key makes the second the first: a short loss is not the clerk's trouble.
+// A start is safe to repeat because its idempotency key makes a second one the first. So a short loss
+// of the network does not trouble the clerk.
 const START_ATTEMPTS = 3;
 const START_PAUSE_MS = 1_500;
 
-/** The server said no, or (`network`) could not be asked. */
+/** The server refused a request, or could not be reached (code `network`). */
 export class Problem extends Error {
   /** @param {string} code */
   constructor(code) {
-    super("the server refused, or could not be asked");
+    super("the server refused, or could not be reached");
     this.code = code;
   }
 }
@@ -69,7 +46,8 @@ function problemIn(answer, body) {
 }
 
 /**
- * What the token says its bearer is; the server decides what that allows. Undefined where we cannot read it.
+ * The role in a token, if it can be read. It only decides what is offered: the server decides what
+ * is allowed.
  * @param {string | null} token
  */
 export function roleOf(token) {
@@ -90,36 +68,53 @@ export class Api {
   }
 
   /** @param {string} path below `v1/` @param {RequestInit} [more] */
-  async #ask(path, more = {}) {
+  async #request(path, more = {}) {
     const headers = { authorization: `Bearer ${this.#token}`, ...more.headers };
-    const signal = AbortSignal.timeout(ASK_TIMEOUT_MS);
-    const answer = await fetch(`v1/${path}`, { cache: "no-store", signal, ...more, headers }).catch(cutOff);
+    const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+    const answer = await fetch(`v1/${path}`, { cache: "no-store", signal, ...more, headers }).catch(
+      cutOff,
+    );
     if (!answer.ok) throw problemIn(answer, await answer.text().catch(() => ""));
     return answer;
   }
 
-  /** @param {string} path @param {Record<string, string | undefined>} [query] @returns {Promise<any>} */
+  /**
+   * @param {string} path
+   * @param {Record<string, string | undefined>} [query]
+   * @returns {Promise<any>}
+   */
   async get(path, query = {}) {
-    return (await this.#ask(withQuery(path, query))).json().catch(cutOff);
-  }
-
-  /** @param {string} path @param {object} [body] @param {Record<string, string>} [headers] @returns {Promise<any>} */
-  async post(path, body = {}, headers = {}) {
-    const json = { "content-type": "application/json", ...headers };
-    return (await this.#ask(path, { method: "POST", headers: json, body: JSON.stringify(body) })).json().catch(cutOff);
+    return (await this.#request(withQuery(path, query))).json().catch(cutOff);
   }
 
   /**
-   * The whole answer as a file: as long as it takes, since thousands of findings may be in it.
-   * @param {string} path @param {Record<string, string | undefined>} query
+   * @param {string} path
+   * @param {object} [body]
+   * @param {Record<string, string>} [headers]
+   * @returns {Promise<any>}
+   */
+  async post(path, body = {}, headers = {}) {
+    const json = { "content-type": "application/json", ...headers };
+    return (
+      await this.#request(path, { method: "POST", headers: json, body: JSON.stringify(body) })
+    )
+      .json()
+      .catch(cutOff);
+  }
+
+  /**
+   * The whole response as a file, without a timeout: it may contain thousands of findings.
+   * @param {string} path
+   * @param {Record<string, string | undefined>} query
    */
   async blob(path, query) {
-    const answer = await this.#ask(withQuery(path, query), { signal: null });
+    const answer = await this.#request(withQuery(path, query), { signal: null });
     return answer.blob().catch(cutOff);
   }
 
   /**
-   * Sends a file and answers its id. As a form, because its name belongs in no URL. `fetch` could not tell how far it is.
+   * Sends a file and answers its id. The file is part of a form because its name belongs in no URL.
+   * `fetch` reports no progress of an upload, so this uses an `XMLHttpRequest`.
    * @param {File} file
    * @param {(share: number) => void} onProgress from 0 to 1
    * @param {AbortSignal} signal
@@ -144,12 +139,18 @@ export class Api {
     });
   }
 
-  /** Asks for a check of an uploaded file and answers the run's id. @param {string} file @param {boolean} listPasses */
+  /**
+   * Requests the check of an uploaded file and answers the run's id.
+   * @param {string} file
+   * @param {boolean} listPasses
+   */
   async start(file, listPasses) {
     const key = { "idempotency-key": randomKey() };
     for (let attempt = 1; ; attempt++) {
       try {
-        return /** @type {string} */ ((await this.post("runs", { file, list_passes: listPasses }, key)).run);
+        return /** @type {string} */ (
+          (await this.post("runs", { file, list_passes: listPasses }, key)).run
+        );
       } catch (error) {
         const passing = ["network", "try_again", "draining"].includes(codeOf(error));
         if (!passing || attempt === START_ATTEMPTS) throw error;
@@ -165,7 +166,9 @@ function withQuery(path, query) {
   return given.length ? `${path}?${new URLSearchParams(given)}` : path;
 }
 
-/** `crypto.randomUUID` is missing where a clinic's network speaks plain HTTP. */
+/** Replaces `crypto.randomUUID`, which browsers lack on a clinic's network over plain HTTP. */
 function randomKey() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return [...crypto.getRandomValues(new Uint8Array(16))]
+    .map((byte) => byte.toString(16).padStart(2, "0"))
+    .join("");
 }

@@ -1,33 +1,34 @@
-// The findings of a run: the first ones while it runs, all of them by page and filter once it completed.
+// The findings of a run: the first ones while it runs, and all of them by page and filter once it is
+// finished.
 
 import { byId, setIcon, setText } from "../shared/page.js";
 import { codeOf } from "./api.js";
 import { SEVERITIES, severityIcons } from "./run.js";
 import { problemText } from "./texts.js";
 
-/** @typedef {import("../shared/page.js").Language} Language */
+/** @typedef {import("../shared/language.js").Language} Language */
 /** @typedef {import("./api.js").Finding} Finding */
 /** @typedef {import("./run.js").RunView} RunView */
 /** @typedef {import("./texts.js").Texts} Texts */
 
-// As many as a run shows while it runs, so that its end does not pull the page from under the reader.
+// As many as a live run shows, so that the table keeps its length when the run ends.
 const PAGE = 100;
 
 /**
- * What was read of the stored findings: `asked` says for which attempt, filter and language.
- * @typedef {{asked: string, findings: Finding[], next?: string}} Stored
+ * Stored findings read so far. `query` identifies the attempt, filter and language.
+ * @typedef {{query: string, findings: Finding[], next?: string}} Stored
  */
 
 export class Findings {
   #api;
   #run;
   #messages;
-  /** Writes the page anew once something arrived. */
+  /** Renders the page again. */
   #changed;
   /** @type {Stored | undefined} */
   #stored;
-  /** What is being asked for, or was refused and must not be asked again by itself. */
-  #asked = "";
+  /** The query in progress, or one that failed and must not be repeated automatically. */
+  #requested = "";
   #problem = "";
   #exporting = false;
   /** @type {Language} */
@@ -55,33 +56,35 @@ export class Findings {
   }
 
   get #filter() {
-    const severity = /** @type {HTMLInputElement | null} */ (byId("severities").querySelector("input:checked"))?.value;
+    const severity = /** @type {HTMLInputElement | null} */ (
+      byId("severities").querySelector("input:checked")
+    )?.value;
     return { severity, rule: /** @type {HTMLSelectElement} */ (byId("rule-choice")).value };
   }
 
   /** @param {string} [cursor] @returns {Promise<{findings: Finding[], next?: string}>} */
-  #ask(cursor) {
+  #read(cursor) {
     const query = { ...this.#filter, language: this.#language, limit: String(PAGE), cursor };
     return this.#api.get(`runs/${this.#run}/findings`, query);
   }
 
-  /** What the table should show: another answer is read when this changes. */
-  #wanted() {
+  /** Identifies what the table should show. When it changes, findings are read again. */
+  #query() {
     const { severity, rule } = this.#filter;
     return [this.#view?.head.attempt, this.#language, severity, rule].join();
   }
 
   async #load() {
-    const wanted = this.#wanted();
-    if (this.#asked === wanted) return;
-    this.#asked = wanted;
+    const wanted = this.#query();
+    if (this.#requested === wanted) return;
+    this.#requested = wanted;
     this.#problem = "";
     try {
-      const { findings, next } = await this.#ask();
-      if (wanted !== this.#asked) return;
-      this.#stored = { asked: wanted, findings, next };
+      const { findings, next } = await this.#read();
+      if (wanted !== this.#requested) return;
+      this.#stored = { query: wanted, findings, next };
     } catch (error) {
-      if (wanted !== this.#asked) return;
+      if (wanted !== this.#requested) return;
       this.#problem = codeOf(error);
     }
     this.#changed();
@@ -91,23 +94,24 @@ export class Findings {
     const before = this.#stored;
     const more = byId("findings-more");
     if (more.getAttribute("aria-disabled") === "true") return;
-    if (before?.asked !== this.#wanted()) {
-      // Not what is wanted now, because asking for that failed.
-      if (this.#problem) this.#asked = "";
+    if (before?.query !== this.#query()) {
+      // The last request failed: repeat it.
+      if (this.#problem) this.#requested = "";
       return this.#changed();
     }
-    // Not `disabled`, which would throw the keyboard out of it.
+    // Not `disabled`, which would take the focus away.
     more.setAttribute("aria-disabled", "true");
     try {
-      const { findings, next } = await this.#ask(before.next);
-      if (this.#stored === before) this.#stored = { ...before, findings: [...before.findings, ...findings], next };
+      const { findings, next } = await this.#read(before.next);
+      if (this.#stored === before)
+        this.#stored = { ...before, findings: [...before.findings, ...findings], next };
       this.#problem = "";
     } catch (error) {
       this.#problem = codeOf(error);
     }
     more.removeAttribute("aria-disabled");
     this.#changed();
-    // At the end of the list there is no such button any more: go on at the list's title.
+    // At the end of the list the button is gone: move the focus to the title of the list.
     if (more.hidden) byId("findings-title").focus({ preventScroll: true });
   }
 
@@ -117,8 +121,14 @@ export class Findings {
     this.#problem = "";
     this.#changed();
     try {
-      const csv = await this.#api.blob(`runs/${this.#run}/findings.csv`, { ...this.#filter, language: this.#language });
-      save(csv, `${this.#view?.head.name.replace(/\.\w+$/, "") ?? "findings"}-${this.#text?.findings.toLowerCase()}.csv`);
+      const csv = await this.#api.blob(`runs/${this.#run}/findings.csv`, {
+        ...this.#filter,
+        language: this.#language,
+      });
+      save(
+        csv,
+        `${this.#view?.head.name.replace(/\.\w+$/, "") ?? "findings"}-${this.#text?.findings.toLowerCase()}.csv`,
+      );
     } catch (error) {
       this.#problem = codeOf(error);
     }
@@ -138,21 +148,28 @@ export class Findings {
     this.#view = view;
     const { state } = view.head;
     const whole = state === "completed";
-    byId("findings").hidden = state === "queued" || (!whole && state !== "running" && view.findings.length === 0);
+    byId("findings").hidden =
+      state === "queued" || (!whole && state !== "running" && view.findings.length === 0);
     if (byId("findings").hidden) return;
     byId("filters").hidden = byId("export").hidden = !whole;
     if (whole) this.#renderFilters(text, view, nameOf);
     if (whole) void this.#load();
 
-    // Until the whole list has come, what was shown before stays.
+    // Until the whole list has arrived, the findings shown before stay.
     const findings = (whole && this.#stored?.findings) || view.findings;
-    const loading = whole && this.#stored?.asked !== this.#wanted() && !this.#problem;
+    const loading = whole && this.#stored?.query !== this.#query() && !this.#problem;
     byId("findings-table").setAttribute("aria-busy", String(loading));
     this.#renderRows(findings, nameOf);
     this.#renderNotes(text, view, findings.length, whole, loading);
   }
 
-  /** @param {Texts} text @param {RunView} view @param {number} shown @param {boolean} whole @param {boolean} loading */
+  /**
+   * @param {Texts} text
+   * @param {RunView} view
+   * @param {number} shown
+   * @param {boolean} whole
+   * @param {boolean} loading
+   */
   #renderNotes(text, { head, counts }, shown, whole, loading) {
     setText(byId("findings-title"), whole ? text.findings : text.firstFindings);
     const stored = head.summary?.stored ?? 0;
@@ -170,8 +187,11 @@ export class Findings {
     const nothing = severity || rule ? text.nothingLikeThis : text.nothing;
     setText(byId("findings-none"), whole ? nothing : text.nothingYet);
     const next = whole && Boolean(this.#stored?.next);
-    const failed = whole && this.#problem !== "" && this.#stored?.asked !== this.#wanted();
-    setText(byId("findings-shown"), whole && shown && !loading && !failed ? text.shown(shown, !next) : "");
+    const failed = whole && this.#problem !== "" && this.#stored?.query !== this.#query();
+    setText(
+      byId("findings-shown"),
+      whole && shown && !loading && !failed ? text.shown(shown, !next) : "",
+    );
     byId("findings-more").hidden = !next && !failed;
     setText(byId("findings-more"), failed ? text.retry : text.more);
   }
@@ -182,14 +202,19 @@ export class Findings {
     setText(/** @type {Element} */ (fieldset.querySelector("legend")), text.show);
     const found = counts ? counts.error + counts.warning + counts.optimisation : 0;
     for (const severity of ["", ...SEVERITIES]) {
-      const known = /** @type {HTMLInputElement | null} */ (fieldset.querySelector(`[value="${severity}"]`));
+      const known = /** @type {HTMLInputElement | null} */ (
+        fieldset.querySelector(`[value="${severity}"]`)
+      );
       const radio = known ?? newRadio(fieldset, severity);
-      // Passes are stored only for who asked for them.
+      // Passing rows are stored only on request.
       const listed = severity !== "pass" || (head.summary?.stored ?? 0) > found;
       const choice = /** @type {HTMLElement} */ (radio.parentElement);
       choice.hidden = !listed;
       const key = /** @type {import("./api.js").Severity | ""} */ (severity);
-      setText(/** @type {Element} */ (choice.querySelector("span")), key ? text.severities[key] : text.all);
+      setText(
+        /** @type {Element} */ (choice.querySelector("span")),
+        key ? text.severities[key] : text.all,
+      );
     }
     const select = /** @type {HTMLSelectElement} */ (byId("rule-choice"));
     setText(/** @type {Element} */ (select.labels?.[0]), text.rule);
@@ -200,16 +225,26 @@ export class Findings {
     });
   }
 
-  /** Rows are filled in place, so that a growing list moves nobody's eyes or focus. @param {Finding[]} findings @param {(rule: string) => string} nameOf */
+  /**
+   * Fills rows in place, so that a growing list moves neither the view nor the focus.
+   * @param {Finding[]} findings
+   * @param {(rule: string) => string} nameOf
+   */
   #renderRows(findings, nameOf) {
     const text = /** @type {Texts} */ (this.#text);
     const titles = byId("findings-table").querySelectorAll("th");
-    [text.kind, text.row, text.what, text.rule, text.amount].forEach((title, index) => setText(titles[index], title));
+    [text.kind, text.row, text.what, text.rule, text.amount].forEach((title, index) =>
+      setText(titles[index], title),
+    );
     const list = byId("findings-rows");
     while (list.children.length > findings.length) list.lastElementChild?.remove();
     const template = /** @type {HTMLTemplateElement} */ (byId("finding-row"));
     findings.forEach((finding, index) => {
-      const row = list.children[index] ?? list.appendChild(/** @type {Element} */ (template.content.firstElementChild?.cloneNode(true)));
+      const row =
+        list.children[index] ??
+        list.appendChild(
+          /** @type {Element} */ (template.content.firstElementChild?.cloneNode(true)),
+        );
       this.#fillRow(row, finding, nameOf);
     });
   }
@@ -219,8 +254,14 @@ export class Findings {
     const text = /** @type {Texts} */ (this.#text);
     const [severity, number, what, rule, amount] = row.children;
     row.className = finding.severity;
-    setIcon(/** @type {Element} */ (severity.querySelector("svg")), severityIcons[finding.severity]);
-    setText(/** @type {Element} */ (severity.querySelector("span")), text.severity[finding.severity]);
+    setIcon(
+      /** @type {Element} */ (severity.querySelector("svg")),
+      severityIcons[finding.severity],
+    );
+    setText(
+      /** @type {Element} */ (severity.querySelector("span")),
+      text.severity[finding.severity],
+    );
     setText(number, finding.row ? text.number(finding.row) : text.wholeFile);
     number.setAttribute("data-title", text.row);
     setText(what, this.#messages.message(this.#language, finding));
@@ -243,12 +284,12 @@ function newRadio(fieldset, severity) {
   return radio;
 }
 
-/** Hands a file to the reader. @param {Blob} blob @param {string} name */
+/** Saves a file on the reader's device. @param {Blob} blob @param {string} name */
 function save(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;
   link.click();
-  // The browser has its own hold on it once the click is handled.
+  // The browser keeps its own reference once the click is handled.
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

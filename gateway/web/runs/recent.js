@@ -1,11 +1,11 @@
-// The list of checks, newest first, each a link that opens it.
+// The list of checks, newest first, each with a link that opens it.
 
 import { byId, setText } from "../shared/page.js";
 import { codeOf } from "./api.js";
 import { stateName } from "./run.js";
 import { problemText } from "./texts.js";
 
-/** @typedef {import("./api.js").Listed} Listed */
+/** @typedef {import("./api.js").ListedRun} ListedRun */
 /** @typedef {import("./texts.js").Texts} Texts */
 
 const PAGE = 20;
@@ -14,7 +14,7 @@ export class Recent {
   #api;
   #linkTo;
   #changed;
-  /** @type {Listed[] | undefined} */
+  /** @type {ListedRun[] | undefined} */
   #runs;
   /** @type {string | undefined} */
   #next;
@@ -31,12 +31,15 @@ export class Recent {
     this.#changed = changed;
     byId("refresh").addEventListener("click", () => this.#load());
     byId("recent-more").addEventListener("click", () => this.#load(this.#next));
-    // Whoever comes back to this tab wants to know what came of it meanwhile.
-    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#load());
+    // A reader who comes back to this tab wants to see the latest state.
+    document.addEventListener(
+      "visibilitychange",
+      () => document.visibilityState === "visible" && this.#load(),
+    );
     void this.#load();
   }
 
-  /** Why nothing can be listed, as a code. */
+  /** The code of the problem that kept the list from loading. */
   get problem() {
     return this.#problem;
   }
@@ -71,12 +74,16 @@ export class Recent {
     while (list.children.length > runs.length) list.lastElementChild?.remove();
     const template = /** @type {HTMLTemplateElement} */ (byId("recent-row"));
     runs.forEach((run, index) => {
-      const row = list.children[index] ?? list.appendChild(/** @type {Element} */ (template.content.firstElementChild?.cloneNode(true)));
+      const row =
+        list.children[index] ??
+        list.appendChild(
+          /** @type {Element} */ (template.content.firstElementChild?.cloneNode(true)),
+        );
       this.#fill(row, run, text);
     });
   }
 
-  /** @param {Element} row @param {Listed} run @param {Texts} text */
+  /** @param {Element} row @param {ListedRun} run @param {Texts} text */
   #fill(row, run, text) {
     const link = /** @type {HTMLAnchorElement} */ (row.firstElementChild);
     const [name, badge, when, sum] = link.children;
@@ -89,9 +96,15 @@ export class Recent {
   }
 }
 
-/** What came of it, in a few words. @param {Texts} text @param {Listed} run */
+/** The result of a run in a few words. @param {Texts} text @param {ListedRun} run */
 function sumOf(text, { summary }) {
   if (!summary) return "";
   const { counts, at_risk_cents: risk, to_gain_cents: gain } = summary;
-  return [text.errors(counts.error), risk && text.atRiskOf(text.money(risk)), gain && text.toGainOf(text.money(gain))].filter(Boolean).join(" · ");
+  return [
+    text.errors(counts.error),
+    risk && text.atRiskOf(text.money(risk)),
+    gain && text.toGainOf(text.money(gain)),
+  ]
+    .filter(Boolean)
+    .join(" · ");
 }

@@ -1,37 +1,54 @@
-// The page of claims checks: takes a file, follows its check, and shows what was found.
+// The page of claims checks: takes a file, follows its check, and shows the findings.
 
+import { Connection } from "../shared/connection.js";
+import { connectionTexts } from "../shared/connection-texts.js";
+import { LanguageSwitch } from "../shared/language.js";
 import { byId, fragment, restartOnNewLink, setIcon, setText } from "../shared/page.js";
+import { ageText } from "../shared/times.js";
 import { Api, codeOf, roleOf } from "./api.js";
 import { Findings } from "./findings.js";
-import { progressText, readView, renderRules, renderRun, SEVERITIES, stateName, stateText } from "./run.js";
 import { Messages } from "./messages.js";
 import { Recent } from "./recent.js";
-import { Intake } from "./upload.js";
+import {
+  progressText,
+  readView,
+  renderRules,
+  renderRun,
+  SEVERITIES,
+  stateName,
+  stateText,
+} from "./run.js";
 import { problemText, texts } from "./texts.js";
-import { Wire } from "../shared/connection.js";
-import { ageText, firstSpoken } from "../shared/texts.js";
+import { Intake } from "./upload.js";
 
 /** @typedef {import("./run.js").RunView} RunView */
 
-// The browser repairs short losses by itself: the small line at the bottom says so at once, the banner only when it lasts.
+// The browser repairs short losses by itself. The line at the bottom shows them at once, the banner
+// only if they last.
 const BANNER_AFTER_MS = 5_000;
 
-// A screen reader is told how far it is now and then, and of a new state at once.
-const SAY_EVERY_MS = 10_000;
+// Screen readers hear a new state at once, and the progress at most this often.
+const ANNOUNCE_EVERY_MS = 10_000;
 
 const GONE = ["forbidden", "not_found", "unknown_channel", "run_unknown", "invalid_id"];
-const KEPT_OUT = ["forbidden", "token_expired", "token_invalid", "token_wrong_audience", "token_wrong_issuer"];
+const KEPT_OUT = [
+  "forbidden",
+  "token_expired",
+  "token_invalid",
+  "token_wrong_audience",
+  "token_wrong_issuer",
+];
 
-const asked = fragment();
-const token = asked.get("token");
-const run = asked.get("run");
+const params = fragment();
+const token = params.get("token");
+const run = params.get("run");
 const role = roleOf(token);
-// The server decides what is allowed; a viewer is not even offered it.
+// The server decides what is allowed. Viewers are not offered what they may not do.
 const mayAct = role !== "viewer";
 
-let language = firstSpoken([new URLSearchParams(location.search).get("lang"), ...navigator.languages]);
-/** @type {import("../shared/connection.js").Link} */
-let link = { name: "connecting" };
+const languages = new LanguageSwitch(render);
+/** @type {import("../shared/connection.js").ConnectionState} */
+let state = { name: "connecting" };
 /** @type {RunView | undefined} */
 let view;
 /** @type {Intake | undefined} */
@@ -42,13 +59,16 @@ let recent;
 let findings;
 /** @type {Messages | undefined} */
 let messages;
-/** The tenant's rules as they are now. @type {{id: string, name: {fr: string, en: string}, enabled: boolean}[]} */
+/**
+ * The tenant's current rules.
+ * @type {{id: string, name: {fr: string, en: string}, enabled: boolean}[]}
+ */
 let rules = [];
 let runProblem = "";
-let saidState = "";
-let saidAt = 0;
+let announcedState = "";
+let announcedAt = 0;
 
-const text = () => texts[language];
+const text = () => texts[languages.current];
 
 /** @param {string} [other] a run @returns {string} */
 function linkTo(other) {
@@ -57,34 +77,39 @@ function linkTo(other) {
 
 /** @param {string} rule */
 function nameOf(rule) {
-  return rule === "file" ? text().fileRule : (rules.find(({ id }) => id === rule)?.name[language] ?? rule);
+  return rule === "file"
+    ? text().fileRule
+    : (rules.find(({ id }) => id === rule)?.name[languages.current] ?? rule);
 }
 
 /** @returns {keyof import("./texts.js").Texts["notes"] | undefined} */
 function noteOf() {
   if (!token) return "missing";
-  // What has ended does not change any more: it stays, even when the link has not.
-  if (link.name === "refused" && !over()) return GONE.includes(link.code) ? "gone" : "refused";
+  // A run that is over does not change any more: it stays on the page although its link expired.
+  if (state.name === "refused" && !over()) return GONE.includes(state.code) ? "gone" : "refused";
   if (recent && KEPT_OUT.includes(recent.problem)) return "refused";
-  return run && !view && link.name === "lost" ? "unreachable" : undefined;
+  return run && !view && state.name === "lost" ? "unreachable" : undefined;
 }
 
 function render() {
   const root = document.documentElement;
-  root.lang = language;
-  root.dataset.link = link.name;
+  root.dataset.link = state.name;
   const note = noteOf();
   byId("note").hidden = !note;
   byId("intake").hidden = byId("recent").hidden = Boolean(run || note);
   byId("run").hidden = !view || Boolean(note);
+  byId("opening").hidden = !run || Boolean(view || note);
+  setText(byId("opening"), text().opening);
   renderTop();
   if (note) {
     setIcon(byId("note-icon"), note === "unreachable" ? "unplugged" : "info");
-    [byId("note-title"), byId("note-text")].forEach((part, index) => setText(part, text().notes[note][index]));
+    [byId("note-title"), byId("note-text")].forEach((part, index) =>
+      setText(part, text().notes[note][index]),
+    );
     document.title = `${text().notes[note][0]} · ${text().title}`;
   } else if (run) renderView();
   else renderStart();
-  renderLink();
+  renderConnection();
 }
 
 function renderTop() {
@@ -93,9 +118,7 @@ function renderTop() {
   home.href = /** @type {HTMLAnchorElement} */ (byId("another")).href = linkTo();
   setText(home, text().back);
   setText(byId("page-name"), run ? "" : "Clinicwire");
-  for (const button of byId("languages").querySelectorAll("button")) {
-    button.setAttribute("aria-pressed", String(button.value === language));
-  }
+  languages.render();
 }
 
 function renderStart() {
@@ -112,52 +135,81 @@ function renderView() {
     return;
   }
   const focused = document.activeElement;
-  renderRun(text(), view, mayAct, (column) => messages?.word(language, "column", column) ?? column);
+  renderRun(
+    text(),
+    view,
+    mayAct,
+    (column) => messages?.word(languages.current, "column", column) ?? column,
+  );
   const known = rules.filter(({ enabled }) => enabled).map(({ id }) => id);
   renderRules(text(), view, known, nameOf);
-  findings?.render(text(), language, view, nameOf);
+  findings?.render(text(), languages.current, view, nameOf);
   byId("run-problem").hidden = !runProblem;
   setText(byId("run-problem"), runProblem && problemText(text(), runProblem));
   const { head, progress } = view;
-  const where = head.state === "running" && progress ? text().percentText(progress.permille) : stateName(text(), head);
+  const where =
+    head.state === "running" && progress
+      ? text().percentText(progress.permille)
+      : stateName(text(), head);
   document.title = `${where} · ${head.name}`;
-  // A button that has gone must not take the keyboard with it.
-  const gone = focused instanceof HTMLElement && focused.closest("#actions") && !focused.offsetParent;
+  // A button that disappears must not take the focus with it.
+  const gone =
+    focused instanceof HTMLElement && focused.closest("#actions") && !focused.offsetParent;
   if (gone) byId("run-name").focus({ preventScroll: true });
-  say();
+  announce();
 }
 
 function over() {
   return view !== undefined && view.head.state !== "queued" && view.head.state !== "running";
 }
 
-/** How long we have been without the server, or undefined while we are with it, or need no more of it. */
+/** Time since the connection was lost, or undefined while it is not lost or no longer needed. */
 function lossMs() {
-  return !over() && (link.name === "lost" || link.name === "stale") ? Date.now() - link.since : undefined;
+  return !over() && (state.name === "lost" || state.name === "stale")
+    ? Date.now() - state.since
+    : undefined;
 }
 
-function renderLink() {
+function renderConnection() {
   const loss = lossMs();
-  const doubtful = view !== undefined && loss !== undefined && loss >= BANNER_AFTER_MS;
-  byId("banner").hidden = !doubtful;
-  if (doubtful) setText(byId("banner-text"), (link.name === "lost" ? text().lost : text().stale)(ageText(loss)));
-  document.documentElement.classList.toggle("doubtful", doubtful);
-  const { connecting, live, reconnecting, notConnected, ended } = text();
-  const names = { connecting, live, stale: notConnected, lost: doubtful ? notConnected : reconnecting, refused: "", ended };
-  setText(byId("link"), run && token ? names[link.name] : "");
+  const showBanner = view !== undefined && loss !== undefined && loss >= BANNER_AFTER_MS;
+  byId("banner").hidden = !showBanner;
+  if (showBanner) {
+    const age = ageText(loss);
+    setText(byId("banner-text"), state.name === "lost" ? text().lost(age) : text().stale(age));
+  }
+  document.documentElement.classList.toggle("doubtful", showBanner);
+  const { connecting, live, reconnecting, notConnected, finished } =
+    connectionTexts[languages.current];
+  const names = {
+    connecting,
+    live,
+    stale: notConnected,
+    lost: showBanner ? notConnected : reconnecting,
+    refused: "",
+    ended: finished,
+  };
+  setText(byId("link"), run && token ? names[state.name] : "");
 }
 
-/** What screen readers hear, politely: each state and phase at once, how far it is now and then. */
-function say() {
+/** Announces each state and phase to screen readers at once, and the progress now and then. */
+function announce() {
   if (!view) return;
   const { head, progress, counts } = view;
-  const state = `${stateName(text(), head)}. ${stateText(text(), view)}`;
-  if (state === saidState && Date.now() - saidAt < SAY_EVERY_MS) return;
-  const found = counts && SEVERITIES.filter((severity) => severity !== "pass" && counts[severity])
-    .map((severity) => `${text().severities[severity]}: ${text().number(counts[severity])}`).join(", ");
-  const parts = [state, head.state === "running" && progress && progressText(text(), progress), found];
-  saidState = state;
-  saidAt = Date.now();
+  const sentence = `${stateName(text(), head)}. ${stateText(text(), view)}`;
+  if (sentence === announcedState && Date.now() - announcedAt < ANNOUNCE_EVERY_MS) return;
+  const found =
+    counts &&
+    SEVERITIES.filter((severity) => severity !== "pass" && counts[severity])
+      .map((severity) => `${text().severities[severity]}: ${text().number(counts[severity])}`)
+      .join(", ");
+  const parts = [
+    sentence,
+    head.state === "running" && progress && progressText(text(), progress),
+    found,
+  ];
+  announcedState = sentence;
+  announcedAt = Date.now();
   setText(byId("status"), parts.filter(Boolean).join(" · "));
 }
 
@@ -176,7 +228,7 @@ async function act(api, action) {
   render();
 }
 
-/** Names for people; without them the ids serve. @param {import("./api.js").Api} api */
+/** Loads the names of rules. Without them the page shows their ids. @param {import("./api.js").Api} api */
 async function loadRuleNames(api) {
   try {
     rules = (await api.get("rules")).rules;
@@ -186,15 +238,6 @@ async function loadRuleNames(api) {
   }
 }
 
-/** @param {import("../shared/page.js").Language} next */
-function speak(next) {
-  language = next;
-  const url = new URL(location.href);
-  url.searchParams.set("lang", next);
-  history.replaceState(null, "", url);
-  render();
-}
-
 /** @param {import("./api.js").Api} api @param {string} token @param {string} run */
 function follow(api, token, run) {
   messages = new Messages(api, render);
@@ -202,27 +245,24 @@ function follow(api, token, run) {
   byId("cancel").addEventListener("click", () => act(api, "cancel"));
   byId("retry").addEventListener("click", () => act(api, "retry"));
   void loadRuleNames(api);
-  new Wire({
+  new Connection({
     token,
     channels: [`run:${run}`],
-    onView: (_channel, held) => {
-      view = readView(held.entries ?? new Map());
+    onView: (_channel, next) => {
+      view = readView(next.entries ?? new Map());
       render();
     },
-    onLink: (next) => {
-      link = next;
+    onState: (next) => {
+      state = next;
       render();
     },
   });
   // The age of a loss.
-  setInterval(renderLink, 1_000);
+  setInterval(renderConnection, 1_000);
 }
 
 function start() {
-  for (const button of byId("languages").querySelectorAll("button")) {
-    button.addEventListener("click", () => speak(button.value === "fr" ? "fr" : "en"));
-  }
-  // Opening a run is following a link: the run is in the address, so that a reload resumes it.
+  // The run is part of the address, so that a reload resumes it.
   restartOnNewLink();
   if (token) {
     const api = new Api(token);

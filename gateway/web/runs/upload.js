@@ -1,4 +1,4 @@
-// Choosing or dropping a claims file, sending it, and asking for its check.
+// Takes a claims file that is chosen or dropped, sends it, and requests its check.
 
 import { byId, setText } from "../shared/page.js";
 import { codeOf, Problem } from "./api.js";
@@ -14,7 +14,7 @@ export class Intake {
   #text;
   /** @type {{file: File, share: number, stop: AbortController} | undefined} */
   #sending;
-  /** What to say of the last attempt. @type {((text: Texts) => string) | undefined} */
+  /** The problem of the last attempt, as text in a language. @type {((text: Texts) => string) | undefined} */
   #problem;
 
   /**
@@ -28,11 +28,11 @@ export class Intake {
     this.#onRun = onRun;
     const choose = /** @type {HTMLInputElement} */ (byId("choose"));
     choose.addEventListener("change", () => {
-      void this.#take(choose.files);
-      // The same file may be chosen again after it was mended.
+      void this.#handle(choose.files);
+      // Without this the same file could not be chosen again after it was corrected.
       choose.value = "";
     });
-    // It looks like a button, and Enter presses buttons; browsers disagree about fields for files.
+    // The field looks like a button, so Enter must press it. Browsers disagree about file fields.
     choose.addEventListener("keydown", (event) => {
       if (event.key !== "Enter") return;
       event.preventDefault();
@@ -43,7 +43,10 @@ export class Intake {
     this.#watchDrops();
   }
 
-  /** The whole window takes the drop: whoever misses the frame must not lose the page to the file. */
+  /**
+   * The whole window takes the drop: the browser would replace the page by a file dropped beside
+   * the frame.
+   */
   #watchDrops() {
     let depth = 0;
     const mark = () => byId("drop").classList.toggle("over", depth > 0);
@@ -54,42 +57,45 @@ export class Intake {
       event.preventDefault();
       depth = 0;
       mark();
-      if (!byId("drop").hidden) void this.#take(event.dataTransfer?.files);
+      if (!byId("drop").hidden) void this.#handle(event.dataTransfer?.files);
     });
   }
 
   /** @param {FileList | null | undefined} files */
-  async #take(files) {
+  async #handle(files) {
     if (!files?.length || this.#sending) return;
     const file = files[0];
-    if (files.length > 1) return this.#say((text) => text.oneFile);
-    if (file.size === 0) return this.#say((text) => problemText(text, "file_empty"));
+    if (files.length > 1) return this.#setProblem((text) => text.oneFile);
+    if (file.size === 0) return this.#setProblem((text) => problemText(text, "file_empty"));
     const { signal } = (this.#sending = { file, share: 0, stop: new AbortController() }).stop;
     this.#problem = undefined;
     this.render(this.#text);
     byId("upload-title").focus();
     try {
-      const id = await this.#api.upload(file, (share) => this.#sent(share), signal);
+      const id = await this.#api.upload(file, (share) => this.#setShare(share), signal);
       if (signal.aborted) throw new Problem("stopped");
-      const run = await this.#api.start(id, /** @type {HTMLInputElement} */ (byId("passes")).checked);
+      const run = await this.#api.start(
+        id,
+        /** @type {HTMLInputElement} */ (byId("passes")).checked,
+      );
       this.#sending = undefined;
       this.#onRun(run);
     } catch (error) {
       const code = codeOf(error);
       this.#sending = undefined;
-      this.#say(code === "stopped" ? undefined : (text) => problemText(text, code));
+      this.#setProblem(code === "stopped" ? undefined : (text) => problemText(text, code));
       byId("choose").focus();
     }
   }
 
   /** @param {number} share */
-  #sent(share) {
+  #setShare(share) {
     if (this.#sending) this.#sending.share = share;
     this.render(this.#text);
   }
 
   /** @param {((text: Texts) => string) | undefined} problem */
-  #say(problem) {
+  #setProblem(problem) {
     this.#problem = problem;
     this.render(this.#text);
   }
@@ -110,7 +116,8 @@ export class Intake {
     setText(byId("upload-title"), text.uploadTitle);
     setText(byId("upload-name"), file.name);
     setText(byId("upload-stop"), text.stop);
-    const state = share < 1 ? text.uploaded(text.size(share * file.size), text.size(file.size)) : text.arriving;
+    const state =
+      share < 1 ? text.uploaded(text.size(share * file.size), text.size(file.size)) : text.arriving;
     setText(byId("upload-text"), state);
     setBar(byId("upload-bar"), share * 1000, `${text.percentText(share * 1000)}, ${state}`);
   }
@@ -118,12 +125,12 @@ export class Intake {
 
 /**
  * @param {HTMLElement} bar a `progressbar`
- * @param {number | undefined} permille unknown for a bar that has not begun
- * @param {string} said what a screen reader says of it
+ * @param {number | undefined} permille undefined for a bar that has not begun
+ * @param {string} spoken what a screen reader says
  */
-export function setBar(bar, permille, said) {
+export function setBar(bar, permille, spoken) {
   bar.style.setProperty("--done", String((permille ?? 0) / 1000));
   if (permille === undefined) bar.removeAttribute("aria-valuenow");
   else bar.setAttribute("aria-valuenow", String(Math.floor(permille / 10)));
-  bar.setAttribute("aria-valuetext", said);
+  bar.setAttribute("aria-valuetext", spoken);
 }

@@ -1,10 +1,13 @@
-// One doctor's service day: every appointment with its status and ticket, changed in place.
+// The page of a doctor's schedule: every appointment of one service day with its status and ticket.
 
-import { texts } from "../appointment/texts.js";
 import { currentOf, isHere, isOver, readSchedule, stageOf, tally } from "../shared/appointments.js";
+import { appointmentTexts } from "../shared/appointment-texts.js";
+import { connectionTexts } from "../shared/connection-texts.js";
 import { byId, setIcon, setText } from "../shared/page.js";
 import { keepRows, within } from "../shared/rows.js";
 import { Shell } from "../shared/shell.js";
+import { dayText, timeSpanText, timeText, zonedTimeText } from "../shared/times.js";
+import { scheduleTexts } from "./texts.js";
 
 /** @typedef {import("../shared/appointments.js").Entry} Entry */
 /** @typedef {NonNullable<ReturnType<typeof readSchedule>>} Schedule */
@@ -12,78 +15,97 @@ import { Shell } from "../shared/shell.js";
 /** @type {ReadonlyMap<string, any> | undefined} */
 let entries;
 let changedAt = 0;
-/** What each row said last, to tell what has changed. @type {Map<string, string>} */
+/** Each row as it was last announced, to find what has changed. @type {Map<string, string>} */
 let seen = new Map();
 
-const pageTexts = {
-  fr: { ...texts.fr, title: texts.fr.schedule.title, notes: texts.fr.scheduleNotes },
-  en: { ...texts.en, title: texts.en.schedule.title, notes: texts.en.scheduleNotes },
-};
-const shell = new Shell(pageTexts, render);
-const schedule = shell.asked.get("schedule");
+const shell = new Shell(scheduleTexts, render);
+const schedule = shell.link.get("schedule");
 
 const groupIcons = { due: "clock", here: "person", over: "check", off: "cross" };
 
 function render() {
   const read = entries && readSchedule(entries);
   shell.filled = read !== undefined;
-  const { text } = shell;
+  const { language } = shell;
   const zone = read?.head.time_zone;
-  const known = shell.lossMs === undefined ? text.schedule.changedAt(text.time(changedAt, zone)) : text.schedule.asOf(text.time(shell.shownNow, zone));
-  shell.renderFrame(known);
-  if (!read || shell.note) return;
-  renderHead(read);
-  renderRows(read);
+  const { changedAt: changed, asOf } = connectionTexts[language];
+  shell.renderFrame(
+    shell.lossMs === undefined
+      ? changed(timeText(changedAt, language, zone))
+      : asOf(timeText(shell.shownNow, language, zone)),
+  );
+  if (read && !shell.note) {
+    renderHead(read);
+    renderRows(read);
+    return;
+  }
+  setText(byId("doctor"), shell.text.title);
+  setText(byId("day"), "");
+  setText(byId("clock"), "");
 }
 
 /** @param {Schedule} read */
 function renderHead({ head, appointments }) {
-  const { text } = shell;
+  const { text, language } = shell;
   setText(byId("doctor"), head.doctor);
-  // The service day is a date of its own, wherever one reads it.
-  setText(byId("day"), text.date(Date.parse(`${head.day}T12:00:00Z`), "UTC"));
-  setText(byId("clock"), text.time(shell.shownNow, head.time_zone));
-  setText(byId("title"), text.schedule.title);
+  setText(byId("day"), dayText(head.day, language));
+  setText(byId("clock"), zonedTimeText(shell.shownNow, language, head.time_zone));
+  setText(byId("title"), text.title);
   const behind = head.delay_min > 0;
   byId("delay").classList.toggle("behind", behind);
   setIcon(byId("delay"), behind ? "warning" : "clock");
   setText(within(byId("delay"), "span"), behind ? text.delay(head.delay_min) : text.onTime);
   const { all, here, over } = tally(appointments);
-  setText(byId("summary"), text.schedule.summary(all, here, over));
+  setText(byId("summary"), text.summary(all, here, over));
+  byId("table").hidden = all === 0;
   byId("nobody").hidden = all > 0;
-  setText(byId("nobody"), text.schedule.nobody);
-  document.title = `${head.doctor} · ${text.schedule.title}`;
+  setText(byId("nobody"), text.nobody);
+  document.title = `${head.doctor} · ${text.title}`;
 }
 
 /** @param {Schedule} read */
 function renderRows({ head, appointments }) {
-  const { text } = shell;
-  const { time, who, status, ticket } = text.schedule;
-  for (const [index, title] of [time, who, status, ticket].entries()) setText(byId("head").children[index], title);
+  const { time, who, status, ticket } = shell.text;
+  for (const [index, title] of [time, who, status, ticket].entries()) {
+    setText(byId("head").children[index], title);
+  }
   const current = currentOf(appointments);
-  keepRows(byId("rows"), "row", appointments, (row, entry, id) => fillRow(row, entry, head.time_zone, id === current));
+  keepRows(byId("rows"), "row", appointments, (row, entry, id) =>
+    fillRow(row, entry, head.time_zone, id === current),
+  );
 }
 
 /** @param {HTMLElement} row @param {Entry} entry @param {string} zone @param {boolean} current */
 function fillRow(row, entry, zone, current) {
-  const { text } = shell;
-  const { start, end, late = false, label = "", reason = "", ticket } = entry;
-  const group = groupOf(stageOf(entry));
+  const { text, language } = shell;
+  const { late = false, label = "", reason = "", ticket } = entry;
+  const stage = stageOf(entry);
+  const group = groupOf(stage);
   row.dataset.group = group;
   row.classList.toggle("current", current);
   if (current) row.setAttribute("aria-current", "true");
   else row.removeAttribute("aria-current");
-  const times = start === undefined ? text.schedule.noTime : end === undefined ? text.time(start, zone) : text.span(start, end, zone);
-  setText(within(row, ".time"), times);
-  setText(within(row, "th"), label);
+  setText(within(row, ".time"), timesOf(entry, zone));
+  setText(within(row, "th"), label || "–");
   setIcon(within(row, ".word"), groupIcons[group]);
   setText(within(row, ".word span"), wordOf(entry));
   within(row, ".late").hidden = !late;
   setText(within(row, ".late span"), text.late);
   setText(within(row, "small"), reason);
   setText(within(row, ".ticket b"), ticket?.label ?? "");
-  // Of who is being seen the status says it already.
-  setText(within(row, ".ticket span"), ticket && stageOf(entry) !== "in_service" ? text.tickets[ticket.state] : "");
+  // For a patient who is being seen the status says so already.
+  const showState = ticket && stage !== "in_service";
+  const names = appointmentTexts[language].tickets;
+  setText(within(row, ".ticket span"), showState ? names[ticket.state] : "");
+}
+
+/** @param {Entry} entry @param {string} zone */
+function timesOf({ start, end }, zone) {
+  const { text, language } = shell;
+  if (start === undefined) return text.noTime;
+  return end === undefined
+    ? timeText(start, language, zone)
+    : timeSpanText(start, end, language, zone);
 }
 
 /** @param {ReturnType<typeof stageOf>} stage */
@@ -95,32 +117,36 @@ function groupOf(stage) {
 
 /** @param {Entry} entry */
 function wordOf(entry) {
+  const { text, language } = shell;
   const stage = stageOf(entry);
-  return stage === "in_service" ? shell.text.inService : shell.text.statuses[stage];
+  return stage === "in_service" ? text.inService : appointmentTexts[language].statuses[stage];
 }
 
-/** Marks what has just changed, and tells screen readers of the last of it. @param {Schedule} read */
-function tell({ appointments }) {
+/** Marks rows that have changed, and announces the last of them. @param {Schedule} read */
+function announceChanges({ appointments }) {
   const before = seen;
   seen = new Map(appointments.map(([id, entry]) => [id, JSON.stringify(entry)]));
   if (!before.size) return;
-  for (const [id, entry] of appointments.filter(([id]) => before.get(id) !== seen.get(id))) {
-    const row = [...byId("rows").children].find((row) => /** @type {HTMLElement} */ (row).dataset.key === id);
+  const rows = /** @type {HTMLElement[]} */ ([...byId("rows").children]);
+  const { tickets } = appointmentTexts[shell.language];
+  for (const [id, entry] of appointments) {
+    if (before.get(id) === seen.get(id)) continue;
+    const row = rows.find((row) => row.dataset.key === id);
     row?.classList.remove("fresh");
     requestAnimationFrame(() => row?.classList.add("fresh"));
-    const { text } = shell;
     const { label = "", status, ticket } = entry;
-    setText(byId("status"), text.schedule.changed(label, ticket && isHere(status) ? text.tickets[ticket.state] : wordOf(entry)));
+    const word = ticket && isHere(status) ? tickets[ticket.state] : wordOf(entry);
+    setText(byId("status"), shell.text.changed(label, word));
   }
 }
 
 function start() {
-  shell.follow(schedule ? `schedule:${schedule}` : undefined, (held) => {
-    entries = held.entries;
-    changedAt = held.at;
+  shell.follow(schedule ? `schedule:${schedule}` : undefined, (view) => {
+    entries = view.entries;
+    changedAt = view.at;
     render();
     const read = entries && readSchedule(entries);
-    if (read) tell(read);
+    if (read) announceChanges(read);
   });
   // The clock, and the age of a loss.
   setInterval(render, 1_000);

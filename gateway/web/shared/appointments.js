@@ -1,14 +1,13 @@
-// What a schedule and an appointment mean at a moment: pure, so that it is known without a browser.
+// What a schedule and an appointment mean at a moment. Pure, so that tests need no browser.
 
-/** @typedef {import("../appointment/texts.js").Status} Status */
-/** @typedef {{doctor: string, day: string, time_zone: string, delay_min: number}} Head */
-/** @typedef {{status: Status, start?: number, end?: number, late?: boolean, label?: string, reason?: string,
- *   ticket?: {label: string, state: import("../appointment/texts.js").TicketState}}} Entry */
+/** @typedef {import("./schemas.js").AppointmentStatus} Status */
+/** @typedef {import("./schemas.js").ScheduleHead} Head */
+/** @typedef {import("./schemas.js").ScheduleEntry} Entry */
 
 /** Statuses after which nothing more is expected. @type {ReadonlySet<Status>} */
-const ENDS = new Set(/** @type {Status[]} */ (["fulfilled", "cancelled", "noshow", "entered-in-error"]));
-/** Statuses of a patient who is there. @type {ReadonlySet<Status>} */
-const HERE = new Set(/** @type {Status[]} */ (["arrived", "checked-in"]));
+const ENDS = new Set(["fulfilled", "cancelled", "noshow", "entered-in-error"]);
+/** Statuses of a patient who is at the clinic. @type {ReadonlySet<Status>} */
+const HERE = new Set(["arrived", "checked-in"]);
 
 /** @param {Status} status */
 export const isOver = (status) => ENDS.has(status);
@@ -17,8 +16,8 @@ export const isOver = (status) => ENDS.has(status);
 export const isHere = (status) => HERE.has(status);
 
 /**
- * A schedule's view, read: by time, what has none last, then by key, so that rows of one time never swap places.
- * What was entered in error is not shown.
+ * Reads the view of a schedule. Appointments are sorted by time, those without a time last, then by
+ * key, so that rows of the same time never swap places. Appointments entered in error are left out.
  * @param {ReadonlyMap<string, any>} entries
  * @returns {{head: Head, appointments: [id: string, entry: Entry][]} | undefined}
  */
@@ -26,14 +25,19 @@ export function readSchedule(entries) {
   const head = entries.get("schedule");
   if (!head) return undefined;
   /** @type {[string, Entry][]} */
-  const appointments = [...entries].filter(([key, { status }]) => key !== "schedule" && status !== "entered-in-error");
+  const appointments = [...entries].filter(
+    ([key, { status }]) => key !== "schedule" && status !== "entered-in-error",
+  );
   const last = Number.MAX_SAFE_INTEGER;
-  appointments.sort(([keyA, a], [keyB, b]) => (a.start ?? last) - (b.start ?? last) || (keyA < keyB ? -1 : 1));
+  appointments.sort(
+    ([keyA, a], [keyB, b]) => (a.start ?? last) - (b.start ?? last) || (keyA < keyB ? -1 : 1),
+  );
   return { head, appointments };
 }
 
 /**
- * What an entry is at: its status, but that FHIR calls an appointment fulfilled as soon as its patient is being seen.
+ * The stage of an appointment: its status, except that FHIR calls an appointment fulfilled as soon
+ * as its patient is being seen.
  * @param {Entry} entry
  * @returns {Status | "in_service"}
  */
@@ -42,7 +46,7 @@ export function stageOf({ status, ticket }) {
 }
 
 /**
- * How far the day is.
+ * Counts the appointments of a day by how far they are.
  * @param {[id: string, entry: Entry][]} appointments
  */
 export function tally(appointments) {
@@ -53,16 +57,22 @@ export function tally(appointments) {
 }
 
 /**
- * The one to look at: whoever is being seen or was called, else the first that is not over.
+ * The appointment to look at: the one being seen, else the one called, else the first that is not
+ * over.
  * @param {[id: string, entry: Entry][]} appointments
  */
 export function currentOf(appointments) {
-  const seen = appointments.find(([, { ticket }]) => ticket?.state === "in_service") ?? appointments.find(([, { ticket }]) => ticket?.state === "called");
-  return (seen ?? appointments.find(([, { status }]) => !isOver(status)))?.[0];
+  const inState = (/** @type {string} */ state) =>
+    appointments.find(([, { ticket }]) => ticket?.state === state);
+  const current =
+    inState("in_service") ??
+    inState("called") ??
+    appointments.find(([, { status }]) => !isOver(status));
+  return current?.[0];
 }
 
 /**
- * The ticket that has something to tell beside the appointment: one that was called off or missed says it itself.
+ * The ticket to follow beside the appointment. A cancelled or missed appointment needs none.
  * @param {{status: Status, ticket?: string}} appointment
  */
 export function ticketToFollow({ status, ticket }) {
@@ -70,10 +80,13 @@ export function ticketToFollow({ status, ticket }) {
 }
 
 /**
- * Whether the ticket's state is what its holder wants to see, rather than the appointment's.
+ * Whether the page of an appointment shows the ticket's state first, rather than the appointment's.
  * @param {Status} status
- * @param {string | undefined} state the ticket's
+ * @param {string | undefined} state of the ticket
  */
 export function ticketLeads(status, state) {
-  return state !== undefined && (isOver(status) ? status === "fulfilled" && state === "in_service" : true);
+  return (
+    state !== undefined &&
+    (isOver(status) ? status === "fulfilled" && state === "in_service" : true)
+  );
 }

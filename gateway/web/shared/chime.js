@@ -1,20 +1,20 @@
-// Two soft notes, made on the spot: no file to load, nothing to license.
+// A chime of two soft notes, synthesised so that there is no file to load or to license.
 
 const NOTES_HZ = [659.3, 523.3];
 const NOTE_EVERY_S = 0.42;
 const NOTE_LASTS_S = 1.4;
 const CHIME_EVERY_S = 2.4;
-// Calls that come together ring one after the other; past this many the room has understood.
+// Calls that come together ring one after the other, up to this many.
 const MOST_WAITING = 3;
 
-/** A chime that stays silent until someone touched the page: browsers allow no sound before. */
+/** Stays silent until someone has touched the page: browsers allow no sound before. */
 export class Chime {
   #onChange;
   /** @type {AudioContext | undefined} */
   #audio;
   #freeAt = 0;
 
-  /** @param {() => void} onChange called when sound became possible or impossible */
+  /** @param {() => void} onChange called when sound becomes possible or impossible */
   constructor(onChange) {
     this.#onChange = onChange;
   }
@@ -23,7 +23,7 @@ export class Chime {
     return this.#audio?.state === "running";
   }
 
-  /** To be called from a click or a touch. Rings once, so that one hears that it works. */
+  /** Turns sound on and rings once as a proof. Call it from a click or a touch. */
   async start() {
     if (!this.#audio) {
       this.#audio = new AudioContext();
@@ -52,8 +52,11 @@ export class Chime {
    */
   #strike(hertz, at) {
     const audio = /** @type {AudioContext} */ (this.#audio);
-    // A quieter octave above the note makes it a bell rather than a beep.
-    for (const [factor, loudness] of [[1, 0.28], [2, 0.09]]) {
+    // A quieter octave above the note makes it sound like a bell rather than a beep.
+    for (const [factor, loudness] of [
+      [1, 0.28],
+      [2, 0.09],
+    ]) {
       const tone = new OscillatorNode(audio, { frequency: hertz * factor });
       const level = new GainNode(audio, { gain: 0 });
       level.gain.setValueAtTime(0, at);

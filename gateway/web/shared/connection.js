@@ -1,71 +1,73 @@
-// The one module that knows how to stay connected: it opens a way to the server, folds what arrives into views,
-// and says honestly whether what it holds is still fresh.
+// Stays connected to the server: opens a transport, folds the frames into views, and reports
+// whether the views are up to date.
 
 import { fold } from "./fold.js";
-import { Socket } from "./socket.js";
-import { Stream } from "./stream.js";
+import { SocketTransport } from "./socket.js";
+import { StreamTransport } from "./stream.js";
 
-/** @typedef {import("./fold.js").Held} Held */
+/** @typedef {import("./fold.js").View} View */
 
 /**
- * - `connecting`: nothing has been heard yet
- * - `live`: what is held is what the server has
- * - `stale`: the connection seems open, but nothing came since `since`
+ * - `connecting`: nothing has been received yet
+ * - `live`: the views are what the server has
+ * - `stale`: the connection seems open, but nothing has come since `since`
  * - `lost`: not connected since `since`; being repaired
- * - `refused`: the server will not have us, and trying again would not help
- * - `ended`: the server has said all there is to say
+ * - `refused`: the server refuses this page, and trying again would not help
+ * - `ended`: the server has nothing more to say about the channels
  * @typedef {{name: "connecting"} | {name: "live"} | {name: "stale" | "lost", since: number}
- *   | {name: "refused", code: string} | {name: "ended"}} Link
+ *   | {name: "refused", code: string} | {name: "ended"}} ConnectionState
  */
 
-/** @typedef {{token: string, channels: string[]}} Wish */
+/** @typedef {{token: string, channels: string[]}} Target */
 
 /**
- * What a way to the server tells.
- * @typedef {object} Ears
- * @property {() => void} opened a connection was made, whatever it is then told
- * @property {() => void} stirred something came, which need not mean that we hold everything
- * @property {() => void} heard something came, and all before it was taken
- * @property {(kind: import("./fold.js").Kind, frame: import("./fold.js").Frame) => boolean} take whether it was no gap
- * @property {(channel: string) => Held | undefined} held
- * @property {(response: Response, asked: number) => void} date what it says of the server's clock
- * @property {() => void} lost and being repaired without us
- * @property {(how: {resume: boolean}) => void} failed
+ * What a transport reports, and what it may ask.
+ * @typedef {object} Listener
+ * @property {() => void} opened the connection was made, whatever the server says next
+ * @property {() => void} active something came, although views may still be missing
+ * @property {() => void} upToDate something came, and every frame before it was delivered
+ * @property {(kind: import("./fold.js").Kind, frame: import("./fold.js").Frame) => boolean} frame
+ *   delivers a frame; answers false for a gap
+ * @property {(channel: string) => View | undefined} view the view of a channel so far
+ * @property {(response: Response, askedAt: number) => void} clock a response with the server's time
+ * @property {() => void} lost the connection broke, and the browser repairs it
+ * @property {(how: {resume: boolean}) => void} failed the connection broke and must be reopened
  * @property {(code: string) => void} refused
  * @property {() => void} ended
  */
 
-// Pauses between attempts are random between the first and a ceiling that doubles up to the last:
-// a clinic's phones must not come back in step, and a board may wait at most 20 s after an outage.
+// The pause before each attempt is random between the first and a ceiling that doubles up to the
+// last: a clinic's phones must not come back in step. A board waits at most 20 s after an outage.
 const FIRST_PAUSE_MS = 500;
 const LAST_PAUSE_MS = 20_000;
 
-// A connection that lived this long earns a quick first attempt again; a shorter life means that
-// reconnecting does not help, and the pauses keep growing.
+// A connection that lasted this long starts again with the shortest pause. After a shorter one
+// pauses keep growing, because reconnecting evidently does not help.
 const PROVEN_AFTER_MS = 10_000;
 
-// A socket that could not be opened so often meets a proxy that lets none through: the stream may pass.
+// After so many failed attempts to open a socket, a proxy probably lets none through: the stream
+// takes over.
 const SOCKET_ATTEMPTS = 2;
 
-/** Follows some channels for as long as the page lives. */
-export class Wire {
-  #wish;
+/** Follows some channels for as long as the page is open. */
+export class Connection {
+  #target;
   #onView;
-  #onLink;
-  #ears;
-  /** @type {Stream | Socket} */
-  #way;
-  /** @type {Map<string, Held>} */
-  #held = new Map();
-  /** @type {Link} */
-  #link = { name: "connecting" };
+  #onState;
+  #listener;
+  /** @type {StreamTransport | SocketTransport} */
+  #transport;
+  /** @type {Map<string, View>} */
+  #views = new Map();
+  /** @type {ConnectionState} */
+  #state = { name: "connecting" };
   #resume = true;
   #mayFallBack;
   #open = false;
   #opening = false;
   #failures = 0;
-  #heardAt = Date.now();
-  #quietSince = Date.now();
+  #upToDateAt = Date.now();
+  #activeAt = Date.now();
   #liveSince = Infinity;
   #serverAheadMs = 0;
   #retryTimer = 0;
@@ -74,48 +76,50 @@ export class Wire {
    * @param {object} options
    * @param {string} options.token
    * @param {string[]} options.channels
-   * @param {(channel: string, held: Held) => void} options.onView
-   * @param {(link: Link) => void} options.onLink
-   * @param {"stream" | "socket"} [options.by]
+   * @param {(channel: string, view: View) => void} options.onView
+   * @param {(state: ConnectionState) => void} options.onState
+   * @param {"stream" | "socket"} [options.transport] A browser allows few HTTP connections to one
+   *   host, and a stream holds one. Pages that are opened side by side use a socket.
    */
-  constructor({ token, channels, onView, onLink, by = "stream" }) {
-    this.#wish = { token, channels };
+  constructor({ token, channels, onView, onState, transport = "stream" }) {
+    this.#target = { token, channels };
     this.#onView = onView;
-    this.#onLink = onLink;
-    this.#ears = this.#listening();
-    this.#way = new (by === "socket" ? Socket : Stream)(this.#wish, this.#ears);
-    this.#mayFallBack = by === "socket";
-    setInterval(() => this.#watch(), 1_000);
-    // A phone that wakes up, or finds a network again, should not sit out the rest of a pause.
-    addEventListener("online", () => this.#hurry());
-    addEventListener("pageshow", () => this.#hurry());
-    document.addEventListener("visibilitychange", () => this.#hurry());
+    this.#onState = onState;
+    this.#listener = this.#newListener();
+    const Transport = transport === "socket" ? SocketTransport : StreamTransport;
+    this.#transport = new Transport(this.#target, this.#listener);
+    this.#mayFallBack = transport === "socket";
+    setInterval(() => this.#checkSilence(), 1_000);
+    // A phone that wakes up, or finds a network again, must not wait for the rest of a pause.
+    addEventListener("online", () => this.#reconnectNow());
+    addEventListener("pageshow", () => this.#reconnectNow());
+    document.addEventListener("visibilitychange", () => this.#reconnectNow());
     void this.#start();
   }
 
-  /** The server's clock, in ms: moments on the wire are compared with this, not with the phone's. */
+  /** The server's clock in ms. Times from the server are compared with this, not with the device's. */
   now() {
     return Date.now() + this.#serverAheadMs;
   }
 
-  get #final() {
-    return this.#link.name === "refused" || this.#link.name === "ended";
+  get #over() {
+    return this.#state.name === "refused" || this.#state.name === "ended";
   }
 
-  /** @returns {Ears} */
-  #listening() {
+  /** @returns {Listener} */
+  #newListener() {
     return {
       opened: () => (this.#mayFallBack = false),
-      stirred: () => (this.#quietSince = Date.now()),
-      heard: () => this.#heard(),
-      take: (kind, frame) => this.#take(kind, frame),
-      held: (channel) => this.#held.get(channel),
-      date: (response, asked) => {
+      active: () => (this.#activeAt = Date.now()),
+      upToDate: () => this.#markUpToDate(),
+      frame: (kind, frame) => this.#apply(kind, frame),
+      view: (channel) => this.#views.get(channel),
+      clock: (response, askedAt) => {
         const date = Date.parse(response.headers.get("date") ?? "");
         // `Date` counts whole seconds: half a second is its mean error.
-        if (date) this.#serverAheadMs = date + 500 - (asked + Date.now()) / 2;
+        if (date) this.#serverAheadMs = date + 500 - (askedAt + Date.now()) / 2;
       },
-      lost: () => this.#lose(Date.now()),
+      lost: () => this.#markLost(Date.now()),
       failed: ({ resume }) => {
         if (!resume) this.#resume = false;
         this.#reopen(Date.now());
@@ -127,93 +131,98 @@ export class Wire {
 
   async #start() {
     clearTimeout(this.#retryTimer);
-    if (this.#opening || this.#final) return;
+    if (this.#opening || this.#over) return;
     this.#opening = true;
     try {
       this.#open = true;
-      this.#quietSince = Date.now();
-      await this.#way.open(this.#resume);
-      this.#quietSince = Date.now();
+      this.#activeAt = Date.now();
+      await this.#transport.open(this.#resume);
+      this.#activeAt = Date.now();
     } catch {
-      this.#reopen(this.#heardAt);
+      this.#reopen(this.#upToDateAt);
     } finally {
       this.#opening = false;
     }
   }
 
   /** @param {import("./fold.js").Kind} kind @param {import("./fold.js").Frame} frame */
-  #take(kind, frame) {
-    const next = fold(this.#held.get(frame.channel), kind, frame);
+  #apply(kind, frame) {
+    const next = fold(this.#views.get(frame.channel), kind, frame);
     if (next === "gap") {
       this.#resume = false;
       this.#reopen(Date.now());
       return false;
     }
     if (next === "old") return true;
-    this.#held.set(frame.channel, next);
+    this.#views.set(frame.channel, next);
     this.#onView(frame.channel, next);
     return true;
   }
 
-  #heard() {
-    this.#heardAt = this.#quietSince = Date.now();
-    if (this.#link.name !== "live" && this.#wish.channels.every((channel) => this.#held.has(channel))) {
-      this.#resume = true;
-      this.#liveSince = Date.now();
-      this.#tell({ name: "live" });
-    }
+  #markUpToDate() {
+    this.#upToDateAt = this.#activeAt = Date.now();
+    const complete = this.#target.channels.every((channel) => this.#views.has(channel));
+    if (this.#state.name === "live" || !complete) return;
+    this.#resume = true;
+    this.#liveSince = Date.now();
+    this.#setState({ name: "live" });
   }
 
   /** @param {number} since */
   #reopen(since) {
-    this.#way.close();
+    this.#transport.close();
     this.#open = false;
-    if (this.#final) return;
+    if (this.#over) return;
     if (Date.now() - this.#liveSince > PROVEN_AFTER_MS) this.#failures = 0;
-    this.#lose(since);
+    this.#markLost(since);
     const ceiling = Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** ++this.#failures);
     if (this.#mayFallBack && this.#failures >= SOCKET_ATTEMPTS) {
       this.#mayFallBack = false;
-      this.#way = new Stream(this.#wish, this.#ears);
+      this.#transport = new StreamTransport(this.#target, this.#listener);
     }
     const pause = FIRST_PAUSE_MS + Math.random() * (ceiling - FIRST_PAUSE_MS);
     clearTimeout(this.#retryTimer);
     this.#retryTimer = setTimeout(() => this.#start(), pause);
   }
 
-  /** The first moment of a loss counts: further failures do not make it younger. @param {number} since */
-  #lose(since) {
+  /** The first moment of a loss counts: further failures do not move it. @param {number} since */
+  #markLost(since) {
     this.#liveSince = Infinity;
-    if (this.#link.name === "lost") return;
-    const { since: doubted = since } = /** @type {{since?: number}} */ (this.#link);
-    this.#tell({ name: "lost", since: Math.min(since, doubted) });
+    if (this.#state.name === "lost") return;
+    const { since: staleSince = since } = /** @type {{since?: number}} */ (this.#state);
+    this.#setState({ name: "lost", since: Math.min(since, staleSince) });
   }
 
-  #watch() {
+  #checkSilence() {
     const now = Date.now();
-    if (this.#open && !this.#opening && now - this.#quietSince > this.#way.reopenAfterMs) this.#reopen(this.#heardAt);
-    else if (this.#link.name === "live" && now - this.#heardAt > this.#way.doubtAfterMs) {
-      this.#tell({ name: "stale", since: this.#heardAt });
+    const silent = this.#open && !this.#opening;
+    if (silent && now - this.#activeAt > this.#transport.reopenAfterMs) {
+      this.#reopen(this.#upToDateAt);
+    } else if (
+      this.#state.name === "live" &&
+      now - this.#upToDateAt > this.#transport.staleAfterMs
+    ) {
+      this.#setState({ name: "stale", since: this.#upToDateAt });
     }
   }
 
-  #hurry() {
+  #reconnectNow() {
     if (document.visibilityState === "hidden") return;
-    this.#watch();
+    this.#checkSilence();
     if (!this.#open) void this.#start();
   }
 
-  /** @param {Link} link */
-  #finish(link) {
-    this.#way.close();
+  /** @param {ConnectionState} state */
+  #finish(state) {
+    this.#transport.close();
     this.#open = false;
     clearTimeout(this.#retryTimer);
-    this.#tell(link);
+    this.#setState(state);
   }
 
-  /** @param {Link} link */
-  #tell(link) {
-    this.#link = link;
-    this.#onLink(link);
+  /** @param {ConnectionState} state */
+  #setState(state) {
+    this.#state = state;
+    this.#onState(state);
   }
 }

@@ -1,51 +1,51 @@
-// From frames to what a page holds of a channel: the one rule of gaps and duplicates.
+// Builds the view of a channel from the frames that the server sends. This is the one place that
+// decides what is a gap and what is a duplicate.
 
 /**
- * What is held of one channel. `entries` is a keyed view (queue, board); `state` is the whole small
- * state of a ticket. A new object for every change, so that a page may keep the one before.
- * @typedef {object} Held
- * @property {bigint} epoch
+ * What a page knows of one channel. `entries` is a keyed view (queue, board, …); `state` is the
+ * whole small state of a ticket. Every change makes a new object, so a page may keep an older one.
+ * @typedef {object} View
+ * @property {bigint} epoch 64 bits of the server, more than a number can hold exactly
  * @property {number} version
- * @property {number} at time of the last record in it, ms since the Unix epoch, by the server's clock
+ * @property {number} at time of the last record in it, in ms
  * @property {ReadonlyMap<string, any>} [entries]
  * @property {any} [state]
  */
 
 /** @typedef {{channel: string, epoch: string, offset: number, data: any}} Frame */
-
 /** @typedef {"snapshot" | "delta" | "state"} Kind */
 
 /**
- * Folds one frame into what is held: the new state, or `old` when it brings nothing, or `gap` when
- * something between was missed and only a new snapshot helps.
- * @param {Held | undefined} held
+ * Applies one frame. Answers the new view, `old` for a frame that the view already contains, or
+ * `gap` if the channel must be loaded again.
+ * @param {View | undefined} view
  * @param {Kind} kind
  * @param {Frame} frame
- * @returns {Held | "old" | "gap"}
+ * @returns {View | "old" | "gap"}
  */
-export function fold(held, kind, { epoch: epochText, offset, data }) {
+export function fold(view, kind, { epoch: epochText, offset, data }) {
   const epoch = BigInt(epochText);
-  if (kind === "delta") return foldDelta(held, epoch, data);
+  if (kind === "delta") return foldDelta(view, epoch, data);
   const version = kind === "snapshot" ? data.version : offset;
-  if (held && (epoch < held.epoch || (epoch === held.epoch && version < held.version))) {
-    // Something older than what was shown already. Never show it; ask again instead.
-    return "gap";
-  }
+  // Never show anything older than what was shown already; load again instead.
+  const older = view && (epoch < view.epoch || (epoch === view.epoch && version < view.version));
+  if (older) return "gap";
   if (kind === "state") return { epoch, version, at: data.at, state: data };
   return { epoch, version, at: data.at, entries: new Map(Object.entries(data.entries)) };
 }
 
 /**
- * @param {Held | undefined} held
+ * A delta applies if `from` ≤ version < `to`.
+ * @param {View | undefined} view
  * @param {bigint} epoch
  * @param {{from: number, to: number, at: number, set?: Record<string, any>, remove?: string[]}} delta
- * @returns {Held | "old" | "gap"}
+ * @returns {View | "old" | "gap"}
  */
-function foldDelta(held, epoch, { from, to, at, set = {}, remove = [] }) {
-  if (!held?.entries || epoch > held.epoch) return "gap";
-  if (epoch < held.epoch || to <= held.version) return "old";
-  if (from > held.version) return "gap";
-  const entries = new Map(held.entries);
+function foldDelta(view, epoch, { from, to, at, set = {}, remove = [] }) {
+  if (!view?.entries || epoch > view.epoch) return "gap";
+  if (epoch < view.epoch || to <= view.version) return "old";
+  if (from > view.version) return "gap";
+  const entries = new Map(view.entries);
   for (const key of remove) entries.delete(key);
   for (const [key, entry] of Object.entries(set)) entries.set(key, entry);
   return { epoch, version: to, at, entries };

@@ -1,9 +1,7 @@
-// What every page asks of its document.
-
-/** @typedef {"fr" | "en"} Language */
+// Helpers for the document that every page uses.
 
 /**
- * The element with this id. The pages and their scripts are one piece: a missing one is our mistake.
+ * The element with this id. Throws if there is none: a page and its script belong together.
  * @param {string} id
  */
 export function byId(id) {
@@ -12,18 +10,21 @@ export function byId(id) {
   return element;
 }
 
-/** What the link carries behind `#`: a browser never sends that part to a server, so no log sees a token. */
+/**
+ * The parameters of the link behind `#`. A browser never sends that part to a server, so no log
+ * contains a token.
+ */
 export function fragment() {
   return new URLSearchParams(location.hash.slice(1));
 }
 
-/** Another link opened in the same tab changes the fragment only: start over with it. */
+/** Starts over when another link is opened in this tab, because that changes the fragment only. */
 export function restartOnNewLink() {
   addEventListener("hashchange", () => location.reload());
 }
 
 /**
- * Sets the text only when it differs, so that nothing is repainted or announced twice.
+ * Sets the text only if it differs, so that nothing is repainted or announced twice.
  * @param {Element} element
  * @param {string} text
  */
@@ -40,11 +41,29 @@ export function setIcon(holder, name) {
   holder.querySelector("use")?.setAttribute("href", `shared/icons.svg#${name}`);
 }
 
-/** Keeps the screen on while the page is looked at, where the browser can; the lock falls when it is hidden. */
+/**
+ * A new icon that screen readers skip.
+ * @param {string} name the id of a symbol in `icons.svg`
+ * @param {string} [kind] a class beside `icon`
+ */
+export function newIcon(name, kind = "") {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("class", `icon ${kind}`.trim());
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(document.createElementNS("http://www.w3.org/2000/svg", "use"));
+  setIcon(svg, name);
+  return svg;
+}
+
+/**
+ * Keeps the screen on while the page is visible, if the browser can. Browsers release the lock when
+ * the page is hidden.
+ */
 export function keepScreenOn() {
-  const ask = () => {
-    if (document.visibilityState === "visible") navigator.wakeLock?.request("screen").catch(() => {});
+  const request = () => {
+    if (document.visibilityState === "visible")
+      navigator.wakeLock?.request("screen").catch(() => {});
   };
-  document.addEventListener("visibilitychange", ask);
-  ask();
+  document.addEventListener("visibilitychange", request);
+  request();
 }

@@ -1,8 +1,8 @@
-// Lists and tables that change in place: a row keeps its element, and with it focus, place and selection.
+// Lists and tables that change in place: a row keeps its element, and with it focus and selection.
 
 /**
- * Makes `list` show one element per item, in their order: those that are there are filled again, new ones are copied from
- * the template, those that have gone are removed, and only what is out of place moves.
+ * Makes `list` show one element per item, in order. Existing elements are filled again, new ones are
+ * copied from the template, elements without an item are removed, and only those out of place move.
  * @template T
  * @param {Element} list
  * @param {string} template id
@@ -11,8 +11,9 @@
  */
 export function keepRows(list, template, items, fill) {
   const wanted = new Set(items.map(([key]) => key));
-  const kept = new Map([...list.children].map((row) => [/** @type {HTMLElement} */ (row).dataset.key ?? "", /** @type {HTMLElement} */ (row)]));
-  // First: with holes closed, the others are in place already and need not move, which would take the focus from them.
+  const rows = /** @type {HTMLElement[]} */ ([...list.children]);
+  const kept = new Map(rows.map((row) => [row.dataset.key ?? "", row]));
+  // Removing first leaves the other rows in place. Moving a row would take the focus from it.
   for (const [key, row] of kept) if (!wanted.has(key)) row.remove();
   items.forEach(([key, item], index) => {
     const row = kept.get(key) ?? copy(template, key);
@@ -29,7 +30,11 @@ function copy(id, key) {
   return row;
 }
 
-/** The first element within `row` that matches: rows and their templates are one piece. @param {Element} row @param {string} selector */
+/**
+ * The first match within `row`. Rows and their templates belong together, so there is one.
+ * @param {Element} row
+ * @param {string} selector
+ */
 export function within(row, selector) {
   return /** @type {HTMLElement} */ (row.querySelector(selector));
 }

@@ -1,42 +1,48 @@
-// What the pages share that follow something: their language, their connection, and honesty about both.
+// The frame that pages share: language, connection, and what they say about both.
 
+import { Connection } from "./connection.js";
+import { connectionTexts } from "./connection-texts.js";
+import { LanguageSwitch } from "./language.js";
 import { byId, fragment, restartOnNewLink, setIcon, setText } from "./page.js";
-import { Wire } from "./connection.js";
-import { ageText, firstSpoken, words } from "./texts.js";
+import { ageText } from "./times.js";
 
-/** @typedef {import("./page.js").Language} Language */
+/** @typedef {import("./language.js").Language} Language */
+/** @typedef {import("./connection.js").ConnectionState} ConnectionState */
+/** @typedef {import("./fold.js").View} View */
 /** @typedef {"missing" | "refused" | "unreachable"} Note why there is nothing to show */
 /** @typedef {{title: string, notes: Record<Note, string[]>}} Texts */
 
-// The browser repairs short losses unseen; then it is said how old everything is; in the end it looks as old as it is.
+// Short losses are repaired before anybody notices. After the first time the page says how old its
+// content is; after the second it also looks old.
 const BANNER_AFTER_MS = 10_000;
 const GREY_AFTER_MS = 30_000;
 
 /** @template {Texts} T */
 export class Shell {
-  /** What the link carries. */
-  asked = fragment();
-  /** @type {Language} */
-  language = firstSpoken([new URLSearchParams(location.search).get("lang"), ...navigator.languages]);
-  /** Whether there is something to show. */
+  /** The parameters of the link. */
+  link = fragment();
+  /** Whether the page has content to show. */
   filled = false;
   #texts;
   #render;
-  /** @type {Wire | undefined} */
-  #wire;
-  /** @type {import("./connection.js").Link} */
-  #link = { name: "connecting" };
-  /** Of what is followed beside. @type {import("./connection.js").Link} */
-  #beside = { name: "connecting" };
+  #languages;
+  /** @type {Connection | undefined} */
+  #connection;
+  /** @type {ConnectionState} */
+  #mainState = { name: "connecting" };
+  /** State of the connection for the second channel, if there is one. @type {ConnectionState} */
+  #secondState = { name: "connecting" };
 
   /** @param {Record<Language, T>} texts @param {() => void} render */
   constructor(texts, render) {
     this.#texts = texts;
     this.#render = render;
-    for (const button of byId("languages").querySelectorAll("button")) {
-      button.addEventListener("click", () => this.#speak(button.value === "fr" ? "fr" : "en"));
-    }
+    this.#languages = new LanguageSwitch(render);
     restartOnNewLink();
+  }
+
+  get language() {
+    return this.#languages.current;
   }
 
   get text() {
@@ -44,73 +50,83 @@ export class Shell {
   }
 
   /**
-   * Follows a channel; without a token, or with nothing to follow, the page says what is missing.
+   * Follows a channel. Without a token or a channel the page says what its link lacks.
    * @param {string | undefined} channel
-   * @param {(held: import("./fold.js").Held) => void} onView
+   * @param {(view: View) => void} onView
    */
   follow(channel, onView) {
-    if (channel && this.asked.get("token")) this.#wire = this.#open(channel, onView, (link) => (this.#link = link));
+    if (channel && this.link.get("token")) {
+      this.#connection = this.#open(channel, onView, (state) => (this.#mainState = state));
+    }
     this.#render();
   }
 
   /**
-   * Follows another channel too. The page stands without it: only its losses are told.
+   * Follows a second channel. The page works without it: only a loss of its connection is shown.
    * @param {string} channel
-   * @param {(held: import("./fold.js").Held) => void} onView
+   * @param {(view: View) => void} onView
    */
-  followBeside(channel, onView) {
-    return this.#open(channel, onView, (link) => (this.#beside = link));
+  followSecond(channel, onView) {
+    return this.#open(channel, onView, (state) => (this.#secondState = state));
   }
 
-  /** @param {string} channel @param {(held: import("./fold.js").Held) => void} onView @param {(link: import("./connection.js").Link) => void} keep */
+  /**
+   * @param {string} channel
+   * @param {(view: View) => void} onView
+   * @param {(state: ConnectionState) => void} keep
+   */
   #open(channel, onView, keep) {
-    const onLink = (/** @type {import("./connection.js").Link} */ link) => {
-      keep(link);
-      this.#render();
-    };
-    const token = this.asked.get("token") ?? "";
-    return new Wire({ token, channels: [channel], onView: (_channel, held) => onView(held), onLink, by: "socket" });
+    return new Connection({
+      token: this.link.get("token") ?? "",
+      channels: [channel],
+      onView: (_channel, view) => onView(view),
+      onState: (state) => {
+        keep(state);
+        this.#render();
+      },
+      transport: "socket",
+    });
   }
 
-  /** @type {import("./connection.js").Link} */
-  get link() {
-    const lost = this.#beside.name === "lost" || this.#beside.name === "stale";
-    return lost && this.#link.name === "live" ? this.#beside : this.#link;
+  /** @type {ConnectionState} */
+  get state() {
+    const lost = this.#secondState.name === "lost" || this.#secondState.name === "stale";
+    return lost && this.#mainState.name === "live" ? this.#secondState : this.#mainState;
   }
 
-  /** How long we have been without the server, or undefined while we are with it. */
+  /** Time since the connection was lost, or undefined while it is not. */
   get lossMs() {
-    const { link } = this;
-    return link.name === "lost" || link.name === "stale" ? Date.now() - link.since : undefined;
+    const { state } = this;
+    return state.name === "lost" || state.name === "stale" ? Date.now() - state.since : undefined;
   }
 
   /** The server's clock. */
   get now() {
-    return this.#wire?.now() ?? Date.now();
+    return this.#connection?.now() ?? Date.now();
   }
 
-  /** The moment that the page speaks of: now, or when it last knew. Waits must not run on without news. */
+  /** The moment that the page shows: now, or the last news. Waits must not grow without news. */
   get shownNow() {
     return this.now - (this.lossMs ?? 0);
   }
 
   /** @returns {Note | undefined} */
   get note() {
-    if (!this.#wire) return "missing";
-    if (this.link.name === "refused") return "refused";
-    return this.link.name === "lost" && !this.filled && (this.lossMs ?? 0) >= BANNER_AFTER_MS ? "unreachable" : undefined;
+    if (!this.#connection) return "missing";
+    if (this.state.name === "refused") return "refused";
+    const unreachable = this.state.name === "lost" && (this.lossMs ?? 0) >= BANNER_AFTER_MS;
+    return unreachable && !this.filled ? "unreachable" : undefined;
   }
 
-  /** Draws what does not depend on what is followed. @param {string} changed what the last line says of the last change */
+  /**
+   * Renders everything that does not depend on the channel's content.
+   * @param {string} changed the text for the last line about the last change
+   */
   renderFrame(changed) {
-    const root = document.documentElement;
-    root.lang = this.language;
-    root.dataset.link = this.link.name;
-    for (const button of byId("languages").querySelectorAll("button")) {
-      button.setAttribute("aria-pressed", String(button.value === this.language));
-    }
+    this.#languages.render();
+    document.documentElement.dataset.link = this.state.name;
     this.#renderNote();
-    this.#renderLink(changed);
+    this.#renderConnection(changed);
   }
 
   #renderNote() {
@@ -118,30 +134,35 @@ export class Shell {
     byId("note").hidden = !note;
     byId("content").hidden = Boolean(note) || !this.filled;
     if (!note) return;
+    const [title, text] = this.text.notes[note];
     setIcon(byId("note-icon"), note === "unreachable" ? "unplugged" : "info");
-    for (const [index, id] of ["note-title", "note-text"].entries()) setText(byId(id), this.text.notes[note][index]);
-    document.title = `${this.text.notes[note][0]} · ${this.text.title}`;
+    setText(byId("note-title"), title);
+    setText(byId("note-text"), text);
+    document.title = `${title} · ${this.text.title}`;
   }
 
   /** @param {string} changed */
-  #renderLink(changed) {
-    const { connecting, live, reconnecting, notConnected, finished, lost, stale } = words[this.language].patient;
+  #renderConnection(changed) {
+    const texts = connectionTexts[this.language];
+    const { connecting, live, reconnecting, notConnected, finished } = texts;
     const loss = this.filled ? this.lossMs : undefined;
-    const doubtful = loss !== undefined && loss >= BANNER_AFTER_MS;
-    byId("banner").hidden = !doubtful;
-    if (doubtful) setText(byId("banner-text"), (this.link.name === "lost" ? lost : stale)(ageText(loss)));
-    document.documentElement.classList.toggle("doubtful", doubtful && loss >= GREY_AFTER_MS);
-    const names = { connecting, live, stale: notConnected, lost: doubtful ? notConnected : reconnecting, refused: "", ended: finished };
-    setText(byId("link"), this.#wire ? names[this.link.name] : "");
+    const showBanner = loss !== undefined && loss >= BANNER_AFTER_MS;
+    byId("banner").hidden = !showBanner;
+    if (showBanner) {
+      const text = this.state.name === "lost" ? texts.lost : texts.stale;
+      setText(byId("banner-text"), text(ageText(loss)));
+    }
+    const grey = showBanner && loss >= GREY_AFTER_MS;
+    document.documentElement.classList.toggle("doubtful", grey);
+    const names = {
+      connecting,
+      live,
+      stale: notConnected,
+      lost: showBanner ? notConnected : reconnecting,
+      refused: "",
+      ended: finished,
+    };
+    setText(byId("link"), this.#connection ? names[this.state.name] : "");
     setText(byId("changed"), this.filled ? `· ${changed}` : "");
-  }
-
-  /** @param {Language} next */
-  #speak(next) {
-    this.language = next;
-    const url = new URL(location.href);
-    url.searchParams.set("lang", next);
-    history.replaceState(null, "", url);
-    this.#render();
   }
 }

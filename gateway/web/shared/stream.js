@@ -1,38 +1,39 @@
-// The stream of events over plain HTTP: goes through every proxy, and the browser repairs short losses by itself.
-
-/** @typedef {import("./fold.js").Frame} Frame */
+// Transport over server-sent events: passes every proxy, and the browser repairs short losses.
 
 // After a resume the server may have nothing to send. A refusal comes in the first bytes, so a
-// stream that stayed open this long is taken as live without waiting for the next beat.
+// stream that stays open this long counts as live without waiting for the next beat.
 const SETTLE_MS = 1_000;
 
-const ASK_TIMEOUT_MS = 10_000;
+const TICKET_TIMEOUT_MS = 10_000;
 
 const KINDS = /** @type {const} */ (["snapshot", "delta", "state"]);
 
-export class Stream {
-  // The server sends a beat every 15 s. One late beat makes us doubt, two lost beats and some slack
-  // make us reconnect: a phone that changed networks is never told that its old connection died.
-  doubtAfterMs = 25_000;
+export class StreamTransport {
+  // The server sends a beat every 15 s. One late beat makes the view stale. Two lost beats and some
+  // slack reopen the stream: nobody tells a phone that changed networks that its connection died.
+  staleAfterMs = 25_000;
   reopenAfterMs = 40_000;
   #token;
   #channels;
-  #ears;
+  #listener;
   /** @type {EventSource | undefined} */
   #source;
   #lastId = "";
 
-  /** @param {import("./connection.js").Wish} wish @param {import("./connection.js").Ears} ears */
-  constructor({ token, channels }, ears) {
+  /**
+   * @param {import("./connection.js").Target} target
+   * @param {import("./connection.js").Listener} listener
+   */
+  constructor({ token, channels }, listener) {
     this.#token = token;
     this.#channels = channels;
-    this.#ears = ears;
+    this.#listener = listener;
   }
 
-  /** @param {boolean} resume whether to go on from what was heard */
+  /** @param {boolean} resume whether to continue after the last event received */
   async open(resume) {
     if (!resume) this.#lastId = "";
-    const ticket = await this.#askTicket();
+    const ticket = await this.#requestTicket();
     if (ticket) this.#listen(ticket);
   }
 
@@ -41,22 +42,22 @@ export class Stream {
     this.#source = undefined;
   }
 
-  /** A stream ticket is good for one opening, because an `EventSource` cannot send the token itself. */
-  async #askTicket() {
-    const asked = Date.now();
+  /** A stream ticket opens one stream, because an `EventSource` cannot send the token itself. */
+  async #requestTicket() {
+    const askedAt = Date.now();
     const response = await fetch("v1/stream-tickets", {
       method: "POST",
       headers: { authorization: `Bearer ${this.#token}`, "content-type": "application/json" },
       body: JSON.stringify({ channels: this.#channels }),
       cache: "no-store",
-      signal: AbortSignal.timeout(ASK_TIMEOUT_MS),
+      signal: AbortSignal.timeout(TICKET_TIMEOUT_MS),
     });
-    this.#ears.date(response, asked);
+    this.#listener.clock(response, askedAt);
     if (response.ok) return /** @type {string} */ ((await response.json()).ticket);
-    const passing = response.status >= 500 || [408, 425, 429].includes(response.status);
-    if (passing) throw new Error("the server is busy");
+    const temporary = response.status >= 500 || [408, 425, 429].includes(response.status);
+    if (temporary) throw new Error("the server is busy");
     const problem = await response.json().catch(() => ({}));
-    this.#ears.refused(String(problem.code ?? response.status));
+    this.#listener.refused(String(problem.code ?? response.status));
     return undefined;
   }
 
@@ -70,44 +71,51 @@ export class Stream {
     this.#source = source;
 
     source.onopen = () => {
-      this.#ears.stirred();
-      setTimeout(() => source === this.#source && source.readyState === EventSource.OPEN && this.#ears.heard(), SETTLE_MS);
+      this.#listener.active();
+      setTimeout(() => {
+        const open = source === this.#source && source.readyState === EventSource.OPEN;
+        if (open) this.#listener.upToDate();
+      }, SETTLE_MS);
     };
     for (const kind of KINDS) {
       source.addEventListener(kind, (event) => {
-        if (!this.#ears.take(kind, JSON.parse(event.data))) return;
-        this.#heard(event);
+        if (this.#listener.frame(kind, JSON.parse(event.data))) this.#markReceived(event);
       });
     }
-    source.addEventListener("beat", (event) => this.#heard(event));
-    // The server closes the stream; unless it says for good, the browser opens it again.
-    source.addEventListener("end", (event) => JSON.parse(event.data || "{}").retry === false && this.#ears.ended());
-    // The browser's own failures and the server's `event: error` arrive under the same name.
-    source.addEventListener("error", (event) => (event instanceof MessageEvent ? this.#fail(event) : this.#drop(source)));
+    source.addEventListener("beat", (event) => this.#markReceived(event));
+    // The server closes the stream. The browser opens it again unless this event says not to.
+    source.addEventListener("end", (event) => {
+      if (JSON.parse(event.data || "{}").retry === false) this.#listener.ended();
+    });
+    // The browser's own failures and the server's `event: error` have the same name.
+    source.addEventListener("error", (event) =>
+      event instanceof MessageEvent ? this.#onProblem(event) : this.#onDrop(source),
+    );
   }
 
   /** @param {MessageEvent} event */
-  #heard(event) {
+  #markReceived(event) {
     if (event.lastEventId) this.#lastId = event.lastEventId;
-    this.#ears.heard();
+    this.#listener.upToDate();
   }
 
-  /** The server's own word that something is wrong. @param {MessageEvent} event */
-  #fail(event) {
+  /** Handles an error that the server reports. @param {MessageEvent} event */
+  #onProblem(event) {
     const { code, retry } = JSON.parse(event.data);
-    if (retry === false) this.#ears.refused(String(code));
-    // Whatever it disliked may be our position: start from a snapshot.
-    else this.#ears.failed({ resume: false });
+    if (retry === false) this.#listener.refused(String(code));
+    // The cause may be our position: start from a snapshot.
+    else this.#listener.failed({ resume: false });
   }
 
   /**
-   * While the browser tries again by itself it repeats the URL with `Last-Event-ID`, which the
-   * server honours although the ticket is spent. After some answers it gives up: then it is our turn.
+   * Handles a broken connection. While the browser reconnects by itself it repeats the URL with
+   * `Last-Event-ID`, which the server accepts although the ticket is spent. After some answers the
+   * browser gives up, and the page reconnects.
    * @param {EventSource} source
    */
-  #drop(source) {
+  #onDrop(source) {
     if (source !== this.#source) return;
-    if (source.readyState === EventSource.CLOSED) this.#ears.failed({ resume: true });
-    else this.#ears.lost();
+    if (source.readyState === EventSource.CLOSED) this.#listener.failed({ resume: true });
+    else this.#listener.lost();
   }
 }

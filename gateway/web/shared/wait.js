@@ -1,7 +1,7 @@
-// From the two moments of an estimate to what a person wants to read.
+// Turns the two times of an estimate into a wait that a person can read.
 
 const MINUTE_MS = 60_000;
-// Nobody waits to the minute: a step hides what the estimate cannot know.
+// Nobody waits to the minute: the step hides precision that the estimate does not have.
 const STEP_MIN = 5;
 
 /**
@@ -9,11 +9,12 @@ const STEP_MIN = 5;
  * - `late`: the estimate has passed by more than one step
  * - `within`: at most `high` minutes
  * - `about`: between `low` and `high` minutes, which may be equal
- * @typedef {{kind: "soon"} | {kind: "late"} | {kind: "within", high: number} | {kind: "about", low: number, high: number}} Wait
+ * @typedef {{kind: "soon"} | {kind: "late"} | {kind: "within", high: number}
+ *   | {kind: "about", low: number, high: number}} Wait
  */
 
 /**
- * @param {{from: number, to: number}} estimate moments, ms
+ * @param {{from: number, to: number}} estimate times in ms
  * @param {number} now ms, by the same clock
  * @returns {Wait}
  */

@@ -40,7 +40,6 @@ async fn pages_are_served_with_their_types_and_run_nothing_foreign() {
         ("/patient/patient.js", "text/javascript; charset=utf-8"),
         ("/shared/style.css", "text/css; charset=utf-8"),
         ("/shared/icons.svg", "image/svg+xml"),
-        ("/samples/sample-claims.csv", "text/csv; charset=windows-1252"),
     ] {
         let answer = node.send("GET", path, &[], "").await;
         assert_eq!((answer.status, answer.header("content-type")), (200, kind), "{path}");

@@ -9,8 +9,14 @@ import { until } from "./until.js";
 const CHROMIUM = process.env.CLINICWIRE_CHROMIUM || "/usr/bin/chromium";
 const SHOTS = fileURLToPath(new URL("../../../../target/shots/", import.meta.url));
 const ARGS = [
-  "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync",
+  "--headless=new",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
 ];
 
 export const PHONE = { width: 390, height: 844 };
@@ -18,7 +24,8 @@ export const SCREEN = { width: 1280, height: 720 };
 
 /** Starts one that all tests of a file share. */
 export async function launch() {
-  if (!existsSync(CHROMIUM)) throw new Error(`there is no ${CHROMIUM}: install Chromium, or set CLINICWIRE_CHROMIUM`);
+  if (!existsSync(CHROMIUM))
+    throw new Error(`there is no ${CHROMIUM}: install Chromium, or set CLINICWIRE_CHROMIUM`);
   await mkdir(SHOTS, { recursive: true });
   return chromium.launch({ executablePath: CHROMIUM, args: ARGS });
 }
@@ -45,7 +52,12 @@ export class Page {
    * @param {{width: number, height: number}} viewport
    */
   static async open(browser, url, viewport) {
-    const context = await browser.newContext({ viewport, locale: "en-CA", timezoneId: "America/Toronto", deviceScaleFactor: viewport === PHONE ? 2 : 1 });
+    const context = await browser.newContext({
+      viewport,
+      locale: "en-CA",
+      timezoneId: "America/Toronto",
+      deviceScaleFactor: viewport === PHONE ? 2 : 1,
+    });
     const page = new Page(await context.newPage());
     const devtools = await context.newCDPSession(page.page);
     await devtools.send("Network.enable");
@@ -78,7 +90,11 @@ export class Page {
     }
   }
 
-  /** Takes a picture for people to look at, once everything that moves has arrived. @param {string} name @param {{fullPage?: boolean}} [more] */
+  /**
+   * Takes a picture for people to look at, once everything that moves has arrived.
+   * @param {string} name
+   * @param {{fullPage?: boolean}} [more]
+   */
   async shoot(name, more) {
     await this.page.screenshot({ path: `${SHOTS}${name}.png`, animations: "disabled", ...more });
   }

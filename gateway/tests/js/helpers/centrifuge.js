@@ -1,4 +1,5 @@
-// Clients of the Centrifugal protocol: the published one, watched closely, and a bare socket for what the
+// Clients of the Centrifugal protocol: the published one, watched closely, and a bare socket for
+// what the
 // published one would never do.
 
 import assert from "node:assert/strict";
@@ -8,7 +9,7 @@ import WebSocket from "ws";
 import { until } from "./until.js";
 import { fold } from "../../../web/shared/fold.js";
 
-/** @typedef {import("../../../web/shared/fold.js").Held} Held */
+/** @typedef {import("../../../web/shared/fold.js").View} Held */
 
 /** @param {string} url */
 export const socketUrl = (url) => `${url.replace("http", "ws")}/connection/websocket`;
@@ -30,12 +31,27 @@ export class Client {
       /** @param {string} address */
       constructor(address) {
         super(address);
-        this.on("message", (frame) => lines.push(...String(frame).split("\n").map((line) => JSON.parse(line))));
+        this.on("message", (frame) =>
+          lines.push(
+            ...String(frame)
+              .split("\n")
+              .map((line) => JSON.parse(line)),
+          ),
+        );
       }
     };
     // Tests reconnect often; a phone's pauses would only make them slow.
-    const quick = { minReconnectDelay: 10, maxReconnectDelay: 100, minResubscribeDelay: 10, maxResubscribeDelay: 100 };
-    this.centrifuge = new Centrifuge(socketUrl(url), { websocket: Recording, ...quick, ...options });
+    const quick = {
+      minReconnectDelay: 10,
+      maxReconnectDelay: 100,
+      minResubscribeDelay: 10,
+      maxResubscribeDelay: 100,
+    };
+    this.centrifuge = new Centrifuge(socketUrl(url), {
+      websocket: Recording,
+      ...quick,
+      ...options,
+    });
     this.centrifuge.on("state", ({ newState }) => this.states.push(newState));
     this.centrifuge.connect();
   }
@@ -72,7 +88,8 @@ export class Follower {
     this.subscription = client.centrifuge.newSubscription(channel);
     this.subscription.on("subscribed", (context) => {
       this.subscribed.push(context);
-      const { epoch, offset } = context.streamPosition ?? assert.fail("a subscription has a position");
+      const { epoch, offset } =
+        context.streamPosition ?? assert.fail("a subscription has a position");
       // The server's word comes whole unless the client's own position was good.
       assert.equal(context.data === undefined, context.recovered);
       if (context.data) this.#take(epoch, offset, context.data);
@@ -90,7 +107,8 @@ export class Follower {
   #take(epoch, offset, data) {
     const kind = data.entries ? "snapshot" : data.from === undefined ? "state" : "delta";
     const next = fold(this.held, kind, { channel: this.channel, epoch, offset, data });
-    if (next === "gap" || next === "old") assert.fail(`${this.channel} at ${this.held?.version} got ${offset}: ${next}`);
+    if (next === "gap" || next === "old")
+      assert.fail(`${this.channel} at ${this.held?.version} got ${offset}: ${next}`);
     this.held = next;
     if (next.state) this.states.push(next.state);
   }
@@ -102,7 +120,10 @@ export class Follower {
 
   /** How many times it was subscribed, once it is for the `count`th time. @param {number} count */
   async started(count) {
-    await until(`${this.channel.split(":")[0]} is subscribed`, () => this.subscribed.length >= count);
+    await until(
+      `${this.channel.split(":")[0]} is subscribed`,
+      () => this.subscribed.length >= count,
+    );
     return this.subscribed[count - 1];
   }
 
@@ -132,7 +153,13 @@ export class Socket {
   /** @param {WebSocket} socket */
   constructor(socket) {
     this.socket = socket;
-    socket.on("message", (frame) => this.lines.push(...String(frame).split("\n").map((line) => JSON.parse(line))));
+    socket.on("message", (frame) =>
+      this.lines.push(
+        ...String(frame)
+          .split("\n")
+          .map((line) => JSON.parse(line)),
+      ),
+    );
     socket.on("close", (code, reason) => (this.closed = { code, reason: String(reason) }));
   }
 

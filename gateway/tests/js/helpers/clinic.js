@@ -41,10 +41,13 @@ import { until } from "./until.js";
  * @property {string[]} tickets
  */
 
-/** @typedef {{epoch: string, version: number, at: number, entries: Record<string, any>}} Snapshot */
+/**
+ * @typedef {{epoch: string, version: number, at: number, entries: Record<string, any>}} Snapshot
+ */
 
 const BINARY =
-  process.env.CLINICWIRE_BIN ?? fileURLToPath(new URL("../../../../target/debug/clinicwire", import.meta.url));
+  process.env.CLINICWIRE_BIN ??
+  fileURLToPath(new URL("../../../../target/debug/clinicwire", import.meta.url));
 
 // The tests sign tokens themselves, to have expired and foreign ones too.
 const SECRET = "the edge tests' own secret";
@@ -60,11 +63,39 @@ const base64url = (value) => Buffer.from(JSON.stringify(value)).toString("base64
  * @param {Role} role
  * @param {Claims} [claims]
  */
-export function token(role, { tenant = TENANT, subject = `test-${role}`, audience = "clinicwire", locations, queues, tickets, appointments, doctor, expiresInMs = HOUR_MS } = {}) {
-  const key = createHash("sha256").update(createHash("sha256").update(SECRET).digest()).update("token").digest();
+export function token(
+  role,
+  {
+    tenant = TENANT,
+    subject = `test-${role}`,
+    audience = "clinicwire",
+    locations,
+    queues,
+    tickets,
+    appointments,
+    doctor,
+    expiresInMs = HOUR_MS,
+  } = {},
+) {
+  const key = createHash("sha256")
+    .update(createHash("sha256").update(SECRET).digest())
+    .update("token")
+    .digest();
   const header = { alg: "HS256", typ: "JWT", kid: "insecure-development-key" };
   const exp = (Date.now() + expiresInMs) / 1000;
-  const body = { iss: "clinicwire-development", aud: audience, sub: subject, exp, tenant, role, locations, queues, tickets, appointments, doctor };
+  const body = {
+    iss: "clinicwire-development",
+    aud: audience,
+    sub: subject,
+    exp,
+    tenant,
+    role,
+    locations,
+    queues,
+    tickets,
+    appointments,
+    doctor,
+  };
   const signed = `${base64url(header)}.${base64url(body)}`;
   return `${signed}.${createHmac("sha256", key).update(signed).digest("base64url")}`;
 }
@@ -106,11 +137,19 @@ export class Clinic {
    */
   static async start(...flags) {
     if (!existsSync(BINARY)) {
-      throw new Error(`there is no ${BINARY}: run cargo build -p clinicwire-standalone, or set CLINICWIRE_BIN`);
+      throw new Error(
+        `there is no ${BINARY}: run cargo build -p clinicwire-standalone, or set CLINICWIRE_BIN`,
+      );
     }
     const directory = await mkdtemp(join(tmpdir(), "clinicwire-test-"));
     const file = join(directory, "ready.json");
-    const fixed = ["--listen", "127.0.0.1:0", "--ready-file", file, `--insecure-development-key=${SECRET}`];
+    const fixed = [
+      "--listen",
+      "127.0.0.1:0",
+      "--ready-file",
+      file,
+      `--insecure-development-key=${SECRET}`,
+    ];
     const child = spawn(BINARY, [...fixed, ...flags], { stdio: ["ignore", "ignore", "pipe"] });
     // Whatever becomes of the test, no server outlives it.
     process.once("exit", () => child.kill("SIGKILL"));
@@ -119,7 +158,8 @@ export class Clinic {
     child.stderr.on("data", keep);
     try {
       await until("the clinic serves", () => {
-        if (child.exitCode !== null || child.signalCode) throw new Error(`the clinic ended at its start:\n${log}`);
+        if (child.exitCode !== null || child.signalCode)
+          throw new Error(`the clinic ended at its start:\n${log}`);
         return existsSync(file);
       });
       const clinic = new Clinic(child, directory, JSON.parse(await readFile(file, "utf8")));
@@ -223,7 +263,11 @@ export class Site {
   /** @param {Clinic} clinic @param {string} location */
   static async create(clinic, location) {
     const site = new Site(clinic, location);
-    const place = { name: "Riverside Health Centre", time_zone: "America/Toronto", languages: ["fr", "en"] };
+    const place = {
+      name: "Riverside Health Centre",
+      time_zone: "America/Toronto",
+      languages: ["fr", "en"],
+    };
     await clinic.ask("PUT", `locations/${location}`, place);
     await clinic.ask("PUT", `queues/${site.general}`, { name: "General medicine", prefix: "A" });
     await clinic.ask("PUT", `queues/${site.blood}`, { name: "Blood tests", prefix: "B" });
@@ -240,7 +284,11 @@ export class Site {
    * @param {Claims} [claims]
    */
   token(role, claims) {
-    return token(role, { locations: role === "patient" ? undefined : [this.location], queues: role === "doctor" ? [this.general] : undefined, ...claims });
+    return token(role, {
+      locations: role === "patient" ? undefined : [this.location],
+      queues: role === "doctor" ? [this.general] : undefined,
+      ...claims,
+    });
   }
 
   /**

@@ -22,7 +22,11 @@ export class Curl {
    */
   constructor(url, lastEventId) {
     const resume = lastEventId ? ["--header", `Last-Event-ID: ${lastEventId}`] : [];
-    this.#process = spawn("curl", ["--no-buffer", "--silent", "--show-error", "--include", ...resume, url], { stdio: ["ignore", "pipe", "inherit"] });
+    this.#process = spawn(
+      "curl",
+      ["--no-buffer", "--silent", "--show-error", "--include", ...resume, url],
+      { stdio: ["ignore", "pipe", "inherit"] },
+    );
     this.#process.stdout.setEncoding("utf8").on("data", (text) => (this.#text += text));
     this.#process.on("close", (status) => (this.ended = status));
   }
@@ -41,7 +45,10 @@ export class Curl {
 
   /** @param {string} name lower case */
   header(name) {
-    return this.#parts[0].find((line) => line.toLowerCase().startsWith(`${name}:`))?.slice(name.length + 1).trim();
+    return this.#parts[0]
+      .find((line) => line.toLowerCase().startsWith(`${name}:`))
+      ?.slice(name.length + 1)
+      .trim();
   }
 
   /** Everything that came, as it came. */
@@ -77,10 +84,12 @@ export class Curl {
 
 /** @param {string} block @returns {Event | undefined} */
 function readEvent(block) {
-  const fields = new Map(block.split("\n").map((line) => {
-    const colon = line.indexOf(":");
-    return [line.slice(0, colon), line.slice(colon + 1).trimStart()];
-  }));
+  const fields = new Map(
+    block.split("\n").map((line) => {
+      const colon = line.indexOf(":");
+      return [line.slice(0, colon), line.slice(colon + 1).trimStart()];
+    }),
+  );
   const event = fields.get("event");
   // A beat, a comment and a new `retry` carry nothing.
   if (!event || event === "beat") return undefined;

@@ -49,7 +49,10 @@ export class Proxy {
       return;
     }
     const far = connect(Number(this.#target.port), this.#target.hostname);
-    for (const [socket, other] of [[near, far], [far, near]]) {
+    for (const [socket, other] of [
+      [near, far],
+      [far, near],
+    ]) {
       this.#sockets.add(socket);
       socket.on("error", () => other.destroy());
       socket.on("close", () => {

@@ -1,4 +1,5 @@
-// Clients of Socket.IO: the published one, watched closely, and bare ones for what it would never do.
+// Clients of Socket.IO: the published one, watched closely, and bare ones for what it would never
+// do.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -7,7 +8,7 @@ import WebSocket from "ws";
 import { until } from "./until.js";
 import { fold } from "../../../web/shared/fold.js";
 
-/** @typedef {import("../../../web/shared/fold.js").Held} Held */
+/** @typedef {import("../../../web/shared/fold.js").View} Held */
 /** @typedef {import("../../../web/shared/fold.js").Kind} Kind */
 /** @typedef {{channel: string, type: Kind, epoch: string, version: number, data: any}} Event */
 /** @typedef {{channel: string, epoch?: string | number, version?: number}} Wanted */
@@ -117,7 +118,8 @@ export class Follower {
   /** @param {Event} event */
   take({ type, epoch, version, data }) {
     const next = fold(this.held, type, { channel: this.channel, epoch, offset: version, data });
-    if (next === "gap" || next === "old") assert.fail(`at ${this.held?.version} came ${type} ${version}: ${next}`);
+    if (next === "gap" || next === "old")
+      assert.fail(`at ${this.held?.version} came ${type} ${version}: ${next}`);
     this.held = next;
     this.types.push(type);
     if (next.state) this.states.push(next.state);
@@ -164,7 +166,9 @@ export class Bare {
 
   /** @param {string} url */
   static async open(url) {
-    const bare = new Bare(new WebSocket(`${url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`));
+    const bare = new Bare(
+      new WebSocket(`${url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`),
+    );
     await once(bare.socket, "open");
     return bare;
   }
@@ -212,14 +216,21 @@ export class Poller {
 
   /** @param {string} packets */
   post(packets) {
-    return fetch(this.#url, { method: "POST", headers: { "content-type": "text/plain;charset=UTF-8" }, body: packets });
+    return fetch(this.#url, {
+      method: "POST",
+      headers: { "content-type": "text/plain;charset=UTF-8" },
+      body: packets,
+    });
   }
 
   get() {
     return fetch(this.#url);
   }
 
-  /** Polls, and answers pings, until a packet of that kind comes. @param {(packet: string) => boolean} is */
+  /**
+   * Polls, and answers pings, until a packet of that kind comes.
+   * @param {(packet: string) => boolean} is
+   */
   async until(is) {
     for (;;) {
       const answer = await this.get();

@@ -1,4 +1,5 @@
-// A server that plays one run by the test's word: states that a real one passes through too quickly, or only
+// A server that plays one run by the test's word: states that a real one passes through too
+// quickly, or only
 // when something breaks. It serves the real pages, and speaks as much of `/v1` as they ask for.
 
 import { readFile } from "node:fs/promises";
@@ -7,7 +8,12 @@ import { createServer } from "node:http";
 export const RUN = `r_${"0a".repeat(8)}_${"1b".repeat(16)}`;
 const FILE = `f_${"2c".repeat(16)}`;
 const PAGES = new URL("../../../web/", import.meta.url);
-const KINDS = new Map([["html", "text/html"], ["js", "text/javascript"], ["css", "text/css"], ["svg", "image/svg+xml"]]);
+const KINDS = new Map([
+  ["html", "text/html"],
+  ["js", "text/javascript"],
+  ["css", "text/css"],
+  ["svg", "image/svg+xml"],
+]);
 const POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /** @typedef {Record<string, any>} Entries */
@@ -25,7 +31,10 @@ export class Stage {
    * @type {{line: string, body: string, headers: import("node:http").IncomingHttpHeaders}[]}
    */
   heard = [];
-  /** Answers by `METHOD path` below `/v1/`, instead of the usual ones. @type {Map<string, (body: string, url: URL) => Answer | Promise<Answer>>} */
+  /**
+   * Answers by `METHOD path` below `/v1/`, instead of the usual ones.
+   * @type {Map<string, (body: string, url: URL) => Answer | Promise<Answer>>}
+   */
   answers = new Map();
 
   constructor() {
@@ -54,10 +63,13 @@ export class Stage {
   show(changes) {
     const [from, at] = [this.#version++, Date.now()];
     const remove = Object.keys(changes).filter((key) => changes[key] === undefined);
-    const set = Object.fromEntries(Object.entries(changes).filter(([, entry]) => entry !== undefined));
+    const set = Object.fromEntries(
+      Object.entries(changes).filter(([, entry]) => entry !== undefined),
+    );
     Object.assign(this.#entries, set);
     for (const key of remove) delete this.#entries[key];
-    for (const stream of this.#streams) this.#send(stream, "delta", { from, to: this.#version, at, set, remove });
+    for (const stream of this.#streams)
+      this.#send(stream, "delta", { from, to: this.#version, at, set, remove });
   }
 
   /** Makes ready for the next test: no run, nothing heard, the usual answers. */
@@ -69,13 +81,20 @@ export class Stage {
     this.answers.clear();
   }
 
-  /** @param {import("node:http").ServerResponse} stream @param {string} event @param {object} data */
+  /**
+   * @param {import("node:http").ServerResponse} stream
+   * @param {string} event
+   * @param {object} data
+   */
   #send(stream, event, data) {
     const frame = { channel: `run:${RUN}`, epoch: "1", offset: this.#version, data };
     stream.write(`id: 1.${this.#version}:0\nevent: ${event}\ndata: ${JSON.stringify(frame)}\n\n`);
   }
 
-  /** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response */
+  /**
+   * @param {import("node:http").IncomingMessage} request
+   * @param {import("node:http").ServerResponse} response
+   */
   async #answer(request, response) {
     const url = new URL(request.url ?? "/", this.url);
     if (!url.pathname.startsWith("/v1/")) return servePage(url.pathname, response);
@@ -87,7 +106,9 @@ export class Stage {
     this.heard.push({ line: `${line}${url.search}`, body, headers: request.headers });
     const answer = await (this.answers.get(line) ?? USUAL.get(line))?.(body, url);
     const { status = 200, json, text } = answer ?? { status: 404, json: { code: "not_found" } };
-    response.writeHead(status, { "content-type": json ? "application/json" : "text/csv" }).end(json ? JSON.stringify(json) : text);
+    response
+      .writeHead(status, { "content-type": json ? "application/json" : "text/csv" })
+      .end(json ? JSON.stringify(json) : text);
   }
 
   /** @param {import("node:http").ServerResponse} response */
@@ -95,17 +116,30 @@ export class Stage {
     response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
     this.#streams.add(response);
     response.on("close", () => this.#streams.delete(response));
-    this.#send(response, "snapshot", { version: this.#version, at: Date.now(), entries: this.#entries });
+    this.#send(response, "snapshot", {
+      version: this.#version,
+      at: Date.now(),
+      entries: this.#entries,
+    });
   }
 }
 
-/** Answers with a file of the pages, as the gateway does. @param {string} path @param {import("node:http").ServerResponse} response */
+/**
+ * Answers with a file of the pages, as the gateway does.
+ * @param {string} path
+ * @param {import("node:http").ServerResponse} response
+ */
 export async function servePage(path, response) {
   const page = path === "/" ? "start" : path.slice(1);
   const name = page.includes(".") ? page : `${page}/${page}.html`;
   const bytes = await readFile(new URL(name, PAGES)).catch(() => undefined);
   const kind = KINDS.get(name.split(".").pop() ?? "") ?? "text/plain";
-  response.writeHead(bytes ? 200 : 404, { "content-type": `${kind}; charset=utf-8`, "content-security-policy": POLICY }).end(bytes);
+  response
+    .writeHead(bytes ? 200 : 404, {
+      "content-type": `${kind}; charset=utf-8`,
+      "content-security-policy": POLICY,
+    })
+    .end(bytes);
 }
 
 /** @type {[string, (body: string, url: URL) => Answer][]} */
@@ -114,11 +148,23 @@ const answers = [
   ["POST files", () => ({ status: 201, json: { file: FILE } })],
   ["POST runs", () => ({ status: 202, json: { run: RUN, state: "queued" } })],
   ["GET runs", () => ({ json: { runs: [] } })],
-  ["GET rules", () => ({ json: { rules: [{ id: "office-fee", name: { fr: "Frais de cabinet", en: "Office fees" }, enabled: true }] } })],
-  ["GET messages", (_body, url) => {
-    const outcomes = MESSAGES[url.searchParams.get("language") ?? "fr"];
-    return { json: { outcomes, words: { column: { paid: "Montant payé" } } } };
-  }],
+  [
+    "GET rules",
+    () => ({
+      json: {
+        rules: [
+          { id: "office-fee", name: { fr: "Frais de cabinet", en: "Office fees" }, enabled: true },
+        ],
+      },
+    }),
+  ],
+  [
+    "GET messages",
+    (_body, url) => {
+      const outcomes = MESSAGES[url.searchParams.get("language") ?? "fr"];
+      return { json: { outcomes, words: { column: { paid: "Montant payé" } } } };
+    },
+  ],
   [`POST runs/${RUN}/cancel`, () => ({ json: {} })],
   [`POST runs/${RUN}/retry`, () => ({ json: {} })],
 ];
@@ -126,6 +172,12 @@ const USUAL = new Map(answers);
 
 /** @type {Record<string, Record<string, string>>} */
 const MESSAGES = {
-  en: { office_fee_upgrade: "The number of patients ({seen}) allows {better} instead of {code}: a gain of {gain_cents}." },
-  fr: { office_fee_upgrade: "Le nombre de patients ({seen}) permet le {better} au lieu du {code} : gain de {gain_cents}." },
+  en: {
+    office_fee_upgrade:
+      "The number of patients ({seen}) allows {better} instead of {code}: a gain of {gain_cents}.",
+  },
+  fr: {
+    office_fee_upgrade:
+      "Le nombre de patients ({seen}) permet le {better} au lieu du {code} : gain de {gain_cents}.",
+  },
 };

@@ -8,41 +8,95 @@ import * as day from "../../web/shared/appointments.js";
 const { MINUTE_MS, HOUR_MS, QUARTER_MS } = load;
 
 /** @param {number} start @param {object} [counts] */
-const quarter = (start, counts) => ({ start, arrived: 0, called: 0, served: 0, no_show: 0, booked: 0, ...counts });
+const quarter = (start, counts) => ({
+  start,
+  arrived: 0,
+  called: 0,
+  served: 0,
+  no_show: 0,
+  booked: 0,
+  ...counts,
+});
 
 describe("the load of a location", () => {
   it("is read with its parts by name, numbers in names as numbers", () => {
     const head = { name: "Harbour", waiting: 1 };
-    const entries = new Map(Object.entries({
-      "station:h.b": { name: "Room 10", state: "idle" }, "station:h.a": { name: "Room 2", state: "busy" },
-      "quarter:1800000": { arrived: 2 }, "quarter:900000": { booked: 1 },
-      load: head, "queue:h.x": { name: "General", waiting: 1 },
-    }));
+    const entries = new Map(
+      Object.entries({
+        "station:h.b": { name: "Room 10", state: "idle" },
+        "station:h.a": { name: "Room 2", state: "busy" },
+        "quarter:1800000": { arrived: 2 },
+        "quarter:900000": { booked: 1 },
+        load: head,
+        "queue:h.x": { name: "General", waiting: 1 },
+      }),
+    );
     const read = load.readLoad(entries);
-    assert.deepEqual(read?.stations.map(({ id, name }) => [id, name]), [["h.a", "Room 2"], ["h.b", "Room 10"]]);
-    assert.deepEqual(read?.quarters, [quarter(900_000, { booked: 1 }), quarter(1_800_000, { arrived: 2 })]);
-    assert.deepEqual(read?.queues.map(({ id }) => id), ["h.x"]);
+    assert.deepEqual(
+      read?.stations.map(({ id, name }) => [id, name]),
+      [
+        ["h.a", "Room 2"],
+        ["h.b", "Room 10"],
+      ],
+    );
+    assert.deepEqual(read?.quarters, [
+      quarter(900_000, { booked: 1 }),
+      quarter(1_800_000, { arrived: 2 }),
+    ]);
+    assert.deepEqual(
+      read?.queues.map(({ id }) => id),
+      ["h.x"],
+    );
     assert.equal(read?.head, head);
     assert.equal(load.readLoad(new Map()), undefined);
   });
 
   it("lets an hour pass without a message", () => {
-    const hour = [{ at: 0, called: 2, served: 1 }, { at: 30 * MINUTE_MS, called: 1 }, { at: 59 * MINUTE_MS, served: 4 }];
-    for (const [minute, called, served] of [[59, 3, 5], [60, 1, 4], [90, 0, 4], [119, 0, 0]]) {
-      assert.deepEqual(load.lastHour(hour, minute * MINUTE_MS), { called, served }, `at minute ${minute}`);
+    const hour = [
+      { at: 0, called: 2, served: 1 },
+      { at: 30 * MINUTE_MS, called: 1 },
+      { at: 59 * MINUTE_MS, served: 4 },
+    ];
+    for (const [minute, called, served] of [
+      [59, 3, 5],
+      [60, 1, 4],
+      [90, 0, 4],
+      [119, 0, 0],
+    ]) {
+      assert.deepEqual(
+        load.lastHour(hour, minute * MINUTE_MS),
+        { called, served },
+        `at minute ${minute}`,
+      );
     }
   });
 
   it("counts whole minutes, and never fewer than none", () => {
-    for (const [passed, minutes] of [[0, 0], [59_999, 0], [60_000, 1], [67 * MINUTE_MS, 67], [-5_000, 0]]) {
+    for (const [passed, minutes] of [
+      [0, 0],
+      [59_999, 0],
+      [60_000, 1],
+      [67 * MINUTE_MS, 67],
+      [-5_000, 0],
+    ]) {
       assert.equal(load.minutesSince(1_000, 1_000 + passed), minutes, `after ${passed} ms`);
     }
     assert.equal(load.minutesSince(undefined, 1_000), undefined);
   });
 
   it("calls a wait high from its band's first second on", () => {
-    const bands = { waiting: /** @type {[number, number]} */ ([5, 10]), wait_s: /** @type {[number, number]} */ ([600, 1200]) };
-    for (const [seconds, band] of [[0, 0], [599, 0], [600, 1], [1199, 1], [1200, 2], [99_999, 2]]) {
+    const bands = {
+      waiting: /** @type {[number, number]} */ ([5, 10]),
+      wait_s: /** @type {[number, number]} */ ([600, 1200]),
+    };
+    for (const [seconds, band] of [
+      [0, 0],
+      [599, 0],
+      [600, 1],
+      [1199, 1],
+      [1200, 2],
+      [99_999, 2],
+    ]) {
       assert.equal(load.bandOfWait(bands, 0, seconds * 1000), band, `${seconds} s`);
     }
     assert.equal(load.bandOfWait(undefined, 0, 99_999_000), 0);
@@ -50,7 +104,11 @@ describe("the load of a location", () => {
   });
 
   it("names the most urgent first, and nobody of whom there is none", () => {
-    assert.deepEqual(load.byUrgency({ 0: 13, 5: 2, 9: 1, 3: 0 }), [[9, 1], [5, 2], [0, 13]]);
+    assert.deepEqual(load.byUrgency({ 0: 13, 5: 2, 9: 1, 3: 0 }), [
+      [9, 1],
+      [5, 2],
+      [0, 13],
+    ]);
     assert.deepEqual(load.byUrgency(undefined), []);
   });
 
@@ -67,11 +125,17 @@ describe("the day's curve", () => {
 
   it("has every quarter hour, those without anything too, from the first that counts to the last", () => {
     const starts = [EIGHT + QUARTER_MS, EIGHT + 9 * HOUR_MS];
-    const whole = load.wholeDay(starts.map((start) => quarter(start, { arrived: 1 })), EIGHT + 3 * HOUR_MS);
+    const whole = load.wholeDay(
+      starts.map((start) => quarter(start, { arrived: 1 })),
+      EIGHT + 3 * HOUR_MS,
+    );
     assert.equal(whole[0].start, EIGHT);
     assert.equal(whole.at(-1)?.start, EIGHT + 10 * HOUR_MS - QUARTER_MS);
     assert.ok(whole.every(({ start }, index) => start === EIGHT + index * QUARTER_MS));
-    assert.deepEqual(whole.filter(({ arrived }) => arrived).map(({ start }) => start), starts);
+    assert.deepEqual(
+      whole.filter(({ arrived }) => arrived).map(({ start }) => start),
+      starts,
+    );
   });
 
   it("is never so short that an hour looks like a day, and always has the present in it", () => {
@@ -83,7 +147,15 @@ describe("the day's curve", () => {
   });
 
   it("has a scale of few round steps that holds the greatest", () => {
-    for (const [greatest, top, step] of [[0, 1, 1], [1, 1, 1], [4, 4, 1], [5, 6, 2], [17, 20, 5], [41, 60, 20], [5000, 5000, 1250]]) {
+    for (const [greatest, top, step] of [
+      [0, 1, 1],
+      [1, 1, 1],
+      [4, 4, 1],
+      [5, 6, 2],
+      [17, 20, 5],
+      [41, 60, 20],
+      [5000, 5000, 1250],
+    ]) {
       const { top: found, steps } = load.scale(greatest);
       assert.equal(found, top, `for ${greatest}`);
       assert.equal(steps[1] - steps[0], step, `for ${greatest}`);
@@ -92,8 +164,17 @@ describe("the day's curve", () => {
   });
 
   it("is marked where the location's clocks begin an hour, on both days on which they are changed", () => {
-    const starts = (/** @type {number} */ from, /** @type {number} */ hours) => Array.from({ length: hours * 4 }, (_, index) => from + index * QUARTER_MS);
-    const hours = (/** @type {number[]} */ marks, /** @type {string} */ zone) => marks.map((ms) => new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: zone }).format(ms));
+    const starts = (/** @type {number} */ from, /** @type {number} */ hours) =>
+      Array.from({ length: hours * 4 }, (_, index) => from + index * QUARTER_MS);
+    const hours = (/** @type {number[]} */ marks, /** @type {string} */ zone) =>
+      marks.map((ms) =>
+        new Intl.DateTimeFormat("en", {
+          hour: "2-digit",
+          minute: "2-digit",
+          hourCycle: "h23",
+          timeZone: zone,
+        }).format(ms),
+      );
     const toronto = "America/Toronto";
     // 1 November 2026, 0:00 EDT: the hour from one to two comes twice.
     const autumn = load.hourMarks(starts(Date.UTC(2026, 10, 1, 4), 5), toronto, 9);
@@ -111,14 +192,21 @@ describe("the day's curve", () => {
 describe("a doctor's day", () => {
   const head = { doctor: "Dr. Roy", day: "2026-11-27", time_zone: "America/Toronto", delay_min: 0 };
   /** @param {Record<string, object>} entries */
-  const read = (entries) => day.readSchedule(new Map(Object.entries({ schedule: head, ...entries })));
+  const read = (entries) =>
+    day.readSchedule(new Map(Object.entries({ schedule: head, ...entries })));
 
   it("is in order of time, then of key, and what has no time comes last", () => {
     const schedule = read({
-      d: { status: "waitlist" }, c: { status: "booked", start: 2 }, b: { status: "booked", start: 1 }, a: { status: "booked", start: 2 },
+      d: { status: "waitlist" },
+      c: { status: "booked", start: 2 },
+      b: { status: "booked", start: 1 },
+      a: { status: "booked", start: 2 },
       x: { status: "entered-in-error", start: 1 },
     });
-    assert.deepEqual(schedule?.appointments.map(([id]) => id), ["b", "a", "c", "d"]);
+    assert.deepEqual(
+      schedule?.appointments.map(([id]) => id),
+      ["b", "a", "c", "d"],
+    );
     assert.equal(day.readSchedule(new Map()), undefined);
   });
 
@@ -127,7 +215,8 @@ describe("a doctor's day", () => {
     const called = { status: "checked-in", start: 2, ticket: { label: "A-2", state: "called" } };
     const done = { status: "fulfilled", start: 0 };
     const due = { status: "booked", start: 1 };
-    const current = (/** @type {Record<string, object>} */ entries) => day.currentOf(read(entries)?.appointments ?? []);
+    const current = (/** @type {Record<string, object>} */ entries) =>
+      day.currentOf(read(entries)?.appointments ?? []);
     assert.equal(current({ done, due, called, seen }), "seen");
     assert.equal(current({ done, due, called }), "called");
     assert.equal(current({ done, due }), "due");
@@ -135,8 +224,18 @@ describe("a doctor's day", () => {
   });
 
   it("tells who is here and what is over", () => {
-    const statuses = ["booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow", "pending"];
-    const schedule = read(Object.fromEntries(statuses.map((status, start) => [status, { status, start }])));
+    const statuses = [
+      "booked",
+      "arrived",
+      "checked-in",
+      "fulfilled",
+      "cancelled",
+      "noshow",
+      "pending",
+    ];
+    const schedule = read(
+      Object.fromEntries(statuses.map((status, start) => [status, { status, start }])),
+    );
     assert.deepEqual(day.tally(schedule?.appointments ?? []), { all: 7, here: 2, over: 3 });
   });
 
@@ -150,12 +249,24 @@ describe("a doctor's day", () => {
   it("is being seen when FHIR says fulfilled and the ticket is in service", () => {
     /** @type {[any, string | undefined, boolean][]} */
     const cases = [
-      ["checked-in", undefined, false], ["checked-in", "waiting", true], ["checked-in", "absent", true], ["fulfilled", "in_service", true],
-      ["fulfilled", "completed", false], ["cancelled", "cancelled", false], ["noshow", "no_show", false],
+      ["checked-in", undefined, false],
+      ["checked-in", "waiting", true],
+      ["checked-in", "absent", true],
+      ["fulfilled", "in_service", true],
+      ["fulfilled", "completed", false],
+      ["cancelled", "cancelled", false],
+      ["noshow", "no_show", false],
     ];
-    for (const [status, state, leads] of cases) assert.equal(day.ticketLeads(status, state), leads, `${status}, ${state}`);
-    const schedule = read({ a: { status: "fulfilled", ticket: { label: "A-1", state: "in_service" } }, b: { status: "fulfilled", ticket: { label: "A-0", state: "completed" } } });
-    assert.deepEqual(schedule?.appointments.map(([, entry]) => day.stageOf(entry)), ["in_service", "fulfilled"]);
+    for (const [status, state, leads] of cases)
+      assert.equal(day.ticketLeads(status, state), leads, `${status}, ${state}`);
+    const schedule = read({
+      a: { status: "fulfilled", ticket: { label: "A-1", state: "in_service" } },
+      b: { status: "fulfilled", ticket: { label: "A-0", state: "completed" } },
+    });
+    assert.deepEqual(
+      schedule?.appointments.map(([, entry]) => day.stageOf(entry)),
+      ["in_service", "fulfilled"],
+    );
     assert.deepEqual(day.tally(schedule?.appointments ?? []), { all: 2, here: 1, over: 1 });
   });
 });

@@ -5,16 +5,21 @@ import { describe, it } from "node:test";
 import { fold } from "../../web/shared/fold.js";
 import { waitFrom } from "../../web/shared/wait.js";
 
-/** @typedef {import("../../web/shared/fold.js").Held} Held */
+/** @typedef {import("../../web/shared/fold.js").View} Held */
 /** @typedef {{set?: Record<string, number>, remove?: string[]}} Step */
 
 const CHANNEL = "board:riverside";
 
-/** @param {object} data @param {string} [epoch] @returns {import("../../web/shared/fold.js").Frame} */
+/**
+ * @param {object} data
+ * @param {string} [epoch]
+ * @returns {import("../../web/shared/fold.js").Frame}
+ */
 const frame = (data, epoch = "7") => ({ channel: CHANNEL, epoch, offset: 0, data });
 
 /** @param {number} version @param {Record<string, unknown>} entries @param {string} [epoch] */
-const snapshot = (version, entries, epoch) => frame({ epoch: epoch ?? "7", version, at: 1000 + version, entries }, epoch);
+const snapshot = (version, entries, epoch) =>
+  frame({ epoch: epoch ?? "7", version, at: 1000 + version, entries }, epoch);
 
 /** @param {number} from @param {number} to @param {object} [change] @param {string} [epoch] */
 const delta = (from, to, change, epoch) => frame({ from, to, at: 1000 + to, ...change }, epoch);
@@ -32,7 +37,10 @@ describe("folding a view", () => {
   const held = whole(fold(undefined, "snapshot", snapshot(5, { a: 1, b: 2 })));
 
   it("begins with a snapshot, as it stands", () => {
-    assert.deepEqual({ ...held, entries: entriesOf(held) }, { epoch: 7n, version: 5, at: 1005, entries: { a: 1, b: 2 } });
+    assert.deepEqual(
+      { ...held, entries: entriesOf(held) },
+      { epoch: 7n, version: 5, at: 1005, entries: { a: 1, b: 2 } },
+    );
   });
 
   it("puts a delta on what is held, and leaves what was held as it was", () => {
@@ -84,10 +92,17 @@ describe("folding a view", () => {
   it("comes to the same state by any merging of the same steps", () => {
     /** @type {Step[]} */
     const steps = [
-      { set: { a: 1, b: 1 } }, { set: { b: 2 }, remove: ["a"] }, { set: { a: 3, c: 3 } }, { remove: ["b", "c"] }, { set: { c: 5 } },
+      { set: { a: 1, b: 1 } },
+      { set: { b: 2 }, remove: ["a"] },
+      { set: { a: 3, c: 3 } },
+      { remove: ["b", "c"] },
+      { set: { c: 5 } },
     ];
     const start = whole(fold(undefined, "snapshot", snapshot(0, {})));
-    const one = steps.reduce((view, step, index) => whole(fold(view, "delta", delta(index, index + 1, step))), start);
+    const one = steps.reduce(
+      (view, step, index) => whole(fold(view, "delta", delta(index, index + 1, step))),
+      start,
+    );
     for (let cut = 1; cut < steps.length; cut++) {
       const merged = merge(steps.slice(0, cut));
       const rest = merge(steps.slice(cut));
@@ -99,9 +114,14 @@ describe("folding a view", () => {
 
   it("takes a ticket's whole state, by the frame's own version", () => {
     const state = { at: 1000, state: "waiting", ahead: 3 };
-    const first = whole(fold(undefined, "state", { channel: "ticket:x", epoch: "7", offset: 12, data: state }));
+    const first = whole(
+      fold(undefined, "state", { channel: "ticket:x", epoch: "7", offset: 12, data: state }),
+    );
     assert.deepEqual(first, { epoch: 7n, version: 12, at: 1000, state });
-    assert.equal(fold(first, "state", { channel: "ticket:x", epoch: "7", offset: 11, data: state }), "gap");
+    assert.equal(
+      fold(first, "state", { channel: "ticket:x", epoch: "7", offset: 11, data: state }),
+      "gap",
+    );
   });
 });
 

@@ -1,0 +1,36 @@
+// Checks what a page shows for accessibility, with axe.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+
+const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+const OPTIONS = {
+  runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+  // Not part of those sets: speech input needs it where a button shows something else than its name.
+  rules: { "label-content-name-mismatch": { enabled: true } },
+};
+
+/** @typedef {{id: string, nodes: {html: string, failureSummary: string}[]}} Violation */
+
+/**
+ * Throws if the page violates a rule of accessibility in its present state.
+ * @param {import("playwright-core").Page} page
+ * @param {string} state name for the message
+ */
+export async function assertAccessible(page, state) {
+  // The policy of the pages forbids inline scripts, but not the browser's driver.
+  if (!(await page.evaluate("Boolean(globalThis.axe)"))) await page.evaluate(AXE);
+  /** @type {Violation[]} */
+  const violations = await page.evaluate(
+    `axe.run(document, ${JSON.stringify(OPTIONS)}).then(({ violations }) => violations)`,
+  );
+  const lines = violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ html, failureSummary }) => `${id}: ${html}\n  ${failureSummary}`),
+  );
+  assert.equal(lines.join("\n"), "", `violations in state: ${state}`);
+  // axe accepts several main landmarks in some nestings, and none on a page without content.
+  const mains = await page.locator("main, [role=main]").count();
+  assert.equal(mains, 1, `main landmarks in state: ${state}`);
+}

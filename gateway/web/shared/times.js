@@ -1,0 +1,100 @@
+// One form for times and durations on all pages. Times are in the time zone of the clinic.
+
+/** @typedef {import("./language.js").Language} Language */
+
+/** @type {Intl.DateTimeFormatOptions} */
+const TIME = { hour: "numeric", minute: "2-digit" };
+
+/** @param {Language} language */
+const localeOf = (language) => `${language}-CA`;
+
+/**
+ * A time of day, such as `1:05 p.m.` or `13 h 05`.
+ * @param {number} ms
+ * @param {Language} language
+ * @param {string} [timeZone] the clinic's; without it the zone of this device
+ */
+export function timeText(ms, language, timeZone) {
+  return new Intl.DateTimeFormat(localeOf(language), { ...TIME, timeZone }).format(ms);
+}
+
+/**
+ * A time of day that names its zone where this device is in another one, such as `1:05 p.m. EST`.
+ * @param {number} ms
+ * @param {Language} language
+ * @param {string} [timeZone]
+ */
+export function zonedTimeText(ms, language, timeZone) {
+  const text = timeText(ms, language, timeZone);
+  if (text === timeText(ms, language)) return text;
+  /** @type {Intl.DateTimeFormatOptions} */
+  const options = { ...TIME, timeZone, timeZoneName: "short" };
+  return new Intl.DateTimeFormat(localeOf(language), options).format(ms);
+}
+
+/**
+ * @param {number} from ms
+ * @param {number} until ms
+ * @param {Language} language
+ * @param {string} [timeZone]
+ */
+export function timeSpanText(from, until, language, timeZone) {
+  return [from, until]
+    .map((ms) => timeText(ms, language, timeZone))
+    .join(language === "fr" ? " à " : " to ");
+}
+
+/**
+ * The mark of an hour on a scale, such as `1 p.m.` or `13 h`.
+ * @param {number} ms
+ * @param {Language} language
+ * @param {string} timeZone
+ */
+export function hourText(ms, language, timeZone) {
+  return new Intl.DateTimeFormat(localeOf(language), { hour: "numeric", timeZone }).format(ms);
+}
+
+/**
+ * A date with its weekday and without its year.
+ * @param {number} ms
+ * @param {Language} language
+ * @param {string} [timeZone]
+ */
+export function dateText(ms, language, timeZone) {
+  /** @type {Intl.DateTimeFormatOptions} */
+  const options = { weekday: "long", day: "numeric", month: "long", timeZone };
+  return new Intl.DateTimeFormat(localeOf(language), options).format(ms);
+}
+
+/**
+ * A service day, which is the same date wherever it is read.
+ * @param {string} day `YYYY-MM-DD`
+ * @param {Language} language
+ */
+export function dayText(day, language) {
+  return dateText(Date.parse(`${day}T12:00:00Z`), language, "UTC");
+}
+
+/**
+ * A date and time in the zone of this device.
+ * @param {number} ms
+ * @param {Language} language
+ */
+export function momentText(ms, language) {
+  /** @type {Intl.DateTimeFormatOptions} */
+  const options = { dateStyle: "medium", timeStyle: "short" };
+  return new Intl.DateTimeFormat(localeOf(language), options).format(ms);
+}
+
+/** A duration in minutes and hours, such as `1 h 07`. @param {number} minutes */
+export function minutesText(minutes) {
+  if (minutes < 60) return `${minutes}\u00a0min`;
+  const rest = minutes % 60;
+  return `${Math.floor(minutes / 60)}\u00a0h${rest ? `\u00a0${String(rest).padStart(2, "0")}` : ""}`;
+}
+
+/** A duration in seconds up to a minute and a half, then in minutes. @param {number} ms */
+export function ageText(ms) {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  return seconds < 90 ? `${seconds}\u00a0s` : minutesText(Math.round(seconds / 60));
+}
