@@ -1,67 +1,67 @@
-//! Promises that a server broke, counted by kind, with a few examples that name clients by number
-//! only.
+//! Breaches of a server's promises, counted by kind, with examples that name clients only by
+//! number.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// What can be broken. Any one of them makes a run fail.
+/// A broken promise. One breach makes a run fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Breach {
-    /// A client was shown an offset below one it had been shown.
+    /// A client received an offset below the one that it held.
     VersionFell,
     /// The epoch of a channel changed during the run.
     EpochChanged,
-    /// A delta began after the version that the client held.
+    /// A delta begins after the version that the client holds.
     Gap,
-    /// A delta's `to` is not the offset it came with.
+    /// The `to` of a delta is not the offset of its publication.
     VersionMismatch,
-    /// Somebody waiting moved away from the front although nobody overtook them.
+    /// A waiting ticket moved away from the front although no ticket passed it.
     PositionRose,
-    /// A ticket or a run went back, for example from called to waiting.
+    /// A ticket or a run returned to an earlier state, such as from called to waiting.
     StateWentBack,
-    /// A ticket publication that showed its patient nothing new.
+    /// A publication of a ticket shows its patient nothing new.
     NothingNew,
     /// The first state differs from the order in which the tickets were issued.
     WrongFirstState,
-    /// The last state differs from what the order of tickets and the calls make it.
+    /// The last state differs from the one that the order of tickets and the calls lead to.
     WrongLastState,
-    /// A folded view differs from the snapshot that the server gives out.
+    /// A folded view differs from the server's snapshot.
     WrongView,
-    /// A client did not reach the version that it should have.
+    /// A client did not reach a version.
     NeverArrived,
     /// `call-next` did not call the first in line.
     WrongCall,
-    /// A command that should apply was refused, or never got its outcome.
+    /// A valid command was refused, or has no outcome.
     CommandFailed,
-    /// The server refused a subscription, or closed for good.
+    /// The server refused a subscription, or closed a connection for good.
     TurnedAway,
-    /// A message that does not follow the protocol.
+    /// A message violates the protocol.
     Malformed,
-    /// A run's progress went back within one attempt, or something shown of it was taken back.
+    /// The progress of a run fell within an attempt, or a published finding was withdrawn.
     ProgressFell,
     /// A run changed after its end.
     ChangedAfterEnd,
-    /// A run that should complete failed or was cancelled.
+    /// A valid run failed or was cancelled.
     NotCompleted,
-    /// A run's findings, tallies, counts and summary disagree, or are not what its file holds.
+    /// Findings, tallies, counts and summary of a run disagree with each other or with its file.
     WrongFindings,
 }
 
-/// How many breaches there were, and what some of them looked like.
+/// The number of breaches of each kind, and some examples.
 #[derive(Debug, Default)]
 pub struct Breaches {
     pub counts: BTreeMap<Breach, u64>,
     pub examples: Vec<String>,
 }
 
-/// Enough to see what went wrong; a server that is wrong everywhere must not fill the memory of its
-/// checker.
+/// The maximum number of examples. Further breaches are only counted, so that a broken server does
+/// not fill the memory of the swarm.
 const EXAMPLES: usize = 20;
 
 impl Breaches {
-    /// Counts one breach. `detail` must carry no ticket, token or payload.
+    /// Counts one breach. `detail` must not contain a ticket, token or payload.
     pub fn note(&mut self, breach: Breach, detail: impl FnOnce() -> String) {
         *self.counts.entry(breach).or_default() += 1;
         if self.examples.len() < EXAMPLES {
@@ -69,7 +69,7 @@ impl Breaches {
         }
     }
 
-    /// Adds what another client found.
+    /// Adds the breaches that another client noted.
     pub fn merge(&mut self, other: Self) {
         for (breach, count) in other.counts {
             *self.counts.entry(breach).or_default() += count;

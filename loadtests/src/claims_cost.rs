@@ -1,5 +1,5 @@
-//! What a check of a large file costs: the engine in a process of its own, and DuckDB with the same
-//! checks in SQL.
+//! The cost of checking a large file: with the engine in a separate process, and with DuckDB and
+//! the same checks in SQL.
 
 use std::{
     collections::BTreeMap,
@@ -24,48 +24,48 @@ use testing::claims_files::{
 
 use crate::process::own_cpu;
 
-/// A generated file and what belongs to it.
-pub struct Generated {
+/// A generated file with its tables and rules.
+pub struct GeneratedFiles {
     pub file: PathBuf,
     pub tables: TablePaths,
     pub rules: PathBuf,
 }
 
-/// What one rule came to.
+/// The result of one rule.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Found {
-    /// All but passes.
+pub struct RuleFigures {
+    /// Findings other than passes.
     pub findings: u64,
     pub cents: i64,
-    /// The sum of the findings' rows: which rows they are at, in one number.
+    /// The sum of the findings' row numbers, which compares the rows of two checks in one number.
     pub rows: u64,
     pub passes: u64,
 }
 
-/// What a check of a file cost and found, whoever made it.
+/// Cost and findings of a check by either program.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Figures {
+pub struct CheckFigures {
     pub rows: u64,
     pub seconds: f64,
-    /// Of all its threads together.
+    /// CPU time of all threads together.
     pub cpu_seconds: f64,
-    /// The process' peak of resident memory.
+    /// The peak of resident memory.
     pub peak_kib: u64,
-    pub rules: BTreeMap<String, Found>,
-    /// Microseconds of each rule, where they are told.
+    pub rules: BTreeMap<String, RuleFigures>,
+    /// Microseconds of each rule, when the program reports them.
     #[serde(default)]
     pub took_us: BTreeMap<String, u64>,
-    /// What made the check.
+    /// The name of the program.
     pub by: String,
 }
 
-/// Writes a file, its tables, its rules and the list of what is planted into the directory.
+/// Writes a file, its tables, its rules and the list of planted findings into the directory.
 ///
 /// # Errors
 /// When one of them cannot be written.
-pub fn generate_into(dir: &Path, plan: Plan, rules: &[Rule]) -> Result<Generated> {
+pub fn generate_into(dir: &Path, plan: Plan, rules: &[Rule]) -> Result<GeneratedFiles> {
     let path = |name: &str| dir.join(name);
-    let generated = Generated {
+    let generated = GeneratedFiles {
         file: path("claims.csv"),
         tables: TablePaths { codes: path("codes.csv"), establishments: path("establishments.csv") },
         rules: path("rules.json"),
@@ -83,15 +83,15 @@ pub fn generate_into(dir: &Path, plan: Plan, rules: &[Rule]) -> Result<Generated
     Ok(generated)
 }
 
-/// A file to be written, buffered.
+/// Creates a buffered file.
 ///
 /// # Errors
-/// When it cannot be made.
+/// When it cannot be created.
 pub fn create(path: &Path) -> Result<BufWriter<File>> {
     Ok(BufWriter::new(File::create(path).with_context(|| format!("create {}", path.display()))?))
 }
 
-/// Rules of a JSON file; those that files are generated for without one.
+/// Reads rules from a JSON file. Without a path: the rules that files are generated for.
 ///
 /// # Errors
 /// When they cannot be read.
@@ -102,14 +102,14 @@ pub fn rules_of(path: Option<&Path>) -> Result<Vec<Rule>> {
         .with_context(|| format!("read {}", path.display()))
 }
 
-/// Runs the engine on one thread of this process, which should have done nothing else.
+/// Runs the engine on one thread of this process, whose peak memory is part of the result.
 ///
 /// # Errors
 /// When the file cannot be checked.
-pub fn engine_here(file: impl Read, tables: &TablePaths, rules: &[Rule]) -> Result<Figures> {
+pub fn engine_here(file: impl Read, tables: &TablePaths, rules: &[Rule]) -> Result<CheckFigures> {
     let (began, cpu) = (Instant::now(), own_cpu());
     let tables = read_tables(tables)?;
-    let mut found: BTreeMap<String, Found> = BTreeMap::new();
+    let mut found: BTreeMap<String, RuleFigures> = BTreeMap::new();
     let checked = check_file(file, rules, &tables, false, |finding| {
         let rule = found.entry(finding.rule.as_str().to_owned()).or_default();
         rule.findings += 1;
@@ -123,7 +123,7 @@ pub fn engine_here(file: impl Read, tables: &TablePaths, rules: &[Rule]) -> Resu
         took_us.extend(tally.took_us.map(|took| (name.clone(), took)));
         found.entry(name).or_default().passes = tally.counts.pass;
     }
-    Ok(Figures {
+    Ok(CheckFigures {
         rows: checked.summary.rows,
         seconds,
         cpu_seconds,
@@ -134,7 +134,7 @@ pub fn engine_here(file: impl Read, tables: &TablePaths, rules: &[Rule]) -> Resu
     })
 }
 
-/// The largest resident memory this process has had.
+/// The peak of this process's resident memory.
 fn peak_kib() -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status").context("read this process' status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -142,11 +142,11 @@ fn peak_kib() -> Result<u64> {
         .context("find its peak memory")
 }
 
-/// Runs the engine in a process of its own.
+/// Runs the engine in a separate process.
 ///
 /// # Errors
 /// When it fails.
-pub fn engine_apart(generated: &Generated) -> Result<Figures> {
+pub fn engine_apart(generated: &GeneratedFiles) -> Result<CheckFigures> {
     let mut command = Command::new(std::env::current_exe().context("find this program")?);
     command.arg("check").arg(&generated.file).args(["--rules"]).arg(&generated.rules);
     figures_of(with_tables(&mut command, &generated.tables).arg("--json"))
@@ -156,7 +156,7 @@ fn with_tables<'a>(command: &'a mut Command, tables: &TablePaths) -> &'a mut Com
     command.arg("--codes").arg(&tables.codes).arg("--establishments").arg(&tables.establishments)
 }
 
-/// What the command writes, as JSON, to its standard output.
+/// Runs a command and reads the JSON of its standard output.
 fn figures_of<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
     let program = command.get_program().display().to_string();
     let output =
@@ -165,17 +165,17 @@ fn figures_of<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
     serde_json::from_slice(&output.stdout).with_context(|| format!("read what {program} measured"))
 }
 
-/// DuckDB as Python brings it, in an environment below `target`.
+/// DuckDB as a Python package, in a virtual environment below `target`.
 pub struct DuckDb {
     python: PathBuf,
     script: PathBuf,
 }
 
 impl DuckDb {
-    /// Installs it when it is not there yet.
+    /// Installs it unless it is installed.
     ///
     /// # Errors
-    /// When Python or the package cannot be had.
+    /// When Python or the package is not available.
     pub fn install() -> Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let (sources, home) = (root.join("rivals/duckdb"), root.join("../target/rivals/duckdb"));
@@ -195,11 +195,11 @@ impl DuckDb {
         Ok(Self { python, script: sources.join("check.py") })
     }
 
-    /// Runs the same checks in SQL; with as many threads as it takes by itself when none are given.
+    /// Runs the same checks in SQL. Without a number of threads, DuckDB chooses.
     ///
     /// # Errors
     /// When it fails.
-    pub fn check(&self, generated: &Generated, threads: Option<u32>) -> Result<Figures> {
+    pub fn check(&self, generated: &GeneratedFiles, threads: Option<u32>) -> Result<CheckFigures> {
         let mut command = Command::new(&self.python);
         command.arg(&self.script).arg(&generated.file);
         with_tables(&mut command, &generated.tables);
@@ -219,9 +219,9 @@ fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Whether both found the same, and each rule's figures side by side.
+/// Whether both results are equal, and a table of each rule's figures.
 #[must_use]
-pub fn side_by_side(ours: &Figures, theirs: &Figures) -> (bool, String) {
+pub fn side_by_side(ours: &CheckFigures, theirs: &CheckFigures) -> (bool, String) {
     let mut text = format!(
         "  {:<22} {:>10} {:>14} {:>10} {:>14}\n",
         "rule", "findings", "cents", "passes", "the same there"
@@ -249,9 +249,9 @@ pub fn side_by_side(ours: &Figures, theirs: &Figures) -> (bool, String) {
     (agree, text)
 }
 
-/// One line about what a check cost.
+/// One line about the cost of a check.
 #[must_use]
-pub fn told(figures: &Figures) -> String {
+pub fn describe(figures: &CheckFigures) -> String {
     format!(
         "  {:<24} {:>6.2} s {:>6.2} s CPU {:>9.0} rows/s {:>7.1} MiB peak",
         figures.by,
@@ -262,9 +262,10 @@ pub fn told(figures: &Figures) -> String {
     )
 }
 
-/// Each rule's time, the longest first; what is read and keyed for all of them stands under `file`.
+/// The time of each rule, longest first. Reading the file and building keys for all rules is under
+/// `file`.
 #[must_use]
-pub fn times_told(figures: &Figures) -> String {
+pub fn describe_times(figures: &CheckFigures) -> String {
     let mut times: Vec<(&String, &u64)> = figures.took_us.iter().collect();
     times.sort_by_key(|(_, took)| std::cmp::Reverse(**took));
     let line = |(rule, took): &(&String, &u64)| {
@@ -274,7 +275,7 @@ pub fn times_told(figures: &Figures) -> String {
     times.iter().map(line).collect()
 }
 
-/// The processor, its cores and the memory.
+/// Processor, cores and memory of this machine.
 #[must_use]
 pub fn machine() -> String {
     let value = |path: &str, key: &str| {
@@ -294,9 +295,9 @@ pub fn machine() -> String {
 mod tests {
     use super::*;
 
-    fn figures(rules: &[(&str, Found)]) -> Figures {
+    fn figures(rules: &[(&str, RuleFigures)]) -> CheckFigures {
         let rules = rules.iter().map(|(rule, found)| ((*rule).to_owned(), *found)).collect();
-        Figures {
+        CheckFigures {
             rows: 10,
             seconds: 1.0,
             cpu_seconds: 1.0,
@@ -308,26 +309,26 @@ mod tests {
     }
 
     #[test]
-    fn both_agree_only_when_each_figure_of_each_rule_does() {
-        let found = Found { findings: 2, cents: 935, rows: 9, passes: 3 };
-        let ours = figures(&[("one", found), ("none", Found::default())]);
-        assert!(side_by_side(&ours, &figures(&[("one", found)])).0, "what is absent found nothing");
+    fn results_agree_only_when_all_figures_agree() {
+        let found = RuleFigures { findings: 2, cents: 935, rows: 9, passes: 3 };
+        let ours = figures(&[("one", found), ("none", RuleFigures::default())]);
+        assert!(side_by_side(&ours, &figures(&[("one", found)])).0, "an absent rule found nothing");
         for other in [
-            Found { findings: 3, ..found },
-            Found { cents: 934, ..found },
-            Found { rows: 8, ..found },
-            Found { passes: 4, ..found },
+            RuleFigures { findings: 3, ..found },
+            RuleFigures { cents: 934, ..found },
+            RuleFigures { rows: 8, ..found },
+            RuleFigures { passes: 4, ..found },
         ] {
             let (agree, table) = side_by_side(&ours, &figures(&[("one", other)]));
             assert!(!agree && table.contains("NO: "), "{table}");
         }
         assert!(
             !side_by_side(&ours, &figures(&[("one", found), ("more", found)])).0,
-            "a rule of theirs alone"
+            "a rule that only the other has"
         );
         assert!(
-            !side_by_side(&ours, &Figures { rows: 9, ..ours.clone() }).0,
-            "rows that were not read"
+            !side_by_side(&ours, &CheckFigures { rows: 9, ..ours.clone() }).0,
+            "rows that were skipped"
         );
     }
 }

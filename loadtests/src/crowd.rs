@@ -1,5 +1,4 @@
-//! Many clients at once: starting them, waiting for a condition on all of them, cutting and
-//! releasing them.
+//! Many clients at once: starts them, waits for a condition on all of them, cuts and releases them.
 
 use std::{
     net::Ipv4Addr,
@@ -23,34 +22,33 @@ use tokio::{
 
 use crate::{
     breach::{Breach, Breaches},
-    follower::{Follower, Hub, Transport},
+    client::{SharedState, SwarmClient, Transport},
     http::Api,
     payloads::Entries,
     report::{Report, say},
     target::{Node, Target},
-    watch::{Kind, Sample, Watch},
+    watch::{ChannelKind, ClientWatch, DeliverySample},
 };
 
 /// Settings that every scenario shares.
 #[derive(Args, Clone)]
 pub struct CrowdArgs {
-    /// How many loopback source addresses to connect from (127.0.0.2 and up); each has about 28,000
-    /// ports.
+    /// Number of loopback source addresses (127.0.0.2 and up), each with about 28,000 ports.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=200), global = true)]
     pub sources: u8,
-    /// How many clients may be connecting at one time.
+    /// Maximum number of clients that connect at the same time.
     #[arg(long, default_value_t = 256, global = true)]
     pub connecting: usize,
-    /// Seconds to wait for the clients to connect, and for the last deliveries.
+    /// Seconds to wait until the clients are connected, and for the last deliveries.
     #[arg(long, default_value_t = 60, global = true)]
     pub patience: u64,
-    /// Seconds a command may take, a restart of the processor included.
+    /// Time limit of a command in seconds, including a restart of the processor.
     #[arg(long, default_value_t = 60, global = true)]
     pub command_deadline: u64,
 }
 
 impl CrowdArgs {
-    /// Where this client connects from; the system chooses towards another machine.
+    /// The source address of this client. For a remote node the system chooses.
     #[must_use]
     pub fn source(&self, node: &Node, client: usize) -> Option<Ipv4Addr> {
         let turn = u8::try_from(client % usize::from(self.sources)).unwrap_or(0);
@@ -58,50 +56,50 @@ impl CrowdArgs {
     }
 }
 
-/// Descriptors kept free for commands, files and the runtime.
+/// File descriptors reserved for commands, files and the runtime.
 const SPARE_DESCRIPTORS: u64 = 200;
-/// 28,232 ephemeral ports by default; some are in use or resting.
+/// Linux has 28,232 ephemeral ports by default, and some are in use or in TIME_WAIT.
 const PORTS_PER_SOURCE: usize = 28_000;
-/// How often a condition on all clients is looked at; clients stamp their own times, so it bounds
-/// no figure.
+/// The interval at which a condition on all clients is checked. Clients record their own times, so
+/// this bounds no figure.
 const LOOK: Duration = Duration::from_millis(20);
-/// Clients that fold their view, to compare it with the server's snapshot in the end.
+/// The number of clients that fold their view and compare it with the server's snapshot.
 pub const FOLDING: usize = 8;
 
-/// A client that is to be connected.
-pub struct Client {
+/// The settings of one client.
+pub struct ClientPlan {
     pub channel: String,
     pub transport: Transport,
-    pub kind: Kind,
-    /// Whether it folds its view, to be compared with the server's snapshot.
+    pub kind: ChannelKind,
+    /// Whether it folds its view and compares it with the server's snapshot.
     pub folds: bool,
-    /// Whether it keeps its live steps.
+    /// Whether it records its live steps.
     pub keeps_steps: bool,
 }
 
-/// A client for each channel; the first few of keyed channels fold their view.
+/// One client for each channel. The first few clients of keyed channels fold their view.
 pub fn clients(
     transport: Transport,
-    kind: Kind,
+    kind: ChannelKind,
     channels: impl IntoIterator<Item = String>,
-) -> impl Iterator<Item = Client> {
+) -> impl Iterator<Item = ClientPlan> {
     channels.into_iter().enumerate().map(move |(index, channel)| {
-        let folds = kind == Kind::Keyed && index < FOLDING;
-        Client { channel, transport, kind, folds, keeps_steps: false }
+        let folds = kind == ChannelKind::Keyed && index < FOLDING;
+        ClientPlan { channel, transport, kind, folds, keeps_steps: false }
     })
 }
 
 /// Running clients.
 pub struct Crowd {
-    pub hub: Arc<Hub>,
-    pub followers: Vec<Arc<Follower>>,
+    pub hub: Arc<SharedState>,
+    pub followers: Vec<Arc<SwarmClient>>,
     patience: Duration,
     tasks: JoinSet<()>,
 }
 
-/// What all clients saw, put together.
-pub struct Seen {
-    pub samples: Vec<Sample>,
+/// The totals of all clients.
+pub struct CrowdFigures {
+    pub samples: Vec<DeliverySample>,
     pub frames: u64,
     pub duplicates: u64,
     pub same_position: u64,
@@ -113,13 +111,13 @@ impl Crowd {
     /// subscribed.
     ///
     /// # Errors
-    /// When there are more clients than this process can hold, or some are not subscribed in time.
+    /// When some clients are not subscribed in time.
     pub async fn connect(
         target: &Target,
         args: &CrowdArgs,
-        clients: impl IntoIterator<Item = Client>,
+        clients: impl IntoIterator<Item = ClientPlan>,
     ) -> Result<Self> {
-        let hub = Arc::new(Hub {
+        let hub = Arc::new(SharedState {
             api: Api::new(Duration::from_secs(args.command_deadline)),
             token: target.reception.clone(),
             gate: Arc::new(Semaphore::new(args.connecting)),
@@ -130,11 +128,11 @@ impl Crowd {
         for (index, client) in clients.into_iter().enumerate() {
             let node = target.node(index);
             let source = args.source(&node, index);
-            let mut watch = Watch::new(index, client.kind);
+            let mut watch = ClientWatch::new(index, client.kind);
             watch.entries = client.folds.then(Entries::new);
             watch.taken = client.keeps_steps.then(Vec::new);
             let follower =
-                Arc::new(Follower::new(node, source, client.channel, client.transport, watch));
+                Arc::new(SwarmClient::new(node, source, client.channel, client.transport, watch));
             crowd.followers.push(follower.clone());
             crowd.tasks.spawn(follower.run(crowd.hub.clone()));
         }
@@ -159,9 +157,9 @@ impl Crowd {
         Ok(())
     }
 
-    /// Waits until `done` holds for every client, or patience ends; returns for how many it does
-    /// not.
-    pub async fn until(&self, done: impl Fn(&Follower, usize) -> bool) -> usize {
+    /// Waits until `done` holds for every client or patience ends. Returns the number of clients
+    /// for which it does not hold.
+    pub async fn until(&self, done: impl Fn(&SwarmClient, usize) -> bool) -> usize {
         let end = Instant::now() + self.patience;
         loop {
             let all = self.followers.iter().enumerate();
@@ -173,7 +171,8 @@ impl Crowd {
         }
     }
 
-    /// Closes every connection from this side and holds the clients back.
+    /// Closes every connection from the client's side. Clients reconnect only when they are
+    /// released.
     pub async fn cut(&self) -> Result<()> {
         self.hub.go.send_replace(false);
         self.followers.iter().for_each(|follower| follower.cut.notify_one());
@@ -182,20 +181,20 @@ impl Crowd {
         Ok(())
     }
 
-    /// Lets clients that were cut come back, all of them at once.
+    /// Lets all cut clients reconnect at once.
     pub fn release(&self) {
         self.hub.gate.add_permits(self.followers.len());
         self.hub.go.send_replace(true);
     }
 
-    /// Deliveries so far.
+    /// The number of deliveries so far.
     #[must_use]
     pub fn deliveries(&self) -> u64 {
         self.followers.iter().map(|follower| follower.watch().samples.len() as u64).sum()
     }
 
     /// Notes one breach for each client that is not `done`.
-    pub fn demand(&self, breach: Breach, detail: &str, done: impl Fn(&Watch, usize) -> bool) {
+    pub fn demand(&self, breach: Breach, detail: &str, done: impl Fn(&ClientWatch, usize) -> bool) {
         for (index, follower) in self.followers.iter().enumerate() {
             let mut watch = follower.watch();
             if !done(&watch, index) {
@@ -204,8 +203,7 @@ impl Crowd {
         }
     }
 
-    /// Compares what the folding clients hold with the snapshot at `path`, until they agree or
-    /// patience ends.
+    /// Compares the folded views with the snapshot at `path`, until they agree or patience ends.
     ///
     /// # Errors
     /// When the snapshot cannot be read.
@@ -218,7 +216,7 @@ impl Crowd {
         loop {
             let snapshot: Snapshot =
                 self.hub.api.read(&target.node(0), &self.hub.token, path).await?;
-            let differ = |follower: &&Arc<Follower>| {
+            let differ = |follower: &&Arc<SwarmClient>| {
                 follower
                     .watch()
                     .entries
@@ -238,11 +236,16 @@ impl Crowd {
         }
     }
 
-    /// Ends all clients and puts together what they saw, the breaches into the report.
-    pub async fn finish(mut self, report: &mut Report) -> Seen {
+    /// Stops all clients, adds up their figures, and moves their breaches into the report.
+    pub async fn finish(mut self, report: &mut Report) -> CrowdFigures {
         self.tasks.shutdown().await;
-        let mut seen =
-            Seen { samples: Vec::new(), frames: 0, duplicates: 0, same_position: 0, losses: 0 };
+        let mut seen = CrowdFigures {
+            samples: Vec::new(),
+            frames: 0,
+            duplicates: 0,
+            same_position: 0,
+            losses: 0,
+        };
         for follower in &self.followers {
             let mut watch = follower.watch();
             seen.samples.append(&mut watch.samples);
@@ -260,14 +263,14 @@ impl Crowd {
     }
 }
 
-/// Adds how commands fared to the report.
+/// Reports late and repeated commands.
 pub fn report_commands(api: &Api, report: &mut Report) {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
     report.figure("commands_answered_202", count(api.late()), "");
     report.figure("commands_sent_again", count(api.repeats()), "");
 }
 
-/// Raises the descriptor limit as far as allowed, and refuses a crowd that does not fit.
+/// Raises the limit of file descriptors as far as allowed, and checks that the clients fit.
 ///
 /// # Errors
 /// When it does not.
@@ -280,7 +283,7 @@ pub fn check_room(clients: usize, sources: u8) -> Result<()> {
     );
     let limit = getrlimit(Resource::Nofile);
     if limit.current < limit.maximum {
-        // Without the raise the check below still tells the truth.
+        // When this fails, the check below reports it.
         let _ =
             setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
@@ -293,8 +296,7 @@ pub fn check_room(clients: usize, sources: u8) -> Result<()> {
     Ok(())
 }
 
-/// Checks that the clients fit into this process, and gives what the run was asked to do, for the
-/// report.
+/// Checks that the clients fit into this process, and returns the settings for the report.
 ///
 /// # Errors
 /// When they do not fit.

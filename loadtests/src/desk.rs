@@ -1,4 +1,5 @@
-//! The clinic's side of a run: a fresh queue nobody else touches, its stations, tickets and calls.
+//! The clinic's side of a scenario: a new queue that only the swarm uses, with stations, tickets
+//! and calls.
 
 use std::{
     future::Future,
@@ -21,31 +22,31 @@ use tokio::{
 };
 
 use crate::{
-    follower::now_us,
+    client::now_us,
     http::{Api, AppliedOutcome, CommandFailure},
     report::say,
     target::Target,
-    watch::Kind,
+    watch::ChannelKind,
 };
 
-/// What the clients of a scenario listen to.
+/// The channel of a scenario's clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Audience {
-    /// All of them the location's board.
+    /// The board of the location.
     Board,
-    /// All of them the fresh queue, as staff see it.
+    /// The new queue as staff see it.
     Queue,
-    /// Each of them a ticket of its own in the fresh queue.
+    /// A separate ticket of the new queue for each client.
     Tickets,
-    /// All of them how busy the location is.
+    /// The load of the location.
     Load,
 }
 
-/// Tickets issued at one time while a line is filled.
+/// The number of tickets issued concurrently while a line is filled.
 const ISSUING: usize = 32;
 
-/// Whoever issues the tickets of one fresh queue and calls them.
-pub struct Desk {
+/// Issues and calls the tickets of one new queue.
+pub struct QueueDesk {
     pub api: Arc<Api>,
     pub target: Arc<Target>,
     pub queue: String,
@@ -53,8 +54,8 @@ pub struct Desk {
     turn: AtomicUsize,
 }
 
-/// A ticket, and the version at which it was issued: the order of the line.
-pub struct Issued {
+/// A ticket and the version of its issue, which is its order in the line.
+pub struct IssuedTicket {
     pub ticket: String,
     pub version: u64,
     pub at: i64,
@@ -62,7 +63,7 @@ pub struct Issued {
 
 /// A call that was applied.
 #[derive(Clone)]
-pub struct Called {
+pub struct AppliedCall {
     pub ticket: String,
     pub version: u64,
     pub at: i64,
@@ -74,15 +75,14 @@ struct TicketResult {
     ticket: String,
 }
 
-/// A label prefix, which no other queue of the location may have: `S` and three of 36 characters by
-/// chance.
+/// A label prefix, which must be unique in the location: `S` and three random characters of 36.
 fn prefix() -> String {
     std::iter::once('S').chain((0..3).map(|_| fastrand::digit(36).to_ascii_uppercase())).collect()
 }
 
-impl Desk {
-    /// Creates and opens a queue with `stations` stations, under names no earlier run can have
-    /// used.
+impl QueueDesk {
+    /// Creates and opens a queue with `stations` stations. The names include the clock, so they are
+    /// new.
     ///
     /// # Errors
     /// When a command is refused or has no outcome.
@@ -101,7 +101,7 @@ impl Desk {
                 .context("create a station")?;
         }
         match desk.post(&format!("{queue}/open"), json!({})).await {
-            // A new queue may be open from its beginning.
+            // A server may create queues open.
             Ok(_) | Err(CommandFailure::Refused(409 | 422, _)) => Ok(desk),
             Err(error) => Err(error).context("open the queue"),
         }
@@ -120,30 +120,29 @@ impl Desk {
     ///
     /// # Errors
     /// When the command is refused or has no outcome.
-    pub async fn issue(&self) -> Result<Issued> {
+    pub async fn issue(&self) -> Result<IssuedTicket> {
         let outcome = self.post(&format!("/v1/queues/{}/tickets", self.queue), json!({})).await?;
         let TicketResult { ticket } =
             serde_json::from_value(outcome.result).context("understand a new ticket")?;
-        Ok(Issued { ticket, version: outcome.version, at: outcome.at })
+        Ok(IssuedTicket { ticket, version: outcome.version, at: outcome.at })
     }
 
-    /// Issues `count` tickets, and gives them in the order in which they were decided: the order of
-    /// the line.
+    /// Issues `count` tickets, and returns them in the order of the line.
     ///
     /// # Errors
-    /// When one of them is not issued.
-    pub async fn fill(&self, count: usize) -> Result<Vec<Issued>> {
+    /// When a ticket is not issued.
+    pub async fn fill(&self, count: usize) -> Result<Vec<IssuedTicket>> {
         say(&format!("issuing {count} tickets …"));
         let issuing = stream::iter(0..count).map(|_| self.issue()).buffer_unordered(ISSUING);
-        let mut line: Vec<Issued> = issuing.try_collect().await.context("issue tickets")?;
+        let mut line: Vec<IssuedTicket> = issuing.try_collect().await.context("issue tickets")?;
         line.sort_by_key(|issued| issued.version);
         let dense = line.windows(2).all(|pair| pair[0].version < pair[1].version);
         ensure!(dense, "two tickets were issued at the same version");
         Ok(line)
     }
 
-    /// The channel of each of `clients`, and its kind; issues their tickets if they are to have
-    /// some.
+    /// The channels of `clients` clients and their kind. Issues a ticket for each client that needs
+    /// one.
     ///
     /// # Errors
     /// When a ticket is not issued.
@@ -151,25 +150,25 @@ impl Desk {
         &self,
         audience: Audience,
         clients: usize,
-    ) -> Result<(Kind, Vec<String>)> {
+    ) -> Result<(ChannelKind, Vec<String>)> {
         Ok(match audience {
             Audience::Board => {
-                (Kind::Keyed, vec![format!("board:{}", self.target.location); clients])
+                (ChannelKind::Keyed, vec![format!("board:{}", self.target.location); clients])
             }
-            Audience::Queue => (Kind::Keyed, vec![format!("queue:{}", self.queue); clients]),
+            Audience::Queue => (ChannelKind::Keyed, vec![format!("queue:{}", self.queue); clients]),
             Audience::Load => {
-                (Kind::Keyed, vec![format!("load:{}", self.target.location); clients])
+                (ChannelKind::Keyed, vec![format!("load:{}", self.target.location); clients])
             }
             Audience::Tickets => {
                 let line = self.fill(clients).await?;
                 let channels =
                     line.iter().map(|issued| format!("ticket:{}", issued.ticket)).collect();
-                (Kind::Ticket { own_line: true }, channels)
+                (ChannelKind::Ticket { own_line: true }, channels)
             }
         })
     }
 
-    /// Where the snapshot of the audience's view is read; tickets have one each.
+    /// The path of the snapshot, or `None` for tickets, which have one each.
     #[must_use]
     pub fn view_path(&self, audience: Audience) -> Option<String> {
         match audience {
@@ -180,11 +179,11 @@ impl Desk {
         }
     }
 
-    /// Calls the next in line to the station whose turn it is.
+    /// Calls the next ticket to the station whose turn it is.
     ///
     /// # Errors
     /// When the command is refused or has no outcome.
-    pub async fn call(&self, turn: usize) -> Result<Called> {
+    pub async fn call(&self, turn: usize) -> Result<AppliedCall> {
         let started = Instant::now();
         let station = &self.stations[turn % self.stations.len()];
         let path = format!("/v1/queues/{}/call-next", self.queue);
@@ -192,7 +191,7 @@ impl Desk {
         let took = started.elapsed();
         let TicketResult { ticket } =
             serde_json::from_value(outcome.result).context("understand a call")?;
-        Ok(Called { ticket, version: outcome.version, at: outcome.at, took })
+        Ok(AppliedCall { ticket, version: outcome.version, at: outcome.at, took })
     }
 
     /// Starts the service of a called ticket.
@@ -216,8 +215,8 @@ impl Desk {
     }
 }
 
-/// Starts `count` runs of `make` at `rate` a second, however long each takes, and gives all that
-/// they returned.
+/// Starts `count` tasks of `make` at `rate` per second, whatever their duration, and returns all
+/// results.
 pub async fn at_rate<T, F>(count: usize, rate: f64, make: impl Fn(usize) -> F) -> Vec<T>
 where
     T: Send + 'static,

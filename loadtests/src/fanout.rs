@@ -1,4 +1,4 @@
-//! One board or queue, many listeners: deliveries in a second, their delay, and the server's CPU
+//! One board or queue with many listeners: deliveries per second, their delay, and the server's CPU
 //! for each.
 
 use std::{sync::Arc, time::Duration};
@@ -8,9 +8,9 @@ use clap::Args;
 
 use crate::{
     breach::Breach,
+    client::Transport,
     crowd::{Crowd, CrowdArgs, clients, report_commands, settings},
-    desk::{Audience, Desk, at_rate},
-    follower::Transport,
+    desk::{Audience, QueueDesk, at_rate},
     phones::floors,
     report::{Report, Span, say},
     target::Target,
@@ -24,24 +24,24 @@ pub struct FanoutArgs {
     transport: Transport,
     #[arg(long, value_enum, default_value = "queue")]
     channel: Audience,
-    /// Changes to make: tickets issued and called in turn.
+    /// Number of changes: tickets are issued and called in turn.
     #[arg(long, default_value_t = 400)]
     changes: usize,
-    /// Changes in a second.
+    /// Changes per second.
     #[arg(long, default_value_t = 20.0)]
     rate: f64,
-    /// Measure the bare cost of a send afterwards, for comparison.
+    /// Afterwards measure the bare cost of a send, for comparison.
     #[arg(long)]
     floor: bool,
 }
 
-/// People in line from the beginning, so that a call that overtakes its ticket finds somebody.
+/// Tickets in line at the start, so that a call never finds an empty queue.
 const HEAD_START: usize = 32;
 
 /// Runs the scenario.
 ///
 /// # Errors
-/// When it cannot be set up or measured; broken promises are in the report.
+/// When it cannot be set up or measured. Breaches are in the report.
 pub async fn run(
     target: Arc<Target>,
     args: &CrowdArgs,
@@ -50,8 +50,9 @@ pub async fn run(
 ) -> Result<Report> {
     ensure!(fanout.channel != Audience::Tickets, "for tickets use the scenario `phones`");
     let mut report = Report::new("fanout", settings(&target, args, fanout.listeners)?);
-    let desk =
-        Arc::new(Desk::open(target.clone(), Duration::from_secs(args.command_deadline), 4).await?);
+    let desk = Arc::new(
+        QueueDesk::open(target.clone(), Duration::from_secs(args.command_deadline), 4).await?,
+    );
     desk.fill(HEAD_START).await?;
     let (kind, channels) = desk.channels(fanout.channel, fanout.listeners).await?;
     let crowd = Crowd::connect(&target, args, clients(fanout.transport, kind, channels)).await?;
@@ -82,8 +83,8 @@ pub async fn run(
     Ok(report)
 }
 
-/// Makes the changes and returns the version of the last one.
-async fn change(desk: &Arc<Desk>, fanout: &FanoutArgs, report: &mut Report) -> u64 {
+/// Makes the changes, and returns the version of the last one.
+async fn change(desk: &Arc<QueueDesk>, fanout: &FanoutArgs, report: &mut Report) -> u64 {
     let results = at_rate(fanout.changes, fanout.rate, |turn| {
         let desk = desk.clone();
         async move {

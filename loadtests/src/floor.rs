@@ -1,5 +1,5 @@
 //! The bare cost of delivering a frame: a loop of `send` to loopback sockets, drained on another
-//! core. Nothing that serves a frame with one write for each socket can be cheaper on the same
+//! core. A server that writes each frame with one call for each socket cannot be cheaper on this
 //! machine.
 
 use std::{
@@ -21,38 +21,38 @@ use rustix::{
     time::{ClockId, Timespec, clock_gettime},
 };
 
-/// What to measure.
+/// The settings of a measurement.
 #[derive(Clone, Copy)]
-pub struct Plan {
+pub struct FloorPlan {
     pub sockets: usize,
-    /// Size of a frame.
+    /// Size of a frame in bytes.
     pub bytes: usize,
     pub seconds: f64,
-    /// Rounds over all sockets in a second; none means as fast as possible. A paced loop pays for
-    /// waking the reader, which a flat-out loop finds awake.
+    /// Rounds over all sockets per second; `None` is as fast as possible. A paced loop also pays
+    /// for waking the reader.
     pub rounds_per_second: Option<f64>,
 }
 
-/// What a `send` cost.
+/// The cost of a `send`.
 #[derive(Clone, Copy)]
 pub struct Floor {
-    /// CPU of the sending thread alone, µs for each `send`.
+    /// CPU time of the sending thread in µs for each `send`.
     pub us_per_send: f64,
     pub sends_per_second: f64,
-    /// Whether sender and reader had a core each.
+    /// Whether sender and reader had separate cores.
     pub pinned: bool,
 }
 
-/// Both ends of each socket are in this process, and some descriptors are needed otherwise.
+/// Each socket has both ends in this process. Some descriptors are reserved for other use.
 const MOST_SOCKETS: usize = 9_800;
-/// The reader looks whether it should stop at least this often.
+/// The interval at which the reader checks whether to stop.
 const READER_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
-/// Measures in threads of its own, and returns when they have ended.
+/// Measures in separate threads, and returns when they have ended.
 ///
 /// # Errors
-/// When the sockets cannot be had.
-pub fn measure(plan: Plan) -> Result<Floor> {
+/// When the sockets cannot be created.
+pub fn measure(plan: FloorPlan) -> Result<Floor> {
     ensure!(
         (1..=MOST_SOCKETS).contains(&plan.sockets),
         "the floor takes 1 to {MOST_SOCKETS} sockets"
@@ -91,7 +91,7 @@ fn positions(count: usize) -> Result<(Vec<TcpStream>, Vec<TcpStream>)> {
     Ok((writers, readers))
 }
 
-/// The first two cores this process may use.
+/// The first two cores that this process may use.
 fn two_cores() -> Option<(usize, usize)> {
     let allowed = sched_getaffinity(None).ok()?;
     let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
@@ -102,14 +102,14 @@ fn pin(core: Option<usize>) {
     if let Some(core) = core {
         let mut set = CpuSet::new();
         set.set(core);
-        // The cores come from our own affinity; at worst the figure is noisier.
+        // The cores come from this process's own affinity. When this fails, the figure is noisier.
         let _ = sched_setaffinity(None, &set);
     }
 }
 
 fn send_all(
     sockets: &[TcpStream],
-    plan: Plan,
+    plan: FloorPlan,
     core: Option<usize>,
 ) -> Result<(u64, Duration, Duration)> {
     pin(core);
@@ -154,7 +154,8 @@ fn drain(sockets: &[TcpStream], core: Option<usize>, stop: &AtomicBool) -> Resul
         for event in &events {
             let index = usize::try_from(event.data.u64()).unwrap_or(usize::MAX);
             if let Some(socket) = sockets.get(index) {
-                // Level-triggered: what is left, or failed for now, is reported again.
+                // The poll is level-triggered: remaining bytes and temporary failures are reported
+                // again.
                 let _ = recv(socket, &mut bytes[..], RecvFlags::empty());
             }
         }

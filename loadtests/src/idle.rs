@@ -1,4 +1,5 @@
-//! Many quiet connections: what each costs in memory, to open, and while nothing happens.
+//! Many idle connections: the memory of each, the CPU to open it, and the CPU while nothing
+//! happens.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,11 +8,11 @@ use clap::Args;
 use tokio::time::sleep;
 
 use crate::{
+    client::Transport,
     crowd::{Crowd, CrowdArgs, clients, settings},
-    desk::{Audience, Desk},
-    follower::Transport,
-    memory::Before,
-    process::Watched,
+    desk::{Audience, QueueDesk},
+    memory::MemoryBaseline,
+    process::WatchedProcesses,
     report::{Report, Span, say},
     target::Target,
 };
@@ -22,10 +23,10 @@ pub struct IdleArgs {
     clients: usize,
     #[arg(long, value_enum, default_value = "ws")]
     transport: Transport,
-    /// What each client subscribes to.
+    /// Channel of each client.
     #[arg(long, value_enum, default_value = "board")]
     channel: Audience,
-    /// Seconds for which the connections are held and their idle CPU is measured.
+    /// Seconds for which the connections are held while idle CPU is measured.
     #[arg(long, default_value_t = 30)]
     hold: u64,
 }
@@ -33,7 +34,7 @@ pub struct IdleArgs {
 /// Runs the scenario.
 ///
 /// # Errors
-/// When it cannot be set up or measured; broken promises are in the report.
+/// When it cannot be set up or measured. Breaches are in the report.
 pub async fn run(
     target: Arc<Target>,
     args: &CrowdArgs,
@@ -41,11 +42,12 @@ pub async fn run(
     idle: IdleArgs,
 ) -> Result<Report> {
     let mut report = Report::new("idle", settings(&target, args, idle.clients)?);
-    let desk = Desk::open(target.clone(), Duration::from_secs(args.command_deadline), 1).await?;
+    let desk =
+        QueueDesk::open(target.clone(), Duration::from_secs(args.command_deadline), 1).await?;
     let (kind, channels) = desk.channels(idle.channel, idle.clients).await?;
 
-    let before = Watched::start(pids);
-    let memory = Before::read(pids);
+    let before = WatchedProcesses::start(pids);
+    let memory = MemoryBaseline::read(pids);
     let connecting = Span::start(pids);
     let crowd = Crowd::connect(&target, args, clients(idle.transport, kind, channels)).await?;
     connecting.report(&mut report, "connecting", 0);

@@ -1,14 +1,15 @@
-//! Load tools: `swarm` plays thousands of phones and boards against running nodes and checks what
-//! each of them was promised; `floor` measures what a bare `send` costs on the same machine;
-//! `claims` writes claims files with planted violations, and measures what a check of them costs.
+//! Load tools. `swarm` runs thousands of clients against running nodes and checks every message,
+//! `floor` measures the cost of a bare `send`, and `claims` generates claims files and measures
+//! their checks.
 
 pub mod breach;
 pub mod claims_cost;
+pub mod client;
 pub mod crowd;
 pub mod desk;
 pub mod fanout;
 pub mod floor;
-pub mod follower;
+
 pub mod http;
 pub mod idle;
 pub mod memory;

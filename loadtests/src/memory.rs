@@ -1,45 +1,45 @@
-//! What a server's memory consists of: pages of its processes by what is mapped there, and what the
-//! kernel holds for sockets, which belongs to no process' memory.
+//! The parts of a server's memory: the pages of its processes by mapping, and the kernel's memory
+//! for sockets, which belongs to no process.
 
 use std::fs;
 
 use crate::report::Report;
 
-/// Kernel objects that a connection needs: its socket, inode, file and place in an epoll. Its
-/// directory entry is left out: the cache of those grows by thousands whenever anybody lists files.
+/// KernelMemory objects of a connection: socket, inode, file and epoll entry. Directory entries are left
+/// out, because their cache grows by thousands whenever any program lists files.
 const SLABS: [&str; 4] = ["TCP", "sock_inode_cache", "filp", "eventpoll_epi"];
 
-/// One reading, in KiB.
+/// One reading of a process, in KiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
-    /// What the allocator grew by `brk`.
+pub struct ProcessMemory {
+    /// The heap that the allocator grows with `brk`.
     pub heap: u64,
-    /// Anonymous mappings: the allocator's other arenas, and the threads' stacks.
+    /// Anonymous mappings: other arenas of the allocator, and stacks of threads.
     pub anonymous: u64,
-    /// The program and its libraries, as far as they are in memory.
+    /// Resident pages of the program and its libraries.
     pub files: u64,
 }
 
-/// One reading of the kernel's memory for all sockets of this machine, in KiB: of a connection over
-/// loopback both ends.
+/// One reading of the kernel's memory for all sockets of this machine, in KiB. A loopback
+/// connection counts with both ends.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Kernel {
-    /// Buffers in use of TCP.
+pub struct KernelMemory {
+    /// TCP buffers in use.
     pub buffers: u64,
-    /// The objects of [`SLABS`]; none where only root may read them and this is not root.
+    /// The objects of [`SLABS`], or `None` when the process may not read them.
     pub objects: Option<u64>,
 }
 
-/// What is there at the beginning, to be compared with later.
-pub struct Before {
-    processes: Vec<(u32, String, Memory)>,
-    kernel: Kernel,
+/// The first readings, which later ones are compared with.
+pub struct MemoryBaseline {
+    processes: Vec<(u32, String, ProcessMemory)>,
+    kernel: KernelMemory,
 }
 
-impl Memory {
-    /// Resident pages from the text of `/proc/<pid>/smaps`.
+impl ProcessMemory {
+    /// Reads resident pages from the text of `/proc/<pid>/smaps`.
     #[must_use]
-    pub fn of(smaps: &str) -> Self {
+    pub fn from_smaps(smaps: &str) -> Self {
         let mut memory = Self::default();
         let mut of_file = false;
         let mut name = "";
@@ -54,7 +54,7 @@ impl Memory {
                         _ => memory.anonymous += kib,
                     }
                 }
-                // Address, rights, offset, device, inode, and a name where there is one.
+                // Address, permissions, offset, device, inode, and a name for some mappings.
                 [range, _, _, _, inode, ref path @ ..]
                     if range.contains('-') && !range.ends_with(':') =>
                 {
@@ -68,11 +68,11 @@ impl Memory {
     }
 
     fn read(pid: u32) -> Option<Self> {
-        fs::read_to_string(format!("/proc/{pid}/smaps")).ok().map(|smaps| Self::of(&smaps))
+        fs::read_to_string(format!("/proc/{pid}/smaps")).ok().map(|smaps| Self::from_smaps(&smaps))
     }
 }
 
-impl Kernel {
+impl KernelMemory {
     fn read() -> Self {
         let sockets = fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
         let pages = sockets.lines().find_map(|line| line.strip_prefix("TCP:")).and_then(|line| {
@@ -85,7 +85,7 @@ impl Kernel {
     }
 }
 
-/// Active objects of the caches in [`SLABS`] times their size.
+/// The active objects of the caches in [`SLABS`], times their size.
 fn objects_kib(slabinfo: &str) -> u64 {
     let bytes = slabinfo.lines().filter_map(|line| {
         let mut fields = line.split_whitespace();
@@ -97,30 +97,30 @@ fn objects_kib(slabinfo: &str) -> u64 {
     bytes.sum::<u64>() / 1024
 }
 
-impl Before {
+impl MemoryBaseline {
     /// Reads the processes and the kernel.
     #[must_use]
     pub fn read(pids: &[u32]) -> Self {
         let process = |pid: &u32| {
             let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-            Some((*pid, name.trim().to_owned(), Memory::read(*pid)?))
+            Some((*pid, name.trim().to_owned(), ProcessMemory::read(*pid)?))
         };
-        Self { processes: pids.iter().filter_map(process).collect(), kernel: Kernel::read() }
+        Self { processes: pids.iter().filter_map(process).collect(), kernel: KernelMemory::read() }
     }
 
-    /// Reports what has grown since, for each of `clients`.
+    /// Reports the growth since then, divided by the number of clients.
     pub fn report(&self, report: &mut Report, clients: usize) {
         let each = |before: u64, after: u64| {
             (after.cast_signed() - before.cast_signed()) as f64 / clients as f64
         };
         let mut figure = |name: String, value: f64| report.figure(&name, value, "KiB a client");
         for (pid, name, before) in &self.processes {
-            let Some(after) = Memory::read(*pid) else { continue };
+            let Some(after) = ProcessMemory::read(*pid) else { continue };
             figure(format!("heap_{name}_{pid}_kib"), each(before.heap, after.heap));
             figure(format!("anonymous_{name}_{pid}_kib"), each(before.anonymous, after.anonymous));
             figure(format!("files_{name}_{pid}_kib"), each(before.files, after.files));
         }
-        let kernel = Kernel::read();
+        let kernel = KernelMemory::read();
         figure(
             "kernel_buffers_both_ends_kib".to_owned(),
             each(self.kernel.buffers, kernel.buffers),
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_are_told_apart_by_what_is_mapped() {
+    fn pages_are_counted_by_mapping() {
         let smaps = "\
 5581a000-5581c000 r-xp 00001000 fe:00 4711                       /usr/bin/clinicwire
 Size:                  8 kB
@@ -150,11 +150,14 @@ VmFlags: rd wr mr mw me ac sd
 7ffd1000-7ffd3000 rw-p 00000000 00:00 0                          [stack]
 Rss:                  12 kB
 ";
-        assert_eq!(Memory::of(smaps), Memory { heap: 100, anonymous: 52, files: 8 });
+        assert_eq!(
+            ProcessMemory::from_smaps(smaps),
+            ProcessMemory { heap: 100, anonymous: 52, files: 8 }
+        );
     }
 
     #[test]
-    fn a_connections_objects_are_counted_by_their_size() {
+    fn kernel_objects_are_counted_by_size() {
         let slabs = "\
 slabinfo - version: 2.1
 # name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables

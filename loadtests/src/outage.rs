@@ -1,4 +1,4 @@
-//! Killing the processor in the middle of a run, and starting it again.
+//! Kills the processor in the middle of a run, and starts it again.
 
 use std::{fs, fs::File, path::PathBuf, process::Stdio, time::Duration};
 
@@ -9,24 +9,24 @@ use tokio::{process::Command, time::sleep};
 
 use crate::report::say;
 
-/// When to kill which process, and how to start it again.
+/// The settings of an outage.
 #[derive(Args, Clone)]
 pub struct OutageArgs {
-    /// Kill the processor (SIGKILL) after this many calls were sent.
+    /// Kill the processor with SIGKILL after this many calls.
     #[arg(long, requires_all = ["processor_pid", "restart_cmd"])]
     kill_after: Option<usize>,
-    /// The process to kill.
+    /// Process to kill.
     #[arg(long)]
     processor_pid: Option<u32>,
-    /// Shell command that starts it again; it runs on after the swarm has ended.
+    /// Shell command that starts it again. The process outlives the swarm.
     #[arg(long)]
     restart_cmd: Option<String>,
-    /// Where the restarted process writes.
+    /// File for the output of the restarted process.
     #[arg(long, default_value = "/dev/null")]
     restart_log: PathBuf,
 }
 
-/// An outage that is asked for.
+/// A requested outage.
 #[derive(Clone)]
 pub struct Outage {
     pub after: usize,
@@ -36,7 +36,7 @@ pub struct Outage {
 }
 
 impl OutageArgs {
-    /// The outage, if one was asked for.
+    /// The outage, if one was requested.
     #[must_use]
     pub fn outage(self) -> Option<Outage> {
         let (after, pid, command) = (self.kill_after?, self.processor_pid?, self.restart_cmd?);
@@ -45,11 +45,11 @@ impl OutageArgs {
 }
 
 impl Outage {
-    /// Kills the process, waits until it is gone, starts the command, and returns the pid of its
-    /// shell (of the program, when the command begins with `exec`).
+    /// Kills the process, waits for its end, and starts the command. Returns the pid of the shell,
+    /// or of the program when the command begins with `exec`.
     ///
     /// # Errors
-    /// When there is no such process, or the command cannot be started.
+    /// When the process does not exist, or the command cannot be started.
     pub async fn strike(&self) -> Result<u32> {
         let pid = i32::try_from(self.pid)
             .ok()
@@ -79,7 +79,7 @@ impl Outage {
     }
 }
 
-/// False for a process that is gone, or dead and not yet reaped by its parent.
+/// Whether the process exists and is not a zombie.
 fn is_running(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());

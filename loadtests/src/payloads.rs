@@ -11,7 +11,7 @@ use schemas::ticket::TicketState;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-/// `data:` of an SSE frame that carries a view; what a Socket.IO event tells, too.
+/// The data of an SSE event with a view. Socket.IO events are converted to it.
 #[derive(Deserialize)]
 pub struct StreamData<'a> {
     #[serde(borrow)]
@@ -21,7 +21,7 @@ pub struct StreamData<'a> {
     pub data: &'a RawValue,
 }
 
-/// `data:` of an SSE `error` frame.
+/// The data of an SSE `error` event.
 #[derive(Deserialize)]
 pub struct StreamError {
     pub code: u32,
@@ -29,7 +29,7 @@ pub struct StreamError {
     pub retry: bool,
 }
 
-/// How far a ticket is on its way. In a line that only moves forward, this never falls.
+/// The progress of a ticket in four stages. In a line that only moves forward, it never falls.
 #[must_use]
 pub fn stage(state: TicketState) -> u8 {
     match state {
@@ -40,7 +40,7 @@ pub fn stage(state: TicketState) -> u8 {
     }
 }
 
-/// What a patient sees of their own ticket.
+/// A ticket as its patient sees it.
 #[derive(Deserialize)]
 pub struct TicketData<'a> {
     pub at: i64,
@@ -64,7 +64,7 @@ pub struct TicketData<'a> {
 }
 
 impl TicketData<'_> {
-    /// Equal for two publications that look the same to the patient, whatever their record.
+    /// A hash of everything that the patient sees: equal for two publications that look the same.
     #[must_use]
     pub fn looks(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
@@ -100,14 +100,14 @@ pub struct KeyedData<'a> {
     remove: Option<&'a RawValue>,
 }
 
-/// The entries of a view as a client holds them.
+/// The entries of a folded view.
 pub type Entries = BTreeMap<String, Value>;
 
 impl KeyedData<'_> {
     /// Folds this snapshot or delta into `entries`.
     ///
     /// # Errors
-    /// When the entries are not the JSON objects and keys that they should be.
+    /// When the entries are not JSON objects and keys.
     pub fn fold_into(&self, entries: &mut Entries) -> serde_json::Result<()> {
         if let Some(all) = self.entries {
             *entries = serde_json::from_str(all.get())?;

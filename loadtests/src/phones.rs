@@ -1,5 +1,5 @@
-//! Patients' phones follow their own tickets while a line is called: does each see its position
-//! fall, in order, to the right end, and how soon?
+//! Phones of patients follow their own tickets while a line is called. Every position must fall in
+//! order and end in the right state; the delays are measured.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,51 +9,51 @@ use tokio::time::sleep;
 
 use crate::{
     breach::Breach,
+    client::Transport,
     crowd::{Crowd, CrowdArgs, clients, report_commands, settings},
-    desk::{Called, Desk, Issued, at_rate},
-    floor::{Plan, measure},
-    follower::Transport,
+    desk::{AppliedCall, IssuedTicket, QueueDesk, at_rate},
+    floor::{FloorPlan, measure},
     outage::OutageArgs,
     report::{Report, Span, say},
     target::Target,
-    watch::{Kind, Watch},
+    watch::{ChannelKind, ClientWatch},
 };
 use schemas::ticket::TicketState;
 
 #[derive(Args)]
 pub struct PhonesArgs {
-    /// Tickets in the line, each followed by one phone.
+    /// Tickets in the line, each with one phone.
     #[arg(long, default_value_t = 500)]
     phones: usize,
     #[arg(long, value_enum, default_value = "ws")]
     transport: Transport,
-    /// How often to call the next in line.
+    /// Number of calls.
     #[arg(long, default_value_t = 200)]
     calls: usize,
-    /// Calls in a second.
+    /// Calls per second.
     #[arg(long, default_value_t = 20.0)]
     rate: f64,
-    /// Start and complete the service of each ticket that was called.
+    /// Also start and complete the service of each called ticket.
     #[arg(long)]
     complete: bool,
     #[arg(long, default_value_t = 4)]
     stations: usize,
-    /// Measure the bare cost of a send afterwards, for comparison.
+    /// Afterwards measure the bare cost of a send, for comparison.
     #[arg(long)]
     floor: bool,
     #[command(flatten)]
     outage: OutageArgs,
 }
 
-/// For how long nothing may change after everything arrived: a late repeat or a step back would
-/// show.
+/// The time without changes after the last delivery, in which a late repetition or step back would
+/// appear.
 pub const QUIET: Duration = Duration::from_secs(1);
-/// Bytes of a ticket's frame as the floor sends it.
+/// The size of a ticket's frame in bytes, used for the floor.
 const FRAME_BYTES: usize = 200;
 
-/// What a phone has to show in the end.
+/// The state that a phone must show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expected {
+pub struct ExpectedState {
     state: TicketState,
     position: Option<u32>,
 }
@@ -61,7 +61,7 @@ pub struct Expected {
 /// Runs the scenario.
 ///
 /// # Errors
-/// When it cannot be set up or measured; broken promises are in the report.
+/// When it cannot be set up or measured. Breaches are in the report.
 pub async fn run(
     target: Arc<Target>,
     crowd: &CrowdArgs,
@@ -70,12 +70,12 @@ pub async fn run(
 ) -> Result<Report> {
     let mut report = Report::new("phones", settings(&target, crowd, args.phones)?);
     let deadline = Duration::from_secs(crowd.command_deadline);
-    let desk = Arc::new(Desk::open(target.clone(), deadline, args.stations.max(1)).await?);
+    let desk = Arc::new(QueueDesk::open(target.clone(), deadline, args.stations.max(1)).await?);
     let line = desk.fill(args.phones).await?;
 
     let arriving = Span::start(pids);
     let channels = line.iter().map(|issued| format!("ticket:{}", issued.ticket));
-    let phones = clients(args.transport, Kind::Ticket { own_line: true }, channels);
+    let phones = clients(args.transport, ChannelKind::Ticket { own_line: true }, channels);
     let phones = Crowd::connect(&target, crowd, phones).await?;
     arriving.report(&mut report, "connecting", 0);
     let first = expected(line.len(), 0, TicketState::Called);
@@ -111,9 +111,8 @@ pub async fn run(
     Ok(report)
 }
 
-/// Makes the calls, with the outage among them, and gives those that were applied in the order of
-/// the log.
-async fn call(desk: &Arc<Desk>, args: &PhonesArgs, report: &mut Report) -> Vec<Called> {
+/// Makes the calls and the outage, and returns the applied calls in the order of the log.
+async fn call(desk: &Arc<QueueDesk>, args: &PhonesArgs, report: &mut Report) -> Vec<AppliedCall> {
     let outage = args.outage.clone().outage().map(Arc::new);
     let mut restarted = outage.is_none();
     let complete = args.complete;
@@ -149,16 +148,21 @@ async fn call(desk: &Arc<Desk>, args: &PhonesArgs, report: &mut Report) -> Vec<C
         }
     }
     if !restarted {
-        report.breaches.note(Breach::CommandFailed, || {
-            "the processor was not killed and started again".to_owned()
-        });
+        report
+            .breaches
+            .note(Breach::CommandFailed, || "the processor was not restarted".to_owned());
     }
     calls.sort_by_key(|called| called.version);
     calls
 }
 
-/// The n-th call in the log has to call the n-th in line.
-pub fn check_calls(line: &[Issued], calls: &[Called], asked: usize, report: &mut Report) {
+/// Checks that the n-th call of the log called the n-th ticket in line.
+pub fn check_calls(
+    line: &[IssuedTicket],
+    calls: &[AppliedCall],
+    asked: usize,
+    report: &mut Report,
+) {
     report.figure("calls_applied", calls.len() as f64, "");
     if calls.len() != asked {
         let applied = calls.len();
@@ -175,11 +179,11 @@ pub fn check_calls(line: &[Issued], calls: &[Called], asked: usize, report: &mut
     }
 }
 
-/// The naive model: a list of people, and each call takes the first one out of it.
+/// The expected states by a naive model: each call removes the first of a list.
 #[must_use]
-pub fn expected(people: usize, calls: usize, end: TicketState) -> Vec<Expected> {
+pub fn expected(people: usize, calls: usize, end: TicketState) -> Vec<ExpectedState> {
     let mut waiting: Vec<usize> = (0..people).collect();
-    let mut all = vec![Expected { state: TicketState::Waiting, position: None }; people];
+    let mut all = vec![ExpectedState { state: TicketState::Waiting, position: None }; people];
     for _ in 0..calls.min(people) {
         all[waiting.remove(0)].state = end;
     }
@@ -189,27 +193,28 @@ pub fn expected(people: usize, calls: usize, end: TicketState) -> Vec<Expected> 
     all
 }
 
-/// How often a position or state changes when every call is shown to everybody it concerns.
+/// The number of changes of positions and states, when each call changes the called ticket and all
+/// behind it.
 fn steps(people: usize, calls: usize) -> usize {
     (0..calls.min(people)).map(|called| people - called).sum()
 }
 
-/// Whether that is what the client shows.
+/// Whether the client shows this state.
 #[must_use]
-pub fn shows(watch: &Watch, expected: Expected) -> bool {
+pub fn shows(watch: &ClientWatch, expected: ExpectedState) -> bool {
     watch.state == Some(expected.state) && watch.position == expected.position
 }
 
-/// Measures the floor flat out, and at the pace of this run; reports what a delivery cost beside
-/// them.
+/// Measures the floor at full speed and at the pace of this run, and reports the ratio of a
+/// delivery to them.
 ///
 /// # Errors
-/// When its sockets cannot be had.
+/// When the sockets cannot be created.
 pub fn floors(report: &mut Report, sockets: usize, rate: f64, cost: Option<f64>) -> Result<()> {
     say("measuring the bare cost of a send …");
-    let flat_out = Plan { sockets, bytes: FRAME_BYTES, seconds: 3.0, rounds_per_second: None };
+    let flat_out = FloorPlan { sockets, bytes: FRAME_BYTES, seconds: 3.0, rounds_per_second: None };
     report.floor("floor_flat_out", &measure(flat_out)?, cost);
-    let paced = Plan { rounds_per_second: Some(rate), ..flat_out };
+    let paced = FloorPlan { rounds_per_second: Some(rate), ..flat_out };
     report.floor("floor_at_this_pace", &measure(paced)?, cost);
     Ok(())
 }
@@ -219,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_model_calls_from_the_front_and_the_others_move_up() {
+    fn called_front_moves_others_up() {
         let shown = expected(4, 2, TicketState::Called);
         let positions: Vec<_> = shown.iter().map(|phone| phone.position).collect();
         assert_eq!(positions, [None, None, Some(1), Some(2)]);
@@ -228,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn each_call_concerns_the_one_called_and_everybody_behind() {
+    fn call_changes_called_ticket_and_all_behind() {
         assert_eq!(steps(4, 2), 4 + 3);
         assert_eq!(steps(2, 9), 2 + 1);
     }

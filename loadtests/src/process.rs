@@ -1,4 +1,4 @@
-//! CPU and memory of the server's processes, read from /proc by pid.
+//! CPU and memory of the server's processes, from `/proc`.
 
 use std::{fs, time::Duration};
 
@@ -7,16 +7,16 @@ use crate::report::Report;
 /// One reading of one process.
 #[derive(Clone, Copy)]
 pub struct Usage {
-    /// User and system time since its start, exited threads included; ticks of 10 ms.
+    /// User and system time since the start, including exited threads, in ticks of 10 ms.
     pub cpu: Duration,
     pub rss_kib: u64,
 }
 
-/// The processes to watch, with the reading at the start of the measurement.
-pub struct Watched(Vec<(u32, String, Option<Usage>)>);
+/// The watched processes with their first readings.
+pub struct WatchedProcesses(Vec<(u32, String, Option<Usage>)>);
 
-/// What one process used during the measurement.
-pub struct Used {
+/// The CPU and memory that one process used during a measurement.
+pub struct ProcessUsage {
     pub pid: u32,
     pub name: String,
     pub cpu_ms: f64,
@@ -25,12 +25,11 @@ pub struct Used {
 }
 
 impl Usage {
-    /// None when there is no such process, or no more.
+    /// `None` when the process does not exist.
     #[must_use]
     pub fn read(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name in parentheses may hold spaces; utime and stime are the 12th and 13th fields
-        // after it.
+        // The name in parentheses may have spaces. The times are the 12th and 13th fields after it.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         let ticks: u64 =
             fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
@@ -50,7 +49,7 @@ fn rss_kib(pid: u32) -> Option<u64> {
     Some(pages * rustix::param::page_size() as u64 / 1024)
 }
 
-impl Watched {
+impl WatchedProcesses {
     /// Takes the first reading.
     #[must_use]
     pub fn start(pids: &[u32]) -> Self {
@@ -62,14 +61,14 @@ impl Watched {
         Self(pids.iter().map(read).collect())
     }
 
-    /// What each used since; processes that have ended are left out.
+    /// The usage of each process since the first reading. Ended processes are left out.
     #[must_use]
-    pub fn used(&self) -> Vec<Used> {
+    pub fn used(&self) -> Vec<ProcessUsage> {
         let since = |(pid, name, before): &(u32, String, Option<Usage>)| {
             let (before, after) = ((*before)?, Usage::read(*pid)?);
             let cpu_ms = after.cpu.saturating_sub(before.cpu).as_secs_f64() * 1e3;
             let rss_grew_kib = after.rss_kib.cast_signed() - before.rss_kib.cast_signed();
-            Some(Used {
+            Some(ProcessUsage {
                 pid: *pid,
                 name: name.clone(),
                 cpu_ms,
@@ -81,12 +80,12 @@ impl Watched {
     }
 }
 
-/// Reports each process, by delivery too where there were any, and returns their CPU together, in
-/// µs; none when no process was watched.
+/// Reports each process, also per delivery if there were any. Returns the CPU time of all together
+/// in µs, or `None` when no process is watched.
 pub fn report_used(
     report: &mut Report,
     label: &str,
-    used: &[Used],
+    used: &[ProcessUsage],
     deliveries: u64,
 ) -> Option<f64> {
     for process in used {
@@ -102,7 +101,7 @@ pub fn report_used(
     (!used.is_empty()).then(|| used.iter().map(|process| process.cpu_ms).sum::<f64>() * 1e3)
 }
 
-/// This process' own CPU time: a generator that is always busy measures itself.
+/// The CPU time of this process. A swarm that is always busy measures itself.
 #[must_use]
 pub fn own_cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);

@@ -1,4 +1,4 @@
-//! A region comes back at once: every client is cut, misses some changes, and resumes from its own
+//! All clients reconnect at once: every client is cut, misses some changes, and resumes from its
 //! position.
 
 use std::{sync::Arc, time::Duration};
@@ -8,12 +8,12 @@ use clap::Args;
 
 use crate::{
     breach::Breach,
+    client::{Transport, now_us},
     crowd::{Crowd, CrowdArgs, clients, report_commands, settings},
-    desk::{Audience, Desk},
-    follower::{Transport, now_us},
+    desk::{Audience, QueueDesk},
     report::{Report, Span, say},
     target::Target,
-    watch::Resumed,
+    watch::Resumption,
 };
 
 #[derive(Args)]
@@ -24,7 +24,7 @@ pub struct ReconnectArgs {
     transport: Transport,
     #[arg(long, value_enum, default_value = "queue")]
     channel: Audience,
-    /// Calls made while the clients are away.
+    /// Calls made while the clients are disconnected.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
     missed: u64,
     #[arg(long, default_value_t = 3)]
@@ -34,7 +34,7 @@ pub struct ReconnectArgs {
 /// Runs the scenario.
 ///
 /// # Errors
-/// When it cannot be set up or measured; broken promises are in the report.
+/// When it cannot be set up or measured. Breaches are in the report.
 pub async fn run(
     target: Arc<Target>,
     args: &CrowdArgs,
@@ -42,10 +42,11 @@ pub async fn run(
     plan: ReconnectArgs,
 ) -> Result<Report> {
     let mut report = Report::new("reconnect", settings(&target, args, plan.clients)?);
-    let desk = Desk::open(target.clone(), Duration::from_secs(args.command_deadline), 4).await?;
+    let desk =
+        QueueDesk::open(target.clone(), Duration::from_secs(args.command_deadline), 4).await?;
     let missed = usize::try_from(plan.missed).context("count the missed changes")?;
-    // These stand before the clients' own tickets, so that no client is called and each misses
-    // every change.
+    // These tickets are before those of the clients, so no client is called and each misses every
+    // change.
     desk.fill(plan.rounds * missed).await?;
     let (kind, channels) = desk.channels(plan.channel, plan.clients).await?;
     let crowd = Crowd::connect(&target, args, clients(plan.transport, kind, channels)).await?;
@@ -71,9 +72,9 @@ pub async fn run(
         for follower in &crowd.followers {
             let watch = follower.watch();
             match watch.resumed {
-                Resumed::ByDelta => by_delta += 1,
-                Resumed::BySnapshot => by_snapshot += 1,
-                Resumed::Fresh => continue,
+                Resumption::ByDelta => by_delta += 1,
+                Resumption::BySnapshot => by_snapshot += 1,
+                Resumption::Fresh => continue,
             }
             resumed_ms.push((watch.live_at_us - released_us) as f64 / 1e3);
         }

@@ -1,4 +1,4 @@
-//! What a run found: a table on standard error, JSON in a file, and whether every promise held.
+//! The report of a run: a table on standard error, JSON in a file, and whether every promise held.
 
 use std::{
     fs,
@@ -13,11 +13,11 @@ use serde_json::{Map, Value, json};
 use crate::{
     breach::Breaches,
     floor::Floor,
-    process::{Watched, own_cpu, report_used},
-    watch::Sample,
+    process::{WatchedProcesses, own_cpu, report_used},
+    watch::DeliverySample,
 };
 
-/// Figures in the order in which they were found, and the breaches.
+/// Figures in the order of their measurement, and the breaches.
 pub struct Report {
     scenario: &'static str,
     settings: Value,
@@ -25,20 +25,24 @@ pub struct Report {
     pub breaches: Breaches,
 }
 
-/// A stretch of time whose costs are measured: the server's and our own.
+/// A time span in which the CPU of the server and of the swarm is measured.
 pub struct Span {
     began: std::time::Instant,
     own: Duration,
-    watched: Watched,
+    watched: WatchedProcesses,
 }
 
 impl Span {
     #[must_use]
     pub fn start(pids: &[u32]) -> Self {
-        Self { watched: Watched::start(pids), own: own_cpu(), began: std::time::Instant::now() }
+        Self {
+            watched: WatchedProcesses::start(pids),
+            own: own_cpu(),
+            began: std::time::Instant::now(),
+        }
     }
 
-    /// Reports the costs under `label`, and by delivery where there were any.
+    /// Reports the costs under `label`, also per delivery if there were any.
     pub fn report(&self, report: &mut Report, label: &str, deliveries: u64) -> Option<f64> {
         let seconds = self.began.elapsed().as_secs_f64();
         let own = own_cpu().saturating_sub(self.own).as_secs_f64();
@@ -64,7 +68,7 @@ impl Report {
         self.figures.push((name.to_owned(), value, unit));
     }
 
-    /// p50, p95, p99 and the maximum, of raw values in milliseconds.
+    /// Reports p50, p95, p99 and the maximum of values in milliseconds.
     pub fn quantiles(&mut self, name: &str, mut ms: Vec<f64>) {
         ms.sort_by(f64::total_cmp);
         for (label, share) in [("p50", 0.50), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)] {
@@ -74,10 +78,10 @@ impl Report {
         }
     }
 
-    /// Delay of every delivery, of those to the next in line, and of the last client for each
-    /// record.
-    pub fn delays(&mut self, samples: &[Sample]) {
-        let ms = |sample: &Sample| f64::from(sample.delay_us) / 1e3;
+    /// Reports the delay of all deliveries, of those to the next in line, and of the last client of
+    /// each record.
+    pub fn delays(&mut self, samples: &[DeliverySample]) {
+        let ms = |sample: &DeliverySample| f64::from(sample.delay_us) / 1e3;
         self.quantiles("record_to_client", samples.iter().map(ms).collect());
         let near: Vec<f64> = samples.iter().filter(|sample| sample.near).map(ms).collect();
         if near.len() < samples.len() {
@@ -92,7 +96,7 @@ impl Report {
         self.quantiles("record_to_last_client", last.into_values().collect());
     }
 
-    /// The bare cost of a send on this machine, and how the server compares.
+    /// Reports the bare cost of a send on this machine, and the server's ratio to it.
     pub fn floor(&mut self, name: &str, floor: &Floor, cpu_per_delivery_us: Option<f64>) {
         self.figure(&format!("{name}_us"), floor.us_per_send, "µs");
         if let Some(ours) = cpu_per_delivery_us {
@@ -100,7 +104,7 @@ impl Report {
         }
     }
 
-    /// Prints the table, writes the JSON, and tells whether every promise held.
+    /// Prints the table, writes the JSON, and returns whether every promise held.
     ///
     /// # Errors
     /// When the JSON cannot be written.
@@ -116,7 +120,7 @@ impl Report {
         for example in &self.breaches.examples {
             text += &format!("    {example}\n");
         }
-        text += if kept { "  every promise held\n" } else { "  promises were broken\n" };
+        text += if kept { "  every promise held\n" } else { "  some promises were broken\n" };
         say(&text);
         if let Some(path) = json {
             let figures: Map<String, Value> =
@@ -146,7 +150,7 @@ fn shown(value: f64) -> String {
     if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.2}") }
 }
 
-/// A line on standard error; a closed standard error is no reason to stop measuring.
+/// Writes a line to standard error. A measurement goes on when standard error is closed.
 pub fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
@@ -156,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_values_that_were_measured() {
+    fn quantiles_are_measured_values() {
         let hundred: Vec<f64> = (1..=100).map(f64::from).collect();
         assert_eq!(quantile(&hundred, 0.50), Some(50.0));
         assert_eq!(quantile(&hundred, 0.99), Some(99.0));
@@ -166,9 +170,9 @@ mod tests {
     }
 
     #[test]
-    fn the_last_client_of_a_record_is_the_slowest_one() {
+    fn last_client_of_a_record_is_the_slowest() {
         let mut report = Report::new("test", Value::Null);
-        let sample = |version, delay_us| Sample { version, delay_us, near: true };
+        let sample = |version, delay_us| DeliverySample { version, delay_us, near: true };
         report.delays(&[sample(1, 2_000), sample(1, 9_000), sample(2, 4_000), sample(2, 1_000)]);
         let figure = |name: &str| {
             report.figures.iter().find(|figure| figure.0 == name).map(|figure| figure.1)

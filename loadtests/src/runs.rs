@@ -1,5 +1,5 @@
-//! Clerks of several tenants have claims files checked: how long does each wait, is what they are
-//! shown on the way true, and is what they find in the end what their files hold?
+//! Clerks of several tenants have claims files checked. Waiting times are measured, every step of a
+//! run is checked, and the findings are compared with the content of the files.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,13 +24,13 @@ use crate::{
 
 pub mod clerks;
 pub mod figures;
+pub mod history;
 pub mod office;
 pub mod readback;
-pub mod story;
 pub mod verdict;
 pub mod viewers;
 
-use office::{Errand, Office, Run};
+use office::{Office, Run, RunRequest};
 use readback::read_back;
 use viewers::Viewers;
 
@@ -41,34 +41,34 @@ pub struct RunsArgs {
     rows: u64,
     #[arg(long, default_value_t = 100)]
     runs: usize,
-    /// Tenants that ask for the same number of runs each; one asks for all of its own before the
-    /// next one does.
+    /// Tenants with the same number of runs each. A tenant requests all its runs before the next
+    /// one.
     #[arg(long, default_value_t = 10)]
     tenants: usize,
-    /// Runs that are asked for and not over, at most; all of them unless given.
+    /// Maximum number of open runs. Without it, all runs are requested at once.
     #[arg(long)]
     at_once: Option<usize>,
-    /// Followers of one run, the last: viewers of its tenant, beside the clerk who started it.
+    /// Viewers of the last run, beside the clerk who requested it.
     #[arg(long, default_value_t = 0)]
     viewers: usize,
-    /// Different files, used in turn.
+    /// Number of different files, used in turn.
     #[arg(long, default_value_t = 4)]
     files: usize,
-    /// The same seed makes the same files.
+    /// Seed of the files. The same seed gives the same files.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Planted cases for each row. There are about 170 cases: all are planted when rows times rate
+    /// Planted cases for each row. There are about 180 cases: all are planted when rows times rate
     /// is above that.
     #[arg(long, default_value_t = 0.02)]
     violations: f64,
-    /// Have passes listed too.
+    /// Request runs that also list passes.
     #[arg(long)]
     list_passes: bool,
-    /// Store the rules that files are generated for with each tenant first. The workers must have
-    /// the generator's tables.
+    /// First store the rules that files are generated for with each tenant. The workers need the
+    /// generator's tables.
     #[arg(long)]
     store_rules: bool,
-    /// Seconds a run may take from its 202 to its end, the wait in line included.
+    /// Time limit of a run in seconds, from its 202 to its end, including the wait in line.
     #[arg(long, default_value_t = 600)]
     within: u64,
 }
@@ -80,15 +80,15 @@ impl RunsArgs {
     }
 }
 
-/// Files on their way at one time; a node takes 16.
+/// Concurrent uploads. A node accepts 16.
 const UPLOADING: usize = 8;
-/// For how long nothing may change after every end was seen: a second end would show.
+/// The time without changes after the last end, in which a second end would appear.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Runs the scenario.
 ///
 /// # Errors
-/// When it cannot be set up or measured; broken promises are in the report.
+/// When it cannot be set up or measured. Breaches are in the report.
 pub async fn run(
     tenants: Tenants,
     crowd: &CrowdArgs,
@@ -108,10 +108,10 @@ pub async fn run(
     let books = rule_books(&office, args, &mut report).await?;
 
     say(&format!("uploading {} files …", args.runs));
-    let errands = upload(&office, args, &contents, &mut report).await?;
+    let requests = upload(&office, args, &contents, &mut report).await?;
     say("asking for the runs …");
     let span = Span::start(pids);
-    let (runs, viewers) = go(&office, args, errands, &mut report).await;
+    let (runs, viewers) = go(&office, args, requests, &mut report).await;
     span.report(&mut report, "going", 0);
     sleep(QUIET).await;
 
@@ -121,11 +121,11 @@ pub async fn run(
         }
         None => None,
     };
-    runs.iter().for_each(Run::let_go);
+    runs.iter().for_each(Run::stop_following);
     say("reading what was found …");
     for run in &runs {
-        let tenant = run.errand.tenant;
-        let content = &contents[run.errand.content];
+        let tenant = run.request.tenant;
+        let content = &contents[run.request.content];
         read_back(&office, run, content, &books[tenant], args.rows, &mut report).await;
     }
     report_commands(&office.api, &mut report);
@@ -133,7 +133,7 @@ pub async fn run(
     Ok(report)
 }
 
-/// The generated files.
+/// Generates the files.
 async fn contents(args: &RunsArgs) -> Result<Vec<ClaimsFile>> {
     let (rows, seed, rate, files) =
         (args.rows, args.seed, args.violations, args.files.min(args.runs));
@@ -146,7 +146,7 @@ async fn contents(args: &RunsArgs) -> Result<Vec<ClaimsFile>> {
     tokio::task::spawn_blocking(make).await.context("generate files")?
 }
 
-/// What each tenant's files are checked by.
+/// Reads the rules of each tenant.
 async fn rule_books(
     office: &Office,
     args: &RunsArgs,
@@ -170,49 +170,48 @@ async fn upload(
     args: &RunsArgs,
     contents: &[ClaimsFile],
     report: &mut Report,
-) -> Result<Vec<Errand>> {
+) -> Result<Vec<RunRequest>> {
     let one = |index: usize| {
-        // As many for each tenant, the first ones having one more where they do not come out even.
+        // The runs are divided evenly. The first tenants have one more when they do not divide.
         let (tenant, content) = (index * args.tenants / args.runs, index % contents.len());
         async move {
             let (file, took) =
                 office.upload(index, tenant, contents[content].bytes.clone()).await?;
             anyhow::Ok((
-                Errand { index, tenant, content, file, list_passes: args.list_passes },
+                RunRequest { index, tenant, content, file, list_passes: args.list_passes },
                 took,
             ))
         }
     };
     let uploads: Vec<_> =
         stream::iter(0..args.runs).map(one).buffered(UPLOADING).try_collect().await?;
-    let (errands, took): (Vec<_>, Vec<_>) = uploads.into_iter().unzip();
+    let (requests, took): (Vec<_>, Vec<_>) = uploads.into_iter().unzip();
     report.quantiles("upload", took);
-    Ok(errands)
+    Ok(requests)
 }
 
-/// Asks for all runs in their order, and gives those that were accepted when each is over, or
-/// should be.
+/// Requests all runs in order, and returns the accepted runs after each has ended or timed out.
 async fn go(
     office: &Arc<Office>,
     args: &RunsArgs,
-    errands: Vec<Errand>,
+    requests: Vec<RunRequest>,
     report: &mut Report,
 ) -> (Vec<Run>, Option<Viewers>) {
     let room = Arc::new(Semaphore::new(args.at_once.unwrap_or(args.runs)));
     let within = Duration::from_secs(args.within);
-    let last = errands.len().saturating_sub(1);
-    let tenant_of_last = errands.last().map_or(0, |errand| errand.tenant);
+    let last = requests.len().saturating_sub(1);
+    let tenant_of_last = requests.last().map_or(0, |request| request.tenant);
     let (tell, mut told) = oneshot::channel::<String>();
     let mut tell = Some(tell);
     let mut going: Vec<JoinHandle<_>> = Vec::new();
-    for errand in errands {
+    for request in requests {
         let place = room.clone().acquire_owned().await;
         let (office, tell) =
-            (office.clone(), if errand.index == last { tell.take() } else { None });
+            (office.clone(), if request.index == last { tell.take() } else { None });
         going.push(tokio::spawn(async move {
             let _place = place;
             let accepted = |run: &str| drop(tell.map(|tell| tell.send(run.to_owned())));
-            office.run(errand, within, accepted).await
+            office.run(request, within, accepted).await
         }));
     }
     let viewers = match args.viewers {

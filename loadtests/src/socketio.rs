@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
     breach::Breach,
-    follower::{ConnectionEnd, Follower, Hub, now_us},
+    client::{ConnectionEnd, SharedState, SwarmClient, now_us},
     payloads::StreamData,
     ws::{HANDSHAKE, open},
 };
@@ -94,8 +94,8 @@ struct CloseEvent {
 }
 
 struct Session<'a> {
-    follower: &'a Follower,
-    hub: &'a Hub,
+    follower: &'a SwarmClient,
+    hub: &'a SharedState,
     permit: Option<OwnedSemaphorePermit>,
     silence: Duration,
     /// When the last packet arrived.
@@ -106,8 +106,8 @@ struct Session<'a> {
 
 /// Follows the channel over one connection, from dialling to its end.
 pub async fn follow(
-    follower: &Follower,
-    hub: &Hub,
+    follower: &SwarmClient,
+    hub: &SharedState,
     permit: Option<OwnedSemaphorePermit>,
 ) -> ConnectionEnd {
     let Ok(Ok(mut socket)) = timeout(HANDSHAKE, open(follower, PATH, None)).await else {

@@ -9,7 +9,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use crate::{
     breach::Breach,
-    follower::{ConnectionEnd, Follower, Hub, now_us},
+    client::{ConnectionEnd, SharedState, SwarmClient, now_us},
     payloads::{StreamData, StreamError},
 };
 
@@ -31,8 +31,8 @@ pub struct ReconnectState {
 
 /// Follows the channel over one connection, from dialling to its end.
 pub async fn follow(
-    follower: &Follower,
-    hub: &Hub,
+    follower: &SwarmClient,
+    hub: &SharedState,
     state: &mut ReconnectState,
     mut permit: Option<OwnedSemaphorePermit>,
 ) -> ConnectionEnd {
@@ -79,7 +79,11 @@ impl ReconnectState {
     }
 }
 
-async fn open(follower: &Follower, hub: &Hub, state: &mut ReconnectState) -> Result<EventStream> {
+async fn open(
+    follower: &SwarmClient,
+    hub: &SharedState,
+    state: &mut ReconnectState,
+) -> Result<EventStream> {
     if state.path.is_none() {
         let ticket = hub.api.stream_ticket(&follower.node, &hub.token, &follower.channel).await?;
         state.path = Some(format!("/v1/stream?ticket={ticket}&channel={}", follower.channel));
@@ -91,7 +95,7 @@ async fn open(follower: &Follower, hub: &Hub, state: &mut ReconnectState) -> Res
 
 /// Passes one event to the client's watch, and answers when the stream is to end.
 fn take(
-    follower: &Follower,
+    follower: &SwarmClient,
     state: &mut ReconnectState,
     event: &StreamEvent,
     first: &mut bool,

@@ -1,76 +1,75 @@
-//! What one client has been shown, and the rules it was promised. Pure: time comes in with each
-//! message.
+//! The state of one client, and the promises that it checks. Pure: each message brings its time.
 
 use serde_json::value::RawValue;
 
 use crate::{
     breach::{Breach, Breaches},
     payloads::{Entries, KeyedData, StreamData, TicketData, stage},
-    runs::story::{Moment, Story},
+    runs::history::{ObservationTime, RunHistory},
 };
 use schemas::ticket::TicketState;
 
-/// Places from which a patient is shown each step at once; positions further back may be paced by
-/// the server.
+/// The last position whose steps are delivered at once. The server may pace positions further back.
 pub const NEAR: u32 = 10;
 
-/// What a client listens to.
+/// The kind of a client's channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// One ticket; each publication is the whole state. `own_line`: nobody but the swarm moves this
+pub enum ChannelKind {
+    /// One ticket, whose publications are whole states. With `own_line` only the swarm moves the
     /// line, so positions may only fall.
     Ticket { own_line: bool },
-    /// A queue or a board: a snapshot, then deltas.
+    /// A keyed view such as a queue or a board: a snapshot, then deltas.
     Keyed,
 }
 
-/// One live publication: 16 bytes each, so ten million deliveries take 160 MB.
+/// One live publication. A sample has 16 bytes, so ten million deliveries take 160 MB.
 #[derive(Clone, Copy, Debug)]
-pub struct Sample {
+pub struct DeliverySample {
     pub version: u64,
-    /// From the record's append time to its receipt here. `at` has whole milliseconds: up to 1 ms
-    /// too long.
+    /// The time from the record's append to its receipt. `at` has whole milliseconds, so this is up
+    /// to 1 ms too long.
     pub delay_us: u32,
-    /// Whether this was for one of the next in line, or no position at all: never paced.
+    /// Whether the position was near the front, or there was none: such publications are never
+    /// paced.
     pub near: bool,
 }
 
-/// One live step of a keyed view, for the few clients that keep them.
+/// One live step of a keyed view, for clients that record them.
 #[derive(Clone, Copy, Debug)]
-pub struct Taken {
-    /// The version that was held before.
+pub struct LiveStep {
+    /// The version held before.
     pub from: u64,
     pub to: u64,
     pub received_us: i64,
 }
 
-/// How the last subscription began.
+/// The way in which the last subscription began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resumed {
+pub enum Resumption {
     Fresh,
     ByDelta,
     BySnapshot,
 }
 
-/// One client's view of its channel.
-pub struct Watch {
+/// What one client holds of its channel, and its figures.
+pub struct ClientWatch {
     client: usize,
-    kind: Kind,
+    kind: ChannelKind,
     epoch: Option<u64>,
     offset: u64,
     pub state: Option<TicketState>,
     pub position: Option<u32>,
     looks: u64,
-    /// Folded entries, for the few clients that keep them.
+    /// The folded entries, for clients that keep them.
     pub entries: Option<Entries>,
-    /// What the entries tell, if they are a run's.
-    pub story: Option<Box<Story>>,
-    /// Live steps, if they are to be kept: which records each showed, and when.
-    pub taken: Option<Vec<Taken>>,
-    pub resumed: Resumed,
+    /// The history of the run, when the channel is that of a run.
+    pub history: Option<Box<RunHistory>>,
+    /// The live steps, when they are recorded.
+    pub taken: Option<Vec<LiveStep>>,
+    pub resumed: Resumption,
     /// When the client last became live, µs since the Unix epoch.
     pub live_at_us: i64,
-    pub samples: Vec<Sample>,
+    pub samples: Vec<DeliverySample>,
     pub frames: u64,
     pub duplicates: u64,
     pub same_position: u64,
@@ -78,9 +77,9 @@ pub struct Watch {
     pub breaches: Breaches,
 }
 
-impl Watch {
+impl ClientWatch {
     #[must_use]
-    pub fn new(client: usize, kind: Kind) -> Self {
+    pub fn new(client: usize, kind: ChannelKind) -> Self {
         Self {
             client,
             kind,
@@ -90,9 +89,9 @@ impl Watch {
             position: None,
             looks: 0,
             entries: None,
-            story: None,
+            history: None,
             taken: None,
-            resumed: Resumed::Fresh,
+            resumed: Resumption::Fresh,
             live_at_us: 0,
             samples: Vec::new(),
             frames: 0,
@@ -103,7 +102,7 @@ impl Watch {
         }
     }
 
-    /// The position to resume from, once there is one.
+    /// Epoch and offset to resume from, once there is a subscription.
     #[must_use]
     pub fn position(&self) -> Option<(u64, u64)> {
         self.epoch.map(|epoch| (epoch, self.offset))
@@ -119,12 +118,12 @@ impl Watch {
         self.breaches.note(breach, || format!("client {client} at version {offset}: {detail}"));
     }
 
-    /// A subscription began: with the whole state, or with what was missed.
+    /// Notes the start of a subscription, with a snapshot or with the missed publications.
     pub fn began(&mut self, epoch: &str, recovered: bool, now_us: i64) {
         self.resumed = match (self.epoch, recovered) {
-            (None, _) => Resumed::Fresh,
-            (Some(_), true) => Resumed::ByDelta,
-            (Some(_), false) => Resumed::BySnapshot,
+            (None, _) => Resumption::Fresh,
+            (Some(_), true) => Resumption::ByDelta,
+            (Some(_), false) => Resumption::BySnapshot,
         };
         self.live_at_us = now_us;
         let Ok(epoch) = epoch.parse::<u64>() else {
@@ -136,12 +135,12 @@ impl Watch {
         self.epoch = Some(epoch);
     }
 
-    /// An event that says of itself what it is: `snapshot`, `delta` or `state`. The `first` of a
-    /// connection begins or resumes the subscription.
+    /// Takes an event of the kind `snapshot`, `delta` or `state`. The `first` event of a connection
+    /// begins or resumes the subscription.
     pub fn event(&mut self, kind: &str, event: &StreamData<'_>, first: bool, now_us: i64) {
         let held = self.position();
         if first {
-            // A ticket's events are whole states: only the offset tells what was missed.
+            // Events of a ticket are whole states, so only the offset distinguishes a resumption.
             self.began(&event.epoch, held.is_some() && kind != "snapshot", now_us);
         } else if held.is_some_and(|(epoch, _)| event.epoch.parse() != Ok(epoch)) {
             self.began(&event.epoch, false, now_us);
@@ -154,8 +153,8 @@ impl Watch {
         self.frames += u64::from(!first);
     }
 
-    /// Moves to `offset` unless that is a step back. SDKs take the server's offset unchecked, so a
-    /// step back is one that a real client would have made.
+    /// Moves to `offset`, and notes a step back. SDKs take the server's offset unchecked, so a real
+    /// client would go back.
     pub fn moved_to(&mut self, offset: u64) {
         if offset < self.offset {
             self.note(Breach::VersionFell, &format!("the offset fell to {offset}"));
@@ -164,15 +163,15 @@ impl Watch {
         }
     }
 
-    /// The whole state, given when a subscription begins.
+    /// Takes the snapshot of a new subscription.
     pub fn whole(&mut self, offset: u64, data: &RawValue) {
         match self.kind {
-            Kind::Ticket { .. } => {
+            ChannelKind::Ticket { .. } => {
                 if let Some(data) = self.ticket(data) {
                     self.show(&data, false);
                 }
             }
-            Kind::Keyed => {
+            ChannelKind::Keyed => {
                 if let Some(data) = self.keyed(data) {
                     if data.version.is_none_or(|version| version > offset) {
                         self.note(
@@ -187,8 +186,8 @@ impl Watch {
         self.moved_to(offset);
     }
 
-    /// One publication. `live` ones are measured; those that catch up after a reconnect are only
-    /// checked.
+    /// Takes one publication. Live publications are measured; missed ones after a reconnect are
+    /// only checked.
     pub fn step(&mut self, offset: u64, data: &RawValue, now_us: i64, live: bool) {
         if offset < self.offset {
             return self.note(Breach::VersionFell, &format!("a publication with offset {offset}"));
@@ -198,11 +197,11 @@ impl Watch {
             return;
         }
         let at = match self.kind {
-            Kind::Ticket { .. } => self.ticket(data).map(|data| {
+            ChannelKind::Ticket { .. } => self.ticket(data).map(|data| {
                 self.show(&data, live);
                 data.at
             }),
-            Kind::Keyed => self.keyed(data).map(|data| {
+            ChannelKind::Keyed => self.keyed(data).map(|data| {
                 self.link(offset, &data, now_us, live);
                 data.at
             }),
@@ -211,7 +210,7 @@ impl Watch {
         if let (Some(at), true) = (at, live) {
             let delay = (now_us - at * 1000).clamp(0, i64::from(u32::MAX));
             let near = self.position.is_none_or(|position| position <= NEAR);
-            self.samples.push(Sample { version: offset, delay_us: delay as u32, near });
+            self.samples.push(DeliverySample { version: offset, delay_us: delay as u32, near });
         }
     }
 
@@ -242,7 +241,7 @@ impl Watch {
         if live && looks == self.looks {
             self.note(Breach::NothingNew, "a publication that looks like the one before");
         }
-        if self.kind == (Kind::Ticket { own_line: true }) {
+        if self.kind == (ChannelKind::Ticket { own_line: true }) {
             if self.state.is_some_and(|held| stage(data.state) < stage(held)) {
                 self.note(
                     Breach::StateWentBack,
@@ -261,7 +260,8 @@ impl Watch {
         self.position = data.position;
     }
 
-    /// Applies a delta (`from` ≤ held < `to`) or a snapshot that was pushed in its place.
+    /// Checks and folds a delta (`from` ≤ held < `to`), or a snapshot that was pushed in place of
+    /// one.
     fn link(&mut self, offset: u64, data: &KeyedData<'_>, now_us: i64, live: bool) {
         let end = data.to.or(data.version);
         if end != Some(offset) {
@@ -274,7 +274,7 @@ impl Watch {
             self.note(Breach::Gap, &format!("a delta from {from}"));
         }
         if let (Some(taken), true) = (&mut self.taken, live) {
-            taken.push(Taken { from: self.offset, to: offset, received_us: now_us });
+            taken.push(LiveStep { from: self.offset, to: offset, received_us: now_us });
         }
         self.fold(data, now_us, live);
     }
@@ -283,13 +283,13 @@ impl Watch {
         let Some(entries) = &mut self.entries else {
             return;
         };
-        let before = self.story.is_some().then(|| entries.clone());
+        let before = self.history.is_some().then(|| entries.clone());
         if data.fold_into(entries).is_err() {
             return self.note(Breach::Malformed, "entries that cannot be folded");
         }
         let mut found = Vec::new();
-        if let (Some(story), Some(before)) = (&mut self.story, before) {
-            found = story.look(&before, entries, Moment { at: data.at, now_us, live });
+        if let (Some(history), Some(before)) = (&mut self.history, before) {
+            found = history.look(&before, entries, ObservationTime { at: data.at, now_us, live });
         }
         for (breach, detail) in found {
             self.note(breach, &detail);

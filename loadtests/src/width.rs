@@ -1,5 +1,5 @@
-//! The whole width at once: dashboards over Socket.IO and patients over every other transport
-//! follow one location while its desk works, and each must see what happened, in order, and soon.
+//! Dashboards over Socket.IO and patients over every other transport follow one location at once
+//! while tickets are served. Each must see every change, in order; the delays are measured.
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
@@ -11,13 +11,13 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     breach::Breach,
-    crowd::{Client, Crowd, CrowdArgs, FOLDING, report_commands, settings},
-    desk::{Audience, Called, Desk, Issued, at_rate},
-    follower::Transport,
+    client::Transport,
+    crowd::{ClientPlan, Crowd, CrowdArgs, FOLDING, report_commands, settings},
+    desk::{AppliedCall, Audience, IssuedTicket, QueueDesk, at_rate},
     phones::{self, QUIET, expected, shows},
     report::{Report, Span, say},
     target::Target,
-    watch::{Kind, Taken},
+    watch::{ChannelKind, LiveStep},
 };
 use schemas::ticket::TicketState;
 
@@ -28,26 +28,25 @@ pub struct WidthArgs {
     dashboards: usize,
     #[arg(long, value_enum, default_value = "socketio")]
     dashboards_over: Transport,
-    /// Followers of a ticket of their own, all in one line.
+    /// Followers of separate tickets in one line.
     #[arg(long, default_value_t = 2000)]
     patients: usize,
-    /// What the patients' phones speak, in turn.
+    /// Transports of the patients' phones, in turn.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "ws,ws-protobuf,sse")]
     patients_over: Vec<Transport>,
-    /// Changes in a second: in turn a ticket is issued, the next is called, their service starts,
-    /// and ends.
+    /// Changes per second: a ticket is issued, the next one is called, its service starts and ends.
     #[arg(long, default_value_t = 5.0)]
     rate: f64,
-    /// For how many seconds changes are made.
+    /// Seconds for which changes are made.
     #[arg(long, default_value_t = 60.0)]
     seconds: f64,
 }
 
 /// Changes of one visit.
 const CHANGES: usize = 4;
-/// Stations that call in turn: more than visits are under way at one time.
+/// Stations that call in turn: more than there are concurrent visits.
 const STATIONS: usize = 4;
-/// Snapshots read at one time.
+/// Snapshots read concurrently.
 const READING: usize = 32;
 
 /// A change that was applied.
@@ -55,21 +54,21 @@ const READING: usize = 32;
 struct Change {
     version: u64,
     at: i64,
-    /// A call is told at once; whatever else happens may wait until a second has passed since the
+    /// Calls are published at once. Other changes of a load may wait until one second after the
     /// last frame.
     call: bool,
 }
 
-/// What one visit came to.
+/// The result of one visit.
 struct Visit {
-    called: Called,
+    called: AppliedCall,
     changes: [Change; CHANGES],
 }
 
 /// Runs the scenario.
 ///
 /// # Errors
-/// When it cannot be set up or measured; broken promises are in the report.
+/// When it cannot be set up or measured. Breaches are in the report.
 pub async fn run(
     target: Arc<Target>,
     args: &CrowdArgs,
@@ -85,7 +84,7 @@ pub async fn run(
     let clients = width.dashboards + width.patients;
     let mut report = Report::new("width", settings(&target, args, clients)?);
     let deadline = Duration::from_secs(args.command_deadline);
-    let desk = Arc::new(Desk::open(target.clone(), deadline, STATIONS).await?);
+    let desk = Arc::new(QueueDesk::open(target.clone(), deadline, STATIONS).await?);
     let line = desk.fill(width.patients).await?;
     let crowd = connect(&target, args, &width, &line).await?;
     let first = expected(line.len(), 0, TicketState::Called);
@@ -94,7 +93,7 @@ pub async fn run(
     say(&format!("making {} changes at {} a second …", visits_asked * CHANGES, width.rate));
     let span = Span::start(pids);
     let visits = work(&desk, &width, visits_asked, &mut report).await;
-    let calls: Vec<Called> = visits.iter().map(|visit| visit.called.clone()).collect();
+    let calls: Vec<AppliedCall> = visits.iter().map(|visit| visit.called.clone()).collect();
     phones::check_calls(&line, &calls, visits_asked, &mut report);
     let last = expected(line.len(), calls.len(), TicketState::Completed);
     let end = visits
@@ -122,32 +121,32 @@ pub async fn run(
     conclude(crowd, &desk, &width, &visits, report).await
 }
 
-/// Dashboards first, then the patients in the order of the line.
+/// Connects the dashboards, then the patients in the order of the line.
 async fn connect(
     target: &Target,
     args: &CrowdArgs,
     width: &WidthArgs,
-    line: &[Issued],
+    line: &[IssuedTicket],
 ) -> Result<Crowd> {
-    let dashboard = |client: usize| Client {
+    let dashboard = |client: usize| ClientPlan {
         channel: format!("load:{}", target.location),
         transport: width.dashboards_over,
-        kind: Kind::Keyed,
+        kind: ChannelKind::Keyed,
         folds: client < FOLDING,
         keeps_steps: true,
     };
     let transports = width.patients_over.iter().cycle();
-    let patients = line.iter().zip(transports).map(|(issued, transport)| Client {
+    let patients = line.iter().zip(transports).map(|(issued, transport)| ClientPlan {
         channel: format!("ticket:{}", issued.ticket),
         transport: *transport,
-        kind: Kind::Ticket { own_line: true },
+        kind: ChannelKind::Ticket { own_line: true },
         folds: false,
         keeps_steps: false,
     });
     Crowd::connect(target, args, (0..width.dashboards).map(dashboard).chain(patients)).await
 }
 
-fn demand(crowd: &Crowd, width: &WidthArgs, breach: Breach, expected: &[phones::Expected]) {
+fn demand(crowd: &Crowd, width: &WidthArgs, breach: Breach, expected: &[phones::ExpectedState]) {
     let detail =
         if breach == Breach::WrongFirstState { "the first state" } else { "the last state" };
     crowd.demand(breach, detail, |watch, client| {
@@ -155,10 +154,10 @@ fn demand(crowd: &Crowd, width: &WidthArgs, breach: Breach, expected: &[phones::
     });
 }
 
-/// Lets visits begin at a quarter of the rate, and gives those that were applied in the order of
-/// their calls.
+/// Starts visits at a quarter of the rate, and returns the applied ones in the order of their
+/// calls.
 async fn work(
-    desk: &Arc<Desk>,
+    desk: &Arc<QueueDesk>,
     width: &WidthArgs,
     count: usize,
     report: &mut Report,
@@ -182,8 +181,9 @@ async fn work(
     visits
 }
 
-/// Someone comes, and the first in line is called, served and goes: one change each `pause`.
-async fn visit(desk: &Desk, turn: usize, pause: Duration) -> Result<Visit> {
+/// Issues a ticket, then calls, starts and completes the first in line, with a `pause` between
+/// changes.
+async fn visit(desk: &QueueDesk, turn: usize, pause: Duration) -> Result<Visit> {
     let began = Instant::now();
     let issued = desk.issue().await?;
     sleep_until(began + pause).await;
@@ -202,11 +202,11 @@ async fn visit(desk: &Desk, turn: usize, pause: Duration) -> Result<Visit> {
     Ok(Visit { called, changes })
 }
 
-/// What the phones show has to be what the server gives out for each ticket.
+/// Checks that each phone shows what the server's snapshot of its ticket has.
 async fn check_tickets(
-    desk: &Desk,
+    desk: &QueueDesk,
     crowd: &Crowd,
-    line: &[Issued],
+    line: &[IssuedTicket],
     width: &WidthArgs,
     report: &mut Report,
 ) -> Result<()> {
@@ -215,7 +215,7 @@ async fn check_tickets(
         state: TicketState,
         position: Option<u32>,
     }
-    let read = |(patient, issued): (usize, &Issued)| {
+    let read = |(patient, issued): (usize, &IssuedTicket)| {
         let path = format!("/v1/tickets/{}", issued.ticket);
         let node = desk.target.node(patient);
         async move { desk.api.read::<Snapshot>(&node, &desk.target.reception, &path).await }
@@ -223,7 +223,7 @@ async fn check_tickets(
     let snapshots = stream::iter(line.iter().enumerate().map(read)).buffered(READING);
     let snapshots: Vec<Snapshot> = snapshots.try_collect().await.context("read the tickets")?;
     let phones = &crowd.followers[width.dashboards..];
-    let differ = |(snapshot, phone): &(&Snapshot, &Arc<crate::follower::Follower>)| {
+    let differ = |(snapshot, phone): &(&Snapshot, &Arc<crate::client::SwarmClient>)| {
         let watch = phone.watch();
         watch.state != Some(snapshot.state) || watch.position != snapshot.position
     };
@@ -237,7 +237,7 @@ async fn check_tickets(
 
 async fn conclude(
     crowd: Crowd,
-    desk: &Desk,
+    desk: &QueueDesk,
     width: &WidthArgs,
     visits: &[Visit],
     mut report: Report,
@@ -262,8 +262,8 @@ async fn conclude(
     Ok(report)
 }
 
-/// From each change's record to the frame in which a dashboard saw it, calls apart from what may be
-/// paced.
+/// Reports the delays from each change's record to the frame on a dashboard. Calls and paced
+/// changes are separate.
 fn dashboards(
     crowd: &Crowd,
     which: Range<usize>,
@@ -293,8 +293,8 @@ fn dashboards(
     report.quantiles(&format!("{name}_other"), others);
 }
 
-/// The changes that a step showed: above the version held before, up to its own.
-fn seen_by(changes: &BTreeMap<u64, Change>, step: Taken) -> impl Iterator<Item = Change> {
+/// The changes that a step contains: above the version held before, up to its own version.
+fn seen_by(changes: &BTreeMap<u64, Change>, step: LiveStep) -> impl Iterator<Item = Change> {
     let shown = step.from.min(step.to)..step.to;
     changes.range(shown.start + 1..=shown.end).map(|(_, change)| *change)
 }
@@ -314,11 +314,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_shows_the_changes_above_the_version_that_was_held() {
+    fn step_contains_changes_above_held_version() {
         let change = |version| (version, Change { version, at: 0, call: false });
         let changes = BTreeMap::from([change(3), change(5), change(6), change(9)]);
         let versions = |from, to| {
-            let step = Taken { from, to, received_us: 0 };
+            let step = LiveStep { from, to, received_us: 0 };
             seen_by(&changes, step).map(|change| change.version).collect::<Vec<_>>()
         };
         assert_eq!(versions(3, 6), [5, 6]);

@@ -25,7 +25,7 @@ use tokio_tungstenite::{
 
 use crate::{
     breach::Breach,
-    follower::{ConnectionEnd, Follower, Hub, backoff, now_us},
+    client::{ConnectionEnd, SharedState, SwarmClient, backoff, now_us},
 };
 
 /// The time limit for TCP and the upgrade together.
@@ -45,8 +45,8 @@ enum Reaction {
 }
 
 struct Session<'a> {
-    follower: &'a Follower,
-    hub: &'a Hub,
+    follower: &'a SwarmClient,
+    hub: &'a SharedState,
     encoding: Encoding,
     permit: Option<OwnedSemaphorePermit>,
     last_id: u32,
@@ -61,8 +61,8 @@ struct Session<'a> {
 
 /// Follows the channel over one connection, from dialling to its end.
 pub async fn follow(
-    follower: &Follower,
-    hub: &Hub,
+    follower: &SwarmClient,
+    hub: &SharedState,
     encoding: Encoding,
     permit: Option<OwnedSemaphorePermit>,
 ) -> ConnectionEnd {
@@ -112,7 +112,7 @@ pub async fn follow(
 /// # Errors
 /// When the node does not upgrade the connection to the subprotocol.
 pub(crate) async fn open(
-    follower: &Follower,
+    follower: &SwarmClient,
     path: &str,
     subprotocol: Option<&'static str>,
 ) -> Result<WebSocketStream<TcpStream>> {
@@ -134,8 +134,8 @@ fn closed(frame: Option<&CloseFrame>) -> ConnectionEnd {
 
 impl<'a> Session<'a> {
     fn new(
-        follower: &'a Follower,
-        hub: &'a Hub,
+        follower: &'a SwarmClient,
+        hub: &'a SharedState,
         encoding: Encoding,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Self {

@@ -13,11 +13,11 @@ pub struct ReadyFile {
     /// The nodes of an installation with several; empty when `url` is the only one.
     pub nodes: Vec<String>,
     pub tokens: BTreeMap<String, String>,
-    /// Absent for a clinic without a location.
-    pub location: Option<String>,
+    pub location: String,
     pub queues: Vec<String>,
     pub tickets: Vec<String>,
     pub appointments: Vec<String>,
+    /// Absent for a clinic without appointments.
     pub schedule: Option<String>,
 }
 

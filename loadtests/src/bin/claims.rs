@@ -1,6 +1,5 @@
-//! Claims files of any size with planted violations, checks of them, and what those cost. Exits
-//! with 0 when findings are what they should be, 1 when not, and 2 when the program could not do
-//! what was asked.
+//! Generates claims files of any size with planted violations, checks them, and measures the
+//! checks. Exits with 0 when the findings are as planted, 1 when they differ, and 2 on an error.
 #![expect(clippy::print_stdout, reason = "figures are this program's output")]
 
 use std::{fs::File, io::Write, path::PathBuf, process::ExitCode};
@@ -9,8 +8,8 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use clinicwire_loadtests::{
     claims_cost::{
-        DuckDb, Figures, create, engine_apart, engine_here, generate_into, machine, rules_of,
-        side_by_side, times_told, told,
+        CheckFigures, DuckDb, create, describe, describe_times, engine_apart, engine_here,
+        generate_into, machine, rules_of, side_by_side,
     },
     report::say,
 };
@@ -22,7 +21,7 @@ use testing::claims_files::{
     tables::{write_codes, write_establishments},
 };
 
-/// Writes claims exports in which nobody is real, and measures checks of them.
+/// Generates synthetic claims exports, and measures checks of them.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
@@ -32,11 +31,11 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Writes an export, what is planted in it, and the tables that it relies on.
+    /// Write an export, the list of planted findings, and the reference tables.
     Generate(GenerateArgs),
-    /// Checks a file in this process, and compares with what was planted in it.
+    /// Check a file in this process, and compare the findings with the planted ones.
     Check(CheckArgs),
-    /// Generates a file, checks it in a process of its own, and tells what that cost.
+    /// Generate a file, check it in a separate process, and report the cost.
     Measure(MeasureArgs),
 }
 
@@ -44,11 +43,11 @@ enum Task {
 struct PlanArgs {
     #[arg(long, default_value_t = 10_000)]
     rows: u64,
-    /// The same seed makes the same file.
+    /// Seed of the file. The same seed gives the same file.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// PlantedFinding cases for each row, or `none` for a file in which nothing is wrong. There are
-    /// about 180 cases: all are planted when rows times rate is above that.
+    /// Planted cases for each row, or `none` for a file without violations. There are about 180
+    /// cases: all are planted when rows times rate is above that.
     #[arg(long, default_value = "0.005", value_parser = rate)]
     violations: Violations,
 }
@@ -68,7 +67,7 @@ fn rate(text: &str) -> Result<Violations, String> {
 }
 
 impl PlanArgs {
-    /// Without violations the cases on the right side of each boundary are planted all the same.
+    /// Without violations the cases that just keep a rule are still planted.
     fn plan(&self) -> Plan {
         let (rate, violations) = match self.violations {
             Violations::Rate(rate) => (rate, true),
@@ -86,19 +85,19 @@ struct GenerateArgs {
     encoding: Encoding,
     #[arg(long, value_enum, default_value = ";")]
     delimiter: Delimiter,
-    /// 23, or the first 17 and the patient.
+    /// Number of columns: all 23, or the first 17 and the patient.
     #[arg(long, value_enum, default_value = "23")]
     columns: Columns,
-    /// The export.
+    /// File for the export.
     #[arg(long)]
     out: PathBuf,
-    /// What a check must find, as JSON.
+    /// File for the planted findings, as JSON.
     #[arg(long)]
     planted: Option<PathBuf>,
-    /// The table of codes, as CSV.
+    /// File for the table of codes, as CSV.
     #[arg(long)]
     codes: Option<PathBuf>,
-    /// The table of establishments, as CSV.
+    /// File for the table of establishments, as CSV.
     #[arg(long)]
     establishments: Option<PathBuf>,
 }
@@ -110,13 +109,13 @@ struct CheckArgs {
     codes: PathBuf,
     #[arg(long)]
     establishments: PathBuf,
-    /// Rules as JSON; without it those that ship and two that files are generated for besides.
+    /// Rules as JSON. The default is the rules that files are generated for.
     #[arg(long)]
     rules: Option<PathBuf>,
-    /// What the check must find, as `generate` wrote it.
+    /// Planted findings to compare with, as `generate` writes them.
     #[arg(long)]
     planted: Option<PathBuf>,
-    /// Writes the figures as JSON to standard output.
+    /// Write the figures as JSON to standard output.
     #[arg(long)]
     json: bool,
 }
@@ -125,16 +124,16 @@ struct CheckArgs {
 struct MeasureArgs {
     #[command(flatten)]
     plan: PlanArgs,
-    /// Rules as JSON; without it those that ship and two that files are generated for besides.
+    /// Rules as JSON. The default is the rules that files are generated for.
     #[arg(long, conflicts_with = "duckdb")]
     rules: Option<PathBuf>,
-    /// Also runs the same checks as SQL in `DuckDB`, which is installed below `target` with pip.
+    /// Also run the same checks as SQL in `DuckDB`, which pip installs below `target`.
     #[arg(long)]
     duckdb: bool,
-    /// Checks of each kind; the figures are those of the fastest.
+    /// Repetitions of each check. The figures are those of the fastest.
     #[arg(long, default_value_t = 1)]
     rounds: u32,
-    /// Where the files are written and left; without it they are removed at the end.
+    /// Directory for the files. Without it they are removed at the end.
     #[arg(long)]
     keep: Option<PathBuf>,
 }
@@ -184,7 +183,7 @@ fn check(args: &CheckArgs) -> Result<bool> {
     if args.json {
         println!("{}", serde_json::to_string(&figures)?);
     } else {
-        println!("{}\n{}", told(&figures), times_told(&figures));
+        println!("{}\n{}", describe(&figures), describe_times(&figures));
     }
     let Some(planted) = &args.planted else { return Ok(true) };
     let planted = planted::read(std::io::BufReader::new(
@@ -220,7 +219,7 @@ fn measure_in(args: &MeasureArgs, dir: &std::path::Path) -> Result<bool> {
         began.elapsed().as_secs_f64()
     );
     let ours = fastest(args.rounds, || engine_apart(&generated))?;
-    println!("{}\n{}", told(&ours), times_told(&ours));
+    println!("{}\n{}", describe(&ours), describe_times(&ours));
     if !args.duckdb {
         return Ok(true);
     }
@@ -234,13 +233,16 @@ fn measure_in(args: &MeasureArgs, dir: &std::path::Path) -> Result<bool> {
             println!("{table}");
         }
         let (time, cpu) = (theirs.seconds / ours.seconds, theirs.cpu_seconds / ours.cpu_seconds);
-        println!("{}   {time:.2} times the engine's time, {cpu:.2} times its CPU", told(&theirs));
+        println!(
+            "{}   {time:.2} times the engine's time, {cpu:.2} times its CPU",
+            describe(&theirs)
+        );
     }
     println!("{}", if all_agree { "  all agree, rule by rule" } else { "  THEY DO NOT AGREE" });
     Ok(all_agree)
 }
 
-fn fastest(rounds: u32, check: impl Fn() -> Result<Figures>) -> Result<Figures> {
+fn fastest(rounds: u32, check: impl Fn() -> Result<CheckFigures>) -> Result<CheckFigures> {
     let mut best = check()?;
     for _ in 1..rounds {
         let next = check()?;

@@ -1,27 +1,27 @@
-//! What a bare `send` to a loopback socket costs on this machine, in CPU of the sending thread.
+//! Measures the cost of a bare `send` to a loopback socket, in CPU time of the sending thread.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use clinicwire_loadtests::{
-    floor::{Plan, measure},
+    floor::{FloorPlan, measure},
     report::say,
 };
 
-/// Measures the floor under every delivery: one `send` for each socket, in a loop.
+/// Measures the least cost of a delivery: one `send` for each socket, in a loop.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// Numbers of sockets to measure with, one after the other.
+    /// Numbers of sockets, measured one after the other.
     #[arg(long, value_delimiter = ',', default_value = "500,1000,8000")]
     sockets: Vec<usize>,
-    /// Size of a frame.
+    /// Size of a frame in bytes.
     #[arg(long, default_value_t = 200)]
     bytes: usize,
-    /// How long to measure each.
+    /// Seconds of each measurement.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// Rounds over all sockets in a second; without it, as fast as possible.
+    /// Rounds over all sockets per second. The default is as fast as possible.
     #[arg(long)]
     rounds_per_second: Option<f64>,
 }
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let Options { sockets, bytes, seconds, rounds_per_second } = Options::parse();
     say("sockets  bytes   µs of CPU per send   sends/s");
     for sockets in sockets {
-        match measure(Plan { sockets, bytes, seconds, rounds_per_second }) {
+        match measure(FloorPlan { sockets, bytes, seconds, rounds_per_second }) {
             Ok(floor) => {
                 let note = if floor.pinned {
                     ""

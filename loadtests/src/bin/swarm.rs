@@ -1,5 +1,5 @@
-//! Thousands of clients against running nodes. Exits with 0 when every promise held, 1 when one was
-//! broken, and 2 when the run could not be made.
+//! Runs thousands of clients against running nodes. Exits with 0 when every promise held, 1 on a
+//! breach, and 2 when the run failed.
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -11,7 +11,7 @@ use clinicwire_loadtests::{
     width, width::WidthArgs,
 };
 
-/// Plays phones and boards by the thousand, and checks what each was promised.
+/// Runs thousands of phones, boards and dashboards, and checks every message that they receive.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
@@ -19,13 +19,13 @@ struct Options {
     target: TargetArgs,
     #[command(flatten)]
     crowd: CrowdArgs,
-    /// A process of the server whose CPU and memory to report; repeat it for each.
+    /// Process of the server whose CPU and memory are reported. Repeat it for each process.
     #[arg(long, global = true)]
     pid: Vec<u32>,
-    /// Also write the figures as JSON to this file.
+    /// Also write all figures to this file, as JSON.
     #[arg(long, global = true)]
     json: Option<PathBuf>,
-    /// Threads of the swarm; few, for it often shares its cores with the server.
+    /// Threads of the swarm. Use few when it shares cores with the server.
     #[arg(long, default_value_t = 2, global = true)]
     threads: usize,
     #[command(subcommand)]
@@ -36,16 +36,15 @@ struct Options {
 enum Scenario {
     /// Phones follow their own tickets while the line is called.
     Phones(PhonesArgs),
-    /// Quiet connections: memory and CPU of each.
+    /// Idle connections: memory and CPU of each.
     Idle(IdleArgs),
-    /// One queue or board, many listeners.
+    /// One queue or board with many listeners.
     Fanout(FanoutArgs),
-    /// Dashboards and patients of one location over every transport at once.
+    /// Dashboards and patients of one location, over every transport at once.
     Width(WidthArgs),
-    /// All clients are cut and come back at once.
+    /// All clients are cut and reconnect at once.
     Reconnect(ReconnectArgs),
-    /// Claims files of several tenants are checked, and each run is followed from its 202 to its
-    /// end.
+    /// Runs of claims files of several tenants, each followed from its 202 to its end.
     Runs(RunsArgs),
 }
 

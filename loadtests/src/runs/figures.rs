@@ -1,10 +1,10 @@
-//! What runs came to, in figures.
+//! The figures of all runs.
 
-use super::{clerks::Clerks, office::Run, viewers::Viewed};
+use super::{clerks::Clerks, office::Run, viewers::ViewerFigures};
 use crate::{breach::Breach, report::Report};
 
-/// What is known of one run once it is over.
-struct Facts {
+/// The facts of one ended run.
+struct RunFacts {
     tenant: usize,
     index: usize,
     accepted_us: i64,
@@ -12,7 +12,8 @@ struct Facts {
     progress_us: Option<i64>,
     finding_us: Option<i64>,
     end_us: Option<i64>,
-    /// By the server's clock: from the request to the last start, and from there to the end.
+    /// By the server's clock: from the request to the last start, and from the last start to the
+    /// end.
     in_line_ms: Option<f64>,
     under_way_ms: Option<f64>,
     attempts: u32,
@@ -27,29 +28,29 @@ struct Facts {
     run: String,
 }
 
-impl Facts {
+impl RunFacts {
     /// `settled_us`: when the last run was accepted.
-    fn of(run: &Run, settled_us: i64) -> Option<Self> {
+    fn new(run: &Run, settled_us: i64) -> Option<Self> {
         let watch = run.follower.watch();
-        let story = watch.story.as_ref()?;
-        let head = story.head.as_ref();
+        let history = watch.history.as_ref()?;
+        let head = history.head.as_ref();
         let between = |from: Option<i64>, to: Option<i64>| Some((to? - from?) as f64);
         let started = head.and_then(|head| head.started_at);
         Some(Self {
-            tenant: run.errand.tenant,
-            index: run.errand.index,
+            tenant: run.request.tenant,
+            index: run.request.index,
             accepted_us: run.accepted_us,
             asked_us: run.asked_us,
-            progress_us: story.progress_us,
-            finding_us: story.finding_us,
-            end_us: story.end_us,
+            progress_us: history.progress_us,
+            finding_us: history.finding_us,
+            end_us: history.end_us,
             in_line_ms: between(head.map(|head| head.requested_at), started),
             under_way_ms: between(started, head.and_then(|head| head.ended_at)),
             attempts: head.map_or(0, |head| head.attempt),
-            places: story.places.len(),
-            rises: story.rises(settled_us / 1000),
-            pace: story.pace(),
-            unchanged: story.unchanged,
+            places: history.places.len(),
+            rises: history.rises(settled_us / 1000),
+            pace: history.pace(),
+            unchanged: history.unchanged,
             frames: watch.frames,
             deliveries: watch.samples.len(),
             records: watch.offset(),
@@ -63,26 +64,27 @@ impl Facts {
     }
 }
 
-/// Puts all figures into the report, and what several runs together tell of broken promises.
+/// Reports all figures, and the breaches that only several runs together show.
 pub fn report(
     runs: &[Run],
     rows: u64,
     clerks: &[Clerks],
-    viewed: Option<&Viewed>,
+    viewed: Option<&ViewerFigures>,
     report: &mut Report,
 ) {
     let settled_us = runs.iter().map(|run| run.accepted_us).max().unwrap_or(0);
-    let facts: Vec<Facts> = runs.iter().filter_map(|run| Facts::of(run, settled_us)).collect();
+    let facts: Vec<RunFacts> =
+        runs.iter().filter_map(|run| RunFacts::new(run, settled_us)).collect();
     times(&facts, report);
     throughput(&facts, rows, report);
     line(&facts, clerks, report);
     wire(&facts, viewed, report);
 }
 
-fn times(facts: &[Facts], report: &mut Report) {
+fn times(facts: &[RunFacts], report: &mut Report) {
     let asked = facts.iter().map(|run| (run.accepted_us - run.asked_us) as f64 / 1e3);
     report.quantiles("asked_to_accepted", asked.collect());
-    let since = |seen: fn(&Facts) -> Option<i64>| {
+    let since = |seen: fn(&RunFacts) -> Option<i64>| {
         facts.iter().filter_map(|run| run.since_accepted(seen(run))).collect()
     };
     report.quantiles("accepted_to_first_progress", since(|run| run.progress_us));
@@ -92,7 +94,7 @@ fn times(facts: &[Facts], report: &mut Report) {
     report.quantiles("under_way", facts.iter().filter_map(|run| run.under_way_ms).collect());
 }
 
-fn throughput(facts: &[Facts], rows: u64, report: &mut Report) {
+fn throughput(facts: &[RunFacts], rows: u64, report: &mut Report) {
     let ended: Vec<i64> = facts.iter().filter_map(|run| run.end_us).collect();
     report.figure("runs_over", ended.len() as f64, "");
     let (Some(first), Some(last)) =
@@ -107,14 +109,14 @@ fn throughput(facts: &[Facts], rows: u64, report: &mut Report) {
     report.figure("attempts_made_again", f64::from(again), "");
 }
 
-/// Who waited, and whether anybody waited for others' sake.
-fn line(facts: &[Facts], clerks: &[Clerks], report: &mut Report) {
+/// Reports places in line, and whether the tenants were served fairly.
+fn line(facts: &[RunFacts], clerks: &[Clerks], report: &mut Report) {
     report.figure("places_told", facts.iter().map(|run| run.places).sum::<usize>() as f64, "");
     report.figure("places_that_rose", facts.iter().map(|run| run.rises.0).sum::<u64>() as f64, "");
     let most = facts.iter().map(|run| run.rises.1).max().unwrap_or(0);
     report.figure("places_rose_by_at_most", f64::from(most), "");
     if clerks.len() == 1 {
-        // Nobody shares the line, so nobody is let in before anybody.
+        // A single tenant has the line to itself, so no run may pass another.
         for run in facts.iter().filter(|run| run.rises.0 > 0) {
             let index = run.index;
             let detail = || format!("run {index}: its place in line rose by {}", run.rises.1);
@@ -137,7 +139,7 @@ fn line(facts: &[Facts], clerks: &[Clerks], report: &mut Report) {
     }
 }
 
-/// Each tenant's mean place in the order in which runs ended, the first being 1.
+/// The mean place of each tenant in the order of ends. The first place is 1.
 fn mean_places(order: &[usize], tenants: usize) -> Vec<Option<f64>> {
     let mean = |tenant: usize| {
         let places = || {
@@ -149,12 +151,12 @@ fn mean_places(order: &[usize], tenants: usize) -> Vec<Option<f64>> {
     (0..tenants).map(mean).collect()
 }
 
-/// Records in the log, and frames made of them.
-fn wire(facts: &[Facts], viewed: Option<&Viewed>, report: &mut Report) {
-    let all = |count: fn(&Facts) -> f64| facts.iter().map(count).collect::<Vec<_>>();
+/// Reports the records in the log, and the frames that clients received.
+fn wire(facts: &[RunFacts], viewed: Option<&ViewerFigures>, report: &mut Report) {
+    let all = |count: fn(&RunFacts) -> f64| facts.iter().map(count).collect::<Vec<_>>();
     spread(report, "records_of_a_run", &all(|run| run.records as f64));
     spread(report, "frames_of_a_run", &all(|run| run.frames as f64));
-    let sum = |count: fn(&Facts) -> u64| facts.iter().map(count).sum::<u64>() as f64;
+    let sum = |count: fn(&RunFacts) -> u64| facts.iter().map(count).sum::<u64>() as f64;
     report.figure("records_without_change", sum(|run| run.unchanged), "");
     report.figure("connections_lost", sum(|run| run.losses), "");
     let paces = || facts.iter().filter_map(|run| run.pace);
@@ -178,7 +180,7 @@ fn wire(facts: &[Facts], viewed: Option<&Viewed>, report: &mut Report) {
     report.delays(&viewed.samples);
 }
 
-/// The least, the mean and the most.
+/// Reports minimum, mean and maximum.
 fn spread(report: &mut Report, name: &str, values: &[f64]) {
     if values.is_empty() {
         return;
@@ -193,7 +195,7 @@ mod tests {
     use super::mean_places;
 
     #[test]
-    fn a_tenant_whose_runs_end_evenly_among_the_others_has_the_mean_place_of_all() {
+    fn interleaved_tenants_have_equal_mean_places() {
         assert_eq!(mean_places(&[0, 1, 1, 0], 2), [Some(2.5), Some(2.5)]);
         assert_eq!(mean_places(&[0, 0, 1, 1], 3), [Some(1.5), Some(3.5), None]);
     }

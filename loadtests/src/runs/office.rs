@@ -1,4 +1,4 @@
-//! The clerks' side: uploading files, asking for runs, following them, and reading what they found.
+//! The clerks' side: uploads files, requests runs, follows them, and reads their findings.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,55 +14,55 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{clerks::Clerks, story::Story, verdict::RuleBook};
+use super::{clerks::Clerks, history::RunHistory, verdict::RuleBook};
 use crate::{
     breach::Breach,
+    client::{SharedState, SwarmClient, Transport, now_us},
     crowd::CrowdArgs,
-    follower::{Follower, Hub, Transport, now_us},
     http::{Api, CommandFailure},
     payloads::Entries,
     target::{Node, Tenants},
-    watch::{Kind, Watch},
+    watch::{ChannelKind, ClientWatch},
 };
 
-/// The most a page of findings may have.
+/// The maximum size of a page of findings.
 const PAGE: usize = 500;
 
-/// Everything the clerks of all tenants use.
+/// The clerks of all tenants with their clients.
 pub struct Office {
     pub api: Arc<Api>,
     nodes: Vec<Arc<Node>>,
     pub clerks: Vec<Clerks>,
-    /// The editors of each tenant as followers.
-    editors: Vec<Arc<Hub>>,
+    /// The shared state of each tenant's editors.
+    editors: Vec<Arc<SharedState>>,
     crowd: CrowdArgs,
 }
 
-/// An uploaded file whose run is to be asked for.
+/// An uploaded file and the run that is requested for it.
 #[derive(Clone)]
-pub struct Errand {
-    /// The order in which runs are asked for.
+pub struct RunRequest {
+    /// The place in the order of requests.
     pub index: usize,
     pub tenant: usize,
-    /// Which of the generated files it is.
+    /// The index of the generated file.
     pub content: usize,
     pub file: String,
     pub list_passes: bool,
 }
 
-/// A run that was accepted, and whoever follows it.
+/// An accepted run and its follower.
 pub struct Run {
-    pub errand: Errand,
+    pub request: RunRequest,
     pub run: String,
     pub asked_us: i64,
     pub accepted_us: i64,
-    pub follower: Arc<Follower>,
+    pub follower: Arc<SwarmClient>,
     task: JoinHandle<()>,
 }
 
-/// A run's view as it is read.
+/// The snapshot of a run.
 #[derive(Deserialize)]
-struct Snapshot {
+struct RunSnapshot {
     entries: Entries,
 }
 
@@ -87,7 +87,7 @@ impl Office {
     /// Stores the rules that files are generated for.
     ///
     /// # Errors
-    /// When one is not taken.
+    /// When a rule is refused.
     pub async fn store_rules(&self, tenant: usize) -> Result<()> {
         for rule in rules::planted() {
             let path = format!("/v1/rules/{}", rule.id);
@@ -100,130 +100,132 @@ impl Office {
         Ok(())
     }
 
-    /// The rules that the tenant's files are checked by.
+    /// Reads the rules of a tenant.
     ///
     /// # Errors
     /// When they cannot be read.
     pub async fn rules(&self, tenant: usize) -> Result<RuleBook> {
         #[derive(Deserialize)]
-        struct Stored {
+        struct StoredRules {
             rules: Vec<Rule>,
         }
         let editor = &self.clerks[tenant].editor;
-        let stored = self.api.read_in_time::<Stored>(&self.node(0), editor, "/v1/rules").await;
+        let stored = self.api.read_in_time::<StoredRules>(&self.node(0), editor, "/v1/rules").await;
         Ok(RuleBook::new(&stored.context("read the rules")?.rules))
     }
 
-    /// Uploads a file; gives its id, and how many milliseconds that took.
+    /// Uploads a file, and returns its id and the duration in milliseconds.
     ///
     /// # Errors
-    /// When it is not taken.
+    /// When it is refused.
     pub async fn upload(&self, turn: usize, tenant: usize, bytes: Bytes) -> Result<(String, f64)> {
         #[derive(Deserialize)]
-        struct Kept {
+        struct UploadedFile {
             file: String,
             bytes: u64,
         }
         let (began, sent) = (Instant::now(), bytes.len() as u64);
         let path = format!("/v1/files?name=swarm-{turn}.csv");
         let editor = &self.clerks[tenant].editor;
-        let kept =
-            self.api.post::<Kept>(&self.node(turn), editor, &path, ("text/csv", bytes)).await;
-        let kept = kept.context("upload a file")?;
-        anyhow::ensure!(kept.bytes == sent, "{} of {sent} bytes were kept", kept.bytes);
-        Ok((kept.file, began.elapsed().as_secs_f64() * 1e3))
+        let uploaded = self
+            .api
+            .post::<UploadedFile>(&self.node(turn), editor, &path, ("text/csv", bytes))
+            .await;
+        let uploaded = uploaded.context("upload a file")?;
+        anyhow::ensure!(uploaded.bytes == sent, "{} of {sent} bytes were uploaded", uploaded.bytes);
+        Ok((uploaded.file, began.elapsed().as_secs_f64() * 1e3))
     }
 
-    /// Asks for the run, follows it from the moment it is accepted, on the next node, and waits for
-    /// its end.
+    /// Requests a run, follows it at the next node from its 202 on, and waits for its end.
     ///
     /// # Errors
     /// When it is not accepted.
     pub async fn run(
         &self,
-        errand: Errand,
+        request: RunRequest,
         within: Duration,
         accepted: impl FnOnce(&str),
     ) -> Result<Run, CommandFailure> {
         #[derive(Deserialize)]
-        struct Accepted {
+        struct AcceptedRun {
             run: String,
         }
-        let (index, editor) = (errand.index, &self.clerks[errand.tenant].editor);
-        let body = json!({"file": errand.file, "list_passes": errand.list_passes}).to_string();
+        let (index, editor) = (request.index, &self.clerks[request.tenant].editor);
+        let body = json!({"file": request.file, "list_passes": request.list_passes}).to_string();
         let asked_us = now_us();
         let body = ("application/json", Bytes::from(body));
-        let Accepted { run } = self.api.post(&self.node(index), editor, "/v1/runs", body).await?;
+        let AcceptedRun { run } =
+            self.api.post(&self.node(index), editor, "/v1/runs", body).await?;
         let accepted_us = now_us();
         let (over, ended) = oneshot::channel();
-        let mut watch = Watch::new(index, Kind::Keyed);
+        let mut watch = ClientWatch::new(index, ChannelKind::Keyed);
         watch.entries = Some(Entries::new());
-        watch.story = Some(Box::new(Story::new(over)));
-        let (follower, mut task) = self.follow(&self.editors[errand.tenant], &run, watch, index);
+        watch.history = Some(Box::new(RunHistory::new(over)));
+        let (follower, mut task) = self.follow(&self.editors[request.tenant], &run, watch, index);
         accepted(&run);
         let seen = tokio::select! {
             seen = timeout(within, ended) => matches!(seen, Ok(Ok(()))),
-            // It was turned away, which it has noted.
+            // The follower was turned away, and has noted that.
             _ = &mut task => false,
         };
         if !seen {
             follower.watch().note(Breach::NeverArrived, "the end of the run was not seen");
         }
-        Ok(Run { errand, run, asked_us, accepted_us, follower, task })
+        Ok(Run { request, run, asked_us, accepted_us, follower, task })
     }
 
-    /// The viewers of a tenant as followers.
+    /// The shared state of a tenant's viewers.
     #[must_use]
-    pub fn viewers(&self, tenant: usize) -> Arc<Hub> {
+    pub fn viewers(&self, tenant: usize) -> Arc<SharedState> {
         hub(&self.crowd, &self.clerks[tenant].viewer)
     }
 
-    /// Follows a run, until the task is aborted or nothing more can come.
+    /// Follows a run until the task is aborted or the connection ends for good.
     pub fn follow(
         &self,
-        hub: &Arc<Hub>,
+        hub: &Arc<SharedState>,
         run: &str,
-        watch: Watch,
+        watch: ClientWatch,
         client: usize,
-    ) -> (Arc<Follower>, JoinHandle<()>) {
+    ) -> (Arc<SwarmClient>, JoinHandle<()>) {
         let node = self.node(client + 1);
         let source = self.crowd.source(&node, client);
         let channel = format!("run:{run}");
-        let follower = Arc::new(Follower::new(node, source, channel, Transport::Ws, watch));
+        let follower = Arc::new(SwarmClient::new(node, source, channel, Transport::Ws, watch));
         let task = tokio::spawn(follower.clone().run(hub.clone()));
         (follower, task)
     }
 
-    /// The run's view as a node gives it out now.
+    /// Reads the snapshot of a run.
     ///
     /// # Errors
     /// When it cannot be read.
     pub async fn view(&self, run: &Run) -> Result<Entries> {
-        let Errand { index, tenant, .. } = run.errand;
+        let RunRequest { index, tenant, .. } = run.request;
         let path = format!("/v1/runs/{}", run.run);
         let snapshot =
             self.api.read_in_time(&self.node(index), &self.clerks[tenant].editor, &path).await;
-        snapshot.map(|snapshot: Snapshot| snapshot.entries).context("read a run")
+        snapshot.map(|snapshot: RunSnapshot| snapshot.entries).context("read a run")
     }
 
-    /// All findings of a run, page by page; how many have another message than their outcome's,
-    /// too.
+    /// Reads all findings of a run page by page. Also counts the findings whose message is not that
+    /// of their outcome.
     ///
     /// # Errors
     /// When a page cannot be read.
     pub async fn findings(&self, run: &Run) -> Result<(Vec<Finding>, usize)> {
         #[derive(Deserialize)]
-        struct Told {
+        struct ListedFinding {
             #[serde(flatten)]
             finding: Finding,
             message: String,
         }
         #[derive(Deserialize)]
         struct Page {
-            findings: Vec<Told>,
+            findings: Vec<ListedFinding>,
             next: Option<String>,
         }
-        let Errand { index, tenant, .. } = run.errand;
+        let RunRequest { index, tenant, .. } = run.request;
         let first = format!("/v1/runs/{}/findings?language=en&limit={PAGE}", run.run);
         let (mut path, mut findings, mut strange) = (first.clone(), Vec::new(), 0);
         loop {
@@ -232,7 +234,7 @@ impl Office {
                 .read_in_time::<Page>(&self.node(index), &self.clerks[tenant].editor, &path)
                 .await;
             let page = page.context("read findings")?;
-            for Told { finding, message } in page.findings {
+            for ListedFinding { finding, message } in page.findings {
                 strange += usize::from(finding.message(Language::English) != message);
                 findings.push(finding);
             }
@@ -244,9 +246,9 @@ impl Office {
     }
 }
 
-/// What followers with this token share.
-fn hub(crowd: &CrowdArgs, token: &str) -> Arc<Hub> {
-    Arc::new(Hub {
+/// The shared state of clients with this token.
+fn hub(crowd: &CrowdArgs, token: &str) -> Arc<SharedState> {
+    Arc::new(SharedState {
         api: Api::new(Duration::from_secs(crowd.command_deadline)),
         token: token.to_owned(),
         gate: Arc::new(Semaphore::new(crowd.connecting)),
@@ -255,8 +257,8 @@ fn hub(crowd: &CrowdArgs, token: &str) -> Arc<Hub> {
 }
 
 impl Run {
-    /// Listens no longer.
-    pub fn let_go(&self) {
+    /// Stops following the run.
+    pub fn stop_following(&self) {
         self.task.abort();
     }
 }

@@ -1,17 +1,16 @@
-//! After its end: a run is read over HTTP, and compared with what was shown of it and with its
-//! file.
+//! Reads an ended run over HTTP, and compares it with the followed view and with its file.
 
 use schemas::run::RunState;
 
 use super::{
     office::{Office, Run},
-    verdict::{Expected, RuleBook, Shown, differences},
+    verdict::{ExpectedRun, LastView, RuleBook, differences},
 };
 use testing::claims_files::ClaimsFile;
 
 use crate::{breach::Breach, report::Report};
 
-/// Notes whatever does not agree. A run whose end was not seen has that noted already.
+/// Notes every difference. A run whose end was not seen has a breach already.
 pub async fn read_back(
     office: &Office,
     run: &Run,
@@ -23,13 +22,13 @@ pub async fn read_back(
     let (entries, ended) = {
         let mut watch = run.follower.watch();
         report.breaches.merge(std::mem::take(&mut watch.breaches));
-        let head = watch.story.as_ref().and_then(|story| story.head.as_ref());
+        let head = watch.history.as_ref().and_then(|history| history.head.as_ref());
         let code =
             head.and_then(|head| head.failure.as_ref()).map_or("", |failure| failure.code.as_str());
         let ended = head.filter(|head| head.state.is_end()).map(|head| (head.state, code));
         (watch.entries.clone().unwrap_or_default(), ended)
     };
-    let index = run.errand.index;
+    let index = run.request.index;
     let mut note =
         |breach, detail: String| report.breaches.note(breach, || format!("run {index}: {detail}"));
     match ended {
@@ -54,9 +53,13 @@ pub async fn read_back(
             format!("{strange} findings with another message than their outcome's"),
         );
     }
-    let expected =
-        Expected { rows, planted: &content.planted, rules, list_passes: run.errand.list_passes };
-    match Shown::read(&entries) {
+    let expected = ExpectedRun {
+        rows,
+        planted: &content.planted,
+        rules,
+        list_passes: run.request.list_passes,
+    };
+    match LastView::read(&entries) {
         Ok(shown) => differences(&expected, &shown, &findings)
             .into_iter()
             .for_each(|difference| note(Breach::WrongFindings, difference)),

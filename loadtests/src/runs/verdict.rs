@@ -1,5 +1,4 @@
-//! Whether all that is told of a completed run agrees: its view, its list of findings, and what its
-//! file holds. Pure.
+//! Compares the view of a completed run, its list of findings and the content of its file. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,14 +14,14 @@ use testing::claims_files::{
     rules::{self, FILE},
 };
 
-use super::story::findings_of;
+use super::history::findings_of;
 use crate::payloads::Entries;
 
-/// What a tenant's files are checked by.
+/// The rules of a tenant.
 pub struct RuleBook {
-    /// Enabled ones.
+    /// Ids of the enabled rules.
     enabled: BTreeSet<String>,
-    /// Those of them that files are generated for, and the file itself.
+    /// The enabled rules that files are generated for, and the rule of unreadable rows.
     planted_for: BTreeSet<String>,
 }
 
@@ -37,7 +36,7 @@ impl RuleBook {
         Self { enabled: enabled().map(|rule| rule.id.as_str().to_owned()).collect(), planted_for }
     }
 
-    /// Rules of the tenant whose findings cannot be foretold.
+    /// The number of rules whose findings cannot be predicted.
     #[must_use]
     pub fn not_planted_for(&self) -> usize {
         self.enabled.difference(&self.planted_for).count()
@@ -48,8 +47,8 @@ impl RuleBook {
     }
 }
 
-/// What a file holds and how it was to be checked.
-pub struct Expected<'a> {
+/// The content of a file and the settings of its check.
+pub struct ExpectedRun<'a> {
     pub rows: u64,
     pub planted: &'a [PlantedFinding],
     pub rules: &'a RuleBook,
@@ -57,7 +56,7 @@ pub struct Expected<'a> {
 }
 
 /// The last view of a completed run.
-pub struct Shown {
+pub struct LastView {
     summary: RunSummary,
     permille: u32,
     counts: FindingCounts,
@@ -65,11 +64,11 @@ pub struct Shown {
     first: Vec<Finding>,
 }
 
-impl Shown {
+impl LastView {
     /// Reads the view.
     ///
     /// # Errors
-    /// Which entry is missing or cannot be read.
+    /// A text about the entry that is missing or cannot be read.
     pub fn read(entries: &Entries) -> Result<Self, String> {
         fn entry<'a, T: Deserialize<'a>>(entries: &'a Entries, key: &str) -> Result<T, String> {
             let entry = entries.get(key).ok_or_else(|| format!("no entry {key} at the end"))?;
@@ -93,26 +92,29 @@ impl Shown {
     }
 }
 
-/// All that does not agree, one sentence each. `listed` are all findings in the order in which they
-/// are given out.
+/// All differences, one text each. `listed` has all findings in the order of the API.
 #[must_use]
-pub fn differences(expected: &Expected<'_>, shown: &Shown, listed: &[Finding]) -> Vec<String> {
+pub fn differences(
+    expected: &ExpectedRun<'_>,
+    shown: &LastView,
+    listed: &[Finding],
+) -> Vec<String> {
     let mut wrong = ending(expected, shown);
     wrong.extend(lists(expected, shown, listed));
     wrong.extend(against_the_file(expected, shown, listed));
     wrong
 }
 
-/// The parts of the view among each other.
-fn ending(expected: &Expected<'_>, shown: &Shown) -> Vec<String> {
-    let Shown { summary, permille, counts, tallies, .. } = shown;
+/// Compares the parts of the view with each other.
+fn ending(expected: &ExpectedRun<'_>, shown: &LastView) -> Vec<String> {
+    let LastView { summary, permille, counts, tallies, .. } = shown;
     let mut wrong = Vec::new();
     let mut demand = |right: bool, detail: String| {
         if !right {
             wrong.push(detail);
         }
     };
-    demand(*permille == 1000, format!("{permille} thousandths are done at the end"));
+    demand(*permille == 1000, format!("{permille} ‰ done at the end"));
     demand(
         summary.rows == expected.rows,
         format!("{} of {} rows were checked", summary.rows, expected.rows),
@@ -130,7 +132,7 @@ fn ending(expected: &Expected<'_>, shown: &Shown) -> Vec<String> {
     for rule in tallies.keys().filter(|rule| *rule != FILE) {
         demand(
             expected.rules.enabled.contains(rule),
-            format!("the rule {rule} is told, and is none of the tenant's"),
+            format!("the rule {rule} is reported, but is not a rule of the tenant"),
         );
     }
     wrong
@@ -138,12 +140,12 @@ fn ending(expected: &Expected<'_>, shown: &Shown) -> Vec<String> {
 
 fn plus(mut sum: FindingCounts, more: FindingCounts) -> FindingCounts {
     for severity in Severity::ALL {
-        sum.add(severity, of(more, severity));
+        sum.add(severity, count_of(more, severity));
     }
     sum
 }
 
-fn of(counts: FindingCounts, severity: Severity) -> u64 {
+fn count_of(counts: FindingCounts, severity: Severity) -> u64 {
     match severity {
         Severity::Error => counts.error,
         Severity::Warning => counts.warning,
@@ -152,9 +154,9 @@ fn of(counts: FindingCounts, severity: Severity) -> u64 {
     }
 }
 
-/// The list against the view.
-fn lists(expected: &Expected<'_>, shown: &Shown, listed: &[Finding]) -> Vec<String> {
-    let Shown { summary, counts, tallies, first, .. } = shown;
+/// Compares the list with the view.
+fn lists(expected: &ExpectedRun<'_>, shown: &LastView, listed: &[Finding]) -> Vec<String> {
+    let LastView { summary, counts, tallies, first, .. } = shown;
     let mut wrong = Vec::new();
     if listed.len() as u64 != summary.stored {
         wrong.push(format!("{} findings are listed, {} stored", listed.len(), summary.stored));
@@ -164,7 +166,7 @@ fn lists(expected: &Expected<'_>, shown: &Shown, listed: &[Finding]) -> Vec<Stri
     }
     let total = counts.findings() + if expected.list_passes { counts.pass } else { 0 };
     if summary.stored < total {
-        // More than are kept: which of them are listed is the server's choice.
+        // Not all findings are stored, and the server chooses which.
         return wrong;
     }
     if first.len() as u64 != total.min(SHOWN_FINDINGS as u64) {
@@ -190,7 +192,7 @@ fn lists(expected: &Expected<'_>, shown: &Shown, listed: &[Finding]) -> Vec<Stri
     wrong
 }
 
-/// Each rule's tally against the list.
+/// Compares the tally of each rule with the list.
 fn tallied(
     tallies: &BTreeMap<String, RuleTally>,
     listed: &[Finding],
@@ -213,9 +215,13 @@ fn tallied(
     wrong
 }
 
-/// What was found against what was planted, none missed and none invented.
-fn against_the_file(expected: &Expected<'_>, shown: &Shown, listed: &[Finding]) -> Vec<String> {
-    let Expected { planted, rules: book, list_passes, .. } = expected;
+/// Compares the findings with the planted ones: none may be missed and none invented.
+fn against_the_file(
+    expected: &ExpectedRun<'_>,
+    shown: &LastView,
+    listed: &[Finding],
+) -> Vec<String> {
+    let ExpectedRun { planted, rules: book, list_passes, .. } = expected;
     if shown.summary.stored < shown.counts.findings() {
         return Vec::new();
     }

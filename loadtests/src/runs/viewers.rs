@@ -1,4 +1,4 @@
-//! Many followers of one run, who cost the log nothing: each record is sent to all of them.
+//! Many followers of one run. They add no records to the log: each record is sent to all of them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,48 +10,53 @@ use tokio::{
 use super::office::{Office, Run};
 use crate::{
     breach::Breach,
+    client::SwarmClient,
     crowd::FOLDING,
-    follower::Follower,
     payloads::Entries,
     report::Report,
-    watch::{Kind, Sample, Watch},
+    watch::{ChannelKind, ClientWatch, DeliverySample},
 };
 
-/// How often it is asked whether all saw the end; they stamp their own times, so it bounds no
+/// The interval at which the viewers are checked. They record their own times, so this bounds no
 /// figure.
 const LOOK: Duration = Duration::from_millis(20);
 
 pub struct Viewers {
     run: String,
-    followers: Vec<(Arc<Follower>, JoinHandle<()>)>,
+    followers: Vec<(Arc<SwarmClient>, JoinHandle<()>)>,
 }
 
-/// What they saw.
-pub struct Viewed {
+/// The figures of the viewers.
+pub struct ViewerFigures {
     pub run: String,
-    pub samples: Vec<Sample>,
-    /// Of each viewer.
+    pub samples: Vec<DeliverySample>,
+    /// Frames of each viewer.
     pub frames: Vec<f64>,
     /// Publications of each viewer.
     pub deliveries: Vec<f64>,
 }
 
 impl Viewers {
-    /// Lets `count` viewers of the tenant follow the run.
+    /// Starts `count` viewers of the tenant that follow the run.
     #[must_use]
     pub fn open(office: &Office, tenant: usize, run: &str, count: usize) -> Self {
         let hub = office.viewers(tenant);
         let follow = |viewer: usize| {
-            let mut watch = Watch::new(viewer, Kind::Keyed);
+            let mut watch = ClientWatch::new(viewer, ChannelKind::Keyed);
             watch.entries = (viewer < FOLDING).then(Entries::new);
             office.follow(&hub, run, watch, viewer)
         };
         Self { run: run.to_owned(), followers: (0..count).map(follow).collect() }
     }
 
-    /// Waits until all are where the clerk who started the run is, and ends them; who is not, or
-    /// shows something else than that clerk, is noted.
-    pub async fn finish(self, runs: &[Run], patience: Duration, report: &mut Report) -> Viewed {
+    /// Waits until all viewers reach the position of the clerk, and stops them. Notes a breach for
+    /// each viewer that does not reach it or shows another view.
+    pub async fn finish(
+        self,
+        runs: &[Run],
+        patience: Duration,
+        report: &mut Report,
+    ) -> ViewerFigures {
         let clerk = runs.iter().find(|run| run.run == self.run);
         let (end, shown) = clerk.map_or((0, None), |run| {
             let watch = run.follower.watch();
@@ -63,7 +68,7 @@ impl Viewers {
         {
             sleep(LOOK).await;
         }
-        let mut viewed = Viewed {
+        let mut viewed = ViewerFigures {
             run: self.run,
             samples: Vec::new(),
             frames: Vec::new(),

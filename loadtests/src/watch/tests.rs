@@ -2,32 +2,32 @@ use serde_json::{Value, json, value::to_raw_value};
 
 use super::*;
 
-/// A delay of 7 ms: `at` is 1,000 ms in all of these.
+/// A delay of 7 ms, because `at` is 1,000 ms in all publications.
 const NOW_US: i64 = 1_007_000;
 
-fn phone() -> Watch {
-    Watch::new(3, Kind::Ticket { own_line: true })
+fn phone() -> ClientWatch {
+    ClientWatch::new(3, ChannelKind::Ticket { own_line: true })
 }
 
 fn waiting(position: u32) -> Value {
     json!({"at": 1000, "state": "waiting", "position": position, "ahead": position - 1})
 }
 
-fn whole(watch: &mut Watch, epoch: &str, offset: u64, data: &Value) {
+fn whole(watch: &mut ClientWatch, epoch: &str, offset: u64, data: &Value) {
     watch.began(epoch, false, NOW_US);
     watch.whole(offset, &to_raw_value(data).unwrap());
 }
 
-fn step(watch: &mut Watch, offset: u64, data: &Value) {
+fn step(watch: &mut ClientWatch, offset: u64, data: &Value) {
     watch.step(offset, &to_raw_value(data).unwrap(), NOW_US, true);
 }
 
-fn found(watch: &Watch) -> Vec<Breach> {
+fn found(watch: &ClientWatch) -> Vec<Breach> {
     watch.breaches.counts.keys().copied().collect()
 }
 
 #[test]
-fn a_line_that_moves_forward_breaks_nothing_and_is_measured() {
+fn forward_line_is_measured_without_breach() {
     let mut watch = phone();
     whole(&mut watch, "9", 10, &waiting(3));
     step(&mut watch, 11, &waiting(2));
@@ -39,7 +39,7 @@ fn a_line_that_moves_forward_breaks_nothing_and_is_measured() {
 }
 
 #[test]
-fn a_falling_offset_is_found_live_and_when_a_subscription_begins() {
+fn falling_offset_is_a_breach() {
     let mut watch = phone();
     whole(&mut watch, "9", 10, &waiting(3));
     step(&mut watch, 9, &waiting(2));
@@ -52,7 +52,7 @@ fn a_falling_offset_is_found_live_and_when_a_subscription_begins() {
 }
 
 #[test]
-fn a_new_epoch_is_found() {
+fn new_epoch_is_a_breach() {
     let mut watch = phone();
     whole(&mut watch, "9", 10, &waiting(3));
     whole(&mut watch, "10", 11, &waiting(2));
@@ -60,7 +60,7 @@ fn a_new_epoch_is_found() {
 }
 
 #[test]
-fn a_position_that_rises_and_a_state_that_goes_back_are_found() {
+fn rising_position_and_earlier_state_are_breaches() {
     let mut watch = phone();
     whole(&mut watch, "9", 10, &waiting(3));
     step(&mut watch, 11, &waiting(4));
@@ -73,7 +73,7 @@ fn a_position_that_rises_and_a_state_that_goes_back_are_found() {
 }
 
 #[test]
-fn a_publication_that_shows_nothing_new_is_found_but_a_new_estimate_is_new() {
+fn equal_publication_is_a_breach() {
     let mut watch = phone();
     whole(&mut watch, "9", 10, &waiting(3));
     let mut later = waiting(3);
@@ -86,7 +86,7 @@ fn a_publication_that_shows_nothing_new_is_found_but_a_new_estimate_is_new() {
 }
 
 #[test]
-fn the_same_offset_twice_is_a_duplicate_and_no_delivery() {
+fn repeated_offset_is_a_duplicate() {
     let mut watch = phone();
     whole(&mut watch, "9", 10, &waiting(3));
     step(&mut watch, 11, &waiting(2));
@@ -96,15 +96,15 @@ fn the_same_offset_twice_is_a_duplicate_and_no_delivery() {
 }
 
 #[test]
-fn a_position_that_contradicts_the_people_ahead_is_found() {
+fn position_must_match_people_ahead() {
     let mut watch = phone();
     whole(&mut watch, "9", 10, &json!({"at": 1, "state": "waiting", "position": 3, "ahead": 3}));
     assert_eq!(found(&watch), [Breach::Malformed]);
 }
 
 #[test]
-fn deltas_fold_into_the_snapshot_and_a_delta_that_begins_too_late_is_a_gap() {
-    let mut watch = Watch::new(0, Kind::Keyed);
+fn delta_after_held_version_is_a_gap() {
+    let mut watch = ClientWatch::new(0, ChannelKind::Keyed);
     watch.entries = Some(Entries::new());
     whole(&mut watch, "9", 10, &json!({"version": 10, "at": 1, "entries": {"a": 1, "b": 2}}));
     step(&mut watch, 13, &json!({"from": 9, "to": 13, "at": 1, "set": {"c": 3}, "remove": ["a"]}));
@@ -116,8 +116,8 @@ fn deltas_fold_into_the_snapshot_and_a_delta_that_begins_too_late_is_a_gap() {
 }
 
 #[test]
-fn a_delta_whose_end_is_not_its_offset_is_found() {
-    let mut watch = Watch::new(0, Kind::Keyed);
+fn delta_end_must_equal_its_offset() {
+    let mut watch = ClientWatch::new(0, ChannelKind::Keyed);
     whole(&mut watch, "9", 10, &json!({"version": 10, "at": 1, "entries": {}}));
     step(&mut watch, 12, &json!({"from": 10, "to": 11, "at": 1}));
     assert_eq!(found(&watch), [Breach::VersionMismatch]);

@@ -12,7 +12,7 @@ use std::{
 };
 
 use claims::{rules::builtin, tables::Tables};
-use clinicwire_loadtests::{follower::now_us, payloads::Entries};
+use clinicwire_loadtests::{client::now_us, payloads::Entries};
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Full};
 use hyper::{

@@ -105,17 +105,17 @@ async fn missing_end_is_found() {
 }
 
 #[tokio::test]
-async fn a_run_that_fails_is_found() {
+async fn failed_run_is_found() {
     assert_found(Fault::Fails, &[], "not_completed").await;
 }
 
 #[tokio::test]
-async fn a_view_that_is_read_otherwise_than_it_was_followed_is_found() {
+async fn different_snapshot_is_found() {
     assert_found(Fault::SnapshotDiffers, &[], "wrong_view").await;
 }
 
 #[tokio::test]
-async fn a_finding_that_is_not_listed_is_found() {
+async fn omitted_finding_is_found() {
     let (status, document) = against(Fault::OmitsFinding, &[]).await;
     assert_eq!(status, 1);
     let breaches = document["breaches"].as_object().unwrap();
@@ -125,12 +125,12 @@ async fn a_finding_that_is_not_listed_is_found() {
 }
 
 #[tokio::test]
-async fn runs_that_are_not_accepted_are_found() {
+async fn refused_runs_are_found() {
     assert_found(Fault::RefusesRuns, &[], "command_failed").await;
 }
 
 #[tokio::test]
-async fn a_swarm_that_is_told_no_key_and_no_file_says_what_it_needs() {
+async fn missing_tokens_error_names_the_option() {
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_swarm"))
         .args(["--url", "http://127.0.0.1:1", "runs"])
         .env_remove("CLINICWIRE_INSECURE_DEVELOPMENT_KEY")

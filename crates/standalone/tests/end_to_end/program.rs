@@ -78,7 +78,7 @@ fn ended(output: Output) -> (Option<i32>, String) {
 async fn demo_tokens_open_their_pages() {
     let program = ReadyProgram::start("alive", &["--speed", "600", "--seed", "5"]).await;
     let (url, world) = (program.url(), World::new(vec![program.url().to_owned()], ""));
-    let location = program.ready.location.as_ref().unwrap();
+    let location = &program.ready.location;
     let mut board =
         ChannelFollower::start(url, program.token("display"), &format!("board:{location}")).await;
     let calls = |board: &ChannelFollower| {

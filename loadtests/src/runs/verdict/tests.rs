@@ -6,7 +6,7 @@ use testing::claims_files::{ClaimsFile, check::check_file};
 
 const ROWS: u64 = 6_000;
 
-/// A run that was carried out by the book.
+/// The honest result of a run.
 struct Honest {
     file: ClaimsFile,
     book: RuleBook,
@@ -43,8 +43,8 @@ impl Honest {
 
     fn wrong(&self, list_passes: bool) -> Vec<String> {
         let expected =
-            Expected { rows: ROWS, planted: &self.file.planted, rules: &self.book, list_passes };
-        differences(&expected, &Shown::read(&self.entries).unwrap(), &self.listed)
+            ExpectedRun { rows: ROWS, planted: &self.file.planted, rules: &self.book, list_passes };
+        differences(&expected, &LastView::read(&self.entries).unwrap(), &self.listed)
     }
 
     #[track_caller]
@@ -53,7 +53,7 @@ impl Honest {
         assert!(wrong.iter().any(|told| told.contains(words)), "{words} is not among {wrong:#?}");
     }
 
-    /// A number somewhere in the view, raised by one.
+    /// Raises a number of the view by one.
     fn raise(&mut self, key: &str, pointer: &str) {
         let number = self.entries.get_mut(key).unwrap().pointer_mut(pointer).unwrap();
         *number = json!(number.as_i64().unwrap() + 1);
@@ -61,7 +61,7 @@ impl Honest {
 }
 
 #[test]
-fn a_run_carried_out_by_the_book_agrees_with_its_file_whether_passes_are_listed_or_not() {
+fn honest_run_agrees_with_its_file() {
     for list_passes in [false, true] {
         let honest = Honest::new(list_passes);
         assert!(
@@ -75,7 +75,7 @@ fn a_run_carried_out_by_the_book_agrees_with_its_file_whether_passes_are_listed_
 }
 
 #[test]
-fn a_finding_that_is_lost_or_twice_is_noticed() {
+fn lost_or_doubled_finding_is_noticed() {
     let mut run = Honest::new(false);
     let lost = run.listed.remove(7);
     run.assert_wrong("1 missed, 0 invented");
@@ -87,21 +87,21 @@ fn a_finding_that_is_lost_or_twice_is_noticed() {
 }
 
 #[test]
-fn a_list_out_of_order_is_noticed() {
+fn unordered_list_is_noticed() {
     let mut run = Honest::new(false);
     run.listed.reverse();
     run.assert_wrong("not in its order");
 }
 
 #[test]
-fn each_part_of_the_last_view_that_disagrees_is_noticed() {
+fn every_wrong_number_is_noticed() {
     for (key, pointer, words) in [
         ("counts", "/error", "in the summary"),
         ("run", "/summary/rows", "rows were checked"),
         ("run", "/summary/at_risk_cents", "cents at risk"),
         ("run", "/summary/to_gain_cents", "cents at risk"),
         ("run", "/summary/stored", "stored"),
-        ("progress", "/permille", "thousandths"),
+        ("progress", "/permille", "‰ done"),
         ("rule:office-fee", "/error", "rules together"),
         ("rule:office-fee", "/warning", "the list has"),
         ("rule:office-fee", "/pass", "passes"),
@@ -114,7 +114,7 @@ fn each_part_of_the_last_view_that_disagrees_is_noticed() {
 }
 
 #[test]
-fn a_rule_that_did_not_finish_and_a_finding_that_is_not_shown_are_noticed() {
+fn unfinished_rule_and_hidden_finding_are_noticed() {
     let mut run = Honest::new(false);
     run.entries.get_mut("rule:office-fee").unwrap().as_object_mut().unwrap().remove("took_us");
     run.assert_wrong("not finished");
@@ -125,14 +125,14 @@ fn a_rule_that_did_not_finish_and_a_finding_that_is_not_shown_are_noticed() {
 }
 
 #[test]
-fn a_rule_that_the_tenant_does_not_have_is_noticed() {
+fn unknown_rule_is_noticed() {
     let mut run = Honest::new(false);
     run.entries.insert("rule:another".into(), json!(RuleTally::default()));
-    run.assert_wrong("none of the tenant's");
+    run.assert_wrong("not a rule of the tenant");
 }
 
 #[test]
-fn findings_of_a_rule_that_no_file_is_generated_for_are_not_compared_with_the_file() {
+fn unpredictable_rule_is_not_compared() {
     let mut run = Honest::new(false);
     let mut own = builtin();
     own[0].name.en.push_str(" of ours");
@@ -142,10 +142,10 @@ fn findings_of_a_rule_that_no_file_is_generated_for_are_not_compared_with_the_fi
 }
 
 #[test]
-fn an_end_without_a_summary_or_counts_cannot_be_read() {
+fn end_without_summary_or_counts_is_unreadable() {
     for key in ["run", "counts", "progress"] {
         let mut run = Honest::new(false);
         run.entries.remove(key);
-        assert!(Shown::read(&run.entries).err().unwrap().contains(key));
+        assert!(LastView::read(&run.entries).err().unwrap().contains(key));
     }
 }

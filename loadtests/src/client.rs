@@ -17,7 +17,7 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{breach::Breach, http::Api, socketio, sse, target::Node, watch::Watch, ws};
+use crate::{breach::Breach, http::Api, socketio, sse, target::Node, watch::ClientWatch, ws};
 
 /// The transport of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -45,7 +45,7 @@ impl Transport {
 }
 
 /// The state that all clients share.
-pub struct Hub {
+pub struct SharedState {
     pub api: Api,
     pub token: String,
     /// Limits the clients that connect at one time, so that they do not overrun the accept queue
@@ -56,7 +56,7 @@ pub struct Hub {
 }
 
 /// One client.
-pub struct Follower {
+pub struct SwarmClient {
     pub node: Arc<Node>,
     pub source: Option<Ipv4Addr>,
     pub channel: String,
@@ -64,7 +64,7 @@ pub struct Follower {
     /// Closes the current connection from the client's side.
     pub cut: Notify,
     live: AtomicBool,
-    watch: Mutex<Watch>,
+    watch: Mutex<ClientWatch>,
 }
 
 /// How a connection ended.
@@ -82,20 +82,20 @@ pub enum ConnectionEnd {
 /// The first wait of the SDKs' backoff, and its upper limit.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(20));
 
-impl Follower {
+impl SwarmClient {
     #[must_use]
     pub fn new(
         node: Arc<Node>,
         source: Option<Ipv4Addr>,
         channel: String,
         transport: Transport,
-        watch: Watch,
+        watch: ClientWatch,
     ) -> Self {
         let (cut, live) = (Notify::new(), AtomicBool::new(false));
         Self { node, source, channel, transport, cut, live, watch: Mutex::new(watch) }
     }
 
-    pub fn watch(&self) -> MutexGuard<'_, Watch> {
+    pub fn watch(&self) -> MutexGuard<'_, ClientWatch> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -111,7 +111,7 @@ impl Follower {
     }
 
     /// Follows the channel until a connection ends for good.
-    pub async fn run(self: Arc<Self>, hub: Arc<Hub>) {
+    pub async fn run(self: Arc<Self>, hub: Arc<SharedState>) {
         let mut state = sse::ReconnectState::default();
         let mut attempt = 0;
         loop {

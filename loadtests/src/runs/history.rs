@@ -1,5 +1,5 @@
-//! One run as it is shown to somebody who follows it, and the rules it was promised to keep. Time
-//! comes in with each view.
+//! The history of one run as its follower sees it, and the promises of that history. Pure: each
+//! view brings its time.
 
 use schemas::{
     Millis,
@@ -11,59 +11,59 @@ use tokio::sync::oneshot;
 
 use crate::{breach::Breach, payloads::Entries};
 
-/// When something was shown.
+/// The time of a view.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    /// Append time of the record behind it.
+pub struct ObservationTime {
+    /// The append time of its record.
     pub at: Millis,
-    /// Receipt here, µs since the Unix epoch.
+    /// The time of receipt, in µs since the Unix epoch.
     pub now_us: i64,
-    /// A publication, as opposed to what a subscription begins with.
+    /// Whether it is a publication and not the start of a subscription.
     pub live: bool,
 }
 
-/// How many runs were said to be before this one, by the record of that time.
+/// A place in line: the number of runs before this one, by the record at that time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct LinePlace {
     pub attempt: u32,
     pub at: Millis,
     pub ahead: u32,
 }
 
-/// What was shown so far.
+/// The run's history so far.
 #[derive(Default)]
-pub struct Story {
+pub struct RunHistory {
     pub head: Option<RunHead>,
     progress: Option<RunProgress>,
-    /// When each was there for the first time, µs since the Unix epoch.
+    /// When each appeared first, in µs since the Unix epoch.
     pub progress_us: Option<i64>,
     pub finding_us: Option<i64>,
     pub end_us: Option<i64>,
-    pub places: Vec<Place>,
-    /// Times of the records that changed the progress.
+    pub places: Vec<LinePlace>,
+    /// The times of records that changed the progress.
     pub reports: Vec<Millis>,
     /// Live publications that changed nothing.
     pub unchanged: u64,
     over: Option<oneshot::Sender<()>>,
 }
 
-type Found = Vec<(Breach, String)>;
+type BreachList = Vec<(Breach, String)>;
 
-impl Story {
-    /// Says a word to `over` once the end is seen.
+impl RunHistory {
+    /// Signals `over` when the end is seen.
     #[must_use]
     pub fn new(over: oneshot::Sender<()>) -> Self {
         Self { over: Some(over), ..Self::default() }
     }
 
-    /// Looks at the view after a step, and gives what is wrong with it.
+    /// Checks the view after a step, and returns the breaches.
     pub fn look(
         &mut self,
         before: &Entries,
         after: &Entries,
-        seen: Moment,
+        seen: ObservationTime,
     ) -> Vec<(Breach, String)> {
-        let mut found = Found::new();
+        let mut found = BreachList::new();
         self.unchanged += u64::from(seen.live && before == after);
         if self.end_us.is_some() {
             if before != after {
@@ -87,14 +87,14 @@ impl Story {
         }
         if head.state.is_end() {
             self.end_us = Some(seen.now_us);
-            // Whoever waited may have lost patience.
+            // The receiver is gone when the wait timed out.
             let _ = self.over.take().map(|over| over.send(()));
         }
         self.head = Some(head);
         found
     }
 
-    fn place(&mut self, head: &RunHead, seen: Moment, found: &mut Found) {
+    fn place(&mut self, head: &RunHead, seen: ObservationTime, found: &mut BreachList) {
         let Some(ahead) = head.ahead else { return };
         if head.state != RunState::Queued {
             found.push((
@@ -102,13 +102,19 @@ impl Story {
                 format!("a place in line while {}", head.state.as_str()),
             ));
         }
-        let same = |held: &Place| held.attempt == head.attempt && held.ahead == ahead;
+        let same = |held: &LinePlace| held.attempt == head.attempt && held.ahead == ahead;
         if !self.places.last().is_some_and(same) {
-            self.places.push(Place { attempt: head.attempt, at: seen.at, ahead });
+            self.places.push(LinePlace { attempt: head.attempt, at: seen.at, ahead });
         }
     }
 
-    fn progress(&mut self, after: &Entries, same_attempt: bool, seen: Moment, found: &mut Found) {
+    fn progress(
+        &mut self,
+        after: &Entries,
+        same_attempt: bool,
+        seen: ObservationTime,
+        found: &mut BreachList,
+    ) {
         let progress = entry::<RunProgress>(after, "progress", found);
         if let Some(new) = &progress {
             self.progress_us.get_or_insert(seen.now_us);
@@ -137,8 +143,8 @@ impl Story {
         self.progress = progress;
     }
 
-    /// Most records of progress in one second, and the longest time without one while the run was
-    /// under way.
+    /// The most records of progress in one second, and the longest time without one while the run
+    /// was running.
     #[must_use]
     pub fn pace(&self) -> Option<(usize, Millis)> {
         let head = self.head.as_ref()?;
@@ -153,11 +159,11 @@ impl Story {
         Some((most.max().unwrap_or(0), silence))
     }
 
-    /// How often a place in line rose within an attempt, and by how much at most, among those told
-    /// after `since`. The first of these is left out: it may have been found before.
+    /// The number of times that the place in line rose within an attempt, and the largest rise,
+    /// among the places after `since`. The first of these places may be older, so it is left out.
     #[must_use]
     pub fn rises(&self, since: Millis) -> (u64, u32) {
-        let told: Vec<&Place> =
+        let told: Vec<&LinePlace> =
             self.places.iter().filter(|place| place.at > since).skip(1).collect();
         let mut rises = (0, 0);
         for pair in told.windows(2) {
@@ -169,8 +175,8 @@ impl Story {
     }
 }
 
-/// Reads an entry, if it is there.
-fn entry<T: DeserializeOwned>(entries: &Entries, key: &str, found: &mut Found) -> Option<T> {
+/// Reads an entry, if it exists.
+fn entry<T: DeserializeOwned>(entries: &Entries, key: &str, found: &mut BreachList) -> Option<T> {
     match T::deserialize(entries.get(key)?) {
         Ok(entry) => Some(entry),
         Err(_) => {
@@ -180,9 +186,9 @@ fn entry<T: DeserializeOwned>(entries: &Entries, key: &str, found: &mut Found) -
     }
 }
 
-/// Whether a state may come after another. The same attempt never goes back; another is always a
-/// later one.
-fn follows(held: &RunHead, head: &RunHead, found: &mut Found) {
+/// Checks that a head may follow another: an attempt never goes back, and a new attempt has a
+/// higher number.
+fn follows(held: &RunHead, head: &RunHead, found: &mut BreachList) {
     let later = head.attempt > held.attempt;
     let back = held.state == RunState::Running && head.state == RunState::Queued;
     if head.attempt < held.attempt || (back && !later) {
@@ -191,8 +197,8 @@ fn follows(held: &RunHead, head: &RunHead, found: &mut Found) {
     }
 }
 
-/// The first findings are numbered from 1, and what was shown stays within its attempt.
-fn shown_findings(before: &Entries, after: &Entries, same_attempt: bool, found: &mut Found) {
+/// Checks that the first findings are numbered from 1, and stay within an attempt.
+fn shown_findings(before: &Entries, after: &Entries, same_attempt: bool, found: &mut BreachList) {
     let taken_back =
         || first_findings(before).any(|(key, finding)| after.get(key) != Some(finding));
     if same_attempt && taken_back() {
@@ -213,10 +219,10 @@ fn first_findings(entries: &Entries) -> impl Iterator<Item = (&String, &serde_js
     entries.iter().filter(|(key, _)| key.starts_with("finding:"))
 }
 
-/// The first findings as the view shows them.
+/// Reads the first findings of the view.
 ///
 /// # Errors
-/// When one cannot be read.
+/// When a finding cannot be read.
 pub fn findings_of(entries: &Entries) -> serde_json::Result<Vec<Finding>> {
     use serde::Deserialize;
     first_findings(entries).map(|(_, finding)| Finding::deserialize(finding)).collect()
