@@ -13,6 +13,7 @@ pub const MAX_WAITING: usize = 1024 * 1024;
 /// Seconds that a socket may take no byte while some wait. After that it is closed as slow.
 pub const STALL_S: u64 = 10;
 
+/// The bytes that wait for one socket, in order.
 #[derive(Default)]
 pub struct Outbox {
     /// Boxed, so that an idle connection pays one word.
@@ -32,6 +33,7 @@ struct Waiting {
 pub struct OutboxFull;
 
 impl Outbox {
+    /// Returns whether no byte waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_none()
     }

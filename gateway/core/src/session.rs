@@ -52,6 +52,7 @@ pub enum Effect<'a> {
 #[derive(Default)]
 pub struct Session {
     claims: Option<Arc<Claims>>,
+    /// The channels that the client follows.
     pub subscriptions: Subscriptions,
     /// Whether a ping is unanswered.
     pub awaits_pong: bool,
@@ -63,6 +64,7 @@ impl Session {
         Self { claims: Some(claims), ..Self::default() }
     }
 
+    /// The claims of the client's token or grant. `None` until the client connects.
     pub fn claims(&self) -> Option<&Arc<Claims>> {
         self.claims.as_ref()
     }

@@ -9,12 +9,15 @@ use schemas::{channel::Channel, view::Position};
 pub struct HotViewId(u32);
 
 impl HotViewId {
+    /// Creates the id of an index in the shard's slab of hot views.
+    ///
     /// # Panics
     /// Panics from 2^32 hot views on, which no memory holds.
     pub fn from_index(index: usize) -> Self {
         Self(u32::try_from(index).expect("a shard holds fewer than 2^32 hot views"))
     }
 
+    /// The index in the shard's slab of hot views.
     pub fn index(self) -> usize {
         usize::try_from(self.0).expect("a usize has at least 32 bits")
     }
@@ -25,12 +28,15 @@ impl HotViewId {
 pub struct ListenerIndex(u32);
 
 impl ListenerIndex {
+    /// Creates the index from a position in the list.
+    ///
     /// # Panics
     /// Panics from 2^32 listeners on, which no memory holds.
     pub fn from_index(index: usize) -> Self {
         Self(u32::try_from(index).expect("a hot view has fewer than 2^32 listeners"))
     }
 
+    /// The position in the list.
     pub fn index(self) -> usize {
         usize::try_from(self.0).expect("a usize has at least 32 bits")
     }
@@ -41,8 +47,10 @@ impl ListenerIndex {
 pub struct AuditEntryId(NonZeroU64);
 
 impl AuditEntryId {
+    /// The first entry of a shard.
     pub const FIRST: Self = Self(NonZeroU64::MIN);
 
+    /// The entry after this one.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -66,13 +74,17 @@ impl SubscriptionSlot {
 
 /// A client's mark in one channel. Nothing is queued for it.
 pub struct Subscription {
+    /// The channel that the client follows.
     pub channel: Channel,
+    /// The hot view behind the channel.
     pub view: HotViewId,
     /// Position in the listener list of `view`, so that leaving needs no search.
     pub listed: ListenerIndex,
+    /// How far the subscription is.
     pub stage: Stage,
 }
 
+/// How far a subscription is.
 pub enum Stage {
     /// Requested, not answered yet. `floor` is the position that the client holds: the answer is
     /// never older. `audit` names the audit entry that must be written before the client is shown
@@ -88,10 +100,12 @@ pub enum Stage {
 pub struct Subscriptions(Vec<Option<Subscription>>);
 
 impl Subscriptions {
+    /// The subscription in a slot, if there is one.
     pub fn get(&self, slot: SubscriptionSlot) -> Option<&Subscription> {
         self.0.get(slot.index())?.as_ref()
     }
 
+    /// The subscription in a slot, to change it.
     pub fn get_mut(&mut self, slot: SubscriptionSlot) -> Option<&mut Subscription> {
         self.0.get_mut(slot.index())?.as_mut()
     }
@@ -108,14 +122,17 @@ impl Subscriptions {
         SubscriptionSlot::from_index(self.0.len() - 1)
     }
 
+    /// Frees a slot and returns its subscription.
     pub fn remove(&mut self, slot: SubscriptionSlot) -> Option<Subscription> {
         self.0.get_mut(slot.index())?.take()
     }
 
+    /// The slot of the subscription to a channel.
     pub fn find(&self, channel: &Channel) -> Option<SubscriptionSlot> {
         self.iter().find(|(_, subscription)| subscription.channel == *channel).map(|(slot, _)| slot)
     }
 
+    /// The subscriptions with their slots.
     pub fn iter(&self) -> impl Iterator<Item = (SubscriptionSlot, &Subscription)> {
         let slots = self.0.iter().enumerate();
         slots
@@ -144,6 +161,7 @@ impl Subscriptions {
         })
     }
 
+    /// The number of subscriptions.
     pub fn count(&self) -> usize {
         self.0.iter().flatten().count()
     }

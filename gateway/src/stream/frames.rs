@@ -189,54 +189,71 @@ pub fn encode_close(code: u16, reason: &str) -> Vec<u8> {
     buffer
 }
 
-/// Replaces the content of `buffer` by the part of a publication that all listeners of the form
-/// share. Returns where that part begins.
-pub fn encode_shared(
-    form: Form,
-    buffer: &mut Vec<u8>,
-    channel: &Channel,
-    kind: PublicationKind,
-    position: Position,
-    data: &impl Serialize,
-) -> usize {
-    let write = |buffer: &mut Vec<u8>| {
-        serde_json::to_writer(buffer, data).expect("views and deltas always have a JSON form");
-    };
-    match form {
-        Form::WsJson => ws_frame(buffer, TEXT, |buffer| {
-            json::write_publication(buffer, channel, position.version, write)
-        }),
-        Form::WsProtobuf => ws_frame(buffer, BINARY, |buffer| {
-            protobuf::write_publication(buffer, channel, position.version, write);
-        }),
-        Form::Sse => {
-            buffer.clear();
-            let (event, Position { epoch, version }) = (kind.name(), position);
-            // Ids and numbers need no escaping in JSON, and the JSON text of data has no line
-            // break.
-            write!(
-                buffer,
-                "event: {event}\ndata: {{\"channel\":\"{channel}\",\"epoch\":\"{epoch}\",\
-                 \"offset\":{version},\"data\":"
-            )
-            .expect("writing to memory cannot fail");
-            write(buffer);
-            buffer.extend_from_slice(b"}\n");
-            0
+/// A publication: the content that all its listeners share.
+pub struct Publication<'a, D> {
+    pub channel: &'a Channel,
+    pub kind: PublicationKind,
+    pub position: Position,
+    pub data: &'a D,
+}
+
+impl<D: Serialize> Publication<'_, D> {
+    /// Replaces the content of `buffer` by the part of the frame that all listeners of the form share.
+    /// Returns where that part begins.
+    pub fn encode(&self, form: Form, buffer: &mut Vec<u8>) -> usize {
+        let (channel, version) = (self.channel, self.position.version);
+        let data = |buffer: &mut Vec<u8>| self.write_data(buffer);
+        match form {
+            Form::WsJson => ws_frame(buffer, TEXT, |buffer| {
+                json::write_publication(buffer, channel, version, data);
+            }),
+            Form::WsProtobuf => ws_frame(buffer, BINARY, |buffer| {
+                protobuf::write_publication(buffer, channel, version, data);
+            }),
+            Form::Sse => {
+                buffer.clear();
+                self.write_sse_event(buffer);
+                0
+            }
+            Form::SocketIo => {
+                buffer.clear();
+                self.write_socketio_body(buffer);
+                0
+            }
         }
-        Form::SocketIo => {
-            buffer.clear();
-            let (kind, Position { epoch, version }) = (kind.name(), position);
-            write!(
-                buffer,
-                "{{\"channel\":\"{channel}\",\"type\":\"{kind}\",\"epoch\":\"{epoch}\",\
-                 \"version\":{version},\"data\":"
-            )
-            .expect("writing to memory cannot fail");
-            write(buffer);
-            buffer.push(b'}');
-            0
-        }
+    }
+
+    fn write_data(&self, to: &mut Vec<u8>) {
+        serde_json::to_writer(to, self.data).expect("views and deltas always have a JSON form");
+    }
+
+    /// Writes an SSE event without its id, which [`write_sse_id`] adds for each listener.
+    fn write_sse_event(&self, to: &mut Vec<u8>) {
+        let (channel, event) = (self.channel, self.kind.name());
+        let Position { epoch, version } = self.position;
+        // Ids and numbers need no escaping in JSON, and the JSON text of data has no line break.
+        write!(
+            to,
+            "event: {event}\ndata: {{\"channel\":\"{channel}\",\"epoch\":\"{epoch}\",\
+             \"offset\":{version},\"data\":"
+        )
+        .expect("writing to memory cannot fail");
+        self.write_data(to);
+        to.extend_from_slice(b"}\n");
+    }
+
+    /// Writes the body of a Socket.IO event.
+    fn write_socketio_body(&self, to: &mut Vec<u8>) {
+        let (channel, kind) = (self.channel, self.kind.name());
+        let Position { epoch, version } = self.position;
+        write!(
+            to,
+            "{{\"channel\":\"{channel}\",\"type\":\"{kind}\",\"epoch\":\"{epoch}\",\
+             \"version\":{version},\"data\":"
+        )
+        .expect("writing to memory cannot fail");
+        self.write_data(to);
+        to.push(b'}');
     }
 }
 
@@ -293,39 +310,20 @@ mod tests {
         let channel = Channel::parse("board:riverside").unwrap();
         let position = Position { epoch: 7, version: 9 };
         let data = serde_json::json!({"from": 8});
+        let kind = PublicationKind::Delta;
+        let publication = Publication { channel: &channel, kind, position, data: &data };
         let mut buffer = Vec::new();
-        let start = encode_shared(
-            Form::WsJson,
-            &mut buffer,
-            &channel,
-            PublicationKind::Delta,
-            position,
-            &data,
-        );
+        let start = publication.encode(Form::WsJson, &mut buffer);
         assert_eq!(
             std::str::from_utf8(&buffer[start + 2..]).unwrap(),
             r#"{"push":{"channel":"board:riverside","pub":{"data":{"from":8},"offset":9}}}"#
         );
-        let start = encode_shared(
-            Form::WsProtobuf,
-            &mut buffer,
-            &channel,
-            PublicationKind::Delta,
-            position,
-            &data,
-        );
+        let start = publication.encode(Form::WsProtobuf, &mut buffer);
         assert_eq!(
             buffer[start..],
             *b"\x82\x24\x23\x22\x21\x12\x0fboard:riverside\x22\x0e\x22\x0a{\"from\":8}\x30\x09"
         );
-        encode_shared(
-            Form::SocketIo,
-            &mut buffer,
-            &channel,
-            PublicationKind::Delta,
-            position,
-            &data,
-        );
+        publication.encode(Form::SocketIo, &mut buffer);
         assert_eq!(
             std::str::from_utf8(&buffer).unwrap(),
             concat!(
@@ -333,7 +331,7 @@ mod tests {
                 r#""data":{"from":8}}"#
             )
         );
-        encode_shared(Form::Sse, &mut buffer, &channel, PublicationKind::Delta, position, &data);
+        publication.encode(Form::Sse, &mut buffer);
         write_sse_id(
             &mut buffer,
             [position, Position { epoch: 7, version: 2 }].into_iter(),

@@ -34,3 +34,25 @@ impl Drain {
         self.due.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::shard::typed_slab::SlabKey;
+
+    #[test]
+    fn each_connection_is_due_once_and_within_the_window() {
+        let connections: Vec<_> = (0..100).map(ConnId::from_index).collect();
+        let mut drain = Drain::new(connections.clone(), 5, Duration::from_secs(10));
+        let mut taken = Vec::new();
+        for second in 5..15 {
+            assert!(!drain.is_done());
+            let due: Vec<_> = std::iter::from_fn(|| drain.take_due(second)).collect();
+            assert_eq!(due.len(), 10, "second {second}");
+            taken.extend(due);
+        }
+        assert!(drain.is_done());
+        taken.sort_by_key(|id| id.index());
+        assert_eq!(taken, connections);
+    }
+}

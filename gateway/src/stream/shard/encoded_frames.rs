@@ -2,21 +2,12 @@
 
 use std::sync::Arc;
 
-use schemas::{channel::Channel, view::Position};
 use serde::Serialize;
 
 use crate::{
     metrics::Metrics,
-    stream::frames::{self, Form, PerForm, PublicationKind},
+    stream::frames::{Form, PerForm, Publication},
 };
-
-/// The content of a publication, which all its listeners share.
-pub struct Publication<'a, D> {
-    pub channel: &'a Channel,
-    pub kind: PublicationKind,
-    pub position: Position,
-    pub data: &'a D,
-}
 
 /// The buffers are used again for every publication.
 pub struct EncodedFrames {
@@ -47,9 +38,8 @@ impl EncodedFrames {
     pub fn get<D: Serialize>(&mut self, form: Form, publication: &Publication<'_, D>) -> &[u8] {
         let EncodedFrame { buffer, start } = self.frames.get_mut(form);
         let start = *start.get_or_insert_with(|| {
-            let Publication { channel, kind, position, data } = publication;
-            self.metrics.frames_encoded.of(channel).inc();
-            frames::encode_shared(form, buffer, channel, *kind, *position, data)
+            self.metrics.frames_encoded.of(publication.channel).inc();
+            publication.encode(form, buffer)
         });
         &buffer[start..]
     }
@@ -57,7 +47,10 @@ impl EncodedFrames {
 
 #[cfg(test)]
 mod tests {
+    use schemas::{channel::Channel, view::Position};
+
     use super::*;
+    use crate::stream::frames::PublicationKind;
 
     #[test]
     fn frame_is_encoded_and_counted_once_per_form_and_publication() {

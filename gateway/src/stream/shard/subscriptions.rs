@@ -17,14 +17,13 @@ use serde_json::value::RawValue;
 
 use super::{
     Shard,
-    encoded_frames::Publication,
     hot_view::{KeyedView, LiveView},
     ids::{ConnId, SubscriptionId},
 };
 use crate::{
     access::audit::{Action, Audit},
     stream::{
-        frames::{self, PublicationKind},
+        frames::{self, Publication, PublicationKind},
         message::ShardMessage,
         tails::Tails,
     },

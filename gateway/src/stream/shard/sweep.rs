@@ -7,11 +7,13 @@ use tokio::time::Instant;
 
 use super::{
     Shard,
-    encoded_frames::Publication,
     hot_view::{HotView, HotViewKind, KeyedView},
     ids::SubscriptionId,
 };
-use crate::{clock, stream::frames::PublicationKind};
+use crate::{
+    clock,
+    stream::frames::{Publication, PublicationKind},
+};
 
 impl Shard {
     /// Serves all who listen to a view that changed since the last sweep.
