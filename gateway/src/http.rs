@@ -3,11 +3,12 @@
 mod appointments;
 mod caller;
 mod channels;
+mod command_request;
 mod commands;
 mod cursor;
+mod edge;
 mod files;
 mod findings;
-mod origin;
 mod pages;
 mod problem;
 mod requests;
@@ -15,7 +16,7 @@ mod rules;
 mod runs;
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -26,61 +27,21 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
-use claims::tables::Tables;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 use schemas::codes::Code;
-use tokio::sync::Semaphore;
 
 pub use self::{
-    commands::SOURCE as COMMAND_SOURCE, origin::origin_allowed, problem::Problem, rules::TRIALS,
+    command_request::SOURCE as COMMAND_SOURCE, edge::Edge, problem::Problem, rules::TRIALS,
 };
-use crate::{
-    access::audit::Audit,
-    access::auth::Verifier,
-    access::grant::GrantKey,
-    backends::queries::Queries,
-    backends::short_keys::ShortKeys,
-    backends::snapshots::NotRead,
-    clock::now,
-    commands::Commands,
-    files::Files,
-    metrics::{Metrics, Readiness},
-    stream::reader::ViewReader,
-    stream::tails::Tails,
-};
-
-/// What the routes need of their node.
-pub struct Api {
-    pub verifier: Arc<Verifier>,
-    pub commands: Arc<Commands>,
-    pub reader: Arc<ViewReader>,
-    pub queries: Arc<dyn Queries>,
-    pub tails: Arc<Tails>,
-    pub short_keys: Arc<dyn ShortKeys>,
-    pub grant_key: GrantKey,
-    pub metrics: Arc<Metrics>,
-    pub ready: Arc<Readiness>,
-    /// What a demo shows on the start page; without a demo there is nothing.
-    pub demo: Arc<RwLock<Option<serde_json::Value>>>,
-    /// Origins, as a browser writes them, whose pages may call beside our own.
-    pub origins: Vec<String>,
-    pub audit: Audit,
-    pub files: Arc<Files>,
-    /// How long a run is kept after its end.
-    pub run_retention: Duration,
-    /// What a rule looks into while it is tried.
-    pub tables: Arc<Tables>,
-    /// Room for trials.
-    pub trials: Arc<Semaphore>,
-}
+use crate::{backends::snapshots::NotRead, clock::now, node::NodeContext};
 
 /// How long the authority may take for a page of a list. Past it: `try_again`.
 const LIST_WITHIN: Duration = Duration::from_secs(5);
 
-type Shared = State<Arc<Api>>;
+type Shared = State<Arc<NodeContext>>;
 
 /// The routes of `/v1`, of pages, of health and metrics. Sockets and streams are taken before.
-pub fn router(api: Arc<Api>) -> Router {
+pub fn router(node: Arc<NodeContext>) -> Router {
     pages::routes(Router::new())
         .route("/v1/locations/{location}", put(commands::location))
         .route("/v1/queues/{queue}", get(channels::queue).put(commands::queue))
@@ -115,10 +76,9 @@ pub fn router(api: Arc<Api>) -> Router {
         .method_not_allowed_fallback(|| async {
             Problem::from(Code::UnknownMethod).with_status(StatusCode::METHOD_NOT_ALLOWED)
         })
-        .layer(middleware::from_fn_with_state(api.clone(), origin::check))
-        .layer(middleware::from_fn_with_state(api.clone(), count))
-        .layer(middleware::map_response(secure))
-        .with_state(api)
+        .layer(middleware::from_fn_with_state(node.clone(), edge::layer))
+        .layer(middleware::from_fn_with_state(node.clone(), count))
+        .with_state(node)
 }
 
 /// What the authority found in time.
@@ -136,17 +96,17 @@ async fn found<T>(asked: impl Future<Output = Result<T, NotRead>>) -> Result<T, 
     }
 }
 
-async fn demo(State(api): Shared) -> Response {
-    match &*api.demo.read().unwrap_or_else(PoisonError::into_inner) {
+async fn demo(State(node): Shared) -> Response {
+    match &*node.demo.read().unwrap_or_else(PoisonError::into_inner) {
         Some(demo) => Json(demo).into_response(),
         None => Problem::from(Code::NotFound).into_response(),
     }
 }
 
-async fn ready(State(api): Shared) -> Response {
-    if api.ready.is_ready() {
+async fn ready(State(node): Shared) -> Response {
+    if node.readiness.is_ready() {
         "ready\n".into_response()
-    } else if api.ready.is_draining() {
+    } else if node.readiness.is_draining() {
         Problem::from(Code::Draining).into_response()
     } else {
         Problem::from(Code::TryAgain)
@@ -155,31 +115,16 @@ async fn ready(State(api): Shared) -> Response {
     }
 }
 
-async fn metrics(State(api): Shared) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], api.metrics.text(&api.ready))
+async fn metrics(State(node): Shared) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], node.metrics.text(&node.readiness))
 }
 
 /// Counts by the route's pattern, never by path: paths carry ids.
-async fn count(State(api): Shared, request: Request, next: Next) -> Response {
+async fn count(State(node): Shared, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
-    api.metrics.http_request(route.as_ref().map_or("none", MatchedPath::as_str), response.status());
-    response
-}
-
-/// What every response says to browsers: run only what this host serves, guess no types, tell no
-/// referrer (a link of a ticket is its key), keep nothing unless the route said otherwise.
-async fn secure(mut response: Response) -> Response {
-    const POLICY: &str =
-        "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    let headers = response.headers_mut();
-    let mut set = |name: HeaderName, value| {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
-    };
-    set(header::CONTENT_SECURITY_POLICY, POLICY);
-    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(header::REFERRER_POLICY, "no-referrer");
-    set(header::CACHE_CONTROL, "no-store");
+    node.metrics
+        .http_request(route.as_ref().map_or("none", MatchedPath::as_str), response.status());
     response
 }
 

@@ -39,7 +39,7 @@ pub enum StartError {
 
 /// Running, until [`OneProcess::shut_down`].
 pub struct OneProcess {
-    gateway: node::Running,
+    gateway: node::RunningNode,
     processors: JoinHandle<()>,
     stop: watch::Sender<()>,
     memory: Memory,

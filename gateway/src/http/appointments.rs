@@ -2,7 +2,6 @@
 
 use axum::{extract::State, response::Response};
 use gateway_core::access::{self, Role};
-use http::HeaderMap;
 use schemas::{
     channel::Channel,
     ids::{AppointmentId, DoctorId, LocationId, ScheduleId},
@@ -10,62 +9,58 @@ use schemas::{
 
 use super::{
     Problem, Shared,
-    caller::{Caller, JsonText, Segments},
+    caller::{Caller, Segments},
     channels::keyed,
-    commands::{give_to, refused},
+    command_request::{CommandRequest, refused},
     requests::{self, not_an_id},
 };
 use crate::random;
 
 /// What a source knows of an appointment, told to its location.
 pub(super) async fn report(
-    State(api): Shared,
-    Caller(claims): Caller,
-    headers: HeaderMap,
-    JsonText(body): JsonText,
+    State(node): Shared,
+    request: CommandRequest,
 ) -> Result<Response, Problem> {
-    let source = access::source(&claims).map_err(|code| {
-        let problem = refused(&api, "appointment.report", code);
-        match claims.role {
+    let source = access::source(&request.claims).map_err(|code| {
+        let problem = refused(&node, "appointment.report", code);
+        match request.claims.role {
             Role::Source => problem
                 .explained("a source's subject is its name: small letters, digits and hyphens"),
             _ => problem,
         }
     })?;
     let (location, command) =
-        requests::report(&body)?.into_command(source, random::bits()?).map_err(|code| {
+        requests::report(&request.body)?.into_command(source, random::bits()?).map_err(|code| {
             Problem::from(code)
                 .explained("a fact has a version or updated_at, which is not before 1970")
         })?;
-    give_to(&api, &claims, &headers, &location, command).await
+    request.give(&node, &location, command).await
 }
 
 /// Somebody is there: the ticket of their appointment, or one without.
 pub(super) async fn check_in(
-    State(api): Shared,
-    Caller(claims): Caller,
-    headers: HeaderMap,
-    JsonText(body): JsonText,
+    State(node): Shared,
+    request: CommandRequest,
 ) -> Result<Response, Problem> {
-    let (location, command) = requests::check_in(&body)?;
-    give_to(&api, &claims, &headers, &location, command).await
+    let (location, command) = requests::check_in(&request.body)?;
+    request.give(&node, &location, command).await
 }
 
 pub(super) async fn one(
-    State(api): Shared,
+    State(node): Shared,
     Caller(claims): Caller,
     Segments([appointment]): Segments<1>,
 ) -> Result<Response, Problem> {
     let appointment = AppointmentId::new(appointment).map_err(not_an_id)?;
-    keyed(&api, &claims, Channel::Appointment(appointment)).await
+    keyed(&node, &claims, Channel::Appointment(appointment)).await
 }
 
 pub(super) async fn schedule(
-    State(api): Shared,
+    State(node): Shared,
     Caller(claims): Caller,
     Segments([location, doctor]): Segments<2>,
 ) -> Result<Response, Problem> {
     let location = LocationId::new(location).map_err(not_an_id)?;
     let doctor = DoctorId::new(doctor).map_err(not_an_id)?;
-    keyed(&api, &claims, Channel::Schedule(ScheduleId::from_parts(&location, &doctor))).await
+    keyed(&node, &claims, Channel::Schedule(ScheduleId::from_parts(&location, &doctor))).await
 }

@@ -12,7 +12,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use schemas::codes::Code;
 use serde::de::DeserializeOwned;
 
-use super::{Api, Problem, now};
+use super::{Problem, now};
+use crate::node::NodeContext;
 
 /// Largest body: the longest order of a reorder has half of it. More is `too_large`.
 const MAX_BODY: usize = 64 * 1024;
@@ -23,12 +24,15 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The verified bearer of a request.
 pub(super) struct Caller(pub(super) Claims);
 
-impl FromRequestParts<Arc<Api>> for Caller {
+impl FromRequestParts<Arc<NodeContext>> for Caller {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        node: &Arc<NodeContext>,
+    ) -> Result<Self, Problem> {
         let token = bearer(&parts.headers)?;
-        Ok(Self(api.verifier.verify(token, now())?))
+        Ok(Self(node.verifier.verify(token, now())?))
     }
 }
 

@@ -18,13 +18,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Api, Problem, Shared,
+    Problem, Shared,
     caller::{Caller, JsonText, Segments},
     requests::{not_an_id, read},
 };
 use crate::{
     access::audit::Action,
     access::grant::{self, Grant, MAX_STREAM_CHANNELS},
+    node::NodeContext,
 };
 
 /// A ticket may change its queue between the reading of its place and of that queue. Twice in a row
@@ -32,48 +33,48 @@ use crate::{
 const PLACE_ATTEMPTS: usize = 3;
 
 pub(super) async fn queue(
-    State(api): Shared,
+    State(node): Shared,
     Caller(claims): Caller,
     Segments([queue]): Segments<1>,
 ) -> Result<Response, Problem> {
-    keyed(&api, &claims, Channel::Queue(QueueId::new(queue).map_err(not_an_id)?)).await
+    keyed(&node, &claims, Channel::Queue(QueueId::new(queue).map_err(not_an_id)?)).await
 }
 
 pub(super) async fn board(
-    State(api): Shared,
+    State(node): Shared,
     Caller(claims): Caller,
     Segments([location]): Segments<1>,
 ) -> Result<Response, Problem> {
-    keyed(&api, &claims, Channel::Board(LocationId::new(location).map_err(not_an_id)?)).await
+    keyed(&node, &claims, Channel::Board(LocationId::new(location).map_err(not_an_id)?)).await
 }
 
 /// How busy a location is.
 pub(super) async fn location_load(
-    State(api): Shared,
+    State(node): Shared,
     Caller(claims): Caller,
     Segments([location]): Segments<1>,
 ) -> Result<Response, Problem> {
-    keyed(&api, &claims, Channel::Load(LocationId::new(location).map_err(not_an_id)?)).await
+    keyed(&node, &claims, Channel::Load(LocationId::new(location).map_err(not_an_id)?)).await
 }
 
 pub(super) async fn keyed(
-    api: &Api,
+    node: &NodeContext,
     claims: &Claims,
     channel: Channel,
 ) -> Result<Response, Problem> {
     access::may_open(claims, &channel)?;
-    let view = load(api, claims, &channel).await?.ok_or(Code::NotFound)?;
+    let view = load(node, claims, &channel).await?.ok_or(Code::NotFound)?;
     Ok(Json(view).into_response())
 }
 
 pub(super) async fn load(
-    api: &Api,
+    node: &NodeContext,
     claims: &Claims,
     channel: &Channel,
 ) -> Result<Option<View>, Code> {
     let aggregate = channel.aggregate(&claims.tenant);
     let name = channel.to_string();
-    api.reader.fetch(&aggregate, &name, api.tails.floor(&aggregate, &name)).await
+    node.reader.fetch(&aggregate, &name, node.tails.floor(&aggregate, &name)).await
 }
 
 /// What the channel of a ticket says, and the position at which it says it.
@@ -86,7 +87,7 @@ struct TicketSnapshot {
 }
 
 pub(super) async fn ticket(
-    State(api): Shared,
+    State(node): Shared,
     Caller(claims): Caller,
     Segments([ticket]): Segments<1>,
 ) -> Result<Response, Problem> {
@@ -94,7 +95,7 @@ pub(super) async fn ticket(
     let channel = Channel::Ticket(ticket.clone());
     access::may_open(&claims, &channel)?;
     for _ in 0..PLACE_ATTEMPTS {
-        let view = load(&api, &claims, &channel).await?.ok_or(Code::NotFound)?;
+        let view = load(&node, &claims, &channel).await?.ok_or(Code::NotFound)?;
         let queue = match place(&view)? {
             TicketEntry::Ended(state) => {
                 return Ok(
@@ -103,7 +104,7 @@ pub(super) async fn ticket(
             }
             TicketEntry::In(queue) => queue,
         };
-        let Some(view) = load(&api, &claims, &Channel::Queue(queue.clone())).await? else {
+        let Some(view) = load(&node, &claims, &Channel::Queue(queue.clone())).await? else {
             continue;
         };
         let line = Line::from_view(queue, &view).map_err(unreadable)?;
@@ -134,7 +135,7 @@ struct StreamBody {
 /// Trades the token for a one-time ticket, because an `EventSource` cannot send a token but in its
 /// URL.
 pub(super) async fn stream_ticket(
-    State(api): Shared,
+    State(node): Shared,
     Caller(claims): Caller,
     JsonText(body): JsonText,
 ) -> Result<Response, Problem> {
@@ -158,12 +159,12 @@ pub(super) async fn stream_ticket(
     }
     for channel in &channels {
         if let Channel::Run(run) = channel {
-            api.audit.seen(&claims, Action::Open, Some(run)).await?;
+            node.audit.seen(&claims, Action::Open, Some(run)).await?;
         }
     }
     let Claims { tenant, subject, expires, .. } = claims;
     let ticket =
-        grant::issue_ticket(&*api.short_keys, &Grant { tenant, subject, expires, channels })
+        grant::issue_ticket(&*node.short_keys, &Grant { tenant, subject, expires, channels })
             .await?;
     let body = json!({ "ticket": ticket, "expires_in": grant::TICKET_TTL.as_secs() });
     Ok(Json(body).into_response())

@@ -25,10 +25,13 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
 use super::{
-    Api, Problem, Shared,
+    Problem, Shared,
     caller::{Asked, Caller},
 };
-use crate::files::{Files, Place, STALLED, shown_name};
+use crate::{
+    files::{Files, Place, STALLED, shown_name},
+    node::NodeContext,
+};
 
 /// Bytes a form may have around its file: boundaries, headers, other fields. More is `malformed`.
 const AROUND: usize = 64 * 1024;
@@ -45,28 +48,28 @@ pub(super) struct Named {
 }
 
 pub(super) async fn upload(
-    State(api): Shared,
+    State(node): Shared,
     Caller(claims): Caller,
     Asked(Named { name }): Asked<Named>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let RunFile { file, name, bytes, sha256 } = receive(api, claims, name, request).await?;
+    let RunFile { file, name, bytes, sha256 } = receive(node, claims, name, request).await?;
     let body = json!({ "file": file, "name": name, "bytes": bytes, "sha256": sha256 });
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
 async fn receive(
-    api: Arc<Api>,
+    node: Arc<NodeContext>,
     claims: Claims,
     name: Option<String>,
     request: Request,
 ) -> Result<RunFile, Problem> {
     let (parts, body) = request.into_parts();
-    let runtime = api.files.runtime().clone();
-    let (kind, expected, place) = match admit(&api.files, &claims, &parts.headers) {
+    let runtime = node.files.runtime().clone();
+    let (kind, expected, place) = match admit(&node.files, &claims, &parts.headers) {
         Ok(admitted) => admitted,
         Err(problem) => {
-            api.metrics.upload(Err(problem.code()));
+            node.metrics.upload(Err(problem.code()));
             let rest = body.into_data_stream().for_each(|_| std::future::ready(()));
             runtime.spawn(timeout(LINGER, rest));
             return Err(problem);
@@ -74,8 +77,8 @@ async fn receive(
     };
     // A caller who goes away ends the body; the upload then ends by itself, removes what it wrote, and is counted.
     let kept = runtime.spawn(async move {
-        let kept = keep(&api.files, &claims, place, name.as_deref(), kind, expected, body).await;
-        api.metrics.upload(kept.as_ref().map(|file| file.bytes).map_err(|code| *code));
+        let kept = keep(&node.files, &claims, place, name.as_deref(), kind, expected, body).await;
+        node.metrics.upload(kept.as_ref().map(|file| file.bytes).map_err(|code| *code));
         kept
     });
     kept.await.unwrap_or(Err(Code::Internal)).map_err(|code| match code {

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Api, Problem, Shared,
+    Problem, Shared,
     caller::{Asked, Caller, Segments},
     cursor::{self, Cursor, MAX_PAGE},
     requests::not_an_id,
@@ -31,6 +31,7 @@ use super::{
 use crate::{
     access::audit::Action,
     backends::queries::{FindingPlace, FindingsAsked, FindingsPage},
+    node::NodeContext,
 };
 
 /// Which findings, and in which language they are told.
@@ -91,17 +92,17 @@ impl Told {
 }
 
 pub(super) async fn list(
-    State(api): Shared,
+    State(node): Shared,
     Caller(claims): Caller,
     Segments([run]): Segments<1>,
     Asked(filter): Asked<Filter>,
 ) -> Result<Response, Problem> {
     let (mut asked, language) = (filter.asked()?, language(filter.language.as_deref())?);
     let limit = cursor::page(filter.limit)?;
-    let run = runs::seen(&api, &claims, run, Action::Findings).await?;
+    let run = runs::seen(&node, &claims, run, Action::Findings).await?;
     // One more tells whether there is a next page.
     asked.limit = limit + 1;
-    let mut found = page(&api, &claims.tenant, &run, &asked).await?;
+    let mut found = page(&node, &claims.tenant, &run, &asked).await?;
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
     let next = found.last().filter(|_| more).map(|(place, _)| place.seal());
@@ -115,17 +116,17 @@ pub(super) async fn list(
 }
 
 async fn page(
-    api: &Api,
+    node: &NodeContext,
     tenant: &TenantId,
     run: &RunId,
     asked: &FindingsAsked,
 ) -> Result<FindingsPage, Code> {
-    super::found(api.queries.findings(tenant, run, asked)).await?.ok_or(Code::NotFound)
+    super::found(node.queries.findings(tenant, run, asked)).await?.ok_or(Code::NotFound)
 }
 
 /// All findings as CSV, read page by page as the caller takes them.
 pub(super) async fn export(
-    State(api): Shared,
+    State(node): Shared,
     Caller(claims): Caller,
     Segments([run]): Segments<1>,
     Asked(filter): Asked<Filter>,
@@ -136,21 +137,21 @@ pub(super) async fn export(
         ));
     }
     let (mut asked, language) = (filter.asked()?, language(filter.language.as_deref())?);
-    let run = runs::seen(&api, &claims, run, Action::Export).await?;
+    let run = runs::seen(&node, &claims, run, Action::Export).await?;
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8; header=present".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"findings-{run}.csv\"")),
     ];
     asked.limit = MAX_PAGE;
     // Read before the answer begins, so that a refusal is one.
-    let first = page(&api, &claims.tenant, &run, &asked).await?;
-    let export = Export { api, tenant: claims.tenant, run, asked, language };
+    let first = page(&node, &claims.tenant, &run, &asked).await?;
+    let export = Export { node, tenant: claims.tenant, run, asked, language };
     let pages =
         stream::try_unfold((Some(first), true, export), |(found, first, mut export)| async move {
             let found = match found {
                 Some(found) => found,
                 None if export.asked.limit == 0 => return Ok::<_, Code>(None),
-                None => page(&export.api, &export.tenant, &export.run, &export.asked).await?,
+                None => page(&export.node, &export.tenant, &export.run, &export.asked).await?,
             };
             let text = export.rows(first, &found);
             // A page that is not full is the last.
@@ -170,7 +171,7 @@ struct Cut(Code);
 
 /// An export under way.
 struct Export {
-    api: Arc<Api>,
+    node: Arc<NodeContext>,
     tenant: TenantId,
     run: RunId,
     /// What comes next; a limit of 0 when nothing does.

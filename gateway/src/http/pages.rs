@@ -11,7 +11,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use schemas::codes::Code;
 use sha2::{Digest, Sha256};
 
-use super::{Api, problem::Problem};
+use super::problem::Problem;
+use crate::node::NodeContext;
 
 /// Path below `web/` and bytes of every file there. The build script lists them.
 static FILES: &[(&str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/pages.rs"));
@@ -25,7 +26,7 @@ static NOT_FOUND_PAGE: &[u8] = include_bytes!("../../web/not-found/not-found.htm
 /// A page has a folder of its own name and an address without it: `web/patient/patient.html` is
 /// `/patient` and `/patient.html`, and `web/start/start.html` is `/`. Links in a page are relative
 /// to that address. Every other file is served under its path below `web/`.
-pub(super) fn routes(router: Router<Arc<Api>>) -> Router<Arc<Api>> {
+pub(super) fn routes(router: Router<Arc<NodeContext>>) -> Router<Arc<NodeContext>> {
     FILES.iter().filter(|(path, _)| *path != NOT_FOUND).fold(router, |router, (path, bytes)| {
         let tag: String =
             Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect();

@@ -38,7 +38,7 @@ impl Problem {
     }
 
     /// A status of HTTP's own for a code that has another: the methods and media types of a route.
-    pub(super) fn with_status(mut self, status: StatusCode) -> Self {
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }

@@ -16,21 +16,21 @@ use super::Problem;
 use crate::random;
 
 /// What the path names.
-pub(super) enum Target {
+pub(super) enum CommandTarget {
     Location(LocationId),
     Queue(QueueId),
     Station(StationId),
     Ticket(TicketId),
 }
 
-impl Target {
+impl CommandTarget {
     /// The location whose log takes the command.
     pub(super) fn location(&self) -> LocationId {
         match self {
-            Target::Location(id) => id.clone(),
-            Target::Queue(id) => id.location(),
-            Target::Station(id) => id.location(),
-            Target::Ticket(id) => id.location(),
+            CommandTarget::Location(id) => id.clone(),
+            CommandTarget::Queue(id) => id.location(),
+            CommandTarget::Station(id) => id.location(),
+            CommandTarget::Ticket(id) => id.location(),
         }
     }
 }
@@ -39,12 +39,16 @@ impl Target {
 pub(super) const CONFIGURE: &str = "configure";
 
 /// The command of `action` on `target` with this body.
-pub(super) fn command(target: Target, action: &str, body: &[u8]) -> Result<Command, Problem> {
+pub(super) fn command(
+    target: CommandTarget,
+    action: &str,
+    body: &[u8],
+) -> Result<Command, Problem> {
     match target {
-        Target::Location(_) => location(body),
-        Target::Station(station) => of_station(station, action, body),
-        Target::Queue(queue) => of_queue(queue, action, body),
-        Target::Ticket(ticket) => of_ticket(ticket, action, body),
+        CommandTarget::Location(_) => location(body),
+        CommandTarget::Station(station) => of_station(station, action, body),
+        CommandTarget::Queue(queue) => of_queue(queue, action, body),
+        CommandTarget::Ticket(ticket) => of_ticket(ticket, action, body),
     }
 }
 

@@ -15,7 +15,6 @@ use claims::{
     tables::Tables,
 };
 use gateway_core::access::{self, Claims};
-use http::HeaderMap;
 use schemas::{
     codes::Code,
     command::Command,
@@ -29,14 +28,14 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::{
-    Api, Problem, Shared,
-    caller::{Asked, Caller, JsonText, Segments},
+    Problem, Shared,
+    caller::{Asked, Caller, Segments},
     channels::unreadable,
-    commands::{answer, refused},
+    command_request::{CommandRequest, refused},
     findings::{Spoken, Told, language},
     requests::{not_an_id, nothing, read},
 };
-use crate::files::BlockingRead;
+use crate::{files::BlockingRead, node::NodeContext};
 
 /// The view that holds a tenant's rules, one entry each.
 const VIEW: &str = "rules";
@@ -48,16 +47,16 @@ const TRIAL_WITHIN: Duration = Duration::from_secs(10);
 /// Findings a trial shows; all are counted.
 const SHOWN: usize = 100;
 
-pub(super) async fn list(State(api): Shared, Caller(claims): Caller) -> Result<Response, Problem> {
+pub(super) async fn list(State(node): Shared, Caller(claims): Caller) -> Result<Response, Problem> {
     access::may_rule(&claims, "rules.list")?;
-    let (rules, builtin) = stored(&api, &claims).await?;
+    let (rules, builtin) = stored(&node, &claims).await?;
     Ok(Json(json!({ "rules": rules, "builtin": builtin })).into_response())
 }
 
 /// The tenant's rules by their ids; the built-in ones when it has stored none.
-async fn stored(api: &Api, claims: &Claims) -> Result<(Vec<Rule>, bool), Code> {
+async fn stored(node: &NodeContext, claims: &Claims) -> Result<(Vec<Rule>, bool), Code> {
     let aggregate = Aggregate::rules(&claims.tenant);
-    let view = api.reader.fetch(&aggregate, VIEW, api.tails.floor(&aggregate, VIEW)).await?;
+    let view = node.reader.fetch(&aggregate, VIEW, node.tails.floor(&aggregate, VIEW)).await?;
     let entries = view.map(|view| view.entries).unwrap_or_default();
     if entries.is_empty() {
         return Ok((builtin(), true));
@@ -67,59 +66,54 @@ async fn stored(api: &Api, claims: &Claims) -> Result<(Vec<Rule>, bool), Code> {
 }
 
 pub(super) async fn put(
-    State(api): Shared,
-    Caller(claims): Caller,
+    State(node): Shared,
     Segments([rule]): Segments<1>,
-    headers: HeaderMap,
-    JsonText(body): JsonText,
+    request: CommandRequest,
 ) -> Result<Response, Problem> {
     let id = RuleId::new(rule).map_err(not_an_id)?;
-    may(&api, &claims, "rule.put")?;
-    let rule = rule_of(&id, read(&body, "a rule")?)?;
-    give(&api, &claims, &headers, Command::PutRule { rule }).await
+    may(&node, &request.claims, "rule.put")?;
+    let rule = rule_of(&id, read(&request.body, "a rule")?)?;
+    give(&node, &request, Command::PutRule { rule }).await
 }
 
 pub(super) async fn delete(
-    State(api): Shared,
-    Caller(claims): Caller,
+    State(node): Shared,
     Segments([rule]): Segments<1>,
-    headers: HeaderMap,
+    request: CommandRequest,
 ) -> Result<Response, Problem> {
     let rule = RuleId::new(rule).map_err(not_an_id)?;
-    may(&api, &claims, "rule.delete")?;
-    give(&api, &claims, &headers, Command::DeleteRule { rule }).await
+    may(&node, &request.claims, "rule.delete")?;
+    give(&node, &request, Command::DeleteRule { rule }).await
 }
 
 pub(super) async fn action(
-    State(api): Shared,
-    Caller(claims): Caller,
+    State(node): Shared,
     Segments([rule, action]): Segments<2>,
     Asked(Spoken { language }): Asked<Spoken>,
-    headers: HeaderMap,
-    JsonText(body): JsonText,
+    request: CommandRequest,
 ) -> Result<Response, Problem> {
+    let (claims, body) = (&request.claims, &request.body);
     let rule = RuleId::new(rule).map_err(not_an_id)?;
     let command = match action.as_str() {
-        "try" => return attempt(&api, &claims, rule, language.as_deref(), &body).await,
+        "try" => return attempt(&node, claims, rule, language.as_deref(), body).await,
         "enable" => Command::EnableRule { rule },
         "disable" => Command::DisableRule { rule },
         _ => return Err(Code::NotFound.into()),
     };
-    may(&api, &claims, command.kind())?;
-    give(&api, &claims, &headers, nothing(&body, command)?).await
+    may(&node, claims, command.kind())?;
+    give(&node, &request, nothing(body, command)?).await
 }
 
-fn may(api: &Api, claims: &Claims, kind: &'static str) -> Result<(), Problem> {
-    access::may_rule(claims, kind).map_err(|code| refused(api, kind, code))
+fn may(node: &NodeContext, claims: &Claims, kind: &'static str) -> Result<(), Problem> {
+    access::may_rule(claims, kind).map_err(|code| refused(node, kind, code))
 }
 
 async fn give(
-    api: &Api,
-    claims: &Claims,
-    headers: &HeaderMap,
+    node: &NodeContext,
+    request: &CommandRequest,
     command: Command,
 ) -> Result<Response, Problem> {
-    answer(api, claims, headers, Aggregate::rules(&claims.tenant), command).await
+    request.answer(node, Aggregate::rules(&request.claims.tenant), command).await
 }
 
 /// The rule with this id and this body, if it can be applied.
@@ -158,7 +152,7 @@ struct TryBody {
 
 /// Tries a rule, stored or brought along, on an uploaded file.
 async fn attempt(
-    api: &Api,
+    node: &NodeContext,
     claims: &Claims,
     id: RuleId,
     spoken: Option<&str>,
@@ -171,17 +165,17 @@ async fn attempt(
     let mut rule = match rule {
         Some(body) => rule_of(&id, body)?,
         None => {
-            let rules = stored(api, claims).await?.0;
+            let rules = stored(node, claims).await?.0;
             rules.into_iter().find(|rule| rule.id == id).ok_or(Code::RuleUnknown)?
         }
     };
     rule.enabled = true;
     let rules = Rules::compile(&[rule]).map_err(|error| wrong(&error))?;
-    let place = api.trials.clone().try_acquire_owned().map_err(|_| Code::TryAgain)?;
-    api.files.find(&claims.tenant, &file).await?.ok_or(Code::FileUnknown)?;
-    let reader = api.files.open(&claims.tenant, &file).await?.ok_or(Code::FileUnknown)?;
-    let (tables, (done, trial)) = (api.tables.clone(), oneshot::channel());
-    api.files.runtime().spawn_blocking(move || {
+    let place = node.trials.clone().try_acquire_owned().map_err(|_| Code::TryAgain)?;
+    node.files.find(&claims.tenant, &file).await?.ok_or(Code::FileUnknown)?;
+    let reader = node.files.open(&claims.tenant, &file).await?.ok_or(Code::FileUnknown)?;
+    let (tables, (done, trial)) = (node.tables.clone(), oneshot::channel());
+    node.files.runtime().spawn_blocking(move || {
         let result = check(reader, &rules, &tables, || done.is_closed());
         drop(place);
         // Who asked may have gone away.

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use gateway_core::access::{self, Claims, Runs};
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 use schemas::{
     Millis,
     channel::Channel,
@@ -20,16 +20,17 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Api, Problem, Shared,
-    caller::{Asked, Caller, JsonText, Segments},
+    Problem, Shared,
+    caller::{Asked, Caller, Segments},
     channels,
-    commands::{answer, command_id, refused, send},
+    command_request::{CommandRequest, refused},
     cursor::{self, Cursor},
     requests::{not_an_id, nothing, read},
 };
 use crate::{
     access::audit::Action,
     backends::queries::{ListedRun, RunsAsked},
+    node::NodeContext,
     random,
 };
 
@@ -47,34 +48,32 @@ struct RunBody {
 
 /// Asks for a file to be checked. The same key asks for the same run.
 pub(super) async fn request(
-    State(api): Shared,
-    Caller(claims): Caller,
-    headers: HeaderMap,
-    JsonText(body): JsonText,
+    State(node): Shared,
+    request: CommandRequest,
 ) -> Result<Response, Problem> {
-    let RunBody { file, list_passes } = read(&body, r#"{"file","list_passes"?}"#)?;
+    let RunBody { file, list_passes } = read(&request.body, r#"{"file","list_passes"?}"#)?;
     let file = FileId::new(file).map_err(not_an_id)?;
-    let key = command_id(&claims, &headers)?;
-    let bits = key.as_ref().map_or_else(random::bits, |key| Ok(bits_of(&claims, key)))?;
+    let (claims, key) = (&request.claims, &request.key);
+    let bits = key.as_ref().map_or_else(random::bits, |key| Ok(bits_of(claims, key)))?;
     let run = RunId::from_parts(claims.owner_tag(), bits);
     let kind = "run.request";
-    access::may_command_run(&claims, &run, kind).map_err(|code| refused(&api, kind, code))?;
-    let Some(file) = api.files.find(&claims.tenant, &file).await? else {
+    access::may_command_run(claims, &run, kind).map_err(|code| refused(&node, kind, code))?;
+    let Some(file) = node.files.find(&claims.tenant, &file).await? else {
         // The file of a run that is over was removed: the run it was for is still the answer to its key.
         return match key.is_some()
-            && channels::load(&api, &claims, &Channel::Run(run.clone())).await?.is_some()
+            && channels::load(&node, claims, &Channel::Run(run.clone())).await?.is_some()
         {
             true => Ok(requested(&run)),
             false => Err(Code::FileUnknown.into()),
         };
     };
-    let keep_s = u32::try_from(api.run_retention.as_secs()).unwrap_or(u32::MAX);
+    let keep_s = u32::try_from(node.run_retention.as_secs()).unwrap_or(u32::MAX);
     let command = Command::RequestRun { file, list_passes, keep_s };
     // Not the key itself: somebody else of the tenant may have used the same for another command.
     let id = CommandId::from_random(bits);
     let aggregate = Aggregate::run(&claims.tenant, &run);
-    let sent = match send(&api, &claims, &headers, aggregate, id.clone(), command).await {
-        Ok(None) => decided(&api, &claims, &id).await,
+    let sent = match request.submit(&node, aggregate, id.clone(), command).await {
+        Ok(None) => decided(&node, claims, &id).await,
         sent => sent.map(drop),
     };
     match sent {
@@ -85,9 +84,9 @@ pub(super) async fn request(
 
 /// Waits on for a run that is asked for and not there yet: its channel, which the caller opens next, would be unknown.
 /// Past [`LOOKS`] the run is answered all the same.
-async fn decided(api: &Api, claims: &Claims, id: &CommandId) -> Result<(), Problem> {
+async fn decided(node: &NodeContext, claims: &Claims, id: &CommandId) -> Result<(), Problem> {
     for _ in 0..LOOKS {
-        match api.commands.outcome(&claims.tenant, id).await?.map(|outcome| outcome.verdict) {
+        match node.commands.outcome(&claims.tenant, id).await?.map(|outcome| outcome.verdict) {
             Some(Verdict::Refused { code }) => {
                 return Err(Problem::from(code).of_command(id.clone()));
             }
@@ -135,7 +134,7 @@ struct Listed {
 }
 
 pub(super) async fn list(
-    State(api): Shared,
+    State(node): Shared,
     Caller(claims): Caller,
     Asked(asked): Asked<ListAsked>,
 ) -> Result<Response, Problem> {
@@ -144,12 +143,12 @@ pub(super) async fn list(
     let limit = cursor::page(asked.limit)?;
     let after = asked.cursor.as_deref().map(<(Millis, RunId)>::open).transpose()?;
     if !own {
-        api.audit.seen(&claims, Action::List, None).await?;
+        node.audit.seen(&claims, Action::List, None).await?;
     }
     let owner = own.then(|| claims.owner_tag());
     // One more tells whether there is a next page.
     let asked = RunsAsked { state, owner, after, limit: limit + 1 };
-    let mut runs = super::found(api.queries.runs(&claims.tenant, &asked)).await?;
+    let mut runs = super::found(node.queries.runs(&claims.tenant, &asked)).await?;
     let more = runs.len() > limit as usize;
     runs.truncate(limit as usize);
     let next =
@@ -175,32 +174,30 @@ fn state(text: &str) -> Result<RunState, Problem> {
 
 /// The run a path names, if the bearer may see it; what an admin sees of somebody else's is written down first.
 pub(super) async fn seen(
-    api: &Api,
+    node: &NodeContext,
     claims: &Claims,
     run: String,
     action: Action,
 ) -> Result<RunId, Problem> {
     let run = RunId::new(run).map_err(not_an_id)?;
     access::may_open(claims, &Channel::Run(run.clone()))?;
-    api.audit.seen(claims, action, Some(&run)).await?;
+    node.audit.seen(claims, action, Some(&run)).await?;
     Ok(run)
 }
 
 pub(super) async fn one(
-    State(api): Shared,
+    State(node): Shared,
     Caller(claims): Caller,
     Segments([run]): Segments<1>,
 ) -> Result<Response, Problem> {
-    let run = seen(&api, &claims, run, Action::Read).await?;
-    channels::keyed(&api, &claims, Channel::Run(run)).await
+    let run = seen(&node, &claims, run, Action::Read).await?;
+    channels::keyed(&node, &claims, Channel::Run(run)).await
 }
 
 pub(super) async fn action(
-    State(api): Shared,
-    Caller(claims): Caller,
+    State(node): Shared,
     Segments([run, action]): Segments<2>,
-    headers: HeaderMap,
-    JsonText(body): JsonText,
+    request: CommandRequest,
 ) -> Result<Response, Problem> {
     let run = RunId::new(run).map_err(not_an_id)?;
     let (command, action) = match action.as_str() {
@@ -208,9 +205,9 @@ pub(super) async fn action(
         "retry" => (Command::RetryRun {}, Action::Retry),
         _ => return Err(Code::NotFound.into()),
     };
-    let command = nothing(&body, command)?;
-    let allowed = access::may_command_run(&claims, &run, command.kind());
-    allowed.map_err(|code| refused(&api, command.kind(), code))?;
-    api.audit.seen(&claims, action, Some(&run)).await?;
-    answer(&api, &claims, &headers, Aggregate::run(&claims.tenant, &run), command).await
+    let (claims, command) = (&request.claims, nothing(&request.body, command)?);
+    let allowed = access::may_command_run(claims, &run, command.kind());
+    allowed.map_err(|code| refused(&node, command.kind(), code))?;
+    node.audit.seen(claims, action, Some(&run)).await?;
+    request.answer(&node, Aggregate::run(&claims.tenant, &run), command).await
 }

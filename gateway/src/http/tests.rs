@@ -20,7 +20,7 @@ use std::{
 use axum::body::{Body, to_bytes};
 use gateway_core::access::{Claims, Role};
 use http::{HeaderMap, Method};
-use object_store::memory::InMemory;
+use object_store::{ObjectStore, memory::InMemory};
 use schemas::{
     command::{Command, CommandOutcome, CommandResult, Verdict},
     finding::Finding,
@@ -43,8 +43,9 @@ use crate::{
     access::auth::{DevelopmentKey, development_token},
     backends::log::{Fed, Log, NotAppended},
     backends::queries::{FindingPlace, FindingsAsked, FindingsPage, ListedRun, Queries, RunsAsked},
-    backends::short_keys::KeysUnavailable,
+    backends::short_keys::{KeysUnavailable, ShortKeys},
     backends::snapshots::{NotRead, Snapshot, Snapshots},
+    node::{Backends, Settings, test_settings},
 };
 
 const TICKET: &str = "riverside.00000000000000000000000000000001";
@@ -278,7 +279,17 @@ struct Node {
     router: Router,
     world: Arc<World>,
     store: Arc<InMemory>,
-    api: Arc<Api>,
+    context: Arc<NodeContext>,
+}
+
+fn backends(world: &Arc<World>, files: Arc<dyn ObjectStore>) -> Backends {
+    Backends {
+        log: world.clone(),
+        snapshots: world.clone(),
+        queries: world.clone(),
+        short_keys: world.clone(),
+        files,
+    }
 }
 
 fn node() -> Node {
@@ -294,36 +305,23 @@ fn node() -> Node {
         audit_fails: AtomicBool::new(false),
         keys: Mutex::default(),
     });
-    let commands = Arc::new(Commands::new(world.clone(), world.clone()));
     let store = Arc::new(InMemory::new());
-    let api = Arc::new(Api {
-        verifier: Arc::new(Verifier::new(key().keys()).unwrap()),
-        commands: commands.clone(),
-        reader: Arc::new(ViewReader::new(world.clone(), world.clone())),
-        queries: world.clone(),
-        short_keys: world.clone(),
-        grant_key: GrantKey::new(&key().grant_secret()),
-        metrics: Arc::default(),
-        ready: Arc::default(),
-        demo: Arc::default(),
-        tails: Arc::default(),
-        origins: vec!["https://desk.example".to_owned()],
-        audit: Audit::new(world.clone()),
-        files: Arc::new(Files::new(store.clone(), files::MAX)),
-        run_retention: Duration::from_hours(1),
-        tables: Arc::default(),
-        trials: Arc::new(Semaphore::new(TRIALS)),
-    });
+    let origins = vec!["https://desk.example".to_owned()];
+    let run_retention = Duration::from_hours(1);
+    let settings = Settings { origins, max_file: files::MAX, run_retention, ..test_settings() };
+    let backends = backends(&world, store.clone());
+    let context = Arc::new(NodeContext::new(&settings, backends).unwrap());
+    let answering = context.clone();
     tokio::spawn(async move {
         while let Some(outcome) = answers.recv().await {
-            commands.answer(&TenantId::new("demo").unwrap(), outcome);
+            answering.commands.answer(&TenantId::new("demo").unwrap(), outcome);
         }
     });
-    Node { router: router(api.clone()), world, store, api }
+    Node { router: router(context.clone()), world, store, context }
 }
 
 fn key() -> DevelopmentKey {
-    DevelopmentKey::from_words("a test of routes")
+    DevelopmentKey::from_words("a test of a node")
 }
 
 /// A token for somebody of riverside and its general queue, `dr-roy` in its schedules, good for an

@@ -13,12 +13,11 @@ use tokio::sync::mpsc;
 use crate::{
     backends::log::Fed,
     clock,
-    commands::Commands,
-    metrics::{Metrics, Readiness},
+    node::NodeContext,
     stream::{
         message::ShardMessage,
         shard_set::ShardIndex,
-        tails::{PushOutcome, TailRecord, Tails},
+        tails::{PushOutcome, TailRecord},
     },
 };
 
@@ -27,11 +26,8 @@ use crate::{
 pub const SHARD_INBOX: usize = 4096;
 
 pub struct Intake {
-    pub tails: Arc<Tails>,
+    pub node: Arc<NodeContext>,
     pub shards: Vec<mpsc::Sender<ShardMessage>>,
-    pub commands: Arc<Commands>,
-    pub metrics: Arc<Metrics>,
-    pub readiness: Arc<Readiness>,
 }
 
 impl Intake {
@@ -43,10 +39,10 @@ impl Intake {
                     self.report_lag(appended_at);
                     self.take(record).await;
                 }
-                Fed::CaughtUp => self.readiness.set_caught_up(true),
+                Fed::CaughtUp => self.node.readiness.set_caught_up(true),
                 Fed::Lost => {
                     tracing::warn!("records of views were lost; every hot view is fetched again");
-                    self.tails.clear();
+                    self.node.tails.clear();
                     self.report_tail_bytes();
                     for shard in &self.shards {
                         let _ = shard.send(ShardMessage::Refetch).await;
@@ -57,28 +53,28 @@ impl Intake {
     }
 
     async fn take(&self, record: WireRecord) {
-        self.metrics.intake_records.inc();
+        self.node.metrics.intake_records.inc();
         let head = match ViewsHead::from_wire(&record) {
             Ok(head) => head,
             Err(code) => {
-                self.metrics.intake_refused.inc();
+                self.node.metrics.intake_refused.inc();
                 tracing::error!(%code, "a record of views was skipped");
                 return;
             }
         };
         if let Some(command) = &head.command {
             let tenant = head.aggregate.tenant();
-            if self.commands.is_awaited(&tenant, command)
+            if self.node.commands.is_awaited(&tenant, command)
                 && let Ok(ViewsRecord { outcome: Some(outcome), .. }) =
                     ViewsRecord::from_value(&record.value)
             {
-                self.commands.answer(&tenant, outcome);
+                self.node.commands.answer(&tenant, outcome);
             }
         }
-        let refused = self.metrics.intake_refused.clone();
+        let refused = self.node.metrics.intake_refused.clone();
         let record = TailRecord::new(head.aggregate, head.position, record.value, refused);
         let record = Arc::new(record);
-        let pushed = self.tails.push(&record);
+        let pushed = self.node.tails.push(&record);
         self.report_tail_bytes();
         if let PushOutcome::News(shards) = pushed {
             for (index, inbox) in self.shards.iter().enumerate() {
@@ -93,11 +89,14 @@ impl Intake {
     /// differ.
     fn report_lag(&self, appended_at: Millis) {
         let lag_ms = (clock::now() - appended_at).max(0);
-        self.metrics.intake_lag_seconds.set(lag_ms as f64 / 1000.0);
+        self.node.metrics.intake_lag_seconds.set(lag_ms as f64 / 1000.0);
     }
 
     fn report_tail_bytes(&self) {
-        self.metrics.tail_bytes.set(i64::try_from(self.tails.bytes()).unwrap_or(i64::MAX));
+        self.node
+            .metrics
+            .tail_bytes
+            .set(i64::try_from(self.node.tails.bytes()).unwrap_or(i64::MAX));
     }
 }
 

@@ -31,7 +31,7 @@ const LAST_PAUSE: Duration = Duration::from_millis(500);
 pub struct ViewReader {
     snapshots: Arc<dyn Snapshots>,
     queries: Arc<dyn Queries>,
-    metrics: Option<Arc<Metrics>>,
+    metrics: Arc<Metrics>,
 }
 
 /// The result of asking both backends once.
@@ -44,15 +44,13 @@ enum FetchAttempt {
 }
 
 impl ViewReader {
-    pub fn new(snapshots: Arc<dyn Snapshots>, queries: Arc<dyn Queries>) -> Self {
-        Self { snapshots, queries, metrics: None }
-    }
-
-    /// Counts where views come from in `metrics`.
-    #[must_use]
-    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
-        self.metrics = Some(metrics);
-        self
+    /// `metrics` counts where the views come from.
+    pub fn new(
+        snapshots: Arc<dyn Snapshots>,
+        queries: Arc<dyn Queries>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { snapshots, queries, metrics }
     }
 
     /// Fetches a view at `floor` or later. `None` when there is no such view.
@@ -115,9 +113,7 @@ impl ViewReader {
     }
 
     fn count(&self, source: impl Fn(&ViewFetches) -> &IntCounter) {
-        if let Some(metrics) = &self.metrics {
-            source(&metrics.view_fetches).inc();
-        }
+        source(&self.metrics.view_fetches).inc();
     }
 }
 

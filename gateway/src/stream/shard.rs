@@ -5,12 +5,12 @@
 mod commands;
 mod connection;
 mod connections;
+pub mod context;
 mod drain;
 mod encoded_frames;
 mod hot_view;
 mod hot_views;
 pub mod ids;
-pub mod links;
 mod pace;
 mod socketio;
 mod subscriptions;
@@ -29,11 +29,11 @@ use tokio::{net::TcpStream, time::Instant};
 
 use self::{
     connections::Connections,
+    context::ShardContext,
     drain::Drain,
     encoded_frames::EncodedFrames,
     hot_views::{HotViews, Refusal},
     ids::{ConnId, SubscriptionId},
-    links::Links,
 };
 use super::{frames::Form, message::ShardMessage};
 use crate::{
@@ -42,7 +42,7 @@ use crate::{
 };
 
 pub struct Shard {
-    links: Rc<Links>,
+    context: Rc<ShardContext>,
     connections: Connections,
     views: HotViews,
     frames: EncodedFrames,
@@ -55,17 +55,17 @@ pub struct Shard {
 }
 
 impl Shard {
-    pub fn new(links: Links) -> Self {
-        let links = Rc::new(links);
+    pub fn new(context: ShardContext) -> Self {
+        let context = Rc::new(context);
         let mut shard = Self {
             connections: Connections::default(),
-            views: HotViews::new(links.clone()),
-            frames: EncodedFrames::new(links.metrics.clone()),
+            views: HotViews::new(context.clone()),
+            frames: EncodedFrames::new(context.node.metrics.clone()),
             next_audit_entry: AuditEntryId::FIRST,
             http_connections: 0,
             started: Instant::now(),
             drain: None,
-            links,
+            context,
         };
         shard.read_clocks();
         shard
@@ -112,7 +112,7 @@ impl Shard {
     }
 
     fn count_opened(&self, form: Form) {
-        let (metrics, transport) = (&self.links.metrics, form.transport());
+        let (metrics, transport) = (&self.context.node.metrics, form.transport());
         metrics.connections.of(transport).inc();
         metrics.connections_opened.of(transport).inc();
     }
@@ -123,7 +123,7 @@ impl Shard {
             self.remove_subscription(at);
         }
         if let Some(connection) = self.connections.remove(conn) {
-            self.links.metrics.connections.of(connection.form.transport()).dec();
+            self.context.node.metrics.connections.of(connection.form.transport()).dec();
         }
     }
 
@@ -134,7 +134,7 @@ impl Shard {
     }
 
     pub fn count_close(&self, close: Close) {
-        self.links.metrics.close(close);
+        self.context.node.metrics.close(close);
     }
 
     /// Writes the bytes that wait for a connection which became writable, then the state that it
@@ -199,7 +199,7 @@ impl Shard {
         }
         self.views.retry_failed();
         self.close_drained();
-        let metrics = &self.links.metrics;
+        let metrics = &self.context.node.metrics;
         for (form, sent) in self.connections.take_sent() {
             metrics.deliveries.of(form.transport()).inc_by(sent.frames);
             metrics.bytes_written.of(form.transport()).inc_by(sent.bytes);

@@ -1,5 +1,8 @@
-//! Backends for the tests of the stream.
+//! Backends and a node for the tests of the stream.
 
+use std::{sync::Arc, time::Duration};
+
+use object_store::memory::InMemory;
 use schemas::{
     command::CommandOutcome,
     ids::{Aggregate, CommandId, RunId, TenantId},
@@ -13,8 +16,10 @@ use crate::{
     backends::{
         log::{Fed, Log, NotAppended},
         queries::{FindingsAsked, FindingsPage, ListedRun, Queries, RunsAsked},
+        short_keys::{KeysUnavailable, ShortKeys},
         snapshots::{NotRead, Snapshot, Snapshots},
     },
+    node::{Backends, NodeContext, test_settings},
 };
 
 /// The epoch of every view.
@@ -23,7 +28,7 @@ pub const EPOCH: u64 = 7;
 pub const STORED: u64 = 5;
 
 /// Backends in which every view exists, and that offer nothing else.
-pub struct TestBackends;
+struct TestBackends;
 
 impl Snapshots for TestBackends {
     fn load<'a>(
@@ -79,4 +84,32 @@ impl Log for TestBackends {
     fn follow(&self) -> mpsc::Receiver<Fed> {
         unreachable!("the test feeds the shard itself")
     }
+}
+
+impl ShortKeys for TestBackends {
+    fn put<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: Duration,
+    ) -> BoxFuture<'a, Result<(), KeysUnavailable>> {
+        unreachable!("no ticket is issued")
+    }
+
+    fn take<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
+        unreachable!("no ticket is spent")
+    }
+}
+
+/// A node over these backends.
+pub fn test_node() -> Arc<NodeContext> {
+    let backends = Arc::new(TestBackends);
+    let backends = Backends {
+        log: backends.clone(),
+        snapshots: backends.clone(),
+        queries: backends.clone(),
+        short_keys: backends,
+        files: Arc::new(InMemory::new()),
+    };
+    Arc::new(NodeContext::new(&test_settings(), backends).expect("a development key"))
 }

@@ -11,7 +11,7 @@ use gateway_core::{
     protocol::{MAX_COMMANDS, MAX_MESSAGE},
     session::{CONNECT_WITHIN_S, MAX_CHANNELS, PING_S, PONG_WITHIN_S},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use schemas::codes::Code;
@@ -255,19 +255,5 @@ fn unknown_session() -> Response<Body> {
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-/// The answer to a browser's preflight request for a page of another, allowed origin.
-pub fn preflight() -> Response<Body> {
-    const ALLOWED: [(HeaderName, &str); 3] = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type"),
-        (header::ACCESS_CONTROL_MAX_AGE, "600"),
-    ];
-    let mut response = with_status(StatusCode::NO_CONTENT);
-    for (name, value) in ALLOWED {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
     response
 }

@@ -14,7 +14,7 @@ use clap::Parser;
 use gateway::{
     access::auth::development_token,
     clock,
-    node::{self, Backends, Running},
+    node::{self, Backends, RunningNode},
     servers::{
         files,
         kafka::{self, KafkaLog},
@@ -103,7 +103,7 @@ async fn run(settings: &Run) -> anyhow::Result<()> {
 }
 
 /// Shows what a demo clinic wrote, and what it writes later, for as long as the node runs.
-async fn show_demo(running: &Running, file: Option<&Path>) {
+async fn show_demo(running: &RunningNode, file: Option<&Path>) {
     let Some(file) = file else { return std::future::pending().await };
     let mut every = tokio::time::interval(DEMO_EVERY);
     let mut shown = Vec::new();

@@ -78,9 +78,9 @@ async fn health_tells_alive_from_ready() {
     assert_eq!(node.send("GET", "/health/live", &[], "").await.status, 200);
     let answer = node.send("GET", "/health/ready", &[], "").await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "try_again"));
-    node.api.ready.set_caught_up(true);
+    node.context.readiness.set_caught_up(true);
     assert_eq!(node.send("GET", "/health/ready", &[], "").await.status, 200);
-    node.api.ready.drain();
+    node.context.readiness.drain();
     let answer = node.send("GET", "/health/ready", &[], "").await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "draining"));
     assert_eq!(node.send("GET", "/health/live", &[], "").await.status, 200);
@@ -107,7 +107,7 @@ async fn metrics_count_by_route_and_carry_no_id() {
 #[tokio::test]
 async fn a_demo_is_shown_once_there_is_one() {
     let node = node();
-    *node.api.demo.write().unwrap() = Some(json!({"location": "riverside"}));
+    *node.context.demo.write().unwrap() = Some(json!({"location": "riverside"}));
     let answer = node.send("GET", "/v1/demo", &[], "").await;
     assert_eq!((answer.status, answer.json()), (200, json!({"location": "riverside"})));
     assert_eq!(answer.header("cache-control"), "no-store");

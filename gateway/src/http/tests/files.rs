@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::node;
+use crate::{files::Files, node};
 
 /// Bytes a file may have in these tests: more than one part.
 pub(super) const MAX: u64 = 6 * 1024 * 1024;
@@ -102,10 +102,10 @@ async fn a_raw_upload_is_stored_whole_with_what_is_known_of_it() {
     assert!(stored == content);
     let id = schemas::ids::FileId::new(file).unwrap();
     let tenant = |name| TenantId::new(name).unwrap();
-    let found = node.api.files.find(&tenant("demo"), &id).await.unwrap().unwrap();
+    let found = node.context.files.find(&tenant("demo"), &id).await.unwrap().unwrap();
     assert_eq!((found.name.as_str(), found.bytes, found.sha256), ("mars.csv", MAX, hex(&content)));
     assert!(
-        node.api.files.find(&tenant("north"), &id).await.unwrap().is_none(),
+        node.context.files.find(&tenant("north"), &id).await.unwrap().is_none(),
         "another tenant's"
     );
 }
@@ -293,7 +293,7 @@ async fn a_slow_line_is_waited_for_and_a_dead_one_is_not() {
 #[tokio::test]
 async fn too_many_uploads_at_once_are_put_off_and_their_places_come_back() {
     let node = node();
-    let places: Vec<_> = std::iter::from_fn(|| node.api.files.place().ok()).collect();
+    let places: Vec<_> = std::iter::from_fn(|| node.context.files.place().ok()).collect();
     assert_eq!(places.len(), 16);
     let answer = node.upload("text/csv", &[], "a;b").await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "try_again"));
@@ -304,7 +304,7 @@ async fn too_many_uploads_at_once_are_put_off_and_their_places_come_back() {
 }
 
 /// Sends over a socket of a running node, and reads what it answers until it closes.
-async fn over_socket(node: &node::Running, request: &str, body: &[u8]) -> String {
+async fn over_socket(node: &node::RunningNode, request: &str, body: &[u8]) -> String {
     let mut socket = TcpStream::connect(node.address()).await.unwrap();
     socket.write_all(request.as_bytes()).await.unwrap();
     socket.write_all(body).await.unwrap();
@@ -318,24 +318,9 @@ async fn a_large_file_comes_through_the_door_of_a_node() {
     const LARGE: u64 = 50 * 1024 * 1024;
     let world = node().world;
     let directory = Directory::new();
-    let backends = node::Backends {
-        log: world.clone(),
-        snapshots: world.clone(),
-        queries: world.clone(),
-        short_keys: world.clone(),
-        files: Arc::new(LocalFileSystem::new_with_prefix(&directory.0).unwrap()),
-    };
-    let settings = node::Settings {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        shards: 1,
-        keys: key().keys(),
-        grant_secret: key().grant_secret(),
-        origins: Vec::new(),
-        drain: Duration::ZERO,
-        max_file: LARGE,
-        run_retention: node::RUN_RETENTION,
-        tables: Arc::default(),
-    };
+    let files = LocalFileSystem::new_with_prefix(&directory.0).unwrap();
+    let backends = backends(&world, Arc::new(files));
+    let settings = Settings { max_file: LARGE, ..test_settings() };
     let node = node::start(settings, backends).unwrap();
     let request = |length: u64| {
         format!(

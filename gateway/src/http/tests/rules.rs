@@ -239,7 +239,7 @@ async fn what_cannot_be_tried_has_its_code() {
     let body = json!({ "file": file }).to_string();
     let answer = node.ask_as(&other, "POST", "/v1/rules/office-fee/try", &body).await;
     assert_eq!(answer.code(), "file_unknown", "another tenant's file");
-    let place = node.api.trials.clone().try_acquire_owned().unwrap();
+    let place = node.context.trials.clone().try_acquire_owned().unwrap();
     let answer = node.ask(Role::Editor, "POST", "/v1/rules/office-fee/try", &body).await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "try_again"));
     drop(place);

@@ -4,18 +4,11 @@ use schemas::{
 };
 
 use super::*;
-use crate::stream::test_backends::TestBackends;
+use crate::stream::test_backends::test_node;
 
 /// An intake without shards.
 fn intake() -> Intake {
-    let backends = Arc::new(TestBackends);
-    Intake {
-        tails: Arc::new(Tails::default()),
-        shards: Vec::new(),
-        commands: Arc::new(Commands::new(backends.clone(), backends)),
-        metrics: Arc::new(Metrics::new()),
-        readiness: Arc::new(Readiness::default()),
-    }
+    Intake { node: test_node(), shards: Vec::new() }
 }
 
 fn record(version: u64) -> WireRecord {
@@ -39,7 +32,8 @@ async fn run(intake: Intake, feed: impl IntoIterator<Item = Fed>) {
 #[tokio::test]
 async fn record_moves_lag_and_tail_bytes() {
     let intake = intake();
-    let (metrics, tails) = (intake.metrics.clone(), intake.tails.clone());
+    let node = intake.node.clone();
+    let (metrics, tails) = (&node.metrics, &node.tails);
     let appended_at = clock::now() - 2_500;
     run(intake, [Fed::Record { record: record(1), appended_at }]).await;
     let lag = metrics.intake_lag_seconds.get();
@@ -52,7 +46,8 @@ async fn record_moves_lag_and_tail_bytes() {
 #[tokio::test]
 async fn record_from_the_future_has_no_lag() {
     let intake = intake();
-    let metrics = intake.metrics.clone();
+    let node = intake.node.clone();
+    let metrics = &node.metrics;
     metrics.intake_lag_seconds.set(9.0);
     let appended_at = clock::now() + 60_000;
     run(intake, [Fed::Record { record: record(1), appended_at }]).await;
@@ -62,7 +57,8 @@ async fn record_from_the_future_has_no_lag() {
 #[tokio::test]
 async fn unreadable_headers_are_counted_as_refused() {
     let intake = intake();
-    let (metrics, tails) = (intake.metrics.clone(), intake.tails.clone());
+    let node = intake.node.clone();
+    let (metrics, tails) = (&node.metrics, &node.tails);
     let unreadable = WireRecord { headers: Vec::new(), ..record(1) };
     run(intake, [Fed::Record { record: unreadable, appended_at: clock::now() }]).await;
     assert_eq!((metrics.intake_records.get(), metrics.intake_refused.get()), (1, 1));
@@ -72,7 +68,8 @@ async fn unreadable_headers_are_counted_as_refused() {
 #[tokio::test]
 async fn loss_of_records_empties_the_tails() {
     let intake = intake();
-    let metrics = intake.metrics.clone();
+    let node = intake.node.clone();
+    let metrics = &node.metrics;
     run(intake, [Fed::Record { record: record(1), appended_at: clock::now() }, Fed::Lost]).await;
     assert_eq!(metrics.tail_bytes.get(), 0);
 }

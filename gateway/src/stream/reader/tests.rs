@@ -108,7 +108,8 @@ async fn fetch(
     authority: &[Answer],
     floor: Option<u64>,
 ) -> Result<Option<u64>, Code> {
-    let reader = ViewReader::new(ScriptedBackend::new(store), ScriptedBackend::new(authority));
+    let (store, authority) = (ScriptedBackend::new(store), ScriptedBackend::new(authority));
+    let reader = ViewReader::new(store, authority, Arc::default());
     let aggregate = Aggregate::location(
         &TenantId::new("demo").unwrap(),
         &LocationId::new("riverside").unwrap(),

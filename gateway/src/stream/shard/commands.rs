@@ -74,7 +74,7 @@ impl Shard {
 
     fn connect(&mut self, conn: ConnId, id: u32, token: &str) {
         let wall = clock::now();
-        let claims = match self.links.verifier.verify(token, wall) {
+        let claims = match self.context.node.verifier.verify(token, wall) {
             Ok(claims) => claims,
             Err(code) => {
                 self.connections.reply(conn, &Reply::Error { id, code });
@@ -92,7 +92,7 @@ impl Shard {
         self.connections.mark_connected(conn);
         let connected = Reply::Connect {
             id,
-            client: &format!("{:x}.{conn:x}", self.links.index),
+            client: &format!("{:x}.{conn:x}", self.context.index),
             version: concat!("clinicwire ", env!("CARGO_PKG_VERSION")),
             ttl_s,
             ping_s: PING_S as u32,
@@ -102,7 +102,7 @@ impl Shard {
 
     fn refresh(&mut self, conn: ConnId, id: u32, token: &str) {
         let wall = clock::now();
-        let claims = match self.links.verifier.verify(token, wall) {
+        let claims = match self.context.node.verifier.verify(token, wall) {
             Ok(claims) => Arc::new(claims),
             Err(code @ Code::TokenExpired) => {
                 return self.connections.reply(conn, &Reply::Error { id, code });

@@ -21,15 +21,15 @@ use tokio::time::Instant;
 
 pub use self::fetching::Refusal;
 use super::{
+    context::ShardContext,
     hot_view::{HotView, HotViewKind, KeyedView, LiveView, TicketNow, TicketStanding, TicketWatch},
     ids::{FetchId, SubscriptionId, TicketIndex},
-    links::Links,
     typed_slab::TypedSlab,
 };
 use crate::stream::tails::TailRecord;
 
 pub struct HotViews {
-    links: Rc<Links>,
+    context: Rc<ShardContext>,
     views: TypedSlab<HotViewId, HotView>,
     by_aggregate: HashMap<Aggregate, AggregateViews>,
     /// Views that changed since the last sweep. Some may have been closed since.
@@ -51,9 +51,9 @@ struct AggregateViews {
 }
 
 impl HotViews {
-    pub fn new(links: Rc<Links>) -> Self {
+    pub fn new(context: Rc<ShardContext>) -> Self {
         Self {
-            links,
+            context,
             views: TypedSlab::default(),
             by_aggregate: HashMap::new(),
             changed: Vec::new(),
@@ -96,7 +96,7 @@ impl HotViews {
         }
         let id = self.views.insert(HotView::new(aggregate.clone(), channel.clone()));
         if !self.by_aggregate.contains_key(aggregate) {
-            self.links.tails.listen(aggregate, self.links.index);
+            self.context.node.tails.listen(aggregate, self.context.index);
         }
         self.by_aggregate.entry(aggregate.clone()).or_default().by_name.insert(name, id);
         // A ticket in a line that is hot already needs no fetch to find its queue.
@@ -131,7 +131,7 @@ impl HotViews {
             views.by_name.remove(&view.name());
             if views.by_name.is_empty() {
                 self.by_aggregate.remove(&view.aggregate);
-                self.links.tails.leave(&view.aggregate, self.links.index);
+                self.context.node.tails.leave(&view.aggregate, self.context.index);
             }
         }
     }

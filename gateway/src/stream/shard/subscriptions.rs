@@ -62,7 +62,7 @@ impl Shard {
             }
             _ => None,
         };
-        self.links.metrics.subscriptions.of(&channel).inc();
+        self.context.node.metrics.subscriptions.of(&channel).inc();
         let view = self.views.open(&channel.aggregate(&claims.tenant), &channel);
         let audit = run.is_some().then_some(self.next_audit_entry);
         let give_up_at = self.connections.now + ANSWER_WITHIN_S;
@@ -84,8 +84,8 @@ impl Shard {
     fn write_audit(&mut self, subscription: SubscriptionId, claims: Arc<Claims>, run: RunId) {
         let entry = self.next_audit_entry;
         self.next_audit_entry = entry.next();
-        let (audit, inbox) = (self.links.audit.clone(), self.links.inbox.clone());
-        self.links.node.spawn(async move {
+        let (audit, inbox) = (self.context.node.audit.clone(), self.context.inbox.clone());
+        self.context.node.runtime.spawn(async move {
             let written = audit.seen(&claims, Action::Open, Some(&run)).await;
             let _ = inbox.send(ShardMessage::Audited { subscription, entry, written }).await;
         });
@@ -169,7 +169,7 @@ impl Shard {
             Some(CatchUp::Nothing) => (true, None),
             Some(CatchUp::StepsSince(version)) => {
                 let held = Position { version, ..position };
-                let tails = &self.links.tails;
+                let tails = &self.context.node.tails;
                 let (kind, data) = missed_since(tails, &aggregate, channel, live, held);
                 (kind == PublicationKind::Delta, Some(data))
             }
@@ -214,7 +214,7 @@ impl Shard {
             }
             CatchUp::Snapshot => (PublicationKind::Snapshot, live.snapshot().to_owned()),
             CatchUp::StepsSince(_) => {
-                missed_since(&self.links.tails, &aggregate, channel, live, held)
+                missed_since(&self.context.node.tails, &aggregate, channel, live, held)
             }
         };
         let publication = Publication { channel, kind, position, data: &data };
@@ -260,7 +260,7 @@ impl Shard {
             debug_assert!(false, "a subscription is removed once");
             return;
         };
-        self.links.metrics.subscriptions.of(&channel).dec();
+        self.context.node.metrics.subscriptions.of(&channel).dec();
         if let Some(moved) = self.views.remove_listener(view, listed)
             && let Some(subscription) = self.connections.subscription_mut(moved)
         {

@@ -63,7 +63,7 @@ impl Shard {
     /// of them costs nothing beside their frames.
     fn observe_delay(&self, step: &Delta) {
         let delay_ms = (clock::now() - step.at).max(0);
-        self.links.metrics.delivery_delay_seconds.observe(delay_ms as f64 / 1000.0);
+        self.context.node.metrics.delivery_delay_seconds.observe(delay_ms as f64 / 1000.0);
     }
 
     /// Sends a step to every listener that stands where the step begins. Returns the other

@@ -19,17 +19,12 @@ use tokio::{
 
 use super::*;
 use crate::{
-    access::{
-        audit::Audit,
-        auth::{DevelopmentKey, Verifier},
-    },
-    metrics::Metrics,
+    node::NodeContext,
     stream::{
-        reader::ViewReader,
         shard_set::ShardIndex,
         shard_task,
-        tails::{TailRecord, Tails},
-        test_backends::{EPOCH, STORED, TestBackends},
+        tails::TailRecord,
+        test_backends::{EPOCH, STORED, test_node},
     },
     transport::connection,
 };
@@ -37,9 +32,8 @@ use crate::{
 /// A running shard with one location.
 struct TestShard {
     shard: Rc<RefCell<Shard>>,
-    tails: Arc<Tails>,
+    node: Arc<NodeContext>,
     inbox: mpsc::Sender<ShardMessage>,
-    metrics: Arc<Metrics>,
     aggregate: Aggregate,
     started: Instant,
 }
@@ -47,23 +41,14 @@ struct TestShard {
 impl TestShard {
     fn start() -> Self {
         let (inbox, messages) = mpsc::channel(64);
-        let tails = Arc::new(Tails::default());
-        let metrics = Arc::new(Metrics::new());
-        let links = Links {
-            index: ShardIndex::from_index(0),
-            tails: tails.clone(),
-            reader: Arc::new(ViewReader::new(Arc::new(TestBackends), Arc::new(TestBackends))),
-            verifier: Arc::new(Verifier::new(DevelopmentKey::from_words("a test").keys()).unwrap()),
-            metrics: metrics.clone(),
-            audit: Audit::new(Arc::new(TestBackends)),
-            node: tokio::runtime::Handle::current(),
-            inbox: inbox.clone(),
-        };
-        let shard = Rc::new(RefCell::new(Shard::new(links)));
+        let node = test_node();
+        let index = ShardIndex::from_index(0);
+        let context = ShardContext { node: node.clone(), index, inbox: inbox.clone() };
+        let shard = Rc::new(RefCell::new(Shard::new(context)));
         spawn_local(shard_task::run(shard.clone(), messages));
         let location = LocationId::new("riverside").unwrap();
         let aggregate = Aggregate::location(&TenantId::new("demo").unwrap(), &location);
-        Self { shard, tails, inbox, metrics, aggregate, started: Instant::now() }
+        Self { shard, node, inbox, aggregate, started: Instant::now() }
     }
 
     /// Publishes a record that takes `channel` from version `to - 1` to `to`.
@@ -74,10 +59,10 @@ impl TestShard {
         let deltas = vec![ViewDelta { view: channel.to_owned(), keep_s: None, urgent, delta }];
         let record = ViewsRecord { position, at: 1, deltas, outcome: None };
         let value = raw(&record).get().to_owned().into();
-        let refused = self.metrics.intake_refused.clone();
+        let refused = self.node.metrics.intake_refused.clone();
         let record = TailRecord::new(self.aggregate.clone(), position, value, refused);
         let record = Arc::new(record);
-        self.tails.push(&record);
+        self.node.tails.push(&record);
         let sent = self.inbox.send(ShardMessage::Record(record)).await;
         assert!(sent.is_ok(), "the shard runs");
     }
@@ -240,8 +225,8 @@ async fn each_step_is_encoded_once_and_its_delay_observed_once() {
         for stream in &mut streams {
             stream.next().await;
         }
-        let encoded = shard.metrics.frames_encoded.of(&Channel::parse(board).unwrap());
-        let delays = &shard.metrics.delivery_delay_seconds;
+        let encoded = shard.node.metrics.frames_encoded.of(&Channel::parse(board).unwrap());
+        let delays = &shard.node.metrics.delivery_delay_seconds;
         let before = (encoded.get(), delays.get_sample_count());
         shard.publish(board, 6, false).await;
         for stream in &mut streams {

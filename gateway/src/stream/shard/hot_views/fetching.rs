@@ -45,9 +45,9 @@ impl HotViews {
         view.fetch.latest = Some(fetch);
         let (aggregate, name) = (view.aggregate.clone(), view.name());
         self.next_fetch = fetch.next();
-        let floor = self.links.tails.floor(&aggregate, &name);
-        let (reader, inbox) = (self.links.reader.clone(), self.links.inbox.clone());
-        self.links.node.spawn(async move {
+        let floor = self.context.node.tails.floor(&aggregate, &name);
+        let (reader, inbox) = (self.context.node.reader.clone(), self.context.inbox.clone());
+        self.context.node.runtime.spawn(async move {
             let result = reader.fetch(&aggregate, &name, floor).await;
             let fetched = FetchedView { view: id, fetch, result };
             let _ = inbox.send(ShardMessage::Fetched(fetched)).await;
@@ -119,7 +119,7 @@ impl HotViews {
     /// Continues a snapshot with the tail: drops the steps that the snapshot contains, applies the
     /// others.
     fn join_tail(&self, aggregate: &Aggregate, name: &str, snapshot: Option<View>) -> JoinedView {
-        let records = self.links.tails.records(aggregate);
+        let records = self.context.node.tails.records(aggregate);
         let mut view = match snapshot {
             Some(view) => view,
             None => match records.iter().find(|record| delta_of(record, name).is_some()) {

@@ -1,0 +1,182 @@
+//! What every route of a command reads of its request, and how the command is given and answered.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Request},
+    response::{IntoResponse, Response},
+};
+use gateway_core::access::{self, Claims, Role};
+use http::{HeaderMap, StatusCode, header};
+use schemas::{
+    Millis,
+    channel::Channel,
+    codes::Code,
+    command::{Command, CommandOutcome, Verdict},
+    ids::{Aggregate, CommandId, LocationId},
+    record::{Actor, CommandRecord},
+};
+use serde_json::json;
+
+use super::{
+    Problem,
+    caller::{Caller, JsonText},
+    now,
+};
+use crate::{commands::Submitted, node::NodeContext, random};
+
+/// The CloudEvents source of the records that gateways append. With the id of a command it names
+/// the record.
+pub const SOURCE: &str = "clinicwire-gateway";
+/// How long a command is valid when its caller does not say: after that, whoever pressed a button
+/// has looked away or pressed again.
+const VALID_FOR: Duration = Duration::from_secs(30);
+
+/// The request of a command: its caller, its key, the end of its validity, and its body.
+pub(super) struct CommandRequest {
+    pub claims: Claims,
+    /// The id that the caller gave by `Idempotency-Key`.
+    pub key: Option<CommandId>,
+    /// The end of the command's validity, when the caller gave one by `Valid-Until`.
+    valid_until: Option<Millis>,
+    pub body: Bytes,
+}
+
+impl FromRequest<Arc<NodeContext>> for CommandRequest {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, node: &Arc<NodeContext>) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let Caller(claims) = Caller::from_request_parts(&mut parts, node).await?;
+        let key = key(&claims, &parts.headers)?;
+        let valid_until = valid_until(&parts.headers)?;
+        let request = Request::from_parts(parts, body);
+        let JsonText(body) = JsonText::from_request(request, node).await?;
+        Ok(Self { claims, key, valid_until, body })
+    }
+}
+
+/// Reads the id that makes a repeated command do nothing more. A source's key is prefixed by its
+/// name, so that two sources with the same counters do not share ids.
+fn key(claims: &Claims, headers: &HeaderMap) -> Result<Option<CommandId>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = key.to_str().unwrap_or_default();
+    let id = match claims.role {
+        Role::Source => format!("{}:{key}", claims.subject).into(),
+        _ => Arc::from(key),
+    };
+    let bad =
+        |_| Problem::from(Code::InvalidId).explained("Idempotency-Key is not an id of a command");
+    CommandId::new(id).map_err(bad).map(Some)
+}
+
+fn valid_until(headers: &HeaderMap) -> Result<Option<Millis>, Problem> {
+    let Some(until) = headers.get("valid-until") else { return Ok(None) };
+    let until = until.to_str().ok().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let bad =
+        || Problem::from(Code::InvalidValue).explained("Valid-Until is not a time of RFC 3339");
+    until.map(|until| Some(until.as_millisecond())).ok_or_else(bad)
+}
+
+/// Counts a command that its caller may not give, and returns the problem.
+pub(super) fn refused(node: &NodeContext, kind: &'static str, code: Code) -> Problem {
+    node.metrics.command(kind, code.as_str());
+    code.into()
+}
+
+impl CommandRequest {
+    /// Gives a command to a location if the caller may, and answers with its outcome.
+    pub(super) async fn give(
+        &self,
+        node: &NodeContext,
+        location: &LocationId,
+        command: Command,
+    ) -> Result<Response, Problem> {
+        let allowed = access::may_command(&self.claims, location, &command);
+        allowed.map_err(|code| refused(node, command.kind(), code))?;
+        self.answer(node, Aggregate::location(&self.claims.tenant, location), command).await
+    }
+
+    /// Gives a command that is allowed, and answers with its outcome.
+    pub(super) async fn answer(
+        &self,
+        node: &NodeContext,
+        aggregate: Aggregate,
+        command: Command,
+    ) -> Result<Response, Problem> {
+        let id = self.key.clone().map_or_else(|| random::bits().map(CommandId::from_random), Ok)?;
+        Ok(match self.submit(node, aggregate, id.clone(), command).await? {
+            Some(outcome) => Json(visible_to(&self.claims, outcome)).into_response(),
+            None => pending(&id),
+        })
+    }
+
+    /// Gives a command that is allowed. Returns `None` when it is appended and not decided yet.
+    pub(super) async fn submit(
+        &self,
+        node: &NodeContext,
+        aggregate: Aggregate,
+        id: CommandId,
+        command: Command,
+    ) -> Result<Option<CommandOutcome>, Problem> {
+        let kind = command.kind();
+        let record = CommandRecord {
+            aggregate,
+            id: id.clone(),
+            source: SOURCE.to_owned(),
+            valid_until: self.valid_until(&command),
+            actor: Some(Actor {
+                subject: self.claims.subject.to_string(),
+                role: self.claims.role.as_str().to_owned(),
+            }),
+            command,
+        };
+        let sent = match node.commands.submit(record).await {
+            Ok(Submitted::Decided(CommandOutcome {
+                verdict: Verdict::Refused { code }, ..
+            })) => Err(code),
+            Ok(Submitted::Decided(outcome)) => Ok(Some(outcome)),
+            Ok(Submitted::Pending) => Ok(None),
+            Err(code) => Err(code),
+        };
+        let result = match &sent {
+            Ok(Some(_)) => "applied",
+            Ok(None) => "pending",
+            Err(code) => code.as_str(),
+        };
+        node.metrics.command(kind, result);
+        sent.map_err(|code| Problem::from(code).of_command(id))
+    }
+
+    /// The end of the command's validity. A fact expires only if its caller says so: its revision
+    /// already tells whether it is the newest.
+    fn valid_until(&self, command: &Command) -> Option<Millis> {
+        let forever = matches!(command, Command::ReportAppointment { .. });
+        let default = (!forever).then(|| now() + VALID_FOR.as_millis() as Millis);
+        self.valid_until.or(default)
+    }
+}
+
+fn pending(id: &CommandId) -> Response {
+    let location = [(header::LOCATION, format!("/v1/commands/{id}"))];
+    (StatusCode::ACCEPTED, location, Json(json!({ "command": id, "outcome": "pending" })))
+        .into_response()
+}
+
+/// The outcome without what the caller may not open. Callers choose the ids of commands, so another
+/// caller of the tenant may have used the same one. A source opens no appointment, but passes its id
+/// on to the patient.
+pub(super) fn visible_to(claims: &Claims, mut outcome: CommandOutcome) -> CommandOutcome {
+    let Verdict::Applied { result, .. } = &mut outcome.verdict else { return outcome };
+    let hidden = |channel| access::may_open(claims, &channel).is_err();
+    if result.ticket.clone().map(Channel::Ticket).is_some_and(hidden) {
+        (result.ticket, result.label, result.station) = (None, None, None);
+    }
+    let appointment = result.appointment.clone().map(Channel::Appointment);
+    if appointment.is_none_or(hidden) && access::source(claims).is_err() {
+        (result.appointment, result.change) = (None, None);
+    }
+    outcome
+}

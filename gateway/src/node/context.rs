@@ -1,0 +1,88 @@
+//! The parts of a node that its routes, its shards and its intake share.
+
+use std::{
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+
+use claims::tables::Tables;
+use tokio::{runtime::Handle, sync::Semaphore};
+
+use super::{Backends, Settings};
+use crate::{
+    access::{
+        audit::Audit,
+        auth::{KeyError, Verifier},
+        grant::GrantKey,
+    },
+    backends::{queries::Queries, short_keys::ShortKeys},
+    commands::Commands,
+    files::Files,
+    http::TRIALS,
+    metrics::{Metrics, Readiness},
+    stream::{reader::ViewReader, tails::Tails},
+    transport::socketio::SocketIo,
+};
+
+/// One node, shared by everything that serves its clients.
+pub struct NodeContext {
+    pub verifier: Arc<Verifier>,
+    pub commands: Commands,
+    pub reader: Arc<ViewReader>,
+    pub queries: Arc<dyn Queries>,
+    pub tails: Tails,
+    pub short_keys: Arc<dyn ShortKeys>,
+    pub grant_key: GrantKey,
+    pub metrics: Arc<Metrics>,
+    pub readiness: Readiness,
+    /// The demo clinic's links and tokens for the start page; `None` without a demo.
+    pub demo: RwLock<Option<serde_json::Value>>,
+    /// Origins, as a browser writes them, whose pages may call beside our own.
+    pub origins: Vec<String>,
+    pub audit: Audit,
+    pub files: Arc<Files>,
+    /// How long a run is kept after its end.
+    pub run_retention: Duration,
+    /// The reference tables that a rule looks into while it is tried.
+    pub tables: Arc<Tables>,
+    /// Permits for trials of rules.
+    pub trials: Arc<Semaphore>,
+    pub socketio: SocketIo,
+    /// The runtime of intake and fetches. Shards have runtimes of their own.
+    pub runtime: Handle,
+}
+
+impl NodeContext {
+    /// Builds the context of a node on the current runtime.
+    ///
+    /// # Errors
+    /// [`KeyError`] when the keys that verify tokens cannot be used.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    pub fn new(settings: &Settings, backends: Backends) -> Result<Self, KeyError> {
+        let metrics = Arc::new(Metrics::new());
+        let verifier = Arc::new(Verifier::new(settings.keys.clone())?);
+        let Backends { log, snapshots, queries, short_keys, files } = backends;
+        Ok(Self {
+            commands: Commands::new(log.clone(), queries.clone()),
+            reader: Arc::new(ViewReader::new(snapshots, queries.clone(), metrics.clone())),
+            queries,
+            tails: Tails::default(),
+            short_keys,
+            grant_key: GrantKey::new(&settings.grant_secret),
+            readiness: Readiness::default(),
+            demo: RwLock::new(None),
+            origins: settings.origins.clone(),
+            audit: Audit::new(log),
+            files: Arc::new(Files::new(files, settings.max_file)),
+            run_retention: settings.run_retention,
+            tables: settings.tables.clone(),
+            trials: Arc::new(Semaphore::new(TRIALS)),
+            socketio: SocketIo::new(verifier.clone(), metrics.clone()),
+            runtime: Handle::current(),
+            verifier,
+            metrics,
+        })
+    }
+}
