@@ -1,39 +1,40 @@
-// Patients follow their tickets over the Centrifugal protocol in JSON while the reception calls the line.
-import exec from 'k6/execution';
-import { check } from 'k6';
-import { setTimeout } from 'k6/timers';
-import { WebSocket } from 'k6/websockets';
-import { accepted, command, node, number, read, tokens } from './target.js';
-import { backoff, connectionsLost, deliveries, recordToSeen, sessions, wrong } from './seen.js';
+// Patients follow their tickets over the Centrifugal protocol in JSON while the reception calls the
+// line.
+import exec from "k6/execution";
+import { check } from "k6";
+import { setTimeout } from "k6/timers";
+import { WebSocket } from "k6/websockets";
+import { accepted, command, node, number, read, tokens } from "./target.js";
+import { backoff, connectionsLost, deliveries, recordToSeen, sessions, wrong } from "./seen.js";
 
-export const patients = number('PATIENTS', 200);
-export const callRate = number('CALL_RATE', 10);
+export const patients = number("PATIENTS", 200);
+export const callRate = number("CALL_RATE", 10);
 
-// One after the other from the front of the line.
+// Calls the next in line.
 export function callNext(part) {
   const { queue, stations } = part;
   const station = stations[exec.scenario.iterationInTest % stations.length];
   const response = command(`/v1/queues/${queue}/call-next`, { station });
-  check(response, { 'the next in line is called': accepted });
+  check(response, { "the next in line is called": accepted });
 }
 
-// A phone from now until then; what it shows in the end has to be the ticket's own snapshot.
+// A phone until the given time. Its last state must equal the snapshot of the ticket.
 export function phone(ticket, turn, until) {
-  const shown = { epoch: '', offset: 0, state: '', position: 0, over: false };
+  const shown = { epoch: "", offset: 0, state: "", position: 0, over: false };
   sessions.add(1);
   follow(node(turn), ticket, shown, until, 0);
   setTimeout(() => {
     check(read(`/v1/tickets/${ticket}`, tokens.reception), {
-      'the phone shows the right last state': (answer) =>
+      "the phone shows the right last state": (answer) =>
         answer.status === 200 &&
-        answer.json('state') === shown.state &&
-        (answer.json('position') || 0) === shown.position,
+        answer.json("state") === shown.state &&
+        (answer.json("position") || 0) === shown.position,
     });
   }, until - Date.now());
 }
 
 function follow(at, ticket, shown, until, attempt) {
-  const socket = new WebSocket(`${at.replace('http', 'ws')}/connection/websocket`);
+  const socket = new WebSocket(`${at.replace("http", "ws")}/connection/websocket`);
   let ended = false;
   let pong = false;
   let subscribed = false;
@@ -41,20 +42,20 @@ function follow(at, ticket, shown, until, attempt) {
     ended = true;
     socket.close();
   }, until - Date.now());
-  socket.addEventListener('open', () => {
+  socket.addEventListener("open", () => {
     const subscribe = { channel: `ticket:${ticket}` };
     if (shown.offset > 0) {
       Object.assign(subscribe, { recover: true, epoch: shown.epoch, offset: shown.offset });
     }
-    const connect = { id: 1, connect: { token: tokens.reception, name: 'k6' } };
+    const connect = { id: 1, connect: { token: tokens.reception, name: "k6" } };
     socket.send(`${JSON.stringify(connect)}\n${JSON.stringify({ id: 2, subscribe })}`);
   });
-  socket.addEventListener('message', (event) => {
+  socket.addEventListener("message", (event) => {
     const received = Date.now();
-    for (const line of event.data.split('\n')) {
-      const reply = line === '' ? {} : JSON.parse(line);
-      if (line === '{}') {
-        if (pong) socket.send('{}');
+    for (const line of event.data.split("\n")) {
+      const reply = line === "" ? {} : JSON.parse(line);
+      if (line === "{}") {
+        if (pong) socket.send("{}");
       } else if (reply.connect) {
         pong = reply.connect.pong === true;
       } else if (reply.subscribe) {
@@ -69,15 +70,15 @@ function follow(at, ticket, shown, until, attempt) {
         deliveries.add(1);
         recordToSeen.add(received - data.at);
       } else if (reply.error) {
-        check(reply, { 'no command is refused': () => false });
+        check(reply, { "no command is refused": () => false });
         ended = true;
         socket.close();
       }
     }
   });
-  // A failed connection ends with a close event too; without a listener k6 would report it as an error of the script.
-  socket.addEventListener('error', () => {});
-  socket.addEventListener('close', () => {
+  // A failed connection also has a close event. Without this listener k6 reports a script error.
+  socket.addEventListener("error", () => {});
+  socket.addEventListener("close", () => {
     if (ended || Date.now() >= until) return;
     connectionsLost.add(1);
     const tries = subscribed ? 0 : attempt + 1;
@@ -87,7 +88,8 @@ function follow(at, ticket, shown, until, attempt) {
 }
 
 function show(shown, offset, data) {
-  const rises = shown.state === 'waiting' && data.state === 'waiting' && data.position > shown.position;
+  const rises =
+    shown.state === "waiting" && data.state === "waiting" && data.position > shown.position;
   if (offset < shown.offset || rises) wrong.add(1);
   shown.offset = offset;
   shown.state = data.state;

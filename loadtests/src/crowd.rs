@@ -34,7 +34,8 @@ use crate::{
 #[derive(Args, Clone)]
 pub struct CrowdArgs {
     /// Number of loopback source addresses (127.0.0.2 and up), each with about 28,000 ports.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=200), global = true)]
+    #[arg(long, default_value_t = 4, global = true)]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=200))]
     pub sources: u8,
     /// Maximum number of clients that connect at the same time.
     #[arg(long, default_value_t = 256, global = true)]
@@ -291,7 +292,7 @@ pub fn check_room(clients: usize, sources: u8) -> Result<()> {
         getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX).saturating_sub(SPARE_DESCRIPTORS);
     ensure!(
         clients as u64 <= room,
-        "{clients} clients do not fit into one process ({room} descriptors to use): run several swarms"
+        "{clients} clients need more than the {room} free file descriptors: run several swarms"
     );
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::fs;
 
 use crate::report::Report;
 
-/// KernelMemory objects of a connection: socket, inode, file and epoll entry. Directory entries are left
+/// Kernel objects of a connection: socket, inode, file and epoll entry. Directory entries are left
 /// out, because their cache grows by thousands whenever any program lists files.
 const SLABS: [&str; 4] = ["TCP", "sock_inode_cache", "filp", "eventpoll_epi"];
 

@@ -100,7 +100,8 @@ pub async fn run(
     let office = Arc::new(Office::new(tenants, crowd));
     let at_once = args.at_once.unwrap_or(args.runs);
     let settings = json!({
-        "rows": args.rows, "runs": args.runs, "tenants": args.tenants, "at_once": at_once, "viewers": args.viewers,
+        "rows": args.rows, "runs": args.runs, "tenants": args.tenants,
+        "at_once": at_once, "viewers": args.viewers,
         "nodes": office.nodes(), "machine": machine(),
     });
     let mut report = Report::new("runs", settings);

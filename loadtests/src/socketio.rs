@@ -124,7 +124,9 @@ pub async fn follow(
             message = socket.next() => match message {
                 Some(Ok(Message::Text(text))) => session.packet(&text),
                 Some(Ok(Message::Binary(_))) => malformed("a binary packet"),
-                Some(Ok(Message::Close(_)) | Err(_)) | None => Reaction::End(ConnectionEnd::Lost(None)),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => {
+                    Reaction::End(ConnectionEnd::Lost(None))
+                }
                 Some(Ok(_)) => Reaction::Nothing,
             },
             () = &mut timer => {

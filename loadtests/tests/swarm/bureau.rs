@@ -179,12 +179,14 @@ async fn answer(
 }
 
 fn whole(run: &Run) -> Value {
-    json!({"epoch": "1700000000", "version": run.version, "at": now_us() / 1000, "entries": run.entries})
+    let at = now_us() / 1000;
+    json!({"epoch": "1700000000", "version": run.version, "at": at, "entries": run.entries})
 }
 
 fn head(state: &str, attempt: u32) -> Value {
     let now = now_us() / 1000;
-    let mut head = json!({"state": state, "name": "a.csv", "bytes": 1, "requested_at": now - 9, "attempt": attempt});
+    let mut head = json!({"state": state, "name": "a.csv", "bytes": 1, "attempt": attempt});
+    head["requested_at"] = (now - 9).into();
     if state != "queued" {
         head["started_at"] = (now - 4).into();
     }
@@ -245,7 +247,8 @@ async fn carry_out(bureau: Arc<Bureau>, id: String, file: Bytes, followers: usiz
     if bureau.fault == Fault::NeverEnds {
         return;
     }
-    let mut end = json!({"counts": summary.counts, "progress": progress(1000), "run": head("completed", attempt)});
+    let mut end = json!({"counts": summary.counts, "progress": progress(1000)});
+    end["run"] = head("completed", attempt);
     end["run"]["ended_at"] = (now_us() / 1000).into();
     end["run"]["summary"] = json!(summary);
     tallies.iter().for_each(|(rule, tally)| end[format!("rule:{rule}")] = json!(tally));
@@ -267,7 +270,8 @@ async fn carry_out(bureau: Arc<Bureau>, id: String, file: Bytes, followers: usiz
 
 fn progress(permille: u32) -> Value {
     json!({
-        "phase": if permille < 900 { "reading" } else { "storing" }, "permille": permille, "rows_done": permille,
+        "phase": if permille < 900 { "reading" } else { "storing" },
+        "permille": permille, "rows_done": permille,
         "bytes_done": permille, "bytes_total": 1_000, "rows_per_s": 10,
     })
 }
@@ -290,7 +294,8 @@ impl Run {
         self.entries.extend(set.clone());
         self.version += 1;
         let data = json!({
-            "from": self.version - 1, "to": self.version, "at": now_us() / 1000, "set": set, "remove": remove,
+            "from": self.version - 1, "to": self.version, "at": now_us() / 1000,
+            "set": set, "remove": remove,
         });
         let push = json!({"push": {"channel": "c", "pub": {"data": data, "offset": self.version}}});
         self.listeners.retain(|listener| listener.send(push.clone()).is_ok());
@@ -319,8 +324,10 @@ async fn talk(bureau: &Bureau, mut socket: WebSocketStream<TokioIo<hyper::upgrad
             step = steps.recv() => step.expect("this task holds a sender").to_string(),
             message = socket.next() => {
                 let Some(Ok(Message::Text(text))) = message else { return };
-                let replies = text.lines().map(|line| replied(bureau, &serde_json::from_str(line).unwrap(), &sender));
-                replies.map(|reply| reply.to_string()).collect::<Vec<_>>().join("\n")
+                let replies = text.lines().map(|line| {
+                    replied(bureau, &serde_json::from_str(line).unwrap(), &sender).to_string()
+                });
+                replies.collect::<Vec<_>>().join("\n")
             }
         };
         if socket.send(Message::text(text)).await.is_err() {

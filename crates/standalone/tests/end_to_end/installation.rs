@@ -33,7 +33,10 @@ pub struct Installation {
 /// The address of a server. Without it the test fails: nothing is skipped.
 fn server(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
-        panic!("{name} is not set: `make test` starts the servers, or `deploy/dev/servers run -- cargo test`")
+        panic!(
+            "{name} is not set: use `make test`, or `deploy/dev/servers run -- cargo test`, \
+             which start the servers"
+        )
     })
 }
 

@@ -141,8 +141,9 @@ async fn restart_rejects_tokens_unless_secret_is_given() {
     );
     let world = World::new(vec![first.url().to_owned()], "shared words");
     let read = |url: String, token: String| {
+        let request = ApiRequest::get("/v1/boards/riverside").token(&token);
         let api = &world.api;
-        async move { api.call(&url, ApiRequest::get("/v1/boards/riverside").token(&token)).await.status }
+        async move { api.call(&url, request).await.status }
     };
     assert_eq!(read(first.url().to_owned(), first.token("admin").to_owned()).await, 404);
     assert_eq!(read(second.url().to_owned(), first.token("admin").to_owned()).await, 401);

@@ -53,13 +53,17 @@ fn over(state: &str) -> Value {
 
 fn progress(permille: u32) -> Value {
     json!({
-        "phase": if permille < 900 { "reading" } else { "storing" }, "permille": permille, "rows_done": permille,
+        "phase": if permille < 900 { "reading" } else { "storing" },
+        "permille": permille, "rows_done": permille,
         "bytes_done": permille, "bytes_total": 1_000, "rows_per_s": 10,
     })
 }
 
 fn finding(row: u64) -> Value {
-    json!({"row": row, "rule": "office-fee", "severity": "error", "outcome": "office_fee_place", "cents": 3_240})
+    json!({
+        "row": row, "rule": "office-fee", "severity": "error",
+        "outcome": "office_fee_place", "cents": 3_240,
+    })
 }
 
 #[test]

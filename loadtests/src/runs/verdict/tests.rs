@@ -31,11 +31,13 @@ impl Honest {
         listed.sort_by_key(Finding::sort_key);
         entries.insert("counts".into(), json!(checked.summary.counts));
         let progress = json!({
-            "phase": "storing", "permille": 1000, "rows_done": ROWS, "bytes_done": 1, "bytes_total": 1, "rows_per_s": 1,
+            "phase": "storing", "permille": 1000, "rows_done": ROWS,
+            "bytes_done": 1, "bytes_total": 1, "rows_per_s": 1,
         });
         entries.insert("progress".into(), progress);
         let head = json!({
-            "state": "completed", "name": "a.csv", "bytes": 1, "requested_at": 1, "attempt": 1, "summary": checked.summary,
+            "state": "completed", "name": "a.csv", "bytes": 1, "requested_at": 1,
+            "attempt": 1, "summary": checked.summary,
         });
         entries.insert("run".into(), head);
         Self { file, book: RuleBook::new(&rules), entries, listed }
