@@ -155,8 +155,9 @@ pub struct AppointmentFact {
     pub source: SourceId,
     /// The source's key of the appointment. Source and key together identify the appointment.
     pub key: SourceKey,
-    /// The source's own version of the appointment, or the milliseconds of its last change. The fact
-    /// with the greater revision is newer, whichever came first. A source always uses one of the two.
+    /// The source's own version of the appointment, or the milliseconds of its last change. The
+    /// fact with the greater revision is newer, whichever came first. A source always uses one of
+    /// the two.
     pub revision: u64,
     /// The status.
     pub status: AppointmentStatus,
@@ -172,8 +173,8 @@ pub struct AppointmentFact {
     /// The queue that the appointment's ticket is issued in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueId>,
-    /// What staff call the appointment: initials or a chart number, as the clinic decides. Only staff
-    /// see the label.
+    /// What staff call the appointment: initials or a chart number, as the clinic decides. Only
+    /// staff see the label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// Why the appointment was cancelled.
@@ -193,7 +194,8 @@ impl AppointmentFact {
     }
 }
 
-/// What a fact changed, or why it changed nothing. Also a word of metrics, outcomes and the journal.
+/// What a fact changed, or why it changed nothing. Also a word of metrics, outcomes and the
+/// journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]

@@ -53,8 +53,8 @@ pub struct AppointmentReport {
 }
 
 impl AppointmentReport {
-    /// The location that must apply the report first, and the command for it. `bits` become the random
-    /// part of the appointment's id if the location does not know the appointment yet.
+    /// The location that must apply the report first, and the command for it. `bits` become the
+    /// random part of the appointment's id if the location does not know the appointment yet.
     ///
     /// # Errors
     /// `invalid_value` when the report has neither a version nor a time of change from 1970 on.

@@ -136,8 +136,8 @@ codes! {
     AlreadyCheckedIn = "already_checked_in", 409, 107, "The appointment is already checked in.";
     /// Neither the appointment nor the check-in names a queue.
     QueueMissing = "queue_missing", 422, 107, "The appointment has no queue. Choose one.";
-    /// Only an appointment that is proposed, cancelled, on a waitlist or entered in error may lack its
-    /// times (FHIR, app-3).
+    /// Only an appointment that is proposed, cancelled, on a waitlist or entered in error may lack
+    /// its times (FHIR, app-3).
     TimesMissing = "times_missing", 422, 107,
         "An appointment with this status needs a start and an end.";
     /// The end of the appointment is not after its start.
@@ -289,8 +289,8 @@ impl Close {
             Close::BadRequest => (3501, "bad request"),
             Close::Stale => (3502, "stale"),
             Close::PermissionDenied => (3507, "permission denied"),
-            // A number outside the protocol's own, in the range without a reconnect: the same message
-            // would be too large again.
+            // A number outside the protocol's own, in the range without a reconnect: the same
+            // message would be too large again.
             Close::TooLarge => (4500, "message too large"),
         }
     }

@@ -198,8 +198,8 @@ pub enum Event {
         /// When the timer was due, however late that was noticed.
         at: Millis,
     },
-    /// A fact about an appointment was applied: all of it, or all but the status when the front desk
-    /// knows that better (`overruled`).
+    /// A fact about an appointment was applied: all of it, or all but the status when the front
+    /// desk knows that better (`overruled`).
     AppointmentReported {
         /// The appointment.
         appointment: AppointmentId,
@@ -208,8 +208,8 @@ pub enum Event {
         /// What the fact changed.
         change: AppointmentChange,
     },
-    /// A fact about an appointment changed nothing: it was known already (`repeated`) or is older than
-    /// what is known (`stale`).
+    /// A fact about an appointment changed nothing: it was known already (`repeated`) or is older
+    /// than what is known (`stale`).
     FactIgnored {
         /// The appointment.
         appointment: AppointmentId,

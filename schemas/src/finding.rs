@@ -84,8 +84,8 @@ macro_rules! outcomes {
 }
 
 outcomes! {
-    /// A cell of the row is missing, or does not have the format of its column. `line` is the line of
-    /// the file.
+    /// A cell of the row is missing, or does not have the format of its column. `line` is the line
+    /// of the file.
     RowUnreadable = "row_unreadable",
         "La ligne {line} du fichier est illisible\u{a0}: la colonne «\u{a0}{column}\u{a0}» n'a \
          pas le format attendu.",
@@ -249,8 +249,8 @@ impl Finding {
     }
 }
 
-/// The texts that people see in place of a parameter's word: by parameter, then by word. A column is
-/// shown by its title in the file.
+/// The texts that people see in place of a parameter's word: by parameter, then by word. A column
+/// is shown by its title in the file.
 pub fn words(language: Language) -> BTreeMap<&'static str, BTreeMap<&'static str, &'static str>> {
     let columns = Column::ALL.iter().map(|column| (column.as_str(), column.title()));
     let units = Unit::ALL.iter().map(|unit| (unit.as_str(), unit.title(language)));
@@ -296,8 +296,8 @@ fn grouped(number: u64, separator: char) -> String {
 }
 
 impl Finding {
-    /// A number that sorts the findings of a run: by severity, then by amount with the largest first,
-    /// then by row. Amounts from 2^31 cents on count as equal, and so do rows from 2^30 on.
+    /// A number that sorts the findings of a run: by severity, then by amount with the largest
+    /// first, then by row. Amounts from 2^31 cents on count as equal, and so do rows from 2^30 on.
     pub fn sort_key(&self) -> i64 {
         const CENTS: i64 = (1 << 31) - 1;
         const ROWS: u64 = (1 << 30) - 1;

@@ -89,12 +89,13 @@ macro_rules! id {
 }
 
 id!(
-    /// A customer: a clinic or a group of clinics. The id is always taken from a token or from the key
-    /// of a record, never from a request's body.
+    /// A customer: a clinic or a group of clinics. The id is always taken from a token or from the
+    /// key of a record, never from a request's body.
     TenantId, "tenant", is_slug, "TenantId({})"
 );
 id!(
-    /// A site with its own time zone. A location is one aggregate: one writer, one order of versions.
+    /// A site with its own time zone. A location is one aggregate: one writer, one order of
+    /// versions.
     LocationId, "location", is_slug, "LocationId({})"
 );
 id!(
@@ -111,13 +112,13 @@ id!(
     TicketId, "ticket", is_ticket, "TicketId(…{0:.0})"
 );
 id!(
-    /// An appointment: `<location>.<32 hex digits>`. Its ticket has the same digits, so access to one
-    /// is access to the other. `Debug` hides the id.
+    /// An appointment: `<location>.<32 hex digits>`. Its ticket has the same digits, so access to
+    /// one is access to the other. `Debug` hides the id.
     AppointmentId, "appointment", is_ticket, "AppointmentId(…{0:.0})"
 );
 id!(
-    /// A doctor, or another person who sees patients by appointment, as the clinic's own systems name
-    /// them.
+    /// A doctor, or another person who sees patients by appointment, as the clinic's own systems
+    /// name them.
     DoctorId, "doctor", is_slug, "DoctorId({})"
 );
 id!(
@@ -133,9 +134,9 @@ id!(
     CommandId, "command", is_command, "CommandId({})"
 );
 id!(
-    /// A run, one check of a claims file: `r_<16 hex digits>_<32 hex digits>`. The first part is a tag
-    /// of the subject who started the run, so access to "own" runs needs no lookup. The underscore
-    /// keeps a run's id distinct from every location's.
+    /// A run, one check of a claims file: `r_<16 hex digits>_<32 hex digits>`. The first part is a
+    /// tag of the subject who started the run, so access to "own" runs needs no lookup. The
+    /// underscore keeps a run's id distinct from every location's.
     RunId, "run", is_run, "RunId({})"
 );
 id!(
@@ -235,20 +236,20 @@ impl FileId {
         Self(format!("f_{random:032x}").into())
     }
 
-    /// The path of the file in the object store. The tenant is part of the path, so an id alone never
-    /// opens another tenant's file.
+    /// The path of the file in the object store. The tenant is part of the path, so an id alone
+    /// never opens another tenant's file.
     pub fn path(&self, tenant: &TenantId) -> String {
         format!("{tenant}/{self}")
     }
 
-    /// The path of the label, a JSON object beside the file with its name and size. Gateways write the
-    /// label last; workers remove it with the file.
+    /// The path of the label, a JSON object beside the file with its name and size. Gateways write
+    /// the label last; workers remove it with the file.
     pub fn label_path(&self, tenant: &TenantId) -> String {
         format!("{}.json", self.path(tenant))
     }
 
-    /// The tenant and file that a path of the object store belongs to, whether it is the file or its
-    /// label. `None` for any other path.
+    /// The tenant and file that a path of the object store belongs to, whether it is the file or
+    /// its label. `None` for any other path.
     pub fn from_path(path: &str) -> Option<(TenantId, Self)> {
         let (tenant, file) = path.strip_suffix(".json").unwrap_or(path).split_once('/')?;
         Some((TenantId::new(tenant).ok()?, Self::new(file).ok()?))
@@ -261,8 +262,8 @@ impl CommandId {
         Self(format!("{random:032x}").into())
     }
 
-    /// The id of the command that follows from this one for `purpose`. The same input always gives the
-    /// same id.
+    /// The id of the command that follows from this one for `purpose`. The same input always gives
+    /// the same id.
     pub fn follow_up(&self, purpose: &str) -> Self {
         let keep = self.0.len().min(MAX_COMMAND_ID - 1 - purpose.len());
         Self(format!("{}.{purpose}", &self.0[..keep]).into())

@@ -1,5 +1,5 @@
-//! The entries of a location's queue and board views, and the line of a queue: each patient's place,
-//! people ahead and estimate, as pure functions of the queue's view.
+//! The entries of a location's queue and board views, and the line of a queue: each patient's
+//! place, people ahead and estimate, as pure functions of the queue's view.
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -111,8 +111,8 @@ pub struct BoardCall {
     pub current: bool,
 }
 
-/// The place of a waiting ticket in its line. The higher priority goes first, then the smaller rank,
-/// then the smaller id.
+/// The place of a waiting ticket in its line. The higher priority goes first, then the smaller
+/// rank, then the smaller id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LinePlace {
     priority: std::cmp::Reverse<Priority>,
@@ -131,9 +131,9 @@ impl LinePlace {
         &self.ticket
     }
 
-    /// The score of the place in a Redis sorted set, which gives the same order. The number is exact:
-    /// a rank stays below 2^48, and ten priorities times 2^48 stay below 2^53. Redis orders equal
-    /// scores by the member's text, which is the ticket's id.
+    /// The score of the place in a Redis sorted set, which gives the same order. The number is
+    /// exact: a rank stays below 2^48, and ten priorities times 2^48 stay below 2^53. Redis orders
+    /// equal scores by the member's text, which is the ticket's id.
     pub fn score(priority: Priority, rank: u64) -> f64 {
         let class = u64::from(Priority::MAX - priority.get());
         ((class << 48) | (rank & ((1 << 48) - 1))) as f64
@@ -148,8 +148,8 @@ pub struct Line {
     head: QueueHead,
     /// The hash is not keyed. An id has 128 random bits, so nobody can make many ids collide.
     entries: FxHashMap<TicketId, QueueEntry>,
-    /// The waiting tickets in the order of their calls. A sorted vector: finding a place is a binary
-    /// search, and moving the tail of 5,000 places costs less than the pointers of a tree.
+    /// The waiting tickets in the order of their calls. A sorted vector: finding a place is a
+    /// binary search, and moving the tail of 5,000 places costs less than the pointers of a tree.
     order: Vec<LinePlace>,
 }
 
@@ -181,8 +181,8 @@ impl Line {
     /// Applies a delta that the view has just folded.
     ///
     /// # Errors
-    /// [`InvalidQueueView`] when an entry has another form. The line must then be built again from a
-    /// snapshot.
+    /// [`InvalidQueueView`] when an entry has another form. The line must then be built again from
+    /// a snapshot.
     pub fn apply(&mut self, delta: &Delta) -> Result<(), InvalidQueueView> {
         for key in &delta.remove {
             if let Ok(ticket) = TicketId::new(key.as_str()) {
@@ -241,7 +241,8 @@ impl Line {
         self.order.len()
     }
 
-    /// How many people will be called before the ticket. `None` unless the ticket waits in this line.
+    /// How many people will be called before the ticket. `None` unless the ticket waits in this
+    /// line.
     pub fn ahead(&self, ticket: &TicketId) -> Option<usize> {
         self.entries.get(ticket).and_then(|entry| self.ahead_of(ticket, entry))
     }
@@ -302,8 +303,8 @@ const STEP_MS: Millis = 5 * 60 * 1000;
 ///
 /// The formula is the queue-length estimator: the people ahead plus the one in service, times the
 /// expected service, divided by the stations that serve. The estimate counts from the queue's last
-/// call, so every node gives the same moments and passing time needs no message. The range is 0.7 to
-/// 1.4 of the expected wait, rounded outwards to five minutes.
+/// call, so every node gives the same moments and passing time needs no message. The range is 0.7
+/// to 1.4 of the expected wait, rounded outwards to five minutes.
 pub fn estimate(head: &QueueHead, issued_at: Millis, ahead: usize) -> Option<Estimate> {
     let since = head.last_call_at?.max(issued_at);
     if head.state == QueueState::Paused || head.servers == 0 {

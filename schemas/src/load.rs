@@ -118,7 +118,8 @@ impl LoadBands {
         rises(self.waiting) && rises(self.wait_s)
     }
 
-    /// The band of a queue in which `waiting` people wait: 0 for usual, 1 for high, 2 for very high.
+    /// The band of a queue in which `waiting` people wait: 0 for usual, 1 for high, 2 for very
+    /// high.
     pub fn band_for_waiting(&self, waiting: u32) -> u8 {
         self.waiting.iter().filter(|from| **from <= waiting).count() as u8
     }

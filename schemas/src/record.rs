@@ -67,7 +67,8 @@ pub struct CommandRecord {
     pub aggregate: Aggregate,
     /// The id of the command.
     pub id: CommandId,
-    /// The CloudEvents source: the program that wrote the record. Source and id together are unique.
+    /// The CloudEvents source: the program that wrote the record. Source and id together are
+    /// unique.
     pub source: String,
     /// The command is refused as expired when the owner's clock is past this time.
     pub valid_until: Option<Millis>,
@@ -320,8 +321,8 @@ impl ViewsHead {
     }
 }
 
-/// A person saw or did something that is not their own. The record is acknowledged before the answer
-/// is sent or the action taken.
+/// A person saw or did something that is not their own. The record is acknowledged before the
+/// answer is sent or the action taken.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct AuditRecord {
@@ -341,8 +342,8 @@ pub struct AuditRecord {
 const AUDIT_TYPE: &str = "clinicwire.audit.seen.v1";
 
 impl AuditRecord {
-    /// Writes the record of [`AUDIT_TOPIC`] under the tenant's key. The random `id` makes the record
-    /// unique.
+    /// Writes the record of [`AUDIT_TOPIC`] under the tenant's key. The random `id` makes the
+    /// record unique.
     ///
     /// # Panics
     /// Never: every record of the audit has a JSON form.

@@ -117,8 +117,8 @@ pub enum RuleCheck {
         #[serde(default)]
         when: RowFilter,
     },
-    /// The column must be one of the values, unless it is empty. Case does not matter. In the column
-    /// of contexts, every context must be one of the values.
+    /// The column must be one of the values, unless it is empty. Case does not matter. In the
+    /// column of contexts, every context must be one of the values.
     Allowed {
         /// The column.
         column: Column,
@@ -128,8 +128,8 @@ pub enum RuleCheck {
         #[serde(default)]
         when: RowFilter,
     },
-    /// The code of the row must be in the code table, unless the row has none. Without a table, this
-    /// check finds nothing.
+    /// The code of the row must be in the code table, unless the row has none. Without a table,
+    /// this check finds nothing.
     KnownCode {
         /// The rows to look at.
         #[serde(default)]
@@ -178,8 +178,8 @@ pub enum RuleCheck {
         /// Cents to gain.
         gain_cents: i64,
     },
-    /// A visit of at least `from_minutes` may be worth `base_cents`, plus `step_cents` for each full
-    /// `step_minutes` beyond, compared with its preliminary amount.
+    /// A visit of at least `from_minutes` may be worth `base_cents`, plus `step_cents` for each
+    /// full `step_minutes` beyond, compared with its preliminary amount.
     BetterCode {
         /// The shortest visit to look at.
         from_minutes: u16,
@@ -215,8 +215,8 @@ impl RuleCheck {
     }
 }
 
-/// The rows that a check looks at: the rows that meet all conditions. An absent or empty condition is
-/// always met.
+/// The rows that a check looks at: the rows that meet all conditions. An absent or empty condition
+/// is always met.
 ///
 /// - A row without a code meets none of `codes`, `leaves`, `groups` and `tops`, and always meets
 ///   `codes_not`. A code that is not in the code table meets none of `leaves`, `groups` and `tops`.

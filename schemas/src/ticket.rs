@@ -74,7 +74,8 @@ pub enum QueueState {
     Closed,
 }
 
-/// The priority of a ticket, from 0 (routine) to 9 (most urgent). A higher priority is called first.
+/// The priority of a ticket, from 0 (routine) to 9 (most urgent). A higher priority is called
+/// first.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]

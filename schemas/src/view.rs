@@ -1,8 +1,9 @@
-//! Views and deltas: the state behind a channel, and the one rule by which server and client fold it.
+//! Views and deltas: the state behind a channel, and the one rule by which server and client fold
+//! it.
 //!
 //! Versions are dense per aggregate, and all views of the aggregate share them. A delta names the
-//! version of its view before (`from`) and after (`to`). A delta applies when `from ≤ held < to`, is
-//! dropped when `to ≤ held`, and is a gap otherwise.
+//! version of its view before (`from`) and after (`to`). A delta applies when `from ≤ held < to`,
+//! is dropped when `to ≤ held`, and is a gap otherwise.
 
 use std::collections::{BTreeMap, BTreeSet};
 

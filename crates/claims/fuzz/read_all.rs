@@ -1,21 +1,21 @@
-//! What holds for the reader whatever bytes it is given. Shared by the fuzz target and the tests.
+//! Properties of the reader that hold for any bytes. Shared by the fuzz target and the tests.
 
 use std::io::{self, ErrorKind, Read};
 
-use claims::file::{Encoding, File, FileError, Format, Read as Found};
+use claims::file::{File, FileError, FileFormat, ParsedRow, TextEncoding};
 use schemas::rule::Column;
 
-/// Reads a file made from `data` in one piece and in many, and asks for the same both times: that it ends, that rows
-/// are numbered without a gap, that no byte is counted that is not there.
+/// Reads a file made from `data` in one piece and in many, and requires equal results: reading
+/// ends, rows are numbered without a gap, and only existing bytes are counted.
 ///
-/// The first byte chooses the format and whether a sound header stands before the rest; the second how the pieces
-/// are cut.
+/// The first byte chooses the format and whether a valid header comes first; the second, how the
+/// pieces are cut.
 pub fn read_all(data: &[u8]) {
     let [choice, cuts, rest @ ..] = data else { return };
     let delimiter = [None, Some(b';'), Some(b','), Some(b'\t')][usize::from(choice & 3)];
-    let encoding = [None, None, Some(Encoding::Utf8), Some(Encoding::Windows1252)]
+    let encoding = [None, None, Some(TextEncoding::Utf8), Some(TextEncoding::Windows1252)]
         [usize::from(choice >> 2 & 3)];
-    let format = Format { delimiter, encoding };
+    let format = FileFormat { delimiter, encoding };
     let mut bytes = Vec::new();
     if choice & 16 == 0 {
         let titles: Vec<_> = Column::ALL.iter().map(|column| column.title()).collect();
@@ -27,12 +27,12 @@ pub fn read_all(data: &[u8]) {
     let pieces = Pieces { bytes: &bytes, state: u32::from(*cuts) + 1 };
     assert!(
         whole == seen(pieces, bytes.len(), &format),
-        "how the bytes arrive changes what they say"
+        "the result depends on how the bytes arrive"
     );
 }
 
-/// Everything the file says, as bytes that can be compared.
-fn seen(reader: impl Read, length: usize, format: &Format) -> Vec<u8> {
+/// The content of all rows and errors, as bytes that can be compared.
+fn seen(reader: impl Read, length: usize, format: &FileFormat) -> Vec<u8> {
     let mut said = Vec::new();
     let failed = |said: &mut Vec<u8>, error| match error {
         FileError::Refused(refusal) => said.extend(format!("{refusal}").bytes()),
@@ -52,11 +52,11 @@ fn seen(reader: impl Read, length: usize, format: &Format) -> Vec<u8> {
             Ok(Some(found)) => {
                 rows += 1;
                 let number = match found {
-                    Found::Unreadable(unreadable) => {
+                    ParsedRow::Unreadable(unreadable) => {
                         said.extend(format!("{unreadable:?}").bytes());
                         unreadable.number
                     }
-                    Found::Row(row) => {
+                    ParsedRow::Row(row) => {
                         let minutes = (row.start, row.end, row.minutes());
                         let numbers = (row.place, row.code, row.units, row.preliminary, row.paid);
                         let keys = (
@@ -87,24 +87,24 @@ fn seen(reader: impl Read, length: usize, format: &Format) -> Vec<u8> {
                 assert!(file.bytes_done() > done, "a row takes bytes");
             }
             Ok(None) => {
-                assert_eq!(file.bytes_done(), length as u64, "the end is the end");
-                assert!(matches!(file.next(), Ok(None)), "the end stays");
+                assert_eq!(file.bytes_done(), length as u64, "all bytes are counted at the end");
+                assert!(matches!(file.next(), Ok(None)), "the end is returned again");
                 return said;
             }
             Err(error) => {
                 assert!(file.bytes_done() <= length as u64);
                 failed(&mut said, error);
-                assert!(file.next().is_err(), "an error stays");
+                assert!(file.next().is_err(), "an error is returned again");
                 return said;
             }
         }
     }
 }
 
-/// A reader that gives a few bytes at a time, and now and then is interrupted.
+/// A reader that returns a few bytes at a time and is interrupted now and then.
 struct Pieces<'a> {
     bytes: &'a [u8],
-    /// Of a xorshift generator; never 0.
+    /// State of a xorshift generator, never 0.
     state: u32,
 }
 
@@ -116,7 +116,7 @@ impl Read for Pieces<'_> {
         if self.state.is_multiple_of(7) {
             return Err(ErrorKind::Interrupted.into());
         }
-        // Single bytes mostly, and pieces larger than what is read at a time.
+        // Mostly single bytes, and pieces larger than the buffer.
         let most = if self.state.is_multiple_of(3) { 1 } else { self.state as usize >> 15 };
         let read = most.clamp(1, buffer.len().max(1)).min(self.bytes.len());
         let (piece, rest) = self.bytes.split_at(read);

@@ -1,4 +1,5 @@
-//! A file under check, driven step by step: whoever drives it says how often to report, and may stop between two steps.
+//! The check of one file, step by step. The caller decides how often to report, and may stop
+//! between two steps.
 
 use std::{
     io,
@@ -13,132 +14,138 @@ use schemas::{
 };
 
 use crate::{
-    file::{File, FileError, Format, Read, Unreadable},
-    rules::{FILE_RULE, Found, Rules},
+    file::{File, FileError, FileFormat, ParsedRow, UnreadableRow},
+    rules::{FILE_RULE, FindingSink, Rules},
     tables::Tables,
 };
 
+mod evaluators;
 #[cfg(test)]
-pub(crate) mod bench;
-mod judges;
+pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;
 
-use judges::Judges;
+use evaluators::Evaluators;
 
-/// Rows of one step: a few milliseconds, so that a driver can report and be stopped often, and far more than its
-/// bookkeeping costs.
+/// Rows of one step. A step takes a few milliseconds, so the caller can report and stop often, and
+/// costs far more than the bookkeeping around it.
 const BLOCK: u32 = 1024;
 
+/// The options of a check.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// Whether passes are listed beside what is wrong; they are counted in any case.
+pub struct CheckOptions {
+    /// Whether passes are listed. They are always counted.
     pub list_passes: bool,
-    /// The time one rule may take over the whole file. One that has not told everything by then is stopped, which is a
-    /// finding about it.
+    /// The time that one rule may take over the whole file. A rule that takes longer is stopped,
+    /// and a finding says so.
     pub budget: Duration,
 }
 
-impl Default for Options {
-    /// Thirty seconds: a hundred times what the dearest of the shipped rules takes for a million rows.
+impl Default for CheckOptions {
+    /// 30 seconds: a hundred times what the slowest shipped rule takes for a million rows.
     fn default() -> Self {
         Self { list_passes: false, budget: Duration::from_secs(30) }
     }
 }
 
-/// What a step did.
+/// The result of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// A block of rows was read and judged.
+pub enum CheckStep {
+    /// A block of rows was read and evaluated.
     Reading,
-    /// All rows are read. A rule told what shows over all of them, or a part of it.
+    /// All rows are read. A rule reported some or all of its conclusions.
     Concluding,
-    /// Everything is said. Another step says the same.
+    /// The check is over. Another step returns the same.
     Done(RunSummary),
 }
 
-/// One check of one file.
-pub struct Checking<'r, R: io::Read> {
+/// A check of one file.
+pub struct FileCheck<'r, R: io::Read> {
     file: File<R>,
-    judges: Judges<'r>,
-    /// What was found about the file itself.
-    about_file: About,
+    evaluators: Evaluators<'r>,
+    /// Findings about the file itself.
+    about_file: FileTally,
     rows: u64,
-    stage: Stage,
+    stage: CheckStage,
     started: Instant,
 }
 
-enum Stage {
+enum CheckStage {
     Reading,
     /// The rule that concludes next.
     Concluding(usize),
     Done(RunSummary),
 }
 
-/// The tally under [`FILE_RULE`]: rows that cannot be read. It is finished with its last row, and its time is that of
-/// reading.
-struct About {
+/// The tally under [`FILE_RULE`], for rows that cannot be read. Finished after the last row; its
+/// time is the time of reading.
+struct FileTally {
     rule: RuleId,
     tally: RuleTally,
     took: Duration,
 }
 
-impl<'r, R: io::Read> Checking<'r, R> {
-    /// Reads the header, and resolves the rules against the tables.
+impl<'r, R: io::Read> FileCheck<'r, R> {
+    /// Starts a check: reads the header and resolves the rules against the tables.
     ///
     /// # Errors
-    /// The reader's, or why the file is no export.
-    pub fn begin(
+    /// The error of the reader, or why the file is no claims export.
+    ///
+    /// # Panics
+    /// Never: [`FILE_RULE`] is a valid id.
+    pub fn new(
         reader: R,
-        format: &Format,
+        format: &FileFormat,
         rules: &'r Rules,
         tables: &'r Tables,
-        options: Options,
+        options: CheckOptions,
     ) -> Result<Self, FileError> {
         let started = Instant::now();
         let rule = RuleId::new(FILE_RULE).expect("a slug");
         Ok(Self {
             file: File::open(reader, format)?,
-            judges: Judges::new(rules, tables, options),
-            about_file: About { rule, tally: RuleTally::default(), took: Duration::ZERO },
+            evaluators: Evaluators::new(rules, tables, options),
+            about_file: FileTally { rule, tally: RuleTally::default(), took: Duration::ZERO },
             rows: 0,
-            stage: Stage::Reading,
+            stage: CheckStage::Reading,
             started,
         })
     }
 
-    /// Judges one block of rows, or lets one rule tell some of its conclusions, and adds what was found in the order found: what rows show by
-    /// themselves in their order, then rule by rule what shows over all of them, by row.
+    /// Evaluates one block of rows, or some conclusions of one rule, and appends the findings:
+    /// first those of single rows in the order of rows, then those of all rows, rule by rule and by
+    /// row.
     ///
     /// # Errors
-    /// The reader's, or why the file is no export after all. An error stays.
-    pub fn step(&mut self, found: &mut Vec<Finding>) -> Result<Step, FileError> {
+    /// The error of the reader, or why the file is refused after all. A later step returns the same
+    /// error.
+    pub fn step(&mut self, found: &mut Vec<Finding>) -> Result<CheckStep, FileError> {
         match &self.stage {
-            Stage::Reading => {
+            CheckStage::Reading => {
                 if self.read_block(found)? {
-                    return Ok(Step::Reading);
+                    return Ok(CheckStep::Reading);
                 }
-                self.about_file.tally.took_us = Some(judges::micros(self.about_file.took));
-                self.stage = Stage::Concluding(0);
-                Ok(Step::Concluding)
+                self.about_file.tally.took_us = Some(evaluators::micros(self.about_file.took));
+                self.stage = CheckStage::Concluding(0);
+                Ok(CheckStep::Concluding)
             }
-            Stage::Concluding(next) if *next < self.judges.len() => {
+            CheckStage::Concluding(next) if *next < self.evaluators.len() => {
                 let next = *next;
-                if !self.judges.conclude(next, found) {
-                    self.stage = Stage::Concluding(next + 1);
+                if !self.evaluators.conclude(next, found) {
+                    self.stage = CheckStage::Concluding(next + 1);
                 }
-                Ok(Step::Concluding)
+                Ok(CheckStep::Concluding)
             }
-            Stage::Concluding(_) => {
+            CheckStage::Concluding(_) => {
                 let summary = self.summary();
-                self.stage = Stage::Done(summary.clone());
-                Ok(Step::Done(summary))
+                self.stage = CheckStage::Done(summary.clone());
+                Ok(CheckStep::Done(summary))
             }
-            Stage::Done(summary) => Ok(Step::Done(summary.clone())),
+            CheckStage::Done(summary) => Ok(CheckStep::Done(summary.clone())),
         }
     }
 
-    /// False when there is no further row.
+    /// Reads and evaluates a block. False after the last row.
     fn read_block(&mut self, found: &mut Vec<Finding>) -> Result<bool, FileError> {
         let mut then = Instant::now();
         for _ in 0..BLOCK {
@@ -147,13 +154,13 @@ impl<'r, R: io::Read> Checking<'r, R> {
             };
             self.rows += 1;
             match read {
-                Read::Row(row) => {
-                    let seen = self.judges.see(&row);
+                ParsedRow::Row(row) => {
+                    let keyed = self.evaluators.number_row(&row);
                     let now = Instant::now();
                     self.about_file.took += now - then;
-                    then = self.judges.row(&seen, now, found);
+                    then = self.evaluators.row(&keyed, now, found);
                 }
-                Read::Unreadable(unreadable) => self.about_file.tell(&unreadable, found),
+                ParsedRow::Unreadable(unreadable) => self.about_file.report(&unreadable, found),
             }
         }
         Ok(true)
@@ -165,14 +172,14 @@ impl<'r, R: io::Read> Checking<'r, R> {
             rows: self.rows,
             rows_unreadable: self.about_file.tally.counts.error,
             counts,
-            at_risk_cents: self.judges.at_risk_cents,
-            to_gain_cents: self.judges.to_gain_cents,
+            at_risk_cents: self.evaluators.at_risk_cents,
+            to_gain_cents: self.evaluators.to_gain_cents,
             took_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            stored: self.judges.told + self.about_file.tally.counts.error,
+            stored: self.evaluators.reported + self.about_file.tally.counts.error,
         }
     }
 
-    /// Findings so far, by severity; passes also where they are not listed.
+    /// Findings so far by severity, including passes that are not listed.
     pub fn counts(&self) -> FindingCounts {
         let mut counts = FindingCounts::default();
         for (_, tally) in self.tallies() {
@@ -188,28 +195,28 @@ impl<'r, R: io::Read> Checking<'r, R> {
         counts
     }
 
-    /// What was found about the file itself, under [`FILE_RULE`], then by each rule in the order given.
+    /// The tallies: of the file itself under [`FILE_RULE`], then of each rule in the given order.
     pub fn tallies(&self) -> impl Iterator<Item = (&RuleId, &RuleTally)> {
         std::iter::once((&self.about_file.rule, &self.about_file.tally))
-            .chain(self.judges.tallies())
+            .chain(self.evaluators.tallies())
     }
 
-    /// Rows read, whether they could be understood or not.
+    /// Rows that were read, including unreadable ones.
     pub fn rows_done(&self) -> u64 {
         self.rows
     }
 
-    /// Bytes of the file behind the rows read.
+    /// Bytes that were read.
     pub fn bytes_done(&self) -> u64 {
         self.file.bytes_done()
     }
 }
 
-impl About {
-    fn tell(&mut self, unreadable: &Unreadable, found: &mut Vec<Finding>) {
+impl FileTally {
+    fn report(&mut self, unreadable: &UnreadableRow, found: &mut Vec<Finding>) {
         let line = i64::try_from(unreadable.line).unwrap_or(i64::MAX);
         let params = [("line", line.into()), ("column", unreadable.column.as_str().into())];
-        Found::new(&self.rule, Severity::Error, false, found).breach(
+        FindingSink::new(&self.rule, Severity::Error, false, found).breach(
             unreadable.number,
             FindingOutcome::RowUnreadable,
             0,

@@ -1,12 +1,15 @@
-//! A claims file: an export's rows, typed, one at a time, in memory that does not grow with the file.
+//! A claims file: the typed rows of an export, one at a time, in memory that does not grow with the
+//! file.
 //!
-//! What is read: records separated by `;`, `,` or a tab, quoted by `"` at will, lines ended by LF or CRLF; UTF-8 with
-//! or without a byte-order mark, or Windows-1252, of which Latin-1's text is a part. Each cell is decoded for itself,
-//! so that a file put together from both encodings reads well too. UTF-16 is refused at its first byte.
+//! The format: cells separated by `;`, `,` or a tab, optionally quoted by `"`; lines that end in LF
+//! or CRLF; UTF-8 with or without a byte-order mark, or Windows-1252, which includes the text of
+//! Latin-1. Each cell is decoded alone, so a file with both encodings is read too. UTF-16 is
+//! refused at its first byte.
 //!
-//! Columns are found by their titles, in any order, among others; [`REQUIRED`] ones must be there. A row that has not
-//! as many cells as the header, or a cell without its column's form, is [`Read::Unreadable`] and the next one is
-//! read. Empty lines count for nothing. What cannot be told apart row by row refuses the file: see [`Refusal`].
+//! Columns are found by their titles, in any order and among others; all of [`REQUIRED`] must
+//! exist. A row with more or fewer cells than the header, or with a cell that does not have the
+//! format of its column, is [`ParsedRow::Unreadable`], and reading goes on. Empty lines are
+//! skipped. A file whose rows cannot be told apart is refused: see [`FileRefusal`].
 
 mod cell;
 mod header;
@@ -26,111 +29,140 @@ pub use self::header::REQUIRED;
 use self::{header::Layout, input::Input, record::Record};
 use crate::row::Row;
 
-/// What is known of a file before it is read.
+/// What the caller knows about a file before it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Format {
-    /// Found from the header row when `None`: the one of `;`, `,` and tab that shows the most columns.
+pub struct FileFormat {
+    /// The byte between cells. `None`: the one of `;`, `,` and tab that gives the most columns in
+    /// the header row.
     pub delimiter: Option<u8>,
-    /// Found cell by cell when `None`: what is UTF-8 is UTF-8, the rest Windows-1252.
-    pub encoding: Option<Encoding>,
+    /// The encoding. `None`: UTF-8 for each cell that is valid UTF-8, otherwise Windows-1252.
+    pub encoding: Option<TextEncoding>,
 }
 
+/// The encoding of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
+pub enum TextEncoding {
+    /// UTF-8.
     Utf8,
+    /// Windows-1252, and so Latin-1.
     Windows1252,
 }
 
-/// An export being read.
+/// An export that is being read.
 pub struct File<R: io::Read> {
     input: Input<R>,
     parser: csv_core::Reader,
     record: Record,
-    /// Upper-case contexts of one row; emptied, not freed, for the next.
+    /// The upper-case contexts of one row. Emptied, but not freed, for the next row.
     scratch: Bump,
     delimiter: u8,
-    /// The line on which the record begins.
+    /// The line of the file on which the record begins.
     line: u64,
     number: u64,
-    /// Why nothing more will be read.
-    over: Option<Over>,
+    /// The error that every later call returns.
+    over: Option<StopReason>,
 }
 
-enum Over {
-    Refused(Refusal),
+enum StopReason {
+    Refused(FileRefusal),
     Io(ErrorKind),
 }
 
-/// A row, or that one was there.
-pub enum Read<'a> {
+/// A row of the file, readable or not.
+pub enum ParsedRow<'a> {
+    /// A row whose cells all have the formats of their columns.
     Row(Row<'a>),
-    Unreadable(Unreadable),
+    /// Any other row.
+    Unreadable(UnreadableRow),
 }
 
-/// A row whose cells are too few, too many, or not of their columns' forms.
+/// A row with too few or too many cells, or with a cell that does not have the format of its
+/// column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unreadable {
-    /// 1 is the first row after the header.
+pub struct UnreadableRow {
+    /// The number of the row. 1 is the first row after the header.
     pub number: u64,
     /// The line of the file on which the row begins, from 1.
     pub line: u64,
-    /// The first in the file's order that is missing, has not its form, or is followed by a cell too many.
+    /// The first column, in the order of the file, that is missing, has the wrong format, or is
+    /// followed by a surplus cell.
     pub column: Column,
 }
 
+/// Why a file, or the rest of it, cannot be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
+    /// The reader failed.
     #[error("the file cannot be read")]
     Io(#[from] io::Error),
-    #[error("the file is refused")]
-    Refused(#[from] Refusal),
+    /// The file is no claims export.
+    #[error("the file was refused")]
+    Refused(#[from] FileRefusal),
 }
 
-/// Why a file is no export that could be checked.
+/// Why a file is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    #[error("its first row has not the titles of an export's columns")]
+pub enum FileRefusal {
+    /// Too few titles of the first row are known.
+    #[error("the first row isn't a claims-export header")]
     NoHeader,
+    /// A required column is missing.
     #[error("the column \"{}\" is missing", column.title())]
-    ColumnMissing { column: Column },
-    #[error("the column \"{}\" is there twice", column.title())]
-    ColumnTwice { column: Column },
-    /// The byte, from 0, that no text in these encodings has.
-    #[error("it is not text: byte {byte}")]
-    NotText { byte: u64 },
-    /// The record that begins on this line is larger than any row: a quote that is never closed, mostly.
+    ColumnMissing {
+        /// The column.
+        column: Column,
+    },
+    /// Two columns have the same title.
+    #[error("the column \"{}\" appears twice", column.title())]
+    ColumnTwice {
+        /// The column.
+        column: Column,
+    },
+    /// A byte cannot be part of a text in these encodings.
+    #[error("the file is not text: byte {byte}")]
+    NotText {
+        /// The offset of the byte, from 0.
+        byte: u64,
+    },
+    /// A record is larger than any row, mostly because a quote is never closed.
     #[error(
         "the row that begins on line {line} has more than {} bytes or {} cells",
         record::MAX_BYTES,
         record::MAX_CELLS
     )]
-    TooWide { line: u64 },
-    /// The quote in the record that begins on this line is not closed before the file ends.
+    TooWide {
+        /// The line on which the record begins.
+        line: u64,
+    },
+    /// A quote is not closed before the file ends.
     #[error("a quote in the row that begins on line {line} is never closed")]
-    QuoteOpen { line: u64 },
+    QuoteOpen {
+        /// The line on which the record begins.
+        line: u64,
+    },
 }
 
-impl Refusal {
-    /// For machines, the same wherever a file is refused.
+impl FileRefusal {
+    /// The error code.
     pub fn code(&self) -> Code {
         match self {
-            Refusal::NoHeader | Refusal::ColumnMissing { .. } | Refusal::ColumnTwice { .. } => {
-                Code::FileNotAnExport
-            }
-            Refusal::NotText { .. } => Code::FileNotText,
-            Refusal::TooWide { .. } | Refusal::QuoteOpen { .. } => Code::FileMalformed,
+            FileRefusal::NoHeader
+            | FileRefusal::ColumnMissing { .. }
+            | FileRefusal::ColumnTwice { .. } => Code::FileNotAnExport,
+            FileRefusal::NotText { .. } => Code::FileNotText,
+            FileRefusal::TooWide { .. } | FileRefusal::QuoteOpen { .. } => Code::FileMalformed,
         }
     }
 
-    /// What shows it: `column`, `byte` or `line`.
+    /// Where in the file the reason is: `column`, `byte` or `line`.
     pub fn params(&self) -> BTreeMap<String, Param> {
         let param = match self {
-            Refusal::NoHeader => ("line", Param::Number(1)),
-            Refusal::ColumnMissing { column } | Refusal::ColumnTwice { column } => {
+            FileRefusal::NoHeader => ("line", Param::Number(1)),
+            FileRefusal::ColumnMissing { column } | FileRefusal::ColumnTwice { column } => {
                 ("column", Param::Word(column.as_str().into()))
             }
-            Refusal::NotText { byte } => ("byte", Param::Number(*byte as i64)),
-            Refusal::TooWide { line } | Refusal::QuoteOpen { line } => {
+            FileRefusal::NotText { byte } => ("byte", Param::Number(*byte as i64)),
+            FileRefusal::TooWide { line } | FileRefusal::QuoteOpen { line } => {
                 ("line", Param::Number(*line as i64))
             }
         };
@@ -139,21 +171,21 @@ impl Refusal {
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-/// In either byte order. Nothing else begins with these bytes that has a header.
+/// The byte-order marks of UTF-16. No other file with a header begins with these bytes.
 const UTF_16: [&[u8]; 2] = [b"\xFF\xFE", b"\xFE\xFF"];
 
 impl<R: io::Read> File<R> {
-    /// Reads the header row, and with it up to [`input::BUFFER`] bytes.
+    /// Opens a file and reads its header row, and with it up to [`input::BUFFER`] bytes.
     ///
     /// # Errors
-    /// The reader's, or why this is no export.
-    pub fn open(reader: R, format: &Format) -> Result<Self, FileError> {
+    /// The error of the reader, or why the file is no claims export.
+    pub fn open(reader: R, format: &FileFormat) -> Result<Self, FileError> {
         let mut input = Input::begin(reader)?;
         if UTF_16.iter().any(|mark| input.buffered().starts_with(mark)) {
-            return Err(Refusal::NotText { byte: 0 }.into());
+            return Err(FileRefusal::NotText { byte: 0 }.into());
         }
         if let Some(byte) = input.nul() {
-            return Err(Refusal::NotText { byte }.into());
+            return Err(FileRefusal::NotText { byte }.into());
         }
         if input.buffered().starts_with(BYTE_ORDER_MARK) {
             input.consume(BYTE_ORDER_MARK.len());
@@ -167,21 +199,21 @@ impl<R: io::Read> File<R> {
         Ok(file)
     }
 
-    /// The next row. An error stays: asking again gives it again.
+    /// Reads the next row. After an error, every later call returns the same error.
     ///
     /// # Errors
-    /// The reader's, or why the file is no export after all.
+    /// The error of the reader, or why the file is refused after all.
     #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend its items")]
-    pub fn next(&mut self) -> Result<Option<Read<'_>>, FileError> {
+    pub fn next(&mut self) -> Result<Option<ParsedRow<'_>>, FileError> {
         match self.over {
-            Some(Over::Refused(refusal)) => return Err(refusal.into()),
-            Some(Over::Io(kind)) => return Err(FileError::Io(kind.into())),
+            Some(StopReason::Refused(refusal)) => return Err(refusal.into()),
+            Some(StopReason::Io(kind)) => return Err(FileError::Io(kind.into())),
             None => {}
         }
         let there = self.advance().inspect_err(|error| {
             self.over = Some(match error {
-                FileError::Refused(refusal) => Over::Refused(*refusal),
-                FileError::Io(error) => Over::Io(error.kind()),
+                FileError::Refused(refusal) => StopReason::Refused(*refusal),
+                FileError::Io(error) => StopReason::Io(error.kind()),
             });
         })?;
         if !there {
@@ -192,16 +224,17 @@ impl<R: io::Read> File<R> {
         Ok(Some(self.record.typed(self.number, self.line, &self.scratch)))
     }
 
-    /// Bytes of the file that are behind the rows given so far.
+    /// How many bytes of the file have been consumed by the rows so far.
     pub fn bytes_done(&self) -> u64 {
         self.input.done()
     }
 
+    /// The byte between cells, given or found.
     pub fn delimiter(&self) -> u8 {
         self.delimiter
     }
 
-    /// Reads the next record's cells. False at the end.
+    /// Reads the cells of the next record. False at the end of the file.
     fn advance(&mut self) -> Result<bool, FileError> {
         if !self.skip_empty_lines()? {
             return Ok(false);
@@ -211,7 +244,7 @@ impl<R: io::Read> File<R> {
         loop {
             let input = self.input.bytes()?;
             let at_end = input.is_empty();
-            // A line's end behind the last byte ends every record but one whose quote is open.
+            // A line end after the last byte ends every record except one with an open quote.
             let input = if at_end { b"\n" } else { input };
             let (text, ends) = (&mut self.record.text[bytes..], &mut self.record.ends[cells..]);
             let (result, read, written, ended) = self.parser.read_record(input, text, ends);
@@ -219,7 +252,7 @@ impl<R: io::Read> File<R> {
             if !at_end {
                 self.input.consume(read);
             } else if let Some(byte) = self.input.nul() {
-                return Err(Refusal::NotText { byte }.into());
+                return Err(FileRefusal::NotText { byte }.into());
             }
             match result {
                 ReadRecordResult::Record => {
@@ -227,25 +260,25 @@ impl<R: io::Read> File<R> {
                     return Ok(true);
                 }
                 ReadRecordResult::InputEmpty if at_end => {
-                    return Err(Refusal::QuoteOpen { line: self.line }.into());
+                    return Err(FileRefusal::QuoteOpen { line: self.line }.into());
                 }
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {
-                    return Err(Refusal::TooWide { line: self.line }.into());
+                    return Err(FileRefusal::TooWide { line: self.line }.into());
                 }
                 ReadRecordResult::End => return Ok(false),
             }
         }
     }
 
-    /// Goes on to the first byte of a record. The parser would skip empty lines too, but not say on which line the
-    /// record then begins.
+    /// Skips to the first byte of a record. The parser skips empty lines too, but then does not
+    /// tell on which line the record begins.
     fn skip_empty_lines(&mut self) -> Result<bool, FileError> {
         loop {
             let input = self.input.bytes()?;
             if input.is_empty() {
                 return match self.input.nul() {
-                    Some(byte) => Err(Refusal::NotText { byte }.into()),
+                    Some(byte) => Err(FileRefusal::NotText { byte }.into()),
                     None => Ok(false),
                 };
             }
@@ -261,10 +294,10 @@ impl<R: io::Read> File<R> {
     }
 }
 
-/// The delimiter under which the first row shows the most columns, and where these are.
-fn find_header(start: &[u8], format: &Format) -> Result<(u8, Layout), Refusal> {
+/// Finds the delimiter that gives the most known columns in the first row, and their layout.
+fn find_header(start: &[u8], format: &FileFormat) -> Result<(u8, Layout), FileRefusal> {
     let candidates = format.delimiter.map_or(b";,\t".to_vec(), |given| vec![given]);
-    let mut best = (0, b';', Err(Refusal::NoHeader));
+    let mut best = (0, b';', Err(FileRefusal::NoHeader));
     for delimiter in candidates {
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
@@ -272,7 +305,7 @@ fn find_header(start: &[u8], format: &Format) -> Result<(u8, Layout), Refusal> {
             .flexible(true)
             .from_reader(start);
         let mut titles = csv::ByteRecord::new();
-        // Bytes at hand can always be read, and any bytes are a record.
+        // Reading from memory cannot fail, and any bytes are a record.
         if !reader.read_byte_record(&mut titles).unwrap_or(false) {
             continue;
         }

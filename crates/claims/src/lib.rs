@@ -1,5 +1,10 @@
-//! The check of a claims file: reads an export row by row in bounded memory, lets rules that are data judge it, and
-//! says what they found. No server, and no I/O but the reader it is given; the clock is read only to time rules.
+//! The check of a claims file: reads an export row by row in bounded memory, evaluates rules that
+//! are data, and returns their findings.
+//!
+//! The crate needs no server and does no I/O except through the reader that it gets. It reads the
+//! clock only to measure rules.
+
+#![warn(missing_docs)]
 
 pub mod check;
 pub mod file;

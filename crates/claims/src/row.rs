@@ -1,16 +1,20 @@
-//! A row of an export, typed: what the rules see.
+//! The typed row of an export, which the rules look at.
 
 use schemas::rule::Column;
 
-/// A date as days since 1970-01-01, with its parts at hand.
+/// A calendar date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Day {
+    /// The year.
     pub year: i16,
+    /// The month, 1 to 12.
     pub month: u8,
+    /// The day of the month, from 1.
     pub day: u8,
 }
 
-/// The first 12 characters of the patient's column: they identify the patient. Never shown, logged or stored.
+/// The first 12 characters of the patient's column, which identify the patient. Never shown, logged
+/// or stored.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PatientKey(pub [u8; 12]);
 
@@ -19,57 +23,65 @@ pub struct PatientKey(pub [u8; 12]);
 pub struct DoctorKey(pub u64);
 
 impl std::fmt::Debug for PatientKey {
-    /// Hides whom it identifies.
+    /// Hides the person.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("PatientKey")
     }
 }
 
 impl std::fmt::Debug for DoctorKey {
-    /// Hides whom it identifies.
+    /// Hides the person.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("DoctorKey")
     }
 }
 
-/// One row. Borrowed from the reader's buffer: whoever needs something longer keeps a key.
+/// One row, borrowed from the buffer of the reader. A rule that needs something for longer keeps a
+/// key.
 ///
-/// An empty cell is `None`. A cell that has not its column's form makes the row unreadable before it gets here.
+/// An empty cell is `None`. A row with a malformed cell never becomes a `Row`.
 pub struct Row<'a> {
-    /// 1 is the first row after the header.
+    /// The number of the row. 1 is the first row after the header.
     pub number: u64,
+    /// The service date.
     pub date: Option<Day>,
-    /// Minutes since midnight; `00:00` without an end means none.
+    /// The start in minutes since midnight. `00:00` without an end counts as no start.
     pub start: Option<u16>,
+    /// The end in minutes since midnight.
     pub end: Option<u16>,
-    /// Five digits.
+    /// The place of practice, five digits.
     pub place: Option<u32>,
-    /// Four or five digits.
+    /// The billing code, four or five digits.
     pub code: Option<u32>,
+    /// The billed units.
     pub units: Option<i64>,
-    /// Trimmed, without `#`, in upper case.
+    /// The contexts, trimmed, without `#`, in upper case.
     pub contexts: &'a [&'a str],
-    /// Cents.
+    /// The preliminary amount in cents.
     pub preliminary: Option<i64>,
-    /// Cents.
+    /// The paid amount in cents.
     pub paid: Option<i64>,
+    /// The doctor.
     pub doctor: Option<DoctorKey>,
+    /// The patient.
     pub patient: Option<PatientKey>,
-    /// The cells as they stand in the file, trimmed, by column; `None` where the file lacks the column.
+    /// The text of each cell, trimmed. `None` when the file lacks the column.
     pub cells: &'a dyn Cells,
 }
 
-/// The text of any column, for rules that look at one by name.
+/// The text of any column, for rules that look at a column by name.
 pub trait Cells {
+    /// The text of the column, trimmed. `None` when the file lacks the column.
     fn get(&self, column: Column) -> Option<std::borrow::Cow<'_, str>>;
 }
 
 impl Row<'_> {
+    /// Whether the paid amount is above zero.
     pub fn is_paid(&self) -> bool {
         self.paid.is_some_and(|cents| cents > 0)
     }
 
-    /// Minutes from start to end; an end earlier than the start is past midnight.
+    /// Minutes from start to end. An end before the start is on the next day.
     pub fn minutes(&self) -> Option<u16> {
         let (start, end) = (self.start?, self.end?);
         Some(if end >= start { end - start } else { end + 24 * 60 - start })

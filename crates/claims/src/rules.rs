@@ -1,56 +1,59 @@
-//! Rules that are data, made ready to judge rows.
+//! Rules as data, and their compiled form that evaluates rows.
 
 use regex::Regex;
 use schemas::rule::{Rule, RuleCheck};
 
 use crate::tables::Tables;
 
+mod evaluator;
 mod filter;
 mod grouped;
-mod judge;
 mod office_fee;
 mod row_wise;
 mod validate;
 
-pub(crate) use judge::{Found, Judge, Keys, Seen, params};
-pub use validate::{RuleError, Wrong, validate};
+pub(crate) use evaluator::{Evaluator, FindingSink, KeyNumbers, KeyedRow, params};
+pub use validate::{RuleError, RuleProblem, validate};
 
-/// The id under which findings about the file itself are told; no rule may have it.
+/// The rule id of findings about the file itself. No rule may have this id.
 pub const FILE_RULE: &str = "file";
 
-/// The rules that come with the program: those of a Quebec family medicine group.
+/// The rules that come with the program, for a family medicine group in Quebec.
+///
+/// # Panics
+/// Never: a test reads the same file.
 pub fn shipped() -> Vec<Rule> {
     serde_json::from_str(include_str!("../data/quebec.json"))
         .expect("a test reads the rules that are shipped")
 }
 
-/// The rules of a tenant that has stored none: the office fees alone.
+/// The rules of a tenant that has stored none: the office fees only.
 pub fn builtin() -> Vec<Rule> {
     let mut rules = shipped();
     rules.retain(|rule| matches!(rule.check, RuleCheck::OfficeFee(_)));
     rules
 }
 
-/// Enabled rules, checked and with their patterns compiled: made once, for any number of files.
-pub struct Rules(Vec<Ready>);
+/// The enabled rules, validated and with compiled patterns. Built once for any number of files.
+pub struct Rules(Vec<CompiledRule>);
 
-struct Ready {
+struct CompiledRule {
     rule: Rule,
-    /// Of a check that has one.
+    /// The compiled pattern, for a check that has one.
     pattern: Option<Regex>,
 }
 
 impl Rules {
-    /// Takes those that are enabled.
+    /// Compiles the enabled rules.
     ///
     /// # Errors
-    /// [`RuleError`] for the first that is not valid, or has the id of one before it.
+    /// [`RuleError`] for the first rule that is not valid, or has the id of an earlier one.
     pub fn compile(rules: &[Rule]) -> Result<Self, RuleError> {
-        let mut ready: Vec<Ready> = Vec::new();
+        let mut ready: Vec<CompiledRule> = Vec::new();
         for rule in rules.iter().filter(|rule| rule.enabled) {
             validate(rule)?;
             if ready.iter().any(|other| other.rule.id == rule.id) {
-                return Err(RuleError::new(rule, "id", Wrong::Twice));
+                return Err(RuleError::new(rule, "id", RuleProblem::Twice));
             }
             let pattern = match &rule.check {
                 RuleCheck::Pattern { pattern, .. } => Some(
@@ -59,23 +62,23 @@ impl Rules {
                 ),
                 _ => None,
             };
-            ready.push(Ready { rule: rule.clone(), pattern });
+            ready.push(CompiledRule { rule: rule.clone(), pattern });
         }
         Ok(Self(ready))
     }
 
-    /// Each rule with a fresh judge, in the order given.
-    pub(crate) fn judges<'r>(
+    /// Each rule with a new evaluator, in the given order.
+    pub(crate) fn evaluators<'r>(
         &'r self,
         tables: &'r Tables,
-    ) -> impl Iterator<Item = (&'r Rule, Box<dyn Judge + 'r>)> {
-        self.0.iter().map(|ready| (&ready.rule, ready.judge(tables)))
+    ) -> impl Iterator<Item = (&'r Rule, Box<dyn Evaluator + 'r>)> {
+        self.0.iter().map(|ready| (&ready.rule, ready.evaluator(tables)))
     }
 }
 
-impl Ready {
-    fn judge<'r>(&'r self, tables: &'r Tables) -> Box<dyn Judge + 'r> {
-        let rows = |when| filter::Rows::resolve(when, tables);
+impl CompiledRule {
+    fn evaluator<'r>(&'r self, tables: &'r Tables) -> Box<dyn Evaluator + 'r> {
+        let rows = |when| filter::RowMatcher::resolve(when, tables);
         match &self.rule.check {
             RuleCheck::Required { column, when } => {
                 Box::new(row_wise::Required::new(*column, rows(when)))

@@ -1,13 +1,14 @@
-//! The tables a deployment brings: what codes mean and pay, and which establishments are family medicine groups (GMF).
+//! The tables of a deployment: what codes mean and pay, and which establishments are family
+//! medicine groups (GMF).
 //!
-//! Both are CSV with a header row, separated by `,`, `;` or a tab, in UTF-8 or Windows-1252. Columns are found by name,
-//! in any order, among others:
+//! Both are CSV with a header row, separated by `,`, `;` or a tab, in UTF-8 or Windows-1252.
+//! Columns are found by name, in any order and among others:
 //!
-//! - codes: `code` (4 or 5 digits), `leaf` (its description), `group` (its level-1 group), `top` (its top level),
-//!   `cents` (its amount, empty where it has none);
+//! - codes: `code` (4 or 5 digits), `leaf` (the description), `group` (the level-1 group), `top`
+//!   (the top level), `cents` (the amount, empty where there is none);
 //! - establishments: `place` (5 digits), `gmf` (yes or no, oui or non, true or false, 1 or 0).
 //!
-//! An empty input is an empty table. Of two lines about the same code or place, the later one counts.
+//! An empty input is an empty table. The later of two lines about the same code or place counts.
 
 use std::io::{self, Read};
 
@@ -15,29 +16,33 @@ use csv::StringRecord;
 use encoding_rs::WINDOWS_1252;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-/// What is known of codes and places. Held whole: a table of codes has thousands of lines.
+/// The code table and the table of establishments, both in memory: a code table has thousands of
+/// lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tables {
     codes: FxHashMap<u32, CodeEntry>,
     gmf: FxHashSet<u32>,
 }
 
+/// A line of the code table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CodeEntry {
-    /// The code's own description.
+    /// The description of the code.
     pub leaf: String,
-    /// Its level-1 group.
+    /// The level-1 group.
     pub group: String,
-    /// Its top level.
+    /// The top level.
     pub top: String,
-    /// What it pays, where that is fixed.
+    /// The amount in cents, where it is fixed.
     pub cents: Option<i64>,
 }
 
-/// Which table is meant.
+/// The name of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
+    /// The code table.
     Codes,
+    /// The table of establishments.
     Establishments,
 }
 
@@ -50,19 +55,22 @@ impl std::fmt::Display for Table {
     }
 }
 
+/// Why a table cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum TablesError {
     #[error("the table of {table} cannot be read")]
     Io { table: Table, source: io::Error },
-    #[error("the table of {table} lacks the column \"{column}\"")]
+    #[error("the table of {table} has no column \"{column}\"")]
     ColumnMissing { table: Table, column: &'static str },
-    #[error("line {line} of the table of {table} has no usable \"{column}\"")]
+    #[error("line {line} of the table of {table} has an invalid \"{column}\"")]
     Value { table: Table, line: u64, column: &'static str },
-    #[error("line {line} of the table of {table} has not as many cells as its header")]
+    #[error("line {line} of the table of {table} has more or fewer cells than its header")]
     Cells { table: Table, line: u64 },
 }
 
 impl Tables {
+    /// Two empty tables.
     pub fn empty() -> Self {
         Self::default()
     }
@@ -70,7 +78,7 @@ impl Tables {
     /// Reads both tables.
     ///
     /// # Errors
-    /// The reader's, or the table, line and column that cannot be used.
+    /// The error of a reader, or the table, line and column that cannot be used.
     pub fn read(codes: impl Read, establishments: impl Read) -> Result<Self, TablesError> {
         let mut tables = Self::empty();
         read(Table::Codes, codes, ["code", "leaf", "group", "top", "cents"], |line| {
@@ -90,45 +98,48 @@ impl Tables {
                 "no" | "non" | "false" | "faux" | "0" | "" => {
                     tables.gmf.remove(&place);
                 }
-                _ => return Err(line.without("gmf")),
+                _ => return Err(line.invalid("gmf")),
             }
             Ok(())
         })?;
         Ok(tables)
     }
 
+    /// Adds a code, or replaces it.
     pub fn add_code(&mut self, code: u32, entry: CodeEntry) {
         self.codes.insert(code, entry);
     }
 
-    /// Flags a place as a family medicine group.
+    /// Marks a place as a family medicine group.
     pub fn add_gmf(&mut self, place: u32) {
         self.gmf.insert(place);
     }
 
+    /// The entry of a code.
     pub fn code(&self, code: u32) -> Option<&CodeEntry> {
         self.codes.get(&code)
     }
 
-    /// All codes, in no order.
+    /// All codes, in no particular order.
     pub fn codes(&self) -> impl Iterator<Item = (u32, &CodeEntry)> {
         self.codes.iter().map(|(code, entry)| (*code, entry))
     }
 
+    /// Whether a place is a family medicine group.
     pub fn is_gmf(&self, place: u32) -> bool {
         self.gmf.contains(&place)
     }
 }
 
-/// The wanted cells of one line, trimmed.
-struct Line<'a, const N: usize> {
+/// The wanted cells of one line of a table, trimmed.
+struct TableLine<'a, const N: usize> {
     table: Table,
     line: u64,
     cells: [&'a str; N],
 }
 
-impl<const N: usize> Line<'_, N> {
-    fn without(&self, column: &'static str) -> TablesError {
+impl<const N: usize> TableLine<'_, N> {
+    fn invalid(&self, column: &'static str) -> TablesError {
         TablesError::Value { table: self.table, line: self.line, column }
     }
 
@@ -137,16 +148,16 @@ impl<const N: usize> Line<'_, N> {
         column: &'static str,
         cell: &str,
     ) -> Result<T, TablesError> {
-        cell.parse().map_err(|_| self.without(column))
+        cell.parse().map_err(|_| self.invalid(column))
     }
 }
 
-/// Hands over each line of a table by the columns wanted.
+/// Calls `take` with the wanted columns of each line of a table.
 fn read<const N: usize>(
     table: Table,
     mut source: impl Read,
     wanted: [&'static str; N],
-    mut take: impl FnMut(Line<'_, N>) -> Result<(), TablesError>,
+    mut take: impl FnMut(TableLine<'_, N>) -> Result<(), TablesError>,
 ) -> Result<(), TablesError> {
     let mut bytes = Vec::new();
     source.read_to_end(&mut bytes).map_err(|source| TablesError::Io { table, source })?;
@@ -177,8 +188,8 @@ fn read<const N: usize>(
             continue;
         };
         let line = record.position().map_or(0, csv::Position::line);
-        // The reader refuses a line whose cells are not as many as the header's.
-        take(Line { table, line, cells: positions.map(|position: usize| &record[position]) })?;
+        // The CSV reader has checked that the line has as many cells as the header.
+        take(TableLine { table, line, cells: positions.map(|position: usize| &record[position]) })?;
     }
 }
 

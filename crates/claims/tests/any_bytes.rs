@@ -1,4 +1,4 @@
-//! The reader on bytes nobody meant for it. The fuzz target asks the same of more of them.
+//! The reader on arbitrary bytes. The fuzz target runs the same checks on more of them.
 
 #[path = "../fuzz/read_all.rs"]
 mod read_all;
@@ -6,11 +6,11 @@ mod read_all;
 use proptest::prelude::*;
 use read_all::read_all;
 
-/// A row as it should be, up to its sector.
+/// A valid row.
 const ROW: &str = "1;100000001;10000000001;2025-03-04;08:00;08:45;202510;55123;;;15815;1;1;#AR, x;32,40;0,00;\
                    1000001-00001 | Alpha, Test;0;0;0;;TEST00010101 - TEST;0";
 
-/// Under every choice of format, and two ways of cutting.
+/// Reads the bytes in every format and with two ways of cutting.
 fn under_every_format(bytes: &[u8]) {
     for choice in 0..32 {
         for cuts in [3, 200] {
@@ -20,7 +20,7 @@ fn under_every_format(bytes: &[u8]) {
 }
 
 #[test]
-fn nasty_files_are_read_the_same_however_their_bytes_arrive() {
+fn odd_files_read_alike_in_any_pieces() {
     let long = "x".repeat(70_000);
     let mut nasty: Vec<Vec<u8>> = [
         "",
@@ -82,7 +82,7 @@ fn nasty_files_are_read_the_same_however_their_bytes_arrive() {
 }
 
 #[test]
-fn a_row_cut_anywhere_is_read_or_said_to_be_unreadable() {
+fn row_cut_anywhere_is_read_or_unreadable() {
     for cut in 0..ROW.len() {
         read_all(&[&[0, 9], &ROW.as_bytes()[..cut], b"\n", ROW.as_bytes()].concat());
     }
@@ -90,12 +90,12 @@ fn a_row_cut_anywhere_is_read_or_said_to_be_unreadable() {
 
 proptest! {
     #[test]
-    fn any_bytes_end(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+    fn reading_any_bytes_ends(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         read_all(&bytes);
     }
 
     #[test]
-    fn bytes_that_mean_something_end(
+    fn reading_format_fragments_ends(
         choice in 0..32_u8,
         cuts in any::<u8>(),
         parts in proptest::collection::vec(
@@ -110,7 +110,7 @@ proptest! {
     }
 
     #[test]
-    fn a_row_with_any_bytes_in_it_ends(at in 0..ROW.len(), bytes in proptest::collection::vec(any::<u8>(), 0..8), cuts: u8) {
+    fn reading_a_damaged_row_ends(at in 0..ROW.len(), bytes in proptest::collection::vec(any::<u8>(), 0..8), cuts: u8) {
         let (before, after) = ROW.as_bytes().split_at(at);
         read_all(&[&[0, cuts], before, &bytes, after, b"\r\n", ROW.as_bytes()].concat());
     }

@@ -112,7 +112,7 @@ impl Drop for Temporary {
 }
 
 #[test]
-fn the_status_is_the_worst_that_was_found() {
+fn exit_status_is_the_worst_finding() {
     for (input, expected) in
         [(clean(), 0), (export(&[]), 0), (advisable(), 1), (faulty(), 2), ("a;b\n".into(), 3)]
     {
@@ -124,7 +124,7 @@ fn the_status_is_the_worst_that_was_found() {
 }
 
 #[test]
-fn a_command_line_that_cannot_be_understood_has_a_status_of_its_own() {
+fn invalid_command_line_exits_with_64() {
     for arguments in
         [&["--nonsense"][..], &["--format", "xml"], &["--delimiter", "|"], &["second.csv"]]
     {
@@ -136,17 +136,17 @@ fn a_command_line_that_cannot_be_understood_has_a_status_of_its_own() {
 }
 
 #[test]
-fn help_teaches_by_examples_and_names_every_status() {
+fn help_has_examples_and_every_exit_status() {
     let output = run(program(&["--help"]), b"");
     let help = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0));
-    for part in ["Examples:", "--list-passes", "jq", "Exit status: 0", "64 this command line"] {
+    for part in ["Examples:", "--list-passes", "jq", "Exit status: 0", "64 the command line"] {
         assert!(help.contains(part), "{part}");
     }
 }
 
 #[test]
-fn the_rules_of_the_example_in_the_help_can_be_applied() {
+fn example_rules_of_the_help_work() {
     let help = String::from_utf8(run(program(&["--help"]), b"").stdout).unwrap();
     let start = help.find("[{\"id\"").unwrap();
     let end = start + help[start..].find("}]\n").unwrap() + 2;
@@ -157,7 +157,7 @@ fn the_rules_of_the_example_in_the_help_can_be_applied() {
 }
 
 #[test]
-fn text_is_a_line_per_finding_then_totals() {
+fn text_has_a_line_per_finding_then_totals() {
     let (_, stdout, stderr) = check(&faulty(), &["--quiet"]);
     let lines: Vec<_> = stdout.lines().collect();
     assert_eq!(
@@ -180,7 +180,7 @@ fn text_is_a_line_per_finding_then_totals() {
 }
 
 #[test]
-fn every_language_is_whole() {
+fn output_is_complete_in_french() {
     let (_, by_flag, _) = check(&faulty(), &["--language", "fr"]);
     assert!(by_flag.contains("ligne 1\u{a0}: erreur\u{a0}: La ligne 2 du fichier est illisible"));
     assert!(by_flag.contains("ligne 2\u{a0}: avertissement\u{a0}: "));
@@ -193,7 +193,7 @@ fn every_language_is_whole() {
 }
 
 #[test]
-fn json_is_an_object_per_finding_then_the_summary() {
+fn json_has_an_object_per_finding_then_the_summary() {
     let (_, stdout, _) = check(&faulty(), &["--format", "json"]);
     let lines: Vec<Value> =
         stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -211,7 +211,7 @@ fn json_is_an_object_per_finding_then_the_summary() {
 }
 
 #[test]
-fn csv_is_a_table_whatever_is_found() {
+fn csv_is_a_table_with_or_without_findings() {
     let read = |stdout: &str| -> Vec<Vec<String>> {
         let mut reader =
             csv::ReaderBuilder::new().has_headers(false).from_reader(stdout.as_bytes());
@@ -230,17 +230,17 @@ fn csv_is_a_table_whatever_is_found() {
 }
 
 #[test]
-fn what_is_refused_is_said_to_people_and_to_machines() {
+fn refusal_is_written_for_people_and_programs() {
     let without = clean().replace("Facture", "Recu");
     let (status, stdout, stderr) = check(&without, &["--format", "json"]);
     assert_eq!(status, 3);
     assert_eq!(
         stderr,
-        "clinicwire-check: the file is refused: the column \"Facture\" is missing\n"
+        "clinicwire-check: the file was refused: the column \"Facture\" is missing\n"
     );
     let told: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(told, json!({"refused": "file_not_an_export", "params": {"column": "invoice"}}));
-    // Rows before what shows it are judged, and their findings told.
+    // Rows before the error are checked, and their findings are written.
     let late = format!("{}2;\"never closed", faulty());
     let (status, stdout, stderr) = check(&late, &[]);
     assert_eq!(status, 3);
@@ -252,22 +252,19 @@ fn what_is_refused_is_said_to_people_and_to_machines() {
 }
 
 #[test]
-fn files_that_cannot_be_used_are_named_by_what_they_are_for() {
+fn errors_name_the_purpose_of_the_file() {
     let none = "/nonexistent/of-clinicwire-check";
     let text = Temporary::new("no-rules.txt", "no rules");
     let rule = json!([{"id": "x", "name": {"fr": "x", "en": "x"}, "category": "x", "kind": "pattern",
         "column": "invoice", "pattern": "("}]);
     let rule = Temporary::new("bad-rule.json", &rule.to_string());
     for (arguments, said) in [
-        (["--rules", none], "the file of rules cannot be read"),
-        (["--rules", text.path()], "the file of rules is no JSON array of rules"),
+        (["--rules", none], "the rules file cannot be read"),
+        (["--rules", text.path()], "the rules file must be a JSON array of rules"),
         (["--rules", rule.path()], "the rules cannot be applied: rule x: pattern"),
         (["--codes", none], "a table cannot be opened"),
-        (["--codes", text.path()], "the table of codes lacks the column \"code\""),
-        (
-            ["--establishments", text.path()],
-            "the table of establishments lacks the column \"place\"",
-        ),
+        (["--codes", text.path()], "the table of codes has no column \"code\""),
+        (["--establishments", text.path()], "the table of establishments has no column \"place\""),
     ] {
         let (status, stdout, stderr) = check(&clean(), &arguments);
         assert_eq!((status, stdout.as_str()), (3, ""), "{arguments:?}");
@@ -279,7 +276,7 @@ fn files_that_cannot_be_used_are_named_by_what_they_are_for() {
 }
 
 #[test]
-fn tables_tell_what_codes_and_places_are() {
+fn tables_define_codes_and_places() {
     let codes =
         Temporary::new("codes.csv", "code,leaf,group,top,cents\n15804,Visite périodique,,,\n");
     let (status, stdout, _) = check(&clean(), &["--codes", codes.path(), "--format", "csv"]);
@@ -297,7 +294,7 @@ fn tables_tell_what_codes_and_places_are() {
 }
 
 #[test]
-fn passes_are_listed_on_demand() {
+fn passes_are_listed_on_request() {
     let (status, stdout, _) = check(&clean(), &["--format", "csv"]);
     assert_eq!((status, stdout.lines().count()), (0, 1));
     let (status, stdout, _) = check(&clean(), &["--format", "csv", "--list-passes"]);
@@ -306,7 +303,7 @@ fn passes_are_listed_on_demand() {
 }
 
 #[test]
-fn a_file_says_the_same_as_standard_input_in_every_format_it_may_have() {
+fn file_and_standard_input_give_equal_output() {
     let (_, expected, _) = check(&faulty(), &["--format", "csv"]);
     let file = Temporary::new("export.csv", &faulty());
     let output = run(program(&[file.path(), "--format", "csv"]), b"");
@@ -319,7 +316,7 @@ fn a_file_says_the_same_as_standard_input_in_every_format_it_may_have() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_ends_it_quietly() {
+fn closed_pipe_ends_the_program_quietly() {
     let many: Vec<_> = (1..50_000).map(|number| row(number, &[(Column::Invoice, "12")])).collect();
     let file = Temporary::new("many.csv", &export(&many));
     let mut child = program(&[file.path(), "--quiet"]).spawn().unwrap();

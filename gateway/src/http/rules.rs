@@ -9,8 +9,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use claims::{
-    check::{Checking, Options, Step},
-    file::{FileError, Format, Refusal},
+    check::{CheckOptions, CheckStep, FileCheck},
+    file::{FileError, FileFormat, FileRefusal},
     rules::{RuleError, Rules, builtin, validate},
     tables::Tables,
 };
@@ -208,14 +208,14 @@ fn check(
     given_up: impl Fn() -> bool,
 ) -> Result<Trial, FileError> {
     let started = Instant::now();
-    let options = Options { list_passes: false, budget: TRIAL_WITHIN };
-    let mut checking = Checking::begin(reader, &Format::default(), rules, tables, options)?;
+    let options = CheckOptions { list_passes: false, budget: TRIAL_WITHIN };
+    let mut checking = FileCheck::new(reader, &FileFormat::default(), rules, tables, options)?;
     let (mut findings, mut found) = (Vec::new(), Vec::new());
     let partial = loop {
         let step = checking.step(&mut found)?;
         let room = SHOWN - findings.len();
         findings.extend(found.drain(..).take(room));
-        if matches!(step, Step::Done(_)) {
+        if matches!(step, CheckStep::Done(_)) {
             break false;
         }
         if started.elapsed() > TRIAL_WITHIN || given_up() {
@@ -241,11 +241,11 @@ fn refusal(error: FileError) -> Problem {
         return Code::TryAgain.into();
     };
     let code = match refusal {
-        Refusal::NoHeader | Refusal::ColumnMissing { .. } | Refusal::ColumnTwice { .. } => {
-            Code::FileNotAnExport
-        }
-        Refusal::NotText { .. } => Code::FileNotText,
-        Refusal::TooWide { .. } | Refusal::QuoteOpen { .. } => Code::FileMalformed,
+        FileRefusal::NoHeader
+        | FileRefusal::ColumnMissing { .. }
+        | FileRefusal::ColumnTwice { .. } => Code::FileNotAnExport,
+        FileRefusal::NotText { .. } => Code::FileNotText,
+        FileRefusal::TooWide { .. } | FileRefusal::QuoteOpen { .. } => Code::FileMalformed,
     };
     Problem::from(code).explained(refusal.to_string())
 }

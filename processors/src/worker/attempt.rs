@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use claims::file::{FileError, Refusal};
+use claims::file::{FileError, FileRefusal};
 use schemas::{
     codes::Code,
     command::Command,
@@ -335,11 +335,11 @@ fn interrupt_for(why: CheckError) -> Interrupt {
         )),
         CheckError::File(FileError::Refused(refusal)) => {
             let code = match refusal {
-                Refusal::NoHeader | Refusal::ColumnMissing { .. } | Refusal::ColumnTwice { .. } => {
-                    Code::FileNotAnExport
-                }
-                Refusal::NotText { .. } => Code::FileNotText,
-                Refusal::TooWide { .. } | Refusal::QuoteOpen { .. } => Code::FileMalformed,
+                FileRefusal::NoHeader
+                | FileRefusal::ColumnMissing { .. }
+                | FileRefusal::ColumnTwice { .. } => Code::FileNotAnExport,
+                FileRefusal::NotText { .. } => Code::FileNotText,
+                FileRefusal::TooWide { .. } | FileRefusal::QuoteOpen { .. } => Code::FileMalformed,
             };
             Interrupt::Failed(RunFailure { code, params: refusal.params(), retryable: false })
         }

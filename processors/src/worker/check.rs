@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use claims::{
-    check::{Checking, Options, Step},
-    file::{FileError, Format},
+    check::{CheckOptions, CheckStep, FileCheck},
+    file::{FileError, FileFormat},
     tables::Tables,
 };
 use schemas::{
@@ -66,9 +66,9 @@ impl Check {
     /// See [`CheckError`].
     pub fn run(self, counters: &WorkerCounters) -> Result<RunSummary, CheckError> {
         let Check { file, rules, tables, list_passes, board, parts, stop } = self;
-        let options = Options { list_passes, ..Options::default() };
+        let options = CheckOptions { list_passes, ..CheckOptions::default() };
         let mut checking =
-            Checking::begin(file, &Format::default(), &rules.rules, &tables, options)?;
+            FileCheck::new(file, &FileFormat::default(), &rules.rules, &tables, options)?;
         let mut found = rules.failed();
         let failed: Vec<(RuleId, RuleTally)> = found.iter().map(failed).collect();
         let (mut stored, mut concluded) = (0, None);
@@ -77,7 +77,7 @@ impl Check {
                 return Err(CheckError::Stopped);
             }
             let step = checking.step(&mut found)?;
-            if step == Step::Concluding {
+            if step == CheckStep::Concluding {
                 concluded = Some(concluded.map_or(0, |rules| rules + 1));
             }
             let of = u32::try_from(checking.tallies().count() - 1).unwrap_or(u32::MAX);
@@ -99,7 +99,7 @@ impl Check {
             {
                 return Err(CheckError::Stopped);
             }
-            if let Step::Done(summary) = step {
+            if let CheckStep::Done(summary) = step {
                 counters.rows.fetch_add(summary.rows, Relaxed);
                 counters.rules(checking.tallies());
                 return Ok(with_failed(summary, failed.len() as u64, stored));

@@ -1,5 +1,5 @@
-//! `clinicwire-check`: the check of a claims file alone, without any server.
-#![expect(clippy::print_stderr, reason = "it talks to a person at a terminal, or to a pipe")]
+//! `clinicwire-check`: checks a claims file on the command line, without a server.
+#![expect(clippy::print_stderr, reason = "a command-line program reports on standard error")]
 
 #[path = "clinicwire-check/args.rs"]
 mod args;
@@ -17,32 +17,32 @@ use std::{
 
 use anyhow::{Context, Result};
 use claims::{
-    check::{Checking, Options, Step},
-    file::{FileError, Format},
+    check::{CheckOptions, CheckStep, FileCheck},
+    file::{FileError, FileFormat},
     rules::{self, Rules},
     tables::Tables,
 };
 use clap::Parser;
 use schemas::{rule::Rule, run::FindingCounts};
 
-use self::{args::Args, output::Output, progress::Progress};
+use self::{args::Args, output::Output, progress::ProgressReporter};
 
-/// The worst that was found.
+/// Exit statuses, by the worst finding.
 const CLEAN: u8 = 0;
 const ADVICE: u8 = 1;
 const ERRORS: u8 = 2;
-/// Nothing was judged to its end.
+/// The check could not be completed.
 const REFUSED: u8 = 3;
-/// `EX_USAGE` of sysexits.h: the command line itself is wrong.
+/// `EX_USAGE` of sysexits.h: the command line is wrong.
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(told) => {
-            // Where even this cannot be written there is nobody to tell.
-            let _ = told.print();
-            return if told.use_stderr() { USAGE.into() } else { CLEAN.into() };
+        Err(usage) => {
+            // When even this cannot be written, nobody can be informed.
+            let _ = usage.print();
+            return if usage.use_stderr() { USAGE.into() } else { CLEAN.into() };
         }
     };
     check(&args).unwrap_or_else(|error| {
@@ -69,11 +69,11 @@ fn check(args: &Args) -> Result<ExitCode> {
 }
 
 fn read_rules(path: &Path) -> Result<Vec<Rule>> {
-    let json = fs::read(path).context("the file of rules cannot be read")?;
-    serde_json::from_slice(&json).context("the file of rules is no JSON array of rules")
+    let json = fs::read(path).context("the rules file cannot be read")?;
+    serde_json::from_slice(&json).context("the rules file must be a JSON array of rules")
 }
 
-/// The table's file, or an empty one.
+/// Opens the file of a table, or an empty one.
 fn table(path: Option<&Path>) -> Result<Box<dyn Read>> {
     match path {
         Some(path) => Ok(Box::new(fs::File::open(path).context("a table cannot be opened")?)),
@@ -81,7 +81,7 @@ fn table(path: Option<&Path>) -> Result<Box<dyn Read>> {
     }
 }
 
-/// Checks to the end and tells what is found as it is found.
+/// Checks the file to the end and writes findings as they are found.
 fn follow(
     args: &Args,
     file: impl Read,
@@ -90,27 +90,27 @@ fn follow(
     tables: &Tables,
 ) -> Result<ExitCode> {
     let mut output = Output::new(args);
-    let format = Format { delimiter: args.delimiter, encoding: args.encoding() };
-    let options = Options { list_passes: args.list_passes, ..Options::default() };
-    let mut checking = match Checking::begin(file, &format, rules, tables, options) {
+    let format = FileFormat { delimiter: args.delimiter, encoding: args.encoding() };
+    let options = CheckOptions { list_passes: args.list_passes, ..CheckOptions::default() };
+    let mut checking = match FileCheck::new(file, &format, rules, tables, options) {
         Ok(checking) => checking,
         Err(error) => return refuse(&mut output, error),
     };
-    let mut progress = Progress::new(args, bytes);
+    let mut progress = ProgressReporter::new(args, bytes);
     let mut found = Vec::new();
-    let told = loop {
+    let written = loop {
         let step = checking.step(&mut found);
-        // Also what was found before an error.
-        let told = progress
+        // Findings before an error are written too.
+        let written = progress
             .beside(!found.is_empty() && io::stdout().is_terminal(), || output.findings(&found));
         found.clear();
-        match (step, told) {
+        match (step, written) {
             (Err(error), _) => {
                 progress.end();
                 return refuse(&mut output, error);
             }
             (_, Err(error)) => break Err(error),
-            (Ok(Step::Done(summary)), _) => {
+            (Ok(CheckStep::Done(summary)), _) => {
                 progress.end();
                 break output.summary(&summary, checking.tallies());
             }
@@ -125,17 +125,17 @@ fn follow(
         }
     };
     progress.end();
-    match told {
-        // Whoever reads has seen enough, as `head` does.
+    match written {
+        // The reader closed the pipe, as `head` does.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
-        told => told.context("the findings cannot be written")?,
+        written => written.context("the findings cannot be written")?,
     }
     Ok(status(checking.counts()).into())
 }
 
 fn refuse(output: &mut Output, error: FileError) -> Result<ExitCode> {
     if let FileError::Refused(refusal) = &error {
-        // The sentence on stderr is what counts; a reader that went away does not miss this one.
+        // The message on standard error is what matters. A closed pipe needs no line of JSON.
         let _ = output.refusal(refusal);
     }
     Err(error.into())

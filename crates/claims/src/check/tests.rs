@@ -14,17 +14,17 @@ use schemas::{
 use serde_json::json;
 
 use super::{
-    BLOCK, Checking, Options, Step,
-    bench::{Line, brief, find, line, rule, shipped, tables},
+    BLOCK, CheckOptions, CheckStep, FileCheck,
+    fixtures::{TestRow, brief, find, line, rule, shipped, tables},
 };
 use crate::{
-    file::{FileError, Format},
-    rules::{self, Found, Judge, Rules, Seen},
+    file::{FileError, FileFormat},
+    rules::{self, Evaluator, FindingSink, KeyedRow, Rules},
     tables::Tables,
 };
 
 /// An export of these rows.
-fn csv(lines: &[Line]) -> String {
+fn csv(lines: &[TestRow]) -> String {
     let titles: Vec<&str> = Column::ALL.iter().map(|column| column.title()).collect();
     let rows = lines.iter().zip(1..).map(|(line, number): (_, u64)| {
         let cell = |column: &Column| cell(line, number, *column);
@@ -34,7 +34,7 @@ fn csv(lines: &[Line]) -> String {
     rows.join("\r\n")
 }
 
-fn cell(line: &Line, number: u64, column: Column) -> String {
+fn cell(line: &TestRow, number: u64, column: Column) -> String {
     let time = |minutes: u16| format!("{:02}:{:02}", minutes / 60, minutes % 60);
     let amount = |cents: i64| format!("{},{:02}", cents / 100, cents % 100);
     if let Some(text) = line.cells.get(&column) {
@@ -64,7 +64,7 @@ fn cell(line: &Line, number: u64, column: Column) -> String {
 }
 
 /// Ten rows of which several rules have something to say, row-wise and over all.
-fn rows() -> Vec<Line> {
+fn rows() -> Vec<TestRow> {
     let visit = |patient| line(15_801).patient(patient).preliminary(900_000);
     let mut rows = vec![
         line(19_928),
@@ -72,7 +72,7 @@ fn rows() -> Vec<Line> {
         line(8875).patient(1).paid(935),
         line(8875).patient(1),
         line(9999).patient(2),
-        Line { doctor: None, ..visit(2) },
+        TestRow { doctor: None, ..visit(2) },
         line(8859).units(181).patient(3).cell(Column::Invoice, "12"),
     ];
     rows.extend((3..6).map(visit));
@@ -80,10 +80,10 @@ fn rows() -> Vec<Line> {
 }
 
 /// Everything that is told of a file, and the end.
-fn finish(mut checking: Checking<'_, &[u8]>) -> (Vec<Finding>, RunSummary) {
+fn finish(mut checking: FileCheck<'_, &[u8]>) -> (Vec<Finding>, RunSummary) {
     let mut found = Vec::new();
     loop {
-        if let Step::Done(summary) = checking.step(&mut found).unwrap() {
+        if let CheckStep::Done(summary) = checking.step(&mut found).unwrap() {
             return (found, summary);
         }
     }
@@ -91,13 +91,13 @@ fn finish(mut checking: Checking<'_, &[u8]>) -> (Vec<Finding>, RunSummary) {
 
 /// A check of `rows` by the shipped rules that are on, changed before its first row.
 fn check(
-    options: Options,
-    change: impl FnOnce(&mut Checking<'_, &[u8]>),
+    options: CheckOptions,
+    change: impl FnOnce(&mut FileCheck<'_, &[u8]>),
 ) -> (Vec<Finding>, RunSummary) {
     let (rules, tables, file) =
         (Rules::compile(&rules::shipped()).unwrap(), tables(), csv(&rows()));
     let mut checking =
-        Checking::begin(file.as_bytes(), &Format::default(), &rules, &tables, options).unwrap();
+        FileCheck::new(file.as_bytes(), &FileFormat::default(), &rules, &tables, options).unwrap();
     change(&mut checking);
     finish(checking)
 }
@@ -118,7 +118,7 @@ fn told(found: &[Finding]) -> Vec<String> {
 
 #[test]
 fn findings_come_row_by_row_then_rule_by_rule() {
-    let (found, summary) = check(Options::default(), |_| ());
+    let (found, summary) = check(CheckOptions::default(), |_| ());
     assert_eq!(
         told(&found),
         [
@@ -153,8 +153,9 @@ fn findings_come_row_by_row_then_rule_by_rule() {
 
 #[test]
 fn passes_are_counted_always_and_listed_on_demand() {
-    let (found, summary) = check(Options::default(), |_| ());
-    let (all, with_passes) = check(Options { list_passes: true, ..Options::default() }, |_| ());
+    let (found, summary) = check(CheckOptions::default(), |_| ());
+    let (all, with_passes) =
+        check(CheckOptions { list_passes: true, ..CheckOptions::default() }, |_| ());
     assert!(summary.counts.pass > 0);
     assert_eq!(summary.counts, with_passes.counts);
     assert_eq!(all.len() as u64, with_passes.stored);
@@ -170,15 +171,20 @@ fn passes_are_counted_always_and_listed_on_demand() {
 fn a_check_goes_block_by_block_then_rule_by_rule_to_its_end() {
     let (rules, tables) = (Rules::compile(&rules::shipped()).unwrap(), Tables::empty());
     let file = csv(&vec![line(15_801); BLOCK as usize + 1]);
-    let mut checking =
-        Checking::begin(file.as_bytes(), &Format::default(), &rules, &tables, Options::default())
-            .unwrap();
+    let mut checking = FileCheck::new(
+        file.as_bytes(),
+        &FileFormat::default(),
+        &rules,
+        &tables,
+        CheckOptions::default(),
+    )
+    .unwrap();
     let mut found = Vec::new();
-    assert_eq!(checking.step(&mut found).unwrap(), Step::Reading);
+    assert_eq!(checking.step(&mut found).unwrap(), CheckStep::Reading);
     assert_eq!(checking.rows_done(), u64::from(BLOCK));
     assert!(checking.bytes_done() < file.len() as u64);
     assert!(checking.tallies().all(|(_, tally)| tally.took_us.is_none()));
-    assert_eq!(checking.step(&mut found).unwrap(), Step::Concluding);
+    assert_eq!(checking.step(&mut found).unwrap(), CheckStep::Concluding);
     assert_eq!(
         (checking.rows_done(), checking.bytes_done()),
         (u64::from(BLOCK) + 1, file.len() as u64)
@@ -187,10 +193,10 @@ fn a_check_goes_block_by_block_then_rule_by_rule_to_its_end() {
     for done in 0..on {
         let finished = checking.tallies().filter(|(_, tally)| tally.took_us.is_some()).count();
         assert_eq!(finished, done + 1, "the file's own first, then one rule a step");
-        assert_eq!(checking.step(&mut found).unwrap(), Step::Concluding);
+        assert_eq!(checking.step(&mut found).unwrap(), CheckStep::Concluding);
     }
-    let Step::Done(summary) = checking.step(&mut found).unwrap() else { panic!("it is over") };
-    assert_eq!(checking.step(&mut found).unwrap(), Step::Done(summary.clone()));
+    let CheckStep::Done(summary) = checking.step(&mut found).unwrap() else { panic!("it is over") };
+    assert_eq!(checking.step(&mut found).unwrap(), CheckStep::Done(summary.clone()));
     assert_eq!((summary.rows, summary.counts), (u64::from(BLOCK) + 1, checking.counts()));
     let ids: BTreeSet<&str> = checking.tallies().map(|(id, _)| id.as_str()).collect();
     assert_eq!(ids.len(), on + 1);
@@ -203,11 +209,16 @@ fn a_row_that_cannot_be_read_is_told_and_takes_no_part_in_any_rule() {
     let mut lines = rows();
     lines.insert(1, line(8857).patient(9).cell(Column::ServiceDate, "2025-13-01"));
     let file = csv(&lines);
-    let begin =
-        Checking::begin(file.as_bytes(), &Format::default(), &rules, &tables, Options::default());
+    let begin = FileCheck::new(
+        file.as_bytes(),
+        &FileFormat::default(),
+        &rules,
+        &tables,
+        CheckOptions::default(),
+    );
     let mut checking = begin.unwrap();
     let mut found = Vec::new();
-    while !matches!(checking.step(&mut found).unwrap(), Step::Done(_)) {}
+    while !matches!(checking.step(&mut found).unwrap(), CheckStep::Done(_)) {}
     let (_, tally) = checking.tallies().next().unwrap();
     assert_eq!(tally.counts, FindingCounts { error: 1, ..FindingCounts::default() });
     let (found, summary) = finish(checking_again(&file, &rules, &tables));
@@ -216,7 +227,7 @@ fn a_row_that_cannot_be_read_is_told_and_takes_no_part_in_any_rule() {
         (summary.rows, summary.rows_unreadable, summary.stored),
         (11, 1, found.len() as u64)
     );
-    let (without, _) = check(Options::default(), |_| ());
+    let (without, _) = check(CheckOptions::default(), |_| ());
     let moved = |finding: &Finding| Finding {
         row: finding.row - u64::from(finding.row > 2),
         ..finding.clone()
@@ -228,15 +239,17 @@ fn checking_again<'r>(
     file: &'r str,
     rules: &'r Rules,
     tables: &'r Tables,
-) -> Checking<'r, &'r [u8]> {
-    Checking::begin(file.as_bytes(), &Format::default(), rules, tables, Options::default()).unwrap()
+) -> FileCheck<'r, &'r [u8]> {
+    FileCheck::new(file.as_bytes(), &FileFormat::default(), rules, tables, CheckOptions::default())
+        .unwrap()
 }
 
 #[test]
 fn a_file_that_is_no_export_is_refused_before_any_row() {
     let (rules, tables) = (Rules::compile(&[]).unwrap(), Tables::empty());
     let begin = |bytes| {
-        Checking::begin(bytes, &Format::default(), &rules, &tables, Options::default()).err()
+        FileCheck::new(bytes, &FileFormat::default(), &rules, &tables, CheckOptions::default())
+            .err()
     };
     assert!(matches!(begin(b"a;b\n1;2\n".as_slice()), Some(FileError::Refused(_))));
     let empty = csv(&[]);
@@ -244,32 +257,34 @@ fn a_file_that_is_no_export_is_refused_before_any_row() {
     assert_eq!((found.len(), summary.rows, summary.counts), (0, 0, FindingCounts::default()));
 }
 
-/// A judge that finds what another finds, until it fails.
+/// A evaluator that finds what another finds, until it fails.
 struct Failing<'r> {
-    judge: Box<dyn Judge + 'r>,
+    evaluator: Box<dyn Evaluator + 'r>,
     at_row: Option<u64>,
 }
 
-impl Judge for Failing<'_> {
-    fn row(&mut self, seen: &Seen<'_>, found: &mut Found<'_>) {
-        self.judge.row(seen, found);
+impl Evaluator for Failing<'_> {
+    fn row(&mut self, seen: &KeyedRow<'_>, found: &mut FindingSink<'_>) {
+        self.evaluator.row(seen, found);
         assert_ne!(Some(seen.row.number), self.at_row, "it fails here");
     }
 
-    fn conclude(&mut self, found: &mut Found<'_>) -> bool {
-        self.judge.conclude(found);
+    fn conclude(&mut self, found: &mut FindingSink<'_>) -> bool {
+        self.evaluator.conclude(found);
         panic!("it fails here");
     }
 }
 
-fn fail(checking: &mut Checking<'_, &[u8]>, id: &str, at_row: Option<u64>) {
-    let judge = &mut checking.judges.each[position(id)].judge;
-    *judge = judge.take().map(|judge| Box::new(Failing { judge, at_row }) as Box<dyn Judge>);
+fn fail(checking: &mut FileCheck<'_, &[u8]>, id: &str, at_row: Option<u64>) {
+    let evaluator = &mut checking.evaluators.each[position(id)].evaluator;
+    *evaluator = evaluator
+        .take()
+        .map(|evaluator| Box::new(Failing { evaluator, at_row }) as Box<dyn Evaluator>);
 }
 
 /// What is found besides one rule is what is found by the others without it.
 fn others_are_unharmed(found: &[Finding], id: &str) {
-    let (all, _) = check(Options { list_passes: true, ..Options::default() }, |_| ());
+    let (all, _) = check(CheckOptions { list_passes: true, ..CheckOptions::default() }, |_| ());
     let others = |found: &[Finding]| -> Vec<Finding> {
         found.iter().filter(|finding| finding.rule.as_str() != id).cloned().collect()
     };
@@ -278,7 +293,7 @@ fn others_are_unharmed(found: &[Finding], id: &str) {
 
 #[test]
 fn a_rule_that_fails_at_a_row_is_told_once_and_the_others_go_on() {
-    let options = Options { list_passes: true, ..Options::default() };
+    let options = CheckOptions { list_passes: true, ..CheckOptions::default() };
     let (found, summary) = check(options, |checking| fail(checking, "doctor-required", Some(6)));
     let of: Vec<String> = of_rule(&found, "doctor-required").collect();
     let kept: Vec<String> = (1..6).map(|row| format!("{row} pass pass 0")).collect();
@@ -294,7 +309,7 @@ fn a_rule_that_fails_at_a_row_is_told_once_and_the_others_go_on() {
 
 #[test]
 fn a_rule_that_fails_when_it_concludes_is_told_once_and_the_others_go_on() {
-    let options = Options { list_passes: true, ..Options::default() };
+    let options = CheckOptions { list_passes: true, ..CheckOptions::default() };
     for id in ["office-fee", "gmf-yearly-missing"] {
         let (found, summary) = check(options, |checking| fail(checking, id, None));
         assert_eq!(of_rule(&found, id).collect::<Vec<_>>(), ["0 error rule_failed 0"]);
@@ -305,10 +320,10 @@ fn a_rule_that_fails_when_it_concludes_is_told_once_and_the_others_go_on() {
 
 #[test]
 fn a_rule_over_its_budget_is_stopped_at_once_and_the_others_go_on() {
-    let options = Options { list_passes: true, ..Options::default() };
+    let options = CheckOptions { list_passes: true, ..CheckOptions::default() };
     for id in ["doctor-required", "office-fee"] {
-        let stop = |checking: &mut Checking<'_, &[u8]>| {
-            checking.judges.each[position(id)].budget = Duration::ZERO
+        let stop = |checking: &mut FileCheck<'_, &[u8]>| {
+            checking.evaluators.each[position(id)].budget = Duration::ZERO
         };
         let (found, _) = check(options, stop);
         let of: Vec<String> = of_rule(&found, id).collect();
@@ -325,9 +340,9 @@ fn many_conclusions_are_told_part_by_part_in_the_order_of_rows() {
     let file = csv(&(0..count).map(|patient| line(8857).patient(patient)).collect::<Vec<_>>());
     let mut checking = checking_again(&file, &rules, &tables);
     let mut found = Vec::new();
-    while checking.step(&mut found).unwrap() == Step::Reading {}
+    while checking.step(&mut found).unwrap() == CheckStep::Reading {}
     let mut parts = 0;
-    while checking.step(&mut found).unwrap() == Step::Concluding {
+    while checking.step(&mut found).unwrap() == CheckStep::Concluding {
         parts += 1;
         assert!(found.len() <= parts * 4096);
     }
@@ -343,11 +358,11 @@ fn a_rule_over_its_budget_while_it_concludes_is_stopped_between_two_parts() {
     let file = csv(&(0..10_000).map(|patient| line(8857).patient(patient)).collect::<Vec<_>>());
     let mut checking = checking_again(&file, &rules, &tables);
     let mut found = Vec::new();
-    while checking.step(&mut found).unwrap() == Step::Reading {}
-    for judging in &mut checking.judges.each {
+    while checking.step(&mut found).unwrap() == CheckStep::Reading {}
+    for judging in &mut checking.evaluators.each {
         judging.budget = Duration::ZERO;
     }
-    while checking.step(&mut found).unwrap() == Step::Concluding {}
+    while checking.step(&mut found).unwrap() == CheckStep::Concluding {}
     let (over, before) = found.split_last().unwrap();
     assert_eq!(brief(over), "0 error rule_over_budget 0 budget_ms=0");
     assert!(before.iter().map(|finding| finding.row).eq(1..=4096), "what it found before stays");
@@ -365,7 +380,8 @@ fn a_rule_over_its_budget_while_it_concludes_is_stopped_between_two_parts() {
 
 #[test]
 fn a_check_comes_to_its_end_even_when_every_rule_is_over_its_budget() {
-    let (found, summary) = check(Options { budget: Duration::ZERO, ..Options::default() }, |_| ());
+    let (found, summary) =
+        check(CheckOptions { budget: Duration::ZERO, ..CheckOptions::default() }, |_| ());
     let over =
         found.iter().filter(|finding| finding.outcome == FindingOutcome::RuleOverBudget).count();
     assert_eq!(over, rules::shipped().iter().filter(|rule| rule.enabled).count());
@@ -375,13 +391,13 @@ fn a_check_comes_to_its_end_even_when_every_rule_is_over_its_budget() {
 #[test]
 fn a_check_can_move_between_threads() {
     fn movable<T: Send>() {}
-    movable::<Checking<'static, std::fs::File>>();
+    movable::<FileCheck<'static, std::fs::File>>();
 }
 
 /// Days of one doctor each, that together have every outcome of the office fee.
-fn office_days() -> Vec<Line> {
+fn office_days() -> Vec<TestRow> {
     let doctor = Cell::new(100);
-    let day = |registered: u32, walk_in: u32, fees: &[Line]| -> Vec<Line> {
+    let day = |registered: u32, walk_in: u32, fees: &[TestRow]| -> Vec<TestRow> {
         doctor.set(doctor.get() + 1);
         let visits = (0..registered).map(|patient| line(15_801).patient(patient));
         let walk_ins =
@@ -425,9 +441,11 @@ fn every_outcome() -> Vec<Finding> {
     let of: Vec<Rule> =
         rules::shipped().into_iter().map(|rule| Rule { enabled: true, ..rule }).collect();
     found.extend(find(&of, &tables(), &[row_wise], true));
-    let options = Options { list_passes: true, ..Options::default() };
+    let options = CheckOptions { list_passes: true, ..CheckOptions::default() };
     found.extend(check(options, |checking| fail(checking, "office-fee", Some(1))).0);
-    found.extend(check(Options { budget: Duration::ZERO, ..Options::default() }, |_| ()).0);
+    found.extend(
+        check(CheckOptions { budget: Duration::ZERO, ..CheckOptions::default() }, |_| ()).0,
+    );
     let (rules, tables) = (Rules::compile(&[]).unwrap(), Tables::empty());
     let unreadable = csv(&[line(8857).cell(Column::Paid, "x")]);
     found.extend(finish(checking_again(&unreadable, &rules, &tables)).0);
@@ -452,8 +470,8 @@ fn every_outcome_is_told_in_full_in_both_languages() {
     }
 }
 
-/// Rows out of small domains, so that they meet in groups.
-fn some_line() -> impl Strategy<Value = Line> {
+/// RowMatcher out of small domains, so that they meet in groups.
+fn some_line() -> impl Strategy<Value = TestRow> {
     let code = prop_oneof![
         16 => Just(15_801_u32),
         6 => select([15_804, 15_815, 8857, 8859, 8875, 9999].as_slice()),
@@ -472,7 +490,7 @@ fn some_line() -> impl Strategy<Value = Line> {
             let (doctor, patient, day) = keys;
             let (units, preliminary, paid) = amounts;
             let (start, end) = (times.map(|times| times.0), times.map(|times| times.1));
-            Line {
+            TestRow {
                 date: Some((2025, 3, day)),
                 doctor,
                 patient,
@@ -510,17 +528,17 @@ proptest! {
     fn another_order_of_rows_finds_the_same(
         (lines, shuffled) in vec(some_line(), 0..120).prop_flat_map(|lines| (Just(lines.clone()), Just(lines).prop_shuffle()))
     ) {
-        let found = |lines: &[Line]| find(&all_rules(), &tables(), lines, true);
+        let found = |lines: &[TestRow]| find(&all_rules(), &tables(), lines, true);
         prop_assert_eq!(without_rows(&found(&lines)), without_rows(&found(&shuffled)));
     }
 
     #[test]
     fn a_doctors_days_do_not_depend_on_other_doctors(lines in vec(some_line(), 0..120)) {
         let rules = [shipped("office-fee"), shipped("intervention-minutes")];
-        let found = |lines: &[Line]| without_rows(&find(&rules, &tables(), lines, true));
+        let found = |lines: &[TestRow]| without_rows(&find(&rules, &tables(), lines, true));
         let mut apart = BTreeMap::new();
         for doctor in [1, 2] {
-            let own: Vec<Line> = lines.iter().filter(|line| line.doctor == Some(doctor)).cloned().collect();
+            let own: Vec<TestRow> = lines.iter().filter(|line| line.doctor == Some(doctor)).cloned().collect();
             for (finding, times) in found(&own) {
                 *apart.entry(finding).or_default() += times;
             }

@@ -1,18 +1,20 @@
-//! The forms of cells, judged on the bytes of the file: each of them is ASCII in every encoding that is read.
+//! The formats of cells, parsed from the bytes of the file. Each format is ASCII in every supported
+//! encoding.
 
 use crate::row::{Day, DoctorKey, PatientKey};
 
-/// The cell has not its column's form.
+/// The cell does not have the format of its column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
-/// `None` is an empty cell.
+/// A parsed cell. `None` for an empty one.
 pub type Parsed<T> = Result<Option<T>, Malformed>;
 
-/// Digits before the decimal mark of an amount, and of a count: what is longer would not fit 64 bits in cents.
+/// Most digits of a count, and of an amount before its decimal mark. A longer amount would not fit
+/// into 64 bits as cents.
 const MAX_DIGITS: usize = 15;
 
-/// The cell without spaces around it, no-break ones of either encoding included.
+/// The cell without surrounding spaces, including the no-break spaces of either encoding.
 pub fn trim(cell: &[u8]) -> &[u8] {
     let mut cell = cell.trim_ascii();
     loop {
@@ -34,7 +36,7 @@ fn number(digits: &[u8], least: usize, most: usize) -> Result<u64, Malformed> {
     Ok(digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }
 
-/// `YYYY-MM-DD`, a day that exists.
+/// Parses `YYYY-MM-DD`, a day that exists.
 pub fn date(cell: &[u8]) -> Parsed<Day> {
     if cell.is_empty() {
         return Ok(None);
@@ -56,7 +58,7 @@ pub fn date(cell: &[u8]) -> Parsed<Day> {
     Ok(Some(Day { year, month, day }))
 }
 
-/// `HH:MM`, or `H:MM` as spreadsheets leave it, in minutes since midnight.
+/// Parses `HH:MM`, or `H:MM` as spreadsheets write it, into minutes since midnight.
 pub fn time(cell: &[u8]) -> Parsed<u16> {
     let (hour, minute) = match *cell {
         [] => return Ok(None),
@@ -70,12 +72,12 @@ pub fn time(cell: &[u8]) -> Parsed<u16> {
     Ok(Some((hour * 60 + minute) as u16))
 }
 
-/// Five digits.
+/// Parses five digits.
 pub fn place(cell: &[u8]) -> Parsed<u32> {
     if cell.is_empty() { Ok(None) } else { number(cell, 5, 5).map(|place| Some(place as u32)) }
 }
 
-/// Four or five digits; a leading zero makes no other code.
+/// Parses four or five digits. A leading zero does not make another code.
 pub fn code(cell: &[u8]) -> Parsed<u32> {
     if cell.is_empty() { Ok(None) } else { number(cell, 4, 5).map(|code| Some(code as u32)) }
 }
@@ -84,7 +86,7 @@ fn signed(cell: &[u8]) -> (i64, &[u8]) {
     cell.strip_prefix(b"-").map_or((1, cell), |rest| (-1, rest))
 }
 
-/// A whole number.
+/// Parses a whole number.
 pub fn units(cell: &[u8]) -> Parsed<i64> {
     if cell.is_empty() {
         return Ok(None);
@@ -93,8 +95,8 @@ pub fn units(cell: &[u8]) -> Parsed<i64> {
     Ok(Some(sign * number(digits, 1, MAX_DIGITS)? as i64))
 }
 
-/// An amount in cents: a decimal comma or point, at most two decimals, spaces only between groups of three digits,
-/// a `$` behind it at will. What could be read in two ways (`1,234`) is no amount.
+/// Parses an amount into cents: a decimal comma or point, at most two decimals, spaces only between
+/// groups of three digits, optionally a `$` at the end. An ambiguous text (`1,234`) is no amount.
 pub fn money(cell: &[u8]) -> Parsed<i64> {
     if cell.is_empty() {
         return Ok(None);
@@ -116,7 +118,7 @@ pub fn money(cell: &[u8]) -> Parsed<i64> {
     Ok(Some(sign * (grouped(whole)? * 100 + cents) as i64))
 }
 
-/// A whole number whose digits may stand in groups of three.
+/// Parses a whole number whose digits may be in groups of three.
 fn grouped(digits: &[u8]) -> Result<u64, Malformed> {
     if digits.iter().all(u8::is_ascii_digit) {
         return number(digits, 1, MAX_DIGITS);
@@ -133,12 +135,12 @@ fn grouped(digits: &[u8]) -> Result<u64, Malformed> {
     Ok(number(rest, 1, 3)? * 10_u64.pow(scale) + total)
 }
 
-/// What stands before the last space, and behind it. The space may be a no-break one, narrow or not.
+/// Splits digits at the last space, which may be a no-break space, narrow or not.
 fn last_group(digits: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = digits.iter().rposition(|byte| !byte.is_ascii_digit())?;
     let (before, group) = (&digits[..=end], &digits[end + 1..]);
     let spaces: [&[u8]; 4] = [b" ", b"\xE2\x80\xAF", b"\xC2\xA0", b"\xA0"];
-    // What is no space stays in the group, which then is no number.
+    // Any other character stays in the group, which then is no number.
     Some(
         spaces
             .iter()
@@ -147,12 +149,12 @@ fn last_group(digits: &[u8]) -> Option<(&[u8], &[u8])> {
     )
 }
 
-/// Whether what identifies ends here: the rest of the cell is words about it.
+/// Whether the identifier ends here, and the rest of the cell is only a description.
 fn ends(rest: &[u8]) -> bool {
     rest.first().is_none_or(|byte| !byte.is_ascii_alphanumeric())
 }
 
-/// `7 digits-5 digits`, and whatever name follows.
+/// Parses `7 digits-5 digits`. A name may follow.
 pub fn doctor(cell: &[u8]) -> Parsed<DoctorKey> {
     if cell.is_empty() {
         return Ok(None);
@@ -165,7 +167,7 @@ pub fn doctor(cell: &[u8]) -> Parsed<DoctorKey> {
     Ok(Some(DoctorKey(person * 100_000 + role)))
 }
 
-/// `4 letters 8 digits`, and whatever name follows. Letters count the same in either case.
+/// Parses `4 letters 8 digits`, without regard to case. A name may follow.
 pub fn patient(cell: &[u8]) -> Parsed<PatientKey> {
     if cell.is_empty() {
         return Ok(None);

@@ -1,11 +1,12 @@
-//! The header row: which cell of a record belongs to which column, however its title was damaged on the way.
+//! The header row: finds the column of each cell, even when the encoding of its title was damaged.
 
 use schemas::rule::Column;
 
-use super::Refusal;
+use super::FileRefusal;
 
-/// Columns without which a file is no such export: every column that is typed for the rules, and the two that name a
-/// row to people. Short exports have these too; the others a tidy clerk may have cut away.
+/// The columns that a claims export must have: all columns that are typed for the rules, and the
+/// two that identify a row to people. Short exports have them too; a clerk may have removed the
+/// others.
 pub const REQUIRED: [Column; 13] = [
     Column::Number,
     Column::Invoice,
@@ -22,31 +23,33 @@ pub const REQUIRED: [Column; 13] = [
     Column::Patient,
 ];
 
-/// With fewer titles than this recognised, the first row is no header at all rather than one that lacks columns.
+/// With fewer known titles than this, the first row is no header, rather than a header that lacks
+/// columns.
 const LEAST: usize = 5;
-/// The longest title has 56 letters; what has more than this is none of them, and costs nothing to compare.
+/// Longest title to compare. The longest known title has 56 letters, so longer texts are skipped.
 const MAX_TOKENS: usize = 100;
-/// Damaged characters in a row that are told apart, two for each of two accents; more say nothing more.
+/// Damaged characters in a row that are kept: two for each of two accents. More add no information.
 const MAX_DAMAGE: usize = 4;
-/// A decoder that takes an accent for the lead of a longer sequence swallows up to this many letters behind it.
+/// A decoder that takes an accent for the first byte of a longer sequence loses up to this many
+/// letters after it.
 const SWALLOWED: usize = 3;
 
-/// Where each column stands.
+/// The position of each column.
 pub struct Layout {
-    /// By column; `None` where the file lacks it.
+    /// By column. `None` when the file lacks the column.
     positions: [Option<usize>; Column::ALL.len()],
-    /// In the file's order.
+    /// In the order of the file.
     known: Vec<(usize, Column)>,
-    /// Cells of the header, and so of every row.
+    /// Cells of the header, and so of every readable row.
     pub width: usize,
 }
 
 impl Layout {
-    /// Finds every column among the titles, and how many were recognised.
+    /// Finds the columns among the titles, and how many titles are known.
     ///
     /// # Errors
-    /// A column that is there twice or missing, or a row that is no header.
-    pub fn find<'t>(titles: impl Iterator<Item = &'t str>) -> (usize, Result<Self, Refusal>) {
+    /// A column that appears twice or is missing, or a row that is no header.
+    pub fn find<'t>(titles: impl Iterator<Item = &'t str>) -> (usize, Result<Self, FileRefusal>) {
         let mut layout = Self { positions: [None; Column::ALL.len()], known: Vec::new(), width: 0 };
         let mut twice = None;
         for title in titles {
@@ -60,9 +63,9 @@ impl Layout {
         let missing = REQUIRED.into_iter().find(|column| layout.position(*column).is_none());
         let found = layout.known.len();
         let layout = match (twice, missing) {
-            _ if found < LEAST => Err(Refusal::NoHeader),
-            (Some(column), _) => Err(Refusal::ColumnTwice { column }),
-            (None, Some(column)) => Err(Refusal::ColumnMissing { column }),
+            _ if found < LEAST => Err(FileRefusal::NoHeader),
+            (Some(column), _) => Err(FileRefusal::ColumnTwice { column }),
+            (None, Some(column)) => Err(FileRefusal::ColumnMissing { column }),
             (None, None) => Ok(layout),
         };
         (found, layout)
@@ -72,21 +75,21 @@ impl Layout {
         self.positions[column as usize]
     }
 
-    /// The column at this position; where that is an extra one, or none, the nearest one that has a name.
+    /// The column at this position. For an unknown column, or past the end, the nearest known one.
     pub fn column_at(&self, position: usize) -> Column {
         let next = self.known.iter().find(|(at, _)| *at >= position);
         next.or(self.known.last()).map_or(Column::Number, |(_, column)| *column)
     }
 }
 
-/// The one column a title agrees with, if it is one.
+/// The column that a title matches, if it matches exactly one.
 fn column_of(title: &str) -> Option<Column> {
     let tokens = tokens(title);
     if tokens.len() > MAX_TOKENS {
         return None;
     }
     if !tokens.iter().any(|token| matches!(token, Token::Letter(_))) {
-        // Whatever is glued to it, a mark of the byte order mostly, has no letters.
+        // The title `#` may have a byte-order mark before it, which has no letters.
         return title.contains('#').then_some(Column::Number);
     }
     let mut agreeing = Column::ALL.iter().filter(|column| agrees(&spelling(**column), &tokens));
@@ -94,11 +97,11 @@ fn column_of(title: &str) -> Option<Column> {
     agreeing.next().is_none().then_some(column)
 }
 
-/// What is left of a title without case, spaces and punctuation.
+/// A character of a title that counts: case, spaces and punctuation do not.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Token {
     Letter(u8),
-    /// A character that may be damage: an accented letter, or part of what became of one.
+    /// A character that may be damaged: an accented letter, or a part of what it became.
     Damage,
 }
 
@@ -130,7 +133,7 @@ enum Letter {
 }
 
 fn spelling(column: Column) -> Vec<Letter> {
-    // The export writes these two without the accent that belongs there; a hand may have put it right.
+    // The export lacks the accent in these two titles. A clerk may have corrected that.
     let title = match column {
         Column::Period => "Période",
         Column::Preliminary => "Montant Préliminaire",
@@ -150,8 +153,9 @@ fn spelling(column: Column) -> Vec<Letter> {
         .collect()
 }
 
-/// Whether the title can be what became of the spelling. An accented letter may be there, or without its accent, or
-/// damaged, or gone; damage may stand anywhere, and after an accented letter it may have swallowed the next ones.
+/// Whether `title` can be a damaged form of `spelling`. An accented letter may be intact, without
+/// its accent, damaged or missing. Damage may appear anywhere, and after an accented letter it may
+/// have replaced the next letters too.
 fn agrees(spelling: &[Letter], title: &[Token]) -> bool {
     match (spelling, title) {
         ([], []) => true,

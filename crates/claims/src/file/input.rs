@@ -1,8 +1,8 @@
-//! The bytes of a file, through one buffer, up to the first that no text has.
+//! Buffered reading of a file, up to the first NUL, which no text contains.
 
 use std::io::{self, ErrorKind, Read};
 
-/// Bytes held at a time. The header must lie within the first of these; a larger one reads no faster.
+/// Size of the buffer. The header must fit into it; a larger buffer reads no faster.
 pub const BUFFER: usize = 64 * 1024;
 
 pub struct Input<R> {
@@ -12,15 +12,15 @@ pub struct Input<R> {
     filled: usize,
     /// Bytes consumed.
     done: u64,
-    /// The source has no more.
+    /// The source has ended.
     ended: bool,
-    /// The buffer ends before a NUL, which is no text and hides what follows it.
+    /// The buffer ends before a NUL. Nothing after the NUL is read.
     nul: bool,
 }
 
 impl<R: Read> Input<R> {
-    /// Fills the whole buffer, unless the source ends before: what is found there does not depend on how the bytes
-    /// arrive.
+    /// Fills the whole buffer unless the source ends before, so the header does not depend on how
+    /// the bytes arrive.
     pub fn begin(source: R) -> io::Result<Self> {
         let buffer = vec![0; BUFFER].into_boxed_slice();
         let mut input =
@@ -29,12 +29,12 @@ impl<R: Read> Input<R> {
         Ok(input)
     }
 
-    /// What is buffered and not yet consumed.
+    /// The bytes that are buffered and not consumed.
     pub fn buffered(&self) -> &[u8] {
         &self.buffer[self.at..self.filled]
     }
 
-    /// The next bytes; none at the end and before a NUL.
+    /// The next bytes. Empty at the end and before a NUL.
     pub fn bytes(&mut self) -> io::Result<&[u8]> {
         if self.at == self.filled {
             (self.at, self.filled) = (0, 0);
@@ -52,12 +52,13 @@ impl<R: Read> Input<R> {
         self.done
     }
 
-    /// Where the NUL is that ends what is buffered.
+    /// The offset of the NUL that ends the buffer.
     pub fn nul(&self) -> Option<u64> {
         self.nul.then(|| self.done + self.buffered().len() as u64)
     }
 
-    /// Reads once into the room that is left. False when there is no room or nothing more to read.
+    /// Reads once into the free part of the buffer. False when the buffer is full or nothing is
+    /// left.
     fn more(&mut self) -> io::Result<bool> {
         if self.ended || self.nul || self.filled == self.buffer.len() {
             return Ok(false);
@@ -70,7 +71,7 @@ impl<R: Read> Input<R> {
         };
         self.ended = read == 0;
         let new = &self.buffer[self.filled..self.filled + read];
-        // `contains` of bytes is the fast search, `position` is not.
+        // `contains` on bytes uses the fast search, `position` does not.
         self.nul = new.contains(&0);
         self.filled +=
             if self.nul { new.iter().position(|byte| *byte == 0).unwrap_or(read) } else { read };

@@ -1,4 +1,4 @@
-//! One record: its cells as they stand in the file, and what they say.
+//! One record of a file: its raw cells, and the typed row that they give.
 
 use std::borrow::Cow;
 
@@ -7,29 +7,31 @@ use encoding_rs::WINDOWS_1252;
 use schemas::rule::Column;
 
 use super::{
-    Encoding, Read, Unreadable,
+    ParsedRow, TextEncoding, UnreadableRow,
     cell::{self, Parsed},
     header::Layout,
 };
 use crate::row::{Cells, Row};
 
-/// Bytes of a record, unquoted. A row of an export has a few hundred; what is larger is a quote that was never closed
-/// and refuses the file, before it takes the rest of it for one cell.
+/// Most bytes of a record without its quotes. A row of an export has a few hundred. A larger record
+/// comes from a quote that is never closed, and the file is refused before the rest of it becomes
+/// one cell.
 pub const MAX_BYTES: usize = 64 * 1024;
-/// Cells of a record. An export has 23 columns; more than this refuses the file.
+/// Most cells of a record. An export has 23 columns; a file with more cells than this is refused.
 pub const MAX_CELLS: usize = 512;
 
 pub struct Record {
     layout: Layout,
-    encoding: Option<Encoding>,
-    /// The cells without their quotes, one behind the other, and where each ends.
+    encoding: Option<TextEncoding>,
+    /// The cells without their quotes, one after the other.
     pub text: Box<[u8]>,
+    /// The end of each cell in `text`.
     pub ends: Box<[usize]>,
     pub cells: usize,
 }
 
 impl Record {
-    pub fn new(layout: Layout, encoding: Option<Encoding>) -> Self {
+    pub fn new(layout: Layout, encoding: Option<TextEncoding>) -> Self {
         let (text, ends) =
             (vec![0; MAX_BYTES].into_boxed_slice(), vec![0; MAX_CELLS].into_boxed_slice());
         Self { layout, encoding, text, ends, cells: 0 }
@@ -41,8 +43,8 @@ impl Record {
         Some(&self.text[start..end])
     }
 
-    /// The record as a row.
-    pub fn typed<'a>(&'a self, number: u64, line: u64, scratch: &'a Bump) -> Read<'a> {
+    /// The typed row, or the first column that cannot be read.
+    pub fn typed<'a>(&'a self, number: u64, line: u64, scratch: &'a Bump) -> ParsedRow<'a> {
         let (is, must) = (self.cells, self.layout.width);
         let mut forms = Forms { record: self, bad: (is != must).then_some(is.min(must)) };
         let end = forms.read(Column::End, cell::time);
@@ -64,10 +66,12 @@ impl Record {
             cells: self,
         };
         match forms.bad {
-            Some(bad) => {
-                Read::Unreadable(Unreadable { number, line, column: self.layout.column_at(bad) })
-            }
-            None => Read::Row(row),
+            Some(bad) => ParsedRow::Unreadable(UnreadableRow {
+                number,
+                line,
+                column: self.layout.column_at(bad),
+            }),
+            None => ParsedRow::Row(row),
         }
     }
 
@@ -90,7 +94,8 @@ impl Record {
     }
 }
 
-/// Cells read by their columns' forms, and the first in the file's order that has not its own.
+/// Reads cells by the formats of their columns, and keeps the first position, in the order of the
+/// file, that fails.
 struct Forms<'a> {
     record: &'a Record,
     bad: Option<usize>,
@@ -117,12 +122,14 @@ impl Cells for Record {
     }
 }
 
-/// The text of a cell: in the encoding given, else UTF-8 where it is that and Windows-1252 where not. Never fails: what
-/// the encoding given does not have becomes U+FFFD.
-pub fn decode(cell: &[u8], encoding: Option<Encoding>) -> Cow<'_, str> {
+/// The text of a cell in the given encoding. Without one, UTF-8 when the cell is valid UTF-8, else
+/// Windows-1252. Never fails: bytes that the encoding does not have become U+FFFD.
+pub fn decode(cell: &[u8], encoding: Option<TextEncoding>) -> Cow<'_, str> {
     match (encoding, std::str::from_utf8(cell)) {
-        (None | Some(Encoding::Utf8), Ok(text)) => Cow::Borrowed(text),
-        (Some(Encoding::Utf8), Err(_)) => String::from_utf8_lossy(cell),
-        (None | Some(Encoding::Windows1252), _) => WINDOWS_1252.decode_without_bom_handling(cell).0,
+        (None | Some(TextEncoding::Utf8), Ok(text)) => Cow::Borrowed(text),
+        (Some(TextEncoding::Utf8), Err(_)) => String::from_utf8_lossy(cell),
+        (None | Some(TextEncoding::Windows1252), _) => {
+            WINDOWS_1252.decode_without_bom_handling(cell).0
+        }
     }
 }

@@ -67,7 +67,7 @@ fn latin(text: &[u8]) -> Vec<u8> {
 
 /// A row that outlives the reader's buffer.
 #[derive(Debug, Clone, PartialEq)]
-struct Kept {
+struct OwnedRow {
     number: u64,
     date: Option<Day>,
     times: (Option<u16>, Option<u16>),
@@ -81,14 +81,14 @@ struct Kept {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Seen {
-    Row(Box<Kept>),
-    Unreadable(Unreadable),
+enum ReadRow {
+    Row(Box<OwnedRow>),
+    Unreadable(UnreadableRow),
     Failed(String),
 }
 
-fn keep(row: &Row<'_>) -> Kept {
-    Kept {
+fn keep(row: &Row<'_>) -> OwnedRow {
+    OwnedRow {
         number: row.number,
         date: row.date,
         times: (row.start, row.end),
@@ -106,10 +106,10 @@ fn keep(row: &Row<'_>) -> Kept {
 }
 
 /// Everything a file says, to its end or first error.
-fn read(bytes: &[u8], format: &Format) -> Vec<Seen> {
+fn read(bytes: &[u8], format: &FileFormat) -> Vec<ReadRow> {
     let failed = |error: FileError| match error {
-        FileError::Io(error) => Seen::Failed(error.kind().to_string()),
-        FileError::Refused(refusal) => Seen::Failed(refusal.to_string()),
+        FileError::Io(error) => ReadRow::Failed(error.kind().to_string()),
+        FileError::Refused(refusal) => ReadRow::Failed(refusal.to_string()),
     };
     let mut seen = Vec::new();
     let mut file = match File::open(bytes, format) {
@@ -118,8 +118,10 @@ fn read(bytes: &[u8], format: &Format) -> Vec<Seen> {
     };
     loop {
         match file.next() {
-            Ok(Some(Read::Row(row))) => seen.push(Seen::Row(Box::new(keep(&row)))),
-            Ok(Some(Read::Unreadable(unreadable))) => seen.push(Seen::Unreadable(unreadable)),
+            Ok(Some(ParsedRow::Row(row))) => seen.push(ReadRow::Row(Box::new(keep(&row)))),
+            Ok(Some(ParsedRow::Unreadable(unreadable))) => {
+                seen.push(ReadRow::Unreadable(unreadable))
+            }
             Ok(None) => return seen,
             Err(error) => {
                 seen.push(failed(error));
@@ -129,21 +131,21 @@ fn read(bytes: &[u8], format: &Format) -> Vec<Seen> {
     }
 }
 
-fn one(row: &[(Column, &str)]) -> Seen {
-    let seen = read(&text(b';', &[with(row)]), &Format::default());
+fn one(row: &[(Column, &str)]) -> ReadRow {
+    let seen = read(&text(b';', &[with(row)]), &FileFormat::default());
     assert_eq!(seen.len(), 1);
     seen.into_iter().next().unwrap()
 }
 
-fn kept(row: &[(Column, &str)]) -> Kept {
+fn kept(row: &[(Column, &str)]) -> OwnedRow {
     match one(row) {
-        Seen::Row(kept) => *kept,
+        ReadRow::Row(kept) => *kept,
         other => panic!("no row: {other:?}"),
     }
 }
 
 #[test]
-fn a_row_is_typed() {
+fn row_is_typed() {
     let row = kept(&[]);
     assert_eq!(row.number, 1);
     assert_eq!(row.date, Some(Day { year: 2025, month: 3, day: 4 }));
@@ -168,7 +170,7 @@ fn empty_cells_are_none() {
 }
 
 #[test]
-fn midnight_without_an_end_is_no_time_and_an_end_before_the_start_is_the_next_day() {
+fn midnight_without_end_is_no_start_and_early_end_is_next_day() {
     for (start, end, times, minutes) in [
         ("00:00", "", (None, None), None),
         ("00:00", "00:30", (Some(0), Some(30)), Some(30)),
@@ -199,7 +201,7 @@ fn contexts_are_whole_tokens() {
 }
 
 #[test]
-fn a_cell_without_its_form_makes_the_row_unreadable_and_the_next_is_read() {
+fn malformed_cell_makes_only_its_row_unreadable() {
     for (column, cell) in [
         (Column::ServiceDate, "04/03/2025"),
         (Column::Start, "8h00"),
@@ -213,50 +215,55 @@ fn a_cell_without_its_form_makes_the_row_unreadable_and_the_next_is_read() {
         (Column::Patient, "TEST, ONE"),
     ] {
         let rows = [good(), with(&[(column, cell)]), good()];
-        let seen = read(&text(b';', &rows), &Format::default());
-        assert_eq!(seen[1], Seen::Unreadable(Unreadable { number: 2, line: 3, column }), "{cell}");
-        assert!(matches!(&seen[..], [Seen::Row(_), _, Seen::Row(last)] if last.number == 3));
+        let seen = read(&text(b';', &rows), &FileFormat::default());
+        assert_eq!(
+            seen[1],
+            ReadRow::Unreadable(UnreadableRow { number: 2, line: 3, column }),
+            "{cell}"
+        );
+        assert!(matches!(&seen[..], [ReadRow::Row(_), _, ReadRow::Row(last)] if last.number == 3));
     }
 }
 
 #[test]
-fn the_first_bad_column_is_the_first_in_the_file() {
+fn first_bad_column_follows_the_order_of_the_file() {
     let bad = [(Column::ServiceDate, "x"), (Column::Paid, "x"), (Column::Units, "x")];
-    let unreadable = |column| Seen::Unreadable(Unreadable { number: 1, line: 2, column });
+    let unreadable = |column| ReadRow::Unreadable(UnreadableRow { number: 1, line: 2, column });
     assert_eq!(one(&bad), unreadable(Column::ServiceDate));
     assert_eq!(one(&bad[1..]), unreadable(Column::Units));
     let turned = |row: Vec<String>| row.into_iter().rev().collect::<Vec<_>>().join(";");
     let bytes = format!("{}\n{}\n", turned(header()), turned(with(&bad)));
-    assert_eq!(read(bytes.as_bytes(), &Format::default()), [unreadable(Column::Paid)]);
+    assert_eq!(read(bytes.as_bytes(), &FileFormat::default()), [unreadable(Column::Paid)]);
 }
 
 #[test]
-fn a_row_with_a_cell_too_few_or_too_many_is_unreadable() {
-    let unreadable = |column| vec![Seen::Unreadable(Unreadable { number: 1, line: 2, column })];
+fn row_with_wrong_cell_count_is_unreadable() {
+    let unreadable =
+        |column| vec![ReadRow::Unreadable(UnreadableRow { number: 1, line: 2, column })];
     let mut short = good();
     short.truncate(17);
     assert_eq!(
-        read(&text(b';', &[short.clone()]), &Format::default()),
+        read(&text(b';', &[short.clone()]), &FileFormat::default()),
         unreadable(Column::TotalPreliminary)
     );
     short.truncate(1);
-    assert_eq!(read(&text(b';', &[short]), &Format::default()), unreadable(Column::Invoice));
+    assert_eq!(read(&text(b';', &[short]), &FileFormat::default()), unreadable(Column::Invoice));
     let mut long = good();
     long.push(String::new());
-    assert_eq!(read(&text(b';', &[long]), &Format::default()), unreadable(Column::GrandTotal));
+    assert_eq!(read(&text(b';', &[long]), &FileFormat::default()), unreadable(Column::GrandTotal));
     // A delimiter that was not quoted moves what is behind it.
     let mut moved = good();
     moved.insert(9, "more".into());
-    assert_eq!(read(&text(b';', &[moved]), &Format::default()), unreadable(Column::Code));
+    assert_eq!(read(&text(b';', &[moved]), &FileFormat::default()), unreadable(Column::Code));
 }
 
 #[test]
-fn delimiter_encoding_and_line_ends_make_no_difference() {
+fn delimiter_encoding_and_line_ends_read_alike() {
     let rows =
         [good(), with(&[(Column::Diagnosis, "a;b,c\td\"e\nf")]), with(&[(Column::Contexts, "")])];
-    let expected = read(&text(b';', &rows), &Format::default());
+    let expected = read(&text(b';', &rows), &FileFormat::default());
     assert_eq!(expected.len(), 3);
-    assert!(expected.iter().all(|seen| matches!(seen, Seen::Row(_))));
+    assert!(expected.iter().all(|seen| matches!(seen, ReadRow::Row(_))));
     for delimiter in *b";,\t" {
         let utf8 = text(delimiter, &rows);
         let latin = latin(&utf8);
@@ -269,14 +276,14 @@ fn delimiter_encoding_and_line_ends_make_no_difference() {
         let mistaken = [BYTE_ORDER_MARK, &latin].concat();
         for bytes in [&utf8, &latin, &marked, &unix, &unended, &spaced, &mistaken] {
             for given in [None, Some(delimiter)] {
-                let format = Format { delimiter: given, encoding: None };
+                let format = FileFormat { delimiter: given, encoding: None };
                 assert_eq!(read(bytes, &format), expected, "{delimiter}");
                 assert_eq!(File::open(&bytes[..], &format).ok().unwrap().delimiter(), delimiter);
             }
         }
-        let given = |encoding| Format { delimiter: None, encoding: Some(encoding) };
-        assert_eq!(read(&utf8, &given(Encoding::Utf8)), expected);
-        assert_eq!(read(&latin, &given(Encoding::Windows1252)), expected);
+        let given = |encoding| FileFormat { delimiter: None, encoding: Some(encoding) };
+        assert_eq!(read(&utf8, &given(TextEncoding::Utf8)), expected);
+        assert_eq!(read(&latin, &given(TextEncoding::Windows1252)), expected);
     }
 }
 
@@ -284,24 +291,24 @@ fn delimiter_encoding_and_line_ends_make_no_difference() {
 fn both_encodings_in_one_file_are_read() {
     let mut bytes = text(b';', &[good()]);
     bytes.extend(latin(format!("{}\r\n", good().join(";")).as_bytes()));
-    let seen = read(&bytes, &Format::default());
-    let [Seen::Row(first), Seen::Row(second)] = &seen[..] else { panic!("two rows") };
+    let seen = read(&bytes, &FileFormat::default());
+    let [ReadRow::Row(first), ReadRow::Row(second)] = &seen[..] else { panic!("two rows") };
     assert_eq!(first.cells, second.cells);
 }
 
 #[test]
-fn an_encoding_given_is_obeyed() {
+fn given_encoding_is_used() {
     let bytes = text(b';', &[good()]);
-    let format = Format { delimiter: None, encoding: Some(Encoding::Windows1252) };
-    let Seen::Row(row) = &read(&bytes, &format)[0] else { panic!("a row") };
+    let format = FileFormat { delimiter: None, encoding: Some(TextEncoding::Windows1252) };
+    let ReadRow::Row(row) = &read(&bytes, &format)[0] else { panic!("a row") };
     assert_eq!(row.cells[Column::Role as usize].as_deref(), Some("MÃ©decin"));
-    let format = Format { delimiter: None, encoding: Some(Encoding::Utf8) };
-    let Seen::Row(row) = &read(&latin(&bytes), &format)[0] else { panic!("a row") };
+    let format = FileFormat { delimiter: None, encoding: Some(TextEncoding::Utf8) };
+    let ReadRow::Row(row) = &read(&latin(&bytes), &format)[0] else { panic!("a row") };
     assert_eq!(row.cells[Column::Role as usize].as_deref(), Some("M\u{fffd}decin"));
 }
 
 #[test]
-fn columns_may_be_moved_missing_or_more() {
+fn columns_may_move_be_missing_or_extra() {
     let expected = kept(&[]);
     let order: Vec<usize> = (0..17).rev().chain([Column::Patient as usize]).collect();
     let pick = |row: Vec<String>, extra: &str| {
@@ -309,18 +316,18 @@ fn columns_may_be_moved_missing_or_more() {
         format!("{extra};{};{extra}\n", cells.join(";"))
     };
     let bytes = pick(header(), "Notes") + &pick(good(), "some");
-    let seen = read(bytes.as_bytes(), &Format::default());
-    let [Seen::Row(row)] = &seen[..] else { panic!("a row: {seen:?}") };
+    let seen = read(bytes.as_bytes(), &FileFormat::default());
+    let [ReadRow::Row(row)] = &seen[..] else { panic!("a row: {seen:?}") };
     for column in Column::ALL {
         let there =
             order.contains(&(*column as usize)).then(|| expected.cells[*column as usize].clone());
         assert_eq!(row.cells[*column as usize], there.flatten(), "{column:?}");
     }
-    assert_eq!(Kept { cells: expected.cells.clone(), ..(**row).clone() }, expected);
+    assert_eq!(OwnedRow { cells: expected.cells.clone(), ..(**row).clone() }, expected);
 }
 
 #[test]
-fn lines_are_those_of_the_file() {
+fn unreadable_rows_name_the_line_of_the_file() {
     let quoted = with(&[(Column::Diagnosis, "a\nb\r\nc")]);
     let bad = with(&[(Column::Code, "x")]);
     let rows = text(b';', &[quoted, bad.clone(), good(), bad]);
@@ -329,11 +336,11 @@ fn lines_are_those_of_the_file() {
         ([b"\n\r\n", &rows[..]].concat(), [7, 9]),
         (String::from_utf8(rows).unwrap().replace("\r\n", "\n\n").into_bytes(), [8, 12]),
     ] {
-        let seen = read(&bytes, &Format::default());
+        let seen = read(&bytes, &FileFormat::default());
         let found: Vec<_> = seen
             .iter()
             .filter_map(|seen| match seen {
-                Seen::Unreadable(Unreadable { line, .. }) => Some(*line),
+                ReadRow::Unreadable(UnreadableRow { line, .. }) => Some(*line),
                 _ => None,
             })
             .collect();
@@ -342,15 +349,15 @@ fn lines_are_those_of_the_file() {
 }
 
 fn refused(bytes: &[u8]) -> String {
-    match read(bytes, &Format::default()).pop() {
-        Some(Seen::Failed(sentence)) => sentence,
+    match read(bytes, &FileFormat::default()).pop() {
+        Some(ReadRow::Failed(sentence)) => sentence,
         other => panic!("not refused: {other:?}"),
     }
 }
 
 #[test]
-fn what_is_no_export_is_refused_by_what_shows_it() {
-    let no_header = "its first row has not the titles of an export's columns";
+fn files_that_are_no_export_are_refused() {
+    let no_header = "the first row isn't a claims-export header";
     assert_eq!(refused(b""), no_header);
     assert_eq!(refused(b"\n\r\n\n"), no_header);
     assert_eq!(refused(BYTE_ORDER_MARK), no_header);
@@ -363,26 +370,29 @@ fn what_is_no_export_is_refused_by_what_shows_it() {
     );
     assert_eq!(
         refused(all.replace("Agence", "code").as_bytes()),
-        "the column \"Code\" is there twice"
+        "the column \"Code\" appears twice"
     );
     let utf_16: Vec<_> = all.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    assert_eq!(refused(&utf_16), "it is not text: byte 1");
-    assert_eq!(refused(&[&b"\xFF\xFE"[..], &utf_16].concat()), "it is not text: byte 0");
-    assert_eq!(refused(b"PK\x03\x04\x14\x00\x06\x00"), "it is not text: byte 5");
+    assert_eq!(refused(&utf_16), "the file is not text: byte 1");
+    assert_eq!(refused(&[&b"\xFF\xFE"[..], &utf_16].concat()), "the file is not text: byte 0");
+    assert_eq!(refused(b"PK\x03\x04\x14\x00\x06\x00"), "the file is not text: byte 5");
 }
 
 #[test]
-fn a_nul_refuses_the_file_after_the_rows_before_it() {
+fn nul_refuses_the_file_after_earlier_rows() {
     let rows = text(b';', &vec![good(); 1000]);
     let bytes = [&rows[..], b"2;\0", &rows[..]].concat();
     assert!(bytes.len() > input::BUFFER, "the NUL is behind the first buffer");
-    let seen = read(&bytes, &Format::default());
+    let seen = read(&bytes, &FileFormat::default());
     assert_eq!(seen.len(), 1001);
-    assert_eq!(seen[1000], Seen::Failed(format!("it is not text: byte {}", rows.len() + 2)));
+    assert_eq!(
+        seen[1000],
+        ReadRow::Failed(format!("the file is not text: byte {}", rows.len() + 2))
+    );
 }
 
 #[test]
-fn a_quote_that_is_never_closed_refuses_the_file() {
+fn unclosed_quote_refuses_the_file() {
     let before = text(b';', &[good()]);
     let open = [&before[..], b"2;\"", &good().join(";").into_bytes()].concat();
     assert_eq!(refused(&open), "a quote in the row that begins on line 3 is never closed");
@@ -396,29 +406,29 @@ fn a_quote_that_is_never_closed_refuses_the_file() {
         "the row that begins on line 3 has more than 65536 bytes or 512 cells"
     );
     assert_eq!(
-        read(&[&before[..], b"2;\"\"\"\""].concat(), &Format::default()).len(),
+        read(&[&before[..], b"2;\"\"\"\""].concat(), &FileFormat::default()).len(),
         2,
         "this one is closed"
     );
 }
 
 #[test]
-fn a_record_has_bounds() {
+fn oversized_record_refuses_the_file() {
     let rest = ";".repeat(22);
     let row = |length: usize| format!("{}\n{}{rest}\n", header().join(";"), "x".repeat(length));
     assert!(matches!(
-        &read(row(record::MAX_BYTES - 1).as_bytes(), &Format::default())[..],
-        [Seen::Row(_)]
+        &read(row(record::MAX_BYTES - 1).as_bytes(), &FileFormat::default())[..],
+        [ReadRow::Row(_)]
     ));
     assert!(refused(row(record::MAX_BYTES).as_bytes()).contains("line 2"));
     let cells = |count: usize| format!("{}\n{}\n", header().join(";"), ";".repeat(count - 1));
-    let seen = read(cells(record::MAX_CELLS).as_bytes(), &Format::default());
-    assert!(matches!(&seen[..], [Seen::Unreadable(_)]));
+    let seen = read(cells(record::MAX_CELLS).as_bytes(), &FileFormat::default());
+    assert!(matches!(&seen[..], [ReadRow::Unreadable(_)]));
     assert!(refused(cells(record::MAX_CELLS + 1).as_bytes()).contains("line 2"));
 }
 
 #[test]
-fn an_error_stays() {
+fn error_is_returned_again() {
     struct Failing(usize);
     impl io::Read for Failing {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -430,7 +440,7 @@ fn an_error_stays() {
             if read == 0 { Err(ErrorKind::TimedOut.into()) } else { Ok(read) }
         }
     }
-    let mut file = File::open(Failing(0), &Format::default()).ok().unwrap();
+    let mut file = File::open(Failing(0), &FileFormat::default()).ok().unwrap();
     let mut rows = 0;
     while let Ok(Some(_)) = file.next() {
         rows += 1;
@@ -443,22 +453,22 @@ fn an_error_stays() {
     }
     let bytes = text(b';', &[good(), vec!["\"".repeat(3)]]);
     let bytes = &bytes[..bytes.len() - 3];
-    let mut file = File::open(bytes, &Format::default()).ok().unwrap();
+    let mut file = File::open(bytes, &FileFormat::default()).ok().unwrap();
     assert!(matches!(file.next(), Ok(Some(_))));
     for _ in 0..2 {
-        assert!(matches!(file.next(), Err(FileError::Refused(Refusal::QuoteOpen { line: 3 }))));
+        assert!(matches!(file.next(), Err(FileError::Refused(FileRefusal::QuoteOpen { line: 3 }))));
     }
 }
 
 #[test]
-fn progress_is_the_bytes_behind_the_rows() {
+fn progress_counts_consumed_bytes() {
     let bytes = text(b';', &vec![good(); 500]);
     let row = (bytes.len() - text(b';', &[]).len()) / 500;
-    let mut file = File::open(&bytes[..], &Format::default()).ok().unwrap();
+    let mut file = File::open(&bytes[..], &FileFormat::default()).ok().unwrap();
     for done in 0..500 {
         // The parser leaves a CRLF's second byte for the next record.
         assert_eq!(file.bytes_done() as usize, bytes.len() - (500 - done) * row - 1);
-        assert!(matches!(file.next(), Ok(Some(Read::Row(_)))));
+        assert!(matches!(file.next(), Ok(Some(ParsedRow::Row(_)))));
     }
     assert!(matches!(file.next(), Ok(None)));
     assert!(matches!(file.next(), Ok(None)), "the end stays");
@@ -466,23 +476,24 @@ fn progress_is_the_bytes_behind_the_rows() {
 }
 
 #[test]
-fn a_refusal_tells_machines_what_shows_it() {
-    let params = Refusal::ColumnMissing { column: Column::Paid }.params();
+fn refusal_has_code_and_params() {
+    let params = FileRefusal::ColumnMissing { column: Column::Paid }.params();
     assert_eq!(params["column"], Param::Word("paid".into()));
-    assert_eq!(Refusal::NotText { byte: 7 }.params()["byte"], Param::Number(7));
-    assert_eq!(Refusal::TooWide { line: 9 }.params()["line"], Param::Number(9));
-    assert_eq!(Refusal::QuoteOpen { line: 9 }.code(), schemas::codes::Code::FileMalformed);
-    assert_eq!(Refusal::NoHeader.params(), BTreeMap::from([("line".into(), Param::Number(1))]));
+    assert_eq!(FileRefusal::NotText { byte: 7 }.params()["byte"], Param::Number(7));
+    assert_eq!(FileRefusal::TooWide { line: 9 }.params()["line"], Param::Number(9));
+    assert_eq!(FileRefusal::QuoteOpen { line: 9 }.code(), schemas::codes::Code::FileMalformed);
+    assert_eq!(FileRefusal::NoHeader.params(), BTreeMap::from([("line".into(), Param::Number(1))]));
 }
 
-/// Texts both encodings have, delimiters, quotes and line ends among them. The form of the cell is another matter.
+/// Texts both encodings have, delimiters, quotes and line ends among them. The form of the cell is
+/// another matter.
 fn cell() -> impl Strategy<Value = String> {
     "[ a-zA-Z0-9éÉàôç;,\t\"\r\n'#?-]{0,12}"
 }
 
 proptest! {
     #[test]
-    fn a_row_reads_back_equal_in_every_encoding_and_delimiter(
+    fn row_reads_back_in_every_encoding_and_delimiter(
         words in proptest::collection::vec(cell(), 23),
         typed in proptest::collection::vec(any::<bool>(), 23),
         delimiter in proptest::sample::select(b";,\t".to_vec()),
@@ -501,9 +512,9 @@ proptest! {
         }
         let bytes = text(delimiter, &[row.clone(), good()]);
         let bytes = if in_latin { latin(&bytes) } else { bytes };
-        let seen = read(&bytes, &Format::default());
+        let seen = read(&bytes, &FileFormat::default());
         prop_assert_eq!(seen.len(), 2);
-        let Seen::Row(kept) = &seen[0] else { return Err(TestCaseError::fail("unreadable")) };
+        let ReadRow::Row(kept) = &seen[0] else { return Err(TestCaseError::fail("unreadable")) };
         for column in Column::ALL {
             prop_assert_eq!(kept.cells[*column as usize].as_deref(), Some(row[*column as usize].trim()));
         }

@@ -1,4 +1,4 @@
-//! A filter made ready: what it says of codes as one set, its contexts as the reader gives them.
+//! Row filters in their compiled form: one set of codes, and contexts as the reader gives them.
 
 use schemas::rule::RowFilter;
 
@@ -10,24 +10,24 @@ mod tests;
 /// One past the largest code: codes have at most five digits.
 const CODES: u32 = 100_000;
 
-/// A set of codes, one bit each: 12.5 kB whatever it holds.
-pub(super) struct Codes(Box<[u64]>);
+/// A set of codes with one bit for each possible code: always 12.5 kB.
+pub(super) struct CodeSet(Box<[u64]>);
 
-impl Codes {
+impl CodeSet {
     pub fn none() -> Self {
         Self(vec![0; CODES.div_ceil(64) as usize].into())
     }
 
-    /// Those of the texts that are codes.
-    pub fn of(texts: &[String]) -> Self {
+    /// The texts that are codes.
+    pub fn from_texts(texts: &[String]) -> Self {
         texts.iter().filter_map(|text| text.parse().ok()).collect()
     }
 
-    pub fn has(&self, code: u32) -> bool {
+    pub fn contains(&self, code: u32) -> bool {
         self.0.get(code as usize / 64).is_some_and(|word| word >> (code % 64) & 1 == 1)
     }
 
-    /// Both sets must be whole: word by word.
+    /// Combines two sets word by word.
     fn combine(&mut self, other: &Self, word: impl Fn(u64, u64) -> u64) {
         for (mine, other) in self.0.iter_mut().zip(&other.0) {
             *mine = word(*mine, *other);
@@ -35,7 +35,7 @@ impl Codes {
     }
 }
 
-impl FromIterator<u32> for Codes {
+impl FromIterator<u32> for CodeSet {
     fn from_iter<I: IntoIterator<Item = u32>>(codes: I) -> Self {
         let mut set = Self::none();
         for code in codes.into_iter().filter(|code| *code < CODES) {
@@ -45,20 +45,20 @@ impl FromIterator<u32> for Codes {
     }
 }
 
-/// The rows a check looks at.
-pub(super) struct Rows<'r> {
-    /// Codes that meet the filter; absent when the code does not matter.
-    codes: Option<Codes>,
-    /// Whether a row without a code meets it.
+/// The compiled form of a [`RowFilter`]: matches the rows that a check looks at.
+pub(super) struct RowMatcher<'r> {
+    /// The codes that match. `None` when the code does not matter.
+    codes: Option<CodeSet>,
+    /// Whether a row without a code matches.
     without_code: bool,
     contexts: Vec<String>,
     contexts_not: Vec<String>,
-    places: Places,
+    places: PlacePrefixes,
     gmf: Option<(bool, &'r Tables)>,
     paid: Option<bool>,
 }
 
-impl<'r> Rows<'r> {
+impl<'r> RowMatcher<'r> {
     pub fn resolve(filter: &RowFilter, tables: &'r Tables) -> Self {
         let (codes, without_code) = codes(filter, tables);
         Self {
@@ -66,37 +66,37 @@ impl<'r> Rows<'r> {
             without_code,
             contexts: contexts(&filter.contexts),
             contexts_not: contexts(&filter.contexts_not),
-            places: Places::new(&filter.places),
+            places: PlacePrefixes::new(&filter.places),
             gmf: filter.gmf.map(|gmf| (gmf, tables)),
             paid: filter.paid,
         }
     }
 
-    pub fn meets(&self, row: &Row<'_>) -> bool {
-        self.meets_code(row.code)
+    pub fn matches(&self, row: &Row<'_>) -> bool {
+        self.matches_code(row.code)
             && (self.contexts.is_empty() || carries(row, &self.contexts))
             && !carries(row, &self.contexts_not)
-            && (self.places.is_empty() || self.places.hold(row.place))
+            && (self.places.is_empty() || self.places.contains(row.place))
             && self.gmf.is_none_or(|(gmf, tables)| {
                 row.place.is_some_and(|place| tables.is_gmf(place)) == gmf
             })
             && self.paid.is_none_or(|paid| row.is_paid() == paid)
     }
 
-    fn meets_code(&self, code: Option<u32>) -> bool {
+    fn matches_code(&self, code: Option<u32>) -> bool {
         match (&self.codes, code) {
             (None, _) => true,
             (Some(_), None) => self.without_code,
-            (Some(codes), Some(code)) => codes.has(code),
+            (Some(codes), Some(code)) => codes.contains(code),
         }
     }
 }
 
-/// The codes that meet a filter, and whether a row without one does.
-fn codes(filter: &RowFilter, tables: &Tables) -> (Option<Codes>, bool) {
+/// The codes that a filter matches, and whether it matches a row without a code.
+fn codes(filter: &RowFilter, tables: &Tables) -> (Option<CodeSet>, bool) {
     let mut conditions = Vec::new();
     if !filter.codes.is_empty() {
-        conditions.push(Codes::of(&filter.codes));
+        conditions.push(CodeSet::from_texts(&filter.codes));
     }
     for (wanted, field) in [
         (&filter.leaves, (|entry| &entry.leaf) as fn(&crate::tables::CodeEntry) -> &String),
@@ -118,34 +118,34 @@ fn codes(filter: &RowFilter, tables: &Tables) -> (Option<Codes>, bool) {
         return (met, without_code);
     }
     let mut met = met.unwrap_or_else(|| (0..CODES).collect());
-    met.combine(&Codes::of(&filter.codes_not), |met, not| met & !not);
+    met.combine(&CodeSet::from_texts(&filter.codes_not), |met, not| met & !not);
     (Some(met), without_code)
 }
 
-/// A text of the table of codes as it is compared.
+/// A text of the code table in the form in which texts are compared.
 fn folded(text: &str) -> String {
     text.trim().to_lowercase()
 }
 
-/// Contexts as rows carry them.
+/// Contexts in the form that rows have.
 pub(super) fn contexts(texts: &[String]) -> Vec<String> {
     texts.iter().map(|text| context(text)).collect()
 }
 
-/// One context as rows carry it: upper case, without spaces around it or a leading `#`.
+/// One context in the form that rows have: upper case, without surrounding spaces and leading `#`.
 pub(super) fn context(text: &str) -> String {
     text.trim().trim_start_matches('#').trim().to_uppercase()
 }
 
-/// Whether the row carries one of these contexts.
+/// Whether the row has one of these contexts.
 pub(super) fn carries(row: &Row<'_>, contexts: &[String]) -> bool {
     row.contexts.iter().any(|context| contexts.iter().any(|wanted| wanted == context))
 }
 
-/// First digits of places.
-pub(super) struct Places(Vec<(u32, u32)>);
+/// A set of first digits of places.
+pub(super) struct PlacePrefixes(Vec<(u32, u32)>);
 
-impl Places {
+impl PlacePrefixes {
     pub fn new(prefixes: &[String]) -> Self {
         let cut = |prefix: &String| {
             let behind = 5u32.checked_sub(prefix.len() as u32)?;
@@ -158,7 +158,7 @@ impl Places {
         self.0.is_empty()
     }
 
-    pub fn hold(&self, place: Option<u32>) -> bool {
+    pub fn contains(&self, place: Option<u32>) -> bool {
         place.is_some_and(|place| self.0.iter().any(|(divisor, prefix)| place / divisor == *prefix))
     }
 }

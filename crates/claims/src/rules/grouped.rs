@@ -1,4 +1,4 @@
-//! Checks of what the rows of a group come to over a period.
+//! Checks of groups of rows over a period.
 
 use std::{mem, vec};
 
@@ -9,19 +9,19 @@ use schemas::{
 };
 
 use super::{
-    filter::{Codes, Rows},
-    judge::{Found, Judge, NO_ROW, Seen, packed},
+    evaluator::{Evaluator, FindingSink, KeyedRow, NO_ROW, packed},
+    filter::{CodeSet, RowMatcher},
 };
 use crate::row::Row;
 
 #[cfg(test)]
 mod tests;
 
-/// A group and its period. Parts that the rule does not group by are 0.
+/// The key of a group and its period. Parts that the rule does not group by are 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Group([u32; 5]);
 
-/// How rows are put into groups.
+/// Assigns rows to groups.
 pub(super) struct Grouping {
     per: Vec<GroupKey>,
     period: Period,
@@ -32,9 +32,9 @@ impl Grouping {
         Self { per: per.to_vec(), period }
     }
 
-    /// The row's group; `None` when it lacks a key or the date.
-    fn of(&self, seen: &Seen<'_>) -> Option<Group> {
-        let day = packed(seen.row.date?);
+    /// The group of the row. `None` when the row lacks a key or the date.
+    fn group_of(&self, keyed: &KeyedRow<'_>) -> Option<Group> {
+        let day = packed(keyed.row.date?);
         let mut group = [0; 5];
         group[0] = match self.period {
             Period::Day => day,
@@ -43,71 +43,71 @@ impl Grouping {
         };
         for (part, key) in group[1..].iter_mut().zip(&self.per) {
             *part = match key {
-                GroupKey::Patient => seen.patient?,
-                GroupKey::Doctor => seen.doctor?,
-                GroupKey::Code => seen.row.code?,
-                GroupKey::Place => seen.row.place?,
+                GroupKey::Patient => keyed.patient?,
+                GroupKey::Doctor => keyed.doctor?,
+                GroupKey::Code => keyed.row.code?,
+                GroupKey::Place => keyed.row.place?,
             };
         }
         Some(Group(group))
     }
 }
 
-/// Groups told in one go: findings are a hundred times what a rule keeps of a group, so that all at once could be more
-/// than everything else in memory.
-const TOLD: usize = 4096;
+/// Groups that one call concludes. A finding takes a hundred times the memory of a group, so all
+/// findings at once could exceed everything else in memory.
+const CONCLUSION_SLICE: usize = 4096;
 
-/// What a rule keeps of each group: gathered by group, then told by row.
+/// What a rule keeps of each group: collected by group, then concluded in the order of rows.
 struct Groups<S> {
     gathered: FxHashMap<Group, S>,
-    to_tell: Option<vec::IntoIter<S>>,
+    sorted: Option<vec::IntoIter<S>>,
 }
 
-/// A group of which a row stands for the whole.
-trait Stands {
-    /// The row at which the group is told.
+/// A group whose findings name one of its rows.
+trait Representative {
+    /// The row that the group's finding names.
     fn row(&self) -> u32;
 }
 
-impl<S: Stands> Groups<S> {
+impl<S: Representative> Groups<S> {
     fn new() -> Self {
-        Self { gathered: FxHashMap::default(), to_tell: None }
+        Self { gathered: FxHashMap::default(), sorted: None }
     }
 
     fn entry(&mut self, group: Group, new: S) -> &mut S {
         self.gathered.entry(group).or_insert(new)
     }
 
-    /// Tells the next groups. False when there are no more.
-    fn tell(&mut self, tell: impl FnMut(S)) -> bool {
+    /// Concludes the next groups in the order of rows. False when none is left.
+    fn drain_slice(&mut self, conclude: impl FnMut(S)) -> bool {
         let gathered = &mut self.gathered;
-        let to_tell = self.to_tell.get_or_insert_with(|| {
+        let sorted = self.sorted.get_or_insert_with(|| {
             let mut groups: Vec<S> = mem::take(gathered).into_values().collect();
-            groups.sort_unstable_by_key(Stands::row);
+            groups.sort_unstable_by_key(Representative::row);
             groups.into_iter()
         });
-        to_tell.by_ref().take(TOLD).for_each(tell);
-        to_tell.len() > 0
+        sorted.by_ref().take(CONCLUSION_SLICE).for_each(conclude);
+        sorted.len() > 0
     }
 }
 
 pub(super) struct Once<'r> {
     grouping: Grouping,
     cents: i64,
-    when: Rows<'r>,
-    groups: Groups<Billed>,
+    when: RowMatcher<'r>,
+    groups: Groups<BillingCount>,
 }
 
 #[derive(Clone, Copy)]
-struct Billed {
+struct BillingCount {
     count: u32,
     paid: u32,
     first_paid: u32,
     first_unpaid: u32,
 }
 
-impl Billed {
-    /// What is to be told; `None` when it was billed once.
+impl BillingCount {
+    /// The outcome of the group. `None` when it was billed once.
     fn outcome(&self) -> Option<FindingOutcome> {
         match (self.count, self.paid) {
             (1, _) => None,
@@ -118,7 +118,7 @@ impl Billed {
     }
 }
 
-impl Stands for Billed {
+impl Representative for BillingCount {
     fn row(&self) -> u32 {
         match self.outcome() {
             None => self.first_paid.min(self.first_unpaid),
@@ -129,32 +129,32 @@ impl Stands for Billed {
 }
 
 impl<'r> Once<'r> {
-    pub fn new(grouping: Grouping, cents: i64, when: Rows<'r>) -> Self {
+    pub fn new(grouping: Grouping, cents: i64, when: RowMatcher<'r>) -> Self {
         Self { grouping, cents, when, groups: Groups::new() }
     }
 }
 
-impl Judge for Once<'_> {
-    fn row(&mut self, seen: &Seen<'_>, _found: &mut Found<'_>) {
-        if !self.when.meets(seen.row) {
+impl Evaluator for Once<'_> {
+    fn row(&mut self, keyed: &KeyedRow<'_>, _found: &mut FindingSink<'_>) {
+        if !self.when.matches(keyed.row) {
             return;
         }
-        let Some(group) = self.grouping.of(seen) else {
+        let Some(group) = self.grouping.group_of(keyed) else {
             return;
         };
-        let none = Billed { count: 0, paid: 0, first_paid: NO_ROW, first_unpaid: NO_ROW };
+        let none = BillingCount { count: 0, paid: 0, first_paid: NO_ROW, first_unpaid: NO_ROW };
         let billed = self.groups.entry(group, none);
         billed.count = billed.count.saturating_add(1);
-        if seen.row.is_paid() {
+        if keyed.row.is_paid() {
             billed.paid = billed.paid.saturating_add(1);
-            billed.first_paid = billed.first_paid.min(seen.at);
+            billed.first_paid = billed.first_paid.min(keyed.at);
         } else {
-            billed.first_unpaid = billed.first_unpaid.min(seen.at);
+            billed.first_unpaid = billed.first_unpaid.min(keyed.at);
         }
     }
 
-    fn conclude(&mut self, found: &mut Found<'_>) -> bool {
-        self.groups.tell(|billed| {
+    fn conclude(&mut self, found: &mut FindingSink<'_>) -> bool {
+        self.groups.drain_slice(|billed| {
             let row = billed.row().into();
             let Some(outcome) = billed.outcome() else {
                 return found.pass(row);
@@ -169,21 +169,21 @@ impl Judge for Once<'_> {
 pub(super) struct SumLimit<'r> {
     grouping: Grouping,
     unit: Unit,
-    /// With the codes of each; any when absent.
-    terms: Vec<(Option<Codes>, TermAmount)>,
+    /// Each with its codes. `None` for any code.
+    terms: Vec<(Option<CodeSet>, TermAmount)>,
     limit: i64,
-    when: Rows<'r>,
-    groups: Groups<Sum>,
+    when: RowMatcher<'r>,
+    groups: Groups<GroupSum>,
 }
 
 #[derive(Clone, Copy)]
-struct Sum {
-    /// Wide enough for every sum of amounts, so that their order cannot matter.
+struct GroupSum {
+    /// Wide enough for every sum of amounts, so their order does not matter.
     total: i128,
     first: u32,
 }
 
-impl Stands for Sum {
+impl Representative for GroupSum {
     fn row(&self) -> u32 {
         self.first
     }
@@ -195,20 +195,20 @@ impl<'r> SumLimit<'r> {
         unit: Unit,
         terms: &[SumTerm],
         limit: i64,
-        when: Rows<'r>,
+        when: RowMatcher<'r>,
     ) -> Self {
         let term = |term: &SumTerm| {
-            ((!term.codes.is_empty()).then(|| Codes::of(&term.codes)), term.amount)
+            ((!term.codes.is_empty()).then(|| CodeSet::from_texts(&term.codes)), term.amount)
         };
         let terms = terms.iter().map(term).collect();
         Self { grouping, unit, terms, limit, when, groups: Groups::new() }
     }
 
-    /// What the row adds; `None` when no term names its code, or the term's column is empty.
+    /// What the row adds. `None` when no term names its code, or the column of the term is empty.
     fn adds(&self, row: &Row<'_>) -> Option<i64> {
-        let named = |codes: &Option<Codes>| match codes {
+        let named = |codes: &Option<CodeSet>| match codes {
             None => true,
-            Some(codes) => row.code.is_some_and(|code| codes.has(code)),
+            Some(codes) => row.code.is_some_and(|code| codes.contains(code)),
         };
         match self.terms.iter().find(|(codes, _)| named(codes))?.1 {
             TermAmount::Fixed(amount) => Some(amount),
@@ -220,24 +220,24 @@ impl<'r> SumLimit<'r> {
     }
 }
 
-impl Judge for SumLimit<'_> {
-    fn row(&mut self, seen: &Seen<'_>, _found: &mut Found<'_>) {
-        let Some(amount) = self.adds(seen.row) else {
+impl Evaluator for SumLimit<'_> {
+    fn row(&mut self, keyed: &KeyedRow<'_>, _found: &mut FindingSink<'_>) {
+        let Some(amount) = self.adds(keyed.row) else {
             return;
         };
-        if !self.when.meets(seen.row) {
+        if !self.when.matches(keyed.row) {
             return;
         }
-        if let Some(group) = self.grouping.of(seen) {
-            let sum = self.groups.entry(group, Sum { total: 0, first: NO_ROW });
+        if let Some(group) = self.grouping.group_of(keyed) {
+            let sum = self.groups.entry(group, GroupSum { total: 0, first: NO_ROW });
             sum.total += i128::from(amount);
-            sum.first = sum.first.min(seen.at);
+            sum.first = sum.first.min(keyed.at);
         }
     }
 
-    fn conclude(&mut self, found: &mut Found<'_>) -> bool {
+    fn conclude(&mut self, found: &mut FindingSink<'_>) -> bool {
         let (limit, unit) = (self.limit, self.unit);
-        self.groups.tell(|sum| {
+        self.groups.drain_slice(|sum| {
             let row = sum.first.into();
             let most = if sum.total < 0 { i64::MIN } else { i64::MAX };
             let total = i64::try_from(sum.total).unwrap_or(most);
@@ -266,49 +266,54 @@ impl Judge for SumLimit<'_> {
 
 pub(super) struct MissingThoughDue<'r> {
     grouping: Grouping,
-    due: Rows<'r>,
-    missing: Rows<'r>,
+    due: RowMatcher<'r>,
+    missing: RowMatcher<'r>,
     gain_cents: i64,
-    groups: Groups<Due>,
+    groups: Groups<DueFee>,
 }
 
 #[derive(Clone, Copy)]
-struct Due {
+struct DueFee {
     first: u32,
     billed: bool,
 }
 
-impl Stands for Due {
+impl Representative for DueFee {
     fn row(&self) -> u32 {
         self.first
     }
 }
 
 impl<'r> MissingThoughDue<'r> {
-    pub fn new(grouping: Grouping, due: Rows<'r>, missing: Rows<'r>, gain_cents: i64) -> Self {
+    pub fn new(
+        grouping: Grouping,
+        due: RowMatcher<'r>,
+        missing: RowMatcher<'r>,
+        gain_cents: i64,
+    ) -> Self {
         Self { grouping, due, missing, gain_cents, groups: Groups::new() }
     }
 }
 
-impl Judge for MissingThoughDue<'_> {
-    fn row(&mut self, seen: &Seen<'_>, _found: &mut Found<'_>) {
-        let (due, billed) = (self.due.meets(seen.row), self.missing.meets(seen.row));
+impl Evaluator for MissingThoughDue<'_> {
+    fn row(&mut self, keyed: &KeyedRow<'_>, _found: &mut FindingSink<'_>) {
+        let (due, billed) = (self.due.matches(keyed.row), self.missing.matches(keyed.row));
         if !due && !billed {
             return;
         }
-        if let Some(group) = self.grouping.of(seen) {
-            let state = self.groups.entry(group, Due { first: NO_ROW, billed: false });
+        if let Some(group) = self.grouping.group_of(keyed) {
+            let state = self.groups.entry(group, DueFee { first: NO_ROW, billed: false });
             state.billed |= billed;
             if due {
-                state.first = state.first.min(seen.at);
+                state.first = state.first.min(keyed.at);
             }
         }
     }
 
-    fn conclude(&mut self, found: &mut Found<'_>) -> bool {
+    fn conclude(&mut self, found: &mut FindingSink<'_>) -> bool {
         let gain = self.gain_cents;
-        self.groups.tell(|state| match state.first {
-            // Billed, and nothing was due.
+        self.groups.drain_slice(|state| match state.first {
+            // Billed although nothing was due.
             NO_ROW => {}
             first if state.billed => found.pass(first.into()),
             first => found.gain(

@@ -1,8 +1,9 @@
-//! The office fees of a doctor's day: two codes, billed once for the registered patients and once for the walk-ins, or
-//! the larger one alone.
+//! The office fees of a doctor's day: two codes, billed once for the registered patients and once
+//! for the walk-in patients, or the larger one alone.
 //!
-//! Each step takes what the one before left, in this order: place, minimum, maximum, better, pass. A fee that is wrong by
-//! its place or its minimum counts for nothing after that, but no advice is given to a day with something wrong.
+//! The steps run in this order, each on what the one before left: place, minimum, maximum, missed
+//! gain, pass. A fee with a wrong place or without its minimum takes no part in later steps. A day
+//! with a breach gets no advice on gains.
 
 use std::mem;
 
@@ -13,67 +14,67 @@ use schemas::{
 };
 
 use super::{
-    filter::{Places, carries, contexts},
-    judge::{Found, Judge, NO_ROW, Seen, packed},
+    evaluator::{Evaluator, FindingSink, KeyedRow, NO_ROW, packed},
+    filter::{PlacePrefixes, carries, contexts},
 };
 
 #[cfg(test)]
 mod tests;
 
-/// Gathers the days; [`judge_day`] decides.
+/// Collects the days. [`conclude_day`] evaluates them.
 pub(super) struct OfficeFees<'r> {
     fee: &'r OfficeFee,
     small: Option<u32>,
     large: Option<u32>,
-    office: Places,
+    office: PlacePrefixes,
     walk_in: Vec<String>,
-    /// Where a doctor and a date have their day.
+    /// The index in `days` of each doctor and date.
     numbers: FxHashMap<(u32, u32), u32>,
-    days: Vec<Day>,
-    /// By day and patient: the one map that grows with the visits.
-    patients: FxHashMap<(u32, u32), Patient>,
+    days: Vec<DoctorDay>,
+    /// By day and patient. The only map that grows with the visits.
+    patients: FxHashMap<(u32, u32), DayPatient>,
 }
 
 #[derive(Clone, Copy)]
-struct Patient {
+struct DayPatient {
     first: u32,
-    /// Every row so far carries a walk-in context.
+    /// Whether every row so far has a walk-in context.
     walk_in: bool,
     paid: bool,
 }
 
-/// A doctor's day.
+/// The fees and patients of a doctor's day.
 #[derive(Default)]
-struct Day {
-    fees: Vec<Billed>,
-    registered: Patients,
-    walk_in: Patients,
+struct DoctorDay {
+    fees: Vec<BilledFee>,
+    registered: PatientGroup,
+    walk_in: PatientGroup,
 }
 
 /// A fee that was billed.
 #[derive(Clone, Copy)]
-struct Billed {
+struct BilledFee {
     row: u32,
     large: bool,
-    /// Billed for the walk-ins.
+    /// Whether the fee was billed for the walk-in patients.
     walk_in: bool,
     in_office: bool,
 }
 
-/// The patients of one group.
+/// The patients of one group: how many, and the smallest row.
 #[derive(Clone, Copy)]
-struct Patients {
+struct PatientGroup {
     count: u32,
     first: u32,
 }
 
-impl Default for Patients {
+impl Default for PatientGroup {
     fn default() -> Self {
         Self { count: 0, first: NO_ROW }
     }
 }
 
-impl Patients {
+impl PatientGroup {
     fn add(&mut self, row: u32) {
         self.count += 1;
         self.first = self.first.min(row);
@@ -86,7 +87,7 @@ impl<'r> OfficeFees<'r> {
             fee,
             small: fee.small.code.parse().ok(),
             large: fee.large.code.parse().ok(),
-            office: Places::new(&fee.office_places),
+            office: PlacePrefixes::new(&fee.office_places),
             walk_in: contexts(&fee.walk_in_contexts),
             numbers: FxHashMap::default(),
             days: Vec::new(),
@@ -98,28 +99,28 @@ impl<'r> OfficeFees<'r> {
         let next = self.days.len() as u32;
         let number = *self.numbers.entry((doctor, date)).or_insert(next);
         if number == next {
-            self.days.push(Day::default());
+            self.days.push(DoctorDay::default());
         }
         number
     }
 }
 
-impl Judge for OfficeFees<'_> {
-    fn row(&mut self, seen: &Seen<'_>, _found: &mut Found<'_>) {
-        let (row, at) = (seen.row, seen.at);
-        let (Some(doctor), Some(date)) = (seen.doctor, row.date) else {
+impl Evaluator for OfficeFees<'_> {
+    fn row(&mut self, keyed: &KeyedRow<'_>, _found: &mut FindingSink<'_>) {
+        let (row, at) = (keyed.row, keyed.at);
+        let (Some(doctor), Some(date)) = (keyed.doctor, row.date) else {
             return;
         };
         let large = row.code.is_some() && row.code == self.large;
         let is_fee = large || row.code.is_some() && row.code == self.small;
         let walk_in = carries(row, &self.walk_in);
         if is_fee {
-            let in_office = self.office.hold(row.place);
+            let in_office = self.office.contains(row.place);
             let day = self.day(doctor, packed(date)) as usize;
-            self.days[day].fees.push(Billed { row: at, large, walk_in, in_office });
-        } else if let Some(patient) = seen.patient {
+            self.days[day].fees.push(BilledFee { row: at, large, walk_in, in_office });
+        } else if let Some(patient) = keyed.patient {
             let day = self.day(doctor, packed(date));
-            let new = Patient { first: at, walk_in: true, paid: false };
+            let new = DayPatient { first: at, walk_in: true, paid: false };
             let patient = self.patients.entry((day, patient)).or_insert(new);
             patient.first = patient.first.min(at);
             patient.walk_in &= walk_in;
@@ -127,7 +128,7 @@ impl Judge for OfficeFees<'_> {
         }
     }
 
-    fn conclude(&mut self, found: &mut Found<'_>) -> bool {
+    fn conclude(&mut self, found: &mut FindingSink<'_>) -> bool {
         for ((day, _), patient) in mem::take(&mut self.patients) {
             if self.fee.paid_only && !patient.paid {
                 continue;
@@ -137,31 +138,35 @@ impl Judge for OfficeFees<'_> {
         }
         for day in &mut self.days {
             day.fees.sort_unstable_by_key(|billed| billed.row);
-            judge_day(self.fee, day, found);
+            conclude_day(self.fee, day, found);
         }
         false
     }
 }
 
-/// Says everything there is to say of one day.
-fn judge_day(fee: &OfficeFee, day: &Day, found: &mut Found<'_>) {
-    let before = found.told();
-    let placed = in_place(fee, &day.fees, found);
-    let held = reaching_minimum(fee, day, &placed, found);
-    exceeding_maximum(fee, &held, found);
-    if found.told() == before {
-        better(fee, day, found);
+/// Reports all findings of one day.
+fn conclude_day(fee: &OfficeFee, day: &DoctorDay, found: &mut FindingSink<'_>) {
+    let before = found.len();
+    let in_office = in_private_office(fee, &day.fees, found);
+    let held = check_minimum(fee, day, &in_office, found);
+    check_maximum(fee, &held, found);
+    if found.len() == before {
+        missed_gain(fee, day, found);
     }
-    if found.told() == before
+    if found.len() == before
         && let Some(first) = day.fees.first()
     {
         pass(fee, day, first.row, found);
     }
 }
 
-/// Those billed in a private office.
-fn in_place(fee: &OfficeFee, fees: &[Billed], found: &mut Found<'_>) -> Vec<Billed> {
-    let (placed, elsewhere): (Vec<Billed>, Vec<Billed>) =
+/// The fees that were billed in a private office. Reports the others.
+fn in_private_office(
+    fee: &OfficeFee,
+    fees: &[BilledFee],
+    found: &mut FindingSink<'_>,
+) -> Vec<BilledFee> {
+    let (placed, elsewhere): (Vec<BilledFee>, Vec<BilledFee>) =
         fees.iter().partition(|billed| billed.in_office);
     for billed in elsewhere {
         let tariff = tariff(fee, billed.large);
@@ -171,7 +176,7 @@ fn in_place(fee: &OfficeFee, fees: &[Billed], found: &mut Found<'_>) -> Vec<Bill
     placed
 }
 
-/// What can be done about a fee whose group is too small.
+/// The advice for a fee whose group is too small.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Advice {
     OtherGroup,
@@ -179,13 +184,14 @@ enum Advice {
     Cancel,
 }
 
-/// Those whose group is large enough, or that can be billed for the other one.
-fn reaching_minimum(
+/// The fees whose group is large enough, or that can be billed for the other group. Reports the
+/// others.
+fn check_minimum(
     fee: &OfficeFee,
-    day: &Day,
-    fees: &[Billed],
-    found: &mut Found<'_>,
-) -> Vec<Billed> {
+    day: &DoctorDay,
+    fees: &[BilledFee],
+    found: &mut FindingSink<'_>,
+) -> Vec<BilledFee> {
     let advices: Vec<Option<Advice>> =
         fees.iter().map(|billed| advice(fee, day, fees, *billed)).collect();
     if let ([first, second], [Some(Advice::Cancel), Some(Advice::Cancel)]) = (fees, &advices[..]) {
@@ -207,13 +213,19 @@ fn reaching_minimum(
             held.push(*billed);
         }
         if let Some(advice) = advice {
-            tell_minimum(fee, day, *billed, advice, found);
+            report_minimum(fee, day, *billed, advice, found);
         }
     }
     held
 }
 
-fn tell_minimum(fee: &OfficeFee, day: &Day, billed: Billed, advice: Advice, found: &mut Found<'_>) {
+fn report_minimum(
+    fee: &OfficeFee,
+    day: &DoctorDay,
+    billed: BilledFee,
+    advice: Advice,
+    found: &mut FindingSink<'_>,
+) {
     let tariff = tariff(fee, billed.large);
     let row = billed.row.into();
     let code = ("code", tariff.code.as_str().into());
@@ -237,8 +249,13 @@ fn tell_minimum(fee: &OfficeFee, day: &Day, billed: Billed, advice: Advice, foun
     }
 }
 
-/// What is to be done about a fee; `None` when its group is large enough.
-fn advice(fee: &OfficeFee, day: &Day, fees: &[Billed], billed: Billed) -> Option<Advice> {
+/// The advice for a fee. `None` when its group is large enough.
+fn advice(
+    fee: &OfficeFee,
+    day: &DoctorDay,
+    fees: &[BilledFee],
+    billed: BilledFee,
+) -> Option<Advice> {
     let billable = tariff(fee, billed.large);
     if reaches(day, billable, billed.walk_in) {
         return None;
@@ -254,15 +271,16 @@ fn advice(fee: &OfficeFee, day: &Day, fees: &[Billed], billed: Billed) -> Option
     })
 }
 
-/// Fees that are right by themselves and too much together.
-fn exceeding_maximum(fee: &OfficeFee, fees: &[Billed], found: &mut Found<'_>) {
+/// Reports fees that are correct alone but exceed the maximum together.
+fn check_maximum(fee: &OfficeFee, fees: &[BilledFee], found: &mut FindingSink<'_>) {
     let total = total(fee, fees);
     if total <= fee.day_limit_cents {
         return;
     }
     let large = fees.iter().any(|billed| billed.large);
     let keep = tariff(fee, large);
-    // As many of the kept code as the limit allows: one by the default amounts, unless three small ones were billed.
+    // As many of the kept code as the limit allows: one by the default amounts, unless three small
+    // ones were billed.
     let same = fees.iter().filter(|billed| billed.large == large).count() as i64;
     let count = same.min(fee.day_limit_cents / keep.cents);
     let mut kept = 0;
@@ -288,8 +306,8 @@ fn exceeding_maximum(fee: &OfficeFee, fees: &[Billed], found: &mut Found<'_>) {
     );
 }
 
-/// What a day with nothing wrong could have brought beyond what was billed. The first that applies.
-fn better(fee: &OfficeFee, day: &Day, found: &mut Found<'_>) {
+/// Reports the first gain that a day without a breach has missed.
+fn missed_gain(fee: &OfficeFee, day: &DoctorDay, found: &mut FindingSink<'_>) {
     match day.fees[..] {
         [] => unbilled(fee, day, found),
         [billed] if !billed.large => {
@@ -313,8 +331,8 @@ fn better(fee: &OfficeFee, day: &Day, found: &mut Found<'_>) {
     }
 }
 
-/// The most that could have been billed on a day without any fee.
-fn unbilled(fee: &OfficeFee, day: &Day, found: &mut Found<'_>) {
+/// Reports the largest amount that could have been billed on a day without a fee.
+fn unbilled(fee: &OfficeFee, day: &DoctorDay, found: &mut FindingSink<'_>) {
     let one = |tariff: &FeeTariff| {
         let walk_in = [false, true].into_iter().find(|walk_in| reaches(day, tariff, *walk_in))?;
         Some((tariff.cents, times(1, &tariff.code), *group(day, walk_in)))
@@ -322,14 +340,14 @@ fn unbilled(fee: &OfficeFee, day: &Day, found: &mut Found<'_>) {
     let both = || {
         let reached = [false, true].into_iter().all(|walk_in| reaches(day, &fee.small, walk_in));
         let (registered, walk_in) = (day.registered, day.walk_in);
-        let patients = Patients {
+        let patients = PatientGroup {
             count: registered.count + walk_in.count,
             first: registered.first.min(walk_in.first),
         };
         reached.then(|| (2 * fee.small.cents, times(2, &fee.small.code), patients))
     };
-    // Of equal ones the first: one fee is simpler than two.
-    let mut best: Option<(i64, String, Patients)> = None;
+    // The first of equal amounts wins, because one fee is simpler than two.
+    let mut best: Option<(i64, String, PatientGroup)> = None;
     for allowed in [one(&fee.large), one(&fee.small), both()].into_iter().flatten() {
         if allowed.0 <= fee.day_limit_cents && best.as_ref().is_none_or(|best| allowed.0 > best.0) {
             best = Some(allowed);
@@ -345,7 +363,7 @@ fn unbilled(fee: &OfficeFee, day: &Day, found: &mut Found<'_>) {
     }
 }
 
-fn pass(fee: &OfficeFee, day: &Day, row: u32, found: &mut Found<'_>) {
+fn pass(fee: &OfficeFee, day: &DoctorDay, row: u32, found: &mut FindingSink<'_>) {
     let total = total(fee, &day.fees);
     let outcome = if total < fee.day_limit_cents {
         FindingOutcome::OfficeFeePass
@@ -364,11 +382,11 @@ fn tariff(fee: &OfficeFee, large: bool) -> &FeeTariff {
     if large { &fee.large } else { &fee.small }
 }
 
-fn total(fee: &OfficeFee, fees: &[Billed]) -> i64 {
+fn total(fee: &OfficeFee, fees: &[BilledFee]) -> i64 {
     fees.iter().map(|billed| tariff(fee, billed.large).cents).sum()
 }
 
-fn group(day: &Day, walk_in: bool) -> &Patients {
+fn group(day: &DoctorDay, walk_in: bool) -> &PatientGroup {
     if walk_in { &day.walk_in } else { &day.registered }
 }
 
@@ -376,11 +394,11 @@ fn minimum(tariff: &FeeTariff, walk_in: bool) -> u32 {
     if walk_in { tariff.min_walk_in } else { tariff.min_registered }
 }
 
-fn reaches(day: &Day, tariff: &FeeTariff, walk_in: bool) -> bool {
+fn reaches(day: &DoctorDay, tariff: &FeeTariff, walk_in: bool) -> bool {
     group(day, walk_in).count >= minimum(tariff, walk_in)
 }
 
-/// A code, or how many times it.
+/// A code, with its count when that is above 1.
 fn times(count: i64, code: &str) -> String {
     if count == 1 { code.to_owned() } else { format!("{count} × {code}") }
 }

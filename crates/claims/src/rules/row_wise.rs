@@ -1,4 +1,4 @@
-//! Checks that need one row alone.
+//! Checks that need only one row.
 
 use std::borrow::Cow;
 
@@ -10,8 +10,8 @@ use schemas::{
 };
 
 use super::{
-    filter::{Codes, Rows, context},
-    judge::{Found, Judge, Seen},
+    evaluator::{Evaluator, FindingSink, KeyedRow},
+    filter::{CodeSet, RowMatcher, context},
 };
 use crate::{
     row::{Day, Row},
@@ -21,49 +21,49 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// The cell's text; `None` when it is empty or the file lacks the column.
+/// The text of the cell. `None` when it is empty or the file lacks the column.
 fn text<'a>(row: &'a Row<'_>, column: Column) -> Option<Cow<'a, str>> {
     row.cells.get(column).filter(|text| !text.is_empty())
 }
 
-/// A code as files write it: four or five digits.
+/// A code as files write it, with four or five digits.
 pub(super) fn code_text(code: u32) -> String {
     format!("{code:04}")
 }
 
 pub(super) struct Required<'r> {
     column: Column,
-    when: Rows<'r>,
+    when: RowMatcher<'r>,
 }
 
 impl<'r> Required<'r> {
-    pub fn new(column: Column, when: Rows<'r>) -> Self {
+    pub fn new(column: Column, when: RowMatcher<'r>) -> Self {
         Self { column, when }
     }
 }
 
-impl Judge for Required<'_> {
-    fn row(&mut self, seen: &Seen<'_>, found: &mut Found<'_>) {
-        if !self.when.meets(seen.row) {
+impl Evaluator for Required<'_> {
+    fn row(&mut self, keyed: &KeyedRow<'_>, found: &mut FindingSink<'_>) {
+        if !self.when.matches(keyed.row) {
             return;
         }
-        let holds = text(seen.row, self.column).is_some();
-        judge_cell(seen, found, self.column, FindingOutcome::RequiredMissing, holds);
+        let holds = text(keyed.row, self.column).is_some();
+        report_cell(keyed, found, self.column, FindingOutcome::RequiredMissing, holds);
     }
 }
 
-/// Tells of one cell whether it is as the rule wants it.
-fn judge_cell(
-    seen: &Seen<'_>,
-    found: &mut Found<'_>,
+/// Reports whether one cell conforms to its rule.
+fn report_cell(
+    keyed: &KeyedRow<'_>,
+    found: &mut FindingSink<'_>,
     column: Column,
     breach: FindingOutcome,
     holds: bool,
 ) {
     if holds {
-        found.pass(seen.row.number);
+        found.pass(keyed.row.number);
     } else {
-        found.breach(seen.row.number, breach, 0, [("column", column.as_str().into())]);
+        found.breach(keyed.row.number, breach, 0, [("column", column.as_str().into())]);
     }
 }
 
@@ -71,28 +71,28 @@ pub(super) struct Pattern<'r> {
     column: Column,
     /// Anchored at both ends.
     pattern: &'r Regex,
-    when: Rows<'r>,
+    when: RowMatcher<'r>,
 }
 
 impl<'r> Pattern<'r> {
-    pub fn new(column: Column, pattern: &'r Regex, when: Rows<'r>) -> Self {
+    pub fn new(column: Column, pattern: &'r Regex, when: RowMatcher<'r>) -> Self {
         Self { column, pattern, when }
     }
 }
 
-impl Judge for Pattern<'_> {
-    fn row(&mut self, seen: &Seen<'_>, found: &mut Found<'_>) {
-        if !self.when.meets(seen.row) {
+impl Evaluator for Pattern<'_> {
+    fn row(&mut self, keyed: &KeyedRow<'_>, found: &mut FindingSink<'_>) {
+        if !self.when.matches(keyed.row) {
             return;
         }
-        if let Some(text) = text(seen.row, self.column) {
+        if let Some(text) = text(keyed.row, self.column) {
             let holds = self.pattern.is_match(&text);
-            judge_cell(seen, found, self.column, FindingOutcome::PatternMismatch, holds);
+            report_cell(keyed, found, self.column, FindingOutcome::PatternMismatch, holds);
         }
     }
 }
 
-/// What a range compares: a number of the row, dates as `YYYYMMDD`, times as minutes since midnight.
+/// The number that a range compares: dates as `YYYYMMDD`, times as minutes since midnight.
 fn measure(row: &Row<'_>, column: Column) -> Option<i64> {
     match column {
         Column::ServiceDate => row.date.map(date_number),
@@ -111,7 +111,8 @@ fn date_number(day: Day) -> i64 {
     i64::from(day.year) * 10_000 + i64::from(day.month) * 100 + i64::from(day.day)
 }
 
-/// The bound as [`measure`] gives what it is compared with; `None` when it is not of the column's type.
+/// The bound as a number that compares with [`measure`]. `None` when the bound does not have the
+/// type of the column.
 pub(super) fn bound(column: Column, bound: &RangeBound) -> Option<i64> {
     match (column, bound) {
         (Column::ServiceDate, RangeBound::Text(text)) => date(text),
@@ -124,7 +125,7 @@ pub(super) fn bound(column: Column, bound: &RangeBound) -> Option<i64> {
     }
 }
 
-/// The number made of the text, when it is exactly so many digits.
+/// The number in the text, when the text has exactly `count` digits.
 fn digits(text: &str, count: usize) -> Option<i64> {
     (text.len() == count && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
 }
@@ -153,7 +154,7 @@ pub(super) struct Range<'r> {
     column: Column,
     min: i64,
     max: i64,
-    when: Rows<'r>,
+    when: RowMatcher<'r>,
 }
 
 impl<'r> Range<'r> {
@@ -161,7 +162,7 @@ impl<'r> Range<'r> {
         column: Column,
         min: Option<&RangeBound>,
         max: Option<&RangeBound>,
-        when: Rows<'r>,
+        when: RowMatcher<'r>,
     ) -> Self {
         let side = |side: Option<&RangeBound>, open| {
             side.and_then(|side| bound(column, side)).unwrap_or(open)
@@ -170,27 +171,27 @@ impl<'r> Range<'r> {
     }
 }
 
-impl Judge for Range<'_> {
-    fn row(&mut self, seen: &Seen<'_>, found: &mut Found<'_>) {
-        if !self.when.meets(seen.row) {
+impl Evaluator for Range<'_> {
+    fn row(&mut self, keyed: &KeyedRow<'_>, found: &mut FindingSink<'_>) {
+        if !self.when.matches(keyed.row) {
             return;
         }
-        if let Some(measure) = measure(seen.row, self.column) {
+        if let Some(measure) = measure(keyed.row, self.column) {
             let holds = (self.min..=self.max).contains(&measure);
-            judge_cell(seen, found, self.column, FindingOutcome::OutOfRange, holds);
+            report_cell(keyed, found, self.column, FindingOutcome::OutOfRange, holds);
         }
     }
 }
 
 pub(super) struct Allowed<'r> {
     column: Column,
-    /// In lower case; contexts as rows carry them.
+    /// In lower case. Contexts have the form that rows have.
     values: FxHashSet<String>,
-    when: Rows<'r>,
+    when: RowMatcher<'r>,
 }
 
 impl<'r> Allowed<'r> {
-    pub fn new(column: Column, values: &[String], when: Rows<'r>) -> Self {
+    pub fn new(column: Column, values: &[String], when: RowMatcher<'r>) -> Self {
         let form = |value: &String| match column {
             Column::Contexts => context(value),
             _ => value.trim().to_lowercase(),
@@ -198,7 +199,7 @@ impl<'r> Allowed<'r> {
         Self { column, values: values.iter().map(form).collect(), when }
     }
 
-    /// Whether what the cell holds is allowed; `None` when it is empty.
+    /// Whether the cell is allowed. `None` when it is empty.
     fn holds(&self, row: &Row<'_>) -> Option<bool> {
         if self.column == Column::Contexts {
             return (!row.contexts.is_empty())
@@ -208,44 +209,44 @@ impl<'r> Allowed<'r> {
     }
 }
 
-impl Judge for Allowed<'_> {
-    fn row(&mut self, seen: &Seen<'_>, found: &mut Found<'_>) {
-        if !self.when.meets(seen.row) {
+impl Evaluator for Allowed<'_> {
+    fn row(&mut self, keyed: &KeyedRow<'_>, found: &mut FindingSink<'_>) {
+        if !self.when.matches(keyed.row) {
             return;
         }
-        if let Some(holds) = self.holds(seen.row) {
-            judge_cell(seen, found, self.column, FindingOutcome::NotAllowed, holds);
+        if let Some(holds) = self.holds(keyed.row) {
+            report_cell(keyed, found, self.column, FindingOutcome::NotAllowed, holds);
         }
     }
 }
 
 pub(super) struct KnownCode<'r> {
-    /// `None` without a table of codes: nothing is known then, which says nothing about the file.
-    known: Option<Codes>,
-    when: Rows<'r>,
+    /// `None` without a code table, because then nothing is known about any code.
+    known: Option<CodeSet>,
+    when: RowMatcher<'r>,
 }
 
 impl<'r> KnownCode<'r> {
-    pub fn new(tables: &Tables, when: Rows<'r>) -> Self {
+    pub fn new(tables: &Tables, when: RowMatcher<'r>) -> Self {
         let mut codes = tables.codes().map(|(code, _)| code).peekable();
         Self { known: codes.peek().is_some().then(|| codes.collect()), when }
     }
 }
 
-impl Judge for KnownCode<'_> {
-    fn row(&mut self, seen: &Seen<'_>, found: &mut Found<'_>) {
-        let (Some(known), Some(code)) = (&self.known, seen.row.code) else {
+impl Evaluator for KnownCode<'_> {
+    fn row(&mut self, keyed: &KeyedRow<'_>, found: &mut FindingSink<'_>) {
+        let (Some(known), Some(code)) = (&self.known, keyed.row.code) else {
             return;
         };
-        if !self.when.meets(seen.row) {
+        if !self.when.matches(keyed.row) {
             return;
         }
-        if known.has(code) {
-            found.pass(seen.row.number);
+        if known.contains(code) {
+            found.pass(keyed.row.number);
         } else {
             let code = code_text(code);
             found.breach(
-                seen.row.number,
+                keyed.row.number,
                 FindingOutcome::CodeUnknown,
                 0,
                 [("code", code.as_str().into())],
@@ -259,16 +260,16 @@ pub(super) struct BetterCode<'r> {
     pub base_cents: i64,
     pub step_minutes: u16,
     pub step_cents: i64,
-    pub when: Rows<'r>,
+    pub when: RowMatcher<'r>,
 }
 
-impl Judge for BetterCode<'_> {
-    fn row(&mut self, seen: &Seen<'_>, found: &mut Found<'_>) {
-        let row = seen.row;
+impl Evaluator for BetterCode<'_> {
+    fn row(&mut self, keyed: &KeyedRow<'_>, found: &mut FindingSink<'_>) {
+        let row = keyed.row;
         let Some(minutes) = row.minutes().filter(|minutes| *minutes >= self.from_minutes) else {
             return;
         };
-        if !self.when.meets(row) {
+        if !self.when.matches(row) {
             return;
         }
         let steps = (minutes - self.from_minutes) / self.step_minutes;

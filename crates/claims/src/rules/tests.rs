@@ -10,8 +10,8 @@ use schemas::{
 };
 use serde_json::json;
 
-use super::{Rules, Wrong, builtin, shipped, validate};
-use crate::check::bench::{Line, find, rule, tables};
+use super::{RuleProblem, Rules, builtin, shipped, validate};
+use crate::check::fixtures::{TestRow, find, rule, tables};
 
 #[test]
 fn every_shipped_rule_is_valid_and_every_kind_is_among_them() {
@@ -63,15 +63,15 @@ fn rules_that_are_off_are_neither_checked_nor_applied() {
     let on = rule(json!({ "kind": "required", "column": "doctor" }));
     let off =
         rule(json!({ "kind": "pattern", "column": "invoice", "pattern": "(", "enabled": false }));
-    let found = find(&[off.clone(), on.clone()], &tables(), &[Line::default()], false);
+    let found = find(&[off.clone(), on.clone()], &tables(), &[TestRow::default()], false);
     assert_eq!(
         found.iter().map(|finding| finding.outcome).collect::<Vec<_>>(),
         [FindingOutcome::RequiredMissing]
     );
     let error = Rules::compile(&[on.clone(), Rule { enabled: true, ..off }]).err().unwrap();
-    assert_eq!((error.field.as_str(), error.wrong), ("pattern", Wrong::Pattern));
+    assert_eq!((error.field.as_str(), error.wrong), ("pattern", RuleProblem::Pattern));
     let error = Rules::compile(&[on.clone(), on]).err().unwrap();
-    assert_eq!((error.field.as_str(), error.wrong), ("id", Wrong::Twice));
+    assert_eq!((error.field.as_str(), error.wrong), ("id", RuleProblem::Twice));
 }
 
 #[test]
@@ -236,8 +236,8 @@ fn any_rule() -> impl Strategy<Value = Rule> {
     )
 }
 
-/// Rows such as no reader gives: every number may be anything.
-fn any_line() -> impl Strategy<Value = Line> {
+/// RowMatcher such as no reader gives: every number may be anything.
+fn any_line() -> impl Strategy<Value = TestRow> {
     let codes = select([8857, 8859, 8875, 19_928, 19_929, 0, 99_999, u32::MAX].as_slice());
     let texts = select(["AR", "G160", "STAR", ""].as_slice()).prop_map(str::to_owned);
     let times = (option::of(0..1440_u16), option::of(0..1440_u16));
@@ -250,7 +250,7 @@ fn any_line() -> impl Strategy<Value = Line> {
         |(date, times, keys, numbers, contexts, cells)| {
             let ((start, end), (place, code, doctor, patient), (units, preliminary, paid)) =
                 (times, keys, numbers);
-            Line {
+            TestRow {
                 date,
                 start,
                 end,

@@ -1,4 +1,4 @@
-//! Whether a rule can be applied: everything a stored rule may get wrong, named by its field.
+//! Validation of rules: everything that can be wrong with a stored rule, by field.
 
 use std::{collections::HashSet, hash::Hash};
 
@@ -17,98 +17,102 @@ use super::{FILE_RULE, filter::context, row_wise};
 #[cfg(test)]
 mod tests;
 
-/// Largest amount in a rule: 100 million dollars. It keeps every sum of a rule's own amounts far from overflowing.
+/// Largest amount in a rule: 100 million dollars. Sums of a rule's own amounts then never overflow.
 pub const MAX_CENTS: i64 = 10_000_000_000;
-/// Longest list in a rule: more than every code the insurer has.
+/// Longest list in a rule. The insurer has fewer codes.
 pub const MAX_LIST: usize = 10_000;
-/// Longest description of a code: the insurer's reach a few hundred characters.
+/// Longest description of a code in characters. The insurer's have a few hundred.
 pub const MAX_DESCRIPTION: usize = 1_000;
 /// Longest pattern, in characters.
 pub const MAX_PATTERN: usize = 500;
-/// Bytes one compiled pattern may take, and again its cache while it runs: what a tenant's 200 rules may cost a worker stays
-/// below half a gigabyte.
+/// Most bytes of a compiled pattern, and of its cache while it runs. A tenant's 200 rules then cost
+/// a worker less than half a gigabyte.
 const PATTERN_BYTES: usize = 1 << 20;
-/// Minutes of a day: no visit is longer.
+/// Minutes of a day. No visit is longer.
 const DAY_MINUTES: u16 = 24 * 60;
 
 /// A rule that cannot be applied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("rule {rule}: {field} {wrong}")]
 pub struct RuleError {
+    /// The rule.
     pub rule: RuleId,
-    /// The field, as the JSON names it; parts of a list or an object behind dots: `when.codes`, `terms.1.codes`.
+    /// The field as JSON names it. Dots separate parts of lists and objects: `when.codes`,
+    /// `terms.1.codes`.
     pub field: String,
-    pub wrong: Wrong,
+    /// What is wrong with the field.
+    pub wrong: RuleProblem,
 }
 
 /// What is wrong with a field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Wrong {
+#[expect(missing_docs, reason = "the messages say what is wrong")]
+pub enum RuleProblem {
     #[error("is empty")]
     Empty,
     #[error("is longer than {0}")]
     TooLong(usize),
-    #[error("is no slug of lower-case letters, digits and dashes")]
+    #[error("must have only lower-case letters, digits and dashes")]
     NotASlug,
-    #[error("names what is about the file itself")]
+    #[error("is reserved for findings about the file")]
     Reserved,
-    #[error("is there twice")]
+    #[error("appears twice")]
     Twice,
-    #[error("does not fit what this kind of check can find")]
+    #[error("does not suit this kind of check")]
     Severity,
-    #[error("is no code of four or five digits")]
+    #[error("must be a code of four or five digits")]
     NotACode,
-    #[error("is not one to five digits")]
+    #[error("must have one to five digits")]
     NotDigits,
-    #[error("is below {min} or above {max}")]
+    #[error("must be from {min} to {max}")]
     OutOfRange { min: i64, max: i64 },
-    #[error("is no pattern, or one that takes too much memory")]
+    #[error("is not a valid pattern, or needs too much memory")]
     Pattern,
     #[error("is a column that cannot be used here")]
     Column,
-    #[error("is not of the column's type")]
+    #[error("does not have the type of the column")]
     BoundType,
-    #[error("is missing: a range has at least one bound")]
+    #[error("is missing: a range needs at least one bound")]
     NoBound,
     #[error("is above the other bound")]
     AboveOther,
-    #[error("is not below that of the larger fee")]
+    #[error("must be below the amount of the larger fee")]
     NotSmaller,
 }
 
 impl RuleError {
-    pub(super) fn new(rule: &Rule, field: impl Into<String>, wrong: Wrong) -> Self {
+    pub(super) fn new(rule: &Rule, field: impl Into<String>, wrong: RuleProblem) -> Self {
         Self { rule: rule.id.clone(), field: field.into(), wrong }
     }
 }
 
-type Field = Result<(), (String, Wrong)>;
+type Field = Result<(), (String, RuleProblem)>;
 
-/// Tells whether a rule can be applied.
+/// Checks whether a rule can be applied.
 ///
 /// # Errors
-/// The first field that is wrong, and why.
+/// The first wrong field, and what is wrong with it.
 pub fn validate(rule: &Rule) -> Result<(), RuleError> {
     head(rule)
         .and_then(|()| check(&rule.check))
         .map_err(|(field, wrong)| RuleError::new(rule, field, wrong))
 }
 
-fn wrong(field: impl Into<String>, wrong: Wrong) -> Field {
+fn wrong(field: impl Into<String>, wrong: RuleProblem) -> Field {
     Err((field.into(), wrong))
 }
 
-fn ensure(holds: bool, field: &str, why: Wrong) -> Field {
+fn ensure(holds: bool, field: &str, why: RuleProblem) -> Field {
     if holds { Ok(()) } else { wrong(field, why) }
 }
 
-/// Puts the field of a part behind that of the whole.
+/// Prefixes the field of a part with the field of the whole.
 fn under(whole: &str, part: Field) -> Field {
     part.map_err(|(field, wrong)| (format!("{whole}.{field}"), wrong))
 }
 
 fn head(rule: &Rule) -> Field {
-    ensure(rule.id.as_str() != FILE_RULE, "id", Wrong::Reserved)?;
+    ensure(rule.id.as_str() != FILE_RULE, "id", RuleProblem::Reserved)?;
     let Bilingual { fr, en } = &rule.name;
     text("name.fr", fr, MAX_TEXT)?;
     text("name.en", en, MAX_TEXT)?;
@@ -117,9 +121,9 @@ fn head(rule: &Rule) -> Field {
     ensure(
         (1..=MAX_SLUG).contains(&category.len()) && category.bytes().all(slug),
         "category",
-        Wrong::NotASlug,
+        RuleProblem::NotASlug,
     )?;
-    // A breach counts as an amount at risk, which a gain or a pass would not.
+    // The amount of a breach counts as at risk, so its severity cannot be a gain or a pass.
     let only_gains =
         matches!(rule.check, RuleCheck::MissingThoughDue { .. } | RuleCheck::BetterCode { .. });
     let fits = match rule.severity {
@@ -127,7 +131,7 @@ fn head(rule: &Rule) -> Field {
         Severity::Optimisation => only_gains,
         Severity::Pass => false,
     };
-    ensure(fits, "severity", Wrong::Severity)
+    ensure(fits, "severity", RuleProblem::Severity)
 }
 
 fn check(check: &RuleCheck) -> Field {
@@ -145,9 +149,9 @@ fn check(check: &RuleCheck) -> Field {
         }
         RuleCheck::Allowed { column, values, when } => {
             list("values", values, |value| {
-                // A value that is nothing but a context's mark would match no context.
+                // A value that is only the mark of a context would match no context.
                 let empty = *column == Column::Contexts && context(value).is_empty();
-                if empty { Err(Wrong::Empty) } else { is_text(value, MAX_DESCRIPTION) }
+                if empty { Err(RuleProblem::Empty) } else { is_text(value, MAX_DESCRIPTION) }
             })?;
             under("when", filter(when))
         }
@@ -165,8 +169,8 @@ fn check(check: &RuleCheck) -> Field {
         RuleCheck::MissingThoughDue { per, due, missing, gain_cents, .. } => {
             keys(per)?;
             under("due", filter(due))?;
-            // With no condition every row would be the missing one.
-            ensure(*missing != RowFilter::default(), "missing", Wrong::Empty)?;
+            // Without a condition, every row would be the missing one.
+            ensure(*missing != RowFilter::default(), "missing", RuleProblem::Empty)?;
             under("missing", filter(missing))?;
             amount("gain_cents", *gain_cents, 1)
         }
@@ -181,25 +185,29 @@ fn check(check: &RuleCheck) -> Field {
     }
 }
 
-fn is_text(text: &str, most: usize) -> Result<(), Wrong> {
+fn is_text(text: &str, most: usize) -> Result<(), RuleProblem> {
     if text.trim().is_empty() {
-        return Err(Wrong::Empty);
+        return Err(RuleProblem::Empty);
     }
-    if text.chars().count() > most { Err(Wrong::TooLong(most)) } else { Ok(()) }
+    if text.chars().count() > most { Err(RuleProblem::TooLong(most)) } else { Ok(()) }
 }
 
 fn text(field: &str, text: &str, most: usize) -> Field {
     is_text(text, most).map_err(|wrong| (field.to_owned(), wrong))
 }
 
-/// A list that is not empty, each part of which is as it should be.
-fn list<T>(field: &str, parts: &[T], each: impl Fn(&T) -> Result<(), Wrong>) -> Field {
-    ensure(!parts.is_empty(), field, Wrong::Empty)?;
+/// Checks a list that must not be empty, and each of its parts.
+fn list<T>(field: &str, parts: &[T], each: impl Fn(&T) -> Result<(), RuleProblem>) -> Field {
+    ensure(!parts.is_empty(), field, RuleProblem::Empty)?;
     list_or_none(field, parts, each)
 }
 
-fn list_or_none<T>(field: &str, parts: &[T], each: impl Fn(&T) -> Result<(), Wrong>) -> Field {
-    ensure(parts.len() <= MAX_LIST, field, Wrong::TooLong(MAX_LIST))?;
+fn list_or_none<T>(
+    field: &str,
+    parts: &[T],
+    each: impl Fn(&T) -> Result<(), RuleProblem>,
+) -> Field {
+    ensure(parts.len() <= MAX_LIST, field, RuleProblem::TooLong(MAX_LIST))?;
     parts.iter().try_for_each(|part| each(part).map_err(|wrong| (field.to_owned(), wrong)))
 }
 
@@ -207,35 +215,35 @@ fn is_digits(text: &str, fewest: usize) -> bool {
     (fewest..=5).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-#[expect(clippy::ptr_arg, reason = "it is handed over as what judges each part of a list")]
-fn is_code(text: &String) -> Result<(), Wrong> {
-    if is_digits(text, 4) { Ok(()) } else { Err(Wrong::NotACode) }
+#[expect(clippy::ptr_arg, reason = "passed as the check of each part of a list")]
+fn is_code(text: &String) -> Result<(), RuleProblem> {
+    if is_digits(text, 4) { Ok(()) } else { Err(RuleProblem::NotACode) }
 }
 
-#[expect(clippy::ptr_arg, reason = "it is handed over as what judges each part of a list")]
-fn is_place(text: &String) -> Result<(), Wrong> {
-    if is_digits(text, 1) { Ok(()) } else { Err(Wrong::NotDigits) }
+#[expect(clippy::ptr_arg, reason = "passed as the check of each part of a list")]
+fn is_place(text: &String) -> Result<(), RuleProblem> {
+    if is_digits(text, 1) { Ok(()) } else { Err(RuleProblem::NotDigits) }
 }
 
-#[expect(clippy::ptr_arg, reason = "it is handed over as what judges each part of a list")]
-fn is_context(text: &String) -> Result<(), Wrong> {
+#[expect(clippy::ptr_arg, reason = "passed as the check of each part of a list")]
+fn is_context(text: &String) -> Result<(), RuleProblem> {
     is_text(&context(text), MAX_TEXT)
 }
 
 fn amount(field: &str, amount: i64, min: i64) -> Field {
     let max = MAX_CENTS;
-    ensure((min..=max).contains(&amount), field, Wrong::OutOfRange { min, max })
+    ensure((min..=max).contains(&amount), field, RuleProblem::OutOfRange { min, max })
 }
 
 fn minutes(field: &str, minutes: u16) -> Field {
     let (min, max) = (1, DAY_MINUTES);
-    let wrong = Wrong::OutOfRange { min: min.into(), max: max.into() };
+    let wrong = RuleProblem::OutOfRange { min: min.into(), max: max.into() };
     ensure((min..=max).contains(&minutes), field, wrong)
 }
 
 fn keys(per: &[GroupKey]) -> Field {
-    ensure(!per.is_empty(), "per", Wrong::Empty)?;
-    ensure(all_differ(per), "per", Wrong::Twice)
+    ensure(!per.is_empty(), "per", RuleProblem::Empty)?;
+    ensure(all_differ(per), "per", RuleProblem::Twice)
 }
 
 fn all_differ<T: Hash + Eq>(parts: &[T]) -> bool {
@@ -261,12 +269,12 @@ fn range(column: Column, min: Option<&RangeBound>, max: Option<&RangeBound>) -> 
         let Some(bound) = bound else { return Ok(None) };
         match row_wise::bound(column, bound) {
             Some(number) => Ok(Some(number)),
-            None => Err((field.to_owned(), Wrong::BoundType)),
+            None => Err((field.to_owned(), RuleProblem::BoundType)),
         }
     };
     match (number("min", min)?, number("max", max)?) {
-        (None, None) => wrong("min", Wrong::NoBound),
-        (Some(min), Some(max)) => ensure(min <= max, "min", Wrong::AboveOther),
+        (None, None) => wrong("min", RuleProblem::NoBound),
+        (Some(min), Some(max)) => ensure(min <= max, "min", RuleProblem::AboveOther),
         _ => Ok(()),
     }
 }
@@ -281,7 +289,7 @@ fn terms(unit: Unit, terms: &[SumTerm]) -> Field {
                     Unit::Cents => matches!(column, Column::Preliminary | Column::Paid),
                     Unit::Minutes | Unit::Units => column == Column::Units,
                 };
-                ensure(fits, "column", Wrong::Column)
+                ensure(fits, "column", RuleProblem::Column)
             }
         });
         under(&format!("terms.{at}"), part)?;
@@ -293,24 +301,24 @@ fn office_fee(fee: &OfficeFee) -> Field {
     under("small", one_fee(&fee.small))?;
     under("large", one_fee(&fee.large))?;
     let number = |fee: &FeeTariff| fee.code.parse::<u32>().ok();
-    ensure(number(&fee.small) != number(&fee.large), "large.code", Wrong::Twice)?;
-    ensure(fee.small.cents < fee.large.cents, "small.cents", Wrong::NotSmaller)?;
-    // Below the larger fee the limit would forbid what the rule advises.
+    ensure(number(&fee.small) != number(&fee.large), "large.code", RuleProblem::Twice)?;
+    ensure(fee.small.cents < fee.large.cents, "small.cents", RuleProblem::NotSmaller)?;
+    // A limit below the larger fee would forbid what the rule advises.
     amount("day_limit_cents", fee.day_limit_cents, fee.large.cents)?;
     list("office_places", &fee.office_places, is_place)?;
     list_or_none("walk_in_contexts", &fee.walk_in_contexts, is_context)
 }
 
 fn one_fee(fee: &FeeTariff) -> Field {
-    ensure(is_code(&fee.code).is_ok(), "code", Wrong::NotACode)?;
+    ensure(is_code(&fee.code).is_ok(), "code", RuleProblem::NotACode)?;
     amount("cents", fee.cents, 1)?;
-    // A minimum of nobody would let every day without patients qualify.
+    // With a minimum of 0, every day without patients would qualify.
     amount("min_registered", fee.min_registered.into(), 1)?;
     amount("min_walk_in", fee.min_walk_in.into(), 1)
 }
 
-/// The pattern, made to match a cell as a whole.
-pub(super) fn whole_pattern(pattern: &str) -> Result<Regex, Wrong> {
+/// Compiles the pattern so that it matches a cell as a whole.
+pub(super) fn whole_pattern(pattern: &str) -> Result<Regex, RuleProblem> {
     is_text(pattern, MAX_PATTERN)?;
     let build = |pattern: &str| {
         let mut builder = RegexBuilder::new(pattern);
@@ -318,9 +326,9 @@ pub(super) fn whole_pattern(pattern: &str) -> Result<Regex, Wrong> {
             .size_limit(PATTERN_BYTES)
             .dfa_size_limit(PATTERN_BYTES)
             .build()
-            .map_err(|_| Wrong::Pattern)
+            .map_err(|_| RuleProblem::Pattern)
     };
-    // By itself first: `a)(b` is a pattern between the parentheses alone.
+    // First alone: `a)(b` is a pattern only between the parentheses.
     build(pattern)?;
     build(&format!(r"\A(?:{pattern})\z"))
 }

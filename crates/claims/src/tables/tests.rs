@@ -22,7 +22,7 @@ fn codes_and_places_are_found_by_number() {
 }
 
 #[test]
-fn delimiter_encoding_and_order_of_the_columns_make_no_difference() {
+fn delimiter_encoding_and_column_order_read_alike() {
     let expected = tables(CODES.as_bytes(), PLACES.as_bytes()).unwrap();
     let turned = "\u{feff}\n top ;cents;x;Leaf;group;CODE\nC - ACTES;;;Intervention;Interventions;08857\r\n\
                   B - CONSULTATION, EXAMEN ET VISITE;4215;y;Visite périodique;Visites;15815";
@@ -33,7 +33,7 @@ fn delimiter_encoding_and_order_of_the_columns_make_no_difference() {
 }
 
 #[test]
-fn the_later_of_two_lines_counts() {
+fn later_of_two_lines_counts() {
     let codes = "code,leaf,group,top,cents\n8857,a,,,1\n8857,b,,,2\n";
     let tables = tables(codes.as_bytes(), b"place,gmf\n55123,oui\n55123,non\n").unwrap();
     assert_eq!(tables.code(8857).unwrap().leaf, "b");
@@ -41,35 +41,35 @@ fn the_later_of_two_lines_counts() {
 }
 
 #[test]
-fn an_empty_input_is_an_empty_table() {
+fn empty_input_gives_empty_table() {
     assert_eq!(tables(b"", b"").unwrap(), Tables::empty());
     assert_eq!(tables(b"\xEF\xBB\xBF\r\n", b"\n").unwrap(), Tables::empty());
 }
 
 #[test]
-fn what_cannot_be_used_is_named_by_table_line_and_column() {
+fn errors_name_table_line_and_column() {
     for (codes, places, said) in [
-        ("code,leaf,group,cents\n", "", "the table of codes lacks the column \"top\""),
-        ("", "place\n55123\n", "the table of establishments lacks the column \"gmf\""),
+        ("code,leaf,group,cents\n", "", "the table of codes has no column \"top\""),
+        ("", "place\n55123\n", "the table of establishments has no column \"gmf\""),
         (
             "code,leaf,group,top,cents\n8857,,,,\nABC,,,,\n",
             "",
-            "line 3 of the table of codes has no usable \"code\"",
+            "line 3 of the table of codes has an invalid \"code\"",
         ),
         (
             "code,leaf,group,top,cents\n8857,,,,9.35\n",
             "",
-            "line 2 of the table of codes has no usable \"cents\"",
+            "line 2 of the table of codes has an invalid \"cents\"",
         ),
         (
             "",
             "place,gmf\n55123,maybe\n",
-            "line 2 of the table of establishments has no usable \"gmf\"",
+            "line 2 of the table of establishments has an invalid \"gmf\"",
         ),
         (
             "code,leaf,group,top,cents\n8857,,,\n",
             "",
-            "line 2 of the table of codes has not as many cells as its header",
+            "line 2 of the table of codes has more or fewer cells than its header",
         ),
     ] {
         assert_eq!(tables(codes.as_bytes(), places.as_bytes()).unwrap_err(), said);

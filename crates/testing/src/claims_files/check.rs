@@ -9,8 +9,8 @@ use std::{
 
 use anyhow::{Context, Result};
 use claims::{
-    check::{Checking, Options, Step},
-    file::Format,
+    check::{CheckOptions, CheckStep, FileCheck},
+    file::FileFormat,
     rules::Rules,
     tables::Tables,
 };
@@ -59,14 +59,14 @@ pub fn check_file(
     mut report: impl FnMut(Finding),
 ) -> Result<CheckResult> {
     let rules = Rules::compile(rules).context("compile the rules")?;
-    let options = Options { list_passes, budget: UNBOUNDED };
-    let mut checking = Checking::begin(file, &Format::default(), &rules, tables, options)
+    let options = CheckOptions { list_passes, budget: UNBOUNDED };
+    let mut checking = FileCheck::new(file, &FileFormat::default(), &rules, tables, options)
         .context("start the check")?;
     let mut findings = Vec::new();
     loop {
         let step = checking.step(&mut findings).context("check the file")?;
         findings.drain(..).for_each(&mut report);
-        if let Step::Done(summary) = step {
+        if let CheckStep::Done(summary) = step {
             let tallies = checking.tallies().map(|(rule, tally)| (rule.clone(), *tally)).collect();
             return Ok(CheckResult { tallies, summary });
         }

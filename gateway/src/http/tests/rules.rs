@@ -199,7 +199,10 @@ async fn a_rule_is_tried_on_a_file_and_nothing_is_stored() {
         let [finding] = &tried["findings"].as_array().unwrap()[..] else { panic!("{tried}") };
         assert_eq!((&finding["row"], &finding["rule"]), (&json!(2), &json!(rule)));
         assert_eq!(finding["outcome"], "required_missing");
-        assert!(finding["message"].as_str().unwrap().contains("is empty"), "{finding}");
+        assert!(
+            finding["message"].as_str().unwrap().contains("is required but empty"),
+            "{finding}"
+        );
         for secret in ["EXEM", "Exemple", "1000001"] {
             assert!(!answer.text.contains(secret), "{}", answer.text);
         }

@@ -1,11 +1,11 @@
-//! Findings and totals on standard output.
+//! Writes findings and totals to standard output.
 
 use std::{
     collections::BTreeMap,
     io::{self, BufWriter, Stdout, Write},
 };
 
-use claims::file::Refusal;
+use claims::file::FileRefusal;
 use schemas::{
     finding::{Finding, Param, money},
     ids::RuleId,
@@ -31,22 +31,22 @@ enum Writer {
 
 /// A finding with its message, as a line of JSON.
 #[derive(Serialize)]
-struct Told<'a> {
+struct MessageLine<'a> {
     #[serde(flatten)]
     finding: &'a Finding,
     message: String,
 }
 
-/// The last line of JSON.
+/// The last line of JSON: the summary.
 #[derive(Serialize)]
-struct Whole<'a> {
+struct SummaryLine<'a> {
     summary: &'a RunSummary,
     rules: BTreeMap<&'a RuleId, &'a RuleTally>,
 }
 
-/// The only line of JSON when nothing could be judged, or the last when that showed late.
+/// The last line of JSON when the file is refused, and the only one when no row was read.
 #[derive(Serialize)]
-struct Refused {
+struct RefusalLine {
     refused: schemas::codes::Code,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     params: BTreeMap<String, Param>,
@@ -62,7 +62,7 @@ impl Output {
         Self { writer, language: args.language(), quiet: args.quiet }
     }
 
-    /// Writes them through to whoever reads.
+    /// Writes findings and flushes them.
     pub fn findings(&mut self, findings: &[Finding]) -> io::Result<()> {
         if findings.is_empty() {
             return Ok(());
@@ -71,7 +71,7 @@ impl Output {
             let message = finding.message(self.language);
             match &mut self.writer {
                 Writer::Text(out) => writeln!(out, "{}", line(finding, &message, self.language))?,
-                Writer::Json(out) => json(out, &Told { finding, message })?,
+                Writer::Json(out) => json(out, &MessageLine { finding, message })?,
                 Writer::Csv(out) => out.serialize(CsvRow {
                     row: finding.row,
                     severity: finding.severity.as_str(),
@@ -85,7 +85,7 @@ impl Output {
         self.flush()
     }
 
-    /// What the whole comes to. A table has no place for it: it goes to standard error then.
+    /// Writes the totals. In CSV, which has no place for totals, they go to standard error.
     pub fn summary<'a>(
         &mut self,
         summary: &RunSummary,
@@ -101,9 +101,9 @@ impl Output {
                     totals(summary, self.language)
                 )?;
             }
-            Writer::Json(out) => json(out, &Whole { summary, rules: tallies.collect() })?,
+            Writer::Json(out) => json(out, &SummaryLine { summary, rules: tallies.collect() })?,
             Writer::Csv(out) => {
-                // Also with no finding there is a header.
+                // The header is written even without findings.
                 if summary.stored == 0 {
                     out.write_record(CsvRow::TITLES)?;
                 }
@@ -115,10 +115,10 @@ impl Output {
         self.flush()
     }
 
-    /// Why there is no summary, where a machine reads; people are told on standard error.
-    pub fn refusal(&mut self, refusal: &Refusal) -> io::Result<()> {
+    /// Writes why there is no summary, for programs. People read standard error.
+    pub fn refusal(&mut self, refusal: &FileRefusal) -> io::Result<()> {
         if let Writer::Json(out) = &mut self.writer {
-            json(out, &Refused { refused: refusal.code(), params: refusal.params() })?;
+            json(out, &RefusalLine { refused: refusal.code(), params: refusal.params() })?;
         }
         self.flush()
     }
@@ -150,7 +150,7 @@ fn json(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-/// `row 12: error: Billed twice … ($9.35) [rule]`, as compilers write theirs.
+/// `row 12: error: Billed twice … ($9.35) [rule]`, in the style of compilers.
 fn line(finding: &Finding, message: &str, language: Language) -> String {
     let french = language == Language::French;
     let place = match (finding.row, french) {
@@ -161,7 +161,7 @@ fn line(finding: &Finding, message: &str, language: Language) -> String {
     };
     let colon = if french { "\u{a0}:" } else { ":" };
     let severity = severity(finding.severity, language);
-    // Most messages name the amount themselves.
+    // Most messages contain the amount.
     let amount = money(finding.cents, language);
     let named = finding.cents == 0 || message.contains(&amount);
     let amount = if named { String::new() } else { format!(" ({amount})") };
@@ -179,7 +179,7 @@ fn severity(severity: Severity, language: Language) -> &'static str {
     }
 }
 
-/// One line per rule: what it found and how long it took over the file.
+/// One line per rule: its findings and its time over the whole file.
 fn rules(tallies: &[(&RuleId, &RuleTally)], language: Language) -> String {
     let titles = match language {
         Language::French => ["règle", "erreurs", "avert.", "gains", "conformes", "temps"],
@@ -232,7 +232,7 @@ fn totals(summary: &RunSummary, language: Language) -> String {
     }
 }
 
-/// A number with its thousands apart, as the language writes them.
+/// A number with separated thousands, as the language writes it.
 pub fn count(number: u64, language: Language) -> String {
     let digits = number.to_string();
     let separator = if language == Language::French { '\u{a0}' } else { ',' };
@@ -251,7 +251,7 @@ mod tests {
     use super::{Language, count};
 
     #[test]
-    fn thousands_stand_apart() {
+    fn thousands_are_separated() {
         for (number, english) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")]
         {
             assert_eq!(count(number, Language::English), english);

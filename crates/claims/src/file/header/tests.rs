@@ -29,7 +29,8 @@ fn base(accented: char) -> &'static str {
     }
 }
 
-/// Windows-1252 taken for UTF-8 by a decoder that believes the lead byte and swallows what should follow it.
+/// Windows-1252 taken for UTF-8 by a decoder that believes the lead byte and swallows what should
+/// follow it.
 fn swallowed(title: &str) -> String {
     let mut characters = title.chars();
     let mut damaged = String::new();
@@ -158,7 +159,7 @@ fn titles_without(left_out: &[Column]) -> Vec<&'static str> {
         .collect()
 }
 
-fn refusal(titles: &[&str]) -> Option<Refusal> {
+fn refusal(titles: &[&str]) -> Option<FileRefusal> {
     Layout::find(titles.iter().copied()).1.err()
 }
 
@@ -167,20 +168,20 @@ fn a_column_that_must_be_there_is_missed_by_name_and_the_others_are_not() {
     assert_eq!(refusal(&titles_without(&[])), None);
     for column in Column::ALL {
         let expected =
-            REQUIRED.contains(column).then_some(Refusal::ColumnMissing { column: *column });
+            REQUIRED.contains(column).then_some(FileRefusal::ColumnMissing { column: *column });
         assert_eq!(refusal(&titles_without(&[*column])), expected, "{column:?}");
     }
     let several = [Column::Paid, Column::Start, Column::Patient];
     assert_eq!(
         refusal(&titles_without(&several)),
-        Some(Refusal::ColumnMissing { column: Column::Start })
+        Some(FileRefusal::ColumnMissing { column: Column::Start })
     );
 }
 
 #[test]
 fn the_first_seventeen_columns_and_the_patient_are_enough() {
     let mut titles: Vec<_> = Column::ALL[..17].iter().map(|column| column.title()).collect();
-    assert_eq!(refusal(&titles), Some(Refusal::ColumnMissing { column: Column::Patient }));
+    assert_eq!(refusal(&titles), Some(FileRefusal::ColumnMissing { column: Column::Patient }));
     titles.push("Patient");
     assert_eq!(refusal(&titles), None);
 }
@@ -191,16 +192,16 @@ fn a_column_that_is_there_twice_refuses_the_file_and_an_extra_one_does_not() {
     titles.extend(["Notes", "Notes", "", ""]);
     assert_eq!(refusal(&titles), None);
     titles.push("unit\u{fffd}s");
-    assert_eq!(refusal(&titles), Some(Refusal::ColumnTwice { column: Column::Units }));
+    assert_eq!(refusal(&titles), Some(FileRefusal::ColumnTwice { column: Column::Units }));
 }
 
 #[test]
 fn a_first_row_with_hardly_a_title_is_no_header() {
-    assert_eq!(refusal(&[]), Some(Refusal::NoHeader));
-    assert_eq!(refusal(&["Code", "Patient", "Agence", "#"]), Some(Refusal::NoHeader));
+    assert_eq!(refusal(&[]), Some(FileRefusal::NoHeader));
+    assert_eq!(refusal(&["Code", "Patient", "Agence", "#"]), Some(FileRefusal::NoHeader));
     assert_eq!(
         refusal(&["Code", "Patient", "Agence", "#", "Fin"]),
-        Some(Refusal::ColumnMissing { column: Column::Invoice })
+        Some(FileRefusal::ColumnMissing { column: Column::Invoice })
     );
 }
 

@@ -1,30 +1,30 @@
 use schemas::rule::RowFilter;
 use serde_json::{Value, json};
 
-use super::{Codes, Places, Rows, context};
-use crate::check::bench::{Line, line, tables};
+use super::{CodeSet, PlacePrefixes, RowMatcher, context};
+use crate::check::fixtures::{TestRow, line, tables};
 
-fn meets(filter: Value, line: &Line) -> bool {
+fn meets(filter: Value, line: &TestRow) -> bool {
     let filter: RowFilter = serde_json::from_value(filter).unwrap();
     let tables = tables();
-    let rows = Rows::resolve(&filter, &tables);
-    line.show(1, |row| rows.meets(row))
+    let rows = RowMatcher::resolve(&filter, &tables);
+    line.show(1, |row| rows.matches(row))
 }
 
 /// One row per line: the filter, the row, and whether the row meets it.
-fn table(cases: Vec<(Value, Line, bool)>) {
+fn table(cases: Vec<(Value, TestRow, bool)>) {
     for (filter, line, expected) in cases {
         assert_eq!(meets(filter.clone(), &line), expected, "{filter} of {line:?}");
     }
 }
 
-fn no_code() -> Line {
-    Line { code: None, ..line(0) }
+fn no_code() -> TestRow {
+    TestRow { code: None, ..line(0) }
 }
 
 #[test]
 fn an_empty_filter_is_met_by_every_row() {
-    table(vec![(json!({}), line(8857), true), (json!({}), Line::default(), true)]);
+    table(vec![(json!({}), line(8857), true), (json!({}), TestRow::default(), true)]);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn contexts_are_compared_whole_and_without_case() {
 
 #[test]
 fn places_are_told_by_their_first_digits_and_the_table_of_establishments() {
-    let nowhere = || Line { place: None, ..line(1) };
+    let nowhere = || TestRow { place: None, ..line(1) };
     table(vec![
         (json!({ "places": ["5"] }), line(1).at(50_000), true),
         (json!({ "places": ["5"] }), line(1).at(59_999), true),
@@ -129,9 +129,9 @@ fn paid_is_above_zero() {
 #[test]
 fn a_set_of_codes_holds_what_was_put_into_it_and_nothing_else() {
     let wanted = [0, 63, 64, 8857, 99_999];
-    let codes: Codes = wanted.into_iter().chain([100_000, u32::MAX]).collect();
-    assert!((0..200_000).all(|code| codes.has(code) == wanted.contains(&code)));
-    assert!(!codes.has(u32::MAX));
+    let codes: CodeSet = wanted.into_iter().chain([100_000, u32::MAX]).collect();
+    assert!((0..200_000).all(|code| codes.contains(code) == wanted.contains(&code)));
+    assert!(!codes.contains(u32::MAX));
 }
 
 #[test]
@@ -139,5 +139,8 @@ fn a_context_is_read_as_the_reader_gives_it() {
     for text in ["g160", "#g160", " # G160 ", "##G160"] {
         assert_eq!(context(text), "G160", "{text}");
     }
-    assert!(!Places::new(&["123456".into()]).hold(Some(12_345)), "six digits are no place");
+    assert!(
+        !PlacePrefixes::new(&["123456".into()]).contains(Some(12_345)),
+        "six digits are no place"
+    );
 }

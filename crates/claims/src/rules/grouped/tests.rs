@@ -1,8 +1,8 @@
 use serde_json::{Value, json};
 
-use crate::check::bench::{Line, line, rule, shipped, told};
+use crate::check::fixtures::{TestRow, line, rule, shipped, told};
 
-fn once(lines: &[Line]) -> Vec<String> {
+fn once(lines: &[TestRow]) -> Vec<String> {
     let rule = rule(json!({
         "kind": "once", "per": ["patient", "code"], "period": "year", "cents": 935,
         "when": { "codes": ["8875", "8876"] }
@@ -10,7 +10,7 @@ fn once(lines: &[Line]) -> Vec<String> {
     told(&rule, lines)
 }
 
-fn fee() -> Line {
+fn fee() -> TestRow {
     line(8875).patient(1)
 }
 
@@ -39,7 +39,7 @@ fn groups_are_apart_by_each_key_and_by_the_period() {
     let apart = [
         fee(),
         fee().patient(2),
-        Line { code: Some(8876), ..fee() },
+        TestRow { code: Some(8876), ..fee() },
         fee().on(2024, 12, 31),
         fee().on(2026, 1, 1),
     ];
@@ -67,10 +67,10 @@ fn a_period_is_a_day_a_month_or_a_year() {
 
 #[test]
 fn a_row_without_a_key_or_a_date_takes_no_part() {
-    let lacking = [line(8875), Line { date: None, ..fee() }, Line { code: None, ..fee() }];
+    let lacking = [line(8875), TestRow { date: None, ..fee() }, TestRow { code: None, ..fee() }];
     assert!(once(&lacking).is_empty());
     let by_place = rule(json!({ "kind": "once", "per": ["doctor", "place"], "period": "day" }));
-    let without = [Line { doctor: None, ..line(1000) }, Line { place: None, ..line(1000) }];
+    let without = [TestRow { doctor: None, ..line(1000) }, TestRow { place: None, ..line(1000) }];
     assert!(told(&by_place, &without).is_empty());
 }
 
@@ -98,7 +98,7 @@ fn the_yearly_fee_is_billed_once() {
     );
 }
 
-fn minutes(lines: &[Line]) -> Vec<String> {
+fn minutes(lines: &[TestRow]) -> Vec<String> {
     told(&shipped("intervention-minutes"), lines)
 }
 
@@ -132,7 +132,7 @@ fn rows_that_add_nothing_to_a_sum_do_not_stand_for_it() {
     assert_eq!(minutes(&[line(8859), line(8859).units(0)]), ["2 pass pass 0"]);
 }
 
-fn sum(unit: &str, terms: Value, limit: i64, lines: &[Line]) -> Vec<String> {
+fn sum(unit: &str, terms: Value, limit: i64, lines: &[TestRow]) -> Vec<String> {
     let rule = rule(json!({
         "kind": "sum_limit", "per": ["doctor"], "period": "day", "unit": unit, "terms": terms, "limit": limit
     }));
@@ -158,7 +158,7 @@ fn a_sum_of_amounts_puts_its_excess_at_stake() {
 #[test]
 fn the_first_term_that_names_the_code_counts() {
     let terms = json!([{ "codes": ["8857"], "fixed": 3 }, { "codes": ["8857", "8859"], "fixed": 5 }, { "fixed": 1 }]);
-    let told = sum("units", terms, 8, &[line(8857), line(8859), Line { code: None, ..line(0) }]);
+    let told = sum("units", terms, 8, &[line(8857), line(8859), TestRow { code: None, ..line(0) }]);
     assert_eq!(told, ["1 error sum_exceeded 0 excess=1 limit=8 total=9 unit=units"]);
 }
 
@@ -171,11 +171,11 @@ fn a_sum_too_large_for_an_amount_is_still_above_its_limit() {
     assert_eq!(sum("cents", terms, 1, &vec![line(1000).paid(i64::MIN); 3]), ["1 pass pass 0"]);
 }
 
-fn missing(lines: &[Line]) -> Vec<String> {
+fn missing(lines: &[TestRow]) -> Vec<String> {
     told(&shipped("gmf-yearly-missing"), lines)
 }
 
-fn visit() -> Line {
+fn visit() -> TestRow {
     line(8857).patient(1)
 }
 

@@ -1,27 +1,27 @@
 use schemas::rule::{OfficeFee, Rule, RuleCheck};
 
-use crate::check::bench::{Line, line, shipped, told};
+use crate::check::fixtures::{TestRow, line, shipped, told};
 
-fn small() -> Line {
+fn small() -> TestRow {
     line(19_928)
 }
 
-fn large() -> Line {
+fn large() -> TestRow {
     line(19_929)
 }
 
-fn visit(patient: u32) -> Line {
+fn visit(patient: u32) -> TestRow {
     line(15_801).patient(patient)
 }
 
-impl Line {
-    fn walk_in(self) -> Line {
+impl TestRow {
+    fn walk_in(self) -> TestRow {
         self.context("G160")
     }
 }
 
 /// So many registered patients, then so many walk-ins.
-fn visits(registered: u32, walk_in: u32) -> Vec<Line> {
+fn visits(registered: u32, walk_in: u32) -> Vec<TestRow> {
     let registered = (0..registered).map(visit);
     registered.chain((0..walk_in).map(|patient| visit(1000 + patient).walk_in())).collect()
 }
@@ -35,11 +35,11 @@ fn with(change: impl FnOnce(&mut OfficeFee)) -> Rule {
 }
 
 /// What is said of a day: its fees from row 1 on, its visits behind them.
-fn by(rule: &Rule, registered: u32, walk_in: u32, fees: &[Line]) -> Vec<String> {
+fn by(rule: &Rule, registered: u32, walk_in: u32, fees: &[TestRow]) -> Vec<String> {
     told(rule, &[fees, &visits(registered, walk_in)].concat())
 }
 
-fn day(registered: u32, walk_in: u32, fees: &[Line]) -> Vec<String> {
+fn day(registered: u32, walk_in: u32, fees: &[TestRow]) -> Vec<String> {
     by(&shipped("office-fee"), registered, walk_in, fees)
 }
 
@@ -85,7 +85,7 @@ fn a_fee_is_billed_in_private_offices_alone() {
     assert_eq!(day(6, 0, &[small().at(49_999)]), [wrong(3240, 19_928)]);
     assert_eq!(day(6, 0, &[small().at(50_000)]), [passes(6, 0, 3240)]);
     assert_eq!(day(12, 0, &[large().at(20_001)]), [wrong(6480, 19_929)]);
-    assert_eq!(day(6, 0, &[Line { place: None, ..small() }]), [wrong(3240, 19_928)]);
+    assert_eq!(day(6, 0, &[TestRow { place: None, ..small() }]), [wrong(3240, 19_928)]);
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn a_day_without_a_fee_could_have_had_the_best_allowed() {
 #[test]
 fn a_patient_counts_once_a_day_and_is_a_walk_in_when_every_row_says_so() {
     let rule = shipped("office-fee");
-    let told_of = |lines: &[Line]| told(&rule, &[&[small()], lines].concat());
+    let told_of = |lines: &[TestRow]| told(&rule, &[&[small()], lines].concat());
     let five = || visits(5, 0);
     assert_eq!(told_of(&[five(), vec![visit(0), visit(0)]].concat()), [cancel(1, 19_928, 6, 5)]);
     assert_eq!(told_of(&[five(), vec![visit(9)]].concat()), [passes(6, 0, 3240)]);
@@ -306,8 +306,8 @@ fn the_group_of_a_fee_is_told_by_whole_contexts() {
 #[test]
 fn only_paid_patients_count_when_the_rule_says_so() {
     let paid = with(|fee| fee.paid_only = true);
-    let of = |lines: Vec<Line>| told(&paid, &[vec![small()], lines].concat());
-    let six_paid: Vec<Line> = (0..6).map(|patient| visit(patient).paid(1)).collect();
+    let of = |lines: Vec<TestRow>| told(&paid, &[vec![small()], lines].concat());
+    let six_paid: Vec<TestRow> = (0..6).map(|patient| visit(patient).paid(1)).collect();
     assert_eq!(of(six_paid.clone()), [passes(6, 0, 3240)]);
     let mut one_unpaid = six_paid;
     one_unpaid[3].paid = Some(0);
@@ -327,7 +327,7 @@ fn only_paid_patients_count_when_the_rule_says_so() {
 #[test]
 fn doctors_and_days_are_apart_and_rows_without_either_take_no_part() {
     let rule = shipped("office-fee");
-    let split: Vec<Line> = visits(12, 0)
+    let split: Vec<TestRow> = visits(12, 0)
         .into_iter()
         .zip(0..)
         .map(|(line, at)| if at % 2 == 0 { line.doctor(2) } else { line.on(2025, 3, 5) })
@@ -338,9 +338,9 @@ fn doctors_and_days_are_apart_and_rows_without_either_take_no_part() {
     assert_eq!(told_of[0], format!("1 error {none}"));
     assert!(told_of[1..].iter().all(|told| told.contains("office_fee_unbilled 3240")));
     let lacking = [
-        Line { doctor: None, ..small() },
-        Line { date: None, ..small() },
-        Line { code: None, ..small() },
+        TestRow { doctor: None, ..small() },
+        TestRow { date: None, ..small() },
+        TestRow { code: None, ..small() },
     ];
     assert!(told(&rule, &lacking).is_empty());
 }

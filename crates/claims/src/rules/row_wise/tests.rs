@@ -3,12 +3,12 @@ use serde_json::{Value, json};
 
 use super::{date, time};
 use crate::{
-    check::bench::{Line, brief, find, line, rule, tables, told},
+    check::fixtures::{TestRow, brief, find, line, rule, tables, told},
     tables::Tables,
 };
 
 /// What a rule says of one row; nothing when it does not look at it.
-fn of(rule: &Rule, line: Line) -> String {
+fn of(rule: &Rule, line: TestRow) -> String {
     told(rule, &[line]).join("; ")
 }
 
@@ -48,7 +48,7 @@ fn a_pattern_matches_the_whole_cell() {
 }
 
 /// The rule's verdict on the row, in short: `in`, `out`, or nothing.
-fn within(column: &str, min: Value, max: Value, line: Line) -> &'static str {
+fn within(column: &str, min: Value, max: Value, line: TestRow) -> &'static str {
     let mut json = json!({ "kind": "range", "column": column });
     for (name, bound) in [("min", min), ("max", max)] {
         if !bound.is_null() {
@@ -162,7 +162,7 @@ fn a_known_code_stands_in_the_table() {
     assert_eq!(of(&rule, line(8858)), "1 error code_unknown 0 code=8858");
     assert_eq!(of(&rule, line(12)), "1 error code_unknown 0 code=0012");
     assert_eq!(
-        of(&rule, Line { code: None, ..line(1) }),
+        of(&rule, TestRow { code: None, ..line(1) }),
         "",
         "a row without a code is not looked at"
     );
@@ -173,7 +173,7 @@ fn a_known_code_stands_in_the_table() {
     );
 }
 
-fn longer(line: Line) -> String {
+fn longer(line: TestRow) -> String {
     let rule = rule(json!({
         "kind": "better_code", "from_minutes": 30, "base_cents": 5970, "step_minutes": 15, "step_cents": 2985,
         "when": { "codes_not": ["8857"] }
@@ -217,7 +217,7 @@ fn a_visit_may_pass_midnight_and_needs_both_times() {
     assert_eq!(longer(line(15_801).time(1430, 20)), gain(30, 5970, 0));
     assert_eq!(longer(line(15_801).time(1430, 19)), "");
     assert_eq!(longer(line(15_801).time(600, 600)), "");
-    let times = |start, end| longer(Line { start, end, ..line(15_801) });
+    let times = |start, end| longer(TestRow { start, end, ..line(15_801) });
     assert_eq!(times(Some(600), None), "");
     assert_eq!(times(None, Some(700)), "");
     assert_eq!(longer(line(8857).time(600, 700)), "", "a row outside the filter is not looked at");
@@ -225,7 +225,7 @@ fn a_visit_may_pass_midnight_and_needs_both_times() {
 
 #[test]
 fn the_shipped_longer_visits_look_at_visits_and_not_at_interventions() {
-    let rule = crate::check::bench::shipped("longer-visits");
+    let rule = crate::check::fixtures::shipped("longer-visits");
     let at =
         |code| find(std::slice::from_ref(&rule), &tables(), &[line(code).time(600, 645)], true);
     assert_eq!(at(15_801).iter().map(brief).collect::<Vec<_>>(), [gain(45, 8955, 0)]);

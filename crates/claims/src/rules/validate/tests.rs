@@ -1,8 +1,8 @@
 use schemas::rule::Rule;
 use serde_json::{Value, json};
 
-use super::{MAX_CENTS, MAX_DESCRIPTION, MAX_LIST, MAX_PATTERN, Wrong, validate};
-use crate::check::bench::rule;
+use super::{MAX_CENTS, MAX_DESCRIPTION, MAX_LIST, MAX_PATTERN, RuleProblem, validate};
+use crate::check::fixtures::rule;
 
 fn required() -> Value {
     json!({ "kind": "required", "column": "doctor" })
@@ -55,7 +55,7 @@ fn set(mut json: Value, field: &str, value: Value) -> Rule {
     rule(json)
 }
 
-fn wrong(rule: &Rule) -> Option<(String, Wrong)> {
+fn wrong(rule: &Rule) -> Option<(String, RuleProblem)> {
     validate(rule).err().map(|error| {
         assert_eq!(error.rule, rule.id);
         (error.field, error.wrong)
@@ -63,7 +63,7 @@ fn wrong(rule: &Rule) -> Option<(String, Wrong)> {
 }
 
 /// Each field set to each value is wrong for that reason, and named.
-fn table(cases: Vec<(Value, &str, Value, Wrong)>) {
+fn table(cases: Vec<(Value, &str, Value, RuleProblem)>) {
     for (json, field, value, why) in cases {
         let rule = set(json, field, value.clone());
         assert_eq!(wrong(&rule), Some((field.to_owned(), why)), "{field}: {value}");
@@ -71,7 +71,7 @@ fn table(cases: Vec<(Value, &str, Value, Wrong)>) {
 }
 
 #[test]
-fn rules_of_every_kind_are_valid_as_they_are_written_here() {
+fn fixture_of_every_kind_is_valid() {
     let mut whole = range("paid");
     whole["min"] = json!(1);
     let others = [
@@ -89,19 +89,19 @@ fn rules_of_every_kind_are_valid_as_they_are_written_here() {
 #[test]
 fn the_head_of_a_rule() {
     table(vec![
-        (required(), "id", json!("file"), Wrong::Reserved),
-        (required(), "category", json!(""), Wrong::NotASlug),
-        (required(), "category", json!("Two words"), Wrong::NotASlug),
-        (required(), "category", json!("a".repeat(41)), Wrong::NotASlug),
-        (required(), "severity", json!("pass"), Wrong::Severity),
-        (required(), "severity", json!("optimisation"), Wrong::Severity),
-        (office(), "severity", json!("optimisation"), Wrong::Severity),
-        (better(), "severity", json!("pass"), Wrong::Severity),
+        (required(), "id", json!("file"), RuleProblem::Reserved),
+        (required(), "category", json!(""), RuleProblem::NotASlug),
+        (required(), "category", json!("Two words"), RuleProblem::NotASlug),
+        (required(), "category", json!("a".repeat(41)), RuleProblem::NotASlug),
+        (required(), "severity", json!("pass"), RuleProblem::Severity),
+        (required(), "severity", json!("optimisation"), RuleProblem::Severity),
+        (office(), "severity", json!("optimisation"), RuleProblem::Severity),
+        (better(), "severity", json!("pass"), RuleProblem::Severity),
     ]);
     let name = |fr: &str, en: &str| wrong(&set(required(), "name", json!({ "fr": fr, "en": en })));
-    assert_eq!(name(" ", "x"), Some(("name.fr".into(), Wrong::Empty)));
-    assert_eq!(name("x", ""), Some(("name.en".into(), Wrong::Empty)));
-    assert_eq!(name(&"é".repeat(121), "x"), Some(("name.fr".into(), Wrong::TooLong(120))));
+    assert_eq!(name(" ", "x"), Some(("name.fr".into(), RuleProblem::Empty)));
+    assert_eq!(name("x", ""), Some(("name.en".into(), RuleProblem::Empty)));
+    assert_eq!(name(&"é".repeat(121), "x"), Some(("name.fr".into(), RuleProblem::TooLong(120))));
     assert_eq!(name("x", &"é".repeat(120)), None);
     for severity in ["warning", "optimisation"] {
         assert_eq!(wrong(&set(missing(), "severity", json!(severity))), None, "{severity}");
@@ -115,25 +115,27 @@ fn filters() {
     let codes = ["", "123", "123456", "88 7", "+8857", "8857é", "٨٨٥٧"];
     let mut cases = vec![];
     for field in ["when.codes", "when.codes_not"] {
-        cases.extend(codes.map(|code| (required(), field, json!(["8857", code]), Wrong::NotACode)));
-        cases.push((required(), field, json!(many), Wrong::TooLong(MAX_LIST)));
+        cases.extend(
+            codes.map(|code| (required(), field, json!(["8857", code]), RuleProblem::NotACode)),
+        );
+        cases.push((required(), field, json!(many), RuleProblem::TooLong(MAX_LIST)));
     }
     for field in ["when.leaves", "when.groups", "when.tops"] {
-        cases.push((required(), field, json!(["x", " "]), Wrong::Empty));
-        cases.push((required(), field, json!([long]), Wrong::TooLong(MAX_DESCRIPTION)));
+        cases.push((required(), field, json!(["x", " "]), RuleProblem::Empty));
+        cases.push((required(), field, json!([long]), RuleProblem::TooLong(MAX_DESCRIPTION)));
     }
     for field in ["when.contexts", "when.contexts_not"] {
-        cases.push((required(), field, json!([" # "]), Wrong::Empty));
-        cases.push((required(), field, json!(["x".repeat(121)]), Wrong::TooLong(120)));
+        cases.push((required(), field, json!([" # "]), RuleProblem::Empty));
+        cases.push((required(), field, json!(["x".repeat(121)]), RuleProblem::TooLong(120)));
     }
     for place in ["", "x", "123456"] {
-        cases.push((required(), "when.places", json!([place]), Wrong::NotDigits));
+        cases.push((required(), "when.places", json!([place]), RuleProblem::NotDigits));
     }
-    cases.push((missing(), "due.codes", json!(["x"]), Wrong::NotACode));
-    cases.push((missing(), "missing.codes", json!(["x"]), Wrong::NotACode));
-    cases.push((missing(), "missing", json!({}), Wrong::Empty));
+    cases.push((missing(), "due.codes", json!(["x"]), RuleProblem::NotACode));
+    cases.push((missing(), "missing.codes", json!(["x"]), RuleProblem::NotACode));
+    cases.push((missing(), "missing", json!({}), RuleProblem::Empty));
     for json in [once(), sum(), better(), json!({ "kind": "known_code" })] {
-        cases.push((json, "when.codes", json!(["x"]), Wrong::NotACode));
+        cases.push((json, "when.codes", json!(["x"]), RuleProblem::NotACode));
     }
     table(cases);
     let full = json!({
@@ -153,9 +155,9 @@ fn patterns() {
             },
         )
     };
-    assert_eq!(pattern(""), Some(Wrong::Empty));
+    assert_eq!(pattern(""), Some(RuleProblem::Empty));
     assert_eq!(pattern(&"é".repeat(MAX_PATTERN)), None);
-    assert_eq!(pattern(&"é".repeat(MAX_PATTERN + 1)), Some(Wrong::TooLong(MAX_PATTERN)));
+    assert_eq!(pattern(&"é".repeat(MAX_PATTERN + 1)), Some(RuleProblem::TooLong(MAX_PATTERN)));
     for bad in [
         "(",
         "a)(b",
@@ -167,13 +169,13 @@ fn patterns() {
         "((((a{99}){99}){99}){99})",
         "a{4294967296}",
     ] {
-        assert_eq!(pattern(bad), Some(Wrong::Pattern), "{bad}");
+        assert_eq!(pattern(bad), Some(RuleProblem::Pattern), "{bad}");
     }
     for good in [r"\w{9}", r"[A-Z]{4}\d{8}", "a|ab", "(?i)g160", r"^x$"] {
         assert_eq!(pattern(good), None, "{good}");
     }
     let filtered = json!({ "kind": "pattern", "column": "invoice", "pattern": "a" });
-    table(vec![(filtered, "when.places", json!([""]), Wrong::NotDigits)]);
+    table(vec![(filtered, "when.places", json!([""]), RuleProblem::NotDigits)]);
 }
 
 #[test]
@@ -188,50 +190,71 @@ fn ranges() {
         wrong(&rule(json))
     };
     let none = || Value::Null;
-    let at = |field: &str, why: Wrong| Some((field.to_owned(), why));
+    let at = |field: &str, why: RuleProblem| Some((field.to_owned(), why));
     for column in ["units", "paid", "preliminary", "code", "place"] {
         assert_eq!(bounds(column, json!(1), json!(1)), None, "{column}");
-        assert_eq!(bounds(column, json!(2), json!(1)), at("min", Wrong::AboveOther), "{column}");
-        assert_eq!(bounds(column, json!("1"), none()), at("min", Wrong::BoundType), "{column}");
-        assert_eq!(bounds(column, none(), none()), at("min", Wrong::NoBound), "{column}");
+        assert_eq!(
+            bounds(column, json!(2), json!(1)),
+            at("min", RuleProblem::AboveOther),
+            "{column}"
+        );
+        assert_eq!(
+            bounds(column, json!("1"), none()),
+            at("min", RuleProblem::BoundType),
+            "{column}"
+        );
+        assert_eq!(bounds(column, none(), none()), at("min", RuleProblem::NoBound), "{column}");
     }
     assert_eq!(bounds("service_date", json!("2025-01-01"), json!("2025-01-01")), None);
     assert_eq!(
         bounds("service_date", json!("2025-01-02"), json!("2025-01-01")),
-        at("min", Wrong::AboveOther)
+        at("min", RuleProblem::AboveOther)
     );
-    assert_eq!(bounds("service_date", none(), json!("2025-02-30")), at("max", Wrong::BoundType));
-    assert_eq!(bounds("service_date", none(), json!(20_250_101)), at("max", Wrong::BoundType));
+    assert_eq!(
+        bounds("service_date", none(), json!("2025-02-30")),
+        at("max", RuleProblem::BoundType)
+    );
+    assert_eq!(
+        bounds("service_date", none(), json!(20_250_101)),
+        at("max", RuleProblem::BoundType)
+    );
     for column in ["start", "end"] {
         assert_eq!(bounds(column, json!("07:00"), json!("19:00")), None);
-        assert_eq!(bounds(column, json!("19:00"), json!("07:00")), at("min", Wrong::AboveOther));
-        assert_eq!(bounds(column, json!("2025-01-01"), none()), at("min", Wrong::BoundType));
+        assert_eq!(
+            bounds(column, json!("19:00"), json!("07:00")),
+            at("min", RuleProblem::AboveOther)
+        );
+        assert_eq!(bounds(column, json!("2025-01-01"), none()), at("min", RuleProblem::BoundType));
     }
     for column in ["patient", "doctor", "invoice", "contexts"] {
         for bound in [json!(1), json!("1"), json!("07:00"), json!("2025-01-01")] {
-            assert_eq!(bounds(column, bound, none()), at("min", Wrong::BoundType), "{column}");
+            assert_eq!(
+                bounds(column, bound, none()),
+                at("min", RuleProblem::BoundType),
+                "{column}"
+            );
         }
     }
     let mut filtered = range("units");
     filtered["min"] = json!(1);
-    table(vec![(filtered, "when.codes", json!(["x"]), Wrong::NotACode)]);
+    table(vec![(filtered, "when.codes", json!(["x"]), RuleProblem::NotACode)]);
 }
 
 #[test]
 fn allowed_values() {
     let allowed = |column: &str| json!({ "kind": "allowed", "column": column, "values": ["x"] });
     table(vec![
-        (allowed("role"), "values", json!([]), Wrong::Empty),
-        (allowed("role"), "values", json!(["x", " "]), Wrong::Empty),
-        (allowed("contexts"), "values", json!(["#"]), Wrong::Empty),
+        (allowed("role"), "values", json!([]), RuleProblem::Empty),
+        (allowed("role"), "values", json!(["x", " "]), RuleProblem::Empty),
+        (allowed("contexts"), "values", json!(["#"]), RuleProblem::Empty),
         (
             allowed("role"),
             "values",
             json!(["x".repeat(MAX_DESCRIPTION + 1)]),
-            Wrong::TooLong(MAX_DESCRIPTION),
+            RuleProblem::TooLong(MAX_DESCRIPTION),
         ),
-        (allowed("role"), "values", json!(vec!["x"; MAX_LIST + 1]), Wrong::TooLong(MAX_LIST)),
-        (allowed("role"), "when.codes", json!(["x"]), Wrong::NotACode),
+        (allowed("role"), "values", json!(vec!["x"; MAX_LIST + 1]), RuleProblem::TooLong(MAX_LIST)),
+        (allowed("role"), "when.codes", json!(["x"]), RuleProblem::NotACode),
     ]);
     assert_eq!(
         wrong(&set(allowed("role"), "values", json!(["#"]))),
@@ -242,12 +265,12 @@ fn allowed_values() {
 
 #[test]
 fn groups_and_amounts() {
-    let amount = |min| Wrong::OutOfRange { min, max: MAX_CENTS };
-    let minutes = || Wrong::OutOfRange { min: 1, max: 1440 };
+    let amount = |min| RuleProblem::OutOfRange { min, max: MAX_CENTS };
+    let minutes = || RuleProblem::OutOfRange { min: 1, max: 1440 };
     let mut cases = vec![];
     for json in [once(), sum(), missing()] {
-        cases.push((json.clone(), "per", json!([]), Wrong::Empty));
-        cases.push((json, "per", json!(["patient", "code", "patient"]), Wrong::Twice));
+        cases.push((json.clone(), "per", json!([]), RuleProblem::Empty));
+        cases.push((json, "per", json!(["patient", "code", "patient"]), RuleProblem::Twice));
     }
     for beyond in [json!(-1), json!(MAX_CENTS + 1), json!(i64::MIN), json!(i64::MAX)] {
         cases.push((once(), "cents", beyond.clone(), amount(0)));
@@ -269,20 +292,20 @@ fn groups_and_amounts() {
 
 #[test]
 fn terms_of_a_sum() {
-    let amount = || Wrong::OutOfRange { min: 1, max: MAX_CENTS };
+    let amount = || RuleProblem::OutOfRange { min: 1, max: MAX_CENTS };
     table(vec![
-        (sum(), "terms", json!([]), Wrong::Empty),
+        (sum(), "terms", json!([]), RuleProblem::Empty),
         (
             sum(),
             "terms",
             json!(vec![json!({ "fixed": 1 }); MAX_LIST + 1]),
-            Wrong::TooLong(MAX_LIST),
+            RuleProblem::TooLong(MAX_LIST),
         ),
-        (sum(), "terms.0.codes", json!(["x"]), Wrong::NotACode),
+        (sum(), "terms.0.codes", json!(["x"]), RuleProblem::NotACode),
         (sum(), "terms.0.fixed", json!(0), amount()),
         (sum(), "terms.0.fixed", json!(-1), amount()),
-        (sum(), "terms.1.column", json!("paid"), Wrong::Column),
-        (sum(), "terms.1.column", json!("patient"), Wrong::Column),
+        (sum(), "terms.1.column", json!("paid"), RuleProblem::Column),
+        (sum(), "terms.1.column", json!("patient"), RuleProblem::Column),
     ]);
     let of = |unit: &str, column: &str| {
         let mut json = sum();
@@ -297,26 +320,26 @@ fn terms_of_a_sum() {
 
 #[test]
 fn office_fees() {
-    let amount = |min| Wrong::OutOfRange { min, max: MAX_CENTS };
+    let amount = |min| RuleProblem::OutOfRange { min, max: MAX_CENTS };
     let mut cases = vec![];
     for (code, cents, registered, walk_in) in [
         ("small.code", "small.cents", "small.min_registered", "small.min_walk_in"),
         ("large.code", "large.cents", "large.min_registered", "large.min_walk_in"),
     ] {
-        cases.push((office(), code, json!("199"), Wrong::NotACode));
+        cases.push((office(), code, json!("199"), RuleProblem::NotACode));
         cases.push((office(), cents, json!(0), amount(1)));
         cases.push((office(), cents, json!(MAX_CENTS + 1), amount(1)));
         cases.push((office(), registered, json!(0), amount(1)));
         cases.push((office(), walk_in, json!(0), amount(1)));
     }
     cases.extend([
-        (office(), "large.code", json!("19928"), Wrong::Twice),
-        (office(), "small.cents", json!(2), Wrong::NotSmaller),
+        (office(), "large.code", json!("19928"), RuleProblem::Twice),
+        (office(), "small.cents", json!(2), RuleProblem::NotSmaller),
         (office(), "day_limit_cents", json!(1), amount(2)),
         (office(), "day_limit_cents", json!(MAX_CENTS + 1), amount(2)),
-        (office(), "office_places", json!([]), Wrong::Empty),
-        (office(), "office_places", json!(["5", "x"]), Wrong::NotDigits),
-        (office(), "walk_in_contexts", json!(["#"]), Wrong::Empty),
+        (office(), "office_places", json!([]), RuleProblem::Empty),
+        (office(), "office_places", json!(["5", "x"]), RuleProblem::NotDigits),
+        (office(), "walk_in_contexts", json!(["#"]), RuleProblem::Empty),
     ]);
     table(cases);
     assert_eq!(
@@ -327,7 +350,10 @@ fn office_fees() {
 }
 
 #[test]
-fn an_error_names_the_rule_the_field_and_the_reason() {
+fn error_names_rule_field_and_reason() {
     let error = validate(&set(sum(), "terms.0.codes", json!(["x"]))).unwrap_err();
-    assert_eq!(error.to_string(), "rule a-rule: terms.0.codes is no code of four or five digits");
+    assert_eq!(
+        error.to_string(),
+        "rule a-rule: terms.0.codes must be a code of four or five digits"
+    );
 }

@@ -1,4 +1,4 @@
-//! Rows written down in a test, and what rules find in them.
+//! Rows for tests, and what rules find in them.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -7,16 +7,16 @@ use schemas::{
     rule::{Column, Rule},
 };
 
-use super::{Options, judges::Judges};
+use super::{CheckOptions, evaluators::Evaluators};
 use crate::{
     row::{Cells, Day, DoctorKey, PatientKey, Row},
     rules::Rules,
     tables::{CodeEntry, Tables},
 };
 
-/// A row that owns what it holds.
+/// A row that owns its cells.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Line {
+pub struct TestRow {
     pub date: Option<(i16, u8, u8)>,
     pub start: Option<u16>,
     pub end: Option<u16>,
@@ -31,18 +31,18 @@ pub struct Line {
     pub cells: HashMap<Column, String>,
 }
 
-/// A row of the fourth of March 2025, of doctor 1, in a private office.
-pub fn line(code: u32) -> Line {
-    Line {
+/// A row of 4 March 2025, of doctor 1, in a private office.
+pub fn line(code: u32) -> TestRow {
+    TestRow {
         date: Some((2025, 3, 4)),
         place: Some(55_001),
         code: Some(code),
         doctor: Some(1),
-        ..Line::default()
+        ..TestRow::default()
     }
 }
 
-impl Line {
+impl TestRow {
     pub fn on(mut self, year: i16, month: u8, day: u8) -> Self {
         self.date = Some((year, month, day));
         self
@@ -118,7 +118,7 @@ impl Line {
     }
 }
 
-impl Cells for Line {
+impl Cells for TestRow {
     fn get(&self, column: Column) -> Option<Cow<'_, str>> {
         self.cells.get(&column).map(|text| text.as_str().into())
     }
@@ -132,7 +132,8 @@ pub fn rule(json: serde_json::Value) -> Rule {
     serde_json::from_value(rule).expect("a rule")
 }
 
-/// What the shipped rules look up: an annual visit, an ordinary visit, one of the groups that count for the yearly fee.
+/// What the shipped rules look up: an annual visit, an ordinary visit, one of the groups that count
+/// for the yearly fee.
 pub fn tables() -> Tables {
     let mut tables = Tables::empty();
     let mut add = |code, leaf: &str, group: &str, top: &str| {
@@ -158,18 +159,19 @@ pub fn tables() -> Tables {
 }
 
 /// Everything the rules find in the rows, numbered from 1; passes too when they are listed.
-pub fn find(rules: &[Rule], tables: &Tables, lines: &[Line], list_passes: bool) -> Vec<Finding> {
+pub fn find(rules: &[Rule], tables: &Tables, lines: &[TestRow], list_passes: bool) -> Vec<Finding> {
     let rules = Rules::compile(rules).expect("valid rules");
-    let mut judges = Judges::new(&rules, tables, Options { list_passes, ..Options::default() });
+    let mut evaluators =
+        Evaluators::new(&rules, tables, CheckOptions { list_passes, ..CheckOptions::default() });
     let mut found = Vec::new();
     for (line, number) in lines.iter().zip(1..) {
         line.show(number, |row| {
-            let seen = judges.see(row);
-            judges.row(&seen, std::time::Instant::now(), &mut found)
+            let keyed = evaluators.number_row(row);
+            evaluators.row(&keyed, std::time::Instant::now(), &mut found)
         });
     }
-    for at in 0..judges.len() {
-        while judges.conclude(at, &mut found) {}
+    for at in 0..evaluators.len() {
+        while evaluators.conclude(at, &mut found) {}
     }
     found
 }
@@ -188,7 +190,7 @@ pub fn brief(finding: &Finding) -> String {
 }
 
 /// What one rule finds, passes listed, against the tables of [`tables`].
-pub fn told(rule: &Rule, lines: &[Line]) -> Vec<String> {
+pub fn told(rule: &Rule, lines: &[TestRow]) -> Vec<String> {
     find(std::slice::from_ref(rule), &tables(), lines, true).iter().map(brief).collect()
 }
 

@@ -1,4 +1,5 @@
-//! What a rule is while a file is checked: it sees each row once, keeps what it needs by compact keys, and concludes.
+//! Evaluators: a rule at work on one file. An evaluator gets each row once, keeps what it needs
+//! under compact keys, and concludes after the last row.
 
 use std::collections::BTreeMap;
 
@@ -12,41 +13,41 @@ use schemas::{
 use crate::row::{Day, DoctorKey, PatientKey, Row};
 
 /// One rule at work on one file.
-pub(crate) trait Judge: Send {
-    /// Looks at the next row that could be read.
-    fn row(&mut self, seen: &Seen<'_>, found: &mut Found<'_>);
+pub(crate) trait Evaluator: Send {
+    /// Evaluates the next readable row.
+    fn row(&mut self, keyed: &KeyedRow<'_>, found: &mut FindingSink<'_>);
 
-    /// Judges what needs all rows, after the last one; is called again for as long as it says that there is more. What one
-    /// call finds lies before what the next one finds, by row; within a call the order does not matter.
-    fn conclude(&mut self, _found: &mut Found<'_>) -> bool {
+    /// Reports the findings that need all rows, after the last row. Called again as long as it
+    /// returns true. Findings of one call have smaller rows than those of the next; within a call,
+    /// the order does not matter.
+    fn conclude(&mut self, _found: &mut FindingSink<'_>) -> bool {
         false
     }
 }
 
-/// A row with its keys.
-pub(crate) struct Seen<'a> {
+/// A row with the numbers of its patient and doctor.
+pub(crate) struct KeyedRow<'a> {
     pub row: &'a Row<'a>,
-    /// The row's number as grouped rules keep it, below [`NO_ROW`]. 2³² rows are more than 400 GB of file; all rows past
-    /// them share the last number, and only which of them stands for its group is lost.
+    /// The row's number in 32 bits, below [`NO_ROW`]. 2³² rows are a file of more than 400 GB. All
+    /// later rows share the last number, so a finding may then name another row of its group.
     pub at: u32,
     pub patient: Option<u32>,
     pub doctor: Option<u32>,
 }
 
-/// Above the number of every row.
+/// A number above that of every row.
 pub(crate) const NO_ROW: u32 = u32::MAX;
 
-/// Patients and doctors as small numbers, the same for every rule: their keys are held once, however many rules group
-/// by them.
+/// Numbers patients and doctors. All rules share the numbers, so each key is in memory once.
 #[derive(Default)]
-pub(crate) struct Keys {
+pub(crate) struct KeyNumbers {
     patients: FxHashMap<PatientKey, u32>,
     doctors: FxHashMap<DoctorKey, u32>,
 }
 
-impl Keys {
-    pub fn see<'a>(&mut self, row: &'a Row<'a>) -> Seen<'a> {
-        Seen {
+impl KeyNumbers {
+    pub fn number_row<'a>(&mut self, row: &'a Row<'a>) -> KeyedRow<'a> {
+        KeyedRow {
             row,
             at: u32::try_from(row.number).unwrap_or(NO_ROW).min(NO_ROW - 1),
             patient: row.patient.map(|patient| number(&mut self.patients, patient)),
@@ -65,17 +66,17 @@ pub(crate) fn packed(day: Day) -> u32 {
     u32::from(day.year as u16) << 9 | u32::from(day.month) << 5 | u32::from(day.day)
 }
 
-/// Where a rule tells what it found.
-pub(crate) struct Found<'a> {
+/// Collects the findings of one rule.
+pub(crate) struct FindingSink<'a> {
     rule: &'a RuleId,
     severity: Severity,
     list_passes: bool,
     findings: &'a mut Vec<Finding>,
-    /// Passes that are counted and not listed.
+    /// Passes that are counted but not listed.
     pub passes: u64,
 }
 
-impl<'a> Found<'a> {
+impl<'a> FindingSink<'a> {
     pub fn new(
         rule: &'a RuleId,
         severity: Severity,
@@ -85,12 +86,12 @@ impl<'a> Found<'a> {
         Self { rule, severity, list_passes, findings, passes: 0 }
     }
 
-    /// Findings so far.
-    pub fn told(&self) -> usize {
+    /// How many findings there are so far, of all rules.
+    pub fn len(&self) -> usize {
         self.findings.len()
     }
 
-    /// Something is wrong, as badly as the rule says.
+    /// Reports a breach with the severity of the rule.
     pub fn breach<const N: usize>(
         &mut self,
         row: u64,
@@ -101,7 +102,7 @@ impl<'a> Found<'a> {
         self.push(row, self.severity, outcome, cents, params);
     }
 
-    /// Money could be gained.
+    /// Reports a possible gain.
     pub fn gain<const N: usize>(
         &mut self,
         row: u64,

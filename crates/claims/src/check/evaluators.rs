@@ -1,4 +1,5 @@
-//! The rules at work: each in its own compartment, so that one that fails or dawdles takes no other along.
+//! The running rules of a check. Each is isolated, so a rule that panics or is too slow does not
+//! affect the others.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -12,48 +13,48 @@ use schemas::{
     run::RuleTally,
 };
 
-use super::Options;
+use super::CheckOptions;
 use crate::{
     row::Row,
-    rules::{Found, Judge, Keys, Rules, Seen, params},
+    rules::{Evaluator, FindingSink, KeyNumbers, KeyedRow, Rules, params},
     tables::Tables,
 };
 
 /// All rules of a check, in their order.
-pub(super) struct Judges<'r> {
-    pub each: Vec<Judging<'r>>,
-    keys: Keys,
+pub(super) struct Evaluators<'r> {
+    pub each: Vec<RunningRule<'r>>,
+    keys: KeyNumbers,
     list_passes: bool,
-    /// Findings told.
-    pub told: u64,
+    /// Findings that were reported.
+    pub reported: u64,
     pub at_risk_cents: i64,
     pub to_gain_cents: i64,
 }
 
-/// One rule in its compartment.
-pub(super) struct Judging<'r> {
+/// One running rule.
+pub(super) struct RunningRule<'r> {
     rule: &'r Rule,
-    /// Absent once the rule is finished: with it goes all it kept.
-    pub judge: Option<Box<dyn Judge + 'r>>,
+    /// `None` once the rule has finished, which frees all that it kept.
+    pub evaluator: Option<Box<dyn Evaluator + 'r>>,
     pub budget: Duration,
     took: Duration,
     tally: RuleTally,
 }
 
-impl<'r> Judges<'r> {
-    pub fn new(rules: &'r Rules, tables: &'r Tables, options: Options) -> Self {
-        let judging = |(rule, judge)| Judging {
+impl<'r> Evaluators<'r> {
+    pub fn new(rules: &'r Rules, tables: &'r Tables, options: CheckOptions) -> Self {
+        let running = |(rule, evaluator)| RunningRule {
             rule,
-            judge: Some(judge),
+            evaluator: Some(evaluator),
             budget: options.budget,
             took: Duration::ZERO,
             tally: RuleTally::default(),
         };
         Self {
-            each: rules.judges(tables).map(judging).collect(),
-            keys: Keys::default(),
+            each: rules.evaluators(tables).map(running).collect(),
+            keys: KeyNumbers::default(),
             list_passes: options.list_passes,
-            told: 0,
+            reported: 0,
             at_risk_cents: 0,
             to_gain_cents: 0,
         }
@@ -63,49 +64,56 @@ impl<'r> Judges<'r> {
         self.each.len()
     }
 
-    /// The row with its keys. Part of reading: no rule pays for what all of them share.
-    pub fn see<'a>(&mut self, row: &'a Row<'a>) -> Seen<'a> {
-        self.keys.see(row)
+    /// Numbers the patient and doctor of a row. The time counts as reading, because all rules share
+    /// the numbers.
+    pub fn number_row<'a>(&mut self, row: &'a Row<'a>) -> KeyedRow<'a> {
+        self.keys.number_row(row)
     }
 
-    /// Shows a row to every rule that is still at work. Takes the time and gives it back: between two rules the clock is
-    /// read once.
-    pub fn row(&mut self, seen: &Seen<'_>, mut then: Instant, found: &mut Vec<Finding>) -> Instant {
+    /// Evaluates a row with every rule that is still running. Takes and returns the time, so the
+    /// clock is read once between two rules.
+    pub fn row(
+        &mut self,
+        keyed: &KeyedRow<'_>,
+        mut then: Instant,
+        found: &mut Vec<Finding>,
+    ) -> Instant {
         let from = found.len();
-        for judging in &mut self.each {
-            if judging.judge.is_none() {
+        for running in &mut self.each {
+            if running.evaluator.is_none() {
                 continue;
             }
-            judging.work(self.list_passes, found, |judge, found| judge.row(seen, found));
+            running.work(self.list_passes, found, |evaluator, found| evaluator.row(keyed, found));
             let now = Instant::now();
-            judging.spend(now - then, found);
+            running.spend(now - then, found);
             then = now;
         }
         self.sum(&found[from..]);
         then
     }
 
-    /// Lets one rule say what shows over all rows, or a part of it. False when it has nothing more to say.
+    /// Lets one rule report some of its conclusions. False when it has reported all.
     pub fn conclude(&mut self, at: usize, found: &mut Vec<Finding>) -> bool {
         let from = found.len();
-        let judging = &mut self.each[at];
-        if judging.judge.is_some() {
+        let running = &mut self.each[at];
+        if running.evaluator.is_some() {
             let (then, mut more) = (Instant::now(), false);
-            judging.work(self.list_passes, found, |judge, found| more = judge.conclude(found));
+            running
+                .work(self.list_passes, found, |evaluator, found| more = evaluator.conclude(found));
             found[from..].sort_by_key(|finding| (finding.row, finding.outcome));
             if more {
-                judging.spend(then.elapsed(), found);
+                running.spend(then.elapsed(), found);
             } else {
-                judging.took += then.elapsed();
-                judging.finish();
+                running.took += then.elapsed();
+                running.finish();
             }
         }
         self.sum(&found[from..]);
-        self.each[at].judge.is_some()
+        self.each[at].evaluator.is_some()
     }
 
     fn sum(&mut self, found: &[Finding]) {
-        self.told += found.len() as u64;
+        self.reported += found.len() as u64;
         for finding in found {
             let sum = match finding.severity {
                 Severity::Error | Severity::Warning => &mut self.at_risk_cents,
@@ -117,25 +125,27 @@ impl<'r> Judges<'r> {
     }
 
     pub fn tallies(&self) -> impl Iterator<Item = (&RuleId, &RuleTally)> {
-        self.each.iter().map(|judging| (&judging.rule.id, &judging.tally))
+        self.each.iter().map(|running| (&running.rule.id, &running.tally))
     }
 }
 
-impl Judging<'_> {
-    /// Lets the rule work. If it panics, what it found in this call is dropped, and the panic is what is told.
+impl RunningRule<'_> {
+    /// Runs the rule. If it panics, the findings of this call are dropped and the panic becomes a
+    /// finding.
     fn work(
         &mut self,
         list_passes: bool,
         findings: &mut Vec<Finding>,
-        work: impl FnOnce(&mut dyn Judge, &mut Found<'_>),
+        work: impl FnOnce(&mut dyn Evaluator, &mut FindingSink<'_>),
     ) {
-        let Some(judge) = self.judge.as_deref_mut() else {
+        let Some(evaluator) = self.evaluator.as_deref_mut() else {
             return;
         };
         let from = findings.len();
-        let mut found = Found::new(&self.rule.id, self.rule.severity, list_passes, findings);
-        // What a panic leaves half done is dropped below: the judge, and the findings past `from`.
-        let worked = catch_unwind(AssertUnwindSafe(|| work(judge, &mut found)));
+        let mut found = FindingSink::new(&self.rule.id, self.rule.severity, list_passes, findings);
+        // State that a panic leaves inconsistent is dropped below: the evaluator, and the findings
+        // past `from`.
+        let worked = catch_unwind(AssertUnwindSafe(|| work(evaluator, &mut found)));
         let passes = found.passes;
         if worked.is_err() {
             findings.truncate(from);
@@ -151,7 +161,7 @@ impl Judging<'_> {
     /// Counts time against the budget.
     fn spend(&mut self, time: Duration, findings: &mut Vec<Finding>) {
         self.took += time;
-        if self.judge.is_none() {
+        if self.evaluator.is_none() {
             self.finish();
         } else if self.took >= self.budget {
             let budget = i64::try_from(self.budget.as_millis()).unwrap_or(i64::MAX);
@@ -166,7 +176,7 @@ impl Judging<'_> {
         positions: [(&str, Param); N],
         findings: &mut Vec<Finding>,
     ) {
-        self.judge = None;
+        self.evaluator = None;
         let (rule, severity) = (self.rule.id.clone(), Severity::Error);
         findings.push(Finding {
             row: 0,
@@ -180,7 +190,7 @@ impl Judging<'_> {
     }
 
     fn finish(&mut self) {
-        self.judge = None;
+        self.evaluator = None;
         self.tally.took_us = Some(micros(self.took));
     }
 }
