@@ -58,8 +58,10 @@ lint: install ## format, clippy, dependency directions, types of the pages, shel
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test -p clinicwire-standalone --test dependencies
+	npm run -s types --prefix $(js)
 	$(tsc) -p $(js)/tsconfig.web.json
 	$(tsc) -p $(js)/tsconfig.json
+	npm run -s format:check --prefix $(js)
 	cd $(go) && test -z "$$(gofmt -l .)" && go vet ./...
 	shellcheck -x $(shell_scripts)
 

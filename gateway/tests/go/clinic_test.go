@@ -16,10 +16,10 @@ import (
 	"time"
 )
 
-// Far longer than anything here takes, so that a busy machine fails no test.
+// Far longer than anything takes, so that no test fails on a busy machine.
 const within = 20 * time.Second
 
-// clinic is the one-process binary, empty, with one location of its own.
+// clinic is a running one-process binary with one location.
 type clinic struct {
 	t     *testing.T
 	url   string
@@ -32,7 +32,7 @@ const (
 	room     = "harbour.room-1"
 )
 
-// startClinic starts the binary, furnishes a location, and stops all when the test ends.
+// startClinic starts the binary, creates a location, and stops the binary when the test ends.
 func startClinic(t *testing.T) *clinic {
 	t.Helper()
 	binary := os.Getenv("CLINICWIRE_BIN")
@@ -43,7 +43,7 @@ func startClinic(t *testing.T) *clinic {
 	var log bytes.Buffer
 	command := exec.Command(binary, "--empty", "--listen", "127.0.0.1:0", "--ready-file", ready)
 	command.Stderr = &log
-	// Whatever becomes of the test, no server outlives it: the signal comes with the end of the thread that started it.
+	// No server outlives the test: the kernel sends the signal when the starting thread ends.
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	started, ended := make(chan error, 1), make(chan error, 1)
 	go func() {
@@ -61,7 +61,7 @@ func startClinic(t *testing.T) *clinic {
 		_ = command.Process.Kill()
 		<-ended
 	})
-	var told struct {
+	var contents struct {
 		URL    string            `json:"url"`
 		Tokens map[string]string `json:"tokens"`
 	}
@@ -72,14 +72,14 @@ func startClinic(t *testing.T) *clinic {
 			t.Fatalf("the clinic ended at its start: %v\n%s", err, log.String())
 		default:
 		}
-		if text, err := os.ReadFile(ready); err == nil && json.Unmarshal(text, &told) == nil {
+		if text, err := os.ReadFile(ready); err == nil && json.Unmarshal(text, &contents) == nil {
 			break
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("the clinic does not serve")
 		}
 	}
-	c := &clinic{t: t, url: told.URL, admin: told.Tokens["admin"]}
+	c := &clinic{t: t, url: contents.URL, admin: contents.Tokens["admin"]}
 	c.ask("PUT", "locations/"+location, map[string]any{
 		"name": "Harbour Clinic", "time_zone": "America/Toronto", "languages": []string{"en"},
 	})
@@ -89,7 +89,7 @@ func startClinic(t *testing.T) *clinic {
 	return c
 }
 
-// ask gives a command and answers its result.
+// ask sends a request and answers its result.
 func (c *clinic) ask(method, path string, body any) map[string]any {
 	c.t.Helper()
 	if body == nil {
@@ -126,13 +126,13 @@ func (c *clinic) ask(method, path string, body any) map[string]any {
 	return outcome.Result
 }
 
-// issue puts somebody in line and answers the ticket.
+// issue issues a ticket and answers its id.
 func (c *clinic) issue() string {
 	c.t.Helper()
 	return fmt.Sprint(c.ask("POST", "queues/"+queue+"/tickets", nil)["ticket"])
 }
 
-// order moves a ticket.
+// order gives a command about a ticket.
 func (c *clinic) order(ticket, action string, body any) {
 	c.t.Helper()
 	c.ask("POST", "tickets/"+ticket+"/"+action, body)

@@ -1,4 +1,4 @@
-// Package clinicwire follows a ticket with the published Go client, in both forms of its protocol.
+// Package clinicwire follows a ticket with the published Go client, in JSON and in Protobuf.
 package clinicwire
 
 import (
@@ -14,91 +14,91 @@ import (
 	"github.com/centrifugal/centrifuge-go"
 )
 
-// line is the client's way to the server, which a test may cut.
-type line struct {
+// network is the client's connection to the server, which a test can cut.
+type network struct {
 	mutex sync.Mutex
 	cut   bool
 	open  []net.Conn
 }
 
-func (l *line) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	l.mutex.Lock()
-	defer l.mutex.Unlock()
-	if l.cut {
-		return nil, errors.New("the line is cut")
+func (n *network) dial(ctx context.Context, kind, address string) (net.Conn, error) {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	if n.cut {
+		return nil, errors.New("the network is cut")
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	conn, err := (&net.Dialer{}).DialContext(ctx, kind, address)
 	if err == nil {
-		l.open = append(l.open, conn)
+		n.open = append(n.open, conn)
 	}
 	return conn, err
 }
 
-func (l *line) sever() {
-	l.mutex.Lock()
-	defer l.mutex.Unlock()
-	l.cut = true
-	for _, conn := range l.open {
+func (n *network) sever() {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	n.cut = true
+	for _, conn := range n.open {
 		_ = conn.Close()
 	}
-	l.open = nil
+	n.open = nil
 }
 
-func (l *line) mend() {
-	l.mutex.Lock()
-	defer l.mutex.Unlock()
-	l.cut = false
+func (n *network) mend() {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	n.cut = false
 }
 
-// What a follower hears: that it is subscribed, or a state of its ticket.
-type heard struct {
+// event is what a subscription delivers: that it is subscribed, or a state of its ticket.
+type event struct {
 	subscribed bool
 	recovered  bool
 	state      string
 	offset     uint64
 }
 
-func (h heard) String() string {
-	if h.subscribed {
-		return fmt.Sprintf("subscribed, recovered: %v, %s", h.recovered, h.state)
+func (e event) String() string {
+	if e.subscribed {
+		return fmt.Sprintf("subscribed, recovered: %v, %s", e.recovered, e.state)
 	}
-	return h.state
+	return e.state
 }
 
-// read makes `waiting 2` of a ticket's state.
+// read sums up the state of a ticket, such as `waiting 2`.
 func read(t *testing.T, data []byte) string {
-	var seen struct {
+	var view struct {
 		State string `json:"state"`
 		Ahead *int   `json:"ahead"`
 	}
-	if err := json.Unmarshal(data, &seen); err != nil {
+	if err := json.Unmarshal(data, &view); err != nil {
 		t.Errorf("a state cannot be read: %v in %q", err, data)
 	}
-	if seen.Ahead == nil {
-		return seen.State
+	if view.Ahead == nil {
+		return view.State
 	}
-	return fmt.Sprintf("%s %d", seen.State, *seen.Ahead)
+	return fmt.Sprintf("%s %d", view.State, *view.Ahead)
 }
 
-func expect(t *testing.T, events <-chan heard, wanted string) heard {
+func expect(t *testing.T, events <-chan event, wanted string) event {
 	t.Helper()
 	select {
-	case event := <-events:
-		if event.String() != wanted {
-			t.Fatalf("heard %q and not %q", event, wanted)
+	case next := <-events:
+		if next.String() != wanted {
+			t.Fatalf("got %q and not %q", next, wanted)
 		}
-		return event
+		return next
 	case <-time.After(within):
-		t.Fatalf("%q was not heard", wanted)
-		return heard{}
+		t.Fatalf("%q did not arrive", wanted)
+		return event{}
 	}
 }
 
-func TestATicketIsFollowedThroughItsLifeAndAReconnect(t *testing.T) {
-	forms := map[string]func(string, centrifuge.Config) *centrifuge.Client{
+func TestClientFollowsTicketAndResumes(t *testing.T) {
+	clients := map[string]func(string, centrifuge.Config) *centrifuge.Client{
 		"json": centrifuge.NewJsonClient, "protobuf": centrifuge.NewProtobufClient,
 	}
-	for name, client := range forms {
+	for name, client := range clients {
 		t.Run(name, func(t *testing.T) { follow(t, client) })
 	}
 }
@@ -107,9 +107,9 @@ func follow(t *testing.T, newClient func(string, centrifuge.Config) *centrifuge.
 	c := startClinic(t)
 	first, second, own := c.issue(), c.issue(), c.issue()
 
-	way := &line{}
+	link := &network{}
 	client := newClient(c.socketURL(), centrifuge.Config{
-		Token: c.admin, NetDialContext: way.dial,
+		Token: c.admin, NetDialContext: link.dial,
 		MinReconnectDelay: 10 * time.Millisecond, MaxReconnectDelay: 100 * time.Millisecond,
 	})
 	t.Cleanup(client.Close)
@@ -119,40 +119,40 @@ func follow(t *testing.T, newClient func(string, centrifuge.Config) *centrifuge.
 	if err != nil {
 		t.Fatal(err)
 	}
-	events := make(chan heard, 100)
+	events := make(chan event, 100)
 	subscription.OnSubscribed(func(e centrifuge.SubscribedEvent) {
-		event := heard{subscribed: true, recovered: e.Recovered}
+		next := event{subscribed: true, recovered: e.Recovered}
 		if e.StreamPosition != nil {
-			event.offset = e.StreamPosition.Offset
+			next.offset = e.StreamPosition.Offset
 		}
 		if len(e.Data) > 0 {
-			event.state = read(t, e.Data)
+			next.state = read(t, e.Data)
 		}
-		events <- event
+		events <- next
 	})
 	subscription.OnPublication(func(e centrifuge.PublicationEvent) {
-		events <- heard{state: read(t, e.Data), offset: e.Offset}
+		events <- event{state: read(t, e.Data), offset: e.Offset}
 	})
 	if err := errors.Join(subscription.Subscribe(), client.Connect()); err != nil {
 		t.Fatal(err)
 	}
 
-	begun := expect(t, events, "subscribed, recovered: false, waiting 2")
+	start := expect(t, events, "subscribed, recovered: false, waiting 2")
 	<-reconnecting
 	c.call(first)
 	moved := expect(t, events, "waiting 1")
-	if begun.offset == 0 || moved.offset <= begun.offset {
-		t.Errorf("positions grow: %d, %d", begun.offset, moved.offset)
+	if start.offset == 0 || moved.offset <= start.offset {
+		t.Errorf("positions grow: %d, %d", start.offset, moved.offset)
 	}
 
-	way.sever()
+	link.sever()
 	select {
 	case <-reconnecting:
 	case <-time.After(within):
 		t.Fatal("the client does not notice")
 	}
 	c.call(second)
-	way.mend()
+	link.mend()
 	expect(t, events, "subscribed, recovered: true, ")
 	missed := expect(t, events, "waiting 0")
 	if missed.offset <= moved.offset {

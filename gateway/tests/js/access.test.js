@@ -1,7 +1,5 @@
-// Who may open what and order what, from outside: every role, every kind of channel on every
-// transport, every command.
-// The table of `gateway/core/src/access.rs` is written down here once more, as the promise it is to
-// clinics.
+// Access from outside: every role against every kind of channel on every transport, and against
+// every command. The table repeats `gateway/core/src/access.rs`: it is a promise to clinics.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -38,7 +36,7 @@ const ROOMS = `${CLINICIANS} ${SERVICES}`;
 const BILLERS = "editor finance_billing";
 
 /**
- * Opens a channel, and answers the code with which it was refused; nothing when it began with its state.
+ * Opens a channel and answers the code of its refusal, or nothing if it started.
  * @typedef {(bearer: string, channel: string) => Promise<string | undefined>} Open
  */
 
@@ -53,7 +51,7 @@ const TRANSPORTS = [
 
 /** @type {Clinic} */
 let clinic;
-/** What nobody may learn by trying. */
+/** Codes that do not tell whether the channel exists. */
 const REFUSED = ["forbidden", "unknown_channel", "not_found"];
 
 before(async () => {
@@ -123,7 +121,8 @@ function openBySocketIo(transports) {
 }
 
 /**
- * Two locations, and what a token of each role names at the first of them: the same for all, so that the role decides.
+ * Two locations, and the claims of each role's token at the first. The claims are the same for all,
+ * so that only the role decides.
  */
 class Matrix {
   /**
@@ -168,7 +167,7 @@ class Matrix {
     });
   }
 
-  /** Every kind of channel, own and foreign, and who opens it. @returns {[string, string][]} */
+  /** Every kind of channel, own and foreign, with its name. @returns {[string, string][]} */
   channels() {
     const { here, there } = this;
     return [
@@ -194,7 +193,7 @@ class Matrix {
 }
 
 /**
- * Tells of an appointment that begins now.
+ * Reports an appointment that starts now.
  * @param {import("./helpers/clinic.js").Site} site
  * @param {string} key
  * @param {string} doctor
@@ -232,7 +231,7 @@ function upload(bearer) {
 }
 
 /**
- * Uploads a file, and asks for its check.
+ * Uploads a file and requests its check.
  * @param {string} bearer
  * @returns {Promise<string>} the run
  */
@@ -262,7 +261,7 @@ for (const [name, open] of TRANSPORTS) {
     });
 
     for (const role of ROLES) {
-      it(`${role} opens what it was promised and nothing else`, async () => {
+      it(`${role} opens exactly the channels of its role`, async () => {
         for (const [channel, promised] of matrix.channels()) {
           assert.equal(
             await open(matrix.bearer(role), channel),
@@ -280,7 +279,7 @@ for (const [name, open] of TRANSPORTS) {
       });
     }
 
-    it("a token that lists nothing opens nothing, but an admin's", async () => {
+    it("empty token opens nothing unless it is an admin's", async () => {
       const nothing = { locations: [], queues: [], tickets: [], appointments: [] };
       for (const role of ROLES) {
         for (const [channel] of matrix.channels()) {
@@ -293,7 +292,7 @@ for (const [name, open] of TRANSPORTS) {
       }
     });
 
-    it("a run is opened by who started it, viewers and admins", async () => {
+    it("run opens for its starter, viewers and admins", async () => {
       for (const biller of /** @type {Role[]} */ (BILLERS.split(" "))) {
         const run = await startRun(token(biller));
         for (const role of ROLES) {
@@ -324,13 +323,13 @@ describe("commands", () => {
   });
 
   /**
-   * Method, path below `/v1/`, body and who may. Of an allowed command nothing else is asked than that it got past the
-   * table: what a location makes of it is told elsewhere.
+   * Method, path below `/v1/`, body and the roles that may. For an allowed command the test asks
+   * only that access was granted: other tests cover its outcome.
    * @typedef {[string, string, object, string]} Route
    */
 
   /**
-   * Every command to a location about the things of one.
+   * Every command to a location.
    * @param {import("./helpers/clinic.js").Site} site
    * @param {string} ticket
    * @param {string} appointment
@@ -411,13 +410,13 @@ describe("commands", () => {
   }
 
   for (const role of ROLES) {
-    it(`${role} gives those it was promised, at its own location`, async () => {
+    it(`${role} gives the commands of its role at its location`, async () => {
       for (const route of routes(matrix.here, matrix.own, matrix.booked)) {
         await judged(route, matrix.bearer(role), allows(route[3], role));
       }
     });
 
-    it(`${role} gives none at another location, unless it is an admin or a source`, async () => {
+    it(`${role} gives none elsewhere unless admin or source`, async () => {
       for (const route of routes(matrix.there, matrix.elsewhere, matrix.bookedElsewhere)) {
         const everywhere = role === "admin" || role === "source";
         await judged(route, matrix.bearer(role), everywhere && allows(route[3], role));
@@ -425,7 +424,7 @@ describe("commands", () => {
     });
   }
 
-  it("rooms call from assigned queues only, and a patient leaves with the own ticket only", async () => {
+  it("assigned queues and own tickets limit commands", async () => {
     const { here } = matrix;
     for (const role of /** @type {Role[]} */ (ROOMS.split(" "))) {
       for (const verb of ["call-next", "pause", "resume"]) {
@@ -449,7 +448,7 @@ describe("commands", () => {
     );
   });
 
-  it("a ticket is sent to another location only by who may act there", async () => {
+  it("transfer needs rights at the other location", async () => {
     const { there, other } = matrix;
     for (const role of ROLES) {
       await judged(
@@ -460,7 +459,7 @@ describe("commands", () => {
     }
   });
 
-  it("runs and rules are ordered by who was promised that", async () => {
+  it("runs and rules accept commands of permitted roles", async () => {
     const run = await startRun(token("editor"));
     const foreign = await startRun(token("editor", { subject: "a-colleague" }));
     const rule = {
@@ -484,7 +483,7 @@ describe("commands", () => {
       for (const route of table) await judged(route, token(role), allows(route[3], role));
       const works = allows(`${BILLERS} admin`, role);
       assert.equal((await upload(token(role))).status, works ? 201 : 403, `${role} uploads`);
-      // A file goes with its run: each asks about a new one.
+      // A file is deleted with its run, so each role gets a new one.
       const { file } = await (await upload(token("admin"))).json();
       await judged(["POST", "runs", { file }, ""], token(role), works);
       for (const [path, promised] of [

@@ -1,6 +1,5 @@
-// A doctor's schedule, a patient's appointment and the start page in Chromium, against a server
-// that plays them by the
-// test's word.
+// The pages of a schedule and of an appointment, and the start page, in Chromium against a staged
+// server.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
@@ -12,7 +11,7 @@ import { until } from "./helpers/until.js";
 
 const SMALL = { width: 320, height: 640 };
 const MINUTE_MS = 60_000;
-/** 27 November 2026, 9:00 in Toronto, where the browser is too. */
+/** 27 November 2026, 9:00 in Toronto, the zone of the browser. */
 const NINE = Date.UTC(2026, 10, 27, 14);
 
 /** @type {import("playwright-core").Browser} */
@@ -55,7 +54,7 @@ describe("a doctor's schedule", () => {
     ...more,
   });
 
-  it("shows times, statuses, tickets and the doctor's delay, in the location's time", async () => {
+  it("shows times in the location's zone, statuses, tickets and delay", async () => {
     stage.show(CHANNEL, {
       schedule: { ...head, delay_min: 15, time_zone: "Europe/Paris" },
       "harbour.0": entry(0, "fulfilled", { ticket: { label: "A-007", state: "completed" } }),
@@ -84,7 +83,7 @@ describe("a doctor's schedule", () => {
     assert.deepEqual(page.complaints, []);
   });
 
-  it("changes in place: rows stay the same elements, and nothing scrolls", async () => {
+  it("changes in place without new elements or scrolling", async () => {
     const day = Object.fromEntries(
       Array.from({ length: 40 }, (_, slot) => [`harbour.${100 + slot}`, entry(slot, "booked")]),
     );
@@ -97,7 +96,7 @@ describe("a doctor's schedule", () => {
       /** @type {any} */ (element).focus({ preventScroll: true });
     });
     const before = await row.boundingBox();
-    // One goes, one comes, both above it, and it changes itself.
+    // One row above goes, one comes, and the row itself changes.
     stage.show(CHANNEL, {
       "harbour.101": undefined,
       "harbour.103b": entry(3, "booked"),
@@ -110,7 +109,7 @@ describe("a doctor's schedule", () => {
     await page.shows("#status", "P25: Arrived");
   });
 
-  it("fits a small phone in both languages with large text, and says when it is refused", async () => {
+  it("fits a small phone with large text in both languages", async () => {
     stage.show(CHANNEL, {
       schedule: head,
       "harbour.1": entry(1, "checked-in", {
@@ -122,7 +121,7 @@ describe("a doctor's schedule", () => {
     const page = await openPage(PATH, SMALL);
     await page.page.getByRole("button", { name: "Français" }).click();
     await page.shows("#rows", /9 h 20 à 9 h 40\s+P1\s+Inscrit\s+en retard\s+A-009 en consultation/);
-    // How far the page, or a cell whose table hides what is too wide, stands out to the side.
+    // How many pixels the page, or a cell of the table, is too wide.
     const wide = () =>
       page.page.evaluate(() =>
         Math.max(
@@ -162,7 +161,7 @@ describe("a patient's appointment", () => {
     issued_at: NINE,
   };
 
-  it("tells its time, its doctor and what to do, and what a delay makes of it", async () => {
+  it("shows time, doctor, next step and delay", async () => {
     stage.show(CHANNEL, { appointment: booked });
     const page = await openPage(PATH, SMALL);
     await page.shows("#date", "Friday, November 27");
@@ -187,7 +186,7 @@ describe("a patient's appointment", () => {
     assert.deepEqual(page.complaints, []);
   });
 
-  it("goes on as the ticket's page once checked in, until it is over", async () => {
+  it("shows the ticket from check-in to the end", async () => {
     stage.show(CHANNEL, { appointment: booked });
     const page = await openPage(PATH, SMALL);
     await page.shows("#status-title", "Booked");
@@ -227,7 +226,7 @@ describe("a patient's appointment", () => {
     assert.deepEqual(page.complaints, []);
   });
 
-  it("stands without its ticket, which is forgotten a day after its end", async () => {
+  it("works without its ticket, which expires first", async () => {
     stage.show(CHANNEL, {
       appointment: { ...booked, status: "fulfilled", ticket: ID, ticket_label: "A-042" },
     });
@@ -239,7 +238,7 @@ describe("a patient's appointment", () => {
     await page.shows("#link", "Live");
   });
 
-  it("says that it goes on at another location, and leads there", async () => {
+  it("links to the appointment that replaces it", async () => {
     stage.show(CHANNEL, {
       appointment: {
         ...booked,
@@ -258,7 +257,7 @@ describe("a patient's appointment", () => {
     await page.shows("#time", "10:00 a.m.");
   });
 
-  it("says what a link lacks that names none, or is not good any more", async () => {
+  it("explains an incomplete or expired link", async () => {
     const page = await openPage("appointment#token=own", SMALL);
     await page.shows("#note-title", "Open the link to your appointment");
     await page.page.goto(`${stage.url}/appointment#token=own&appointment=harbour.8`);
@@ -268,7 +267,7 @@ describe("a patient's appointment", () => {
 });
 
 describe("an appointment at a real location", () => {
-  it("is told by its source, checked in, called and over, on the patient's phone, the doctor's list and the dashboard", async () => {
+  it("moves on phone, schedule and dashboard together", async () => {
     const clinic = await Clinic.start("--empty");
     try {
       const site = await clinic.furnish();
@@ -404,7 +403,7 @@ describe("the start page of a demo", () => {
     return openPage("");
   }
 
-  it("leads to every page, each with a living picture", async () => {
+  it("links to every page with a live picture", async () => {
     const page = await openStart();
     await page.shows("#patient-label", "B-020");
     await page.shows("#board-waiting", "16 waiting now");
@@ -428,7 +427,7 @@ describe("the start page of a demo", () => {
     assert.deepEqual(page.complaints, []);
   });
 
-  it("lets a visitor call the next person, from the line on show to a free room, and says what came of it", async () => {
+  it("calls the next ticket to a free room", async () => {
     const page = await openStart();
     await page.shows("#patient-label", "B-020");
     const suggested = async () =>
@@ -462,7 +461,7 @@ describe("the start page of a demo", () => {
     await page.shows("#outcome", /^Nobody is waiting in that line/);
   });
 
-  it("lets a visitor check in an appointment that is due", async () => {
+  it("checks in an appointment that is due", async () => {
     const page = await openStart();
     await page.shows("#check-in-appointment", /^9:20 a\.m\. S\.G\. \(late\)$/);
     stage.answers.set("POST check-ins", {
@@ -486,7 +485,7 @@ describe("the start page of a demo", () => {
     await page.shows("#check-in", "");
   });
 
-  it("offers what there is where a demo has fewer things", async () => {
+  it("offers only the pages that the demo has", async () => {
     const { patient, display } = tokens;
     const page = await openStart({
       tokens: { patient, display },

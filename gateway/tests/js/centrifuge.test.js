@@ -1,4 +1,4 @@
-// The published client of the Centrifugal protocol against a whole clinic in one process.
+// The published client of the Centrifugal protocol against the one-process binary.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -35,18 +35,18 @@ before(async () => {
 });
 after(() => clinic?.stop());
 
-/** Closes what the tests of a group opened. */
+/** Closes everything that the tests of a group opened. */
 async function closeAll() {
   for (const it of opened.splice(0)) await it.close();
 }
 
-describe("a patient on a WebSocket", () => {
+describe("a patient's WebSocket client", () => {
   after(closeAll);
 
-  it("sees their place with the subscription, and it falls with every call until it is their turn", async () => {
+  it("gets its place, then every change until the call", async () => {
     const site = await clinic.furnish();
     const tickets = await site.issue(6);
-    // Nothing can be estimated before the first call.
+    // There is no estimate before the first call.
     await site.callNext();
     const own = tickets[5];
     const follower = connect({ token: patient(site, own) }).follow(`ticket:${own.ticket}`);
@@ -82,7 +82,7 @@ describe("a patient on a WebSocket", () => {
     );
   });
 
-  it("hears of nothing that changes nothing for them", async () => {
+  it("gets nothing when its own state does not change", async () => {
     const site = await clinic.furnish();
     const [own, behind] = await site.issue(2);
     const follower = connect({ token: patient(site, own) }).follow(`ticket:${own.ticket}`);
@@ -97,7 +97,7 @@ describe("a patient on a WebSocket", () => {
     );
   });
 
-  it("follows their ticket through everything that may become of it", async () => {
+  it("follows a ticket through every state", async () => {
     const site = await clinic.furnish();
     const [own] = await site.issue(1);
     await site.issue(1, site.blood);
@@ -136,7 +136,7 @@ describe("a patient on a WebSocket", () => {
     }
   });
 
-  it("finds the last state of a ticket that has ended", async () => {
+  it("gets the last state of an ended ticket", async () => {
     const site = await clinic.furnish();
     const [own] = await site.issue(1);
     await clinic.order(`tickets/${own.ticket}/leave`, {}, patient(site, own));
@@ -147,10 +147,10 @@ describe("a patient on a WebSocket", () => {
   });
 });
 
-describe("a screen on a WebSocket", () => {
+describe("a screen's WebSocket client", () => {
   after(closeAll);
 
-  it("folds board and queue to what HTTP shows once it is quiet", async () => {
+  it("folds board and queue to the HTTP snapshot", async () => {
     const site = await clinic.furnish();
     const reception = site.token("reception");
     const client = connect({ token: reception });
@@ -167,7 +167,7 @@ describe("a screen on a WebSocket", () => {
     );
   });
 
-  it("shows labels and rooms on the board, and no ticket's id", async () => {
+  it("gets labels and rooms without ticket ids", async () => {
     const site = await clinic.furnish();
     const client = connect({ token: site.token("display") });
     const board = client.follow(`board:${site.location}`);
@@ -217,10 +217,10 @@ async function liveliness(site) {
   return first;
 }
 
-describe("a client that was away", () => {
+describe("a client that reconnects", () => {
   after(closeAll);
 
-  it("resumes after a disconnect with at most one publication for all it missed", async () => {
+  it("resumes with at most one publication", async () => {
     const site = await clinic.furnish();
     const reception = site.token("reception");
     const [, , own] = await site.issue(3);
@@ -260,7 +260,7 @@ describe("a client that was away", () => {
     await queue.agreesWith(() => clinic.get(`queues/${site.general}`, reception));
   });
 
-  it("resumes with nothing when it missed nothing, and goes on", async () => {
+  it("resumes with nothing if it missed nothing", async () => {
     const site = await clinic.furnish();
     const reception = site.token("reception");
     const client = connect({ token: reception });
@@ -275,7 +275,7 @@ describe("a client that was away", () => {
     assert.equal(queue.held?.entries?.size, 2);
   });
 
-  it("resumes after its network broke without a word", async () => {
+  it("resumes after a silent network failure", async () => {
     const site = await clinic.furnish();
     const reception = site.token("reception");
     const [, own] = await site.issue(2);
@@ -306,14 +306,14 @@ describe("a client that was away", () => {
     );
   });
 
-  it("is never answered with less than it has seen", async () => {
+  it("never gets an older position than it has seen", async () => {
     const site = await clinic.furnish();
     const socket = await connectBare(site.token("reception"));
-    // The last thing that happened here was in this queue, so that its next version is one more.
+    // The last change at this location was in this queue, so its next version is one more.
     const channel = `queue:${site.blood}`;
     const { epoch, offset } = (await socket.subscribe(channel)).subscribe;
     assert.ok((await socket.ask({ unsubscribe: { channel } })).unsubscribe);
-    // Another node was one version ahead of this one, and told us.
+    // As if another node, one version ahead, had sent this position.
     const [{ subscribe }] = await Promise.all([
       socket.ask({ subscribe: { channel, recover: true, epoch, offset: offset + 1 } }),
       site.issue(1, site.blood),
@@ -330,7 +330,7 @@ describe("a client that was away", () => {
     assert.deepEqual([push.pub.offset, push.pub.data.from], [offset + 2, offset + 1]);
   });
 
-  it("gets a snapshot, not a recovery, for a position that means nothing here", async () => {
+  it("gets a snapshot for an unknown position", async () => {
     const site = await clinic.furnish();
     const socket = await connectBare(site.token("reception"));
     const { subscribe } = await socket.ask({
@@ -345,10 +345,10 @@ describe("a client that was away", () => {
   });
 });
 
-describe("a token that ends", () => {
+describe("a token that expires", () => {
   after(closeAll);
 
-  it("is replaced before the first connection when it has expired already", async () => {
+  it("is replaced before the first connection", async () => {
     const site = await clinic.furnish();
     let asked = 0;
     const client = connect({
@@ -363,7 +363,7 @@ describe("a token that ends", () => {
     assert.deepEqual(client.lines[0].error.code, 109);
   });
 
-  it("is refreshed in band while everything goes on", async () => {
+  it("is refreshed without interrupting subscriptions", async () => {
     const site = await clinic.furnish();
     const client = connect({
       token: site.token("reception", { expiresInMs: 1500 }),
@@ -381,7 +381,7 @@ describe("a token that ends", () => {
     assert.equal(client.starts.length, 1);
   });
 
-  it("ends what the next token does not cover any more, and nothing else", async () => {
+  it("ends only subscriptions its successor does not cover", async () => {
     const site = await clinic.furnish();
     const [kept, lost] = await site.issue(2);
     const client = connect({
@@ -396,7 +396,7 @@ describe("a token that ends", () => {
     assert.equal(client.centrifuge.state, "connected");
   });
 
-  it("cannot be replaced by somebody else's", async () => {
+  it("cannot be replaced by another subject's token", async () => {
     const site = await clinic.furnish();
     for (const other of [{ subject: "somebody-else" }, { tenant: "elsewhere" }]) {
       const socket = await connectBare(site.token("reception"));
@@ -408,10 +408,10 @@ describe("a token that ends", () => {
   });
 });
 
-describe("a request that is refused", () => {
+describe("a refused request", () => {
   after(closeAll);
 
-  it("has the protocol's code: twice 105, not allowed 103, unknown 102", async () => {
+  it("gets code 105, 103 or 102", async () => {
     const site = await clinic.furnish();
     const [own, other] = await site.issue(2);
     const socket = await connectBare(patient(site, own));
@@ -441,7 +441,7 @@ describe("a request that is refused", () => {
     );
   });
 
-  it("says 102 for what does not exist, to those who might see it", async () => {
+  it("gets 102 for a missing channel if permitted", async () => {
     const site = await clinic.furnish();
     const socket = await connectBare(token("admin"));
     const nobody = `${site.location}.${"0".repeat(32)}`;
@@ -450,7 +450,7 @@ describe("a request that is refused", () => {
     }
   });
 
-  it("tells another tenant nothing, by socket or by HTTP", async () => {
+  it("tells another tenant nothing by socket or HTTP", async () => {
     const site = await clinic.furnish();
     const [own] = await site.issue(1);
     for (const bearer of [
@@ -467,7 +467,7 @@ describe("a request that is refused", () => {
     assert.equal((await foreign.subscribe(`board:${site.location}`)).error.code, 102);
   });
 
-  it("ends a connection whose token cannot be trusted: 101, then 3500", async () => {
+  it("closes with 3500 for an invalid token", async () => {
     const good = token("reception");
     for (const bad of [
       "",
@@ -481,7 +481,7 @@ describe("a request that is refused", () => {
     }
   });
 
-  it("costs a socket that speaks nonsense its connection, and its neighbours nothing", async () => {
+  it("closes only the socket that sends garbage", async () => {
     const site = await clinic.furnish();
     const neighbour = connect({ token: site.token("reception") }).follow(`queue:${site.general}`);
     await neighbour.started(1);
@@ -503,24 +503,24 @@ describe("a request that is refused", () => {
     await until("the neighbour goes on", () => neighbour.held?.entries?.size === 2);
   });
 
-  it("keeps pages of other origins out", async () => {
+  it("is refused for a foreign origin", async () => {
     const socket = new WebSocket(socketUrl(clinic.url), { origin: "https://elsewhere.example" });
     const [, response] = await once(socket, "unexpected-response");
     assert.equal(response.statusCode, 403);
     response.destroy();
   });
 
-  it("offers nothing it does not have", async () => {
+  it("is refused for unsupported methods", async () => {
     const socket = await connectBare(token("reception"));
     assert.equal((await socket.ask({ rpc: { method: "x", data: {} } })).error.code, 108);
     assert.equal((await socket.ask({ publish: { channel: "board:x", data: {} } })).error.code, 108);
   });
 });
 
-describe("a server that stops", () => {
+describe("a stopping server", () => {
   after(closeAll);
 
-  it("closes with 3001, and the client finds its way to the next one and starts over", async () => {
+  it("closes with 3001, and clients start over elsewhere", async () => {
     const first = await Clinic.start("--empty");
     /** @type {Clinic | undefined} */
     let second;
@@ -559,8 +559,8 @@ describe("a server that stops", () => {
   });
 });
 
-describe("what the server logs", () => {
-  it("has nothing of any patient, at the level that says most", async () => {
+describe("the server's log", () => {
+  it("contains no patient data at trace level", async () => {
     const site = await clinic.furnish();
     const [own] = await site.issue(1);
     const bearer = patient(site, own);

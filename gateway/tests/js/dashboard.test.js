@@ -1,4 +1,4 @@
-// The clinician's dashboard in Chromium, against a server that plays a location by the test's word.
+// The dashboard in Chromium against a staged server.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
@@ -47,7 +47,7 @@ async function openDashboard(entries, viewport = WALL) {
 const head = (changes) => ({ ...busyDay(Date.now()).load, ...changes });
 
 /**
- * Lets the page believe that so much time has passed; what it waits for really happens.
+ * Moves the clock of the page forward. Its timers still fire.
  * @param {Page} page
  * @param {number} ms
  */
@@ -56,7 +56,7 @@ async function pass({ page }, ms) {
 }
 
 describe("the dashboard", () => {
-  it("shows how full the day is, in words and numbers", async () => {
+  it("shows how busy the day is", async () => {
     const page = await openDashboard(busyDay(Date.now()));
     await page.shows("#name", "Harbour Clinic");
     await page.shows("#figure-waiting", /^Waiting\s+24\s+in all lines$/);
@@ -96,7 +96,7 @@ describe("the dashboard", () => {
     assert.deepEqual(page.complaints, []);
   });
 
-  it("draws the day with what came, was served and is booked, and says the same as a table", async () => {
+  it("draws the day, and shows it as a table", async () => {
     const page = await openDashboard(busyDay(Date.now()));
     await page.shows("#curve-summary", "106 people arrived, 81 served, 85 appointments booked.");
     assert.equal(await page.page.locator("#curve .arrived").count(), 23);
@@ -113,12 +113,13 @@ describe("the dashboard", () => {
     );
   });
 
-  it("moves its numbers once a second at most, and the last one always comes", async () => {
+  it("updates once a second and shows the last value", async () => {
     const page = await openDashboard({ load: head({ waiting: 1 }) });
     await page.shows("#figure-waiting b", "1");
     await page.page
       .evaluate(`globalThis.moves = []; new MutationObserver(() => moves.push(performance.now()))
-      .observe(document.querySelector("#figure-waiting b"), { childList: true, characterData: true, subtree: true })`);
+      .observe(document.querySelector("#figure-waiting b"),
+        { childList: true, characterData: true, subtree: true })`);
     for (let waiting = 2; waiting <= 30; waiting++)
       stage.show(CHANNEL, { load: head({ waiting }) });
     await page.shows("#figure-waiting b", "30");
@@ -135,7 +136,7 @@ describe("the dashboard", () => {
       );
   });
 
-  it("lets a wait grow, and reach its band, without a message", async () => {
+  it("grows waits and bands without messages", async () => {
     const seconds = BANDS.wait_s[0];
     const page = await openDashboard({
       load: head({ oldest: Date.now() - seconds * 1000 + 4_000 }),
@@ -144,7 +145,7 @@ describe("the dashboard", () => {
     await page.shows("#figure-longest", /30\smin\s+high/);
   });
 
-  it("stands still when asked to, says so, and says what it does not show", async () => {
+  it("freezes on request and counts hidden changes", async () => {
     const page = await openDashboard(busyDay(Date.now()));
     await page.shows("#figure-waiting b", "24");
     const pause = page.page.getByRole("button", { name: "Pause" });
@@ -168,7 +169,7 @@ describe("the dashboard", () => {
     await page.shows("#queues", /Pharmacy\s+Open\s+3/);
   });
 
-  it("says since when it is not connected, then looks as old as it is, and goes on from where it was", async () => {
+  it("shows a loss, turns grey, then resumes", async () => {
     const page = await openDashboard({ load: head({ oldest: Date.now() - 10 * MINUTE_MS }) });
     await page.shows("#link", "Live");
     stage.cut();
@@ -183,7 +184,7 @@ describe("the dashboard", () => {
     await pass(page, 20 * MINUTE_MS);
     await page.shows("#banner", /^Connection lost 20\smin ago/);
     assert.equal(await page.page.locator(".doubtful").count(), 1);
-    // What is not known any more does not grow.
+    // A wait does not grow without news.
     await page.shows("#figure-longest b", "10\u00a0min");
     await page.shoot("dashboard-disconnected");
 
@@ -197,7 +198,7 @@ describe("the dashboard", () => {
     await page.shows("#figure-waiting b", "31");
   });
 
-  it("asks for everything again when a step is missing", async () => {
+  it("reloads after a gap", async () => {
     const page = await openDashboard({ load: head({ waiting: 1 }) });
     await page.shows("#figure-waiting b", "1");
     stage.show(
@@ -216,7 +217,7 @@ describe("the dashboard", () => {
     });
   });
 
-  it("tells a screen reader how full it is, and not each time that changes", async () => {
+  it("announces figures at most once a minute", async () => {
     const page = await openDashboard({
       load: head({ waiting: 1, oldest: Date.now() - 5 * MINUTE_MS }),
     });
@@ -228,7 +229,7 @@ describe("the dashboard", () => {
     await page.shows("#status", /^2 people are waiting/);
   });
 
-  it("doubts a connection that is open and silent", async () => {
+  it("reports a silent connection", async () => {
     const page = await openDashboard({ load: head() });
     await page.shows("#link", "Live");
     stage.answering = false;
@@ -239,7 +240,7 @@ describe("the dashboard", () => {
     );
   });
 
-  it("speaks French, and keeps what it was told", async () => {
+  it("switches to French and keeps the link", async () => {
     const page = await openDashboard(busyDay(Date.now()));
     await page.page.getByRole("button", { name: "Français" }).click();
     await page.shows(
@@ -252,12 +253,11 @@ describe("the dashboard", () => {
 
   for (const { width, height } of [NARROW, { width: 768, height: 1024 }, WALL]) {
     for (const scheme of /** @type {const} */ (["light", "dark"])) {
-      it(`fits ${width} px in ${scheme} colours, with text at twice its size too`, async () => {
+      it(`fits ${width} px in ${scheme} colours, with large text too`, async () => {
         const page = await openDashboard(busyDay(Date.now()), { width, height });
         await page.page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
         await page.shows("#figure-waiting b", "24");
-        // How far the page, or anything in a box that hides what is too wide, stands out to the
-        // side.
+        // How many pixels the page, or the content of a card, is too wide.
         const wide = () =>
           page.page.evaluate(() =>
             Math.max(
@@ -275,7 +275,7 @@ describe("the dashboard", () => {
     }
   }
 
-  it("says what is wrong with a link that names no location, or that the server refuses", async () => {
+  it("explains an incomplete or refused link", async () => {
     const page = await openDashboard({ load: head() });
     await page.page.goto(`${stage.url}/dashboard#token=staff`);
     await page.shows("#note-title", "Open the link you were given");
@@ -286,7 +286,7 @@ describe("the dashboard", () => {
 });
 
 describe("the dashboard of a real location", () => {
-  it("follows it by a stream where no socket gets through", async () => {
+  it("falls back to a stream without WebSockets", async () => {
     const clinic = await Clinic.start("--empty");
     open({ close: () => clinic.stop() });
     const site = await clinic.furnish();
@@ -294,7 +294,10 @@ describe("the dashboard of a real location", () => {
     const keys = new URLSearchParams({ token: site.token("reception"), location: site.location });
     const page = open(await Page.open(browser, "about:blank", WALL));
     await page.page.addInitScript(
-      "WebSocket = class { constructor() { setTimeout(() => this.onclose?.({ code: 1006 })); } close() {} }",
+      `WebSocket = class {
+        constructor() { setTimeout(() => this.onclose?.({ code: 1006 })); }
+        close() {}
+      }`,
     );
     await page.page.goto(`${clinic.url}/dashboard#${keys}`);
     await page.shows("#figure-waiting b", "2");

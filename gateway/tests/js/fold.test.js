@@ -1,11 +1,11 @@
-// What the pages do with what they hear, without a browser.
+// Folding frames into views, and turning estimates into waits, without a browser.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { fold } from "../../web/shared/fold.js";
 import { waitFrom } from "../../web/shared/wait.js";
 
-/** @typedef {import("../../web/shared/fold.js").View} Held */
+/** @typedef {import("../../web/shared/fold.js").View} View */
 /** @typedef {{set?: Record<string, number>, remove?: string[]}} Step */
 
 const CHANNEL = "board:riverside";
@@ -24,26 +24,26 @@ const snapshot = (version, entries, epoch) =>
 /** @param {number} from @param {number} to @param {object} [change] @param {string} [epoch] */
 const delta = (from, to, change, epoch) => frame({ from, to, at: 1000 + to, ...change }, epoch);
 
-/** @param {Held | "old" | "gap"} folded @returns {Held} */
+/** @param {View | "old" | "gap"} folded @returns {View} */
 function whole(folded) {
   if (folded === "old" || folded === "gap") assert.fail(`folded to ${folded}`);
   return folded;
 }
 
-/** @param {Held} held */
+/** @param {View} held */
 const entriesOf = (held) => Object.fromEntries(held.entries ?? []);
 
 describe("folding a view", () => {
   const held = whole(fold(undefined, "snapshot", snapshot(5, { a: 1, b: 2 })));
 
-  it("begins with a snapshot, as it stands", () => {
+  it("starts with a snapshot", () => {
     assert.deepEqual(
       { ...held, entries: entriesOf(held) },
       { epoch: 7n, version: 5, at: 1005, entries: { a: 1, b: 2 } },
     );
   });
 
-  it("puts a delta on what is held, and leaves what was held as it was", () => {
+  it("applies a delta without changing the older view", () => {
     const next = whole(fold(held, "delta", delta(5, 6, { set: { b: 3, c: 4 }, remove: ["a"] })));
     assert.deepEqual(entriesOf(next), { b: 3, c: 4 });
     assert.equal(next.version, 6);
@@ -56,40 +56,40 @@ describe("folding a view", () => {
     assert.deepEqual(entriesOf(next), { a: 9, b: 2 });
   });
 
-  it("takes a delta without changes, and one that reaches further back than what is held", () => {
+  it("applies empty and overlapping deltas", () => {
     assert.equal(whole(fold(held, "delta", delta(5, 9))).version, 9);
     assert.equal(whole(fold(held, "delta", delta(2, 9, { set: { a: 2 } }))).version, 9);
   });
 
-  it("drops what it has seen", () => {
+  it("drops duplicates", () => {
     assert.equal(fold(held, "delta", delta(3, 4, { remove: ["a"] })), "old");
     assert.equal(fold(held, "delta", delta(4, 5, { remove: ["a"] })), "old");
     assert.equal(fold(held, "delta", delta(5, 6, { remove: ["a"] }, "6")), "old");
   });
 
-  it("finds out that something was missed", () => {
+  it("detects gaps", () => {
     assert.equal(fold(held, "delta", delta(6, 7)), "gap");
     assert.equal(fold(held, "delta", delta(5, 6, {}, "8")), "gap");
     assert.equal(fold(undefined, "delta", delta(0, 1)), "gap");
   });
 
-  it("never goes back", () => {
+  it("never goes back to an older version", () => {
     assert.equal(fold(held, "snapshot", snapshot(4, {})), "gap");
     assert.equal(fold(held, "snapshot", snapshot(99, {}, "6")), "gap");
     assert.equal(whole(fold(held, "snapshot", snapshot(5, { a: 1, b: 2 }))).version, 5);
   });
 
-  it("starts over with a new epoch, whatever its version", () => {
+  it("starts over with a new epoch", () => {
     const next = whole(fold(held, "snapshot", snapshot(1, { z: 1 }, "8")));
     assert.deepEqual([next.epoch, next.version, entriesOf(next)], [8n, 1, { z: 1 }]);
   });
 
-  it("tells epochs apart that a float cannot", () => {
+  it("distinguishes 64-bit epochs", () => {
     const large = whole(fold(undefined, "snapshot", snapshot(5, {}, "9007199254740993")));
     assert.equal(fold(large, "snapshot", snapshot(9, {}, "9007199254740992")), "gap");
   });
 
-  it("comes to the same state by any merging of the same steps", () => {
+  it("reaches the same state for any merging", () => {
     /** @type {Step[]} */
     const steps = [
       { set: { a: 1, b: 1 } },
@@ -112,7 +112,7 @@ describe("folding a view", () => {
     }
   });
 
-  it("takes a ticket's whole state, by the frame's own version", () => {
+  it("takes the whole state of a ticket", () => {
     const state = { at: 1000, state: "waiting", ahead: 3 };
     const first = whole(
       fold(undefined, "state", { channel: "ticket:x", epoch: "7", offset: 12, data: state }),
@@ -126,7 +126,7 @@ describe("folding a view", () => {
 });
 
 /**
- * What a server sends for several steps at once: the last word on each key.
+ * Merges several steps into one delta, as a server does: the last value of each key.
  * @param {Step[]} steps
  */
 function merge(steps) {
@@ -147,7 +147,7 @@ function merge(steps) {
   return { set, remove: [...remove] };
 }
 
-describe("the wait that an estimate becomes", () => {
+describe("the wait for an estimate", () => {
   const NOW = 1_800_000_000_000;
   /** @param {number} from minutes @param {number} to minutes */
   const wait = (from, to) => waitFrom({ from: NOW + from * 60_000, to: NOW + to * 60_000 }, NOW);
@@ -158,21 +158,21 @@ describe("the wait that an estimate becomes", () => {
     assert.deepEqual(wait(20, 20), { kind: "about", low: 20, high: 20 });
   });
 
-  it("has no lower end once that is less than half a step away, or past", () => {
+  it("has no lower end near zero", () => {
     assert.deepEqual(wait(2.4, 11), { kind: "within", high: 10 });
     assert.deepEqual(wait(-30, 9), { kind: "within", high: 10 });
     assert.deepEqual(wait(-30, 5), { kind: "within", high: 5 });
   });
 
-  it("is soon within a step of its end, before and after it", () => {
+  it("is soon within a step of its end", () => {
     for (const to of [4.9, 0, -5]) assert.deepEqual(wait(-30, to), { kind: "soon" }, `${to} min`);
   });
 
-  it("is late, and says so, when its end passed by more than a step", () => {
+  it("is late past its end by a step", () => {
     assert.deepEqual(wait(-40, -5.1), { kind: "late" });
   });
 
-  it("moves by itself as the clock does", () => {
+  it("changes with the clock", () => {
     const estimate = { from: NOW + 10 * 60_000, to: NOW + 20 * 60_000 };
     const kinds = [0, 9, 16, 26].map((minutes) => waitFrom(estimate, NOW + minutes * 60_000).kind);
     assert.deepEqual(kinds, ["about", "within", "soon", "late"]);

@@ -1,4 +1,4 @@
-// What the dashboard, the schedule and the appointment make of what they hold, without a browser.
+// What the dashboard, the schedule and the appointment compute from their views, without a browser.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -19,7 +19,7 @@ const quarter = (start, counts) => ({
 });
 
 describe("the load of a location", () => {
-  it("is read with its parts by name, numbers in names as numbers", () => {
+  it("is read with parts sorted by name", () => {
     const head = { name: "Harbour", waiting: 1 };
     const entries = new Map(
       Object.entries({
@@ -51,7 +51,7 @@ describe("the load of a location", () => {
     assert.equal(load.readLoad(new Map()), undefined);
   });
 
-  it("lets an hour pass without a message", () => {
+  it("forgets minutes older than an hour", () => {
     const hour = [
       { at: 0, called: 2, served: 1 },
       { at: 30 * MINUTE_MS, called: 1 },
@@ -71,7 +71,7 @@ describe("the load of a location", () => {
     }
   });
 
-  it("counts whole minutes, and never fewer than none", () => {
+  it("counts whole minutes and never negative ones", () => {
     for (const [passed, minutes] of [
       [0, 0],
       [59_999, 0],
@@ -84,7 +84,7 @@ describe("the load of a location", () => {
     assert.equal(load.minutesSince(undefined, 1_000), undefined);
   });
 
-  it("calls a wait high from its band's first second on", () => {
+  it("starts a band at its first second", () => {
     const bands = {
       waiting: /** @type {[number, number]} */ ([5, 10]),
       wait_s: /** @type {[number, number]} */ ([600, 1200]),
@@ -103,7 +103,7 @@ describe("the load of a location", () => {
     assert.equal(load.bandOfWait(bands, undefined, 99_999_000), 0);
   });
 
-  it("names the most urgent first, and nobody of whom there is none", () => {
+  it("lists priorities from the most urgent", () => {
     assert.deepEqual(load.byUrgency({ 0: 13, 5: 2, 9: 1, 3: 0 }), [
       [9, 1],
       [5, 2],
@@ -112,7 +112,7 @@ describe("the load of a location", () => {
     assert.deepEqual(load.byUrgency(undefined), []);
   });
 
-  it("counts what changed between two moments, not what was merely sent again", () => {
+  it("counts changed entries, not repeated ones", () => {
     const before = new Map(Object.entries({ same: { a: 1 }, other: { a: 1 }, gone: 1 }));
     const after = new Map(Object.entries({ same: { a: 1 }, other: { a: 2 }, come: 1 }));
     assert.equal(load.changes(before, after), 3);
@@ -123,7 +123,7 @@ describe("the load of a location", () => {
 describe("the day's curve", () => {
   const EIGHT = Date.UTC(2026, 10, 27, 8);
 
-  it("has every quarter hour, those without anything too, from the first that counts to the last", () => {
+  it("has every quarter hour of the day", () => {
     const starts = [EIGHT + QUARTER_MS, EIGHT + 9 * HOUR_MS];
     const whole = load.wholeDay(
       starts.map((start) => quarter(start, { arrived: 1 })),
@@ -138,7 +138,7 @@ describe("the day's curve", () => {
     );
   });
 
-  it("is never so short that an hour looks like a day, and always has the present in it", () => {
+  it("covers four hours and the present at least", () => {
     const now = EIGHT + 7 * MINUTE_MS;
     const whole = load.wholeDay([], now);
     assert.equal(whole.length, 4 * 4);
@@ -146,7 +146,7 @@ describe("the day's curve", () => {
     assert.equal(load.wholeDay([quarter(EIGHT)], EIGHT + 20 * HOUR_MS).length, 21 * 4);
   });
 
-  it("has a scale of few round steps that holds the greatest", () => {
+  it("has a scale of few round steps", () => {
     for (const [greatest, top, step] of [
       [0, 1, 1],
       [1, 1, 1],
@@ -163,7 +163,7 @@ describe("the day's curve", () => {
     }
   });
 
-  it("is marked where the location's clocks begin an hour, on both days on which they are changed", () => {
+  it("marks full hours on days of clock changes too", () => {
     const starts = (/** @type {number} */ from, /** @type {number} */ hours) =>
       Array.from({ length: hours * 4 }, (_, index) => from + index * QUARTER_MS);
     const hours = (/** @type {number[]} */ marks, /** @type {string} */ zone) =>
@@ -176,10 +176,10 @@ describe("the day's curve", () => {
         }).format(ms),
       );
     const toronto = "America/Toronto";
-    // 1 November 2026, 0:00 EDT: the hour from one to two comes twice.
+    // 1 November 2026, 0:00 EDT: the hour from one to two happens twice.
     const autumn = load.hourMarks(starts(Date.UTC(2026, 10, 1, 4), 5), toronto, 9);
     assert.deepEqual(hours(autumn, toronto), ["00:00", "01:00", "01:00", "02:00", "03:00"]);
-    // 8 March 2026: the one from two to three does not come.
+    // 8 March 2026: the hour from two to three does not happen.
     const spring = load.hourMarks(starts(Date.UTC(2026, 2, 8, 5), 4), toronto, 9);
     assert.deepEqual(hours(spring, toronto), ["00:00", "01:00", "03:00", "04:00"]);
     const kathmandu = load.hourMarks(starts(Date.UTC(2026, 10, 1, 4), 2), "Asia/Kathmandu", 9);
@@ -195,7 +195,7 @@ describe("a doctor's day", () => {
   const read = (entries) =>
     day.readSchedule(new Map(Object.entries({ schedule: head, ...entries })));
 
-  it("is in order of time, then of key, and what has no time comes last", () => {
+  it("is sorted by time, then key, untimed last", () => {
     const schedule = read({
       d: { status: "waitlist" },
       c: { status: "booked", start: 2 },
@@ -210,7 +210,7 @@ describe("a doctor's day", () => {
     assert.equal(day.readSchedule(new Map()), undefined);
   });
 
-  it("points at whoever is being seen, then called, then comes next", () => {
+  it("points at the current appointment", () => {
     const seen = { status: "checked-in", start: 3, ticket: { label: "A-3", state: "in_service" } };
     const called = { status: "checked-in", start: 2, ticket: { label: "A-2", state: "called" } };
     const done = { status: "fulfilled", start: 0 };
@@ -223,7 +223,7 @@ describe("a doctor's day", () => {
     assert.equal(current({ done }), undefined);
   });
 
-  it("tells who is here and what is over", () => {
+  it("counts who is here and what is over", () => {
     const statuses = [
       "booked",
       "arrived",
@@ -239,14 +239,14 @@ describe("a doctor's day", () => {
     assert.deepEqual(day.tally(schedule?.appointments ?? []), { all: 7, here: 2, over: 3 });
   });
 
-  it("follows a ticket from the check-in to the appointment's end", () => {
+  it("follows a ticket from check-in to the end", () => {
     assert.equal(day.ticketToFollow({ status: "booked" }), undefined);
     assert.equal(day.ticketToFollow({ status: "checked-in", ticket: "h.7" }), "h.7");
     assert.equal(day.ticketToFollow({ status: "fulfilled", ticket: "h.7" }), "h.7");
     assert.equal(day.ticketToFollow({ status: "cancelled", ticket: "h.7" }), undefined);
   });
 
-  it("is being seen when FHIR says fulfilled and the ticket is in service", () => {
+  it("shows fulfilled in service as being seen", () => {
     /** @type {[any, string | undefined, boolean][]} */
     const cases = [
       ["checked-in", undefined, false],

@@ -1,4 +1,4 @@
-// The pages in Chromium, as the binary serves them.
+// The pages of a ticket, the board and the start page in Chromium, served by the binary.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
@@ -54,7 +54,7 @@ const complaintsButNetwork = ({ complaints }) =>
   complaints.filter((text) => !/net::ERR_/.test(text));
 
 describe("the patient's page", () => {
-  it("shows the place, its fall, the call with its room, and the end", async () => {
+  it("shows place, call, room and end", async () => {
     const site = await clinic.furnish();
     const tickets = await site.issue(5);
     const own = tickets[4];
@@ -94,7 +94,7 @@ describe("the patient's page", () => {
     assert.deepEqual(page.complaints, []);
   });
 
-  it("speaks French to whoever wants it", async () => {
+  it("switches to French", async () => {
     const site = await clinic.furnish();
     const [own] = await site.issue(1);
     const page = await openPatient(site, own);
@@ -105,7 +105,7 @@ describe("the patient's page", () => {
     assert.deepEqual(page.complaints, []);
   });
 
-  it("claims nothing to be live while it is cut off, and catches up by itself", async () => {
+  it("shows a loss and catches up by itself", async () => {
     const site = await clinic.furnish();
     const tickets = await site.issue(4);
     const proxy = open(await Proxy.to(clinic.url));
@@ -129,7 +129,7 @@ describe("the patient's page", () => {
     assert.deepEqual(complaintsButNetwork(page), []);
   });
 
-  it("says so when its link is incomplete, or opens nothing", async () => {
+  it("explains an incomplete or refused link", async () => {
     const site = await clinic.furnish();
     const [own, other] = await site.issue(2);
     const bare = open(await Page.open(browser, `${clinic.url}/patient`, PHONE));
@@ -148,7 +148,7 @@ describe("the patient's page", () => {
 });
 
 describe("the board", () => {
-  it("shows each call with its room at once, and never a ticket's id", async () => {
+  it("shows calls with rooms, never ticket ids", async () => {
     const site = await clinic.furnish();
     const board = await openBoard(site);
     await board.shows("#nobody", /Aucun appel pour le moment/);
@@ -176,7 +176,7 @@ describe("the board", () => {
     assert.deepEqual(board.complaints, []);
   });
 
-  it("stays in time with the patient's phone", async () => {
+  it("changes together with the patient's page", async () => {
     const site = await clinic.furnish();
     const [own] = await site.issue(1);
     const [board, page] = [await openBoard(site), await openPatient(site, own)];
@@ -187,7 +187,7 @@ describe("the board", () => {
     await Promise.all([page.shows("#ahead-text", "You’re next"), board.shows("#calls", "")]);
   });
 
-  it("says so when the server is killed, and shows the next one's calls once that serves", async () => {
+  it("survives a killed server", async () => {
     const first = await Clinic.start("--empty");
     /** @type {Clinic | undefined} */
     let second;
@@ -221,7 +221,7 @@ describe("the board", () => {
       await board.shows("#banner", "");
       await again.callNext(again.room1, again.blood);
       await board.shows("#calls li:first-child .room", "Room 1");
-      // What was in memory is gone with its process: the phone says so and shows no old place.
+      // The ticket was in the memory of the killed process: the page must not show its old place.
       await page.shows("#note-title", "This link no longer works");
       assert.deepEqual([...complaintsButNetwork(board), ...complaintsButNetwork(page)], []);
     } finally {
@@ -232,7 +232,7 @@ describe("the board", () => {
 });
 
 describe("the start page", () => {
-  it("leads into a demo clinic that is alive", async () => {
+  it("links into a live demo clinic", async () => {
     const demo = await Clinic.start("--speed", "120");
     try {
       const start = open(await Page.open(browser, demo.url, SCREEN));
@@ -272,7 +272,7 @@ describe("the start page", () => {
     }
   });
 
-  it("offers no demo where there is none", async () => {
+  it("offers no demo without one", async () => {
     const start = open(await Page.open(browser, `${clinic.url}/health/live`, SCREEN));
     const [answer] = await Promise.all([
       start.page.waitForResponse(/\/v1\/demo$/),

@@ -1,5 +1,5 @@
-// The Protobuf form of the Centrifugal protocol: the published client in that mode, and bytes it
-// would never send.
+// The Protobuf encoding of the Centrifugal protocol: the published client, and bytes that it would
+// never send.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -90,7 +90,7 @@ describe("the published client in Protobuf", () => {
     }
   });
 
-  it("folds a queue's line that HTTP shows", async () => {
+  it("folds a queue to the HTTP snapshot", async () => {
     const site = await clinic.furnish();
     await site.issue(2);
     const centrifuge = new Centrifuge(socketUrl(clinic.url), {
@@ -130,11 +130,11 @@ describe("a handshake", () => {
     ["", [], "", false],
   ];
   for (const [query, offered, agreed, binary] of table) {
-    it(`of ${query || "no query"} and ${offered[0] ?? "no subprotocol"} begins ${binary ? "Protobuf" : "JSON"}`, async () => {
+    it(`with ${query || "no query"} and ${offered[0] ?? "no subprotocol"} selects ${binary ? "Protobuf" : "JSON"}`, async () => {
       const socket = new WebSocket(socketUrl(clinic.url) + query, offered);
       await once(socket, "open");
       assert.equal(socket.protocol, agreed);
-      // {id: 1, connect: {token: ""}} is refused in the form it came in.
+      // {id: 1, connect: {token: ""}} is refused in the encoding of the request.
       socket.send(binary ? Buffer.from([4, 8, 1, 0x22, 0]) : '{"id":1,"connect":{"token":""}}');
       const [message, isBinary] = await once(socket, "message");
       assert.equal(isBinary, binary);
@@ -143,7 +143,7 @@ describe("a handshake", () => {
     });
   }
 
-  it("that offers only what is not spoken here is refused", async () => {
+  it("with unknown subprotocols only is refused", async () => {
     const socket = new WebSocket(socketUrl(clinic.url), ["graphql-ws"]);
     const [, response] = await once(socket, "unexpected-response");
     assert.equal(response.statusCode, 400);
@@ -151,7 +151,7 @@ describe("a handshake", () => {
   });
 });
 
-describe("bytes that are no command", () => {
+describe("bytes that are not a command", () => {
   /** @type {[string, string | Buffer][]} */
   const table = [
     ["a text frame", '{"id":1,"connect":{"token":""}}'],

@@ -1,6 +1,5 @@
-// The page of claims checks in Chromium: the whole way against the real binary, and states that
-// pass too quickly
-// there, or come only when something breaks, against a server that plays them.
+// The page of claims checks in Chromium: the usual way against the real binary; short states and
+// failures against a staged server.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -64,7 +63,7 @@ const HEADER = [
 ].join(";");
 
 /**
- * One row of an export; who is in it was invented.
+ * One row of an export. The people in it are invented.
  * @param {number} number
  * @param {{day: number, code: string, patient?: number, date?: string}} facts
  */
@@ -128,7 +127,7 @@ describe("a claims file", () => {
   });
   after(() => clinic?.stop());
 
-  it("is sent, checked, and its findings are read, filtered and saved", async () => {
+  it("is sent, checked, filtered and saved", async () => {
     const page = await openRuns(clinic.url, tokenOf("editor"));
     await page.shows("#intake-title", "Check a claims file");
     await page.shows("#recent-none", "No checks yet.");
@@ -179,7 +178,7 @@ describe("a claims file", () => {
     assert.deepEqual(page.complaints, []);
   });
 
-  it("is found again after a reload, and in the list", async () => {
+  it("opens again after a reload and from the list", async () => {
     const page = await openRuns(clinic.url, tokenOf("editor"));
     await choose(page, claims(), "october.csv");
     await page.shows("#state", "Finished");
@@ -199,7 +198,7 @@ describe("a claims file", () => {
     assert.deepEqual(page.complaints, []);
   });
 
-  it("may be dropped, or chosen by keyboard", async () => {
+  it("can be dropped or chosen by keyboard", async () => {
     const page = await openRuns(clinic.url, tokenOf("editor"));
     await page.shows("#drop-text", "Drop the file here");
     const data = await page.page.evaluateHandle((text) => {
@@ -214,7 +213,7 @@ describe("a claims file", () => {
 
     await page.page.getByRole("link", { name: "Check another file" }).click();
     await page.shows("#choose-text", "Choose a file");
-    // Asked for early: the driver must have told the browser before the key is pressed.
+    // Wait for the event before the key is pressed, or the driver misses it.
     const chosen = page.page.waitForEvent("filechooser");
     await until("the keyboard reaches the choice", async () => {
       await page.page.keyboard.press("Tab");
@@ -226,7 +225,7 @@ describe("a claims file", () => {
     assert.deepEqual(page.complaints, []);
   });
 
-  it("that is no export of claims is refused with the reason", async () => {
+  it("is refused with a reason if not an export", async () => {
     const page = await openRuns(clinic.url, tokenOf("editor"));
     await choose(page, Buffer.from(claims().toString().replace(";Code;", ";Kode;")));
     await page.shows("#state", "Failed");
@@ -240,7 +239,7 @@ describe("a claims file", () => {
     await page.shows("#state-where", /byte \d/);
   });
 
-  it("is watched by a viewer, who cannot start or stop anything", async () => {
+  it("is visible to viewers without actions", async () => {
     const editor = await openRuns(clinic.url, tokenOf("editor"));
     await choose(editor, claims(), "watched.csv");
     await editor.shows("#state", "Finished");
@@ -261,7 +260,7 @@ describe("a claims file", () => {
 });
 
 describe("the start page of a demo", () => {
-  it("leads a clerk to a page that takes files, and a viewer to one that does not", async () => {
+  it("links editors to uploads and viewers to the list", async () => {
     const demo = await Clinic.start();
     try {
       const start = open(await Page.open(browser, demo.url, SCREEN));
@@ -320,7 +319,7 @@ describe("a check", () => {
     stage.clear();
   });
 
-  it("says its place in line, then how far it is, in a bar that speaks", async () => {
+  it("shows its place in line, then its progress", async () => {
     stage.show({ run: { ...head, state: "queued", ahead: 3 } });
     const page = await openRuns(stage.url, tokenOf("editor"), RUN);
     await page.shows("#state", "Waiting");
@@ -356,7 +355,8 @@ describe("a check", () => {
     assert.equal(await page.page.title(), "99% · september.csv");
     assert.equal(
       await page.page.locator("#status").textContent(),
-      "Running. Adding up days and years · 99%, Rows: 100,000 of 100,000, Time left: about 2\u00a0s",
+      "Running. Adding up days and years · 99%, Rows: 100,000 of 100,000, " +
+        "Time left: about 2\u00a0s",
     );
     await page.page.getByRole("button", { name: "Français" }).click();
     await page.shows("#state-text", "Totaux par jour et par année");
@@ -364,7 +364,7 @@ describe("a check", () => {
     assert.deepEqual(page.complaints, []);
   });
 
-  it("shows findings as they come, below the ones that are read", async () => {
+  it("appends live findings without moving the reader", async () => {
     stage.show({
       run: head,
       progress,
@@ -398,7 +398,7 @@ describe("a check", () => {
     assert.deepEqual(page.complaints, []);
   });
 
-  it("says that it is tried a second time, and shows nothing of the first", async () => {
+  it("shows nothing of the first attempt in the second", async () => {
     stage.show({ run: head, progress, counts, ...entriesOf(1, 5) });
     const page = await openRuns(stage.url, tokenOf("editor"), RUN);
     await until("findings are shown", async () => (await rowsOf(page)) === 5);
@@ -412,7 +412,7 @@ describe("a check", () => {
     assert.equal(await page.text("#counts"), "");
   });
 
-  it("is cancelled, and the keyboard stays where it was", async () => {
+  it("keeps the focus when cancelled", async () => {
     stage.show({ run: head, progress });
     const page = await openRuns(stage.url, tokenOf("editor"), RUN);
     await page.page.locator("#cancel").press("Enter");
@@ -428,7 +428,7 @@ describe("a check", () => {
     await page.shows("#percent", "");
   });
 
-  it("that failed says why, and is tried again only where that may help", async () => {
+  it("explains a failure and offers a useful retry", async () => {
     const failed = (/** @type {object} */ failure) => ({
       run: { ...head, state: "failed", failure },
       progress: undefined,
@@ -460,7 +460,7 @@ describe("a check", () => {
     await page.shows("#state-text", "The check could not be done.");
   });
 
-  it("that completed reads its findings page by page, and again where that failed", async () => {
+  it("reads findings by page and retries", async () => {
     const summary = {
       rows: 10_000,
       rows_unreadable: 2,
@@ -496,7 +496,7 @@ describe("a check", () => {
     await page.page.getByRole("button", { name: "Try again" }).click();
     await page.shows("#findings-shown", "Showing the first 1");
     await page.shows("#findings-problem", "");
-    await page.shows("#state-more", "2 rows could not be read; each is listed.");
+    await page.shows("#state-more", "2 rows could not be read; they are listed below.");
     await page.shows(
       "#findings-hint",
       /^There were more findings than we keep: this is the first 12\./,
@@ -511,7 +511,7 @@ describe("a check", () => {
     assert.match(stage.heard.at(-1)?.line ?? "", /rule=office-fee/);
   });
 
-  it("claims nothing to be live while it is cut off, and catches up by itself", async () => {
+  it("shows a loss and catches up by itself", async () => {
     stage.show({ run: head, progress });
     const proxy = open(await Proxy.to(stage.url));
     const page = await openRuns(proxy.url, tokenOf("editor"), RUN);
@@ -527,7 +527,7 @@ describe("a check", () => {
     await page.shows("#link", "Live");
   });
 
-  it("is stopped while its file is on the way, and says what kept a file out", async () => {
+  it("stops an upload and explains refused files", async () => {
     const page = await openRuns(stage.url, tokenOf("editor"));
     /** @type {(answer: import("./helpers/staged-run.js").Answer) => void} */
     let release = () => {};
@@ -550,7 +550,7 @@ describe("a check", () => {
     );
   });
 
-  it("tells no URL its file’s name or its link’s token", async () => {
+  it("puts neither file name nor token in URLs", async () => {
     const page = await openRuns(stage.url, tokenOf("editor"));
     stage.show({ run: head });
     await choose(page, claims(), "a clerk’s own name.csv");
@@ -565,7 +565,7 @@ describe("a check", () => {
       assert.ok(!line.includes("clerk") && !line.includes(bearer), line);
   });
 
-  it("opens nothing without a link that says who asks", async () => {
+  it("explains an incomplete or expired link", async () => {
     const page = open(await Page.open(browser, `${stage.url}/runs`, PHONE));
     await page.shows("#note-title", "Open the link you were given");
     assert.equal(await page.text("#intake"), "");
@@ -574,7 +574,7 @@ describe("a check", () => {
     await expired.shows("#note-title", "This link doesn’t open claims checks");
   });
 
-  it("fits a narrow screen with text at twice its size", async () => {
+  it("fits a narrow screen with large text", async () => {
     stage.show({
       run: head,
       progress: { ...progress, eta_ms: 3_700_000 },

@@ -51,13 +51,13 @@ before(async () => {
 });
 after(() => clinic?.stop());
 
-/** Closes what the tests of a group opened. */
+/** Closes everything that the tests of a group opened. */
 async function closeAll() {
   for (const it of opened.splice(0)) await it.close();
 }
 
 for (const [name, transports] of TRANSPORTS) {
-  describe(`an app on ${name}`, () => {
+  describe(`a Socket.IO client by ${name}`, () => {
     after(closeAll);
 
     it("follows a ticket through its life", async () => {
@@ -94,7 +94,7 @@ for (const [name, transports] of TRANSPORTS) {
       assert.equal(app.transport, transports.at(-1));
     });
 
-    it("folds what it named when it connected to what HTTP shows", async () => {
+    it("folds channels of its handshake to the HTTP snapshot", async () => {
       const site = await clinic.furnish();
       const reception = site.token("reception");
       const channels = [`board:${site.location}`, `queue:${site.general}`];
@@ -117,7 +117,7 @@ for (const [name, transports] of TRANSPORTS) {
       );
     });
 
-    it("resumes where it stood, with one merged step for all it missed", async () => {
+    it("resumes with one merged delta", async () => {
       const site = await clinic.furnish();
       const reception = site.token("reception");
       const channel = `queue:${site.general}`;
@@ -148,7 +148,7 @@ for (const [name, transports] of TRANSPORTS) {
       await resumed.agreesWith(() => clinic.get(`queues/${site.general}`, reception));
     });
 
-    it("comes back by itself when its server stops, and starts over at the next one", async () => {
+    it("starts over at the next server", async () => {
       const first = await Clinic.start("--empty");
       /** @type {Clinic | undefined} */
       let second;
@@ -190,7 +190,7 @@ for (const [name, transports] of TRANSPORTS) {
 describe("a position", () => {
   after(closeAll);
 
-  it("that means nothing here is answered with a snapshot", async () => {
+  it("that is unknown gets a snapshot", async () => {
     const site = await clinic.furnish();
     const app = connect({ token: site.token("reception") });
     const queue = await app.follow(`queue:${site.general}`, { epoch: "1", version: 1 });
@@ -198,7 +198,7 @@ describe("a position", () => {
     assert.ok(queue.held?.entries?.has("queue"));
   });
 
-  it("ahead of this node is never answered with less", async () => {
+  it("ahead of this node never gets less", async () => {
     const site = await clinic.furnish();
     const app = connect({ token: site.token("reception") });
     const channel = `queue:${site.blood}`;
@@ -215,7 +215,7 @@ describe("a position", () => {
 describe("a token", () => {
   after(closeAll);
 
-  it("that cannot be trusted is refused with its code", async () => {
+  it("that is invalid is refused with its code", async () => {
     const good = token("reception");
     /** @type {[object, string][]} */
     const refused = [
@@ -240,7 +240,7 @@ describe("a token", () => {
     }
   });
 
-  it("that has expired is replaced by the app, which then connects", async () => {
+  it("that has expired is replaced before connecting", async () => {
     const site = await clinic.furnish();
     const tokens = [site.token("reception", { expiresInMs: -1000 }), site.token("reception")];
     const app = connect((/** @type {(auth: object) => void} */ send) =>
@@ -252,7 +252,7 @@ describe("a token", () => {
     await app.connected();
   });
 
-  it("is renewed in band while everything goes on", async () => {
+  it("is renewed without interrupting channels", async () => {
     const site = await clinic.furnish();
     const app = connect({ token: site.token("reception", { expiresInMs: 1500 }) });
     const queue = await app.follow(`queue:${site.general}`);
@@ -268,7 +268,7 @@ describe("a token", () => {
     assert.equal(app.connections, 1);
   });
 
-  it("that covers less ends what it does not cover, and nothing else", async () => {
+  it("that covers less ends only uncovered channels", async () => {
     const site = await clinic.furnish();
     const [kept, lost] = await site.issue(2);
     const app = connect({ token: patient(site, kept, lost) });
@@ -285,7 +285,7 @@ describe("a token", () => {
   });
 
   for (const [name, transports] of TRANSPORTS.slice(0, 2)) {
-    it(`of somebody else ends the connection for good on ${name}`, async () => {
+    it(`of another subject ends the connection by ${name}`, async () => {
       const site = await clinic.furnish();
       for (const other of [{ subject: "somebody-else" }, { tenant: "elsewhere" }]) {
         const app = await connect({ token: site.token("reception") }, transports).connected();
@@ -298,10 +298,10 @@ describe("a token", () => {
   }
 });
 
-describe("what is refused", () => {
+describe("a refused request", () => {
   after(closeAll);
 
-  it("is a channel that is another's, unknown, or followed already", async () => {
+  it("is for a foreign, unknown or duplicate channel", async () => {
     const site = await clinic.furnish();
     const [own, other] = await site.issue(2);
     const app = connect({ token: patient(site, own) });
@@ -333,7 +333,7 @@ describe("what is refused", () => {
     await until("the first goes on", () => app.events.some(({ data }) => data.state === "called"));
   });
 
-  it("is everything of another tenant, when connecting too", async () => {
+  it("is for any channel of another tenant", async () => {
     const site = await clinic.furnish();
     const [own] = await site.issue(1);
     const channels = [`ticket:${own.ticket}`, `queue:${site.general}`, `board:${site.location}`];
@@ -353,7 +353,7 @@ describe("what is refused", () => {
     assert.deepEqual(app.events, []);
   });
 
-  it("is an event nobody knows, or not of its shape, or with an attachment", async () => {
+  it("is an unknown or malformed event", async () => {
     const site = await clinic.furnish();
     const app = connect({ token: site.token("reception") });
     const channel = `queue:${site.general}`;
@@ -391,7 +391,7 @@ describe("what is refused", () => {
     assert.deepEqual(app.refusals, ["Invalid namespace"]);
   });
 
-  it("is what is no packet: it costs that connection, and its neighbours nothing", async () => {
+  it("is garbage, which closes only its own connection", async () => {
     const site = await clinic.furnish();
     const auth = { token: site.token("reception") };
     const neighbour = connect(auth);
@@ -410,14 +410,14 @@ describe("what is refused", () => {
       bare.send(packet);
       await until(`${String(packet).slice(0, 20)} ends it`, () => bare.closed, 5000);
     }
-    // An event whose attachment never comes, and more events at once than may wait.
+    // An event whose attachment never comes, and more events at once than the queue takes.
     const half = open(await Bare.connect(clinic.url, auth));
     for (const packet of ['451-["subscribe",{"_placeholder":true,"num":0}]', '42["publish"]'])
       half.send(packet);
     await until("half an event ends it", () => half.closed, 5000);
     const flood = await Poller.connect(clinic.url, auth);
     await flood.until((packet) => packet.startsWith("40"));
-    // As many as one request may carry: however fast they are taken, far more than may wait.
+    // As many as one request may carry, which is far more than the queue takes at any speed.
     await flood.post(Array(4000).fill('42["publish"]').join("\x1e"));
     await until("a flood ends it", async () => (await flood.post("3")).status === 400, 5000);
     await site.issue(1);
@@ -425,7 +425,7 @@ describe("what is refused", () => {
     assert.equal(neighbour.connections, 1);
   });
 
-  it("is a page of another origin, on every request", async () => {
+  it("is from a foreign origin", async () => {
     const origin = "https://elsewhere.example";
     const polling = `${clinic.url}/socket.io/?EIO=4&transport=polling`;
     for (const method of ["GET", "POST", "OPTIONS"]) {
@@ -454,7 +454,7 @@ describe("what is refused", () => {
 describe("time", { concurrency: true }, () => {
   after(closeAll);
 
-  it("cuts a client that stops reading, and its neighbour never notices", async () => {
+  it("cuts only the client that stops reading", async () => {
     const site = await clinic.furnish();
     const [any] = await site.issue(60);
     const channel = `queue:${site.general}`;
@@ -468,21 +468,23 @@ describe("time", { concurrency: true }, () => {
     socket.on("error", () => {});
     open({ close: () => socket.destroy() });
     socket.write(
-      "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+      "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\n" +
+        "upgrade: websocket\r\nsec-websocket-version: 13\r\n" +
+        "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
     );
     socket.write(masked(`40${JSON.stringify(auth)}`));
     let heard = "";
     const listen = (/** @type {Buffer} */ bytes) => (heard += bytes.toString("latin1"));
     socket.on("data", listen);
     await until("it is connected", () => heard.includes('40{"sid"'));
-    // While it follows somebody in the line the line is at hand, and each subscribe is answered at
-    // once.
+    // While the client follows a ticket of the queue, its view is loaded and each subscribe is
+    // answered at once.
     socket.write(
       masked(`4299["subscribe",${JSON.stringify({ channel: `ticket:${any.ticket}` })}]`),
     );
     await until("it follows a ticket", () => heard.includes("4399"));
     socket.off("data", listen).pause();
-    // Snapshots enough to fill what the system holds for a socket, and fewer than may wait.
+    // Enough snapshots to fill the socket buffers of the system, and fewer than the queue takes.
     for (let id = 0; id < 80; id += 2) {
       socket.write(masked(`42${id}["subscribe",${JSON.stringify({ channel })}]`));
       socket.write(masked(`42${id + 1}["unsubscribe",${JSON.stringify({ channel })}]`));
@@ -490,8 +492,7 @@ describe("time", { concurrency: true }, () => {
     const began = Date.now();
     while (!socket.destroyed) {
       assert.ok(Date.now() - began < 30_000, "it is cut");
-      // It answers pings, whether there was one or not: what it is cut for is that it does not
-      // read.
+      // The client answers pings all the time, so that it is cut for not reading.
       socket.write(masked("3"));
       const size = queue.held?.entries?.size ?? 0;
       await site.issue(1);
@@ -506,7 +507,7 @@ describe("time", { concurrency: true }, () => {
     assert.equal(neighbour.connections, 1);
   });
 
-  it("cuts a client that stops polling, which then begins another session", async () => {
+  it("cuts a client that stops polling", async () => {
     const site = await clinic.furnish();
     const channel = `board:${site.location}`;
     const poller = await Poller.connect(clinic.url, {
@@ -525,7 +526,7 @@ describe("time", { concurrency: true }, () => {
     assert.equal((await poller.get()).status, 400);
   });
 
-  it("ends a connection whose token was not renewed, and the app comes back with a new one", async () => {
+  it("ends a connection whose token expires", async () => {
     const site = await clinic.furnish();
     const channel = `board:${site.location}`;
     const tokens = [site.token("reception", { expiresInMs: 1000 }), site.token("reception")];
@@ -545,12 +546,12 @@ function masked(text) {
     payload.length < 126
       ? Buffer.from([0x81, 0x80 | payload.length])
       : Buffer.from([0x81, 0x80 | 126, payload.length >> 8, payload.length & 255]);
-  // A mask of zeroes changes nothing, and is one.
+  // A mask of zeros is valid and changes nothing.
   return Buffer.concat([header, Buffer.alloc(4), payload]);
 }
 
-describe("what the server logs", () => {
-  it("has nothing of any patient, at the level that says most", async () => {
+describe("the server's log", () => {
+  it("contains no patient data at trace level", async () => {
     const site = await clinic.furnish();
     const [own] = await site.issue(1);
     const bearer = patient(site, own);

@@ -26,7 +26,7 @@ function read(url, lastEventId) {
 }
 
 /**
- * What the events of one channel come to.
+ * Folds the events of one channel.
  * @param {import("./helpers/curl.js").Event[]} events
  * @param {import("../../web/shared/fold.js").View} [held]
  */
@@ -40,7 +40,7 @@ function foldAll(events, held) {
 }
 
 /**
- * Waits until the stream has brought all that HTTP shows.
+ * Waits until the stream has reached the HTTP snapshot.
  * @param {() => import("../../web/shared/fold.js").View | undefined} hold
  * @param {string} path
  */
@@ -55,7 +55,7 @@ async function agree(hold, path) {
 }
 
 describe("a stream", () => {
-  it("begins with a snapshot and goes on with deltas, each with an id", async () => {
+  it("starts with a snapshot, then deltas with ids", async () => {
     const site = await clinic.furnish();
     const channel = `queue:${site.general}`;
     const stream = read(await clinic.streamUrl(site.token("reception"), [channel]));
@@ -80,7 +80,7 @@ describe("a stream", () => {
     assert.equal(new Set(stream.events.map(({ id }) => id)).size, stream.events.length);
   });
 
-  it("tells a patient their own state each time, and nothing of anyone else", async () => {
+  it("sends patients their own state only", async () => {
     const site = await clinic.furnish();
     const [ahead, own, behind] = await site.issue(3);
     const stream = read(
@@ -107,7 +107,7 @@ describe("a stream", () => {
     }
   });
 
-  it("carries several channels, and its ids the position of each", async () => {
+  it("carries several channels and their positions", async () => {
     const site = await clinic.furnish();
     const [own] = await site.issue(1);
     const channels = [`board:${site.location}`, `ticket:${own.ticket}`, `queue:${site.blood}`];
@@ -128,8 +128,8 @@ describe("a stream", () => {
   });
 });
 
-describe("a stream that comes back", () => {
-  it("gets only what it missed, at once, though its ticket is spent", async () => {
+describe("a stream that reconnects", () => {
+  it("gets what it missed with a spent ticket", async () => {
     const site = await clinic.furnish();
     const url = await clinic.streamUrl(site.token("display"), [`board:${site.location}`]);
     const stream = read(url);
@@ -151,7 +151,7 @@ describe("a stream that comes back", () => {
     await agree(() => foldAll(resumed.events, before), `boards/${site.location}`);
   });
 
-  it("gets nothing when it missed nothing, and then what comes", async () => {
+  it("gets nothing if it missed nothing", async () => {
     const site = await clinic.furnish();
     const url = await clinic.streamUrl(site.token("reception"), [`queue:${site.general}`]);
     const stream = read(url);
@@ -165,7 +165,7 @@ describe("a stream that comes back", () => {
     await agree(() => foldAll([...stream.events, ...resumed.events]), `queues/${site.general}`);
   });
 
-  it("may do so with a new ticket and the position in the URL", async () => {
+  it("resumes from a position in the URL", async () => {
     const site = await clinic.furnish();
     const bearer = site.token("reception");
     const channel = `queue:${site.general}`;
@@ -181,7 +181,7 @@ describe("a stream that comes back", () => {
   });
 });
 
-describe("a stream that is refused", () => {
+describe("a refused stream", () => {
   /** @param {Curl} curl @param {string} code */
   async function assertRefused(curl, code) {
     const [error, ...rest] = await curl.end();
@@ -193,7 +193,7 @@ describe("a stream that is refused", () => {
     );
   }
 
-  it("hears why inside a good response, and 204 when it comes back", async () => {
+  it("gets an error event, then 204", async () => {
     const site = await clinic.furnish();
     const url = await clinic.streamUrl(site.token("display"), [`board:${site.location}`]);
     await read(url).heard(1);
@@ -204,7 +204,7 @@ describe("a stream that is refused", () => {
     assert.equal(await last.status(), 204);
   });
 
-  it("is so for a ticket nobody issued, for channels it does not cover, and for names that are none", async () => {
+  it("has an unknown ticket or uncovered channels", async () => {
     const site = await clinic.furnish();
     const bearer = site.token("reception");
     const [general, blood] = [`queue:${site.general}`, `queue:${site.blood}`];
@@ -221,7 +221,7 @@ describe("a stream that is refused", () => {
     await assertRefused(read(`${clinic.url}/v1/stream?channel=${general}`), "token_missing");
   });
 
-  it("is so for an id that was changed, or belongs to another stream", async () => {
+  it("has a forged or foreign event id", async () => {
     const site = await clinic.furnish();
     const bearer = site.token("reception");
     const url = await clinic.streamUrl(bearer, [`queue:${site.general}`]);
@@ -233,7 +233,7 @@ describe("a stream that is refused", () => {
     await assertRefused(read(other.href, id), "stream_ticket_invalid");
   });
 
-  it("is so before it begins, when the token may not open the channel", async () => {
+  it("has a token without access to the channel", async () => {
     const site = await clinic.furnish();
     const [own, other] = await site.issue(2);
     const bearer = site.token("patient", { tickets: [own.ticket] });
@@ -252,8 +252,8 @@ describe("a stream that is refused", () => {
   });
 });
 
-describe("a stream whose server stops", () => {
-  it("ends, and says when to come back", async () => {
+describe("a stream of a stopping server", () => {
+  it("ends with the time to reconnect", async () => {
     const stopping = await Clinic.start("--empty");
     try {
       const site = await stopping.furnish();

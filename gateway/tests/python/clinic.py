@@ -1,4 +1,4 @@
-"""The one-process binary, empty, with one location of its own; and a network that can fail."""
+"""Starts the one-process binary with one location, and a TCP proxy that can fail on command."""
 
 import asyncio
 import ctypes
@@ -10,7 +10,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-# Far longer than anything here takes, so that a busy machine fails no test.
+# Far longer than anything takes, so that no test fails on a busy machine.
 WITHIN = 20.0
 
 BINARY = os.environ.get("CLINICWIRE_BIN") or Path(__file__).parents[3] / "target/debug/clinicwire"
@@ -20,11 +20,13 @@ ROOM = "harbour.room-1"
 
 
 def _die_with_parent():
-    """Whatever becomes of the test, no server outlives it."""
+    """Makes the kernel kill the server when the test process ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Clinic:
+    """A running binary with one location."""
+
     def __init__(self, process, ready):
         self._process = process
         self.url = ready["url"]
@@ -32,7 +34,7 @@ class Clinic:
 
     @classmethod
     async def start(cls):
-        """Starts one, waits until it serves, and furnishes a location."""
+        """Starts the binary, waits until it serves, and creates a location."""
         with tempfile.TemporaryDirectory() as directory:
             ready, log = Path(directory, "ready.json"), Path(directory, "log")
             arguments = ["--empty", "--listen", "127.0.0.1:0", "--ready-file", str(ready)]
@@ -59,7 +61,7 @@ class Clinic:
         await self._process.wait()
 
     async def ask(self, method, path, body=None):
-        """Gives a command and answers its result."""
+        """Sends a request and answers its result."""
         request = urllib.request.Request(
             f"{self.url}/v1/{path}", json.dumps(body or {}).encode(), method=method,
             headers={"authorization": f"Bearer {self.admin}", "content-type": "application/json"},
@@ -72,7 +74,7 @@ class Clinic:
         return (await asyncio.to_thread(answer)).get("result")
 
     async def issue(self):
-        """Puts somebody in line and answers the ticket."""
+        """Issues a ticket and answers its id."""
         return (await self.ask("POST", f"queues/{QUEUE}/tickets"))["ticket"]
 
     async def call(self, ticket):
@@ -82,8 +84,8 @@ class Clinic:
         await self.ask("POST", f"tickets/{ticket}/{action}")
 
 
-class Line:
-    """Passes TCP on to a server, until it is cut."""
+class Proxy:
+    """Passes TCP on to a server until it is cut."""
 
     def __init__(self, target):
         self._target = target
@@ -93,9 +95,9 @@ class Line:
     @classmethod
     async def to(cls, url):
         host, port = url.removeprefix("http://").split(":")
-        line = cls((host, int(port)))
-        line._server = await asyncio.start_server(line._pass, "127.0.0.1", 0)
-        return line
+        proxy = cls((host, int(port)))
+        proxy._server = await asyncio.start_server(proxy._pass, "127.0.0.1", 0)
+        return proxy
 
     @property
     def address(self):
@@ -103,7 +105,7 @@ class Line:
         return f"ws://{host}:{port}/connection/websocket"
 
     def cut(self):
-        """Breaks every connection, and each new one."""
+        """Aborts every connection, and each new one."""
         self._cut = True
         for writer in self._open:
             writer.transport.abort()
@@ -132,6 +134,6 @@ class Line:
                 writer.write(data)
                 await writer.drain()
         except ConnectionError:
-            pass  # the line was cut
+            pass  # the proxy was cut
         finally:
             writer.close()

@@ -1,4 +1,4 @@
-"""Follows a ticket with the published Python client, in both forms of its protocol."""
+"""Follows a ticket with the published Python client, in both encodings of its protocol."""
 
 import asyncio
 import json
@@ -6,13 +6,13 @@ import unittest
 
 from centrifuge import Client, ClientEventHandler, SubscriptionEventHandler
 
-from clinic import WITHIN, Clinic, Line
+from clinic import WITHIN, Clinic, Proxy
 
 
 def state(data):
-    """Makes `waiting 2` of a ticket's state. In Protobuf the client passes data on as bytes."""
-    seen = json.loads(data) if isinstance(data, bytes) else data
-    return f"{seen['state']} {seen['ahead']}" if "ahead" in seen else seen["state"]
+    """Sums up the state of a ticket, such as `waiting 2`. With Protobuf the data comes as bytes."""
+    view = json.loads(data) if isinstance(data, bytes) else data
+    return f"{view['state']} {view['ahead']}" if "ahead" in view else view["state"]
 
 
 class Connection(ClientEventHandler):
@@ -25,48 +25,48 @@ class Connection(ClientEventHandler):
 
 class Follower(SubscriptionEventHandler):
     def __init__(self):
-        self.heard = asyncio.Queue()
+        self.events = asyncio.Queue()
 
     async def on_subscribed(self, ctx):
-        what = "recovered" if ctx.recovered else f"subscribed anew: {state(ctx.data)}"
-        self.heard.put_nowait((what, ctx.stream_position.offset))
+        event = "recovered" if ctx.recovered else f"subscribed anew: {state(ctx.data)}"
+        self.events.put_nowait((event, ctx.stream_position.offset))
 
     async def on_publication(self, ctx):
-        self.heard.put_nowait((state(ctx.pub.data), ctx.pub.offset))
+        self.events.put_nowait((state(ctx.pub.data), ctx.pub.offset))
 
 
-class ATicket(unittest.IsolatedAsyncioTestCase):
-    async def test_is_followed_through_its_life_and_a_reconnect_in_json(self):
+class TicketTest(unittest.IsolatedAsyncioTestCase):
+    async def test_json_client_follows_ticket_and_resumes(self):
         await self.follow(use_protobuf=False)
 
-    async def test_is_followed_through_its_life_and_a_reconnect_in_protobuf(self):
+    async def test_protobuf_client_follows_ticket_and_resumes(self):
         await self.follow(use_protobuf=True)
 
     async def follow(self, use_protobuf):
         clinic = await Clinic.start()
         self.addAsyncCleanup(clinic.stop)
-        line = await Line.to(clinic.url)
-        self.addAsyncCleanup(line.close)
+        proxy = await Proxy.to(clinic.url)
+        self.addAsyncCleanup(proxy.close)
         first, second, own = [await clinic.issue() for _ in range(3)]
         connection, self.follower = Connection(), Follower()
         client = Client(
-            line.address, connection, token=clinic.admin, use_protobuf=use_protobuf,
+            proxy.address, connection, token=clinic.admin, use_protobuf=use_protobuf,
             min_reconnect_delay=0.01, max_reconnect_delay=0.1,
         )
         self.addAsyncCleanup(client.disconnect)
         await client.connect()
         await client.new_subscription(f"ticket:{own}", self.follower).subscribe()
 
-        begun = await self.expect("subscribed anew: waiting 2")
+        start = await self.expect("subscribed anew: waiting 2")
         await connection.connecting.get()
         await clinic.call(first)
         moved = await self.expect("waiting 1")
-        self.assertLess(begun, moved)
+        self.assertLess(start, moved)
 
-        line.cut()
+        proxy.cut()
         await asyncio.wait_for(connection.connecting.get(), WITHIN)
         await clinic.call(second)
-        line.mend()
+        proxy.mend()
         await self.expect("recovered")
         self.assertLess(moved, await self.expect("waiting 0"))
 
@@ -78,9 +78,9 @@ class ATicket(unittest.IsolatedAsyncioTestCase):
         await self.expect("completed")
 
     async def expect(self, what):
-        """The next thing heard is that; answers its position."""
-        heard, offset = await asyncio.wait_for(self.follower.heard.get(), WITHIN)
-        self.assertEqual(heard, what)
+        """Asserts that the next event is `what`, and answers its position."""
+        event, offset = await asyncio.wait_for(self.follower.events.get(), WITHIN)
+        self.assertEqual(event, what)
         return offset
 
 

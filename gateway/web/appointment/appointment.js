@@ -1,4 +1,4 @@
-// The page of a patient's appointment: status, time and delay, and the place in line after check-in.
+// The page of a patient's appointment: status, time, delay, and the place in line after check-in.
 
 import { isOver, ticketLeads, ticketToFollow } from "../shared/appointments.js";
 import { connectionTexts } from "../shared/connection-texts.js";

@@ -78,7 +78,7 @@ const fr = {
   },
   until: (time) => `jusqu’à ${time}`,
   noTime: "L’heure n’est pas encore fixée",
-  late: "C’est l’heure. Inscrivez-vous à l’accueil. Si vous ne pouvez pas venir, appelez la clinique.",
+  late: "C’est l’heure. Inscrivez-vous à l’accueil. Si vous ne pouvez venir, appelez la clinique.",
   delay: (doctor, minutes) => `${doctor ?? "La clinique"} a environ ${minutes}\u00a0min de retard.`,
   moved: [
     "Ce rendez-vous a changé d’endroit",

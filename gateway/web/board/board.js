@@ -180,7 +180,9 @@ function renderRows(shown) {
   fitTexts();
 }
 
-/** Shrinks texts that are wider than their cell. The width of a text is proportional to its size. */
+/**
+ * Shrinks texts that are wider than their cell. The width of a text is proportional to its size.
+ */
 function fitTexts() {
   for (const text of /** @type {NodeListOf<HTMLElement>} */ (
     byId("calls").querySelectorAll("b span")

@@ -33,7 +33,10 @@ const ANNOUNCE_EVERY_MS = 60_000;
 let entries;
 /** Time of the last record in `entries`. */
 let changedAt = 0;
-/** The state at which the page is frozen. @type {{entries: Entries, at: number, changedAt: number} | undefined} */
+/**
+ * The state at which the page is frozen.
+ * @type {{entries: Entries, at: number, changedAt: number} | undefined}
+ */
 let frozen;
 let renderedAt = 0;
 let renderTimer = 0;
@@ -151,7 +154,11 @@ function waitText(minutes) {
   return minutes === undefined ? "–" : shell.text.minutes(minutes);
 }
 
-/** Renders a band as a word and an icon, not by colour alone. @param {Element} holder @param {Band} band */
+/**
+ * Renders a band as a word and an icon, not by colour alone.
+ * @param {Element} holder
+ * @param {Band} band
+ */
 function renderBand(holder, band) {
   const mark = within(holder, ".band");
   mark.hidden = !band;

@@ -9,7 +9,12 @@ const waitText = (minutes) => (minutes ? minutesText(minutes) : "<\u00a01\u00a0m
 
 /** @param {number} count @param {string} one @param {string} many */
 const enCount = (count, one, many) => `${count} ${count === 1 ? one : many}`;
-/** Zero takes the singular in French. @param {number} count @param {string} one @param {string} many */
+/**
+ * Zero takes the singular in French.
+ * @param {number} count
+ * @param {string} one
+ * @param {string} many
+ */
 const frCount = (count, one, many) => `${count} ${count < 2 ? one : many}`;
 
 const en = {
@@ -137,7 +142,8 @@ const fr = {
   stationStates: { idle: "Libre", busy: "Occupé", closed: "Fermé" },
   withText: (labels) => `avec ${labels}`,
   stationsBusy: (busy, open) =>
-    `${frCount(busy, "salle occupée", "salles occupées")} sur ${frCount(open, "ouverte", "ouvertes")}`,
+    `${frCount(busy, "salle occupée", "salles occupées")} sur ` +
+    frCount(open, "ouverte", "ouvertes"),
   none: "Aucune pour l’instant.",
   appointments: "Rendez-vous du jour",
   due: "Attendus",

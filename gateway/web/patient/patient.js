@@ -37,7 +37,9 @@ function lossMs() {
   return state.name === "lost" || state.name === "stale" ? Date.now() - state.since : undefined;
 }
 
-/** The moment that the page shows: now, or the last news. An estimate must not run on without news. */
+/**
+ * The moment that the page shows: now, or the last news. An estimate must not run on without news.
+ */
 function shownNow() {
   return (connection?.now() ?? Date.now()) - (lossMs() ?? 0);
 }

@@ -11,7 +11,8 @@
 
 const REQUEST_TIMEOUT_MS = 15_000;
 
-// A start is safe to repeat because its idempotency key makes a second one the first. So a short loss
+// A start is safe to repeat because its idempotency key makes a second one the first. So a short
+// loss
 // of the network does not trouble the clerk.
 const START_ATTEMPTS = 3;
 const START_PAUSE_MS = 1_500;

@@ -1,4 +1,5 @@
-// The findings of a run: the first ones while it runs, and all of them by page and filter once it is
+// The findings of a run: the first ones while it runs, and all of them by page and filter once it
+// is
 // finished.
 
 import { byId, setIcon, setText } from "../shared/page.js";
@@ -125,10 +126,8 @@ export class Findings {
         ...this.#filter,
         language: this.#language,
       });
-      save(
-        csv,
-        `${this.#view?.head.name.replace(/\.\w+$/, "") ?? "findings"}-${this.#text?.findings.toLowerCase()}.csv`,
-      );
+      const name = this.#view?.head.name.replace(/\.\w+$/, "") ?? "findings";
+      save(csv, `${name}-${this.#text?.findings.toLowerCase()}.csv`);
     } catch (error) {
       this.#problem = codeOf(error);
     }

@@ -228,7 +228,10 @@ async function act(api, action) {
   render();
 }
 
-/** Loads the names of rules. Without them the page shows their ids. @param {import("./api.js").Api} api */
+/**
+ * Loads the names of rules. Without them the page shows their ids.
+ * @param {import("./api.js").Api} api
+ */
 async function loadRuleNames(api) {
   try {
     rules = (await api.get("rules")).rules;

@@ -39,7 +39,10 @@ function figures(language) {
   };
 }
 
-/** Counts the last seconds one by one, and before that in steps that do not flicker. @param {number} ms */
+/**
+ * Counts the last seconds one by one, and before that in steps that do not flicker.
+ * @param {number} ms
+ */
 function leftText(ms) {
   const stepped = ms > 10_000 && ms < 90_000;
   return ageText(stepped ? Math.round(ms / 5_000) * 5_000 : Math.max(ms, 1_000));
@@ -50,7 +53,12 @@ const frFigures = figures("fr");
 
 /** @param {number} count @param {string} one @param {string} many */
 const enCount = (count, one, many) => `${enFigures.number(count)} ${count === 1 ? one : many}`;
-/** Zero takes the singular in French. @param {number} count @param {string} one @param {string} many */
+/**
+ * Zero takes the singular in French.
+ * @param {number} count
+ * @param {string} one
+ * @param {string} many
+ */
 const frCount = (count, one, many) => `${frFigures.number(count)} ${count < 2 ? one : many}`;
 
 const en = {
@@ -207,8 +215,8 @@ const en = {
   problems: {
     network: "We can’t reach the server. Please check your connection and try again.",
     upload_broken:
-      "The file did not arrive in full: the connection failed, or the file is larger than allowed. " +
-      "Please try again, or export a shorter period.",
+      "The file did not arrive in full: the connection failed, or the file is larger than " +
+      "allowed. Please try again, or export a shorter period.",
     too_large: "The file is larger than allowed. Please export a shorter period.",
     file_empty: "The file is empty, so nothing was sent. Please export it again.",
     checksum_mismatch: "The file was damaged on its way. Please send it again.",
@@ -233,7 +241,7 @@ const en = {
   notes: {
     missing: [
       "Open the link you were given",
-      "This page needs your personal link. Your administrator can give you yours.",
+      "This page needs your personal link. Your administrator can give it to you.",
     ],
     refused: [
       "This link doesn’t open claims checks",
@@ -422,15 +430,15 @@ const fr = {
     `Cela n’a pas fonctionné (${code}). Réessayez. Si le problème persiste, communiquez avec ` +
     `votre administrateur.`,
   lost: (age) =>
-    `Connexion perdue il y a ${age}. La vérification se poursuit, mais cette page n’est peut-être ` +
-    `plus à jour.`,
+    `Connexion perdue il y a ${age}. La vérification se poursuit, mais cette page n’est ` +
+    `peut-être plus à jour.`,
   stale: (age) =>
     `Aucune nouvelle depuis ${age}. La vérification se poursuit, mais cette page n’est peut-être ` +
     `plus à jour.`,
   notes: {
     missing: [
       "Ouvrez le lien qu’on vous a remis",
-      "Cette page a besoin de votre lien personnel. Votre administrateur peut vous donner le vôtre.",
+      "Cette page a besoin de votre lien personnel. Votre administrateur peut vous le donner.",
     ],
     refused: [
       "Ce lien n’ouvre pas les vérifications",

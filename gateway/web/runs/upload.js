@@ -14,7 +14,10 @@ export class Intake {
   #text;
   /** @type {{file: File, share: number, stop: AbortController} | undefined} */
   #sending;
-  /** The problem of the last attempt, as text in a language. @type {((text: Texts) => string) | undefined} */
+  /**
+   * The problem of the last attempt, as text in a language.
+   * @type {((text: Texts) => string) | undefined}
+   */
   #problem;
 
   /**

@@ -97,7 +97,9 @@ export class Connection {
     void this.#start();
   }
 
-  /** The server's clock in ms. Times from the server are compared with this, not with the device's. */
+  /**
+   * The server's clock in ms. Times from the server are compared with this, not with the device's.
+   */
   now() {
     return Date.now() + this.#serverAheadMs;
   }

@@ -38,7 +38,7 @@ export function fold(view, kind, { epoch: epochText, offset, data }) {
  * A delta applies if `from` ≤ version < `to`.
  * @param {View | undefined} view
  * @param {bigint} epoch
- * @param {{from: number, to: number, at: number, set?: Record<string, any>, remove?: string[]}} delta
+ * @param {{from: number, to: number, at: number, set?: {[key: string]: any}, remove?: string[]}} delta
  * @returns {View | "old" | "gap"}
  */
 function foldDelta(view, epoch, { from, to, at, set = {}, remove = [] }) {

@@ -1,8 +1,9 @@
 // Lists and tables that change in place: a row keeps its element, and with it focus and selection.
 
 /**
- * Makes `list` show one element per item, in order. Existing elements are filled again, new ones are
- * copied from the template, elements without an item are removed, and only those out of place move.
+ * Makes `list` show one element per item, in order. Existing elements are filled again, new ones
+ * are copied from the template, elements without an item are removed, and only those out of place
+ * move.
  * @template T
  * @param {Element} list
  * @param {string} template id

@@ -9,6 +9,8 @@ const OPEN_TIMEOUT_MS = 10_000;
 // Unsubscribe code for a position that is too old to resume from: ask for a snapshot at once.
 const INSUFFICIENT_STATE = 2500;
 
+/** @typedef {{data: any, offset: number}} Publication */
+
 export class SocketTransport {
   staleAfterMs = 2 * PING_AFTER_MS;
   reopenAfterMs = 4 * PING_AFTER_MS;
@@ -18,9 +20,15 @@ export class SocketTransport {
   /** @type {WebSocket | undefined} */
   #socket;
   #lastId = 0;
-  /** The channel of each command without a reply yet, or "" for connect and ping. @type {Map<number, string>} */
+  /**
+   * The channel of each command without a reply yet, or "" for connect and ping.
+   * @type {Map<number, string>}
+   */
   #pending = new Map();
-  /** The epoch of each channel, because publications do not repeat it. @type {Map<string, string>} */
+  /**
+   * The epoch of each channel, because publications do not repeat it.
+   * @type {Map<string, string>}
+   */
   #epochs = new Map();
   /** Channels that this connection has subscribed to. @type {Set<string>} */
   #subscribed = new Set();
@@ -107,7 +115,9 @@ export class SocketTransport {
     }, PING_AFTER_MS);
   }
 
-  /** @param {{id: number, error?: {message: string, temporary?: boolean}, subscribe?: any}} reply */
+  /**
+   * @param {{id: number, error?: {message: string, temporary?: boolean}, subscribe?: any}} reply
+   */
   #onReply({ id, error, subscribe }) {
     const channel = this.#pending.get(id) ?? "";
     this.#pending.delete(id);
@@ -124,7 +134,7 @@ export class SocketTransport {
 
   /**
    * @param {string} channel
-   * @param {{epoch: string, offset: number, data?: any, publications?: {data: any, offset: number}[]}} start
+   * @param {{epoch: string, offset: number, data?: any, publications?: Publication[]}} start
    */
   #onSubscribed(channel, { epoch, offset, data, publications = [] }) {
     this.#epochs.set(channel, epoch);
@@ -135,7 +145,7 @@ export class SocketTransport {
   }
 
   /**
-   * @param {{channel: string, pub?: {data: any, offset: number}, unsubscribe?: {code: number}}} push
+   * @param {{channel: string, pub?: Publication, unsubscribe?: {code: number}}} push
    */
   #onPush({ channel, pub, unsubscribe }) {
     if (pub) this.#deliver(channel, pub.offset, pub.data);
@@ -150,7 +160,11 @@ export class SocketTransport {
     if (this.#listener.frame(kind, { channel, epoch, offset, data })) this.#markReceived();
   }
 
-  /** The protocol's close codes say whether to reconnect. @param {WebSocket} socket @param {number} code */
+  /**
+   * The protocol's close codes say whether to reconnect.
+   * @param {WebSocket} socket
+   * @param {number} code
+   */
   #onClose(socket, code) {
     if (socket !== this.#socket) return;
     this.close();

@@ -1,5 +1,4 @@
-// Renders a ticket for its holder, while waiting and when called, on the pages of a ticket and of an
-// appointment.
+// Renders a ticket for its holder, on the page of the ticket and on the page of an appointment.
 
 import { Chime } from "./chime.js";
 import { byId, keepScreenOn, newIcon, setIcon, setText } from "./page.js";

@@ -89,8 +89,9 @@ export function momentText(ms, language) {
 /** A duration in minutes and hours, such as `1 h 07`. @param {number} minutes */
 export function minutesText(minutes) {
   if (minutes < 60) return `${minutes}\u00a0min`;
+  const hours = `${Math.floor(minutes / 60)}\u00a0h`;
   const rest = minutes % 60;
-  return `${Math.floor(minutes / 60)}\u00a0h${rest ? `\u00a0${String(rest).padStart(2, "0")}` : ""}`;
+  return rest ? `${hours}\u00a0${String(rest).padStart(2, "0")}` : hours;
 }
 
 /** A duration in seconds up to a minute and a half, then in minutes. @param {number} ms */

@@ -96,13 +96,19 @@ export class Desk {
     );
   }
 
-  /** Selects the line of the ticket that is shown, unless the visitor has chosen. @param {string} queue */
+  /**
+   * Selects the line of the ticket that is shown, unless the visitor has chosen.
+   * @param {string} queue
+   */
   suggestQueue(queue) {
     if (!this.#chosen.has("call-queue")) choice("call-queue").value = queue;
     this.#suggestRoom();
   }
 
-  /** Selects a free room of the line, or one of the line, or a free one, unless the visitor has chosen. */
+  /**
+   * Selects a free room of the line, or one of the line, or a free one, unless the visitor has
+   * chosen.
+   */
   #suggestRoom() {
     const queue = choice("call-queue").value;
     const rank = (/** @type {Room} */ room) =>
@@ -113,7 +119,10 @@ export class Desk {
     if (best && !this.#chosen.has("call-station")) choice("call-station").value = best.id;
   }
 
-  /** Offers the appointments of a schedule that are not checked in yet. @param {ReadonlyMap<string, any>} entries */
+  /**
+   * Offers the appointments of a schedule that are not checked in yet.
+   * @param {ReadonlyMap<string, any>} entries
+   */
   offerAppointments(entries) {
     const zone = entries.get("schedule")?.time_zone;
     const due = [...entries].filter(
@@ -136,7 +145,10 @@ export class Desk {
     return this.#names.get(id) ?? id.slice(id.indexOf(".") + 1);
   }
 
-  /** @param {Event} event @param {() => Promise<string>} command answers the text for the visitor */
+  /**
+   * @param {Event} event
+   * @param {() => Promise<string>} command answers the text for the visitor
+   */
   async #submit(event, command) {
     event.preventDefault();
     if (this.#busy) return;

@@ -1,5 +1,5 @@
-// The start page: says what Clinicwire is. Where a demo runs, or the link carries tokens, it leads to
-// every page with a token of its own.
+// The start page: says what Clinicwire is. In a demo, or with tokens in its link, it leads to every
+// page with a token of its own.
 
 import { Connection } from "../shared/connection.js";
 import { byId, fragment, restartOnNewLink, setText } from "../shared/page.js";

@@ -8,7 +8,7 @@ const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.
 
 const OPTIONS = {
   runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-  // Not part of those sets: speech input needs it where a button shows something else than its name.
+  // Experimental, and needed for speech input: the visible text of a button must be in its name.
   rules: { "label-content-name-mismatch": { enabled: true } },
 };
 
@@ -20,7 +20,7 @@ const OPTIONS = {
  * @param {string} state name for the message
  */
 export async function assertAccessible(page, state) {
-  // The policy of the pages forbids inline scripts, but not the browser's driver.
+  // The content security policy forbids inline scripts, but does not apply to the driver.
   if (!(await page.evaluate("Boolean(globalThis.axe)"))) await page.evaluate(AXE);
   /** @type {Violation[]} */
   const violations = await page.evaluate(
@@ -30,7 +30,7 @@ export async function assertAccessible(page, state) {
     nodes.map(({ html, failureSummary }) => `${id}: ${html}\n  ${failureSummary}`),
   );
   assert.equal(lines.join("\n"), "", `violations in state: ${state}`);
-  // axe accepts several main landmarks in some nestings, and none on a page without content.
+  // axe accepts some pages with no main landmark or with several.
   const mains = await page.locator("main, [role=main]").count();
   assert.equal(mains, 1, `main landmarks in state: ${state}`);
 }

@@ -1,4 +1,4 @@
-// Chromium, watched for everything a page must not do.
+// Chromium, watched for errors in the console and in scripts.
 
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
@@ -22,7 +22,7 @@ const ARGS = [
 export const PHONE = { width: 390, height: 844 };
 export const SCREEN = { width: 1280, height: 720 };
 
-/** Starts one that all tests of a file share. */
+/** Starts a browser for all tests of a file. */
 export async function launch() {
   if (!existsSync(CHROMIUM))
     throw new Error(`there is no ${CHROMIUM}: install Chromium, or set CLINICWIRE_CHROMIUM`);
@@ -30,7 +30,7 @@ export async function launch() {
   return chromium.launch({ executablePath: CHROMIUM, args: ARGS });
 }
 
-/** One page in a browser of its own. */
+/** One page in a browser context of its own. */
 export class Page {
   /** What the console said of errors, and scripts that failed. @type {string[]} */
   complaints = [];

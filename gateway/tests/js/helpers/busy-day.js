@@ -1,5 +1,4 @@
-// A plausible day at one location, as the load view has it, for pages to show and people to look
-// at.
+// A plausible view of the load of a location on a busy day.
 
 const MINUTE_MS = 60_000;
 const QUARTER_MS = 15 * MINUTE_MS;

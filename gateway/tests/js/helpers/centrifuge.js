@@ -1,6 +1,5 @@
-// Clients of the Centrifugal protocol: the published one, watched closely, and a bare socket for
-// what the
-// published one would never do.
+// Clients of the Centrifugal protocol: the published one with a record of its frames, and a bare
+// socket that sends what the published one never would.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -9,12 +8,12 @@ import WebSocket from "ws";
 import { until } from "./until.js";
 import { fold } from "../../../web/shared/fold.js";
 
-/** @typedef {import("../../../web/shared/fold.js").View} Held */
+/** @typedef {import("../../../web/shared/fold.js").View} View */
 
 /** @param {string} url */
 export const socketUrl = (url) => `${url.replace("http", "ws")}/connection/websocket`;
 
-/** The published client, unchanged, and every line its server sent. */
+/** The published client, and every line that its server sent. */
 export class Client {
   /** @type {any[]} */
   lines = [];
@@ -40,7 +39,7 @@ export class Client {
         );
       }
     };
-    // Tests reconnect often; a phone's pauses would only make them slow.
+    // Tests reconnect often, so the usual pauses would only slow them down.
     const quick = {
       minReconnectDelay: 10,
       maxReconnectDelay: 100,
@@ -71,9 +70,9 @@ export class Client {
   }
 }
 
-/** One channel as a client sees it: folded as the pages fold, checked at each step. */
+/** One channel as a client sees it, folded like in the pages and checked at each step. */
 export class Follower {
-  /** @type {Held | undefined} */
+  /** @type {View | undefined} */
   held;
   /** Every state of a ticket's channel, in order. @type {any[]} */
   states = [];
@@ -90,7 +89,7 @@ export class Follower {
       this.subscribed.push(context);
       const { epoch, offset } =
         context.streamPosition ?? assert.fail("a subscription has a position");
-      // The server's word comes whole unless the client's own position was good.
+      // The server sends the whole state unless it could recover from the client's position.
       assert.equal(context.data === undefined, context.recovered);
       if (context.data) this.#take(epoch, offset, context.data);
     });
@@ -142,7 +141,7 @@ export class Follower {
   }
 }
 
-/** A socket that says exactly what a test wants said. */
+/** A socket that sends exactly what a test wants. */
 export class Socket {
   /** @type {any[]} */
   lines = [];
@@ -190,7 +189,7 @@ export class Socket {
     return this.ask({ subscribe: { channel } });
   }
 
-  /** How the server closed it, once it has. */
+  /** The code and reason once the server has closed the socket. */
   async farewell() {
     return until("the server closes the socket", () => this.closed);
   }

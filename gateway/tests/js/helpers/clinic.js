@@ -1,5 +1,4 @@
-// A clinic of its own for each test file: starts the one-process binary, speaks to it as a clinic's
-// systems would, and stops it.
+// Starts the one-process binary for a test file, talks to it like a clinic's systems, and stops it.
 
 import { spawn } from "node:child_process";
 import { createHash, createHmac, randomUUID } from "node:crypto";
@@ -11,12 +10,13 @@ import { fileURLToPath } from "node:url";
 import { until } from "./until.js";
 
 /**
- * @typedef {"patient" | "display" | "reception" | "support_staff" | "doctor" | "therapist" | "counselor" | "pharmacist"
+ * @typedef {"patient" | "display" | "reception" | "support_staff" | "doctor" | "therapist"
+ *   | "counselor" | "pharmacist"
  *   | "lab_technician" | "admin" | "viewer" | "editor" | "finance_billing" | "source"} Role
  */
 
 /**
- * What a token says; whatever is left out is what the role usually has.
+ * Claims of a token. Missing ones get the usual value of the role.
  * @typedef {object} Claims
  * @property {string} [tenant]
  * @property {string} [subject]
@@ -30,7 +30,7 @@ import { until } from "./until.js";
  */
 
 /**
- * What the binary writes once it serves.
+ * The ready file of the binary.
  * @typedef {object} Ready
  * @property {string} url
  * @property {string} tenant
@@ -49,7 +49,7 @@ const BINARY =
   process.env.CLINICWIRE_BIN ??
   fileURLToPath(new URL("../../../../target/debug/clinicwire", import.meta.url));
 
-// The tests sign tokens themselves, to have expired and foreign ones too.
+// The tests sign tokens themselves, because they also need expired and foreign ones.
 const SECRET = "the edge tests' own secret";
 export const TENANT = "demo";
 
@@ -100,7 +100,7 @@ export function token(
   return `${signed}.${createHmac("sha256", key).update(signed).digest("base64url")}`;
 }
 
-/** An answer of the HTTP API that is not the expected one. */
+/** An unexpected answer of the HTTP API. */
 export class Problem extends Error {
   /** @param {number} status @param {string} code */
   constructor(status, code) {
@@ -115,7 +115,7 @@ export class Clinic {
   #process;
   #directory;
   #admin = token("admin");
-  /** All it ever logged. */
+  /** The whole log so far. */
   log = "";
   /** @type {Ready} */
   ready;
@@ -151,7 +151,7 @@ export class Clinic {
       `--insecure-development-key=${SECRET}`,
     ];
     const child = spawn(BINARY, [...fixed, ...flags], { stdio: ["ignore", "ignore", "pipe"] });
-    // Whatever becomes of the test, no server outlives it.
+    // No server outlives the tests.
     process.once("exit", () => child.kill("SIGKILL"));
     let log = "";
     const keep = (/** @type {Buffer} */ text) => (log += text);
@@ -230,7 +230,7 @@ export class Clinic {
     return this.ask("GET", path, undefined, bearer);
   }
 
-  /** Creates a location that nobody else uses, with two open queues and two rooms. */
+  /** Creates a location of its own for a test, with two open queues and two rooms. */
   furnish(location = `l-${randomUUID()}`) {
     return Site.create(this, location);
   }

@@ -1,11 +1,11 @@
-// A stream as `curl -N` reads it.
+// Reads a stream of server-sent events with `curl -N`.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { until } from "./until.js";
 
 /**
- * One event: its fields as they came, and its data read.
+ * One event: its fields, and its parsed data.
  * @typedef {{event: string, id?: string, data: any}} Event
  */
 
@@ -31,13 +31,13 @@ export class Curl {
     this.#process.on("close", (status) => (this.ended = status));
   }
 
-  /** The head's lines, and the body so far. @returns {[string[], string]} */
+  /** The lines of the response head, and the body so far. @returns {[string[], string]} */
   get #parts() {
     const end = this.#text.indexOf("\r\n\r\n");
     return end < 0 ? [[], ""] : [this.#text.slice(0, end).split("\r\n"), this.#text.slice(end + 4)];
   }
 
-  /** The response's status, once it has come. */
+  /** The status of the response, once it has arrived. */
   async status() {
     const head = await until("a response", () => this.#parts[0]?.[0]);
     return Number(head.split(" ")[1]);
@@ -51,7 +51,7 @@ export class Curl {
       .trim();
   }
 
-  /** Everything that came, as it came. */
+  /** The raw response so far. */
   get text() {
     return this.#text;
   }
@@ -91,7 +91,7 @@ function readEvent(block) {
     }),
   );
   const event = fields.get("event");
-  // A beat, a comment and a new `retry` carry nothing.
+  // Beats, comments and `retry` fields carry no event.
   if (!event || event === "beat") return undefined;
   return { event, id: fields.get("id"), data: JSON.parse(fields.get("data") ?? "null") };
 }

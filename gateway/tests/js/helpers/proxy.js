@@ -1,9 +1,9 @@
-// A network that can fail: passes TCP on to a server, until it is cut.
+// A TCP proxy that can fail on command.
 
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 
-/** An address that stays, whatever becomes of the server behind it. */
+/** An address that stays while the server behind it changes. */
 export class Proxy {
   #server = createServer((socket) => this.#pass(socket));
   /** @type {Set<import("node:net").Socket>} */
@@ -25,7 +25,7 @@ export class Proxy {
     return `http://127.0.0.1:${port}`;
   }
 
-  /** Breaks every connection, and each new one, without a word to either side. */
+  /** Resets every connection, and each new one. */
   cut() {
     this.#target = undefined;
     for (const socket of this.#sockets) socket.resetAndDestroy();

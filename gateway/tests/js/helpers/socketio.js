@@ -1,5 +1,5 @@
-// Clients of Socket.IO: the published one, watched closely, and bare ones for what it would never
-// do.
+// Clients of Socket.IO: the published one with a record of its events, and bare ones that send what
+// it never would.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -8,15 +8,17 @@ import WebSocket from "ws";
 import { until } from "./until.js";
 import { fold } from "../../../web/shared/fold.js";
 
-/** @typedef {import("../../../web/shared/fold.js").View} Held */
+/** @typedef {import("../../../web/shared/fold.js").View} View */
+/** @typedef {import("socket.io-client").ManagerOptions} ManagerOptions */
+/** @typedef {import("socket.io-client").SocketOptions} SocketOptions */
 /** @typedef {import("../../../web/shared/fold.js").Kind} Kind */
 /** @typedef {{channel: string, type: Kind, epoch: string, version: number, data: any}} Event */
 /** @typedef {{channel: string, epoch?: string | number, version?: number}} Wanted */
 
-/** The events that carry state, one for each kind of channel. */
+/** Names of the events that carry frames. */
 const KINDS = ["ticket", "queue", "board", "run", "appointment", "schedule", "load"];
 
-/** The published client, unchanged, and everything it heard. */
+/** The published client, and everything that it received. */
 export class App {
   /** @type {Event[]} */
   events = [];
@@ -35,10 +37,10 @@ export class App {
   /**
    * @param {string} url
    * @param {object | ((send: (auth: object) => void) => void)} auth
-   * @param {Partial<import("socket.io-client").ManagerOptions & import("socket.io-client").SocketOptions>} [options]
+   * @param {Partial<ManagerOptions & SocketOptions>} [options]
    */
   constructor(url, auth, options) {
-    // Tests reconnect often; a phone's pauses would only make them slow.
+    // Tests reconnect often, so the usual pauses would only slow them down.
     const quick = { forceNew: true, reconnectionDelay: 10, reconnectionDelayMax: 100 };
     this.socket = io(url, { ...quick, ...options, auth });
     this.socket.on("connect", () => this.connections++);
@@ -61,7 +63,7 @@ export class App {
     return this;
   }
 
-  /** The transport it uses by now. */
+  /** The transport in use. */
   get transport() {
     return this.socket.io.engine.transport.name;
   }
@@ -101,9 +103,9 @@ export class App {
   }
 }
 
-/** One channel as a client sees it: folded as the pages fold, checked at each step. */
+/** One channel as a client sees it, folded like in the pages and checked at each step. */
 export class Follower {
-  /** @type {Held | undefined} */
+  /** @type {View | undefined} */
   held;
   /** Every state of a ticket's channel, in order. @type {any[]} */
   states = [];
@@ -130,7 +132,7 @@ export class Follower {
     return this.states.at(-1);
   }
 
-  /** Where it stands, as a client says it when it comes back. */
+  /** The position that a client sends to resume. */
   get position() {
     const { epoch, version } = this.held ?? assert.fail("nothing has come yet");
     return { epoch: String(epoch), version };
@@ -150,7 +152,7 @@ export class Follower {
   }
 }
 
-/** A WebSocket that says exactly the packets a test wants said. */
+/** A WebSocket that sends exactly the packets that a test wants. */
 export class Bare {
   /** @type {string[]} */
   packets = [];
@@ -196,7 +198,7 @@ export class Bare {
   }
 }
 
-/** A session of long-polling that asks exactly when a test wants it to. */
+/** A long-polling session that polls exactly when a test wants. */
 export class Poller {
   #url;
 

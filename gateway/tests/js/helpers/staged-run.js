@@ -1,6 +1,5 @@
-// A server that plays one run by the test's word: states that a real one passes through too
-// quickly, or only
-// when something breaks. It serves the real pages, and speaks as much of `/v1` as they ask for.
+// A server with one run that a test controls: states that a real run passes too quickly, or reaches
+// only when something breaks. It serves the real pages and as much of `/v1` as they use.
 
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -72,7 +71,7 @@ export class Stage {
       this.#send(stream, "delta", { from, to: this.#version, at, set, remove });
   }
 
-  /** Makes ready for the next test: no run, nothing heard, the usual answers. */
+  /** Resets everything for the next test. */
   clear() {
     for (const stream of this.#streams) stream.destroy();
     this.#entries = {};
@@ -125,7 +124,7 @@ export class Stage {
 }
 
 /**
- * Answers with a file of the pages, as the gateway does.
+ * Serves a file of the pages like the gateway.
  * @param {string} path
  * @param {import("node:http").ServerResponse} response
  */

@@ -1,13 +1,13 @@
-// Waiting for what must happen.
+// Waits for a condition.
 
-// Far longer than anything here takes, so that a busy machine fails no test.
+// Far longer than anything takes, so that no test fails on a busy machine.
 const WITHIN_MS = 20_000;
 const LOOK_EVERY_MS = 10;
 
 /**
- * Looks until the condition answers something true, and answers that.
+ * Polls a condition until it answers something true, and answers that.
  * @template T
- * @param {string} what for whoever reads the failure
+ * @param {string} what for the failure message
  * @param {() => T | Promise<T>} condition
  * @param {number} [withinMs]
  * @returns {Promise<Exclude<NonNullable<T>, false>>}

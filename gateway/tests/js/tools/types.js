@@ -33,7 +33,11 @@ const types = await compile(/** @type {Schema} */ (root), "Schemas", {
 const before = await readFile(OUTPUT, "utf8").catch(() => "");
 if (types !== before) await writeFile(OUTPUT, types);
 
-/** Adds a type, once, although every schema that uses it has a copy. @param {string} name @param {any} schema */
+/**
+ * Adds a type, once, although every schema that uses it has a copy.
+ * @param {string} name
+ * @param {any} schema
+ */
 function add(name, schema) {
   const own = simplify(schema);
   const known = definitions[name];

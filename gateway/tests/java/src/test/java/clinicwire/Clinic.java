@@ -15,9 +15,9 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 
-/** The one-process binary, empty, with one location of its own. */
+/** A running one-process binary with one location. */
 final class Clinic implements AutoCloseable {
-  /** Far longer than anything here takes, so that a busy machine fails no test. */
+  /** Far longer than anything takes, so that no test fails on a busy machine. */
   static final Duration WITHIN = Duration.ofSeconds(20);
 
   private static final String QUEUE = "harbour.general";
@@ -34,14 +34,16 @@ final class Clinic implements AutoCloseable {
     admin = ready.getAsJsonObject("tokens").get("admin").getAsString();
   }
 
-  /** Starts one, waits until it serves, and furnishes a location. */
+  /** Starts the binary, waits until it serves, and creates a location. */
   static Clinic start(Path directory) throws IOException, InterruptedException {
     var binary = System.getenv().getOrDefault("CLINICWIRE_BIN", "../../../target/debug/clinicwire");
     var ready = directory.resolve("ready.json");
     var log = directory.resolve("log");
-    var process = new ProcessBuilder(binary, "--empty", "--listen", "127.0.0.1:0", "--ready-file", ready.toString())
+    var command =
+        List.of(binary, "--empty", "--listen", "127.0.0.1:0", "--ready-file", ready.toString());
+    var process = new ProcessBuilder(command)
         .redirectOutput(ProcessBuilder.Redirect.DISCARD).redirectError(log.toFile()).start();
-    // Whatever becomes of the test, no server outlives it.
+    // No server outlives the tests.
     Runtime.getRuntime().addShutdownHook(new Thread(process::destroyForcibly));
     var deadline = Instant.now().plus(WITHIN);
     while (!Files.exists(ready)) {
@@ -51,20 +53,22 @@ final class Clinic implements AutoCloseable {
       }
       Thread.sleep(10);
     }
-    var clinic = new Clinic(process, JsonParser.parseString(Files.readString(ready)).getAsJsonObject());
-    clinic.furnish();
+    var contents = JsonParser.parseString(Files.readString(ready)).getAsJsonObject();
+    var clinic = new Clinic(process, contents);
+    clinic.createLocation();
     return clinic;
   }
 
-  private void furnish() throws IOException, InterruptedException {
+  private void createLocation() throws IOException, InterruptedException {
+    var languages = List.of("en");
     ask("PUT", "locations/harbour",
-        Map.of("name", "Harbour Clinic", "time_zone", "America/Toronto", "languages", List.of("en")));
+        Map.of("name", "Harbour Clinic", "time_zone", "America/Toronto", "languages", languages));
     ask("PUT", "queues/" + QUEUE, Map.of("name", "General medicine", "prefix", "A"));
     ask("PUT", "stations/" + ROOM, Map.of("name", "Room 1"));
     ask("POST", "queues/" + QUEUE + "/open", Map.of());
   }
 
-  /** Puts somebody in line and answers the ticket. */
+  /** Issues a ticket and answers its id. */
   String issue() throws IOException, InterruptedException {
     return ask("POST", "queues/" + QUEUE + "/tickets", Map.of())
         .getAsJsonObject("result").get("ticket").getAsString();
@@ -78,7 +82,8 @@ final class Clinic implements AutoCloseable {
     ask("POST", "tickets/" + ticket + "/" + action, Map.of());
   }
 
-  private JsonObject ask(String method, String path, Map<String, ?> body) throws IOException, InterruptedException {
+  private JsonObject ask(String method, String path, Map<String, ?> body)
+      throws IOException, InterruptedException {
     var request = HttpRequest.newBuilder(url.resolve("/v1/" + path))
         .header("authorization", "Bearer " + admin).header("content-type", "application/json")
         .method(method, HttpRequest.BodyPublishers.ofString(new Gson().toJson(body))).build();

@@ -24,19 +24,19 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Follows a ticket with the published Java client, which speaks Protobuf only. */
 class TicketTest {
-  private record Heard(String what, long offset) {}
+  private record Event(String what, long offset) {}
 
-  private final BlockingQueue<Heard> heard = new LinkedBlockingQueue<>();
+  private final BlockingQueue<Event> events = new LinkedBlockingQueue<>();
   private final BlockingQueue<String> connecting = new LinkedBlockingQueue<>();
 
   @Test
-  @DisplayName("a ticket is followed through its life and a reconnect")
-  void life(@TempDir Path directory) throws Exception {
-    try (var clinic = Clinic.start(directory); var line = new Line(clinic.url.getPort())) {
+  @DisplayName("client follows a ticket and resumes after a reconnect")
+  void followsTicketAndResumes(@TempDir Path directory) throws Exception {
+    try (var clinic = Clinic.start(directory); var proxy = new Proxy(clinic.url.getPort())) {
       var first = clinic.issue();
       var second = clinic.issue();
       var own = clinic.issue();
-      var client = connect(line.port(), clinic.admin);
+      var client = connect(proxy.port(), clinic.admin);
       client.newSubscription("ticket:" + own, follower()).subscribe();
 
       expect("subscribed anew: waiting 2");
@@ -45,10 +45,11 @@ class TicketTest {
       var moved = expect("waiting 1");
       assertTrue(moved > 0, "a change has a position");
 
-      line.cut();
-      assertNotNull(connecting.poll(Clinic.WITHIN.toSeconds(), TimeUnit.SECONDS), "the client notices");
+      proxy.cut();
+      var reason = connecting.poll(Clinic.WITHIN.toSeconds(), TimeUnit.SECONDS);
+      assertNotNull(reason, "the client notices");
       clinic.call(second);
-      line.mend();
+      proxy.mend();
       expect("recovered");
       assertTrue(moved < expect("waiting 0"), "positions grow");
 
@@ -67,12 +68,14 @@ class TicketTest {
     options.setToken(token);
     options.setMinReconnectDelay(10);
     options.setMaxReconnectDelay(100);
-    var client = new Client("ws://127.0.0.1:" + port + "/connection/websocket", options, new EventListener() {
+    var listener = new EventListener() {
       @Override
       public void onConnecting(Client client, ConnectingEvent event) {
         connecting.add(event.getReason());
       }
-    });
+    };
+    var url = "ws://127.0.0.1:" + port + "/connection/websocket";
+    var client = new Client(url, options, listener);
     client.connect();
     return client;
   }
@@ -81,28 +84,29 @@ class TicketTest {
     return new SubscriptionEventListener() {
       @Override
       public void onSubscribed(Subscription subscription, SubscribedEvent event) {
-        var what = event.getRecovered() ? "recovered" : "subscribed anew: " + state(event.getData());
-        heard.add(new Heard(what, 0)); // the client keeps its position to itself
+        var what =
+            event.getRecovered() ? "recovered" : "subscribed anew: " + state(event.getData());
+        events.add(new Event(what, 0)); // the client does not expose its position
       }
 
       @Override
       public void onPublication(Subscription subscription, PublicationEvent event) {
-        heard.add(new Heard(state(event.getData()), event.getOffset()));
+        events.add(new Event(state(event.getData()), event.getOffset()));
       }
     };
   }
 
-  /** Makes `waiting 2` of a ticket's state. */
+  /** Sums up the state of a ticket, such as `waiting 2`. */
   private static String state(byte[] data) {
-    var seen = JsonParser.parseString(new String(data, StandardCharsets.UTF_8)).getAsJsonObject();
-    var ahead = seen.has("ahead") ? " " + seen.get("ahead").getAsInt() : "";
-    return seen.get("state").getAsString() + ahead;
+    var view = JsonParser.parseString(new String(data, StandardCharsets.UTF_8)).getAsJsonObject();
+    var ahead = view.has("ahead") ? " " + view.get("ahead").getAsInt() : "";
+    return view.get("state").getAsString() + ahead;
   }
 
-  /** The next thing heard is that; answers its position. */
+  /** Asserts that the next event is `what`, and answers its position. */
   private long expect(String what) throws InterruptedException {
-    var next = heard.poll(Clinic.WITHIN.toSeconds(), TimeUnit.SECONDS);
-    assertNotNull(next, what + " was not heard");
+    var next = events.poll(Clinic.WITHIN.toSeconds(), TimeUnit.SECONDS);
+    assertNotNull(next, what + " did not arrive");
     assertEquals(what, next.what());
     return next.offset();
   }

@@ -7,23 +7,23 @@ import java.net.Socket;
 import java.util.ArrayList;
 import java.util.List;
 
-/** A network that can fail: passes TCP on to a server, until it is cut. */
-final class Line implements AutoCloseable {
+/** Passes TCP on to a server until it is cut. */
+final class Proxy implements AutoCloseable {
   private final ServerSocket near = new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
   private final List<Socket> open = new ArrayList<>();
   private final int target;
   private boolean cut;
 
-  Line(int target) throws IOException {
+  Proxy(int target) throws IOException {
     this.target = target;
-    begin(this::accept);
+    start(this::accept);
   }
 
   int port() {
     return near.getLocalPort();
   }
 
-  /** Breaks every connection, and each new one. */
+  /** Closes every connection, and each new one. */
   synchronized void cut() throws IOException {
     cut = true;
     for (var socket : open) {
@@ -55,8 +55,8 @@ final class Line implements AutoCloseable {
     }
     var server = new Socket(InetAddress.getLoopbackAddress(), target);
     open.addAll(List.of(client, server));
-    begin(() -> copy(client, server));
-    begin(() -> copy(server, client));
+    start(() -> copy(client, server));
+    start(() -> copy(server, client));
   }
 
   private static void copy(Socket from, Socket to) throws IOException {
@@ -69,12 +69,12 @@ final class Line implements AutoCloseable {
     void run() throws IOException;
   }
 
-  private static void begin(Work work) {
+  private static void start(Work work) {
     var thread = new Thread(() -> {
       try {
         work.run();
       } catch (IOException end) {
-        // The line was cut, or closed.
+        // The proxy was cut or closed.
       }
     });
     thread.setDaemon(true);
