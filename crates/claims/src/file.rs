@@ -175,7 +175,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 const UTF_16: [&[u8]; 2] = [b"\xFF\xFE", b"\xFE\xFF"];
 
 impl<R: io::Read> File<R> {
-    /// Opens a file and reads its header row, and with it up to [`input::BUFFER`] bytes.
+    /// Opens a file and reads its header row, and with it up to 64 KiB.
     ///
     /// # Errors
     /// The error of the reader, or why the file is no claims export.
