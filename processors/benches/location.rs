@@ -1,9 +1,10 @@
-//! What a record costs a location as its line grows:
-//! `cargo bench -p clinicwire-processors --no-default-features --bench location`. Prints figures and decides nothing.
+//! The cost of a record to a location, for lines of different lengths:
+//! `cargo bench -p clinicwire-processors --no-default-features --bench location`.
+//! The bench prints figures and judges nothing.
 #![expect(
     clippy::expect_used,
     clippy::print_stdout,
-    reason = "a program that prints figures, and stops when it cannot"
+    reason = "the bench prints figures, and stops on the first failure"
 )]
 
 use std::{
@@ -21,26 +22,29 @@ use schemas::{
     timers::Timers,
 };
 
-/// Tickets that wait while the records come.
+/// Tickets that wait during the measurement.
 const LINES: [u128; 4] = [10, 100, 1_000, 5_000];
-/// Visits for each line: enough that a run takes seconds, and that the longest line moves on by one length.
+/// Visits for each line: enough for a measurement of seconds, and for the longest line to advance
+/// by its own length.
 const VISITS: u128 = 5_000;
-/// Visits between two commits, at which ended tickets leave memory: a batch of the runner has 400 records at most.
+/// Visits between two commits, after which ended tickets leave memory. A batch of the runner has at
+/// most 500 records.
 const BATCH: u128 = 100;
 const STATIONS: usize = 4;
 /// 2026-03-02 08:00 in Paris.
 const MORNING: Millis = 1_772_434_800_000;
-/// Between two records, so that all of them fall into one morning and no timer but those of a busy line is due.
+/// The time between two records. All records fall into one morning, in which only the timers of a
+/// busy line are due.
 const PACE_MS: Millis = 100;
 /// The records of one visit.
 const KINDS: [&str; 4] = ["issue", "call", "start", "complete"];
 
-/// What the records of one kind cost.
+/// The cost of the records of one kind.
 #[derive(Clone, Copy, Default)]
 struct Cost {
     records: u32,
     time: Duration,
-    /// Of all views' deltas as JSON.
+    /// Bytes of the deltas of all views as JSON.
     bytes: usize,
 }
 
@@ -118,7 +122,8 @@ impl Clinic {
         (effect, time)
     }
 
-    /// The commands of visit `number`: somebody new waits, and the first in line, who came `line` visits ago, is served.
+    /// The commands of visit `number`: one patient joins the line, and the first in line, who
+    /// joined `line` visits earlier, is served.
     fn visit(&self, number: u128, line: u128) -> [Command; 4] {
         let ticket = TicketId::from_random(&self.id, number - line);
         let room = usize::try_from(number % STATIONS as u128).unwrap_or(0);
@@ -175,5 +180,5 @@ fn main() {
         let bytes = costs.iter().map(|cost| cost.bytes).sum::<usize>() / records.max(1) as usize;
         println!("{line:>8}{each}{all:>10}{bytes:>16}");
     }
-    println!("nanoseconds, and bytes of all views' deltas as JSON, for each record");
+    println!("nanoseconds per record, and bytes of the deltas of all views as JSON per record");
 }

@@ -1,4 +1,5 @@
-//! What the records of a topic move: a location, a run, or the rules of a tenant. The runner folds each alike.
+//! The aggregates that records change: a location, a run, or the rules of a tenant. The runner
+//! treats all of them alike.
 
 use schemas::{
     Millis,
@@ -15,36 +16,46 @@ use crate::{
     run::{self, Run, RunRow},
 };
 
-/// An aggregate as the ledger holds it: its header, and a location's live tickets.
+/// An aggregate as the ledger stores it: its header, and the live parts of a location.
 pub struct StoredAggregate {
+    /// The position as of the last commit.
     pub position: Position,
+    /// The stored state without the parts.
     pub header: AggregateHeader,
+    /// Live tickets of a location.
     pub tickets: Vec<Ticket>,
-    /// Those near its service day (`Appointment::is_near`).
+    /// Appointments of a location near its service day (`Appointment::is_near`).
     pub appointments: Vec<Appointment>,
 }
 
 /// An aggregate in memory.
 pub enum AggregateState {
+    /// A location.
     Location(Box<Location>),
+    /// A run.
     Run(Box<Run>),
+    /// The rules of a tenant.
     Rules(RuleBook),
 }
 
-/// What the ledger keeps of an aggregate beside its position and its parts. The kind is the key's.
+/// The state that the ledger stores of an aggregate, except its position and its parts. The kind
+/// comes from the key.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum AggregateHeader {
+    /// A location.
     Location(Box<location::LocationHeader>),
+    /// A run.
     Run(Box<run::RunHeader>),
+    /// The rules of a tenant.
     Rules(rule_book::RuleBookHeader),
 }
 
 impl AggregateHeader {
-    /// Reads what the ledger keeps of an aggregate of this kind.
+    /// Reads the stored state of an aggregate of this kind.
     ///
     /// # Errors
-    /// When it is not that.
+    /// When the text is not a state of this kind.
     pub fn from_json(kind: AggregateKind, text: &str) -> serde_json::Result<Self> {
         Ok(match kind {
             AggregateKind::Location => AggregateHeader::Location(serde_json::from_str(text)?),
@@ -55,7 +66,7 @@ impl AggregateHeader {
 }
 
 impl AggregateState {
-    /// An aggregate that does not exist yet: version 0.
+    /// Creates an aggregate that does not exist yet, at version 0.
     pub fn new(kind: AggregateKind, epoch: u64) -> Self {
         match kind {
             AggregateKind::Location => AggregateState::Location(Box::new(Location::new(epoch))),
@@ -64,7 +75,7 @@ impl AggregateState {
         }
     }
 
-    /// An aggregate as the ledger holds it, with its live parts.
+    /// Restores an aggregate from its stored state.
     pub fn restore(loaded: StoredAggregate) -> Self {
         let StoredAggregate { position, header, tickets, appointments } = loaded;
         match header {
@@ -80,6 +91,7 @@ impl AggregateState {
         }
     }
 
+    /// The current position.
     pub fn position(&self) -> Position {
         match self {
             AggregateState::Location(location) => location.position(),
@@ -88,6 +100,7 @@ impl AggregateState {
         }
     }
 
+    /// The state that the ledger stores, without the parts.
     pub fn header(&self) -> AggregateHeader {
         match self {
             AggregateState::Location(location) => {
@@ -98,6 +111,7 @@ impl AggregateState {
         }
     }
 
+    /// The location, if the aggregate is one.
     pub fn location(&self) -> Option<&Location> {
         match self {
             AggregateState::Location(location) => Some(location),
@@ -105,6 +119,7 @@ impl AggregateState {
         }
     }
 
+    /// The location, if the aggregate is one.
     pub fn location_mut(&mut self) -> Option<&mut Location> {
         match self {
             AggregateState::Location(location) => Some(location),
@@ -112,17 +127,18 @@ impl AggregateState {
         }
     }
 
-    /// When the next timer is due; only locations have any.
+    /// When the next timer is due. Only locations have timers.
     pub fn due(&self) -> Option<Millis> {
         self.location().and_then(Location::due)
     }
 
-    /// Tickets and appointments in memory: what an aggregate weighs, beside itself.
+    /// The number of tickets and appointments in memory, which is the weight of an aggregate in the
+    /// cache.
     pub fn parts(&self) -> usize {
         self.location().map_or(0, Location::parts)
     }
 
-    /// Decides the record at its append time, applies what was decided and says how the views changed.
+    /// Decides the record at its append time, applies the events and returns its effect.
     pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> RecordEffect {
         match self {
             AggregateState::Location(location) => location.handle(record, appended_at),
@@ -131,7 +147,7 @@ impl AggregateState {
         }
     }
 
-    /// What a ledger keeps of the aggregate's key beside it: a run stands in lists and among the work.
+    /// The row of a run, for lists of runs and for workers.
     pub fn run(&self, aggregate: &Aggregate) -> Option<RunRow> {
         match self {
             AggregateState::Run(run) => run.row(aggregate),

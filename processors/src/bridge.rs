@@ -1,7 +1,8 @@
-//! The bridge: what a source tells in a topic of its own becomes records of `care`. Here is what a record becomes; how it
-//! is read and written is `servers::bridge`'s.
+//! The bridge turns the records of a source's own topic into records of `care`. This module decides
+//! what a record becomes; `servers::bridge` reads and writes.
 //!
-//! Who tells is decided by where the bridge reads, and never by what a record says: tenant and source are stamped.
+//! The topic that the bridge reads decides the tenant and the source. A record cannot state either
+//! of them.
 
 use std::sync::atomic::AtomicU64;
 
@@ -13,46 +14,56 @@ use schemas::{
     record::{CommandRecord, WireRecord, partition_for_key},
 };
 
-/// Whose topic is read.
+/// The topic of one source, and whose it is.
 #[derive(Debug, Clone)]
 pub struct Bridge {
+    /// The tenant of every record.
     pub tenant: TenantId,
+    /// The source of every record.
     pub source: SourceId,
+    /// The topic to read.
     pub topic: String,
 }
 
-/// A record as the source's topic has it.
+/// A record of the source's topic.
 pub struct SourceRecord {
+    /// The partition of the record.
     pub partition: u32,
+    /// The offset of the record.
     pub offset: i64,
+    /// The record.
     pub record: WireRecord,
 }
 
-/// What a record of the source becomes.
+/// The result of converting one record of the source.
 pub enum BridgedRecord {
     /// A command for a location.
     Command(WireRecord),
-    /// Nothing a location could read: the record as it came, under a key that has the runner set it aside.
+    /// The record could not be read. It is passed on unchanged, under a key for which the runner
+    /// parks it.
     Unreadable(WireRecord, Code),
 }
 
-/// Records passed on since the start, once `care` had acknowledged them.
+/// Records passed on since the start, counted after `care` acknowledged them.
 #[derive(Default)]
 pub struct BridgeCounters {
+    /// Records that became commands.
     pub commands: AtomicU64,
+    /// Records that could not be read.
     pub unreadable: AtomicU64,
 }
 
-/// How much of a long topic's name is kept in the id of a record that brings none: with its hash, partition and offset
-/// it stays an id of a command.
+/// How much of a long topic name the id of a record without an id keeps. With the hash of the name,
+/// the partition and the offset, the result is still a valid command id.
 const TOPIC_IN_ID: usize = 20;
 
-/// Largest record that is handed on as it came, headers and key included: with what is added to it, half of what brokers
-/// take. A larger one is handed on as the place where it lies.
+/// Largest record that is passed on unchanged, headers and key included. With the headers that the
+/// bridge adds, it is half of what brokers accept. Of a larger record only its place in the topic
+/// is passed on.
 const LARGEST: usize = 512 << 10;
 
 impl Bridge {
-    /// What the record becomes. `bits` are random, for the id of an appointment that is new.
+    /// Converts a record. `bits` are random, for the id of a new appointment.
     pub fn convert(&self, told: SourceRecord, bits: u128) -> BridgedRecord {
         match self.command(&told, bits) {
             Ok(command) => BridgedRecord::Command(command.to_wire()),
@@ -77,8 +88,8 @@ impl Bridge {
         })
     }
 
-    /// The id the source gave the record, if it is one of ours; otherwise the record's place. Either is the same whenever
-    /// the record is read.
+    /// The id that the source gave the record, if it is a valid command id; otherwise an id made
+    /// from the place of the record. Both are the same each time the record is read.
     fn id(&self, told: &SourceRecord) -> CommandId {
         let given = told.record.header("ce_id").and_then(|id| CommandId::new(id).ok());
         given.unwrap_or_else(|| {
@@ -90,14 +101,15 @@ impl Bridge {
         })
     }
 
-    /// The beginning of a topic's name, and Kafka's own hash of all of it.
+    /// The start of the topic name, and Kafka's hash of the whole name.
     fn short_topic(&self) -> String {
         let is_plain = |letter: &char| letter.is_ascii_alphanumeric() || "_.-".contains(*letter);
         let begins: String = self.topic.chars().filter(is_plain).take(TOPIC_IN_ID).collect();
         format!("{begins}:{:08x}", partition_for_key(&self.topic, 1 << 31))
     }
 
-    /// No aggregate's key begins so: whoever looks at what was set aside sees whose it is, and where it came from.
+    /// No key of an aggregate starts with `!`, so the runner parks the record. People who look at
+    /// parked records see the tenant, the source and the origin.
     fn as_it_came(&self, told: SourceRecord, code: Code) -> WireRecord {
         let SourceRecord { partition, offset, mut record } = told;
         if code == Code::TooLarge {

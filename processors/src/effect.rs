@@ -1,4 +1,4 @@
-//! What became of one record, whichever aggregate it moved.
+//! The effect of one record on the aggregate that it names.
 
 use schemas::{
     Millis,
@@ -10,26 +10,30 @@ use schemas::{
     view::Position,
 };
 
-/// What became of one record.
+/// The effect of one record.
 pub struct RecordEffect {
-    /// The position after the record; unchanged when it was refused.
+    /// The position after the record. A refusal does not change it, except through timers.
     pub position: Position,
-    /// The aggregate's clock at this record.
+    /// The clock of the aggregate at this record.
     pub at: Millis,
+    /// Whether the command was applied or refused.
     pub verdict: Verdict,
-    /// What happened, timers that were due before the record included: a refused command may have some too.
+    /// The events, including those of timers that were due before the record. A refused command may
+    /// have some too.
     pub events: Vec<Event>,
+    /// Changes of views.
     pub deltas: Vec<ViewDelta>,
     /// Tickets whose row changed.
     pub touched: Vec<TicketId>,
     /// Appointments whose row changed.
     pub appointments: Vec<AppointmentId>,
-    /// A command for another aggregate, to be appended to the log once this one is committed.
+    /// A command for another aggregate. It is appended to the log after this aggregate is
+    /// committed.
     pub follow_up: Option<CommandRecord>,
 }
 
 impl RecordEffect {
-    /// Nothing happened, for this reason.
+    /// A refusal that changes nothing.
     pub fn refused(position: Position, at: Millis, code: Code) -> Self {
         Self {
             position,
@@ -43,7 +47,7 @@ impl RecordEffect {
         }
     }
 
-    /// These events happened, and nothing follows from them elsewhere.
+    /// An applied command with these events and no follow-up.
     pub fn applied(position: Position, at: Millis, events: Vec<Event>, delta: ViewDelta) -> Self {
         let Position { epoch, version } = position;
         Self {

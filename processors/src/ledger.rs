@@ -1,5 +1,8 @@
-//! The backend to the authority: journal, state, stored views, outcomes, outbox and parked records, moved forward
-//! together in one transaction per batch that is fenced by the partition's checkpoint.
+//! The backend for the authority. It holds the journal, the state of aggregates, stored views,
+//! outcomes of commands, the outbox and parked records.
+//!
+//! One transaction per batch moves all of them forward. The checkpoint of the partition fences that
+//! transaction, so an owner that lost the partition cannot commit.
 
 use schemas::{
     Millis,
@@ -20,54 +23,78 @@ use crate::{
     views::ViewStep,
 };
 
-/// Ownership of one partition: what every commit must name.
+/// Ownership of one partition. Every commit states it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionClaim {
+    /// The number of the partition within its topic.
     pub partition: u32,
-    /// Rises with each claim; an older owner's commits find no row.
+    /// The owner's epoch, which rises with each claim. The commit of an older owner matches no
+    /// checkpoint row.
     pub owner_epoch: i64,
+    /// The offset of the first record that is not yet committed.
     pub next_offset: i64,
 }
 
-/// Why the ledger did not do as asked.
+/// Why a call to the ledger failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// The checkpoint is not where the batch starts under this owner: read it, and continue or give up.
+    /// The checkpoint is not where the batch starts, or another owner holds it. The caller reads
+    /// the checkpoint, and then continues or gives up the partition.
     #[error("the checkpoint moved or has another owner")]
     Fenced,
-    /// An aggregate's row is not at the version the batch starts from. Never happens while keys keep their partition.
-    #[error("an aggregate moved without this owner")]
+    /// The row of an aggregate is not at the version from which the batch starts. This cannot
+    /// happen while each key keeps its partition.
+    #[error("an aggregate changed without this owner")]
     Diverged,
-    /// The outcome is unknown or the ledger is unreachable: read the checkpoint before anything else. The source is
-    /// logged, so its text must quote no value.
+    /// The outcome is unknown, or the ledger is unreachable. The caller reads the checkpoint before
+    /// anything else. The source is logged, so its text must not quote a value.
     #[error("the ledger did not answer")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// What became of one record.
+/// The journal row of one record.
 #[derive(Clone)]
 pub struct JournalRow {
+    /// The offset of the record in its partition.
     pub offset: i64,
+    /// The time of the decision, by the clock of the aggregate.
     pub at: Millis,
-    /// Absent when the record could not be read.
+    /// The aggregate, the command id and the actor. `None` when the record could not be read.
     pub command: Option<(Aggregate, CommandId, Option<Actor>)>,
+    /// The effect of the record.
     pub entry: JournalEntry,
 }
 
+/// The effect of one record, as the journal keeps it.
 #[derive(Clone)]
 pub enum JournalEntry {
-    /// Events under a version.
-    Applied { position: Position, events: Vec<Event> },
-    /// With a version only if timers were due before it: their events.
-    Refused { code: Code, timers: Option<(Position, Vec<Event>)> },
-    /// The same (tenant, source, id) was decided before.
+    /// The command was applied: its events, under one version.
+    Applied {
+        /// The position after the command.
+        position: Position,
+        /// The events, in order.
+        events: Vec<Event>,
+    },
+    /// The command was refused. It has a version and events only if timers were due before it.
+    Refused {
+        /// Why the command was refused.
+        code: Code,
+        /// The position and the events of timers that were due before the command.
+        timers: Option<(Position, Vec<Event>)>,
+    },
+    /// A command with the same tenant, source and id was decided before.
     Repeated,
-    /// Set aside untouched, for people to look at.
-    Parked { code: Code, record: WireRecord },
+    /// The record was set aside unchanged, for people to look at.
+    Parked {
+        /// Why the record cannot be applied.
+        code: Code,
+        /// The record as the log has it.
+        record: WireRecord,
+    },
 }
 
 impl JournalEntry {
-    /// What happened, under which version; `None` when nothing did.
+    /// The events of the record and their version, or `None` when the record changed nothing.
     pub fn moved(&self) -> Option<(Position, &[Event])> {
         match self {
             JournalEntry::Applied { position, events } => Some((*position, events)),
@@ -79,113 +106,151 @@ impl JournalEntry {
     }
 }
 
+/// The row of an aggregate that a batch changed.
 #[derive(Clone)]
 pub struct AggregateRow {
+    /// The aggregate.
     pub aggregate: Aggregate,
+    /// The epoch of its positions.
     pub epoch: u64,
-    /// Version before the batch: 0 for a new aggregate.
+    /// The version before the batch: 0 for a new aggregate.
     pub from: u64,
+    /// The version after the batch.
     pub to: u64,
+    /// The state that the ledger keeps for the aggregate.
     pub header: AggregateHeader,
-    /// When its next timer is due.
+    /// When the next timer of the aggregate is due.
     pub due: Option<Millis>,
 }
 
+/// The row of a ticket that a batch changed.
 #[derive(Clone)]
 pub struct TicketRow {
+    /// The location of the ticket.
     pub aggregate: Aggregate,
+    /// The ticket after the batch.
     pub ticket: Ticket,
 }
 
+/// The row of an appointment that a batch changed.
 #[derive(Clone)]
 pub struct AppointmentRow {
+    /// The location of the appointment.
     pub aggregate: Aggregate,
+    /// The appointment after the batch.
     pub appointment: Appointment,
 }
 
+/// The first outcome of a command, kept for callers that send the command again.
 #[derive(Clone)]
 pub struct OutcomeRow {
+    /// The tenant of the command.
     pub tenant: TenantId,
+    /// The source that sent the command.
     pub source: String,
+    /// The outcome, with the id of the command.
     pub outcome: CommandOutcome,
 }
 
-/// A record to be published after the commit. Its key in the outbox is (partition, offset, part).
+/// A record to publish after the commit. Its key in the outbox is (partition, offset, part).
 #[derive(Clone)]
 pub struct OutboxRow {
+    /// The offset of the record that caused this one.
     pub offset: i64,
+    /// Distinguishes the records of one offset: 0 for the record of `views`, 1 for a follow-up
+    /// command.
     pub part: i16,
+    /// The topic to publish to.
     pub topic: &'static str,
+    /// The record.
     pub record: WireRecord,
 }
 
-/// One transaction: moves the checkpoint of `claim` from `claim.next_offset` to `to` and everything with it.
+/// One transaction. It moves the checkpoint of `claim` from `claim.next_offset` to `to`, together
+/// with all rows.
 #[derive(Clone)]
 pub struct Batch {
+    /// The owner and the offset where the batch starts.
     pub claim: PartitionClaim,
+    /// The offset after the last record of the batch.
     pub to: i64,
+    /// One row per record.
     pub journal: Vec<JournalRow>,
+    /// Aggregates that changed.
     pub aggregates: Vec<AggregateRow>,
+    /// Tickets that changed.
     pub tickets: Vec<TicketRow>,
+    /// Appointments that changed.
     pub appointments: Vec<AppointmentRow>,
+    /// Runs that changed in lists or as work.
     pub runs: Vec<RunRow>,
+    /// Changes of views.
     pub views: Vec<ViewStep>,
+    /// Outcomes of commands that this batch decided.
     pub outcomes: Vec<OutcomeRow>,
+    /// Records to publish.
     pub outbox: Vec<OutboxRow>,
 }
 
-/// Names a view: the aggregate and the view's name.
+/// The name of a stored view: its aggregate and its channel.
 pub type ViewName = (Aggregate, String);
 
-/// A view, and the seconds it is kept from now on; `None`: until it changes.
+/// A view, and the seconds for which it is kept from now on. `None` keeps it until it changes.
 pub type StoredView = (View, Option<u32>);
 
-/// Parts of a location that a batch names and that do not come with it.
+/// Parts of a location that a batch refers to and that are not restored with the location.
 #[derive(Default, Clone)]
 pub struct PartNames {
+    /// Tickets by id.
     pub tickets: Vec<TicketId>,
+    /// Appointments by id.
     pub appointments: Vec<AppointmentId>,
-    /// Appointments by what their source calls them.
+    /// Appointments by source and by the key that the source gave them.
     pub keys: Vec<(SourceId, SourceKey)>,
 }
 
-/// What the ledger has under such names.
+/// The parts that the ledger has for a [`PartNames`].
 #[derive(Default)]
 pub struct LocationParts {
-    /// Ended ones only: the live ones come with their location.
+    /// Tickets that have ended. Live tickets are restored with their location.
     pub tickets: Vec<Ticket>,
-    /// Open or not, each once.
+    /// Appointments, open or ended, each of them once.
     pub appointments: Vec<Appointment>,
 }
 
 impl PartNames {
+    /// Whether nothing is named.
     pub fn is_empty(&self) -> bool {
         self.tickets.is_empty() && self.appointments.is_empty() && self.keys.is_empty()
     }
 }
 
+/// The authority that a runner writes to. PostgreSQL and memory implement it.
 pub trait Ledger: Send + Sync + 'static {
-    /// Takes the partition: bumps its owner epoch (creating the row at offset 0) and answers where to read on.
+    /// Claims a partition: raises its owner epoch (and creates the row at offset 0) and returns
+    /// where to continue.
     fn claim(&self, partition: u32) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>>;
 
-    /// The partition's checkpoint as it stands, whoever owns it.
+    /// Reads the checkpoint of a partition, whoever owns it.
     fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>>;
 
-    /// An aggregate with what is live of it, at one moment: of a location its live tickets and the appointments
-    /// that are near on its service day. `None` when it does not exist.
+    /// Reads an aggregate and its live parts at one moment. The live parts of a location are its
+    /// live tickets and the appointments near its service day. `None` when the aggregate does not
+    /// exist.
     fn restore<'a>(
         &'a self,
         aggregate: &'a Aggregate,
     ) -> BoxFuture<'a, Result<Option<StoredAggregate>, LedgerError>>;
 
-    /// What is there under these names.
+    /// Reads the parts of a location that have these names.
     fn location_parts<'a>(
         &'a self,
         aggregate: &'a Aggregate,
         names: &'a PartNames,
     ) -> BoxFuture<'a, Result<LocationParts, LedgerError>>;
 
-    /// All appointments of a location whose service day (`YYYY-MM-DD`) lies behind `after` and not behind `until`.
+    /// Reads all appointments of a location with a service day (`YYYY-MM-DD`) after `after` and not
+    /// after `until`.
     fn appointments<'a>(
         &'a self,
         aggregate: &'a Aggregate,
@@ -193,38 +258,46 @@ pub trait Ledger: Send + Sync + 'static {
         until: &'a str,
     ) -> BoxFuture<'a, Result<Vec<Appointment>, LedgerError>>;
 
-    /// Every aggregate of a partition that has a timer, and when its next is due.
+    /// Lists every aggregate of a partition that has a timer, and when its next timer is due.
     fn due(&self, partition: u32) -> BoxFuture<'_, Result<Vec<(Aggregate, Millis)>, LedgerError>>;
 
-    /// Outcomes decided before, among these (tenant, source, command).
+    /// Reads the outcomes of those (tenant, source, command) that were decided before.
     fn outcomes<'a>(
         &'a self,
         commands: &'a [(TenantId, String, CommandId)],
     ) -> BoxFuture<'a, Result<Vec<OutcomeRow>, LedgerError>>;
 
-    /// A new epoch: the ledger's sequence or the Unix time in seconds, whichever is greater, and greater than any before.
+    /// Draws a new epoch: the ledger's sequence or the Unix time in seconds, whichever is greater.
+    /// It is always greater than any epoch before.
     fn next_epoch(&self) -> BoxFuture<'_, Result<u64, LedgerError>>;
 
+    /// Commits a batch in one transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Fenced`] when the checkpoint is elsewhere, [`LedgerError::Diverged`] when an
+    /// aggregate is at another version, and [`LedgerError::Unavailable`] when the outcome is
+    /// unknown.
     fn commit<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), LedgerError>>;
 
-    /// What the outbox of a partition holds, oldest first, at most `limit` rows.
+    /// Reads the outbox of a partition, oldest row first, at most `limit` rows.
     fn outbox(
         &self,
         partition: u32,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<OutboxRow>, LedgerError>>;
 
-    /// Deletes outbox rows by their keys once the log acknowledged them.
+    /// Deletes rows of the outbox, by their keys, after the log has acknowledged their records.
     fn delete_published<'a>(
         &'a self,
         partition: u32,
         rows: &'a [(i64, i16)],
     ) -> BoxFuture<'a, Result<(), LedgerError>>;
 
-    /// Remembers views the store may lack.
+    /// Marks views that the view store may lack.
     fn mark_dirty<'a>(&'a self, views: &'a [ViewName]) -> BoxFuture<'a, Result<(), LedgerError>>;
 
-    /// Dirty views of a partition's aggregates, at most `limit`.
+    /// Lists dirty views of the aggregates of a partition, at most `limit`.
     fn dirty(
         &self,
         partition: u32,
@@ -232,14 +305,15 @@ pub trait Ledger: Send + Sync + 'static {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<ViewName>, LedgerError>>;
 
-    /// A stored view as of the last commit, and how long it is kept; `None` when there is none (any more).
+    /// Reads a stored view as of the last commit, and how long it is kept. `None` when it does not
+    /// exist or is no longer kept.
     fn view<'a>(
         &'a self,
         name: &'a ViewName,
     ) -> BoxFuture<'a, Result<Option<StoredView>, LedgerError>>;
 
-    /// Forgets that a view was dirty, unless it moved past `version` meanwhile. Of a view that is no longer kept,
-    /// the version is 0.
+    /// Clears the dirty mark of a view, unless the view has moved past `version` since. For a view
+    /// that is no longer kept, the version is 0.
     fn mark_repaired<'a>(
         &'a self,
         name: &'a ViewName,

@@ -1,49 +1,71 @@
-//! The backend to the log: what a runner reads of `care` and writes to any topic.
+//! The backend for the log: a runner reads `care` or `runs` and writes to any topic.
 
 use schemas::{Millis, record::WireRecord};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::BoxFuture;
 
-/// A record at its place in one partition.
+/// A record and its place in one partition.
 #[derive(Clone)]
 pub struct LogRecord {
+    /// The offset within the partition.
     pub offset: i64,
-    /// When the log appended it (LogAppendTime): the only clock of a location.
+    /// When the log appended the record (LogAppendTime). It is the only clock of a location.
     pub at: Millis,
+    /// The record.
     pub record: WireRecord,
 }
 
-/// What a log tells its reader, in order per partition.
+/// An event that a log reports to its reader. Events of one partition arrive in order.
 pub enum LogEvent {
-    /// Partitions are ours from now on, of the `of` the topic has. The answer is the offset to read each from;
-    /// one without an answer is not read, and the log assigns it again later.
+    /// This process now owns these partitions of a topic with `partition_count` partitions. The
+    /// reader sends the offset to read each of them from. A partition without an offset is not
+    /// read, and the log assigns it again later.
     Assigned {
+        /// The partitions.
         partitions: Vec<u32>,
+        /// The number of partitions of the topic.
         partition_count: u32,
+        /// Takes the offset of the next record for each claimed partition.
         claims: oneshot::Sender<Vec<(u32, i64)>>,
     },
-    /// Partitions are no longer ours; nothing more of them follows. `done` once their state is dropped.
-    Revoked { partitions: Vec<u32>, done: oneshot::Sender<()> },
-    /// Records of one partition by rising offset, at least one. Nothing of a released partition follows until it is
-    /// assigned again.
-    Records { partition: u32, partition_count: u32, records: Vec<LogRecord> },
+    /// This process no longer owns these partitions, and no record of them follows. The reader
+    /// signals `done` after it has dropped their state.
+    Revoked {
+        /// The partitions.
+        partitions: Vec<u32>,
+        /// Takes the signal that their state is dropped.
+        done: oneshot::Sender<()>,
+    },
+    /// Records of one partition in order of offset, at least one. No record of a released partition
+    /// follows until the partition is assigned again.
+    Records {
+        /// The partition.
+        partition: u32,
+        /// The number of partitions of the topic.
+        partition_count: u32,
+        /// The records, in order of offset.
+        records: Vec<LogRecord>,
+    },
 }
 
-/// Appending failed or its outcome is unknown: append again, readers drop what they have seen.
+/// Appending failed, or its outcome is unknown. The caller appends again, and readers drop what
+/// they have already seen.
 #[derive(Debug, thiserror::Error)]
 #[error("the log did not acknowledge")]
 pub struct AppendError(#[source] pub Option<Box<dyn std::error::Error + Send + Sync>>);
 
-/// A log that keeps records by topic and partition, the partition chosen by the key's murmur2 hash.
+/// A log that keeps records by topic and partition. The murmur2 hash of the key selects the
+/// partition.
 pub trait Log: Send + Sync + 'static {
-    /// Reads `care` as a member of the consumers' group. The channel closes when the log is gone for good.
+    /// Reads `care` or `runs` as a member of the consumer group. The channel closes when the log
+    /// has closed permanently.
     fn read(&self) -> mpsc::Receiver<LogEvent>;
 
-    /// Gives back a partition whose owner found itself fenced: the group assigns it again.
+    /// Gives back a partition whose owner was fenced. The group assigns the partition again.
     fn release(&self, partition: u32);
 
-    /// Appends records in order; returns once all are acknowledged.
+    /// Appends records in order, and returns when all of them are acknowledged.
     fn append<'a>(
         &'a self,
         records: &'a [(&'static str, WireRecord)],

@@ -1,4 +1,5 @@
-//! The rules of one tenant as a value: who checks a claims file reads them from the view `rules`, one entry per rule.
+//! The rules of one tenant as a value. A worker that checks a claims file reads them from the view
+//! `rules`, which has one entry per rule.
 
 use std::collections::BTreeMap;
 
@@ -19,39 +20,42 @@ use crate::effect::RecordEffect;
 /// The name of the view.
 pub const VIEW: &str = "rules";
 
-/// A tenant's rules in memory.
+/// The rules of a tenant in memory.
 pub struct RuleBook {
     position: Position,
     header: RuleBookHeader,
 }
 
-/// All there is of them.
+/// The whole state of a rule book.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct RuleBookHeader {
-    /// The latest append time seen.
+    /// The latest append time of its records.
     now: Millis,
     rules: BTreeMap<RuleId, Rule>,
 }
 
 impl RuleBook {
-    /// No rules: version 0.
+    /// Creates a rule book without rules, at version 0.
     pub fn new(epoch: u64) -> Self {
         Self::restore(Position { epoch, version: 0 }, RuleBookHeader::default())
     }
 
+    /// Restores a rule book from its stored state.
     pub fn restore(position: Position, header: RuleBookHeader) -> Self {
         Self { position, header }
     }
 
+    /// The current position.
     pub fn position(&self) -> Position {
         self.position
     }
 
+    /// The state that the ledger keeps.
     pub fn header(&self) -> &RuleBookHeader {
         &self.header
     }
 
-    /// Decides the record at its append time, applies what was decided and says how the view changed.
+    /// Decides the record at its append time, applies the event and returns the change of the view.
     pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> RecordEffect {
         let at = self.header.now.max(appended_at);
         self.header.now = at;
@@ -64,7 +68,8 @@ impl RuleBook {
         }
     }
 
-    /// Applies the event of one version, just decided or read from the journal, and says how the view changed.
+    /// Applies the event of one version, from a decision or from the journal, and returns the
+    /// change of the view.
     pub fn replay(&mut self, version: u64, at: Millis, event: &Event) -> ViewDelta {
         let mut delta = Delta { from: self.position.version, to: version, at, ..Delta::default() };
         let rules = &mut self.header.rules;
@@ -91,7 +96,7 @@ impl RuleBook {
     }
 }
 
-/// Decides one command. A rule is taken only if it can be applied.
+/// Decides one command. A rule is accepted only if it can be applied.
 ///
 /// # Errors
 /// The code under which the command is refused.

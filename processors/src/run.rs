@@ -1,8 +1,8 @@
-//! One run as a value: requests and workers' facts are decided against it, events change it, and its view follows. Pure,
-//! as a location is.
+//! One run as a value: commands and records of workers are decided against it, events change it,
+//! and its view follows. Like a location, it is pure.
 //!
-//! An attempt is numbered by whoever hands out the work (see `work`): a fact of an older attempt is refused, the start of a
-//! later one makes it the current.
+//! The backend that hands out work numbers the attempts (see `work`). A record of an older attempt
+//! is refused, and the start of a later attempt makes it the current one.
 
 use std::collections::BTreeMap;
 
@@ -29,12 +29,12 @@ pub struct Run {
     header: RunHeader,
 }
 
-/// All there is of a run.
+/// The whole state of a run.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct RunHeader {
-    /// The run's clock: the latest append time it has seen.
+    /// The clock of the run: the latest append time of its records.
     now: Millis,
-    /// Absent before the run was asked for.
+    /// `None` before the run was requested.
     details: Option<RunDetails>,
 }
 
@@ -44,33 +44,37 @@ struct RunDetails {
     by: String,
     keep_s: u32,
     head: RunHead,
-    /// Of the current attempt, as are the next three.
+    /// The progress of the current attempt. The next three fields belong to that attempt too.
     progress: Option<RunProgress>,
     counts: FindingCounts,
     rules: BTreeMap<RuleId, RuleTally>,
-    /// Findings its view shows.
+    /// The number of findings that the view shows.
     shown: usize,
 }
 
 impl Run {
-    /// A run that was not asked for yet: version 0.
+    /// Creates a run that was not requested yet, at version 0.
     pub fn new(epoch: u64) -> Self {
         Self::restore(Position { epoch, version: 0 }, RunHeader::default())
     }
 
+    /// Restores a run from its stored state.
     pub fn restore(position: Position, header: RunHeader) -> Self {
         Self { position, header }
     }
 
+    /// The current position.
     pub fn position(&self) -> Position {
         self.position
     }
 
+    /// The state that the ledger keeps.
     pub fn header(&self) -> &RunHeader {
         &self.header
     }
 
-    /// Decides the record at its append time, applies what was decided and says how the view changed.
+    /// Decides the record at its append time, applies the events and returns the change of the
+    /// view.
     pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> RecordEffect {
         let at = self.header.now.max(appended_at);
         self.header.now = at;
@@ -83,7 +87,8 @@ impl Run {
         }
     }
 
-    /// Applies the events of one version, just decided or read from the journal, and says how the view changed.
+    /// Applies the events of one version, from a decision or from the journal, and returns the
+    /// change of the view.
     pub fn replay(
         &mut self,
         aggregate: &Aggregate,
@@ -131,7 +136,7 @@ impl Run {
         delta.put("run", &details.head);
     }
 
-    /// What the ledger keeps beside the aggregate: the run in lists, and the work it is.
+    /// The row of the run, for lists of runs and for workers.
     pub fn row(&self, aggregate: &Aggregate) -> Option<RunRow> {
         let details = self.header.details.as_ref()?;
         let work = match details.head.state {
@@ -150,42 +155,49 @@ impl Run {
     }
 }
 
-/// A run in lists, and the work it is.
+/// A run as lists show it, and the work that it causes.
 #[derive(Clone)]
 pub struct RunRow {
+    /// The aggregate of the run.
     pub aggregate: Aggregate,
+    /// The entry of the run in lists.
     pub head: RunHead,
-    /// Seconds it is kept from now on, once it is over.
+    /// Seconds for which an ended run is kept from now on.
     pub keep_s: Option<u32>,
+    /// What happens to the work of the run.
     pub work: WorkChange,
+    /// The file and the options of the run.
     pub request: RunRequest,
 }
 
 impl RunRow {
-    /// The run's file, while it may still need it: it waits, is under way, or may be asked for again.
+    /// The file of the run, while the run may still need it: the run waits, is in progress, or may
+    /// be retried.
     pub fn needed_file(&self) -> Option<&FileId> {
         let again = self.head.failure.as_ref().is_some_and(|failure| failure.retryable);
         (!self.head.state.is_end() || again).then_some(&self.request.file.file)
     }
 }
 
-/// What a worker has to know of a run beside its id.
+/// What a worker must know of a run besides its id.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct RunRequest {
+    /// The file to check.
     pub file: RunFile,
+    /// Whether the findings list rows that pass.
     pub list_passes: bool,
 }
 
-/// What is to become of a run's work.
+/// What happens to the work of a run after a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkChange {
-    /// This attempt waits for a worker, unless the work already is at it or past it.
+    /// This attempt waits for a worker, unless the work already has this attempt or a later one.
     Enqueue(u32),
-    /// The worker is to stop.
+    /// The worker must stop.
     Cancel,
-    /// As it is: a worker is at it.
+    /// Nothing changes: a worker has the run.
     Unchanged,
-    /// There is nothing left to do.
+    /// The work is removed.
     Remove,
 }
 
@@ -235,7 +247,7 @@ impl RunDetails {
         self.head.started_at = Some(at);
     }
 
-    /// Puts aside what another attempt has shown.
+    /// Removes what another attempt has shown.
     fn begin_attempt(&mut self, attempt: u32, delta: &mut Delta) {
         if attempt == self.head.attempt {
             return;
@@ -254,7 +266,8 @@ impl RunDetails {
     fn report(&mut self, report: &RunReport, delta: &mut Delta) {
         let mut progress = report.progress.clone();
         if let Some(held) = &self.progress {
-            // A worker's reports may be repeated or cross a lost answer: what people see never falls.
+            // A worker may repeat a report whose acknowledgement was lost. The progress that people
+            // see never falls.
             progress.permille = progress.permille.max(held.permille);
             progress.rows_done = progress.rows_done.max(held.rows_done);
             progress.bytes_done = progress.bytes_done.max(held.bytes_done);
@@ -307,7 +320,7 @@ pub fn decide(run: &Run, record: &CommandRecord, now: Millis) -> Result<Vec<Even
         let running = head.state == RunState::Running && *attempt == head.attempt;
         running.then_some(()).ok_or(over_or(head, Code::RunOtherAttempt))
     };
-    // What ends an attempt may be told by whoever took it over without a start.
+    // A worker that took over a run may report its end without having reported its start.
     let at_least = |attempt: &u32| match head.state.is_end() || *attempt < head.attempt {
         true => Err(over_or(head, Code::RunOtherAttempt)),
         false => Ok(()),

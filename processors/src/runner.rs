@@ -1,15 +1,17 @@
-//! The runner: reads `care` or `runs`, has aggregates decide, commits each batch in one transaction, and only then tells the
-//! store of views and the topic of views. The only async loop here; it knows no rule of theirs.
+//! The runner reads `care` or `runs`, has aggregates decide, and commits each batch in one
+//! transaction. Only after the commit does it update the view store and the topic of views. This is
+//! the only async loop of the rules, and it knows none of them.
 //!
-//! A partition is always in one [`PartitionStage`]. Whatever fails, the way back is the same: read the checkpoint, publish
-//! what the outbox holds, go on from the checkpoint's offset. So a fault, a lost answer and a restart are one path.
+//! A partition always has one [`PartitionStage`]. After every failure the way back is the same:
+//! read the checkpoint, publish what the outbox holds, and continue at the offset of the
+//! checkpoint. So a fault, a lost answer and a restart share one path.
 
 pub mod batch;
 mod cache;
 mod counters;
 mod delivery;
-mod load;
 mod partition;
+mod restore;
 mod timers;
 
 use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
@@ -31,35 +33,42 @@ use crate::{
 use cache::Cache;
 use partition::{Partition, PartitionStage};
 
-/// What a runner stands on.
+/// The backends of a runner.
 #[derive(Clone)]
 pub struct RunnerBackends {
+    /// The log to read and write.
     pub log: Arc<dyn Log>,
+    /// The authority.
     pub ledger: Arc<dyn Ledger>,
+    /// The store of live views.
     pub views: Arc<dyn ViewStore>,
 }
 
-/// A clock on the wall.
+/// A wall clock: milliseconds since the Unix epoch.
 pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
 
+/// The settings of a runner.
 pub struct RunnerSettings {
-    /// The topic whose records are applied: `care` or `runs`, whatever name the log has for it.
+    /// The topic whose records are applied, `care` or `runs`, independent of its name in the log.
     pub topic: &'static str,
-    /// Records in one transaction at most. 500 keep a transaction around ten milliseconds; more waits its turn.
+    /// Most records in one transaction. 500 records keep a transaction at about ten milliseconds;
+    /// further records wait for the next one.
     pub batch: usize,
-    /// Tickets and appointments in memory, over all locations. 200,000 are a few hundred megabytes; past it the location not used for
-    /// longest goes, and is loaded again when a record names it.
+    /// Most tickets and appointments in memory, over all locations. 200,000 of them are a few
+    /// hundred megabytes. Past the limit, the least recently used location is dropped, and restored
+    /// when a record names it.
     pub cached_tickets: usize,
+    /// What the runner counts.
     pub counters: Arc<RunnerCounters>,
-    /// Milliseconds since the Unix epoch by the owner's clock: when a timer is due, as far as the owner knows. What a location
-    /// does then is a matter of the log's clock alone.
+    /// The owner's clock. It only tells the owner when to write a tick; what a location does then
+    /// depends on the clock of the log alone.
     pub clock: Clock,
-    /// Told after each commit: whoever shares the work of runs need not look again by the clock.
+    /// Notified after each commit, so that a worker in this process need not poll for new runs.
     pub work_signal: Option<Arc<Notify>>,
 }
 
 impl RunnerSettings {
-    /// Those that suit most machines.
+    /// Default settings: batches of 500 records, 200,000 cached parts, the system clock.
     pub fn new(topic: &'static str) -> Self {
         Self {
             topic,
@@ -72,25 +81,29 @@ impl RunnerSettings {
     }
 }
 
+/// Why a runner stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RunnerError {
-    #[error("the log is gone for good")]
+    /// The log has closed permanently.
+    #[error("the log has closed permanently")]
     LogGone,
 }
 
-/// How long a claim may take: the group waits for it. Without an answer the log assigns the partition again.
+/// How long a claim may take, since the consumer group waits for it. Without an answer, the log
+/// assigns the partition again.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(1);
-/// How long the ledger or the log may take for anything else before its answer counts as lost. Well above their
-/// own time limits: it only keeps a backend that hangs from stopping the loop for ever.
+/// How long the ledger or the log may take for anything else before the answer counts as lost. It
+/// is well above their own time limits, and only prevents a backend that hangs from stopping the
+/// loop forever.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Batches of records held while a partition backs off. Past it, stalled partitions are given back to the group, so
-/// that the loop keeps listening; their records are read again.
+/// Batches of records held while a partition backs off. Past it, stalled partitions are given back
+/// to the group, so that the loop keeps reading. Their records are read again.
 const PENDING_BATCHES: usize = 20;
 /// How often views are repaired while nothing else happens.
 const REPAIR_EVERY: Duration = Duration::from_secs(1);
 
-/// Runs until `stop` or until the log is gone. Dropping the future at any point loses nothing: the next claim goes on
-/// from the checkpoint.
+/// Runs until `stop` resolves or the log closes. Dropping the future at any point loses nothing,
+/// because the next claim continues at the checkpoint.
 ///
 /// # Errors
 /// [`RunnerError::LogGone`] when the log closes.
@@ -109,7 +122,7 @@ pub async fn run(
             input = inputs.recv(), if runner.has_room() => runner.take(input.ok_or(RunnerError::LogGone)?).await,
             () = tokio::time::sleep_until(runner.next_due()) => {}
         }
-        // All that has arrived goes into as few transactions as possible.
+        // Everything that has arrived goes into as few transactions as possible.
         while runner.has_room()
             && let Ok(input) = inputs.try_recv()
         {
@@ -124,25 +137,26 @@ struct Runner {
     settings: RunnerSettings,
     partitions: BTreeMap<u32, Partition>,
     cache: Cache,
-    /// The store of views failed and no repair has succeeded since: batches mark their views dirty without asking it.
+    /// The view store failed, and no repair has succeeded since. Batches mark their views dirty
+    /// without asking the store.
     views_down: bool,
     repair_at: Instant,
 }
 
-/// Why a partition did not get on.
+/// Why a partition could not advance.
 enum PartitionError {
     Ledger(LedgerError),
     Log(AppendError),
-    /// The partition has another owner, or its checkpoint went back.
+    /// The partition has another owner, or its checkpoint moved back.
     Lost,
 }
 
-/// How a step of a partition ended.
+/// The result of one step of a partition.
 enum AdvanceOutcome {
     Done,
-    /// It is tried again later.
+    /// The step is tried again later.
     Retry,
-    /// The partition is no longer ours.
+    /// The partition has another owner.
     Lost,
 }
 
@@ -170,7 +184,7 @@ impl Runner {
         pending < self.settings.batch * PENDING_BATCHES
     }
 
-    /// When there is something to do without a new input.
+    /// When there is something to do without a new event of the log.
     fn next_due(&self) -> Instant {
         let dirty =
             self.partitions.values().any(|partition| partition.dirty).then_some(self.repair_at);
@@ -191,7 +205,7 @@ impl Runner {
             }
             LogEvent::Revoked { partitions, done } => {
                 partitions.into_iter().for_each(|id| self.forget(id));
-                let _ = done.send(()); // a log that no longer waits has moved on by itself
+                let _ = done.send(()); // a log that stopped waiting has already moved on
             }
             LogEvent::Records { partition, partition_count, records } => {
                 if let Some(partition) = self.partitions.get_mut(&partition) {
@@ -224,7 +238,7 @@ impl Runner {
                     tracing::warn!(
                         partition = id,
                         error = &error as &dyn Error,
-                        "could not claim a partition"
+                        "claiming a partition failed"
                     );
                 }
                 Err(_) => {
@@ -233,7 +247,7 @@ impl Runner {
             }
         }
         if claims.send(offsets).is_err() {
-            tracing::warn!("the log withdrew an assignment while it was claimed");
+            tracing::warn!("the log withdrew an assignment during the claim");
         }
     }
 
@@ -242,9 +256,11 @@ impl Runner {
         self.cache.drop_partition(id);
     }
 
-    /// One step for every partition that has something to do, then ticks and repairs.
+    /// Takes one step for every partition that has something to do, then writes ticks and repairs
+    /// views.
     async fn work(&mut self) {
-        // "At once" is said as the present moment: the clock is read after it.
+        // The clock is read after `due`, which answers "now" for a partition that is due
+        // immediately.
         let due = |partition: &Partition| partition.due().is_some_and(|due| due <= Instant::now());
         let ids: Vec<u32> =
             self.partitions.iter().filter(|(_, p)| due(p)).map(|(id, _)| *id).collect();
@@ -256,7 +272,8 @@ impl Runner {
                 AdvanceOutcome::Done => drop(self.partitions.insert(id, partition)),
                 AdvanceOutcome::Retry => {
                     self.partitions.insert(id, partition);
-                    // The others stand on the same ledger and log: inputs are heard before each next attempt.
+                    // The other partitions use the same ledger and log, so new events are read
+                    // before the next attempt.
                     break;
                 }
                 AdvanceOutcome::Lost => {
@@ -282,17 +299,17 @@ impl Runner {
         for id in stalled {
             tracing::warn!(
                 partition = id,
-                "too many records wait for a partition that does not get on: given back"
+                "giving back a stalled partition with too many waiting records"
             );
             self.forget(id);
             self.backends.log.release(id);
         }
     }
 
-    /// Does what the partition's stage asks for.
+    /// Does what the stage of the partition requires.
     async fn advance(&mut self, partition: &mut Partition) -> AdvanceOutcome {
         let done = match partition.stage {
-            PartitionStage::CheckpointUnknown => self.look(partition).await,
+            PartitionStage::CheckpointUnknown => self.read_checkpoint(partition).await,
             PartitionStage::OutboxPending => self.publish_leftovers(partition).await,
             PartitionStage::Ready => self.apply(partition).await,
         };
@@ -308,7 +325,7 @@ impl Runner {
                     partition = id,
                     offset,
                     error = &error as &dyn Error,
-                    "the ledger failed a partition"
+                    "a call to the ledger failed"
                 );
                 partition.stage = PartitionStage::CheckpointUnknown;
             }
@@ -317,7 +334,7 @@ impl Runner {
                     partition = id,
                     offset,
                     error = &error as &dyn Error,
-                    "the log failed a partition"
+                    "appending to the log failed"
                 );
                 partition.stage = PartitionStage::OutboxPending;
             }
@@ -327,7 +344,7 @@ impl Runner {
     }
 
     /// Reads the checkpoint after a doubt: a commit whose answer was lost may have succeeded.
-    async fn look(&mut self, partition: &mut Partition) -> Result<(), PartitionError> {
+    async fn read_checkpoint(&mut self, partition: &mut Partition) -> Result<(), PartitionError> {
         self.cache.drop_partition(partition.claim.partition);
         let row = answered(self.backends.ledger.checkpoint(partition.claim.partition)).await?;
         let PartitionClaim { owner_epoch, next_offset, .. } = partition.claim;
@@ -339,8 +356,9 @@ impl Runner {
         Ok(())
     }
 
-    /// One batch: load, decide, commit, deliver. The locations are out of the cache meanwhile and come back only
-    /// after the commit, so that a failure, or dropping this future, forgets what was never committed.
+    /// Applies one batch: restore, decide, commit, deliver. The aggregates are out of the cache
+    /// meanwhile and return only after the commit. So a failure, or dropping this future, forgets
+    /// everything that was not committed.
     async fn apply(&mut self, partition: &mut Partition) -> Result<(), PartitionError> {
         let claim = partition.claim;
         let records: Vec<_> = partition.pending.iter().take(self.settings.batch).collect();
@@ -358,7 +376,7 @@ impl Runner {
                 )
             })
             .collect();
-        let mut working = self.load(&records, &read).await?;
+        let mut working = self.restore(&records, &read).await?;
         let (batch, tally) = batch::build(claim, to, &records, read, &mut working);
         let begun = Instant::now();
         answered(self.backends.ledger.commit(&batch)).await?;
@@ -381,12 +399,12 @@ impl Runner {
         partition.timers.committed(&batch.aggregates);
         partition.move_to(to);
         self.deliver(partition, batch.views, batch.outbox).await?;
-        partition.calm();
+        partition.reset_backoff();
         Ok(())
     }
 }
 
-/// Waits for the ledger, but not for ever: an answer that does not come is one whose outcome is unknown.
+/// Waits for the ledger, with a limit: an answer that does not come has an unknown outcome.
 async fn answered<T>(
     answer: impl Future<Output = Result<T, LedgerError>>,
 ) -> Result<T, LedgerError> {

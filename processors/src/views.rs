@@ -1,43 +1,49 @@
-//! The backend to the store of live views: rebuildable, read by gateways.
+//! The backend for the store of live views. Gateways read it, and it can be rebuilt from the
+//! ledger.
 
 use schemas::{ids::Aggregate, record::ViewDelta, view::View};
 
 use crate::BoxFuture;
 
-/// One step of a stored view, all of a batch merged.
+/// One change of a stored view: all changes of a batch, merged.
 #[derive(Clone)]
 pub struct ViewStep {
+    /// The aggregate of the view.
     pub aggregate: Aggregate,
+    /// The epoch of the positions in the change.
     pub epoch: u64,
+    /// The change.
     pub step: ViewDelta,
 }
 
-/// What became of a step in the store.
+/// How the store answered one change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreOutcome {
-    /// Held now, or already.
+    /// The store holds the change now, or held it before.
     Current,
-    /// Refused: the store lost its generation, lacks steps, or holds an older epoch. Repair the view from the ledger.
+    /// The store refused the change: it lost its generation, lacks earlier changes, or holds an
+    /// older epoch. The view must be repaired from the ledger.
     Behind,
 }
 
-/// The store did not answer in time: the view must be taken for dirty.
+/// The store did not answer in time. The view must be marked dirty.
 #[derive(Debug, thiserror::Error)]
-#[error("the store of views did not answer")]
+#[error("the view store did not answer")]
 pub struct ViewStoreError(#[source] pub Option<Box<dyn std::error::Error + Send + Sync>>);
 
-/// A store of views that judges each step by (epoch, version), as `schemas::view` does, so that repeating a
-/// step is harmless and a lost step is noticed.
+/// A store of views that judges each change by (epoch, version), as `schemas::view` does. So a
+/// repeated change does no harm, and a lost change is noticed.
 pub trait ViewStore: Send + Sync + 'static {
-    /// Applies the steps; one answer per step, in order. An aggregate without a generation has every step refused:
-    /// a new one gets its generation from its first `replace`.
+    /// Applies the changes and returns one answer for each, in order. The store refuses every
+    /// change of an aggregate without a generation; a new aggregate gets its generation from its
+    /// first `replace`.
     fn store<'a>(
         &'a self,
         steps: &'a [ViewStep],
     ) -> BoxFuture<'a, Result<Vec<StoreOutcome>, ViewStoreError>>;
 
-    /// Replaces a whole view unless the store holds a newer position, and renews the generation of its aggregate.
-    /// `keep_s` as in [`ViewDelta`].
+    /// Replaces a whole view, unless the store holds a newer position, and renews the generation of
+    /// its aggregate. `keep_s` has the meaning it has in [`ViewDelta`].
     fn replace<'a>(
         &'a self,
         aggregate: &'a Aggregate,

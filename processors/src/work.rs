@@ -1,6 +1,8 @@
-//! The backend to the work that is due: runs that wait for a worker, the lease under which one has a run, and what it found.
-//! Rows come and go with the runs' own records (see [`crate::ledger::Due`]); a worker only moves their lease, numbers their
-//! attempts, and says how one ended.
+//! The backend for claims checks that are due: runs that wait for a worker, the lease under which a
+//! worker has a run, and the findings.
+//!
+//! The records of a run create and remove its row (see [`crate::run::WorkChange`]). A worker only
+//! extends the lease, numbers the attempts, and states how an attempt ended.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -16,103 +18,118 @@ use tokio::sync::mpsc;
 use crate::BoxFuture;
 pub use crate::run::RunRequest;
 
-/// Findings stored of one run at most: 40 MB of rows. Past it they are only counted, and the summary says how many are kept.
+/// Most findings that are stored for one run: 40 MB of rows. Findings beyond it are counted but not
+/// stored, and the summary states how many are stored.
 pub const MAX_STORED_FINDINGS: u64 = 200_000;
 
-/// Places in line told at once, those never told first and then the nearest. Each is a record that all gateways read: a
-/// long line that moves fast must not cost the queues their next position. The others are told a second later, or begin.
+/// Most places in line that are sent at once: first those never sent, then the nearest ones. Each
+/// is a record that every gateway reads, and a long line that moves fast must not delay the updates
+/// of queues. The other places are sent a second later, or their runs start.
 pub const MAX_PLACES: usize = 40;
 
 /// One attempt at a run, under a worker's lease.
 #[derive(Clone)]
 pub struct Job {
+    /// The tenant of the run.
     pub tenant: TenantId,
+    /// The run.
     pub run: RunId,
-    /// Whose lease it is.
+    /// The worker that holds the lease.
     pub worker: String,
-    /// Rises with each attempt: what an older one says is refused.
+    /// The number of the attempt. Each attempt has a higher one, and records of an older attempt
+    /// are refused.
     pub attempt: u32,
-    /// Attempts begun since the run was last asked for, with this one.
+    /// Attempts started since the run was last requested, including this one.
     pub tries: u32,
+    /// The file and the options of the run.
     pub request: RunRequest,
 }
 
 impl Job {
+    /// The aggregate of the run.
     pub fn aggregate(&self) -> Aggregate {
         Aggregate::run(&self.tenant, &self.run)
     }
 }
 
-/// What a worker was given.
+/// Work that a worker has taken.
 pub enum WorkItem {
-    /// To be carried out.
+    /// An attempt to carry out.
     Attempt(Job),
-    /// An attempt that ended so, whose worker may not have lived to say it: to be said again.
+    /// An attempt that ended, with its end. Its worker may have died before it appended the end, so
+    /// the end is appended again.
     UnreportedEnd(Job, Box<Command>),
 }
 
-/// What goes into the transaction that ends an attempt, in this order.
+/// A part of the transaction that ends an attempt. Parts follow in this order.
 pub enum AttemptOutput {
+    /// Findings to store.
     Findings(Vec<Finding>),
-    /// How the attempt ended; nothing follows it.
+    /// How the attempt ended. No part follows.
     End(Box<Command>),
 }
 
-/// A run's place in line.
+/// The place of a run in the line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunPlace {
+    /// The tenant of the run.
     pub tenant: TenantId,
+    /// The run.
     pub run: RunId,
     /// The attempt that waits.
     pub attempt: u32,
-    /// Runs before it.
+    /// The number of runs before it.
     pub ahead: u32,
 }
 
-/// A tenant's rules as stored, and the position they are of.
+/// The stored rules of a tenant, and their position.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StoredRules {
-    /// 0.0 when the tenant never stored one.
+    /// 0.0 when the tenant has never stored a rule.
     pub position: Position,
+    /// The rules.
     pub rules: Vec<Rule>,
 }
 
-/// Whether an attempt that is given back counts among a run's tries.
+/// Whether a released attempt counts towards the tries of its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TryCounting {
-    /// It met a fault.
+    /// The attempt counts, because it met a fault.
     Counted,
-    /// Its worker was asked to stop.
+    /// The attempt does not count, because its worker was asked to stop.
     NotCounted,
 }
 
-/// Why something could not be done.
+/// Why a call to the work backend failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkError {
-    /// The attempt is no longer the worker's: another has taken the run, or it is over.
+    /// The worker no longer has the attempt: another worker has taken the run, or the run is over.
     #[error("another attempt has taken the run, or it is over")]
     Lost,
-    /// The outcome is unknown. The source is logged, so its text must quote no value.
-    #[error("the ledger of work did not answer")]
+    /// The outcome is unknown. The source is logged, so its text must not quote a value.
+    #[error("the work backend did not answer")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// A future of this backend.
+/// The future that a call of this backend returns.
 pub type WorkFuture<'a, T> = BoxFuture<'a, Result<T, WorkError>>;
 
+/// The store of runs that wait for a worker. PostgreSQL and memory implement it.
 pub trait Work: Send + Sync + 'static {
-    /// Gives `worker` a run for as long as `lease`: one whose lease has run out first, then the tenant's who has fewest under
-    /// way, then whoever was queued first. A lease that ran out makes this a new attempt.
+    /// Gives `worker` a run for the time of `lease`. The order is: a run whose lease has expired;
+    /// then a run of the tenant with the fewest runs in progress; then the run that was queued
+    /// first. Taking a run with an expired lease starts a new attempt.
     fn take<'a>(&'a self, worker: &'a str, lease: Duration) -> WorkFuture<'a, Option<WorkItem>>;
 
-    /// Prolongs the lease from now on. Answers whether cancelling was asked for.
+    /// Extends the lease from now on. Returns whether somebody asked to cancel the run.
     fn extend_lease<'a>(&'a self, job: &'a Job, lease: Duration) -> WorkFuture<'a, bool>;
 
-    /// Ends the attempt, with its findings, in one transaction that holds only if the attempt is still the worker's. If the
-    /// parts end without an end, nothing of them is kept, and the attempt goes on.
+    /// Ends the attempt with its findings, in one transaction that commits only if the worker still
+    /// has the attempt. If the parts stop without an end, nothing is stored and the attempt
+    /// continues.
     fn end<'a>(&'a self, job: &'a Job, parts: mpsc::Receiver<AttemptOutput>) -> WorkFuture<'a, ()>;
 
-    /// Gives the run back, to be the next attempt of whoever takes it once `pause` is over.
+    /// Gives the run back. Whoever takes it after `pause` starts its next attempt.
     fn release<'a>(
         &'a self,
         job: &'a Job,
@@ -120,35 +137,39 @@ pub trait Work: Send + Sync + 'static {
         count: TryCounting,
     ) -> WorkFuture<'a, ()>;
 
-    /// Places in line that changed since they were told, which they now are; a place far back counts as changed once it moved
-    /// by a tenth. Of many who ask at once one is answered, and with [`MAX_PLACES`] at most.
+    /// Returns the places in line that changed since they were last sent, and marks them as sent. A
+    /// place far back counts as changed after it moved by a tenth. When many workers ask at once,
+    /// one of them gets the places, at most [`MAX_PLACES`].
     fn changed_places(&self) -> WorkFuture<'_, Vec<RunPlace>>;
 
-    /// These places did not get told after all.
+    /// Marks these places as not sent after all.
     fn mark_unsent<'a>(&'a self, places: &'a [RunPlace]) -> WorkFuture<'a, ()>;
 
-    /// The tenant's rules, unless they are still those of `known`.
+    /// Reads the rules of the tenant, unless they still have the position `known`.
     fn rules<'a>(
         &'a self,
         tenant: &'a TenantId,
         known: Option<Position>,
     ) -> WorkFuture<'a, Option<StoredRules>>;
 
-    /// Which of these files a run waits for or is at.
+    /// Returns those of the files that a run waits for or reads.
     fn in_use<'a>(
         &'a self,
         files: &'a [(TenantId, FileId)],
     ) -> WorkFuture<'a, HashSet<(TenantId, FileId)>>;
 
-    /// Forgets runs past their time, a bounded number of them. Answers whether there may be more.
+    /// Deletes runs past their retention, a bounded number at a time. Returns whether there may be
+    /// more.
     fn sweep(&self) -> WorkFuture<'_, bool>;
 
-    /// Makes room for the findings of today and tomorrow, and drops days of which no run is left.
+    /// Creates the storage for findings of today and tomorrow, and drops days without a remaining
+    /// run.
     fn prepare_days(&self) -> WorkFuture<'_, ()>;
 }
 
-/// Whether a place in line is worth telling to who was told `told`: the first ten on every change, those behind once they
-/// moved by a tenth. So a long line costs each of its runs some twenty records, not one for each run before it.
+/// Whether a place in line is worth sending to a client that last received `told`. The first ten
+/// places are sent on every change, and places further back after they moved by a tenth. So a long
+/// line costs about twenty records per run, not one for each run before it.
 pub fn is_worth_sending(told: Option<u32>, ahead: u32) -> bool {
     told.is_none_or(|told| told != ahead && (ahead < 10 || told.abs_diff(ahead) * 10 >= ahead))
 }

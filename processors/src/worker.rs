@@ -1,9 +1,10 @@
-//! The worker: takes runs from the work that is due, checks their files, and says how it goes. Any number of workers share
-//! the work; one that dies loses nothing but the time of its attempt.
+//! The worker takes runs that are due, checks their files and reports progress. Any number of
+//! workers share the work. When a worker dies, only the time of its attempt is lost.
 //!
-//! Beside each check go three things: its findings flow into one open transaction, its lease is prolonged, and reports leave as
-//! the log takes them. The transaction ends with the lease check and the record of the end, which is said after the commit by
-//! whoever comes first: this worker, or one that finds the row when the lease has run out.
+//! Three activities run beside each check: its findings go into one open transaction, its lease is
+//! extended, and its reports are appended as fast as the log accepts them. The transaction ends
+//! with the check of the lease and with the record of the end. That record is appended after the
+//! commit, by this worker or by one that finds the row after the lease has expired.
 
 mod attempt;
 mod check;
@@ -34,35 +35,40 @@ pub use records::SOURCE;
 use crate::{log::Log, work::Work};
 use rules::TenantRules;
 
-/// What a worker stands on.
+/// The backends of a worker.
 #[derive(Clone)]
 pub struct WorkerBackends {
+    /// The runs that are due.
     pub work: Arc<dyn Work>,
+    /// The log for reports and ends.
     pub log: Arc<dyn Log>,
+    /// The store of uploaded files.
     pub files: Arc<dyn ObjectStore>,
-    /// Notified when there may be work; without it a worker finds out within [`POLL`].
+    /// Notified when there may be work. Without it, a worker notices new work within a quarter of a second.
     pub work_signal: Arc<Notify>,
 }
 
+/// The settings of a worker.
 pub struct WorkerSettings {
-    /// A name no other worker has.
+    /// A name that no other worker has.
     pub worker: String,
-    /// Runs at once.
+    /// The number of runs to check at once.
     pub at_once: usize,
-    /// How long a run stays with a worker that says nothing.
+    /// How long a run stays with a worker that does not extend its lease.
     pub lease: Duration,
-    /// What codes and establishments are.
+    /// The reference tables of codes and establishments.
     pub tables: Arc<Tables>,
-    /// The rules of tenants that have stored none.
+    /// The rules for tenants that have stored none.
     pub rules: Vec<Rule>,
     /// How long a file is kept that no run needs.
     pub keep_files: Duration,
+    /// What the worker counts.
     pub counters: Arc<WorkerCounters>,
 }
 
 impl WorkerSettings {
-    /// Two runs at once, taken over ten seconds after their worker died; the built-in rules; files for an hour
-    /// where no run needs them.
+    /// Default settings: two runs at once, a lease of ten seconds, the built-in rules, and one hour
+    /// for files that no run needs.
     pub fn new(worker: impl Into<String>, tables: Arc<Tables>) -> Self {
         Self {
             worker: worker.into(),
@@ -76,20 +82,20 @@ impl WorkerSettings {
     }
 }
 
-/// How often work is looked for while there is room for more.
+/// How often the worker looks for work while it has room for more.
 const POLL: Duration = Duration::from_millis(250);
-/// How long nothing is taken after the ledger failed.
-const CALM: Duration = Duration::from_secs(1);
+/// How long the worker takes nothing after the ledger failed.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// What all attempts of a worker share.
+/// The state that all attempts of a worker share.
 struct WorkerContext {
     backends: WorkerBackends,
     settings: WorkerSettings,
     rules: TenantRules,
 }
 
-/// Runs until `stop`; then gives back what it has, for others to go on with at once. Dropping the future loses nothing either:
-/// leases run out.
+/// Runs until `stop` resolves. Then gives its runs back, so that other workers continue at once.
+/// Dropping the future loses nothing either, because the leases expire.
 pub async fn run(
     backends: WorkerBackends,
     settings: WorkerSettings,
@@ -104,7 +110,7 @@ pub async fn run(
     };
     let mut attempts = JoinSet::new();
     let taking = async {
-        // Without room no run could end: it would be given back each time.
+        // Without storage for findings no run could end, and each run would be given back.
         upkeep::prepare_days(&shared).await;
         take(&shared, &mut attempts, stopped).await;
     };
@@ -117,7 +123,8 @@ pub async fn run(
     }
 }
 
-/// Takes runs whenever there is room, until the worker is to stop. What is being taken then is taken, and given back.
+/// Takes runs whenever there is room, until the worker is to stop. A run that is being taken at
+/// that moment is taken and then given back.
 async fn take(
     shared: &Arc<WorkerContext>,
     attempts: &mut JoinSet<()>,
@@ -135,11 +142,8 @@ async fn take(
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "no run could be taken"
-                    );
-                    pause = CALM;
+                    tracing::warn!(error = &error as &dyn std::error::Error, "taking a run failed");
+                    pause = PAUSE_AFTER_FAILURE;
                     break;
                 }
             }
@@ -154,7 +158,7 @@ async fn take(
     }
 }
 
-/// A panic costs one attempt: its lease runs out, and the run is taken again.
+/// A panic costs one attempt: its lease expires, and another attempt starts.
 fn report_panic(shared: &WorkerContext, ended: Result<(), tokio::task::JoinError>) {
     shared.settings.counters.running.fetch_sub(1, Relaxed);
     if let Err(error) = ended {

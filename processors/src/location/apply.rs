@@ -1,4 +1,5 @@
-//! How events change a location. Never refuses: an event was decided once and for all.
+//! How events change a location. Nothing is refused here, because an event has already been
+//! decided.
 
 use schemas::{
     Millis,
@@ -16,8 +17,8 @@ use super::{
 };
 
 impl Location {
-    /// Applies one event of `version`, decided at `now`. What it does to the views is asked by
-    /// [`Location::replay`], which calls this.
+    /// Applies one event of `version`, decided at `now`. `Location::change` calls this and renders
+    /// the views around it.
     pub(super) fn apply(&mut self, event: &Event, version: u64, now: Millis) {
         self.position.version = version;
         self.header.now = self.header.now.max(now);
@@ -31,7 +32,7 @@ impl Location {
                 self.header.languages.clone_from(languages);
                 if self.header.day.is_empty() {
                     self.header.day = settings::service_day(&self.zone, timers.day_start_min, now);
-                    self.loaded_until.clone_from(&self.header.day);
+                    self.complete_until.clone_from(&self.header.day);
                 }
                 self.set_timers();
             }
@@ -108,7 +109,7 @@ impl Location {
                 });
             }
             Event::DayEnded { next, .. } => self.begin_day(next.clone()),
-            // What is no location's.
+            // Events of other aggregates.
             _ => {}
         }
     }
@@ -125,7 +126,7 @@ impl Location {
 
     fn configure_queue(&mut self, id: &QueueId, name: &str, prefix: &str, service_s: Option<u32>) {
         let header = &mut self.header;
-        self.tallies.entry(id.clone()).or_default();
+        self.indexes.tallies.entry(id.clone()).or_default();
         let queue = header.queues.entry(id.clone()).or_insert_with(|| {
             Queue::new(name.to_owned(), prefix.to_owned(), ServiceTime::new(ServiceTime::DEFAULT_S))
         });
@@ -134,8 +135,8 @@ impl Location {
             queue.service.configured_s = seconds;
         }
         let old = std::mem::replace(&mut queue.prefix, prefix.to_owned());
-        // A queue takes its count along to another prefix, and never below what was given there already: so
-        // neither its numbers nor any label come twice on one day.
+        // A queue takes its count along to another prefix, and never below the numbers already
+        // given there. So neither its numbers nor any label are given twice on one day.
         if let Some(&given) = header.numbers.get(&old) {
             let last = header.numbers.entry(prefix.to_owned()).or_default();
             *last = given.max(*last);
@@ -214,13 +215,13 @@ impl Location {
             return;
         };
         let last = station.served.replace(queue.clone());
-        if let Some(tally) = last.and_then(|last| self.tallies.get_mut(&last)) {
+        if let Some(tally) = last.and_then(|last| self.indexes.tallies.get_mut(&last)) {
             tally.stations -= 1;
         }
-        self.tallies.entry(queue.clone()).or_default().stations += 1;
+        self.indexes.tallies.entry(queue.clone()).or_default().stations += 1;
     }
 
-    /// How far behind its doctor is, when the service of an appointment starts.
+    /// Records how late the doctor is when the service of an appointment starts.
     fn note_delay(&mut self, ticket: &Ticket, now: Millis) {
         let appointment = ticket.appointment.as_ref().and_then(|id| self.appointments.get(id));
         let today = appointment.filter(|held| held.day.as_ref() == Some(&self.header.day));
@@ -239,7 +240,8 @@ impl Location {
         }
     }
 
-    /// Keeps the board's recent calls: a call that is over joins them, one that no longer counts leaves.
+    /// Keeps the board's recent calls: a call that is over is added, and one that no longer counts
+    /// is removed.
     fn note_recent(&mut self, ticket: &Ticket, before: BoardPlace) {
         let recents = &mut self.header.recents;
         let standing = &ticket.standing;

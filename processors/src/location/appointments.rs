@@ -1,9 +1,11 @@
-//! Appointments: what a source tells of them, and what the desk makes of them.
+//! Appointments: the facts that a source reports, and what the front desk does with an appointment.
 //!
-//! Every field has one authority. Times, doctor, queue, label and whether it takes place at all are the source's; whether
-//! the patient is there, and what becomes of that, is the source's until the desk has checked the patient in, and the
-//! desk's from then on. Of two facts the one with the greater revision is the newer; between equal ones the log's order
-//! decides. So facts may come late, twice or in any order.
+//! Each field has one authority. The source decides the times, the doctor, the queue, the label and
+//! whether the appointment takes place. The source also reports presence until the desk has checked
+//! the patient in; from then on, the desk decides presence and everything that follows from it.
+//!
+//! Of two facts, the one with the greater revision is newer. Between equal revisions, the order in
+//! the log decides. So facts may arrive late, twice or in any order.
 
 use schemas::{
     appointment::{AppointmentChange, AppointmentFact, AppointmentStatus},
@@ -22,7 +24,8 @@ use super::{
     state::{Appointment, DoctorDay, TicketSummary},
 };
 
-/// What an appointment comes to: what the source says, unless the desk has a ticket of it, or nobody came for too long.
+/// The status of an appointment: what the source reports, unless the desk has issued a ticket or
+/// nobody came in time.
 pub(super) fn status_of(
     told: AppointmentStatus,
     desk: Option<&TicketSummary>,
@@ -43,8 +46,9 @@ pub(super) fn status_of(
     }
 }
 
-/// Whether a source may say `to` of an appointment that comes to `from`. What was called off or missed may be booked
-/// again, and an arrival taken back; what took place stays, and what was an error stays one.
+/// Whether a source may report `to` for an appointment with the status `from`. A cancelled or
+/// missed appointment may be booked again, and an arrival may be withdrawn. An appointment that
+/// took place stays fulfilled, and an error stays an error.
 fn may_follow(from: AppointmentStatus, to: AppointmentStatus) -> bool {
     use AppointmentStatus as S;
     match from {
@@ -58,14 +62,14 @@ fn may_follow(from: AppointmentStatus, to: AppointmentStatus) -> bool {
     }
 }
 
-/// Takes in, or ignores, what a source told.
+/// Decides a fact that a source reported: accepts, ignores or refuses it.
 pub(super) fn report(
     state: &Location,
     record: &CommandRecord,
     candidate: &AppointmentId,
     fact: &AppointmentFact,
 ) -> Result<Decision, Code> {
-    let held = state.appointment_of(&fact.source, &fact.key);
+    let held = state.appointment_by_source(&fact.source, &fact.key);
     let id = held.map_or(candidate, |held| &held.id).clone();
     let told = |change| CommandResult {
         appointment: Some(id.clone()),
@@ -76,13 +80,14 @@ pub(super) fn report(
         let event = Event::FactIgnored { appointment: id.clone(), change: known };
         return Ok(Decision { result: told(known), ..event.into() });
     }
-    // Another source's appointment with these digits: random bits do not meet, so its sender reused them.
+    // The candidate id belongs to another appointment. Random bits do not collide, so the sender
+    // reused an id.
     if held.is_none() && state.appointment(candidate).is_some() {
         return Err(Code::InvalidId);
     }
     check(state, fact)?;
     let ticket = held.and_then(|held| held.ticket.as_ref());
-    // Nobody who is served, or was, can be called off.
+    // A patient who is in service, or who was served, cannot be called off.
     let removable =
         ticket.is_none_or(|desk| !desk.state.is_end() && desk.state != TicketState::InService);
     let taken_back =
@@ -125,7 +130,7 @@ fn taken_in(
     }
 }
 
-/// Why a fact changes nothing: it is older than what is known, or the same.
+/// Why a fact changes nothing: it is older than the accepted fact, or equal to it.
 fn ignored(held: &Appointment, fact: &AppointmentFact) -> Option<AppointmentChange> {
     match fact.revision.cmp(&held.fact.revision) {
         std::cmp::Ordering::Less => Some(AppointmentChange::Stale),
@@ -134,7 +139,7 @@ fn ignored(held: &Appointment, fact: &AppointmentFact) -> Option<AppointmentChan
     }
 }
 
-/// Whether the fact can be an appointment's.
+/// Checks that an appointment may have these values.
 fn check(state: &Location, fact: &AppointmentFact) -> Result<(), Code> {
     for text in [&fact.label, &fact.reason].into_iter().flatten() {
         settings::check_text(text)?;
@@ -162,7 +167,7 @@ fn check(state: &Location, fact: &AppointmentFact) -> Result<(), Code> {
     if fact.queue.as_ref().is_none_or(known) { Ok(()) } else { Err(Code::QueueUnknown) }
 }
 
-/// What the fact changes. `ended`: it takes the appointment back, and so its ticket.
+/// What the fact changes. `ended` means that the fact withdraws the appointment and its ticket.
 fn change_of(held: Option<&Appointment>, fact: &AppointmentFact, ended: bool) -> AppointmentChange {
     let Some(held) = held else { return change_to(fact.status) };
     let same_times = (held.fact.start, held.fact.end) == (fact.start, fact.end);
@@ -196,7 +201,7 @@ fn change_to(status: AppointmentStatus) -> AppointmentChange {
     }
 }
 
-/// The same fact, told to the location the appointment moves to.
+/// The command that reports the same fact to the location to which the appointment moves.
 fn booking_at(
     record: &CommandRecord,
     id: &AppointmentId,
@@ -216,7 +221,7 @@ fn booking_at(
     }
 }
 
-/// Issues the ticket of an appointment whose patient is there.
+/// Issues the ticket of an appointment whose patient has arrived.
 pub(super) fn check_in(
     state: &Location,
     id: &AppointmentId,
@@ -237,7 +242,7 @@ pub(super) fn check_in(
 }
 
 impl Location {
-    /// Takes in what a source told.
+    /// Applies an accepted fact.
     pub(super) fn report(
         &mut self,
         id: &AppointmentId,
@@ -288,8 +293,8 @@ impl Location {
         }
     }
 
-    /// The appointment says what its ticket says, always.
-    pub(super) fn agree(&mut self, id: &AppointmentId, desk: TicketSummary) {
+    /// Keeps the status of the appointment equal to that of its ticket.
+    pub(super) fn follow_ticket(&mut self, id: &AppointmentId, desk: TicketSummary) {
         if self.appointments.get(id).is_none_or(|held| held.ticket.as_ref() == Some(&desk)) {
             return;
         }

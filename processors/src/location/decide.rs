@@ -1,4 +1,5 @@
-//! What a location makes of a command: events, or the code of a refusal. Reads the state and nothing else.
+//! Decides commands: the result is events, or the code of a refusal. Reads the state and nothing
+//! else.
 
 use std::collections::HashSet;
 
@@ -21,13 +22,14 @@ use super::{
     state::{Queue, Ticket},
 };
 
-/// A command that is to be applied: at least one event, but for a tick.
+/// A command that is applied. Every command except a tick has at least one event.
 #[derive(Default)]
 pub struct Decision {
+    /// The events, in order.
     pub events: Vec<Event>,
-    /// What its caller is told.
+    /// The result for the caller.
     pub result: CommandResult,
-    /// What another location has to do next.
+    /// The command that another location must carry out next.
     pub follow_up: Option<CommandRecord>,
 }
 
@@ -164,15 +166,17 @@ fn switch_station(state: &Location, id: &StationId, open: bool) -> Result<Decisi
     Ok(Event::StationStateChanged { station: id.clone(), open }.into())
 }
 
-/// The named tickets go below every rank the queue has given, in the order named: before all others of their
-/// priority. Between priorities nothing changes, the higher one still goes first.
+/// Gives the named tickets ranks below every rank of the queue, in the order named. So they come
+/// before all other tickets of their priority. Between priorities nothing changes: the higher
+/// priority still goes first.
 fn reorder(state: &Location, id: &QueueId, tickets: &[TicketId]) -> Result<Event, Code> {
     let queue = queue_of(state, id)?;
     let distinct: HashSet<_> = tickets.iter().collect();
     if tickets.is_empty() || tickets.len() > MAX_REORDER || distinct.len() != tickets.len() {
         return Err(Code::InvalidValue);
     }
-    // Ended tickets may or may not be in memory, so one that is unknown is told no apart from one that is over.
+    // An ended ticket may be in memory or not, so the refusal does not distinguish an unknown
+    // ticket from an ended one.
     let waits = |ticket| {
         state.ticket(ticket).is_some_and(|ticket: &Ticket| {
             ticket.standing.state == TicketState::Waiting && ticket.standing.queue == *id
@@ -186,7 +190,8 @@ fn reorder(state: &Location, id: &QueueId, tickets: &[TicketId]) -> Result<Event
     Ok(Event::QueueReordered { queue: id.clone(), ranks })
 }
 
-/// Puts a ticket at the end of its priority; `appointment` is the one it checks in.
+/// Puts a ticket at the end of its priority. `appointment` is the appointment that the ticket
+/// checks in.
 pub(super) fn issue(
     state: &Location,
     id: &QueueId,
@@ -226,12 +231,13 @@ pub(super) fn issue(
 fn call_next(state: &Location, id: &QueueId, station: &StationId) -> Result<Decision, Code> {
     let queue = queue_of(state, id)?;
     check_call(state, queue, station)?;
-    let first = state.tallies.get(id).and_then(|tally| tally.waiting.first());
+    let first = state.indexes.tallies.get(id).and_then(|tally| tally.waiting.first());
     let first = first.and_then(|place| state.ticket(place.ticket())).ok_or(Code::QueueEmpty)?;
     Ok(call(first, station))
 }
 
-/// Whether the queue's tickets may be called to that station. A pause stops every call, a given one too.
+/// Checks that tickets of the queue may be called to that station. A pause stops every call,
+/// including the call of a named ticket.
 fn check_call(state: &Location, queue: &Queue, station: &StationId) -> Result<(), Code> {
     if !state.header.stations.get(station).ok_or(Code::StationUnknown)?.open {
         return Err(Code::StationClosed);
@@ -253,7 +259,7 @@ fn call(ticket: &Ticket, station: &StationId) -> Decision {
     Decision { result, ..event.into() }
 }
 
-/// The commands that name one ticket.
+/// Decides the commands that name one ticket.
 fn move_ticket(state: &Location, record: &CommandRecord, id: &TicketId) -> Result<Decision, Code> {
     use Command as C;
     use Event as E;
@@ -288,7 +294,7 @@ fn move_ticket(state: &Location, record: &CommandRecord, id: &TicketId) -> Resul
         C::Prioritise { priority, .. } => {
             E::TicketPrioritised { ticket: id, priority: *priority }.into()
         }
-        // What moves no ticket.
+        // Commands that move no ticket.
         _ => return Err(Code::IllegalMove),
     })
 }
@@ -338,8 +344,8 @@ fn transfer(
     Ok(Decision { follow_up: Some(issue), ..event.into() })
 }
 
-/// Issuing, an undo itself, and a transfer to another location (where the person already stands in line)
-/// leave nothing to undo.
+/// Decides an undo. An issue, an undo itself and a transfer to another location cannot be undone:
+/// after a transfer, the person already waits in the other line.
 fn revert(state: &Location, ticket: &Ticket) -> Result<Event, Code> {
     let undo = ticket.undo.as_ref().ok_or(Code::NothingToRevert)?;
     if !state.header.queues.contains_key(&undo.standing.queue) {

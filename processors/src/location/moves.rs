@@ -1,4 +1,4 @@
-//! Which move a ticket's state allows, and how a move changes where the ticket stands.
+//! Which commands a ticket's state allows, and how an event changes the standing of a ticket.
 
 use schemas::{
     Millis,
@@ -8,13 +8,14 @@ use schemas::{
     ticket::TicketState,
 };
 
-/// Whether a ticket in this state may be moved by this command. What else a move needs (a station, a step to
-/// undo) is not asked here.
+/// Whether a ticket in this state allows this command. Other conditions of the command, such as a
+/// station or a step to undo, are checked elsewhere.
 pub(super) fn allows(command: &Command, state: TicketState) -> bool {
     use Command as C;
     use TicketState as S;
     match command {
-        // Absent and on hold as well: staff may call past the line, and the journal says who did.
+        // Tickets that are absent or on hold may be called as well: staff may call outside the
+        // order of the line, and the journal records who did.
         C::CallTicket { .. } => matches!(state, S::Waiting | S::Absent | S::OnHold),
         C::RecallTicket { .. } | C::StartService { .. } | C::MarkAbsent { .. } => {
             state == S::Called
@@ -28,12 +29,13 @@ pub(super) fn allows(command: &Command, state: TicketState) -> bool {
         C::LeaveTicket { .. } => !state.is_end() && state != S::InService,
         C::Prioritise { .. } => state == S::Waiting,
         C::RevertTicket { .. } => true,
-        // What moves no ticket.
+        // Commands that move no ticket.
         _ => false,
     }
 }
 
-/// The ticket one event moves; none for an event of the location, a queue or a station, or an issue.
+/// The ticket that an event moves. `None` for events of the location, a queue or a station, and for
+/// an issue.
 pub(super) fn moved(event: &Event) -> Option<&TicketId> {
     use Event as E;
     match event {
@@ -57,7 +59,8 @@ pub(super) fn moved(event: &Event) -> Option<&TicketId> {
     }
 }
 
-/// The appointment an event changes by itself; a ticket's move changes its appointment as well.
+/// The appointment that an event changes directly. An event that moves a ticket changes the
+/// appointment of the ticket as well.
 pub(super) fn appointment_of(event: &Event) -> Option<&AppointmentId> {
     use Event as E;
     match event {
@@ -78,7 +81,7 @@ pub(super) fn tickets_of(event: &Event) -> Vec<&TicketId> {
     }
 }
 
-/// Where a ticket stands after `event`.
+/// The standing of a ticket after `event`.
 pub(super) fn after(standing: &TicketStatus, event: &Event, now: Millis) -> TicketStatus {
     use Event as E;
     use TicketState as S;
@@ -122,13 +125,13 @@ pub(super) fn after(standing: &TicketStatus, event: &Event, now: Millis) -> Tick
         }
         E::TicketPrioritised { priority, .. } => next.priority = *priority,
         E::TicketReverted { to, .. } => next = to.clone(),
-        // What moves no ticket.
+        // Events that move no ticket.
         _ => {}
     }
     next
 }
 
-/// A state in which no earlier call counts: nobody is to walk to that room any more.
+/// Sets a state in which an earlier call no longer counts: the patient must not go to that room.
 fn back(standing: &mut TicketStatus, state: TicketState) {
     standing.state = state;
     standing.station = None;
@@ -147,10 +150,11 @@ fn end(standing: &mut TicketStatus, state: TicketState, now: Millis) {
 /// How the board shows a ticket.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum BoardPlace {
+    /// The board does not show the ticket.
     Not,
-    /// Being called.
+    /// The ticket is being called.
     Current,
-    /// The call is over: in service, not there, or ended since.
+    /// The call is over: the patient is in service or did not come, or the ticket has ended.
     RecentCall,
 }
 

@@ -1,6 +1,7 @@
-//! What the views of a location contain, and the deltas between before and after a record. Only entries the
-//! record's events can have changed are written down and compared, so that a step costs the same however long
-//! the line is.
+//! The contents of a location's views, and the deltas between before and after a record.
+//!
+//! Only entries that the events of the record can change are rendered and compared. So the cost of
+//! a record does not grow with the length of the line.
 
 mod entries;
 
@@ -26,15 +27,15 @@ use entries::schedule_entry;
 
 use super::{
     Location,
-    load::quarter_of,
+    indexes::quarter_of,
     moves::{self, BoardPlace, shown},
 };
 
-/// Seconds the last state of an ended ticket can still be read: the patient's phone may be asleep for a day.
-/// Later the ticket's channel is unknown.
+/// Seconds for which the last state of an ended ticket can be read: the patient's phone may be
+/// asleep for a day. After that, the channel of the ticket is unknown.
 pub const KEEP_ENDED_S: u32 = 24 * 60 * 60;
 
-/// Entries that may change with some events.
+/// The entries that some events may change.
 #[derive(Default)]
 pub(super) struct ViewScope {
     tickets: BTreeSet<TicketId>,
@@ -50,7 +51,7 @@ pub(super) struct ViewScope {
 }
 
 impl ViewScope {
-    /// Takes in what `more` has; answers what of it is new.
+    /// Adds `more` to the scope and returns the part that is new.
     fn take_in(&mut self, more: ViewScope) -> ViewScope {
         fn new<T: Ord + Clone>(held: &mut BTreeSet<T>, more: BTreeSet<T>) -> BTreeSet<T> {
             more.into_iter().filter(|one| held.insert(one.clone())).collect()
@@ -89,10 +90,11 @@ pub(super) enum ViewEntry {
     LoadQuarter(LoadQuarter),
 }
 
-/// The entries in scope by view and key.
+/// The entries in scope, by view and key.
 pub(super) type ViewEntries = BTreeMap<Channel, BTreeMap<String, ViewEntry>>;
 
-/// The events of one version on their way, and how what they can change looked before them.
+/// The events of one version while they are applied, and the entries that they may change, as
+/// rendered before.
 #[derive(Default)]
 pub(super) struct VersionChange {
     pub(super) events: Vec<Event>,
@@ -101,8 +103,8 @@ pub(super) struct VersionChange {
 }
 
 impl Location {
-    /// Applies one event of `version`, decided at `now`. What it can change is first written down as it is, unless an
-    /// earlier event of the version could change it too.
+    /// Applies one event of `version`, decided at `now`. Before that, renders the entries that the
+    /// event may change, unless an earlier event of the version already had them rendered.
     pub(super) fn change(
         &mut self,
         changing: &mut VersionChange,
@@ -120,7 +122,7 @@ impl Location {
     }
 
     /// The events of the version, and how they changed the views.
-    pub(super) fn into_deltas(
+    pub(super) fn finish_change(
         &mut self,
         changing: VersionChange,
         location: &LocationId,
@@ -138,7 +140,8 @@ impl Location {
             if let Some(ticket) = self.ticket(id) {
                 scope.queues.insert(ticket.standing.queue.clone());
                 scope.stations.extend(ticket.standing.station.clone());
-                // The appointment goes where its ticket goes, and may no longer count as planned.
+                // The appointment changes with its ticket, and may no longer count as booked in its
+                // quarter hour.
                 let appointment = ticket.appointment.as_ref().and_then(|id| self.appointment(id));
                 scope.appointments.extend(appointment.map(|held| held.id.clone()));
                 scope.quarters.extend(appointment.and_then(|held| held.fact.start).map(quarter_of));
@@ -157,7 +160,8 @@ impl Location {
             Event::LocationConfigured { .. } => {
                 scope.location = true;
                 scope.load = true;
-                // Its bands, its day and its zone stand beside all of these.
+                // The bands, the day and the time zone of the location appear in all of these
+                // entries.
                 scope.queues.extend(self.header.queues.keys().cloned());
                 scope.doctors.extend(self.header.doctors.keys().cloned());
             }
@@ -175,7 +179,7 @@ impl Location {
                 scope.queues.insert(to.queue.clone());
                 scope.stations.extend(to.station.clone());
             }
-            // The station leaves the queue it served before.
+            // The station leaves the queue that it served before.
             Event::TicketCalled { station, .. } => {
                 scope.stations.insert(station.clone());
                 let station = self.header.stations.get(station);
@@ -184,10 +188,12 @@ impl Location {
             Event::StationStateChanged { station, .. } => {
                 scope.stations.insert(station.clone());
             }
-            // Its name stands beside every ticket it called.
+            // The name of the station appears beside every ticket that it called.
             Event::StationConfigured { station, .. } => {
                 scope.stations.insert(station.clone());
-                scope.tickets.extend(self.at_station.get(station).into_iter().flatten().cloned());
+                scope
+                    .tickets
+                    .extend(self.indexes.stations.get(station).into_iter().flatten().cloned());
                 scope.recents = true;
             }
             Event::TicketExpired { at, .. } => drop(scope.quarters.insert(quarter_of(*at))),
@@ -205,7 +211,7 @@ impl Location {
         match event {
             Event::AppointmentReported { fact, .. } | Event::AppointmentMoved { fact, .. } => {
                 scope.quarters.extend(fact.start.map(quarter_of));
-                // A doctor's name stands beside all their appointments.
+                // The name of a doctor appears in all their appointments.
                 if let Some(doctor) = &fact.doctor
                     && self
                         .header
@@ -216,12 +222,12 @@ impl Location {
                     scope.doctors.insert(doctor.id.clone());
                     scope
                         .appointments
-                        .extend(self.days.get(&doctor.id).into_iter().flatten().cloned());
+                        .extend(self.indexes.days.get(&doctor.id).into_iter().flatten().cloned());
                 }
             }
             Event::FactIgnored { .. } => scope.load = true,
             Event::AppointmentMissed { at, .. } => drop(scope.quarters.insert(quarter_of(*at))),
-            // How far behind the doctor is stands beside all their appointments.
+            // The delay of the doctor appears in all their appointments.
             Event::ServiceStarted { ticket } => {
                 let held = self
                     .ticket(ticket)
@@ -234,16 +240,18 @@ impl Location {
                         .is_some_and(|known| known.delay_min != delay_min)
                 {
                     scope.doctors.insert(doctor.clone());
-                    scope.appointments.extend(self.days.get(doctor).into_iter().flatten().cloned());
+                    scope
+                        .appointments
+                        .extend(self.indexes.days.get(doctor).into_iter().flatten().cloned());
                 }
             }
             Event::DayEnded { next, .. } => {
                 scope.load = true;
                 scope.doctors.extend(self.header.doctors.keys().cloned());
-                scope
-                    .quarters
-                    .extend(self.header.quarters.keys().chain(self.day_counts.booked.keys()));
-                scope.appointments.extend(self.days.values().flatten().cloned());
+                scope.quarters.extend(
+                    self.header.quarters.keys().chain(self.indexes.day_counts.booked.keys()),
+                );
+                scope.appointments.extend(self.indexes.days.values().flatten().cloned());
                 let coming =
                     self.appointments.values().filter(|held| held.day.as_ref() == Some(next));
                 for appointment in coming {
@@ -255,7 +263,7 @@ impl Location {
         }
     }
 
-    /// The entries in scope, as they are now.
+    /// Renders the entries in scope as they are now.
     fn render(&self, location: &LocationId, scope: &ViewScope) -> ViewEntries {
         let mut rendered = ViewEntries::new();
         self.render_tickets(&mut rendered, location, scope);
@@ -359,8 +367,8 @@ impl Location {
         load
     }
 
-    /// The steps from `before` to `after` under the location's present version, which becomes the version of
-    /// every view that changed.
+    /// The deltas from `before` to `after` under the location's current version. It becomes the
+    /// version of every view that changed.
     fn step_views(
         &mut self,
         mut before: ViewEntries,
@@ -399,8 +407,8 @@ impl Location {
         deltas
     }
 
-    /// How long a view with this entry is kept: what is over is kept for a day, an appointment until a day after it would
-    /// have begun.
+    /// How long a view with this entry is kept: an ended ticket for a day, and an ended appointment
+    /// until a day after its start.
     fn keep_s(&self, entry: &ViewEntry) -> Option<u32> {
         match entry {
             ViewEntry::Place(TicketEntry::Ended(_)) => Some(KEEP_ENDED_S),
@@ -412,7 +420,7 @@ impl Location {
         }
     }
 
-    /// Moves a view to the present version and answers the one it had.
+    /// Moves a view to the current version and returns the version that it had.
     fn move_view(&mut self, view: &Channel) -> u64 {
         let held = match view {
             Channel::Board(_) => Some(&mut self.header.board_view),
@@ -431,7 +439,7 @@ impl Location {
     }
 }
 
-/// Whether a queue came into another band.
+/// Whether a queue moved to another band.
 fn crosses(old: &ViewEntry, new: &ViewEntry) -> bool {
     matches!((old, new), (ViewEntry::LoadQueue(old), ViewEntry::LoadQueue(new)) if old.band != new.band)
 }

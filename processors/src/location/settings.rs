@@ -1,4 +1,4 @@
-//! What a location's settings may be, and which day it is there.
+//! The limits of a location's settings, and the calculation of its service days.
 
 use std::{ops::RangeInclusive, sync::LazyLock};
 
@@ -9,25 +9,27 @@ use jiff::{
 };
 use schemas::{Millis, codes::Code, command::MAX_TEXT};
 
-/// Queues of one location: far more than a hospital site runs, and few enough to keep the header's row small.
-/// One more is refused as `invalid_value`.
+/// Most queues of one location: far more than a hospital site runs, and few enough to keep the
+/// header row small. One more queue is refused as `invalid_value`.
 pub const MAX_QUEUES: usize = 500;
-/// Stations of one location, for the same reasons and with the same answer.
+/// Most stations of one location, for the same reasons and with the same refusal.
 pub const MAX_STATIONS: usize = 500;
-/// Doctors with a schedule at one location, for the same reasons and with the same answer.
+/// Most doctors with a schedule at one location, for the same reasons and with the same refusal.
 pub const MAX_DOCTORS: usize = 1_000;
-/// Languages of one location: a board alternates between them. More is refused as `invalid_value`.
+/// Most languages of one location, between which a board alternates. More are refused as
+/// `invalid_value`.
 pub const MAX_LANGUAGES: usize = 10;
-/// Seconds one service may be configured to take: half a minute at a counter to four hours in a theatre.
+/// Seconds that one service may be configured to take: half a minute at a counter to four hours in
+/// a theatre.
 pub const SERVICE_S: RangeInclusive<u32> = 30..=14_400;
 
-/// Longest language tag that RFC 5646 §4.4.1 asks everybody to take.
+/// The longest language tag that every implementation must accept (RFC 5646 §4.4.1).
 const MAX_LANGUAGE_TAG: usize = 35;
 
-/// Compiled in rather than the machine's own: every processor must know the same days.
+/// The bundled database instead of the machine's own: every processor must compute the same days.
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
-/// A name or a reason that travels to screens.
+/// Checks a name or a reason that screens show.
 pub(super) fn check_text(text: &str) -> Result<(), Code> {
     let length = text.chars().count();
     let good = length <= MAX_TEXT && !text.trim().is_empty() && !text.chars().any(char::is_control);
@@ -50,7 +52,8 @@ pub(super) fn check_zone(name: &str) -> Result<(), Code> {
     ZONES.get(name).map(drop).map_err(|_| Code::InvalidValue)
 }
 
-/// The form of a BCP 47 tag: a language of 2 to 8 letters, then subtags of up to 8 letters or digits.
+/// Whether the text has the form of a BCP 47 tag: a language of 2 to 8 letters, then subtags of up
+/// to 8 letters or digits.
 fn is_language(tag: &str) -> bool {
     let mut subtags = tag.split('-');
     let language = subtags.next().unwrap_or_default();
@@ -62,19 +65,20 @@ fn is_language(tag: &str) -> bool {
         })
 }
 
-/// The zone of that name. A name was checked before it was stored, and the database only grows; UTC stands in
-/// before the location is configured.
+/// The time zone with this name. Names are checked before they are stored, and the database only
+/// grows. Before the location is configured, the zone is UTC.
 pub(super) fn zone_or_utc(name: &str) -> TimeZone {
     ZONES.get(name).unwrap_or(TimeZone::UTC)
 }
 
-/// An append time within what a calendar can name: Kafka says -1 for "none".
+/// Limits an append time to the range of the calendar: Kafka uses -1 for "none".
 pub(super) fn plausible(at: Millis) -> Millis {
     at.clamp(0, Timestamp::MAX.as_millisecond())
 }
 
-/// The service day at `at`, `YYYY-MM-DD`: as text it sorts like a day. It begins `start_min` minutes after local midnight
-/// of its date; where a change of the clocks leaves that time out, at the first moment after it.
+/// The service day at `at` as `YYYY-MM-DD`, a text that sorts by date. The day starts `start_min`
+/// minutes after local midnight of its date. When a clock change skips that time, the day starts at
+/// the first moment after it.
 pub(super) fn service_day(zone: &TimeZone, start_min: u16, at: Millis) -> String {
     let now = Timestamp::from_millisecond(at).unwrap_or(Timestamp::MAX);
     let date = zone.to_datetime(now).date();
@@ -82,12 +86,12 @@ pub(super) fn service_day(zone: &TimeZone, start_min: u16, at: Millis) -> String
     if begun { date } else { date.yesterday().unwrap_or(date) }.to_string()
 }
 
-/// The moment at which the service day begins.
+/// The moment when the service day starts.
 pub(super) fn day_start(zone: &TimeZone, start_min: u16, day: &str) -> Millis {
     day.parse::<Date>().map_or(0, |date| start_of(zone, start_min, date))
 }
 
-/// The moment at which the service day is over and the next one begins.
+/// The moment when the service day ends and the next one starts.
 pub(super) fn day_end(zone: &TimeZone, start_min: u16, day: &str) -> Millis {
     let next = day.parse::<Date>().and_then(Date::tomorrow);
     next.map_or(Millis::MAX, |next| start_of(zone, start_min, next))

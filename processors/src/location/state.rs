@@ -1,4 +1,5 @@
-//! What is kept of a location: one small header row, and one row per ticket.
+//! The stored state of a location: one small header row, one row per ticket and one row per
+//! appointment.
 
 use std::collections::BTreeMap;
 
@@ -14,62 +15,77 @@ use schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Everything of a location but its tickets. It grows with queues and stations, never with people.
+/// Everything that a location stores, except its tickets and appointments. The header grows with
+/// queues and stations, never with people.
 #[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct LocationHeader {
+    /// What the location is called.
     pub name: String,
-    /// IANA name: it decides which day "today" is.
+    /// The IANA name of the time zone, which decides the service day.
     pub time_zone: String,
+    /// Language tags (BCP 47) between which the board alternates.
     pub languages: Vec<String>,
+    /// When absences, forgotten tickets and the day end.
     pub timers: Timers,
+    /// The bounds of the dashboard's bands, if the clinic set them.
     pub bands: Option<LoadBands>,
+    /// The queues.
     pub queues: BTreeMap<QueueId, Queue>,
+    /// The stations.
     pub stations: BTreeMap<StationId, Station>,
-    /// The service day `numbers` counts, `YYYY-MM-DD`. It never goes back, not even when the time zone is
-    /// corrected westwards: a label of that day would be given twice.
+    /// The service day that `numbers` counts, as `YYYY-MM-DD`. The day never goes back, even when
+    /// the time zone is corrected westwards. Otherwise a label of that day would be given twice.
     pub day: String,
-    /// The last number given under each prefix on `day`.
+    /// The last number given for each prefix on `day`.
     pub numbers: BTreeMap<String, u32>,
-    /// The calls the board shows as recent, oldest first.
+    /// The calls that the board shows as recent, oldest first.
     pub recents: Vec<RecentCall>,
-    /// Doctors with appointments on the service day, or once, while somebody may still look at their schedule.
+    /// Doctors who have, or once had, appointments on a service day. Somebody may still look at
+    /// their schedule.
     pub doctors: BTreeMap<DoctorId, DoctorDay>,
     /// Minutes of the last hour in which somebody was called or served, oldest first.
     pub hour: Vec<LoadMinute>,
-    /// The service day by quarter hour, by its start; `booked` is not kept but counted.
+    /// The service day by quarter hour, keyed by its start. `booked` is counted from appointments
+    /// and not stored.
     pub quarters: BTreeMap<Millis, LoadQuarter>,
-    /// Facts of the service day.
+    /// Counts of facts on the service day.
     pub facts: FactCounts,
-    /// Version of the view `load:<location>`.
+    /// The version of the view `load:<location>`.
     pub load_view: u64,
-    /// Version of the view `board:<location>`.
+    /// The version of the view `board:<location>`.
     pub board_view: u64,
-    /// The location's clock: the latest append time it has seen.
+    /// The clock of the location: the latest append time of its records.
     pub now: Millis,
 }
 
+/// A queue of a location.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Queue {
+    /// What the queue is called.
     pub name: String,
+    /// The first part of its labels.
     pub prefix: String,
+    /// Whether the queue issues and calls.
     pub state: QueueState,
+    /// How long one service takes.
     pub service: ServiceTime,
-    /// The rank of the next ticket to join at the end.
+    /// The rank of the next ticket at the end.
     pub next_rank: u64,
-    /// The smallest rank ever given: a reorder goes on below it.
+    /// The smallest rank ever given. A reorder continues below it.
     pub first_rank: u64,
+    /// When a ticket of the queue was last called.
     pub last_call_at: Option<Millis>,
-    /// Version of the view `queue:<id>`.
+    /// The version of the view `queue:<id>`.
     pub view: u64,
 }
 
 impl Queue {
-    /// Where the ranks of a queue begin: the middle of the 48 bits a rank has, as tickets join above it and
-    /// reorders go below it. Either side lasts for 2^47 tickets, a thousand a second for 4,000 years; a
-    /// reorder beyond is refused as `invalid_value`.
+    /// The first rank of a queue: the middle of the 48 bits of a rank, since tickets join above it
+    /// and reorders go below it. Each side lasts for 2^47 tickets, which is a thousand per second
+    /// for 4,000 years. A reorder past the end is refused as `invalid_value`.
     pub const MIDDLE_RANK: u64 = 1 << 47;
 
-    /// A new queue is closed.
+    /// Creates a queue, which is closed.
     pub(super) fn new(name: String, prefix: String, service: ServiceTime) -> Self {
         Self {
             name,
@@ -84,32 +100,35 @@ impl Queue {
     }
 }
 
-/// How long one service takes: what the clinic expects, corrected by what was measured.
+/// How long one service takes: the time that the clinic expects, corrected by measured services.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceTime {
+    /// Seconds that the clinic expects.
     pub configured_s: u32,
-    /// Exponential mean of the measured services.
+    /// The exponential mean of the measured services, in milliseconds.
     pub mean_ms: i64,
-    /// How many services the mean rests on, up to [`ServiceTime::WINDOW`].
+    /// The number of services in the mean, up to 20.
     pub visits: u32,
 }
 
 impl ServiceTime {
-    /// What a queue is taken to need when nobody said: the median of an outpatient consultation.
+    /// Seconds of a service in a queue without a configured time: the median of an outpatient
+    /// consultation.
     pub const DEFAULT_S: u32 = 720;
-    /// The configured time counts as this many visits: one odd consultation in the morning does not move it far.
+    /// The configured time weighs as much as this many visits, so that one unusual consultation in
+    /// the morning does not move it far.
     const PRIOR: i64 = 4;
-    /// Visits after which older ones fade: about a morning of one doctor.
+    /// The number of visits after which older ones fade: about one morning of one doctor.
     const WINDOW: u32 = 20;
-    /// The step of what is shown, so that a view rarely changes for it.
+    /// The step of the shown value, so that a view rarely changes because of it.
     const STEP_MS: i64 = 30_000;
 
     pub(super) fn new(configured_s: u32) -> Self {
         Self { configured_s, mean_ms: 0, visits: 0 }
     }
 
-    /// Takes in one service. What is outside the configurable range is a forgotten or a mistaken click and
-    /// counts as the nearest plausible time.
+    /// Adds one service to the mean. A time outside the configurable range is a forgotten or
+    /// mistaken click, and counts as the nearest plausible time.
     pub(super) fn measure(&mut self, took: Millis) {
         let bounds = super::settings::SERVICE_S;
         let took = took.clamp(i64::from(*bounds.start()) * 1000, i64::from(*bounds.end()) * 1000);
@@ -126,130 +145,150 @@ impl ServiceTime {
     }
 }
 
+/// A room or counter.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Station {
+    /// What the station is called.
     pub name: String,
+    /// Whether tickets can be called to it.
     pub open: bool,
-    /// The queue it called from last.
+    /// The queue from which it last called.
     pub served: Option<QueueId>,
 }
 
-/// A call that is over, as the board still shows it.
+/// A call that is over and that the board still shows.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecentCall {
+    /// The service day of the label.
     pub day: String,
+    /// The label of the ticket.
     pub label: String,
+    /// The station of the call.
     pub station: StationId,
+    /// When the ticket was called.
     pub at: Millis,
+    /// How often the call was repeated.
     pub recalls: u32,
 }
 
 impl RecentCall {
-    /// Recent calls on a board: as many as one screen lists in letters that can be read across a room. The
-    /// oldest makes room.
+    /// Most recent calls on a board: as many as one screen lists in letters that people can read
+    /// across a room. A further call removes the oldest.
     pub const MAX: usize = 8;
 }
 
-/// One person's place. `Debug` is left out on purpose: nothing of it belongs into a log.
+/// One person's place in a queue. `Debug` is left out on purpose, so that no part of a ticket
+/// appears in a log.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket {
+    /// The id of the ticket.
     pub id: TicketId,
+    /// The label that the patient and the board show.
     pub label: String,
-    /// The service day the label was counted on.
+    /// The service day that counted the label.
     pub day: String,
+    /// When the ticket was issued.
     pub issued_at: Millis,
-    /// The appointment it checked in.
+    /// The appointment that the ticket checked in.
     pub appointment: Option<AppointmentId>,
-    /// Its last step: what its timers count from.
+    /// When the ticket last moved. Its timers count from here.
     pub moved_at: Millis,
+    /// The queue, the state and everything that moves change.
     pub standing: TicketStatus,
-    /// The last step, as long as it can be taken back.
+    /// The last step, as long as it can be undone.
     pub undo: Option<Undo>,
-    /// Version of the view `ticket:<id>`.
+    /// The version of the view `ticket:<id>`.
     pub view: u64,
 }
 
-/// A doctor's service day.
+/// The service day of a doctor.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DoctorDay {
+    /// The doctor's name.
     pub name: String,
-    /// Minutes behind, in steps of five.
+    /// Minutes that the doctor is late, in steps of five.
     pub delay_min: u32,
-    /// Version of the view `schedule:<location>/<doctor>`.
+    /// The version of the view `schedule:<location>/<doctor>`.
     pub view: u64,
 }
 
 /// One appointment. `Debug` is left out on purpose, as for a ticket.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Appointment {
+    /// The id of the appointment.
     pub id: AppointmentId,
-    /// The newest fact that was taken in; its status is what the source says, which the desk may know better.
+    /// The newest accepted fact. Its status is what the source reports; the desk may know better.
     pub fact: AppointmentFact,
-    /// The service day of its start; none without times.
+    /// The service day of its start. `None` without times.
     pub day: Option<String>,
-    /// What it comes to.
+    /// The status that results from the fact, the ticket and the timers.
     pub status: AppointmentStatus,
-    /// Its time came and nobody had checked in.
+    /// The start has passed and nobody has checked in.
     pub late: bool,
-    /// Nobody came for so long that it counts as a no-show, whatever the source says.
+    /// Nobody came for so long that the appointment counts as a no-show, whatever the source
+    /// reports.
     pub missed: bool,
-    /// Checked in: what the desk's ticket says of it.
+    /// The ticket of the check-in, if the patient was checked in.
     pub ticket: Option<TicketSummary>,
-    /// Where it goes on.
+    /// The appointment at another location that continues this one.
     pub successor: Option<AppointmentId>,
-    /// Version of the view `appointment:<id>`.
+    /// The version of the view `appointment:<id>`.
     pub view: u64,
 }
 
-/// The ticket of an appointment, as far as the appointment shows it.
+/// The part of a ticket that its appointment shows.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TicketSummary {
+    /// The label of the ticket.
     pub label: String,
+    /// The state of the ticket.
     pub state: TicketState,
 }
 
 impl Appointment {
-    /// What names it at its source.
+    /// The name of the appointment at its source.
     pub fn source(&self) -> (&SourceId, &SourceKey) {
         (&self.fact.source, &self.fact.key)
     }
 
-    /// Its doctor, and how many minutes behind they are when its service starts at `now`: in steps of five, so that it
-    /// rarely changes what others see.
+    /// The doctor, and how many minutes late the doctor is when the service starts at `now`. The
+    /// delay has steps of five minutes, so that it rarely changes what other patients see.
     pub(super) fn delay_at(&self, now: Millis) -> Option<(&DoctorId, u32)> {
         const STEP_MIN: Millis = 5;
         let late_min = (now - self.fact.start?).max(0) / 60_000;
         Some((&self.fact.doctor.as_ref()?.id, u32::try_from(late_min / STEP_MIN * STEP_MIN).ok()?))
     }
 
-    /// Whether a location keeps it in memory on the service day `today`: it is of that day, or open and of an earlier one,
-    /// or its patient is there already.
+    /// Whether a location keeps the appointment in memory on the service day `today`: it is on that
+    /// day, or it is open and on an earlier day, or its patient has checked in.
     pub fn is_near(&self, today: &str) -> bool {
         let day = self.day.as_deref();
         day == Some(today)
             || self.is_open() && (self.ticket.is_some() || day.is_some_and(|day| day < today))
     }
 
-    /// Whether something is still expected of it.
+    /// Whether something is still expected of the appointment.
     pub fn is_open(&self) -> bool {
         !self.status.is_end() && !self.ticket.as_ref().is_some_and(|desk| desk.state.is_end())
     }
 }
 
-/// Where a ticket stood before the step of `version`.
+/// The standing of a ticket before the step of `version`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undo {
+    /// The version of the step.
     pub version: u64,
+    /// The standing before the step.
     pub standing: TicketStatus,
 }
 
 impl Ticket {
-    /// Whether the ticket is not over.
+    /// Whether the ticket has not ended.
     pub fn is_live(&self) -> bool {
         !self.standing.state.is_end()
     }
 
-    /// Its place among those who wait, if it waits.
+    /// The place of the ticket in its line, valid while the ticket waits.
     pub(super) fn place(&self) -> LinePlace {
         LinePlace::new(self.id.clone(), self.standing.priority, self.standing.rank)
     }

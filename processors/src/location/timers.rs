@@ -1,39 +1,35 @@
-//! What ends by itself: absences, forgotten tickets, appointments nobody came to, the service day. Every timer is due
-//! at a moment of its own, and what it does is dated by that moment: a late tick gives the same state as one in time.
+//! Timers end absences, forgotten tickets, appointments to which nobody came, and the service day.
+//!
+//! Each timer is due at its own time, and its events have that time. So a late tick gives the same
+//! state as a tick in time.
 
 use schemas::{
     Millis,
     appointment::AppointmentStatus,
     event::{Event, Expiry},
-    ids::{AppointmentId, TicketId},
     ticket::TicketState,
 };
 
 use super::{
-    Location, settings,
+    Location,
+    indexes::TimerTarget,
+    settings,
     state::{Appointment, Ticket},
 };
 
-/// What a timer is about; tickets come before appointments that are due at the same moment.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum TimerTarget {
-    Ticket(TicketId),
-    Appointment(AppointmentId),
-}
-
 impl Location {
-    /// When the next timer is due; `None` before the location is configured.
+    /// When the next timer is due. `None` before the location is configured.
     pub fn due(&self) -> Option<Millis> {
-        let first = self.timers.first().map(|(at, _)| *at);
+        let first = self.indexes.timers.first().map(|(at, _)| *at);
         self.exists().then(|| first.map_or(self.day_ends, |at| at.min(self.day_ends)))
     }
 
-    /// The event of the timer that is due first at the location's present time, if one is.
+    /// The event of the first timer that is due at the current time of the location.
     pub(super) fn next_due(&self) -> Option<Event> {
         if self.due()? > self.header.now {
             return None;
         }
-        match self.timers.first() {
+        match self.indexes.timers.first() {
             Some((at, due)) if *at <= self.day_ends => Some(self.fires(due, *at)),
             _ => Some(self.end_of_day()),
         }
@@ -56,10 +52,10 @@ impl Location {
         }
     }
 
-    /// Tickets that end with the day go one by one; when none is left the day itself ends.
+    /// Tickets that end with the day end one at a time. When none is left, the day itself ends.
     fn end_of_day(&self) -> Event {
         let at = self.day_ends;
-        match self.lasting.first().filter(|_| self.header.timers.day_ends_tickets) {
+        match self.indexes.live.first().filter(|_| self.header.timers.day_ends_tickets) {
             Some(id) => {
                 let state = match self.tickets[id].standing.state {
                     TicketState::InService => TicketState::Completed,
@@ -76,7 +72,7 @@ impl Location {
         }
     }
 
-    /// When the ticket's timer is due, if it has one where it stands.
+    /// When the timer of the ticket is due, if its state has one.
     pub(super) fn ticket_due(&self, ticket: &Ticket) -> Option<Millis> {
         let timers = &self.header.timers;
         let after_s = match ticket.standing.state {
@@ -87,8 +83,9 @@ impl Location {
         Some(ticket.moved_at + Millis::from(after_s) * 1000)
     }
 
-    /// When the appointment's timer is due: only of one that is booked, that nobody has come to, and whose day has begun.
-    /// Later ones need not be in memory.
+    /// When the timer of the appointment is due. Only a booked appointment has a timer, before
+    /// anybody checked in and after its day has started. Appointments of later days need not be in
+    /// memory.
     pub(super) fn appointment_due(&self, appointment: &Appointment) -> Option<Millis> {
         let begun = appointment.day.as_ref().is_some_and(|day| *day <= self.header.day);
         if appointment.status != AppointmentStatus::Booked || !begun {
@@ -99,17 +96,17 @@ impl Location {
         Some(start + Millis::from(after_s) * 1000)
     }
 
-    /// Sets every timer anew, after the location's timers or its zone changed.
+    /// Sets every timer again, after the timers or the time zone of the location changed.
     pub(super) fn set_timers(&mut self) {
-        self.timers.clear();
+        self.indexes.timers.clear();
         for ticket in self.tickets.values() {
             if let Some(at) = self.ticket_due(ticket) {
-                self.timers.insert((at, TimerTarget::Ticket(ticket.id.clone())));
+                self.indexes.timers.insert((at, TimerTarget::Ticket(ticket.id.clone())));
             }
         }
         for appointment in self.appointments.values() {
             if let Some(at) = self.appointment_due(appointment) {
-                self.timers.insert((at, TimerTarget::Appointment(appointment.id.clone())));
+                self.indexes.timers.insert((at, TimerTarget::Appointment(appointment.id.clone())));
             }
         }
         let (day, start) = (&self.header.day, self.header.timers.day_start_min);

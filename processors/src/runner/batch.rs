@@ -1,4 +1,5 @@
-//! From records to one transaction: pure, given the locations and the outcomes the records need.
+//! Builds one transaction from records. Pure, given the aggregates and the outcomes that the
+//! records need.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -26,41 +27,50 @@ use crate::{
     views::ViewStep,
 };
 
-/// What names a command once and for all.
+/// The identity of a command: tenant, source and id.
 pub type CommandIdentity = (TenantId, String, CommandId);
 
-/// The name of a command.
+/// The identity of a command record.
 pub fn identity(command: &CommandRecord) -> CommandIdentity {
     (command.aggregate.tenant(), command.source.clone(), command.id.clone())
 }
 
-/// How many records of a batch came to which end.
+/// The number of records of a batch by result.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct BatchTally {
+    /// Commands applied.
     pub applied: u64,
+    /// Commands refused.
     pub refused: u64,
+    /// Commands that were decided before.
     pub repeated: u64,
+    /// Records set aside.
     pub parked: u64,
-    /// Of those applied, facts by what they changed.
+    /// Facts among the applied commands, by what they changed.
     pub facts: HashMap<AppointmentChange, u64>,
 }
 
-/// Whether a command is decided once and its caller told. Nobody waits for a tick, and one that came too early must not
-/// stand for the next.
+/// Whether a command is decided once and its caller gets the outcome. No caller waits for a tick,
+/// and a tick that came too early must not stand for the next one.
 pub fn is_answered(command: &Command) -> bool {
     !matches!(command, Command::Tick {})
 }
 
-/// State the records of a batch are judged against. The aggregates change while the batch is built, so they must be
-/// forgotten unless it is committed.
+/// The state that the records of a batch are judged against. The aggregates change while the batch
+/// is built, so they must be dropped unless the batch is committed.
 #[derive(Default)]
 pub struct BatchState {
+    /// Every aggregate that a record of the batch names.
     pub aggregates: HashMap<Aggregate, AggregateState>,
     /// First outcomes of commands that were decided before.
     pub outcomes: HashMap<CommandIdentity, CommandOutcome>,
 }
 
-/// Reads a record of `topic`, or says under which code it is parked.
+/// Reads a record of `topic`.
+///
+/// # Errors
+///
+/// The code under which the record is parked.
 pub fn read(
     record: &WireRecord,
     topic: &str,
@@ -77,7 +87,8 @@ pub fn read(
     Ok(command)
 }
 
-/// The transaction of `records`, of which `read` holds what each says; it moves the checkpoint to `to`.
+/// Builds the transaction of `records`. `read` holds the content of each record, and `to` is the
+/// offset after the last one.
 pub fn build(
     claim: PartitionClaim,
     to: i64,
@@ -112,7 +123,7 @@ struct BatchBuilder<'a> {
     outcomes: Vec<OutcomeRow>,
     outbox: Vec<OutboxRow>,
     steps: ViewSteps,
-    /// Version of each changed aggregate before the batch.
+    /// The version of each changed aggregate before the batch.
     from: BTreeMap<Aggregate, u64>,
     touched: BTreeSet<(Aggregate, TicketId)>,
     appointments: BTreeSet<(Aggregate, AppointmentId)>,
@@ -132,7 +143,7 @@ impl BatchBuilder<'_> {
             .state
             .aggregates
             .get_mut(&command.aggregate)
-            .expect("loaded for every command of the batch");
+            .expect("every aggregate of the batch is restored");
         let before = state.position().version;
         let effect = state.handle(&command, record.at);
         if !effect.events.is_empty() {
@@ -152,8 +163,9 @@ impl BatchBuilder<'_> {
         self.record_effect(record, command, effect, outcome);
     }
 
-    /// What a decision leaves behind: its journal row, its views record, the command that follows from it. A refused
-    /// command may have moved the aggregate too, by timers that were due before it.
+    /// Records the effect of a decision: the journal row, the record of `views`, and the follow-up
+    /// command. A refused command may have changed the aggregate too, through timers that were due
+    /// before it.
     fn record_effect(
         &mut self,
         record: &LogRecord,
@@ -202,7 +214,7 @@ impl BatchBuilder<'_> {
         self.journal.push(JournalRow { offset: record.offset, at: effect.at, command, entry });
     }
 
-    /// The first outcome once more, for a caller that sent its command again.
+    /// Publishes the first outcome again, for a caller that sent its command again.
     fn repeat(&mut self, record: &LogRecord, command: CommandRecord, first: CommandOutcome) {
         self.tally.repeated += 1;
         let CommandRecord { aggregate, id, actor, .. } = command;
@@ -222,8 +234,9 @@ impl BatchBuilder<'_> {
         });
     }
 
-    /// Sets the record aside. A caller who can be told is told at once; the outcome is not kept, since the record
-    /// may be released one day and must not count as a repeat then. The position is zero: nothing was judged.
+    /// Sets the record aside. A caller that can be identified gets a refusal at once. The outcome
+    /// is not kept, because people may release the record later, and it must not count as a repeat
+    /// then. The position is zero, because nothing was judged.
     fn park(&mut self, record: &LogRecord, code: Code) {
         self.tally.parked += 1;
         let caller = caller(&record.record);
@@ -290,14 +303,15 @@ impl BatchBuilder<'_> {
     }
 }
 
-/// Who waits for a record that cannot be applied, if that much of it can be read.
+/// The aggregate and the command id of a record that cannot be applied, if that much of it can be
+/// read.
 fn caller(record: &WireRecord) -> Option<(Aggregate, CommandId)> {
     let aggregate = Aggregate::parse(&record.key).ok()?;
     let id = CommandId::new(record.header("ce_id")?).ok()?;
     Some((aggregate, id))
 }
 
-/// Steps of views, those of one view merged.
+/// Changes of views, with those of one view merged.
 #[derive(Default)]
 pub struct ViewSteps {
     steps: Vec<ViewStep>,
@@ -305,7 +319,7 @@ pub struct ViewSteps {
 }
 
 impl ViewSteps {
-    /// Adds a step; one that follows the last of its view is merged into it.
+    /// Adds a change. A change that follows the last one of its view is merged into it.
     pub fn add(&mut self, aggregate: &Aggregate, epoch: u64, next: ViewDelta) {
         let name = (aggregate.clone(), next.view.clone());
         if let Some(held) = self.last.get(&name).map(|index| &mut self.steps[*index])
@@ -316,11 +330,13 @@ impl ViewSteps {
             held.step.urgent |= next.urgent;
             return;
         }
-        // Its first step here, or one of a later epoch; a gap goes on as a step of its own, and the store says so.
+        // This is the first change of the view, or one of a later epoch, or one after a gap. A gap
+        // stays a change of its own, and the store reports it.
         self.last.insert(name, self.steps.len());
         self.steps.push(ViewStep { aggregate: aggregate.clone(), epoch, step: next });
     }
 
+    /// The changes, in the order in which they started.
     pub fn into_vec(self) -> Vec<ViewStep> {
         self.steps
     }

@@ -1,4 +1,5 @@
-//! Aggregates in memory, bounded by their tickets and appointments; the one not used for longest goes first.
+//! Aggregates in memory, limited by their tickets and appointments. The least recently used one is
+//! dropped first.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -36,7 +37,8 @@ impl Cache {
     pub(super) fn put(&mut self, partition: u32, aggregate: Aggregate, state: AggregateState) {
         self.take(&aggregate);
         self.uses += 1;
-        // A location without tickets counts too, or names nobody knows would pile up.
+        // An aggregate without parts counts as well; otherwise aggregates that do not exist would
+        // accumulate.
         let weight = state.parts() + 1;
         self.weight += weight;
         self.by_use.insert(self.uses, aggregate.clone());

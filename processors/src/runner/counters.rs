@@ -1,4 +1,4 @@
-//! What a runner has done, for whoever exposes it.
+//! What a runner counts, for metrics.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,34 +13,41 @@ use schemas::appointment::AppointmentChange;
 
 use super::batch::BatchTally;
 
-/// Counts of all runners of a process since the start. Each is exact; together they are only as consistent as reading one after another.
+/// Counts of all runners of a process since the start. Each count is exact, but different counts
+/// are read one after another.
 #[derive(Default)]
 pub struct RunnerCounters {
+    /// Commands applied.
     pub applied: AtomicU64,
+    /// Commands refused.
     pub refused: AtomicU64,
+    /// Commands that were decided before.
     pub repeated: AtomicU64,
+    /// Records set aside.
     pub parked: AtomicU64,
-    /// Transactions committed, and the time they took.
+    /// Transactions committed.
     pub batches: AtomicU64,
+    /// Microseconds that the commits took.
     pub commit_micros: AtomicU64,
-    /// Views marked dirty, and repaired.
+    /// Views marked dirty.
     pub dirtied: AtomicU64,
+    /// Views repaired.
     pub repaired: AtomicU64,
-    /// Ticks written, as the log acknowledged them.
+    /// Ticks that the log acknowledged.
     pub ticks: AtomicU64,
-    /// Facts of sources by what they changed, of those applied.
+    /// Accepted and ignored facts, by what they changed.
     facts: Mutex<HashMap<AppointmentChange, u64>>,
-    /// The next offset of each topic's partition that was committed to.
+    /// The next offset of each partition of each topic, as of its last commit.
     offsets: Mutex<BTreeMap<(&'static str, u32), i64>>,
 }
 
 impl RunnerCounters {
-    /// The next offset of each topic's partition that was committed to.
+    /// The next offset of each partition of each topic, as of its last commit.
     pub fn offsets(&self) -> BTreeMap<(&'static str, u32), i64> {
         self.offsets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Facts of sources that changed this, or were ignored for this reason.
+    /// The number of facts with this result.
     pub fn facts(&self, change: AppointmentChange) -> u64 {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner).get(&change).copied().unwrap_or(0)
     }

@@ -1,7 +1,9 @@
-//! After the commit: views into their store, the outbox into its topics, and repairs of views the store lacks.
+//! Delivery after the commit: changes go to the view store, the outbox goes to its topics, and
+//! views that the store lacks are repaired.
 //!
-//! A row leaves the outbox only once its steps are stored or marked dirty and the log has acknowledged it. So
-//! whoever finds rows there does both again; stores and readers judge by position and drop what they have.
+//! A row leaves the outbox only after its changes are stored or marked dirty and the log has
+//! acknowledged its record. So an owner that finds rows repeats both steps. Stores and readers
+//! judge by position and drop what they already have.
 
 use std::{error::Error, sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -22,15 +24,17 @@ use crate::{
     views::{StoreOutcome, ViewStep, ViewStoreError},
 };
 
-/// How long the store of views may take. Past it the views are marked dirty and the wire goes on without it.
+/// How long the view store may take. Past it, the views are marked dirty and delivery continues
+/// without the store.
 const VIEWS_PATIENCE: Duration = Duration::from_secs(1);
-/// Rows of the outbox read back at once: about a batch.
+/// Rows of the outbox that are read back at once: about one batch.
 const LEFTOVERS: u32 = 500;
-/// Views repaired in one pass over one partition; the others wait for the next, so that records do not wait.
+/// Views repaired in one pass over one partition. The others wait for the next pass, so that
+/// records do not wait.
 const REPAIRS: u32 = 50;
 
 impl Runner {
-    /// Stores the steps, publishes the rows, and takes them off the outbox.
+    /// Stores the changes, publishes the rows, and deletes them from the outbox.
     pub(super) async fn deliver(
         &mut self,
         partition: &mut Partition,
@@ -52,7 +56,8 @@ impl Runner {
         Ok(())
     }
 
-    /// Delivers what an earlier owner, or we before a fault, had committed but perhaps not delivered.
+    /// Delivers what an earlier owner, or this one before a fault, committed but may not have
+    /// delivered.
     pub(super) async fn publish_leftovers(
         &mut self,
         partition: &mut Partition,
@@ -67,7 +72,7 @@ impl Runner {
                 tracing::error!(
                     partition = partition.claim.partition,
                     offset = row.offset,
-                    "unreadable outbox row"
+                    "a row of the outbox is unreadable"
                 );
                 continue;
             };
@@ -81,11 +86,11 @@ impl Runner {
             partition.timers.load(due, Instant::now());
             partition.stage = PartitionStage::Ready;
         }
-        partition.calm();
+        partition.reset_backoff();
         Ok(())
     }
 
-    /// Stores steps, or sees to it that what the store lacks is remembered.
+    /// Stores changes, and marks views dirty that the store lacks.
     async fn store(
         &mut self,
         partition: &mut Partition,
@@ -119,8 +124,8 @@ impl Runner {
         Ok(())
     }
 
-    /// A bounded pass over the dirty views of all partitions: right after batches while the store works, once a
-    /// second while it does not.
+    /// Repairs a bounded number of dirty views of all partitions: right after batches while the
+    /// store works, once a second while it does not.
     pub(super) async fn repair(&mut self) {
         if self.views_down && Instant::now() < self.repair_at {
             return;
@@ -139,14 +144,14 @@ impl Runner {
                         partition.dirty = !clean;
                     }
                     if !clean {
-                        self.repair_at = Instant::now(); // inputs come first, then the next pass
+                        self.repair_at = Instant::now(); // events of the log come first, then the next pass
                     }
                 }
                 Err(RepairError::Ledger(error)) => {
                     tracing::warn!(
                         partition = id,
                         error = &error as &dyn Error,
-                        "views could not be repaired"
+                        "repairing views failed"
                     );
                     return;
                 }
@@ -158,7 +163,7 @@ impl Runner {
         }
     }
 
-    /// Answers whether nothing is left to repair.
+    /// Repairs views of one partition. Returns whether none is left.
     async fn repair_partition(&mut self, id: u32) -> Result<bool, RepairError> {
         let ledger = &self.backends.ledger;
         let Some(partition_count) =
@@ -174,7 +179,7 @@ impl Runner {
                     self.views_down = false;
                     view.position.version
                 }
-                None => 0, // no longer kept, and gone from the store as well
+                None => 0, // no longer kept, and not in the store either
             };
             answered(ledger.mark_repaired(name, version)).await?;
             self.settings.counters.repaired.fetch_add(1, Relaxed);
@@ -186,7 +191,7 @@ impl Runner {
         if !self.views_down {
             tracing::warn!(
                 error = error as &dyn Error,
-                "the store of views does not answer: views are repaired later"
+                "the view store does not answer; views are repaired later"
             );
         }
         self.views_down = true;

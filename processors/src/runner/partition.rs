@@ -1,10 +1,7 @@
-//! One partition that is ours: where it stands, what waits for it, and when it is next to be tried.
+//! One partition that this process owns: its position, the records that wait, and when it is tried
+//! next.
 
-use std::{
-    collections::VecDeque,
-    hash::{BuildHasher, Hasher, RandomState},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
@@ -12,12 +9,13 @@ use tokio::time::Instant;
 use super::timers::PartitionTimers;
 use crate::{ledger::PartitionClaim, log::LogRecord};
 
-/// What has to be done next.
+/// What must be done next for a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PartitionStage {
-    /// The checkpoint may not be where we think: read it.
+    /// The checkpoint may differ from the claim, and must be read.
     CheckpointUnknown,
-    /// The outbox may hold rows: publish them before anything new, so that each key keeps its order.
+    /// The outbox may hold rows. They are published before anything new, so that each key keeps its
+    /// order.
     OutboxPending,
     /// Records can be applied.
     Ready,
@@ -25,12 +23,13 @@ pub(super) enum PartitionStage {
 
 pub(super) struct Partition {
     pub(super) claim: PartitionClaim,
-    /// Partitions of the topic.
+    /// The number of partitions of the topic.
     pub(super) partition_count: u32,
-    /// Records not committed yet, by rising offset, from `claim.next_offset` on.
+    /// Records that are not yet committed, in order of offset, from `claim.next_offset` on.
     pub(super) pending: VecDeque<LogRecord>,
     pub(super) stage: PartitionStage,
-    /// Views of this partition may be marked dirty. True at first: an owner before us may have left some.
+    /// Views of this partition may be marked dirty. True at first, because an earlier owner may
+    /// have left some.
     pub(super) dirty: bool,
     /// Known while the stage is [`PartitionStage::Ready`].
     pub(super) timers: PartitionTimers,
@@ -55,7 +54,7 @@ impl Partition {
         }
     }
 
-    /// Takes records in, but for those that are committed or already wait here.
+    /// Adds records, except those that are committed or already wait here.
     pub(super) fn push(&mut self, records: Vec<LogRecord>) {
         for record in records {
             let expected =
@@ -66,19 +65,19 @@ impl Partition {
         }
     }
 
-    /// Everything below `offset` is committed.
+    /// Removes the records below `offset`, because they are committed.
     pub(super) fn move_to(&mut self, offset: i64) {
         self.claim.next_offset = offset;
         let committed = self.pending.partition_point(|record| record.offset < offset);
         self.pending.drain(..committed);
     }
 
-    /// When to try again or go on; `None` while there is nothing to do.
+    /// When to try again or continue. `None` while there is nothing to do.
     pub(super) fn due(&self) -> Option<Instant> {
         (!self.is_idle()).then(|| self.not_before.unwrap_or_else(Instant::now))
     }
 
-    /// Whether all that has come is applied.
+    /// Whether every record that arrived has been applied.
     pub(super) fn is_idle(&self) -> bool {
         self.stage == PartitionStage::Ready && self.pending.is_empty()
     }
@@ -87,7 +86,8 @@ impl Partition {
         self.backoff.is_some()
     }
 
-    /// 50 ms at first, doubling to 5 s, with jitter so that many partitions do not return at once.
+    /// Delays the next attempt: 50 ms at first, doubling to 5 s, with jitter so that many
+    /// partitions do not return at once.
     pub(super) fn back_off(&mut self) {
         let backoff = self.backoff.get_or_insert_with(|| {
             ExponentialBuilder::new()
@@ -95,14 +95,15 @@ impl Partition {
                 .with_max_delay(LONGEST_DELAY)
                 .without_max_times()
                 .with_jitter()
-                .with_jitter_seed(RandomState::new().build_hasher().finish())
+                .with_jitter_seed(fastrand::u64(..))
                 .build()
         });
         self.not_before = Some(Instant::now() + backoff.next().unwrap_or(LONGEST_DELAY));
     }
 
-    /// Something was committed and delivered: the next failure starts with the shortest delay.
-    pub(super) fn calm(&mut self) {
+    /// Resets the delay after a commit and a delivery: the next failure starts with the shortest
+    /// delay.
+    pub(super) fn reset_backoff(&mut self) {
         self.backoff = None;
         self.not_before = None;
     }

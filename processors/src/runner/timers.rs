@@ -1,8 +1,9 @@
-//! Telling locations the time. The owner of a partition writes a tick into the log when a timer is due by its own clock
-//! and no record has moved the location past it: a location knows of no time but that of its records.
+//! Ticks tell locations the time. A location knows no time except that of its records, so the owner
+//! of a partition appends a tick when a timer is due by the owner's clock and no record has moved
+//! the location past that time.
 //!
-//! A tick that comes too early, too late or twice changes nothing, so that none is waited for: one that is not followed by
-//! a commit is written again.
+//! A tick that comes too early, too late or twice changes nothing, so nobody waits for one. A tick
+//! without a commit after it is written again.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -22,14 +23,16 @@ use tokio::time::{Instant, timeout};
 use super::{PATIENCE, Runner};
 use crate::{ledger::AggregateRow, log::AppendError};
 
-/// How long a location waits for the tick after one: that one may be lost, or have come too early by the log's clock, and
-/// timers that follow each other closely are served together. Timers are minutes long, so that nobody sees the seconds.
+/// How long a location waits between two ticks. The first one may be lost, or may come too early by
+/// the clock of the log, and timers that follow each other closely are served together. Timers take
+/// minutes, so nobody notices these seconds.
 const TICK_AGAIN: Duration = Duration::from_secs(3);
-/// Ticks written at once, over all partitions: about one transaction's. More of them wait for the next pass.
+/// Most ticks written at once, over all partitions: about one transaction. Further ticks wait for
+/// the next pass.
 const TICKS: usize = 500;
-/// Longest sleep towards a timer: the clock may be set meanwhile.
+/// The longest sleep before a timer, since the clock may be changed meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Who writes ticks.
+/// The source of ticks.
 const SOURCE: &str = "clinicwire-processors";
 
 /// When the timers of one partition's aggregates are due, as of the last commit.
@@ -37,15 +40,17 @@ const SOURCE: &str = "clinicwire-processors";
 pub(super) struct PartitionTimers {
     by_time: BTreeSet<(Millis, Aggregate)>,
     due: HashMap<Aggregate, Millis>,
-    /// When each was last told, if that is less than [`TICK_AGAIN`] ago.
+    /// When the last tick of each aggregate was written, if that is less than [`TICK_AGAIN`] ago.
     told: HashMap<Aggregate, Instant>,
-    /// Ticks written so far: with partition and owner epoch it names each.
+    /// The number of ticks written so far. With the partition and the owner epoch, it makes the id
+    /// of each tick.
     written: u64,
 }
 
 impl PartitionTimers {
-    /// What the ledger knows, when the partition is ready at last. Records that have waited for that tell the time
-    /// themselves: all count as told, so that ticks come after them.
+    /// Sets the timers that the ledger knows, when the partition becomes ready. Records that waited
+    /// for it carry the time themselves, so every aggregate counts as just ticked and ticks come
+    /// after the records.
     pub(super) fn load(&mut self, due: Vec<(Aggregate, Millis)>, now: Instant) {
         self.told = due.iter().map(|(aggregate, _)| (aggregate.clone(), now)).collect();
         self.by_time = due.iter().map(|(aggregate, at)| (*at, aggregate.clone())).collect();
@@ -67,7 +72,7 @@ impl PartitionTimers {
         }
     }
 
-    /// When there is somebody to tell, if the time is `wall` now.
+    /// When the next tick must be written, if the owner's clock shows `wall` now.
     fn next(&self, wall: Millis, now: Instant) -> Option<Instant> {
         let mut first: Option<Instant> = None;
         for (at, aggregate) in &self.by_time {
@@ -76,7 +81,7 @@ impl PartitionTimers {
             let again = self.told.get(aggregate).map_or(now, |told| *told + TICK_AGAIN);
             let then = (now + wait.min(LOOK_EVERY)).max(again);
             first = Some(first.map_or(then, |first| first.min(then)));
-            // Nobody behind one who is not due yet is due before.
+            // Aggregates after one that is not due yet are not due earlier.
             if !wait.is_zero() {
                 break;
             }
@@ -84,7 +89,7 @@ impl PartitionTimers {
         first
     }
 
-    /// Whom to tell now, at most `limit`; they count as told.
+    /// The aggregates that need a tick now, at most `limit`. They count as ticked.
     fn take_due(&mut self, wall: Millis, now: Instant, limit: usize) -> Vec<Aggregate> {
         self.told.retain(|_, at| now < *at + TICK_AGAIN);
         let overdue =
@@ -97,15 +102,16 @@ impl PartitionTimers {
 }
 
 impl Runner {
-    /// When there is somebody to tell the time in any partition. Where records wait they come first: they carry the time
-    /// themselves.
+    /// When a tick must be written in any partition. Partitions with waiting records are skipped,
+    /// because records carry the time themselves.
     pub(super) fn timers_due(&self) -> Option<Instant> {
         let (wall, now) = ((self.settings.clock)(), Instant::now());
         let idle = self.partitions.values().filter(|partition| partition.is_idle());
         idle.filter_map(|partition| partition.timers.next(wall, now)).min()
     }
 
-    /// Writes the ticks that are due. Those that are not acknowledged, or get lost, are written again later.
+    /// Writes the ticks that are due. Ticks that are lost or not acknowledged are written again
+    /// later.
     pub(super) async fn tick(&mut self) {
         let (wall, now) = ((self.settings.clock)(), Instant::now());
         let mut ticks = Vec::new();
@@ -129,7 +135,7 @@ impl Runner {
             Err(error) => tracing::warn!(
                 ticks = ticks.len(),
                 error = &error as &dyn Error,
-                "the log did not take ticks: they are written again"
+                "the log did not acknowledge ticks; they are written again"
             ),
         }
     }
@@ -154,7 +160,7 @@ mod tests {
         Aggregate::parse(&format!("demo/{name}")).unwrap()
     }
 
-    /// Timers that were loaded long enough ago.
+    /// Timers that were set long enough ago for ticks.
     fn timers(due: &[(&str, Millis)]) -> (PartitionTimers, Instant) {
         let (mut timers, loaded) = (PartitionTimers::default(), Instant::now());
         timers.load(due.iter().map(|(name, at)| (aggregate(name), *at)).collect(), loaded);

@@ -1,5 +1,7 @@
-//! One attempt at a run, from the lease to its end. Whatever goes wrong, nothing of it is kept but the record that says so:
-//! findings and the end are one transaction, which holds only under the lease.
+//! One attempt at a run, from the lease to its end.
+//!
+//! Findings and the end are one transaction, which commits only under the lease. So after a fault,
+//! nothing of the attempt remains except the record that reports the fault.
 
 use std::{
     error::Error,
@@ -33,16 +35,23 @@ use super::{
 };
 use crate::work::{AttemptOutput, Job, TryCounting, WorkError, WorkItem};
 
-/// How often the lease is prolonged and cancelling looked for: a run stops within a second of being asked to.
+/// How often the lease is extended and a cancellation is looked for: a run stops within a second of
+/// the request.
 const BEAT: Duration = Duration::from_millis(400);
-/// Findings on their way from the check to the ledger, in messages of a block of rows each.
+/// Messages of findings on their way from the check to the ledger. Each holds the findings of one
+/// block of rows.
 const PARTS: usize = 4;
-/// How long an end is said before it is left to whoever takes the run's row when its lease has run out.
+/// How long the worker tries to append an end before it leaves it to a worker that takes the run's
+/// row after the lease has expired.
 const SAYING: Duration = Duration::from_secs(10);
-/// How long removing a file may hold up saying that its run ended. Past it the file is left to the sweep.
+/// How long removing a file may delay the record of the end. Past it, the file is left to the next
+/// cleanup.
 const REMOVING: Duration = Duration::from_secs(2);
-/// The first pause after a fault; it doubles with each.
+/// The first pause after a fault. It doubles with each further fault.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// The most jitter, as a part of the pause, so that many runs do not return at once.
+const MAX_JITTER: f64 = 0.25;
 
 /// Why an attempt did not complete.
 enum Interrupt {
@@ -76,11 +85,12 @@ pub struct Attempt {
     job: Job,
     stopping: watch::Receiver<bool>,
     stop: StopFlag,
-    /// The end is on its way into the ledger: from here on only a lost lease matters.
+    /// The end is on its way to the ledger. From here on only a lost lease matters.
     ending: AtomicBool,
 }
 
-/// Does what was taken: a run that is due, or the end of one that was perhaps not said.
+/// Carries out what the worker took: an attempt that is due, or the end of an attempt that may not
+/// have been appended.
 pub async fn carry_out(
     shared: Arc<WorkerContext>,
     taken: WorkItem,
@@ -100,8 +110,8 @@ pub async fn carry_out(
             shared.settings.counters.end(ended);
         }
         WorkItem::UnreportedEnd(job, command) => {
-            let said = [records::start(&job), records::end(&job, &command)];
-            after_end(&shared, &job, &command, &said).await;
+            let records = [records::start(&job), records::end(&job, &command)];
+            after_end(&shared, &job, &command, &records).await;
         }
     }
 }
@@ -125,7 +135,7 @@ impl Attempt {
         } else {
             self.complete().await
         };
-        // The check, if it still runs, ends at its next step.
+        // A check that still runs stops at its next step.
         self.stop.set();
         match done {
             Ok(command) => {
@@ -148,11 +158,11 @@ impl Attempt {
     }
 
     fn lost(&self) -> AttemptResult {
-        tracing::warn!(run = %self.job.run, attempt = self.job.attempt, "another worker has taken the run");
+        tracing::warn!(run = %self.job.run, attempt = self.job.attempt, "another worker took the run");
         AttemptResult::Lost
     }
 
-    /// Checks the file, with everything that goes on beside it.
+    /// Checks the file, while findings are stored and the lease is extended.
     async fn complete(&self) -> Result<Command, Interrupt> {
         let (parts, received) = mpsc::channel(PARTS);
         let checked = self.check(parts);
@@ -168,9 +178,9 @@ impl Attempt {
     async fn check(&self, parts: mpsc::Sender<AttemptOutput>) -> Result<Command, Interrupt> {
         let WorkerContext { backends, settings, rules } = &*self.shared;
         let Job { tenant, request, attempt, .. } = &self.job;
-        let board = Arc::new(ProgressSlot::new(request.file.bytes));
+        let slot = Arc::new(ProgressSlot::new(request.file.bytes));
         let report_sender =
-            ReportSender::begin(Arc::clone(&backends.log), self.job.clone(), Arc::clone(&board));
+            ReportSender::begin(Arc::clone(&backends.log), self.job.clone(), Arc::clone(&slot));
         let rules = rules.of(&*backends.work, tenant).await?;
         let opened =
             OpenFile::open(&*backends.files, tenant, &request.file.file, request.file.bytes)
@@ -188,7 +198,7 @@ impl Attempt {
             rules,
             tables: Arc::clone(&settings.tables),
             list_passes: request.list_passes,
-            board: Arc::clone(&board),
+            progress: Arc::clone(&slot),
             parts: parts.clone(),
             stop: self.stop.clone(),
         };
@@ -197,18 +207,18 @@ impl Attempt {
         let summary = checked
             .map_err(|panic| AttemptFault::new("the check panicked", panic))?
             .map_err(interrupt_for)?;
-        board.put(|reporting, now| reporting.store(now));
+        slot.put(|reporting, now| reporting.store(now));
         report_sender.stop().await;
-        let summary = RunSummary { took_ms: millis(board.begun.elapsed()), ..summary };
-        let report = board.put(|reporting, now| reporting.last_report(now));
+        let summary = RunSummary { took_ms: millis(slot.begun.elapsed()), ..summary };
+        let report = slot.put(|reporting, now| reporting.last_report(now));
         let command = Command::CompleteRun { attempt: *attempt, report, summary };
         self.ending.store(true, Relaxed);
-        // When nobody takes it, the ledger failed, and says why by itself.
+        // When the receiver is gone, the ledger has failed and reports the reason itself.
         let _ = parts.send(AttemptOutput::End(Box::new(command.clone()))).await;
         Ok(command)
     }
 
-    /// Prolongs the lease until there is a reason to stop.
+    /// Extends the lease until there is a reason to stop.
     async fn watch(&self) -> Interrupt {
         let WorkerContext { backends, settings, .. } = &*self.shared;
         let mut stopping = self.stopping.clone();
@@ -226,12 +236,12 @@ impl Attempt {
                     }
                 }
                 Ok(Err(WorkError::Lost)) => return Interrupt::Lost,
-                // Nobody can say whether the lease still holds, once it should have ended.
+                // Past the end of the lease, nobody can tell whether it still holds.
                 Ok(Err(WorkError::Unavailable(_))) | Err(_) if Instant::now() >= held_until => {
                     return Interrupt::Lost;
                 }
                 Ok(Err(error)) => {
-                    tracing::warn!(error = &error as &dyn Error, run = %self.job.run, "a lease was not prolonged");
+                    tracing::warn!(error = &error as &dyn Error, run = %self.job.run, "extending a lease failed");
                 }
                 Err(_) => {}
             }
@@ -247,27 +257,27 @@ impl Attempt {
     /// Ends the attempt without findings.
     async fn end(&self, command: Command, how: AttemptResult) -> AttemptResult {
         let (parts, received) = mpsc::channel(1);
-        // There is room for one.
+        // The channel has room for one part.
         let _ = parts.try_send(AttemptOutput::End(Box::new(command.clone())));
         drop(parts);
         match self.shared.backends.work.end(&self.job, received).await {
             Ok(()) => {
-                let said = [records::start(&self.job), records::end(&self.job, &command)];
-                after_end(&self.shared, &self.job, &command, &said).await;
+                let records = [records::start(&self.job), records::end(&self.job, &command)];
+                after_end(&self.shared, &self.job, &command, &records).await;
                 how
             }
             Err(WorkError::Lost) => self.lost(),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn Error, run = %self.job.run, "an attempt's end was not stored");
+                tracing::warn!(error = &error as &dyn Error, run = %self.job.run, "storing the end of an attempt failed");
                 AttemptResult::Lost
             }
         }
     }
 
-    /// A fault may pass: the run is tried again, unless it met as many as it may.
+    /// Handles a fault, which may pass: the run is tried again, unless it has used all its tries.
     async fn met(&self, fault: AttemptFault) -> AttemptResult {
         let Job { run, attempt, tries, .. } = &self.job;
-        tracing::warn!(error = &fault as &dyn Error, %run, attempt, tries, "an attempt at a run met a fault");
+        tracing::warn!(error = &fault as &dyn Error, %run, attempt, tries, "an attempt at a run failed with a fault");
         let work = &self.shared.backends.work;
         if matches!(work.extend_lease(&self.job, self.shared.settings.lease).await, Ok(true)) {
             return self
@@ -281,7 +291,7 @@ impl Attempt {
                 .end(Command::FailRun { attempt: *attempt, failure }, AttemptResult::Failed)
                 .await;
         }
-        self.release(pause(&self.job), TryCounting::Counted).await
+        self.release(pause(*tries), TryCounting::Counted).await
     }
 
     async fn release(&self, pause: Duration, count: TryCounting) -> AttemptResult {
@@ -290,49 +300,54 @@ impl Attempt {
             Ok(()) => {}
             Err(WorkError::Lost) => return self.lost(),
             Err(error) => {
-                // Then its lease runs out, and whoever takes it says so.
-                tracing::warn!(error = &error as &dyn Error, run = %self.job.run, "a run was not given back");
+                // The lease then expires, and the worker that takes the run appends the record.
+                tracing::warn!(error = &error as &dyn Error, run = %self.job.run, "giving back a run failed");
                 return AttemptResult::Lost;
             }
         }
         let released = Command::ReleaseRun { attempt: self.job.attempt };
-        // It may have been given back before it was heard that it began.
-        let said = [records::start(&self.job), records::record(&self.job, "release", released)];
-        // Unheard, the run's page shows the old attempt until the next one begins.
-        if let Err(error) = append(&*backends.log, &said).await {
-            tracing::warn!(error = &error as &dyn Error, "that a run was given back was not heard");
+        // The lease can expire before the start record is read back.
+        let records = [records::start(&self.job), records::record(&self.job, "release", released)];
+        // If this fails, the run's page shows the old attempt until the next one starts.
+        if let Err(error) = append(&*backends.log, &records).await {
+            tracing::warn!(error = &error as &dyn Error, "reporting a released run failed");
         }
         AttemptResult::Released
     }
 }
 
-/// Removes what an attempt that ended no longer needs, and then says how it ended: the work's row goes with what is said, and
-/// whoever finds it before that does both again.
-async fn after_end(shared: &WorkerContext, job: &Job, command: &Command, said: &[OutgoingRecord]) {
+/// Removes the file that an ended attempt no longer needs, and then appends the records of the end.
+/// The run's row is removed when these records are applied, and a worker that finds the row before
+/// that repeats both steps.
+async fn after_end(
+    shared: &WorkerContext,
+    job: &Job,
+    command: &Command,
+    records: &[OutgoingRecord],
+) {
     let WorkerContext { backends, .. } = shared;
     let again = matches!(command, Command::FailRun { failure, .. } if failure.retryable);
     if !again {
         let removed =
             files::remove(&*backends.files, &*backends.work, &job.tenant, &job.request.file.file);
         if timeout(REMOVING, removed).await.is_err() {
-            tracing::warn!(run = %job.run, "a file was not removed in time, and goes with the next sweep");
+            tracing::warn!(run = %job.run, "removing a file timed out; the next cleanup removes it");
         }
     }
-    if timeout(SAYING, append_until_acknowledged(&*backends.log, said)).await.is_err() {
-        tracing::warn!(run = %job.run, attempt = job.attempt, "how an attempt ended was not heard yet");
+    if timeout(SAYING, append_until_acknowledged(&*backends.log, records)).await.is_err() {
+        tracing::warn!(run = %job.run, attempt = job.attempt, "reporting the end of an attempt timed out");
     }
 }
 
 fn interrupt_for(why: CheckError) -> Interrupt {
     match why {
-        // Whoever stopped it knows why, and is heard first.
+        // The reason for the stop is known elsewhere and takes precedence.
         CheckError::Stopped => {
             Interrupt::AttemptFault(AttemptFault::new("the check was stopped", CheckError::Stopped))
         }
-        CheckError::File(FileError::Io(error)) => Interrupt::AttemptFault(AttemptFault::new(
-            "the store of files failed while it was read",
-            error,
-        )),
+        CheckError::File(FileError::Io(error)) => {
+            Interrupt::AttemptFault(AttemptFault::new("reading from the file store failed", error))
+        }
         CheckError::File(FileError::Refused(refusal)) => {
             let code = match refusal {
                 FileRefusal::NoHeader
@@ -346,12 +361,10 @@ fn interrupt_for(why: CheckError) -> Interrupt {
     }
 }
 
-/// Two seconds, four, …; and up to a quarter more by the run's own random digits, so that many do not come back at once.
-fn pause(job: &Job) -> Duration {
-    let doubled = PAUSE * 2_u32.saturating_pow(job.tries.saturating_sub(1));
-    let run = job.run.as_str();
-    let random = u32::from_str_radix(&run[run.len() - 2..], 16).unwrap_or_default();
-    doubled + doubled * random / 1024
+/// The pause after this many tries: two seconds, then four, and so on, plus jitter.
+fn pause(tries: u32) -> Duration {
+    let doubled = PAUSE * 2_u32.saturating_pow(tries.saturating_sub(1));
+    doubled + doubled.mul_f64(MAX_JITTER * fastrand::f64())
 }
 
 fn millis(time: Duration) -> u64 {

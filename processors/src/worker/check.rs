@@ -1,4 +1,4 @@
-//! The check itself, on a thread that may block: from the file to findings and a summary.
+//! The check of one file, on a thread that may block: it produces findings and a summary.
 
 use std::sync::{
     Arc,
@@ -24,15 +24,21 @@ use super::{
 };
 use crate::work::{AttemptOutput, MAX_STORED_FINDINGS};
 
-/// All one check needs.
+/// Everything that one check needs.
 pub struct Check {
+    /// The file to read.
     pub file: OpenFile,
+    /// The compiled rules of the tenant.
     pub rules: Arc<ReadyRules>,
+    /// The reference tables.
     pub tables: Arc<Tables>,
+    /// Whether the findings list rows that pass.
     pub list_passes: bool,
-    pub board: Arc<ProgressSlot>,
-    /// Where findings go; it is full while the ledger is slow, and the check then waits.
+    /// Where the check reports its progress.
+    pub progress: Arc<ProgressSlot>,
+    /// Where findings go. The channel is full while the ledger is slow, and the check then waits.
     pub parts: mpsc::Sender<AttemptOutput>,
+    /// Set when the check is to stop.
     pub stop: StopFlag,
 }
 
@@ -50,10 +56,10 @@ impl StopFlag {
     }
 }
 
-/// Why there is no summary.
+/// Why a check has no summary.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    #[error("it was to stop")]
+    #[error("the check was stopped")]
     Stopped,
     #[error(transparent)]
     File(#[from] FileError),
@@ -65,7 +71,7 @@ impl Check {
     /// # Errors
     /// See [`CheckError`].
     pub fn run(self, counters: &WorkerCounters) -> Result<RunSummary, CheckError> {
-        let Check { file, rules, tables, list_passes, board, parts, stop } = self;
+        let Check { file, rules, tables, list_passes, progress, parts, stop } = self;
         let options = CheckOptions { list_passes, ..CheckOptions::default() };
         let mut checking =
             FileCheck::new(file, &FileFormat::default(), &rules.rules, &tables, options)?;
@@ -86,7 +92,7 @@ impl Check {
                 bytes: checking.bytes_done(),
                 concluded: concluded.map(|rules| (rules, of)),
             };
-            board.put(|reporting, now| {
+            progress.put(|reporting, now| {
                 reporting.see(now, reached, &found);
                 reporting.tallies(
                     checking.tallies().chain(failed.iter().map(|(rule, tally)| (rule, tally))),
@@ -114,7 +120,7 @@ fn failed(finding: &Finding) -> (RuleId, RuleTally) {
     (finding.rule.clone(), RuleTally { counts, took_us: Some(0) })
 }
 
-/// The engine's summary, with the rules it was not given.
+/// The engine's summary, with the rules that could not be compiled.
 fn with_failed(mut summary: RunSummary, failed: u64, stored: u64) -> RunSummary {
     summary.counts.add(Severity::Error, failed);
     summary.stored = stored;

@@ -1,4 +1,4 @@
-//! What a worker counts, for whoever shows it.
+//! What a worker counts, for metrics.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,16 +14,20 @@ use schemas::{ids::RuleId, run::RuleTally};
 /// How an attempt ended for this worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttemptResult {
+    /// The check completed.
     Completed,
+    /// The run failed.
     Failed,
+    /// The run was cancelled.
     Cancelled,
-    /// Given back, to be tried again.
+    /// The run was given back, to be tried again.
     Released,
     /// Another worker has the run.
     Lost,
 }
 
 impl AttemptResult {
+    /// All results.
     pub const ALL: [AttemptResult; 5] = [
         AttemptResult::Completed,
         AttemptResult::Failed,
@@ -32,6 +36,7 @@ impl AttemptResult {
         AttemptResult::Lost,
     ];
 
+    /// The name of the result in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             AttemptResult::Completed => "completed",
@@ -43,21 +48,24 @@ impl AttemptResult {
     }
 }
 
-/// Totals since the worker began; `running` is of this moment.
+/// Totals since the worker started. `running` is the current number.
 #[derive(Default)]
 pub struct WorkerCounters {
+    /// Attempts taken.
     pub taken: AtomicU64,
+    /// Attempts in progress.
     pub running: AtomicU64,
-    /// Rows of attempts that completed.
+    /// Rows checked by completed attempts.
     pub rows: AtomicU64,
     ended: [AtomicU64; AttemptResult::ALL.len()],
     rule_micros: Mutex<BTreeMap<String, u64>>,
 }
 
-/// How rules are called that a tenant brought: their ids are the tenant's.
+/// The metric label for the rules of tenants, whose ids belong to the tenants.
 const CUSTOM: &str = "custom";
 
 impl WorkerCounters {
+    /// The number of attempts with this result.
     pub fn ended(&self, how: AttemptResult) -> u64 {
         self.ended[how as usize].load(Relaxed)
     }
@@ -66,7 +74,7 @@ impl WorkerCounters {
         self.ended[how as usize].fetch_add(1, Relaxed);
     }
 
-    /// Microseconds per rule, of those that come with the program by their ids.
+    /// Microseconds spent per rule. Built-in rules appear by their ids, all others under one name.
     pub fn rule_micros(&self) -> BTreeMap<String, u64> {
         self.rule_micros.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,8 +1,8 @@
-//! A fault in the midst of an attempt.
+//! A fault during an attempt.
 
 use std::error::Error;
 
-/// What an attempt cannot go on from, and another perhaps can.
+/// A fault that stops an attempt; another attempt may succeed.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
 pub struct AttemptFault {

@@ -1,4 +1,4 @@
-//! The file of a run: opened for the thread that checks it, and removed once nothing needs it.
+//! The file of a run: opened for the thread that checks it, and removed when no run needs it.
 
 use std::{
     fs::File,
@@ -15,7 +15,8 @@ use tokio::{runtime::Handle, time::timeout};
 use super::fault::AttemptFault;
 use crate::work::Work;
 
-/// How long the store may take for the next piece of a file, or to begin. Past it the attempt met a fault.
+/// How long the store may take to answer or to deliver the next piece of a file. Past it, the
+/// attempt has met a fault.
 const STORE_WITHIN: Duration = Duration::from_secs(5);
 /// Old files looked up at once.
 const TOGETHER: usize = 100;
@@ -31,10 +32,10 @@ pub enum OpenFile {
 }
 
 impl OpenFile {
-    /// `None` when the store has no such file.
+    /// Opens a file. `None` when the store has no such file.
     ///
     /// # Errors
-    /// When the store fails, or holds something of another length.
+    /// When the store fails, or holds a file of another length.
     pub async fn open(
         files: &dyn ObjectStore,
         tenant: &TenantId,
@@ -43,15 +44,15 @@ impl OpenFile {
     ) -> Result<Option<Self>, AttemptFault> {
         let opened = timeout(STORE_WITHIN, files.get(&Path::from(file.path(tenant)))).await;
         let found = match opened
-            .map_err(|late| AttemptFault::new("the store of files did not answer", late))?
+            .map_err(|late| AttemptFault::new("the file store did not answer", late))?
         {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(AttemptFault::new("the store of files failed", error)),
+            Err(error) => return Err(AttemptFault::new("the file store failed", error)),
         };
         if found.meta.size != bytes {
             let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
-            return Err(AttemptFault::new("the store of files holds another length", cut));
+            return Err(AttemptFault::new("the file store holds a file of another length", cut));
         }
         Ok(Some(match found.payload {
             GetResultPayload::File(file, _) => OpenFile::Local(file),
@@ -80,7 +81,7 @@ impl Read for OpenFile {
     }
 }
 
-/// Removes a run's file, unless another run needs it. What fails is left to [`remove_old`].
+/// Removes the file of a run, unless another run needs it. A failure is left to [`remove_old`].
 pub async fn remove(files: &dyn ObjectStore, work: &dyn Work, tenant: &TenantId, file: &FileId) {
     let named = (tenant.clone(), file.clone());
     if let Ok(needed) = work.in_use(std::slice::from_ref(&named)).await
@@ -95,17 +96,17 @@ async fn remove_both(files: &dyn ObjectStore, (tenant, file): &(TenantId, FileId
         match files.delete(&Path::from(path)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a file was not removed");
+                tracing::warn!(error = &error as &dyn std::error::Error, "removing a file failed");
             }
         }
     }
 }
 
-/// Removes files older than `age` that no run needs: those nobody asked a run for, or whose run failed and was not asked for
-/// again.
+/// Removes files older than `age` that no run needs: files for which nobody requested a run, and
+/// files of failed runs that nobody retried.
 ///
 /// # Errors
-/// What the store or the ledger failed with.
+/// When the store or the ledger fails.
 pub async fn remove_old(
     files: &dyn ObjectStore,
     work: &dyn Work,
@@ -119,7 +120,7 @@ pub async fn remove_old(
         let listed: Vec<ObjectMeta> = listed
             .into_iter()
             .collect::<Result<_, _>>()
-            .map_err(|error| AttemptFault::new("the store of files did not list them", error))?;
+            .map_err(|error| AttemptFault::new("listing the file store failed", error))?;
         let mut old: Vec<_> = listed
             .iter()
             .filter(|meta| is_old(meta))
@@ -132,7 +133,7 @@ pub async fn remove_old(
         let needed = work
             .in_use(&old)
             .await
-            .map_err(|error| AttemptFault::new("files in use were not found out", error))?;
+            .map_err(|error| AttemptFault::new("finding the files in use failed", error))?;
         for file in old.iter().filter(|file| !needed.contains(*file)) {
             remove_both(files, file).await;
         }

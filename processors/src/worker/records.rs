@@ -1,4 +1,5 @@
-//! What a worker says of an attempt, as records with ids that a repetition shares: said twice is said once.
+//! The records that a worker appends about an attempt. Their ids are derived from the attempt, so a
+//! repeated record has one effect.
 
 use std::time::Duration;
 
@@ -17,14 +18,16 @@ use crate::{
 
 /// The source of workers' records.
 pub const SOURCE: &str = "clinicwire-workers";
-/// How long the log may take. Above its own limits: it only keeps one that hangs from holding an attempt for ever.
+/// How long the log may take. The limit is above the log's own limits, and only prevents a log that
+/// hangs from holding an attempt forever.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub type OutgoingRecord = (&'static str, WireRecord);
 
-/// The record of `command` about the job's attempt. `what` tells it from the attempt's others, in 19 characters at most.
+/// The record of `command` about the job's attempt. `what` distinguishes the records of one
+/// attempt, and has at most 19 characters.
 pub fn record(job: &Job, what: &str, command: Command) -> OutgoingRecord {
-    // The random part alone names the run within its tenant, and leaves room for the rest.
+    // The random part of the id identifies the run within its tenant, and leaves room for the rest.
     let run = job.run.as_str();
     let id = format!("{}.a{}.{what}", &run[run.len() - TICKET_HEX..], job.attempt);
     let record = CommandRecord {
@@ -38,18 +41,19 @@ pub fn record(job: &Job, what: &str, command: Command) -> OutgoingRecord {
     (RUNS_TOPIC, record.to_wire())
 }
 
-/// That the job's attempt began.
+/// The record that the job's attempt started.
 pub fn start(job: &Job) -> OutgoingRecord {
     record(job, "start", Command::StartRun { attempt: job.attempt })
 }
 
-/// How the job's attempt ended.
+/// The record of how the job's attempt ended.
 pub fn end(job: &Job, command: &Command) -> OutgoingRecord {
     record(job, "end", command.clone())
 }
 
-/// A run's place in line. It may have the same place again later, so each saying is one of its own.
-pub fn place(place: &RunPlace, random: u128) -> OutgoingRecord {
+/// The record of a run's place in line. A run may return to a place it had before, so each record
+/// has an id of its own.
+pub fn place_record(place: &RunPlace, random: u128) -> OutgoingRecord {
     let RunPlace { tenant, run, attempt, ahead } = place;
     let record = CommandRecord {
         aggregate: schemas::ids::Aggregate::run(tenant, run),
@@ -62,17 +66,18 @@ pub fn place(place: &RunPlace, random: u128) -> OutgoingRecord {
     (RUNS_TOPIC, record.to_wire())
 }
 
-/// Says records once.
+/// Appends records once.
 ///
 /// # Errors
-/// When the log did not acknowledge them in time.
+/// When the log does not acknowledge them in time.
 pub async fn append(log: &dyn Log, records: &[OutgoingRecord]) -> Result<(), AppendError> {
     timeout(PATIENCE, log.append(records))
         .await
         .unwrap_or_else(|late| Err(AppendError(Some(late.into()))))
 }
 
-/// Says records until the log has acknowledged them, however long that takes: dropped when it is no longer needed.
+/// Appends records until the log acknowledges them, however long that takes. The caller drops the
+/// future when the records are no longer needed.
 pub async fn append_until_acknowledged(log: &dyn Log, records: &[OutgoingRecord]) {
     let patiently = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))
@@ -84,9 +89,9 @@ pub async fn append_until_acknowledged(log: &dyn Log, records: &[OutgoingRecord]
         .notify(|error, _| {
             tracing::warn!(
                 error = error as &dyn std::error::Error,
-                "the log did not take a worker's records"
+                "the log did not acknowledge the records of a worker"
             );
         })
         .await;
-    said.expect("it is said until it was heard");
+    said.expect("the append is retried until it succeeds");
 }

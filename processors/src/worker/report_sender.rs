@@ -1,5 +1,5 @@
-//! Reports of a running attempt, on a task of their own: the check never waits for the log, and what changed while the log
-//! was slow is told at once and together.
+//! Sends the reports of a running attempt on a task of its own. So the check never waits for the
+//! log, and changes during a slow append go into one report.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{log::Log, work::Job};
 
-/// Where the check leaves how far it is.
+/// Where the check leaves its progress for the report task.
 pub struct ProgressSlot {
     pub begun: Instant,
     reporting: Mutex<Reporting>,
@@ -32,7 +32,7 @@ impl ProgressSlot {
         }
     }
 
-    /// Lets `put` change what there is to tell.
+    /// Lets `put` change the pending report.
     pub fn put<T>(&self, put: impl FnOnce(&mut Reporting, std::time::Duration) -> T) -> T {
         let answer = put(&mut self.lock(), self.begun.elapsed());
         self.changed.notify_one();
@@ -53,7 +53,7 @@ impl ProgressSlot {
                 }
                 Some(due) => tokio::select! {
                     () = sleep_until(due) => {}
-                    // It may be due sooner now.
+                    // The report may now be due sooner.
                     () = self.changed.notified() => {}
                 },
                 None => self.changed.notified().await,
@@ -62,22 +62,22 @@ impl ProgressSlot {
     }
 }
 
-/// Tells until it is stopped; dropped, it says no further word.
+/// The task that sends reports until it is stopped. Dropping it sends nothing more.
 pub struct ReportSender {
     task: JoinSet<()>,
     stop: oneshot::Sender<()>,
 }
 
 impl ReportSender {
-    /// Says that the attempt began, and from then on what the board shows.
-    pub fn begin(log: Arc<dyn Log>, job: Job, board: Arc<ProgressSlot>) -> Self {
+    /// Appends the start of the attempt, and from then on the reports in the slot.
+    pub fn begin(log: Arc<dyn Log>, job: Job, slot: Arc<ProgressSlot>) -> Self {
         let (stop, stopped) = oneshot::channel();
         let mut task = JoinSet::new();
-        task.spawn(tell(log, job, board, stopped));
+        task.spawn(tell(log, job, slot, stopped));
         Self { task, stop }
     }
 
-    /// Waits until what was begun to be said is heard, and says nothing more.
+    /// Waits until the records in progress are acknowledged, and sends nothing more.
     pub async fn stop(mut self) {
         drop(self.stop);
         while self.task.join_next().await.is_some() {}
@@ -87,14 +87,14 @@ impl ReportSender {
 async fn tell(
     log: Arc<dyn Log>,
     job: Job,
-    board: Arc<ProgressSlot>,
+    slot: Arc<ProgressSlot>,
     mut stop: oneshot::Receiver<()>,
 ) {
     let mut records = vec![start(&job)];
     for number in 1_u32.. {
         let report = tokio::select! {
             biased;
-            report = board.due() => Some(report),
+            report = slot.due() => Some(report),
             _ = &mut stop => None,
         };
         let over = report.is_none();

@@ -1,4 +1,5 @@
-//! What is told of an attempt, and when. Pure: moments are durations since the attempt began.
+//! Which reports of an attempt are due, and what they contain. Pure: times are durations since the
+//! attempt started.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,11 +17,12 @@ mod rate;
 
 use rate::SmoothedRate;
 
-/// Between two reports: four a second at most, and each change is told within that time.
+/// The gap between two reports: at most four reports per second, and each change is reported within
+/// that time.
 const GAP: Duration = Duration::from_millis(250);
-/// No estimate before: the first rows say little about the rest.
+/// No time estimate before this: the first rows say little about the rest.
 const NO_ESTIMATE: Duration = Duration::from_secs(2);
-/// Thousandths of the whole that are behind when all rows were read, and when all rules concluded.
+/// Progress in thousandths when all rows are read, and when all rules have concluded.
 const READ: f64 = 900.0;
 const CONCLUDED: f64 = 950.0;
 
@@ -29,25 +31,25 @@ const CONCLUDED: f64 = 950.0;
 pub struct CheckProgress {
     pub rows: u64,
     pub bytes: u64,
-    /// Rules that concluded, of how many, once all rows were read.
+    /// Rules that have concluded, out of how many, once all rows are read.
     pub concluded: Option<(u32, u32)>,
 }
 
-/// One attempt as it is told.
+/// The reports of one attempt.
 pub struct Reporting {
     progress: RunProgress,
-    /// As [`RunProgress::permille`], before rounding.
+    /// The value of [`RunProgress::permille`] before rounding.
     permille: f64,
     rows: SmoothedRate,
     permilles: SmoothedRate,
     counts: FindingCounts,
     tallies: BTreeMap<RuleId, RuleTally>,
-    /// Rules whose tally changed since it was told.
+    /// Rules whose tally changed since the last report.
     changed: BTreeSet<RuleId>,
-    /// The first findings, of which so many were told.
+    /// The first findings, and how many of them were already reported.
     first: Vec<Finding>,
     told: usize,
-    /// When something was told last; what is there to tell, and whether at once.
+    /// When the last report was taken.
     last: Option<Duration>,
     news: Pending,
 }
@@ -60,7 +62,8 @@ enum Pending {
 }
 
 impl Reporting {
-    /// Of a file of so many bytes. That the attempt began is news.
+    /// Starts the reports of an attempt at a file of `bytes_total` bytes. The first report is due
+    /// at once.
     pub fn new(bytes_total: u64) -> Self {
         let progress = RunProgress {
             phase: RunPhase::Reading,
@@ -87,7 +90,7 @@ impl Reporting {
         }
     }
 
-    /// The check got so far, and found these since the last time.
+    /// Records how far the check is, and the findings since the last call.
     pub fn see(&mut self, now: Duration, reached: CheckProgress, found: &[Finding]) {
         let CheckProgress { rows, bytes, concluded } = reached;
         let of_bytes = self.progress.bytes_total.max(1) as f64;
@@ -113,7 +116,7 @@ impl Reporting {
         }
     }
 
-    /// Rules' tallies stand so.
+    /// Records the current tallies of rules.
     pub fn tallies<'t>(&mut self, tallies: impl IntoIterator<Item = (&'t RuleId, &'t RuleTally)>) {
         let mut changed = false;
         for (rule, tally) in tallies {
@@ -139,13 +142,13 @@ impl Reporting {
         }
     }
 
-    /// All is judged, and is stored now.
+    /// Records that the check is done and its results are being stored.
     pub fn store(&mut self, now: Duration) {
         self.enter(RunPhase::Storing);
         self.advance(now, self.progress.rows_done, CONCLUDED);
     }
 
-    /// When the next report is due; `None` while there is nothing to tell.
+    /// When the next report is due. `None` while there is nothing to report.
     pub fn due(&self) -> Option<Duration> {
         match self.news {
             Pending::Nothing => None,
@@ -154,7 +157,7 @@ impl Reporting {
         }
     }
 
-    /// What there is to tell, which then counts as told.
+    /// Takes the report of everything that changed since the last one.
     pub fn report(&mut self, now: Duration) -> RunReport {
         self.last = Some(now);
         self.news = Pending::Nothing;
@@ -167,7 +170,7 @@ impl Reporting {
         RunReport { progress: self.progress.clone(), counts: self.counts, rules, findings }
     }
 
-    /// The last report: all is done.
+    /// Takes the last report, when everything is done.
     pub fn last_report(&mut self, now: Duration) -> RunReport {
         self.enter(RunPhase::Storing);
         self.advance(now, self.progress.rows_done, 1000.0);
@@ -207,7 +210,7 @@ impl Reporting {
     }
 }
 
-/// Rounded down; a rate past four billion is four billion.
+/// Rounds down. A rate above four billion becomes four billion.
 fn whole(number: f64) -> u32 {
     number as u32
 }

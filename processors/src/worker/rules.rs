@@ -1,4 +1,4 @@
-//! Rules made ready, per tenant, for as long as the tenant's stay as they are.
+//! Compiled rules per tenant, kept while the tenant's rules do not change.
 
 use std::{
     collections::HashMap,
@@ -16,18 +16,20 @@ use schemas::{
 use super::fault::AttemptFault;
 use crate::work::{StoredRules, Work};
 
-/// Tenants whose rules are held. Past it all are let go and made again when a run asks: a few milliseconds each.
+/// Most tenants whose rules are kept. Past it all are dropped and compiled again on demand, which
+/// takes a few milliseconds each.
 const HELD: usize = 1_000;
 
-/// What a run goes by.
+/// The rules that a run applies.
 pub struct ReadyRules {
     pub rules: Rules,
-    /// Rules that were taken once and cannot be applied any more: each is told as failed, and stops no other.
+    /// Rules that were accepted once and can no longer be applied. Each is reported as failed, and
+    /// stops no other rule.
     pub unusable: Vec<RuleId>,
 }
 
 impl ReadyRules {
-    /// Those that are enabled, of these.
+    /// Compiles the enabled rules.
     pub fn new(rules: &[Rule]) -> Self {
         let (good, bad): (Vec<Rule>, Vec<Rule>) = rules
             .iter()
@@ -37,15 +39,16 @@ impl ReadyRules {
         let unusable = bad.into_iter().map(|rule| rule.id);
         match Rules::compile(&good) {
             Ok(rules) => Self { rules, unusable: unusable.collect() },
-            // What is valid by itself can only collide with another of its id, and a tenant has each id once.
+            // Rules that are valid on their own can only conflict when two have the same id, and a
+            // tenant has each id once.
             Err(_) => Self {
-                rules: Rules::compile(&[]).expect("no rule is no wrong rule"),
+                rules: Rules::compile(&[]).expect("an empty set of rules compiles"),
                 unusable: unusable.chain(good.into_iter().map(|rule| rule.id)).collect(),
             },
         }
     }
 
-    /// What is told of rules that cannot be applied.
+    /// The findings that report rules that cannot be applied.
     pub fn failed(&self) -> Vec<Finding> {
         let failed = |rule: &RuleId| Finding {
             row: 0,
@@ -59,9 +62,9 @@ impl ReadyRules {
     }
 }
 
-/// Every tenant's rules this worker has used.
+/// The rules of every tenant that this worker has used.
 pub struct TenantRules {
-    /// Of tenants that have stored none.
+    /// The rules of tenants that have stored none.
     otherwise: Vec<Rule>,
     held: Mutex<HashMap<TenantId, (Position, Arc<ReadyRules>)>>,
 }
@@ -71,10 +74,10 @@ impl TenantRules {
         Self { otherwise, held: Mutex::default() }
     }
 
-    /// The tenant's rules as they stand now.
+    /// The current rules of the tenant.
     ///
     /// # Errors
-    /// When the ledger does not say whether they changed.
+    /// When the ledger cannot tell whether the rules changed.
     pub async fn of(
         &self,
         work: &dyn Work,
@@ -85,7 +88,7 @@ impl TenantRules {
         let changed = work
             .rules(tenant, known)
             .await
-            .map_err(|error| AttemptFault::new("rules were not read", error))?;
+            .map_err(|error| AttemptFault::new("reading the rules failed", error))?;
         let stored = match (changed, held) {
             (Some(stored), _) => stored,
             (None, Some((_, ready))) => return Ok(ready),
@@ -93,8 +96,9 @@ impl TenantRules {
         };
         let rules = if stored.rules.is_empty() { self.otherwise.clone() } else { stored.rules };
         let ready = tokio::task::spawn_blocking(move || ReadyRules::new(&rules)).await;
-        let ready =
-            Arc::new(ready.map_err(|error| AttemptFault::new("rules were not made ready", error))?);
+        let ready = Arc::new(
+            ready.map_err(|error| AttemptFault::new("compiling the rules failed", error))?,
+        );
         let mut held = self.held();
         if held.len() >= HELD {
             held.clear();

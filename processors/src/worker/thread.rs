@@ -4,12 +4,12 @@ use std::error::Error;
 
 use tokio::task::spawn_blocking;
 
-/// Runs `work` on a thread of its own, which stands back behind whatever else has something to do: a thread that has stood
-/// back may not come forward again, so it is none of the runtime's. One of those waits for it, so that the runtime knows
-/// of work under way.
+/// Runs `work` on a new thread with the lowest priority. A thread that has lowered its priority may
+/// not be able to raise it again, so it is not a thread of the runtime. One thread of the runtime
+/// waits for it, so that the runtime knows of the work.
 ///
 /// # Errors
-/// When it panicked, or no thread could be had.
+/// When `work` panics, or no thread can be started.
 pub(super) async fn run_on_idle_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Box<dyn Error + Send + Sync>> {
@@ -19,12 +19,13 @@ pub(super) async fn run_on_idle_thread<T: Send + 'static>(
     };
     let done =
         move || std::thread::Builder::new().name("check".to_owned()).spawn(run).map(|it| it.join());
-    spawn_blocking(done).await??.map_err(|_| "it panicked".into())
+    spawn_blocking(done).await??.map_err(|_| "the thread panicked".into())
 }
 
-/// A file is worth less than the next position of somebody who waits: the thread gets what nobody else wants of a core,
-/// and gives it back at once. A machine that is never idle checks slowly, under a lease that is kept all the same. On
-/// Linux, where threads have a policy of their own.
+/// Lowers the priority of this thread. The next position of a waiting patient matters more than a
+/// file, so the thread gets only the CPU time that nothing else wants, and gives it back at once. A
+/// machine that is never idle checks slowly, but the lease is still extended. Only Linux has
+/// scheduling policies per thread.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
     {
@@ -38,7 +39,7 @@ fn lower_priority() {
         {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
-                "a check keeps its thread's priority"
+                "lowering the priority of a check failed"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! What each entry of a location's views says.
+//! The content of each entry of a location's views.
 
 use schemas::{
     appointment::{AppointmentView, ScheduleEntry, ScheduleHead, ScheduleTicket},
@@ -34,7 +34,8 @@ impl Location {
             start: fact.start,
             end: fact.end,
             late: appointment.late,
-            // A later day's keeps the name it was told by: a doctor's new name is not looked up in every day there is.
+            // An appointment on a later day keeps the name that its fact gave. Otherwise a doctor's
+            // new name would have to be applied to every day.
             doctor: match (today, doctor) {
                 (true, Some(doctor)) => Some(doctor.name.clone()),
                 _ => fact.doctor.as_ref().map(|doctor| doctor.name.clone()),
@@ -62,7 +63,7 @@ impl Location {
 
     pub(super) fn queue_head(&self, id: &QueueId, queue: &Queue) -> QueueHead {
         let (stations, serving) =
-            self.tallies.get(id).map_or((0, 0), |t| (t.stations, t.in_service.min(1)));
+            self.indexes.tallies.get(id).map_or((0, 0), |t| (t.stations, t.in_service.min(1)));
         QueueHead {
             name: queue.name.clone(),
             state: queue.state,
@@ -74,7 +75,7 @@ impl Location {
     }
 
     pub(super) fn board_queue(&self, id: &QueueId, queue: &Queue) -> BoardQueue {
-        let waiting = self.tallies.get(id).map_or(0, |tally| tally.waiting.len());
+        let waiting = self.indexes.tallies.get(id).map_or(0, |tally| tally.waiting.len());
         BoardQueue {
             name: queue.name.clone(),
             state: queue.state,
@@ -131,7 +132,7 @@ impl Location {
         }
     }
 
-    /// What the patient of a ticket that is over sees.
+    /// The last state of an ended ticket, as its patient sees it.
     fn last_view(&self, ticket: &Ticket) -> TicketView {
         let standing = &ticket.standing;
         let queue = self.header.queues.get(&standing.queue);

@@ -82,7 +82,7 @@ impl Watch {
         let some = |wanted: &dyn Fn(&Appointment) -> bool| -> Vec<Appointment> {
             self.appointments().filter(|one| wanted(one)).map(copy).collect()
         };
-        if let Some((from, until)) = location.lacks_days(at) {
+        if let Some((from, until)) = location.missing_days(at) {
             let lacking =
                 some(&|one| one.day.as_deref().is_some_and(|day| from < day && day <= &*until));
             location.add_days(until, lacking);

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-/// How long the past counts: after this time it has lost two thirds of its weight.
+/// The memory of the average in seconds: after this time, a sample has lost two thirds of its
+/// weight.
 const MEMORY: f64 = 2.0;
-/// Progress within less than this is one sample with what follows: steps of a millisecond say little.
+/// Progress within less than this counts towards the next sample, because steps of a millisecond
+/// say little.
 const SAMPLE: Duration = Duration::from_millis(100);
 
-/// How fast something grows: an average whose weights fall with age.
+/// The speed of a growing value: an average whose weights fall with age.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SmoothedRate {
-    /// When it was how much, at the last sample.
+    /// The time of the last sample.
     at: Duration,
+    /// The value at the last sample.
     reached: f64,
     per_second: Option<f64>,
 }
@@ -32,7 +35,7 @@ impl SmoothedRate {
         (self.at, self.reached) = (now, reached);
     }
 
-    /// 0 before the first sample.
+    /// The rate, or 0 before the first sample.
     pub fn per_second(&self) -> f64 {
         self.per_second.unwrap_or_default()
     }

@@ -1,5 +1,5 @@
-//! Bringing in what a batch needs to decide: its aggregates, the days their clocks reach, ended tickets and appointments
-//! it names, outcomes of repeats.
+//! Restores what a batch needs in order to decide: its aggregates, the days that their clocks
+//! reach, the ended tickets and appointments that it names, and the outcomes of repeated commands.
 
 use std::collections::{HashMap, HashSet};
 
@@ -23,20 +23,20 @@ use crate::{
     log::LogRecord,
 };
 
-/// Aggregates loaded side by side: about what the ledger's pool of connections serves at once.
-const LOADS_AT_ONCE: usize = 8;
+/// Aggregates restored at the same time: about as many as the ledger's connection pool serves.
+const RESTORES_AT_ONCE: usize = 8;
 
 impl Runner {
-    /// Takes the aggregates of these commands out of the cache, or loads them.
-    pub(super) async fn load(
+    /// Takes the aggregates of these commands out of the cache, or restores them.
+    pub(super) async fn restore(
         &mut self,
         records: &[&LogRecord],
         read: &[Result<CommandRecord, Code>],
     ) -> Result<BatchState, LedgerError> {
         let commands: Vec<&CommandRecord> =
             read.iter().filter_map(|read| read.as_ref().ok()).collect();
-        let answered_ones = commands.iter().filter(|command| is_answered(&command.command));
-        let ids: Vec<_> = answered_ones.map(|command| identity(command)).collect();
+        let with_outcome = commands.iter().filter(|command| is_answered(&command.command));
+        let ids: Vec<_> = with_outcome.map(|command| identity(command)).collect();
         let known = if ids.is_empty() {
             Vec::new()
         } else {
@@ -47,25 +47,26 @@ impl Runner {
             .map(|row| ((row.tenant, row.source, row.outcome.command.clone()), row.outcome))
             .collect();
 
-        let mut asked: HashMap<&Aggregate, AggregateNeeds<'_>> = HashMap::new();
+        let mut needs: HashMap<&Aggregate, AggregateNeeds<'_>> = HashMap::new();
         for (record, read) in records.iter().zip(read) {
             if let Ok(command) = read {
-                let asked = asked.entry(&command.aggregate).or_default();
-                asked.at = asked.at.max(record.at);
-                asked.commands.push(&command.command);
+                let aggregate_needs = needs.entry(&command.aggregate).or_default();
+                aggregate_needs.at = aggregate_needs.at.max(record.at);
+                aggregate_needs.commands.push(&command.command);
             }
         }
-        let mut loads = Vec::with_capacity(asked.len());
-        for (aggregate, asked) in asked {
+        let mut restores = Vec::with_capacity(needs.len());
+        for (aggregate, needs) in needs {
             let cached = self.cache.take(aggregate);
-            loads.push(aggregate_of(&*self.backends.ledger, aggregate, asked, cached));
+            restores.push(restore_aggregate(&*self.backends.ledger, aggregate, needs, cached));
         }
-        let aggregates = stream::iter(loads).buffer_unordered(LOADS_AT_ONCE).try_collect().await?;
+        let aggregates =
+            stream::iter(restores).buffer_unordered(RESTORES_AT_ONCE).try_collect().await?;
         Ok(BatchState { aggregates, outcomes })
     }
 }
 
-/// What a batch asks of one aggregate.
+/// What a batch needs of one aggregate.
 #[derive(Default)]
 struct AggregateNeeds<'a> {
     /// The latest append time of its records.
@@ -73,11 +74,11 @@ struct AggregateNeeds<'a> {
     commands: Vec<&'a Command>,
 }
 
-/// The aggregate with everything the batch needs of it in reach.
-async fn aggregate_of(
+/// Restores the aggregate with everything that the batch needs of it.
+async fn restore_aggregate(
     ledger: &dyn Ledger,
     aggregate: &Aggregate,
-    asked: AggregateNeeds<'_>,
+    needs: AggregateNeeds<'_>,
     cached: Option<AggregateState>,
 ) -> Result<(Aggregate, AggregateState), LedgerError> {
     let mut state = match cached {
@@ -89,11 +90,11 @@ async fn aggregate_of(
     };
     // A location without a version has no parts.
     if let Some(location) = state.location_mut().filter(|location| location.exists()) {
-        if let Some((after, until)) = location.lacks_days(asked.at) {
+        if let Some((after, until)) = location.missing_days(needs.at) {
             let days = answered(ledger.appointments(aggregate, after, &until)).await?;
             location.add_days(until, days);
         }
-        let names = lacking(location, &asked.commands);
+        let names = missing_parts(location, &needs.commands);
         if !names.is_empty() {
             let named = answered(ledger.location_parts(aggregate, &names)).await?;
             location.add_ended(named.tickets);
@@ -103,14 +104,14 @@ async fn aggregate_of(
     Ok((aggregate.clone(), state))
 }
 
-/// What the commands name and the location has not in memory.
-fn lacking(location: &Location, commands: &[&Command]) -> PartNames {
+/// The parts that the commands name and that the location does not have in memory.
+fn missing_parts(location: &Location, commands: &[&Command]) -> PartNames {
     let (mut tickets, mut appointments, mut keys) =
         (HashSet::new(), HashSet::new(), HashSet::new());
     for command in commands {
         let mut ids: Vec<AppointmentId> = command.appointment().into_iter().cloned().collect();
         for ticket in tickets_of(command) {
-            // A ticket that is moved moves its appointment along.
+            // A command that moves a ticket also changes its appointment.
             match location.ticket(&ticket) {
                 Some(held) => ids.extend(held.appointment.clone()),
                 None => {
@@ -121,7 +122,7 @@ fn lacking(location: &Location, commands: &[&Command]) -> PartNames {
         }
         appointments.extend(ids.into_iter().filter(|id| location.appointment(id).is_none()));
         if let Command::ReportAppointment { fact, .. } = command
-            && location.appointment_of(&fact.source, &fact.key).is_none()
+            && location.appointment_by_source(&fact.source, &fact.key).is_none()
         {
             keys.insert((fact.source.clone(), fact.key.clone()));
         }
