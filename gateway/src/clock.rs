@@ -1,4 +1,4 @@
-//! The machine's clock: it judges tokens and sets deadlines, never an order.
+//! The machine's clock. It judges tokens and sets deadlines; it never decides an order.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! Commands on their way: appended to the log here, decided by a processor, answered through the views.
+//! Pending commands: appended to the log here, decided by a processor, answered by a record of views.
 
 use std::{
     sync::{
@@ -19,31 +19,32 @@ use tokio::{sync::oneshot, time::timeout};
 
 use crate::{backends::log::Log, backends::queries::Queries};
 
-/// How long the log may take to acknowledge. Past it the record's fate is unknown, and the answer `try_again`:
-/// the same command id again is harmless.
+/// How long the log may take to acknowledge. Past it the answer is `try_again`, since nobody knows
+/// whether the record was appended. Sending the same command id again is harmless.
 const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a caller waits for the outcome before it is told where to look for it later.
+/// How long a caller waits for the outcome before it gets the address of the outcome instead.
 const OUTCOME_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the authority may take to look an outcome up. Past it: `try_again`.
+/// How long the authority may take to read an outcome. Past it the answer is `try_again`.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
-/// Callers who wait at once on one node: at two seconds each, 5,000 commands a second, far more than a
-/// processor decides. Past it a command is refused with `try_again` before it is appended.
+/// Most callers that wait at once on one node: at two seconds each, 5,000 commands a second, far
+/// more than a processor decides. Past it a command is refused with `try_again` before it is
+/// appended.
 const MAX_WAITERS: usize = 10_000;
 
-/// What a caller can be told after the wait.
+/// The result of submitting a command.
 pub enum Submitted {
     Decided(CommandOutcome),
-    /// Appended, not decided yet.
+    /// The command is appended and not decided yet.
     Pending,
 }
 
 type Key = (TenantId, CommandId);
 
-/// The commands this node appended and somebody waits for.
+/// The commands of this node whose outcome a caller awaits.
 pub struct Commands {
     log: Arc<dyn Log>,
     queries: Arc<dyn Queries>,
-    /// Several callers may wait for one command: a caller that lost its connection asks again.
+    /// Several callers may await one command, since a caller that lost its connection asks again.
     waiting: DashMap<Key, Vec<oneshot::Sender<CommandOutcome>>>,
     waiters: AtomicUsize,
 }
@@ -56,11 +57,11 @@ impl Commands {
     /// Appends the command and waits for its outcome.
     ///
     /// # Errors
-    /// The code under which the record would be parked, or `try_again` when it is unknown whether it was
-    /// appended: the caller may send it again under the same id.
+    /// The code under which the record would be parked, or `try_again` when it is unknown whether the
+    /// record was appended: the caller may send it again under the same id.
     pub async fn submit(&self, record: CommandRecord) -> Result<Submitted, Code> {
         let wire = record.to_wire();
-        // A record its reader cannot take would be parked and its caller wait in vain.
+        // An unreadable record would be parked, and its caller would wait in vain.
         CommandRecord::from_wire(&wire)?;
         let topic = topic_for(record.aggregate.kind());
         let waiter = self.register(record.aggregate.tenant(), record.id)?;
@@ -81,7 +82,7 @@ impl Commands {
         Ok(waiter.outcome().await.map_or(Submitted::Pending, Submitted::Decided))
     }
 
-    /// The outcome of a command that was sent before; waits a little when it is not decided yet.
+    /// Returns the outcome of an earlier command. Waits for it when the command is not decided yet.
     ///
     /// # Errors
     /// `try_again` when the authority does not answer.
@@ -90,7 +91,7 @@ impl Commands {
         tenant: &TenantId,
         command: &CommandId,
     ) -> Result<Option<CommandOutcome>, Code> {
-        // Registered first: an outcome between the look and the wait is then not missed.
+        // Registered before the read, so that an outcome between read and wait is not missed.
         let waiter = self.register(tenant.clone(), command.clone())?;
         let answer = timeout(QUERY_TIMEOUT, self.queries.outcome(tenant, command)).await;
         match answer {
@@ -110,18 +111,18 @@ impl Commands {
         }
     }
 
-    /// Whether an outcome is worth reading on this node.
+    /// Whether a caller on this node awaits the outcome.
     pub fn is_awaited(&self, tenant: &TenantId, command: &CommandId) -> bool {
         self.waiters.load(Ordering::Relaxed) > 0
             && self.waiting.contains_key(&(tenant.clone(), command.clone()))
     }
 
-    /// Hands the outcome to everybody on this node who waits for it.
+    /// Passes the outcome to all callers on this node that await it.
     pub fn answer(&self, tenant: &TenantId, outcome: CommandOutcome) {
         let key = (tenant.clone(), outcome.command.clone());
         if let Some((_, senders)) = self.waiting.remove(&key) {
             for sender in senders {
-                // Who gave up meanwhile finds the outcome by its id.
+                // A caller that gave up meanwhile finds the outcome by its id.
                 let _ = sender.send(outcome.clone());
             }
         }
@@ -139,7 +140,7 @@ impl Commands {
     }
 }
 
-/// A place in the map of waiting callers, given back however the wait ends.
+/// A place among the waiting callers, freed when dropped.
 struct Waiter<'a> {
     commands: &'a Commands,
     key: Key,

@@ -1,7 +1,7 @@
-//! Uploaded files, in the store of files until a worker has checked them.
+//! Uploaded files, in the file store until a worker has checked them.
 //!
-//! A file is an object and, beside it, a small object of JSON that says what it is. The second is written last, so
-//! that a file exists only when it is whole.
+//! A file is one object with its bytes and a small JSON object, its label. The label is written last,
+//! so a file exists only when it is whole.
 
 use std::{
     io::{self, Read},
@@ -29,51 +29,55 @@ use tokio::{
 
 use crate::random;
 
-/// Bytes a file may have unless somebody says otherwise: twice the month of the largest clinic seen. More is
+/// Default of the largest file, in bytes: twice the month of the largest clinic seen. More is
 /// `too_large`.
 pub const MAX_FILE: u64 = 50 * 1024 * 1024;
-/// Bytes of one part on the way into the store: the least S3 takes. An upload holds two, one being filled while the
-/// other is written.
+/// Bytes of one part on the way into the store: the least that S3 accepts. An upload holds two, one
+/// being filled while the other is written.
 const PART: usize = 5 * 1024 * 1024;
-/// Uploads at once on one node: 160 MiB of parts. Past it: `try_again`.
+/// Most uploads at once on one node: 160 MiB of parts. Past it the answer is `try_again`.
 const MAX_UPLOADS: usize = 16;
-/// How long an upload may bring nothing. Past it the file is `malformed`, and its place free for another.
+/// How long an upload may bring no bytes. Past it the file is `malformed` and its permit is freed.
 pub const STALLED: Duration = Duration::from_secs(20);
-/// How long an upload may take in all: 50 MiB at 230 kbit a second. Past it likewise.
+/// How long an upload may take in all: 50 MiB at 230 kbit/s. Past it the file is `malformed`.
 const UPLOAD_WITHIN: Duration = Duration::from_mins(30);
-/// How long the store may take to say what a file is. Past it: `try_again`.
+/// How long the store may take to return a label. Past it the answer is `try_again`.
 const STORE_WITHIN: Duration = Duration::from_secs(5);
 
-/// The store of files, as a node uses it.
+/// The file store of a node.
 pub struct Files {
     store: Arc<dyn ObjectStore>,
     max: u64,
     uploads: Arc<Semaphore>,
-    /// Where uploads run to their end, whatever becomes of their callers: a part that was written must be removed.
+    /// The runtime on which uploads run to their end even when their callers leave, because written
+    /// parts must be removed.
     runtime: Handle,
 }
 
-/// The right to one upload.
-pub struct Place(#[expect(dead_code, reason = "it is held, not looked at")] OwnedSemaphorePermit);
+/// The permit for one upload.
+pub struct UploadPermit(
+    #[expect(dead_code, reason = "it is held, not looked at")] OwnedSemaphorePermit,
+);
 
-/// What is known of a file, beside it.
+/// The label of a file.
 #[derive(Serialize, Deserialize)]
-struct Label {
+struct FileLabel {
     name: String,
     bytes: u64,
     sha256: String,
-    /// Tag of who sent it, in hex.
+    /// Tag of the sender, in hex.
     owner: String,
 }
 
-/// What arrived, counted and digested on its way.
-struct Received {
+/// The received content: its length and its digest.
+struct ReceivedContent {
     bytes: u64,
     sha256: [u8; 32],
 }
 
 impl Files {
-    /// Must be called on the runtime that outlives the shards.
+    /// # Panics
+    /// Outside a runtime. Call it on the runtime that outlives the shards.
     pub fn new(store: Arc<dyn ObjectStore>, max: u64) -> Self {
         Self {
             store,
@@ -83,15 +87,15 @@ impl Files {
         }
     }
 
-    /// A place for one upload, given back when it is dropped.
+    /// Takes a permit for one upload, freed when dropped.
     ///
     /// # Errors
-    /// `try_again` when as many as this node takes are under way.
-    pub fn place(&self) -> Result<Place, Code> {
-        self.uploads.clone().try_acquire_owned().map(Place).map_err(|_| Code::TryAgain)
+    /// `try_again` when all permits are taken.
+    pub fn place(&self) -> Result<UploadPermit, Code> {
+        self.uploads.clone().try_acquire_owned().map(UploadPermit).map_err(|_| Code::TryAgain)
     }
 
-    /// Bytes a file may have.
+    /// The largest file, in bytes.
     pub fn max(&self) -> u64 {
         self.max
     }
@@ -100,24 +104,25 @@ impl Files {
         &self.runtime
     }
 
-    /// Stores what `content` yields as a new file of the bearer's tenant. An error that `content` yields ends it.
-    /// Nothing stays behind unless it succeeds. Must run to its end: spawn it on [`Files::runtime`].
+    /// Stores `content` as a new file of the bearer's tenant. An error from `content` ends the upload.
+    /// Nothing stays behind unless it succeeds. It must run to its end: spawn it on
+    /// [`Files::runtime`].
     ///
     /// # Errors
-    /// `try_again` when the store fails, `too_large`, `file_empty`,
-    /// `checksum_mismatch`, `malformed` when nothing came for too long, or what `content` yielded.
+    /// `try_again` when the store fails, `too_large`, `file_empty`, `checksum_mismatch`, `malformed`
+    /// when no bytes came for too long, or the error of `content`.
     pub async fn keep(
         &self,
         claims: &Claims,
-        _place: Place,
+        _place: UploadPermit,
         name: String,
         expected: Option<[u8; 32]>,
         content: impl Stream<Item = Result<Bytes, Code>> + Send,
     ) -> Result<RunFile, Code> {
         let file = FileId::from_random(random::bits()?);
         let path = Path::from(file.path(&claims.tenant));
-        let Received { bytes, sha256 } = self.write(&path, expected, content).await?;
-        let label = Label {
+        let ReceivedContent { bytes, sha256 } = self.write(&path, expected, content).await?;
+        let label = FileLabel {
             name,
             bytes,
             sha256: hex(&sha256),
@@ -129,7 +134,7 @@ impl Files {
             self.forget(&path).await;
             return Err(failed(&error));
         }
-        let Label { name, bytes, sha256, .. } = label;
+        let FileLabel { name, bytes, sha256, .. } = label;
         Ok(RunFile { file, name, bytes, sha256 })
     }
 
@@ -138,16 +143,16 @@ impl Files {
         path: &Path,
         expected: Option<[u8; 32]>,
         content: impl Stream<Item = Result<Bytes, Code>> + Send,
-    ) -> Result<Received, Code> {
+    ) -> Result<ReceivedContent, Code> {
         let upload = self.store.put_multipart(path).await.map_err(|error| failed(&error))?;
         let mut parts = WriteMultipart::new_with_chunk_size(upload, PART);
         match self.fill(&mut parts, expected, content).await {
-            // It aborts by itself when it fails.
+            // A failed completion aborts by itself.
             Ok(received) => parts.finish().await.map(|_| received).map_err(|error| failed(&error)),
             Err(code) => {
                 if let Err(error) = parts.abort().await {
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "what arrived of an upload could not be removed");
+                    tracing::warn!(error, "the parts of an upload could not be removed");
                 }
                 Err(code)
             }
@@ -159,7 +164,7 @@ impl Files {
         parts: &mut WriteMultipart,
         expected: Option<[u8; 32]>,
         content: impl Stream<Item = Result<Bytes, Code>> + Send,
-    ) -> Result<Received, Code> {
+    ) -> Result<ReceivedContent, Code> {
         let (mut bytes, mut digest) = (0, Sha256::new());
         let end = Instant::now() + UPLOAD_WITHIN;
         let mut content = std::pin::pin!(content);
@@ -181,7 +186,7 @@ impl Files {
         if expected.is_some_and(|expected| expected != sha256) {
             return Err(Code::ChecksumMismatch);
         }
-        Ok(Received { bytes, sha256 })
+        Ok(ReceivedContent { bytes, sha256 })
     }
 
     async fn forget(&self, path: &Path) {
@@ -193,23 +198,24 @@ impl Files {
         }
     }
 
-    /// What the file is; `None` when the tenant has none under this id.
+    /// Returns the file of this id; `None` when the tenant has no such file.
     ///
     /// # Errors
-    /// `try_again` when the store does not say.
+    /// `try_again` when the store does not answer.
     pub async fn find(&self, tenant: &TenantId, file: &FileId) -> Result<Option<RunFile>, Code> {
         let path = Path::from(file.label_path(tenant));
         let store = self.store.clone();
         let label = self.on_runtime(async move { store.get(&path).await?.bytes().await }).await?;
         let Some(label) = label else { return Ok(None) };
-        let Label { name, bytes, sha256, .. } = serde_json::from_slice(&label).map_err(|_| {
-            tracing::error!("what is known of a file cannot be read");
-            Code::Internal
-        })?;
+        let FileLabel { name, bytes, sha256, .. } =
+            serde_json::from_slice(&label).map_err(|_| {
+                tracing::error!("the label of a file cannot be read");
+                Code::Internal
+            })?;
         Ok(Some(RunFile { file: file.clone(), name, bytes, sha256 }))
     }
 
-    /// The file's bytes, for a thread that may block.
+    /// Opens the bytes of a file for a thread that may block.
     ///
     /// # Errors
     /// `try_again` when the store does not answer.
@@ -226,7 +232,7 @@ impl Files {
         Ok(opened.map(|stream| BlockingRead { stream, piece: Bytes::new(), runtime }))
     }
 
-    /// Asks the store; `None` when it has no such object.
+    /// Awaits the store; `None` when it has no such object.
     async fn on_runtime<T: Send + 'static>(
         &self,
         asked: impl Future<Output = object_store::Result<T>> + Send + 'static,
@@ -236,7 +242,7 @@ impl Files {
             Ok(Ok(Err(object_store::Error::NotFound { .. }))) => Ok(None),
             Ok(Ok(Err(error))) => Err(failed(&error)),
             Ok(Err(_)) => {
-                tracing::warn!("the store of files took too long");
+                tracing::warn!("the file store took too long");
                 Err(Code::TryAgain)
             }
             Err(_) => Err(Code::Internal),
@@ -244,7 +250,7 @@ impl Files {
     }
 }
 
-/// A file read by a thread that may block: never one of a runtime's own.
+/// A file that is read by a thread that may block, never by a thread of a runtime.
 pub struct BlockingRead {
     stream: BoxStream<'static, object_store::Result<Bytes>>,
     piece: Bytes,
@@ -267,7 +273,7 @@ impl Read for BlockingRead {
 }
 
 fn failed(error: &object_store::Error) -> Code {
-    tracing::warn!(error = error as &dyn std::error::Error, "the store of files failed");
+    tracing::warn!(error = error as &dyn std::error::Error, "the file store failed");
     Code::TryAgain
 }
 
@@ -275,8 +281,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The name of a file as clerks are shown it: without folders, without characters that cannot be seen or that turn
-/// the direction of writing, not longer than any text on a screen.
+/// The name of a file as clerks see it: without folders, without invisible characters or those that
+/// change the direction of writing, and no longer than any text on a screen.
 pub fn shown_name(given: &str) -> String {
     const NAMELESS: &str = "claims.csv";
     let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

@@ -1,5 +1,5 @@
-//! Everything a node counts. Label values come from closed sets: no id, name or subject is ever
-//! one.
+//! The metrics of a node. Label values come from closed sets and never contain an id, a name or a
+//! subject.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,17 +23,17 @@ const DELAY_SECONDS: &[f64] = &[
 pub struct PerKind<T>([T; Channel::KINDS.len()]);
 
 impl<T> PerKind<T> {
-    /// Finds or makes the metric of each kind with `of`.
+    /// Makes the metric of each kind.
     fn new(of: impl Fn(&'static str) -> T) -> Self {
         Self(Channel::KINDS.map(of))
     }
 
-    pub fn of(&self, channel: &Channel) -> &T {
+    pub fn for_channel(&self, channel: &Channel) -> &T {
         &self.0[channel.kind_index()]
     }
 }
 
-/// How a connection came.
+/// The transport of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     WebSocket,
@@ -50,12 +50,12 @@ impl Transport {
 pub struct PerTransport<T>([T; Transport::NAMES.len()]);
 
 impl<T> PerTransport<T> {
-    /// Finds or makes the metric of each transport with `of`.
+    /// Makes the metric of each transport.
     fn new(of: impl Fn(&'static str) -> T) -> Self {
         Self(Transport::NAMES.map(of))
     }
 
-    pub fn of(&self, transport: Transport) -> &T {
+    pub fn for_transport(&self, transport: Transport) -> &T {
         &self.0[transport as usize]
     }
 }
@@ -99,8 +99,8 @@ impl Default for Metrics {
     }
 }
 
-/// Builds metrics of one registry. Names and labels are literals, so that a failure is a mistake in
-/// this file which the first test meets.
+/// Builds the metrics of one registry. Names and labels are literals, so a failure is a mistake in
+/// this file that the first test finds.
 struct Builder(Registry);
 
 impl Builder {
@@ -226,7 +226,7 @@ impl Metrics {
                 .add(IntGauge::new("clinicwire_ready", "1 while this node takes new clients.")),
             registry: make.0,
         };
-        // An alert on a rise needs the zero before it.
+        // An alert on an increase needs the zero before it.
         for close in Close::ALL {
             metrics.closes.with_label_values(&[close.reason()]);
         }
@@ -272,7 +272,7 @@ impl Metrics {
     }
 }
 
-/// Whether this node should be sent new clients.
+/// Whether this node should get new clients.
 #[derive(Default)]
 pub struct Readiness {
     caught_up: AtomicBool,
@@ -280,12 +280,12 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Intake reached the end of the log seen at its start, or lost it.
+    /// Notes whether intake has reached the end of the log.
     pub fn set_caught_up(&self, caught_up: bool) {
         self.caught_up.store(caught_up, Ordering::Release);
     }
 
-    /// From now on this node only finishes what it has.
+    /// Makes the node not ready for good: it only finishes what it has.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
     }
@@ -309,8 +309,8 @@ mod tests {
         metrics.close(Close::Slow);
         metrics.command("ticket.call", "applied");
         metrics.error(Code::Forbidden);
-        metrics.deliveries.of(Transport::WebSocket).inc_by(3);
-        metrics.deliveries.of(Transport::SocketIo).inc_by(4);
+        metrics.deliveries.for_transport(Transport::WebSocket).inc_by(3);
+        metrics.deliveries.for_transport(Transport::SocketIo).inc_by(4);
         metrics.upload(Ok(7));
         metrics.upload(Err(Code::TooLarge));
         metrics.http_request("/v1/queues/{queue}", http::StatusCode::OK);

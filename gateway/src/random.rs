@@ -5,7 +5,7 @@ use schemas::codes::Code;
 /// 128 random bits.
 ///
 /// # Errors
-/// `internal` when the operating system has none: nothing weaker is handed out in their place.
+/// `internal` when the operating system has none. Weaker numbers are never used instead.
 pub fn bits() -> Result<u128, Code> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| {

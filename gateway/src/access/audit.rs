@@ -1,4 +1,4 @@
-//! What an admin sees or does of somebody else's is written down first.
+//! The audit of runs: what an admin sees or does of somebody else's run is written first.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,10 +12,11 @@ use tokio::time::timeout;
 
 use crate::{backends::log::Log, clock::now, random};
 
-/// How long the log may take to acknowledge. Past it nothing is shown: JavaScript clients give a reply five seconds.
+/// How long the log may take to acknowledge. Past it nothing is shown. JavaScript clients wait five
+/// seconds for a reply.
 const WITHIN: Duration = Duration::from_secs(3);
 
-/// What was seen or done.
+/// The audited action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// The channel of a run was opened.
@@ -25,12 +26,12 @@ pub enum Action {
     Export,
     Cancel,
     Retry,
-    /// Runs were listed; no run is named.
+    /// Runs were listed; the entry names no run.
     List,
 }
 
 impl Action {
-    /// The word in the record.
+    /// The action's name in the record.
     pub fn as_str(self) -> &'static str {
         match self {
             Action::Open => "run.open",
@@ -44,7 +45,7 @@ impl Action {
     }
 }
 
-/// Writes what is to be audited. A clone writes to the same log.
+/// Writes audit entries. Clones write to the same log.
 #[derive(Clone)]
 pub struct Audit {
     log: Arc<dyn Log>,
@@ -55,12 +56,12 @@ impl Audit {
         Self { log }
     }
 
-    /// Whether it must be written down that the bearer sees this run, or a list of runs when it names none.
+    /// Whether an entry is needed when the bearer sees this run, or a list of runs (`None`).
     pub fn concerns(claims: &Claims, run: Option<&RunId>) -> bool {
         claims.role == Role::Admin && run.is_none_or(|run| !claims.owns(run))
     }
 
-    /// Writes it down, if it must be: whatever it is may be shown or done once this returns `Ok`, and not before.
+    /// Writes an entry if one is needed. The action may be shown or done only after this returns `Ok`.
     ///
     /// # Errors
     /// `try_again` when the log did not acknowledge it in time.
@@ -86,12 +87,12 @@ impl Audit {
             Ok(Err(error)) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "the audit was not acknowledged"
+                    "an audit entry was not acknowledged"
                 );
                 Err(Code::TryAgain)
             }
             Err(_) => {
-                tracing::warn!("the log took too long to acknowledge the audit");
+                tracing::warn!("the log took too long to acknowledge an audit entry");
                 Err(Code::TryAgain)
             }
         }

@@ -1,4 +1,4 @@
-//! Tokens: which keys are trusted, and what a token must be before anything it says is believed.
+//! Tokens: the trusted keys, and the checks a token must pass before its claims are used.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -14,23 +14,24 @@ use schemas::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Largest token that is looked at: it must fit a header line and a first message on a socket. A longer one
-/// is `token_invalid`.
+/// Largest token: it must fit a header line and the first message on a socket. A longer one is
+/// `token_invalid`.
 pub const MAX_TOKEN: usize = 8 * 1024;
-/// Longest subject: it stands in every record and every SSE id.
+/// Longest subject in bytes: it is part of every record and every SSE id.
 pub const MAX_SUBJECT: usize = 128;
-/// How far an issuer's clock may be ahead of ours, in `nbf`: two servers kept by NTP differ by less. `exp` has
-/// no leeway, as a token that ends a second early costs one refresh.
+/// How far an issuer's clock may be ahead of ours in `nbf`: servers with NTP differ by less. `exp`
+/// has no leeway, because a token that ends a second early costs only one refresh.
 const NBF_LEEWAY_MS: Millis = 5_000;
 /// The key id of development tokens.
 const DEVELOPMENT_KID: &str = "insecure-development-key";
-/// What a development key is made of when no words are given: everybody knows them.
+/// The default words of a development key. They are public, so such a key protects nothing.
 pub const WELL_KNOWN_WORDS: &str = "clinicwire development";
-/// Issuer and audience of development tokens.
+/// The issuer and the audience of development tokens.
 const DEVELOPMENT_ISSUER: &str = "clinicwire-development";
 pub const DEFAULT_AUDIENCE: &str = "clinicwire";
 
-/// How an issuer signs. A key verifies the one algorithm it was configured for, whatever a token's header asks.
+/// A signature algorithm. A key verifies only the algorithm it was configured for, whatever the
+/// header of a token asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyAlgorithm {
     Rs256,
@@ -60,7 +61,7 @@ impl KeyAlgorithm {
     }
 }
 
-/// Why a key is not used. The text never quotes the key.
+/// Why a key cannot be used. The text never quotes the key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     #[error("no key is configured: no token could ever be verified")]
@@ -86,7 +87,8 @@ struct Key {
     validation: Validation,
 }
 
-/// The keys and names a gateway trusts, all configured: a token's own `jku`, `x5u` or `jwk` is never followed.
+/// The keys and names that a gateway trusts. All are configured: a token's own `jku`, `x5u` or `jwk`
+/// is never followed.
 #[derive(Clone)]
 pub struct Keys {
     issuer: String,
@@ -95,7 +97,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// No key yet, for tokens that `issuer` issued for `audience`.
+    /// An empty set of keys, for tokens that `issuer` issued for `audience`.
     pub fn new(issuer: impl Into<String>, audience: impl Into<String>) -> Self {
         Self { issuer: issuer.into(), audience: audience.into(), by_kid: HashMap::new() }
     }
@@ -103,7 +105,7 @@ impl Keys {
     /// Trusts a public key under its key id.
     ///
     /// # Errors
-    /// [`KeyError`] when it is no public key of that algorithm, too weak, or the id is taken.
+    /// [`KeyError`] when this is no public key of that algorithm, too weak, or its id is taken.
     pub fn add_pem(
         &mut self,
         kid: &str,
@@ -121,7 +123,7 @@ impl Keys {
             KeyAlgorithm::EdDsa => DecodingKey::from_ed_pem(pem),
         }
         .map_err(KeyError::Unreadable)?;
-        // A key of another curve is only noticed when it is used: use it once, here.
+        // The library notices a key of another curve only on use, so use the key once here.
         jsonwebtoken::crypto::verify("AAAA", b"", &key, algorithm.jwt())
             .map_err(KeyError::Unreadable)?;
         let bytes = key.try_get_as_bytes().map_err(KeyError::Unreadable)?;
@@ -132,7 +134,7 @@ impl Keys {
     }
 
     fn add(&mut self, kid: &str, algorithm: Algorithm, key: DecodingKey) -> Result<(), KeyError> {
-        // The library checks the signature; the claims are checked by `verify`, with the caller's clock.
+        // The library checks the signature only. `verify` checks the claims with the caller's clock.
         let mut validation = Validation::new(algorithm);
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
@@ -145,7 +147,7 @@ impl Keys {
     }
 }
 
-/// A shared secret in place of an issuer's key: for development and demonstrations, never for patients.
+/// A shared secret in place of an issuer's key, for development and demonstrations only.
 #[derive(Clone)]
 pub struct DevelopmentKey([u8; 32]);
 
@@ -154,12 +156,12 @@ impl DevelopmentKey {
         Self(secret)
     }
 
-    /// The same key for the same words, so that several nodes and scripts agree on one.
+    /// The same words give the same key, so that several nodes and scripts agree on one.
     pub fn from_words(words: &str) -> Self {
         Self(Sha256::digest(words.as_bytes()).into())
     }
 
-    /// Trusts this key alone.
+    /// A set of keys that trusts only this key.
     pub fn keys(&self) -> Keys {
         let mut keys = Keys::new(DEVELOPMENT_ISSUER, DEFAULT_AUDIENCE);
         keys.add(
@@ -171,12 +173,12 @@ impl DevelopmentKey {
         keys
     }
 
-    /// The secret behind stream ids that belongs to this key.
+    /// The secret for the ids of SSE events that belongs to this key.
     pub fn grant_secret(&self) -> [u8; 32] {
         self.secret("grant")
     }
 
-    /// One secret per purpose, so that a token is never a valid grant.
+    /// Derives one secret per purpose, so that a token is never a valid grant.
     fn secret(&self, purpose: &str) -> [u8; 32] {
         Sha256::new().chain_update(self.0).chain_update(purpose).finalize().into()
     }
@@ -184,7 +186,7 @@ impl DevelopmentKey {
 
 /// Signs a token that a gateway with this development key accepts from `not_before` until `claims.expires`.
 pub fn development_token(key: &DevelopmentKey, claims: &Claims, not_before: Millis) -> String {
-    let body = Body {
+    let body = TokenBody {
         iss: DEVELOPMENT_ISSUER.to_owned(),
         aud: Audience::One(DEFAULT_AUDIENCE.to_owned()),
         sub: claims.subject.to_string(),
@@ -204,14 +206,14 @@ pub fn development_token(key: &DevelopmentKey, claims: &Claims, not_before: Mill
         .expect("our own claims have a JSON form and HMAC takes any key")
 }
 
-/// The claims on the wire. A claim of the wrong type, or one that is missing here without a default, makes
-/// the whole token invalid; claims of other purposes are ignored.
+/// The claims in a token. A claim of the wrong type, or a missing claim without a default, makes the
+/// whole token invalid. Other claims are ignored.
 #[derive(Serialize, Deserialize)]
-struct Body {
+struct TokenBody {
     iss: String,
     aud: Audience,
     sub: String,
-    /// Seconds since the epoch, which RFC 7519 lets be a fraction.
+    /// Seconds since the Unix epoch. RFC 7519 allows fractions.
     exp: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nbf: Option<f64>,
@@ -245,17 +247,17 @@ impl Audience {
     }
 }
 
-/// Checks tokens. Pure: time is an argument, and nothing is fetched.
+/// Checks tokens. The checks are pure: time is an argument, and nothing is fetched.
 pub struct Verifier {
     keys: Keys,
 }
 
 impl Verifier {
-    /// Takes the keys into use, once it is sure that this build verifies every algorithm: a build without a
-    /// backend for one would only be found out by the first token.
+    /// Uses these keys, after checking that this build verifies every algorithm. Otherwise the first
+    /// token would reveal a build without a backend for its algorithm.
     ///
     /// # Errors
-    /// [`KeyError`] when there is no key, or a known token of some algorithm is judged wrongly.
+    /// [`KeyError`] when there is no key, or when a known token of an algorithm is not verified.
     pub fn new(keys: Keys) -> Result<Self, KeyError> {
         if keys.by_kid.is_empty() {
             return Err(KeyError::NoKeys);
@@ -264,10 +266,10 @@ impl Verifier {
         Ok(Self { keys })
     }
 
-    /// What the bearer of `token` may claim.
+    /// Verifies a token and returns its claims.
     ///
     /// # Errors
-    /// The code that says why the token is refused; nothing of a token with a bad signature is believed.
+    /// The code of the refusal. No claim of a token with a bad signature is used.
     pub fn verify(&self, token: &str, now: Millis) -> Result<Claims, Code> {
         if token.is_empty() {
             return Err(Code::TokenMissing);
@@ -277,25 +279,25 @@ impl Verifier {
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| Code::TokenInvalid)?;
         let key = self.key_for(&header)?;
-        let signed = jsonwebtoken::decode::<Body>(token, &key.key, &key.validation);
+        let signed = jsonwebtoken::decode::<TokenBody>(token, &key.key, &key.validation);
         self.judge(signed.map_err(|_| Code::TokenInvalid)?.claims, now)
     }
 
     fn key_for(&self, header: &Header) -> Result<&Key, Code> {
-        // An extension that must be understood is one we do not understand.
+        // No critical extension is supported.
         if header.crit.is_some() || !header.typ.as_deref().is_none_or(is_access_token) {
             return Err(Code::TokenInvalid);
         }
         let key = match &header.kid {
             Some(kid) => self.keys.by_kid.get(kid),
-            // Issuers with one key often leave the id out.
+            // Issuers with one key often omit the key id.
             None if self.keys.by_kid.len() == 1 => self.keys.by_kid.values().next(),
             None => None,
         };
         key.filter(|key| key.algorithm == header.alg).ok_or(Code::TokenInvalid)
     }
 
-    fn judge(&self, body: Body, now: Millis) -> Result<Claims, Code> {
+    fn judge(&self, body: TokenBody, now: Millis) -> Result<Claims, Code> {
         if body.iss != self.keys.issuer {
             return Err(Code::TokenWrongIssuer);
         }
@@ -331,17 +333,17 @@ impl Verifier {
     }
 }
 
-/// `JWT`, or the type RFC 9068 gives to access tokens: an ID token of OpenID Connect says `JWT` too, and is
-/// kept out by its audience.
+/// Accepts `JWT` and the type of access tokens (RFC 9068). An ID token of OpenID Connect is of type
+/// `JWT` too; its audience keeps it out.
 fn is_access_token(typ: &str) -> bool {
     typ.eq_ignore_ascii_case("JWT")
         || typ.eq_ignore_ascii_case("at+jwt")
         || typ.eq_ignore_ascii_case("application/at+jwt")
 }
 
-/// Seconds as a token has them.
+/// Converts the seconds of a token to milliseconds.
 fn millis(seconds: f64) -> Result<Millis, Code> {
-    /// The end of the year 9999: beyond it a number is a mistake, such as milliseconds.
+    /// The end of the year 9999. A larger number is a mistake, such as milliseconds.
     const LAST: f64 = 253_402_300_800.0;
     if (0.0..LAST).contains(&seconds) {
         Ok((seconds * 1000.0) as Millis)
@@ -350,7 +352,8 @@ fn millis(seconds: f64) -> Result<Millis, Code> {
     }
 }
 
-/// A token of each algorithm, signed by keys that were thrown away, with issuer, audience and times below.
+/// A token of each algorithm, with the issuer, audience and times below. The signing keys were
+/// deleted.
 const KNOWN: [(&str, KeyAlgorithm, &str, &str); 3] = [
     (
         "RS256",
@@ -372,7 +375,7 @@ const KNOWN: [(&str, KeyAlgorithm, &str, &str); 3] = [
     ),
 ];
 const KNOWN_ISSUER: &str = "https://issuer.example";
-/// A moment between `nbf` and `exp` of the known tokens.
+/// A time between `nbf` and `exp` of the known tokens.
 const KNOWN_TIME: Millis = 1_800_000_000_000;
 
 fn self_test() -> Result<(), KeyError> {

@@ -1,5 +1,5 @@
-//! What a stream may carry once its token is out of sight: a one-time ticket opens it, and a sealed copy of
-//! the grant rides in every SSE id, so that the browser's own reconnect resumes although the ticket is spent.
+//! Grants of SSE streams. A one-time ticket opens a stream, and the id of each event carries the
+//! sealed grant, so that a browser's own reconnect resumes although the ticket is spent.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -11,17 +11,18 @@ use sha2::Sha256;
 
 use crate::{backends::short_keys::ShortKeys, random};
 
-/// How long a stream ticket is good for: the time a page needs to open the stream it just asked for.
+/// Lifetime of a stream ticket: the time that a page needs to open the stream it just asked for.
 pub const TICKET_TTL: Duration = Duration::from_secs(30);
-/// Bytes kept of the MAC: 128 bits cannot be guessed, and the id is sent with every frame.
+/// Bytes of the MAC in an id. 128 bits cannot be guessed, and each frame carries the id.
 const MAC_BYTES: usize = 16;
-/// How long the store of short-lived keys may take. Past it the request is answered with `try_again`.
+/// How long the store of short-lived keys may take. Past it the answer is `try_again`.
 const KEYS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Channels of one stream: a browser allows six connections to a host, so a page bundles what it shows.
+/// Most channels of one stream. A browser allows six connections to a host, so a page bundles its
+/// channels. More is `channel_limit`.
 pub const MAX_STREAM_CHANNELS: usize = 8;
 
-/// Who may follow which channels, and until when.
+/// Which channels a subject may follow, and until when.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Grant {
     pub tenant: TenantId,
@@ -30,7 +31,7 @@ pub struct Grant {
     pub channels: Vec<Channel>,
 }
 
-/// Never the subject; a channel hides the id a patient holds by itself.
+/// Hides the subject. A channel hides a patient's id by itself.
 impl fmt::Debug for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { tenant, channels, expires, .. } = self;
@@ -38,7 +39,7 @@ impl fmt::Debug for Grant {
     }
 }
 
-/// The secret all nodes share, ready for use.
+/// The secret that seals grants, shared by all nodes.
 #[derive(Clone)]
 pub struct GrantKey(Hmac<Sha256>);
 
@@ -47,8 +48,8 @@ impl GrantKey {
         Self(Hmac::new_from_slice(secret).expect("HMAC takes a key of any length"))
     }
 
-    /// The grant as the end of an SSE id: `<tenant>.<expiry>.<subject>.<MAC>`, of letters, digits, `-`, `_`
-    /// and `.`. The channels are not in it, because the URL names them; the MAC covers them.
+    /// The grant as the end of an SSE id: `<tenant>.<expiry>.<subject>.<MAC>`, of letters, digits, `-`,
+    /// `_` and `.`. The URL names the channels, so the text omits them; the MAC covers them.
     pub fn seal(&self, grant: &Grant) -> String {
         let mac = self
             .mac(&grant.tenant, &grant.subject, grant.expires, &grant.channels)
@@ -59,10 +60,10 @@ impl GrantKey {
         format!("{}.{:x}.{subject}.{mac}", grant.tenant, grant.expires)
     }
 
-    /// Opens what was sealed for exactly these channels in this order.
+    /// Opens a grant that was sealed for exactly these channels in this order.
     ///
     /// # Errors
-    /// `stream_ticket_invalid` when it was not, `token_expired` when the token behind it has expired.
+    /// `stream_ticket_invalid` for any other text, `token_expired` when the grant has expired.
     pub fn open(&self, sealed: &str, channels: &[Channel], now: Millis) -> Result<Grant, Code> {
         let (grant, mac) = read(sealed, channels).ok_or(Code::StreamTicketInvalid)?;
         self.mac(&grant.tenant, &grant.subject, grant.expires, channels)
@@ -74,7 +75,7 @@ impl GrantKey {
         Ok(grant)
     }
 
-    /// Every field goes in with its length, so that no two grants have the same text.
+    /// Each field is preceded by its length, so that no two grants have the same input.
     fn mac(
         &self,
         tenant: &TenantId,
@@ -110,7 +111,7 @@ fn read(sealed: &str, channels: &[Channel]) -> Option<(Grant, [u8; MAC_BYTES])> 
     Some((Grant { tenant, subject: subject.into(), expires, channels: channels.to_vec() }, mac))
 }
 
-/// A grant as the short-lived keys hold it.
+/// The form of a grant in the store of short-lived keys.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     tenant: TenantId,
@@ -119,7 +120,7 @@ struct Stored {
     channels: Vec<String>,
 }
 
-/// Keeps the grant for [`TICKET_TTL`] under a new one-time ticket.
+/// Stores the grant for [`TICKET_TTL`] under a new one-time ticket.
 ///
 /// # Errors
 /// `try_again` when the short-lived keys do not answer.
@@ -136,7 +137,8 @@ pub async fn issue_ticket(keys: &dyn ShortKeys, grant: &Grant) -> Result<String,
     Ok(ticket)
 }
 
-/// Spends the ticket. The stream's channels are those asked for, in their order; the ticket must cover each.
+/// Spends the ticket. The stream gets the requested channels in their order; the ticket must cover
+/// each.
 ///
 /// # Errors
 /// `stream_ticket_invalid` for a ticket that is unknown, spent, too old or for other channels,
@@ -170,7 +172,7 @@ fn answered<T, E: std::error::Error + 'static>(
         Ok(Err(error)) => {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "a stream ticket could not be kept or spent"
+                "a stream ticket could not be stored or spent"
             );
             Err(Code::TryAgain)
         }

@@ -1,4 +1,4 @@
-//! The backend to the authority: a closed list of reads.
+//! The authority (PostgreSQL), by a closed list of reads.
 
 use schemas::{
     Millis,
@@ -12,72 +12,72 @@ use schemas::{
 
 use crate::{BoxFuture, backends::snapshots::NotRead};
 
-/// A run as lists show it.
+/// One run of a list.
 #[derive(Clone)]
 pub struct ListedRun {
     pub run: RunId,
     pub head: RunHead,
 }
 
-/// Which runs of a tenant, newest first.
+/// Selects runs of a tenant, newest first.
 #[derive(Clone, Default)]
-pub struct RunsAsked {
+pub struct RunsQuery {
     pub state: Option<RunState>,
-    /// Only runs whose id bears this owner's tag.
+    /// Only runs whose id has this owner's tag.
     pub owner: Option<u64>,
-    /// Only those listed behind this one.
+    /// Only runs listed after this one.
     pub after: Option<(Millis, RunId)>,
     pub limit: u32,
 }
 
-/// Which findings of a run's last attempt, in the order they are listed in.
+/// Selects findings of a run's last attempt, in list order.
 #[derive(Clone, Default)]
-pub struct FindingsAsked {
-    /// Empty: all.
+pub struct FindingsQuery {
+    /// Only findings of these severities; all when empty.
     pub severities: Vec<Severity>,
     pub rule: Option<RuleId>,
-    /// Only those listed behind this place.
+    /// Only findings listed after this place.
     pub after: Option<FindingPlace>,
     pub limit: u32,
 }
 
-/// Where a finding stands in its run's list.
+/// The place of a finding in the list of its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FindingPlace {
     pub place: i64,
     pub n: i32,
 }
 
-/// Findings with their places, in the order they are listed in.
+/// Findings with their places, in list order.
 pub type FindingsPage = Vec<(FindingPlace, Finding)>;
 
 pub trait Queries: Send + Sync + 'static {
-    /// A view as the authority holds it: asked when the store of views lost it or is behind.
+    /// Reads a view from the authority, when the view store lost it or is behind.
     fn view<'a>(
         &'a self,
         aggregate: &'a Aggregate,
         view: &'a str,
     ) -> BoxFuture<'a, Result<Option<View>, NotRead>>;
 
-    /// The outcome of a command this service wrote.
+    /// Reads the outcome of a command that a gateway appended.
     fn outcome<'a>(
         &'a self,
         tenant: &'a TenantId,
         command: &'a CommandId,
     ) -> BoxFuture<'a, Result<Option<CommandOutcome>, NotRead>>;
 
-    /// Runs that are kept, newest first.
+    /// Lists the kept runs, newest first.
     fn runs<'a>(
         &'a self,
         tenant: &'a TenantId,
-        asked: &'a RunsAsked,
+        asked: &'a RunsQuery,
     ) -> BoxFuture<'a, Result<Vec<ListedRun>, NotRead>>;
 
-    /// Findings of a run that completed; `None` when there is no such run (any more).
+    /// Lists findings of a completed run; `None` when there is no such run (any more).
     fn findings<'a>(
         &'a self,
         tenant: &'a TenantId,
         run: &'a RunId,
-        asked: &'a FindingsAsked,
+        asked: &'a FindingsQuery,
     ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>>;
 }

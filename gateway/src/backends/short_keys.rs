@@ -1,4 +1,4 @@
-//! The backend to keys that live for seconds and are shared by all nodes: one-time tickets.
+//! Keys that live for seconds and are shared by all nodes: one-time tickets.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{BoxFuture, Source};
 pub struct KeysUnavailable(#[source] pub Source);
 
 pub trait ShortKeys: Send + Sync + 'static {
-    /// Keeps `value` under `key` for `ttl`.
+    /// Stores `value` under `key` for `ttl`.
     fn put<'a>(
         &'a self,
         key: &'a str,
@@ -17,6 +17,6 @@ pub trait ShortKeys: Send + Sync + 'static {
         ttl: Duration,
     ) -> BoxFuture<'a, Result<(), KeysUnavailable>>;
 
-    /// Takes the value away: of all who ask, on any node, at most one gets it.
+    /// Removes and returns the value. Of all callers on all nodes, at most one gets it.
     fn take<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>>;
 }

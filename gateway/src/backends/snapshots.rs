@@ -1,16 +1,16 @@
-//! The backend to the store of live views, as a gateway reads it.
+//! The view store (Redis), as a gateway reads it.
 
 use schemas::{ids::Aggregate, view::View};
 
 use crate::{BoxFuture, Source};
 
-/// What the store says of a view.
+/// The store's answer about a view.
 #[derive(Debug)]
 pub enum Snapshot {
     Held(View),
-    /// The store works and holds no such view.
+    /// The store works and has no such view.
     Absent,
-    /// The generation of the aggregate is missing: the store was emptied and knows nothing of it.
+    /// The generation of the aggregate is missing: the store was emptied.
     Emptied,
 }
 

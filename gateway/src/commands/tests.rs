@@ -11,8 +11,8 @@ use tokio::sync::{Notify, mpsc};
 use super::*;
 use crate::{
     BoxFuture,
-    backends::log::{Fed, NotAppended},
-    backends::queries::{FindingsAsked, FindingsPage, ListedRun, RunsAsked},
+    backends::log::{FeedItem, NotAppended},
+    backends::queries::{FindingsPage, FindingsQuery, ListedRun, RunsQuery},
     backends::snapshots::NotRead,
 };
 
@@ -56,7 +56,7 @@ impl Log for OneLog {
         })
     }
 
-    fn follow(&self) -> mpsc::Receiver<Fed> {
+    fn follow(&self) -> mpsc::Receiver<FeedItem> {
         mpsc::channel(1).1
     }
 }
@@ -94,7 +94,7 @@ impl Queries for Authority {
     fn runs<'a>(
         &'a self,
         _: &'a TenantId,
-        _: &'a RunsAsked,
+        _: &'a RunsQuery,
     ) -> BoxFuture<'a, Result<Vec<ListedRun>, NotRead>> {
         unreachable!("a command lists nothing")
     }
@@ -103,7 +103,7 @@ impl Queries for Authority {
         &'a self,
         _: &'a TenantId,
         _: &'a RunId,
-        _: &'a FindingsAsked,
+        _: &'a FindingsQuery,
     ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>> {
         unreachable!("a command lists nothing")
     }

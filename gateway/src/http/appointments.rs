@@ -1,4 +1,4 @@
-//! Appointments: what sources tell of them, and who comes, with one or without.
+//! Appointments: facts from sources, check-ins, and reading.
 
 use axum::{extract::State, response::Response};
 use gateway_core::access::{self, Role};
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::random;
 
-/// What a source knows of an appointment, told to its location.
+/// Appends a source's fact about an appointment.
 pub(super) async fn report(
     State(node): Shared,
     request: CommandRequest,
@@ -37,7 +37,7 @@ pub(super) async fn report(
     request.give(&node, &location, command).await
 }
 
-/// Somebody is there: the ticket of their appointment, or one without.
+/// Checks a patient in, with an appointment or without one.
 pub(super) async fn check_in(
     State(node): Shared,
     request: CommandRequest,

@@ -1,4 +1,4 @@
-//! What is read of every request before its route: who calls, the ids in its path, its body.
+//! Extractors of requests: the caller, the ids in the path, the query, the body.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,13 +15,13 @@ use serde::de::DeserializeOwned;
 use super::{Problem, now};
 use crate::node::NodeContext;
 
-/// Largest body: the longest order of a reorder has half of it. More is `too_large`.
+/// Largest body in bytes: the longest reorder has half of this. More is `too_large`.
 const MAX_BODY: usize = 64 * 1024;
-/// How long a caller may take to send its body. Past it the request is malformed: a body of this size needs
-/// no longer on the slowest line, and who sends it byte by byte wants to keep the connection.
+/// How long a caller may take to send its body. Past it the request is `malformed`: a body of this
+/// size is faster on the slowest line, and a slower client only wants to hold the connection.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The verified bearer of a request.
+/// The verified caller of a request.
 pub(super) struct Caller(pub(super) Claims);
 
 impl FromRequestParts<Arc<NodeContext>> for Caller {
@@ -43,7 +43,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Code> {
     if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(Code::TokenInvalid) }
 }
 
-/// The variable parts of the path. One that cannot be decoded is no id.
+/// The variable parts of the path. A part that cannot be decoded is `invalid_id`.
 pub(super) struct Segments<const N: usize>(pub(super) [String; N]);
 
 impl<const N: usize, S: Send + Sync> FromRequestParts<S> for Segments<N> {
@@ -57,24 +57,22 @@ impl<const N: usize, S: Send + Sync> FromRequestParts<S> for Segments<N> {
     }
 }
 
-/// What the query asks for. One with a name or value that is not expected is malformed.
-pub(super) struct Asked<T>(pub(super) T);
+/// The parsed query. An unexpected name or value is `malformed`.
+pub(super) struct QueryParams<T>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        // The error would quote what was sent.
+        // The error of the library would quote the query.
         let Query(asked) = Query::<T>::try_from_uri(&parts.uri).map_err(|_| {
-            Problem::malformed(
-                "the query has a parameter that is not known here, or one that cannot be read",
-            )
+            Problem::malformed("the query has an unknown parameter, or one that cannot be read")
         })?;
         Ok(Self(asked))
     }
 }
 
-/// A body of JSON, bounded in size and time, not parsed yet. Nothing at all is allowed too.
+/// An unparsed JSON body, bounded in size and time. It may be empty.
 pub(super) struct JsonText(pub(super) Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for JsonText {

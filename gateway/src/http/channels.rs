@@ -1,4 +1,4 @@
-//! Channels over HTTP: their snapshots, and the tickets that open a stream of them.
+//! Channels over HTTP: snapshots, and the tickets that open a stream.
 
 use axum::{
     Json,
@@ -28,8 +28,8 @@ use crate::{
     node::NodeContext,
 };
 
-/// A ticket may change its queue between the reading of its place and of that queue. Twice in a row
-/// means that it is being moved about: `try_again`.
+/// Attempts to read a ticket. It may change its queue between the reads of its place and of that
+/// queue. Past this the answer is `try_again`.
 const PLACE_ATTEMPTS: usize = 3;
 
 pub(super) async fn queue(
@@ -48,7 +48,7 @@ pub(super) async fn board(
     keyed(&node, &claims, Channel::Board(LocationId::new(location).map_err(not_an_id)?)).await
 }
 
-/// How busy a location is.
+/// The snapshot of a location's load.
 pub(super) async fn location_load(
     State(node): Shared,
     Caller(claims): Caller,
@@ -77,7 +77,7 @@ pub(super) async fn load(
     node.reader.fetch(&aggregate, &name, node.tails.floor(&aggregate, &name)).await
 }
 
-/// What the channel of a ticket says, and the position at which it says it.
+/// The state of a ticket's channel, and its position.
 #[derive(Serialize)]
 struct TicketSnapshot {
     #[serde(flatten)]
@@ -120,8 +120,8 @@ fn place(view: &View) -> Result<TicketEntry, Code> {
     serde_json::from_str(entry.get()).map_err(unreadable)
 }
 
-/// A view we wrote ourselves and cannot read. What is wrong with it is not logged: the text would
-/// quote it.
+/// A stored view that cannot be read. The error is not logged, because its text would quote the
+/// view.
 pub(super) fn unreadable<E>(_: E) -> Code {
     tracing::error!("a stored view cannot be read");
     Code::Internal
@@ -132,7 +132,7 @@ struct StreamBody {
     channels: Vec<String>,
 }
 
-/// Trades the token for a one-time ticket, because an `EventSource` cannot send a token but in its
+/// Exchanges the token for a one-time ticket, because an `EventSource` can send a token only in its
 /// URL.
 pub(super) async fn stream_ticket(
     State(node): Shared,
@@ -142,7 +142,7 @@ pub(super) async fn stream_ticket(
     let StreamBody { channels: names } = read(&body, r#"{"channels":[…]}"#)?;
     if names.is_empty() {
         return Err(
-            Problem::from(Code::InvalidValue).explained("a stream carries at least one channel")
+            Problem::from(Code::InvalidValue).explained("a stream has at least one channel")
         );
     }
     if names.len() > MAX_STREAM_CHANNELS {

@@ -1,4 +1,4 @@
-//! Where a list goes on: opaque to callers, so that its order may change.
+//! Cursors of lists. They are opaque to callers, so that the order may change.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use schemas::{Millis, codes::Code, ids::RunId};
@@ -6,12 +6,12 @@ use schemas::{Millis, codes::Code, ids::RunId};
 use super::Problem;
 use crate::backends::queries::FindingPlace;
 
-/// Entries of a page that does not say how many it wants.
+/// Default number of entries of a page.
 const PAGE: u32 = 50;
-/// Entries of the longest page. More is `invalid_value`.
+/// Most entries of a page. More is `invalid_value`.
 pub(super) const MAX_PAGE: u32 = 500;
 
-/// How many entries a page has.
+/// The number of entries of a page.
 pub(super) fn page(limit: Option<u32>) -> Result<u32, Problem> {
     match limit.unwrap_or(PAGE) {
         limit @ 1..=MAX_PAGE => Ok(limit),
@@ -19,7 +19,7 @@ pub(super) fn page(limit: Option<u32>) -> Result<u32, Problem> {
     }
 }
 
-/// The place behind which a list goes on.
+/// The place after which a list continues.
 pub(super) trait Cursor: Sized {
     fn text(&self) -> String;
     fn parse(text: &str) -> Option<Self>;
@@ -32,7 +32,7 @@ pub(super) trait Cursor: Sized {
         let text =
             URL_SAFE_NO_PAD.decode(sealed).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         text.and_then(|text| Self::parse(&text))
-            .ok_or_else(|| Problem::malformed("this is no cursor of this list"))
+            .ok_or_else(|| Problem::malformed("this is not a cursor of this list"))
     }
 }
 

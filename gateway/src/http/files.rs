@@ -1,4 +1,4 @@
-//! Uploads: a body, or the part `file` of a form, on its way into the store of files.
+//! Uploads: a body, or the part `file` of a form, streamed into the file store.
 
 use std::{
     pin::Pin,
@@ -26,19 +26,19 @@ use tokio::time::timeout;
 
 use super::{
     Problem, Shared,
-    caller::{Asked, Caller},
+    caller::{Caller, QueryParams},
 };
 use crate::{
-    files::{Files, Place, STALLED, shown_name},
+    files::{Files, STALLED, UploadPermit, shown_name},
     node::NodeContext,
 };
 
-/// Bytes a form may have around its file: boundaries, headers, other fields. More is `malformed`.
+/// Most bytes of a form around its file: boundaries, headers, other fields. More is `malformed`.
 const AROUND: usize = 64 * 1024;
-/// How long what a refused caller still sends is read and thrown away: a browser reads no answer while it sends, and
-/// reports a broken connection in its place.
+/// How long the rest of a refused upload is read and discarded. A browser reads no answer while it
+/// sends, and would report a broken connection instead.
 const LINGER: Duration = Duration::from_secs(10);
-/// The part of a form that is the file.
+/// The name of the form's part with the file.
 const PART: &str = "file";
 
 #[derive(Deserialize)]
@@ -50,7 +50,7 @@ pub(super) struct Named {
 pub(super) async fn upload(
     State(node): Shared,
     Caller(claims): Caller,
-    Asked(Named { name }): Asked<Named>,
+    QueryParams(Named { name }): QueryParams<Named>,
     request: Request,
 ) -> Result<Response, Problem> {
     let RunFile { file, name, bytes, sha256 } = receive(node, claims, name, request).await?;
@@ -75,7 +75,8 @@ async fn receive(
             return Err(problem);
         }
     };
-    // A caller who goes away ends the body; the upload then ends by itself, removes what it wrote, and is counted.
+    // When the caller leaves, its body ends. The upload then ends by itself, removes what it wrote,
+    // and is counted.
     let kept = runtime.spawn(async move {
         let kept = keep(&node.files, &claims, place, name.as_deref(), kind, expected, body).await;
         node.metrics.upload(kept.as_ref().map(|file| file.bytes).map_err(|code| *code));
@@ -83,7 +84,7 @@ async fn receive(
     });
     kept.await.unwrap_or(Err(Code::Internal)).map_err(|code| match code {
         Code::Malformed => Problem::malformed(
-            "the upload ended early, stalled, or is no form with one part named file",
+            "the upload ended early, stalled, or is not a form with one part named file",
         ),
         code => code.into(),
     })
@@ -92,18 +93,18 @@ async fn receive(
 async fn keep(
     files: &Files,
     claims: &Claims,
-    place: Place,
+    place: UploadPermit,
     name: Option<&str>,
-    kind: Kind,
+    kind: UploadKind,
     expected: Option<[u8; 32]>,
     body: Body,
 ) -> Result<RunFile, Code> {
     match kind {
-        Kind::Raw => {
+        UploadKind::Raw => {
             let content = body.into_data_stream().map_err(|_| Code::Malformed);
             files.keep(claims, place, shown_name(name.unwrap_or_default()), expected, content).await
         }
-        Kind::Form { boundary } => {
+        UploadKind::Form { boundary } => {
             let (file, form) = Form::open(body, boundary, expected).await?;
             let name = shown_name(file.file_name().or(name).unwrap_or_default());
             files.keep(claims, place, name, None, form.content(file)).await
@@ -111,21 +112,21 @@ async fn keep(
     }
 }
 
-/// How the file is sent.
-enum Kind {
+/// The kind of an upload's body.
+enum UploadKind {
     Raw,
     Form { boundary: String },
 }
 
-/// What can be refused before the first byte of the body.
+/// Checks that need no byte of the body.
 fn admit(
     files: &Arc<Files>,
     claims: &Claims,
     headers: &HeaderMap,
-) -> Result<(Kind, Option<[u8; 32]>, Place), Problem> {
+) -> Result<(UploadKind, Option<[u8; 32]>, UploadPermit), Problem> {
     access::may_upload(claims)?;
     let kind = kind(headers)?;
-    let around = if matches!(kind, Kind::Form { .. }) { AROUND as u64 } else { 0 };
+    let around = if matches!(kind, UploadKind::Form { .. }) { AROUND as u64 } else { 0 };
     let length = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -135,13 +136,13 @@ fn admit(
     Ok((kind, content_digest(headers)?, files.place()?))
 }
 
-fn kind(headers: &HeaderMap) -> Result<Kind, Problem> {
+fn kind(headers: &HeaderMap) -> Result<UploadKind, Problem> {
     let declared =
         headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
     let essence =
         declared.map(|text| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
     match essence.as_deref() {
-        // Windows calls a file that ends in .csv by the name of its spreadsheet.
+        // Windows sends .csv files with the media type of its spreadsheet program.
         None
         | Some(
             "text/csv"
@@ -149,12 +150,11 @@ fn kind(headers: &HeaderMap) -> Result<Kind, Problem> {
             | "application/csv"
             | "application/octet-stream"
             | "application/vnd.ms-excel",
-        ) => Ok(Kind::Raw),
+        ) => Ok(UploadKind::Raw),
         Some("multipart/form-data") => {
             let boundary = multer::parse_boundary(declared.unwrap_or_default());
-            let boundary =
-                boundary.map_err(|_| Problem::malformed("the form names no boundary"))?;
-            Ok(Kind::Form { boundary })
+            let boundary = boundary.map_err(|_| Problem::malformed("the form has no boundary"))?;
+            Ok(UploadKind::Form { boundary })
         }
         Some(_) => {
             let problem = Problem::malformed(
@@ -165,7 +165,8 @@ fn kind(headers: &HeaderMap) -> Result<Kind, Problem> {
     }
 }
 
-/// The SHA-256 of the whole body, where `Content-Digest` names one (RFC 9530). Other digests are not looked at.
+/// The SHA-256 of the whole body, if `Content-Digest` contains one (RFC 9530). Other digests are
+/// ignored.
 fn content_digest(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Problem> {
     let bad = || Problem::malformed("Content-Digest is not sha-256=:<base64>:");
     let mut found = None;
@@ -185,21 +186,21 @@ fn content_digest(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Problem> {
     Ok(found)
 }
 
-/// What of a form is not its file.
+/// The parts of a form before and after its file.
 struct Form {
     parts: Multipart<'static>,
-    body: Frames,
+    body: BodyFrames,
     expected: Option<[u8; 32]>,
 }
 
 impl Form {
-    /// Reads up to the file.
+    /// Reads up to the start of the file.
     async fn open(
         body: Body,
         boundary: String,
         expected: Option<[u8; 32]>,
     ) -> Result<(Field<'static>, Self), Code> {
-        let body = Frames::new(body);
+        let body = BodyFrames::new(body);
         let mut parts = Multipart::new(body.clone(), boundary);
         loop {
             let next = timeout(STALLED, parts.next_field()).await.map_err(|_| Code::Malformed)?;
@@ -210,7 +211,8 @@ impl Form {
         }
     }
 
-    /// The file's bytes. They end well only if the whole form does: one file, and the digest it came with.
+    /// The bytes of the file. They end without an error only if the whole form is valid: one file, with
+    /// the announced digest.
     fn content(self, file: Field<'static>) -> impl Stream<Item = Result<Bytes, Code>> + Send {
         stream::try_unfold((Some(file), self), |(file, mut form)| async {
             if let Some(mut file) = file
@@ -234,23 +236,24 @@ impl Form {
     }
 }
 
-/// The body of a form: handed to the parser piece by piece, counted and digested, since the parser keeps whatever it
-/// is given until it knows what it is.
+/// The body of a form. It is passed to the parser in pieces, counted and digested, because the
+/// parser keeps each piece until it knows what the piece is.
 #[derive(Clone)]
-struct Frames(Arc<Mutex<Inner>>);
+struct BodyFrames(Arc<Mutex<Inner>>);
 
 struct Inner {
     body: Body,
     digest: Sha256,
-    /// Bytes handed out that are not of the file, as far as is known.
+    /// Bytes passed on that do not belong to the file, as far as is known.
     around: usize,
-    /// Of these, those of the last piece: the parser has not looked at them yet.
+    /// Of these, the bytes of the last piece, which the parser has not read yet.
     last: usize,
-    /// The parser asks until there is nothing at the moment: after each piece there is nothing once.
+    /// Whether to report once that nothing is available. The parser polls until then after each
+    /// piece.
     paused: bool,
 }
 
-impl Frames {
+impl BodyFrames {
     fn new(body: Body) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             body,
@@ -265,7 +268,7 @@ impl Frames {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// So many of the bytes were the file's.
+    /// Notes that this many of the bytes belong to the file.
     fn taken(&self, bytes: usize) {
         self.with(|inner| inner.around = inner.around.saturating_sub(bytes));
     }
@@ -275,13 +278,13 @@ impl Frames {
     }
 }
 
-/// A body that broke off, or that is not what a form of one file can be.
+/// The body ended early, or is not a form with one file.
 #[derive(Debug, thiserror::Error)]
 #[error("the body is broken")]
-struct Broken;
+struct BrokenBody;
 
-impl Stream for Frames {
-    type Item = Result<Bytes, Broken>;
+impl Stream for BodyFrames {
+    type Item = Result<Bytes, BrokenBody>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.with(|inner| {
@@ -290,13 +293,13 @@ impl Stream for Frames {
                 return Poll::Pending;
             }
             if inner.around.saturating_sub(inner.last) > AROUND {
-                return Poll::Ready(Some(Err(Broken)));
+                return Poll::Ready(Some(Err(BrokenBody)));
             }
             let frame = match std::task::ready!(Pin::new(&mut inner.body).poll_frame(cx)) {
                 None => return Poll::Ready(None),
-                Some(frame) => frame.map_err(|_| Broken)?,
+                Some(frame) => frame.map_err(|_| BrokenBody)?,
             };
-            // Trailers are no bytes of the form.
+            // Trailers are not part of the form.
             let piece = frame.into_data().unwrap_or_default();
             inner.digest.update(&piece);
             inner.last = piece.len();

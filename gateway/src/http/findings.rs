@@ -1,4 +1,4 @@
-//! What a run found: page by page, or all of it as a table for a spreadsheet.
+//! Findings of a run, by pages or as a CSV table.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -23,18 +23,18 @@ use serde_json::json;
 
 use super::{
     Problem, Shared,
-    caller::{Asked, Caller, Segments},
+    caller::{Caller, QueryParams, Segments},
     cursor::{self, Cursor, MAX_PAGE},
     requests::not_an_id,
     runs,
 };
 use crate::{
     access::audit::Action,
-    backends::queries::{FindingPlace, FindingsAsked, FindingsPage},
+    backends::queries::{FindingPlace, FindingsPage, FindingsQuery},
     node::NodeContext,
 };
 
-/// Which findings, and in which language they are told.
+/// Selects findings and the language of their messages.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Filter {
@@ -47,11 +47,11 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    fn asked(&self) -> Result<FindingsAsked, Problem> {
+    fn asked(&self) -> Result<FindingsQuery, Problem> {
         let severities = self.severity.iter().flat_map(|text| text.split(',')).map(severity);
         let rule = self.rule.as_deref().map(RuleId::new).transpose().map_err(not_an_id)?;
         let after = self.cursor.as_deref().map(FindingPlace::open).transpose()?;
-        Ok(FindingsAsked {
+        Ok(FindingsQuery {
             severities: severities.collect::<Result<_, _>>()?,
             rule,
             after,
@@ -68,7 +68,7 @@ fn severity(text: &str) -> Result<Severity, Problem> {
     })
 }
 
-/// The language asked for; French unless one is.
+/// The requested language; French by default.
 pub(super) fn language(asked: Option<&str>) -> Result<Language, Problem> {
     match asked {
         None | Some("fr") => Ok(Language::French),
@@ -79,13 +79,13 @@ pub(super) fn language(asked: Option<&str>) -> Result<Language, Problem> {
 
 /// A finding with its message.
 #[derive(Serialize)]
-pub(super) struct Told {
+pub(super) struct FindingMessage {
     #[serde(flatten)]
     finding: Finding,
     message: String,
 }
 
-impl Told {
+impl FindingMessage {
     pub(super) fn new(finding: Finding, language: Language) -> Self {
         Self { message: finding.message(language), finding }
     }
@@ -95,19 +95,19 @@ pub(super) async fn list(
     State(node): Shared,
     Caller(claims): Caller,
     Segments([run]): Segments<1>,
-    Asked(filter): Asked<Filter>,
+    QueryParams(filter): QueryParams<Filter>,
 ) -> Result<Response, Problem> {
     let (mut asked, language) = (filter.asked()?, language(filter.language.as_deref())?);
     let limit = cursor::page(filter.limit)?;
     let run = runs::seen(&node, &claims, run, Action::Findings).await?;
-    // One more tells whether there is a next page.
+    // One more entry shows whether there is a next page.
     asked.limit = limit + 1;
     let mut found = page(&node, &claims.tenant, &run, &asked).await?;
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
     let next = found.last().filter(|_| more).map(|(place, _)| place.seal());
     let findings: Vec<_> =
-        found.into_iter().map(|(_, finding)| Told::new(finding, language)).collect();
+        found.into_iter().map(|(_, finding)| FindingMessage::new(finding, language)).collect();
     let mut body = json!({ "findings": findings });
     if let Some(next) = next {
         body["next"] = next.into();
@@ -119,17 +119,17 @@ async fn page(
     node: &NodeContext,
     tenant: &TenantId,
     run: &RunId,
-    asked: &FindingsAsked,
+    asked: &FindingsQuery,
 ) -> Result<FindingsPage, Code> {
     super::found(node.queries.findings(tenant, run, asked)).await?.ok_or(Code::NotFound)
 }
 
-/// All findings as CSV, read page by page as the caller takes them.
+/// All findings as CSV. Pages are read as the caller receives them.
 pub(super) async fn export(
     State(node): Shared,
     Caller(claims): Caller,
     Segments([run]): Segments<1>,
-    Asked(filter): Asked<Filter>,
+    QueryParams(filter): QueryParams<Filter>,
 ) -> Result<Response, Problem> {
     if filter.cursor.is_some() || filter.limit.is_some() {
         return Err(Problem::malformed(
@@ -143,7 +143,7 @@ pub(super) async fn export(
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"findings-{run}.csv\"")),
     ];
     asked.limit = MAX_PAGE;
-    // Read before the answer begins, so that a refusal is one.
+    // Read before the answer begins, so that a refusal has a status of its own.
     let first = page(&node, &claims.tenant, &run, &asked).await?;
     let export = Export { node, tenant: claims.tenant, run, asked, language };
     let pages =
@@ -154,14 +154,14 @@ pub(super) async fn export(
                 None => page(&export.node, &export.tenant, &export.run, &export.asked).await?,
             };
             let text = export.rows(first, &found);
-            // A page that is not full is the last.
+            // The first page that is not full is the last.
             match found.last().filter(|_| found.len() == MAX_PAGE as usize) {
                 Some((place, _)) => export.asked.after = Some(*place),
                 None => export.asked.limit = 0,
             }
             Ok(Some((text, (None, false, export))))
         });
-    // One that fails half-way is cut off, which a caller can tell from its end.
+    // An export that fails half-way is cut off, which a caller can tell from its end.
     Ok((headers, Body::from_stream(pages.map_err(Cut))).into_response())
 }
 
@@ -169,18 +169,19 @@ pub(super) async fn export(
 #[error("the export could not be read to its end: {0}")]
 struct Cut(Code);
 
-/// An export under way.
+/// A running export.
 struct Export {
     node: Arc<NodeContext>,
     tenant: TenantId,
     run: RunId,
-    /// What comes next; a limit of 0 when nothing does.
-    asked: FindingsAsked,
+    /// The next page; its limit is 0 after the last.
+    asked: FindingsQuery,
     language: Language,
 }
 
 impl Export {
-    /// Some rows; at the beginning the mark by which spreadsheets know UTF-8, and the titles.
+    /// The next rows. The first ones follow the byte-order mark by which spreadsheets recognise UTF-8,
+    /// and the titles.
     fn rows(&self, first: bool, found: &[(FindingPlace, Finding)]) -> Bytes {
         let mut text = if first { "\u{feff}".as_bytes().to_vec() } else { Vec::new() };
         let mut writer = csv::WriterBuilder::new()
@@ -240,7 +241,7 @@ fn row(finding: &Finding, language: Language) -> [Cow<'static, str>; 6] {
     ]
 }
 
-/// Text that no spreadsheet takes for a formula.
+/// Escapes text that a spreadsheet would take for a formula.
 fn plain(mut text: String) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
         text.insert(0, '\'');
@@ -250,14 +251,15 @@ fn plain(mut text: String) -> String {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Spoken {
+pub(super) struct LanguageParams {
     pub(super) language: Option<String>,
 }
 
-/// The messages of all outcomes, and the words of their parameters, for whoever shows findings as they come over a channel.
+/// The messages of all outcomes and the words of their parameters, for clients that show findings
+/// from a channel.
 pub(super) async fn messages(
     Caller(claims): Caller,
-    Asked(Spoken { language: asked }): Asked<Spoken>,
+    QueryParams(LanguageParams { language: asked }): QueryParams<LanguageParams>,
 ) -> Result<Response, Problem> {
     access::may_rule(&claims, "rules.list")?;
     let language = language(asked.as_deref())?;

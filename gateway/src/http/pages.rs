@@ -1,4 +1,4 @@
-//! Web pages, carried in the binary so that a node serves the pages it was built with.
+//! Web pages. They are part of the binary, so that a node serves the pages it was built with.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Refusals as RFC 9457 problems: a stable code for programs, a title for people.
+//! Errors as RFC 9457 problems: a stable code for programs, a title for people.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 use schemas::{codes::Code, ids::CommandId};
 use serde::Serialize;
 
-/// A refused request. Its text never quotes what the request said.
+/// The problem of a refused request. Its text never quotes the request.
 pub struct Problem {
     code: Code,
     status: StatusCode,
@@ -27,7 +27,7 @@ impl From<Code> for Problem {
 }
 
 impl Problem {
-    /// A body or header that cannot be read, and what was expected of it.
+    /// A body or header that cannot be read, and what was expected.
     pub(super) fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::from(Code::Malformed).explained(detail)
     }
@@ -37,13 +37,13 @@ impl Problem {
         self
     }
 
-    /// A status of HTTP's own for a code that has another: the methods and media types of a route.
+    /// Replaces the status of the code, for methods and media types of a route.
     pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }
 
-    /// Names the command, so that the caller can send it again under the same id.
+    /// Adds the id of the command, so that the caller can send it again under the same id.
     pub(super) fn of_command(mut self, command: CommandId) -> Self {
         self.command = Some(command);
         self

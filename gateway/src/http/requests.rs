@@ -1,4 +1,4 @@
-//! Path and body of each command route, and the command it stands for.
+//! Converts the path and body of each command route to a command.
 
 use schemas::{
     appointment::{AppointmentStatus, MAX_SOURCE_KEY},
@@ -15,7 +15,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::Problem;
 use crate::random;
 
-/// What the path names.
+/// The target of a command, from the path.
 pub(super) enum CommandTarget {
     Location(LocationId),
     Queue(QueueId),
@@ -24,7 +24,7 @@ pub(super) enum CommandTarget {
 }
 
 impl CommandTarget {
-    /// The location whose log takes the command.
+    /// The location that decides the command.
     pub(super) fn location(&self) -> LocationId {
         match self {
             CommandTarget::Location(id) => id.clone(),
@@ -35,10 +35,10 @@ impl CommandTarget {
     }
 }
 
-/// What PUT does to what its path names.
+/// The action of PUT on its target.
 pub(super) const CONFIGURE: &str = "configure";
 
-/// The command of `action` on `target` with this body.
+/// Converts `action` on `target` with this body to a command.
 pub(super) fn command(
     target: CommandTarget,
     action: &str,
@@ -125,7 +125,7 @@ fn issue(queue: QueueId, priority: Option<i64>) -> Result<Command, Problem> {
     Ok(Command::IssueTicket { queue, ticket, priority: urgency(priority.unwrap_or_default())? })
 }
 
-/// Whoever comes: by the appointment, or without one into a queue. With it, the location that must know.
+/// Reads a check-in, by appointment or into a queue. Returns the command and its location.
 pub(super) fn check_in(body: &[u8]) -> Result<(LocationId, Command), Problem> {
     const EXPECTED: &str = r#"{"appointment","queue"?} or {"queue","priority"?}"#;
     let CheckInBody { appointment, queue, priority } = read(body, EXPECTED)?;
@@ -140,8 +140,8 @@ pub(super) fn check_in(body: &[u8]) -> Result<(LocationId, Command), Problem> {
     }
 }
 
-/// What a source tells. Where one field is wrong the problem says what it must be, since whoever reads it is another
-/// clinic's programmer.
+/// Reads a source's fact. The problem names the wrong field and what it must be, because its reader
+/// is a programmer of another system.
 pub(super) fn report(body: &[u8]) -> Result<AppointmentReport, Problem> {
     parse(body).map_err(|unread| {
         let (code, detail) = match unread.field.as_deref() {
@@ -170,8 +170,8 @@ pub(super) fn report(body: &[u8]) -> Result<AppointmentReport, Problem> {
     })
 }
 
-/// To another location the ticket goes on under a new id, which is made here because a decision has no
-/// randomness. The same command sent again is answered with the first one.
+/// Reads a transfer. At another location the ticket continues under a new id, which is made here
+/// because decisions have no randomness. A repeated command gets the first id.
 fn transfer(ticket: TicketId, body: &[u8]) -> Result<Command, Problem> {
     let TransferBody { queue } = read(body, r#"{"queue"}"#)?;
     let queue = QueueId::new(queue).map_err(not_an_id)?;
@@ -207,33 +207,34 @@ pub(super) fn not_an_id(error: InvalidId) -> Problem {
     Problem::from(Code::InvalidId).explained(error.to_string())
 }
 
-/// Reads a body, nothing being the same as `{}`. The problem says where reading failed and what was expected,
-/// but quotes nothing: a body may name people.
+/// Reads a body; an empty one equals `{}`. The problem says where reading failed and what was
+/// expected, but quotes nothing, because a body may name people.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, Problem> {
     parse(body).map_err(|unread| unread.expecting(expected))
 }
 
-/// Where a body stopped being what was expected.
-struct Unread {
-    /// The field whose value is not of its type, by its path. It may name whatever was sent: it is never quoted.
+/// The place at which a body could not be read.
+struct BodyError {
+    /// The path of the field with the wrong type. It is never quoted, because it may contain any text.
     field: Option<String>,
-    /// Line and column; none when there is a field that nobody knows.
+    /// Line and column; `None` for an unknown field.
     at: Option<(usize, usize)>,
 }
 
-impl Unread {
+impl BodyError {
     fn expecting(self, expected: &str) -> Problem {
         Problem::malformed(match self.at {
             Some((line, column)) => {
                 format!("expected {expected}; reading stopped at line {line}, column {column}")
             }
-            None => format!("expected {expected}; there is a field that is not known here"),
+            None => format!("expected {expected}; there is an unknown field"),
         })
     }
 }
 
-/// A field that is not known is refused however deep it lies: a misspelt timer would otherwise be the default.
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unread> {
+/// Parses a body. An unknown field is refused at any depth: a misspelt timer would otherwise get
+/// the default.
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, BodyError> {
     let body = if body.is_empty() { b"{}" } else { body };
     let (mut json, mut track) =
         (serde_json::Deserializer::from_slice(body), serde_path_to_error::Track::new());
@@ -242,9 +243,9 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unread> {
     let read = serde_ignored::deserialize(tracked, |_| unknown = true);
     let read = read.and_then(|value| json.end().map(|()| value));
     match read {
-        Ok(_) if unknown => Err(Unread { field: None, at: None }),
+        Ok(_) if unknown => Err(BodyError { field: None, at: None }),
         Ok(value) => Ok(value),
-        Err(error) => Err(Unread {
+        Err(error) => Err(BodyError {
             field: error.is_data().then(|| track.path().to_string()),
             at: Some((error.line(), error.column())),
         }),

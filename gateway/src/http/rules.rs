@@ -1,5 +1,4 @@
-//! The rules of a tenant's checks: listed, stored, switched on and off, and tried on a file without
-//! storing anything.
+//! The rules of a tenant: listing, storing, enabling, and trying one on a file without storing it.
 
 use std::time::{Duration, Instant};
 
@@ -29,22 +28,22 @@ use tokio::sync::oneshot;
 
 use super::{
     Problem, Shared,
-    caller::{Asked, Caller, Segments},
+    caller::{Caller, QueryParams, Segments},
     channels::unreadable,
     command_request::{CommandRequest, refused},
-    findings::{Spoken, Told, language},
+    findings::{FindingMessage, LanguageParams, language},
     requests::{not_an_id, nothing, read},
 };
 use crate::{files::BlockingRead, node::NodeContext};
 
-/// The view that holds a tenant's rules, one entry each.
+/// The view with the rules of a tenant, one entry each.
 const VIEW: &str = "rules";
-/// Trials at once on one node: each takes a core. Past it: `try_again`.
+/// Most trials at once on one node, since each takes a core. Past it the answer is `try_again`.
 pub const TRIALS: usize = 1;
-/// How long a trial may take. Past it the answer says what was found so far, and that it is
+/// How long a trial may take. Past it the answer has the findings so far and says that it is
 /// partial.
 const TRIAL_WITHIN: Duration = Duration::from_secs(10);
-/// Findings a trial shows; all are counted.
+/// Most findings in the answer of a trial; all are counted.
 const SHOWN: usize = 100;
 
 pub(super) async fn list(State(node): Shared, Caller(claims): Caller) -> Result<Response, Problem> {
@@ -53,7 +52,7 @@ pub(super) async fn list(State(node): Shared, Caller(claims): Caller) -> Result<
     Ok(Json(json!({ "rules": rules, "builtin": builtin })).into_response())
 }
 
-/// The tenant's rules by their ids; the built-in ones when it has stored none.
+/// The rules of the tenant by id; the built-in ones when it has stored none.
 async fn stored(node: &NodeContext, claims: &Claims) -> Result<(Vec<Rule>, bool), Code> {
     let aggregate = Aggregate::rules(&claims.tenant);
     let view = node.reader.fetch(&aggregate, VIEW, node.tails.floor(&aggregate, VIEW)).await?;
@@ -89,7 +88,7 @@ pub(super) async fn delete(
 pub(super) async fn action(
     State(node): Shared,
     Segments([rule, action]): Segments<2>,
-    Asked(Spoken { language }): Asked<Spoken>,
+    QueryParams(LanguageParams { language }): QueryParams<LanguageParams>,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
     let (claims, body) = (&request.claims, &request.body);
@@ -116,29 +115,28 @@ async fn give(
     request.answer(node, Aggregate::rules(&request.claims.tenant), command).await
 }
 
-/// The rule with this id and this body, if it can be applied.
+/// Reads and validates the rule with this id.
 fn rule_of(id: &RuleId, mut body: Value) -> Result<Rule, Problem> {
     let invalid = |detail: &'static str| Problem::from(Code::RuleInvalid).explained(detail);
     let fields = body.as_object_mut().ok_or_else(|| invalid("a rule is an object"))?;
     if fields.insert("id".to_owned(), json!(id)).is_some_and(|own| own != json!(id)) {
-        return Err(invalid("id is another than the path's"));
+        return Err(invalid("id differs from the id in the path"));
     }
     let given: Vec<_> =
         fields.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name.clone()).collect();
     let rule: Rule = serde_json::from_value(body).map_err(|_| {
-        invalid("a field is missing, of another type, or none that a check of this kind has")
+        invalid("a field is missing, has the wrong type, or is unknown to a check of this kind")
     })?;
-    // A name that is not understood would be forgotten, and the rule check something else than was
-    // meant.
+    // An unknown field would be dropped, and the rule would check something else than was meant.
     let known = serde_json::to_value(&rule).map_err(|_| Code::Internal)?;
     if given.iter().any(|name| known.get(name).is_none()) {
-        return Err(invalid("a field is none that a check of this kind has"));
+        return Err(invalid("a field is unknown to a check of this kind"));
     }
     validate(&rule).map_err(|error| wrong(&error))?;
     Ok(rule)
 }
 
-/// Says which field is wrong and how, never what it holds.
+/// Names the wrong field and its fault, never its value.
 fn wrong(RuleError { field, wrong, .. }: &RuleError) -> Problem {
     Problem::from(Code::RuleInvalid).explained(format!("{field} {wrong}"))
 }
@@ -150,7 +148,7 @@ struct TryBody {
     rule: Option<Value>,
 }
 
-/// Tries a rule, stored or brought along, on an uploaded file.
+/// Tries a rule, stored or from the body, on an uploaded file.
 async fn attempt(
     node: &NodeContext,
     claims: &Claims,
@@ -178,29 +176,29 @@ async fn attempt(
     node.files.runtime().spawn_blocking(move || {
         let result = check(reader, &rules, &tables, || done.is_closed());
         drop(place);
-        // Who asked may have gone away.
+        // The caller may have left.
         let _ = done.send(result);
     });
     let Trial { counts, findings, rows, partial, took } =
         trial.await.map_err(|_| Code::Internal)?.map_err(refusal)?;
     let findings: Vec<_> =
-        findings.into_iter().map(|finding| Told::new(finding, language)).collect();
+        findings.into_iter().map(|finding| FindingMessage::new(finding, language)).collect();
     let took_ms = took.as_millis() as u64;
     let body = json!({ "counts": counts, "findings": findings, "rows": rows, "partial": partial, "took_ms": took_ms });
     Ok(Json(body).into_response())
 }
 
-/// What a trial found.
+/// The result of a trial.
 struct Trial {
     counts: FindingCounts,
     findings: Vec<Finding>,
     rows: u64,
-    /// It was stopped before the file's end.
+    /// Whether the trial stopped before the end of the file.
     partial: bool,
     took: Duration,
 }
 
-/// Checks until the file ends, time is up, or nobody asks any more.
+/// Checks until the file ends, time is up, or the caller has left.
 fn check(
     reader: BlockingRead,
     rules: &Rules,
@@ -231,7 +229,7 @@ fn check(
     })
 }
 
-/// Why a file cannot be checked; columns, lines and bytes are all it says of it.
+/// The problem of a file that cannot be checked. It names columns, lines and bytes only.
 fn refusal(error: FileError) -> Problem {
     let FileError::Refused(refusal) = error else {
         tracing::warn!(

@@ -1,4 +1,4 @@
-//! Runs: asking for one, listing them, reading, cancelling and retrying one.
+//! Runs: requesting, listing, reading, cancelling and retrying.
 
 use axum::{
     Json,
@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Problem, Shared,
-    caller::{Asked, Caller, Segments},
+    caller::{Caller, QueryParams, Segments},
     channels,
     command_request::{CommandRequest, refused},
     cursor::{self, Cursor},
@@ -29,13 +29,13 @@ use super::{
 };
 use crate::{
     access::audit::Action,
-    backends::queries::{ListedRun, RunsAsked},
+    backends::queries::{ListedRun, RunsQuery},
     node::NodeContext,
     random,
 };
 
-/// Looks for the outcome of a request, two seconds each, beyond those that every command waits. A processor that is
-/// further behind than ten seconds has trouble that its operators see.
+/// Further waits for the outcome of a request, two seconds each. A processor that is more than ten
+/// seconds behind has trouble that its operators see.
 const LOOKS: usize = 4;
 
 #[derive(Deserialize)]
@@ -46,7 +46,7 @@ struct RunBody {
     list_passes: bool,
 }
 
-/// Asks for a file to be checked. The same key asks for the same run.
+/// Requests the check of a file. The same key gives the same run.
 pub(super) async fn request(
     State(node): Shared,
     request: CommandRequest,
@@ -59,7 +59,7 @@ pub(super) async fn request(
     let kind = "run.request";
     access::may_command_run(claims, &run, kind).map_err(|code| refused(&node, kind, code))?;
     let Some(file) = node.files.find(&claims.tenant, &file).await? else {
-        // The file of a run that is over was removed: the run it was for is still the answer to its key.
+        // The file of an ended run was removed; its run is still the answer to its key.
         return match key.is_some()
             && channels::load(&node, claims, &Channel::Run(run.clone())).await?.is_some()
         {
@@ -69,7 +69,7 @@ pub(super) async fn request(
     };
     let keep_s = u32::try_from(node.run_retention.as_secs()).unwrap_or(u32::MAX);
     let command = Command::RequestRun { file, list_passes, keep_s };
-    // Not the key itself: somebody else of the tenant may have used the same for another command.
+    // The key itself is not used: another caller of the tenant may have used it for another command.
     let id = CommandId::from_random(bits);
     let aggregate = Aggregate::run(&claims.tenant, &run);
     let sent = match request.submit(&node, aggregate, id.clone(), command).await {
@@ -82,8 +82,8 @@ pub(super) async fn request(
     }
 }
 
-/// Waits on for a run that is asked for and not there yet: its channel, which the caller opens next, would be unknown.
-/// Past [`LOOKS`] the run is answered all the same.
+/// Waits until a requested run exists, because the caller opens its channel next. Past [`LOOKS`] the
+/// run is answered all the same.
 async fn decided(node: &NodeContext, claims: &Claims, id: &CommandId) -> Result<(), Problem> {
     for _ in 0..LOOKS {
         match node.commands.outcome(&claims.tenant, id).await?.map(|outcome| outcome.verdict) {
@@ -97,7 +97,8 @@ async fn decided(node: &NodeContext, claims: &Claims, id: &CommandId) -> Result<
     Ok(())
 }
 
-/// The bits of the run that the bearer asks for under this key. Neither a tenant nor a key has a slash in it.
+/// The bits of the run that the caller requests with this key. Neither a tenant nor a key contains a
+/// slash.
 fn bits_of(claims: &Claims, key: &CommandId) -> u128 {
     let digest = Sha256::new_with_prefix("clinicwire run/")
         .chain_update(claims.tenant.as_str())
@@ -117,7 +118,7 @@ fn requested(run: &RunId) -> Response {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ListAsked {
+pub(super) struct ListParams {
     state: Option<String>,
     #[serde(default)]
     mine: bool,
@@ -126,7 +127,7 @@ pub(super) struct ListAsked {
 }
 
 #[derive(Serialize)]
-struct Listed {
+struct RunListEntry {
     run: RunId,
     requested_by_me: bool,
     #[serde(flatten)]
@@ -136,7 +137,7 @@ struct Listed {
 pub(super) async fn list(
     State(node): Shared,
     Caller(claims): Caller,
-    Asked(asked): Asked<ListAsked>,
+    QueryParams(asked): QueryParams<ListParams>,
 ) -> Result<Response, Problem> {
     let own = access::may_list_runs(&claims)? == Runs::Own || asked.mine;
     let state = asked.state.as_deref().map(state).transpose()?;
@@ -146,8 +147,8 @@ pub(super) async fn list(
         node.audit.seen(&claims, Action::List, None).await?;
     }
     let owner = own.then(|| claims.owner_tag());
-    // One more tells whether there is a next page.
-    let asked = RunsAsked { state, owner, after, limit: limit + 1 };
+    // One more entry shows whether there is a next page.
+    let asked = RunsQuery { state, owner, after, limit: limit + 1 };
     let mut runs = super::found(node.queries.runs(&claims.tenant, &asked)).await?;
     let more = runs.len() > limit as usize;
     runs.truncate(limit as usize);
@@ -155,7 +156,11 @@ pub(super) async fn list(
         runs.last().filter(|_| more).map(|last| (last.head.requested_at, last.run.clone()).seal());
     let runs: Vec<_> = runs
         .into_iter()
-        .map(|ListedRun { run, head }| Listed { requested_by_me: claims.owns(&run), run, head })
+        .map(|ListedRun { run, head }| RunListEntry {
+            requested_by_me: claims.owns(&run),
+            run,
+            head,
+        })
         .collect();
     let mut body = json!({ "runs": runs });
     if let Some(next) = next {
@@ -172,7 +177,8 @@ fn state(text: &str) -> Result<RunState, Problem> {
     })
 }
 
-/// The run a path names, if the bearer may see it; what an admin sees of somebody else's is written down first.
+/// Reads the run of a path, if the caller may see it. The audit entry of an admin who sees somebody
+/// else's run is written first.
 pub(super) async fn seen(
     node: &NodeContext,
     claims: &Claims,

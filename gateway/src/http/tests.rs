@@ -41,8 +41,8 @@ use super::*;
 use crate::{
     BoxFuture,
     access::auth::{DevelopmentKey, development_token},
-    backends::log::{Fed, Log, NotAppended},
-    backends::queries::{FindingPlace, FindingsAsked, FindingsPage, ListedRun, Queries, RunsAsked},
+    backends::log::{FeedItem, Log, NotAppended},
+    backends::queries::{FindingPlace, FindingsPage, FindingsQuery, ListedRun, Queries, RunsQuery},
     backends::short_keys::{KeysUnavailable, ShortKeys},
     backends::snapshots::{NotRead, Snapshot, Snapshots},
     node::{Backends, Settings, test_settings},
@@ -55,16 +55,16 @@ const APPOINTMENT: &str = "riverside.000000000000000000000000000000a1";
 
 /// What the clinic behind the node does with a command.
 #[derive(Clone)]
-enum Decides {
+enum Decision {
     Applied(CommandResult),
     Refused(Code),
     /// Takes longer than anybody waits.
     Nothing,
 }
 
-/// The backends of one node in memory, and a clinic that decides as it is told.
-struct World {
-    decides: Mutex<Decides>,
+/// The backends of one node in memory, and a clinic that decision as it is told.
+struct FakeBackends {
+    decision: Mutex<Decision>,
     appended: Mutex<Vec<CommandRecord>>,
     answered: mpsc::UnboundedSender<CommandOutcome>,
     views: Mutex<HashMap<String, View>>,
@@ -78,7 +78,7 @@ struct World {
     keys: Mutex<HashMap<String, String>>,
 }
 
-impl Log for World {
+impl Log for FakeBackends {
     fn append(
         &self,
         topic: &'static str,
@@ -94,10 +94,10 @@ impl Log for World {
         }
         let record = CommandRecord::from_wire(&record).unwrap_or_else(|code| panic!("{code}"));
         assert_eq!(topic, topic_for(record.aggregate.kind()));
-        let verdict = match self.decides.lock().unwrap().clone() {
-            Decides::Applied(result) => Some(Verdict::Applied { epoch: 7, version: 17, result }),
-            Decides::Refused(code) => Some(Verdict::Refused { code }),
-            Decides::Nothing => None,
+        let verdict = match self.decision.lock().unwrap().clone() {
+            Decision::Applied(result) => Some(Verdict::Applied { epoch: 7, version: 17, result }),
+            Decision::Refused(code) => Some(Verdict::Refused { code }),
+            Decision::Nothing => None,
         };
         if let Some(verdict) = verdict {
             self.answered
@@ -108,12 +108,12 @@ impl Log for World {
         Box::pin(async { Ok(()) })
     }
 
-    fn follow(&self) -> mpsc::Receiver<Fed> {
+    fn follow(&self) -> mpsc::Receiver<FeedItem> {
         mpsc::channel(1).1
     }
 }
 
-impl Snapshots for World {
+impl Snapshots for FakeBackends {
     fn load<'a>(
         &'a self,
         aggregate: &'a Aggregate,
@@ -125,7 +125,7 @@ impl Snapshots for World {
     }
 }
 
-impl Queries for World {
+impl Queries for FakeBackends {
     fn view<'a>(
         &'a self,
         _: &'a Aggregate,
@@ -153,7 +153,7 @@ impl Queries for World {
     fn runs<'a>(
         &'a self,
         tenant: &'a TenantId,
-        asked: &'a RunsAsked,
+        asked: &'a RunsQuery,
     ) -> BoxFuture<'a, Result<Vec<ListedRun>, NotRead>> {
         let mut runs = self.runs_of(tenant);
         runs.retain(|listed| {
@@ -172,7 +172,7 @@ impl Queries for World {
         &'a self,
         tenant: &'a TenantId,
         run: &'a RunId,
-        asked: &'a FindingsAsked,
+        asked: &'a FindingsQuery,
     ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>> {
         let known = self.runs_of(tenant).iter().any(|listed| listed.run == *run);
         let mut found = self.findings.lock().unwrap().get(run).cloned().unwrap_or_default();
@@ -186,14 +186,14 @@ impl Queries for World {
     }
 }
 
-impl World {
+impl FakeBackends {
     fn runs_of(&self, tenant: &TenantId) -> Vec<ListedRun> {
         let own = tenant.as_str() == "demo";
         self.runs.lock().unwrap().iter().filter(|_| own).cloned().collect()
     }
 }
 
-impl ShortKeys for World {
+impl ShortKeys for FakeBackends {
     fn put<'a>(
         &'a self,
         key: &'a str,
@@ -277,25 +277,25 @@ fn views() -> HashMap<String, View> {
 
 struct Node {
     router: Router,
-    world: Arc<World>,
+    fakes: Arc<FakeBackends>,
     store: Arc<InMemory>,
     context: Arc<NodeContext>,
 }
 
-fn backends(world: &Arc<World>, files: Arc<dyn ObjectStore>) -> Backends {
+fn backends(fakes: &Arc<FakeBackends>, files: Arc<dyn ObjectStore>) -> Backends {
     Backends {
-        log: world.clone(),
-        snapshots: world.clone(),
-        queries: world.clone(),
-        short_keys: world.clone(),
+        log: fakes.clone(),
+        snapshots: fakes.clone(),
+        queries: fakes.clone(),
+        short_keys: fakes.clone(),
         files,
     }
 }
 
 fn node() -> Node {
     let (answered, mut answers) = mpsc::unbounded_channel();
-    let world = Arc::new(World {
-        decides: Mutex::new(Decides::Applied(CommandResult::default())),
+    let fakes = Arc::new(FakeBackends {
+        decision: Mutex::new(Decision::Applied(CommandResult::default())),
         appended: Mutex::default(),
         answered,
         views: Mutex::new(views()),
@@ -309,7 +309,7 @@ fn node() -> Node {
     let origins = vec!["https://desk.example".to_owned()];
     let run_retention = Duration::from_hours(1);
     let settings = Settings { origins, max_file: files::MAX, run_retention, ..test_settings() };
-    let backends = backends(&world, store.clone());
+    let backends = backends(&fakes, store.clone());
     let context = Arc::new(NodeContext::new(&settings, backends).unwrap());
     let answering = context.clone();
     tokio::spawn(async move {
@@ -317,7 +317,7 @@ fn node() -> Node {
             answering.commands.answer(&TenantId::new("demo").unwrap(), outcome);
         }
     });
-    Node { router: router(context.clone()), world, store, context }
+    Node { router: router(context.clone()), fakes, store, context }
 }
 
 fn key() -> DevelopmentKey {
@@ -414,14 +414,14 @@ impl Node {
     }
 
     fn audited(&self) -> Vec<(String, AuditRecord)> {
-        std::mem::take(&mut self.world.audited.lock().unwrap())
+        std::mem::take(&mut self.fakes.audited.lock().unwrap())
     }
 
-    fn decide(&self, decides: Decides) {
-        *self.world.decides.lock().unwrap() = decides;
+    fn decide(&self, decision: Decision) {
+        *self.fakes.decision.lock().unwrap() = decision;
     }
 
     fn last(&self) -> CommandRecord {
-        self.world.appended.lock().unwrap().last().unwrap().clone()
+        self.fakes.appended.lock().unwrap().last().unwrap().clone()
     }
 }

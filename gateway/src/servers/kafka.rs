@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use self::topics::{TopicError, check};
 use crate::{
     BoxFuture,
-    backends::log::{Fed, Log, NotAppended},
+    backends::log::{FeedItem, Log, NotAppended},
 };
 
 /// How long a record may wait for its acknowledgement, retries included: below the five seconds after which its
@@ -151,7 +151,7 @@ impl Log for KafkaLog {
         })
     }
 
-    fn follow(&self) -> mpsc::Receiver<Fed> {
+    fn follow(&self) -> mpsc::Receiver<FeedItem> {
         let (feed, receiver) = mpsc::channel(FEED);
         let settings = self.settings.clone();
         // A thread of its own: the stream consumer can miss a wake-up and sleep for minutes.

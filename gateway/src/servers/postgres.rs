@@ -18,7 +18,7 @@ use tokio_postgres::{Config, NoTls, Row, types::ToSql};
 
 use crate::{
     BoxFuture,
-    backends::queries::{FindingPlace, FindingsAsked, FindingsPage, ListedRun, Queries, RunsAsked},
+    backends::queries::{FindingPlace, FindingsPage, FindingsQuery, ListedRun, Queries, RunsQuery},
     backends::snapshots::NotRead,
     http::COMMAND_SOURCE,
 };
@@ -217,7 +217,7 @@ impl PostgresQueries {
     async fn read_runs(
         &self,
         tenant: &TenantId,
-        asked: &RunsAsked,
+        asked: &RunsQuery,
     ) -> Result<Vec<ListedRun>, Failure> {
         let state = asked.state.map(|state| state.as_str().to_owned());
         let owner =
@@ -246,7 +246,7 @@ impl PostgresQueries {
         &self,
         tenant: &TenantId,
         run: &RunId,
-        asked: &FindingsAsked,
+        asked: &FindingsQuery,
     ) -> Result<Option<FindingsPage>, Failure> {
         let (first, last) = places(&asked.severities);
         let severities: Vec<_> =
@@ -374,7 +374,7 @@ impl Queries for PostgresQueries {
     fn runs<'a>(
         &'a self,
         tenant: &'a TenantId,
-        asked: &'a RunsAsked,
+        asked: &'a RunsQuery,
     ) -> BoxFuture<'a, Result<Vec<ListedRun>, NotRead>> {
         Box::pin(async move { Ok(self.read_runs(tenant, asked).await?) })
     }
@@ -383,7 +383,7 @@ impl Queries for PostgresQueries {
         &'a self,
         tenant: &'a TenantId,
         run: &'a RunId,
-        asked: &'a FindingsAsked,
+        asked: &'a FindingsQuery,
     ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>> {
         Box::pin(async move { Ok(self.read_findings(tenant, run, asked).await?) })
     }

@@ -11,7 +11,7 @@ use schemas::{
 use tokio::sync::mpsc;
 
 use crate::{
-    backends::log::Fed,
+    backends::log::FeedItem,
     clock,
     node::NodeContext,
     stream::{
@@ -32,15 +32,15 @@ pub struct Intake {
 
 impl Intake {
     /// Runs until the log ends.
-    pub async fn run(self, mut feed: mpsc::Receiver<Fed>) {
+    pub async fn run(self, mut feed: mpsc::Receiver<FeedItem>) {
         while let Some(fed) = feed.recv().await {
             match fed {
-                Fed::Record { record, appended_at } => {
+                FeedItem::Record { record, appended_at } => {
                     self.report_lag(appended_at);
                     self.take(record).await;
                 }
-                Fed::CaughtUp => self.node.readiness.set_caught_up(true),
-                Fed::Lost => {
+                FeedItem::CaughtUp => self.node.readiness.set_caught_up(true),
+                FeedItem::Lost => {
                     tracing::warn!("records of views were lost; every hot view is fetched again");
                     self.node.tails.clear();
                     self.report_tail_bytes();

@@ -113,8 +113,8 @@ impl Shard {
 
     fn count_opened(&self, form: Form) {
         let (metrics, transport) = (&self.context.node.metrics, form.transport());
-        metrics.connections.of(transport).inc();
-        metrics.connections_opened.of(transport).inc();
+        metrics.connections.for_transport(transport).inc();
+        metrics.connections_opened.for_transport(transport).inc();
     }
 
     /// Removes a connection and its subscriptions.
@@ -123,7 +123,7 @@ impl Shard {
             self.remove_subscription(at);
         }
         if let Some(connection) = self.connections.remove(conn) {
-            self.context.node.metrics.connections.of(connection.form.transport()).dec();
+            self.context.node.metrics.connections.for_transport(connection.form.transport()).dec();
         }
     }
 
@@ -201,8 +201,8 @@ impl Shard {
         self.close_drained();
         let metrics = &self.context.node.metrics;
         for (form, sent) in self.connections.take_sent() {
-            metrics.deliveries.of(form.transport()).inc_by(sent.frames);
-            metrics.bytes_written.of(form.transport()).inc_by(sent.bytes);
+            metrics.deliveries.for_transport(form.transport()).inc_by(sent.frames);
+            metrics.bytes_written.for_transport(form.transport()).inc_by(sent.bytes);
         }
         self.sweep();
     }

@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 use crate::{
     BoxFuture,
     backends::{
-        log::{Fed, Log, NotAppended},
-        queries::{FindingsAsked, FindingsPage, ListedRun, Queries, RunsAsked},
+        log::{FeedItem, Log, NotAppended},
+        queries::{FindingsPage, FindingsQuery, ListedRun, Queries, RunsQuery},
         short_keys::{KeysUnavailable, ShortKeys},
         snapshots::{NotRead, Snapshot, Snapshots},
     },
@@ -61,7 +61,7 @@ impl Queries for TestBackends {
     fn runs<'a>(
         &'a self,
         _: &'a TenantId,
-        _: &'a RunsAsked,
+        _: &'a RunsQuery,
     ) -> BoxFuture<'a, Result<Vec<ListedRun>, NotRead>> {
         unreachable!("nothing is listed")
     }
@@ -70,7 +70,7 @@ impl Queries for TestBackends {
         &'a self,
         _: &'a TenantId,
         _: &'a RunId,
-        _: &'a FindingsAsked,
+        _: &'a FindingsQuery,
     ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>> {
         unreachable!("nothing is listed")
     }
@@ -81,7 +81,7 @@ impl Log for TestBackends {
         unreachable!("nothing is written")
     }
 
-    fn follow(&self) -> mpsc::Receiver<Fed> {
+    fn follow(&self) -> mpsc::Receiver<FeedItem> {
         unreachable!("the test feeds the shard itself")
     }
 }

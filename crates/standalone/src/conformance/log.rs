@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use gateway::backends::log::Fed;
+use gateway::backends::log::FeedItem;
 use processors::log::{LogEvent, LogRecord};
 use schemas::{
     Millis,
@@ -223,12 +223,12 @@ pub async fn follower_reads_past_then_new_records(sides: Sides) {
     let mut next = 4;
     while heard.values().map(Vec::len).sum::<usize>() < 12 {
         match soon("a record of views", follower.recv()).await.expect("the log is there") {
-            Fed::Record { record, .. } if keys.contains(&record.key) => {
+            FeedItem::Record { record, .. } if keys.contains(&record.key) => {
                 heard.entry(record.key.clone()).or_default().push(record);
             }
-            Fed::Record { .. } => {}
-            Fed::Lost => panic!("nothing was lost"),
-            Fed::CaughtUp => {
+            FeedItem::Record { .. } => {}
+            FeedItem::Lost => panic!("nothing was lost"),
+            FeedItem::CaughtUp => {
                 assert!(!caught_up, "caught up once");
                 caught_up = true;
                 assert_eq!(

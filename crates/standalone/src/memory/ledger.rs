@@ -5,7 +5,7 @@ mod state;
 use std::sync::{Arc, Mutex};
 
 use gateway::{
-    backends::queries::{FindingPlace, FindingsAsked, ListedRun, Queries, RunsAsked},
+    backends::queries::{FindingPlace, FindingsQuery, ListedRun, Queries, RunsQuery},
     backends::snapshots::NotRead,
 };
 use processors::{
@@ -237,7 +237,7 @@ impl Queries for MemoryQueries {
     fn runs<'a>(
         &'a self,
         tenant: &'a TenantId,
-        asked: &'a RunsAsked,
+        asked: &'a RunsQuery,
     ) -> BoxFuture<'a, Result<Vec<ListedRun>, NotRead>> {
         Box::pin(async move { Ok(self.work.runs(tenant, asked)) })
     }
@@ -246,7 +246,7 @@ impl Queries for MemoryQueries {
         &'a self,
         tenant: &'a TenantId,
         run: &'a RunId,
-        asked: &'a FindingsAsked,
+        asked: &'a FindingsQuery,
     ) -> BoxFuture<'a, Result<Option<Vec<(FindingPlace, Finding)>>, NotRead>> {
         Box::pin(async move { Ok(self.work.findings(tenant, run, asked)) })
     }

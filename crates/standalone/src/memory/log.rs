@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use gateway::backends::log::{Fed, NotAppended};
+use gateway::backends::log::{FeedItem, NotAppended};
 use processors::log::{AppendError, LogEvent, LogRecord};
 use schemas::{
     Millis,
@@ -292,14 +292,14 @@ impl gateway::backends::log::Log for MemoryLog {
         })
     }
 
-    fn follow(&self) -> mpsc::Receiver<Fed> {
+    fn follow(&self) -> mpsc::Receiver<FeedItem> {
         let (sender, receiver) = mpsc::channel(FOLLOWED);
         tokio::spawn(follow(self.broker.clone(), sender));
         receiver
     }
 }
 
-async fn follow(broker: Arc<Broker>, feed: mpsc::Sender<Fed>) {
+async fn follow(broker: Arc<Broker>, feed: mpsc::Sender<FeedItem>) {
     let mut changed = broker.views.subscribe();
     let (mut offset, end) = {
         let kept = lock(&broker.kept);
@@ -309,7 +309,7 @@ async fn follow(broker: Arc<Broker>, feed: mpsc::Sender<Fed>) {
     loop {
         if !caught_up && offset >= end {
             caught_up = true;
-            if feed.send(Fed::CaughtUp).await.is_err() {
+            if feed.send(FeedItem::CaughtUp).await.is_err() {
                 return;
             }
         }
@@ -323,7 +323,7 @@ async fn follow(broker: Arc<Broker>, feed: mpsc::Sender<Fed>) {
         };
         let Some(records) = records else {
             offset = first;
-            if feed.send(Fed::Lost).await.is_err() {
+            if feed.send(FeedItem::Lost).await.is_err() {
                 return;
             }
             continue;
@@ -336,7 +336,7 @@ async fn follow(broker: Arc<Broker>, feed: mpsc::Sender<Fed>) {
         }
         for (_, appended_at, record) in records {
             offset += 1;
-            if feed.send(Fed::Record { record, appended_at }).await.is_err() {
+            if feed.send(FeedItem::Record { record, appended_at }).await.is_err() {
                 return;
             }
         }

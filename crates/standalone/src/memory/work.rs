@@ -5,7 +5,7 @@ mod state;
 
 use std::{collections::HashSet, sync::Mutex, time::Duration};
 
-use gateway::backends::queries::{FindingPlace, FindingsAsked, ListedRun, RunsAsked};
+use gateway::backends::queries::{FindingPlace, FindingsQuery, ListedRun, RunsQuery};
 use processors::{
     ledger::Batch,
     rule_book,
@@ -52,7 +52,7 @@ impl MemoryWork {
     }
 
     /// Runs that are kept, newest first.
-    pub fn runs(&self, tenant: &TenantId, asked: &RunsAsked) -> Vec<ListedRun> {
+    pub fn runs(&self, tenant: &TenantId, asked: &RunsQuery) -> Vec<ListedRun> {
         lock(&self.state).listed(tenant, asked, (self.clock)())
     }
 
@@ -61,7 +61,7 @@ impl MemoryWork {
         &self,
         tenant: &TenantId,
         run: &RunId,
-        asked: &FindingsAsked,
+        asked: &FindingsQuery,
     ) -> Option<Vec<(FindingPlace, Finding)>> {
         lock(&self.state).findings(tenant, run, asked, (self.clock)())
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use gateway::{
-    backends::log::{Fed, Log as _},
+    backends::log::{FeedItem, Log as _},
     backends::snapshots::{Snapshot, Snapshots as _},
 };
 use processors::{
@@ -102,14 +102,14 @@ impl Heard {
         tokio::spawn(async move {
             while let Some(fed) = follower.recv().await {
                 match fed {
-                    Fed::Record { record, .. } => {
+                    FeedItem::Record { record, .. } => {
                         let aggregate = Aggregate::parse(&record.key).unwrap();
                         all.lock()
                             .unwrap()
                             .push((aggregate, ViewsRecord::from_value(&record.value).unwrap()));
                     }
-                    Fed::CaughtUp => {}
-                    Fed::Lost => panic!("the follower keeps up"),
+                    FeedItem::CaughtUp => {}
+                    FeedItem::Lost => panic!("the follower keeps up"),
                 }
             }
         });

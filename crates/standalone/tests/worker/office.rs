@@ -4,7 +4,7 @@ use std::{fmt::Write, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use claims::tables::Tables;
-use gateway::backends::queries::{FindingPlace, FindingsAsked, Queries};
+use gateway::backends::queries::{FindingPlace, FindingsQuery, Queries};
 use object_store::{ObjectStoreExt, path::Path};
 use processors::{
     ledger::{JournalEntry, Ledger},
@@ -260,7 +260,7 @@ impl Office {
     }
 
     pub async fn findings(&self, asked: &Asked) -> Vec<(FindingPlace, Finding)> {
-        let all = FindingsAsked { limit: 1_000_000, ..FindingsAsked::default() };
+        let all = FindingsQuery { limit: 1_000_000, ..FindingsQuery::default() };
         self.memory
             .queries()
             .findings(&self.tenant, &asked.run, &all)

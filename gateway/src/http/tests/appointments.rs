@@ -125,7 +125,7 @@ async fn what_is_no_fact_has_its_code_and_reaches_no_log() {
         let answer = node.ask(Role::Source, "POST", "/v1/appointments", broken).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"), "{broken}");
     }
-    assert!(node.world.appended.lock().unwrap().is_empty());
+    assert!(node.fakes.appended.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn what_a_location_refuses_of_a_fact_or_a_check_in_is_a_problem_with_its_c
         (Code::StatusCannotFollow, 409),
         (Code::AppointmentOver, 409),
     ] {
-        node.decide(Decides::Refused(code));
+        node.decide(Decision::Refused(code));
         let answer = tell(&node, &told()).await;
         assert_eq!((answer.status, answer.code().as_str()), (status, code.as_str()));
         assert_eq!(answer.json()["command"], node.last().id.as_str());
@@ -151,7 +151,7 @@ async fn what_a_location_refuses_of_a_fact_or_a_check_in_is_a_problem_with_its_c
         (Code::QueueMissing, 422),
         (Code::QueueNotOpen, 409),
     ] {
-        node.decide(Decides::Refused(code));
+        node.decide(Decision::Refused(code));
         let answer = node.ask(Role::Reception, "POST", "/v1/check-ins", &check_in).await;
         assert_eq!((answer.status, answer.code().as_str()), (status, code.as_str()));
         assert_eq!(answer.json()["command"], node.last().id.as_str());
@@ -171,14 +171,14 @@ async fn only_a_source_with_a_name_tells() {
     assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"));
     let detail = answer.json()["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("subject") && !answer.text.contains("Riverside"), "{}", answer.text);
-    assert!(node.world.appended.lock().unwrap().is_empty());
+    assert!(node.fakes.appended.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn an_appointments_id_is_told_to_its_source_and_to_who_may_open_it() {
     let node = node();
     let appointment = AppointmentId::new(APPOINTMENT).unwrap();
-    node.decide(Decides::Applied(CommandResult {
+    node.decide(Decision::Applied(CommandResult {
         appointment: Some(appointment.clone()),
         change: Some(AppointmentChange::Booked),
         ..CommandResult::default()
@@ -193,7 +193,7 @@ async fn an_appointments_id_is_told_to_its_source_and_to_who_may_open_it() {
     }
 
     // A check-in has both; a source learns of no ticket, a service of no appointment.
-    node.decide(Decides::Applied(CommandResult {
+    node.decide(Decision::Applied(CommandResult {
         ticket: Some(appointment.ticket()),
         label: Some("A-001".into()),
         appointment: Some(appointment),
@@ -236,7 +236,7 @@ async fn somebody_checks_in_by_an_appointment_or_into_a_queue() {
         assert_eq!((into, priority.get()), (queue(), urgency));
         assert_eq!(ticket.location().as_str(), "riverside");
     }
-    let told = node.world.appended.lock().unwrap().len();
+    let told = node.fakes.appended.lock().unwrap().len();
     for (body, status, code) in [
         (json!({}), 400, "malformed"),
         (json!({"priority": 1}), 400, "malformed"),
@@ -252,5 +252,5 @@ async fn somebody_checks_in_by_an_appointment_or_into_a_queue() {
         let answer = check_in(body.clone()).await;
         assert_eq!((answer.status, answer.code().as_str()), (status, code), "{body}");
     }
-    assert_eq!(node.world.appended.lock().unwrap().len(), told);
+    assert_eq!(node.fakes.appended.lock().unwrap().len(), told);
 }

@@ -99,7 +99,7 @@ async fn a_stream_ticket_holds_the_grant_of_its_caller() {
     assert_eq!((answer.status, &answer.json()["expires_in"]), (200, &json!(30)));
     let ticket = answer.json()["ticket"].as_str().unwrap().to_owned();
     let wanted = vec![schemas::channel::Channel::parse("board:riverside").unwrap()];
-    let grant = crate::access::grant::spend_ticket(&*node.world, &ticket, wanted.clone(), now())
+    let grant = crate::access::grant::spend_ticket(&*node.fakes, &ticket, wanted.clone(), now())
         .await
         .unwrap();
     assert_eq!((grant.tenant.as_str(), &*grant.subject), ("demo", "subject-1"));
@@ -127,5 +127,5 @@ async fn a_stream_ticket_is_refused_for_what_one_may_not_open() {
         let answer = node.ask(Role::Display, "POST", "/v1/stream-tickets", &body.to_string()).await;
         assert_eq!((answer.status, answer.code().as_str()), (status, code), "{body}");
     }
-    assert!(node.world.keys.lock().unwrap().is_empty());
+    assert!(node.fakes.keys.lock().unwrap().is_empty());
 }

@@ -108,7 +108,7 @@ async fn every_route_refuses_who_sends_no_token_and_who_may_not() {
     let answer =
         node.send("GET", "/v1/boards/riverside", &[("authorization", "Basic abc")], "").await;
     assert_eq!(answer.code(), "token_invalid");
-    assert!(node.world.appended.lock().unwrap().is_empty());
+    assert!(node.fakes.appended.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn an_applied_command_is_answered_with_its_position_and_result() {
         station: Some(station),
         ..CommandResult::default()
     };
-    node.decide(Decides::Applied(result));
+    node.decide(Decision::Applied(result));
     let bearer = format!("Bearer {}", token(Role::Reception));
     let headers = [
         ("authorization", bearer.as_str()),
@@ -152,7 +152,7 @@ async fn a_command_without_a_key_gets_its_own_and_half_a_minute() {
     for _ in 0..2 {
         node.ask(Role::Reception, "POST", "/v1/queues/riverside.general/tickets", "").await;
     }
-    let appended = node.world.appended.lock().unwrap();
+    let appended = node.fakes.appended.lock().unwrap();
     assert_ne!(appended[0].id.as_str(), appended[1].id.as_str());
     assert_ne!(appended[0].command.ticket(), appended[1].command.ticket());
     let until = appended[0].valid_until.unwrap();
@@ -166,7 +166,7 @@ async fn a_refused_command_is_a_problem_that_names_it() {
     for (code, status) in
         [(Code::IllegalMove, 409), (Code::TicketUnknown, 422), (Code::CommandExpired, 409)]
     {
-        node.decide(Decides::Refused(code));
+        node.decide(Decision::Refused(code));
         let answer = node.ask(Role::Reception, "POST", &path, "").await;
         assert_eq!((answer.status, answer.code().as_str()), (status, code.as_str()));
         assert_eq!(answer.json()["command"], node.last().id.as_str());
@@ -176,7 +176,7 @@ async fn a_refused_command_is_a_problem_that_names_it() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_command_is_accepted_and_found_later() {
     let node = node();
-    node.decide(Decides::Nothing);
+    node.decide(Decision::Nothing);
     let path = format!("/v1/tickets/{TICKET}/start");
     let answer = node.ask(Role::Reception, "POST", &path, "").await;
     assert_eq!(answer.status, 202);
@@ -206,7 +206,7 @@ async fn nobody_learns_of_a_ticket_by_guessing_the_id_of_a_command() {
         label: Some("A-099".into()),
         ..CommandResult::default()
     };
-    node.decide(Decides::Applied(result));
+    node.decide(Decision::Applied(result));
     let answer = node.ask(Role::Patient, "POST", &format!("/v1/tickets/{TICKET}/leave"), "").await;
     assert_eq!((answer.status, answer.json().get("result")), (200, None));
 }
@@ -274,7 +274,7 @@ async fn what_cannot_be_a_command_has_its_code_and_reaches_no_log() {
             "{method} {path} {body}"
         );
     }
-    assert!(node.world.appended.lock().unwrap().is_empty());
+    assert!(node.fakes.appended.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -299,7 +299,7 @@ async fn a_location_names_only_the_timers_that_are_different_there() {
     };
     assert_eq!((timers, bands), (Timers::default(), None));
 
-    let told = node.world.appended.lock().unwrap().len();
+    let told = node.fakes.appended.lock().unwrap().len();
     for bad in [
         r#","timers":{"no_shows_s":900}"#,
         r#","timers":{"no_show_s":-1}"#,
@@ -311,7 +311,7 @@ async fn a_location_names_only_the_timers_that_are_different_there() {
         let answer = node.ask(Role::Admin, "PUT", path, &place(bad)).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"), "{bad}");
     }
-    assert_eq!(node.world.appended.lock().unwrap().len(), told);
+    assert_eq!(node.fakes.appended.lock().unwrap().len(), told);
 }
 
 #[tokio::test]

@@ -316,10 +316,10 @@ async fn over_socket(node: &node::RunningNode, request: &str, body: &[u8]) -> St
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_file_comes_through_the_door_of_a_node() {
     const LARGE: u64 = 50 * 1024 * 1024;
-    let world = node().world;
+    let fakes = node().fakes;
     let directory = Directory::new();
     let files = LocalFileSystem::new_with_prefix(&directory.0).unwrap();
-    let backends = backends(&world, Arc::new(files));
+    let backends = backends(&fakes, Arc::new(files));
     let settings = Settings { max_file: LARGE, ..test_settings() };
     let node = node::start(settings, backends).unwrap();
     let request = |length: u64| {

@@ -54,7 +54,7 @@ impl Node {
             at: 1_000,
             entries: entries.collect(),
         };
-        self.world.views.lock().unwrap().insert("rules".to_owned(), view);
+        self.fakes.views.lock().unwrap().insert("rules".to_owned(), view);
     }
 }
 
@@ -98,7 +98,7 @@ async fn rules_change_by_commands_to_the_rules_of_the_tenant() {
         let record = node.last();
         assert_eq!((record.aggregate.as_str(), record.command.kind()), ("demo/_rules", kind));
     }
-    node.decide(Decides::Refused(Code::RuleUnknown));
+    node.decide(Decision::Refused(Code::RuleUnknown));
     let answer = node.ask(Role::Admin, "DELETE", "/v1/rules/other", "").await;
     assert_eq!((answer.status, answer.code().as_str()), (404, "rule_unknown"));
 }
@@ -143,7 +143,7 @@ async fn a_rule_that_cannot_be_applied_names_its_field_and_quotes_nothing() {
     }
     let answer = node.ask(Role::Admin, "POST", "/v1/rules/a-rule/explode", "").await;
     assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"));
-    assert!(node.world.appended.lock().unwrap().is_empty());
+    assert!(node.fakes.appended.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -207,7 +207,7 @@ async fn a_rule_is_tried_on_a_file_and_nothing_is_stored() {
             assert!(!answer.text.contains(secret), "{}", answer.text);
         }
     }
-    assert!(node.world.appended.lock().unwrap().is_empty());
+    assert!(node.fakes.appended.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -51,8 +51,8 @@ impl Node {
             at: 1_000,
             entries: [("run".to_owned(), raw(&head))].into(),
         };
-        self.world.views.lock().unwrap().insert(format!("run:{run}"), view);
-        let mut runs = self.world.runs.lock().unwrap();
+        self.fakes.views.lock().unwrap().insert(format!("run:{run}"), view);
+        let mut runs = self.fakes.runs.lock().unwrap();
         runs.push(ListedRun { run: run.clone(), head });
         runs.sort_by_key(|listed| {
             std::cmp::Reverse((listed.head.requested_at, listed.run.clone()))
@@ -63,7 +63,7 @@ impl Node {
             .map(|(finding, n)| (FindingPlace { place: finding.sort_key(), n }, finding))
             .collect();
         placed.sort_by_key(|(place, _)| *place);
-        self.world.findings.lock().unwrap().insert(run.clone(), placed);
+        self.fakes.findings.lock().unwrap().insert(run.clone(), placed);
     }
 
     async fn start(&self, token: &str, file: &str, key: Option<&str>) -> Answer {
@@ -75,7 +75,7 @@ impl Node {
     }
 
     fn appended(&self) -> usize {
-        self.world.appended.lock().unwrap().len()
+        self.fakes.appended.lock().unwrap().len()
     }
 }
 
@@ -115,7 +115,7 @@ async fn a_run_is_asked_for_and_says_where_to_watch_it() {
 async fn a_request_not_decided_in_time_is_accepted_alike() {
     let node = node();
     let file = node.uploaded("a;b").await;
-    node.decide(Decides::Nothing);
+    node.decide(Decision::Nothing);
     let answer = node.start(&token(Role::Editor), &file, None).await;
     assert_eq!((answer.status, &answer.json()["state"]), (202, &json!("queued")));
 }
@@ -126,11 +126,11 @@ async fn the_same_key_asks_for_the_same_run_and_somebody_elses_for_another() {
     let file = node.uploaded("a;b").await;
     let first = node.start(&token(Role::Editor), &file, Some("click-1")).await;
     let record = node.last();
-    node.decide(Decides::Refused(Code::RunExists));
+    node.decide(Decision::Refused(Code::RunExists));
     let again = node.start(&token(Role::Editor), &file, Some("click-1")).await;
     assert_eq!((again.status, again.json()), (202, first.json()));
     assert_eq!(node.last().id, record.id, "the same command");
-    node.decide(Decides::Applied(CommandResult::default()));
+    node.decide(Decision::Applied(CommandResult::default()));
     let other_key = node.start(&token(Role::Editor), &file, Some("click-2")).await;
     let other_subject =
         node.start(&token_of("demo", "subject-2", Role::Editor), &file, Some("click-1")).await;
@@ -179,7 +179,7 @@ async fn what_cannot_be_asked_for_has_its_code_and_reaches_no_log() {
         "another tenant's file"
     );
     assert_eq!(node.appended(), 0);
-    node.decide(Decides::Refused(Code::CommandExpired));
+    node.decide(Decision::Refused(Code::CommandExpired));
     let answer = node.start(&token(Role::Editor), &file, None).await;
     assert_eq!((answer.status, answer.code().as_str()), (409, "command_expired"));
 }
@@ -428,7 +428,7 @@ async fn cancel_and_retry_are_commands_to_the_run() {
         assert_eq!(node.ask(Role::Editor, "POST", &path, r#"{"why":1}"#).await.code(), "malformed");
     }
     for (action, code) in [("cancel", Code::RunOver), ("retry", Code::RunNotRetryable)] {
-        node.decide(Decides::Refused(code));
+        node.decide(Decision::Refused(code));
         let answer = node.ask(Role::Editor, "POST", &format!("/v1/runs/{run}/{action}"), "").await;
         assert_eq!((answer.status, answer.code().as_str()), (409, code.as_str()));
     }
@@ -496,7 +496,7 @@ async fn what_cannot_be_written_down_is_neither_shown_nor_done() {
         head(RunState::Completed, 5),
         vec![finding(Severity::Error, "office", 1, 1)],
     );
-    node.world.audit_fails.store(true, Ordering::Relaxed);
+    node.fakes.audit_fails.store(true, Ordering::Relaxed);
     let mut asked = of_others(&other);
     asked.push(("GET", "/v1/runs".to_owned(), String::new(), "runs.list"));
     for (method, path, body, _) in asked {
@@ -504,7 +504,7 @@ async fn what_cannot_be_written_down_is_neither_shown_nor_done() {
         assert_eq!((answer.status, answer.code().as_str()), (503, "try_again"), "{path}");
     }
     assert_eq!(node.appended(), 0);
-    assert!(node.world.keys.lock().unwrap().is_empty(), "no stream ticket");
+    assert!(node.fakes.keys.lock().unwrap().is_empty(), "no stream ticket");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use schemas::record::WireRecord;
 use tokio::sync::mpsc;
 
 use super::{Events, KafkaSettings};
-use crate::{backends::log::Fed, clock};
+use crate::{backends::log::FeedItem, clock};
 
 /// How far back following starts: what a client that lost its connection for a moment still resumes
 /// from.
@@ -48,12 +48,12 @@ enum Stop {
 
 /// Feeds until nobody listens. A consumer that cannot go on is replaced by one that begins anew,
 /// and what was held before is then declared lost.
-pub(super) fn follow(settings: &KafkaSettings, feed: &mpsc::Sender<Fed>) {
+pub(super) fn follow(settings: &KafkaSettings, feed: &mpsc::Sender<FeedItem>) {
     let mut begun_before = false;
     while !feed.is_closed() {
         match Follower::begin(settings) {
             Ok(mut follower) => {
-                if begun_before && feed.blocking_send(Fed::Lost).is_err() {
+                if begun_before && feed.blocking_send(FeedItem::Lost).is_err() {
                     return;
                 }
                 begun_before = true;
@@ -134,7 +134,7 @@ impl<'a> Follower<'a> {
         })
     }
 
-    fn run(&mut self, feed: &mpsc::Sender<Fed>) -> Stop {
+    fn run(&mut self, feed: &mpsc::Sender<FeedItem>) -> Stop {
         loop {
             match self.step(feed) {
                 Ok(()) => {}
@@ -143,13 +143,13 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn step(&mut self, feed: &mpsc::Sender<Fed>) -> Result<(), Stop> {
+    fn step(&mut self, feed: &mpsc::Sender<FeedItem>) -> Result<(), Stop> {
         if feed.is_closed() {
             return Err(Stop::Closed);
         }
         if !self.caught_up && self.behind.is_empty() {
             self.caught_up = true;
-            feed.blocking_send(Fed::CaughtUp).map_err(|_| Stop::Closed)?;
+            feed.blocking_send(FeedItem::CaughtUp).map_err(|_| Stop::Closed)?;
         }
         if self.refreshed.elapsed() >= REFRESH_EVERY {
             self.refresh();
@@ -161,7 +161,7 @@ impl<'a> Follower<'a> {
                 // Every message has a timestamp, because the topic has log append time. If one had
                 // none, it would count as new.
                 let appended_at = message.timestamp().to_millis().unwrap_or_else(clock::now);
-                feed.blocking_send(Fed::Record { record, appended_at })
+                feed.blocking_send(FeedItem::Record { record, appended_at })
                     .map_err(|_| Stop::Closed)?;
                 (message.partition(), message.offset() + 1)
             }

@@ -20,7 +20,7 @@ fn record(version: u64) -> WireRecord {
 }
 
 /// Runs the intake over a feed until it ends.
-async fn run(intake: Intake, feed: impl IntoIterator<Item = Fed>) {
+async fn run(intake: Intake, feed: impl IntoIterator<Item = FeedItem>) {
     let (sender, receiver) = mpsc::channel(16);
     for fed in feed {
         sender.send(fed).await.unwrap_or_else(|_| panic!("the feed has room"));
@@ -35,7 +35,7 @@ async fn record_moves_lag_and_tail_bytes() {
     let node = intake.node.clone();
     let (metrics, tails) = (&node.metrics, &node.tails);
     let appended_at = clock::now() - 2_500;
-    run(intake, [Fed::Record { record: record(1), appended_at }]).await;
+    run(intake, [FeedItem::Record { record: record(1), appended_at }]).await;
     let lag = metrics.intake_lag_seconds.get();
     assert!((2.5..60.0).contains(&lag), "{lag}");
     assert!(metrics.tail_bytes.get() > 0);
@@ -50,7 +50,7 @@ async fn record_from_the_future_has_no_lag() {
     let metrics = &node.metrics;
     metrics.intake_lag_seconds.set(9.0);
     let appended_at = clock::now() + 60_000;
-    run(intake, [Fed::Record { record: record(1), appended_at }]).await;
+    run(intake, [FeedItem::Record { record: record(1), appended_at }]).await;
     assert!(metrics.intake_lag_seconds.get().abs() < f64::EPSILON);
 }
 
@@ -60,7 +60,7 @@ async fn unreadable_headers_are_counted_as_refused() {
     let node = intake.node.clone();
     let (metrics, tails) = (&node.metrics, &node.tails);
     let unreadable = WireRecord { headers: Vec::new(), ..record(1) };
-    run(intake, [Fed::Record { record: unreadable, appended_at: clock::now() }]).await;
+    run(intake, [FeedItem::Record { record: unreadable, appended_at: clock::now() }]).await;
     assert_eq!((metrics.intake_records.get(), metrics.intake_refused.get()), (1, 1));
     assert_eq!(tails.bytes(), 0);
 }
@@ -70,6 +70,10 @@ async fn loss_of_records_empties_the_tails() {
     let intake = intake();
     let node = intake.node.clone();
     let metrics = &node.metrics;
-    run(intake, [Fed::Record { record: record(1), appended_at: clock::now() }, Fed::Lost]).await;
+    run(
+        intake,
+        [FeedItem::Record { record: record(1), appended_at: clock::now() }, FeedItem::Lost],
+    )
+    .await;
     assert_eq!(metrics.tail_bytes.get(), 0);
 }

@@ -8,7 +8,7 @@ use schemas::{
 use super::*;
 use crate::{
     BoxFuture,
-    backends::queries::{FindingsAsked, FindingsPage, ListedRun, RunsAsked},
+    backends::queries::{FindingsPage, FindingsQuery, ListedRun, RunsQuery},
 };
 
 /// One answer of a scripted backend.
@@ -88,7 +88,7 @@ impl Queries for ScriptedBackend {
     fn runs<'a>(
         &'a self,
         _: &'a TenantId,
-        _: &'a RunsAsked,
+        _: &'a RunsQuery,
     ) -> BoxFuture<'a, Result<Vec<ListedRun>, NotRead>> {
         unreachable!("a reader fetches only views")
     }
@@ -97,7 +97,7 @@ impl Queries for ScriptedBackend {
         &'a self,
         _: &'a TenantId,
         _: &'a RunId,
-        _: &'a FindingsAsked,
+        _: &'a FindingsQuery,
     ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>> {
         unreachable!("a reader fetches only views")
     }

@@ -38,7 +38,7 @@ impl EncodedFrames {
     pub fn get<D: Serialize>(&mut self, form: Form, publication: &Publication<'_, D>) -> &[u8] {
         let EncodedFrame { buffer, start } = self.frames.get_mut(form);
         let start = *start.get_or_insert_with(|| {
-            self.metrics.frames_encoded.of(publication.channel).inc();
+            self.metrics.frames_encoded.for_channel(publication.channel).inc();
             publication.encode(form, buffer)
         });
         &buffer[start..]
@@ -68,8 +68,8 @@ mod tests {
             }
         };
         publish(&mut frames, 8);
-        assert_eq!(metrics.frames_encoded.of(&channel).get(), 2);
+        assert_eq!(metrics.frames_encoded.for_channel(&channel).get(), 2);
         publish(&mut frames, 9);
-        assert_eq!(metrics.frames_encoded.of(&channel).get(), 4);
+        assert_eq!(metrics.frames_encoded.for_channel(&channel).get(), 4);
     }
 }

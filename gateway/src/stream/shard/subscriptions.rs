@@ -62,7 +62,7 @@ impl Shard {
             }
             _ => None,
         };
-        self.context.node.metrics.subscriptions.of(&channel).inc();
+        self.context.node.metrics.subscriptions.for_channel(&channel).inc();
         let view = self.views.open(&channel.aggregate(&claims.tenant), &channel);
         let audit = run.is_some().then_some(self.next_audit_entry);
         let give_up_at = self.connections.now + ANSWER_WITHIN_S;
@@ -260,7 +260,7 @@ impl Shard {
             debug_assert!(false, "a subscription is removed once");
             return;
         };
-        self.context.node.metrics.subscriptions.of(&channel).dec();
+        self.context.node.metrics.subscriptions.for_channel(&channel).dec();
         if let Some(moved) = self.views.remove_listener(view, listed)
             && let Some(subscription) = self.connections.subscription_mut(moved)
         {

@@ -225,7 +225,8 @@ async fn each_step_is_encoded_once_and_its_delay_observed_once() {
         for stream in &mut streams {
             stream.next().await;
         }
-        let encoded = shard.node.metrics.frames_encoded.of(&Channel::parse(board).unwrap());
+        let encoded =
+            shard.node.metrics.frames_encoded.for_channel(&Channel::parse(board).unwrap());
         let delays = &shard.node.metrics.delivery_delay_seconds;
         let before = (encoded.get(), delays.get_sample_count());
         shard.publish(board, 6, false).await;

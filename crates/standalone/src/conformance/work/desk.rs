@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::backends::queries::{FindingPlace, FindingsAsked};
+use gateway::backends::queries::{FindingPlace, FindingsQuery};
 use processors::{
     ledger::{Batch, PartitionClaim},
     rule_book,
@@ -177,7 +177,7 @@ impl<'a> Desk<'a> {
 
     /// All findings in the order of a completed run.
     pub async fn findings(&self, asked: &Asked) -> Vec<(FindingPlace, Finding)> {
-        let all = FindingsAsked { limit: 1_000_000, ..FindingsAsked::default() };
+        let all = FindingsQuery { limit: 1_000_000, ..FindingsQuery::default() };
         let found = self.sides.queries.findings(&asked.tenant, &asked.run, &all).await;
         found.expect("the findings are read").expect("the run is there")
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gateway::backends::queries::{FindingPlace, RunsAsked};
+use gateway::backends::queries::{FindingPlace, RunsQuery};
 use processors::{
     run::WorkChange,
     work::{AttemptOutput, StoredRules, WorkItem},
@@ -203,7 +203,7 @@ pub async fn expired_run_is_forgotten(desk: &mut Desk<'_>) {
             .expect("it ends");
         desk.complete(asked, 1, if asked.run == brief.run { 0 } else { 600 }).await;
     }
-    let all = RunsAsked { limit: 10, ..RunsAsked::default() };
+    let all = RunsQuery { limit: 10, ..RunsQuery::default() };
     let gone = async {
         loop {
             while desk.sides.work.sweep().await.expect("the work answers") {}

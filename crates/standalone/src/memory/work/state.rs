@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use gateway::backends::queries::{FindingPlace, FindingsAsked, ListedRun, RunsAsked};
+use gateway::backends::queries::{FindingPlace, FindingsQuery, ListedRun, RunsQuery};
 use processors::{
     run::{RunRequest, RunRow, WorkChange},
     work::{Job, MAX_PLACES, RunPlace, WorkError, WorkItem, is_worth_sending},
@@ -241,7 +241,7 @@ impl State {
         self.ended.retain(|key| self.findings.contains_key(key));
     }
 
-    pub fn listed(&self, tenant: &TenantId, asked: &RunsAsked, now: Millis) -> Vec<ListedRun> {
+    pub fn listed(&self, tenant: &TenantId, asked: &RunsQuery, now: Millis) -> Vec<ListedRun> {
         let mut runs: Vec<_> = self
             .runs
             .iter()
@@ -269,7 +269,7 @@ impl State {
         &self,
         tenant: &TenantId,
         run: &RunId,
-        asked: &FindingsAsked,
+        asked: &FindingsQuery,
         now: Millis,
     ) -> Option<Vec<(FindingPlace, Finding)>> {
         let key = (tenant.clone(), run.clone());
