@@ -51,8 +51,7 @@ pub async fn run(
     let (kind, channels) = desk.channels(plan.channel, plan.clients).await?;
     let crowd = Crowd::connect(&target, args, clients(plan.transport, kind, channels)).await?;
 
-    let mut resumed_ms = Vec::new();
-    let (mut by_delta, mut by_snapshot) = (0_u32, 0_u32);
+    let mut resumptions = Resumptions::default();
     for round in 1..=plan.rounds {
         crowd.cut().await?;
         let mut last = 0;
@@ -63,29 +62,47 @@ pub async fn run(
         let span = Span::start(pids);
         let released_us = now_us();
         crowd.release();
-        let left = crowd
-            .until(|follower, _| follower.is_live() && follower.watch().offset() >= last)
-            .await;
+        let left =
+            crowd.until(|client, _| client.is_live() && client.watch().offset() >= last).await;
         span.report(&mut report, &format!("round_{round}"), 0);
         report.figure(&format!("round_{round}_not_resumed"), left as f64, "");
         crowd.demand(Breach::NeverArrived, "not resumed", |watch, _| watch.offset() >= last);
-        for follower in &crowd.followers {
-            let watch = follower.watch();
-            match watch.resumed {
-                Resumption::ByDelta => by_delta += 1,
-                Resumption::BySnapshot => by_snapshot += 1,
-                Resumption::Fresh => continue,
-            }
-            resumed_ms.push((watch.live_at_us - released_us) as f64 / 1e3);
-        }
+        resumptions.add(&crowd, released_us);
     }
     if let Some(path) = desk.view_path(plan.channel) {
         crowd.check_view(&target, &path, &mut report).await?;
     }
-    report.figure("resumed_by_delta", f64::from(by_delta), "");
-    report.figure("resumed_by_snapshot", f64::from(by_snapshot), "");
-    report.quantiles("cut_to_resumed", resumed_ms);
+    resumptions.report(&mut report);
     report_commands(&desk.api, &mut report);
     crowd.finish(&mut report).await;
     Ok(report)
+}
+
+/// The ways and times of resuming in all rounds.
+#[derive(Default)]
+struct Resumptions {
+    by_delta: u32,
+    by_snapshot: u32,
+    /// From the release to the subscription of each client, in milliseconds.
+    after_ms: Vec<f64>,
+}
+
+impl Resumptions {
+    fn add(&mut self, crowd: &Crowd, released_us: i64) {
+        for client in &crowd.followers {
+            let watch = client.watch();
+            match watch.resumed {
+                Resumption::ByDelta => self.by_delta += 1,
+                Resumption::BySnapshot => self.by_snapshot += 1,
+                Resumption::Fresh => continue,
+            }
+            self.after_ms.push((watch.live_at_us - released_us) as f64 / 1e3);
+        }
+    }
+
+    fn report(self, report: &mut Report) {
+        report.figure("resumed_by_delta", f64::from(self.by_delta), "");
+        report.figure("resumed_by_snapshot", f64::from(self.by_snapshot), "");
+        report.quantiles("cut_to_resumed", self.after_ms);
+    }
 }

@@ -18,6 +18,7 @@ use crate::{
     breach::Breach,
     claims_cost::machine,
     crowd::{CrowdArgs, check_room, report_commands},
+    http::CommandFailure,
     report::{Report, Span, say},
     target::Tenants,
 };
@@ -202,25 +203,34 @@ async fn go(
     let within = Duration::from_secs(args.within);
     let last = requests.len().saturating_sub(1);
     let tenant_of_last = requests.last().map_or(0, |request| request.tenant);
-    let (tell, mut told) = oneshot::channel::<String>();
-    let mut tell = Some(tell);
+    let (announce, mut announced) = oneshot::channel::<String>();
+    let mut announce = Some(announce);
     let mut going: Vec<JoinHandle<_>> = Vec::new();
     for request in requests {
         let place = room.clone().acquire_owned().await;
-        let (office, tell) =
-            (office.clone(), if request.index == last { tell.take() } else { None });
+        let (office, announce) =
+            (office.clone(), if request.index == last { announce.take() } else { None });
         going.push(tokio::spawn(async move {
             let _place = place;
-            let accepted = |run: &str| drop(tell.map(|tell| tell.send(run.to_owned())));
+            let accepted = |run: &str| drop(announce.map(|announce| announce.send(run.to_owned())));
             office.run(request, within, accepted).await
         }));
     }
     let viewers = match args.viewers {
         0 => None,
-        count => {
-            (&mut told).await.ok().map(|run| Viewers::open(office, tenant_of_last, &run, count))
-        }
+        count => (&mut announced)
+            .await
+            .ok()
+            .map(|run| Viewers::open(office, tenant_of_last, &run, count)),
     };
+    (ended(going, report).await, viewers)
+}
+
+/// Waits for all runs, and returns the accepted ones.
+async fn ended(
+    going: Vec<JoinHandle<Result<Run, CommandFailure>>>,
+    report: &mut Report,
+) -> Vec<Run> {
     let mut runs = Vec::new();
     for (index, run) in going.into_iter().enumerate() {
         match run.await {
@@ -235,5 +245,5 @@ async fn go(
             }
         }
     }
-    (runs, viewers)
+    runs
 }

@@ -163,10 +163,10 @@ impl RunHistory {
     /// among the places after `since`. The first of these places may be older, so it is left out.
     #[must_use]
     pub fn rises(&self, since: Millis) -> (u64, u32) {
-        let told: Vec<&LinePlace> =
+        let places: Vec<&LinePlace> =
             self.places.iter().filter(|place| place.at > since).skip(1).collect();
         let mut rises = (0, 0);
-        for pair in told.windows(2) {
+        for pair in places.windows(2) {
             if pair[0].attempt == pair[1].attempt && pair[1].ahead > pair[0].ahead {
                 rises = (rises.0 + 1, rises.1.max(pair[1].ahead - pair[0].ahead));
             }
@@ -192,8 +192,10 @@ fn follows(held: &RunHead, head: &RunHead, found: &mut BreachList) {
     let later = head.attempt > held.attempt;
     let back = held.state == RunState::Running && head.state == RunState::Queued;
     if head.attempt < held.attempt || (back && !later) {
-        let told = |head: &RunHead| format!("{} in attempt {}", head.state.as_str(), head.attempt);
-        found.push((Breach::StateWentBack, format!("{} became {}", told(held), told(head))));
+        let describe =
+            |head: &RunHead| format!("{} in attempt {}", head.state.as_str(), head.attempt);
+        found
+            .push((Breach::StateWentBack, format!("{} became {}", describe(held), describe(head))));
     }
 }
 

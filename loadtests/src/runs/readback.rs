@@ -8,7 +8,7 @@ use super::{
 };
 use testing::claims_files::ClaimsFile;
 
-use crate::{breach::Breach, report::Report};
+use crate::{breach::Breach, payloads::Entries, report::Report};
 
 /// Notes every difference. A run whose end was not seen has a breach already.
 pub async fn read_back(
@@ -43,26 +43,35 @@ pub async fn read_back(
         Ok(_) => note(Breach::WrongView, "the folded view is not the server's snapshot".to_owned()),
         Err(error) => note(Breach::WrongView, format!("{error:#}")),
     }
-    let (findings, strange) = match office.findings(run).await {
-        Ok(found) => found,
-        Err(error) => return note(Breach::WrongFindings, format!("{error:#}")),
-    };
-    if strange > 0 {
-        note(
-            Breach::WrongFindings,
-            format!("{strange} findings with another message than their outcome's"),
-        );
-    }
     let expected = ExpectedRun {
         rows,
         planted: &content.planted,
         rules,
         list_passes: run.request.list_passes,
     };
-    match LastView::read(&entries) {
-        Ok(shown) => differences(&expected, &shown, &findings)
-            .into_iter()
-            .for_each(|difference| note(Breach::WrongFindings, difference)),
-        Err(error) => note(Breach::WrongFindings, error),
+    for difference in wrong_findings(office, run, &entries, &expected).await {
+        note(Breach::WrongFindings, difference);
     }
+}
+
+/// Compares the findings of the API with the followed view and with the file.
+async fn wrong_findings(
+    office: &Office,
+    run: &Run,
+    entries: &Entries,
+    expected: &ExpectedRun<'_>,
+) -> Vec<String> {
+    let (findings, strange) = match office.findings(run).await {
+        Ok(found) => found,
+        Err(error) => return vec![format!("{error:#}")],
+    };
+    let mut wrong = Vec::new();
+    if strange > 0 {
+        wrong.push(format!("{strange} findings with another message than their outcome's"));
+    }
+    match LastView::read(entries) {
+        Ok(shown) => wrong.extend(differences(expected, &shown, &findings)),
+        Err(error) => wrong.push(error),
+    }
+    wrong
 }

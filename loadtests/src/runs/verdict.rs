@@ -186,8 +186,8 @@ fn lists(expected: &ExpectedRun<'_>, shown: &LastView, listed: &[Finding]) -> Ve
     };
     let sums = (sum(&[Severity::Error, Severity::Warning]), sum(&[Severity::Optimisation]));
     if sums != (summary.at_risk_cents, summary.to_gain_cents) {
-        let told = (summary.at_risk_cents, summary.to_gain_cents);
-        wrong.push(format!("cents at risk and to gain are {told:?}, in the list {sums:?}"));
+        let stated = (summary.at_risk_cents, summary.to_gain_cents);
+        wrong.push(format!("cents at risk and to gain are {stated:?}, in the list {sums:?}"));
     }
     wrong
 }
@@ -205,10 +205,10 @@ fn tallied(
     let mut wrong = Vec::new();
     for (rule, tally) in tallies {
         let list = found.remove(rule.as_str()).unwrap_or_default();
-        let told =
+        let tallied =
             FindingCounts { pass: if list_passes { tally.counts.pass } else { 0 }, ..tally.counts };
-        if list != told {
-            wrong.push(format!("the rule {rule} tells {told:?}, the list has {list:?}"));
+        if list != tallied {
+            wrong.push(format!("the rule {rule} has {tallied:?}, the list has {list:?}"));
         }
     }
     wrong.extend(found.keys().map(|rule| format!("the rule {rule} has findings and no tally")));
@@ -225,11 +225,11 @@ fn against_the_file(
     if shown.summary.stored < shown.counts.findings() {
         return Vec::new();
     }
-    let asked =
+    let is_expected =
         |one: &&PlantedFinding| book.knows(&one.rule) && (*list_passes || !is_good(one.outcome));
-    let asked: Vec<PlantedFinding> = planted.iter().filter(asked).cloned().collect();
+    let expected: Vec<PlantedFinding> = planted.iter().filter(is_expected).cloned().collect();
     let difference =
-        compare(&asked, listed.iter().filter(|finding| book.knows(finding.rule.as_str())));
+        compare(&expected, listed.iter().filter(|finding| book.knows(finding.rule.as_str())));
     let mut wrong = Vec::new();
     if !difference.is_empty() {
         wrong.push(difference.describe());
@@ -237,9 +237,9 @@ fn against_the_file(
     for rule in rules::LISTED_PASSES.into_iter().filter(|rule| book.knows(rule)) {
         let passes =
             planted.iter().filter(|one| one.rule == rule && is_good(one.outcome)).count() as u64;
-        let told = shown.tallies.get(rule).map_or(0, |tally| tally.counts.pass);
-        if told != passes {
-            wrong.push(format!("the rule {rule} tells {told} passes, {passes} are planted"));
+        let tallied = shown.tallies.get(rule).map_or(0, |tally| tally.counts.pass);
+        if tallied != passes {
+            wrong.push(format!("the rule {rule} has {tallied} passes, {passes} are planted"));
         }
     }
     wrong

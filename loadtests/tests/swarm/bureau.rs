@@ -166,13 +166,16 @@ async fn answer(
             reply(200, &whole)
         }
         (Method::GET, ["runs", run, "findings"]) => {
-            let told = |finding: &Finding| {
-                let mut told = json!(finding);
-                told["message"] = finding.message(Language::English).into();
-                told
+            let listed = |finding: &Finding| {
+                let mut listed = json!(finding);
+                listed["message"] = finding.message(Language::English).into();
+                listed
             };
             let runs = bureau.runs.lock().unwrap();
-            reply(200, &json!({"findings": runs[*run].listed.iter().map(told).collect::<Vec<_>>()}))
+            reply(
+                200,
+                &json!({"findings": runs[*run].listed.iter().map(listed).collect::<Vec<_>>()}),
+            )
         }
         other => panic!("{other:?} has no script"),
     })

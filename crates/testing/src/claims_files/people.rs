@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn patients_are_told_apart_by_twelve_characters() {
+    fn twelve_characters_identify_a_patient() {
         let keys: BTreeSet<String> =
             (0..50_000).map(|number| patient(number * 7_919, 0)[..12].to_owned()).collect();
         assert_eq!(keys.len(), 50_000);

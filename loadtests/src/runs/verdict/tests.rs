@@ -52,7 +52,7 @@ impl Honest {
     #[track_caller]
     fn assert_wrong(&self, words: &str) {
         let wrong = self.wrong(false);
-        assert!(wrong.iter().any(|told| told.contains(words)), "{words} is not among {wrong:#?}");
+        assert!(wrong.iter().any(|text| text.contains(words)), "{words} is not among {wrong:#?}");
     }
 
     /// Raises a number of the view by one.

@@ -173,7 +173,13 @@ fn missing() -> Vec<Case> {
             group.push(row);
         }));
     }
-    cases.extend([
+    cases.extend(fees_of_a_year());
+    cases
+}
+
+/// Cases of several visits and fees of one patient.
+fn fees_of_a_year() -> [Case; 5] {
+    [
         Case::new("a visit of no qualifying group", |group| {
             let patient = group.patient();
             let row = at_gmf(group, patient, PLAIN_VISITS.start, "");
@@ -218,8 +224,7 @@ fn missing() -> Vec<Case> {
             );
             group.push(row);
         }),
-    ]);
-    cases
+    ]
 }
 
 /// Adds a qualifying visit without the fee. The minutes of an intervention count too.
