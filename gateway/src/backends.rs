@@ -5,3 +5,19 @@ pub mod log;
 pub mod queries;
 pub mod short_keys;
 pub mod snapshots;
+
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+
+use self::{log::Log, queries::Queries, short_keys::ShortKeys, snapshots::Snapshots};
+
+/// The backends of a node.
+pub struct Backends {
+    pub log: Arc<dyn Log>,
+    pub snapshots: Arc<dyn Snapshots>,
+    pub queries: Arc<dyn Queries>,
+    pub short_keys: Arc<dyn ShortKeys>,
+    /// Uploaded claims files.
+    pub files: Arc<dyn ObjectStore>,
+}

@@ -30,10 +30,8 @@ use axum::{
 use http::{StatusCode, header};
 use schemas::codes::Code;
 
-pub use self::{
-    command_request::SOURCE as COMMAND_SOURCE, edge::Edge, problem::Problem, rules::TRIALS,
-};
-use crate::{backends::snapshots::NotRead, clock::now, node::NodeContext};
+pub use self::{command_request::SOURCE as COMMAND_SOURCE, edge::Edge, problem::Problem};
+use crate::{backends::snapshots::NotRead, clock::now, context::NodeContext};
 
 /// How long the authority may take for a page of a list. Past it: `try_again`.
 const LIST_WITHIN: Duration = Duration::from_secs(5);

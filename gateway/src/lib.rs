@@ -4,6 +4,7 @@ pub mod access;
 pub mod backends;
 pub mod clock;
 pub mod commands;
+pub mod context;
 pub mod files;
 pub mod http;
 pub mod metrics;
@@ -11,6 +12,7 @@ pub mod node;
 pub mod random;
 #[cfg(feature = "servers")]
 pub mod servers;
+pub mod settings;
 pub mod stream;
 pub mod transport;
 

@@ -1,6 +1,5 @@
 //! A gateway node: intake, one shard per core, and the HTTP routes, started and stopped together.
 
-mod context;
 mod listeners;
 
 use std::{
@@ -13,18 +12,15 @@ use std::{
     time::Duration,
 };
 
-use claims::tables::Tables;
-use object_store::ObjectStore;
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
     task::LocalSet,
 };
 
-pub use self::context::NodeContext;
 use crate::{
-    access::auth::{KeyError, Keys},
-    backends::{log::Log, queries::Queries, short_keys::ShortKeys, snapshots::Snapshots},
+    access::auth::KeyError,
+    context::NodeContext,
     http,
     stream::{
         intake::{Intake, SHARD_INBOX},
@@ -35,41 +31,13 @@ use crate::{
     },
     transport::accept::{self, Acceptor},
 };
+pub use crate::{
+    backends::Backends,
+    settings::{RUN_RETENTION, Settings},
+};
 
 /// Time beyond the drain's window, for farewells and for commands that still wait.
 const LAST_SECONDS: Duration = Duration::from_secs(3);
-
-/// The backends of a node.
-pub struct Backends {
-    pub log: Arc<dyn Log>,
-    pub snapshots: Arc<dyn Snapshots>,
-    pub queries: Arc<dyn Queries>,
-    pub short_keys: Arc<dyn ShortKeys>,
-    /// Uploaded claims files.
-    pub files: Arc<dyn ObjectStore>,
-}
-
-pub struct Settings {
-    pub listen: SocketAddr,
-    /// Threads that own sockets: one per core, at most [`MAX_SHARDS`].
-    pub shards: usize,
-    pub keys: Keys,
-    /// The secret of all nodes that authenticates the ids of SSE events.
-    pub grant_secret: [u8; 32],
-    /// Origins whose pages may connect, beside this host's own.
-    pub origins: Vec<String>,
-    /// Time over which sockets are closed when the node stops.
-    pub drain: Duration,
-    /// Largest uploaded file, in bytes.
-    pub max_file: u64,
-    /// How long a run is kept after its end.
-    pub run_retention: Duration,
-    /// The reference tables that a rule looks into while it is tried.
-    pub tables: Arc<Tables>,
-}
-
-/// The default time that a run is kept after its end.
-pub const RUN_RETENTION: Duration = Duration::from_hours(24);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -186,22 +154,5 @@ impl RunningNode {
             tracing::warn!("some sockets did not close in time");
         }
         self.intake.abort();
-    }
-}
-
-/// Settings for tests: one shard, a development key and no listed origin.
-#[cfg(test)]
-pub(crate) fn test_settings() -> Settings {
-    let key = crate::access::auth::DevelopmentKey::from_words("a test of a node");
-    Settings {
-        listen: ([127, 0, 0, 1], 0).into(),
-        shards: 1,
-        keys: key.keys(),
-        grant_secret: key.grant_secret(),
-        origins: Vec::new(),
-        drain: Duration::ZERO,
-        max_file: 8 * 1024 * 1024,
-        run_retention: RUN_RETENTION,
-        tables: Arc::default(),
     }
 }

@@ -13,7 +13,7 @@ use schemas::codes::Code;
 use serde::de::DeserializeOwned;
 
 use super::{Problem, now};
-use crate::node::NodeContext;
+use crate::context::NodeContext;
 
 /// Largest body in bytes: the longest reorder has half of this. More is `too_large`.
 const MAX_BODY: usize = 64 * 1024;

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     access::audit::Action,
     access::grant::{self, Grant, MAX_STREAM_CHANNELS},
-    node::NodeContext,
+    context::NodeContext,
 };
 
 /// Attempts to read a ticket. It may change its queue between the reads of its place and of that

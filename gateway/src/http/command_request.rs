@@ -25,7 +25,7 @@ use super::{
     caller::{Caller, JsonText},
     now,
 };
-use crate::{commands::Submitted, node::NodeContext, random};
+use crate::{commands::Submitted, context::NodeContext, random};
 
 /// The CloudEvents source of the records that gateways append. With the id of a command it names
 /// the record.

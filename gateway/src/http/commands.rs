@@ -16,7 +16,7 @@ use super::{
     command_request::{CommandRequest, visible_to},
     requests::{self, CONFIGURE, CommandTarget, not_an_id},
 };
-use crate::node::NodeContext;
+use crate::context::NodeContext;
 
 pub(super) async fn location(
     State(node): Shared,

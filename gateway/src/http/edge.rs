@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use schemas::codes::Code;
 
 use super::Problem;
-use crate::{node::NodeContext, transport::socketio};
+use crate::{context::NodeContext, transport::socketio};
 
 /// How long a browser may remember the answer to a preflight: long enough for one visit.
 const PREFLIGHT_SECONDS: &str = "600";

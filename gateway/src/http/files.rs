@@ -29,8 +29,8 @@ use super::{
     caller::{Caller, QueryParams},
 };
 use crate::{
+    context::NodeContext,
     files::{Files, STALLED, UploadPermit, shown_name},
-    node::NodeContext,
 };
 
 /// Most bytes of a form around its file: boundaries, headers, other fields. More is `malformed`.

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     access::audit::Action,
     backends::queries::{FindingPlace, FindingsPage, FindingsQuery},
-    node::NodeContext,
+    context::NodeContext,
 };
 
 /// Selects findings and the language of their messages.

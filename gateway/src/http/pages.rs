@@ -12,7 +12,7 @@ use schemas::codes::Code;
 use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
-use crate::node::NodeContext;
+use crate::context::NodeContext;
 
 /// Path below `web/` and bytes of every file there. The build script lists them.
 static FILES: &[(&str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/pages.rs"));

@@ -34,12 +34,10 @@ use super::{
     findings::{FindingMessage, LanguageParams, language},
     requests::{not_an_id, nothing, read},
 };
-use crate::{files::BlockingRead, node::NodeContext};
+use crate::{context::NodeContext, files::BlockingRead};
 
 /// The view with the rules of a tenant, one entry each.
 const VIEW: &str = "rules";
-/// Most trials at once on one node, since each takes a core. Past it the answer is `try_again`.
-pub const TRIALS: usize = 1;
 /// How long a trial may take. Past it the answer has the findings so far and says that it is
 /// partial.
 const TRIAL_WITHIN: Duration = Duration::from_secs(10);

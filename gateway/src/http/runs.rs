@@ -30,7 +30,7 @@ use super::{
 use crate::{
     access::audit::Action,
     backends::queries::{ListedRun, RunsQuery},
-    node::NodeContext,
+    context::NodeContext,
     random,
 };
 

@@ -41,11 +41,12 @@ use super::*;
 use crate::{
     BoxFuture,
     access::auth::{DevelopmentKey, development_token},
+    backends::Backends,
     backends::log::{FeedItem, Log, NotAppended},
     backends::queries::{FindingPlace, FindingsPage, FindingsQuery, ListedRun, Queries, RunsQuery},
     backends::short_keys::{KeysUnavailable, ShortKeys},
     backends::snapshots::{NotRead, Snapshot, Snapshots},
-    node::{Backends, Settings, test_settings},
+    settings::{Settings, test_settings},
 };
 
 const TICKET: &str = "riverside.00000000000000000000000000000001";

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::{
     backends::log::FeedItem,
     clock,
-    node::NodeContext,
+    context::NodeContext,
     stream::{
         message::ShardMessage,
         shard_set::ShardIndex,

@@ -14,12 +14,14 @@ use tokio::sync::mpsc;
 use crate::{
     BoxFuture,
     backends::{
+        Backends,
         log::{FeedItem, Log, NotAppended},
         queries::{FindingsPage, FindingsQuery, ListedRun, Queries, RunsQuery},
         short_keys::{KeysUnavailable, ShortKeys},
         snapshots::{NotRead, Snapshot, Snapshots},
     },
-    node::{Backends, NodeContext, test_settings},
+    context::NodeContext,
+    settings::test_settings,
 };
 
 /// The epoch of every view.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::{
-    node::NodeContext,
+    context::NodeContext,
     stream::{message::ShardMessage, shard_set::ShardIndex},
 };
 

@@ -19,7 +19,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    node::NodeContext,
+    context::NodeContext,
     stream::{
         shard_set::ShardIndex,
         shard_task,

@@ -11,8 +11,8 @@ use super::{empty, text};
 use crate::{
     access::grant::{MAX_STREAM_CHANNELS, spend_ticket},
     clock,
+    context::NodeContext,
     http::Edge,
-    node::NodeContext,
     stream::frames::{self, REFUSED},
 };
 

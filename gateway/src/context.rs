@@ -8,21 +8,24 @@ use std::{
 use claims::tables::Tables;
 use tokio::{runtime::Handle, sync::Semaphore};
 
-use super::{Backends, Settings};
 use crate::{
     access::{
         audit::Audit,
         auth::{KeyError, Verifier},
         grant::GrantKey,
     },
-    backends::{queries::Queries, short_keys::ShortKeys},
+    backends::{Backends, queries::Queries, short_keys::ShortKeys},
     commands::Commands,
     files::Files,
-    http::TRIALS,
     metrics::{Metrics, Readiness},
+    settings::Settings,
     stream::{reader::ViewReader, tails::Tails},
     transport::socketio::SocketIo,
 };
+
+/// Trials of rules that run at once on one node, since each takes a core. A further trial is
+/// answered with `try_again`.
+const TRIALS: usize = 1;
 
 /// One node, shared by everything that serves its clients.
 pub struct NodeContext {

@@ -1,0 +1,48 @@
+//! The settings of a node.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use claims::tables::Tables;
+
+use crate::access::auth::Keys;
+#[cfg(doc)]
+use crate::stream::shard_set::MAX_SHARDS;
+
+pub struct Settings {
+    pub listen: SocketAddr,
+    /// Threads that own sockets: one per core, at most [`MAX_SHARDS`].
+    pub shards: usize,
+    pub keys: Keys,
+    /// The secret of all nodes that authenticates the ids of SSE events.
+    pub grant_secret: [u8; 32],
+    /// Origins whose pages may connect, beside this host's own.
+    pub origins: Vec<String>,
+    /// Time over which sockets are closed when the node stops.
+    pub drain: Duration,
+    /// Largest uploaded file, in bytes.
+    pub max_file: u64,
+    /// How long a run is kept after its end.
+    pub run_retention: Duration,
+    /// The reference tables that a rule looks into while it is tried.
+    pub tables: Arc<Tables>,
+}
+
+/// The default time that a run is kept after its end.
+pub const RUN_RETENTION: Duration = Duration::from_hours(24);
+
+/// Settings for tests: one shard, a development key and no listed origin.
+#[cfg(test)]
+pub(crate) fn test_settings() -> Settings {
+    let key = crate::access::auth::DevelopmentKey::from_words("a test of a node");
+    Settings {
+        listen: ([127, 0, 0, 1], 0).into(),
+        shards: 1,
+        keys: key.keys(),
+        grant_secret: key.grant_secret(),
+        origins: Vec::new(),
+        drain: Duration::ZERO,
+        max_file: 8 * 1024 * 1024,
+        run_retention: RUN_RETENTION,
+        tables: Arc::default(),
+    }
+}
