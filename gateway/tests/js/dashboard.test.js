@@ -183,6 +183,12 @@ describe("the dashboard", () => {
     assert.equal(await page.page.locator(".doubtful").count(), 0);
     await pass(page, 20 * MINUTE_MS);
     await page.shows("#banner", /^Connection lost 20\smin ago/);
+    // Icons are part of the document by now: a change needs no server.
+    await page.page.locator("#pause").click();
+    const icon = await page.page.locator("#pause use").getAttribute("href");
+    assert.equal(icon, "#icon-play");
+    assert.ok(await page.page.locator(String(icon)).count());
+    await page.page.locator("#pause").click();
     assert.equal(await page.page.locator(".doubtful").count(), 1);
     // A wait does not grow without news.
     await page.shows("#figure-longest b", "10\u00a0min");

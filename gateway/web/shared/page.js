@@ -32,13 +32,43 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+const SPRITE = "shared/icons.svg#";
+// Where icons come from: the sprite's file, later its copy in the document.
+let icons = SPRITE;
+
 /**
  * Sets the icon of the first `use` element within `holder`.
  * @param {Element} holder
  * @param {string} name the id of a symbol in `icons.svg`
  */
 export function setIcon(holder, name) {
-  holder.querySelector("use")?.setAttribute("href", `shared/icons.svg#${name}`);
+  const use = holder.querySelector("use");
+  // Setting it again would load the sprite again.
+  if (use?.getAttribute("href") !== icons + name) use?.setAttribute("href", icons + name);
+}
+
+/**
+ * Copies the sprite into the document: icons change while the server is out of reach, too, and each
+ * change of a reference to a file would ask the server.
+ */
+async function embedIcons() {
+  const response = await fetch("shared/icons.svg").catch(() => undefined);
+  if (!response?.ok) return;
+  const text = await response.text().catch(() => "");
+  const sprite = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
+  if (sprite.localName !== "svg") return;
+  // The prefix keeps the ids apart from those of the page.
+  for (const symbol of sprite.children) symbol.id = `icon-${symbol.id}`;
+  sprite.setAttribute("hidden", "");
+  document.body.append(document.adoptNode(sprite));
+  icons = "#icon-";
+  const templates = [...document.querySelectorAll("template")].map(({ content }) => content);
+  for (const part of [document, ...templates]) {
+    for (const use of part.querySelectorAll("use")) {
+      const name = use.getAttribute("href")?.replace(SPRITE, "");
+      use.setAttribute("href", icons + name);
+    }
+  }
 }
 
 /**
@@ -67,3 +97,5 @@ export function keepScreenOn() {
   document.addEventListener("visibilitychange", request);
   request();
 }
+
+if (document.querySelector("use, template")) void embedIcons();

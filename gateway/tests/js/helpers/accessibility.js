@@ -30,6 +30,12 @@ export async function assertAccessible(page, state) {
     nodes.map(({ html, failureSummary }) => `${id}: ${html}\n  ${failureSummary}`),
   );
   assert.equal(lines.join("\n"), "", `violations in state: ${state}`);
+  const broken = await page.evaluate(() =>
+    [...document.querySelectorAll("use")]
+      .map((use) => use.getAttribute("href") ?? "")
+      .filter((href) => href.startsWith("#") && !document.getElementById(href.slice(1))),
+  );
+  assert.deepEqual(broken, [], `icons that do not exist in state: ${state}`);
   // axe accepts some pages with no main landmark or with several.
   const mains = await page.locator("main, [role=main]").count();
   assert.equal(mains, 1, `main landmarks in state: ${state}`);
