@@ -1,1 +1,10 @@
-//! What gateways and processors need of the real servers: settings, clients, checks and logging.
+//! Parts that gateways and processors share to use the real servers: settings as flags, clients,
+//! start-up checks and logging. The crate decides nothing about clinics.
+
+pub mod args;
+pub mod config_check;
+pub mod file_store;
+pub mod kafka;
+pub mod logging;
+pub mod postgres;
+pub mod redis;

@@ -1,0 +1,154 @@
+//! Kafka: the cluster's address and topics, client settings, events of clients, and records.
+
+mod producer;
+mod topics;
+
+use bytes::Bytes;
+use rdkafka::{
+    ClientConfig, ClientContext, Message,
+    config::RDKafkaLogLevel,
+    consumer::ConsumerContext,
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    message::{BorrowedMessage, Headers},
+    producer::{DeliveryResult, ProducerContext},
+};
+use schemas::record::{AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, WireRecord};
+use tokio::sync::oneshot;
+
+pub use producer::{Delivery, IdempotentProducer, ProducerHandle, ProducerSettings};
+pub use topics::{NewTopics, TopicError, check_topics, prepare_topics};
+
+/// Kafka's names of the topics. Other names than the default keep several installations, or tests,
+/// on one cluster apart.
+#[derive(Debug, Clone)]
+pub struct Topics {
+    pub care: String,
+    pub runs: String,
+    pub views: String,
+    pub audit: String,
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self {
+            care: CARE_TOPIC.to_owned(),
+            runs: RUNS_TOPIC.to_owned(),
+            views: VIEWS_TOPIC.to_owned(),
+            audit: AUDIT_TOPIC.to_owned(),
+        }
+    }
+}
+
+impl Topics {
+    /// Kafka's name of the topic with this standard name.
+    ///
+    /// # Panics
+    /// When `topic` is none of the standard names.
+    pub fn name(&self, topic: &str) -> &str {
+        match topic {
+            CARE_TOPIC => &self.care,
+            RUNS_TOPIC => &self.runs,
+            VIEWS_TOPIC => &self.views,
+            AUDIT_TOPIC => &self.audit,
+            other => unreachable!("no topic is called {other}"),
+        }
+    }
+}
+
+/// One Kafka cluster as a program uses it.
+#[derive(Debug, Clone)]
+pub struct KafkaCluster {
+    /// `host:port`, several separated by commas.
+    pub brokers: String,
+    /// The program's name in the brokers' logs and quotas.
+    pub client_id: &'static str,
+    pub topics: Topics,
+}
+
+impl KafkaCluster {
+    /// Settings of every client.
+    pub fn client_config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", self.client_id)
+            .set("allow.auto.create.topics", "false")
+            .set("socket.keepalive.enable", "true")
+            .set("reconnect.backoff.max.ms", "1000")
+            .set_log_level(RDKafkaLogLevel::Warning);
+        config
+    }
+}
+
+/// Logs events of a client: brokers, topics and codes, never a record.
+#[derive(Debug, Clone, Copy)]
+pub enum KafkaEvents {
+    /// Errors are warnings: for clients whose caller does not log them.
+    LogErrors,
+    /// Errors are debug events: the caller logs those that matter, and librdkafka's own log reports
+    /// lost connections once each.
+    LeaveErrors,
+}
+
+impl ClientContext for KafkaEvents {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_event(level, facility, message);
+    }
+
+    /// Called for every error of a client, including those that `poll` returns afterwards.
+    fn error(&self, error: KafkaError, reason: &str) {
+        // The end of a partition is not an error.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
+        match self {
+            KafkaEvents::LogErrors => {
+                tracing::warn!(error = &error as &dyn std::error::Error, reason, "kafka");
+            }
+            KafkaEvents::LeaveErrors => log_passing_error(&error, reason),
+        }
+    }
+}
+
+/// A consumer that leaves its assignment to the client.
+impl ConsumerContext for KafkaEvents {}
+
+/// Passes the result of a record's delivery to the task that waits for it.
+impl ProducerContext for KafkaEvents {
+    type DeliveryOpaque = Box<oneshot::Sender<KafkaResult<()>>>;
+
+    fn delivery(&self, delivery: &DeliveryResult<'_>, waiting: Self::DeliveryOpaque) {
+        let result = delivery.as_ref().map(drop).map_err(|(error, _)| error.clone());
+        // The task that waited may have given up.
+        let _ = waiting.send(result);
+    }
+}
+
+/// Logs an event of librdkafka.
+pub fn log_event(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg
+        | RDKafkaLogLevel::Alert
+        | RDKafkaLogLevel::Critical
+        | RDKafkaLogLevel::Error => tracing::error!(facility, "kafka: {message}"),
+        _ => tracing::warn!(facility, "kafka: {message}"),
+    }
+}
+
+/// Logs an error that the client repairs by itself, such as a lost connection.
+pub fn log_passing_error(error: &KafkaError, reason: &str) {
+    tracing::debug!(error = error as &dyn std::error::Error, reason, "kafka");
+}
+
+/// Copies a message. A record's key and headers are text by contract; other bytes are replaced by
+/// marks that no id and no type contains, so that reading the record fails later.
+pub fn wire_record(message: &BorrowedMessage<'_>) -> WireRecord {
+    let text =
+        |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+    WireRecord {
+        key: text(message.key()),
+        headers: headers.map(|header| (header.key.to_owned(), text(header.value))).collect(),
+        value: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
+    }
+}

@@ -1,0 +1,148 @@
+//! PostgreSQL: session settings, pools, and failures in words that quote no row.
+
+use std::time::Duration;
+
+use deadpool_postgres::{
+    BuildError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
+};
+use tokio_postgres::{Config, NoTls};
+
+/// How long sent bytes may stay unacknowledged before the connection counts as dead.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
+
+/// A failure of the database. PostgreSQL's own messages quote keys and values, which can name
+/// patients: only the error's code, the constraint and the kind of failure are kept.
+#[derive(Debug, thiserror::Error)]
+pub enum PostgresError {
+    #[error("the address is not a postgres:// URL")]
+    InvalidUrl,
+    #[error("postgres refused a statement: {code} {constraint}")]
+    Refused { code: String, constraint: String },
+    #[error("the connection to postgres failed: {0}")]
+    Connection(String),
+    #[error("no connection to postgres was free in time")]
+    Busy,
+    #[error("postgres did not answer in time")]
+    TimedOut,
+    #[error("postgres holds {0} that cannot be read")]
+    Unreadable(&'static str),
+    #[error("the pool of connections cannot be created")]
+    Pool(#[source] BuildError),
+}
+
+impl PostgresError {
+    /// The failure of a connection attempt. Its message speaks of logins, roles and databases, never
+    /// of rows, and is kept.
+    pub fn from_connecting(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(db) => Self::Connection(db.message().to_owned()),
+            None => error.into(),
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for PostgresError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(db) => Self::Refused {
+                code: db.code().code().to_owned(),
+                constraint: db.constraint().or(db.table()).unwrap_or_default().to_owned(),
+            },
+            None => {
+                let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
+                Self::Connection(format!("{error}{}", source.unwrap_or_default()))
+            }
+        }
+    }
+}
+
+impl From<PoolError> for PostgresError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Timeout(TimeoutType::Wait) => Self::Busy,
+            PoolError::Timeout(_) => Self::TimedOut,
+            PoolError::Backend(error) => Self::from_connecting(error),
+            other => Self::Connection(other.to_string()),
+        }
+    }
+}
+
+/// The group role of a connection. Policies of row-level security are granted by role, and bind an
+/// owner or a superuser only after `SET ROLE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Processor,
+    Gateway,
+}
+
+impl Role {
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Processor => "clinicwire_processor",
+            Role::Gateway => "clinicwire_gateway",
+        }
+    }
+}
+
+/// How a connection begins.
+#[derive(Debug, Clone)]
+pub struct SessionSettings {
+    /// Shown in `pg_stat_activity`.
+    pub application_name: &'static str,
+    /// Absent: the login keeps its own role, for migrations.
+    pub role: Option<Role>,
+    /// Server settings as `-c name=value`, separated by blanks.
+    pub options: String,
+    pub connect_timeout: Duration,
+}
+
+impl SessionSettings {
+    /// The connection settings for `url`. Options of the URL come first, so that ours win.
+    ///
+    /// # Errors
+    /// [`PostgresError::InvalidUrl`], which does not quote the URL: it may hold a password.
+    pub fn config(&self, url: &str) -> Result<Config, PostgresError> {
+        let mut config = parse_url(url)?;
+        let mut options = config.get_options().map(|own| format!("{own} ")).unwrap_or_default();
+        options.push_str(&self.options);
+        if let Some(role) = self.role {
+            options.push_str(" -c role=");
+            options.push_str(role.name());
+        }
+        config
+            .options(options)
+            .application_name(self.application_name)
+            .connect_timeout(self.connect_timeout)
+            .tcp_user_timeout(UNACKNOWLEDGED)
+            .keepalives(true)
+            .keepalives_idle(Duration::from_secs(10))
+            .keepalives_interval(Duration::from_secs(2))
+            .keepalives_retries(3);
+        Ok(config)
+    }
+}
+
+/// # Errors
+/// [`PostgresError::InvalidUrl`], which does not quote the URL: it may hold a password.
+pub fn parse_url(url: &str) -> Result<Config, PostgresError> {
+    url.parse().map_err(|_| PostgresError::InvalidUrl)
+}
+
+/// A pool of at most `size` connections. It connects when the first connection is asked for, and
+/// waits for `timeout` at most for a free or a new one.
+///
+/// Users must return a connection only when it is idle: recycling does not ask the server.
+///
+/// # Errors
+/// [`PostgresError::Pool`]
+pub fn pool(config: Config, size: usize, timeout: Duration) -> Result<Pool, PostgresError> {
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    Pool::builder(Manager::from_config(config, NoTls, recycling))
+        .max_size(size)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(timeout))
+        .create_timeout(Some(timeout))
+        .recycle_timeout(Some(timeout))
+        .build()
+        .map_err(PostgresError::Pool)
+}
