@@ -1,7 +1,6 @@
-//! The servers behind the backends: Kafka as the log, Redis as the store of views and of short-lived keys, Postgres
-//! as the authority, a directory or S3 as the store of files. Each is checked at start, with errors that say what to do.
+//! The backends on real servers: the log on Kafka, views and short-lived keys on Redis, reads on
+//! PostgreSQL. Clients, start-up checks and the file store come from the crate `servers`.
 
-pub mod files;
 pub mod kafka;
 pub mod postgres;
 pub mod redis;

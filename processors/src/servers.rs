@@ -1,9 +1,9 @@
-//! The three servers behind the backends: Kafka as the log, Postgres as the ledger, Redis as the store of views. And what
-//! surrounds them in the binary: settings, preparation, start-up checks, metrics.
+//! The backends on real servers: the log on Kafka, the ledger and the work queue on PostgreSQL, the
+//! view store on Redis; and the parts of the program around them: settings, the database's
+//! migrations, the bridge, metrics. Clients and start-up checks come from the crate `servers`.
 
 pub mod bridge;
 pub mod config;
-pub mod files;
 pub mod kafka;
 pub mod metrics;
 pub mod migrations;

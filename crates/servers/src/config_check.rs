@@ -83,9 +83,16 @@ fn find_faults<C: FromArgMatches>(
     arguments: impl IntoIterator<Item = OsString>,
     validate: impl FnOnce(&C, &mut Faults),
 ) -> Option<Faults> {
-    let given = relax(command.clone(), &|arg| arg.value_parser(ValueParser::os_string()))
-        .try_get_matches_from(arguments)
-        .ok()?;
+    let raw = relax(command.clone(), &|arg| arg.value_parser(ValueParser::os_string()));
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let given = match raw.clone().try_get_matches_from(&arguments) {
+        Ok(given) => given,
+        // Settings that need or exclude each other: reported by the strict parser below.
+        Err(error) if is_about_combination(&error) => {
+            tolerate(raw).try_get_matches_from(&arguments).ok()?
+        }
+        Err(_) => return None,
+    };
     if given.subcommand_name() != Some(CHECK_CONFIG) {
         return None;
     }
@@ -114,6 +121,15 @@ fn find_faults<C: FromArgMatches>(
         Err(error) => add_parse_error(&error, &faulty, &mut faults),
     }
     Some(faults)
+}
+
+fn is_about_combination(error: &clap::Error) -> bool {
+    matches!(error.kind(), ErrorKind::MissingRequiredArgument | ErrorKind::ArgumentConflict)
+}
+
+/// Makes a command keep what it could parse when an error follows.
+fn tolerate(command: Command) -> Command {
+    command.ignore_errors(true).mut_subcommands(tolerate)
 }
 
 fn add_parse_error(error: &clap::Error, faulty: &BTreeSet<String>, faults: &mut Faults) {
@@ -216,14 +232,15 @@ mod tests {
     /// Faults by flag. `--connections 7` is refused by validation only.
     fn faults(arguments: &[&str]) -> Option<Vec<String>> {
         let arguments = ["program"].iter().chain(arguments).map(OsString::from);
-        let faults = find_faults(Program::command(), arguments, |program: &Program, faults| {
-            match &program.command {
+        let faults =
+            find_faults(Program::command(), arguments, |program: &Program, faults| match &program
+                .command
+            {
                 Subcommands::CheckConfig { connections: 7, .. } => {
                     faults.add("--connections", "seven");
                 }
                 Subcommands::CheckConfig { .. } | Subcommands::Run => {}
-            }
-        })?;
+            })?;
         Some(faults.0.into_iter().map(|(flag, _)| flag).collect())
     }
 
@@ -234,7 +251,10 @@ mod tests {
         for (arguments, expected) in [
             (&["--name", "a"][..], &[][..]),
             (&["--name", "a", "--connections", "7"], &["--connections"]),
-            (&["--name", "a", "--connections", "900", "--level", "x"], &["--level", "--connections"]),
+            (
+                &["--name", "a", "--connections", "900", "--level", "x"],
+                &["--level", "--connections"],
+            ),
             (&["--name", "a", "--ports", "1,x,2,99999"], &["--ports", "--ports"]),
             (&["--name", "a", "--connections", "7", "--ports", "x"], &["--ports", "--connections"]),
             (&[], &["--name"]),

@@ -50,6 +50,7 @@ impl LogArgs {
     }
 
     fn filter(&self) -> anyhow::Result<EnvFilter> {
-        EnvFilter::try_new(&self.log).context("--log is not a level or a list of modules and levels")
+        EnvFilter::try_new(&self.log)
+            .context("--log is not a level or a list of modules and levels")
     }
 }

@@ -6,14 +6,16 @@ use std::{
 };
 
 use futures_util::FutureExt;
+use gateway::servers::kafka::KafkaGatewayLog;
 use processors::servers::{
-    kafka::{self, NewTopics, Topics},
+    kafka::{KafkaProcessorLog, ReaderSettings},
     migrations,
     postgres::{
         ConnectionSettings, Consumer, PoolSettings, PostgresLedger, PostgresWork, Role, login,
     },
 };
 use schemas::record::{CARE_TOPIC, RUNS_TOPIC};
+use servers::kafka::{KafkaCluster, NewTopics, Topics, prepare_topics};
 use standalone::conformance::{
     self,
     log::Sides,
@@ -180,12 +182,10 @@ standalone::short_key_promises!(short_keys);
 async fn log_sides() -> Sides {
     static TOPICS: OnceCell<Topics> = OnceCell::const_new();
     let brokers = server("CLINICWIRE_KAFKA");
-    let settings = |topics: &Topics, group: String| kafka::KafkaSettings {
+    let cluster = |topics: &Topics| KafkaCluster {
         brokers: brokers.clone(),
+        client_id: "clinicwire-tests",
         topics: topics.clone(),
-        reads: CARE_TOPIC,
-        group,
-        instance: None,
     };
     let topics = TOPICS
         .get_or_init(async || {
@@ -194,7 +194,7 @@ async fn log_sides() -> Sides {
                 ["care", "runs", "views", "audit"].map(|topic| format!("{name}.{topic}"));
             let topics = Topics { care, runs, views, audit };
             let new = NewTopics {
-                partitions: 3,
+                partition_count: 3,
                 replication_factor: 1,
                 min_insync_replicas: 1,
                 care_hours: 1,
@@ -202,26 +202,17 @@ async fn log_sides() -> Sides {
                 views_hours: 1,
                 audit_hours: 1,
             };
-            let settings = settings(&topics, String::new());
-            kafka::prepare(&settings, &new).await.expect("the topics are made");
+            prepare_topics(&cluster(&topics), &new).await.expect("the topics are created");
             topics
         })
         .await;
-    let gateway = gateway::servers::kafka::KafkaSettings {
-        brokers: brokers.clone(),
-        care_topic: topics.care.clone(),
-        runs_topic: topics.runs.clone(),
-        audit_topic: topics.audit.clone(),
-        views_topic: topics.views.clone(),
-    };
-    let settings = settings(topics, conformance::fresh());
+    let reader = ReaderSettings { topic: CARE_TOPIC, group: conformance::fresh(), instance: None };
+    let (processors, gateway) = (cluster(topics), cluster(topics));
     Sides {
         processors: Arc::new(
-            kafka::KafkaLog::new(settings, 3).expect("the settings make a producer"),
+            KafkaProcessorLog::new(processors, reader, 3).expect("the settings are valid"),
         ),
-        gateway: Arc::new(
-            gateway::servers::kafka::KafkaLog::new(gateway).expect("the settings make a producer"),
-        ),
+        gateway: Arc::new(KafkaGatewayLog::new(gateway).expect("the settings are valid")),
     }
 }
 

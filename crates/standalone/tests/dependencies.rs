@@ -96,6 +96,14 @@ fn gateway_and_processors_never_depend_on_each_other() {
 }
 
 #[test]
+fn servers_depends_on_neither_side() {
+    let servers = normal("clinicwire-servers");
+    for side in ["clinicwire-gateway", "clinicwire-gateway-core", "clinicwire-processors"] {
+        assert!(!servers.contains(side), "clinicwire-servers depends on {side}");
+    }
+}
+
+#[test]
 fn only_standalone_depends_on_both_sides() {
     for (package, dependencies) in manifests() {
         let knows = |name: &str| dependencies.iter().any(|dependency| dependency.name == name);
@@ -181,6 +189,7 @@ fn standalone_disables_server_features() {
 #[test]
 fn standalone_links_no_server_client() {
     let clients = [
+        "clinicwire-servers",
         "rdkafka",
         "rdkafka-sys",
         "fred",

@@ -1,10 +1,8 @@
-//! The authority on Postgres: a closed list of reads, each in a read-only transaction that has named its tenant.
+//! Reads on PostgreSQL: a closed list, each in a read-only transaction that has named its tenant.
 
 use std::time::Duration;
 
-use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
-};
+use deadpool_postgres::{Object, Pool};
 use schemas::{
     Millis,
     command::CommandOutcome,
@@ -13,8 +11,9 @@ use schemas::{
     view::{Entries, Position, View},
 };
 use serde_json::value::RawValue;
+use servers::postgres::{PostgresError, Role, SessionSettings};
 use tokio::runtime::Handle;
-use tokio_postgres::{Config, NoTls, Row, types::ToSql};
+use tokio_postgres::{Row, error::SqlState, types::ToSql};
 
 use crate::{
     BoxFuture,
@@ -23,72 +22,38 @@ use crate::{
     http::COMMAND_SOURCE,
 };
 
-/// How long a free or new connection may take to be had.
-const CONNECT: Duration = Duration::from_secs(2);
-/// Longest a read may take on our side, above the server's own limit of 2 s: past it the connection is dead.
-const READ: Duration = Duration::from_millis(2_500);
-/// The last migration whose tables are read here. A database that is ahead is welcome.
+/// How long a read waits for a free or new connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest time for one read on our side, above the server's own limit of 2 s: past it the connection
+/// is dead.
+const READ_TIMEOUT: Duration = Duration::from_millis(2_500);
+/// The last migration whose tables are read here. The database may be ahead of it.
 const NEEDED_MIGRATION: i32 = 3;
-/// What row-level security must bind even for the owner.
+/// Tables whose row-level security must be on, for the owner too.
 const TABLES: [&str; 5] = ["view", "view_entry", "outcome", "run", "finding"];
 
-/// What went wrong, in words that quote no row: Postgres' own messages name keys and values.
+/// Why a gateway cannot use the database.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    #[error("the address is no postgres:// URL")]
-    Address,
-    #[error("postgres refused a statement: {0}")]
-    Refused(String),
-    #[error("the connection to postgres failed: {0}")]
-    Connection(String),
-    #[error("no connection to postgres was free in time")]
-    Busy,
-    #[error("postgres did not answer in time")]
-    TimedOut,
-    #[error("postgres holds a row that cannot be read")]
-    Unreadable,
+pub enum DatabaseError {
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
     #[error(
-        "the database holds migration {found}, this program needs {NEEDED_MIGRATION}: run `clinicwire-processors prepare`"
+        "the database is at migration {found}, this program needs {NEEDED_MIGRATION}: run \
+         `clinicwire-processors prepare`"
     )]
     Behind { found: i32 },
     #[error(
-        "the role clinicwire_gateway may see rows of all tenants: take SUPERUSER and BYPASSRLS from it"
+        "the role clinicwire_gateway may see rows of all tenants: remove SUPERUSER and BYPASSRLS \
+         from it"
     )]
-    Unbound,
-    #[error("row-level security is off for some table: run `clinicwire-processors prepare`")]
-    Open,
+    RoleSeesAllTenants,
+    #[error("row-level security is off for a table: run `clinicwire-processors prepare`")]
+    NoRowSecurity,
 }
 
-impl From<tokio_postgres::Error> for Failure {
-    fn from(error: tokio_postgres::Error) -> Self {
-        match error.as_db_error() {
-            Some(db) => Failure::Refused(db.code().code().to_owned()),
-            None => {
-                let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
-                Failure::Connection(format!("{error}{}", source.unwrap_or_default()))
-            }
-        }
-    }
-}
-
-impl From<PoolError> for Failure {
-    fn from(error: PoolError) -> Self {
-        match error {
-            PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => Failure::Busy,
-            PoolError::Timeout(_) => Failure::TimedOut,
-            // An error of connecting speaks of logins, roles and databases, never of rows.
-            PoolError::Backend(error) => match error.as_db_error() {
-                Some(db) => Failure::Connection(db.message().to_owned()),
-                None => error.into(),
-            },
-            other => Failure::Connection(other.to_string()),
-        }
-    }
-}
-
-impl From<Failure> for NotRead {
-    fn from(failure: Failure) -> Self {
-        NotRead(Box::new(failure))
+impl From<PostgresError> for NotRead {
+    fn from(error: PostgresError) -> Self {
+        NotRead(Box::new(error))
     }
 }
 
@@ -100,104 +65,109 @@ fn texts<const N: usize>(texts: [&str; N]) -> Parameters {
 
 pub struct PostgresQueries {
     pool: Pool,
-    /// Where reads run to their end: a caller that goes away, or a shard that stops, must not leave a
-    /// transaction half done on a connection that another tenant's read gets next.
+    /// Reads run on this runtime to their end: a caller that goes away, or a shard that stops, must
+    /// not leave an open transaction on a connection that serves another tenant's read next.
     runtime: Handle,
 }
 
 impl PostgresQueries {
-    /// Connects when the first read comes; [`PostgresQueries::check`] finds out whether it can. Must be called
-    /// on the runtime that outlives the shards.
+    /// Connects when the first read comes; [`PostgresQueries::check`] finds out whether it can. Must
+    /// be called on the runtime that outlives the shards.
     ///
     /// # Errors
-    /// [`Failure::Address`] when `url` is none.
-    pub fn new(url: &str, connections: usize) -> Result<Self, Failure> {
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(config(url)?, NoTls, recycling);
-        let pool = Pool::builder(manager)
-            .max_size(connections)
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(CONNECT))
-            .create_timeout(Some(CONNECT))
-            .recycle_timeout(Some(CONNECT))
-            .build()
-            .map_err(|error| Failure::Connection(error.to_string()))?;
+    /// [`PostgresError::InvalidUrl`] when `url` is not a PostgreSQL URL.
+    pub fn new(url: &str, connections: usize) -> Result<Self, PostgresError> {
+        let pool = servers::postgres::pool(session().config(url)?, connections, CONNECT_TIMEOUT)?;
         Ok(Self { pool, runtime: Handle::current() })
     }
 
-    /// Whether reads will work, and will see one tenant only.
+    /// Checks that reads work and see one tenant only.
     ///
     /// # Errors
-    /// [`Failure`] says what to do.
-    pub async fn check(&self) -> Result<(), Failure> {
-        let connection = self.pool.get().await?;
+    /// [`DatabaseError`]
+    pub async fn check(&self) -> Result<(), DatabaseError> {
+        let failed = |error: tokio_postgres::Error| DatabaseError::from(PostgresError::from(error));
+        let connection = self.pool.get().await.map_err(PostgresError::from)?;
         let migration = "SELECT coalesce(max(version), 0) FROM clinicwire.migration";
         let found = match connection.query_one(migration, &[]).await {
             Ok(row) => row.get(0),
-            Err(error)
-                if error.code() == Some(&tokio_postgres::error::SqlState::UNDEFINED_TABLE) =>
-            {
-                0
-            }
-            Err(error) => return Err(error.into()),
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => 0,
+            Err(error) => return Err(failed(error)),
         };
         if found < NEEDED_MIGRATION {
-            return Err(Failure::Behind { found });
+            return Err(DatabaseError::Behind { found });
         }
         let role = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user";
-        if connection.query_one(role, &[]).await?.get(0) {
-            return Err(Failure::Unbound);
+        if connection.query_one(role, &[]).await.map_err(failed)?.get(0) {
+            return Err(DatabaseError::RoleSeesAllTenants);
         }
-        let bound = "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-            WHERE n.nspname = 'clinicwire' AND c.relname = ANY($1) AND c.relrowsecurity AND c.relforcerowsecurity";
-        let bound: i64 = connection.query_one(bound, &[&&TABLES[..]]).await?.get(0);
-        if bound == TABLES.len() as i64 { Ok(()) } else { Err(Failure::Open) }
+        let secured = "SELECT count(*) FROM pg_class c \
+            JOIN pg_namespace n ON n.oid = c.relnamespace \
+            WHERE n.nspname = 'clinicwire' AND c.relname = ANY($1) \
+            AND c.relrowsecurity AND c.relforcerowsecurity";
+        let secured = connection.query_one(secured, &[&&TABLES[..]]).await.map_err(failed)?;
+        if secured.get::<_, i64>(0) == TABLES.len() as i64 {
+            Ok(())
+        } else {
+            Err(DatabaseError::NoRowSecurity)
+        }
     }
 
-    /// Rows of one statement for one tenant, all of one moment.
+    /// The rows of one statement for one tenant, from one snapshot.
     async fn rows(
         &self,
         tenant: TenantId,
         sql: &'static str,
         parameters: Parameters,
-    ) -> Result<Vec<Row>, Failure> {
+    ) -> Result<Vec<Row>, PostgresError> {
         let pool = self.pool.clone();
         let read = async move {
             let mut connection = pool.get().await?;
             let rows = tokio::time::timeout(
-                READ,
+                READ_TIMEOUT,
                 read(&mut connection, tenant.as_str(), sql, &parameters),
             )
             .await;
-            let rows =
-                rows.map_err(|_| Failure::TimedOut).and_then(|rows| rows.map_err(Failure::from));
+            let rows = rows
+                .map_err(|_| PostgresError::TimedOut)
+                .and_then(|rows| rows.map_err(PostgresError::from));
             if rows.is_err() {
-                // Whatever state it is in, nobody gets it again.
+                // The connection may be in any state: it is not used again.
                 drop(Object::take(connection));
             }
             rows
         };
-        self.runtime.spawn(read).await.unwrap_or(Err(Failure::TimedOut))
+        self.runtime.spawn(read).await.unwrap_or(Err(PostgresError::TimedOut))
     }
 
-    async fn read_view(&self, aggregate: &Aggregate, view: &str) -> Result<Option<View>, Failure> {
+    async fn read_view(
+        &self,
+        aggregate: &Aggregate,
+        view: &str,
+    ) -> Result<Option<View>, PostgresError> {
         let tenant = aggregate.tenant();
         let parameters = texts([tenant.as_str(), aggregate.id(), view]);
         let rows = self.rows(tenant, VIEW, parameters).await?;
         let Some(first) = rows.first() else {
             return Ok(None);
         };
-        let number =
-            |column| u64::try_from(first.get::<_, i64>(column)).map_err(|_| Failure::Unreadable);
+        let number = |column| {
+            u64::try_from(first.get::<_, i64>(column))
+                .map_err(|_| PostgresError::Unreadable("a view's position"))
+        };
         let position = Position { epoch: number(0)?, version: number(1)? };
         let at = first.get(2);
         let mut entries = Entries::new();
         for row in &rows {
-            // A view without entries is one row without a key.
+            // A view without entries is returned as one row without a key.
             if let (Some(key), Some(body)) =
                 (row.get::<_, Option<String>>(3), row.get::<_, Option<String>>(4))
             {
-                entries.insert(key, RawValue::from_string(body).map_err(|_| Failure::Unreadable)?);
+                entries.insert(
+                    key,
+                    RawValue::from_string(body)
+                        .map_err(|_| PostgresError::Unreadable("an entry"))?,
+                );
             }
         }
         Ok(Some(View { position, at, entries }))
@@ -207,22 +177,24 @@ impl PostgresQueries {
         &self,
         tenant: &TenantId,
         command: &CommandId,
-    ) -> Result<Option<CommandOutcome>, Failure> {
+    ) -> Result<Option<CommandOutcome>, PostgresError> {
         let parameters = texts([tenant.as_str(), COMMAND_SOURCE, command.as_str()]);
         let rows = self.rows(tenant.clone(), OUTCOME, parameters).await?;
         let body: Option<&str> = rows.first().map(|row| row.get(0));
-        body.map(serde_json::from_str).transpose().map_err(|_| Failure::Unreadable)
+        body.map(serde_json::from_str)
+            .transpose()
+            .map_err(|_| PostgresError::Unreadable("an outcome"))
     }
 
     async fn read_runs(
         &self,
         tenant: &TenantId,
         asked: &RunsQuery,
-    ) -> Result<Vec<ListedRun>, Failure> {
+    ) -> Result<Vec<ListedRun>, PostgresError> {
         let state = asked.state.map(|state| state.as_str().to_owned());
         let owner =
             asked.owner.map(|tag| RunId::from_parts(tag, 0).as_str()[..RUN_OWNER_PART].to_owned());
-        // Nothing is listed before the latest time there is.
+        // Without a start the list begins at the latest possible time.
         let (at, run) =
             asked.after.as_ref().map_or((Millis::MAX, ""), |(at, run)| (*at, run.as_str()));
         let parameters: Parameters = vec![
@@ -235,8 +207,10 @@ impl PostgresQueries {
         ];
         let rows = self.rows(tenant.clone(), RUNS, parameters).await?;
         let run = |row: &Row| {
-            let run = RunId::new(row.get::<_, &str>(0)).map_err(|_| Failure::Unreadable)?;
-            let head = serde_json::from_str(row.get(1)).map_err(|_| Failure::Unreadable)?;
+            let run = RunId::new(row.get::<_, &str>(0))
+                .map_err(|_| PostgresError::Unreadable("a run's id"))?;
+            let head = serde_json::from_str(row.get(1))
+                .map_err(|_| PostgresError::Unreadable("a run's head"))?;
             Ok(ListedRun { run, head })
         };
         rows.iter().map(run).collect()
@@ -247,7 +221,7 @@ impl PostgresQueries {
         tenant: &TenantId,
         run: &RunId,
         asked: &FindingsQuery,
-    ) -> Result<Option<FindingsPage>, Failure> {
+    ) -> Result<Option<FindingsPage>, PostgresError> {
         let (first, last) = places(&asked.severities);
         let severities: Vec<_> =
             asked.severities.iter().map(|severity| severity.as_str().to_owned()).collect();
@@ -267,35 +241,40 @@ impl PostgresQueries {
         if rows.is_empty() {
             return Ok(None);
         }
-        // A run without findings of the kind is one row without a finding.
+        // A run without matching findings is returned as one row without a finding.
         let found = rows.iter().filter_map(|row| Some((row, row.get::<_, Option<&str>>(2)?)));
         let finding = |(row, body): (&Row, &str)| {
             let place = FindingPlace { place: row.get(0), n: row.get(1) };
-            Ok((place, serde_json::from_str(body).map_err(|_| Failure::Unreadable)?))
+            Ok((
+                place,
+                serde_json::from_str(body).map_err(|_| PostgresError::Unreadable("a finding"))?,
+            ))
         };
         found.map(finding).collect::<Result<_, _>>().map(Some)
     }
 }
 
-/// One statement, so that position and entries are of one moment.
+/// One statement, so that position and entries are from one snapshot.
 const VIEW: &str = "SELECT v.epoch, v.version, v.at, e.key, e.body \
     FROM clinicwire.view v LEFT JOIN clinicwire.view_entry e USING (tenant, aggregate, view) \
-    WHERE v.tenant = $1 AND v.aggregate = $2 AND v.view = $3 AND (v.keep_until IS NULL OR v.keep_until > now())";
+    WHERE v.tenant = $1 AND v.aggregate = $2 AND v.view = $3 \
+    AND (v.keep_until IS NULL OR v.keep_until > now())";
 
 const OUTCOME: &str =
     "SELECT body FROM clinicwire.outcome WHERE tenant = $1 AND source = $2 AND command = $3";
 
-/// Newest first, along the index `run_newest`.
+/// Newest first, in the order of the index `run_newest`.
 const RUNS: &str = "SELECT run, head::text FROM clinicwire.run \
-    WHERE tenant = $1 AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR starts_with(run, $3)) \
+    WHERE tenant = $1 AND ($2::text IS NULL OR state = $2) \
+    AND ($3::text IS NULL OR starts_with(run, $3)) \
     AND (requested_at, run) < ($4, $5) AND (keep_until IS NULL OR keep_until > now()) \
     ORDER BY requested_at DESC, run DESC LIMIT $6";
 
 /// Characters of a run's id up to the end of its owner's tag.
 const RUN_OWNER_PART: usize = "r_".len() + OWNER_HEX + "_".len();
 
-/// Of the attempt that completed, along the primary key: the bounds of `place` skip what lies before and behind the
-/// severities asked for.
+/// Findings of the completed attempt, in the order of the primary key. The bounds of `place` skip the
+/// severities that are not asked for.
 const FINDINGS: &str = "SELECT f.place, f.n, f.body FROM clinicwire.run r LEFT JOIN LATERAL ( \
         SELECT place, n, body FROM clinicwire.finding \
         WHERE tenant = r.tenant AND run = r.run AND attempt = r.attempt \
@@ -305,10 +284,11 @@ const FINDINGS: &str = "SELECT f.place, f.n, f.body FROM clinicwire.run r LEFT J
     WHERE r.tenant = $1 AND r.run = $2 AND (r.keep_until IS NULL OR r.keep_until > now()) \
     ORDER BY f.place, f.n";
 
-/// Where in a finding's place its severity stands.
+/// Position of the severity in a finding's place, in bits.
 const SEVERITY_SHIFT: u32 = 61;
 
-/// The first and last place that a finding of one of these severities can have, all when none is named.
+/// The first and last place of findings with these severities; of all findings when the list is
+/// empty.
 fn places(severities: &[Severity]) -> (i64, i64) {
     let first = |severity: &Severity| (*severity as i64) << SEVERITY_SHIFT;
     let last = |severity: &Severity| first(severity) | ((1 << SEVERITY_SHIFT) - 1);
@@ -336,22 +316,17 @@ async fn read(
     Ok(rows)
 }
 
-/// Every connection puts its login's own role aside, so that row-level security holds whoever logs in, and has
-/// limits on the server's side too.
-fn config(url: &str) -> Result<Config, Failure> {
-    // The parser's message could quote a piece of the password.
-    let mut config: Config = url.parse().map_err(|_| Failure::Address)?;
-    let given = config.get_options().map(|given| format!("{given} ")).unwrap_or_default();
-    let limits = "-c role=clinicwire_gateway -c default_transaction_read_only=on -c statement_timeout=2000 \
-        -c idle_in_transaction_session_timeout=5000 -c TimeZone=UTC";
-    config
-        .options(format!("{given}{limits}"))
-        .application_name("clinicwire-gateway")
-        .connect_timeout(CONNECT)
-        .tcp_user_timeout(Duration::from_secs(5))
-        .keepalives(true)
-        .keepalives_idle(Duration::from_secs(10));
-    Ok(config)
+/// Every connection takes the gateway's role, so that row-level security binds any login, and is
+/// limited on the server's side too.
+fn session() -> SessionSettings {
+    SessionSettings {
+        application_name: "clinicwire-gateway",
+        role: Some(Role::Gateway),
+        options: "-c default_transaction_read_only=on -c statement_timeout=2000 \
+            -c idle_in_transaction_session_timeout=5000 -c TimeZone=UTC"
+            .to_owned(),
+        connect_timeout: CONNECT_TIMEOUT,
+    }
 }
 
 impl Queries for PostgresQueries {
@@ -401,7 +376,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_places_of_a_severity_are_those_of_its_findings_and_of_no_other() {
+    fn each_severity_has_its_own_range_of_places() {
         for severity in Severity::ALL {
             let place = |cents, row| {
                 let rule = RuleId::new("rule").unwrap();

@@ -1,9 +1,9 @@
-//! The stream processors on Kafka, Postgres and Redis.
+//! The stream processors on Kafka, PostgreSQL and Redis.
 
 use std::{
-    io::IsTerminal,
     net::SocketAddr,
     path::Path,
+    process::ExitCode,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -14,9 +14,11 @@ use processors::{
     runner::{self, RunnerBackends},
     servers::{
         bridge,
-        config::{Bridge, Checks, Cli, Command, LogFormat, Logging, Postgres, Prepare, Run, Work},
-        files,
-        kafka::{self, KafkaLog},
+        config::{
+            BridgeArgs, CheckArgs, NO_WORKERS, PrepareArgs, ProcessorsCli, ProcessorsCommand,
+            RunArgs, ServiceCommand, WorkArgs,
+        },
+        kafka::{self, KafkaProcessorLog},
         metrics::{Health, router},
         migrations,
         postgres::{PostgresLedger, PostgresWork},
@@ -25,64 +27,75 @@ use processors::{
     worker,
 };
 use schemas::record::{CARE_TOPIC, RUNS_TOPIC};
+use servers::{
+    args::PostgresArgs,
+    config_check,
+    file_store::{self, Probe},
+    kafka::prepare_topics,
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::{Notify, watch},
     task::JoinHandle,
 };
-use tracing_subscriber::EnvFilter;
 
-/// How long a batch under way may take after the signal to stop, and leaving the group after that. Whatever is cut off is
-/// undone by Postgres and done by the next owner.
+/// How long a batch under way may take after the signal to stop, and leaving the group after that. A
+/// batch that is cut off is rolled back by PostgreSQL and repeated by the next owner.
 const LAST_BATCH: Duration = Duration::from_secs(15);
-const LEAVING: Duration = Duration::from_secs(5);
-/// How often views past their time are deleted.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often expired views are deleted.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
-fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
-    log_to_stderr(&cli.logging)?;
+/// How long failed requests to the file store are repeated. A worker releases a run after a failure,
+/// so that a longer retry would gain little.
+const FILE_STORE_RETRY: Duration = Duration::from_secs(4);
+
+const KAFKA_REFUSED: &str = "kafka's client refuses the settings";
+
+fn main() -> anyhow::Result<ExitCode> {
+    let checked = config_check::answer(std::env::args_os(), |cli: &ProcessorsCli, faults| {
+        cli.logging.validate(faults);
+        if let ProcessorsCommand::CheckConfig { command } = &cli.command {
+            command.validate(faults);
+        }
+    });
+    if let Some(exit_code) = checked {
+        return Ok(exit_code);
+    }
+    let cli = ProcessorsCli::parse();
+    cli.logging.start()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         match cli.command {
-            Command::Prepare(settings) => prepare(&settings).await,
-            Command::Run(settings) => run(settings).await,
-            Command::Work(settings) => work(settings).await,
-            Command::Bridge(settings) => pass_on(settings).await,
+            ProcessorsCommand::Service(ServiceCommand::Prepare(settings)) => {
+                prepare(&settings).await
+            }
+            ProcessorsCommand::Service(ServiceCommand::Run(settings)) => run(settings).await,
+            ProcessorsCommand::Service(ServiceCommand::Work(settings)) => work(settings).await,
+            ProcessorsCommand::Service(ServiceCommand::Bridge(settings)) => {
+                run_bridge(settings).await
+            }
+            ProcessorsCommand::CheckConfig { .. } => Ok(()), // answered above
         }
     });
-    // A client library's thread that does not end must not keep the process.
+    // A thread of a client library that does not end must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    done
+    done.map(|()| ExitCode::SUCCESS)
 }
 
-fn log_to_stderr(logging: &Logging) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&logging.log)
-        .context("--log is not a level or a list of modules and levels")?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match logging.log_format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().init(),
-    }
-    Ok(())
-}
-
-async fn prepare(settings: &Prepare) -> anyhow::Result<()> {
+async fn prepare(settings: &PrepareArgs) -> anyhow::Result<()> {
     let applied = migrations::apply(&settings.postgres.postgres)
         .await
         .context("the database could not be prepared: check --postgres or CLINICWIRE_POSTGRES")?;
     tracing::info!(applied, newest = migrations::newest(), "the database is ready");
-    let made = kafka::prepare(&settings.kafka(), &settings.new_topics()).await?;
-    tracing::info!(?made, "the topics are ready");
+    let created = prepare_topics(&settings.cluster(), &settings.new_topics()).await?;
+    tracing::info!(?created, "the topics are ready");
     Ok(())
 }
 
-/// Ticks once, when the process is asked to stop.
-fn asked_to_stop() -> anyhow::Result<watch::Receiver<()>> {
+/// Changes once, when a signal asks the process to stop.
+fn stop_signal() -> anyhow::Result<watch::Receiver<()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let (stopping, stopped) = watch::channel(());
     tokio::spawn(async move {
@@ -96,13 +109,13 @@ fn asked_to_stop() -> anyhow::Result<watch::Receiver<()>> {
     Ok(stopped)
 }
 
-/// Waits for that.
+/// Waits until the process is asked to stop.
 async fn stop(mut stopped: watch::Receiver<()>) {
-    // An error says that it ticked before, and nobody is left to tick.
+    // An error means that the sender is gone, which it is after the signal.
     drop(stopped.changed().await);
 }
 
-/// Serves metrics and health, and says where.
+/// Serves metrics and health. Returns the address.
 async fn serve(
     listen: SocketAddr,
     health: &Arc<Health>,
@@ -115,8 +128,12 @@ async fn serve(
     Ok((address, tokio::spawn(async { drop(serving.await) })))
 }
 
-/// From now on work is done.
-async fn ready(health: &Health, address: SocketAddr, file: Option<&Path>) -> anyhow::Result<()> {
+/// Reports that the process has started its work.
+async fn report_ready(
+    health: &Health,
+    address: SocketAddr,
+    file: Option<&Path>,
+) -> anyhow::Result<()> {
     health.ready.store(true, Relaxed);
     if let Some(path) = file {
         write_ready_file(path, &format!("{{\"metrics\":\"http://{address}\"}}\n")).await?;
@@ -124,12 +141,12 @@ async fn ready(health: &Health, address: SocketAddr, file: Option<&Path>) -> any
     Ok(())
 }
 
-async fn run(settings: Run) -> anyhow::Result<()> {
-    let stopped = asked_to_stop()?;
+async fn run(settings: RunArgs) -> anyhow::Result<()> {
+    let stopped = stop_signal()?;
     let (views, care, runs) = connect(&settings).await?;
     let health = Arc::new(Health::default());
     let work_signal = Arc::new(Notify::new());
-    let checking = check(
+    let checking = start_worker(
         &settings.checks,
         &settings.postgres,
         &health,
@@ -141,26 +158,26 @@ async fn run(settings: Run) -> anyhow::Result<()> {
     let (address, served) = serve(settings.listen, &health).await?;
     let swept = tokio::spawn(sweep(Arc::clone(&care.ledger)));
 
-    let running = [&care, &runs].map(|half| {
+    let running = [&care, &runs].map(|topic_backends| {
         let backends = RunnerBackends {
-            log: Arc::clone(&half.log) as _,
-            ledger: Arc::clone(&half.ledger) as _,
+            log: Arc::clone(&topic_backends.log) as _,
+            ledger: Arc::clone(&topic_backends.ledger) as _,
             views: Arc::clone(&views) as _,
         };
         let runner_settings = runner::RunnerSettings {
             batch: settings.batch as usize,
             cached_tickets: settings.cached_tickets,
             counters: Arc::clone(&health.counters),
-            work_signal: (half.topic == RUNS_TOPIC).then(|| Arc::clone(&work_signal)),
-            ..runner::RunnerSettings::new(half.topic)
+            work_signal: (topic_backends.topic == RUNS_TOPIC).then(|| Arc::clone(&work_signal)),
+            ..runner::RunnerSettings::new(topic_backends.topic)
         };
         tokio::spawn(runner::run(backends, runner_settings, stop(stopped.clone())))
     });
     tracing::info!(%address, group = settings.group, "processing; metrics and health are served");
-    ready(&health, address, settings.ready_file.as_deref()).await?;
+    report_ready(&health, address, settings.ready_file.as_deref()).await?;
     let [care_running, runs_running] = running;
     let done = tokio::select! {
-        done = async { tokio::try_join!(ended(care_running), ended(runs_running), checked(checking)) } => done.map(drop),
+        done = async { tokio::try_join!(runner_result(care_running), runner_result(runs_running), worker_result(checking)) } => done.map(drop),
         () = async {
             stop(stopped).await;
             tokio::time::sleep(LAST_BATCH).await;
@@ -171,33 +188,33 @@ async fn run(settings: Run) -> anyhow::Result<()> {
     };
 
     health.ready.store(false, Relaxed);
-    tokio::join!(care.log.left(LEAVING), runs.log.left(LEAVING));
+    tokio::join!(care.log.wait_until_left(LEAVE_TIMEOUT), runs.log.wait_until_left(LEAVE_TIMEOUT));
     views.close().await;
     swept.abort();
     served.abort();
-    done.context("processing ended; what came before says why")
+    done.context("processing ended; the log above says why")
 }
 
-/// A runner that ended, in whichever way.
-async fn ended(runner: JoinHandle<Result<(), runner::RunnerError>>) -> anyhow::Result<()> {
+/// The result of a runner that has ended.
+async fn runner_result(runner: JoinHandle<Result<(), runner::RunnerError>>) -> anyhow::Result<()> {
     Ok(runner.await??)
 }
 
-/// Begins to check claims files, as many at once as the settings say.
-async fn check(
-    settings: &Checks,
-    postgres: &Postgres,
+/// Starts a worker for claims files, unless the settings have none.
+async fn start_worker(
+    settings: &CheckArgs,
+    postgres: &PostgresArgs,
     health: &Health,
-    log: Arc<KafkaLog>,
+    log: Arc<KafkaProcessorLog>,
     work_signal: &Arc<Notify>,
     stopped: &watch::Receiver<()>,
 ) -> anyhow::Result<Option<JoinHandle<()>>> {
     if settings.run_workers == 0 {
         return Ok(None);
     }
-    let files = files::open(&settings.files)
+    let files = file_store::open(&settings.store.files, FILE_STORE_RETRY, Probe::Read)
         .await
-        .context("the store of files cannot be used: check --files or CLINICWIRE_FILES")?;
+        .context("the file store cannot be used: check --files or CLINICWIRE_FILES")?;
     let work = PostgresWork::new(&settings.pool(postgres))
         .context("postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES")?;
     let backends = worker::WorkerBackends {
@@ -211,61 +228,68 @@ async fn check(
     Ok(Some(tokio::spawn(worker)))
 }
 
-/// A worker that ended, if there was one.
-async fn checked(worker: Option<JoinHandle<()>>) -> anyhow::Result<()> {
+/// The result of a worker that has ended, if there was one.
+async fn worker_result(worker: Option<JoinHandle<()>>) -> anyhow::Result<()> {
     match worker {
         Some(worker) => Ok(worker.await?),
         None => Ok(()),
     }
 }
 
-/// Checks claims files, and does nothing else.
-async fn work(settings: Work) -> anyhow::Result<()> {
-    let stopped = asked_to_stop()?;
-    anyhow::ensure!(settings.checks.run_workers > 0, "there is nothing to do with --run-workers 0");
+/// Checks claims files only.
+async fn work(settings: WorkArgs) -> anyhow::Result<()> {
+    let stopped = stop_signal()?;
+    anyhow::ensure!(settings.checks.run_workers > 0, "{NO_WORKERS}");
     migrations::check(&settings.postgres.postgres)
         .await
         .context("postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES")?;
-    let kafka = settings.kafka();
-    let partitions = kafka::check(&kafka).await?;
-    let log = KafkaLog::new(kafka, partitions).context("the settings of kafka make no producer")?;
+    let cluster = settings.cluster();
+    kafka::check(&cluster, RUNS_TOPIC).await?;
+    let log = KafkaProcessorLog::new_writer(cluster).context(KAFKA_REFUSED)?;
     let health = Arc::new(Health::default());
     let (address, served) = serve(settings.listen, &health).await?;
-    let nobody = Arc::new(Notify::new()); // no runner of this process wakes it: it looks by itself
-    let checking =
-        check(&settings.checks, &settings.postgres, &health, Arc::new(log), &nobody, &stopped)
-            .await?;
-    tracing::info!(%address, at_once = settings.checks.run_workers, "checking claims files; metrics and health are served");
-    ready(&health, address, settings.ready_file.as_deref()).await?;
+    let nobody = Arc::new(Notify::new()); // no runner of this process signals work: the worker polls
+    let checking = start_worker(
+        &settings.checks,
+        &settings.postgres,
+        &health,
+        Arc::new(log),
+        &nobody,
+        &stopped,
+    )
+    .await?;
+    let at_once = settings.checks.run_workers;
+    tracing::info!(%address, at_once, "checking claims files; metrics and health are served");
+    report_ready(&health, address, settings.ready_file.as_deref()).await?;
     let done = tokio::select! {
-        done = checked(checking) => done,
+        done = worker_result(checking) => done,
         () = async {
             stop(stopped).await;
             tokio::time::sleep(LAST_BATCH).await;
         } => {
-            tracing::warn!("the last runs were not given back in time; their leases run out");
+            tracing::warn!("the last runs were not released in time; their leases expire");
             Ok(())
         }
     };
     health.ready.store(false, Relaxed);
     served.abort();
-    done.context("checking ended; what came before says why")
+    done.context("checking ended; the log above says why")
 }
 
-/// Passes on what a source tells in its own topic.
-async fn pass_on(settings: Bridge) -> anyhow::Result<()> {
-    let stopped = asked_to_stop()?;
-    let kafka = settings.kafka();
-    let partitions = kafka::check(&kafka).await?;
-    let log = KafkaLog::new(kafka.clone(), partitions)
-        .context("the settings of kafka make no producer")?;
+/// Passes on the records of a source's topic.
+async fn run_bridge(settings: BridgeArgs) -> anyhow::Result<()> {
+    let stopped = stop_signal()?;
+    let cluster = settings.cluster();
+    kafka::check(&cluster, CARE_TOPIC).await?;
+    let log = KafkaProcessorLog::new_writer(cluster.clone()).context(KAFKA_REFUSED)?;
     let health = Arc::new(Health::default());
     let (address, served) = serve(settings.listen, &health).await?;
     let counters = Arc::clone(&health.bridge);
-    let passing =
-        bridge::run(kafka, settings.bridge(), Arc::new(log), counters, stop(stopped.clone()));
-    tracing::info!(%address, topic = settings.source_topic, source = %settings.source, "passing records on; metrics and health are served");
-    ready(&health, address, settings.ready_file.as_deref()).await?;
+    let (group, bridge, log) = (settings.group(), settings.bridge(), Arc::new(log));
+    let passing = bridge::run(cluster, group, bridge, log, counters, stop(stopped.clone()));
+    let (topic, source) = (&settings.source_topic, &settings.source);
+    tracing::info!(%address, topic, %source, "passing records on; metrics and health are served");
+    report_ready(&health, address, settings.ready_file.as_deref()).await?;
     let done = tokio::select! {
         done = passing => done,
         () = async {
@@ -281,39 +305,42 @@ async fn pass_on(settings: Bridge) -> anyhow::Result<()> {
     done.context("passing records on ended")
 }
 
-/// What one topic's runner stands on, beside the views all share.
-struct Half {
+/// The backends of one topic's runner, besides the view store that all share.
+struct TopicBackends {
     topic: &'static str,
-    log: Arc<KafkaLog>,
+    log: Arc<KafkaProcessorLog>,
     ledger: Arc<PostgresLedger>,
 }
 
-/// Reaches all three servers, and finds out whether they are as they must be.
-async fn connect(settings: &Run) -> anyhow::Result<(Arc<RedisViews>, Half, Half)> {
+/// Connects to all servers and checks that they can be used.
+async fn connect(
+    settings: &RunArgs,
+) -> anyhow::Result<(Arc<RedisViews>, TopicBackends, TopicBackends)> {
     let postgres = "postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES";
     migrations::check(&settings.postgres.postgres).await.context(postgres)?;
-    let views = RedisViews::connect(&settings.redis)
+    let views = RedisViews::connect(&settings.redis.redis)
         .await
         .context("redis cannot be used: check --redis or CLINICWIRE_REDIS")?;
-    let half = async |topic| {
+    let topic_backends = async |topic| {
         let ledger =
             PostgresLedger::new(&settings.pool(), settings.consumer(topic)).context(postgres)?;
         ledger.check().await.context(
-            "postgres does not let this login process: grant it the role clinicwire_processor (see migrations/README.md)",
+            "postgres does not let this login process records: grant it the role \
+             clinicwire_processor (see migrations/README.md)",
         )?;
-        let kafka = settings.kafka(topic);
-        let partitions = kafka::check(&kafka).await?;
-        let log =
-            KafkaLog::new(kafka, partitions).context("the settings of kafka make no producer")?;
-        tracing::info!(topic, partitions, "kafka, postgres and redis are as they must be");
-        anyhow::Ok(Half { topic, log: Arc::new(log), ledger: Arc::new(ledger) })
+        let cluster = settings.cluster();
+        let partition_count = kafka::check(&cluster, topic).await?;
+        let log = KafkaProcessorLog::new(cluster, settings.reader(topic), partition_count)
+            .context(KAFKA_REFUSED)?;
+        tracing::info!(topic, partition_count, "kafka, postgres and redis can be used");
+        anyhow::Ok(TopicBackends { topic, log: Arc::new(log), ledger: Arc::new(ledger) })
     };
-    Ok((Arc::new(views), half(CARE_TOPIC).await?, half(RUNS_TOPIC).await?))
+    Ok((Arc::new(views), topic_backends(CARE_TOPIC).await?, topic_backends(RUNS_TOPIC).await?))
 }
 
-/// Deletes views past their time, all over the database: any processor may.
+/// Deletes expired views of the whole database: any processor may do it.
 async fn sweep(ledger: Arc<PostgresLedger>) {
-    let mut often = tokio::time::interval(SWEEP_EVERY);
+    let mut often = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         often.tick().await;
         loop {
@@ -323,7 +350,7 @@ async fn sweep(ledger: Arc<PostgresLedger>) {
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        "views past their time were not deleted"
+                        "expired views were not deleted"
                     );
                     break;
                 }
@@ -332,7 +359,7 @@ async fn sweep(ledger: Arc<PostgresLedger>) {
     }
 }
 
-/// Written beside and renamed: whoever waits for the file finds it whole.
+/// Writes another file and renames it, so that a reader never finds a partial file.
 async fn write_ready_file(path: &Path, text: &str) -> anyhow::Result<()> {
     let unfinished = path.with_extension("unfinished");
     tokio::fs::write(&unfinished, text).await?;

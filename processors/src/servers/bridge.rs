@@ -1,5 +1,6 @@
-//! The bridge on Kafka: a member of a group of its own reads the source's topic, and its offsets are committed only once
-//! `care` has acknowledged what they stand for. So nothing is lost, and what is read again is dropped by its id.
+//! The bridge on Kafka: a member of a consumer group reads the source's topic. Its offsets are
+//! committed only after `care` has acknowledged the records. So nothing is lost, and records that
+//! are read twice are dropped by their id.
 
 use std::{
     collections::BTreeMap,
@@ -15,29 +16,29 @@ use rdkafka::{
     error::{KafkaError, KafkaResult},
 };
 use schemas::record::{CARE_TOPIC, WireRecord};
+use servers::kafka::{KafkaCluster, KafkaEvents, wire_record};
 use tokio::{
     runtime::Handle,
     sync::{oneshot, watch},
 };
 
-use super::kafka::{KafkaEvents, KafkaSettings, reader};
 use crate::{
     bridge::{Bridge, BridgeCounters, BridgedRecord, SourceRecord},
     log::Log,
 };
 
-/// Longest sleep in `poll`: bounds how late the end is noticed.
-const POLL: Duration = Duration::from_millis(100);
-/// Records and bytes passed on together at most: one acknowledgement and one commit for all of them.
-const RECORDS: usize = 500;
-const BYTES: usize = 4 << 20;
-/// How long Kafka may take to say whether the source's topic is there.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// First and longest wait before `care` is written to again.
+/// Longest sleep in `poll`: bounds how late the request to stop is noticed.
+const POLL_TIMEOUT: Duration = Duration::from_millis(100);
+/// Most records and bytes passed on together, with one commit of offsets for all of them.
+const MAX_RECORDS: usize = 500;
+const MAX_BYTES: usize = 4 << 20;
+/// How long Kafka may take to answer whether the source's topic exists.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+/// First and longest wait before another attempt to append to `care`.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
-/// Why the bridge cannot go on.
+/// Why the bridge stops.
 #[derive(Debug, thiserror::Error)]
 pub enum BridgeError {
     #[error("kafka did not answer: check --kafka or CLINICWIRE_KAFKA")]
@@ -46,20 +47,22 @@ pub enum BridgeError {
     Missing(String),
     #[error("the consumer failed for good")]
     Fatal(#[source] KafkaError),
-    #[error("the system gives no random bits")]
+    #[error("the system provides no random bits")]
     Random(#[source] getrandom::Error),
-    #[error("no thread can be started for the bridge")]
+    #[error("the thread of the bridge cannot be started")]
     Thread(#[source] std::io::Error),
     #[error("the bridge's thread is gone")]
     Gone,
 }
 
-/// Passes on records until `stop`. What was read and is not acknowledged by then is read again by whoever is next.
+/// Passes on records until `stop`. Records that are not acknowledged by then are read again by the
+/// next member of the group.
 ///
 /// # Errors
-/// [`BridgeError`] says what to do.
+/// [`BridgeError`]
 pub async fn run(
-    settings: KafkaSettings,
+    cluster: KafkaCluster,
+    group: String,
     bridge: Bridge,
     log: Arc<dyn Log>,
     counters: Arc<BridgeCounters>,
@@ -69,9 +72,9 @@ pub async fn run(
     let (ends, mut ended) = oneshot::channel();
     let runtime = Handle::current();
     let work = move || {
-        let done = Upstream::join(&settings, bridge, log, counters, runtime, stopped)
-            .and_then(Upstream::run);
-        drop(ends.send(done)); // who no longer waits has given up on this thread
+        let done = SourceReader::join(&cluster, &group, bridge, log, counters, runtime, stopped)
+            .and_then(SourceReader::run);
+        drop(ends.send(done)); // the receiver is gone when the caller was cancelled
     };
     std::thread::Builder::new()
         .name("kafka-bridge".to_owned())
@@ -85,37 +88,38 @@ pub async fn run(
     ended.await.unwrap_or(Err(BridgeError::Gone))
 }
 
-struct Upstream {
+struct SourceReader {
     consumer: BaseConsumer<KafkaEvents>,
     bridge: Bridge,
     log: Arc<dyn Log>,
     counters: Arc<BridgeCounters>,
     runtime: Handle,
-    /// Its sender is dropped to stop.
+    /// The sender is dropped to stop the thread.
     stopped: watch::Receiver<()>,
 }
 
-/// Records to pass on, and where each partition goes on after them.
+/// Records to pass on, and the next offset of each partition after them.
 #[derive(Default)]
-struct Gathered {
+struct SourceBatch {
     records: Vec<(&'static str, WireRecord)>,
     bytes: usize,
     unreadable: u64,
     next: BTreeMap<i32, i64>,
 }
 
-impl Upstream {
+impl SourceReader {
     fn join(
-        settings: &KafkaSettings,
+        cluster: &KafkaCluster,
+        group: &str,
         bridge: Bridge,
         log: Arc<dyn Log>,
         counters: Arc<BridgeCounters>,
         runtime: Handle,
         stopped: watch::Receiver<()>,
     ) -> Result<Self, BridgeError> {
-        let consumer = consumer(settings).map_err(BridgeError::Fatal)?;
+        let consumer = consumer(cluster, group).map_err(BridgeError::Fatal)?;
         let metadata = consumer
-            .fetch_metadata(Some(&bridge.topic), PATIENCE)
+            .fetch_metadata(Some(&bridge.topic), METADATA_TIMEOUT)
             .map_err(BridgeError::Unreachable)?;
         if metadata.topics().iter().all(|topic| topic.partitions().is_empty()) {
             return Err(BridgeError::Missing(bridge.topic));
@@ -126,54 +130,54 @@ impl Upstream {
 
     fn run(self) -> Result<(), BridgeError> {
         while self.stopped.has_changed().is_ok() {
-            let gathered = self.gather()?;
-            if gathered.records.is_empty() {
+            let batch = self.gather()?;
+            if batch.records.is_empty() {
                 continue;
             }
-            if !self.runtime.block_on(self.append(&gathered.records)) {
+            if !self.runtime.block_on(self.append(&batch.records)) {
                 break;
             }
             self.counters
                 .commands
-                .fetch_add(gathered.records.len() as u64 - gathered.unreadable, Relaxed);
-            self.counters.unreadable.fetch_add(gathered.unreadable, Relaxed);
-            self.commit(&gathered.next);
+                .fetch_add(batch.records.len() as u64 - batch.unreadable, Relaxed);
+            self.counters.unreadable.fetch_add(batch.unreadable, Relaxed);
+            self.commit(&batch.next);
         }
         Ok(()) // dropping the consumer leaves the group
     }
 
-    /// Polls once with patience, then takes what is there already.
-    fn gather(&self) -> Result<Gathered, BridgeError> {
-        let (mut gathered, mut patience) = (Gathered::default(), POLL);
-        while gathered.records.len() < RECORDS
-            && gathered.bytes < BYTES
-            && let Some(polled) = self.consumer.poll(patience)
+    /// Waits in the first poll, then takes messages that are there already.
+    fn gather(&self) -> Result<SourceBatch, BridgeError> {
+        let (mut batch, mut timeout) = (SourceBatch::default(), POLL_TIMEOUT);
+        while batch.records.len() < MAX_RECORDS
+            && batch.bytes < MAX_BYTES
+            && let Some(polled) = self.consumer.poll(timeout)
         {
-            patience = Duration::ZERO;
+            timeout = Duration::ZERO;
             match polled {
                 Ok(message) => {
-                    let told = SourceRecord {
+                    let source_record = SourceRecord {
                         partition: u32::try_from(message.partition()).unwrap_or_default(),
                         offset: message.offset(),
-                        record: reader::wire_record(&message),
+                        record: wire_record(&message),
                     };
-                    gathered.next.insert(message.partition(), message.offset() + 1);
-                    gathered.add(self.bridge.convert(told, random_bits()?));
+                    batch.next.insert(message.partition(), message.offset() + 1);
+                    batch.add(self.bridge.convert(source_record, random_bits()?));
                 }
                 Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
                     return Err(BridgeError::Fatal(error));
                 }
-                // The client mends what passes, and joins the group again if it was put out.
+                // The client repairs temporary errors, and joins the group again after an eviction.
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn Error, topic = self.bridge.topic, "kafka")
                 }
             }
         }
-        Ok(gathered)
+        Ok(batch)
     }
 
-    /// Appends until `care` acknowledges; `false` when stopped before that. Again is harmless: a location drops what it has
-    /// seen, and of the same appointment the newest fact counts.
+    /// Appends until `care` acknowledges. Returns `false` when stopped before. Repeating is harmless:
+    /// a location drops records it has seen, and of one appointment the newest fact counts.
     async fn append(&self, records: &[(&'static str, WireRecord)]) -> bool {
         let mut delays = ExponentialBuilder::new()
             .with_min_delay(FIRST_DELAY)
@@ -205,10 +209,14 @@ impl Upstream {
                 *partition,
                 Offset::Offset(*offset),
             ) {
-                tracing::error!(error = &error as &dyn Error, partition, "not an offset to commit");
+                tracing::error!(
+                    error = &error as &dyn Error,
+                    partition,
+                    "an offset to commit is invalid"
+                );
             }
         }
-        // Not committed means read again, by us or by whoever the group gave the partition to.
+        // Records without a commit are read again, by this member or the partition's next owner.
         if let Err(error) = self.consumer.commit(&offsets, CommitMode::Sync) {
             tracing::warn!(
                 error = &error as &dyn Error,
@@ -219,13 +227,13 @@ impl Upstream {
     }
 }
 
-impl Gathered {
-    fn add(&mut self, passed: BridgedRecord) {
-        let record = match passed {
+impl SourceBatch {
+    fn add(&mut self, bridged: BridgedRecord) {
+        let record = match bridged {
             BridgedRecord::Command(record) => record,
             BridgedRecord::Unreadable(record, code) => {
                 self.unreadable += 1;
-                tracing::warn!(%code, "a record of the source cannot be read and is set aside");
+                tracing::warn!(%code, "a record of the source cannot be read and is parked");
                 record
             }
         };
@@ -234,21 +242,22 @@ impl Gathered {
     }
 }
 
-fn consumer(settings: &KafkaSettings) -> KafkaResult<BaseConsumer<KafkaEvents>> {
-    settings
-        .client()
-        .set("group.id", &settings.group)
+fn consumer(cluster: &KafkaCluster, group: &str) -> KafkaResult<BaseConsumer<KafkaEvents>> {
+    cluster
+        .client_config()
+        .set("group.id", group)
         .set("partition.assignment.strategy", "range")
         .set("session.timeout.ms", "6000")
         .set("heartbeat.interval.ms", "1500")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        // A new group begins with all there is: what is old is stale to a location, what is missing nobody tells again.
+        // A new group reads the whole topic: a location drops stale facts, but nothing sends missing
+        // facts again.
         .set("auto.offset.reset", "earliest")
         .set("check.crcs", "true")
         .set("queued.min.messages", "2000")
         .set("queued.max.messages.kbytes", "16384")
-        .create_with_context(KafkaEvents)
+        .create_with_context(KafkaEvents::LeaveErrors)
 }
 
 fn random_bits() -> Result<u128, BridgeError> {

@@ -1,26 +1,30 @@
-//! The migrations in `migrations/`, embedded.
+//! The database migrations in `migrations/`, which the program embeds.
 
 use tokio_postgres::error::SqlState;
 
-use super::postgres::{ConnectionSettings, Failure, login};
+use super::postgres::{ConnectionSettings, PostgresError, login};
 
 mod embedded {
     refinery::embed_migrations!("../migrations");
 }
 
-/// Remembers what was applied. It lies in the schema, so that a database may hold others' migrations beside ours.
+/// The table of applied migrations. It is in our schema, so that one database can hold the migrations
+/// of other programs too.
 const TABLE: &str = "clinicwire.migration";
-/// Two who prepare one database at once take turns. Any number that nobody else uses will do.
+/// Serializes two `prepare` of one database. The number is arbitrary.
 const LOCK: &str = "SELECT pg_advisory_lock(7236145520011)";
 
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
     #[error(transparent)]
-    Postgres(#[from] Failure),
+    Postgres(#[from] PostgresError),
     #[error("a migration failed: {0}")]
     Failed(String),
-    #[error("the database holds {}, this program needs migration {needed}: run `clinicwire-processors prepare`",
-        .found.map_or("no migration".to_owned(), |found| format!("migration {found}")))]
+    #[error(
+        "the database is at {}, this program needs migration {needed}: run \
+         `clinicwire-processors prepare`",
+        .found.map_or("no migration".to_owned(), |found| format!("migration {found}"))
+    )]
     Behind { found: Option<i32>, needed: i32 },
 }
 
@@ -34,27 +38,28 @@ pub fn newest() -> i32 {
         .unwrap_or_default()
 }
 
-/// Applies what is missing. Answers how many were applied.
+/// Applies missing migrations. Returns how many were applied.
 ///
 /// # Errors
 /// [`MigrationError::Failed`] with the statement's error.
 pub async fn apply(url: &str) -> Result<usize, MigrationError> {
     let mut client = login(&ConnectionSettings { url: url.to_owned(), role: None }).await?;
-    // A long migration is not cut off, and neither is the wait for whoever migrates at the moment.
+    // Neither a long migration nor the wait for another `prepare` is cut off.
     let begin =
         format!("SET statement_timeout = 0; {LOCK}; CREATE SCHEMA IF NOT EXISTS clinicwire");
-    client.batch_execute(&begin).await.map_err(Failure::from)?;
+    client.batch_execute(&begin).await.map_err(PostgresError::from)?;
     let mut runner = embedded::migrations::runner();
     runner.set_migration_table_name(TABLE);
     let report = runner
         .run_async(&mut client)
         .await
-        .map_err(|error| MigrationError::Failed(words(&error)))?;
+        .map_err(|error| MigrationError::Failed(describe(&error)))?;
     Ok(report.applied_migrations().len())
 }
 
-/// A migration's SQL is ours and meets no patient's data in its messages before there is any: they may be shown.
-fn words(error: &refinery::Error) -> String {
+/// The error with its causes. PostgreSQL's messages are kept: a migration's SQL quotes no patient's
+/// data.
+fn describe(error: &refinery::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
@@ -67,10 +72,11 @@ fn words(error: &refinery::Error) -> String {
     text
 }
 
-/// Whether the database has all migrations this program needs. More are welcome: the next release runs beside this one.
+/// Checks that the database has all migrations that this program needs. It may have more: the next
+/// release can run beside this one.
 ///
 /// # Errors
-/// [`MigrationError::Behind`] says what to run.
+/// [`MigrationError`]
 pub async fn check(url: &str) -> Result<(), MigrationError> {
     let client = login(&ConnectionSettings { url: url.to_owned(), role: None }).await?;
     let found = match client.query_one(&format!("SELECT max(version) FROM {TABLE}"), &[]).await {
@@ -82,7 +88,7 @@ pub async fn check(url: &str) -> Result<(), MigrationError> {
         {
             None
         }
-        Err(error) => return Err(Failure::from(error).into()),
+        Err(error) => return Err(PostgresError::from(error).into()),
     };
     let needed = newest();
     if found.is_some_and(|found| found >= needed) {

@@ -1,8 +1,7 @@
-//! The ledger on Postgres. Every batch is one transaction with the same few statements however many records it has,
-//! sent in one go; every read is one round trip.
+//! The ledger on PostgreSQL. Every batch is one transaction with the same few statements, however
+//! many records it has, sent in one round trip; every read is one round trip.
 
 mod columns;
-mod failure;
 mod pool;
 mod rows;
 mod runs;
@@ -21,12 +20,12 @@ use schemas::{
     view::{Entries, Position, View},
 };
 use serde_json::value::RawValue;
+pub use servers::postgres::{PostgresError, Role};
 use tokio_postgres::{Row, types::ToSql};
 
 use columns::parts;
-pub use failure::Failure;
-pub use pool::{ConnectionSettings, PoolSettings, Role, login};
-use pool::{Lease, Pool};
+pub use pool::{ConnectionSettings, PoolSettings, login};
+use pool::{Lease, LeasePool};
 use rows::{appointment, json, key, outbox_row, ticket};
 use statements::{
     AGGREGATE, APPOINTMENTS, APPOINTMENTS_OF_DAYS, BEGIN_LIGHT, BEGIN_SNAPSHOT, CHECKPOINT, CLAIM,
@@ -46,11 +45,11 @@ use crate::{
     location::Appointment,
 };
 
-/// Longest any operation may take on our side. Above the server's own limits, so that it only ends what a dead
-/// connection keeps waiting; past it the connection is closed and the outcome unknown.
-const PATIENCE: Duration = Duration::from_secs(9);
-/// Views deleted by one sweep statement: a few milliseconds of work, so that it never holds up a batch.
-const SWEEP: i64 = 500;
+/// Longest time for one operation on our side: above the server's own limits, so that it only ends
+/// operations on a dead connection. Past it the connection is closed and the outcome is unknown.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(9);
+/// Most views deleted by one statement: a few milliseconds of work, so that no batch is delayed.
+const SWEEP_LIMIT: i64 = 500;
 
 /// Names the checkpoint rows of one deployment of the processors.
 #[derive(Debug, Clone)]
@@ -61,40 +60,40 @@ pub struct Consumer {
 }
 
 pub struct PostgresLedger {
-    pool: Pool,
+    pool: LeasePool,
     consumer: Consumer,
 }
 
 impl PostgresLedger {
-    /// Connects lazily; [`PostgresLedger::check`] finds out whether it can.
+    /// Connects when the first connection is needed; [`PostgresLedger::check`] tries it.
     ///
     /// # Errors
-    /// [`Failure`] when the settings make no pool.
-    pub fn new(settings: &PoolSettings, consumer: Consumer) -> Result<Self, Failure> {
-        Ok(Self { pool: Pool::new(settings)?, consumer })
+    /// [`PostgresError`] when the settings are invalid.
+    pub fn new(settings: &PoolSettings, consumer: Consumer) -> Result<Self, PostgresError> {
+        Ok(Self { pool: LeasePool::new(settings)?, consumer })
     }
 
-    /// Whether a connection can be had and runs as the processors' role.
+    /// Checks that a connection works with the processors' role.
     ///
     /// # Errors
-    /// [`Failure`] when not.
-    pub async fn check(&self) -> Result<(), Failure> {
+    /// [`PostgresError`]
+    pub async fn check(&self) -> Result<(), PostgresError> {
         let lease = self.pool.lease().await?;
         lease.query_opt("SELECT 1 FROM clinicwire.checkpoint LIMIT 1", &[]).await?;
         lease.give_back();
         Ok(())
     }
 
-    /// Deletes views past their time, a bounded number of them. Answers whether there may be more.
+    /// Deletes a bounded number of expired views. Returns whether there may be more.
     ///
     /// # Errors
     /// [`LedgerError::Unavailable`] when the outcome is unknown.
     pub async fn sweep(&self) -> Result<bool, LedgerError> {
         bounded(async {
             let lease = self.pool.lease().await?;
-            let swept = lease.execute_cached(SWEEP_VIEWS, &[&SWEEP]).await?;
+            let swept = lease.execute_cached(SWEEP_VIEWS, &[&SWEEP_LIMIT]).await?;
             lease.give_back();
-            Ok(swept == u64::try_from(SWEEP).unwrap_or(u64::MAX))
+            Ok(swept == u64::try_from(SWEEP_LIMIT).unwrap_or(u64::MAX))
         })
         .await
     }
@@ -104,20 +103,20 @@ impl PostgresLedger {
         let lease = self.pool.lease().await?;
         let statements = join_all(writes.iter().map(|write| lease.prepare_cached(write.sql))).await;
         let statements: Vec<_> =
-            statements.into_iter().collect::<Result<_, _>>().map_err(Failure::from)?;
-        // One round: `join` polls its futures in order, and a future sends when it is first polled.
+            statements.into_iter().collect::<Result<_, _>>().map_err(PostgresError::from)?;
+        // One round trip: `join` polls its futures in order, and each sends when it is first polled.
         let execute = writes.iter().zip(&statements).map(async |(write, statement)| {
             let parameters: Vec<&(dyn ToSql + Sync)> = write.parameters();
             lease.execute(statement, &parameters).await
         });
         let (begun, done) = join(lease.batch_execute("BEGIN"), join_all(execute)).await;
-        begun.map_err(Failure::from)?;
-        if let Err(error) = verdict(&writes, done) {
-            lease.batch_execute("ROLLBACK").await.map_err(Failure::from)?;
+        begun.map_err(PostgresError::from)?;
+        if let Err(error) = check_counts(&writes, done) {
+            lease.batch_execute("ROLLBACK").await.map_err(PostgresError::from)?;
             lease.give_back();
             return Err(error);
         }
-        lease.batch_execute("COMMIT").await.map_err(Failure::from)?;
+        lease.batch_execute("COMMIT").await.map_err(PostgresError::from)?;
         lease.give_back();
         Ok(())
     }
@@ -136,13 +135,14 @@ impl PostgresLedger {
     }
 }
 
-/// What the counts of rows say, in the order of the statements: the fence first, whatever failed behind it.
-fn verdict(
+/// Judges a batch by its row counts in the order of the statements: a lost fence explains every
+/// later failure.
+fn check_counts(
     writes: &[Write<'_>],
     done: Vec<Result<u64, tokio_postgres::Error>>,
 ) -> Result<(), LedgerError> {
     for (write, done) in writes.iter().zip(done) {
-        let rows = done.map_err(Failure::from)?;
+        let rows = done.map_err(PostgresError::from)?;
         match write.expected {
             Expected::Fence if rows != 1 => return Err(LedgerError::Fenced),
             Expected::Rows(expected) if rows != expected => return Err(LedgerError::Diverged),
@@ -152,21 +152,21 @@ fn verdict(
     Ok(())
 }
 
-/// Ends an operation whose connection has died without a word.
+/// Limits an operation, for connections that died without notice.
 async fn bounded<T>(
     operation: impl Future<Output = Result<T, LedgerError>>,
 ) -> Result<T, LedgerError> {
-    tokio::time::timeout(PATIENCE, operation)
+    tokio::time::timeout(OPERATION_TIMEOUT, operation)
         .await
-        .unwrap_or_else(|_| Err(Failure::TimedOut.into()))
+        .unwrap_or_else(|_| Err(PostgresError::TimedOut.into()))
 }
 
-/// Small counts as Postgres' `int`.
+/// A small count as PostgreSQL's `int`.
 fn number(value: u32) -> i32 {
     i32::try_from(value).unwrap_or(i32::MAX)
 }
 
-/// Epochs, versions as Postgres' `bigint`: seconds and counts, far below its end.
+/// An epoch or a version as PostgreSQL's `bigint`: seconds and counts, far below its limit.
 fn long(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -176,27 +176,27 @@ fn unsigned(row: &Row, column: usize) -> u64 {
 }
 
 impl PostgresLedger {
-    /// A write that may be lost, in one round trip.
-    async fn light(
+    /// A write that a crash may lose, in one round trip.
+    async fn write_without_sync(
         &self,
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<(), LedgerError> {
         let lease = self.pool.lease().await?;
-        let statement = lease.prepare_cached(sql).await.map_err(Failure::from)?;
+        let statement = lease.prepare_cached(sql).await.map_err(PostgresError::from)?;
         let (begun, done, committed) = join3(
             lease.batch_execute(BEGIN_LIGHT),
             lease.execute(&statement, parameters),
             lease.batch_execute("COMMIT"),
         )
         .await;
-        begun.and(done).and(committed).map_err(Failure::from)?;
+        begun.and(done).and(committed).map_err(PostgresError::from)?;
         lease.give_back();
         Ok(())
     }
 
-    /// Reads of one moment with the same parameters, in one round trip: a row, and what belongs to it. Nothing, if the
-    /// row is not there.
+    /// Reads one row and the rows that belong to it from one snapshot, in one round trip. All
+    /// statements have the same parameters. Returns nothing when there is no such row.
     async fn snapshot<const N: usize>(
         &self,
         one: &str,
@@ -204,20 +204,20 @@ impl PostgresLedger {
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Option<(Row, [Vec<Row>; N])>, LedgerError> {
         let lease = self.pool.lease().await?;
-        let one = lease.prepare_cached(one).await.map_err(Failure::from)?;
+        let one = lease.prepare_cached(one).await.map_err(PostgresError::from)?;
         let many = try_join_all(many.iter().map(|sql| lease.prepare_cached(sql)))
             .await
-            .map_err(Failure::from)?;
+            .map_err(PostgresError::from)?;
         let lists = join_all(many.iter().map(|statement| lease.query(statement, parameters)));
         let reads = join(lease.query_opt(&one, parameters), lists);
         let (begun, (one, many), ended) =
             join3(lease.batch_execute(BEGIN_SNAPSHOT), reads, lease.batch_execute("COMMIT")).await;
-        begun.and(ended).map_err(Failure::from)?;
-        let one = one.map_err(Failure::from)?;
+        begun.and(ended).map_err(PostgresError::from)?;
+        let one = one.map_err(PostgresError::from)?;
         let many: Vec<Vec<Row>> =
-            many.into_iter().collect::<Result<_, _>>().map_err(Failure::from)?;
+            many.into_iter().collect::<Result<_, _>>().map_err(PostgresError::from)?;
         lease.give_back();
-        Ok(one.map(|row| (row, many.try_into().expect("each statement was answered"))))
+        Ok(one.map(|row| (row, many.try_into().expect("one result per statement"))))
     }
 
     async fn query(
@@ -254,7 +254,7 @@ impl Ledger for PostgresLedger {
             Ok(Some(StoredAggregate {
                 position: Position { epoch: unsigned(&row, 0), version: unsigned(&row, 1) },
                 header: AggregateHeader::from_json(aggregate.kind(), row.get(2))
-                    .map_err(|_| Failure::Unreadable("an aggregate's header"))?,
+                    .map_err(|_| PostgresError::Unreadable("an aggregate's header"))?,
                 tickets: tickets.iter().map(ticket).collect::<Result<_, _>>()?,
                 appointments: appointments.iter().map(appointment).collect::<Result<_, _>>()?,
             }))
@@ -309,7 +309,7 @@ impl Ledger for PostgresLedger {
             Ok(rows
                 .iter()
                 .map(|row| Ok((key(row)?, row.get(2))))
-                .collect::<Result<_, Failure>>()?)
+                .collect::<Result<_, PostgresError>>()?)
         }))
     }
 
@@ -326,12 +326,12 @@ impl Ledger for PostgresLedger {
             let read = |row: &Row| {
                 Ok(OutcomeRow {
                     tenant: TenantId::new(row.get::<_, &str>(0))
-                        .map_err(|_| Failure::Unreadable("a tenant"))?,
+                        .map_err(|_| PostgresError::Unreadable("a tenant"))?,
                     source: row.get(1),
                     outcome: json::<CommandOutcome>(row.get(2), "an outcome")?,
                 })
             };
-            Ok(rows.iter().map(read).collect::<Result<_, Failure>>()?)
+            Ok(rows.iter().map(read).collect::<Result<_, PostgresError>>()?)
         }))
     }
 
@@ -367,8 +367,11 @@ impl Ledger for PostgresLedger {
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
         Box::pin(bounded(async move {
             let (offsets, parts): (Vec<i64>, Vec<i16>) = rows.iter().copied().unzip();
-            self.light(PUBLISHED, &[&self.consumer.topic, &number(partition), &offsets, &parts])
-                .await
+            self.write_without_sync(
+                PUBLISHED,
+                &[&self.consumer.topic, &number(partition), &offsets, &parts],
+            )
+            .await
         }))
     }
 
@@ -378,7 +381,7 @@ impl Ledger for PostgresLedger {
                 views.iter().map(|(aggregate, _)| parts(aggregate)).unzip();
             let names: Vec<&str> = views.iter().map(|(_, name)| name.as_str()).collect();
             let lease = self.pool.lease().await?;
-            // A forgotten mark would leave Redis behind, so this one waits for the disk.
+            // A lost mark would leave Redis behind: this write waits for the disk.
             lease.execute_cached(MARK_DIRTY, &[&tenants, &ids, &names]).await?;
             lease.give_back();
             Ok(())
@@ -397,7 +400,7 @@ impl Ledger for PostgresLedger {
             Ok(rows
                 .iter()
                 .map(|row| Ok((key(row)?, row.get(2))))
-                .collect::<Result<_, Failure>>()?)
+                .collect::<Result<_, PostgresError>>()?)
         }))
     }
 
@@ -413,13 +416,13 @@ impl Ledger for PostgresLedger {
             };
             let entry = |row: Row| {
                 let body = RawValue::from_string(row.get(1))
-                    .map_err(|_| Failure::Unreadable("an entry"))?;
+                    .map_err(|_| PostgresError::Unreadable("an entry"))?;
                 Ok((row.get(0), body))
             };
             let view = View {
                 position: Position { epoch: unsigned(&row, 0), version: unsigned(&row, 1) },
                 at: row.get(2),
-                entries: rows.into_iter().map(entry).collect::<Result<Entries, Failure>>()?,
+                entries: rows.into_iter().map(entry).collect::<Result<Entries, PostgresError>>()?,
             };
             let keep =
                 row.get::<_, Option<i64>>(3).map(|left| u32::try_from(left).unwrap_or(u32::MAX));
@@ -434,7 +437,7 @@ impl Ledger for PostgresLedger {
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
         Box::pin(bounded(async move {
             let (tenant, id) = parts(aggregate);
-            self.light(REPAIRED, &[&tenant, &id, &name, &long(version)]).await
+            self.write_without_sync(REPAIRED, &[&tenant, &id, &name, &long(version)]).await
         }))
     }
 }
@@ -444,7 +447,7 @@ impl Lease {
         &self,
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, Failure> {
+    ) -> Result<Vec<Row>, PostgresError> {
         Ok(self.query(&self.prepare_cached(sql).await?, parameters).await?)
     }
 
@@ -452,7 +455,7 @@ impl Lease {
         &self,
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Row, Failure> {
+    ) -> Result<Row, PostgresError> {
         Ok(self.query_one(&self.prepare_cached(sql).await?, parameters).await?)
     }
 
@@ -460,7 +463,13 @@ impl Lease {
         &self,
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<u64, Failure> {
+    ) -> Result<u64, PostgresError> {
         Ok(self.execute(&self.prepare_cached(sql).await?, parameters).await?)
+    }
+}
+
+impl From<PostgresError> for LedgerError {
+    fn from(error: PostgresError) -> Self {
+        LedgerError::Unavailable(Box::new(error))
     }
 }

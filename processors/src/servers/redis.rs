@@ -1,8 +1,8 @@
-//! The store of views on Redis, in the layout of [`schemas::redis_keys`]. Two scripts know the rule of (epoch, version),
-//! so that repeating a step is harmless and a missing one is noticed.
+//! The view store on Redis, in the layout of [`schemas::redis_keys`]. Two scripts apply the rule of
+//! (epoch, version), so that repeating a step is harmless and a missing step is noticed.
 //!
-//! Every step of an aggregate whose generation is missing is refused, the first ever included: only the ledger can tell
-//! a new location from a Redis that was emptied, so each location costs one repair when it begins.
+//! A step of an aggregate without a generation key is refused, even its first: only the ledger can
+//! tell a new location from an emptied Redis. So each location costs one repair when it begins.
 
 use std::time::Duration;
 
@@ -10,11 +10,7 @@ use fred::{
     clients::Client,
     error::Error,
     interfaces::ClientLike,
-    types::{
-        Builder, Value,
-        config::{Config, ReconnectPolicy, TcpConfig, UnresponsiveConfig},
-        scripts::Script,
-    },
+    types::{Value, scripts::Script},
 };
 use futures_util::future::join_all;
 use schemas::{
@@ -24,20 +20,19 @@ use schemas::{
     ticket::TicketState,
     view::View,
 };
+use servers::redis::RedisLimits;
 
 use crate::{
     BoxFuture,
     views::{StoreOutcome, ViewStep, ViewStore, ViewStoreError},
 };
 
-/// A command without an answer for this long has failed: the wire goes on and repairs the view later.
-const COMMAND: Duration = Duration::from_millis(800);
-const CONNECT: Duration = Duration::from_secs(2);
-/// A connection that owes an answer for this long is closed and made anew.
-const UNRESPONSIVE: Duration = Duration::from_secs(2);
-/// Commands waiting for the connection, past which more are refused at once: a large batch's steps, and no backlog that
-/// would be sent long after anybody waits for it.
-const BUFFER: usize = 4 * STEPS_AT_ONCE;
+const LIMITS: RedisLimits = RedisLimits {
+    // A delivery continues after this time; the view is repaired later.
+    command_timeout: Duration::from_millis(800),
+    // The steps of a large batch, and no backlog that would be sent long after its delivery failed.
+    queued_commands: 4 * STEPS_AT_ONCE,
+};
 /// Steps sent before their answers are awaited.
 const STEPS_AT_ONCE: usize = 1_000;
 
@@ -48,29 +43,12 @@ pub struct RedisViews {
 }
 
 impl RedisViews {
-    /// Connects. Later losses are mended in the background.
+    /// Connects. Later losses of the connection are repaired in the background.
     ///
     /// # Errors
-    /// Redis' own error when the address is none or nobody answers there.
+    /// The client's error when `url` is not a Redis URL or no server answers there.
     pub async fn connect(url: &str) -> Result<Self, Error> {
-        let client = Builder::from_config(Config::from_url(url)?)
-            .with_performance_config(|performance| performance.default_command_timeout = COMMAND)
-            .with_connection_config(|connection| {
-                connection.connection_timeout = CONNECT;
-                connection.internal_command_timeout = CONNECT;
-                connection.max_command_attempts = 2;
-                connection.max_command_buffer_len = BUFFER;
-                connection.unresponsive = UnresponsiveConfig {
-                    max_timeout: Some(UNRESPONSIVE),
-                    interval: UNRESPONSIVE / 4,
-                };
-                connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
-            })
-            // For ever, from 50 ms up to 5 s.
-            .set_policy(ReconnectPolicy::new_exponential(0, 50, 5_000, 2))
-            .build()?;
-        client.init().await?;
-        client.ping::<()>(None).await?;
+        let client = servers::redis::connect(url, LIMITS).await?;
         Ok(Self {
             client,
             store: Script::from_lua(include_str!("redis/store.lua")),
@@ -78,9 +56,9 @@ impl RedisViews {
         })
     }
 
-    /// Closes the connection after what was sent.
+    /// Closes the connection after all commands that were sent.
     pub async fn close(&self) {
-        // It fails only when there is no connection to close.
+        // An error means that there is no connection to close.
         let _ = self.client.quit().await;
     }
 
@@ -105,7 +83,7 @@ impl ViewStore for RedisViews {
         Box::pin(async move {
             let mut stored = Vec::with_capacity(steps.len());
             for steps in steps.chunks(STEPS_AT_ONCE) {
-                // The client writes them one behind the other before the first answer is back.
+                // The client pipelines the commands: all are sent before the first answer.
                 for answer in join_all(steps.iter().map(|step| self.store_one(step))).await {
                     stored.push(answer.map_err(not_stored)?);
                 }
@@ -165,7 +143,7 @@ fn keys(aggregate: &Aggregate, view: &str) -> Vec<String> {
     keys
 }
 
-/// The score of an entry in its queue's line: only tickets that wait have one.
+/// The score of an entry in its queue's line. Only waiting tickets have one.
 fn score(view: &str, key: &str, entry: &str) -> Option<f64> {
     queue_of(view)?;
     if key == schemas::line::QUEUE_KEY {

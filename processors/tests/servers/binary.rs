@@ -1,14 +1,13 @@
-//! The binary as an operator meets it: prepared, started, killed, stopped.
+//! The binary as an operator uses it: prepared, checked, started, killed, stopped.
 
 use std::{
     collections::BTreeMap,
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
-    sync::Arc,
     time::Duration,
 };
 
-use processors::{log::Log, servers::kafka::KafkaLog};
+use processors::log::Log;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
@@ -25,12 +24,12 @@ use tokio::{
 
 use crate::{
     clinic::{command, issue, opening},
-    setup::{Cluster, Database, fresh, server, soon},
+    setup::{Database, TestTopics, fresh, server, soon},
 };
 
 pub struct Installation {
     pub database: Database,
-    pub cluster: Cluster,
+    pub topics: TestTopics,
     ready_file: PathBuf,
     /// Where uploaded files lie.
     pub files: PathBuf,
@@ -40,7 +39,7 @@ impl Installation {
     pub async fn new() -> Self {
         let own = std::env::temp_dir().join(fresh());
         let (ready_file, files) = (own.with_extension("ready"), own.with_extension("files"));
-        Self { database: Database::empty().await, cluster: Cluster::named(), ready_file, files }
+        Self { database: Database::empty().await, topics: TestTopics::named(), ready_file, files }
     }
 
     fn program(&self, subcommand: &str) -> Command {
@@ -48,12 +47,12 @@ impl Installation {
         program
             .arg(subcommand)
             .env("CLINICWIRE_POSTGRES", &self.database.url)
-            .env("CLINICWIRE_CARE_TOPIC", &self.cluster.topics.care)
-            .env("CLINICWIRE_RUNS_TOPIC", &self.cluster.topics.runs)
-            .env("CLINICWIRE_VIEWS_TOPIC", &self.cluster.topics.views)
-            .env("CLINICWIRE_AUDIT_TOPIC", &self.cluster.topics.audit)
+            .env("CLINICWIRE_CARE_TOPIC", &self.topics.names.care)
+            .env("CLINICWIRE_RUNS_TOPIC", &self.topics.names.runs)
+            .env("CLINICWIRE_VIEWS_TOPIC", &self.topics.names.views)
+            .env("CLINICWIRE_AUDIT_TOPIC", &self.topics.names.audit)
             .env("CLINICWIRE_FILES", format!("file://{}", self.files.display()))
-            .env("CLINICWIRE_GROUP", &self.cluster.topics.care)
+            .env("CLINICWIRE_GROUP", &self.topics.names.care)
             .env("CLINICWIRE_INSTANCE", "one")
             .env("CLINICWIRE_METRICS_LISTEN", "127.0.0.1:0")
             .env("CLINICWIRE_READY_FILE", &self.ready_file)
@@ -169,13 +168,15 @@ fn views(topic: &str, count: usize) -> Vec<(String, ViewsRecord)> {
 }
 
 #[tokio::test]
-async fn help_teaches_all_commands_and_shows_no_secret() {
+async fn help_shows_no_secret() {
     for arguments in [
         &["--help"][..],
         &["run", "--help"],
         &["work", "--help"],
         &["bridge", "--help"],
         &["prepare", "--help"],
+        &["check-config", "--help"],
+        &["check-config", "run", "--help"],
     ] {
         let mut program = Command::new(env!("CARGO_BIN_EXE_clinicwire-processors"));
         program.args(arguments).env("CLINICWIRE_POSTGRES", "postgres://u:hunter2@h/d");
@@ -187,7 +188,24 @@ async fn help_teaches_all_commands_and_shows_no_secret() {
 }
 
 #[tokio::test]
-async fn without_preparation_it_says_what_to_run() {
+async fn check_config_reports_all_faults_without_servers() {
+    let check = |flags: &'static [&'static str]| async move {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_clinicwire-processors"));
+        program.args(["check-config", "run"]).args(flags).env_clear();
+        let output = output(program).await;
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(check(&[]).await, (Some(0), String::new()));
+    let (code, text) = check(&["--kafka=nowhere", "--batch=0", "--postgres=x:hunter2@h"]).await;
+    assert_eq!(code, Some(2), "{text}");
+    for flag in ["--kafka: ", "--batch: ", "--postgres: "] {
+        assert!(text.contains(flag), "{flag} {text}");
+    }
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[tokio::test]
+async fn unprepared_start_names_prepare() {
     let installation = Installation::new().await;
     let (ok, told) = installation.output("run").await;
     assert!(!ok && told.contains("clinicwire-processors prepare"), "{told}");
@@ -200,7 +218,7 @@ async fn without_preparation_it_says_what_to_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_are_answered_once_although_the_processor_is_killed_in_between() {
+async fn killed_processor_answers_each_command_once() {
     let installation = Installation::new().await;
     for _ in 0..2 {
         let (ok, told) = installation.output("prepare").await;
@@ -208,7 +226,7 @@ async fn commands_are_answered_once_although_the_processor_is_killed_in_between(
     }
     let tenant = TenantId::new(fresh()).unwrap();
     let aggregate = Aggregate::location(&tenant, &LocationId::new("riverside").unwrap());
-    let log = Arc::new(KafkaLog::new(installation.cluster.settings("writer"), 3).unwrap());
+    let log = installation.topics.writer();
     let append = async |from: u128, to: u128| {
         let records: Vec<_> = (from..to)
             .map(|number| {
@@ -226,14 +244,14 @@ async fn commands_are_answered_once_although_the_processor_is_killed_in_between(
     let (first, address) = installation.run().await;
     assert!(get(&address, "/health/ready").await.starts_with("HTTP/1.1 200"));
     append(0, 2_000).await;
-    let topic = installation.cluster.topics.views.clone();
+    let topic = installation.topics.names.views.clone();
     let some = tokio::task::spawn_blocking(move || views(&topic, 10));
     soon("the first answers come", some).await.unwrap();
     drop(first); // by SIGKILL
 
     append(2_000, 2_100).await;
     let (second, address) = installation.run().await;
-    let topic = installation.cluster.topics.views.clone();
+    let topic = installation.topics.names.views.clone();
     let all = tokio::task::spawn_blocking(move || {
         let mut count = 2_104;
         // Records may be published twice, effects may not: read on until every command was answered.

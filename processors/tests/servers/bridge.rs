@@ -1,4 +1,4 @@
-//! The bridge: nothing a source told is lost or comes out of order, whoever dies and whatever does not answer.
+//! The bridge: no report of a source is lost or reordered when a process dies or a server is silent.
 
 use std::{
     sync::{
@@ -14,7 +14,7 @@ use processors::{
     log::{AppendError, Log, LogEvent},
     servers::{
         bridge::{self, BridgeError},
-        kafka::{KafkaLog, KafkaSettings, Topics},
+        kafka::KafkaProcessorLog,
     },
 };
 use rdkafka::{
@@ -28,18 +28,19 @@ use schemas::{
     ids::{SourceId, TenantId},
     record::{CARE_TOPIC, CommandRecord, WireRecord},
 };
+use servers::kafka::{KafkaCluster, Topics};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     task::JoinHandle,
 };
 
-use crate::setup::{Cluster, admin, fresh, server, soon};
+use crate::setup::{TestTopics, admin, fresh, server, soon};
 
 const PARTITIONS: u32 = 2;
 
 /// A source with a topic of its own, and the topics of an installation.
 struct Source {
-    cluster: Cluster,
+    topics: TestTopics,
     topic: String,
 }
 
@@ -62,21 +63,18 @@ impl Running {
 
 impl Source {
     async fn new() -> Self {
-        let cluster = Cluster::with_topics(PARTITIONS).await;
+        let topics = TestTopics::created(PARTITIONS).await;
         let topic = format!("{}.his", fresh());
         let new =
             NewTopic::new(&topic, i32::try_from(PARTITIONS).unwrap(), TopicReplication::Fixed(1));
         let made =
             admin().create_topics(&[new], &AdminOptions::new()).await.expect("kafka answers");
         made.into_iter().for_each(|made| drop(made.expect("the topic is made")));
-        Self { cluster, topic }
+        Self { topics, topic }
     }
 
-    fn log(&self) -> Arc<KafkaLog> {
-        Arc::new(
-            KafkaLog::new(self.cluster.settings("bridge"), PARTITIONS)
-                .expect("settings of a producer"),
-        )
+    fn log(&self) -> Arc<KafkaProcessorLog> {
+        self.topics.writer()
     }
 
     fn bridge(&self, topic: &str, log: Arc<dyn Log>) -> Running {
@@ -88,7 +86,8 @@ impl Source {
             topic: topic.to_owned(),
         };
         let running = bridge::run(
-            self.cluster.settings("bridge"),
+            self.topics.cluster(),
+            self.topics.reader("bridge").group,
             bridge,
             log,
             Arc::clone(&counters),
@@ -101,16 +100,16 @@ impl Source {
 
     /// Has the source tell this, in one go.
     async fn tell(&self, records: Vec<WireRecord>) {
-        let topics = Topics { care: self.topic.clone(), ..self.cluster.topics.clone() };
-        let settings = KafkaSettings { topics, ..self.cluster.settings("source") };
-        let log = KafkaLog::new(settings, PARTITIONS).expect("settings of a producer");
+        let topics = Topics { care: self.topic.clone(), ..self.topics.names.clone() };
+        let cluster = KafkaCluster { topics, ..self.topics.cluster() };
+        let log = KafkaProcessorLog::new_writer(cluster).expect("the settings are valid");
         let records: Vec<_> = records.into_iter().map(|record| (CARE_TOPIC, record)).collect();
         log.append(&records).await.expect("kafka acknowledges");
     }
 
     /// Waits until `care` has this many records, and answers all it has, by partition and in order.
     async fn care(&self, count: usize) -> Vec<WireRecord> {
-        let topic = self.cluster.topics.care.clone();
+        let topic = self.topics.names.care.clone();
         let read = tokio::task::spawn_blocking(move || {
             let consumer: BaseConsumer = ClientConfig::new()
                 .set("bootstrap.servers", server("CLINICWIRE_KAFKA"))
@@ -138,7 +137,7 @@ impl Source {
 impl Drop for Source {
     fn drop(&mut self) {
         let topic = self.topic.clone();
-        crate::setup::aside(async move {
+        crate::setup::run_on_thread(async move {
             drop(admin().delete_topics(&[&topic], &AdminOptions::new()).await);
         });
     }

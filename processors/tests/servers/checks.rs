@@ -1,8 +1,8 @@
-//! Checks of claims files by the binary: `run` with its own hands, and `work` beside it.
+//! Checks of claims files by the binary: by `run` itself, and by `work` beside it.
 
 use std::fmt::Write;
 
-use processors::{log::Log, servers::kafka::KafkaLog, servers::postgres::Role};
+use processors::{log::Log, servers::kafka::KafkaProcessorLog, servers::postgres::Role};
 use schemas::{
     command::Command,
     ids::{Aggregate, CommandId, FileId, RunId, TenantId},
@@ -15,7 +15,7 @@ use crate::{
     setup::{fresh, soon},
 };
 
-/// So many rows, each tenth of which cannot be read.
+/// An export of `rows` rows; every tenth cannot be read.
 fn export(rows: usize) -> String {
     let mut text = String::from(
         "#;Facture;Date de Service;Début;Fin;Lieu de pratique;Code;Unités;Élément de contexte;\
@@ -31,7 +31,7 @@ fn export(rows: usize) -> String {
 
 struct Desk {
     installation: Installation,
-    log: KafkaLog,
+    log: std::sync::Arc<KafkaProcessorLog>,
     tenant: TenantId,
     runs: u128,
 }
@@ -41,11 +41,11 @@ impl Desk {
         let installation = Installation::new().await;
         let (ok, told) = installation.output("prepare").await;
         assert!(ok, "{told}");
-        let log = KafkaLog::new(installation.cluster.settings("writer"), 3).unwrap();
+        let log = installation.topics.writer();
         Self { installation, log, tenant: TenantId::new(fresh()).unwrap(), runs: 0 }
     }
 
-    /// Puts a file where gateways put it, and asks for its check.
+    /// Stores a file as gateways do, and requests its run.
     async fn ask(&mut self, rows: usize) -> RunId {
         self.ask_of(&self.tenant.clone(), rows).await
     }
@@ -91,7 +91,7 @@ impl Desk {
         soon("the run is over", over).await
     }
 
-    /// Completed as such a file must, with every finding stored.
+    /// Requests a run and checks that it completes with every finding stored.
     async fn completes(&mut self, rows: usize) {
         let client = self.installation.database.role(Role::Processor).await;
         let run = self.ask(rows).await;
@@ -115,7 +115,7 @@ impl Desk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn run_checks_files_by_itself() {
+async fn run_checks_files() {
     let mut desk = Desk::open().await;
     let (process, address) = desk.installation.start("run", 2).await;
     for rows in [10, 10_000] {
@@ -135,7 +135,7 @@ async fn run_checks_files_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn work_checks_files_where_run_has_no_hands() {
+async fn work_checks_files_without_run_workers() {
     let mut desk = Desk::open().await;
     let (run, _) = desk.installation.start("run", 0).await;
     let (work, address) = desk.installation.start("work", 1).await;
@@ -146,7 +146,7 @@ async fn work_checks_files_where_run_has_no_hands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_runs_of_many_tenants_are_shared_by_all_hands_and_each_is_checked_once() {
+async fn workers_share_runs_and_check_each_once() {
     const TENANTS: usize = 5;
     const RUNS: usize = 40;
     let mut desk = Desk::open().await;

@@ -1,4 +1,4 @@
-//! Kafka: what the group gives and takes, and what start-up refuses.
+//! Kafka: assignment and revocation in a consumer group, and the checks at start-up.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,13 +8,14 @@ use std::{
 
 use processors::{
     log::{Log, LogEvent},
-    servers::kafka::{KafkaLog, KafkaSettings, TopicError, check, prepare},
+    servers::kafka::{KafkaProcessorLog, ReaderSettings, check},
 };
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
 use schemas::record::{CARE_TOPIC, WireRecord, partition_for_key};
+use servers::kafka::{KafkaCluster, TopicError, prepare_topics};
 use tokio::{sync::Notify, task::JoinHandle};
 
-use crate::setup::{Cluster, admin, new_topics, soon};
+use crate::setup::{TestTopics, admin, new_topics, soon};
 
 const PARTITIONS: u32 = 4;
 
@@ -58,17 +59,17 @@ impl Checkpoints {
 /// A member of the group that applies what it reads, and judges the log while it does.
 fn member(
     name: usize,
-    log: Arc<KafkaLog>,
+    log: Arc<KafkaProcessorLog>,
     checkpoints: Arc<Checkpoints>,
     leave: Arc<Notify>,
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
-        let mut inputs = log.read();
+        let mut events = log.read();
         let mut mine = BTreeSet::new();
         loop {
             let input = tokio::select! {
                 () = leave.notified() => break,
-                input = inputs.recv() => input.expect("the log goes on"),
+                input = events.recv() => input.expect("the log goes on"),
             };
             match input {
                 LogEvent::Assigned { partitions, partition_count, claims } => {
@@ -105,8 +106,8 @@ fn member(
                 }
             }
         }
-        drop(inputs);
-        log.left(Duration::from_secs(20)).await;
+        drop(events);
+        log.wait_until_left(Duration::from_secs(20)).await;
     })
 }
 
@@ -119,28 +120,23 @@ fn record(number: usize) -> WireRecord {
     }
 }
 
-async fn append(log: &KafkaLog, numbers: std::ops::Range<usize>) {
+async fn append(log: &KafkaProcessorLog, numbers: std::ops::Range<usize>) {
     let records: Vec<_> = numbers.map(|number| (CARE_TOPIC, record(number))).collect();
     log.append(&records).await.expect("kafka acknowledges");
 }
 
-fn log(settings: KafkaSettings) -> Arc<KafkaLog> {
-    Arc::new(KafkaLog::new(settings, PARTITIONS).expect("settings of a producer"))
+fn group_log(topics: &TestTopics) -> Arc<KafkaProcessorLog> {
+    topics.log(topics.reader("group"), PARTITIONS)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn partitions_move_between_members_and_every_record_is_read_once_in_order() {
-    let cluster = Cluster::with_topics(PARTITIONS).await;
+async fn rebalance_reads_every_record_once_in_order() {
+    let topics = TestTopics::created(PARTITIONS).await;
     let checkpoints = Arc::new(Checkpoints::default());
-    let writer = log(cluster.settings("writer"));
+    let writer = topics.writer();
     let leave = [Arc::new(Notify::new()), Arc::new(Notify::new())];
     let join = |name: usize| {
-        member(
-            name,
-            log(cluster.settings("group")),
-            Arc::clone(&checkpoints),
-            Arc::clone(&leave[name]),
-        )
+        member(name, group_log(&topics), Arc::clone(&checkpoints), Arc::clone(&leave[name]))
     };
     let one = join(0);
     append(&writer, 0..200).await;
@@ -178,15 +174,17 @@ async fn partitions_move_between_members_and_every_record_is_read_once_in_order(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_instance_that_comes_back_under_its_name_goes_on_at_once() {
-    let cluster = Cluster::with_topics(PARTITIONS).await;
+async fn named_instance_continues_at_once() {
+    let topics = TestTopics::created(PARTITIONS).await;
     let checkpoints = Arc::new(Checkpoints::default());
-    let writer = log(cluster.settings("writer"));
-    let settings =
-        || KafkaSettings { instance: Some("processors-0".into()), ..cluster.settings("group") };
+    let writer = topics.writer();
+    let log = || {
+        let instance = Some("processors-0".into());
+        topics.log(ReaderSettings { instance, ..topics.reader("group") }, PARTITIONS)
+    };
     for life in 0..3 {
         let leave = Arc::new(Notify::new());
-        let lives = member(life, log(settings()), Arc::clone(&checkpoints), Arc::clone(&leave));
+        let lives = member(life, log(), Arc::clone(&checkpoints), Arc::clone(&leave));
         append(&writer, life * 50..(life + 1) * 50).await;
         checkpoints.applied((life + 1) * 50).await;
         leave.notify_one();
@@ -195,13 +193,13 @@ async fn an_instance_that_comes_back_under_its_name_goes_on_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_offset_the_log_does_not_have_ends_reading_instead_of_guessing() {
-    let cluster = Cluster::with_topics(PARTITIONS).await;
-    let log = log(cluster.settings("group"));
+async fn missing_offset_ends_reading() {
+    let topics = TestTopics::created(PARTITIONS).await;
+    let log = group_log(&topics);
     append(&log, 0..10).await;
-    let mut inputs = log.read();
+    let mut events = log.read();
     soon("the log gives up", async {
-        while let Some(input) = inputs.recv().await {
+        while let Some(input) = events.recv().await {
             match input {
                 LogEvent::Assigned { partitions, claims, .. } => {
                     let beyond = partitions.into_iter().map(|id| (id, 1_000_000)).collect();
@@ -213,23 +211,23 @@ async fn an_offset_the_log_does_not_have_ends_reading_instead_of_guessing() {
         }
     })
     .await;
-    log.left(Duration::from_secs(20)).await;
+    log.wait_until_left(Duration::from_secs(20)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_that_takes_nothing_for_a_while_loses_nothing() {
-    let cluster = Cluster::with_topics(PARTITIONS).await;
-    let log = log(cluster.settings("group"));
+async fn paused_runner_loses_no_record() {
+    let topics = TestTopics::created(PARTITIONS).await;
+    let log = group_log(&topics);
     // More than the channel holds, in more rounds than one: the reader must pause, go on polling, and resume.
     for round in 0..20 {
         append(&log, round * 500..(round + 1) * 500).await;
     }
-    let mut inputs = log.read();
+    let mut events = log.read();
     let mut next: BTreeMap<u32, i64> = BTreeMap::new();
     let (mut read, mut rested) = (0, false);
     soon("all records come", async {
         while read < 10_000 {
-            match inputs.recv().await.expect("the log goes on") {
+            match events.recv().await.expect("the log goes on") {
                 LogEvent::Assigned { partitions, claims, .. } => {
                     let offsets = partitions
                         .into_iter()
@@ -258,48 +256,45 @@ async fn a_runner_that_takes_nothing_for_a_while_loses_nothing() {
 }
 
 #[tokio::test]
-async fn start_up_says_which_topic_is_missing_and_what_makes_it() {
-    let cluster = Cluster::named();
-    let error = check(&cluster.settings("group")).await.expect_err("there are no topics");
-    assert!(matches!(&error, TopicError::Missing(topic) if *topic == cluster.topics.care));
+async fn start_names_missing_topic_and_command() {
+    let topics = TestTopics::named();
+    let error = check(&topics.cluster(), CARE_TOPIC).await.expect_err("there are no topics");
+    assert!(matches!(&error, TopicError::Missing(topic) if *topic == topics.names.care));
     assert!(error.to_string().contains("prepare"), "{error}");
-    prepare(&cluster.settings("group"), &new_topics(PARTITIONS)).await.expect("topics can be made");
-    assert_eq!(check(&cluster.settings("group")).await.expect("now they are there"), PARTITIONS);
+    prepare_topics(&topics.cluster(), &new_topics(PARTITIONS)).await.expect("topics can be made");
+    assert_eq!(check(&topics.cluster(), CARE_TOPIC).await.expect("now they are there"), PARTITIONS);
     assert!(
-        prepare(&cluster.settings("group"), &new_topics(PARTITIONS))
-            .await
-            .expect("again")
-            .is_empty()
+        prepare_topics(&topics.cluster(), &new_topics(PARTITIONS)).await.expect("again").is_empty()
     );
-    let other = prepare(&cluster.settings("group"), &new_topics(PARTITIONS + 1))
+    let other = prepare_topics(&topics.cluster(), &new_topics(PARTITIONS + 1))
         .await
         .expect_err("fixed for life");
     assert!(
-        matches!(other, TopicError::Partitions { found: PARTITIONS, wanted: 5, .. }),
+        matches!(other, TopicError::PartitionCount { found: PARTITIONS, wanted: 5, .. }),
         "{other}"
     );
 }
 
 #[tokio::test]
-async fn start_up_refuses_a_topic_that_trusts_its_writers_clocks() {
-    let cluster = Cluster::named();
-    let topics = [&cluster.topics.care, &cluster.topics.views].map(|name| {
+async fn topic_with_create_time_is_refused() {
+    let topics = TestTopics::named();
+    let wrong = [&topics.names.care, &topics.names.views].map(|name| {
         NewTopic::new(name, 1, TopicReplication::Fixed(1))
             .set("message.timestamp.type", "CreateTime")
     });
-    admin().create_topics(&topics, &AdminOptions::new()).await.expect("kafka answers");
-    let error = check(&cluster.settings("group")).await.expect_err("the wrong clock");
+    admin().create_topics(&wrong, &AdminOptions::new()).await.expect("kafka answers");
+    let error = check(&topics.cluster(), CARE_TOPIC).await.expect_err("the wrong clock");
     assert!(
         matches!(&error, TopicError::Timestamp { found, .. } if found == "CreateTime"),
         "{error}"
     );
 
     // And should a record of that kind come nevertheless, reading ends.
-    let log = Arc::new(KafkaLog::new(cluster.settings("group"), 1).unwrap());
+    let log = topics.log(topics.reader("group"), 1);
     append(&log, 0..1).await;
-    let mut inputs = log.read();
+    let mut events = log.read();
     soon("the log gives up", async {
-        while let Some(input) = inputs.recv().await {
+        while let Some(input) = events.recv().await {
             match input {
                 LogEvent::Assigned { partitions, claims, .. } => {
                     claims
@@ -315,10 +310,9 @@ async fn start_up_refuses_a_topic_that_trusts_its_writers_clocks() {
 }
 
 #[tokio::test]
-async fn a_kafka_that_is_not_there_is_named_by_its_address() {
-    let nobody =
-        KafkaSettings { brokers: "127.0.0.1:1".into(), ..Cluster::named().settings("group") };
-    let error = check(&nobody).await.expect_err("nobody listens there");
+async fn unreachable_kafka_is_named_by_address() {
+    let cluster = KafkaCluster { brokers: "127.0.0.1:1".into(), ..TestTopics::named().cluster() };
+    let error = check(&cluster, CARE_TOPIC).await.expect_err("nothing listens there");
     assert!(
         error.to_string().contains("127.0.0.1:1") && error.to_string().contains("CLINICWIRE_KAFKA"),
         "{error}"

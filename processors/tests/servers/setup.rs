@@ -1,13 +1,9 @@
-//! Databases, topics and names of one test alone, so that tests run side by side and leave nothing behind.
+//! Databases, topics and names of one test, so that tests run in parallel and leave nothing behind.
 
-use std::{
-    future::Future,
-    hash::{BuildHasher, Hasher, RandomState},
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use processors::servers::{
-    kafka::{KafkaSettings, NewTopics, Topics, prepare},
+    kafka::{KafkaProcessorLog, ReaderSettings},
     migrations,
     postgres::{ConnectionSettings, Consumer, PoolSettings, PostgresLedger, Role, login},
 };
@@ -16,8 +12,9 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions},
     client::DefaultClientContext,
 };
+use servers::kafka::{KafkaCluster, NewTopics, Topics, prepare_topics};
 
-/// How long anything may take that is waited for: a group that forms on a busy machine takes seconds.
+/// Longest wait for any result: a group that forms on a busy machine takes seconds.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn server(variable: &str) -> String {
@@ -28,19 +25,20 @@ pub fn server(variable: &str) -> String {
     })
 }
 
-/// A slug nobody has used before.
+/// A new name.
 pub fn fresh() -> String {
-    format!("t-{:016x}", RandomState::new().build_hasher().finish())
+    format!("t-{:016x}", fastrand::u64(..))
 }
 
-pub async fn soon<T>(what: &str, happening: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, happening)
+/// Waits for a result, and panics after [`PATIENCE`].
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future)
         .await
         .unwrap_or_else(|_| panic!("{what}: did not happen in time"))
 }
 
-/// Runs to its end on a thread of its own: for `drop`, which cannot wait in a runtime.
-pub fn aside(work: impl Future<Output = ()> + Send + 'static) {
+/// Runs a future to its end on another thread: for `drop`, which cannot await.
+pub fn run_on_thread(work: impl Future<Output = ()> + Send + 'static) {
     let thread = std::thread::spawn(|| {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -49,7 +47,7 @@ pub fn aside(work: impl Future<Output = ()> + Send + 'static) {
     let _ = thread.join();
 }
 
-/// An empty database of this test, dropped with it.
+/// A database of one test. Dropping the value drops it.
 pub struct Database {
     pub url: String,
     name: String,
@@ -98,7 +96,7 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         let (url, name) = (server("CLINICWIRE_POSTGRES"), self.name.clone());
-        aside(async move {
+        run_on_thread(async move {
             if let Ok(client) = login(&ConnectionSettings { url, role: None }).await {
                 let _ = client.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await;
             }
@@ -106,37 +104,50 @@ impl Drop for Database {
     }
 }
 
-/// Topics of this test, deleted with it.
-pub struct Cluster {
-    pub topics: Topics,
+/// Topics of one test. Dropping the value deletes them.
+pub struct TestTopics {
+    pub names: Topics,
 }
 
-impl Cluster {
-    /// Names only.
+impl TestTopics {
+    /// Names without topics.
     pub fn named() -> Self {
         let name = fresh();
         let [care, runs, views, audit] =
             ["care", "runs", "views", "audit"].map(|topic| format!("{name}.{topic}"));
-        Self { topics: Topics { care, runs, views, audit } }
+        Self { names: Topics { care, runs, views, audit } }
     }
 
-    pub async fn with_topics(partitions: u32) -> Self {
-        let cluster = Self::named();
-        let made = prepare(&cluster.settings("nobody"), &new_topics(partitions))
-            .await
-            .expect("topics can be made");
-        assert_eq!(made.len(), 4);
-        cluster
+    pub async fn created(partition_count: u32) -> Self {
+        let topics = Self::named();
+        let created = prepare_topics(&topics.cluster(), &new_topics(partition_count)).await;
+        assert_eq!(created.expect("topics can be created").len(), 4);
+        topics
     }
 
-    pub fn settings(&self, group: &str) -> KafkaSettings {
-        KafkaSettings {
-            brokers: server("CLINICWIRE_KAFKA"),
-            topics: self.topics.clone(),
-            reads: schemas::record::CARE_TOPIC,
-            group: format!("{}.{group}", self.topics.care),
+    pub fn cluster(&self) -> KafkaCluster {
+        let (brokers, topics) = (server("CLINICWIRE_KAFKA"), self.names.clone());
+        KafkaCluster { brokers, client_id: "clinicwire-tests", topics }
+    }
+
+    /// How a member of a group of this test reads the topic of locations.
+    pub fn reader(&self, group: &str) -> ReaderSettings {
+        ReaderSettings {
+            topic: schemas::record::CARE_TOPIC,
+            group: format!("{}.{group}", self.names.care),
             instance: None,
         }
+    }
+
+    pub fn log(&self, reader: ReaderSettings, partition_count: u32) -> Arc<KafkaProcessorLog> {
+        let log = KafkaProcessorLog::new(self.cluster(), reader, partition_count);
+        Arc::new(log.expect("the settings are valid"))
+    }
+
+    /// A log that only appends.
+    pub fn writer(&self) -> Arc<KafkaProcessorLog> {
+        let log = KafkaProcessorLog::new_writer(self.cluster());
+        Arc::new(log.expect("the settings are valid"))
     }
 }
 
@@ -146,9 +157,9 @@ pub fn admin() -> AdminClient<DefaultClientContext> {
     config.create().expect("an admin client")
 }
 
-pub fn new_topics(partitions: u32) -> NewTopics {
+pub fn new_topics(partition_count: u32) -> NewTopics {
     NewTopics {
-        partitions,
+        partition_count,
         replication_factor: 1,
         min_insync_replicas: 1,
         care_hours: 1,
@@ -158,10 +169,10 @@ pub fn new_topics(partitions: u32) -> NewTopics {
     }
 }
 
-impl Drop for Cluster {
+impl Drop for TestTopics {
     fn drop(&mut self) {
-        let topics = self.topics.clone();
-        aside(async move {
+        let topics = self.names.clone();
+        run_on_thread(async move {
             let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
             let _ = admin()
                 .delete_topics(

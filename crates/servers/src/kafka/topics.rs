@@ -152,7 +152,8 @@ impl<'a> TopicAdmin<'a> {
         let answers = answers.map_err(|source| self.unreachable(source))?;
         let config =
             answers.into_iter().next().ok_or_else(|| TopicError::Missing(topic.to_owned()))?;
-        let config = config.map_err(|code| TopicError::Refused { topic: topic.to_owned(), code })?;
+        let config =
+            config.map_err(|code| TopicError::Refused { topic: topic.to_owned(), code })?;
         let found = config
             .get("message.timestamp.type")
             .and_then(|entry| entry.value.clone())

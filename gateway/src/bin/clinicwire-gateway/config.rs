@@ -1,115 +1,75 @@
-//! Settings, by flag and environment: `--help` is their documentation.
+//! Settings by flag and environment variable; `--help` documents them.
 
-use std::{
-    fs,
-    io::{self, Read},
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    str::FromStr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
-use anyhow::{Context, bail, ensure};
-use claims::tables::Tables;
+use anyhow::{Context, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gateway::{
     access::auth::{DEFAULT_AUDIENCE, DevelopmentKey, KeyAlgorithm, Keys, WELL_KNOWN_WORDS},
     files::MAX_FILE,
     node,
-    servers::kafka::KafkaSettings,
 };
 use gateway_core::access::{Claims, Role};
 use schemas::{
     Millis,
     ids::{LocationId, QueueId, TenantId, TicketId},
 };
+use servers::{
+    args::{FileStoreArgs, KafkaArgs, PostgresArgs, RedisArgs, TableArgs},
+    config_check::Faults,
+    kafka::KafkaCluster,
+    logging::LogArgs,
+};
 use sha2::{Digest, Sha256};
 
-/// Fans out the live views of clinics: to phones, boards and staff over WebSocket and SSE, with commands and
-/// snapshots over HTTP. Follows Kafka, reads Redis and Postgres, and keeps nothing itself: start as many nodes as
-/// you like behind one address.
+/// Serves live views of clinics to phones, boards and staff, over WebSocket, SSE and Socket.IO, with
+/// commands and snapshots over HTTP.
+///
+/// A node follows Kafka, reads Redis and PostgreSQL, and stores nothing itself: start as many nodes
+/// as you like behind one address.
 #[derive(Parser)]
 #[command(name = "clinicwire-gateway", version, max_term_width = 110)]
-pub struct Cli {
+pub struct GatewayCli {
     #[command(subcommand)]
-    pub command: Command,
+    pub command: GatewayCommand,
     #[command(flatten)]
-    pub logging: Logging,
+    pub logging: LogArgs,
 }
 
 #[derive(Subcommand)]
-pub enum Command {
+pub enum GatewayCommand {
     /// Serve until SIGTERM or Ctrl-C
-    Run(Box<Run>),
-    /// Check the settings, the keys and the three servers, as `run` does before it serves, and end
-    CheckConfig(Box<Run>),
+    Run(Box<RunArgs>),
+    /// Check all settings of `run` without connecting to a server
+    ///
+    /// Reads the keys, the secret and the tables as `run` does, and reports every fault with its
+    /// flag. The exit code is 0 when all settings are valid, and 2 otherwise.
+    CheckConfig(Box<RunArgs>),
     /// Print a token signed with the development key
-    Token(Token),
+    Token(TokenArgs),
 }
 
 #[derive(Args)]
-pub struct Logging {
-    /// What is logged: a level, or levels by module (`info,gateway=debug`)
-    #[arg(long, global = true, env = "CLINICWIRE_LOG", default_value = "info")]
-    pub log: String,
-    /// How it is logged, to standard error
-    #[arg(long, global = true, env = "CLINICWIRE_LOG_FORMAT", default_value = "text")]
-    pub log_format: LogFormat,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub enum LogFormat {
-    Text,
-    Json,
-}
-
-#[derive(Args)]
-pub struct Run {
-    /// Address to listen on; behind a proxy that ends TLS, the one it connects to
+pub struct RunArgs {
+    /// Address to listen on. Behind a proxy that ends TLS, the address that the proxy connects to
     #[arg(long, env = "CLINICWIRE_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
-    /// Threads that own sockets; unless given, one per core
+    /// Threads that own sockets [default: one per core]
     #[arg(long, env = "CLINICWIRE_SHARDS", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub shards: Option<u16>,
-    /// Kafka's brokers, `host:port`, several separated by commas
-    #[arg(long, env = "CLINICWIRE_KAFKA", default_value = "127.0.0.1:9092")]
-    pub kafka: String,
-    /// The topic of what moves locations
-    #[arg(long, env = "CLINICWIRE_CARE_TOPIC", default_value = schemas::record::CARE_TOPIC)]
-    pub care_topic: String,
-    /// The topic of runs and rules
-    #[arg(long, env = "CLINICWIRE_RUNS_TOPIC", default_value = schemas::record::RUNS_TOPIC)]
-    pub runs_topic: String,
-    /// The topic of the audit
-    #[arg(long, env = "CLINICWIRE_AUDIT_TOPIC", default_value = schemas::record::AUDIT_TOPIC)]
-    pub audit_topic: String,
-    /// The topic of views
-    #[arg(long, env = "CLINICWIRE_VIEWS_TOPIC", default_value = schemas::record::VIEWS_TOPIC)]
-    pub views_topic: String,
-    /// Redis, `redis://user:password@host:port`
-    #[arg(
-        long,
-        env = "CLINICWIRE_REDIS",
-        hide_env_values = true,
-        default_value = "redis://127.0.0.1:6379"
-    )]
-    pub redis: String,
-    /// Postgres, `postgres://user:password@host:port/database`; the login needs the role clinicwire_gateway
-    #[arg(
-        long,
-        env = "CLINICWIRE_POSTGRES",
-        hide_env_values = true,
-        default_value = "postgres://127.0.0.1:5432/clinicwire"
-    )]
-    pub postgres: String,
-    /// Connections to Postgres at most: it is read only when Redis is behind or was emptied
+    #[command(flatten)]
+    pub kafka: KafkaArgs,
+    #[command(flatten)]
+    pub redis: RedisArgs,
+    #[command(flatten)]
+    pub postgres: PostgresArgs,
+    /// Most connections to PostgreSQL, which is read when Redis is behind or was emptied
     #[arg(long, env = "CLINICWIRE_POSTGRES_CONNECTIONS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub postgres_connections: u16,
     #[command(flatten)]
-    pub checks: Checks,
-    /// A public key that signs tokens, as FILE:KID:ALG; ALG is RS256, ES256 or EdDSA. May be repeated; in the
-    /// environment, separated by commas
+    pub claims_files: ClaimsFileArgs,
+    /// Public key that verifies tokens, as FILE:KID:ALG: a PEM file, the key's id, and RS256, ES256
+    /// or EdDSA. May be repeated; in the environment, separated by commas
     #[arg(
         long = "jwt-key",
         env = "CLINICWIRE_JWT_KEY",
@@ -117,70 +77,54 @@ pub struct Run {
         value_delimiter = ','
     )]
     pub jwt_keys: Vec<JwtKey>,
-    /// Who issues the tokens: their `iss`
+    /// Issuer of the tokens, their `iss`
     #[arg(long, env = "CLINICWIRE_ISSUER")]
     pub issuer: Option<String>,
-    /// Whom the tokens must be for: their `aud`
+    /// Audience that tokens must name, their `aud`
     #[arg(long, env = "CLINICWIRE_AUDIENCE", default_value = DEFAULT_AUDIENCE)]
     pub audience: String,
-    /// A file with the secret that seals the ids of SSE events, the same on all nodes: at least 32 characters, such
-    /// as `openssl rand -hex 32` prints
+    /// File with the secret that protects the ids of SSE events, the same on all nodes: at least 32
+    /// characters, such as the output of `openssl rand -hex 32`
     #[arg(long, env = "CLINICWIRE_GRANT_SECRET_FILE")]
     pub grant_secret_file: Option<PathBuf>,
-    /// An origin whose pages may connect beside this host's own (`https://desk.example`); may be repeated
+    /// Origin whose pages may connect, besides this host's own, such as `https://desk.example`. May be
+    /// repeated
     #[arg(long = "origin", env = "CLINICWIRE_ORIGIN", value_delimiter = ',')]
     pub origins: Vec<String>,
-    /// Seconds over which open connections are closed when the node stops
+    /// Seconds over which a stopping node closes its connections
     #[arg(long, env = "CLINICWIRE_DRAIN", default_value_t = 30, value_parser = clap::value_parser!(u16).range(0..=600))]
     pub drain: u16,
-    /// What `/v1/demo` shows: a file of JSON that a demo clinic writes and rewrites. It holds tokens, so only with the
-    /// development key
+    /// JSON file of a demo clinic, shown at `/v1/demo`. It holds tokens, so the development key is
+    /// required
     #[arg(long, env = "CLINICWIRE_DEMO_FILE", requires = "insecure_development_key")]
     pub demo_file: Option<PathBuf>,
     #[command(flatten)]
-    pub development: Development,
+    pub development: DevelopmentArgs,
 }
 
-/// Of checks of claims files.
+/// Settings of claims files and the runs that check them.
 #[derive(Args)]
-pub struct Checks {
-    /// Where uploaded files lie until they are checked, the same for gateways and workers: `file:///directory`, or
-    /// `s3://bucket/prefix` with the usual AWS_* variables
-    #[arg(long, env = "CLINICWIRE_FILES", default_value = "file:///var/lib/clinicwire/files")]
-    pub files: String,
-    /// Bytes an uploaded file may have
-    #[arg(long, env = "CLINICWIRE_MAX_FILE", default_value_t = MAX_FILE, value_parser = clap::value_parser!(u64).range(1..))]
+pub struct ClaimsFileArgs {
+    #[command(flatten)]
+    pub store: FileStoreArgs,
+    /// Largest uploaded file, in bytes
+    #[arg(long, env = "CLINICWIRE_MAX_FILE", default_value_t = MAX_FILE)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub max_file: u64,
-    /// Seconds a run and its findings are kept after its end
-    #[arg(long, env = "CLINICWIRE_RUN_RETENTION", default_value_t = 24 * 60 * 60, value_parser = clap::value_parser!(u32).range(60..))]
+    /// Seconds that a run and its findings are kept after its end
+    #[arg(long, env = "CLINICWIRE_RUN_RETENTION", default_value_t = 24 * 60 * 60)]
+    #[arg(value_parser = clap::value_parser!(u32).range(60..))]
     pub run_retention: u32,
-    /// The table of codes that rules look into when they are tried: CSV, as the workers have it
-    #[arg(long, env = "CLINICWIRE_CODES", value_name = "FILE")]
-    pub codes: Option<PathBuf>,
-    /// The table of establishments, likewise
-    #[arg(long, env = "CLINICWIRE_ESTABLISHMENTS", value_name = "FILE")]
-    pub establishments: Option<PathBuf>,
-}
-
-impl Checks {
-    /// The reference tables; one that is not given is empty.
-    fn tables(&self) -> anyhow::Result<Tables> {
-        let open = |file: Option<&Path>| -> anyhow::Result<Box<dyn Read>> {
-            let Some(file) = file else { return Ok(Box::new(io::empty())) };
-            let opened =
-                fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
-            Ok(Box::new(opened))
-        };
-        let (codes, establishments) =
-            (open(self.codes.as_deref())?, open(self.establishments.as_deref())?);
-        Tables::read(codes, establishments).context("check --codes and --establishments")
-    }
+    #[command(flatten)]
+    pub tables: TableArgs,
 }
 
 #[derive(Args)]
-pub struct Development {
-    /// Trust tokens signed with a secret made of WORDS, in place of an issuer's keys. Whoever knows the words, and
-    /// everybody knows those it uses without any, is everybody: never where patients are
+pub struct DevelopmentArgs {
+    /// Trust tokens signed with a key made of WORDS, instead of an issuer's keys
+    ///
+    /// Anyone who knows the words can sign a token for any person, and everyone knows the default
+    /// words. Never use it where there are patients.
     #[arg(
         long,
         env = "CLINICWIRE_INSECURE_DEVELOPMENT_KEY",
@@ -191,33 +135,35 @@ pub struct Development {
     pub insecure_development_key: Option<String>,
 }
 
-impl Development {
+impl DevelopmentArgs {
     fn key(&self) -> Option<DevelopmentKey> {
         self.insecure_development_key.as_deref().map(DevelopmentKey::from_words)
     }
 }
 
 #[derive(Args)]
-pub struct Token {
+pub struct TokenArgs {
     #[command(flatten)]
-    pub development: Development,
+    pub development: DevelopmentArgs,
+    /// Role of the bearer
     #[arg(long)]
     pub role: RoleName,
+    /// Tenant of the bearer
     #[arg(long, default_value = "demo")]
     pub tenant: TenantId,
-    /// Whom the journal will name
+    /// Name of the bearer in the journal
     #[arg(long, default_value = "development")]
     pub subject: String,
-    /// A location the bearer belongs to; may be repeated, as the next two
+    /// Location of the bearer; may be repeated
     #[arg(long = "location")]
     pub locations: Vec<LocationId>,
-    /// A queue the bearer is assigned to
+    /// Queue that the bearer is assigned to; may be repeated
     #[arg(long = "queue")]
     pub queues: Vec<QueueId>,
-    /// A ticket the bearer holds
+    /// Ticket that the bearer holds; may be repeated
     #[arg(long = "ticket")]
     pub tickets: Vec<TicketId>,
-    /// Seconds the token is good for
+    /// Seconds until the token expires
     #[arg(long, default_value_t = 8 * 60 * 60)]
     pub ttl: u32,
 }
@@ -247,7 +193,7 @@ impl From<RoleName> for Role {
     }
 }
 
-/// One value of `--jwt-key`.
+/// A value of `--jwt-key`.
 #[derive(Debug, Clone)]
 pub struct JwtKey {
     file: PathBuf,
@@ -275,33 +221,37 @@ impl FromStr for JwtKey {
     }
 }
 
-impl Run {
-    pub fn kafka(&self) -> KafkaSettings {
-        KafkaSettings {
-            brokers: self.kafka.clone(),
-            care_topic: self.care_topic.clone(),
-            runs_topic: self.runs_topic.clone(),
-            audit_topic: self.audit_topic.clone(),
-            views_topic: self.views_topic.clone(),
-        }
+impl RunArgs {
+    pub fn cluster(&self) -> KafkaCluster {
+        self.kafka.cluster("clinicwire-gateway")
     }
 
-    /// The node's settings, with keys and secret read from their files.
+    /// Finds every fault that can be found without connecting to a server.
+    pub fn validate(&self, faults: &mut Faults) {
+        self.kafka.validate(faults);
+        self.redis.validate(faults);
+        self.postgres.validate(faults);
+        self.claims_files.store.validate(faults);
+        self.claims_files.tables.validate(faults);
+        self.trust(faults);
+    }
+
+    /// The node's settings, with keys, secret and tables read from their files.
+    ///
+    /// # Errors
+    /// All faults of these settings together.
     pub fn node(&self) -> anyhow::Result<node::Settings> {
-        let (keys, grant_secret) = match self.development.key() {
-            Some(key) => {
-                ensure!(
-                    self.jwt_keys.is_empty(),
-                    "--insecure-development-key and --jwt-key exclude each other: a node that trusts an issuer \
-                     must not trust a development key too"
-                );
-                tracing::warn!(
-                    "this node trusts the development key: whoever knows its words may read and do everything"
-                );
-                (key.keys(), key.grant_secret())
-            }
-            None => (self.issuer_keys()?, self.grant_secret()?),
-        };
+        let mut faults = Faults::default();
+        let trust = self.trust(&mut faults);
+        let tables = self.claims_files.tables.tables()?;
+        faults.into_result()?;
+        let (keys, grant_secret) = trust.context("no key to verify tokens with")?;
+        if self.development.insecure_development_key.is_some() {
+            tracing::warn!(
+                "this node trusts the development key: anyone who knows its words may read and do \
+                 everything"
+            );
+        }
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Ok(node::Settings {
             listen: self.listen,
@@ -314,36 +264,55 @@ impl Run {
                 .map(|origin| origin.trim_end_matches('/').to_lowercase())
                 .collect(),
             drain: Duration::from_secs(self.drain.into()),
-            max_file: self.checks.max_file,
-            run_retention: Duration::from_secs(self.checks.run_retention.into()),
-            tables: Arc::new(self.checks.tables()?),
+            max_file: self.claims_files.max_file,
+            run_retention: Duration::from_secs(self.claims_files.run_retention.into()),
+            tables: Arc::new(tables),
         })
     }
 
-    fn issuer_keys(&self) -> anyhow::Result<Keys> {
-        if self.jwt_keys.is_empty() {
-            bail!(
-                "no key to verify tokens with: give --jwt-key FILE:KID:ALG and --issuer, or, on a machine without \
-                 patients, --insecure-development-key"
+    /// The keys that verify tokens, and the secret that protects the ids of SSE events. Nothing when
+    /// there is a fault.
+    fn trust(&self, faults: &mut Faults) -> Option<(Keys, [u8; 32])> {
+        let Some(key) = self.development.key() else {
+            let keys = self.issuer_keys(faults);
+            let secret = faults.check("--grant-secret-file", self.grant_secret());
+            return Some((keys?, secret?));
+        };
+        if !self.jwt_keys.is_empty() {
+            faults.add(
+                "--jwt-key",
+                "--insecure-development-key and --jwt-key exclude each other: a node that trusts \
+                 an issuer must not trust a development key too",
             );
+            return None;
         }
-        let issuer = self
-            .issuer
-            .as_deref()
-            .context("--jwt-key needs --issuer: the `iss` of the tokens it signs")?;
-        let mut keys = Keys::new(issuer, &self.audience);
-        for JwtKey { file, kid, algorithm } in &self.jwt_keys {
-            let pem = fs::read(file)
-                .with_context(|| format!("cannot read the key {}", file.display()))?;
-            keys.add_pem(kid, *algorithm, &pem)
-                .with_context(|| format!("cannot use the key {}", file.display()))?;
+        Some((key.keys(), key.grant_secret()))
+    }
+
+    fn issuer_keys(&self, faults: &mut Faults) -> Option<Keys> {
+        if self.jwt_keys.is_empty() {
+            faults.add(
+                "--jwt-key",
+                "no key to verify tokens with: give --jwt-key FILE:KID:ALG and --issuer, or, on a \
+                 machine without patients, --insecure-development-key",
+            );
+            return None;
         }
-        Ok(keys)
+        if self.issuer.is_none() {
+            faults.add("--issuer", "--jwt-key needs --issuer: the `iss` of the tokens it signs");
+        }
+        let mut keys = Keys::new(self.issuer.as_deref().unwrap_or_default(), &self.audience);
+        let mut all_valid = self.issuer.is_some();
+        for key in &self.jwt_keys {
+            all_valid &= faults.check("--jwt-key", key.add_to(&mut keys)).is_some();
+        }
+        all_valid.then_some(keys)
     }
 
     fn grant_secret(&self) -> anyhow::Result<[u8; 32]> {
         let file = self.grant_secret_file.as_deref().context(
-            "no --grant-secret-file: make one with `openssl rand -hex 32` and give the same to all nodes",
+            "no --grant-secret-file: create one with `openssl rand -hex 32` and give the same to \
+             all nodes",
         )?;
         let text =
             fs::read(file).with_context(|| format!("cannot read the secret {}", file.display()))?;
@@ -357,11 +326,23 @@ impl Run {
     }
 }
 
-impl Token {
+impl JwtKey {
+    fn add_to(&self, keys: &mut Keys) -> anyhow::Result<()> {
+        let Self { file, kid, algorithm } = self;
+        let pem =
+            fs::read(file).with_context(|| format!("cannot read the key {}", file.display()))?;
+        keys.add_pem(kid, *algorithm, &pem)
+            .with_context(|| format!("cannot use the key {}", file.display()))
+    }
+}
+
+impl TokenArgs {
+    /// # Errors
+    /// When no development key is given.
     pub fn key(&self) -> anyhow::Result<DevelopmentKey> {
         self.development.key().context(
-            "tokens are only signed with a development key: give the node's --insecure-development-key. \
-             For patients, tokens come from your own issuer",
+            "tokens are only signed with a development key: give the node's \
+             --insecure-development-key. For patients, tokens come from your own issuer",
         )
     }
 
@@ -377,5 +358,47 @@ impl Token {
             doctor: None,
             expires: now + Millis::from(self.ttl) * 1000,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn flags_are_consistent() {
+        GatewayCli::command().debug_assert();
+    }
+
+    #[test]
+    fn validation_names_every_faulty_flag() {
+        let cli = GatewayCli::parse_from([
+            "clinicwire-gateway",
+            "check-config",
+            "--kafka=localhost",
+            "--redis=localhost",
+            "--postgres=localhost",
+            "--files=/tmp",
+            "--codes=/no/such/file",
+            "--jwt-key=/no/such/key:one:RS256",
+        ]);
+        let GatewayCommand::CheckConfig(settings) = cli.command else { panic!("a check") };
+        let mut faults = Faults::default();
+        settings.validate(&mut faults);
+        let text = faults.to_string();
+        let flags: Vec<_> = text.lines().filter_map(|line| line.split(':').next()).collect();
+        let expected = [
+            "--kafka",
+            "--redis",
+            "--postgres",
+            "--files",
+            "--codes",
+            "--issuer",
+            "--jwt-key",
+            "--grant-secret-file",
+        ];
+        assert_eq!(flags, expected, "{text}");
     }
 }

@@ -1,13 +1,8 @@
-//! A gateway node on Kafka, Redis and Postgres.
+//! A gateway node on Kafka, Redis and PostgreSQL.
 
 mod config;
 
-use std::{
-    io::{IsTerminal, Write},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io::Write, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
@@ -16,66 +11,58 @@ use gateway::{
     clock,
     node::{self, Backends, RunningNode},
     servers::{
-        files,
-        kafka::{self, KafkaLog},
+        kafka::{self, KafkaGatewayLog},
         postgres::PostgresQueries,
         redis::{self, RedisKeys, RedisSnapshots},
     },
 };
+use servers::{
+    config_check,
+    file_store::{self, Probe},
+};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
-use crate::config::{Cli, Command, LogFormat, Logging, Run, Token};
+use crate::config::{GatewayCli, GatewayCommand, RunArgs, TokenArgs};
 
-/// How often the file of a demo is looked at.
-const DEMO_EVERY: Duration = Duration::from_secs(1);
-/// Threads for intake and for loading views. Sockets have their own.
+/// How often the demo's file is read.
+const DEMO_INTERVAL: Duration = Duration::from_secs(1);
+/// Threads for intake and for fetching views. Sockets have their own.
 const WORKERS: usize = 2;
+/// How long failed requests to the file store are repeated: a person waits for the upload.
+const FILE_STORE_RETRY: Duration = Duration::from_secs(10);
 
-fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
-    log_to_stderr(&cli.logging)?;
+fn main() -> anyhow::Result<ExitCode> {
+    let checked = config_check::answer(std::env::args_os(), |cli: &GatewayCli, faults| {
+        cli.logging.validate(faults);
+        if let GatewayCommand::CheckConfig(settings) = &cli.command {
+            settings.validate(faults);
+        }
+    });
+    if let Some(exit_code) = checked {
+        return Ok(exit_code);
+    }
+    let cli = GatewayCli::parse();
+    cli.logging.start()?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let done = match cli.command {
-        Command::Run(settings) => runtime.block_on(run(&settings)),
-        Command::CheckConfig(settings) => runtime.block_on(check(&settings)),
-        Command::Token(token) => print_token(token),
+        GatewayCommand::Run(settings) => runtime.block_on(run(&settings)),
+        GatewayCommand::CheckConfig(_) => Ok(()), // answered above
+        GatewayCommand::Token(token) => print_token(token),
     };
-    // A client library's thread that does not end must not keep the process.
+    // A thread of a client library that does not end must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    done
+    done.map(|()| ExitCode::SUCCESS)
 }
 
-fn log_to_stderr(logging: &Logging) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&logging.log)
-        .context("--log is not a level or a list of modules and levels")?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match logging.log_format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().init(),
-    }
-    Ok(())
-}
-
-fn print_token(token: Token) -> anyhow::Result<()> {
+fn print_token(token: TokenArgs) -> anyhow::Result<()> {
     let key = token.key()?;
     let now = clock::now();
     let text = development_token(&key, &token.claims(now), now);
     writeln!(std::io::stdout(), "{text}").context("the token could not be printed")
 }
 
-async fn check(settings: &Run) -> anyhow::Result<()> {
-    settings.node()?;
-    connect(settings).await?;
-    tracing::info!("the settings are good");
-    Ok(())
-}
-
-async fn run(settings: &Run) -> anyhow::Result<()> {
+async fn run(settings: &RunArgs) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     raise_descriptors();
@@ -102,14 +89,14 @@ async fn run(settings: &Run) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Shows what a demo clinic wrote, and what it writes later, for as long as the node runs.
+/// Publishes the file of a demo clinic, and each later version of it, while the node runs.
 async fn show_demo(running: &RunningNode, file: Option<&Path>) {
     let Some(file) = file else { return std::future::pending().await };
-    let mut every = tokio::time::interval(DEMO_EVERY);
+    let mut every = tokio::time::interval(DEMO_INTERVAL);
     let mut shown = Vec::new();
     loop {
         every.tick().await;
-        // The file appears whole, by a rename, once the demo lives.
+        // The demo creates the file by a rename, so that it is always complete.
         let Ok(text) = tokio::fs::read(file).await else { continue };
         if text != shown {
             match serde_json::from_slice(&text) {
@@ -121,23 +108,25 @@ async fn show_demo(running: &RunningNode, file: Option<&Path>) {
     }
 }
 
-/// Reaches all three servers and the store of files, and finds out whether they are as they must be.
-async fn connect(settings: &Run) -> anyhow::Result<Backends> {
-    let kafka_settings = settings.kafka();
-    kafka::check(&kafka_settings).await?;
-    let log = KafkaLog::new(kafka_settings).context("the settings of kafka make no producer")?;
-    let redis = redis::connect(&settings.redis)
+/// Connects to all servers and checks that they can be used.
+async fn connect(settings: &RunArgs) -> anyhow::Result<Backends> {
+    let cluster = settings.cluster();
+    kafka::check(&cluster).await?;
+    let log = KafkaGatewayLog::new(cluster).context("kafka's client refuses the settings")?;
+    let redis = redis::connect(&settings.redis.redis)
         .await
         .context("redis cannot be used: check --redis or CLINICWIRE_REDIS")?;
-    let postgres = "postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES, and that its login has the role \
-        clinicwire_gateway (see migrations/README.md)";
-    let queries = PostgresQueries::new(&settings.postgres, settings.postgres_connections.into())
-        .context(postgres)?;
+    let postgres = "postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES, and that its \
+        login has the role clinicwire_gateway (see migrations/README.md)";
+    let url = &settings.postgres.postgres;
+    let queries = PostgresQueries::new(url, settings.postgres_connections.into());
+    let queries = queries.context(postgres)?;
     queries.check().await.context(postgres)?;
-    let files = files::open(&settings.checks.files)
+    let url = &settings.claims_files.store.files;
+    let files = file_store::open(url, FILE_STORE_RETRY, Probe::WriteAndRead)
         .await
-        .context("the store of files cannot be used: check --files or CLINICWIRE_FILES")?;
-    tracing::info!("kafka, redis, postgres and the store of files are as they must be");
+        .context("the file store cannot be used: check --files or CLINICWIRE_FILES")?;
+    tracing::info!("kafka, redis, postgres and the file store can be used");
     Ok(Backends {
         log: Arc::new(log),
         snapshots: Arc::new(RedisSnapshots::new(redis.clone())),
@@ -147,10 +136,10 @@ async fn connect(settings: &Run) -> anyhow::Result<Backends> {
     })
 }
 
-/// Every socket is a descriptor: takes as many as the system lets this process have.
+/// Raises the limit of open files to the system's maximum, since every socket needs one.
 fn raise_descriptors() {
     match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(descriptors) => tracing::info!(descriptors, "sockets and files this process may hold"),
-        Err(error) => tracing::warn!(%error, "the limit of descriptors could not be raised"),
+        Ok(descriptors) => tracing::info!(descriptors, "limit of open sockets and files"),
+        Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
     }
 }

@@ -1,8 +1,10 @@
-//! The reader's thread: a member of the group that polls, hands records over in batches, and asks the runner for the
-//! offsets of what the group assigns. Its offsets come from the ledger alone; nothing is committed to Kafka.
+//! The reader's thread: a member of a consumer group that polls, hands records over in batches, and
+//! asks the runner for the offsets of assigned partitions. Offsets come from the ledger alone;
+//! nothing is committed to Kafka.
 //!
-//! The group's protocol is the classic one with eager rebalances: each takes everything away and gives it anew, so that
-//! the callback has two cases and neither depends on what was before. `poll` runs the callback on this thread.
+//! The group uses the classic protocol with eager rebalances: each rebalance revokes all partitions
+//! and assigns them again, so that the callback has two cases and neither depends on earlier state.
+//! `poll` runs the callback on this thread.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,38 +17,41 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
-    message::{BorrowedMessage, Headers},
+    message::BorrowedMessage,
     types::RDKafkaRespErr,
 };
-use schemas::record::WireRecord;
+use servers::kafka::{KafkaCluster, log_event, log_passing_error, wire_record};
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot},
     time::error::Elapsed,
 };
 
-use super::KafkaSettings;
+use super::ReaderSettings;
 use crate::log::{LogEvent, LogRecord};
 
 /// Longest sleep in `poll`: bounds how late a release or the end of the runner is noticed.
-const POLL: Duration = Duration::from_millis(100);
-/// Records and bytes handed over together at most: about one transaction of the runner.
-const RECORDS: usize = 500;
-const BYTES: usize = 4 << 20;
-/// How long the runner may take to answer an assignment or a revocation. It does one thing at a time and may be in the
-/// midst of a batch on a slow ledger. Well below `max.poll.interval.ms`, past which the group takes us for dead.
-const ANSWER: Duration = Duration::from_secs(20);
-/// How long full inputs are waited for before partitions are paused and polling goes on without records.
-const ROOM: Duration = Duration::from_secs(5);
-/// First and longest wait before the group is joined again for partitions that could not be claimed.
+const POLL_TIMEOUT: Duration = Duration::from_millis(100);
+/// Most records and bytes handed over together: about one transaction of the runner.
+const MAX_RECORDS: usize = 500;
+const MAX_BYTES: usize = 4 << 20;
+/// How long the runner may take to answer an assignment or a revocation. It may be in the middle of
+/// a batch on a slow ledger. Well below `max.poll.interval.ms`, past which the group takes this
+/// member for dead.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the reader waits for room in the channel before it pauses the partitions and polls
+/// without records.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
+/// First and longest wait before the member joins again for partitions that could not be claimed.
 const REJOIN: Duration = Duration::from_secs(1);
 const REJOIN_MAX: Duration = Duration::from_secs(30);
 
-/// Partitions the runner gave back: none of their records is handed over until the group assigns them again.
+/// Partitions that the runner released. Their records are not handed over until the group assigns
+/// them again.
 #[derive(Default)]
-pub(super) struct Released(Mutex<BTreeSet<u32>>);
+pub(super) struct ReleasedPartitions(Mutex<BTreeSet<u32>>);
 
-impl Released {
+impl ReleasedPartitions {
     pub(super) fn insert(&self, partition: u32) {
         self.lock().insert(partition);
     }
@@ -56,15 +61,17 @@ impl Released {
     }
 }
 
-/// The reader cannot go on: what it read, or was told, is not what a processor may build on.
+/// Why the reader stops: a processor cannot rely on the records any more.
 #[derive(Debug, thiserror::Error)]
-enum Stop {
+enum ReaderStop {
     #[error(
-        "partition {0} carries records without LogAppendTime: set message.timestamp.type=LogAppendTime on the topic"
+        "partition {0} has records without LogAppendTime: set message.timestamp.type=LogAppendTime \
+         on the topic"
     )]
     Timestamp(i32),
     #[error(
-        "the ledger's offset is not in the log any more: the topic was truncated or made anew, or retention overtook the processors"
+        "the log no longer holds the ledger's offset: the topic was truncated or created again, or \
+         the retention is shorter than the processors' delay"
     )]
     OffsetGone,
     #[error("the consumer failed for good")]
@@ -72,29 +79,32 @@ enum Stop {
 }
 
 pub(super) struct Reader {
-    consumer: BaseConsumer<Member>,
+    consumer: BaseConsumer<GroupMember>,
     topic: String,
 }
 
 impl Reader {
     pub(super) fn join(
-        settings: &KafkaSettings,
+        cluster: &KafkaCluster,
+        settings: &ReaderSettings,
         partition_count: u32,
-        inputs: mpsc::Sender<LogEvent>,
-        released: Arc<Released>,
+        events: mpsc::Sender<LogEvent>,
+        released: Arc<ReleasedPartitions>,
         runtime: Handle,
     ) -> KafkaResult<Self> {
-        let topic = settings.topics.named(settings.reads).to_owned();
-        let member = Member { partition_count, inputs, released, runtime, state: Mutex::default() };
-        let consumer: BaseConsumer<Member> = config(settings).create_with_context(member)?;
+        let topic = cluster.topics.name(settings.topic).to_owned();
+        let member =
+            GroupMember { partition_count, events, released, runtime, state: Mutex::default() };
+        let consumer: BaseConsumer<GroupMember> =
+            config(cluster, settings).create_with_context(member)?;
         consumer.subscribe(&[&topic])?;
         Ok(Self { consumer, topic })
     }
 
-    /// Runs until the runner drops its inputs, or until the log cannot be trusted.
+    /// Runs until the receiver of events is dropped, or until the log cannot be trusted.
     pub(super) fn run(self) {
         let member = Arc::clone(self.consumer.context());
-        while !member.inputs.is_closed() {
+        while !member.events.is_closed() {
             self.rejoin_if_due();
             if let Err(stop) = self.gather() {
                 tracing::error!(
@@ -105,27 +115,27 @@ impl Reader {
                 break;
             }
             let paused = member.state().paused;
-            let stuck = !member.hand_over(if paused { Duration::ZERO } else { ROOM });
+            let stuck = !member.hand_over(if paused { Duration::ZERO } else { ROOM_TIMEOUT });
             if stuck != paused {
                 self.pause(stuck);
             }
         }
-        // Dropping the consumer takes part in the last revocation and leaves the group.
+        // Dropping the consumer handles the last revocation and leaves the group.
     }
 
-    /// Polls once with patience, then takes what is there already.
-    fn gather(&self) -> Result<(), Stop> {
-        let mut patience = POLL;
-        while let Some(polled) = self.consumer.poll(patience) {
+    /// Waits in the first poll, then takes messages that are there already.
+    fn gather(&self) -> Result<(), ReaderStop> {
+        let mut timeout = POLL_TIMEOUT;
+        while let Some(polled) = self.consumer.poll(timeout) {
             match polled {
                 Ok(message) => {
                     if self.consumer.context().keep(&message)? {
                         break;
                     }
                 }
-                Err(error) => judge(error)?,
+                Err(error) => check_error(error)?,
             }
-            patience = Duration::ZERO;
+            timeout = Duration::ZERO;
         }
         Ok(())
     }
@@ -150,7 +160,7 @@ impl Reader {
         let done = assigned.and_then(|all| {
             if paused { self.consumer.pause(&all) } else { self.consumer.resume(&all) }
         });
-        tracing::warn!(paused, "the runner's inputs are full, or have room again");
+        tracing::warn!(paused, "the runner's channel is full, or has room again");
         if let Err(error) = done {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
@@ -160,16 +170,17 @@ impl Reader {
     }
 }
 
-fn config(settings: &KafkaSettings) -> rdkafka::ClientConfig {
-    let mut config = settings.client();
+fn config(cluster: &KafkaCluster, settings: &ReaderSettings) -> rdkafka::ClientConfig {
+    let mut config = cluster.client_config();
     config
         .set("group.id", &settings.group)
         .set("partition.assignment.strategy", "range")
-        // A killed member is missed after 6 s, the least brokers allow; heartbeats do not wait for us.
+        // A killed member is noticed after 6 s, the least that brokers allow. Heartbeats come from a
+        // thread of librdkafka.
         .set("session.timeout.ms", "6000")
         .set("heartbeat.interval.ms", "1500")
         .set("max.poll.interval.ms", "60000")
-        // Offsets live in the ledger: without one, or with one that the log lacks, nothing is guessed.
+        // Offsets come from the ledger. One that the log does not hold is an error.
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
@@ -185,15 +196,15 @@ fn config(settings: &KafkaSettings) -> rdkafka::ClientConfig {
     config
 }
 
-/// What an error of `poll` means: most are passing, and the client mends them.
-fn judge(error: KafkaError) -> Result<(), Stop> {
+/// Decides whether an error of `poll` is final. The client repairs most of them.
+fn check_error(error: KafkaError) -> Result<(), ReaderStop> {
     match error {
-        KafkaError::MessageConsumptionFatal(_) => Err(Stop::Fatal(error)),
+        KafkaError::MessageConsumptionFatal(_) => Err(ReaderStop::Fatal(error)),
         KafkaError::MessageConsumption(
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
-        ) => Err(Stop::OffsetGone),
+        ) => Err(ReaderStop::OffsetGone),
         error if error.rdkafka_error_code().is_some_and(is_connection) => {
-            super::faint(&error, "while polling");
+            log_passing_error(&error, "while polling");
             Ok(())
         }
         error => {
@@ -208,45 +219,47 @@ fn is_connection(code: RDKafkaErrorCode) -> bool {
     matches!(code, AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve)
 }
 
-/// The consumer's context: what the callback and the loop share.
-struct Member {
+/// The consumer's context: the state that the rebalance callback and the loop share.
+struct GroupMember {
     partition_count: u32,
-    inputs: mpsc::Sender<LogEvent>,
-    released: Arc<Released>,
+    events: mpsc::Sender<LogEvent>,
+    released: Arc<ReleasedPartitions>,
     runtime: Handle,
-    state: Mutex<State>,
+    state: Mutex<ReadState>,
 }
 
 #[derive(Default)]
-struct State {
-    /// Read and not handed over yet, by partition.
+struct ReadState {
+    /// Records read and not handed over yet, by partition.
     pending: BTreeMap<u32, Vec<LogRecord>>,
     records: usize,
     bytes: usize,
-    /// The runner's inputs are full: what is assigned is polled, and yields no records. An assignment begins unpaused.
+    /// The channel is full: assigned partitions are polled without records. An assignment starts
+    /// unpaused.
     paused: bool,
     rejoin_at: Option<Instant>,
-    /// Assignments in a row that were not claimed as a whole.
+    /// Successive assignments of which a partition could not be claimed.
     failures: u32,
 }
 
-impl State {
-    /// Whoever is assigned next reads them again. What was to be claimed anew will be assigned anyway.
+impl ReadState {
+    /// Drops records at a revocation: the next owner reads them again. A planned rejoin is dropped
+    /// too, since the rebalance assigns all partitions anew.
     fn forget_records(&mut self) {
         let failures = self.failures;
         *self = Self { failures, ..Self::default() };
     }
 }
 
-impl Member {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl GroupMember {
+    fn state(&self) -> MutexGuard<'_, ReadState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps a record to be handed over. Answers whether there are enough.
-    fn keep(&self, message: &BorrowedMessage<'_>) -> Result<bool, Stop> {
+    /// Keeps a record to be handed over. Returns whether a batch is complete.
+    fn keep(&self, message: &BorrowedMessage<'_>) -> Result<bool, ReaderStop> {
         let Timestamp::LogAppendTime(at) = message.timestamp() else {
-            return Err(Stop::Timestamp(message.partition()));
+            return Err(ReaderStop::Timestamp(message.partition()));
         };
         let record = wire_record(message);
         let mut state = self.state();
@@ -254,25 +267,25 @@ impl Member {
         state.bytes += record.value.len();
         let partition = state.pending.entry(unsigned(message.partition())).or_default();
         partition.push(LogRecord { offset: message.offset(), at, record });
-        Ok(state.records >= RECORDS || state.bytes >= BYTES)
+        Ok(state.records >= MAX_RECORDS || state.bytes >= MAX_BYTES)
     }
 
-    /// Hands over what was read, waiting up to `patience` for room. Answers whether all of it went.
-    fn hand_over(&self, patience: Duration) -> bool {
+    /// Hands over the records, waiting up to `timeout` for room. Returns whether all were taken.
+    fn hand_over(&self, timeout: Duration) -> bool {
         loop {
             let next = self.state().pending.pop_first();
             let Some((partition, records)) = next else { break };
             if self.released.lock().contains(&partition) {
                 continue;
             }
-            let room = self.within(patience, self.inputs.reserve());
+            let room = self.within(timeout, self.events.reserve());
             match room {
                 Ok(Ok(permit)) => permit.send(LogEvent::Records {
                     partition,
                     partition_count: self.partition_count,
                     records,
                 }),
-                Ok(Err(_)) => return true, // nobody listens any more: the loop ends
+                Ok(Err(_)) => return true, // the receiver is gone: the loop ends
                 Err(_) => {
                     self.state().pending.insert(partition, records);
                     return false;
@@ -284,7 +297,7 @@ impl Member {
         true
     }
 
-    /// Whether to join again now: for what could not be claimed, or was given back.
+    /// Whether to join again now, for partitions that could not be claimed or were released.
     fn rejoin_due(&self) -> bool {
         let mut state = self.state();
         if state.rejoin_at.is_none() && !self.released.lock().is_empty() {
@@ -297,32 +310,29 @@ impl Member {
         due
     }
 
-    /// Waits on this thread for what happens on the runtime's.
-    fn within<T>(
-        &self,
-        patience: Duration,
-        happening: impl Future<Output = T>,
-    ) -> Result<T, Elapsed> {
-        // The timer must be made within the runtime.
-        self.runtime.block_on(async { tokio::time::timeout(patience, happening).await })
+    /// Waits on this thread for a future of the runtime.
+    fn within<T>(&self, timeout: Duration, future: impl Future<Output = T>) -> Result<T, Elapsed> {
+        // The timer must be created within the runtime.
+        self.runtime.block_on(async { tokio::time::timeout(timeout, future).await })
     }
 
-    /// Sends an input and waits for its answer, both together for [`ANSWER`] at most.
-    fn ask<T>(&self, input: LogEvent, answer: oneshot::Receiver<T>) -> Option<T> {
+    /// Sends an event and waits for its answer, [`ANSWER_TIMEOUT`] at most in all.
+    fn ask<T>(&self, event: LogEvent, answer: oneshot::Receiver<T>) -> Option<T> {
         let asked = async {
-            self.inputs.send(input).await.ok()?;
+            self.events.send(event).await.ok()?;
             answer.await.ok()
         };
-        self.within(ANSWER, asked).ok().flatten()
+        self.within(ANSWER_TIMEOUT, asked).ok().flatten()
     }
 
-    /// Everything is taken away: what was read and not handed over is somebody else's to read.
+    /// Handles the revocation of all partitions. Records not handed over are read again by the next
+    /// owner.
     fn revoked(&self, partitions: Vec<u32>) {
         self.state().forget_records();
         self.released.lock().clear();
         let (done, answer) = oneshot::channel();
         if self.ask(LogEvent::Revoked { partitions, done }, answer).is_none()
-            && !self.inputs.is_closed()
+            && !self.events.is_closed()
         {
             tracing::warn!(
                 "the runner did not drop revoked partitions in time; the ledger fences them"
@@ -330,21 +340,21 @@ impl Member {
         }
     }
 
-    /// The offsets to read from, of as many partitions as could be claimed.
+    /// The offsets to read from, for those partitions that could be claimed.
     fn claimed(&self, partitions: &[u32]) -> Vec<(u32, i64)> {
         self.released.lock().clear();
         let (claims, answer) = oneshot::channel();
-        let input = LogEvent::Assigned {
+        let event = LogEvent::Assigned {
             partitions: partitions.to_vec(),
             partition_count: self.partition_count,
             claims,
         };
-        let mut offsets = self.ask(input, answer).unwrap_or_default();
+        let mut offsets = self.ask(event, answer).unwrap_or_default();
         offsets.retain(|(partition, _)| partitions.contains(partition));
         let mut state = self.state();
         if offsets.len() == partitions.len() {
             state.failures = 0;
-        } else if !self.inputs.is_closed() {
+        } else if !self.events.is_closed() {
             let wait = REJOIN.saturating_mul(1 << state.failures.min(5)).min(REJOIN_MAX);
             tracing::warn!(
                 missing = partitions.len() - offsets.len(),
@@ -358,17 +368,17 @@ impl Member {
     }
 }
 
-impl ClientContext for Member {
+impl ClientContext for GroupMember {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        super::log(level, facility, message);
+        log_event(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        super::faint(&error, reason);
+        log_passing_error(&error, reason);
     }
 }
 
-impl ConsumerContext for Member {
+impl ConsumerContext for GroupMember {
     fn rebalance(
         &self,
         consumer: &BaseConsumer<Self>,
@@ -390,7 +400,7 @@ impl ConsumerContext for Member {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
                         partition,
-                        "not an offset to read from"
+                        "an offset to read from is invalid"
                     );
                 }
             }
@@ -412,17 +422,4 @@ impl ConsumerContext for Member {
 
 fn unsigned(partition: i32) -> u32 {
     u32::try_from(partition).unwrap_or_default()
-}
-
-/// A record's key and headers are text by contract. What is not is replaced by marks that no id and no type contains, so
-/// that reading it as a command parks it.
-pub(in crate::servers) fn wire_record(message: &BorrowedMessage<'_>) -> WireRecord {
-    let text =
-        |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
-    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-    WireRecord {
-        key: text(message.key()),
-        headers: headers.map(|header| (header.key.to_owned(), text(header.value))).collect(),
-        value: bytes::Bytes::copy_from_slice(message.payload().unwrap_or_default()),
-    }
 }

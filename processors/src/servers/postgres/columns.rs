@@ -1,11 +1,11 @@
-//! Rows as columns: each statement of a batch takes one array per column.
+//! Rows as columns: a statement of a batch takes one array per column.
 
 use schemas::ids::Aggregate;
 use tokio_postgres::types::ToSql;
 
 pub(super) type Parameter<'a> = Box<dyn ToSql + Sync + Send + 'a>;
 
-/// Tenant and id of an aggregate, without building ids.
+/// Tenant and id of an aggregate, as text.
 pub(super) fn parts(aggregate: &Aggregate) -> (&str, &str) {
     aggregate.as_str().split_once('/').expect("an aggregate is built with its slash")
 }

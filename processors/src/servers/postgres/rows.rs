@@ -1,4 +1,4 @@
-//! Rows as they are read back.
+//! Rows read back from the database.
 
 use schemas::{
     ids::Aggregate,
@@ -6,40 +6,41 @@ use schemas::{
 };
 use tokio_postgres::Row;
 
-use super::Failure;
+use super::PostgresError;
 use crate::{
     ledger::OutboxRow,
     location::{Appointment, Ticket},
 };
 
-/// Reads what was written as JSON. The error names the kind of row only: its text could quote a patient's data.
+/// Parses a JSON column. The error names only the kind of row, since the text could hold a patient's
+/// data.
 pub(super) fn json<T: serde::de::DeserializeOwned>(
     text: &str,
     what: &'static str,
-) -> Result<T, Failure> {
-    serde_json::from_str(text).map_err(|_| Failure::Unreadable(what))
+) -> Result<T, PostgresError> {
+    serde_json::from_str(text).map_err(|_| PostgresError::Unreadable(what))
 }
 
-pub(super) fn ticket(row: &Row) -> Result<Ticket, Failure> {
+pub(super) fn ticket(row: &Row) -> Result<Ticket, PostgresError> {
     json(row.get(0), "a ticket")
 }
 
-pub(super) fn appointment(row: &Row) -> Result<Appointment, Failure> {
+pub(super) fn appointment(row: &Row) -> Result<Appointment, PostgresError> {
     json(row.get(0), "an appointment")
 }
 
 /// The key of an aggregate whose tenant and id are the first two columns.
-pub(super) fn key(row: &Row) -> Result<Aggregate, Failure> {
+pub(super) fn key(row: &Row) -> Result<Aggregate, PostgresError> {
     let key = format!("{}/{}", row.get::<_, &str>(0), row.get::<_, &str>(1));
-    Aggregate::parse(&key).map_err(|_| Failure::Unreadable("an aggregate's key"))
+    Aggregate::parse(&key).map_err(|_| PostgresError::Unreadable("an aggregate's key"))
 }
 
-pub(super) fn outbox_row(row: &Row) -> Result<OutboxRow, Failure> {
+pub(super) fn outbox_row(row: &Row) -> Result<OutboxRow, PostgresError> {
     let topic = match row.get(2) {
         CARE_TOPIC => CARE_TOPIC,
         RUNS_TOPIC => RUNS_TOPIC,
         VIEWS_TOPIC => VIEWS_TOPIC,
-        _ => return Err(Failure::Unreadable("an outbox row's topic")),
+        _ => return Err(PostgresError::Unreadable("an outbox row's topic")),
     };
     Ok(OutboxRow {
         offset: row.get(0),

@@ -1,17 +1,18 @@
-//! The rows of runs within a batch: what lists show, and the work that is due.
+//! The rows of runs within a batch: the list of runs and the work queue.
 
 use super::columns::{Parameter, column, parts, to_json};
 use crate::run::{RunRow, WorkChange};
 
 pub(super) const RUNS: &str = "INSERT INTO clinicwire.run \
        (tenant, run, state, requested_at, ended_at, attempt, head, file, keep_until) \
-     SELECT tenant, run, state, requested_at, ended_at, attempt, head::json, file, now() + make_interval(secs => keep_s) \
+     SELECT tenant, run, state, requested_at, ended_at, attempt, head::json, file, \
+       now() + make_interval(secs => keep_s) \
      FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::int[], $7::text[], $8::text[], $9::int[]) \
        AS r (tenant, run, state, requested_at, ended_at, attempt, head, file, keep_s) \
      ON CONFLICT (tenant, run) DO UPDATE SET state = excluded.state, ended_at = excluded.ended_at, \
        attempt = excluded.attempt, head = excluded.head, file = excluded.file, keep_until = excluded.keep_until";
 
-// Work that is at this attempt already, or past it, is left to its worker.
+// Work that has reached this attempt already is left to its worker.
 pub(super) const DUE: &str = "INSERT INTO clinicwire.run_work AS w (tenant, run, attempt, request) \
      SELECT tenant, run, attempt, request::json \
      FROM unnest($1::text[], $2::text[], $3::int[], $4::text[]) AS d (tenant, run, attempt, request) \
@@ -40,7 +41,7 @@ pub(super) fn runs(rows: &[RunRow]) -> Vec<Parameter<'_>> {
     ]
 }
 
-/// Rows whose work waits for an attempt, and the parameters of [`DUE`].
+/// The number of rows whose work is enqueued, and the parameters of [`DUE`].
 pub(super) fn due(rows: &[RunRow]) -> (usize, Vec<Parameter<'_>>) {
     let attempt = |row: &RunRow| match row.work {
         WorkChange::Enqueue(attempt) => Some(attempt),
@@ -57,7 +58,7 @@ pub(super) fn due(rows: &[RunRow]) -> (usize, Vec<Parameter<'_>>) {
     (rows.len(), parameters)
 }
 
-/// Rows that are to end so, and the parameters of [`CANCEL`] and [`OVER`].
+/// The number of rows with this change of work, and the parameters of [`CANCEL`] and [`OVER`].
 pub(super) fn ending(rows: &[RunRow], work: WorkChange) -> (usize, Vec<Parameter<'_>>) {
     let rows: Vec<_> = rows.iter().filter(|row| row.work == work).collect();
     let parameters = vec![

@@ -1,4 +1,4 @@
-//! The work that is due, on Postgres. Times of leases are the server's: no worker's clock matters.
+//! The work queue of runs on PostgreSQL. Lease times are the server's: no worker's clock matters.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,10 +17,10 @@ use tokio::sync::mpsc;
 use tokio_postgres::{CopyInSink, Row, types::ToSql};
 
 use super::{
-    Failure, PATIENCE, PoolSettings,
+    OPERATION_TIMEOUT, PoolSettings, PostgresError,
     columns::parts,
     json, long, number,
-    pool::{Lease, Pool},
+    pool::{Lease, LeasePool},
     unsigned,
 };
 use crate::{
@@ -38,54 +38,59 @@ use statements::{
     TAKE_LOCK, TELL_LOCK, UNTOLD,
 };
 
-/// Runs forgotten by one sweep statement: a few milliseconds of work.
-const SWEEP: i64 = 500;
+/// Most runs deleted by one statement: a few milliseconds of work.
+const SWEEP_LIMIT: i64 = 500;
 /// Bytes of findings in one message to the server.
-const COPIED: usize = 64 * 1024;
+const COPY_BYTES: usize = 64 * 1024;
 
-/// The work in one database.
+/// The work queue in one database.
 pub struct PostgresWork {
-    pool: Pool,
+    pool: LeasePool,
 }
 
-impl From<Failure> for WorkError {
-    fn from(failure: Failure) -> Self {
+impl From<PostgresError> for WorkError {
+    fn from(failure: PostgresError) -> Self {
         WorkError::Unavailable(Box::new(failure))
     }
 }
 
 impl From<tokio_postgres::Error> for WorkError {
     fn from(error: tokio_postgres::Error) -> Self {
-        Failure::from(error).into()
+        PostgresError::from(error).into()
     }
 }
 
-/// Ends an operation whose connection has died without a word.
+/// Limits an operation, for connections that died without notice.
 async fn bounded<T, E: Into<WorkError>>(
     operation: impl Future<Output = Result<T, E>>,
 ) -> Result<T, WorkError> {
-    match tokio::time::timeout(PATIENCE, operation).await {
+    match tokio::time::timeout(OPERATION_TIMEOUT, operation).await {
         Ok(done) => done.map_err(Into::into),
-        Err(_) => Err(Failure::TimedOut.into()),
+        Err(_) => Err(PostgresError::TimedOut.into()),
     }
 }
 
 impl PostgresWork {
-    /// Connects lazily. Each run whose findings are being stored holds a connection; two more are enough for the rest.
+    /// Connects when the first connection is needed. Each run whose findings are being stored holds a
+    /// connection; two more are enough for everything else.
     ///
     /// # Errors
-    /// [`Failure`] when the settings make no pool.
-    pub fn new(settings: &PoolSettings) -> Result<Self, Failure> {
-        Ok(Self { pool: Pool::new(settings)? })
+    /// [`PostgresError`] when the settings are invalid.
+    pub fn new(settings: &PoolSettings) -> Result<Self, PostgresError> {
+        Ok(Self { pool: LeasePool::new(settings)? })
     }
 
-    async fn taken(&self, worker: &str, lease: Duration) -> Result<Option<WorkItem>, Failure> {
+    async fn take_item(
+        &self,
+        worker: &str,
+        lease: Duration,
+    ) -> Result<Option<WorkItem>, PostgresError> {
         let connection = self.pool.lease().await?;
         let lock = connection.prepare_cached(TAKE_LOCK).await?;
         let take = connection.prepare_cached(TAKE).await?;
         let seconds = lease.as_secs_f64();
         let parameters: [&(dyn ToSql + Sync); 2] = [&worker, &seconds];
-        // One round: futures are polled in order, and each sends when it is first polled.
+        // One round trip: futures are polled in order, and each sends when it is first polled.
         let (begun, locked, row, committed) = tokio::join!(
             biased;
             connection.batch_execute("BEGIN"),
@@ -96,11 +101,11 @@ impl PostgresWork {
         begun.and(locked.map(drop)).and(committed)?;
         let row = row?;
         connection.give_back();
-        row.map(|row| taken(&row, worker)).transpose()
+        row.map(|row| work_item(&row, worker)).transpose()
     }
 
-    /// A write of the row under the job's lease that may be lost, as its effect is repeated soon.
-    async fn beaten(&self, job: &Job, lease: Duration) -> Result<bool, WorkError> {
+    /// Extends the lease. A crash may lose this write; the next one follows soon.
+    async fn prolong(&self, job: &Job, lease: Duration) -> Result<bool, WorkError> {
         let connection = self.pool.lease().await?;
         let beat = connection.prepare_cached(BEAT).await?;
         let seconds = lease.as_secs_f64();
@@ -118,19 +123,20 @@ impl PostgresWork {
         row.map(|row| row.get(0)).ok_or(WorkError::Lost)
     }
 
-    /// Statements and copies of one transaction, each bounded by itself: the whole lasts as long as the check.
-    async fn ended(
+    /// Stores findings and end of an attempt in one transaction, which lasts as long as the check.
+    /// Each statement has its own time limit.
+    async fn store_attempt(
         &self,
         job: &Job,
         mut parts: mpsc::Receiver<AttemptOutput>,
     ) -> Result<(), WorkError> {
-        let mut open: Option<Open> = None;
+        let mut open: Option<AttemptTransaction> = None;
         loop {
             match parts.recv().await {
                 Some(AttemptOutput::Findings(findings)) => {
                     let mut transaction = match open.take() {
                         Some(open) => open,
-                        None => bounded(Open::begin(&self.pool)).await?,
+                        None => bounded(AttemptTransaction::begin(&self.pool)).await?,
                     };
                     transaction.put(job, &findings).await?;
                     open = Some(transaction);
@@ -138,11 +144,11 @@ impl PostgresWork {
                 Some(AttemptOutput::End(command)) => {
                     let transaction = match open.take() {
                         Some(open) => open,
-                        None => bounded(Open::begin(&self.pool)).await?,
+                        None => bounded(AttemptTransaction::begin(&self.pool)).await?,
                     };
                     return bounded(transaction.commit(job, &command)).await;
                 }
-                // Dropping the connection undoes what it holds.
+                // Dropping the connection rolls the transaction back.
                 None => return Ok(()),
             }
         }
@@ -152,14 +158,14 @@ impl PostgresWork {
         &self,
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, Failure> {
+    ) -> Result<Vec<Row>, PostgresError> {
         let connection = self.pool.lease().await?;
         let rows = connection.query_cached(sql, parameters).await?;
         connection.give_back();
         Ok(rows)
     }
 
-    async fn places(&self) -> Result<Vec<RunPlace>, Failure> {
+    async fn places(&self) -> Result<Vec<RunPlace>, PostgresError> {
         let connection = self.pool.lease().await?;
         connection.batch_execute("BEGIN").await?;
         let mine: bool = connection.query_one_cached(TELL_LOCK, &[]).await?.get(0);
@@ -171,7 +177,7 @@ impl PostgresWork {
         connection.batch_execute("COMMIT").await?;
         connection.give_back();
         let place = |row: &Row| {
-            let (tenant, run) = named(row)?;
+            let (tenant, run) = run_key(row)?;
             let (attempt, ahead) = (small(row.get(2)), small(row.get(3)));
             Ok(RunPlace { tenant, run, attempt, ahead })
         };
@@ -182,7 +188,7 @@ impl PostgresWork {
         &self,
         tenant: &TenantId,
         known: Option<Position>,
-    ) -> Result<Option<StoredRules>, Failure> {
+    ) -> Result<Option<StoredRules>, PostgresError> {
         let aggregate = Aggregate::rules(tenant);
         let (tenant, id) = parts(&aggregate);
         let held = known.unwrap_or_default();
@@ -200,10 +206,10 @@ impl PostgresWork {
         Ok(Some(StoredRules { position, rules }))
     }
 
-    async fn used(
+    async fn used_files(
         &self,
         files: &[(TenantId, FileId)],
-    ) -> Result<HashSet<(TenantId, FileId)>, Failure> {
+    ) -> Result<HashSet<(TenantId, FileId)>, PostgresError> {
         let tenants: Vec<&str> = files.iter().map(|(tenant, _)| tenant.as_str()).collect();
         let names: Vec<&str> = files.iter().map(|(_, file)| file.as_str()).collect();
         let rows = self.rows(IN_USE, &[&tenants, &names]).await?;
@@ -214,23 +220,24 @@ impl PostgresWork {
     }
 }
 
-/// The transaction that ends an attempt. Dropped before its commit it is undone, with its connection.
-struct Open {
+/// The transaction that ends an attempt. Dropping it before the commit closes its connection and
+/// rolls back.
+struct AttemptTransaction {
     connection: Lease,
-    /// The day whose partition it writes to, as the partition's name has it.
+    /// The day of the partition that receives the findings, as in the partition's name.
     day: String,
-    copy: Option<Copying>,
+    copy: Option<FindingsCopy>,
     /// Findings so far.
     findings: i32,
 }
 
-struct Copying {
+struct FindingsCopy {
     sink: std::pin::Pin<Box<CopyInSink<Bytes>>>,
     buffer: BytesMut,
 }
 
-impl Open {
-    async fn begin(pool: &Pool) -> Result<Self, Failure> {
+impl AttemptTransaction {
+    async fn begin(pool: &LeasePool) -> Result<Self, PostgresError> {
         let connection = pool.lease().await?;
         let day = connection.query_one_cached(
             "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD')",
@@ -246,19 +253,19 @@ impl Open {
         let copy = match &mut self.copy {
             Some(copy) => copy,
             none => {
-                // A partition's name is made of digits that the server gave.
+                // The name is safe in a statement: the server returned the digits of the day.
                 let into = format!("COPY clinicwire.finding_{} FROM STDIN", self.day);
                 let sink = bounded(self.connection.copy_in(&into)).await?;
-                none.insert(Copying {
+                none.insert(FindingsCopy {
                     sink: Box::pin(sink),
-                    buffer: BytesMut::with_capacity(COPIED * 2),
+                    buffer: BytesMut::with_capacity(COPY_BYTES * 2),
                 })
             }
         };
         for finding in findings {
             self.findings += 1;
             line(&mut copy.buffer, &self.day, job, self.findings, finding);
-            if copy.buffer.len() >= COPIED {
+            if copy.buffer.len() >= COPY_BYTES {
                 bounded(copy.sink.send(copy.buffer.split().freeze())).await?;
             }
         }
@@ -266,7 +273,7 @@ impl Open {
     }
 
     async fn commit(mut self, job: &Job, command: &Command) -> Result<(), WorkError> {
-        if let Some(Copying { mut sink, buffer }) = self.copy.take() {
+        if let Some(FindingsCopy { mut sink, buffer }) = self.copy.take() {
             sink.send(buffer.freeze()).await?;
             sink.as_mut().finish().await?;
         }
@@ -276,7 +283,7 @@ impl Open {
         let parameters: [&(dyn ToSql + Sync); 5] =
             [&job.tenant.as_str(), &job.run.as_str(), &number(job.attempt), &job.worker, &ended];
         if connection.execute(&end, &parameters).await? != 1 {
-            // The connection goes with the transaction.
+            // Dropping the connection rolls the transaction back.
             return Err(WorkError::Lost);
         }
         connection.batch_execute("COMMIT").await?;
@@ -285,7 +292,8 @@ impl Open {
     }
 }
 
-/// One row in COPY's text format. JSON escapes tabs and line ends by itself, so that only its backslashes need another.
+/// Writes one row in COPY's text format. JSON escapes tabs and line ends itself; only its backslashes
+/// must be escaped again.
 fn line(buffer: &mut BytesMut, day: &str, job: &Job, n: i32, finding: &Finding) {
     use std::fmt::Write;
     let body = serde_json::to_string(finding)
@@ -297,10 +305,11 @@ fn line(buffer: &mut BytesMut, day: &str, job: &Job, n: i32, finding: &Finding) 
         .expect("a buffer in memory takes everything");
 }
 
-fn named(row: &Row) -> Result<(TenantId, RunId), Failure> {
-    let tenant =
-        TenantId::new(row.get::<_, &str>(0)).map_err(|_| Failure::Unreadable("a run's tenant"))?;
-    let run = RunId::new(row.get::<_, &str>(1)).map_err(|_| Failure::Unreadable("a run's id"))?;
+fn run_key(row: &Row) -> Result<(TenantId, RunId), PostgresError> {
+    let tenant = TenantId::new(row.get::<_, &str>(0))
+        .map_err(|_| PostgresError::Unreadable("a run's tenant"))?;
+    let run =
+        RunId::new(row.get::<_, &str>(1)).map_err(|_| PostgresError::Unreadable("a run's id"))?;
     Ok((tenant, run))
 }
 
@@ -308,8 +317,8 @@ fn small(count: i32) -> u32 {
     u32::try_from(count).unwrap_or_default()
 }
 
-fn taken(row: &Row, worker: &str) -> Result<WorkItem, Failure> {
-    let (tenant, run) = named(row)?;
+fn work_item(row: &Row, worker: &str) -> Result<WorkItem, PostgresError> {
+    let (tenant, run) = run_key(row)?;
     let job = Job {
         tenant,
         run,
@@ -326,15 +335,15 @@ fn taken(row: &Row, worker: &str) -> Result<WorkItem, Failure> {
 
 impl Work for PostgresWork {
     fn take<'a>(&'a self, worker: &'a str, lease: Duration) -> WorkFuture<'a, Option<WorkItem>> {
-        Box::pin(bounded(self.taken(worker, lease)))
+        Box::pin(bounded(self.take_item(worker, lease)))
     }
 
     fn extend_lease<'a>(&'a self, job: &'a Job, lease: Duration) -> WorkFuture<'a, bool> {
-        Box::pin(bounded(self.beaten(job, lease)))
+        Box::pin(bounded(self.prolong(job, lease)))
     }
 
     fn end<'a>(&'a self, job: &'a Job, parts: mpsc::Receiver<AttemptOutput>) -> WorkFuture<'a, ()> {
-        Box::pin(self.ended(job, parts))
+        Box::pin(self.store_attempt(job, parts))
     }
 
     fn release<'a>(
@@ -379,13 +388,13 @@ impl Work for PostgresWork {
         &'a self,
         files: &'a [(TenantId, FileId)],
     ) -> WorkFuture<'a, HashSet<(TenantId, FileId)>> {
-        Box::pin(bounded(self.used(files)))
+        Box::pin(bounded(self.used_files(files)))
     }
 
     fn sweep(&self) -> WorkFuture<'_, bool> {
         Box::pin(bounded(async move {
-            let swept = self.rows(SWEEP_RUNS, &[&SWEEP]).await?.len();
-            Ok::<_, Failure>(i64::try_from(swept).is_ok_and(|swept| swept == SWEEP))
+            let swept = self.rows(SWEEP_RUNS, &[&SWEEP_LIMIT]).await?.len();
+            Ok::<_, PostgresError>(i64::try_from(swept).is_ok_and(|swept| swept == SWEEP_LIMIT))
         }))
     }
 

@@ -1,4 +1,14 @@
-//! A measurement, not a test: `cargo test --release -p clinicwire-processors --test servers -- --ignored --nocapture rate`.
+//! The rate of commits to the ledger on PostgreSQL, by time: how fast batches are decided, committed
+//! and cleared from the outbox. Needs a server; `--fsync` makes commits wait for the disk:
+//! `deploy/dev/servers run --fsync -- cargo bench -p clinicwire-processors --bench commit_rate`.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints and may panic")]
+
+#[allow(dead_code, reason = "shared with the tests")]
+#[path = "../tests/servers/clinic.rs"]
+mod clinic;
+#[allow(dead_code, reason = "shared with the tests")]
+#[path = "../tests/servers/setup.rs"]
+mod setup;
 
 use std::time::Instant;
 
@@ -13,7 +23,7 @@ use crate::{
 const RECORDS: usize = 500;
 const ROUNDS: usize = 40;
 
-/// A morning's mix at one location per batch: tickets issued, called, started, completed.
+/// Commands of one batch at one location: tickets are issued, called, served and completed.
 fn morning(round: usize) -> Vec<Command> {
     let first = (round * RECORDS / 4) as u128;
     let numbers = first..first + RECORDS as u128 / 4;
@@ -30,9 +40,20 @@ fn morning(round: usize) -> Vec<Command> {
         .collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement"]
-async fn rate_of_commits_of_500_records() {
+/// The processor's name and the number of cores, since figures are only comparable on one machine.
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    format!("{cores} cores, {}", model.trim_start_matches(['\t', ' ', ':']).trim())
+}
+
+#[tokio::main]
+async fn main() {
+    if std::env::var_os("CLINICWIRE_POSTGRES").is_none() {
+        println!("commit_rate: CLINICWIRE_POSTGRES names no server, nothing is measured");
+        return;
+    }
     let database = Database::migrated().await;
     let ledger = database.ledger(4);
     let mut clinics = Vec::new();
@@ -60,11 +81,13 @@ async fn rate_of_commits_of_500_records() {
         claim.next_offset = batch.to;
     }
     let records = (RECORDS * ROUNDS) as f64;
+    println!("machine: {}", machine());
+    println!("{ROUNDS} batches of {RECORDS} records");
+    println!("decide: {:.0} records/s", records / building);
     println!(
-        "{ROUNDS} batches of {RECORDS}: commit {:.0} records/s ({:.1} ms a batch), with its outbox cleared {:.0}; decided at {:.0}",
+        "commit: {:.0} records/s, {:.1} ms per batch",
         records / committing,
-        committing * 1e3 / ROUNDS as f64,
-        records / (committing + publishing),
-        records / building,
+        committing * 1e3 / ROUNDS as f64
     );
+    println!("commit and clear the outbox: {:.0} records/s", records / (committing + publishing));
 }
