@@ -1,16 +1,16 @@
 //! `/metrics`, `/health/live` and `/health/ready`.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use prometheus::{
-    Counter, CounterVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder,
-    core::Collector, proto::MetricFamily,
+    CounterVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    core::{Collector, Desc},
+    proto::MetricFamily,
 };
-
 use schemas::appointment::AppointmentChange;
 
 use crate::{
@@ -19,17 +19,26 @@ use crate::{
     worker::{self, AttemptResult},
 };
 
-/// What the routes tell of.
-#[derive(Default)]
+/// The counters of a process, and the registry that exports them.
 pub struct Health {
     pub counters: Arc<RunnerCounters>,
     pub checks: Arc<worker::WorkerCounters>,
     pub bridge: Arc<bridge::BridgeCounters>,
     /// Set while records are processed.
     pub ready: AtomicBool,
+    registry: Registry,
 }
 
-/// The routes; no one's data is behind them.
+impl Default for Health {
+    fn default() -> Self {
+        let (counters, checks, bridge) = (Arc::default(), Arc::default(), Arc::default());
+        let registry = Registry::new();
+        register(&registry, &counters, &checks, &bridge).expect("series have valid, unique names");
+        Self { counters, checks, bridge, ready: AtomicBool::default(), registry }
+    }
+}
+
+/// The routes. They show no patient's data.
 pub fn router(health: Arc<Health>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
@@ -47,129 +56,223 @@ async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) 
 }
 
 async fn metrics(State(health): State<Arc<Health>>) -> Result<String, StatusCode> {
-    families(&health.counters)
-        .and_then(|families| {
-            Ok([families, checks(&health.checks)?, passed(&health.bridge)?].concat())
-        })
-        .map(|mut families| {
-            // A family whose labels nobody used yet has no line, which the encoder takes for a mistake.
-            families.retain(|family| !family.get_metric().is_empty());
-            families
-        })
-        .and_then(|families| TextEncoder::new().encode_to_string(&families))
+    TextEncoder::new()
+        .encode_to_string(&health.registry.gather())
         .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// The counters at this moment, in Prometheus' terms.
-fn families(counters: &RunnerCounters) -> prometheus::Result<Vec<MetricFamily>> {
-    let records = IntCounterVec::new(
-        Opts::new("clinicwire_processor_records_total", "Records applied, by what became of them."),
-        &["became"],
-    )?;
-    for (became, count) in [
-        ("applied", &counters.applied),
-        ("refused", &counters.refused),
-        ("repeated", &counters.repeated),
-        ("parked", &counters.parked),
-    ] {
-        records.with_label_values(&[became]).inc_by(count.load(Relaxed));
-    }
-    let facts = IntCounterVec::new(
-        Opts::new(
-            "clinicwire_processor_facts_total",
-            "Facts of appointments by what they changed: nothing if repeated or stale, all but the status if overruled.",
-        ),
-        &["change"],
-    )?;
-    for change in AppointmentChange::ALL {
-        facts.with_label_values(&[change.as_str()]).inc_by(counters.facts(change));
-    }
-    let offsets = IntGaugeVec::new(
-        Opts::new("clinicwire_processor_next_offset", "The offset each partition goes on from."),
-        &["topic", "partition"],
-    )?;
-    for ((topic, partition), offset) in counters.offsets() {
-        offsets.with_label_values(&[topic, &partition.to_string()]).set(offset);
-    }
-    let seconds =
-        Counter::new("clinicwire_processor_commit_seconds_total", "Time spent in transactions.")?;
-    #[expect(clippy::cast_precision_loss, reason = "microseconds below 2^53 are 285 years")]
-    seconds.inc_by(counters.commit_micros.load(Relaxed) as f64 / 1e6);
-
-    let mut families =
-        [records.collect(), facts.collect(), offsets.collect(), seconds.collect()].concat();
-    for (name, help, count) in [
-        ("clinicwire_processor_batches_total", "Transactions committed.", &counters.batches),
-        (
-            "clinicwire_processor_ticks_total",
-            "Ticks written for timers that were due.",
-            &counters.ticks,
-        ),
-        (
-            "clinicwire_processor_views_dirtied_total",
-            "Views the store lacked a step of.",
-            &counters.dirtied,
-        ),
-        (
-            "clinicwire_processor_views_repaired_total",
-            "Views copied to the store from the ledger.",
-            &counters.repaired,
-        ),
-    ] {
-        families.extend(total(name, help, count)?);
-    }
-    Ok(families)
+/// A metric whose values are copied from counters at each scrape.
+struct CopiedMetric<M> {
+    /// Locked from the copy until the metric is collected, so that two scrapes do not mix.
+    metric: Mutex<M>,
+    descriptions: Vec<Desc>,
+    copy: Box<dyn Fn(&M) + Send + Sync>,
 }
 
-/// What became of runs; rules that tenants brought are one label together, as their ids are the tenants'.
-fn checks(counters: &worker::WorkerCounters) -> prometheus::Result<Vec<MetricFamily>> {
-    let ended = IntCounterVec::new(
-        Opts::new("clinicwire_worker_attempts_total", "Attempts at runs, by how they ended here."),
-        &["ended"],
-    )?;
-    for how in AttemptResult::ALL {
-        ended.with_label_values(&[how.as_str()]).inc_by(counters.ended(how));
+impl<M: Collector> Collector for CopiedMetric<M> {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
     }
-    let running = IntGauge::new("clinicwire_worker_running", "Runs under way here.")?;
-    running.set(i64::try_from(counters.running.load(Relaxed)).unwrap_or(i64::MAX));
-    let rules = CounterVec::new(
-        Opts::new(
-            "clinicwire_worker_rule_seconds_total",
-            "Time rules took, and reading the file, in runs that completed.",
-        ),
-        &["rule"],
-    )?;
-    for (rule, micros) in counters.rule_micros() {
-        #[expect(clippy::cast_precision_loss, reason = "microseconds below 2^53 are 285 years")]
-        rules.with_label_values(&[&rule]).inc_by(micros as f64 / 1e6);
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let metric = self.metric.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.copy)(&metric);
+        metric.collect()
     }
-    let mut families = [ended.collect(), running.collect(), rules.collect()].concat();
-    families.extend(total("clinicwire_worker_taken_total", "Runs taken.", &counters.taken)?);
-    families.extend(total(
-        "clinicwire_worker_rows_total",
-        "Rows of runs that completed.",
-        &counters.rows,
-    )?);
-    Ok(families)
 }
 
-/// What became of a source's records.
-fn passed(counters: &bridge::BridgeCounters) -> prometheus::Result<Vec<MetricFamily>> {
-    let records = IntCounterVec::new(
-        Opts::new(
-            "clinicwire_bridge_records_total",
-            "Records of a source passed on, by what they became.",
-        ),
-        &["became"],
-    )?;
-    for (became, count) in [("command", &counters.commands), ("unreadable", &counters.unreadable)] {
-        records.with_label_values(&[became]).inc_by(count.load(Relaxed));
-    }
-    Ok(records.collect())
+fn add<M: Collector + 'static>(
+    registry: &Registry,
+    metric: M,
+    copy: impl Fn(&M) + Send + Sync + 'static,
+) -> prometheus::Result<()> {
+    let descriptions = metric.desc().into_iter().cloned().collect();
+    let (metric, copy) = (Mutex::new(metric), Box::new(copy));
+    registry.register(Box::new(CopiedMetric { metric, descriptions, copy }))
 }
 
-fn total(name: &str, help: &str, count: &AtomicU64) -> prometheus::Result<Vec<MetricFamily>> {
-    let counter = IntCounter::new(name, help)?;
-    counter.inc_by(count.load(Relaxed));
-    Ok(counter.collect())
+/// A counter with one label, whose values are a closed set.
+fn add_labelled(
+    registry: &Registry,
+    (name, help, label): (&str, &str, &str),
+    values: impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static,
+) -> prometheus::Result<()> {
+    let counter = IntCounterVec::new(Opts::new(name, help), &[label])?;
+    add(registry, counter, move |counter| {
+        counter.reset();
+        for (label, value) in values() {
+            counter.with_label_values(&[label]).inc_by(value);
+        }
+    })
+}
+
+/// A counter without labels.
+fn add_total(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    value: impl Fn() -> u64 + Send + Sync + 'static,
+) -> prometheus::Result<()> {
+    add(registry, prometheus::IntCounter::new(name, help)?, move |counter| {
+        counter.reset();
+        counter.inc_by(value());
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "microseconds below 2^53 are 285 years")]
+fn seconds(micros: u64) -> f64 {
+    micros as f64 / 1e6
+}
+
+fn register(
+    registry: &Registry,
+    counters: &Arc<RunnerCounters>,
+    checks: &Arc<worker::WorkerCounters>,
+    bridge: &Arc<bridge::BridgeCounters>,
+) -> prometheus::Result<()> {
+    register_runner(registry, counters)?;
+    register_worker(registry, checks)?;
+    let bridge = Arc::clone(bridge);
+    let records = (
+        "clinicwire_bridge_records_total",
+        "Records of a source that care has acknowledged: as a command, or as unreadable.",
+        "became",
+    );
+    add_labelled(registry, records, move || {
+        let value = |count: &AtomicU64| count.load(Relaxed);
+        vec![("command", value(&bridge.commands)), ("unreadable", value(&bridge.unreadable))]
+    })
+}
+
+fn register_runner(registry: &Registry, counters: &Arc<RunnerCounters>) -> prometheus::Result<()> {
+    let of = Arc::clone(counters);
+    let records = (
+        "clinicwire_processor_records_total",
+        "Records whose batch was committed, by result: applied, refused, repeated (its command was \
+         answered before) or parked (it cannot be read).",
+        "became",
+    );
+    add_labelled(registry, records, move || {
+        let value = |count: &AtomicU64| count.load(Relaxed);
+        vec![
+            ("applied", value(&of.applied)),
+            ("refused", value(&of.refused)),
+            ("repeated", value(&of.repeated)),
+            ("parked", value(&of.parked)),
+        ]
+    })?;
+    let of = Arc::clone(counters);
+    let facts = (
+        "clinicwire_processor_facts_total",
+        "Applied facts of appointments by what they changed: nothing when repeated or stale, all \
+         but the status when overruled.",
+        "change",
+    );
+    add_labelled(registry, facts, move || {
+        AppointmentChange::ALL.map(|change| (change.as_str(), of.facts(change))).to_vec()
+    })?;
+    let of = Arc::clone(counters);
+    let offsets = Opts::new(
+        "clinicwire_processor_next_offset",
+        "Offset after the last committed record of each partition.",
+    );
+    add(registry, IntGaugeVec::new(offsets, &["topic", "partition"])?, move |gauge| {
+        gauge.reset();
+        for ((topic, partition), offset) in of.offsets() {
+            gauge.with_label_values(&[topic, &partition.to_string()]).set(offset);
+        }
+    })?;
+    let of = Arc::clone(counters);
+    let commit_seconds = prometheus::Counter::new(
+        "clinicwire_processor_commit_seconds_total",
+        "Time spent in transactions that commit batches.",
+    )?;
+    add(registry, commit_seconds, move |counter| {
+        counter.reset();
+        counter.inc_by(seconds(of.commit_micros.load(Relaxed)));
+    })?;
+    let total = |name, help, count: fn(&RunnerCounters) -> &AtomicU64| {
+        let of = Arc::clone(counters);
+        add_total(registry, name, help, move || count(&of).load(Relaxed))
+    };
+    total("clinicwire_processor_batches_total", "Committed batches.", |of| &of.batches)?;
+    total(
+        "clinicwire_processor_ticks_total",
+        "Ticks appended to the log because a timer was due.",
+        |of| &of.ticks,
+    )?;
+    total(
+        "clinicwire_processor_views_dirtied_total",
+        "Views marked dirty because the view store lacked a step.",
+        |of| &of.dirtied,
+    )?;
+    total(
+        "clinicwire_processor_views_repaired_total",
+        "Views copied from the ledger to the view store.",
+        |of| &of.repaired,
+    )
+}
+
+/// Rules that tenants have stored share one label value, since their ids are the tenants' own.
+fn register_worker(
+    registry: &Registry,
+    checks: &Arc<worker::WorkerCounters>,
+) -> prometheus::Result<()> {
+    let of = Arc::clone(checks);
+    let attempts = (
+        "clinicwire_worker_attempts_total",
+        "Attempts at runs that ended on this worker, by result.",
+        "ended",
+    );
+    add_labelled(registry, attempts, move || {
+        AttemptResult::ALL.map(|result| (result.as_str(), of.ended(result))).to_vec()
+    })?;
+    let of = Arc::clone(checks);
+    let running = IntGauge::new("clinicwire_worker_running", "Attempts under way on this worker.")?;
+    add(registry, running, move |gauge| {
+        gauge.set(i64::try_from(of.running.load(Relaxed)).unwrap_or(i64::MAX));
+    })?;
+    let of = Arc::clone(checks);
+    let rule_seconds = Opts::new(
+        "clinicwire_worker_rule_seconds_total",
+        "Time of each rule, and of reading the file, in completed attempts.",
+    );
+    add(registry, CounterVec::new(rule_seconds, &["rule"])?, move |counter| {
+        counter.reset();
+        for (rule, micros) in of.rule_micros() {
+            counter.with_label_values(&[&rule]).inc_by(seconds(micros));
+        }
+    })?;
+    let of = Arc::clone(checks);
+    add_total(
+        registry,
+        "clinicwire_worker_taken_total",
+        "Runs taken by this worker.",
+        move || of.taken.load(Relaxed),
+    )?;
+    let of = Arc::clone(checks);
+    let help = "Rows checked in completed attempts.";
+    add_total(registry, "clinicwire_worker_rows_total", help, move || of.rows.load(Relaxed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scrape_shows_current_counts_once() {
+        let health = Health::default();
+        health.counters.applied.fetch_add(2, Relaxed);
+        for _ in 0..2 {
+            let text = TextEncoder::new().encode_to_string(&health.registry.gather()).unwrap();
+            for line in [
+                "clinicwire_processor_records_total{became=\"applied\"} 2",
+                "clinicwire_processor_batches_total 0",
+                "clinicwire_worker_running 0",
+                "clinicwire_bridge_records_total{became=\"command\"} 0",
+            ] {
+                assert_eq!(text.matches(line).count(), 1, "{line}: {text}");
+            }
+        }
+    }
 }
