@@ -1,6 +1,6 @@
 //! End-to-end tests: the same scenarios on the clinic in one process and on real servers, and the
 //! program as people start it.
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a panic is how a test reports")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod api;
 mod clerk;
