@@ -1,8 +1,10 @@
--- What one transaction per batch moves forward together. Times (`at`) are integer milliseconds since the Unix epoch, as the
--- log gave them. JSON is kept as `json` or `text`, never `jsonb`: it is handed on byte by byte, and jsonb refuses texts
--- that JSON allows (an escaped NUL), which would stop a partition.
+-- The tables of the ledger: one transaction per batch changes them together. Times (`at`) are
+-- integer milliseconds since the Unix epoch, as given by the log. JSON is stored as `json` or
+-- `text`, never `jsonb`: its bytes must not change, and jsonb refuses an escaped NUL, which would
+-- stop a partition.
 
--- How far each partition was applied, and by whom. `owner_epoch` rises with every claim: an older owner's commit finds no row.
+-- The next offset of each partition, and its owner. `owner_epoch` rises with every claim, so that
+-- the commit of an older owner finds no row.
 CREATE TABLE clinicwire.checkpoint (
   consumer    text   NOT NULL,
   topic       text   NOT NULL,
@@ -12,14 +14,14 @@ CREATE TABLE clinicwire.checkpoint (
   PRIMARY KEY (consumer, topic, partition)
 ) WITH (fillfactor = 50);
 
--- The last epoch given out: one row, so that two who ask at once get two.
+-- The last epoch that was issued: one row, so that two concurrent requests get different epochs.
 CREATE TABLE clinicwire.epoch (
   one  boolean PRIMARY KEY DEFAULT true CHECK (one),
   last bigint  NOT NULL
 ) WITH (fillfactor = 50);
 INSERT INTO clinicwire.epoch (last) VALUES (0);
 
--- What became of every record, for ever: a rebuild folds this and judges nothing again.
+-- The result of every record, never deleted: a rebuild folds the events without deciding again.
 CREATE TABLE clinicwire.journal (
   topic     text   NOT NULL,
   partition int    NOT NULL,
@@ -36,24 +38,26 @@ CREATE TABLE clinicwire.journal (
   events    json,
   code      text,
   PRIMARY KEY (topic, partition, "offset"),
-  -- What was applied has a version; what was refused has one where timers were due before it; nothing else has.
+  -- An applied record has a version. A refused record has one when timers were due before it. Other
+  -- records have none.
   CHECK (num_nulls(epoch, version, events) IN (0, 3)),
   CHECK (CASE kind WHEN 'applied' THEN version IS NOT NULL WHEN 'refused' THEN true ELSE version IS NULL END),
   CHECK ((kind IN ('refused', 'parked')) = (code IS NOT NULL))
 );
--- The order a rebuild reads in; and no version of an aggregate is ever given to two records.
+-- The order in which a rebuild reads. Unique: no two records have the same version of an aggregate.
 CREATE UNIQUE INDEX journal_versions ON clinicwire.journal (tenant, aggregate, epoch, version) WHERE version IS NOT NULL;
 
--- Locations, runs, and the rules of a tenant: where each stands, and what it keeps beside its parts.
+-- Locations, runs and rule books: the version of each, and its state apart from tickets and
+-- appointments.
 CREATE TABLE clinicwire.aggregate (
   tenant    text   NOT NULL,
   aggregate text   NOT NULL,
   epoch     bigint NOT NULL,
-  -- The version before the last step, so that a statement can compare it with what is held.
+  -- The version before the last step, which a statement compares with the stored version.
   step_from bigint NOT NULL,
   version   bigint NOT NULL,
   header    json   NOT NULL,
-  -- Where its records stand: whoever owns that partition tells it the time.
+  -- The partition of its records. The partition's owner sends its ticks.
   topic     text   NOT NULL,
   partition int    NOT NULL,
   -- When its next timer is due.
@@ -82,15 +86,15 @@ CREATE TABLE clinicwire.appointment (
   tenant      text    NOT NULL,
   location    text    NOT NULL,
   appointment text    NOT NULL,
-  -- What names it at its source.
+  -- The key of the appointment at its source.
   source      text    NOT NULL,
   source_key  text    NOT NULL,
-  -- Absent where it has no times. Days are compared byte by byte.
+  -- Absent where the appointment has no times. Days are compared byte by byte.
   service_day text    COLLATE "C",
   status      text    NOT NULL,
-  -- Whether something is still expected of it.
+  -- The appointment has not reached a final state.
   open        boolean NOT NULL,
-  -- Whether its patient checked in.
+  -- The patient has checked in.
   here        boolean NOT NULL,
   body        json    NOT NULL,
   PRIMARY KEY (tenant, location, appointment)
@@ -100,12 +104,12 @@ CREATE INDEX appointment_day ON clinicwire.appointment (tenant, location, servic
 CREATE INDEX appointment_open ON clinicwire.appointment (tenant, location, service_day) WHERE open AND NOT here;
 CREATE INDEX appointment_here ON clinicwire.appointment (tenant, location) WHERE open AND here;
 
--- The state behind a channel: its position here, its entries below.
+-- The state behind a channel: the position. Its entries are in view_entry.
 CREATE TABLE clinicwire.view (
   tenant     text    NOT NULL,
   aggregate  text    NOT NULL,
   view       text    NOT NULL,
-  -- Where the aggregate's records stand: whoever owns that partition repairs the view.
+  -- The partition of the aggregate's records. The partition's owner repairs the view.
   topic      text    NOT NULL,
   partition  int     NOT NULL,
   epoch      bigint  NOT NULL,
@@ -113,7 +117,7 @@ CREATE TABLE clinicwire.view (
   version    bigint  NOT NULL,
   at         bigint  NOT NULL,
   keep_until timestamptz,
-  -- The store of live views may lack it.
+  -- The view store may lack the last steps of the view.
   dirty      boolean NOT NULL DEFAULT false,
   PRIMARY KEY (tenant, aggregate, view)
 ) WITH (fillfactor = 70);
@@ -129,7 +133,7 @@ CREATE TABLE clinicwire.view_entry (
   PRIMARY KEY (tenant, aggregate, view, key)
 ) WITH (fillfactor = 70);
 
--- The first answer to each command.
+-- The first outcome of each command.
 CREATE TABLE clinicwire.outcome (
   tenant  text   NOT NULL,
   source  text   NOT NULL,
@@ -139,7 +143,8 @@ CREATE TABLE clinicwire.outcome (
   PRIMARY KEY (tenant, source, command)
 );
 
--- Records to publish after the commit. `topic`, `partition` and `offset` are those of the record they come from.
+-- Records to publish after the commit. `topic`, `partition` and `offset` are those of the record
+-- that caused them.
 CREATE TABLE clinicwire.outbox (
   topic     text     NOT NULL,
   partition int      NOT NULL,
@@ -152,7 +157,7 @@ CREATE TABLE clinicwire.outbox (
   PRIMARY KEY (topic, partition, "offset", part)
 );
 
--- Records nobody could apply, untouched, for people to look at.
+-- Records that cannot be read, unchanged, for inspection by an operator.
 CREATE TABLE clinicwire.parked (
   topic     text   NOT NULL,
   partition int    NOT NULL,
@@ -165,20 +170,20 @@ CREATE TABLE clinicwire.parked (
   PRIMARY KEY (topic, partition, "offset")
 );
 
--- ---- who may do what ------------------------------------------------------------------------------------------------
+-- ---- privileges ------------------------------------------------------------------------------
 
--- Nothing is granted on the journal but adding and reading: history is never rewritten.
+-- The journal can only be read and appended to: history is never rewritten.
 GRANT SELECT, INSERT ON clinicwire.journal TO clinicwire_processor;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-  clinicwire.checkpoint, clinicwire.aggregate, clinicwire.ticket, clinicwire.appointment, clinicwire.view, clinicwire.view_entry,
-  clinicwire.outcome, clinicwire.outbox, clinicwire.parked
+  clinicwire.checkpoint, clinicwire.aggregate, clinicwire.ticket, clinicwire.appointment,
+  clinicwire.view, clinicwire.view_entry, clinicwire.outcome, clinicwire.outbox, clinicwire.parked
   TO clinicwire_processor;
 GRANT SELECT, UPDATE ON clinicwire.epoch TO clinicwire_processor;
 GRANT SELECT ON clinicwire.view, clinicwire.view_entry, clinicwire.outcome TO clinicwire_gateway;
 
--- Row-level security on every table that can hold a tenant's data, the owner included. The processor writes across
--- tenants; a gateway sees the one tenant its transaction has named, and nothing when it has named none: after a
--- transaction the setting reads as an empty text, which must not compare equal to anything.
+-- Row-level security on every table with data of tenants, for the owner too. The processor writes
+-- for all tenants. A gateway sees the tenant that its transaction has named, and no row without
+-- one: after a transaction the setting is an empty text, which must not be equal to any tenant.
 DO $$
 DECLARE
   name text;

@@ -1,19 +1,20 @@
--- Checks of claims files: what lists show, what workers share, and what they found.
+-- Checks of claims files: the list of runs, the work queue of workers, and the findings.
 
--- One row per run, for lists and for the rights to its findings; the processors keep it as the run's events say.
+-- One row per run, for lists and for access to its findings. Processors update it from the run's
+-- events.
 CREATE TABLE clinicwire.run (
   tenant       text    NOT NULL,
   run          text    NOT NULL,
   state        text    NOT NULL,
   requested_at bigint  NOT NULL,
   ended_at     bigint,
-  -- Whose findings are shown: those of the attempt that completed.
+  -- The attempt whose findings are shown: the one that completed.
   attempt      int     NOT NULL,
-  -- What a list shows of it.
+  -- The columns of a list.
   head         json    NOT NULL,
-  -- Its file, while the run may still need it: it waits, is under way, or may be asked for again.
+  -- The file, while the run may still need it: it waits, is under way, or may be requested again.
   file         text,
-  -- When the run is forgotten; absent while it is not over.
+  -- When the run is deleted; absent before its end.
   keep_until   timestamptz,
   PRIMARY KEY (tenant, run)
 ) WITH (fillfactor = 70);
@@ -21,23 +22,25 @@ CREATE INDEX run_newest ON clinicwire.run (tenant, requested_at DESC, run DESC);
 CREATE INDEX run_file ON clinicwire.run (tenant, file) WHERE file IS NOT NULL;
 CREATE INDEX run_keep_until ON clinicwire.run (keep_until) WHERE keep_until IS NOT NULL;
 
--- The work that is to be done, one row per run that is not over. A worker has a row while its lease lasts; times of leases
--- are this server's, so that no worker's clock matters.
+-- The work queue: one row per run that has not ended. A worker holds a row while its lease lasts.
+-- Lease times are this server's, so that no worker's clock matters.
 CREATE TABLE clinicwire.run_work (
   tenant      text        NOT NULL,
   run         text        NOT NULL,
-  -- The attempt that is due, or under way under `worker`. It rises with each takeover: an older one finds no row.
+  -- The attempt that waits, or is under way on `worker`. It rises with each takeover, so that the
+  -- statements of an older attempt find no row.
   attempt     int         NOT NULL,
-  -- Attempts begun since the run was last asked for.
+  -- Attempts since the last request.
   tries       int         NOT NULL DEFAULT 0,
   queued_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
   not_before  timestamptz NOT NULL DEFAULT clock_timestamp(),
   worker      text,
   lease_until timestamptz,
   cancel      boolean     NOT NULL DEFAULT false,
-  -- The record that says how the attempt ended, once that is decided: published until the run's row here is gone.
+  -- The record that reports the end of the attempt, once decided. It is published until this row is
+  -- deleted.
   ended       json,
-  -- The place in line last told.
+  -- The place in line that was last reported.
   told_ahead  int,
   -- The run's file, and the options a worker needs.
   request     json        NOT NULL,
@@ -45,23 +48,25 @@ CREATE TABLE clinicwire.run_work (
 ) WITH (fillfactor = 50);
 CREATE INDEX run_work_line ON clinicwire.run_work (queued_at);
 
--- When each tenant was last given a worker: of tenants with equally many under way, who waited longest is next.
+-- When each tenant last got a worker. Among tenants with equally many runs under way, the one that
+-- waited longest is next.
 CREATE TABLE clinicwire.run_turn (
   tenant    text        NOT NULL PRIMARY KEY,
   served_at timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 
--- What runs found, by the UTC day of the attempt's end: a day past its time is dropped as a whole. Nothing in here names a
--- patient, not even by a pseudonym. Workers copy into a day's partition itself, since COPY into a table with row-level security is refused; gateways
--- have no right to a partition, and see this table's rows of their tenant only.
+-- Findings by the UTC day of the attempt's end: an expired day is dropped as a whole. No column
+-- names a patient, not even by a pseudonym. Workers copy into the partition of a day, since
+-- PostgreSQL refuses COPY into a table with row-level security. Gateways may not read a partition;
+-- of this table they see the rows of their tenant.
 CREATE TABLE clinicwire.finding (
   day      date     NOT NULL,
   tenant   text     NOT NULL,
   run      text     NOT NULL,
   attempt  int      NOT NULL,
-  -- The order findings are listed in, as one number: severity, then the amount, the greatest first, then the row.
+  -- Sort key of the list: severity, then the amount, greatest first, then the row.
   place    bigint   NOT NULL,
-  -- The order they were found in.
+  -- The order in which findings were made.
   n        int      NOT NULL,
   severity text     NOT NULL,
   rule     text     NOT NULL,
@@ -69,9 +74,10 @@ CREATE TABLE clinicwire.finding (
   PRIMARY KEY (tenant, run, attempt, place, n, day)
 ) PARTITION BY RANGE (day);
 
--- Makes the partitions of today and tomorrow, and drops those all of whose days are before `oldest`.
+-- Creates the partitions of today and tomorrow, and drops those of days before `oldest`.
 CREATE FUNCTION clinicwire.keep_finding_days(oldest date) RETURNS int
--- A lock that is not had within a second is asked for again later: who waits for it holds up whoever reads findings.
+-- A lock that is not free within a second is requested again by a later call: waiting for it would
+-- block readers of findings.
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET lock_timeout = '1s' AS $$
 DECLARE
   today date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
@@ -79,7 +85,7 @@ DECLARE
   part record;
   dropped int := 0;
 BEGIN
-  -- One at a time: several workers call this side by side.
+  -- One session at a time: several workers call this function in parallel.
   PERFORM pg_advisory_xact_lock(hashtext('clinicwire.keep_finding_days'));
   FOREACH wanted IN ARRAY ARRAY[today, today + 1] LOOP
     IF to_regclass(format('clinicwire.finding_%s', to_char(wanted, 'YYYYMMDD'))) IS NULL THEN
