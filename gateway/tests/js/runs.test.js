@@ -144,7 +144,7 @@ describe("a claims file", () => {
     await page.shows("#findings-shown", "Showing the first 100");
     await page.shows(
       "#findings-rows tr:first-child",
-      /Error\s+1\s+The 19928 needs .*6 patients.* 0\. Cancel it\..*\$32\.40/,
+      /Error\s+1\s+Code 19928 requires .*6 patients.* 0\. Remove it\..*\$32\.40/,
     );
     await page.page.locator("#findings-more").click();
     await page.shows("#findings-shown", "122 findings, all shown");
