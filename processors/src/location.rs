@@ -105,8 +105,8 @@ impl Location {
         location
     }
 
-    /// The service days whose appointments the clock needs at `at` and that are not in memory: after
-    /// the first day returned, up to and including the second.
+    /// The service days whose appointments the clock needs at `at` and that are not in memory:
+    /// after the first day returned, up to and including the second.
     pub fn missing_days(&self, at: Millis) -> Option<(&str, String)> {
         let at = self.header.now.max(settings::plausible(at));
         let today = settings::service_day(&self.zone, self.header.timers.day_start_min, at);
@@ -119,7 +119,8 @@ impl Location {
         self.complete_until = until;
     }
 
-    /// Adds appointments that a batch names. An appointment that is already in memory stays as it is.
+    /// Adds appointments that a batch names. An appointment that is already in memory stays as it
+    /// is.
     pub fn add_appointments(&mut self, appointments: Vec<Appointment>) {
         for appointment in appointments {
             if !self.appointments.contains_key(&appointment.id) {
@@ -179,8 +180,8 @@ impl Location {
         }
     }
 
-    /// Drops ended tickets, and appointments that are not near the service day, after their rows were
-    /// committed.
+    /// Drops ended tickets, and appointments that are not near the service day, after their rows
+    /// were committed.
     pub fn forget_ended(&mut self) {
         for id in std::mem::take(&mut self.indexes.outside) {
             self.take_appointment(&id);
@@ -251,8 +252,8 @@ impl Location {
         self.finish_change(change, location).1
     }
 
-    /// Moves the clock to `appended_at`. The clock never goes back, whatever the clocks of the log's
-    /// brokers show.
+    /// Moves the clock to `appended_at`. The clock never goes back, whatever the clocks of the
+    /// log's brokers show.
     pub fn advance(&mut self, appended_at: Millis) -> Millis {
         self.header.now = self.header.now.max(settings::plausible(appended_at));
         self.header.now

@@ -316,6 +316,21 @@ pub fn decide(run: &Run, record: &CommandRecord, now: Millis) -> Result<Vec<Even
         return request(run, record, file, *list_passes, *keep_s);
     }
     let head = &run.header.details.as_ref().ok_or(Code::RunUnknown)?.head;
+    match &record.command {
+        C::CancelRun {} => cancel(head),
+        C::RetryRun {} => match &head.failure {
+            Some(failure) if head.state == RunState::Failed && failure.retryable => {
+                Ok(vec![Event::RunQueued { attempt: head.attempt + 1 }])
+            }
+            _ => Err(Code::RunNotRetryable),
+        },
+        command => decide_attempt(head, command),
+    }
+}
+
+/// Decides one command about an attempt: a worker, or the backend of work, sends it.
+fn decide_attempt(head: &RunHead, command: &Command) -> Result<Vec<Event>, Code> {
+    use Command as C;
     let current = |attempt: &u32| {
         let running = head.state == RunState::Running && *attempt == head.attempt;
         running.then_some(()).ok_or(over_or(head, Code::RunOtherAttempt))
@@ -325,14 +340,7 @@ pub fn decide(run: &Run, record: &CommandRecord, now: Millis) -> Result<Vec<Even
         true => Err(over_or(head, Code::RunOtherAttempt)),
         false => Ok(()),
     };
-    match &record.command {
-        C::CancelRun {} => cancel(head),
-        C::RetryRun {} => match &head.failure {
-            Some(failure) if head.state == RunState::Failed && failure.retryable => {
-                Ok(vec![Event::RunQueued { attempt: head.attempt + 1 }])
-            }
-            _ => Err(Code::RunNotRetryable),
-        },
+    match command {
         C::PlaceRun { attempt, ahead } => match head.state {
             RunState::Queued if *attempt == head.attempt => {
                 Ok(vec![Event::RunPlaced { ahead: *ahead }])

@@ -2,7 +2,7 @@
 //! transaction. Only after the commit does it update the view store and the topic of views. This is
 //! the only async loop of the rules, and it knows none of them.
 //!
-//! A partition always has one [`PartitionStage`]. After every failure the way back is the same:
+//! A partition always has one `PartitionStage`. After every failure the way back is the same:
 //! read the checkpoint, publish what the outbox holds, and continue at the offset of the
 //! checkpoint. So a fault, a lost answer and a restart share one path.
 
@@ -119,7 +119,9 @@ pub async fn run(
         tokio::select! {
             biased;
             () = &mut stop => return Ok(()),
-            input = inputs.recv(), if runner.has_room() => runner.take(input.ok_or(RunnerError::LogGone)?).await,
+            input = inputs.recv(), if runner.has_room() => {
+                runner.take(input.ok_or(RunnerError::LogGone)?).await;
+            }
             () = tokio::time::sleep_until(runner.next_due()) => {}
         }
         // Everything that has arrived goes into as few transactions as possible.

@@ -179,7 +179,7 @@ mod tests {
     use super::is_worth_sending;
 
     #[test]
-    fn near_places_are_told_on_every_change_and_far_ones_when_they_moved() {
+    fn near_places_are_sent_on_every_change() {
         for (told, ahead, news) in [
             (None, 4_000, true),
             (Some(0), 0, false),

@@ -44,7 +44,8 @@ pub struct WorkerBackends {
     pub log: Arc<dyn Log>,
     /// The store of uploaded files.
     pub files: Arc<dyn ObjectStore>,
-    /// Notified when there may be work. Without it, a worker notices new work within a quarter of a second.
+    /// Notified when there may be work. Without it, a worker notices new work within a quarter of a
+    /// second.
     pub work_signal: Arc<Notify>,
 }
 

@@ -14,7 +14,7 @@ fn bridge(topic: &str) -> Bridge {
     }
 }
 
-fn told(headers: &[(&str, &str)], value: &str) -> SourceRecord {
+fn source_record(headers: &[(&str, &str)], value: &str) -> SourceRecord {
     let headers =
         headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let record =
@@ -31,11 +31,12 @@ fn command(passed: BridgedRecord) -> CommandRecord {
 }
 
 #[test]
-fn a_report_becomes_a_command_of_its_source_for_the_location_that_hears_it_first() {
+fn report_becomes_command_for_first_location() {
     let moved = BOOKED.replace(r#""location""#, r#""moved_from": "south", "location""#);
     for (value, key) in [(BOOKED, "demo/north"), (&moved, "demo/south")] {
-        let command =
-            command(bridge("his.appointments").convert(told(&[("ce_id", "m-1")], value), BITS));
+        let command = command(
+            bridge("his.appointments").convert(source_record(&[("ce_id", "m-1")], value), BITS),
+        );
         assert_eq!((command.aggregate.as_str(), command.id.as_str()), (key, "m-1"));
         assert_eq!(command.source, "clinicwire-bridge/his");
         let Command::ReportAppointment { appointment, fact } = command.command else {
@@ -46,19 +47,20 @@ fn a_report_becomes_a_command_of_its_source_for_the_location_that_hears_it_first
     }
 }
 
-/// Whatever a record says of tenant or source: the bridge knows better.
+/// The bridge stamps tenant and source, whatever the record contains.
 #[test]
-fn a_record_cannot_say_whose_it_is() {
+fn record_cannot_choose_tenant_or_source() {
     let value = BOOKED.replace(r#""key""#, r#""tenant": "other", "source": "other", "key""#);
     let headers = [("ce_source", "clinicwire-gateway"), ("ce_actor", "root"), ("ce_role", "admin")];
-    let command = command(bridge("his.appointments").convert(told(&headers, &value), BITS));
+    let command =
+        command(bridge("his.appointments").convert(source_record(&headers, &value), BITS));
     assert_eq!(command.aggregate.as_str(), "demo/north");
     assert_eq!(command.source, "clinicwire-bridge/his");
     assert!(command.actor.is_none());
 }
 
 #[test]
-fn a_record_has_the_id_it_brings_or_that_of_its_place() {
+fn record_id_comes_from_source_or_offset() {
     let long = "a".repeat(249);
     for (topic, given, expected) in [
         ("his", Some("m-1"), "m-1".to_owned()),
@@ -71,13 +73,13 @@ fn a_record_has_the_id_it_brings_or_that_of_its_place() {
         ),
     ] {
         let headers: Vec<_> = given.iter().map(|id| ("ce_id", *id)).collect();
-        let command = command(bridge(topic).convert(told(&headers, BOOKED), BITS));
+        let command = command(bridge(topic).convert(source_record(&headers, BOOKED), BITS));
         assert_eq!(command.id.as_str(), expected);
     }
 }
 
 #[test]
-fn what_cannot_be_read_is_handed_on_as_it_came_and_set_aside() {
+fn unreadable_record_is_passed_on_unchanged() {
     let table = [
         ("", Code::RecordMalformed),
         ("{", Code::RecordMalformed),
@@ -100,8 +102,8 @@ fn what_cannot_be_read_is_handed_on_as_it_came_and_set_aside() {
         (r#"{"location": "north", "key": "1", "status": "booked"}"#, Code::InvalidValue),
     ];
     for (value, expected) in table {
-        let passed =
-            bridge("his.appointments").convert(told(&[("ce_id", "m-1"), ("x", "y")], value), BITS);
+        let passed = bridge("his.appointments")
+            .convert(source_record(&[("ce_id", "m-1"), ("x", "y")], value), BITS);
         let BridgedRecord::Unreadable(record, code) = passed else {
             panic!("nobody can read {value}")
         };
@@ -124,9 +126,10 @@ fn what_cannot_be_read_is_handed_on_as_it_came_and_set_aside() {
 }
 
 #[test]
-fn a_record_too_large_to_hand_on_is_set_aside_by_its_place() {
+fn oversized_record_is_passed_on_by_place() {
     let large = format!("{BOOKED}{}", " ".repeat(LARGEST));
-    let passed = bridge("his.appointments").convert(told(&[("ce_id", "m-1")], &large), BITS);
+    let passed =
+        bridge("his.appointments").convert(source_record(&[("ce_id", "m-1")], &large), BITS);
     let BridgedRecord::Unreadable(record, Code::TooLarge) = passed else {
         panic!("it is too large")
     };
@@ -136,9 +139,10 @@ fn a_record_too_large_to_hand_on_is_set_aside_by_its_place() {
 }
 
 proptest! {
-    /// A source may send anything: each record becomes one a runner applies or sets aside, and none stops the bridge.
+    /// A source may send any bytes. Each record becomes one that a runner applies or parks, and
+    /// none stops the bridge.
     #[test]
-    fn nothing_stops_the_bridge(
+    fn no_record_stops_the_bridge(
         value in prop::collection::vec(any::<u8>(), 0..200),
         id in ".{0,80}",
         topic in "[a-zA-Z0-9._-]{1,249}",
@@ -146,10 +150,15 @@ proptest! {
         offset in 0..i64::MAX,
     ) {
         for value in [value, BOOKED.as_bytes().to_vec()] {
-            let record = WireRecord { key: id.clone(), headers: vec![("ce_id".into(), id.clone())], value: value.into() };
+            let headers = vec![("ce_id".into(), id.clone())];
+            let record = WireRecord { key: id.clone(), headers, value: value.into() };
             match bridge(&topic).convert(SourceRecord { partition, offset, record }, BITS) {
-                BridgedRecord::Command(record) => prop_assert!(CommandRecord::from_wire(&record).is_ok()),
-                BridgedRecord::Unreadable(record, _) => prop_assert!(CommandRecord::from_wire(&record).is_err()),
+                BridgedRecord::Command(record) => {
+                    prop_assert!(CommandRecord::from_wire(&record).is_ok());
+                }
+                BridgedRecord::Unreadable(record, _) => {
+                    prop_assert!(CommandRecord::from_wire(&record).is_err());
+                }
             }
         }
     }

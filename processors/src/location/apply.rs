@@ -23,19 +23,7 @@ impl Location {
         self.position.version = version;
         self.header.now = self.header.now.max(now);
         match event {
-            Event::LocationConfigured { name, time_zone, languages, timers, bands } => {
-                self.header.bands.clone_from(bands);
-                self.header.timers = timers.clone();
-                self.zone = settings::zone_or_utc(time_zone);
-                self.header.name.clone_from(name);
-                self.header.time_zone.clone_from(time_zone);
-                self.header.languages.clone_from(languages);
-                if self.header.day.is_empty() {
-                    self.header.day = settings::service_day(&self.zone, timers.day_start_min, now);
-                    self.complete_until.clone_from(&self.header.day);
-                }
-                self.set_timers();
-            }
+            Event::LocationConfigured { .. } => self.configure(event, now),
             Event::StationStateChanged { station, open } => {
                 if let Some(station) = self.header.stations.get_mut(station) {
                     station.open = *open;
@@ -55,36 +43,52 @@ impl Location {
                 }
             }
             Event::QueueReordered { queue, ranks } => self.reorder(queue, ranks, version),
-            Event::TicketIssued {
-                ticket,
-                queue,
-                day,
-                number,
-                label,
-                priority,
-                rank,
-                appointment,
-            } => {
-                self.count_label(queue, day, *number);
-                self.used_rank(queue, *rank);
-                self.count_quarter(now, |quarter| quarter.arrived += 1);
-                self.put(Ticket {
-                    id: ticket.clone(),
-                    label: label.clone(),
-                    day: day.clone(),
-                    issued_at: now,
-                    standing: issued(queue, *priority, *rank),
-                    appointment: appointment.clone(),
-                    moved_at: now,
-                    undo: None,
-                    view: 0,
-                });
-            }
-            other => match moves::moved(other) {
+            Event::TicketIssued { .. } => self.issue(event, now),
+            other => match moves::moved_ticket(other) {
                 Some(ticket) => self.move_ticket(ticket, other, version, now),
                 None => self.apply_to_appointments(other),
             },
         }
+    }
+
+    fn configure(&mut self, event: &Event, now: Millis) {
+        let Event::LocationConfigured { name, time_zone, languages, timers, bands } = event else {
+            return;
+        };
+        self.zone = settings::zone_or_utc(time_zone);
+        let header = &mut self.header;
+        header.name.clone_from(name);
+        header.time_zone.clone_from(time_zone);
+        header.languages.clone_from(languages);
+        header.timers = timers.clone();
+        header.bands.clone_from(bands);
+        if header.day.is_empty() {
+            header.day = settings::service_day(&self.zone, timers.day_start_min, now);
+            self.complete_until.clone_from(&header.day);
+        }
+        self.set_timers();
+    }
+
+    fn issue(&mut self, event: &Event, now: Millis) {
+        let Event::TicketIssued { ticket, queue, day, number, label, priority, rank, appointment } =
+            event
+        else {
+            return;
+        };
+        self.count_label(queue, day, *number);
+        self.used_rank(queue, *rank);
+        self.count_quarter(now, |quarter| quarter.arrived += 1);
+        self.put(Ticket {
+            id: ticket.clone(),
+            label: label.clone(),
+            day: day.clone(),
+            issued_at: now,
+            standing: issued(queue, *priority, *rank),
+            appointment: appointment.clone(),
+            moved_at: now,
+            undo: None,
+            view: 0,
+        });
     }
 
     fn apply_to_appointments(&mut self, event: &Event) {
@@ -174,7 +178,7 @@ impl Location {
 
     fn move_ticket(&mut self, id: &TicketId, event: &Event, version: u64, now: Millis) {
         let Some(mut ticket) = self.take(id) else { return };
-        let next = moves::after(&ticket.standing, event, now);
+        let next = moves::standing_after(&ticket.standing, event, now);
         let before = std::mem::replace(&mut ticket.standing, next);
         ticket.moved_at = match event {
             Event::TicketExpired { at, .. } => *at,

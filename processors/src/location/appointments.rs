@@ -27,7 +27,7 @@ use super::{
 /// The status of an appointment: what the source reports, unless the desk has issued a ticket or
 /// nobody came in time.
 pub(super) fn status_of(
-    told: AppointmentStatus,
+    reported: AppointmentStatus,
     desk: Option<&TicketSummary>,
     missed: bool,
 ) -> AppointmentStatus {
@@ -35,13 +35,13 @@ pub(super) fn status_of(
     use TicketState as T;
     match desk.map(|desk| desk.state) {
         None if missed => S::Noshow,
-        None => told,
+        None => reported,
         Some(
             T::Expected | T::Waiting | T::Called | T::OnHold | T::Absent | T::Left | T::Transferred,
         ) => S::CheckedIn,
         Some(T::InService | T::Completed) => S::Fulfilled,
         Some(T::NoShow) => S::Noshow,
-        Some(T::Cancelled) if told == S::EnteredInError => S::EnteredInError,
+        Some(T::Cancelled) if reported == S::EnteredInError => S::EnteredInError,
         Some(T::Cancelled) => S::Cancelled,
     }
 }
@@ -71,14 +71,14 @@ pub(super) fn report(
 ) -> Result<Decision, Code> {
     let held = state.appointment_by_source(&fact.source, &fact.key);
     let id = held.map_or(candidate, |held| &held.id).clone();
-    let told = |change| CommandResult {
+    let result_of = |change| CommandResult {
         appointment: Some(id.clone()),
         change: Some(change),
         ..Default::default()
     };
     if let Some(known) = held.and_then(|held| ignored(held, fact)) {
         let event = Event::FactIgnored { appointment: id.clone(), change: known };
-        return Ok(Decision { result: told(known), ..event.into() });
+        return Ok(Decision { result: result_of(known), ..event.into() });
     }
     // The candidate id belongs to another appointment. Random bits do not collide, so the sender
     // reused an id.
@@ -103,8 +103,10 @@ pub(super) fn report(
     } else {
         change_of(held, fact, taken_back && removable)
     };
-    let mut decision =
-        Decision { result: told(change), ..taken_in(&id, fact, change, leads_to).into() };
+    let mut decision = Decision {
+        result: result_of(change),
+        ..accepted_event(&id, fact, change, leads_to).into()
+    };
     if ticket.is_some_and(|desk| !desk.state.is_end())
         && removable
         && (taken_back || leads_to.is_some())
@@ -117,7 +119,7 @@ pub(super) fn report(
     Ok(decision)
 }
 
-fn taken_in(
+fn accepted_event(
     id: &AppointmentId,
     fact: &AppointmentFact,
     change: AppointmentChange,
@@ -172,8 +174,8 @@ fn change_of(held: Option<&Appointment>, fact: &AppointmentFact, ended: bool) ->
     let Some(held) = held else { return change_to(fact.status) };
     let same_times = (held.fact.start, held.fact.end) == (fact.start, fact.end);
     if held.ticket.is_some() && !ended {
-        let unheard = held.fact.status != fact.status && held.status != fact.status;
-        return match (unheard, same_times) {
+        let overruled = held.fact.status != fact.status && held.status != fact.status;
+        return match (overruled, same_times) {
             (true, _) => AppointmentChange::Overruled,
             (false, false) => AppointmentChange::Rescheduled,
             (false, true) => AppointmentChange::Modified,
@@ -255,8 +257,8 @@ impl Location {
             && !rescheduled
             && fact.status == AppointmentStatus::Booked;
         let ticket = old.as_ref().and_then(|old| old.ticket.clone());
-        let told = if successor.is_some() { AppointmentStatus::Cancelled } else { fact.status };
-        let status = status_of(told, ticket.as_ref(), missed);
+        let reported = if successor.is_some() { AppointmentStatus::Cancelled } else { fact.status };
+        let status = status_of(reported, ticket.as_ref(), missed);
         if let Some(doctor) = &fact.doctor {
             let new = || DoctorDay { name: String::new(), delay_min: 0, view: 0 };
             self.header

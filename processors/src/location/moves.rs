@@ -36,7 +36,7 @@ pub(super) fn allows(command: &Command, state: TicketState) -> bool {
 
 /// The ticket that an event moves. `None` for events of the location, a queue or a station, and for
 /// an issue.
-pub(super) fn moved(event: &Event) -> Option<&TicketId> {
+pub(super) fn moved_ticket(event: &Event) -> Option<&TicketId> {
     use Event as E;
     match event {
         E::TicketCalled { ticket, .. }
@@ -77,18 +77,18 @@ pub(super) fn tickets_of(event: &Event) -> Vec<&TicketId> {
     match event {
         Event::QueueReordered { ranks, .. } => ranks.iter().map(|(ticket, _)| ticket).collect(),
         Event::TicketIssued { ticket, .. } => vec![ticket],
-        other => moved(other).into_iter().collect(),
+        other => moved_ticket(other).into_iter().collect(),
     }
 }
 
 /// The standing of a ticket after `event`.
-pub(super) fn after(standing: &TicketStatus, event: &Event, now: Millis) -> TicketStatus {
+pub(super) fn standing_after(standing: &TicketStatus, event: &Event, now: Millis) -> TicketStatus {
     use Event as E;
     use TicketState as S;
     let mut next = standing.clone();
     match event {
         E::TicketCalled { station, .. } => {
-            back(&mut next, S::Called);
+            leave_call(&mut next, S::Called);
             next.station = Some(station.clone());
             next.called_at = Some(now);
         }
@@ -98,12 +98,12 @@ pub(super) fn after(standing: &TicketStatus, event: &Event, now: Millis) -> Tick
             next.started_at = Some(now);
         }
         E::TicketHeld { reason, .. } => {
-            back(&mut next, S::OnHold);
+            leave_call(&mut next, S::OnHold);
             next.reason.clone_from(reason);
         }
-        E::TicketResumed { .. } | E::TicketReturned { .. } => back(&mut next, S::Waiting),
+        E::TicketResumed { .. } | E::TicketReturned { .. } => leave_call(&mut next, S::Waiting),
         E::TicketMoved { queue, rank, .. } => {
-            back(&mut next, S::Waiting);
+            leave_call(&mut next, S::Waiting);
             next.queue = queue.clone();
             next.rank = *rank;
         }
@@ -132,7 +132,7 @@ pub(super) fn after(standing: &TicketStatus, event: &Event, now: Millis) -> Tick
 }
 
 /// Sets a state in which an earlier call no longer counts: the patient must not go to that room.
-fn back(standing: &mut TicketStatus, state: TicketState) {
+fn leave_call(standing: &mut TicketStatus, state: TicketState) {
     standing.state = state;
     standing.station = None;
     standing.called_at = None;

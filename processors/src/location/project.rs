@@ -441,7 +441,10 @@ impl Location {
 
 /// Whether a queue moved to another band.
 fn crosses(old: &ViewEntry, new: &ViewEntry) -> bool {
-    matches!((old, new), (ViewEntry::LoadQueue(old), ViewEntry::LoadQueue(new)) if old.band != new.band)
+    match (old, new) {
+        (ViewEntry::LoadQueue(old), ViewEntry::LoadQueue(new)) => old.band != new.band,
+        _ => false,
+    }
 }
 
 fn call_key(day: &str, label: &str) -> String {

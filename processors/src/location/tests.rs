@@ -4,15 +4,18 @@ use schemas::{
     codes::Code,
     command::{Command, Verdict},
     event::{Event, TicketStatus},
-    ids::{
-        Aggregate, AppointmentId, CommandId, DoctorId, LocationId, QueueId, SourceId, StationId,
-        TenantId, TicketId,
-    },
+    ids::{Aggregate, AppointmentId, DoctorId, LocationId, QueueId, TenantId, TicketId},
     load::LoadBands,
-    record::{Actor, CommandRecord},
+    record::CommandRecord,
     ticket::{Priority, QueueState, TicketState},
     timers::Timers,
     view::Position,
+};
+use testing::records::{
+    MINUTE, MORNING, actor, doctor,
+    riverside::{
+        self, appointment, call_next, fact, here, location as location_id, queue, station, ticket,
+    },
 };
 
 use super::{Appointment, Location, LocationHeader, RecordEffect, Ticket};
@@ -29,44 +32,37 @@ mod picks;
 mod refusals;
 mod whole;
 
-/// 2026-03-02 08:00 in Paris.
-const MORNING: Millis = 1_772_434_800_000;
-const MINUTE: Millis = 60_000;
 const EPOCH: u64 = 1_772_000_000;
-
-fn location_id() -> LocationId {
-    LocationId::new("riverside").unwrap()
-}
-
-fn aggregate() -> Aggregate {
-    Aggregate::location(&TenantId::new("demo").unwrap(), &location_id())
-}
-
-fn queue(slug: &str) -> QueueId {
-    QueueId::new(format!("riverside.{slug}")).unwrap()
-}
-
-fn station(slug: &str) -> StationId {
-    StationId::new(format!("riverside.{slug}")).unwrap()
-}
-
-fn ticket(number: u128) -> TicketId {
-    TicketId::from_random(&location_id(), number)
-}
 
 fn priority(value: u8) -> Priority {
     Priority::new(value).unwrap()
 }
 
+/// The time of an RFC 3339 text.
+fn at(time: &str) -> Millis {
+    time.parse::<jiff::Timestamp>().unwrap().as_millisecond()
+}
+
+/// The record of a command that a nurse sends.
 fn record(command: Command) -> CommandRecord {
-    CommandRecord {
-        aggregate: aggregate(),
-        id: CommandId::new("c-1").unwrap(),
-        source: "clinicwire-gateway".into(),
-        valid_until: None,
-        actor: Some(Actor { subject: "nurse-7".into(), role: "reception".into() }),
-        command,
+    let nurse = Some(actor("nurse-7", "reception"));
+    CommandRecord { actor: nurse, ..riverside::record("c-1", command) }
+}
+
+/// The commands that open a clinic in Paris with these queues, their prefixes and these stations.
+fn opening(queues: &[(&str, &str)], stations: &[(&str, &str)]) -> Vec<Command> {
+    let mut opening = vec![configure("Europe/Paris")];
+    for (slug, prefix) in queues {
+        opening.push(configure_queue(slug, prefix));
+        opening.push(here().open_queue(slug));
     }
+    opening.extend(stations.iter().map(|(slug, name)| configure_station(slug, name)));
+    opening
+}
+
+/// Two open queues and two stations.
+fn standard_opening() -> Vec<Command> {
+    opening(&[("general", "A"), ("lab", "B")], &[("room-1", "Room 1"), ("room-2", "Room 2")])
 }
 
 fn configure(time_zone: &str) -> Command {
@@ -97,55 +93,26 @@ fn configure_station(slug: &str, name: &str) -> Command {
 }
 
 fn issue(slug: &str, number: u128, urgency: u8) -> Command {
-    Command::IssueTicket { queue: queue(slug), ticket: ticket(number), priority: priority(urgency) }
-}
-
-fn call_next(slug: &str, room: &str) -> Command {
-    Command::CallNext { queue: queue(slug), station: station(room) }
+    here().issue_with_priority(slug, number, urgency)
 }
 
 fn call(number: u128, room: &str) -> Command {
-    Command::CallTicket { ticket: ticket(number), station: station(room) }
-}
-
-fn appointment(number: u128) -> AppointmentId {
-    AppointmentId::from_random(&location_id(), number)
-}
-
-fn doctor(slug: &str) -> Doctor {
-    Doctor { id: DoctorId::new(slug).unwrap(), name: format!("Dr {slug}") }
-}
-
-/// What the source tells of an appointment of twenty minutes, half an hour after the morning begins.
-fn fact(number: u128, revision: u64, status: AppointmentStatus) -> AppointmentFact {
-    AppointmentFact {
-        source: SourceId::new("his").unwrap(),
-        key: SourceKey::new(format!("visit-{number}")).unwrap(),
-        revision,
-        status,
-        start: Some(MORNING + 30 * MINUTE),
-        end: Some(MORNING + 50 * MINUTE),
-        doctor: Some(doctor("roy")),
-        queue: Some(queue("general")),
-        label: Some("R.M.".into()),
-        reason: None,
-        moved_to: None,
-    }
+    here().call_ticket(number, room)
 }
 
 fn report(number: u128, fact: AppointmentFact) -> Command {
-    Command::ReportAppointment { appointment: appointment(number), fact }
+    here().report(number, fact)
 }
 
 fn check_in(number: u128) -> Command {
-    Command::CheckIn { appointment: appointment(number), queue: None }
+    here().check_in(number)
 }
 
 fn transfer(number: u128, slug: &str) -> Command {
-    Command::TransferTicket { ticket: ticket(number), queue: queue(slug), successor: None }
+    here().transfer(number, slug)
 }
 
-/// A clinic that can be told what happens, at its own time.
+/// A clinic that receives commands at a time of its own.
 struct Clinic {
     location: Location,
     now: Millis,
@@ -159,17 +126,13 @@ impl Clinic {
     /// Two open queues, `general` (A) and `lab` (B), and the stations `room-1` and `room-2`.
     fn open() -> Self {
         let mut clinic = Self::empty();
-        clinic.apply(configure("Europe/Paris"));
-        for (slug, prefix) in [("general", "A"), ("lab", "B")] {
-            clinic.apply(configure_queue(slug, prefix));
-            clinic.apply(Command::OpenQueue { queue: queue(slug) });
+        for command in standard_opening() {
+            clinic.apply(command);
         }
-        clinic.apply(configure_station("room-1", "Room 1"));
-        clinic.apply(configure_station("room-2", "Room 2"));
         clinic
     }
 
-    /// With tickets 1 to `count` waiting in `general`.
+    /// An open clinic with tickets 1 to `count` waiting in `general`.
     fn waiting(count: u128) -> Self {
         let mut clinic = Self::open();
         for number in 1..=count {
@@ -207,7 +170,7 @@ impl Clinic {
         self.location.ticket(&ticket(number)).expect("the ticket is in memory").label.clone()
     }
 
-    /// Calls everybody who waits and says in which order they came.
+    /// Calls every waiting ticket and returns the order of the calls.
     fn drain(&mut self, slug: &str) -> Vec<TicketId> {
         let mut order = Vec::new();
         loop {

@@ -1,31 +1,23 @@
-use schemas::{
-    command::Verdict,
-    ids::{Aggregate, CommandId, TenantId},
-    view::View,
-};
+use schemas::{command::Verdict, ids::Aggregate, view::View};
+
+use testing::records::{command_record, tenant};
 
 use super::*;
 
-/// A tenant's rules, and the view of them.
-struct Desk {
+/// A rule book and its view.
+struct RuleDesk {
     rules: RuleBook,
     view: View,
 }
 
-impl Desk {
+impl RuleDesk {
     fn new() -> Self {
         Self { rules: RuleBook::new(7), view: View::empty(7) }
     }
 
     fn send(&mut self, command: Command) -> Result<(), Code> {
-        let record = CommandRecord {
-            aggregate: Aggregate::rules(&TenantId::new("demo").unwrap()),
-            id: CommandId::new("c-1").unwrap(),
-            source: "test".into(),
-            valid_until: None,
-            actor: None,
-            command,
-        };
+        let aggregate = Aggregate::rules(&tenant("demo"));
+        let record = command_record(&aggregate, "c-1", command);
         let effect = self.rules.handle(&record, 1_772_449_200_000);
         for delta in &effect.deltas {
             self.view.fold(&delta.delta);
@@ -46,8 +38,8 @@ fn office_fee() -> Rule {
 }
 
 #[test]
-fn a_rule_is_stored_switched_and_deleted_and_the_view_says_so() {
-    let mut desk = Desk::new();
+fn view_follows_stored_switched_and_deleted_rule() {
+    let mut desk = RuleDesk::new();
     let id = office_fee().id;
     desk.send(Command::PutRule { rule: office_fee() }).unwrap();
     assert_eq!(desk.shown(), [office_fee()]);
@@ -60,8 +52,8 @@ fn a_rule_is_stored_switched_and_deleted_and_the_view_says_so() {
 }
 
 #[test]
-fn a_rule_nobody_could_apply_is_refused_and_an_unknown_one_is_not_switched() {
-    let mut desk = Desk::new();
+fn invalid_and_unknown_rules_are_refused() {
+    let mut desk = RuleDesk::new();
     let mut nameless = office_fee();
     nameless.name.fr.clear();
     assert_eq!(desk.send(Command::PutRule { rule: nameless }), Err(Code::RuleInvalid));
@@ -75,8 +67,8 @@ fn a_rule_nobody_could_apply_is_refused_and_an_unknown_one_is_not_switched() {
 }
 
 #[test]
-fn one_rule_too_many_is_refused_and_a_known_one_still_changed() {
-    let mut desk = Desk::new();
+fn full_rule_book_accepts_only_known_rules() {
+    let mut desk = RuleDesk::new();
     let numbered =
         |number: usize| Rule { id: RuleId::new(format!("rule-{number}")).unwrap(), ..office_fee() };
     for number in 0..MAX_RULES {

@@ -2,12 +2,12 @@ use proptest::{collection::vec, prelude::*};
 use schemas::{
     command::Verdict,
     finding::{Finding, FindingOutcome},
-    ids::{CommandId, FileId, RunId, TenantId},
-    record::Actor,
     rule::Severity,
     run::{RunFailure, RunPhase, RunSummary},
     view::{Fold, View},
 };
+
+use testing::records::{actor, command_record, runs, tenant};
 
 use super::*;
 use crate::effect::RecordEffect;
@@ -16,10 +16,10 @@ const EPOCH: u64 = 1_772_000_000;
 const NOON: Millis = 1_772_449_200_000;
 
 fn aggregate() -> Aggregate {
-    Aggregate::run(&TenantId::new("demo").unwrap(), &RunId::from_parts(7, 9))
+    runs::aggregate(&tenant("demo"), 9)
 }
 
-/// A run, its view as a client folds it, and its clock.
+/// A run, its view as a client folds it, and a clock.
 struct Clerk {
     run: Run,
     view: View,
@@ -32,7 +32,7 @@ impl Clerk {
         Self { run: Run::new(EPOCH), view: View::empty(EPOCH), at: NOON, commands: 0 }
     }
 
-    /// A clerk whose run waits for its first attempt.
+    /// A run that waits for its first attempt.
     fn queued() -> Self {
         let mut clerk = Self::new();
         clerk.applied(request());
@@ -48,14 +48,9 @@ impl Clerk {
     fn send(&mut self, command: Command) -> RecordEffect {
         self.at += 100;
         self.commands += 1;
-        let record = CommandRecord {
-            aggregate: aggregate(),
-            id: CommandId::new(format!("c-{}", self.commands)).unwrap(),
-            source: "test".into(),
-            valid_until: None,
-            actor: Some(Actor { subject: "clerk-1".into(), role: "editor".into() }),
-            command,
-        };
+        let id = format!("c-{}", self.commands);
+        let clerk = Some(actor("clerk-1", "editor"));
+        let record = CommandRecord { actor: clerk, ..command_record(&aggregate(), &id, command) };
         let effect = self.run.handle(&record, self.at);
         for delta in &effect.deltas {
             assert_eq!(delta.view, format!("run:{}", aggregate().id()));
@@ -95,15 +90,13 @@ impl Clerk {
 }
 
 fn request() -> Command {
-    let (file, name) = (FileId::from_random(3), "mars.csv".to_owned());
-    let file = RunFile { file, name, bytes: 1_000, sha256: "00".repeat(32) };
-    Command::RequestRun { file, list_passes: false, keep_s: 86_400 }
+    runs::request(runs::file(3, 1_000))
 }
 
 fn report(permille: u32, findings: usize) -> RunReport {
     let finding = |row: usize| Finding {
         row: row as u64,
-        rule: RuleId::new("office-fee").unwrap(),
+        rule: runs::rule("office-fee"),
         severity: Severity::Error,
         outcome: FindingOutcome::OfficeFeePlace,
         params: BTreeMap::new(),
@@ -123,12 +116,12 @@ fn report(permille: u32, findings: usize) -> RunReport {
             eta_ms: None,
         },
         counts,
-        rules: [(RuleId::new("office-fee").unwrap(), RuleTally { counts, took_us: None })].into(),
+        rules: [(runs::rule("office-fee"), RuleTally { counts, took_us: None })].into(),
         findings: (1..=findings).map(finding).collect(),
     }
 }
 
-fn told(attempt: u32, permille: u32, findings: usize) -> Command {
+fn progress_report(attempt: u32, permille: u32, findings: usize) -> Command {
     Command::ReportRun { attempt, report: report(permille, findings) }
 }
 
@@ -146,7 +139,7 @@ fn complete(attempt: u32) -> Command {
 }
 
 #[test]
-fn a_run_goes_from_the_line_to_its_one_end() {
+fn run_goes_from_queue_to_one_end() {
     let mut clerk = Clerk::queued();
     assert_eq!((clerk.head().state, clerk.work()), (RunState::Queued, WorkChange::Enqueue(1)));
     clerk.applied(Command::PlaceRun { attempt: 1, ahead: 3 });
@@ -156,7 +149,7 @@ fn a_run_goes_from_the_line_to_its_one_end() {
         (clerk.head().state, clerk.head().ahead, clerk.work()),
         (RunState::Running, None, WorkChange::Unchanged)
     );
-    clerk.applied(told(1, 400, 2));
+    clerk.applied(progress_report(1, 400, 2));
     assert_eq!(
         clerk.view.entries.keys().collect::<Vec<_>>(),
         ["counts", "finding:001", "finding:002", "progress", "rule:office-fee", "run"]
@@ -169,7 +162,7 @@ fn a_run_goes_from_the_line_to_its_one_end() {
         complete(1),
         fail(1, true),
         Command::StopRun { attempt: 1 },
-        told(1, 999, 1),
+        progress_report(1, 999, 1),
         Command::CancelRun {},
     ] {
         assert_eq!(clerk.refused(late), Code::RunOver);
@@ -177,7 +170,7 @@ fn a_run_goes_from_the_line_to_its_one_end() {
 }
 
 #[test]
-fn a_run_is_asked_for_once_and_before_anything_else() {
+fn run_is_requested_once_and_first() {
     let mut clerk = Clerk::new();
     for early in [Command::CancelRun {}, Command::StartRun { attempt: 1 }, Command::RetryRun {}] {
         assert_eq!(clerk.refused(early), Code::RunUnknown);
@@ -187,16 +180,9 @@ fn a_run_is_asked_for_once_and_before_anything_else() {
 }
 
 #[test]
-fn a_file_without_bytes_or_with_a_name_nobody_can_show_is_refused() {
-    let named = |name: &str, bytes| {
-        let file = RunFile {
-            file: FileId::from_random(3),
-            name: name.into(),
-            bytes,
-            sha256: "00".repeat(32),
-        };
-        Command::RequestRun { file, list_passes: false, keep_s: 1 }
-    };
+fn empty_file_or_invalid_name_is_refused() {
+    let named =
+        |name: &str, bytes| runs::request(RunFile { name: name.into(), ..runs::file(3, bytes) });
     for bad in
         [named("", 1), named("a\nb", 1), named(&"x".repeat(MAX_TEXT + 1), 1), named("a.csv", 0)]
     {
@@ -206,7 +192,7 @@ fn a_file_without_bytes_or_with_a_name_nobody_can_show_is_refused() {
 }
 
 #[test]
-fn cancelling_ends_a_queued_run_at_once_and_a_running_one_when_its_worker_stopped() {
+fn cancel_ends_queued_run_now_running_run_later() {
     let mut clerk = Clerk::queued();
     clerk.applied(Command::CancelRun {});
     assert_eq!((clerk.head().state, clerk.work()), (RunState::Cancelled, WorkChange::Remove));
@@ -219,7 +205,7 @@ fn cancelling_ends_a_queued_run_at_once_and_a_running_one_when_its_worker_stoppe
 }
 
 #[test]
-fn what_ended_meanwhile_wins_over_cancelling() {
+fn end_before_stop_wins_over_cancel() {
     let mut clerk = Clerk::running();
     clerk.applied(Command::CancelRun {});
     clerk.applied(complete(1));
@@ -228,9 +214,9 @@ fn what_ended_meanwhile_wins_over_cancelling() {
 }
 
 #[test]
-fn a_takeover_begins_a_new_attempt_and_the_old_worker_is_not_heard_any_more() {
+fn takeover_starts_attempt_and_refuses_old_worker() {
     let mut clerk = Clerk::running();
-    clerk.applied(told(1, 700, 3));
+    clerk.applied(progress_report(1, 700, 3));
     clerk.applied(Command::StartRun { attempt: 2 });
     assert_eq!(clerk.head().attempt, 2);
     assert_eq!(
@@ -238,7 +224,9 @@ fn a_takeover_begins_a_new_attempt_and_the_old_worker_is_not_heard_any_more() {
         ["run"],
         "nothing of the old attempt is shown"
     );
-    for old in [told(1, 800, 1), complete(1), fail(1, true), Command::ReleaseRun { attempt: 1 }] {
+    for old in
+        [progress_report(1, 800, 1), complete(1), fail(1, true), Command::ReleaseRun { attempt: 1 }]
+    {
         assert_eq!(clerk.refused(old), Code::RunOtherAttempt);
     }
     assert_eq!(
@@ -246,12 +234,12 @@ fn a_takeover_begins_a_new_attempt_and_the_old_worker_is_not_heard_any_more() {
         Code::RunOtherAttempt,
         "a start is heard once"
     );
-    clerk.applied(told(2, 100, 1));
+    clerk.applied(progress_report(2, 100, 1));
     assert_eq!(clerk.progress().permille, 100, "a new attempt begins at its beginning");
 }
 
 #[test]
-fn a_fault_that_may_pass_queues_the_next_attempt() {
+fn released_run_queues_the_next_attempt() {
     let mut clerk = Clerk::running();
     clerk.applied(Command::ReleaseRun { attempt: 1 });
     assert_eq!(
@@ -262,7 +250,7 @@ fn a_fault_that_may_pass_queues_the_next_attempt() {
 }
 
 #[test]
-fn only_a_failure_that_may_pass_is_retried() {
+fn only_retryable_failure_is_retried() {
     let mut clerk = Clerk::running();
     assert_eq!(clerk.refused(Command::RetryRun {}), Code::RunNotRetryable);
     clerk.applied(fail(1, true));
@@ -280,31 +268,31 @@ fn only_a_failure_that_may_pass_is_retried() {
 }
 
 #[test]
-fn a_worker_that_never_began_may_say_that_the_run_failed() {
+fn worker_without_start_may_fail_the_run() {
     let mut clerk = Clerk::running();
     clerk.applied(fail(4, true));
     assert_eq!(clerk.head().state, RunState::Failed);
 }
 
 #[test]
-fn the_first_hundred_findings_are_shown_and_all_are_counted() {
+fn view_shows_first_hundred_findings() {
     let mut clerk = Clerk::running();
-    clerk.applied(told(1, 100, 70));
-    clerk.applied(told(1, 200, 70));
+    clerk.applied(progress_report(1, 100, 70));
+    clerk.applied(progress_report(1, 200, 70));
     let shown = clerk.view.entries.keys().filter(|key| key.starts_with("finding:")).count();
     assert_eq!(shown, SHOWN_FINDINGS);
     assert!(clerk.view.entries.contains_key("finding:100"));
 }
 
 #[test]
-fn the_clock_never_goes_back() {
+fn clock_never_goes_back() {
     let mut clerk = Clerk::queued();
     clerk.at -= 5_000;
     let effect = clerk.applied(Command::StartRun { attempt: 1 });
     assert_eq!(effect.at, NOON + 100);
 }
 
-/// One of all there are: commands have no `Debug` for a failed test to show, numbers do.
+/// Any command. Commands have no `Debug` output for a failing case, but numbers have.
 fn any_command((kind, attempt, permille, findings): (u8, u32, u32, usize)) -> Command {
     match kind {
         0 => request(),
@@ -316,13 +304,13 @@ fn any_command((kind, attempt, permille, findings): (u8, u32, u32, usize)) -> Co
         6 => fail(attempt, permille > 500),
         7 => Command::StopRun { attempt },
         8 | 9 => Command::StartRun { attempt },
-        _ => told(attempt, permille, findings),
+        _ => progress_report(attempt, permille, findings),
     }
 }
 
 proptest! {
     #[test]
-    fn whatever_comes_the_percent_and_the_attempt_never_fall_and_the_journal_gives_the_same_run(
+    fn progress_never_falls_and_journal_rebuilds_run(
         commands in vec((0_u8..14, 1_u32..4, 0_u32..=1_000, 0_usize..40), 1..60)
     ) {
         let mut clerk = Clerk::new();
@@ -333,13 +321,17 @@ proptest! {
             if effect.events.is_empty() {
                 continue;
             }
-            prop_assert_eq!(rebuilt.replay(&aggregate(), effect.position.version, effect.at, &effect.events).delta.to, effect.position.version);
-            let permille = if clerk.view.entries.contains_key("progress") { clerk.progress().permille } else { 0 };
+            let version = effect.position.version;
+            let change = rebuilt.replay(&aggregate(), version, effect.at, &effect.events);
+            prop_assert_eq!(change.delta.to, version);
+            let has_progress = clerk.view.entries.contains_key("progress");
+            let permille = if has_progress { clerk.progress().permille } else { 0 };
             let now = (clerk.head().attempt, permille);
             prop_assert!(now.0 > seen.0 || now >= seen, "{now:?} after {seen:?}");
             seen = now;
         }
-        rebuilt.header.now = clerk.at.max(rebuilt.header.now); // refusals move the clock, and are not replayed
+        // Refusals move the clock, and are not replayed.
+        rebuilt.header.now = clerk.at.max(rebuilt.header.now);
         prop_assert_eq!(
             serde_json::to_string(rebuilt.header()).unwrap(),
             serde_json::to_string(clerk.run.header()).unwrap()

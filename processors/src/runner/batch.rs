@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_of_one_view_merge_and_no_others() {
+    fn changes_merge_only_within_one_view() {
         let aggregate = Aggregate::parse("demo/riverside").unwrap();
         let other = Aggregate::parse("other/riverside").unwrap();
         let mut steps = ViewSteps::default();

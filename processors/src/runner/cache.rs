@@ -68,10 +68,11 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use schemas::{
-        appointment::{AppointmentFact, AppointmentStatus, SourceKey},
-        ids::{AppointmentId, LocationId, SourceId},
+        appointment::AppointmentStatus,
+        ids::{AppointmentId, LocationId},
         view::Position,
     };
+    use testing::records::{self, bare_fact};
 
     use super::*;
     use crate::{
@@ -80,36 +81,21 @@ mod tests {
     };
 
     fn aggregate(name: &str) -> Aggregate {
-        Aggregate::parse(&format!("demo/{name}")).unwrap()
+        records::aggregate("demo", name)
     }
 
     /// A location with this many appointments.
     fn location(appointments: u64) -> AggregateState {
-        let appointment = |number: u64| {
-            let fact = AppointmentFact {
-                source: SourceId::new("his").unwrap(),
-                key: SourceKey::new(number.to_string()).unwrap(),
-                revision: 1,
-                status: AppointmentStatus::Waitlist,
-                start: None,
-                end: None,
-                doctor: None,
-                queue: None,
-                label: None,
-                reason: None,
-                moved_to: None,
-            };
-            Appointment {
-                id: AppointmentId::from_random(&LocationId::new("a").unwrap(), number.into()),
-                fact,
-                day: None,
-                status: AppointmentStatus::Waitlist,
-                late: false,
-                missed: false,
-                ticket: None,
-                successor: None,
-                view: 1,
-            }
+        let appointment = |number: u64| Appointment {
+            id: AppointmentId::from_random(&LocationId::new("a").unwrap(), number.into()),
+            fact: bare_fact(&number.to_string(), 1, AppointmentStatus::Waitlist),
+            day: None,
+            status: AppointmentStatus::Waitlist,
+            late: false,
+            missed: false,
+            ticket: None,
+            successor: None,
+            view: 1,
         };
         AggregateState::restore(StoredAggregate {
             position: Position { epoch: 1, version: 1 },
@@ -120,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_location_not_used_for_longest_goes_first() {
+    fn least_recently_used_location_is_dropped_first() {
         let mut cache = Cache::new(10);
         for name in ["a", "b"] {
             cache.put(0, aggregate(name), location(4));
@@ -134,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_takes_its_locations_along() {
+    fn dropped_partition_drops_its_locations() {
         let mut cache = Cache::new(10);
         cache.put(0, aggregate("a"), location(0));
         cache.put(1, aggregate("b"), location(0));
@@ -144,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_location_larger_than_the_bound_is_not_kept() {
+    fn location_above_the_limit_is_not_cached() {
         let mut cache = Cache::new(10);
         cache.put(0, aggregate("a"), location(50));
         assert!(cache.take(&aggregate("a")).is_none());

@@ -144,7 +144,8 @@ impl Runner {
                         partition.dirty = !clean;
                     }
                     if !clean {
-                        self.repair_at = Instant::now(); // events of the log come first, then the next pass
+                        // Events of the log come first, then the next pass.
+                        self.repair_at = Instant::now();
                     }
                 }
                 Err(RepairError::Ledger(error)) => {

@@ -41,7 +41,7 @@ pub(super) struct PartitionTimers {
     by_time: BTreeSet<(Millis, Aggregate)>,
     due: HashMap<Aggregate, Millis>,
     /// When the last tick of each aggregate was written, if that is less than [`TICK_AGAIN`] ago.
-    told: HashMap<Aggregate, Instant>,
+    ticked: HashMap<Aggregate, Instant>,
     /// The number of ticks written so far. With the partition and the owner epoch, it makes the id
     /// of each tick.
     written: u64,
@@ -52,7 +52,7 @@ impl PartitionTimers {
     /// for it carry the time themselves, so every aggregate counts as just ticked and ticks come
     /// after the records.
     pub(super) fn load(&mut self, due: Vec<(Aggregate, Millis)>, now: Instant) {
-        self.told = due.iter().map(|(aggregate, _)| (aggregate.clone(), now)).collect();
+        self.ticked = due.iter().map(|(aggregate, _)| (aggregate.clone(), now)).collect();
         self.by_time = due.iter().map(|(aggregate, at)| (*at, aggregate.clone())).collect();
         self.due = due.into_iter().collect();
     }
@@ -78,7 +78,7 @@ impl PartitionTimers {
         for (at, aggregate) in &self.by_time {
             let wait = u64::try_from(at.saturating_sub(wall))
                 .map_or(Duration::ZERO, Duration::from_millis);
-            let again = self.told.get(aggregate).map_or(now, |told| *told + TICK_AGAIN);
+            let again = self.ticked.get(aggregate).map_or(now, |ticked| *ticked + TICK_AGAIN);
             let then = (now + wait.min(LOOK_EVERY)).max(again);
             first = Some(first.map_or(then, |first| first.min(then)));
             // Aggregates after one that is not due yet are not due earlier.
@@ -91,12 +91,12 @@ impl PartitionTimers {
 
     /// The aggregates that need a tick now, at most `limit`. They count as ticked.
     fn take_due(&mut self, wall: Millis, now: Instant, limit: usize) -> Vec<Aggregate> {
-        self.told.retain(|_, at| now < *at + TICK_AGAIN);
+        self.ticked.retain(|_, at| now < *at + TICK_AGAIN);
         let overdue =
             self.by_time.iter().take_while(|(at, _)| *at <= wall).map(|(_, aggregate)| aggregate);
-        let untold = overdue.filter(|aggregate| !self.told.contains_key(*aggregate));
-        let taken: Vec<Aggregate> = untold.take(limit).cloned().collect();
-        self.told.extend(taken.iter().map(|aggregate| (aggregate.clone(), now)));
+        let idle = overdue.filter(|aggregate| !self.ticked.contains_key(*aggregate));
+        let taken: Vec<Aggregate> = idle.take(limit).cloned().collect();
+        self.ticked.extend(taken.iter().map(|aggregate| (aggregate.clone(), now)));
         taken
     }
 }
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     fn aggregate(name: &str) -> Aggregate {
-        Aggregate::parse(&format!("demo/{name}")).unwrap()
+        testing::records::aggregate("demo", name)
     }
 
     /// Timers that were set long enough ago for ticks.
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn records_that_waited_come_before_ticks() {
+    fn waiting_records_come_before_ticks() {
         let (mut timers, now) = timers(&[("a", 100)]);
         let loaded = now - TICK_AGAIN;
         assert_eq!(timers.next(200, loaded), Some(now));
@@ -176,12 +176,12 @@ mod tests {
     }
 
     #[test]
-    fn those_whose_timers_are_due_are_told_the_longest_overdue_first() {
+    fn longest_overdue_timers_tick_first() {
         let (mut timers, now) = timers(&[("late", 300), ("a", 100), ("b", 200)]);
         assert!(timers.take_due(99, now, 10).is_empty());
         assert_eq!(timers.take_due(250, now, 1), [aggregate("a")]);
         assert_eq!(timers.take_due(250, now, 10), [aggregate("b")]);
-        assert!(timers.take_due(250, now, 10).is_empty(), "nobody is told twice in a row");
+        assert!(timers.take_due(250, now, 10).is_empty(), "nobody is ticked twice in a row");
         assert_eq!(
             timers.take_due(300, now + TICK_AGAIN, 10).len(),
             3,
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_look_is_when_the_first_is_due_or_may_be_told_again() {
+    fn next_tick_waits_for_due_time_and_pause() {
         let (mut timers, now) = timers(&[("a", 1_000), ("b", 1_500)]);
         assert_eq!(timers.next(400, now), Some(now + Duration::from_millis(600)));
         assert_eq!(timers.next(1_000, now), Some(now));
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(
             timers.next(-100_000, now),
             Some(now + TICK_AGAIN),
-            "both were told a moment ago"
+            "both were ticked a moment ago"
         );
         let (far, now) = self::timers(&[("a", Millis::MAX)]);
         assert_eq!(far.next(0, now), Some(now + LOOK_EVERY));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_of_a_tick_is_an_id_of_a_command() {
+    fn tick_id_is_a_command_id() {
         let id = format!("tick.{}.{}.{}", u32::MAX, i64::MAX, u64::MAX);
         assert!(tick(aggregate("a"), &id).id.as_str().starts_with("tick."));
     }

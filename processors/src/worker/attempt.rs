@@ -158,7 +158,11 @@ impl Attempt {
     }
 
     fn lost(&self) -> AttemptResult {
-        tracing::warn!(run = %self.job.run, attempt = self.job.attempt, "another worker took the run");
+        tracing::warn!(
+            run = %self.job.run,
+            attempt = self.job.attempt,
+            "another worker took the run"
+        );
         AttemptResult::Lost
     }
 
@@ -170,7 +174,9 @@ impl Attempt {
             self.shared.backends.work.end(&self.job, received).await.map_err(Interrupt::from)
         };
         tokio::select! {
-            done = futures_util::future::try_join(checked, stored) => done.map(|(command, ())| command),
+            done = futures_util::future::try_join(checked, stored) => {
+                done.map(|(command, ())| command)
+            }
             why = self.watch() => Err(why),
         }
     }
@@ -241,7 +247,11 @@ impl Attempt {
                     return Interrupt::Lost;
                 }
                 Ok(Err(error)) => {
-                    tracing::warn!(error = &error as &dyn Error, run = %self.job.run, "extending a lease failed");
+                    tracing::warn!(
+                        error = &error as &dyn Error,
+                        run = %self.job.run,
+                        "extending a lease failed"
+                    );
                 }
                 Err(_) => {}
             }
@@ -268,7 +278,11 @@ impl Attempt {
             }
             Err(WorkError::Lost) => self.lost(),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn Error, run = %self.job.run, "storing the end of an attempt failed");
+                tracing::warn!(
+                    error = &error as &dyn Error,
+                    run = %self.job.run,
+                    "storing the end of an attempt failed"
+                );
                 AttemptResult::Lost
             }
         }
@@ -277,7 +291,13 @@ impl Attempt {
     /// Handles a fault, which may pass: the run is tried again, unless it has used all its tries.
     async fn met(&self, fault: AttemptFault) -> AttemptResult {
         let Job { run, attempt, tries, .. } = &self.job;
-        tracing::warn!(error = &fault as &dyn Error, %run, attempt, tries, "an attempt at a run failed with a fault");
+        tracing::warn!(
+            error = &fault as &dyn Error,
+            %run,
+            attempt,
+            tries,
+            "an attempt at a run failed with a fault"
+        );
         let work = &self.shared.backends.work;
         if matches!(work.extend_lease(&self.job, self.shared.settings.lease).await, Ok(true)) {
             return self
@@ -301,7 +321,11 @@ impl Attempt {
             Err(WorkError::Lost) => return self.lost(),
             Err(error) => {
                 // The lease then expires, and the worker that takes the run appends the record.
-                tracing::warn!(error = &error as &dyn Error, run = %self.job.run, "giving back a run failed");
+                tracing::warn!(
+                    error = &error as &dyn Error,
+                    run = %self.job.run,
+                    "giving back a run failed"
+                );
                 return AttemptResult::Lost;
             }
         }
@@ -331,11 +355,18 @@ async fn after_end(
         let removed =
             files::remove(&*backends.files, &*backends.work, &job.tenant, &job.request.file.file);
         if timeout(REMOVING, removed).await.is_err() {
-            tracing::warn!(run = %job.run, "removing a file timed out; the next cleanup removes it");
+            tracing::warn!(
+                run = %job.run,
+                "removing a file timed out; the next cleanup removes it"
+            );
         }
     }
     if timeout(SAYING, append_until_acknowledged(&*backends.log, records)).await.is_err() {
-        tracing::warn!(run = %job.run, attempt = job.attempt, "reporting the end of an attempt timed out");
+        tracing::warn!(
+            run = %job.run,
+            attempt = job.attempt,
+            "reporting the end of an attempt timed out"
+        );
     }
 }
 

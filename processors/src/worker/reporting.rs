@@ -48,10 +48,10 @@ pub struct Reporting {
     changed: BTreeSet<RuleId>,
     /// The first findings, and how many of them were already reported.
     first: Vec<Finding>,
-    told: usize,
+    reported: usize,
     /// When the last report was taken.
     last: Option<Duration>,
-    news: Pending,
+    pending: Pending,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,9 +84,9 @@ impl Reporting {
             tallies: BTreeMap::new(),
             changed: BTreeSet::new(),
             first: Vec::new(),
-            told: 0,
+            reported: 0,
             last: None,
-            news: Pending::AtOnce,
+            pending: Pending::AtOnce,
         }
     }
 
@@ -112,7 +112,7 @@ impl Reporting {
         if room > 0 && !found.is_empty() {
             let first = self.first.is_empty();
             self.first.extend(found.iter().take(room).cloned());
-            self.tell(if first { Pending::AtOnce } else { Pending::InTurn });
+            self.mark_pending(if first { Pending::AtOnce } else { Pending::InTurn });
         }
     }
 
@@ -138,7 +138,7 @@ impl Reporting {
                     self.counts.add(severity, more);
                 }
             }
-            self.tell(Pending::InTurn);
+            self.mark_pending(Pending::InTurn);
         }
     }
 
@@ -150,7 +150,7 @@ impl Reporting {
 
     /// When the next report is due. `None` while there is nothing to report.
     pub fn due(&self) -> Option<Duration> {
-        match self.news {
+        match self.pending {
             Pending::Nothing => None,
             Pending::InTurn => Some(self.last.map_or(Duration::ZERO, |last| last + GAP)),
             Pending::AtOnce => Some(Duration::ZERO),
@@ -160,13 +160,13 @@ impl Reporting {
     /// Takes the report of everything that changed since the last one.
     pub fn report(&mut self, now: Duration) -> RunReport {
         self.last = Some(now);
-        self.news = Pending::Nothing;
+        self.pending = Pending::Nothing;
         self.progress.rows_per_s = whole(self.rows.per_second());
         self.progress.eta_ms = self.estimate(now);
         let changed = std::mem::take(&mut self.changed);
         let rules = changed.into_iter().map(|rule| (rule.clone(), self.tallies[&rule])).collect();
-        let findings = self.first[self.told..].to_vec();
-        self.told = self.first.len();
+        let findings = self.first[self.reported..].to_vec();
+        self.reported = self.first.len();
         RunReport { progress: self.progress.clone(), counts: self.counts, rules, findings }
     }
 
@@ -184,7 +184,7 @@ impl Reporting {
     fn enter(&mut self, phase: RunPhase) {
         if phase > self.progress.phase {
             self.progress.phase = phase;
-            self.tell(Pending::AtOnce);
+            self.mark_pending(Pending::AtOnce);
         }
     }
 
@@ -193,7 +193,7 @@ impl Reporting {
         if rows > self.progress.rows_done || self.permille > f64::from(self.progress.permille) {
             self.progress.rows_done = self.progress.rows_done.max(rows);
             self.progress.permille = self.progress.permille.max(whole(self.permille));
-            self.tell(Pending::InTurn);
+            self.mark_pending(Pending::InTurn);
         }
         self.rows.reach(now, rows as f64);
         self.permilles.reach(now, self.permille);
@@ -205,8 +205,8 @@ impl Reporting {
             .then(|| ((1000.0 - self.permille) / rate * 1000.0) as u64)
     }
 
-    fn tell(&mut self, news: Pending) {
-        self.news = self.news.max(news);
+    fn mark_pending(&mut self, pending: Pending) {
+        self.pending = self.pending.max(pending);
     }
 }
 

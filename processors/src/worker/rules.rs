@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_cannot_be_applied_is_told_as_failed_and_stops_no_other() {
+    fn unusable_rule_fails_alone() {
         let rules = [
             pattern("good", "[0-9]+", true),
             pattern("bad", "(", true),

@@ -55,7 +55,7 @@ mod tests {
     use super::run_on_idle_thread;
 
     #[tokio::test]
-    async fn a_check_gets_what_nobody_else_wants() {
+    async fn check_runs_with_idle_priority() {
         let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
         let policy = || thread_schedule_policy_param(thread_native_id()).map(|(policy, _)| policy);
         assert_eq!(run_on_idle_thread(policy).await.expect("it does not panic"), Ok(idle));
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_check_that_panics_is_an_error_and_no_more() {
+    async fn panicking_check_is_an_error() {
         assert!(run_on_idle_thread(|| panic!("on purpose")).await.is_err());
     }
 }

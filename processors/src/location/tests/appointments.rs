@@ -1,4 +1,4 @@
-//! What becomes of what sources tell, and of what the desk does with it.
+//! Facts that sources report, and what the desk does with appointments.
 
 use proptest::prelude::*;
 
@@ -25,7 +25,7 @@ impl Clinic {
 }
 
 #[test]
-fn a_fact_says_what_it_changed() {
+fn fact_reports_its_change() {
     let mut clinic = Clinic::open();
     let later = |revision, status| AppointmentFact {
         start: Some(MORNING + 60 * MINUTE),
@@ -62,7 +62,7 @@ fn a_fact_says_what_it_changed() {
 }
 
 #[test]
-fn between_facts_of_one_revision_the_logs_order_decides() {
+fn later_fact_of_equal_revision_wins() {
     let mut clinic = Clinic::open();
     clinic.tell(1, fact(1, 5, S::Booked));
     assert_eq!(clinic.tell(1, fact(1, 5, S::Cancelled)), Some(AppointmentChange::Cancelled));
@@ -70,7 +70,7 @@ fn between_facts_of_one_revision_the_logs_order_decides() {
 }
 
 #[test]
-fn bad_facts_are_refused_with_a_code_of_their_own() {
+fn invalid_facts_are_refused_with_their_codes() {
     let mut clinic = Clinic::open();
     let good = || fact(1, 1, S::Booked);
     for (bad, code) in [
@@ -100,7 +100,7 @@ fn bad_facts_are_refused_with_a_code_of_their_own() {
 }
 
 #[test]
-fn an_appointment_is_checked_in_once_by_a_ticket_with_its_own_digits() {
+fn check_in_issues_one_ticket_with_same_digits() {
     let mut clinic = Clinic::open();
     assert_eq!(clinic.refusal(check_in(1)), Some(Code::AppointmentUnknown));
     clinic.tell(1, fact(1, 1, S::Booked));
@@ -128,7 +128,7 @@ fn an_appointment_is_checked_in_once_by_a_ticket_with_its_own_digits() {
 }
 
 #[test]
-fn a_checked_in_appointment_says_what_its_ticket_says() {
+fn checked_in_appointment_follows_its_ticket() {
     use Command as C;
     let mut clinic = Clinic::open();
     clinic.tell(1, fact(1, 1, S::Booked));
@@ -153,7 +153,7 @@ fn a_checked_in_appointment_says_what_its_ticket_says() {
 }
 
 #[test]
-fn once_checked_in_the_desk_knows_presence_and_the_source_whether_it_takes_place() {
+fn desk_decides_presence_after_check_in() {
     let mut clinic = Clinic::open();
     clinic.tell(1, fact(1, 1, S::Booked));
     clinic.apply(check_in(1));
@@ -187,7 +187,7 @@ fn once_checked_in_the_desk_knows_presence_and_the_source_whether_it_takes_place
 }
 
 #[test]
-fn a_move_ends_the_appointment_here_and_books_it_there() {
+fn moved_appointment_ends_here_and_is_booked_there() {
     let hillside = LocationId::new("hillside").unwrap();
     let there = |revision| AppointmentFact {
         moved_to: Some(hillside.clone()),
@@ -210,19 +210,20 @@ fn a_move_ends_the_appointment_here_and_books_it_there() {
     };
     assert!(id == successor && told == AppointmentFact { moved_to: None, ..there(2) });
 
-    // Never heard of here: the move is known from now on, and the other location still hears.
+    // An appointment that is unknown here: the location remembers the move, and the other location
+    // gets the command.
     let effect = clinic.apply(report(
         7,
         AppointmentFact { moved_to: Some(hillside), queue: None, ..fact(7, 1, S::Booked) },
     ));
     assert!(effect.follow_up.is_some() && clinic.status(7) == S::Cancelled);
-    // And back again.
+    // The source moves the appointment back.
     assert_eq!(clinic.tell(7, fact(7, 2, S::Booked)), Some(AppointmentChange::Booked));
     assert_eq!(clinic.status(7), S::Booked);
 }
 
 #[test]
-fn the_doctors_delay_is_seen_by_who_is_still_to_come() {
+fn doctor_delay_appears_in_later_appointments() {
     let mut clinic = Clinic::open();
     clinic.tell(1, fact(1, 1, S::Booked));
     clinic.tell(2, fact(2, 1, S::Booked));
@@ -242,7 +243,7 @@ fn the_doctors_delay_is_seen_by_who_is_still_to_come() {
 }
 
 #[test]
-fn a_closed_station_takes_no_call() {
+fn closed_station_refuses_calls() {
     let mut clinic = Clinic::waiting(2);
     let close = || Command::CloseStation { station: station("room-1") };
     clinic.apply(close());
@@ -254,7 +255,7 @@ fn a_closed_station_takes_no_call() {
 }
 
 #[test]
-fn only_a_call_or_another_band_is_urgent_on_a_dashboard() {
+fn only_calls_and_band_changes_are_urgent() {
     let urgent = |effect: &RecordEffect| {
         effect.deltas.iter().any(|delta| delta.view == "load:riverside" && delta.urgent)
     };
@@ -267,16 +268,20 @@ fn only_a_call_or_another_band_is_urgent_on_a_dashboard() {
 }
 
 proptest! {
-    /// Facts that may follow each other in any order, told in any order and more than once: the newest alone counts.
+    /// Facts that may follow each other, reported in any order and repeatedly: only the newest
+    /// counts.
     #[test]
     fn facts_in_any_order_end_the_same(
         order in Just((1..=6_u64).collect::<Vec<_>>()).prop_shuffle(),
         again in prop::collection::vec(1..=6_u64, 0..6),
     ) {
         let told = |revision: u64| {
-            let status = [S::Booked, S::Pending, S::Booked, S::Cancelled, S::Booked, S::Noshow][revision as usize - 1];
+            let statuses =
+                [S::Booked, S::Pending, S::Booked, S::Cancelled, S::Booked, S::Noshow];
+            let status = statuses[revision as usize - 1];
             let start = MORNING + revision as Millis * 60 * MINUTE;
-            AppointmentFact { start: Some(start), end: Some(start + MINUTE), ..fact(1, revision, status) }
+            let end = Some(start + MINUTE);
+            AppointmentFact { start: Some(start), end, ..fact(1, revision, status) }
         };
         let mut clinic = Clinic::open();
         for revision in order.into_iter().chain(again) {

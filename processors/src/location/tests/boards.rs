@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::*;
 use crate::location::{KEEP_ENDED_S, RecentCall};
 
-/// A clinic whose views are followed as a gateway follows them.
+/// A clinic whose views are folded as a gateway folds them.
 struct Followed {
     clinic: Clinic,
     views: BTreeMap<String, View>,
@@ -19,17 +19,13 @@ struct Followed {
 impl Followed {
     fn open() -> Self {
         let mut followed = Self { clinic: Clinic::empty(), views: BTreeMap::new() };
-        followed.apply(configure("Europe/Paris"));
-        for (slug, prefix) in [("general", "A"), ("lab", "B")] {
-            followed.apply(configure_queue(slug, prefix));
-            followed.apply(Command::OpenQueue { queue: queue(slug) });
+        for command in standard_opening() {
+            followed.apply(command);
         }
-        followed.apply(configure_station("room-1", "Room 1"));
-        followed.apply(configure_station("room-2", "Room 2"));
         followed
     }
 
-    /// The names of the views that moved, sorted.
+    /// The names of the views that changed, sorted.
     fn apply(&mut self, command: Command) -> Vec<String> {
         let effect = self.clinic.apply(command);
         for delta in &effect.deltas {
@@ -77,7 +73,7 @@ impl Followed {
 }
 
 #[test]
-fn the_board_shows_who_is_called_and_who_was() {
+fn board_shows_current_and_recent_calls() {
     let mut followed = Followed::open();
     for number in 1..=2 {
         followed.apply(issue("general", number, 0));
@@ -103,7 +99,7 @@ fn the_board_shows_who_is_called_and_who_was() {
 }
 
 #[test]
-fn the_board_keeps_the_latest_calls_and_forgets_the_oldest() {
+fn board_drops_the_oldest_recent_call() {
     let mut followed = Followed::open();
     for number in 1..=10 {
         followed.apply(issue("general", number, 0));
@@ -113,13 +109,13 @@ fn the_board_keeps_the_latest_calls_and_forgets_the_oldest() {
     let labels: Vec<_> = (3..=10).map(|number| format!("A-{number:03}@Room 1*0")).collect();
     assert_eq!(labels.len(), RecentCall::MAX);
     assert_eq!(followed.calls(), labels);
-    // Its end says nothing new about a call the board has forgotten.
+    // The end of this ticket changes nothing on a board that has dropped its call.
     followed.apply(Command::CompleteTicket { ticket: ticket(1) });
     assert_eq!(followed.calls(), labels);
 }
 
 #[test]
-fn the_board_names_no_ticket() {
+fn board_shows_no_ticket_id() {
     let mut followed = Followed::open();
     followed.apply(issue("general", 0xabc, 0));
     followed.apply(call_next("general", "room-1"));
@@ -128,7 +124,7 @@ fn the_board_names_no_ticket() {
 }
 
 #[test]
-fn a_queue_counts_the_stations_that_served_it_last() {
+fn queue_counts_stations_that_last_called_from_it() {
     let mut followed = Followed::open();
     for number in 1..=3 {
         followed.apply(issue("general", number, 0));
@@ -141,7 +137,7 @@ fn a_queue_counts_the_stations_that_served_it_last() {
     assert_eq!((followed.head("general").servers, followed.head("lab").servers), (2, 0));
     followed.apply(call(4, "room-2"));
     assert_eq!((followed.head("general").servers, followed.head("lab").servers), (1, 1));
-    // Room 1 goes on to the laboratory's line while its first patient is still being served.
+    // Room 1 calls for the laboratory while its first patient is still in service.
     followed.apply(issue("lab", 5, 0));
     followed.apply(call(5, "room-1"));
     assert_eq!((followed.head("general").servers, followed.head("lab").servers), (1, 2));
@@ -150,7 +146,7 @@ fn a_queue_counts_the_stations_that_served_it_last() {
 }
 
 #[test]
-fn only_views_whose_content_changed_move() {
+fn only_changed_views_get_a_delta() {
     let mut followed = Followed::open();
     let one = || "ticket:riverside.00000000000000000000000000000001".to_owned();
     let board = || "board:riverside".to_owned();
@@ -177,7 +173,7 @@ fn only_views_whose_content_changed_move() {
 }
 
 #[test]
-fn a_ticket_that_ended_leaves_its_last_state_for_a_day_and_a_revert_takes_it_back() {
+fn ended_ticket_keeps_last_state_until_reverted() {
     let mut followed = Followed::open();
     followed.apply(issue("general", 1, 0));
     let name = format!("ticket:{}", ticket(1));

@@ -1,12 +1,8 @@
-//! What happens when nobody does anything.
+//! Timers: what happens when no command arrives.
 
 use schemas::event::Expiry;
 
 use super::{AppointmentStatus as S, *};
-
-fn at(time: &str) -> Millis {
-    time.parse::<jiff::Timestamp>().unwrap().as_millisecond()
-}
 
 impl Clinic {
     fn tick(&mut self, now: Millis) -> RecordEffect {
@@ -14,7 +10,7 @@ impl Clinic {
         self.send(Command::Tick {})
     }
 
-    /// Everything there is, as a ledger would keep it.
+    /// The whole state, as a ledger stores it.
     fn kept(&self) -> String {
         let mut tickets: Vec<&Ticket> = self.location.tickets.values().collect();
         tickets.sort_by(|a, b| a.id.cmp(&b.id));
@@ -25,7 +21,7 @@ impl Clinic {
 }
 
 #[test]
-fn an_absence_that_lasts_too_long_is_a_no_show() {
+fn long_absence_becomes_no_show() {
     let mut clinic = Clinic::waiting(1);
     clinic.apply(call(1, "room-1"));
     clinic.apply(Command::MarkAbsent { ticket: ticket(1) });
@@ -42,13 +38,13 @@ fn an_absence_that_lasts_too_long_is_a_no_show() {
     assert!(effect.events == [expired]);
     assert_eq!(clinic.standing(1).ended_at, Some(due), "dated by the timer, not by the tick");
     assert_eq!(clinic.standing(1).reason.as_deref(), Some("absent_too_long"));
-    // A mistake of the clock's, as people see it: it can be taken back.
+    // Staff can undo the event of a timer.
     clinic.apply(Command::RevertTicket { ticket: ticket(1) });
     assert_eq!(clinic.state(1), TicketState::Absent);
 }
 
 #[test]
-fn a_ticket_nobody_moved_for_hours_is_left() {
+fn forgotten_ticket_ends_as_left() {
     let mut clinic = Clinic::waiting(2);
     clinic.now += 60 * MINUTE;
     clinic.apply(Command::HoldTicket { ticket: ticket(2), reason: None });
@@ -59,7 +55,7 @@ fn a_ticket_nobody_moved_for_hours_is_left() {
 }
 
 #[test]
-fn an_appointment_nobody_comes_to_is_late_and_then_missed() {
+fn appointment_becomes_late_then_missed() {
     let mut clinic = Clinic::open();
     clinic.apply(report(1, fact(1, 1, S::Booked)));
     let start = MORNING + 30 * MINUTE;
@@ -73,7 +69,7 @@ fn an_appointment_nobody_comes_to_is_late_and_then_missed() {
     clinic.tick(start + 120 * MINUTE);
     let (status, late, counts) = held(&clinic);
     assert_eq!((status, late, counts.due, counts.no_show), (S::Noshow, false, 0, 1));
-    // A late duplicate raises nobody; a newer time does.
+    // A late duplicate does not book the appointment again; a newer start does.
     clinic.apply(report(1, fact(1, 1, S::Booked)));
     clinic.apply(report(1, fact(1, 2, S::Booked)));
     assert_eq!(held(&clinic).0, S::Noshow, "the source has not heard that nobody came");
@@ -86,7 +82,7 @@ fn an_appointment_nobody_comes_to_is_late_and_then_missed() {
 }
 
 #[test]
-fn the_day_ends_with_all_its_tickets_and_the_next_begins() {
+fn end_of_day_ends_tickets_and_starts_next() {
     let mut clinic = Clinic::waiting(3);
     clinic.apply(call(1, "room-1"));
     clinic.apply(Command::StartService { ticket: ticket(1) });
@@ -120,7 +116,7 @@ fn the_day_ends_with_all_its_tickets_and_the_next_begins() {
 }
 
 #[test]
-fn a_service_day_may_begin_after_midnight_and_leave_who_waits_alone() {
+fn service_day_can_start_late_and_keep_tickets() {
     let timers = Timers { day_start_min: 4 * 60, day_ends_tickets: false, ..Timers::default() };
     let mut clinic = Clinic::open();
     clinic.apply(configure_with("Europe/Paris", timers));
@@ -134,9 +130,10 @@ fn a_service_day_may_begin_after_midnight_and_leave_who_waits_alone() {
     );
 }
 
-/// Days of 23 and of 25 hours, begun at midnight, at a time that is left out, and at one that comes twice.
+/// Days of 23 and of 25 hours, which start at midnight, at a time that the clock skips, and at a
+/// time that the clock shows twice.
 #[test]
-fn a_day_has_as_many_hours_as_its_clocks_make_of_it() {
+fn service_day_follows_clock_changes() {
     for (zone, start_min, begins, ends) in [
         ("Europe/Paris", 0, "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"),
         ("Europe/Paris", 150, "2026-03-29T01:30:00Z", "2026-03-30T00:30:00Z"),
@@ -144,7 +141,7 @@ fn a_day_has_as_many_hours_as_its_clocks_make_of_it() {
         ("Europe/Paris", 150, "2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"),
         ("America/Toronto", 0, "2026-03-08T05:00:00Z", "2026-03-09T04:00:00Z"),
         ("America/Toronto", 0, "2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z"),
-        // Midnight itself is left out.
+        // The clock skips midnight.
         ("America/Havana", 0, "2026-03-08T05:00:00Z", "2026-03-09T04:00:00Z"),
     ] {
         let timers = Timers { day_start_min: start_min, ..Timers::default() };
@@ -163,7 +160,7 @@ fn a_day_has_as_many_hours_as_its_clocks_make_of_it() {
 }
 
 #[test]
-fn doubled_and_late_ticks_change_nothing() {
+fn repeated_and_late_ticks_give_same_state() {
     let prepare = || {
         let mut clinic = Clinic::waiting(3);
         clinic.apply(call(1, "room-1"));
@@ -179,7 +176,7 @@ fn doubled_and_late_ticks_change_nothing() {
     }
     on_time.tick(end);
     late.tick(end);
-    // Versions count records, and fewer records were needed; everything else is the same.
+    // Versions count records, and one clinic got fewer of them; everything else is equal.
     for clinic in [&mut on_time, &mut late] {
         let header = &mut clinic.location.header;
         (header.board_view, header.load_view) = (0, 0);
@@ -194,7 +191,7 @@ fn doubled_and_late_ticks_change_nothing() {
 }
 
 #[test]
-fn a_refused_record_keeps_what_the_clock_did_before_it() {
+fn refused_record_keeps_timer_events() {
     let mut clinic = Clinic::waiting(1);
     clinic.now = MORNING + 8 * 60 * MINUTE;
     let before = clinic.location.position();

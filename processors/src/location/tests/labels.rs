@@ -1,5 +1,3 @@
-use jiff::Timestamp;
-
 use super::*;
 
 /// A clinic in `zone` with the queue `general` (A) open.
@@ -7,10 +5,6 @@ fn clinic_in(zone: &str) -> Clinic {
     let mut clinic = Clinic::open();
     clinic.apply(configure(zone));
     clinic
-}
-
-fn at(time: &str) -> Millis {
-    time.parse::<Timestamp>().unwrap().as_millisecond()
 }
 
 /// Label and service day of a ticket issued at `time`.
@@ -22,9 +16,9 @@ fn issued(clinic: &mut Clinic, number: u128, time: &str) -> (String, String) {
 }
 
 #[test]
-fn numbers_begin_again_at_midnight_of_the_locations_own_zone() {
-    // The clock springs forward in Paris on 29 March 2026 (that day has 23 hours) and back in New York on
-    // 1 November 2026 (25 hours); Kiritimati is 14 hours ahead of UTC, Honolulu 10 behind.
+fn numbers_restart_at_local_midnight() {
+    // The clock springs forward in Paris on 29 March 2026 (that day has 23 hours) and back in New
+    // York on 1 November 2026 (25 hours); Kiritimati is 14 hours ahead of UTC, Honolulu 10 behind.
     type Row = (&'static str, &'static str, &'static str);
     let table: [(&str, [Row; 4]); 4] = [
         (
@@ -74,7 +68,7 @@ fn numbers_begin_again_at_midnight_of_the_locations_own_zone() {
 }
 
 #[test]
-fn numbers_are_never_given_twice_on_a_day() {
+fn numbers_are_unique_within_a_day() {
     let mut clinic = Clinic::waiting(2);
     clinic.apply(Command::CancelTicket { ticket: ticket(2), reason: None });
     clinic.apply(transfer(1, "lab"));
@@ -92,7 +86,7 @@ fn numbers_are_never_given_twice_on_a_day() {
 }
 
 #[test]
-fn a_new_day_begins_every_queues_numbers_again() {
+fn new_day_restarts_numbers_of_every_queue() {
     let mut clinic = Clinic::waiting(2);
     clinic.apply(issue("lab", 3, 0));
     clinic.now += 24 * 60 * MINUTE;
@@ -103,7 +97,7 @@ fn a_new_day_begins_every_queues_numbers_again() {
 }
 
 #[test]
-fn a_queue_that_takes_over_a_prefix_goes_on_counting_above_what_was_given() {
+fn reused_prefix_continues_above_given_numbers() {
     let mut clinic = Clinic::waiting(3);
     clinic.apply(issue("lab", 4, 0));
     clinic.apply(configure_queue("general", "C"));
@@ -114,7 +108,7 @@ fn a_queue_that_takes_over_a_prefix_goes_on_counting_above_what_was_given() {
 }
 
 #[test]
-fn a_zone_corrected_westwards_does_not_bring_a_day_back() {
+fn service_day_never_goes_back_after_zone_change() {
     let mut clinic = clinic_in("Pacific/Kiritimati");
     let first = issued(&mut clinic, 1, "2026-06-01T11:00:00Z");
     clinic.apply(configure("Pacific/Honolulu"));

@@ -15,7 +15,7 @@ fn serve(clinic: &mut Clinic, number: u128, seconds: i64) {
 }
 
 #[test]
-fn the_next_to_be_called_is_the_first_of_the_highest_priority() {
+fn call_next_takes_first_of_highest_priority() {
     let mut clinic = Clinic::waiting(3);
     clinic.apply(issue("general", 4, 5));
     clinic.apply(issue("general", 5, 5));
@@ -27,7 +27,7 @@ fn the_next_to_be_called_is_the_first_of_the_highest_priority() {
 }
 
 #[test]
-fn a_reorder_puts_the_named_first_within_their_priority() {
+fn reorder_puts_named_tickets_first_in_priority() {
     let mut clinic = Clinic::waiting(4);
     clinic.apply(issue("general", 5, 5));
     clinic.apply(Command::ReorderQueue { queue: queue("general"), tickets: tickets(&[4, 2]) });
@@ -37,7 +37,7 @@ fn a_reorder_puts_the_named_first_within_their_priority() {
 }
 
 #[test]
-fn the_undo_of_a_reorder_moves_one_ticket_back() {
+fn undo_of_reorder_moves_one_ticket_back() {
     let mut clinic = Clinic::waiting(3);
     clinic.apply(Command::ReorderQueue { queue: queue("general"), tickets: tickets(&[3, 2]) });
     clinic.apply(Command::RevertTicket { ticket: ticket(3) });
@@ -45,7 +45,7 @@ fn the_undo_of_a_reorder_moves_one_ticket_back() {
 }
 
 #[test]
-fn who_comes_back_has_the_old_place_and_who_is_transferred_the_last() {
+fn returned_ticket_keeps_place_transferred_goes_last() {
     let mut clinic = Clinic::waiting(4);
     clinic.apply(issue("lab", 5, 0));
     clinic.apply(Command::HoldTicket { ticket: ticket(1), reason: None });
@@ -59,7 +59,7 @@ fn who_comes_back_has_the_old_place_and_who_is_transferred_the_last() {
 }
 
 #[test]
-fn a_reorder_without_ranks_below_is_refused() {
+fn reorder_without_free_ranks_is_refused() {
     let clinic = Clinic::waiting(2);
     let mut header = clinic.location.header().clone();
     header.queues.get_mut(&queue("general")).unwrap().first_rank = 1;
@@ -76,7 +76,7 @@ fn a_reorder_without_ranks_below_is_refused() {
 }
 
 #[test]
-fn the_expected_service_moves_from_what_was_configured_to_what_is_measured() {
+fn expected_service_time_follows_measurements() {
     let mut clinic = Clinic::open();
     assert_eq!(expected_s(&clinic), 600);
     serve(&mut clinic, 1, 1200);
@@ -85,7 +85,7 @@ fn the_expected_service_moves_from_what_was_configured_to_what_is_measured() {
         serve(&mut clinic, number, 1200);
     }
     assert_eq!(expected_s(&clinic), 900, "four against four");
-    // Who is served when the day ends is taken for served, at a time nobody measured.
+    // The end of the day would end a service at a time that nobody measured.
     let timers = Timers { day_ends_tickets: false, ..Timers::default() };
     clinic.apply(configure_with("Europe/Paris", timers));
     for number in 5..=200 {
@@ -101,7 +101,7 @@ fn the_expected_service_moves_from_what_was_configured_to_what_is_measured() {
 }
 
 #[test]
-fn a_forgotten_click_counts_as_four_hours_and_a_mistaken_one_as_half_a_minute() {
+fn implausible_service_times_are_limited() {
     let mut service = ServiceTime::new(600);
     service.measure(72 * 3600 * 1000);
     assert_eq!(service.mean_ms, 14_400_000);
@@ -111,7 +111,7 @@ fn a_forgotten_click_counts_as_four_hours_and_a_mistaken_one_as_half_a_minute() 
 }
 
 #[test]
-fn a_queue_without_a_service_time_takes_the_usual_one() {
+fn queue_without_service_time_uses_default() {
     let mut clinic = Clinic::empty();
     clinic.apply(configure("UTC"));
     let general = queue("general");

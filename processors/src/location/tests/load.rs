@@ -1,4 +1,5 @@
-//! Load, schedules and appointments in the plainest way: counted anew from everybody there ever was.
+//! A naive model of the dashboard, schedules and appointments: it counts everything again from all
+//! tickets and appointments.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,8 @@ fn median(mut since: Vec<Millis>) -> Option<Millis> {
     (!since.is_empty()).then(|| since[(since.len() - 1) / 2])
 }
 
-/// Adds the views of load, schedules and appointments. `happened` is every event at its own time.
+/// Adds the views of the dashboard, schedules and appointments. `happened` has every event with its
+/// own time.
 pub(super) fn add_views(
     views: &mut BTreeMap<String, Value>,
     header: &LocationHeader,
@@ -47,7 +49,9 @@ pub(super) fn add_views(
     for one in appointments {
         views.insert(
             format!("appointment:{}", one.id),
-            json!({ "appointment": seen(header, one, today.iter().any(|other| other.id == one.id)) }),
+            json!({
+                "appointment": seen(header, one, today.iter().any(|other| other.id == one.id))
+            }),
         );
     }
 }
@@ -154,8 +158,8 @@ fn load(
     json!(load)
 }
 
-/// The minutes in which somebody was called or served; how many of them are kept is the location's choice, as long as
-/// none of the last hour is missing.
+/// The minutes in which somebody was called or served. The location chooses how many minutes it
+/// keeps, as long as none of the last hour is missing.
 fn hour(header: &LocationHeader, happened: &[(Millis, Event)]) -> Vec<LoadMinute> {
     let now = header.hour.last().map_or(0, |minute| minute.at);
     let at = |from: Millis, served: bool| {
@@ -187,7 +191,7 @@ fn appointment_counts(today: &[&Appointment]) -> AppointmentCounts {
     }
 }
 
-/// Since the last end of a day.
+/// Counts of facts since the last end of a day.
 fn facts(happened: &[(Millis, Event)]) -> FactCounts {
     let begun = happened
         .iter()
@@ -210,7 +214,8 @@ fn facts(happened: &[(Millis, Event)]) -> FactCounts {
     counts
 }
 
-/// Booked appointments, counted; and what was counted when it happened, which cannot be more than there was.
+/// Counts booked appointments again, and checks that the other counts do not exceed the number of
+/// events.
 fn quarters(
     header: &LocationHeader,
     today: &[&Appointment],

@@ -14,10 +14,10 @@ const STATES: [TicketState; 11] = [
     TicketState::Transferred,
 ];
 
-/// For each move, the state it leads to from each of `STATES`: `-` is refused as an illegal move, `0` as
-/// nothing to revert; otherwise the letter of the state it leads to.
-/// E expected, W waiting, C called, S in service, H on hold, A absent, D done (completed), N no-show,
-/// X cancelled, L left, T transferred.
+/// For each move, the result from each of `STATES`: `-` is refused as an illegal move, `0` is
+/// refused as nothing to revert, and a letter is the state that the move leads to:
+/// E expected, W waiting, C called, S in service, H on hold, A absent, D done (completed), N
+/// no-show, X cancelled, L left, T transferred.
 const TABLE: [(&str, &str); 17] = [
     //                    EWCSHADNXLT
     ("call", /*        */ "-C--CC-----"),
@@ -73,7 +73,7 @@ fn command(name: &str) -> Command {
     }
 }
 
-/// A clinic in which ticket 1 stands in `state` and no step of it can be undone.
+/// A clinic in which ticket 1 has the state `state` and no step of the ticket can be undone.
 fn clinic_with(state: TicketState) -> Clinic {
     use TicketState as S;
     let mut clinic = Clinic::waiting(1);
@@ -92,7 +92,7 @@ fn clinic_with(state: TicketState) -> Clinic {
 }
 
 #[test]
-fn every_move_is_allowed_in_exactly_the_states_of_the_table() {
+fn moves_are_allowed_exactly_as_in_table() {
     for (name, row) in TABLE {
         assert_eq!(row.len(), STATES.len(), "{name}");
         for (state, expected) in STATES.into_iter().zip(row.chars()) {
@@ -129,7 +129,7 @@ fn every_move_is_allowed_in_exactly_the_states_of_the_table() {
 }
 
 #[test]
-fn every_step_can_be_undone_once_except_a_transfer_to_another_location() {
+fn every_local_step_can_be_undone_once() {
     for (name, row) in TABLE {
         for (state, _) in STATES.into_iter().zip(row.chars()).filter(|(_, to)| !"-0".contains(*to))
         {
@@ -145,7 +145,10 @@ fn every_step_can_be_undone_once_except_a_transfer_to_another_location() {
             let undone = clinic.apply(revert());
             assert!(*clinic.standing(1) == before, "{what}");
             assert!(
-                matches!(&undone.events[..], [Event::TicketReverted { reverts, .. }] if *reverts == done.position.version),
+                matches!(
+                    &undone.events[..],
+                    [Event::TicketReverted { reverts, .. }] if *reverts == done.position.version
+                ),
                 "{what}"
             );
             assert_eq!(clinic.refusal(revert()), Some(Code::NothingToRevert), "{what}");
@@ -154,7 +157,7 @@ fn every_step_can_be_undone_once_except_a_transfer_to_another_location() {
 }
 
 #[test]
-fn each_move_records_its_moment_and_a_way_back_into_the_line_forgets_the_call() {
+fn moves_record_times_and_return_forgets_call() {
     let mut clinic = Clinic::waiting(1);
     let rank = clinic.standing(1).rank;
     clinic.now += MINUTE;
@@ -192,7 +195,7 @@ fn each_move_records_its_moment_and_a_way_back_into_the_line_forgets_the_call() 
 }
 
 #[test]
-fn a_transfer_to_another_location_asks_that_location_to_go_on() {
+fn transfer_elsewhere_sends_follow_up_command() {
     let mut clinic = Clinic::open();
     clinic.apply(issue("general", 1, 4));
     let there = LocationId::new("hillside").unwrap();

@@ -1,4 +1,4 @@
-//! The views of a location in the plainest way: written down anew from all there is.
+//! A naive model of a location's views: everything is rendered again from the whole state.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// Every view, written down from all tickets there ever were: `recent` are those the board lists as called
-/// recently, `last_views` what was seen last of those that are over.
+/// Renders every view from all tickets ever issued. `recent` has the tickets that the board lists
+/// as recently called, and `last_views` the last state of ended tickets.
 pub(super) fn views(
     header: &LocationHeader,
     tickets: &[&Ticket],
@@ -71,7 +71,7 @@ pub(super) fn views(
     views
 }
 
-/// What an appointment has to come to.
+/// The status that an appointment must have.
 pub(super) fn status(appointment: &Appointment) -> AppointmentStatus {
     use AppointmentStatus as A;
     use TicketState as S;
@@ -94,7 +94,8 @@ pub(super) fn waits(ticket: &Ticket, slug: &str) -> bool {
     ticket.standing.state == TicketState::Waiting && ticket.standing.queue == queue(slug)
 }
 
-/// Whether the ticket's call is on the board: now (true), or as a recent one while it lasts (false).
+/// Whether the board shows the call of the ticket: `true` for a current call, `false` for a recent
+/// one.
 pub(super) fn board(ticket: &Ticket) -> Option<bool> {
     use TicketState as S;
     match ticket.standing.state {

@@ -1,4 +1,4 @@
-//! Random commands over a few queues, rooms and tickets.
+//! Random commands for a few queues, rooms and tickets.
 
 use proptest::prelude::*;
 
@@ -6,11 +6,11 @@ use super::*;
 
 pub(super) const QUEUES: [&str; 3] = ["general", "lab", "x-ray"];
 pub(super) const ROOMS: [&str; 3] = ["room-1", "room-2", "room-3"];
-/// Tickets that are walked in with, then those of appointments.
+/// The number of tickets issued at the desk. The tickets of appointments follow them.
 const TICKETS: u128 = 12;
 const APPOINTMENTS: u128 = 8;
 
-/// What is sent next, as plain words: a failing history can then be read.
+/// The next command as plain values, so that a failing history is readable.
 #[derive(Debug, Clone)]
 pub(super) struct Pick {
     kind: &'static str,
@@ -23,7 +23,7 @@ pub(super) struct Pick {
     pub(super) good_for: Option<Millis>,
 }
 
-/// How often each kind comes: enough tickets and calls for the moves to meet somebody.
+/// The weight of each kind: enough tickets and calls that the moves find a ticket.
 const KINDS: [(u32, &str); 32] = [
     (12, "appointment.report"),
     (8, "appointment.check_in"),
@@ -117,7 +117,7 @@ pub(super) fn command(pick: &Pick) -> Command {
     }
 }
 
-/// The number of the appointment a pick is about: its ticket has the same.
+/// The number of the appointment of a pick. Its ticket has the same number.
 fn of_appointment(pick: &Pick) -> u128 {
     TICKETS + pick.ticket % APPOINTMENTS
 }
@@ -125,7 +125,7 @@ fn of_appointment(pick: &Pick) -> u128 {
 fn any_fact(pick: &Pick) -> AppointmentFact {
     let number = pick.number;
     let status = AppointmentStatus::ALL[usize::from(number) % AppointmentStatus::ALL.len()];
-    // Booked most often, or nobody could be checked in.
+    // Most facts are bookings; otherwise no check-in would succeed.
     let status = if number < 140 { AppointmentStatus::Booked } else { status };
     let start = MORNING + Millis::from(number) * 11 * MINUTE;
     let queue = ["general", "lab"][usize::from(number) % 2];
@@ -135,14 +135,14 @@ fn any_fact(pick: &Pick) -> AppointmentFact {
         end: (!number.is_multiple_of(13)).then_some(start + 20 * MINUTE),
         doctor: (!number.is_multiple_of(5))
             .then(|| doctor(["roy", "singh"][usize::from(number / 4) % 2])),
-        // A fact names a queue of where the appointment is to be.
+        // A fact names a queue of the location to which the appointment moves.
         queue: (!number.is_multiple_of(3) && moved_to.is_none()).then(|| super::queue(queue)),
         moved_to,
         ..fact(of_appointment(pick), u64::from(pick.others.iter().sum::<u128>() as u32), status)
     }
 }
 
-/// Minutes mostly, sometimes half a day, sometimes a broker whose clock goes back.
+/// Mostly minutes, sometimes half a day, sometimes a broker whose clock goes back.
 fn any_pause() -> impl Strategy<Value = Millis> {
     prop_oneof![8 => 0..20 * MINUTE, 1 => 0..12 * 60 * MINUTE, 1 => -MINUTE..0]
 }

@@ -3,7 +3,7 @@ use crate::location::{MAX_LANGUAGES, MAX_QUEUES, MAX_STATIONS};
 use schemas::command::{MAX_REORDER, MAX_TEXT};
 
 #[test]
-fn a_location_that_does_not_exist_refuses_everything_but_its_configuration() {
+fn unconfigured_location_accepts_only_its_configuration() {
     let mut clinic = Clinic::empty();
     let commands = [
         configure_queue("general", "A"),
@@ -22,7 +22,7 @@ fn a_location_that_does_not_exist_refuses_everything_but_its_configuration() {
 }
 
 #[test]
-fn what_is_not_there_is_refused_by_its_own_code() {
+fn unknown_parts_are_refused_with_their_codes() {
     let mut clinic = Clinic::waiting(1);
     let table = [
         (Command::OpenQueue { queue: queue("x") }, Code::QueueUnknown),
@@ -43,7 +43,7 @@ fn what_is_not_there_is_refused_by_its_own_code() {
 }
 
 #[test]
-fn a_queue_changes_its_state_only_along_its_ways() {
+fn queue_state_changes_only_as_in_table() {
     use QueueState::{Closed, Open, Paused};
     let id = || queue("general");
     type Way = (fn(QueueId) -> Command, [Option<QueueState>; 3]);
@@ -75,8 +75,7 @@ fn a_queue_changes_its_state_only_along_its_ways() {
 }
 
 #[test]
-fn a_paused_queue_takes_tickets_and_calls_nobody_and_a_closed_one_takes_none_and_finishes_its_line()
-{
+fn paused_queue_stops_calls_and_closed_queue_stops_issues() {
     let mut clinic = Clinic::waiting(2);
     clinic.apply(Command::PauseQueue { queue: queue("general") });
     clinic.apply(issue("general", 3, 0));
@@ -91,7 +90,7 @@ fn a_paused_queue_takes_tickets_and_calls_nobody_and_a_closed_one_takes_none_and
 }
 
 #[test]
-fn settings_outside_their_bounds_are_refused() {
+fn settings_outside_bounds_are_refused() {
     let location = |name: &str, time_zone: &str, languages: &[&str]| Command::ConfigureLocation {
         name: name.into(),
         time_zone: time_zone.into(),
@@ -141,7 +140,7 @@ fn settings_outside_their_bounds_are_refused() {
 }
 
 #[test]
-fn a_location_has_a_bounded_number_of_queues_and_stations() {
+fn location_limits_queues_and_stations() {
     let mut clinic = Clinic::open();
     for index in 2..MAX_QUEUES {
         clinic.apply(configure_queue(&format!("q{index}"), &format!("{index}")));
@@ -156,7 +155,7 @@ fn a_location_has_a_bounded_number_of_queues_and_stations() {
 }
 
 #[test]
-fn a_reorder_names_each_of_some_waiting_tickets_once() {
+fn reorder_requires_distinct_waiting_tickets() {
     let mut clinic = Clinic::waiting(3);
     clinic.apply(issue("lab", 4, 0));
     clinic.apply(call(3, "room-1"));
@@ -172,7 +171,7 @@ fn a_reorder_names_each_of_some_waiting_tickets_once() {
 }
 
 #[test]
-fn a_command_past_its_time_is_refused_and_the_clock_never_goes_back() {
+fn expired_command_is_refused_and_clock_never_goes_back() {
     let mut clinic = Clinic::waiting(1);
     let mut late = record(call(1, "room-1"));
     late.valid_until = Some(MORNING + MINUTE);
@@ -181,7 +180,7 @@ fn a_command_past_its_time_is_refused_and_the_clock_never_goes_back() {
     let effect = clinic.location.handle(&late, MORNING + MINUTE + 1);
     assert_eq!(refusal(&effect), Some(Code::CommandExpired));
     assert_eq!((effect.at, effect.position.version), (MORNING + MINUTE + 1, version));
-    // The broker's clock went back; the location's did not.
+    // The clock of the broker went back; the clock of the location did not.
     let effect = clinic.location.handle(&late, MORNING);
     assert_eq!((effect.at, refusal(&effect)), (MORNING + MINUTE + 1, Some(Code::CommandExpired)));
 

@@ -1,5 +1,5 @@
-//! Whole histories of random commands: whatever happens, the journal gives the state back, the deltas give the
-//! views, and forgetting what is over changes nothing.
+//! Histories of random commands. In each, the journal rebuilds the state, the deltas build the
+//! views, and dropping ended parts changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,31 +19,25 @@ use super::{
 };
 use crate::location::RecentCall;
 
-/// What every history begins with.
-fn opening() -> Vec<Command> {
-    let mut opening = vec![configure("Europe/Paris")];
-    for (slug, prefix) in QUEUES.into_iter().zip(["A", "B", "C"]) {
-        opening.push(configure_queue(slug, prefix));
-        opening.push(Command::OpenQueue { queue: queue(slug) });
-    }
-    opening.extend(ROOMS.map(|room| configure_station(room, room)));
-    opening
+/// The commands at the start of every history.
+fn history_opening() -> Vec<Command> {
+    let queues: Vec<_> = QUEUES.into_iter().zip(["A", "B", "C"]).collect();
+    opening(&queues, &ROOMS.map(|room| (room, room)))
 }
 
-/// One history, watched from all sides.
+/// One history with everything that is checked against it.
 struct Watch {
     live: Location,
-    /// Folded from the journal alone.
+    /// Rebuilt from the journal alone.
     rebuilt: Location,
-    /// Folded from the deltas alone.
+    /// Built from the deltas alone.
     views: BTreeMap<String, View>,
-    /// What patients saw last of tickets that are over, and the labels of the calls the board still lists, kept
-    /// here in the simplest way.
+    /// The last views of ended tickets, kept here in the simplest way.
     last_views: BTreeMap<TicketId, TicketView>,
     recent: Vec<TicketId>,
     issued: BTreeSet<TicketId>,
     reported: BTreeSet<AppointmentId>,
-    /// What happened, at its own time.
+    /// Every event with its own time.
     happened: Vec<(Millis, Event)>,
     labels: BTreeSet<(String, String)>,
 }
@@ -77,7 +71,7 @@ impl Watch {
             .map(|id| self.live.appointment(id).expect("this location forgets nothing"))
     }
 
-    /// Brings in the appointments a runner would load for this command at that time.
+    /// Adds the appointments that a runner would restore for this command at that time.
     fn load_appointments(&self, location: &mut Location, command: &Command, at: Millis) {
         let some = |wanted: &dyn Fn(&Appointment) -> bool| -> Vec<Appointment> {
             self.appointments().filter(|one| wanted(one)).map(copy).collect()
@@ -99,7 +93,7 @@ impl Watch {
         location.add_appointments(some(&|one| Some(&one.id) == id));
     }
 
-    /// The location as a runner would have it that loads it now, for this command.
+    /// The location as a runner would restore it now for this command.
     fn reloaded(&self, command: &Command, at: Millis) -> Location {
         let live = self.tickets().filter(|ticket| ticket.is_live()).map(copy).collect();
         let near = |one: &&Appointment| one.is_near(&self.live.header().day);
@@ -246,7 +240,7 @@ impl Watch {
         self.check_positions();
     }
 
-    /// Positions as a gateway reads them from the folded view, against a count of everybody.
+    /// Compares positions, as a gateway reads them from the view, with a count of all tickets.
     fn check_positions(&self) {
         for slug in QUEUES {
             let Some(view) = self.views.get(&format!("queue:{}", queue(slug))) else {
@@ -279,9 +273,9 @@ fn same(a: &RecordEffect, b: &RecordEffect) -> bool {
 
 proptest! {
     #[test]
-    fn whatever_happens_journal_views_and_memory_agree(picks in prop::collection::vec(pick(), 1..120)) {
+    fn journal_views_and_memory_agree(picks in prop::collection::vec(pick(), 1..120)) {
         let mut watch = Watch::new();
-        for command in opening() {
+        for command in history_opening() {
             watch.send(record(command), MORNING);
         }
         let mut now = MORNING;
@@ -290,7 +284,7 @@ proptest! {
             now += pick.pause;
             let valid_until = pick.good_for.map(|good| now + good);
             watch.send(CommandRecord { valid_until, ..record(command(&pick)) }, now);
-            // Writing everything down anew is slow; what one step broke is still broken a few steps later.
+            // A full check is slow, and an error of one step still shows a few steps later.
             if index % 5 == 0 || index == last {
                 watch.check();
             }
@@ -299,7 +293,7 @@ proptest! {
 }
 
 #[test]
-fn the_header_does_not_grow_with_tickets() {
+fn header_does_not_grow_with_tickets() {
     let size = |clinic: &Clinic| serde_json::to_string(clinic.location.header()).unwrap().len();
     let mut clinic = Clinic::open();
     let mut serve = |numbers: std::ops::Range<u128>| {

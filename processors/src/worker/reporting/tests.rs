@@ -3,19 +3,16 @@ use std::time::Duration;
 use proptest::prelude::*;
 use schemas::{
     finding::{Finding, FindingOutcome},
-    ids::RuleId,
     rule::Severity,
     run::{FindingCounts, RuleTally, RunPhase, SHOWN_FINDINGS},
 };
+
+use testing::records::runs::rule;
 
 use super::{CheckProgress, Reporting};
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
-}
-
-fn rule(name: &str) -> RuleId {
-    RuleId::new(name).unwrap()
 }
 
 fn finding(row: u64) -> Finding {
@@ -35,7 +32,7 @@ fn concluding(rows: u64, bytes: u64, done: u32, of: u32) -> CheckProgress {
     CheckProgress { rows, bytes, concluded: Some((done, of)) }
 }
 
-/// A reporting whose begin was told at 0.
+/// A reporting that reported its start at 0.
 fn begun(bytes: u64) -> Reporting {
     let mut reporting = Reporting::new(bytes);
     reporting.report(ms(0));
@@ -43,7 +40,7 @@ fn begun(bytes: u64) -> Reporting {
 }
 
 #[test]
-fn that_an_attempt_began_is_told_at_once() {
+fn start_is_reported_at_once() {
     let mut reporting = Reporting::new(1_000);
     assert_eq!(reporting.due(), Some(ms(0)));
     let report = reporting.report(ms(3));
@@ -54,7 +51,7 @@ fn that_an_attempt_began_is_told_at_once() {
 }
 
 #[test]
-fn progress_waits_its_turn_of_a_quarter_second() {
+fn progress_is_reported_every_quarter_second() {
     let mut reporting = begun(1_000);
     reporting.see(ms(10), reading(5, 100), &[]);
     assert_eq!(reporting.due(), Some(ms(250)));
@@ -70,7 +67,7 @@ fn progress_waits_its_turn_of_a_quarter_second() {
 }
 
 #[test]
-fn the_first_finding_and_each_phase_are_told_at_once() {
+fn first_finding_and_phases_are_reported_at_once() {
     let mut reporting = begun(1_000);
     reporting.see(ms(20), reading(10, 100), &[finding(7)]);
     assert_eq!(reporting.due(), Some(ms(0)));
@@ -94,7 +91,7 @@ fn the_first_finding_and_each_phase_are_told_at_once() {
 }
 
 #[test]
-fn a_report_has_only_what_changed_since_the_one_before() {
+fn report_has_only_changes_since_last() {
     let mut reporting = begun(1_000);
     let (a, b) = (rule("a"), rule("b"));
     reporting.tallies([(&a, &errors(2)), (&b, &RuleTally::default())]);
@@ -115,7 +112,7 @@ fn a_report_has_only_what_changed_since_the_one_before() {
 }
 
 #[test]
-fn only_the_first_hundred_findings_are_shown_each_once_in_their_order() {
+fn first_hundred_findings_are_reported_once_in_order() {
     let mut reporting = begun(1_000);
     let found: Vec<Finding> = (1..=250).map(finding).collect();
     let mut shown = Vec::new();
@@ -128,18 +125,19 @@ fn only_the_first_hundred_findings_are_shown_each_once_in_their_order() {
 }
 
 #[test]
-fn the_time_left_is_absent_for_two_seconds_and_then_follows_the_rate() {
+fn time_left_follows_rate_after_two_seconds() {
     let mut reporting = begun(100_000);
     let mut reports = Vec::new();
     for tick in 1..=30 {
-        // A thousand bytes and twenty rows each tenth of a second: ten seconds for the whole.
+        // A thousand bytes and twenty rows each tenth of a second: ten seconds for the whole file.
         reporting.see(ms(tick * 100), reading(tick * 20, tick * 1_000), &[]);
         reports.push((tick, reporting.report(ms(tick * 100)).progress));
     }
     for (tick, progress) in reports {
         assert_eq!(progress.eta_ms.is_some(), tick >= 20, "at {tick}");
         if let Some(eta) = progress.eta_ms {
-            // 900 of 1000 thousandths are the reading's, so that the whole takes ten ninths of it.
+            // Reading is 900 of 1000 thousandths, so the whole takes ten ninths of the reading
+            // time.
             let left = (100 - tick) * 100 + 1_111;
             assert!(eta.abs_diff(left) <= left / 20, "at {tick}: {eta} instead of {left}");
         }
@@ -148,26 +146,26 @@ fn the_time_left_is_absent_for_two_seconds_and_then_follows_the_rate() {
 }
 
 #[test]
-fn the_rate_is_smoothed() {
+fn rate_is_smoothed() {
     let mut reporting = begun(1_000_000);
     for tick in 1..=20 {
         reporting.see(ms(tick * 100), reading(tick * 100, tick * 100), &[]);
     }
-    // A second without a row, and one step.
+    // A second without a row, and then one step.
     reporting.see(ms(3_000), reading(2_001, 2_001), &[]);
     let rate = reporting.report(ms(3_000)).progress.rows_per_s;
     assert!((500..1_000).contains(&rate), "it falls, and not at once: {rate}");
 }
 
 fn steps() -> impl Strategy<Value = Vec<(u64, u64, u64, usize, bool)>> {
-    // Milliseconds, rows, bytes, findings, and whether a report is taken then.
+    // Milliseconds, rows, bytes, findings, and whether a report is taken.
     prop::collection::vec((0..800_u64, 0..500_u64, 0..9_000_u64, 0..9_usize, any::<bool>()), 1..80)
 }
 
 proptest! {
-    /// Whatever the check does, and however slow the log is.
+    /// This holds for any check and any speed of the log.
     #[test]
-    fn reports_never_fall_and_never_come_too_often(steps in steps(), rules in 0..5_u32) {
+    fn reports_never_fall_or_come_too_often(steps in steps(), rules in 0..5_u32) {
         let mut reporting = Reporting::new(200_000);
         let (mut now, mut rows, mut bytes, mut found) = (0, 0, 0, 0);
         let mut reports = vec![(0, reporting.report(ms(0)))];
@@ -203,10 +201,12 @@ proptest! {
             prop_assert!(one.progress.bytes_done <= next.progress.bytes_done);
             prop_assert!(one.progress.phase <= next.progress.phase);
         }
-        let shown: Vec<_> = reports.iter().flat_map(|(_, report)| &report.findings).cloned().collect();
+        let findings = reports.iter().flat_map(|(_, report)| &report.findings);
+        let shown: Vec<_> = findings.cloned().collect();
         let first: Vec<_> = (0..found.min(SHOWN_FINDINGS as u64)).map(finding).collect();
         prop_assert_eq!(shown, first);
-        // Three may come sooner than in turn: the first finding, and the phases, of which one is seen here.
+        // Three reports may come early: the first finding and the two phases after reading, of
+        // which one is seen here.
         let soon = reports.windows(2).filter(|pair| pair[1].0 - pair[0].0 < 250).count();
         prop_assert!(soon <= 2, "{} reports came too soon", soon);
     }
