@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, response::IntoResponse};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -191,7 +191,7 @@ async fn answer(
     match request.uri().path() {
         "/connection/websocket" => match websocket::handshake(&edge, &request) {
             Ok((response, form)) => upgrade(Takeover::WebSocket { form }, response, ""),
-            Err(refusal) => Ok(edge.finish(refusal)),
+            Err(problem) => Ok(edge.finish(problem.into_response())),
         },
         "/v1/stream" if request.method() == Method::GET => {
             match sse::open(node, &edge, &request).await {

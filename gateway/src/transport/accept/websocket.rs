@@ -1,6 +1,5 @@
 //! The handshake of a WebSocket (RFC 6455 §4.2), and the encoding agreed on in it.
 
-use axum::{body::Body, response::IntoResponse};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use schemas::codes::Code;
 use tungstenite::handshake::derive_accept_key;
@@ -15,8 +14,8 @@ use crate::{
 pub(super) fn handshake<B>(
     edge: &Edge,
     request: &Request<B>,
-) -> Result<(Response<()>, Form), Response<Body>> {
-    let refusal = |status, code| Problem::from(code).with_status(status).into_response();
+) -> Result<(Response<()>, Form), Problem> {
+    let refusal = |status, code| Problem::from(code).with_status(status);
     let headers = request.headers();
     let upgrade = request.method() == Method::GET
         && lists(headers, "connection", "upgrade")
