@@ -2,49 +2,55 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser};
+use clap::{Args, Parser, Subcommand};
 use gateway::access::auth::{DevelopmentKey, WELL_KNOWN_WORDS};
 
-use crate::demo::driver::SPEEDS;
+use crate::{demo::driver::SPEEDS, tokens::Tokens};
 
-/// The live wire of a clinic, whole, in one process: no servers, memory only, and a demo clinic to look at.
+/// Runs all of Clinicwire in one process with a demo clinic: no servers, everything in memory
 #[derive(Debug, Parser)]
 #[command(version, after_long_help = EXAMPLES, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Cli {
-    /// Where to serve; port 0 takes a free one
+    #[command(subcommand)]
+    pub command: Option<CliCommand>,
+
+    /// Address to serve on; port 0 takes a free one
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
-    /// Clinic minutes per real minute of the demo, 1 to 1000
+    /// Speed of the demo clinic: clinic minutes per real minute, 1 to 1000
     #[arg(long, value_name = "TIMES", default_value_t = 30.0, value_parser = speed)]
     pub speed: f64,
 
-    /// The demo's chance: the same number gives the same day
+    /// Seed of the demo's random numbers: the same seed gives the same day
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
 
-    /// No demo clinic: nothing exists until you create it
+    /// Start without the demo clinic: nothing exists until you create it
     ///
-    /// The tokens that are printed are for the tenant "demo" and its location "riverside"; create it with the
-    /// admin's.
+    /// Tokens are for the tenant "demo" and its location "riverside". Create the location with the
+    /// token of the admin.
     #[arg(long)]
     pub empty: bool,
 
-    /// The rules claims files are checked by, as a JSON array [default: all that are shipped]
+    /// Rules that check claims files, as a JSON array [default: all shipped rules]
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
 
-    /// Table of codes: CSV with code, leaf, group, top, cents [default: those of the sample file]
+    /// Table of codes: CSV with code, leaf, group, top, cents [default: that of the sample file]
     #[arg(long, value_name = "FILE", requires = "establishments")]
     pub codes: Option<PathBuf>,
 
-    /// Table of establishments: CSV with number, gmf [default: those of the sample file]
+    /// Table of establishments: CSV with number, gmf [default: that of the sample file]
     #[arg(long, value_name = "FILE", requires = "codes")]
     pub establishments: Option<PathBuf>,
 
-    /// Writes addresses, tokens and ids here as JSON once everything serves
+    /// Where to write addresses, tokens and ids as JSON once the server is ready
+    /// [default: a file in $XDG_RUNTIME_DIR or ~/.cache]
     ///
-    /// The file appears whole, by a rename, and only its owner can read it.
+    /// The file appears complete, by a rename, and only its owner can read it. Wait for it in
+    /// scripts. `clinicwire token` reads it. The default file is removed when the server stops.
     #[arg(long, value_name = "PATH")]
     pub ready_file: Option<PathBuf>,
 
@@ -55,18 +61,45 @@ pub struct Cli {
     #[command(flatten)]
     pub development: Development,
 
-    /// What is logged, to stderr: error, warn, info, debug, trace, or a filter such as gateway=debug
+    /// Log level on stderr: error, warn, info, debug, trace, or a filter such as gateway=debug
     #[arg(long, value_name = "FILTER", default_value = "warn", env = "CLINICWIRE_LOG")]
     pub log: String,
+}
+
+/// What `clinicwire` does besides serving.
+#[derive(Debug, Subcommand)]
+pub enum CliCommand {
+    /// Print a token of the clinic that runs on this machine
+    Token(TokenArgs),
+}
+
+/// The role of a token, and the clinic that signed it.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+    curl -H \"Authorization: Bearer $(clinicwire token reception)\" \\\n    \
+    http://127.0.0.1:8080/v1/boards/riverside")]
+pub struct TokenArgs {
+    /// Who the token is for
+    #[arg(value_parser = Tokens::NAMES)]
+    pub role: String,
+
+    /// Port that the clinic serves on
+    #[arg(long, value_name = "PORT", default_value_t = 8080, conflicts_with = "ready_file")]
+    pub port: u16,
+
+    /// Ready file of a clinic that was started with this flag
+    #[arg(long, value_name = "PATH")]
+    pub ready_file: Option<PathBuf>,
 }
 
 /// The key that signs and verifies tokens where no issuer does.
 #[derive(Debug, Args)]
 pub struct Development {
-    /// Signs tokens with a key made of WORDS, in place of one made up at this start
+    /// Sign tokens with a key made from WORDS instead of a random key
     ///
-    /// Tokens then stay good over restarts, and whoever knows the words can sign some; everybody knows those it
-    /// uses without any. The same flag, with the same words, makes gateways and demo trust each other.
+    /// Tokens stay valid over restarts. Anyone who knows WORDS has full access, and without WORDS
+    /// the key is public: never use it with patient data. Gateways and a demo with the same words
+    /// accept each other's tokens.
     #[arg(
         long,
         env = "CLINICWIRE_INSECURE_DEVELOPMENT_KEY",
@@ -78,7 +111,7 @@ pub struct Development {
 }
 
 impl Development {
-    /// The key, where words for it were given.
+    /// The key, if words for it were given.
     pub fn key(&self) -> Option<DevelopmentKey> {
         self.insecure_development_key.as_deref().map(DevelopmentKey::from_words)
     }
@@ -86,23 +119,24 @@ impl Development {
 
 const EXAMPLES: &str = "\
 Examples:
-  clinicwire                                    a demo clinic at http://127.0.0.1:8080
-  clinicwire --speed 1                          the same at the pace of a real one
-  clinicwire --listen 0.0.0.0:9000              seen from other machines (tokens travel unencrypted!)
-  clinicwire --empty --insecure-development-key=words
-                                                an empty clinic for your own scripts and tests
+  clinicwire                         run a demo clinic at http://127.0.0.1:8080
+  clinicwire token reception         print a token of it, for curl and scripts
+  clinicwire --speed 1               run at the speed of a real clinic
+  clinicwire --listen 0.0.0.0:9000   serve other machines (tokens travel unencrypted!)
+  clinicwire --empty --insecure-development-key=WORDS
+                                     run an empty clinic for your own scripts and tests
   clinicwire --listen 127.0.0.1:0 --ready-file clinic.json
-                                                for scripts: wait for the file, then read url and tokens from it
+                                     for scripts: wait for the file, then read url and tokens
 
-From the source, flags go after two dashes: cargo run --release -- --speed 60
-Ctrl-C stops it. Nothing is stored: the next start begins anew.";
+From the source, flags follow two dashes: cargo run --release -- --speed 60
+Ctrl-C stops the clinic. Nothing is stored: the next start begins with a new clinic.";
 
 /// A speed within [`SPEEDS`].
 ///
 /// # Errors
-/// A sentence for whoever typed it.
+/// A message for the person who typed the value.
 pub fn speed(text: &str) -> Result<f64, String> {
-    let speed: f64 = text.parse().map_err(|_| "that is not a number".to_owned())?;
+    let speed: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if SPEEDS.contains(&speed) { Ok(speed) } else { Err("a speed is 1 to 1000".to_owned()) }
 }
 
@@ -113,12 +147,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn command_line_definition_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn a_speed_has_bounds() {
+    fn speed_is_bounded() {
         for good in ["1", "60", "12.5", "1000"] {
             assert!(speed(good).is_ok(), "{good}");
         }

@@ -1,6 +1,8 @@
-//! Clinicwire in one process: the same gateway and the same processors, with memory where Kafka, Postgres and
-//! Redis stand otherwise, and a demo clinic that also runs against the real thing.
+//! All of Clinicwire in one process: the same gateway and the same processors as on real servers,
+//! with memory in place of Kafka, PostgreSQL and Redis. Also the demo clinic, which runs against
+//! real servers too.
 
+pub mod announcement;
 pub mod cli;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;

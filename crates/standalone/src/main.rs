@@ -2,12 +2,13 @@
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "it talks to a person at a terminal"
+    reason = "the program talks to a person at a terminal"
 )]
 
 use std::{
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -17,24 +18,25 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use gateway::access::auth::DevelopmentKey;
 use standalone::{
-    cli::Cli,
+    announcement::Announcement,
+    cli::{Cli, CliCommand, TokenArgs},
     demo::{
         checks,
-        clinic::Clinic,
-        desk::{Badges, Desk},
+        clinic::DemoClinic,
+        desk::{CallerTokens, DemoClient},
         driver::{self, DemoError},
         plan,
     },
     one_process::{OneProcess, Settings},
-    ready::Ready,
-    tokens::{Opens, Signer},
+    ready::{self, ReadyFile},
+    tokens::{Signer, TokenScope},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// How long the sockets are closed for at the end: nobody waits for a demo, and pages come back by themselves.
+/// Time over which sockets are closed at the end: short, since pages reconnect by themselves.
 const DRAIN: Duration = Duration::from_secs(1);
-/// How long our own gateway may take until it serves.
+/// Longest wait for the gateway in this process to serve.
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
 #[tokio::main]
@@ -49,11 +51,14 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<()> {
-    let filter =
-        EnvFilter::try_new(&cli.log).with_context(|| format!("--log {} is no filter", cli.log))?;
+    if let Some(CliCommand::Token(arguments)) = &cli.command {
+        return print_token(arguments);
+    }
+    let filter = EnvFilter::try_new(&cli.log)
+        .with_context(|| format!("--log {} is not a filter", cli.log))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     let key = cli.development.key().map_or_else(random_key, Ok)?;
-    let mut stop = Stop::listen()?;
+    let mut stop = StopSignal::listen()?;
     let clinicwire = Arc::new(start(&cli, &key)?);
     let ended = tokio::select! {
         ended = serve(&cli, key, &clinicwire) => ended.map(|never| match never {}),
@@ -63,7 +68,7 @@ async fn run(cli: Cli) -> Result<()> {
     if let Ok(clinicwire) = Arc::try_unwrap(clinicwire) {
         tokio::select! {
             () = clinicwire.shut_down() => {}
-            // Twice is meant.
+            // A second signal skips the orderly end.
             () = stop.wanted() => {}
         }
     }
@@ -101,32 +106,33 @@ fn is_taken(error: &anyhow::Error) -> bool {
     io.is_some_and(|io| io.kind() == io::ErrorKind::AddrInUse)
 }
 
-/// Opens the demo clinic, says how to enter, and keeps it alive.
+/// Sets up the demo clinic, announces it, and runs it.
 async fn serve(
     cli: &Cli,
     key: DevelopmentKey,
     clinicwire: &OneProcess,
 ) -> Result<std::convert::Infallible> {
+    let mut files = ReadyPath::new(cli, clinicwire.address().port());
     let url = format!("http://{}", reachable(clinicwire.address()));
     let signer = Signer::new(key, plan::tenant());
-    let tokens = signer.tokens(&Opens::location(&plan::location()));
-    let badges = Badges { admin: tokens.admin, source: tokens.source };
-    let desk = Desk::new(vec![url.clone()], badges, plan::location());
+    let tokens = signer.tokens(&TokenScope::location(&plan::location()));
+    let badges = CallerTokens { admin: tokens.admin, source: tokens.source };
+    let desk = DemoClient::new(vec![url.clone()], badges, plan::location());
     desk.ready_within(READY_WITHIN).await?;
-    let enter = |clinic: Option<&Clinic>| Ready::new(vec![url.clone()], &signer, clinic);
+    let enter = |clinic: Option<&DemoClinic>| ReadyFile::new(vec![url.clone()], &signer, clinic);
     if let Some(rules) = checks::rules(cli)? {
         driver::put_rules(&desk, rules).await?;
     }
     if cli.empty {
-        announce(cli, &enter(None))?;
+        announce(cli, &mut files, &enter(None))?;
         return Ok(std::future::pending().await);
     }
     let mut clinic = driver::set_up(&desk, cli.seed, cli.speed).await?;
     let ready = enter(Some(&clinic));
     clinicwire.show_demo(serde_json::to_value(&ready)?);
-    announce(cli, &ready)?;
-    // The first patients are soon gone: the start page always leads to some who wait or are about to come.
-    let show = |clinic: &Clinic| {
+    announce(cli, &mut files, &ready)?;
+    // The first patients leave soon: the start page keeps linking to present ones.
+    let show = |clinic: &DemoClinic| {
         if let Ok(ready) = serde_json::to_value(enter(Some(clinic))) {
             clinicwire.show_demo(ready);
         }
@@ -134,7 +140,7 @@ async fn serve(
     driver::run(&desk, &mut clinic, show).await.map_err(|error: DemoError| error.into())
 }
 
-/// The address a browser on this machine can open.
+/// The address that a browser on this machine can open.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         ip if !ip.is_unspecified() => ip,
@@ -144,83 +150,84 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn announce(cli: &Cli, ready: &Ready) -> Result<()> {
-    if let Some(path) = &cli.ready_file {
-        ready
-            .write(path)
-            .with_context(|| format!("cannot write the ready file {}", path.display()))?;
-    }
+/// Writes the ready file, then prints where to look.
+fn announce(cli: &Cli, files: &mut ReadyPath, ready: &ReadyFile) -> Result<()> {
+    files.write(ready)?;
+    let program = std::env::args().next().unwrap_or_else(|| "clinicwire".into());
+    let announcement = Announcement {
+        program: &program,
+        named_file: cli.ready_file.as_deref(),
+        ready_file: files.path.as_deref(),
+        speed: (!cli.empty).then_some(cli.speed),
+    };
     let mut out = io::stdout().lock();
-    // A terminal that is gone is no reason to stop.
-    let _ = out.write_all(welcome(cli, ready).as_bytes()).and_then(|()| out.flush());
+    // A closed terminal is no reason to stop.
+    let _ = out.write_all(announcement.text(ready).as_bytes()).and_then(|()| out.flush());
     Ok(())
 }
 
-fn welcome(cli: &Cli, ready: &Ready) -> String {
-    let (url, tokens) = (&ready.url, &ready.tokens);
-    let mut text = format!("\nClinicwire serves at {url}\n\n");
-    if cli.empty {
-        text += &format!(
-            "Nothing exists yet. Tenant {}; the tokens below are for a location {} that an admin creates:\n\n  \
-             curl -X PUT {url}/v1/locations/{} -H 'Authorization: Bearer {}' \\\n    \
-             -H 'Content-Type: application/json' \\\n    \
-             -d '{{\"name\":\"Riverside\",\"time_zone\":\"America/Toronto\",\"languages\":[\"en\",\"fr\"]}}'\n",
-            ready.tenant, ready.location, ready.location, tokens.admin,
-        );
-    } else {
-        text +=
-            &format!("A demo clinic runs at {} times the pace of a real one. Open:\n\n", cli.speed);
-        let links = [
-            ("start here", Some(format!("{url}/"))),
-            ("waiting room", Some(ready.board_link())),
-            ("dashboard", Some(ready.dashboard_link())),
-            ("a doctor's day", ready.schedule_link()),
-            ("appointment", ready.appointment_link()),
-            ("one patient", ready.patient_link()),
-            ("claims check", Some(ready.runs_link())),
-        ];
-        for (name, link) in links {
-            text += &link.map_or_else(String::new, |link| format!("  {name:<14} {link}\n"));
-        }
-    }
-    text += match cli.development.key() {
-        None => "\nTokens, good for 24 hours and for this start only:\n\n",
-        Some(_) => {
-            "\nTokens, good for 24 hours; whoever knows the words of the key can sign more:\n\n"
-        }
-    };
-    let roles = [
-        ("patient", &tokens.patient),
-        ("appointment", &tokens.appointment),
-        ("display", &tokens.display),
-        ("reception", &tokens.reception),
-        ("doctor", &tokens.doctor),
-        ("admin", &tokens.admin),
-        ("source", &tokens.source),
-        ("viewer", &tokens.viewer),
-        ("editor", &tokens.editor),
-    ];
-    for (role, token) in roles {
-        text += &format!("  {role:<11} {token}\n");
-    }
-    if let Some(queue) = ready.queues.first() {
-        text += &format!(
-            "\nPut somebody in line, and watch the board:\n\n  \
-             curl -X POST {url}/v1/queues/{queue}/tickets -H 'Content-Type: application/json' -d '{{}}' \\\n    \
-             -H 'Authorization: Bearer {}'\n",
-            tokens.reception,
-        );
-    }
-    text + "\nCtrl-C stops it.\n"
+/// The path of the ready file. The default file is removed at the end, a named one stays.
+struct ReadyPath {
+    path: Option<PathBuf>,
+    is_default: bool,
 }
 
-/// Ctrl-C, or a SIGTERM.
-struct Stop {
+impl ReadyPath {
+    fn new(cli: &Cli, port: u16) -> Self {
+        match &cli.ready_file {
+            Some(path) => Self { path: Some(path.clone()), is_default: false },
+            None => Self { path: ready::default_path(port), is_default: true },
+        }
+    }
+
+    /// Writes the file. Without a writable home the clinic still serves: only a file that
+    /// `--ready-file` names must succeed.
+    fn write(&mut self, file: &ReadyFile) -> Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let directory = path.parent().filter(|_| self.is_default);
+        let written =
+            directory.map_or(Ok(()), std::fs::create_dir_all).and_then(|()| file.write(path));
+        match written {
+            Err(error) if self.is_default => {
+                tracing::warn!(%error, "cannot write the ready file {}", path.display());
+                self.path = None;
+                Ok(())
+            }
+            written => {
+                written.with_context(|| format!("cannot write the ready file {}", path.display()))
+            }
+        }
+    }
+}
+
+impl Drop for ReadyPath {
+    fn drop(&mut self) {
+        if let (true, Some(path)) = (self.is_default, &self.path) {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Prints one token of a running clinic.
+fn print_token(arguments: &TokenArgs) -> Result<()> {
+    let named = arguments.ready_file.clone();
+    let path = named.or_else(|| ready::default_path(arguments.port)).context(
+        "neither XDG_RUNTIME_DIR nor HOME is set; start clinicwire with --ready-file PATH",
+    )?;
+    let token = ready::read_token(&path, &arguments.role).context(
+        "no token; is a clinic running? Name its --port, or the --ready-file it was started with",
+    )?;
+    println!("{token}");
+    Ok(())
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+struct StopSignal {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
-impl Stop {
+impl StopSignal {
     fn listen() -> Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt()).context("listen for Ctrl-C")?,

@@ -1,26 +1,31 @@
-//! The ready file: where a clinic serves and how to enter it, for scripts and tests.
+//! The ready file: the address of a running clinic with tokens and ids, for scripts and tests.
 
-use std::{io, path::Path};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
 
+use anyhow::Context;
 use schemas::ids::{
     AppointmentId, DoctorId, LocationId, QueueId, ScheduleId, StationId, TenantId, TicketId,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    demo::{clinic::Clinic, plan},
-    tokens::{Opens, Signer, Tokens},
+    demo::{clinic::DemoClinic, plan},
+    tokens::{Signer, TokenScope, Tokens},
 };
 
-/// Tickets that the patient's token opens and the ready file lists: enough for every page and script, and the
-/// token stays below 4 KiB.
+/// Most tickets that the patient's token opens and the file lists. They suffice for every page and
+/// script, and keep the token below 4 KiB.
 const MOST_TICKETS: usize = 24;
-/// Appointments it lists: a few of those that are due next.
+/// Most appointments in the file: a few of those that are due next.
 const MOST_APPOINTMENTS: usize = 6;
 
-/// What a caller needs to begin.
+/// The content of the ready file.
 #[derive(Clone, Serialize)]
-pub struct Ready {
+pub struct ReadyFile {
     pub url: String,
     pub nodes: Vec<String>,
     pub tenant: TenantId,
@@ -29,21 +34,22 @@ pub struct Ready {
     pub queues: Vec<QueueId>,
     pub stations: Vec<StationId>,
     pub tickets: Vec<TicketId>,
-    /// Who the doctor's token is for, and their schedule.
+    /// The doctor that the doctor's token is for.
     pub doctor: Option<DoctorId>,
+    /// The schedule of that doctor.
     pub schedule: Option<ScheduleId>,
-    /// Of today; the first is the one that the token for an appointment opens.
+    /// Appointments of today. The token named `appointment` opens the first one.
     pub appointments: Vec<AppointmentId>,
 }
 
-impl Ready {
-    /// The demo's location at `nodes` (at least one), with tokens for it; `clinic` as it stands now, or none when
-    /// there is no demo.
-    pub fn new(nodes: Vec<String>, signer: &Signer, clinic: Option<&Clinic>) -> Self {
+impl ReadyFile {
+    /// Describes the demo's location at `nodes` (at least one) with new tokens for it. `clinic` is
+    /// the current state of the demo, or none without a demo.
+    pub fn new(nodes: Vec<String>, signer: &Signer, clinic: Option<&DemoClinic>) -> Self {
         let location = plan::location();
-        let mut tickets = clinic.map(Clinic::tickets).unwrap_or_default();
+        let mut tickets = clinic.map(DemoClinic::tickets).unwrap_or_default();
         tickets.truncate(MOST_TICKETS);
-        let mut appointments = clinic.map(Clinic::appointments).unwrap_or_default();
+        let mut appointments = clinic.map(DemoClinic::appointments).unwrap_or_default();
         appointments.truncate(MOST_APPOINTMENTS);
         let (queues, stations, schedule) = match clinic {
             Some(_) => {
@@ -53,7 +59,7 @@ impl Ready {
             None => Default::default(),
         };
         let doctor = schedule.as_ref().map(ScheduleId::doctor);
-        let tokens = signer.tokens(&Opens {
+        let tokens = signer.tokens(&TokenScope {
             location: &location,
             queues: &queues,
             doctor: doctor.as_ref(),
@@ -75,10 +81,10 @@ impl Ready {
         }
     }
 
-    /// Writes the file whole or not at all: whoever waits for it never reads a half.
+    /// Writes the file complete or not at all, so that a waiting reader never sees half of it.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// When the directory or the file cannot be written.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut draft = path.as_os_str().to_owned();
         draft.push(format!(".{}", std::process::id()));
@@ -86,43 +92,35 @@ impl Ready {
         write_private(Path::new(&draft), &json)?;
         std::fs::rename(&draft, path)
     }
-
-    /// The waiting room's board.
-    pub fn board_link(&self) -> String {
-        format!("{}/board#token={}&location={}", self.url, self.tokens.display, self.location)
-    }
-
-    /// How busy the location is.
-    pub fn dashboard_link(&self) -> String {
-        format!("{}/dashboard#token={}&location={}", self.url, self.tokens.doctor, self.location)
-    }
-
-    /// A doctor's day, if there is a doctor.
-    pub fn schedule_link(&self) -> Option<String> {
-        let schedule = self.schedule.as_ref()?;
-        Some(format!("{}/schedule#token={}&schedule={schedule}", self.url, self.tokens.doctor))
-    }
-
-    /// The page of an appointment that is soon due, if there is one.
-    pub fn appointment_link(&self) -> Option<String> {
-        let appointment = self.appointments.first()?;
-        let token = &self.tokens.appointment;
-        Some(format!("{}/appointment#token={token}&appointment={appointment}", self.url))
-    }
-
-    /// The page on which claims files are checked.
-    pub fn runs_link(&self) -> String {
-        format!("{}/runs#token={}", self.url, self.tokens.editor)
-    }
-
-    /// The page of the first ticket, if there is one.
-    pub fn patient_link(&self) -> Option<String> {
-        let ticket = self.tickets.first()?;
-        Some(format!("{}/patient#token={}&ticket={ticket}", self.url, self.tokens.patient))
-    }
 }
 
-/// The tokens in it open a clinic: nobody else on the machine may read them.
+/// The ready file of a clinic at `port` that was started without `--ready-file`. None when the
+/// environment names no directory of this user.
+pub fn default_path(port: u16) -> Option<PathBuf> {
+    let directory = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let base = directory("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .or_else(|| directory("HOME").map(|home| Path::new(&home).join(".cache")))?;
+    Some(base.join("clinicwire").join(format!("{port}.json")))
+}
+
+/// Reads the token named `role` from a ready file.
+///
+/// # Errors
+/// When the file cannot be read or has no such token.
+pub fn read_token(path: &Path, role: &str) -> anyhow::Result<String> {
+    #[derive(Deserialize)]
+    struct TokensOfFile {
+        tokens: BTreeMap<String, String>,
+    }
+    let json = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file: TokensOfFile = serde_json::from_slice(&json)
+        .with_context(|| format!("{} is not a ready file", path.display()))?;
+    let token = file.tokens.get(role).cloned();
+    token.with_context(|| format!("{} has no token named {role}", path.display()))
+}
+
+/// Writes a file that only its owner can read: the tokens in it open a clinic.
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
     let mut file = std::fs::OpenOptions::new()

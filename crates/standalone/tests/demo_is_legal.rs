@@ -14,7 +14,7 @@ use schemas::{
     load::LoadHead,
 };
 use standalone::demo::{
-    clinic::{Clinic, USUAL_LINE},
+    clinic::{DemoClinic, USUAL_LINE},
     plan::{self, Pace},
 };
 
@@ -329,7 +329,7 @@ fn demo_continues_an_existing_clinic() {
     let (mut before, mut model) = open(1, pace);
     play(&mut before, &mut model, 1_000, |_, _, _, _| {});
     let now = before.next_due();
-    let mut after = Clinic::new(2, pace, now, plan::location(), model.standing());
+    let mut after = DemoClinic::new(2, pace, now, plan::location(), model.standing());
     let issued = model.location.header().numbers.clone();
     play(&mut after, &mut model, 5_000, |command, verdict, _, now| {
         match (command, code(verdict)) {

@@ -12,12 +12,12 @@ use clap::Parser;
 use standalone::{
     cli::{self, Development},
     demo::{
-        clinic::Clinic,
-        desk::{Badges, Desk},
+        clinic::DemoClinic,
+        desk::{CallerTokens, DemoClient},
         driver, plan,
     },
-    ready::Ready,
-    tokens::{Opens, Signer},
+    ready::ReadyFile,
+    tokens::{Signer, TokenScope},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -52,7 +52,7 @@ struct Args {
     #[command(flatten)]
     development: Development,
 
-    /// Clinic minutes per real minute, 1 to 1000
+    /// DemoClinic minutes per real minute, 1 to 1000
     #[arg(long, value_name = "TIMES", default_value_t = 30.0, value_parser = cli::speed)]
     speed: f64,
 
@@ -105,21 +105,21 @@ async fn live(args: Args) -> Result<std::convert::Infallible> {
     let nodes: Vec<String> =
         args.nodes.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
     let signer = args.development.key().map(|key| Signer::new(key, plan::tenant()));
-    let own = signer.as_ref().map(|signer| signer.tokens(&Opens::location(&plan::location())));
+    let own = signer.as_ref().map(|signer| signer.tokens(&TokenScope::location(&plan::location())));
     let (own_admin, own_source) = own.map(|tokens| (tokens.admin, tokens.source)).unzip();
-    let badges = Badges {
+    let badges = CallerTokens {
         admin: args.token.or(own_admin).context("give --token or --insecure-development-key")?,
         source: args
             .source_token
             .or(own_source)
             .context("give --source-token or --insecure-development-key")?,
     };
-    let desk = Desk::new(nodes.clone(), badges, plan::location());
+    let desk = DemoClient::new(nodes.clone(), badges, plan::location());
     desk.ready_within(READY_WITHIN).await?;
     driver::put_rules(&desk, claims::rules::shipped()).await?;
     let mut clinic = driver::set_up(&desk, args.seed, args.speed).await?;
-    let write = |clinic: &Clinic| match (&args.ready_file, &signer) {
-        (Some(path), Some(signer)) => Ready::new(nodes.clone(), signer, Some(clinic))
+    let write = |clinic: &DemoClinic| match (&args.ready_file, &signer) {
+        (Some(path), Some(signer)) => ReadyFile::new(nodes.clone(), signer, Some(clinic))
             .write(path)
             .with_context(|| format!("cannot write the ready file {}", path.display())),
         _ => Ok(()),
@@ -127,7 +127,7 @@ async fn live(args: Args) -> Result<std::convert::Infallible> {
     write(&clinic)?;
     println!("the demo clinic lives at {} times the pace of a real one", args.speed);
     // The first patients are soon gone: the file always names some who wait.
-    let rewrite = |clinic: &Clinic| {
+    let rewrite = |clinic: &DemoClinic| {
         if let Err(error) = write(clinic) {
             tracing::warn!("{error:#}");
         }

@@ -67,10 +67,10 @@ enum Happening {
 }
 
 /// Who stood in a queue before the demo began.
-pub type Standing = Vec<(QueueId, Vec<(TicketId, QueueEntry)>)>;
+pub type DemoLines = Vec<(QueueId, Vec<(TicketId, QueueEntry)>)>;
 
 /// The model. Its time is the clock on the wall; how much of a clinic's day passes in it is a matter of pace.
-pub struct Clinic {
+pub struct DemoClinic {
     location: LocationId,
     queues: Vec<QueueId>,
     stations: Vec<StationId>,
@@ -89,14 +89,14 @@ pub struct Clinic {
     bookings: BTreeMap<SourceKey, Booking>,
 }
 
-impl Clinic {
-    /// Opens the doors at `now`: books and lines are filled at once, and the rooms begin to call.
+impl DemoClinic {
+    /// TokenScope the doors at `now`: books and lines are filled at once, and the rooms begin to call.
     pub fn new(
         seed: u64,
         pace: Pace,
         now: Millis,
         location: LocationId,
-        standing: Standing,
+        standing: DemoLines,
     ) -> Self {
         let mut clinic = Self {
             queues: plan::queues(&location),
@@ -164,7 +164,7 @@ impl Clinic {
         self.due.first_key_value().map_or(Millis::MAX, |((at, _), _)| *at)
     }
 
-    /// The next command due by `now`. Its outcome is to be told by [`Clinic::learn`] before the next is asked for.
+    /// The next command due by `now`. Its outcome is to be told by [`DemoClinic::learn`] before the next is asked for.
     pub fn step(&mut self, now: Millis) -> Option<Command> {
         while self.next_due() <= now {
             let ((at, _), happening) = self.due.pop_first()?;
@@ -195,7 +195,7 @@ impl Clinic {
     }
 
     /// What stands in the queues at `now`. Whom other hands called and then left alone goes in all the same.
-    pub fn notice(&mut self, now: Millis, standing: &Standing) {
+    pub fn notice(&mut self, now: Millis, standing: &DemoLines) {
         self.now = self.now.max(now);
         for (queue, entries) in standing {
             let Some(queue) = self.queues.iter().position(|known| known == queue) else {

@@ -33,7 +33,7 @@ type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why the desk cannot work at all; everything else it outwaits.
 #[derive(Debug, thiserror::Error)]
-pub enum DeskError {
+pub enum DemoClientError {
     #[error("the gateway does not accept the token: {0}")]
     NotAllowed(String),
     #[error("the gateway does not understand {command}: {status} {code}")]
@@ -63,25 +63,25 @@ enum Step {
 }
 
 /// The tokens of those who work in the clinic.
-pub struct Badges {
+pub struct CallerTokens {
     /// An admin's: for all that happens at the location.
     pub admin: String,
     /// A source's: for what the book tells of appointments.
     pub source: String,
 }
 
-pub struct Desk {
+pub struct DemoClient {
     client: Client<HttpConnector, Full<Bytes>>,
     nodes: Vec<String>,
     /// The node in use; the next one is tried when it does not answer.
     node: AtomicUsize,
-    badges: Badges,
+    badges: CallerTokens,
     location: LocationId,
 }
 
-impl Desk {
+impl DemoClient {
     /// A desk of `location` that works through any of `nodes` (base addresses, at least one).
-    pub fn new(nodes: Vec<String>, badges: Badges, location: LocationId) -> Self {
+    pub fn new(nodes: Vec<String>, badges: CallerTokens, location: LocationId) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(ANSWER));
@@ -96,8 +96,8 @@ impl Desk {
     /// Waits until a node is ready to serve.
     ///
     /// # Errors
-    /// [`DeskError::Unreachable`] with the last reason, past `patience`.
-    pub async fn ready_within(&self, patience: Duration) -> Result<(), DeskError> {
+    /// [`DemoClientError::Unreachable`] with the last reason, past `patience`.
+    pub async fn ready_within(&self, patience: Duration) -> Result<(), DemoClientError> {
         let give_up = tokio::time::Instant::now() + patience;
         loop {
             let url = self.url();
@@ -110,7 +110,7 @@ impl Desk {
                 Err(error) => error,
             };
             if tokio::time::Instant::now() >= give_up {
-                return Err(DeskError::Unreachable { url, source: Some(source) });
+                return Err(DemoClientError::Unreachable { url, source: Some(source) });
             }
             self.node.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(READY_PAUSE).await;
@@ -121,7 +121,7 @@ impl Desk {
     ///
     /// # Errors
     /// When the token does not allow it, or the gateway does not know such a command.
-    pub async fn send(&self, command: &Command) -> Result<Verdict, DeskError> {
+    pub async fn send(&self, command: &Command) -> Result<Verdict, DemoClientError> {
         // Ids must differ from those of an earlier run with the same seed, whose outcomes are remembered.
         let mut id = CommandId::from_random(fastrand::u128(..));
         let (method, path, body) = requests::request_of(&self.location, command);
@@ -161,7 +161,7 @@ impl Desk {
         command: &Command,
         answer: Result<Answer, Source>,
         polled: bool,
-    ) -> Result<Step, DeskError> {
+    ) -> Result<Step, DemoClientError> {
         let Ok(answer) = answer else {
             self.node.fetch_add(1, Ordering::Relaxed);
             return Ok(Step::Again("no answer"));
@@ -181,20 +181,22 @@ impl Desk {
             StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
                 match serde_json::from_value(code.clone().into()) {
                     Ok(code) => Ok(Step::Done(Verdict::Refused { code })),
-                    Err(_) => Err(DeskError::NotUnderstood {
+                    Err(_) => Err(DemoClientError::NotUnderstood {
                         command: command.kind(),
                         status: status.as_u16(),
                         code,
                     }),
                 }
             }
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(DeskError::NotAllowed(code)),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(DemoClientError::NotAllowed(code))
+            }
             StatusCode::NOT_FOUND if polled => Ok(Step::Again("the command is not known")),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
                 Ok(Step::Again("too busy"))
             }
             status if status.is_server_error() => Ok(Step::Again("the gateway has trouble")),
-            status => Err(DeskError::NotUnderstood {
+            status => Err(DemoClientError::NotUnderstood {
                 command: command.kind(),
                 status: status.as_u16(),
                 code,
@@ -206,23 +208,23 @@ impl Desk {
     ///
     /// # Errors
     /// When the gateway does not answer with one.
-    pub async fn queue(&self, queue: &QueueId) -> Result<Option<View>, DeskError> {
+    pub async fn queue(&self, queue: &QueueId) -> Result<Option<View>, DemoClientError> {
         loop {
             let path = format!("/v1/queues/{queue}");
             let answer = self.exchange(&self.badges.admin, Method::GET, &path, None, None).await;
-            let answer = answer.map_err(|source| DeskError::Unreachable {
+            let answer = answer.map_err(|source| DemoClientError::Unreachable {
                 url: self.url(),
                 source: Some(source),
             })?;
             match answer.status {
                 StatusCode::OK => {
                     return serde_json::from_slice(&answer.bytes).map(Some).map_err(|error| {
-                        DeskError::Unreachable { url: self.url(), source: Some(error.into()) }
+                        DemoClientError::Unreachable { url: self.url(), source: Some(error.into()) }
                     });
                 }
                 StatusCode::NOT_FOUND => return Ok(None),
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                    return Err(DeskError::NotAllowed(Code::Forbidden.to_string()));
+                    return Err(DemoClientError::NotAllowed(Code::Forbidden.to_string()));
                 }
                 _ => tokio::time::sleep(PAUSE).await,
             }

@@ -14,12 +14,12 @@ use schemas::{
 };
 
 use super::{
-    clinic::{Clinic, Standing},
-    desk::{Desk, DeskError},
+    clinic::{DemoClinic, DemoLines},
+    desk::{DemoClient, DemoClientError},
     plan::{self, Pace},
 };
 
-/// Clinic minutes per real minute that a demo may run at: below 1 nothing seems to happen, above 1000 the
+/// DemoClinic minutes per real minute that a demo may run at: below 1 nothing seems to happen, above 1000 the
 /// commands of a clinic this size would fill a processor core.
 pub const SPEEDS: std::ops::RangeInclusive<f64> = 1.0..=1000.0;
 /// A clinic that had to wait for its gateway goes on where it stood, and rushes through this much at most.
@@ -29,7 +29,7 @@ const CATCH_UP: Millis = 1000;
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     #[error(transparent)]
-    Desk(#[from] DeskError),
+    Client(#[from] DemoClientError),
     #[error("the clinic refused {command}: {code}")]
     Refused { command: &'static str, code: Code },
 }
@@ -38,7 +38,7 @@ pub enum DemoError {
 ///
 /// # Errors
 /// When the gateway does not let us do that.
-pub async fn set_up(desk: &Desk, seed: u64, speed: f64) -> Result<Clinic, DemoError> {
+pub async fn set_up(desk: &DemoClient, seed: u64, speed: f64) -> Result<DemoClinic, DemoError> {
     let pace = Pace::new(speed);
     for command in plan::configure(desk.location(), pace) {
         match desk.send(&command).await? {
@@ -53,13 +53,13 @@ pub async fn set_up(desk: &Desk, seed: u64, speed: f64) -> Result<Clinic, DemoEr
     }
     let standing = standing(desk).await?;
     let now = now();
-    let mut clinic = Clinic::new(seed, pace, now, desk.location().clone(), standing);
+    let mut clinic = DemoClinic::new(seed, pace, now, desk.location().clone(), standing);
     do_what_is_due(desk, &mut clinic, now).await?;
     Ok(clinic)
 }
 
-async fn standing(desk: &Desk) -> Result<Standing, DeskError> {
-    let mut standing = Standing::new();
+async fn standing(desk: &DemoClient) -> Result<DemoLines, DemoClientError> {
+    let mut standing = DemoLines::new();
     for queue in plan::queues(desk.location()) {
         if let Some(view) = desk.queue(&queue).await? {
             standing.push((queue, entries(&view)));
@@ -72,7 +72,7 @@ async fn standing(desk: &Desk) -> Result<Standing, DeskError> {
 ///
 /// # Errors
 /// When the gateway does not let us do that, or a rule cannot be applied.
-pub async fn put_rules(desk: &Desk, rules: Vec<Rule>) -> Result<(), DemoError> {
+pub async fn put_rules(desk: &DemoClient, rules: Vec<Rule>) -> Result<(), DemoError> {
     for rule in rules {
         let command = Command::PutRule { rule };
         if let Verdict::Refused { code } = desk.send(&command).await? {
@@ -95,9 +95,9 @@ fn entries(view: &View) -> Vec<(TicketId, QueueEntry)> {
 /// # Errors
 /// When a gateway does not accept the token any more.
 pub async fn run(
-    desk: &Desk,
-    clinic: &mut Clinic,
-    mut shown: impl FnMut(&Clinic),
+    desk: &DemoClient,
+    clinic: &mut DemoClinic,
+    mut shown: impl FnMut(&DemoClinic),
 ) -> Result<std::convert::Infallible, DemoError> {
     const SHOW: Millis = 5000;
     let mut next_show = now() + SHOW;
@@ -121,7 +121,11 @@ pub async fn run(
     }
 }
 
-async fn do_what_is_due(desk: &Desk, clinic: &mut Clinic, now: Millis) -> Result<(), DemoError> {
+async fn do_what_is_due(
+    desk: &DemoClient,
+    clinic: &mut DemoClinic,
+    now: Millis,
+) -> Result<(), DemoError> {
     while let Some(command) = clinic.step(now) {
         let verdict = desk.send(&command).await?;
         clinic.learn(&command, &verdict);

@@ -14,7 +14,7 @@ use schemas::{
     view::View,
 };
 use standalone::demo::{
-    clinic::{Clinic, Standing},
+    clinic::{DemoClinic, DemoLines},
     plan::{self, Pace},
 };
 
@@ -79,7 +79,7 @@ impl Model {
         Line::from_view(queue.clone(), &self.views[&format!("queue:{queue}")]).unwrap().waiting()
     }
 
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> DemoLines {
         let line = |queue: QueueId| {
             let entries = &self.views[&format!("queue:{queue}")].entries;
             let tickets = entries.iter().filter(|(key, _)| *key != QUEUE_KEY);
@@ -94,15 +94,15 @@ impl Model {
     }
 }
 
-/// Opens a new, empty clinic.
-pub fn open(seed: u64, pace: Pace) -> (Clinic, Model) {
-    let clinic = Clinic::new(seed, pace, OPENING, plan::location(), Standing::new());
+/// TokenScope a new, empty clinic.
+pub fn open(seed: u64, pace: Pace) -> (DemoClinic, Model) {
+    let clinic = DemoClinic::new(seed, pace, OPENING, plan::location(), DemoLines::new());
     (clinic, Model::configured(pace))
 }
 
 /// Runs at least `steps` commands and passes each, its verdict and its time to the callback.
 pub fn play(
-    clinic: &mut Clinic,
+    clinic: &mut DemoClinic,
     model: &mut Model,
     steps: usize,
     mut look: impl FnMut(&Command, &Verdict, &Model, Millis),
@@ -118,7 +118,7 @@ pub fn play(
 
 /// Runs commands until the given time.
 pub fn play_until(
-    clinic: &mut Clinic,
+    clinic: &mut DemoClinic,
     model: &mut Model,
     until: Millis,
     mut look: impl FnMut(&Command, &Verdict, &Model, Millis),
@@ -129,7 +129,7 @@ pub fn play_until(
 }
 
 fn do_what_is_due(
-    clinic: &mut Clinic,
+    clinic: &mut DemoClinic,
     model: &mut Model,
     mut look: impl FnMut(&Command, &Verdict, &Model, Millis),
 ) {

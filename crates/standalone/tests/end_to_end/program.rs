@@ -111,26 +111,69 @@ async fn demo_tokens_open_their_pages() {
     assert_eq!(code, Some(0), "{text}");
 }
 
+/// Longest output of a start and a stop.
+const MOST_LINES: usize = 15;
+
 #[tokio::test]
-async fn printed_address_opens_the_clinic() {
-    let program = ReadyProgram::start("printed", &[]).await;
-    let (ready, url) = (program.ready.clone(), program.url().to_owned());
+async fn start_prints_one_address_and_no_token() {
+    for arguments in [&[][..], &["--empty"]] {
+        let program = ReadyProgram::start("printed", arguments).await;
+        let (ready, url) = (program.ready.clone(), program.url().to_owned());
+        let (code, text) = program.stop("-TERM");
+        assert_eq!(code, Some(0), "{text}");
+        for (name, token) in &ready.tokens {
+            assert!(!text.contains(token), "{name}: {text}");
+        }
+        assert!(!text.contains("token=ey") && !text.contains('#'), "{text}");
+        assert!(text.lines().count() <= MOST_LINES, "{text}");
+        for words in [&url, "clinicwire token ", "--ready-file ", "Ctrl-C"] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+}
+
+fn token_command(home: &Path, arguments: &[&str]) -> Output {
+    let mut command = clinicwire(&["token"]);
+    command.args(arguments).env("XDG_RUNTIME_DIR", home).output().unwrap()
+}
+
+#[tokio::test]
+async fn token_command_prints_a_role_token() {
+    let program = ReadyProgram::start("token", &[]).await;
+    let file = program.file.to_str().unwrap().to_owned();
+    for (role, token) in &program.ready.tokens {
+        let output = token_command(Path::new("/"), &[role, "--ready-file", &file]);
+        assert!(output.status.success(), "{role}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{token}\n"));
+    }
+}
+
+#[tokio::test]
+async fn token_command_finds_the_default_file() {
+    let home = tempfile::tempdir().unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut command = clinicwire(&["--listen", &format!("127.0.0.1:{port}")]);
+    let program = RunningProgram::start(command.env("XDG_RUNTIME_DIR", home.path())).unwrap();
+    let file = home.path().join(format!("clinicwire/{port}.json"));
+    let ready = wait_until_ready(&file).await;
+    let output = token_command(home.path(), &["reception", "--port", &port.to_string()]);
+    let token = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(token.trim(), ready.token("reception").unwrap());
     let (code, text) = program.stop("-TERM");
     assert_eq!(code, Some(0), "{text}");
-    for role in ["patient", "appointment", "display", "reception", "doctor", "admin", "source"] {
-        assert!(text.contains(ready.token(role).unwrap()), "{role}: {text}");
-    }
-    for link in [
-        format!("{url}/\n"),
-        format!("{url}/board#token="),
-        format!("{url}/patient#token="),
-        format!("{url}/dashboard#token="),
-        format!("&schedule={}\n", ready.schedule.as_ref().unwrap()),
-        format!("&appointment={}\n", ready.appointments[0]),
-        format!("{url}/v1/queues/"),
-    ] {
-        assert!(text.contains(&link), "{link}: {text}");
-    }
+    assert!(text.contains(&format!("clinicwire token reception --port {port}\n")), "{text}");
+    assert!(!file.exists(), "the default file is removed");
+}
+
+#[test]
+fn token_errors_name_the_remedy() {
+    let home = Path::new("/no/such/directory");
+    let (code, error) = ended(token_command(home, &["cleaner"]));
+    assert_eq!(code, Some(2));
+    assert!(error.contains("cleaner") && error.contains("reception"), "{error}");
+    let (code, error) = ended(token_command(home, &["reception"]));
+    assert_eq!(code, Some(1));
+    assert!(error.contains("is a clinic running?") && error.contains("--port"), "{error}");
 }
 
 #[tokio::test]

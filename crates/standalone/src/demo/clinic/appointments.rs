@@ -9,7 +9,7 @@ use schemas::{
 
 use super::{
     super::plan::{self, DOCTORS, MINUTE, ROOMS},
-    Clinic, Happening,
+    DemoClinic, Happening,
     people::Place,
 };
 
@@ -62,8 +62,8 @@ pub(super) fn slot_after(now: Millis, slot: Millis) -> Millis {
     (now.div_euclid(slot) + 1) * slot
 }
 
-impl Clinic {
-    /// Opens each doctor's book some slots back.
+impl DemoClinic {
+    /// TokenScope each doctor's book some slots back.
     pub(super) fn open_books(&mut self) {
         for (doctor, plan) in DOCTORS.iter().enumerate() {
             let slot = plan.slot(self.pace);

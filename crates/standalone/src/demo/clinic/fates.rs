@@ -10,11 +10,11 @@ use schemas::{
 
 use super::{
     super::plan::{DOCTORS, ROOMS},
-    Clinic, Happening,
+    DemoClinic, Happening,
     appointments::News,
 };
 
-impl Clinic {
+impl DemoClinic {
     /// What will become of an appointment that was booked.
     pub(super) fn plan_fate(&mut self, key: &SourceKey) {
         let Some(start) = self.bookings.get(key).and_then(|booking| booking.fact.start) else {

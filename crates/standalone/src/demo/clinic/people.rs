@@ -10,7 +10,7 @@ use schemas::{
 
 use super::{
     super::plan::{self, DOCTORS, QUEUES, ROOMS, SIGMA},
-    Clinic, Happening, LONGEST_LINE,
+    DemoClinic, Happening, LONGEST_LINE,
     appointments::KEPT,
 };
 
@@ -44,7 +44,7 @@ pub(super) enum Turn {
     GetsWorse,
 }
 
-impl Clinic {
+impl DemoClinic {
     /// Takes over somebody who was there before; answers the room they occupy.
     pub(super) fn adopt(
         &mut self,

@@ -9,7 +9,7 @@ use schemas::{
 
 use super::{
     super::plan::{DOCTORS, ROOMS},
-    Clinic, Happening,
+    DemoClinic, Happening,
     people::Place,
 };
 
@@ -33,7 +33,7 @@ impl Room {
     }
 }
 
-impl Clinic {
+impl DemoClinic {
     pub(super) fn next_break(&mut self) -> Millis {
         let minutes = self.chance.between(40.0, 130.0);
         self.now + self.pace.ms(minutes)
