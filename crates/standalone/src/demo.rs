@@ -1,5 +1,5 @@
-//! The demo clinic: people who arrive, wait, are called, served, moved, missed and urgent, for ever. A pure and
-//! seeded model decides what happens next; a driver does it over HTTP, like any other caller of the API.
+//! The demo clinic: people arrive, wait, are called, served, moved or missed, for ever. A pure and
+//! seeded model decides what happens next; a driver does it over HTTP, like any other caller.
 
 mod chance;
 pub mod checks;

@@ -1,5 +1,6 @@
-//! Memory in place of Kafka, Postgres and Redis, behind the same backends and held to the same conformance suites.
-//! Nothing survives the process, and each part is bounded: the standalone runs for weeks on a small machine.
+//! Backends in memory in place of Kafka, PostgreSQL and Redis, tested by the same conformance suites.
+//! Nothing survives the process. Each part is bounded: the standalone runs for weeks on a small
+//! machine.
 
 mod keys;
 mod ledger;
@@ -17,20 +18,20 @@ pub use log::MemoryLog;
 pub use views::MemoryViews;
 pub use work::MemoryWork;
 
-/// Where the parts take the time from. The log stamps records with it, never below the record before.
+/// The clock of the backends. The log stamps records with it, never below the record before.
 pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
 
-/// Milliseconds since the Unix epoch by the machine's clock.
+/// The machine's clock, in milliseconds since the Unix epoch.
 pub fn system_clock() -> Clock {
     Arc::new(gateway::clock::now)
 }
 
-/// One of each, as the servers of one installation belong together.
+/// One backend of each kind, like the servers of one installation.
 #[derive(Clone)]
 pub struct Memory {
     pub log: Arc<MemoryLog>,
     pub ledger: Arc<MemoryLedger>,
-    /// The log as it is read for runs, and their ledger.
+    /// The log client for runs, and their ledger.
     pub runs_log: Arc<MemoryLog>,
     pub runs_ledger: Arc<MemoryLedger>,
     pub work: Arc<MemoryWork>,
@@ -63,13 +64,13 @@ impl Memory {
         }
     }
 
-    /// What gateways ask.
+    /// The queries of gateways.
     pub fn queries(&self) -> Arc<MemoryQueries> {
         let (care, runs, work) = (self.ledger.clone(), self.runs_ledger.clone(), self.work.clone());
         Arc::new(MemoryQueries { care, runs, work })
     }
 
-    /// What the runner of runs stands on.
+    /// The backends of the runner of runs.
     pub fn runs(&self) -> processors::runner::RunnerBackends {
         processors::runner::RunnerBackends {
             log: self.runs_log.clone(),
@@ -78,7 +79,7 @@ impl Memory {
         }
     }
 
-    /// What the runner of locations stands on.
+    /// The backends of the runner of locations.
     pub fn processors(&self) -> processors::runner::RunnerBackends {
         processors::runner::RunnerBackends {
             log: self.log.clone(),
@@ -88,7 +89,8 @@ impl Memory {
     }
 }
 
-/// A lock whose holder cannot leave anything half done: each critical section here is a plain assignment of parts.
+/// Locks a mutex, poisoned or not: each critical section here only assigns values, so a panic leaves
+/// nothing half done.
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! A gateway node, the processors and a worker for runs, composed in one process.
+//! A gateway node, the processors and a worker, composed in one process.
 
 use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
@@ -20,13 +20,13 @@ pub struct Settings {
     /// Threads that own sockets.
     pub shards: usize,
     pub key: DevelopmentKey,
-    /// Over how long the sockets are closed at the end.
+    /// The time over which sockets are closed at the end.
     pub drain: Duration,
-    /// What codes and establishments claims files name.
+    /// The reference tables for claims files.
     pub tables: Arc<Tables>,
 }
 
-/// Why it could not be started.
+/// An error at start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
@@ -37,21 +37,21 @@ pub enum StartError {
     Files(#[source] io::Error),
 }
 
-/// Running, until [`OneProcess::shut_down`].
+/// The running process parts, until [`OneProcess::shut_down`].
 pub struct OneProcess {
     gateway: node::RunningNode,
     processors: JoinHandle<()>,
     stop: watch::Sender<()>,
     memory: Memory,
-    /// Where uploaded files lie; removed in the end.
+    /// The directory of uploaded files, removed at the end.
     _files: TempDir,
 }
 
 impl OneProcess {
-    /// Starts all, and serves.
+    /// Starts all parts and serves.
     ///
     /// # Errors
-    /// When the gateway cannot be started, such as on a port that is taken.
+    /// When the gateway cannot start, for example on a used port.
     pub fn start(settings: Settings) -> Result<Self, StartError> {
         let memory = Memory::new(system_clock());
         let directory = tempfile::Builder::new()
@@ -90,17 +90,17 @@ impl OneProcess {
         self.gateway.address()
     }
 
-    /// What all of it stands on.
+    /// The backends of all parts.
     pub fn memory(&self) -> &Memory {
         &self.memory
     }
 
-    /// Tells the start page how to enter the demo.
+    /// Gives the start page the links and tokens of the demo.
     pub fn show_demo(&self, ready: serde_json::Value) {
         self.gateway.show_demo(ready);
     }
 
-    /// Closes every socket, then lets the processors finish what they have begun.
+    /// Closes every socket, then lets the processors finish their current work.
     pub async fn shut_down(self) {
         self.gateway.shut_down().await;
         drop(self.stop);
@@ -111,7 +111,7 @@ impl OneProcess {
     }
 }
 
-/// On a thread of their own, as on a machine of their own: neither side waits for the other's work.
+/// Runs the processors on a thread of their own, so that neither side waits for the other's work.
 fn start_processors(
     memory: &Memory,
     files: Arc<dyn ObjectStore>,
@@ -122,7 +122,7 @@ fn start_processors(
     let work_signal = Arc::new(Notify::new());
     let stop = move || {
         let mut stopped = stopped.clone();
-        // An error says that the sender is gone, which is how it stops.
+        // An error means that the sender was dropped, which is how the processors stop.
         async move { while stopped.changed().await.is_ok() {} }
     };
     let (care, runs) = (memory.processors(), memory.runs());

@@ -1,4 +1,4 @@
-//! `clinicwire-demo`: keeps the demo clinic alive on gateways that run elsewhere, over HTTP like any other caller.
+//! `clinicwire-demo`: runs the demo clinic on gateways elsewhere, over HTTP like any other caller.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -22,15 +22,16 @@ use standalone::{
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// How long the gateway may take until it serves.
+/// How long the gateway may take to become ready.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
-/// Creates the demo clinic through a gateway's HTTP API, and keeps it alive until it is stopped. A clinic that
-/// is there already is taken over as it stands.
+/// Creates the demo clinic through a gateway's HTTP API and runs it until it is stopped
+///
+/// An existing clinic is continued from its present state.
 #[derive(Debug, Parser)]
 #[command(version, after_long_help = EXAMPLES, max_term_width = 100)]
 struct Args {
-    /// A gateway node's address; repeat it for more nodes, which are used when the first is away
+    /// Address of a gateway node; repeat it for more nodes, which are used when the first is away
     #[arg(
         long = "url",
         visible_alias = "node",
@@ -52,21 +53,21 @@ struct Args {
     #[command(flatten)]
     development: Development,
 
-    /// DemoClinic minutes per real minute, 1 to 1000
+    /// Clinic minutes per real minute, 1 to 1000
     #[arg(long, value_name = "TIMES", default_value_t = 30.0, value_parser = cli::speed)]
     speed: f64,
 
-    /// The demo's chance: the same number gives the same day
+    /// Seed of the demo's random numbers: the same seed gives the same day
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
 
-    /// Writes addresses, tokens and ids here as JSON once people wait, and anew as others come
+    /// Where to write addresses, tokens and ids as JSON; rewritten as patients come and go
     ///
-    /// Needs the development key, which signs the tokens in it.
+    /// Needs the development key, which signs the tokens in the file.
     #[arg(long, value_name = "PATH", requires = "insecure_development_key")]
     ready_file: Option<PathBuf>,
 
-    /// What is logged, to stderr: error, warn, info, debug, trace, or a filter
+    /// Log level on stderr: error, warn, info, debug, trace, or a filter
     #[arg(long, value_name = "FILTER", default_value = "warn", env = "CLINICWIRE_LOG")]
     log: String,
 }
@@ -126,7 +127,7 @@ async fn live(args: Args) -> Result<std::convert::Infallible> {
     };
     write(&clinic)?;
     println!("the demo clinic lives at {} times the pace of a real one", args.speed);
-    // The first patients are soon gone: the file always names some who wait.
+    // The first patients leave soon, so the file is rewritten with patients who wait.
     let rewrite = |clinic: &DemoClinic| {
         if let Err(error) = write(clinic) {
             tracing::warn!("{error:#}");

@@ -1,6 +1,6 @@
-//! Seeded chance, in the shapes a clinic's day takes.
+//! Seeded random numbers, in the distributions of a clinic's day.
 
-/// The same seed gives the same day.
+/// A generator: the same seed gives the same day.
 #[derive(Debug)]
 pub(super) struct Chance(fastrand::Rng);
 
@@ -9,12 +9,12 @@ impl Chance {
         Self(fastrand::Rng::with_seed(seed))
     }
 
-    /// True with this probability.
+    /// Returns true with this probability.
     pub(super) fn happens(&mut self, probability: f64) -> bool {
         self.0.f64() < probability
     }
 
-    /// Evenly between the two.
+    /// A number evenly between the two.
     pub(super) fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.0.f64()
     }
@@ -28,7 +28,7 @@ impl Chance {
         median * (sigma * self.normal()).exp()
     }
 
-    /// One of the numbers from 0, all alike.
+    /// An integer below `count`, evenly.
     pub(super) fn below(&mut self, end: usize) -> usize {
         self.0.usize(..end)
     }
@@ -37,13 +37,13 @@ impl Chance {
         self.0.u128(..)
     }
 
-    /// Standard normal, by Box and Muller.
+    /// A standard normal number (Box and Muller).
     fn normal(&mut self) -> f64 {
         let radius = (-2.0 * self.positive().ln()).sqrt();
         radius * (std::f64::consts::TAU * self.0.f64()).cos()
     }
 
-    /// In (0, 1], so that its logarithm is finite.
+    /// A number in (0, 1], so that its logarithm is finite.
     fn positive(&mut self) -> f64 {
         1.0 - self.0.f64()
     }

@@ -1,4 +1,4 @@
-//! What claims files are checked by in the standalone: rules and reference tables, from files or those of the sample.
+//! Rules and reference tables for claims files, from given files or from the sample.
 
 use std::{fs::File, path::Path};
 
@@ -8,14 +8,14 @@ use schemas::rule::Rule;
 
 use crate::cli::Cli;
 
-/// The codes and establishments of the sample file, which are synthetic as all of it.
+/// The codes and establishments of the sample file. All of them are synthetic.
 const CODES: &str = include_str!("codes.csv");
 const ESTABLISHMENTS: &str = include_str!("establishments.csv");
 
-/// The reference tables.
+/// Reads the reference tables.
 ///
 /// # Errors
-/// When a file that was named cannot be read as one.
+/// When a given file is not such a table.
 pub fn tables(cli: &Cli) -> Result<Tables> {
     match (&cli.codes, &cli.establishments) {
         (Some(codes), Some(establishments)) => Tables::read(open(codes)?, open(establishments)?)
@@ -24,10 +24,11 @@ pub fn tables(cli: &Cli) -> Result<Tables> {
     }
 }
 
-/// The rules to store: those of the file that was named, else all that are shipped; none for an empty clinic.
+/// Reads the rules to store: those of the given file, otherwise all shipped rules; none for an empty
+/// clinic.
 ///
 /// # Errors
-/// When the file holds no rules.
+/// When the file does not contain rules.
 pub fn rules(cli: &Cli) -> Result<Option<Vec<Rule>>> {
     match &cli.rules {
         Some(path) => {

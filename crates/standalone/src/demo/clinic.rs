@@ -1,6 +1,6 @@
-//! The clinic's day as a pure model: what happens next, decided by chance and by what became of what happened
-//! before. It never asks for a move its own knowledge forbids, and believes the outcome, not itself: other
-//! people may work in the same clinic.
+//! The clinic's day as a pure model. Chance and the outcomes of earlier commands decide what happens
+//! next. The model never gives a command that it knows to be illegal, and trusts outcomes more than
+//! its own state, because other people may work in the same clinic.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,20 +28,20 @@ use appointments::{Booking, News};
 use people::{Person, Place, Turn};
 use rooms::Room;
 
-/// People in each line when the doors open, and about as many as will wait in it ever after.
+/// People in each line at the start; about as many wait in it from then on.
 pub const USUAL_LINE: usize = 12;
-/// Below this somebody comes at once: a demo never shows an empty line.
+/// Below this length somebody arrives at once: a demo never shows an empty line.
 const SHORTEST_LINE: usize = 3;
-/// Past this nobody joins without an appointment: people see the line and turn away.
+/// Past this length nobody joins without an appointment: people see the line and leave.
 const LONGEST_LINE: usize = 2 * USUAL_LINE;
-/// Whoever calls a patient here has so long to say that the service starts.
+/// How long a visitor who calls a patient has to start the service.
 const LEFT_ALONE: Millis = 10_000;
 
 #[derive(Debug)]
 enum Happening {
     /// Somebody takes a ticket.
     Arrives(usize),
-    /// Somebody looks in, and stays unless the line is long.
+    /// Somebody comes in, and stays unless the line is long.
     LooksIn(usize),
     RoomIsFree(usize),
     BreakEnds(usize),
@@ -52,24 +52,24 @@ enum Happening {
     HoldEnds(TicketId),
     IsBack(TicketId),
     NeverCame(TicketId),
-    /// The location's own timer has ended the absence.
+    /// The timer of the location has ended the absence.
     Expires(TicketId),
     Turns(TicketId, Turn),
-    /// The next slot of a doctor's book is given to somebody, or not.
+    /// The next slot of a doctor's book is filled, or stays free.
     Books(usize),
-    /// The book has news of an appointment.
+    /// The book has a new fact about an appointment.
     Tells(SourceKey, News),
     /// The patient of an appointment is at the desk.
     ChecksIn(SourceKey),
-    /// Nothing more comes of an appointment.
+    /// An appointment is forgotten.
     Forgotten(SourceKey),
     DayEnds,
 }
 
-/// Who stood in a queue before the demo began.
+/// The people who stood in a queue before the demo began.
 pub type DemoLines = Vec<(QueueId, Vec<(TicketId, QueueEntry)>)>;
 
-/// The model. Its time is the clock on the wall; how much of a clinic's day passes in it is a matter of pace.
+/// The model. Its time is real time; the pace decides how much of a clinic's day passes in it.
 pub struct DemoClinic {
     location: LocationId,
     queues: Vec<QueueId>,
@@ -77,20 +77,20 @@ pub struct DemoClinic {
     pace: Pace,
     chance: Chance,
     now: Millis,
-    /// By time, then in the order they were planned.
+    /// Ordered by time, then by the order of planning.
     due: BTreeMap<(Millis, u64), Happening>,
     planned: u64,
     people: BTreeMap<TicketId, Person>,
     rooms: Vec<Room>,
-    /// The next slot of each doctor that nobody was asked about.
+    /// The next slot of each doctor that is not decided yet.
     books: Vec<Millis>,
-    /// Slots beyond it that are taken already.
+    /// Later slots that are taken already.
     taken: BTreeSet<(usize, Millis)>,
     bookings: BTreeMap<SourceKey, Booking>,
 }
 
 impl DemoClinic {
-    /// TokenScope the doors at `now`: books and lines are filled at once, and the rooms begin to call.
+    /// Opens the doors at `now`: books and lines are filled at once, and the rooms begin to call.
     pub fn new(
         seed: u64,
         pace: Pace,
@@ -148,7 +148,8 @@ impl DemoClinic {
         }
     }
 
-    /// The service day is over: the location has ended every ticket, and the next day begins as the first one did.
+    /// Ends the service day: the location has ended every ticket, and the next day begins like the
+    /// first one.
     fn next_day(&mut self) {
         self.people.clear();
         self.due.retain(|_, next| !matches!(next, Happening::RoomIsFree(_)));
@@ -159,12 +160,13 @@ impl DemoClinic {
         self.plan_at(plan::day_ends(self.now), Happening::DayEnds);
     }
 
-    /// When something happens next.
+    /// The time of the next event.
     pub fn next_due(&self) -> Millis {
         self.due.first_key_value().map_or(Millis::MAX, |((at, _), _)| *at)
     }
 
-    /// The next command due by `now`. Its outcome is to be told by [`DemoClinic::learn`] before the next is asked for.
+    /// The next command due by `now`. Report its outcome by [`DemoClinic::learn`] before asking for the
+    /// next one.
     pub fn step(&mut self, now: Millis) -> Option<Command> {
         while self.next_due() <= now {
             let ((at, _), happening) = self.due.pop_first()?;
@@ -176,8 +178,8 @@ impl DemoClinic {
         None
     }
 
-    /// The clinic stood still for so long, until `now`: its people go on where they stood. Appointments keep their times;
-    /// who should have come more than a minute ago has not.
+    /// Shifts the plans of people after a standstill of this length that ended at `now`. Appointments
+    /// keep their times; patients who should have come more than a minute ago did not.
     pub fn stood_still(&mut self, lag: Millis, now: Millis) {
         for ((at, order), happening) in std::mem::take(&mut self.due) {
             use Happening as H;
@@ -194,7 +196,8 @@ impl DemoClinic {
         self.taken.retain(|(doctor, start)| *start >= self.books[*doctor]);
     }
 
-    /// What stands in the queues at `now`. Whom other hands called and then left alone goes in all the same.
+    /// Takes over the people in the queues at `now`. A patient whom somebody else called goes in all the
+    /// same.
     pub fn notice(&mut self, now: Millis, standing: &DemoLines) {
         self.now = self.now.max(now);
         for (queue, entries) in standing {
@@ -204,7 +207,7 @@ impl DemoClinic {
             for (ticket, entry) in entries {
                 let left_alone = entry.called_at.is_some_and(|at| at <= now - LEFT_ALONE);
                 if entry.state == TicketState::Called && left_alone && !self.is_busy(ticket) {
-                    // The room is theirs: it does not become free by this.
+                    // The room belongs to somebody else and does not become free.
                     self.called(queue, ticket, None);
                 }
             }
@@ -219,7 +222,7 @@ impl DemoClinic {
             .count()
     }
 
-    /// Who waits, the last to come first: they will be waiting longest.
+    /// The waiting people, the last to arrive first: they will wait longest.
     pub fn tickets(&self) -> Vec<TicketId> {
         let mut waiting: Vec<_> =
             self.people.iter().filter(|(_, person)| person.place == Place::Waiting).collect();
@@ -227,7 +230,7 @@ impl DemoClinic {
         waiting.into_iter().map(|(ticket, _)| ticket.clone()).collect()
     }
 
-    /// How much it holds in mind: people, appointments, and what is to happen.
+    /// The size of the model: people, appointments and planned events.
     pub fn remembered(&self) -> usize {
         self.people.len() + self.bookings.len() + self.taken.len() + self.due.len()
     }
@@ -266,13 +269,13 @@ impl DemoClinic {
         }
     }
 
-    /// What became of a command.
+    /// Takes the outcome of a command.
     pub fn learn(&mut self, command: &Command, verdict: &Verdict) {
         match verdict {
             Verdict::Applied { result, .. } => self.applied(command, result),
             Verdict::Refused { code } => self.refused(command, *code),
         }
-        // Where the door is closed the next person would only stand before it.
+        // At a closed queue the next person would be refused too.
         let shut = matches!(command, Command::IssueTicket { .. })
             && matches!(verdict, Verdict::Refused { .. });
         for queue in (0..QUEUES.len()).filter(|_| !shut) {
@@ -306,7 +309,7 @@ impl DemoClinic {
         }
     }
 
-    /// Somebody else's hand was quicker, or has closed a door.
+    /// Handles a refusal: somebody else was quicker, or has closed the queue.
     fn refused(&mut self, command: &Command, code: Code) {
         match command {
             Command::ReportAppointment { fact, .. } => drop(self.bookings.remove(&fact.key)),
@@ -314,7 +317,7 @@ impl DemoClinic {
             Command::IssueTicket { .. } => {}
             Command::CallNext { queue, station } => {
                 if code == Code::QueueEmpty {
-                    // Others called those who seemed to wait.
+                    // Others called the people who seemed to wait.
                     let queue = self.queues.iter().position(|known| known == queue);
                     self.people.retain(|_, person| {
                         Some(person.queue) != queue || person.place != Place::Waiting
@@ -330,7 +333,7 @@ impl DemoClinic {
             }
             Command::OpenStation { station } => self.opened(station),
             Command::CloseStation { station } => self.closed(station, (10.0, 20.0)),
-            // Theirs now; the room goes on.
+            // The patient now belongs to somebody else; the room continues.
             other => {
                 if let Some(ticket) = other.ticket() {
                     self.gone(ticket);

@@ -1,5 +1,5 @@
-//! The demo's reception desk: sends commands to a gateway over HTTP, each under one id until it has an outcome,
-//! so that a lost answer never doubles its effect.
+//! The demo's HTTP client. It repeats each command under one id until it has an outcome, so that a
+//! lost answer never doubles the effect.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -22,16 +22,16 @@ use serde_json::Value;
 
 mod requests;
 
-/// An exchange that has no answer by then counts as lost; a gateway answers 202 after 2 s at the latest.
+/// A request without an answer by then counts as lost. A gateway answers 202 after 2 s at the latest.
 const ANSWER: Duration = Duration::from_secs(10);
-/// The pause before a command is sent again or its outcome asked for again.
+/// The pause before a command is sent again or its outcome is read again.
 const PAUSE: Duration = Duration::from_millis(200);
-/// The pause before a node is asked again whether it is ready: short, as the first start of a demo waits for it.
+/// The pause between two readiness checks: short, because the start of the demo waits for it.
 const READY_PAUSE: Duration = Duration::from_millis(10);
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why the desk cannot work at all; everything else it outwaits.
+/// An error that ends the client. It waits out all others.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoClientError {
     #[error("the gateway does not accept the token: {0}")]
@@ -53,34 +53,34 @@ struct Answer {
     bytes: Bytes,
 }
 
-/// What one exchange told about a command.
+/// The result of one exchange about a command.
 enum Step {
     Done(Verdict),
-    /// 202: ask there.
+    /// 202: the outcome is at this address.
     Later(String),
-    /// Nobody knows: send it again under its id.
+    /// Unknown: send the command again under its id.
     Again(&'static str),
 }
 
-/// The tokens of those who work in the clinic.
+/// The tokens of the demo's callers.
 pub struct CallerTokens {
-    /// An admin's: for all that happens at the location.
+    /// An admin's token, for commands at the location.
     pub admin: String,
-    /// A source's: for what the book tells of appointments.
+    /// A source's token, for facts about appointments.
     pub source: String,
 }
 
 pub struct DemoClient {
     client: Client<HttpConnector, Full<Bytes>>,
     nodes: Vec<String>,
-    /// The node in use; the next one is tried when it does not answer.
+    /// The node in use. The next one is tried when it does not answer.
     node: AtomicUsize,
     badges: CallerTokens,
     location: LocationId,
 }
 
 impl DemoClient {
-    /// A desk of `location` that works through any of `nodes` (base addresses, at least one).
+    /// A client for `location` that uses any of `nodes` (base addresses, at least one).
     pub fn new(nodes: Vec<String>, badges: CallerTokens, location: LocationId) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -117,12 +117,12 @@ impl DemoClient {
         }
     }
 
-    /// Runs a command to its outcome, however long its gateway is away.
+    /// Sends a command until it has an outcome, however long its gateway is away.
     ///
     /// # Errors
     /// When the token does not allow it, or the gateway does not know such a command.
     pub async fn send(&self, command: &Command) -> Result<Verdict, DemoClientError> {
-        // Ids must differ from those of an earlier run with the same seed, whose outcomes are remembered.
+        // Ids must differ from those of an earlier demo with the same seed, whose outcomes are stored.
         let mut id = CommandId::from_random(fastrand::u128(..));
         let (method, path, body) = requests::request_of(&self.location, command);
         let token = match command {
@@ -137,7 +137,7 @@ impl DemoClient {
                 None => self.exchange(token, method.clone(), &path, Some(&body), Some(&id)).await,
             };
             match self.step(command, answer, poll.is_some())? {
-                // The processors were away for longer than a command is good for: it was never done.
+                // The processors were away until the command expired: it had no effect.
                 Step::Done(Verdict::Refused { code: Code::CommandExpired }) => {
                     id = CommandId::from_random(fastrand::u128(..));
                     poll = None;
@@ -204,10 +204,10 @@ impl DemoClient {
         }
     }
 
-    /// The queue's snapshot; nothing when there is no such queue yet.
+    /// Reads the snapshot of a queue; `None` when there is no such queue yet.
     ///
     /// # Errors
-    /// When the gateway does not answer with one.
+    /// When the gateway does not answer with a snapshot.
     pub async fn queue(&self, queue: &QueueId) -> Result<Option<View>, DemoClientError> {
         loop {
             let path = format!("/v1/queues/{queue}");

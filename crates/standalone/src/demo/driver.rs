@@ -1,4 +1,4 @@
-//! Does what the model decides, at the pace it decides it.
+//! Sends the commands of the model at their time.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use super::{
     plan::{self, Pace},
 };
 
-/// DemoClinic minutes per real minute that a demo may run at: below 1 nothing seems to happen, above 1000 the
-/// commands of a clinic this size would fill a processor core.
+/// Allowed clinic minutes per real minute. Below 1 nothing seems to happen; above 1000 the commands
+/// of a clinic of this size would fill a core.
 pub const SPEEDS: std::ops::RangeInclusive<f64> = 1.0..=1000.0;
-/// A clinic that had to wait for its gateway goes on where it stood, and rushes through this much at most.
+/// Most time that a clinic catches up after waiting for its gateway. Past it, plans are shifted.
 const CATCH_UP: Millis = 1000;
 
-/// Why the demo could not be set up.
+/// An error while the demo is set up.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     #[error(transparent)]
@@ -34,16 +34,16 @@ pub enum DemoError {
     Refused { command: &'static str, code: Code },
 }
 
-/// Creates the demo's location unless it is there, fills its lines, and answers the model to go on with.
+/// Creates the demo's location unless it exists, fills its lines, and returns the model.
 ///
 /// # Errors
-/// When the gateway does not let us do that.
+/// When the gateway refuses a command of the setup.
 pub async fn set_up(desk: &DemoClient, seed: u64, speed: f64) -> Result<DemoClinic, DemoError> {
     let pace = Pace::new(speed);
     for command in plan::configure(desk.location(), pace) {
         match desk.send(&command).await? {
             Verdict::Applied { .. } => {}
-            // It was open before.
+            // The queue was open before.
             Verdict::Refused { code: Code::IllegalMove }
                 if matches!(command, Command::OpenQueue { .. }) => {}
             Verdict::Refused { code } => {
@@ -71,7 +71,7 @@ async fn standing(desk: &DemoClient) -> Result<DemoLines, DemoClientError> {
 /// Stores the rules by which claims files are checked.
 ///
 /// # Errors
-/// When the gateway does not let us do that, or a rule cannot be applied.
+/// When the gateway refuses a rule, or a rule cannot be applied.
 pub async fn put_rules(desk: &DemoClient, rules: Vec<Rule>) -> Result<(), DemoError> {
     for rule in rules {
         let command = Command::PutRule { rule };
@@ -90,10 +90,10 @@ fn entries(view: &View) -> Vec<(TicketId, QueueEntry)> {
     read.flatten().collect()
 }
 
-/// Runs the clinic for ever; `shown` is told of it about every five seconds.
+/// Runs the clinic for ever, and calls `shown` about every five seconds.
 ///
 /// # Errors
-/// When a gateway does not accept the token any more.
+/// When a gateway no longer accepts the token.
 pub async fn run(
     desk: &DemoClient,
     clinic: &mut DemoClinic,
@@ -112,7 +112,7 @@ pub async fn run(
         do_what_is_due(desk, clinic, now).await?;
         if now >= next_show {
             next_show = now + SHOW;
-            // A node that is away is outwaited by the next command.
+            // The next command waits until the node is back.
             if let Ok(standing) = standing(desk).await {
                 clinic.notice(now, &standing);
             }

@@ -1,4 +1,4 @@
-//! What the demo clinic consists of.
+//! The layout of the demo clinic.
 
 use jiff::{Timestamp, tz::TimeZone};
 use processors::location::SERVICE_S;
@@ -15,7 +15,7 @@ use schemas::{
 pub const TENANT: &str = "demo";
 /// The slug of the demo's location.
 pub const LOCATION: &str = "riverside";
-/// The clinic's own book of appointments: the subject of its token.
+/// The source of the demo's appointments: the subject of its token.
 pub const SOURCE: &str = "demo-source";
 const TIME_ZONE: &str = "America/Toronto";
 
@@ -31,7 +31,7 @@ pub struct QueuePlan {
     pub prefix: &'static str,
     /// Median minutes of one service.
     pub(super) service: f64,
-    /// Where some go on afterwards, and how many of them.
+    /// The queue to which some people continue, and their share.
     pub(super) onwards: Option<(usize, f64)>,
 }
 
@@ -59,8 +59,8 @@ pub const QUEUES: [QueuePlan; 3] = [
     },
 ];
 
-/// How many times faster than a real one the clinic lives. Its appointments stand in real time, as clocks and screens
-/// show it, and so do its timers.
+/// How many times faster than a real clinic the demo runs. Its appointments and timers are in real
+/// time, as clocks and screens show it.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace(f64);
 
@@ -69,17 +69,17 @@ impl Pace {
         Self(speed)
     }
 
-    /// How long so many minutes of the clinic really take.
+    /// The real time of this many clinic minutes.
     pub(super) fn ms(self, minutes: f64) -> Millis {
         (minutes * MINUTE as f64 / self.0) as Millis
     }
 
-    /// The same in whole seconds.
+    /// The real time of this many clinic minutes, in whole seconds.
     fn seconds(self, minutes: f64) -> u32 {
         (self.ms(minutes) / 1000) as u32
     }
 
-    /// How many minutes of the clinic pass meanwhile.
+    /// The clinic minutes that pass in this real time.
     pub(super) fn minutes(self, ms: Millis) -> f64 {
         ms as f64 * self.0 / MINUTE as f64
     }
@@ -88,12 +88,12 @@ impl Pace {
 /// A real minute.
 pub(super) const MINUTE: Millis = 60_000;
 
-/// Whoever sees patients by appointment, in a room of their own.
+/// A doctor who sees patients by appointment in a room of their own.
 #[derive(Debug)]
 pub struct DoctorPlan {
     pub slug: &'static str,
     pub name: &'static str,
-    /// An index into [`ROOMS`].
+    /// Index into [`ROOMS`].
     pub(super) room: usize,
     /// Minutes from one appointment to the next.
     slot: f64,
@@ -106,8 +106,8 @@ pub const DOCTORS: [DoctorPlan; 3] = [
 ];
 
 impl DoctorPlan {
-    /// How long an appointment really takes: whole minutes, since screens show nothing shorter, and at least one. A service
-    /// day thus has at most 1440 appointments of a doctor, however fast the clinic lives.
+    /// The real length of an appointment: whole minutes, since screens show nothing shorter, and at least
+    /// one. So a service day has at most 1440 appointments of a doctor at any speed.
     pub(super) fn slot(&self, pace: Pace) -> Millis {
         (pace.ms(self.slot) + MINUTE - 1) / MINUTE * MINUTE
     }
@@ -118,7 +118,7 @@ impl DoctorPlan {
     }
 }
 
-/// A station, and the queue it serves (an index into [`QUEUES`]).
+/// A station, and the queue that it serves (an index into [`QUEUES`]).
 #[derive(Debug)]
 pub struct Room {
     pub slug: &'static str,
@@ -167,13 +167,13 @@ pub fn schedules(location: &LocationId) -> Vec<ScheduleId> {
     DOCTORS.iter().map(|plan| ScheduleId::from_parts(location, &plan.doctor().id)).collect()
 }
 
-/// Whose word on appointments the location hears.
+/// The source of the location's appointments.
 pub(super) fn source() -> SourceId {
     SourceId::new(SOURCE).expect("a constant of the right form")
 }
 
-/// When the location's things end by themselves: as in a real clinic, but for an absence, which a waiting room of this
-/// size does not bear for long. None is shorter than a location takes.
+/// The timers of the location: as in a real clinic, except for absences, which end sooner in a
+/// waiting room of this size. No timer is below the location's minimum.
 pub(super) fn timers(pace: Pace) -> Timers {
     const SHORTEST_S: u32 = 10;
     let after = |minutes| pace.seconds(minutes).max(SHORTEST_S);
@@ -185,14 +185,14 @@ pub(super) fn timers(pace: Pace) -> Timers {
     }
 }
 
-/// A line is usually below the first, now and then above it and rarely above the second. Those without an appointment
-/// wait for long here, since those with one are called about when they are due.
+/// The bands of the dashboard. A line is usually below the first, sometimes above it and rarely above
+/// the second. People without an appointment wait long, because those with one are called on time.
 fn bands(pace: Pace) -> LoadBands {
     let high = pace.seconds(110.0).max(1);
     LoadBands { waiting: [14, 18], wait_s: [high, pace.seconds(170.0).max(high + 1)] }
 }
 
-/// When the service day at `now` is over: at the next midnight of the location.
+/// The end of the service day at `now`: the next midnight of the location.
 pub(super) fn day_ends(now: Millis) -> Millis {
     let midnight = || {
         let now = Timestamp::from_millisecond(now).ok()?.to_zoned(TimeZone::get(TIME_ZONE).ok()?);
@@ -201,7 +201,7 @@ pub(super) fn day_ends(now: Millis) -> Millis {
     midnight().unwrap_or(Millis::MAX)
 }
 
-/// Creates all of it, or leaves it as it is. The location and its queues are told how long things take on their clock.
+/// The commands that create the clinic, or leave it as it is. Service times are in real time.
 pub fn configure(location: &LocationId, pace: Pace) -> Vec<Command> {
     let mut commands = vec![Command::ConfigureLocation {
         name: "Riverside Clinic".into(),
@@ -211,7 +211,7 @@ pub fn configure(location: &LocationId, pace: Pace) -> Vec<Command> {
         bands: Some(bands(pace)),
     }];
     for (queue, plan) in queues(location).into_iter().zip(&QUEUES) {
-        // The clinic's clock runs faster than the queue's, which expects no service below its own bound.
+        // The demo runs faster than the queue's clock, which accepts no service time below its bound.
         let seconds = pace.seconds(plan.service);
         commands.push(Command::ConfigureQueue {
             queue: queue.clone(),

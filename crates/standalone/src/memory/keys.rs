@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use super::lock;
 
-/// Keys held before expired ones are looked for: what a few thousand clients open within half a minute.
+/// Number of keys before expired ones are removed: what a few thousand clients open within half a
+/// minute.
 const SWEEP_AT: usize = 10_000;
 
 #[derive(Default)]
@@ -21,7 +22,7 @@ pub struct MemoryKeys {
 #[derive(Default)]
 struct Held {
     values: HashMap<String, (String, Instant)>,
-    /// Size at which the next sweep is due: twice what the last one left, so that sweeping stays cheap.
+    /// Size at which the next sweep is due: twice what the last one left, so that sweeps stay cheap.
     sweep_at: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The authority in memory: the same fences as in Postgres, none of its durability.
+//! The ledger in memory: fenced like PostgreSQL, without durability.
 
 mod state;
 
@@ -31,11 +31,11 @@ use state::State;
 
 pub use state::Journaled;
 
-/// Who is told of committed batches.
+/// The listener for committed batches.
 type Heard = dyn Fn(&Batch) + Send + Sync;
 
-/// One ledger. Bounds: 100,000 outcomes and as many ended tickets and ended appointments, the oldest forgotten first; the journal is only
-/// counted unless [`MemoryLedger::keep_journal`] asks for it.
+/// One ledger. It keeps 100,000 outcomes, ended tickets and ended appointments each and drops the
+/// oldest first. The journal is only counted unless [`MemoryLedger::keep_journal`] was called.
 pub struct MemoryLedger {
     clock: Clock,
     state: Mutex<State>,
@@ -47,7 +47,7 @@ impl MemoryLedger {
         Self { clock, state: Mutex::default(), on_commit: None }
     }
 
-    /// Tells `heard` of each batch that was committed.
+    /// Calls `heard` for each committed batch.
     #[must_use]
     pub fn on_commit(self, heard: impl Fn(&Batch) + Send + Sync + 'static) -> Self {
         Self { on_commit: Some(Box::new(heard)), ..self }
@@ -58,22 +58,22 @@ impl MemoryLedger {
         lock(&self.state).keep_journal();
     }
 
-    /// The journal rows kept, with their partition, in commit order.
+    /// The kept journal rows with their partition, in commit order.
     pub fn journal(&self) -> Vec<(u32, JournalRow)> {
         lock(&self.state).journal().to_vec()
     }
 
-    /// What the journal counted.
+    /// The counts of the journal.
     pub fn journaled(&self) -> Journaled {
         lock(&self.state).journaled()
     }
 
-    /// Every view kept.
+    /// All kept views.
     pub fn views(&self) -> Vec<(ViewName, View)> {
         lock(&self.state).views((self.clock)())
     }
 
-    /// An answer of the state as it stands. No await: the lock is never held over one.
+    /// Answers from the current state. The lock is never held over an await.
     fn answer<'a, T: Send + 'a>(
         &'a self,
         ask: impl FnOnce(&mut State) -> T + Send + 'a,
@@ -194,7 +194,7 @@ impl Ledger for MemoryLedger {
     }
 }
 
-/// What gateways ask, of the ledgers of both topics and of the work of runs.
+/// The queries of gateways, over the ledgers of both topics and the work of runs.
 pub struct MemoryQueries {
     pub care: Arc<MemoryLedger>,
     pub runs: Arc<MemoryLedger>,

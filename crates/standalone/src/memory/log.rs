@@ -19,34 +19,34 @@ use tokio::{
 
 use super::{Clock, lock};
 
-/// How far back a follower of `views` begins, and records kept for it at most. A follower that falls behind the oldest
-/// is told that records were lost.
+/// How far back a follower of `views` begins, and the most records kept for it. A follower that falls
+/// behind the oldest one learns that records were lost.
 const TAIL: Duration = Duration::from_secs(60);
 const TAIL_RECORDS: usize = 50_000;
-/// Records of the audit kept: nobody reads them here but tests, so the last few are enough.
+/// Kept records of the audit. Only tests read them, so the last few are enough.
 const AUDIT_RECORDS: usize = 1_000;
-/// Inputs waiting for a runner, and records in one of them; what followers have waiting.
+/// Bounds of the channels: inputs of a runner, records in one input, items of a follower.
 const INPUTS: usize = 16;
 const RECORDS: usize = 500;
 const FOLLOWED: usize = 1_024;
-/// Until a partition without a claim is assigned again.
+/// The time after which an unclaimed partition is assigned again.
 const ASSIGN_AGAIN: Duration = Duration::from_millis(500);
 
-/// A client of the log. Clients share one broker; of those that read a topic, the last that began owns it.
+/// A client of the log. Clients share one broker. Of the readers of a topic, the last one owns it.
 pub struct MemoryLog {
     broker: Arc<Broker>,
-    /// What it reads: `care` or `runs`.
+    /// The topic that the client reads: `care` or `runs`.
     reads: &'static str,
-    /// This client's number among those that read; 0 before it reads.
+    /// The number of this client among the readers; 0 before it reads.
     member: Mutex<u64>,
 }
 
 struct Broker {
     clock: Clock,
     kept: Mutex<Kept>,
-    /// Ticks whenever `care` or `runs` grows, or its assignment changes.
+    /// Notified when `care` or `runs` grows or its assignment changes.
     read: watch::Sender<()>,
-    /// Ticks whenever `views` grows.
+    /// Notified when `views` grows.
     views: watch::Sender<()>,
 }
 
@@ -63,7 +63,7 @@ struct Kept {
 #[derive(Default)]
 struct Read {
     records: Topic<LogRecord>,
-    /// The member that owns it, and how often it was given back.
+    /// The owner, and how often the topic was released.
     owner: u64,
     releases: u64,
 }
@@ -96,7 +96,7 @@ impl<T: Clone> Topic<T> {
             + i64::try_from(self.records.len()).expect("memory holds fewer records than that")
     }
 
-    /// At most `limit` records from `offset` on; `None` when the first of them is gone.
+    /// At most `limit` records from `offset` on; `None` when the first of them was dropped.
     fn from(&self, offset: i64, limit: usize) -> Option<Vec<T>> {
         let skip = usize::try_from(offset - self.first).ok()?;
         Some(self.records.iter().skip(skip).take(limit).cloned().collect())
@@ -123,12 +123,12 @@ impl MemoryLog {
         self.reading(self.reads)
     }
 
-    /// Another client of the same log, which reads this topic.
+    /// Another client of the same log that reads this topic.
     pub fn reading(&self, topic: &'static str) -> Self {
         Self { broker: self.broker.clone(), reads: topic, member: Mutex::new(0) }
     }
 
-    /// Drops records below `offset` of the topic it reads: they are committed and nobody reads them again.
+    /// Drops records below `offset` of the read topic: they are committed and never read again.
     pub fn forget_below(&self, offset: i64) {
         let mut kept = lock(&self.broker.kept);
         let records = &mut kept.read(self.reads).records;
@@ -137,7 +137,7 @@ impl MemoryLog {
         }
     }
 
-    /// The offset the next record of the topic it reads gets.
+    /// The offset of the next record of the read topic.
     pub fn end(&self) -> i64 {
         lock(&self.broker.kept).read(self.reads).records.end()
     }
@@ -190,8 +190,8 @@ impl Broker {
     }
 }
 
-/// Feeds one member of a topic's group until its channel closes. One that lost the topic to a later member is not told
-/// and goes on reading: a zombie, whom only the fence stops.
+/// Feeds one member of a topic's group until its channel closes. A member that lost the topic to a
+/// later one is not told and keeps reading: only the ledger's fence stops it.
 async fn feed(
     broker: Arc<Broker>,
     topic: &'static str,
@@ -212,7 +212,7 @@ async fn feed(
             changed.mark_unchanged();
             let records = lock(&broker.kept).read(topic).records.from(offset, RECORDS);
             let Some(records) = records else {
-                tokio::time::sleep(ASSIGN_AGAIN).await; // the claim lies below what is kept
+                tokio::time::sleep(ASSIGN_AGAIN).await; // the claim is below the first kept record
                 break;
             };
             if let Some(last) = records.last() {
@@ -234,7 +234,7 @@ async fn feed(
     }
 }
 
-/// Assigns the partition; the answer is where to read on.
+/// Assigns the partition; the answer is the next offset to read.
 async fn claim(inputs: &mpsc::Sender<LogEvent>) -> Option<i64> {
     let (claims, answer) = oneshot::channel();
     inputs
@@ -343,7 +343,7 @@ async fn follow(broker: Arc<Broker>, feed: mpsc::Sender<FeedItem>) {
     }
 }
 
-/// Records to read before the end that following began with.
+/// Records to read before the end at the start of following.
 fn to_end(offset: i64, end: i64) -> usize {
     usize::try_from(end - offset).unwrap_or(0).min(RECORDS)
 }

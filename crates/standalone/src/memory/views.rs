@@ -1,4 +1,4 @@
-//! The store of live views in memory.
+//! The view store in memory.
 
 use std::{cmp::Ordering, collections::HashMap, sync::Mutex};
 
@@ -12,7 +12,8 @@ use schemas::{
 
 use super::{Clock, lock};
 
-/// Views by aggregate. An aggregate that is here has its generation; one that is not was never stored, or lost.
+/// Views by aggregate. A present aggregate has its generation; an absent one was never stored, or was
+/// lost.
 pub struct MemoryViews {
     clock: Clock,
     held: Mutex<HashMap<Aggregate, Generation>>,
@@ -21,7 +22,7 @@ pub struct MemoryViews {
 #[derive(Default)]
 struct Generation {
     views: HashMap<String, Held>,
-    /// Size at which expired views are looked for: twice what the last look left.
+    /// Size at which expired views are removed: twice what the last sweep left.
     sweep_at: usize,
 }
 
@@ -30,7 +31,7 @@ struct Held {
     until: Option<Millis>,
 }
 
-/// Views of one aggregate before expired ones are looked for.
+/// Number of views of one aggregate before expired ones are removed.
 const SWEEP_AT: usize = 1_000;
 
 impl MemoryViews {
@@ -38,7 +39,7 @@ impl MemoryViews {
         Self { clock, held: Mutex::default() }
     }
 
-    /// Forgets everything, as a store does that was flushed.
+    /// Empties the store.
     pub fn flush(&self) {
         lock(&self.held).clear();
     }
@@ -48,7 +49,7 @@ impl Generation {
     fn store(&mut self, step: &ViewStep, now: Millis) -> StoreOutcome {
         let until = step.step.keep_s.map(|seconds| now + Millis::from(seconds) * 1000);
         let held = self.views.remove(&step.step.view).filter(|held| held.is_kept(now));
-        // The first step of a newer epoch begins the view anew.
+        // The first step of a newer epoch starts the view again.
         let held =
             held.filter(|held| held.view.position.epoch >= step.epoch || step.step.delta.from > 0);
         let mut held = held.unwrap_or_else(|| Held { view: View::empty(step.epoch), until: None });

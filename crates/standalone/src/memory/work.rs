@@ -1,5 +1,5 @@
-//! Runs in memory: the work that is due, what was found, and what lists show of it. The ledger puts runs here as its batches
-//! move them; workers take them, and queries read them.
+//! Runs in memory: due work, findings and lists. The batches of the ledger move runs here, workers
+//! take them, and queries read them.
 
 mod state;
 
@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use super::{Clock, lock};
 use state::State;
 
-/// One ledger's runs. Bounds: see [`state`].
+/// The runs of one ledger. For the bounds, see [`state`].
 pub struct MemoryWork {
     clock: Clock,
     state: Mutex<State>,
@@ -37,7 +37,7 @@ impl MemoryWork {
         Self { clock, state: Mutex::default() }
     }
 
-    /// Moves runs, in lists and among the work, and tenants' rules, as a batch of the ledger has moved them.
+    /// Applies a batch of the ledger to lists, work and rule books.
     pub fn committed(&self, batch: &Batch) {
         let mut state = lock(&self.state);
         let now = (self.clock)();
@@ -51,12 +51,12 @@ impl MemoryWork {
         }
     }
 
-    /// Runs that are kept, newest first.
+    /// The kept runs, newest first.
     pub fn runs(&self, tenant: &TenantId, asked: &RunsQuery) -> Vec<ListedRun> {
         lock(&self.state).listed(tenant, asked, (self.clock)())
     }
 
-    /// Findings of a run that completed, in the order they are listed in; `None` when there is no such run (any more).
+    /// The findings of a completed run, in list order; `None` when there is no such run (any more).
     pub fn findings(
         &self,
         tenant: &TenantId,
@@ -66,7 +66,7 @@ impl MemoryWork {
         lock(&self.state).findings(tenant, run, asked, (self.clock)())
     }
 
-    /// An answer of the state as it stands. No await: the lock is never held over one.
+    /// Answers from the current state. The lock is never held over an await.
     fn answer<'a, T: Send + 'a>(
         &'a self,
         ask: impl FnOnce(&mut State, Millis) -> Result<T, WorkError> + Send + 'a,
@@ -171,7 +171,7 @@ impl Work for MemoryWork {
         })
     }
 
-    /// Findings go with their run.
+    /// Findings are dropped with their run.
     fn prepare_days(&self) -> WorkFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }

@@ -1,4 +1,4 @@
-//! Appointments: the book of each doctor, what it tells the location of them, and whether their patients come.
+//! Appointments: the book of each doctor, the facts it reports, and whether patients come.
 
 use schemas::{
     Millis,
@@ -13,36 +13,36 @@ use super::{
     people::Place,
 };
 
-/// Slots a book is filled ahead of the time.
+/// Slots that a book is filled ahead of time.
 const AHEAD: Millis = 8;
-/// Slots that were over when the doors opened.
+/// Slots before the start that are filled too.
 const BEHIND: Millis = 4;
-/// How many slots are given to somebody.
+/// The share of slots that are booked.
 const FILLED: f64 = 0.75;
-/// How many slots somebody comes to.
+/// The share of booked slots whose patient comes.
 pub(super) const KEPT: f64 = FILLED * 0.82;
-/// Minutes after its end at which the book has nothing more to say of an appointment: whoever is late was there, and the
-/// location's timer has fired.
+/// Minutes after its end at which an appointment is forgotten: late patients have come by then, and
+/// the timer of the location has fired.
 const LAST_WORD: f64 = 60.0;
 
 const REASONS: [&str; 4] =
     ["Patient called off", "Doctor away", "Referred elsewhere", "Booked twice"];
 
-/// One appointment, as the book knows it.
+/// One appointment in a book.
 pub(super) struct Booking {
     pub(super) doctor: usize,
-    /// As the location calls it, once it has answered.
+    /// Its id at the location, once the location has answered.
     pub(super) id: Option<AppointmentId>,
-    /// As last told.
+    /// The last reported fact.
     pub(super) fact: AppointmentFact,
-    /// As told before that.
+    /// The fact reported before that.
     before: Option<AppointmentFact>,
-    /// The patient will come.
+    /// Whether the patient will come.
     pub(super) expected: bool,
     pub(super) checked_in: bool,
 }
 
-/// What the book may have to tell of an appointment.
+/// The kinds of facts that the book may report.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum News {
     Rescheduled,
@@ -51,9 +51,9 @@ pub(super) enum News {
     Arrived,
     NoShow,
     Mistaken,
-    /// The last fact once more.
+    /// The last fact again.
     Again,
-    /// The fact before it, overtaken on its way.
+    /// The fact before it, which arrives late.
     Belated,
 }
 
@@ -63,7 +63,7 @@ pub(super) fn slot_after(now: Millis, slot: Millis) -> Millis {
 }
 
 impl DemoClinic {
-    /// TokenScope each doctor's book some slots back.
+    /// Opens each doctor's book some slots before now.
     pub(super) fn open_books(&mut self) {
         for (doctor, plan) in DOCTORS.iter().enumerate() {
             let slot = plan.slot(self.pace);
@@ -106,7 +106,7 @@ impl DemoClinic {
 
     fn fact(&mut self, doctor: usize, start: Millis, status: AppointmentStatus) -> AppointmentFact {
         let plan = &DOCTORS[doctor];
-        // The slot names it, so that a demo that was started again speaks of the same appointment.
+        // The slot is the key, so that a restarted demo reports the same appointment.
         let key = format!("{}-{}", plan.slug, start / MINUTE);
         AppointmentFact {
             source: plan::source(),
@@ -133,7 +133,7 @@ impl DemoClinic {
     }
 
     fn report(&mut self, id: Option<AppointmentId>, fact: AppointmentFact) -> Command {
-        // A proposal, as of a ticket.
+        // A proposed id, as for a ticket.
         let appointment =
             id.unwrap_or_else(|| AppointmentId::from_random(&self.location, self.chance.bits()));
         Command::ReportAppointment { appointment, fact }
@@ -150,7 +150,7 @@ impl DemoClinic {
         Some(self.report(Some(id), fact))
     }
 
-    /// The fact that carries the news; nothing when it has been overtaken by what happened.
+    /// The fact to report, or `None` when later events have made it obsolete.
     fn newer(&mut self, key: &SourceKey, news: News) -> Option<AppointmentFact> {
         let booking = self.bookings.get(key)?;
         let (doctor, checked_in) = (booking.doctor, booking.checked_in);
@@ -173,14 +173,14 @@ impl DemoClinic {
                 fact.status = AppointmentStatus::Cancelled;
                 fact.reason = Some(self.reason());
             }
-            // Where the patient is at the desk, the location knows better.
+            // Once the patient has checked in, the location knows better.
             News::NoShow if to_come || checked_in => fact.status = AppointmentStatus::Noshow,
             _ => return None,
         }
         Some(fact)
     }
 
-    /// Whether the patient is there and not yet with the doctor.
+    /// Whether the patient has checked in and is not with the doctor yet.
     fn may_still_go(&self, key: &SourceKey) -> bool {
         let booking = self.bookings.get(key).filter(|booking| booking.checked_in);
         let ticket = booking.and_then(|booking| Some(booking.id.as_ref()?.ticket()));
@@ -188,7 +188,7 @@ impl DemoClinic {
         person.is_some_and(|person| !matches!(person.place, Place::Served(_)))
     }
 
-    /// A slot of the doctor that nobody was asked about yet, and which then is taken.
+    /// Takes an undecided slot of the doctor.
     fn free_slot(&mut self, doctor: usize) -> Option<Millis> {
         let slot = DOCTORS[doctor].slot(self.pace);
         let next = self.books[doctor];
@@ -199,7 +199,7 @@ impl DemoClinic {
         Some(start)
     }
 
-    /// What the location made of a fact.
+    /// Takes the location's answer to a fact.
     pub(super) fn told(&mut self, fact: &AppointmentFact, result: &CommandResult) {
         let Some(booking) = self.bookings.get_mut(&fact.key) else {
             return;
@@ -238,7 +238,7 @@ impl DemoClinic {
         }
     }
 
-    /// The booking that the location calls so.
+    /// The booking with this id at the location.
     pub(super) fn booking_of(
         &mut self,
         appointment: &AppointmentId,
@@ -246,7 +246,7 @@ impl DemoClinic {
         self.bookings.iter_mut().find(|(_, booking)| booking.id.as_ref() == Some(appointment))
     }
 
-    /// A rescheduled one is remembered until its new time is over.
+    /// Remembers a rescheduled appointment until its new time is over.
     pub(super) fn forget(&mut self, key: SourceKey) -> Option<Command> {
         let end = self.bookings.get(&key).and_then(|booking| booking.fact.end)?;
         let last_word = end + self.pace.ms(LAST_WORD);
@@ -258,7 +258,7 @@ impl DemoClinic {
         None
     }
 
-    /// Appointments whose patients will come and have not yet: the next first that leaves a minute to look at it.
+    /// Appointments whose patients are still to come, the next first, at least a minute ahead.
     pub fn appointments(&self) -> Vec<AppointmentId> {
         let coming = self.bookings.values().filter(|booking| {
             booking.expected

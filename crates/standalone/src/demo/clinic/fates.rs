@@ -1,4 +1,4 @@
-//! What becomes of an appointment that was booked: called off, moved, missed, late or kept.
+//! The fate of a booked appointment: cancelled, moved, missed, late or kept.
 
 use schemas::{
     Millis,
@@ -15,7 +15,7 @@ use super::{
 };
 
 impl DemoClinic {
-    /// What will become of an appointment that was booked.
+    /// Draws the fate of a booked appointment.
     pub(super) fn plan_fate(&mut self, key: &SourceKey) {
         let Some(start) = self.bookings.get(key).and_then(|booking| booking.fact.start) else {
             return;
@@ -27,7 +27,7 @@ impl DemoClinic {
             x if x < 0.14 => (meanwhile, News::Rescheduled),
             x if x < 0.16 => (meanwhile, News::Mistaken),
             x if x < 0.2 => (start + self.pace.ms(25.0), News::NoShow),
-            // The location's own timer will tell.
+            // The timer of the location will end it.
             x if x < 0.23 => return,
             x => {
                 self.plan_coming(key);
@@ -40,7 +40,7 @@ impl DemoClinic {
         self.plan_at(at, Happening::Tells(key.clone(), news));
     }
 
-    /// One in five is late.
+    /// The arrival of a patient; one in five is late.
     pub(super) fn plan_coming(&mut self, key: &SourceKey) {
         let late = self.chance.happens(0.2);
         let minutes =
@@ -56,7 +56,7 @@ impl DemoClinic {
         }
     }
 
-    /// Now and then a fact comes twice, or after a newer one.
+    /// Sometimes a fact arrives twice, or after a newer one.
     pub(super) fn plan_echo(&mut self, key: &SourceKey) {
         let news = match self.chance.between(0.0, 1.0) {
             x if x < 0.05 => News::Again,
@@ -74,7 +74,7 @@ impl DemoClinic {
         Some(Command::CheckIn { appointment, queue: None })
     }
 
-    /// The patient is in line. A few are called off even now, and of some the book insists that they did not come.
+    /// The patient is in line. A few are cancelled even now, and for some the book reports a no-show.
     pub(super) fn checked_in(&mut self, appointment: &AppointmentId) {
         let Some((key, booking)) = self.booking_of(appointment) else {
             return;
@@ -91,7 +91,7 @@ impl DemoClinic {
         }
     }
 
-    /// Somebody else has checked the patient in, who then waits like the rest; or the door is closed.
+    /// Somebody else has checked the patient in, who then waits like everybody; or the queue is closed.
     pub(super) fn not_checked_in(&mut self, appointment: &AppointmentId, code: Code) {
         let Some((_, booking)) = self.booking_of(appointment) else {
             return;

@@ -1,4 +1,4 @@
-//! People with a ticket: how they join a line, and what becomes of them there.
+//! People with a ticket: how they join a line, wait and leave.
 
 use schemas::{
     Millis,
@@ -19,7 +19,7 @@ pub(super) enum Place {
     Waiting,
     Called(Option<usize>),
     Served(Option<usize>),
-    /// On hold, or absent.
+    /// On hold or absent.
     Away,
 }
 
@@ -27,15 +27,15 @@ pub(super) enum Place {
 pub(super) struct Person {
     pub(super) queue: usize,
     pub(super) place: Place,
-    /// Was absent once: comes at the next call.
+    /// Was absent once, and comes at the next call.
     pub(super) returned: bool,
     /// Order of joining.
     pub(super) joined: u64,
-    /// Has an appointment with that doctor at that time.
+    /// The appointment with that doctor at that time.
     pub(super) booked: Option<(usize, Millis)>,
 }
 
-/// What may occur to somebody who waits.
+/// The decisions of a waiting person.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Turn {
     Leaves,
@@ -45,7 +45,7 @@ pub(super) enum Turn {
 }
 
 impl DemoClinic {
-    /// Takes over somebody who was there before; answers the room they occupy.
+    /// Takes over a person who was there before; returns the room that the person occupies.
     pub(super) fn adopt(
         &mut self,
         queue: usize,
@@ -89,7 +89,7 @@ impl DemoClinic {
         self.people.insert(ticket, person);
     }
 
-    /// Minutes of one service in a queue.
+    /// Draws the minutes of one service in a queue.
     fn service(&mut self, queue: usize) -> f64 {
         self.chance.log_normal(QUEUES[queue].service, SIGMA)
     }
@@ -98,7 +98,7 @@ impl DemoClinic {
         self.people.get(ticket).map(|person| person.place)
     }
 
-    /// Called or served, as far as we know.
+    /// Whether the person is called or served, as far as the model knows.
     pub(super) fn is_busy(&self, ticket: &TicketId) -> bool {
         matches!(self.place(ticket), Some(Place::Called(_) | Place::Served(_)))
     }
@@ -146,18 +146,18 @@ impl DemoClinic {
         let priority = if urgent { 5 + u8::from(self.chance.happens(0.3)) } else { 0 };
         Command::IssueTicket {
             queue: self.queues[queue].clone(),
-            // A proposal: over HTTP the gateway chooses the id, from a better source.
+            // A proposed id: over HTTP the gateway chooses it, from a better source.
             ticket: TicketId::from_random(&self.location, self.chance.bits()),
             priority: Priority::new(priority).unwrap_or_default(),
         }
     }
 
-    /// A Poisson stream, thinned by the length of the line so that it swings around its usual length: as many
-    /// join as are served when the line is usual, twice as many when it is empty, nobody when it is too long.
+    /// Arrivals: a Poisson stream, thinned by the length of the line. With the usual line as many join as
+    /// are served, with an empty line twice as many, with a too long line nobody.
     pub(super) fn look_in(&mut self, queue: usize) -> Option<Command> {
         let plan = &QUEUES[queue];
         let rooms = ROOMS.iter().filter(|room| room.queue == queue).count() as f64;
-        // Between two people a room also waits for the one to come and is made ready for the next.
+        // Between two people a room waits for the next one and is made ready.
         let turn = plan.service * (SIGMA * SIGMA / 2.0).exp() + 2.0;
         let doctors = DOCTORS.iter().filter(|doctor| ROOMS[doctor.room].queue == queue);
         let booked: f64 =
@@ -186,7 +186,7 @@ impl DemoClinic {
         Some(Command::CompleteTicket { ticket })
     }
 
-    /// What a ticket's own command has made of it.
+    /// Takes the outcome of a ticket's own command.
     pub(super) fn ticket_moved(&mut self, command: &Command, result: &CommandResult) {
         match command {
             Command::IssueTicket { queue, ticket, .. } => {
@@ -225,7 +225,7 @@ impl DemoClinic {
         }
     }
 
-    /// Most come back. Of the others the desk gives up some, and the location's timer the rest.
+    /// Most absent people come back. The desk ends some of the others, the location's timer the rest.
     fn absent(&mut self, ticket: &TicketId) {
         self.put(ticket, Place::Away);
         match self.chance.between(0.0, 1.0) {
@@ -238,7 +238,7 @@ impl DemoClinic {
         }
     }
 
-    /// One in eight has something else in mind than to wait.
+    /// One in eight does something else than wait.
     pub(super) fn plan_turn(&mut self, ticket: TicketId) {
         let (turn, low, high) = match self.chance.between(0.0, 1.0) {
             x if x < 0.03 => (Turn::Leaves, 15.0, 40.0),
@@ -252,7 +252,7 @@ impl DemoClinic {
 
     pub(super) fn called(&mut self, queue: usize, ticket: &TicketId, room: Option<usize>) {
         if !self.people.contains_key(ticket) {
-            // Somebody unknown was put in line by other hands; here they are treated like the rest.
+            // Somebody else put an unknown person in line, who is treated like everybody.
             self.joins(ticket.clone(), queue, None);
         }
         self.put(ticket, Place::Called(room));
@@ -293,7 +293,7 @@ impl DemoClinic {
         self.people.remove(ticket);
     }
 
-    /// Moves a person; the room they leave is made ready for the next.
+    /// Moves a person; the room that they leave is made ready for the next one.
     fn put(&mut self, ticket: &TicketId, place: Place) {
         let Some(person) = self.people.get_mut(ticket) else {
             return;

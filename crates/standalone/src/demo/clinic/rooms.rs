@@ -1,4 +1,4 @@
-//! Rooms: whom they call, and the breaks of those who work in them.
+//! Rooms: the patients they call, and the breaks of their staff.
 
 use schemas::{
     Millis,
@@ -15,14 +15,14 @@ use super::{
 
 /// Minutes before its time at which an appointment may begin.
 const EARLY: f64 = 5.0;
-/// Minutes after its time at which a colleague sees the patient, rather than somebody without an appointment.
+/// Minutes after its time at which a colleague takes an appointment before people without one.
 const OVERDUE: f64 = 10.0;
-/// Minutes after which a room that other hands closed is opened again.
+/// Minutes after which a room that somebody else closed is opened again.
 const CLOSED_BY_OTHERS: (f64, f64) = (10.0, 10.0);
 
 #[derive(Debug)]
 pub(super) struct Room {
-    /// On a break, or closed by others.
+    /// On a break, or closed by somebody else.
     pub(super) closed: bool,
     break_at: Millis,
 }
@@ -39,7 +39,8 @@ impl DemoClinic {
         self.now + self.pace.ms(minutes)
     }
 
-    /// A break, if it is time; else the doctor's own patient, if one is there; else whoever is first in line.
+    /// A break, if it is time; otherwise the doctor's own patient, if present; otherwise the first in
+    /// line.
     pub(super) fn room_is_free(&mut self, room: usize) -> Command {
         let station = self.stations[room].clone();
         if self.now >= self.rooms[room].break_at && !self.is_line_left_alone_by(room) {
@@ -51,14 +52,14 @@ impl DemoClinic {
         }
     }
 
-    /// Whether a line already lacks a room: nobody goes on a break while somebody else is on one.
+    /// Whether a queue already lacks a room: only one room of a queue is on a break at a time.
     fn is_line_left_alone_by(&self, room: usize) -> bool {
         let mut others = ROOMS.iter().zip(&self.rooms);
         others.any(|(other, state)| other.queue == ROOMS[room].queue && state.closed)
     }
 
-    /// Who waits for an appointment in that room: the earliest of those whose time has come, the doctor's own before
-    /// those a colleague is too late for.
+    /// The next appointment for that room: the earliest one that is due, the doctor's own before those
+    /// of a late colleague.
     fn expected_in(&self, room: usize) -> Option<TicketId> {
         let doctor = DOCTORS.iter().position(|doctor| doctor.room == room)?;
         let (soon, overdue) = (self.now + self.pace.ms(EARLY), self.now - self.pace.ms(OVERDUE));
@@ -76,7 +77,7 @@ impl DemoClinic {
         self.stations.iter().position(|known| known == station)
     }
 
-    /// A call was refused: the room tries again soon, or once its door is open.
+    /// A call was refused: the room tries again soon, or once its queue is open.
     pub(super) fn not_called(&mut self, station: &StationId, code: Code) {
         if code == Code::StationClosed {
             self.closed(station, CLOSED_BY_OTHERS);
@@ -85,7 +86,7 @@ impl DemoClinic {
         }
     }
 
-    /// The room is closed, for so many minutes.
+    /// Closes the room for this many minutes.
     pub(super) fn closed(&mut self, station: &StationId, (low, high): (f64, f64)) {
         if let Some(room) = self.room_of(station).filter(|room| !self.rooms[*room].closed) {
             self.rooms[room].closed = true;

@@ -1,4 +1,4 @@
-//! The API's request for each command.
+//! Converts each command to a request of the HTTP API.
 
 use hyper::Method;
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use schemas::{
 };
 use serde_json::{Value, json};
 
-/// The API's request for a command: method, path and body.
+/// The request of a command: method, path and body.
 pub(super) fn request_of(location: &LocationId, command: &Command) -> (Method, String, Value) {
     use Command as C;
     let queue_move = |queue: &QueueId, verb: &str, body| {
@@ -64,14 +64,14 @@ pub(super) fn request_of(location: &LocationId, command: &Command) -> (Method, S
         }
         C::PutRule { rule } => {
             let mut body = json!(rule);
-            body.as_object_mut().expect("a rule is an object").remove("id"); // the path names it
+            body.as_object_mut().expect("a rule is an object").remove("id"); // the path contains it
             (Method::PUT, format!("/v1/rules/{}", rule.id), body)
         }
         _ => ticket_move(command),
     }
 }
 
-/// The fact as its source tells it. Facts of the demo are as new as the time of their change.
+/// The fact in the form of a source. The revision of a demo fact is the time of its change.
 fn report_of(location: &LocationId, fact: &AppointmentFact) -> AppointmentReport {
     let moment = |at: Millis| Timestamp::from_millisecond(at).ok();
     let moved = fact.moved_to.clone();
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::demo::plan;
 
-    /// The gateway reads a report back into a command: nothing of the fact is lost on the way.
+    /// The gateway converts a report back to a command: no part of the fact is lost.
     #[test]
     fn a_fact_arrives_as_it_was_meant() {
         let (here, there) = (plan::location(), LocationId::new("south").unwrap());

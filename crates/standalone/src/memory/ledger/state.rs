@@ -1,4 +1,4 @@
-//! What the ledger holds, and the one transaction that moves it.
+//! The state of the ledger, and the one transaction that moves it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -21,10 +21,10 @@ use schemas::{
     view::{Position, View},
 };
 
-/// Outcomes, ended tickets and ended appointments kept. A repeat older than 100,000 commands is decided anew, and what
-/// ended longer ago than 100,000 others is unknown: weeks of a large clinic.
+/// Kept outcomes, ended tickets and ended appointments. A repeat older than 100,000 commands is
+/// decided again, and a ticket that ended 100,000 others ago is unknown: weeks of a large clinic.
 const KEPT: usize = 100_000;
-/// Views before expired ones are looked for.
+/// Number of views before expired ones are removed.
 const SWEEP_AT: usize = 1_000;
 
 type Identity = (TenantId, String, CommandId);
@@ -38,7 +38,7 @@ pub(super) struct State {
     outcomes: Oldest<Identity, CommandOutcome>,
     outbox: BTreeMap<(u32, i64, i16), OutboxRow>,
     views: HashMap<ViewName, StoredView>,
-    /// Size at which expired views are looked for: twice what the last look left.
+    /// Size at which expired views are removed: twice what the last sweep left.
     sweep_at: usize,
     pub(super) dirty: BTreeSet<ViewName>,
     epoch: u64,
@@ -66,7 +66,7 @@ struct StoredView {
     until: Option<Millis>,
 }
 
-/// Journal rows so far, by what became of their record.
+/// The number of journal rows by kind.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Journaled {
     pub applied: u64,
@@ -145,8 +145,8 @@ impl State {
         })
     }
 
-    /// Appointments of a location, open or not, that are asked for. All are looked at: there are 100,000 at most that are
-    /// over, and few are open.
+    /// Appointments of a location that satisfy the condition. All are visited: at most 100,000 have
+    /// ended, and few are open.
     fn appointments_that(
         &self,
         aggregate: &Aggregate,
@@ -206,7 +206,7 @@ impl State {
         }
     }
 
-    /// All of the batch or nothing of it.
+    /// Applies the whole batch or nothing of it.
     pub(super) fn commit(&mut self, batch: &Batch, now: Millis) -> Result<(), LedgerError> {
         let PartitionClaim { partition, owner_epoch, next_offset } = batch.claim;
         let row = self.checkpoint(partition);
@@ -247,7 +247,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether the aggregate is where the batch took it up.
+    /// Whether the aggregate is at the position from which the batch starts.
     fn follows(&self, row: &AggregateRow) -> bool {
         match self.aggregates.get(&row.aggregate) {
             Some(kept) => kept.position == Position { epoch: row.epoch, version: row.from },
@@ -307,7 +307,7 @@ impl State {
             .views
             .remove(&name)
             .filter(|kept| kept.is_kept(now) && kept.view.position.epoch == step.epoch);
-        // A view that is no longer kept begins again where the step does.
+        // A view that is no longer kept begins again at the start of the step.
         let position = Position { epoch: step.epoch, version: step.step.delta.from };
         let mut view = kept.map_or(View { position, ..View::empty(step.epoch) }, |kept| kept.view);
         view.fold(&step.step.delta);
@@ -315,7 +315,7 @@ impl State {
         self.views.insert(name, StoredView { view, until });
     }
 
-    /// Drops views past their time, and runs with theirs, once there are twice as many views as the last look left.
+    /// Drops expired views and their runs, once there are twice as many views as the last sweep left.
     fn sweep(&mut self, now: Millis) {
         if self.views.len() < self.sweep_at.max(SWEEP_AT) {
             return;
@@ -346,10 +346,10 @@ impl Journaled {
     }
 }
 
-/// A map that forgets its oldest keys past [`KEPT`].
+/// A map that drops its oldest keys past [`KEPT`].
 struct Oldest<K, V> {
     held: HashMap<K, V>,
-    /// Keys in the order they came. One that was removed stays here until its turn.
+    /// Keys in insertion order. A removed key stays here until its turn.
     order: VecDeque<K>,
 }
 

@@ -1,5 +1,5 @@
-//! What is known of runs. Bounds: runs are kept as long as they say; of their findings the newest 400,000 or so, a hundred
-//! megabytes, and a run whose findings had to go lists none.
+//! The state of runs. Runs are kept for their retention. About the newest 400,000 findings are kept,
+//! which is a hundred megabytes; a run whose findings were dropped lists none.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -17,7 +17,7 @@ use schemas::{
     view::View,
 };
 
-/// Findings kept over all runs. Past it those of the runs that ended first are forgotten.
+/// Most findings over all runs. Past it the findings of the runs that ended first are dropped.
 const KEPT_FINDINGS: usize = 400_000;
 
 type Key = (TenantId, RunId);
@@ -26,20 +26,20 @@ type Key = (TenantId, RunId);
 pub(super) struct State {
     work: BTreeMap<Key, Row>,
     runs: BTreeMap<Key, Listed>,
-    /// In the order they are listed in.
+    /// In list order.
     findings: HashMap<Key, Vec<(FindingPlace, Finding)>>,
-    /// Whose findings are kept, in the order their runs ended; and how many these are.
+    /// The runs with kept findings in the order of their ends, and the number of these findings.
     ended: VecDeque<Key>,
     kept: usize,
-    /// The views of tenants' rules.
+    /// The views of rule books.
     pub(super) rules: HashMap<TenantId, View>,
-    /// Counts what was queued and what was taken: two runs of one millisecond have an order.
+    /// Counts queued and taken runs, so that two runs of one millisecond have an order.
     count: u64,
-    /// Which of those counted was each tenant's last that was taken.
+    /// The count at which each tenant's last run was taken.
     served: HashMap<TenantId, u64>,
 }
 
-/// Work that is due.
+/// Due work.
 pub(super) struct Row {
     pub attempt: u32,
     pub tries: u32,
@@ -55,7 +55,7 @@ pub(super) struct Row {
 
 struct Listed {
     head: RunHead,
-    /// While the run may still need it.
+    /// The file, while the run may still need it.
     file: Option<FileId>,
     until: Option<Millis>,
 }
@@ -115,7 +115,7 @@ impl State {
         self.work.insert(key, row);
     }
 
-    /// Those that wait, in the order they are taken: see `Work::take`.
+    /// The waiting runs in the order in which `Work::take` takes them.
     fn waiting(&self, now: Millis) -> Vec<Key> {
         let mut turns: HashMap<&TenantId, usize> = HashMap::new();
         for ((tenant, _), row) in &self.work {
@@ -154,7 +154,7 @@ impl State {
         })
     }
 
-    /// The row, if it is under the job's lease.
+    /// The row, if it is under the lease of the job.
     pub fn held(&mut self, job: &Job) -> Result<&mut Row, WorkError> {
         let row = self.work.get_mut(&(job.tenant.clone(), job.run.clone()));
         let row = row
@@ -162,7 +162,7 @@ impl State {
         row.ok_or(WorkError::Lost)
     }
 
-    /// The row, if it also did not end yet.
+    /// The row, if it is under the lease of the job and has not ended.
     pub fn unended(&mut self, job: &Job) -> Result<&mut Row, WorkError> {
         self.held(job)
             .and_then(|row| if row.ended.is_none() { Ok(row) } else { Err(WorkError::Lost) })
