@@ -8,7 +8,8 @@ python := gateway/tests/python
 venv := target/python
 deny := target/tools/bin/cargo-deny
 tsc := $(js)/node_modules/.bin/tsc
-shell_scripts := deploy/dev/servers deploy/dev/dev deploy/dev/machine.sh loadtests/k6/run loadtests/transports .ci/run
+shell_scripts := deploy/dev/servers deploy/dev/dev deploy/dev/machine.sh loadtests/k6/run loadtests/transports .ci/run \
+	.ci/wrap
 
 # Where the browser tests find Chromium; set it to use another one.
 export CLINICWIRE_CHROMIUM ?= $(shell command -v chromium chromium-browser google-chrome | head -n 1)
@@ -55,9 +56,11 @@ k6: ## Run the k6 load scenarios on the server of READY_FILE, or one started for
 	loadtests/k6/run
 
 .PHONY: lint
-lint: install $(deny) ## Check format, clippy, dependencies, licences, types, shell scripts
+lint: install $(deny) ## Check format, clippy, docs, dependencies, licences, types, scripts
 	cargo fmt --all --check
+	.ci/wrap
 	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --lib
 	cargo test -p clinicwire-standalone --test dependencies
 	npm run -s types --prefix $(js)
 	$(deny) --log-level error check --hide-inclusion-graph bans licenses sources

@@ -1,4 +1,5 @@
-//! Lists the files of `web/` for `http::pages`, so that a new page or script needs no change in Rust.
+//! Lists the files of `web/` for `http::pages`, so that a new page or script needs no change in
+//! Rust.
 
 use std::{
     env,

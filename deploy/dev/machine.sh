@@ -5,7 +5,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 pom=$root/deploy/dev/pom.xml
 jars=$root/target/kafka
 tools=$root/target/tools/bin
-# What the Go client in gateway/tests/go asks for, and k6: the oldest that will do, and what is fetched where there is none.
+# What the Go client in gateway/tests/go asks for, and k6: the oldest that will do, and what is
+# fetched where there is none.
 go_minor=25
 go_fetched=1.25.12
 
@@ -99,8 +100,9 @@ install_missing() {
   fetch_go
 }
 
-# A distribution's Go may be older than what it is to build. Then a newer one comes as the module that Go itself would
-# fetch for that, which old ones do not know how to; `make` finds it in target/tools/bin.
+# A distribution's Go may be older than what it is to build. Then a newer one comes as the module
+# that Go itself would fetch for that, which old ones do not know how to; `make` finds it in
+# target/tools/bin.
 fetch_go() {
   local go dir
   go=$(command -v go)
@@ -116,7 +118,8 @@ fetch_go() {
   ln -sfn "$dir/bin/go" "$dir/bin/gofmt" "$tools/"
 }
 
-# The jars stay in target/kafka until the pom changes. The lock lets two runs meet here, the rename leaves no half copy.
+# The jars stay in target/kafka until the pom changes. The lock lets two runs meet here, the rename
+# leaves no half copy.
 fetch_jars() (
   if cmp -s "$pom" "$jars/pom.xml"; then
     return

@@ -1,4 +1,5 @@
-//! Pending commands: appended to the log here, decided by a processor, answered by a record of views.
+//! Pending commands: appended to the log here, decided by a processor, answered by a record of
+//! views.
 
 use std::{
     sync::{
@@ -57,8 +58,8 @@ impl Commands {
     /// Appends the command and waits for its outcome.
     ///
     /// # Errors
-    /// The code under which the record would be parked, or `try_again` when it is unknown whether the
-    /// record was appended: the caller may send it again under the same id.
+    /// The code under which the record would be parked, or `try_again` when it is unknown whether
+    /// the record was appended: the caller may send it again under the same id.
     pub async fn submit(&self, record: CommandRecord) -> Result<Submitted, Code> {
         let wire = record.to_wire();
         // An unreadable record would be parked, and its caller would wait in vain.

@@ -1,7 +1,7 @@
 //! Uploaded files, in the file store until a worker has checked them.
 //!
-//! A file is one object with its bytes and a small JSON object, its label. The label is written last,
-//! so a file exists only when it is whole.
+//! A file is one object with its bytes and a small JSON object, its label. The label is written
+//! last, so a file exists only when it is whole.
 
 use std::{
     io::{self, Read},
@@ -104,13 +104,13 @@ impl Files {
         &self.runtime
     }
 
-    /// Stores `content` as a new file of the bearer's tenant. An error from `content` ends the upload.
-    /// Nothing stays behind unless it succeeds. It must run to its end: spawn it on
+    /// Stores `content` as a new file of the bearer's tenant. An error from `content` ends the
+    /// upload. Nothing stays behind unless it succeeds. It must run to its end: spawn it on
     /// [`Files::runtime`].
     ///
     /// # Errors
-    /// `try_again` when the store fails, `too_large`, `file_empty`, `checksum_mismatch`, `malformed`
-    /// when no bytes came for too long, or the error of `content`.
+    /// `try_again` when the store fails, `too_large`, `file_empty`, `checksum_mismatch`,
+    /// `malformed` when no bytes came for too long, or the error of `content`.
     pub async fn keep(
         &self,
         claims: &Claims,

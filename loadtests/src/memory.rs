@@ -26,7 +26,7 @@ pub struct ProcessMemory {
 pub struct KernelMemory {
     /// TCP buffers in use.
     pub buffers: u64,
-    /// The objects of [`SLABS`], or `None` when the process may not read them.
+    /// The objects of `SLABS`, or `None` when the process may not read them.
     pub objects: Option<u64>,
 }
 

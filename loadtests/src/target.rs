@@ -133,7 +133,8 @@ impl Node {
         let url = url.trim_end_matches('/');
         let Some(host) = url.strip_prefix("http://").filter(|host| !host.contains('/')) else {
             bail!(
-                "{url} is not an address like http://127.0.0.1:8080; TLS and paths are not supported"
+                "{url} is not an address like http://127.0.0.1:8080; TLS and paths are not \
+                     supported"
             );
         };
         let authority = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };

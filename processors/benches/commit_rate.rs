@@ -1,6 +1,7 @@
-//! The rate of commits to the ledger on PostgreSQL, by time: how fast batches are decided, committed
-//! and cleared from the outbox. Needs a server; `--fsync` makes commits wait for the disk:
-//! `deploy/dev/servers run --fsync -- cargo bench -p clinicwire-processors --bench commit_rate`.
+//! The rate of commits to the ledger on PostgreSQL, by time: how fast batches are decided,
+//! committed and cleared from the outbox. Needs a server; `--fsync` makes commits wait for the
+//! disk: `deploy/dev/servers run --fsync -- cargo bench -p clinicwire-processors --bench
+//! commit_rate`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints and may panic")]
 
 #[allow(dead_code, reason = "shared with the tests")]

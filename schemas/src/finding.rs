@@ -385,7 +385,8 @@ mod tests {
         let gain = [("gain_cents", 935.into())];
         assert_eq!(
             messages(FindingOutcome::FeeMissing, &gain)[0],
-            "Une visite de la période donne droit à un forfait de 9,35\u{a0}$, qui n'a pas été facturé."
+            "Une visite de la période donne droit à un forfait de 9,35\u{a0}$, qui n'a pas été \
+                 facturé."
         );
     }
 

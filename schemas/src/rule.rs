@@ -448,7 +448,8 @@ columns! {
     Preliminary = "preliminary", "Montant Preliminaire";
     Paid = "paid", "Montant payé";
     Doctor = "doctor", "Doctor Info";
-    TotalPreliminary = "total_preliminary", "DEV NOTE - À TRADUIRE: Report_DailyClaimInfo_TotalPrelAmount";
+    TotalPreliminary = "total_preliminary", "DEV NOTE - À TRADUIRE: \
+         Report_DailyClaimInfo_TotalPrelAmount";
     TotalFinal = "total_final", "DEV NOTE - À TRADUIRE: Report_DailyClaimInfo_TotalFinalAmount";
     TotalCount = "total_count", "DEV NOTE - À TRADUIRE: Report_DailyClaimInfo_TotalCount";
     Agency = "agency", "Agence";

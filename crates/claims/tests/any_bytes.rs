@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use read_all::read_all;
 
 /// A valid row.
-const ROW: &str = "1;100000001;10000000001;2025-03-04;08:00;08:45;202510;55123;;;15815;1;1;#AR, x;32,40;0,00;\
+const ROW: &str = "1;100000001;10000000001;2025-03-04;08:00;08:45;202510;55123;;;15815;1;1;#AR, \
+     x;32,40;0,00;\
                    1000001-00001 | Alpha, Test;0;0;0;;TEST00010101 - TEST;0";
 
 /// Reads the bytes in every format and with two ways of cutting.
@@ -101,7 +102,8 @@ proptest! {
         parts in proptest::collection::vec(
             prop_oneof![
                 Just(ROW), Just(";"), Just(","), Just("\t"), Just("\""), Just("\n"), Just("\r\n"), Just("\r"), Just("\0"),
-                Just("é"), Just("#"), Just("2025-03-04"), Just("08:00"), Just("1 234,50"), Just("\u{feff}"), Just("x"),
+                Just("é"), Just("#"), Just("2025-03-04"), Just("08:00"), Just("1 \
+                     234,50"), Just("\u{feff}"), Just("x"),
             ],
             0..200,
         ),

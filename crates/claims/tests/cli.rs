@@ -284,7 +284,8 @@ fn tables_define_codes_and_places() {
     assert!(stdout.contains("\n1,error,annual-codes,once_none_paid,0,"), "{stdout}");
     let codes = Temporary::new(
         "visits.csv",
-        "code,leaf,group,top,cents\n15804,,Visites sur rendez-vous (patient de moins de 80 ans),,\n",
+        "code,leaf,group,top,cents\n15804,,Visites sur rendez-vous (patient de moins de 80 \
+             ans),,\n",
     );
     let places = Temporary::new("places.csv", "place;gmf\n55123;oui\n");
     let arguments = ["--codes", codes.path(), "--establishments", places.path(), "--format", "csv"];

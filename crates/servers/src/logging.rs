@@ -10,8 +10,8 @@ use crate::config_check::Faults;
 
 #[derive(Debug, Args)]
 pub struct LogArgs {
-    /// Which events are logged: a level (error, warn, info, debug, trace), or levels by module, such
-    /// as `info,gateway=debug`
+    /// Which events are logged: a level (error, warn, info, debug, trace), or levels by module,
+    /// such as `info,gateway=debug`
     #[arg(long, global = true, env = "CLINICWIRE_LOG", default_value = "info")]
     pub log: String,
     /// Format of the log, which goes to standard error

@@ -31,8 +31,8 @@ pub enum PostgresError {
 }
 
 impl PostgresError {
-    /// The failure of a connection attempt. Its message speaks of logins, roles and databases, never
-    /// of rows, and is kept.
+    /// The failure of a connection attempt. Its message speaks of logins, roles and databases,
+    /// never of rows, and is kept.
     pub fn from_connecting(error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
             Some(db) => Self::Connection(db.message().to_owned()),

@@ -1,4 +1,5 @@
-//! The text that `clinicwire` prints once it serves: where to look, how to get a token, how to stop.
+//! The text that `clinicwire` prints once it serves: where to look, how to get a token, how to
+//! stop.
 //!
 //! The text contains no token: terminals keep what they show, and logs of terminals get shared.
 
@@ -50,7 +51,8 @@ impl Announcement<'_> {
         format!(
             "Clinicwire serves tenant {} at {url}. Nothing exists yet. Nothing is stored.\n\n  \
              Create   token=$({token})\n           \
-             curl -X PUT {url}/v1/locations/{location} -H \"Authorization: Bearer $token\" \\\n             \
+             curl -X PUT {url}/v1/locations/{location} -H \"Authorization: Bearer $token\" \\\n    \
+                      \
              -H 'Content-Type: application/json' \\\n             \
              -d '{{\"name\":\"Riverside\",\"time_zone\":\"America/Toronto\",\"languages\":[\"en\"]}}'\n",
             ready.tenant

@@ -1,6 +1,6 @@
-//! Backends in memory in place of Kafka, PostgreSQL and Redis, tested by the same conformance suites.
-//! Nothing survives the process. Each part is bounded: the standalone runs for weeks on a small
-//! machine.
+//! Backends in memory in place of Kafka, PostgreSQL and Redis, tested by the same conformance
+//! suites. Nothing survives the process. Each part is bounded: the standalone runs for weeks on a
+//! small machine.
 
 mod keys;
 mod ledger;
@@ -89,8 +89,8 @@ impl Memory {
     }
 }
 
-/// Locks a mutex, poisoned or not: each critical section here only assigns values, so a panic leaves
-/// nothing half done.
+/// Locks a mutex, poisoned or not: each critical section here only assigns values, so a panic
+/// leaves nothing half done.
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -26,7 +26,10 @@ use tokio::sync::OnceCell;
 /// The address of a server. Without it the test fails: a skipped suite would promise nothing.
 fn server(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
-        panic!("{variable} is not set: run `make test`, or these tests under `deploy/dev/servers run -- …`")
+        panic!(
+            "{variable} is not set: run `make test`, or these tests under `deploy/dev/servers \
+             run -- …`"
+        )
     })
 }
 

@@ -211,8 +211,8 @@ fn demo_lines_stay_within_bounds() {
         let (mut sums, mut looks, mut commands, mut opened) = ([0; 3], 0, 0, OPENING);
         play(&mut clinic, &mut model, 15_000, |command, _, model, now| {
             commands += 1;
-            // The line has no stable length while the first patients of a day arrive. Every seventh command
-            // is enough.
+            // The line has no stable length while the first patients of a day arrive. Every seventh
+            // command is enough.
             if model.events.iter().any(|event| matches!(event, Event::DayEnded { .. })) {
                 opened = now;
             }
@@ -334,8 +334,8 @@ fn demo_continues_an_existing_clinic() {
     play(&mut after, &mut model, 5_000, |command, verdict, _, now| {
         match (command, code(verdict)) {
             (_, None) => {}
-            // Refusals that the outage explains: appointments that ended, patients who already checked in,
-            // rooms on a break.
+            // Refusals that the outage explains: appointments that ended, patients who already
+            // checked in, rooms on a break.
             (Command::ReportAppointment { .. }, Some(Code::StatusCannotFollow)) => {}
             (Command::CheckIn { .. }, Some(Code::AlreadyCheckedIn | Code::AppointmentOver)) => {}
             (Command::CallNext { .. }, Some(Code::StationClosed)) => {}

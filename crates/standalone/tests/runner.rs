@@ -365,7 +365,8 @@ async fn unreadable_record_is_parked_and_answered() {
         (WireRecord { key: "riverside".into(), ..good("keyless") }, None, Code::RecordBadKey),
         (WireRecord { headers: Vec::new(), ..good("nameless") }, None, Code::RecordMalformed),
         (with("misnamed", "ce_id", "no spaces allowed"), None, Code::RecordMalformed),
-        // A ticket of another location, and a location of another tenant: the key of the record decides.
+        // A ticket of another location, and a location of another tenant: the key of the record
+        // decides.
         (
             here()
                 .record("foreign", Command::LeaveTicket { ticket: hillside().ticket(1) })

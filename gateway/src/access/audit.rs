@@ -61,7 +61,8 @@ impl Audit {
         claims.role == Role::Admin && run.is_none_or(|run| !claims.owns(run))
     }
 
-    /// Writes an entry if one is needed. The action may be shown or done only after this returns `Ok`.
+    /// Writes an entry if one is needed. The action may be shown or done only after this returns
+    /// `Ok`.
     ///
     /// # Errors
     /// `try_again` when the log did not acknowledge it in time.

@@ -87,8 +87,8 @@ struct Key {
     validation: Validation,
 }
 
-/// The keys and names that a gateway trusts. All are configured: a token's own `jku`, `x5u` or `jwk`
-/// is never followed.
+/// The keys and names that a gateway trusts. All are configured: a token's own `jku`, `x5u` or
+/// `jwk` is never followed.
 #[derive(Clone)]
 pub struct Keys {
     issuer: String,
@@ -134,7 +134,8 @@ impl Keys {
     }
 
     fn add(&mut self, kid: &str, algorithm: Algorithm, key: DecodingKey) -> Result<(), KeyError> {
-        // The library checks the signature only. `verify` checks the claims with the caller's clock.
+        // The library checks the signature only. `verify` checks the claims with the caller's
+        // clock.
         let mut validation = Validation::new(algorithm);
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
@@ -184,7 +185,8 @@ impl DevelopmentKey {
     }
 }
 
-/// Signs a token that a gateway with this development key accepts from `not_before` until `claims.expires`.
+/// Signs a token that a gateway with this development key accepts from `not_before` until
+/// `claims.expires`.
 pub fn development_token(key: &DevelopmentKey, claims: &Claims, not_before: Millis) -> String {
     let body = TokenBody {
         iss: DEVELOPMENT_ISSUER.to_owned(),
@@ -206,8 +208,8 @@ pub fn development_token(key: &DevelopmentKey, claims: &Claims, not_before: Mill
         .expect("our own claims have a JSON form and HMAC takes any key")
 }
 
-/// The claims in a token. A claim of the wrong type, or a missing claim without a default, makes the
-/// whole token invalid. Other claims are ignored.
+/// The claims in a token. A claim of the wrong type, or a missing claim without a default, makes
+/// the whole token invalid. Other claims are ignored.
 #[derive(Serialize, Deserialize)]
 struct TokenBody {
     iss: String,
@@ -253,8 +255,8 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Uses these keys, after checking that this build verifies every algorithm. Otherwise the first
-    /// token would reveal a build without a backend for its algorithm.
+    /// Uses these keys, after checking that this build verifies every algorithm. Otherwise the
+    /// first token would reveal a build without a backend for its algorithm.
     ///
     /// # Errors
     /// [`KeyError`] when there is no key, or when a known token of an algorithm is not verified.

@@ -48,8 +48,8 @@ impl GrantKey {
         Self(Hmac::new_from_slice(secret).expect("HMAC takes a key of any length"))
     }
 
-    /// The grant as the end of an SSE id: `<tenant>.<expiry>.<subject>.<MAC>`, of letters, digits, `-`,
-    /// `_` and `.`. The URL names the channels, so the text omits them; the MAC covers them.
+    /// The grant as the end of an SSE id: `<tenant>.<expiry>.<subject>.<MAC>`, of letters, digits,
+    /// `-`, `_` and `.`. The URL names the channels, so the text omits them; the MAC covers them.
     pub fn seal(&self, grant: &Grant) -> String {
         let mac = self
             .mac(&grant.tenant, &grant.subject, grant.expires, &grant.channels)

@@ -166,8 +166,8 @@ fn pending(id: &CommandId) -> Response {
 }
 
 /// The outcome without what the caller may not open. Callers choose the ids of commands, so another
-/// caller of the tenant may have used the same one. A source opens no appointment, but passes its id
-/// on to the patient.
+/// caller of the tenant may have used the same one. A source opens no appointment, but passes its
+/// id on to the patient.
 pub(super) fn visible_to(claims: &Claims, mut outcome: CommandOutcome) -> CommandOutcome {
     let Verdict::Applied { result, .. } = &mut outcome.verdict else { return outcome };
     let hidden = |channel| access::may_open(claims, &channel).is_err();

@@ -211,8 +211,8 @@ impl Form {
         }
     }
 
-    /// The bytes of the file. They end without an error only if the whole form is valid: one file, with
-    /// the announced digest.
+    /// The bytes of the file. They end without an error only if the whole form is valid: one file,
+    /// with the announced digest.
     fn content(self, file: Field<'static>) -> impl Stream<Item = Result<Bytes, Code>> + Send {
         stream::try_unfold((Some(file), self), |(file, mut form)| async {
             if let Some(mut file) = file

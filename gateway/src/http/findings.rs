@@ -180,8 +180,8 @@ struct Export {
 }
 
 impl Export {
-    /// The next rows. The first ones follow the byte-order mark by which spreadsheets recognise UTF-8,
-    /// and the titles.
+    /// The next rows. The first ones follow the byte-order mark by which spreadsheets recognise
+    /// UTF-8, and the titles.
     fn rows(&self, first: bool, found: &[(FindingPlace, Finding)]) -> Bytes {
         let mut text = if first { "\u{feff}".as_bytes().to_vec() } else { Vec::new() };
         let mut writer = csv::WriterBuilder::new()

@@ -215,7 +215,8 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T
 
 /// The place at which a body could not be read.
 struct BodyError {
-    /// The path of the field with the wrong type. It is never quoted, because it may contain any text.
+    /// The path of the field with the wrong type. It is never quoted, because it may contain any
+    /// text.
     field: Option<String>,
     /// Line and column; `None` for an unknown field.
     at: Option<(usize, usize)>,

@@ -69,7 +69,8 @@ pub(super) async fn request(
     };
     let keep_s = u32::try_from(node.run_retention.as_secs()).unwrap_or(u32::MAX);
     let command = Command::RequestRun { file, list_passes, keep_s };
-    // The key itself is not used: another caller of the tenant may have used it for another command.
+    // The key itself is not used: another caller of the tenant may have used it for another
+    // command.
     let id = CommandId::from_random(bits);
     let aggregate = Aggregate::run(&claims.tenant, &run);
     let sent = match request.submit(&node, aggregate, id.clone(), command).await {
@@ -82,8 +83,8 @@ pub(super) async fn request(
     }
 }
 
-/// Waits until a requested run exists, because the caller opens its channel next. Past [`LOOKS`] the
-/// run is answered all the same.
+/// Waits until a requested run exists, because the caller opens its channel next. Past [`LOOKS`]
+/// the run is answered all the same.
 async fn decided(node: &NodeContext, claims: &Claims, id: &CommandId) -> Result<(), Problem> {
     for _ in 0..LOOKS {
         match node.commands.outcome(&claims.tenant, id).await?.map(|outcome| outcome.verdict) {
@@ -97,8 +98,8 @@ async fn decided(node: &NodeContext, claims: &Claims, id: &CommandId) -> Result<
     Ok(())
 }
 
-/// The bits of the run that the caller requests with this key. Neither a tenant nor a key contains a
-/// slash.
+/// The bits of the run that the caller requests with this key. Neither a tenant nor a key contains
+/// a slash.
 fn bits_of(claims: &Claims, key: &CommandId) -> u128 {
     let digest = Sha256::new_with_prefix("clinicwire run/")
         .chain_update(claims.tenant.as_str())

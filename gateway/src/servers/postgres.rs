@@ -24,8 +24,8 @@ use crate::{
 
 /// How long a read waits for a free or new connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest time for one read on our side, above the server's own limit of 2 s: past it the connection
-/// is dead.
+/// Longest time for one read on our side, above the server's own limit of 2 s: past it the
+/// connection is dead.
 const READ_TIMEOUT: Duration = Duration::from_millis(2_500);
 /// The last migration whose tables are read here. The database may be ahead of it.
 const NEEDED_MIGRATION: i32 = 3;
@@ -71,8 +71,8 @@ pub struct PostgresQueries {
 }
 
 impl PostgresQueries {
-    /// Connects when the first read comes; [`PostgresQueries::check`] finds out whether it can. Must
-    /// be called on the runtime that outlives the shards.
+    /// Connects when the first read comes; [`PostgresQueries::check`] finds out whether it can.
+    /// Must be called on the runtime that outlives the shards.
     ///
     /// # Errors
     /// [`PostgresError::InvalidUrl`] when `url` is not a PostgreSQL URL.
@@ -273,12 +273,13 @@ const RUNS: &str = "SELECT run, head::text FROM clinicwire.run \
 /// Characters of a run's id up to the end of its owner's tag.
 const RUN_OWNER_PART: usize = "r_".len() + OWNER_HEX + "_".len();
 
-/// Findings of the completed attempt, in the order of the primary key. The bounds of `place` skip the
-/// severities that are not asked for.
+/// Findings of the completed attempt, in the order of the primary key. The bounds of `place` skip
+/// the severities that are not asked for.
 const FINDINGS: &str = "SELECT f.place, f.n, f.body FROM clinicwire.run r LEFT JOIN LATERAL ( \
         SELECT place, n, body FROM clinicwire.finding \
         WHERE tenant = r.tenant AND run = r.run AND attempt = r.attempt \
-        AND (cardinality($3::text[]) = 0 OR severity = ANY($3)) AND ($4::text IS NULL OR rule = $4) \
+        AND (cardinality($3::text[]) = 0 OR severity = ANY($3)) AND ($4::text IS NULL OR rule = \
+        $4) \
         AND (place, n) > ($5, $6) AND place <= $7 ORDER BY place, n LIMIT $8 \
     ) f ON r.state = 'completed' \
     WHERE r.tenant = $1 AND r.run = $2 AND (r.keep_until IS NULL OR r.keep_until > now()) \

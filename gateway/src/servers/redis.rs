@@ -27,8 +27,8 @@ const LIMITS: RedisLimits = RedisLimits {
     queued_commands: 10_000,
 };
 
-/// Reads generation and view together: without its generation a missing view means an emptied Redis,
-/// and with it that the view does not exist.
+/// Reads generation and view together: without its generation a missing view means an emptied
+/// Redis, and with it that the view does not exist.
 const READ_VIEW: &str = "return {redis.call('EXISTS', KEYS[1]), redis.call('HGETALL', KEYS[2])}";
 
 /// Connects. Later losses of the connection are repaired in the background.

@@ -198,8 +198,8 @@ pub struct Publication<'a, D> {
 }
 
 impl<D: Serialize> Publication<'_, D> {
-    /// Replaces the content of `buffer` by the part of the frame that all listeners of the form share.
-    /// Returns where that part begins.
+    /// Replaces the content of `buffer` by the part of the frame that all listeners of the form
+    /// share. Returns where that part begins.
     pub fn encode(&self, form: Form, buffer: &mut Vec<u8>) -> usize {
         let (channel, version) = (self.channel, self.position.version);
         let data = |buffer: &mut Vec<u8>| self.write_data(buffer);

@@ -1,9 +1,11 @@
--- The checks of crates/claims/data/quebec.json and loadtests/src/claims/rules.json in SQL, as one would write them
--- for DuckDB: each cell is read once into a table of typed rows, and each rule is a query of it.
+-- The checks of crates/claims/data/quebec.json and loadtests/src/claims/rules.json in SQL, as one
+-- would write them for DuckDB: each cell is read once into a table of typed rows, and each rule is
+-- a query of it.
 --
--- Numbers of the rules stand here as they are; the engine takes them from data. A row is named by the file's column
--- `#`, which generated files fill with the row's number: that spares DuckDB a window over the whole file. Findings have
--- no parameters for their messages, which the engine's have.
+-- Numbers of the rules stand here as they are; the engine takes them from data. A row is named by
+-- the file's column `#`, which generated files fill with the row's number: that spares DuckDB a
+-- window over the whole file. Findings have no parameters for their messages, which the engine's
+-- have.
 
 CREATE TEMP TABLE codes AS
 SELECT code::INTEGER AS code, leaf, "group" AS level, top
@@ -215,7 +217,8 @@ FROM sums
 WHERE total > most;
 INSERT INTO passes SELECT rule, count(*) FROM sums WHERE total <= most GROUP BY rule;
 
--- Office fees: patients of each doctor's day, its fees, and what is to be said of them, in the rule's order.
+-- Office fees: patients of each doctor's day, its fees, and what is to be said of them, in the
+-- rule's order.
 CREATE TEMP TABLE days AS
 WITH seen AS (
     SELECT doctor, date, patient, min(row) AS first, bool_and(walk_in) AS walk_in

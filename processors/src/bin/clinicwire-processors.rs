@@ -40,15 +40,15 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// How long a batch under way may take after the signal to stop, and leaving the group after that. A
-/// batch that is cut off is rolled back by PostgreSQL and repeated by the next owner.
+/// How long a batch under way may take after the signal to stop, and leaving the group after that.
+/// A batch that is cut off is rolled back by PostgreSQL and repeated by the next owner.
 const LAST_BATCH: Duration = Duration::from_secs(15);
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often expired views are deleted.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How long failed requests to the file store are repeated. A worker releases a run after a failure,
-/// so that a longer retry would gain little.
+/// How long failed requests to the file store are repeated. A worker releases a run after a
+/// failure, so that a longer retry would gain little.
 const FILE_STORE_RETRY: Duration = Duration::from_secs(4);
 
 const KAFKA_REFUSED: &str = "kafka's client refuses the settings";

@@ -176,8 +176,9 @@ impl SourceReader {
         Ok(batch)
     }
 
-    /// Appends until `care` acknowledges. Returns `false` when stopped before. Repeating is harmless:
-    /// a location drops records it has seen, and of one appointment the newest fact counts.
+    /// Appends until `care` acknowledges. Returns `false` when stopped before. Repeating is
+    /// harmless: a location drops records it has seen, and of one appointment the newest fact
+    /// counts.
     async fn append(&self, records: &[(&'static str, WireRecord)]) -> bool {
         let mut delays = ExponentialBuilder::new()
             .with_min_delay(FIRST_DELAY)
@@ -251,8 +252,8 @@ fn consumer(cluster: &KafkaCluster, group: &str) -> KafkaResult<BaseConsumer<Kaf
         .set("heartbeat.interval.ms", "1500")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        // A new group reads the whole topic: a location drops stale facts, but nothing sends missing
-        // facts again.
+        // A new group reads the whole topic: a location drops stale facts, but nothing sends
+        // missing facts again.
         .set("auto.offset.reset", "earliest")
         .set("check.crcs", "true")
         .set("queued.min.messages", "2000")

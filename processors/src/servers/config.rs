@@ -21,11 +21,13 @@ use super::{
 use crate::{bridge, worker};
 
 /// Decides commands and applies them: reads `clinicwire.care.v1` from Kafka, keeps journal and read
-/// models in PostgreSQL and live views in Redis, and publishes every change to `clinicwire.views.v1`.
+/// models in PostgreSQL and live views in Redis, and publishes every change to
+/// `clinicwire.views.v1`.
 ///
-/// Run `prepare` once, and again after each upgrade. Then start as many `run` as you like, up to one
-/// per partition. Any of them may be killed at any time: the next owner of its partitions continues
-/// where it stopped. Each `run` also checks claims files; start `work` for more capacity there.
+/// Run `prepare` once, and again after each upgrade. Then start as many `run` as you like, up to
+/// one per partition. Any of them may be killed at any time: the next owner of its partitions
+/// continues where it stopped. Each `run` also checks claims files; start `work` for more capacity
+/// there.
 #[derive(Parser)]
 #[command(name = "clinicwire-processors", version, max_term_width = 110)]
 pub struct ProcessorsCli {
@@ -61,14 +63,14 @@ pub enum ServiceCommand {
     ///
     /// Each record's value is a report as `POST /v1/appointments` takes it (JSON: location, key,
     /// version or updated_at, status, start, end, doctor, queue and others; see /openapi.json of a
-    /// gateway). Tenant and source are those of --tenant and --source, whatever the record says. The
-    /// id of a report is the header `ce_id`, or else its topic, partition and offset: the same id is
-    /// applied once. A record that cannot be read is kept in the table `parked`, and the next record
-    /// is passed on.
+    /// gateway). Tenant and source are those of --tenant and --source, whatever the record says.
+    /// The id of a report is the header `ce_id`, or else its topic, partition and offset: the same
+    /// id is applied once. A record that cannot be read is kept in the table `parked`, and the next
+    /// record is passed on.
     ///
-    /// The topic is first read from its beginning, then from the offsets of the group. Start as many
-    /// bridges as the topic has partitions; any may be killed at any time. The order of records
-    /// within a partition is kept.
+    /// The topic is first read from its beginning, then from the offsets of the group. Start as
+    /// many bridges as the topic has partitions; any may be killed at any time. The order of
+    /// records within a partition is kept.
     Bridge(BridgeArgs),
 }
 
@@ -78,7 +80,8 @@ pub struct PrepareArgs {
     pub kafka: KafkaArgs,
     #[command(flatten)]
     pub postgres: PostgresArgs,
-    /// Partition count of a new topic, fixed for its life: at most this many processors share the work
+    /// Partition count of a new topic, fixed for its life: at most this many processors share the
+    /// work
     #[arg(long, env = "CLINICWIRE_PARTITIONS", value_name = "COUNT", default_value_t = 12)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub partitions: u32,
@@ -90,8 +93,8 @@ pub struct PrepareArgs {
     #[arg(long, env = "CLINICWIRE_MIN_INSYNC_REPLICAS")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=9))]
     pub min_insync_replicas: Option<u32>,
-    /// Hours that a new topic of commands keeps records; processors that are stopped for longer lose
-    /// commands
+    /// Hours that a new topic of commands keeps records; processors that are stopped for longer
+    /// lose commands
     #[arg(long, env = "CLINICWIRE_CARE_HOURS", default_value_t = 30 * 24)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=87_600))]
     pub care_hours: u64,
@@ -99,8 +102,8 @@ pub struct PrepareArgs {
     #[arg(long, env = "CLINICWIRE_RUNS_HOURS", default_value_t = 7 * 24)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=87_600))]
     pub runs_hours: u64,
-    /// Hours that a new topic of the audit keeps records; the system that stores the audit must have
-    /// read them by then
+    /// Hours that a new topic of the audit keeps records; the system that stores the audit must
+    /// have read them by then
     #[arg(long, env = "CLINICWIRE_AUDIT_HOURS", default_value_t = 90 * 24)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=87_600))]
     pub audit_hours: u64,
@@ -175,7 +178,7 @@ pub struct BridgeArgs {
     /// Name of the source. It may change the appointments that it reported, and no others
     #[arg(long, env = "CLINICWIRE_SOURCE", value_name = "NAME")]
     pub source: SourceId,
-    /// Consumer group that stores the offsets [default: clinicwire-bridge.<tenant>.<source>]
+    /// Consumer group that stores the offsets [default: `clinicwire-bridge.<tenant>.<source>`]
     #[arg(long, env = "CLINICWIRE_BRIDGE_GROUP")]
     pub group: Option<String>,
     /// Address of /metrics, /health/live and /health/ready
@@ -349,8 +352,8 @@ impl RunArgs {
         }
     }
 
-    /// Each topic has a group of its own, whose name is also the consumer's in the database: that of
-    /// `--group` for locations, and one derived from it for runs.
+    /// Each topic has a group of its own, whose name is also the consumer's in the database: that
+    /// of `--group` for locations, and one derived from it for runs.
     fn group_for(&self, topic: &str) -> String {
         match topic {
             CARE_TOPIC => self.group.clone(),

@@ -52,8 +52,8 @@ pub async fn check(cluster: &KafkaCluster, topic: &str) -> Result<u32, TopicErro
 /// How long a record may wait for its acknowledgement, retries included: below the runner's own
 /// timeout.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(8);
-/// Events between the reader's thread and the runner: enough to keep the runner busy, and few enough
-/// that a revocation arrives soon.
+/// Events between the reader's thread and the runner: enough to keep the runner busy, and few
+/// enough that a revocation arrives soon.
 const EVENT_CAPACITY: usize = 8;
 
 pub struct KafkaProcessorLog {

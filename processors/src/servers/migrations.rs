@@ -8,8 +8,8 @@ mod embedded {
     refinery::embed_migrations!("../migrations");
 }
 
-/// The table of applied migrations. It is in our schema, so that one database can hold the migrations
-/// of other programs too.
+/// The table of applied migrations. It is in our schema, so that one database can hold the
+/// migrations of other programs too.
 const TABLE: &str = "clinicwire.migration";
 /// Serializes two `prepare` of one database. The number is arbitrary.
 const LOCK: &str = "SELECT pg_advisory_lock(7236145520011)";

@@ -104,7 +104,8 @@ impl PostgresLedger {
         let statements = join_all(writes.iter().map(|write| lease.prepare_cached(write.sql))).await;
         let statements: Vec<_> =
             statements.into_iter().collect::<Result<_, _>>().map_err(PostgresError::from)?;
-        // One round trip: `join` polls its futures in order, and each sends when it is first polled.
+        // One round trip: `join` polls its futures in order, and each sends when it is first
+        // polled.
         let execute = writes.iter().zip(&statements).map(async |(write, statement)| {
             let parameters: Vec<&(dyn ToSql + Sync)> = write.parameters();
             lease.execute(statement, &parameters).await

@@ -254,7 +254,8 @@ async fn killed_processor_answers_each_command_once() {
     let topic = installation.topics.names.views.clone();
     let all = tokio::task::spawn_blocking(move || {
         let mut count = 2_104;
-        // Records may be published twice, effects may not: read on until every command was answered.
+        // Records may be published twice, effects may not: read on until every command was
+        // answered.
         loop {
             let records = views(&topic, count);
             let outcomes: BTreeMap<_, _> = outcomes(&records);

@@ -1,4 +1,5 @@
-//! The bridge: no report of a source is lost or reordered when a process dies or a server is silent.
+//! The bridge: no report of a source is lost or reordered when a process dies or a server is
+//! silent.
 
 use std::{
     sync::{

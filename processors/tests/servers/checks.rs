@@ -23,7 +23,8 @@ fn export(rows: usize) -> String {
     );
     for row in 1..=rows {
         let day = if row % 10 == 0 { "soon" } else { "2025-03-04" };
-        let line = "09:00;09:10;51234;9999;1;;10,00;0,00;1234567-00001 | Test, Test - Test;TEST12345678 - TEST, TEST";
+        let line = "09:00;09:10;51234;9999;1;;10,00;0,00;1234567-00001 | Test, Test - \
+             Test;TEST12345678 - TEST, TEST";
         write!(text, "{row};123456789;{day};{line}\r\n").unwrap();
     }
     text
@@ -77,7 +78,8 @@ impl Desk {
 
     /// Waits until the run is listed as over.
     async fn over(&self, client: &tokio_postgres::Client, run: &RunId) -> RunHead {
-        let listed = "SELECT head::text FROM clinicwire.run WHERE tenant = $1 AND run = $2 AND keep_until IS NOT NULL";
+        let listed = "SELECT head::text FROM clinicwire.run WHERE tenant = $1 AND run = $2 AND \
+             keep_until IS NOT NULL";
         let over = async {
             loop {
                 if let Some(row) =
@@ -99,7 +101,8 @@ impl Desk {
         assert_eq!((head.state, head.attempt), (RunState::Completed, 1));
         let summary = head.summary.expect("a completed run has one");
         assert_eq!((summary.rows, summary.rows_unreadable), (rows as u64, rows as u64 / 10));
-        let count = "SELECT count(*) FROM clinicwire.finding WHERE tenant = $1 AND run = $2 AND attempt = 1";
+        let count = "SELECT count(*) FROM clinicwire.finding WHERE tenant = $1 AND run = $2 AND \
+             attempt = 1";
         let row = client.query_one(count, &[&self.tenant.as_str(), &run.as_str()]).await.unwrap();
         assert_eq!(row.get::<_, i64>(0), rows as i64 / 10);
         let left = client.query_one("SELECT count(*) FROM clinicwire.run_work", &[]).await.unwrap();

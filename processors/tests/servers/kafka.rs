@@ -218,7 +218,8 @@ async fn missing_offset_ends_reading() {
 async fn paused_runner_loses_no_record() {
     let topics = TestTopics::created(PARTITIONS).await;
     let log = group_log(&topics);
-    // More than the channel holds, in more rounds than one: the reader must pause, go on polling, and resume.
+    // More than the channel holds, in more rounds than one: the reader must pause, go on polling,
+    // and resume.
     for round in 0..20 {
         append(&log, round * 500..(round + 1) * 500).await;
     }

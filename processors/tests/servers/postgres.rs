@@ -1,4 +1,5 @@
-//! Postgres: who sees what, who owns a partition, and what a transaction leaves behind when it is cut off.
+//! Postgres: who sees what, who owns a partition, and what a transaction leaves behind when it is
+//! cut off.
 
 use std::task::Poll;
 
@@ -95,7 +96,8 @@ async fn the_owner_of_the_tables_is_bound_by_the_policies_like_everybody() {
     let name = fresh().replace('-', "_");
     owner
         .batch_execute(&format!(
-            "CREATE ROLE {name} NOLOGIN; GRANT {name} TO CURRENT_USER; GRANT CREATE, USAGE ON SCHEMA clinicwire TO {name};
+            "CREATE ROLE {name} NOLOGIN; GRANT {name} TO CURRENT_USER; GRANT CREATE, USAGE ON \
+                 SCHEMA clinicwire TO {name};
              ALTER TABLE clinicwire.aggregate OWNER TO {name};
              INSERT INTO clinicwire.aggregate VALUES ('a', 'riverside', 1, 0, 1, '{{}}', 'care', 0);"
         ))
@@ -106,7 +108,8 @@ async fn the_owner_of_the_tables_is_bound_by_the_policies_like_everybody() {
     assert_eq!(count(&owner, "aggregate").await, 0);
     owner
         .batch_execute(&format!(
-            "RESET ROLE; REASSIGN OWNED BY {name} TO CURRENT_USER; DROP OWNED BY {name}; DROP ROLE {name}"
+            "RESET ROLE; REASSIGN OWNED BY {name} TO CURRENT_USER; DROP OWNED BY {name}; DROP ROLE \
+                 {name}"
         ))
         .await
         .unwrap();
@@ -230,7 +233,8 @@ async fn a_commit_cut_off_at_any_point_happened_or_did_not_and_leaves_no_transac
         assert_eq!(found.owner_epoch, claim.owner_epoch);
         if found.next_offset == claim.next_offset {
             assert!(!finished);
-            // The server may hold the cut transaction's locks for a moment; the commit waits for them.
+            // The server may hold the cut transaction's locks for a moment; the commit waits for
+            // them.
             ledger
                 .commit(&batch)
                 .await
@@ -250,7 +254,8 @@ async fn a_commit_cut_off_at_any_point_happened_or_did_not_and_leaves_no_transac
         (loaded.position, loaded.tickets.len()),
         (clinic.location().position(), usize::try_from(number).unwrap())
     );
-    let idle = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'";
+    let idle = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state \
+         LIKE 'idle in%'";
     let open: i64 = database.owner().await.query_one(idle, &[]).await.unwrap().get(0);
     assert_eq!(open, 0);
 }

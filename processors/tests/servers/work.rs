@@ -1,4 +1,5 @@
-//! The work that is due, where only Postgres can show it: many at once, transactions that are cut off, days and roles.
+//! The work that is due, where only Postgres can show it: many at once, transactions that are cut
+//! off, days and roles.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -33,7 +34,8 @@ async fn ask(client: &tokio_postgres::Client, tenants: &[String]) {
         let request = format!(
             r#"{{"file":{{"file":"f_{number:032x}","name":"a.csv","bytes":1,"sha256":""}},"list_passes":false}}"#
         );
-        let insert = "INSERT INTO clinicwire.run_work (tenant, run, attempt, request) VALUES ($1, $2, 1, $3::text::json)";
+        let insert = "INSERT INTO clinicwire.run_work (tenant, run, attempt, request) VALUES ($1, \
+             $2, 1, $3::text::json)";
         client.execute(insert, &[&tenant, &run(number).as_str(), &request]).await.expect("a row");
     }
 }
@@ -170,17 +172,20 @@ async fn a_day_of_findings_is_dropped_when_none_of_its_runs_is_left() {
         ("20240301", "2024-03-01", "2024-03-02"),
     ] {
         let make = format!(
-            "CREATE TABLE clinicwire.finding_{name} PARTITION OF clinicwire.finding FOR VALUES FROM ('{from}') TO ('{to}')"
+            "CREATE TABLE clinicwire.finding_{name} PARTITION OF clinicwire.finding FOR VALUES \
+                 FROM ('{from}') TO ('{to}')"
         );
         owner.batch_execute(&make).await.unwrap();
     }
     // 2024-03-01 00:20 UTC: its transaction may have begun on the day before.
     let ended = 1_709_252_400_000_i64;
-    let insert = "INSERT INTO clinicwire.run (tenant, run, state, requested_at, ended_at, attempt, head, keep_until) \
+    let insert = "INSERT INTO clinicwire.run (tenant, run, state, requested_at, ended_at, attempt, \
+         head, keep_until) \
          VALUES ('one', 'r', 'completed', 1, $1, 1, '{}', now() + interval '1 day')";
     client.execute(insert, &[&ended]).await.unwrap();
     let days = async || {
-        let list = "SELECT relname::text FROM pg_class WHERE relname LIKE 'finding\\_2%' AND relkind = 'r' ORDER BY 1";
+        let list = "SELECT relname::text FROM pg_class WHERE relname LIKE 'finding\\_2%' AND \
+             relkind = 'r' ORDER BY 1";
         let rows = client.query(list, &[]).await.unwrap();
         rows.iter().map(|row| row.get(0)).collect::<Vec<String>>()
     };

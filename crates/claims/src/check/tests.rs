@@ -122,7 +122,8 @@ fn findings_come_row_by_row_then_rule_by_rule() {
     assert_eq!(
         told(&found),
         [
-            "longer-visits 2 optimisation longer_visit 3955 better_cents=8955 billed_cents=5000 minutes=45",
+            "longer-visits 2 optimisation longer_visit 3955 better_cents=8955 billed_cents=5000 \
+                 minutes=45",
             "known-code 5 warning code_unknown 0 code=9999",
             "doctor-required 6 error required_missing 0 column=doctor",
             "invoice-form 7 warning pattern_mismatch 0 column=invoice",

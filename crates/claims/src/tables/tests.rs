@@ -24,7 +24,8 @@ fn codes_and_places_are_found_by_number() {
 #[test]
 fn delimiter_encoding_and_column_order_read_alike() {
     let expected = tables(CODES.as_bytes(), PLACES.as_bytes()).unwrap();
-    let turned = "\u{feff}\n top ;cents;x;Leaf;group;CODE\nC - ACTES;;;Intervention;Interventions;08857\r\n\
+    let turned = "\u{feff}\n top ;cents;x;Leaf;group;CODE\nC - \
+         ACTES;;;Intervention;Interventions;08857\r\n\
                   B - CONSULTATION, EXAMEN ET VISITE;4215;y;Visite périodique;Visites;15815";
     let places = "gmf\tplace\nOui\t55123\n\t55124\n0\t55125\n";
     assert_eq!(tables(turned.as_bytes(), places.as_bytes()).unwrap(), expected);

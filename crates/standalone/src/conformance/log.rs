@@ -178,8 +178,8 @@ pub async fn released_partition_is_read_from_new_claim(sides: Sides) {
 }
 
 impl Reader {
-    /// The records of `key` after `partition` was assigned again. Records sent before the log knew of
-    /// the release are skipped, as a runner skips those of a partition it does not hold.
+    /// The records of `key` after `partition` was assigned again. Records sent before the log knew
+    /// of the release are skipped, as a runner skips those of a partition it does not hold.
     async fn after_release(&mut self, released: u32, key: &str, count: usize) -> Vec<LogRecord> {
         let mut read = Vec::new();
         let mut assigned = false;

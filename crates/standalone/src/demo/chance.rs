@@ -53,7 +53,8 @@ impl Chance {
 mod tests {
     use super::*;
 
-    /// Quantiles of log-normal(median 12.1, sigma 0.44), which fits measured consultations: 12.1, 21.3, 25.0.
+    /// Quantiles of log-normal(median 12.1, sigma 0.44), which fits measured consultations: 12.1,
+    /// 21.3, 25.0.
     #[test]
     fn consultations_have_the_measured_quantiles() {
         let mut chance = Chance::new(7);

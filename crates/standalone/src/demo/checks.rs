@@ -24,8 +24,8 @@ pub fn tables(cli: &Cli) -> Result<Tables> {
     }
 }
 
-/// Reads the rules to store: those of the given file, otherwise all shipped rules; none for an empty
-/// clinic.
+/// Reads the rules to store: those of the given file, otherwise all shipped rules; none for an
+/// empty clinic.
 ///
 /// # Errors
 /// When the file does not contain rules.

@@ -1,6 +1,6 @@
-//! The clinic's day as a pure model. Chance and the outcomes of earlier commands decide what happens
-//! next. The model never gives a command that it knows to be illegal, and trusts outcomes more than
-//! its own state, because other people may work in the same clinic.
+//! The clinic's day as a pure model. Chance and the outcomes of earlier commands decide what
+//! happens next. The model never gives a command that it knows to be illegal, and trusts outcomes
+//! more than its own state, because other people may work in the same clinic.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -165,8 +165,8 @@ impl DemoClinic {
         self.due.first_key_value().map_or(Millis::MAX, |((at, _), _)| *at)
     }
 
-    /// The next command due by `now`. Report its outcome by [`DemoClinic::learn`] before asking for the
-    /// next one.
+    /// The next command due by `now`. Report its outcome by [`DemoClinic::learn`] before asking for
+    /// the next one.
     pub fn step(&mut self, now: Millis) -> Option<Command> {
         while self.next_due() <= now {
             let ((at, _), happening) = self.due.pop_first()?;
@@ -178,8 +178,8 @@ impl DemoClinic {
         None
     }
 
-    /// Shifts the plans of people after a standstill of this length that ended at `now`. Appointments
-    /// keep their times; patients who should have come more than a minute ago did not.
+    /// Shifts the plans of people after a standstill of this length that ended at `now`.
+    /// Appointments keep their times; patients who should have come more than a minute ago did not.
     pub fn stood_still(&mut self, lag: Millis, now: Millis) {
         for ((at, order), happening) in std::mem::take(&mut self.due) {
             use Happening as H;
@@ -196,8 +196,8 @@ impl DemoClinic {
         self.taken.retain(|(doctor, start)| *start >= self.books[*doctor]);
     }
 
-    /// Takes over the people in the queues at `now`. A patient whom somebody else called goes in all the
-    /// same.
+    /// Takes over the people in the queues at `now`. A patient whom somebody else called goes in
+    /// all the same.
     pub fn notice(&mut self, now: Millis, standing: &DemoLines) {
         self.now = self.now.max(now);
         for (queue, entries) in standing {

@@ -22,7 +22,8 @@ use serde_json::Value;
 
 mod requests;
 
-/// A request without an answer by then counts as lost. A gateway answers 202 after 2 s at the latest.
+/// A request without an answer by then counts as lost. A gateway answers 202 after 2 s at the
+/// latest.
 const ANSWER: Duration = Duration::from_secs(10);
 /// The pause before a command is sent again or its outcome is read again.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -122,7 +123,8 @@ impl DemoClient {
     /// # Errors
     /// When the token does not allow it, or the gateway does not know such a command.
     pub async fn send(&self, command: &Command) -> Result<Verdict, DemoClientError> {
-        // Ids must differ from those of an earlier demo with the same seed, whose outcomes are stored.
+        // Ids must differ from those of an earlier demo with the same seed, whose outcomes are
+        // stored.
         let mut id = CommandId::from_random(fastrand::u128(..));
         let (method, path, body) = requests::request_of(&self.location, command);
         let token = match command {

@@ -106,8 +106,8 @@ pub const DOCTORS: [DoctorPlan; 3] = [
 ];
 
 impl DoctorPlan {
-    /// The real length of an appointment: whole minutes, since screens show nothing shorter, and at least
-    /// one. So a service day has at most 1440 appointments of a doctor at any speed.
+    /// The real length of an appointment: whole minutes, since screens show nothing shorter, and at
+    /// least one. So a service day has at most 1440 appointments of a doctor at any speed.
     pub(super) fn slot(&self, pace: Pace) -> Millis {
         (pace.ms(self.slot) + MINUTE - 1) / MINUTE * MINUTE
     }
@@ -185,8 +185,9 @@ pub(super) fn timers(pace: Pace) -> Timers {
     }
 }
 
-/// The bands of the dashboard. A line is usually below the first, sometimes above it and rarely above
-/// the second. People without an appointment wait long, because those with one are called on time.
+/// The bands of the dashboard. A line is usually below the first, sometimes above it and rarely
+/// above the second. People without an appointment wait long, because those with one are called on
+/// time.
 fn bands(pace: Pace) -> LoadBands {
     let high = pace.seconds(110.0).max(1);
     LoadBands { waiting: [14, 18], wait_s: [high, pace.seconds(170.0).max(high + 1)] }
@@ -211,7 +212,8 @@ pub fn configure(location: &LocationId, pace: Pace) -> Vec<Command> {
         bands: Some(bands(pace)),
     }];
     for (queue, plan) in queues(location).into_iter().zip(&QUEUES) {
-        // The demo runs faster than the queue's clock, which accepts no service time below its bound.
+        // The demo runs faster than the queue's clock, which accepts no service time below its
+        // bound.
         let seconds = pace.seconds(plan.service);
         commands.push(Command::ConfigureQueue {
             queue: queue.clone(),

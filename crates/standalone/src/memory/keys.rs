@@ -22,7 +22,8 @@ pub struct MemoryKeys {
 #[derive(Default)]
 struct Held {
     values: HashMap<String, (String, Instant)>,
-    /// Size at which the next sweep is due: twice what the last one left, so that sweeps stay cheap.
+    /// Size at which the next sweep is due: twice what the last one left, so that sweeps stay
+    /// cheap.
     sweep_at: usize,
 }
 

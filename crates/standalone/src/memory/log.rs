@@ -19,8 +19,8 @@ use tokio::{
 
 use super::{Clock, lock};
 
-/// How far back a follower of `views` begins, and the most records kept for it. A follower that falls
-/// behind the oldest one learns that records were lost.
+/// How far back a follower of `views` begins, and the most records kept for it. A follower that
+/// falls behind the oldest one learns that records were lost.
 const TAIL: Duration = Duration::from_secs(60);
 const TAIL_RECORDS: usize = 50_000;
 /// Kept records of the audit. Only tests read them, so the last few are enough.

@@ -12,8 +12,8 @@ use schemas::{
 
 use super::{Clock, lock};
 
-/// Views by aggregate. A present aggregate has its generation; an absent one was never stored, or was
-/// lost.
+/// Views by aggregate. A present aggregate has its generation; an absent one was never stored, or
+/// was lost.
 pub struct MemoryViews {
     clock: Clock,
     held: Mutex<HashMap<Aggregate, Generation>>,

@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use super::{Clock, lock};
 use state::State;
 
-/// The runs of one ledger. For the bounds, see [`state`].
+/// The runs of one ledger. For the bounds, see `state.rs`.
 pub struct MemoryWork {
     clock: Clock,
     state: Mutex<State>,

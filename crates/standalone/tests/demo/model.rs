@@ -23,7 +23,8 @@ const EPOCH: u64 = 7;
 pub const OPENING: Millis = 1_790_000_000_000;
 
 pub struct Model {
-    /// Ended tickets stay in memory: the runner would read their rows back when a command names them.
+    /// Ended tickets stay in memory: the runner would read their rows back when a command names
+    /// them.
     pub location: Location,
     views: BTreeMap<String, View>,
     handled: u128,

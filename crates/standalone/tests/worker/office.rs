@@ -81,7 +81,8 @@ pub fn export(rows: usize) -> Bytes {
     );
     for row in 1..=rows {
         let day = if row % 10 == 0 { "soon" } else { "2025-03-04" };
-        let line = "09:00;09:10;51234;9999;1;;10,00;0,00;1234567-00001 | Test, Test - Test;TEST12345678 - TEST, TEST";
+        let line = "09:00;09:10;51234;9999;1;;10,00;0,00;1234567-00001 | Test, Test - \
+             Test;TEST12345678 - TEST, TEST";
         write!(text, "{row};123456789;{day};{line}\r\n").unwrap();
     }
     text.into()
@@ -130,8 +131,8 @@ impl Office {
         Worker { task, stop, counters }
     }
 
-    /// Starts a worker with a short lease, so that its runs are taken over soon after a kill. A busy
-    /// machine must not miss the lease, so it is not shorter than this.
+    /// Starts a worker with a short lease, so that its runs are taken over soon after a kill. A
+    /// busy machine must not miss the lease, so it is not shorter than this.
     pub fn mortal_worker(&self) -> Worker {
         self.worker(|_, settings| settings.lease = Duration::from_secs(2))
     }

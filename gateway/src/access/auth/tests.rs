@@ -238,7 +238,8 @@ proptest! {
         let at = at % token.len();
         let mut changed = token.clone();
         changed.replace_range(at..=at, &byte);
-        // The last digit of a base64 text carries unused bits, which the decoder refuses unless they are zero.
+        // The last digit of a base64 text carries unused bits, which the decoder refuses unless
+        // they are zero.
         prop_assert_eq!(verify(&changed).is_ok(), changed == token);
     }
 }

@@ -22,8 +22,8 @@ use servers::{
 };
 use sha2::{Digest, Sha256};
 
-/// Serves live views of clinics to phones, boards and staff, over WebSocket, SSE and Socket.IO, with
-/// commands and snapshots over HTTP.
+/// Serves live views of clinics to phones, boards and staff, over WebSocket, SSE and Socket.IO,
+/// with commands and snapshots over HTTP.
 ///
 /// A node follows Kafka, reads Redis and PostgreSQL, and stores nothing itself: start as many nodes
 /// as you like behind one address.
@@ -87,8 +87,8 @@ pub struct RunArgs {
     /// characters, such as the output of `openssl rand -hex 32`
     #[arg(long, env = "CLINICWIRE_GRANT_SECRET_FILE")]
     pub grant_secret_file: Option<PathBuf>,
-    /// Origin whose pages may connect, besides this host's own, such as `https://desk.example`. May be
-    /// repeated
+    /// Origin whose pages may connect, besides this host's own, such as `https://desk.example`. May
+    /// be repeated
     #[arg(long = "origin", env = "CLINICWIRE_ORIGIN", value_delimiter = ',')]
     pub origins: Vec<String>,
     /// Seconds over which a stopping node closes its connections
@@ -270,8 +270,8 @@ impl RunArgs {
         })
     }
 
-    /// The keys that verify tokens, and the secret that protects the ids of SSE events. Nothing when
-    /// there is a fault.
+    /// The keys that verify tokens, and the secret that protects the ids of SSE events. Nothing
+    /// when there is a fault.
     fn trust(&self, faults: &mut Faults) -> Option<(Keys, [u8; 32])> {
         let Some(key) = self.development.key() else {
             let keys = self.issuer_keys(faults);

@@ -324,7 +324,8 @@ async fn a_large_file_comes_through_the_door_of_a_node() {
     let node = node::start(settings, backends).unwrap();
     let request = |length: u64| {
         format!(
-            "POST /v1/files HTTP/1.1\r\nhost: clinic.example\r\nconnection: close\r\ncontent-type: text/csv\r\n\
+            "POST /v1/files HTTP/1.1\r\nhost: clinic.example\r\nconnection: close\r\ncontent-type: \
+                 text/csv\r\n\
              authorization: Bearer {}\r\ncontent-length: {length}\r\n\r\n",
             token(Role::Editor)
         )

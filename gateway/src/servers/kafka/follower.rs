@@ -205,8 +205,8 @@ impl<'a> Follower<'a> {
 fn config(cluster: &KafkaCluster) -> rdkafka::ClientConfig {
     let mut config = client_config(cluster);
     config
-        // librdkafka assigns no partition without a group id. The group is never joined, because the
-        // consumer does not subscribe.
+        // librdkafka assigns no partition without a group id. The group is never joined, because
+        // the consumer does not subscribe.
         .set("group.id", "clinicwire-gateway")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")

@@ -175,8 +175,8 @@ fn config(cluster: &KafkaCluster, settings: &ReaderSettings) -> rdkafka::ClientC
     config
         .set("group.id", &settings.group)
         .set("partition.assignment.strategy", "range")
-        // A killed member is noticed after 6 s, the least that brokers allow. Heartbeats come from a
-        // thread of librdkafka.
+        // A killed member is noticed after 6 s, the least that brokers allow. Heartbeats come from
+        // a thread of librdkafka.
         .set("session.timeout.ms", "6000")
         .set("heartbeat.interval.ms", "1500")
         .set("max.poll.interval.ms", "60000")

@@ -12,7 +12,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Every statement finds its rows by key, and planning takes as long as running. So plans are made
 /// once, and for indexes: a plan made while a table is small would keep reading the whole table.
-const BY_KEY: &str = " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off \
+const BY_KEY: &str = " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c \
+     enable_hashjoin=off \
      -c enable_mergejoin=off -c jit=off";
 
 /// Where to connect, and with which role.
@@ -33,9 +34,9 @@ pub struct PoolSettings {
 }
 
 impl ConnectionSettings {
-    /// Limits on the server's side: a statement ends after 5 s, and so does a transaction that waits
-    /// for us. So a stopped process holds its partition's row for 5 s at most, and its successor's
-    /// claim waits no longer.
+    /// Limits on the server's side: a statement ends after 5 s, and so does a transaction that
+    /// waits for us. So a stopped process holds its partition's row for 5 s at most, and its
+    /// successor's claim waits no longer.
     fn config(&self) -> Result<Config, PostgresError> {
         let limits =
             "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=5000 -c TimeZone=UTC";
@@ -50,7 +51,8 @@ impl ConnectionSettings {
     }
 }
 
-/// One connection outside the pool, as the login itself or as a role: for migrations and start-up checks.
+/// One connection outside the pool, as the login itself or as a role: for migrations and start-up
+/// checks.
 ///
 /// # Errors
 /// [`PostgresError::Connection`] with the server's message.
@@ -75,9 +77,9 @@ impl LeasePool {
     }
 }
 
-/// A connection that returns to the pool only through [`Lease::give_back`]. When an error, a timeout
-/// or a cancelled future drops it before, it is closed and the server rolls back: the next user
-/// never gets an open transaction.
+/// A connection that returns to the pool only through [`Lease::give_back`]. When an error, a
+/// timeout or a cancelled future drops it before, it is closed and the server rolls back: the next
+/// user never gets an open transaction.
 pub(super) struct Lease(Option<Object>);
 
 impl Lease {

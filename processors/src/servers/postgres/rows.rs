@@ -12,8 +12,8 @@ use crate::{
     location::{Appointment, Ticket},
 };
 
-/// Parses a JSON column. The error names only the kind of row, since the text could hold a patient's
-/// data.
+/// Parses a JSON column. The error names only the kind of row, since the text could hold a
+/// patient's data.
 pub(super) fn json<T: serde::de::DeserializeOwned>(
     text: &str,
     what: &'static str,

@@ -71,8 +71,8 @@ async fn bounded<T, E: Into<WorkError>>(
 }
 
 impl PostgresWork {
-    /// Connects when the first connection is needed. Each run whose findings are being stored holds a
-    /// connection; two more are enough for everything else.
+    /// Connects when the first connection is needed. Each run whose findings are being stored holds
+    /// a connection; two more are enough for everything else.
     ///
     /// # Errors
     /// [`PostgresError`] when the settings are invalid.
@@ -292,8 +292,8 @@ impl AttemptTransaction {
     }
 }
 
-/// Writes one row in COPY's text format. JSON escapes tabs and line ends itself; only its backslashes
-/// must be escaped again.
+/// Writes one row in COPY's text format. JSON escapes tabs and line ends itself; only its
+/// backslashes must be escaped again.
 fn line(buffer: &mut BytesMut, day: &str, job: &Job, n: i32, finding: &Finding) {
     use std::fmt::Write;
     let body = serde_json::to_string(finding)

@@ -1,7 +1,8 @@
--- One step of a view. Answers 1 when the view holds it now or held it already, 0 when the view must be repaired.
--- KEYS: generation, view, and for a queue's view its line.
--- ARGV: epoch, from, to, at, seconds to keep or '', then four lists, each after its length:
---       fields and entries to set; fields to remove; scores and members of the line to add; members to take out.
+-- One step of a view. Answers 1 when the view holds it now or held it already, 0 when the view must
+-- be repaired. KEYS: generation, view, and for a queue's view its line. ARGV: epoch, from, to, at,
+-- seconds to keep or '', then four lists, each after its length:
+--       fields and entries to set; fields to remove; scores and members of the line to add;
+--       members to remove.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 0 -- emptied since the last repair: whatever is here may be only a part
 end

@@ -220,7 +220,8 @@ fn totals(summary: &RunSummary, language: Language) -> String {
     match language {
         Language::French => format!(
             "\n{rows} lignes vérifiées en {} s, dont {unreadable} illisibles.\n\
-             Erreurs\u{a0}: {errors} · avertissements\u{a0}: {warnings} · gains possibles\u{a0}: {gains} · \
+             Erreurs\u{a0}: {errors} · avertissements\u{a0}: {warnings} · gains possibles\u{a0}: \
+             {gains} · \
              conformes\u{a0}: {passes}\nÀ risque\u{a0}: {risk} · à gagner\u{a0}: {gain}\n",
             seconds.replace('.', ",")
         ),

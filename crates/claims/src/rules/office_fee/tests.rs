@@ -65,7 +65,8 @@ fn a_small_fee_needs_six_registered_or_ten_walk_in_patients() {
 fn a_large_fee_needs_twelve_registered_or_twenty_walk_in_patients() {
     let smaller = |needed, seen| {
         format!(
-            "1 error office_fee_minimum_smaller 3240 better=19928 code=19929 needed={needed} seen={seen}"
+            "1 error office_fee_minimum_smaller 3240 better=19928 code=19929 needed={needed} \
+                 seen={seen}"
         )
     };
     assert_eq!(day(5, 0, &[large()]), [cancel(1, 19_929, 12, 5)]);
@@ -164,7 +165,8 @@ fn fees_above_the_days_limit_are_an_error_that_says_what_to_keep() {
     let above = |row, total, keep| {
         let excess = total - 6480;
         format!(
-            "{row} error office_fee_maximum {excess} excess_cents={excess} keep={keep} limit_cents=6480 total_cents={total}"
+            "{row} error office_fee_maximum {excess} excess_cents={excess} keep={keep} \
+                 limit_cents=6480 total_cents={total}"
         )
     };
     assert_eq!(day(6, 10, &[small(), small().walk_in()]), [passes(6, 10, 6480)]);
@@ -190,9 +192,8 @@ fn the_limit_itself_is_allowed_and_a_cent_more_is_not() {
     let told = by(&higher, 12, 10, &[large(), small().walk_in()]);
     assert_eq!(
         told,
-        [
-            "2 error office_fee_maximum 1 excess_cents=1 keep=19929 limit_cents=6480 total_cents=6481"
-        ]
+        ["2 error office_fee_maximum 1 excess_cents=1 keep=19929 limit_cents=6480 \
+                 total_cents=6481"]
     );
 }
 
@@ -208,7 +209,8 @@ fn a_fee_that_failed_its_minimum_does_not_count_towards_the_maximum() {
 fn a_lone_small_fee_becomes_the_large_one_when_its_group_allows_it() {
     let upgrade = |seen| {
         format!(
-            "1 optimisation office_fee_upgrade 3240 better=19929 code=19928 gain_cents=3240 seen={seen}"
+            "1 optimisation office_fee_upgrade 3240 better=19929 code=19928 gain_cents=3240 \
+                 seen={seen}"
         )
     };
     assert_eq!(day(11, 0, &[small()]), [passes(11, 0, 3240)]);
@@ -236,7 +238,8 @@ fn a_lone_small_fee_gets_a_second_for_the_other_group() {
 fn a_day_without_a_fee_could_have_had_the_best_allowed() {
     let unbilled = |row, better, gain, seen| {
         format!(
-            "{row} optimisation office_fee_unbilled {gain} better={better} gain_cents={gain} seen={seen}"
+            "{row} optimisation office_fee_unbilled {gain} better={better} gain_cents={gain} \
+                 seen={seen}"
         )
     };
     assert!(day(5, 9, &[]).is_empty(), "a day without a fee and without a group is not spoken of");

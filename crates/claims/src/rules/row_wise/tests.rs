@@ -134,7 +134,8 @@ fn dates_and_times_of_a_bound_exist() {
 #[test]
 fn an_allowed_value_is_one_of_the_list_case_aside() {
     let rule = rule(json!({
-        "kind": "allowed", "column": "role", "values": ["Principal", " ÉQUIPE "], "when": { "codes": ["8857"] }
+        "kind": "allowed", "column": "role", "values": ["Principal", " ÉQUIPE \
+             "], "when": { "codes": ["8857"] }
     }));
     let role = |text: &str| of(&rule, line(8857).cell(Column::Role, text));
     let not_allowed = "1 error not_allowed 0 column=role";
@@ -184,7 +185,8 @@ fn longer(line: TestRow) -> String {
 fn gain(minutes: i64, better: i64, billed: i64) -> String {
     let cents = better - billed;
     format!(
-        "1 optimisation longer_visit {cents} better_cents={better} billed_cents={billed} minutes={minutes}"
+        "1 optimisation longer_visit {cents} better_cents={better} billed_cents={billed} \
+             minutes={minutes}"
     )
 }
 

@@ -74,7 +74,8 @@ impl DemoClinic {
         Some(Command::CheckIn { appointment, queue: None })
     }
 
-    /// The patient is in line. A few are cancelled even now, and for some the book reports a no-show.
+    /// The patient is in line. A few are cancelled even now, and for some the book reports a
+    /// no-show.
     pub(super) fn checked_in(&mut self, appointment: &AppointmentId) {
         let Some((key, booking)) = self.booking_of(appointment) else {
             return;
@@ -91,7 +92,8 @@ impl DemoClinic {
         }
     }
 
-    /// Somebody else has checked the patient in, who then waits like everybody; or the queue is closed.
+    /// Somebody else has checked the patient in, who then waits like everybody; or the queue is
+    /// closed.
     pub(super) fn not_checked_in(&mut self, appointment: &AppointmentId, code: Code) {
         let Some((_, booking)) = self.booking_of(appointment) else {
             return;

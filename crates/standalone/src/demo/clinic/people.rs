@@ -152,8 +152,8 @@ impl DemoClinic {
         }
     }
 
-    /// Arrivals: a Poisson stream, thinned by the length of the line. With the usual line as many join as
-    /// are served, with an empty line twice as many, with a too long line nobody.
+    /// Arrivals: a Poisson stream, thinned by the length of the line. With the usual line as many
+    /// join as are served, with an empty line twice as many, with a too long line nobody.
     pub(super) fn look_in(&mut self, queue: usize) -> Option<Command> {
         let plan = &QUEUES[queue];
         let rooms = ROOMS.iter().filter(|room| room.queue == queue).count() as f64;
@@ -225,7 +225,8 @@ impl DemoClinic {
         }
     }
 
-    /// Most absent people come back. The desk ends some of the others, the location's timer the rest.
+    /// Most absent people come back. The desk ends some of the others, the location's timer the
+    /// rest.
     fn absent(&mut self, ticket: &TicketId) {
         self.put(ticket, Place::Away);
         match self.chance.between(0.0, 1.0) {

@@ -39,8 +39,8 @@ impl DemoClinic {
         self.now + self.pace.ms(minutes)
     }
 
-    /// A break, if it is time; otherwise the doctor's own patient, if present; otherwise the first in
-    /// line.
+    /// A break, if it is time; otherwise the doctor's own patient, if present; otherwise the first
+    /// in line.
     pub(super) fn room_is_free(&mut self, room: usize) -> Command {
         let station = self.stations[room].clone();
         if self.now >= self.rooms[room].break_at && !self.is_line_left_alone_by(room) {
@@ -58,8 +58,8 @@ impl DemoClinic {
         others.any(|(other, state)| other.queue == ROOMS[room].queue && state.closed)
     }
 
-    /// The next appointment for that room: the earliest one that is due, the doctor's own before those
-    /// of a late colleague.
+    /// The next appointment for that room: the earliest one that is due, the doctor's own before
+    /// those of a late colleague.
     fn expected_in(&self, room: usize) -> Option<TicketId> {
         let doctor = DOCTORS.iter().position(|doctor| doctor.room == room)?;
         let (soon, overdue) = (self.now + self.pace.ms(EARLY), self.now - self.pace.ms(OVERDUE));

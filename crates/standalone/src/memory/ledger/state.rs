@@ -315,7 +315,8 @@ impl State {
         self.views.insert(name, StoredView { view, until });
     }
 
-    /// Drops expired views and their runs, once there are twice as many views as the last sweep left.
+    /// Drops expired views and their runs, once there are twice as many views as the last sweep
+    /// left.
     fn sweep(&mut self, now: Millis) {
         if self.views.len() < self.sweep_at.max(SWEEP_AT) {
             return;

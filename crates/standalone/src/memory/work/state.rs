@@ -1,5 +1,5 @@
-//! The state of runs. Runs are kept for their retention. About the newest 400,000 findings are kept,
-//! which is a hundred megabytes; a run whose findings were dropped lists none.
+//! The state of runs. Runs are kept for their retention. About the newest 400,000 findings are
+//! kept, which is a hundred megabytes; a run whose findings were dropped lists none.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 

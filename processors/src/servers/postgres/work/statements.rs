@@ -1,20 +1,23 @@
 //! The statements about runs' work.
 
-/// Who takes a run looks at all that wait, alone: so that two never judge by the same line. `clinicwire.take` and
-/// `clinicwire.tell` as numbers.
+/// Who takes a run looks at all that wait, alone: so that two never judge by the same line.
+/// `clinicwire.take` and `clinicwire.tell` as numbers.
 pub(super) const TAKE_LOCK: &str = "SELECT pg_advisory_xact_lock(7161131651207426149)";
 pub(super) const TELL_LOCK: &str = "SELECT pg_try_advisory_xact_lock(7161131651207425132)";
 
-/// The line of those that wait: the tenant with the fewest under way goes first, of several the one that was served longest ago,
-/// its runs in their order. A run whose worker is lost waits as well.
+/// The line of those that wait: the tenant with the fewest under way goes first, of several the one
+/// that was served longest ago, its runs in their order. A run whose worker is lost waits as well.
 macro_rules! waiting {
     () => {
         "WITH held AS ( \
            SELECT tenant, run, queued_at, not_before, worker, told_ahead, \
-             lease_until IS NULL OR lease_until < clock_timestamp() AS waits FROM clinicwire.run_work), \
-         counted AS (SELECT *, count(*) FILTER (WHERE NOT waits) OVER (PARTITION BY tenant) AS under_way FROM held), \
+             lease_until IS NULL OR lease_until < clock_timestamp() AS waits FROM \
+             clinicwire.run_work), \
+         counted AS (SELECT *, count(*) FILTER (WHERE NOT waits) OVER (PARTITION BY tenant) AS \
+         under_way FROM held), \
          turned AS ( \
-           SELECT counted.*, t.served_at, under_way + row_number() OVER (PARTITION BY tenant ORDER BY queued_at, run) AS turn \
+           SELECT counted.*, t.served_at, under_way + row_number() OVER (PARTITION BY tenant ORDER \
+           BY queued_at, run) AS turn \
            FROM counted LEFT JOIN clinicwire.run_turn t USING (tenant) WHERE waits) "
     };
 }
@@ -26,35 +29,43 @@ macro_rules! in_line {
     };
 }
 
-/// A run whose lease ran out goes before those that never had a worker: somebody has watched it begin. One that is ended only
-/// waits to be said.
+/// A run whose lease ran out goes before those that never had a worker: somebody has watched it
+/// begin. One that is ended only waits to be said.
 pub(super) const TAKE: &str = concat!(
     waiting!(),
-    ", taken AS (UPDATE clinicwire.run_work w SET worker = $1, lease_until = clock_timestamp() + make_interval(secs => $2), \
+    ", taken AS (UPDATE clinicwire.run_work w SET worker = $1, lease_until = clock_timestamp() + \
+         make_interval(secs => $2), \
        attempt = w.attempt + CASE WHEN w.worker IS NOT NULL AND w.ended IS NULL THEN 1 ELSE 0 END, \
        tries = w.tries + CASE WHEN w.ended IS NULL THEN 1 ELSE 0 END, told_ahead = NULL \
-     WHERE (w.tenant, w.run) = (SELECT tenant, run FROM turned WHERE not_before <= clock_timestamp() ",
+     WHERE (w.tenant, w.run) = (SELECT tenant, run FROM turned WHERE not_before <= \
+     clock_timestamp() ",
     in_line!(),
     " LIMIT 1) \
        AND (w.lease_until IS NULL OR w.lease_until < clock_timestamp()) \
-     RETURNING w.tenant, w.run, w.attempt, w.tries, w.request::text AS request, w.ended::text AS ended), \
-     served AS (INSERT INTO clinicwire.run_turn (tenant, served_at) SELECT tenant, clock_timestamp() FROM taken \
+     RETURNING w.tenant, w.run, w.attempt, w.tries, w.request::text AS request, w.ended::text AS \
+     ended), \
+     served AS (INSERT INTO clinicwire.run_turn (tenant, served_at) SELECT tenant, \
+     clock_timestamp() FROM taken \
        ON CONFLICT (tenant) DO UPDATE SET served_at = excluded.served_at) \
      SELECT tenant, run, attempt, tries, request, ended FROM taken"
 );
 
-pub(super) const BEAT: &str = "UPDATE clinicwire.run_work SET lease_until = clock_timestamp() + make_interval(secs => $5) \
+pub(super) const BEAT: &str = "UPDATE clinicwire.run_work SET lease_until = clock_timestamp() + \
+     make_interval(secs => $5) \
      WHERE tenant = $1 AND run = $2 AND attempt = $3 AND worker = $4 RETURNING cancel";
 
 /// The lease check: whoever took the run since made it another attempt.
 pub(super) const END: &str = "UPDATE clinicwire.run_work SET ended = $5::text::json \
      WHERE tenant = $1 AND run = $2 AND attempt = $3 AND worker = $4 AND ended IS NULL";
 
-pub(super) const RELEASE: &str = "UPDATE clinicwire.run_work SET worker = NULL, lease_until = NULL, told_ahead = NULL, \
-       attempt = attempt + 1, tries = tries - $6, not_before = clock_timestamp() + make_interval(secs => $5) \
+pub(super) const RELEASE: &str = "UPDATE clinicwire.run_work SET worker = NULL, lease_until = \
+     NULL, told_ahead = NULL, \
+       attempt = attempt + 1, tries = tries - $6, not_before = clock_timestamp() + \
+       make_interval(secs => $5) \
      WHERE tenant = $1 AND run = $2 AND attempt = $3 AND worker = $4 AND ended IS NULL";
 
-/// What is news is what `work::is_worth_sending` says. A batch that ends or cancels a run holds its row: that one is told next time.
+/// What is news is what `work::is_worth_sending` says. A batch that ends or cancels a run holds its
+/// row: that one is told next time.
 pub(super) const LINE: &str = concat!(
     waiting!(),
     ", numbered AS (SELECT *, (row_number() OVER (",
@@ -67,7 +78,8 @@ pub(super) const LINE: &str = concat!(
          AND (n.ahead < 10 OR abs(w.told_ahead - n.ahead) * 10 >= n.ahead)) \
        ORDER BY w.told_ahead IS NOT NULL, n.ahead LIMIT $1 FOR UPDATE OF w SKIP LOCKED) \
      UPDATE clinicwire.run_work w SET told_ahead = news.ahead FROM news \
-     WHERE w.tenant = news.tenant AND w.run = news.run RETURNING w.tenant, w.run, w.attempt, w.told_ahead"
+     WHERE w.tenant = news.tenant AND w.run = news.run RETURNING w.tenant, w.run, w.attempt, \
+     w.told_ahead"
 );
 
 pub(super) const UNTOLD: &str = "UPDATE clinicwire.run_work w SET told_ahead = NULL \
@@ -78,31 +90,39 @@ pub(super) const UNTOLD: &str = "UPDATE clinicwire.run_work w SET told_ahead = N
 
 /// The rules' position, and the rules unless it is the one that is held.
 pub(super) const RULES: &str = "SELECT v.epoch, v.version, e.body FROM clinicwire.view v \
-     LEFT JOIN clinicwire.view_entry e ON e.tenant = v.tenant AND e.aggregate = v.aggregate AND e.view = v.view \
+     LEFT JOIN clinicwire.view_entry e ON e.tenant = v.tenant AND e.aggregate = v.aggregate AND \
+     e.view = v.view \
        AND (v.epoch <> $4 OR v.version <> $5) \
      WHERE v.tenant = $1 AND v.aggregate = $2 AND v.view = $3 ORDER BY e.key";
 
-pub(super) const IN_USE: &str = "SELECT asked.tenant, asked.file FROM unnest($1::text[], $2::text[]) AS asked (tenant, file) \
-     WHERE EXISTS (SELECT 1 FROM clinicwire.run r WHERE r.tenant = asked.tenant AND r.file = asked.file \
+pub(super) const IN_USE: &str = "SELECT asked.tenant, asked.file FROM unnest($1::text[], \
+     $2::text[]) AS asked (tenant, file) \
+     WHERE EXISTS (SELECT 1 FROM clinicwire.run r WHERE r.tenant = asked.tenant AND r.file = \
+     asked.file \
        AND NOT EXISTS (SELECT 1 FROM clinicwire.run_work w \
          WHERE w.tenant = r.tenant AND w.run = r.run AND w.ended IS NOT NULL))";
 
-/// A run goes with its aggregate. Whoever still holds that in memory finds its next step refused, and loads it anew.
+/// A run goes with its aggregate. Whoever still holds that in memory finds its next step refused,
+/// and loads it anew.
 pub(super) const SWEEP_RUNS: &str = "WITH gone AS ( \
        DELETE FROM clinicwire.run WHERE (tenant, run) IN ( \
-         SELECT tenant, run FROM clinicwire.run WHERE keep_until < now() LIMIT $1 FOR UPDATE SKIP LOCKED) \
+         SELECT tenant, run FROM clinicwire.run WHERE keep_until < now() LIMIT $1 FOR UPDATE SKIP \
+         LOCKED) \
        RETURNING tenant, run), \
-     aggregates AS (DELETE FROM clinicwire.aggregate a USING gone g WHERE a.tenant = g.tenant AND a.aggregate = g.run) \
+     aggregates AS (DELETE FROM clinicwire.aggregate a USING gone g WHERE a.tenant = g.tenant AND \
+     a.aggregate = g.run) \
      SELECT 1 FROM gone";
 
-/// A day is kept for as long as a run is that ended on it, or within the hour after: a transaction that ends a run may have
-/// begun on the day before.
+/// A day is kept for as long as a run is that ended on it, or within the hour after: a transaction
+/// that ends a run may have begun on the day before.
 pub(super) const KEEP_DAYS: &str = "SELECT clinicwire.keep_finding_days((least(now(), \
-       to_timestamp((SELECT min(ended_at) FROM clinicwire.run WHERE keep_until IS NOT NULL) / 1000.0)) \
+       to_timestamp((SELECT min(ended_at) FROM clinicwire.run WHERE keep_until IS NOT NULL) / \
+       1000.0)) \
        - interval '1 hour')::date)";
 
 /// Losing a beat in a crash only shortens a lease.
 pub(super) const BEGIN_LIGHT: &str = "BEGIN; SET LOCAL synchronous_commit = off";
-/// A copy lasts as long as the check, which waits for nothing for long: past ten minutes something hangs.
+/// A copy lasts as long as the check, which waits for nothing for long: past ten minutes something
+/// hangs.
 pub(super) const BEGIN_COPY: &str = "BEGIN; SET LOCAL statement_timeout = '10min'; \
      SET LOCAL idle_in_transaction_session_timeout = '10min'";
