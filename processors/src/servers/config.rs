@@ -178,7 +178,7 @@ pub struct BridgeArgs {
     /// Name of the source. It may change the appointments that it reported, and no others
     #[arg(long, env = "CLINICWIRE_SOURCE", value_name = "NAME")]
     pub source: SourceId,
-    /// Consumer group that stores the offsets [default: `clinicwire-bridge.<tenant>.<source>`]
+    /// Consumer group that stores the offsets; by default `clinicwire-bridge.<tenant>.<source>`
     #[arg(long, env = "CLINICWIRE_BRIDGE_GROUP")]
     pub group: Option<String>,
     /// Address of /metrics, /health/live and /health/ready
