@@ -5,6 +5,7 @@
 mod api;
 mod clerk;
 mod installation;
+mod metrics;
 mod one_process;
 mod program;
 mod real_servers;

@@ -15,7 +15,7 @@ use crate::{
 const SECRET: &str = "words of this test alone";
 
 /// Runs `scenario` on a fresh clinic and stops it afterwards.
-async fn on_one_process(scenario: impl AsyncFnOnce(&World)) {
+pub async fn on_one_process(scenario: impl AsyncFnOnce(&World)) {
     let [codes, establishments] = reference_tables();
     let settings = Settings {
         listen: ([127, 0, 0, 1], 0).into(),
