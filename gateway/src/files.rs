@@ -297,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shown_name_has_no_folders_and_nothing_unseen_and_fits() {
+    fn shown_name_is_safe_and_short() {
         let long = "é".repeat(200);
         let cut = "é".repeat(MAX_TEXT);
         for (given, shown) in [

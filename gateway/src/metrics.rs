@@ -306,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_metric_has_a_name_of_ours_and_a_help_text() {
+    fn every_metric_has_prefix_and_help() {
         let metrics = Metrics::new();
         metrics.close(Close::Slow);
         metrics.command("ticket.call", "applied");
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_is_ready_from_catching_up_until_it_drains() {
+    fn node_is_ready_from_catch_up_until_drain() {
         let readiness = Readiness::default();
         assert!(!readiness.is_ready());
         readiness.set_caught_up(true);

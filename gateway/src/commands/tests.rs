@@ -152,7 +152,7 @@ impl Commands {
 }
 
 #[tokio::test]
-async fn a_caller_is_answered_with_the_outcome_of_its_command() {
+async fn caller_gets_outcome_of_its_command() {
     let log = OneLog::new(Fate::Acknowledged);
     let commands = commands(log.clone(), Authority::Knows(None));
     let caller = tokio::spawn({
@@ -187,7 +187,7 @@ async fn two_callers_of_one_command_get_the_same_outcome() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_decision_is_pending_and_found_later() {
+async fn slow_decision_is_pending_then_found() {
     let log = OneLog::new(Fate::Acknowledged);
     let pending = commands(log.clone(), Authority::Knows(None));
     assert!(matches!(pending.submit(record("a")).await, Ok(Submitted::Pending)));
@@ -201,7 +201,7 @@ async fn a_slow_decision_is_pending_and_found_later() {
 }
 
 #[tokio::test]
-async fn an_outcome_that_arrives_while_it_is_asked_for_is_not_missed() {
+async fn outcome_arriving_during_read_is_found() {
     let commands = commands(OneLog::new(Fate::Acknowledged), Authority::Knows(None));
     let asked = tokio::spawn({
         let commands = commands.clone();
@@ -215,7 +215,7 @@ async fn an_outcome_that_arrives_while_it_is_asked_for_is_not_missed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_fails_or_hangs_means_try_again() {
+async fn failing_log_means_try_again() {
     for fate in [Fate::Failed, Fate::Unknown] {
         let commands = commands(OneLog::new(fate), Authority::Fails);
         assert_eq!(commands.submit(record("a")).await.err(), Some(Code::TryAgain));
@@ -226,7 +226,7 @@ async fn a_log_that_fails_or_hangs_means_try_again() {
 }
 
 #[tokio::test]
-async fn a_caller_who_goes_away_leaves_nothing_behind() {
+async fn leaving_caller_frees_its_place() {
     let log = OneLog::new(Fate::Acknowledged);
     let commands = commands(log.clone(), Authority::Knows(None));
     let caller = tokio::spawn({
@@ -240,7 +240,7 @@ async fn a_caller_who_goes_away_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_record_its_reader_would_park_is_refused_before_it_is_appended() {
+async fn unreadable_record_is_refused_before_append() {
     let log = OneLog::new(Fate::Acknowledged);
     let commands = commands(log.clone(), Authority::Knows(None));
     let mut foreign = record("a");
@@ -253,7 +253,7 @@ async fn a_record_its_reader_would_park_is_refused_before_it_is_appended() {
 }
 
 #[tokio::test]
-async fn too_many_callers_at_once_are_refused_before_their_commands_are_appended() {
+async fn excess_callers_are_refused_before_append() {
     let log = OneLog::new(Fate::Acknowledged);
     let commands = commands(log.clone(), Authority::Knows(None));
     let waiters: Vec<_> =

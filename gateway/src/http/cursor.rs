@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_opens_its_own_list_and_no_other() {
+    fn cursor_opens_only_its_list() {
         let run = RunId::from_parts(7, 8);
         let sealed = (1_700_000_000_000, run.clone()).seal();
         assert_eq!(<(Millis, RunId)>::open(&sealed).ok(), Some((1_700_000_000_000, run)));

@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_written_as_spreadsheets_of_the_language_read_them() {
+    fn amounts_follow_the_spreadsheet_language() {
         let finding = |cents| Finding {
             row: 7,
             rule: RuleId::new("-office").unwrap(),

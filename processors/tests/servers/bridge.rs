@@ -176,7 +176,7 @@ fn versions(care: &[WireRecord], key: &str) -> Vec<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_source_tells_reaches_care_once_in_order_and_goes_on_after_a_restart() {
+async fn bridge_forwards_once_in_order_over_restart() {
     let source = Source::new().await;
     let keys = ["a", "b", "c"];
     let round = |versions: std::ops::RangeInclusive<u64>| {
@@ -237,7 +237,7 @@ impl Log for Deaf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_care_did_not_acknowledge_is_read_again_by_whoever_is_next() {
+async fn unacknowledged_facts_are_read_by_next_bridge() {
     let source = Source::new().await;
     source.tell((1..=5).map(|version| report("a", version)).collect()).await;
     let deaf = Arc::new(Deaf::default());
@@ -257,7 +257,7 @@ async fn what_care_did_not_acknowledge_is_read_again_by_whoever_is_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_that_is_not_there_is_said_at_once() {
+async fn missing_topic_is_reported_at_start() {
     let source = Source::new().await;
     let running = source.bridge("nobody.tells.here", source.log());
     let ended = soon("it ends", running.task).await.expect("it does not panic");

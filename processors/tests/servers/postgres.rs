@@ -41,7 +41,7 @@ async fn migrations_apply_once_and_side_by_side() {
 }
 
 #[tokio::test]
-async fn a_gateway_sees_the_tenant_it_named_and_nothing_else() {
+async fn gateway_role_sees_only_named_tenant() {
     let database = Database::migrated().await;
     let ledger = database.ledger(2);
     let tenants = [TenantId::new(fresh()).unwrap(), TenantId::new(fresh()).unwrap()];
@@ -89,7 +89,7 @@ async fn a_gateway_sees_the_tenant_it_named_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn the_owner_of_the_tables_is_bound_by_the_policies_like_everybody() {
+async fn table_owner_is_bound_by_policies() {
     let database = Database::migrated().await;
     // A member of neither group, who owns everything: what a mistaken production login would be.
     let owner = database.owner().await;
@@ -116,7 +116,7 @@ async fn the_owner_of_the_tables_is_bound_by_the_policies_like_everybody() {
 }
 
 #[tokio::test]
-async fn every_table_that_names_a_tenant_has_forced_row_level_security() {
+async fn tenant_tables_force_row_level_security() {
     let database = Database::migrated().await;
     let owner = database.owner().await;
     let names = async |condition: &str| {
@@ -152,7 +152,7 @@ async fn history_is_never_rewritten() {
 }
 
 #[tokio::test]
-async fn a_killed_owner_loses_to_its_successor_and_nothing_is_applied_twice() {
+async fn killed_owner_is_fenced_by_successor() {
     let database = Database::migrated().await;
     let (old, new) = (database.ledger(2), database.ledger(2));
     let mut clinic = Clinic::new(&old).await;
@@ -170,7 +170,7 @@ async fn a_killed_owner_loses_to_its_successor_and_nothing_is_applied_twice() {
 }
 
 #[tokio::test]
-async fn two_owners_in_a_race_are_put_in_order_by_the_checkpoint() {
+async fn checkpoint_orders_racing_owners() {
     let database = Database::migrated().await;
     let (old, new) = (database.ledger(4), database.ledger(4));
     let mut clinic = Clinic::new(&old).await;
@@ -217,7 +217,7 @@ async fn cut_off(ledger: &PostgresLedger, batch: &Batch, polls: usize) -> bool {
 }
 
 #[tokio::test]
-async fn a_commit_cut_off_at_any_point_happened_or_did_not_and_leaves_no_transaction_open() {
+async fn commit_cut_off_is_all_or_nothing() {
     let database = Database::migrated().await;
     // One connection: whatever a cut leaves behind, the next statement would run into.
     let ledger = database.ledger(1);
@@ -261,7 +261,7 @@ async fn a_commit_cut_off_at_any_point_happened_or_did_not_and_leaves_no_transac
 }
 
 #[tokio::test]
-async fn a_connection_killed_by_the_server_costs_one_answer() {
+async fn killed_connection_costs_one_answer() {
     let database = Database::migrated().await;
     let ledger = database.ledger(1);
     let mut clinic = Clinic::new(&ledger).await;
@@ -330,7 +330,7 @@ async fn views_past_their_time_are_swept_away() {
 }
 
 #[tokio::test]
-async fn an_error_of_the_database_quotes_no_row() {
+async fn database_error_quotes_no_row() {
     let database = Database::migrated().await;
     let ledger = database.ledger(1);
     let mut clinic = Clinic::new(&ledger).await;

@@ -66,7 +66,7 @@ fn delta(from: u64, to: u64, key: &str) -> Delta {
 const BOARD: &str = "board:riverside";
 
 #[tokio::test]
-async fn the_script_knows_the_rule() {
+async fn store_script_follows_the_delta_rule() {
     use StoreOutcome::{Behind, Current};
     // Held (epoch, version), the step's epoch, from and to, the answer, and what is held then.
     let table = [
@@ -182,7 +182,7 @@ fn head() -> QueueHead {
 }
 
 #[tokio::test]
-async fn the_line_is_the_waiting_tickets_in_their_order() {
+async fn sorted_set_holds_waiting_tickets_in_order() {
     let store = Store::new().await;
     let name = format!("queue:{}", queue());
     let mut dice = Dice(2);
@@ -225,7 +225,7 @@ async fn the_line_is_the_waiting_tickets_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_line_of_thousands_goes_in_one_view() {
+async fn line_of_thousands_fits_one_view() {
     let store = Store::new().await;
     let name = format!("queue:{}", queue());
     let mut step = Delta { from: 0, to: 1, at: 5, ..Delta::default() };
@@ -264,7 +264,7 @@ async fn forgotten_scripts_are_brought_again() {
 }
 
 #[tokio::test]
-async fn a_redis_that_says_nothing_is_an_error_in_time() {
+async fn silent_redis_is_an_error_in_time() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}", silent.local_addr().unwrap());
     assert!(soon("connecting fails", RedisViews::connect(&url)).await.is_err());

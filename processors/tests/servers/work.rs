@@ -66,7 +66,7 @@ async fn count(client: &tokio_postgres::Client, table: &str) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_workers_take_each_run_once_and_tenants_in_turns() {
+async fn many_workers_take_each_run_once() {
     let database = Database::migrated().await;
     let client = database.role(Role::Processor).await;
     // Ten runs of one tenant, then ten of the next, and so on.
@@ -104,7 +104,7 @@ async fn many_workers_take_each_run_once_and_tenants_in_turns() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_cut_off_while_it_stores_leaves_nothing_and_beats_while_it_does() {
+async fn worker_cut_off_while_storing_leaves_nothing() {
     let database = Database::migrated().await;
     let client = database.role(Role::Processor).await;
     ask(&client, &["one".to_owned()]).await;
@@ -141,7 +141,7 @@ async fn a_worker_cut_off_while_it_stores_leaves_nothing_and_beats_while_it_does
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_lost_its_lease_while_it_stored_leaves_nothing() {
+async fn worker_losing_lease_while_storing_leaves_nothing() {
     let database = Database::migrated().await;
     let client = database.role(Role::Processor).await;
     ask(&client, &["one".to_owned()]).await;
@@ -163,7 +163,7 @@ async fn whoever_lost_its_lease_while_it_stored_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_day_of_findings_is_dropped_when_none_of_its_runs_is_left() {
+async fn day_of_findings_is_dropped_without_runs() {
     let database = Database::migrated().await;
     let (owner, client) = (database.owner().await, database.role(Role::Processor).await);
     for (name, from, to) in [
@@ -206,7 +206,7 @@ async fn a_day_of_findings_is_dropped_when_none_of_its_runs_is_left() {
 }
 
 #[tokio::test]
-async fn a_gateway_reads_no_day_by_itself_and_no_other_tenants_findings() {
+async fn gateway_reads_no_partition_or_foreign_findings() {
     let database = Database::migrated().await;
     let client = database.role(Role::Processor).await;
     ask(&client, &["one".to_owned()]).await;

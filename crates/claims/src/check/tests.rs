@@ -169,7 +169,7 @@ fn passes_are_counted_always_and_listed_on_demand() {
 }
 
 #[test]
-fn a_check_goes_block_by_block_then_rule_by_rule_to_its_end() {
+fn check_runs_by_block_then_by_rule() {
     let (rules, tables) = (Rules::compile(&rules::shipped()).unwrap(), Tables::empty());
     let file = csv(&vec![line(15_801); BLOCK as usize + 1]);
     let mut checking = FileCheck::new(
@@ -205,7 +205,7 @@ fn a_check_goes_block_by_block_then_rule_by_rule_to_its_end() {
 }
 
 #[test]
-fn a_row_that_cannot_be_read_is_told_and_takes_no_part_in_any_rule() {
+fn unreadable_row_is_reported_and_skipped() {
     let (rules, tables) = (Rules::compile(&rules::shipped()).unwrap(), tables());
     let mut lines = rows();
     lines.insert(1, line(8857).patient(9).cell(Column::ServiceDate, "2025-13-01"));
@@ -246,7 +246,7 @@ fn checking_again<'r>(
 }
 
 #[test]
-fn a_file_that_is_no_export_is_refused_before_any_row() {
+fn foreign_file_is_refused_before_any_row() {
     let (rules, tables) = (Rules::compile(&[]).unwrap(), Tables::empty());
     let begin = |bytes| {
         FileCheck::new(bytes, &FileFormat::default(), &rules, &tables, CheckOptions::default())
@@ -293,7 +293,7 @@ fn others_are_unharmed(found: &[Finding], id: &str) {
 }
 
 #[test]
-fn a_rule_that_fails_at_a_row_is_told_once_and_the_others_go_on() {
+fn rule_failing_at_row_is_reported_once() {
     let options = CheckOptions { list_passes: true, ..CheckOptions::default() };
     let (found, summary) = check(options, |checking| fail(checking, "doctor-required", Some(6)));
     let of: Vec<String> = of_rule(&found, "doctor-required").collect();
@@ -309,7 +309,7 @@ fn a_rule_that_fails_at_a_row_is_told_once_and_the_others_go_on() {
 }
 
 #[test]
-fn a_rule_that_fails_when_it_concludes_is_told_once_and_the_others_go_on() {
+fn rule_failing_at_conclusion_is_reported_once() {
     let options = CheckOptions { list_passes: true, ..CheckOptions::default() };
     for id in ["office-fee", "gmf-yearly-missing"] {
         let (found, summary) = check(options, |checking| fail(checking, id, None));
@@ -320,7 +320,7 @@ fn a_rule_that_fails_when_it_concludes_is_told_once_and_the_others_go_on() {
 }
 
 #[test]
-fn a_rule_over_its_budget_is_stopped_at_once_and_the_others_go_on() {
+fn rule_over_budget_is_stopped_alone() {
     let options = CheckOptions { list_passes: true, ..CheckOptions::default() };
     for id in ["doctor-required", "office-fee"] {
         let stop = |checking: &mut FileCheck<'_, &[u8]>| {
@@ -335,7 +335,7 @@ fn a_rule_over_its_budget_is_stopped_at_once_and_the_others_go_on() {
 }
 
 #[test]
-fn many_conclusions_are_told_part_by_part_in_the_order_of_rows() {
+fn many_conclusions_come_in_parts_by_row() {
     let rules = Rules::compile(&[shipped("gmf-yearly-missing")]).unwrap();
     let (tables, count) = (tables(), 10_000);
     let file = csv(&(0..count).map(|patient| line(8857).patient(patient)).collect::<Vec<_>>());
@@ -352,7 +352,7 @@ fn many_conclusions_are_told_part_by_part_in_the_order_of_rows() {
 }
 
 #[test]
-fn a_rule_over_its_budget_while_it_concludes_is_stopped_between_two_parts() {
+fn concluding_rule_over_budget_stops_between_parts() {
     let rules =
         Rules::compile(&[shipped("gmf-yearly-missing"), shipped("doctor-required")]).unwrap();
     let tables = tables();
@@ -380,7 +380,7 @@ fn a_rule_over_its_budget_while_it_concludes_is_stopped_between_two_parts() {
 }
 
 #[test]
-fn a_check_comes_to_its_end_even_when_every_rule_is_over_its_budget() {
+fn check_ends_when_every_rule_is_over_budget() {
     let (found, summary) =
         check(CheckOptions { budget: Duration::ZERO, ..CheckOptions::default() }, |_| ());
     let over =
@@ -390,7 +390,7 @@ fn a_check_comes_to_its_end_even_when_every_rule_is_over_its_budget() {
 }
 
 #[test]
-fn a_check_can_move_between_threads() {
+fn check_can_move_between_threads() {
     fn movable<T: Send>() {}
     movable::<FileCheck<'static, std::fs::File>>();
 }
@@ -534,7 +534,7 @@ proptest! {
     }
 
     #[test]
-    fn a_doctors_days_do_not_depend_on_other_doctors(lines in vec(some_line(), 0..120)) {
+    fn doctor_days_are_independent(lines in vec(some_line(), 0..120)) {
         let rules = [shipped("office-fee"), shipped("intervention-minutes")];
         let found = |lines: &[TestRow]| without_rows(&find(&rules, &tables(), lines, true));
         let mut apart = BTreeMap::new();
@@ -548,7 +548,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_rule_finds_does_not_depend_on_the_other_rules(lines in vec(some_line(), 0..60)) {
+    fn rules_are_independent_of_each_other(lines in vec(some_line(), 0..60)) {
         let together = find(&all_rules(), &tables(), &lines, true);
         for rule in all_rules() {
             let own: Vec<Finding> = together.iter().filter(|finding| finding.rule == rule.id).cloned().collect();

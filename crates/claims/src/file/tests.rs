@@ -170,7 +170,7 @@ fn empty_cells_are_none() {
 }
 
 #[test]
-fn midnight_without_end_is_no_start_and_early_end_is_next_day() {
+fn midnight_without_end_is_no_start() {
     for (start, end, times, minutes) in [
         ("00:00", "", (None, None), None),
         ("00:00", "00:30", (Some(0), Some(30)), Some(30)),

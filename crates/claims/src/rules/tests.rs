@@ -14,7 +14,7 @@ use super::{RuleProblem, Rules, builtin, shipped, validate};
 use crate::check::fixtures::{TestRow, find, rule, tables};
 
 #[test]
-fn every_shipped_rule_is_valid_and_every_kind_is_among_them() {
+fn every_shipped_rule_is_valid() {
     let rules = shipped();
     for rule in &rules {
         assert_eq!(validate(rule), Ok(()));
@@ -39,7 +39,7 @@ fn every_shipped_rule_is_valid_and_every_kind_is_among_them() {
 }
 
 #[test]
-fn a_shipped_rule_says_in_json_nothing_that_is_not_read() {
+fn shipped_rules_have_no_unread_fields() {
     let text = include_str!("../../data/quebec.json");
     let written: Vec<serde_json::Value> = serde_json::from_str(text).unwrap();
     for (rule, written) in shipped().iter().zip(&written) {
@@ -52,7 +52,7 @@ fn a_shipped_rule_says_in_json_nothing_that_is_not_read() {
 }
 
 #[test]
-fn the_rules_of_who_stored_none_are_the_office_fees_alone() {
+fn builtin_rules_are_office_fees_only() {
     let ids: Vec<String> = builtin().iter().map(|rule| rule.id.to_string()).collect();
     assert_eq!(ids, ["office-fee"]);
     assert!(builtin()[0].enabled);

@@ -45,7 +45,7 @@ fn with(name: &str, value: &Value) -> String {
 }
 
 #[test]
-fn a_good_token_is_believed_to_the_letter() {
+fn valid_token_gives_its_exact_claims() {
     let claims =
         verify(&sign(&header(Algorithm::HS256), &good())).unwrap_or_else(|code| panic!("{code}"));
     assert_eq!(claims.tenant.as_str(), "demo");
@@ -100,7 +100,7 @@ fn each_claim_that_is_wrong_has_its_code() {
 }
 
 #[test]
-fn what_is_allowed_to_differ_may_differ() {
+fn optional_differences_are_accepted() {
     let table = [
         ("exp", json!(NOW_S as f64 + 60.5)),
         ("nbf", Value::Null),
@@ -117,7 +117,7 @@ fn what_is_allowed_to_differ_may_differ() {
 }
 
 #[test]
-fn a_header_that_asks_for_anything_else_is_refused() {
+fn unsupported_header_is_refused() {
     let good_header = || header(Algorithm::HS256);
     let table = [
         ("unknown kid", Header { kid: Some("other".into()), ..good_header() }),
@@ -157,7 +157,7 @@ fn algorithm_none_is_refused() {
 }
 
 #[test]
-fn a_public_key_is_never_taken_for_a_shared_secret() {
+fn public_key_is_never_a_shared_secret() {
     let mut keys = Keys::new(DEVELOPMENT_ISSUER, DEFAULT_AUDIENCE);
     keys.add_pem("known", KeyAlgorithm::Rs256, RSA_PEM.as_bytes()).unwrap();
     let verifier = Verifier::new(keys).unwrap();
@@ -169,7 +169,7 @@ fn a_public_key_is_never_taken_for_a_shared_secret() {
 }
 
 #[test]
-fn a_key_verifies_its_own_algorithm_only() {
+fn key_verifies_only_its_algorithm() {
     for (name, algorithm, pem, token) in KNOWN {
         let mut keys = Keys::new(KNOWN_ISSUER, DEFAULT_AUDIENCE);
         keys.add_pem("known", algorithm, pem.as_bytes()).unwrap();
@@ -187,7 +187,7 @@ fn a_key_verifies_its_own_algorithm_only() {
 }
 
 #[test]
-fn a_token_of_another_key_of_the_same_algorithm_is_refused() {
+fn token_of_other_key_is_refused() {
     let other = DevelopmentKey::from_words("another secret");
     let token = jsonwebtoken::encode(
         &header(Algorithm::HS256),
@@ -220,7 +220,7 @@ fn keys_that_cannot_be_trusted_are_not_configured() {
 }
 
 #[test]
-fn a_token_that_is_missing_or_too_long_is_told_apart_before_it_is_read() {
+fn missing_or_oversized_token_is_refused_unread() {
     assert_eq!(verify("").err(), Some(Code::TokenMissing));
     let long = with("padding", &json!("x".repeat(MAX_TOKEN)));
     assert_eq!(verify(&long).err(), Some(Code::TokenInvalid));
@@ -228,12 +228,12 @@ fn a_token_that_is_missing_or_too_long_is_told_apart_before_it_is_read() {
 
 proptest! {
     #[test]
-    fn whatever_is_sent_as_a_token_is_refused_without_a_panic(text in ".{0,200}") {
+    fn any_text_as_token_never_panics(text in ".{0,200}") {
         prop_assert!(verify(&text).is_err());
     }
 
     #[test]
-    fn a_token_with_one_changed_byte_is_refused(at in 0usize..10_000, byte in "[A-Za-z0-9_-]") {
+    fn token_with_changed_byte_is_refused(at in 0usize..10_000, byte in "[A-Za-z0-9_-]") {
         let token = sign(&header(Algorithm::HS256), &good());
         let at = at % token.len();
         let mut changed = token.clone();

@@ -45,7 +45,7 @@ fn opened(
 
 proptest! {
     #[test]
-    fn what_was_sealed_opens_again_and_fits_an_event_id(grant in any_grant()) {
+    fn sealed_grant_opens_and_fits_event_id(grant in any_grant()) {
         let sealed = key().seal(&grant);
         prop_assert!(sealed.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b)), "{}", sealed);
         prop_assert!(opened(&key(), &sealed, &grant.channels, grant.expires - 1) == Ok(grant.clone()));
@@ -151,7 +151,7 @@ fn grant() -> Grant {
 }
 
 #[tokio::test]
-async fn a_ticket_opens_its_stream_once() {
+async fn stream_ticket_opens_once() {
     let keys = Held::default();
     let ticket = issue_ticket(&keys, &grant()).await.unwrap();
     let spent = spend_ticket(&keys, &ticket, grant().channels, 0).await;
@@ -161,7 +161,7 @@ async fn a_ticket_opens_its_stream_once() {
 }
 
 #[tokio::test]
-async fn a_ticket_opens_some_of_its_channels_and_no_other() {
+async fn stream_ticket_opens_subset_of_channels() {
     let keys = Held::default();
     let ticket = issue_ticket(&keys, &grant()).await.unwrap();
     let some = vec![channel("queue:riverside.general")];
@@ -178,14 +178,14 @@ async fn a_ticket_opens_some_of_its_channels_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_ticket_ends_with_its_token() {
+async fn stream_ticket_ends_with_token() {
     let keys = Held::default();
     let ticket = issue_ticket(&keys, &grant()).await.unwrap();
     assert_eq!(spend_ticket(&keys, &ticket, vec![], 1_000).await.err(), Some(Code::TokenExpired));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_fails_or_hangs_means_try_again() {
+async fn failing_key_store_means_try_again() {
     assert_eq!(issue_ticket(&Gone, &grant()).await.err(), Some(Code::TryAgain));
     let ticket = format!("{:032x}", 7);
     assert_eq!(spend_ticket(&Gone, &ticket, vec![], 0).await.err(), Some(Code::TryAgain));

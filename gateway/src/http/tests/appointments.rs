@@ -38,7 +38,7 @@ fn last_fact(node: &Node) -> (AppointmentId, AppointmentFact) {
 }
 
 #[tokio::test]
-async fn a_fact_reaches_its_location_whole_and_in_its_sources_name() {
+async fn fact_reaches_location_with_its_source() {
     let node = node();
     let answer = tell(&node, &told()).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
@@ -65,7 +65,7 @@ async fn a_fact_reaches_its_location_whole_and_in_its_sources_name() {
 }
 
 #[tokio::test]
-async fn a_facts_id_stands_behind_its_sources_name_and_goes_stale_when_its_source_says_so() {
+async fn fact_id_is_prefixed_by_source() {
     let node = node();
     let bearer = format!("Bearer {}", token(Role::Source));
     let headers = [
@@ -80,7 +80,7 @@ async fn a_facts_id_stands_behind_its_sources_name_and_goes_stale_when_its_sourc
 }
 
 #[tokio::test]
-async fn an_appointment_that_moves_is_told_first_where_it_was() {
+async fn moved_appointment_is_reported_at_old_location() {
     let node = node();
     let moved = told_with(
         json!({"location": "north", "queue": "north.general", "moved_from": "riverside"}),
@@ -91,7 +91,7 @@ async fn an_appointment_that_moves_is_told_first_where_it_was() {
 }
 
 #[tokio::test]
-async fn what_is_no_fact_has_its_code_and_reaches_no_log() {
+async fn invalid_fact_answers_code_without_append() {
     let node = node();
     let table = [
         (json!({"location": "River Side"}), 400, "invalid_id"),
@@ -129,7 +129,7 @@ async fn what_is_no_fact_has_its_code_and_reaches_no_log() {
 }
 
 #[tokio::test]
-async fn what_a_location_refuses_of_a_fact_or_a_check_in_is_a_problem_with_its_code() {
+async fn refused_fact_or_check_in_is_a_problem() {
     let node = node();
     let check_in = json!({ "appointment": APPOINTMENT }).to_string();
     for (code, status) in [
@@ -175,7 +175,7 @@ async fn only_a_source_with_a_name_tells() {
 }
 
 #[tokio::test]
-async fn an_appointments_id_is_told_to_its_source_and_to_who_may_open_it() {
+async fn appointment_id_is_visible_to_source_and_openers() {
     let node = node();
     let appointment = AppointmentId::new(APPOINTMENT).unwrap();
     node.decide(Decision::Applied(CommandResult {
@@ -209,7 +209,7 @@ async fn an_appointments_id_is_told_to_its_source_and_to_who_may_open_it() {
 }
 
 #[tokio::test]
-async fn somebody_checks_in_by_an_appointment_or_into_a_queue() {
+async fn check_in_works_by_appointment_or_queue() {
     let node = node();
     let check_in = async |body: Value| {
         node.ask(Role::Reception, "POST", "/v1/check-ins", &body.to_string()).await

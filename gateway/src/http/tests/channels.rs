@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_snapshot_is_what_its_channel_shows() {
+async fn snapshot_equals_its_channel() {
     let node = node();
     let answer = node.ask(Role::Reception, "GET", "/v1/queues/riverside.general", "").await;
     let view = answer.json();
@@ -42,7 +42,7 @@ async fn a_snapshot_is_what_its_channel_shows() {
 }
 
 #[tokio::test]
-async fn a_snapshot_of_something_else_is_refused_or_not_there() {
+async fn foreign_snapshot_is_refused_or_unknown() {
     let node = node();
     let table = [
         (Role::Patient, format!("/v1/tickets/{GONE}"), 403, "forbidden"),
@@ -72,7 +72,7 @@ async fn a_snapshot_of_something_else_is_refused_or_not_there() {
 }
 
 #[tokio::test]
-async fn a_doctor_of_another_tenant_is_nobody_in_ones_own() {
+async fn foreign_doctor_is_unknown() {
     let node = node();
     // The same names at another tenant: its staff may look, and nothing of ours is there.
     let path = "/v1/schedules/riverside/dr-roy";
@@ -89,7 +89,7 @@ async fn a_doctor_of_another_tenant_is_nobody_in_ones_own() {
 }
 
 #[tokio::test]
-async fn a_stream_ticket_holds_the_grant_of_its_caller() {
+async fn stream_ticket_contains_caller_grant() {
     let node = node();
     let channels = json!({"channels": [
         "board:riverside", "queue:riverside.general", "load:riverside", "schedule:riverside/dr-roy",
@@ -107,7 +107,7 @@ async fn a_stream_ticket_holds_the_grant_of_its_caller() {
 }
 
 #[tokio::test]
-async fn a_stream_ticket_is_refused_for_what_one_may_not_open() {
+async fn stream_ticket_for_forbidden_channel_is_refused() {
     let node = node();
     let many: Vec<_> = (0..65).map(|n| format!("board:location-{n}")).collect();
     let table = [

@@ -89,7 +89,7 @@ async fn every_kind_of_command_has_its_route() {
 }
 
 #[tokio::test]
-async fn every_route_refuses_who_sends_no_token_and_who_may_not() {
+async fn every_route_refuses_missing_and_weak_tokens() {
     let node = node();
     for (method, route, body, _) in ROUTES {
         let answer =
@@ -112,7 +112,7 @@ async fn every_route_refuses_who_sends_no_token_and_who_may_not() {
 }
 
 #[tokio::test]
-async fn an_applied_command_is_answered_with_its_position_and_result() {
+async fn applied_command_answers_position_and_result() {
     let node = node();
     let station = StationId::new("riverside.room-1").unwrap();
     let result = CommandResult {
@@ -146,7 +146,7 @@ async fn an_applied_command_is_answered_with_its_position_and_result() {
 }
 
 #[tokio::test]
-async fn a_command_without_a_key_gets_its_own_and_half_a_minute() {
+async fn command_without_key_gets_id_and_expiry() {
     let node = node();
     let before = now();
     for _ in 0..2 {
@@ -160,7 +160,7 @@ async fn a_command_without_a_key_gets_its_own_and_half_a_minute() {
 }
 
 #[tokio::test]
-async fn a_refused_command_is_a_problem_that_names_it() {
+async fn refused_command_problem_names_command() {
     let node = node();
     let path = format!("/v1/tickets/{TICKET}/start");
     for (code, status) in
@@ -174,7 +174,7 @@ async fn a_refused_command_is_a_problem_that_names_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_command_is_accepted_and_found_later() {
+async fn slow_command_is_accepted_then_found() {
     let node = node();
     node.decide(Decision::Nothing);
     let path = format!("/v1/tickets/{TICKET}/start");
@@ -195,7 +195,7 @@ fn answer_path(id: &CommandId) -> String {
 }
 
 #[tokio::test]
-async fn nobody_learns_of_a_ticket_by_guessing_the_id_of_a_command() {
+async fn guessed_command_id_reveals_no_ticket() {
     let node = node();
     let answer = node.ask(Role::Display, "GET", "/v1/commands/known", "").await;
     assert_eq!((answer.status, answer.json().get("result")), (200, None));
@@ -212,7 +212,7 @@ async fn nobody_learns_of_a_ticket_by_guessing_the_id_of_a_command() {
 }
 
 #[tokio::test]
-async fn a_transfer_names_a_successor_only_to_another_location() {
+async fn only_foreign_transfer_names_successor() {
     let node = node();
     let path = format!("/v1/tickets/{TICKET}/transfer");
     for (queue, elsewhere) in [("riverside.blood", false), ("north.general", true)] {
@@ -226,7 +226,7 @@ async fn a_transfer_names_a_successor_only_to_another_location() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_command_has_its_code_and_reaches_no_log() {
+async fn invalid_command_answers_code_without_append() {
     let node = node();
     let call_next = "/v1/queues/riverside.general/call-next";
     let tickets = "/v1/queues/riverside.general/tickets";
@@ -278,7 +278,7 @@ async fn what_cannot_be_a_command_has_its_code_and_reaches_no_log() {
 }
 
 #[tokio::test]
-async fn a_location_names_only_the_timers_that_are_different_there() {
+async fn location_sets_only_given_timers() {
     let node = node();
     let place =
         |more: &str| format!(r#"{{"name":"R","time_zone":"UTC","languages":["fr"]{more}}}"#);
@@ -315,7 +315,7 @@ async fn a_location_names_only_the_timers_that_are_different_there() {
 }
 
 #[tokio::test]
-async fn headers_and_bodies_that_cannot_be_taken_have_their_codes() {
+async fn bad_headers_and_bodies_answer_codes() {
     let node = node();
     let path = "/v1/queues/riverside.general/tickets";
     let bearer = format!("Bearer {}", token(Role::Admin));

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn pages_of_this_host_and_of_the_list_may_call_and_no_others() {
+async fn only_own_and_listed_origins_may_call() {
     let node = node();
     let path = "/v1/boards/riverside";
     let bearer = format!("Bearer {}", token(Role::Display));
@@ -31,7 +31,7 @@ async fn pages_of_this_host_and_of_the_list_may_call_and_no_others() {
 }
 
 #[tokio::test]
-async fn pages_are_served_with_their_types_and_run_nothing_foreign() {
+async fn pages_have_types_and_security_headers() {
     let node = node();
     for (path, kind) in [
         ("/", "text/html; charset=utf-8"),
@@ -105,7 +105,7 @@ async fn metrics_count_by_route_and_carry_no_id() {
 }
 
 #[tokio::test]
-async fn a_demo_is_shown_once_there_is_one() {
+async fn demo_route_answers_only_with_demo() {
     let node = node();
     *node.context.demo.write().unwrap() = Some(json!({"location": "riverside"}));
     let answer = node.send("GET", "/v1/demo", &[], "").await;

@@ -86,7 +86,7 @@ fn large(bytes: u64) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_raw_upload_is_stored_whole_with_what_is_known_of_it() {
+async fn raw_upload_is_stored_with_its_label() {
     let node = node();
     let content = large(MAX);
     let answer = node.upload("text/csv; charset=windows-1252", &[], pieces(content.clone())).await;
@@ -111,7 +111,7 @@ async fn a_raw_upload_is_stored_whole_with_what_is_known_of_it() {
 }
 
 #[tokio::test]
-async fn a_form_is_stored_as_its_one_file() {
+async fn form_upload_stores_its_file() {
     let node = node();
     let content = large(MAX);
     let body = form(&[
@@ -131,7 +131,7 @@ async fn a_form_is_stored_as_its_one_file() {
 }
 
 #[tokio::test]
-async fn what_is_no_file_has_its_code_and_leaves_nothing() {
+async fn invalid_upload_answers_code_and_leaves_nothing() {
     let node = node();
     let kind = form_kind();
     let file = "name=\"file\"; filename=\"a.csv\"";
@@ -165,7 +165,7 @@ async fn what_is_no_file_has_its_code_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_checksum_is_of_the_whole_body_and_must_fit() {
+async fn checksum_of_whole_body_must_match() {
     let node = node();
     let raw = b"a;b\n1;2".to_vec();
     let form = form(&[("name=\"file\"; filename=\"a.csv\"", b"a;b")]);
@@ -192,7 +192,7 @@ async fn a_checksum_is_of_the_whole_body_and_must_fit() {
 }
 
 #[tokio::test]
-async fn a_file_too_large_by_its_own_word_is_refused_before_it_is_sent() {
+async fn declared_oversize_is_refused_before_body() {
     let node = node();
     let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
     let answer =
@@ -247,7 +247,7 @@ impl Drop for Directory {
 }
 
 #[tokio::test]
-async fn an_upload_that_breaks_off_leaves_no_piece_in_the_directory() {
+async fn broken_upload_leaves_no_parts() {
     let directory = Directory::new();
     let store = LocalFileSystem::new_with_prefix(&directory.0).unwrap();
     let files = Files::new(Arc::new(store), MAX);
@@ -272,7 +272,7 @@ async fn an_upload_that_breaks_off_leaves_no_piece_in_the_directory() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_line_is_waited_for_and_a_dead_one_is_not() {
+async fn slow_upload_continues_and_stalled_one_ends() {
     let node = node();
     let slowly = |pause: u64| {
         let pieces = stream::iter(0..20).then(move |_| async move {
@@ -291,7 +291,7 @@ async fn a_slow_line_is_waited_for_and_a_dead_one_is_not() {
 }
 
 #[tokio::test]
-async fn too_many_uploads_at_once_are_put_off_and_their_places_come_back() {
+async fn excess_uploads_are_refused_until_permits_return() {
     let node = node();
     let places: Vec<_> = std::iter::from_fn(|| node.context.files.place().ok()).collect();
     assert_eq!(places.len(), 16);
@@ -314,7 +314,7 @@ async fn over_socket(node: &node::RunningNode, request: &str, body: &[u8]) -> St
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_file_comes_through_the_door_of_a_node() {
+async fn large_file_uploads_over_a_socket() {
     const LARGE: u64 = 50 * 1024 * 1024;
     let fakes = node().fakes;
     let directory = Directory::new();

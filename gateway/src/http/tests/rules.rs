@@ -59,7 +59,7 @@ impl Node {
 }
 
 #[tokio::test]
-async fn who_stored_no_rules_has_the_built_in_ones() {
+async fn tenant_without_rules_has_builtin_ones() {
     let node = node();
     let listed = node.ask(Role::Viewer, "GET", "/v1/rules", "").await.json();
     assert_eq!(
@@ -83,7 +83,7 @@ async fn who_stored_no_rules_has_the_built_in_ones() {
 }
 
 #[tokio::test]
-async fn rules_change_by_commands_to_the_rules_of_the_tenant() {
+async fn rule_changes_are_commands_to_rule_book() {
     let node = node();
     let rule = required().to_string();
     let table = [
@@ -104,7 +104,7 @@ async fn rules_change_by_commands_to_the_rules_of_the_tenant() {
 }
 
 #[tokio::test]
-async fn a_rule_that_cannot_be_applied_names_its_field_and_quotes_nothing() {
+async fn invalid_rule_names_field_and_quotes_nothing() {
     let node = node();
     let secret = "Jeanne Tremblay";
     let with = |name: &str, value: Value| {
@@ -147,7 +147,7 @@ async fn a_rule_that_cannot_be_applied_names_its_field_and_quotes_nothing() {
 }
 
 #[tokio::test]
-async fn each_role_does_with_rules_what_it_was_promised_and_no_more() {
+async fn roles_have_their_rights_on_rules() {
     use Role as R;
     const WATCH: &[Role] = &[R::Viewer, R::Editor, R::FinanceBilling, R::Admin];
     const WORK: &[Role] = &[R::Editor, R::FinanceBilling, R::Admin];
@@ -177,7 +177,7 @@ async fn each_role_does_with_rules_what_it_was_promised_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_rule_is_tried_on_a_file_and_nothing_is_stored() {
+async fn rule_trial_stores_nothing() {
     let node = node();
     let file = node.uploaded(&export()).await;
     node.stored(&[("stored", {
@@ -211,7 +211,7 @@ async fn a_rule_is_tried_on_a_file_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_tried_has_its_code() {
+async fn invalid_trial_answers_code() {
     let node = node();
     let file = node.uploaded(&export()).await;
     let letter = node.uploaded("Dear all,\r\nno claims this month\r\n").await;

@@ -84,7 +84,7 @@ fn run_in(answer: &Answer) -> RunId {
 }
 
 #[tokio::test]
-async fn a_run_is_asked_for_and_says_where_to_watch_it() {
+async fn run_request_answers_its_channel() {
     let node = node();
     let file = node.uploaded("a;b").await;
     let body = json!({"file": file, "list_passes": true}).to_string();
@@ -112,7 +112,7 @@ async fn a_run_is_asked_for_and_says_where_to_watch_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_not_decided_in_time_is_accepted_alike() {
+async fn undecided_run_request_is_accepted() {
     let node = node();
     let file = node.uploaded("a;b").await;
     node.decide(Decision::Nothing);
@@ -121,7 +121,7 @@ async fn a_request_not_decided_in_time_is_accepted_alike() {
 }
 
 #[tokio::test]
-async fn the_same_key_asks_for_the_same_run_and_somebody_elses_for_another() {
+async fn same_key_gives_same_run_per_caller() {
     let node = node();
     let file = node.uploaded("a;b").await;
     let first = node.start(&token(Role::Editor), &file, Some("click-1")).await;
@@ -158,7 +158,7 @@ async fn the_same_key_asks_for_the_same_run_and_somebody_elses_for_another() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_for_has_its_code_and_reaches_no_log() {
+async fn invalid_run_request_answers_code() {
     let node = node();
     let file = node.uploaded("a;b").await;
     let unknown = "f_00000000000000000000000000000007";
@@ -185,7 +185,7 @@ async fn what_cannot_be_asked_for_has_its_code_and_reaches_no_log() {
 }
 
 #[tokio::test]
-async fn each_role_reaches_the_routes_it_was_promised_and_no_other() {
+async fn roles_reach_only_their_routes() {
     use Role as R;
     const WATCH: &[Role] = &[R::Viewer, R::Editor, R::FinanceBilling, R::Admin];
     const WATCH_ALL: &[Role] = &[R::Viewer, R::Admin];
@@ -295,7 +295,7 @@ async fn runs_are_listed_newest_first_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_run_reads_as_its_channel_shows_it() {
+async fn run_snapshot_equals_channel() {
     let node = node();
     let run = own(Role::Editor);
     node.knows(&run, head(RunState::Running, 5), vec![]);
@@ -311,7 +311,7 @@ async fn a_run_reads_as_its_channel_shows_it() {
 }
 
 #[tokio::test]
-async fn findings_are_listed_worst_first_page_by_page_in_the_language_asked_for() {
+async fn findings_are_paged_worst_first_by_language() {
     let node = node();
     let run = own(Role::Editor);
     let findings = vec![
@@ -373,7 +373,7 @@ async fn findings_are_listed_worst_first_page_by_page_in_the_language_asked_for(
 }
 
 #[tokio::test]
-async fn an_export_has_every_finding_once_as_spreadsheets_read_it() {
+async fn export_contains_every_finding_once() {
     let node = node();
     let run = own(Role::Editor);
     let mut findings: Vec<_> =
@@ -404,7 +404,7 @@ async fn an_export_has_every_finding_once_as_spreadsheets_read_it() {
 }
 
 #[tokio::test]
-async fn an_export_whose_pages_are_full_ends_too() {
+async fn export_with_full_pages_ends() {
     let node = node();
     let run = own(Role::Editor);
     let findings = (1..=1_000).map(|row| finding(Severity::Error, "office", 0, row)).collect();
@@ -448,7 +448,7 @@ fn of_others(run: &RunId) -> Vec<(&'static str, String, String, &'static str)> {
 }
 
 #[tokio::test]
-async fn what_an_admin_does_with_anothers_run_is_written_down_first() {
+async fn admin_access_to_foreign_run_is_audited_first() {
     let node = node();
     let other = stranger(1);
     node.knows(&other, head(RunState::Completed, 5), vec![]);
@@ -470,7 +470,7 @@ async fn what_an_admin_does_with_anothers_run_is_written_down_first() {
 }
 
 #[tokio::test]
-async fn nothing_is_written_down_about_ones_own_runs_nor_about_who_watches_by_role() {
+async fn own_runs_and_viewers_are_not_audited() {
     let node = node();
     let run = own(Role::Admin);
     node.knows(&run, head(RunState::Completed, 5), vec![]);
@@ -488,7 +488,7 @@ async fn nothing_is_written_down_about_ones_own_runs_nor_about_who_watches_by_ro
 }
 
 #[tokio::test]
-async fn what_cannot_be_written_down_is_neither_shown_nor_done() {
+async fn failed_audit_blocks_the_action() {
     let node = node();
     let other = stranger(1);
     node.knows(
@@ -508,7 +508,7 @@ async fn what_cannot_be_written_down_is_neither_shown_nor_done() {
 }
 
 #[tokio::test]
-async fn no_problem_and_no_metric_names_a_file_or_a_run() {
+async fn problems_and_metrics_name_no_file_or_run() {
     let node = node();
     let run = own(Role::Editor);
     node.ask(Role::Editor, "GET", &format!("/v1/runs/{run}"), "").await;

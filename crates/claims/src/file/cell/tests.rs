@@ -124,7 +124,7 @@ fn amounts_are_cents_by_comma_or_point() {
 }
 
 #[test]
-fn a_doctor_is_the_number_alone() {
+fn doctor_is_the_number_alone() {
     form(
         doctor,
         &[
@@ -145,7 +145,7 @@ fn a_doctor_is_the_number_alone() {
 }
 
 #[test]
-fn a_patient_is_the_first_twelve_characters() {
+fn patient_is_the_first_twelve_characters() {
     form(
         patient,
         &[
@@ -165,7 +165,7 @@ fn a_patient_is_the_first_twelve_characters() {
 }
 
 #[test]
-fn spaces_around_a_cell_are_no_part_of_it_in_either_encoding() {
+fn spaces_around_cells_are_trimmed_in_all_encodings() {
     for cell in [" a ", "\t a\u{a0}", "\u{a0} a \u{a0}\u{a0}"] {
         assert_eq!(trim(cell.as_bytes()), b"a");
     }

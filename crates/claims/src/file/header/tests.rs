@@ -82,7 +82,7 @@ fn damages(title: &str) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn every_title_is_found_after_every_damage_and_as_no_other() {
+fn every_damaged_title_is_recognised() {
     for column in Column::ALL {
         for (damage, title) in damages(column.title()) {
             assert_eq!(column_of(&title), Some(*column), "{damage}: {title}");
@@ -114,7 +114,7 @@ fn damages_of_any(title: &str) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn two_accents_of_one_title_may_be_damaged_in_two_ways() {
+fn two_accents_may_be_damaged_differently() {
     let ways = ["é", "e", "", "?", "??", "\u{fffd}", "Ã©", "ÃƒÂ©", "e\u{301}"];
     for first in ways {
         for second in ways {
@@ -164,7 +164,7 @@ fn refusal(titles: &[&str]) -> Option<FileRefusal> {
 }
 
 #[test]
-fn a_column_that_must_be_there_is_missed_by_name_and_the_others_are_not() {
+fn missing_required_column_is_named() {
     assert_eq!(refusal(&titles_without(&[])), None);
     for column in Column::ALL {
         let expected =
@@ -179,7 +179,7 @@ fn a_column_that_must_be_there_is_missed_by_name_and_the_others_are_not() {
 }
 
 #[test]
-fn the_first_seventeen_columns_and_the_patient_are_enough() {
+fn seventeen_columns_and_patient_suffice() {
     let mut titles: Vec<_> = Column::ALL[..17].iter().map(|column| column.title()).collect();
     assert_eq!(refusal(&titles), Some(FileRefusal::ColumnMissing { column: Column::Patient }));
     titles.push("Patient");
@@ -187,7 +187,7 @@ fn the_first_seventeen_columns_and_the_patient_are_enough() {
 }
 
 #[test]
-fn a_column_that_is_there_twice_refuses_the_file_and_an_extra_one_does_not() {
+fn duplicate_column_refuses_file_extra_does_not() {
     let mut titles = titles_without(&[]);
     titles.extend(["Notes", "Notes", "", ""]);
     assert_eq!(refusal(&titles), None);
@@ -196,7 +196,7 @@ fn a_column_that_is_there_twice_refuses_the_file_and_an_extra_one_does_not() {
 }
 
 #[test]
-fn a_first_row_with_hardly_a_title_is_no_header() {
+fn row_with_few_titles_is_no_header() {
     assert_eq!(refusal(&[]), Some(FileRefusal::NoHeader));
     assert_eq!(refusal(&["Code", "Patient", "Agence", "#"]), Some(FileRefusal::NoHeader));
     assert_eq!(
@@ -206,7 +206,7 @@ fn a_first_row_with_hardly_a_title_is_no_header() {
 }
 
 #[test]
-fn a_position_without_a_name_counts_as_the_nearest_column_behind_it() {
+fn unnamed_position_maps_to_next_column() {
     let mut titles = titles_without(&[]);
     titles.insert(1, "Notes");
     titles.push("More");

@@ -23,12 +23,12 @@ fn no_code() -> TestRow {
 }
 
 #[test]
-fn an_empty_filter_is_met_by_every_row() {
+fn empty_filter_matches_every_row() {
     table(vec![(json!({}), line(8857), true), (json!({}), TestRow::default(), true)]);
 }
 
 #[test]
-fn codes_are_met_by_rows_that_have_one_of_them() {
+fn code_filter_matches_any_listed_code() {
     table(vec![
         (json!({ "codes": ["8857", "15815"] }), line(8857), true),
         (json!({ "codes": ["8857", "15815"] }), line(8858), false),
@@ -42,7 +42,7 @@ fn codes_are_met_by_rows_that_have_one_of_them() {
 }
 
 #[test]
-fn the_table_of_codes_says_what_a_code_is() {
+fn code_table_classifies_codes() {
     table(vec![
         (json!({ "leaves": ["Visite périodique"] }), line(15_804), true),
         (json!({ "leaves": [" VISITE PÉRIODIQUE "] }), line(15_804), true),
@@ -57,7 +57,7 @@ fn the_table_of_codes_says_what_a_code_is() {
 }
 
 #[test]
-fn conditions_on_the_code_all_hold_unless_any_is_enough() {
+fn code_conditions_combine_by_all_or_any() {
     let both = |any: bool| json!({ "codes": ["8857", "8875"], "groups": ["Interventions"], "any_of": any });
     table(vec![
         (both(false), line(8857), true),
@@ -92,7 +92,7 @@ fn contexts_are_compared_whole_and_without_case() {
 }
 
 #[test]
-fn places_are_told_by_their_first_digits_and_the_table_of_establishments() {
+fn places_match_by_prefix_and_establishment() {
     let nowhere = || TestRow { place: None, ..line(1) };
     table(vec![
         (json!({ "places": ["5"] }), line(1).at(50_000), true),
@@ -127,7 +127,7 @@ fn paid_is_above_zero() {
 }
 
 #[test]
-fn a_set_of_codes_holds_what_was_put_into_it_and_nothing_else() {
+fn code_set_contains_exactly_its_codes() {
     let wanted = [0, 63, 64, 8857, 99_999];
     let codes: CodeSet = wanted.into_iter().chain([100_000, u32::MAX]).collect();
     assert!((0..200_000).all(|code| codes.contains(code) == wanted.contains(&code)));
@@ -135,7 +135,7 @@ fn a_set_of_codes_holds_what_was_put_into_it_and_nothing_else() {
 }
 
 #[test]
-fn a_context_is_read_as_the_reader_gives_it() {
+fn context_matches_as_read() {
     for text in ["g160", "#g160", " # G160 ", "##G160"] {
         assert_eq!(context(text), "G160", "{text}");
     }

@@ -21,7 +21,7 @@ fn once_is_as_it_should_be() {
 }
 
 #[test]
-fn more_than_once_tells_by_what_was_paid_and_at_which_row() {
+fn repeated_code_names_paid_row() {
     assert_eq!(once(&[fee(), fee().paid(0)]), ["1 error once_none_paid 935 count=2 paid=0"]);
     assert_eq!(
         once(&[fee().paid(935), fee(), fee()]),
@@ -35,7 +35,7 @@ fn more_than_once_tells_by_what_was_paid_and_at_which_row() {
 }
 
 #[test]
-fn groups_are_apart_by_each_key_and_by_the_period() {
+fn groups_differ_by_key_and_period() {
     let apart = [
         fee(),
         fee().patient(2),
@@ -50,7 +50,7 @@ fn groups_are_apart_by_each_key_and_by_the_period() {
 }
 
 #[test]
-fn a_period_is_a_day_a_month_or_a_year() {
+fn period_is_day_month_or_year() {
     let count = |period: &str, other: (i16, u8, u8)| {
         let rule = rule(json!({ "kind": "once", "per": ["doctor", "place"], "period": period }));
         told(&rule, &[line(1000), line(1000).on(other.0, other.1, other.2)]).len()
@@ -66,7 +66,7 @@ fn a_period_is_a_day_a_month_or_a_year() {
 }
 
 #[test]
-fn a_row_without_a_key_or_a_date_takes_no_part() {
+fn row_without_key_or_date_is_skipped() {
     let lacking = [line(8875), TestRow { date: None, ..fee() }, TestRow { code: None, ..fee() }];
     assert!(once(&lacking).is_empty());
     let by_place = rule(json!({ "kind": "once", "per": ["doctor", "place"], "period": "day" }));
@@ -90,7 +90,7 @@ fn annual_codes_are_billed_once_per_patient_and_year() {
 }
 
 #[test]
-fn the_yearly_fee_is_billed_once() {
+fn yearly_fee_is_billed_once() {
     let rule = shipped("gmf-yearly-fee");
     assert_eq!(
         told(&rule, &[fee(), fee().doctor(2)]),
@@ -119,14 +119,14 @@ fn intervention_minutes_stay_within_the_day_limit() {
 }
 
 #[test]
-fn a_sum_is_of_one_group_and_period() {
+fn sum_belongs_to_one_group_and_period() {
     let long = || line(8859).units(100);
     assert_eq!(minutes(&[long(), long().doctor(2), long().on(2025, 3, 5)]).len(), 3);
     assert!(minutes(&[long(), long()])[0].contains("total=200"));
 }
 
 #[test]
-fn rows_that_add_nothing_to_a_sum_do_not_stand_for_it() {
+fn rows_adding_nothing_do_not_represent_sum() {
     let with = |context: &str| line(8859).units(500).context(context);
     assert_eq!(minutes(&[with("ICEP"), with("ICSM"), with("ICTOX")]), [""; 0]);
     assert_eq!(minutes(&[line(8859), line(8859).units(0)]), ["2 pass pass 0"]);
@@ -140,7 +140,7 @@ fn sum(unit: &str, terms: Value, limit: i64, lines: &[TestRow]) -> Vec<String> {
 }
 
 #[test]
-fn a_sum_of_amounts_puts_its_excess_at_stake() {
+fn amount_sum_reports_its_excess() {
     let terms = json!([{ "column": "preliminary" }]);
     let rows = [line(1000).preliminary(6000), line(1000).preliminary(4000)];
     assert_eq!(sum("cents", terms.clone(), 10_000, &rows), ["1 pass pass 0"]);
@@ -156,14 +156,14 @@ fn a_sum_of_amounts_puts_its_excess_at_stake() {
 }
 
 #[test]
-fn the_first_term_that_names_the_code_counts() {
+fn first_term_naming_code_counts() {
     let terms = json!([{ "codes": ["8857"], "fixed": 3 }, { "codes": ["8857", "8859"], "fixed": 5 }, { "fixed": 1 }]);
     let told = sum("units", terms, 8, &[line(8857), line(8859), TestRow { code: None, ..line(0) }]);
     assert_eq!(told, ["1 error sum_exceeded 0 excess=1 limit=8 total=9 unit=units"]);
 }
 
 #[test]
-fn a_sum_too_large_for_an_amount_is_still_above_its_limit() {
+fn overflowing_sum_is_above_its_limit() {
     let terms = json!([{ "column": "paid" }]);
     let huge = [line(1000).paid(i64::MAX), line(1000).paid(i64::MAX), line(1000).paid(-5)];
     let told = sum("cents", terms.clone(), 1, &huge);
@@ -180,7 +180,7 @@ fn visit() -> TestRow {
 }
 
 #[test]
-fn a_due_fee_that_was_not_billed_is_a_gain_at_the_first_visit() {
+fn unbilled_due_fee_is_gain_at_first_visit() {
     let gain = "2 optimisation fee_missing 935 gain_cents=935";
     assert_eq!(missing(&[line(1000), visit(), visit()]), [gain]);
     assert_eq!(missing(&[fee(), visit()]), ["2 pass pass 0"]);
@@ -195,7 +195,7 @@ fn a_due_fee_that_was_not_billed_is_a_gain_at_the_first_visit() {
 }
 
 #[test]
-fn a_visit_makes_the_fee_due_by_its_code_or_group_at_a_gmf_without_certain_contexts() {
+fn visit_at_gmf_makes_fee_due() {
     for code in [8857, 8859, 15_801, 15_804] {
         assert_eq!(missing(&[line(code).patient(1)]).len(), 1, "{code}");
     }

@@ -54,7 +54,7 @@ fn cancel(row: u32, code: u32, needed: u32, seen: u32) -> String {
 }
 
 #[test]
-fn a_small_fee_needs_six_registered_or_ten_walk_in_patients() {
+fn small_fee_needs_six_registered_or_ten_walk_ins() {
     assert_eq!(day(5, 0, &[small()]), [cancel(1, 19_928, 6, 5)]);
     assert_eq!(day(6, 0, &[small()]), [passes(6, 0, 3240)]);
     assert_eq!(day(0, 9, &[small().walk_in()]), [cancel(1, 19_928, 10, 9)]);
@@ -62,7 +62,7 @@ fn a_small_fee_needs_six_registered_or_ten_walk_in_patients() {
 }
 
 #[test]
-fn a_large_fee_needs_twelve_registered_or_twenty_walk_in_patients() {
+fn large_fee_needs_twelve_registered_or_twenty_walk_ins() {
     let smaller = |needed, seen| {
         format!(
             "1 error office_fee_minimum_smaller 3240 better=19928 code=19929 needed={needed} \
@@ -81,7 +81,7 @@ fn a_large_fee_needs_twelve_registered_or_twenty_walk_in_patients() {
 }
 
 #[test]
-fn a_fee_is_billed_in_private_offices_alone() {
+fn fee_is_for_private_offices_only() {
     let wrong = |cents, code| format!("1 error office_fee_place {cents} code={code}");
     assert_eq!(day(6, 0, &[small().at(49_999)]), [wrong(3240, 19_928)]);
     assert_eq!(day(6, 0, &[small().at(50_000)]), [passes(6, 0, 3240)]);
@@ -90,7 +90,7 @@ fn a_fee_is_billed_in_private_offices_alone() {
 }
 
 #[test]
-fn a_fee_in_the_wrong_place_takes_no_further_part() {
+fn misplaced_fee_is_excluded() {
     let elsewhere = small().at(20_001);
     let wrong = "1 error office_fee_place 3240 code=19928";
     assert_eq!(day(2, 0, std::slice::from_ref(&elsewhere)), [wrong], "its minimum is not judged");
@@ -112,7 +112,7 @@ fn a_fee_in_the_wrong_place_takes_no_further_part() {
 }
 
 #[test]
-fn a_fee_whose_group_is_too_small_goes_to_the_other_group_if_that_is_free() {
+fn fee_of_small_group_moves_to_free_group() {
     let other = |code| format!("1 optimisation office_fee_other_group 0 code={code}");
     assert_eq!(day(5, 9, &[small()]), [cancel(1, 19_928, 6, 5)]);
     assert_eq!(day(5, 10, &[small()]), [other(19_928)]);
@@ -145,7 +145,7 @@ fn two_fees_that_both_fail_are_one_error() {
 }
 
 #[test]
-fn of_two_fees_of_which_one_fails_or_can_be_mended_each_is_told() {
+fn both_fees_are_reported_when_one_fails() {
     assert_eq!(day(6, 9, &[small(), small().walk_in()]), [cancel(2, 19_928, 10, 9)]);
     assert_eq!(
         day(6, 9, &[large(), small().walk_in()]),
@@ -161,7 +161,7 @@ fn of_two_fees_of_which_one_fails_or_can_be_mended_each_is_told() {
 }
 
 #[test]
-fn fees_above_the_days_limit_are_an_error_that_says_what_to_keep() {
+fn fees_above_daily_limit_name_fees_to_keep() {
     let above = |row, total, keep| {
         let excess = total - 6480;
         format!(
@@ -178,7 +178,7 @@ fn fees_above_the_days_limit_are_an_error_that_says_what_to_keep() {
 }
 
 #[test]
-fn the_limit_itself_is_allowed_and_a_cent_more_is_not() {
+fn limit_is_allowed_and_one_cent_more_is_not() {
     let limit = |large_cents| with(|fee| fee.large.cents = large_cents);
     let fees = [small(), small().walk_in()];
     let told = by(&limit(6480), 6, 10, &fees);
@@ -198,7 +198,7 @@ fn the_limit_itself_is_allowed_and_a_cent_more_is_not() {
 }
 
 #[test]
-fn a_fee_that_failed_its_minimum_does_not_count_towards_the_maximum() {
+fn fee_below_minimum_is_not_in_maximum() {
     assert_eq!(day(12, 9, &[large(), small().walk_in()]), [cancel(2, 19_928, 10, 9)]);
     let moved = day(11, 20, &[large(), small()]);
     assert_eq!(moved.len(), 2, "one that goes to the other group does: {moved:?}");
@@ -206,7 +206,7 @@ fn a_fee_that_failed_its_minimum_does_not_count_towards_the_maximum() {
 }
 
 #[test]
-fn a_lone_small_fee_becomes_the_large_one_when_its_group_allows_it() {
+fn lone_small_fee_upgrades_to_large() {
     let upgrade = |seen| {
         format!(
             "1 optimisation office_fee_upgrade 3240 better=19929 code=19928 gain_cents=3240 \
@@ -222,7 +222,7 @@ fn a_lone_small_fee_becomes_the_large_one_when_its_group_allows_it() {
 }
 
 #[test]
-fn a_lone_small_fee_gets_a_second_for_the_other_group() {
+fn lone_small_fee_gets_second_for_other_group() {
     let second = |seen| {
         format!("1 optimisation office_fee_second 3240 code=19928 gain_cents=3240 seen={seen}")
     };
@@ -235,7 +235,7 @@ fn a_lone_small_fee_gets_a_second_for_the_other_group() {
 }
 
 #[test]
-fn a_day_without_a_fee_could_have_had_the_best_allowed() {
+fn day_without_fee_gets_best_advice() {
     let unbilled = |row, better, gain, seen| {
         format!(
             "{row} optimisation office_fee_unbilled {gain} better={better} gain_cents={gain} \
@@ -265,7 +265,7 @@ fn a_day_without_a_fee_could_have_had_the_best_allowed() {
 }
 
 #[test]
-fn a_patient_counts_once_a_day_and_is_a_walk_in_when_every_row_says_so() {
+fn patient_counts_once_per_day() {
     let rule = shipped("office-fee");
     let told_of = |lines: &[TestRow]| told(&rule, &[&[small()], lines].concat());
     let five = || visits(5, 0);
@@ -299,7 +299,7 @@ fn rows_of_office_fees_count_no_patient() {
 }
 
 #[test]
-fn the_group_of_a_fee_is_told_by_whole_contexts() {
+fn fee_group_needs_whole_context() {
     assert_eq!(day(6, 0, &[small().context("STAR")]), [passes(6, 0, 3240)]);
     assert_eq!(day(0, 10, &[small().context("X").context("AR")]), [passes(0, 10, 3240)]);
     let marked = with(|fee| fee.walk_in_contexts = vec![" #g160".into()]);
@@ -328,7 +328,7 @@ fn only_paid_patients_count_when_the_rule_says_so() {
 }
 
 #[test]
-fn doctors_and_days_are_apart_and_rows_without_either_take_no_part() {
+fn doctors_and_days_are_separate() {
     let rule = shipped("office-fee");
     let split: Vec<TestRow> = visits(12, 0)
         .into_iter()
@@ -349,7 +349,7 @@ fn doctors_and_days_are_apart_and_rows_without_either_take_no_part() {
 }
 
 #[test]
-fn a_breach_is_as_bad_as_the_rule_says_and_a_gain_stays_a_gain() {
+fn breach_has_rule_severity_and_gain_stays_gain() {
     let mut rule = shipped("office-fee");
     rule.severity = schemas::rule::Severity::Warning;
     assert!(by(&rule, 5, 0, &[small()])[0].starts_with("1 warning office_fee_minimum"));
@@ -357,7 +357,7 @@ fn a_breach_is_as_bad_as_the_rule_says_and_a_gain_stays_a_gain() {
 }
 
 #[test]
-fn the_smallest_row_stands_for_a_day_whatever_the_order() {
+fn smallest_row_represents_a_day() {
     let rule = shipped("office-fee");
     let rows = [visits(0, 10), visits(6, 0), vec![small().walk_in(), small()]].concat();
     assert_eq!(told(&rule, &rows), [passes(6, 10, 6480).replacen('1', "17", 1)]);

@@ -13,7 +13,7 @@ fn of(rule: &Rule, line: TestRow) -> String {
 }
 
 #[test]
-fn a_required_column_is_not_empty() {
+fn required_column_is_not_empty() {
     let rule =
         rule(json!({ "kind": "required", "column": "doctor", "when": { "codes": ["8857"] } }));
     let missing = "1 error required_missing 0 column=doctor";
@@ -24,13 +24,13 @@ fn a_required_column_is_not_empty() {
 }
 
 #[test]
-fn a_breach_is_as_bad_as_its_rule_says() {
+fn breach_has_severity_of_its_rule() {
     let rule = rule(json!({ "kind": "required", "column": "doctor", "severity": "warning" }));
     assert_eq!(of(&rule, line(8857)), "1 warning required_missing 0 column=doctor");
 }
 
 #[test]
-fn a_pattern_matches_the_whole_cell() {
+fn pattern_matches_whole_cell() {
     let nine = rule(json!({ "kind": "pattern", "column": "invoice", "pattern": "[0-9]{9}" }));
     let invoice = |text: &str| line(8857).cell(Column::Invoice, text);
     let mismatch = "1 error pattern_mismatch 0 column=invoice";
@@ -67,7 +67,7 @@ fn within(column: &str, min: Value, max: Value, line: TestRow) -> &'static str {
 }
 
 #[test]
-fn a_range_includes_both_bounds() {
+fn range_includes_both_bounds() {
     let units = |units| within("units", json!(2), json!(4), line(1).units(units));
     assert_eq!([1, 2, 4, 5].map(units), ["out", "in", "in", "out"]);
     let paid = |cents| within("paid", json!(-5), Value::Null, line(1).paid(cents));
@@ -82,7 +82,7 @@ fn a_range_includes_both_bounds() {
 }
 
 #[test]
-fn a_range_of_dates_or_times_goes_by_the_calendar_and_the_clock() {
+fn date_and_time_ranges_use_calendar_and_clock() {
     let (min, max) = (json!("2024-12-31"), json!("2025-02-01"));
     let day = |(y, m, d)| within("service_date", min.clone(), max.clone(), line(1).on(y, m, d));
     assert_eq!(
@@ -96,7 +96,7 @@ fn a_range_of_dates_or_times_goes_by_the_calendar_and_the_clock() {
 }
 
 #[test]
-fn a_range_does_not_look_at_empty_cells_or_rows_outside_its_filter() {
+fn range_skips_empty_cells_and_unmatched_rows() {
     for column in ["units", "paid", "preliminary"] {
         assert_eq!(within(column, json!(1), json!(2), line(1)), "");
     }
@@ -132,7 +132,7 @@ fn dates_and_times_of_a_bound_exist() {
 }
 
 #[test]
-fn an_allowed_value_is_one_of_the_list_case_aside() {
+fn allowed_value_ignores_case() {
     let rule = rule(json!({
         "kind": "allowed", "column": "role", "values": ["Principal", " ÉQUIPE \
              "], "when": { "codes": ["8857"] }
@@ -148,7 +148,7 @@ fn an_allowed_value_is_one_of_the_list_case_aside() {
 }
 
 #[test]
-fn of_contexts_each_is_allowed() {
+fn every_context_must_be_allowed() {
     let rule = rule(json!({ "kind": "allowed", "column": "contexts", "values": ["#g160", "AR"] }));
     let not_allowed = "1 error not_allowed 0 column=contexts";
     assert_eq!(of(&rule, line(1).context("G160").context("AR")), "1 pass pass 0");
@@ -157,7 +157,7 @@ fn of_contexts_each_is_allowed() {
 }
 
 #[test]
-fn a_known_code_stands_in_the_table() {
+fn known_code_is_in_table() {
     let rule = rule(json!({ "kind": "known_code", "when": { "paid": false } }));
     assert_eq!(of(&rule, line(8857)), "1 pass pass 0");
     assert_eq!(of(&rule, line(8858)), "1 error code_unknown 0 code=8858");
@@ -191,7 +191,7 @@ fn gain(minutes: i64, better: i64, billed: i64) -> String {
 }
 
 #[test]
-fn a_longer_visit_is_worth_its_completed_steps() {
+fn longer_visit_is_worth_its_completed_steps() {
     let visit = |minutes: u16| longer(line(15_801).time(600, 600 + minutes).preliminary(4000));
     assert_eq!(visit(29), "", "too short to be looked at");
     assert_eq!(visit(30), gain(30, 5970, 4000));
@@ -202,7 +202,7 @@ fn a_longer_visit_is_worth_its_completed_steps() {
 }
 
 #[test]
-fn a_visit_that_is_billed_as_high_is_as_it_should_be() {
+fn visit_billed_at_best_passes() {
     let billed = |cents| longer(line(15_801).time(600, 630).preliminary(cents));
     assert_eq!(billed(5969), gain(30, 5970, 5969));
     assert_eq!(billed(5970), "1 pass pass 0");
@@ -215,7 +215,7 @@ fn a_visit_that_is_billed_as_high_is_as_it_should_be() {
 }
 
 #[test]
-fn a_visit_may_pass_midnight_and_needs_both_times() {
+fn visit_may_pass_midnight_and_needs_both_times() {
     assert_eq!(longer(line(15_801).time(1430, 20)), gain(30, 5970, 0));
     assert_eq!(longer(line(15_801).time(1430, 19)), "");
     assert_eq!(longer(line(15_801).time(600, 600)), "");
@@ -226,7 +226,7 @@ fn a_visit_may_pass_midnight_and_needs_both_times() {
 }
 
 #[test]
-fn the_shipped_longer_visits_look_at_visits_and_not_at_interventions() {
+fn shipped_longer_visits_ignore_interventions() {
     let rule = crate::check::fixtures::shipped("longer-visits");
     let at =
         |code| find(std::slice::from_ref(&rule), &tables(), &[line(code).time(600, 645)], true);

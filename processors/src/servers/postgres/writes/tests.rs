@@ -100,7 +100,7 @@ fn appointment(id: AppointmentId) -> Appointment {
 }
 
 #[test]
-fn the_statements_of_a_batch_do_not_grow_with_its_records() {
+fn batch_statement_count_is_constant() {
     let consumer = Consumer { name: "test".into(), topic: "care".into() };
     let statements =
         |tickets| writes(&morning(tickets), &consumer).iter().map(|w| w.sql).collect::<Vec<_>>();
