@@ -1,4 +1,4 @@
-//! The binary as an operator uses it: prepared, checked, started, killed, stopped.
+//! The binary as operators use it: prepared, checked, started, killed, stopped.
 
 use std::{
     collections::BTreeMap,
@@ -31,7 +31,7 @@ pub struct Installation {
     pub database: Database,
     pub topics: TestTopics,
     ready_file: PathBuf,
-    /// Where uploaded files lie.
+    /// The directory of uploaded files.
     pub files: PathBuf,
 }
 
@@ -68,12 +68,12 @@ impl Installation {
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
-    /// Starts processing; answers the process and the address of its metrics.
+    /// Starts processing; returns the process and the address of its metrics.
     async fn run(&self) -> (Process, String) {
         self.start("run", 2).await
     }
 
-    /// Starts `run` or `work`, to check so many files at once.
+    /// Starts `run` or `work`, checking this many files at once.
     pub async fn start(&self, subcommand: &str, run_workers: u32) -> (Process, String) {
         let _ = std::fs::remove_file(&self.ready_file);
         let mut program = self.program(subcommand);
@@ -102,11 +102,11 @@ impl Drop for Installation {
     }
 }
 
-/// A program that ends with its test.
+/// A process that ends with its test.
 pub struct Process(Child);
 
 impl Process {
-    /// By SIGTERM; answers whether it says that all is well.
+    /// Stops the process by SIGTERM; returns whether it exits with success.
     pub async fn stop(mut self) -> bool {
         let signalled =
             Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
@@ -137,7 +137,7 @@ pub async fn get(address: &str, path: &str) -> String {
     answer
 }
 
-/// Every record of the topic of views, once `count` commands were answered there.
+/// Reads the topic of views until `count` commands are answered there.
 fn views(topic: &str, count: usize) -> Vec<(String, ViewsRecord)> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", server("CLINICWIRE_KAFKA"))
@@ -279,7 +279,7 @@ async fn killed_processor_answers_each_command_once() {
     assert!(second.stop().await, "SIGTERM is no failure");
 }
 
-/// The version each command was applied under, wherever it was answered.
+/// The version under which each command was applied.
 fn outcomes(records: &[(String, ViewsRecord)]) -> BTreeMap<String, u64> {
     let mut versions = BTreeMap::new();
     for outcome in records.iter().filter_map(|(_, record)| record.outcome.as_ref()) {

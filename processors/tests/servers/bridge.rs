@@ -99,7 +99,7 @@ impl Source {
         Running { stop, task: tokio::spawn(running), counters }
     }
 
-    /// Has the source tell this, in one go.
+    /// Lets the source report these facts at once.
     async fn tell(&self, records: Vec<WireRecord>) {
         let topics = Topics { care: self.topic.clone(), ..self.topics.names.clone() };
         let cluster = KafkaCluster { topics, ..self.topics.cluster() };
@@ -108,7 +108,7 @@ impl Source {
         log.append(&records).await.expect("kafka acknowledges");
     }
 
-    /// Waits until `care` has this many records, and answers all it has, by partition and in order.
+    /// Waits until `care` has this many records, and returns all of them by partition and in order.
     async fn care(&self, count: usize) -> Vec<WireRecord> {
         let topic = self.topics.names.care.clone();
         let read = tokio::task::spawn_blocking(move || {
@@ -156,7 +156,7 @@ fn wire(message: &rdkafka::message::BorrowedMessage<'_>) -> WireRecord {
     }
 }
 
-/// What the source says the `version`th time of the appointment it calls so.
+/// The source's report of this appointment with this version.
 fn report(key: &str, version: u64) -> WireRecord {
     let value = serde_json::json!({
         "location": "north", "key": key, "version": version, "status": "booked",
@@ -166,7 +166,7 @@ fn report(key: &str, version: u64) -> WireRecord {
     WireRecord { key: key.to_owned(), headers, value: value.to_string().into() }
 }
 
-/// Versions of each appointment, in the order `care` has them.
+/// Versions of each appointment, in the order of `care`.
 fn versions(care: &[WireRecord], key: &str) -> Vec<u64> {
     let revision = |record: &WireRecord| match CommandRecord::from_wire(record).ok()?.command {
         Command::ReportAppointment { fact, .. } if fact.key.as_str() == key => Some(fact.revision),
@@ -212,7 +212,7 @@ async fn bridge_forwards_once_in_order_over_restart() {
     assert_eq!((counters.commands.load(SeqCst), counters.unreadable.load(SeqCst)), (3, 1));
 }
 
-/// A log that takes nothing, and says how often it was asked.
+/// A log that refuses everything and counts the calls.
 #[derive(Default)]
 struct Deaf {
     asked: AtomicU32,

@@ -1,4 +1,4 @@
-//! A location, and the batches a runner makes of its commands.
+//! A location, and the batches that a runner makes of its commands.
 
 use processors::{
     aggregate::AggregateState,
@@ -105,7 +105,7 @@ impl Clinic {
         batch::build(claim, to, &records.iter().collect::<Vec<_>>(), read, &mut self.working).0
     }
 
-    /// Opens the clinic with this many tickets waiting, and answers the claim to go on with.
+    /// Opens the clinic with this many waiting tickets; returns the claim to continue with.
     pub async fn open(&mut self, ledger: &dyn Ledger, tickets: u128) -> PartitionClaim {
         let claim = ledger.claim(0).await.expect("the ledger claims");
         let batch =

@@ -19,7 +19,7 @@ use crate::setup::{TestTopics, admin, new_topics, soon};
 
 const PARTITIONS: u32 = 4;
 
-/// Checkpoints as a ledger keeps them: the next offset of each partition, and who may move it.
+/// Checkpoints like a ledger's: the next offset of each partition, and its owner.
 #[derive(Default)]
 struct Checkpoints {
     rows: Mutex<BTreeMap<u32, (i64, usize)>>,
@@ -35,7 +35,7 @@ impl Checkpoints {
         (partition, row.0)
     }
 
-    /// Waits until `count` records were applied, and answers them.
+    /// Waits until `count` records were applied, and returns them.
     async fn applied(&self, count: usize) -> Vec<WireRecord> {
         soon("records are applied", async {
             loop {
@@ -56,7 +56,7 @@ impl Checkpoints {
     }
 }
 
-/// A member of the group that applies what it reads, and judges the log while it does.
+/// A member of the group that applies what it reads and checks the log meanwhile.
 fn member(
     name: usize,
     log: Arc<KafkaProcessorLog>,
@@ -143,7 +143,7 @@ async fn rebalance_reads_every_record_once_in_order() {
     checkpoints.applied(200).await;
     assert_eq!(checkpoints.owners(), BTreeSet::from([0]));
 
-    // A second member takes its share, while records keep coming.
+    // A second member takes its share while records keep arriving.
     let other = join(1);
     let mut written = 200;
     soon("the second member gets partitions", async {
@@ -155,7 +155,7 @@ async fn rebalance_reads_every_record_once_in_order() {
     .await;
     checkpoints.applied(written).await;
 
-    // The first one leaves, and its partitions go over.
+    // The first member leaves, and its partitions move.
     leave[0].notify_one();
     soon("the first member leaves", one).await.expect("a member without complaint");
     append(&writer, written..written + 200).await;
@@ -245,7 +245,7 @@ async fn paused_runner_loses_no_record() {
                         read += 1;
                     }
                     if !rested {
-                        // Longer than the reader waits for room: what is tested is time itself.
+                        // Longer than the reader waits for room: real time is under test.
                         tokio::time::sleep(Duration::from_secs(8)).await;
                         rested = true;
                     }
@@ -290,7 +290,7 @@ async fn topic_with_create_time_is_refused() {
         "{error}"
     );
 
-    // And should a record of that kind come nevertheless, reading ends.
+    // If a record of that kind arrives anyway, reading ends.
     let log = topics.log(topics.reader("group"), 1);
     append(&log, 0..1).await;
     let mut events = log.read();

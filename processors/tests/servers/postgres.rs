@@ -1,5 +1,4 @@
-//! Postgres: who sees what, who owns a partition, and what a transaction leaves behind when it is
-//! cut off.
+//! PostgreSQL: row-level security, ownership of partitions, and transactions that are cut off.
 
 use std::task::Poll;
 
@@ -91,7 +90,7 @@ async fn gateway_role_sees_only_named_tenant() {
 #[tokio::test]
 async fn table_owner_is_bound_by_policies() {
     let database = Database::migrated().await;
-    // A member of neither group, who owns everything: what a mistaken production login would be.
+    // The owner of everything, in neither group: a mistaken production login.
     let owner = database.owner().await;
     let name = fresh().replace('-', "_");
     owner
@@ -129,7 +128,7 @@ async fn tenant_tables_force_row_level_security() {
     };
     let open = "NOT c.relispartition AND NOT (c.relrowsecurity AND c.relforcerowsecurity)";
     assert_eq!(names(open).await, ["checkpoint", "epoch", "migration"], "these hold nobody's data");
-    // A partition has no policies of its own, so nobody but its writers may name it.
+    // A partition has no policies of its own, so only its writers may name it.
     let seen = "c.relispartition AND has_table_privilege('clinicwire_gateway', c.oid, 'SELECT')";
     assert_eq!(names(seen).await, [""; 0]);
     assert_eq!(names("c.relispartition").await.len(), 2, "today's findings, and tomorrow's");
@@ -195,7 +194,7 @@ async fn checkpoint_orders_racing_owners() {
     assert_eq!(new.restore(&clinic.aggregate).await.unwrap().unwrap().tickets.len(), 20);
 }
 
-/// Polls a commit this many times and drops it: a runner's time-out, at every point it can strike.
+/// Polls a commit this many times and drops it: a runner's timeout at every possible point.
 async fn cut_off(ledger: &PostgresLedger, batch: &Batch, polls: usize) -> bool {
     let mut commit = ledger.commit(batch);
     let mut left = polls;
@@ -209,7 +208,7 @@ async fn cut_off(ledger: &PostgresLedger, batch: &Batch, polls: usize) -> bool {
                 done.expect("the ledger commits");
                 Poll::Ready(true)
             }
-            // Woken again by whatever arrives, so that each poll sees the commit further on.
+            // Every arrival wakes the task, so that each poll sees the commit further on.
             Poll::Pending => Poll::Pending,
         }
     })
@@ -219,7 +218,7 @@ async fn cut_off(ledger: &PostgresLedger, batch: &Batch, polls: usize) -> bool {
 #[tokio::test]
 async fn commit_cut_off_is_all_or_nothing() {
     let database = Database::migrated().await;
-    // One connection: whatever a cut leaves behind, the next statement would run into.
+    // One connection, so that the next statement meets whatever a cut leaves behind.
     let ledger = database.ledger(1);
     let mut clinic = Clinic::new(&ledger).await;
     let mut claim = clinic.open(&ledger, 0).await;
@@ -270,7 +269,7 @@ async fn killed_connection_costs_one_answer() {
                 WHERE datname = current_database() AND pid <> pg_backend_pid()";
     database.owner().await.execute(kill, &[]).await.unwrap();
     let batch = clinic.batch(claim, vec![issue(1)]);
-    // The pool may notice first, and then nothing is lost at all.
+    // The pool may notice first; then no answer is lost.
     if let Err(error) = ledger.commit(&batch).await {
         assert!(matches!(error, LedgerError::Unavailable(_)), "{error}");
         assert_eq!(ledger.checkpoint(0).await.unwrap(), claim);
@@ -320,7 +319,7 @@ async fn views_past_their_time_are_swept_away() {
     let after = (count(&processor, "view").await, count(&processor, "view_entry").await);
     assert_eq!((before.0 - after.0, before.1 - after.1), (2, 2));
 
-    // Whoever is taken back in line after that begins a view again.
+    // A ticket that returns to the line afterwards starts a view again.
     let claim = PartitionClaim { next_offset: batch.to, ..claim };
     ledger
         .commit(&clinic.batch(claim, vec![Command::RevertTicket { ticket: ticket(1) }]))
@@ -350,7 +349,7 @@ async fn database_error_quotes_no_row() {
     let told = texts.join(" ");
     assert!(told.contains("21000"), "the code says what it was: {told}");
     assert!(!told.contains("riverside") && !told.contains("A-001"), "{told}");
-    // A unique key that is taken: Postgres' own message would quote it.
+    // A duplicate key: PostgreSQL's own message would quote it.
     batch.tickets.pop();
     batch.journal[0].offset = 0;
     let Err(LedgerError::Unavailable(error)) = ledger.commit(&batch).await else {

@@ -1,4 +1,4 @@
-//! Redis: the rule as the scripts know it, case by case, and the sorted set beside the view.
+//! Redis: the delta rule of the scripts, case by case, and the sorted set beside the view.
 
 use fred::prelude::*;
 use processors::{
@@ -68,7 +68,8 @@ const BOARD: &str = "board:riverside";
 #[tokio::test]
 async fn store_script_follows_the_delta_rule() {
     use StoreOutcome::{Behind, Current};
-    // Held (epoch, version), the step's epoch, from and to, the answer, and what is held then.
+    // Stored (epoch, version); the step's epoch, from and to; the answer; the stored position
+    // afterwards.
     let table = [
         (None, 7, 0, 1, Current, Some((7, 1))),
         (None, 7, 1, 2, Behind, None),
@@ -81,7 +82,7 @@ async fn store_script_follows_the_delta_rule() {
         (Some((7, 5)), 6, 5, 6, Current, Some((7, 5))),
         (Some((7, 5)), 8, 0, 1, Current, Some((8, 1))),
         (Some((7, 5)), 8, 5, 6, Behind, Some((7, 5))),
-        // As texts 10 is before 9, as floats the last two are one.
+        // As texts, 10 sorts before 9; as floats, the last two are equal.
         (Some((9, 9)), 9, 9, 10, Current, Some((9, 10))),
         (Some((9, 10)), 9, 9, 9, Current, Some((9, 10))),
         (Some((9, 1)), 10, 0, 1, Current, Some((10, 1))),
@@ -109,7 +110,7 @@ async fn store_script_follows_the_delta_rule() {
         assert_eq!(has("new"), applied, "row {index}");
         let afresh = held.is_some_and(|(held, _)| applied && epoch > held);
         assert_eq!(has("old"), held.is_some() && !afresh, "row {index}");
-        // Without the generation, whatever the step is.
+        // Without the generation, for any step.
         store.generation(false).await;
         assert_eq!(store.step(BOARD, epoch, delta(from, to, "new")).await, Behind, "row {index}");
         assert_eq!(
@@ -207,7 +208,7 @@ async fn sorted_set_holds_waiting_tickets_in_order() {
             }
         }
         assert_eq!(model.fold(&step), Fold::Applied);
-        // Every tenth state comes whole, as after a loss.
+        // Every tenth state is written whole, as after a loss.
         if round % 10 == 0 {
             store.views.replace(&store.aggregate, &name, &model, None).await.unwrap();
         } else {

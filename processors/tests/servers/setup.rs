@@ -74,7 +74,7 @@ impl Database {
         database
     }
 
-    /// As the login itself, which owns the schema.
+    /// Settings for the login itself, which owns the schema.
     pub async fn owner(&self) -> tokio_postgres::Client {
         login(&ConnectionSettings { url: self.url.clone(), role: None })
             .await
@@ -130,7 +130,7 @@ impl TestTopics {
         KafkaCluster { brokers, client_id: "clinicwire-tests", topics }
     }
 
-    /// How a member of a group of this test reads the topic of locations.
+    /// Settings of a group member that reads the topic of locations.
     pub fn reader(&self, group: &str) -> ReaderSettings {
         ReaderSettings {
             topic: schemas::record::CARE_TOPIC,

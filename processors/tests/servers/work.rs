@@ -1,5 +1,4 @@
-//! The work that is due, where only Postgres can show it: many at once, transactions that are cut
-//! off, days and roles.
+//! The work queue on PostgreSQL: concurrent workers, transactions that are cut off, days and roles.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -28,7 +27,7 @@ fn run(number: u128) -> RunId {
     RunId::from_parts(7, number)
 }
 
-/// Runs of these tenants wait, in this order.
+/// Enqueues runs of these tenants in this order.
 async fn ask(client: &tokio_postgres::Client, tenants: &[String]) {
     for (tenant, number) in tenants.iter().zip(1..) {
         let request = format!(
@@ -89,7 +88,7 @@ async fn many_workers_take_each_run_once() {
     assert_eq!(taken.len(), 60);
     assert_eq!(taken.iter().map(|job| &job.run).collect::<HashSet<_>>().len(), 60);
 
-    // One at a time shows the turns: each round has one run of each tenant.
+    // Taking one at a time shows the turns: each round has one run of each tenant.
     client
         .batch_execute("UPDATE clinicwire.run_work SET worker = NULL, lease_until = NULL")
         .await
@@ -115,7 +114,7 @@ async fn worker_cut_off_while_storing_leaves_nothing() {
         let (work, job) = (Arc::clone(&work), job.clone());
         async move { work.end(&job, received).await }
     });
-    // Far more than stays in our own buffers.
+    // Far more than the client's buffers hold.
     for block in 0..40 {
         let findings = (1..=1_000).map(|row| finding(block * 1_000 + row)).collect();
         parts.send(AttemptOutput::Findings(findings)).await.expect("it is stored");

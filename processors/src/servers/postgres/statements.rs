@@ -1,9 +1,9 @@
 //! The statements of everything but a batch, whose statements are in `writes`.
 
-// Statements that are given many keys look each up by itself: `LATERAL … LIMIT 1` leaves the
-// planner no other way. Its plans are made once (see `pool`), perhaps while a table is small, and a
-// join would then compare every row with every key: measured, deleting 500 outbox rows took 47 ms
-// instead of 1. Going on by `ctid` is safe where one owner writes the rows.
+// Statements with many keys look up each key by `LATERAL … LIMIT 1`, which forces the planner to
+// use the index. Plans are made once (see `pool`), perhaps while a table is small, and a join would
+// then compare every row with every key: deleting 500 outbox rows took 47 ms instead of 1.
+// Continuing by `ctid` is safe where one owner writes the rows.
 
 pub(super) const CLAIM: &str = "INSERT INTO clinicwire.checkpoint AS c (consumer, topic, \
      partition, next_offset, owner_epoch) \
@@ -16,8 +16,8 @@ pub(super) const AGGREGATE: &str = "SELECT epoch, version, header::text FROM cli
      WHERE tenant = $1 AND aggregate = $2";
 pub(super) const LIVE: &str =
     "SELECT body::text FROM clinicwire.ticket WHERE tenant = $1 AND location = $2 AND live";
-// Those that `Appointment::is_near` on the service day. It is the header's; `->` hands it on as
-// JSON, quotes and all, without looking at other texts of the header.
+// The appointments that satisfy `Appointment::is_near` on the service day of the header. `->`
+// returns the day as JSON with its quotes, without parsing other texts of the header.
 pub(super) const APPOINTMENTS: &str = "SELECT found.body FROM clinicwire.aggregate a \
      CROSS JOIN LATERAL ( \
        SELECT t.body::text FROM clinicwire.appointment t WHERE t.tenant = $1 AND t.location = $2 \
@@ -73,7 +73,7 @@ pub(super) const MARK_DIRTY: &str = "UPDATE clinicwire.view SET dirty = true WHE
          AND v.aggregate = m.aggregate AND v.view = m.view AND NOT v.dirty LIMIT 1) found))";
 pub(super) const DIRTY: &str = "SELECT tenant, aggregate, view FROM clinicwire.view \
      WHERE topic = $1 AND partition = $2 AND dirty LIMIT $3";
-// A view past its time is as good as deleted; what is left of it counts from now, rounded up.
+// An expired view counts as deleted. The remaining time counts from now, rounded up.
 pub(super) const VIEW: &str = "SELECT epoch, version, at, ceil(extract(epoch FROM keep_until - \
      now()))::bigint FROM clinicwire.view \
      WHERE tenant = $1 AND aggregate = $2 AND view = $3 AND (keep_until IS NULL OR keep_until > \

@@ -1,5 +1,5 @@
-//! One batch as statements. Rows travel as arrays, one per column, so that the number of statements
-//! does not depend on the number of rows; a statement without rows is left out.
+//! One batch as statements. Rows are sent as arrays, one per column, so that the number of
+//! statements does not depend on the number of rows. A statement without rows is left out.
 
 use tokio_postgres::types::ToSql;
 
@@ -14,11 +14,11 @@ use crate::{
     views::ViewStep,
 };
 
-/// What the number of affected rows must be.
+/// The required number of affected rows.
 pub(super) enum Expected {
-    /// One, or somebody else owns the partition.
+    /// One; otherwise another owner has the partition.
     Fence,
-    /// This many, or the ledger is not where the batch starts.
+    /// This many; otherwise the ledger is not at the start of the batch.
     Rows(u64),
     Any,
 }
@@ -39,8 +39,7 @@ const FENCE: &str = "UPDATE clinicwire.checkpoint SET next_offset = $5 \
      WHERE consumer = $1 AND topic = $2 AND partition = $3 AND next_offset = $4 AND owner_epoch = \
      $6";
 
-// A row at another version, or at none although the step does not start at 0, is neither moved nor
-// made.
+// A row at another version is not moved. A missing row is created only if the step starts at 0.
 const AGGREGATES: &str = "INSERT INTO clinicwire.aggregate AS a \
        (tenant, aggregate, epoch, step_from, version, header, due, topic, partition) \
      SELECT tenant, aggregate, epoch, step_from, version, header::json, due, $8, $9 \
@@ -54,8 +53,8 @@ const AGGREGATES: &str = "INSERT INTO clinicwire.aggregate AS a \
        due = excluded.due, topic = excluded.topic, partition = excluded.partition \
      WHERE a.epoch = excluded.epoch AND a.version = excluded.step_from";
 
-// The rule of `from`, `to` and what is held. A row that is missing although the step does not start
-// at 0 was swept after its time: the step then begins it again.
+// The rule of `from` and `to`. A row that is missing although the step does not start at 0 was
+// deleted after it expired: the step then starts it again.
 const VIEWS: &str = "INSERT INTO clinicwire.view AS v \
        (tenant, aggregate, view, topic, partition, epoch, step_from, version, at, keep_until) \
      SELECT tenant, aggregate, view, $9, $10, epoch, step_from, version, at, now() + \
@@ -69,8 +68,8 @@ const VIEWS: &str = "INSERT INTO clinicwire.view AS v \
      WHERE v.epoch = excluded.epoch AND excluded.step_from <= v.version AND v.version < \
      excluded.version";
 
-// Looked up row by row (see `postgres`), by the one owner of these rows, so that their places
-// cannot move meanwhile.
+// Rows are looked up one by one (see `statements`) by their only owner, so their `ctid` cannot
+// change meanwhile.
 const REMOVED_ENTRIES: &str = "DELETE FROM clinicwire.view_entry WHERE ctid = ANY (ARRAY( \
        SELECT found.ctid FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS s (tenant, \
        aggregate, view, key) \
@@ -119,7 +118,7 @@ const JOURNAL: &str = "INSERT INTO clinicwire.journal \
        $10::bigint[], $11::bigint[], $12::text[], $13::text[]) \
        AS j (o, at, tenant, aggregate, command, actor, kind, epoch, version, events, code)";
 
-// The first outcome stays, whatever a repeat that slipped through would say.
+// The first outcome stays, also when a repeat was not recognised.
 const OUTCOMES: &str = "INSERT INTO clinicwire.outcome (tenant, source, command, at, body) \
      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[]) ON \
      CONFLICT DO NOTHING";
@@ -136,7 +135,7 @@ const PARKED: &str = "INSERT INTO clinicwire.parked (topic, partition, \"offset\
      FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::bytea[], $7::text[], $8::bytea[]) \
        AS p (o, at, code, key, headers, value)";
 
-/// The statements of a batch in the order they must run: the fence is the first.
+/// The statements of a batch in their order: the fence is the first.
 pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<'a>> {
     let claim = &batch.claim;
     let fence = Write {

@@ -1,10 +1,11 @@
--- A whole view from the ledger, unless a newer one is held. It renews the generation in any case.
+-- Replaces a whole view by the ledger's, unless a newer one is stored. Renews the generation in any
+-- case.
 -- KEYS: generation, view, and for a queue's view its line.
 -- ARGV: epoch, version, at, seconds to keep or '', then two lists, each after its length:
 --       fields and entries; scores and members of the line.
 redis.call('SET', KEYS[1], ARGV[1])
 
--- Decimal texts are compared as they are: as Lua's numbers, two beyond 2^53 could be one.
+-- Compares decimal texts: as Lua numbers, two values beyond 2^53 could be equal.
 local function less(one, other)
   return #one < #other or #one == #other and one < other
 end
@@ -19,7 +20,7 @@ if position then
 end
 
 redis.call('DEL', unpack(KEYS, 2))
--- Lua's stack holds some 8,000 values: long lists go in pieces, whose length is even.
+-- Lua's stack holds about 8,000 values: long lists are passed in pieces of even length.
 local at = 4
 local function each(command, key)
   at = at + 1

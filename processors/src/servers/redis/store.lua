@@ -1,13 +1,14 @@
--- One step of a view. Answers 1 when the view holds it now or held it already, 0 when the view must
--- be repaired. KEYS: generation, view, and for a queue's view its line. ARGV: epoch, from, to, at,
--- seconds to keep or '', then four lists, each after its length:
+-- Applies one step of a view. Returns 1 when the view has the step now or had it already, 0 when
+-- the view must be repaired.
+-- KEYS: generation, view, and for a queue's view its line.
+-- ARGV: epoch, from, to, at, seconds to keep or '', then four lists, each after its length:
 --       fields and entries to set; fields to remove; scores and members of the line to add;
 --       members to remove.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 0 -- emptied since the last repair: whatever is here may be only a part
 end
 
--- Decimal texts are compared as they are: as Lua's numbers, two beyond 2^53 could be one.
+-- Compares decimal texts: as Lua numbers, two values beyond 2^53 could be equal.
 local function less(one, other)
   return #one < #other or #one == #other and one < other
 end
@@ -34,7 +35,7 @@ elseif less(held, from) then
   return 0
 end
 
--- Lua's stack holds some 8,000 values: long lists go in pieces, whose length is even.
+-- Lua's stack holds about 8,000 values: long lists are passed in pieces of even length.
 local at = 5
 local function each(width, command, key)
   at = at + 1

@@ -1,12 +1,12 @@
-//! The statements about runs' work.
+//! The statements of the work queue.
 
-/// Who takes a run looks at all that wait, alone: so that two never judge by the same line.
-/// `clinicwire.take` and `clinicwire.tell` as numbers.
+/// Locks taking and reporting: a worker that takes a run sees all waiting runs alone, so that two
+/// workers never use the same line. The numbers stand for `clinicwire.take` and `clinicwire.tell`.
 pub(super) const TAKE_LOCK: &str = "SELECT pg_advisory_xact_lock(7161131651207426149)";
 pub(super) const TELL_LOCK: &str = "SELECT pg_try_advisory_xact_lock(7161131651207425132)";
 
-/// The line of those that wait: the tenant with the fewest under way goes first, of several the one
-/// that was served longest ago, its runs in their order. A run whose worker is lost waits as well.
+/// The waiting runs: the tenant with the fewest runs under way goes first, of several the one that
+/// was served longest ago, with its runs in order. A run whose worker was lost waits as well.
 macro_rules! waiting {
     () => {
         "WITH held AS ( \
@@ -22,15 +22,15 @@ macro_rules! waiting {
     };
 }
 
-/// The order of that line.
+/// The order of the waiting runs.
 macro_rules! in_line {
     () => {
         "ORDER BY worker IS NULL, turn, served_at NULLS FIRST, queued_at, tenant, run"
     };
 }
 
-/// A run whose lease ran out goes before those that never had a worker: somebody has watched it
-/// begin. One that is ended only waits to be said.
+/// A run whose lease expired goes before runs that never had a worker, because somebody has seen it
+/// start. An ended run only waits for its report.
 pub(super) const TAKE: &str = concat!(
     waiting!(),
     ", taken AS (UPDATE clinicwire.run_work w SET worker = $1, lease_until = clock_timestamp() + \
@@ -54,7 +54,7 @@ pub(super) const BEAT: &str = "UPDATE clinicwire.run_work SET lease_until = cloc
      make_interval(secs => $5) \
      WHERE tenant = $1 AND run = $2 AND attempt = $3 AND worker = $4 RETURNING cancel";
 
-/// The lease check: whoever took the run since made it another attempt.
+/// The check of the lease: a worker that took the run since then increased the attempt.
 pub(super) const END: &str = "UPDATE clinicwire.run_work SET ended = $5::text::json \
      WHERE tenant = $1 AND run = $2 AND attempt = $3 AND worker = $4 AND ended IS NULL";
 
@@ -64,8 +64,8 @@ pub(super) const RELEASE: &str = "UPDATE clinicwire.run_work SET worker = NULL, 
        make_interval(secs => $5) \
      WHERE tenant = $1 AND run = $2 AND attempt = $3 AND worker = $4 AND ended IS NULL";
 
-/// What is news is what `work::is_worth_sending` says. A batch that ends or cancels a run holds its
-/// row: that one is told next time.
+/// Reports the places that `work::is_worth_sending` selects. A batch that ends or cancels a run
+/// locks its row; that run is reported next time.
 pub(super) const LINE: &str = concat!(
     waiting!(),
     ", numbered AS (SELECT *, (row_number() OVER (",
@@ -88,7 +88,7 @@ pub(super) const UNTOLD: &str = "UPDATE clinicwire.run_work w SET told_ahead = N
        FOR UPDATE OF held SKIP LOCKED) told \
      WHERE w.tenant = told.tenant AND w.run = told.run";
 
-/// The rules' position, and the rules unless it is the one that is held.
+/// The position of the rule book, and the rules if the position is new.
 pub(super) const RULES: &str = "SELECT v.epoch, v.version, e.body FROM clinicwire.view v \
      LEFT JOIN clinicwire.view_entry e ON e.tenant = v.tenant AND e.aggregate = v.aggregate AND \
      e.view = v.view \
@@ -102,8 +102,8 @@ pub(super) const IN_USE: &str = "SELECT asked.tenant, asked.file FROM unnest($1:
        AND NOT EXISTS (SELECT 1 FROM clinicwire.run_work w \
          WHERE w.tenant = r.tenant AND w.run = r.run AND w.ended IS NOT NULL))";
 
-/// A run goes with its aggregate. Whoever still holds that in memory finds its next step refused,
-/// and loads it anew.
+/// Deletes a run with its aggregate. A runner that still has the aggregate in memory gets its next
+/// step refused and restores it.
 pub(super) const SWEEP_RUNS: &str = "WITH gone AS ( \
        DELETE FROM clinicwire.run WHERE (tenant, run) IN ( \
          SELECT tenant, run FROM clinicwire.run WHERE keep_until < now() LIMIT $1 FOR UPDATE SKIP \
@@ -113,16 +113,15 @@ pub(super) const SWEEP_RUNS: &str = "WITH gone AS ( \
      a.aggregate = g.run) \
      SELECT 1 FROM gone";
 
-/// A day is kept for as long as a run is that ended on it, or within the hour after: a transaction
+/// A day is kept as long as a run that ended on it or within the hour after it: the transaction
 /// that ends a run may have begun on the day before.
 pub(super) const KEEP_DAYS: &str = "SELECT clinicwire.keep_finding_days((least(now(), \
        to_timestamp((SELECT min(ended_at) FROM clinicwire.run WHERE keep_until IS NOT NULL) / \
        1000.0)) \
        - interval '1 hour')::date)";
 
-/// Losing a beat in a crash only shortens a lease.
+/// A crash that loses this write only shortens a lease.
 pub(super) const BEGIN_LIGHT: &str = "BEGIN; SET LOCAL synchronous_commit = off";
-/// A copy lasts as long as the check, which waits for nothing for long: past ten minutes something
-/// hangs.
+/// A copy lasts as long as the check, which never waits long: past ten minutes something hangs.
 pub(super) const BEGIN_COPY: &str = "BEGIN; SET LOCAL statement_timeout = '10min'; \
      SET LOCAL idle_in_transaction_session_timeout = '10min'";
