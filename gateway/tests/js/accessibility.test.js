@@ -67,8 +67,8 @@ async function pass({ page }, ms) {
  * @param {Page} page
  */
 async function disconnect(stage, page) {
-  if (stage instanceof StagedClinic) stage.cut();
   await page.page.context().setOffline(true);
+  stage.cut();
   await pass(page, MINUTE_MS);
   await page.shows("#banner", /\d/);
 }

@@ -71,9 +71,14 @@ export class Stage {
       this.#send(stream, "delta", { from, to: this.#version, at, set, remove });
   }
 
+  /** Breaks every stream. */
+  cut() {
+    for (const stream of this.#streams) stream.destroy();
+  }
+
   /** Resets everything for the next test. */
   clear() {
-    for (const stream of this.#streams) stream.destroy();
+    this.cut();
     this.#entries = {};
     this.#version = 0;
     this.heard = [];
