@@ -51,10 +51,11 @@ impl Announcement<'_> {
         format!(
             "Clinicwire serves tenant {} at {url}. Nothing exists yet. Nothing is stored.\n\n  \
              Create   token=$({token})\n           \
-             curl -X PUT {url}/v1/locations/{location} -H \"Authorization: Bearer $token\" \\\n    \
-                      \
+             curl -X PUT {url}/v1/locations/{location} \
+             -H \"Authorization: Bearer $token\" \\\n             \
              -H 'Content-Type: application/json' \\\n             \
-             -d '{{\"name\":\"Riverside\",\"time_zone\":\"America/Toronto\",\"languages\":[\"en\"]}}'\n",
+             -d '{{\"name\":\"Riverside\",\
+             \"time_zone\":\"America/Toronto\",\"languages\":[\"en\"]}}'\n",
             ready.tenant
         )
     }

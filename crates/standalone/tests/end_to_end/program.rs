@@ -132,6 +132,27 @@ async fn start_prints_one_address_and_no_token() {
     }
 }
 
+/// The commands of the announcement create the location when they are pasted into a shell.
+#[tokio::test]
+async fn empty_start_prints_commands_that_run() {
+    let file = tempfile::tempdir().unwrap();
+    let path = file.path().join("ready.json");
+    let mut command = clinicwire(&["--listen", "127.0.0.1:0", "--empty", "--ready-file"]);
+    let mut child = command.arg(&path).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let text = lines.take_while(|line| !line.contains("Ctrl-C")).collect::<Vec<_>>().join("\n");
+    let (_, commands) = text.split_once("  Create   ").unwrap();
+    let (commands, _) = commands.split_once("\n  Script").unwrap();
+    let columns = |line: &str| line.len() - line.trim_start().len();
+    let indents = commands.lines().map(columns).collect::<Vec<_>>();
+    assert_eq!(indents, [0, 11, 13, 13], "{text}");
+    let output = Command::new("bash").args(["-ec", commands]).output().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["outcome"], "applied");
+}
+
 fn token_command(home: &Path, arguments: &[&str]) -> Output {
     let mut command = clinicwire(&["token"]);
     command.args(arguments).env("XDG_RUNTIME_DIR", home).output().unwrap()
