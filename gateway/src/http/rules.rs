@@ -9,7 +9,7 @@ use axum::{
 };
 use claims::{
     check::{CheckOptions, CheckStep, FileCheck},
-    file::{FileError, FileFormat, FileRefusal},
+    file::{FileError, FileFormat},
     rules::{RuleError, Rules, builtin, validate},
     tables::Tables,
 };
@@ -182,7 +182,13 @@ async fn attempt(
     let findings: Vec<_> =
         findings.into_iter().map(|finding| FindingMessage::new(finding, language)).collect();
     let took_ms = took.as_millis() as u64;
-    let body = json!({ "counts": counts, "findings": findings, "rows": rows, "partial": partial, "took_ms": took_ms });
+    let body = json!({
+        "counts": counts,
+        "findings": findings,
+        "rows": rows,
+        "partial": partial,
+        "took_ms": took_ms,
+    });
     Ok(Json(body).into_response())
 }
 
@@ -236,12 +242,5 @@ fn refusal(error: FileError) -> Problem {
         );
         return Code::TryAgain.into();
     };
-    let code = match refusal {
-        FileRefusal::NoHeader
-        | FileRefusal::ColumnMissing { .. }
-        | FileRefusal::ColumnTwice { .. } => Code::FileNotAnExport,
-        FileRefusal::NotText { .. } => Code::FileNotText,
-        FileRefusal::TooWide { .. } | FileRefusal::QuoteOpen { .. } => Code::FileMalformed,
-    };
-    Problem::from(code).explained(refusal.to_string())
+    Problem::from(refusal.code()).explained(refusal.to_string())
 }

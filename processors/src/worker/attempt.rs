@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use claims::file::{FileError, FileRefusal};
+use claims::file::FileError;
 use schemas::{
     codes::Code,
     command::Command,
@@ -379,16 +379,11 @@ fn interrupt_for(why: CheckError) -> Interrupt {
         CheckError::File(FileError::Io(error)) => {
             Interrupt::AttemptFault(AttemptFault::new("reading from the file store failed", error))
         }
-        CheckError::File(FileError::Refused(refusal)) => {
-            let code = match refusal {
-                FileRefusal::NoHeader
-                | FileRefusal::ColumnMissing { .. }
-                | FileRefusal::ColumnTwice { .. } => Code::FileNotAnExport,
-                FileRefusal::NotText { .. } => Code::FileNotText,
-                FileRefusal::TooWide { .. } | FileRefusal::QuoteOpen { .. } => Code::FileMalformed,
-            };
-            Interrupt::Failed(RunFailure { code, params: refusal.params(), retryable: false })
-        }
+        CheckError::File(FileError::Refused(refusal)) => Interrupt::Failed(RunFailure {
+            code: refusal.code(),
+            params: refusal.params(),
+            retryable: false,
+        }),
     }
 }
 
