@@ -155,9 +155,8 @@ impl Metrics {
         let delay = HistogramOpts::new(
             "clinicwire_delivery_delay_seconds",
             "Seconds from the log time of the record behind a step to the end of its fan-out in \
-                 one \
-             shard. One observation per step, view and shard in which a listener was sent a frame; \
-             merged steps count from the newest record.",
+             one shard. One observation per step, view and shard in which a listener was sent a \
+             frame; merged steps count from the newest record.",
         );
         let metrics = Self {
             connections: make.gauges("clinicwire_connections", "Open connections."),
@@ -181,8 +180,7 @@ impl Metrics {
             intake_refused: make.add(IntCounter::new(
                 "clinicwire_intake_refused_total",
                 "Records of the topic of views that this node skipped because their headers or \
-                     their \
-                 value cannot be read. A value is read only if somebody needs it.",
+                 their value cannot be read. A value is read only if somebody needs it.",
             )),
             intake_lag_seconds: make.add(Gauge::new(
                 "clinicwire_intake_lag_seconds",

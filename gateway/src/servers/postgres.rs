@@ -278,8 +278,8 @@ const RUN_OWNER_PART: usize = "r_".len() + OWNER_HEX + "_".len();
 const FINDINGS: &str = "SELECT f.place, f.n, f.body FROM clinicwire.run r LEFT JOIN LATERAL ( \
         SELECT place, n, body FROM clinicwire.finding \
         WHERE tenant = r.tenant AND run = r.run AND attempt = r.attempt \
-        AND (cardinality($3::text[]) = 0 OR severity = ANY($3)) AND ($4::text IS NULL OR rule = \
-        $4) \
+        AND (cardinality($3::text[]) = 0 OR severity = ANY($3)) \
+        AND ($4::text IS NULL OR rule = $4) \
         AND (place, n) > ($5, $6) AND place <= $7 ORDER BY place, n LIMIT $8 \
     ) f ON r.state = 'completed' \
     WHERE r.tenant = $1 AND r.run = $2 AND (r.keep_until IS NULL OR r.keep_until > now()) \

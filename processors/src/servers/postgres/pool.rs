@@ -12,9 +12,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Every statement finds its rows by key, and planning takes as long as running. So plans are made
 /// once, and for indexes: a plan made while a table is small would keep reading the whole table.
-const BY_KEY: &str = " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c \
-     enable_hashjoin=off \
-     -c enable_mergejoin=off -c jit=off";
+const BY_KEY: &str = " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off \
+     -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off";
 
 /// Where to connect, and with which role.
 #[derive(Clone)]

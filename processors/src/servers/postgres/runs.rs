@@ -8,30 +8,29 @@ pub(super) const RUNS: &str = "INSERT INTO clinicwire.run \
      SELECT tenant, run, state, requested_at, ended_at, attempt, head::json, file, \
        now() + make_interval(secs => keep_s) \
      FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::int[], \
-     $7::text[], $8::text[], $9::int[]) \
+       $7::text[], $8::text[], $9::int[]) \
        AS r (tenant, run, state, requested_at, ended_at, attempt, head, file, keep_s) \
      ON CONFLICT (tenant, run) DO UPDATE SET state = excluded.state, ended_at = excluded.ended_at, \
-       attempt = excluded.attempt, head = excluded.head, file = excluded.file, keep_until = \
-       excluded.keep_until";
+       attempt = excluded.attempt, head = excluded.head, file = excluded.file, \
+       keep_until = excluded.keep_until";
 
 // Work that has reached this attempt already is left to its worker.
 pub(super) const DUE: &str = "INSERT INTO clinicwire.run_work AS w (tenant, run, attempt, request) \
      SELECT tenant, run, attempt, request::json \
-     FROM unnest($1::text[], $2::text[], $3::int[], $4::text[]) AS d (tenant, run, attempt, \
-     request) \
-     ON CONFLICT (tenant, run) DO UPDATE SET attempt = excluded.attempt, tries = 0, queued_at = \
-     clock_timestamp(), \
-       not_before = clock_timestamp(), worker = NULL, lease_until = NULL, cancel = false, ended = \
-       NULL, told_ahead = NULL \
+     FROM unnest($1::text[], $2::text[], $3::int[], $4::text[]) \
+       AS d (tenant, run, attempt, request) \
+     ON CONFLICT (tenant, run) DO UPDATE SET attempt = excluded.attempt, tries = 0, \
+       queued_at = clock_timestamp(), not_before = clock_timestamp(), worker = NULL, \
+       lease_until = NULL, cancel = false, ended = NULL, told_ahead = NULL \
      WHERE w.attempt < excluded.attempt";
 
 pub(super) const CANCEL: &str = "UPDATE clinicwire.run_work w SET cancel = true \
-     FROM unnest($1::text[], $2::text[]) AS c (tenant, run) WHERE w.tenant = c.tenant AND w.run = \
-     c.run";
+     FROM unnest($1::text[], $2::text[]) AS c (tenant, run) \
+     WHERE w.tenant = c.tenant AND w.run = c.run";
 
 pub(super) const OVER: &str = "DELETE FROM clinicwire.run_work w \
-     USING unnest($1::text[], $2::text[]) AS o (tenant, run) WHERE w.tenant = o.tenant AND w.run = \
-     o.run";
+     USING unnest($1::text[], $2::text[]) AS o (tenant, run) \
+     WHERE w.tenant = o.tenant AND w.run = o.run";
 
 pub(super) fn runs(rows: &[RunRow]) -> Vec<Parameter<'_>> {
     let rows = &rows.iter().collect::<Vec<_>>();

@@ -36,15 +36,15 @@ impl Write<'_> {
 }
 
 const FENCE: &str = "UPDATE clinicwire.checkpoint SET next_offset = $5 \
-     WHERE consumer = $1 AND topic = $2 AND partition = $3 AND next_offset = $4 AND owner_epoch = \
-     $6";
+     WHERE consumer = $1 AND topic = $2 AND partition = $3 AND next_offset = $4 \
+       AND owner_epoch = $6";
 
 // A row at another version is not moved. A missing row is created only if the step starts at 0.
 const AGGREGATES: &str = "INSERT INTO clinicwire.aggregate AS a \
        (tenant, aggregate, epoch, step_from, version, header, due, topic, partition) \
      SELECT tenant, aggregate, epoch, step_from, version, header::json, due, $8, $9 \
      FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], \
-     $7::bigint[]) \
+       $7::bigint[]) \
        AS s (tenant, aggregate, epoch, step_from, version, header, due) \
      WHERE step_from = 0 OR (SELECT true FROM clinicwire.aggregate held \
        WHERE held.tenant = s.tenant AND held.aggregate = s.aggregate) \
@@ -57,25 +57,25 @@ const AGGREGATES: &str = "INSERT INTO clinicwire.aggregate AS a \
 // deleted after it expired: the step then starts it again.
 const VIEWS: &str = "INSERT INTO clinicwire.view AS v \
        (tenant, aggregate, view, topic, partition, epoch, step_from, version, at, keep_until) \
-     SELECT tenant, aggregate, view, $9, $10, epoch, step_from, version, at, now() + \
-     make_interval(secs => keep_s) \
+     SELECT tenant, aggregate, view, $9, $10, epoch, step_from, version, at, \
+       now() + make_interval(secs => keep_s) \
      FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], \
-     $7::bigint[], $8::int[]) \
+       $7::bigint[], $8::int[]) \
        AS s (tenant, aggregate, view, epoch, step_from, version, at, keep_s) \
-     ON CONFLICT (tenant, aggregate, view) DO UPDATE SET topic = excluded.topic, partition = \
-     excluded.partition, step_from = excluded.step_from, \
+     ON CONFLICT (tenant, aggregate, view) DO UPDATE \
+     SET topic = excluded.topic, partition = excluded.partition, step_from = excluded.step_from, \
        version = excluded.version, at = excluded.at, keep_until = excluded.keep_until \
-     WHERE v.epoch = excluded.epoch AND excluded.step_from <= v.version AND v.version < \
-     excluded.version";
+     WHERE v.epoch = excluded.epoch AND excluded.step_from <= v.version \
+       AND v.version < excluded.version";
 
 // Rows are looked up one by one (see `statements`) by their only owner, so their `ctid` cannot
 // change meanwhile.
 const REMOVED_ENTRIES: &str = "DELETE FROM clinicwire.view_entry WHERE ctid = ANY (ARRAY( \
-       SELECT found.ctid FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS s (tenant, \
-       aggregate, view, key) \
+       SELECT found.ctid FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) \
+         AS s (tenant, aggregate, view, key) \
        CROSS JOIN LATERAL (SELECT e.ctid FROM clinicwire.view_entry e \
-         WHERE e.tenant = s.tenant AND e.aggregate = s.aggregate AND e.view = s.view AND e.key = \
-         s.key LIMIT 1) found))";
+         WHERE e.tenant = s.tenant AND e.aggregate = s.aggregate AND e.view = s.view \
+           AND e.key = s.key LIMIT 1) found))";
 
 const SET_ENTRIES: &str = "INSERT INTO clinicwire.view_entry (tenant, aggregate, view, key, body) \
      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) \
@@ -85,52 +85,49 @@ const TICKETS: &str = "INSERT INTO clinicwire.ticket \
        (tenant, location, ticket, queue, label, service_day, state, live, issued_at, ended_at, \
        body) \
      SELECT tenant, location, ticket, queue, label, service_day, state, live, issued_at, ended_at, \
-     body::json \
+       body::json \
      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], \
-     $7::text[], $8::bool[], \
-       $9::bigint[], $10::bigint[], $11::text[]) \
+       $7::text[], $8::bool[], $9::bigint[], $10::bigint[], $11::text[]) \
        AS t (tenant, location, ticket, queue, label, service_day, state, live, issued_at, \
-       ended_at, body) \
-     ON CONFLICT (tenant, location, ticket) DO UPDATE SET queue = excluded.queue, label = \
-     excluded.label, \
+         ended_at, body) \
+     ON CONFLICT (tenant, location, ticket) DO UPDATE \
+     SET queue = excluded.queue, label = excluded.label, \
        service_day = excluded.service_day, state = excluded.state, live = excluded.live, \
        issued_at = excluded.issued_at, ended_at = excluded.ended_at, body = excluded.body";
 
 const APPOINTMENTS: &str = "INSERT INTO clinicwire.appointment \
        (tenant, location, appointment, source, source_key, service_day, status, open, here, body) \
      SELECT tenant, location, appointment, source, source_key, service_day, status, open, here, \
-     body::json \
+       body::json \
      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], \
-     $7::text[], $8::bool[], \
-       $9::bool[], $10::text[]) \
+       $7::text[], $8::bool[], $9::bool[], $10::text[]) \
        AS t (tenant, location, appointment, source, source_key, service_day, status, open, here, \
-       body) \
+         body) \
      ON CONFLICT (tenant, location, appointment) DO UPDATE SET service_day = excluded.service_day, \
        status = excluded.status, open = excluded.open, here = excluded.here, body = excluded.body";
 
 const JOURNAL: &str = "INSERT INTO clinicwire.journal \
        (topic, partition, \"offset\", at, tenant, aggregate, command, actor, kind, epoch, version, \
-       events, code) \
+         events, code) \
      SELECT $1, $2, o, at, tenant, aggregate, command, actor::json, kind, epoch, version, \
-     events::json, code \
+       events::json, code \
      FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], \
-     $9::text[], \
-       $10::bigint[], $11::bigint[], $12::text[], $13::text[]) \
+       $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::text[]) \
        AS j (o, at, tenant, aggregate, command, actor, kind, epoch, version, events, code)";
 
 // The first outcome stays, also when a repeat was not recognised.
 const OUTCOMES: &str = "INSERT INTO clinicwire.outcome (tenant, source, command, at, body) \
-     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[]) ON \
-     CONFLICT DO NOTHING";
+     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[]) \
+       ON CONFLICT DO NOTHING";
 
 const OUTBOX: &str = "INSERT INTO clinicwire.outbox (topic, partition, \"offset\", part, target, \
-     key, headers, value) \
+       key, headers, value) \
      SELECT $1, $2, o, part, target, key, headers::json, value \
      FROM unnest($3::bigint[], $4::smallint[], $5::text[], $6::text[], $7::text[], $8::bytea[]) \
        AS r (o, part, target, key, headers, value)";
 
 const PARKED: &str = "INSERT INTO clinicwire.parked (topic, partition, \"offset\", at, code, key, \
-     headers, value) \
+       headers, value) \
      SELECT $1, $2, o, at, code, key, headers::json, value \
      FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::bytea[], $7::text[], $8::bytea[]) \
        AS p (o, at, code, key, headers, value)";

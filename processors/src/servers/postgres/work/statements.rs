@@ -11,13 +11,14 @@ macro_rules! waiting {
     () => {
         "WITH held AS ( \
            SELECT tenant, run, queued_at, not_before, worker, told_ahead, \
-             lease_until IS NULL OR lease_until < clock_timestamp() AS waits FROM \
-             clinicwire.run_work), \
-         counted AS (SELECT *, count(*) FILTER (WHERE NOT waits) OVER (PARTITION BY tenant) AS \
-         under_way FROM held), \
+             lease_until IS NULL OR lease_until < clock_timestamp() AS waits \
+           FROM clinicwire.run_work), \
+         counted AS ( \
+           SELECT *, count(*) FILTER (WHERE NOT waits) OVER (PARTITION BY tenant) AS under_way \
+           FROM held), \
          turned AS ( \
-           SELECT counted.*, t.served_at, under_way + row_number() OVER (PARTITION BY tenant ORDER \
-           BY queued_at, run) AS turn \
+           SELECT counted.*, t.served_at, \
+             under_way + row_number() OVER (PARTITION BY tenant ORDER BY queued_at, run) AS turn \
            FROM counted LEFT JOIN clinicwire.run_turn t USING (tenant) WHERE waits) "
     };
 }
@@ -33,35 +34,35 @@ macro_rules! in_line {
 /// start. An ended run only waits for its report.
 pub(super) const TAKE: &str = concat!(
     waiting!(),
-    ", taken AS (UPDATE clinicwire.run_work w SET worker = $1, lease_until = clock_timestamp() + \
-         make_interval(secs => $2), \
+    ", taken AS (UPDATE clinicwire.run_work w \
+       SET worker = $1, lease_until = clock_timestamp() + make_interval(secs => $2), \
        attempt = w.attempt + CASE WHEN w.worker IS NOT NULL AND w.ended IS NULL THEN 1 ELSE 0 END, \
        tries = w.tries + CASE WHEN w.ended IS NULL THEN 1 ELSE 0 END, told_ahead = NULL \
-     WHERE (w.tenant, w.run) = (SELECT tenant, run FROM turned WHERE not_before <= \
-     clock_timestamp() ",
+     WHERE (w.tenant, w.run) = (SELECT tenant, run FROM turned \
+       WHERE not_before <= clock_timestamp() ",
     in_line!(),
     " LIMIT 1) \
        AND (w.lease_until IS NULL OR w.lease_until < clock_timestamp()) \
-     RETURNING w.tenant, w.run, w.attempt, w.tries, w.request::text AS request, w.ended::text AS \
-     ended), \
-     served AS (INSERT INTO clinicwire.run_turn (tenant, served_at) SELECT tenant, \
-     clock_timestamp() FROM taken \
+     RETURNING w.tenant, w.run, w.attempt, w.tries, w.request::text AS request, \
+       w.ended::text AS ended), \
+     served AS (INSERT INTO clinicwire.run_turn (tenant, served_at) \
+       SELECT tenant, clock_timestamp() FROM taken \
        ON CONFLICT (tenant) DO UPDATE SET served_at = excluded.served_at) \
      SELECT tenant, run, attempt, tries, request, ended FROM taken"
 );
 
-pub(super) const BEAT: &str = "UPDATE clinicwire.run_work SET lease_until = clock_timestamp() + \
-     make_interval(secs => $5) \
+pub(super) const BEAT: &str = "UPDATE clinicwire.run_work \
+     SET lease_until = clock_timestamp() + make_interval(secs => $5) \
      WHERE tenant = $1 AND run = $2 AND attempt = $3 AND worker = $4 RETURNING cancel";
 
 /// The check of the lease: a worker that took the run since then increased the attempt.
 pub(super) const END: &str = "UPDATE clinicwire.run_work SET ended = $5::text::json \
      WHERE tenant = $1 AND run = $2 AND attempt = $3 AND worker = $4 AND ended IS NULL";
 
-pub(super) const RELEASE: &str = "UPDATE clinicwire.run_work SET worker = NULL, lease_until = \
-     NULL, told_ahead = NULL, \
-       attempt = attempt + 1, tries = tries - $6, not_before = clock_timestamp() + \
-       make_interval(secs => $5) \
+pub(super) const RELEASE: &str = "UPDATE clinicwire.run_work \
+     SET worker = NULL, lease_until = NULL, told_ahead = NULL, \
+       attempt = attempt + 1, tries = tries - $6, \
+       not_before = clock_timestamp() + make_interval(secs => $5) \
      WHERE tenant = $1 AND run = $2 AND attempt = $3 AND worker = $4 AND ended IS NULL";
 
 /// Reports the places that `work::is_worth_sending` selects. A batch that ends or cancels a run
@@ -78,8 +79,8 @@ pub(super) const LINE: &str = concat!(
          AND (n.ahead < 10 OR abs(w.told_ahead - n.ahead) * 10 >= n.ahead)) \
        ORDER BY w.told_ahead IS NOT NULL, n.ahead LIMIT $1 FOR UPDATE OF w SKIP LOCKED) \
      UPDATE clinicwire.run_work w SET told_ahead = news.ahead FROM news \
-     WHERE w.tenant = news.tenant AND w.run = news.run RETURNING w.tenant, w.run, w.attempt, \
-     w.told_ahead"
+     WHERE w.tenant = news.tenant AND w.run = news.run \
+     RETURNING w.tenant, w.run, w.attempt, w.told_ahead"
 );
 
 pub(super) const UNTOLD: &str = "UPDATE clinicwire.run_work w SET told_ahead = NULL \
@@ -90,15 +91,14 @@ pub(super) const UNTOLD: &str = "UPDATE clinicwire.run_work w SET told_ahead = N
 
 /// The position of the rule book, and the rules if the position is new.
 pub(super) const RULES: &str = "SELECT v.epoch, v.version, e.body FROM clinicwire.view v \
-     LEFT JOIN clinicwire.view_entry e ON e.tenant = v.tenant AND e.aggregate = v.aggregate AND \
-     e.view = v.view \
-       AND (v.epoch <> $4 OR v.version <> $5) \
+     LEFT JOIN clinicwire.view_entry e ON e.tenant = v.tenant AND e.aggregate = v.aggregate \
+       AND e.view = v.view AND (v.epoch <> $4 OR v.version <> $5) \
      WHERE v.tenant = $1 AND v.aggregate = $2 AND v.view = $3 ORDER BY e.key";
 
-pub(super) const IN_USE: &str = "SELECT asked.tenant, asked.file FROM unnest($1::text[], \
-     $2::text[]) AS asked (tenant, file) \
-     WHERE EXISTS (SELECT 1 FROM clinicwire.run r WHERE r.tenant = asked.tenant AND r.file = \
-     asked.file \
+pub(super) const IN_USE: &str = "SELECT asked.tenant, asked.file \
+     FROM unnest($1::text[], $2::text[]) AS asked (tenant, file) \
+     WHERE EXISTS (SELECT 1 FROM clinicwire.run r \
+       WHERE r.tenant = asked.tenant AND r.file = asked.file \
        AND NOT EXISTS (SELECT 1 FROM clinicwire.run_work w \
          WHERE w.tenant = r.tenant AND w.run = r.run AND w.ended IS NOT NULL))";
 
@@ -106,18 +106,18 @@ pub(super) const IN_USE: &str = "SELECT asked.tenant, asked.file FROM unnest($1:
 /// step refused and restores it.
 pub(super) const SWEEP_RUNS: &str = "WITH gone AS ( \
        DELETE FROM clinicwire.run WHERE (tenant, run) IN ( \
-         SELECT tenant, run FROM clinicwire.run WHERE keep_until < now() LIMIT $1 FOR UPDATE SKIP \
-         LOCKED) \
+         SELECT tenant, run FROM clinicwire.run WHERE keep_until < now() LIMIT $1 \
+           FOR UPDATE SKIP LOCKED) \
        RETURNING tenant, run), \
-     aggregates AS (DELETE FROM clinicwire.aggregate a USING gone g WHERE a.tenant = g.tenant AND \
-     a.aggregate = g.run) \
+     aggregates AS (DELETE FROM clinicwire.aggregate a USING gone g \
+       WHERE a.tenant = g.tenant AND a.aggregate = g.run) \
      SELECT 1 FROM gone";
 
 /// A day is kept as long as a run that ended on it or within the hour after it: the transaction
 /// that ends a run may have begun on the day before.
 pub(super) const KEEP_DAYS: &str = "SELECT clinicwire.keep_finding_days((least(now(), \
-       to_timestamp((SELECT min(ended_at) FROM clinicwire.run WHERE keep_until IS NOT NULL) / \
-       1000.0)) \
+       to_timestamp((SELECT min(ended_at) FROM clinicwire.run \
+         WHERE keep_until IS NOT NULL) / 1000.0)) \
        - interval '1 hour')::date)";
 
 /// A crash that loses this write only shortens a lease.
