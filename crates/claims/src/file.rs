@@ -29,7 +29,7 @@ pub use self::header::REQUIRED;
 use self::{header::Layout, input::Input, record::Record};
 use crate::row::Row;
 
-/// What the caller knows about a file before it is read.
+/// The format of a file as its sender states it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FileFormat {
     /// The byte between cells. `None`: the one of `;`, `,` and tab that gives the most columns in

@@ -66,7 +66,7 @@ pub struct Cli {
     pub log: String,
 }
 
-/// What `clinicwire` does besides serving.
+/// The subcommands of `clinicwire`, which serves if none is given.
 #[derive(Debug, Subcommand)]
 pub enum CliCommand {
     /// Print a token of the clinic that runs on this machine

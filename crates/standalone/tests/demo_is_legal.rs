@@ -343,7 +343,7 @@ fn demo_continues_an_existing_clinic() {
         }
     });
     assert!(model.location.header().numbers["A"] > issued["A"]);
-    // The same slots have the same appointments.
+    // The appointments after the outage are in the slots of those before it.
     let mut slots = BTreeMap::new();
     for doctor in &plan::DOCTORS {
         for entry in model.entries::<ScheduleEntry>(&format!("schedule:riverside/{}", doctor.slug))

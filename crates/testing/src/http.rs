@@ -101,7 +101,7 @@ impl ApiRequest {
         self
     }
 
-    /// The same request with a random idempotency key, unless it has a key.
+    /// Adds a random idempotency key unless the request has a key.
     fn with_some_key(self) -> Self {
         let has_key = self.headers.iter().any(|(name, _)| *name == KEY_HEADER);
         if has_key { self } else { self.key(&format!("{:032x}", fastrand::u128(..))) }

@@ -132,8 +132,8 @@ pub fn rule(json: serde_json::Value) -> Rule {
     serde_json::from_value(rule).expect("a rule")
 }
 
-/// What the shipped rules look up: an annual visit, an ordinary visit, one of the groups that count
-/// for the yearly fee.
+/// Tables with the rows that the shipped rules look up: an annual visit, an ordinary visit and one
+/// of the groups that count for the yearly fee.
 pub fn tables() -> Tables {
     let mut tables = Tables::empty();
     let mut add = |code, leaf: &str, group: &str, top: &str| {

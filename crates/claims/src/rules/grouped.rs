@@ -57,7 +57,7 @@ impl Grouping {
 /// findings at once could exceed everything else in memory.
 const CONCLUSION_SLICE: usize = 4096;
 
-/// What a rule keeps of each group: collected by group, then concluded in the order of rows.
+/// The state of a rule for each group: collected by group, then concluded in the order of rows.
 struct Groups<S> {
     gathered: FxHashMap<Group, S>,
     sorted: Option<vec::IntoIter<S>>,
@@ -204,7 +204,8 @@ impl<'r> SumLimit<'r> {
         Self { grouping, unit, terms, limit, when, groups: Groups::new() }
     }
 
-    /// What the row adds. `None` when no term names its code, or the column of the term is empty.
+    /// The amount that the row adds to its group. `None` when no term names its code, or the column
+    /// of the term is empty.
     fn adds(&self, row: &Row<'_>) -> Option<i64> {
         let named = |codes: &Option<CodeSet>| match codes {
             None => true,

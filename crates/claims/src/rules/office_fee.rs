@@ -279,8 +279,8 @@ fn check_maximum(fee: &OfficeFee, fees: &[BilledFee], found: &mut FindingSink<'_
     }
     let large = fees.iter().any(|billed| billed.large);
     let keep = tariff(fee, large);
-    // As many of the kept code as the limit allows: one by the default amounts, unless three small
-    // ones were billed.
+    // The number of fees of the kept code that the daily limit allows: one by the default
+    // amounts, unless three small ones were billed.
     let same = fees.iter().filter(|billed| billed.large == large).count() as i64;
     let count = same.min(fee.day_limit_cents / keep.cents);
     let mut kept = 0;

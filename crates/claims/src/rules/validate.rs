@@ -40,11 +40,11 @@ pub struct RuleError {
     /// The field as JSON names it. Dots separate parts of lists and objects: `when.codes`,
     /// `terms.1.codes`.
     pub field: String,
-    /// What is wrong with the field.
+    /// The problem of the field.
     pub wrong: RuleProblem,
 }
 
-/// What is wrong with a field.
+/// A problem of one field of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what is wrong")]
 pub enum RuleProblem {

@@ -51,8 +51,8 @@ impl IdempotentProducer {
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
-            // The same as Kafka's Java clients and `schemas::record::partition_for_key`; the
-            // default of librdkafka differs.
+            // The partitioner of Kafka's Java clients and of `schemas::record::partition_for_key`;
+            // the default of librdkafka differs.
             .set("partitioner", "murmur2")
             .set("linger.ms", millis(settings.linger))
             .set("delivery.timeout.ms", millis(settings.delivery_timeout))

@@ -46,7 +46,7 @@ pub fn memory() -> Memory {
     memory_by(clock())
 }
 
-/// As [`memory`], with another clock.
+/// The backend of [`memory`] on the given clock.
 pub fn memory_by(clock: Clock) -> Memory {
     let ledger = MemoryLedger::new(clock.clone());
     ledger.keep_journal();
@@ -237,7 +237,8 @@ pub async fn check(memory: &Memory, heard: &Heard) {
     check_but(memory, heard, false).await;
 }
 
-/// As [`check`], after the view store was flushed: it may lack views that have not changed since.
+/// The checks of [`check`] after the view store was flushed. The store may lack views that have not
+/// changed since.
 pub async fn check_after_flush(memory: &Memory, heard: &Heard) {
     check_but(memory, heard, true).await;
 }

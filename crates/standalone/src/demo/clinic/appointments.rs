@@ -31,7 +31,7 @@ const REASONS: [&str; 4] =
 /// One appointment in a book.
 pub(super) struct Booking {
     pub(super) doctor: usize,
-    /// Its id at the location, once the location has answered.
+    /// The id of the appointment at the location, once the location has answered.
     pub(super) id: Option<AppointmentId>,
     /// The last reported fact.
     pub(super) fact: AppointmentFact,
