@@ -1,4 +1,4 @@
-//! One client: it connects, listens, and reconnects as the published SDKs do.
+//! One client: its channel, its transport, and what it has received.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -10,14 +10,12 @@ use std::{
 };
 
 use clap::ValueEnum;
-use testing::centrifugal::encoding::Encoding;
 use tokio::{
     net::{TcpSocket, TcpStream},
     sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
-    time::sleep,
 };
 
-use crate::{breach::Breach, http::Api, socketio, sse, target::Node, watch::ClientWatch, ws};
+use crate::{breach::Breach, http::Api, target::Node, watch::ClientWatch};
 
 /// The transport of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -110,35 +108,9 @@ impl SwarmClient {
         *permit = None;
     }
 
-    /// Follows the channel until a connection ends for good.
-    pub async fn run(self: Arc<Self>, hub: Arc<SharedState>) {
-        let mut state = sse::ReconnectState::default();
-        let mut attempt = 0;
-        loop {
-            let permit = hub.gate.clone().acquire_owned().await.ok();
-            let ended = match self.transport {
-                Transport::Ws => ws::follow(&self, &hub, Encoding::Json, permit).await,
-                Transport::WsProtobuf => ws::follow(&self, &hub, Encoding::Protobuf, permit).await,
-                Transport::Sse => sse::follow(&self, &hub, &mut state, permit).await,
-                Transport::Socketio => socketio::follow(&self, &hub, permit).await,
-            };
-            if self.live.swap(false, Ordering::AcqRel) {
-                attempt = 0;
-            }
-            match ended {
-                ConnectionEnd::Cut => {
-                    // This task holds the sender in `hub`, so waiting cannot fail.
-                    let _ = hub.go.subscribe().wait_for(|go| *go).await;
-                }
-                ConnectionEnd::Lost(pause) => {
-                    self.watch().losses += 1;
-                    sleep(pause.unwrap_or_else(|| backoff(attempt))).await;
-                    attempt += 1;
-                }
-                ConnectionEnd::Over => return,
-                ConnectionEnd::Final(breach, why) => return self.watch().note(breach, &why),
-            }
-        }
+    /// Notes that the connection ended. Returns whether the client was subscribed.
+    pub fn ended(&self) -> bool {
+        self.live.swap(false, Ordering::AcqRel)
     }
 
     /// Connects from this client's own source address.

@@ -23,6 +23,7 @@ use tokio::{
 use crate::{
     breach::{Breach, Breaches},
     client::{SharedState, SwarmClient, Transport},
+    follow::follow,
     http::Api,
     payloads::Entries,
     report::{Report, say},
@@ -135,7 +136,7 @@ impl Crowd {
             let follower =
                 Arc::new(SwarmClient::new(node, source, client.channel, client.transport, watch));
             crowd.followers.push(follower.clone());
-            crowd.tasks.spawn(follower.run(crowd.hub.clone()));
+            crowd.tasks.spawn(follow(follower, crowd.hub.clone()));
         }
         say(&format!("connecting {} clients …", crowd.followers.len()));
         crowd.settled().await?;

@@ -9,7 +9,7 @@ pub mod crowd;
 pub mod desk;
 pub mod fanout;
 pub mod floor;
-
+pub mod follow;
 pub mod http;
 pub mod idle;
 pub mod memory;

@@ -2,8 +2,6 @@
 
 use std::{fs, time::Duration};
 
-use crate::report::Report;
-
 /// One reading of one process.
 #[derive(Clone, Copy)]
 pub struct Usage {
@@ -78,27 +76,6 @@ impl WatchedProcesses {
         };
         self.0.iter().filter_map(since).collect()
     }
-}
-
-/// Reports each process, also per delivery if there were any. Returns the CPU time of all together
-/// in µs, or `None` when no process is watched.
-pub fn report_used(
-    report: &mut Report,
-    label: &str,
-    used: &[ProcessUsage],
-    deliveries: u64,
-) -> Option<f64> {
-    for process in used {
-        let name = format!("{label}_{}_{}", process.name, process.pid);
-        report.figure(&format!("{name}_cpu_ms"), process.cpu_ms, "ms");
-        if deliveries > 0 {
-            let each = process.cpu_ms * 1e3 / deliveries as f64;
-            report.figure(&format!("{name}_cpu_per_delivery_us"), each, "µs");
-        }
-        report.figure(&format!("{name}_rss_kib"), process.rss_kib as f64, "KiB");
-        report.figure(&format!("{name}_rss_grew_kib"), process.rss_grew_kib as f64, "KiB");
-    }
-    (!used.is_empty()).then(|| used.iter().map(|process| process.cpu_ms).sum::<f64>() * 1e3)
 }
 
 /// The CPU time of this process. A swarm that is always busy measures itself.

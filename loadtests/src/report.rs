@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     breach::Breaches,
     floor::Floor,
-    process::{WatchedProcesses, own_cpu, report_used},
+    process::{ProcessUsage, WatchedProcesses, own_cpu},
     watch::DeliverySample,
 };
 
@@ -48,7 +48,7 @@ impl Span {
         let own = own_cpu().saturating_sub(self.own).as_secs_f64();
         report.figure(&format!("{label}_seconds"), seconds, "s");
         report.figure(&format!("{label}_swarm_cpu"), 100.0 * own / seconds, "% of a core");
-        let cpu_us = report_used(report, label, &self.watched.used(), deliveries)?;
+        let cpu_us = report.processes(label, &self.watched.used(), deliveries)?;
         report.figure(&format!("{label}_server_cpu"), cpu_us / seconds / 1e4, "% of a core");
         if deliveries == 0 {
             return None;
@@ -94,6 +94,22 @@ impl Report {
         }
         self.figure("records_seen", last.len() as f64, "");
         self.quantiles("record_to_last_client", last.into_values().collect());
+    }
+
+    /// Reports each process, also per delivery if there were any. Returns the CPU time of all
+    /// together in µs, or `None` when no process is watched.
+    fn processes(&mut self, label: &str, used: &[ProcessUsage], deliveries: u64) -> Option<f64> {
+        for process in used {
+            let name = format!("{label}_{}_{}", process.name, process.pid);
+            self.figure(&format!("{name}_cpu_ms"), process.cpu_ms, "ms");
+            if deliveries > 0 {
+                let each = process.cpu_ms * 1e3 / deliveries as f64;
+                self.figure(&format!("{name}_cpu_per_delivery_us"), each, "µs");
+            }
+            self.figure(&format!("{name}_rss_kib"), process.rss_kib as f64, "KiB");
+            self.figure(&format!("{name}_rss_grew_kib"), process.rss_grew_kib as f64, "KiB");
+        }
+        (!used.is_empty()).then(|| used.iter().map(|process| process.cpu_ms).sum::<f64>() * 1e3)
     }
 
     /// Reports the bare cost of a send on this machine, and the server's ratio to it.

@@ -8,8 +8,8 @@ use futures_util::{SinkExt, StreamExt};
 use testing::{
     centrifugal::{
         PATH,
-        encoding::{ClientCommand, Encoding, ServerMessage},
-        messages::{ErrorReply, Push, Reply, SubscribeResult},
+        encoding::Encoding,
+        messages::{ClientCommand, ErrorReply, Push, Reply, ServerMessage, SubscribeResult},
     },
     websocket::{self, Handshake},
 };

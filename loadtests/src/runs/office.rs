@@ -19,6 +19,7 @@ use crate::{
     breach::Breach,
     client::{SharedState, SwarmClient, Transport, now_us},
     crowd::CrowdArgs,
+    follow::follow,
     http::{Api, CommandFailure},
     payloads::Entries,
     target::{Node, Tenants},
@@ -192,7 +193,7 @@ impl Office {
         let source = self.crowd.source(&node, client);
         let channel = format!("run:{run}");
         let follower = Arc::new(SwarmClient::new(node, source, channel, Transport::Ws, watch));
-        let task = tokio::spawn(follower.clone().run(hub.clone()));
+        let task = tokio::spawn(follow(follower.clone(), hub.clone()));
         (follower, task)
     }
 

@@ -22,6 +22,10 @@ const TIME_ZONE: &str = "America/Toronto";
 /// Median and spread of a consultation in minutes: log-normal, fitted to 6,637 measured ones.
 pub(super) const CONSULTATION: f64 = 12.1;
 pub(super) const SIGMA: f64 = 0.44;
+/// The share of slots that are booked.
+pub(super) const FILLED: f64 = 0.75;
+/// The share of slots that are booked and whose patient comes.
+pub(super) const KEPT: f64 = FILLED * 0.82;
 
 /// One line of the demo.
 #[derive(Debug)]

@@ -6,7 +6,10 @@ use prost::Message as _;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::{messages::Reply, protobuf};
+use super::{
+    messages::{ClientCommand, ServerMessage},
+    protobuf,
+};
 
 /// How commands are encoded and messages are decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,27 +18,6 @@ pub enum Encoding {
     Json,
     /// Binary messages with their length in front.
     Protobuf,
-}
-
-/// A message to the server.
-pub enum ClientCommand<'a> {
-    Connect {
-        id: u32,
-        token: &'a str,
-    },
-    /// Resumes from `since`, an epoch and an offset, where it is given.
-    Subscribe {
-        id: u32,
-        channel: &'a str,
-        since: Option<(u64, u64)>,
-    },
-    Pong,
-}
-
-/// A message from the server.
-pub enum ServerMessage<'a> {
-    Ping,
-    Reply(Reply<'a>),
 }
 
 /// A frame that cannot be decoded.

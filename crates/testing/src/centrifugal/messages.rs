@@ -1,12 +1,33 @@
-//! Messages from the server, read with little work: text stays borrowed, and payloads stay
-//! unparsed.
+//! Messages in both directions. Those from the server are read with little work: text stays
+//! borrowed, and payloads stay unparsed.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// One message.
+/// A message to the server.
+pub enum ClientCommand<'a> {
+    Connect {
+        id: u32,
+        token: &'a str,
+    },
+    /// Resumes from `since`, an epoch and an offset, where it is given.
+    Subscribe {
+        id: u32,
+        channel: &'a str,
+        since: Option<(u64, u64)>,
+    },
+    Pong,
+}
+
+/// A message from the server.
+pub enum ServerMessage<'a> {
+    Ping,
+    Reply(Reply<'a>),
+}
+
+/// A reply or a push.
 #[derive(Deserialize)]
 pub struct Reply<'a> {
     #[serde(default)]

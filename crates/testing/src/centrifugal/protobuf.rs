@@ -4,7 +4,7 @@
 use prost::Message;
 use serde_json::value::RawValue;
 
-use super::{encoding::ClientCommand, messages};
+use super::messages::{self, ClientCommand};
 
 #[derive(Clone, PartialEq, Message)]
 pub struct Command {

@@ -8,7 +8,7 @@ use schemas::{
 };
 
 use super::{
-    super::plan::{self, DOCTORS, MINUTE, ROOMS},
+    super::plan::{self, DOCTORS, FILLED, MINUTE, ROOMS},
     DemoClinic, Happening,
     people::Place,
 };
@@ -17,10 +17,6 @@ use super::{
 const AHEAD: Millis = 8;
 /// Slots before the start that are filled too.
 const BEHIND: Millis = 4;
-/// The share of slots that are booked.
-const FILLED: f64 = 0.75;
-/// The share of booked slots whose patient comes.
-pub(super) const KEPT: f64 = FILLED * 0.82;
 /// Minutes after its end at which an appointment is forgotten: late patients have come by then, and
 /// the timer of the location has fired.
 const LAST_WORD: f64 = 60.0;

@@ -9,9 +9,8 @@ use schemas::{
 };
 
 use super::{
-    super::plan::{self, DOCTORS, QUEUES, ROOMS, SIGMA},
+    super::plan::{self, DOCTORS, KEPT, QUEUES, ROOMS, SIGMA},
     DemoClinic, Happening, LONGEST_LINE,
-    appointments::KEPT,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
