@@ -23,6 +23,7 @@ use crate::effect::RecordEffect;
 
 mod apply;
 mod appointments;
+mod calls;
 mod decide;
 mod indexes;
 mod load;

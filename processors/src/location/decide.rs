@@ -17,6 +17,7 @@ use schemas::{
 
 use super::{
     Location, appointments,
+    calls::{call, call_next, check_call},
     moves::allows,
     settings::{self, MAX_QUEUES, MAX_STATIONS, SERVICE_S},
     state::{Queue, Ticket},
@@ -86,7 +87,7 @@ pub fn decide(state: &Location, record: &CommandRecord, now: Millis) -> Result<D
     }
 }
 
-fn queue_of<'a>(state: &'a Location, id: &QueueId) -> Result<&'a Queue, Code> {
+pub(super) fn queue_of<'a>(state: &'a Location, id: &QueueId) -> Result<&'a Queue, Code> {
     state.header.queues.get(id).ok_or(Code::QueueUnknown)
 }
 
@@ -226,37 +227,6 @@ pub(super) fn issue(
         appointment: appointment.cloned(),
     };
     Ok(Decision { result, ..event.into() })
-}
-
-fn call_next(state: &Location, id: &QueueId, station: &StationId) -> Result<Decision, Code> {
-    let queue = queue_of(state, id)?;
-    check_call(state, queue, station)?;
-    let first = state.indexes.tallies.get(id).and_then(|tally| tally.waiting.first());
-    let first = first.and_then(|place| state.ticket(place.ticket())).ok_or(Code::QueueEmpty)?;
-    Ok(call(first, station))
-}
-
-/// Checks that tickets of the queue may be called to that station. A pause stops every call,
-/// including the call of a named ticket.
-fn check_call(state: &Location, queue: &Queue, station: &StationId) -> Result<(), Code> {
-    if !state.header.stations.get(station).ok_or(Code::StationUnknown)?.open {
-        return Err(Code::StationClosed);
-    }
-    if queue.state == QueueState::Paused {
-        return Err(Code::QueuePaused);
-    }
-    Ok(())
-}
-
-fn call(ticket: &Ticket, station: &StationId) -> Decision {
-    let result = CommandResult {
-        ticket: Some(ticket.id.clone()),
-        label: Some(ticket.label.clone()),
-        station: Some(station.clone()),
-        ..CommandResult::default()
-    };
-    let event = Event::TicketCalled { ticket: ticket.id.clone(), station: station.clone() };
-    Decision { result, ..event.into() }
 }
 
 /// Decides the commands that name one ticket.
