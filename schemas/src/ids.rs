@@ -261,13 +261,6 @@ impl CommandId {
     pub fn from_random(random: u128) -> Self {
         Self(format!("{random:032x}").into())
     }
-
-    /// The id of the command that follows from this one for `purpose`. The same input always gives
-    /// the same id.
-    pub fn follow_up(&self, purpose: &str) -> Self {
-        let keep = self.0.len().min(MAX_COMMAND_ID - 1 - purpose.len());
-        Self(format!("{}.{purpose}", &self.0[..keep]).into())
-    }
 }
 
 /// An aggregate, which owns one order of versions: a location, a run, or the rules of a tenant. Its

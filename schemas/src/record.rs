@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::{
     Millis,
@@ -20,6 +21,10 @@ pub const RUNS_TOPIC: &str = "clinicwire.runs.v1";
 pub const VIEWS_TOPIC: &str = "clinicwire.views.v1";
 /// The topic of the audit: what gateways let a person see or do that is not their own.
 pub const AUDIT_TOPIC: &str = "clinicwire.audit.v1";
+
+/// The source of follow-up commands. No caller can name it: gateways and bridges write sources of
+/// their own.
+pub const FOLLOW_UP_SOURCE: &str = "clinicwire-processors/follow-up";
 
 const TYPE_PREFIX: &str = "clinicwire.";
 const MAJOR: &str = ".v1";
@@ -79,6 +84,23 @@ pub struct CommandRecord {
 }
 
 impl CommandRecord {
+    /// The command that this one causes at `aggregate`. Its actor is the person behind this
+    /// command. Its id is a hash of this command's identity and of `purpose`, so the same command
+    /// always causes the same id, and no two commands cause one.
+    pub fn follow_up(&self, purpose: &str, aggregate: Aggregate, command: Command) -> Self {
+        let actor = self.actor.as_ref();
+        let subject = actor.map(|actor| actor.subject.as_str()).unwrap_or_default();
+        let parts = [self.aggregate.as_str(), &self.source, subject, self.id.as_str(), purpose];
+        Self {
+            aggregate,
+            id: hashed_id(&parts),
+            source: FOLLOW_UP_SOURCE.to_owned(),
+            valid_until: None,
+            actor: self.actor.clone(),
+            command,
+        }
+    }
+
     /// Writes the record.
     ///
     /// # Panics
@@ -135,6 +157,19 @@ impl CommandRecord {
             aggregate,
         })
     }
+}
+
+/// A command id made of the first 128 bits of the SHA-256 hash of `parts`. The length of each part
+/// is hashed too, so that no other parts give the same input.
+fn hashed_id(parts: &[&str]) -> CommandId {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let digest = hash.finalize();
+    let bits = digest[..16].try_into().expect("a digest has 32 bytes");
+    CommandId::from_random(u128::from_be_bytes(bits))
 }
 
 /// The kind of command in a CloudEvents type such as `clinicwire.ticket.issue.v1`.

@@ -210,17 +210,11 @@ fn booking_at(
     fact: &AppointmentFact,
     there: &LocationId,
 ) -> CommandRecord {
-    CommandRecord {
-        aggregate: Aggregate::location(&record.aggregate.tenant(), there),
-        id: record.id.follow_up("moved"),
-        source: record.source.clone(),
-        valid_until: None,
-        actor: record.actor.clone(),
-        command: Command::ReportAppointment {
-            appointment: id.moved_to(there),
-            fact: AppointmentFact { moved_to: None, ..fact.clone() },
-        },
-    }
+    let report = Command::ReportAppointment {
+        appointment: id.moved_to(there),
+        fact: AppointmentFact { moved_to: None, ..fact.clone() },
+    };
+    record.follow_up("moved", Aggregate::location(&record.aggregate.tenant(), there), report)
 }
 
 /// Issues the ticket of an appointment whose patient has arrived.

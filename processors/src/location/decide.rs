@@ -298,18 +298,13 @@ fn transfer(
         return Ok(moved.into());
     }
     let successor = successor.ok_or(Code::SuccessorMissing)?.clone();
-    let issue = CommandRecord {
-        aggregate: Aggregate::location(&record.aggregate.tenant(), &there),
-        id: record.id.follow_up("successor"),
-        source: record.source.clone(),
-        valid_until: None,
-        actor: record.actor.clone(),
-        command: Command::IssueTicket {
-            queue: to.clone(),
-            ticket: successor.clone(),
-            priority: ticket.standing.priority,
-        },
+    let issue = Command::IssueTicket {
+        queue: to.clone(),
+        ticket: successor.clone(),
+        priority: ticket.standing.priority,
     };
+    let elsewhere = Aggregate::location(&record.aggregate.tenant(), &there);
+    let issue = record.follow_up("successor", elsewhere, issue);
     let event = Event::TicketTransferred { ticket: ticket.id.clone(), location: there, successor };
     Ok(Decision { follow_up: Some(issue), ..event.into() })
 }

@@ -102,3 +102,39 @@ fn murmur2_matches_the_java_client() {
         assert_eq!(murmur2(text.as_bytes()).cast_signed(), hash, "{text}");
     }
 }
+
+#[test]
+fn follow_up_ids_differ_with_every_part() {
+    let to = || Aggregate::location(&aggregate().tenant(), &LocationId::new("north").unwrap());
+    let id = |command: &CommandRecord, purpose| {
+        let next = command.follow_up(purpose, to(), command.command.clone());
+        assert_eq!(next.source, FOLLOW_UP_SOURCE);
+        next.id
+    };
+    let first = command_record();
+    let changed = |change: fn(&mut CommandRecord)| {
+        let mut command = command_record();
+        change(&mut command);
+        command
+    };
+    let long = |end: char| {
+        let mut command = command_record();
+        command.id = CommandId::new(format!("{}{end}", "c".repeat(63))).unwrap();
+        command
+    };
+    let ids = [
+        id(&first, "successor"),
+        id(&first, "moved"),
+        id(&changed(|command| command.actor = None), "successor"),
+        id(&changed(|command| command.source.push('2')), "successor"),
+        id(
+            &changed(|command| command.aggregate = Aggregate::parse("demo/north").unwrap()),
+            "successor",
+        ),
+        id(&long('1'), "successor"),
+        id(&long('2'), "successor"),
+    ];
+    let distinct: std::collections::HashSet<_> = ids.iter().collect();
+    assert_eq!(distinct.len(), ids.len());
+    assert_eq!(id(&first, "successor"), ids[0]);
+}
