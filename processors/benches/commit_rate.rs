@@ -5,21 +5,18 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints and may panic")]
 
 #[allow(dead_code, reason = "shared with the tests")]
-#[path = "../tests/servers/clinic.rs"]
-mod clinic;
-#[allow(dead_code, reason = "shared with the tests")]
 #[path = "../tests/servers/setup.rs"]
 mod setup;
 
 use std::time::Instant;
 
-use processors::ledger::{Ledger, PartitionClaim};
+use processors::{
+    fixtures::{Clinic, issue, station, ticket},
+    ledger::Ledger,
+};
 use schemas::command::Command;
 
-use crate::{
-    clinic::{Clinic, issue, station, ticket},
-    setup::Database,
-};
+use crate::setup::Database;
 
 const RECORDS: usize = 500;
 const ROUNDS: usize = 40;
@@ -58,12 +55,10 @@ async fn main() {
     let database = Database::migrated().await;
     let ledger = database.ledger(4);
     let mut clinics = Vec::new();
-    for partition in 0..4 {
+    for _ in 0..4 {
         let mut clinic = Clinic::new(&ledger).await;
-        let claim = ledger.claim(partition).await.unwrap();
-        let batch = clinic.batch(claim, crate::clinic::opening());
-        ledger.commit(&batch).await.unwrap();
-        clinics.push((clinic, PartitionClaim { next_offset: batch.to, ..claim }));
+        let claim = clinic.open(&ledger, 0).await;
+        clinics.push((clinic, claim));
     }
     let (mut building, mut committing, mut publishing) = (0.0, 0.0, 0.0);
     for round in 0..ROUNDS {

@@ -7,6 +7,8 @@
 pub mod aggregate;
 pub mod bridge;
 pub mod effect;
+#[cfg(feature = "fixtures")]
+pub mod fixtures;
 pub mod ledger;
 pub mod location;
 pub mod log;

@@ -8,11 +8,7 @@ pub mod queries;
 pub mod views;
 pub mod work;
 
-mod clinic;
-
 use std::time::Duration;
-
-pub use clinic::Clinic;
 
 /// The limit of every wait: forming a consumer group on a busy machine takes seconds.
 const PATIENCE: Duration = Duration::from_secs(30);

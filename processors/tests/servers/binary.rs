@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use processors::log::Log;
+use processors::{
+    fixtures::{issue, opening},
+    log::Log,
+};
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
@@ -17,15 +20,13 @@ use schemas::{
     ids::{Aggregate, LocationId, TenantId},
     record::{CARE_TOPIC, ViewsRecord},
 };
+use testing::records::command_record;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::{
-    clinic::{command, issue, opening},
-    setup::{Database, TestTopics, fresh, server, soon},
-};
+use crate::setup::{Database, TestTopics, fresh, server, soon};
 
 pub struct Installation {
     pub database: Database,
@@ -227,17 +228,16 @@ async fn killed_processor_answers_each_command_once() {
     let tenant = TenantId::new(fresh()).unwrap();
     let aggregate = Aggregate::location(&tenant, &LocationId::new("riverside").unwrap());
     let log = installation.topics.writer();
+    let record =
+        |id: &str, command| (CARE_TOPIC, command_record(&aggregate, id, command).to_wire());
     let append = async |from: u128, to: u128| {
-        let records: Vec<_> = (from..to)
-            .map(|number| {
-                (CARE_TOPIC, command(&aggregate, &format!("issue-{number}"), issue(number)))
-            })
-            .collect();
+        let records: Vec<_> =
+            (from..to).map(|number| record(&format!("issue-{number}"), issue(number))).collect();
         log.append(&records).await.expect("kafka acknowledges");
     };
     let opening: Vec<_> = (0..)
         .zip(opening())
-        .map(|(number, given)| (CARE_TOPIC, command(&aggregate, &format!("open-{number}"), given)))
+        .map(|(number, command)| record(&format!("open-{number}"), command))
         .collect();
     log.append(&opening).await.expect("kafka acknowledges");
 

@@ -7,7 +7,6 @@
 mod binary;
 mod bridge;
 mod checks;
-mod clinic;
 mod kafka;
 mod postgres;
 mod redis;

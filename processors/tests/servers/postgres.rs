@@ -3,6 +3,7 @@
 use std::task::Poll;
 
 use processors::{
+    fixtures::{Clinic, PARTITION_COUNT, issue, ticket},
     ledger::{Batch, Ledger, LedgerError, PartitionClaim},
     servers::{
         migrations::{self, MigrationError},
@@ -12,10 +13,7 @@ use processors::{
 use schemas::{command::Command, ids::TenantId};
 use tokio_postgres::Client;
 
-use crate::{
-    clinic::{Clinic, issue, ticket},
-    setup::{Database, fresh, soon},
-};
+use crate::setup::{Database, fresh, soon};
 
 async fn count(client: &Client, table: &str) -> i64 {
     client
@@ -45,11 +43,9 @@ async fn gateway_role_sees_only_named_tenant() {
     let ledger = database.ledger(2);
     let tenants = [TenantId::new(fresh()).unwrap(), TenantId::new(fresh()).unwrap()];
     let mut clinics = Vec::new();
-    for (partition, tenant) in (0..).zip(&tenants) {
-        let mut clinic = Clinic::of(tenant, &ledger).await;
-        let claim = ledger.claim(partition).await.unwrap();
-        let opening = crate::clinic::opening().into_iter().chain([issue(1)]).collect();
-        ledger.commit(&clinic.batch(claim, opening)).await.unwrap();
+    for tenant in &tenants {
+        let mut clinic = Clinic::with_tenant(&ledger, tenant).await;
+        clinic.open(&ledger, 1).await;
         clinics.push(clinic);
     }
 
@@ -157,7 +153,7 @@ async fn killed_owner_is_fenced_by_successor() {
     let mut clinic = Clinic::new(&old).await;
     let claim = clinic.open(&old, 3).await;
     let batch = clinic.batch(claim, vec![issue(4), issue(5)]);
-    let claim = new.claim(0).await.unwrap();
+    let claim = new.claim(clinic.partition()).await.unwrap();
     assert_eq!(claim.next_offset, batch.claim.next_offset);
     assert!(matches!(old.commit(&batch).await, Err(LedgerError::Fenced)), "the zombie's batch");
     let batch = Batch { claim, ..batch };
@@ -176,10 +172,13 @@ async fn checkpoint_orders_racing_owners() {
     let mut claim = clinic.open(&old, 0).await;
     for number in 1..=20 {
         let batch = clinic.batch(claim, vec![issue(number)]);
-        let (late, taken) = tokio::join!(old.commit(&batch), new.claim(0));
+        let (late, taken) = tokio::join!(old.commit(&batch), new.claim(clinic.partition()));
         let taken = taken.expect("the ledger claims");
         match late {
-            Ok(()) => assert_eq!(taken.next_offset, new.checkpoint(0).await.unwrap().next_offset),
+            Ok(()) => assert_eq!(
+                taken.next_offset,
+                new.checkpoint(clinic.partition()).await.unwrap().next_offset
+            ),
             Err(LedgerError::Fenced) => {
                 assert_eq!(taken.next_offset, batch.claim.next_offset);
                 new.commit(&Batch { claim: taken, ..batch.clone() })
@@ -188,7 +187,7 @@ async fn checkpoint_orders_racing_owners() {
             }
             Err(other) => panic!("{other}"),
         }
-        claim = new.checkpoint(0).await.unwrap();
+        claim = new.checkpoint(clinic.partition()).await.unwrap();
         assert_eq!(claim.next_offset, batch.to, "applied by one of the two");
     }
     assert_eq!(new.restore(&clinic.aggregate).await.unwrap().unwrap().tickets.len(), 20);
@@ -227,8 +226,10 @@ async fn commit_cut_off_is_all_or_nothing() {
         number += 1;
         let batch = clinic.batch(claim, vec![issue(number)]);
         let finished = soon("a commit that is cut off", cut_off(&ledger, &batch, polls)).await;
-        let found =
-            ledger.checkpoint(0).await.expect("the next statement finds a clean connection");
+        let found = ledger
+            .checkpoint(clinic.partition())
+            .await
+            .expect("the next statement finds a clean connection");
         assert_eq!(found.owner_epoch, claim.owner_epoch);
         if found.next_offset == claim.next_offset {
             assert!(!finished);
@@ -272,7 +273,7 @@ async fn killed_connection_costs_one_answer() {
     // The pool may notice first; then no answer is lost.
     if let Err(error) = ledger.commit(&batch).await {
         assert!(matches!(error, LedgerError::Unavailable(_)), "{error}");
-        assert_eq!(ledger.checkpoint(0).await.unwrap(), claim);
+        assert_eq!(ledger.checkpoint(clinic.partition()).await.unwrap(), claim);
         ledger.commit(&batch).await.expect("a new connection");
     }
     assert_eq!(ledger.restore(&clinic.aggregate).await.unwrap().unwrap().tickets.len(), 1);
@@ -314,7 +315,10 @@ async fn views_past_their_time_are_swept_away() {
     ledger.mark_dirty(std::slice::from_ref(&kept)).await.unwrap();
     assert!(ledger.view(&kept).await.unwrap().is_none(), "past its time it is as good as gone");
     ledger.mark_repaired(&kept, 0).await.unwrap();
-    assert!(ledger.dirty(0, 1, 10).await.unwrap().is_empty(), "and needs no repair");
+    assert!(
+        ledger.dirty(clinic.partition(), PARTITION_COUNT, 10).await.unwrap().is_empty(),
+        "and needs no repair"
+    );
     assert!(!ledger.sweep().await.unwrap());
     let after = (count(&processor, "view").await, count(&processor, "view_entry").await);
     assert_eq!((before.0 - after.0, before.1 - after.1), (2, 2));

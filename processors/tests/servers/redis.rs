@@ -2,6 +2,7 @@
 
 use fred::prelude::*;
 use processors::{
+    fixtures::{queue, ticket},
     servers::redis::RedisViews,
     views::{StoreOutcome, ViewStep, ViewStore},
 };
@@ -14,10 +15,7 @@ use schemas::{
     view::{Delta, Fold, Position, View},
 };
 
-use crate::{
-    clinic::{queue, ticket},
-    setup::{fresh, server, soon},
-};
+use crate::setup::{fresh, server, soon};
 
 struct Store {
     views: RedisViews,

@@ -2,6 +2,7 @@
 
 use processors::{
     aggregate::AggregateHeader,
+    fixtures::{Clinic, GATEWAY, PARTITION_COUNT, call_next, issue, leave, opening, ticket},
     ledger::{Batch, JournalEntry, Ledger, LedgerError, OutboxRow, PartNames, PartitionClaim},
     location::Ticket,
     views::ViewStep,
@@ -13,11 +14,7 @@ use schemas::{
     view::{Fold, View},
 };
 
-use super::{
-    Clinic,
-    clinic::{OF, SOURCE, call_next, issue, leave, opening, ticket},
-    fresh,
-};
+use super::fresh;
 
 mod appointments;
 
@@ -44,12 +41,8 @@ pub(super) fn same_view(left: &View, right: &View) {
 /// Makes a clinic whose open queue holds tickets 1 to `tickets`, and the claim to continue with.
 async fn opened(ledger: &dyn Ledger, tickets: u128) -> (Clinic, PartitionClaim) {
     let mut clinic = Clinic::new(ledger).await;
-    let claim = ledger.claim(clinic.partition()).await.expect("the ledger claims");
-    let commands = opening().into_iter().chain((1..=tickets).map(issue)).collect();
-    let batch = clinic.batch(claim, commands);
-    ledger.commit(&batch).await.expect("the ledger commits");
-    clinic.committed();
-    (clinic, PartitionClaim { next_offset: batch.to, ..claim })
+    let claim = clinic.open(ledger, tickets).await;
+    (clinic, claim)
 }
 
 pub async fn newer_claim_fences_older(ledger: &dyn Ledger) {
@@ -107,7 +100,7 @@ pub async fn commit_moves_everything_together(ledger: &dyn Ledger) {
     );
 
     // A second batch continues where the first ended and folds into the same views.
-    clinic.committed();
+    clinic.forget_ended();
     let next = clinic.batch(checkpoint, vec![issue(3), leave(2)]);
     ledger.commit(&next).await.expect("the ledger commits");
     holds_the_location(ledger, &clinic).await;
@@ -260,7 +253,7 @@ pub async fn refused_record_carries_timer_events(ledger: &dyn Ledger) {
     ledger.commit(&batch).await.expect("the ledger commits");
     holds_the_location(ledger, &clinic).await;
     let id =
-        (clinic.aggregate.tenant(), SOURCE.to_owned(), batch.outcomes[0].outcome.command.clone());
+        (clinic.aggregate.tenant(), GATEWAY.to_owned(), batch.outcomes[0].outcome.command.clone());
     let known = ledger.outcomes(&[id]).await.expect("the ledger answers");
     assert!(matches!(known[0].outcome.verdict, Verdict::Refused { code: Code::NothingDue }));
     assert_eq!(
@@ -292,7 +285,10 @@ pub async fn due_times_are_listed_by_partition(ledger: &dyn Ledger) {
         };
         let expected: Vec<_> = expected.map(|at| (aggregate.clone(), at)).into_iter().collect();
         assert!(of(partition).await == expected, "as of the last commit");
-        assert!(of((partition + 1) % OF).await.is_empty(), "each partition's owner has its own");
+        assert!(
+            of((partition + 1) % PARTITION_COUNT).await.is_empty(),
+            "each partition's owner has its own"
+        );
     }
 }
 
@@ -361,7 +357,9 @@ pub async fn outbox_keeps_order_until_published(ledger: &dyn Ledger) {
 pub async fn dirty_view_is_listed_until_repaired(ledger: &dyn Ledger) {
     let (mut clinic, claim) = opened(ledger, 1).await;
     let partition = clinic.partition();
-    let dirty = async |limit| ledger.dirty(partition, OF, limit).await.expect("the ledger answers");
+    let dirty = async |limit| {
+        ledger.dirty(partition, PARTITION_COUNT, limit).await.expect("the ledger answers")
+    };
     assert!(dirty(10).await.is_empty());
     let board = (clinic.aggregate.clone(), "board:riverside".to_owned());
     let queue = (clinic.aggregate.clone(), "queue:riverside.general".to_owned());
@@ -370,7 +368,10 @@ pub async fn dirty_view_is_listed_until_repaired(ledger: &dyn Ledger) {
     }
     assert_eq!(dirty(10).await.len(), 2, "marked twice is marked once");
     assert_eq!(dirty(1).await.len(), 1);
-    let elsewhere = ledger.dirty((partition + 1) % OF, OF, 100).await.expect("the ledger answers");
+    let elsewhere = ledger
+        .dirty((partition + 1) % PARTITION_COUNT, PARTITION_COUNT, 100)
+        .await
+        .expect("the ledger answers");
     assert!(!elsewhere.contains(&board));
 
     let (view, _) =

@@ -1,18 +1,17 @@
 //! Conformance of the queries: a gateway reads what a ledger wrote.
 
 use gateway::backends::queries::Queries;
-use processors::ledger::Ledger;
+use processors::{
+    fixtures::{Clinic, issue, opening},
+    ledger::Ledger,
+};
 use schemas::{
     codes::Code,
     command::Verdict,
     ids::{CommandId, TenantId},
 };
 
-use super::{
-    Clinic,
-    clinic::{issue, opening},
-    ledger::{same_view, view_of},
-};
+use super::ledger::{same_view, view_of};
 
 pub async fn view_equals_ledger(ledger: &dyn Ledger, queries: &dyn Queries) {
     let mut clinic = Clinic::new(ledger).await;

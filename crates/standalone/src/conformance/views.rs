@@ -2,6 +2,7 @@
 
 use gateway::backends::snapshots::{Snapshot, Snapshots};
 use processors::{
+    fixtures::{Clinic, call_next, issue, leave, opening},
     ledger::Ledger,
     views::{StoreOutcome, ViewStep, ViewStore},
 };
@@ -11,11 +12,7 @@ use schemas::{
     view::{Delta, Fold, View, raw},
 };
 
-use super::{
-    Clinic, PATIENCE,
-    clinic::{call_next, issue, leave, opening},
-    ledger::same_view,
-};
+use super::{PATIENCE, ledger::same_view};
 
 /// The two clients of one store, and a way to remove the generation of an aggregate, as a loss of
 /// memory would.
@@ -134,7 +131,7 @@ pub async fn real_steps_fold_into_their_views<L>(store: &Store<'_, L>, ledger: &
     ];
     for commands in batches {
         let steps = clinic.steps(commands);
-        clinic.committed();
+        clinic.forget_ended();
         for (step, stored) in steps.iter().zip(store.store(&steps).await) {
             let name = &step.step.view;
             let view = views.entry(name.clone()).or_insert_with(|| View::empty(step.epoch));

@@ -1,6 +1,7 @@
 //! Appointments: which of them are read with their location, with a day, or by id.
 
 use processors::{
+    fixtures::{Clinic, issue},
     ledger::{AppointmentRow, Batch, Ledger, PartNames, PartitionClaim},
     location::{Appointment, TicketSummary},
 };
@@ -10,7 +11,7 @@ use schemas::{
     ticket::TicketState,
 };
 
-use super::{Clinic, issue, opened};
+use super::opened;
 
 fn id(number: u32) -> AppointmentId {
     AppointmentId::from_random(&LocationId::new("riverside").expect("a slug"), number.into())
