@@ -101,9 +101,9 @@ proptest! {
         cuts in any::<u8>(),
         parts in proptest::collection::vec(
             prop_oneof![
-                Just(ROW), Just(";"), Just(","), Just("\t"), Just("\""), Just("\n"), Just("\r\n"), Just("\r"), Just("\0"),
-                Just("é"), Just("#"), Just("2025-03-04"), Just("08:00"), Just("1 \
-                     234,50"), Just("\u{feff}"), Just("x"),
+                Just(ROW), Just(";"), Just(","), Just("\t"), Just("\""), Just("\n"),
+                Just("\r\n"), Just("\r"), Just("\0"), Just("é"), Just("#"), Just("2025-03-04"),
+                Just("08:00"), Just("1 234,50"), Just("\u{feff}"), Just("x"),
             ],
             0..200,
         ),
@@ -112,7 +112,11 @@ proptest! {
     }
 
     #[test]
-    fn reading_a_damaged_row_ends(at in 0..ROW.len(), bytes in proptest::collection::vec(any::<u8>(), 0..8), cuts: u8) {
+    fn reading_a_damaged_row_ends(
+        at in 0..ROW.len(),
+        bytes in proptest::collection::vec(any::<u8>(), 0..8),
+        cuts: u8,
+    ) {
         let (before, after) = ROW.as_bytes().split_at(at);
         read_all(&[&[0, cuts], before, &bytes, after, b"\r\n", ROW.as_bytes()].concat());
     }

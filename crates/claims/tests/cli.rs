@@ -90,9 +90,9 @@ fn check(input: &str, arguments: &[&str]) -> (i32, String, String) {
 }
 
 /// A file that is gone with the test.
-struct Temporary(PathBuf);
+struct TemporaryFile(PathBuf);
 
-impl Temporary {
+impl TemporaryFile {
     fn new(name: &str, text: &str) -> Self {
         let path =
             std::env::temp_dir().join(format!("clinicwire-check-{}-{name}", std::process::id()));
@@ -105,7 +105,7 @@ impl Temporary {
     }
 }
 
-impl Drop for Temporary {
+impl Drop for TemporaryFile {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
@@ -150,7 +150,7 @@ fn example_rules_of_the_help_work() {
     let help = String::from_utf8(run(program(&["--help"]), b"").stdout).unwrap();
     let start = help.find("[{\"id\"").unwrap();
     let end = start + help[start..].find("}]\n").unwrap() + 2;
-    let rules = Temporary::new("help.json", &help[start..end]);
+    let rules = TemporaryFile::new("help.json", &help[start..end]);
     let (status, stdout, _) = check(&advisable(), &["--rules", rules.path(), "--format", "csv"]);
     assert_eq!(status, 1);
     assert!(stdout.contains("\n2,warning,invoice,pattern_mismatch,0,"), "{stdout}");
@@ -193,7 +193,7 @@ fn output_is_complete_in_french() {
 }
 
 #[test]
-fn json_has_an_object_per_finding_then_the_summary() {
+fn json_lists_findings_then_summary() {
     let (_, stdout, _) = check(&faulty(), &["--format", "json"]);
     let lines: Vec<Value> =
         stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -254,10 +254,12 @@ fn refusal_is_written_for_people_and_programs() {
 #[test]
 fn errors_name_the_purpose_of_the_file() {
     let none = "/nonexistent/of-clinicwire-check";
-    let text = Temporary::new("no-rules.txt", "no rules");
-    let rule = json!([{"id": "x", "name": {"fr": "x", "en": "x"}, "category": "x", "kind": "pattern",
-        "column": "invoice", "pattern": "("}]);
-    let rule = Temporary::new("bad-rule.json", &rule.to_string());
+    let text = TemporaryFile::new("no-rules.txt", "no rules");
+    let rule = json!([{
+        "id": "x", "name": {"fr": "x", "en": "x"}, "category": "x",
+        "kind": "pattern", "column": "invoice", "pattern": "(",
+    }]);
+    let rule = TemporaryFile::new("bad-rule.json", &rule.to_string());
     for (arguments, said) in [
         (["--rules", none], "the rules file cannot be read"),
         (["--rules", text.path()], "the rules file must be a JSON array of rules"),
@@ -278,16 +280,16 @@ fn errors_name_the_purpose_of_the_file() {
 #[test]
 fn tables_define_codes_and_places() {
     let codes =
-        Temporary::new("codes.csv", "code,leaf,group,top,cents\n15804,Visite périodique,,,\n");
+        TemporaryFile::new("codes.csv", "code,leaf,group,top,cents\n15804,Visite périodique,,,\n");
     let (status, stdout, _) = check(&clean(), &["--codes", codes.path(), "--format", "csv"]);
     assert_eq!(status, 2, "twice in a year");
     assert!(stdout.contains("\n1,error,annual-codes,once_none_paid,0,"), "{stdout}");
-    let codes = Temporary::new(
+    let codes = TemporaryFile::new(
         "visits.csv",
         "code,leaf,group,top,cents\n15804,,Visites sur rendez-vous (patient de moins de 80 \
              ans),,\n",
     );
-    let places = Temporary::new("places.csv", "place;gmf\n55123;oui\n");
+    let places = TemporaryFile::new("places.csv", "place;gmf\n55123;oui\n");
     let arguments = ["--codes", codes.path(), "--establishments", places.path(), "--format", "csv"];
     let (status, stdout, _) = check(&clean(), &arguments);
     assert_eq!(status, 1);
@@ -306,7 +308,7 @@ fn passes_are_listed_on_request() {
 #[test]
 fn file_and_standard_input_give_equal_output() {
     let (_, expected, _) = check(&faulty(), &["--format", "csv"]);
-    let file = Temporary::new("export.csv", &faulty());
+    let file = TemporaryFile::new("export.csv", &faulty());
     let output = run(program(&[file.path(), "--format", "csv"]), b"");
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
@@ -319,7 +321,7 @@ fn file_and_standard_input_give_equal_output() {
 #[test]
 fn closed_pipe_ends_the_program_quietly() {
     let many: Vec<_> = (1..50_000).map(|number| row(number, &[(Column::Invoice, "12")])).collect();
-    let file = Temporary::new("many.csv", &export(&many));
+    let file = TemporaryFile::new("many.csv", &export(&many));
     let mut child = program(&[file.path(), "--quiet"]).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use schemas::{Millis, record::RUNS_TOPIC};
 
 pub use keys::MemoryKeys;
-pub use ledger::{Journaled, MemoryLedger, MemoryQueries};
+pub use ledger::{JournalCounts, MemoryLedger, MemoryQueries};
 pub use log::MemoryLog;
 pub use views::MemoryViews;
 pub use work::MemoryWork;

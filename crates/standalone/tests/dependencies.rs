@@ -125,7 +125,7 @@ fn schemas_have_no_runtime_or_io() {
 }
 
 #[test]
-fn gateway_core_has_no_runtime_clock_lock_or_log() {
+fn gateway_core_has_no_runtime_lock_or_log() {
     let allowed =
         ["bytes", "clinicwire-schemas", "prost", "serde", "serde_json", "sha2", "thiserror"]
             .map(str::to_owned);

@@ -19,8 +19,8 @@ use std::{
 };
 
 use clinic::{
-    Heard, START, check, check_after_flush, code, hillside, issue, memory, morning, opening, quiet,
-    run, same, send, settings, until,
+    START, ViewsTopic, check, check_after_flush, code, hillside, issue, memory, morning, opening,
+    quiet, run, same, send, settings, until,
 };
 use faults::{Fault, Faults, FaultyLog, Op, backends, backends_with};
 use gateway::backends::snapshots::{Snapshot, Snapshots};
@@ -52,7 +52,7 @@ fn riverside() -> Aggregate {
 #[tokio::test(start_paused = true)]
 async fn every_record_has_one_effect() {
     let memory = memory();
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     let settings = settings();
     let counters = settings.counters.clone();
     run(backends(&memory, &Faults::none()), settings);
@@ -101,7 +101,7 @@ async fn every_record_has_one_effect() {
 #[tokio::test(start_paused = true)]
 async fn records_delivered_twice_are_applied_once() {
     let memory = memory();
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     let faults = Faults::none();
     let log = FaultyLog {
         real: Arc::new(memory.log.another()),
@@ -119,7 +119,7 @@ async fn records_delivered_twice_are_applied_once() {
 #[tokio::test(start_paused = true)]
 async fn evicted_location_is_restored_unchanged() {
     let memory = memory();
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     let faults = Faults::none();
     run(backends(&memory, &faults), runner::RunnerSettings { cached_tickets: 5, ..settings() });
     send_all(&memory, morning(3, 200)).await;
@@ -131,7 +131,7 @@ async fn evicted_location_is_restored_unchanged() {
 /// Kills the process at this point: drops the runner's future while it waits there.
 async fn dies_at(op: Op, nth: u32, fault: Fault) {
     let memory = memory();
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     send_all(&memory, morning(4, 60)).await;
     let faults = Faults::one(op, nth, fault);
     let first = run(backends(&memory, &faults), settings());
@@ -177,7 +177,7 @@ async fn refused_or_lost_answers_are_recovered() {
         for fault in [Fault::Refuse, Fault::LoseAnswer] {
             for nth in [1, 2, 5] {
                 let memory = memory();
-                let heard = Heard::listen(&memory);
+                let heard = ViewsTopic::listen(&memory);
                 send_all(&memory, morning(5, 60)).await;
                 let faults = Faults::one(op, nth, fault);
                 if op == Op::Checkpoint {
@@ -200,7 +200,7 @@ async fn refused_or_lost_answers_are_recovered() {
 #[tokio::test(start_paused = true)]
 async fn commit_with_lost_answer_is_not_repeated() {
     let memory = memory();
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     send_all(&memory, morning(6, 30)).await;
     let faults = Faults::one(Op::Commit, 2, Fault::LoseAnswer);
     run(backends(&memory, &faults), settings());
@@ -214,7 +214,7 @@ async fn hanging_backend_does_not_stop_the_runner() {
     for op in [Op::PartitionClaim, Op::Outcomes, Op::Commit, Op::Store, Op::Append, Op::Published] {
         for fault in [Fault::HoldBefore, Fault::HoldAfter] {
             let memory = memory();
-            let heard = Heard::listen(&memory);
+            let heard = ViewsTopic::listen(&memory);
             send_all(&memory, morning(7, 40)).await;
             let faults = Faults::one(op, 1, fault);
             let running = run(backends(&memory, &faults), settings());
@@ -228,7 +228,7 @@ async fn hanging_backend_does_not_stop_the_runner() {
 #[tokio::test(start_paused = true)]
 async fn replaced_owner_changes_nothing_and_releases() {
     let memory = memory();
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     send_all(&memory, morning(8, 60)).await;
     let faults = Faults::one(Op::Commit, 2, Fault::HoldBefore);
     let log = Arc::new(FaultyLog {
@@ -254,13 +254,13 @@ async fn replaced_owner_changes_nothing_and_releases() {
 async fn random_faults_and_restarts_keep_invariants() {
     for seed in 0..40 {
         let memory = memory();
-        let heard = Heard::listen(&memory);
+        let heard = ViewsTopic::listen(&memory);
         let records = morning(seed, 120);
         let mut running = run(backends(&memory, &Faults::random(seed, 40)), settings());
         for (n, part) in records.chunks(records.len() / 3 + 1).enumerate() {
             send_all(&memory, part.to_vec()).await;
-            let wait = Duration::from_millis(seed * 7 % 120);
-            tokio::time::sleep(wait).await; // simulated time: decides how far the runner gets before it dies
+            // Simulated time: decides how far the runner gets before it dies.
+            tokio::time::sleep(Duration::from_millis(seed * 7 % 120)).await;
             running.abort();
             if seed % 5 == 0 {
                 memory.views.flush();
@@ -280,7 +280,7 @@ async fn random_faults_and_restarts_keep_invariants() {
 #[tokio::test(start_paused = true)]
 async fn delivery_continues_without_view_store() {
     let memory = memory();
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     let faults = Faults::none();
     run(backends(&memory, &faults), settings());
     send_all(&memory, opening(&here())).await;
@@ -312,7 +312,7 @@ async fn delivery_continues_without_view_store() {
 #[tokio::test(start_paused = true)]
 async fn lost_view_is_repaired_by_next_change() {
     let memory = memory();
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     run(backends(&memory, &Faults::none()), settings());
     send_all(&memory, opening(&here())).await;
     for number in 1..=5 {
@@ -336,7 +336,7 @@ async fn lost_view_is_repaired_by_next_change() {
 #[tokio::test(start_paused = true)]
 async fn unreadable_record_is_parked_and_answered() {
     let memory = memory();
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     run(backends(&memory, &Faults::none()), settings());
     send_all(&memory, opening(&here())).await;
     let good = |id: &str| here().record(id, issue(&here(), 1)).to_wire();
@@ -405,7 +405,7 @@ async fn unreadable_record_is_parked_and_answered() {
 #[tokio::test(start_paused = true)]
 async fn parked_record_leaves_its_id_free() {
     let memory = memory();
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     run(backends(&memory, &Faults::none()), settings());
     send_all(&memory, opening(&here())).await;
     let good = here().record("mine", issue(&here(), 1)).to_wire();
@@ -419,7 +419,7 @@ async fn parked_record_leaves_its_id_free() {
 #[tokio::test(start_paused = true)]
 async fn expired_command_is_refused() {
     let memory = memory();
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     send_all(&memory, opening(&here())).await;
     let mut expired = here().record("expired", issue(&here(), 1));
     expired.valid_until = Some(START - 1);
@@ -438,7 +438,7 @@ async fn expired_command_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn record_on_wrong_partition_is_parked() {
     let memory = memory();
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     let faults = Faults::none();
     // This is the first of two partitions; one of the two locations belongs to each.
     let log = FaultyLog {
@@ -465,7 +465,7 @@ async fn record_on_wrong_partition_is_parked() {
 #[tokio::test(start_paused = true)]
 async fn repeated_command_gets_first_outcome() {
     let memory = memory();
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     let faults = Faults::none();
     let running = run(backends(&memory, &faults), settings());
     send_all(&memory, opening(&here())).await;
@@ -493,7 +493,7 @@ async fn repeated_command_gets_first_outcome() {
 #[tokio::test(start_paused = true)]
 async fn transfer_continues_at_other_location() {
     let memory = memory();
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     run(backends(&memory, &Faults::one(Op::Append, 2, Fault::LoseAnswer)), settings());
     send_all(&memory, opening(&here())).await;
     send_all(&memory, opening(&hillside())).await;
@@ -518,7 +518,7 @@ async fn transfer_continues_at_other_location() {
 #[tokio::test(start_paused = true)]
 async fn ledger_outage_releases_partition_without_loss() {
     let memory = memory();
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     let faults = Faults::none();
     let log = Arc::new(FaultyLog {
         real: Arc::new(memory.log.another()),
@@ -545,7 +545,7 @@ async fn ledger_outage_releases_partition_without_loss() {
 #[tokio::test(start_paused = true)]
 async fn long_outbox_is_published_in_order() {
     let memory = memory();
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     // One large batch is committed, and its owner dies before publishing anything.
     send_all(&memory, morning(10, 1_000)).await;
     let faults = Faults::none();

@@ -17,11 +17,11 @@ pub const STALL_S: u64 = 10;
 #[derive(Default)]
 pub struct Outbox {
     /// Boxed, so that an idle connection pays one word.
-    waiting: Option<Box<Waiting>>,
+    waiting: Option<Box<WaitingBytes>>,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct WaitingBytes {
     queue: VecDeque<Bytes>,
     bytes: usize,
     /// Second in which the socket last took a byte, or in which the first byte began to wait.
@@ -46,9 +46,9 @@ impl Outbox {
         if bytes.is_empty() {
             return Ok(());
         }
-        let waiting = self
-            .waiting
-            .get_or_insert_with(|| Box::new(Waiting { since: now, ..Waiting::default() }));
+        let waiting = self.waiting.get_or_insert_with(|| {
+            Box::new(WaitingBytes { since: now, ..WaitingBytes::default() })
+        });
         // One frame may be larger than the bound, because a snapshot has to fit somewhere.
         if !waiting.queue.is_empty() && waiting.bytes + bytes.len() > MAX_WAITING {
             return Err(OutboxFull);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn full_outbox_refuses_bytes_but_takes_one_large_frame() {
+    fn outbox_takes_one_large_frame_then_refuses() {
         let mut outbox = Outbox::default();
         outbox.push(vec![0; MAX_WAITING + 1].into(), 0).unwrap();
         assert_eq!(outbox.push(Bytes::from_static(b"x"), 0), Err(OutboxFull));

@@ -113,7 +113,7 @@ fn read(sealed: &str, channels: &[Channel]) -> Option<(Grant, [u8; MAC_BYTES])> 
 
 /// The form of a grant in the store of short-lived keys.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct StoredGrant {
     tenant: TenantId,
     subject: Arc<str>,
     expires: Millis,
@@ -125,7 +125,7 @@ struct Stored {
 /// # Errors
 /// `try_again` when the short-lived keys do not answer.
 pub async fn issue_ticket(keys: &dyn ShortKeys, grant: &Grant) -> Result<String, Code> {
-    let stored = Stored {
+    let stored = StoredGrant {
         tenant: grant.tenant.clone(),
         subject: grant.subject.clone(),
         expires: grant.expires,
@@ -154,7 +154,8 @@ pub async fn spend_ticket(
     }
     let value = answered(tokio::time::timeout(KEYS_TIMEOUT, keys.take(ticket)).await)?;
     let value = value.ok_or(Code::StreamTicketInvalid)?;
-    let stored: Stored = serde_json::from_str(&value).map_err(|_| Code::StreamTicketInvalid)?;
+    let stored: StoredGrant =
+        serde_json::from_str(&value).map_err(|_| Code::StreamTicketInvalid)?;
     if !channels.iter().all(|channel| stored.channels.contains(&channel.to_string())) {
         return Err(Code::StreamTicketInvalid);
     }

@@ -43,14 +43,14 @@ const PART: &str = "file";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Named {
+pub(super) struct UploadParams {
     name: Option<String>,
 }
 
 pub(super) async fn upload(
     State(node): Shared,
     Caller(claims): Caller,
-    QueryParams(Named { name }): QueryParams<Named>,
+    QueryParams(UploadParams { name }): QueryParams<UploadParams>,
     request: Request,
 ) -> Result<Response, Problem> {
     let RunFile { file, name, bytes, sha256 } = receive(node, claims, name, request).await?;

@@ -162,12 +162,12 @@ pub(super) async fn export(
             Ok(Some((text, (None, false, export))))
         });
     // An export that fails half-way is cut off, which a caller can tell from its end.
-    Ok((headers, Body::from_stream(pages.map_err(Cut))).into_response())
+    Ok((headers, Body::from_stream(pages.map_err(ExportCut))).into_response())
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("the export could not be read to its end: {0}")]
-struct Cut(Code);
+struct ExportCut(Code);
 
 /// A running export.
 struct Export {

@@ -176,8 +176,15 @@ async fn run(settings: RunArgs) -> anyhow::Result<()> {
     tracing::info!(%address, group = settings.group, "processing; metrics and health are served");
     report_ready(&health, address, settings.ready_file.as_deref()).await?;
     let [care_running, runs_running] = running;
+    let all = async {
+        tokio::try_join!(
+            runner_result(care_running),
+            runner_result(runs_running),
+            worker_result(checking)
+        )
+    };
     let done = tokio::select! {
-        done = async { tokio::try_join!(runner_result(care_running), runner_result(runs_running), worker_result(checking)) } => done.map(drop),
+        done = all => done.map(drop),
         () = async {
             stop(stopped).await;
             tokio::time::sleep(LAST_BATCH).await;
@@ -248,7 +255,8 @@ async fn work(settings: WorkArgs) -> anyhow::Result<()> {
     let log = KafkaProcessorLog::new_writer(cluster).context(KAFKA_REFUSED)?;
     let health = Arc::new(Health::default());
     let (address, served) = serve(settings.listen, &health).await?;
-    let nobody = Arc::new(Notify::new()); // no runner of this process signals work: the worker polls
+    // No runner of this process signals work: the worker polls.
+    let nobody = Arc::new(Notify::new());
     let checking = start_worker(
         &settings.checks,
         &settings.postgres,

@@ -33,7 +33,7 @@ use statements::{
     PUBLISHED, REPAIRED, SWEEP_VIEWS, VIEW,
 };
 pub use work::PostgresWork;
-use writes::{Expected, Write, writes};
+use writes::{RequiredRows, Write, writes};
 
 use crate::{
     BoxFuture,
@@ -145,8 +145,8 @@ fn check_counts(
     for (write, done) in writes.iter().zip(done) {
         let rows = done.map_err(PostgresError::from)?;
         match write.expected {
-            Expected::Fence if rows != 1 => return Err(LedgerError::Fenced),
-            Expected::Rows(expected) if rows != expected => return Err(LedgerError::Diverged),
+            RequiredRows::Fence if rows != 1 => return Err(LedgerError::Fenced),
+            RequiredRows::Count(expected) if rows != expected => return Err(LedgerError::Diverged),
             _ => {}
         }
     }

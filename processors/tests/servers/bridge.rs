@@ -46,13 +46,13 @@ struct Source {
 }
 
 /// A bridge that runs until it is stopped.
-struct Running {
+struct RunningBridge {
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), BridgeError>>,
     counters: Arc<BridgeCounters>,
 }
 
-impl Running {
+impl RunningBridge {
     async fn stop(self) {
         drop(self.stop);
         soon("the bridge stops", self.task)
@@ -78,7 +78,7 @@ impl Source {
         self.topics.writer()
     }
 
-    fn bridge(&self, topic: &str, log: Arc<dyn Log>) -> Running {
+    fn bridge(&self, topic: &str, log: Arc<dyn Log>) -> RunningBridge {
         let (stop, stopped) = oneshot::channel::<()>();
         let counters = Arc::new(BridgeCounters::default());
         let bridge = Bridge {
@@ -96,7 +96,7 @@ impl Source {
                 drop(stopped.await);
             },
         );
-        Running { stop, task: tokio::spawn(running), counters }
+        RunningBridge { stop, task: tokio::spawn(running), counters }
     }
 
     /// Lets the source report these facts at once.
@@ -214,12 +214,12 @@ async fn bridge_forwards_once_in_order_over_restart() {
 
 /// A log that refuses everything and counts the calls.
 #[derive(Default)]
-struct Deaf {
+struct RefusingLog {
     asked: AtomicU32,
     changed: Notify,
 }
 
-impl Log for Deaf {
+impl Log for RefusingLog {
     fn read(&self) -> mpsc::Receiver<LogEvent> {
         unreachable!("a bridge reads its source only")
     }
@@ -240,7 +240,7 @@ impl Log for Deaf {
 async fn unacknowledged_facts_are_read_by_next_bridge() {
     let source = Source::new().await;
     source.tell((1..=5).map(|version| report("a", version)).collect()).await;
-    let deaf = Arc::new(Deaf::default());
+    let deaf = Arc::new(RefusingLog::default());
     let first = source.bridge(&source.topic, Arc::clone(&deaf) as _);
     soon("it tries again and again", async {
         while deaf.asked.load(SeqCst) < 3 {

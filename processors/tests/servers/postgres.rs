@@ -94,7 +94,8 @@ async fn table_owner_is_bound_by_policies() {
             "CREATE ROLE {name} NOLOGIN; GRANT {name} TO CURRENT_USER; GRANT CREATE, USAGE ON \
                  SCHEMA clinicwire TO {name};
              ALTER TABLE clinicwire.aggregate OWNER TO {name};
-             INSERT INTO clinicwire.aggregate VALUES ('a', 'riverside', 1, 0, 1, '{{}}', 'care', 0);"
+             INSERT INTO clinicwire.aggregate
+                 VALUES ('a', 'riverside', 1, 0, 1, '{{}}', 'care', 0);"
         ))
         .await
         .expect("the migrating login is a processor, too");

@@ -12,6 +12,7 @@ use schemas::{
     ids::{RuleId, RunId},
     rule::Severity,
 };
+use serde_json::json;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::setup::{Database, soon};
@@ -30,9 +31,9 @@ fn run(number: u128) -> RunId {
 /// Enqueues runs of these tenants in this order.
 async fn ask(client: &tokio_postgres::Client, tenants: &[String]) {
     for (tenant, number) in tenants.iter().zip(1..) {
-        let request = format!(
-            r#"{{"file":{{"file":"f_{number:032x}","name":"a.csv","bytes":1,"sha256":""}},"list_passes":false}}"#
-        );
+        let file = format!("f_{number:032x}");
+        let file = json!({"file": file, "name": "a.csv", "bytes": 1, "sha256": ""});
+        let request = json!({"file": file, "list_passes": false}).to_string();
         let insert = "INSERT INTO clinicwire.run_work (tenant, run, attempt, request) VALUES ($1, \
              $2, 1, $3::text::json)";
         client.execute(insert, &[&tenant, &run(number).as_str(), &request]).await.expect("a row");

@@ -75,7 +75,10 @@ impl Reader {
                         first >= self.next.get(&partition).copied().unwrap_or(0),
                         "offsets never go back"
                     );
-                    assert!(records.is_sorted_by(|one, next| one.offset < next.offset && one.at <= next.at));
+                    let in_order = |one: &LogRecord, next: &LogRecord| {
+                        one.offset < next.offset && one.at <= next.at
+                    };
+                    assert!(records.is_sorted_by(in_order));
                     self.next.insert(partition, records.last().expect("at least one").offset + 1);
                     return (partition, records);
                 }

@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn gaps_between_arrivals_have_their_mean_and_are_memoryless() {
+    fn arrival_gaps_are_memoryless_with_their_mean() {
         let mut chance = Chance::new(7);
         let gaps: Vec<f64> = (0..40_000).map(|_| chance.exponential(4.0)).collect();
         let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;

@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slot_is_as_long_as_the_pace_makes_it_in_whole_minutes() {
+    fn slot_lasts_whole_minutes_at_every_pace() {
         for (speed, minutes) in
             [(1.0, 20), (2.0, 10), (3.0, 7), (10.0, 2), (20.0, 1), (30.0, 1), (1000.0, 1)]
         {
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn timers_and_bands_are_ones_a_location_takes_at_every_speed() {
+    fn location_accepts_timers_and_bands_at_every_pace() {
         for speed in [1.0, 12.5, 30.0, 600.0, 1000.0] {
             assert!(timers(Pace::new(speed)).are_plausible(), "at speed {speed}");
             assert!(bands(Pace::new(speed)).are_plausible(), "at speed {speed}");
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_ends_at_midnight_in_toronto_also_when_the_clocks_change() {
+    fn day_ends_at_midnight_when_clocks_change() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond();
         for (now, end) in [
             ("2026-11-27T04:59:59Z", "2026-11-27T05:00:00Z"),

@@ -16,11 +16,11 @@ const SWEEP_AT: usize = 10_000;
 
 #[derive(Default)]
 pub struct MemoryKeys {
-    held: Mutex<Held>,
+    held: Mutex<KeyTable>,
 }
 
 #[derive(Default)]
-struct Held {
+struct KeyTable {
     values: HashMap<String, (String, Instant)>,
     /// Size at which the next sweep is due: twice what the last one left, so that sweeps stay
     /// cheap.

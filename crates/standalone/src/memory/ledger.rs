@@ -29,17 +29,17 @@ use schemas::{
 use super::{Clock, MemoryWork, lock};
 use state::State;
 
-pub use state::Journaled;
+pub use state::JournalCounts;
 
 /// The listener for committed batches.
-type Heard = dyn Fn(&Batch) + Send + Sync;
+type BatchListener = dyn Fn(&Batch) + Send + Sync;
 
 /// One ledger. It keeps 100,000 outcomes, ended tickets and ended appointments each and drops the
 /// oldest first. The journal is only counted unless [`MemoryLedger::keep_journal`] was called.
 pub struct MemoryLedger {
     clock: Clock,
     state: Mutex<State>,
-    on_commit: Option<Box<Heard>>,
+    on_commit: Option<Box<BatchListener>>,
 }
 
 impl MemoryLedger {
@@ -64,7 +64,7 @@ impl MemoryLedger {
     }
 
     /// The counts of the journal.
-    pub fn journaled(&self) -> Journaled {
+    pub fn journaled(&self) -> JournalCounts {
         lock(&self.state).journaled()
     }
 

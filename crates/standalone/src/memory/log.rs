@@ -43,7 +43,7 @@ pub struct MemoryLog {
 
 struct Broker {
     clock: Clock,
-    kept: Mutex<Kept>,
+    kept: Mutex<Topics>,
     /// Notified when `care` or `runs` grows or its assignment changes.
     read: watch::Sender<()>,
     /// Notified when `views` grows.
@@ -51,25 +51,25 @@ struct Broker {
 }
 
 #[derive(Default)]
-struct Kept {
+struct Topics {
     at: Millis,
-    care: Read,
-    runs: Read,
+    care: GroupTopic,
+    runs: GroupTopic,
     views: Topic<(Instant, Millis, WireRecord)>,
     audit: VecDeque<WireRecord>,
 }
 
 /// A topic that processors share as a group.
 #[derive(Default)]
-struct Read {
+struct GroupTopic {
     records: Topic<LogRecord>,
     /// The owner, and how often the topic was released.
     owner: u64,
     releases: u64,
 }
 
-impl Kept {
-    fn read(&mut self, topic: &str) -> &mut Read {
+impl Topics {
+    fn read(&mut self, topic: &str) -> &mut GroupTopic {
         match topic {
             CARE_TOPIC => &mut self.care,
             RUNS_TOPIC => &mut self.runs,
@@ -170,7 +170,7 @@ impl Broker {
                 }
             }
         }
-        let too_old = |kept: &Kept| {
+        let too_old = |kept: &Topics| {
             kept.views.records.len() > TAIL_RECORDS
                 || kept.views.records.front().is_some_and(|(appended, ..)| now - *appended > TAIL)
         };

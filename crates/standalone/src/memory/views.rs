@@ -21,12 +21,12 @@ pub struct MemoryViews {
 
 #[derive(Default)]
 struct Generation {
-    views: HashMap<String, Held>,
+    views: HashMap<String, HeldView>,
     /// Size at which expired views are removed: twice what the last sweep left.
     sweep_at: usize,
 }
 
-struct Held {
+struct HeldView {
     view: View,
     until: Option<Millis>,
 }
@@ -52,7 +52,8 @@ impl Generation {
         // The first step of a newer epoch starts the view again.
         let held =
             held.filter(|held| held.view.position.epoch >= step.epoch || step.step.delta.from > 0);
-        let mut held = held.unwrap_or_else(|| Held { view: View::empty(step.epoch), until: None });
+        let mut held =
+            held.unwrap_or_else(|| HeldView { view: View::empty(step.epoch), until: None });
         let (stored, keep) = match held.view.position.epoch.cmp(&step.epoch) {
             Ordering::Less => (StoreOutcome::Behind, true),
             Ordering::Greater => (StoreOutcome::Current, true),
@@ -71,7 +72,7 @@ impl Generation {
         stored
     }
 
-    fn put(&mut self, name: String, held: Held, now: Millis) {
+    fn put(&mut self, name: String, held: HeldView, now: Millis) {
         if self.views.len() >= self.sweep_at.max(SWEEP_AT) {
             self.views.retain(|_, held| held.is_kept(now));
             self.sweep_at = self.views.len() * 2;
@@ -80,7 +81,7 @@ impl Generation {
     }
 }
 
-impl Held {
+impl HeldView {
     fn is_kept(&self, now: Millis) -> bool {
         self.until.is_none_or(|until| now < until)
     }
@@ -115,7 +116,7 @@ impl ViewStore for MemoryViews {
             let generation = held.entry(aggregate.clone()).or_default();
             if generation.views.get(name).is_none_or(|held| held.view.position <= view.position) {
                 let until = keep_s.map(|seconds| now + Millis::from(seconds) * 1000);
-                generation.put(name.to_owned(), Held { view: view.clone(), until }, now);
+                generation.put(name.to_owned(), HeldView { view: view.clone(), until }, now);
             }
             Ok(())
         })

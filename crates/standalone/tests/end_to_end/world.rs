@@ -31,7 +31,7 @@ pub struct Site {
 
 /// The names of an issued ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Issued {
+pub struct IssuedTicket {
     pub ticket: String,
     pub label: String,
 }
@@ -69,7 +69,7 @@ impl World {
     }
 
     /// The token of a patient who holds these tickets.
-    pub fn patient(&self, tickets: &[&Issued]) -> String {
+    pub fn patient(&self, tickets: &[&IssuedTicket]) -> String {
         let tickets: Vec<_> = tickets.iter().map(|issued| &issued.ticket).collect();
         self.token("patient", json!({"tickets": tickets}))
     }
@@ -122,11 +122,11 @@ impl World {
         outcome["version"].as_u64().expect("an outcome has its version")
     }
 
-    pub async fn ticket(&self, site: &Site, ticket: &Issued, verb: &str) -> u64 {
+    pub async fn ticket(&self, site: &Site, ticket: &IssuedTicket, verb: &str) -> u64 {
         self.moves(site, format!("/v1/tickets/{}/{verb}", ticket.ticket), json!({})).await
     }
 
-    pub async fn issue(&self, site: &Site, queue: &str) -> Issued {
+    pub async fn issue(&self, site: &Site, queue: &str) -> IssuedTicket {
         let outcome = self
             .apply(&site.reception, Method::POST, format!("/v1/queues/{queue}/tickets"), json!({}))
             .await;
@@ -134,7 +134,7 @@ impl World {
     }
 
     /// Calls the first ticket in line and returns it.
-    pub async fn call_next(&self, site: &Site, queue: &str, station: &str) -> Issued {
+    pub async fn call_next(&self, site: &Site, queue: &str, station: &str) -> IssuedTicket {
         let path = format!("/v1/queues/{queue}/call-next");
         issued(&self.apply(&site.reception, Method::POST, path, json!({"station": station})).await)
     }
@@ -148,8 +148,8 @@ impl World {
     }
 }
 
-pub fn issued(outcome: &Value) -> Issued {
+pub fn issued(outcome: &Value) -> IssuedTicket {
     let text =
         |name: &str| outcome["result"][name].as_str().expect("the result names it").to_owned();
-    Issued { ticket: text("ticket"), label: text("label") }
+    IssuedTicket { ticket: text("ticket"), label: text("label") }
 }

@@ -93,9 +93,9 @@ pub async fn send(memory: &Memory, record: WireRecord) {
 
 /// The records of the topic `views`, in order.
 #[derive(Clone)]
-pub struct Heard(Arc<Mutex<Vec<(Aggregate, ViewsRecord)>>>);
+pub struct ViewsTopic(Arc<Mutex<Vec<(Aggregate, ViewsRecord)>>>);
 
-impl Heard {
+impl ViewsTopic {
     pub fn listen(memory: &Memory) -> Self {
         let heard = Self(Arc::default());
         let (mut follower, all) = (memory.log.follow(), heard.0.clone());
@@ -233,17 +233,17 @@ pub async fn care(memory: &Memory) -> Vec<LogRecord> {
 /// Checks the invariants of a quiet installation: one effect per record, dense versions, unbroken
 /// chains, read models equal to the fold of the journal, a view store equal to the ledger, and an
 /// answer for every caller.
-pub async fn check(memory: &Memory, heard: &Heard) {
+pub async fn check(memory: &Memory, heard: &ViewsTopic) {
     check_but(memory, heard, false).await;
 }
 
 /// The checks of [`check`] after the view store was flushed. The store may lack views that have not
 /// changed since.
-pub async fn check_after_flush(memory: &Memory, heard: &Heard) {
+pub async fn check_after_flush(memory: &Memory, heard: &ViewsTopic) {
     check_but(memory, heard, true).await;
 }
 
-async fn check_but(memory: &Memory, heard: &Heard, flushed: bool) {
+async fn check_but(memory: &Memory, heard: &ViewsTopic, flushed: bool) {
     let care = care(memory).await;
     let mut journal: Vec<JournalRow> =
         memory.ledger.journal().into_iter().map(|(_, row)| row).collect();
@@ -300,7 +300,7 @@ type Name = (Aggregate, String);
 
 async fn check_views(
     memory: &Memory,
-    heard: &Heard,
+    heard: &ViewsTopic,
     expected: &BTreeMap<&Name, &View>,
     flushed: bool,
 ) {
@@ -358,9 +358,10 @@ impl Model {
             let command = match CommandRecord::from_wire(&record.record) {
                 Ok(command) => command,
                 Err(code) => {
-                    assert!(
-                        matches!(&row.entry, JournalEntry::Parked { code: parked, .. } if *parked == code)
-                    );
+                    let JournalEntry::Parked { code: parked, .. } = &row.entry else {
+                        panic!("{code}: a record that cannot be read is parked");
+                    };
+                    assert_eq!(*parked, code);
                     if let Some((_, id, _)) = &row.command {
                         model
                             .told

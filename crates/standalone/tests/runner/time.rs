@@ -26,8 +26,8 @@ use tokio::time::sleep;
 
 use crate::{
     clinic::{
-        Heard, START, care, check, code, issue, memory_by, opening, quiet, run, send, settings,
-        until,
+        START, ViewsTopic, care, check, code, issue, memory_by, opening, quiet, run, send,
+        settings, until,
     },
     faults::{Faults, Op, backends},
     riverside,
@@ -38,9 +38,9 @@ const DUE: Millis = START + 15 * 60 * 1000;
 
 /// A clock that moves only when it is set.
 #[derive(Clone)]
-struct Hand(Arc<AtomicI64>);
+struct ManualClock(Arc<AtomicI64>);
 
-impl Hand {
+impl ManualClock {
     fn at(now: Millis) -> Self {
         Self(Arc::new(AtomicI64::new(now)))
     }
@@ -56,7 +56,7 @@ impl Hand {
 }
 
 /// The settings of an owner with this clock, and its counters.
-fn by(hand: &Hand) -> (runner::RunnerSettings, Arc<RunnerCounters>) {
+fn by(hand: &ManualClock) -> (runner::RunnerSettings, Arc<RunnerCounters>) {
     let settings = runner::RunnerSettings { clock: hand.clock(), ..settings() };
     let counters = Arc::clone(&settings.counters);
     (settings, counters)
@@ -95,9 +95,9 @@ async fn ticks(memory: &Memory) -> Vec<CommandRecord> {
 
 #[tokio::test(start_paused = true)]
 async fn owner_writes_one_tick_when_timer_is_due() {
-    let hand = Hand::at(START);
+    let hand = ManualClock::at(START);
     let memory = memory_by(hand.clock());
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     let (settings, counters) = by(&hand);
     run(backends(&memory, &Faults::none()), settings);
     somebody_is_absent(&memory).await;
@@ -117,7 +117,7 @@ async fn owner_writes_one_tick_when_timer_is_due() {
 
 #[tokio::test(start_paused = true)]
 async fn non_owner_writes_no_tick() {
-    let hand = Hand::at(START);
+    let hand = ManualClock::at(START);
     let memory = memory_by(hand.clock());
     let first = run(backends(&memory, &Faults::none()), by(&hand).0);
     somebody_is_absent(&memory).await;
@@ -140,9 +140,9 @@ async fn non_owner_writes_no_tick() {
 /// The new owner has never seen the location, and no record has moved it since.
 #[tokio::test(start_paused = true)]
 async fn next_owner_reads_due_times_from_ledger() {
-    let hand = Hand::at(START);
+    let hand = ManualClock::at(START);
     let memory = memory_by(hand.clock());
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     let first = run(backends(&memory, &Faults::none()), by(&hand).0);
     somebody_is_absent(&memory).await;
     quiet(&memory).await;
@@ -159,9 +159,9 @@ async fn next_owner_reads_due_times_from_ledger() {
 /// Ticks of earlier owners are in the log, before and after the due time.
 #[tokio::test(start_paused = true)]
 async fn foreign_ticks_replace_owner_ticks() {
-    let hand = Hand::at(START);
+    let hand = ManualClock::at(START);
     let memory = memory_by(hand.clock());
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     let first = run(backends(&memory, &Faults::none()), by(&hand).0);
     somebody_is_absent(&memory).await;
     quiet(&memory).await;
@@ -200,9 +200,9 @@ async fn foreign_ticks_replace_owner_ticks() {
 
 #[tokio::test(start_paused = true)]
 async fn early_tick_does_not_replace_due_tick() {
-    let (log, owner) = (Hand::at(START), Hand::at(START));
+    let (log, owner) = (ManualClock::at(START), ManualClock::at(START));
     let memory = memory_by(log.clock());
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     run(backends(&memory, &Faults::none()), by(&owner).0);
     somebody_is_absent(&memory).await;
     quiet(&memory).await;
@@ -229,9 +229,9 @@ async fn early_tick_does_not_replace_due_tick() {
 
 #[tokio::test(start_paused = true)]
 async fn refused_tick_is_written_again() {
-    let hand = Hand::at(START);
+    let hand = ManualClock::at(START);
     let memory = memory_by(hand.clock());
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     let faults = Faults::none();
     run(backends(&memory, &faults), by(&hand).0);
     somebody_is_absent(&memory).await;
@@ -248,9 +248,9 @@ async fn refused_tick_is_written_again() {
 
 #[tokio::test(start_paused = true)]
 async fn refused_record_keeps_timer_events() {
-    let (log, owner) = (Hand::at(START), Hand::at(START));
+    let (log, owner) = (ManualClock::at(START), ManualClock::at(START));
     let memory = memory_by(log.clock());
-    let heard = Heard::listen(&memory);
+    let heard = ViewsTopic::listen(&memory);
     let faults = Faults::none();
     let running = run(backends(&memory, &faults), by(&owner).0);
     somebody_is_absent(&memory).await;

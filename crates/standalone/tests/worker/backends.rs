@@ -150,12 +150,12 @@ impl ObjectStore for Files {
 }
 
 /// A log that loses the answers to the given number of appends and then refuses as many.
-pub struct Unreliable {
+pub struct UnreliableLog {
     pub inner: Arc<dyn Log>,
     pub faults: AtomicU32,
 }
 
-impl Log for Unreliable {
+impl Log for UnreliableLog {
     fn read(&self) -> mpsc::Receiver<LogEvent> {
         self.inner.read()
     }
@@ -183,13 +183,13 @@ impl Log for Unreliable {
 }
 
 /// A log that refuses every record of a run's completion.
-pub struct Mute {
+pub struct MuteLog {
     pub inner: Arc<dyn Log>,
     /// The number of refused records.
     pub refused: watch::Sender<u32>,
 }
 
-impl Log for Mute {
+impl Log for MuteLog {
     fn read(&self) -> mpsc::Receiver<LogEvent> {
         self.inner.read()
     }
@@ -213,12 +213,12 @@ impl Log for Mute {
 }
 
 /// A work backend whose lease extensions stop arriving once it is deaf.
-pub struct Deaf {
+pub struct DeafWork {
     pub inner: Arc<dyn Work>,
     pub deaf: AtomicBool,
 }
 
-impl Work for Deaf {
+impl Work for DeafWork {
     fn take<'a>(&'a self, worker: &'a str, lease: Duration) -> WorkFuture<'a, Option<WorkItem>> {
         if self.deaf.load(SeqCst) {
             return Box::pin(async { Ok(None) });

@@ -12,7 +12,7 @@ use schemas::{
     run::{RunPhase, RunProgress, RunState, SHOWN_FINDINGS},
 };
 
-use super::office::{Asked, Office, export};
+use super::office::{Office, RequestedRun, export};
 
 fn is_monotonous(all: &[RunProgress]) -> bool {
     let falls = |position: &[RunProgress]| {
@@ -62,7 +62,7 @@ async fn whole_file_is_checked_and_reported() {
 }
 
 /// Asserts that the run fails with this code and place, and is not tried again.
-async fn fails(office: &Office, asked: &Asked, code: Code, param: Option<(&str, Param)>) {
+async fn fails(office: &Office, asked: &RequestedRun, code: Code, param: Option<(&str, Param)>) {
     let head = office.until_state(asked, RunState::Failed).await;
     let failure = head.failure.expect("a failed run says why");
     assert_eq!((failure.code, failure.retryable, head.attempt), (code, false, 1));
@@ -136,7 +136,7 @@ async fn waiting_runs_learn_place_and_keep_shared_file() {
         assert_eq!(head.ahead, None);
     }
     office.removed(&first.file).await;
-    let placed = |asked: &Asked| {
+    let placed = |asked: &RequestedRun| {
         office.events(asked).iter().filter(|event| matches!(event, Event::RunPlaced { .. })).count()
     };
     assert_eq!((placed(&first), placed(&second)), (0, 1), "a place is told once");

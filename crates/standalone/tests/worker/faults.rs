@@ -18,18 +18,18 @@ use schemas::{
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    backends::{Deaf, Mute, Unreliable},
-    office::{Asked, Office},
+    backends::{DeafWork, MuteLog, UnreliableLog},
+    office::{Office, RequestedRun},
 };
 
-fn starts(office: &Office, asked: &Asked) -> Vec<u32> {
+fn starts(office: &Office, asked: &RequestedRun) -> Vec<u32> {
     let start =
         |event| if let Event::RunStarted { attempt } = event { Some(attempt) } else { None };
     office.events(asked).into_iter().filter_map(start).collect()
 }
 
 /// Asserts that a file of 10,000 rows has a thousand findings, each once.
-async fn completed_whole(office: &Office, asked: &Asked, attempt: u32) {
+async fn completed_whole(office: &Office, asked: &RequestedRun, attempt: u32) {
     let head = office.until_state(asked, RunState::Completed).await;
     assert_eq!(head.attempt, attempt);
     let rows: Vec<u64> =
@@ -119,7 +119,7 @@ async fn run_fails_when_all_workers_die() {
     completed_again(&office, &asked).await;
 }
 
-async fn completed_again(office: &Office, asked: &Asked) {
+async fn completed_again(office: &Office, asked: &RequestedRun) {
     let head = office.until_state(asked, RunState::Completed).await;
     assert!(head.attempt > MAX_ATTEMPTS);
     assert_eq!(office.findings(asked).await.len(), 1_000);
@@ -148,7 +148,8 @@ async fn stopping_worker_returns_its_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn worker_without_lease_leaves_no_findings() {
     let office = Office::open();
-    let deaf = Arc::new(Deaf { inner: office.memory.work.clone(), deaf: AtomicBool::new(false) });
+    let deaf =
+        Arc::new(DeafWork { inner: office.memory.work.clone(), deaf: AtomicBool::new(false) });
     let first = office.worker(|backends, settings| {
         backends.work = deaf.clone();
         settings.lease = Duration::from_millis(500);
@@ -168,8 +169,10 @@ async fn worker_without_lease_leaves_no_findings() {
 #[tokio::test(flavor = "multi_thread")]
 async fn failing_log_delays_reports_without_loss() {
     let office = Office::open();
-    let log =
-        Arc::new(Unreliable { inner: office.memory.runs_log.clone(), faults: AtomicU32::new(5) });
+    let log = Arc::new(UnreliableLog {
+        inner: office.memory.runs_log.clone(),
+        faults: AtomicU32::new(5),
+    });
     let _worker = office.worker(|backends, _| backends.log = log.clone());
     let asked = office.ask_for(10_000).await;
     completed_whole(&office, &asked, 1).await;
@@ -181,7 +184,7 @@ async fn failing_log_delays_reports_without_loss() {
 async fn next_worker_publishes_unpublished_end() {
     let office = Office::open();
     let log =
-        Arc::new(Mute { inner: office.memory.runs_log.clone(), refused: watch::Sender::new(0) });
+        Arc::new(MuteLog { inner: office.memory.runs_log.clone(), refused: watch::Sender::new(0) });
     let first = office.worker(|backends, settings| {
         backends.log = log.clone();
         settings.lease = Duration::from_millis(500);

@@ -47,7 +47,7 @@ pub struct Office {
 
 /// A requested run.
 #[derive(Clone)]
-pub struct Asked {
+pub struct RequestedRun {
     pub run: RunId,
     pub file: RunFile,
 }
@@ -205,24 +205,24 @@ impl Office {
     }
 
     /// Requests a check of the file.
-    pub async fn ask(&self, file: RunFile) -> Asked {
+    pub async fn ask(&self, file: RunFile) -> RequestedRun {
         let run = RunId::from_parts(7, self.number());
         self.say(&run, Command::RequestRun { file: file.clone(), list_passes: false, keep_s: 600 })
             .await;
-        Asked { run, file }
+        RequestedRun { run, file }
     }
 
     /// Requests a check of a file of this many rows.
-    pub async fn ask_for(&self, rows: usize) -> Asked {
+    pub async fn ask_for(&self, rows: usize) -> RequestedRun {
         self.ask(self.upload(export(rows)).await).await
     }
 
-    pub async fn view(&self, asked: &Asked) -> Option<View> {
+    pub async fn view(&self, asked: &RequestedRun) -> Option<View> {
         let name = (Aggregate::run(&self.tenant, &asked.run), format!("run:{}", asked.run));
         Ledger::view(&*self.memory.runs_ledger, &name).await.unwrap().map(|(view, _)| view)
     }
 
-    pub async fn head(&self, asked: &Asked) -> Option<RunHead> {
+    pub async fn head(&self, asked: &RequestedRun) -> Option<RunHead> {
         let view = self.view(asked).await?;
         Some(serde_json::from_str(view.entries["run"].get()).unwrap())
     }
@@ -230,7 +230,7 @@ impl Office {
     /// Waits until the view of the run satisfies the condition.
     pub async fn until(
         &self,
-        asked: &Asked,
+        asked: &RequestedRun,
         what: &str,
         seen: impl Fn(&RunHead) -> bool,
     ) -> RunHead {
@@ -248,7 +248,7 @@ impl Office {
         }
     }
 
-    pub async fn until_state(&self, asked: &Asked, state: RunState) -> RunHead {
+    pub async fn until_state(&self, asked: &RequestedRun, state: RunState) -> RunHead {
         self.until(asked, state.as_str(), |head| head.state == state).await
     }
 
@@ -261,7 +261,7 @@ impl Office {
         );
     }
 
-    pub async fn findings(&self, asked: &Asked) -> Vec<(FindingPlace, Finding)> {
+    pub async fn findings(&self, asked: &RequestedRun) -> Vec<(FindingPlace, Finding)> {
         let all = FindingsQuery { limit: 1_000_000, ..FindingsQuery::default() };
         self.memory
             .queries()
@@ -272,7 +272,7 @@ impl Office {
     }
 
     /// The events of the run, in order.
-    pub fn events(&self, asked: &Asked) -> Vec<Event> {
+    pub fn events(&self, asked: &RequestedRun) -> Vec<Event> {
         let aggregate = Aggregate::run(&self.tenant, &asked.run);
         let journal = self.memory.runs_ledger.journal().into_iter().map(|(_, row)| row);
         let ours =
@@ -287,7 +287,7 @@ impl Office {
     }
 
     /// The reports of the run's last attempt.
-    pub fn reports(&self, asked: &Asked) -> Vec<RunReport> {
+    pub fn reports(&self, asked: &RequestedRun) -> Vec<RunReport> {
         let events = self.events(asked);
         let last = events.iter().rposition(|event| matches!(event, Event::RunStarted { .. }));
         let reports = events.into_iter().skip(last.unwrap_or_default());
@@ -297,7 +297,7 @@ impl Office {
     }
 
     /// The number of ends of the run; never more than one.
-    pub fn ends(&self, asked: &Asked) -> usize {
+    pub fn ends(&self, asked: &RequestedRun) -> usize {
         let is_end = |event: &Event| {
             matches!(
                 event,

@@ -366,7 +366,7 @@ fn clinician_without_doctor_id_opens_no_schedule() {
 }
 
 #[test]
-fn aggregate_of_a_channel_is_in_the_bearers_tenant() {
+fn channel_aggregate_is_in_bearers_tenant() {
     let channel = Channel::parse("schedule:riverside/dr-roy").unwrap();
     let tenant = |name| TenantId::new(name).unwrap();
     assert_eq!(channel.aggregate(&tenant("north")).as_str(), "north/riverside");
@@ -438,7 +438,7 @@ fn editors_end_their_own_runs_and_admins_any() {
 }
 
 #[test]
-fn viewers_read_rules_editors_try_them_admins_change_them() {
+fn each_role_has_its_access_to_rules() {
     use Role as R;
     for role in R::ALL {
         let may = |kind| may_rule(&claims(role), kind).is_ok();

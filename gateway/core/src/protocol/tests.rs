@@ -54,7 +54,7 @@ fn each_method_is_recognised() {
 }
 
 #[test]
-fn recovered_reply_repeats_the_offset_and_has_one_publication() {
+fn recovered_reply_repeats_offset_with_one_publication() {
     let data = RawValue::from_string("{\"from\":3}".into()).unwrap();
     let start = Start::Recovered {
         position: Position { epoch: 7, version: 9 },

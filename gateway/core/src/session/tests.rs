@@ -49,7 +49,7 @@ fn first_command_must_be_a_connect() {
 }
 
 #[test]
-fn subscribe_is_checked_by_name_then_access_then_repetition() {
+fn subscribe_checks_name_then_access_then_repetition() {
     let mut session = Session::with_claims(claims("tv", Role::Display));
     let mut refusal = |channel: &str| match session.receive(subscribe(channel)) {
         Effect::Error { code, .. } => Some(code),
@@ -75,7 +75,7 @@ fn each_ping_allows_one_pong() {
 }
 
 #[test]
-fn refresh_may_narrow_access_but_not_change_the_subject() {
+fn refresh_narrows_access_but_keeps_subject() {
     let mut session = Session::with_claims(claims("a", Role::Reception));
     let queue = add(&mut session, "queue:riverside.general");
     add(&mut session, "board:riverside");

@@ -14,7 +14,12 @@ fn channel(name: &str) -> Channel {
 }
 
 prop_compose! {
-    fn any_channel()(kind in 0..3, location in "[a-z0-9-]{1,40}", slug in "[a-z0-9-]{1,40}", random: u128) -> Channel {
+    fn any_channel()(
+        kind in 0..3,
+        location in "[a-z0-9-]{1,40}",
+        slug in "[a-z0-9-]{1,40}",
+        random: u128,
+    ) -> Channel {
         match kind {
             0 => channel(&format!("board:{location}")),
             1 => channel(&format!("queue:{location}.{slug}")),
@@ -46,10 +51,11 @@ fn opened(
 proptest! {
     #[test]
     fn sealed_grant_opens_and_fits_event_id(grant in any_grant()) {
-        let sealed = key().seal(&grant);
-        prop_assert!(sealed.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b)), "{}", sealed);
-        prop_assert!(opened(&key(), &sealed, &grant.channels, grant.expires - 1) == Ok(grant.clone()));
-        prop_assert!(opened(&key(), &sealed, &grant.channels, grant.expires) == Err("token_expired"));
+        let (sealed, expires) = (key().seal(&grant), grant.expires);
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        prop_assert!(sealed.bytes().all(fits), "{}", sealed);
+        prop_assert!(opened(&key(), &sealed, &grant.channels, expires) == Err("token_expired"));
+        prop_assert!(opened(&key(), &sealed, &grant.channels, expires - 1) == Ok(grant));
     }
 
     #[test]
@@ -72,7 +78,11 @@ proptest! {
     }
 
     #[test]
-    fn no_changed_character_goes_unnoticed(grant in any_grant(), at: prop::sample::Index, with in "[a-zA-Z0-9_.-]") {
+    fn no_changed_character_goes_unnoticed(
+        grant in any_grant(),
+        at: prop::sample::Index,
+        with in "[a-zA-Z0-9_.-]",
+    ) {
         let sealed = key().seal(&grant);
         let at = at.index(sealed.len());
         let mut changed = sealed.clone();
@@ -104,9 +114,9 @@ fn fields_cannot_be_shifted_into_their_neighbours() {
 
 /// Short-lived keys in memory, without a clock.
 #[derive(Default)]
-struct Held(Mutex<HashMap<String, String>>);
+struct KeysInMemory(Mutex<HashMap<String, String>>);
 
-impl ShortKeys for Held {
+impl ShortKeys for KeysInMemory {
     fn put<'a>(
         &'a self,
         key: &'a str,
@@ -124,9 +134,9 @@ impl ShortKeys for Held {
 }
 
 /// Keys whose server is gone.
-struct Gone;
+struct UnavailableKeys;
 
-impl ShortKeys for Gone {
+impl ShortKeys for UnavailableKeys {
     fn put<'a>(
         &'a self,
         _: &'a str,
@@ -152,7 +162,7 @@ fn grant() -> Grant {
 
 #[tokio::test]
 async fn stream_ticket_opens_once() {
-    let keys = Held::default();
+    let keys = KeysInMemory::default();
     let ticket = issue_ticket(&keys, &grant()).await.unwrap();
     let spent = spend_ticket(&keys, &ticket, grant().channels, 0).await;
     assert!(spent == Ok(grant()));
@@ -162,7 +172,7 @@ async fn stream_ticket_opens_once() {
 
 #[tokio::test]
 async fn stream_ticket_opens_subset_of_channels() {
-    let keys = Held::default();
+    let keys = KeysInMemory::default();
     let ticket = issue_ticket(&keys, &grant()).await.unwrap();
     let some = vec![channel("queue:riverside.general")];
     assert!(
@@ -179,16 +189,22 @@ async fn stream_ticket_opens_subset_of_channels() {
 
 #[tokio::test]
 async fn stream_ticket_ends_with_token() {
-    let keys = Held::default();
+    let keys = KeysInMemory::default();
     let ticket = issue_ticket(&keys, &grant()).await.unwrap();
     assert_eq!(spend_ticket(&keys, &ticket, vec![], 1_000).await.err(), Some(Code::TokenExpired));
 }
 
 #[tokio::test(start_paused = true)]
 async fn failing_key_store_means_try_again() {
-    assert_eq!(issue_ticket(&Gone, &grant()).await.err(), Some(Code::TryAgain));
+    assert_eq!(issue_ticket(&UnavailableKeys, &grant()).await.err(), Some(Code::TryAgain));
     let ticket = format!("{:032x}", 7);
-    assert_eq!(spend_ticket(&Gone, &ticket, vec![], 0).await.err(), Some(Code::TryAgain));
+    assert_eq!(
+        spend_ticket(&UnavailableKeys, &ticket, vec![], 0).await.err(),
+        Some(Code::TryAgain)
+    );
     // What cannot be a ticket is refused without asking.
-    assert_eq!(spend_ticket(&Gone, "x", vec![], 0).await.err(), Some(Code::StreamTicketInvalid));
+    assert_eq!(
+        spend_ticket(&UnavailableKeys, "x", vec![], 0).await.err(),
+        Some(Code::StreamTicketInvalid)
+    );
 }

@@ -64,7 +64,8 @@ pub struct RunArgs {
     #[command(flatten)]
     pub postgres: PostgresArgs,
     /// Most connections to PostgreSQL, which is read when Redis is behind or was emptied
-    #[arg(long, env = "CLINICWIRE_POSTGRES_CONNECTIONS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=100))]
+    #[arg(long, env = "CLINICWIRE_POSTGRES_CONNECTIONS", default_value_t = 8)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=100))]
     pub postgres_connections: u16,
     #[command(flatten)]
     pub claims_files: ClaimsFileArgs,
@@ -92,7 +93,8 @@ pub struct RunArgs {
     #[arg(long = "origin", env = "CLINICWIRE_ORIGIN", value_delimiter = ',')]
     pub origins: Vec<String>,
     /// Seconds over which a stopping node closes its connections
-    #[arg(long, env = "CLINICWIRE_DRAIN", default_value_t = 30, value_parser = clap::value_parser!(u16).range(0..=600))]
+    #[arg(long, env = "CLINICWIRE_DRAIN", default_value_t = 30)]
+    #[arg(value_parser = clap::value_parser!(u16).range(0..=600))]
     pub drain: u16,
     /// JSON file of a demo clinic, shown at `/v1/demo`. It holds tokens, so the development key is
     /// required

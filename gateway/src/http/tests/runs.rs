@@ -264,8 +264,10 @@ async fn runs_are_listed_newest_first_page_by_page() {
     let first = &all[0];
     assert_eq!(
         *first,
-        json!({"run": own(Role::Editor), "requested_by_me": true, "state": "queued", "name": "mars.csv",
-            "bytes": 7, "requested_at": 9, "attempt": 1})
+        json!({
+            "run": own(Role::Editor), "requested_by_me": true, "state": "queued",
+            "name": "mars.csv", "bytes": 7, "requested_at": 9, "attempt": 1,
+        })
     );
     let (mut paged, mut cursor) = (Vec::new(), String::new());
     loop {

@@ -41,7 +41,7 @@ mod tests {
     use crate::stream::shard::typed_slab::SlabKey;
 
     #[test]
-    fn each_connection_is_due_once_and_within_the_window() {
+    fn connection_is_due_once_within_window() {
         let connections: Vec<_> = (0..100).map(ConnId::from_index).collect();
         let mut drain = Drain::new(connections.clone(), 5, Duration::from_secs(10));
         let mut taken = Vec::new();

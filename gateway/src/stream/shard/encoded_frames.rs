@@ -53,7 +53,7 @@ mod tests {
     use crate::stream::frames::PublicationKind;
 
     #[test]
-    fn frame_is_encoded_and_counted_once_per_form_and_publication() {
+    fn frame_is_encoded_once_per_form_and_publication() {
         let metrics = Arc::new(Metrics::new());
         let mut frames = EncodedFrames::new(metrics.clone());
         let channel = Channel::parse("board:riverside").unwrap();

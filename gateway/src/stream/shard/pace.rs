@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn step_waits_for_the_rest_of_its_second_unless_urgent() {
+    async fn step_waits_out_its_second_unless_urgent() {
         let mut pace = Pace::default();
         let start = Instant::now();
         let second = start + Duration::from_secs(1);

@@ -150,7 +150,7 @@ async fn dashboard_is_paced_and_its_last_change_arrives() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn urgent_step_leaves_at_once_with_the_waiting_steps() {
+async fn urgent_step_takes_waiting_steps_along() {
     let test = async {
         let shard = TestShard::start();
         let mut stream = shard.open_stream(DASHBOARD, None).await;
@@ -168,7 +168,7 @@ async fn urgent_step_leaves_at_once_with_the_waiting_steps() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn subscribe_while_a_step_waits_gets_everything_at_once() {
+async fn subscribe_during_waiting_step_gets_everything() {
     let test = async {
         let shard = TestShard::start();
         let mut stream = shard.open_stream(DASHBOARD, None).await;
@@ -216,7 +216,7 @@ async fn board_is_not_paced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_step_is_encoded_once_and_its_delay_observed_once() {
+async fn step_is_encoded_and_its_delay_observed_once() {
     let test = async {
         let shard = TestShard::start();
         let board = "board:riverside";

@@ -127,26 +127,26 @@ pub fn error(channel: Option<&str>, code: Code) -> impl Serialize {
 /// The acknowledgement of an `unsubscribe`.
 pub fn unsubscribed(channel: &str) -> impl Serialize {
     #[derive(Serialize)]
-    struct Unsubscribed<'a> {
+    struct UnsubscribeEvent<'a> {
         channel: &'a str,
     }
-    Unsubscribed { channel }
+    UnsubscribeEvent { channel }
 }
 
 /// The acknowledgement of a `refresh`: seconds until the new token expires.
 pub fn refreshed(expires_in: u32) -> impl Serialize {
     #[derive(Serialize)]
-    struct Refreshed {
+    struct RefreshResult {
         expires_in: u32,
     }
-    Refreshed { expires_in }
+    RefreshResult { expires_in }
 }
 
 /// The acknowledgement of a `subscribe`: the position, and the state or steps that the client
 /// lacks.
 pub fn subscribed<'a>(channel: &'a str, start: &Start<'a>) -> impl Serialize {
     #[derive(Serialize)]
-    struct Subscribed<'a> {
+    struct SubscribeResult<'a> {
         channel: &'a str,
         epoch: String,
         version: u64,
@@ -166,7 +166,7 @@ pub fn subscribed<'a>(channel: &'a str, start: &Start<'a>) -> impl Serialize {
         true => PublicationKind::Delta,
         false => PublicationKind::Snapshot,
     };
-    Subscribed {
+    SubscribeResult {
         channel,
         epoch: position.epoch.to_string(),
         version: position.version,
@@ -180,12 +180,12 @@ pub fn subscribed<'a>(channel: &'a str, start: &Start<'a>) -> impl Serialize {
 /// back.
 pub fn close(close: Close) -> impl Serialize {
     #[derive(Serialize)]
-    struct Closing {
+    struct CloseEvent {
         code: u16,
         reason: &'static str,
         reconnect: bool,
     }
-    Closing { code: close.code(), reason: close.reason(), reconnect: close.should_reconnect() }
+    CloseEvent { code: close.code(), reason: close.reason(), reconnect: close.should_reconnect() }
 }
 
 #[cfg(test)]

@@ -69,11 +69,12 @@ fn finding(row: u64) -> Value {
 #[test]
 fn ordinary_run_is_timed_without_breach() {
     let mut bench = HistoryBench::new();
+    let counts = json!({"error": 0, "warning": 0, "optimisation": 0, "pass": 0});
     for step in [
         waiting(2),
         waiting(0),
         json!({"run": head("running", 1)}),
-        json!({"progress": progress(0), "counts": {"error": 0, "warning": 0, "optimisation": 0, "pass": 0}}),
+        json!({"progress": progress(0), "counts": counts}),
         json!({"progress": progress(400), "finding:001": finding(3), "finding:002": finding(5)}),
         json!({"progress": progress(1_000)}),
     ] {

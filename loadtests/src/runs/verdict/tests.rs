@@ -7,14 +7,14 @@ use testing::claims_files::{ClaimsFile, check::check_file};
 const ROWS: u64 = 6_000;
 
 /// The honest result of a run.
-struct Honest {
+struct HonestResult {
     file: ClaimsFile,
     book: RuleBook,
     entries: Entries,
     listed: Vec<Finding>,
 }
 
-impl Honest {
+impl HonestResult {
     fn new(list_passes: bool) -> Self {
         let file = ClaimsFile::with_violations(ROWS, 5, 0.03).unwrap();
         let (rules, mut listed) = (builtin(), Vec::new());
@@ -65,7 +65,7 @@ impl Honest {
 #[test]
 fn honest_run_agrees_with_its_file() {
     for list_passes in [false, true] {
-        let honest = Honest::new(list_passes);
+        let honest = HonestResult::new(list_passes);
         assert!(
             honest.listed.len() > 30,
             "{} findings are enough to lose one of",
@@ -78,7 +78,7 @@ fn honest_run_agrees_with_its_file() {
 
 #[test]
 fn lost_or_doubled_finding_is_noticed() {
-    let mut run = Honest::new(false);
+    let mut run = HonestResult::new(false);
     let lost = run.listed.remove(7);
     run.assert_wrong("1 missed, 0 invented");
     run.assert_wrong("findings are listed");
@@ -90,7 +90,7 @@ fn lost_or_doubled_finding_is_noticed() {
 
 #[test]
 fn unordered_list_is_noticed() {
-    let mut run = Honest::new(false);
+    let mut run = HonestResult::new(false);
     run.listed.reverse();
     run.assert_wrong("not in its order");
 }
@@ -109,7 +109,7 @@ fn every_wrong_number_is_noticed() {
         ("rule:office-fee", "/pass", "passes"),
         ("finding:004", "/row", "not in the list"),
     ] {
-        let mut run = Honest::new(false);
+        let mut run = HonestResult::new(false);
         run.raise(key, pointer);
         run.assert_wrong(words);
     }
@@ -117,10 +117,10 @@ fn every_wrong_number_is_noticed() {
 
 #[test]
 fn unfinished_rule_and_hidden_finding_are_noticed() {
-    let mut run = Honest::new(false);
+    let mut run = HonestResult::new(false);
     run.entries.get_mut("rule:office-fee").unwrap().as_object_mut().unwrap().remove("took_us");
     run.assert_wrong("not finished");
-    let mut run = Honest::new(false);
+    let mut run = HonestResult::new(false);
     let last = run.entries.keys().rfind(|key| key.starts_with("finding:")).unwrap().clone();
     run.entries.remove(&last);
     run.assert_wrong("first findings are shown");
@@ -128,14 +128,14 @@ fn unfinished_rule_and_hidden_finding_are_noticed() {
 
 #[test]
 fn unknown_rule_is_noticed() {
-    let mut run = Honest::new(false);
+    let mut run = HonestResult::new(false);
     run.entries.insert("rule:another".into(), json!(RuleTally::default()));
     run.assert_wrong("not a rule of the tenant");
 }
 
 #[test]
 fn unpredictable_rule_is_not_compared() {
-    let mut run = Honest::new(false);
+    let mut run = HonestResult::new(false);
     let mut own = builtin();
     own[0].name.en.push_str(" of ours");
     run.book = RuleBook::new(&own);
@@ -146,7 +146,7 @@ fn unpredictable_rule_is_not_compared() {
 #[test]
 fn end_without_summary_or_counts_is_unreadable() {
     for key in ["run", "counts", "progress"] {
-        let mut run = Honest::new(false);
+        let mut run = HonestResult::new(false);
         run.entries.remove(key);
         assert!(LastView::read(&run.entries).err().unwrap().contains(key));
     }

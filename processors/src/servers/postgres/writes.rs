@@ -15,18 +15,18 @@ use crate::{
 };
 
 /// The required number of affected rows.
-pub(super) enum Expected {
+pub(super) enum RequiredRows {
     /// One; otherwise another owner has the partition.
     Fence,
     /// This many; otherwise the ledger is not at the start of the batch.
-    Rows(u64),
+    Count(u64),
     Any,
 }
 
 pub(super) struct Write<'a> {
     pub(super) sql: &'static str,
     parameters: Vec<Parameter<'a>>,
-    pub(super) expected: Expected,
+    pub(super) expected: RequiredRows,
 }
 
 impl Write<'_> {
@@ -145,7 +145,7 @@ pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<
             Box::new(batch.to),
             Box::new(claim.owner_epoch),
         ],
-        expected: Expected::Fence,
+        expected: RequiredRows::Fence,
     };
     let mut writes = vec![fence];
     let mut add = |sql, rows: usize, expected, parameters: Vec<Parameter<'a>>| {
@@ -160,36 +160,36 @@ pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<
     add(
         AGGREGATES,
         rows,
-        Expected::Rows(rows as u64),
+        RequiredRows::Count(rows as u64),
         aggregates(batch).into_iter().chain(from()).collect(),
     );
     let rows = batch.views.len();
-    add(VIEWS, rows, Expected::Rows(rows as u64), views(batch, consumer));
+    add(VIEWS, rows, RequiredRows::Count(rows as u64), views(batch, consumer));
     let (rows, parameters) = removed_entries(batch);
-    add(REMOVED_ENTRIES, rows, Expected::Any, parameters);
+    add(REMOVED_ENTRIES, rows, RequiredRows::Any, parameters);
     let (rows, parameters) = set_entries(batch);
-    add(SET_ENTRIES, rows, Expected::Any, parameters);
-    add(TICKETS, batch.tickets.len(), Expected::Any, tickets(batch));
-    add(APPOINTMENTS, batch.appointments.len(), Expected::Any, appointments(batch));
+    add(SET_ENTRIES, rows, RequiredRows::Any, parameters);
+    add(TICKETS, batch.tickets.len(), RequiredRows::Any, tickets(batch));
+    add(APPOINTMENTS, batch.appointments.len(), RequiredRows::Any, appointments(batch));
     let rows = &batch.runs[..];
-    add(runs::RUNS, rows.len(), Expected::Any, runs::runs(rows));
+    add(runs::RUNS, rows.len(), RequiredRows::Any, runs::runs(rows));
     let (due, parameters) = runs::due(rows);
-    add(runs::DUE, due, Expected::Any, parameters);
+    add(runs::DUE, due, RequiredRows::Any, parameters);
     let (cancelled, parameters) = runs::ending(rows, WorkChange::Cancel);
-    add(runs::CANCEL, cancelled, Expected::Any, parameters);
+    add(runs::CANCEL, cancelled, RequiredRows::Any, parameters);
     let (over, parameters) = runs::ending(rows, WorkChange::Remove);
-    add(runs::OVER, over, Expected::Any, parameters);
+    add(runs::OVER, over, RequiredRows::Any, parameters);
     add(
         JOURNAL,
         batch.journal.len(),
-        Expected::Any,
+        RequiredRows::Any,
         from().into_iter().chain(journal(batch)).collect(),
     );
-    add(OUTCOMES, batch.outcomes.len(), Expected::Any, outcomes(batch));
+    add(OUTCOMES, batch.outcomes.len(), RequiredRows::Any, outcomes(batch));
     add(
         OUTBOX,
         batch.outbox.len(),
-        Expected::Any,
+        RequiredRows::Any,
         from().into_iter().chain(outbox(batch)).collect(),
     );
     let parked: Vec<&JournalRow> = batch
@@ -200,7 +200,7 @@ pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<
     add(
         PARKED,
         parked.len(),
-        Expected::Any,
+        RequiredRows::Any,
         from().into_iter().chain(parked_records(&parked)).collect(),
     );
     writes

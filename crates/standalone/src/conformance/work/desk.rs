@@ -43,7 +43,7 @@ pub fn tenant() -> TenantId {
 
 /// A run of the tenant and its work row.
 #[derive(Clone)]
-pub struct Asked {
+pub struct RequestedRun {
     pub tenant: TenantId,
     pub run: RunId,
     pub request: RunRequest,
@@ -76,7 +76,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Requests a run.
-    pub async fn ask(&mut self, tenant: &TenantId) -> Asked {
+    pub async fn ask(&mut self, tenant: &TenantId) -> RequestedRun {
         self.runs += 1;
         let number = u128::from(self.runs);
         let run = RunId::from_parts(7, number << 64 | u128::from(fresh_bits()));
@@ -86,25 +86,34 @@ impl<'a> Desk<'a> {
             bytes: 1_000,
             sha256: "0".repeat(64),
         };
-        let asked =
-            Asked { tenant: tenant.clone(), run, request: RunRequest { file, list_passes: true } };
+        let asked = RequestedRun {
+            tenant: tenant.clone(),
+            run,
+            request: RunRequest { file, list_passes: true },
+        };
         self.put(&asked, RunState::Queued, 1, WorkChange::Enqueue(1)).await;
         asked
     }
 
     /// Moves the run like its events would.
-    pub async fn put(&mut self, asked: &Asked, state: RunState, attempt: u32, work: WorkChange) {
+    pub async fn put(
+        &mut self,
+        asked: &RequestedRun,
+        state: RunState,
+        attempt: u32,
+        work: WorkChange,
+    ) {
         let row = row(asked, state, attempt, work);
         self.commit(vec![row], Vec::new()).await;
     }
 
     /// Completes the run, to be kept for this many seconds.
-    pub async fn complete(&mut self, asked: &Asked, attempt: u32, keep_s: u32) {
+    pub async fn complete(&mut self, asked: &RequestedRun, attempt: u32, keep_s: u32) {
         let completed = row(asked, RunState::Completed, attempt, WorkChange::Remove);
         self.commit(vec![RunRow { keep_s: Some(keep_s), ..completed }], Vec::new()).await;
     }
 
-    pub async fn over(&mut self, asked: &Asked) {
+    pub async fn over(&mut self, asked: &RequestedRun) {
         self.put(asked, RunState::Cancelled, 1, WorkChange::Remove).await;
     }
 
@@ -176,7 +185,7 @@ impl<'a> Desk<'a> {
     }
 
     /// All findings in the order of a completed run.
-    pub async fn findings(&self, asked: &Asked) -> Vec<(FindingPlace, Finding)> {
+    pub async fn findings(&self, asked: &RequestedRun) -> Vec<(FindingPlace, Finding)> {
         let all = FindingsQuery { limit: 1_000_000, ..FindingsQuery::default() };
         let found = self.sides.queries.findings(&asked.tenant, &asked.run, &all).await;
         found.expect("the findings are read").expect("the run is there")
@@ -187,7 +196,7 @@ fn fresh_bits() -> u64 {
     u64::from_str_radix(&fresh()[2..], 16).expect("a fresh name ends in hex digits")
 }
 
-fn row(asked: &Asked, state: RunState, attempt: u32, work: WorkChange) -> RunRow {
+fn row(asked: &RequestedRun, state: RunState, attempt: u32, work: WorkChange) -> RunRow {
     let head = RunHead {
         state,
         name: asked.request.file.name.clone(),
@@ -228,7 +237,7 @@ pub fn completed(attempt: u32) -> Command {
 }
 
 /// The job of a run under this worker's lease.
-pub fn is_of(job: &Job, asked: &Asked) -> bool {
+pub fn is_of(job: &Job, asked: &RequestedRun) -> bool {
     job.tenant == asked.tenant && job.run == asked.run
 }
 

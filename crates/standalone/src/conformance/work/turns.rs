@@ -3,7 +3,7 @@
 use processors::{run::WorkChange, work::RunPlace};
 use schemas::run::RunState;
 
-use super::desk::{Asked, Desk, LONG, is_of, tenant};
+use super::desk::{Desk, LONG, RequestedRun, is_of, tenant};
 
 pub async fn nothing_due_means_nothing_taken(desk: &mut Desk<'_>) {
     assert!(desk.take(LONG).await.is_none());
@@ -22,14 +22,14 @@ pub async fn run_is_taken_once_with_its_request(desk: &mut Desk<'_>) {
 }
 
 /// Requests three runs of one tenant, then one run of each of two others.
-async fn ask_five(desk: &mut Desk<'_>) -> [Asked; 5] {
+async fn ask_five(desk: &mut Desk<'_>) -> [RequestedRun; 5] {
     let [one, other, third] = [tenant(), tenant(), tenant()];
     let first = [desk.ask(&one).await, desk.ask(&one).await, desk.ask(&one).await];
     let [a, b, c] = first;
     [a, b, c, desk.ask(&other).await, desk.ask(&third).await]
 }
 
-async fn all_over(desk: &mut Desk<'_>, asked: &[Asked]) {
+async fn all_over(desk: &mut Desk<'_>, asked: &[RequestedRun]) {
     for asked in asked {
         desk.over(asked).await;
     }
@@ -62,7 +62,7 @@ pub async fn each_place_is_reported_once(desk: &mut Desk<'_>) {
         told.sort_by_key(|place| place.ahead);
         told
     };
-    let place = |ahead: u32, asked: &Asked| RunPlace {
+    let place = |ahead: u32, asked: &RequestedRun| RunPlace {
         tenant: asked.tenant.clone(),
         run: asked.run.clone(),
         attempt: 1,

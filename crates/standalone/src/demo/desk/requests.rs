@@ -21,7 +21,10 @@ pub(super) fn request_of(location: &LocationId, command: &Command) -> (Method, S
         C::ConfigureLocation { name, time_zone, languages, timers, bands } => (
             Method::PUT,
             format!("/v1/locations/{location}"),
-            json!({"name": name, "time_zone": time_zone, "languages": languages, "timers": timers, "bands": bands}),
+            json!({
+                "name": name, "time_zone": time_zone, "languages": languages, "timers": timers,
+                "bands": bands,
+            }),
         ),
         C::ConfigureQueue { queue, name, prefix, service_s } => {
             let mut body = json!({"name": name, "prefix": prefix});
@@ -126,7 +129,7 @@ mod tests {
 
     /// The gateway converts a report back to a command: no part of the fact is lost.
     #[test]
-    fn a_fact_arrives_as_it_was_meant() {
+    fn reported_fact_arrives_unchanged() {
         let (here, there) = (plan::location(), LocationId::new("south").unwrap());
         let fact = AppointmentFact {
             source: plan::source(),

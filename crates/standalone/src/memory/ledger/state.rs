@@ -32,7 +32,7 @@ type Identity = (TenantId, String, CommandId);
 #[derive(Default)]
 pub(super) struct State {
     checkpoints: HashMap<u32, Checkpoint>,
-    aggregates: HashMap<Aggregate, Kept>,
+    aggregates: HashMap<Aggregate, KeptAggregate>,
     ended: Oldest<(Aggregate, TicketId), Ticket>,
     closed: Oldest<(Aggregate, AppointmentId), Appointment>,
     outcomes: Oldest<Identity, CommandOutcome>,
@@ -42,7 +42,7 @@ pub(super) struct State {
     sweep_at: usize,
     pub(super) dirty: BTreeSet<ViewName>,
     epoch: u64,
-    journaled: Journaled,
+    journaled: JournalCounts,
     journal: Option<Vec<(u32, JournalRow)>>,
 }
 
@@ -52,7 +52,7 @@ struct Checkpoint {
     next_offset: i64,
 }
 
-struct Kept {
+struct KeptAggregate {
     position: Position,
     header: AggregateHeader,
     partition: u32,
@@ -68,7 +68,7 @@ struct StoredView {
 
 /// The number of journal rows by kind.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Journaled {
+pub struct JournalCounts {
     pub applied: u64,
     pub refused: u64,
     pub repeated: u64,
@@ -84,7 +84,7 @@ impl State {
         self.journal.as_deref().unwrap_or_default()
     }
 
-    pub(super) fn journaled(&self) -> Journaled {
+    pub(super) fn journaled(&self) -> JournalCounts {
         self.journaled
     }
 
@@ -159,7 +159,8 @@ impl State {
     }
 
     pub(super) fn due(&self, partition: u32) -> Vec<(Aggregate, Millis)> {
-        let due = |(aggregate, kept): (&Aggregate, &Kept)| Some((aggregate.clone(), kept.due?));
+        let due =
+            |(aggregate, kept): (&Aggregate, &KeptAggregate)| Some((aggregate.clone(), kept.due?));
         self.aggregates
             .iter()
             .filter(|(_, kept)| kept.partition == partition)
@@ -265,7 +266,7 @@ impl State {
             }
             None => {
                 let (live, open) = (BTreeMap::new(), BTreeMap::new());
-                let kept = Kept { position, header, partition, due, live, open };
+                let kept = KeptAggregate { position, header, partition, due, live, open };
                 self.aggregates.insert(row.aggregate.clone(), kept);
             }
         }
@@ -336,7 +337,7 @@ impl StoredView {
     }
 }
 
-impl Journaled {
+impl JournalCounts {
     fn count(&mut self, entry: &JournalEntry) {
         *match entry {
             JournalEntry::Applied { .. } => &mut self.applied,

@@ -25,7 +25,7 @@ type Key = (TenantId, RunId);
 #[derive(Default)]
 pub(super) struct State {
     work: BTreeMap<Key, Row>,
-    runs: BTreeMap<Key, Listed>,
+    runs: BTreeMap<Key, RunEntry>,
     /// In list order.
     findings: HashMap<Key, Vec<(FindingPlace, Finding)>>,
     /// The runs with kept findings in the order of their ends, and the number of these findings.
@@ -53,14 +53,14 @@ pub(super) struct Row {
     request: RunRequest,
 }
 
-struct Listed {
+struct RunEntry {
     head: RunHead,
     /// The file, while the run may still need it.
     file: Option<FileId>,
     until: Option<Millis>,
 }
 
-impl Listed {
+impl RunEntry {
     fn is_kept(&self, now: Millis) -> bool {
         self.until.is_none_or(|until| now < until)
     }
@@ -79,7 +79,7 @@ impl State {
         let until = row.keep_s.map(|seconds| now + Millis::from(seconds) * 1000);
         self.runs.insert(
             key.clone(),
-            Listed { head: row.head.clone(), file: row.needed_file().cloned(), until },
+            RunEntry { head: row.head.clone(), file: row.needed_file().cloned(), until },
         );
         match row.work {
             WorkChange::Enqueue(attempt) => self.queue(key, attempt, &row.request, now),
@@ -223,7 +223,7 @@ impl State {
 
     pub fn needs(&self, (tenant, file): &(TenantId, FileId)) -> bool {
         let ended = |key| self.work.get(key).is_some_and(|row| row.ended.is_some());
-        let needs = |listed: &Listed| listed.file.as_ref() == Some(file);
+        let needs = |listed: &RunEntry| listed.file.as_ref() == Some(file);
         self.runs.iter().any(|(key, listed)| key.0 == *tenant && needs(listed) && !ended(key))
     }
 
@@ -258,7 +258,7 @@ impl State {
             .collect();
         runs.sort_by(|(one, _), (other, _)| other.cmp(one));
         runs.truncate(asked.limit as usize);
-        let shown = |((_, run), listed): ((_, &RunId), &Listed)| ListedRun {
+        let shown = |((_, run), listed): ((_, &RunId), &RunEntry)| ListedRun {
             run: run.clone(),
             head: listed.head.clone(),
         };

@@ -21,8 +21,9 @@ fn moment(minutes: u64) -> String {
 /// A booking with Dr. Roy that begins now.
 fn booking(site: &Site, key: &str) -> Value {
     json!({
-        "location": site.location, "key": key, "version": 1, "status": "booked", "start": moment(0),
-        "end": moment(20), "doctor": {"id": "dr-roy", "name": "Dr Roy"}, "queue": site.general, "label": "J. T.",
+        "location": site.location, "key": key, "version": 1, "status": "booked",
+        "start": moment(0), "end": moment(20), "doctor": {"id": "dr-roy", "name": "Dr Roy"},
+        "queue": site.general, "label": "J. T.",
     })
 }
 
@@ -223,7 +224,9 @@ pub async fn moved_appointment_continues_at_other_location(world: &World) {
     let mut appointment =
         ChannelFollower::start(world.here(), &patient_of(world, &id), &format!("appointment:{id}"))
             .await;
-    let place = json!({"version": 2, "location": to.location, "moved_from": from.location, "queue": to.lab});
+    let place = json!({
+        "version": 2, "location": to.location, "moved_from": from.location, "queue": to.lab,
+    });
     let moved = with(&booked, place);
     assert_eq!(tell(world, &moved).await, (id.clone(), "moved".to_owned()));
     appointment

@@ -6,9 +6,9 @@ use testing::{
     follower::ChannelFollower,
 };
 
-use crate::world::{Issued, Site, World};
+use crate::world::{IssuedTicket, Site, World};
 
-async fn issue_many(world: &World, site: &Site, count: usize) -> Vec<Issued> {
+async fn issue_many(world: &World, site: &Site, count: usize) -> Vec<IssuedTicket> {
     let mut tickets = Vec::new();
     for _ in 0..count {
         tickets.push(world.issue(site, &site.general).await);
