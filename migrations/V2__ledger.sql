@@ -27,6 +27,8 @@ CREATE TABLE clinicwire.journal (
   partition int    NOT NULL,
   "offset"  bigint NOT NULL,
   at        bigint NOT NULL,
+  -- The owner's clock at the decision, which expires commands. "at" is the clock of the aggregate.
+  decided_at bigint NOT NULL,
   -- Absent where the record could not be read.
   tenant    text,
   aggregate text,

@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use processors::{effect::RecordEffect, location::Location};
+use processors::{
+    effect::{RecordEffect, RecordTime},
+    location::Location,
+};
 use schemas::{
     Millis,
     command::{Command, Verdict},
@@ -112,7 +115,8 @@ impl Clinic {
         let record = self.record(command);
         self.now += PACE_MS;
         let began = Instant::now();
-        let effect = black_box(self.location.handle(black_box(&record), self.now));
+        let effect =
+            black_box(self.location.handle(black_box(&record), RecordTime::at_once(self.now)));
         let time = began.elapsed();
         assert!(
             matches!(effect.verdict, Verdict::Applied { .. }),

@@ -10,7 +10,7 @@ use schemas::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    effect::RecordEffect,
+    effect::{RecordEffect, RecordTime},
     location::{self, Appointment, Location, Ticket},
     rule_book::{self, RuleBook},
     run::{self, Run, RunRow},
@@ -138,12 +138,12 @@ impl AggregateState {
         self.location().map_or(0, Location::parts)
     }
 
-    /// Decides the record at its append time, applies the events and returns its effect.
-    pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> RecordEffect {
+    /// Decides the record, applies the events and returns its effect.
+    pub fn handle(&mut self, record: &CommandRecord, time: RecordTime) -> RecordEffect {
         match self {
-            AggregateState::Location(location) => location.handle(record, appended_at),
-            AggregateState::Run(run) => run.handle(record, appended_at),
-            AggregateState::Rules(rules) => rules.handle(record, appended_at),
+            AggregateState::Location(location) => location.handle(record, time),
+            AggregateState::Run(run) => run.handle(record, time),
+            AggregateState::Rules(rules) => rules.handle(record, time),
         }
     }
 

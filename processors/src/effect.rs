@@ -10,6 +10,22 @@ use schemas::{
     view::Position,
 };
 
+/// The two times of a record. Only the second one can expire a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordTime {
+    /// When the log appended the record. It moves the clock of the aggregate.
+    pub appended_at: Millis,
+    /// The owner's clock when it decides the record. After an outage it is far past `appended_at`.
+    pub decided_at: Millis,
+}
+
+impl RecordTime {
+    /// The times of a record that is decided at the moment when it is appended.
+    pub fn at_once(appended_at: Millis) -> Self {
+        Self { appended_at, decided_at: appended_at }
+    }
+}
+
 /// The effect of one record.
 pub struct RecordEffect {
     /// The position after the record. A refusal does not change it, except through timers.

@@ -59,6 +59,8 @@ pub struct JournalRow {
     pub offset: i64,
     /// The time of the decision, by the clock of the aggregate.
     pub at: Millis,
+    /// The owner's clock at the decision. A command past its end of validity then is refused.
+    pub decided_at: Millis,
     /// The aggregate, the command id and the actor. `None` when the record could not be read.
     pub command: Option<(Aggregate, CommandId, Option<Actor>)>,
     /// The effect of the record.

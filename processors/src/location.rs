@@ -19,7 +19,7 @@ use schemas::{
     view::Position,
 };
 
-use crate::effect::RecordEffect;
+use crate::effect::{RecordEffect, RecordTime};
 
 mod apply;
 mod appointments;
@@ -195,8 +195,8 @@ impl Location {
     /// Fires the timers that are due at the record's append time, decides the record, applies the
     /// events and returns the changes of the views. The events of timers stay when the record is
     /// refused.
-    pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> RecordEffect {
-        let at = self.advance(appended_at);
+    pub fn handle(&mut self, record: &CommandRecord, time: RecordTime) -> RecordEffect {
+        let at = self.advance(time.appended_at);
         let location =
             record.aggregate.location_id().expect("a record is for its aggregate's kind");
         let version = self.position.version + 1;
@@ -207,7 +207,8 @@ impl Location {
         let decided = match &record.command {
             Command::Tick {} if change.events.is_empty() => Err(Code::NothingDue),
             Command::Tick {} => Ok(Decision::default()),
-            _ => decide(self, record, at),
+            _ if record.is_expired(time.decided_at) => Err(Code::CommandExpired),
+            _ => decide(self, record),
         };
         let (verdict, follow_up) = match decided {
             Ok(decision) => {

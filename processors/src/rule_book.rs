@@ -15,7 +15,7 @@ use schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::effect::RecordEffect;
+use crate::effect::{RecordEffect, RecordTime};
 
 /// The name of the view.
 pub const VIEW: &str = "rules";
@@ -56,10 +56,10 @@ impl RuleBook {
     }
 
     /// Decides the record at its append time, applies the event and returns the change of the view.
-    pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> RecordEffect {
-        let at = self.header.now.max(appended_at);
+    pub fn handle(&mut self, record: &CommandRecord, time: RecordTime) -> RecordEffect {
+        let at = self.header.now.max(time.appended_at);
         self.header.now = at;
-        match decide(&self.header.rules, record, at) {
+        match decide(&self.header.rules, record, time.decided_at) {
             Ok(event) => {
                 let delta = self.replay(self.position.version + 1, at, &event);
                 RecordEffect::applied(self.position, at, vec![event], delta)
@@ -96,16 +96,17 @@ impl RuleBook {
     }
 }
 
-/// Decides one command. A rule is accepted only if it can be applied.
+/// Decides one command when the owner's clock shows `decided_at`. A rule is accepted only if it can
+/// be applied.
 ///
 /// # Errors
 /// The code under which the command is refused.
 fn decide(
     rules: &BTreeMap<RuleId, Rule>,
     record: &CommandRecord,
-    now: Millis,
+    decided_at: Millis,
 ) -> Result<Event, Code> {
-    if record.valid_until.is_some_and(|until| until < now) {
+    if record.is_expired(decided_at) {
         return Err(Code::CommandExpired);
     }
     let known =

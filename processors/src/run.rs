@@ -21,7 +21,7 @@ use schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::effect::RecordEffect;
+use crate::effect::{RecordEffect, RecordTime};
 
 /// A run in memory.
 pub struct Run {
@@ -75,10 +75,10 @@ impl Run {
 
     /// Decides the record at its append time, applies the events and returns the change of the
     /// view.
-    pub fn handle(&mut self, record: &CommandRecord, appended_at: Millis) -> RecordEffect {
-        let at = self.header.now.max(appended_at);
+    pub fn handle(&mut self, record: &CommandRecord, time: RecordTime) -> RecordEffect {
+        let at = self.header.now.max(time.appended_at);
         self.header.now = at;
-        match decide(self, record, at) {
+        match decide(self, record, time.decided_at) {
             Ok(events) => {
                 let delta = self.replay(&record.aggregate, self.position.version + 1, at, &events);
                 RecordEffect::applied(self.position, at, events, delta)
@@ -303,13 +303,13 @@ fn finding_key(n: usize) -> String {
     format!("finding:{n:03}")
 }
 
-/// Decides one command at the run's time `now`.
+/// Decides one command when the owner's clock shows `decided_at`.
 ///
 /// # Errors
 /// The code under which the command is refused.
-pub fn decide(run: &Run, record: &CommandRecord, now: Millis) -> Result<Vec<Event>, Code> {
+pub fn decide(run: &Run, record: &CommandRecord, decided_at: Millis) -> Result<Vec<Event>, Code> {
     use Command as C;
-    if record.valid_until.is_some_and(|until| until < now) {
+    if record.is_expired(decided_at) {
         return Err(Code::CommandExpired);
     }
     if let C::RequestRun { file, list_passes, keep_s } = &record.command {

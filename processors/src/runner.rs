@@ -23,7 +23,7 @@ use tokio::{
 };
 
 pub use counters::RunnerCounters;
-use schemas::Millis;
+use schemas::{Millis, codes::Code, record::CommandRecord};
 
 use crate::{
     ledger::{Ledger, LedgerError, PartitionClaim},
@@ -60,8 +60,9 @@ pub struct RunnerSettings {
     pub cached_tickets: usize,
     /// What the runner counts.
     pub counters: Arc<RunnerCounters>,
-    /// The owner's clock. It only tells the owner when to write a tick; what a location does then
-    /// depends on the clock of the log alone.
+    /// The owner's clock. It tells the owner when to write a tick, which commands have expired, and
+    /// which records come from a clock that is far ahead. Timers depend on the clock of the log
+    /// alone.
     pub clock: Clock,
     /// Notified after each commit, so that a worker in this process need not poll for new runs.
     pub work_signal: Option<Arc<Notify>>,
@@ -367,9 +368,11 @@ impl Runner {
         let Some(to) = records.last().map(|record| record.offset + 1) else {
             return Ok(());
         };
+        let owner = (self.settings.clock)();
         let read: Vec<_> = records
             .iter()
             .map(|record| {
+                batch::check_time(record.at, owner)?;
                 batch::read(
                     &record.record,
                     self.settings.topic,
@@ -378,6 +381,7 @@ impl Runner {
                 )
             })
             .collect();
+        warn_of_future(claim, &read);
         let mut working = self.restore(&records, &read).await?;
         let (batch, tally) = batch::build(claim, to, &records, read, &mut working);
         let begun = Instant::now();
@@ -403,6 +407,19 @@ impl Runner {
         self.deliver(partition, batch.views, batch.outbox).await?;
         partition.reset_backoff();
         Ok(())
+    }
+}
+
+/// Logs the records that are parked because one of two clocks is wrong: the broker's or ours.
+fn warn_of_future(claim: PartitionClaim, read: &[Result<CommandRecord, Code>]) {
+    let parked = read.iter().filter(|read| matches!(read, Err(Code::RecordFromFuture))).count();
+    if parked > 0 {
+        tracing::warn!(
+            partition = claim.partition,
+            offset = claim.next_offset,
+            records = parked,
+            "parking records whose append time is ahead of this machine's clock"
+        );
     }
 }
 

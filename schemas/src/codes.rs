@@ -198,6 +198,9 @@ codes! {
     /// The record names an id of another aggregate.
     RecordForeignId = "record_foreign_id", 422, 107,
         "The record names an id that belongs to another aggregate.";
+    /// The append time of the record is far ahead of the clock of the partition's owner.
+    RecordFromFuture = "record_from_future", 503, 107,
+        "The clocks of our servers disagree, so this wasn't carried out. Try again in a moment.";
 }
 
 impl Code {

@@ -124,6 +124,12 @@ impl CommandRecord {
         WireRecord { key: self.aggregate.to_string(), headers, value: value.into() }
     }
 
+    /// Whether the end of validity has passed when the owner's clock shows `decided_at`. The append
+    /// time does not count: a command that waited out an outage must not be carried out late.
+    pub fn is_expired(&self, decided_at: Millis) -> bool {
+        self.valid_until.is_some_and(|until| until < decided_at)
+    }
+
     /// Reads a record of `care` or `runs`.
     ///
     /// # Errors

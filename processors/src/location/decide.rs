@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 
 use schemas::{
-    Millis,
     codes::Code,
     command::{Command, CommandResult, MAX_REORDER},
     event::Event,
@@ -40,15 +39,12 @@ impl From<Event> for Decision {
     }
 }
 
-/// Decides one command at the location's time `now`.
+/// Decides one command that has not expired, at the location's time.
 ///
 /// # Errors
 /// The code under which the command is refused.
-pub fn decide(state: &Location, record: &CommandRecord, now: Millis) -> Result<Decision, Code> {
+pub fn decide(state: &Location, record: &CommandRecord) -> Result<Decision, Code> {
     use Command as C;
-    if record.valid_until.is_some_and(|until| until < now) {
-        return Err(Code::CommandExpired);
-    }
     if !state.exists() && !matches!(record.command, C::ConfigureLocation { .. }) {
         return Err(Code::LocationUnknown);
     }

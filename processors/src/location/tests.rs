@@ -18,7 +18,7 @@ use testing::records::{
     },
 };
 
-use super::{Appointment, Location, LocationHeader, RecordEffect, Ticket};
+use super::{Appointment, Location, LocationHeader, RecordEffect, RecordTime, Ticket};
 
 mod appointments;
 mod boards;
@@ -142,7 +142,7 @@ impl Clinic {
     }
 
     fn send(&mut self, command: Command) -> RecordEffect {
-        self.location.handle(&record(command), self.now)
+        self.location.handle(&record(command), RecordTime::at_once(self.now))
     }
 
     fn apply(&mut self, command: Command) -> RecordEffect {

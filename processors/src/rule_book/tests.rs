@@ -18,7 +18,7 @@ impl RuleDesk {
     fn send(&mut self, command: Command) -> Result<(), Code> {
         let aggregate = Aggregate::rules(&tenant("demo"));
         let record = command_record(&aggregate, "c-1", command);
-        let effect = self.rules.handle(&record, 1_772_449_200_000);
+        let effect = self.rules.handle(&record, RecordTime::at_once(1_772_449_200_000));
         for delta in &effect.deltas {
             self.view.fold(&delta.delta);
         }

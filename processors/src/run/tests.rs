@@ -10,7 +10,7 @@ use schemas::{
 use testing::records::{actor, command_record, runs, tenant};
 
 use super::*;
-use crate::effect::RecordEffect;
+use crate::effect::{RecordEffect, RecordTime};
 
 const EPOCH: u64 = 1_772_000_000;
 const NOON: Millis = 1_772_449_200_000;
@@ -51,7 +51,7 @@ impl Clerk {
         let id = format!("c-{}", self.commands);
         let clerk = Some(actor("clerk-1", "editor"));
         let record = CommandRecord { actor: clerk, ..command_record(&aggregate(), &id, command) };
-        let effect = self.run.handle(&record, self.at);
+        let effect = self.run.handle(&record, RecordTime::at_once(self.at));
         for delta in &effect.deltas {
             assert_eq!(delta.view, format!("run:{}", aggregate().id()));
             assert_eq!(

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use schemas::{
+    Millis,
     appointment::AppointmentChange,
     codes::Code,
     command::{Command, CommandOutcome, Verdict},
@@ -17,7 +18,7 @@ use schemas::{
 
 use crate::{
     aggregate::AggregateState,
-    effect::RecordEffect,
+    effect::{RecordEffect, RecordTime},
     ledger::{
         AggregateRow, AppointmentRow, Batch, JournalEntry, JournalRow, OutboxRow, OutcomeRow,
         PartitionClaim, TicketRow,
@@ -34,6 +35,12 @@ pub type CommandIdentity = (TenantId, String, CommandId);
 pub fn identity(command: &CommandRecord) -> CommandIdentity {
     (command.aggregate.tenant(), command.source.clone(), command.id.clone())
 }
+
+/// How far the append time of a record may be ahead of the owner's clock: five minutes, as Kerberos
+/// tolerates. Synchronised machines differ by less than a second, so more means a wrong clock. Five
+/// minutes are also a third of the shortest default timer, so that a tolerated difference ends
+/// nobody's absence at once. Past it, the record is parked.
+pub const MAX_AHEAD: Millis = 5 * 60 * 1000;
 
 /// The number of records of a batch by result.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -64,6 +71,17 @@ pub struct BatchState {
     pub aggregates: HashMap<Aggregate, AggregateState>,
     /// First outcomes of commands that were decided before.
     pub outcomes: HashMap<CommandIdentity, CommandOutcome>,
+    /// The owner's clock when the batch is decided.
+    pub decided_at: Millis,
+}
+
+/// Checks the append time of a record against the owner's clock, so that one wrong broker clock
+/// cannot move the clock of a location, which never goes back.
+///
+/// # Errors
+/// [`Code::RecordFromFuture`] more than [`MAX_AHEAD`] ahead.
+pub fn check_time(appended_at: Millis, owner: Millis) -> Result<(), Code> {
+    (appended_at - owner <= MAX_AHEAD).then_some(()).ok_or(Code::RecordFromFuture)
 }
 
 /// Reads a record of `topic`.
@@ -145,7 +163,8 @@ impl BatchBuilder<'_> {
             .get_mut(&command.aggregate)
             .expect("every aggregate of the batch is restored");
         let before = state.position().version;
-        let effect = state.handle(&command, record.at);
+        let time = RecordTime { appended_at: record.at, decided_at: self.state.decided_at };
+        let effect = state.handle(&command, time);
         if !effect.events.is_empty() {
             self.from.entry(command.aggregate.clone()).or_insert(before);
         }
@@ -211,7 +230,13 @@ impl BatchBuilder<'_> {
             self.publish(record.offset, 1, topic_for(next.aggregate.kind()), next.to_wire());
         }
         let command = Some((aggregate, id, actor));
-        self.journal.push(JournalRow { offset: record.offset, at: effect.at, command, entry });
+        self.journal.push(JournalRow {
+            offset: record.offset,
+            at: effect.at,
+            decided_at: self.state.decided_at,
+            command,
+            entry,
+        });
     }
 
     /// Publishes the first outcome again, for a caller that sent its command again.
@@ -229,6 +254,7 @@ impl BatchBuilder<'_> {
         self.journal.push(JournalRow {
             offset: record.offset,
             at: record.at,
+            decided_at: self.state.decided_at,
             command: Some((aggregate, id, actor)),
             entry: JournalEntry::Repeated,
         });
@@ -257,6 +283,7 @@ impl BatchBuilder<'_> {
         self.journal.push(JournalRow {
             offset: record.offset,
             at: record.at,
+            decided_at: self.state.decided_at,
             command: caller.map(|(aggregate, id)| (aggregate, id, None)),
             entry: JournalEntry::Parked { code, record: record.record.clone() },
         });

@@ -62,7 +62,8 @@ impl Runner {
         }
         let aggregates =
             stream::iter(restores).buffer_unordered(RESTORES_AT_ONCE).try_collect().await?;
-        Ok(BatchState { aggregates, outcomes })
+        // Read last, since restoring may take seconds.
+        Ok(BatchState { aggregates, outcomes, decided_at: (self.settings.clock)() })
     }
 }
 

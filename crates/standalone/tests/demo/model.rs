@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use processors::location::Location;
+use processors::{effect::RecordTime, location::Location};
 use schemas::{
     Millis,
     appointment::SCHEDULE_KEY,
@@ -56,7 +56,7 @@ impl Model {
             actor: None,
             command: command.clone(),
         };
-        let step = self.location.handle(&record, at);
+        let step = self.location.handle(&record, RecordTime::at_once(at));
         for delta in &step.deltas {
             let view = self.views.entry(delta.view.clone()).or_insert_with(|| View::empty(EPOCH));
             view.fold(&delta.delta);

@@ -13,10 +13,11 @@ use gateway::{
 };
 use processors::{
     aggregate,
+    effect::RecordTime,
     ledger::{JournalEntry, JournalRow, Ledger},
     location::{Location, LocationHeader},
     log::{Log as _, LogEvent, LogRecord},
-    runner::{self, RunnerBackends, RunnerError},
+    runner::{self, RunnerBackends, RunnerError, batch},
 };
 use schemas::{
     Millis,
@@ -355,7 +356,9 @@ impl Model {
         for (record, row) in care.iter().zip(journal) {
             assert_eq!(record.offset, row.offset);
             assert!(row.at >= record.at);
-            let command = match CommandRecord::from_wire(&record.record) {
+            let read = batch::check_time(record.at, row.decided_at)
+                .and_then(|()| CommandRecord::from_wire(&record.record));
+            let command = match read {
                 Ok(command) => command,
                 Err(code) => {
                     let JournalEntry::Parked { code: parked, .. } = &row.entry else {
@@ -395,7 +398,8 @@ impl Model {
         let aggregate = &command.aggregate;
         let location =
             self.locations.entry(aggregate.clone()).or_insert_with(|| Location::new(epoch));
-        let step = location.handle(command, row.at);
+        let time = RecordTime { appended_at: row.at, decided_at: row.decided_at };
+        let step = location.handle(command, time);
         match (&row.entry, &step.verdict) {
             (JournalEntry::Applied { position, events }, Verdict::Applied { .. }) => {
                 assert_eq!(*position, step.position, "versions are dense");

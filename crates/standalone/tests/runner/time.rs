@@ -255,7 +255,9 @@ async fn refused_record_keeps_timer_events() {
     let running = run(backends(&memory, &faults), by(&owner).0);
     somebody_is_absent(&memory).await;
     quiet(&memory).await;
+    // The timer is due by the log's clock, and not yet by the owner's.
     log.set(DUE);
+    owner.set(DUE - 1);
     let back = Command::ReturnTicket { ticket: here().ticket(1) };
     send(&memory, here().record("too-late", back).to_wire()).await;
     assert_eq!(code(&heard.outcome("too-late").await), Some(Code::IllegalMove));
@@ -272,6 +274,64 @@ async fn refused_record_keeps_timer_events() {
     run(backends(&memory, &faults), by(&owner).0);
     send(&memory, here().record("next", issue(&here(), 2)).to_wire()).await;
     assert_eq!(code(&heard.outcome("next").await), None);
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+}
+
+/// Nobody owns the partition for ten minutes. Then a call that was meant for one moment must not
+/// call a patient, while a command without an end of validity is carried out.
+#[tokio::test(start_paused = true)]
+async fn command_that_waited_out_an_outage_is_expired() {
+    let hand = ManualClock::at(START);
+    let memory = memory_by(hand.clock());
+    let heard = ViewsTopic::listen(&memory);
+    let mut records = opening(&here());
+    records.push(here().record("issue", issue(&here(), 1)).to_wire());
+    let mut call = here().record("call", here().call_next("general", "room-1"));
+    call.valid_until = Some(START + 60_000);
+    records.push(call.to_wire());
+    records
+        .push(here().record("leave", Command::LeaveTicket { ticket: here().ticket(1) }).to_wire());
+    for record in records {
+        send(&memory, record).await;
+    }
+    hand.set(START + 10 * 60_000);
+    run(backends(&memory, &Faults::none()), by(&hand).0);
+    assert_eq!(code(&heard.outcome("call").await), Some(Code::CommandExpired));
+    assert_eq!(code(&heard.outcome("leave").await), None);
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+    let journal = memory.ledger.journal();
+    assert!(journal.iter().all(|(_, row)| row.decided_at == START + 10 * 60_000));
+}
+
+/// A broker whose clock is a day ahead stamps one record.
+#[tokio::test(start_paused = true)]
+async fn record_from_future_is_parked() {
+    let (log, owner) = (ManualClock::at(START), ManualClock::at(START));
+    let memory = memory_by(log.clock());
+    let heard = ViewsTopic::listen(&memory);
+    run(backends(&memory, &Faults::none()), by(&owner).0);
+    for record in opening(&here()) {
+        send(&memory, record).await;
+    }
+    quiet(&memory).await;
+    owner.set(START + 1_000);
+    let ahead = owner.clock()() + runner::batch::MAX_AHEAD;
+    log.set(ahead + 1);
+    send(&memory, here().record("future", issue(&here(), 1)).to_wire()).await;
+    assert_eq!(code(&heard.outcome("future").await), Some(Code::RecordFromFuture));
+    quiet(&memory).await;
+    let (_, last) = memory.ledger.journal().pop().unwrap();
+    assert!(matches!(last.entry, JournalEntry::Parked { code: Code::RecordFromFuture, .. }));
+    // The log never stamps below its last record. Once the owner's clock is near enough, the same
+    // command is carried out: a parked record decides nothing.
+    owner.set(START + 2_000);
+    let mut again = here().record("future", issue(&here(), 1));
+    again.valid_until = Some(START + 60_000);
+    send(&memory, again.to_wire()).await;
+    until("an answer to both", async || heard.outcomes("future").len() == 2).await;
+    assert_eq!(code(&heard.outcomes("future")[1]), None, "the clock of the location is right");
     quiet(&memory).await;
     check(&memory, &heard).await;
 }

@@ -211,7 +211,7 @@ fn transfer_elsewhere_sends_follow_up_command() {
         successor: Some(successor.clone()),
     });
     command.valid_until = Some(MORNING);
-    let effect = clinic.location.handle(&command, MORNING);
+    let effect = clinic.location.handle(&command, RecordTime::at_once(MORNING));
     assert!(clinic.standing(1).successor.as_ref() == Some(&successor));
     let next = effect.follow_up.expect("the other location has to issue the successor");
     assert!(next.aggregate == Aggregate::location(&TenantId::new("demo").unwrap(), &there));

@@ -171,20 +171,31 @@ fn reorder_requires_distinct_waiting_tickets() {
 }
 
 #[test]
-fn expired_command_is_refused_and_clock_never_goes_back() {
+fn command_expires_by_the_clock_of_its_owner() {
     let mut clinic = Clinic::waiting(1);
     let mut late = record(call(1, "room-1"));
     late.valid_until = Some(MORNING + MINUTE);
     let version = clinic.location.position().version;
 
-    let effect = clinic.location.handle(&late, MORNING + MINUTE + 1);
+    // The command was appended in time, and its owner was down for a minute.
+    let time = RecordTime { appended_at: MORNING, decided_at: MORNING + MINUTE + 1 };
+    let effect = clinic.location.handle(&late, time);
     assert_eq!(refusal(&effect), Some(Code::CommandExpired));
-    assert_eq!((effect.at, effect.position.version), (MORNING + MINUTE + 1, version));
-    // The clock of the broker went back; the clock of the location did not.
-    let effect = clinic.location.handle(&late, MORNING);
-    assert_eq!((effect.at, refusal(&effect)), (MORNING + MINUTE + 1, Some(Code::CommandExpired)));
+    assert_eq!((effect.at, effect.position.version), (MORNING, version));
 
-    late.valid_until = Some(MORNING + MINUTE + 1);
-    assert_eq!(refusal(&clinic.location.handle(&late, -1)), None);
-    assert_eq!(clinic.standing(1).called_at, Some(MORNING + MINUTE + 1));
+    // A record before it was stamped by a clock that is ahead.
+    let time = RecordTime { appended_at: MORNING + 2 * MINUTE, decided_at: MORNING + MINUTE };
+    assert_eq!(refusal(&clinic.location.handle(&late, time)), None);
+    assert_eq!(clinic.standing(1).called_at, Some(MORNING + 2 * MINUTE));
+}
+
+#[test]
+fn clock_of_location_never_goes_back() {
+    let mut clinic = Clinic::waiting(2);
+    let mut at = |number, appended_at| {
+        let time = RecordTime { appended_at, decided_at: MORNING };
+        clinic.location.handle(&record(call(number, "room-1")), time).at
+    };
+    assert_eq!(at(1, MORNING + MINUTE), MORNING + MINUTE);
+    assert_eq!(at(2, -1), MORNING + MINUTE);
 }

@@ -117,8 +117,8 @@ impl Watch {
             .collect();
         let mut reloaded = self.reloaded(&command.command, at);
 
-        let effect = self.live.handle(&command, at);
-        let twin = reloaded.handle(&command, at);
+        let effect = self.live.handle(&command, RecordTime::at_once(at));
+        let twin = reloaded.handle(&command, RecordTime::at_once(at));
         assert!(same(&effect, &twin), "{} differs after a reload", command.command.kind());
         assert!(reloaded.header() == self.live.header());
         for id in &effect.touched {

@@ -107,13 +107,14 @@ const APPOINTMENTS: &str = "INSERT INTO clinicwire.appointment \
        status = excluded.status, open = excluded.open, here = excluded.here, body = excluded.body";
 
 const JOURNAL: &str = "INSERT INTO clinicwire.journal \
-       (topic, partition, \"offset\", at, tenant, aggregate, command, actor, kind, epoch, version, \
-         events, code) \
-     SELECT $1, $2, o, at, tenant, aggregate, command, actor::json, kind, epoch, version, \
-       events::json, code \
-     FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], \
-       $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::text[]) \
-       AS j (o, at, tenant, aggregate, command, actor, kind, epoch, version, events, code)";
+       (topic, partition, \"offset\", at, decided_at, tenant, aggregate, command, actor, kind, \
+         epoch, version, events, code) \
+     SELECT $1, $2, o, at, decided_at, tenant, aggregate, command, actor::json, kind, epoch, \
+       version, events::json, code \
+     FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], \
+       $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::text[], $14::text[]) \
+       AS j (o, at, decided_at, tenant, aggregate, command, actor, kind, epoch, version, events, \
+         code)";
 
 // The first outcome stays, also when a repeat was not recognised.
 const OUTCOMES: &str = "INSERT INTO clinicwire.outcome (tenant, source, command, at, body) \
@@ -304,6 +305,7 @@ fn journal(batch: &Batch) -> Vec<Parameter<'_>> {
     vec![
         column(&rows, |row| row.offset),
         column(&rows, |row| row.at),
+        column(&rows, |row| row.decided_at),
         column(&rows, |row| row.command.as_ref().map(|(aggregate, ..)| parts(aggregate).0)),
         column(&rows, |row| row.command.as_ref().map(|(aggregate, ..)| parts(aggregate).1)),
         column(&rows, |row| row.command.as_ref().map(|(_, id, _)| id.as_str())),
