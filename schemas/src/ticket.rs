@@ -37,6 +37,21 @@ pub enum TicketState {
 }
 
 impl TicketState {
+    /// Every state.
+    pub const ALL: &'static [TicketState] = &[
+        TicketState::Expected,
+        TicketState::Waiting,
+        TicketState::Called,
+        TicketState::InService,
+        TicketState::OnHold,
+        TicketState::Absent,
+        TicketState::Completed,
+        TicketState::NoShow,
+        TicketState::Cancelled,
+        TicketState::Left,
+        TicketState::Transferred,
+    ];
+
     /// Whether the ticket has ended. The last state of a ticket stays readable for a day.
     pub fn is_end(self) -> bool {
         use TicketState::{Cancelled, Completed, Left, NoShow, Transferred};

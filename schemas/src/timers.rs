@@ -11,8 +11,8 @@ pub struct Timers {
     /// Seconds that an absent patient has to come back before the ticket becomes a no-show. 900 by
     /// default.
     pub absent_grace_s: u32,
-    /// Seconds without a change (waiting, called or on hold) after which a patient counts as gone.
-    /// 28,800 (8 hours) by default.
+    /// Seconds without a change after which a ticket ends: a patient in service counts as served,
+    /// any other patient as gone. 28,800 (8 hours) by default.
     pub stale_s: u32,
     /// Seconds from the start of an appointment that nobody checked in until it becomes a no-show.
     /// 7,200 (2 hours) by default.

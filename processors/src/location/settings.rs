@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, sync::LazyLock};
 use jiff::{
     SignedDuration, Timestamp,
     civil::{Date, Time},
-    tz::{TimeZone, TimeZoneDatabase},
+    tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase},
 };
 use schemas::{Millis, codes::Code, command::MAX_TEXT};
 
@@ -97,8 +97,60 @@ pub(super) fn day_end(zone: &TimeZone, start_min: u16, day: &str) -> Millis {
     next.map_or(Millis::MAX, |next| start_of(zone, start_min, next))
 }
 
+/// The first moment at which clocks show this minute of the date, or a later one if they skip it.
+/// A minute that clocks show twice starts the day at its first time.
 fn start_of(zone: &TimeZone, start_min: u16, date: Date) -> Millis {
     let minute = Time::midnight().saturating_add(SignedDuration::from_mins(i64::from(start_min)));
-    let start = zone.to_timestamp(date.to_datetime(minute));
-    start.unwrap_or(Timestamp::MAX).as_millisecond()
+    let start = zone.to_ambiguous_timestamp(date.to_datetime(minute));
+    let first = match start.offset() {
+        // Read with the offset after the gap, a skipped time is a moment before the change.
+        AmbiguousOffset::Gap { .. } => start.earlier().map(|before| {
+            zone.following(before).next().map_or(before, |change| change.timestamp())
+        }),
+        AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Fold { .. } => start.earlier(),
+    };
+    first.unwrap_or(Timestamp::MAX).as_millisecond()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    const MINUTE: Millis = 60_000;
+
+    /// The first minute, from two days before the date on, at which clocks show the start or more.
+    fn first_minute(zone: &TimeZone, start_min: u16, date: Date) -> Millis {
+        let start =
+            date.to_datetime(Time::midnight()) + SignedDuration::from_mins(i64::from(start_min));
+        let shown = |at: Millis| zone.to_datetime(Timestamp::from_millisecond(at).unwrap());
+        let noon = zone.to_timestamp((date - jiff::Span::new().days(2)).at(12, 0, 0, 0)).unwrap();
+        let mut minutes = (0..).map(|n| noon.as_millisecond() + n * MINUTE);
+        minutes.find(|at| shown(*at) >= start).unwrap()
+    }
+
+    /// Both changes of a year, in zones that change at night, at midnight and by half an hour.
+    #[test]
+    fn day_starts_at_first_minute_that_clocks_show() {
+        for (zone, dates) in [
+            ("America/Montreal", [date(2026, 3, 8), date(2026, 11, 1)]),
+            ("Europe/Paris", [date(2026, 3, 29), date(2026, 10, 25)]),
+            ("America/Havana", [date(2026, 3, 8), date(2026, 11, 1)]),
+            ("Africa/Cairo", [date(2026, 4, 24), date(2026, 10, 30)]),
+            ("Australia/Lord_Howe", [date(2026, 4, 5), date(2026, 10, 4)]),
+            ("Pacific/Apia", [date(2011, 12, 30), date(2011, 12, 31)]),
+        ] {
+            let named = zone_or_utc(zone);
+            for date in dates {
+                for start_min in (0..12 * 60).step_by(15) {
+                    let start = start_of(&named, start_min, date);
+                    let context = format!("{zone}, {date}, minute {start_min}");
+                    assert_eq!(start, first_minute(&named, start_min, date), "{context}");
+                    let next = start_of(&named, start_min, date.tomorrow().unwrap());
+                    assert!(start <= next, "{context}: days follow each other");
+                }
+            }
+        }
+    }
 }

@@ -38,10 +38,11 @@ impl Location {
     fn fires(&self, due: &TimerTarget, at: Millis) -> Event {
         match due {
             TimerTarget::Ticket(id) => {
-                let absent = self.tickets[id].standing.state == TicketState::Absent;
-                let (state, why) = match absent {
-                    true => (TicketState::NoShow, Expiry::AbsentTooLong),
-                    false => (TicketState::Left, Expiry::Stale),
+                let (state, why) = match self.tickets[id].standing.state {
+                    TicketState::Absent => (TicketState::NoShow, Expiry::AbsentTooLong),
+                    // Somebody forgot to complete the ticket: the patient was served.
+                    TicketState::InService => (TicketState::Completed, Expiry::Stale),
+                    _ => (TicketState::Left, Expiry::Stale),
                 };
                 Event::TicketExpired { ticket: id.clone(), state, why, at }
             }
@@ -72,13 +73,14 @@ impl Location {
         }
     }
 
-    /// When the timer of the ticket is due, if its state has one.
+    /// When the timer of the ticket is due. Every live ticket has one, so that nobody who is
+    /// forgotten stays in a line for ever.
     pub(super) fn ticket_due(&self, ticket: &Ticket) -> Option<Millis> {
         let timers = &self.header.timers;
         let after_s = match ticket.standing.state {
+            state if state.is_end() => return None,
             TicketState::Absent => timers.absent_grace_s,
-            TicketState::Waiting | TicketState::Called | TicketState::OnHold => timers.stale_s,
-            _ => return None,
+            _ => timers.stale_s,
         };
         Some(ticket.moved_at + Millis::from(after_s) * 1000)
     }

@@ -54,6 +54,65 @@ fn forgotten_ticket_ends_as_left() {
     assert_eq!(clinic.state(2), TicketState::Left);
 }
 
+/// A location that keeps tickets over night, so that only the ticket's own timer can end it.
+fn overnight() -> Clinic {
+    let mut clinic = Clinic::waiting(1);
+    let timers = Timers { day_ends_tickets: false, ..Timers::default() };
+    clinic.apply(configure_with("Europe/Paris", timers));
+    clinic
+}
+
+#[test]
+fn every_live_ticket_has_a_timer() {
+    let clinic = overnight();
+    let mut ticket = clinic.location.ticket(&ticket(1)).unwrap().clone();
+    for &state in TicketState::ALL {
+        ticket.standing.state = state;
+        let due = clinic.location.ticket_due(&ticket);
+        assert_eq!(due.is_some(), !state.is_end(), "{}", state.as_str());
+    }
+}
+
+#[test]
+fn last_timer_of_each_state_ends_ticket() {
+    use TicketState as T;
+    let step = |command: fn(TicketId) -> Command| command(ticket(1));
+    let called = || call(1, "room-1");
+    let hold = |ticket| Command::HoldTicket { ticket, reason: None };
+    let start = |ticket| Command::StartService { ticket };
+    let absent = |ticket| Command::MarkAbsent { ticket };
+    for (commands, state, minutes, end, reason) in [
+        (vec![], T::Waiting, 480, T::Left, "stale"),
+        (vec![called()], T::Called, 480, T::Left, "stale"),
+        (vec![step(hold)], T::OnHold, 480, T::Left, "stale"),
+        (vec![called(), step(start)], T::InService, 480, T::Completed, "stale"),
+        (vec![called(), step(absent)], T::Absent, 15, T::NoShow, "absent_too_long"),
+    ] {
+        let mut clinic = overnight();
+        commands.into_iter().for_each(|command| drop(clinic.apply(command)));
+        assert_eq!(clinic.state(1), state);
+        let due = MORNING + minutes * MINUTE;
+        clinic.tick(due - 1);
+        assert_eq!(clinic.state(1), state, "{} is not over yet", state.as_str());
+        clinic.tick(due + MINUTE);
+        let standing = clinic.standing(1);
+        assert_eq!((standing.state, standing.reason.as_deref()), (end, Some(reason)));
+        assert_eq!(standing.ended_at, Some(due), "{}", state.as_str());
+    }
+}
+
+/// A service that nobody ended says nothing about how long services take.
+#[test]
+fn forgotten_service_is_not_measured() {
+    let mut clinic = overnight();
+    clinic.apply(call(1, "room-1"));
+    clinic.apply(Command::StartService { ticket: ticket(1) });
+    let measured =
+        |clinic: &Clinic| clinic.location.header().queues[&queue("general")].service.visits;
+    clinic.tick(MORNING + 480 * MINUTE);
+    assert_eq!((clinic.state(1), measured(&clinic)), (TicketState::Completed, 0));
+}
+
 #[test]
 fn appointment_becomes_late_then_missed() {
     let mut clinic = Clinic::open();
@@ -136,13 +195,21 @@ fn service_day_can_start_late_and_keep_tickets() {
 fn service_day_follows_clock_changes() {
     for (zone, start_min, begins, ends) in [
         ("Europe/Paris", 0, "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"),
-        ("Europe/Paris", 150, "2026-03-29T01:30:00Z", "2026-03-30T00:30:00Z"),
+        ("Europe/Paris", 150, "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"),
         ("Europe/Paris", 0, "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"),
         ("Europe/Paris", 150, "2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"),
         ("America/Toronto", 0, "2026-03-08T05:00:00Z", "2026-03-09T04:00:00Z"),
         ("America/Toronto", 0, "2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z"),
+        ("America/Montreal", 150, "2026-03-08T07:00:00Z", "2026-03-09T06:30:00Z"),
+        ("America/Montreal", 90, "2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z"),
         // The clock skips midnight.
         ("America/Havana", 0, "2026-03-08T05:00:00Z", "2026-03-09T04:00:00Z"),
+        ("Africa/Cairo", 30, "2026-04-23T22:00:00Z", "2026-04-24T21:30:00Z"),
+        // Half an hour is skipped at 2:00 and repeated at 1:30.
+        ("Australia/Lord_Howe", 135, "2026-10-03T15:30:00Z", "2026-10-04T15:15:00Z"),
+        ("Australia/Lord_Howe", 105, "2026-04-04T14:45:00Z", "2026-04-05T15:15:00Z"),
+        // The calendar skipped 30 December 2011: that service day has no minute.
+        ("Pacific/Apia", 0, "2011-12-29T10:00:00Z", "2011-12-30T10:00:00Z"),
     ] {
         let timers = Timers { day_start_min: start_min, ..Timers::default() };
         let (begins, ends) = (at(begins), at(ends));
