@@ -30,7 +30,7 @@ fn morning(round: usize) -> Vec<Command> {
             let ticket = ticket(number);
             [
                 issue(number),
-                Command::CallTicket { ticket: ticket.clone(), station: station() },
+                Command::CallTicket { ticket: ticket.clone(), station: station(), force: false },
                 Command::StartService { ticket: ticket.clone() },
                 Command::CompleteTicket { ticket },
             ]

@@ -71,6 +71,7 @@ impl Clinic {
             languages: vec!["fr".into()],
             timers: Timers::default(),
             bands: None,
+            call_order: Default::default(),
         });
         let (name, prefix) = ("General".to_owned(), "A".to_owned());
         clinic.apply(Command::ConfigureQueue {
@@ -81,7 +82,7 @@ impl Clinic {
         });
         clinic.apply(Command::OpenQueue { queue });
         for station in stations {
-            clinic.apply(Command::ConfigureStation { station, name: "Room".into() });
+            clinic.apply(Command::ConfigureStation { station, name: "Room".into(), queues: None });
         }
         clinic
     }
@@ -133,7 +134,7 @@ impl Clinic {
         let room = usize::try_from(number % STATIONS as u128).unwrap_or(0);
         [
             self.issue(number),
-            Command::CallNext { queue: self.queue(), station: self.station(room) },
+            Command::CallNext { queue: self.queue(), station: self.station(room), force: false },
             Command::StartService { ticket: ticket.clone() },
             Command::CompleteTicket { ticket },
         ]

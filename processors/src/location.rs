@@ -29,9 +29,12 @@ mod indexes;
 mod load;
 mod moves;
 mod project;
+mod queues;
 mod settings;
 mod state;
 mod timers;
+mod turns;
+mod undo;
 
 use indexes::{Indexes, Update};
 use project::VersionChange;
@@ -41,8 +44,9 @@ pub use project::KEEP_ENDED_S;
 pub use settings::{MAX_LANGUAGES, MAX_QUEUES, MAX_STATIONS, SERVICE_S};
 pub use state::{
     Appointment, DoctorDay, LocationHeader, Queue, RecentCall, ServiceTime, Station, Ticket,
-    TicketSummary, Undo,
+    TicketSummary,
 };
+pub use undo::Undo;
 
 /// A location in memory: its header, its live tickets, and the ended tickets that a batch names.
 pub struct Location {
@@ -96,8 +100,8 @@ impl Location {
         for queue in header.queues.keys() {
             indexes.tallies.entry(queue.clone()).or_default();
         }
-        for queue in header.stations.values().filter_map(|station| station.served.as_ref()) {
-            indexes.tallies.entry(queue.clone()).or_default().stations += 1;
+        for station in header.stations.values() {
+            indexes.station(Update::Add, station);
         }
         for ticket in tickets {
             location.put(ticket);
@@ -306,13 +310,32 @@ impl Location {
         Some(appointment)
     }
 
+    /// Forgets when each queue called last and which queue each station served. The next day begins
+    /// without estimates, until somebody is called.
+    fn forget_last_calls(&mut self) {
+        for queue in self.header.queues.values_mut() {
+            (queue.last_call_at, queue.last_call_version) = (None, 0);
+        }
+        for station in self.header.stations.keys().cloned().collect::<Vec<_>>() {
+            self.change_station(&station, |station| {
+                (station.served, station.served_version) = (None, 0);
+            });
+        }
+    }
+
     /// Starts the service day `day`: counts its appointments instead of those of the day before.
     fn begin_day(&mut self, day: String) {
         self.header.day = day;
         self.header.numbers.clear();
         self.header.quarters.clear();
         self.header.facts = FactCounts::default();
-        self.header.doctors.values_mut().for_each(|doctor| doctor.delay_min = 0);
+        for doctor in self.header.doctors.values_mut() {
+            (doctor.delay_min, doctor.delay_version) = (0, 0);
+        }
+        self.header.recents.clear();
+        if self.header.timers.day_ends_tickets {
+            self.forget_last_calls();
+        }
         self.indexes.clear_day();
         for appointment in std::mem::take(&mut self.appointments).into_values() {
             self.put_appointment(appointment);

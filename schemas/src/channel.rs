@@ -28,6 +28,8 @@ pub enum Channel {
     Schedule(ScheduleId),
     /// The load of a location: how busy it is.
     Load(LocationId),
+    /// The settings of a location, its queues and its stations, for staff.
+    Settings(LocationId),
 }
 
 /// A text that is no channel's name.
@@ -37,7 +39,7 @@ pub struct InvalidChannel;
 
 impl Channel {
     /// Reads `ticket:<id>`, `queue:<id>`, `board:<location>`, `run:<id>`, `appointment:<id>`,
-    /// `schedule:<location>/<doctor>` or `load:<location>`.
+    /// `schedule:<location>/<doctor>`, `load:<location>` or `settings:<location>`.
     ///
     /// # Errors
     /// [`InvalidChannel`] for an unknown kind, or an id without the form of its kind.
@@ -51,6 +53,7 @@ impl Channel {
             "appointment" => AppointmentId::new(id).map(Channel::Appointment),
             "schedule" => ScheduleId::new(id).map(Channel::Schedule),
             "load" => LocationId::new(id).map(Channel::Load),
+            "settings" => LocationId::new(id).map(Channel::Settings),
             _ => return Err(InvalidChannel),
         };
         channel.map_err(|_| InvalidChannel)
@@ -72,7 +75,7 @@ impl Channel {
             Channel::Queue(id) => id.location(),
             Channel::Appointment(id) => id.location(),
             Channel::Schedule(id) => id.location(),
-            Channel::Board(id) | Channel::Load(id) => id.clone(),
+            Channel::Board(id) | Channel::Load(id) | Channel::Settings(id) => id.clone(),
             Channel::Run(_) => return None,
         })
     }
@@ -82,7 +85,7 @@ impl Channel {
         match self {
             Channel::Ticket(id) => id.as_str(),
             Channel::Queue(id) => id.as_str(),
-            Channel::Board(id) | Channel::Load(id) => id.as_str(),
+            Channel::Board(id) | Channel::Load(id) | Channel::Settings(id) => id.as_str(),
             Channel::Run(id) => id.as_str(),
             Channel::Appointment(id) => id.as_str(),
             Channel::Schedule(id) => id.as_str(),
@@ -90,8 +93,8 @@ impl Channel {
     }
 
     /// Every kind of channel, as names begin.
-    pub const KINDS: [&'static str; 7] =
-        ["ticket", "queue", "board", "run", "appointment", "schedule", "load"];
+    pub const KINDS: [&'static str; 8] =
+        ["ticket", "queue", "board", "run", "appointment", "schedule", "load", "settings"];
 
     /// The index of this channel's kind in [`Channel::KINDS`].
     pub fn kind_index(&self) -> usize {
@@ -103,6 +106,7 @@ impl Channel {
             Channel::Appointment(_) => 4,
             Channel::Schedule(_) => 5,
             Channel::Load(_) => 6,
+            Channel::Settings(_) => 7,
         }
     }
 
@@ -141,6 +145,7 @@ mod tests {
             "appointment:riverside.00000000000000000000000000000007",
             "schedule:riverside/dr-roy",
             "load:riverside",
+            "settings:riverside",
         ] {
             assert_eq!(Channel::parse(name).unwrap().to_string(), name);
         }

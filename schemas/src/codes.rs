@@ -125,6 +125,15 @@ codes! {
     /// A transfer to another location has no successor.
     SuccessorMissing = "successor_missing", 422, 107,
         "A transfer to another location must name the new ticket.";
+    /// The queue still has live tickets.
+    QueueNotEmpty = "queue_not_empty", 409, 107,
+        "There are still people in the queue. Move them to another one.";
+    /// The queue has more live tickets than one step may move.
+    QueueTooLong = "queue_too_long", 409, 107,
+        "There are too many people in the queue to move them all at once.";
+    /// A patient is still called to the station.
+    StationBusy = "station_busy", 409, 107,
+        "The person called to this station hasn't come yet.";
     /// A closed station cannot call.
     StationClosed = "station_closed", 409, 107, "The station is closed.";
     /// The location has no such appointment.

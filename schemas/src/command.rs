@@ -1,6 +1,8 @@
 //! Commands: requests to one aggregate and facts about it, as the topics `clinicwire.care.v1` and
 //! `clinicwire.runs.v1` carry them. Each is one record with an id of its own.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -11,6 +13,7 @@ use crate::{
     load::LoadBands,
     rule::Rule,
     run::{RunFailure, RunFile, RunReport, RunSummary},
+    settings::CallOrder,
     ticket::Priority,
     timers::Timers,
 };
@@ -73,6 +76,9 @@ commands! {
         /// From when on a dashboard marks numbers as high. Absent: never.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         bands: Option<LoadBands>,
+        /// The order in which people of one priority are called. Absent: by arrival.
+        #[serde(default)]
+        call_order: CallOrder,
     }
     /// Creates a queue of this location, or changes its settings. A new queue is closed.
     ConfigureQueue = "queue.configure" {
@@ -86,12 +92,25 @@ commands! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         service_s: Option<u32>,
     }
-    /// Creates a station, or changes its name.
+    /// Removes the queue. Refused while live tickets are in it, unless they move to `move_to`.
+    RemoveQueue = "queue.remove" {
+        /// The queue.
+        queue: QueueId,
+        /// The queue of the same location in which the live tickets continue, at most
+        /// [`MAX_REORDER`] of them. Each keeps its state and its turn.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        move_to: Option<QueueId>,
+    }
+    /// Creates a station, or changes its settings.
     ConfigureStation = "station.configure" {
         /// The station.
         station: StationId,
         /// The name, as people read it on a door.
         name: String,
+        /// The queues that the station serves. Absent: every queue of the location. An empty list:
+        /// none, so that the station only calls tickets by name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        queues: Option<BTreeSet<QueueId>>,
     }
     /// Opens the station for calls.
     OpenStation = "station.open" {
@@ -147,6 +166,19 @@ commands! {
         queue: QueueId,
         /// The station that calls.
         station: StationId,
+        /// Marks a patient who is still called to the station as absent. Without it, such a call
+        /// is refused as `station_busy`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
+    }
+    /// Calls the first waiting ticket of all queues that the station serves and that are not
+    /// paused: the highest priority, then the earliest turn.
+    CallNextAtStation = "station.call_next" {
+        /// The station that calls.
+        station: StationId,
+        /// As in `queue.call_next`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
     }
     /// Calls this ticket, even when others wait before it.
     CallTicket = "ticket.call" {
@@ -154,6 +186,9 @@ commands! {
         ticket: TicketId,
         /// The station that calls.
         station: StationId,
+        /// As in `queue.call_next`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
     }
     /// Repeats the call of a called ticket.
     RecallTicket = "ticket.recall" {
@@ -222,8 +257,7 @@ commands! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         successor: Option<TicketId>,
     }
-    /// Changes the priority. The ticket's place is then given by its issue time within the new
-    /// priority.
+    /// Changes the priority. The ticket's place is then given by its turn within the new priority.
     Prioritise = "ticket.prioritise" {
         /// The ticket.
         ticket: TicketId,
@@ -341,8 +375,9 @@ commands! {
 /// Longest free text in a command in characters, such as a name or a reason. Screens show these
 /// texts.
 pub const MAX_TEXT: usize = 120;
-/// Most tickets that one reorder may name: the longest line that a person can still work through.
-/// More are refused as `invalid_value`.
+/// Most tickets that one reorder may name, and that the removal of a queue may move: the longest
+/// line that a person can still work through. More are refused, as `invalid_value` and as
+/// `queue_too_long`.
 pub const MAX_REORDER: usize = 500;
 
 impl Command {

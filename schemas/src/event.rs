@@ -1,6 +1,8 @@
 //! Events: what an aggregate decided. The journal keeps events for ever and a rebuild folds them
 //! again, so a field may be added with a default but never change its meaning.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -10,6 +12,7 @@ use crate::{
     load::LoadBands,
     rule::Rule,
     run::{RunFailure, RunFile, RunReport, RunSummary},
+    settings::CallOrder,
     ticket::{Priority, QueueState, TicketState},
     timers::Timers,
 };
@@ -32,6 +35,9 @@ pub enum Event {
         timers: Timers,
         /// From when on a dashboard marks numbers as high.
         bands: Option<LoadBands>,
+        /// The order in which people of one priority are called.
+        #[serde(default)]
+        call_order: CallOrder,
     },
     /// A queue was created, or its settings changed.
     QueueConfigured {
@@ -44,12 +50,26 @@ pub enum Event {
         /// Expected seconds of one service, used until the queue has measured some.
         service_s: Option<u32>,
     },
-    /// A station was created, or its name changed.
+    /// A queue was removed.
+    QueueRemoved {
+        /// The queue.
+        queue: QueueId,
+        /// The queue in which its live tickets continue, if there were any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        move_to: Option<QueueId>,
+        /// The live tickets, with their ranks in that queue.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ranks: Vec<(TicketId, u64)>,
+    },
+    /// A station was created, or its settings changed.
     StationConfigured {
         /// The station.
         station: StationId,
         /// The name, as people read it on a door.
         name: String,
+        /// The queues that the station serves. Absent: every queue.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        queues: Option<BTreeSet<QueueId>>,
     },
     /// A station was opened or closed.
     StationStateChanged {

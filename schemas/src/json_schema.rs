@@ -14,6 +14,7 @@ use crate::{
     record::{AuditRecord, ViewsRecord},
     rule::Rule,
     run::{FindingCounts, RuleTally, RunHead, RunProgress},
+    settings::{LocationSettings, QueueSettings, StationSettings},
     ticket::{TicketEntry, TicketView},
     view::{Delta, View},
 };
@@ -57,6 +58,9 @@ fn locations() -> Vec<(&'static str, Schema)> {
         ("load-queue.json", schema_for!(LoadQueue)),
         ("load-station.json", schema_for!(LoadStation)),
         ("load-quarter.json", schema_for!(LoadQuarter)),
+        ("settings-location.json", schema_for!(LocationSettings)),
+        ("settings-queue.json", schema_for!(QueueSettings)),
+        ("settings-station.json", schema_for!(StationSettings)),
     ]
 }
 

@@ -23,6 +23,7 @@ pub mod record;
 pub mod redis_keys;
 pub mod rule;
 pub mod run;
+pub mod settings;
 pub mod ticket;
 pub mod timers;
 pub mod view;

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Millis,
     ids::{QueueId, TicketId},
-    ticket::{CallRef, Estimate, Priority, QueueState, TicketState, TicketView, TicketViewRef},
+    ticket::{
+        CallRef, Estimate, NoEstimate, Priority, QueueState, TicketState, TicketView, TicketViewRef,
+    },
     view::{Delta, View},
 };
 
@@ -30,8 +32,8 @@ pub struct QueueHead {
     pub prefix: String,
     /// Expected seconds of one service, rounded to half a minute so that the number rarely changes.
     pub service_s: u32,
-    /// Stations that last served this queue and have not moved on to another. At least 1 while
-    /// anybody is served.
+    /// Open stations that serve this queue: they are configured for it, or for no queue in
+    /// particular and called from it last.
     pub servers: u32,
     /// When the queue last called somebody. The estimate counts from there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,7 +50,8 @@ pub struct QueueEntry {
     pub state: TicketState,
     /// The priority: a higher one is called first.
     pub priority: Priority,
-    /// The order within a priority: the smaller rank is called first.
+    /// The order within a priority: the smaller rank is called first. Ranks follow from the turn of
+    /// the patient and compare across the queues of a location.
     pub rank: u64,
     /// When the ticket was issued.
     pub issued_at: Millis,
@@ -260,6 +263,7 @@ impl Line {
     pub fn ticket_view_ref<'a>(&'a self, ticket: &'a TicketId) -> Option<TicketViewRef<'a>> {
         let entry = self.entries.get(ticket)?;
         let ahead = self.ahead_of(ticket, entry);
+        let estimate = ahead.map(|ahead| estimate(&self.head, entry.issued_at, ahead));
         let call = match (&entry.station, entry.called_at) {
             (Some(station), Some(at)) if entry.state != TicketState::Waiting => {
                 Some(CallRef { station, at, recalls: entry.recalls })
@@ -277,7 +281,8 @@ impl Line {
             issued_at: entry.issued_at,
             position: ahead.map(|ahead| count(ahead + 1)),
             ahead: ahead.map(count),
-            estimate: ahead.and_then(|ahead| estimate(&self.head, entry.issued_at, ahead)),
+            estimate: estimate.and_then(Result::ok),
+            no_estimate: estimate.and_then(Result::err),
             call,
             reason: entry.reason.as_deref(),
             successor: None,
@@ -298,27 +303,29 @@ fn count(people: usize) -> u32 {
 /// flicker on the page.
 const STEP_MS: Millis = 5 * 60 * 1000;
 
-/// Estimates when a patient with `ahead` people before them will be called. `None` while the queue
-/// calls nobody or no station has served it yet.
+/// Estimates when a patient with `ahead` people before them will be called.
 ///
 /// The formula is the queue-length estimator: the people ahead plus the one in service, times the
 /// expected service, divided by the stations that serve. The estimate counts from the queue's last
 /// call, so every node gives the same moments and passing time needs no message. The range is 0.7
 /// to 1.4 of the expected wait, rounded outwards to five minutes.
-pub fn estimate(head: &QueueHead, issued_at: Millis, ahead: usize) -> Option<Estimate> {
-    let since = head.last_call_at?.max(issued_at);
-    if head.state == QueueState::Paused || head.servers == 0 {
-        return None;
+///
+/// # Errors
+/// [`NoEstimate`] while the queue is paused, has no open station, or has not called anybody.
+pub fn estimate(head: &QueueHead, issued_at: Millis, ahead: usize) -> Result<Estimate, NoEstimate> {
+    if head.state == QueueState::Paused {
+        return Err(NoEstimate::Paused);
     }
+    if head.servers == 0 {
+        return Err(NoEstimate::NoOpenStation);
+    }
+    let since = head.last_call_at.ok_or(NoEstimate::NotStarted)?.max(issued_at);
     let turns = Millis::try_from(ahead).unwrap_or(Millis::MAX / 1_000_000_000).saturating_add(1);
     let expected =
         turns.saturating_mul(Millis::from(head.service_s) * 1000) / Millis::from(head.servers);
     let from = since.saturating_add(expected.saturating_mul(7) / 10);
     let to = since.saturating_add(expected.saturating_mul(14) / 10);
-    Some(Estimate {
-        from: from / STEP_MS * STEP_MS,
-        to: (to / STEP_MS).saturating_add(1) * STEP_MS,
-    })
+    Ok(Estimate { from: from / STEP_MS * STEP_MS, to: (to / STEP_MS).saturating_add(1) * STEP_MS })
 }
 
 #[cfg(test)]

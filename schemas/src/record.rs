@@ -212,6 +212,10 @@ fn refers_only_to(command: &Command, aggregate: &Aggregate) -> bool {
         C::ReorderQueue { tickets, .. } => {
             tickets.iter().all(|ticket| ticket.belongs_to(&location))
         }
+        C::ConfigureStation { queues: Some(queues), .. } => {
+            queues.iter().all(|queue| queue.belongs_to(&location))
+        }
+        C::RemoveQueue { move_to: Some(queue), .. } => queue.belongs_to(&location),
         C::ReportAppointment { fact, .. } => fact.refers_only_to(&location),
         C::TransferTicket { queue, successor: Some(successor), .. } => {
             successor.location() == queue.location()
@@ -235,6 +239,7 @@ fn own_queue(command: &Command) -> Option<&QueueId> {
         | C::ResumeQueue { queue }
         | C::CloseQueue { queue }
         | C::ReorderQueue { queue, .. }
+        | C::RemoveQueue { queue, .. }
         | C::IssueTicket { queue, .. }
         | C::CallNext { queue, .. } => Some(queue),
         C::CheckIn { queue, .. } => queue.as_ref(),
@@ -249,6 +254,7 @@ fn own_station(command: &Command) -> Option<&StationId> {
         C::ConfigureStation { station, .. }
         | C::OpenStation { station }
         | C::CloseStation { station }
+        | C::CallNextAtStation { station, .. }
         | C::CallNext { station, .. }
         | C::CallTicket { station, .. } => Some(station),
         _ => None,

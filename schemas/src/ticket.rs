@@ -149,6 +149,19 @@ pub struct Estimate {
     pub to: Millis,
 }
 
+/// Why nobody can say when a waiting patient will be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum NoEstimate {
+    /// The queue is paused.
+    Paused,
+    /// No station that serves the queue is open.
+    NoOpenStation,
+    /// The queue has called nobody yet.
+    NotStarted,
+}
+
 /// The state behind the channel of one ticket: all that its patient sees, and nothing about anyone
 /// else.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,6 +192,9 @@ pub struct TicketView {
     /// When the patient will probably be called. Only while waiting in a queue that calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
+    /// Why a waiting patient has no estimate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_estimate: Option<NoEstimate>,
     /// The call to a station, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<Call>,
@@ -209,6 +225,8 @@ pub struct TicketViewRef<'a> {
     pub ahead: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_estimate: Option<NoEstimate>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call: Option<CallRef<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -248,6 +266,7 @@ impl TicketViewRef<'_> {
             position: self.position,
             ahead: self.ahead,
             estimate: self.estimate,
+            no_estimate: self.no_estimate,
             call: self.call.map(|call| Call {
                 station: call.station.to_owned(),
                 at: call.at,
@@ -274,6 +293,7 @@ impl TicketView {
             position: self.position,
             ahead: self.ahead,
             estimate: self.estimate,
+            no_estimate: self.no_estimate,
             call: self.call.as_ref().map(|call| CallRef {
                 station: &call.station,
                 at: call.at,

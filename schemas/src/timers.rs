@@ -17,6 +17,9 @@ pub struct Timers {
     /// Seconds from the start of an appointment that nobody checked in until it becomes a no-show.
     /// 7,200 (2 hours) by default.
     pub no_show_s: u32,
+    /// Seconds after its start in which a patient who checks in late still keeps the turn of the
+    /// appointment, where a location calls by appointment. 900 by default, at most a day.
+    pub call_grace_s: u32,
     /// Minutes from local midnight to the start of a service day. 0 by default.
     pub day_start_min: u16,
     /// Whether tickets end with their service day. True by default; false where people wait through
@@ -30,6 +33,7 @@ impl Default for Timers {
             absent_grace_s: 15 * 60,
             stale_s: 8 * 60 * 60,
             no_show_s: 2 * 60 * 60,
+            call_grace_s: 15 * 60,
             day_start_min: 0,
             day_ends_tickets: true,
         }
@@ -37,13 +41,14 @@ impl Default for Timers {
 }
 
 impl Timers {
-    /// Whether every value is plausible: seconds from ten to a week, and a day that starts before
-    /// noon.
+    /// Whether every value is plausible: seconds from ten to a week, a grace of at most a day, and
+    /// a day that starts before noon.
     pub fn are_plausible(&self) -> bool {
         const SECONDS: std::ops::RangeInclusive<u32> = 10..=7 * 24 * 60 * 60;
         [self.absent_grace_s, self.stale_s, self.no_show_s]
             .iter()
             .all(|seconds| SECONDS.contains(seconds))
+            && self.call_grace_s <= 24 * 60 * 60
             && self.day_start_min < 12 * 60
     }
 }

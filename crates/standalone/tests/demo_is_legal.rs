@@ -376,8 +376,11 @@ fn demo_survives_foreign_commands() {
         let at = clinic.next_due();
         // A visitor calls at another station and cancels the called ticket, checks people in, and
         // closes rooms.
-        let call =
-            Command::CallNext { queue: queues[round % 3].clone(), station: stations[0].clone() };
+        let call = Command::CallNext {
+            queue: queues[round % 3].clone(),
+            station: stations[0].clone(),
+            force: true,
+        };
         if let Verdict::Applied { result, .. } = model.handle(&call, at) {
             model.handle(
                 &Command::CancelTicket { ticket: result.ticket.unwrap(), reason: None },
@@ -404,7 +407,7 @@ fn demo_serves_patients_of_visitors() {
     let at = clinic.next_due();
     let queue = plan::queues(&plan::location()).remove(0);
     let station = plan::stations(&plan::location()).remove(0);
-    let call = Command::CallNext { queue, station };
+    let call = Command::CallNext { queue, station, force: true };
     let called = result(&model.handle(&call, at)).ticket.unwrap();
     let appointment = clinic.appointments().remove(0);
     let check_in = Command::CheckIn { appointment: appointment.clone(), queue: None };

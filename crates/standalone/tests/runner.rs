@@ -469,8 +469,7 @@ async fn repeated_command_gets_first_outcome() {
     let faults = Faults::none();
     let running = run(backends(&memory, &faults), settings());
     send_all(&memory, opening(&here())).await;
-    let call =
-        Command::CallNext { queue: here().queue("general"), station: here().station("room-1") };
+    let call = here().call_next("general", "room-1");
     let call = here().record("call", call).to_wire();
     let issue = |n| here().record(&format!("issue-{n}"), issue(&here(), n)).to_wire();
     // Repeated in the same batch, in a later batch, and after a restart.

@@ -148,6 +148,7 @@ const TABLE: &[(&str, [Reach; 9])] = &[
     ("appointment", [A, N, L, L, N, T, N, N, N]),
     ("schedule", [N, N, L, S, N, T, N, N, N]),
     ("load", [N, N, L, L, N, T, N, N, N]),
+    ("settings", [N, N, L, L, L, T, N, N, N]),
     ("location.configure", [N, N, N, N, N, T, N, N, N]),
     ("queue.configure", [N, N, N, N, N, T, N, N, N]),
     ("station.configure", [N, N, N, N, N, T, N, N, N]),
@@ -158,7 +159,11 @@ const TABLE: &[(&str, [Reach; 9])] = &[
     ("queue.resume", [N, N, L, Q, Q, T, N, N, N]),
     ("queue.close", [N, N, L, N, N, T, N, N, N]),
     ("queue.reorder", [N, N, L, N, N, T, N, N, N]),
+    ("queue.remove", [N, N, N, N, N, T, N, N, N]),
     ("queue.call_next", [N, N, L, Q, Q, T, N, N, N]),
+    // The station's queues are settings, which an admin chose. So whoever works at the location may
+    // call at its stations, as with the call of a ticket.
+    ("station.call_next", [N, N, L, L, L, T, N, N, N]),
     ("ticket.issue", [N, N, L, N, N, T, N, N, N]),
     ("ticket.call", [N, N, L, L, L, T, N, N, N]),
     ("ticket.recall", [N, N, L, L, L, T, N, N, N]),
@@ -266,7 +271,7 @@ pub fn may_open(claims: &Claims, channel: &Channel) -> Result<(), Code> {
     match channel {
         Channel::Ticket(ticket) => at.ticket = Some(ticket),
         Channel::Queue(queue) => at.queue = Some(queue),
-        Channel::Board(_) | Channel::Load(_) => {}
+        Channel::Board(_) | Channel::Load(_) | Channel::Settings(_) => {}
         Channel::Run(run) => at.run = Some(run),
         Channel::Appointment(appointment) => at.appointment = Some(appointment),
         Channel::Schedule(schedule) => at.schedule = Some(schedule),
@@ -347,6 +352,7 @@ pub fn may_command(
         | C::ResumeQueue { queue }
         | C::CloseQueue { queue }
         | C::ReorderQueue { queue, .. }
+        | C::RemoveQueue { queue, .. }
         | C::IssueTicket { queue, .. }
         | C::CallNext { queue, .. } => Some(queue),
         _ => None,

@@ -247,6 +247,7 @@ async fn unreadable_record_is_refused_before_append() {
     foreign.command = Command::CallNext {
         queue: QueueId::new("riverside.general").unwrap(),
         station: StationId::new("north.room-1").unwrap(),
+        force: false,
     };
     assert_eq!(commands.submit(foreign).await.err(), Some(Code::RecordForeignId));
     assert!(log.appended.lock().unwrap().is_empty());

@@ -7,6 +7,7 @@ use schemas::{
     command::Command,
     ids::{AppointmentId, InvalidId, LocationId, QueueId, StationId, TicketId},
     load::LoadBands,
+    settings::CallOrder,
     ticket::Priority,
     timers::Timers,
 };
@@ -53,16 +54,24 @@ pub(super) fn command(
 }
 
 fn location(body: &[u8]) -> Result<Command, Problem> {
-    let LocationBody { name, time_zone, languages, timers, bands } =
-        read(body, r#"{"name","time_zone","languages":[…],"timers"?,"bands"?}"#)?;
-    Ok(Command::ConfigureLocation { name, time_zone, languages, timers, bands })
+    const EXPECTED: &str =
+        r#"{"name","time_zone","languages":[…],"timers"?,"bands"?,"call_order"?}"#;
+    let LocationBody { name, time_zone, languages, timers, bands, call_order } =
+        read(body, EXPECTED)?;
+    Ok(Command::ConfigureLocation { name, time_zone, languages, timers, bands, call_order })
 }
 
 fn of_station(station: StationId, action: &str, body: &[u8]) -> Result<Command, Problem> {
     match action {
         CONFIGURE => {
-            let StationBody { name } = read(body, r#"{"name"}"#)?;
-            Ok(Command::ConfigureStation { station, name })
+            let StationBody { name, queues } = read(body, r#"{"name","queues"?:[…]}"#)?;
+            let ids = |queues: Vec<String>| queues.into_iter().map(QueueId::new).collect();
+            let queues = queues.map(ids).transpose().map_err(not_an_id)?;
+            Ok(Command::ConfigureStation { station, name, queues })
+        }
+        "call-next" => {
+            let ForceBody { force } = read(body, r#"{"force"?}"#)?;
+            Ok(Command::CallNextAtStation { station, force })
         }
         "open" => nothing(body, Command::OpenStation { station }),
         "close" => nothing(body, Command::CloseStation { station }),
@@ -82,7 +91,10 @@ fn of_queue(queue: QueueId, action: &str, body: &[u8]) -> Result<Command, Proble
             let IssueBody { priority } = read(body, r#"{"priority"?}"#)?;
             issue(queue, priority)
         }
-        "call-next" => Ok(C::CallNext { queue, station: station(body)? }),
+        "call-next" => {
+            let (station, force) = call(body)?;
+            Ok(C::CallNext { queue, station, force })
+        }
         "open" => nothing(body, C::OpenQueue { queue }),
         "pause" => nothing(body, C::PauseQueue { queue }),
         "resume" => nothing(body, C::ResumeQueue { queue }),
@@ -99,7 +111,10 @@ fn of_queue(queue: QueueId, action: &str, body: &[u8]) -> Result<Command, Proble
 fn of_ticket(ticket: TicketId, action: &str, body: &[u8]) -> Result<Command, Problem> {
     use Command as C;
     match action {
-        "call" => Ok(C::CallTicket { ticket, station: station(body)? }),
+        "call" => {
+            let (station, force) = call(body)?;
+            Ok(C::CallTicket { ticket, station, force })
+        }
         "recall" => nothing(body, C::RecallTicket { ticket }),
         "start" => nothing(body, C::StartService { ticket }),
         "complete" => nothing(body, C::CompleteTicket { ticket }),
@@ -183,9 +198,9 @@ fn transfer(ticket: TicketId, body: &[u8]) -> Result<Command, Problem> {
     Ok(Command::TransferTicket { ticket, queue, successor })
 }
 
-fn station(body: &[u8]) -> Result<StationId, Problem> {
-    let CallBody { station } = read(body, r#"{"station"}"#)?;
-    StationId::new(station).map_err(not_an_id)
+fn call(body: &[u8]) -> Result<(StationId, bool), Problem> {
+    let CallBody { station, force } = read(body, r#"{"station","force"?}"#)?;
+    Ok((StationId::new(station).map_err(not_an_id)?, force))
 }
 
 fn reason(body: &[u8]) -> Result<Option<String>, Problem> {
@@ -261,6 +276,8 @@ struct LocationBody {
     #[serde(default)]
     timers: Timers,
     bands: Option<LoadBands>,
+    #[serde(default)]
+    call_order: CallOrder,
 }
 
 #[derive(Deserialize)]
@@ -273,6 +290,7 @@ struct QueueBody {
 #[derive(Deserialize)]
 struct StationBody {
     name: String,
+    queues: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -295,6 +313,14 @@ struct PriorityBody {
 #[derive(Deserialize)]
 struct CallBody {
     station: String,
+    #[serde(default)]
+    force: bool,
+}
+
+#[derive(Deserialize)]
+struct ForceBody {
+    #[serde(default)]
+    force: bool,
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,8 @@
 //! How events change a location. Nothing is refused here, because an event has already been
 //! decided.
 
+use std::collections::BTreeSet;
+
 use schemas::{
     Millis,
     appointment::{AppointmentChange, AppointmentStatus},
@@ -11,9 +13,10 @@ use schemas::{
 
 use super::{
     Location,
-    moves::{self, BoardPlace, shown},
-    settings,
-    state::{Queue, RecentCall, ServiceTime, Station, Ticket, Undo},
+    indexes::Update,
+    moves, settings,
+    state::{Queue, ServiceTime, Station, Ticket},
+    undo::{StepTrace, Undo},
 };
 
 impl Location {
@@ -25,24 +28,23 @@ impl Location {
         match event {
             Event::LocationConfigured { .. } => self.configure(event, now),
             Event::StationStateChanged { station, open } => {
-                if let Some(station) = self.header.stations.get_mut(station) {
-                    station.open = *open;
-                }
+                self.change_station(station, |station| station.open = *open);
             }
             Event::QueueConfigured { queue, name, prefix, service_s } => {
                 self.configure_queue(queue, name, prefix, *service_s);
             }
-            Event::StationConfigured { station, name } => {
-                let stations = &mut self.header.stations;
-                let new = || Station { name: String::new(), open: true, served: None };
-                stations.entry(station.clone()).or_insert_with(new).name.clone_from(name);
+            Event::StationConfigured { station, name, queues } => {
+                self.configure_station(station, name, queues.as_ref());
+            }
+            Event::QueueRemoved { queue, move_to, ranks } => {
+                self.remove_queue(queue, move_to.as_ref(), ranks);
             }
             Event::QueueStateChanged { queue, state } => {
                 if let Some(queue) = self.header.queues.get_mut(queue) {
                     queue.state = *state;
                 }
             }
-            Event::QueueReordered { queue, ranks } => self.reorder(queue, ranks, version),
+            Event::QueueReordered { ranks, .. } => self.reorder(ranks, version),
             Event::TicketIssued { .. } => self.issue(event, now),
             other => match moves::moved_ticket(other) {
                 Some(ticket) => self.move_ticket(ticket, other, version, now),
@@ -52,7 +54,9 @@ impl Location {
     }
 
     fn configure(&mut self, event: &Event, now: Millis) {
-        let Event::LocationConfigured { name, time_zone, languages, timers, bands } = event else {
+        let Event::LocationConfigured { name, time_zone, languages, timers, bands, call_order } =
+            event
+        else {
             return;
         };
         self.zone = settings::zone_or_utc(time_zone);
@@ -62,6 +66,7 @@ impl Location {
         header.languages.clone_from(languages);
         header.timers = timers.clone();
         header.bands.clone_from(bands);
+        header.call_order = *call_order;
         if header.day.is_empty() {
             header.day = settings::service_day(&self.zone, timers.day_start_min, now);
             self.complete_until.clone_from(&header.day);
@@ -76,7 +81,6 @@ impl Location {
             return;
         };
         self.count_label(queue, day, *number);
-        self.used_rank(queue, *rank);
         self.count_quarter(now, |quarter| quarter.arrived += 1);
         self.put(Ticket {
             id: ticket.clone(),
@@ -158,18 +162,61 @@ impl Location {
         }
     }
 
-    fn used_rank(&mut self, queue: &QueueId, rank: u64) {
-        if let Some(queue) = self.header.queues.get_mut(queue) {
-            queue.next_rank = queue.next_rank.max(rank + 1);
-            queue.first_rank = queue.first_rank.min(rank);
-        }
+    fn configure_station(
+        &mut self,
+        id: &StationId,
+        name: &str,
+        queues: Option<&BTreeSet<QueueId>>,
+    ) {
+        self.header.stations.entry(id.clone()).or_insert_with(|| Station {
+            name: String::new(),
+            open: true,
+            queues: Some(BTreeSet::new()),
+            served: None,
+            served_version: 0,
+        });
+        self.change_station(id, |station| {
+            name.clone_into(&mut station.name);
+            station.queues = queues.cloned();
+        });
     }
 
-    fn reorder(&mut self, queue: &QueueId, ranks: &[(TicketId, u64)], version: u64) {
+    /// Changes a station, and the counts of the open stations by queue with it.
+    pub(super) fn change_station(&mut self, id: &StationId, change: impl FnOnce(&mut Station)) {
+        let Self { header, indexes, .. } = self;
+        let Some(station) = header.stations.get_mut(id) else { return };
+        indexes.station(Update::Remove, station);
+        change(station);
+        indexes.station(Update::Add, station);
+    }
+
+    fn remove_queue(&mut self, id: &QueueId, move_to: Option<&QueueId>, ranks: &[(TicketId, u64)]) {
+        for (ticket, rank) in ranks {
+            if let (Some(mut ticket), Some(there)) = (self.take(ticket), move_to) {
+                ticket.standing.queue = there.clone();
+                ticket.standing.rank = *rank;
+                // The queue of the last step no longer exists.
+                ticket.undo = None;
+                self.put(ticket);
+            }
+        }
+        for station in self.header.stations.keys().cloned().collect::<Vec<_>>() {
+            self.change_station(&station, |station| {
+                if let Some(queues) = &mut station.queues {
+                    queues.remove(id);
+                }
+                station.served.take_if(|served| served == id);
+            });
+        }
+        self.header.queues.remove(id);
+        self.indexes.tallies.remove(id);
+    }
+
+    fn reorder(&mut self, ranks: &[(TicketId, u64)], version: u64) {
         for (id, rank) in ranks {
-            self.used_rank(queue, *rank);
             if let Some(mut ticket) = self.take(id) {
-                ticket.undo = Some(Undo { version, standing: ticket.standing.clone() });
+                let (standing, trace) = (ticket.standing.clone(), StepTrace::default());
+                ticket.undo = Some(Undo { version, standing, trace });
                 ticket.standing.rank = *rank;
                 self.put(ticket);
             }
@@ -180,94 +227,22 @@ impl Location {
         let Some(mut ticket) = self.take(id) else { return };
         let next = moves::standing_after(&ticket.standing, event, now);
         let before = std::mem::replace(&mut ticket.standing, next);
-        ticket.moved_at = match event {
+        let at = match event {
             Event::TicketExpired { at, .. } => *at,
             _ => now,
         };
-        match event {
-            Event::TicketCalled { station, .. } => {
-                self.note_call(station, &before.queue, now);
-                self.count_minute(now, 1, 0);
-                self.count_quarter(now, |quarter| quarter.called += 1);
+        let stepped_at = std::mem::replace(&mut ticket.moved_at, at);
+        let undo = ticket.undo.take();
+        if let Event::TicketReverted { .. } = event {
+            if let Some(undo) = undo {
+                self.take_back(undo, &ticket, &before, stepped_at);
             }
-            Event::TicketMoved { queue, rank, .. } => self.used_rank(queue, *rank),
-            Event::ServiceStarted { .. } => self.note_delay(&ticket, now),
-            Event::TicketCompleted { .. } => {
-                self.measure(&before, now);
-                self.count_minute(now, 0, 1);
-                self.count_quarter(now, |quarter| quarter.served += 1);
-            }
-            Event::TicketNoShow { .. } => self.count_quarter(now, |quarter| quarter.no_show += 1),
-            Event::TicketExpired { state: TicketState::NoShow, at, .. } => {
-                self.count_quarter(*at, |quarter| quarter.no_show += 1);
-            }
-            _ => {}
+        } else {
+            let trace = self.trace_step(event, &ticket, &before, version, at);
+            let lasting = matches!(event, Event::TicketTransferred { .. });
+            ticket.undo = (!lasting).then_some(Undo { version, standing: before, trace });
         }
-        self.note_recent(&ticket, shown(&before));
-        ticket.undo = match event {
-            Event::TicketReverted { .. } | Event::TicketTransferred { .. } => None,
-            _ => Some(Undo { version, standing: before }),
-        };
         self.put(ticket);
-    }
-
-    fn note_call(&mut self, station: &StationId, queue: &QueueId, now: Millis) {
-        if let Some(queue) = self.header.queues.get_mut(queue) {
-            queue.last_call_at = Some(now);
-        }
-        let Some(station) = self.header.stations.get_mut(station) else {
-            return;
-        };
-        let last = station.served.replace(queue.clone());
-        if let Some(tally) = last.and_then(|last| self.indexes.tallies.get_mut(&last)) {
-            tally.stations -= 1;
-        }
-        self.indexes.tallies.entry(queue.clone()).or_default().stations += 1;
-    }
-
-    /// Records how late the doctor is when the service of an appointment starts.
-    fn note_delay(&mut self, ticket: &Ticket, now: Millis) {
-        let appointment = ticket.appointment.as_ref().and_then(|id| self.appointments.get(id));
-        let today = appointment.filter(|held| held.day.as_ref() == Some(&self.header.day));
-        if let Some((doctor, delay_min)) = today.and_then(|held| held.delay_at(now))
-            && let Some(day) = self.header.doctors.get_mut(doctor)
-        {
-            day.delay_min = delay_min;
-        }
-    }
-
-    fn measure(&mut self, served: &TicketStatus, now: Millis) {
-        if let (Some(queue), Some(started_at)) =
-            (self.header.queues.get_mut(&served.queue), served.started_at)
-        {
-            queue.service.measure(now - started_at);
-        }
-    }
-
-    /// Keeps the board's recent calls: a call that is over is added, and one that no longer counts
-    /// is removed.
-    fn note_recent(&mut self, ticket: &Ticket, before: BoardPlace) {
-        let recents = &mut self.header.recents;
-        let standing = &ticket.standing;
-        let now = shown(standing);
-        if now == before {
-            return;
-        }
-        recents.retain(|recent| recent.label != ticket.label || recent.day != ticket.day);
-        if let (BoardPlace::RecentCall, Some(station), Some(at)) =
-            (now, &standing.station, standing.called_at)
-        {
-            recents.push(RecentCall {
-                day: ticket.day.clone(),
-                label: ticket.label.clone(),
-                station: station.clone(),
-                at,
-                recalls: standing.recalls,
-            });
-            if recents.len() > RecentCall::MAX {
-                recents.remove(0);
-            }
-        }
     }
 }
 

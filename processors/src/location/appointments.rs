@@ -254,7 +254,7 @@ impl Location {
         let reported = if successor.is_some() { AppointmentStatus::Cancelled } else { fact.status };
         let status = status_of(reported, ticket.as_ref(), missed);
         if let Some(doctor) = &fact.doctor {
-            let new = || DoctorDay { name: String::new(), delay_min: 0, view: 0 };
+            let new = || DoctorDay { name: String::new(), delay_min: 0, delay_version: 0, view: 0 };
             self.header
                 .doctors
                 .entry(doctor.id.clone())

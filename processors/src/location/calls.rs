@@ -1,17 +1,23 @@
 //! The rules of calls: which ticket a station may call, and when.
+//!
+//! A call needs an open station and a queue that is not paused, and so does everything that lets a
+//! call stand again: a repeated call, and the undo of a step that ended one. A station calls one
+//! patient at a time. While somebody is still called to it, a further call is refused as
+//! `station_busy`. With `force`, it first marks that patient as absent, who then has the usual
+//! grace to come back.
 
 use schemas::{
     codes::Code,
     command::CommandResult,
     event::Event,
-    ids::{QueueId, StationId},
-    ticket::QueueState,
+    ids::{QueueId, StationId, TicketId},
+    ticket::{QueueState, TicketState},
 };
 
 use super::{
     Location,
     decide::{Decision, queue_of},
-    state::{Queue, Ticket},
+    state::{Queue, Station, Ticket},
 };
 
 /// Calls the first waiting ticket of the queue.
@@ -19,34 +25,111 @@ pub(super) fn call_next(
     state: &Location,
     id: &QueueId,
     station: &StationId,
+    force: bool,
 ) -> Result<Decision, Code> {
     let queue = queue_of(state, id)?;
-    check_call(state, queue, station)?;
-    let first = state.indexes.tallies.get(id).and_then(|tally| tally.waiting.first());
-    let first = first.and_then(|place| state.ticket(place.ticket())).ok_or(Code::QueueEmpty)?;
-    Ok(call(first, station))
+    let absent = clear_station(state, station, force)?;
+    check_queue(queue)?;
+    let tally = state.indexes.tallies.get(id);
+    let first = tally.and_then(|tally| tally.waiting.first()).ok_or(Code::QueueEmpty)?;
+    call(state, first.ticket(), station, absent)
 }
 
-/// Checks that tickets of the queue may be called to that station. A pause stops every call,
-/// including the call of a named ticket.
-pub(super) fn check_call(state: &Location, queue: &Queue, station: &StationId) -> Result<(), Code> {
-    if !state.header.stations.get(station).ok_or(Code::StationUnknown)?.open {
-        return Err(Code::StationClosed);
-    }
-    if queue.state == QueueState::Paused {
+/// Calls the first of the waiting tickets of all queues that the station serves: the highest
+/// priority, then the smallest rank. The places of different queues compare, because ranks follow
+/// from turns.
+pub(super) fn call_next_at_station(
+    state: &Location,
+    station: &StationId,
+    force: bool,
+) -> Result<Decision, Code> {
+    let absent = clear_station(state, station, force)?;
+    let header = &state.header;
+    let served = |id: &QueueId| {
+        let queues = header.stations.get(station).and_then(|station| station.queues.as_ref());
+        queues.is_none_or(|queues| queues.contains(id))
+    };
+    let queues: Vec<_> = header.queues.iter().filter(|(id, _)| served(id)).collect();
+    if !queues.is_empty() && queues.iter().all(|(_, queue)| queue.state == QueueState::Paused) {
         return Err(Code::QueuePaused);
     }
-    Ok(())
+    let first = queues
+        .into_iter()
+        .filter(|(_, queue)| queue.state != QueueState::Paused)
+        .filter_map(|(id, _)| state.indexes.tallies.get(id)?.waiting.first())
+        .min()
+        .ok_or(Code::QueueEmpty)?;
+    call(state, first.ticket(), station, absent)
 }
 
-/// The call of the ticket to the station.
-pub(super) fn call(ticket: &Ticket, station: &StationId) -> Decision {
+/// Calls this ticket, wherever it stands in its line. A pause stops this call too.
+pub(super) fn call_ticket(
+    state: &Location,
+    ticket: &Ticket,
+    station: &StationId,
+    force: bool,
+) -> Result<Decision, Code> {
+    let absent = clear_station(state, station, force)?;
+    check_queue(queue_of(state, &ticket.standing.queue)?)?;
+    call(state, &ticket.id, station, absent)
+}
+
+/// Checks that the call of the ticket may be repeated.
+pub(super) fn check_recall(state: &Location, ticket: &Ticket) -> Result<(), Code> {
+    let station = ticket.standing.station.as_ref().ok_or(Code::StationUnknown)?;
+    open_station(state, station)?;
+    check_queue(queue_of(state, &ticket.standing.queue)?)
+}
+
+/// Checks that a call from `queue` to `station` may stand again after an undo.
+pub(super) fn check_restored_call(
+    state: &Location,
+    queue: &QueueId,
+    station: &StationId,
+) -> Result<(), Code> {
+    clear_station(state, station, false)?;
+    check_queue(queue_of(state, queue)?)
+}
+
+fn open_station<'a>(state: &'a Location, id: &StationId) -> Result<&'a Station, Code> {
+    let station = state.header.stations.get(id).ok_or(Code::StationUnknown)?;
+    if station.open { Ok(station) } else { Err(Code::StationClosed) }
+}
+
+fn check_queue(queue: &Queue) -> Result<(), Code> {
+    match queue.state {
+        QueueState::Paused => Err(Code::QueuePaused),
+        QueueState::Open | QueueState::Closed => Ok(()),
+    }
+}
+
+/// Checks that the station may call. Returns the patients who are still called to it and whom the
+/// call marks as absent, if `force` allows that. The guards allow only one.
+fn clear_station(state: &Location, id: &StationId, force: bool) -> Result<Vec<Event>, Code> {
+    open_station(state, id)?;
+    let there = state.indexes.stations.get(id).into_iter().flatten();
+    let absent: Vec<_> = there
+        .filter(|id| {
+            state.ticket(id).is_some_and(|ticket| ticket.standing.state == TicketState::Called)
+        })
+        .map(|id| Event::TicketAbsent { ticket: id.clone() })
+        .collect();
+    if absent.is_empty() || force { Ok(absent) } else { Err(Code::StationBusy) }
+}
+
+fn call(
+    state: &Location,
+    id: &TicketId,
+    station: &StationId,
+    mut events: Vec<Event>,
+) -> Result<Decision, Code> {
+    let ticket = state.ticket(id).ok_or(Code::TicketUnknown)?;
     let result = CommandResult {
-        ticket: Some(ticket.id.clone()),
+        ticket: Some(id.clone()),
         label: Some(ticket.label.clone()),
         station: Some(station.clone()),
         ..CommandResult::default()
     };
-    let event = Event::TicketCalled { ticket: ticket.id.clone(), station: station.clone() };
-    Decision { result, ..event.into() }
+    events.push(Event::TicketCalled { ticket: id.clone(), station: station.clone() });
+    Ok(Decision { events, result, follow_up: None })
 }

@@ -1,23 +1,25 @@
 //! Decides commands: the result is events, or the code of a refusal. Reads the state and nothing
 //! else.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use schemas::{
     codes::Code,
-    command::{Command, CommandResult, MAX_REORDER},
+    command::{Command, CommandResult},
     event::Event,
     ids::{Aggregate, AppointmentId, QueueId, StationId, TicketId},
     load::LoadBands,
     record::CommandRecord,
+    settings::CallOrder,
     ticket::{Priority, QueueState, TicketState},
     timers::Timers,
 };
 
 use super::{
     Location, appointments,
-    calls::{call, call_next, check_call},
+    calls::{self, call_next, call_next_at_station, call_ticket},
     moves::allows,
+    queues,
     settings::{self, MAX_QUEUES, MAX_STATIONS, SERVICE_S},
     state::{Queue, Ticket},
 };
@@ -49,15 +51,16 @@ pub fn decide(state: &Location, record: &CommandRecord) -> Result<Decision, Code
         return Err(Code::LocationUnknown);
     }
     match &record.command {
-        C::ConfigureLocation { name, time_zone, languages, timers, bands } => {
-            configure_location(name, time_zone, languages, timers, bands.as_ref())
+        C::ConfigureLocation { name, time_zone, languages, timers, bands, call_order } => {
+            let bands = bands.as_ref();
+            configure_location(name, time_zone, languages, timers, bands, *call_order)
                 .map(Decision::from)
         }
         C::ConfigureQueue { queue, name, prefix, service_s } => {
             configure_queue(state, queue, name, prefix, *service_s).map(Decision::from)
         }
-        C::ConfigureStation { station, name } => {
-            configure_station(state, station, name).map(Decision::from)
+        C::ConfigureStation { station, name, queues } => {
+            configure_station(state, station, name, queues.as_ref()).map(Decision::from)
         }
         C::OpenStation { station } => switch_station(state, station, true),
         C::CloseStation { station } => switch_station(state, station, false),
@@ -67,7 +70,12 @@ pub fn decide(state: &Location, record: &CommandRecord) -> Result<Decision, Code
         C::CloseQueue { queue } => {
             switch(state, queue, &[QueueState::Open, QueueState::Paused], QueueState::Closed)
         }
-        C::ReorderQueue { queue, tickets } => reorder(state, queue, tickets).map(Decision::from),
+        C::ReorderQueue { queue, tickets } => {
+            queues::reorder(state, queue, tickets).map(Decision::from)
+        }
+        C::RemoveQueue { queue, move_to } => {
+            queues::remove(state, queue, move_to.as_ref()).map(Decision::from)
+        }
         C::IssueTicket { queue, ticket, priority } => issue(state, queue, ticket, *priority, None),
         C::ReportAppointment { appointment, fact } => {
             appointments::report(state, record, appointment, fact)
@@ -75,7 +83,8 @@ pub fn decide(state: &Location, record: &CommandRecord) -> Result<Decision, Code
         C::CheckIn { appointment, queue } => {
             appointments::check_in(state, appointment, queue.as_ref())
         }
-        C::CallNext { queue, station } => call_next(state, queue, station),
+        C::CallNext { queue, station, force } => call_next(state, queue, station, *force),
+        C::CallNextAtStation { station, force } => call_next_at_station(state, station, *force),
         other => match other.ticket() {
             Some(ticket) => move_ticket(state, record, ticket),
             None => Err(Code::IllegalMove),
@@ -93,6 +102,7 @@ fn configure_location(
     languages: &[String],
     timers: &Timers,
     bands: Option<&LoadBands>,
+    call_order: CallOrder,
 ) -> Result<Event, Code> {
     if !timers.are_plausible() || !bands.is_none_or(LoadBands::are_plausible) {
         return Err(Code::InvalidValue);
@@ -106,6 +116,7 @@ fn configure_location(
         languages: languages.to_vec(),
         timers: timers.clone(),
         bands: bands.cloned(),
+        call_order,
     })
 }
 
@@ -134,13 +145,25 @@ fn configure_queue(
     })
 }
 
-fn configure_station(state: &Location, id: &StationId, name: &str) -> Result<Event, Code> {
+fn configure_station(
+    state: &Location,
+    id: &StationId,
+    name: &str,
+    queues: Option<&BTreeSet<QueueId>>,
+) -> Result<Event, Code> {
     settings::check_text(name)?;
+    for queue in queues.into_iter().flatten() {
+        queue_of(state, queue)?;
+    }
     let stations = &state.header.stations;
     if stations.len() >= MAX_STATIONS && !stations.contains_key(id) {
         return Err(Code::InvalidValue);
     }
-    Ok(Event::StationConfigured { station: id.clone(), name: name.to_owned() })
+    Ok(Event::StationConfigured {
+        station: id.clone(),
+        name: name.to_owned(),
+        queues: queues.cloned(),
+    })
 }
 
 fn switch(
@@ -163,31 +186,7 @@ fn switch_station(state: &Location, id: &StationId, open: bool) -> Result<Decisi
     Ok(Event::StationStateChanged { station: id.clone(), open }.into())
 }
 
-/// Gives the named tickets ranks below every rank of the queue, in the order named. So they come
-/// before all other tickets of their priority. Between priorities nothing changes: the higher
-/// priority still goes first.
-fn reorder(state: &Location, id: &QueueId, tickets: &[TicketId]) -> Result<Event, Code> {
-    let queue = queue_of(state, id)?;
-    let distinct: HashSet<_> = tickets.iter().collect();
-    if tickets.is_empty() || tickets.len() > MAX_REORDER || distinct.len() != tickets.len() {
-        return Err(Code::InvalidValue);
-    }
-    // An ended ticket may be in memory or not, so the refusal does not distinguish an unknown
-    // ticket from an ended one.
-    let waits = |ticket| {
-        state.ticket(ticket).is_some_and(|ticket: &Ticket| {
-            ticket.standing.state == TicketState::Waiting && ticket.standing.queue == *id
-        })
-    };
-    if !tickets.iter().all(waits) {
-        return Err(Code::IllegalMove);
-    }
-    let first = queue.first_rank.checked_sub(tickets.len() as u64).ok_or(Code::InvalidValue)?;
-    let ranks = tickets.iter().cloned().zip(first..).collect();
-    Ok(Event::QueueReordered { queue: id.clone(), ranks })
-}
-
-/// Puts a ticket at the end of its priority. `appointment` is the appointment that the ticket
+/// Gives a ticket its label and its turn. `appointment` is the appointment that the ticket
 /// checks in.
 pub(super) fn issue(
     state: &Location,
@@ -203,9 +202,7 @@ pub(super) fn issue(
     if queue.state == QueueState::Closed {
         return Err(Code::QueueNotOpen);
     }
-    let header = &state.header;
-    let number = header.numbers.get(&queue.prefix).copied().unwrap_or(0) + 1;
-    let label = format!("{}-{number:03}", queue.prefix);
+    let (number, label) = next_label(state, queue);
     let result = CommandResult {
         ticket: Some(ticket.clone()),
         label: Some(label.clone()),
@@ -215,14 +212,23 @@ pub(super) fn issue(
     let event = Event::TicketIssued {
         ticket: ticket.clone(),
         queue: id.clone(),
-        day: header.day.clone(),
+        day: state.header.day.clone(),
         number,
         label,
         priority,
-        rank: queue.next_rank,
+        rank: state.rank_of_new(id, appointment),
         appointment: appointment.cloned(),
     };
     Ok(Decision { result, ..event.into() })
+}
+
+/// The next number of the day and its label. A number whose label a ticket of an earlier day still
+/// has is left out, so that no two people in the house share a label.
+fn next_label(state: &Location, queue: &Queue) -> (u32, String) {
+    let last = state.header.numbers.get(&queue.prefix).copied().unwrap_or(0);
+    let labels = (last + 1..).map(|number| (number, format!("{}-{number:03}", queue.prefix)));
+    let mut free = labels.filter(|(_, label)| !state.indexes.labels.contains_key(label));
+    free.next().expect("there are more numbers than live tickets")
 }
 
 /// Decides the commands that name one ticket.
@@ -235,15 +241,15 @@ fn move_ticket(state: &Location, record: &CommandRecord, id: &TicketId) -> Resul
     }
     let id = id.clone();
     Ok(match &record.command {
-        C::CallTicket { station, .. } => {
-            check_call(state, queue_of(state, &ticket.standing.queue)?, station)?;
-            call(ticket, station)
-        }
+        C::CallTicket { station, force, .. } => call_ticket(state, ticket, station, *force)?,
         C::TransferTicket { queue, successor, .. } => {
             transfer(state, record, ticket, queue, successor.as_ref())?
         }
         C::RevertTicket { .. } => revert(state, ticket)?.into(),
-        C::RecallTicket { .. } => E::TicketRecalled { ticket: id }.into(),
+        C::RecallTicket { .. } => {
+            calls::check_recall(state, ticket)?;
+            E::TicketRecalled { ticket: id }.into()
+        }
         C::StartService { .. } => E::ServiceStarted { ticket: id }.into(),
         C::CompleteTicket { .. } => E::TicketCompleted { ticket: id }.into(),
         C::HoldTicket { reason, .. } => {
@@ -289,7 +295,7 @@ fn transfer(
         let moved = Event::TicketMoved {
             ticket: ticket.id.clone(),
             queue: to.clone(),
-            rank: queue.next_rank,
+            rank: state.rank_at_end(to),
         };
         return Ok(moved.into());
     }
@@ -306,11 +312,23 @@ fn transfer(
 }
 
 /// Decides an undo. An issue, an undo itself and a transfer to another location cannot be undone:
-/// after a transfer, the person already waits in the other line.
+/// after a transfer, the person already waits in the other line. Neither can the end of a ticket
+/// whose label somebody else has by now.
 fn revert(state: &Location, ticket: &Ticket) -> Result<Event, Code> {
     let undo = ticket.undo.as_ref().ok_or(Code::NothingToRevert)?;
-    if !state.header.queues.contains_key(&undo.standing.queue) {
+    let (now, then) = (&ticket.standing, &undo.standing);
+    if !state.header.queues.contains_key(&then.queue) {
         return Err(Code::NothingToRevert);
+    }
+    let label_taken = !ticket.is_live() && state.indexes.labels.contains_key(&ticket.label);
+    if label_taken && !then.state.is_end() {
+        return Err(Code::NothingToRevert);
+    }
+    if then.state == TicketState::Called
+        && now.state != TicketState::Called
+        && let Some(station) = &then.station
+    {
+        calls::check_restored_call(state, &then.queue, station)?;
     }
     Ok(Event::TicketReverted {
         ticket: ticket.id.clone(),

@@ -15,7 +15,7 @@ use schemas::{
     ticket::{Priority, TicketState},
 };
 
-use super::state::{Appointment, Ticket};
+use super::state::{Appointment, Station, Ticket};
 
 /// Indexes of one location.
 #[derive(Default)]
@@ -34,6 +34,8 @@ pub(super) struct Indexes {
     pub(super) day_counts: DayCounts,
     /// Live tickets, which may end with the service day.
     pub(super) live: BTreeSet<TicketId>,
+    /// Live tickets by label. A label that is here is not given again.
+    pub(super) labels: BTreeMap<String, BTreeSet<TicketId>>,
     /// Ended tickets. They leave memory when their rows are committed.
     pub(super) ended: BTreeSet<TicketId>,
     /// Appointments that are not near the service day. They leave memory when their rows are
@@ -52,9 +54,11 @@ pub(super) struct QueueTally {
     pub(super) priorities: BTreeMap<Priority, u32>,
     /// Since when the tickets wait.
     pub(super) waits: WaitTimes,
-    /// The number of tickets in service.
-    pub(super) in_service: u32,
-    /// The number of stations that last called from this queue.
+    /// Live tickets in any state.
+    pub(super) live: BTreeSet<TicketId>,
+    /// The number of live tickets by rank: mostly 1.
+    pub(super) ranks: BTreeMap<u64, u32>,
+    /// The number of open stations that serve the queue.
     pub(super) stations: u32,
 }
 
@@ -94,7 +98,7 @@ impl Update {
         }
     }
 
-    fn count(self, count: &mut u32) {
+    pub(super) fn count(self, count: &mut u32) {
         match self {
             Update::Add => *count += 1,
             Update::Remove => *count -= 1,
@@ -117,25 +121,31 @@ impl Indexes {
         let standing = &ticket.standing;
         if standing.state.is_end() {
             update.element(&mut self.ended, ticket.id.clone());
-        } else {
-            update.element(&mut self.live, ticket.id.clone());
-            if let Some(station) = &standing.station {
-                update.element_under(&mut self.stations, station, ticket.id.clone());
-            }
+            return;
+        }
+        update.element(&mut self.live, ticket.id.clone());
+        update.element_under(&mut self.labels, &ticket.label, ticket.id.clone());
+        if let Some(station) = &standing.station {
+            update.element_under(&mut self.stations, station, ticket.id.clone());
         }
         let tally = self.tallies.entry(standing.queue.clone()).or_default();
-        match standing.state {
-            TicketState::Waiting => {
-                update.element(&mut tally.waiting, ticket.place());
-                update.count_under(&mut tally.priorities, standing.priority);
-                tally.waits.update(update, ticket.issued_at, &ticket.id);
-                self.waits.update(update, ticket.issued_at, &ticket.id);
-            }
-            TicketState::InService => update.count(&mut tally.in_service),
-            _ => {}
+        update.element(&mut tally.live, ticket.id.clone());
+        update.count_under(&mut tally.ranks, standing.rank);
+        if standing.state == TicketState::Waiting {
+            update.element(&mut tally.waiting, ticket.place());
+            update.count_under(&mut tally.priorities, standing.priority);
+            tally.waits.update(update, ticket.issued_at, &ticket.id);
+            self.waits.update(update, ticket.issued_at, &ticket.id);
         }
         if let Some(at) = due {
             update.element(&mut self.timers, (at, TimerTarget::Ticket(ticket.id.clone())));
+        }
+    }
+
+    /// Adds or removes a station.
+    pub(super) fn station(&mut self, update: Update, station: &Station) {
+        for queue in station.served_queues().filter(|_| station.open) {
+            update.count(&mut self.tallies.entry(queue.clone()).or_default().stations);
         }
     }
 

@@ -11,8 +11,9 @@ use schemas::{
 
 use super::{
     Location,
-    indexes::quarter_of,
+    indexes::{Update, quarter_of},
     state::{Queue, Station},
+    undo::Counted,
 };
 
 impl Location {
@@ -23,18 +24,48 @@ impl Location {
         }
     }
 
+    /// Counts a step of a ticket that happened `at`, or takes it out of the counts.
+    pub(super) fn count(&mut self, counted: Counted, update: Update, at: Millis) {
+        if matches!(counted, Counted::Called | Counted::Served) {
+            match update {
+                Update::Add => self.count_minute(at, counted),
+                Update::Remove => self.uncount_minute(at, counted),
+            }
+        }
+        if update == Update::Remove && !self.header.quarters.contains_key(&quarter_of(at)) {
+            return; // its day has ended
+        }
+        self.count_quarter(at, |quarter| {
+            update.count(match counted {
+                Counted::Called => &mut quarter.called,
+                Counted::Served => &mut quarter.served,
+                Counted::NoShow => &mut quarter.no_show,
+            });
+        });
+        self.header.quarters.retain(|_, quarter| *quarter != LoadQuarter::default());
+    }
+
     /// Counts a call or a service in the last hour, and removes minutes older than an hour.
-    pub(super) fn count_minute(&mut self, at: Millis, called: u32, served: u32) {
-        let minute = at.div_euclid(MINUTE_MS) * MINUTE_MS;
+    fn count_minute(&mut self, at: Millis, counted: Counted) {
+        let minute = minute_of(at);
         let hour = &mut self.header.hour;
         hour.retain(|past| past.at > at - HOUR_MS);
-        match hour.last_mut() {
-            Some(last) if last.at == minute => {
-                last.called += called;
-                last.served += served;
-            }
-            _ => hour.push(LoadMinute { at: minute, called, served }),
+        if hour.last().is_none_or(|last| last.at != minute) {
+            hour.push(LoadMinute { at: minute, called: 0, served: 0 });
         }
+        if let Some(last) = hour.last_mut() {
+            Update::Add.count(minute_count(last, counted));
+        }
+    }
+
+    /// Takes a call or a service out of its minute, if that is still kept.
+    fn uncount_minute(&mut self, at: Millis, counted: Counted) {
+        let minute = minute_of(at);
+        let hour = &mut self.header.hour;
+        if let Some(kept) = hour.iter_mut().find(|kept| kept.at == minute) {
+            Update::Remove.count(minute_count(kept, counted));
+        }
+        hour.retain(|kept| (kept.called, kept.served) != (0, 0));
     }
 
     pub(super) fn load_head(&self) -> LoadHead {
@@ -93,6 +124,17 @@ impl Location {
         let booked = self.indexes.day_counts.booked.get(&quarter).copied().unwrap_or_default();
         let entry = LoadQuarter { booked, ..counted };
         (entry != LoadQuarter::default()).then_some(entry)
+    }
+}
+
+fn minute_of(at: Millis) -> Millis {
+    at.div_euclid(MINUTE_MS) * MINUTE_MS
+}
+
+fn minute_count(minute: &mut LoadMinute, counted: Counted) -> &mut u32 {
+    match counted {
+        Counted::Served => &mut minute.served,
+        Counted::Called | Counted::NoShow => &mut minute.called,
     }
 }
 

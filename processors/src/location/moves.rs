@@ -75,7 +75,9 @@ pub(super) fn appointment_of(event: &Event) -> Option<&AppointmentId> {
 /// Every ticket whose row an event changes.
 pub(super) fn tickets_of(event: &Event) -> Vec<&TicketId> {
     match event {
-        Event::QueueReordered { ranks, .. } => ranks.iter().map(|(ticket, _)| ticket).collect(),
+        Event::QueueReordered { ranks, .. } | Event::QueueRemoved { ranks, .. } => {
+            ranks.iter().map(|(ticket, _)| ticket).collect()
+        }
         Event::TicketIssued { ticket, .. } => vec![ticket],
         other => moved_ticket(other).into_iter().collect(),
     }

@@ -18,22 +18,32 @@ use schemas::{
     },
     load::{LOAD_KEY, LoadHead, LoadQuarter, LoadQueue, LoadStation, quarter_key},
     record::ViewDelta,
+    settings::{LOCATION_KEY, LocationSettings, QueueSettings, StationSettings},
     ticket::TicketEntry,
     view::Delta,
 };
 use serde::Serialize;
 
-use entries::schedule_entry;
+use entries::{queue_settings, schedule_entry, station_settings};
 
 use super::{
     Location,
     indexes::quarter_of,
     moves::{self, BoardPlace, shown},
+    state::{Station, Ticket},
 };
 
 /// Seconds for which the last state of an ended ticket can be read: the patient's phone may be
 /// asleep for a day. After that, the channel of the ticket is unknown.
 pub const KEEP_ENDED_S: u32 = 24 * 60 * 60;
+
+/// A part of a location that has settings.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum SettingsPart {
+    Location,
+    Queue(QueueId),
+    Station(StationId),
+}
 
 /// The entries that some events may change.
 #[derive(Default)]
@@ -45,6 +55,7 @@ pub(super) struct ViewScope {
     /// Doctors whose own entry in their schedule may change.
     doctors: BTreeSet<DoctorId>,
     quarters: BTreeSet<Millis>,
+    settings: BTreeSet<SettingsPart>,
     location: bool,
     recents: bool,
     load: bool,
@@ -64,6 +75,7 @@ impl ViewScope {
             appointments: new(&mut self.appointments, more.appointments),
             doctors: new(&mut self.doctors, more.doctors),
             quarters: new(&mut self.quarters, more.quarters),
+            settings: new(&mut self.settings, more.settings),
             location: first(&mut self.location, more.location),
             recents: first(&mut self.recents, more.recents),
             load: first(&mut self.load, more.load),
@@ -88,6 +100,9 @@ pub(super) enum ViewEntry {
     LoadQueue(LoadQueue),
     LoadStation(LoadStation),
     LoadQuarter(LoadQuarter),
+    Settings(LocationSettings),
+    QueueSettings(QueueSettings),
+    StationSettings(StationSettings),
 }
 
 /// The entries in scope, by view and key.
@@ -100,6 +115,8 @@ pub(super) struct VersionChange {
     pub(super) events: Vec<Event>,
     scope: ViewScope,
     before: ViewEntries,
+    /// The versions that the views of removed queues had.
+    removed: BTreeMap<QueueId, u64>,
 }
 
 impl Location {
@@ -117,6 +134,10 @@ impl Location {
         for (view, entries) in self.render(location, &new) {
             changing.before.entry(view).or_default().extend(entries);
         }
+        if let Event::QueueRemoved { queue, .. } = &event {
+            let view = self.header.queues.get(queue).map_or(0, |queue| queue.view);
+            changing.removed.insert(queue.clone(), view);
+        }
         self.apply(&event, version, now);
         changing.events.push(event);
     }
@@ -127,9 +148,9 @@ impl Location {
         changing: VersionChange,
         location: &LocationId,
     ) -> (Vec<Event>, Vec<ViewDelta>) {
-        let VersionChange { events, scope, before } = changing;
+        let VersionChange { events, scope, before, removed } = changing;
         let after = self.render(location, &scope);
-        let deltas = self.step_views(before, after, &events);
+        let deltas = self.step_views(before, after, &events, &removed);
         (events, deltas)
     }
 
@@ -159,25 +180,43 @@ impl Location {
         match event {
             Event::LocationConfigured { .. } => {
                 scope.location = true;
+                scope.settings.insert(SettingsPart::Location);
                 scope.load = true;
                 // The bands, the day and the time zone of the location appear in all of these
                 // entries.
                 scope.queues.extend(self.header.queues.keys().cloned());
                 scope.doctors.extend(self.header.doctors.keys().cloned());
             }
-            Event::QueueConfigured { queue, .. }
-            | Event::QueueStateChanged { queue, .. }
-            | Event::QueueReordered { queue, .. }
-            | Event::TicketMoved { queue, .. } => {
+            Event::QueueConfigured { queue, .. } | Event::QueueStateChanged { queue, .. } => {
+                scope.queues.insert(queue.clone());
+                scope.settings.insert(SettingsPart::Queue(queue.clone()));
+            }
+            Event::QueueRemoved { queue, move_to, .. } => {
+                scope.queues.insert(queue.clone());
+                scope.queues.extend(move_to.clone());
+                scope.settings.insert(SettingsPart::Queue(queue.clone()));
+                for (id, station) in &self.header.stations {
+                    if station.queues.as_ref().is_some_and(|queues| queues.contains(queue)) {
+                        scope.settings.insert(SettingsPart::Station(id.clone()));
+                    }
+                    if station.served.as_ref() == Some(queue) {
+                        scope.stations.insert(id.clone());
+                    }
+                }
+            }
+            Event::QueueReordered { queue, .. } | Event::TicketMoved { queue, .. } => {
                 scope.queues.insert(queue.clone());
             }
             Event::TicketIssued { queue, appointment, .. } => {
                 scope.queues.insert(queue.clone());
                 scope.appointments.extend(appointment.clone());
             }
-            Event::TicketReverted { to, .. } => {
+            Event::TicketReverted { ticket, to, .. } => {
                 scope.queues.insert(to.queue.clone());
                 scope.stations.extend(to.station.clone());
+                if let Some(ticket) = self.ticket(ticket) {
+                    self.widen_by_undo(scope, ticket);
+                }
             }
             // The station leaves the queue that it served before.
             Event::TicketCalled { station, .. } => {
@@ -187,10 +226,17 @@ impl Location {
             }
             Event::StationStateChanged { station, .. } => {
                 scope.stations.insert(station.clone());
+                scope.settings.insert(SettingsPart::Station(station.clone()));
+                scope.queues.extend(self.served_queues(station));
             }
             // The name of the station appears beside every ticket that it called.
-            Event::StationConfigured { station, .. } => {
+            Event::StationConfigured { station, queues, .. } => {
                 scope.stations.insert(station.clone());
+                scope.settings.insert(SettingsPart::Station(station.clone()));
+                scope.queues.extend(self.served_queues(station));
+                scope.queues.extend(queues.iter().flatten().cloned());
+                let last = self.header.stations.get(station);
+                scope.queues.extend(last.and_then(|station| station.served.clone()));
                 scope
                     .tickets
                     .extend(self.indexes.stations.get(station).into_iter().flatten().cloned());
@@ -199,6 +245,31 @@ impl Location {
             Event::TicketExpired { at, .. } => drop(scope.quarters.insert(quarter_of(*at))),
             _ => {}
         }
+    }
+
+    /// The queues that the station serves while it is open.
+    fn served_queues(&self, station: &StationId) -> Vec<QueueId> {
+        let station = self.header.stations.get(station);
+        station.into_iter().flat_map(Station::served_queues).cloned().collect()
+    }
+
+    /// Adds what the undo of a ticket's last step may restore.
+    fn widen_by_undo(&self, scope: &mut ViewScope, ticket: &Ticket) {
+        scope.quarters.insert(quarter_of(ticket.moved_at));
+        let Some(undo) = &ticket.undo else { return };
+        if let (Some(calls), Some(station)) = (&undo.trace.calls, &ticket.standing.station) {
+            scope.queues.extend(calls.served().cloned());
+            scope.queues.extend(self.served_queues(station));
+        }
+        if let Some(delay) = &undo.trace.delay {
+            self.widen_by_doctor(scope, delay.doctor());
+        }
+    }
+
+    /// Adds a doctor and all their appointments of the day, which show the doctor's delay.
+    fn widen_by_doctor(&self, scope: &mut ViewScope, doctor: &DoctorId) {
+        scope.doctors.insert(doctor.clone());
+        scope.appointments.extend(self.indexes.days.get(doctor).into_iter().flatten().cloned());
     }
 
     fn widen_by_appointments(&self, scope: &mut ViewScope, event: &Event, now: Millis) {
@@ -239,14 +310,14 @@ impl Location {
                         .get(doctor)
                         .is_some_and(|known| known.delay_min != delay_min)
                 {
-                    scope.doctors.insert(doctor.clone());
-                    scope
-                        .appointments
-                        .extend(self.indexes.days.get(doctor).into_iter().flatten().cloned());
+                    self.widen_by_doctor(scope, doctor);
                 }
             }
             Event::DayEnded { next, .. } => {
                 scope.load = true;
+                scope.recents = true;
+                scope.queues.extend(self.header.queues.keys().cloned());
+                scope.stations.extend(self.header.stations.keys().cloned());
                 scope.doctors.extend(self.header.doctors.keys().cloned());
                 scope.quarters.extend(
                     self.header.quarters.keys().chain(self.indexes.day_counts.booked.keys()),
@@ -269,6 +340,7 @@ impl Location {
         self.render_tickets(&mut rendered, location, scope);
         self.render_appointments(&mut rendered, location, scope);
         rendered.insert(Channel::Load(location.clone()), self.render_load(scope));
+        rendered.insert(Channel::Settings(location.clone()), self.render_settings(scope));
         rendered
     }
 
@@ -367,6 +439,27 @@ impl Location {
         load
     }
 
+    fn render_settings(&self, scope: &ViewScope) -> BTreeMap<String, ViewEntry> {
+        let entry = |part: &SettingsPart| {
+            let header = &self.header;
+            Some(match part {
+                SettingsPart::Location if !self.exists() => return None,
+                SettingsPart::Location => {
+                    (LOCATION_KEY.to_owned(), ViewEntry::Settings(self.location_settings()))
+                }
+                SettingsPart::Queue(id) => {
+                    let settings = queue_settings(header.queues.get(id)?);
+                    (format!("queue:{id}"), ViewEntry::QueueSettings(settings))
+                }
+                SettingsPart::Station(id) => {
+                    let settings = station_settings(header.stations.get(id)?);
+                    (format!("station:{id}"), ViewEntry::StationSettings(settings))
+                }
+            })
+        };
+        scope.settings.iter().filter_map(entry).collect()
+    }
+
     /// The deltas from `before` to `after` under the location's current version. It becomes the
     /// version of every view that changed.
     fn step_views(
@@ -374,6 +467,7 @@ impl Location {
         mut before: ViewEntries,
         after: ViewEntries,
         events: &[Event],
+        removed: &BTreeMap<QueueId, u64>,
     ) -> Vec<ViewDelta> {
         let called =
             |event| matches!(event, &Event::TicketCalled { .. } | &Event::TicketRecalled { .. });
@@ -401,6 +495,13 @@ impl Location {
             if !delta.is_empty() {
                 (delta.to, delta.at) = (self.position.version, self.header.now);
                 delta.from = self.move_view(&view);
+                // The view of a removed queue stays for a while without entries, so that readers
+                // and stores that missed the removal can see it.
+                if let Channel::Queue(id) = &view
+                    && let Some(version) = removed.get(id)
+                {
+                    (delta.from, keep_s) = (*version, Some(KEEP_ENDED_S));
+                }
                 deltas.push(ViewDelta { view: view.to_string(), keep_s, urgent, delta });
             }
         }
@@ -433,6 +534,7 @@ impl Location {
                 self.header.doctors.get_mut(&id.doctor()).map(|doctor| &mut doctor.view)
             }
             Channel::Load(_) => Some(&mut self.header.load_view),
+            Channel::Settings(_) => Some(&mut self.header.settings_view),
             Channel::Run(_) => None, // no location's
         };
         held.map_or(0, |held| std::mem::replace(held, self.position.version))

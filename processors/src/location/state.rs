@@ -1,7 +1,7 @@
 //! The stored state of a location: one small header row, one row per ticket and one row per
 //! appointment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::{
     Millis,
@@ -10,10 +10,13 @@ use schemas::{
     ids::{AppointmentId, DoctorId, QueueId, SourceId, StationId, TicketId},
     line::LinePlace,
     load::{FactCounts, LoadBands, LoadMinute, LoadQuarter},
+    settings::CallOrder,
     ticket::{QueueState, TicketState},
     timers::Timers,
 };
 use serde::{Deserialize, Serialize};
+
+use super::undo::Undo;
 
 /// Everything that a location stores, except its tickets and appointments. The header grows with
 /// queues and stations, never with people.
@@ -29,6 +32,8 @@ pub struct LocationHeader {
     pub timers: Timers,
     /// The bounds of the dashboard's bands, if the clinic set them.
     pub bands: Option<LoadBands>,
+    /// The order in which people of one priority are called.
+    pub call_order: CallOrder,
     /// The queues.
     pub queues: BTreeMap<QueueId, Queue>,
     /// The stations.
@@ -38,7 +43,7 @@ pub struct LocationHeader {
     pub day: String,
     /// The last number given for each prefix on `day`.
     pub numbers: BTreeMap<String, u32>,
-    /// The calls that the board shows as recent, oldest first.
+    /// The calls of the service day that the board shows as recent, oldest first.
     pub recents: Vec<RecentCall>,
     /// Doctors who have, or once had, appointments on a service day. Somebody may still look at
     /// their schedule.
@@ -54,6 +59,8 @@ pub struct LocationHeader {
     pub load_view: u64,
     /// The version of the view `board:<location>`.
     pub board_view: u64,
+    /// The version of the view `settings:<location>`.
+    pub settings_view: u64,
     /// The clock of the location: the latest append time of its records.
     pub now: Millis,
 }
@@ -69,22 +76,15 @@ pub struct Queue {
     pub state: QueueState,
     /// How long one service takes.
     pub service: ServiceTime,
-    /// The rank of the next ticket at the end.
-    pub next_rank: u64,
-    /// The smallest rank ever given. A reorder continues below it.
-    pub first_rank: u64,
     /// When a ticket of the queue was last called.
     pub last_call_at: Option<Millis>,
+    /// The version of that call.
+    pub last_call_version: u64,
     /// The version of the view `queue:<id>`.
     pub view: u64,
 }
 
 impl Queue {
-    /// The first rank of a queue: the middle of the 48 bits of a rank, since tickets join above it
-    /// and reorders go below it. Each side lasts for 2^47 tickets, which is a thousand per second
-    /// for 4,000 years. A reorder past the end is refused as `invalid_value`.
-    pub const MIDDLE_RANK: u64 = 1 << 47;
-
     /// Creates a queue, which is closed.
     pub(super) fn new(name: String, prefix: String, service: ServiceTime) -> Self {
         Self {
@@ -92,9 +92,8 @@ impl Queue {
             prefix,
             state: QueueState::Closed,
             service,
-            next_rank: Self::MIDDLE_RANK,
-            first_rank: Self::MIDDLE_RANK,
             last_call_at: None,
+            last_call_version: 0,
             view: 0,
         }
     }
@@ -109,6 +108,8 @@ pub struct ServiceTime {
     pub mean_ms: i64,
     /// The number of services in the mean, up to 20.
     pub visits: u32,
+    /// The version of the last measured service.
+    pub version: u64,
 }
 
 impl ServiceTime {
@@ -124,16 +125,27 @@ impl ServiceTime {
     const STEP_MS: i64 = 30_000;
 
     pub(super) fn new(configured_s: u32) -> Self {
-        Self { configured_s, mean_ms: 0, visits: 0 }
+        Self { configured_s, mean_ms: 0, visits: 0, version: 0 }
     }
 
     /// Adds one service to the mean. A time outside the configurable range is a forgotten or
     /// mistaken click, and counts as the nearest plausible time.
-    pub(super) fn measure(&mut self, took: Millis) {
-        let bounds = super::settings::SERVICE_S;
-        let took = took.clamp(i64::from(*bounds.start()) * 1000, i64::from(*bounds.end()) * 1000);
+    pub(super) fn measure(&mut self, took: Millis, version: u64) {
         self.visits = (self.visits + 1).min(Self::WINDOW);
-        self.mean_ms += (took - self.mean_ms) / i64::from(self.visits);
+        self.mean_ms += (plausible_service(took) - self.mean_ms) / i64::from(self.visits);
+        self.version = version;
+    }
+
+    /// Takes a service out of the mean that was measured before others. The mean of the others is
+    /// exact while all are in the mean, and near it once older ones fade.
+    pub(super) fn forget(&mut self, took: Millis) {
+        let visits = i64::from(self.visits);
+        if visits <= 1 {
+            (self.mean_ms, self.visits) = (0, 0);
+            return;
+        }
+        self.mean_ms = (self.mean_ms * visits - plausible_service(took)) / (visits - 1);
+        self.visits -= 1;
     }
 
     /// Expected seconds of one service, rounded to half a minute.
@@ -145,6 +157,11 @@ impl ServiceTime {
     }
 }
 
+fn plausible_service(took: Millis) -> Millis {
+    let bounds = super::settings::SERVICE_S;
+    took.clamp(i64::from(*bounds.start()) * 1000, i64::from(*bounds.end()) * 1000)
+}
+
 /// A room or counter.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Station {
@@ -152,8 +169,20 @@ pub struct Station {
     pub name: String,
     /// Whether tickets can be called to it.
     pub open: bool,
+    /// The queues that it serves. `None`: every queue of the location.
+    pub queues: Option<BTreeSet<QueueId>>,
     /// The queue from which it last called.
     pub served: Option<QueueId>,
+    /// The version of that call.
+    pub served_version: u64,
+}
+
+impl Station {
+    /// The queues that the station serves while it is open.
+    pub(super) fn served_queues(&self) -> impl Iterator<Item = &QueueId> {
+        let last = self.served.iter().filter(|_| self.queues.is_none());
+        self.queues.iter().flatten().chain(last)
+    }
 }
 
 /// A call that is over and that the board still shows.
@@ -208,6 +237,8 @@ pub struct DoctorDay {
     pub name: String,
     /// Minutes that the doctor is late, in steps of five.
     pub delay_min: u32,
+    /// The version of the step that set the delay.
+    pub delay_version: u64,
     /// The version of the view `schedule:<location>/<doctor>`.
     pub view: u64,
 }
@@ -271,15 +302,6 @@ impl Appointment {
     pub fn is_open(&self) -> bool {
         !self.status.is_end() && !self.ticket.as_ref().is_some_and(|desk| desk.state.is_end())
     }
-}
-
-/// The standing of a ticket before the step of `version`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Undo {
-    /// The version of the step.
-    pub version: u64,
-    /// The standing before the step.
-    pub standing: TicketStatus,
 }
 
 impl Ticket {

@@ -7,6 +7,7 @@ use schemas::{
     ids::{Aggregate, AppointmentId, DoctorId, LocationId, QueueId, TenantId, TicketId},
     load::LoadBands,
     record::CommandRecord,
+    settings::CallOrder,
     ticket::{Priority, QueueState, TicketState},
     timers::Timers,
     view::Position,
@@ -76,6 +77,7 @@ fn configure_with(time_zone: &str, timers: Timers) -> Command {
         languages: vec!["fr".into(), "en-GB".into()],
         timers,
         bands: Some(LoadBands { waiting: [2, 4], wait_s: [600, 1200] }),
+        call_order: CallOrder::default(),
     }
 }
 
@@ -89,7 +91,7 @@ fn configure_queue(slug: &str, prefix: &str) -> Command {
 }
 
 fn configure_station(slug: &str, name: &str) -> Command {
-    Command::ConfigureStation { station: station(slug), name: name.into() }
+    Command::ConfigureStation { station: station(slug), name: name.into(), queues: None }
 }
 
 fn issue(slug: &str, number: u128, urgency: u8) -> Command {
@@ -174,7 +176,7 @@ impl Clinic {
     fn drain(&mut self, slug: &str) -> Vec<TicketId> {
         let mut order = Vec::new();
         loop {
-            match self.send(call_next(slug, "room-1")).verdict {
+            match self.send(here().force_call_next(slug, "room-1")).verdict {
                 Verdict::Applied { result, .. } => {
                     order.push(result.ticket.expect("a call names its ticket"))
                 }

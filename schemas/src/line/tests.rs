@@ -91,9 +91,11 @@ proptest! {
 
 #[test]
 fn queue_without_calls_gives_no_estimate() {
-    assert!(estimate(&QueueHead { state: QueueState::Paused, ..head() }, 0, 1).is_none());
-    assert!(estimate(&QueueHead { servers: 0, ..head() }, 0, 1).is_none());
-    assert!(estimate(&QueueHead { last_call_at: None, ..head() }, 0, 1).is_none());
+    let reason = |head: QueueHead| estimate(&head, 0, 1).unwrap_err();
+    let paused = QueueHead { state: QueueState::Paused, ..head() };
+    assert_eq!(reason(paused), NoEstimate::Paused);
+    assert_eq!(reason(QueueHead { servers: 0, ..head() }), NoEstimate::NoOpenStation);
+    assert_eq!(reason(QueueHead { last_call_at: None, ..head() }), NoEstimate::NotStarted);
 }
 
 #[test]

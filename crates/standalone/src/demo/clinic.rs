@@ -295,13 +295,13 @@ impl DemoClinic {
             Command::CheckIn { appointment, .. } => self.checked_in(appointment),
             Command::OpenStation { station } => self.opened(station),
             Command::CloseStation { station } => self.closed(station, (10.0, 20.0)),
-            Command::CallNext { queue, station } => {
+            Command::CallNext { queue, station, .. } => {
                 let queue = self.queues.iter().position(|known| known == queue);
                 if let (Some(queue), Some(ticket)) = (queue, &result.ticket) {
                     self.called(queue, ticket, self.room_of(station));
                 }
             }
-            Command::CallTicket { ticket, station } => {
+            Command::CallTicket { ticket, station, .. } => {
                 let queue = self.people.get(ticket).map_or(0, |person| person.queue);
                 self.called(queue, ticket, self.room_of(station));
             }
@@ -315,7 +315,7 @@ impl DemoClinic {
             Command::ReportAppointment { fact, .. } => drop(self.bookings.remove(&fact.key)),
             Command::CheckIn { appointment, .. } => self.not_checked_in(appointment, code),
             Command::IssueTicket { .. } => {}
-            Command::CallNext { queue, station } => {
+            Command::CallNext { queue, station, .. } => {
                 if code == Code::QueueEmpty {
                     // Others called the people who seemed to wait.
                     let queue = self.queues.iter().position(|known| known == queue);
@@ -325,8 +325,8 @@ impl DemoClinic {
                 }
                 self.not_called(station, code);
             }
-            Command::CallTicket { ticket, station } => {
-                if !matches!(code, Code::StationClosed | Code::QueuePaused) {
+            Command::CallTicket { ticket, station, .. } => {
+                if !matches!(code, Code::StationClosed | Code::StationBusy | Code::QueuePaused) {
                     self.gone(ticket);
                 }
                 self.not_called(station, code);

@@ -8,6 +8,7 @@ use schemas::{
     command::Command,
     ids::{DoctorId, LocationId, QueueId, ScheduleId, SourceId, StationId, TenantId},
     load::LoadBands,
+    settings::CallOrder,
     timers::Timers,
 };
 
@@ -214,6 +215,7 @@ pub fn configure(location: &LocationId, pace: Pace) -> Vec<Command> {
         languages: vec!["en".into(), "fr".into()],
         timers: timers(pace),
         bands: Some(bands(pace)),
+        call_order: CallOrder::default(),
     }];
     for (queue, plan) in queues(location).into_iter().zip(&QUEUES) {
         // The demo runs faster than the queue's clock, which accepts no service time below its
@@ -228,7 +230,7 @@ pub fn configure(location: &LocationId, pace: Pace) -> Vec<Command> {
         commands.push(Command::OpenQueue { queue });
     }
     for (station, room) in stations(location).into_iter().zip(&ROOMS) {
-        commands.push(Command::ConfigureStation { station, name: room.name.into() });
+        commands.push(Command::ConfigureStation { station, name: room.name.into(), queues: None });
     }
     commands
 }

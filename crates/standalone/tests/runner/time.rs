@@ -68,7 +68,7 @@ async fn somebody_is_absent(memory: &Memory) {
     let (ticket, station) = (here().ticket(1), here().station("room-1"));
     let commands = [
         issue(&here(), 1),
-        Command::CallNext { queue: here().queue("general"), station },
+        Command::CallNext { queue: here().queue("general"), station, force: false },
         Command::MarkAbsent { ticket },
     ];
     let commands = commands.into_iter().enumerate();

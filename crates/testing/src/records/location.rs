@@ -9,6 +9,7 @@ use schemas::{
         TenantId, TicketId,
     },
     record::CommandRecord,
+    settings::CallOrder,
     ticket::Priority,
     timers::Timers,
 };
@@ -99,6 +100,7 @@ impl SampleLocation {
             languages: vec!["fr".to_owned()],
             timers: Timers::default(),
             bands: None,
+            call_order: CallOrder::default(),
         }
     }
 
@@ -121,7 +123,7 @@ impl SampleLocation {
     #[must_use]
     pub fn configure_station(&self, slug: &str) -> Command {
         let name = capitalised(&slug.replace('-', " "));
-        Command::ConfigureStation { station: self.station(slug), name }
+        Command::ConfigureStation { station: self.station(slug), name, queues: None }
     }
 
     /// The smallest clinic that serves somebody, in four commands: the location, the open queue
@@ -165,12 +167,21 @@ impl SampleLocation {
 
     #[must_use]
     pub fn call_next(&self, queue: &str, station: &str) -> Command {
-        Command::CallNext { queue: self.queue(queue), station: self.station(station) }
+        let (queue, station) = (self.queue(queue), self.station(station));
+        Command::CallNext { queue, station, force: false }
+    }
+
+    /// Calls the next of the queue, and marks whoever is still called to the station as absent.
+    #[must_use]
+    pub fn force_call_next(&self, queue: &str, station: &str) -> Command {
+        let (queue, station) = (self.queue(queue), self.station(station));
+        Command::CallNext { queue, station, force: true }
     }
 
     #[must_use]
     pub fn call_ticket(&self, number: u128, station: &str) -> Command {
-        Command::CallTicket { ticket: self.ticket(number), station: self.station(station) }
+        let (ticket, station) = (self.ticket(number), self.station(station));
+        Command::CallTicket { ticket, station, force: false }
     }
 
     #[must_use]

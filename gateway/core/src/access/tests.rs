@@ -72,6 +72,7 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
             languages: vec![],
             timers: Timers::default(),
             bands: None,
+            call_order: Default::default(),
         },
         C::ConfigureQueue {
             queue: queue.clone(),
@@ -79,7 +80,8 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
             prefix: String::new(),
             service_s: None,
         },
-        C::ConfigureStation { station: station.clone(), name: String::new() },
+        C::RemoveQueue { queue: queue.clone(), move_to: None },
+        C::ConfigureStation { station: station.clone(), name: String::new(), queues: None },
         C::OpenStation { station: station.clone() },
         C::CloseStation { station: station.clone() },
         C::OpenQueue { queue: queue.clone() },
@@ -92,8 +94,9 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
             ticket: ticket.clone(),
             priority: Priority::default(),
         },
-        C::CallNext { queue: queue.clone(), station: station.clone() },
-        C::CallTicket { ticket: ticket.clone(), station },
+        C::CallNext { queue: queue.clone(), station: station.clone(), force: false },
+        C::CallNextAtStation { station: station.clone(), force: false },
+        C::CallTicket { ticket: ticket.clone(), station, force: false },
         C::RecallTicket { ticket: ticket.clone() },
         C::StartService { ticket: ticket.clone() },
         C::CompleteTicket { ticket: ticket.clone() },
@@ -129,8 +132,14 @@ fn promised(role: Role) -> Vec<&'static str> {
         "ticket.transfer",
         "ticket.revert",
     ];
-    let room_work =
-        ["queue.call_next", "queue.pause", "queue.resume", "station.open", "station.close"];
+    let room_work = [
+        "queue.call_next",
+        "station.call_next",
+        "queue.pause",
+        "queue.resume",
+        "station.open",
+        "station.close",
+    ];
     let desk_work = [
         "queue.open",
         "queue.close",
@@ -141,7 +150,7 @@ fn promised(role: Role) -> Vec<&'static str> {
         "ticket.prioritise",
         "appointment.check_in",
     ];
-    let furnishing = ["location.configure", "queue.configure", "station.configure"];
+    let furnishing = ["location.configure", "queue.configure", "queue.remove", "station.configure"];
     match role {
         Role::Patient => vec!["ticket.leave"],
         Role::Doctor
@@ -292,7 +301,7 @@ fn transfer_needs_the_right_at_the_destination() {
 }
 
 /// Which roles open which channel: the promise to clinics, written a second time.
-const OPENED_BY: [(&str, &str); 18] = [
+const OPENED_BY: [(&str, &str); 20] = [
     (
         "ticket:riverside.00000000000000000000000000000001",
         "patient reception support_staff doctor therapist counselor pharmacist \
@@ -338,6 +347,12 @@ const OPENED_BY: [(&str, &str); 18] = [
     ("schedule:north/dr-roy", "admin"),
     ("load:riverside", "reception support_staff doctor therapist counselor admin"),
     ("load:north", "admin"),
+    (
+        "settings:riverside",
+        "reception support_staff doctor therapist counselor pharmacist \
+         lab_technician admin",
+    ),
+    ("settings:north", "admin"),
     ("run:r_0123456789abcdef_00000000000000000000000000000007", "admin viewer"),
 ];
 

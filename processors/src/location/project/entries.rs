@@ -4,12 +4,13 @@ use schemas::{
     appointment::{AppointmentView, ScheduleEntry, ScheduleHead, ScheduleTicket},
     ids::{QueueId, StationId},
     line::{BoardCall, BoardHead, BoardQueue, QueueEntry, QueueHead},
+    settings::{LocationSettings, QueueSettings, StationSettings},
     ticket::{Call, QueueState, TicketEntry, TicketView},
 };
 
 use crate::location::{
     Location,
-    state::{Appointment, DoctorDay, Queue, RecentCall, Ticket},
+    state::{Appointment, DoctorDay, Queue, RecentCall, Station, Ticket},
 };
 
 impl Location {
@@ -52,6 +53,18 @@ impl Location {
         self.header.stations.get(id).map(|station| station.name.clone()).unwrap_or_default()
     }
 
+    pub(super) fn location_settings(&self) -> LocationSettings {
+        let header = &self.header;
+        LocationSettings {
+            name: header.name.clone(),
+            time_zone: header.time_zone.clone(),
+            languages: header.languages.clone(),
+            timers: header.timers.clone(),
+            bands: header.bands.clone(),
+            call_order: header.call_order,
+        }
+    }
+
     pub(super) fn board_head(&self) -> BoardHead {
         BoardHead {
             name: self.header.name.clone(),
@@ -62,14 +75,12 @@ impl Location {
     }
 
     pub(super) fn queue_head(&self, id: &QueueId, queue: &Queue) -> QueueHead {
-        let (stations, serving) =
-            self.indexes.tallies.get(id).map_or((0, 0), |t| (t.stations, t.in_service.min(1)));
         QueueHead {
             name: queue.name.clone(),
             state: queue.state,
             prefix: queue.prefix.clone(),
             service_s: queue.service.expected_s(),
-            servers: stations.max(serving),
+            servers: self.indexes.tallies.get(id).map_or(0, |tally| tally.stations),
             last_call_at: queue.last_call_at,
         }
     }
@@ -153,10 +164,28 @@ impl Location {
             position: None,
             ahead: None,
             estimate: None,
+            no_estimate: None,
             call,
             reason: standing.reason.clone(),
             successor: standing.successor.clone(),
         }
+    }
+}
+
+pub(super) fn queue_settings(queue: &Queue) -> QueueSettings {
+    QueueSettings {
+        name: queue.name.clone(),
+        prefix: queue.prefix.clone(),
+        service_s: queue.service.configured_s,
+        state: queue.state,
+    }
+}
+
+pub(super) fn station_settings(station: &Station) -> StationSettings {
+    StationSettings {
+        name: station.name.clone(),
+        open: station.open,
+        queues: station.queues.clone(),
     }
 }
 

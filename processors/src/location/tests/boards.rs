@@ -134,14 +134,14 @@ fn queue_counts_stations_that_last_called_from_it() {
     followed.apply(call(1, "room-1"));
     followed.apply(Command::StartService { ticket: ticket(1) });
     followed.apply(call(2, "room-2"));
+    followed.apply(Command::StartService { ticket: ticket(2) });
     assert_eq!((followed.head("general").servers, followed.head("lab").servers), (2, 0));
     followed.apply(call(4, "room-2"));
+    followed.apply(Command::StartService { ticket: ticket(4) });
     assert_eq!((followed.head("general").servers, followed.head("lab").servers), (1, 1));
     // Room 1 calls for the laboratory while its first patient is still in service.
     followed.apply(issue("lab", 5, 0));
     followed.apply(call(5, "room-1"));
-    assert_eq!((followed.head("general").servers, followed.head("lab").servers), (1, 2));
-    followed.apply(Command::CompleteTicket { ticket: ticket(1) });
     assert_eq!((followed.head("general").servers, followed.head("lab").servers), (0, 2));
 }
 
@@ -153,6 +153,7 @@ fn only_changed_views_get_a_delta() {
     let general = || "queue:riverside.general".to_owned();
     let lab = || "queue:riverside.lab".to_owned();
     let load = || "load:riverside".to_owned();
+    let settings = || "settings:riverside".to_owned();
     assert_eq!(followed.apply(issue("general", 1, 0)), [board(), load(), general(), one()]);
     assert_eq!(
         followed.apply(Command::Prioritise { ticket: ticket(1), priority: priority(2) }),
@@ -167,9 +168,9 @@ fn only_changed_views_get_a_delta() {
     assert_eq!(followed.apply(configure("Europe/Paris")), [""; 0]);
     assert_eq!(
         followed.apply(Command::PauseQueue { queue: queue("general") }),
-        [board(), load(), general()]
+        [board(), load(), general(), settings()]
     );
-    assert_eq!(followed.apply(configure_station("room-1", "Salle 1")), [load()]);
+    assert_eq!(followed.apply(configure_station("room-1", "Salle 1")), [load(), settings()]);
 }
 
 #[test]
@@ -203,6 +204,7 @@ fn ended_ticket_keeps_last_state_until_reverted() {
         position: None,
         ahead: None,
         estimate: None,
+        no_estimate: None,
         call: Some(schemas::ticket::Call {
             station: "Room 1".into(),
             at: MORNING + MINUTE,

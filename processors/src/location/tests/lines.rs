@@ -1,5 +1,5 @@
 use super::*;
-use crate::location::{Queue, ServiceTime};
+use crate::location::ServiceTime;
 
 fn expected_s(clinic: &Clinic) -> u32 {
     clinic.location.header().queues[&queue("general")].service.expected_s()
@@ -61,9 +61,12 @@ fn returned_ticket_keeps_place_transferred_goes_last() {
 #[test]
 fn reorder_without_free_ranks_is_refused() {
     let clinic = Clinic::waiting(2);
-    let mut header = clinic.location.header().clone();
-    header.queues.get_mut(&queue("general")).unwrap().first_rank = 1;
-    let waiting = [1, 2].map(|number| clinic.location.ticket(&ticket(number)).unwrap().clone());
+    let header = clinic.location.header().clone();
+    let waiting = [1, 2].map(|number| {
+        let mut ticket = clinic.location.ticket(&ticket(number)).unwrap().clone();
+        ticket.standing.rank = number as u64;
+        ticket
+    });
     let location =
         Location::restore(clinic.location.position(), header, waiting.to_vec(), Vec::new());
     let mut clinic = Clinic { location, now: MORNING };
@@ -72,7 +75,7 @@ fn reorder_without_free_ranks_is_refused() {
     assert_eq!(clinic.refusal(reorder(&[2, 1])), Some(Code::InvalidValue));
     clinic.apply(reorder(&[2]));
     assert_eq!(clinic.standing(2).rank, 0);
-    assert_eq!(clinic.standing(1).rank, Queue::MIDDLE_RANK);
+    assert_eq!(clinic.standing(1).rank, 1);
 }
 
 #[test]
@@ -103,10 +106,10 @@ fn expected_service_time_follows_measurements() {
 #[test]
 fn implausible_service_times_are_limited() {
     let mut service = ServiceTime::new(600);
-    service.measure(72 * 3600 * 1000);
+    service.measure(72 * 3600 * 1000, 1);
     assert_eq!(service.mean_ms, 14_400_000);
     let mut service = ServiceTime::new(600);
-    service.measure(200);
+    service.measure(200, 1);
     assert_eq!(service.mean_ms, 30_000);
 }
 

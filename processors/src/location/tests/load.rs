@@ -161,7 +161,7 @@ fn load(
 /// The minutes in which somebody was called or served. The location chooses how many minutes it
 /// keeps, as long as none of the last hour is missing.
 fn hour(header: &LocationHeader, happened: &[(Millis, Event)]) -> Vec<LoadMinute> {
-    let now = header.hour.last().map_or(0, |minute| minute.at);
+    let now = header.now / MINUTE * MINUTE;
     let at = |from: Millis, served: bool| {
         let counts = |event: &Event| match event {
             Event::TicketCalled { .. } => !served,

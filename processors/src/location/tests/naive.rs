@@ -9,6 +9,7 @@ use schemas::{
 use serde_json::{Value, json};
 
 use super::*;
+use crate::location::{Queue, Station};
 
 /// Renders every view from all tickets ever issued. `recent` has the tickets that the board lists
 /// as recently called, and `last_views` the last state of ended tickets.
@@ -30,20 +31,17 @@ pub(super) fn views(
     for (id, queue) in &header.queues {
         let slug = id.as_str().strip_prefix("riverside.").unwrap();
         let here = |ticket: &&Ticket| ticket.is_live() && ticket.standing.queue == *id;
-        let serving = tickets
-            .iter()
-            .copied()
-            .filter(here)
-            .any(|ticket| ticket.standing.state == TicketState::InService);
-        let stations =
-            header.stations.values().filter(|station| station.served.as_ref() == Some(id)).count();
+        let serves = |station: &&Station| {
+            let last = station.served.as_ref() == Some(id);
+            station.open && station.queues.as_ref().map_or(last, |queues| queues.contains(id))
+        };
         let mut line = BTreeMap::new();
         let head = QueueHead {
             name: queue.name.clone(),
             state: queue.state,
             prefix: queue.prefix.clone(),
             service_s: queue.service.expected_s(),
-            servers: (stations as u32).max(serving.into()),
+            servers: header.stations.values().filter(serves).count() as u32,
             last_call_at: queue.last_call_at,
         };
         line.insert("queue".to_owned(), json!(head));
@@ -61,6 +59,7 @@ pub(super) fn views(
         wall.insert(key, json!(board_call(header, ticket)));
     }
     views.insert("board:riverside".to_owned(), json!(wall));
+    views.insert("settings:riverside".to_owned(), settings(header));
     for ticket in tickets {
         let place = match last_views.get(&ticket.id) {
             Some(last) => TicketEntry::Ended(Box::new(last.clone())),
@@ -69,6 +68,27 @@ pub(super) fn views(
         views.insert(format!("ticket:{}", ticket.id), json!({ "ticket": place }));
     }
     views
+}
+
+fn settings(header: &LocationHeader) -> Value {
+    let LocationHeader { name, time_zone, languages, timers, call_order, .. } = header;
+    let mut settings = json!({ "location": {
+        "name": name, "time_zone": time_zone, "languages": languages, "timers": timers,
+        "bands": header.bands, "call_order": call_order,
+    }});
+    for (id, Queue { name, prefix, service, state, .. }) in &header.queues {
+        settings[format!("queue:{id}")] = json!({
+            "name": name, "prefix": prefix, "service_s": service.configured_s, "state": state,
+        });
+    }
+    for (id, Station { name, open, queues, .. }) in &header.stations {
+        let mut station = json!({ "name": name, "open": open });
+        if let Some(queues) = queues {
+            station["queues"] = json!(queues);
+        }
+        settings[format!("station:{id}")] = station;
+    }
+    settings
 }
 
 /// The status that an appointment must have.
@@ -149,6 +169,7 @@ pub(super) fn last_view(header: &LocationHeader, ticket: &Ticket) -> TicketView 
         position: None,
         ahead: None,
         estimate: None,
+        no_estimate: None,
         call: name_of(header, ticket).map(|station| Call {
             station,
             at: standing.called_at.expect("a call has a time"),

@@ -24,7 +24,7 @@ pub(super) struct Pick {
 }
 
 /// The weight of each kind: enough tickets and calls that the moves find a ticket.
-const KINDS: [(u32, &str); 32] = [
+const KINDS: [(u32, &str); 34] = [
     (12, "appointment.report"),
     (8, "appointment.check_in"),
     (3, "location.tick"),
@@ -32,6 +32,8 @@ const KINDS: [(u32, &str); 32] = [
     (2, "station.close"),
     (14, "ticket.issue"),
     (10, "queue.call_next"),
+    (4, "station.call_next"),
+    (1, "queue.remove"),
     (5, "ticket.start"),
     (4, "ticket.call"),
     (3, "ticket.complete"),
@@ -74,9 +76,11 @@ pub(super) fn command(pick: &Pick) -> Command {
         "station.open" => C::OpenStation { station },
         "station.close" => C::CloseStation { station },
         "ticket.issue" => C::IssueTicket { queue, ticket, priority: priority(pick.number % 3) },
-        "queue.call_next" => C::CallNext { queue, station },
+        "queue.call_next" => C::CallNext { queue, station, force: flag },
+        "station.call_next" => C::CallNextAtStation { station, force: !flag },
+        "queue.remove" => C::RemoveQueue { queue, move_to: other_queue(pick) },
         "ticket.start" => C::StartService { ticket },
-        "ticket.call" => C::CallTicket { ticket, station },
+        "ticket.call" => C::CallTicket { ticket, station, force: flag },
         "ticket.complete" => C::CompleteTicket { ticket },
         "ticket.absent" => C::MarkAbsent { ticket },
         "ticket.hold" => C::HoldTicket { ticket, reason },
@@ -104,17 +108,36 @@ pub(super) fn command(pick: &Pick) -> Command {
             prefix: ["A", "B", "C", "D"][usize::from(pick.number % 4)].into(),
             service_s: flag.then_some(30 + 10 * u32::from(pick.number)),
         },
-        "station.configure" => configure_station(pick.room, &format!("Room {}", pick.number % 4)),
-        "location.configure" => configure(
-            ["Europe/Paris", "Pacific/Kiritimati", "Pacific/Honolulu"]
-                [usize::from(pick.number % 3)],
-        ),
+        "station.configure" => C::ConfigureStation {
+            station,
+            name: format!("Room {}", pick.number % 4),
+            queues: (!pick.number.is_multiple_of(3)).then(|| {
+                let served = |(index, slug): (usize, &&str)| {
+                    (pick.number >> index & 1 == 1).then(|| super::queue(slug))
+                };
+                QUEUES.iter().enumerate().filter_map(served).collect()
+            }),
+        },
+        "location.configure" => {
+            let zones = ["Europe/Paris", "Pacific/Kiritimati", "Pacific/Honolulu"];
+            let mut command = configure(zones[usize::from(pick.number % 3)]);
+            if let C::ConfigureLocation { call_order, timers, .. } = &mut command {
+                *call_order = [CallOrder::Arrival, CallOrder::Appointment][usize::from(flag)];
+                timers.day_ends_tickets = pick.number < 128;
+            }
+            command
+        }
         "queue.open" => C::OpenQueue { queue },
         "queue.resume" => C::ResumeQueue { queue },
         "queue.pause" => C::PauseQueue { queue },
         "queue.close" => C::CloseQueue { queue },
         other => panic!("no such kind: {other}"),
     }
+}
+
+/// The queue to which the tickets of a removed queue move, in most cases.
+fn other_queue(pick: &Pick) -> Option<QueueId> {
+    (pick.number >= 64).then(|| queue(QUEUES[usize::from(pick.number) % QUEUES.len()]))
 }
 
 /// The number of the appointment of a pick. Its ticket has the same number.

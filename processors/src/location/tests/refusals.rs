@@ -97,6 +97,7 @@ fn settings_outside_bounds_are_refused() {
         languages: languages.iter().map(|tag| (*tag).to_owned()).collect(),
         timers: Default::default(),
         bands: None,
+        call_order: Default::default(),
     };
     let line = |name: &str, prefix: &str, service_s| Command::ConfigureQueue {
         queue: queue("new"),

@@ -17,7 +17,7 @@ use super::{
     picks::{QUEUES, ROOMS, command, pick},
     *,
 };
-use crate::location::RecentCall;
+use crate::location::{KEEP_ENDED_S, RecentCall, moves::moved_ticket};
 
 /// The commands at the start of every history.
 fn history_opening() -> Vec<Command> {
@@ -34,11 +34,12 @@ struct Watch {
     views: BTreeMap<String, View>,
     /// The last views of ended tickets, kept here in the simplest way.
     last_views: BTreeMap<TicketId, TicketView>,
-    recent: Vec<TicketId>,
     issued: BTreeSet<TicketId>,
     reported: BTreeSet<AppointmentId>,
-    /// Every event with its own time.
+    /// Every event with its own time, except those that were undone.
     happened: Vec<(Millis, Event)>,
+    /// The version of each event in `happened`.
+    versions: Vec<u64>,
     labels: BTreeSet<(String, String)>,
 }
 
@@ -53,10 +54,10 @@ impl Watch {
             rebuilt: Location::new(EPOCH),
             views: BTreeMap::new(),
             last_views: BTreeMap::new(),
-            recent: Vec::new(),
             issued: BTreeSet::new(),
             reported: BTreeSet::new(),
             happened: Vec::new(),
+            versions: Vec::new(),
             labels: BTreeSet::new(),
         }
     }
@@ -144,17 +145,7 @@ impl Watch {
             self.rebuilt.replay(&location_id(), effect.position.version, effect.at, &events);
         }
         self.note(&effect);
-        for id in &effect.touched {
-            let now = self.live.ticket(id).and_then(board);
-            if now != was.get(id).copied().flatten() {
-                self.recent.retain(|other| other != id);
-                if now == Some(false) {
-                    self.recent.push(id.clone());
-                }
-            }
-        }
-        let over = self.recent.len().saturating_sub(RecentCall::MAX);
-        self.recent.drain(..over);
+        self.check_recents(&was, &effect);
         self.follow(&effect);
     }
 
@@ -169,7 +160,11 @@ impl Watch {
                 Event::TicketExpired { at, .. } | Event::AppointmentMissed { at, .. } => *at,
                 _ => effect.at,
             };
+            if let Event::TicketReverted { ticket, reverts, .. } = event {
+                self.undo(ticket, *reverts);
+            }
             self.happened.push((at, event.clone()));
+            self.versions.push(effect.position.version);
             if let Event::TicketIssued { ticket, day, label, .. } = event {
                 assert!(self.issued.insert(ticket.clone()));
                 assert!(
@@ -184,6 +179,52 @@ impl Watch {
                 self.last_views.remove(id);
             } else {
                 self.last_views.insert(id.clone(), last_view(self.live.header(), ticket));
+            }
+        }
+    }
+
+    /// Removes the events of a ticket in a version that was undone.
+    fn undo(&mut self, ticket: &TicketId, version: u64) {
+        let undone: Vec<usize> = (0..self.happened.len())
+            .filter(|index| {
+                self.versions[*index] == version
+                    && moved_ticket(&self.happened[*index].1) == Some(ticket)
+            })
+            .collect();
+        for index in undone.into_iter().rev() {
+            self.happened.remove(index);
+            self.versions.remove(index);
+        }
+    }
+
+    /// The tickets whose calls the board lists as recent.
+    fn recent(&self) -> Vec<&Ticket> {
+        let of_call = |call: &RecentCall| {
+            let is_of = |ticket: &&Ticket| (&ticket.day, &ticket.label) == (&call.day, &call.label);
+            self.tickets().find(is_of).expect("a call is of a ticket")
+        };
+        self.live.header().recents.iter().map(of_call).collect()
+    }
+
+    /// Checks that the recent calls are calls of the day that are over, in the order of the calls,
+    /// and that a call that has just ended is among them unless eight newer ones are.
+    fn check_recents(&self, was: &BTreeMap<TicketId, Option<bool>>, effect: &RecordEffect) {
+        let recents = &self.live.header().recents;
+        assert!(recents.len() <= RecentCall::MAX && recents.is_sorted_by_key(|call| call.at));
+        let listed = self.recent();
+        for (ticket, call) in listed.iter().zip(recents) {
+            assert_eq!(board(ticket), Some(false), "{} is not over", call.label);
+            assert_eq!(ticket.standing.called_at, Some(call.at));
+        }
+        let undone =
+            effect.events.iter().any(|event| matches!(event, Event::TicketReverted { .. }));
+        for id in effect.touched.iter().filter(|_| !undone) {
+            let ticket = self.live.ticket(id).expect("a touched ticket is in memory");
+            let called_at = ticket.standing.called_at.unwrap_or_default();
+            let over = board(ticket) == Some(false) && was.get(id).copied().flatten() == Some(true);
+            if over && called_at >= self.live.day_starts && !listed.iter().any(|one| one.id == *id)
+            {
+                assert!(recents.len() == RecentCall::MAX && called_at <= recents[0].at);
             }
         }
     }
@@ -204,6 +245,11 @@ impl Watch {
                     view.entries.get(key).map(|new| new.get()) != Some(old.get())
                 });
             assert!(changed, "{} moved without a change", delta.view);
+            // A view without entries is one that is gone. It may begin again, from 0.
+            if view.entries.is_empty() {
+                assert_eq!(delta.keep_s, Some(KEEP_ENDED_S));
+                self.views.remove(&delta.view);
+            }
         }
     }
 
@@ -229,7 +275,7 @@ impl Watch {
             .map(|(name, view)| (name.clone(), serde_json::to_value(&view.entries).unwrap()))
             .collect();
         let tickets: Vec<_> = self.tickets().collect();
-        let recent: Vec<_> = self.recent.iter().filter_map(|id| self.live.ticket(id)).collect();
+        let recent = self.recent();
         let appointments: Vec<_> = self.appointments().collect();
         let mut expected = naive::views(self.live.header(), &tickets, &recent, &self.last_views);
         load::add_views(&mut expected, self.live.header(), &tickets, &appointments, &self.happened);

@@ -47,8 +47,11 @@ impl DemoClinic {
             return Command::CloseStation { station };
         }
         match self.expected_in(room) {
-            Some(ticket) => Command::CallTicket { ticket, station },
-            None => Command::CallNext { queue: self.queues[ROOMS[room].queue].clone(), station },
+            Some(ticket) => Command::CallTicket { ticket, station, force: false },
+            None => {
+                let queue = self.queues[ROOMS[room].queue].clone();
+                Command::CallNext { queue, station, force: false }
+            }
         }
     }
 

@@ -18,12 +18,12 @@ pub(super) fn request_of(location: &LocationId, command: &Command) -> (Method, S
         (Method::POST, format!("/v1/queues/{queue}/{verb}"), body)
     };
     match command {
-        C::ConfigureLocation { name, time_zone, languages, timers, bands } => (
+        C::ConfigureLocation { name, time_zone, languages, timers, bands, call_order } => (
             Method::PUT,
             format!("/v1/locations/{location}"),
             json!({
                 "name": name, "time_zone": time_zone, "languages": languages, "timers": timers,
-                "bands": bands,
+                "bands": bands, "call_order": call_order,
             }),
         ),
         C::ConfigureQueue { queue, name, prefix, service_s } => {
@@ -33,9 +33,11 @@ pub(super) fn request_of(location: &LocationId, command: &Command) -> (Method, S
             }
             (Method::PUT, format!("/v1/queues/{queue}"), body)
         }
-        C::ConfigureStation { station, name } => {
-            (Method::PUT, format!("/v1/stations/{station}"), json!({"name": name}))
-        }
+        C::ConfigureStation { station, name, queues } => (
+            Method::PUT,
+            format!("/v1/stations/{station}"),
+            json!({"name": name, "queues": queues}),
+        ),
         C::OpenStation { station } => {
             (Method::POST, format!("/v1/stations/{station}/open"), json!({}))
         }
@@ -62,8 +64,15 @@ pub(super) fn request_of(location: &LocationId, command: &Command) -> (Method, S
         C::IssueTicket { queue, priority, .. } => {
             queue_move(queue, "tickets", json!({"priority": priority}))
         }
-        C::CallNext { queue, station } => {
-            queue_move(queue, "call-next", json!({"station": station}))
+        C::CallNext { queue, station, force } => {
+            queue_move(queue, "call-next", json!({"station": station, "force": force}))
+        }
+        C::CallNextAtStation { station, force } => {
+            (Method::POST, format!("/v1/stations/{station}/call-next"), json!({"force": force}))
+        }
+        C::RemoveQueue { queue, move_to } => {
+            let to = move_to.as_ref().map_or(String::new(), |to| format!("?move_to={to}"));
+            (Method::DELETE, format!("/v1/queues/{queue}{to}"), json!({}))
         }
         C::PutRule { rule } => {
             let mut body = json!(rule);
@@ -97,7 +106,9 @@ fn report_of(location: &LocationId, fact: &AppointmentFact) -> AppointmentReport
 fn ticket_move(command: &Command) -> (Method, String, Value) {
     use Command as C;
     let (verb, body) = match command {
-        C::CallTicket { station, .. } => ("call", json!({"station": station})),
+        C::CallTicket { station, force, .. } => {
+            ("call", json!({"station": station, "force": force}))
+        }
         C::RecallTicket { .. } => ("recall", json!({})),
         C::StartService { .. } => ("start", json!({})),
         C::CompleteTicket { .. } => ("complete", json!({})),

@@ -31,6 +31,7 @@ fn morning(tickets: u128) -> Batch {
             languages,
             timers: Default::default(),
             bands: None,
+            call_order: Default::default(),
         },
         Command::ConfigureQueue {
             queue: queue.clone(),
