@@ -27,7 +27,8 @@ BEGIN
       EXCEPTION
         WHEN unique_violation OR internal_error THEN NULL; -- granted by another session
         WHEN insufficient_privilege THEN
-          RAISE NOTICE 'this login may migrate, but not run the services: % is not granted to it', name;
+          RAISE NOTICE
+            'this login may migrate, but not run the services: % is not granted to it', name;
       END;
     END IF;
   END LOOP;

@@ -43,11 +43,18 @@ CREATE TABLE clinicwire.journal (
   -- An applied record has a version. A refused record has one when timers were due before it. Other
   -- records have none.
   CHECK (num_nulls(epoch, version, events) IN (0, 3)),
-  CHECK (CASE kind WHEN 'applied' THEN version IS NOT NULL WHEN 'refused' THEN true ELSE version IS NULL END),
+  CHECK (
+    CASE kind
+      WHEN 'applied' THEN version IS NOT NULL
+      WHEN 'refused' THEN true
+      ELSE version IS NULL
+    END
+  ),
   CHECK ((kind IN ('refused', 'parked')) = (code IS NOT NULL))
 );
 -- The order in which a rebuild reads. Unique: no two records have the same version of an aggregate.
-CREATE UNIQUE INDEX journal_versions ON clinicwire.journal (tenant, aggregate, epoch, version) WHERE version IS NOT NULL;
+CREATE UNIQUE INDEX journal_versions ON clinicwire.journal (tenant, aggregate, epoch, version)
+  WHERE version IS NOT NULL;
 
 -- Locations, runs and rule books: the version of each, and its state apart from tickets and
 -- appointments.
@@ -101,9 +108,11 @@ CREATE TABLE clinicwire.appointment (
   body        json    NOT NULL,
   PRIMARY KEY (tenant, location, appointment)
 ) WITH (fillfactor = 70);
-CREATE UNIQUE INDEX appointment_source ON clinicwire.appointment (tenant, location, source, source_key);
+CREATE UNIQUE INDEX appointment_source
+  ON clinicwire.appointment (tenant, location, source, source_key);
 CREATE INDEX appointment_day ON clinicwire.appointment (tenant, location, service_day);
-CREATE INDEX appointment_open ON clinicwire.appointment (tenant, location, service_day) WHERE open AND NOT here;
+CREATE INDEX appointment_open ON clinicwire.appointment (tenant, location, service_day)
+  WHERE open AND NOT here;
 CREATE INDEX appointment_here ON clinicwire.appointment (tenant, location) WHERE open AND here;
 
 -- The state behind a channel: the position. Its entries are in view_entry.
@@ -191,13 +200,18 @@ DECLARE
   name text;
 BEGIN
   FOREACH name IN ARRAY ARRAY[
-    'journal', 'aggregate', 'ticket', 'appointment', 'view', 'view_entry', 'outcome', 'outbox', 'parked'
+    'journal', 'aggregate', 'ticket', 'appointment', 'view', 'view_entry', 'outcome', 'outbox',
+    'parked'
   ] LOOP
     EXECUTE format('ALTER TABLE clinicwire.%I ENABLE ROW LEVEL SECURITY', name);
     EXECUTE format('ALTER TABLE clinicwire.%I FORCE ROW LEVEL SECURITY', name);
-    EXECUTE format('CREATE POLICY processor ON clinicwire.%I TO clinicwire_processor USING (true) WITH CHECK (true)', name);
+    EXECUTE format(
+      'CREATE POLICY processor ON clinicwire.%I TO clinicwire_processor '
+      'USING (true) WITH CHECK (true)', name);
   END LOOP;
-  FOREACH name IN ARRAY ARRAY['journal', 'aggregate', 'ticket', 'appointment', 'view', 'view_entry', 'outcome'] LOOP
+  FOREACH name IN ARRAY ARRAY[
+    'journal', 'aggregate', 'ticket', 'appointment', 'view', 'view_entry', 'outcome'
+  ] LOOP
     EXECUTE format(
       'CREATE POLICY tenant ON clinicwire.%I FOR SELECT TO clinicwire_gateway '
       'USING (tenant = NULLIF(current_setting(''clinicwire.tenant'', true), ''''))', name);

@@ -89,9 +89,12 @@ BEGIN
   PERFORM pg_advisory_xact_lock(hashtext('clinicwire.keep_finding_days'));
   FOREACH wanted IN ARRAY ARRAY[today, today + 1] LOOP
     IF to_regclass(format('clinicwire.finding_%s', to_char(wanted, 'YYYYMMDD'))) IS NULL THEN
-      EXECUTE format('CREATE TABLE clinicwire.finding_%s PARTITION OF clinicwire.finding FOR VALUES FROM (%L) TO (%L)',
-        to_char(wanted, 'YYYYMMDD'), wanted, wanted + 1);
-      EXECUTE format('GRANT SELECT, INSERT ON clinicwire.finding_%s TO clinicwire_processor', to_char(wanted, 'YYYYMMDD'));
+      EXECUTE format(
+        'CREATE TABLE clinicwire.finding_%s PARTITION OF clinicwire.finding '
+        'FOR VALUES FROM (%L) TO (%L)', to_char(wanted, 'YYYYMMDD'), wanted, wanted + 1);
+      EXECUTE format(
+        'GRANT SELECT, INSERT ON clinicwire.finding_%s TO clinicwire_processor',
+        to_char(wanted, 'YYYYMMDD'));
     END IF;
   END LOOP;
   FOR part IN
@@ -109,7 +112,8 @@ REVOKE ALL ON FUNCTION clinicwire.keep_finding_days(date) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION clinicwire.keep_finding_days(date) TO clinicwire_processor;
 SELECT clinicwire.keep_finding_days((clock_timestamp() AT TIME ZONE 'UTC')::date);
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON clinicwire.run, clinicwire.run_work, clinicwire.run_turn TO clinicwire_processor;
+GRANT SELECT, INSERT, UPDATE, DELETE ON clinicwire.run, clinicwire.run_work, clinicwire.run_turn
+  TO clinicwire_processor;
 GRANT SELECT, INSERT ON clinicwire.finding TO clinicwire_processor;
 GRANT SELECT ON clinicwire.run, clinicwire.finding TO clinicwire_gateway;
 
@@ -120,7 +124,9 @@ BEGIN
   FOREACH name IN ARRAY ARRAY['run', 'run_work', 'run_turn', 'finding'] LOOP
     EXECUTE format('ALTER TABLE clinicwire.%I ENABLE ROW LEVEL SECURITY', name);
     EXECUTE format('ALTER TABLE clinicwire.%I FORCE ROW LEVEL SECURITY', name);
-    EXECUTE format('CREATE POLICY processor ON clinicwire.%I TO clinicwire_processor USING (true) WITH CHECK (true)', name);
+    EXECUTE format(
+      'CREATE POLICY processor ON clinicwire.%I TO clinicwire_processor '
+      'USING (true) WITH CHECK (true)', name);
   END LOOP;
   FOREACH name IN ARRAY ARRAY['run', 'finding'] LOOP
     EXECUTE format(

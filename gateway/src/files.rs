@@ -5,6 +5,7 @@
 
 use std::{
     io::{self, Read},
+    ops::RangeInclusive,
     sync::Arc,
     time::Duration,
 };
@@ -285,7 +286,10 @@ fn hex(bytes: &[u8]) -> String {
 /// change the direction of writing, and no longer than any text on a screen.
 pub fn shown_name(given: &str) -> String {
     const NAMELESS: &str = "claims.csv";
-    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    /// Marks, embeddings and isolates of Unicode's bidirectional algorithm.
+    const TURNS: [RangeInclusive<char>; 3] =
+        ['\u{200e}'..='\u{200f}', '\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
+    let turns = |c| TURNS.iter().any(|range| range.contains(&c));
     let name = given.rsplit(['/', '\\']).next().unwrap_or_default();
     let name: String = name.chars().filter(|c| !c.is_control() && !turns(*c)).collect();
     let name: String = name.trim().chars().take(MAX_TEXT).collect();

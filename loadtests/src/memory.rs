@@ -161,9 +161,9 @@ Rss:                  12 kB
         let slabs = "\
 slabinfo - version: 2.1
 # name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables
-TCP                   10     14   2048   14    8 : tunables    0    0    0 : slabdata      1      1      0
-filp                   8     16    256   16    1 : tunables    0    0    0 : slabdata      1      1      0
-inode_cache         9000   9000    608   26    4 : tunables    0    0    0 : slabdata    346    346      0
+TCP                   10     14   2048   14    8 : tunables 0 0 0 : slabdata 1 1 0
+filp                   8     16    256   16    1 : tunables 0 0 0 : slabdata 1 1 0
+inode_cache         9000   9000    608   26    4 : tunables 0 0 0 : slabdata 346 346 0
 ";
         assert_eq!(objects_kib(slabs), (10 * 2048 + 8 * 256) / 1024);
     }

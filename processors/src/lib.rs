@@ -20,7 +20,6 @@ pub mod work;
 pub mod worker;
 
 #[cfg(feature = "servers")]
-#[expect(missing_docs, reason = "the adapters to servers are not documented item by item yet")]
 pub mod servers;
 
 /// The future of a backend call. Memory and a server both implement each backend.

@@ -25,6 +25,7 @@ macro_rules! roles {
         }
 
         impl Role {
+            /// All roles, in the order of their declaration.
             pub const ALL: [Role; [$($word),*].len()] = [$(Role::$name),*];
 
             /// The spelling in tokens and in the journal.
@@ -41,20 +42,31 @@ macro_rules! roles {
 }
 
 roles! {
+    /// Follows the tickets and appointments that the token lists.
     Patient = "patient", Patient;
+    /// A screen in a waiting room.
     Display = "display", Display;
+    /// Runs the queues and appointments of its locations.
     Reception = "reception", Reception;
+    /// Has the rights of `reception`.
     SupportStaff = "support_staff", Reception;
+    /// Calls and serves patients at its locations.
     Doctor = "doctor", Clinician;
+    /// Has the rights of `doctor`.
     Therapist = "therapist", Clinician;
+    /// Has the rights of `doctor`.
     Counselor = "counselor", Clinician;
+    /// Serves the queues that the token lists.
     Pharmacist = "pharmacist", Service;
+    /// Has the rights of `pharmacist`.
     LabTechnician = "lab_technician", Service;
+    /// Configures locations and rules.
     Admin = "admin", Admin;
     /// Watches the runs that check claims files.
     Viewer = "viewer", Viewer;
     /// Starts runs that check claims files, and cancels and retries its own.
     Editor = "editor", Editor;
+    /// Has the rights of `editor`.
     FinanceBilling = "finance_billing", Editor;
     /// A system of record that reports appointments. Its subject is the name of the source.
     Source = "source", Source;
@@ -78,17 +90,25 @@ enum Column {
 /// The claims of a verified token about its bearer.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Claims {
+    /// The only tenant that the bearer can reach.
     pub tenant: TenantId,
     /// A pseudonym given by the token's issuer. It goes to the journal, never to a log.
     pub subject: Arc<str>,
+    /// What the bearer may do.
     pub role: Role,
+    /// The locations where staff works or a display hangs.
     pub locations: Vec<LocationId>,
+    /// The queues of a service, such as pharmacy or laboratory.
     pub queues: Vec<QueueId>,
+    /// A patient's tickets.
     pub tickets: Vec<TicketId>,
     /// A patient's appointments. Each also grants the ticket of its visit.
     pub appointments: Vec<AppointmentId>,
     /// The bearer's id in schedules.
     pub doctor: Option<DoctorId>,
+    /// When the token expires. Connections accept it for [`EXPIRY_GRACE_MS`] longer.
+    ///
+    /// [`EXPIRY_GRACE_MS`]: crate::session::EXPIRY_GRACE_MS
     pub expires: Millis,
 }
 
@@ -311,7 +331,9 @@ pub fn may_list_runs(claims: &Claims) -> Result<Runs, Code> {
 /// Which runs of a tenant a list may contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Runs {
+    /// Every run.
     All,
+    /// The runs that the bearer requested.
     Own,
 }
 

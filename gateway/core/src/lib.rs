@@ -2,6 +2,8 @@
 //! a subscription still owes its client. Time is an argument. This crate knows no runtime, clock,
 //! lock or log.
 
+#![warn(missing_docs)]
+
 pub mod access;
 pub mod outbox;
 pub mod protocol;

@@ -25,28 +25,40 @@ pub const MAX_COMMANDS: usize = 128;
 /// One command of a client. Only a pong has the id 0, because every other command is answered.
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct ClientCommand<'a> {
+    /// The id that the client chose. The reply repeats it.
     pub id: u32,
+    /// What the client requests.
     pub request: Request<'a>,
 }
 
 /// The request of a command.
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub enum Request<'a> {
+    /// The first command of a connection.
     Connect {
+        /// The client's JWT, not yet verified.
         token: Cow<'a, str>,
     },
-    /// `since` is the position that a returning client holds.
+    /// Follow a channel.
     Subscribe {
+        /// The name of the channel, not yet parsed.
         channel: Cow<'a, str>,
+        /// The position that a returning client holds.
         since: Option<Position>,
     },
+    /// Stop following a channel.
     Unsubscribe {
+        /// The name of the channel, not yet parsed.
         channel: Cow<'a, str>,
     },
+    /// Replace the token before it expires.
     Refresh {
+        /// The new JWT, not yet verified.
         token: Cow<'a, str>,
     },
+    /// A ping of the client, which gets a reply.
     Ping,
+    /// The answer to a ping of the server. It gets no reply.
     Pong,
     /// A method of the protocol that this server does not offer.
     NotOffered,
@@ -67,37 +79,54 @@ impl<'a> Request<'a> {
 /// A message to a client other than a publication, which `write_publication` of each encoding
 /// writes.
 pub enum Reply<'a> {
+    /// The command was refused.
     Error {
+        /// The id of the command.
         id: u32,
+        /// Why the command was refused.
         code: Code,
     },
-    /// `ttl_s` is the seconds until the token expires, `ping_s` the seconds between the server's
-    /// pings.
+    /// The client is connected.
     Connect {
+        /// The id of the command.
         id: u32,
+        /// The id of the connection.
         client: &'a str,
+        /// The name and version of the server.
         version: &'a str,
+        /// Seconds until the token expires.
         ttl_s: u32,
+        /// Seconds between the server's pings.
         ping_s: u32,
     },
+    /// The token was replaced.
     Refresh {
+        /// The id of the command.
         id: u32,
+        /// Seconds until the new token expires.
         ttl_s: u32,
     },
+    /// The subscription begins.
     Subscribe {
+        /// The id of the command.
         id: u32,
+        /// The state or the steps that the client lacks.
         start: Start<'a>,
     },
     /// The command was carried out, and its result is empty.
     Done {
+        /// The id of the command.
         id: u32,
+        /// The method, which selects the field of the empty result.
         method: Method,
     },
     /// A ping of the server, which the client answers with a pong.
     Ping,
     /// The server ends a subscription.
     Unsubscribe {
+        /// The channel of the subscription.
         channel: &'a Channel,
+        /// Why it ends.
         close: Close,
     },
 }
@@ -105,16 +134,32 @@ pub enum Reply<'a> {
 /// Methods whose result is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
+    /// See [`Request::Unsubscribe`].
     Unsubscribe,
+    /// See [`Request::Ping`].
     Ping,
 }
 
 /// How a subscription begins.
 pub enum Start<'a> {
     /// The whole state.
-    Snapshot { position: Position, data: &'a RawValue, was_recovering: bool },
-    /// The steps since version `held`, merged into at most one publication.
-    Recovered { position: Position, held: u64, missed: Option<&'a RawValue> },
+    Snapshot {
+        /// The position of the state.
+        position: Position,
+        /// The state, in the form of the channel's views.
+        data: &'a RawValue,
+        /// Whether the client sent a position.
+        was_recovering: bool,
+    },
+    /// The steps since the client's version, merged into at most one publication.
+    Recovered {
+        /// The position after the steps.
+        position: Position,
+        /// The version that the client held.
+        held: u64,
+        /// The merged steps. `None` when the client lacks none.
+        missed: Option<&'a RawValue>,
+    },
 }
 
 #[cfg(test)]

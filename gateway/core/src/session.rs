@@ -27,21 +27,52 @@ pub const PONG_WITHIN_S: u64 = 10;
 /// Milliseconds for which an expired token is still accepted, so that a refresh on its way arrives.
 pub const EXPIRY_GRACE_MS: Millis = 25_000;
 
-/// The consequence of a command, which the caller carries out. `id` is the command's id, which the
-/// reply repeats.
+/// The consequence of a command, which the caller carries out.
 pub enum Effect<'a> {
     /// Verify the token, then call [`Session::connect`].
-    Connect { id: u32, token: Cow<'a, str> },
+    Connect {
+        /// The id of the command, which the reply repeats.
+        id: u32,
+        /// The token of the command.
+        token: Cow<'a, str>,
+    },
     /// Verify the token, then call [`Session::refresh`].
-    Refresh { id: u32, token: Cow<'a, str> },
+    Refresh {
+        /// The id of the command, which the reply repeats.
+        id: u32,
+        /// The token of the command.
+        token: Cow<'a, str>,
+    },
     /// Add the subscription: it is allowed, and new on this connection.
-    Subscribe { id: u32, channel: Channel, since: Option<Position> },
+    Subscribe {
+        /// The id of the command, which the reply repeats.
+        id: u32,
+        /// The channel of the subscription.
+        channel: Channel,
+        /// The position that the client holds.
+        since: Option<Position>,
+    },
     /// End the subscription.
-    Unsubscribe { id: u32, slot: SubscriptionSlot },
+    Unsubscribe {
+        /// The id of the command, which the reply repeats.
+        id: u32,
+        /// The place of the subscription in [`Session::subscriptions`].
+        slot: SubscriptionSlot,
+    },
     /// Reply that the command is carried out.
-    Done { id: u32, method: Method },
+    Done {
+        /// The id of the command, which the reply repeats.
+        id: u32,
+        /// The method of the command.
+        method: Method,
+    },
     /// Reply with the error.
-    Error { id: u32, code: Code },
+    Error {
+        /// The id of the command, which the reply repeats.
+        id: u32,
+        /// Why the command is refused.
+        code: Code,
+    },
     /// Close the connection.
     Close(Close),
     /// The client answered a ping.

@@ -86,13 +86,25 @@ pub struct Subscription {
 
 /// How far a subscription is.
 pub enum Stage {
-    /// Requested, not answered yet. `floor` is the position that the client holds: the answer is
-    /// never older. `audit` names the audit entry that must be written before the client is shown
-    /// anything.
-    Pending { request: u32, floor: Option<Position>, give_up_at: u64, audit: Option<AuditEntryId> },
-    /// The client was sent everything up to `held`. `seen` is the fingerprint of what a ticket's
-    /// patient was shown last, and 0 for every other channel.
-    Live { held: Position, seen: u64 },
+    /// Requested, not answered yet.
+    Pending {
+        /// The id of the command that waits for the reply.
+        request: u32,
+        /// The position that the client holds. The answer is never older.
+        floor: Option<Position>,
+        /// The second, on the clock of the shard, at which the request fails.
+        give_up_at: u64,
+        /// The audit entry that must be written before the client is shown anything.
+        audit: Option<AuditEntryId>,
+    },
+    /// Answered. The client gets each change.
+    Live {
+        /// The position up to which the client was sent everything.
+        held: Position,
+        /// The fingerprint of what a ticket's patient was shown last, and 0 for every other
+        /// channel.
+        seen: u64,
+    },
 }
 
 /// The subscriptions of one connection.

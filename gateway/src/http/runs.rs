@@ -113,7 +113,8 @@ fn bits_of(claims: &Claims, key: &CommandId) -> u128 {
 
 fn requested(run: &RunId) -> Response {
     let location = [(header::LOCATION, format!("/v1/runs/{run}"))];
-    let body = json!({ "run": run, "state": RunState::Queued, "channel": Channel::Run(run.clone()).to_string() });
+    let channel = Channel::Run(run.clone()).to_string();
+    let body = json!({ "run": run, "state": RunState::Queued, "channel": channel });
     (StatusCode::ACCEPTED, location, Json(body)).into_response()
 }
 

@@ -1,4 +1,4 @@
-//! The routes over a node in memory.
+//! The HTTP routes, over a node whose backends are in memory.
 
 mod appointments;
 mod channels;
@@ -54,27 +54,29 @@ const ENDED: &str = "riverside.00000000000000000000000000000002";
 const GONE: &str = "riverside.00000000000000000000000000000003";
 const APPOINTMENT: &str = "riverside.000000000000000000000000000000a1";
 
-/// What the clinic behind the node does with a command.
+/// The answer of the fake clinic to a command.
 #[derive(Clone)]
 enum Decision {
     Applied(CommandResult),
     Refused(Code),
-    /// Takes longer than anybody waits.
+    /// No outcome within the time that the node waits.
     Nothing,
 }
 
-/// The backends of one node in memory, and a clinic that decision as it is told.
+/// The backends of one node in memory, and a fake clinic that answers every command with
+/// `decision`.
 struct FakeBackends {
     decision: Mutex<Decision>,
     appended: Mutex<Vec<CommandRecord>>,
     answered: mpsc::UnboundedSender<CommandOutcome>,
     views: Mutex<HashMap<String, View>>,
-    /// Runs of the tenant `demo`, newest first, and what those that completed found, in its order.
+    /// Runs of the tenant `demo`, newest first. `findings` holds the findings of completed runs, in
+    /// order.
     runs: Mutex<Vec<ListedRun>>,
     findings: Mutex<HashMap<RunId, Vec<(FindingPlace, Finding)>>>,
-    /// What was written to the audit, with its tenant.
+    /// The records of the audit, each with its tenant.
     audited: Mutex<Vec<(String, AuditRecord)>>,
-    /// The log takes no record of the audit.
+    /// Whether the log refuses records of the audit.
     audit_fails: AtomicBool,
     keys: Mutex<HashMap<String, String>>,
 }
@@ -325,8 +327,8 @@ fn key() -> DevelopmentKey {
     DevelopmentKey::from_words("a test of a node")
 }
 
-/// A token for somebody of riverside and its general queue, `dr-roy` in its schedules, good for an
-/// hour.
+/// A token for an hour that lists the location `riverside`, its general queue, and `dr-roy` as the
+/// bearer's id in schedules.
 fn token(role: Role) -> String {
     token_of("demo", "subject-1", role)
 }
@@ -360,7 +362,7 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
     }
 
-    /// The code of a problem that keeps the form of RFC 9457.
+    /// The code of the problem. Checks that the answer has the form of RFC 9457.
     fn code(&self) -> String {
         let problem = self.json();
         assert_eq!(self.headers["content-type"], "application/problem+json");

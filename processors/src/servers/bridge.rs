@@ -41,16 +41,22 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 /// Why the bridge stops.
 #[derive(Debug, thiserror::Error)]
 pub enum BridgeError {
+    /// Kafka did not answer at the start.
     #[error("kafka did not answer: check --kafka or CLINICWIRE_KAFKA")]
     Unreachable(#[source] KafkaError),
+    /// The topic of the source does not exist.
     #[error("kafka has no topic {0}: check --source-topic or CLINICWIRE_SOURCE_TOPIC")]
     Missing(String),
+    /// The consumer reported an error after which it does not recover.
     #[error("the consumer failed for good")]
     Fatal(#[source] KafkaError),
+    /// The ids of appointments need random bits.
     #[error("the system provides no random bits")]
     Random(#[source] getrandom::Error),
+    /// The system started no thread.
     #[error("the thread of the bridge cannot be started")]
     Thread(#[source] std::io::Error),
+    /// The thread ended without a result, so it panicked.
     #[error("the bridge's thread is gone")]
     Gone,
 }

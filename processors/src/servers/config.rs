@@ -31,14 +31,18 @@ use crate::{bridge, worker};
 #[derive(Parser)]
 #[command(name = "clinicwire-processors", version, max_term_width = 110)]
 pub struct ProcessorsCli {
+    /// What the program does.
     #[command(subcommand)]
     pub command: ProcessorsCommand,
+    /// The format and level of the log.
     #[command(flatten)]
     pub logging: LogArgs,
 }
 
+/// The commands of the program.
 #[derive(Subcommand)]
 pub enum ProcessorsCommand {
+    /// A command that needs servers.
     #[command(flatten)]
     Service(ServiceCommand),
     /// Check all settings of another command without connecting to a server
@@ -46,11 +50,13 @@ pub enum ProcessorsCommand {
     /// Reports every fault with its flag. The exit code is 0 when all settings are valid, and 2
     /// otherwise.
     CheckConfig {
+        /// The command whose settings are checked.
         #[command(subcommand)]
         command: ServiceCommand,
     },
 }
 
+/// The commands that need servers.
 #[derive(Subcommand)]
 pub enum ServiceCommand {
     /// Apply the database's migrations and create missing topics; safe to repeat
@@ -74,10 +80,13 @@ pub enum ServiceCommand {
     Bridge(BridgeArgs),
 }
 
+/// Settings of `prepare`.
 #[derive(Args)]
 pub struct PrepareArgs {
+    /// How to reach Kafka, and the names of the topics.
     #[command(flatten)]
     pub kafka: KafkaArgs,
+    /// How to reach PostgreSQL.
     #[command(flatten)]
     pub postgres: PostgresArgs,
     /// Partition count of a new topic, fixed for its life: at most this many processors share the
@@ -113,12 +122,16 @@ pub struct PrepareArgs {
     pub views_hours: u64,
 }
 
+/// Settings of `run`.
 #[derive(Args)]
 pub struct RunArgs {
+    /// How to reach Kafka, and the names of the topics.
     #[command(flatten)]
     pub kafka: KafkaArgs,
+    /// How to reach PostgreSQL.
     #[command(flatten)]
     pub postgres: PostgresArgs,
+    /// How to reach Redis.
     #[command(flatten)]
     pub redis: RedisArgs,
     /// Address of /metrics, /health/live and /health/ready
@@ -145,14 +158,18 @@ pub struct RunArgs {
     /// File to create when processing has started: one line of JSON with the address of the metrics
     #[arg(long, env = "CLINICWIRE_READY_FILE")]
     pub ready_file: Option<PathBuf>,
+    /// The worker that checks claims files.
     #[command(flatten)]
     pub checks: CheckArgs,
 }
 
+/// Settings of `work`.
 #[derive(Args)]
 pub struct WorkArgs {
+    /// How to reach Kafka, and the names of the topics.
     #[command(flatten)]
     pub kafka: KafkaArgs,
+    /// How to reach PostgreSQL.
     #[command(flatten)]
     pub postgres: PostgresArgs,
     /// Address of /metrics, /health/live and /health/ready
@@ -161,12 +178,15 @@ pub struct WorkArgs {
     /// File to create when work has started: one line of JSON with the address of the metrics
     #[arg(long, env = "CLINICWIRE_READY_FILE")]
     pub ready_file: Option<PathBuf>,
+    /// The worker that checks claims files.
     #[command(flatten)]
     pub checks: CheckArgs,
 }
 
+/// Settings of `bridge`.
 #[derive(Args)]
 pub struct BridgeArgs {
+    /// How to reach Kafka, and the names of the topics.
     #[command(flatten)]
     pub kafka: KafkaArgs,
     /// Topic of the source
@@ -194,9 +214,9 @@ pub struct BridgeArgs {
 pub struct CheckArgs {
     /// Claims files that are checked at once; with 0, `run` leaves them to other processes
     #[arg(long, env = "CLINICWIRE_RUN_WORKERS", default_value_t = 2)]
-    #[arg()]
     #[arg(value_parser = clap::value_parser!(u32).range(0..=64))]
     pub run_workers: u32,
+    /// The store of uploaded files.
     #[command(flatten)]
     pub store: FileStoreArgs,
     /// Hours that an uploaded file is kept when no run needs it: none was requested, or it was
@@ -204,6 +224,7 @@ pub struct CheckArgs {
     #[arg(long, env = "CLINICWIRE_FILE_HOURS", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=87_600))]
     pub file_hours: u64,
+    /// The reference tables of the checks.
     #[command(flatten)]
     pub tables: TableArgs,
 }
@@ -253,10 +274,12 @@ impl ServiceCommand {
 pub const NO_WORKERS: &str = "there is nothing to do with --run-workers 0";
 
 impl PrepareArgs {
+    /// How to connect to Kafka.
     pub fn cluster(&self) -> KafkaCluster {
         self.kafka.cluster(CLIENT_ID)
     }
 
+    /// The settings of topics that do not exist yet.
     pub fn new_topics(&self) -> NewTopics {
         let all_but_one = (self.replication_factor - 1).max(1);
         NewTopics {
@@ -272,12 +295,14 @@ impl PrepareArgs {
 }
 
 impl WorkArgs {
+    /// How to connect to Kafka.
     pub fn cluster(&self) -> KafkaCluster {
         self.kafka.cluster(CLIENT_ID)
     }
 }
 
 impl BridgeArgs {
+    /// How to connect to Kafka.
     pub fn cluster(&self) -> KafkaCluster {
         self.kafka.cluster(CLIENT_ID)
     }
@@ -288,6 +313,7 @@ impl BridgeArgs {
         self.group.clone().unwrap_or_else(default)
     }
 
+    /// The bridge, which stamps its tenant and source on each report.
     pub fn bridge(&self) -> bridge::Bridge {
         bridge::Bridge {
             tenant: self.tenant.clone(),
@@ -298,6 +324,7 @@ impl BridgeArgs {
 }
 
 impl CheckArgs {
+    /// Finds the faults of the file store and the tables.
     pub fn validate(&self, faults: &mut Faults) {
         self.store.validate(faults);
         self.tables.validate(faults);
@@ -336,6 +363,7 @@ fn processor_connection(postgres: &PostgresArgs) -> ConnectionSettings {
 }
 
 impl RunArgs {
+    /// How to connect to Kafka.
     pub fn cluster(&self) -> KafkaCluster {
         self.kafka.cluster(CLIENT_ID)
     }
@@ -345,6 +373,7 @@ impl RunArgs {
         ReaderSettings { topic, group: self.group_for(topic), instance: self.instance.clone() }
     }
 
+    /// The connections of the runner of one topic.
     pub fn pool(&self) -> PoolSettings {
         PoolSettings {
             connection: processor_connection(&self.postgres),
@@ -361,6 +390,7 @@ impl RunArgs {
         }
     }
 
+    /// The checkpoint rows of the runner of this topic.
     pub fn consumer(&self, topic: &'static str) -> Consumer {
         let kafka_topic = self.cluster().topics.name(topic).to_owned();
         Consumer { name: self.group_for(topic), topic: kafka_topic }

@@ -56,6 +56,7 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(8);
 /// enough that a revocation arrives soon.
 const EVENT_CAPACITY: usize = 8;
 
+/// The log of the processors on Kafka: a group consumer of one topic, and a producer.
 pub struct KafkaProcessorLog {
     cluster: KafkaCluster,
     /// Absent where nothing is read.

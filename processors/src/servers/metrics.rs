@@ -21,8 +21,11 @@ use crate::{
 
 /// The counters of a process, and the registry that exports them.
 pub struct Health {
+    /// Counters of the runners of both topics.
     pub counters: Arc<RunnerCounters>,
+    /// Counters of the worker that checks claims files.
     pub checks: Arc<worker::WorkerCounters>,
+    /// Counters of the bridge.
     pub bridge: Arc<bridge::BridgeCounters>,
     /// Set while records are processed.
     pub ready: AtomicBool,

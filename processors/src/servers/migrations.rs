@@ -14,18 +14,27 @@ const TABLE: &str = "clinicwire.migration";
 /// Serializes two `prepare` of one database. The number is arbitrary.
 const LOCK: &str = "SELECT pg_advisory_lock(7236145520011)";
 
+/// Why the database does not have the schema of this program.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
+    /// The settings are invalid, or PostgreSQL did not answer.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
+    /// A migration was refused. Its transaction was rolled back.
     #[error("a migration failed: {0}")]
     Failed(String),
+    /// The database lacks migrations of this program.
     #[error(
         "the database is at {}, this program needs migration {needed}: run \
          `clinicwire-processors prepare`",
         .found.map_or("no migration".to_owned(), |found| format!("migration {found}"))
     )]
-    Behind { found: Option<i32>, needed: i32 },
+    Behind {
+        /// The last applied migration. `None` for a database without any.
+        found: Option<i32>,
+        /// The last migration of this program.
+        needed: i32,
+    },
 }
 
 /// The last migration this program was built with.

@@ -54,11 +54,13 @@ const SWEEP_LIMIT: i64 = 500;
 /// Names the checkpoint rows of one deployment of the processors.
 #[derive(Debug, Clone)]
 pub struct Consumer {
+    /// The name of the consumer group.
     pub name: String,
     /// The topic whose records are applied.
     pub topic: String,
 }
 
+/// The ledger on PostgreSQL.
 pub struct PostgresLedger {
     pool: LeasePool,
     consumer: Consumer,

@@ -36,6 +36,7 @@ const LIMITS: RedisLimits = RedisLimits {
 /// Steps sent before their answers are awaited.
 const STEPS_AT_ONCE: usize = 1_000;
 
+/// The view store on Redis.
 pub struct RedisViews {
     client: Client,
     store: Script,

@@ -2,6 +2,7 @@
 
 mod appointments;
 mod commands;
+mod headers;
 mod refusals;
 mod runs;
 mod streams;
@@ -9,6 +10,7 @@ mod subscriptions;
 
 pub use appointments::*;
 pub use commands::*;
+pub use headers::*;
 pub use refusals::*;
 pub use runs::*;
 pub use streams::*;
@@ -55,6 +57,10 @@ macro_rules! for_each_scenario {
             foreign_origin_cannot_connect,
             unreadable_request_gets_a_problem,
             health_and_metrics_hold_no_patient_data,
+            // headers
+            every_answer_has_security_and_cache_headers,
+            allowed_origin_may_read_guarded_answers,
+            foreign_origin_gets_only_public_answers,
             // streams
             stream_begins_with_snapshot_then_steps,
             stream_resumes_after_ticket_is_spent,

@@ -1,4 +1,4 @@
-//! Uploads.
+//! Uploads of claims files.
 
 use axum::body::Bytes;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -13,18 +13,18 @@ use tokio::{
 use super::*;
 use crate::{files::Files, node};
 
-/// Bytes a file may have in these tests: more than one part.
+/// The size limit of a file in these tests, in bytes: more than one part of an upload.
 pub(super) const MAX: u64 = 6 * 1024 * 1024;
 
 const BOUNDARY: &str = "----boundary-of-a-test";
 
-/// A token and how the body is sent.
+/// The headers with a token and the content type.
 fn headers<'a>(bearer: &'a str, kind: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![("authorization", bearer), ("content-type", kind)]
 }
 
 impl Node {
-    /// Uploads as an editor.
+    /// Uploads a body as an editor.
     pub(super) async fn upload(
         &self,
         kind: &str,
@@ -36,7 +36,7 @@ impl Node {
         self.send_body("POST", "/v1/files?name=mars.csv", &headers, body.into()).await
     }
 
-    /// Uploads as an editor, and says which file it became.
+    /// Uploads a text as an editor, and returns the id of the file.
     pub(super) async fn uploaded(&self, text: &str) -> String {
         let answer = self.upload("text/csv", &[], text.to_owned()).await;
         assert_eq!(answer.status, 201, "{}", answer.text);
@@ -74,7 +74,7 @@ fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A body without a length, in pieces as a network brings them.
+/// A body without a length, in pieces as they arrive from a network.
 fn pieces(bytes: Vec<u8>) -> Body {
     let pieces: Vec<_> =
         bytes.chunks(10_007).map(Bytes::copy_from_slice).map(Ok::<_, std::io::Error>).collect();
@@ -215,7 +215,7 @@ async fn only_who_starts_runs_may_upload() {
     assert_eq!(node.ask(Role::Editor, "POST", "/v1/files?nam=x", "").await.code(), "malformed");
 }
 
-/// A directory of its own, empty when a test begins and gone when it ends.
+/// A directory of one test, removed at the end.
 struct Directory(std::path::PathBuf);
 
 impl Directory {
@@ -226,7 +226,7 @@ impl Directory {
         Self(path)
     }
 
-    /// Files anywhere in it.
+    /// All files in the directory and below.
     fn files(&self) -> Vec<std::path::PathBuf> {
         let mut found = Vec::new();
         let mut open = vec![self.0.clone()];
@@ -303,7 +303,7 @@ async fn excess_uploads_are_refused_until_permits_return() {
     }
 }
 
-/// Sends over a socket of a running node, and reads what it answers until it closes.
+/// Sends a request to a running node, and reads the answer until the node closes the connection.
 async fn over_socket(node: &node::RunningNode, request: &str, body: &[u8]) -> String {
     let mut socket = TcpStream::connect(node.address()).await.unwrap();
     socket.write_all(request.as_bytes()).await.unwrap();
@@ -334,10 +334,10 @@ async fn large_file_uploads_over_a_socket() {
     let answer = over_socket(&node, &request(LARGE), &content).await;
     assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
     assert!(answer.contains(&hex(&content)), "{answer}");
-    // The caller who sends it all the same still reads why it was refused.
+    // A client that sends the whole body anyway still gets the reason for the refusal.
     let answer = over_socket(&node, &request(LARGE + 1), &[&content[..], b"x"].concat()).await;
     assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("too_large"), "{answer}");
-    // One that breaks off is not a file.
+    // An upload that breaks off leaves no file.
     let mut socket = TcpStream::connect(node.address()).await.unwrap();
     socket.write_all(request(LARGE).as_bytes()).await.unwrap();
     socket.write_all(&content[..6_000_000]).await.unwrap();

@@ -1,10 +1,10 @@
-//! Rules: listed, stored, and tried.
+//! Rules: listing, storing and trying them.
 
 use schemas::{finding::FindingOutcome as Found, rule::Rule};
 
 use super::*;
 
-/// The rule that a code stands in the file.
+/// A rule that requires a code in each row.
 fn required() -> Value {
     json!({
         "name": {"fr": "Code présent", "en": "Code there"},
@@ -41,7 +41,7 @@ fn export() -> String {
 }
 
 impl Node {
-    /// Lets the tenant `demo` have stored these rules.
+    /// Stores these rules for the tenant `demo`.
     fn stored(&self, rules: &[(&str, Value)]) {
         let entries = rules.iter().map(|(id, body)| {
             let mut body = body.clone();

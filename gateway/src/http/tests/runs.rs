@@ -1,4 +1,4 @@
-//! Runs: asked for, listed, read, ended, and what they found.
+//! Runs: requesting, listing, reading, cancelling and retrying them, and their findings.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ fn finding(severity: Severity, rule: &str, cents: i64, row: u64) -> Finding {
 }
 
 impl Node {
-    /// Makes a run known: its channel's view, its place in lists, and what it found.
+    /// Adds a run: the view of its channel, its entry in lists, and its findings.
     fn knows(&self, run: &RunId, head: RunHead, findings: Vec<Finding>) {
         let view = View {
             position: Position { epoch: 7, version: 3 },
@@ -143,7 +143,7 @@ async fn same_key_gives_same_run_per_caller() {
         [&first, &other_key, &other_subject].map(run_in).into_iter().collect();
     assert_eq!(runs.len(), 3);
 
-    // The run is over and its file was removed.
+    // The run has completed, and its file was removed.
     node.knows(&run_in(&first), head(RunState::Completed, 5), vec![]);
     let path = |end| object_store::path::Path::from(format!("demo/{file}{end}"));
     for end in ["", ".json"] {
@@ -436,7 +436,7 @@ async fn cancel_and_retry_are_commands_to_the_run() {
     }
 }
 
-/// What an admin may do to somebody else's run, and the word for it in the audit.
+/// The requests of an admin about somebody else's run, each with its action in the audit.
 fn of_others(run: &RunId) -> Vec<(&'static str, String, String, &'static str)> {
     let ticket = json!({ "channels": [format!("run:{run}")] }).to_string();
     vec![

@@ -24,8 +24,10 @@ pub struct ConnectionSettings {
     pub role: Option<Role>,
 }
 
+/// How a pool connects, and its size.
 #[derive(Clone)]
 pub struct PoolSettings {
+    /// How each connection is made.
     pub connection: ConnectionSettings,
     /// Most connections. A runner writes one batch at a time and restores up to eight locations at
     /// once; an operation waits three seconds for a free connection.
