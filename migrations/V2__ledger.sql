@@ -103,7 +103,7 @@ CREATE TABLE clinicwire.appointment (
   status      text    NOT NULL,
   -- The appointment has not reached a final state.
   open        boolean NOT NULL,
-  -- The patient has checked in.
+  -- The patient has a ticket that has not ended.
   here        boolean NOT NULL,
   body        json    NOT NULL,
   PRIMARY KEY (tenant, location, appointment)
@@ -113,7 +113,7 @@ CREATE UNIQUE INDEX appointment_source
 CREATE INDEX appointment_day ON clinicwire.appointment (tenant, location, service_day);
 CREATE INDEX appointment_open ON clinicwire.appointment (tenant, location, service_day)
   WHERE open AND NOT here;
-CREATE INDEX appointment_here ON clinicwire.appointment (tenant, location) WHERE open AND here;
+CREATE INDEX appointment_here ON clinicwire.appointment (tenant, location) WHERE here;
 
 -- The state behind a channel: the position. Its entries are in view_entry.
 CREATE TABLE clinicwire.view (

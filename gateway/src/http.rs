@@ -51,6 +51,7 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         .route("/v1/boards/{location}", get(channels::board))
         .route("/v1/appointments", post(appointments::report))
         .route("/v1/appointments/{appointment}", get(appointments::one))
+        .route("/v1/appointments/{appointment}/{action}", post(appointments::action))
         .route("/v1/check-ins", post(appointments::check_in))
         .route("/v1/schedules/{location}/{doctor}", get(appointments::schedule))
         .route("/v1/loads/{location}", get(channels::location_load))

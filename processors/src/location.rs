@@ -35,6 +35,7 @@ mod state;
 mod timers;
 mod turns;
 mod undo;
+mod visits;
 
 use indexes::{Indexes, Update};
 use project::VersionChange;
@@ -43,8 +44,7 @@ pub use decide::{Decision, decide};
 pub use project::KEEP_ENDED_S;
 pub use settings::{MAX_LANGUAGES, MAX_QUEUES, MAX_STATIONS, SERVICE_S};
 pub use state::{
-    Appointment, DoctorDay, LocationHeader, Queue, RecentCall, ServiceTime, Station, Ticket,
-    TicketSummary,
+    Appointment, DoctorDay, LocationHeader, Queue, RecentCall, ServiceTime, Station, Ticket, Visit,
 };
 pub use undo::Undo;
 
@@ -281,9 +281,7 @@ impl Location {
     fn put(&mut self, ticket: Ticket) {
         self.indexes.ticket(Update::Add, &ticket, self.ticket_due(&ticket));
         if let Some(appointment) = &ticket.appointment {
-            let summary =
-                TicketSummary { label: ticket.label.clone(), state: ticket.standing.state };
-            self.follow_ticket(appointment, summary);
+            self.follow_ticket(appointment, &ticket);
         }
         self.tickets.insert(ticket.id.clone(), ticket);
     }

@@ -159,6 +159,9 @@ pub struct AppointmentFact {
     /// fact with the greater revision is newer, whichever came first. A source always uses one of
     /// the two.
     pub revision: u64,
+    /// Whether the revision is the time of the last change.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revision_is_time: bool,
     /// The status.
     pub status: AppointmentStatus,
     /// The start.
@@ -289,18 +292,34 @@ pub struct AppointmentView {
     /// Minutes that the doctor is behind, in steps of five. Only before the appointment starts.
     #[serde(default)]
     pub delay_min: u32,
-    /// The ticket, once the patient is checked in.
+    /// The ticket of the last visit, unless the appointment was booked anew since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<TicketId>,
     /// The label of that ticket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket_label: Option<String>,
+    /// Every visit, in order: the check-ins and how they ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub visits: Vec<AppointmentVisit>,
     /// Why the appointment was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The appointment that continues at another location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub successor: Option<AppointmentId>,
+}
+
+/// One visit of an appointment: a check-in with its ticket.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct AppointmentVisit {
+    /// The ticket.
+    pub ticket: TicketId,
+    /// The label of the ticket.
+    pub label: String,
+    /// How the visit ended. Absent while the ticket is live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<TicketState>,
 }
 
 /// The doctor in their schedule (key `schedule`).
@@ -338,7 +357,7 @@ pub struct ScheduleEntry {
     /// Why the appointment was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The ticket, once the patient is checked in.
+    /// The ticket of the last visit, unless the appointment was booked anew since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<ScheduleTicket>,
 }

@@ -70,6 +70,7 @@ impl AppointmentReport {
             source,
             key: self.key,
             revision,
+            revision_is_time: self.version.is_none(),
             status: self.status,
             start: self.start.map(jiff::Timestamp::as_millisecond),
             end: self.end.map(jiff::Timestamp::as_millisecond),

@@ -137,12 +137,24 @@ codes! {
     /// A closed station cannot call.
     StationClosed = "station_closed", 409, 107, "The station is closed.";
     /// The location has no such appointment.
-    AppointmentUnknown = "appointment_unknown", 422, 107,
+    NoAppointment = "no_appointment", 422, 107,
         "This appointment doesn't exist at this location.";
     /// The appointment has ended.
     AppointmentOver = "appointment_over", 409, 107, "The appointment is over or was cancelled.";
     /// The appointment has a ticket already.
     AlreadyCheckedIn = "already_checked_in", 409, 107, "The appointment is already checked in.";
+    /// The appointment has no check-in that could be undone.
+    NotCheckedIn = "not_checked_in", 409, 107, "The appointment isn't checked in.";
+    /// The appointment was checked in as often as it may be.
+    TooManyVisits = "too_many_visits", 409, 107,
+        "The appointment was checked in too often. Issue a ticket without it.";
+    /// The window for checking in has not begun.
+    TooEarly = "too_early", 409, 107, "It's too early to check in for this appointment.";
+    /// The window for checking in has ended.
+    AppointmentExpired = "appointment_expired", 409, 107,
+        "The time to check in for this appointment has passed.";
+    /// The appointment is at another location than the check-in.
+    WrongLocation = "wrong_location", 409, 107, "The appointment is at another location.";
     /// Neither the appointment nor the check-in names a queue.
     QueueMissing = "queue_missing", 422, 107, "The appointment has no queue. Choose one.";
     /// Only an appointment that is proposed, cancelled, on a waitlist or entered in error may lack
@@ -151,6 +163,13 @@ codes! {
         "An appointment with this status needs a start and an end.";
     /// The end of the appointment is not after its start.
     TimesReversed = "times_reversed", 422, 107, "The appointment ends before it starts.";
+    /// The time of a source's last change lies ahead of the location's clock. If it were accepted,
+    /// every real fact that follows would count as older.
+    TimeAhead = "time_ahead", 422, 107,
+        "The time of the change is in the future. Check the clock of the sending system.";
+    /// As many doctors as a location can list have appointments on this service day.
+    TooManyDoctors = "too_many_doctors", 422, 107,
+        "Too many doctors have appointments at this location on one day.";
     /// The status of an appointment cannot follow its present one.
     StatusCannotFollow = "status_cannot_follow", 409, 107,
         "The appointment can't change from its current status to this one.";

@@ -285,6 +285,12 @@ commands! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         queue: Option<QueueId>,
     }
+    /// Undoes the check-in of an appointment, which ends its ticket. The appointment can be checked
+    /// in again.
+    UndoCheckIn = "appointment.undo_check_in" {
+        /// The appointment.
+        appointment: AppointmentId,
+    }
     /// Moves the clock of the location, because a timer is due. Written by the owner of the
     /// partition.
     Tick = "location.tick" {};
@@ -408,7 +414,8 @@ impl Command {
     pub fn appointment(&self) -> Option<&AppointmentId> {
         match self {
             Command::ReportAppointment { appointment, .. }
-            | Command::CheckIn { appointment, .. } => Some(appointment),
+            | Command::CheckIn { appointment, .. }
+            | Command::UndoCheckIn { appointment } => Some(appointment),
             _ => None,
         }
     }

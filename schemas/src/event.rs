@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Millis,
-    appointment::{AppointmentChange, AppointmentFact},
+    appointment::{AppointmentChange, AppointmentFact, AppointmentStatus},
     ids::{AppointmentId, LocationId, QueueId, RuleId, StationId, TicketId},
     load::LoadBands,
     rule::Rule,
@@ -256,6 +256,16 @@ pub enum Event {
     AppointmentMissed {
         /// The appointment.
         appointment: AppointmentId,
+        /// When the timer was due.
+        at: Millis,
+    },
+    /// The source of the appointment said nothing more for so long that a timer ended the
+    /// appointment.
+    AppointmentClosed {
+        /// The appointment.
+        appointment: AppointmentId,
+        /// The status that it ended with.
+        status: AppointmentStatus,
         /// When the timer was due.
         at: Millis,
     },

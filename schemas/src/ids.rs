@@ -14,6 +14,10 @@ use self::form::{is_command, is_file, is_run, is_schedule, is_scoped_slug, is_sl
 pub const MAX_SLUG: usize = 40;
 /// Hex digits of a ticket's 128 random bits, which make its link unguessable.
 pub const TICKET_HEX: usize = 32;
+/// Most visits of one appointment. A patient who checks in more often than this is no patient, and
+/// whoever holds the link of the appointment may open this many tickets. One more check-in is
+/// refused as `too_many_visits`.
+pub const MAX_VISITS: u8 = 16;
 /// Hex digits of a run's owner tag: 64 bits of a digest of the subject who started the run.
 pub const OWNER_HEX: usize = 16;
 /// Longest command id in bytes. Callers may choose their own (`Idempotency-Key`).
@@ -112,8 +116,8 @@ id!(
     TicketId, "ticket", is_ticket, "TicketId(…{0:.0})"
 );
 id!(
-    /// An appointment: `<location>.<32 hex digits>`. Its ticket has the same digits, so access to
-    /// one is access to the other. `Debug` hides the id.
+    /// An appointment: `<location>.<32 hex digits>`. The tickets of its visits follow from these
+    /// digits, so access to the appointment is access to its tickets. `Debug` hides the id.
     AppointmentId, "appointment", is_ticket, "AppointmentId(…{0:.0})"
 );
 id!(
@@ -171,11 +175,6 @@ impl TicketId {
     pub fn from_random(location: &LocationId, random: u128) -> Self {
         Self(format!("{location}.{random:032x}").into())
     }
-
-    /// The id that the ticket's appointment has, if there is such an appointment.
-    pub fn appointment(&self) -> AppointmentId {
-        AppointmentId(self.0.clone())
-    }
 }
 
 impl AppointmentId {
@@ -184,9 +183,16 @@ impl AppointmentId {
         Self(format!("{location}.{random:032x}").into())
     }
 
-    /// The id of the ticket that is issued when the appointment is checked in.
-    pub fn ticket(&self) -> TicketId {
-        TicketId(self.0.clone())
+    /// The id of the ticket of visit `number`, counted from 0: the 128 bits of the appointment plus
+    /// the number.
+    pub fn visit_ticket(&self, number: u8) -> TicketId {
+        TicketId::from_random(&self.location(), random_bits(&self.0).wrapping_add(number.into()))
+    }
+
+    /// Whether the ticket is the one of a visit that this appointment can have.
+    pub fn has_ticket(&self, ticket: &TicketId) -> bool {
+        ticket.belongs_to(&self.location())
+            && random_bits(&ticket.0).wrapping_sub(random_bits(&self.0)) < u128::from(MAX_VISITS)
     }
 
     /// The id of the same appointment after it moved to `location`.
@@ -194,6 +200,11 @@ impl AppointmentId {
         let digits = &self.0[self.0.len() - TICKET_HEX..];
         Self(format!("{location}.{digits}").into())
     }
+}
+
+/// The 128 random bits at the end of an id of a ticket or appointment.
+fn random_bits(id: &str) -> u128 {
+    u128::from_str_radix(&id[id.len() - TICKET_HEX..], 16).expect("the id ends in hex digits")
 }
 
 impl ScheduleId {

@@ -229,7 +229,8 @@ fn refers_only_to(command: &Command, aggregate: &Aggregate) -> bool {
         && command.appointment().is_none_or(|appointment| appointment.belongs_to(&location))
 }
 
-/// The queue that must belong to the command's location. The target of a transfer need not.
+/// The queue that must belong to the command's location. The target of a transfer need not, and a
+/// check-in at another location is refused by the decision.
 fn own_queue(command: &Command) -> Option<&QueueId> {
     use Command as C;
     match command {
@@ -242,7 +243,6 @@ fn own_queue(command: &Command) -> Option<&QueueId> {
         | C::RemoveQueue { queue, .. }
         | C::IssueTicket { queue, .. }
         | C::CallNext { queue, .. } => Some(queue),
-        C::CheckIn { queue, .. } => queue.as_ref(),
         _ => None,
     }
 }

@@ -14,8 +14,11 @@ pub struct Timers {
     /// Seconds without a change after which a ticket ends: a patient in service counts as served,
     /// any other patient as gone. 28,800 (8 hours) by default.
     pub stale_s: u32,
-    /// Seconds from the start of an appointment that nobody checked in until it becomes a no-show.
-    /// 7,200 (2 hours) by default.
+    /// Seconds before the start of an appointment from which its patient can check in. 1,800 (30
+    /// minutes) by default.
+    pub check_in_early_s: u32,
+    /// Seconds from the start of an appointment until check-in ends, and until an appointment that
+    /// nobody checked in becomes a no-show. 7,200 (2 hours) by default.
     pub no_show_s: u32,
     /// Seconds after its start in which a patient who checks in late still keeps the turn of the
     /// appointment, where a location calls by appointment. 900 by default, at most a day.
@@ -32,6 +35,7 @@ impl Default for Timers {
         Self {
             absent_grace_s: 15 * 60,
             stale_s: 8 * 60 * 60,
+            check_in_early_s: 30 * 60,
             no_show_s: 2 * 60 * 60,
             call_grace_s: 15 * 60,
             day_start_min: 0,
@@ -41,14 +45,15 @@ impl Default for Timers {
 }
 
 impl Timers {
-    /// Whether every value is plausible: seconds from ten to a week, a grace of at most a day, and
-    /// a day that starts before noon.
+    /// Whether every value is plausible: seconds from ten to a week (check-in may also begin only at
+    /// the start of an appointment), a grace of at most a day, and a day that starts before noon.
     pub fn are_plausible(&self) -> bool {
         const SECONDS: std::ops::RangeInclusive<u32> = 10..=7 * 24 * 60 * 60;
         [self.absent_grace_s, self.stale_s, self.no_show_s]
             .iter()
             .all(|seconds| SECONDS.contains(seconds))
             && self.call_grace_s <= 24 * 60 * 60
+            && self.check_in_early_s <= *SECONDS.end()
             && self.day_start_min < 12 * 60
     }
 }

@@ -183,7 +183,8 @@ fn demo_appointments_begin_about_on_time() {
         let mut begun = BTreeMap::new();
         play_until(&mut clinic, &mut model, OPENING + hours * HOUR, |command, _, model, now| {
             let Command::StartService { ticket } = command else { return };
-            let Some(appointment) = model.location.appointment(&ticket.appointment()) else {
+            let held = model.location.ticket(ticket).and_then(|held| held.appointment.as_ref());
+            let Some(appointment) = held.and_then(|id| model.location.appointment(id)) else {
                 return;
             };
             let behind = (now - appointment.fact.start.unwrap()) as f64 / MINUTE as f64 * speed;
@@ -337,7 +338,10 @@ fn demo_continues_an_existing_clinic() {
             // Refusals that the outage explains: appointments that ended, patients who already
             // checked in, rooms on a break.
             (Command::ReportAppointment { .. }, Some(Code::StatusCannotFollow)) => {}
-            (Command::CheckIn { .. }, Some(Code::AlreadyCheckedIn | Code::AppointmentOver)) => {}
+            (
+                Command::CheckIn { .. },
+                Some(Code::AlreadyCheckedIn | Code::AppointmentOver | Code::AppointmentExpired),
+            ) => {}
             (Command::CallNext { .. }, Some(Code::StationClosed)) => {}
             (command, Some(code)) => panic!("{}: {code} at {now}", command.kind()),
         }
@@ -369,7 +373,8 @@ fn demo_survives_foreign_commands() {
                 | Code::QueueEmpty
                 | Code::StationClosed
                 | Code::AlreadyCheckedIn
-                | Code::AppointmentOver,
+                | Code::AppointmentOver
+                | Code::AppointmentExpired,
             ) => refused += 1,
             Some(code) => panic!("{code}"),
         });

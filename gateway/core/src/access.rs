@@ -102,7 +102,7 @@ pub struct Claims {
     pub queues: Vec<QueueId>,
     /// A patient's tickets.
     pub tickets: Vec<TicketId>,
-    /// A patient's appointments. Each also grants the ticket of its visit.
+    /// A patient's appointments. Each also grants the tickets of its visits.
     pub appointments: Vec<AppointmentId>,
     /// The bearer's id in schedules.
     pub doctor: Option<DoctorId>,
@@ -200,6 +200,7 @@ const TABLE: &[(&str, [Reach; 9])] = &[
     ("ticket.prioritise", [N, N, L, N, N, T, N, N, N]),
     ("ticket.revert", [N, N, L, L, L, T, N, N, N]),
     ("appointment.check_in", [N, N, L, N, N, T, N, N, N]),
+    ("appointment.undo_check_in", [N, N, L, N, N, T, N, N, N]),
     // Only a source reports facts about its appointments. Reception checks in and moves the ticket.
     ("appointment.report", [N, N, N, N, N, N, N, N, F]),
     ("run", [N, N, N, N, N, T, T, R, N]),
@@ -257,7 +258,7 @@ impl Claims {
             Reach::OwnTickets => at.ticket.is_some_and(|ticket| {
                 at.location.is_some_and(|location| ticket.belongs_to(location))
                     && (self.tickets.contains(ticket)
-                        || self.appointments.contains(&ticket.appointment()))
+                        || self.appointments.iter().any(|held| held.has_ticket(ticket)))
             }),
             Reach::OwnAppointments => {
                 at.appointment.is_some_and(|id| self.appointments.contains(id))

@@ -4,6 +4,8 @@ use axum::{extract::State, response::Response};
 use gateway_core::access::{self, Role};
 use schemas::{
     channel::Channel,
+    codes::Code,
+    command::Command,
     ids::{AppointmentId, DoctorId, LocationId, ScheduleId},
 };
 
@@ -43,6 +45,21 @@ pub(super) async fn check_in(
     request: CommandRequest,
 ) -> Result<Response, Problem> {
     let (location, command) = requests::check_in(&request.body)?;
+    request.give(&node, &location, command).await
+}
+
+/// Undoes a check-in, the only action on an appointment.
+pub(super) async fn action(
+    State(node): Shared,
+    Segments([appointment, action]): Segments<2>,
+    request: CommandRequest,
+) -> Result<Response, Problem> {
+    let appointment = AppointmentId::new(appointment).map_err(not_an_id)?;
+    if action != "undo-check-in" {
+        return Err(Code::NotFound.into());
+    }
+    let location = appointment.location();
+    let command = requests::nothing(&request.body, Command::UndoCheckIn { appointment })?;
     request.give(&node, &location, command).await
 }
 

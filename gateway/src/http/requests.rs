@@ -148,7 +148,11 @@ pub(super) fn check_in(body: &[u8]) -> Result<(LocationId, Command), Problem> {
     match (appointment, queue, priority) {
         (Some(appointment), queue, None) => {
             let appointment = AppointmentId::new(appointment).map_err(not_an_id)?;
-            Ok((appointment.location(), Command::CheckIn { appointment, queue }))
+            let location = appointment.location();
+            if queue.as_ref().is_some_and(|queue| !queue.belongs_to(&location)) {
+                return Err(Code::WrongLocation.into());
+            }
+            Ok((location, Command::CheckIn { appointment, queue }))
         }
         (None, Some(queue), priority) => Ok((queue.location(), issue(queue, priority)?)),
         _ => Err(Problem::malformed(format!("expected {EXPECTED}"))),

@@ -256,6 +256,10 @@ describe("a doctor's day", () => {
       ["fulfilled", "completed", false],
       ["cancelled", "cancelled", false],
       ["noshow", "no_show", false],
+      // The patient may check in again.
+      ["booked", "left", false],
+      ["booked", "cancelled", false],
+      ["checked-in", "called", true],
     ];
     for (const [status, state, leads] of cases)
       assert.equal(day.ticketLeads(status, state), leads, `${status}, ${state}`);

@@ -19,6 +19,8 @@ let ticket;
 let changedAt = 0;
 /** The ticket that is followed beside the appointment. @type {string | undefined} */
 let followedTicket;
+/** @type {import("../shared/connection.js").Connection | undefined} */
+let ticketConnection;
 let announced = "";
 
 const parts = new TicketParts(render);
@@ -83,7 +85,7 @@ function renderStatus({ status, late, successor, ticket: ticketId }) {
   setIcon(byId("appointment-status"), successor ? "arrow" : statusIcon(status));
   setText(byId("status-title"), title);
   let sentence = meaning;
-  if (ticketId && !ticket && !isOver(status)) sentence = text.ticketSoon;
+  if (ticketId && !ticket && status === "checked-in") sentence = text.ticketSoon;
   if (late && !isOver(status)) sentence = text.late;
   setText(byId("status-text"), sentence);
 }
@@ -114,11 +116,13 @@ function announce(shown, place) {
 function updateAppointment(view) {
   appointment = view.entries?.get("appointment");
   changedAt = Math.max(changedAt, view.at);
-  // The token of an appointment opens its ticket too: after check-in the page follows both.
+  // The token of an appointment opens its tickets too: after a check-in the page follows both.
   const ticketId = appointment && ticketToFollow(appointment);
   if (ticketId && ticketId !== followedTicket) {
     followedTicket = ticketId;
-    shell.followSecond(`ticket:${ticketId}`, updateTicket);
+    ticket = undefined;
+    ticketConnection?.close();
+    ticketConnection = shell.followSecond(`ticket:${ticketId}`, updateTicket);
   }
   render();
 }

@@ -9,6 +9,9 @@ const ENDS = new Set(["fulfilled", "cancelled", "noshow", "entered-in-error"]);
 /** Statuses of a patient who is at the clinic. @type {ReadonlySet<Status>} */
 const HERE = new Set(["arrived", "checked-in"]);
 
+/** States of a ticket after which its patient may check in again, while the appointment is open. */
+const LEFT_EARLY = new Set(["left", "cancelled"]);
+
 /** @param {Status} status */
 export const isOver = (status) => ENDS.has(status);
 
@@ -85,8 +88,8 @@ export function ticketToFollow({ status, ticket }) {
  * @param {string | undefined} state of the ticket
  */
 export function ticketLeads(status, state) {
-  return (
-    state !== undefined &&
-    (isOver(status) ? status === "fulfilled" && state === "in_service" : true)
-  );
+  if (state === undefined) return false;
+  return isOver(status)
+    ? status === "fulfilled" && state === "in_service"
+    : !LEFT_EARLY.has(state);
 }

@@ -104,6 +104,11 @@ export class Connection {
     return Date.now() + this.#serverAheadMs;
   }
 
+  /** Stops following. */
+  close() {
+    this.#finish({ name: "ended" });
+  }
+
   get #over() {
     return this.#state.name === "refused" || this.#state.name === "ended";
   }

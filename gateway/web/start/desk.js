@@ -15,7 +15,11 @@ const refusals = new Map([
   ["station_closed", "That room is closed. Choose another one."],
   ["already_checked_in", "That appointment is already checked in. Choose another one."],
   ["appointment_over", "That appointment is over. Choose another one."],
-  ["appointment_unknown", "That appointment no longer exists. Choose another one."],
+  ["no_appointment", "That appointment no longer exists. Choose another one."],
+  ["too_early", "It’s too early to check in for that appointment. Choose an earlier one."],
+  ["appointment_expired", "The time to check in for that appointment has passed. Choose another."],
+  ["wrong_location", "That appointment is at another location. Choose another one."],
+  ["too_many_visits", "That appointment was checked in too often. Choose another one."],
   ["unreachable", "We can’t reach the clinic right now. Please try again in a moment."],
 ]);
 

@@ -112,8 +112,14 @@ impl Location {
             Event::AppointmentMissed { appointment, at } => {
                 self.count_quarter(*at, |quarter| quarter.no_show += 1);
                 self.change_appointment(appointment, |appointment| {
-                    (appointment.late, appointment.missed) = (false, true);
+                    (appointment.late, appointment.expired) = (false, true);
                     appointment.status = AppointmentStatus::Noshow;
+                });
+            }
+            Event::AppointmentClosed { appointment, status, .. } => {
+                self.change_appointment(appointment, |appointment| {
+                    appointment.expired = true;
+                    appointment.status = *status;
                 });
             }
             Event::DayEnded { next, .. } => self.begin_day(next.clone()),

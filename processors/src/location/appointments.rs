@@ -1,8 +1,8 @@
-//! Appointments: the facts that a source reports, and what the front desk does with an appointment.
+//! Appointments: the facts that a source reports.
 //!
 //! Each field has one authority. The source decides the times, the doctor, the queue, the label and
-//! whether the appointment takes place. The source also reports presence until the desk has checked
-//! the patient in; from then on, the desk decides presence and everything that follows from it.
+//! whether the appointment takes place. The source also reports presence; while a visit is live or
+//! has decided what became of the appointment, the desk decides (see `visits`).
 //!
 //! Of two facts, the one with the greater revision is newer. Between equal revisions, the order in
 //! the log decides. So facts may arrive late, twice or in any order.
@@ -14,41 +14,18 @@ use schemas::{
     event::Event,
     ids::{Aggregate, AppointmentId, LocationId, QueueId},
     record::CommandRecord,
-    ticket::{Priority, TicketState},
 };
 
 use super::{
     Location,
-    decide::{Decision, issue},
+    decide::Decision,
     settings::{self, MAX_DOCTORS},
-    state::{Appointment, DoctorDay, TicketSummary},
+    state::{Appointment, DoctorDay, Visit},
 };
 
-/// The status of an appointment: what the source reports, unless the desk has issued a ticket or
-/// nobody came in time.
-pub(super) fn status_of(
-    reported: AppointmentStatus,
-    desk: Option<&TicketSummary>,
-    missed: bool,
-) -> AppointmentStatus {
-    use AppointmentStatus as S;
-    use TicketState as T;
-    match desk.map(|desk| desk.state) {
-        None if missed => S::Noshow,
-        None => reported,
-        Some(
-            T::Expected | T::Waiting | T::Called | T::OnHold | T::Absent | T::Left | T::Transferred,
-        ) => S::CheckedIn,
-        Some(T::InService | T::Completed) => S::Fulfilled,
-        Some(T::NoShow) => S::Noshow,
-        Some(T::Cancelled) if reported == S::EnteredInError => S::EnteredInError,
-        Some(T::Cancelled) => S::Cancelled,
-    }
-}
-
-/// Whether a source may report `to` for an appointment with the status `from`. A cancelled or
-/// missed appointment may be booked again, and an arrival may be withdrawn. An appointment that
-/// took place stays fulfilled, and an error stays an error.
+/// Whether a source may report `to` after it reported `from`. A cancelled or missed appointment may
+/// be booked again, and an arrival may be withdrawn. An appointment that took place stays
+/// fulfilled, and an error stays an error.
 fn may_follow(from: AppointmentStatus, to: AppointmentStatus) -> bool {
     use AppointmentStatus as S;
     match from {
@@ -86,34 +63,35 @@ pub(super) fn report(
         return Err(Code::InvalidId);
     }
     check(state, fact)?;
-    let ticket = held.and_then(|held| held.ticket.as_ref());
+    let visit = held.and_then(Appointment::visit);
     // A patient who is in service, or who was served, cannot be called off.
-    let removable =
-        ticket.is_none_or(|desk| !desk.state.is_end() && desk.state != TicketState::InService);
+    let removable = visit.is_none_or(|visit| !visit.is_served());
     let taken_back =
         matches!(fact.status, AppointmentStatus::Cancelled | AppointmentStatus::EnteredInError);
     let leads_to = fact.moved_to.as_ref().filter(|_| !taken_back && removable);
-    if let (Some(held), None) = (held, ticket)
-        && !may_follow(held.status, fact.status)
+    if let Some(held) = held
+        && !visit.is_some_and(Visit::decides)
+        && !may_follow(held.reported(), fact.status)
     {
         return Err(Code::StatusCannotFollow);
     }
     let change = if leads_to.is_some() {
         AppointmentChange::Moved
     } else {
-        change_of(held, fact, taken_back && removable)
+        let after = accepted(held, &id, fact, None);
+        change_of(held, &after, taken_back && removable)
     };
     let mut decision = Decision {
         result: result_of(change),
         ..accepted_event(&id, fact, change, leads_to).into()
     };
-    if ticket.is_some_and(|desk| !desk.state.is_end())
+    if let Some(visit) = visit.filter(|visit| visit.is_live())
         && removable
         && (taken_back || leads_to.is_some())
     {
         let reason =
             if leads_to.is_some() { Some("moved".to_owned()) } else { fact.reason.clone() };
-        decision.events.push(Event::TicketCancelled { ticket: id.ticket(), reason });
+        decision.events.push(Event::TicketCancelled { ticket: visit.ticket.clone(), reason });
     }
     decision.follow_up = leads_to.map(|there| booking_at(record, &id, fact, there));
     Ok(decision)
@@ -169,20 +147,61 @@ fn check(state: &Location, fact: &AppointmentFact) -> Result<(), Code> {
     if fact.queue.as_ref().is_none_or(known) { Ok(()) } else { Err(Code::QueueUnknown) }
 }
 
-/// What the fact changes. `ended` means that the fact withdraws the appointment and its ticket.
-fn change_of(held: Option<&Appointment>, fact: &AppointmentFact, ended: bool) -> AppointmentChange {
-    let Some(held) = held else { return change_to(fact.status) };
-    let same_times = (held.fact.start, held.fact.end) == (fact.start, fact.end);
-    if held.ticket.is_some() && !ended {
-        let overruled = held.fact.status != fact.status && held.status != fact.status;
-        return match (overruled, same_times) {
-            (true, _) => AppointmentChange::Overruled,
-            (false, false) => AppointmentChange::Rescheduled,
-            (false, true) => AppointmentChange::Modified,
-        };
+/// The appointment after its source reported `fact`. `old` is the appointment before.
+fn accepted(
+    old: Option<&Appointment>,
+    id: &AppointmentId,
+    fact: &AppointmentFact,
+    successor: Option<&AppointmentId>,
+) -> Appointment {
+    let rescheduled = old.is_none_or(|old| old.fact.start != fact.start);
+    let rebooked = old.is_some_and(|old| old.reported().is_end());
+    let mut new = Appointment {
+        id: id.clone(),
+        fact: fact.clone(),
+        day: None,
+        status: fact.status,
+        late: false,
+        expired: false,
+        visits: old.map(|old| old.visits.clone()).unwrap_or_default(),
+        successor: successor.cloned(),
+        view: old.map_or(0, |old| old.view),
+    };
+    if (rescheduled || rebooked) && !new.reported().is_end() {
+        begin_round(&mut new);
     }
-    let same_status =
-        held.status == fact.status || held.successor.is_none() && held.fact.status == fact.status;
+    // The source has not heard that the appointment is over, unless the fact says something new.
+    let same = old.is_some_and(|old| old.status_when(false) == new.status_when(false));
+    new.expired = old.is_some_and(|old| old.expired) && same && !rescheduled;
+    new.status = new.status_when(new.expired);
+    new.late =
+        old.is_some_and(|old| old.late) && !rescheduled && new.status == AppointmentStatus::Booked;
+    new
+}
+
+/// Lets the source decide again after a visit that has ended. A visit that was served stays, unless
+/// the new start lies behind it: facts often arrive after what they describe.
+fn begin_round(appointment: &mut Appointment) {
+    let start = appointment.fact.start;
+    if let Some(last) = appointment.visits.last_mut()
+        && !last.is_live()
+        && (!last.is_served() || start > last.ended_at)
+    {
+        last.over = true;
+    }
+}
+
+/// What the fact of `after` changes. `ended` means that the fact withdraws the appointment and its
+/// ticket.
+fn change_of(held: Option<&Appointment>, after: &Appointment, ended: bool) -> AppointmentChange {
+    let fact = &after.fact;
+    let Some(held) = held else { return change_to(fact.status) };
+    let news = held.fact.status != fact.status;
+    if !ended && news && after.visit().is_some() && after.status != fact.status {
+        return AppointmentChange::Overruled;
+    }
+    let same_times = (held.fact.start, held.fact.end) == (fact.start, fact.end);
+    let same_status = held.status == fact.status || held.successor.is_none() && !news;
     match (same_status, same_times) {
         (false, _) => change_to(fact.status),
         (true, false) => AppointmentChange::Rescheduled,
@@ -217,26 +236,6 @@ fn booking_at(
     record.follow_up("moved", Aggregate::location(&record.aggregate.tenant(), there), report)
 }
 
-/// Issues the ticket of an appointment whose patient has arrived.
-pub(super) fn check_in(
-    state: &Location,
-    id: &AppointmentId,
-    queue: Option<&QueueId>,
-) -> Result<Decision, Code> {
-    let appointment = state.appointment(id).ok_or(Code::AppointmentUnknown)?;
-    if appointment.ticket.is_some() {
-        return Err(Code::AlreadyCheckedIn);
-    }
-    if !appointment.is_open() {
-        return Err(Code::AppointmentOver);
-    }
-    if matches!(appointment.status, AppointmentStatus::Proposed | AppointmentStatus::Waitlist) {
-        return Err(Code::StatusCannotFollow);
-    }
-    let queue = queue.or(appointment.fact.queue.as_ref()).ok_or(Code::QueueMissing)?;
-    issue(state, queue, &id.ticket(), Priority::default(), Some(id))
-}
-
 impl Location {
     /// Applies an accepted fact.
     pub(super) fn report(
@@ -246,36 +245,20 @@ impl Location {
         successor: Option<&AppointmentId>,
     ) {
         let old = self.take_appointment(id);
-        let rescheduled = old.as_ref().is_none_or(|old| old.fact.start != fact.start);
-        let missed = old.as_ref().is_some_and(|old| old.missed)
-            && !rescheduled
-            && fact.status == AppointmentStatus::Booked;
-        let ticket = old.as_ref().and_then(|old| old.ticket.clone());
-        let reported = if successor.is_some() { AppointmentStatus::Cancelled } else { fact.status };
-        let status = status_of(reported, ticket.as_ref(), missed);
+        let mut new = accepted(old.as_ref(), id, fact, successor);
         if let Some(doctor) = &fact.doctor {
-            let new = || DoctorDay { name: String::new(), delay_min: 0, delay_version: 0, view: 0 };
+            let unknown =
+                || DoctorDay { name: String::new(), delay_min: 0, delay_version: 0, view: 0 };
             self.header
                 .doctors
                 .entry(doctor.id.clone())
-                .or_insert_with(new)
+                .or_insert_with(unknown)
                 .name
                 .clone_from(&doctor.name);
         }
         let start = self.header.timers.day_start_min;
-        self.put_appointment(Appointment {
-            id: id.clone(),
-            fact: fact.clone(),
-            day: fact.start.map(|at| settings::service_day(&self.zone, start, at)),
-            status,
-            late: old.as_ref().is_some_and(|old| old.late)
-                && !rescheduled
-                && status == AppointmentStatus::Booked,
-            missed,
-            ticket,
-            successor: successor.cloned(),
-            view: old.map_or(0, |old| old.view),
-        });
+        new.day = fact.start.map(|at| settings::service_day(&self.zone, start, at));
+        self.put_appointment(new);
     }
 
     pub(super) fn change_appointment(
@@ -287,17 +270,5 @@ impl Location {
             change(&mut appointment);
             self.put_appointment(appointment);
         }
-    }
-
-    /// Keeps the status of the appointment equal to that of its ticket.
-    pub(super) fn follow_ticket(&mut self, id: &AppointmentId, desk: TicketSummary) {
-        if self.appointments.get(id).is_none_or(|held| held.ticket.as_ref() == Some(&desk)) {
-            return;
-        }
-        self.change_appointment(id, |appointment| {
-            appointment.status = status_of(appointment.fact.status, Some(&desk), false);
-            appointment.ticket = Some(desk);
-            (appointment.late, appointment.missed) = (false, false);
-        });
     }
 }

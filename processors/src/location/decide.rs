@@ -22,6 +22,7 @@ use super::{
     queues,
     settings::{self, MAX_QUEUES, MAX_STATIONS, SERVICE_S},
     state::{Queue, Ticket},
+    visits,
 };
 
 /// A command that is applied. Every command except a tick has at least one event.
@@ -80,9 +81,8 @@ pub fn decide(state: &Location, record: &CommandRecord) -> Result<Decision, Code
         C::ReportAppointment { appointment, fact } => {
             appointments::report(state, record, appointment, fact)
         }
-        C::CheckIn { appointment, queue } => {
-            appointments::check_in(state, appointment, queue.as_ref())
-        }
+        C::CheckIn { appointment, queue } => visits::check_in(state, appointment, queue.as_ref()),
+        C::UndoCheckIn { appointment } => visits::undo_check_in(state, appointment),
         C::CallNext { queue, station, force } => call_next(state, queue, station, *force),
         C::CallNextAtStation { station, force } => call_next_at_station(state, station, *force),
         other => match other.ticket() {
@@ -317,7 +317,7 @@ fn transfer(
 fn revert(state: &Location, ticket: &Ticket) -> Result<Event, Code> {
     let undo = ticket.undo.as_ref().ok_or(Code::NothingToRevert)?;
     let (now, then) = (&ticket.standing, &undo.standing);
-    if !state.header.queues.contains_key(&then.queue) {
+    if !state.header.queues.contains_key(&then.queue) || !visits::may_return(state, ticket) {
         return Err(Code::NothingToRevert);
     }
     let label_taken = !ticket.is_live() && state.indexes.labels.contains_key(&ticket.label);

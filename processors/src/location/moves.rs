@@ -67,7 +67,8 @@ pub(super) fn appointment_of(event: &Event) -> Option<&AppointmentId> {
         E::AppointmentReported { appointment, .. }
         | E::AppointmentMoved { appointment, .. }
         | E::AppointmentLate { appointment, .. }
-        | E::AppointmentMissed { appointment, .. } => Some(appointment),
+        | E::AppointmentMissed { appointment, .. }
+        | E::AppointmentClosed { appointment, .. } => Some(appointment),
         _ => None,
     }
 }

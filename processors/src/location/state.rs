@@ -252,28 +252,42 @@ pub struct Appointment {
     pub fact: AppointmentFact,
     /// The service day of its start. `None` without times.
     pub day: Option<String>,
-    /// The status that results from the fact, the ticket and the timers.
+    /// The status that results from the fact, the visits and the timers.
     pub status: AppointmentStatus,
     /// The start has passed and nobody has checked in.
     pub late: bool,
-    /// Nobody came for so long that the appointment counts as a no-show, whatever the source
-    /// reports.
-    pub missed: bool,
-    /// The ticket of the check-in, if the patient was checked in.
-    pub ticket: Option<TicketSummary>,
+    /// The last timer has fired: nobody came, or the source said nothing more.
+    pub expired: bool,
+    /// The check-ins, in order. At most [`MAX_VISITS`](schemas::ids::MAX_VISITS).
+    pub visits: Vec<Visit>,
     /// The appointment at another location that continues this one.
     pub successor: Option<AppointmentId>,
     /// The version of the view `appointment:<id>`.
     pub view: u64,
 }
 
-/// The part of a ticket that its appointment shows.
+/// One check-in of an appointment, and the part of its ticket that the appointment shows.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TicketSummary {
+pub struct Visit {
+    /// The ticket.
+    pub ticket: TicketId,
     /// The label of the ticket.
     pub label: String,
     /// The state of the ticket.
     pub state: TicketState,
+    /// When the ticket ended.
+    pub ended_at: Option<Millis>,
+    /// The start for which the patient checked in.
+    pub start: Option<Millis>,
+    /// The source has booked the appointment anew since, so the visit no longer decides its status.
+    pub over: bool,
+}
+
+impl Visit {
+    /// Whether the ticket of the visit has not ended.
+    pub fn is_live(&self) -> bool {
+        !self.state.is_end()
+    }
 }
 
 impl Appointment {
@@ -291,16 +305,25 @@ impl Appointment {
     }
 
     /// Whether a location keeps the appointment in memory on the service day `today`: it is on that
-    /// day, or it is open and on an earlier day, or its patient has checked in.
+    /// day, or it is open and on an earlier day, or its patient is here.
     pub fn is_near(&self, today: &str) -> bool {
         let day = self.day.as_deref();
-        day == Some(today)
-            || self.is_open() && (self.ticket.is_some() || day.is_some_and(|day| day < today))
+        day == Some(today) || self.is_here() || self.is_open() && day.is_some_and(|day| day < today)
+    }
+
+    /// The last visit, unless the appointment was booked anew since.
+    pub fn visit(&self) -> Option<&Visit> {
+        self.visits.last().filter(|visit| !visit.over)
+    }
+
+    /// Whether the patient has a ticket that has not ended.
+    pub fn is_here(&self) -> bool {
+        self.visit().is_some_and(Visit::is_live)
     }
 
     /// Whether something is still expected of the appointment.
     pub fn is_open(&self) -> bool {
-        !self.status.is_end() && !self.ticket.as_ref().is_some_and(|desk| desk.state.is_end())
+        !self.status.is_end()
     }
 }
 

@@ -19,7 +19,7 @@ use testing::records::{
     },
 };
 
-use super::{Appointment, Location, LocationHeader, RecordEffect, RecordTime, Ticket};
+use super::{Appointment, Location, LocationHeader, RecordEffect, RecordTime, Ticket, Visit};
 
 mod appointments;
 mod boards;
@@ -31,6 +31,7 @@ mod moves;
 mod naive;
 mod picks;
 mod refusals;
+mod visits;
 mod whole;
 
 const EPOCH: u64 = 1_772_000_000;

@@ -95,7 +95,10 @@ impl Location {
         }
         let start = appointment.fact.start?;
         let after_s = if appointment.late { self.header.timers.no_show_s } else { 0 };
-        Some(start + Millis::from(after_s) * 1000)
+        let at = start + Millis::from(after_s) * 1000;
+        // After a visit that ended early, the timers go on where the visit ended.
+        let ended = appointment.visits.last().and_then(|visit| visit.ended_at);
+        Some(ended.map_or(at, |ended| at.max(ended)))
     }
 
     /// Sets every timer again, after the timers or the time zone of the location changed.

@@ -92,8 +92,8 @@ mod tests {
             day: None,
             status: AppointmentStatus::Waitlist,
             late: false,
-            missed: false,
-            ticket: None,
+            expired: false,
+            visits: Vec::new(),
             successor: None,
             view: 1,
         };

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     aggregate::AggregateState,
     ledger::{Ledger, LedgerError, PartNames},
-    location::Location,
+    location::{Location, Ticket},
     log::LogRecord,
 };
 
@@ -98,8 +98,13 @@ async fn restore_aggregate(
         let names = missing_parts(location, &needs.commands);
         if !names.is_empty() {
             let named = answered(ledger.location_parts(aggregate, &names)).await?;
-            location.add_ended(named.tickets);
             location.add_appointments(named.appointments);
+            let names = missing_appointments(location, &named.tickets);
+            location.add_ended(named.tickets);
+            if !names.is_empty() {
+                let named = answered(ledger.location_parts(aggregate, &names)).await?;
+                location.add_appointments(named.appointments);
+            }
         }
     }
     Ok((aggregate.clone(), state))
@@ -111,14 +116,11 @@ fn missing_parts(location: &Location, commands: &[&Command]) -> PartNames {
         (HashSet::new(), HashSet::new(), HashSet::new());
     for command in commands {
         let mut ids: Vec<AppointmentId> = command.appointment().into_iter().cloned().collect();
-        for ticket in tickets_of(command) {
+        for ticket in tickets_of(location, command) {
             // A command that moves a ticket also changes its appointment.
             match location.ticket(&ticket) {
                 Some(held) => ids.extend(held.appointment.clone()),
-                None => {
-                    ids.push(ticket.appointment());
-                    tickets.insert(ticket);
-                }
+                None => drop(tickets.insert(ticket)),
             }
         }
         appointments.extend(ids.into_iter().filter(|id| location.appointment(id).is_none()));
@@ -135,10 +137,22 @@ fn missing_parts(location: &Location, commands: &[&Command]) -> PartNames {
     }
 }
 
-fn tickets_of(command: &Command) -> Vec<TicketId> {
+fn tickets_of(location: &Location, command: &Command) -> Vec<TicketId> {
     match command {
         Command::ReorderQueue { tickets, .. } => tickets.clone(),
-        Command::CheckIn { appointment, .. } => vec![appointment.ticket()],
+        // The ticket of the next visit exists already only if its 128 bits were chosen twice.
+        Command::CheckIn { appointment, .. } => {
+            let visits = location.appointment(appointment).map_or(0, |held| held.visits.len());
+            u8::try_from(visits).map(|next| appointment.visit_ticket(next)).into_iter().collect()
+        }
         command => command.ticket().into_iter().cloned().collect(),
     }
+}
+
+/// The appointments of ended tickets that the location does not have in memory.
+fn missing_appointments(location: &Location, tickets: &[Ticket]) -> PartNames {
+    let ids: HashSet<AppointmentId> =
+        tickets.iter().filter_map(|ticket| ticket.appointment.clone()).collect();
+    let missing = ids.into_iter().filter(|id| location.appointment(id).is_none());
+    PartNames { appointments: missing.collect(), ..PartNames::default() }
 }

@@ -292,7 +292,11 @@ impl DemoClinic {
     fn applied(&mut self, command: &Command, result: &CommandResult) {
         match command {
             Command::ReportAppointment { fact, .. } => self.told(fact, result),
-            Command::CheckIn { appointment, .. } => self.checked_in(appointment),
+            Command::CheckIn { appointment, .. } => {
+                if let Some(ticket) = &result.ticket {
+                    self.checked_in(appointment, ticket);
+                }
+            }
             Command::OpenStation { station } => self.opened(station),
             Command::CloseStation { station } => self.closed(station, (10.0, 20.0)),
             Command::CallNext { queue, station, .. } => {

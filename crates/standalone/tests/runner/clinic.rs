@@ -181,7 +181,7 @@ pub fn morning(seed: u64, length: u64) -> Vec<WireRecord> {
             11 | 12 => report(place, recent, recent, &mut numbers),
             13 => report(place, recent, 5_000_000 + n, &mut numbers),
             14 => {
-                let appointment = ticket.appointment();
+                let appointment = place.appointment(recent.into());
                 Command::CheckIn { appointment, queue: Some(queue) }
             }
             _ => {

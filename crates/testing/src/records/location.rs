@@ -230,6 +230,7 @@ pub fn bare_fact(key: &str, revision: u64, status: AppointmentStatus) -> Appoint
         source: SourceId::new("his").expect("a slug"),
         key: SourceKey::new(key).expect("a key"),
         revision,
+        revision_is_time: false,
         status,
         start: None,
         end: None,

@@ -32,6 +32,7 @@ fn fact() -> AppointmentFact {
         source: SourceId::new("his").unwrap(),
         key: SourceKey::new("4711").unwrap(),
         revision: 1,
+        revision_is_time: false,
         status: AppointmentStatus::Booked,
         start: None,
         end: None,
@@ -112,6 +113,7 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
         C::RevertTicket { ticket },
         C::ReportAppointment { appointment: appointment(at), fact: fact() },
         C::CheckIn { appointment: appointment(at), queue: Some(queue) },
+        C::UndoCheckIn { appointment: appointment(at) },
         C::Tick {},
     ]
 }
@@ -149,6 +151,7 @@ fn promised(role: Role) -> Vec<&'static str> {
         "ticket.leave",
         "ticket.prioritise",
         "appointment.check_in",
+        "appointment.undo_check_in",
     ];
     let furnishing = ["location.configure", "queue.configure", "queue.remove", "station.configure"];
     match role {

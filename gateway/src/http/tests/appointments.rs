@@ -145,9 +145,13 @@ async fn refused_fact_or_check_in_is_a_problem() {
         assert_eq!(answer.json()["command"], node.last().id.as_str());
     }
     for (code, status) in [
-        (Code::AppointmentUnknown, 422),
+        (Code::NoAppointment, 422),
         (Code::AppointmentOver, 409),
         (Code::AlreadyCheckedIn, 409),
+        (Code::TooEarly, 409),
+        (Code::AppointmentExpired, 409),
+        (Code::WrongLocation, 409),
+        (Code::TooManyVisits, 409),
         (Code::QueueMissing, 422),
         (Code::QueueNotOpen, 409),
     ] {
@@ -194,7 +198,7 @@ async fn appointment_id_is_visible_to_source_and_openers() {
 
     // A check-in has both; a source learns of no ticket, a service of no appointment.
     node.decide(Decision::Applied(CommandResult {
-        ticket: Some(appointment.ticket()),
+        ticket: Some(appointment.visit_ticket(0)),
         label: Some("A-001".into()),
         appointment: Some(appointment),
         ..CommandResult::default()
@@ -245,7 +249,7 @@ async fn check_in_works_by_appointment_or_queue() {
         (json!({"appointment": "riverside.7"}), 400, "invalid_id"),
         (json!({"queue": "riverside"}), 400, "invalid_id"),
         (json!({"queue": "riverside.general", "priority": 10}), 422, "invalid_value"),
-        (json!({ "appointment": APPOINTMENT, "queue": "north.general" }), 422, "record_foreign_id"),
+        (json!({ "appointment": APPOINTMENT, "queue": "north.general" }), 409, "wrong_location"),
         (json!({"queue": "north.general"}), 403, "forbidden"),
         (json!({"appointment": "north.000000000000000000000000000000a1"}), 403, "forbidden"),
     ] {

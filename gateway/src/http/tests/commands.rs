@@ -59,6 +59,12 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
         r#"{"appointment":"riverside.000000000000000000000000000000a1"}"#,
         "appointment.check_in",
     ),
+    (
+        "POST",
+        "appointments/riverside.000000000000000000000000000000a1/undo-check-in",
+        "",
+        "appointment.undo_check_in",
+    ),
     ("POST", "check-ins", r#"{"queue":"riverside.general","priority":2}"#, "ticket.issue"),
 ];
 

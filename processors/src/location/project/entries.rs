@@ -1,7 +1,7 @@
 //! The content of each entry of a location's views.
 
 use schemas::{
-    appointment::{AppointmentView, ScheduleEntry, ScheduleHead, ScheduleTicket},
+    appointment::{AppointmentView, AppointmentVisit, ScheduleEntry, ScheduleHead, ScheduleTicket},
     ids::{QueueId, StationId},
     line::{BoardCall, BoardHead, BoardQueue, QueueEntry, QueueHead},
     settings::{LocationSettings, QueueSettings, StationSettings},
@@ -10,7 +10,7 @@ use schemas::{
 
 use crate::location::{
     Location,
-    state::{Appointment, DoctorDay, Queue, RecentCall, Station, Ticket},
+    state::{Appointment, DoctorDay, Queue, RecentCall, Station, Ticket, Visit},
 };
 
 impl Location {
@@ -25,7 +25,7 @@ impl Location {
 
     pub(super) fn appointment_view(&self, appointment: &Appointment) -> AppointmentView {
         let fact = &appointment.fact;
-        let desk = appointment.ticket.as_ref();
+        let visit = appointment.visit();
         let doctor = fact.doctor.as_ref().and_then(|doctor| self.header.doctors.get(&doctor.id));
         let today = appointment.day.as_ref() == Some(&self.header.day);
         let to_come = today && appointment.is_open();
@@ -42,8 +42,9 @@ impl Location {
                 _ => fact.doctor.as_ref().map(|doctor| doctor.name.clone()),
             },
             delay_min: doctor.filter(|_| to_come).map_or(0, |doctor| doctor.delay_min),
-            ticket: desk.map(|_| appointment.id.ticket()),
-            ticket_label: desk.map(|desk| desk.label.clone()),
+            ticket: visit.map(|visit| visit.ticket.clone()),
+            ticket_label: visit.map(|visit| visit.label.clone()),
+            visits: appointment.visits.iter().map(visit_entry).collect(),
             reason: fact.reason.clone(),
             successor: appointment.successor.clone(),
         }
@@ -199,8 +200,15 @@ pub(super) fn schedule_entry(appointment: &Appointment) -> ScheduleEntry {
         label: fact.label.clone(),
         reason: fact.reason.clone(),
         ticket: appointment
-            .ticket
-            .as_ref()
-            .map(|desk| ScheduleTicket { label: desk.label.clone(), state: desk.state }),
+            .visit()
+            .map(|visit| ScheduleTicket { label: visit.label.clone(), state: visit.state }),
+    }
+}
+
+fn visit_entry(visit: &Visit) -> AppointmentVisit {
+    AppointmentVisit {
+        ticket: visit.ticket.clone(),
+        label: visit.label.clone(),
+        ended: visit.state.is_end().then_some(visit.state),
     }
 }

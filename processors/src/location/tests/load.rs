@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use schemas::{
-    appointment::{AppointmentView, ScheduleEntry, ScheduleHead, ScheduleTicket},
+    appointment::{AppointmentView, AppointmentVisit, ScheduleEntry, ScheduleHead, ScheduleTicket},
     load::{
         AppointmentCounts, FactCounts, LoadHead, LoadMinute, LoadQuarter, LoadQueue, LoadStation,
         QUARTER_MS, StationState, last_hour,
@@ -56,6 +56,19 @@ pub(super) fn add_views(
     }
 }
 
+/// The visit that counts: the last one, unless the source booked the appointment anew.
+fn current(one: &Appointment) -> Option<&Visit> {
+    one.visits.last().filter(|visit| !visit.over)
+}
+
+fn visited(visit: &Visit) -> AppointmentVisit {
+    AppointmentVisit {
+        ticket: visit.ticket.clone(),
+        label: visit.label.clone(),
+        ended: visit.state.is_end().then_some(visit.state),
+    }
+}
+
 fn scheduled(one: &Appointment) -> ScheduleEntry {
     ScheduleEntry {
         status: one.status,
@@ -64,10 +77,8 @@ fn scheduled(one: &Appointment) -> ScheduleEntry {
         late: one.late,
         label: one.fact.label.clone(),
         reason: one.fact.reason.clone(),
-        ticket: one
-            .ticket
-            .as_ref()
-            .map(|desk| ScheduleTicket { label: desk.label.clone(), state: desk.state }),
+        ticket: current(one)
+            .map(|visit| ScheduleTicket { label: visit.label.clone(), state: visit.state }),
     }
 }
 
@@ -81,8 +92,9 @@ fn seen(header: &LocationHeader, one: &Appointment, today: bool) -> AppointmentV
         late: one.late,
         doctor: day.map(|day| day.name.clone()),
         delay_min: day.filter(|_| today && one.is_open()).map_or(0, |day| day.delay_min),
-        ticket: one.ticket.as_ref().map(|_| one.id.ticket()),
-        ticket_label: one.ticket.as_ref().map(|desk| desk.label.clone()),
+        ticket: current(one).map(|visit| visit.ticket.clone()),
+        ticket_label: current(one).map(|visit| visit.label.clone()),
+        visits: one.visits.iter().map(visited).collect(),
         reason: one.fact.reason.clone(),
         successor: one.successor.clone(),
     }

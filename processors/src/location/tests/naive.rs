@@ -99,14 +99,24 @@ pub(super) fn status(appointment: &Appointment) -> AppointmentStatus {
         Some(_) => A::Cancelled,
         None => appointment.fact.status,
     };
-    match appointment.ticket.as_ref().map(|desk| desk.state) {
-        None if appointment.missed => A::Noshow,
-        None => told,
-        Some(S::InService | S::Completed) => A::Fulfilled,
-        Some(S::NoShow) => A::Noshow,
-        Some(S::Cancelled) if appointment.fact.status == A::EnteredInError => A::EnteredInError,
-        Some(S::Cancelled) => A::Cancelled,
-        Some(_) => A::CheckedIn,
+    let visit = appointment.visits.last().filter(|visit| !visit.over).map(|visit| visit.state);
+    let called_off = told == A::Cancelled || told == A::EnteredInError;
+    if visit.is_some_and(|state| matches!(state, S::InService | S::Completed | S::Transferred)) {
+        return A::Fulfilled;
+    }
+    if visit.is_some_and(|state| !state.is_end()) {
+        return A::CheckedIn;
+    }
+    if visit == Some(S::NoShow) && !called_off {
+        return A::Noshow;
+    }
+    let was_here = told == A::Arrived || told == A::CheckedIn;
+    let told = if visit.is_some() && was_here { A::Booked } else { told };
+    match (appointment.expired, told) {
+        (true, A::Booked) => A::Noshow,
+        (true, A::Arrived | A::CheckedIn) => A::Fulfilled,
+        (true, A::Proposed | A::Pending | A::Waitlist) => A::Cancelled,
+        _ => told,
     }
 }
 

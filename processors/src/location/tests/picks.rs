@@ -6,9 +6,14 @@ use super::*;
 
 pub(super) const QUEUES: [&str; 3] = ["general", "lab", "x-ray"];
 pub(super) const ROOMS: [&str; 3] = ["room-1", "room-2", "room-3"];
-/// The number of tickets issued at the desk. The tickets of appointments follow them.
+/// The number of tickets issued at the desk.
 const TICKETS: u128 = 12;
 const APPOINTMENTS: u128 = 8;
+
+/// Timers with a long window, so that many check-ins succeed.
+pub(super) fn timers() -> Timers {
+    Timers { check_in_early_s: 6 * 60 * 60, ..Timers::default() }
+}
 
 /// The next command as plain values, so that a failing history is readable.
 #[derive(Debug, Clone)]
@@ -24,9 +29,10 @@ pub(super) struct Pick {
 }
 
 /// The weight of each kind: enough tickets and calls that the moves find a ticket.
-const KINDS: [(u32, &str); 34] = [
+const KINDS: [(u32, &str); 35] = [
     (12, "appointment.report"),
     (8, "appointment.check_in"),
+    (3, "appointment.undo_check_in"),
     (3, "location.tick"),
     (2, "station.open"),
     (2, "station.close"),
@@ -63,7 +69,7 @@ const KINDS: [(u32, &str); 34] = [
 
 pub(super) fn command(pick: &Pick) -> Command {
     use Command as C;
-    let (ticket, queue, station) = (ticket(pick.ticket), queue(pick.slug), station(pick.room));
+    let (ticket, queue, station) = (ticket(of_ticket(pick)), queue(pick.slug), station(pick.room));
     let flag = pick.number.is_multiple_of(2);
     let reason = flag.then(|| "x-ray first".to_owned());
     match pick.kind {
@@ -72,6 +78,9 @@ pub(super) fn command(pick: &Pick) -> Command {
             appointment: appointment(of_appointment(pick)),
             queue: flag.then_some(queue),
         },
+        "appointment.undo_check_in" => {
+            C::UndoCheckIn { appointment: appointment(of_appointment(pick)) }
+        }
         "location.tick" => C::Tick {},
         "station.open" => C::OpenStation { station },
         "station.close" => C::CloseStation { station },
@@ -99,7 +108,7 @@ pub(super) fn command(pick: &Pick) -> Command {
             queue: QueueId::new("hillside.general").unwrap(),
             successor: Some(TicketId::from_random(
                 &LocationId::new("hillside").unwrap(),
-                pick.ticket,
+                of_ticket(pick),
             )),
         },
         "queue.configure" => C::ConfigureQueue {
@@ -120,7 +129,7 @@ pub(super) fn command(pick: &Pick) -> Command {
         },
         "location.configure" => {
             let zones = ["Europe/Paris", "Pacific/Kiritimati", "Pacific/Honolulu"];
-            let mut command = configure(zones[usize::from(pick.number % 3)]);
+            let mut command = configure_with(zones[usize::from(pick.number % 3)], timers());
             if let C::ConfigureLocation { call_order, timers, .. } = &mut command {
                 *call_order = [CallOrder::Arrival, CallOrder::Appointment][usize::from(flag)];
                 timers.day_ends_tickets = pick.number < 128;
@@ -140,9 +149,18 @@ fn other_queue(pick: &Pick) -> Option<QueueId> {
     (pick.number >= 64).then(|| queue(QUEUES[usize::from(pick.number) % QUEUES.len()]))
 }
 
-/// The number of the appointment of a pick. Its ticket has the same number.
+/// The number of the appointment of a pick. The tickets of its visits have the numbers from there.
 fn of_appointment(pick: &Pick) -> u128 {
-    TICKETS + pick.ticket % APPOINTMENTS
+    1_000 * (1 + pick.ticket % APPOINTMENTS)
+}
+
+/// The number of the ticket of a pick: issued at the desk, or of one of the first visits of an
+/// appointment.
+fn of_ticket(pick: &Pick) -> u128 {
+    match pick.ticket {
+        desk if desk < TICKETS => desk,
+        _ => of_appointment(pick) + [0, 0, 1, 2][(pick.others[0] % 4) as usize],
+    }
 }
 
 fn any_fact(pick: &Pick) -> AppointmentFact {
@@ -150,7 +168,9 @@ fn any_fact(pick: &Pick) -> AppointmentFact {
     let status = AppointmentStatus::ALL[usize::from(number) % AppointmentStatus::ALL.len()];
     // Most facts are bookings; otherwise no check-in would succeed.
     let status = if number < 140 { AppointmentStatus::Booked } else { status };
-    let start = MORNING + Millis::from(number) * 11 * MINUTE;
+    // Most appointments are in the next hours, so that their patients can check in.
+    let spread = if number < 140 { 3 } else { 11 };
+    let start = MORNING + Millis::from(number) * spread * MINUTE;
     let queue = ["general", "lab"][usize::from(number) % 2];
     let moved_to = (number.is_multiple_of(17)).then(|| LocationId::new("hillside").unwrap());
     AppointmentFact {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{
     load,
     naive::{board, last_view, waits},
-    picks::{QUEUES, ROOMS, command, pick},
+    picks::{self, QUEUES, ROOMS, command, pick},
     *,
 };
 use crate::location::{KEEP_ENDED_S, RecentCall, moves::moved_ticket};
@@ -22,7 +22,9 @@ use crate::location::{KEEP_ENDED_S, RecentCall, moves::moved_ticket};
 /// The commands at the start of every history.
 fn history_opening() -> Vec<Command> {
     let queues: Vec<_> = QUEUES.into_iter().zip(["A", "B", "C"]).collect();
-    opening(&queues, &ROOMS.map(|room| (room, room)))
+    let mut opening = opening(&queues, &ROOMS.map(|room| (room, room)));
+    opening.push(configure_with("Europe/Paris", picks::timers()));
+    opening
 }
 
 /// One history with everything that is checked against it.
@@ -89,8 +91,9 @@ impl Watch {
             _ => Vec::new(),
         };
         location.add_appointments(named);
-        let of_ticket = command.ticket().map(TicketId::appointment);
-        let id = command.appointment().or(of_ticket.as_ref());
+        let ticket = command.ticket().and_then(|id| self.live.ticket(id));
+        let of_ticket = ticket.and_then(|ticket| ticket.appointment.as_ref());
+        let id = command.appointment().or(of_ticket);
         location.add_appointments(some(&|one| Some(&one.id) == id));
     }
 
@@ -102,8 +105,15 @@ impl Watch {
         let mut location =
             Location::restore(self.live.position(), copy(self.live.header()), live, near);
         self.load_appointments(&mut location, command, at);
-        let checked_in = command.appointment().map(AppointmentId::ticket);
-        let named = command.ticket().or(checked_in.as_ref()).and_then(|id| self.live.ticket(id));
+        let next_visit = match command {
+            Command::CheckIn { appointment, .. } => {
+                self.live.appointment(appointment).map(|held| {
+                    appointment.visit_ticket(held.visits.len().try_into().expect("few visits"))
+                })
+            }
+            _ => None,
+        };
+        let named = command.ticket().or(next_visit.as_ref()).and_then(|id| self.live.ticket(id));
         location
             .add_ended(named.into_iter().filter(|ticket| !ticket.is_live()).map(copy).collect());
         location
@@ -261,12 +271,17 @@ impl Watch {
         }
         for one in self.appointments() {
             assert!(self.rebuilt.appointment(&one.id) == Some(one));
-            let ticket =
-                self.live.ticket(&one.id.ticket()).filter(|ticket| ticket.appointment.is_some());
-            assert_eq!(
-                one.ticket.as_ref().map(|desk| desk.state),
-                ticket.map(|it| it.standing.state)
-            );
+            let theirs =
+                self.tickets().filter(|ticket| ticket.appointment.as_ref() == Some(&one.id));
+            assert_eq!(one.visits.len(), theirs.count());
+            for (visit, number) in one.visits.iter().zip(0..) {
+                assert!(visit.ticket == one.id.visit_ticket(number));
+                let ticket = self.live.ticket(&visit.ticket).expect("the visit has its ticket");
+                let standing = &ticket.standing;
+                assert_eq!((visit.state, visit.ended_at), (standing.state, standing.ended_at));
+            }
+            let live = one.visits.iter().filter(|visit| !visit.state.is_end()).count();
+            assert!(live <= 1, "the patient is in line once");
             assert_eq!(one.status, naive::status(one));
         }
         let views: BTreeMap<String, Value> = self

@@ -27,7 +27,7 @@ pub(super) const APPOINTMENTS: &str = "SELECT found.body FROM clinicwire.aggrega
          AND t.open AND NOT t.here AND t.service_day < btrim((a.header -> 'day')::text, '\"') \
        UNION ALL \
        SELECT t.body::text FROM clinicwire.appointment t WHERE t.tenant = $1 AND t.location = $2 \
-         AND t.open AND t.here \
+         AND t.here \
          AND t.service_day IS DISTINCT FROM btrim((a.header -> 'day')::text, '\"')) found (body) \
      WHERE a.tenant = $1 AND a.aggregate = $2";
 pub(super) const APPOINTMENTS_OF_DAYS: &str = "SELECT body::text FROM clinicwire.appointment \

@@ -295,7 +295,7 @@ fn appointments(batch: &Batch) -> Vec<Parameter<'_>> {
         column(&rows, |row| row.appointment.day.as_deref()),
         column(&rows, |row| row.appointment.status.as_str()),
         column(&rows, |row| row.appointment.is_open()),
-        column(&rows, |row| row.appointment.ticket.is_some()),
+        column(&rows, |row| row.appointment.is_here()),
         column(&rows, |row| to_json(&row.appointment)),
     ]
 }

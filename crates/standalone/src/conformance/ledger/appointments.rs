@@ -3,7 +3,7 @@
 use processors::{
     fixtures::{Clinic, issue},
     ledger::{AppointmentRow, Batch, Ledger, PartNames, PartitionClaim},
-    location::{Appointment, TicketSummary},
+    location::{Appointment, Visit},
 };
 use schemas::{
     appointment::{AppointmentFact, AppointmentStatus, SourceKey},
@@ -31,6 +31,7 @@ fn appointment(number: u32, day: Option<&str>, status: AppointmentStatus) -> App
         source: source("his"),
         key: key(number),
         revision: 7,
+        revision_is_time: false,
         status,
         start: day.map(|_| 1_700_000_000_000),
         end: day.map(|_| 1_700_000_900_000),
@@ -47,10 +48,22 @@ fn appointment(number: u32, day: Option<&str>, status: AppointmentStatus) -> App
         day,
         status,
         late: false,
-        missed: false,
-        ticket: None,
+        expired: false,
+        visits: Vec::new(),
         successor: None,
         view: 3,
+    }
+}
+
+/// The first visit of an appointment.
+fn visit(number: u32, state: TicketState) -> Visit {
+    Visit {
+        ticket: id(number).visit_ticket(0),
+        label: "A-001".to_owned(),
+        state,
+        ended_at: state.is_end().then_some(1_700_000_300_000),
+        start: None,
+        over: false,
     }
 }
 
@@ -113,8 +126,8 @@ pub async fn near_appointments_come_with_location(ledger: &dyn Ledger) {
     ];
     let mut kept = Vec::new();
     for (number, (day, status, ticket, _)) in (0..).zip(table) {
-        let ticket = ticket.map(|state| TicketSummary { label: "A-001".to_owned(), state });
-        kept.push(Appointment { ticket, ..appointment(number, day, status) });
+        let visits = ticket.map(|state| visit(number, state)).into_iter().collect();
+        kept.push(Appointment { visits, ..appointment(number, day, status) });
     }
     assert!(kept.iter().zip(table).all(|(kept, (.., near))| kept.is_near(&today) == near));
     keep(ledger, &mut clinic, &mut claim, 2, &kept).await;

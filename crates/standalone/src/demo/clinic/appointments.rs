@@ -4,7 +4,7 @@ use schemas::{
     Millis,
     appointment::{AppointmentChange, AppointmentFact, AppointmentStatus, SourceKey},
     command::{Command, CommandResult},
-    ids::AppointmentId,
+    ids::{AppointmentId, TicketId},
 };
 
 use super::{
@@ -36,6 +36,8 @@ pub(super) struct Booking {
     /// Whether the patient will come.
     pub(super) expected: bool,
     pub(super) checked_in: bool,
+    /// The ticket of the check-in.
+    pub(super) ticket: Option<TicketId>,
 }
 
 /// The kinds of facts that the book may report.
@@ -91,6 +93,7 @@ impl DemoClinic {
             before: None,
             expected: false,
             checked_in: false,
+            ticket: None,
         };
         self.plan_at(
             start + slot + self.pace.ms(LAST_WORD),
@@ -108,6 +111,7 @@ impl DemoClinic {
             source: plan::source(),
             key: SourceKey::new(key).expect("a slug and a number"),
             revision: u64::try_from(self.now).unwrap_or_default(),
+            revision_is_time: true,
             status,
             start: Some(start),
             end: Some(start + plan.slot(self.pace)),
@@ -179,7 +183,7 @@ impl DemoClinic {
     /// Whether the patient has checked in and is not with the doctor yet.
     fn may_still_go(&self, key: &SourceKey) -> bool {
         let booking = self.bookings.get(key).filter(|booking| booking.checked_in);
-        let ticket = booking.and_then(|booking| Some(booking.id.as_ref()?.ticket()));
+        let ticket = booking.and_then(|booking| booking.ticket.clone());
         let person = ticket.and_then(|ticket| self.people.get(&ticket));
         person.is_some_and(|person| !matches!(person.place, Place::Served(_)))
     }
@@ -216,15 +220,16 @@ impl DemoClinic {
         if let Some(doctor) = DOCTORS.iter().position(|plan| Some(plan.doctor()) == fact.doctor) {
             booking.doctor = doctor;
         }
-        let (key, id, started) = (&fact.key, booking.id.clone(), fact.start <= Some(self.now));
+        let (key, ticket, started) =
+            (&fact.key, booking.ticket.clone(), fact.start <= Some(self.now));
         match fact.status {
             AppointmentStatus::Booked if first => self.plan_fate(key),
             AppointmentStatus::Booked if result.change == Some(AppointmentChange::Rescheduled) => {
                 self.plan_coming(key)
             }
             AppointmentStatus::Cancelled if result.change == Some(AppointmentChange::Cancelled) => {
-                if let Some(id) = id {
-                    self.gone(&id.ticket());
+                if let Some(ticket) = ticket {
+                    self.gone(&ticket);
                 }
             }
             _ => {}

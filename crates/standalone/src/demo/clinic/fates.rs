@@ -5,7 +5,7 @@ use schemas::{
     appointment::{AppointmentStatus, SourceKey},
     codes::Code,
     command::Command,
-    ids::AppointmentId,
+    ids::{AppointmentId, TicketId},
 };
 
 use super::{
@@ -76,15 +76,16 @@ impl DemoClinic {
 
     /// The patient is in line. A few are cancelled even now, and for some the book reports a
     /// no-show.
-    pub(super) fn checked_in(&mut self, appointment: &AppointmentId) {
+    pub(super) fn checked_in(&mut self, appointment: &AppointmentId, ticket: &TicketId) {
         let Some((key, booking)) = self.booking_of(appointment) else {
             return;
         };
         booking.checked_in = true;
+        booking.ticket = Some(ticket.clone());
         let (key, doctor, start) =
             (key.clone(), booking.doctor, booking.fact.start.unwrap_or(self.now));
-        self.joins(appointment.ticket(), ROOMS[DOCTORS[doctor].room].queue, Some((doctor, start)));
-        self.plan_turn(appointment.ticket());
+        self.joins(ticket.clone(), ROOMS[DOCTORS[doctor].room].queue, Some((doctor, start)));
+        self.plan_turn(ticket.clone());
         match self.chance.between(0.0, 1.0) {
             x if x < 0.03 => self.plan_between(1.0, 4.0, Happening::Tells(key, News::CalledOff)),
             x if x < 0.08 => self.plan_between(1.0, 4.0, Happening::Tells(key, News::NoShow)),
@@ -101,7 +102,8 @@ impl DemoClinic {
         booking.expected = false;
         booking.checked_in = code == Code::AlreadyCheckedIn;
         let (doctor, start) = (booking.doctor, booking.fact.start.unwrap_or_default());
-        let ticket = appointment.ticket();
+        // A patient of the demo checks in once.
+        let ticket = appointment.visit_ticket(0);
         if code == Code::AlreadyCheckedIn && !self.people.contains_key(&ticket) {
             self.joins(ticket, ROOMS[DOCTORS[doctor].room].queue, Some((doctor, start)));
         }

@@ -146,6 +146,7 @@ mod tests {
             source: plan::source(),
             key: SourceKey::new("dr-roy-7").unwrap(),
             revision: 1_795_766_400_123,
+            revision_is_time: true,
             status: AppointmentStatus::Cancelled,
             start: Some(1_795_788_000_000),
             end: Some(1_795_788_060_000),

@@ -300,7 +300,7 @@ pub async fn invalid_appointment_answers_its_code(world: &World) {
 
     check_in(world, &site, json!({"appointment": id})).await;
     let check_ins = [
-        (json!({"appointment": nobody}), 422, "appointment_unknown"),
+        (json!({"appointment": nobody}), 422, "no_appointment"),
         (json!({"appointment": id}), 409, "already_checked_in"),
         (json!({"appointment": fulfilled}), 409, "appointment_over"),
         (json!({"appointment": homeless}), 422, "queue_missing"),

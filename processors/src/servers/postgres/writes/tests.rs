@@ -78,6 +78,7 @@ fn appointment(id: AppointmentId) -> Appointment {
         source: SourceId::new("his").unwrap(),
         key: SourceKey::new("4711").unwrap(),
         revision: 1,
+        revision_is_time: false,
         status: AppointmentStatus::Waitlist,
         start: None,
         end: None,
@@ -93,8 +94,8 @@ fn appointment(id: AppointmentId) -> Appointment {
         day: None,
         status: AppointmentStatus::Waitlist,
         late: false,
-        missed: false,
-        ticket: None,
+        expired: false,
+        visits: Vec::new(),
         successor: None,
         view: 1,
     }

@@ -1,0 +1,281 @@
+//! Visits: the status that follows from them, checking in again, and undoing a check-in.
+
+use super::{AppointmentStatus as S, TicketState as T, *};
+use crate::location::visits::status_of;
+
+const START: Millis = MORNING + 30 * MINUTE;
+
+impl Clinic {
+    /// A clinic with the booked appointment 100, which begins at 08:30.
+    fn booked() -> Self {
+        let mut clinic = Self::open();
+        clinic.apply(report(100, fact(100, 1, S::Booked)));
+        clinic
+    }
+
+    fn held(&self) -> &Appointment {
+        self.location.appointment(&appointment(100)).expect("the appointment is in memory")
+    }
+
+    /// The status, and the number of arrived patients on the dashboard.
+    fn seen(&self) -> (S, u32) {
+        (self.held().status, self.location.load_head().appointments.arrived)
+    }
+
+    fn ends(&self) -> Vec<(T, bool)> {
+        self.held().visits.iter().map(|visit| (visit.state, visit.over)).collect()
+    }
+}
+
+fn again(revision: u64, status: S) -> Command {
+    report(100, fact(100, revision, status))
+}
+
+fn rescheduled(revision: u64, start: Millis) -> Command {
+    let end = Some(start + 20 * MINUTE);
+    report(100, AppointmentFact { start: Some(start), end, ..fact(100, revision, S::Booked) })
+}
+
+fn undo() -> Command {
+    Command::UndoCheckIn { appointment: appointment(100) }
+}
+
+/// The columns of the table in `docs/appointment-status.md`: no visit, then the states of a visit's
+/// ticket. `-` stands for the status that the source reports.
+const COLUMNS: [&[Option<T>]; 5] = [
+    &[None],
+    &[Some(T::Expected), Some(T::Waiting), Some(T::Called), Some(T::OnHold), Some(T::Absent)],
+    &[Some(T::InService), Some(T::Completed), Some(T::Transferred)],
+    &[Some(T::NoShow)],
+    &[Some(T::Left), Some(T::Cancelled)],
+];
+
+#[test]
+fn status_follows_the_table() {
+    let checked_in = S::CheckedIn;
+    let table = [
+        (
+            S::Proposed,
+            [S::Proposed, checked_in, S::Fulfilled, S::Noshow, S::Proposed],
+            S::Cancelled,
+        ),
+        (S::Pending, [S::Pending, checked_in, S::Fulfilled, S::Noshow, S::Pending], S::Cancelled),
+        (
+            S::Waitlist,
+            [S::Waitlist, checked_in, S::Fulfilled, S::Noshow, S::Waitlist],
+            S::Cancelled,
+        ),
+        (S::Booked, [S::Booked, checked_in, S::Fulfilled, S::Noshow, S::Booked], S::Noshow),
+        (S::Arrived, [S::Arrived, checked_in, S::Fulfilled, S::Noshow, S::Booked], S::Fulfilled),
+        (
+            S::CheckedIn,
+            [S::CheckedIn, checked_in, S::Fulfilled, S::Noshow, S::Booked],
+            S::Fulfilled,
+        ),
+        (
+            S::Fulfilled,
+            [S::Fulfilled, checked_in, S::Fulfilled, S::Noshow, S::Fulfilled],
+            S::Fulfilled,
+        ),
+        (S::Noshow, [S::Noshow, checked_in, S::Fulfilled, S::Noshow, S::Noshow], S::Noshow),
+        (
+            S::Cancelled,
+            [S::Cancelled, checked_in, S::Fulfilled, S::Cancelled, S::Cancelled],
+            S::Cancelled,
+        ),
+        (
+            S::EnteredInError,
+            [S::EnteredInError, checked_in, S::Fulfilled, S::EnteredInError, S::EnteredInError],
+            S::EnteredInError,
+        ),
+    ];
+    assert_eq!(table.len(), S::ALL.len());
+    for (reported, row, when_expired) in table {
+        for (visits, expected) in COLUMNS.into_iter().zip(row) {
+            for visit in visits {
+                assert_eq!(status_of(reported, *visit, false), expected, "{reported:?} {visit:?}");
+                let late = status_of(reported, *visit, true);
+                // A timer changes only what is open, and never a visit that decides.
+                let lasting = visit.is_some_and(|state| !matches!(state, T::Left | T::Cancelled));
+                let booked_again = expected == S::Booked;
+                match (lasting, booked_again) {
+                    (true, _) => assert_eq!(late, expected, "{reported:?} {visit:?}"),
+                    (false, true) => assert_eq!(late, S::Noshow, "{reported:?} {visit:?}"),
+                    (false, false) => assert_eq!(late, when_expired, "{reported:?} {visit:?}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn patient_who_left_checks_in_again() {
+    let mut clinic = Clinic::booked();
+    clinic.apply(check_in(100));
+    assert_eq!(clinic.seen(), (S::CheckedIn, 1));
+    clinic.apply(Command::LeaveTicket { ticket: ticket(100) });
+    assert_eq!(clinic.seen(), (S::Booked, 0), "who left has not arrived");
+    let Verdict::Applied { result, .. } = clinic.apply(check_in(100)).verdict else {
+        panic!("refused")
+    };
+    assert_eq!(result.ticket, Some(appointment(100).visit_ticket(1)));
+    assert_eq!(clinic.seen(), (S::CheckedIn, 1));
+    assert_eq!(clinic.ends(), [(T::Left, false), (T::Waiting, false)]);
+    // The first ticket stays ended: otherwise the patient would be in line twice.
+    let revert = Command::RevertTicket { ticket: ticket(100) };
+    assert_eq!(clinic.refusal(revert), Some(Code::NothingToRevert));
+}
+
+#[test]
+fn undone_check_in_opens_the_appointment() {
+    let mut clinic = Clinic::booked();
+    assert_eq!(clinic.refusal(undo()), Some(Code::NotCheckedIn));
+    clinic.apply(check_in(100));
+    let effect = clinic.apply(undo());
+    assert_eq!((clinic.state(100), clinic.seen()), (T::Cancelled, (S::Booked, 0)));
+    assert_eq!(clinic.standing(100).reason.as_deref(), Some("check_in_undone"));
+    assert_eq!(
+        (&*effect.touched, &*effect.appointments),
+        (&[ticket(100)][..], &[appointment(100)][..])
+    );
+    assert_eq!(clinic.refusal(undo()), Some(Code::NotCheckedIn));
+    // The undo can be undone as well.
+    clinic.apply(Command::RevertTicket { ticket: ticket(100) });
+    assert_eq!(clinic.seen(), (S::CheckedIn, 1));
+    clinic.apply(call(100, "room-1"));
+    clinic.apply(Command::StartService { ticket: ticket(100) });
+    assert_eq!(clinic.refusal(undo()), Some(Code::IllegalMove), "the patient is with the doctor");
+    let nobody = Command::UndoCheckIn { appointment: appointment(7) };
+    assert_eq!(clinic.refusal(nobody), Some(Code::NoAppointment));
+}
+
+#[test]
+fn check_in_is_open_from_early_to_no_show() {
+    for (after_start, code) in [
+        (-20 * 24 * 60 * MINUTE, Some(Code::TooEarly)),
+        (-30 * MINUTE - 1, Some(Code::TooEarly)),
+        (-30 * MINUTE, None),
+        (120 * MINUTE - 1, None),
+        (120 * MINUTE, Some(Code::AppointmentExpired)),
+    ] {
+        let mut clinic = Clinic::open();
+        let start = MORNING + 30 * 24 * 60 * MINUTE;
+        clinic.apply(rescheduled(1, start));
+        clinic.now = start + after_start;
+        assert_eq!(clinic.refusal(check_in(100)), code, "{after_start} ms after the start");
+    }
+}
+
+#[test]
+fn check_in_elsewhere_is_refused() {
+    let mut clinic = Clinic::booked();
+    let queue = Some(QueueId::new("hillside.general").unwrap());
+    let elsewhere = Command::CheckIn { appointment: appointment(100), queue };
+    assert_eq!(clinic.refusal(elsewhere), Some(Code::WrongLocation));
+    let hillside = Some(LocationId::new("hillside").unwrap());
+    let moved = AppointmentFact { moved_to: hillside, queue: None, ..fact(100, 2, S::Booked) };
+    clinic.apply(report(100, moved));
+    assert_eq!(clinic.refusal(check_in(100)), Some(Code::WrongLocation));
+}
+
+#[test]
+fn no_show_is_booked_anew_by_reschedule() {
+    let mut clinic = Clinic::booked();
+    clinic.apply(check_in(100));
+    clinic.apply(Command::MarkNoShow { ticket: ticket(100) });
+    assert_eq!(clinic.held().status, S::Noshow);
+    clinic.apply(again(2, S::Booked));
+    assert_eq!(clinic.held().status, S::Noshow, "the source has not heard of it");
+    clinic.now += 10 * MINUTE;
+    clinic.apply(rescheduled(3, START + 10 * MINUTE));
+    assert_eq!((clinic.held().status, clinic.ends()), (S::Booked, vec![(T::NoShow, true)]));
+    let revert = Command::RevertTicket { ticket: ticket(100) };
+    assert_eq!(clinic.refusal(revert), Some(Code::NothingToRevert));
+    clinic.apply(check_in(100));
+    assert_eq!(clinic.ends(), [(T::NoShow, true), (T::Waiting, false)]);
+}
+
+#[test]
+fn source_cancels_then_books_again() {
+    for start in [START, START + 20 * MINUTE] {
+        let mut clinic = Clinic::booked();
+        clinic.apply(check_in(100));
+        clinic.apply(again(2, S::Cancelled));
+        assert_eq!((clinic.held().status, clinic.state(100)), (S::Cancelled, T::Cancelled));
+        assert_eq!(clinic.refusal(check_in(100)), Some(Code::AppointmentOver));
+        let effect = clinic.apply(rescheduled(3, start));
+        let Verdict::Applied { result, .. } = effect.verdict else { panic!("refused") };
+        assert_eq!(result.change, Some(AppointmentChange::Booked));
+        assert_eq!(clinic.held().status, S::Booked);
+        clinic.now += 20 * MINUTE;
+        clinic.apply(check_in(100));
+        assert_eq!(clinic.seen(), (S::CheckedIn, 1));
+    }
+}
+
+#[test]
+fn served_visit_stays_until_a_later_start() {
+    let mut clinic = Clinic::booked();
+    clinic.apply(check_in(100));
+    clinic.apply(call(100, "room-1"));
+    clinic.apply(Command::StartService { ticket: ticket(100) });
+    clinic.now += 40 * MINUTE;
+    clinic.apply(Command::CompleteTicket { ticket: ticket(100) });
+    clinic.apply(rescheduled(2, START + 5 * MINUTE));
+    assert_eq!(clinic.held().status, S::Fulfilled, "the fact was late");
+    let tomorrow = START + 24 * 60 * MINUTE;
+    clinic.apply(rescheduled(3, tomorrow));
+    assert_eq!((clinic.held().status, clinic.ends()), (S::Booked, vec![(T::Completed, true)]));
+    clinic.now = tomorrow;
+    clinic.apply(check_in(100));
+    assert_eq!(clinic.held().status, S::CheckedIn);
+}
+
+#[test]
+fn reschedule_keeps_a_live_visit() {
+    let mut clinic = Clinic::booked();
+    clinic.apply(check_in(100));
+    clinic.apply(rescheduled(2, START + 60 * MINUTE));
+    assert_eq!((clinic.seen(), clinic.state(100)), ((S::CheckedIn, 1), T::Waiting));
+    assert_eq!(clinic.held().visits[0].start, Some(START), "the start for which the patient came");
+}
+
+#[test]
+fn timers_go_on_after_an_early_end() {
+    let mut clinic = Clinic::booked();
+    clinic.apply(check_in(100));
+    clinic.now = START + 50 * MINUTE;
+    clinic.apply(Command::LeaveTicket { ticket: ticket(100) });
+    assert!(!clinic.held().late);
+    let left = clinic.now;
+    assert_eq!(clinic.location.due(), Some(left), "the start has passed");
+    clinic.send(Command::Tick {});
+    assert_eq!((clinic.held().status, clinic.held().late), (S::Booked, true));
+    clinic.now = START + 120 * MINUTE;
+    let effect = clinic.send(Command::Tick {});
+    assert!(
+        effect.events
+            == [Event::AppointmentMissed { appointment: appointment(100), at: clinic.now }]
+    );
+    assert_eq!(clinic.held().status, S::Noshow);
+    // A patient who leaves after that misses the appointment at once, not in the past.
+    let mut clinic = Clinic::booked();
+    clinic.apply(check_in(100));
+    clinic.now = START + 200 * MINUTE;
+    clinic.apply(Command::LeaveTicket { ticket: ticket(100) });
+    let effect = clinic.send(Command::Tick {});
+    assert!(
+        effect.events.last()
+            == Some(&Event::AppointmentMissed { appointment: appointment(100), at: clinic.now })
+    );
+}
+
+#[test]
+fn seventeenth_visit_is_refused() {
+    let mut clinic = Clinic::booked();
+    for number in 0..16 {
+        clinic.apply(check_in(100));
+        clinic.apply(Command::LeaveTicket { ticket: appointment(100).visit_ticket(number) });
+    }
+    assert_eq!(clinic.refusal(check_in(100)), Some(Code::TooManyVisits));
+}
