@@ -69,11 +69,11 @@ pub struct SwarmClient {
 pub enum ConnectionEnd {
     /// The swarm cut it: reconnect when released.
     Cut,
-    /// It was lost: reconnect after the pause that the server set, or with backoff.
+    /// The connection was lost: reconnect after the pause that the server set, or with backoff.
     Lost(Option<Duration>),
     /// The server stated that nothing more will come.
     Over,
-    /// It ended for good, which breaks a promise.
+    /// The connection ended for good, which breaks a promise.
     Final(Breach, String),
 }
 

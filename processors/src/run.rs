@@ -164,7 +164,7 @@ pub struct RunRow {
     pub head: RunHead,
     /// Seconds for which an ended run is kept from now on.
     pub keep_s: Option<u32>,
-    /// What happens to the work of the run.
+    /// The change of the run's work.
     pub work: WorkChange,
     /// The file and the options of the run.
     pub request: RunRequest,
@@ -179,7 +179,7 @@ impl RunRow {
     }
 }
 
-/// What a worker must know of a run besides its id.
+/// The request of a run: what a worker needs besides the id.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct RunRequest {
     /// The file to check.
@@ -188,7 +188,7 @@ pub struct RunRequest {
     pub list_passes: bool,
 }
 
-/// What happens to the work of a run after a record.
+/// The change of a run's work after a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkChange {
     /// This attempt waits for a worker, unless the work already has this attempt or a later one.
@@ -331,58 +331,58 @@ pub fn decide(run: &Run, record: &CommandRecord, decided_at: Millis) -> Result<V
 /// Decides one command about an attempt: a worker, or the backend of work, sends it.
 fn decide_attempt(head: &RunHead, command: &Command) -> Result<Vec<Event>, Code> {
     use Command as C;
-    let current = |attempt: &u32| {
-        let running = head.state == RunState::Running && *attempt == head.attempt;
-        running.then_some(()).ok_or(over_or(head, Code::RunOtherAttempt))
-    };
-    // A worker that took over a run may report its end without having reported its start.
-    let at_least = |attempt: &u32| match head.state.is_end() || *attempt < head.attempt {
-        true => Err(over_or(head, Code::RunOtherAttempt)),
-        false => Ok(()),
-    };
     match command {
-        C::PlaceRun { attempt, ahead } => match head.state {
-            RunState::Queued if *attempt == head.attempt => {
-                Ok(vec![Event::RunPlaced { ahead: *ahead }])
-            }
-            _ => Err(over_or(head, Code::RunOtherAttempt)),
-        },
+        C::PlaceRun { attempt, ahead } => {
+            require(head, head.state == RunState::Queued && *attempt == head.attempt)?;
+            Ok(vec![Event::RunPlaced { ahead: *ahead }])
+        }
         C::StartRun { attempt } => {
-            at_least(attempt)?;
-            if head.state == RunState::Running && *attempt == head.attempt {
-                return Err(Code::RunOtherAttempt);
-            }
+            require(head, is_open(head, *attempt) && !is_running(head, *attempt))?;
             Ok(vec![Event::RunStarted { attempt: *attempt }])
         }
         C::ReportRun { attempt, report } => {
-            current(attempt)?;
+            require(head, is_running(head, *attempt))?;
             Ok(vec![Event::RunReported { report: report.clone() }])
         }
         C::CompleteRun { attempt, report, summary } => {
-            current(attempt)?;
-            Ok(vec![
-                Event::RunReported { report: report.clone() },
-                Event::RunCompleted { summary: summary.clone() },
-            ])
+            require(head, is_running(head, *attempt))?;
+            let report = Event::RunReported { report: report.clone() };
+            Ok(vec![report, Event::RunCompleted { summary: summary.clone() }])
         }
         C::ReleaseRun { attempt } => {
-            current(attempt)?;
+            require(head, is_running(head, *attempt))?;
             Ok(vec![Event::RunQueued { attempt: attempt + 1 }])
         }
         C::FailRun { attempt, failure } => {
-            at_least(attempt)?;
+            require(head, is_open(head, *attempt))?;
             Ok(vec![Event::RunFailed { failure: failure.clone() }])
         }
         C::StopRun { attempt } => {
-            at_least(attempt)?;
+            require(head, is_open(head, *attempt))?;
             Ok(vec![Event::RunCancelled])
         }
         _ => Err(Code::IllegalMove),
     }
 }
 
-fn over_or(head: &RunHead, otherwise: Code) -> Code {
-    if head.state.is_end() { Code::RunOver } else { otherwise }
+/// Whether the run is in this attempt.
+fn is_running(head: &RunHead, attempt: u32) -> bool {
+    head.state == RunState::Running && attempt == head.attempt
+}
+
+/// Whether this attempt can still end the run. A worker that took over a run may report its end
+/// without having reported its start.
+fn is_open(head: &RunHead, attempt: u32) -> bool {
+    !head.state.is_end() && attempt >= head.attempt
+}
+
+/// Refuses a command about an attempt unless the condition holds.
+fn require(head: &RunHead, condition: bool) -> Result<(), Code> {
+    match condition {
+        true => Ok(()),
+        false if head.state.is_end() => Err(Code::RunOver),
+        false => Err(Code::RunOtherAttempt),
+    }
 }
 
 fn request(

@@ -63,7 +63,7 @@ pub struct WorkerSettings {
     pub rules: Vec<Rule>,
     /// How long a file is kept that no run needs.
     pub keep_files: Duration,
-    /// What the worker counts.
+    /// The counters of the worker.
     pub counters: Arc<WorkerCounters>,
 }
 

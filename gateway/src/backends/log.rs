@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::{BoxFuture, Source};
 
-/// What a follower of the topic `views` yields, in order per aggregate.
+/// One item that a follower of the topic `views` yields. Items of an aggregate are in order.
 pub enum FeedItem {
     Record {
         record: WireRecord,

@@ -13,7 +13,7 @@ import { until } from "./helpers/until.js";
 
 /** @type {Clinic} */
 let clinic;
-/** Whatever a test opened and must be closed after it. @type {{close: () => unknown}[]} */
+/** Clients that are closed after each test. @type {{close: () => unknown}[]} */
 const opened = [];
 
 /** @template {{close: () => unknown}} T @param {T} it @returns {T} */

@@ -1,4 +1,4 @@
-// What the dashboard, the schedule and the appointment compute from their views, without a browser.
+// The values that the dashboard, the schedule and the appointment compute from their views.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";

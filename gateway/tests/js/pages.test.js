@@ -49,7 +49,7 @@ async function openBoard(site, url = site.clinic.url) {
   return open(await Page.open(browser, `${url}/board#${keys}`, SCREEN));
 }
 
-/** What a browser reports of a network that is gone is not the page's fault. @param {Page} page */
+/** The errors of a page, without those of a network that the test cut. @param {Page} page */
 const complaintsButNetwork = ({ complaints }) =>
   complaints.filter((text) => !/net::ERR_/.test(text));
 

@@ -33,7 +33,7 @@ describe("the published client in Protobuf", () => {
       minReconnectDelay: 10,
       maxReconnectDelay: 100,
     });
-    /** What was heard: how a subscription began, and states. @type {string[]} */
+    /** How each subscription began, and the received states. @type {string[]} */
     const heard = [];
     /** @type {number[]} */
     const offsets = [];

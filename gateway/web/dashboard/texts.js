@@ -1,4 +1,4 @@
-// What the dashboard says, in both languages.
+// The texts of the dashboard, in both languages.
 
 import { minutesText } from "../shared/times.js";
 

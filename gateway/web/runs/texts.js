@@ -1,4 +1,4 @@
-// What the page of claims checks says, in both languages, and how each writes numbers and amounts.
+// The texts of the claims checks in both languages, and how each writes numbers and amounts.
 
 import { ageText, momentText } from "../shared/times.js";
 
@@ -462,7 +462,7 @@ const fr = {
 /** @type {Record<Language, Texts>} */
 export const texts = { fr, en };
 
-/** What went wrong with a request, and what to do next. @param {Texts} text @param {string} code */
+/** Says what went wrong with a request, and what to do next. @param {Texts} text @param {string} code */
 export function problemText(text, code) {
   return text.problems[code] ?? text.problem(code);
 }

@@ -1,4 +1,4 @@
-// What pages say about their connection, in both languages.
+// The texts about the connection of a page, in both languages.
 
 const en = {
   connecting: "Connecting…",

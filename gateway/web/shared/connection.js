@@ -21,7 +21,7 @@ import { StreamTransport } from "./stream.js";
 /** @typedef {{token: string, channels: string[]}} Target */
 
 /**
- * What a transport reports, and what it may ask.
+ * The events that a transport reports, and the values that it may read.
  * @typedef {object} Listener
  * @property {() => void} opened the connection was made, whatever the server says next
  * @property {() => void} active something came, although views may still be missing

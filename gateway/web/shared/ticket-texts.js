@@ -1,4 +1,4 @@
-// What the pages of a ticket and of an appointment say about a ticket, in both languages.
+// The texts about a ticket, for the pages of tickets and appointments, in both languages.
 
 import { minutesText } from "./times.js";
 

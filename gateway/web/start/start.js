@@ -7,7 +7,7 @@ import { minutesText, timeText } from "../shared/times.js";
 import { Desk } from "./desk.js";
 
 /**
- * What the links need. A page whose keys are missing is not offered.
+ * The keys of all links. A page whose keys are missing is not offered.
  * @typedef {object} Keys
  * @property {Record<string, string | undefined>} tokens by role
  * @property {string[]} tickets

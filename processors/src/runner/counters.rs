@@ -1,4 +1,4 @@
-//! What a runner counts, for metrics.
+//! The counters of a runner, for metrics.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -1,4 +1,4 @@
-//! What a worker counts, for metrics.
+//! The counters of a worker, for metrics.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -103,7 +103,7 @@ impl JsonClient {
     /// Subscribes without a position.
     ///
     /// # Errors
-    /// Those of [`JsonClient::command`].
+    /// The errors of [`JsonClient::command`].
     pub async fn subscribe(&mut self, channel: &str) -> Result<Value, Refusal> {
         self.command("subscribe", json!({"channel": channel})).await
     }

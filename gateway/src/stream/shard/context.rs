@@ -9,7 +9,7 @@ use crate::{
     stream::{message::ShardMessage, shard_set::ShardIndex},
 };
 
-/// What a shard knows of its node and of itself.
+/// The node of a shard, and the shard's own index and inbox.
 #[derive(Clone)]
 pub struct ShardContext {
     pub node: Arc<NodeContext>,

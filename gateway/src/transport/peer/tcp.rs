@@ -48,7 +48,7 @@ impl TcpPeer {
     }
 
     /// # Errors
-    /// Those of [`TcpPeer::send_bytes`].
+    /// The errors of [`TcpPeer::send_bytes`].
     pub fn send_reply(
         &mut self,
         form: Form,

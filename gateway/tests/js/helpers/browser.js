@@ -32,7 +32,7 @@ export async function launch() {
 
 /** One page in a browser context of its own. */
 export class Page {
-  /** What the console said of errors, and scripts that failed. @type {string[]} */
+  /** Errors of the console and of scripts. @type {string[]} */
   complaints = [];
   /** The data of every event of every stream. @type {string[]} */
   heard = [];

@@ -109,7 +109,7 @@ export class Follower {
   held;
   /** Every state of a ticket's channel, in order. @type {any[]} */
   states = [];
-  /** What came, in order. @type {Kind[]} */
+  /** The kinds of received events, in order. @type {Kind[]} */
   types = [];
 
   /** @param {string} channel */

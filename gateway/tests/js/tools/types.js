@@ -7,7 +7,7 @@ import { compile } from "json-schema-to-typescript";
 const SCHEMAS = new URL("../../../../schemas/json/", import.meta.url);
 const OUTPUT = new URL("../../../web/shared/schemas.d.ts", import.meta.url);
 
-// What pages receive. Commands, events and records of topics are not among it.
+// The schemas of what pages receive: no commands, events or records of topics.
 const USED = /^(appointment-view|board-|finding|load-|run-|schedule-|ticket-view).*\.json$/;
 
 /** @typedef {import("json-schema-to-typescript").JSONSchema} Schema */
