@@ -144,15 +144,25 @@ CREATE TABLE clinicwire.view_entry (
   PRIMARY KEY (tenant, aggregate, view, key)
 ) WITH (fillfactor = 70);
 
--- The first outcome of each command.
+-- The outcome of each command whose key is kept.
 CREATE TABLE clinicwire.outcome (
-  tenant  text   NOT NULL,
-  source  text   NOT NULL,
-  command text   NOT NULL,
-  at      bigint NOT NULL,
-  body    text   NOT NULL,
-  PRIMARY KEY (tenant, source, command)
+  tenant      text   NOT NULL,
+  source      text   NOT NULL,
+  -- Empty for a program without an actor.
+  subject     text   NOT NULL,
+  command     text   NOT NULL,
+  -- The aggregate that decided the command.
+  aggregate   text   NOT NULL,
+  -- What a repeat must be equal in. Absent: any repeat gets the outcome.
+  fingerprint text,
+  -- The append time of the first record. Rows of a partition are deleted by it.
+  first_at    bigint NOT NULL,
+  topic       text   NOT NULL,
+  partition   int    NOT NULL,
+  body        text   NOT NULL,
+  PRIMARY KEY (tenant, source, subject, command)
 );
+CREATE INDEX outcome_age ON clinicwire.outcome (topic, partition, first_at);
 
 -- Records to publish after the commit. `topic`, `partition` and `offset` are those of the record
 -- that caused them.

@@ -12,13 +12,16 @@ use std::{
 use dashmap::DashMap;
 use schemas::{
     codes::Code,
-    command::CommandOutcome,
-    ids::{CommandId, TenantId},
-    record::{CommandRecord, topic_for},
+    command::{CommandOutcome, Verdict},
+    identity::{CommandIdentity, Fingerprint},
+    record::{CommandRecord, NamedCommand, topic_for},
 };
 use tokio::{sync::oneshot, time::timeout};
 
-use crate::{backends::log::Log, backends::queries::Queries};
+use crate::{
+    backends::log::Log,
+    backends::queries::{Queries, RecordedOutcome},
+};
 
 /// How long the log may take to acknowledge. Past it the answer is `try_again`, since nobody knows
 /// whether the record was appended. Sending the same command id again is harmless.
@@ -39,15 +42,31 @@ pub enum Submitted {
     Pending,
 }
 
-type Key = (TenantId, CommandId);
-
 /// The commands of this node whose outcome a caller awaits.
 pub struct Commands {
     log: Arc<dyn Log>,
     queries: Arc<dyn Queries>,
     /// Several callers may await one command, since a caller that lost its connection asks again.
-    waiting: DashMap<Key, Vec<oneshot::Sender<CommandOutcome>>>,
+    waiting: DashMap<CommandIdentity, Vec<WaitingCaller>>,
     waiters: AtomicUsize,
+}
+
+struct WaitingCaller {
+    /// The content that the caller sent. `None` for a reader of whatever was sent first.
+    content: Option<Fingerprint>,
+    sender: oneshot::Sender<CommandOutcome>,
+}
+
+impl WaitingCaller {
+    /// Whether an outcome of a command with this content is for the caller. A reader is not told
+    /// that a later command was refused for its key.
+    fn awaits(&self, content: Option<Fingerprint>, outcome: &CommandOutcome) -> bool {
+        let reused = Verdict::Refused { code: Code::IdempotencyKeyReused };
+        match self.content {
+            Some(sent) => content == Some(sent),
+            None => outcome.verdict != reused,
+        }
+    }
 }
 
 impl Commands {
@@ -65,7 +84,7 @@ impl Commands {
         // An unreadable record would be parked, and its caller would wait in vain.
         CommandRecord::from_wire(&wire)?;
         let topic = topic_for(record.aggregate.kind());
-        let waiter = self.register(record.aggregate.tenant(), record.id)?;
+        let waiter = self.register(record.identity(), Some(record.content()))?;
         match timeout(APPEND_TIMEOUT, self.log.append(topic, wire)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -86,18 +105,29 @@ impl Commands {
     /// Returns the outcome of an earlier command. Waits for it when the command is not decided yet.
     ///
     /// # Errors
-    /// `try_again` when the authority does not answer.
-    pub async fn outcome(
-        &self,
-        tenant: &TenantId,
-        command: &CommandId,
-    ) -> Result<Option<CommandOutcome>, Code> {
+    /// `idempotency_key_reused` when the command has another content, and `try_again` when the
+    /// authority does not answer.
+    pub async fn outcome(&self, command: &NamedCommand) -> Result<Option<CommandOutcome>, Code> {
+        let NamedCommand { identity, fingerprint } = command;
         // Registered before the read, so that an outcome between read and wait is not missed.
-        let waiter = self.register(tenant.clone(), command.clone())?;
-        let answer = timeout(QUERY_TIMEOUT, self.queries.outcome(tenant, command)).await;
-        match answer {
-            Ok(Ok(Some(outcome))) => Ok(Some(outcome)),
-            Ok(Ok(None)) => Ok(waiter.outcome().await),
+        let waiter = self.register(identity.clone(), *fingerprint)?;
+        match self.recorded(identity).await? {
+            Some(first) if first.is_of(*fingerprint) => Ok(Some(first.outcome)),
+            Some(_) => Err(Code::IdempotencyKeyReused),
+            None => Ok(waiter.outcome().await),
+        }
+    }
+
+    /// Returns the outcome that the authority has of a command.
+    ///
+    /// # Errors
+    /// `try_again` when the authority does not answer.
+    pub async fn recorded(
+        &self,
+        command: &CommandIdentity,
+    ) -> Result<Option<RecordedOutcome>, Code> {
+        match timeout(QUERY_TIMEOUT, self.queries.outcome(command)).await {
+            Ok(Ok(recorded)) => Ok(recorded),
             Ok(Err(error)) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -113,38 +143,45 @@ impl Commands {
     }
 
     /// Whether a caller on this node awaits the outcome.
-    pub fn is_awaited(&self, tenant: &TenantId, command: &CommandId) -> bool {
-        self.waiters.load(Ordering::Relaxed) > 0
-            && self.waiting.contains_key(&(tenant.clone(), command.clone()))
+    pub fn is_awaited(&self, command: &CommandIdentity) -> bool {
+        self.waiters.load(Ordering::Relaxed) > 0 && self.waiting.contains_key(command)
     }
 
     /// Passes the outcome to all callers on this node that await it.
-    pub fn answer(&self, tenant: &TenantId, outcome: CommandOutcome) {
-        let key = (tenant.clone(), outcome.command.clone());
-        if let Some((_, senders)) = self.waiting.remove(&key) {
-            for sender in senders {
-                // A caller that gave up meanwhile finds the outcome by its id.
-                let _ = sender.send(outcome.clone());
-            }
+    pub fn answer(&self, command: &NamedCommand, outcome: &CommandOutcome) {
+        let mut answered = Vec::new();
+        self.waiting.remove_if_mut(&command.identity, |_, callers| {
+            answered = callers
+                .extract_if(.., |caller| caller.awaits(command.fingerprint, outcome))
+                .collect();
+            callers.is_empty()
+        });
+        for caller in answered {
+            // A caller that gave up meanwhile finds the outcome by its id.
+            let _ = caller.sender.send(outcome.clone());
         }
     }
 
-    fn register(&self, tenant: TenantId, command: CommandId) -> Result<Waiter<'_>, Code> {
+    fn register(
+        &self,
+        identity: CommandIdentity,
+        content: Option<Fingerprint>,
+    ) -> Result<Waiter<'_>, Code> {
         if self.waiters.fetch_add(1, Ordering::Relaxed) >= MAX_WAITERS {
             self.waiters.fetch_sub(1, Ordering::Relaxed);
             return Err(Code::TryAgain);
         }
         let (sender, receiver) = oneshot::channel();
-        let key = (tenant, command);
-        self.waiting.entry(key.clone()).or_default().push(sender);
-        Ok(Waiter { commands: self, key, receiver })
+        let caller = WaitingCaller { content, sender };
+        self.waiting.entry(identity.clone()).or_default().push(caller);
+        Ok(Waiter { commands: self, identity, receiver })
     }
 }
 
 /// A place among the waiting callers, freed when dropped.
 struct Waiter<'a> {
     commands: &'a Commands,
-    key: Key,
+    identity: CommandIdentity,
     receiver: oneshot::Receiver<CommandOutcome>,
 }
 
@@ -158,9 +195,9 @@ impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         self.receiver.close();
         self.commands.waiters.fetch_sub(1, Ordering::Relaxed);
-        self.commands.waiting.remove_if_mut(&self.key, |_, senders| {
-            senders.retain(|sender| !sender.is_closed());
-            senders.is_empty()
+        self.commands.waiting.remove_if_mut(&self.identity, |_, callers| {
+            callers.retain(|caller| !caller.sender.is_closed());
+            callers.is_empty()
         });
     }
 }

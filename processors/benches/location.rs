@@ -106,6 +106,7 @@ impl Clinic {
             aggregate: Aggregate::location(&TenantId::new("demo").expect("an id"), &self.id),
             id: CommandId::new(format!("c-{}", self.records)).expect("an id"),
             source: "clinicwire-gateway".into(),
+            fingerprint: None,
             valid_until: None,
             actor: Some(Actor { subject: "nurse-7".into(), role: "reception".into() }),
             command,

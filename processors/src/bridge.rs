@@ -82,6 +82,7 @@ impl Bridge {
             aggregate: Aggregate::location(&self.tenant, &location),
             id: self.id(told),
             source: format!("clinicwire-bridge/{}", self.source),
+            fingerprint: None,
             valid_until: None,
             actor: None,
             command,

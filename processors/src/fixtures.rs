@@ -3,8 +3,9 @@
 use schemas::{
     Millis,
     command::Command,
+    identity::CommandIdentity,
     ids::{Aggregate, AggregateKind, QueueId, StationId, TenantId, TicketId},
-    record::{CARE_TOPIC, WireRecord, partition_for_key},
+    record::{CARE_TOPIC, NamedCommand, WireRecord, partition_for_key},
 };
 pub use testing::records::GATEWAY;
 use testing::records::{command_record, riverside};
@@ -91,17 +92,47 @@ impl Clinic {
     }
 
     /// Makes the batch of these records under `claim`.
+    pub fn batch_of(&mut self, claim: PartitionClaim, records: Vec<WireRecord>) -> Batch {
+        let stamp = |record| {
+            self.at += PACE;
+            (self.at, record)
+        };
+        let records = records.into_iter().map(stamp).collect();
+        self.batch_at(claim, records)
+    }
+
+    /// The append time of the last record.
+    pub fn now(&self) -> Millis {
+        self.at
+    }
+
+    /// The identities of the commands in these records.
+    pub fn identities<'a>(
+        &self,
+        records: impl IntoIterator<Item = &'a WireRecord>,
+    ) -> impl Iterator<Item = CommandIdentity> {
+        let named = |record| NamedCommand::from_wire(record).map(|(_, named)| named.identity);
+        records.into_iter().filter_map(named)
+    }
+
+    /// Replaces the outcomes in memory by those that the ledger has, like a runner before a batch.
+    ///
+    /// # Panics
+    /// When the ledger does not answer.
+    pub async fn read_outcomes(&mut self, ledger: &dyn Ledger, commands: &[CommandIdentity]) {
+        let rows = ledger.outcomes(commands).await.expect("the ledger answers");
+        self.working.outcomes = rows.into_iter().map(|row| (row.identity.clone(), row)).collect();
+    }
+
+    /// Makes the batch of these records, each with its append time, under `claim`.
     ///
     /// # Panics
     /// Never with fewer records than an offset can count.
-    pub fn batch_of(&mut self, claim: PartitionClaim, records: Vec<WireRecord>) -> Batch {
-        let records: Vec<LogRecord> = (claim.next_offset..)
-            .zip(records)
-            .map(|(offset, record)| {
-                self.at += PACE;
-                LogRecord { offset, at: self.at, record }
-            })
-            .collect();
+    pub fn batch_at(&mut self, claim: PartitionClaim, records: Vec<(Millis, WireRecord)>) -> Batch {
+        let stamped = (claim.next_offset..).zip(records);
+        let records: Vec<LogRecord> =
+            stamped.map(|(offset, (at, record))| LogRecord { offset, at, record }).collect();
+        self.at = records.iter().map(|record| record.at).fold(self.at, Millis::max);
         let partition = self.partition();
         let read = records
             .iter()

@@ -10,7 +10,8 @@ use schemas::{
     codes::Code,
     command::CommandOutcome,
     event::Event,
-    ids::{Aggregate, AppointmentId, CommandId, SourceId, TenantId, TicketId},
+    identity::{CommandIdentity, Fingerprint},
+    ids::{Aggregate, AppointmentId, CommandId, SourceId, TicketId},
     record::{Actor, WireRecord},
     view::{Position, View},
 };
@@ -84,7 +85,7 @@ pub enum JournalEntry {
         /// The position and the events of timers that were due before the command.
         timers: Option<(Position, Vec<Event>)>,
     },
-    /// A command with the same tenant, source and id was decided before.
+    /// A command with the same identity and content was decided before.
     Repeated,
     /// The record was set aside unchanged, for people to look at.
     Parked {
@@ -143,15 +144,36 @@ pub struct AppointmentRow {
     pub appointment: Appointment,
 }
 
-/// The first outcome of a command, kept for callers that send the command again.
+/// The outcome of a command, kept for callers that send the command again.
 #[derive(Clone)]
 pub struct OutcomeRow {
-    /// The tenant of the command.
-    pub tenant: TenantId,
-    /// The source that sent the command.
-    pub source: String,
-    /// The outcome, with the id of the command.
+    /// The identity of the command.
+    pub identity: CommandIdentity,
+    /// The aggregate that decided the command.
+    pub aggregate: Aggregate,
+    /// The content of the command. `None` in a batch: the outcome replaces the one that `aggregate`
+    /// gave this command before, whose fingerprint and first time stay.
+    pub fingerprint: Option<Fingerprint>,
+    /// The append time of the first record with this identity. The lifetime of the key begins here.
+    pub first_at: Millis,
+    /// The outcome.
     pub outcome: CommandOutcome,
+}
+
+impl OutcomeRow {
+    /// Whether the key of the command is no longer kept for a record that was appended at `at`.
+    /// Append times alone decide, so every ledger and every rebuild agrees.
+    pub fn is_forgotten(&self, at: Millis, key_lifetime: Millis) -> bool {
+        at.saturating_sub(self.first_at) >= key_lifetime
+    }
+
+    /// Takes over a later row of the same command.
+    pub fn replace(&mut self, later: OutcomeRow) {
+        match later.fingerprint {
+            Some(_) => *self = later,
+            None => self.outcome = later.outcome,
+        }
+    }
 }
 
 /// A record to publish after the commit. Its key in the outbox is (partition, offset, part).
@@ -188,8 +210,12 @@ pub struct Batch {
     pub runs: Vec<RunRow>,
     /// Changes of views.
     pub views: Vec<ViewStep>,
-    /// Outcomes of commands that this batch decided.
+    /// Outcomes of commands that this batch decided, at most one for each command. A row with a
+    /// fingerprint replaces an earlier row only if that one is forgotten at `first_at`: of two
+    /// aggregates that decide the same command at once, the first to commit keeps its outcome.
     pub outcomes: Vec<OutcomeRow>,
+    /// How long the keys of commands are kept, in milliseconds.
+    pub key_lifetime: Millis,
     /// Records to publish.
     pub outbox: Vec<OutboxRow>,
 }
@@ -263,11 +289,20 @@ pub trait Ledger: Send + Sync + 'static {
     /// Lists every aggregate of a partition that has a timer, and when its next timer is due.
     fn due(&self, partition: u32) -> BoxFuture<'_, Result<Vec<(Aggregate, Millis)>, LedgerError>>;
 
-    /// Reads the outcomes of those (tenant, source, command) that were decided before.
+    /// Reads the outcomes of those commands that were decided before, however long ago.
     fn outcomes<'a>(
         &'a self,
-        commands: &'a [(TenantId, String, CommandId)],
+        commands: &'a [CommandIdentity],
     ) -> BoxFuture<'a, Result<Vec<OutcomeRow>, LedgerError>>;
+
+    /// Deletes outcomes of commands that aggregates of this partition decided and that were first
+    /// appended before `before`, at most `limit`. Returns how many.
+    fn delete_outcomes(
+        &self,
+        partition: u32,
+        before: Millis,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<u64, LedgerError>>;
 
     /// Draws a new epoch: the ledger's sequence or the Unix time in seconds, whichever is greater.
     /// It is always greater than any epoch before.

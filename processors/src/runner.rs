@@ -10,6 +10,7 @@ pub mod batch;
 mod cache;
 mod counters;
 mod delivery;
+mod outcomes;
 mod partition;
 mod restore;
 mod timers;
@@ -58,6 +59,9 @@ pub struct RunnerSettings {
     /// hundred megabytes. Past the limit, the least recently used location is dropped, and restored
     /// when a record names it.
     pub cached_tickets: usize,
+    /// How long the key of a command is kept: a repeat within this time gets the first outcome, and
+    /// a later one is a new command. Append times count.
+    pub key_lifetime: Duration,
     /// What the runner counts.
     pub counters: Arc<RunnerCounters>,
     /// The owner's clock. It tells the owner when to write a tick, which commands have expired, and
@@ -69,16 +73,22 @@ pub struct RunnerSettings {
 }
 
 impl RunnerSettings {
-    /// Default settings: batches of 500 records, 200,000 cached parts, the system clock.
+    /// Default settings: batches of 500 records, 200,000 cached parts, keys kept for 48 hours, the
+    /// system clock.
     pub fn new(topic: &'static str) -> Self {
         Self {
             topic,
             batch: 500,
             cached_tickets: 200_000,
+            key_lifetime: batch::KEY_LIFETIME,
             counters: Arc::default(),
             clock: Arc::new(|| jiff::Timestamp::now().as_millisecond()),
             work_signal: None,
         }
+    }
+
+    fn key_lifetime_ms(&self) -> Millis {
+        Millis::try_from(self.key_lifetime.as_millis()).unwrap_or(Millis::MAX)
     }
 }
 
@@ -286,6 +296,7 @@ impl Runner {
             }
         }
         self.tick().await;
+        self.delete_outcomes().await;
         self.repair().await;
         if !self.has_room() {
             self.give_back_stalled();
@@ -382,6 +393,7 @@ impl Runner {
             })
             .collect();
         warn_of_future(claim, &read);
+        let latest = records.iter().map(|record| record.at).max();
         let mut working = self.restore(&records, &read).await?;
         let (batch, tally) = batch::build(claim, to, &records, read, &mut working);
         let begun = Instant::now();
@@ -401,6 +413,9 @@ impl Runner {
                 location.forget_ended();
             }
             self.cache.put(claim.partition, aggregate, state);
+        }
+        if let Some(at) = latest {
+            partition.outcomes.committed(at, (self.settings.clock)());
         }
         partition.timers.committed(&batch.aggregates);
         partition.move_to(to);

@@ -96,7 +96,10 @@ codes! {
     Draining = "draining", 503, 100, "The server is shutting down. Reconnect to reach another one.";
     /// A fault of the server.
     Internal = "internal", 500, 100, "Something went wrong on our side.";
-    // Commands to a location
+    // Commands
+    /// A command with the same source, subject and key, and another content, was sent before.
+    IdempotencyKeyReused = "idempotency_key_reused", 422, 107,
+        "This key was already used for another request. Choose a new key.";
     /// The command was decided after its `valid_until`.
     CommandExpired = "command_expired", 409, 107, "The command arrived too late to be carried out.";
     /// The location was never configured.

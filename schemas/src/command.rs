@@ -421,7 +421,7 @@ impl Command {
     }
 }
 
-/// The outcome of a command. A repeated command gets the same outcome again.
+/// The outcome of a command. A repeat of the command, with the same content, gets the same outcome.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct CommandOutcome {

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 mod form;
 
-use self::form::{is_command, is_file, is_run, is_schedule, is_scoped_slug, is_slug, is_ticket};
+use self::form::{
+    is_command, is_file, is_run, is_schedule, is_scoped_slug, is_slug, is_source, is_ticket,
+};
 
 /// Longest slug in bytes, for a tenant, location, queue, station, doctor, source or rule. The limit
 /// bounds Kafka keys and Redis key names.
@@ -130,11 +132,13 @@ id!(
     ScheduleId, "schedule", is_schedule, "ScheduleId({})"
 );
 id!(
-    /// A system of record that sends appointments, unique within its tenant.
-    SourceId, "source", is_slug, "SourceId({})"
+    /// A system of record that sends appointments, unique within its tenant. Names that begin with
+    /// `clinicwire` are reserved for the programs of this project.
+    SourceId, "source", is_source, "SourceId({})"
 );
 id!(
-    /// The id of a command, unique per tenant. A repeated id gets the outcome of the first command.
+    /// The id of a command, which its caller chooses. See
+    /// [`CommandIdentity`](crate::identity::CommandIdentity).
     CommandId, "command", is_command, "CommandId({})"
 );
 id!(

@@ -3,12 +3,12 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::{
     Millis,
     codes::Code,
     command::{Command, CommandOutcome},
+    identity::{CommandIdentity, Fingerprint},
     ids::{Aggregate, AggregateKind, CommandId, QueueId, RunId, StationId, TenantId},
     view::{Delta, Position},
 };
@@ -28,6 +28,11 @@ pub const FOLLOW_UP_SOURCE: &str = "clinicwire-processors/follow-up";
 
 const TYPE_PREFIX: &str = "clinicwire.";
 const MAJOR: &str = ".v1";
+
+/// The header with the fingerprint of a command's request, and that of the command in `views`.
+const FINGERPRINT: &str = "ce_fingerprint";
+/// The header with the subject of a command's actor.
+const ACTOR: &str = "ce_actor";
 
 /// A record as a topic carries it, in Kafka or in memory.
 #[derive(Clone, PartialEq, Eq)]
@@ -70,11 +75,13 @@ pub fn topic_for(kind: AggregateKind) -> &'static str {
 pub struct CommandRecord {
     /// The aggregate that decides the command. Its text is the key of the record.
     pub aggregate: Aggregate,
-    /// The id of the command.
+    /// The id of the command, which its caller chose.
     pub id: CommandId,
-    /// The CloudEvents source: the program that wrote the record. Source and id together are
-    /// unique.
+    /// The CloudEvents source: the program that wrote the record.
     pub source: String,
+    /// The fingerprint of the request that the command was read from. `None` for a record of a
+    /// program: its content is compared.
+    pub fingerprint: Option<Fingerprint>,
     /// The command is refused as expired when the owner's clock is past this time.
     pub valid_until: Option<Millis>,
     /// The person who sent the command. `None` for a program.
@@ -84,17 +91,35 @@ pub struct CommandRecord {
 }
 
 impl CommandRecord {
+    /// The identity of the command.
+    pub fn identity(&self) -> CommandIdentity {
+        CommandIdentity {
+            tenant: self.aggregate.tenant(),
+            source: self.source.clone(),
+            subject: self.actor.as_ref().map(|actor| actor.subject.clone()).unwrap_or_default(),
+            command: self.id.clone(),
+        }
+    }
+
+    /// What a repeat must be equal in: the fingerprint of the request, or else of the content.
+    pub fn content(&self) -> Fingerprint {
+        self.fingerprint.unwrap_or_else(|| Fingerprint::of_content(&self.aggregate, &self.command))
+    }
+
     /// The command that this one causes at `aggregate`. Its actor is the person behind this
-    /// command. Its id is a hash of this command's identity and of `purpose`, so the same command
-    /// always causes the same id, and no two commands cause one.
+    /// command. Its id is a hash of this command's identity and content and of `purpose`, so the
+    /// same command always causes the same id, and no two commands cause one.
     pub fn follow_up(&self, purpose: &str, aggregate: Aggregate, command: Command) -> Self {
         let actor = self.actor.as_ref();
         let subject = actor.map(|actor| actor.subject.as_str()).unwrap_or_default();
-        let parts = [self.aggregate.as_str(), &self.source, subject, self.id.as_str(), purpose];
+        let content = self.content().to_string();
+        let parts =
+            [self.aggregate.as_str(), &self.source, subject, self.id.as_str(), &content, purpose];
         Self {
             aggregate,
-            id: hashed_id(&parts),
+            id: CommandId::from_random(Fingerprint::from_parts(parts.map(str::as_bytes)).bits()),
             source: FOLLOW_UP_SOURCE.to_owned(),
+            fingerprint: None,
             valid_until: None,
             actor: self.actor.clone(),
             command,
@@ -116,8 +141,11 @@ impl CommandRecord {
         if let Some(until) = self.valid_until {
             headers.push(("ce_validuntil".to_owned(), until.to_string()));
         }
+        if let Some(fingerprint) = self.fingerprint {
+            headers.push((FINGERPRINT.to_owned(), fingerprint.to_string()));
+        }
         if let Some(actor) = &self.actor {
-            headers.push(("ce_actor".to_owned(), actor.subject.clone()));
+            headers.push((ACTOR.to_owned(), actor.subject.clone()));
             headers.push(("ce_role".to_owned(), actor.role.clone()));
         }
         let value = serde_json::to_vec(&self.command).expect("a command always has a JSON form");
@@ -148,7 +176,8 @@ impl CommandRecord {
             return Err(Code::RecordForeignId);
         }
         let valid_until = record.header("ce_validuntil").map(str::parse).transpose();
-        let actor = match (record.header("ce_actor"), record.header("ce_role")) {
+        let fingerprint = record.header(FINGERPRINT).map(str::parse).transpose();
+        let actor = match (record.header(ACTOR), record.header("ce_role")) {
             (Some(subject), Some(role)) => {
                 Some(Actor { subject: plain(subject)?, role: plain(role)? })
             }
@@ -157,25 +186,13 @@ impl CommandRecord {
         Ok(Self {
             id: CommandId::new(header("ce_id")?).map_err(|_| Code::RecordMalformed)?,
             source: plain(header("ce_source")?)?,
+            fingerprint: fingerprint.map_err(|_| Code::RecordMalformed)?,
             valid_until: valid_until.map_err(|_| Code::RecordMalformed)?,
             actor,
             command,
             aggregate,
         })
     }
-}
-
-/// A command id made of the first 128 bits of the SHA-256 hash of `parts`. The length of each part
-/// is hashed too, so that no other parts give the same input.
-fn hashed_id(parts: &[&str]) -> CommandId {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    let digest = hash.finalize();
-    let bits = digest[..16].try_into().expect("a digest has 32 bytes");
-    CommandId::from_random(u128::from_be_bytes(bits))
 }
 
 /// The kind of command in a CloudEvents type such as `clinicwire.ticket.issue.v1`.
@@ -194,10 +211,14 @@ fn command_kind(event_type: &str) -> Result<&str, Code> {
 /// Longest source, subject or role in bytes. They are part of keys and indexes of the ledger.
 const MAX_ATTRIBUTE: usize = 200;
 
-/// Checks that every store can keep an attribute: neither empty nor long, no control characters.
+/// Whether every store can keep a source, subject or role: neither empty nor long, no control
+/// characters.
+pub fn is_attribute(text: &str) -> bool {
+    (1..=MAX_ATTRIBUTE).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
 fn plain(text: &str) -> Result<String, Code> {
-    let good = (1..=MAX_ATTRIBUTE).contains(&text.len()) && !text.chars().any(char::is_control);
-    good.then(|| text.to_owned()).ok_or(Code::RecordMalformed)
+    is_attribute(text).then(|| text.to_owned()).ok_or(Code::RecordMalformed)
 }
 
 /// Whether everything that the command acts on belongs to the aggregate of its key. Only a transfer
@@ -261,6 +282,57 @@ fn own_station(command: &Command) -> Option<&StationId> {
     }
 }
 
+/// The command of a record: its identity and, where known, its content. A gateway finds by them
+/// the callers that wait for its outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedCommand {
+    /// The identity.
+    pub identity: CommandIdentity,
+    /// The content. `None` when the record could not be read, or when the outcome replaces an
+    /// earlier one.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+impl NamedCommand {
+    /// Reads what names the command of a record that cannot be applied, if that much of it can be
+    /// read.
+    pub fn from_wire(record: &WireRecord) -> Option<(Aggregate, Self)> {
+        let aggregate = Aggregate::parse(&record.key).ok()?;
+        let identity = CommandIdentity {
+            tenant: aggregate.tenant(),
+            source: plain(record.header("ce_source")?).ok()?,
+            subject: record.header(ACTOR).map(plain).transpose().ok()?.unwrap_or_default(),
+            command: CommandId::new(record.header("ce_id")?).ok()?,
+        };
+        let fingerprint = record.header(FINGERPRINT).and_then(|text| text.parse().ok());
+        Some((aggregate, Self { identity, fingerprint }))
+    }
+
+    /// Names the command of `outcome`, which is published with the name.
+    pub fn publish(self, outcome: CommandOutcome) -> PublishedOutcome {
+        let CommandIdentity { source, subject, .. } = self.identity;
+        PublishedOutcome { source, subject, fingerprint: self.fingerprint, outcome }
+    }
+}
+
+/// The outcome of a command with the rest of its identity. The tenant is in the record's key.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct PublishedOutcome {
+    /// The source of the command's record.
+    pub source: String,
+    /// The subject of the actor. Empty for a program.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subject: String,
+    /// The fingerprint of the command that this outcome answers. Absent when the record could not
+    /// be read, or when the outcome replaces an earlier one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
+    /// The outcome.
+    #[serde(flatten)]
+    pub outcome: CommandOutcome,
+}
+
 /// The step of one view in a record of `views`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
@@ -292,7 +364,7 @@ pub struct ViewsRecord {
     pub deltas: Vec<ViewDelta>,
     /// The outcome of the command, when the record was one that somebody sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<CommandOutcome>,
+    pub outcome: Option<PublishedOutcome>,
 }
 
 /// The headers of a record of `views`: all that a gateway reads before it knows whether anybody
@@ -304,7 +376,7 @@ pub struct ViewsHead {
     /// The position of the aggregate after the record.
     pub position: Position,
     /// The command whose outcome the record has.
-    pub command: Option<CommandId>,
+    pub command: Option<NamedCommand>,
 }
 
 const VIEWS_TYPE: &str = "clinicwire.views.changed.v1";
@@ -324,9 +396,19 @@ impl ViewsRecord {
             ("content-type".to_owned(), "application/json".to_owned()),
         ];
         let id = match &self.outcome {
-            Some(outcome) => {
+            Some(PublishedOutcome { source, subject, fingerprint, outcome }) => {
                 headers.push(("ce_command".to_owned(), outcome.command.to_string()));
-                format!("{}.{}.{}", self.position.epoch, self.position.version, outcome.command)
+                headers.push(("ce_commandsource".to_owned(), source.clone()));
+                if !subject.is_empty() {
+                    headers.push((ACTOR.to_owned(), subject.clone()));
+                }
+                if let Some(fingerprint) = fingerprint {
+                    headers.push((FINGERPRINT.to_owned(), fingerprint.to_string()));
+                }
+                // Commands of two callers may have the same id.
+                let names = [source.as_str(), subject, outcome.command.as_str()];
+                let name = Fingerprint::from_parts(names.map(str::as_bytes));
+                format!("{}.{}.{name}", self.position.epoch, self.position.version)
             }
             None => format!("{}.{}", self.position.epoch, self.position.version),
         };
@@ -356,16 +438,31 @@ impl ViewsHead {
         let number = |name| {
             record.header(name).and_then(|text| text.parse().ok()).ok_or(Code::RecordMalformed)
         };
-        Ok(Self {
-            aggregate: Aggregate::parse(&record.key).map_err(|_| Code::RecordBadKey)?,
-            position: Position { epoch: number("ce_epoch")?, version: number("ce_version")? },
-            command: record
-                .header("ce_command")
-                .map(CommandId::new)
-                .transpose()
-                .map_err(|_| Code::RecordMalformed)?,
-        })
+        let aggregate = Aggregate::parse(&record.key).map_err(|_| Code::RecordBadKey)?;
+        let position = Position { epoch: number("ce_epoch")?, version: number("ce_version")? };
+        let command = match record.header("ce_command") {
+            Some(id) => Some(answered_command(&aggregate, id, record)?),
+            None => None,
+        };
+        Ok(Self { aggregate, position, command })
     }
+}
+
+/// The command with this id whose outcome a record of `views` has.
+fn answered_command(
+    aggregate: &Aggregate,
+    id: &str,
+    record: &WireRecord,
+) -> Result<NamedCommand, Code> {
+    let malformed = |_| Code::RecordMalformed;
+    let identity = CommandIdentity {
+        tenant: aggregate.tenant(),
+        source: record.header("ce_commandsource").ok_or(Code::RecordMalformed)?.to_owned(),
+        subject: record.header(ACTOR).unwrap_or_default().to_owned(),
+        command: CommandId::new(id).map_err(malformed)?,
+    };
+    let fingerprint = record.header(FINGERPRINT).map(str::parse).transpose().map_err(malformed)?;
+    Ok(NamedCommand { identity, fingerprint })
 }
 
 /// A person saw or did something that is not their own. The record is acknowledged before the

@@ -49,10 +49,11 @@ impl Memory {
         let runs_log = Arc::new(log.reading(RUNS_TOPIC));
         let work = Arc::new(MemoryWork::new(clock.clone()));
         let (committed, due) = (runs_log.clone(), work.clone());
-        let runs_ledger = MemoryLedger::new(clock.clone()).on_commit(move |batch| {
-            committed.forget_below(batch.to);
-            due.committed(batch);
-        });
+        let runs_ledger =
+            MemoryLedger::new(clock.clone()).share_outcomes(&ledger).on_commit(move |batch| {
+                committed.forget_below(batch.to);
+                due.committed(batch);
+            });
         Self {
             log,
             ledger: Arc::new(ledger),

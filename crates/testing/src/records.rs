@@ -53,6 +53,7 @@ pub fn command_record(aggregate: &Aggregate, id: &str, command: Command) -> Comm
         aggregate: aggregate.clone(),
         id: CommandId::new(id).expect("an id of a command"),
         source: GATEWAY.to_owned(),
+        fingerprint: None,
         valid_until: None,
         actor: None,
         command,

@@ -211,7 +211,9 @@ const TABLE: &[(&str, [Reach; 9])] = &[
     ("rule.enable", [N, N, N, N, N, T, N, N, N]),
     ("rule.disable", [N, N, N, N, N, T, N, N, N]),
     ("rule.delete", [N, N, N, N, N, T, N, N, N]),
-    // Requests other than commands: upload a file, list runs, list rules, try a rule on a file.
+    // Requests other than commands: read the outcome of another caller's command, upload a file,
+    // list runs, list rules, try a rule on a file.
+    ("outcome", [N, N, L, N, N, T, N, N, N]),
     ("files.put", [N, N, N, N, N, T, N, T, N]),
     ("runs.list", [N, N, N, N, N, T, T, R, N]),
     ("rules.list", [N, N, N, N, N, T, T, T, N]),
@@ -307,6 +309,26 @@ pub fn may_open(claims: &Claims, channel: &Channel) -> Result<(), Code> {
 /// `forbidden` otherwise, whether or not the run exists.
 pub fn may_command_run(claims: &Claims, run: &RunId, kind: &str) -> Result<(), Code> {
     claims.reaches(kind, Target { run: Some(run), ..Target::default() })
+}
+
+/// Checks whether the bearer may read the outcomes of other callers' commands at all.
+///
+/// # Errors
+/// `forbidden` otherwise.
+pub fn may_read_outcomes(claims: &Claims) -> Result<(), Code> {
+    match reach(claims.role, "outcome") {
+        Reach::Nothing => Err(Code::Forbidden),
+        _ => Ok(()),
+    }
+}
+
+/// Checks whether the bearer may read the outcome of another caller's command that a location
+/// decided; a run or the rules for `None`.
+///
+/// # Errors
+/// `forbidden` otherwise.
+pub fn may_read_outcome(claims: &Claims, location: Option<&LocationId>) -> Result<(), Code> {
+    claims.reaches("outcome", Target { location, ..Target::default() })
 }
 
 /// Checks whether the bearer may upload a claims file.

@@ -4,13 +4,34 @@ use schemas::{
     Millis,
     command::CommandOutcome,
     finding::Finding,
-    ids::{Aggregate, CommandId, RuleId, RunId, TenantId},
+    identity::{CommandIdentity, Fingerprint},
+    ids::{Aggregate, RuleId, RunId, TenantId},
     rule::Severity,
     run::{RunHead, RunState},
     view::View,
 };
 
 use crate::{BoxFuture, backends::snapshots::NotRead};
+
+/// The outcome of a command as the authority keeps it.
+#[derive(Clone, PartialEq)]
+pub struct RecordedOutcome {
+    /// The aggregate that decided the command.
+    pub aggregate: Aggregate,
+    /// The content of the command.
+    pub fingerprint: Option<Fingerprint>,
+    pub outcome: CommandOutcome,
+}
+
+impl RecordedOutcome {
+    /// Whether the command has this content. Any content fits where one of the two is not known.
+    pub fn is_of(&self, content: Option<Fingerprint>) -> bool {
+        match (self.fingerprint, content) {
+            (Some(held), Some(content)) => held == content,
+            _ => true,
+        }
+    }
+}
 
 /// One run of a list.
 #[derive(Clone)]
@@ -59,12 +80,11 @@ pub trait Queries: Send + Sync + 'static {
         view: &'a str,
     ) -> BoxFuture<'a, Result<Option<View>, NotRead>>;
 
-    /// Reads the outcome of a command that a gateway appended.
+    /// Reads the outcome of a command.
     fn outcome<'a>(
         &'a self,
-        tenant: &'a TenantId,
-        command: &'a CommandId,
-    ) -> BoxFuture<'a, Result<Option<CommandOutcome>, NotRead>>;
+        command: &'a CommandIdentity,
+    ) -> BoxFuture<'a, Result<Option<RecordedOutcome>, NotRead>>;
 
     /// Lists the kept runs, newest first.
     fn runs<'a>(

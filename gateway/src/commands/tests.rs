@@ -2,8 +2,8 @@ use std::sync::Mutex;
 
 use schemas::{
     command::{Command, CommandResult, Verdict},
-    ids::{Aggregate, LocationId, QueueId, RunId, StationId, TicketId},
-    record::{CARE_TOPIC, WireRecord},
+    ids::{Aggregate, CommandId, LocationId, QueueId, RunId, StationId, TenantId, TicketId},
+    record::{Actor, CARE_TOPIC, WireRecord},
     view::View,
 };
 use tokio::sync::{Notify, mpsc};
@@ -78,13 +78,19 @@ impl Queries for Authority {
 
     fn outcome<'a>(
         &'a self,
-        _: &'a TenantId,
-        command: &'a CommandId,
-    ) -> BoxFuture<'a, Result<Option<CommandOutcome>, NotRead>> {
+        command: &'a CommandIdentity,
+    ) -> BoxFuture<'a, Result<Option<RecordedOutcome>, NotRead>> {
         Box::pin(async move {
             match self {
                 Authority::Knows(outcome) => {
-                    Ok(outcome.clone().filter(|outcome| outcome.command == *command))
+                    let record = record(command.command.as_str());
+                    let fingerprint = Some(record.content());
+                    let known = outcome.clone().filter(|outcome| outcome.command == record.id);
+                    Ok(known.map(|outcome| RecordedOutcome {
+                        aggregate: record.aggregate,
+                        fingerprint,
+                        outcome,
+                    }))
                 }
                 Authority::Fails => Err(NotRead("no connection".into())),
             }
@@ -119,10 +125,16 @@ fn record(id: &str) -> CommandRecord {
         aggregate: Aggregate::location(&tenant("demo"), &location),
         id: CommandId::new(id).unwrap(),
         source: "test".to_owned(),
+        fingerprint: Some(Fingerprint::from_parts([b"leave".as_slice()])),
         valid_until: None,
-        actor: None,
+        actor: Some(Actor { subject: "kiosk-1".to_owned(), role: "reception".to_owned() }),
         command: Command::LeaveTicket { ticket: TicketId::from_random(&location, 1) },
     }
+}
+
+fn named(id: &str) -> NamedCommand {
+    let record = record(id);
+    NamedCommand { identity: record.identity(), fingerprint: record.fingerprint }
 }
 
 fn outcome(id: &str, version: u64) -> CommandOutcome {
@@ -160,14 +172,55 @@ async fn caller_gets_outcome_of_its_command() {
         async move { commands.submit(record("a")).await }
     });
     log.on_append.notified().await;
-    assert!(commands.is_awaited(&tenant("demo"), &CommandId::new("a").unwrap()));
-    assert!(!commands.is_awaited(&tenant("other"), &CommandId::new("a").unwrap()));
-    commands.answer(&tenant("other"), outcome("a", 1));
-    commands.answer(&tenant("demo"), outcome("b", 2));
-    commands.answer(&tenant("demo"), outcome("a", 3));
+    assert!(commands.is_awaited(&named("a").identity));
+    let own = named("a").identity;
+    for other in [
+        CommandIdentity { tenant: tenant("other"), ..own.clone() },
+        CommandIdentity { source: "clinicwire-bridge/his".to_owned(), ..own.clone() },
+        CommandIdentity { subject: "kiosk-2".to_owned(), ..own.clone() },
+        named("b").identity,
+    ] {
+        assert!(!commands.is_awaited(&other), "{other:?}");
+        commands.answer(&NamedCommand { identity: other, ..named("a") }, &outcome("a", 1));
+    }
+    commands.answer(&named("a"), &outcome("a", 3));
     assert_eq!(version(caller.await.unwrap()), Some(3));
     assert!(commands.is_empty());
     assert_eq!(log.appended.lock().unwrap().len(), 1);
+}
+
+/// Two requests of one caller under way at once, with one key.
+#[tokio::test]
+async fn caller_gets_outcome_of_its_own_content() {
+    let log = OneLog::new(Fate::Acknowledged);
+    let commands = commands(log.clone(), Authority::Knows(None));
+    let mut other = record("a");
+    other.fingerprint = Some(Fingerprint::from_parts([b"configure".as_slice()]));
+    let call = |record: CommandRecord| {
+        let commands = commands.clone();
+        tokio::spawn(async move { commands.submit(record).await })
+    };
+    let reused = NamedCommand { fingerprint: other.fingerprint, ..named("a") };
+    let (first, second) = (call(record("a")), call(other));
+    let reader = tokio::spawn({
+        let (commands, asked) =
+            (commands.clone(), NamedCommand { fingerprint: None, ..named("a") });
+        async move { commands.outcome(&asked).await }
+    });
+    while commands.waiters.load(Ordering::Relaxed) < 3 {
+        tokio::task::yield_now().await;
+    }
+    let code = Code::IdempotencyKeyReused;
+    let refusal = CommandOutcome { verdict: Verdict::Refused { code }, ..outcome("a", 4) };
+    commands.answer(&reused, &refusal);
+    assert!(matches!(
+        second.await.unwrap(),
+        Ok(Submitted::Decided(CommandOutcome { verdict: Verdict::Refused { .. }, .. }))
+    ));
+    commands.answer(&named("a"), &outcome("a", 3));
+    assert_eq!(version(first.await.unwrap()), Some(3));
+    assert!(reader.await.unwrap() == Ok(Some(outcome("a", 3))), "a reader gets the first outcome");
+    assert!(commands.is_empty());
 }
 
 #[tokio::test]
@@ -180,7 +233,7 @@ async fn two_callers_of_one_command_get_the_same_outcome() {
     log.on_append.notified().await;
     let second = call(commands.clone());
     log.on_append.notified().await;
-    commands.answer(&tenant("demo"), outcome("a", 3));
+    commands.answer(&named("a"), &outcome("a", 3));
     assert_eq!(version(first.await.unwrap()), Some(3));
     assert_eq!(version(second.await.unwrap()), Some(3));
     assert!(commands.is_empty());
@@ -194,9 +247,13 @@ async fn slow_decision_is_pending_then_found() {
     assert!(pending.is_empty());
 
     let commands = commands(log, Authority::Knows(Some(outcome("a", 3))));
-    let (a, b) = (CommandId::new("a").unwrap(), CommandId::new("b").unwrap());
-    assert!(commands.outcome(&tenant("demo"), &a).await == Ok(Some(outcome("a", 3))));
-    assert!(commands.outcome(&tenant("demo"), &b).await == Ok(None));
+    assert!(commands.outcome(&named("a")).await == Ok(Some(outcome("a", 3))));
+    assert!(commands.outcome(&named("b")).await == Ok(None));
+    let unread = NamedCommand { fingerprint: None, ..named("a") };
+    assert!(commands.outcome(&unread).await == Ok(Some(outcome("a", 3))));
+    let fingerprint = Some(Fingerprint::from_parts([b"configure".as_slice()]));
+    let reused = NamedCommand { fingerprint, ..named("a") };
+    assert!(commands.outcome(&reused).await == Err(Code::IdempotencyKeyReused));
     assert!(commands.is_empty());
 }
 
@@ -205,12 +262,12 @@ async fn outcome_arriving_during_read_is_found() {
     let commands = commands(OneLog::new(Fate::Acknowledged), Authority::Knows(None));
     let asked = tokio::spawn({
         let commands = commands.clone();
-        async move { commands.outcome(&tenant("demo"), &CommandId::new("a").unwrap()).await }
+        async move { commands.outcome(&named("a")).await }
     });
-    while !commands.is_awaited(&tenant("demo"), &CommandId::new("a").unwrap()) {
+    while !commands.is_awaited(&named("a").identity) {
         tokio::task::yield_now().await;
     }
-    commands.answer(&tenant("demo"), outcome("a", 3));
+    commands.answer(&named("a"), &outcome("a", 3));
     assert!(asked.await.unwrap() == Ok(Some(outcome("a", 3))));
 }
 
@@ -219,7 +276,7 @@ async fn failing_log_means_try_again() {
     for fate in [Fate::Failed, Fate::Unknown] {
         let commands = commands(OneLog::new(fate), Authority::Fails);
         assert_eq!(commands.submit(record("a")).await.err(), Some(Code::TryAgain));
-        let asked = commands.outcome(&tenant("demo"), &CommandId::new("a").unwrap()).await;
+        let asked = commands.outcome(&named("a")).await;
         assert_eq!(asked.err(), Some(Code::TryAgain));
         assert!(commands.is_empty());
     }
@@ -258,7 +315,7 @@ async fn excess_callers_are_refused_before_append() {
     let log = OneLog::new(Fate::Acknowledged);
     let commands = commands(log.clone(), Authority::Knows(None));
     let waiters: Vec<_> =
-        (0..MAX_WAITERS).map(|_| commands.register(tenant("demo"), record("a").id)).collect();
+        (0..MAX_WAITERS).map(|_| commands.register(named("a").identity, None)).collect();
     assert!(waiters.iter().all(Result::is_ok));
     assert_eq!(commands.submit(record("a")).await.err(), Some(Code::TryAgain));
     assert!(log.appended.lock().unwrap().is_empty());

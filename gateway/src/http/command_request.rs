@@ -1,6 +1,6 @@
 //! What every route of a command reads of its request, and how the command is given and answered.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -8,17 +8,18 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Request},
     response::{IntoResponse, Response},
 };
-use gateway_core::access::{self, Claims, Role};
+use gateway_core::access::{self, Claims};
 use http::{HeaderMap, StatusCode, header};
 use schemas::{
     Millis,
     channel::Channel,
     codes::Code,
     command::{Command, CommandOutcome, Verdict},
+    identity::{CommandIdentity, Fingerprint},
     ids::{Aggregate, CommandId, LocationId},
     record::{Actor, CommandRecord},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Problem,
@@ -39,6 +40,8 @@ pub(super) struct CommandRequest {
     pub claims: Claims,
     /// The id that the caller gave by `Idempotency-Key`.
     pub key: Option<CommandId>,
+    /// The fingerprint of method, path and body: what a repeat of the key must be equal in.
+    pub content: Fingerprint,
     /// The end of the command's validity, when the caller gave one by `Valid-Until`.
     valid_until: Option<Millis>,
     pub body: Bytes,
@@ -50,26 +53,49 @@ impl FromRequest<Arc<NodeContext>> for CommandRequest {
     async fn from_request(request: Request, node: &Arc<NodeContext>) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
         let Caller(claims) = Caller::from_request_parts(&mut parts, node).await?;
-        let key = key(&claims, &parts.headers)?;
+        let key = key(&parts.headers)?;
         let valid_until = valid_until(&parts.headers)?;
+        let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
         let request = Request::from_parts(parts, body);
         let JsonText(body) = JsonText::from_request(request, node).await?;
-        Ok(Self { claims, key, valid_until, body })
+        let content = Fingerprint::from_parts([
+            method.as_str().as_bytes(),
+            path.as_bytes(),
+            &normal_form(&body),
+        ]);
+        Ok(Self { claims, key, content, valid_until, body })
     }
 }
 
-/// Reads the id that makes a repeated command do nothing more. A source's key is prefixed by its
-/// name, so that two sources with the same counters do not share ids.
-fn key(claims: &Claims, headers: &HeaderMap) -> Result<Option<CommandId>, Problem> {
+/// Reads the id that makes a repeated command do nothing more. It belongs to the caller's subject,
+/// so that two callers with the same counters do not share ids.
+fn key(headers: &HeaderMap) -> Result<Option<CommandId>, Problem> {
     let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = key.to_str().unwrap_or_default();
-    let id = match claims.role {
-        Role::Source => format!("{}:{key}", claims.subject).into(),
-        _ => Arc::from(key),
-    };
     let bad =
         |_| Problem::from(Code::InvalidId).explained("Idempotency-Key is not an id of a command");
-    CommandId::new(id).map_err(bad).map(Some)
+    CommandId::new(key.to_str().unwrap_or_default()).map_err(bad).map(Some)
+}
+
+/// The body without what a client may write differently in a repeat: the order of fields and white
+/// space. An empty body equals `{}`. A body that is not JSON is refused later.
+fn normal_form(body: &[u8]) -> Cow<'_, [u8]> {
+    if body.is_empty() {
+        return Cow::Borrowed(b"{}");
+    }
+    match serde_json::from_slice::<Value>(body) {
+        Ok(value) => Cow::Owned(value.to_string().into_bytes()),
+        Err(_) => Cow::Borrowed(body),
+    }
+}
+
+/// The identity of the caller's command with this id.
+pub(super) fn own_command(claims: &Claims, command: &CommandId) -> CommandIdentity {
+    CommandIdentity {
+        tenant: claims.tenant.clone(),
+        source: SOURCE.to_owned(),
+        subject: claims.subject.to_string(),
+        command: command.clone(),
+    }
 }
 
 fn valid_until(headers: &HeaderMap) -> Result<Option<Millis>, Problem> {
@@ -109,7 +135,7 @@ impl CommandRequest {
         let id = self.key.clone().map_or_else(|| random::bits().map(CommandId::from_random), Ok)?;
         Ok(match self.submit(node, aggregate, id.clone(), command).await? {
             Some(outcome) => Json(visible_to(&self.claims, outcome)).into_response(),
-            None => pending(&id),
+            None => pending(&id, self.content),
         })
     }
 
@@ -126,6 +152,7 @@ impl CommandRequest {
             aggregate,
             id: id.clone(),
             source: SOURCE.to_owned(),
+            fingerprint: Some(self.content),
             valid_until: self.valid_until(&command),
             actor: Some(Actor {
                 subject: self.claims.subject.to_string(),
@@ -159,15 +186,16 @@ impl CommandRequest {
     }
 }
 
-fn pending(id: &CommandId) -> Response {
-    let location = [(header::LOCATION, format!("/v1/commands/{id}"))];
+/// The address of the outcome names the content, so that its reader learns when the key was used
+/// for another command before.
+fn pending(id: &CommandId, content: Fingerprint) -> Response {
+    let location = [(header::LOCATION, format!("/v1/commands/{id}?content={content}"))];
     (StatusCode::ACCEPTED, location, Json(json!({ "command": id, "outcome": "pending" })))
         .into_response()
 }
 
-/// The outcome without what the caller may not open. Callers choose the ids of commands, so another
-/// caller of the tenant may have used the same one. A source opens no appointment, but passes its
-/// id on to the patient.
+/// The outcome without what the caller may not open, because its token may have had other rights
+/// when it sent the command. A source opens no appointment, but passes its id on to the patient.
 pub(super) fn visible_to(claims: &Claims, mut outcome: CommandOutcome) -> CommandOutcome {
     let Verdict::Applied { result, .. } = &mut outcome.verdict else { return outcome };
     let hidden = |channel| access::may_open(claims, &channel).is_err();

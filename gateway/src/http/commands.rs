@@ -5,15 +5,20 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use gateway_core::access::{self, Claims};
 use schemas::{
     codes::Code,
+    command::CommandOutcome,
+    identity::{CommandIdentity, Fingerprint},
     ids::{CommandId, LocationId, QueueId, StationId, TicketId},
+    record::{NamedCommand, is_attribute},
 };
+use serde::Deserialize;
 
 use super::{
     Problem, Shared,
-    caller::{Caller, Segments},
-    command_request::{CommandRequest, visible_to},
+    caller::{Caller, QueryParams, Segments},
+    command_request::{CommandRequest, SOURCE, own_command, visible_to},
     requests::{self, CONFIGURE, CommandTarget, not_an_id},
 };
 use crate::context::NodeContext;
@@ -72,19 +77,74 @@ pub(super) async fn ticket_action(
     give_action(&node, &request, CommandTarget::Ticket(ticket), &action).await
 }
 
-/// The outcome of a command that was sent before.
+/// The query of an outcome.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OutcomeParams {
+    /// The content that the caller sent.
+    content: Option<Fingerprint>,
+    /// The source of somebody else's command. Absent: a gateway.
+    source: Option<String>,
+    /// The subject of somebody else's command. Absent with a source: a program without an actor.
+    subject: Option<String>,
+}
+
+impl OutcomeParams {
+    /// The identity of the command, which is the caller's own if the query names nobody.
+    fn identity(self, claims: &Claims, command: &CommandId) -> CommandIdentity {
+        let own = own_command(claims, command);
+        match (self.source, self.subject) {
+            (None, None) => own,
+            (source, subject) => CommandIdentity {
+                source: source.unwrap_or_else(|| SOURCE.to_owned()),
+                subject: subject.unwrap_or_default(),
+                ..own
+            },
+        }
+    }
+}
+
+/// The outcome of a command that was sent before: the caller's own, or another one for reception
+/// and admins. Everybody else gets the answer for an unknown command.
 pub(super) async fn outcome(
     State(node): Shared,
     Caller(claims): Caller,
     Segments([command]): Segments<1>,
+    QueryParams(asked): QueryParams<OutcomeParams>,
 ) -> Result<Response, Problem> {
     let command = CommandId::new(command).map_err(not_an_id)?;
-    match node.commands.outcome(&claims.tenant, &command).await? {
+    let fingerprint = asked.content;
+    let identity = asked.identity(&claims, &command);
+    let found = if identity == own_command(&claims, &command) {
+        node.commands.outcome(&NamedCommand { identity, fingerprint }).await
+    } else {
+        foreign_outcome(&node, &claims, &identity).await
+    };
+    match found.map_err(|code| Problem::from(code).of_command(command.clone()))? {
         Some(outcome) => Ok(Json(visible_to(&claims, outcome)).into_response()),
         None => Err(Problem::from(Code::NotFound)
             .explained("no such command, or not decided yet")
             .of_command(command)),
     }
+}
+
+/// The outcome of another caller's command, if the bearer may read it. Nothing waits here, so the
+/// time of the answer does not tell whether the command exists.
+async fn foreign_outcome(
+    node: &NodeContext,
+    claims: &Claims,
+    identity: &CommandIdentity,
+) -> Result<Option<CommandOutcome>, Code> {
+    let CommandIdentity { source, subject, .. } = identity;
+    let is_name = is_attribute(source) && (subject.is_empty() || is_attribute(subject));
+    if !is_name || access::may_read_outcomes(claims).is_err() {
+        return Ok(None);
+    }
+    let recorded = node.commands.recorded(identity).await?;
+    Ok(recorded.and_then(|recorded| {
+        let location = recorded.aggregate.location_id();
+        access::may_read_outcome(claims, location.as_ref()).is_ok().then_some(recorded.outcome)
+    }))
 }
 
 /// Gives the command of a POST. Configuring is a PUT on the target itself.

@@ -12,18 +12,19 @@ use schemas::{
     channel::Channel,
     codes::Code,
     command::{Command, Verdict},
+    identity::Fingerprint,
     ids::{Aggregate, CommandId, FileId, RunId},
+    record::NamedCommand,
     run::{RunHead, RunState},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::{
     Problem, Shared,
     caller::{Caller, QueryParams, Segments},
     channels,
-    command_request::{CommandRequest, refused},
+    command_request::{CommandRequest, own_command, refused},
     cursor::{self, Cursor},
     requests::{not_an_id, nothing, read},
 };
@@ -46,7 +47,7 @@ struct RunBody {
     list_passes: bool,
 }
 
-/// Requests the check of a file. The same key gives the same run.
+/// Requests the check of a file. The same key with the same body gives the same run.
 pub(super) async fn request(
     State(node): Shared,
     request: CommandRequest,
@@ -54,27 +55,27 @@ pub(super) async fn request(
     let RunBody { file, list_passes } = read(&request.body, r#"{"file","list_passes"?}"#)?;
     let file = FileId::new(file).map_err(not_an_id)?;
     let (claims, key) = (&request.claims, &request.key);
-    let bits = key.as_ref().map_or_else(random::bits, |key| Ok(bits_of(claims, key)))?;
+    let bits = key.as_ref().map_or_else(random::bits, |key| Ok(bits_of(&request, key)))?;
     let run = RunId::from_parts(claims.owner_tag(), bits);
     let kind = "run.request";
     access::may_command_run(claims, &run, kind).map_err(|code| refused(&node, kind, code))?;
     let Some(file) = node.files.find(&claims.tenant, &file).await? else {
+        let Some(key) = key else { return Err(Code::FileUnknown.into()) };
         // The file of an ended run was removed; its run is still the answer to its key.
-        return match key.is_some()
-            && channels::load(&node, claims, &Channel::Run(run.clone())).await?.is_some()
-        {
-            true => Ok(requested(&run)),
-            false => Err(Code::FileUnknown.into()),
-        };
+        if channels::load(&node, claims, &Channel::Run(run.clone())).await?.is_some() {
+            return Ok(requested(&run));
+        }
+        let first = node.commands.recorded(&own_command(claims, key)).await?;
+        let is_reused = first.is_some_and(|first| !first.is_of(Some(request.content)));
+        let code = if is_reused { Code::IdempotencyKeyReused } else { Code::FileUnknown };
+        return Err(Problem::from(code));
     };
     let keep_s = u32::try_from(node.run_retention.as_secs()).unwrap_or(u32::MAX);
     let command = Command::RequestRun { file, list_passes, keep_s };
-    // The key itself is not used: another caller of the tenant may have used it for another
-    // command.
-    let id = CommandId::from_random(bits);
+    let id = key.clone().unwrap_or_else(|| CommandId::from_random(bits));
     let aggregate = Aggregate::run(&claims.tenant, &run);
     let sent = match request.submit(&node, aggregate, id.clone(), command).await {
-        Ok(None) => decided(&node, claims, &id).await,
+        Ok(None) => decided(&node, &request, &id).await,
         sent => sent.map(drop),
     };
     match sent {
@@ -85,12 +86,18 @@ pub(super) async fn request(
 
 /// Waits until a requested run exists, because the caller opens its channel next. Past [`LOOKS`]
 /// the run is answered all the same.
-async fn decided(node: &NodeContext, claims: &Claims, id: &CommandId) -> Result<(), Problem> {
+async fn decided(
+    node: &NodeContext,
+    request: &CommandRequest,
+    id: &CommandId,
+) -> Result<(), Problem> {
+    let identity = own_command(&request.claims, id);
+    let command = NamedCommand { identity, fingerprint: Some(request.content) };
+    let refused = |code| Problem::from(code).of_command(id.clone());
     for _ in 0..LOOKS {
-        match node.commands.outcome(&claims.tenant, id).await?.map(|outcome| outcome.verdict) {
-            Some(Verdict::Refused { code }) => {
-                return Err(Problem::from(code).of_command(id.clone()));
-            }
+        let outcome = node.commands.outcome(&command).await.map_err(refused)?;
+        match outcome.map(|outcome| outcome.verdict) {
+            Some(Verdict::Refused { code }) => return Err(refused(code)),
             Some(Verdict::Applied { .. }) => return Ok(()),
             None => {}
         }
@@ -98,17 +105,13 @@ async fn decided(node: &NodeContext, claims: &Claims, id: &CommandId) -> Result<
     Ok(())
 }
 
-/// The bits of the run that the caller requests with this key. Neither a tenant nor a key contains
-/// a slash.
-fn bits_of(claims: &Claims, key: &CommandId) -> u128 {
-    let digest = Sha256::new_with_prefix("clinicwire run/")
-        .chain_update(claims.tenant.as_str())
-        .chain_update("/")
-        .chain_update(key.as_str())
-        .chain_update("/")
-        .chain_update(&*claims.subject)
-        .finalize();
-    u128::from_be_bytes(*digest.first_chunk().expect("a digest has 32 bytes"))
+/// The bits of the run that the caller requests with this key and body. Another body is another
+/// run: once the key is no longer kept, it may be used for another file.
+fn bits_of(request: &CommandRequest, key: &CommandId) -> u128 {
+    let CommandRequest { claims, content, .. } = request;
+    let content = content.to_string();
+    let parts = ["run", claims.tenant.as_str(), key.as_str(), &claims.subject, &content];
+    Fingerprint::from_parts(parts.map(str::as_bytes)).bits()
 }
 
 fn requested(run: &RunId) -> Response {

@@ -24,12 +24,13 @@ use object_store::{ObjectStore, memory::InMemory};
 use schemas::{
     command::{Command, CommandOutcome, CommandResult, Verdict},
     finding::Finding,
+    identity::CommandIdentity,
     ids::{
         Aggregate, AppointmentId, CommandId, DoctorId, LocationId, QueueId, RunId, StationId,
         TenantId, TicketId,
     },
     line::{QUEUE_KEY, QueueEntry, QueueHead, TICKET_KEY},
-    record::{AUDIT_TOPIC, AuditRecord, CommandRecord, WireRecord, topic_for},
+    record::{AUDIT_TOPIC, AuditRecord, CommandRecord, NamedCommand, WireRecord, topic_for},
     ticket::{Priority, QueueState, TicketEntry, TicketState},
     view::{Position, View, raw},
 };
@@ -43,7 +44,9 @@ use crate::{
     access::auth::{DevelopmentKey, development_token},
     backends::Backends,
     backends::log::{FeedItem, Log, NotAppended},
-    backends::queries::{FindingPlace, FindingsPage, FindingsQuery, ListedRun, Queries, RunsQuery},
+    backends::queries::{
+        FindingPlace, FindingsPage, FindingsQuery, ListedRun, Queries, RecordedOutcome, RunsQuery,
+    },
     backends::short_keys::{KeysUnavailable, ShortKeys},
     backends::snapshots::{NotRead, Snapshot, Snapshots},
     settings::{Settings, test_settings},
@@ -68,7 +71,9 @@ enum Decision {
 struct FakeBackends {
     decision: Mutex<Decision>,
     appended: Mutex<Vec<CommandRecord>>,
-    answered: mpsc::UnboundedSender<CommandOutcome>,
+    answered: mpsc::UnboundedSender<(NamedCommand, CommandOutcome)>,
+    /// What the authority has of commands.
+    recorded: Mutex<HashMap<CommandIdentity, RecordedOutcome>>,
     views: Mutex<HashMap<String, View>>,
     /// Runs of the tenant `demo`, newest first. `findings` holds the findings of completed runs, in
     /// order.
@@ -103,9 +108,10 @@ impl Log for FakeBackends {
             Decision::Nothing => None,
         };
         if let Some(verdict) = verdict {
-            self.answered
-                .send(CommandOutcome { command: record.id.clone(), at: 1, verdict })
-                .unwrap();
+            let named =
+                NamedCommand { identity: record.identity(), fingerprint: record.fingerprint };
+            let outcome = CommandOutcome { command: record.id.clone(), at: 1, verdict };
+            self.answered.send((named, outcome)).unwrap();
         }
         self.appended.lock().unwrap().push(record);
         Box::pin(async { Ok(()) })
@@ -139,18 +145,10 @@ impl Queries for FakeBackends {
 
     fn outcome<'a>(
         &'a self,
-        tenant: &'a TenantId,
-        command: &'a CommandId,
-    ) -> BoxFuture<'a, Result<Option<CommandOutcome>, NotRead>> {
-        let result = CommandResult {
-            ticket: Some(id(TICKET)),
-            label: Some("A-001".into()),
-            ..CommandResult::default()
-        };
-        let known = tenant.as_str() == "demo" && command.as_str() == "known";
-        let verdict = Verdict::Applied { epoch: 7, version: 17, result };
-        let outcome = CommandOutcome { command: command.clone(), at: 1, verdict };
-        Box::pin(async move { Ok(known.then_some(outcome)) })
+        command: &'a CommandIdentity,
+    ) -> BoxFuture<'a, Result<Option<RecordedOutcome>, NotRead>> {
+        let recorded = self.recorded.lock().unwrap().get(command).cloned();
+        Box::pin(async move { Ok(recorded) })
     }
 
     fn runs<'a>(
@@ -301,6 +299,7 @@ fn node() -> Node {
         decision: Mutex::new(Decision::Applied(CommandResult::default())),
         appended: Mutex::default(),
         answered,
+        recorded: Mutex::default(),
         views: Mutex::new(views()),
         runs: Mutex::default(),
         findings: Mutex::default(),
@@ -316,8 +315,8 @@ fn node() -> Node {
     let context = Arc::new(NodeContext::new(&settings, backends).unwrap());
     let answering = context.clone();
     tokio::spawn(async move {
-        while let Some(outcome) = answers.recv().await {
-            answering.commands.answer(&TenantId::new("demo").unwrap(), outcome);
+        while let Some((named, outcome)) = answers.recv().await {
+            answering.commands.answer(&named, &outcome);
         }
     });
     Node { router: router(context.clone()), fakes, store, context }
@@ -422,6 +421,17 @@ impl Node {
 
     fn decide(&self, decision: Decision) {
         *self.fakes.decision.lock().unwrap() = decision;
+    }
+
+    /// Makes the outcome of a command known to the authority.
+    fn record(&self, command: &CommandRecord, verdict: Verdict) {
+        let outcome = CommandOutcome { command: command.id.clone(), at: 1, verdict };
+        let recorded = RecordedOutcome {
+            aggregate: command.aggregate.clone(),
+            fingerprint: command.fingerprint,
+            outcome,
+        };
+        self.fakes.recorded.lock().unwrap().insert(command.identity(), recorded);
     }
 
     fn last(&self) -> CommandRecord {

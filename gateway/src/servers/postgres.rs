@@ -5,8 +5,8 @@ use std::time::Duration;
 use deadpool_postgres::{Object, Pool};
 use schemas::{
     Millis,
-    command::CommandOutcome,
-    ids::{Aggregate, CommandId, OWNER_HEX, RunId, TenantId},
+    identity::CommandIdentity,
+    ids::{Aggregate, OWNER_HEX, RunId, TenantId},
     rule::Severity,
     view::{Entries, Position, View},
 };
@@ -17,9 +17,10 @@ use tokio_postgres::{Row, error::SqlState, types::ToSql};
 
 use crate::{
     BoxFuture,
-    backends::queries::{FindingPlace, FindingsPage, FindingsQuery, ListedRun, Queries, RunsQuery},
+    backends::queries::{
+        FindingPlace, FindingsPage, FindingsQuery, ListedRun, Queries, RecordedOutcome, RunsQuery,
+    },
     backends::snapshots::NotRead,
-    http::COMMAND_SOURCE,
 };
 
 /// How long a read waits for a free or new connection.
@@ -175,15 +176,21 @@ impl PostgresQueries {
 
     async fn read_outcome(
         &self,
-        tenant: &TenantId,
-        command: &CommandId,
-    ) -> Result<Option<CommandOutcome>, PostgresError> {
-        let parameters = texts([tenant.as_str(), COMMAND_SOURCE, command.as_str()]);
+        identity: &CommandIdentity,
+    ) -> Result<Option<RecordedOutcome>, PostgresError> {
+        let CommandIdentity { tenant, source, subject, command } = identity;
+        let parameters = texts([tenant.as_str(), source, subject, command.as_str()]);
         let rows = self.rows(tenant.clone(), OUTCOME, parameters).await?;
-        let body: Option<&str> = rows.first().map(|row| row.get(0));
-        body.map(serde_json::from_str)
-            .transpose()
-            .map_err(|_| PostgresError::Unreadable("an outcome"))
+        let Some(row) = rows.first() else { return Ok(None) };
+        let aggregate = format!("{tenant}/{}", row.get::<_, &str>(0));
+        let fingerprint = row.get::<_, Option<&str>>(1).map(str::parse).transpose();
+        Ok(Some(RecordedOutcome {
+            aggregate: Aggregate::parse(&aggregate)
+                .map_err(|_| PostgresError::Unreadable("an aggregate's key"))?,
+            fingerprint: fingerprint.map_err(|_| PostgresError::Unreadable("a fingerprint"))?,
+            outcome: serde_json::from_str(row.get(2))
+                .map_err(|_| PostgresError::Unreadable("an outcome"))?,
+        }))
     }
 
     async fn read_runs(
@@ -260,8 +267,8 @@ const VIEW: &str = "SELECT v.epoch, v.version, v.at, e.key, e.body \
     WHERE v.tenant = $1 AND v.aggregate = $2 AND v.view = $3 \
     AND (v.keep_until IS NULL OR v.keep_until > now())";
 
-const OUTCOME: &str =
-    "SELECT body FROM clinicwire.outcome WHERE tenant = $1 AND source = $2 AND command = $3";
+const OUTCOME: &str = "SELECT aggregate, fingerprint, body FROM clinicwire.outcome \
+    WHERE tenant = $1 AND source = $2 AND subject = $3 AND command = $4";
 
 /// Newest first, in the order of the index `run_newest`.
 const RUNS: &str = "SELECT run, head::text FROM clinicwire.run \
@@ -341,10 +348,9 @@ impl Queries for PostgresQueries {
 
     fn outcome<'a>(
         &'a self,
-        tenant: &'a TenantId,
-        command: &'a CommandId,
-    ) -> BoxFuture<'a, Result<Option<CommandOutcome>, NotRead>> {
-        Box::pin(async move { Ok(self.read_outcome(tenant, command).await?) })
+        command: &'a CommandIdentity,
+    ) -> BoxFuture<'a, Result<Option<RecordedOutcome>, NotRead>> {
+        Box::pin(async move { Ok(self.read_outcome(command).await?) })
     }
 
     fn runs<'a>(

@@ -62,14 +62,12 @@ impl Intake {
                 return;
             }
         };
-        if let Some(command) = &head.command {
-            let tenant = head.aggregate.tenant();
-            if self.node.commands.is_awaited(&tenant, command)
-                && let Ok(ViewsRecord { outcome: Some(outcome), .. }) =
-                    ViewsRecord::from_value(&record.value)
-            {
-                self.node.commands.answer(&tenant, outcome);
-            }
+        if let Some(command) = &head.command
+            && self.node.commands.is_awaited(&command.identity)
+            && let Ok(ViewsRecord { outcome: Some(published), .. }) =
+                ViewsRecord::from_value(&record.value)
+        {
+            self.node.commands.answer(command, &published.outcome);
         }
         let refused = self.node.metrics.intake_refused.clone();
         let record = TailRecord::new(head.aggregate, head.position, record.value, refused);

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use object_store::memory::InMemory;
 use schemas::{
-    command::CommandOutcome,
-    ids::{Aggregate, CommandId, RunId, TenantId},
+    identity::CommandIdentity,
+    ids::{Aggregate, RunId, TenantId},
     record::WireRecord,
     view::{Position, View},
 };
@@ -16,7 +16,7 @@ use crate::{
     backends::{
         Backends,
         log::{FeedItem, Log, NotAppended},
-        queries::{FindingsPage, FindingsQuery, ListedRun, Queries, RunsQuery},
+        queries::{FindingsPage, FindingsQuery, ListedRun, Queries, RecordedOutcome, RunsQuery},
         short_keys::{KeysUnavailable, ShortKeys},
         snapshots::{NotRead, Snapshot, Snapshots},
     },
@@ -54,9 +54,8 @@ impl Queries for TestBackends {
 
     fn outcome<'a>(
         &'a self,
-        _: &'a TenantId,
-        _: &'a CommandId,
-    ) -> BoxFuture<'a, Result<Option<CommandOutcome>, NotRead>> {
+        _: &'a CommandIdentity,
+    ) -> BoxFuture<'a, Result<Option<RecordedOutcome>, NotRead>> {
         unreachable!("no command is sent")
     }
 

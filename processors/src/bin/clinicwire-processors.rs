@@ -167,6 +167,7 @@ async fn run(settings: RunArgs) -> anyhow::Result<()> {
         let runner_settings = runner::RunnerSettings {
             batch: settings.batch as usize,
             cached_tickets: settings.cached_tickets,
+            key_lifetime: Duration::from_secs(settings.key_hours * 3600),
             counters: Arc::clone(&health.counters),
             work_signal: (topic_backends.topic == RUNS_TOPIC).then(|| Arc::clone(&work_signal)),
             ..runner::RunnerSettings::new(topic_backends.topic)

@@ -1,17 +1,21 @@
 //! Builds one transaction from records. Pure, given the aggregates and the outcomes that the
 //! records need.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
 
 use schemas::{
     Millis,
     appointment::AppointmentChange,
     codes::Code,
     command::{Command, CommandOutcome, Verdict},
-    ids::{Aggregate, AppointmentId, CommandId, TenantId, TicketId},
+    identity::CommandIdentity,
+    ids::{Aggregate, AppointmentId, TicketId},
     record::{
-        CommandRecord, VIEWS_TOPIC, ViewDelta, ViewsRecord, WireRecord, partition_for_key,
-        topic_for,
+        CommandRecord, NamedCommand, PublishedOutcome, VIEWS_TOPIC, ViewDelta, ViewsRecord,
+        WireRecord, partition_for_key, topic_for,
     },
     view::{Fold, Position},
 };
@@ -28,13 +32,9 @@ use crate::{
     views::ViewStep,
 };
 
-/// The identity of a command: tenant, source and id.
-pub type CommandIdentity = (TenantId, String, CommandId);
-
-/// The identity of a command record.
-pub fn identity(command: &CommandRecord) -> CommandIdentity {
-    (command.aggregate.tenant(), command.source.clone(), command.id.clone())
-}
+/// How long the keys of commands are kept by default: a client that was offline over a weekend day
+/// may still repeat what it sent before.
+pub const KEY_LIFETIME: Duration = Duration::from_hours(48);
 
 /// How far the append time of a record may be ahead of the owner's clock: five minutes, as Kerberos
 /// tolerates. Synchronised machines differ by less than a second, so more means a wrong clock. Five
@@ -65,14 +65,24 @@ pub fn is_answered(command: &Command) -> bool {
 
 /// The state that the records of a batch are judged against. The aggregates change while the batch
 /// is built, so they must be dropped unless the batch is committed.
-#[derive(Default)]
 pub struct BatchState {
     /// Every aggregate that a record of the batch names.
     pub aggregates: HashMap<Aggregate, AggregateState>,
-    /// First outcomes of commands that were decided before.
-    pub outcomes: HashMap<CommandIdentity, CommandOutcome>,
+    /// Outcomes of commands that were decided before.
+    pub outcomes: HashMap<CommandIdentity, OutcomeRow>,
+    /// How long the keys of commands are kept, in milliseconds. A later repeat is a new command.
+    pub key_lifetime: Millis,
     /// The owner's clock when the batch is decided.
     pub decided_at: Millis,
+}
+
+/// No aggregates and outcomes; keys are kept for [`KEY_LIFETIME`].
+impl Default for BatchState {
+    fn default() -> Self {
+        let key_lifetime = KEY_LIFETIME.as_millis() as Millis;
+        let (aggregates, outcomes) = (HashMap::new(), HashMap::new());
+        Self { aggregates, outcomes, key_lifetime, decided_at: 0 }
+    }
 }
 
 /// Checks the append time of a record against the owner's clock, so that one wrong broker clock
@@ -117,7 +127,7 @@ pub fn build(
     let mut builder = BatchBuilder {
         state,
         journal: Vec::with_capacity(records.len()),
-        outcomes: Vec::new(),
+        outcomes: OutcomeRows::default(),
         outbox: Vec::with_capacity(records.len()),
         steps: ViewSteps::default(),
         from: BTreeMap::new(),
@@ -138,7 +148,7 @@ pub fn build(
 struct BatchBuilder<'a> {
     state: &'a mut BatchState,
     journal: Vec<JournalRow>,
-    outcomes: Vec<OutcomeRow>,
+    outcomes: OutcomeRows,
     outbox: Vec<OutboxRow>,
     steps: ViewSteps,
     /// The version of each changed aggregate before the batch.
@@ -152,9 +162,19 @@ struct BatchBuilder<'a> {
 
 impl BatchBuilder<'_> {
     fn command(&mut self, record: &LogRecord, command: CommandRecord) {
-        let identity = identity(&command);
-        if let Some(first) = self.state.outcomes.get(&identity).cloned() {
-            self.repeat(record, command, first);
+        let named = is_answered(&command.command).then(|| NamedCommand {
+            identity: command.identity(),
+            fingerprint: Some(command.content()),
+        });
+        if let Some(named) = &named
+            && let Some(first) = self.first(named, record.at)
+        {
+            let published = named.clone().publish(first.outcome.clone());
+            let is_repeat = first.fingerprint.is_none_or(|held| named.fingerprint == Some(held));
+            match is_repeat {
+                true => self.repeat(record, command, published),
+                false => self.reused(record, command, named.clone()),
+            }
             return;
         }
         let state = self
@@ -168,18 +188,38 @@ impl BatchBuilder<'_> {
         if !effect.events.is_empty() {
             self.from.entry(command.aggregate.clone()).or_insert(before);
         }
-        let outcome = is_answered(&command.command).then(|| {
+        let outcome = named.map(|named| {
             let outcome = CommandOutcome {
                 command: command.id.clone(),
                 at: effect.at,
                 verdict: effect.verdict.clone(),
             };
-            let (tenant, source, _) = identity.clone();
-            self.outcomes.push(OutcomeRow { tenant, source, outcome: outcome.clone() });
-            self.state.outcomes.insert(identity, outcome.clone());
-            outcome
+            self.keep_outcome(OutcomeRow {
+                identity: named.identity.clone(),
+                aggregate: command.aggregate.clone(),
+                fingerprint: named.fingerprint,
+                first_at: record.at,
+                outcome: outcome.clone(),
+            });
+            named.publish(outcome)
         });
         self.record_effect(record, command, effect, outcome);
+    }
+
+    /// The outcome of an earlier command with the same identity, while its key is kept for a record
+    /// that was appended at `at`.
+    fn first(&self, named: &NamedCommand, at: Millis) -> Option<&OutcomeRow> {
+        let held = self.state.outcomes.get(&named.identity)?;
+        (!held.is_forgotten(at, self.state.key_lifetime)).then_some(held)
+    }
+
+    /// Stores the outcome with the batch. Later records of the batch find it.
+    fn keep_outcome(&mut self, row: OutcomeRow) {
+        self.outcomes.push(row.clone());
+        match self.state.outcomes.get_mut(&row.identity) {
+            Some(held) => held.replace(row),
+            None => drop(self.state.outcomes.insert(row.identity.clone(), row)),
+        }
     }
 
     /// Records the effect of a decision: the journal row, the record of `views`, and the follow-up
@@ -190,7 +230,7 @@ impl BatchBuilder<'_> {
         record: &LogRecord,
         command: CommandRecord,
         effect: RecordEffect,
-        outcome: Option<CommandOutcome>,
+        outcome: Option<PublishedOutcome>,
     ) {
         let CommandRecord { aggregate, id, actor, .. } = command;
         if effect.events.iter().any(run::changes_run_row) {
@@ -240,8 +280,32 @@ impl BatchBuilder<'_> {
     }
 
     /// Publishes the first outcome again, for a caller that sent its command again.
-    fn repeat(&mut self, record: &LogRecord, command: CommandRecord, first: CommandOutcome) {
+    fn repeat(&mut self, record: &LogRecord, command: CommandRecord, first: PublishedOutcome) {
         self.tally.repeated += 1;
+        self.answer(record, command, first, JournalEntry::Repeated);
+    }
+
+    /// Refuses a command whose key was used for another content. The first outcome stays.
+    fn reused(&mut self, record: &LogRecord, command: CommandRecord, named: NamedCommand) {
+        self.tally.refused += 1;
+        let code = Code::IdempotencyKeyReused;
+        let outcome = CommandOutcome {
+            command: command.id.clone(),
+            at: record.at,
+            verdict: Verdict::Refused { code },
+        };
+        let entry = JournalEntry::Refused { code, timers: None };
+        self.answer(record, command, named.publish(outcome), entry);
+    }
+
+    /// Answers a command that the aggregate does not decide.
+    fn answer(
+        &mut self,
+        record: &LogRecord,
+        command: CommandRecord,
+        outcome: PublishedOutcome,
+        entry: JournalEntry,
+    ) {
         let CommandRecord { aggregate, id, actor, .. } = command;
         let position = self
             .state
@@ -249,14 +313,14 @@ impl BatchBuilder<'_> {
             .get(&aggregate)
             .map_or(Position::default(), AggregateState::position);
         let views =
-            ViewsRecord { position, at: record.at, deltas: Vec::new(), outcome: Some(first) };
+            ViewsRecord { position, at: record.at, deltas: Vec::new(), outcome: Some(outcome) };
         self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(&aggregate));
         self.journal.push(JournalRow {
             offset: record.offset,
             at: record.at,
             decided_at: self.state.decided_at,
             command: Some((aggregate, id, actor)),
-            entry: JournalEntry::Repeated,
+            entry,
         });
     }
 
@@ -265,10 +329,10 @@ impl BatchBuilder<'_> {
     /// then. The position is zero, because nothing was judged.
     fn park(&mut self, record: &LogRecord, code: Code) {
         self.tally.parked += 1;
-        let caller = caller(&record.record);
-        if let Some((aggregate, id)) = &caller {
+        let caller = NamedCommand::from_wire(&record.record);
+        if let Some((aggregate, named)) = &caller {
             let outcome = CommandOutcome {
-                command: id.clone(),
+                command: named.identity.command.clone(),
                 at: record.at,
                 verdict: Verdict::Refused { code },
             };
@@ -276,7 +340,7 @@ impl BatchBuilder<'_> {
                 position: Position::default(),
                 at: record.at,
                 deltas: Vec::new(),
-                outcome: Some(outcome),
+                outcome: Some(named.clone().publish(outcome)),
             };
             self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(aggregate));
         }
@@ -284,7 +348,7 @@ impl BatchBuilder<'_> {
             offset: record.offset,
             at: record.at,
             decided_at: self.state.decided_at,
-            command: caller.map(|(aggregate, id)| (aggregate, id, None)),
+            command: caller.map(|(aggregate, named)| (aggregate, named.identity.command, None)),
             entry: JournalEntry::Parked { code, record: record.record.clone() },
         });
     }
@@ -323,19 +387,31 @@ impl BatchBuilder<'_> {
             appointments: self.appointments.into_iter().map(appointment).collect(),
             runs: self.listed.iter().filter_map(run).collect(),
             views: self.steps.into_vec(),
-            outcomes: self.outcomes,
+            outcomes: self.outcomes.rows,
+            key_lifetime: self.state.key_lifetime,
             outbox: self.outbox,
         };
         (batch, self.tally)
     }
 }
 
-/// The aggregate and the command id of a record that cannot be applied, if that much of it can be
-/// read.
-fn caller(record: &WireRecord) -> Option<(Aggregate, CommandId)> {
-    let aggregate = Aggregate::parse(&record.key).ok()?;
-    let id = CommandId::new(record.header("ce_id")?).ok()?;
-    Some((aggregate, id))
+/// The rows of outcomes, one for each command.
+#[derive(Default)]
+struct OutcomeRows {
+    rows: Vec<OutcomeRow>,
+    by_command: HashMap<CommandIdentity, usize>,
+}
+
+impl OutcomeRows {
+    fn push(&mut self, row: OutcomeRow) {
+        match self.by_command.get(&row.identity) {
+            Some(index) => self.rows[*index].replace(row),
+            None => {
+                self.by_command.insert(row.identity.clone(), self.rows.len());
+                self.rows.push(row);
+            }
+        }
+    }
 }
 
 /// Changes of views, with those of one view merged.

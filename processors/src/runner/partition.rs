@@ -6,7 +6,7 @@ use std::{collections::VecDeque, time::Duration};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
 
-use super::timers::PartitionTimers;
+use super::{outcomes::OutcomeAge, timers::PartitionTimers};
 use crate::{ledger::PartitionClaim, log::LogRecord};
 
 /// What must be done next for a partition.
@@ -33,6 +33,7 @@ pub(super) struct Partition {
     pub(super) dirty: bool,
     /// Known while the stage is [`PartitionStage::Ready`].
     pub(super) timers: PartitionTimers,
+    pub(super) outcomes: OutcomeAge,
     backoff: Option<ExponentialBackoff>,
     not_before: Option<Instant>,
 }
@@ -49,6 +50,7 @@ impl Partition {
             stage: PartitionStage::OutboxPending,
             dirty: true,
             timers: PartitionTimers::default(),
+            outcomes: OutcomeAge::default(),
             backoff: None,
             not_before: None,
         }

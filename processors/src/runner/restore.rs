@@ -14,7 +14,7 @@ use schemas::{
 
 use super::{
     Runner, answered,
-    batch::{BatchState, identity, is_answered},
+    batch::{BatchState, is_answered},
 };
 use crate::{
     aggregate::AggregateState,
@@ -36,16 +36,13 @@ impl Runner {
         let commands: Vec<&CommandRecord> =
             read.iter().filter_map(|read| read.as_ref().ok()).collect();
         let with_outcome = commands.iter().filter(|command| is_answered(&command.command));
-        let ids: Vec<_> = with_outcome.map(|command| identity(command)).collect();
+        let ids: Vec<_> = with_outcome.map(|command| command.identity()).collect();
         let known = if ids.is_empty() {
             Vec::new()
         } else {
             answered(self.backends.ledger.outcomes(&ids)).await?
         };
-        let outcomes = known
-            .into_iter()
-            .map(|row| ((row.tenant, row.source, row.outcome.command.clone()), row.outcome))
-            .collect();
+        let outcomes = known.into_iter().map(|row| (row.identity.clone(), row)).collect();
 
         let mut needs: HashMap<&Aggregate, AggregateNeeds<'_>> = HashMap::new();
         for (record, read) in records.iter().zip(read) {
@@ -62,8 +59,10 @@ impl Runner {
         }
         let aggregates =
             stream::iter(restores).buffer_unordered(RESTORES_AT_ONCE).try_collect().await?;
+        let key_lifetime = self.settings.key_lifetime_ms();
         // Read last, since restoring may take seconds.
-        Ok(BatchState { aggregates, outcomes, decided_at: (self.settings.clock)() })
+        let decided_at = (self.settings.clock)();
+        Ok(BatchState { aggregates, outcomes, key_lifetime, decided_at })
     }
 }
 

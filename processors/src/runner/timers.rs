@@ -146,6 +146,7 @@ fn tick(aggregate: Aggregate, id: &str) -> CommandRecord {
         aggregate,
         id: CommandId::new(id).expect("two numbers of 20 digits and one of 10 are short enough"),
         source: SOURCE.to_owned(),
+        fingerprint: None,
         valid_until: None,
         actor: None,
         command: Command::Tick {},

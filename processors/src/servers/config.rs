@@ -155,6 +155,11 @@ pub struct RunArgs {
     /// dropped, and restored from PostgreSQL when needed
     #[arg(long, env = "CLINICWIRE_CACHED_TICKETS", default_value_t = 200_000)]
     pub cached_tickets: usize,
+    /// Hours that the key of a command (`Idempotency-Key`, or the id of a source's record) is kept:
+    /// a repeat within this time gets the first outcome, and a later one is a new command
+    #[arg(long, env = "CLINICWIRE_KEY_HOURS", default_value_t = 48)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=87_600))]
+    pub key_hours: u64,
     /// File to create when processing has started: one line of JSON with the address of the metrics
     #[arg(long, env = "CLINICWIRE_READY_FILE")]
     pub ready_file: Option<PathBuf>,

@@ -15,8 +15,8 @@ use futures_util::future::{join, join_all, join3, try_join, try_join_all};
 use schemas::{
     Millis,
     appointment::SourceKey,
-    command::CommandOutcome,
-    ids::{Aggregate, AppointmentId, CommandId, SourceId, TenantId, TicketId},
+    identity::CommandIdentity,
+    ids::{Aggregate, AppointmentId, SourceId, TicketId},
     view::{Entries, Position, View},
 };
 use serde_json::value::RawValue;
@@ -26,11 +26,11 @@ use tokio_postgres::{Row, types::ToSql};
 use columns::parts;
 pub use pool::{ConnectionSettings, PoolSettings, login};
 use pool::{Lease, LeasePool};
-use rows::{appointment, json, key, outbox_row, ticket};
+use rows::{appointment, json, key, outbox_row, outcome_row, ticket};
 use statements::{
     AGGREGATE, APPOINTMENTS, APPOINTMENTS_OF_DAYS, BEGIN_LIGHT, BEGIN_SNAPSHOT, CHECKPOINT, CLAIM,
-    DIRTY, DUE, ENDED, ENTRIES, LIVE, MARK_DIRTY, NAMED_APPOINTMENTS, NEXT_EPOCH, OUTBOX, OUTCOMES,
-    PUBLISHED, REPAIRED, SWEEP_VIEWS, VIEW,
+    DIRTY, DUE, ENDED, ENTRIES, FORGET_OUTCOMES, LIVE, MARK_DIRTY, NAMED_APPOINTMENTS, NEXT_EPOCH,
+    OUTBOX, OUTCOMES, PUBLISHED, REPAIRED, SWEEP_VIEWS, VIEW,
 };
 pub use work::PostgresWork;
 use writes::{RequiredRows, Write, writes};
@@ -318,23 +318,35 @@ impl Ledger for PostgresLedger {
 
     fn outcomes<'a>(
         &'a self,
-        commands: &'a [(TenantId, String, CommandId)],
+        commands: &'a [CommandIdentity],
     ) -> BoxFuture<'a, Result<Vec<OutcomeRow>, LedgerError>> {
         Box::pin(bounded(async move {
-            let tenants: Vec<&str> = commands.iter().map(|(tenant, ..)| tenant.as_str()).collect();
-            let sources: Vec<&str> =
-                commands.iter().map(|(_, source, _)| source.as_str()).collect();
-            let ids: Vec<&str> = commands.iter().map(|(.., id)| id.as_str()).collect();
-            let rows = self.query(OUTCOMES, &[&tenants, &sources, &ids]).await?;
-            let read = |row: &Row| {
-                Ok(OutcomeRow {
-                    tenant: TenantId::new(row.get::<_, &str>(0))
-                        .map_err(|_| PostgresError::Unreadable("a tenant"))?,
-                    source: row.get(1),
-                    outcome: json::<CommandOutcome>(row.get(2), "an outcome")?,
-                })
+            let part = |part: fn(&CommandIdentity) -> &str| -> Vec<&str> {
+                commands.iter().map(part).collect()
             };
-            Ok(rows.iter().map(read).collect::<Result<_, PostgresError>>()?)
+            let (tenants, sources) =
+                (part(|named| named.tenant.as_str()), part(|named| named.source.as_str()));
+            let (subjects, ids) =
+                (part(|named| named.subject.as_str()), part(|named| named.command.as_str()));
+            let rows = self.query(OUTCOMES, &[&tenants, &sources, &subjects, &ids]).await?;
+            Ok(rows.iter().map(|row| outcome_row(row, commands)).collect::<Result<_, _>>()?)
+        }))
+    }
+
+    fn delete_outcomes(
+        &self,
+        partition: u32,
+        before: Millis,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<u64, LedgerError>> {
+        Box::pin(bounded(async move {
+            let (topic, partition) = (&self.consumer.topic, number(partition));
+            let lease = self.pool.lease().await?;
+            let deleted = lease
+                .execute_cached(FORGET_OUTCOMES, &[topic, &partition, &before, &i64::from(limit)])
+                .await?;
+            lease.give_back();
+            Ok(deleted)
         }))
     }
 

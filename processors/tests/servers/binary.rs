@@ -283,10 +283,10 @@ async fn killed_processor_answers_each_command_once() {
 fn outcomes(records: &[(String, ViewsRecord)]) -> BTreeMap<String, u64> {
     let mut versions = BTreeMap::new();
     for outcome in records.iter().filter_map(|(_, record)| record.outcome.as_ref()) {
-        let Verdict::Applied { version, .. } = outcome.verdict else {
+        let Verdict::Applied { version, .. } = outcome.outcome.verdict else {
             panic!("nothing is refused here")
         };
-        let before = versions.insert(outcome.command.to_string(), version);
+        let before = versions.insert(outcome.outcome.command.to_string(), version);
         assert!(before.is_none_or(|before| before == version), "one command, one outcome");
     }
     versions

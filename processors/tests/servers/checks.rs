@@ -68,6 +68,7 @@ impl Desk {
             aggregate: Aggregate::run(tenant, &run),
             id: CommandId::new(format!("ask-{}", self.runs)).unwrap(),
             source: "test".into(),
+            fingerprint: None,
             valid_until: None,
             actor: None,
             command: Command::RequestRun { file, list_passes: false, keep_s: 600 },

@@ -7,6 +7,12 @@ pub(super) fn is_slug(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
+/// No system of record may call itself a program of this project: the names of programs are the
+/// sources of their records, and one of them is the source of follow-up commands.
+pub(super) fn is_source(text: &str) -> bool {
+    is_slug(text) && !text.starts_with("clinicwire")
+}
+
 pub(super) fn is_scoped_slug(text: &str) -> bool {
     text.split_once('.').is_some_and(|(location, slug)| is_slug(location) && is_slug(slug))
 }

@@ -33,3 +33,13 @@ fn debug_hides_ticket_id() {
     let text = format!("{ticket:?}");
     assert!(!text.contains("riverside") && !text.contains("beef"), "{text}");
 }
+
+#[test]
+fn source_cannot_be_named_like_a_program() {
+    for good in ["his", "his-clinicwire"] {
+        assert!(SourceId::new(good).is_ok(), "{good}");
+    }
+    for bad in ["clinicwire", "clinicwire-gateway", "clinicwire-processors/follow-up", "His"] {
+        assert!(SourceId::new(bad).is_err(), "{bad}");
+    }
+}

@@ -14,6 +14,7 @@ fn command_record() -> CommandRecord {
         aggregate: aggregate(),
         id: CommandId::new("c-1").unwrap(),
         source: "clinicwire-gateway".into(),
+        fingerprint: Some(Fingerprint::from_parts([b"PUT".as_slice()])),
         valid_until: Some(17),
         actor: Some(Actor { subject: "nurse-7".into(), role: "reception".into() }),
         command: Command::IssueTicket {
@@ -22,6 +23,11 @@ fn command_record() -> CommandRecord {
             priority: Priority::default(),
         },
     }
+}
+
+fn named() -> NamedCommand {
+    let command = command_record();
+    NamedCommand { identity: command.identity(), fingerprint: Some(command.content()) }
 }
 
 fn with_header(name: &str, value: &str) -> WireRecord {
@@ -38,6 +44,27 @@ fn command_record_round_trips() {
 }
 
 #[test]
+fn unreadable_record_still_names_its_command() {
+    let wire = WireRecord { value: Bytes::from_static(b"{"), ..command_record().to_wire() };
+    assert_eq!(NamedCommand::from_wire(&wire), Some((aggregate(), named())));
+}
+
+#[test]
+fn outcomes_of_two_subjects_have_two_record_ids() {
+    let record_id = |subject: &str| {
+        let mut named = named();
+        named.identity.subject = subject.to_owned();
+        let (command, verdict) =
+            (named.identity.command.clone(), Verdict::Refused { code: Code::QueueEmpty });
+        let outcome = Some(named.publish(CommandOutcome { command, at: 9, verdict }));
+        let position = Position { epoch: 8, version: 5 };
+        let record = ViewsRecord { position, at: 9, deltas: Vec::new(), outcome };
+        record.to_wire(&aggregate()).header("ce_id").unwrap().to_owned()
+    };
+    assert_ne!(record_id("nurse-7"), record_id("nurse-8"));
+}
+
+#[test]
 fn each_unusable_record_has_its_code() {
     let wire = command_record().to_wire();
     let table = [
@@ -50,6 +77,7 @@ fn each_unusable_record_has_its_code() {
         (with_header("ce_source", "a\0b"), Code::RecordMalformed),
         (with_header("ce_source", &"s".repeat(201)), Code::RecordMalformed),
         (with_header("ce_actor", ""), Code::RecordMalformed),
+        (with_header("ce_fingerprint", "none"), Code::RecordMalformed),
         (with_header("ce_id", "no spaces allowed"), Code::RecordMalformed),
         (WireRecord { value: Bytes::from_static(b"{"), ..wire.clone() }, Code::RecordMalformed),
         (WireRecord { key: "demo/hillside".into(), ..wire }, Code::RecordForeignId),
@@ -72,16 +100,16 @@ fn views_record_round_trips_and_head_needs_no_value() {
             urgent: false,
             delta,
         }],
-        outcome: Some(CommandOutcome {
+        outcome: Some(named().publish(CommandOutcome {
             command: CommandId::new("c-1").unwrap(),
             at: 9,
             verdict: Verdict::Applied { epoch: 8, version: 5, result: CommandResult::default() },
-        }),
+        })),
     };
     let wire = record.to_wire(&aggregate());
     let head = ViewsHead::from_wire(&wire).unwrap();
     assert_eq!((head.aggregate, head.position), (aggregate(), record.position));
-    assert_eq!(head.command.unwrap().as_str(), "c-1");
+    assert_eq!(head.command, Some(named()));
     let back = ViewsRecord::from_value(&wire.value).unwrap();
     assert_eq!(back.deltas[0].delta.to, 5);
     assert_eq!(back.deltas[0].delta.set["queue"].get(), "1");

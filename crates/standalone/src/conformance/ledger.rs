@@ -2,7 +2,7 @@
 
 use processors::{
     aggregate::AggregateHeader,
-    fixtures::{Clinic, GATEWAY, PARTITION_COUNT, call_next, issue, leave, opening, ticket},
+    fixtures::{Clinic, PARTITION_COUNT, call_next, issue, leave, opening, ticket},
     ledger::{Batch, JournalEntry, Ledger, LedgerError, OutboxRow, PartNames, PartitionClaim},
     location::Ticket,
     views::ViewStep,
@@ -17,8 +17,10 @@ use schemas::{
 use super::fresh;
 
 mod appointments;
+mod outcomes;
 
 pub use appointments::*;
+pub use outcomes::*;
 
 /// The view after its first step.
 pub(super) fn view_of(step: &ViewStep) -> View {
@@ -73,11 +75,7 @@ pub async fn commit_moves_everything_together(ledger: &dyn Ledger) {
         same_view(&view, &view_of(step));
         assert_eq!(keep_s.is_some(), step.step.keep_s.is_some());
     }
-    let ids: Vec<_> = batch
-        .outcomes
-        .iter()
-        .map(|row| (row.tenant.clone(), row.source.clone(), row.outcome.command.clone()))
-        .collect();
+    let ids: Vec<_> = batch.outcomes.iter().map(|row| row.identity.clone()).collect();
     assert_eq!(
         sorted(
             ledger
@@ -163,8 +161,7 @@ pub async fn fenced_commit_changes_nothing(ledger: &dyn Ledger) {
     let name = (clinic.aggregate.clone(), batch.views[0].step.view.clone());
     assert!(ledger.view(&name).await.expect("the ledger answers").is_none());
     assert!(ledger.outbox(newer.partition, 10).await.expect("the ledger answers").is_empty());
-    let first = &batch.outcomes[0];
-    let id = (first.tenant.clone(), first.source.clone(), first.outcome.command.clone());
+    let id = batch.outcomes[0].identity.clone();
     assert!(ledger.outcomes(&[id]).await.expect("the ledger answers").is_empty());
 
     ledger
@@ -252,8 +249,7 @@ pub async fn refused_record_carries_timer_events(ledger: &dyn Ledger) {
     batch.outcomes[0].outcome.verdict = Verdict::Refused { code };
     ledger.commit(&batch).await.expect("the ledger commits");
     holds_the_location(ledger, &clinic).await;
-    let id =
-        (clinic.aggregate.tenant(), GATEWAY.to_owned(), batch.outcomes[0].outcome.command.clone());
+    let id = batch.outcomes[0].identity.clone();
     let known = ledger.outcomes(&[id]).await.expect("the ledger answers");
     assert!(matches!(known[0].outcome.verdict, Verdict::Refused { code: Code::NothingDue }));
     assert_eq!(
@@ -321,12 +317,10 @@ pub async fn repeated_and_parked_records_have_no_version(ledger: &dyn Ledger) {
     holds_the_location(ledger, &clinic).await;
 
     // A repeat in a later batch gets the first outcome.
-    let name = &batch.outcomes[0];
-    let id = (name.tenant.clone(), name.source.clone(), name.outcome.command.clone());
-    let elsewhere = (id.0.clone(), "another-source".to_owned(), id.2.clone());
-    let known = ledger.outcomes(&[id, elsewhere]).await.expect("the ledger answers");
-    assert_eq!(known.len(), 1, "a command is named by its source as well");
-    assert!(known[0].outcome == name.outcome);
+    let first = &batch.outcomes[0];
+    let ids = std::slice::from_ref(&first.identity);
+    let known = ledger.outcomes(ids).await.expect("the ledger answers");
+    assert!(known[0].outcome == first.outcome);
     assert!(matches!(known[0].outcome.verdict, Verdict::Applied { version: 5, .. }));
 }
 
@@ -443,6 +437,12 @@ macro_rules! ledger_promises {
             appointment_is_read_by_id_or_source_key,
             changed_appointment_replaces_itself,
             tenants_share_no_appointment,
+            outcome_is_found_by_its_whole_identity,
+            later_outcome_keeps_first_content_and_time,
+            first_of_two_aggregates_keeps_its_outcome,
+            forgotten_outcome_is_replaced,
+            old_outcomes_are_deleted_in_slices,
+            key_is_kept_for_its_lifetime_by_append_times,
         }
     };
 }

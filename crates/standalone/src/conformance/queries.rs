@@ -5,11 +5,7 @@ use processors::{
     fixtures::{Clinic, issue, opening},
     ledger::Ledger,
 };
-use schemas::{
-    codes::Code,
-    command::Verdict,
-    ids::{CommandId, TenantId},
-};
+use schemas::{codes::Code, command::Verdict, identity::CommandIdentity, ids::CommandId};
 
 use super::ledger::{same_view, view_of};
 
@@ -39,25 +35,33 @@ pub async fn view_equals_ledger(ledger: &dyn Ledger, queries: &dyn Queries) {
     assert!(unknown.is_none());
 }
 
-pub async fn outcome_is_found_by_tenant_and_command(ledger: &dyn Ledger, queries: &dyn Queries) {
+pub async fn outcome_equals_ledger(ledger: &dyn Ledger, queries: &dyn Queries) {
     let mut clinic = Clinic::new(ledger).await;
     let claim = ledger.claim(clinic.partition()).await.expect("the ledger claims");
     let mut commands = opening();
     commands.extend([issue(1), issue(1)]);
     let batch = clinic.batch(claim, commands);
     ledger.commit(&batch).await.expect("the ledger commits");
-    let outcome = async |tenant: &TenantId, command: &CommandId| {
-        queries.outcome(tenant, command).await.expect("the outcome is read")
+    let outcome = async |command: &CommandIdentity| {
+        queries.outcome(command).await.expect("the outcome is read")
     };
-    let tenant = clinic.aggregate.tenant();
     for row in &batch.outcomes {
-        assert!(outcome(&tenant, &row.outcome.command).await == Some(row.outcome.clone()));
+        let found = outcome(&row.identity).await.expect("the outcome is there");
+        assert!(found.outcome == row.outcome && found.aggregate == clinic.aggregate);
+        assert_eq!(found.fingerprint, row.fingerprint);
     }
-    let last = &batch.outcomes.last().expect("every command has an outcome").outcome;
-    assert!(last.verdict == Verdict::Refused { code: Code::TicketExists });
+    let last = batch.outcomes.last().expect("every command has an outcome");
+    assert!(last.outcome.verdict == Verdict::Refused { code: Code::TicketExists });
     let stranger = Clinic::new(ledger).await.aggregate.tenant();
-    assert!(outcome(&stranger, &last.command).await.is_none(), "an outcome belongs to its tenant");
-    assert!(outcome(&tenant, &CommandId::new("never-sent").expect("a command id")).await.is_none());
+    let command = CommandId::new("never-sent").expect("a command id");
+    for other in [
+        CommandIdentity { tenant: stranger, ..last.identity.clone() },
+        CommandIdentity { source: "clinicwire-bridge/his".to_owned(), ..last.identity.clone() },
+        CommandIdentity { subject: "kiosk-2".to_owned(), ..last.identity.clone() },
+        CommandIdentity { command, ..last.identity.clone() },
+    ] {
+        assert!(outcome(&other).await.is_none(), "{other:?}");
+    }
 }
 
 /// Calls `$run!` with the names of the promises of the queries.
@@ -66,7 +70,7 @@ macro_rules! query_promises {
     ($run:ident) => {
         $run! {
             view_equals_ledger,
-            outcome_is_found_by_tenant_and_command,
+            outcome_equals_ledger,
         }
     };
 }

@@ -1,11 +1,14 @@
 //! The ledger in memory: fenced like PostgreSQL, without durability.
 
+mod outcomes;
 mod state;
 
 use std::sync::{Arc, Mutex};
 
 use gateway::{
-    backends::queries::{FindingPlace, FindingsQuery, ListedRun, Queries, RunsQuery},
+    backends::queries::{
+        FindingPlace, FindingsQuery, ListedRun, Queries, RecordedOutcome, RunsQuery,
+    },
     backends::snapshots::NotRead,
 };
 use processors::{
@@ -19,9 +22,9 @@ use processors::{
 };
 use schemas::{
     Millis,
-    command::CommandOutcome,
     finding::Finding,
-    ids::{Aggregate, CommandId, RunId, TenantId},
+    identity::CommandIdentity,
+    ids::{Aggregate, RunId, TenantId},
     record::{CARE_TOPIC, partition_for_key, topic_for},
     view::View,
 };
@@ -51,6 +54,20 @@ impl MemoryLedger {
     #[must_use]
     pub fn on_commit(self, heard: impl Fn(&Batch) + Send + Sync + 'static) -> Self {
         Self { on_commit: Some(Box::new(heard)), ..self }
+    }
+
+    /// Shares the outcomes of commands with another ledger, like two topics on one database: one
+    /// key is one command on both.
+    #[must_use]
+    pub fn share_outcomes(self, other: &Self) -> Self {
+        let (outcomes, number) = {
+            let other = lock(&other.state);
+            (other.outcomes.clone(), other.number + 1)
+        };
+        let mut state = lock(&self.state);
+        (state.outcomes, state.number) = (outcomes, number);
+        drop(state);
+        self
     }
 
     /// Keeps every journal row from now on, for tests that fold it.
@@ -121,10 +138,23 @@ impl Ledger for MemoryLedger {
 
     fn outcomes<'a>(
         &'a self,
-        commands: &'a [(TenantId, String, CommandId)],
+        commands: &'a [CommandIdentity],
     ) -> BoxFuture<'a, Result<Vec<OutcomeRow>, LedgerError>> {
         self.answer(move |state| {
-            commands.iter().filter_map(|identity| state.outcome(identity)).collect()
+            let outcomes = lock(&state.outcomes);
+            commands.iter().filter_map(|command| outcomes.get(command)).collect()
+        })
+    }
+
+    fn delete_outcomes(
+        &self,
+        partition: u32,
+        before: Millis,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<u64, LedgerError>> {
+        self.answer(move |state| {
+            let partition = (state.number, partition);
+            lock(&state.outcomes).delete(partition, before, limit as usize) as u64
         })
     }
 
@@ -220,17 +250,16 @@ impl Queries for MemoryQueries {
 
     fn outcome<'a>(
         &'a self,
-        tenant: &'a TenantId,
-        command: &'a CommandId,
-    ) -> BoxFuture<'a, Result<Option<CommandOutcome>, NotRead>> {
+        command: &'a CommandIdentity,
+    ) -> BoxFuture<'a, Result<Option<RecordedOutcome>, NotRead>> {
         Box::pin(async move {
-            let identity =
-                (tenant.clone(), gateway::http::COMMAND_SOURCE.to_owned(), command.clone());
-            let ledgers = [&self.care, &self.runs];
-            Ok(ledgers
-                .iter()
-                .find_map(|ledger| lock(&ledger.state).outcome(&identity))
-                .map(|row| row.outcome))
+            let outcomes = lock(&self.care.state).outcomes.clone(); // those of `runs` too
+            let row = lock(&outcomes).get(command);
+            Ok(row.map(|row| RecordedOutcome {
+                aggregate: row.aggregate,
+                fingerprint: row.fingerprint,
+                outcome: row.outcome,
+            }))
         })
     }
 

@@ -52,6 +52,7 @@ impl Model {
             aggregate: Aggregate::location(&plan::tenant(), &plan::location()),
             id: CommandId::from_random(self.handled),
             source: "demo".into(),
+            fingerprint: None,
             valid_until: None,
             actor: None,
             command: command.clone(),

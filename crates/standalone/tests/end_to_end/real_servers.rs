@@ -299,6 +299,7 @@ fn record_of(site: &Site, bits: u128) -> CommandRecord {
         aggregate: Aggregate::location(&TenantId::new("demo").unwrap(), &location),
         id: CommandId::from_random(bits),
         source: "a-bridge".into(),
+        fingerprint: None,
         valid_until: None,
         actor: None,
         command: Command::IssueTicket {

@@ -123,7 +123,8 @@ impl ViewsTopic {
 
     /// The published outcomes of a command, in order.
     pub fn outcomes(&self, id: &str) -> Vec<CommandOutcome> {
-        let outcomes = self.all().into_iter().filter_map(|(_, record)| record.outcome);
+        let published = self.all().into_iter().filter_map(|(_, record)| record.outcome);
+        let outcomes = published.map(|published| published.outcome);
         outcomes.filter(|outcome| outcome.command.as_str() == id).collect()
     }
 

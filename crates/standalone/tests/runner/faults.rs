@@ -20,12 +20,7 @@ use processors::{
     runner::RunnerBackends,
     views::{StoreOutcome, ViewStep, ViewStore, ViewStoreError},
 };
-use schemas::{
-    Millis,
-    ids::{Aggregate, CommandId, TenantId},
-    record::WireRecord,
-    view::View,
-};
+use schemas::{Millis, identity::CommandIdentity, ids::Aggregate, record::WireRecord, view::View};
 use standalone::memory::Memory;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
@@ -39,6 +34,7 @@ pub enum Op {
     Appointments,
     Due,
     Outcomes,
+    DeleteOutcomes,
     Epoch,
     Commit,
     Outbox,
@@ -53,7 +49,7 @@ pub enum Op {
 }
 
 impl Op {
-    pub const ALL: [Op; 18] = [
+    pub const ALL: [Op; 19] = [
         Op::PartitionClaim,
         Op::Checkpoint,
         Op::Load,
@@ -61,6 +57,7 @@ impl Op {
         Op::Appointments,
         Op::Due,
         Op::Outcomes,
+        Op::DeleteOutcomes,
         Op::Epoch,
         Op::Commit,
         Op::Outbox,
@@ -265,9 +262,17 @@ impl Ledger for FaultyLedger {
     }
     fn outcomes<'a>(
         &'a self,
-        commands: &'a [(TenantId, String, CommandId)],
+        commands: &'a [CommandIdentity],
     ) -> BoxFuture<'a, Result<Vec<OutcomeRow>, LedgerError>> {
         self.meet(Op::Outcomes, self.real.outcomes(commands))
+    }
+    fn delete_outcomes(
+        &self,
+        partition: u32,
+        before: Millis,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<u64, LedgerError>> {
+        self.meet(Op::DeleteOutcomes, self.real.delete_outcomes(partition, before, limit))
     }
     fn next_epoch(&self) -> BoxFuture<'_, Result<u64, LedgerError>> {
         self.meet(Op::Epoch, self.real.next_epoch())

@@ -222,7 +222,7 @@ async fn early_tick_does_not_replace_due_tick() {
     quiet(&memory).await;
     check(&memory, &heard).await;
     for tick in ticks(&memory).await {
-        let id = (tick.aggregate.tenant(), tick.source.clone(), tick.id.clone());
+        let id = tick.identity();
         assert!(memory.ledger.outcomes(&[id]).await.unwrap().is_empty(), "a tick has no outcome");
     }
 }

@@ -177,6 +177,7 @@ impl Office {
             aggregate: aggregate.clone(),
             id: CommandId::new(format!("c-{}", self.number())).unwrap(),
             source: "test".into(),
+            fingerprint: None,
             valid_until: None,
             actor: None,
             command,

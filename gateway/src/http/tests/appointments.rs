@@ -65,7 +65,7 @@ async fn fact_reaches_location_with_its_source() {
 }
 
 #[tokio::test]
-async fn fact_id_is_prefixed_by_source() {
+async fn fact_keeps_the_key_of_its_source() {
     let node = node();
     let bearer = format!("Bearer {}", token(Role::Source));
     let headers = [
@@ -75,7 +75,8 @@ async fn fact_id_is_prefixed_by_source() {
         ("valid-until", "2031-01-01T00:00:00Z"),
     ];
     let answer = node.send("POST", "/v1/appointments", &headers, &told().to_string()).await;
-    assert_eq!((answer.status, &answer.json()["command"]), (200, &json!("subject-1:4711:3")));
+    assert_eq!((answer.status, &answer.json()["command"]), (200, &json!("4711:3")));
+    assert_eq!(node.last().identity().subject, "subject-1");
     assert_eq!(node.last().valid_until, Some(1_924_992_000_000));
 }
 

@@ -1,6 +1,6 @@
 //! Command routes.
 
-use schemas::{load::LoadBands, timers::Timers};
+use schemas::{identity::Fingerprint, load::LoadBands, record::Actor, timers::Timers};
 
 use super::*;
 
@@ -186,24 +186,114 @@ async fn slow_command_is_accepted_then_found() {
     let path = format!("/v1/tickets/{TICKET}/start");
     let answer = node.ask(Role::Reception, "POST", &path, "").await;
     assert_eq!(answer.status, 202);
-    let id = node.last().id;
-    assert_eq!(answer.header("location"), format!("/v1/commands/{id}"));
+    let record = node.last();
+    let (id, content) = (record.id.clone(), record.fingerprint.unwrap());
+    let path = format!("/v1/commands/{id}?content={content}");
+    assert_eq!(answer.header("location"), path);
     assert_eq!(answer.json(), json!({"command": id, "outcome": "pending"}));
 
-    let answer = node.ask(Role::Reception, "GET", "/v1/commands/known", "").await;
-    assert_eq!((answer.status, &answer.json()["result"]["label"]), (200, &json!("A-001")));
-    let answer = node.ask(Role::Reception, "GET", answer_path(&id).as_str(), "").await;
+    let answer = node.ask(Role::Reception, "GET", &path, "").await;
     assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"));
+    node.record(&record, applied_with(TICKET));
+    for path in [path, format!("/v1/commands/{id}")] {
+        let answer = node.ask(Role::Reception, "GET", &path, "").await;
+        assert_eq!((answer.status, &answer.json()["result"]["label"]), (200, &json!("A-001")));
+    }
+    let other = format!("/v1/commands/{id}?content={:032x}", 7);
+    let answer = node.ask(Role::Reception, "GET", &other, "").await;
+    assert_eq!((answer.status, answer.code().as_str()), (422, "idempotency_key_reused"));
 }
 
-fn answer_path(id: &CommandId) -> String {
-    format!("/v1/commands/{id}")
+fn applied_with(ticket: &str) -> Verdict {
+    let (ticket, label) = (Some(id(ticket)), Some("A-001".into()));
+    let result = CommandResult { ticket, label, ..CommandResult::default() };
+    Verdict::Applied { epoch: 7, version: 17, result }
+}
+
+/// Sends one request under the key `1`, and returns what a repeat of the key must be equal in.
+async fn content_of(node: &Node, method: &str, path: &str, body: &str) -> Fingerprint {
+    let bearer = format!("Bearer {}", token(Role::Admin));
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/json"),
+        ("idempotency-key", "1"),
+    ];
+    let answer = node.send(method, path, &headers, body).await;
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+    node.last().fingerprint.expect("a gateway sends the fingerprint")
 }
 
 #[tokio::test]
-async fn guessed_command_id_reveals_no_ticket() {
+async fn content_is_method_path_and_body() {
     let node = node();
-    let answer = node.ask(Role::Display, "GET", "/v1/commands/known", "").await;
+    let tickets = "/v1/queues/riverside.general/tickets";
+    let first = content_of(&node, "POST", tickets, "").await;
+    assert_eq!(content_of(&node, "POST", tickets, "{}").await, first);
+    assert_eq!(content_of(&node, "POST", tickets, " {\n} ").await, first);
+    assert_ne!(content_of(&node, "POST", tickets, r#"{"priority":3}"#).await, first);
+    assert_ne!(content_of(&node, "POST", "/v1/queues/riverside.lab/tickets", "").await, first);
+    let queue = "/v1/queues/riverside.general";
+    let configured = content_of(&node, "PUT", queue, r#"{"name":"G","prefix":"A"}"#).await;
+    assert_eq!(content_of(&node, "PUT", queue, r#"{"prefix":"A", "name":"G"}"#).await, configured);
+}
+
+/// A command of `subject` that `location` decided, as the authority has it.
+fn recorded(node: &Node, source: &str, subject: &str, location: &str) -> String {
+    let location = LocationId::new(location).unwrap();
+    let actor = Actor { subject: subject.to_owned(), role: "reception".to_owned() };
+    let command = CommandRecord {
+        aggregate: Aggregate::location(&TenantId::new("demo").unwrap(), &location),
+        id: CommandId::new("1").unwrap(),
+        source: source.to_owned(),
+        fingerprint: None,
+        valid_until: None,
+        actor: (!subject.is_empty()).then_some(actor),
+        command: Command::LeaveTicket { ticket: TicketId::from_random(&location, 1) },
+    };
+    node.record(&command, applied_with(TICKET));
+    format!("/v1/commands/1?source={source}&subject={subject}")
+}
+
+#[tokio::test(start_paused = true)]
+async fn outcome_is_read_by_submitter_reception_and_admin() {
+    let node = node();
+    let here = recorded(&node, COMMAND_SOURCE, "kiosk-2", "riverside");
+    let north = recorded(&node, COMMAND_SOURCE, "kiosk-3", "north");
+    let bridged = recorded(&node, "clinicwire-bridge/his", "", "riverside");
+    for role in Role::ALL {
+        let (desk, admin) =
+            (matches!(role, Role::Reception | Role::SupportStaff), role == Role::Admin);
+        for (path, allowed) in [
+            ("/v1/commands/1", false),
+            (here.as_str(), desk || admin),
+            (&bridged, desk || admin),
+            (&north, admin),
+        ] {
+            let answer = node.ask(role, "GET", path, "").await;
+            let unknown = node.ask(role, "GET", &path.replace("/1", "/2"), "").await;
+            assert_eq!(answer.status == 200, allowed, "{role:?} {path}: {}", answer.text);
+            let same = (answer.status, answer.text.replace("\"1\"", "\"2\""));
+            assert_eq!(same == (unknown.status, unknown.text), !allowed, "{role:?} {path}");
+        }
+        let own = token_of("demo", "kiosk-2", role);
+        let answer = node.ask_as(&own, "GET", "/v1/commands/1", "").await;
+        assert_eq!(answer.status, 200, "{role:?}");
+    }
+    let foreign = token_of("north", "subject-1", Role::Admin);
+    for path in [&here, &north, &bridged] {
+        assert_eq!(node.ask_as(&foreign, "GET", path, "").await.code(), "not_found", "{path}");
+    }
+    let odd = "/v1/commands/1?subject=a%00b";
+    assert_eq!(node.ask(Role::Admin, "GET", odd, "").await.code(), "not_found");
+    let odd = "/v1/commands/1?who=me";
+    assert_eq!(node.ask(Role::Admin, "GET", odd, "").await.code(), "malformed");
+}
+
+#[tokio::test]
+async fn outcome_hides_what_its_reader_may_not_open() {
+    let node = node();
+    recorded(&node, COMMAND_SOURCE, "subject-1", "riverside");
+    let answer = node.ask(Role::Display, "GET", "/v1/commands/1", "").await;
     assert_eq!((answer.status, answer.json().get("result")), (200, None));
 
     let stranger = TicketId::from_random(&LocationId::new("riverside").unwrap(), 99);

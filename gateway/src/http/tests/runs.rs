@@ -135,8 +135,8 @@ async fn same_key_gives_same_run_per_caller() {
     let other_subject =
         node.start(&token_of("demo", "subject-2", Role::Editor), &file, Some("click-1")).await;
     assert_ne!(
-        node.last().id,
-        record.id,
+        node.last().identity(),
+        record.identity(),
         "else it would be answered with what became of the first"
     );
     let runs: std::collections::HashSet<_> =
@@ -155,6 +155,26 @@ async fn same_key_gives_same_run_per_caller() {
     let answer = node.start(&token(Role::Editor), &file, Some("click-3")).await;
     assert_eq!((answer.status, answer.code().as_str()), (404, "file_unknown"));
     assert_eq!(node.appended(), appended);
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_of_another_file_starts_no_run() {
+    let node = node();
+    let (first, second) = (node.uploaded("a;b").await, node.uploaded("c;d").await);
+    let editor = token(Role::Editor);
+    assert_eq!(node.start(&editor, &first, Some("click-1")).await.status, 202);
+    node.record(&node.last(), Verdict::Refused { code: Code::RunExists });
+    let gone = "f_00000000000000000000000000000007";
+    // A processor refuses the request, at once or late, and one without its file is never sent.
+    for (file, decision) in [
+        (second.as_str(), Decision::Refused(Code::IdempotencyKeyReused)),
+        (&second, Decision::Nothing),
+        (gone, Decision::Nothing),
+    ] {
+        node.decide(decision);
+        let answer = node.start(&editor, file, Some("click-1")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (422, "idempotency_key_reused"));
+    }
 }
 
 #[tokio::test]

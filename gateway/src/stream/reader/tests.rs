@@ -1,14 +1,14 @@
 use std::{collections::VecDeque, sync::Mutex};
 
 use schemas::{
-    command::CommandOutcome,
-    ids::{CommandId, LocationId, RunId, TenantId},
+    identity::CommandIdentity,
+    ids::{LocationId, RunId, TenantId},
 };
 
 use super::*;
 use crate::{
     BoxFuture,
-    backends::queries::{FindingsPage, FindingsQuery, ListedRun, RunsQuery},
+    backends::queries::{FindingsPage, FindingsQuery, ListedRun, RecordedOutcome, RunsQuery},
 };
 
 /// One answer of a scripted backend.
@@ -79,9 +79,8 @@ impl Queries for ScriptedBackend {
 
     fn outcome<'a>(
         &'a self,
-        _: &'a TenantId,
-        _: &'a CommandId,
-    ) -> BoxFuture<'a, Result<Option<CommandOutcome>, NotRead>> {
+        _: &'a CommandIdentity,
+    ) -> BoxFuture<'a, Result<Option<RecordedOutcome>, NotRead>> {
         Box::pin(async { Ok(None) })
     }
 

@@ -1,6 +1,8 @@
 //! Rows read back from the database.
 
 use schemas::{
+    command::CommandOutcome,
+    identity::{CommandIdentity, Fingerprint},
     ids::Aggregate,
     record::{CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, WireRecord},
 };
@@ -8,7 +10,7 @@ use tokio_postgres::Row;
 
 use super::PostgresError;
 use crate::{
-    ledger::OutboxRow,
+    ledger::{OutboxRow, OutcomeRow},
     location::{Appointment, Ticket},
 };
 
@@ -51,5 +53,22 @@ pub(super) fn outbox_row(row: &Row) -> Result<OutboxRow, PostgresError> {
             headers: json(row.get(4), "an outbox row's headers")?,
             value: row.get::<_, Vec<u8>>(5).into(),
         },
+    })
+}
+
+/// The outcome of one of the commands that were asked for, whose place counts from 1.
+pub(super) fn outcome_row(
+    row: &Row,
+    commands: &[CommandIdentity],
+) -> Result<OutcomeRow, PostgresError> {
+    let place = usize::try_from(row.get::<_, i64>(2)).unwrap_or_default();
+    let identity = place.checked_sub(1).and_then(|index| commands.get(index));
+    let fingerprint = row.get::<_, Option<&str>>(3).map(str::parse::<Fingerprint>).transpose();
+    Ok(OutcomeRow {
+        identity: identity.cloned().ok_or(PostgresError::Unreadable("an outcome's command"))?,
+        aggregate: key(row)?,
+        fingerprint: fingerprint.map_err(|_| PostgresError::Unreadable("a fingerprint"))?,
+        first_at: row.get(4),
+        outcome: json::<CommandOutcome>(row.get(5), "an outcome")?,
     })
 }

@@ -49,11 +49,19 @@ pub(super) const ENDED: &str = "SELECT found.body FROM unnest($3::text[]) AS ask
      CROSS JOIN LATERAL (SELECT body::text FROM clinicwire.ticket t \
        WHERE t.tenant = $1 AND t.location = $2 AND t.ticket = asked.ticket AND NOT t.live \
          LIMIT 1) found";
-pub(super) const OUTCOMES: &str = "SELECT asked.tenant, asked.source, found.body \
-     FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (tenant, source, command) \
-     CROSS JOIN LATERAL (SELECT body FROM clinicwire.outcome o \
-       WHERE o.tenant = asked.tenant AND o.source = asked.source AND o.command = asked.command \
-         LIMIT 1) found";
+pub(super) const OUTCOMES: &str = "SELECT asked.tenant, found.aggregate, asked.place, \
+       found.fingerprint, found.first_at, found.body \
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY \
+       AS asked (tenant, source, subject, command, place) \
+     CROSS JOIN LATERAL (SELECT aggregate, fingerprint, first_at, body FROM clinicwire.outcome o \
+       WHERE o.tenant = asked.tenant AND o.source = asked.source AND o.subject = asked.subject \
+         AND o.command = asked.command LIMIT 1) found";
+// Only the owner of the partition adds rows with its topic and partition, so a `ctid` found here
+// changes only with an outcome of the last batch, which is not due.
+pub(super) const FORGET_OUTCOMES: &str = "DELETE FROM clinicwire.outcome WHERE ctid = ANY (ARRAY( \
+       SELECT o.ctid FROM clinicwire.outcome o \
+       WHERE o.topic = $1 AND o.partition = $2 AND o.first_at < $3 \
+       ORDER BY o.first_at LIMIT $4)) AND first_at < $3";
 pub(super) const NEXT_EPOCH: &str = "UPDATE clinicwire.epoch \
      SET last = greatest(last + 1, floor(extract(epoch FROM clock_timestamp()))::bigint) \
      RETURNING last";

@@ -116,10 +116,22 @@ const JOURNAL: &str = "INSERT INTO clinicwire.journal \
        AS j (o, at, decided_at, tenant, aggregate, command, actor, kind, epoch, version, events, \
          code)";
 
-// The first outcome stays, also when a repeat was not recognised.
-const OUTCOMES: &str = "INSERT INTO clinicwire.outcome (tenant, source, command, at, body) \
-     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[]) \
-       ON CONFLICT DO NOTHING";
+// A row without a fingerprint replaces an outcome of the same aggregate. Any other row replaces
+// only one whose key is no longer kept ($11).
+const OUTCOMES: &str = "INSERT INTO clinicwire.outcome AS o \
+       (tenant, source, subject, command, aggregate, fingerprint, first_at, body, topic, partition) \
+     SELECT tenant, source, subject, command, aggregate, fingerprint, first_at, body, $9, $10 \
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], \
+       $7::bigint[], $8::text[]) \
+       AS s (tenant, source, subject, command, aggregate, fingerprint, first_at, body) \
+     ON CONFLICT (tenant, source, subject, command) DO UPDATE \
+     SET aggregate = excluded.aggregate, body = excluded.body, topic = excluded.topic, \
+       partition = excluded.partition, \
+       fingerprint = coalesce(excluded.fingerprint, o.fingerprint), \
+       first_at = CASE WHEN excluded.fingerprint IS NULL THEN o.first_at \
+         ELSE excluded.first_at END \
+     WHERE CASE WHEN excluded.fingerprint IS NULL THEN o.aggregate = excluded.aggregate \
+       ELSE excluded.first_at - o.first_at >= $11 END";
 
 const OUTBOX: &str = "INSERT INTO clinicwire.outbox (topic, partition, \"offset\", part, target, \
        key, headers, value) \
@@ -186,7 +198,10 @@ pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<
         RequiredRows::Any,
         from().into_iter().chain(journal(batch)).collect(),
     );
-    add(OUTCOMES, batch.outcomes.len(), RequiredRows::Any, outcomes(batch));
+    let mut parameters: Vec<Parameter<'a>> = outcomes(batch);
+    parameters.extend(from());
+    parameters.push(Box::new(batch.key_lifetime));
+    add(OUTCOMES, batch.outcomes.len(), RequiredRows::Any, parameters);
     add(
         OUTBOX,
         batch.outbox.len(),
@@ -333,10 +348,13 @@ fn journal(batch: &Batch) -> Vec<Parameter<'_>> {
 fn outcomes(batch: &Batch) -> Vec<Parameter<'_>> {
     let rows: Vec<_> = batch.outcomes.iter().collect();
     vec![
-        column(&rows, |row| row.tenant.as_str()),
-        column(&rows, |row| row.source.as_str()),
-        column(&rows, |row| row.outcome.command.as_str()),
-        column(&rows, |row| row.outcome.at),
+        column(&rows, |row| row.identity.tenant.as_str()),
+        column(&rows, |row| row.identity.source.as_str()),
+        column(&rows, |row| row.identity.subject.as_str()),
+        column(&rows, |row| row.identity.command.as_str()),
+        column(&rows, |row| row.aggregate.id()),
+        column(&rows, |row| row.fingerprint.map(|fingerprint| fingerprint.to_string())),
+        column(&rows, |row| row.first_at),
         column(&rows, |row| to_json(&row.outcome)),
     ]
 }

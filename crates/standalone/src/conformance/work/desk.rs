@@ -69,6 +69,7 @@ impl<'a> Desk<'a> {
             runs,
             views,
             outcomes: Vec::new(),
+            key_lifetime: 0,
             outbox: Vec::new(),
         };
         self.sides.ledger.commit(&batch).await.expect("the ledger commits");

@@ -3,23 +3,25 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     hash::Hash,
+    sync::{Arc, Mutex},
 };
 
 use processors::{
     aggregate::{AggregateHeader, StoredAggregate},
     ledger::{
         AggregateRow, AppointmentRow, Batch, JournalEntry, JournalRow, LedgerError, LocationParts,
-        OutboxRow, OutcomeRow, PartNames, PartitionClaim, TicketRow, ViewName,
+        OutboxRow, PartNames, PartitionClaim, TicketRow, ViewName,
     },
     location::{Appointment, Ticket},
     views::ViewStep,
 };
 use schemas::{
     Millis,
-    command::CommandOutcome,
-    ids::{Aggregate, AggregateKind, AppointmentId, CommandId, TenantId, TicketId},
+    ids::{Aggregate, AggregateKind, AppointmentId, TicketId},
     view::{Position, View},
 };
+
+use super::{super::lock, outcomes::Outcomes};
 
 /// Kept outcomes, ended tickets and ended appointments. A repeat older than 100,000 commands is
 /// decided again, and a ticket that ended 100,000 others ago is unknown: weeks of a large clinic.
@@ -27,15 +29,16 @@ const KEPT: usize = 100_000;
 /// Number of views before expired ones are removed.
 const SWEEP_AT: usize = 1_000;
 
-type Identity = (TenantId, String, CommandId);
-
 #[derive(Default)]
 pub(super) struct State {
     checkpoints: HashMap<u32, Checkpoint>,
     aggregates: HashMap<Aggregate, KeptAggregate>,
     ended: Oldest<(Aggregate, TicketId), Ticket>,
     closed: Oldest<(Aggregate, AppointmentId), Appointment>,
-    outcomes: Oldest<Identity, CommandOutcome>,
+    /// Shared by the ledgers of both topics, because a key is one caller's for both.
+    pub(super) outcomes: Arc<Mutex<Outcomes>>,
+    /// Distinguishes the partitions of the ledgers that share outcomes.
+    pub(super) number: u32,
     outbox: BTreeMap<(u32, i64, i16), OutboxRow>,
     views: HashMap<ViewName, StoredView>,
     /// Size at which expired views are removed: twice what the last sweep left.
@@ -168,11 +171,6 @@ impl State {
             .collect()
     }
 
-    pub(super) fn outcome(&self, identity: &Identity) -> Option<OutcomeRow> {
-        let outcome = self.outcomes.held.get(identity)?.clone();
-        Some(OutcomeRow { tenant: identity.0.clone(), source: identity.1.clone(), outcome })
-    }
-
     pub(super) fn next_epoch(&mut self, seconds: u64) -> u64 {
         self.epoch = (self.epoch + 1).max(seconds);
         self.epoch
@@ -231,11 +229,11 @@ impl State {
             self.set_view(step, now);
         }
         self.sweep(now);
+        let mut outcomes = lock(&self.outcomes);
         for row in &batch.outcomes {
-            let outcome = row.outcome.clone();
-            self.outcomes
-                .insert((row.tenant.clone(), row.source.clone(), outcome.command.clone()), outcome);
+            outcomes.set((self.number, partition), row, batch.key_lifetime);
         }
+        drop(outcomes);
         for row in &batch.outbox {
             self.outbox.insert((partition, row.offset, row.part), row.clone());
         }
@@ -349,8 +347,8 @@ impl JournalCounts {
 }
 
 /// A map that drops its oldest keys past [`KEPT`].
-struct Oldest<K, V> {
-    held: HashMap<K, V>,
+pub(super) struct Oldest<K, V> {
+    pub(super) held: HashMap<K, V>,
     /// Keys in insertion order. A removed key stays here until its turn.
     order: VecDeque<K>,
 }
@@ -362,7 +360,7 @@ impl<K, V> Default for Oldest<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V> Oldest<K, V> {
-    fn insert(&mut self, key: K, value: V) {
+    pub(super) fn insert(&mut self, key: K, value: V) {
         if self.held.insert(key.clone(), value).is_none() {
             self.order.push_back(key);
         }
@@ -373,7 +371,7 @@ impl<K: Clone + Eq + Hash, V> Oldest<K, V> {
         }
     }
 
-    fn remove(&mut self, key: &K) {
+    pub(super) fn remove(&mut self, key: &K) {
         self.held.remove(key);
     }
 }

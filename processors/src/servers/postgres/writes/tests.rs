@@ -51,8 +51,15 @@ fn morning(tickets: u128) -> Batch {
     let record = |(offset, command): (i64, Command)| {
         let id = CommandId::new(format!("c-{offset}")).unwrap();
         let (aggregate, source) = (aggregate.clone(), "test".to_owned());
-        let record =
-            CommandRecord { aggregate, id, source, valid_until: None, actor: None, command };
+        let record = CommandRecord {
+            aggregate,
+            id,
+            source,
+            fingerprint: None,
+            valid_until: None,
+            actor: None,
+            command,
+        };
         LogRecord { offset, at: 1_700_000_000_000 + offset, record: record.to_wire() }
     };
     let mut records: Vec<LogRecord> = (0..).zip(commands).map(record).collect();

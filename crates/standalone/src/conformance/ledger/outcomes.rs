@@ -1,0 +1,180 @@
+//! Conformance of the ledger: the outcomes of commands, and how long their keys are kept.
+
+use processors::{
+    fixtures::{Clinic, issue, leave},
+    ledger::{Batch, JournalEntry, Ledger, OutcomeRow, PartitionClaim},
+    runner::batch::KEY_LIFETIME,
+};
+use schemas::{
+    Millis,
+    codes::Code,
+    command::Verdict,
+    identity::{CommandIdentity, Fingerprint},
+    ids::TenantId,
+    record::WireRecord,
+};
+
+use super::{super::fresh, opened};
+
+const LIFETIME: Millis = KEY_LIFETIME.as_millis() as Millis;
+
+async fn held(ledger: &dyn Ledger, command: &CommandIdentity) -> Option<OutcomeRow> {
+    let commands = std::slice::from_ref(command);
+    ledger.outcomes(commands).await.expect("the ledger answers").pop()
+}
+
+/// Commits a batch with exactly these outcomes, and moves the claim behind it.
+async fn commit(
+    ledger: &dyn Ledger,
+    clinic: &mut Clinic,
+    claim: &mut PartitionClaim,
+    outcomes: Vec<OutcomeRow>,
+) {
+    let batch = Batch { outcomes, ..clinic.batch_of(*claim, Vec::new()) };
+    let to = claim.next_offset + 1;
+    ledger.commit(&Batch { to, ..batch }).await.expect("the ledger commits");
+    claim.next_offset = to;
+}
+
+/// A clinic, its claim, and the outcome of its last command.
+async fn decided(ledger: &dyn Ledger) -> (Clinic, PartitionClaim, OutcomeRow) {
+    let (mut clinic, claim) = opened(ledger, 0).await;
+    let batch = clinic.batch(claim, vec![issue(1)]);
+    ledger.commit(&batch).await.expect("the ledger commits");
+    let row = batch.outcomes[0].clone();
+    (clinic, PartitionClaim { next_offset: batch.to, ..claim }, row)
+}
+
+pub async fn outcome_is_found_by_its_whole_identity(ledger: &dyn Ledger) {
+    let (_, _, row) = decided(ledger).await;
+    let found = held(ledger, &row.identity).await.expect("the outcome is there");
+    assert!(found.outcome == row.outcome && found.aggregate == row.aggregate);
+    assert_eq!((found.fingerprint, found.first_at), (row.fingerprint, row.first_at));
+    let stranger = TenantId::new(fresh()).expect("a slug");
+    for other in [
+        CommandIdentity { tenant: stranger, ..row.identity.clone() },
+        CommandIdentity { source: "clinicwire-bridge/his".to_owned(), ..row.identity.clone() },
+        CommandIdentity { subject: "kiosk-2".to_owned(), ..row.identity.clone() },
+    ] {
+        let both = [other.clone(), row.identity.clone()];
+        let rows = ledger.outcomes(&both).await.expect("the ledger answers");
+        let found: Vec<_> = rows.iter().map(|row| &row.identity).collect();
+        assert_eq!(found, [&row.identity], "{other:?}");
+    }
+}
+
+pub async fn later_outcome_keeps_first_content_and_time(ledger: &dyn Ledger) {
+    let (mut clinic, mut claim, first) = decided(ledger).await;
+    let mut later = OutcomeRow { fingerprint: None, first_at: first.first_at + 5, ..first.clone() };
+    later.outcome.verdict = Verdict::Refused { code: Code::QueueEmpty };
+    commit(ledger, &mut clinic, &mut claim, vec![later.clone()]).await;
+    let found = held(ledger, &first.identity).await.expect("the outcome is there");
+    assert!(found.outcome == later.outcome);
+    assert_eq!((found.fingerprint, found.first_at), (first.fingerprint, first.first_at));
+}
+
+/// Two partitions may decide commands with one identity at the same time.
+pub async fn first_of_two_aggregates_keeps_its_outcome(ledger: &dyn Ledger) {
+    let (_, _, first) = decided(ledger).await;
+    let (mut other, mut claim, _) = decided(ledger).await;
+    for fingerprint in [Some(Fingerprint::from_parts([b"PUT".as_slice()])), None] {
+        let mut second = first.clone();
+        (second.aggregate, second.fingerprint) = (other.aggregate.clone(), fingerprint);
+        second.outcome.verdict = Verdict::Refused { code: Code::QueueEmpty };
+        commit(ledger, &mut other, &mut claim, vec![second]).await;
+        let found = held(ledger, &first.identity).await.expect("the outcome is there");
+        assert!(found.outcome == first.outcome && found.aggregate == first.aggregate);
+    }
+}
+
+pub async fn forgotten_outcome_is_replaced(ledger: &dyn Ledger) {
+    let (mut clinic, mut claim, first) = decided(ledger).await;
+    for (age, replaces) in [(LIFETIME - 1, false), (LIFETIME, true)] {
+        let mut next = OutcomeRow { first_at: first.first_at + age, ..first.clone() };
+        next.fingerprint = Some(Fingerprint::from_parts([b"PUT".as_slice()]));
+        next.outcome.verdict = Verdict::Refused { code: Code::QueueEmpty };
+        commit(ledger, &mut clinic, &mut claim, vec![next.clone()]).await;
+        let found = held(ledger, &first.identity).await.expect("the outcome is there");
+        let expected = if replaces { &next } else { &first };
+        assert!(found.outcome == expected.outcome, "{age}");
+        assert_eq!((found.fingerprint, found.first_at), (expected.fingerprint, expected.first_at));
+    }
+}
+
+pub async fn old_outcomes_are_deleted_in_slices(ledger: &dyn Ledger) {
+    let (mut clinic, claim) = opened(ledger, 0).await;
+    let partition = clinic.partition();
+    let batch = clinic.batch(claim, (1..=6).map(issue).collect());
+    ledger.commit(&batch).await.expect("the ledger commits");
+    let times: Vec<_> = batch.outcomes.iter().map(|row| row.first_at).collect();
+    let delete = async |partition, before, limit| {
+        ledger.delete_outcomes(partition, before, limit).await.expect("the ledger answers")
+    };
+    assert_eq!(delete(partition + 1, Millis::MAX, 100).await, 0, "each partition has its own");
+    // The commands that opened the clinic are four older ones.
+    assert_eq!(delete(partition, times[3], 5).await, 5);
+    assert_eq!(delete(partition, times[3], 5).await, 2);
+    assert_eq!(delete(partition, times[3], 5).await, 0);
+    for (number, row) in batch.outcomes.iter().enumerate() {
+        assert_eq!(held(ledger, &row.identity).await.is_some(), number >= 3, "{number}");
+    }
+}
+
+/// What the journal says about the records of a batch.
+fn entries(batch: &Batch) -> Vec<&'static str> {
+    let word = |entry: &JournalEntry| match entry {
+        JournalEntry::Applied { .. } => "applied",
+        JournalEntry::Repeated => "repeated",
+        JournalEntry::Refused { code, .. } => code.as_str(),
+        JournalEntry::Parked { .. } => "parked",
+    };
+    batch.journal.iter().map(|row| word(&row.entry)).collect()
+}
+
+/// Append times decide how long a key is kept, whether the first record is in the same batch or its
+/// outcome comes from the ledger.
+pub async fn key_is_kept_for_its_lifetime_by_append_times(ledger: &dyn Ledger) {
+    for in_one_batch in [true, false] {
+        let (mut clinic, mut claim) = opened(ledger, 0).await;
+        let (record, other) = (clinic.record(issue(1)), clinic.record(leave(2)));
+        let reused = with_id_of(&record, &other);
+        let start = clinic.now();
+        let records = [
+            (start, &record, "applied"),
+            (start + LIFETIME - 1, &record, "repeated"),
+            (start + LIFETIME - 1, &reused, "idempotency_key_reused"),
+            // Decided again: the ticket is there already.
+            (start + LIFETIME, &record, "ticket_exists"),
+            (start + LIFETIME + 1, &record, "repeated"),
+            (start + LIFETIME + 2, &reused, "idempotency_key_reused"),
+            (start + 2 * LIFETIME, &reused, "ticket_unknown"),
+        ];
+        let batches = if in_one_batch { vec![&records[..]] } else { records.chunks(1).collect() };
+        for part in batches {
+            let commands: Vec<_> =
+                clinic.identities(part.iter().map(|(_, record, _)| *record)).collect();
+            clinic.read_outcomes(ledger, &commands).await;
+            let stamped = part.iter().map(|(at, record, _)| (*at, (*record).clone())).collect();
+            let batch = clinic.batch_at(claim, stamped);
+            let expected: Vec<_> = part.iter().map(|(.., word)| *word).collect();
+            assert_eq!(entries(&batch), expected, "in one batch: {in_one_batch}");
+            ledger.commit(&batch).await.expect("the ledger commits");
+            claim.next_offset = batch.to;
+        }
+        let command = clinic.identities([&record]).next().expect("one command");
+        let row = held(ledger, &command).await.expect("the outcome is there");
+        assert_eq!(row.first_at, start + 2 * LIFETIME);
+    }
+}
+
+/// The content of `other` under the id of `record`.
+fn with_id_of(record: &WireRecord, other: &WireRecord) -> WireRecord {
+    let id = record.header("ce_id").expect("a command has an id").to_owned();
+    let mut reused = other.clone();
+    for (name, value) in &mut reused.headers {
+        if name == "ce_id" {
+            value.clone_from(&id);
+        }
+    }
+    reused
+}

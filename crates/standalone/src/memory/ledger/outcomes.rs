@@ -1,0 +1,65 @@
+//! The outcomes of commands, shared by the ledgers of both topics.
+
+use processors::ledger::OutcomeRow;
+use schemas::{Millis, identity::CommandIdentity};
+
+use super::state::Oldest;
+
+/// A partition: the number of its ledger and its number within the topic.
+pub(super) type LedgerPartition = (u32, u32);
+
+#[derive(Default)]
+pub(super) struct Outcomes {
+    kept: Oldest<CommandIdentity, Kept>,
+}
+
+struct Kept {
+    partition: LedgerPartition,
+    row: OutcomeRow,
+}
+
+impl Outcomes {
+    pub(super) fn get(&self, command: &CommandIdentity) -> Option<OutcomeRow> {
+        self.kept.held.get(command).map(|kept| kept.row.clone())
+    }
+
+    pub(super) fn set(&mut self, partition: LedgerPartition, row: &OutcomeRow, lifetime: Millis) {
+        match self.kept.held.get_mut(&row.identity) {
+            Some(kept) if kept.takes(row, lifetime) => {
+                kept.partition = partition;
+                kept.row.replace(row.clone());
+            }
+            Some(_) => {}
+            None => {
+                let kept = Kept { partition, row: row.clone() };
+                self.kept.insert(row.identity.clone(), kept);
+            }
+        }
+    }
+
+    /// Deletes outcomes of the partition that were first appended before `before`. All are visited:
+    /// at most 100,000.
+    pub(super) fn delete(
+        &mut self,
+        partition: LedgerPartition,
+        before: Millis,
+        limit: usize,
+    ) -> usize {
+        let is_due = |kept: &Kept| kept.partition == partition && kept.row.first_at < before;
+        let held = self.kept.held.iter();
+        let due: Vec<_> =
+            held.filter(|(_, kept)| is_due(kept)).map(|(key, _)| key.clone()).take(limit).collect();
+        due.iter().for_each(|command| self.kept.remove(command));
+        due.len()
+    }
+}
+
+impl Kept {
+    /// Whether a later row of the same command replaces this one.
+    fn takes(&self, later: &OutcomeRow, lifetime: Millis) -> bool {
+        match later.fingerprint {
+            Some(_) => self.row.is_forgotten(later.first_at, lifetime),
+            None => self.row.aggregate == later.aggregate,
+        }
+    }
+}
