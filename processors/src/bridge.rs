@@ -10,8 +10,9 @@ use bytes::Bytes;
 use schemas::{
     appointment_report::AppointmentReport,
     codes::Code,
+    identity::Fingerprint,
     ids::{Aggregate, CommandId, SourceId, TenantId},
-    record::{CommandRecord, WireRecord, partition_for_key},
+    record::{CommandRecord, WireRecord},
 };
 
 /// The topic of one source, and whose it is.
@@ -53,10 +54,6 @@ pub struct BridgeCounters {
     pub unreadable: AtomicU64,
 }
 
-/// How much of a long topic name the id of a record without an id keeps. With the hash of the name,
-/// the partition and the offset, the result is still a valid command id.
-const TOPIC_IN_ID: usize = 20;
-
 /// Largest record that is passed on unchanged, headers and key included. With the headers that the
 /// bridge adds, it is half of what brokers accept. Of a larger record only its place in the topic
 /// is passed on.
@@ -89,24 +86,19 @@ impl Bridge {
         })
     }
 
-    /// The id that the source gave the record, if it is a valid command id; otherwise an id made
-    /// from the place of the record. Both are the same each time the record is read.
+    /// The id that the source gave the record, or else the place of the record. Both are the same
+    /// each time the record is read. A text that is no id of a command, because it is too long or
+    /// has other characters, is hashed as a whole.
     fn id(&self, told: &SourceRecord) -> CommandId {
-        let given = told.record.header("ce_id").and_then(|id| CommandId::new(id).ok());
-        given.unwrap_or_else(|| {
-            let place =
-                |topic: &str| CommandId::new(format!("{topic}.{}.{}", told.partition, told.offset));
-            place(&self.topic)
-                .or_else(|_| place(&self.short_topic()))
-                .expect("a short topic leaves room for two numbers")
+        let given = told.record.header("ce_id").filter(|id| !id.is_empty());
+        let (kind, text) = match given {
+            Some(id) => ("id", id.to_owned()),
+            None => ("place", format!("{}.{}.{}", self.topic, told.partition, told.offset)),
+        };
+        CommandId::new(text.as_str()).unwrap_or_else(|_| {
+            let hash = Fingerprint::from_parts([kind.as_bytes(), text.as_bytes()]);
+            CommandId::from_random(hash.bits())
         })
-    }
-
-    /// The start of the topic name, and Kafka's hash of the whole name.
-    fn short_topic(&self) -> String {
-        let is_plain = |letter: &char| letter.is_ascii_alphanumeric() || "_.-".contains(*letter);
-        let begins: String = self.topic.chars().filter(is_plain).take(TOPIC_IN_ID).collect();
-        format!("{begins}:{:08x}", partition_for_key(&self.topic, 1 << 31))
     }
 
     /// No key of an aggregate starts with `!`, so the runner parks the record. People who look at

@@ -27,7 +27,7 @@ pub(super) async fn report(
         let problem = refused(&node, "appointment.report", code);
         match request.claims.role {
             Role::Source => problem
-                .explained("a source's subject is its name: small letters, digits and hyphens"),
+                .explained("a source's subject is its name: small letters, digits and hyphens, not `clinicwire…`"),
             _ => problem,
         }
     })?;

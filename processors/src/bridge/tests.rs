@@ -1,5 +1,8 @@
 use proptest::prelude::*;
-use schemas::{command::Command, record::CARE_TOPIC};
+use schemas::{
+    command::Command,
+    record::{CARE_TOPIC, partition_for_key},
+};
 
 use super::*;
 use crate::runner::batch;
@@ -59,23 +62,47 @@ fn record_cannot_choose_tenant_or_source() {
     assert!(command.actor.is_none());
 }
 
+/// The id of a record of `topic` at this offset, to which the source gave the id `given`.
+fn id_of(topic: &str, given: Option<&str>, offset: i64) -> String {
+    let headers: Vec<_> = given.iter().map(|id| ("ce_id", *id)).collect();
+    let told = SourceRecord { offset, ..source_record(&headers, BOOKED) };
+    command(bridge(topic).convert(told, BITS)).id.to_string()
+}
+
 #[test]
 fn record_id_comes_from_source_or_offset() {
-    let long = "a".repeat(249);
-    for (topic, given, expected) in [
-        ("his", Some("m-1"), "m-1".to_owned()),
-        ("his", None, "his.3.42".to_owned()),
-        ("his", Some("urn:uuid with a space"), "his.3.42".to_owned()),
-        (
-            &long,
-            None,
-            format!("{}:{:08x}.3.42", "a".repeat(TOPIC_IN_ID), partition_for_key(&long, 1 << 31)),
-        ),
-    ] {
-        let headers: Vec<_> = given.iter().map(|id| ("ce_id", *id)).collect();
-        let command = command(bridge(topic).convert(source_record(&headers, BOOKED), BITS));
-        assert_eq!(command.id.as_str(), expected);
+    for (given, expected) in [(Some("m-1"), "m-1"), (None, "his.3.42"), (Some(""), "his.3.42")] {
+        assert_eq!(id_of("his", given, 42), expected);
     }
+}
+
+#[test]
+fn long_record_ids_differ_to_their_last_character() {
+    let topics = ["his".to_owned(), "a".repeat(58), "a".repeat(59), "a".repeat(249)];
+    let given = ["urn:uuid with a space".to_owned(), "b".repeat(64), "b".repeat(65)];
+    let mut ids = std::collections::HashSet::new();
+    for topic in &topics {
+        for offset in [42, 420, 421] {
+            let id = id_of(topic, None, offset);
+            assert_eq!(id_of(topic, None, offset), id, "read again");
+            ids.insert(id);
+        }
+    }
+    for given in &given {
+        for end in ["1", "2"] {
+            ids.insert(id_of("his", Some(&format!("{given}{end}")), 42));
+        }
+    }
+    assert_eq!(ids.len(), 3 * topics.len() + 2 * given.len());
+}
+
+#[test]
+fn record_read_again_is_the_same_command() {
+    let read =
+        |bits| command(bridge("his").convert(source_record(&[("ce_id", "m-1")], BOOKED), bits));
+    let (first, again) = (read(1), read(2));
+    assert!(first.command != again.command, "each has a candidate id");
+    assert_eq!((first.identity(), first.content()), (again.identity(), again.content()));
 }
 
 #[test]

@@ -200,8 +200,9 @@ pub struct BridgeArgs {
     /// Tenant of the appointments
     #[arg(long, env = "CLINICWIRE_TENANT")]
     pub tenant: TenantId,
-    /// Name of the source. It may change the appointments that it reported, and no others
-    #[arg(long, env = "CLINICWIRE_SOURCE", value_name = "NAME")]
+    /// Name of the source: small letters, digits and hyphens, and not `clinicwire…`. It may change
+    /// the appointments that it reported, and no others
+    #[arg(long, env = "CLINICWIRE_SOURCE", value_name = "NAME", value_parser = source_name)]
     pub source: SourceId,
     /// Consumer group that stores the offsets; by default `clinicwire-bridge.<tenant>.<source>`
     #[arg(long, env = "CLINICWIRE_BRIDGE_GROUP")]
@@ -212,6 +213,14 @@ pub struct BridgeArgs {
     /// File to create when the bridge has started: one line of JSON with the address of the metrics
     #[arg(long, env = "CLINICWIRE_READY_FILE")]
     pub ready_file: Option<PathBuf>,
+}
+
+/// Reads the name of a source, which becomes a part of the source of its records.
+fn source_name(text: &str) -> Result<SourceId, &'static str> {
+    SourceId::new(text).map_err(|_| {
+        "a source has a name of 1 to 40 small letters, digits and hyphens that does not begin with \
+         `clinicwire`"
+    })
 }
 
 /// Settings of a worker that checks claims files.
@@ -428,6 +437,15 @@ mod tests {
             ProcessorsCommand::Service(command) | ProcessorsCommand::CheckConfig { command } => {
                 command
             }
+        }
+    }
+
+    #[test]
+    fn bridge_refuses_the_name_of_a_program() {
+        for name in ["clinicwire-processors", "clinicwire-processors/follow-up", "His"] {
+            let flags = ["x", "bridge", "--source-topic=t", "--tenant=demo", "--source", name];
+            let error = ProcessorsCli::try_parse_from(flags).err().expect("an invalid name");
+            assert!(error.to_string().contains("does not begin with `clinicwire`"), "{error}");
         }
     }
 

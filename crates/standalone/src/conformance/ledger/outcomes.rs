@@ -10,7 +10,7 @@ use schemas::{
     codes::Code,
     command::Verdict,
     identity::{CommandIdentity, Fingerprint},
-    ids::TenantId,
+    ids::{Aggregate, LocationId, TenantId},
     record::WireRecord,
 };
 
@@ -75,13 +75,14 @@ pub async fn later_outcome_keeps_first_content_and_time(ledger: &dyn Ledger) {
 
 /// Two partitions may decide commands with one identity at the same time.
 pub async fn first_of_two_aggregates_keeps_its_outcome(ledger: &dyn Ledger) {
-    let (_, _, first) = decided(ledger).await;
-    let (mut other, mut claim, _) = decided(ledger).await;
+    let (mut clinic, mut claim, first) = decided(ledger).await;
+    let north = LocationId::new("north").expect("a slug");
+    let north = Aggregate::location(&first.identity.tenant, &north);
     for fingerprint in [Some(Fingerprint::from_parts([b"PUT".as_slice()])), None] {
         let mut second = first.clone();
-        (second.aggregate, second.fingerprint) = (other.aggregate.clone(), fingerprint);
+        (second.aggregate, second.fingerprint) = (north.clone(), fingerprint);
         second.outcome.verdict = Verdict::Refused { code: Code::QueueEmpty };
-        commit(ledger, &mut other, &mut claim, vec![second]).await;
+        commit(ledger, &mut clinic, &mut claim, vec![second]).await;
         let found = held(ledger, &first.identity).await.expect("the outcome is there");
         assert!(found.outcome == first.outcome && found.aggregate == first.aggregate);
     }
