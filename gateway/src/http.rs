@@ -14,6 +14,7 @@ mod problem;
 mod requests;
 mod rules;
 mod runs;
+mod settings;
 
 use std::{
     sync::{Arc, PoisonError},
@@ -41,10 +42,16 @@ type Shared = State<Arc<NodeContext>>;
 /// The routes of `/v1`, of pages, of health and metrics. Sockets and streams are taken before.
 pub fn router(node: Arc<NodeContext>) -> Router {
     pages::routes(Router::new())
-        .route("/v1/locations/{location}", put(commands::location))
-        .route("/v1/queues/{queue}", get(channels::queue).put(commands::queue))
+        .route("/v1/locations/{location}", get(settings::location).put(commands::location))
+        .route("/v1/locations/{location}/queues", get(settings::queues))
+        .route("/v1/locations/{location}/stations", get(settings::stations))
+        .route(
+            "/v1/queues/{queue}",
+            get(channels::queue).put(commands::queue).delete(commands::remove_queue),
+        )
+        .route("/v1/queues/{queue}/settings", get(settings::queue))
         .route("/v1/queues/{queue}/{action}", post(commands::queue_action))
-        .route("/v1/stations/{station}", put(commands::station))
+        .route("/v1/stations/{station}", get(settings::station).put(commands::station))
         .route("/v1/stations/{station}/{action}", post(commands::station_action))
         .route("/v1/tickets/{ticket}", get(channels::ticket))
         .route("/v1/tickets/{ticket}/{action}", post(commands::ticket_action))

@@ -17,6 +17,7 @@ use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{
+    sync::{Mutex, MutexGuard},
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval},
 };
@@ -50,8 +51,14 @@ pub struct QueueDesk {
     pub api: Arc<Api>,
     pub target: Arc<Target>,
     pub queue: String,
-    stations: Vec<String>,
+    stations: Vec<SwarmStation>,
     turn: AtomicUsize,
+}
+
+/// A station, which one visit at a time may occupy.
+struct SwarmStation {
+    id: String,
+    visit: Mutex<()>,
 }
 
 /// A ticket and the version of its issue, which is its order in the line.
@@ -65,6 +72,8 @@ pub struct IssuedTicket {
 #[derive(Clone)]
 pub struct AppliedCall {
     pub ticket: String,
+    /// The index of the station among the desk's.
+    pub station: usize,
     pub version: u64,
     pub at: i64,
     pub took: Duration,
@@ -88,7 +97,9 @@ impl QueueDesk {
     /// When a command is refused or has no outcome.
     pub async fn open(target: Arc<Target>, deadline: Duration, stations: usize) -> Result<Self> {
         let slug = format!("{}.swarm-{:x}", target.location, now_us());
-        let stations = (1..=stations).map(|number| format!("{slug}-{number}")).collect();
+        let station =
+            |number| SwarmStation { id: format!("{slug}-{number}"), visit: Mutex::default() };
+        let stations = (1..=stations).map(station).collect();
         let api = Arc::new(Api::new(deadline));
         let desk = Self { api, target, queue: slug, stations, turn: AtomicUsize::new(0) };
         let queue = format!("/v1/queues/{}", desk.queue);
@@ -96,7 +107,7 @@ impl QueueDesk {
         desk.admin(&queue, body).await.context("create a queue")?;
         for (number, station) in desk.stations.iter().enumerate() {
             let body = json!({"name": format!("Swarm {}", number + 1)});
-            desk.admin(&format!("/v1/stations/{station}"), body)
+            desk.admin(&format!("/v1/stations/{}", station.id), body)
                 .await
                 .context("create a station")?;
         }
@@ -179,19 +190,26 @@ impl QueueDesk {
         }
     }
 
-    /// Calls the next ticket to the station whose turn it is.
+    /// Waits until the station whose turn it is serves nobody. A visit keeps the guard to its end.
+    pub async fn free_station(&self, turn: usize) -> MutexGuard<'_, ()> {
+        self.stations[turn % self.stations.len()].visit.lock().await
+    }
+
+    /// Calls the next ticket to the station whose turn it is. Whoever is still called there counts
+    /// as absent.
     ///
     /// # Errors
     /// When the command is refused or has no outcome.
     pub async fn call(&self, turn: usize) -> Result<AppliedCall> {
         let started = Instant::now();
-        let station = &self.stations[turn % self.stations.len()];
+        let station = turn % self.stations.len();
         let path = format!("/v1/queues/{}/call-next", self.queue);
-        let outcome = self.post(&path, json!({"station": station})).await?;
+        let body = json!({"station": self.stations[station].id, "force": true});
+        let outcome = self.post(&path, body).await?;
         let took = started.elapsed();
         let TicketResult { ticket } =
             serde_json::from_value(outcome.result).context("understand a call")?;
-        Ok(AppliedCall { ticket, version: outcome.version, at: outcome.at, took })
+        Ok(AppliedCall { ticket, station, version: outcome.version, at: outcome.at, took })
     }
 
     /// Starts the service of a called ticket.

@@ -34,7 +34,8 @@ pub struct StreamError {
 pub fn stage(state: TicketState) -> u8 {
     match state {
         TicketState::Called => 1,
-        TicketState::InService => 2,
+        // A called patient who did not come is marked as absent by the next call.
+        TicketState::InService | TicketState::Absent => 2,
         state if state.is_end() => 3,
         _ => 0,
     }
@@ -49,6 +50,8 @@ pub struct TicketData<'a> {
     pub ahead: Option<u32>,
     #[serde(borrow)]
     estimate: Option<&'a RawValue>,
+    #[serde(borrow)]
+    no_estimate: Option<&'a RawValue>,
     #[serde(borrow)]
     call: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -71,6 +74,7 @@ impl TicketData<'_> {
         (self.state, self.position, self.ahead).hash(&mut hasher);
         let texts = [
             self.estimate,
+            self.no_estimate,
             self.call,
             self.queue,
             self.queue_name,

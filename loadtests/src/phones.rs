@@ -88,7 +88,10 @@ pub async fn run(
     let calls = call(&desk, &args, &mut report).await;
     check_calls(&line, &calls, args.calls, &mut report);
     let end = if args.complete { TicketState::Completed } else { TicketState::Called };
-    let last = expected(line.len(), calls.len(), end);
+    let mut last = expected(line.len(), calls.len(), end);
+    if !args.complete {
+        mark_absent(&mut last, &calls);
+    }
     let left = phones.until(|follower, phone| shows(&follower.watch(), last[phone])).await;
     let cost = span.report(&mut report, "calling", phones.deliveries());
     report.figure("phones_not_at_their_last_state", left as f64, "");
@@ -123,11 +126,13 @@ async fn call(desk: &Arc<QueueDesk>, args: &PhonesArgs, report: &mut Report) -> 
                 Some(outage) => Some(outage.strike().await?),
                 None => None,
             };
+            let station = if complete { Some(desk.free_station(turn).await) } else { None };
             let called = desk.call(turn).await?;
             if complete {
                 desk.start(&called.ticket).await?;
                 desk.complete(&called.ticket).await?;
             }
+            drop(station);
             anyhow::Ok((called, pid))
         }
     })
@@ -191,6 +196,18 @@ pub fn expected(people: usize, calls: usize, end: TicketState) -> Vec<ExpectedSt
         all[person].position = u32::try_from(ahead + 1).ok();
     }
     all
+}
+
+/// Marks as absent whoever was called to a station before somebody else was. The calls are in the
+/// order of the log.
+fn mark_absent(states: &mut [ExpectedState], calls: &[AppliedCall]) {
+    for (turn, call) in calls.iter().enumerate() {
+        let later = &calls[turn + 1..];
+        let is_over = later.iter().any(|later| later.station == call.station);
+        if let Some(state) = states.get_mut(turn).filter(|_| is_over) {
+            state.state = TicketState::Absent;
+        }
+    }
 }
 
 /// The number of changes of positions and states, when each call changes the called ticket and all

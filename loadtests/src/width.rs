@@ -187,6 +187,7 @@ async fn visit(desk: &QueueDesk, turn: usize, pause: Duration) -> Result<Visit> 
     let began = Instant::now();
     let issued = desk.issue().await?;
     sleep_until(began + pause).await;
+    let _station = desk.free_station(turn).await;
     let called = desk.call(turn).await?;
     sleep_until(began + 2 * pause).await;
     let started = desk.start(&called.ticket).await?;

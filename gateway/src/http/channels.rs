@@ -74,7 +74,10 @@ pub(super) async fn load(
 ) -> Result<Option<View>, Code> {
     let aggregate = channel.aggregate(&claims.tenant);
     let name = channel.to_string();
-    node.reader.fetch(&aggregate, &name, node.tails.floor(&aggregate, &name)).await
+    let floor = node.tails.floor(&aggregate, &name);
+    let view = node.reader.fetch(&aggregate, &name, floor).await?;
+    // A view without entries was removed, such as that of a removed queue.
+    Ok(view.filter(|view| !view.entries.is_empty()))
 }
 
 /// The state of a ticket's channel, and its position.

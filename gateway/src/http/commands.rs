@@ -8,7 +8,7 @@ use axum::{
 use gateway_core::access::{self, Claims};
 use schemas::{
     codes::Code,
-    command::CommandOutcome,
+    command::{Command, CommandOutcome},
     identity::{CommandIdentity, Fingerprint},
     ids::{CommandId, LocationId, QueueId, StationId, TicketId},
     record::{NamedCommand, is_attribute},
@@ -19,7 +19,7 @@ use super::{
     Problem, Shared,
     caller::{Caller, QueryParams, Segments},
     command_request::{CommandRequest, SOURCE, own_command, visible_to},
-    requests::{self, CONFIGURE, CommandTarget, not_an_id},
+    requests::{self, CONFIGURE, CommandTarget, not_an_id, nothing},
 };
 use crate::context::NodeContext;
 
@@ -39,6 +39,27 @@ pub(super) async fn queue(
 ) -> Result<Response, Problem> {
     let queue = QueueId::new(queue).map_err(not_an_id)?;
     give(&node, &request, CommandTarget::Queue(queue), CONFIGURE).await
+}
+
+/// What a removed queue's people do.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RemoveParams {
+    move_to: Option<String>,
+}
+
+/// Removes a queue, and moves its live tickets to another one if the query names it.
+pub(super) async fn remove_queue(
+    State(node): Shared,
+    Segments([queue]): Segments<1>,
+    QueryParams(RemoveParams { move_to }): QueryParams<RemoveParams>,
+    request: CommandRequest,
+) -> Result<Response, Problem> {
+    let queue = QueueId::new(queue).map_err(not_an_id)?;
+    let move_to = move_to.map(QueueId::new).transpose().map_err(not_an_id)?;
+    let location = queue.location();
+    let command = nothing(&request.body, Command::RemoveQueue { queue, move_to })?;
+    request.give(&node, &location, command).await
 }
 
 pub(super) async fn station(

@@ -272,6 +272,17 @@ fn views() -> HashMap<String, View> {
                 (APPOINTMENT, raw(&json!({"status": "booked"}))),
             ]),
         ),
+        (
+            "settings:riverside".to_owned(),
+            view(vec![
+                ("location", raw(&json!({"name": "Riverside"}))),
+                ("queue:riverside.general", raw(&json!({"prefix": "A"}))),
+                ("station:riverside.room-1", raw(&json!({"open": true}))),
+                ("station:riverside.room-2", raw(&json!({"open": false}))),
+            ]),
+        ),
+        // The view of a removed queue.
+        ("queue:riverside.removed".to_owned(), view(vec![])),
         ("load:riverside".to_owned(), view(vec![("load", raw(&json!({"waiting": 1})))])),
     ])
 }

@@ -8,7 +8,11 @@ use gateway_core::{
     protocol::{Reply, json, protobuf},
     session,
 };
-use schemas::{channel::Channel, codes::Code, view::Position};
+use schemas::{
+    channel::Channel,
+    codes::{Close, Code},
+    view::Position,
+};
 use serde::Serialize;
 
 use crate::metrics::Transport;
@@ -163,8 +167,8 @@ pub fn encode_reply(form: Form, reply: &Reply<'_>) -> Bytes {
         Form::WsProtobuf => ws_around(BINARY, &protobuf::write(reply)),
         Form::Sse => match reply {
             Reply::Ping => Bytes::from_static(SSE_BEAT),
-            Reply::Unsubscribe { channel, .. } => {
-                encode_sse_error(Some(channel), Code::Forbidden, None).into()
+            Reply::Unsubscribe { channel, close } => {
+                encode_sse_error(Some(channel), unsubscribe_code(*close), None).into()
             }
             Reply::Error { code, .. } => encode_sse_error(None, *code, None).into(),
             // SSE clients send no commands.
@@ -175,6 +179,15 @@ pub fn encode_reply(form: Form, reply: &Reply<'_>) -> Bytes {
         },
         // A Socket.IO peer emits replies as values, not as frames.
         Form::SocketIo => Bytes::new(),
+    }
+}
+
+/// The code by which a client without the Centrifugal protocol is told why a subscription ended.
+pub fn unsubscribe_code(close: Close) -> Code {
+    match close {
+        // Only clients that subscribe again are told this of a view that still exists.
+        Close::InsufficientState => Code::UnknownChannel,
+        _ => Code::Forbidden,
     }
 }
 

@@ -7,7 +7,7 @@ use schemas::{
     identity::CommandIdentity,
     ids::{Aggregate, RunId, TenantId},
     record::WireRecord,
-    view::{Position, View},
+    view::{Position, View, raw},
 };
 use tokio::sync::mpsc;
 
@@ -39,7 +39,9 @@ impl Snapshots for TestBackends {
         _: &'a str,
     ) -> BoxFuture<'a, Result<Snapshot, NotRead>> {
         let position = Position { epoch: EPOCH, version: STORED };
-        Box::pin(async move { Ok(Snapshot::Held(View { position, ..View::empty(EPOCH) })) })
+        let mut view = View { position, ..View::empty(EPOCH) };
+        view.entries.insert("stored".to_owned(), raw(&STORED));
+        Box::pin(async move { Ok(Snapshot::Held(view)) })
     }
 }
 

@@ -140,7 +140,7 @@ func (c *clinic) order(ticket, action string, body any) {
 
 func (c *clinic) call(ticket string) {
 	c.t.Helper()
-	c.order(ticket, "call", map[string]string{"station": room})
+	c.order(ticket, "call", map[string]any{"station": room, "force": true})
 }
 
 func (c *clinic) socketURL() string {

@@ -60,7 +60,8 @@ describe("the published client in Protobuf", () => {
       centrifuge.connect();
       await hears("anew: waiting 2");
       /** @param {{ticket: string}} ticket */
-      const call = ({ ticket }) => clinic.order(`tickets/${ticket}/call`, { station: site.room1 });
+      const call = ({ ticket }) =>
+        clinic.order(`tickets/${ticket}/call`, { station: site.room1, force: true });
       await call(first);
       await hears("waiting 1");
 

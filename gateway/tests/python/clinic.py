@@ -78,7 +78,7 @@ class Clinic:
         return (await self.ask("POST", f"queues/{QUEUE}/tickets"))["ticket"]
 
     async def call(self, ticket):
-        await self.ask("POST", f"tickets/{ticket}/call", {"station": ROOM})
+        await self.ask("POST", f"tickets/{ticket}/call", {"station": ROOM, "force": True})
 
     async def order(self, ticket, action):
         await self.ask("POST", f"tickets/{ticket}/{action}")

@@ -23,7 +23,9 @@ use super::{Appointment, Location, LocationHeader, RecordEffect, RecordTime, Tic
 
 mod appointments;
 mod boards;
+mod calls;
 mod clock;
+mod guards;
 mod labels;
 mod lines;
 mod load;
@@ -31,6 +33,8 @@ mod moves;
 mod naive;
 mod picks;
 mod refusals;
+mod removal;
+mod undo;
 mod visits;
 mod whole;
 

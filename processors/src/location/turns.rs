@@ -1,8 +1,8 @@
 //! Turns and ranks: when a patient's turn comes within a priority, as a number.
 //!
-//! A rank is the moment of the turn in sixteenths of a millisecond, moved on where another ticket of
-//! the queue has it already. So ranks compare across the queues of a location. A rank has 48 bits,
-//! which last until the year 2500.
+//! A rank is the moment of the turn in sixteenths of a millisecond, moved on where another ticket
+//! of the queue has it already. So ranks compare across the queues of a location. A rank has 48
+//! bits, which last until the year 2500.
 
 use schemas::{
     Millis,
@@ -14,11 +14,11 @@ use super::{Location, indexes::QueueTally};
 
 /// Ranks of one millisecond: tickets that arrive in the same millisecond mostly keep to it.
 const RANKS_PER_MS: u64 = 16;
-/// The largest rank that a turn has by itself: 2^48 less a reserve of 2^40 for tickets with the same
-/// turn. Later turns, which no right clock shows, all begin here.
+/// The largest rank that a turn has by itself: 2^48 less a reserve of 2^40 for tickets with the
+/// same turn. Later turns, which no right clock shows, all begin here.
 const LAST_TURN: u64 = (1 << 48) - (1 << 40);
-/// Ranks of one second. An arrival goes behind every ticket whose turn is within the next second, so
-/// that nobody overtakes a burst of arrivals.
+/// Ranks of one second. An arrival goes behind every ticket whose turn is within the next second,
+/// so that nobody overtakes a burst of arrivals.
 const BURST: u64 = 1000 * RANKS_PER_MS;
 
 fn rank_of_turn(turn: Millis) -> u64 {

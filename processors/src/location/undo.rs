@@ -1,7 +1,7 @@
 //! What the step of a ticket changes in its location, and how an undo takes that back.
 //!
-//! An undo leaves the counts, the measured times and the board as they were. Where somebody else has
-//! changed the same value since, such as the last call of a queue, the later change stays.
+//! An undo leaves the counts, the measured times and the board as they were. Where somebody else
+//! has changed the same value since, such as the last call of a queue, the later change stays.
 
 use schemas::{
     Millis,
@@ -250,8 +250,8 @@ impl Location {
         Some(before)
     }
 
-    /// Keeps the recent calls of the board: adds a call that is over, and removes one that no longer
-    /// counts.
+    /// Keeps the recent calls of the board: adds a call that is over, and removes one that no
+    /// longer counts.
     fn note_recent(&mut self, ticket: &Ticket, before: &TicketStatus) -> Option<RecentChange> {
         let now = shown(&ticket.standing);
         if now == shown(before) {

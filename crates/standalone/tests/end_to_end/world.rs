@@ -133,10 +133,12 @@ impl World {
         issued(&outcome)
     }
 
-    /// Calls the first ticket in line and returns it.
+    /// Calls the first ticket in line and returns it. Whoever is still called to the station counts
+    /// as absent.
     pub async fn call_next(&self, site: &Site, queue: &str, station: &str) -> IssuedTicket {
         let path = format!("/v1/queues/{queue}/call-next");
-        issued(&self.apply(&site.reception, Method::POST, path, json!({"station": station})).await)
+        let body = json!({"station": station, "force": true});
+        issued(&self.apply(&site.reception, Method::POST, path, body).await)
     }
 
     /// Reads a snapshot over HTTP.

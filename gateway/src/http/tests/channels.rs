@@ -42,6 +42,40 @@ async fn snapshot_equals_its_channel() {
 }
 
 #[tokio::test]
+async fn settings_are_read_one_by_one_and_as_lists() {
+    let node = node();
+    let at = json!({ "epoch": "7", "version": 16 });
+    let with = |mut body: Value| {
+        body.as_object_mut().unwrap().extend(at.as_object().unwrap().clone());
+        body
+    };
+    let [one, two] = ["riverside.room-1", "riverside.room-2"];
+    let table = [
+        ("locations/riverside", json!({"location": "riverside", "name": "Riverside"})),
+        (
+            "locations/riverside/queues",
+            json!({"entries": [{"queue": "riverside.general", "prefix": "A"}]}),
+        ),
+        (
+            "locations/riverside/stations",
+            json!({"entries": [{"station": one, "open": true}, {"station": two, "open": false}]}),
+        ),
+        ("queues/riverside.general/settings", json!({"queue": "riverside.general", "prefix": "A"})),
+        ("stations/riverside.room-2", json!({"station": two, "open": false})),
+    ];
+    for (path, body) in table {
+        let path = format!("/v1/{path}");
+        for role in [Role::Admin, Role::Reception, Role::Doctor, Role::LabTechnician] {
+            let answer = node.ask(role, "GET", &path, "").await;
+            assert_eq!((answer.status, answer.json()), (200, with(body.clone())), "{path}");
+        }
+        for role in [Role::Patient, Role::Display, Role::Source] {
+            assert_eq!(node.ask(role, "GET", &path, "").await.code(), "forbidden", "{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn foreign_snapshot_is_refused_or_unknown() {
     let node = node();
     let table = [
@@ -61,6 +95,11 @@ async fn foreign_snapshot_is_refused_or_unknown() {
         (Role::Reception, "/v1/schedules/riverside/dr-singh".to_owned(), 404, "not_found"),
         (Role::Reception, "/v1/schedules/riverside/Dr%20Roy".to_owned(), 400, "invalid_id"),
         (Role::Reception, "/v1/schedules/riverside".to_owned(), 404, "not_found"),
+        (Role::Reception, "/v1/queues/riverside.removed".to_owned(), 404, "not_found"),
+        (Role::Reception, "/v1/queues/riverside.blood/settings".to_owned(), 404, "not_found"),
+        (Role::Reception, "/v1/stations/riverside.room-9".to_owned(), 404, "not_found"),
+        (Role::Reception, "/v1/locations/north".to_owned(), 403, "forbidden"),
+        (Role::Admin, "/v1/locations/north".to_owned(), 404, "not_found"),
         (Role::Display, "/v1/loads/riverside".to_owned(), 403, "forbidden"),
         (Role::Admin, "/v1/loads/north".to_owned(), 404, "not_found"),
         (Role::Admin, "/v1/loads/north.general".to_owned(), 400, "invalid_id"),

@@ -18,7 +18,9 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
         r#"{"name":"G","prefix":"A","service_s":300}"#,
         "queue.configure",
     ),
+    ("DELETE", "queues/riverside.general", "", "queue.remove"),
     ("PUT", "stations/riverside.room-1", r#"{"name":"Room 1"}"#, "station.configure"),
+    ("POST", "stations/riverside.room-1/call-next", r#"{"force":true}"#, "station.call_next"),
     ("POST", "stations/riverside.room-1/open", "", "station.open"),
     ("POST", "stations/riverside.room-1/close", "{}", "station.close"),
     ("POST", "queues/riverside.general/open", "", "queue.open"),
@@ -92,6 +94,29 @@ async fn every_kind_of_command_has_its_route() {
     kinds.dedup();
     all.sort_unstable();
     assert_eq!(kinds, all);
+}
+
+#[tokio::test]
+async fn queue_is_removed_with_or_without_a_move() {
+    let node = node();
+    let path = "/v1/queues/riverside.general";
+    for (query, expected) in [("", None), ("?move_to=riverside.blood", Some("riverside.blood"))] {
+        let answer = node.ask(Role::Admin, "DELETE", &format!("{path}{query}"), "").await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let Command::RemoveQueue { queue, move_to } = node.last().command else {
+            panic!("another command");
+        };
+        assert_eq!(queue.as_str(), "riverside.general");
+        assert_eq!(move_to.as_ref().map(QueueId::as_str), expected);
+    }
+    for (query, code) in [
+        ("?move_to=blood", "invalid_id"),
+        ("?move_to=north.blood", "record_foreign_id"),
+        ("?moveto=riverside.blood", "malformed"),
+    ] {
+        let answer = node.ask(Role::Admin, "DELETE", &format!("{path}{query}"), "").await;
+        assert_eq!(answer.code(), code, "{query}");
+    }
 }
 
 #[tokio::test]
@@ -356,7 +381,7 @@ async fn invalid_command_answers_code_without_append() {
         ("POST", "/v1/stations/riverside.room-1/open", r#"{"by":"x"}"#, 400, "malformed"),
         ("GET", "/v1/commands/a%20b", "", 400, "invalid_id"),
         ("POST", "/v1/locations/riverside", "", 405, "unknown_method"),
-        ("DELETE", "/v1/queues/riverside.general", "", 405, "unknown_method"),
+        ("DELETE", "/v1/stations/riverside.room-1", "", 405, "unknown_method"),
         ("GET", "/v1/stream-tickets", "", 405, "unknown_method"),
         ("GET", "/v1/nothing", "", 404, "not_found"),
         ("GET", "/nothing.html", "", 404, "not_found"),

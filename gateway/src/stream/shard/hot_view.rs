@@ -157,6 +157,13 @@ impl HotView {
         self.listeners.get(listed.index()).copied()
     }
 
+    /// Returns whether the view was removed, such as that of a removed queue. Its last state has no
+    /// entries.
+    pub fn is_gone(&self) -> bool {
+        let live = self.keyed().and_then(|keyed| keyed.live.as_ref());
+        live.is_some_and(|live| live.view.entries.is_empty())
+    }
+
     /// Returns whether nobody needs this view any more.
     pub fn is_idle(&self) -> bool {
         self.listeners.is_empty() && self.keyed().is_none_or(|keyed| keyed.tickets.is_empty())

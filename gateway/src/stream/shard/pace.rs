@@ -55,7 +55,7 @@ mod tests {
     fn only_dashboards_are_paced() {
         for kind in Channel::KINDS {
             let id = match kind {
-                "load" | "board" => "riverside".to_owned(),
+                "load" | "board" | "settings" => "riverside".to_owned(),
                 "queue" => "riverside.general".to_owned(),
                 "schedule" => "riverside/dr-a".to_owned(),
                 "run" => continue, // its worker reports progress at most four times a second

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Shard,
-    hot_view::{KeyedView, LiveView},
+    hot_view::{HotView, KeyedView, LiveView},
     ids::{ConnId, SubscriptionId},
 };
 use crate::{
@@ -120,6 +120,9 @@ impl Shard {
     pub(super) fn answer(&mut self, at: SubscriptionId) {
         let Some((_, subscription)) = self.connections.subscription(at) else { return };
         let Stage::Pending { request, floor, audit: None, .. } = subscription.stage else { return };
+        if self.views.get(subscription.view).is_some_and(HotView::is_gone) {
+            return self.refuse(at, Code::UnknownChannel);
+        }
         let Some(first) = self.first_state(subscription.view, floor) else { return };
         let Some(connection) = self.connections.get_mut(at.conn) else { return };
         if !connection.peer.takes_reply(connection.form, request) {
@@ -239,8 +242,26 @@ impl Shard {
             self.connections.reply(at.conn, &Reply::Error { id: request, code });
             return self.remove_subscription(at);
         }
-        // The last channel of an SSE stream is refused for good: its browser is told not to come
-        // back.
+        self.refuse_on_stream(at, code);
+    }
+
+    /// Ends a subscription whose view is gone. A client of the Centrifugal protocol subscribes
+    /// again, and is then told that there is no such channel.
+    pub(super) fn end_gone(&mut self, at: SubscriptionId) {
+        let Some((connection, subscription)) = self.connections.subscription(at) else { return };
+        match subscription.stage {
+            Stage::Pending { .. } => self.refuse(at, Code::UnknownChannel),
+            Stage::Live { .. } if connection.form.has_replies() => {
+                self.end(at, Close::InsufficientState);
+            }
+            Stage::Live { .. } => self.refuse_on_stream(at, Code::UnknownChannel),
+        }
+    }
+
+    /// Removes a channel of an SSE stream. The last channel is refused for good: the browser is
+    /// told not to come back.
+    fn refuse_on_stream(&mut self, at: SubscriptionId, code: Code) {
+        let Some((connection, subscription)) = self.connections.subscription(at) else { return };
         let is_last = connection.session.subscriptions.count() == 1;
         let id = (is_last && !code.is_temporary()).then_some(frames::REFUSED);
         let error = frames::encode_sse_error(Some(&subscription.channel), code, id);

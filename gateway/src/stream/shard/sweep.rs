@@ -33,6 +33,12 @@ impl Shard {
     /// Sends the step of a keyed view to its listeners and to the tickets in it, if its pace
     /// allows.
     fn sweep_view(&mut self, id: HotViewId) {
+        if let Some(view) = self.views.find(id).filter(|view| view.is_gone()) {
+            for at in view.listeners().to_vec() {
+                self.end_gone(at);
+            }
+            return;
+        }
         if !self.views.may_send_step(id, Instant::now()) {
             // A paced view has no tickets. Its pending subscriptions are answered at once.
             let listeners = self.views.get(id).map(|view| view.listeners().to_vec());

@@ -53,9 +53,17 @@ impl TestShard {
 
     /// Publishes a record that takes `channel` from version `to - 1` to `to`.
     async fn publish(&self, channel: &str, to: u64, urgent: bool) {
-        let position = Position { epoch: EPOCH, version: to };
         let mut delta = Delta { from: to - 1, to, at: 1, ..Delta::default() };
         delta.put(format!("at-{to}"), &json!(to));
+        self.publish_urgent(channel, delta, urgent).await;
+    }
+
+    async fn publish_delta(&self, channel: &str, delta: Delta) {
+        self.publish_urgent(channel, delta, false).await;
+    }
+
+    async fn publish_urgent(&self, channel: &str, delta: Delta, urgent: bool) {
+        let position = Position { epoch: EPOCH, version: delta.to };
         let deltas = vec![ViewDelta { view: channel.to_owned(), keep_s: None, urgent, delta }];
         let record = ViewsRecord { position, at: 1, deltas, outcome: None };
         let value = raw(&record).get().to_owned().into();
@@ -107,6 +115,19 @@ struct Stream {
 type Arrival = ((Option<u64>, u64), u128);
 
 impl Stream {
+    /// The code of the next error.
+    async fn error(&mut self) -> String {
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.lines.read_line(&mut line).await.unwrap(), 0, "the stream is open");
+            let Some(data) = line.strip_prefix("data: ") else { continue };
+            let frame: Value = serde_json::from_str(data).unwrap();
+            if let Some(code) = frame["error"]["code"].as_str().or(frame["code"].as_str()) {
+                return code.to_owned();
+            }
+        }
+    }
+
     async fn next(&mut self) -> Arrival {
         loop {
             let mut line = String::new();
@@ -124,6 +145,20 @@ async fn sleep_ms(milliseconds: u64) {
 }
 
 const DASHBOARD: &str = "load:riverside";
+
+#[tokio::test(start_paused = true)]
+async fn listeners_of_a_removed_view_are_told_that_it_is_unknown() {
+    let test = async {
+        let shard = TestShard::start();
+        let mut stream = shard.open_stream("board:riverside", None).await;
+        stream.next().await;
+        let mut delta = Delta { from: STORED, to: 6, at: 1, ..Delta::default() };
+        delta.drop_key("stored");
+        shard.publish_delta("board:riverside", delta).await;
+        assert_eq!(stream.error().await, "unknown_channel");
+    };
+    LocalSet::new().run_until(test).await;
+}
 
 #[tokio::test(start_paused = true)]
 async fn dashboard_is_paced_and_its_last_change_arrives() {

@@ -24,6 +24,7 @@ use super::{
     link::{ClientEvent, SessionLink},
     outcome::{Ready, SendOutcome},
 };
+use crate::stream::frames::unsubscribe_code;
 
 pub struct SocketIoPeer {
     socket: SocketRef,
@@ -260,8 +261,9 @@ impl SocketIoPeer {
                 None => Ok(()),
             },
             Reply::Done { id, .. } => self.acknowledge_unsubscribe(*id, now),
-            Reply::Unsubscribe { channel, .. } => {
-                self.emit("error", &events::error(Some(&channel.to_string()), Code::Forbidden), now)
+            Reply::Unsubscribe { channel, close } => {
+                let code = unsubscribe_code(*close);
+                self.emit("error", &events::error(Some(&channel.to_string()), code), now)
             }
             // socketioxide itself acknowledges a connect and sends pings.
             Reply::Connect { .. } | Reply::Ping => Ok(()),

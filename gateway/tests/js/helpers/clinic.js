@@ -304,11 +304,12 @@ export class Site {
   }
 
   /**
+   * Calls the next in line. Whoever is still called to the station counts as absent.
    * @param {string} [station]
    * @param {string} [queue]
    * @returns {Promise<{ticket: string, label: string, station: string}>}
    */
   callNext(station = this.room1, queue = this.general) {
-    return this.clinic.order(`queues/${queue}/call-next`, { station });
+    return this.clinic.order(`queues/${queue}/call-next`, { station, force: true });
   }
 }

@@ -75,7 +75,7 @@ impl Location {
         }
     }
 
-    pub(super) fn queue_head(&self, id: &QueueId, queue: &Queue) -> QueueHead {
+    pub(in crate::location) fn queue_head(&self, id: &QueueId, queue: &Queue) -> QueueHead {
         QueueHead {
             name: queue.name.clone(),
             state: queue.state,
@@ -95,7 +95,7 @@ impl Location {
         }
     }
 
-    pub(super) fn queue_entry(&self, ticket: &Ticket) -> QueueEntry {
+    pub(in crate::location) fn queue_entry(&self, ticket: &Ticket) -> QueueEntry {
         let standing = &ticket.standing;
         QueueEntry {
             label: ticket.label.clone(),

@@ -158,13 +158,15 @@ impl HotViews {
             };
         };
         let line = match &keyed.channel {
-            Channel::Queue(queue) => match Line::from_view(queue.clone(), &view) {
-                Ok(line) => Some(line),
-                Err(error) => {
-                    tracing::error!(%error, "the view of a queue cannot be read");
-                    return self.fail_fetch(id, Code::Internal);
+            Channel::Queue(queue) if !view.entries.is_empty() => {
+                match Line::from_view(queue.clone(), &view) {
+                    Ok(line) => Some(line),
+                    Err(error) => {
+                        tracing::error!(%error, "the view of a queue cannot be read");
+                        return self.fail_fetch(id, Code::Internal);
+                    }
                 }
-            },
+            }
             _ => None,
         };
         keyed.live = Some(LiveView::new(view, line));

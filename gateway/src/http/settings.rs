@@ -1,0 +1,112 @@
+//! The settings of a location, its queues and its stations, for staff. All are entries of the view
+//! `settings:<location>`.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use schemas::{
+    channel::Channel,
+    codes::Code,
+    ids::{LocationId, QueueId, StationId},
+    settings::LOCATION_KEY,
+    view::{Position, View},
+};
+use serde_json::{Value, json, value::RawValue};
+
+use super::{
+    Problem, Shared,
+    caller::{Caller, Segments},
+    channels::load,
+    requests::not_an_id,
+};
+use crate::context::NodeContext;
+use gateway_core::access::{self, Claims};
+
+/// The view of a location's settings, if the caller may see it.
+async fn settings(
+    node: &NodeContext,
+    claims: &Claims,
+    location: LocationId,
+) -> Result<View, Problem> {
+    let channel = Channel::Settings(location);
+    access::may_open(claims, &channel)?;
+    Ok(load(node, claims, &channel).await?.ok_or(Code::NotFound)?)
+}
+
+/// An entry with its id, and the position of the location that it is true of.
+fn answer(position: Position, field: &str, id: &str, entry: &RawValue) -> Result<Response, Code> {
+    let mut body = with_id(field, id, entry)?;
+    body["epoch"] = json!(position.epoch.to_string());
+    body["version"] = json!(position.version);
+    Ok(Json(body).into_response())
+}
+
+fn with_id(field: &str, id: &str, entry: &RawValue) -> Result<Value, Code> {
+    let mut body: Value = serde_json::from_str(entry.get()).map_err(super::channels::unreadable)?;
+    body[field] = json!(id);
+    Ok(body)
+}
+
+/// All entries of one kind, sorted by id.
+fn list(view: &View, field: &str, kind: &str) -> Result<Response, Code> {
+    let of_kind = |(key, entry): (&String, &Box<RawValue>)| {
+        key.strip_prefix(kind).map(|id| with_id(field, id, entry))
+    };
+    let entries = view.entries.iter().filter_map(of_kind).collect::<Result<Vec<_>, _>>()?;
+    let Position { epoch, version } = view.position;
+    let body = json!({ "epoch": epoch.to_string(), "version": version, "entries": entries });
+    Ok(Json(body).into_response())
+}
+
+pub(super) async fn location(
+    State(node): Shared,
+    Caller(claims): Caller,
+    Segments([location]): Segments<1>,
+) -> Result<Response, Problem> {
+    let location = LocationId::new(location).map_err(not_an_id)?;
+    let view = settings(&node, &claims, location.clone()).await?;
+    let entry = view.entries.get(LOCATION_KEY).ok_or(Code::NotFound)?;
+    Ok(answer(view.position, "location", location.as_str(), entry)?)
+}
+
+pub(super) async fn queues(
+    State(node): Shared,
+    Caller(claims): Caller,
+    Segments([location]): Segments<1>,
+) -> Result<Response, Problem> {
+    let location = LocationId::new(location).map_err(not_an_id)?;
+    Ok(list(&settings(&node, &claims, location).await?, "queue", "queue:")?)
+}
+
+pub(super) async fn stations(
+    State(node): Shared,
+    Caller(claims): Caller,
+    Segments([location]): Segments<1>,
+) -> Result<Response, Problem> {
+    let location = LocationId::new(location).map_err(not_an_id)?;
+    Ok(list(&settings(&node, &claims, location).await?, "station", "station:")?)
+}
+
+pub(super) async fn queue(
+    State(node): Shared,
+    Caller(claims): Caller,
+    Segments([queue]): Segments<1>,
+) -> Result<Response, Problem> {
+    let queue = QueueId::new(queue).map_err(not_an_id)?;
+    let view = settings(&node, &claims, queue.location()).await?;
+    let entry = view.entries.get(&format!("queue:{queue}")).ok_or(Code::NotFound)?;
+    Ok(answer(view.position, "queue", queue.as_str(), entry)?)
+}
+
+pub(super) async fn station(
+    State(node): Shared,
+    Caller(claims): Caller,
+    Segments([station]): Segments<1>,
+) -> Result<Response, Problem> {
+    let station = StationId::new(station).map_err(not_an_id)?;
+    let view = settings(&node, &claims, station.location()).await?;
+    let entry = view.entries.get(&format!("station:{station}")).ok_or(Code::NotFound)?;
+    Ok(answer(view.position, "station", station.as_str(), entry)?)
+}
