@@ -91,6 +91,28 @@ outcomes! {
          pas le format attendu.",
         "Line {line} of the file can't be read: column “{column}” doesn't have the expected \
          format.";
+    /// The dates of a column have another form than the export's. One finding for the whole file:
+    /// `rows` counts its rows, the first of which is on line `line`, and `form` is an example
+    /// without any digit of the file.
+    DateForm = "date_form",
+        "La colonne «\u{a0}{column}\u{a0}» contient des dates de la forme {form} ({rows} fois, \
+         d'abord à la ligne {line} du fichier). Écrivez-les comme 2025-12-31\u{a0}: d'ici là, les \
+         règles qui dépendent de la date ignorent ces lignes.",
+        "Column “{column}” has dates of the form {form} ({rows} times, first on line {line} of the \
+         file). Write them like 2025-12-31; until then, rules that need the date skip these rows.";
+    /// The same for times.
+    TimeForm = "time_form",
+        "La colonne «\u{a0}{column}\u{a0}» contient des heures de la forme {form} ({rows} fois, \
+         d'abord à la ligne {line} du fichier). Écrivez-les comme 14:30\u{a0}: d'ici là, les \
+         règles qui dépendent de l'heure ignorent ces lignes.",
+        "Column “{column}” has times of the form {form} ({rows} times, first on line {line} of the \
+         file). Write them like 14:30; until then, rules that need the time skip these rows.";
+    /// A verdict about several rows depends on a cell of row `unread` that cannot be read.
+    Undecided = "undecided",
+        "Impossible de trancher\u{a0}: une cellule illisible de la ligne {unread} pourrait changer \
+         le résultat. Corrigez-la, puis vérifiez le fichier de nouveau.",
+        "This can't be decided: a cell of row {unread} that can't be read could change the result. \
+         Correct it and check the file again.";
     /// The rule panicked.
     RuleFailed = "rule_failed",
         "Cette règle a échoué et n'a pas été appliquée à tout le fichier. Les autres règles \

@@ -9,12 +9,12 @@ use std::{
 use schemas::{
     finding::{Finding, FindingOutcome},
     ids::RuleId,
-    rule::Severity,
+    rule::{Column, Severity},
     run::{FindingCounts, RuleTally, RunSummary},
 };
 
 use crate::{
-    file::{File, FileError, FileFormat, ParsedRow, UnreadableRow},
+    file::{File, FileError, FileFormat, OtherForm, ParsedRow, UnreadableRow},
     rules::{FILE_RULE, FindingSink, Rules},
     tables::Tables,
 };
@@ -66,6 +66,8 @@ pub struct FileCheck<'r, R: io::Read> {
     /// Findings about the file itself.
     about_file: FileTally,
     rows: u64,
+    /// Rows with a cell that cannot be read, or with too few or too many cells.
+    rows_unreadable: u64,
     stage: CheckStage,
     started: Instant,
 }
@@ -77,7 +79,7 @@ enum CheckStage {
     Done(RunSummary),
 }
 
-/// The tally under [`FILE_RULE`], for rows that cannot be read. Finished after the last row; its
+/// The tally under [`FILE_RULE`], for what cannot be read. Finished after the last row; its
 /// time is the time of reading.
 struct FileTally {
     rule: RuleId,
@@ -107,6 +109,7 @@ impl<'r, R: io::Read> FileCheck<'r, R> {
             evaluators: Evaluators::new(rules, tables, options),
             about_file: FileTally { rule, tally: RuleTally::default(), took: Duration::ZERO },
             rows: 0,
+            rows_unreadable: 0,
             stage: CheckStage::Reading,
             started,
         })
@@ -125,6 +128,7 @@ impl<'r, R: io::Read> FileCheck<'r, R> {
                 if self.read_block(found)? {
                     return Ok(CheckStep::Reading);
                 }
+                self.about_file.report_forms(self.file.other_forms(), found);
                 self.about_file.tally.took_us = Some(evaluators::micros(self.about_file.took));
                 self.stage = CheckStage::Concluding(0);
                 Ok(CheckStep::Concluding)
@@ -155,12 +159,18 @@ impl<'r, R: io::Read> FileCheck<'r, R> {
             self.rows += 1;
             match read {
                 ParsedRow::Row(row) => {
-                    let keyed = self.evaluators.number_row(&row);
-                    let now = Instant::now();
-                    self.about_file.took += now - then;
-                    then = self.evaluators.row(&keyed, now, found);
+                    self.rows_unreadable += u64::from(!row.unread.is_empty());
+                    then = self.evaluators.timed_row(&row, then, &mut self.about_file.took, found);
                 }
-                ParsedRow::Unreadable(unreadable) => self.about_file.report(&unreadable, found),
+                ParsedRow::Partial(row, unreadable) => {
+                    self.rows_unreadable += 1;
+                    self.about_file.report(&unreadable, found);
+                    then = self.evaluators.timed_row(&row, then, &mut self.about_file.took, found);
+                }
+                ParsedRow::Unreadable(unreadable) => {
+                    self.rows_unreadable += 1;
+                    self.about_file.report(&unreadable, found);
+                }
             }
         }
         Ok(true)
@@ -170,7 +180,7 @@ impl<'r, R: io::Read> FileCheck<'r, R> {
         let counts = self.counts();
         RunSummary {
             rows: self.rows,
-            rows_unreadable: self.about_file.tally.counts.error,
+            rows_unreadable: self.rows_unreadable,
             counts,
             at_risk_cents: self.evaluators.at_risk_cents,
             to_gain_cents: self.evaluators.to_gain_cents,
@@ -223,5 +233,25 @@ impl FileTally {
             params,
         );
         self.tally.counts.add(Severity::Error, 1);
+    }
+
+    /// Reports dates and times in another form, once each for the whole file.
+    fn report_forms(&mut self, forms: &[OtherForm], found: &mut Vec<Finding>) {
+        for OtherForm { column, form, line, rows } in forms {
+            let outcome = match column {
+                Column::ServiceDate => FindingOutcome::DateForm,
+                _ => FindingOutcome::TimeForm,
+            };
+            let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+            let params = [
+                ("column", column.as_str().into()),
+                ("form", form.as_str().into()),
+                ("line", number(*line).into()),
+                ("rows", number(*rows).into()),
+            ];
+            FindingSink::new(&self.rule, Severity::Error, false, found)
+                .breach(0, outcome, 0, params);
+            self.tally.counts.add(Severity::Error, 1);
+        }
     }
 }

@@ -1,19 +1,24 @@
 //! A claims file: the typed rows of an export, one at a time, in memory that does not grow with the
 //! file.
 //!
-//! The format: cells separated by `;`, `,` or a tab, optionally quoted by `"`; lines that end in LF
-//! or CRLF; UTF-8 with or without a byte-order mark, or Windows-1252, which includes the text of
-//! Latin-1. Each cell is decoded alone, so a file with both encodings is read too. UTF-16 is
-//! refused at its first byte.
+//! The format: cells separated by `;`, `,` or a tab, optionally quoted by `"`; lines that end in
+//! LF, CRLF or a lone CR; UTF-8 with or without a byte-order mark, or Windows-1252, which includes
+//! the text of Latin-1. Each cell is decoded alone, so a file with both encodings is read too.
+//! UTF-16 is refused at its first byte. A first line `sep=;`, by which spreadsheets name the
+//! delimiter, is skipped.
 //!
 //! Columns are found by their titles, in any order and among others; all of [`REQUIRED`] must
-//! exist. A row with more or fewer cells than the header, or with a cell that does not have the
-//! format of its column, is [`ParsedRow::Unreadable`], and reading goes on. Empty lines are
-//! skipped. A file whose rows cannot be told apart is refused: see [`FileRefusal`].
+//! exist. A row with more or fewer cells than the header is [`ParsedRow::Unreadable`], and reading
+//! goes on; empty cells at the end of the header or of a row do not count. A row with a cell that
+//! does not have the format of its column is [`ParsedRow::Partial`]. Empty rows, rows of totals and
+//! repeated headers are no claims and are skipped. A file whose rows cannot be told apart is
+//! refused: see [`FileRefusal`].
 
 mod cell;
 mod header;
 mod input;
+mod lines;
+mod other_forms;
 mod record;
 
 use std::{
@@ -25,8 +30,11 @@ use bumpalo::Bump;
 use csv_core::ReadRecordResult;
 use schemas::{codes::Code, finding::Param, rule::Column};
 
-pub use self::header::REQUIRED;
-use self::{header::Layout, input::Input, record::Record};
+use self::{header::Layout, input::Input, lines::LineCounter, record::Record};
+pub use self::{
+    header::REQUIRED,
+    other_forms::{OtherForm, OtherForms},
+};
 use crate::row::Row;
 
 /// The format of a file as its sender states it.
@@ -56,9 +64,11 @@ pub struct File<R: io::Read> {
     /// The upper-case contexts of one row. Emptied, but not freed, for the next row.
     scratch: Bump,
     delimiter: u8,
+    lines: LineCounter,
     /// The line of the file on which the record begins.
     line: u64,
     number: u64,
+    other_forms: OtherForms,
     /// The error that every later call returns.
     over: Option<StopReason>,
 }
@@ -70,14 +80,16 @@ enum StopReason {
 
 /// A row of the file, readable or not.
 pub enum ParsedRow<'a> {
-    /// A row whose cells all have the formats of their columns.
+    /// A row whose cells all have the formats of their columns, or are dates and times in another
+    /// form ([`File::other_forms`]).
     Row(Row<'a>),
-    /// Any other row.
+    /// A row with a cell that does not have the format of its column. The other cells are read.
+    Partial(Row<'a>, UnreadableRow),
+    /// A row with too few or too many cells: nobody knows which cell belongs to which column.
     Unreadable(UnreadableRow),
 }
 
-/// A row with too few or too many cells, or with a cell that does not have the format of its
-/// column.
+/// What is wrong with a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnreadableRow {
     /// The number of the row. 1 is the first row after the header.
@@ -190,11 +202,28 @@ impl<R: io::Read> File<R> {
         if input.buffered().starts_with(BYTE_ORDER_MARK) {
             input.consume(BYTE_ORDER_MARK.len());
         }
-        let (delimiter, layout) = find_header(input.buffered(), format)?;
+        let mut lines = LineCounter::default();
+        let named = separator_line(input.buffered());
+        if let Some((_, length)) = named {
+            lines.pass(&input.buffered()[..length]);
+            input.consume(length);
+        }
+        let named = named.map(|(delimiter, _)| delimiter);
+        let (delimiter, layout) = find_header(input.buffered(), format, named)?;
         let parser = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
         let record = Record::new(layout, format.encoding);
-        let (scratch, over) = (Bump::new(), None);
-        let mut file = Self { input, parser, record, scratch, delimiter, line: 1, number: 0, over };
+        let mut file = Self {
+            input,
+            parser,
+            record,
+            scratch: Bump::new(),
+            delimiter,
+            lines,
+            line: 1,
+            number: 0,
+            other_forms: OtherForms::default(),
+            over: None,
+        };
         file.advance()?;
         Ok(file)
     }
@@ -210,7 +239,7 @@ impl<R: io::Read> File<R> {
             Some(StopReason::Io(kind)) => return Err(FileError::Io(kind.into())),
             None => {}
         }
-        let there = self.advance().inspect_err(|error| {
+        let there = self.advance_to_claim().inspect_err(|error| {
             self.over = Some(match error {
                 FileError::Refused(refusal) => StopReason::Refused(*refusal),
                 FileError::Io(error) => StopReason::Io(error.kind()),
@@ -221,7 +250,23 @@ impl<R: io::Read> File<R> {
         }
         self.number += 1;
         self.scratch.reset();
-        Ok(Some(self.record.typed(self.number, self.line, &self.scratch)))
+        let Self { record, scratch, other_forms, number, line, .. } = self;
+        Ok(Some(record.typed(*number, *line, scratch, other_forms)))
+    }
+
+    /// The dates and times in another form that the rows so far have.
+    pub fn other_forms(&self) -> &[OtherForm] {
+        self.other_forms.as_slice()
+    }
+
+    /// Reads the cells of the next claim. False at the end of the file.
+    fn advance_to_claim(&mut self) -> Result<bool, FileError> {
+        while self.advance()? {
+            if self.record.is_claim() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// How many bytes of the file have been consumed by the rows so far.
@@ -239,7 +284,7 @@ impl<R: io::Read> File<R> {
         if !self.skip_empty_lines()? {
             return Ok(false);
         }
-        self.line = self.parser.line();
+        self.line = self.lines.line();
         let (mut bytes, mut cells) = (0, 0);
         loop {
             let input = self.input.bytes()?;
@@ -250,6 +295,7 @@ impl<R: io::Read> File<R> {
             let (result, read, written, ended) = self.parser.read_record(input, text, ends);
             (bytes, cells) = (bytes + written, cells + ended);
             if !at_end {
+                self.lines.pass(&input[..read]);
                 self.input.consume(read);
             } else if let Some(byte) = self.input.nul() {
                 return Err(FileRefusal::NotText { byte }.into());
@@ -271,8 +317,8 @@ impl<R: io::Read> File<R> {
         }
     }
 
-    /// Skips to the first byte of a record. The parser skips empty lines too, but then does not
-    /// tell on which line the record begins.
+    /// Skips to the first byte of a record. The parser skips empty lines too, but then the line on
+    /// which the record begins would not be known.
     fn skip_empty_lines(&mut self) -> Result<bool, FileError> {
         loop {
             let input = self.input.bytes()?;
@@ -283,9 +329,8 @@ impl<R: io::Read> File<R> {
                 };
             }
             let empty = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-            let lines = input[..empty].iter().filter(|byte| **byte == b'\n').count();
             let found = empty < input.len();
-            self.parser.set_line(self.parser.line() + lines as u64);
+            self.lines.pass(&input[..empty]);
             self.input.consume(empty);
             if found {
                 return Ok(true);
@@ -294,9 +339,28 @@ impl<R: io::Read> File<R> {
     }
 }
 
+/// The delimiter that a first line `sep=;` names, and the length of the line with its end.
+fn separator_line(start: &[u8]) -> Option<(u8, usize)> {
+    let length = start.iter().position(|byte| matches!(byte, b'\r' | b'\n'))?;
+    let end = length + if start[length..].starts_with(b"\r\n") { 2 } else { 1 };
+    let line = start[..length].trim_ascii_start();
+    let line = line.strip_prefix(b"\"").unwrap_or(line);
+    let (name, rest) = line.split_at_checked(4)?;
+    let (delimiter, rest) = rest.split_first()?;
+    // A spreadsheet that saves the file again adds the delimiters of empty cells.
+    let empty = rest.iter().all(|byte| matches!(byte, b'"' | b' ') || byte == delimiter);
+    (name.eq_ignore_ascii_case(b"sep=") && empty).then_some((*delimiter, end))
+}
+
 /// Finds the delimiter that gives the most known columns in the first row, and their layout.
-fn find_header(start: &[u8], format: &FileFormat) -> Result<(u8, Layout), FileRefusal> {
-    let candidates = format.delimiter.map_or(b";,\t".to_vec(), |given| vec![given]);
+/// `named` is the delimiter that the file itself names.
+fn find_header(
+    start: &[u8],
+    format: &FileFormat,
+    named: Option<u8>,
+) -> Result<(u8, Layout), FileRefusal> {
+    let usual = || named.into_iter().chain(*b";,\t").collect();
+    let candidates: Vec<u8> = format.delimiter.map_or_else(usual, |given| vec![given]);
     let mut best = (0, b';', Err(FileRefusal::NoHeader));
     for delimiter in candidates {
         let mut reader = csv::ReaderBuilder::new()

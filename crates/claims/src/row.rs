@@ -39,7 +39,7 @@ impl std::fmt::Debug for DoctorKey {
 /// One row, borrowed from the buffer of the reader. A rule that needs something for longer keeps a
 /// key.
 ///
-/// An empty cell is `None`. A row with a malformed cell never becomes a `Row`.
+/// An empty cell is `None`, and so is one that cannot be read: `unread` names those.
 pub struct Row<'a> {
     /// The number of the row. 1 is the first row after the header.
     pub number: u64,
@@ -65,8 +65,31 @@ pub struct Row<'a> {
     pub doctor: Option<DoctorKey>,
     /// The patient.
     pub patient: Option<PatientKey>,
+    /// The columns whose cells cannot be read. A verdict must not depend on them.
+    pub unread: ColumnSet,
     /// The text of each cell, trimmed. `None` when the file lacks the column.
     pub cells: &'a dyn Cells,
+}
+
+/// A set of columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ColumnSet(u32);
+
+impl ColumnSet {
+    /// Adds a column.
+    pub fn insert(&mut self, column: Column) {
+        self.0 |= 1 << column as u32;
+    }
+
+    /// Whether the column is in the set.
+    pub fn contains(self, column: Column) -> bool {
+        self.0 >> column as u32 & 1 == 1
+    }
+
+    /// Whether no column is in the set.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
 }
 
 /// The text of any column, for rules that look at a column by name.
@@ -79,6 +102,12 @@ impl Row<'_> {
     /// Whether the paid amount is above zero.
     pub fn is_paid(&self) -> bool {
         self.paid.is_some_and(|cents| cents > 0)
+    }
+
+    /// Whether the row takes a claim back: its amount is negative. The paid amount decides when
+    /// there is no preliminary one.
+    pub fn is_reversal(&self) -> bool {
+        self.preliminary.filter(|cents| *cents != 0).or(self.paid).is_some_and(|cents| cents < 0)
     }
 
     /// Minutes from start to end. An end before the start is on the next day.

@@ -70,6 +70,20 @@ impl<'r> Evaluators<'r> {
         self.keys.number_row(row)
     }
 
+    /// Numbers and evaluates a row. Adds the time since `then` to `reading`, and returns the time.
+    pub fn timed_row(
+        &mut self,
+        row: &Row<'_>,
+        then: Instant,
+        reading: &mut Duration,
+        found: &mut Vec<Finding>,
+    ) -> Instant {
+        let keyed = self.number_row(row);
+        let now = Instant::now();
+        *reading += now - then;
+        self.row(&keyed, now, found)
+    }
+
     /// Evaluates a row with every rule that is still running. Takes and returns the time, so the
     /// clock is read once between two rules.
     pub fn row(

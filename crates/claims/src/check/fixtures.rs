@@ -9,7 +9,7 @@ use schemas::{
 
 use super::{CheckOptions, evaluators::Evaluators};
 use crate::{
-    row::{Cells, Day, DoctorKey, PatientKey, Row},
+    row::{Cells, ColumnSet, Day, DoctorKey, PatientKey, Row},
     rules::Rules,
     tables::{CodeEntry, Tables},
 };
@@ -28,6 +28,7 @@ pub struct TestRow {
     pub paid: Option<i64>,
     pub doctor: Option<u64>,
     pub patient: Option<u32>,
+    pub unread: ColumnSet,
     pub cells: HashMap<Column, String>,
 }
 
@@ -90,6 +91,23 @@ impl TestRow {
         self
     }
 
+    /// Makes the cell of this column unreadable.
+    pub fn unread(mut self, column: Column) -> Self {
+        match column {
+            Column::ServiceDate => self.date = None,
+            Column::Place => self.place = None,
+            Column::Code => self.code = None,
+            Column::Units => self.units = None,
+            Column::Preliminary => self.preliminary = None,
+            Column::Paid => self.paid = None,
+            Column::Doctor => self.doctor = None,
+            Column::Patient => self.patient = None,
+            _ => {}
+        }
+        self.unread.insert(column);
+        self
+    }
+
     pub fn cell(mut self, column: Column, text: &str) -> Self {
         self.cells.insert(column, text.into());
         self
@@ -113,6 +131,7 @@ impl TestRow {
             paid: self.paid,
             doctor: self.doctor.map(DoctorKey),
             patient: self.patient.and_then(|patient| key(patient % 100_000_000).ok()),
+            unread: self.unread,
             cells: self,
         })
     }

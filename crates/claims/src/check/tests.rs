@@ -433,6 +433,8 @@ fn every_outcome() -> Vec<Finding> {
     let fee = |patient: u32| line(8875).patient(patient);
     let billed = [fee(1), fee(1), fee(2), fee(2).paid(1), fee(3).paid(1), fee(3).paid(1)];
     found.extend(find(&[shipped("gmf-yearly-fee")], &tables(), &billed, true));
+    let unread = fee(1).unread(Column::Code);
+    found.extend(find(&[shipped("gmf-yearly-fee")], &tables(), &[fee(1), unread], true));
     let cents = rule(json!({
         "kind": "sum_limit", "per": ["doctor"], "period": "day", "unit": "cents", "limit": 1,
         "terms": [{ "column": "paid" }]
@@ -448,7 +450,11 @@ fn every_outcome() -> Vec<Finding> {
         check(CheckOptions { budget: Duration::ZERO, ..CheckOptions::default() }, |_| ()).0,
     );
     let (rules, tables) = (Rules::compile(&[]).unwrap(), Tables::empty());
-    let unreadable = csv(&[line(8857).cell(Column::Paid, "x")]);
+    let unreadable = csv(&[
+        line(8857).cell(Column::Paid, "x"),
+        line(8857).cell(Column::ServiceDate, "04/03/2025"),
+        line(8857).cell(Column::Start, "9h00"),
+    ]);
     found.extend(finish(checking_again(&unreadable, &rules, &tables)).0);
     found
 }

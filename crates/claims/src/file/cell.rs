@@ -14,19 +14,58 @@ pub type Parsed<T> = Result<Option<T>, Malformed>;
 /// into 64 bits as cents.
 const MAX_DIGITS: usize = 15;
 
-/// The cell without surrounding spaces, including the no-break spaces of either encoding.
+/// Whether a character around a text counts for nothing: a space of any kind, a mark without a
+/// width (zero-width space, word joiner, byte-order mark), or 0x1A, with which DOS ends a file.
+pub fn is_space(character: char) -> bool {
+    character.is_whitespace()
+        || matches!(character, '\u{1a}' | '\u{200b}' | '\u{2060}' | '\u{feff}')
+}
+
+/// The cell without surrounding spaces: those of UTF-8 (see [`is_space`]), and the no-break space
+/// of Windows-1252.
 pub fn trim(cell: &[u8]) -> &[u8] {
-    let mut cell = cell.trim_ascii();
-    loop {
-        let rest = cell.strip_prefix(b"\xC2\xA0").or_else(|| cell.strip_prefix(b"\xA0"));
-        let rest =
-            rest.or_else(|| cell.strip_suffix(b"\xC2\xA0")).or_else(|| cell.strip_suffix(b"\xA0"));
-        match rest {
-            Some(rest) => cell = rest.trim_ascii(),
-            None => return cell,
-        }
+    let mut cell = cell;
+    while let Some(space) = first_space(cell) {
+        cell = &cell[space..];
+    }
+    while let Some(space) = last_space(cell) {
+        cell = &cell[..cell.len() - space];
+    }
+    cell
+}
+
+/// Bytes of the space that the cell begins with.
+fn first_space(cell: &[u8]) -> Option<usize> {
+    let first = *cell.first()?;
+    if first.is_ascii() {
+        return is_space(first.into()).then_some(1);
+    }
+    let longest = &cell[..cell.len().min(4)];
+    let character = longest.utf8_chunks().next()?.valid().chars().next();
+    match character {
+        Some(character) => is_space(character).then_some(character.len_utf8()),
+        None => (first == NO_BREAK).then_some(1),
     }
 }
+
+/// Bytes of the space that the cell ends with.
+fn last_space(cell: &[u8]) -> Option<usize> {
+    let last = *cell.last()?;
+    if last.is_ascii() {
+        return is_space(last.into()).then_some(1);
+    }
+    let utf8 = (2..=cell.len().min(4)).find_map(|bytes| {
+        let mut characters = std::str::from_utf8(&cell[cell.len() - bytes..]).ok()?.chars();
+        characters.next().filter(|_| characters.next().is_none())
+    });
+    match utf8 {
+        Some(character) => is_space(character).then_some(character.len_utf8()),
+        None => (last == NO_BREAK).then_some(1),
+    }
+}
+
+/// The no-break space of Windows-1252.
+const NO_BREAK: u8 = 0xA0;
 
 /// A number of `least` to `most` digits and nothing else.
 fn number(digits: &[u8], least: usize, most: usize) -> Result<u64, Malformed> {
@@ -82,8 +121,10 @@ pub fn code(cell: &[u8]) -> Parsed<u32> {
     if cell.is_empty() { Ok(None) } else { number(cell, 4, 5).map(|code| Some(code as u32)) }
 }
 
+/// Splits the sign off. Spreadsheets also write U+2212 for minus.
 fn signed(cell: &[u8]) -> (i64, &[u8]) {
-    cell.strip_prefix(b"-").map_or((1, cell), |rest| (-1, rest))
+    let rest = cell.strip_prefix(b"-").or_else(|| cell.strip_prefix("\u{2212}".as_bytes()));
+    rest.map_or((1, cell), |rest| (-1, rest))
 }
 
 /// Parses a whole number.
@@ -135,11 +176,19 @@ fn grouped(digits: &[u8]) -> Result<u64, Malformed> {
     Ok(number(rest, 1, 3)? * 10_u64.pow(scale) + total)
 }
 
-/// Splits digits at the last space, which may be a no-break space, narrow or not.
+/// Splits digits at the last space, which may be thin, narrow, of the width of a digit, or a
+/// no-break space.
 fn last_group(digits: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = digits.iter().rposition(|byte| !byte.is_ascii_digit())?;
     let (before, group) = (&digits[..=end], &digits[end + 1..]);
-    let spaces: [&[u8]; 4] = [b" ", b"\xE2\x80\xAF", b"\xC2\xA0", b"\xA0"];
+    let spaces: [&[u8]; 6] = [
+        b" ",
+        "\u{202f}".as_bytes(),
+        "\u{2007}".as_bytes(),
+        "\u{2009}".as_bytes(),
+        "\u{a0}".as_bytes(),
+        &[NO_BREAK],
+    ];
     // Any other character stays in the group, which then is no number.
     Some(
         spaces
@@ -181,6 +230,32 @@ pub fn patient(cell: &[u8]) -> Parsed<PatientKey> {
         return Err(Malformed);
     }
     Ok(Some(PatientKey(key.map(|byte| byte.to_ascii_uppercase()))))
+}
+
+/// Longest cell that may be a date or a time in another form.
+const MAX_FORM: usize = 32;
+
+/// The form of a date or a time that a clerk can recognise, such as `00/00/0000`: each digit
+/// becomes `0`. Up to two letters stay (`0h00`); of more, each becomes `x`. So no content of the
+/// row is left. `None` for a text in the right form whose value is impossible, or for no date or
+/// time.
+pub fn other_form(cell: &[u8], right: &[&str]) -> Option<String> {
+    let text = std::str::from_utf8(cell).ok().filter(|text| text.len() <= MAX_FORM)?;
+    if !text.starts_with(|first: char| first.is_ascii_digit()) || text.chars().any(char::is_control)
+    {
+        return None;
+    }
+    let count = |is: fn(&char) -> bool| text.chars().filter(is).count();
+    let (digits, letters) = (count(char::is_ascii_digit), count(|c| c.is_alphabetic()));
+    let form: String = text
+        .chars()
+        .map(|character| match character {
+            '0'..='9' => '0',
+            letter if letter.is_alphabetic() && letters > 2 => 'x',
+            other => other,
+        })
+        .collect();
+    (digits >= 2 && !right.contains(&&*form)).then_some(form)
 }
 
 #[cfg(test)]

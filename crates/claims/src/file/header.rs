@@ -1,8 +1,10 @@
 //! The header row: finds the column of each cell, even when the encoding of its title was damaged.
 
+use std::borrow::Cow;
+
 use schemas::rule::Column;
 
-use super::FileRefusal;
+use super::{FileRefusal, cell::is_space};
 
 /// The columns that a claims export must have: all columns that are typed for the rules, and the
 /// two that identify a row to people. Short exports have them too; a clerk may have removed the
@@ -40,8 +42,11 @@ pub struct Layout {
     positions: [Option<usize>; Column::ALL.len()],
     /// In the order of the file.
     known: Vec<(usize, Column)>,
-    /// Cells of the header, and so of every readable row.
+    /// Cells of the header.
     pub width: usize,
+    /// Cells of the header up to its last title: the least that a readable row has. Spreadsheets
+    /// add empty cells at the end of the header, of rows, or of both.
+    pub titled: usize,
 }
 
 impl Layout {
@@ -50,7 +55,8 @@ impl Layout {
     /// # Errors
     /// A column that appears twice or is missing, or a row that is no header.
     pub fn find<'t>(titles: impl Iterator<Item = &'t str>) -> (usize, Result<Self, FileRefusal>) {
-        let mut layout = Self { positions: [None; Column::ALL.len()], known: Vec::new(), width: 0 };
+        let positions = [None; Column::ALL.len()];
+        let mut layout = Self { positions, known: Vec::new(), width: 0, titled: 0 };
         let mut twice = None;
         for title in titles {
             if let Some(column) = column_of(title) {
@@ -59,6 +65,9 @@ impl Layout {
                 twice = twice.or(before.map(|_| column));
             }
             layout.width += 1;
+            if !title.trim_matches(is_space).is_empty() {
+                layout.titled = layout.width;
+            }
         }
         let missing = REQUIRED.into_iter().find(|column| layout.position(*column).is_none());
         let found = layout.known.len();
@@ -69,6 +78,14 @@ impl Layout {
             (None, None) => Ok(layout),
         };
         (found, layout)
+    }
+
+    /// Whether these cells are the header again, which some exports repeat on each page.
+    pub fn is_repeated<'t>(&self, mut title: impl FnMut(usize) -> Option<Cow<'t, str>>) -> bool {
+        REQUIRED.into_iter().all(|column| {
+            let title = self.position(column).and_then(&mut title);
+            title.is_some_and(|title| column_of(&title) == Some(column))
+        })
     }
 
     pub fn position(&self, column: Column) -> Option<usize> {

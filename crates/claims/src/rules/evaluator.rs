@@ -1,13 +1,13 @@
 //! Evaluators: a rule at work on one file. An evaluator gets each row once, keeps what it needs
 //! under compact keys, and concludes after the last row.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, hash::Hasher};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHasher};
 use schemas::{
     finding::{Finding, FindingOutcome, Param},
     ids::RuleId,
-    rule::Severity,
+    rule::{Column, Severity},
 };
 
 use crate::row::{Day, DoctorKey, PatientKey, Row};
@@ -33,6 +33,18 @@ pub(crate) struct KeyedRow<'a> {
     pub at: u32,
     pub patient: Option<u32>,
     pub doctor: Option<u32>,
+}
+
+impl KeyedRow<'_> {
+    /// A number that the rows of one claim share, among them a reversal: made of the invoice and
+    /// the code. Two claims of one group share it by chance once in four billion.
+    pub fn claim(&self) -> u32 {
+        let mut hash = FxHasher::default();
+        let invoice = self.row.cells.get(Column::Invoice);
+        hash.write(invoice.as_deref().unwrap_or_default().as_bytes());
+        hash.write_u32(self.row.code.unwrap_or(NO_ROW));
+        (hash.finish() >> 32) as u32
+    }
 }
 
 /// A number above that of every row.
@@ -64,6 +76,26 @@ fn number<K: std::hash::Hash + Eq>(numbers: &mut FxHashMap<K, u32>, key: K) -> u
 /// A date in one number: the year from bit 9, the month from bit 5, then the day.
 pub(crate) fn packed(day: Day) -> u32 {
     u32::from(day.year as u16) << 9 | u32::from(day.month) << 5 | u32::from(day.day)
+}
+
+/// Removes the reversals, each together with the last row of its claim. `claim_of` says to which
+/// claim a row belongs, and whether it is a reversal. A reversal whose claim is in another file
+/// takes nothing off.
+pub(crate) fn take_back<T>(rows: &mut Vec<T>, claim_of: impl Fn(&T) -> (u32, bool)) {
+    let mut reversals: FxHashMap<u32, u32> = FxHashMap::default();
+    for (claim, _) in rows.iter().map(&claim_of).filter(|(_, is_reversal)| *is_reversal) {
+        *reversals.entry(claim).or_default() += 1;
+    }
+    if reversals.is_empty() {
+        return;
+    }
+    rows.reverse();
+    rows.retain(|row| {
+        let (claim, is_reversal) = claim_of(row);
+        let left = reversals.get_mut(&claim).filter(|left| **left > 0 && !is_reversal);
+        !is_reversal && left.map(|left| *left -= 1).is_none()
+    });
+    rows.reverse();
 }
 
 /// Collects the findings of one rule.
@@ -128,6 +160,18 @@ impl<'a> FindingSink<'a> {
         } else {
             self.passes += 1;
         }
+    }
+
+    /// Reports that a verdict about `row` and others depends on what cannot be read in row
+    /// `unread`.
+    pub fn undecided(&mut self, row: u64, unread: u32) {
+        let params = [("unread", i64::from(unread).into())];
+        self.push(row, Severity::Warning, FindingOutcome::Undecided, 0, params);
+    }
+
+    /// A sink for the findings that the rule would report under an assumption.
+    pub fn trial<'b>(&'b self, findings: &'b mut Vec<Finding>) -> FindingSink<'b> {
+        FindingSink::new(self.rule, self.severity, true, findings)
     }
 
     fn push<const N: usize>(

@@ -1,6 +1,6 @@
 //! Row filters in their compiled form: one set of codes, and contexts as the reader gives them.
 
-use schemas::rule::RowFilter;
+use schemas::rule::{Column, RowFilter};
 
 use crate::{row::Row, tables::Tables};
 
@@ -45,6 +45,15 @@ impl FromIterator<u32> for CodeSet {
     }
 }
 
+/// Whether a row matches a filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Match {
+    Yes,
+    No,
+    /// The answer depends on a cell that cannot be read.
+    Unsure,
+}
+
 /// The compiled form of a [`RowFilter`]: matches the rows that a check looks at.
 pub(super) struct RowMatcher<'r> {
     /// The codes that match. `None` when the code does not matter.
@@ -72,15 +81,57 @@ impl<'r> RowMatcher<'r> {
         }
     }
 
+    /// Whether the row matches. A condition on a cell that cannot be read leaves that open, unless
+    /// another condition already excludes the row.
+    pub fn judge(&self, row: &Row<'_>) -> Match {
+        let conditions = [
+            (Column::Code, self.codes.is_some(), self.matches_code(row.code)),
+            (Column::Place, self.asks_place(), self.matches_place(row.place)),
+            (Column::Paid, self.paid.is_some(), self.matches_paid(row)),
+        ];
+        if !self.matches_contexts(row) {
+            return Match::No;
+        }
+        let mut whole = Match::Yes;
+        for (column, is_asked, holds) in conditions {
+            match is_asked && row.unread.contains(column) {
+                true => whole = Match::Unsure,
+                false if !holds => return Match::No,
+                false => {}
+            }
+        }
+        whole
+    }
+
+    /// Whether the row surely matches.
     pub fn matches(&self, row: &Row<'_>) -> bool {
-        self.matches_code(row.code)
-            && (self.contexts.is_empty() || carries(row, &self.contexts))
+        if row.unread.is_empty() {
+            return self.matches_code(row.code)
+                && self.matches_contexts(row)
+                && self.matches_place(row.place)
+                && self.matches_paid(row);
+        }
+        self.judge(row) == Match::Yes
+    }
+
+    fn matches_contexts(&self, row: &Row<'_>) -> bool {
+        (self.contexts.is_empty() || carries(row, &self.contexts))
             && !carries(row, &self.contexts_not)
-            && (self.places.is_empty() || self.places.contains(row.place))
-            && self.gmf.is_none_or(|(gmf, tables)| {
-                row.place.is_some_and(|place| tables.is_gmf(place)) == gmf
-            })
-            && self.paid.is_none_or(|paid| row.is_paid() == paid)
+    }
+
+    fn asks_place(&self) -> bool {
+        !self.places.is_empty() || self.gmf.is_some()
+    }
+
+    fn matches_place(&self, place: Option<u32>) -> bool {
+        (self.places.is_empty() || self.places.contains(place))
+            && self
+                .gmf
+                .is_none_or(|(gmf, tables)| place.is_some_and(|place| tables.is_gmf(place)) == gmf)
+    }
+
+    fn matches_paid(&self, row: &Row<'_>) -> bool {
+        self.paid.is_none_or(|paid| row.is_paid() == paid)
     }
 
     fn matches_code(&self, code: Option<u32>) -> bool {

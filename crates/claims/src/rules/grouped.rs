@@ -1,104 +1,47 @@
 //! Checks of groups of rows over a period.
 
-use std::{mem, vec};
+use std::collections::hash_map::Entry;
 
-use rustc_hash::FxHashMap;
 use schemas::{
     finding::FindingOutcome,
-    rule::{Column, GroupKey, Period, SumTerm, TermAmount, Unit},
+    rule::{Column, SumTerm, TermAmount, Unit},
 };
 
 use super::{
-    evaluator::{Evaluator, FindingSink, KeyedRow, NO_ROW, packed},
-    filter::{CodeSet, RowMatcher},
+    evaluator::{Evaluator, FindingSink, KeyedRow, NO_ROW, take_back},
+    filter::{CodeSet, Match, RowMatcher},
 };
 use crate::row::Row;
 
+mod groups;
 #[cfg(test)]
 mod tests;
 
-/// The key of a group and its period. Parts that the rule does not group by are 0.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Group([u32; 5]);
-
-/// Assigns rows to groups.
-pub(super) struct Grouping {
-    per: Vec<GroupKey>,
-    period: Period,
-}
-
-impl Grouping {
-    pub fn new(per: &[GroupKey], period: Period) -> Self {
-        Self { per: per.to_vec(), period }
-    }
-
-    /// The group of the row. `None` when the row lacks a key or the date.
-    fn group_of(&self, keyed: &KeyedRow<'_>) -> Option<Group> {
-        let day = packed(keyed.row.date?);
-        let mut group = [0; 5];
-        group[0] = match self.period {
-            Period::Day => day,
-            Period::Month => day >> 5,
-            Period::Year => day >> 9,
-        };
-        for (part, key) in group[1..].iter_mut().zip(&self.per) {
-            *part = match key {
-                GroupKey::Patient => keyed.patient?,
-                GroupKey::Doctor => keyed.doctor?,
-                GroupKey::Code => keyed.row.code?,
-                GroupKey::Place => keyed.row.place?,
-            };
-        }
-        Some(Group(group))
-    }
-}
-
-/// Groups that one call concludes. A finding takes a hundred times the memory of a group, so all
-/// findings at once could exceed everything else in memory.
-const CONCLUSION_SLICE: usize = 4096;
-
-/// The state of a rule for each group: collected by group, then concluded in the order of rows.
-struct Groups<S> {
-    gathered: FxHashMap<Group, S>,
-    sorted: Option<vec::IntoIter<S>>,
-}
-
-/// A group whose findings name one of its rows.
-trait Representative {
-    /// The row that the group's finding names.
-    fn row(&self) -> u32;
-}
-
-impl<S: Representative> Groups<S> {
-    fn new() -> Self {
-        Self { gathered: FxHashMap::default(), sorted: None }
-    }
-
-    fn entry(&mut self, group: Group, new: S) -> &mut S {
-        self.gathered.entry(group).or_insert(new)
-    }
-
-    /// Concludes the next groups in the order of rows. False when none is left.
-    fn drain_slice(&mut self, conclude: impl FnMut(S)) -> bool {
-        let gathered = &mut self.gathered;
-        let sorted = self.sorted.get_or_insert_with(|| {
-            let mut groups: Vec<S> = mem::take(gathered).into_values().collect();
-            groups.sort_unstable_by_key(Representative::row);
-            groups.into_iter()
-        });
-        sorted.by_ref().take(CONCLUSION_SLICE).for_each(conclude);
-        sorted.len() > 0
-    }
-}
+pub(super) use groups::Grouping;
+use groups::{Group, GroupState, Groups};
 
 pub(super) struct Once<'r> {
     grouping: Grouping,
     cents: i64,
     when: RowMatcher<'r>,
-    groups: Groups<BillingCount>,
+    /// The first row of each group, and the other rows of the groups that have some.
+    groups: Groups<Billing, Vec<Billing>>,
 }
 
+/// A row that bills what a rule allows once, or takes it back.
 #[derive(Clone, Copy)]
+struct Billing {
+    row: u32,
+    claim: u32,
+    is_reversal: bool,
+    is_paid: bool,
+    /// Whether the row counts depends on a cell that cannot be read.
+    is_unsure: bool,
+    /// Whether it was paid depends on a cell that cannot be read.
+    paid_unread: bool,
+}
+
+/// How often a group was billed, without what was taken back.
 struct BillingCount {
     count: u32,
     paid: u32,
@@ -107,23 +50,53 @@ struct BillingCount {
 }
 
 impl BillingCount {
-    /// The outcome of the group. `None` when it was billed once.
+    /// Counts rows. Those that are unsure, or paid only perhaps, count if `assumed`.
+    fn new(rows: &[Billing], assumed: bool) -> Self {
+        let mut counted = Self { count: 0, paid: 0, first_paid: NO_ROW, first_unpaid: NO_ROW };
+        for billing in rows.iter().filter(|billing| assumed || !billing.is_unsure) {
+            counted.count = counted.count.saturating_add(1);
+            if billing.is_paid || (assumed && billing.paid_unread) {
+                counted.paid = counted.paid.saturating_add(1);
+                counted.first_paid = counted.first_paid.min(billing.row);
+            } else {
+                counted.first_unpaid = counted.first_unpaid.min(billing.row);
+            }
+        }
+        counted
+    }
+
+    /// The outcome of the group. `None` when it was billed once or not at all.
     fn outcome(&self) -> Option<FindingOutcome> {
         match (self.count, self.paid) {
-            (1, _) => None,
+            (0 | 1, _) => None,
             (_, 0) => Some(FindingOutcome::OnceNonePaid),
             (_, 1) => Some(FindingOutcome::OnceOnePaid),
             _ => Some(FindingOutcome::OnceSeveralPaid),
         }
     }
-}
 
-impl Representative for BillingCount {
     fn row(&self) -> u32 {
         match self.outcome() {
             None => self.first_paid.min(self.first_unpaid),
             Some(FindingOutcome::OnceSeveralPaid) => self.first_paid,
             Some(_) => self.first_unpaid,
+        }
+    }
+}
+
+/// The rows that count, in their order.
+fn settled(first: Billing, others: &[Billing]) -> Vec<Billing> {
+    let mut rows: Vec<Billing> = std::iter::once(first).chain(others.iter().copied()).collect();
+    rows.sort_unstable_by_key(|billing| billing.row);
+    take_back(&mut rows, |billing| (billing.claim, billing.is_reversal));
+    rows
+}
+
+impl GroupState<Vec<Billing>> for Billing {
+    fn row(&self, others: Option<&Vec<Billing>>) -> u32 {
+        match others {
+            Some(others) => BillingCount::new(&settled(*self, others), false).row(),
+            None => self.row,
         }
     }
 }
@@ -136,26 +109,40 @@ impl<'r> Once<'r> {
 
 impl Evaluator for Once<'_> {
     fn row(&mut self, keyed: &KeyedRow<'_>, _found: &mut FindingSink<'_>) {
-        if !self.when.matches(keyed.row) {
+        let matches = self.when.judge(keyed.row);
+        if matches == Match::No {
             return;
         }
-        let Some(group) = self.grouping.group_of(keyed) else {
-            return;
+        let Some(group) = self.grouping.group_of(keyed) else { return };
+        let billing = Billing {
+            row: keyed.at,
+            claim: keyed.claim(),
+            is_reversal: keyed.row.is_reversal(),
+            is_paid: keyed.row.is_paid(),
+            is_unsure: matches == Match::Unsure,
+            paid_unread: keyed.row.unread.contains(Column::Paid),
         };
-        let none = BillingCount { count: 0, paid: 0, first_paid: NO_ROW, first_unpaid: NO_ROW };
-        let billed = self.groups.entry(group, none);
-        billed.count = billed.count.saturating_add(1);
-        if keyed.row.is_paid() {
-            billed.paid = billed.paid.saturating_add(1);
-            billed.first_paid = billed.first_paid.min(keyed.at);
-        } else {
-            billed.first_unpaid = billed.first_unpaid.min(keyed.at);
+        match self.groups.gathered.entry(group) {
+            Entry::Vacant(empty) if !billing.is_unsure => drop(empty.insert(billing)),
+            _ => self.groups.extras.entry(group).or_default().push(billing),
         }
     }
 
     fn conclude(&mut self, found: &mut FindingSink<'_>) -> bool {
-        self.groups.drain_slice(|billed| {
+        self.groups.drain_slice(|first, others| {
+            let rows = settled(first, &others.unwrap_or_default());
+            let (billed, assumed) =
+                (BillingCount::new(&rows, false), BillingCount::new(&rows, true));
+            // All of the group was taken back.
+            if billed.count == 0 {
+                return;
+            }
             let row = billed.row().into();
+            if billed.outcome() != assumed.outcome()
+                && let Some(unread) = rows.iter().find(|row| row.is_unsure || row.paid_unread)
+            {
+                return found.undecided(row, unread.row);
+            }
             let Some(outcome) = billed.outcome() else {
                 return found.pass(row);
             };
@@ -173,7 +160,7 @@ pub(super) struct SumLimit<'r> {
     terms: Vec<(Option<CodeSet>, TermAmount)>,
     limit: i64,
     when: RowMatcher<'r>,
-    groups: Groups<GroupSum>,
+    groups: Groups<GroupSum, UnsureSum>,
 }
 
 #[derive(Clone, Copy)]
@@ -183,10 +170,28 @@ struct GroupSum {
     first: u32,
 }
 
-impl Representative for GroupSum {
-    fn row(&self) -> u32 {
+/// The rows of a group whose part of the sum depends on a cell that cannot be read.
+struct UnsureSum {
+    /// The first of them.
+    row: u32,
+    /// What they could take off.
+    less: i128,
+    /// What they could add. `None`: any amount.
+    more: Option<i128>,
+}
+
+impl GroupState<UnsureSum> for GroupSum {
+    fn row(&self, _unsure: Option<&UnsureSum>) -> u32 {
         self.first
     }
+}
+
+/// What a row adds to the sum of its group.
+enum Addend {
+    Nothing,
+    Amount(i64),
+    /// The amount depends on a cell that cannot be read.
+    Unread,
 }
 
 impl<'r> SumLimit<'r> {
@@ -204,42 +209,77 @@ impl<'r> SumLimit<'r> {
         Self { grouping, unit, terms, limit, when, groups: Groups::new() }
     }
 
-    /// The amount that the row adds to its group. `None` when no term names its code, or the column
-    /// of the term is empty.
-    fn adds(&self, row: &Row<'_>) -> Option<i64> {
+    /// The amount that the row adds to its group. A reversal takes it off.
+    fn adds(&self, row: &Row<'_>) -> Addend {
+        let unread = |column| row.unread.contains(column);
+        if unread(Column::Code) && self.terms.iter().any(|(codes, _)| codes.is_some()) {
+            return Addend::Unread;
+        }
         let named = |codes: &Option<CodeSet>| match codes {
             None => true,
             Some(codes) => row.code.is_some_and(|code| codes.contains(code)),
         };
-        match self.terms.iter().find(|(codes, _)| named(codes))?.1 {
-            TermAmount::Fixed(amount) => Some(amount),
-            TermAmount::Column(Column::Units) => row.units,
+        let Some((_, amount)) = self.terms.iter().find(|(codes, _)| named(codes)) else {
+            return Addend::Nothing;
+        };
+        let taken_back = |amount: i64| match row.is_reversal() {
+            true => -amount.saturating_abs(),
+            false => amount,
+        };
+        let amount = match *amount {
+            TermAmount::Fixed(amount) => Some(taken_back(amount)),
+            TermAmount::Column(column) if unread(column) => return Addend::Unread,
+            TermAmount::Column(Column::Units) => row.units.map(taken_back),
             TermAmount::Column(Column::Preliminary) => row.preliminary,
             TermAmount::Column(Column::Paid) => row.paid,
             TermAmount::Column(_) => None,
-        }
+        };
+        amount.map_or(Addend::Nothing, Addend::Amount)
+    }
+
+    /// Notes a row whose part is not known. `amount` is known if only the match is not.
+    fn note_unsure(&mut self, group: Group, row: u32, amount: Option<i64>) {
+        let none = UnsureSum { row, less: 0, more: Some(0) };
+        let unsure = self.groups.extras.entry(group).or_insert(none);
+        let amount = amount.map(i128::from);
+        unsure.less += amount.unwrap_or(0).min(0);
+        unsure.more = unsure.more.zip(amount).map(|(more, amount)| more + amount.max(0));
     }
 }
 
 impl Evaluator for SumLimit<'_> {
     fn row(&mut self, keyed: &KeyedRow<'_>, _found: &mut FindingSink<'_>) {
-        let Some(amount) = self.adds(keyed.row) else {
-            return;
+        let amount = match self.adds(keyed.row) {
+            Addend::Nothing => return,
+            Addend::Amount(amount) => Some(amount),
+            Addend::Unread => None,
         };
-        if !self.when.matches(keyed.row) {
+        let matches = self.when.judge(keyed.row);
+        if matches == Match::No {
             return;
         }
-        if let Some(group) = self.grouping.group_of(keyed) {
-            let sum = self.groups.entry(group, GroupSum { total: 0, first: NO_ROW });
-            sum.total += i128::from(amount);
-            sum.first = sum.first.min(keyed.at);
+        let Some(group) = self.grouping.group_of(keyed) else { return };
+        match amount.filter(|_| matches == Match::Yes) {
+            Some(amount) => {
+                let sum = self.groups.entry(group, GroupSum { total: 0, first: NO_ROW });
+                sum.total += i128::from(amount);
+                sum.first = sum.first.min(keyed.at);
+            }
+            None => self.note_unsure(group, keyed.at, amount),
         }
     }
 
     fn conclude(&mut self, found: &mut FindingSink<'_>) -> bool {
         let (limit, unit) = (self.limit, self.unit);
-        self.groups.drain_slice(|sum| {
+        self.groups.drain_slice(|sum, unsure| {
             let row = sum.first.into();
+            let exceeds = |total: i128| total > i128::from(limit);
+            if let Some(UnsureSum { row: unread, less, more }) = unsure
+                && (exceeds(sum.total + less) != exceeds(sum.total)
+                    || more.is_none_or(|more| exceeds(sum.total + more)) != exceeds(sum.total))
+            {
+                return found.undecided(row, unread);
+            }
             let most = if sum.total < 0 { i64::MIN } else { i64::MAX };
             let total = i64::try_from(sum.total).unwrap_or(most);
             if total <= limit {
@@ -270,17 +310,28 @@ pub(super) struct MissingThoughDue<'r> {
     due: RowMatcher<'r>,
     missing: RowMatcher<'r>,
     gain_cents: i64,
-    groups: Groups<DueFee>,
+    groups: Groups<DueFee, UnsureFee>,
 }
 
+/// Claims of a group, without those that were taken back. A group has a handful of each; past 127
+/// the count stays there.
 #[derive(Clone, Copy)]
 struct DueFee {
     first: u32,
+    due: i8,
+    billed: i8,
+}
+
+/// What rows of a group would be if a cell that cannot be read had the right value.
+struct UnsureFee {
+    /// The first of them.
+    row: u32,
+    due: bool,
     billed: bool,
 }
 
-impl Representative for DueFee {
-    fn row(&self) -> u32 {
+impl GroupState<UnsureFee> for DueFee {
+    fn row(&self, _unsure: Option<&UnsureFee>) -> u32 {
         self.first
     }
 }
@@ -298,31 +349,49 @@ impl<'r> MissingThoughDue<'r> {
 
 impl Evaluator for MissingThoughDue<'_> {
     fn row(&mut self, keyed: &KeyedRow<'_>, _found: &mut FindingSink<'_>) {
-        let (due, billed) = (self.due.matches(keyed.row), self.missing.matches(keyed.row));
-        if !due && !billed {
+        let (due, billed) = (self.due.judge(keyed.row), self.missing.judge(keyed.row));
+        if due == Match::No && billed == Match::No {
             return;
         }
-        if let Some(group) = self.grouping.group_of(keyed) {
-            let state = self.groups.entry(group, DueFee { first: NO_ROW, billed: false });
-            state.billed |= billed;
-            if due {
+        let Some(group) = self.grouping.group_of(keyed) else { return };
+        if due == Match::Yes || billed == Match::Yes {
+            let step = if keyed.row.is_reversal() { -1 } else { 1 };
+            let state = self.groups.entry(group, DueFee { first: NO_ROW, due: 0, billed: 0 });
+            state.billed = state.billed.saturating_add(step * i8::from(billed == Match::Yes));
+            if due == Match::Yes {
+                state.due = state.due.saturating_add(step);
                 state.first = state.first.min(keyed.at);
             }
+        }
+        if due == Match::Unsure || billed == Match::Unsure {
+            let none = UnsureFee { row: keyed.at, due: false, billed: false };
+            let unsure = self.groups.extras.entry(group).or_insert(none);
+            unsure.due |= due == Match::Unsure;
+            unsure.billed |= billed == Match::Unsure;
         }
     }
 
     fn conclude(&mut self, found: &mut FindingSink<'_>) -> bool {
         let gain = self.gain_cents;
-        self.groups.drain_slice(|state| match state.first {
-            // Billed although nothing was due.
-            NO_ROW => {}
-            first if state.billed => found.pass(first.into()),
-            first => found.gain(
-                first.into(),
-                FindingOutcome::FeeMissing,
-                gain,
-                [("gain_cents", gain.into())],
-            ),
+        self.groups.drain_slice(|state, unsure| {
+            let (due, billed) = (state.due > 0, state.billed > 0);
+            if let Some(UnsureFee { row: unread, due: may_be_due, billed: may_be_billed }) = unsure
+                && !billed
+                && (due && may_be_billed || !due && may_be_due)
+            {
+                return found.undecided(state.first.min(unread).into(), unread);
+            }
+            match (due, billed) {
+                // Billed although nothing was due, or everything was taken back.
+                (false, _) => {}
+                (true, true) => found.pass(state.first.into()),
+                (true, false) => found.gain(
+                    state.first.into(),
+                    FindingOutcome::FeeMissing,
+                    gain,
+                    [("gain_cents", gain.into())],
+                ),
+            }
         })
     }
 }

@@ -10,16 +10,19 @@ use std::mem;
 use rustc_hash::FxHashMap;
 use schemas::{
     finding::FindingOutcome,
-    rule::{FeeTariff, OfficeFee},
+    rule::{Column, FeeTariff, OfficeFee},
 };
 
 use super::{
-    evaluator::{Evaluator, FindingSink, KeyedRow, NO_ROW, packed},
+    evaluator::{Evaluator, FindingSink, KeyedRow, NO_ROW, packed, take_back},
     filter::{PlacePrefixes, carries, contexts},
 };
 
 #[cfg(test)]
 mod tests;
+mod unsure;
+
+use unsure::{UnsureDay, conclude_unsure};
 
 /// Collects the days. [`conclude_day`] evaluates them.
 pub(super) struct OfficeFees<'r> {
@@ -33,14 +36,20 @@ pub(super) struct OfficeFees<'r> {
     days: Vec<DoctorDay>,
     /// By day and patient. The only map that grows with the visits.
     patients: FxHashMap<(u32, u32), DayPatient>,
+    /// By day: what depends on cells that cannot be read.
+    unsure: FxHashMap<u32, UnsureDay>,
 }
 
+/// The rows of a patient on a day, without those that were taken back. A patient has a handful of
+/// rows a day; past 127 the count stays there.
 #[derive(Clone, Copy)]
 struct DayPatient {
     first: u32,
-    /// Whether every row so far has a walk-in context.
-    walk_in: bool,
-    paid: bool,
+    /// Rows without a walk-in context.
+    registered: i8,
+    /// Rows with a walk-in context.
+    walk_in: i8,
+    paid: i8,
 }
 
 /// The fees and patients of a doctor's day.
@@ -55,10 +64,14 @@ struct DoctorDay {
 #[derive(Clone, Copy)]
 struct BilledFee {
     row: u32,
+    claim: u32,
+    is_reversal: bool,
     large: bool,
     /// Whether the fee was billed for the walk-in patients.
     walk_in: bool,
     in_office: bool,
+    /// Whether it was billed in an office depends on a cell that cannot be read.
+    place_unread: bool,
 }
 
 /// The patients of one group: how many, and the smallest row.
@@ -92,6 +105,7 @@ impl<'r> OfficeFees<'r> {
             numbers: FxHashMap::default(),
             days: Vec::new(),
             patients: FxHashMap::default(),
+            unsure: FxHashMap::default(),
         }
     }
 
@@ -105,6 +119,45 @@ impl<'r> OfficeFees<'r> {
     }
 }
 
+impl OfficeFees<'_> {
+    fn note_unsure(&mut self, day: u32, row: u32) -> &mut UnsureDay {
+        let none = UnsureDay { row, registered: 0, walk_in: 0, is_open: false };
+        self.unsure.entry(day).or_insert(none)
+    }
+
+    fn visit(&mut self, day: u32, patient: u32, keyed: &KeyedRow<'_>) {
+        let (row, at) = (keyed.row, keyed.at);
+        let walk_in = carries(row, &self.walk_in);
+        let new = DayPatient { first: at, registered: 0, walk_in: 0, paid: 0 };
+        let patient = self.patients.entry((day, patient)).or_insert(new);
+        let step = if row.is_reversal() { -1 } else { 1 };
+        let group = if walk_in { &mut patient.walk_in } else { &mut patient.registered };
+        *group = group.saturating_add(step);
+        patient.paid = match row.paid {
+            Some(cents) if cents != 0 => patient.paid.saturating_add(cents.signum() as i8),
+            _ => patient.paid,
+        };
+        patient.first = patient.first.min(at);
+        if self.fee.paid_only && row.unread.contains(Column::Paid) {
+            self.note_unsure(day, at).is_open = true;
+        }
+    }
+
+    /// Adds the patients to their days.
+    fn count_patients(&mut self) {
+        for ((day, _), patient) in mem::take(&mut self.patients) {
+            let is_seen = patient.registered > 0 || patient.walk_in > 0;
+            if !is_seen || self.fee.paid_only && patient.paid <= 0 {
+                continue;
+            }
+            let day = &mut self.days[day as usize];
+            let group =
+                if patient.registered <= 0 { &mut day.walk_in } else { &mut day.registered };
+            group.add(patient.first);
+        }
+    }
+}
+
 impl Evaluator for OfficeFees<'_> {
     fn row(&mut self, keyed: &KeyedRow<'_>, _found: &mut FindingSink<'_>) {
         let (row, at) = (keyed.row, keyed.at);
@@ -113,32 +166,44 @@ impl Evaluator for OfficeFees<'_> {
         };
         let large = row.code.is_some() && row.code == self.large;
         let is_fee = large || row.code.is_some() && row.code == self.small;
-        let walk_in = carries(row, &self.walk_in);
+        let unread = |column| row.unread.contains(column);
         if is_fee {
-            let in_office = self.office.contains(row.place);
-            let day = self.day(doctor, packed(date)) as usize;
-            self.days[day].fees.push(BilledFee { row: at, large, walk_in, in_office });
+            let day = self.day(doctor, packed(date));
+            self.days[day as usize].fees.push(BilledFee {
+                row: at,
+                claim: keyed.claim(),
+                is_reversal: row.is_reversal(),
+                large,
+                walk_in: carries(row, &self.walk_in),
+                in_office: self.office.contains(row.place),
+                place_unread: unread(Column::Place),
+            });
+            if unread(Column::Place) {
+                self.note_unsure(day, at).is_open = true;
+            }
+        } else if unread(Column::Code) {
+            let day = self.day(doctor, packed(date));
+            self.note_unsure(day, at).is_open = true;
         } else if let Some(patient) = keyed.patient {
             let day = self.day(doctor, packed(date));
-            let new = DayPatient { first: at, walk_in: true, paid: false };
-            let patient = self.patients.entry((day, patient)).or_insert(new);
-            patient.first = patient.first.min(at);
-            patient.walk_in &= walk_in;
-            patient.paid |= row.is_paid();
+            self.visit(day, patient, keyed);
+        } else if unread(Column::Patient) {
+            let walk_in = carries(row, &self.walk_in);
+            let day = self.day(doctor, packed(date));
+            let unsure = self.note_unsure(day, at);
+            *if walk_in { &mut unsure.walk_in } else { &mut unsure.registered } += 1;
         }
     }
 
     fn conclude(&mut self, found: &mut FindingSink<'_>) -> bool {
-        for ((day, _), patient) in mem::take(&mut self.patients) {
-            if self.fee.paid_only && !patient.paid {
-                continue;
-            }
-            let day = &mut self.days[day as usize];
-            if patient.walk_in { &mut day.walk_in } else { &mut day.registered }.add(patient.first);
-        }
-        for day in &mut self.days {
+        self.count_patients();
+        for (day, number) in self.days.iter_mut().zip(0..) {
             day.fees.sort_unstable_by_key(|billed| billed.row);
-            conclude_day(self.fee, day, found);
+            take_back(&mut day.fees, |billed| (billed.claim, billed.is_reversal));
+            match self.unsure.get(&number) {
+                Some(unsure) => conclude_unsure(self.fee, day, unsure, found),
+                None => conclude_day(self.fee, day, found),
+            }
         }
         false
     }

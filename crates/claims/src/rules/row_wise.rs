@@ -266,6 +266,9 @@ pub(super) struct BetterCode<'r> {
 impl Evaluator for BetterCode<'_> {
     fn row(&mut self, keyed: &KeyedRow<'_>, found: &mut FindingSink<'_>) {
         let row = keyed.row;
+        if row.is_reversal() || row.unread.contains(Column::Preliminary) {
+            return;
+        }
         let Some(minutes) = row.minutes().filter(|minutes| *minutes >= self.from_minutes) else {
             return;
         };

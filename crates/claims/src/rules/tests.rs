@@ -246,11 +246,12 @@ fn any_line() -> impl Strategy<Value = TestRow> {
     let numbers = (option::of(any_number()), option::of(any_number()), option::of(any_number()));
     let date = option::of((any::<i16>(), 1..=12_u8, 1..=31_u8));
     let cells = vec((select(Column::ALL), any::<String>()), 0..4).prop_map(HashMap::from_iter);
-    (date, times, keys, numbers, vec(texts, 0..3), cells).prop_map(
-        |(date, times, keys, numbers, contexts, cells)| {
+    let unread = prop_oneof![3 => Just(Vec::new()), 1 => vec(select(Column::ALL), 1..3)];
+    (date, times, keys, numbers, vec(texts, 0..3), cells, unread).prop_map(
+        |(date, times, keys, numbers, contexts, cells, unread)| {
             let ((start, end), (place, code, doctor, patient), (units, preliminary, paid)) =
                 (times, keys, numbers);
-            TestRow {
+            let row = TestRow {
                 date,
                 start,
                 end,
@@ -263,7 +264,9 @@ fn any_line() -> impl Strategy<Value = TestRow> {
                 doctor,
                 patient,
                 cells,
-            }
+                ..TestRow::default()
+            };
+            unread.into_iter().fold(row, TestRow::unread)
         },
     )
 }

@@ -37,6 +37,12 @@ pub fn all() -> Vec<Case> {
     cases
 }
 
+/// Whether the outcome is about the whole file, and so reported once.
+#[must_use]
+pub fn is_about_file(outcome: FindingOutcome) -> bool {
+    matches!(outcome, FindingOutcome::DateForm | FindingOutcome::TimeForm)
+}
+
 /// Whether the outcome reports that everything is in order.
 #[must_use]
 pub fn is_good(outcome: FindingOutcome) -> bool {

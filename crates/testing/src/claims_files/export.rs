@@ -235,7 +235,10 @@ fn push_time(text: &mut String, minutes: Option<u16>) -> std::fmt::Result {
 /// Appends an amount with a decimal comma.
 fn push_money(text: &mut String, cents: Option<i64>) -> std::fmt::Result {
     use std::fmt::Write;
-    cents.map_or(Ok(()), |cents| write!(text, "{},{:02}", cents / 100, cents % 100))
+    cents.map_or(Ok(()), |cents| {
+        let sign = if cents < 0 { "-" } else { "" };
+        write!(text, "{sign}{},{:02}", cents.abs() / 100, cents.abs() % 100)
+    })
 }
 
 /// The title after one of the damages that titles suffer.

@@ -1,6 +1,6 @@
 //! Generates a file: days of practices and planted cases, with their rows interleaved.
 
-use std::io::Write;
+use std::{collections::BTreeSet, io::Write};
 
 use anyhow::{Result, ensure};
 use fastrand::Rng;
@@ -33,7 +33,8 @@ const ROWS_OF_A_PRACTICE: u64 = 1_500;
 /// the same day and each has its own doctor, so the order of a patient's rows is preserved.
 const INTERLEAVED: usize = 24;
 
-/// Writes the file and passes each planted finding to `plant`, in the order of the rows.
+/// Writes the file and passes each planted finding to `plant`, in the order of the rows. A finding
+/// about the whole file comes once, with its first row.
 ///
 /// # Errors
 /// When the file cannot be written, or `plant` fails.
@@ -46,13 +47,18 @@ pub fn generate<W: Write>(
     ensure!((0.0..=1.0).contains(&plan.rate), "the rate of cases is not between 0 and 1");
     let mut generator = Generator::new(plan);
     let mut export = Export::begin(out, format, plan.seed)?;
+    let mut about_file = BTreeSet::new();
     while export.rows() < plan.rows {
         let groups = generator.groups(plan.rows - export.rows());
         for (case, row) in interleave(groups, &mut generator.rng) {
             export.write(&row)?;
             for expected in &row.expected {
+                let of_file = cases::is_about_file(expected.outcome);
+                if of_file && !about_file.insert(expected.outcome) {
+                    continue;
+                }
                 plant(PlantedFinding {
-                    row: export.rows(),
+                    row: if of_file { 0 } else { export.rows() },
                     rule: expected.rule.into(),
                     outcome: expected.outcome,
                     cents: expected.cents,

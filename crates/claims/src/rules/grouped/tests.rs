@@ -1,3 +1,4 @@
+use schemas::rule::Column;
 use serde_json::{Value, json};
 
 use crate::check::fixtures::{TestRow, line, rule, shipped, told};
@@ -208,4 +209,81 @@ fn visit_at_gmf_makes_fee_due() {
     }
     assert_eq!(missing(&[visit().context("STAR")]).len(), 1);
     assert!(missing(&[line(8857)]).is_empty(), "a row without a patient takes no part");
+}
+
+fn of_claim(invoice: &str, row: TestRow) -> TestRow {
+    row.cell(Column::Invoice, invoice)
+}
+
+#[test]
+fn reversal_takes_off_one_row_of_its_claim() {
+    let billed = |invoice: &str| of_claim(invoice, fee().preliminary(935));
+    let reversed = |invoice: &str| of_claim(invoice, fee().preliminary(-935));
+    for (rows, expected) in [
+        (vec![billed("1"), billed("2"), reversed("2")], vec!["1 pass pass 0"]),
+        (vec![billed("1"), billed("2"), reversed("1")], vec!["2 pass pass 0"]),
+        (vec![reversed("1"), billed("1"), billed("2")], vec!["3 pass pass 0"]),
+        (vec![billed("1"), reversed("1")], vec![]),
+        (
+            vec![billed("1"), billed("2"), reversed("3")],
+            vec!["1 error once_none_paid 935 count=2 paid=0"],
+        ),
+        (
+            vec![billed("1"), billed("1"), billed("1"), reversed("1")],
+            vec!["1 error once_none_paid 935 count=2 paid=0"],
+        ),
+    ] {
+        assert_eq!(once(&rows), expected);
+    }
+}
+
+#[test]
+fn reversal_lowers_sum() {
+    let minutes_of = |units| line(8859).units(units).preliminary(5000);
+    let back = line(8859).units(100).preliminary(-5000);
+    assert_eq!(minutes(&[minutes_of(100), minutes_of(100), back]), ["1 pass pass 0"]);
+    let fixed = |cents| line(8857).preliminary(cents);
+    let rows = [vec![fixed(100); 7], vec![fixed(-100)]].concat();
+    assert_eq!(minutes(&rows), ["1 pass pass 0"], "six times half an hour");
+}
+
+#[test]
+fn reversal_makes_visit_or_fee_undone() {
+    let visit = |cents| visit().preliminary(cents);
+    let fee = |cents| fee().preliminary(cents);
+    assert_eq!(missing(&[visit(100), visit(-100)]), [""; 0], "nothing was due");
+    let told = missing(&[visit(100), fee(935), fee(-935)]);
+    assert_eq!(told, ["1 optimisation fee_missing 935 gain_cents=935"]);
+}
+
+#[test]
+fn verdict_depending_on_unread_cell_is_undecided() {
+    let unread = |row: TestRow| row.unread(Column::Code);
+    let by_patient = rule(json!({
+        "kind": "once", "per": ["patient"], "period": "year", "when": { "codes": ["8875"] }
+    }));
+    let undecided = |row: u32, unread: u32| format!("{row} warning undecided 0 unread={unread}");
+    assert_eq!(told(&by_patient, &[fee(), unread(fee())]), [undecided(1, 2)]);
+    let twice = [fee(), fee(), unread(fee())];
+    assert_eq!(told(&by_patient, &twice), ["1 error once_none_paid 0 count=2 paid=0"]);
+    assert_eq!(told(&by_patient, &[unread(fee())]), [""; 0], "no row surely counts");
+    let paid = [fee(), fee().unread(Column::Paid)];
+    assert_eq!(once(&paid), [undecided(1, 2)], "the advice depends on what was paid");
+
+    let long = |units| line(8859).units(units);
+    assert_eq!(minutes(&[long(100), long(0).unread(Column::Units)]), [undecided(1, 2)]);
+    let over = [long(181), long(0).unread(Column::Code)];
+    assert_eq!(minutes(&over).len(), 1);
+    assert!(minutes(&over)[0].contains("sum_exceeded"), "more minutes do not change that");
+
+    assert_eq!(missing(&[visit(), unread(fee())]), [undecided(1, 2)]);
+    assert_eq!(missing(&[visit(), fee(), unread(fee())]), ["1 pass pass 0"]);
+}
+
+#[test]
+fn row_with_unread_cell_counts_where_its_keys_are_read() {
+    let units = fee().unread(Column::Units);
+    assert_eq!(once(&[fee(), units]), ["1 error once_none_paid 935 count=2 paid=0"]);
+    let patient = fee().unread(Column::Patient);
+    assert_eq!(once(&[fee(), patient]), ["1 pass pass 0"]);
 }

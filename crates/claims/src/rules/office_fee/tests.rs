@@ -1,4 +1,4 @@
-use schemas::rule::{OfficeFee, Rule, RuleCheck};
+use schemas::rule::{Column, OfficeFee, Rule, RuleCheck};
 
 use crate::check::fixtures::{TestRow, line, shipped, told};
 
@@ -361,4 +361,51 @@ fn smallest_row_represents_a_day() {
     let rule = shipped("office-fee");
     let rows = [visits(0, 10), visits(6, 0), vec![small().walk_in(), small()]].concat();
     assert_eq!(told(&rule, &rows), [passes(6, 10, 6480).replacen('1', "17", 1)]);
+}
+
+fn claim(invoice: &str, cents: i64, row: TestRow) -> TestRow {
+    row.cell(Column::Invoice, invoice).preliminary(cents)
+}
+
+#[test]
+fn reversed_fee_is_not_billed() {
+    let [first, second] = ["1", "2"].map(|invoice| claim(invoice, 3240, small()));
+    let back = claim("1", -3240, small());
+    assert_eq!(
+        day(6, 0, &[first.clone(), back.clone(), second.clone()]),
+        [passes(6, 0, 3240).replacen('1', "3", 1)]
+    );
+    let gain = &day(6, 0, &[first, back])[0];
+    assert!(gain.contains("office_fee_unbilled"), "{gain}");
+    let other = claim("3", -3240, small());
+    assert_eq!(day(6, 0, &[second, other]), [passes(6, 0, 3240)], "its claim is in another file");
+}
+
+#[test]
+fn patient_whose_only_visit_is_reversed_does_not_count() {
+    let visit = |cents| visit(6).preliminary(cents);
+    assert_eq!(day(5, 0, &[small(), visit(100)]), [passes(6, 0, 3240)]);
+    assert_eq!(day(5, 0, &[small(), visit(100), visit(-100)]), [cancel(1, 19_928, 6, 5)]);
+    let again = [small(), visit(100), visit(-100), visit(100)];
+    assert_eq!(day(5, 0, &again), [passes(6, 0, 3240)]);
+    // The rebilled visit is a walk-in, and the patient with it.
+    let moved = [small(), visit(100), visit(-100), visit(100).walk_in()];
+    assert_eq!(day(6, 0, &moved), [passes(6, 1, 3240)]);
+}
+
+#[test]
+fn day_with_unread_cell_says_what_it_depends_on() {
+    let undecided = |unread: u32| format!("1 warning undecided 0 unread={unread}");
+    let patient = visit(9).unread(Column::Patient);
+    assert_eq!(day(5, 0, &[small(), patient.clone()]), [undecided(2)]);
+    assert_eq!(day(6, 0, &[small(), patient.clone()]), [passes(6, 0, 3240)], "no minimum near");
+    assert_eq!(day(11, 0, &[small(), patient.clone()]), [undecided(2)], "12 allow the larger fee");
+    assert_eq!(day(5, 0, std::slice::from_ref(&patient))[0].split(' ').nth(2), Some("undecided"));
+    assert_eq!(day(3, 0, &[patient]), [""; 0]);
+    assert_eq!(day(6, 0, &[small().unread(Column::Place)]), [undecided(1)]);
+    assert_eq!(day(6, 0, &[small(), visit(9).unread(Column::Code)]), [undecided(2)]);
+    assert_eq!(day(6, 0, &[small(), visit(5).unread(Column::Units)]), [passes(6, 0, 3240)]);
+    let paid_only = with(|fee| fee.paid_only = true);
+    let told = by(&paid_only, 0, 0, &[small(), visit(5).unread(Column::Paid)]);
+    assert_eq!(told, [undecided(2)]);
 }

@@ -2,8 +2,8 @@
 
 use schemas::{
     finding::FindingOutcome::{
-        CodeUnknown, LongerVisit, NotAllowed, OfficeFeeMinimum, OutOfRange, PatternMismatch,
-        RequiredMissing, RowUnreadable,
+        self, CodeUnknown, DateForm, LongerVisit, NotAllowed, OfficeFeePass, OnceNonePaid,
+        OutOfRange, PatternMismatch, RequiredMissing, RowUnreadable, TimeForm, Undecided,
     },
     rule::Column,
 };
@@ -36,6 +36,12 @@ pub fn cases() -> Vec<Case> {
     cases.extend(UNREADABLE.iter().map(|(column, text)| {
         Case::new("a cell that cannot be read", move |group| {
             let row = plain(group).raw(*column, text).finds(FILE, RowUnreadable, 0);
+            group.push(row);
+        })
+    }));
+    cases.extend(OTHER_FORMS.iter().map(|(column, text, outcome)| {
+        Case::new("a date or a time in another form", move |group| {
+            let row = plain(group).raw(*column, text).finds(FILE, *outcome, 0);
             group.push(row);
         })
     }));
@@ -130,8 +136,7 @@ fn visit(visit: &'static Visit) -> Case {
     })
 }
 
-type Form =
-    (&'static str, Column, &'static str, Option<(&'static str, schemas::finding::FindingOutcome)>);
+type Form = (&'static str, Column, &'static str, Option<(&'static str, FindingOutcome)>);
 
 const FORMS: &[Form] = &[
     ("no doctor", Column::Doctor, "", Some((DOCTOR_REQUIRED, RequiredMissing))),
@@ -167,12 +172,14 @@ const FORMS: &[Form] = &[
     ("no place", Column::Place, "", None),
 ];
 
+/// Dates and times in another form: one finding of the file for each.
+const OTHER_FORMS: [(Column, &str, FindingOutcome); 2] =
+    [(Column::ServiceDate, "12/03/2024", DateForm), (Column::Start, "9h30", TimeForm)];
+
 const UNREADABLE: &[(Column, &str)] = &[
     (Column::ServiceDate, "2024-02-30"),
     (Column::ServiceDate, "2023-02-29"),
-    (Column::ServiceDate, "12/03/2024"),
     (Column::Start, "24:00"),
-    (Column::Start, "9h30"),
     (Column::End, "12:60"),
     (Column::Place, "5501"),
     (Column::Place, "55O01"),
@@ -189,7 +196,19 @@ const UNREADABLE: &[(Column, &str)] = &[
     (Column::Patient, "QZA12040040099 - INCONNU"),
 ];
 
-fn others() -> [Case; 5] {
+/// Adds visits of five patients at a new doctor, and returns that of a sixth.
+fn six_visits(group: &mut RowGroup<'_>) -> ClaimRow {
+    let doctor = group.doctor();
+    for _ in 0..5 {
+        let patient = group.patient();
+        let row = group.visit(doctor, patient);
+        group.push(row);
+    }
+    let patient = group.patient();
+    group.visit(doctor, patient)
+}
+
+fn others() -> [Case; 7] {
     [
         Case::new("a code the table does not hold", |group| {
             let code = group.rng.u32(UNKNOWN_CODES);
@@ -200,33 +219,48 @@ fn others() -> [Case; 5] {
             let row = plain(group).raw(Column::Paid, "rien").raw(Column::Code, "rien");
             group.push(row.finds(FILE, RowUnreadable, 0));
         }),
-        Case::new("a row that cannot be read breaks no other rule", |group| {
+        Case::new("the other cells of an unreadable row are checked", |group| {
             let row = plain(group)
                 .raw(Column::Place, "rien")
                 .raw(Column::Invoice, "1")
-                .raw(Column::Doctor, "");
-            group.push(row.finds(FILE, RowUnreadable, 0));
+                .raw(Column::Doctor, "")
+                .finds(FILE, RowUnreadable, 0)
+                .finds(INVOICE_FORM, PatternMismatch, 0)
+                .finds(DOCTOR_REQUIRED, RequiredMissing, 0);
+            group.push(row);
         }),
-        Case::new("a patient who cannot be read does not count", |group| {
-            let doctor = group.doctor();
-            for _ in 0..5 {
-                let patient = group.patient();
-                let row = group.visit(doctor, patient);
-                group.push(row);
-            }
-            let patient = group.patient();
-            let row =
-                group.visit(doctor, patient).raw(Column::Units, "?").finds(FILE, RowUnreadable, 0);
+        Case::new("a patient with an unreadable cell counts", |group| {
+            let row = six_visits(group).raw(Column::Units, "?").finds(FILE, RowUnreadable, 0);
+            let doctor = row.doctor.expect("a visit has a doctor");
             group.push(row);
             let row = group.row(doctor).code(FEE_SMALL).preliminary(3240);
-            group.push(row.finds(OFFICE_FEE, OfficeFeeMinimum, 3240));
+            group.push(row.finds(OFFICE_FEE, OfficeFeePass, 0));
         }),
-        Case::new("a second fee that cannot be read is none", |group| {
-            let (doctor, patient) = (group.doctor(), group.patient());
-            let row = group.visit(doctor, patient).code(YEARLY_FEE_CODE).passes(YEARLY_FEE);
+        Case::new("a patient who cannot be read may count", |group| {
+            let row = six_visits(group).raw(Column::Patient, "?").finds(FILE, RowUnreadable, 0);
+            let doctor = row.doctor.expect("a visit has a doctor");
             group.push(row);
-            let row = group.visit(doctor, patient).code(YEARLY_FEE_CODE).raw(Column::End, "99:99");
-            group.push(row.finds(FILE, RowUnreadable, 0));
+            let row = group.row(doctor).code(FEE_SMALL).preliminary(3240);
+            group.push(row.finds(OFFICE_FEE, Undecided, 0));
+        }),
+        Case::new("a second fee with an unreadable cell counts", |group| {
+            let (doctor, patient) = (group.doctor(), group.patient());
+            let fee = group.visit(doctor, patient).code(YEARLY_FEE_CODE).paid(None);
+            group.push(fee.clone().finds(YEARLY_FEE, OnceNonePaid, 935));
+            group.push(fee.raw(Column::End, "99:99").finds(FILE, RowUnreadable, 0));
+        }),
+        Case::new("a second fee that was taken back does not count", |group| {
+            let (doctor, patient) = (group.doctor(), group.patient());
+            let fee = |group: &mut RowGroup<'_>, invoice, cents: i64| {
+                let row = group.visit(doctor, patient).code(YEARLY_FEE_CODE);
+                row.raw(Column::Invoice, invoice).preliminary(cents)
+            };
+            let row = fee(group, "700000001", 935).passes(YEARLY_FEE);
+            group.push(row);
+            let row = fee(group, "700000002", 935);
+            group.push(row);
+            let row = fee(group, "700000002", -935);
+            group.push(row);
         }),
     ]
 }
