@@ -5,7 +5,7 @@
 #![warn(missing_docs)]
 
 pub mod access;
-pub mod outbox;
 pub mod protocol;
+pub mod send_buffer;
 pub mod session;
 pub mod subscription;

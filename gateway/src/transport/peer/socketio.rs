@@ -8,8 +8,8 @@ use std::{
 
 use gateway_core::{
     access::Claims,
-    outbox::{MAX_WAITING, STALL_S},
     protocol::{ClientCommand, Reply, Request},
+    send_buffer::{MAX_WAITING, STALL_S},
 };
 use schemas::codes::{Close, Code};
 use serde::Serialize;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use gateway_core::{outbox::Outbox, protocol::Reply};
+use gateway_core::{protocol::Reply, send_buffer::SendBuffer};
 use schemas::codes::Close;
 use tokio::net::TcpStream;
 
@@ -16,16 +16,16 @@ use crate::stream::frames::{self, Form};
 
 pub struct TcpPeer {
     socket: Rc<TcpStream>,
-    outbox: Outbox,
+    send_buffer: SendBuffer,
 }
 
 impl TcpPeer {
     pub fn new(socket: Rc<TcpStream>) -> Self {
-        Self { socket, outbox: Outbox::default() }
+        Self { socket, send_buffer: SendBuffer::default() }
     }
 
     pub fn poll(&self, cx: &mut Context<'_>) -> Poll<Ready> {
-        if !self.outbox.is_empty() && self.socket.poll_write_ready(cx).is_ready() {
+        if !self.send_buffer.is_empty() && self.socket.poll_write_ready(cx).is_ready() {
             return Poll::Ready(Ready::Write);
         }
         if self.socket.poll_read_ready(cx).is_ready() {
@@ -37,7 +37,7 @@ impl TcpPeer {
     /// # Errors
     /// [`Close::ServerError`] when the socket cannot be written to.
     pub fn send_state(&mut self, frame: &[u8], now: u64) -> Result<SendOutcome, Close> {
-        if !self.outbox.is_empty() {
+        if !self.send_buffer.is_empty() {
             return Ok(SendOutcome::Busy);
         }
         let written = self.try_write(frame)?;
@@ -64,7 +64,7 @@ impl TcpPeer {
     /// [`Close::Slow`] when too many bytes wait, [`Close::ServerError`] when the socket cannot be
     /// written to.
     pub fn send_bytes(&mut self, bytes: Bytes, now: u64) -> Result<SendOutcome, Close> {
-        let written = if self.outbox.is_empty() { self.try_write(&bytes)? } else { 0 };
+        let written = if self.send_buffer.is_empty() { self.try_write(&bytes)? } else { 0 };
         if written == bytes.len() {
             return Ok(SendOutcome::Written);
         }
@@ -72,7 +72,7 @@ impl TcpPeer {
     }
 
     fn queue(&mut self, bytes: Bytes, now: u64) -> Result<SendOutcome, Close> {
-        self.outbox.push(bytes, now).map_err(|_| Close::Slow)?;
+        self.send_buffer.push(bytes, now).map_err(|_| Close::Slow)?;
         Ok(SendOutcome::Queued)
     }
 
@@ -93,9 +93,9 @@ impl TcpPeer {
     /// # Errors
     /// [`Close::ServerError`] when the socket cannot be written to.
     pub fn flush(&mut self, now: u64) -> Result<bool, Close> {
-        while let Some(front) = self.outbox.front() {
+        while let Some(front) = self.send_buffer.front() {
             match self.socket.try_write(front) {
-                Ok(written) => self.outbox.advance(written, now),
+                Ok(written) => self.send_buffer.advance(written, now),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(_) => return Err(Close::ServerError),
             }
@@ -104,6 +104,6 @@ impl TcpPeer {
     }
 
     pub fn deadline(&self) -> Option<u64> {
-        self.outbox.deadline()
+        self.send_buffer.deadline()
     }
 }

@@ -15,7 +15,7 @@ pub const STALL_S: u64 = 10;
 
 /// The bytes that wait for one socket, in order.
 #[derive(Default)]
-pub struct Outbox {
+pub struct SendBuffer {
     /// Boxed, so that an idle connection pays one word.
     waiting: Option<Box<WaitingBytes>>,
 }
@@ -30,9 +30,9 @@ struct WaitingBytes {
 
 /// More than [`MAX_WAITING`] bytes would wait: the socket is too slow.
 #[derive(Debug, PartialEq, Eq)]
-pub struct OutboxFull;
+pub struct SendBufferFull;
 
-impl Outbox {
+impl SendBuffer {
     /// Returns whether no byte waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_none()
@@ -41,8 +41,8 @@ impl Outbox {
     /// Adds bytes at the end, at second `now`.
     ///
     /// # Errors
-    /// [`OutboxFull`] when too many bytes wait; these bytes are then not added.
-    pub fn push(&mut self, bytes: Bytes, now: u64) -> Result<(), OutboxFull> {
+    /// [`SendBufferFull`] when too many bytes wait; these bytes are then not added.
+    pub fn push(&mut self, bytes: Bytes, now: u64) -> Result<(), SendBufferFull> {
         if bytes.is_empty() {
             return Ok(());
         }
@@ -51,7 +51,7 @@ impl Outbox {
         });
         // One frame may be larger than the bound, because a snapshot has to fit somewhere.
         if !waiting.queue.is_empty() && waiting.bytes + bytes.len() > MAX_WAITING {
-            return Err(OutboxFull);
+            return Err(SendBufferFull);
         }
         waiting.bytes += bytes.len();
         waiting.queue.push_back(bytes);
@@ -95,33 +95,33 @@ mod tests {
 
     #[test]
     fn bytes_leave_in_order_of_arrival() {
-        let mut outbox = Outbox::default();
-        outbox.push(Bytes::from_static(b"abc"), 1).unwrap();
-        outbox.push(Bytes::from_static(b"de"), 1).unwrap();
+        let mut buffer = SendBuffer::default();
+        buffer.push(Bytes::from_static(b"abc"), 1).unwrap();
+        buffer.push(Bytes::from_static(b"de"), 1).unwrap();
         let mut written = Vec::new();
         for count in [1, 2, 1, 1] {
-            written.extend_from_slice(&outbox.front().unwrap()[..count]);
-            outbox.advance(count, 2);
+            written.extend_from_slice(&buffer.front().unwrap()[..count]);
+            buffer.advance(count, 2);
         }
         assert_eq!(written, b"abcde");
-        assert!(outbox.is_empty() && outbox.deadline().is_none());
+        assert!(buffer.is_empty() && buffer.deadline().is_none());
     }
 
     #[test]
     fn each_byte_taken_restarts_the_stall_deadline() {
-        let mut outbox = Outbox::default();
-        outbox.push(Bytes::from_static(b"abc"), 5).unwrap();
-        assert_eq!(outbox.deadline(), Some(5 + STALL_S));
-        outbox.push(Bytes::from_static(b"d"), 9).unwrap();
-        assert_eq!(outbox.deadline(), Some(5 + STALL_S));
-        outbox.advance(1, 11);
-        assert_eq!(outbox.deadline(), Some(11 + STALL_S));
+        let mut buffer = SendBuffer::default();
+        buffer.push(Bytes::from_static(b"abc"), 5).unwrap();
+        assert_eq!(buffer.deadline(), Some(5 + STALL_S));
+        buffer.push(Bytes::from_static(b"d"), 9).unwrap();
+        assert_eq!(buffer.deadline(), Some(5 + STALL_S));
+        buffer.advance(1, 11);
+        assert_eq!(buffer.deadline(), Some(11 + STALL_S));
     }
 
     #[test]
-    fn outbox_takes_one_large_frame_then_refuses() {
-        let mut outbox = Outbox::default();
-        outbox.push(vec![0; MAX_WAITING + 1].into(), 0).unwrap();
-        assert_eq!(outbox.push(Bytes::from_static(b"x"), 0), Err(OutboxFull));
+    fn buffer_takes_one_large_frame_then_refuses() {
+        let mut buffer = SendBuffer::default();
+        buffer.push(vec![0; MAX_WAITING + 1].into(), 0).unwrap();
+        assert_eq!(buffer.push(Bytes::from_static(b"x"), 0), Err(SendBufferFull));
     }
 }
