@@ -98,8 +98,9 @@ CREATE TABLE clinicwire.appointment (
   -- The key of the appointment at its source.
   source      text    NOT NULL,
   source_key  text    NOT NULL,
-  -- Absent where the appointment has no times. Days are compared byte by byte.
-  service_day text    COLLATE "C",
+  -- When the location needs the appointment in memory: at its start, or, without times, when its
+  -- last timer fires.
+  wakes_at    bigint,
   status      text    NOT NULL,
   -- The appointment has not reached a final state.
   open        boolean NOT NULL,
@@ -110,8 +111,8 @@ CREATE TABLE clinicwire.appointment (
 ) WITH (fillfactor = 70);
 CREATE UNIQUE INDEX appointment_source
   ON clinicwire.appointment (tenant, location, source, source_key);
-CREATE INDEX appointment_day ON clinicwire.appointment (tenant, location, service_day);
-CREATE INDEX appointment_open ON clinicwire.appointment (tenant, location, service_day)
+CREATE INDEX appointment_wakes ON clinicwire.appointment (tenant, location, wakes_at);
+CREATE INDEX appointment_open ON clinicwire.appointment (tenant, location, wakes_at)
   WHERE open AND NOT here;
 CREATE INDEX appointment_here ON clinicwire.appointment (tenant, location) WHERE here;
 

@@ -4,6 +4,8 @@
 //! One transaction per batch moves all of them forward. The checkpoint of the partition fences that
 //! transaction, so an owner that lost the partition cannot commit.
 
+use std::ops::Range;
+
 use schemas::{
     Millis,
     appointment::SourceKey,
@@ -277,13 +279,11 @@ pub trait Ledger: Send + Sync + 'static {
         names: &'a PartNames,
     ) -> BoxFuture<'a, Result<LocationParts, LedgerError>>;
 
-    /// Reads all appointments of a location with a service day (`YYYY-MM-DD`) after `after` and not
-    /// after `until`.
+    /// Reads all appointments of a location that wake in this time ([`Appointment::wakes_at`]).
     fn appointments<'a>(
         &'a self,
         aggregate: &'a Aggregate,
-        after: &'a str,
-        until: &'a str,
+        wake: Range<Millis>,
     ) -> BoxFuture<'a, Result<Vec<Appointment>, LedgerError>>;
 
     /// Lists every aggregate of a partition that has a timer, and when its next timer is due.

@@ -4,7 +4,10 @@
 //! There is no clock, no I/O and no randomness here. The same records give the same bytes in the
 //! runner, in a rebuild and in a test.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::Range,
+};
 
 use jiff::tz::TimeZone;
 use schemas::{
@@ -25,6 +28,7 @@ mod apply;
 mod appointments;
 mod calls;
 mod decide;
+mod doctors;
 mod indexes;
 mod load;
 mod moves;
@@ -56,12 +60,8 @@ pub struct Location {
     tickets: HashMap<TicketId, Ticket>,
     /// Appointments of the service day, open ones of earlier days, and those that a batch names.
     appointments: HashMap<AppointmentId, Appointment>,
-    /// The last service day whose appointments are all in memory.
-    complete_until: String,
-    /// When the service day began.
-    day_starts: Millis,
-    /// When the service day ends.
-    day_ends: Millis,
+    /// All appointments that wake before this moment and are near the service day are in memory.
+    complete_until: Millis,
     indexes: Indexes,
 }
 
@@ -87,15 +87,13 @@ impl Location {
         let mut location = Self {
             position,
             zone: settings::zone_or_utc(&header.time_zone),
-            complete_until: header.day.clone(),
+            complete_until: header.day_ends,
             header,
             tickets: HashMap::new(),
             appointments: HashMap::new(),
-            day_starts: 0,
-            day_ends: Millis::MAX,
             indexes: Indexes::default(),
         };
-        location.set_timers();
+        location.set_day_bounds();
         let Self { header, indexes, .. } = &mut location;
         for queue in header.queues.keys() {
             indexes.tallies.entry(queue.clone()).or_default();
@@ -110,16 +108,30 @@ impl Location {
         location
     }
 
-    /// The service days whose appointments the clock needs at `at` and that are not in memory:
-    /// after the first day returned, up to and including the second.
-    pub fn missing_days(&self, at: Millis) -> Option<(&str, String)> {
+    /// When the appointments wake ([`Appointment::wakes_at`]) that these commands need, the latest
+    /// of them at `at`, and that may not be in memory.
+    pub fn missing_appointments<'a>(
+        &self,
+        at: Millis,
+        commands: impl IntoIterator<Item = &'a Command>,
+    ) -> Option<Range<Millis>> {
+        // Time zones lie up to 26 hours apart, and the starts of days up to 12.
+        const ZONE_CHANGE: Millis = 48 * 60 * 60 * 1000;
         let at = self.header.now.max(settings::plausible(at));
-        let today = settings::service_day(&self.zone, self.header.timers.day_start_min, at);
-        (self.exists() && today > self.complete_until).then_some((&*self.complete_until, today))
+        let until = self.end_of_day_at(at).max(self.header.day_ends);
+        let is_configure = |command: &Command| matches!(command, Command::ConfigureLocation { .. });
+        if !self.exists() {
+            None
+        } else if commands.into_iter().any(is_configure) {
+            let from = self.header.day_starts.saturating_sub(ZONE_CHANGE);
+            Some(from..until.saturating_add(ZONE_CHANGE))
+        } else {
+            (self.complete_until < until).then_some(self.complete_until..until)
+        }
     }
 
-    /// Adds all appointments of the missing days.
-    pub fn add_days(&mut self, until: String, appointments: Vec<Appointment>) {
+    /// Adds all appointments that wake before `until` and were missing.
+    pub fn add_missing(&mut self, until: Millis, appointments: Vec<Appointment>) {
         self.add_appointments(appointments);
         self.complete_until = until;
     }
@@ -191,6 +203,7 @@ impl Location {
         for id in std::mem::take(&mut self.indexes.outside) {
             self.take_appointment(&id);
         }
+        self.complete_until = self.complete_until.min(self.header.day_ends);
         for id in std::mem::take(&mut self.indexes.ended) {
             self.tickets.remove(&id);
         }
@@ -296,7 +309,7 @@ impl Location {
     /// Puts an appointment into memory and into the indexes.
     fn put_appointment(&mut self, appointment: Appointment) {
         let due = self.appointment_due(&appointment);
-        self.indexes.appointment(Update::Add, &appointment, due, &self.header.day);
+        self.indexes.appointment(Update::Add, &appointment, due, &self.header.today());
         self.appointments.insert(appointment.id.clone(), appointment);
     }
 
@@ -304,7 +317,7 @@ impl Location {
     fn take_appointment(&mut self, id: &AppointmentId) -> Option<Appointment> {
         let appointment = self.appointments.remove(id)?;
         let due = self.appointment_due(&appointment);
-        self.indexes.appointment(Update::Remove, &appointment, due, &self.header.day);
+        self.indexes.appointment(Update::Remove, &appointment, due, &self.header.today());
         Some(appointment)
     }
 
@@ -334,11 +347,25 @@ impl Location {
         if self.header.timers.day_ends_tickets {
             self.forget_last_calls();
         }
+        let before = self.indexes.days.keys().cloned().collect();
+        self.renew_day();
+        self.forget_doctors(&before);
+    }
+
+    /// Sorts everything again that depends on the service day, after the day, its bounds or the
+    /// timers changed.
+    fn renew_day(&mut self) {
+        self.set_day_bounds();
         self.indexes.clear_day();
         for appointment in std::mem::take(&mut self.appointments).into_values() {
             self.put_appointment(appointment);
         }
         self.set_timers();
+    }
+
+    /// Whether the appointment starts on the service day.
+    fn is_today(&self, appointment: &Appointment) -> bool {
+        appointment.fact.start.is_some_and(|start| self.header.today().contains(&start))
     }
 }
 

@@ -67,11 +67,15 @@ impl Location {
         header.timers = timers.clone();
         header.bands.clone_from(bands);
         header.call_order = *call_order;
-        if header.day.is_empty() {
+        let first = header.day.is_empty();
+        if first {
             header.day = settings::service_day(&self.zone, timers.day_start_min, now);
-            self.complete_until.clone_from(&header.day);
         }
-        self.set_timers();
+        self.renew_day();
+        self.admit_doctors_of_day();
+        if first {
+            self.complete_until = self.header.day_ends;
+        }
     }
 
     fn issue(&mut self, event: &Event, now: Millis) {

@@ -8,6 +8,7 @@
 //! the log decides. So facts may arrive late, twice or in any order.
 
 use schemas::{
+    Millis,
     appointment::{AppointmentChange, AppointmentFact, AppointmentStatus},
     codes::Code,
     command::{Command, CommandResult},
@@ -19,9 +20,13 @@ use schemas::{
 use super::{
     Location,
     decide::Decision,
-    settings::{self, MAX_DOCTORS},
-    state::{Appointment, DoctorDay, Visit},
+    settings,
+    state::{Appointment, Visit},
 };
+
+/// How far the time of a source's last change may lie ahead of the location's clock: more than
+/// clocks differ that people set by hand.
+const MAX_AHEAD: Millis = 10 * 60 * 1000;
 
 /// Whether a source may report `to` after it reported `from`. A cancelled or missed appointment may
 /// be booked again, and an arrival may be withdrawn. An appointment that took place stays
@@ -53,6 +58,7 @@ pub(super) fn report(
         change: Some(change),
         ..Default::default()
     };
+    check_revision(state, fact)?;
     if let Some(known) = held.and_then(|held| ignored(held, fact)) {
         let event = Event::FactIgnored { appointment: id.clone(), change: known };
         return Ok(Decision { result: result_of(known), ..event.into() });
@@ -78,7 +84,7 @@ pub(super) fn report(
     let change = if leads_to.is_some() {
         AppointmentChange::Moved
     } else {
-        let after = accepted(held, &id, fact, None);
+        let after = accepted(held, &id, fact, None, state.header().now);
         change_of(held, &after, taken_back && removable)
     };
     let mut decision = Decision {
@@ -110,6 +116,16 @@ fn accepted_event(
     }
 }
 
+/// Checks that the time of the source's last change is not in the future. If it were accepted, every
+/// real fact until then would be stale. A version that the source counts itself is not judged.
+fn check_revision(state: &Location, fact: &AppointmentFact) -> Result<(), Code> {
+    let latest = state.header().now.saturating_add(MAX_AHEAD).cast_unsigned();
+    if fact.revision_is_time && fact.revision > latest {
+        return Err(Code::TimeAhead);
+    }
+    Ok(())
+}
+
 /// Why a fact changes nothing: it is older than the accepted fact, or equal to it.
 fn ignored(held: &Appointment, fact: &AppointmentFact) -> Option<AppointmentChange> {
     match fact.revision.cmp(&held.fact.revision) {
@@ -137,10 +153,7 @@ fn check(state: &Location, fact: &AppointmentFact) -> Result<(), Code> {
     }
     if let Some(doctor) = &fact.doctor {
         settings::check_text(&doctor.name)?;
-        let doctors = &state.header().doctors;
-        if doctors.len() >= MAX_DOCTORS && !doctors.contains_key(&doctor.id) {
-            return Err(Code::InvalidValue);
-        }
+        state.check_doctor(fact)?;
     }
     let known =
         |queue: &QueueId| fact.moved_to.is_some() || state.header().queues.contains_key(queue);
@@ -153,13 +166,15 @@ fn accepted(
     id: &AppointmentId,
     fact: &AppointmentFact,
     successor: Option<&AppointmentId>,
+    now: Millis,
 ) -> Appointment {
     let rescheduled = old.is_none_or(|old| old.fact.start != fact.start);
     let rebooked = old.is_some_and(|old| old.reported().is_end());
+    let dated = fact.start.is_some();
     let mut new = Appointment {
         id: id.clone(),
         fact: fact.clone(),
-        day: None,
+        reported_at: now,
         status: fact.status,
         late: false,
         expired: false,
@@ -172,7 +187,8 @@ fn accepted(
     }
     // The source has not heard that the appointment is over, unless the fact says something new.
     let same = old.is_some_and(|old| old.status_when(false) == new.status_when(false));
-    new.expired = old.is_some_and(|old| old.expired) && same && !rescheduled;
+    // Without times, each report is something new: the source still waits for a time.
+    new.expired = old.is_some_and(|old| old.expired) && same && !rescheduled && dated;
     new.status = new.status_when(new.expired);
     new.late =
         old.is_some_and(|old| old.late) && !rescheduled && new.status == AppointmentStatus::Booked;
@@ -245,19 +261,8 @@ impl Location {
         successor: Option<&AppointmentId>,
     ) {
         let old = self.take_appointment(id);
-        let mut new = accepted(old.as_ref(), id, fact, successor);
-        if let Some(doctor) = &fact.doctor {
-            let unknown =
-                || DoctorDay { name: String::new(), delay_min: 0, delay_version: 0, view: 0 };
-            self.header
-                .doctors
-                .entry(doctor.id.clone())
-                .or_insert_with(unknown)
-                .name
-                .clone_from(&doctor.name);
-        }
-        let start = self.header.timers.day_start_min;
-        new.day = fact.start.map(|at| settings::service_day(&self.zone, start, at));
+        let new = accepted(old.as_ref(), id, fact, successor, self.header.now);
+        self.note_doctor(fact);
         self.put_appointment(new);
     }
 

@@ -4,7 +4,10 @@
 //! Adding and removing share one function per kind of part. So what adding counts, removing
 //! uncounts.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Range,
+};
 
 use schemas::{
     Millis,
@@ -156,7 +159,7 @@ impl Indexes {
         update: Update,
         appointment: &Appointment,
         due: Option<Millis>,
-        today: &str,
+        today: &Range<Millis>,
     ) {
         let id = &appointment.id;
         let (source, key) = appointment.source();
@@ -168,7 +171,7 @@ impl Indexes {
         if let Some(at) = due {
             update.element(&mut self.timers, (at, TimerTarget::Appointment(id.clone())));
         }
-        if appointment.day.as_deref() == Some(today) {
+        if appointment.fact.start.is_some_and(|start| today.contains(&start)) {
             self.day_counts.update(update, appointment);
             if let Some(doctor) = &appointment.fact.doctor {
                 update.element_under(&mut self.days, &doctor.id, id.clone());

@@ -19,7 +19,7 @@ use super::{
 impl Location {
     /// Counts something in the quarter hour of `at`, if the quarter hour is in the service day.
     pub(super) fn count_quarter(&mut self, at: Millis, count: impl FnOnce(&mut LoadQuarter)) {
-        if at < self.day_ends && self.day_starts <= at {
+        if at < self.header.day_ends && self.header.day_starts <= at {
             count(self.header.quarters.entry(quarter_of(at)).or_default());
         }
     }

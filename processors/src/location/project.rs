@@ -115,8 +115,8 @@ pub(super) struct VersionChange {
     pub(super) events: Vec<Event>,
     scope: ViewScope,
     before: ViewEntries,
-    /// The versions that the views of removed queues had.
-    removed: BTreeMap<QueueId, u64>,
+    /// The versions that the views of removed queues and forgotten doctors had.
+    removed: BTreeMap<Channel, u64>,
 }
 
 impl Location {
@@ -130,15 +130,22 @@ impl Location {
         version: u64,
         now: Millis,
     ) {
-        let new = changing.scope.take_in(self.scope(&event, now));
+        let scope = self.scope(&event, now);
+        let schedules = self.schedules(location, &scope);
+        let new = changing.scope.take_in(scope);
         for (view, entries) in self.render(location, &new) {
             changing.before.entry(view).or_default().extend(entries);
         }
         if let Event::QueueRemoved { queue, .. } = &event {
             let view = self.header.queues.get(queue).map_or(0, |queue| queue.view);
-            changing.removed.insert(queue.clone(), view);
+            changing.removed.insert(Channel::Queue(queue.clone()), view);
         }
         self.apply(&event, version, now);
+        for (doctor, schedule, view) in schedules {
+            if !self.header.doctors.contains_key(&doctor) {
+                changing.removed.insert(schedule, view);
+            }
+        }
         changing.events.push(event);
     }
 
@@ -152,6 +159,13 @@ impl Location {
         let after = self.render(location, &scope);
         let deltas = self.step_views(before, after, &events, &removed);
         (events, deltas)
+    }
+
+    /// The schedules of the doctors in scope, with the versions of their views.
+    fn schedules(&self, location: &LocationId, scope: &ViewScope) -> Vec<(DoctorId, Channel, u64)> {
+        let schedule = |id: &DoctorId| Channel::Schedule(ScheduleId::from_parts(location, id));
+        let held = scope.doctors.iter().filter_map(|id| Some((id, self.header.doctors.get(id)?)));
+        held.map(|(id, doctor)| (id.clone(), schedule(id), doctor.view)).collect()
     }
 
     fn scope(&self, event: &Event, now: Millis) -> ViewScope {
@@ -282,6 +296,7 @@ impl Location {
         match event {
             Event::AppointmentReported { fact, .. } | Event::AppointmentMoved { fact, .. } => {
                 scope.quarters.extend(fact.start.map(quarter_of));
+                scope.doctors.extend(self.replaced_doctor(fact).cloned());
                 // The name of a doctor appears in all their appointments.
                 if let Some(doctor) = &fact.doctor
                     && self
@@ -297,6 +312,15 @@ impl Location {
                 }
             }
             Event::FactIgnored { .. } => scope.load = true,
+            // Appointments may be on another service day now.
+            Event::LocationConfigured { time_zone, timers, .. } => {
+                let header = &self.header;
+                if *time_zone != header.time_zone
+                    || timers.day_start_min != header.timers.day_start_min
+                {
+                    self.widen_by_days(scope, |_| true);
+                }
+            }
             Event::AppointmentMissed { at, .. } => drop(scope.quarters.insert(quarter_of(*at))),
             // The delay of the doctor appears in all their appointments.
             Event::ServiceStarted { ticket } => {
@@ -323,14 +347,22 @@ impl Location {
                     self.header.quarters.keys().chain(self.indexes.day_counts.booked.keys()),
                 );
                 scope.appointments.extend(self.indexes.days.values().flatten().cloned());
-                let coming =
-                    self.appointments.values().filter(|held| held.day.as_ref() == Some(next));
-                for appointment in coming {
-                    scope.appointments.insert(appointment.id.clone());
-                    scope.quarters.extend(appointment.fact.start.map(quarter_of));
-                }
+                let coming = self.bounds_of_day(next);
+                self.widen_by_days(scope, |start| coming.contains(&start));
             }
             _ => {}
+        }
+    }
+
+    /// Adds all appointments with such a start, and their doctors.
+    fn widen_by_days(&self, scope: &mut ViewScope, wanted: impl Fn(Millis) -> bool) {
+        for appointment in self.appointments.values() {
+            let Some(start) = appointment.fact.start.filter(|start| wanted(*start)) else {
+                continue;
+            };
+            scope.appointments.insert(appointment.id.clone());
+            scope.quarters.insert(quarter_of(start));
+            scope.doctors.extend(appointment.fact.doctor.as_ref().map(|doctor| doctor.id.clone()));
         }
     }
 
@@ -402,7 +434,8 @@ impl Location {
             let entries = BTreeMap::from([(APPOINTMENT_KEY.to_owned(), view)]);
             rendered.insert(Channel::Appointment(appointment.id.clone()), entries);
             if let Some(doctor) = &appointment.fact.doctor
-                && appointment.day.as_ref() == Some(&self.header.day)
+                && self.is_today(appointment)
+                && self.header.doctors.contains_key(&doctor.id)
             {
                 let entry = ViewEntry::Scheduled(schedule_entry(appointment));
                 rendered
@@ -467,7 +500,7 @@ impl Location {
         mut before: ViewEntries,
         after: ViewEntries,
         events: &[Event],
-        removed: &BTreeMap<QueueId, u64>,
+        removed: &BTreeMap<Channel, u64>,
     ) -> Vec<ViewDelta> {
         let called =
             |event| matches!(event, &Event::TicketCalled { .. } | &Event::TicketRecalled { .. });
@@ -495,12 +528,11 @@ impl Location {
             if !delta.is_empty() {
                 (delta.to, delta.at) = (self.position.version, self.header.now);
                 delta.from = self.move_view(&view);
-                // The view of a removed queue stays for a while without entries, so that readers
-                // and stores that missed the removal can see it.
-                if let Channel::Queue(id) = &view
-                    && let Some(version) = removed.get(id)
-                {
-                    (delta.from, keep_s) = (*version, Some(KEEP_ENDED_S));
+                // The view of a removed queue or a forgotten doctor stays for a while without
+                // entries, so that readers and stores that missed the removal can see it.
+                if let Some(version) = removed.get(&view) {
+                    delta.from = *version;
+                    keep_s = delta.set.is_empty().then_some(KEEP_ENDED_S);
                 }
                 deltas.push(ViewDelta { view: view.to_string(), keep_s, urgent, delta });
             }

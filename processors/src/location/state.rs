@@ -1,7 +1,10 @@
 //! The stored state of a location: one small header row, one row per ticket and one row per
 //! appointment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use schemas::{
     Millis,
@@ -45,8 +48,12 @@ pub struct LocationHeader {
     pub numbers: BTreeMap<String, u32>,
     /// The calls of the service day that the board shows as recent, oldest first.
     pub recents: Vec<RecentCall>,
-    /// Doctors who have, or once had, appointments on a service day. Somebody may still look at
-    /// their schedule.
+    /// When the service day began.
+    pub day_starts: Millis,
+    /// When the service day ends.
+    pub day_ends: Millis,
+    /// Doctors with a schedule: those who have appointments on the service day or had some on the
+    /// day before. At most [`MAX_DOCTORS`](super::settings::MAX_DOCTORS).
     pub doctors: BTreeMap<DoctorId, DoctorDay>,
     /// Minutes of the last hour in which somebody was called or served, oldest first.
     pub hour: Vec<LoadMinute>,
@@ -63,6 +70,13 @@ pub struct LocationHeader {
     pub settings_view: u64,
     /// The clock of the location: the latest append time of its records.
     pub now: Millis,
+}
+
+impl LocationHeader {
+    /// The service day as moments.
+    pub fn today(&self) -> Range<Millis> {
+        self.day_starts..self.day_ends
+    }
 }
 
 /// A queue of a location.
@@ -250,8 +264,8 @@ pub struct Appointment {
     pub id: AppointmentId,
     /// The newest accepted fact. Its status is what the source reports; the desk may know better.
     pub fact: AppointmentFact,
-    /// The service day of its start. `None` without times.
-    pub day: Option<String>,
+    /// When the newest fact was accepted.
+    pub reported_at: Millis,
     /// The status that results from the fact, the visits and the timers.
     pub status: AppointmentStatus,
     /// The start has passed and nobody has checked in.
@@ -290,6 +304,10 @@ impl Visit {
     }
 }
 
+/// How long an open appointment without times is kept after its source last reported it: a quarter
+/// of a year, as long as most waiting lists go without an answer.
+const UNDATED_FOR: Millis = 90 * 24 * 60 * 60 * 1000;
+
 impl Appointment {
     /// The name of the appointment at its source.
     pub fn source(&self) -> (&SourceId, &SourceKey) {
@@ -304,11 +322,19 @@ impl Appointment {
         Some((&self.fact.doctor.as_ref()?.id, u32::try_from(late_min / STEP_MIN * STEP_MIN).ok()?))
     }
 
+    /// When the location must have the appointment in memory: at its start, or, without times, when
+    /// its last timer fires. A moment, and not a service day, since the time zone of the location
+    /// can change.
+    pub fn wakes_at(&self) -> Option<Millis> {
+        let silent = || self.is_open().then(|| self.reported_at.saturating_add(UNDATED_FOR));
+        self.fact.start.or_else(silent)
+    }
+
     /// Whether a location keeps the appointment in memory on the service day `today`: it is on that
     /// day, or it is open and on an earlier day, or its patient is here.
-    pub fn is_near(&self, today: &str) -> bool {
-        let day = self.day.as_deref();
-        day == Some(today) || self.is_here() || self.is_open() && day.is_some_and(|day| day < today)
+    pub fn is_near(&self, today: &Range<Millis>) -> bool {
+        let wakes = |at: Millis| at < today.end && (self.is_open() || today.start <= at);
+        self.is_here() || self.wakes_at().is_some_and(wakes)
     }
 
     /// The last visit, unless the appointment was booked anew since.

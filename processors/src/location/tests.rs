@@ -19,12 +19,15 @@ use testing::records::{
     },
 };
 
-use super::{Appointment, Location, LocationHeader, RecordEffect, RecordTime, Ticket, Visit};
+use super::{
+    Appointment, Location, LocationHeader, RecordEffect, RecordTime, Ticket, Visit, settings,
+};
 
 mod appointments;
 mod boards;
 mod calls;
 mod clock;
+mod doctors;
 mod guards;
 mod labels;
 mod lines;

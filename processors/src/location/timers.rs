@@ -3,6 +3,8 @@
 //! Each timer is due at its own time, and its events have that time. So a late tick gives the same
 //! state as a tick in time.
 
+use std::ops::Range;
+
 use schemas::{
     Millis,
     appointment::AppointmentStatus,
@@ -17,11 +19,15 @@ use super::{
     state::{Appointment, Ticket},
 };
 
+/// How long after its service day an appointment stays open that its source reported as arrived, or
+/// never confirmed: a day, so that a source that reports once a night can still say how it ended.
+const SILENT_FOR: Millis = 24 * 60 * 60 * 1000;
+
 impl Location {
     /// When the next timer is due. `None` before the location is configured.
     pub fn due(&self) -> Option<Millis> {
         let first = self.indexes.timers.first().map(|(at, _)| *at);
-        self.exists().then(|| first.map_or(self.day_ends, |at| at.min(self.day_ends)))
+        self.exists().then(|| first.map_or(self.header.day_ends, |at| at.min(self.header.day_ends)))
     }
 
     /// The event of the first timer that is due at the current time of the location.
@@ -30,7 +36,7 @@ impl Location {
             return None;
         }
         match self.indexes.timers.first() {
-            Some((at, due)) if *at <= self.day_ends => Some(self.fires(due, *at)),
+            Some((at, due)) if *at <= self.header.day_ends => Some(self.fires(due, *at)),
             _ => Some(self.end_of_day()),
         }
     }
@@ -46,16 +52,25 @@ impl Location {
                 };
                 Event::TicketExpired { ticket: id.clone(), state, why, at }
             }
-            TimerTarget::Appointment(id) if self.appointments[id].late => {
-                Event::AppointmentMissed { appointment: id.clone(), at }
+            TimerTarget::Appointment(id) => {
+                let (held, appointment) = (&self.appointments[id], id.clone());
+                match held.status {
+                    AppointmentStatus::Booked if held.late => {
+                        Event::AppointmentMissed { appointment, at }
+                    }
+                    AppointmentStatus::Booked => Event::AppointmentLate { appointment, at },
+                    _ => {
+                        let status = held.status_when(true);
+                        Event::AppointmentClosed { appointment, status, at }
+                    }
+                }
             }
-            TimerTarget::Appointment(id) => Event::AppointmentLate { appointment: id.clone(), at },
         }
     }
 
     /// Tickets that end with the day end one at a time. When none is left, the day itself ends.
     fn end_of_day(&self) -> Event {
-        let at = self.day_ends;
+        let at = self.header.day_ends;
         match self.indexes.live.first().filter(|_| self.header.timers.day_ends_tickets) {
             Some(id) => {
                 let state = match self.tickets[id].standing.state {
@@ -85,20 +100,31 @@ impl Location {
         Some(ticket.moved_at + Millis::from(after_s) * 1000)
     }
 
-    /// When the timer of the appointment is due. Only a booked appointment has a timer, before
-    /// anybody checked in and after its day has started. Appointments of later days need not be in
-    /// memory.
+    /// When the timer of the appointment is due. Every open appointment has one while its patient
+    /// is not here, so that none stays open for ever when its source goes silent. It begins with
+    /// the day of the appointment, since appointments of later days need not be in memory.
     pub(super) fn appointment_due(&self, appointment: &Appointment) -> Option<Millis> {
-        let begun = appointment.day.as_ref().is_some_and(|day| *day <= self.header.day);
-        if appointment.status != AppointmentStatus::Booked || !begun {
+        if !appointment.is_open() || appointment.is_here() {
             return None;
         }
-        let start = appointment.fact.start?;
-        let after_s = if appointment.late { self.header.timers.no_show_s } else { 0 };
-        let at = start + Millis::from(after_s) * 1000;
+        let wakes_at = appointment.wakes_at().filter(|at| *at < self.header.day_ends)?;
+        let at = match (appointment.fact.start, appointment.status) {
+            (None, _) => wakes_at,
+            (Some(start), AppointmentStatus::Booked) if appointment.late => {
+                start + Millis::from(self.header.timers.no_show_s) * 1000
+            }
+            (Some(start), AppointmentStatus::Booked) => start,
+            (Some(start), _) => self.end_of_day_at(start).saturating_add(SILENT_FOR),
+        };
         // After a visit that ended early, the timers go on where the visit ended.
         let ended = appointment.visits.last().and_then(|visit| visit.ended_at);
         Some(ended.map_or(at, |ended| at.max(ended)))
+    }
+
+    /// When the service day of this moment ends.
+    pub(super) fn end_of_day_at(&self, at: Millis) -> Millis {
+        let start = self.header.timers.day_start_min;
+        settings::day_end(&self.zone, start, &settings::service_day(&self.zone, start, at))
     }
 
     /// Sets every timer again, after the timers or the time zone of the location changed.
@@ -114,13 +140,20 @@ impl Location {
                 self.indexes.timers.insert((at, TimerTarget::Appointment(appointment.id.clone())));
             }
         }
-        let (day, start) = (&self.header.day, self.header.timers.day_start_min);
-        (self.day_starts, self.day_ends) = match day.as_str() {
-            "" => (0, Millis::MAX),
-            day => (
-                settings::day_start(&self.zone, start, day),
-                settings::day_end(&self.zone, start, day),
-            ),
+    }
+
+    /// Sets the bounds of the service day, after the day, its start or the time zone changed.
+    pub(super) fn set_day_bounds(&mut self) {
+        let Range { start, end } = match self.header.day.as_str() {
+            "" => 0..Millis::MAX,
+            day => self.bounds_of_day(day),
         };
+        (self.header.day_starts, self.header.day_ends) = (start, end);
+    }
+
+    /// The service day `day` as moments.
+    pub(super) fn bounds_of_day(&self, day: &str) -> Range<Millis> {
+        let start = self.header.timers.day_start_min;
+        settings::day_start(&self.zone, start, day)..settings::day_end(&self.zone, start, day)
     }
 }

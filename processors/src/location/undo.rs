@@ -231,7 +231,7 @@ impl Location {
     /// Records how late the doctor is when the service of an appointment starts.
     fn note_delay(&mut self, ticket: &Ticket, version: u64, now: Millis) -> Option<LastDelay> {
         let appointment = self.appointments.get(ticket.appointment.as_ref()?)?;
-        if appointment.day.as_ref() != Some(&self.header.day) {
+        if !self.is_today(appointment) {
             return None;
         }
         let (doctor, delay_min) = appointment.delay_at(now)?;
@@ -270,7 +270,7 @@ impl Location {
     /// listed.
     fn recent_call_of(&self, ticket: &Ticket) -> Option<RecentCall> {
         let standing = &ticket.standing;
-        let at = standing.called_at.filter(|at| self.day_starts <= *at)?;
+        let at = standing.called_at.filter(|at| self.header.day_starts <= *at)?;
         Some(RecentCall {
             day: ticket.day.clone(),
             label: ticket.label.clone(),
@@ -305,7 +305,7 @@ impl Location {
             shown(&ticket.standing) == BoardPlace::RecentCall
                 && ticket.standing.called_at == Some(call.at)
         });
-        stands && self.day_starts <= call.at && !self.header.recents.contains(call)
+        stands && self.header.day_starts <= call.at && !self.header.recents.contains(call)
     }
 }
 

@@ -89,7 +89,7 @@ mod tests {
         let appointment = |number: u64| Appointment {
             id: AppointmentId::from_random(&LocationId::new("a").unwrap(), number.into()),
             fact: bare_fact(&number.to_string(), 1, AppointmentStatus::Waitlist),
-            day: None,
+            reported_at: 0,
             status: AppointmentStatus::Waitlist,
             late: false,
             expired: false,

@@ -90,9 +90,11 @@ async fn restore_aggregate(
     };
     // A location without a version has no parts.
     if let Some(location) = state.location_mut().filter(|location| location.exists()) {
-        if let Some((after, until)) = location.missing_days(needs.at) {
-            let days = answered(ledger.appointments(aggregate, after, &until)).await?;
-            location.add_days(until, days);
+        let commands = needs.commands.iter().copied();
+        if let Some(wake) = location.missing_appointments(needs.at, commands) {
+            let until = wake.end;
+            let missing = answered(ledger.appointments(aggregate, wake)).await?;
+            location.add_missing(until, missing);
         }
         let names = missing_parts(location, &needs.commands);
         if !names.is_empty() {

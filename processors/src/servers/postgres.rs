@@ -9,7 +9,7 @@ mod statements;
 mod work;
 mod writes;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, ops::Range, time::Duration};
 
 use futures_util::future::{join, join_all, join3, try_join, try_join_all};
 use schemas::{
@@ -28,9 +28,9 @@ pub use pool::{ConnectionSettings, PoolSettings, login};
 use pool::{Lease, LeasePool};
 use rows::{appointment, json, key, outbox_row, outcome_row, ticket};
 use statements::{
-    AGGREGATE, APPOINTMENTS, APPOINTMENTS_OF_DAYS, BEGIN_LIGHT, BEGIN_SNAPSHOT, CHECKPOINT, CLAIM,
-    DIRTY, DUE, ENDED, ENTRIES, FORGET_OUTCOMES, LIVE, MARK_DIRTY, NAMED_APPOINTMENTS, NEXT_EPOCH,
-    OUTBOX, OUTCOMES, PUBLISHED, REPAIRED, SWEEP_VIEWS, VIEW,
+    AGGREGATE, APPOINTMENTS, BEGIN_LIGHT, BEGIN_SNAPSHOT, CHECKPOINT, CLAIM, DIRTY, DUE, ENDED,
+    ENTRIES, FORGET_OUTCOMES, LIVE, MARK_DIRTY, NAMED_APPOINTMENTS, NEXT_EPOCH, OUTBOX, OUTCOMES,
+    PUBLISHED, REPAIRED, SWEEP_VIEWS, VIEW, WAKING_APPOINTMENTS,
 };
 pub use work::PostgresWork;
 use writes::{RequiredRows, Write, writes};
@@ -295,13 +295,13 @@ impl Ledger for PostgresLedger {
     fn appointments<'a>(
         &'a self,
         aggregate: &'a Aggregate,
-        after: &'a str,
-        until: &'a str,
+        wake: Range<Millis>,
     ) -> BoxFuture<'a, Result<Vec<Appointment>, LedgerError>> {
         Box::pin(bounded(async move {
             let (tenant, location) = parts(aggregate);
+            let (from, until) = (wake.start, wake.end);
             let rows =
-                self.query(APPOINTMENTS_OF_DAYS, &[&tenant, &location, &after, &until]).await?;
+                self.query(WAKING_APPOINTMENTS, &[&tenant, &location, &from, &until]).await?;
             Ok(rows.iter().map(appointment).collect::<Result<_, _>>()?)
         }))
     }

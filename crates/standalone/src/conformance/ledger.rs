@@ -433,7 +433,7 @@ macro_rules! ledger_promises {
             epochs_only_grow,
             tenants_never_meet,
             near_appointments_come_with_location,
-            appointments_are_read_by_days,
+            appointments_are_read_by_the_time_they_wake,
             appointment_is_read_by_id_or_source_key,
             changed_appointment_replaces_itself,
             tenants_share_no_appointment,

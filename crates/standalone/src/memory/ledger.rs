@@ -3,7 +3,10 @@
 mod outcomes;
 mod state;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex},
+};
 
 use gateway::{
     backends::queries::{
@@ -126,10 +129,9 @@ impl Ledger for MemoryLedger {
     fn appointments<'a>(
         &'a self,
         aggregate: &'a Aggregate,
-        after: &'a str,
-        until: &'a str,
+        wake: Range<Millis>,
     ) -> BoxFuture<'a, Result<Vec<Appointment>, LedgerError>> {
-        self.answer(move |state| state.appointments(aggregate, after, until))
+        self.answer(move |state| state.appointments(aggregate, &wake))
     }
 
     fn due(&self, partition: u32) -> BoxFuture<'_, Result<Vec<(Aggregate, Millis)>, LedgerError>> {

@@ -31,6 +31,8 @@ macro_rules! for_each_scenario {
             appointment_and_ticket_agree_until_end,
             fact_order_and_repetition_do_not_matter,
             after_check_in_source_can_only_cancel,
+            early_end_of_a_visit_opens_the_appointment,
+            check_in_outside_its_window_answers_its_code,
             moved_appointment_continues_at_other_location,
             invalid_appointment_answers_its_code,
             walk_in_checks_in_into_queue,

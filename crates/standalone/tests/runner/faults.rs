@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -252,10 +253,9 @@ impl Ledger for FaultyLedger {
     fn appointments<'a>(
         &'a self,
         aggregate: &'a Aggregate,
-        after: &'a str,
-        until: &'a str,
+        wake: Range<Millis>,
     ) -> BoxFuture<'a, Result<Vec<Appointment>, LedgerError>> {
-        self.meet(Op::Appointments, self.real.appointments(aggregate, after, until))
+        self.meet(Op::Appointments, self.real.appointments(aggregate, wake))
     }
     fn due(&self, partition: u32) -> BoxFuture<'_, Result<Vec<(Aggregate, Millis)>, LedgerError>> {
         self.meet(Op::Due, self.real.due(partition))

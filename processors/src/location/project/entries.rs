@@ -27,7 +27,7 @@ impl Location {
         let fact = &appointment.fact;
         let visit = appointment.visit();
         let doctor = fact.doctor.as_ref().and_then(|doctor| self.header.doctors.get(&doctor.id));
-        let today = appointment.day.as_ref() == Some(&self.header.day);
+        let today = self.is_today(appointment);
         let to_come = today && appointment.is_open();
         AppointmentView {
             appointment: appointment.id.clone(),

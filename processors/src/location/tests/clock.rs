@@ -222,7 +222,11 @@ fn service_day_follows_clock_changes() {
         assert_eq!(clinic.location.header().day, day);
         assert_eq!(refusal(&clinic.tick(ends)), None, "{zone}");
         assert!(clinic.location.header().day > day);
-        assert_eq!(clinic.location.day_starts, ends, "one day begins where the other ends");
+        assert_eq!(
+            clinic.location.header().day_starts,
+            ends,
+            "one day begins where the other ends"
+        );
     }
 }
 

@@ -28,8 +28,17 @@ pub(super) fn add_views(
     appointments: &[&Appointment],
     happened: &[(Millis, Event)],
 ) {
-    let today: Vec<&Appointment> =
-        appointments.iter().copied().filter(|one| one.day.as_ref() == Some(&header.day)).collect();
+    let zone = settings::zone_or_utc(&header.time_zone);
+    let is_today = |one: &&Appointment| {
+        let day = |start| settings::service_day(&zone, header.timers.day_start_min, start);
+        one.fact.start.is_some_and(|start| day(start) == header.day)
+    };
+    let today: Vec<&Appointment> = appointments.iter().copied().filter(is_today).collect();
+    for one in &today {
+        let listed =
+            one.fact.doctor.as_ref().is_none_or(|doctor| header.doctors.contains_key(&doctor.id));
+        assert!(listed, "the doctor of the day has a schedule");
+    }
     views.insert("load:riverside".to_owned(), load(header, tickets, &today, happened));
     for (id, day) in &header.doctors {
         let head = ScheduleHead {
@@ -83,14 +92,15 @@ fn scheduled(one: &Appointment) -> ScheduleEntry {
 }
 
 fn seen(header: &LocationHeader, one: &Appointment, today: bool) -> AppointmentView {
-    let day = one.fact.doctor.as_ref().map(|doctor| &header.doctors[&doctor.id]);
+    let doctor = one.fact.doctor.as_ref();
+    let day = doctor.and_then(|doctor| header.doctors.get(&doctor.id));
     AppointmentView {
         appointment: one.id.clone(),
         status: one.status,
         start: one.fact.start,
         end: one.fact.end,
         late: one.late,
-        doctor: day.map(|day| day.name.clone()),
+        doctor: doctor.map(|doctor| doctor.name.clone()),
         delay_min: day.filter(|_| today && one.is_open()).map_or(0, |day| day.delay_min),
         ticket: current(one).map(|visit| visit.ticket.clone()),
         ticket_label: current(one).map(|visit| visit.label.clone()),

@@ -167,13 +167,15 @@ fn entry(header: &LocationHeader, ticket: &Ticket) -> QueueEntry {
 
 pub(super) fn last_view(header: &LocationHeader, ticket: &Ticket) -> TicketView {
     let standing = &ticket.standing;
+    let queue = header.queues.get(&standing.queue);
     TicketView {
         at: standing.ended_at.expect("an end has a time"),
         ticket: ticket.id.clone(),
         label: ticket.label.clone(),
         queue: standing.queue.clone(),
-        queue_name: header.queues[&standing.queue].name.clone(),
-        queue_state: header.queues[&standing.queue].state,
+        // The same record may have removed the queue, after a timer had ended the ticket.
+        queue_name: queue.map(|queue| queue.name.clone()).unwrap_or_default(),
+        queue_state: queue.map_or(QueueState::Closed, |queue| queue.state),
         state: standing.state,
         issued_at: ticket.issued_at,
         position: None,

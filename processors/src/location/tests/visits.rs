@@ -279,3 +279,84 @@ fn seventeenth_visit_is_refused() {
     }
     assert_eq!(clinic.refusal(check_in(100)), Some(Code::TooManyVisits));
 }
+
+/// Who is at fault when a source says nothing more: nobody. An arrival counts as fulfilled, what was
+/// never confirmed as cancelled.
+#[test]
+fn silent_source_leaves_nothing_open() {
+    const DAY: Millis = 24 * 60 * MINUTE;
+    let midnight = at("2026-03-02T23:00:00Z");
+    let undated = MORNING + 90 * DAY;
+    for (reported, dated, due, expected) in [
+        (S::Booked, true, START + 120 * MINUTE, S::Noshow),
+        (S::Arrived, true, midnight + DAY, S::Fulfilled),
+        (S::CheckedIn, true, midnight + DAY, S::Fulfilled),
+        (S::Pending, true, midnight + DAY, S::Cancelled),
+        (S::Proposed, true, midnight + DAY, S::Cancelled),
+        (S::Waitlist, true, midnight + DAY, S::Cancelled),
+        (S::Proposed, false, undated, S::Cancelled),
+        (S::Waitlist, false, undated, S::Cancelled),
+    ] {
+        let mut clinic = Clinic::open();
+        let times = |fact: AppointmentFact| match dated {
+            true => fact,
+            false => AppointmentFact { start: None, end: None, ..fact },
+        };
+        clinic.apply(report(100, times(fact(100, 1, reported))));
+        clinic.now = due - 1;
+        clinic.send(Command::Tick {});
+        assert_eq!(clinic.held().status, reported, "before its timer");
+        clinic.now = due;
+        clinic.send(Command::Tick {});
+        assert_eq!(clinic.held().status, expected, "{reported:?}, dated: {dated}");
+        // The source is not silent after all. Without times, that alone opens the appointment.
+        clinic.apply(report(100, times(fact(100, 2, reported))));
+        let again = if dated { expected } else { reported };
+        assert_eq!(clinic.held().status, again, "{reported:?} reported again");
+        clinic.apply(rescheduled(3, due + DAY));
+        assert_eq!(clinic.held().status, S::Booked);
+    }
+}
+
+#[test]
+fn revision_from_the_future_is_refused() {
+    let mut clinic = Clinic::open();
+    let timed = |revision: Millis| {
+        let fact = fact(100, revision.cast_unsigned(), S::Booked);
+        report(100, AppointmentFact { revision_is_time: true, ..fact })
+    };
+    let decade = 10 * 365 * 24 * 60 * MINUTE;
+    assert_eq!(clinic.refusal(timed(MORNING + decade)), Some(Code::TimeAhead));
+    assert_eq!(clinic.refusal(timed(MORNING + 10 * MINUTE + 1)), Some(Code::TimeAhead));
+    clinic.apply(timed(MORNING + 10 * MINUTE));
+    // A source's own version is not a time.
+    clinic.apply(again((MORNING + decade).cast_unsigned(), S::Booked));
+}
+
+/// The service day is a time of its own in each zone, so each appointment is on its right day as
+/// soon as the zone or the start of the day is corrected.
+#[test]
+fn appointments_follow_a_change_of_the_day() {
+    let mut clinic = Clinic::open();
+    let midnight = at("2026-03-02T23:00:00Z");
+    clinic.apply(rescheduled(1, midnight + 60 * MINUTE));
+    let booked = |clinic: &Clinic| clinic.location.load_head().appointments.due;
+    assert_eq!(booked(&clinic), 0, "tomorrow in Paris");
+    let effect = clinic.apply(configure("Pacific/Honolulu"));
+    assert_eq!(booked(&clinic), 1, "today in Honolulu");
+    let scheduled = |effect: &RecordEffect, set: bool| {
+        let delta = effect.deltas.iter().find(|delta| delta.view == "schedule:riverside/roy");
+        let key = appointment(100).to_string();
+        delta.is_some_and(|delta| match set {
+            true => delta.delta.set.contains_key(&key),
+            false => delta.delta.remove.contains(&key),
+        })
+    };
+    assert!(scheduled(&effect, true));
+    let effect = clinic.apply(configure("Europe/Paris"));
+    assert!(scheduled(&effect, false));
+    let timers = Timers { day_start_min: 4 * 60, ..Timers::default() };
+    let effect = clinic.apply(configure_with("Europe/Paris", timers));
+    assert_eq!(booked(&clinic), 1, "the day lasts until four in the morning");
+    assert!(scheduled(&effect, true));
+}

@@ -79,10 +79,9 @@ impl Watch {
         let some = |wanted: &dyn Fn(&Appointment) -> bool| -> Vec<Appointment> {
             self.appointments().filter(|one| wanted(one)).map(copy).collect()
         };
-        if let Some((from, until)) = location.missing_days(at) {
-            let lacking =
-                some(&|one| one.day.as_deref().is_some_and(|day| from < day && day <= &*until));
-            location.add_days(until, lacking);
+        if let Some(wake) = location.missing_appointments(at, [command]) {
+            let lacking = some(&|one| one.wakes_at().is_some_and(|at| wake.contains(&at)));
+            location.add_missing(wake.end, lacking);
         }
         let named = match command {
             Command::ReportAppointment { fact, .. } => {
@@ -100,7 +99,7 @@ impl Watch {
     /// The location as a runner would restore it now for this command.
     fn reloaded(&self, command: &Command, at: Millis) -> Location {
         let live = self.tickets().filter(|ticket| ticket.is_live()).map(copy).collect();
-        let near = |one: &&Appointment| one.is_near(&self.live.header().day);
+        let near = |one: &&Appointment| one.is_near(&self.live.header().today());
         let near = self.appointments().filter(near).map(copy).collect();
         let mut location =
             Location::restore(self.live.position(), copy(self.live.header()), live, near);
@@ -226,13 +225,21 @@ impl Watch {
             assert_eq!(board(ticket), Some(false), "{} is not over", call.label);
             assert_eq!(ticket.standing.called_at, Some(call.at));
         }
-        let undone =
-            effect.events.iter().any(|event| matches!(event, Event::TicketReverted { .. }));
+        // An undo takes a call back, and a new day, or other bounds of the day, other calls.
+        let undone = effect.events.iter().any(|event| {
+            use Event as E;
+            matches!(
+                event,
+                E::TicketReverted { .. } | E::DayEnded { .. } | E::LocationConfigured { .. }
+            )
+        });
         for id in effect.touched.iter().filter(|_| !undone) {
             let ticket = self.live.ticket(id).expect("a touched ticket is in memory");
             let called_at = ticket.standing.called_at.unwrap_or_default();
             let over = board(ticket) == Some(false) && was.get(id).copied().flatten() == Some(true);
-            if over && called_at >= self.live.day_starts && !listed.iter().any(|one| one.id == *id)
+            if over
+                && called_at >= self.live.header().day_starts
+                && !listed.iter().any(|one| one.id == *id)
             {
                 assert!(recents.len() == RecentCall::MAX && called_at <= recents[0].at);
             }

@@ -17,21 +17,23 @@ pub(super) const AGGREGATE: &str = "SELECT epoch, version, header::text FROM cli
 pub(super) const LIVE: &str =
     "SELECT body::text FROM clinicwire.ticket WHERE tenant = $1 AND location = $2 AND live";
 // The appointments that satisfy `Appointment::is_near` on the service day of the header. `->`
-// returns the day as JSON with its quotes, without parsing other texts of the header.
+// returns its bounds without parsing the texts of the header.
 pub(super) const APPOINTMENTS: &str = "SELECT found.body FROM clinicwire.aggregate a \
+     CROSS JOIN LATERAL (SELECT (a.header -> 'day_starts')::text::bigint AS starts, \
+       (a.header -> 'day_ends')::text::bigint AS ends) today \
      CROSS JOIN LATERAL ( \
        SELECT t.body::text FROM clinicwire.appointment t WHERE t.tenant = $1 AND t.location = $2 \
-         AND t.service_day = btrim((a.header -> 'day')::text, '\"') \
+         AND t.wakes_at >= today.starts AND t.wakes_at < today.ends \
        UNION ALL \
        SELECT t.body::text FROM clinicwire.appointment t WHERE t.tenant = $1 AND t.location = $2 \
-         AND t.open AND NOT t.here AND t.service_day < btrim((a.header -> 'day')::text, '\"') \
+         AND t.open AND NOT t.here AND t.wakes_at < today.starts \
        UNION ALL \
        SELECT t.body::text FROM clinicwire.appointment t WHERE t.tenant = $1 AND t.location = $2 \
          AND t.here \
-         AND t.service_day IS DISTINCT FROM btrim((a.header -> 'day')::text, '\"')) found (body) \
+         AND (t.wakes_at >= today.starts AND t.wakes_at < today.ends) IS NOT TRUE) found (body) \
      WHERE a.tenant = $1 AND a.aggregate = $2";
-pub(super) const APPOINTMENTS_OF_DAYS: &str = "SELECT body::text FROM clinicwire.appointment \
-     WHERE tenant = $1 AND location = $2 AND service_day > $3 AND service_day <= $4";
+pub(super) const WAKING_APPOINTMENTS: &str = "SELECT body::text FROM clinicwire.appointment \
+     WHERE tenant = $1 AND location = $2 AND wakes_at >= $3 AND wakes_at < $4";
 pub(super) const NAMED_APPOINTMENTS: &str = "SELECT body::text FROM clinicwire.appointment \
      WHERE ctid = ANY (ARRAY( \
        SELECT found.ctid FROM unnest($3::text[]) AS asked (appointment) \

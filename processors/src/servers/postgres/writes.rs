@@ -96,14 +96,14 @@ const TICKETS: &str = "INSERT INTO clinicwire.ticket \
        issued_at = excluded.issued_at, ended_at = excluded.ended_at, body = excluded.body";
 
 const APPOINTMENTS: &str = "INSERT INTO clinicwire.appointment \
-       (tenant, location, appointment, source, source_key, service_day, status, open, here, body) \
-     SELECT tenant, location, appointment, source, source_key, service_day, status, open, here, \
+       (tenant, location, appointment, source, source_key, wakes_at, status, open, here, body) \
+     SELECT tenant, location, appointment, source, source_key, wakes_at, status, open, here, \
        body::json \
-     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], \
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], \
        $7::text[], $8::bool[], $9::bool[], $10::text[]) \
-       AS t (tenant, location, appointment, source, source_key, service_day, status, open, here, \
+       AS t (tenant, location, appointment, source, source_key, wakes_at, status, open, here, \
          body) \
-     ON CONFLICT (tenant, location, appointment) DO UPDATE SET service_day = excluded.service_day, \
+     ON CONFLICT (tenant, location, appointment) DO UPDATE SET wakes_at = excluded.wakes_at, \
        status = excluded.status, open = excluded.open, here = excluded.here, body = excluded.body";
 
 const JOURNAL: &str = "INSERT INTO clinicwire.journal \
@@ -307,7 +307,7 @@ fn appointments(batch: &Batch) -> Vec<Parameter<'_>> {
         column(&rows, |row| row.appointment.id.as_str()),
         column(&rows, |row| row.appointment.source().0.as_str()),
         column(&rows, |row| row.appointment.source().1.as_str()),
-        column(&rows, |row| row.appointment.day.as_deref()),
+        column(&rows, |row| row.appointment.wakes_at()),
         column(&rows, |row| row.appointment.status.as_str()),
         column(&rows, |row| row.appointment.is_open()),
         column(&rows, |row| row.appointment.is_here()),

@@ -6,12 +6,16 @@ use processors::{
     location::{Appointment, Visit},
 };
 use schemas::{
+    Millis,
     appointment::{AppointmentFact, AppointmentStatus, SourceKey},
     ids::{AppointmentId, LocationId, SourceId},
     ticket::TicketState,
 };
 
 use super::opened;
+
+/// The clock of the clinic.
+const NOW: Millis = 1_700_000_000_000;
 
 fn id(number: u32) -> AppointmentId {
     AppointmentId::from_random(&LocationId::new("riverside").expect("a slug"), number.into())
@@ -26,26 +30,33 @@ fn key(number: u32) -> SourceKey {
     SourceKey::new(format!("N° '{number}' \\ %")).expect("a key")
 }
 
+/// When a day begins in Paris in winter.
+fn midnight(day: &str) -> Millis {
+    let time = format!("{day}T00:00:00+01:00");
+    time.parse::<jiff::Timestamp>().expect("a time of RFC 3339").as_millisecond()
+}
+
+/// An appointment at noon.
 fn appointment(number: u32, day: Option<&str>, status: AppointmentStatus) -> Appointment {
+    let start = day.map(|day| midnight(day) + 12 * 60 * 60 * 1000);
     let fact = AppointmentFact {
         source: source("his"),
         key: key(number),
         revision: 7,
         revision_is_time: false,
         status,
-        start: day.map(|_| 1_700_000_000_000),
-        end: day.map(|_| 1_700_000_900_000),
+        start,
+        end: start.map(|start| start + 900_000),
         doctor: None,
         queue: None,
         label: Some("R. M. \u{0}".to_owned()),
         reason: None,
         moved_to: None,
     };
-    let day = day.map(str::to_owned);
     Appointment {
         id: id(number),
         fact,
-        day,
+        reported_at: NOW,
         status,
         late: false,
         expired: false,
@@ -105,8 +116,8 @@ async fn loaded(ledger: &dyn Ledger, clinic: &Clinic) -> Vec<Appointment> {
 pub async fn near_appointments_come_with_location(ledger: &dyn Ledger) {
     use AppointmentStatus::{Arrived, Booked, Cancelled, CheckedIn, Fulfilled, Proposed};
     let (mut clinic, mut claim) = opened(ledger, 1).await;
-    let today = clinic.location().header().day.clone();
-    assert_eq!(today, "2023-11-14", "the day of the clinic's clock in Paris");
+    let today = clinic.location().header().today();
+    assert_eq!(today, midnight("2023-11-14")..midnight("2023-11-15"));
     let (waits, left) = (Some(TicketState::Waiting), Some(TicketState::Left));
     let table = [
         (Some("2023-11-14"), Booked, None, true),
@@ -114,7 +125,8 @@ pub async fn near_appointments_come_with_location(ledger: &dyn Ledger) {
         (Some("2023-11-14"), Fulfilled, None, true),
         (Some("2023-11-13"), Arrived, None, true),
         (Some("2023-11-13"), CheckedIn, waits, true),
-        (Some("2023-11-13"), CheckedIn, left, false),
+        (Some("2023-11-13"), Booked, left, true),
+        (Some("2023-11-13"), Fulfilled, Some(TicketState::InService), true),
         (Some("2023-11-13"), Cancelled, None, false),
         (Some("2022-12-31"), Booked, None, true),
         (Some("2023-11-15"), Booked, None, false),
@@ -129,13 +141,18 @@ pub async fn near_appointments_come_with_location(ledger: &dyn Ledger) {
         let visits = ticket.map(|state| visit(number, state)).into_iter().collect();
         kept.push(Appointment { visits, ..appointment(number, day, status) });
     }
+    // An undated appointment wakes 90 days after the last report.
+    let (reported_at, number) = (NOW - 90 * 24 * 60 * 60 * 1000, table.len() as u32);
+    kept.push(Appointment { reported_at, ..appointment(number, None, Proposed) });
+    assert!(kept[table.len()].is_near(&today));
     assert!(kept.iter().zip(table).all(|(kept, (.., near))| kept.is_near(&today) == near));
     keep(ledger, &mut clinic, &mut claim, 2, &kept).await;
-    let expected: Vec<_> = (0..table.len()).filter(|place| table[*place].3).collect();
+    let near = |place: &usize| table.get(*place).is_none_or(|row| row.3);
+    let expected: Vec<_> = (0..=table.len()).filter(near).collect();
     assert_eq!(numbers(&loaded(ledger, &clinic).await, &kept), expected);
 }
 
-pub async fn appointments_are_read_by_days(ledger: &dyn Ledger) {
+pub async fn appointments_are_read_by_the_time_they_wake(ledger: &dyn Ledger) {
     use AppointmentStatus::{Booked, Cancelled, Proposed};
     let (mut clinic, mut claim) = opened(ledger, 1).await;
     let table = [
@@ -148,15 +165,17 @@ pub async fn appointments_are_read_by_days(ledger: &dyn Ledger) {
     let kept: Vec<_> =
         (0..).zip(table).map(|(n, (day, status))| appointment(n, day, status)).collect();
     keep(ledger, &mut clinic, &mut claim, 2, &kept).await;
-    for (after, until, expected) in [
-        ("2023-11-14", "2023-11-16", &[1, 2][..]),
-        ("2023-11-13", "2023-11-14", &[0]),
-        ("", "2023-11-15", &[0, 1]),
-        ("2023-11-17", "2023-12-31", &[]),
+    let noon = |day| midnight(day) + 12 * 60 * 60 * 1000;
+    for (from, until, expected) in [
+        (midnight("2023-11-15"), midnight("2023-11-17"), &[1, 2][..]),
+        (0, midnight("2023-11-16"), &[0, 1]),
+        (noon("2023-11-15"), noon("2023-11-16"), &[1]),
+        (midnight("2023-11-18"), midnight("2023-12-31"), &[]),
+        (midnight("2023-11-17"), Millis::MAX, &[3, 4]),
     ] {
-        let days =
-            ledger.appointments(&clinic.aggregate, after, until).await.expect("the ledger answers");
-        assert_eq!(numbers(&days, &kept), expected, "behind {after}, not behind {until}");
+        let found =
+            ledger.appointments(&clinic.aggregate, from..until).await.expect("the ledger answers");
+        assert_eq!(numbers(&found, &kept), expected, "from {from} until {until}");
     }
 }
 
@@ -222,7 +241,7 @@ pub async fn tenants_share_no_appointment(ledger: &dyn Ledger) {
     };
     let named = ledger.location_parts(&other.aggregate, &names).await.expect("the ledger answers");
     assert!(named.appointments.is_empty());
-    let days =
-        ledger.appointments(&other.aggregate, "", "9999-12-31").await.expect("the ledger answers");
-    assert!(days.is_empty());
+    let found =
+        ledger.appointments(&other.aggregate, 0..Millis::MAX).await.expect("the ledger answers");
+    assert!(found.is_empty());
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     hash::Hash,
+    ops::Range,
     sync::{Arc, Mutex},
 };
 
@@ -105,15 +106,15 @@ impl State {
     pub(super) fn restore(&self, aggregate: &Aggregate) -> Option<StoredAggregate> {
         let kept = self.aggregates.get(aggregate)?;
         let today = match &kept.header {
-            AggregateHeader::Location(header) => header.day.as_str(),
-            AggregateHeader::Run(_) | AggregateHeader::Rules(_) => "",
+            AggregateHeader::Location(header) => header.today(),
+            AggregateHeader::Run(_) | AggregateHeader::Rules(_) => 0..0,
         };
         Some(StoredAggregate {
             position: kept.position,
             header: kept.header.clone(),
             tickets: kept.live.values().cloned().collect(),
             appointments: self
-                .appointments_that(aggregate, |appointment| appointment.is_near(today)),
+                .appointments_that(aggregate, |appointment| appointment.is_near(&today)),
         })
     }
 
@@ -139,12 +140,10 @@ impl State {
     pub(super) fn appointments(
         &self,
         aggregate: &Aggregate,
-        after: &str,
-        until: &str,
+        wake: &Range<Millis>,
     ) -> Vec<Appointment> {
-        let lies_there = |day: &String| *after < **day && **day <= *until;
         self.appointments_that(aggregate, |appointment| {
-            appointment.day.as_ref().is_some_and(lies_there)
+            appointment.wakes_at().is_some_and(|at| wake.contains(&at))
         })
     }
 

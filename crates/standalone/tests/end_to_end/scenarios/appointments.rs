@@ -1,7 +1,5 @@
 //! Appointments, from the facts of a source to the patient who checked in, on every channel.
 
-use std::time::Duration;
-
 use hyper::Method;
 use serde_json::{Value, json};
 use testing::{
@@ -13,9 +11,9 @@ use testing::{
 
 use crate::world::{Site, World};
 
-/// A time of the current service day, in the form that sources write.
-fn moment(minutes: u64) -> String {
-    (jiff::Timestamp::now() + Duration::from_secs(60 * minutes)).to_string()
+/// The time in this many minutes, in the form that sources write.
+fn moment(minutes: i64) -> String {
+    (jiff::Timestamp::now() + jiff::SignedDuration::from_mins(minutes)).to_string()
 }
 
 /// A booking with Dr. Roy that begins now.
@@ -217,6 +215,93 @@ pub async fn after_check_in_source_can_only_cancel(world: &World) {
     assert_eq!(read["entries"]["appointment"]["status"], "cancelled");
 }
 
+pub async fn early_end_of_a_visit_opens_the_appointment(world: &World) {
+    let site = world.site().await;
+    let booked = booking(&site, "4711");
+    let (id, _) = tell(world, &booked).await;
+    let patient = patient_of(world, &id);
+    let mut appointment =
+        ChannelFollower::start(world.here(), &patient, &format!("appointment:{id}")).await;
+    let arrived = async || {
+        let load = world.read(&site.admin, format!("/v1/loads/{}", site.location)).await;
+        load["entries"]["load"]["appointments"]["arrived"].clone()
+    };
+    // The patient leaves, and comes back.
+    let first = check_in(world, &site, json!({"appointment": id})).await["ticket"].take();
+    assert_eq!(arrived().await, 1);
+    let leave = format!("/v1/tickets/{id}/leave");
+    world.apply(&patient, Method::POST, leave, json!({})).await;
+    appointment.until("open", |appointment| seen(appointment)["status"] == "booked").await;
+    assert_eq!(arrived().await, 0);
+    let second = check_in(world, &site, json!({"appointment": id})).await["ticket"].take();
+    let second = second.as_str().expect("a ticket").to_owned();
+    assert_ne!(first, second);
+    // The link of the appointment opens the second ticket too.
+    let mut ticket =
+        ChannelFollower::start(world.here(), &patient, &format!("ticket:{second}")).await;
+    assert_eq!(ticket.state()["state"], "waiting");
+
+    // The desk undoes the second check-in.
+    let undo = format!("/v1/appointments/{id}/undo-check-in");
+    world.moves(&site, undo.clone(), json!({})).await;
+    ticket.until("the end", |ticket| ticket.state()["state"] == "cancelled").await;
+    assert_eq!(ticket.state()["reason"], "check_in_undone");
+    let again = ApiRequest::post(&undo).token(&site.reception).json(json!({}));
+    let again = world.api.settle(world.there(), again).await;
+    assert_eq!((again.status, again.body["code"].as_str()), (409, Some("not_checked_in")));
+
+    // The source cancels after a check-in, and books again.
+    check_in(world, &site, json!({"appointment": id})).await;
+    let off = with(&booked, json!({"version": 2, "status": "cancelled"}));
+    assert_eq!(tell(world, &off).await.1, "cancelled");
+    assert_eq!(tell(world, &with(&booked, json!({"version": 3}))).await.1, "booked");
+    check_in(world, &site, json!({"appointment": id})).await;
+    let ends = |follower: &ChannelFollower| {
+        let visits = seen(follower)["visits"].clone();
+        let visits = visits.as_array().cloned().unwrap_or_default();
+        visits.iter().map(|visit| visit["ended"].clone()).collect::<Vec<_>>()
+    };
+    let expected = [json!("left"), json!("cancelled"), json!("cancelled"), Value::Null];
+    appointment.until("four visits", |appointment| ends(appointment) == expected).await;
+    assert_eq!(seen(&appointment)["status"], "checked-in");
+    agrees_with_its_snapshot(world, &mut appointment, &patient, &format!("/v1/appointments/{id}"))
+        .await;
+}
+
+pub async fn check_in_outside_its_window_answers_its_code(world: &World) {
+    let (site, other) = (world.site().await, world.site().await);
+    let booked = booking(&site, "4711");
+    let at = |key: &str, start: i64| {
+        let times = json!({"key": key, "start": moment(start), "end": moment(start + 20)});
+        with(&booked, times)
+    };
+    let (now, _) = tell(world, &booked).await;
+    let (later, _) = tell(world, &at("later", 35)).await;
+    let (past, _) = tell(world, &at("past", -121)).await;
+    let (gone, _) = tell(world, &with(&booked, json!({"key": "gone"}))).await;
+    let place = json!({"key": "gone", "version": 2, "location": other.location,
+        "moved_from": site.location, "queue": other.general});
+    assert_eq!(tell(world, &with(&booked, place)).await, (gone.clone(), "moved".to_owned()));
+    for (body, code) in [
+        (json!({"appointment": later}), "too_early"),
+        (json!({"appointment": past}), "appointment_expired"),
+        (json!({"appointment": gone}), "wrong_location"),
+        (json!({"appointment": now, "queue": other.general}), "wrong_location"),
+    ] {
+        let call = ApiRequest::post("/v1/check-ins").token(&site.reception).json(body.clone());
+        let answer = world.api.settle(world.there(), call).await;
+        assert_eq!((answer.status, answer.body["code"].as_str()), (409, Some(code)), "{body}");
+    }
+    check_in(world, &site, json!({"appointment": now})).await;
+
+    let mut future = with(&booked, json!({"key": "future", "updated_at": moment(11)}));
+    future.as_object_mut().expect("a fact is an object").remove("version");
+    let source = world.token("source", json!({}));
+    let call = ApiRequest::post("/v1/appointments").token(&source).json(future);
+    let answer = world.api.settle(world.there(), call).await;
+    assert_eq!((answer.status, answer.body["code"].as_str()), (422, Some("time_ahead")));
+}
+
 pub async fn moved_appointment_continues_at_other_location(world: &World) {
     let (from, to) = (world.site().await, world.site().await);
     let booked = booking(&from, "4711");
@@ -256,7 +341,7 @@ pub async fn moved_appointment_continues_at_other_location(world: &World) {
     let gone =
         ApiRequest::post("/v1/check-ins").token(&from.reception).json(json!({"appointment": id}));
     let gone = world.api.settle(world.there(), gone).await;
-    assert_eq!((gone.status, gone.body["code"].as_str()), (409, Some("appointment_over")));
+    assert_eq!((gone.status, gone.body["code"].as_str()), (409, Some("wrong_location")));
 }
 
 pub async fn invalid_appointment_answers_its_code(world: &World) {

@@ -98,7 +98,7 @@ fn appointment(id: AppointmentId) -> Appointment {
     Appointment {
         id,
         fact,
-        day: None,
+        reported_at: 1,
         status: AppointmentStatus::Waitlist,
         late: false,
         expired: false,
