@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { fold } from "../../web/shared/fold.js";
+import { datedText, timeText } from "../../web/shared/times.js";
 import { waitFrom } from "../../web/shared/wait.js";
 
 /** @typedef {import("../../web/shared/fold.js").View} View */
@@ -146,6 +147,18 @@ function merge(steps) {
   }
   return { set, remove: [...remove] };
 }
+
+describe("the time of a call", () => {
+  it("has its date unless the call was today at the clinic", () => {
+    const at = Date.parse("2026-03-03T04:50:00Z"); // 11:50 p.m. on the second in Toronto
+    const [midnight, later] = [at + 9 * 60_000, at + 11 * 60_000];
+    const zone = "America/Toronto";
+    const text = (/** @type {number} */ now) =>
+      datedText(timeText(at, "en", zone), at, now, "en", zone);
+    assert.match(text(midnight), /^11:50.p\.m\./);
+    assert.match(text(later), /^Mar\.? 2, 11:50/);
+  });
+});
 
 describe("the wait for an estimate", () => {
   const NOW = 1_800_000_000_000;

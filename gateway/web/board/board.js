@@ -11,7 +11,7 @@ import {
   setIcon,
   setText,
 } from "../shared/page.js";
-import { ageText, dateText, timeText, zonedTimeText } from "../shared/times.js";
+import { ageText, datedText, dateText, timeText, zonedTimeText } from "../shared/times.js";
 import { boardTexts } from "./texts.js";
 
 /** @typedef {import("../shared/language.js").Language} Language */
@@ -220,12 +220,14 @@ function fillRow(row, key, call) {
 /** @param {KeyedCall[]} shown */
 function renderRecent(shown) {
   byId("recent-section").hidden = shown.length === 0;
+  const now = connection?.now() ?? Date.now();
+  const [[language], zone] = [languages(), board().time_zone];
   renderList(
     byId("recent"),
     shown.map(([, call]) => [
       call.label,
       call.station,
-      timeText(call.at, languages()[0], board().time_zone),
+      datedText(timeText(call.at, language, zone), call.at, now, language, zone),
     ]),
   );
 }

@@ -26,9 +26,14 @@ const en = {
       ? `about ${minutesText(wait.low)}`
       : `about ${rangeText(wait.low, wait.high)}`;
   },
-  noWait: "not known yet",
-  onceResumed: "once the line moves again",
+  /** Why no wait can be shown. */
+  noWait: {
+    paused: "once the line moves again",
+    no_open_station: "once a room is open",
+    not_started: "not known yet",
+  },
   paused: "The line is paused for the moment. You keep your place.",
+  noRoom: "No room is open for this line right now. You keep your place.",
   closed:
     "This line takes no new tickets now, but you keep your place. Questions? Please ask at the " +
     "front desk.",
@@ -99,9 +104,13 @@ const fr = {
       ? `environ ${minutesText(wait.low)}`
       : `environ ${rangeText(wait.low, wait.high)}`;
   },
-  noWait: "pas encore connue",
-  onceResumed: "dès que la file reprendra",
+  noWait: {
+    paused: "dès que la file reprendra",
+    no_open_station: "dès qu’une salle ouvrira",
+    not_started: "pas encore connue",
+  },
   paused: "La file est en pause pour le moment. Vous gardez votre place.",
+  noRoom: "Aucune salle n’est ouverte pour cette file en ce moment. Vous gardez votre place.",
   closed:
     "Cette file ne prend plus de nouveaux billets, mais vous gardez votre place. Des questions? " +
     "Adressez-vous à l’accueil.",

@@ -3,7 +3,7 @@
 import { Chime } from "./chime.js";
 import { byId, keepScreenOn, newIcon, setIcon, setText } from "./page.js";
 import { ticketTexts } from "./ticket-texts.js";
-import { zonedTimeText } from "./times.js";
+import { datedText, zonedTimeText } from "./times.js";
 import { waitFrom } from "./wait.js";
 
 /** @typedef {import("./language.js").Language} Language */
@@ -83,7 +83,7 @@ export class TicketParts {
     setText(byId("ticket-caption"), text.yourTicket);
     setText(byId("label"), ticket?.label ?? "");
     if (ticket && waiting) this.#renderWaiting(ticket, language, now);
-    if (ticket?.state === "called") renderCalled(ticket, language, timeZone);
+    if (ticket?.state === "called") renderCalled(ticket, language, now, timeZone);
     byId("alert").setAttribute("aria-checked", String(this.#alerting));
     setText(byId("alert-text"), text.alert);
     setText(byId("alert-hint"), text.alertHint);
@@ -91,7 +91,8 @@ export class TicketParts {
   }
 
   /** @param {Ticket} ticket @param {Language} language @param {number} now */
-  #renderWaiting({ label, ahead = 0, estimate, queue_state: queueState }, language, now) {
+  #renderWaiting(ticket, language, now) {
+    const { label, ahead = 0, estimate, no_estimate: noEstimate } = ticket;
     const text = ticketTexts[language];
     setText(byId("ahead"), ahead ? String(ahead) : "");
     setText(byId("ahead-text"), ahead ? text.ahead(ahead) : text.next);
@@ -99,10 +100,13 @@ export class TicketParts {
     setText(byId("ahead-hint"), text.nextHint);
     this.#drawLine(ahead);
     setText(byId("wait-caption"), text.wait);
-    const wait = estimate ? text.waitText(waitFrom(estimate, now)) : text.noWait;
-    setText(byId("wait"), queueState === "paused" ? text.onceResumed : wait);
-    byId("queue-notice").hidden = queueState === "open";
-    setText(byId("queue-notice-text"), queueState === "paused" ? text.paused : text.closed);
+    const wait = estimate
+      ? text.waitText(waitFrom(estimate, now))
+      : text.noWait[noEstimate ?? "not_started"];
+    setText(byId("wait"), wait);
+    const notice = noticeOfLine(ticket, language);
+    byId("queue-notice").hidden = !notice;
+    setText(byId("queue-notice-text"), notice);
     setText(byId("overtaking"), text.overtaking);
     document.title = ahead ? `${label} · ${ahead} ${text.ahead(ahead)}` : `${label} · ${text.next}`;
   }
@@ -154,8 +158,24 @@ export class TicketParts {
   }
 }
 
-/** @param {Ticket} ticket @param {Language} language @param {string | undefined} timeZone */
-function renderCalled({ label, call }, language, timeZone) {
+/**
+ * What the reader should know about the line, or an empty text.
+ * @param {Ticket} ticket
+ * @param {Language} language
+ */
+function noticeOfLine({ queue_state: queueState, no_estimate: noEstimate }, language) {
+  const text = ticketTexts[language];
+  if (queueState !== "open") return queueState === "paused" ? text.paused : text.closed;
+  return noEstimate === "no_open_station" ? text.noRoom : "";
+}
+
+/**
+ * @param {Ticket} ticket
+ * @param {Language} language
+ * @param {number} now
+ * @param {string | undefined} timeZone
+ */
+function renderCalled({ label, call }, language, now, timeZone) {
   const text = ticketTexts[language];
   const room = call?.station ?? "";
   setText(byId("your-turn"), text.yourTurn);
@@ -164,7 +184,10 @@ function renderCalled({ label, call }, language, timeZone) {
   const longest = Math.max(4, ...room.split(/\s+/).map((word) => word.length));
   byId("room").style.setProperty("--longest", String(longest));
   const calledAt = call?.recalls ? text.recalledAt : text.calledAt;
-  setText(byId("called-at"), call ? calledAt(zonedTimeText(call.at, language, timeZone)) : "");
+  const time = call
+    ? datedText(zonedTimeText(call.at, language, timeZone), call.at, now, language, timeZone)
+    : "";
+  setText(byId("called-at"), call ? calledAt(time) : "");
   document.title = [room, text.yourTurn, label].filter(Boolean).join(" · ");
 }
 
@@ -183,9 +206,9 @@ export function renderNote(note, language, reason) {
  * @param {Ticket} ticket
  * @param {Language} language
  */
-export function placeSentence({ ahead = 0, queue_state: queueState }, language) {
+export function placeSentence(ticket, language) {
+  const { ahead = 0 } = ticket;
   const text = ticketTexts[language];
   const place = ahead ? `${ahead} ${text.ahead(ahead)}.` : `${text.next}. ${text.nextHint}`;
-  if (queueState === "open") return place;
-  return `${place} ${queueState === "paused" ? text.paused : text.closed}`;
+  return `${place} ${noticeOfLine(ticket, language)}`.trim();
 }

@@ -33,6 +33,21 @@ export function zonedTimeText(ms, language, timeZone) {
 }
 
 /**
+ * A time of day, with its date unless that is today at the clinic.
+ * @param {string} time the text of `ms`
+ * @param {number} ms
+ * @param {number} now ms
+ * @param {Language} language
+ * @param {string} [timeZone] the clinic's
+ */
+export function datedText(time, ms, now, language, timeZone) {
+  /** @type {Intl.DateTimeFormatOptions} */
+  const options = { day: "numeric", month: "short", timeZone };
+  const date = new Intl.DateTimeFormat(localeOf(language), options);
+  return date.format(ms) === date.format(now) ? time : `${date.format(ms)}, ${time}`;
+}
+
+/**
  * @param {number} from ms
  * @param {number} until ms
  * @param {Language} language

@@ -13,6 +13,10 @@ const refusals = new Map([
   ["queue_paused", "That line is paused. Choose another one."],
   ["queue_not_open", "That line is closed. Choose another one."],
   ["station_closed", "That room is closed. Choose another one."],
+  [
+    "station_busy",
+    "Someone was just called to that room and hasn’t come in yet. Choose another one.",
+  ],
   ["already_checked_in", "That appointment is already checked in. Choose another one."],
   ["appointment_over", "That appointment is over. Choose another one."],
   ["no_appointment", "That appointment no longer exists. Choose another one."],

@@ -58,6 +58,7 @@ async fn use_the_product(world: &World) {
     scenarios::appointment_and_ticket_agree_until_end(world).await;
     scenarios::patient_follows_ticket_to_its_end(world).await;
     scenarios::folded_steps_equal_server_snapshot(world).await;
+    scenarios::settings_are_read_as_they_were_written(world).await;
     scenarios::stream_begins_with_snapshot_then_steps(world).await;
     scenarios::stream_shows_run_to_its_end(world).await;
     scenarios::clerk_watches_claims_check(world).await;

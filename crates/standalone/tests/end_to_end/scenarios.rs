@@ -3,6 +3,7 @@
 mod appointments;
 mod commands;
 mod headers;
+mod queues;
 mod refusals;
 mod runs;
 mod streams;
@@ -11,6 +12,7 @@ mod subscriptions;
 pub use appointments::*;
 pub use commands::*;
 pub use headers::*;
+pub use queues::*;
 pub use refusals::*;
 pub use runs::*;
 pub use streams::*;
@@ -37,6 +39,9 @@ macro_rules! for_each_scenario {
             invalid_appointment_answers_its_code,
             walk_in_checks_in_into_queue,
             foreign_tenant_sees_no_appointments_or_load,
+            // queues
+            removed_queue_moves_its_line_and_can_return,
+            settings_are_read_as_they_were_written,
             // subscriptions
             patient_follows_ticket_to_its_end,
             board_shows_current_and_recent_calls,
