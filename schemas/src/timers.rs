@@ -46,7 +46,8 @@ impl Default for Timers {
 
 impl Timers {
     /// Whether every value is plausible: seconds from ten to a week (check-in may also begin only
-    /// at the start of an appointment), a grace of at most a day, and a day that starts before noon.
+    /// at the start of an appointment), a grace of at most a day, and a day that starts before
+    /// noon.
     pub fn are_plausible(&self) -> bool {
         const SECONDS: std::ops::RangeInclusive<u32> = 10..=7 * 24 * 60 * 60;
         [self.absent_grace_s, self.stale_s, self.no_show_s]

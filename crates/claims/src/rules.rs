@@ -81,7 +81,7 @@ impl CompiledRule {
         let rows = |when| filter::RowMatcher::resolve(when, tables);
         match &self.rule.check {
             RuleCheck::Required { column, when } => {
-                Box::new(row_wise::Required::new(*column, rows(when)))
+                Box::new(row_wise::RequiredValue::new(*column, rows(when)))
             }
             RuleCheck::Pattern { column, when, .. } => {
                 let pattern = self.pattern.as_ref().expect("compiled with its rule");
@@ -91,10 +91,10 @@ impl CompiledRule {
                 Box::new(row_wise::Range::new(*column, min.as_ref(), max.as_ref(), rows(when)))
             }
             RuleCheck::Allowed { column, values, when } => {
-                Box::new(row_wise::Allowed::new(*column, values, rows(when)))
+                Box::new(row_wise::AllowedValues::new(*column, values, rows(when)))
             }
             RuleCheck::KnownCode { when } => Box::new(row_wise::KnownCode::new(tables, rows(when))),
-            RuleCheck::Once { per, period, when, cents } => Box::new(grouped::Once::new(
+            RuleCheck::Once { per, period, when, cents } => Box::new(grouped::BilledOnce::new(
                 grouped::Grouping::new(per, *period),
                 *cents,
                 rows(when),

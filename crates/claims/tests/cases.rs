@@ -1,6 +1,6 @@
-//! Files that clinics really send, each with one oddity. Every row of the first six is a visit of one
-//! doctor on one day by a patient of its own, and the last row bills an office fee, which needs six
-//! patients.
+//! Files that clinics really send, each with one oddity. Every row of the first six is a visit of
+//! one doctor on one day by a patient of its own, and the last row bills an office fee, which needs
+//! six patients.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 use claims::{
@@ -74,7 +74,7 @@ fn oddities_of_a_file_are_no_findings() {
 }
 
 #[test]
-fn row_with_unreadable_cell_counts_where_its_keys_are_read() {
+fn row_with_unreadable_cell_counts_by_its_keys() {
     let (found, summary) = check(BAD_CELL_IN_GROUP);
     assert_eq!(outcomes(&found), [(6, F::RowUnreadable), (7, F::OfficeFeePass)]);
     assert_eq!((summary.rows, summary.rows_unreadable), (7, 1));
@@ -113,7 +113,7 @@ fn other_form_of_dates_is_one_finding() {
 }
 
 #[test]
-fn other_form_of_times_is_one_finding_and_hides_no_fee() {
+fn other_time_form_is_one_finding() {
     let (found, _) = check(&replaced(TOTAL_ROW, ";09:00;", ";9h00;"));
     assert_eq!(outcomes(&found), [(0, F::TimeForm), (7, F::OfficeFeePass)]);
     assert_eq!(*param(&found[0], "form"), "0h00".into());

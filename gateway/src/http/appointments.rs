@@ -26,8 +26,10 @@ pub(super) async fn report(
     let source = access::source(&request.claims).map_err(|code| {
         let problem = refused(&node, "appointment.report", code);
         match request.claims.role {
-            Role::Source => problem
-                .explained("a source's subject is its name: small letters, digits and hyphens, not `clinicwire…`"),
+            Role::Source => problem.explained(
+                "a source's subject is its name: small letters, digits and hyphens, not \
+                 `clinicwire…`",
+            ),
             _ => problem,
         }
     })?;

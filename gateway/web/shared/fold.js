@@ -2,8 +2,9 @@
 // decides what is a gap and what is a duplicate.
 
 /**
- * The view of one channel as a page knows it. `entries` is a keyed view (queue, board, …); `state` is the
- * whole small state of a ticket. Every change makes a new object, so a page may keep an older one.
+ * The view of one channel as a page knows it. `entries` is a keyed view (queue, board, …); `state`
+ * is the whole small state of a ticket. Every change makes a new object, so a page may keep an
+ * older one.
  * @typedef {object} View
  * @property {bigint} epoch 64 bits of the server, more than a number can hold exactly
  * @property {number} version

@@ -84,7 +84,7 @@ mod tests {
     const DAY: Millis = 24 * MARGIN;
 
     #[test]
-    fn outcomes_are_deleted_by_the_time_of_the_log() {
+    fn outcomes_are_deleted_by_log_time() {
         let mut age = OutcomeAge::default();
         let now = Instant::now();
         assert_eq!(age.due(now, DAY), None, "nothing was committed since the start");

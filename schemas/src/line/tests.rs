@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use proptest::prelude::*;
 
@@ -47,7 +47,8 @@ proptest! {
         let mut line = Line::from_view(QueueId::new("riverside.general").unwrap(), &view).unwrap();
         let mut naive: BTreeMap<TicketId, (bool, u8, u64)> = BTreeMap::new();
         for (version, (number, change)) in steps.into_iter().enumerate() {
-            let mut delta = Delta { from: version as u64, to: version as u64 + 1, ..Delta::default() };
+            let from = version as u64;
+            let mut delta = Delta { from, to: from + 1, ..Delta::default() };
             match change {
                 Some((waiting, priority, rank)) => {
                     let state = if waiting { TicketState::Waiting } else { TicketState::Called };
@@ -63,28 +64,34 @@ proptest! {
             line.apply(&delta).unwrap();
             let again = Line::from_view(QueueId::new("riverside.general").unwrap(), &view).unwrap();
             for (id, (waiting, priority, rank)) in &naive {
-                let ahead = naive.iter().filter(|(other, (w, p, r))| {
-                    *w && (std::cmp::Reverse(p), r, *other) < (std::cmp::Reverse(priority), rank, id)
-                }).count();
+                let place = (Reverse(priority), rank, id);
+                let waiting_places = naive.iter().filter(|(_, (waiting, ..))| *waiting);
+                let places = waiting_places.map(|(id, (_, priority, rank))| {
+                    (Reverse(priority), rank, id)
+                });
+                let ahead = places.filter(|other| *other < place).count();
                 let expected = waiting.then_some(ahead);
                 prop_assert_eq!(line.ahead(id), expected);
                 prop_assert_eq!(again.ahead(id), expected);
             }
-            prop_assert_eq!(line.waiting(), naive.values().filter(|(waiting, ..)| *waiting).count());
+            let waiting = naive.values().filter(|(waiting, ..)| *waiting).count();
+            prop_assert_eq!(line.waiting(), waiting);
         }
     }
 
     #[test]
     fn scores_order_like_places(a in (0u8..=9, 0u64..1 << 48), b in (0u8..=9, 0u64..1 << 48)) {
-        let place = |(priority, rank)| LinePlace::new(ticket(1), Priority::new(priority).unwrap(), rank);
-        let score = |(priority, rank)| LinePlace::score(Priority::new(priority).unwrap(), rank);
+        let priority = |value| Priority::new(value).unwrap();
+        let place = |(value, rank)| LinePlace::new(ticket(1), priority(value), rank);
+        let score = |(value, rank)| LinePlace::score(priority(value), rank);
         prop_assert_eq!(place(a).cmp(&place(b)), score(a).total_cmp(&score(b)));
     }
 
     #[test]
     fn estimate_grows_with_people_ahead(ahead in 0usize..5000, servers in 1u32..9) {
         let head = QueueHead { servers, ..head() };
-        let (near, far) = (estimate(&head, 0, ahead).unwrap(), estimate(&head, 0, ahead + 1).unwrap());
+        let near = estimate(&head, 0, ahead).unwrap();
+        let far = estimate(&head, 0, ahead + 1).unwrap();
         prop_assert!(near.from <= far.from && near.to <= far.to && near.from < near.to);
     }
 }

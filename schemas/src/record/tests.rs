@@ -88,7 +88,7 @@ fn each_unusable_record_has_its_code() {
 }
 
 #[test]
-fn views_record_round_trips_and_head_needs_no_value() {
+fn views_record_round_trips_as_head_and_value() {
     let mut delta = Delta { from: 3, to: 5, at: 9, ..Delta::default() };
     delta.put("queue", &1);
     let record = ViewsRecord {

@@ -82,7 +82,11 @@ proptest! {
     }
 
     #[test]
-    fn repeats_are_dropped_and_jumps_are_gaps(history in history(), repeat in 0usize..20, skip in 1usize..20) {
+    fn repeats_are_dropped_and_jumps_are_gaps(
+        history in history(),
+        repeat in 0usize..20,
+        skip in 1usize..20,
+    ) {
         let deltas = deltas(&history);
         let mut view = View::empty(1);
         for delta in &deltas {

@@ -117,7 +117,7 @@ fn told(found: &[Finding]) -> Vec<String> {
 }
 
 #[test]
-fn findings_come_row_by_row_then_rule_by_rule() {
+fn findings_come_by_row_then_by_rule() {
     let (found, summary) = check(CheckOptions::default(), |_| ());
     assert_eq!(
         told(&found),
@@ -258,13 +258,13 @@ fn foreign_file_is_refused_before_any_row() {
     assert_eq!((found.len(), summary.rows, summary.counts), (0, 0, FindingCounts::default()));
 }
 
-/// A evaluator that finds what another finds, until it fails.
-struct Failing<'r> {
+/// An evaluator that finds what another finds, until it fails.
+struct FailingEvaluator<'r> {
     evaluator: Box<dyn Evaluator + 'r>,
     at_row: Option<u64>,
 }
 
-impl Evaluator for Failing<'_> {
+impl Evaluator for FailingEvaluator<'_> {
     fn row(&mut self, seen: &KeyedRow<'_>, found: &mut FindingSink<'_>) {
         self.evaluator.row(seen, found);
         assert_ne!(Some(seen.row.number), self.at_row, "it fails here");
@@ -280,7 +280,7 @@ fn fail(checking: &mut FileCheck<'_, &[u8]>, id: &str, at_row: Option<u64>) {
     let evaluator = &mut checking.evaluators.each[position(id)].evaluator;
     *evaluator = evaluator
         .take()
-        .map(|evaluator| Box::new(Failing { evaluator, at_row }) as Box<dyn Evaluator>);
+        .map(|evaluator| Box::new(FailingEvaluator { evaluator, at_row }) as Box<dyn Evaluator>);
 }
 
 /// What is found besides one rule is what is found by the others without it.
@@ -460,7 +460,7 @@ fn every_outcome() -> Vec<Finding> {
 }
 
 #[test]
-fn every_outcome_is_told_in_full_in_both_languages() {
+fn every_outcome_has_a_message_in_both_languages() {
     let found = every_outcome();
     let outcomes: BTreeSet<FindingOutcome> = found.iter().map(|finding| finding.outcome).collect();
     let all: BTreeSet<FindingOutcome> = FindingOutcome::ALL.iter().copied().collect();
@@ -533,7 +533,8 @@ proptest! {
 
     #[test]
     fn another_order_of_rows_finds_the_same(
-        (lines, shuffled) in vec(some_line(), 0..120).prop_flat_map(|lines| (Just(lines.clone()), Just(lines).prop_shuffle()))
+        (lines, shuffled) in vec(some_line(), 0..120)
+            .prop_flat_map(|lines| (Just(lines.clone()), Just(lines).prop_shuffle()))
     ) {
         let found = |lines: &[TestRow]| find(&all_rules(), &tables(), lines, true);
         prop_assert_eq!(without_rows(&found(&lines)), without_rows(&found(&shuffled)));
@@ -545,7 +546,8 @@ proptest! {
         let found = |lines: &[TestRow]| without_rows(&find(&rules, &tables(), lines, true));
         let mut apart = BTreeMap::new();
         for doctor in [1, 2] {
-            let own: Vec<TestRow> = lines.iter().filter(|line| line.doctor == Some(doctor)).cloned().collect();
+            let own = lines.iter().filter(|line| line.doctor == Some(doctor));
+            let own: Vec<TestRow> = own.cloned().collect();
             for (finding, times) in found(&own) {
                 *apart.entry(finding).or_default() += times;
             }
@@ -557,7 +559,8 @@ proptest! {
     fn rules_are_independent_of_each_other(lines in vec(some_line(), 0..60)) {
         let together = find(&all_rules(), &tables(), &lines, true);
         for rule in all_rules() {
-            let own: Vec<Finding> = together.iter().filter(|finding| finding.rule == rule.id).cloned().collect();
+            let own = together.iter().filter(|finding| finding.rule == rule.id);
+            let own: Vec<Finding> = own.cloned().collect();
             prop_assert_eq!(find(&[rule], &tables(), &lines, true), own);
         }
     }

@@ -5,10 +5,10 @@ use crate::row::{Day, DoctorKey, PatientKey};
 
 /// The cell does not have the format of its column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Malformed;
+pub struct MalformedCell;
 
 /// A parsed cell. `None` for an empty one.
-pub type Parsed<T> = Result<Option<T>, Malformed>;
+pub type Parsed<T> = Result<Option<T>, MalformedCell>;
 
 /// Most digits of a count, and of an amount before its decimal mark. A longer amount would not fit
 /// into 64 bits as cents.
@@ -68,9 +68,9 @@ fn last_space(cell: &[u8]) -> Option<usize> {
 const NO_BREAK: u8 = 0xA0;
 
 /// A number of `least` to `most` digits and nothing else.
-fn number(digits: &[u8], least: usize, most: usize) -> Result<u64, Malformed> {
+fn number(digits: &[u8], least: usize, most: usize) -> Result<u64, MalformedCell> {
     if digits.len() < least || digits.len() > most || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(Malformed);
+        return Err(MalformedCell);
     }
     Ok(digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }
@@ -80,7 +80,7 @@ pub fn date(cell: &[u8]) -> Parsed<Day> {
     if cell.is_empty() {
         return Ok(None);
     }
-    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *cell else { return Err(Malformed) };
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *cell else { return Err(MalformedCell) };
     let year = number(&[y1, y2, y3, y4], 4, 4)? as i16;
     let month = number(&[m1, m2], 2, 2)? as u8;
     let day = number(&[d1, d2], 2, 2)? as u8;
@@ -89,10 +89,10 @@ pub fn date(cell: &[u8]) -> Parsed<Day> {
         4 | 6 | 9 | 11 => 30,
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
         2 => 28,
-        _ => return Err(Malformed),
+        _ => return Err(MalformedCell),
     };
     if day == 0 || day > days {
-        return Err(Malformed);
+        return Err(MalformedCell);
     }
     Ok(Some(Day { year, month, day }))
 }
@@ -103,10 +103,10 @@ pub fn time(cell: &[u8]) -> Parsed<u16> {
         [] => return Ok(None),
         [hour, b':', m1, m2] => (number(&[hour], 1, 1)?, number(&[m1, m2], 2, 2)?),
         [h1, h2, b':', m1, m2] => (number(&[h1, h2], 2, 2)?, number(&[m1, m2], 2, 2)?),
-        _ => return Err(Malformed),
+        _ => return Err(MalformedCell),
     };
     if hour > 23 || minute > 59 {
-        return Err(Malformed);
+        return Err(MalformedCell);
     }
     Ok(Some((hour * 60 + minute) as u16))
 }
@@ -149,7 +149,7 @@ pub fn money(cell: &[u8]) -> Parsed<i64> {
         None => (unsigned, &[][..]),
     };
     if unsigned.len() > whole.len() && decimals.is_empty() {
-        return Err(Malformed);
+        return Err(MalformedCell);
     }
     let cents = match decimals.len() {
         0 => 0,
@@ -160,7 +160,7 @@ pub fn money(cell: &[u8]) -> Parsed<i64> {
 }
 
 /// Parses a whole number whose digits may be in groups of three.
-fn grouped(digits: &[u8]) -> Result<u64, Malformed> {
+fn grouped(digits: &[u8]) -> Result<u64, MalformedCell> {
     if digits.iter().all(u8::is_ascii_digit) {
         return number(digits, 1, MAX_DIGITS);
     }
@@ -170,7 +170,7 @@ fn grouped(digits: &[u8]) -> Result<u64, Malformed> {
         scale += 3;
         rest = before;
         if scale as usize + 3 > MAX_DIGITS {
-            return Err(Malformed);
+            return Err(MalformedCell);
         }
     }
     Ok(number(rest, 1, 3)? * 10_u64.pow(scale) + total)
@@ -208,9 +208,9 @@ pub fn doctor(cell: &[u8]) -> Parsed<DoctorKey> {
     if cell.is_empty() {
         return Ok(None);
     }
-    let (number_of, rest) = cell.split_at_checked(13).ok_or(Malformed)?;
+    let (number_of, rest) = cell.split_at_checked(13).ok_or(MalformedCell)?;
     if number_of[7] != b'-' || !ends(rest) {
-        return Err(Malformed);
+        return Err(MalformedCell);
     }
     let (person, role) = (number(&number_of[..7], 7, 7)?, number(&number_of[8..], 5, 5)?);
     Ok(Some(DoctorKey(person * 100_000 + role)))
@@ -221,13 +221,13 @@ pub fn patient(cell: &[u8]) -> Parsed<PatientKey> {
     if cell.is_empty() {
         return Ok(None);
     }
-    let (key, rest) = cell.split_first_chunk::<12>().ok_or(Malformed)?;
+    let (key, rest) = cell.split_first_chunk::<12>().ok_or(MalformedCell)?;
     let (letters, digits) = key.split_at(4);
     if !letters.iter().all(u8::is_ascii_alphabetic)
         || !digits.iter().all(u8::is_ascii_digit)
         || !ends(rest)
     {
-        return Err(Malformed);
+        return Err(MalformedCell);
     }
     Ok(Some(PatientKey(key.map(|byte| byte.to_ascii_uppercase()))))
 }

@@ -160,7 +160,7 @@ impl<'r, 'f> CellReader<'r, 'f> {
     fn read<T>(&mut self, column: Column, form: fn(&[u8]) -> Parsed<T>) -> Option<T> {
         let position = self.record.layout.position(column)?;
         let cell = cell::trim(self.record.cell(position)?);
-        form(cell).unwrap_or_else(|cell::Malformed| {
+        form(cell).unwrap_or_else(|cell::MalformedCell| {
             self.unread.insert(column);
             if !self.forms.note(column, cell, self.line) {
                 self.bad = Some(self.bad.map_or(position, |bad| bad.min(position)));

@@ -227,7 +227,7 @@ fn malformed_cell_makes_only_its_row_unreadable() {
 }
 
 #[test]
-fn first_bad_column_follows_the_order_of_the_file() {
+fn first_bad_column_follows_file_order() {
     let bad = [(Column::ServiceDate, "x"), (Column::Paid, "x"), (Column::Units, "x")];
     let unreadable = |column| ReadRow::Unreadable(UnreadableRow { number: 1, line: 2, column });
     assert_eq!(one(&bad), unreadable(Column::ServiceDate));
@@ -430,8 +430,8 @@ fn oversized_record_refuses_the_file() {
 
 #[test]
 fn error_is_returned_again() {
-    struct Failing(usize);
-    impl io::Read for Failing {
+    struct FailingReader(usize);
+    impl io::Read for FailingReader {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             let bytes = text(b';', &vec![good(); 1000]);
             let left = &bytes[self.0..];
@@ -441,7 +441,7 @@ fn error_is_returned_again() {
             if read == 0 { Err(ErrorKind::TimedOut.into()) } else { Ok(read) }
         }
     }
-    let mut file = File::open(Failing(0), &FileFormat::default()).ok().unwrap();
+    let mut file = File::open(FailingReader(0), &FileFormat::default()).ok().unwrap();
     let mut rows = 0;
     while let Ok(Some(_)) = file.next() {
         rows += 1;
@@ -500,8 +500,10 @@ proptest! {
         delimiter in proptest::sample::select(b";,\t".to_vec()),
         in_latin in any::<bool>(),
     ) {
-        let free = [Column::Number, Column::Invoice, Column::RamqId, Column::Period, Column::Sector, Column::Diagnosis,
-            Column::Role, Column::Agency, Column::GrandTotal, Column::Contexts];
+        let free = [
+            Column::Number, Column::Invoice, Column::RamqId, Column::Period, Column::Sector,
+            Column::Diagnosis, Column::Role, Column::Agency, Column::GrandTotal, Column::Contexts,
+        ];
         let mut row = good();
         for column in Column::ALL {
             let at = *column as usize;
@@ -517,7 +519,8 @@ proptest! {
         prop_assert_eq!(seen.len(), 2);
         let ReadRow::Row(kept) = &seen[0] else { return Err(TestCaseError::fail("unreadable")) };
         for column in Column::ALL {
-            prop_assert_eq!(kept.cells[*column as usize].as_deref(), Some(row[*column as usize].trim()));
+            let at = *column as usize;
+            prop_assert_eq!(kept.cells[at].as_deref(), Some(row[at].trim()));
         }
     }
 }

@@ -20,7 +20,7 @@ mod tests;
 pub(super) use groups::Grouping;
 use groups::{Group, GroupState, Groups};
 
-pub(super) struct Once<'r> {
+pub(super) struct BilledOnce<'r> {
     grouping: Grouping,
     cents: i64,
     when: RowMatcher<'r>,
@@ -101,13 +101,13 @@ impl GroupState<Vec<Billing>> for Billing {
     }
 }
 
-impl<'r> Once<'r> {
+impl<'r> BilledOnce<'r> {
     pub fn new(grouping: Grouping, cents: i64, when: RowMatcher<'r>) -> Self {
         Self { grouping, cents, when, groups: Groups::new() }
     }
 }
 
-impl Evaluator for Once<'_> {
+impl Evaluator for BilledOnce<'_> {
     fn row(&mut self, keyed: &KeyedRow<'_>, _found: &mut FindingSink<'_>) {
         let matches = self.when.judge(keyed.row);
         if matches == Match::No {

@@ -31,18 +31,18 @@ pub(super) fn code_text(code: u32) -> String {
     format!("{code:04}")
 }
 
-pub(super) struct Required<'r> {
+pub(super) struct RequiredValue<'r> {
     column: Column,
     when: RowMatcher<'r>,
 }
 
-impl<'r> Required<'r> {
+impl<'r> RequiredValue<'r> {
     pub fn new(column: Column, when: RowMatcher<'r>) -> Self {
         Self { column, when }
     }
 }
 
-impl Evaluator for Required<'_> {
+impl Evaluator for RequiredValue<'_> {
     fn row(&mut self, keyed: &KeyedRow<'_>, found: &mut FindingSink<'_>) {
         if !self.when.matches(keyed.row) {
             return;
@@ -183,14 +183,14 @@ impl Evaluator for Range<'_> {
     }
 }
 
-pub(super) struct Allowed<'r> {
+pub(super) struct AllowedValues<'r> {
     column: Column,
     /// In lower case. Contexts have the form that rows have.
     values: FxHashSet<String>,
     when: RowMatcher<'r>,
 }
 
-impl<'r> Allowed<'r> {
+impl<'r> AllowedValues<'r> {
     pub fn new(column: Column, values: &[String], when: RowMatcher<'r>) -> Self {
         let form = |value: &String| match column {
             Column::Contexts => context(value),
@@ -209,7 +209,7 @@ impl<'r> Allowed<'r> {
     }
 }
 
-impl Evaluator for Allowed<'_> {
+impl Evaluator for AllowedValues<'_> {
     fn row(&mut self, keyed: &KeyedRow<'_>, found: &mut FindingSink<'_>) {
         if !self.when.matches(keyed.row) {
             return;

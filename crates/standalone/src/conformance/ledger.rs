@@ -442,7 +442,7 @@ macro_rules! ledger_promises {
             first_of_two_aggregates_keeps_its_outcome,
             forgotten_outcome_is_replaced,
             old_outcomes_are_deleted_in_slices,
-            key_is_kept_for_its_lifetime_by_append_times,
+            key_lifetime_is_counted_by_append_times,
         }
     };
 }

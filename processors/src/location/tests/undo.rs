@@ -53,7 +53,8 @@ proptest! {
             clinic.send(Command::Tick {});
             let command = command(&pick);
             let undo = undo && can_be_undone(&command);
-            let (header, tickets) = (comparable(&clinic.location), standings(&clinic.location, 0..20));
+            let header = comparable(&clinic.location);
+            let tickets = standings(&clinic.location, 0..20);
             let done = clinic.send(command);
             if !undo || refusal(&done).is_some() {
                 continue;

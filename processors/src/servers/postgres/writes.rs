@@ -119,7 +119,8 @@ const JOURNAL: &str = "INSERT INTO clinicwire.journal \
 // A row without a fingerprint replaces an outcome of the same aggregate. Any other row replaces
 // only one whose key is no longer kept ($11).
 const OUTCOMES: &str = "INSERT INTO clinicwire.outcome AS o \
-       (tenant, source, subject, command, aggregate, fingerprint, first_at, body, topic, partition) \
+       (tenant, source, subject, command, aggregate, fingerprint, first_at, body, topic, \
+       partition) \
      SELECT tenant, source, subject, command, aggregate, fingerprint, first_at, body, $9, $10 \
      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], \
        $7::bigint[], $8::text[]) \

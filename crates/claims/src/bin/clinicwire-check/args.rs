@@ -94,8 +94,9 @@ Examples:
   clinicwire-check export.csv --format json | jq -r 'select(.severity == \"error\") | .message'
   clinicwire-check export.csv --rules mine.json --language fr
         mine.json:
-        [{\"id\": \"invoice\", \"name\": {\"fr\": \"Facture\", \"en\": \"Invoice\"}, \"category\": \"form\",
-          \"severity\": \"warning\", \"kind\": \"pattern\", \"column\": \"invoice\", \"pattern\": \"[0-9]{9}\"}]
+        [{\"id\": \"invoice\", \"name\": {\"fr\": \"Facture\", \"en\": \"Invoice\"},
+          \"category\": \"form\", \"severity\": \"warning\", \"kind\": \"pattern\",
+          \"column\": \"invoice\", \"pattern\": \"[0-9]{9}\"}]
   unzip -p month.zip | clinicwire-check - --quiet || echo \"not clean: $?\"
 
 Row 1 is the first row below the header. Findings of single rows come first, in the order of the

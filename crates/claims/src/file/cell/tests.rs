@@ -11,7 +11,7 @@ fn form<T: PartialEq + std::fmt::Debug>(
         assert_eq!(form(trim(cell.as_bytes())).unwrap().as_ref(), Some(value), "{cell}");
     }
     for cell in bad {
-        assert_eq!(form(trim(cell.as_bytes())), Err(Malformed), "{cell}");
+        assert_eq!(form(trim(cell.as_bytes())), Err(MalformedCell), "{cell}");
     }
 }
 
@@ -57,7 +57,7 @@ fn times_are_minutes_of_a_day() {
 }
 
 #[test]
-fn places_have_five_digits_and_codes_four_or_five() {
+fn places_and_codes_need_their_digits() {
     form(
         place,
         &[("55123", 55123), ("01234", 1234)],

@@ -58,7 +58,10 @@ fn code_table_classifies_codes() {
 
 #[test]
 fn code_conditions_combine_by_all_or_any() {
-    let both = |any: bool| json!({ "codes": ["8857", "8875"], "groups": ["Interventions"], "any_of": any });
+    let both = |any: bool| {
+        let groups = ["Interventions"];
+        json!({ "codes": ["8857", "8875"], "groups": groups, "any_of": any })
+    };
     table(vec![
         (both(false), line(8857), true),
         (both(false), line(8859), false),
@@ -68,7 +71,10 @@ fn code_conditions_combine_by_all_or_any() {
         (both(true), line(15_815), false),
         (both(true), no_code(), false),
         (
-            json!({ "codes": ["8857"], "groups": ["Interventions"], "codes_not": ["8859"], "any_of": true }),
+            json!({
+                "codes": ["8857"], "groups": ["Interventions"], "codes_not": ["8859"],
+                "any_of": true,
+            }),
             line(8859),
             false,
         ),

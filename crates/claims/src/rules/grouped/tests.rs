@@ -76,7 +76,7 @@ fn row_without_key_or_date_is_skipped() {
 }
 
 #[test]
-fn annual_codes_are_billed_once_per_patient_and_year() {
+fn annual_code_is_billed_once_a_year() {
     let rule = shipped("annual-codes");
     let annual = |code| line(code).patient(1);
     assert_eq!(
@@ -135,7 +135,8 @@ fn rows_adding_nothing_do_not_represent_sum() {
 
 fn sum(unit: &str, terms: Value, limit: i64, lines: &[TestRow]) -> Vec<String> {
     let rule = rule(json!({
-        "kind": "sum_limit", "per": ["doctor"], "period": "day", "unit": unit, "terms": terms, "limit": limit
+        "kind": "sum_limit", "per": ["doctor"], "period": "day", "unit": unit, "terms": terms,
+        "limit": limit,
     }));
     told(&rule, lines)
 }
@@ -158,7 +159,11 @@ fn amount_sum_reports_its_excess() {
 
 #[test]
 fn first_term_naming_code_counts() {
-    let terms = json!([{ "codes": ["8857"], "fixed": 3 }, { "codes": ["8857", "8859"], "fixed": 5 }, { "fixed": 1 }]);
+    let terms = json!([
+        { "codes": ["8857"], "fixed": 3 },
+        { "codes": ["8857", "8859"], "fixed": 5 },
+        { "fixed": 1 },
+    ]);
     let told = sum("units", terms, 8, &[line(8857), line(8859), TestRow { code: None, ..line(0) }]);
     assert_eq!(told, ["1 error sum_exceeded 0 excess=1 limit=8 total=9 unit=units"]);
 }
@@ -281,7 +286,7 @@ fn verdict_depending_on_unread_cell_is_undecided() {
 }
 
 #[test]
-fn row_with_unread_cell_counts_where_its_keys_are_read() {
+fn row_with_unread_cell_counts_by_its_keys() {
     let units = fee().unread(Column::Units);
     assert_eq!(once(&[fee(), units]), ["1 error once_none_paid 935 count=2 paid=0"]);
     let patient = fee().unread(Column::Patient);

@@ -178,7 +178,7 @@ fn fees_above_daily_limit_name_fees_to_keep() {
 }
 
 #[test]
-fn limit_is_allowed_and_one_cent_more_is_not() {
+fn limit_may_be_reached_but_not_exceeded() {
     let limit = |large_cents| with(|fee| fee.large.cents = large_cents);
     let fees = [small(), small().walk_in()];
     let told = by(&limit(6480), 6, 10, &fees);
@@ -307,7 +307,7 @@ fn fee_group_needs_whole_context() {
 }
 
 #[test]
-fn only_paid_patients_count_when_the_rule_says_so() {
+fn rule_may_count_only_paid_patients() {
     let paid = with(|fee| fee.paid_only = true);
     let of = |lines: Vec<TestRow>| told(&paid, &[vec![small()], lines].concat());
     let six_paid: Vec<TestRow> = (0..6).map(|patient| visit(patient).paid(1)).collect();
@@ -382,7 +382,7 @@ fn reversed_fee_is_not_billed() {
 }
 
 #[test]
-fn patient_whose_only_visit_is_reversed_does_not_count() {
+fn patient_with_reversed_visit_does_not_count() {
     let visit = |cents| visit(6).preliminary(cents);
     assert_eq!(day(5, 0, &[small(), visit(100)]), [passes(6, 0, 3240)]);
     assert_eq!(day(5, 0, &[small(), visit(100), visit(-100)]), [cancel(1, 19_928, 6, 5)]);
@@ -394,7 +394,7 @@ fn patient_whose_only_visit_is_reversed_does_not_count() {
 }
 
 #[test]
-fn day_with_unread_cell_says_what_it_depends_on() {
+fn unread_cell_can_leave_a_day_undecided() {
     let undecided = |unread: u32| format!("1 warning undecided 0 unread={unread}");
     let patient = visit(9).unread(Column::Patient);
     assert_eq!(day(5, 0, &[small(), patient.clone()]), [undecided(2)]);

@@ -43,7 +43,9 @@ fn pattern_matches_whole_cell() {
     let either = rule(json!({ "kind": "pattern", "column": "invoice", "pattern": "a|ab" }));
     assert_eq!(of(&either, invoice("ab")), "1 pass pass 0");
     assert_eq!(of(&either, invoice("abb")), mismatch);
-    let filtered = json!({ "kind": "pattern", "column": "invoice", "pattern": "a", "when": { "codes": ["1000"] } });
+    let filtered = json!({
+        "kind": "pattern", "column": "invoice", "pattern": "a", "when": { "codes": ["1000"] },
+    });
     assert_eq!(of(&rule(filtered), invoice("b")), "");
 }
 
@@ -176,7 +178,8 @@ fn known_code_is_in_table() {
 
 fn longer(line: TestRow) -> String {
     let rule = rule(json!({
-        "kind": "better_code", "from_minutes": 30, "base_cents": 5970, "step_minutes": 15, "step_cents": 2985,
+        "kind": "better_code", "from_minutes": 30, "base_cents": 5970, "step_minutes": 15,
+        "step_cents": 2985,
         "when": { "codes_not": ["8857"] }
     }));
     of(&rule, line)

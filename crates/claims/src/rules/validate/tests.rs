@@ -27,12 +27,16 @@ fn missing() -> Value {
 }
 
 fn better() -> Value {
-    json!({ "kind": "better_code", "from_minutes": 30, "base_cents": 1, "step_minutes": 15, "step_cents": 0 })
+    json!({
+        "kind": "better_code", "from_minutes": 30, "base_cents": 1, "step_minutes": 15,
+        "step_cents": 0,
+    })
 }
 
 fn office() -> Value {
     json!({
-        "kind": "office_fee", "day_limit_cents": 2, "office_places": ["5"], "walk_in_contexts": ["AR"],
+        "kind": "office_fee", "day_limit_cents": 2, "office_places": ["5"],
+        "walk_in_contexts": ["AR"],
         "small": { "code": "19928", "cents": 1, "min_registered": 1, "min_walk_in": 1 },
         "large": { "code": "19929", "cents": 2, "min_registered": 1, "min_walk_in": 1 }
     })
@@ -87,7 +91,7 @@ fn fixture_of_every_kind_is_valid() {
 }
 
 #[test]
-fn the_head_of_a_rule() {
+fn rule_head_is_validated() {
     table(vec![
         (required(), "id", json!("file"), RuleProblem::Reserved),
         (required(), "category", json!(""), RuleProblem::NotASlug),
@@ -109,7 +113,7 @@ fn the_head_of_a_rule() {
 }
 
 #[test]
-fn filters() {
+fn filters_are_validated() {
     let many = vec!["8857"; MAX_LIST + 1];
     let long = "x".repeat(MAX_DESCRIPTION + 1);
     let codes = ["", "123", "123456", "88 7", "+8857", "8857é", "٨٨٥٧"];
@@ -139,14 +143,15 @@ fn filters() {
     }
     table(cases);
     let full = json!({
-        "codes": ["8857", "19928"], "leaves": ["x"], "contexts": ["#g160"], "places": ["5", "12345"], "gmf": false
+        "codes": ["8857", "19928"], "leaves": ["x"], "contexts": ["#g160"],
+        "places": ["5", "12345"], "gmf": false,
     });
     assert_eq!(wrong(&set(required(), "when", full)), None);
     assert_eq!(wrong(&set(required(), "when.codes", json!(vec!["8857"; MAX_LIST]))), None);
 }
 
 #[test]
-fn patterns() {
+fn patterns_are_validated() {
     let pattern = |pattern: &str| {
         wrong(&rule(json!({ "kind": "pattern", "column": "invoice", "pattern": pattern }))).map(
             |(field, wrong)| {
@@ -179,7 +184,7 @@ fn patterns() {
 }
 
 #[test]
-fn ranges() {
+fn ranges_are_validated() {
     let bounds = |column: &str, min: Value, max: Value| {
         let mut json = range(column);
         for (name, bound) in [("min", min), ("max", max)] {
@@ -241,7 +246,7 @@ fn ranges() {
 }
 
 #[test]
-fn allowed_values() {
+fn allowed_values_are_validated() {
     let allowed = |column: &str| json!({ "kind": "allowed", "column": column, "values": ["x"] });
     table(vec![
         (allowed("role"), "values", json!([]), RuleProblem::Empty),
@@ -264,7 +269,7 @@ fn allowed_values() {
 }
 
 #[test]
-fn groups_and_amounts() {
+fn groups_and_amounts_are_validated() {
     let amount = |min| RuleProblem::OutOfRange { min, max: MAX_CENTS };
     let minutes = || RuleProblem::OutOfRange { min: 1, max: 1440 };
     let mut cases = vec![];
@@ -291,7 +296,7 @@ fn groups_and_amounts() {
 }
 
 #[test]
-fn terms_of_a_sum() {
+fn sum_terms_are_validated() {
     let amount = || RuleProblem::OutOfRange { min: 1, max: MAX_CENTS };
     table(vec![
         (sum(), "terms", json!([]), RuleProblem::Empty),
@@ -319,7 +324,7 @@ fn terms_of_a_sum() {
 }
 
 #[test]
-fn office_fees() {
+fn office_fees_are_validated() {
     let amount = |min| RuleProblem::OutOfRange { min, max: MAX_CENTS };
     let mut cases = vec![];
     for (code, cents, registered, walk_in) in [

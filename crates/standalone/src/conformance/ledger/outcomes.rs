@@ -134,7 +134,7 @@ fn entries(batch: &Batch) -> Vec<&'static str> {
 
 /// Append times decide how long a key is kept, whether the first record is in the same batch or its
 /// outcome comes from the ledger.
-pub async fn key_is_kept_for_its_lifetime_by_append_times(ledger: &dyn Ledger) {
+pub async fn key_lifetime_is_counted_by_append_times(ledger: &dyn Ledger) {
     for in_one_batch in [true, false] {
         let (mut clinic, mut claim) = opened(ledger, 0).await;
         let (record, other) = (clinic.record(issue(1)), clinic.record(leave(2)));
