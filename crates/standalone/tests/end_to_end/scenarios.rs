@@ -3,6 +3,7 @@
 mod appointments;
 mod commands;
 mod headers;
+mod identity;
 mod queues;
 mod refusals;
 mod runs;
@@ -12,6 +13,7 @@ mod subscriptions;
 pub use appointments::*;
 pub use commands::*;
 pub use headers::*;
+pub use identity::*;
 pub use queues::*;
 pub use refusals::*;
 pub use runs::*;
@@ -29,6 +31,12 @@ macro_rules! for_each_scenario {
             http_offers_every_ticket_move,
             transfer_answer_names_successor,
             http_ticket_equals_its_channel,
+            // identity
+            two_kiosks_with_one_key_get_two_tickets,
+            reused_key_is_refused_and_first_outcome_stays,
+            key_of_a_patient_does_not_swallow_a_booking,
+            outcome_is_read_only_by_submitter_reception_and_admin,
+            key_of_a_run_belongs_to_clerk_and_file,
             // appointments
             appointment_and_ticket_agree_until_end,
             fact_order_and_repetition_do_not_matter,
