@@ -53,17 +53,17 @@ pub struct Commands {
 
 struct WaitingCaller {
     /// The content that the caller sent. `None` for a reader of whatever was sent first.
-    content: Option<Fingerprint>,
+    fingerprint: Option<Fingerprint>,
     sender: oneshot::Sender<CommandOutcome>,
 }
 
 impl WaitingCaller {
     /// Whether an outcome of a command with this content is for the caller. A reader is not told
     /// that a later command was refused for its key.
-    fn awaits(&self, content: Option<Fingerprint>, outcome: &CommandOutcome) -> bool {
+    fn awaits(&self, fingerprint: Option<Fingerprint>, outcome: &CommandOutcome) -> bool {
         let reused = Verdict::Refused { code: Code::IdempotencyKeyReused };
-        match self.content {
-            Some(sent) => content == Some(sent),
+        match self.fingerprint {
+            Some(sent) => fingerprint == Some(sent),
             None => outcome.verdict != reused,
         }
     }
@@ -84,7 +84,7 @@ impl Commands {
         // An unreadable record would be parked, and its caller would wait in vain.
         CommandRecord::from_wire(&wire)?;
         let topic = topic_for(record.aggregate.kind());
-        let waiter = self.register(record.identity(), Some(record.content()))?;
+        let waiter = self.register(record.identity(), Some(record.effective_fingerprint()))?;
         match timeout(APPEND_TIMEOUT, self.log.append(topic, wire)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -112,7 +112,7 @@ impl Commands {
         // Registered before the read, so that an outcome between read and wait is not missed.
         let waiter = self.register(identity.clone(), *fingerprint)?;
         match self.recorded(identity).await? {
-            Some(first) if first.is_of(*fingerprint) => Ok(Some(first.outcome)),
+            Some(first) if first.has_fingerprint(*fingerprint) => Ok(Some(first.outcome)),
             Some(_) => Err(Code::IdempotencyKeyReused),
             None => Ok(waiter.outcome().await),
         }
@@ -165,14 +165,14 @@ impl Commands {
     fn register(
         &self,
         identity: CommandIdentity,
-        content: Option<Fingerprint>,
+        fingerprint: Option<Fingerprint>,
     ) -> Result<Waiter<'_>, Code> {
         if self.waiters.fetch_add(1, Ordering::Relaxed) >= MAX_WAITERS {
             self.waiters.fetch_sub(1, Ordering::Relaxed);
             return Err(Code::TryAgain);
         }
         let (sender, receiver) = oneshot::channel();
-        let caller = WaitingCaller { content, sender };
+        let caller = WaitingCaller { fingerprint, sender };
         self.waiting.entry(identity.clone()).or_default().push(caller);
         Ok(Waiter { commands: self, identity, receiver })
     }

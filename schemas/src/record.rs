@@ -102,7 +102,7 @@ impl CommandRecord {
     }
 
     /// What a repeat must be equal in: the fingerprint of the request, or else of the content.
-    pub fn content(&self) -> Fingerprint {
+    pub fn effective_fingerprint(&self) -> Fingerprint {
         self.fingerprint.unwrap_or_else(|| Fingerprint::of_content(&self.aggregate, &self.command))
     }
 
@@ -112,9 +112,15 @@ impl CommandRecord {
     pub fn follow_up(&self, purpose: &str, aggregate: Aggregate, command: Command) -> Self {
         let actor = self.actor.as_ref();
         let subject = actor.map(|actor| actor.subject.as_str()).unwrap_or_default();
-        let content = self.content().to_string();
-        let parts =
-            [self.aggregate.as_str(), &self.source, subject, self.id.as_str(), &content, purpose];
+        let fingerprint = self.effective_fingerprint().to_string();
+        let parts = [
+            self.aggregate.as_str(),
+            &self.source,
+            subject,
+            self.id.as_str(),
+            &fingerprint,
+            purpose,
+        ];
         Self {
             aggregate,
             id: CommandId::from_random(Fingerprint::from_parts(parts.map(str::as_bytes)).bits()),

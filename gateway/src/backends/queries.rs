@@ -24,10 +24,10 @@ pub struct RecordedOutcome {
 }
 
 impl RecordedOutcome {
-    /// Whether the command has this content. Any content fits where one of the two is not known.
-    pub fn is_of(&self, content: Option<Fingerprint>) -> bool {
-        match (self.fingerprint, content) {
-            (Some(held), Some(content)) => held == content,
+    /// Whether the command has this fingerprint. Any fits where one of the two is not known.
+    pub fn has_fingerprint(&self, fingerprint: Option<Fingerprint>) -> bool {
+        match (self.fingerprint, fingerprint) {
+            (Some(held), Some(other)) => held == other,
             _ => true,
         }
     }

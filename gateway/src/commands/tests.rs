@@ -84,7 +84,7 @@ impl Queries for Authority {
             match self {
                 Authority::Knows(outcome) => {
                     let record = record(command.command.as_str());
-                    let fingerprint = Some(record.content());
+                    let fingerprint = Some(record.effective_fingerprint());
                     let known = outcome.clone().filter(|outcome| outcome.command == record.id);
                     Ok(known.map(|outcome| RecordedOutcome {
                         aggregate: record.aggregate,

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use gateway_core::access::{self, Claims};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode, header, uri::PathAndQuery};
 use schemas::{
     Millis,
     channel::Channel,
@@ -40,8 +40,8 @@ pub(super) struct CommandRequest {
     pub claims: Claims,
     /// The id that the caller gave by `Idempotency-Key`.
     pub key: Option<CommandId>,
-    /// The fingerprint of method, path and body: what a repeat of the key must be equal in.
-    pub content: Fingerprint,
+    /// The fingerprint of method, path, query and body: what a repeat of the key must be equal in.
+    pub fingerprint: Fingerprint,
     /// The end of the command's validity, when the caller gave one by `Valid-Until`.
     valid_until: Option<Millis>,
     pub body: Bytes,
@@ -55,15 +55,16 @@ impl FromRequest<Arc<NodeContext>> for CommandRequest {
         let Caller(claims) = Caller::from_request_parts(&mut parts, node).await?;
         let key = key(&parts.headers)?;
         let valid_until = valid_until(&parts.headers)?;
-        let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+        let method = parts.method.clone();
+        let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
         let request = Request::from_parts(parts, body);
         let JsonText(body) = JsonText::from_request(request, node).await?;
-        let content = Fingerprint::from_parts([
+        let fingerprint = Fingerprint::from_parts([
             method.as_str().as_bytes(),
-            path.as_bytes(),
+            target.as_bytes(),
             &normal_form(&body),
         ]);
-        Ok(Self { claims, key, content, valid_until, body })
+        Ok(Self { claims, key, fingerprint, valid_until, body })
     }
 }
 
@@ -135,7 +136,7 @@ impl CommandRequest {
         let id = self.key.clone().map_or_else(|| random::bits().map(CommandId::from_random), Ok)?;
         Ok(match self.submit(node, aggregate, id.clone(), command).await? {
             Some(outcome) => Json(visible_to(&self.claims, outcome)).into_response(),
-            None => pending(&id, self.content),
+            None => pending(&id, self.fingerprint),
         })
     }
 
@@ -152,7 +153,7 @@ impl CommandRequest {
             aggregate,
             id: id.clone(),
             source: SOURCE.to_owned(),
-            fingerprint: Some(self.content),
+            fingerprint: Some(self.fingerprint),
             valid_until: self.valid_until(&command),
             actor: Some(Actor {
                 subject: self.claims.subject.to_string(),
@@ -186,10 +187,10 @@ impl CommandRequest {
     }
 }
 
-/// The address of the outcome names the content, so that its reader learns when the key was used
-/// for another command before.
-fn pending(id: &CommandId, content: Fingerprint) -> Response {
-    let location = [(header::LOCATION, format!("/v1/commands/{id}?content={content}"))];
+/// The address of the outcome names the fingerprint, so that its reader learns when the key was
+/// used for another command before.
+fn pending(id: &CommandId, fingerprint: Fingerprint) -> Response {
+    let location = [(header::LOCATION, format!("/v1/commands/{id}?fingerprint={fingerprint}"))];
     (StatusCode::ACCEPTED, location, Json(json!({ "command": id, "outcome": "pending" })))
         .into_response()
 }

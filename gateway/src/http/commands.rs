@@ -103,7 +103,7 @@ pub(super) async fn ticket_action(
 #[serde(deny_unknown_fields)]
 pub(super) struct OutcomeParams {
     /// The content that the caller sent.
-    content: Option<Fingerprint>,
+    fingerprint: Option<Fingerprint>,
     /// The source of somebody else's command. Absent: a gateway.
     source: Option<String>,
     /// The subject of somebody else's command. Absent with a source: a program without an actor.
@@ -134,7 +134,7 @@ pub(super) async fn outcome(
     QueryParams(asked): QueryParams<OutcomeParams>,
 ) -> Result<Response, Problem> {
     let command = CommandId::new(command).map_err(not_an_id)?;
-    let fingerprint = asked.content;
+    let fingerprint = asked.fingerprint;
     let identity = asked.identity(&claims, &command);
     let found = if identity == own_command(&claims, &command) {
         node.commands.outcome(&NamedCommand { identity, fingerprint }).await

@@ -66,7 +66,8 @@ pub(super) async fn request(
             return Ok(requested(&run));
         }
         let first = node.commands.recorded(&own_command(claims, key)).await?;
-        let is_reused = first.is_some_and(|first| !first.is_of(Some(request.content)));
+        let is_reused =
+            first.is_some_and(|first| !first.has_fingerprint(Some(request.fingerprint)));
         let code = if is_reused { Code::IdempotencyKeyReused } else { Code::FileUnknown };
         return Err(Problem::from(code));
     };
@@ -92,7 +93,7 @@ async fn decided(
     id: &CommandId,
 ) -> Result<(), Problem> {
     let identity = own_command(&request.claims, id);
-    let command = NamedCommand { identity, fingerprint: Some(request.content) };
+    let command = NamedCommand { identity, fingerprint: Some(request.fingerprint) };
     let refused = |code| Problem::from(code).of_command(id.clone());
     for _ in 0..LOOKS {
         let outcome = node.commands.outcome(&command).await.map_err(refused)?;
@@ -108,9 +109,9 @@ async fn decided(
 /// The bits of the run that the caller requests with this key and body. Another body is another
 /// run: once the key is no longer kept, it may be used for another file.
 fn bits_of(request: &CommandRequest, key: &CommandId) -> u128 {
-    let CommandRequest { claims, content, .. } = request;
-    let content = content.to_string();
-    let parts = ["run", claims.tenant.as_str(), key.as_str(), &claims.subject, &content];
+    let CommandRequest { claims, fingerprint, .. } = request;
+    let fingerprint = fingerprint.to_string();
+    let parts = ["run", claims.tenant.as_str(), key.as_str(), &claims.subject, &fingerprint];
     Fingerprint::from_parts(parts.map(str::as_bytes)).bits()
 }
 

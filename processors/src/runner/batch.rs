@@ -164,7 +164,7 @@ impl BatchBuilder<'_> {
     fn command(&mut self, record: &LogRecord, command: CommandRecord) {
         let named = is_answered(&command.command).then(|| NamedCommand {
             identity: command.identity(),
-            fingerprint: Some(command.content()),
+            fingerprint: Some(command.effective_fingerprint()),
         });
         if let Some(named) = &named
             && let Some(first) = self.first(named, record.at)

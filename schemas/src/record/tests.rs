@@ -27,7 +27,10 @@ fn command_record() -> CommandRecord {
 
 fn named() -> NamedCommand {
     let command = command_record();
-    NamedCommand { identity: command.identity(), fingerprint: Some(command.content()) }
+    NamedCommand {
+        identity: command.identity(),
+        fingerprint: Some(command.effective_fingerprint()),
+    }
 }
 
 fn with_header(name: &str, value: &str) -> WireRecord {

@@ -335,3 +335,33 @@ async fn record_from_future_is_parked() {
     quiet(&memory).await;
     check(&memory, &heard).await;
 }
+
+/// Outcomes go an hour after the lifetime of their keys, once a record shows that the log is there.
+#[tokio::test(start_paused = true)]
+async fn owner_deletes_outcomes_of_forgotten_keys() {
+    let hand = ManualClock::at(START);
+    let memory = memory_by(hand.clock());
+    let settings = runner::RunnerSettings { key_lifetime: Duration::from_secs(60), ..by(&hand).0 };
+    run(backends(&memory, &Faults::none()), settings);
+    let commands: Vec<_> = (1..=30)
+        .map(|number| here().record(&format!("issue-{number}"), issue(&here(), number)))
+        .collect();
+    let records = opening(&here()).into_iter().chain(commands.iter().map(CommandRecord::to_wire));
+    for record in records {
+        send(&memory, record).await;
+    }
+    quiet(&memory).await;
+    let old: Vec<_> = commands.iter().map(CommandRecord::identity).collect();
+    let kept = async || memory.ledger.outcomes(&old).await.unwrap().len();
+
+    hand.set(START + 3_660_000);
+    let last = here().record("last", issue(&here(), 31));
+    send(&memory, last.to_wire()).await;
+    sleep(Duration::from_secs(120)).await; // simulated time: outcomes would be deleted in it
+    assert_eq!(kept().await, 30, "the hour is not over");
+    hand.set(START + 3_660_001);
+    send(&memory, here().record("later", issue(&here(), 32)).to_wire()).await;
+    sleep(Duration::from_secs(60)).await; // the owner looks once a minute
+    until("the old outcomes are deleted", async || kept().await == 0).await;
+    assert_eq!(memory.ledger.outcomes(&[last.identity()]).await.unwrap().len(), 1);
+}

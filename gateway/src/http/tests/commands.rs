@@ -212,8 +212,8 @@ async fn slow_command_is_accepted_then_found() {
     let answer = node.ask(Role::Reception, "POST", &path, "").await;
     assert_eq!(answer.status, 202);
     let record = node.last();
-    let (id, content) = (record.id.clone(), record.fingerprint.unwrap());
-    let path = format!("/v1/commands/{id}?content={content}");
+    let (id, fingerprint) = (record.id.clone(), record.fingerprint.unwrap());
+    let path = format!("/v1/commands/{id}?fingerprint={fingerprint}");
     assert_eq!(answer.header("location"), path);
     assert_eq!(answer.json(), json!({"command": id, "outcome": "pending"}));
 
@@ -224,7 +224,7 @@ async fn slow_command_is_accepted_then_found() {
         let answer = node.ask(Role::Reception, "GET", &path, "").await;
         assert_eq!((answer.status, &answer.json()["result"]["label"]), (200, &json!("A-001")));
     }
-    let other = format!("/v1/commands/{id}?content={:032x}", 7);
+    let other = format!("/v1/commands/{id}?fingerprint={:032x}", 7);
     let answer = node.ask(Role::Reception, "GET", &other, "").await;
     assert_eq!((answer.status, answer.code().as_str()), (422, "idempotency_key_reused"));
 }
