@@ -249,7 +249,7 @@ async fn content_of(node: &Node, method: &str, path: &str, body: &str) -> Finger
 }
 
 #[tokio::test]
-async fn content_is_method_path_and_body() {
+async fn content_is_method_address_and_body() {
     let node = node();
     let tickets = "/v1/queues/riverside.general/tickets";
     let first = content_of(&node, "POST", tickets, "").await;
@@ -260,6 +260,9 @@ async fn content_is_method_path_and_body() {
     let queue = "/v1/queues/riverside.general";
     let configured = content_of(&node, "PUT", queue, r#"{"name":"G","prefix":"A"}"#).await;
     assert_eq!(content_of(&node, "PUT", queue, r#"{"prefix":"A", "name":"G"}"#).await, configured);
+    let removed = content_of(&node, "DELETE", queue, "").await;
+    let moved = format!("{queue}?move_to=riverside.lab");
+    assert_ne!(content_of(&node, "DELETE", &moved, "").await, removed);
 }
 
 /// A command of `subject` that `location` decided, as the authority has it.
