@@ -385,6 +385,7 @@ describe("commands", () => {
       move("cancel", `${DESK} admin`),
       move("leave", `patient ${DESK} admin`),
       ["POST", "check-ins", { appointment }, `${DESK} admin`],
+      ["POST", `appointments/${appointment}/undo-check-in`, {}, `${DESK} admin`],
       ["POST", "check-ins", { queue: general }, `${DESK} admin`],
       ["POST", "appointments", booking(site, `told-${randomUUID()}`, "dr-roy"), "source"],
     ];

@@ -134,7 +134,7 @@ describe("a doctor's schedule", () => {
     await page.page.evaluate("document.documentElement.style.fontSize = '200%'");
     assert.ok((await wide()) <= 0, "nor with large text");
     await page.page.goto(`${stage.url}/schedule#token=doctor&schedule=harbour/dr-nobody`);
-    await page.shows("#note-title", "This link doesn’t work here");
+    await page.shows("#note-title", "No appointments today");
     await page.page.goto(`${stage.url}/schedule#token=doctor`);
     await page.shows("#note-title", "Open the link you were given");
   });
@@ -223,6 +223,26 @@ describe("a patient's appointment", () => {
     });
     await page.shows("#status-title", "All done");
     await page.shows("#label", "");
+    assert.deepEqual(page.complaints, []);
+  });
+
+  it("invites a patient who left the line to check in again", async () => {
+    const left = { ...booked, ticket: ID, ticket_label: "A-042" };
+    stage.state(TICKET, { ...place, state: "waiting", ahead: 2 });
+    stage.show(CHANNEL, { appointment: { ...left, status: "checked-in" } });
+    const page = await openPage(PATH, SMALL);
+    await page.shows("#label", "A-042");
+    stage.state(TICKET, { ...place, state: "left" });
+    stage.show(CHANNEL, { appointment: left });
+    await page.shows("#status-title", "Booked");
+    await page.shows("#status-text", /^Please check in at the front desk/);
+    const second = "riverside.9";
+    stage.state(`ticket:${second}`, { ...place, label: "A-050", state: "waiting", ahead: 1 });
+    stage.show(CHANNEL, {
+      appointment: { ...booked, status: "checked-in", ticket: second, ticket_label: "A-050" },
+    });
+    await page.shows("#label", "A-050");
+    await page.shows("#link", "Live");
     assert.deepEqual(page.complaints, []);
   });
 

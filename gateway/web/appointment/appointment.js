@@ -105,7 +105,7 @@ function announce(shown, place) {
   if (place) {
     sentence = note ? ticketTexts[language].notes[note].join(". ") : placeSentence(place, language);
   }
-  if (shell.note) sentence = text.notes[shell.note].join(". ");
+  if (shell.note) sentence = shell.noteTexts(shell.note).join(". ");
   if (!byId("banner").hidden) sentence = connectionTexts[language].notConnected;
   if (sentence === announced) return;
   announced = sentence;

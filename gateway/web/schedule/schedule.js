@@ -21,6 +21,9 @@ let seen = new Map();
 const shell = new Shell(scheduleTexts, render);
 const schedule = shell.link.get("schedule");
 
+// How often a schedule that does not exist yet is asked for.
+const RETRY_MS = 60_000;
+
 const groupIcons = { due: "clock", here: "person", over: "check", off: "cross" };
 
 function render() {
@@ -140,7 +143,7 @@ function announceChanges({ appointments }) {
   }
 }
 
-function start() {
+function follow() {
   shell.follow(schedule ? `schedule:${schedule}` : undefined, (view) => {
     entries = view.entries;
     changedAt = view.at;
@@ -148,6 +151,14 @@ function start() {
     const read = entries && readSchedule(entries);
     if (read) announceChanges(read);
   });
+}
+
+function start() {
+  follow();
+  // A doctor without appointments has no schedule. It may begin at any time.
+  setInterval(() => {
+    if (shell.note === "unknown") follow();
+  }, RETRY_MS);
   // The clock, and the age of a loss.
   setInterval(render, 1_000);
 }

@@ -34,6 +34,10 @@ const en = {
       "We can’t reach the clinic right now",
       "We keep trying. The schedule appears once we’re connected.",
     ],
+    unknown: [
+      "No appointments today",
+      "This doctor has no appointments on this day. The schedule appears with the first one.",
+    ],
   },
 };
 
@@ -68,6 +72,10 @@ const fr = {
     unreachable: [
       "La clinique est injoignable pour l’instant",
       "Nous continuons d’essayer. L’horaire s’affichera dès que la connexion sera établie.",
+    ],
+    unknown: [
+      "Aucun rendez-vous aujourd’hui",
+      "Ce médecin n’a pas de rendez-vous ce jour-là. L’horaire s’affichera dès le premier.",
     ],
   },
 };

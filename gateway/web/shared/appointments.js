@@ -89,7 +89,5 @@ export function ticketToFollow({ status, ticket }) {
  */
 export function ticketLeads(status, state) {
   if (state === undefined) return false;
-  return isOver(status)
-    ? status === "fulfilled" && state === "in_service"
-    : !LEFT_EARLY.has(state);
+  return isOver(status) ? status === "fulfilled" && state === "in_service" : !LEFT_EARLY.has(state);
 }

@@ -9,8 +9,18 @@ import { ageText } from "./times.js";
 /** @typedef {import("./language.js").Language} Language */
 /** @typedef {import("./connection.js").ConnectionState} ConnectionState */
 /** @typedef {import("./fold.js").View} View */
-/** @typedef {"missing" | "refused" | "unreachable"} Note why there is nothing to show */
-/** @typedef {{title: string, notes: Record<Note, string[]>}} Texts */
+/**
+ * Why there is nothing to show. `unknown` is for pages whose channel may come and go.
+ * @typedef {"missing" | "refused" | "unreachable" | "unknown"} Note
+ */
+/**
+ * @typedef {{missing: string[], refused: string[], unreachable: string[], unknown?: string[]}}
+ *   Notes
+ */
+/** @typedef {{title: string, notes: Notes}} Texts */
+
+// How a server says that a channel does not exist, or no longer.
+const UNKNOWN_CODES = new Set(["not_found", "unknown_channel", "2500"]);
 
 // Short losses are repaired before anybody notices. After the first time the page says how old its
 // content is; after the second it also looks old.
@@ -113,9 +123,18 @@ export class Shell {
   /** @returns {Note | undefined} */
   get note() {
     if (!this.#connection) return "missing";
-    if (this.state.name === "refused") return "refused";
+    if (this.state.name === "refused") {
+      const unknown = this.text.notes.unknown && UNKNOWN_CODES.has(this.state.code);
+      return unknown ? "unknown" : "refused";
+    }
     const unreachable = this.state.name === "lost" && (this.lossMs ?? 0) >= BANNER_AFTER_MS;
     return unreachable && !this.filled ? "unreachable" : undefined;
+  }
+
+  /** The title and the text of a note. @param {Note} note */
+  noteTexts(note) {
+    const { notes } = this.text;
+    return notes[note] ?? notes.refused;
   }
 
   /**
@@ -134,7 +153,7 @@ export class Shell {
     byId("note").hidden = !note;
     byId("content").hidden = Boolean(note) || !this.filled;
     if (!note) return;
-    const [title, text] = this.text.notes[note];
+    const [title, text] = this.noteTexts(note);
     setIcon(byId("note-icon"), note === "unreachable" ? "unplugged" : "info");
     setText(byId("note-title"), title);
     setText(byId("note-text"), text);

@@ -48,6 +48,14 @@ const en = {
   alertHint: "Plays a sound, and vibrates if your phone can. Keep this page open.",
   /** @param {string} reason */
   reason: (reason) => `Reason: ${reason}`,
+  /** Reasons that the system itself gives. @type {Record<string, string>} */
+  ends: {
+    absent_too_long: "We waited for you, and you didn’t come back in time.",
+    stale: "Nobody had used this ticket for many hours.",
+    day_ended: "The day at the clinic has ended.",
+    check_in_undone: "The front desk has undone your check-in.",
+    moved: "Your appointment has moved to another location.",
+  },
   /** Why there is no place in line to show: a title, and what it means for the patient. */
   notes: {
     in_service: ["You’re being seen", "There is nothing you need to do here for now."],
@@ -123,6 +131,13 @@ const fr = {
   alertHint:
     "Par un son, et une vibration si votre téléphone le permet. Gardez cette page ouverte.",
   reason: (reason) => `Motif : ${reason}`,
+  ends: {
+    absent_too_long: "On vous a attendu, mais vous n’êtes pas revenu à temps.",
+    stale: "Personne n’avait utilisé ce billet depuis des heures.",
+    day_ended: "La journée de la clinique est terminée.",
+    check_in_undone: "L’accueil a annulé votre inscription.",
+    moved: "Votre rendez-vous a changé d’établissement.",
+  },
   notes: {
     in_service: ["On s’occupe de vous", "Vous n’avez rien à faire ici pour l’instant."],
     on_hold: [

@@ -198,7 +198,7 @@ export function renderNote(note, language, reason) {
   setText(byId("note-title"), text.notes[note][0]);
   setText(byId("note-text"), text.notes[note][1]);
   byId("note-reason").hidden = !reason;
-  setText(byId("note-reason"), reason ? text.reason(reason) : "");
+  setText(byId("note-reason"), reason ? (text.ends[reason] ?? text.reason(reason)) : "");
 }
 
 /**

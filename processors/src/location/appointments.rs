@@ -116,8 +116,8 @@ fn accepted_event(
     }
 }
 
-/// Checks that the time of the source's last change is not in the future. If it were accepted, every
-/// real fact until then would be stale. A version that the source counts itself is not judged.
+/// Checks that the time of the source's last change is not in the future. If it were accepted,
+/// every real fact until then would be stale. A version that the source counts is not judged.
 fn check_revision(state: &Location, fact: &AppointmentFact) -> Result<(), Code> {
     let latest = state.header().now.saturating_add(MAX_AHEAD).cast_unsigned();
     if fact.revision_is_time && fact.revision > latest {

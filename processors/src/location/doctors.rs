@@ -20,7 +20,7 @@ impl Location {
         }
     }
 
-    /// The doctor who gets a schedule with this fact, because the appointment is on the service day.
+    /// The doctor who gets a schedule with this fact, since the appointment is on the service day.
     fn new_doctor<'a>(&self, fact: &'a AppointmentFact) -> Option<&'a Doctor> {
         let today = fact.start.is_some_and(|start| self.header.today().contains(&start));
         fact.doctor.as_ref().filter(|doctor| today && !self.header.doctors.contains_key(&doctor.id))

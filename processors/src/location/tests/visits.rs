@@ -280,8 +280,7 @@ fn seventeenth_visit_is_refused() {
     assert_eq!(clinic.refusal(check_in(100)), Some(Code::TooManyVisits));
 }
 
-/// Who is at fault when a source says nothing more: nobody. An arrival counts as fulfilled, what was
-/// never confirmed as cancelled.
+/// An arrival without an end counts as fulfilled, and what was never confirmed as cancelled.
 #[test]
 fn silent_source_leaves_nothing_open() {
     const DAY: Millis = 24 * 60 * MINUTE;
