@@ -5,16 +5,16 @@ use schemas::{
     command::Command,
     identity::CommandIdentity,
     ids::{Aggregate, AggregateKind, QueueId, StationId, TenantId, TicketId},
-    record::{CARE_TOPIC, NamedCommand, WireRecord, partition_for_key},
+    record::{CARE_TOPIC, NamedCommand, WireRecord},
 };
 pub use testing::records::GATEWAY;
 use testing::records::{command_record, riverside};
 
 use crate::{
     aggregate::AggregateState,
-    ledger::{Batch, Ledger, PartitionClaim},
+    ledger::{Batch, Ledger, OwnerEpoch, PartitionClaim},
     location::Location,
-    log::LogRecord,
+    log::{LogOffset, LogRecord, PartitionId},
     runner::batch::{self, BatchState},
     views::ViewStep,
 };
@@ -57,8 +57,8 @@ impl Clinic {
     }
 
     /// The partition of the clinic, of [`PARTITION_COUNT`].
-    pub fn partition(&self) -> u32 {
-        partition_for_key(self.aggregate.as_str(), PARTITION_COUNT)
+    pub fn partition(&self) -> PartitionId {
+        PartitionId::for_key(self.aggregate.as_str(), PARTITION_COUNT)
     }
 
     /// The state after all batches.
@@ -129,7 +129,7 @@ impl Clinic {
     /// # Panics
     /// Never with fewer records than an offset can count.
     pub fn batch_at(&mut self, claim: PartitionClaim, records: Vec<(Millis, WireRecord)>) -> Batch {
-        let stamped = (claim.next_offset..).zip(records);
+        let stamped = (claim.next_offset.0..).map(LogOffset).zip(records);
         let records: Vec<LogRecord> =
             stamped.map(|(offset, (at, record))| LogRecord { offset, at, record }).collect();
         self.at = records.iter().map(|record| record.at).fold(self.at, Millis::max);
@@ -138,13 +138,18 @@ impl Clinic {
             .iter()
             .map(|record| batch::read(&record.record, CARE_TOPIC, partition, PARTITION_COUNT))
             .collect();
-        let to = claim.next_offset + i64::try_from(records.len()).expect("few records");
+        let count = i64::try_from(records.len()).expect("few records");
+        let to = LogOffset(claim.next_offset.0 + count);
         batch::build(claim, to, &records.iter().collect::<Vec<_>>(), read, &mut self.working).0
     }
 
     /// The merged steps of these commands, as a view store gets them.
     pub fn steps(&mut self, commands: Vec<Command>) -> Vec<ViewStep> {
-        let claim = PartitionClaim { partition: self.partition(), owner_epoch: 1, next_offset: 0 };
+        let claim = PartitionClaim {
+            partition: self.partition(),
+            owner_epoch: OwnerEpoch(1),
+            next_offset: LogOffset::START,
+        };
         self.batch(claim, commands).views
     }
 

@@ -4,7 +4,7 @@
 //! One transaction per batch moves all of them forward. The checkpoint of the partition fences that
 //! transaction, so an owner that lost the partition cannot commit.
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 use schemas::{
     Millis,
@@ -22,20 +22,31 @@ use crate::{
     BoxFuture,
     aggregate::{AggregateHeader, StoredAggregate},
     location::{Appointment, Ticket},
+    log::{LogOffset, PartitionId},
     run::RunRow,
     views::ViewStep,
 };
+
+/// The epoch of a partition's owner. It rises with each claim, so that the commit of an older owner
+/// matches no checkpoint row.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OwnerEpoch(pub i64);
+
+impl fmt::Display for OwnerEpoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// Ownership of one partition. Every commit states it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionClaim {
     /// The number of the partition within its topic.
-    pub partition: u32,
-    /// The owner's epoch, which rises with each claim. The commit of an older owner matches no
-    /// checkpoint row.
-    pub owner_epoch: i64,
+    pub partition: PartitionId,
+    /// The epoch of the owner.
+    pub owner_epoch: OwnerEpoch,
     /// The offset of the first record that is not yet committed.
-    pub next_offset: i64,
+    pub next_offset: LogOffset,
 }
 
 /// Why a call to the ledger failed.
@@ -59,7 +70,7 @@ pub enum LedgerError {
 #[derive(Clone)]
 pub struct JournalRow {
     /// The offset of the record in its partition.
-    pub offset: i64,
+    pub offset: LogOffset,
     /// The time of the decision, by the clock of the aggregate.
     pub at: Millis,
     /// The owner's clock at the decision. A command past its end of validity then is refused.
@@ -182,7 +193,7 @@ impl OutcomeRow {
 #[derive(Clone)]
 pub struct OutboxRow {
     /// The offset of the record that caused this one.
-    pub offset: i64,
+    pub offset: LogOffset,
     /// Distinguishes the records of one offset: 0 for the record of `views`, 1 for a follow-up
     /// command.
     pub part: i16,
@@ -199,7 +210,7 @@ pub struct Batch {
     /// The owner and the offset where the batch starts.
     pub claim: PartitionClaim,
     /// The offset after the last record of the batch.
-    pub to: i64,
+    pub to: LogOffset,
     /// One row per record.
     pub journal: Vec<JournalRow>,
     /// Aggregates that changed.
@@ -259,10 +270,13 @@ impl PartNames {
 pub trait Ledger: Send + Sync + 'static {
     /// Claims a partition: raises its owner epoch (and creates the row at offset 0) and returns
     /// where to continue.
-    fn claim(&self, partition: u32) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>>;
+    fn claim(&self, partition: PartitionId) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>>;
 
     /// Reads the checkpoint of a partition, whoever owns it.
-    fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>>;
+    fn checkpoint(
+        &self,
+        partition: PartitionId,
+    ) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>>;
 
     /// Reads an aggregate and its live parts at one moment. The live parts of a location are its
     /// live tickets and the appointments near its service day. `None` when the aggregate does not
@@ -287,7 +301,10 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Vec<Appointment>, LedgerError>>;
 
     /// Lists every aggregate of a partition that has a timer, and when its next timer is due.
-    fn due(&self, partition: u32) -> BoxFuture<'_, Result<Vec<(Aggregate, Millis)>, LedgerError>>;
+    fn due(
+        &self,
+        partition: PartitionId,
+    ) -> BoxFuture<'_, Result<Vec<(Aggregate, Millis)>, LedgerError>>;
 
     /// Reads the outcomes of those commands that were decided before, however long ago.
     fn outcomes<'a>(
@@ -299,7 +316,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// appended before `before`, at most `limit`. Returns how many.
     fn delete_outcomes(
         &self,
-        partition: u32,
+        partition: PartitionId,
         before: Millis,
         limit: u32,
     ) -> BoxFuture<'_, Result<u64, LedgerError>>;
@@ -320,15 +337,15 @@ pub trait Ledger: Send + Sync + 'static {
     /// Reads the outbox of a partition, oldest row first, at most `limit` rows.
     fn outbox(
         &self,
-        partition: u32,
+        partition: PartitionId,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<OutboxRow>, LedgerError>>;
 
     /// Deletes rows of the outbox, by their keys, after the log has acknowledged their records.
     fn delete_published<'a>(
         &'a self,
-        partition: u32,
-        rows: &'a [(i64, i16)],
+        partition: PartitionId,
+        rows: &'a [(LogOffset, i16)],
     ) -> BoxFuture<'a, Result<(), LedgerError>>;
 
     /// Marks views that the view store may lack.
@@ -337,7 +354,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// Lists dirty views of the aggregates of a partition, at most `limit`.
     fn dirty(
         &self,
-        partition: u32,
+        partition: PartitionId,
         partition_count: u32,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<ViewName>, LedgerError>>;

@@ -1,15 +1,57 @@
 //! The backend for the log: a runner reads `care` or `runs` and writes to any topic.
 
-use schemas::{Millis, record::WireRecord};
+use std::fmt;
+
+use schemas::{
+    Millis,
+    record::{WireRecord, partition_for_key},
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::BoxFuture;
+
+/// The number of a partition within its topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartitionId(pub u32);
+
+impl PartitionId {
+    /// The partition of a key in a topic with `partition_count` partitions.
+    pub fn for_key(key: &str, partition_count: u32) -> Self {
+        Self(partition_for_key(key, partition_count))
+    }
+}
+
+impl fmt::Display for PartitionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The place of a record in its partition. The first record of a topic has the offset 0.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogOffset(pub i64);
+
+impl LogOffset {
+    /// The offset of the first record of a partition.
+    pub const START: Self = Self(0);
+
+    /// The offset after this one.
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for LogOffset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// A record and its place in one partition.
 #[derive(Clone)]
 pub struct LogRecord {
     /// The offset within the partition.
-    pub offset: i64,
+    pub offset: LogOffset,
     /// When the log appended the record (LogAppendTime). It is the only clock of a location.
     pub at: Millis,
     /// The record.
@@ -23,17 +65,17 @@ pub enum LogEvent {
     /// read, and the log assigns it again later.
     Assigned {
         /// The partitions.
-        partitions: Vec<u32>,
+        partitions: Vec<PartitionId>,
         /// The number of partitions of the topic.
         partition_count: u32,
         /// Takes the offset of the next record for each claimed partition.
-        claims: oneshot::Sender<Vec<(u32, i64)>>,
+        claims: oneshot::Sender<Vec<(PartitionId, LogOffset)>>,
     },
     /// This process no longer owns these partitions, and no record of them follows. The reader
     /// signals `done` after it has dropped their state.
     Revoked {
         /// The partitions.
-        partitions: Vec<u32>,
+        partitions: Vec<PartitionId>,
         /// Takes the signal that their state is dropped.
         done: oneshot::Sender<()>,
     },
@@ -41,7 +83,7 @@ pub enum LogEvent {
     /// follows until the partition is assigned again.
     Records {
         /// The partition.
-        partition: u32,
+        partition: PartitionId,
         /// The number of partitions of the topic.
         partition_count: u32,
         /// The records, in order of offset.
@@ -63,7 +105,7 @@ pub trait Log: Send + Sync + 'static {
     fn read(&self) -> mpsc::Receiver<LogEvent>;
 
     /// Gives back a partition whose owner was fenced. The group assigns the partition again.
-    fn release(&self, partition: u32);
+    fn release(&self, partition: PartitionId);
 
     /// Appends records in order, and returns when all of them are acknowledged.
     fn append<'a>(

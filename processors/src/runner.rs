@@ -28,7 +28,7 @@ use schemas::{Millis, codes::Code, record::CommandRecord};
 
 use crate::{
     ledger::{Ledger, LedgerError, PartitionClaim},
-    log::{AppendError, Log, LogEvent},
+    log::{AppendError, Log, LogEvent, LogOffset, PartitionId},
     views::ViewStore,
 };
 use cache::Cache;
@@ -148,7 +148,7 @@ pub async fn run(
 struct Runner {
     backends: RunnerBackends,
     settings: RunnerSettings,
-    partitions: BTreeMap<u32, Partition>,
+    partitions: BTreeMap<PartitionId, Partition>,
     cache: Cache,
     /// The view store failed, and no repair has succeeded since. Batches mark their views dirty
     /// without asking the store.
@@ -231,9 +231,9 @@ impl Runner {
 
     async fn assigned(
         &mut self,
-        ids: Vec<u32>,
+        ids: Vec<PartitionId>,
         partition_count: u32,
-        claims: oneshot::Sender<Vec<(u32, i64)>>,
+        claims: oneshot::Sender<Vec<(PartitionId, LogOffset)>>,
     ) {
         let ledger = &self.backends.ledger;
         let answers = join_all(
@@ -249,13 +249,13 @@ impl Runner {
                 }
                 Ok(Err(error)) => {
                     tracing::warn!(
-                        partition = id,
+                        partition = id.0,
                         error = &error as &dyn Error,
                         "claiming a partition failed"
                     );
                 }
                 Err(_) => {
-                    tracing::warn!(partition = id, "the ledger did not answer a claim in time")
+                    tracing::warn!(partition = id.0, "the ledger did not answer a claim in time")
                 }
             }
         }
@@ -264,7 +264,7 @@ impl Runner {
         }
     }
 
-    fn forget(&mut self, id: u32) {
+    fn forget(&mut self, id: PartitionId) {
         self.partitions.remove(&id);
         self.cache.drop_partition(id);
     }
@@ -275,7 +275,7 @@ impl Runner {
         // The clock is read after `due`, which answers "now" for a partition that is due
         // immediately.
         let due = |partition: &Partition| partition.due().is_some_and(|due| due <= Instant::now());
-        let ids: Vec<u32> =
+        let ids: Vec<PartitionId> =
             self.partitions.iter().filter(|(_, p)| due(p)).map(|(id, _)| *id).collect();
         for id in ids {
             let Some(mut partition) = self.partitions.remove(&id) else {
@@ -304,7 +304,7 @@ impl Runner {
     }
 
     fn give_back_stalled(&mut self) {
-        let stalled: Vec<u32> = self
+        let stalled: Vec<PartitionId> = self
             .partitions
             .values()
             .filter(|p| p.is_stalled())
@@ -312,7 +312,7 @@ impl Runner {
             .collect();
         for id in stalled {
             tracing::warn!(
-                partition = id,
+                partition = id.0,
                 "giving back a stalled partition with too many waiting records"
             );
             self.forget(id);
@@ -327,16 +327,16 @@ impl Runner {
             PartitionStage::OutboxPending => self.publish_leftovers(partition).await,
             PartitionStage::Ready => self.apply(partition).await,
         };
-        let (id, offset) = (partition.claim.partition, partition.claim.next_offset);
+        let (id, offset) = (partition.claim.partition, partition.claim.next_offset.0);
         match done {
             Ok(()) => return AdvanceOutcome::Done,
             Err(PartitionError::Lost) => {
-                tracing::warn!(partition = id, offset, "the partition has another owner");
+                tracing::warn!(partition = id.0, offset, "the partition has another owner");
                 return AdvanceOutcome::Lost;
             }
             Err(PartitionError::Ledger(error)) => {
                 tracing::warn!(
-                    partition = id,
+                    partition = id.0,
                     offset,
                     error = &error as &dyn Error,
                     "a call to the ledger failed"
@@ -345,7 +345,7 @@ impl Runner {
             }
             Err(PartitionError::Log(error)) => {
                 tracing::warn!(
-                    partition = id,
+                    partition = id.0,
                     offset,
                     error = &error as &dyn Error,
                     "appending to the log failed"
@@ -376,7 +376,7 @@ impl Runner {
     async fn apply(&mut self, partition: &mut Partition) -> Result<(), PartitionError> {
         let claim = partition.claim;
         let records: Vec<_> = partition.pending.iter().take(self.settings.batch).collect();
-        let Some(to) = records.last().map(|record| record.offset + 1) else {
+        let Some(to) = records.last().map(|record| record.offset.next()) else {
             return Ok(());
         };
         let owner = (self.settings.clock)();
@@ -430,8 +430,8 @@ fn warn_of_future(claim: PartitionClaim, read: &[Result<CommandRecord, Code>]) {
     let parked = read.iter().filter(|read| matches!(read, Err(Code::RecordFromFuture))).count();
     if parked > 0 {
         tracing::warn!(
-            partition = claim.partition,
-            offset = claim.next_offset,
+            partition = claim.partition.0,
+            offset = claim.next_offset.0,
             records = parked,
             "parking records whose append time is ahead of this machine's clock"
         );

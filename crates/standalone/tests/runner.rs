@@ -19,8 +19,8 @@ use std::{
 };
 
 use clinic::{
-    START, ViewsTopic, check, check_after_flush, code, hillside, issue, memory, morning, opening,
-    quiet, run, same, send, settings, until,
+    PARTITION, START, ViewsTopic, check, check_after_flush, code, hillside, issue, memory, morning,
+    opening, quiet, run, same, send, settings, until,
 };
 use faults::{Fault, Faults, FaultyLog, Op, backends, backends_with};
 use gateway::backends::snapshots::{Snapshot, Snapshots};
@@ -70,7 +70,7 @@ async fn every_record_has_one_effect() {
     assert_eq!(counters.refused.load(SeqCst), journaled.refused);
     assert_eq!(counters.repeated.load(SeqCst), journaled.repeated);
     assert_eq!(counters.parked.load(SeqCst), journaled.parked);
-    assert_eq!(counters.offsets()[&("clinicwire.care.v1", 0)], memory.log.end());
+    assert_eq!(counters.offsets()[&("clinicwire.care.v1", PARTITION)], memory.log.end());
     let journal = memory.ledger.journal();
     let events =
         journal.iter().filter_map(|(_, row)| row.entry.moved()).flat_map(|(_, events)| events);
@@ -296,7 +296,7 @@ async fn delivery_continues_without_view_store() {
             "decided and told while the store is away"
         );
     }
-    assert!(!memory.ledger.dirty(0, 1, 1).await.unwrap().is_empty());
+    assert!(!memory.ledger.dirty(PARTITION, 1, 1).await.unwrap().is_empty());
     assert!(faults.calls(Op::Store) < 5, "a store that is away is not asked for every batch");
 
     faults.mend();
@@ -552,12 +552,12 @@ async fn long_outbox_is_published_in_order() {
     let first =
         run(backends(&memory, &faults), runner::RunnerSettings { batch: 2_000, ..settings() });
     until("the batch is committed", async || {
-        memory.ledger.checkpoint(0).await.unwrap().next_offset == memory.log.end()
+        memory.ledger.checkpoint(PARTITION).await.unwrap().next_offset == memory.log.end()
     })
     .await;
     first.abort();
     assert!(heard.all().is_empty());
-    assert!(memory.ledger.outbox(0, 2_000).await.unwrap().len() > 1_000);
+    assert!(memory.ledger.outbox(PARTITION, 2_000).await.unwrap().len() > 1_000);
     run(backends(&memory, &Faults::none()), settings());
     quiet(&memory).await;
     check(&memory, &heard).await;

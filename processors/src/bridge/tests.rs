@@ -1,11 +1,8 @@
 use proptest::prelude::*;
-use schemas::{
-    command::Command,
-    record::{CARE_TOPIC, partition_for_key},
-};
+use schemas::{command::Command, record::CARE_TOPIC};
 
 use super::*;
-use crate::runner::batch;
+use crate::{log::PartitionId, runner::batch};
 
 const BITS: u128 = 7;
 
@@ -150,7 +147,7 @@ fn unreadable_record_is_passed_on_unchanged() {
         ] {
             assert_eq!(record.header(name), Some(value));
         }
-        let partition = partition_for_key(&record.key, 12);
+        let partition = PartitionId::for_key(&record.key, 12);
         assert_eq!(batch::read(&record, CARE_TOPIC, partition, 12).err(), Some(Code::RecordBadKey));
     }
 }

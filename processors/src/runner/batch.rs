@@ -15,7 +15,7 @@ use schemas::{
     ids::{Aggregate, AppointmentId, TicketId},
     record::{
         CommandRecord, NamedCommand, PublishedOutcome, VIEWS_TOPIC, ViewDelta, ViewsRecord,
-        WireRecord, partition_for_key, topic_for,
+        WireRecord, topic_for,
     },
     view::{Fold, Position},
 };
@@ -27,7 +27,7 @@ use crate::{
         AggregateRow, AppointmentRow, Batch, JournalEntry, JournalRow, OutboxRow, OutcomeRow,
         PartitionClaim, TicketRow,
     },
-    log::LogRecord,
+    log::{LogOffset, LogRecord, PartitionId},
     run,
     views::ViewStep,
 };
@@ -102,10 +102,10 @@ pub fn check_time(appended_at: Millis, owner: Millis) -> Result<(), Code> {
 pub fn read(
     record: &WireRecord,
     topic: &str,
-    partition: u32,
+    partition: PartitionId,
     partition_count: u32,
 ) -> Result<CommandRecord, Code> {
-    if partition_for_key(&record.key, partition_count) != partition {
+    if PartitionId::for_key(&record.key, partition_count) != partition {
         return Err(Code::RecordWrongPartition);
     }
     let command = CommandRecord::from_wire(record)?;
@@ -119,7 +119,7 @@ pub fn read(
 /// offset after the last one.
 pub fn build(
     claim: PartitionClaim,
-    to: i64,
+    to: LogOffset,
     records: &[&LogRecord],
     read: Vec<Result<CommandRecord, Code>>,
     state: &mut BatchState,
@@ -353,11 +353,11 @@ impl BatchBuilder<'_> {
         });
     }
 
-    fn publish(&mut self, offset: i64, part: i16, topic: &'static str, record: WireRecord) {
+    fn publish(&mut self, offset: LogOffset, part: i16, topic: &'static str, record: WireRecord) {
         self.outbox.push(OutboxRow { offset, part, topic, record });
     }
 
-    fn finish(self, claim: PartitionClaim, to: i64) -> (Batch, BatchTally) {
+    fn finish(self, claim: PartitionClaim, to: LogOffset) -> (Batch, BatchTally) {
         let aggregates = &self.state.aggregates;
         let row = |(aggregate, from): (Aggregate, u64)| {
             let state = &aggregates[&aggregate];

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use schemas::ids::Aggregate;
 
-use crate::aggregate::AggregateState;
+use crate::{aggregate::AggregateState, log::PartitionId};
 
 struct CacheEntry {
     state: AggregateState,
     weight: usize,
-    partition: u32,
+    partition: PartitionId,
     used: u64,
 }
 
@@ -34,7 +34,12 @@ impl Cache {
         Some(held.state)
     }
 
-    pub(super) fn put(&mut self, partition: u32, aggregate: Aggregate, state: AggregateState) {
+    pub(super) fn put(
+        &mut self,
+        partition: PartitionId,
+        aggregate: Aggregate,
+        state: AggregateState,
+    ) {
         self.take(&aggregate);
         self.uses += 1;
         // An aggregate without parts counts as well; otherwise aggregates that do not exist would
@@ -51,7 +56,7 @@ impl Cache {
         }
     }
 
-    pub(super) fn drop_partition(&mut self, partition: u32) {
+    pub(super) fn drop_partition(&mut self, partition: PartitionId) {
         let of_partition = |held: &CacheEntry| held.partition == partition;
         let gone: Vec<Aggregate> = self
             .held
@@ -109,11 +114,11 @@ mod tests {
     fn least_recently_used_location_is_dropped_first() {
         let mut cache = Cache::new(10);
         for name in ["a", "b"] {
-            cache.put(0, aggregate(name), location(4));
+            cache.put(PartitionId(0), aggregate(name), location(4));
         }
         let a = cache.take(&aggregate("a")).unwrap();
-        cache.put(0, aggregate("a"), a);
-        cache.put(0, aggregate("c"), location(4));
+        cache.put(PartitionId(0), aggregate("a"), a);
+        cache.put(PartitionId(0), aggregate("c"), location(4));
         assert!(cache.take(&aggregate("b")).is_none());
         assert!(cache.take(&aggregate("a")).is_some() && cache.take(&aggregate("c")).is_some());
         assert_eq!(cache.weight, 0);
@@ -122,9 +127,9 @@ mod tests {
     #[test]
     fn dropped_partition_drops_its_locations() {
         let mut cache = Cache::new(10);
-        cache.put(0, aggregate("a"), location(0));
-        cache.put(1, aggregate("b"), location(0));
-        cache.drop_partition(0);
+        cache.put(PartitionId(0), aggregate("a"), location(0));
+        cache.put(PartitionId(1), aggregate("b"), location(0));
+        cache.drop_partition(PartitionId(0));
         assert!(cache.take(&aggregate("a")).is_none());
         assert!(cache.take(&aggregate("b")).is_some());
     }
@@ -132,7 +137,7 @@ mod tests {
     #[test]
     fn location_above_the_limit_is_not_cached() {
         let mut cache = Cache::new(10);
-        cache.put(0, aggregate("a"), location(50));
+        cache.put(PartitionId(0), aggregate("a"), location(50));
         assert!(cache.take(&aggregate("a")).is_none());
     }
 }

@@ -12,6 +12,7 @@ use std::{
 use schemas::appointment::AppointmentChange;
 
 use super::batch::BatchTally;
+use crate::log::{LogOffset, PartitionId};
 
 /// Counts of all runners of a process since the start. Each count is exact, but different counts
 /// are read one after another.
@@ -38,12 +39,12 @@ pub struct RunnerCounters {
     /// Accepted and ignored facts, by what they changed.
     facts: Mutex<HashMap<AppointmentChange, u64>>,
     /// The next offset of each partition of each topic, as of its last commit.
-    offsets: Mutex<BTreeMap<(&'static str, u32), i64>>,
+    offsets: Mutex<BTreeMap<(&'static str, PartitionId), LogOffset>>,
 }
 
 impl RunnerCounters {
     /// The next offset of each partition of each topic, as of its last commit.
-    pub fn offsets(&self) -> BTreeMap<(&'static str, u32), i64> {
+    pub fn offsets(&self) -> BTreeMap<(&'static str, PartitionId), LogOffset> {
         self.offsets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -55,8 +56,8 @@ impl RunnerCounters {
     pub(super) fn committed(
         &self,
         topic: &'static str,
-        partition: u32,
-        to: i64,
+        partition: PartitionId,
+        to: LogOffset,
         tally: &BatchTally,
         took: Duration,
     ) {

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     ledger::{LedgerError, OutboxRow, ViewName},
-    log::AppendError,
+    log::{AppendError, PartitionId},
     views::{StoreOutcome, ViewStep, ViewStoreError},
 };
 
@@ -70,8 +70,8 @@ impl Runner {
             let record = ViewsRecord::from_value(&row.record.value);
             let (Ok(aggregate), Ok(record)) = (Aggregate::parse(&row.record.key), record) else {
                 tracing::error!(
-                    partition = partition.claim.partition,
-                    offset = row.offset,
+                    partition = partition.claim.partition.0,
+                    offset = row.offset.0,
                     "a row of the outbox is unreadable"
                 );
                 continue;
@@ -131,7 +131,7 @@ impl Runner {
             return;
         }
         self.repair_at = Instant::now() + REPAIR_EVERY;
-        let dirty: Vec<u32> = self
+        let dirty: Vec<PartitionId> = self
             .partitions
             .values()
             .filter(|partition| partition.dirty && partition.stage == PartitionStage::Ready)
@@ -150,7 +150,7 @@ impl Runner {
                 }
                 Err(RepairError::Ledger(error)) => {
                     tracing::warn!(
-                        partition = id,
+                        partition = id.0,
                         error = &error as &dyn Error,
                         "repairing views failed"
                     );
@@ -165,7 +165,7 @@ impl Runner {
     }
 
     /// Repairs views of one partition. Returns whether none is left.
-    async fn repair_partition(&mut self, id: u32) -> Result<bool, RepairError> {
+    async fn repair_partition(&mut self, id: PartitionId) -> Result<bool, RepairError> {
         let ledger = &self.backends.ledger;
         let Some(partition_count) =
             self.partitions.get(&id).map(|partition| partition.partition_count)

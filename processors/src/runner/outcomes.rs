@@ -64,7 +64,7 @@ impl Runner {
             Ok(deleted) => deleted < u64::from(slice),
             Err(error) => {
                 tracing::warn!(
-                    partition = id,
+                    partition = id.0,
                     error = &error as &dyn Error,
                     "deleting old outcomes of commands failed"
                 );

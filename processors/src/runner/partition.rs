@@ -7,7 +7,10 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
 
 use super::{outcomes::OutcomeAge, timers::PartitionTimers};
-use crate::{ledger::PartitionClaim, log::LogRecord};
+use crate::{
+    ledger::PartitionClaim,
+    log::{LogOffset, LogRecord},
+};
 
 /// What must be done next for a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +63,7 @@ impl Partition {
     pub(super) fn push(&mut self, records: Vec<LogRecord>) {
         for record in records {
             let expected =
-                self.pending.back().map_or(self.claim.next_offset, |last| last.offset + 1);
+                self.pending.back().map_or(self.claim.next_offset, |last| last.offset.next());
             if record.offset >= expected {
                 self.pending.push_back(record);
             }
@@ -68,7 +71,7 @@ impl Partition {
     }
 
     /// Removes the records below `offset`, because they are committed.
-    pub(super) fn move_to(&mut self, offset: i64) {
+    pub(super) fn move_to(&mut self, offset: LogOffset) {
         self.claim.next_offset = offset;
         let committed = self.pending.partition_point(|record| record.offset < offset);
         self.pending.drain(..committed);

@@ -23,7 +23,7 @@ use reader::{Reader, ReleasedPartitions};
 
 use crate::{
     BoxFuture,
-    log::{AppendError, Log, LogEvent},
+    log::{AppendError, Log, LogEvent, PartitionId},
 };
 
 /// How a member of a consumer group reads one topic.
@@ -178,7 +178,7 @@ impl Log for KafkaProcessorLog {
         receiver
     }
 
-    fn release(&self, partition: u32) {
+    fn release(&self, partition: PartitionId) {
         self.released.insert(partition);
     }
 

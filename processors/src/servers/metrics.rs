@@ -182,7 +182,7 @@ fn register_runner(registry: &Registry, counters: &Arc<RunnerCounters>) -> prome
     add(registry, IntGaugeVec::new(offsets, &["topic", "partition"])?, move |gauge| {
         gauge.reset();
         for ((topic, partition), offset) in of.offsets() {
-            gauge.with_label_values(&[topic, &partition.to_string()]).set(offset);
+            gauge.with_label_values(&[topic, &partition.to_string()]).set(offset.0);
         }
     })?;
     let of = Arc::clone(counters);

@@ -39,10 +39,11 @@ use crate::{
     BoxFuture,
     aggregate::{AggregateHeader, StoredAggregate},
     ledger::{
-        Batch, Ledger, LedgerError, LocationParts, OutboxRow, OutcomeRow, PartNames,
+        Batch, Ledger, LedgerError, LocationParts, OutboxRow, OutcomeRow, OwnerEpoch, PartNames,
         PartitionClaim, ViewName,
     },
     location::Appointment,
+    log::{LogOffset, PartitionId},
 };
 
 /// Longest time for one operation on our side: above the server's own limits, so that it only ends
@@ -127,14 +128,21 @@ impl PostgresLedger {
     async fn read_checkpoint(
         &self,
         sql: &str,
-        partition: u32,
+        partition: PartitionId,
     ) -> Result<PartitionClaim, LedgerError> {
         let lease = self.pool.lease().await?;
         let row = lease
-            .query_one_cached(sql, &[&self.consumer.name, &self.consumer.topic, &number(partition)])
+            .query_one_cached(
+                sql,
+                &[&self.consumer.name, &self.consumer.topic, &number(partition.0)],
+            )
             .await?;
         lease.give_back();
-        Ok(PartitionClaim { partition, owner_epoch: row.get(0), next_offset: row.get(1) })
+        Ok(PartitionClaim {
+            partition,
+            owner_epoch: OwnerEpoch(row.get(0)),
+            next_offset: LogOffset(row.get(1)),
+        })
     }
 }
 
@@ -236,11 +244,14 @@ impl PostgresLedger {
 }
 
 impl Ledger for PostgresLedger {
-    fn claim(&self, partition: u32) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
+    fn claim(&self, partition: PartitionId) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
         Box::pin(bounded(self.read_checkpoint(CLAIM, partition)))
     }
 
-    fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
+    fn checkpoint(
+        &self,
+        partition: PartitionId,
+    ) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
         Box::pin(bounded(self.read_checkpoint(CHECKPOINT, partition)))
     }
 
@@ -306,9 +317,12 @@ impl Ledger for PostgresLedger {
         }))
     }
 
-    fn due(&self, partition: u32) -> BoxFuture<'_, Result<Vec<(Aggregate, Millis)>, LedgerError>> {
+    fn due(
+        &self,
+        partition: PartitionId,
+    ) -> BoxFuture<'_, Result<Vec<(Aggregate, Millis)>, LedgerError>> {
         Box::pin(bounded(async move {
-            let rows = self.query(DUE, &[&self.consumer.topic, &number(partition)]).await?;
+            let rows = self.query(DUE, &[&self.consumer.topic, &number(partition.0)]).await?;
             Ok(rows
                 .iter()
                 .map(|row| Ok((key(row)?, row.get(2))))
@@ -335,12 +349,12 @@ impl Ledger for PostgresLedger {
 
     fn delete_outcomes(
         &self,
-        partition: u32,
+        partition: PartitionId,
         before: Millis,
         limit: u32,
     ) -> BoxFuture<'_, Result<u64, LedgerError>> {
         Box::pin(bounded(async move {
-            let (topic, partition) = (&self.consumer.topic, number(partition));
+            let (topic, partition) = (&self.consumer.topic, number(partition.0));
             let lease = self.pool.lease().await?;
             let deleted = lease
                 .execute_cached(FORGET_OUTCOMES, &[topic, &partition, &before, &i64::from(limit)])
@@ -365,26 +379,28 @@ impl Ledger for PostgresLedger {
 
     fn outbox(
         &self,
-        partition: u32,
+        partition: PartitionId,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<OutboxRow>, LedgerError>> {
         Box::pin(bounded(async move {
             let topic = &self.consumer.topic;
-            let rows = self.query(OUTBOX, &[topic, &number(partition), &i64::from(limit)]).await?;
+            let rows =
+                self.query(OUTBOX, &[topic, &number(partition.0), &i64::from(limit)]).await?;
             Ok(rows.iter().map(outbox_row).collect::<Result<_, _>>()?)
         }))
     }
 
     fn delete_published<'a>(
         &'a self,
-        partition: u32,
-        rows: &'a [(i64, i16)],
+        partition: PartitionId,
+        rows: &'a [(LogOffset, i16)],
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
         Box::pin(bounded(async move {
-            let (offsets, parts): (Vec<i64>, Vec<i16>) = rows.iter().copied().unzip();
+            let (offsets, parts): (Vec<i64>, Vec<i16>) =
+                rows.iter().map(|(offset, part)| (offset.0, *part)).unzip();
             self.write_without_sync(
                 PUBLISHED,
-                &[&self.consumer.topic, &number(partition), &offsets, &parts],
+                &[&self.consumer.topic, &number(partition.0), &offsets, &parts],
             )
             .await
         }))
@@ -405,13 +421,13 @@ impl Ledger for PostgresLedger {
 
     fn dirty(
         &self,
-        partition: u32,
+        partition: PartitionId,
         _of: u32,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<ViewName>, LedgerError>> {
         Box::pin(bounded(async move {
             let topic = &self.consumer.topic;
-            let rows = self.query(DIRTY, &[topic, &number(partition), &i64::from(limit)]).await?;
+            let rows = self.query(DIRTY, &[topic, &number(partition.0), &i64::from(limit)]).await?;
             Ok(rows
                 .iter()
                 .map(|row| Ok((key(row)?, row.get(2))))

@@ -12,7 +12,7 @@ use std::{
 use processors::{
     BoxFuture,
     bridge::{Bridge, BridgeCounters},
-    log::{AppendError, Log, LogEvent},
+    log::{AppendError, Log, LogEvent, PartitionId},
     servers::{
         bridge::{self, BridgeError},
         kafka::KafkaProcessorLog,
@@ -224,7 +224,7 @@ impl Log for RefusingLog {
         unreachable!("a bridge reads its source only")
     }
 
-    fn release(&self, _: u32) {}
+    fn release(&self, _: PartitionId) {}
 
     fn append<'a>(
         &'a self,

@@ -7,11 +7,11 @@ use std::{
 };
 
 use processors::{
-    log::{Log, LogEvent},
+    log::{Log, LogEvent, LogOffset, PartitionId},
     servers::kafka::{KafkaProcessorLog, ReaderSettings, check},
 };
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
-use schemas::record::{CARE_TOPIC, WireRecord, partition_for_key};
+use schemas::record::{CARE_TOPIC, WireRecord};
 use servers::kafka::{KafkaCluster, TopicError, prepare_topics};
 use tokio::{sync::Notify, task::JoinHandle};
 
@@ -22,15 +22,15 @@ const PARTITIONS: u32 = 4;
 /// Checkpoints like a ledger's: the next offset of each partition, and its owner.
 #[derive(Default)]
 struct Checkpoints {
-    rows: Mutex<BTreeMap<u32, (i64, usize)>>,
+    rows: Mutex<BTreeMap<PartitionId, (LogOffset, usize)>>,
     read: Mutex<Vec<WireRecord>>,
     moved: Notify,
 }
 
 impl Checkpoints {
-    fn claim(&self, partition: u32, member: usize) -> (u32, i64) {
+    fn claim(&self, partition: PartitionId, member: usize) -> (PartitionId, LogOffset) {
         let mut rows = self.rows.lock().unwrap();
-        let row = rows.entry(partition).or_insert((0, member));
+        let row = rows.entry(partition).or_insert((LogOffset::START, member));
         row.1 = member;
         (partition, row.0)
     }
@@ -87,7 +87,7 @@ fn member(
                     assert!(mine.contains(&partition), "records only of what is assigned");
                     for record in records {
                         assert_eq!(
-                            partition_for_key(&record.record.key, partition_count),
+                            PartitionId::for_key(&record.record.key, partition_count),
                             partition,
                             "murmur2 on both sides"
                         );
@@ -98,7 +98,7 @@ fn member(
                                 record.offset, row.0,
                                 "nothing is skipped and nothing repeated"
                             );
-                            row.0 += 1;
+                            row.0 = row.0.next();
                             checkpoints.read.lock().unwrap().push(record.record);
                         }
                     }
@@ -202,7 +202,8 @@ async fn missing_offset_ends_reading() {
         while let Some(input) = events.recv().await {
             match input {
                 LogEvent::Assigned { partitions, claims, .. } => {
-                    let beyond = partitions.into_iter().map(|id| (id, 1_000_000)).collect();
+                    let beyond =
+                        partitions.into_iter().map(|id| (id, LogOffset(1_000_000))).collect();
                     claims.send(beyond).expect("the log waits");
                 }
                 LogEvent::Revoked { done, .. } => drop(done.send(())),
@@ -224,7 +225,7 @@ async fn paused_runner_loses_no_record() {
         append(&log, round * 500..(round + 1) * 500).await;
     }
     let mut events = log.read();
-    let mut next: BTreeMap<u32, i64> = BTreeMap::new();
+    let mut next: BTreeMap<PartitionId, LogOffset> = BTreeMap::new();
     let (mut read, mut rested) = (0, false);
     soon("all records come", async {
         while read < 10_000 {
@@ -241,7 +242,7 @@ async fn paused_runner_loses_no_record() {
                     for record in records {
                         let next = next.get_mut(&partition).expect("claimed");
                         assert_eq!(record.offset, *next, "dense");
-                        *next += 1;
+                        *next = next.next();
                         read += 1;
                     }
                     if !rested {
@@ -299,7 +300,7 @@ async fn topic_with_create_time_is_refused() {
             match input {
                 LogEvent::Assigned { partitions, claims, .. } => {
                     claims
-                        .send(partitions.into_iter().map(|id| (id, 0)).collect())
+                        .send(partitions.into_iter().map(|id| (id, LogOffset::START)).collect())
                         .expect("the log waits");
                 }
                 LogEvent::Revoked { done, .. } => drop(done.send(())),

@@ -5,6 +5,7 @@ use std::task::Poll;
 use processors::{
     fixtures::{Clinic, PARTITION_COUNT, issue, ticket},
     ledger::{Batch, Ledger, LedgerError, PartitionClaim},
+    log::LogOffset,
     servers::{
         migrations::{self, MigrationError},
         postgres::{PostgresLedger, Role},
@@ -356,7 +357,7 @@ async fn database_error_quotes_no_row() {
     assert!(!told.contains("riverside") && !told.contains("A-001"), "{told}");
     // A duplicate key: PostgreSQL's own message would quote it.
     batch.tickets.pop();
-    batch.journal[0].offset = 0;
+    batch.journal[0].offset = LogOffset::START;
     let Err(LedgerError::Unavailable(error)) = ledger.commit(&batch).await else {
         panic!("offset 0 was journalled")
     };

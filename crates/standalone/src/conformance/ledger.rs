@@ -5,6 +5,7 @@ use processors::{
     fixtures::{Clinic, PARTITION_COUNT, call_next, issue, leave, opening, ticket},
     ledger::{Batch, JournalEntry, Ledger, LedgerError, OutboxRow, PartNames, PartitionClaim},
     location::Ticket,
+    log::{LogOffset, PartitionId},
     views::ViewStep,
 };
 use schemas::{
@@ -40,6 +41,11 @@ pub(super) fn same_view(left: &View, right: &View) {
     assert_eq!(values(left), values(right));
 }
 
+/// Another partition.
+fn other(partition: PartitionId) -> PartitionId {
+    PartitionId((partition.0 + 1) % PARTITION_COUNT)
+}
+
 /// Makes a clinic whose open queue holds tickets 1 to `tickets`, and the claim to continue with.
 async fn opened(ledger: &dyn Ledger, tickets: u128) -> (Clinic, PartitionClaim) {
     let mut clinic = Clinic::new(ledger).await;
@@ -51,8 +57,8 @@ pub async fn newer_claim_fences_older(ledger: &dyn Ledger) {
     let partition = Clinic::new(ledger).await.partition();
     let first = ledger.claim(partition).await.expect("the ledger claims");
     let second = ledger.claim(partition).await.expect("the ledger claims");
-    assert_eq!((first.partition, first.next_offset), (partition, 0));
-    assert_eq!(second.next_offset, 0);
+    assert_eq!((first.partition, first.next_offset), (partition, LogOffset::START));
+    assert_eq!(second.next_offset, LogOffset::START);
     assert!(second.owner_epoch > first.owner_epoch);
     assert_eq!(ledger.checkpoint(partition).await.expect("the ledger answers"), second);
 }
@@ -66,7 +72,7 @@ pub async fn commit_moves_everything_together(ledger: &dyn Ledger) {
     ledger.commit(&batch).await.expect("the ledger commits");
 
     let checkpoint = ledger.checkpoint(claim.partition).await.expect("the ledger answers");
-    assert_eq!(checkpoint, PartitionClaim { next_offset: 7, ..claim });
+    assert_eq!(checkpoint, PartitionClaim { next_offset: LogOffset(7), ..claim });
     holds_the_location(ledger, &clinic).await;
     for step in &batch.views {
         let name = (step.aggregate.clone(), step.step.view.clone());
@@ -143,7 +149,7 @@ fn sorted(outcomes: impl Iterator<Item = CommandOutcome>) -> Vec<String> {
     ids
 }
 
-fn keys(rows: &[OutboxRow]) -> Vec<(i64, i16)> {
+fn keys(rows: &[OutboxRow]) -> Vec<(LogOffset, i16)> {
     rows.iter().map(|row| (row.offset, row.part)).collect()
 }
 
@@ -153,7 +159,8 @@ pub async fn fenced_commit_changes_nothing(ledger: &dyn Ledger) {
     let newer = ledger.claim(clinic.partition()).await.expect("the ledger claims");
     let batch = clinic.batch(older, opening());
     assert!(matches!(ledger.commit(&batch).await, Err(LedgerError::Fenced)));
-    let elsewhere = Batch { claim: PartitionClaim { next_offset: 3, ..newer }, ..batch.clone() };
+    let elsewhere =
+        Batch { claim: PartitionClaim { next_offset: LogOffset(3), ..newer }, ..batch.clone() };
     assert!(matches!(ledger.commit(&elsewhere).await, Err(LedgerError::Fenced)));
 
     assert_eq!(ledger.checkpoint(newer.partition).await.expect("the ledger answers"), newer);
@@ -281,10 +288,7 @@ pub async fn due_times_are_listed_by_partition(ledger: &dyn Ledger) {
         };
         let expected: Vec<_> = expected.map(|at| (aggregate.clone(), at)).into_iter().collect();
         assert!(of(partition).await == expected, "as of the last commit");
-        assert!(
-            of((partition + 1) % PARTITION_COUNT).await.is_empty(),
-            "each partition's owner has its own"
-        );
+        assert!(of(other(partition)).await.is_empty(), "each partition's owner has its own");
     }
 }
 
@@ -313,7 +317,7 @@ pub async fn repeated_and_parked_records_have_no_version(ledger: &dyn Ledger) {
     ));
     ledger.commit(&batch).await.expect("the ledger commits");
     let checkpoint = ledger.checkpoint(claim.partition).await.expect("the ledger answers");
-    assert_eq!(checkpoint.next_offset, claim.next_offset + 5);
+    assert_eq!(checkpoint.next_offset, LogOffset(claim.next_offset.0 + 5));
     holds_the_location(ledger, &clinic).await;
 
     // A repeat in a later batch gets the first outcome.
@@ -362,10 +366,8 @@ pub async fn dirty_view_is_listed_until_repaired(ledger: &dyn Ledger) {
     }
     assert_eq!(dirty(10).await.len(), 2, "marked twice is marked once");
     assert_eq!(dirty(1).await.len(), 1);
-    let elsewhere = ledger
-        .dirty((partition + 1) % PARTITION_COUNT, PARTITION_COUNT, 100)
-        .await
-        .expect("the ledger answers");
+    let elsewhere =
+        ledger.dirty(other(partition), PARTITION_COUNT, 100).await.expect("the ledger answers");
     assert!(!elsewhere.contains(&board));
 
     let (view, _) =

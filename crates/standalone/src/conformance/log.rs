@@ -6,11 +6,11 @@ use std::{
 };
 
 use gateway::backends::log::FeedItem;
-use processors::log::{LogEvent, LogRecord};
+use processors::log::{LogEvent, LogOffset, LogRecord, PartitionId};
 use schemas::{
     Millis,
     ids::Aggregate,
-    record::{CARE_TOPIC, VIEWS_TOPIC, ViewsRecord, WireRecord, partition_for_key},
+    record::{CARE_TOPIC, VIEWS_TOPIC, ViewsRecord, WireRecord},
     view::Position,
 };
 use tokio::sync::mpsc;
@@ -43,7 +43,7 @@ fn record(key: &str, number: usize) -> WireRecord {
 struct Reader {
     inputs: mpsc::Receiver<LogEvent>,
     /// The next offset of each partition that was read before.
-    next: HashMap<u32, i64>,
+    next: HashMap<PartitionId, LogOffset>,
     partition_count: u32,
 }
 
@@ -57,12 +57,13 @@ impl Reader {
     }
 
     /// Reads the next records and claims what is assigned meanwhile.
-    async fn records(&mut self) -> (u32, Vec<LogRecord>) {
+    async fn records(&mut self) -> (PartitionId, Vec<LogRecord>) {
         loop {
             match self.input().await {
                 LogEvent::Assigned { partitions, partition_count, claims } => {
                     self.partition_count = partition_count;
-                    let next = |id: &u32| (*id, self.next.get(id).copied().unwrap_or(0));
+                    let next =
+                        |id: &PartitionId| (*id, self.next.get(id).copied().unwrap_or_default());
                     claims
                         .send(partitions.iter().map(next).collect())
                         .expect("the log waits for the answer");
@@ -72,14 +73,15 @@ impl Reader {
                     assert_eq!(partition_count, self.partition_count);
                     let first = records.first().expect("at least one").offset;
                     assert!(
-                        first >= self.next.get(&partition).copied().unwrap_or(0),
+                        first >= self.next.get(&partition).copied().unwrap_or_default(),
                         "offsets never go back"
                     );
                     let in_order = |one: &LogRecord, next: &LogRecord| {
                         one.offset < next.offset && one.at <= next.at
                     };
                     assert!(records.is_sorted_by(in_order));
-                    self.next.insert(partition, records.last().expect("at least one").offset + 1);
+                    self.next
+                        .insert(partition, records.last().expect("at least one").offset.next());
                     return (partition, records);
                 }
             }
@@ -91,8 +93,8 @@ impl Reader {
         &mut self,
         keys: &[String],
         count: usize,
-    ) -> BTreeMap<String, Vec<(u32, LogRecord)>> {
-        let mut read: BTreeMap<String, Vec<(u32, LogRecord)>> = BTreeMap::new();
+    ) -> BTreeMap<String, Vec<(PartitionId, LogRecord)>> {
+        let mut read: BTreeMap<String, Vec<(PartitionId, LogRecord)>> = BTreeMap::new();
         while read.values().map(Vec::len).sum::<usize>() < count {
             let (partition, records) = self.records().await;
             for record in records.into_iter().filter(|read| keys.contains(&read.record.key)) {
@@ -123,7 +125,8 @@ pub async fn each_key_keeps_its_order(sides: Sides) {
         assert!(
             records
                 .iter()
-                .all(|(partition, _)| *partition == partition_for_key(key, reader.partition_count))
+                .all(|(partition, _)| *partition
+                    == PartitionId::for_key(key, reader.partition_count))
         );
         assert!(
             records.iter().map(|(_, read)| &read.record).eq(expected[key].iter()),
@@ -183,14 +186,20 @@ pub async fn released_partition_is_read_from_new_claim(sides: Sides) {
 impl Reader {
     /// The records of `key` after `partition` was assigned again. Records sent before the log knew
     /// of the release are skipped, as a runner skips those of a partition it does not hold.
-    async fn after_release(&mut self, released: u32, key: &str, count: usize) -> Vec<LogRecord> {
+    async fn after_release(
+        &mut self,
+        released: PartitionId,
+        key: &str,
+        count: usize,
+    ) -> Vec<LogRecord> {
         let mut read = Vec::new();
         let mut assigned = false;
         while read.len() < count {
             match self.input().await {
                 LogEvent::Assigned { partitions, claims, .. } => {
                     assigned |= partitions.contains(&released);
-                    let next = |id: &u32| (*id, self.next.get(id).copied().unwrap_or(0));
+                    let next =
+                        |id: &PartitionId| (*id, self.next.get(id).copied().unwrap_or_default());
                     claims
                         .send(partitions.iter().map(next).collect())
                         .expect("the log waits for the answer");

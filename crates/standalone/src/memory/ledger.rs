@@ -22,13 +22,14 @@ use processors::{
         PartitionClaim, StoredView, ViewName,
     },
     location::Appointment,
+    log::{LogOffset, PartitionId},
 };
 use schemas::{
     Millis,
     finding::Finding,
     identity::CommandIdentity,
     ids::{Aggregate, RunId, TenantId},
-    record::{CARE_TOPIC, partition_for_key, topic_for},
+    record::{CARE_TOPIC, topic_for},
     view::View,
 };
 
@@ -79,7 +80,7 @@ impl MemoryLedger {
     }
 
     /// The kept journal rows with their partition, in commit order.
-    pub fn journal(&self) -> Vec<(u32, JournalRow)> {
+    pub fn journal(&self) -> Vec<(PartitionId, JournalRow)> {
         lock(&self.state).journal().to_vec()
     }
 
@@ -103,11 +104,14 @@ impl MemoryLedger {
 }
 
 impl Ledger for MemoryLedger {
-    fn claim(&self, partition: u32) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
+    fn claim(&self, partition: PartitionId) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
         self.answer(move |state| state.claim(partition))
     }
 
-    fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
+    fn checkpoint(
+        &self,
+        partition: PartitionId,
+    ) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
         self.answer(move |state| state.checkpoint(partition))
     }
 
@@ -134,7 +138,10 @@ impl Ledger for MemoryLedger {
         self.answer(move |state| state.appointments(aggregate, &wake))
     }
 
-    fn due(&self, partition: u32) -> BoxFuture<'_, Result<Vec<(Aggregate, Millis)>, LedgerError>> {
+    fn due(
+        &self,
+        partition: PartitionId,
+    ) -> BoxFuture<'_, Result<Vec<(Aggregate, Millis)>, LedgerError>> {
         self.answer(move |state| state.due(partition))
     }
 
@@ -150,7 +157,7 @@ impl Ledger for MemoryLedger {
 
     fn delete_outcomes(
         &self,
-        partition: u32,
+        partition: PartitionId,
         before: Millis,
         limit: u32,
     ) -> BoxFuture<'_, Result<u64, LedgerError>> {
@@ -177,7 +184,7 @@ impl Ledger for MemoryLedger {
 
     fn outbox(
         &self,
-        partition: u32,
+        partition: PartitionId,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<OutboxRow>, LedgerError>> {
         self.answer(move |state| state.outbox(partition, limit as usize))
@@ -185,8 +192,8 @@ impl Ledger for MemoryLedger {
 
     fn delete_published<'a>(
         &'a self,
-        partition: u32,
-        rows: &'a [(i64, i16)],
+        partition: PartitionId,
+        rows: &'a [(LogOffset, i16)],
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
         self.answer(move |state| state.delete_published(partition, rows))
     }
@@ -197,12 +204,12 @@ impl Ledger for MemoryLedger {
 
     fn dirty(
         &self,
-        partition: u32,
+        partition: PartitionId,
         partition_count: u32,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<ViewName>, LedgerError>> {
         let of_partition = move |name: &&ViewName| {
-            partition_for_key(name.0.as_str(), partition_count) == partition
+            PartitionId::for_key(name.0.as_str(), partition_count) == partition
         };
         self.answer(move |state| {
             state.dirty.iter().filter(of_partition).take(limit as usize).cloned().collect()

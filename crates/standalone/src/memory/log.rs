@@ -7,7 +7,7 @@ use std::{
 };
 
 use gateway::backends::log::{FeedItem, NotAppended};
-use processors::log::{AppendError, LogEvent, LogRecord};
+use processors::log::{AppendError, LogEvent, LogOffset, LogRecord, PartitionId};
 use schemas::{
     Millis,
     record::{AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, WireRecord},
@@ -29,6 +29,8 @@ const AUDIT_RECORDS: usize = 1_000;
 const INPUTS: usize = 16;
 const RECORDS: usize = 500;
 const FOLLOWED: usize = 1_024;
+/// The only partition of each topic.
+const PARTITION: PartitionId = PartitionId(0);
 /// The time after which an unclaimed partition is assigned again.
 const ASSIGN_AGAIN: Duration = Duration::from_millis(500);
 
@@ -129,17 +131,17 @@ impl MemoryLog {
     }
 
     /// Drops records below `offset` of the read topic: they are committed and never read again.
-    pub fn forget_below(&self, offset: i64) {
+    pub fn forget_below(&self, offset: LogOffset) {
         let mut kept = lock(&self.broker.kept);
         let records = &mut kept.read(self.reads).records;
-        while records.first < offset && !records.records.is_empty() {
+        while records.first < offset.0 && !records.records.is_empty() {
             records.drop_first();
         }
     }
 
     /// The offset of the next record of the read topic.
-    pub fn end(&self) -> i64 {
-        lock(&self.broker.kept).read(self.reads).records.end()
+    pub fn end(&self) -> LogOffset {
+        LogOffset(lock(&self.broker.kept).read(self.reads).records.end())
     }
 
     /// The last records of the audit.
@@ -166,7 +168,7 @@ impl Broker {
                 topic => {
                     let records = &mut kept.read(topic).records;
                     let offset = records.end();
-                    records.records.push_back(LogRecord { offset, at, record });
+                    records.records.push_back(LogRecord { offset: LogOffset(offset), at, record });
                 }
             }
         }
@@ -210,15 +212,15 @@ async fn feed(
         };
         while broker.standing(topic, member).1 == releases {
             changed.mark_unchanged();
-            let records = lock(&broker.kept).read(topic).records.from(offset, RECORDS);
+            let records = lock(&broker.kept).read(topic).records.from(offset.0, RECORDS);
             let Some(records) = records else {
                 tokio::time::sleep(ASSIGN_AGAIN).await; // the claim is below the first kept record
                 break;
             };
             if let Some(last) = records.last() {
-                offset = last.offset + 1;
+                offset = last.offset.next();
                 if inputs
-                    .send(LogEvent::Records { partition: 0, partition_count: 1, records })
+                    .send(LogEvent::Records { partition: PARTITION, partition_count: 1, records })
                     .await
                     .is_err()
                 {
@@ -235,10 +237,10 @@ async fn feed(
 }
 
 /// Assigns the partition; the answer is the next offset to read.
-async fn claim(inputs: &mpsc::Sender<LogEvent>) -> Option<i64> {
+async fn claim(inputs: &mpsc::Sender<LogEvent>) -> Option<LogOffset> {
     let (claims, answer) = oneshot::channel();
     inputs
-        .send(LogEvent::Assigned { partitions: vec![0], partition_count: 1, claims })
+        .send(LogEvent::Assigned { partitions: vec![PARTITION], partition_count: 1, claims })
         .await
         .ok()?;
     Some(answer.await.ok()?.first()?.1)
@@ -258,7 +260,7 @@ impl processors::log::Log for MemoryLog {
         receiver
     }
 
-    fn release(&self, _partition: u32) {
+    fn release(&self, _partition: PartitionId) {
         let member = *lock(&self.member);
         let mut kept = lock(&self.broker.kept);
         let read = kept.read(self.reads);

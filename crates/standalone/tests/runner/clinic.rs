@@ -16,7 +16,7 @@ use processors::{
     effect::RecordTime,
     ledger::{JournalEntry, JournalRow, Ledger},
     location::{Location, LocationHeader},
-    log::{Log as _, LogEvent, LogRecord},
+    log::{Log as _, LogEvent, LogOffset, LogRecord, PartitionId},
     runner::{self, RunnerBackends, RunnerError, batch},
 };
 use schemas::{
@@ -77,13 +77,16 @@ pub async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     }
 }
 
+/// The only partition of a topic in memory.
+pub const PARTITION: PartitionId = PartitionId(0);
+
 /// Waits until every appended record is committed, published and stored.
 pub async fn quiet(memory: &Memory) {
     until("all is quiet", async || {
-        let checkpoint = memory.ledger.checkpoint(0).await.unwrap();
+        let checkpoint = memory.ledger.checkpoint(PARTITION).await.unwrap();
         checkpoint.next_offset == memory.log.end()
-            && memory.ledger.outbox(0, 1).await.unwrap().is_empty()
-            && memory.ledger.dirty(0, 1, 1).await.unwrap().is_empty()
+            && memory.ledger.outbox(PARTITION, 1).await.unwrap().is_empty()
+            && memory.ledger.dirty(PARTITION, 1, 1).await.unwrap().is_empty()
     })
     .await;
 }
@@ -222,9 +225,11 @@ pub async fn care(memory: &Memory) -> Vec<LogRecord> {
     let end = memory.log.end();
     let mut inputs = memory.log.another().read();
     let mut records = Vec::new();
-    while (records.len() as i64) < end {
+    while LogOffset(records.len() as i64) < end {
         match inputs.recv().await.unwrap() {
-            LogEvent::Assigned { claims, .. } => claims.send(vec![(0, 0)]).unwrap(),
+            LogEvent::Assigned { claims, .. } => {
+                claims.send(vec![(PARTITION, LogOffset::START)]).unwrap()
+            }
             LogEvent::Records { records: more, .. } => records.extend(more),
             LogEvent::Revoked { .. } => panic!("memory revokes nothing"),
         }

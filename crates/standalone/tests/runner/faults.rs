@@ -17,7 +17,7 @@ use processors::{
         PartitionClaim, StoredView, ViewName,
     },
     location::Appointment,
-    log::{AppendError, Log, LogEvent},
+    log::{AppendError, Log, LogEvent, LogOffset, PartitionId},
     runner::RunnerBackends,
     views::{StoreOutcome, ViewStep, ViewStore, ViewStoreError},
 };
@@ -231,10 +231,13 @@ impl FaultyLedger {
 }
 
 impl Ledger for FaultyLedger {
-    fn claim(&self, partition: u32) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
+    fn claim(&self, partition: PartitionId) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
         self.meet(Op::PartitionClaim, self.real.claim(partition))
     }
-    fn checkpoint(&self, partition: u32) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
+    fn checkpoint(
+        &self,
+        partition: PartitionId,
+    ) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
         self.meet(Op::Checkpoint, self.real.checkpoint(partition))
     }
     fn restore<'a>(
@@ -257,7 +260,10 @@ impl Ledger for FaultyLedger {
     ) -> BoxFuture<'a, Result<Vec<Appointment>, LedgerError>> {
         self.meet(Op::Appointments, self.real.appointments(aggregate, wake))
     }
-    fn due(&self, partition: u32) -> BoxFuture<'_, Result<Vec<(Aggregate, Millis)>, LedgerError>> {
+    fn due(
+        &self,
+        partition: PartitionId,
+    ) -> BoxFuture<'_, Result<Vec<(Aggregate, Millis)>, LedgerError>> {
         self.meet(Op::Due, self.real.due(partition))
     }
     fn outcomes<'a>(
@@ -268,7 +274,7 @@ impl Ledger for FaultyLedger {
     }
     fn delete_outcomes(
         &self,
-        partition: u32,
+        partition: PartitionId,
         before: Millis,
         limit: u32,
     ) -> BoxFuture<'_, Result<u64, LedgerError>> {
@@ -282,15 +288,15 @@ impl Ledger for FaultyLedger {
     }
     fn outbox(
         &self,
-        partition: u32,
+        partition: PartitionId,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<OutboxRow>, LedgerError>> {
         self.meet(Op::Outbox, self.real.outbox(partition, limit))
     }
     fn delete_published<'a>(
         &'a self,
-        partition: u32,
-        rows: &'a [(i64, i16)],
+        partition: PartitionId,
+        rows: &'a [(LogOffset, i16)],
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
         self.meet(Op::Published, self.real.delete_published(partition, rows))
     }
@@ -299,7 +305,7 @@ impl Ledger for FaultyLedger {
     }
     fn dirty(
         &self,
-        partition: u32,
+        partition: PartitionId,
         partition_count: u32,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<ViewName>, LedgerError>> {
@@ -391,7 +397,7 @@ impl Log for FaultyLog {
         tokio::spawn(Self::pass_on(self.real.read(), sender, self.twice, self.partition_count));
         receiver
     }
-    fn release(&self, partition: u32) {
+    fn release(&self, partition: PartitionId) {
         self.released.store(true, SeqCst);
         self.real.release(partition);
     }

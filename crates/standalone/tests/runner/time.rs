@@ -10,6 +10,7 @@ use std::{
 
 use processors::{
     ledger::{JournalEntry, JournalRow, Ledger, PartNames},
+    log::PartitionId,
     runner::{self, RunnerCounters},
 };
 use schemas::{
@@ -212,7 +213,7 @@ async fn early_tick_does_not_replace_due_tick() {
     quiet(&memory).await;
     assert!(!is_over(&memory).await, "by the log's clock nothing is due");
     assert_eq!(heard.all().len(), told, "nobody hears of it");
-    let early = |(_, row): &(u32, JournalRow)| {
+    let early = |(_, row): &(PartitionId, JournalRow)| {
         matches!(row.entry, JournalEntry::Refused { code: Code::NothingDue, timers: None })
     };
     assert!(memory.ledger.journal().iter().filter(|row| early(row)).count() >= 2);

@@ -21,7 +21,7 @@ use object_store::{
 };
 use processors::{
     BoxFuture,
-    log::{AppendError, Log, LogEvent},
+    log::{AppendError, Log, LogEvent, PartitionId},
     work::{
         AttemptOutput, Job, RunPlace, StoredRules, TryCounting, Work, WorkError, WorkFuture,
         WorkItem,
@@ -160,7 +160,7 @@ impl Log for UnreliableLog {
         self.inner.read()
     }
 
-    fn release(&self, partition: u32) {
+    fn release(&self, partition: PartitionId) {
         self.inner.release(partition);
     }
 
@@ -194,7 +194,7 @@ impl Log for MuteLog {
         self.inner.read()
     }
 
-    fn release(&self, partition: u32) {
+    fn release(&self, partition: PartitionId) {
         self.inner.release(partition);
     }
 

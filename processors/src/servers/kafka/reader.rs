@@ -28,7 +28,7 @@ use tokio::{
 };
 
 use super::ReaderSettings;
-use crate::log::{LogEvent, LogRecord};
+use crate::log::{LogEvent, LogOffset, LogRecord, PartitionId};
 
 /// Longest sleep in `poll`: bounds how late a release or the end of the runner is noticed.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
@@ -49,14 +49,14 @@ const REJOIN_MAX: Duration = Duration::from_secs(30);
 /// Partitions that the runner released. Their records are not handed over until the group assigns
 /// them again.
 #[derive(Default)]
-pub(super) struct ReleasedPartitions(Mutex<BTreeSet<u32>>);
+pub(super) struct ReleasedPartitions(Mutex<BTreeSet<PartitionId>>);
 
 impl ReleasedPartitions {
-    pub(super) fn insert(&self, partition: u32) {
+    pub(super) fn insert(&self, partition: PartitionId) {
         self.lock().insert(partition);
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<PartitionId>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -231,7 +231,7 @@ struct GroupMember {
 #[derive(Default)]
 struct ReadState {
     /// Records read and not handed over yet, by partition.
-    pending: BTreeMap<u32, Vec<LogRecord>>,
+    pending: BTreeMap<PartitionId, Vec<LogRecord>>,
     records: usize,
     bytes: usize,
     /// The channel is full: assigned partitions are polled without records. An assignment starts
@@ -265,8 +265,8 @@ impl GroupMember {
         let mut state = self.state();
         state.records += 1;
         state.bytes += record.value.len();
-        let partition = state.pending.entry(unsigned(message.partition())).or_default();
-        partition.push(LogRecord { offset: message.offset(), at, record });
+        let partition = state.pending.entry(partition_id(message.partition())).or_default();
+        partition.push(LogRecord { offset: LogOffset(message.offset()), at, record });
         Ok(state.records >= MAX_RECORDS || state.bytes >= MAX_BYTES)
     }
 
@@ -327,7 +327,7 @@ impl GroupMember {
 
     /// Handles the revocation of all partitions. Records not handed over are read again by the next
     /// owner.
-    fn revoked(&self, partitions: Vec<u32>) {
+    fn revoked(&self, partitions: Vec<PartitionId>) {
         self.state().forget_records();
         self.released.lock().clear();
         let (done, answer) = oneshot::channel();
@@ -341,7 +341,7 @@ impl GroupMember {
     }
 
     /// The offsets to read from, for those partitions that could be claimed.
-    fn claimed(&self, partitions: &[u32]) -> Vec<(u32, i64)> {
+    fn claimed(&self, partitions: &[PartitionId]) -> Vec<(PartitionId, LogOffset)> {
         self.released.lock().clear();
         let (claims, answer) = oneshot::channel();
         let event = LogEvent::Assigned {
@@ -386,16 +386,16 @@ impl ConsumerContext for GroupMember {
         list: &mut TopicPartitionList,
     ) {
         let elements = list.elements();
-        let partitions: Vec<u32> =
-            elements.iter().map(|element| unsigned(element.partition())).collect();
+        let partitions: Vec<PartitionId> =
+            elements.iter().map(|element| partition_id(element.partition())).collect();
         let done = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             let topic =
                 elements.first().map(|element| element.topic().to_owned()).unwrap_or_default();
             let mut assignment = TopicPartitionList::new();
             for (partition, offset) in self.claimed(&partitions) {
-                let partition = i32::try_from(partition).unwrap_or(i32::MAX);
+                let partition = i32::try_from(partition.0).unwrap_or(i32::MAX);
                 if let Err(error) =
-                    assignment.add_partition_offset(&topic, partition, Offset::Offset(offset))
+                    assignment.add_partition_offset(&topic, partition, Offset::Offset(offset.0))
                 {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
@@ -420,6 +420,6 @@ impl ConsumerContext for GroupMember {
     }
 }
 
-fn unsigned(partition: i32) -> u32 {
-    u32::try_from(partition).unwrap_or_default()
+fn partition_id(partition: i32) -> PartitionId {
+    PartitionId(u32::try_from(partition).unwrap_or_default())
 }

@@ -12,6 +12,7 @@ use super::PostgresError;
 use crate::{
     ledger::{OutboxRow, OutcomeRow},
     location::{Appointment, Ticket},
+    log::LogOffset,
 };
 
 /// Parses a JSON column. The error names only the kind of row, since the text could hold a
@@ -45,7 +46,7 @@ pub(super) fn outbox_row(row: &Row) -> Result<OutboxRow, PostgresError> {
         _ => return Err(PostgresError::Unreadable("an outbox row's topic")),
     };
     Ok(OutboxRow {
-        offset: row.get(0),
+        offset: LogOffset(row.get(0)),
         part: row.get(1),
         topic,
         record: WireRecord {

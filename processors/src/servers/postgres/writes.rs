@@ -154,10 +154,10 @@ pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<
         parameters: vec![
             Box::new(&consumer.name),
             Box::new(&consumer.topic),
-            Box::new(number(claim.partition)),
-            Box::new(claim.next_offset),
-            Box::new(batch.to),
-            Box::new(claim.owner_epoch),
+            Box::new(number(claim.partition.0)),
+            Box::new(claim.next_offset.0),
+            Box::new(batch.to.0),
+            Box::new(claim.owner_epoch.0),
         ],
         expected: RequiredRows::Fence,
     };
@@ -167,8 +167,9 @@ pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<
             writes.push(Write { sql, parameters, expected });
         }
     };
-    let from =
-        || -> [Parameter<'a>; 2] { [Box::new(&consumer.topic), Box::new(number(claim.partition))] };
+    let from = || -> [Parameter<'a>; 2] {
+        [Box::new(&consumer.topic), Box::new(number(claim.partition.0))]
+    };
 
     let rows = batch.aggregates.len();
     add(
@@ -254,7 +255,7 @@ fn views<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Parameter<'a>> {
         column(&steps, |step| step.step.delta.at),
         column(&steps, |step| step.step.keep_s.map(number)),
         Box::new(&consumer.topic),
-        Box::new(number(batch.claim.partition)),
+        Box::new(number(batch.claim.partition.0)),
     ]);
     parameters
 }
@@ -319,7 +320,7 @@ fn appointments(batch: &Batch) -> Vec<Parameter<'_>> {
 fn journal(batch: &Batch) -> Vec<Parameter<'_>> {
     let rows: Vec<&JournalRow> = batch.journal.iter().collect();
     vec![
-        column(&rows, |row| row.offset),
+        column(&rows, |row| row.offset.0),
         column(&rows, |row| row.at),
         column(&rows, |row| row.decided_at),
         column(&rows, |row| row.command.as_ref().map(|(aggregate, ..)| parts(aggregate).0)),
@@ -363,7 +364,7 @@ fn outcomes(batch: &Batch) -> Vec<Parameter<'_>> {
 fn outbox(batch: &Batch) -> Vec<Parameter<'_>> {
     let rows: Vec<_> = batch.outbox.iter().collect();
     vec![
-        column(&rows, |row| row.offset),
+        column(&rows, |row| row.offset.0),
         column(&rows, |row| row.part),
         column(&rows, |row| row.topic),
         column(&rows, |row| row.record.key.as_str()),
@@ -382,7 +383,7 @@ fn parked_records<'a>(rows: &[&'a JournalRow]) -> Vec<Parameter<'a>> {
         .filter_map(|row| record(row).map(|(code, record)| (row, code, record)))
         .collect();
     vec![
-        column(&rows, |(row, ..)| row.offset),
+        column(&rows, |(row, ..)| row.offset.0),
         column(&rows, |(row, ..)| row.at),
         column(&rows, |(_, code, _)| code.as_str()),
         column(&rows, |(.., record)| record.key.as_bytes()),

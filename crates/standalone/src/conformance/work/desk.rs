@@ -5,6 +5,7 @@ use std::time::Duration;
 use gateway::backends::queries::{FindingPlace, FindingsQuery};
 use processors::{
     ledger::{Batch, PartitionClaim},
+    log::PartitionId,
     rule_book,
     run::{RunRequest, RunRow, WorkChange},
     views::ViewStep,
@@ -51,14 +52,14 @@ pub struct RequestedRun {
 
 impl<'a> Desk<'a> {
     pub async fn open(sides: Sides<'a>) -> Self {
-        let claim = sides.ledger.claim(0).await.expect("the ledger claims");
+        let claim = sides.ledger.claim(PartitionId(0)).await.expect("the ledger claims");
         sides.work.prepare_days().await.expect("room is made for findings");
         sides.work.prepare_days().await.expect("again is harmless");
         Self { sides, claim, runs: 0 }
     }
 
     async fn commit(&mut self, runs: Vec<RunRow>, views: Vec<ViewStep>) {
-        let (claim, to) = (self.claim, self.claim.next_offset + 1);
+        let (claim, to) = (self.claim, self.claim.next_offset.next());
         let batch = Batch {
             claim,
             to,

@@ -1,19 +1,19 @@
 //! The outcomes of commands, shared by the ledgers of both topics.
 
-use processors::ledger::OutcomeRow;
+use processors::{ledger::OutcomeRow, log::PartitionId};
 use schemas::{Millis, identity::CommandIdentity};
 
 use super::state::Oldest;
 
 /// A partition: the number of its ledger and its number within the topic.
-pub(super) type LedgerPartition = (u32, u32);
+pub(super) type LedgerPartition = (u32, PartitionId);
 
 #[derive(Default)]
 pub(super) struct Outcomes {
-    kept: Oldest<CommandIdentity, Kept>,
+    kept: Oldest<CommandIdentity, KeptOutcome>,
 }
 
-struct Kept {
+struct KeptOutcome {
     partition: LedgerPartition,
     row: OutcomeRow,
 }
@@ -31,7 +31,7 @@ impl Outcomes {
             }
             Some(_) => {}
             None => {
-                let kept = Kept { partition, row: row.clone() };
+                let kept = KeptOutcome { partition, row: row.clone() };
                 self.kept.insert(row.identity.clone(), kept);
             }
         }
@@ -45,7 +45,7 @@ impl Outcomes {
         before: Millis,
         limit: usize,
     ) -> usize {
-        let is_due = |kept: &Kept| kept.partition == partition && kept.row.first_at < before;
+        let is_due = |kept: &KeptOutcome| kept.partition == partition && kept.row.first_at < before;
         let held = self.kept.held.iter();
         let due: Vec<_> =
             held.filter(|(_, kept)| is_due(kept)).map(|(key, _)| key.clone()).take(limit).collect();
@@ -54,7 +54,7 @@ impl Outcomes {
     }
 }
 
-impl Kept {
+impl KeptOutcome {
     /// Whether a later row of the same command replaces this one.
     fn takes(&self, later: &OutcomeRow, lifetime: Millis) -> bool {
         match later.fingerprint {

@@ -11,9 +11,10 @@ use processors::{
     aggregate::{AggregateHeader, StoredAggregate},
     ledger::{
         AggregateRow, AppointmentRow, Batch, JournalEntry, JournalRow, LedgerError, LocationParts,
-        OutboxRow, PartNames, PartitionClaim, TicketRow, ViewName,
+        OutboxRow, OwnerEpoch, PartNames, PartitionClaim, TicketRow, ViewName,
     },
     location::{Appointment, Ticket},
+    log::{LogOffset, PartitionId},
     views::ViewStep,
 };
 use schemas::{
@@ -32,7 +33,7 @@ const SWEEP_AT: usize = 1_000;
 
 #[derive(Default)]
 pub(super) struct State {
-    checkpoints: HashMap<u32, Checkpoint>,
+    checkpoints: HashMap<PartitionId, Checkpoint>,
     aggregates: HashMap<Aggregate, KeptAggregate>,
     ended: Oldest<(Aggregate, TicketId), Ticket>,
     closed: Oldest<(Aggregate, AppointmentId), Appointment>,
@@ -40,26 +41,26 @@ pub(super) struct State {
     pub(super) outcomes: Arc<Mutex<Outcomes>>,
     /// Distinguishes the partitions of the ledgers that share outcomes.
     pub(super) number: u32,
-    outbox: BTreeMap<(u32, i64, i16), OutboxRow>,
+    outbox: BTreeMap<(PartitionId, LogOffset, i16), OutboxRow>,
     views: HashMap<ViewName, StoredView>,
     /// Size at which expired views are removed: twice what the last sweep left.
     sweep_at: usize,
     pub(super) dirty: BTreeSet<ViewName>,
     epoch: u64,
     journaled: JournalCounts,
-    journal: Option<Vec<(u32, JournalRow)>>,
+    journal: Option<Vec<(PartitionId, JournalRow)>>,
 }
 
 #[derive(Default, Clone, Copy)]
 struct Checkpoint {
-    owner_epoch: i64,
-    next_offset: i64,
+    owner_epoch: OwnerEpoch,
+    next_offset: LogOffset,
 }
 
 struct KeptAggregate {
     position: Position,
     header: AggregateHeader,
-    partition: u32,
+    partition: PartitionId,
     due: Option<Millis>,
     live: BTreeMap<TicketId, Ticket>,
     open: BTreeMap<AppointmentId, Appointment>,
@@ -84,7 +85,7 @@ impl State {
         self.journal.get_or_insert_default();
     }
 
-    pub(super) fn journal(&self) -> &[(u32, JournalRow)] {
+    pub(super) fn journal(&self) -> &[(PartitionId, JournalRow)] {
         self.journal.as_deref().unwrap_or_default()
     }
 
@@ -92,12 +93,12 @@ impl State {
         self.journaled
     }
 
-    pub(super) fn claim(&mut self, partition: u32) -> PartitionClaim {
-        self.checkpoints.entry(partition).or_default().owner_epoch += 1;
+    pub(super) fn claim(&mut self, partition: PartitionId) -> PartitionClaim {
+        self.checkpoints.entry(partition).or_default().owner_epoch.0 += 1;
         self.checkpoint(partition)
     }
 
-    pub(super) fn checkpoint(&self, partition: u32) -> PartitionClaim {
+    pub(super) fn checkpoint(&self, partition: PartitionId) -> PartitionClaim {
         let Checkpoint { owner_epoch, next_offset } =
             self.checkpoints.get(&partition).copied().unwrap_or_default();
         PartitionClaim { partition, owner_epoch, next_offset }
@@ -160,7 +161,7 @@ impl State {
         all.filter(|appointment| asked(appointment)).cloned().collect()
     }
 
-    pub(super) fn due(&self, partition: u32) -> Vec<(Aggregate, Millis)> {
+    pub(super) fn due(&self, partition: PartitionId) -> Vec<(Aggregate, Millis)> {
         let due =
             |(aggregate, kept): (&Aggregate, &KeptAggregate)| Some((aggregate.clone(), kept.due?));
         self.aggregates
@@ -175,12 +176,13 @@ impl State {
         self.epoch
     }
 
-    pub(super) fn outbox(&self, partition: u32, limit: usize) -> Vec<OutboxRow> {
-        let keys = (partition, i64::MIN, i16::MIN)..=(partition, i64::MAX, i16::MAX);
+    pub(super) fn outbox(&self, partition: PartitionId, limit: usize) -> Vec<OutboxRow> {
+        let keys =
+            (partition, LogOffset(i64::MIN), i16::MIN)..=(partition, LogOffset(i64::MAX), i16::MAX);
         self.outbox.range(keys).take(limit).map(|(_, row)| row.clone()).collect()
     }
 
-    pub(super) fn delete_published(&mut self, partition: u32, rows: &[(i64, i16)]) {
+    pub(super) fn delete_published(&mut self, partition: PartitionId, rows: &[(LogOffset, i16)]) {
         for (offset, part) in rows {
             self.outbox.remove(&(partition, *offset, *part));
         }
@@ -253,7 +255,7 @@ impl State {
         }
     }
 
-    fn set_aggregate(&mut self, partition: u32, row: &AggregateRow) {
+    fn set_aggregate(&mut self, partition: PartitionId, row: &AggregateRow) {
         let position = Position { epoch: row.epoch, version: row.to };
         let (header, due) = (row.header.clone(), row.due);
         match self.aggregates.get_mut(&row.aggregate) {

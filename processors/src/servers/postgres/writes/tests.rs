@@ -11,9 +11,9 @@ use schemas::{
 use super::{Consumer, writes};
 use crate::{
     aggregate::AggregateState,
-    ledger::{AppointmentRow, Batch, PartitionClaim},
+    ledger::{AppointmentRow, Batch, OwnerEpoch, PartitionClaim},
     location::Appointment,
-    log::LogRecord,
+    log::{LogOffset, LogRecord, PartitionId},
     runner::batch::{self, BatchState},
 };
 
@@ -60,15 +60,23 @@ fn morning(tickets: u128) -> Batch {
             actor: None,
             command,
         };
-        LogRecord { offset, at: 1_700_000_000_000 + offset, record: record.to_wire() }
+        let at = 1_700_000_000_000 + offset;
+        LogRecord { offset: LogOffset(offset), at, record: record.to_wire() }
     };
     let mut records: Vec<LogRecord> = (0..).zip(commands).map(record).collect();
     records.last_mut().unwrap().record.value = b"{".as_slice().into();
-    let to = records.len() as i64;
-    let read = records.iter().map(|record| batch::read(&record.record, CARE_TOPIC, 0, 1)).collect();
+    let to = LogOffset(records.len() as i64);
+    let read = records
+        .iter()
+        .map(|record| batch::read(&record.record, CARE_TOPIC, PartitionId(0), 1))
+        .collect();
     let mut working = BatchState::default();
     working.aggregates.insert(aggregate.clone(), AggregateState::new(AggregateKind::Location, 7));
-    let claim = PartitionClaim { partition: 0, owner_epoch: 1, next_offset: 0 };
+    let claim = PartitionClaim {
+        partition: PartitionId(0),
+        owner_epoch: OwnerEpoch(1),
+        next_offset: LogOffset::START,
+    };
     let mut batch =
         batch::build(claim, to, &records.iter().collect::<Vec<_>>(), read, &mut working).0;
     batch.appointments = (0..tickets)
