@@ -51,10 +51,12 @@ fn with_id(field: &str, id: &str, entry: &RawValue) -> Result<Value, Code> {
 
 /// All entries of one kind, sorted by id.
 fn list(view: &View, field: &str, kind: &str) -> Result<Response, Code> {
-    let of_kind = |(key, entry): (&String, &Box<RawValue>)| {
-        key.strip_prefix(kind).map(|id| with_id(field, id, entry))
-    };
-    let entries = view.entries.iter().filter_map(of_kind).collect::<Result<Vec<_>, _>>()?;
+    let mut entries = Vec::new();
+    for (key, entry) in &view.entries {
+        if let Some(id) = key.strip_prefix(kind) {
+            entries.push(with_id(field, id, entry)?);
+        }
+    }
     let Position { epoch, version } = view.position;
     let body = json!({ "epoch": epoch.to_string(), "version": version, "entries": entries });
     Ok(Json(body).into_response())
