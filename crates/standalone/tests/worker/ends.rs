@@ -182,7 +182,7 @@ async fn run_uses_tenant_rules_of_its_start() {
     office.say_to(&rules, Command::PutRule { rule }).await;
     // Records of a rule book and of a run have no common order, so the rule is stored first.
     office.until_rules(1).await;
-    assert_eq!(counts(&office).await, (10, 90, false), "the tenant's own instead");
+    assert_eq!(counts(&office).await, (10, 100, false), "the tenant's own instead");
     office.say_to(&rules, Command::DisableRule { rule: id }).await;
     office.until_rules(2).await;
     assert_eq!(counts(&office).await, (10, 0, false), "no rule at all, as the tenant wants it");
