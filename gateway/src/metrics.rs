@@ -83,6 +83,8 @@ pub struct Metrics {
     pub intake_refused: IntCounter,
     pub intake_lag_seconds: Gauge,
     pub tail_bytes: IntGauge,
+    /// Clients whose position was lost, and that got the whole state instead.
+    pub positions_reset: IntCounter,
     pub view_fetches: ViewFetches,
     closes: IntCounterVec,
     commands: IntCounterVec,
@@ -186,6 +188,10 @@ impl Metrics {
                 "clinicwire_intake_lag_seconds",
                 "Age of the last record when this node read it: this node's clock minus the log's \
                  append time.",
+            )),
+            positions_reset: make.add(IntCounter::new(
+                "clinicwire_positions_reset_total",
+                "Subscribes at a position that the authority has lost, answered by a snapshot.",
             )),
             tail_bytes: make.add(IntGauge::new(
                 "clinicwire_tail_bytes",

@@ -235,9 +235,16 @@ codes! {
 }
 
 impl Code {
-    /// Whether the same request may succeed later, unchanged.
+    /// Whether the same request may succeed later, unchanged. An SDK then tries again by itself.
     pub fn is_temporary(self) -> bool {
-        matches!(self, Code::TryAgain | Code::Draining | Code::Internal)
+        matches!(
+            self,
+            Code::TryAgain
+                | Code::Draining
+                | Code::Internal
+                | Code::TokenNotYetValid
+                | Code::RecordFromFuture
+        )
     }
 }
 
@@ -248,14 +255,15 @@ impl std::fmt::Display for Code {
 }
 
 /// The reason for which a server ends a connection or a subscription. The number alone tells a
-/// client of the Centrifugal protocol whether to come back: the client reconnects below 3500 and in
-/// 4000–4499, and subscribes again for 2500–2999.
+/// client of the Centrifugal protocol whether to come back: the client reconnects below 3500 and
+/// in 4000–4499, and subscribes again for 2500–2999. `docs/errors.md` says what each published SDK
+/// does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Close {
     /// Unsubscribed: the client must subscribe again and load a snapshot.
     InsufficientState,
-    /// Unsubscribed: the token no longer covers the channel.
-    SubscriptionExpired,
+    /// Unsubscribed for good: the token no longer covers the channel.
+    NotCovered,
     /// The node is shutting down.
     Shutdown,
     /// A fault of the server.
@@ -282,7 +290,7 @@ impl Close {
     /// Every reason.
     pub const ALL: &'static [Close] = &[
         Close::InsufficientState,
-        Close::SubscriptionExpired,
+        Close::NotCovered,
         Close::Shutdown,
         Close::ServerError,
         Close::TokenExpired,
@@ -313,7 +321,7 @@ impl Close {
     fn row(self) -> (u16, &'static str) {
         match self {
             Close::InsufficientState => (2500, "insufficient state"),
-            Close::SubscriptionExpired => (2501, "subscription expired"),
+            Close::NotCovered => (2000, "not covered by the token"),
             Close::Shutdown => (3001, "shutdown"),
             Close::ServerError => (3004, "internal server error"),
             Close::TokenExpired => (3005, "connection expired"),
@@ -321,7 +329,8 @@ impl Close {
             Close::NoPong => (3012, "no pong"),
             Close::InvalidToken => (3500, "invalid token"),
             Close::BadRequest => (3501, "bad request"),
-            Close::Stale => (3502, "stale"),
+            // Not the protocol's own 3502, which ends an SDK: a stalled network looks the same.
+            Close::Stale => (4000, "stale"),
             Close::PermissionDenied => (3507, "permission denied"),
             // A number outside the protocol's own, in the range without a reconnect: the same
             // message would be too large again.

@@ -35,6 +35,10 @@ pub struct StreamFrame {
     pub epoch: u64,
     /// The version after this message.
     pub offset: u64,
+    /// Whether the position that the client held was lost. The data then replaces a later version
+    /// too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reset: bool,
     /// What the name of the event says: a view, a delta or a state.
     pub data: serde_json::Value,
 }
@@ -54,6 +58,10 @@ pub struct SocketFrame {
     pub epoch: u64,
     /// The version after this message.
     pub version: u64,
+    /// Whether the position that the client held was lost. The data then replaces a later version
+    /// too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reset: bool,
     /// A view, a delta or a state.
     pub data: serde_json::Value,
 }

@@ -150,6 +150,9 @@ pub enum Start<'a> {
         data: &'a RawValue,
         /// Whether the client sent a position.
         was_recovering: bool,
+        /// Whether that position was lost, so that the state replaces a later version too. In the
+        /// Centrifugal protocol, a subscribe that was recovering and did not recover says the same.
+        resets: bool,
     },
     /// The steps since the client's version, merged into at most one publication.
     Recovered {

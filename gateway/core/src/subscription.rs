@@ -96,6 +96,8 @@ pub enum Stage {
         give_up_at: u64,
         /// The audit entry that must be written before the client is shown anything.
         audit: Option<AuditEntryId>,
+        /// What is known about `floor`.
+        trust: FloorTrust,
     },
     /// Answered. The client gets each change.
     Live {
@@ -106,6 +108,22 @@ pub enum Stage {
         seen: u64,
     },
 }
+
+/// What is known about the position that a client holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FloorTrust {
+    /// It is taken as it is: a node that has not reached it is late.
+    Trusted,
+    /// The wait for it was in vain, and the authority is being asked.
+    Doubted,
+    /// The authority has not reached it either, so it was lost, for example with a restored
+    /// database. The client gets the whole state with the mark of a new position.
+    Void,
+}
+
+/// Where a client stands that is owed the whole state with the mark of a new position. No view has
+/// the epoch 0.
+pub const VOID: Position = Position { epoch: 0, version: 1 };
 
 /// The subscriptions of one connection.
 #[derive(Default)]

@@ -106,14 +106,26 @@ pub enum PublicationKind {
     Delta,
     /// The whole state of a ticket.
     State,
+    /// The whole view for a client whose position is void: it replaces a later version too.
+    SnapshotReset,
+    /// The whole state of a ticket for such a client.
+    StateReset,
 }
 
 impl PublicationKind {
     pub fn name(self) -> &'static str {
         match self {
-            PublicationKind::Snapshot => "snapshot",
+            PublicationKind::Snapshot | PublicationKind::SnapshotReset => "snapshot",
             PublicationKind::Delta => "delta",
-            PublicationKind::State => "state",
+            PublicationKind::State | PublicationKind::StateReset => "state",
+        }
+    }
+
+    /// The mark of a new position, as a member of a JSON object.
+    fn mark(self) -> &'static str {
+        match self {
+            PublicationKind::SnapshotReset | PublicationKind::StateReset => "\"reset\":true,",
+            PublicationKind::Snapshot | PublicationKind::Delta | PublicationKind::State => "",
         }
     }
 }
@@ -242,13 +254,13 @@ impl<D: Serialize> Publication<'_, D> {
 
     /// Writes an SSE event without its id, which [`write_sse_id`] adds for each listener.
     fn write_sse_event(&self, to: &mut Vec<u8>) {
-        let (channel, event) = (self.channel, self.kind.name());
+        let (channel, event, mark) = (self.channel, self.kind.name(), self.kind.mark());
         let Position { epoch, version } = self.position;
         // Ids and numbers need no escaping in JSON, and the JSON text of data has no line break.
         write!(
             to,
             "event: {event}\ndata: {{\"channel\":\"{channel}\",\"epoch\":\"{epoch}\",\
-             \"offset\":{version},\"data\":"
+             \"offset\":{version},{mark}\"data\":"
         )
         .expect("writing to memory cannot fail");
         self.write_data(to);
@@ -257,12 +269,12 @@ impl<D: Serialize> Publication<'_, D> {
 
     /// Writes the body of a Socket.IO event.
     fn write_socketio_body(&self, to: &mut Vec<u8>) {
-        let (channel, kind) = (self.channel, self.kind.name());
+        let (channel, kind, mark) = (self.channel, self.kind.name(), self.kind.mark());
         let Position { epoch, version } = self.position;
         write!(
             to,
             "{{\"channel\":\"{channel}\",\"type\":\"{kind}\",\"epoch\":\"{epoch}\",\
-             \"version\":{version},\"data\":"
+             \"version\":{version},{mark}\"data\":"
         )
         .expect("writing to memory cannot fail");
         self.write_data(to);

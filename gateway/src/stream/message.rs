@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use gateway_core::subscription::{AuditEntryId, HotViewId};
-use schemas::{codes::Code, view::View};
+use schemas::{
+    codes::Code,
+    view::{Position, View},
+};
 
 use super::{
     shard::ids::{FetchId, SubscriptionId},
@@ -18,6 +21,9 @@ pub enum ShardMessage {
     Fetched(FetchedView),
     /// The audit entry that a subscription waits for is written, or could not be.
     Audited { subscription: SubscriptionId, entry: AuditEntryId, written: Result<(), Code> },
+    /// How far the authority is with a view whose listeners claim a later position. `None` without
+    /// an answer.
+    Confirmed { view: HotViewId, check: FetchId, authority: Option<Position> },
     /// A Socket.IO client connected.
     SocketIo(Box<SocketIoPeer>),
     /// Records were lost, so that no hot view is current any more.

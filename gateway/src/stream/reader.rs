@@ -20,6 +20,9 @@ use crate::{
 /// How long a caller waits for a view that is at its floor or later. JavaScript clients give a
 /// reply five seconds. After that the answer is `try_again`, never an older view.
 const DEADLINE: Duration = Duration::from_secs(3);
+/// How long the authority may take to say how far it is: the rest of the second before the client's
+/// subscribe is given up.
+const CONFIRM_TIMEOUT: Duration = Duration::from_millis(800);
 /// How long the view store may take before the authority is asked instead.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pauses between two attempts grow from the first to the last. A view is usually only milliseconds
@@ -79,6 +82,13 @@ impl ViewReader {
             tracing::warn!("a view could not be fetched in time");
             Code::TryAgain
         })
+    }
+
+    /// How far the authority is with a view. `None` when it does not have the view, or does not
+    /// answer in [`CONFIRM_TIMEOUT`].
+    pub async fn authority_position(&self, aggregate: &Aggregate, view: &str) -> Option<Position> {
+        let held = answer("authority", CONFIRM_TIMEOUT, self.queries.view(aggregate, view)).await;
+        held.flatten().map(|view| view.position)
     }
 
     /// Asks the store, and then the authority if need be.

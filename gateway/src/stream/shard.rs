@@ -20,11 +20,7 @@ mod typed_slab;
 use std::{rc::Rc, sync::Arc};
 
 use gateway_core::{access::Claims, session::Session, subscription::AuditEntryId};
-use schemas::{
-    channel::Channel,
-    codes::{Close, Code},
-    view::Position,
-};
+use schemas::{channel::Channel, codes::Close, view::Position};
 use tokio::{net::TcpStream, time::Instant};
 
 use self::{
@@ -162,6 +158,11 @@ impl Shard {
             ShardMessage::Audited { subscription, entry, written } => {
                 self.finish_audit(subscription, entry, written);
             }
+            ShardMessage::Confirmed { view, check, authority } => {
+                for at in self.views.take_confirmed(view, check) {
+                    self.finish_doubt(at, view, authority);
+                }
+            }
             ShardMessage::SocketIo(peer) => return Some(peer),
             ShardMessage::Refetch => self.views.refetch_all(),
             ShardMessage::Drain(window) => {
@@ -194,7 +195,7 @@ impl Shard {
         self.read_clocks();
         for conn in self.connections.take_due() {
             for at in self.connections.check_deadlines(conn) {
-                self.refuse(at, Code::TryAgain);
+                self.give_up(at);
             }
         }
         self.views.retry_failed();

@@ -30,7 +30,10 @@ pub const EPOCH: u64 = 7;
 pub const STORED: u64 = 5;
 
 /// Backends in which every view exists, and that offer nothing else.
-struct TestBackends;
+struct TestBackends {
+    /// The version of every view in the authority.
+    authority: u64,
+}
 
 impl Snapshots for TestBackends {
     fn load<'a>(
@@ -51,7 +54,9 @@ impl Queries for TestBackends {
         _: &'a Aggregate,
         _: &'a str,
     ) -> BoxFuture<'a, Result<Option<View>, NotRead>> {
-        unreachable!("the store has every view")
+        let position = Position { epoch: EPOCH, version: self.authority };
+        let view = View { position, ..View::empty(EPOCH) };
+        Box::pin(async move { Ok(Some(view)) })
     }
 
     fn outcome<'a>(
@@ -106,7 +111,12 @@ impl ShortKeys for TestBackends {
 
 /// A node over these backends.
 pub fn test_node() -> Arc<NodeContext> {
-    let backends = Arc::new(TestBackends);
+    test_node_with(STORED)
+}
+
+/// The same with an authority in which every view has this version.
+pub fn test_node_with(authority: u64) -> Arc<NodeContext> {
+    let backends = Arc::new(TestBackends { authority });
     let backends = Backends {
         log: backends.clone(),
         snapshots: backends.clone(),

@@ -345,6 +345,35 @@ describe("a client that reconnects", () => {
   });
 });
 
+describe("a client ahead of the server", () => {
+  after(closeAll);
+
+  it("gets the whole state, and goes on from there", async () => {
+    const site = await clinic.furnish();
+    const channel = `queue:${site.general}`;
+    const known = await clinic.get(`queues/${site.general}`);
+    const client = connect({ token: site.token("reception") });
+    const subscription = client.centrifuge.newSubscription(channel, {
+      since: { epoch: known.epoch, offset: known.version + 1000 },
+    });
+    /** @type {import("centrifuge").SubscribedContext[]} */
+    const starts = [];
+    /** @type {number[]} */
+    const offsets = [];
+    subscription.on("subscribed", (context) => starts.push(context));
+    subscription.on("publication", ({ offset = 0 }) => offsets.push(offset));
+    subscription.subscribe();
+    const [start] = await until("it is subscribed", () => starts.length > 0 && starts, 10_000);
+    assert.deepEqual([start.wasRecovering, start.recovered], [true, false]);
+    assert.equal(start.streamPosition?.offset, known.version);
+    assert.ok(start.data.entries);
+    await site.issue(1);
+    await until("a step arrives", () => offsets.length > 0);
+    assert.ok(offsets[0] <= known.version + 2, `${offsets[0]}`);
+    assert.deepEqual(client.states, ["connecting", "connected"]);
+  });
+});
+
 describe("a token that expires", () => {
   after(closeAll);
 
@@ -361,6 +390,21 @@ describe("a token that expires", () => {
     await client.follow(`board:${site.location}`).started(1);
     assert.equal(asked, 1);
     assert.deepEqual(client.lines[0].error.code, 109);
+  });
+
+  it("is replaced when it expires on the way to its refresh", async () => {
+    const site = await clinic.furnish();
+    const tokens = [site.token("reception", { expiresInMs: -1000 }), site.token("reception")];
+    const client = connect({
+      token: site.token("reception", { expiresInMs: 1500 }),
+      getToken: async () => tokens.shift() ?? assert.fail("two tokens are enough"),
+    });
+    const queue = client.follow(`queue:${site.general}`);
+    await queue.started(2);
+    await site.issue(1);
+    await until("the line grows", () => queue.held?.entries?.size === 2);
+    assert.deepEqual(client.states, ["connecting", "connected", "connecting", "connected"]);
+    assert.equal(queue.unsubscribed, undefined);
   });
 
   it("is refreshed without interrupting subscriptions", async () => {
@@ -390,7 +434,7 @@ describe("a token that expires", () => {
     });
     const [first, second] = [kept, lost].map(({ ticket }) => client.follow(`ticket:${ticket}`));
     await until("the lost one ends", () => second.unsubscribed);
-    assert.equal(second.unsubscribed?.code, 103);
+    assert.equal(second.unsubscribed?.code, 2000);
     await clinic.order(`tickets/${kept.ticket}/call`, { station: site.room1 });
     await until("the other goes on", () => first.state?.state === "called");
     assert.equal(client.centrifuge.state, "connected");

@@ -37,6 +37,13 @@ const entriesOf = (held) => Object.fromEntries(held.entries ?? []);
 describe("folding a view", () => {
   const held = whole(fold(undefined, "snapshot", snapshot(5, { a: 1, b: 2 })));
 
+  it("goes back only if the server says that its position was lost", () => {
+    assert.equal(fold(held, "snapshot", snapshot(4, { c: 3 })), "gap");
+    const reset = whole(fold(held, "snapshot", { ...snapshot(4, { c: 3 }), reset: true }));
+    assert.deepEqual([reset.version, entriesOf(reset)], [4, { c: 3 }]);
+    assert.equal(whole(fold(reset, "delta", delta(4, 5))).version, 5);
+  });
+
   it("starts with a snapshot", () => {
     assert.deepEqual(
       { ...held, entries: entriesOf(held) },

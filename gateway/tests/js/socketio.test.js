@@ -252,6 +252,19 @@ describe("a token", () => {
     await app.connected();
   });
 
+  it("keeps a position only while the server has it", async () => {
+    const site = await clinic.furnish();
+    const channel = `queue:${site.general}`;
+    const app = connect({ token: site.token("reception") });
+    const { epoch, version } = await app.ask("subscribe", { channel });
+    await app.ask("unsubscribe", { channel });
+    const lost = await app.ask("subscribe", { channel, epoch, version: version + 1000 });
+    assert.deepEqual(
+      [lost.recovered, lost.reset, lost.type, lost.version],
+      [false, true, "snapshot", version],
+    );
+  });
+
   it("is renewed without interrupting channels", async () => {
     const site = await clinic.furnish();
     const app = connect({ token: site.token("reception", { expiresInMs: 1500 }) });

@@ -80,6 +80,20 @@ describe("a stream", () => {
     assert.equal(new Set(stream.events.map(({ id }) => id)).size, stream.events.length);
   });
 
+  it("goes back with a mark when its position was lost", async () => {
+    const site = await clinic.furnish();
+    const channel = `queue:${site.general}`;
+    const url = await clinic.streamUrl(site.token("reception"), [channel]);
+    const [{ id, data }] = await read(url).heard(1);
+    const lost = String(id).replace(/^(\d+)\.\d+:/, "$1.1000000:");
+    const back = read(url, lost);
+    const [{ event, data: reset }] = await back.heard(1);
+    assert.deepEqual([event, reset.offset, reset.reset], ["snapshot", data.offset, true]);
+    await site.issue(1);
+    const [, step] = await back.heard(2);
+    assert.deepEqual([step.event, step.data.reset], ["delta", undefined]);
+  });
+
   it("sends patients their own state only", async () => {
     const site = await clinic.furnish();
     const [ahead, own, behind] = await site.issue(3);

@@ -156,7 +156,9 @@ export class Connection {
   #apply(kind, frame) {
     const next = fold(this.#views.get(frame.channel), kind, frame);
     if (next === "gap") {
-      this.#resume = false;
+      // A step that does not fit needs the whole view. A view older than ours comes from a server
+      // that is late: it must learn what we hold.
+      this.#resume = kind !== "delta";
       this.#reopen(Date.now());
       return false;
     }

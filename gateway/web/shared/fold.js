@@ -13,7 +13,10 @@
  * @property {any} [state]
  */
 
-/** @typedef {{channel: string, epoch: string, offset: number, data: any}} Frame */
+/**
+ * `reset` says that the server lost the version held so far, so that an older one replaces it.
+ * @typedef {{channel: string, epoch: string, offset: number, reset?: boolean, data: any}} Frame
+ */
 /** @typedef {"snapshot" | "delta" | "state"} Kind */
 
 /**
@@ -24,12 +27,13 @@
  * @param {Frame} frame
  * @returns {View | "old" | "gap"}
  */
-export function fold(view, kind, { epoch: epochText, offset, data }) {
+export function fold(view, kind, { epoch: epochText, offset, reset = false, data }) {
   const epoch = BigInt(epochText);
   if (kind === "delta") return foldDelta(view, epoch, data);
   const version = kind === "snapshot" ? data.version : offset;
   // Never show anything older than what was shown already; load again instead.
-  const older = view && (epoch < view.epoch || (epoch === view.epoch && version < view.version));
+  const older =
+    view && !reset && (epoch < view.epoch || (epoch === view.epoch && version < view.version));
   if (older) return "gap";
   if (kind === "state") return { epoch, version, at: data.at, state: data };
   return { epoch, version, at: data.at, entries: new Map(Object.entries(data.entries)) };

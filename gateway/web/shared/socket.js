@@ -134,12 +134,14 @@ export class SocketTransport {
 
   /**
    * @param {string} channel
-   * @param {{epoch: string, offset: number, data?: any, publications?: Publication[]}} start
+   * @param {{epoch: string, offset: number, data?: any, publications?: Publication[],
+   *   was_recovering?: boolean}} start
    */
-  #onSubscribed(channel, { epoch, offset, data, publications = [] }) {
+  #onSubscribed(channel, { epoch, offset, data, publications = [], was_recovering: reset }) {
     this.#epochs.set(channel, epoch);
     this.#subscribed.add(channel);
-    if (data) this.#deliver(channel, offset, data);
+    // The server knows what this page holds. It sends an older state only when that was lost.
+    if (data) this.#deliver(channel, offset, data, reset);
     for (const missed of publications) this.#deliver(channel, missed.offset, missed.data);
     this.#markReceived();
   }
@@ -153,11 +155,11 @@ export class SocketTransport {
     else if (unsubscribe) this.#listener.refused(String(unsubscribe.code));
   }
 
-  /** @param {string} channel @param {number} offset @param {any} data */
-  #deliver(channel, offset, data) {
+  /** @param {string} channel @param {number} offset @param {any} data @param {boolean} [reset] */
+  #deliver(channel, offset, data, reset) {
     const kind = data.entries ? "snapshot" : data.from === undefined ? "state" : "delta";
     const epoch = data.epoch ?? this.#epochs.get(channel);
-    if (this.#listener.frame(kind, { channel, epoch, offset, data })) this.#markReceived();
+    if (this.#listener.frame(kind, { channel, epoch, offset, reset, data })) this.#markReceived();
   }
 
   /**

@@ -103,8 +103,8 @@ export class StreamTransport {
   #onProblem(event) {
     const { code, retry } = JSON.parse(event.data);
     if (retry === false) this.#listener.refused(String(code));
-    // The cause may be our position: start from a snapshot.
-    else this.#listener.failed({ resume: false });
+    // A server that waits for our position in vain sends a snapshot with the mark of a new one.
+    else this.#listener.failed({ resume: true });
   }
 
   /**

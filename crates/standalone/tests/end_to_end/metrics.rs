@@ -62,6 +62,7 @@ async fn use_the_product(world: &World) {
     scenarios::stream_begins_with_snapshot_then_steps(world).await;
     scenarios::stream_shows_run_to_its_end(world).await;
     scenarios::clerk_watches_claims_check(world).await;
+    scenarios::client_ahead_of_authority_gets_snapshot(world).await;
     scenarios::invalid_channel_name_is_unknown(world).await;
     scenarios::invalid_command_closes_socket(world).await;
     follow_by_polling(world).await;

@@ -217,7 +217,7 @@ fn subscribe<'a>(start: &Start<'a>) -> Subscribe<'a> {
     // SDKs send their position on a later subscribe only if both flags are true.
     let begun = Subscribe { recoverable: true, positioned: true, ..Subscribe::default() };
     match *start {
-        Start::Snapshot { position, data, was_recovering } => Subscribe {
+        Start::Snapshot { position, data, was_recovering, .. } => Subscribe {
             epoch: position.epoch.to_string(),
             offset: position.version,
             was_recovering,

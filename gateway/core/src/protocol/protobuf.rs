@@ -282,7 +282,7 @@ fn subscribe(start: &Start<'_>) -> SubscribeResult {
     let begun =
         SubscribeResult { recoverable: true, positioned: true, ..SubscribeResult::default() };
     match *start {
-        Start::Snapshot { position, data, was_recovering } => SubscribeResult {
+        Start::Snapshot { position, data, was_recovering, .. } => SubscribeResult {
             epoch: position.epoch.to_string(),
             offset: position.version,
             was_recovering,

@@ -78,6 +78,7 @@ fn snapshot_reply_carries_data_and_position() {
         position: Position { epoch: 7, version: 9 },
         data: &data,
         was_recovering: false,
+        resets: false,
     };
     assert_eq!(
         text(json::write(&Reply::Subscribe { id: 2, start })),

@@ -3,7 +3,7 @@ use schemas::ids::{LocationId, TenantId};
 use super::*;
 use crate::{
     access::Role,
-    subscription::{HotViewId, ListenerIndex, Stage, Subscription},
+    subscription::{FloorTrust, HotViewId, ListenerIndex, Stage, Subscription},
 };
 
 fn claims(subject: &str, role: Role) -> Arc<Claims> {
@@ -25,7 +25,13 @@ fn add(session: &mut Session, channel: &str) -> SubscriptionSlot {
         channel: Channel::parse(channel).unwrap(),
         view: HotViewId::from_index(0),
         listed: ListenerIndex::from_index(0),
-        stage: Stage::Pending { request: 1, floor: None, give_up_at: 0, audit: None },
+        stage: Stage::Pending {
+            request: 1,
+            floor: None,
+            give_up_at: 0,
+            audit: None,
+            trust: FloorTrust::Trusted,
+        },
     })
 }
 

@@ -78,8 +78,9 @@ impl Shard {
             Ok(claims) => claims,
             Err(code) => {
                 self.connections.reply(conn, &Reply::Error { id, code });
-                // After an expired token the SDK gets a newer one and tries again.
-                if code != Code::TokenExpired {
+                // After an expired token the SDK gets a newer one and tries again, and after a
+                // temporary error it tries again with this one.
+                if code != Code::TokenExpired && !code.is_temporary() {
                     self.connections.close(conn, Close::InvalidToken);
                 }
                 return;
@@ -104,9 +105,10 @@ impl Shard {
         let wall = clock::now();
         let claims = match self.context.node.verifier.verify(token, wall) {
             Ok(claims) => Arc::new(claims),
-            Err(code @ Code::TokenExpired) => {
+            Err(code) if code.is_temporary() => {
                 return self.connections.reply(conn, &Reply::Error { id, code });
             }
+            Err(code @ Code::TokenExpired) => return self.refuse_expired(conn, id, code),
             Err(_) => return self.connections.close(conn, Close::InvalidToken),
         };
         let ttl_s = ttl_s(&claims, wall);
@@ -115,11 +117,25 @@ impl Shard {
             Ok(lost) => {
                 self.connections.reply(conn, &Reply::Refresh { id, ttl_s });
                 for slot in lost {
-                    self.end(SubscriptionId { conn, slot }, Close::SubscriptionExpired);
+                    self.end(SubscriptionId { conn, slot }, Close::NotCovered);
                 }
                 self.connections.schedule(conn);
             }
             Err(close) => connection.close(close),
+        }
+    }
+}
+
+impl Shard {
+    /// Refuses a refresh by a token that expired on its way. The SDKs of the Centrifugal protocol
+    /// end for good when the reply is error 109, but reconnect after a close, and then get a newer
+    /// token.
+    fn refuse_expired(&mut self, conn: ConnId, id: u32, code: Code) {
+        match self.connections.get(conn).map(|connection| connection.form) {
+            Some(Form::WsJson | Form::WsProtobuf) => {
+                self.connections.close(conn, Close::TokenExpired);
+            }
+            _ => self.connections.reply(conn, &Reply::Error { id, code }),
         }
     }
 }

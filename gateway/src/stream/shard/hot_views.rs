@@ -1,6 +1,7 @@
 //! The hot views of a shard: opening and closing them, their listeners and watched tickets, and
 //! folding the stream into them.
 
+mod confirming;
 mod fetching;
 
 use std::{
@@ -19,6 +20,7 @@ use schemas::{
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+use self::confirming::Confirmation;
 pub use self::fetching::Refusal;
 use super::{
     context::ShardContext,
@@ -40,6 +42,8 @@ pub struct HotViews {
     /// Views whose fetch failed. Some may have been closed since.
     retry: Vec<HotViewId>,
     next_fetch: FetchId,
+    /// Views about which the authority is being asked.
+    confirming: HashMap<HotViewId, Confirmation>,
 }
 
 /// The hot views of one aggregate.
@@ -60,6 +64,7 @@ impl HotViews {
             delayed: BTreeSet::new(),
             retry: Vec::new(),
             next_fetch: FetchId::FIRST,
+            confirming: HashMap::new(),
         }
     }
 
@@ -127,6 +132,7 @@ impl HotViews {
         }
         self.leave_queue(id);
         let Some(view) = self.views.remove(id) else { return };
+        self.confirming.remove(&id);
         if let Some(views) = self.by_aggregate.get_mut(&view.aggregate) {
             views.by_name.remove(&view.name());
             if views.by_name.is_empty() {

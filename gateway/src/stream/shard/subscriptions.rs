@@ -5,7 +5,9 @@ use std::sync::Arc;
 use gateway_core::{
     access::Claims,
     protocol::{Reply, Start},
-    subscription::{AuditEntryId, CatchUp, HotViewId, Stage, Subscription, decide_catch_up},
+    subscription::{
+        AuditEntryId, CatchUp, FloorTrust, HotViewId, Stage, Subscription, VOID, decide_catch_up,
+    },
 };
 use schemas::{
     channel::Channel,
@@ -32,6 +34,9 @@ use crate::{
 /// Seconds that a subscribe may wait for its view, or for this node to reach the client's position.
 /// The JavaScript SDK gives a reply five seconds.
 const ANSWER_WITHIN_S: u64 = 4;
+/// Seconds of these after which the authority is asked about a position that this node has not
+/// reached. Records usually arrive in milliseconds.
+const DOUBT_AFTER_S: u64 = 3;
 
 /// The first state of a subscription.
 struct FirstState {
@@ -65,8 +70,10 @@ impl Shard {
         self.context.node.metrics.subscriptions.for_channel(&channel).inc();
         let view = self.views.open(&channel.aggregate(&claims.tenant), &channel);
         let audit = run.is_some().then_some(self.next_audit_entry);
-        let give_up_at = self.connections.now + ANSWER_WITHIN_S;
-        let stage = Stage::Pending { request, floor: since, give_up_at, audit };
+        let wait_s = if since.is_some() { DOUBT_AFTER_S } else { ANSWER_WITHIN_S };
+        let give_up_at = self.connections.now + wait_s;
+        let trust = FloorTrust::Trusted;
+        let stage = Stage::Pending { request, floor: since, give_up_at, audit, trust };
         let listed = self.views.get(view)?.next_listener();
         let subscription = Subscription { channel, view, listed, stage };
         let slot = self.connections.get_mut(conn)?.session.subscriptions.add(subscription);
@@ -119,7 +126,11 @@ impl Shard {
     /// Answers a subscription that is pending, if its view is at hand and not behind the client.
     pub(super) fn answer(&mut self, at: SubscriptionId) {
         let Some((_, subscription)) = self.connections.subscription(at) else { return };
-        let Stage::Pending { request, floor, audit: None, .. } = subscription.stage else { return };
+        let Stage::Pending { request, floor, audit: None, trust, .. } = subscription.stage else {
+            return;
+        };
+        let is_void = trust == FloorTrust::Void;
+        let floor = floor.filter(|_| !is_void);
         if self.views.get(subscription.view).is_some_and(HotView::is_gone) {
             return self.refuse(at, Code::UnknownChannel);
         }
@@ -128,7 +139,8 @@ impl Shard {
         if !connection.peer.takes_reply(connection.form, request) {
             // The first frame of state is the answer.
             let seen = if first.data.is_none() { first.seen } else { 0 };
-            self.connections.mark_live(at, floor.unwrap_or_default(), seen);
+            let held = if is_void { VOID } else { floor.unwrap_or_default() };
+            self.connections.mark_live(at, held, seen);
             return self.catch_up(at);
         }
         let FirstState { position, seen, data, recovered } = first;
@@ -137,7 +149,8 @@ impl Shard {
                 Start::Recovered { position, held: floor.version, missed }
             }
             (_, floor, Some(data)) => {
-                Start::Snapshot { position, data, was_recovering: floor.is_some() }
+                let was_recovering = floor.is_some() || is_void;
+                Start::Snapshot { position, data, was_recovering, resets: is_void }
             }
             (_, _, None) => {
                 debug_assert!(false, "only a client that holds the newest position misses nothing");
@@ -146,6 +159,49 @@ impl Shard {
         };
         self.connections.mark_live(at, position, seen);
         self.connections.reply(at.conn, &Reply::Subscribe { id: request, start });
+    }
+
+    /// Gives up on a subscription that has waited for too long: asks the authority about the
+    /// client's position first, and refuses the subscription at the second time.
+    pub(super) fn give_up(&mut self, at: SubscriptionId) {
+        let limit = self.connections.now + ANSWER_WITHIN_S - DOUBT_AFTER_S;
+        let Some(subscription) = self.connections.subscription_mut(at) else { return };
+        let view = subscription.view;
+        match &mut subscription.stage {
+            Stage::Pending { floor: Some(_), give_up_at, trust, .. }
+                if *trust == FloorTrust::Trusted =>
+            {
+                (*give_up_at, *trust) = (limit, FloorTrust::Doubted);
+                self.connections.schedule(at.conn);
+                self.views.confirm(view, at);
+            }
+            _ => self.refuse(at, Code::TryAgain),
+        }
+    }
+
+    /// Follows up on the answer of the authority about a view. A client whose position was lost
+    /// gets the whole state. If the authority is not behind the client, this node is, and the
+    /// client waits on.
+    pub(super) fn finish_doubt(
+        &mut self,
+        at: SubscriptionId,
+        asked: HotViewId,
+        authority: Option<Position>,
+    ) {
+        let Some((_, subscription)) = self.connections.find_subscription(at) else { return };
+        // The subscription may have ended meanwhile, and another may have its id.
+        if self.views.positioned_by(subscription.view) != asked {
+            return;
+        }
+        let Some(subscription) = self.connections.subscription_mut(at) else { return };
+        let Stage::Pending { floor: Some(floor), trust, .. } = &mut subscription.stage else {
+            return;
+        };
+        if *trust == FloorTrust::Doubted && authority.is_some_and(|authority| authority < *floor) {
+            *trust = FloorTrust::Void;
+            self.context.node.metrics.positions_reset.inc();
+            self.answer(at);
+        }
     }
 
     /// The first state of a subscription to `view` for a client that holds `floor`. `None` while
@@ -200,7 +256,10 @@ impl Shard {
                 return;
             }
             let (channel, position) = (&subscription.channel, now.position);
-            let kind = PublicationKind::State;
+            let kind = match held {
+                VOID => PublicationKind::StateReset,
+                _ => PublicationKind::State,
+            };
             let publication = Publication { channel, kind, position, data: &now.seen };
             self.frames.clear();
             let frame = self.frames.get(form, &publication);
@@ -214,6 +273,9 @@ impl Shard {
             CatchUp::Nothing | CatchUp::NodeBehind | CatchUp::NewestStep => return,
             CatchUp::Snapshot if form.resubscribes() => {
                 return self.end(at, Close::InsufficientState);
+            }
+            CatchUp::Snapshot if held == VOID => {
+                (PublicationKind::SnapshotReset, live.snapshot().to_owned())
             }
             CatchUp::Snapshot => (PublicationKind::Snapshot, live.snapshot().to_owned()),
             CatchUp::StepsSince(_) => {

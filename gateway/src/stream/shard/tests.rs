@@ -24,7 +24,7 @@ use crate::{
         shard_set::ShardIndex,
         shard_task,
         tails::TailRecord,
-        test_backends::{EPOCH, STORED, test_node},
+        test_backends::{EPOCH, STORED, test_node, test_node_with},
     },
     transport::connection,
 };
@@ -40,8 +40,11 @@ struct TestShard {
 
 impl TestShard {
     fn start() -> Self {
+        Self::start_on(test_node())
+    }
+
+    fn start_on(node: Arc<NodeContext>) -> Self {
         let (inbox, messages) = mpsc::channel(64);
-        let node = test_node();
         let index = ShardIndex::from_index(0);
         let context = ShardContext { node: node.clone(), index, inbox: inbox.clone() };
         let shard = Rc::new(RefCell::new(Shard::new(context)));
@@ -129,13 +132,21 @@ impl Stream {
     }
 
     async fn next(&mut self) -> Arrival {
+        let frame = self.frame().await;
+        let version = frame["offset"].as_u64().unwrap();
+        ((frame["data"]["from"].as_u64(), version), self.started.elapsed().as_millis())
+    }
+
+    /// The next publication.
+    async fn frame(&mut self) -> Value {
         loop {
             let mut line = String::new();
             assert_ne!(self.lines.read_line(&mut line).await.unwrap(), 0, "the stream is open");
             let Some(data) = line.strip_prefix("data: ") else { continue };
             let frame: Value = serde_json::from_str(data).unwrap();
-            let Some(version) = frame["offset"].as_u64() else { continue }; // a beat
-            return ((frame["data"]["from"].as_u64(), version), self.started.elapsed().as_millis());
+            if frame["offset"].is_u64() {
+                return frame; // and not a beat
+            }
         }
     }
 }
@@ -270,6 +281,50 @@ async fn step_is_encoded_and_its_delay_observed_once() {
         }
         assert_eq!(encoded.get() - before.0, 1);
         assert_eq!(delays.get_sample_count() - before.1, 1);
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+/// The database was restored: it has never heard of the versions that the clients hold.
+#[tokio::test(start_paused = true)]
+async fn client_ahead_of_authority_gets_snapshot_with_mark() {
+    let test = async {
+        let shard = TestShard::start();
+        let board = "board:riverside";
+        let mut streams = [
+            shard.open_stream(board, Some(STORED + 1)).await,
+            shard.open_stream(board, Some(STORED + 900)).await,
+        ];
+        for stream in &mut streams {
+            let frame = stream.frame().await;
+            assert_eq!((&frame["offset"], &frame["reset"]), (&json!(STORED), &json!(true)));
+            assert_eq!(shard.started.elapsed().as_millis(), 3000);
+        }
+        assert_eq!(shard.node.metrics.positions_reset.get(), 2);
+        shard.publish(board, STORED + 1, false).await;
+        for stream in &mut streams {
+            let frame = stream.frame().await;
+            assert_eq!(frame["data"]["from"], json!(STORED), "it continues like any other");
+            assert_eq!(frame["reset"], Value::Null);
+        }
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+/// The node is late, and the authority has what the client holds.
+#[tokio::test(start_paused = true)]
+async fn client_ahead_of_late_node_is_shown_nothing_older() {
+    let test = async {
+        let shard = TestShard::start_on(test_node_with(STORED + 1));
+        let mut stream = shard.open_stream("board:riverside", Some(STORED + 1)).await;
+        assert_eq!(stream.error().await, "try_again");
+        assert_eq!(shard.started.elapsed().as_millis(), 4000);
+        assert_eq!(shard.node.metrics.positions_reset.get(), 0);
+        let mut stream = shard.open_stream("board:riverside", Some(STORED + 1)).await;
+        sleep_ms(3500).await;
+        shard.publish("board:riverside", STORED + 1, false).await;
+        shard.publish("board:riverside", STORED + 2, false).await;
+        assert_eq!(stream.next().await.0, (Some(STORED + 1), STORED + 2), "it caught up");
     };
     LocalSet::new().run_until(test).await;
 }

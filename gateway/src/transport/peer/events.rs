@@ -151,14 +151,17 @@ pub fn subscribed<'a>(channel: &'a str, start: &Start<'a>) -> impl Serialize {
         epoch: String,
         version: u64,
         recovered: bool,
+        /// The position of the client was lost: `data` replaces a later version too.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        reset: bool,
         #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
         kind: Option<&'static str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         data: Option<&'a RawValue>,
     }
-    let (position, recovered, data) = match *start {
-        Start::Snapshot { position, data, .. } => (position, false, Some(data)),
-        Start::Recovered { position, missed, .. } => (position, true, missed),
+    let (position, recovered, reset, data) = match *start {
+        Start::Snapshot { position, data, resets, .. } => (position, false, resets, Some(data)),
+        Start::Recovered { position, missed, .. } => (position, true, false, missed),
     };
     let kind = match recovered {
         // Each publication of a ticket holds its whole state.
@@ -171,6 +174,7 @@ pub fn subscribed<'a>(channel: &'a str, start: &Start<'a>) -> impl Serialize {
         epoch: position.epoch.to_string(),
         version: position.version,
         recovered,
+        reset,
         kind: data.map(|_| kind.name()),
         data,
     }

@@ -242,3 +242,21 @@ pub async fn simultaneous_patients_are_all_answered(world: &World) {
         // Nobody else follows this queue: each phone that leaves closes its hot view.
     }
 }
+
+/// The position was lost, for example with a restored database.
+pub async fn client_ahead_of_authority_gets_snapshot(world: &World) {
+    let site = world.site().await;
+    let channel = format!("board:{}", site.location);
+    let mut phone = JsonClient::connect(world.here(), &site.admin).await;
+    let known = phone.subscribe(&channel).await.unwrap();
+    let lost = json!({
+        "channel": channel, "recover": true, "epoch": known["epoch"], "offset": 1_000_000,
+    });
+    let mut back = JsonClient::connect(world.here(), &site.admin).await;
+    let start = back.command("subscribe", lost).await.unwrap();
+    assert_eq!(start["offset"], known["offset"], "{start}");
+    assert_eq!((&start["was_recovering"], &start["recovered"]), (&json!(true), &json!(null)));
+    assert!(start["data"].is_object(), "{start}");
+    world.issue(&site, &site.general).await;
+    assert!(back.push().await.unwrap()["pub"]["data"].is_object(), "it goes on from there");
+}

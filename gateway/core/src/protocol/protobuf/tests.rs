@@ -107,7 +107,7 @@ fn replies<'a>(parts: &'a Parts, channel: &'a Channel) -> Vec<Reply<'a>> {
         Reply::Unsubscribe { channel, close: Close::ALL[close % Close::ALL.len()] },
     ];
     if let Some(data) = data {
-        let start = Start::Snapshot { position, data, was_recovering: *flag };
+        let start = Start::Snapshot { position, data, was_recovering: *flag, resets: false };
         replies.push(Reply::Subscribe { id, start });
     }
     replies
