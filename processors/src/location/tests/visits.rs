@@ -359,3 +359,49 @@ fn appointments_follow_a_change_of_the_day() {
     assert_eq!(booked(&clinic), 1, "the day lasts until four in the morning");
     assert!(scheduled(&effect, true));
 }
+
+/// Plays a location whose store holds this appointment: adds it when a command may need it.
+fn wake(clinic: &mut Clinic, stored: &Appointment, command: &Command) {
+    if let Some(wake) = clinic.location.missing_appointments(clinic.now, [command]) {
+        let wakes = stored.wakes_at().is_some_and(|at| wake.contains(&at));
+        clinic.location.add_missing(wake.end, wakes.then(|| stored.clone()).into_iter().collect());
+    }
+}
+
+#[test]
+fn undated_appointment_wakes_when_its_timer_is_due() {
+    let mut clinic = Clinic::open();
+    let undated = AppointmentFact { start: None, end: None, ..fact(100, 1, S::Waitlist) };
+    clinic.apply(report(100, undated));
+    let stored = clinic.held().clone();
+    clinic.location.forget_ended();
+    assert!(clinic.location.appointment(&appointment(100)).is_none(), "not needed for months");
+    let mut closed = None;
+    for _ in 0..100 {
+        clinic.now = clinic.location.due().expect("a day always ends");
+        wake(&mut clinic, &stored, &Command::Tick {});
+        let effect = clinic.send(Command::Tick {});
+        let ends = |event: &Event| matches!(event, Event::AppointmentClosed { .. });
+        closed = closed.or(effect.events.iter().any(ends).then_some(clinic.now));
+        clinic.location.forget_ended();
+    }
+    assert_eq!(closed, Some(MORNING + 90 * 24 * 60 * MINUTE));
+}
+
+#[test]
+fn zone_change_finds_appointments_that_were_not_in_memory() {
+    let mut clinic = Clinic::open();
+    let start = at("2026-03-02T23:30:00Z");
+    clinic.apply(rescheduled(1, start));
+    let stored = clinic.held().clone();
+    clinic.location.forget_ended();
+    assert!(clinic.location.appointment(&appointment(100)).is_none(), "it is tomorrow in Paris");
+    let command = configure("Pacific/Honolulu");
+    wake(&mut clinic, &stored, &command);
+    clinic.apply(command);
+    assert_eq!(clinic.location.load_head().appointments.due, 1);
+    clinic.now = start;
+    wake(&mut clinic, &stored, &Command::Tick {});
+    let effect = clinic.send(Command::Tick {});
+    assert!(effect.events == [Event::AppointmentLate { appointment: appointment(100), at: start }]);
+}
