@@ -2,6 +2,9 @@ package clinicwire
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -26,6 +29,33 @@ type clinic struct {
 	admin string
 }
 
+// The tests sign tokens themselves, because they also need expired ones.
+const secret = "the edge tests' own secret"
+
+// token signs a development token of an admin, as `gateway::auth` defines it.
+func token(t *testing.T, expiresIn time.Duration) string {
+	t.Helper()
+	encode := func(value any) string {
+		text, err := json.Marshal(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return base64.RawURLEncoding.EncodeToString(text)
+	}
+	signed := encode(map[string]any{
+		"alg": "HS256", "typ": "JWT", "kid": "insecure-development-key",
+	}) + "." + encode(map[string]any{
+		"iss": "clinicwire-development", "aud": "clinicwire", "sub": "test-admin",
+		"exp":    float64(time.Now().Add(expiresIn).UnixMilli()) / 1000,
+		"tenant": "demo", "role": "admin",
+	})
+	inner := sha256.Sum256([]byte(secret))
+	key := sha256.Sum256(append(inner[:], "token"...))
+	mac := hmac.New(sha256.New, key[:])
+	mac.Write([]byte(signed))
+	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
 const (
 	location = "harbour"
 	queue    = "harbour.general"
@@ -41,7 +71,8 @@ func startClinic(t *testing.T) *clinic {
 	}
 	ready := filepath.Join(t.TempDir(), "ready.json")
 	var log bytes.Buffer
-	command := exec.Command(binary, "--empty", "--listen", "127.0.0.1:0", "--ready-file", ready)
+	command := exec.Command(binary, "--empty", "--listen", "127.0.0.1:0", "--ready-file", ready,
+		"--insecure-development-key="+secret)
 	command.Stderr = &log
 	// No server outlives the test: the kernel sends the signal when the starting thread ends.
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -166,3 +166,54 @@ func follow(t *testing.T, newClient func(string, centrifuge.Config) *centrifuge.
 	c.order(own, "complete", nil)
 	expect(t, events, "completed")
 }
+
+// The new token expires on its way. An error reply to the refresh would end the client for good.
+func TestClientSurvivesRefreshByExpiredToken(t *testing.T) {
+	c := startClinic(t)
+	own := c.issue()
+	asked := make(chan struct{}, 10)
+	client := centrifuge.NewJsonClient(c.socketURL(), centrifuge.Config{
+		Token: token(t, 1500*time.Millisecond),
+		GetToken: func(centrifuge.ConnectionTokenEvent) (string, error) {
+			asked <- struct{}{}
+			if len(asked) == 1 {
+				return token(t, -time.Second), nil
+			}
+			return token(t, time.Hour), nil
+		},
+		MinReconnectDelay: 10 * time.Millisecond, MaxReconnectDelay: 100 * time.Millisecond,
+	})
+	t.Cleanup(client.Close)
+	ended, connected := make(chan uint32, 1), make(chan struct{}, 10)
+	client.OnDisconnected(func(event centrifuge.DisconnectedEvent) { ended <- event.Code })
+	client.OnConnected(func(centrifuge.ConnectedEvent) { connected <- struct{}{} })
+	subscription, err := client.NewSubscription("ticket:" + own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := make(chan string, 100)
+	subscription.OnPublication(func(event centrifuge.PublicationEvent) {
+		states <- read(t, event.Data)
+	})
+	if err := errors.Join(subscription.Subscribe(), client.Connect()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		select {
+		case <-connected:
+		case code := <-ended:
+			t.Fatalf("the client ended by %d", code)
+		case <-time.After(within):
+			t.Fatal("the client did not come back")
+		}
+	}
+	c.order(own, "hold", nil)
+	select {
+	case state := <-states:
+		if state != "on_hold" {
+			t.Fatalf("got %q", state)
+		}
+	case <-time.After(within):
+		t.Fatal("no change arrived")
+	}
+}

@@ -1,7 +1,10 @@
 """Starts the one-process binary with one location, and a TCP proxy that can fail on command."""
 
 import asyncio
+import base64
 import ctypes
+import hashlib
+import hmac
 import json
 import os
 import signal
@@ -14,6 +17,8 @@ from pathlib import Path
 WITHIN = 20.0
 
 BINARY = os.environ.get("CLINICWIRE_BIN") or Path(__file__).parents[3] / "target/debug/clinicwire"
+# The tests sign tokens themselves, because they also need expired ones.
+SECRET = "the edge tests' own secret"
 PR_SET_PDEATHSIG = 1
 QUEUE = "harbour.general"
 ROOM = "harbour.room-1"
@@ -22,6 +27,23 @@ ROOM = "harbour.room-1"
 def _die_with_parent():
     """Makes the kernel kill the server when the test process ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def token(expires_in):
+    """Signs a development token of an admin, as `gateway::auth` defines it."""
+
+    def encode(data):
+        return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+    header = {"alg": "HS256", "typ": "JWT", "kid": "insecure-development-key"}
+    body = {
+        "iss": "clinicwire-development", "aud": "clinicwire", "sub": "test-admin",
+        "exp": time.time() + expires_in, "tenant": "demo", "role": "admin",
+    }
+    signed = b".".join(encode(json.dumps(part).encode()) for part in (header, body))
+    key = hashlib.sha256(hashlib.sha256(SECRET.encode()).digest() + b"token").digest()
+    mac = encode(hmac.new(key, signed, hashlib.sha256).digest())
+    return b".".join((signed, mac)).decode()
 
 
 class Clinic:
@@ -37,7 +59,10 @@ class Clinic:
         """Starts the binary, waits until it serves, and creates a location."""
         with tempfile.TemporaryDirectory() as directory:
             ready, log = Path(directory, "ready.json"), Path(directory, "log")
-            arguments = ["--empty", "--listen", "127.0.0.1:0", "--ready-file", str(ready)]
+            arguments = [
+                "--empty", "--listen", "127.0.0.1:0", "--ready-file", str(ready),
+                f"--insecure-development-key={SECRET}",
+            ]
             with log.open("wb") as stderr:
                 process = await asyncio.create_subprocess_exec(
                     str(BINARY), *arguments,

@@ -6,7 +6,7 @@ import unittest
 
 from centrifuge import Client, ClientEventHandler, SubscriptionEventHandler
 
-from clinic import WITHIN, Clinic, Proxy
+from clinic import WITHIN, Clinic, Proxy, token
 
 
 def state(data):
@@ -41,6 +41,30 @@ class TicketTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_protobuf_client_follows_ticket_and_resumes(self):
         await self.follow(use_protobuf=True)
+
+    async def test_client_survives_refresh_by_expired_token(self):
+        """The new token expires on its way. An error reply would end the client for good."""
+        clinic = await Clinic.start()
+        self.addAsyncCleanup(clinic.stop)
+        own = await clinic.issue()
+        tokens = [token(-1), token(3600)]
+
+        async def get_token():
+            return tokens.pop(0)
+
+        connection, self.follower = Connection(), Follower()
+        address = clinic.url.replace("http", "ws") + "/connection/websocket"
+        client = Client(
+            address, connection, token=token(1.5), get_token=get_token,
+            min_reconnect_delay=0.01, max_reconnect_delay=0.1,
+        )
+        self.addAsyncCleanup(client.disconnect)
+        await client.connect()
+        await client.new_subscription(f"ticket:{own}", self.follower).subscribe()
+        await self.expect("subscribed anew: waiting 0")
+        await self.expect("recovered")
+        await clinic.order(own, "hold")
+        await self.expect("on_hold")
 
     async def follow(self, use_protobuf):
         clinic = await Clinic.start()

@@ -1,5 +1,7 @@
 package clinicwire;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import com.google.gson.Gson;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
@@ -10,15 +12,24 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.GeneralSecurityException;
+import java.security.MessageDigest;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.Base64;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
+import javax.crypto.Mac;
+import javax.crypto.spec.SecretKeySpec;
 
 /** A running one-process binary with one location. */
 final class Clinic implements AutoCloseable {
   /** Far longer than anything takes, so that no test fails on a busy machine. */
   static final Duration WITHIN = Duration.ofSeconds(20);
+
+  /** The tests sign tokens themselves, because they also need expired ones. */
+  private static final String SECRET = "the edge tests' own secret";
 
   private static final String QUEUE = "harbour.general";
   private static final String ROOM = "harbour.room-1";
@@ -34,13 +45,31 @@ final class Clinic implements AutoCloseable {
     admin = ready.getAsJsonObject("tokens").get("admin").getAsString();
   }
 
+  /** Signs a development token of an admin, as `gateway::auth` defines it. */
+  static String token(Duration expiresIn) throws GeneralSecurityException {
+    var header = Map.of("alg", "HS256", "typ", "JWT", "kid", "insecure-development-key");
+    var body = Map.of("iss", "clinicwire-development", "aud", "clinicwire", "sub", "test-admin",
+        "exp", Instant.now().plus(expiresIn).toEpochMilli() / 1000.0, "tenant", "demo",
+        "role", "admin");
+    var encoder = Base64.getUrlEncoder().withoutPadding();
+    UnaryOperator<String> encode = text -> encoder.encodeToString(text.getBytes(UTF_8));
+    var json = new Gson();
+    var signed = encode.apply(json.toJson(header)) + "." + encode.apply(json.toJson(body));
+    var sha = MessageDigest.getInstance("SHA-256");
+    sha.update(sha.digest(SECRET.getBytes(UTF_8)));
+    var mac = Mac.getInstance("HmacSHA256");
+    mac.init(new SecretKeySpec(sha.digest("token".getBytes(UTF_8)), "HmacSHA256"));
+    return signed + "." + encoder.encodeToString(mac.doFinal(signed.getBytes(UTF_8)));
+  }
+
   /** Starts the binary, waits until it serves, and creates a location. */
   static Clinic start(Path directory) throws IOException, InterruptedException {
     var binary = System.getenv().getOrDefault("CLINICWIRE_BIN", "../../../target/debug/clinicwire");
     var ready = directory.resolve("ready.json");
     var log = directory.resolve("log");
     var command =
-        List.of(binary, "--empty", "--listen", "127.0.0.1:0", "--ready-file", ready.toString());
+        List.of(binary, "--empty", "--listen", "127.0.0.1:0", "--ready-file", ready.toString(),
+            "--insecure-development-key=" + SECRET);
     var process = new ProcessBuilder(command)
         .redirectOutput(ProcessBuilder.Redirect.DISCARD).redirectError(log.toFile()).start();
     // No server outlives the tests.
@@ -75,7 +104,7 @@ final class Clinic implements AutoCloseable {
   }
 
   void call(String ticket) throws IOException, InterruptedException {
-    ask("POST", "tickets/" + ticket + "/call", Map.of("station", ROOM));
+    ask("POST", "tickets/" + ticket + "/call", Map.of("station", ROOM, "force", true));
   }
 
   void order(String ticket, String action) throws IOException, InterruptedException {

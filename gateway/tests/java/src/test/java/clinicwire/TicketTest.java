@@ -7,14 +7,18 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.google.gson.JsonParser;
 import io.github.centrifugal.centrifuge.Client;
 import io.github.centrifugal.centrifuge.ConnectingEvent;
+import io.github.centrifugal.centrifuge.ConnectionTokenEvent;
+import io.github.centrifugal.centrifuge.ConnectionTokenGetter;
 import io.github.centrifugal.centrifuge.EventListener;
 import io.github.centrifugal.centrifuge.Options;
 import io.github.centrifugal.centrifuge.PublicationEvent;
 import io.github.centrifugal.centrifuge.SubscribedEvent;
 import io.github.centrifugal.centrifuge.Subscription;
 import io.github.centrifugal.centrifuge.SubscriptionEventListener;
+import io.github.centrifugal.centrifuge.TokenCallback;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -63,8 +67,37 @@ class TicketTest {
     }
   }
 
+  @Test
+  @DisplayName("client survives a refresh by a token that expired on its way")
+  void survivesRefreshByExpiredToken(@TempDir Path directory) throws Exception {
+    try (var clinic = Clinic.start(directory)) {
+      var own = clinic.issue();
+      var tokens = new LinkedBlockingQueue<String>();
+      tokens.add(Clinic.token(Duration.ofSeconds(-1)));
+      tokens.add(Clinic.token(Duration.ofHours(1)));
+      var options = new Options();
+      options.setTokenGetter(new ConnectionTokenGetter() {
+        @Override
+        public void getConnectionToken(ConnectionTokenEvent event, TokenCallback callback) {
+          callback.Done(null, tokens.poll());
+        }
+      });
+      var first = Clinic.token(Duration.ofMillis(1500));
+      var client = connect(clinic.url.getPort(), first, options);
+      client.newSubscription("ticket:" + own, follower()).subscribe();
+      expect("subscribed anew: waiting 0");
+      expect("recovered");
+      clinic.order(own, "hold");
+      expect("on_hold");
+      client.close(0);
+    }
+  }
+
   private Client connect(int port, String token) {
-    var options = new Options();
+    return connect(port, token, new Options());
+  }
+
+  private Client connect(int port, String token, Options options) {
     options.setToken(token);
     options.setMinReconnectDelay(10);
     options.setMaxReconnectDelay(100);
