@@ -5,6 +5,7 @@ use schemas::{
     codes::Code,
     command::{CommandResult, Verdict},
     event::Event,
+    identity::CommandIdentity,
     ids::{AppointmentId, TicketId},
     record::{CommandRecord, ViewDelta},
     view::Position,
@@ -43,9 +44,11 @@ pub struct RecordEffect {
     pub touched: Vec<TicketId>,
     /// Appointments whose row changed.
     pub appointments: Vec<AppointmentId>,
-    /// A command for another aggregate. It is appended to the log after this aggregate is
+    /// Commands for other aggregates. They are appended to the log after this aggregate is
     /// committed.
-    pub follow_up: Option<CommandRecord>,
+    pub follow_ups: Vec<CommandRecord>,
+    /// The final verdict on an earlier command, whose outcome was `moving`.
+    pub settles: Option<(CommandIdentity, Verdict)>,
 }
 
 impl RecordEffect {
@@ -59,7 +62,8 @@ impl RecordEffect {
             deltas: Vec::new(),
             touched: Vec::new(),
             appointments: Vec::new(),
-            follow_up: None,
+            follow_ups: Vec::new(),
+            settles: None,
         }
     }
 
@@ -74,7 +78,8 @@ impl RecordEffect {
             deltas: vec![delta],
             touched: Vec::new(),
             appointments: Vec::new(),
-            follow_up: None,
+            follow_ups: Vec::new(),
+            settles: None,
         }
     }
 }

@@ -194,8 +194,8 @@ impl OutcomeRow {
 pub struct OutboxRow {
     /// The offset of the record that caused this one.
     pub offset: LogOffset,
-    /// Distinguishes the records of one offset: 0 for the record of `views`, 1 for a follow-up
-    /// command.
+    /// Distinguishes the records of one offset: 0 for the record of `views`, from 1 on for
+    /// follow-up commands.
     pub part: i16,
     /// The topic to publish to.
     pub topic: &'static str,

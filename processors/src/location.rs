@@ -14,7 +14,7 @@ use schemas::{
     Millis,
     appointment::SourceKey,
     codes::Code,
-    command::{Command, Verdict},
+    command::{Command, CommandResult, Verdict},
     event::Event,
     ids::{AppointmentId, LocationId, SourceId, TicketId},
     load::FactCounts,
@@ -29,6 +29,7 @@ mod appointments;
 mod calls;
 mod decide;
 mod doctors;
+mod handover;
 mod indexes;
 mod load;
 mod moves;
@@ -216,9 +217,11 @@ impl Location {
         let at = self.advance(time.appended_at);
         let location =
             record.aggregate.location_id().expect("a record is for its aggregate's kind");
+        let tenant = record.aggregate.tenant();
         let version = self.position.version + 1;
-        let mut change = VersionChange::default();
+        let (mut change, mut follow_ups) = (VersionChange::default(), Vec::new());
         while let Some(event) = self.next_due() {
+            follow_ups.extend(self.withdrawal(&tenant, &event));
             self.change(&mut change, &location, event, version, at);
         }
         let decided = match &record.command {
@@ -227,18 +230,25 @@ impl Location {
             _ if record.is_expired(time.decided_at) => Err(Code::CommandExpired),
             _ => decide(self, record),
         };
-        let (verdict, follow_up) = match decided {
+        follow_ups.extend(handover::answer(record, &decided));
+        let mut settles = None;
+        let verdict = match decided {
             Ok(decision) => {
                 for event in decision.events {
+                    follow_ups.extend(self.withdrawal(&tenant, &event));
                     self.change(&mut change, &location, event, version, at);
                 }
-                let Decision { result, follow_up, .. } = decision;
-                (Verdict::Applied { epoch: self.position.epoch, version, result }, follow_up)
+                follow_ups.extend(decision.follow_ups);
+                settles = decision
+                    .settles
+                    .map(|(command, outcome)| (command, self.verdict(version, false, outcome)));
+                self.verdict(version, decision.moving, Ok(decision.result))
             }
             Err(code) if change.events.is_empty() => {
-                return RecordEffect::refused(self.position, at, code);
+                let refused = RecordEffect::refused(self.position, at, code);
+                return RecordEffect { follow_ups, ..refused };
             }
-            Err(code) => (Verdict::Refused { code }, None),
+            Err(code) => Verdict::Refused { code },
         };
         let (touched, appointments) = self.touched(&change.events);
         let (events, deltas) = self.finish_change(change, &location);
@@ -250,7 +260,17 @@ impl Location {
             deltas,
             touched,
             appointments,
-            follow_up,
+            follow_ups,
+            settles,
+        }
+    }
+
+    fn verdict(&self, version: u64, moving: bool, outcome: Result<CommandResult, Code>) -> Verdict {
+        let epoch = self.position.epoch;
+        match outcome {
+            Ok(result) if moving => Verdict::Moving { epoch, version, result },
+            Ok(result) => Verdict::Applied { epoch, version, result },
+            Err(code) => Verdict::Refused { code },
         }
     }
 

@@ -225,6 +225,8 @@ pub enum AppointmentChange {
     Moved,
     /// The front desk overrides the status; the rest was applied.
     Overruled,
+    /// The appointment is moving; the fact is reported again once it has moved.
+    Deferred,
     /// The fact was known already.
     Repeated,
     /// The fact is older than what is known.
@@ -233,7 +235,7 @@ pub enum AppointmentChange {
 
 impl AppointmentChange {
     /// Every change.
-    pub const ALL: [AppointmentChange; 13] = [
+    pub const ALL: [AppointmentChange; 14] = [
         Self::Booked,
         Self::Rescheduled,
         Self::Modified,
@@ -245,6 +247,7 @@ impl AppointmentChange {
         Self::EnteredInError,
         Self::Moved,
         Self::Overruled,
+        Self::Deferred,
         Self::Repeated,
         Self::Stale,
     ];
@@ -263,6 +266,7 @@ impl AppointmentChange {
             Self::EnteredInError => "entered_in_error",
             Self::Moved => "moved",
             Self::Overruled => "overruled",
+            Self::Deferred => "deferred",
             Self::Repeated => "repeated",
             Self::Stale => "stale",
         }

@@ -125,9 +125,6 @@ codes! {
         "The ticket or queue is in a state that does not allow this.";
     /// The ticket has no step that can be undone.
     NothingToRevert = "nothing_to_revert", 409, 107, "There's no step to undo.";
-    /// A transfer to another location has no successor.
-    SuccessorMissing = "successor_missing", 422, 107,
-        "A transfer to another location must name the new ticket.";
     /// The queue still has live tickets.
     QueueNotEmpty = "queue_not_empty", 409, 107,
         "There are still people in the queue. Move them to another one.";
@@ -137,6 +134,14 @@ codes! {
     /// A patient is still called to the station.
     StationBusy = "station_busy", 409, 107,
         "The person called to this station hasn't come yet.";
+    /// The ticket or appointment is on the way to another location, or a move that was taken back is
+    /// not settled yet.
+    Moving = "moving", 409, 107,
+        "An earlier move to another location isn't settled yet. Try again in a minute.";
+    /// The destination of a move did not answer in time.
+    MoveTimedOut = "move_timed_out", 504, 107, "The other location didn't answer in time.";
+    /// The origin took the move back.
+    MoveTakenBack = "move_taken_back", 409, 107, "The move was taken back.";
     /// A closed station cannot call.
     StationClosed = "station_closed", 409, 107, "The station is closed.";
     /// The location has no such appointment.

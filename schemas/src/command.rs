@@ -7,9 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Millis,
-    appointment::{AppointmentChange, AppointmentFact},
+    appointment::{AppointmentChange, AppointmentFact, SourceKey},
     codes::Code,
-    ids::{AggregateKind, AppointmentId, CommandId, QueueId, RuleId, StationId, TicketId},
+    handover::HandoverAnswer,
+    ids::{
+        AggregateKind, AppointmentId, CommandId, QueueId, RuleId, SourceId, StationId, TicketId,
+    },
     load::LoadBands,
     rule::Rule,
     run::{RunFailure, RunFile, RunReport, RunSummary},
@@ -247,15 +250,43 @@ commands! {
         ticket: TicketId,
     }
     /// Moves the ticket to another queue. Within the location, the ticket joins the end of its
-    /// priority. At another location, the ticket ends and `successor` continues there.
+    /// priority. To another location, the ticket is `leaving` and keeps its place until that
+    /// location has accepted it.
     TransferTicket = "ticket.transfer" {
         /// The ticket.
         ticket: TicketId,
         /// The queue to move to.
         queue: QueueId,
-        /// The id of the ticket at the other location. Required when `queue` is elsewhere.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        successor: Option<TicketId>,
+    }
+    /// Asks the destination of a move to issue the successor. Written by a processor, like all
+    /// commands of a move.
+    ReceiveTicket = "ticket.receive" {
+        /// The ticket that continues here.
+        ticket: TicketId,
+        /// The queue.
+        queue: QueueId,
+        /// The priority that the ticket had.
+        priority: Priority,
+        /// The ticket at the origin.
+        from: TicketId,
+        /// The destination refuses the move after this time.
+        until: Millis,
+    }
+    /// Takes a move back that the destination may have accepted.
+    WithdrawTicket = "ticket.withdraw" {
+        /// The ticket that would continue here.
+        ticket: TicketId,
+        /// The ticket at the origin.
+        from: TicketId,
+    }
+    /// Brings the answer of the destination to the origin.
+    SettleTicket = "ticket.settle" {
+        /// The ticket at the origin.
+        ticket: TicketId,
+        /// The ticket at the destination.
+        successor: TicketId,
+        /// The answer.
+        answer: HandoverAnswer,
     }
     /// Changes the priority. The ticket's place is then given by its turn within the new priority.
     Prioritise = "ticket.prioritise" {
@@ -290,6 +321,43 @@ commands! {
     UndoCheckIn = "appointment.undo_check_in" {
         /// The appointment.
         appointment: AppointmentId,
+    }
+    /// Asks the destination of a move to book the appointment. Written by a processor, like all
+    /// commands of a move.
+    ReceiveAppointment = "appointment.receive" {
+        /// The id for the appointment, unless the location knows the booking already.
+        appointment: AppointmentId,
+        /// All that the source knows.
+        fact: AppointmentFact,
+        /// The appointment at the origin.
+        from: AppointmentId,
+        /// The destination refuses the move after this time.
+        until: Millis,
+    }
+    /// Takes a move back, because the booking is at the origin as of this revision.
+    WithdrawAppointment = "appointment.withdraw" {
+        /// The appointment that may have been booked here.
+        appointment: AppointmentId,
+        /// The source of the booking.
+        source: SourceId,
+        /// The source's key of the booking.
+        key: SourceKey,
+        /// A booking here that is newer stays.
+        revision: u64,
+        /// The appointment at the origin.
+        from: AppointmentId,
+    }
+    /// Brings the answer of the destination to the origin.
+    SettleAppointment = "appointment.settle" {
+        /// The appointment at the origin.
+        appointment: AppointmentId,
+        /// The appointment at the destination that was asked for.
+        successor: AppointmentId,
+        /// The appointment that the destination has for the booking.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        held: Option<AppointmentId>,
+        /// The answer.
+        answer: HandoverAnswer,
     }
     /// Moves the clock of the location, because a timer is due. Written by the owner of the
     /// partition.
@@ -404,6 +472,9 @@ impl Command {
             | C::CancelTicket { ticket, .. }
             | C::LeaveTicket { ticket }
             | C::TransferTicket { ticket, .. }
+            | C::ReceiveTicket { ticket, .. }
+            | C::WithdrawTicket { ticket, .. }
+            | C::SettleTicket { ticket, .. }
             | C::Prioritise { ticket, .. }
             | C::RevertTicket { ticket } => Some(ticket),
             _ => None,
@@ -414,6 +485,9 @@ impl Command {
     pub fn appointment(&self) -> Option<&AppointmentId> {
         match self {
             Command::ReportAppointment { appointment, .. }
+            | Command::ReceiveAppointment { appointment, .. }
+            | Command::WithdrawAppointment { appointment, .. }
+            | Command::SettleAppointment { appointment, .. }
             | Command::CheckIn { appointment, .. }
             | Command::UndoCheckIn { appointment } => Some(appointment),
             _ => None,
@@ -439,6 +513,19 @@ pub struct CommandOutcome {
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Verdict {
+    /// The command was applied here and waits for another location. Replaced by another verdict
+    /// when that location has answered.
+    Moving {
+        /// The epoch. A decimal string in JSON, because it can pass 2^53.
+        #[serde(with = "crate::view::decimal")]
+        #[cfg_attr(any(test, feature = "json-schema"), schemars(with = "String"))]
+        epoch: u64,
+        /// The version that the command has.
+        version: u64,
+        /// What the caller gets to know.
+        #[serde(default, skip_serializing_if = "CommandResult::is_empty")]
+        result: CommandResult,
+    },
     /// The command was applied.
     Applied {
         /// The epoch. A decimal string in JSON, because it can pass 2^53.

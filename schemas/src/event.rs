@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Millis,
     appointment::{AppointmentChange, AppointmentFact, AppointmentStatus},
+    codes::Code,
+    handover::{AppointmentHandover, TicketHandover},
     ids::{AppointmentId, LocationId, QueueId, RuleId, StationId, TicketId},
     load::LoadBands,
     rule::Rule,
@@ -111,6 +113,9 @@ pub enum Event {
         /// The appointment that the ticket checks in.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         appointment: Option<AppointmentId>,
+        /// The ticket at another location that this one continues.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<TicketId>,
     },
     /// A ticket was called.
     TicketCalled {
@@ -182,6 +187,39 @@ pub enum Event {
         /// The order within the priority, in the new queue.
         rank: u64,
     },
+    /// The ticket is on the way to another location and keeps its place here.
+    TicketLeaving {
+        /// The ticket.
+        ticket: TicketId,
+        /// Where the ticket moves to.
+        handover: TicketHandover,
+    },
+    /// The ticket did not leave: it is back where it was, with the same rank.
+    TicketStayed {
+        /// The ticket.
+        ticket: TicketId,
+        /// The status that the ticket has again.
+        to: TicketStatus,
+        /// The refusal of the destination, or why the move was taken back.
+        why: Code,
+        /// Whether the destination may still accept, so that the move has to be withdrawn there.
+        withdraws: bool,
+        /// When: the time limit of the move, or the time of the command.
+        at: Millis,
+    },
+    /// The destination has answered that a move which was taken back has no effect there, or one on
+    /// a ticket that has ended here.
+    TicketHandoverClosed {
+        /// The ticket.
+        ticket: TicketId,
+        /// Whether the person is at the destination, so that the end here cannot be undone.
+        kept: bool,
+    },
+    /// A move to this location was taken back before it arrived. If it arrives, it is refused.
+    HandoverBarred {
+        /// The ticket that must not come to be, or `<appointment>@<revision>`.
+        successor: String,
+    },
     /// The ticket ended here and continues at another location.
     TicketTransferred {
         /// The ticket.
@@ -235,6 +273,48 @@ pub enum Event {
         appointment: AppointmentId,
         /// Why the fact changed nothing.
         change: AppointmentChange,
+    },
+    /// A source moved the appointment to another location, which has not accepted yet. Until then
+    /// the appointment stays here as it was.
+    AppointmentLeaving {
+        /// The appointment.
+        appointment: AppointmentId,
+        /// All that the source knows.
+        fact: AppointmentFact,
+        /// Where the appointment moves to.
+        handover: AppointmentHandover,
+    },
+    /// The appointment did not leave.
+    AppointmentStayed {
+        /// The appointment.
+        appointment: AppointmentId,
+        /// The refusal of the destination, or why the move was taken back.
+        why: Code,
+        /// Whether the destination may still accept, so that the move has to be withdrawn there.
+        withdraws: bool,
+        /// When: the time limit of the move, or the time of the command.
+        at: Millis,
+    },
+    /// The source says that an appointment which had moved away is here after all. The other
+    /// location is asked to give the booking up.
+    AppointmentReclaimed {
+        /// The appointment.
+        appointment: AppointmentId,
+        /// The booking at the other location.
+        handover: AppointmentHandover,
+    },
+    /// The destination has answered that a move which was taken back has no effect there.
+    AppointmentHandoverClosed {
+        /// The appointment.
+        appointment: AppointmentId,
+    },
+    /// A fact arrived while the appointment was moving. It is reported again when the move is
+    /// settled.
+    FactDeferred {
+        /// The appointment.
+        appointment: AppointmentId,
+        /// All that the source knows.
+        fact: AppointmentFact,
     },
     /// The appointment ended here and continues at another location.
     AppointmentMoved {

@@ -12,7 +12,8 @@ use crate::{
 };
 
 /// The identity of a command. Two callers that choose the same key have two commands.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct CommandIdentity {
     /// The tenant.
     pub tenant: TenantId,
@@ -87,11 +88,6 @@ fn without_candidates(command: &Command) -> Option<Command> {
             queue: queue.clone(),
             ticket: TicketId::from_random(&queue.location(), 0),
             priority: *priority,
-        }),
-        C::TransferTicket { ticket, queue, successor: Some(_) } => Some(C::TransferTicket {
-            ticket: ticket.clone(),
-            queue: queue.clone(),
-            successor: None,
         }),
         C::ReportAppointment { appointment, fact } => Some(C::ReportAppointment {
             appointment: AppointmentId::from_random(&appointment.location(), 0),

@@ -174,10 +174,42 @@ macro_rules! scoped {
 }
 scoped!(QueueId, StationId, TicketId, AppointmentId);
 
+/// The ids of one person's visit are near one another: each ticket of an appointment adds one to
+/// the appointment's 128 bits, and each move to another location adds [`MOVE_STEP`]. Two ids closer
+/// than this belong to the same person: random ids are never that close.
+const KIN: u128 = 256;
+/// The step from a ticket's bits to those of its successor at another location: more than the
+/// visits of one appointment.
+const MOVE_STEP: u128 = 16;
+
+/// The 128 bits at the end of the id of a ticket or an appointment.
+fn bits_of(id: &str) -> u128 {
+    u128::from_str_radix(&id[id.len() - TICKET_HEX..], 16).expect("the id ends in 32 hex digits")
+}
+
+/// Whether two ids of tickets or appointments belong to the same person, wherever they are.
+fn are_kin(one: &str, other: &str) -> bool {
+    let (one, other) = (bits_of(one), bits_of(other));
+    one.wrapping_sub(other).min(other.wrapping_sub(one)) < KIN
+}
+
 impl TicketId {
     /// A ticket of `location`. The 128 bits must come from a cryptographic source.
     pub fn from_random(location: &LocationId, random: u128) -> Self {
         Self(format!("{location}.{random:032x}").into())
+    }
+
+    /// The id that continues this ticket at another location, at its move number `number`, counted
+    /// from 1. A move that was refused uses up its number, so no id is used twice.
+    pub fn successor(&self, location: &LocationId, number: u32) -> Self {
+        let bits = bits_of(&self.0).wrapping_add(MOVE_STEP * u128::from(number));
+        Self::from_random(location, bits)
+    }
+
+    /// Whether both tickets belong to the same person: one continues the other at another location,
+    /// or both belong to one appointment. Access to one is access to the other.
+    pub fn is_kin(&self, other: &TicketId) -> bool {
+        are_kin(&self.0, &other.0)
     }
 }
 
@@ -190,13 +222,13 @@ impl AppointmentId {
     /// The id of the ticket of visit `number`, counted from 0: the 128 bits of the appointment plus
     /// the number.
     pub fn visit_ticket(&self, number: u8) -> TicketId {
-        TicketId::from_random(&self.location(), random_bits(&self.0).wrapping_add(number.into()))
+        TicketId::from_random(&self.location(), bits_of(&self.0).wrapping_add(number.into()))
     }
 
     /// Whether the ticket is the one of a visit that this appointment can have.
     pub fn has_ticket(&self, ticket: &TicketId) -> bool {
         ticket.belongs_to(&self.location())
-            && random_bits(&ticket.0).wrapping_sub(random_bits(&self.0)) < u128::from(MAX_VISITS)
+            && bits_of(&ticket.0).wrapping_sub(bits_of(&self.0)) < u128::from(MAX_VISITS)
     }
 
     /// The id of the same appointment after it moved to `location`.
@@ -204,11 +236,16 @@ impl AppointmentId {
         let digits = &self.0[self.0.len() - TICKET_HEX..];
         Self(format!("{location}.{digits}").into())
     }
-}
 
-/// The 128 random bits at the end of an id of a ticket or appointment.
-fn random_bits(id: &str) -> u128 {
-    u128::from_str_radix(&id[id.len() - TICKET_HEX..], 16).expect("the id ends in hex digits")
+    /// Whether both are the same person's appointment, here or at the location to which it moved.
+    pub fn is_kin(&self, other: &AppointmentId) -> bool {
+        are_kin(&self.0, &other.0)
+    }
+
+    /// Whether the ticket is of a visit of this appointment, here or at another location.
+    pub fn is_kin_of(&self, ticket: &TicketId) -> bool {
+        are_kin(&self.0, &ticket.0)
+    }
 }
 
 impl ScheduleId {

@@ -13,6 +13,7 @@ pub mod command;
 pub mod event;
 pub mod finding;
 pub mod frame;
+pub mod handover;
 pub mod identity;
 pub mod ids;
 #[cfg(any(test, feature = "json-schema"))]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Millis,
-    ids::{QueueId, TicketId},
+    ids::{LocationId, QueueId, TicketId},
     ticket::{
         CallRef, Estimate, NoEstimate, Priority, QueueState, TicketState, TicketView, TicketViewRef,
     },
@@ -70,6 +70,12 @@ pub struct QueueEntry {
     /// Why the ticket is on hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The queue of another location that the ticket is moving to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving_to: Option<QueueId>,
+    /// The location that the ticket came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<LocationId>,
 }
 
 /// The location on its board (key `board`).
@@ -112,6 +118,17 @@ pub struct BoardCall {
     pub recalls: u32,
     /// True while the ticket is called, false when it was called recently.
     pub current: bool,
+}
+
+/// A person on the way to another location (key `move:<service day>/<label>`), who keeps the place
+/// until that location has accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct BoardMove {
+    /// The label of the ticket.
+    pub label: String,
+    /// The location that the person moves to.
+    pub to: LocationId,
 }
 
 /// The place of a waiting ticket in its line. The higher priority goes first, then the smaller
@@ -285,6 +302,7 @@ impl Line {
             no_estimate: estimate.and_then(Result::err),
             call,
             reason: entry.reason.as_deref(),
+            moving_to: entry.moving_to.as_ref(),
             successor: None,
         })
     }

@@ -132,6 +132,27 @@ impl CommandRecord {
         }
     }
 
+    /// The command that a timer causes at `aggregate` in the course of an earlier command. No person
+    /// is behind it.
+    pub fn follow_up_of(
+        earlier: &CommandIdentity,
+        purpose: &str,
+        aggregate: Aggregate,
+        command: Command,
+    ) -> Self {
+        let CommandIdentity { tenant, source, subject, command: id } = earlier;
+        let parts = [tenant.as_str(), source, subject, id.as_str(), purpose];
+        Self {
+            aggregate,
+            id: CommandId::from_random(Fingerprint::from_parts(parts.map(str::as_bytes)).bits()),
+            source: FOLLOW_UP_SOURCE.to_owned(),
+            fingerprint: None,
+            valid_until: None,
+            actor: None,
+            command,
+        }
+    }
+
     /// Writes the record.
     ///
     /// # Panics
@@ -228,7 +249,7 @@ fn plain(text: &str) -> Result<String, Code> {
 }
 
 /// Whether everything that the command acts on belongs to the aggregate of its key. Only a transfer
-/// may name a queue of another location, and then a successor there.
+/// may name a queue of another location.
 fn refers_only_to(command: &Command, aggregate: &Aggregate) -> bool {
     use Command as C;
     if command.aggregate_kind() != aggregate.kind() {
@@ -243,9 +264,8 @@ fn refers_only_to(command: &Command, aggregate: &Aggregate) -> bool {
             queues.iter().all(|queue| queue.belongs_to(&location))
         }
         C::RemoveQueue { move_to: Some(queue), .. } => queue.belongs_to(&location),
-        C::ReportAppointment { fact, .. } => fact.refers_only_to(&location),
-        C::TransferTicket { queue, successor: Some(successor), .. } => {
-            successor.location() == queue.location()
+        C::ReportAppointment { fact, .. } | C::ReceiveAppointment { fact, .. } => {
+            fact.refers_only_to(&location)
         }
         _ => true,
     };
@@ -269,6 +289,7 @@ fn own_queue(command: &Command) -> Option<&QueueId> {
         | C::ReorderQueue { queue, .. }
         | C::RemoveQueue { queue, .. }
         | C::IssueTicket { queue, .. }
+        | C::ReceiveTicket { queue, .. }
         | C::CallNext { queue, .. } => Some(queue),
         _ => None,
     }

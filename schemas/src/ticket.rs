@@ -24,6 +24,9 @@ pub enum TicketState {
     OnHold,
     /// The patient was called and was not there.
     Absent,
+    /// The patient is on the way to another location, which has not accepted yet. The place in line
+    /// is kept.
+    Leaving,
     /// Ended: the service is over.
     Completed,
     /// Ended: the patient never came.
@@ -67,6 +70,7 @@ impl TicketState {
             TicketState::InService => "in_service",
             TicketState::OnHold => "on_hold",
             TicketState::Absent => "absent",
+            TicketState::Leaving => "leaving",
             TicketState::Completed => "completed",
             TicketState::NoShow => "no_show",
             TicketState::Cancelled => "cancelled",
@@ -201,6 +205,9 @@ pub struct TicketView {
     /// Why the ticket is on hold or has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The queue of another location that the ticket is moving to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving_to: Option<QueueId>,
     /// The ticket that continues at another location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub successor: Option<TicketId>,
@@ -231,6 +238,8 @@ pub struct TicketViewRef<'a> {
     pub call: Option<CallRef<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moving_to: Option<&'a QueueId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub successor: Option<&'a TicketId>,
 }
@@ -273,6 +282,7 @@ impl TicketViewRef<'_> {
                 recalls: call.recalls,
             }),
             reason: self.reason.map(str::to_owned),
+            moving_to: self.moving_to.cloned(),
             successor: self.successor.cloned(),
         }
     }
@@ -300,6 +310,7 @@ impl TicketView {
                 recalls: call.recalls,
             }),
             reason: self.reason.as_deref(),
+            moving_to: self.moving_to.as_ref(),
             successor: self.successor.as_ref(),
         }
     }

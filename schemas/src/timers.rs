@@ -23,6 +23,9 @@ pub struct Timers {
     /// Seconds after its start in which a patient who checks in late still keeps the turn of the
     /// appointment, where a location calls by appointment. 900 by default, at most a day.
     pub call_grace_s: u32,
+    /// Seconds that a move to another location may go unanswered until the person is back in line.
+    /// 60 by default: longer than a restart of a processor takes.
+    pub handover_s: u32,
     /// Minutes from local midnight to the start of a service day. 0 by default.
     pub day_start_min: u16,
     /// Whether tickets end with their service day. True by default; false where people wait through
@@ -38,6 +41,7 @@ impl Default for Timers {
             check_in_early_s: 30 * 60,
             no_show_s: 2 * 60 * 60,
             call_grace_s: 15 * 60,
+            handover_s: 60,
             day_start_min: 0,
             day_ends_tickets: true,
         }
@@ -50,7 +54,7 @@ impl Timers {
     /// noon.
     pub fn are_plausible(&self) -> bool {
         const SECONDS: std::ops::RangeInclusive<u32> = 10..=7 * 24 * 60 * 60;
-        [self.absent_grace_s, self.stale_s, self.no_show_s]
+        [self.absent_grace_s, self.stale_s, self.no_show_s, self.handover_s]
             .iter()
             .all(|seconds| SECONDS.contains(seconds))
             && self.call_grace_s <= 24 * 60 * 60

@@ -31,14 +31,14 @@ const DAY: Millis = 24 * HOUR;
 
 fn code(verdict: &Verdict) -> Option<Code> {
     match verdict {
-        Verdict::Applied { .. } => None,
+        Verdict::Applied { .. } | Verdict::Moving { .. } => None,
         Verdict::Refused { code } => Some(*code),
     }
 }
 
 fn result(verdict: &Verdict) -> CommandResult {
     match verdict {
-        Verdict::Applied { result, .. } => result.clone(),
+        Verdict::Applied { result, .. } | Verdict::Moving { result, .. } => result.clone(),
         Verdict::Refused { code } => panic!("{code}"),
     }
 }
@@ -169,9 +169,10 @@ fn word(change: AppointmentChange) -> &'static str {
         AppointmentChange::Overruled => "overruled",
         AppointmentChange::Repeated => "repeated",
         AppointmentChange::Stale => "stale",
-        AppointmentChange::CheckedIn | AppointmentChange::Fulfilled | AppointmentChange::Moved => {
-            "other"
-        }
+        AppointmentChange::CheckedIn
+        | AppointmentChange::Fulfilled
+        | AppointmentChange::Moved
+        | AppointmentChange::Deferred => "other",
     }
 }
 

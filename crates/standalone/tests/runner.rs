@@ -497,12 +497,9 @@ async fn transfer_continues_at_other_location() {
     send_all(&memory, opening(&here())).await;
     send_all(&memory, opening(&hillside())).await;
     send(&memory, here().record("issue", issue(&here(), 1)).to_wire()).await;
-    let successor = hillside().ticket(2);
-    let transfer = Command::TransferTicket {
-        ticket: here().ticket(1),
-        queue: hillside().queue("general"),
-        successor: Some(successor.clone()),
-    };
+    let successor = here().ticket(1).successor(&hillside().id, 1);
+    let transfer =
+        Command::TransferTicket { ticket: here().ticket(1), queue: hillside().queue("general") };
     send(&memory, here().record("transfer", transfer).to_wire()).await;
     assert_eq!(code(&heard.outcome("transfer").await), None);
     until("the successor stands in line", async || {

@@ -78,7 +78,7 @@ pub fn applied(id: &str, position: Position, result: CommandResult) -> CommandOu
 pub fn refusal(verdict: &Verdict) -> Option<Code> {
     match verdict {
         Verdict::Refused { code } => Some(*code),
-        Verdict::Applied { .. } => None,
+        Verdict::Applied { .. } | Verdict::Moving { .. } => None,
     }
 }
 

@@ -126,7 +126,8 @@ impl fmt::Debug for Claims {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
     Nothing,
-    /// The tickets that the token lists, and those of the appointments that it lists.
+    /// The tickets that the token lists, those that continue them at other locations, and those of
+    /// the appointments that it lists.
     OwnTickets,
     /// The appointments that the token lists.
     OwnAppointments,
@@ -259,11 +260,11 @@ impl Claims {
             Reach::Nothing => false,
             Reach::OwnTickets => at.ticket.is_some_and(|ticket| {
                 at.location.is_some_and(|location| ticket.belongs_to(location))
-                    && (self.tickets.contains(ticket)
-                        || self.appointments.iter().any(|held| held.has_ticket(ticket)))
+                    && (self.tickets.iter().any(|own| own.is_kin(ticket))
+                        || self.appointments.iter().any(|own| own.is_kin_of(ticket)))
             }),
             Reach::OwnAppointments => {
-                at.appointment.is_some_and(|id| self.appointments.contains(id))
+                at.appointment.is_some_and(|id| self.appointments.iter().any(|own| own.is_kin(id)))
             }
             Reach::OwnSchedule => {
                 self.locations.iter().any(there)

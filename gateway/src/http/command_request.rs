@@ -135,6 +135,10 @@ impl CommandRequest {
     ) -> Result<Response, Problem> {
         let id = self.key.clone().map_or_else(|| random::bits().map(CommandId::from_random), Ok)?;
         Ok(match self.submit(node, aggregate, id.clone(), command).await? {
+            Some(outcome) if matches!(outcome.verdict, Verdict::Moving { .. }) => {
+                let at = outcome_at(&id, self.fingerprint);
+                (StatusCode::ACCEPTED, at, Json(visible_to(&self.claims, outcome))).into_response()
+            }
             Some(outcome) => Json(visible_to(&self.claims, outcome)).into_response(),
             None => pending(&id, self.fingerprint),
         })
@@ -187,18 +191,24 @@ impl CommandRequest {
     }
 }
 
-/// The address of the outcome names the fingerprint, so that its reader learns when the key was
-/// used for another command before.
 fn pending(id: &CommandId, fingerprint: Fingerprint) -> Response {
-    let location = [(header::LOCATION, format!("/v1/commands/{id}?fingerprint={fingerprint}"))];
-    (StatusCode::ACCEPTED, location, Json(json!({ "command": id, "outcome": "pending" })))
-        .into_response()
+    let body = json!({ "command": id, "outcome": "pending" });
+    (StatusCode::ACCEPTED, outcome_at(id, fingerprint), Json(body)).into_response()
+}
+
+/// The address where the outcome of a command can be read. It names the fingerprint, so that its
+/// reader learns when the key was used for another command before.
+fn outcome_at(id: &CommandId, fingerprint: Fingerprint) -> [(header::HeaderName, String); 1] {
+    [(header::LOCATION, format!("/v1/commands/{id}?fingerprint={fingerprint}"))]
 }
 
 /// The outcome without what the caller may not open, because its token may have had other rights
 /// when it sent the command. A source opens no appointment, but passes its id on to the patient.
 pub(super) fn visible_to(claims: &Claims, mut outcome: CommandOutcome) -> CommandOutcome {
-    let Verdict::Applied { result, .. } = &mut outcome.verdict else { return outcome };
+    let (Verdict::Applied { result, .. } | Verdict::Moving { result, .. }) = &mut outcome.verdict
+    else {
+        return outcome;
+    };
     let hidden = |channel| access::may_open(claims, &channel).is_err();
     if result.ticket.clone().map(Channel::Ticket).is_some_and(hidden) {
         (result.ticket, result.label, result.station) = (None, None, None);

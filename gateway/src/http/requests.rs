@@ -189,17 +189,10 @@ pub(super) fn report(body: &[u8]) -> Result<AppointmentReport, Problem> {
     })
 }
 
-/// Reads a transfer. At another location the ticket continues under a new id, which is made here
-/// because decisions have no randomness. A repeated command gets the first id.
 fn transfer(ticket: TicketId, body: &[u8]) -> Result<Command, Problem> {
     let TransferBody { queue } = read(body, r#"{"queue"}"#)?;
     let queue = QueueId::new(queue).map_err(not_an_id)?;
-    let there = queue.location();
-    let successor = match ticket.belongs_to(&there) {
-        true => None,
-        false => Some(TicketId::from_random(&there, random::bits()?)),
-    };
-    Ok(Command::TransferTicket { ticket, queue, successor })
+    Ok(Command::TransferTicket { ticket, queue })
 }
 
 fn call(body: &[u8]) -> Result<(StationId, bool), Problem> {

@@ -99,7 +99,7 @@ async fn decided(
         let outcome = node.commands.outcome(&command).await.map_err(refused)?;
         match outcome.map(|outcome| outcome.verdict) {
             Some(Verdict::Refused { code }) => return Err(refused(code)),
-            Some(Verdict::Applied { .. }) => return Ok(()),
+            Some(Verdict::Applied { .. } | Verdict::Moving { .. }) => return Ok(()),
             None => {}
         }
     }

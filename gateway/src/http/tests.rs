@@ -245,6 +245,8 @@ fn views() -> HashMap<String, View> {
         station: None,
         recalls: 0,
         reason: None,
+        moving_to: None,
+        moved_from: None,
     };
     let line = view(vec![(QUEUE_KEY, raw(&head)), (TICKET, raw(&entry))]);
     let mut ended =

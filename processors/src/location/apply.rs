@@ -12,7 +12,7 @@ use schemas::{
 };
 
 use super::{
-    Location,
+    Location, handover,
     indexes::Update,
     moves, settings,
     state::{Queue, ServiceTime, Station, Ticket},
@@ -46,6 +46,8 @@ impl Location {
             }
             Event::QueueReordered { ranks, .. } => self.reorder(ranks, version),
             Event::TicketIssued { .. } => self.issue(event, now),
+            Event::TicketHandoverClosed { ticket, .. } => self.close_handover(ticket, event),
+            Event::HandoverBarred { successor } => self.bar(successor, now),
             other => match moves::moved_ticket(other) {
                 Some(ticket) => self.move_ticket(ticket, other, version, now),
                 None => self.apply_to_appointments(other),
@@ -79,8 +81,17 @@ impl Location {
     }
 
     fn issue(&mut self, event: &Event, now: Millis) {
-        let Event::TicketIssued { ticket, queue, day, number, label, priority, rank, appointment } =
-            event
+        let Event::TicketIssued {
+            ticket,
+            queue,
+            day,
+            number,
+            label,
+            priority,
+            rank,
+            appointment,
+            from,
+        } = event
         else {
             return;
         };
@@ -95,6 +106,10 @@ impl Location {
             appointment: appointment.clone(),
             moved_at: now,
             undo: None,
+            from: from.clone(),
+            handover: None,
+            back: None,
+            moves: 0,
             view: 0,
         });
     }
@@ -238,7 +253,7 @@ impl Location {
         let next = moves::standing_after(&ticket.standing, event, now);
         let before = std::mem::replace(&mut ticket.standing, next);
         let at = match event {
-            Event::TicketExpired { at, .. } => *at,
+            Event::TicketExpired { at, .. } | Event::TicketStayed { at, .. } => *at,
             _ => now,
         };
         let stepped_at = std::mem::replace(&mut ticket.moved_at, at);
@@ -249,10 +264,32 @@ impl Location {
             }
         } else {
             let trace = self.trace_step(event, &ticket, &before, version, at);
-            let lasting = matches!(event, Event::TicketTransferred { .. });
-            ticket.undo = (!lasting).then_some(Undo { version, standing: before, trace });
+            let lasting = matches!(
+                event,
+                Event::TicketLeaving { .. }
+                    | Event::TicketStayed { .. }
+                    | Event::TicketTransferred { .. }
+            );
+            // An undo of the end of a leaving ticket does not move the person a second time.
+            let standing = if before.state == TicketState::Leaving {
+                handover::returned(&ticket, &before)
+            } else {
+                before.clone()
+            };
+            ticket.undo = (!lasting).then_some(Undo { version, standing, trace });
+            if let Event::TicketLeaving { .. } = event {
+                ticket.back = Some(handover::back(&before));
+            }
         }
+        Self::follow_handover(&mut ticket, event);
         self.put(ticket);
+    }
+
+    fn close_handover(&mut self, id: &TicketId, event: &Event) {
+        if let Some(mut ticket) = self.take(id) {
+            Self::follow_handover(&mut ticket, event);
+            self.put(ticket);
+        }
     }
 }
 

@@ -99,7 +99,7 @@ pub(super) fn report(
             if leads_to.is_some() { Some("moved".to_owned()) } else { fact.reason.clone() };
         decision.events.push(Event::TicketCancelled { ticket: visit.ticket.clone(), reason });
     }
-    decision.follow_up = leads_to.map(|there| booking_at(record, &id, fact, there));
+    decision.follow_ups.extend(leads_to.map(|there| booking_at(record, &id, fact, there)));
     Ok(decision)
 }
 

@@ -131,5 +131,5 @@ fn call(
         ..CommandResult::default()
     };
     events.push(Event::TicketCalled { ticket: id.clone(), station: station.clone() });
-    Ok(Decision { events, result, follow_up: None })
+    Ok(Decision { events, result, ..Decision::default() })
 }

@@ -7,7 +7,8 @@ use schemas::{
     codes::Code,
     command::{Command, CommandResult},
     event::Event,
-    ids::{Aggregate, AppointmentId, QueueId, StationId, TicketId},
+    identity::CommandIdentity,
+    ids::{AppointmentId, QueueId, StationId, TicketId},
     load::LoadBands,
     record::CommandRecord,
     settings::CallOrder,
@@ -18,6 +19,7 @@ use schemas::{
 use super::{
     Location, appointments,
     calls::{self, call_next, call_next_at_station, call_ticket},
+    handover,
     moves::allows,
     queues,
     settings::{self, MAX_QUEUES, MAX_STATIONS, SERVICE_S},
@@ -32,13 +34,17 @@ pub struct Decision {
     pub events: Vec<Event>,
     /// The result for the caller.
     pub result: CommandResult,
-    /// The command that another location must carry out next.
-    pub follow_up: Option<CommandRecord>,
+    /// Whether the result waits for another location.
+    pub moving: bool,
+    /// The commands that other locations must carry out next.
+    pub follow_ups: Vec<CommandRecord>,
+    /// The outcome that replaces `moving` as the outcome of an earlier command.
+    pub settles: Option<(CommandIdentity, Result<CommandResult, Code>)>,
 }
 
 impl From<Event> for Decision {
     fn from(event: Event) -> Self {
-        Self { events: vec![event], result: CommandResult::default(), follow_up: None }
+        Self { events: vec![event], ..Self::default() }
     }
 }
 
@@ -83,6 +89,11 @@ pub fn decide(state: &Location, record: &CommandRecord) -> Result<Decision, Code
         }
         C::CheckIn { appointment, queue } => visits::check_in(state, appointment, queue.as_ref()),
         C::UndoCheckIn { appointment } => visits::undo_check_in(state, appointment),
+        C::ReceiveTicket { queue, .. } => handover::receive(state, queue, &record.command),
+        C::WithdrawTicket { ticket, from } => handover::withdraw(state, ticket, from),
+        C::SettleTicket { ticket, successor, answer } => {
+            handover::settle(state, ticket, successor, *answer)
+        }
         C::CallNext { queue, station, force } => call_next(state, queue, station, *force),
         C::CallNextAtStation { station, force } => call_next_at_station(state, station, *force),
         other => match other.ticket() {
@@ -218,6 +229,7 @@ pub(super) fn issue(
         priority,
         rank: state.rank_of_new(id, appointment),
         appointment: appointment.cloned(),
+        from: None,
     };
     Ok(Decision { result, ..event.into() })
 }
@@ -242,9 +254,7 @@ fn move_ticket(state: &Location, record: &CommandRecord, id: &TicketId) -> Resul
     let id = id.clone();
     Ok(match &record.command {
         C::CallTicket { station, force, .. } => call_ticket(state, ticket, station, *force)?,
-        C::TransferTicket { queue, successor, .. } => {
-            transfer(state, record, ticket, queue, successor.as_ref())?
-        }
+        C::TransferTicket { queue, .. } => transfer(state, record, ticket, queue)?,
         C::RevertTicket { .. } => revert(state, ticket)?.into(),
         C::RecallTicket { .. } => {
             calls::check_recall(state, ticket)?;
@@ -281,40 +291,36 @@ fn transfer(
     record: &CommandRecord,
     ticket: &Ticket,
     to: &QueueId,
-    successor: Option<&TicketId>,
 ) -> Result<Decision, Code> {
-    let there = to.location();
-    if to.belongs_to(&ticket.id.location()) {
-        let queue = queue_of(state, to)?;
-        if ticket.standing.queue == *to {
-            return Err(Code::IllegalMove);
-        }
-        if queue.state == QueueState::Closed {
-            return Err(Code::QueueNotOpen);
-        }
-        let moved = Event::TicketMoved {
-            ticket: ticket.id.clone(),
-            queue: to.clone(),
-            rank: state.rank_at_end(to),
+    let leaving = ticket.standing.state == TicketState::Leaving;
+    if !to.belongs_to(&ticket.id.location()) {
+        // The id of the successor, and the answer about it, must belong to one move.
+        return match ticket.handover {
+            Some(_) => Err(Code::Moving),
+            None => Ok(handover::leave(state, record, ticket, to)),
         };
-        return Ok(moved.into());
     }
-    let successor = successor.ok_or(Code::SuccessorMissing)?.clone();
-    let issue = Command::IssueTicket {
-        queue: to.clone(),
-        ticket: successor.clone(),
-        priority: ticket.standing.priority,
-    };
-    let elsewhere = Aggregate::location(&record.aggregate.tenant(), &there);
-    let issue = record.follow_up("successor", elsewhere, issue);
-    let event = Event::TicketTransferred { ticket: ticket.id.clone(), location: there, successor };
-    Ok(Decision { follow_up: Some(issue), ..event.into() })
+    if leaving {
+        return Err(Code::Moving);
+    }
+    let queue = queue_of(state, to)?;
+    if ticket.standing.queue == *to {
+        return Err(Code::IllegalMove);
+    }
+    if queue.state == QueueState::Closed {
+        return Err(Code::QueueNotOpen);
+    }
+    let (ticket, rank) = (ticket.id.clone(), state.rank_at_end(to));
+    Ok(Event::TicketMoved { ticket, queue: to.clone(), rank }.into())
 }
 
-/// Decides an undo. An issue, an undo itself and a transfer to another location cannot be undone:
-/// after a transfer, the person already waits in the other line. Neither can the end of a ticket
-/// whose label somebody else has by now.
+/// Decides an undo. An issue and an undo itself cannot be undone. A transfer to another location
+/// can be undone until that location has accepted: after that, the person waits in the other line.
+/// Neither can the end of a ticket whose label somebody else has by now.
 fn revert(state: &Location, ticket: &Ticket) -> Result<Event, Code> {
+    if ticket.standing.state == TicketState::Leaving {
+        return Ok(handover::stayed(ticket, Code::MoveTakenBack, true, state.header.now));
+    }
     let undo = ticket.undo.as_ref().ok_or(Code::NothingToRevert)?;
     let (now, then) = (&ticket.standing, &undo.standing);
     if !state.header.queues.contains_key(&then.queue) || !visits::may_return(state, ticket) {

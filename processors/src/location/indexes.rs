@@ -35,7 +35,7 @@ pub(super) struct Indexes {
     pub(super) days: BTreeMap<DoctorId, BTreeSet<AppointmentId>>,
     /// Counts of the service day's appointments.
     pub(super) day_counts: DayCounts,
-    /// Live tickets, which may end with the service day.
+    /// Live tickets that may end with the service day: all but those that are leaving.
     pub(super) live: BTreeSet<TicketId>,
     /// Live tickets by label. A label that is here is not given again.
     pub(super) labels: BTreeMap<String, BTreeSet<TicketId>>,
@@ -126,7 +126,10 @@ impl Indexes {
             update.element(&mut self.ended, ticket.id.clone());
             return;
         }
-        update.element(&mut self.live, ticket.id.clone());
+        // A move is settled within its own time limit, whatever the day does.
+        if standing.state != TicketState::Leaving {
+            update.element(&mut self.live, ticket.id.clone());
+        }
         update.element_under(&mut self.labels, &ticket.label, ticket.id.clone());
         if let Some(station) = &standing.station {
             update.element_under(&mut self.stations, station, ticket.id.clone());

@@ -51,6 +51,8 @@ pub(super) fn moved_ticket(event: &Event) -> Option<&TicketId> {
         | E::TicketCancelled { ticket, .. }
         | E::TicketLeft { ticket }
         | E::TicketMoved { ticket, .. }
+        | E::TicketLeaving { ticket, .. }
+        | E::TicketStayed { ticket, .. }
         | E::TicketTransferred { ticket, .. }
         | E::TicketPrioritised { ticket, .. }
         | E::TicketReverted { ticket, .. }
@@ -79,7 +81,9 @@ pub(super) fn tickets_of(event: &Event) -> Vec<&TicketId> {
         Event::QueueReordered { ranks, .. } | Event::QueueRemoved { ranks, .. } => {
             ranks.iter().map(|(ticket, _)| ticket).collect()
         }
-        Event::TicketIssued { ticket, .. } => vec![ticket],
+        Event::TicketIssued { ticket, .. } | Event::TicketHandoverClosed { ticket, .. } => {
+            vec![ticket]
+        }
         other => moved_ticket(other).into_iter().collect(),
     }
 }
@@ -127,7 +131,8 @@ pub(super) fn standing_after(standing: &TicketStatus, event: &Event, now: Millis
             next.reason = Some(why.as_str().to_owned());
         }
         E::TicketPrioritised { priority, .. } => next.priority = *priority,
-        E::TicketReverted { to, .. } => next = to.clone(),
+        E::TicketLeaving { .. } => leave_call(&mut next, S::Leaving),
+        E::TicketReverted { to, .. } | E::TicketStayed { to, .. } => next = to.clone(),
         // Events that move no ticket.
         _ => {}
     }
@@ -135,7 +140,7 @@ pub(super) fn standing_after(standing: &TicketStatus, event: &Event, now: Millis
 }
 
 /// Sets a state in which an earlier call no longer counts: the patient must not go to that room.
-fn leave_call(standing: &mut TicketStatus, state: TicketState) {
+pub(super) fn leave_call(standing: &mut TicketStatus, state: TicketState) {
     standing.state = state;
     standing.station = None;
     standing.called_at = None;
@@ -166,7 +171,10 @@ pub(super) fn shown(standing: &TicketStatus) -> BoardPlace {
         return BoardPlace::Not;
     }
     match standing.state {
-        TicketState::Expected | TicketState::Waiting | TicketState::OnHold => BoardPlace::Not,
+        TicketState::Expected
+        | TicketState::Waiting
+        | TicketState::OnHold
+        | TicketState::Leaving => BoardPlace::Not,
         TicketState::Called => BoardPlace::Current,
         TicketState::InService
         | TicketState::Absent

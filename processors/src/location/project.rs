@@ -14,7 +14,8 @@ use schemas::{
     event::Event,
     ids::{AppointmentId, DoctorId, LocationId, QueueId, ScheduleId, StationId, TicketId},
     line::{
-        BOARD_KEY, BoardCall, BoardHead, BoardQueue, QUEUE_KEY, QueueEntry, QueueHead, TICKET_KEY,
+        BOARD_KEY, BoardCall, BoardHead, BoardMove, BoardQueue, QUEUE_KEY, QueueEntry, QueueHead,
+        TICKET_KEY,
     },
     load::{LOAD_KEY, LoadHead, LoadQuarter, LoadQueue, LoadStation, quarter_key},
     record::ViewDelta,
@@ -92,6 +93,7 @@ pub(super) enum ViewEntry {
     Board(BoardHead),
     BoardQueue(BoardQueue),
     Call(BoardCall),
+    Move(BoardMove),
     Place(TicketEntry),
     Appointment(Box<AppointmentView>),
     Schedule(ScheduleHead),
@@ -225,7 +227,7 @@ impl Location {
                 scope.queues.insert(queue.clone());
                 scope.appointments.extend(appointment.clone());
             }
-            Event::TicketReverted { ticket, to, .. } => {
+            Event::TicketReverted { ticket, to, .. } | Event::TicketStayed { ticket, to, .. } => {
                 scope.queues.insert(to.queue.clone());
                 scope.stations.extend(to.station.clone());
                 if let Some(ticket) = self.ticket(ticket) {
@@ -396,6 +398,13 @@ impl Location {
                 let view = Channel::Queue(ticket.standing.queue.clone());
                 let entry = ViewEntry::Ticket(self.queue_entry(ticket));
                 rendered.entry(view).or_default().insert(ticket.id.to_string(), entry);
+            }
+            if let Some(moving_to) = ticket.moving_to() {
+                let (label, to) = (ticket.label.clone(), moving_to.location());
+                board.insert(
+                    format!("move:{}/{label}", ticket.day),
+                    ViewEntry::Move(BoardMove { label, to }),
+                );
             }
             if shown(&ticket.standing) == BoardPlace::Current {
                 board.insert(

@@ -10,6 +10,7 @@ use schemas::{
     Millis,
     appointment::{AppointmentFact, AppointmentStatus, SourceKey},
     event::TicketStatus,
+    handover::TicketHandover,
     ids::{AppointmentId, DoctorId, QueueId, SourceId, StationId, TicketId},
     line::LinePlace,
     load::{FactCounts, LoadBands, LoadMinute, LoadQuarter},
@@ -62,6 +63,9 @@ pub struct LocationHeader {
     pub quarters: BTreeMap<Millis, LoadQuarter>,
     /// Counts of facts on the service day.
     pub facts: FactCounts,
+    /// Moves to this location that were taken back before they arrived, oldest first, and when.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub barred: Vec<(String, Millis)>,
     /// The version of the view `load:<location>`.
     pub load_view: u64,
     /// The version of the view `board:<location>`.
@@ -240,6 +244,18 @@ pub struct Ticket {
     pub standing: TicketStatus,
     /// The last step, as long as it can be undone.
     pub undo: Option<Undo>,
+    /// The ticket at another location that this one continues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<TicketId>,
+    /// The move to another location that is not settled yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handover: Option<TicketHandover>,
+    /// The standing to which a leaving ticket returns, unless the destination accepts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<TicketStatus>,
+    /// How many moves to other locations were begun, also refused ones.
+    #[serde(default)]
+    pub moves: u32,
     /// The version of the view `ticket:<id>`.
     pub view: u64,
 }
@@ -357,6 +373,12 @@ impl Ticket {
     /// Whether the ticket has not ended.
     pub fn is_live(&self) -> bool {
         !self.standing.state.is_end()
+    }
+
+    /// The queue of another location that the ticket is moving to.
+    pub(super) fn moving_to(&self) -> Option<&QueueId> {
+        let leaving = self.standing.state == TicketState::Leaving;
+        self.handover.as_ref().filter(|_| leaving).map(|handover| &handover.queue)
     }
 
     /// The place of the ticket in its line, valid while the ticket waits.

@@ -4,7 +4,8 @@ use schemas::{
     codes::Code,
     command::{Command, Verdict},
     event::{Event, TicketStatus},
-    ids::{Aggregate, AppointmentId, DoctorId, LocationId, QueueId, TenantId, TicketId},
+    handover::{HandoverAnswer, HandoverStage},
+    ids::{AppointmentId, DoctorId, LocationId, QueueId, TicketId},
     load::LoadBands,
     record::CommandRecord,
     settings::CallOrder,
@@ -29,11 +30,13 @@ mod calls;
 mod clock;
 mod doctors;
 mod guards;
+mod handover;
 mod labels;
 mod lines;
 mod load;
 mod moves;
 mod naive;
+mod people;
 mod picks;
 mod refusals;
 mod removal;
@@ -192,6 +195,7 @@ impl Clinic {
                     assert_eq!(code, Code::QueueEmpty);
                     return order;
                 }
+                Verdict::Moving { .. } => panic!("a call waits for no other location"),
             }
         }
     }
@@ -200,7 +204,7 @@ impl Clinic {
 fn refusal(effect: &RecordEffect) -> Option<Code> {
     match effect.verdict {
         Verdict::Refused { code } => Some(code),
-        Verdict::Applied { .. } => None,
+        Verdict::Applied { .. } | Verdict::Moving { .. } => None,
     }
 }
 

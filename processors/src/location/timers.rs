@@ -8,12 +8,13 @@ use std::ops::Range;
 use schemas::{
     Millis,
     appointment::AppointmentStatus,
+    codes::Code,
     event::{Event, Expiry},
     ticket::TicketState,
 };
 
 use super::{
-    Location,
+    Location, handover,
     indexes::TimerTarget,
     settings,
     state::{Appointment, Ticket},
@@ -44,7 +45,11 @@ impl Location {
     fn fires(&self, due: &TimerTarget, at: Millis) -> Event {
         match due {
             TimerTarget::Ticket(id) => {
-                let (state, why) = match self.tickets[id].standing.state {
+                let ticket = &self.tickets[id];
+                let (state, why) = match ticket.standing.state {
+                    TicketState::Leaving => {
+                        return handover::stayed(ticket, Code::MoveTimedOut, true, at);
+                    }
                     TicketState::Absent => (TicketState::NoShow, Expiry::AbsentTooLong),
                     // Somebody forgot to complete the ticket: the patient was served.
                     TicketState::InService => (TicketState::Completed, Expiry::Stale),
@@ -94,6 +99,7 @@ impl Location {
         let timers = &self.header.timers;
         let after_s = match ticket.standing.state {
             state if state.is_end() => return None,
+            TicketState::Leaving => return ticket.handover.as_ref().map(|move_to| move_to.until),
             TicketState::Absent => timers.absent_grace_s,
             _ => timers.stale_s,
         };

@@ -23,7 +23,7 @@ impl RuleDesk {
             self.view.fold(&delta.delta);
         }
         match effect.verdict {
-            Verdict::Applied { .. } => Ok(()),
+            Verdict::Applied { .. } | Verdict::Moving { .. } => Ok(()),
             Verdict::Refused { code } => Err(code),
         }
     }

@@ -72,7 +72,7 @@ impl Clerk {
     fn refused(&mut self, command: Command) -> Code {
         match self.send(command).verdict {
             Verdict::Refused { code } => code,
-            Verdict::Applied { .. } => panic!("it was applied"),
+            Verdict::Applied { .. } | Verdict::Moving { .. } => panic!("it was applied"),
         }
     }
 

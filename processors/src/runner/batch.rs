@@ -237,7 +237,7 @@ impl BatchBuilder<'_> {
             self.listed.insert(aggregate.clone());
         }
         let entry = match effect.verdict {
-            Verdict::Applied { result, .. } => {
+            Verdict::Applied { result, .. } | Verdict::Moving { result, .. } => {
                 self.tally.applied += 1;
                 if let Some(change) = result.change {
                     *self.tally.facts.entry(change).or_default() += 1;
@@ -266,8 +266,8 @@ impl BatchBuilder<'_> {
         for delta in views.deltas {
             self.steps.add(&aggregate, effect.position.epoch, delta);
         }
-        if let Some(next) = effect.follow_up {
-            self.publish(record.offset, 1, topic_for(next.aggregate.kind()), next.to_wire());
+        for (part, next) in (1..).zip(effect.follow_ups) {
+            self.publish(record.offset, part, topic_for(next.aggregate.kind()), next.to_wire());
         }
         let command = Some((aggregate, id, actor));
         self.journal.push(JournalRow {

@@ -166,6 +166,8 @@ fn waits(rank: u64, priority: u8, state: TicketState) -> QueueEntry {
         station: None,
         recalls: 0,
         reason: None,
+        moving_to: None,
+        moved_from: None,
     }
 }
 

@@ -43,3 +43,17 @@ fn source_cannot_be_named_like_a_program() {
         assert!(SourceId::new(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn only_ids_of_one_person_are_kin() {
+    let (south, north) = (LocationId::new("south").unwrap(), LocationId::new("north").unwrap());
+    for bits in [7, u128::MAX] {
+        let first = TicketId::from_random(&south, bits);
+        let there = first.successor(&north, 1);
+        let back = there.successor(&south, 2);
+        assert!(there.belongs_to(&north) && back.belongs_to(&south) && back != first);
+        assert!(first.is_kin(&there) && back.is_kin(&first) && first.is_kin(&first));
+        assert!(!first.is_kin(&TicketId::from_random(&south, bits.wrapping_add(256))));
+        assert!(!first.is_kin(&TicketId::from_random(&south, bits.wrapping_sub(256))));
+    }
+}

@@ -32,6 +32,8 @@ fn entry(state: TicketState, priority: u8, rank: u64) -> QueueEntry {
         station: None,
         recalls: 0,
         reason: None,
+        moving_to: None,
+        moved_from: None,
     }
 }
 

@@ -272,7 +272,9 @@ impl DemoClinic {
     /// Takes the outcome of a command.
     pub fn learn(&mut self, command: &Command, verdict: &Verdict) {
         match verdict {
-            Verdict::Applied { result, .. } => self.applied(command, result),
+            Verdict::Applied { result, .. } | Verdict::Moving { result, .. } => {
+                self.applied(command, result);
+            }
             Verdict::Refused { code } => self.refused(command, *code),
         }
         // At a closed queue the next person would be refused too.

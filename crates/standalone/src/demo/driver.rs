@@ -42,7 +42,7 @@ pub async fn set_up(desk: &DemoClient, seed: u64, speed: f64) -> Result<DemoClin
     let pace = Pace::new(speed);
     for command in plan::configure(desk.location(), pace) {
         match desk.send(&command).await? {
-            Verdict::Applied { .. } => {}
+            Verdict::Applied { .. } | Verdict::Moving { .. } => {}
             // The queue was open before.
             Verdict::Refused { code: Code::IllegalMove }
                 if matches!(command, Command::OpenQueue { .. }) => {}

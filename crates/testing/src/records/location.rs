@@ -193,7 +193,7 @@ impl SampleLocation {
     #[must_use]
     pub fn transfer(&self, number: u128, queue: &str) -> Command {
         let (ticket, queue) = (self.ticket(number), self.queue(queue));
-        Command::TransferTicket { ticket, queue, successor: None }
+        Command::TransferTicket { ticket, queue }
     }
 
     /// A fact about an appointment from the source `his`, where its key is `visit-<number>`. The

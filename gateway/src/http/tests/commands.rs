@@ -336,20 +336,6 @@ async fn outcome_hides_what_its_reader_may_not_open() {
 }
 
 #[tokio::test]
-async fn only_foreign_transfer_names_successor() {
-    let node = node();
-    let path = format!("/v1/tickets/{TICKET}/transfer");
-    for (queue, elsewhere) in [("riverside.blood", false), ("north.general", true)] {
-        node.ask(Role::Admin, "POST", &path, &json!({ "queue": queue }).to_string()).await;
-        let Command::TransferTicket { successor, .. } = node.last().command else {
-            panic!("no transfer")
-        };
-        assert_eq!(successor.is_some(), elsewhere, "{queue}");
-        assert!(successor.is_none_or(|successor| successor.location().as_str() == "north"));
-    }
-}
-
-#[tokio::test]
 async fn invalid_command_answers_code_without_append() {
     let node = node();
     let call_next = "/v1/queues/riverside.general/call-next";

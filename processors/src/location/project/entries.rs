@@ -2,7 +2,7 @@
 
 use schemas::{
     appointment::{AppointmentView, AppointmentVisit, ScheduleEntry, ScheduleHead, ScheduleTicket},
-    ids::{QueueId, StationId},
+    ids::{QueueId, StationId, TicketId},
     line::{BoardCall, BoardHead, BoardQueue, QueueEntry, QueueHead},
     settings::{LocationSettings, QueueSettings, StationSettings},
     ticket::{Call, QueueState, TicketEntry, TicketView},
@@ -108,6 +108,8 @@ impl Location {
             station: standing.station.as_ref().map(|station| self.station_name(station)),
             recalls: standing.recalls,
             reason: standing.reason.clone(),
+            moving_to: ticket.moving_to().cloned(),
+            moved_from: ticket.from.as_ref().map(TicketId::location),
         }
     }
 
@@ -168,6 +170,7 @@ impl Location {
             no_estimate: None,
             call,
             reason: standing.reason.clone(),
+            moving_to: None,
             successor: standing.successor.clone(),
         }
     }

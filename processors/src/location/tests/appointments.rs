@@ -6,7 +6,7 @@ use super::{AppointmentStatus as S, *};
 
 fn change(effect: &RecordEffect) -> Option<AppointmentChange> {
     match &effect.verdict {
-        Verdict::Applied { result, .. } => result.change,
+        Verdict::Applied { result, .. } | Verdict::Moving { result, .. } => result.change,
         Verdict::Refused { .. } => None,
     }
 }
@@ -203,7 +203,7 @@ fn moved_appointment_ends_here_and_is_booked_there() {
     let successor = appointment(1).moved_to(&hillside);
     assert_eq!((held.status, held.successor.as_ref()), (S::Cancelled, Some(&successor)));
     assert_eq!(clinic.state(1), TicketState::Cancelled);
-    let next = effect.follow_up.expect("the other location is told");
+    let next = effect.follow_ups.into_iter().next().expect("the other location is told");
     assert_eq!(next.aggregate.location_id(), Some(hillside.clone()));
     let Command::ReportAppointment { appointment: id, fact: told } = next.command else {
         panic!("another command")
@@ -216,7 +216,7 @@ fn moved_appointment_ends_here_and_is_booked_there() {
         7,
         AppointmentFact { moved_to: Some(hillside), queue: None, ..fact(7, 1, S::Booked) },
     ));
-    assert!(effect.follow_up.is_some() && clinic.status(7) == S::Cancelled);
+    assert!(!effect.follow_ups.is_empty() && clinic.status(7) == S::Cancelled);
     // The source moves the appointment back.
     assert_eq!(clinic.tell(7, fact(7, 2, S::Booked)), Some(AppointmentChange::Booked));
     assert_eq!(clinic.status(7), S::Booked);

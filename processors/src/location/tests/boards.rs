@@ -211,6 +211,7 @@ fn ended_ticket_keeps_last_state_until_reverted() {
             recalls: 0,
         }),
         reason: Some("ill".into()),
+        moving_to: None,
         successor: None,
     };
     assert!(*last == expected);

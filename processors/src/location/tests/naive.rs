@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemas::{
-    line::{BoardCall, BoardHead, BoardQueue, QueueEntry, QueueHead},
+    line::{BoardCall, BoardHead, BoardMove, BoardQueue, QueueEntry, QueueHead},
     ticket::{Call, TicketEntry, TicketView},
 };
 use serde_json::{Value, json};
@@ -57,6 +57,12 @@ pub(super) fn views(
     for ticket in current.chain(recent.iter().copied()) {
         let key = format!("call:{}/{}", ticket.day, ticket.label);
         wall.insert(key, json!(board_call(header, ticket)));
+    }
+    for ticket in tickets.iter().copied() {
+        if let (TicketState::Leaving, Some(handover)) = (ticket.standing.state, &ticket.handover) {
+            let (label, to) = (ticket.label.clone(), handover.queue.location());
+            wall.insert(format!("move:{}/{label}", ticket.day), json!(BoardMove { label, to }));
+        }
     }
     views.insert("board:riverside".to_owned(), json!(wall));
     views.insert("settings:riverside".to_owned(), settings(header));
@@ -130,7 +136,7 @@ pub(super) fn board(ticket: &Ticket) -> Option<bool> {
     use TicketState as S;
     match ticket.standing.state {
         S::Called => Some(true),
-        S::Expected | S::Waiting | S::OnHold => None,
+        S::Expected | S::Waiting | S::OnHold | S::Leaving => None,
         _ => ticket.standing.called_at.map(|_| false),
     }
 }
@@ -162,6 +168,12 @@ fn entry(header: &LocationHeader, ticket: &Ticket) -> QueueEntry {
         station: name_of(header, ticket),
         recalls: standing.recalls,
         reason: standing.reason.clone(),
+        moving_to: ticket
+            .handover
+            .as_ref()
+            .filter(|_| standing.state == TicketState::Leaving)
+            .map(|handover| handover.queue.clone()),
+        moved_from: ticket.from.as_ref().map(TicketId::location),
     }
 }
 
@@ -188,6 +200,7 @@ pub(super) fn last_view(header: &LocationHeader, ticket: &Ticket) -> TicketView 
             recalls: standing.recalls,
         }),
         reason: standing.reason.clone(),
+        moving_to: None,
         successor: standing.successor.clone(),
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Pick {
 }
 
 /// The weight of each kind: enough tickets and calls that the moves find a ticket.
-const KINDS: [(u32, &str); 35] = [
+const KINDS: [(u32, &str); 38] = [
     (12, "appointment.report"),
     (8, "appointment.check_in"),
     (3, "appointment.undo_check_in"),
@@ -55,7 +55,10 @@ const KINDS: [(u32, &str); 35] = [
     (1, "ticket.no_show"),
     (1, "ticket.cancel"),
     (1, "ticket.leave"),
-    (1, "ticket.transfer elsewhere"),
+    (3, "ticket.transfer elsewhere"),
+    (3, "ticket.settle"),
+    (1, "ticket.receive"),
+    (1, "ticket.withdraw"),
     (1, "queue.configure"),
     (1, "station.configure"),
     (1, "location.configure"),
@@ -98,18 +101,29 @@ pub(super) fn command(pick: &Pick) -> Command {
         "ticket.recall" => C::RecallTicket { ticket },
         "ticket.resume" => C::ResumeTicket { ticket },
         "ticket.return" => C::ReturnTicket { ticket },
-        "ticket.transfer" => C::TransferTicket { ticket, queue, successor: None },
+        "ticket.transfer" => C::TransferTicket { ticket, queue },
         "ticket.prioritise" => C::Prioritise { ticket, priority: priority(pick.number % 3) },
         "ticket.no_show" => C::MarkNoShow { ticket },
         "ticket.cancel" => C::CancelTicket { ticket, reason },
         "ticket.leave" => C::LeaveTicket { ticket },
-        "ticket.transfer elsewhere" => C::TransferTicket {
+        "ticket.transfer elsewhere" => {
+            C::TransferTicket { ticket, queue: QueueId::new("hillside.general").unwrap() }
+        }
+        "ticket.settle" => C::SettleTicket {
+            successor: ticket.successor(&hillside(), u32::from(pick.number % 3)),
             ticket,
-            queue: QueueId::new("hillside.general").unwrap(),
-            successor: Some(TicketId::from_random(
-                &LocationId::new("hillside").unwrap(),
-                of_ticket(pick),
-            )),
+            answer: answer(pick),
+        },
+        "ticket.receive" => C::ReceiveTicket {
+            ticket: arrival(pick),
+            queue,
+            priority: priority(pick.number % 3),
+            from: TicketId::from_random(&hillside(), pick.ticket),
+            until: MORNING + Millis::from(pick.number) * MINUTE,
+        },
+        "ticket.withdraw" => C::WithdrawTicket {
+            ticket: arrival(pick),
+            from: TicketId::from_random(&hillside(), pick.ticket),
         },
         "queue.configure" => C::ConfigureQueue {
             queue,
@@ -147,6 +161,23 @@ pub(super) fn command(pick: &Pick) -> Command {
 /// The queue to which the tickets of a removed queue move, in most cases.
 fn other_queue(pick: &Pick) -> Option<QueueId> {
     (pick.number >= 64).then(|| queue(QUEUES[usize::from(pick.number) % QUEUES.len()]))
+}
+
+fn hillside() -> LocationId {
+    LocationId::new("hillside").unwrap()
+}
+
+/// A ticket that comes from the other location.
+fn arrival(pick: &Pick) -> TicketId {
+    ticket(1_000 + pick.ticket)
+}
+
+fn answer(pick: &Pick) -> HandoverAnswer {
+    match pick.number % 5 {
+        0 => HandoverAnswer::Refused(Code::QueueNotOpen),
+        1 => HandoverAnswer::Kept,
+        _ => HandoverAnswer::Accepted,
+    }
 }
 
 /// The number of the appointment of a pick. The tickets of its visits have the numbers from there.

@@ -335,7 +335,8 @@ fn same(a: &RecordEffect, b: &RecordEffect) -> bool {
         && a.events == b.events
         && a.touched == b.touched
         && a.appointments == b.appointments
-        && a.follow_up == b.follow_up
+        && a.follow_ups == b.follow_ups
+        && a.settles == b.settles
         && serde_json::to_string(&a.deltas).unwrap() == serde_json::to_string(&b.deltas).unwrap()
 }
 

@@ -176,11 +176,7 @@ impl DemoClinic {
         if let Some((queue, share)) = QUEUES[person.queue].onwards
             && self.chance.happens(share)
         {
-            return Some(Command::TransferTicket {
-                ticket,
-                queue: self.queues[queue].clone(),
-                successor: None,
-            });
+            return Some(Command::TransferTicket { ticket, queue: self.queues[queue].clone() });
         }
         Some(Command::CompleteTicket { ticket })
     }

@@ -1,0 +1,257 @@
+//! Moves of tickets to and from other locations, seen from one location.
+
+use schemas::record::FOLLOW_UP_SOURCE;
+
+use super::*;
+use crate::location::handover::MAX_BARRED;
+
+fn hillside() -> LocationId {
+    LocationId::new("hillside").unwrap()
+}
+
+fn elsewhere() -> Command {
+    let queue = QueueId::new("hillside.lab").unwrap();
+    Command::TransferTicket { ticket: ticket(1), queue }
+}
+
+fn successor(number: u32) -> TicketId {
+    ticket(1).successor(&hillside(), number)
+}
+
+fn settle(number: u32, answer: HandoverAnswer) -> Command {
+    Command::SettleTicket { ticket: ticket(1), successor: successor(number), answer }
+}
+
+fn revert() -> Command {
+    Command::RevertTicket { ticket: ticket(1) }
+}
+
+/// The only command for another location that an effect causes.
+fn follow_up(effect: &RecordEffect) -> &CommandRecord {
+    let [next] = &effect.follow_ups[..] else { panic!("one follow-up is expected") };
+    assert!(next.source == FOLLOW_UP_SOURCE && next.valid_until.is_none());
+    assert!(CommandRecord::from_wire(&next.to_wire()).unwrap() == *next);
+    next
+}
+
+fn stage(clinic: &Clinic) -> Option<HandoverStage> {
+    let ticket = clinic.location.ticket(&ticket(1)).unwrap();
+    ticket.handover.as_ref().map(|handover| handover.stage)
+}
+
+fn names(verdict: &Verdict, ticket: &TicketId) -> bool {
+    matches!(verdict, Verdict::Applied { result, .. } if result.ticket.as_ref() == Some(ticket))
+}
+
+#[test]
+fn leaving_ticket_keeps_its_rank_until_accepted() {
+    let mut clinic = Clinic::waiting(2);
+    let rank = clinic.standing(1).rank;
+    let effect = clinic.apply(elsewhere());
+    assert!(matches!(effect.verdict, Verdict::Moving { .. }));
+    let next = follow_up(&effect);
+    assert!(next.aggregate.location_id() == Some(hillside()));
+    let Command::ReceiveTicket { ticket: there, from, until, .. } = &next.command else {
+        panic!("another command")
+    };
+    assert!(*there == successor(1) && *from == ticket(1) && *until == clinic.now + MINUTE);
+    assert_eq!((clinic.state(1), clinic.standing(1).rank), (TicketState::Leaving, rank));
+    // Nobody calls a person who may already be elsewhere.
+    assert!(names(&clinic.apply(call_next("general", "room-1")).verdict, &ticket(2)));
+
+    let effect = clinic.apply(settle(1, HandoverAnswer::Accepted));
+    assert_eq!(clinic.state(1), TicketState::Transferred);
+    assert!(clinic.standing(1).successor == Some(successor(1)) && effect.follow_ups.is_empty());
+    let (command, verdict) = effect.settles.expect("the transfer has its outcome");
+    assert!(command == record(elsewhere()).identity() && names(&verdict, &successor(1)));
+    // The answer may arrive twice.
+    assert_eq!(clinic.refusal(settle(1, HandoverAnswer::Accepted)), Some(Code::IllegalMove));
+}
+
+#[test]
+fn refused_ticket_is_back_where_it_was() {
+    for (before, after) in [
+        (None, TicketState::Waiting),
+        (Some(call(1, "room-1")), TicketState::Waiting),
+        (Some(Command::HoldTicket { ticket: ticket(1), reason: None }), TicketState::OnHold),
+    ] {
+        let mut clinic = Clinic::waiting(2);
+        before.into_iter().for_each(|command| drop(clinic.apply(command)));
+        let rank = clinic.standing(1).rank;
+        clinic.apply(elsewhere());
+        let effect = clinic.apply(settle(1, HandoverAnswer::Refused(Code::QueueNotOpen)));
+        assert_eq!((clinic.state(1), clinic.standing(1).rank), (after, rank));
+        assert!(clinic.standing(1).station.is_none() && stage(&clinic).is_none());
+        assert!(effect.follow_ups.is_empty());
+        let (_, verdict) = effect.settles.unwrap();
+        assert!(verdict == Verdict::Refused { code: Code::QueueNotOpen });
+        assert_eq!(clinic.refusal(revert()), Some(Code::NothingToRevert));
+        // The next attempt has an id of its own.
+        let again = clinic.apply(elsewhere());
+        assert!(follow_up(&again).command.ticket() == Some(&successor(2)));
+    }
+}
+
+/// What takes a move back, the state of the ticket then, and the reason.
+fn take_backs() -> [(Command, TicketState, Code); 4] {
+    let cancel = Command::CancelTicket { ticket: ticket(1), reason: None };
+    [
+        (Command::Tick {}, TicketState::Waiting, Code::MoveTimedOut),
+        (revert(), TicketState::Waiting, Code::MoveTakenBack),
+        (Command::LeaveTicket { ticket: ticket(1) }, TicketState::Left, Code::MoveTakenBack),
+        (cancel, TicketState::Cancelled, Code::MoveTakenBack),
+    ]
+}
+
+fn take_back(command: Command) -> (Clinic, RecordEffect) {
+    let mut clinic = Clinic::waiting(1);
+    clinic.apply(elsewhere());
+    if matches!(command, Command::Tick {}) {
+        clinic.now += MINUTE;
+    }
+    let effect = clinic.apply(command);
+    (clinic, effect)
+}
+
+#[test]
+fn move_taken_back_is_withdrawn_at_the_destination() {
+    for (command, state, why) in take_backs() {
+        let (mut clinic, effect) = take_back(command);
+        assert_eq!(clinic.state(1), state);
+        assert_eq!(stage(&clinic), Some(HandoverStage::Withdrawing(why)));
+        let withdraw = Command::WithdrawTicket { ticket: successor(1), from: ticket(1) };
+        assert!(follow_up(&effect).command == withdraw);
+        assert!(effect.settles.is_none(), "the destination may have accepted");
+        // The first answer is about the arrival and decides nothing any more.
+        assert_eq!(clinic.refusal(settle(1, HandoverAnswer::Accepted)), Some(Code::IllegalMove));
+        if !state.is_end() {
+            assert_eq!(clinic.refusal(elsewhere()), Some(Code::Moving));
+        }
+        let effect = clinic.apply(settle(1, HandoverAnswer::Refused(Code::MoveTakenBack)));
+        assert!(clinic.state(1) == state && stage(&clinic).is_none());
+        assert!(effect.settles.unwrap().1 == Verdict::Refused { code: why });
+    }
+}
+
+#[test]
+fn kept_successor_ends_the_ticket() {
+    for (command, state, _) in take_backs() {
+        let (mut clinic, _) = take_back(command);
+        let effect = clinic.apply(settle(1, HandoverAnswer::Kept));
+        let expected = if state.is_end() { state } else { TicketState::Transferred };
+        assert_eq!((clinic.state(1), stage(&clinic)), (expected, None));
+        assert!(matches!(effect.settles.unwrap().1, Verdict::Applied { .. }));
+    }
+}
+
+#[test]
+fn day_end_spares_a_leaving_ticket() {
+    let mut clinic = Clinic::open();
+    let midnight = at("2026-02-25T00:00:00+01:00");
+    let midnight = (0..).map(|day| midnight + day * 24 * 60 * MINUTE).find(|at| *at > MORNING);
+    let midnight = midnight.unwrap();
+    clinic.now = midnight - 1_000;
+    clinic.apply(issue("general", 1, 0));
+    clinic.apply(issue("general", 2, 0));
+    clinic.apply(elsewhere());
+    clinic.now = midnight + 1_000;
+    clinic.apply(Command::Tick {});
+    assert_eq!((clinic.state(1), clinic.state(2)), (TicketState::Leaving, TicketState::Left));
+    clinic.apply(settle(1, HandoverAnswer::Refused(Code::QueueUnknown)));
+    assert_eq!(clinic.state(1), TicketState::Waiting);
+}
+
+/// A clinic, and the commands that bring a ticket from `hillside`.
+fn arrival(until: Millis) -> (Clinic, Command, Command) {
+    let (there, from) = (ticket(77), TicketId::from_random(&hillside(), 61));
+    let receive = Command::ReceiveTicket {
+        ticket: there.clone(),
+        queue: queue("general"),
+        priority: priority(4),
+        from: from.clone(),
+        until,
+    };
+    (Clinic::open(), receive, Command::WithdrawTicket { ticket: there, from })
+}
+
+fn answer(effect: &RecordEffect) -> HandoverAnswer {
+    match &follow_up(effect).command {
+        Command::SettleTicket { answer, successor, ticket: origin } => {
+            assert!(*successor == ticket(77) && origin.belongs_to(&hillside()));
+            *answer
+        }
+        _ => panic!("another command"),
+    }
+}
+
+#[test]
+fn destination_answers_every_arrival() {
+    use HandoverAnswer::{Accepted, Refused};
+    let (mut clinic, receive, _) = arrival(MORNING);
+    let effect = clinic.apply(receive);
+    assert_eq!(answer(&effect), Accepted);
+    assert_eq!(clinic.state(77), TicketState::Waiting);
+    assert!(clinic.location.ticket(&ticket(77)).unwrap().from.is_some());
+
+    let close = |clinic: &mut Clinic| {
+        clinic.apply(Command::CloseQueue { queue: queue("general") });
+    };
+    let late = |clinic: &mut Clinic| clinic.now += 1;
+    let unknown = |clinic: &mut Clinic| *clinic = Clinic::empty();
+    let cases: [(&dyn Fn(&mut Clinic), Code); 3] = [
+        (&close, Code::QueueNotOpen),
+        (&late, Code::MoveTimedOut),
+        (&unknown, Code::LocationUnknown),
+    ];
+    for (prepare, code) in cases {
+        let (mut clinic, receive, _) = arrival(MORNING);
+        prepare(&mut clinic);
+        let effect = clinic.send(receive);
+        assert_eq!((refusal(&effect), answer(&effect)), (Some(code), Refused(code)));
+    }
+}
+
+#[test]
+fn destination_alone_decides_a_withdrawal() {
+    use HandoverAnswer::{Kept, Refused};
+    let gone = Refused(Code::MoveTakenBack);
+    let start = || Command::StartService { ticket: ticket(77) };
+    let cases: [(Vec<Command>, HandoverAnswer, TicketState); 4] = [
+        (vec![], gone, TicketState::Cancelled),
+        (vec![call(77, "room-1")], Kept, TicketState::Called),
+        (vec![call(77, "room-1"), start()], Kept, TicketState::InService),
+        (vec![Command::LeaveTicket { ticket: ticket(77) }], Kept, TicketState::Left),
+    ];
+    for (before, expected, state) in cases {
+        let (mut clinic, receive, withdraw) = arrival(MORNING);
+        clinic.apply(receive);
+        before.into_iter().for_each(|command| drop(clinic.apply(command)));
+        let effect = clinic.send(withdraw);
+        assert_eq!((answer(&effect), clinic.state(77)), (expected, state));
+    }
+}
+
+#[test]
+fn withdrawal_before_the_arrival_bars_it() {
+    let (mut clinic, receive, withdraw) = arrival(MORNING + MINUTE);
+    let effect = clinic.apply(withdraw);
+    assert_eq!(answer(&effect), HandoverAnswer::Refused(Code::MoveTakenBack));
+    assert_eq!(clinic.refusal(receive), Some(Code::MoveTakenBack));
+    assert!(clinic.location.ticket(&ticket(77)).is_none());
+}
+
+#[test]
+fn location_remembers_a_bounded_number_of_withdrawals() {
+    let mut clinic = Clinic::open();
+    let from = TicketId::from_random(&hillside(), 61);
+    let withdraw = |ticket| Command::WithdrawTicket { ticket, from: from.clone() };
+    for number in 0..MAX_BARRED as u128 + 5 {
+        clinic.apply(withdraw(ticket(1_000 + number)));
+    }
+    let barred = &clinic.location.header().barred;
+    assert_eq!(barred.len(), MAX_BARRED);
+    assert_eq!(barred[0].0, ticket(1_005).to_string());
+    clinic.now += 48 * 60 * MINUTE;
+    clinic.apply(withdraw(ticket(1)));
+    assert_eq!(clinic.location.header().barred.len(), 1);
+}

@@ -1,0 +1,330 @@
+//! Nobody falls out of line: histories over three locations, with moves, refusals, repeats,
+//! reordered records, crashes and time limits. One seed reproduces a history.
+//!
+//! At every step each person who has not left has a live ticket. Once all answers have arrived,
+//! each has exactly one, and no move waits for anything.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use fastrand::Rng;
+use schemas::{identity::CommandIdentity, ids::CommandId};
+
+use super::*;
+
+/// Histories of one run.
+const HISTORIES: u64 = 10_000;
+/// Steps of one history before it comes to rest.
+const STEPS: usize = 40;
+const SLUGS: [&str; 3] = ["riverside", "hillside", "lakeside"];
+
+fn place(index: usize) -> testing::records::SampleLocation {
+    testing::records::SampleLocation::new("demo", SLUGS[index])
+}
+
+/// One location with its log, its stored rows and its outbox.
+struct Site {
+    location: Location,
+    log: VecDeque<CommandRecord>,
+    outbox: VecDeque<CommandRecord>,
+    tickets: BTreeMap<TicketId, Ticket>,
+    decided: HashMap<CommandIdentity, Verdict>,
+}
+
+impl Site {
+    fn new() -> Self {
+        Self {
+            location: Location::new(EPOCH),
+            log: VecDeque::new(),
+            outbox: VecDeque::new(),
+            tickets: BTreeMap::new(),
+            decided: HashMap::new(),
+        }
+    }
+
+    /// Forgets everything that is not stored, as a crash does.
+    fn crash(&mut self) {
+        let live = self.tickets.values().filter(|ticket| ticket.is_live()).cloned().collect();
+        let (position, header) = (self.location.position(), self.location.header().clone());
+        self.location = Location::restore(position, header, live, Vec::new());
+    }
+
+    /// Decides the next record of the log, as a runner does.
+    fn decide_next(&mut self, now: Millis) -> Option<(CommandRecord, RecordEffect)> {
+        let record = self.log.pop_front()?;
+        let identity = record.identity();
+        if self.decided.contains_key(&identity) {
+            return None;
+        }
+        let named = record.command.ticket().and_then(|id| self.tickets.get(id));
+        self.location
+            .add_ended(named.filter(|ticket| !ticket.is_live()).cloned().into_iter().collect());
+        let effect = self.location.handle(&record, RecordTime::at_once(now));
+        for id in &effect.touched {
+            let ticket = self.location.ticket(id).expect("a touched ticket is in memory");
+            self.tickets.insert(id.clone(), ticket.clone());
+        }
+        self.location.forget_ended();
+        if !matches!(record.command, Command::Tick {}) {
+            self.decided.insert(identity, effect.verdict.clone());
+        }
+        if let Some((command, verdict)) = &effect.settles {
+            let first = self.decided.insert(command.clone(), verdict.clone());
+            assert!(matches!(first, Some(Verdict::Moving { .. })), "an outcome is settled once");
+        }
+        self.outbox.extend(effect.follow_ups.iter().cloned());
+        Some((record, effect))
+    }
+}
+
+struct World {
+    sites: Vec<Site>,
+    now: Millis,
+    random: Rng,
+    sent: Vec<(usize, CommandRecord)>,
+    /// The first ticket of the person of each ticket.
+    people: BTreeMap<TicketId, TicketId>,
+    /// People who left, were served, were cancelled, or whom a timer ended.
+    ended: BTreeSet<TicketId>,
+    history: Vec<String>,
+}
+
+impl World {
+    fn open(seed: u64) -> Self {
+        let mut world = Self {
+            sites: (0..SLUGS.len()).map(|_| Site::new()).collect(),
+            now: MORNING,
+            random: Rng::with_seed(seed),
+            sent: Vec::new(),
+            people: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            history: Vec::new(),
+        };
+        for index in 0..SLUGS.len() {
+            for command in place(index).full_opening() {
+                world.send(index, command);
+            }
+            while !world.sites[index].log.is_empty() {
+                world.decide(index);
+            }
+        }
+        world.history.clear();
+        world
+    }
+
+    fn send(&mut self, index: usize, command: Command) {
+        let id = format!("c-{}", self.sent.len());
+        let record = CommandRecord {
+            id: CommandId::new(id).unwrap(),
+            actor: Some(actor("nurse-7", "reception")),
+            ..place(index).record("c", command)
+        };
+        self.history.push(format!("{} ← {}", SLUGS[index], record.command.kind()));
+        self.sent.push((index, record.clone()));
+        self.sites[index].log.push_back(record);
+    }
+
+    /// A ticket of the location, live ones more often than not.
+    fn any_ticket(&mut self, index: usize) -> Option<TicketId> {
+        let tickets = &self.sites[index].tickets;
+        let live: Vec<_> = tickets.values().filter(|ticket| ticket.is_live()).collect();
+        let all: Vec<_> = tickets.values().collect();
+        let from = if live.is_empty() || self.random.u8(..8) == 0 { all } else { live };
+        (!from.is_empty()).then(|| from[self.random.usize(..from.len())].id.clone())
+    }
+
+    /// A queue to move to: open, closed, unknown, or at an unknown location.
+    fn any_queue(&mut self) -> QueueId {
+        let slug = ["general", "general", "lab", "nowhere"][self.random.usize(..4)];
+        match self.random.usize(..SLUGS.len() * 4) {
+            0 => QueueId::new("atlantis.general").unwrap(),
+            index => place(index % SLUGS.len()).queue(slug),
+        }
+    }
+
+    fn any_command(&mut self, index: usize) -> Option<Command> {
+        use Command as C;
+        let here = place(index);
+        let (queue, station) = (here.queue("general"), here.station("room-1"));
+        let kind = self.random.usize(..20);
+        if kind < 3 {
+            let ticket = TicketId::from_random(&here.id, self.random.u128(..));
+            return Some(C::IssueTicket { queue, ticket, priority: Priority::default() });
+        }
+        let ticket = self.any_ticket(index)?;
+        Some(match kind {
+            3..=8 => C::TransferTicket { ticket, queue: self.any_queue() },
+            9 | 10 => C::RevertTicket { ticket },
+            11 => C::CallTicket { ticket, station, force: true },
+            12 => C::StartService { ticket },
+            13 => C::CompleteTicket { ticket },
+            14 => C::LeaveTicket { ticket },
+            15 => C::CancelTicket { ticket, reason: None },
+            16 => C::HoldTicket { ticket, reason: None },
+            17 => C::MarkAbsent { ticket },
+            18 => C::CloseQueue { queue: here.queue(["general", "lab"][self.random.usize(..2)]) },
+            _ => C::OpenQueue { queue },
+        })
+    }
+
+    fn decide(&mut self, index: usize) {
+        let Some((record, effect)) = self.sites[index].decide_next(self.now) else { return };
+        let verdict = refusal(&effect).map_or("applied".to_owned(), |code| code.to_string());
+        self.history.push(format!("{}: {} {verdict}", SLUGS[index], record.command.kind()));
+        for event in &effect.events {
+            self.note(event);
+        }
+    }
+
+    /// Notes who is who, and whose visit has ended for a reason that is not a move.
+    fn note(&mut self, event: &Event) {
+        let ended = match event {
+            Event::TicketIssued { ticket, from, .. } => {
+                let person = match from {
+                    Some(from) => self.people[from].clone(),
+                    None => ticket.clone(),
+                };
+                self.people.insert(ticket.clone(), person);
+                return;
+            }
+            Event::TicketCancelled { reason: Some(why), .. } if why == "moved_back" => return,
+            Event::TicketCompleted { ticket }
+            | Event::TicketNoShow { ticket }
+            | Event::TicketLeft { ticket }
+            | Event::TicketCancelled { ticket, .. }
+            | Event::TicketExpired { ticket, .. } => ticket,
+            Event::TicketReverted { ticket, .. } => {
+                let person = self.people[ticket].clone();
+                self.ended.remove(&person);
+                return;
+            }
+            _ => return,
+        };
+        let person = self.people[ended].clone();
+        self.ended.insert(person);
+    }
+
+    /// Appends records of the outbox to the logs of their locations.
+    fn publish(&mut self, index: usize) {
+        let site = &mut self.sites[index];
+        let how = self.random.u8(..10);
+        let rows: Vec<_> = match how {
+            // The acknowledgement is lost: everything is published again later.
+            0 => site.outbox.iter().cloned().collect(),
+            // The first record fails, the second does not.
+            1 => site.outbox.iter().skip(1).take(1).cloned().collect(),
+            _ => {
+                let count = self.random.usize(..=site.outbox.len());
+                site.outbox.drain(..count).collect()
+            }
+        };
+        for record in rows {
+            self.append(record);
+        }
+    }
+
+    fn append(&mut self, record: CommandRecord) {
+        let there = record.aggregate.location_id().unwrap();
+        // A location that nobody ever configured refuses like any other.
+        match SLUGS.iter().position(|slug| *slug == there.as_str()) {
+            Some(index) => self.sites[index].log.push_back(record),
+            None => {
+                let effect = Location::new(EPOCH).handle(&record, RecordTime::at_once(self.now));
+                assert_eq!(refusal(&effect), Some(Code::LocationUnknown));
+                effect.follow_ups.into_iter().for_each(|answer| self.append(answer));
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        let index = self.random.usize(..SLUGS.len());
+        match self.random.usize(..20) {
+            0..=7 => {
+                if let Some(command) = self.any_command(index) {
+                    self.send(index, command);
+                }
+            }
+            8..=13 => self.decide(index),
+            14..=16 => self.publish(index),
+            17 => {
+                let (index, record) = self.sent[self.random.usize(..self.sent.len())].clone();
+                self.sites[index].log.push_back(record);
+            }
+            18 => self.sites[index].crash(),
+            _ => {
+                self.now += self.random.i64(0..90) * 1000;
+                self.send(index, Command::Tick {});
+            }
+        }
+    }
+
+    /// Lets every record and every answer arrive.
+    fn come_to_rest(&mut self) {
+        while self.sites.iter().any(|site| !site.log.is_empty() || !site.outbox.is_empty()) {
+            for index in 0..SLUGS.len() {
+                let rows: Vec<_> = self.sites[index].outbox.drain(..).collect();
+                rows.into_iter().for_each(|record| self.append(record));
+                self.decide(index);
+                self.check_nobody_is_lost();
+            }
+        }
+    }
+
+    fn live(&self) -> BTreeMap<&TicketId, Vec<&Ticket>> {
+        let mut live = BTreeMap::<_, Vec<_>>::new();
+        for ticket in self.sites.iter().flat_map(|site| site.tickets.values()) {
+            if ticket.is_live() {
+                live.entry(&self.people[&ticket.id]).or_default().push(ticket);
+            }
+        }
+        live
+    }
+
+    fn check_nobody_is_lost(&self) {
+        let live = self.live();
+        for person in self.people.values().filter(|person| !self.ended.contains(*person)) {
+            assert!(live.contains_key(person), "a person is in no line");
+        }
+    }
+
+    fn check_at_rest(&self) {
+        self.check_nobody_is_lost();
+        for tickets in self.live().values() {
+            assert_eq!(tickets.len(), 1, "a person is in two lines");
+        }
+        for site in &self.sites {
+            let waits = |ticket: &&Ticket| ticket.handover.is_some();
+            assert!(!site.tickets.values().any(|ticket| waits(&ticket)), "a move is not settled");
+            let moving = |verdict: &Verdict| matches!(verdict, Verdict::Moving { .. });
+            assert!(!site.decided.values().any(moving), "a caller waits for an outcome");
+            let stored = site.tickets.values().filter(|ticket| ticket.is_live());
+            for ticket in stored {
+                assert!(site.location.ticket(&ticket.id) == Some(ticket), "a row differs");
+            }
+        }
+    }
+}
+
+fn play(seed: u64) {
+    let mut world = World::open(seed);
+    let checked = std::panic::AssertUnwindSafe(&mut world);
+    let outcome = std::panic::catch_unwind(|| {
+        let world = checked;
+        for _ in 0..STEPS {
+            world.0.step();
+            world.0.check_nobody_is_lost();
+        }
+        world.0.come_to_rest();
+        world.0.check_at_rest();
+    });
+    if outcome.is_err() {
+        panic!("seed {seed}: {}", world.history.join("; "));
+    }
+}
+
+#[test]
+fn every_person_stays_in_exactly_one_line() {
+    let half = |rest: u64| move || (rest..HISTORIES).step_by(2).for_each(play);
+    let other = std::thread::spawn(half(1));
+    half(0)();
+    other.join().expect("the other half passes too");
+}

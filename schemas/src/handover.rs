@@ -1,0 +1,73 @@
+//! Moves to another location, in two steps with an answer: the person or the booking stays where it
+//! is until the destination has accepted.
+//!
+//! The origin sends `receive` to the destination, which answers with `settle`. When the origin
+//! takes the move back (a time limit, an undo, a departure), it sends `withdraw`, and the
+//! destination alone decides whether the person is there already. So exactly one of the two ends.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Millis,
+    codes::Code,
+    identity::CommandIdentity,
+    ids::{AppointmentId, QueueId, TicketId},
+};
+
+/// The move of a ticket to another location.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct TicketHandover {
+    /// The queue to move to.
+    pub queue: QueueId,
+    /// The ticket that continues there once the destination has accepted.
+    pub successor: TicketId,
+    /// When the origin stops waiting for an answer.
+    pub until: Millis,
+    /// The command that asked for the move. Its outcome is `moving` until the move is settled.
+    pub command: CommandIdentity,
+    /// What the origin waits for.
+    pub stage: HandoverStage,
+}
+
+/// The move of an appointment to another location.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct AppointmentHandover {
+    /// The appointment that continues there, unless the destination knew the booking already.
+    pub successor: AppointmentId,
+    /// The revision of the fact that moves the appointment.
+    pub revision: u64,
+    /// When the origin stops waiting for an answer.
+    pub until: Millis,
+    /// The command that reported the move, if its outcome is `moving` until the move is settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<CommandIdentity>,
+    /// What the origin waits for.
+    pub stage: HandoverStage,
+}
+
+/// What the origin of a move waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum HandoverStage {
+    /// The answer to `receive`. Until then the origin keeps the place.
+    Leaving,
+    /// The answer to `withdraw`, which the origin sent for this reason.
+    Withdrawing(Code),
+}
+
+/// The answer of a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum HandoverAnswer {
+    /// To `receive`: the successor is in line, or the booking is known.
+    Accepted,
+    /// To `receive`: refused with this code. To `withdraw`: the successor has ended, or never came
+    /// to be and never will.
+    Refused(Code),
+    /// To `withdraw`: too late, the successor is called, served or has moved on.
+    Kept,
+}
