@@ -203,7 +203,29 @@ impl BatchBuilder<'_> {
             });
             named.publish(outcome)
         });
-        self.record_effect(record, command, effect, outcome);
+        // Nobody waits for the outcome of an answer between locations, so the outcome that it
+        // settles is published in its place.
+        let settled = self.settle(record, &command.aggregate, &effect);
+        self.record_effect(record, command, effect, settled.or(outcome));
+    }
+
+    /// Replaces the outcome `moving` of an earlier command.
+    fn settle(
+        &mut self,
+        record: &LogRecord,
+        aggregate: &Aggregate,
+        effect: &RecordEffect,
+    ) -> Option<PublishedOutcome> {
+        let (identity, verdict) = effect.settles.clone()?;
+        let outcome = CommandOutcome { command: identity.command.clone(), at: effect.at, verdict };
+        self.keep_outcome(OutcomeRow {
+            identity: identity.clone(),
+            aggregate: aggregate.clone(),
+            fingerprint: None,
+            first_at: record.at,
+            outcome: outcome.clone(),
+        });
+        Some(NamedCommand { identity, fingerprint: None }.publish(outcome))
     }
 
     /// The outcome of an earlier command with the same identity, while its key is kept for a record

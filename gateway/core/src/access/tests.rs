@@ -1,5 +1,6 @@
 use schemas::{
     appointment::{AppointmentFact, AppointmentStatus, SourceKey},
+    handover::HandoverAnswer,
     ids::StationId,
     ticket::Priority,
     timers::Timers,
@@ -109,11 +110,43 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
         C::CancelTicket { ticket: ticket.clone(), reason: None },
         C::LeaveTicket { ticket: ticket.clone() },
         C::TransferTicket { ticket: ticket.clone(), queue: queue.clone() },
+        C::ReceiveTicket {
+            ticket: ticket.clone(),
+            queue: queue.clone(),
+            priority: Priority::default(),
+            from: ticket.clone(),
+            until: 0,
+        },
+        C::WithdrawTicket { ticket: ticket.clone(), from: ticket.clone() },
+        C::SettleTicket {
+            ticket: ticket.clone(),
+            successor: ticket.clone(),
+            answer: HandoverAnswer::Kept,
+        },
         C::Prioritise { ticket: ticket.clone(), priority: Priority::default() },
         C::RevertTicket { ticket },
         C::ReportAppointment { appointment: appointment(at), fact: fact() },
         C::CheckIn { appointment: appointment(at), queue: Some(queue) },
         C::UndoCheckIn { appointment: appointment(at) },
+        C::ReceiveAppointment {
+            appointment: appointment(at),
+            fact: fact(),
+            from: appointment(at),
+            until: 0,
+        },
+        C::WithdrawAppointment {
+            appointment: appointment(at),
+            source: fact().source,
+            key: fact().key,
+            revision: 0,
+            from: appointment(at),
+        },
+        C::SettleAppointment {
+            appointment: appointment(at),
+            successor: appointment(at),
+            held: None,
+            answer: HandoverAnswer::Kept,
+        },
         C::Tick {},
     ]
 }
@@ -185,11 +218,22 @@ const RUN_AND_RULE_KINDS: [&str; 7] = [
     "rule.delete",
 ];
 
+/// Commands to a location that only a processor writes.
+const OF_PROCESSORS: [&str; 7] = [
+    "ticket.receive",
+    "ticket.withdraw",
+    "ticket.settle",
+    "appointment.receive",
+    "appointment.withdraw",
+    "appointment.settle",
+    "location.tick",
+];
+
 #[test]
 fn every_kind_has_exactly_one_row() {
     let rows: Vec<_> = TABLE.iter().map(|(kind, _)| *kind).collect();
     let mut expected = Channel::KINDS.to_vec();
-    expected.extend(location_kinds().into_iter().filter(|kind| *kind != "location.tick"));
+    expected.extend(location_kinds().into_iter().filter(|kind| !OF_PROCESSORS.contains(kind)));
     expected.extend(RUN_AND_RULE_KINDS);
     expected.extend(["files.put", "runs.list", "rules.list", "rules.try"]);
     for kind in &expected {
@@ -197,15 +241,9 @@ fn every_kind_has_exactly_one_row() {
     }
     assert_eq!(rows.len(), expected.len());
     for role in Role::ALL {
-        for kind in [
-            "location.tick",
-            "run.start",
-            "run.report",
-            "run.complete",
-            "run.fail",
-            "run.stop",
-            "ticket.fly",
-        ] {
+        let of_workers =
+            ["run.start", "run.report", "run.complete", "run.fail", "run.stop", "ticket.fly"];
+        for kind in OF_PROCESSORS.into_iter().chain(of_workers) {
             assert_eq!(reach(role, kind), Reach::Nothing);
         }
     }
