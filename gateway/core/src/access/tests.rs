@@ -235,7 +235,7 @@ fn every_kind_has_exactly_one_row() {
     let mut expected = Channel::KINDS.to_vec();
     expected.extend(location_kinds().into_iter().filter(|kind| !OF_PROCESSORS.contains(kind)));
     expected.extend(RUN_AND_RULE_KINDS);
-    expected.extend(["files.put", "runs.list", "rules.list", "rules.try"]);
+    expected.extend(["outcome", "files.put", "runs.list", "rules.list", "rules.try"]);
     for kind in &expected {
         assert_eq!(rows.iter().filter(|row| row == &kind).count(), 1, "{kind}");
     }

@@ -21,6 +21,7 @@ fn called(clinic: &mut Clinic, room: &str) -> u128 {
     let called = match clinic.apply(next(room)).verdict {
         Verdict::Applied { result, .. } => result.ticket.expect("a call names its ticket"),
         Verdict::Refused { code } => panic!("{code}"),
+        Verdict::Moving { .. } => panic!("a call waits for no other location"),
     };
     clinic.apply(Command::StartService { ticket: called.clone() });
     (0..100).find(|number| called == ticket(*number)).expect("a small number")
