@@ -24,6 +24,7 @@ use schemas::{
     appointment::{AppointmentFact, AppointmentStatus},
     codes::Code,
     command::{Command, CommandOutcome, Verdict},
+    identity::CommandIdentity,
     ids::{Aggregate, CommandId},
     record::{CARE_TOPIC, CommandRecord, ViewsRecord, WireRecord},
     view::{Fold, View},
@@ -392,14 +393,25 @@ impl Model {
                 continue;
             }
             let epoch = epochs.get(&command.aggregate).copied().unwrap_or(0);
-            let verdict = model.judge(&command, epoch, row);
-            model.told.entry(command.id.to_string()).or_default().push(verdict.clone());
+            let (verdict, settles) = model.judge(&command, epoch, row);
+            // The outcome of an answer between locations is not published: what it settles is.
+            let (told, answer) = match settles {
+                Some((identity, settled)) => (identity.command, settled),
+                None => (command.id.clone(), verdict.clone()),
+            };
+            model.told.entry(told.to_string()).or_default().push(answer);
             decided.insert(id, verdict);
         }
         model
     }
 
-    fn judge(&mut self, command: &CommandRecord, epoch: u64, row: &JournalRow) -> Verdict {
+    /// The verdict on a command, and the verdict that it settles.
+    fn judge(
+        &mut self,
+        command: &CommandRecord,
+        epoch: u64,
+        row: &JournalRow,
+    ) -> (Verdict, Option<(CommandIdentity, Verdict)>) {
         let aggregate = &command.aggregate;
         let location =
             self.locations.entry(aggregate.clone()).or_insert_with(|| Location::new(epoch));
@@ -428,7 +440,7 @@ impl Model {
             let view = self.views.entry(name).or_insert_with(|| View::empty(epoch));
             assert_eq!(view.fold(&delta.delta), Fold::Applied);
         }
-        step.verdict
+        (step.verdict, step.settles)
     }
 }
 

@@ -33,6 +33,7 @@ fn can_be_undone(command: &Command) -> bool {
         C::CallNext { .. } | C::CallNextAtStation { .. } | C::ReorderQueue { .. } => true,
         C::IssueTicket { .. } | C::RevertTicket { .. } => false,
         C::TransferTicket { queue, .. } => queue.belongs_to(&location_id()),
+        C::ReceiveTicket { .. } | C::WithdrawTicket { .. } | C::SettleTicket { .. } => false,
         other => other.ticket().is_some(),
     }
 }
