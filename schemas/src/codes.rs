@@ -134,8 +134,8 @@ codes! {
     /// A patient is still called to the station.
     StationBusy = "station_busy", 409, 107,
         "The person called to this station hasn't come yet.";
-    /// The ticket or appointment is on the way to another location, or a move that was taken back is
-    /// not settled yet.
+    /// The ticket or appointment is on the way to another location, or a move that was taken back
+    /// is not settled yet.
     Moving = "moving", 409, 107,
         "An earlier move to another location isn't settled yet. Try again in a minute.";
     /// The destination of a move did not answer in time.

@@ -132,8 +132,8 @@ impl CommandRecord {
         }
     }
 
-    /// The command that a timer causes at `aggregate` in the course of an earlier command. No person
-    /// is behind it.
+    /// The command that a timer causes at `aggregate` in the course of an earlier command. No
+    /// person is behind it.
     pub fn follow_up_of(
         earlier: &CommandIdentity,
         purpose: &str,

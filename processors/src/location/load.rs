@@ -36,11 +36,16 @@ impl Location {
             return; // its day has ended
         }
         self.count_quarter(at, |quarter| {
-            update.count(match counted {
+            let count = match counted {
                 Counted::Called => &mut quarter.called,
                 Counted::Served => &mut quarter.served,
                 Counted::NoShow => &mut quarter.no_show,
-            });
+            };
+            // A step outside the day as it was before a change of the time zone was not counted.
+            *count = match update {
+                Update::Add => *count + 1,
+                Update::Remove => count.saturating_sub(1),
+            };
         });
         self.header.quarters.retain(|_, quarter| *quarter != LoadQuarter::default());
     }
