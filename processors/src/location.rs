@@ -28,15 +28,18 @@ mod apply;
 mod appointments;
 mod calls;
 mod decide;
+mod decision;
 mod doctors;
 mod handover;
 mod indexes;
+mod issue;
 mod load;
 mod moves;
 mod project;
 mod queues;
 mod settings;
 mod state;
+mod ticket;
 mod timers;
 mod turns;
 mod undo;
@@ -45,13 +48,14 @@ mod visits;
 use indexes::{Indexes, Update};
 use project::VersionChange;
 
-pub use decide::{Decision, decide};
+pub use decide::decide;
+pub use decision::Decision;
 pub use project::KEEP_ENDED_S;
 pub use settings::{MAX_LANGUAGES, MAX_QUEUES, MAX_STATIONS, SERVICE_S};
 pub use state::{
-    Appointment, DoctorDay, LocationHeader, Queue, RecentCall, ServiceTime, Station, Ticket, Visit,
+    Appointment, DoctorDay, LocationHeader, Queue, RecentCall, ServiceTime, Station, Visit,
 };
-pub use undo::Undo;
+pub use ticket::{Ticket, Undo};
 
 /// A location in memory: its header, its live tickets, and the ended tickets that a batch names.
 pub struct Location {

@@ -10,6 +10,7 @@ pub mod batch;
 mod cache;
 mod counters;
 mod delivery;
+mod outcome_age;
 mod outcomes;
 mod partition;
 mod restore;

@@ -15,8 +15,9 @@ use super::{
     Location, handover,
     indexes::Update,
     moves, settings,
-    state::{Queue, ServiceTime, Station, Ticket},
-    undo::{StepTrace, Undo},
+    state::{Queue, ServiceTime, Station},
+    ticket::Ticket,
+    ticket::{StepTrace, Undo},
 };
 
 impl Location {

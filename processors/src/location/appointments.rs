@@ -19,7 +19,7 @@ use schemas::{
 
 use super::{
     Location,
-    decide::Decision,
+    decision::Decision,
     settings,
     state::{Appointment, Visit},
 };

@@ -16,8 +16,9 @@ use schemas::{
 
 use super::{
     Location,
-    decide::{Decision, queue_of},
-    state::{Queue, Station, Ticket},
+    decision::{Decision, queue_of},
+    state::{Queue, Station},
+    ticket::Ticket,
 };
 
 /// Calls the first waiting ticket of the queue.

@@ -5,48 +5,28 @@ use std::collections::BTreeSet;
 
 use schemas::{
     codes::Code,
-    command::{Command, CommandResult},
+    command::Command,
     event::Event,
-    identity::CommandIdentity,
-    ids::{AppointmentId, QueueId, StationId, TicketId},
+    ids::{QueueId, StationId, TicketId},
     load::LoadBands,
     record::CommandRecord,
     settings::CallOrder,
-    ticket::{Priority, QueueState, TicketState},
+    ticket::{QueueState, TicketState},
     timers::Timers,
 };
 
 use super::{
     Location, appointments,
     calls::{self, call_next, call_next_at_station, call_ticket},
+    decision::{Decision, queue_of},
     handover,
+    issue::issue,
     moves::allows,
     queues,
     settings::{self, MAX_QUEUES, MAX_STATIONS, SERVICE_S},
-    state::{Queue, Ticket},
+    ticket::Ticket,
     visits,
 };
-
-/// A command that is applied. Every command except a tick has at least one event.
-#[derive(Default)]
-pub struct Decision {
-    /// The events, in order.
-    pub events: Vec<Event>,
-    /// The result for the caller.
-    pub result: CommandResult,
-    /// Whether the result waits for another location.
-    pub moving: bool,
-    /// The commands that other locations must carry out next.
-    pub follow_ups: Vec<CommandRecord>,
-    /// The outcome that replaces `moving` as the outcome of an earlier command.
-    pub settles: Option<(CommandIdentity, Result<CommandResult, Code>)>,
-}
-
-impl From<Event> for Decision {
-    fn from(event: Event) -> Self {
-        Self { events: vec![event], ..Self::default() }
-    }
-}
 
 /// Decides one command that has not expired, at the location's time.
 ///
@@ -101,10 +81,6 @@ pub fn decide(state: &Location, record: &CommandRecord) -> Result<Decision, Code
             None => Err(Code::IllegalMove),
         },
     }
-}
-
-pub(super) fn queue_of<'a>(state: &'a Location, id: &QueueId) -> Result<&'a Queue, Code> {
-    state.header.queues.get(id).ok_or(Code::QueueUnknown)
 }
 
 fn configure_location(
@@ -195,52 +171,6 @@ fn switch_station(state: &Location, id: &StationId, open: bool) -> Result<Decisi
         return Err(Code::IllegalMove);
     }
     Ok(Event::StationStateChanged { station: id.clone(), open }.into())
-}
-
-/// Gives a ticket its label and its turn. `appointment` is the appointment that the ticket
-/// checks in.
-pub(super) fn issue(
-    state: &Location,
-    id: &QueueId,
-    ticket: &TicketId,
-    priority: Priority,
-    appointment: Option<&AppointmentId>,
-) -> Result<Decision, Code> {
-    let queue = queue_of(state, id)?;
-    if state.ticket(ticket).is_some() {
-        return Err(Code::TicketExists);
-    }
-    if queue.state == QueueState::Closed {
-        return Err(Code::QueueNotOpen);
-    }
-    let (number, label) = next_label(state, queue);
-    let result = CommandResult {
-        ticket: Some(ticket.clone()),
-        label: Some(label.clone()),
-        appointment: appointment.cloned(),
-        ..CommandResult::default()
-    };
-    let event = Event::TicketIssued {
-        ticket: ticket.clone(),
-        queue: id.clone(),
-        day: state.header.day.clone(),
-        number,
-        label,
-        priority,
-        rank: state.rank_of_new(id, appointment),
-        appointment: appointment.cloned(),
-        from: None,
-    };
-    Ok(Decision { result, ..event.into() })
-}
-
-/// The next number of the day and its label. A number whose label a ticket of an earlier day still
-/// has is left out, so that no two people in the house share a label.
-fn next_label(state: &Location, queue: &Queue) -> (u32, String) {
-    let last = state.header.numbers.get(&queue.prefix).copied().unwrap_or(0);
-    let labels = (last + 1..).map(|number| (number, format!("{}-{number:03}", queue.prefix)));
-    let mut free = labels.filter(|(_, label)| !state.indexes.labels.contains_key(label));
-    free.next().expect("there are more numbers than live tickets")
 }
 
 /// Decides the commands that name one ticket.

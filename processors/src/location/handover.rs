@@ -18,12 +18,7 @@ use schemas::{
     ticket::TicketState,
 };
 
-use super::{
-    Location,
-    decide::{Decision, issue},
-    moves,
-    state::Ticket,
-};
+use super::{Location, decision::Decision, issue::issue, moves, ticket::Ticket};
 
 /// How long a location remembers that a move to it was taken back, in milliseconds. A record of
 /// the move cannot arrive later, because command identities are kept for as long by default.

@@ -18,7 +18,10 @@ use schemas::{
     ticket::{Priority, TicketState},
 };
 
-use super::state::{Appointment, Station, Ticket};
+use super::{
+    state::{Appointment, Station},
+    ticket::Ticket,
+};
 
 /// Indexes of one location.
 #[derive(Default)]

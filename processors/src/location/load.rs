@@ -13,7 +13,7 @@ use super::{
     Location,
     indexes::{Update, quarter_of},
     state::{Queue, Station},
-    undo::Counted,
+    ticket::Counted,
 };
 
 impl Location {

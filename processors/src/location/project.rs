@@ -31,7 +31,8 @@ use super::{
     Location,
     indexes::quarter_of,
     moves::{self, BoardPlace, shown},
-    state::{Station, Ticket},
+    state::Station,
+    ticket::Ticket,
 };
 
 /// Seconds for which the last state of an ended ticket can be read: the patient's phone may be

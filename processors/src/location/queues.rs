@@ -10,7 +10,7 @@ use schemas::{
     ticket::{QueueState, TicketState},
 };
 
-use super::{Location, decide::queue_of, state::Ticket};
+use super::{Location, decision::queue_of, ticket::Ticket};
 
 /// Gives the named tickets ranks below every rank of the queue, in the order named. So they come
 /// before all other tickets of their priority, and their first has the turn of the queue's first.

@@ -9,18 +9,13 @@ use std::{
 use schemas::{
     Millis,
     appointment::{AppointmentFact, AppointmentStatus, SourceKey},
-    event::TicketStatus,
-    handover::TicketHandover,
     ids::{AppointmentId, DoctorId, QueueId, SourceId, StationId, TicketId},
-    line::LinePlace,
     load::{FactCounts, LoadBands, LoadMinute, LoadQuarter},
     settings::CallOrder,
     ticket::{QueueState, TicketState},
     timers::Timers,
 };
 use serde::{Deserialize, Serialize};
-
-use super::undo::Undo;
 
 /// Everything that a location stores, except its tickets and appointments. The header grows with
 /// queues and stations, never with people.
@@ -224,42 +219,6 @@ impl RecentCall {
     pub const MAX: usize = 8;
 }
 
-/// One person's place in a queue. `Debug` is left out on purpose, so that no part of a ticket
-/// appears in a log.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ticket {
-    /// The id of the ticket.
-    pub id: TicketId,
-    /// The label that the patient and the board show.
-    pub label: String,
-    /// The service day that counted the label.
-    pub day: String,
-    /// When the ticket was issued.
-    pub issued_at: Millis,
-    /// The appointment that the ticket checked in.
-    pub appointment: Option<AppointmentId>,
-    /// When the ticket last moved. Its timers count from here.
-    pub moved_at: Millis,
-    /// The queue, the state and everything that moves change.
-    pub standing: TicketStatus,
-    /// The last step, as long as it can be undone.
-    pub undo: Option<Undo>,
-    /// The ticket at another location that this one continues.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<TicketId>,
-    /// The move to another location that is not settled yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub handover: Option<TicketHandover>,
-    /// The standing to which a leaving ticket returns, unless the destination accepts it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub back: Option<TicketStatus>,
-    /// How many moves to other locations were begun, also refused ones.
-    #[serde(default)]
-    pub moves: u32,
-    /// The version of the view `ticket:<id>`.
-    pub view: u64,
-}
-
 /// The service day of a doctor.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DoctorDay {
@@ -366,23 +325,5 @@ impl Appointment {
     /// Whether something is still expected of the appointment.
     pub fn is_open(&self) -> bool {
         !self.status.is_end()
-    }
-}
-
-impl Ticket {
-    /// Whether the ticket has not ended.
-    pub fn is_live(&self) -> bool {
-        !self.standing.state.is_end()
-    }
-
-    /// The queue of another location that the ticket is moving to.
-    pub(super) fn moving_to(&self) -> Option<&QueueId> {
-        let leaving = self.standing.state == TicketState::Leaving;
-        self.handover.as_ref().filter(|_| leaving).map(|handover| &handover.queue)
-    }
-
-    /// The place of the ticket in its line, valid while the ticket waits.
-    pub(super) fn place(&self) -> LinePlace {
-        LinePlace::new(self.id.clone(), self.standing.priority, self.standing.rank)
     }
 }

@@ -14,10 +14,7 @@ use schemas::{
 };
 
 use super::{
-    Location, handover,
-    indexes::TimerTarget,
-    settings,
-    state::{Appointment, Ticket},
+    Location, handover, indexes::TimerTarget, settings, state::Appointment, ticket::Ticket,
 };
 
 /// How long after its service day an appointment stays open that its source reported as arrived, or

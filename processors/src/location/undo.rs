@@ -1,4 +1,4 @@
-//! What the step of a ticket changes in its location, and how an undo takes that back.
+//! The changes that a step of a ticket makes in its location, and how an undo reverts them.
 //!
 //! An undo leaves the counts, the measured times and the board as they were. Where somebody else
 //! has changed the same value since, such as the last call of a queue, the later change stays.
@@ -6,105 +6,17 @@
 use schemas::{
     Millis,
     event::{Event, TicketStatus},
-    ids::{DoctorId, QueueId, StationId},
+    ids::{QueueId, StationId},
     ticket::TicketState,
 };
-use serde::{Deserialize, Serialize};
 
 use super::{
     Location,
     indexes::Update,
     moves::{BoardPlace, shown},
-    state::{RecentCall, ServiceTime, Ticket},
+    state::{RecentCall, ServiceTime},
+    ticket::{Counted, LastCalls, LastDelay, RecentChange, StepTrace, Ticket, Undo},
 };
-
-/// The last step of a ticket, as long as it can be undone.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Undo {
-    /// The version of the step.
-    pub version: u64,
-    /// The standing before the step.
-    pub standing: TicketStatus,
-    /// What the step changed outside its ticket.
-    #[serde(default, skip_serializing_if = "StepTrace::is_empty")]
-    pub trace: StepTrace,
-}
-
-/// What a step changed outside its ticket.
-#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct StepTrace {
-    /// The count that rose.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counted: Option<Counted>,
-    /// The last calls before the step, which was a call.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub calls: Option<LastCalls>,
-    /// The service time of the queue before the step, which ended a service.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service: Option<ServiceTime>,
-    /// The delay of the doctor before the step, which started a service.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delay: Option<LastDelay>,
-    /// How the step changed the recent calls of the board.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recent: Option<RecentChange>,
-}
-
-impl StepTrace {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// A count of the load.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Counted {
-    /// Calls.
-    Called,
-    /// Services that ended.
-    Served,
-    /// Patients who never came.
-    NoShow,
-}
-
-/// The last call of a queue and of a station, each with its version.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastCalls {
-    queue: (Option<Millis>, u64),
-    station: (Option<QueueId>, u64),
-}
-
-impl LastCalls {
-    /// The queue from which the station called before.
-    pub(super) fn served(&self) -> Option<&QueueId> {
-        self.station.0.as_ref()
-    }
-}
-
-/// The delay of a doctor, with the version that set it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastDelay {
-    doctor: DoctorId,
-    delay_min: u32,
-    version: u64,
-}
-
-impl LastDelay {
-    pub(super) fn doctor(&self) -> &DoctorId {
-        &self.doctor
-    }
-}
-
-/// A change of the recent calls.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RecentChange {
-    /// The call was added, and this one made room for it.
-    Added(Option<RecentCall>),
-    /// The call was removed.
-    Removed,
-}
 
 impl Location {
     /// Counts and measures a step that happened `at`. `before` is the standing before the step.

@@ -12,8 +12,10 @@ use schemas::{
 
 use super::{
     Location,
-    decide::{Decision, issue},
-    state::{Appointment, Ticket, Visit},
+    decision::Decision,
+    issue::issue,
+    state::{Appointment, Visit},
+    ticket::Ticket,
 };
 
 /// The reason of a ticket whose check-in was undone.

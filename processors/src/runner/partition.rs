@@ -6,7 +6,7 @@ use std::{collections::VecDeque, time::Duration};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
 
-use super::{outcomes::OutcomeAge, timers::PartitionTimers};
+use super::{outcome_age::OutcomeAge, timers::PartitionTimers};
 use crate::{
     ledger::PartitionClaim,
     log::{LogOffset, LogRecord},

@@ -1,5 +1,6 @@
 //! The ledger in memory: fenced like PostgreSQL, without durability.
 
+mod oldest;
 mod outcomes;
 mod state;
 

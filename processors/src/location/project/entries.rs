@@ -10,7 +10,8 @@ use schemas::{
 
 use crate::location::{
     Location,
-    state::{Appointment, DoctorDay, Queue, RecentCall, Station, Ticket, Visit},
+    state::{Appointment, DoctorDay, Queue, RecentCall, Station, Visit},
+    ticket::Ticket,
 };
 
 impl Location {

@@ -4,7 +4,7 @@
 use TicketState as S;
 
 use super::*;
-use crate::location::undo::{StepTrace, Undo};
+use crate::location::ticket::{StepTrace, Undo};
 
 /// What an action asks of the queue and the station, in the order of the checks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

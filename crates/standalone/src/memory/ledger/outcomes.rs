@@ -3,7 +3,7 @@
 use processors::{ledger::OutcomeRow, log::PartitionId};
 use schemas::{Millis, identity::CommandIdentity};
 
-use super::state::Oldest;
+use super::oldest::Oldest;
 
 /// A partition: the number of its ledger and its number within the topic.
 pub(super) type LedgerPartition = (u32, PartitionId);

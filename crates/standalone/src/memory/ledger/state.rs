@@ -1,8 +1,7 @@
 //! The state of the ledger, and the one transaction that moves it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    hash::Hash,
+    collections::{BTreeMap, BTreeSet, HashMap},
     ops::Range,
     sync::{Arc, Mutex},
 };
@@ -23,11 +22,8 @@ use schemas::{
     view::{Position, View},
 };
 
-use super::{super::lock, outcomes::Outcomes};
+use super::{super::lock, oldest::Oldest, outcomes::Outcomes};
 
-/// Kept outcomes, ended tickets and ended appointments. A repeat older than 100,000 commands is
-/// decided again, and a ticket that ended 100,000 others ago is unknown: weeks of a large clinic.
-const KEPT: usize = 100_000;
 /// Number of views before expired ones are removed.
 const SWEEP_AT: usize = 1_000;
 
@@ -344,35 +340,5 @@ impl JournalCounts {
             JournalEntry::Repeated => &mut self.repeated,
             JournalEntry::Parked { .. } => &mut self.parked,
         } += 1;
-    }
-}
-
-/// A map that drops its oldest keys past [`KEPT`].
-pub(super) struct Oldest<K, V> {
-    pub(super) held: HashMap<K, V>,
-    /// Keys in insertion order. A removed key stays here until its turn.
-    order: VecDeque<K>,
-}
-
-impl<K, V> Default for Oldest<K, V> {
-    fn default() -> Self {
-        Self { held: HashMap::new(), order: VecDeque::new() }
-    }
-}
-
-impl<K: Clone + Eq + Hash, V> Oldest<K, V> {
-    pub(super) fn insert(&mut self, key: K, value: V) {
-        if self.held.insert(key.clone(), value).is_none() {
-            self.order.push_back(key);
-        }
-        while self.order.len() > KEPT
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.held.remove(&oldest);
-        }
-    }
-
-    pub(super) fn remove(&mut self, key: &K) {
-        self.held.remove(key);
     }
 }

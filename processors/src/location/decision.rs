@@ -1,0 +1,37 @@
+//! The result of a decision.
+
+use schemas::{
+    codes::Code, command::CommandResult, event::Event, identity::CommandIdentity, ids::QueueId,
+    record::CommandRecord,
+};
+
+use super::{Location, state::Queue};
+
+/// A command that is applied. Every command except a tick has at least one event.
+#[derive(Default)]
+pub struct Decision {
+    /// The events, in order.
+    pub events: Vec<Event>,
+    /// The result for the caller.
+    pub result: CommandResult,
+    /// Whether the result waits for another location.
+    pub moving: bool,
+    /// The commands that other locations must carry out next.
+    pub follow_ups: Vec<CommandRecord>,
+    /// The outcome that replaces `moving` as the outcome of an earlier command.
+    pub settles: Option<(CommandIdentity, Result<CommandResult, Code>)>,
+}
+
+impl From<Event> for Decision {
+    fn from(event: Event) -> Self {
+        Self { events: vec![event], ..Self::default() }
+    }
+}
+
+/// The queue with this id.
+///
+/// # Errors
+/// When the location has no such queue.
+pub(super) fn queue_of<'a>(state: &'a Location, id: &QueueId) -> Result<&'a Queue, Code> {
+    state.header.queues.get(id).ok_or(Code::QueueUnknown)
+}

@@ -1,0 +1,61 @@
+//! Issuing tickets: labels and numbers.
+
+use schemas::{
+    codes::Code,
+    command::CommandResult,
+    event::Event,
+    ids::{AppointmentId, QueueId, TicketId},
+    ticket::{Priority, QueueState},
+};
+
+use super::{
+    Location,
+    decision::{Decision, queue_of},
+    state::Queue,
+};
+
+/// Gives a ticket its label and its turn. `appointment` is the appointment that the ticket
+/// checks in.
+pub(super) fn issue(
+    state: &Location,
+    id: &QueueId,
+    ticket: &TicketId,
+    priority: Priority,
+    appointment: Option<&AppointmentId>,
+) -> Result<Decision, Code> {
+    let queue = queue_of(state, id)?;
+    if state.ticket(ticket).is_some() {
+        return Err(Code::TicketExists);
+    }
+    if queue.state == QueueState::Closed {
+        return Err(Code::QueueNotOpen);
+    }
+    let (number, label) = next_label(state, queue);
+    let result = CommandResult {
+        ticket: Some(ticket.clone()),
+        label: Some(label.clone()),
+        appointment: appointment.cloned(),
+        ..CommandResult::default()
+    };
+    let event = Event::TicketIssued {
+        ticket: ticket.clone(),
+        queue: id.clone(),
+        day: state.header.day.clone(),
+        number,
+        label,
+        priority,
+        rank: state.rank_of_new(id, appointment),
+        appointment: appointment.cloned(),
+        from: None,
+    };
+    Ok(Decision { result, ..event.into() })
+}
+
+/// The next number of the day and its label. A number whose label a ticket of an earlier day still
+/// has is left out, so that no two people in the house share a label.
+fn next_label(state: &Location, queue: &Queue) -> (u32, String) {
+    let last = state.header.numbers.get(&queue.prefix).copied().unwrap_or(0);
+    let labels = (last + 1..).map(|number| (number, format!("{}-{number:03}", queue.prefix)));
+    let mut free = labels.filter(|(_, label)| !state.indexes.labels.contains_key(label));
+    free.next().expect("there are more numbers than live tickets")
+}

@@ -1,0 +1,155 @@
+//! A ticket, and what an undo of its last step needs.
+
+use schemas::{
+    Millis,
+    event::TicketStatus,
+    handover::TicketHandover,
+    ids::{AppointmentId, DoctorId, QueueId, TicketId},
+    line::LinePlace,
+    ticket::TicketState,
+};
+use serde::{Deserialize, Serialize};
+
+use super::state::{RecentCall, ServiceTime};
+
+/// One person's place in a queue. `Debug` is left out on purpose, so that no part of a ticket
+/// appears in a log.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// The id of the ticket.
+    pub id: TicketId,
+    /// The label that the patient and the board show.
+    pub label: String,
+    /// The service day that counted the label.
+    pub day: String,
+    /// When the ticket was issued.
+    pub issued_at: Millis,
+    /// The appointment that the ticket checked in.
+    pub appointment: Option<AppointmentId>,
+    /// When the ticket last moved. Its timers count from here.
+    pub moved_at: Millis,
+    /// The queue, the state and everything that moves change.
+    pub standing: TicketStatus,
+    /// The last step, as long as it can be undone.
+    pub undo: Option<Undo>,
+    /// The ticket at another location that this one continues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<TicketId>,
+    /// The move to another location that is not settled yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handover: Option<TicketHandover>,
+    /// The standing to which a leaving ticket returns, unless the destination accepts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<TicketStatus>,
+    /// How many moves to other locations were begun, also refused ones.
+    #[serde(default)]
+    pub moves: u32,
+    /// The version of the view `ticket:<id>`.
+    pub view: u64,
+}
+
+impl Ticket {
+    /// Whether the ticket has not ended.
+    pub fn is_live(&self) -> bool {
+        !self.standing.state.is_end()
+    }
+
+    /// The queue of another location that the ticket is moving to.
+    pub(super) fn moving_to(&self) -> Option<&QueueId> {
+        let leaving = self.standing.state == TicketState::Leaving;
+        self.handover.as_ref().filter(|_| leaving).map(|handover| &handover.queue)
+    }
+
+    /// The place of the ticket in its line, valid while the ticket waits.
+    pub(super) fn place(&self) -> LinePlace {
+        LinePlace::new(self.id.clone(), self.standing.priority, self.standing.rank)
+    }
+}
+
+/// The last step of a ticket, as long as it can be undone.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undo {
+    /// The version of the step.
+    pub version: u64,
+    /// The standing before the step.
+    pub standing: TicketStatus,
+    /// The changes outside the ticket.
+    #[serde(default, skip_serializing_if = "StepTrace::is_empty")]
+    pub trace: StepTrace,
+}
+
+/// The changes of a step outside its ticket.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StepTrace {
+    /// The count that rose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Counted>,
+    /// The last calls before the step, which was a call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls: Option<LastCalls>,
+    /// The service time of the queue before the step, which ended a service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceTime>,
+    /// The delay of the doctor before the step, which started a service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<LastDelay>,
+    /// How the step changed the recent calls of the board.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recent: Option<RecentChange>,
+}
+
+impl StepTrace {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A count of the load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counted {
+    /// Calls.
+    Called,
+    /// Services that ended.
+    Served,
+    /// Patients who never came.
+    NoShow,
+}
+
+/// The last call of a queue and of a station, each with its version.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastCalls {
+    pub(super) queue: (Option<Millis>, u64),
+    pub(super) station: (Option<QueueId>, u64),
+}
+
+impl LastCalls {
+    /// The queue from which the station called before.
+    pub(super) fn served(&self) -> Option<&QueueId> {
+        self.station.0.as_ref()
+    }
+}
+
+/// The delay of a doctor, with the version that set it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastDelay {
+    pub(super) doctor: DoctorId,
+    pub(super) delay_min: u32,
+    pub(super) version: u64,
+}
+
+impl LastDelay {
+    pub(super) fn doctor(&self) -> &DoctorId {
+        &self.doctor
+    }
+}
+
+/// A change of the recent calls.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecentChange {
+    /// The call was added, and this one made room for it.
+    Added(Option<RecentCall>),
+    /// The call was removed.
+    Removed,
+}
