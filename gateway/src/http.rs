@@ -37,7 +37,7 @@ use crate::{backends::snapshots::NotRead, clock::now, context::NodeContext};
 /// How long the authority may take for a page of a list. Past it: `try_again`.
 const LIST_WITHIN: Duration = Duration::from_secs(5);
 
-type Shared = State<Arc<NodeContext>>;
+type NodeState = State<Arc<NodeContext>>;
 
 /// The routes of `/v1`, of pages, of health and metrics. Sockets and streams are taken before.
 pub fn router(node: Arc<NodeContext>) -> Router {
@@ -102,14 +102,14 @@ async fn found<T>(asked: impl Future<Output = Result<T, NotRead>>) -> Result<T, 
     }
 }
 
-async fn demo(State(node): Shared) -> Response {
+async fn demo(State(node): NodeState) -> Response {
     match &*node.demo.read().unwrap_or_else(PoisonError::into_inner) {
         Some(demo) => Json(demo).into_response(),
         None => Problem::from(Code::NotFound).into_response(),
     }
 }
 
-async fn ready(State(node): Shared) -> Response {
+async fn ready(State(node): NodeState) -> Response {
     if node.readiness.is_ready() {
         "ready\n".into_response()
     } else if node.readiness.is_draining() {
@@ -121,12 +121,12 @@ async fn ready(State(node): Shared) -> Response {
     }
 }
 
-async fn metrics(State(node): Shared) -> impl IntoResponse {
+async fn metrics(State(node): NodeState) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], node.metrics.text(&node.readiness))
 }
 
 /// Counts by the route's pattern, never by path: paths carry ids.
-async fn count(State(node): Shared, request: Request, next: Next) -> Response {
+async fn count(State(node): NodeState, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
     node.metrics

@@ -16,8 +16,8 @@ use crate::{
     backends::snapshots::NotRead,
 };
 
-/// What the log does with a record.
-enum Fate {
+/// The answer of the log to a record.
+enum AppendOutcome {
     Acknowledged,
     Failed,
     /// Never answered.
@@ -25,14 +25,14 @@ enum Fate {
 }
 
 struct OneLog {
-    fate: Fate,
+    outcome: AppendOutcome,
     appended: Mutex<Vec<WireRecord>>,
     on_append: Notify,
 }
 
 impl OneLog {
-    fn new(fate: Fate) -> Arc<Self> {
-        Arc::new(Self { fate, appended: Mutex::default(), on_append: Notify::new() })
+    fn new(outcome: AppendOutcome) -> Arc<Self> {
+        Arc::new(Self { outcome, appended: Mutex::default(), on_append: Notify::new() })
     }
 }
 
@@ -43,15 +43,15 @@ impl Log for OneLog {
         record: WireRecord,
     ) -> BoxFuture<'_, Result<(), NotAppended>> {
         Box::pin(async move {
-            match self.fate {
-                Fate::Acknowledged => {
+            match self.outcome {
+                AppendOutcome::Acknowledged => {
                     assert_eq!(topic, CARE_TOPIC);
                     self.appended.lock().unwrap().push(record);
                     self.on_append.notify_one();
                     Ok(())
                 }
-                Fate::Failed => Err(NotAppended("no broker".into())),
-                Fate::Unknown => std::future::pending().await,
+                AppendOutcome::Failed => Err(NotAppended("no broker".into())),
+                AppendOutcome::Unknown => std::future::pending().await,
             }
         })
     }
@@ -165,7 +165,7 @@ impl Commands {
 
 #[tokio::test]
 async fn caller_gets_outcome_of_its_command() {
-    let log = OneLog::new(Fate::Acknowledged);
+    let log = OneLog::new(AppendOutcome::Acknowledged);
     let commands = commands(log.clone(), Authority::Knows(None));
     let caller = tokio::spawn({
         let commands = commands.clone();
@@ -192,7 +192,7 @@ async fn caller_gets_outcome_of_its_command() {
 /// Two requests of one caller under way at once, with one key.
 #[tokio::test]
 async fn caller_gets_outcome_of_its_own_content() {
-    let log = OneLog::new(Fate::Acknowledged);
+    let log = OneLog::new(AppendOutcome::Acknowledged);
     let commands = commands(log.clone(), Authority::Knows(None));
     let mut other = record("a");
     other.fingerprint = Some(Fingerprint::from_parts([b"configure".as_slice()]));
@@ -224,8 +224,8 @@ async fn caller_gets_outcome_of_its_own_content() {
 }
 
 #[tokio::test]
-async fn two_callers_of_one_command_get_the_same_outcome() {
-    let log = OneLog::new(Fate::Acknowledged);
+async fn callers_of_one_command_share_its_outcome() {
+    let log = OneLog::new(AppendOutcome::Acknowledged);
     let commands = commands(log.clone(), Authority::Knows(None));
     let call =
         |commands: Arc<Commands>| tokio::spawn(async move { commands.submit(record("a")).await });
@@ -241,7 +241,7 @@ async fn two_callers_of_one_command_get_the_same_outcome() {
 
 #[tokio::test(start_paused = true)]
 async fn slow_decision_is_pending_then_found() {
-    let log = OneLog::new(Fate::Acknowledged);
+    let log = OneLog::new(AppendOutcome::Acknowledged);
     let pending = commands(log.clone(), Authority::Knows(None));
     assert!(matches!(pending.submit(record("a")).await, Ok(Submitted::Pending)));
     assert!(pending.is_empty());
@@ -259,7 +259,7 @@ async fn slow_decision_is_pending_then_found() {
 
 #[tokio::test]
 async fn outcome_arriving_during_read_is_found() {
-    let commands = commands(OneLog::new(Fate::Acknowledged), Authority::Knows(None));
+    let commands = commands(OneLog::new(AppendOutcome::Acknowledged), Authority::Knows(None));
     let asked = tokio::spawn({
         let commands = commands.clone();
         async move { commands.outcome(&named("a")).await }
@@ -273,8 +273,8 @@ async fn outcome_arriving_during_read_is_found() {
 
 #[tokio::test(start_paused = true)]
 async fn failing_log_means_try_again() {
-    for fate in [Fate::Failed, Fate::Unknown] {
-        let commands = commands(OneLog::new(fate), Authority::Fails);
+    for outcome in [AppendOutcome::Failed, AppendOutcome::Unknown] {
+        let commands = commands(OneLog::new(outcome), Authority::Fails);
         assert_eq!(commands.submit(record("a")).await.err(), Some(Code::TryAgain));
         let asked = commands.outcome(&named("a")).await;
         assert_eq!(asked.err(), Some(Code::TryAgain));
@@ -284,7 +284,7 @@ async fn failing_log_means_try_again() {
 
 #[tokio::test]
 async fn leaving_caller_frees_its_place() {
-    let log = OneLog::new(Fate::Acknowledged);
+    let log = OneLog::new(AppendOutcome::Acknowledged);
     let commands = commands(log.clone(), Authority::Knows(None));
     let caller = tokio::spawn({
         let commands = commands.clone();
@@ -298,7 +298,7 @@ async fn leaving_caller_frees_its_place() {
 
 #[tokio::test]
 async fn unreadable_record_is_refused_before_append() {
-    let log = OneLog::new(Fate::Acknowledged);
+    let log = OneLog::new(AppendOutcome::Acknowledged);
     let commands = commands(log.clone(), Authority::Knows(None));
     let mut foreign = record("a");
     foreign.command = Command::CallNext {
@@ -312,7 +312,7 @@ async fn unreadable_record_is_refused_before_append() {
 
 #[tokio::test]
 async fn excess_callers_are_refused_before_append() {
-    let log = OneLog::new(Fate::Acknowledged);
+    let log = OneLog::new(AppendOutcome::Acknowledged);
     let commands = commands(log.clone(), Authority::Knows(None));
     let waiters: Vec<_> =
         (0..MAX_WAITERS).map(|_| commands.register(named("a").identity, None)).collect();

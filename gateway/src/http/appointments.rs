@@ -10,7 +10,7 @@ use schemas::{
 };
 
 use super::{
-    Problem, Shared,
+    NodeState, Problem,
     caller::{Caller, Segments},
     channels::keyed,
     command_request::{CommandRequest, refused},
@@ -20,7 +20,7 @@ use crate::random;
 
 /// Appends a source's fact about an appointment.
 pub(super) async fn report(
-    State(node): Shared,
+    State(node): NodeState,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
     let source = access::source(&request.claims).map_err(|code| {
@@ -43,7 +43,7 @@ pub(super) async fn report(
 
 /// Checks a patient in, with an appointment or without one.
 pub(super) async fn check_in(
-    State(node): Shared,
+    State(node): NodeState,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
     let (location, command) = requests::check_in(&request.body)?;
@@ -52,7 +52,7 @@ pub(super) async fn check_in(
 
 /// Undoes a check-in, the only action on an appointment.
 pub(super) async fn action(
-    State(node): Shared,
+    State(node): NodeState,
     Segments([appointment, action]): Segments<2>,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
@@ -66,7 +66,7 @@ pub(super) async fn action(
 }
 
 pub(super) async fn one(
-    State(node): Shared,
+    State(node): NodeState,
     Caller(claims): Caller,
     Segments([appointment]): Segments<1>,
 ) -> Result<Response, Problem> {
@@ -75,7 +75,7 @@ pub(super) async fn one(
 }
 
 pub(super) async fn schedule(
-    State(node): Shared,
+    State(node): NodeState,
     Caller(claims): Caller,
     Segments([location, doctor]): Segments<2>,
 ) -> Result<Response, Problem> {

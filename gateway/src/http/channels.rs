@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Problem, Shared,
+    NodeState, Problem,
     caller::{Caller, JsonText, Segments},
     requests::{not_an_id, read},
 };
@@ -33,7 +33,7 @@ use crate::{
 const PLACE_ATTEMPTS: usize = 3;
 
 pub(super) async fn queue(
-    State(node): Shared,
+    State(node): NodeState,
     Caller(claims): Caller,
     Segments([queue]): Segments<1>,
 ) -> Result<Response, Problem> {
@@ -41,7 +41,7 @@ pub(super) async fn queue(
 }
 
 pub(super) async fn board(
-    State(node): Shared,
+    State(node): NodeState,
     Caller(claims): Caller,
     Segments([location]): Segments<1>,
 ) -> Result<Response, Problem> {
@@ -50,7 +50,7 @@ pub(super) async fn board(
 
 /// The snapshot of a location's load.
 pub(super) async fn location_load(
-    State(node): Shared,
+    State(node): NodeState,
     Caller(claims): Caller,
     Segments([location]): Segments<1>,
 ) -> Result<Response, Problem> {
@@ -90,7 +90,7 @@ struct TicketSnapshot {
 }
 
 pub(super) async fn ticket(
-    State(node): Shared,
+    State(node): NodeState,
     Caller(claims): Caller,
     Segments([ticket]): Segments<1>,
 ) -> Result<Response, Problem> {
@@ -138,7 +138,7 @@ struct StreamBody {
 /// Exchanges the token for a one-time ticket, because an `EventSource` can send a token only in its
 /// URL.
 pub(super) async fn stream_ticket(
-    State(node): Shared,
+    State(node): NodeState,
     Caller(claims): Caller,
     JsonText(body): JsonText,
 ) -> Result<Response, Problem> {

@@ -16,7 +16,7 @@ use schemas::{
 use serde::Deserialize;
 
 use super::{
-    Problem, Shared,
+    NodeState, Problem,
     caller::{Caller, QueryParams, Segments},
     command_request::{CommandRequest, SOURCE, own_command, visible_to},
     requests::{self, CONFIGURE, CommandTarget, not_an_id, nothing},
@@ -24,7 +24,7 @@ use super::{
 use crate::context::NodeContext;
 
 pub(super) async fn location(
-    State(node): Shared,
+    State(node): NodeState,
     Segments([location]): Segments<1>,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
@@ -33,7 +33,7 @@ pub(super) async fn location(
 }
 
 pub(super) async fn queue(
-    State(node): Shared,
+    State(node): NodeState,
     Segments([queue]): Segments<1>,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
@@ -50,7 +50,7 @@ pub(super) struct RemoveParams {
 
 /// Removes a queue, and moves its live tickets to another one if the query names it.
 pub(super) async fn remove_queue(
-    State(node): Shared,
+    State(node): NodeState,
     Segments([queue]): Segments<1>,
     QueryParams(RemoveParams { move_to }): QueryParams<RemoveParams>,
     request: CommandRequest,
@@ -63,7 +63,7 @@ pub(super) async fn remove_queue(
 }
 
 pub(super) async fn station(
-    State(node): Shared,
+    State(node): NodeState,
     Segments([station]): Segments<1>,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
@@ -72,7 +72,7 @@ pub(super) async fn station(
 }
 
 pub(super) async fn station_action(
-    State(node): Shared,
+    State(node): NodeState,
     Segments([station, action]): Segments<2>,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
@@ -81,7 +81,7 @@ pub(super) async fn station_action(
 }
 
 pub(super) async fn queue_action(
-    State(node): Shared,
+    State(node): NodeState,
     Segments([queue, action]): Segments<2>,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
@@ -90,7 +90,7 @@ pub(super) async fn queue_action(
 }
 
 pub(super) async fn ticket_action(
-    State(node): Shared,
+    State(node): NodeState,
     Segments([ticket, action]): Segments<2>,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
@@ -128,7 +128,7 @@ impl OutcomeParams {
 /// The outcome of a command that was sent before: the caller's own, or another one for reception
 /// and admins. Everybody else gets the answer for an unknown command.
 pub(super) async fn outcome(
-    State(node): Shared,
+    State(node): NodeState,
     Caller(claims): Caller,
     Segments([command]): Segments<1>,
     QueryParams(asked): QueryParams<OutcomeParams>,

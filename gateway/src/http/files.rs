@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
 use super::{
-    Problem, Shared,
+    NodeState, Problem,
     caller::{Caller, QueryParams},
 };
 use crate::{
@@ -48,7 +48,7 @@ pub(super) struct UploadParams {
 }
 
 pub(super) async fn upload(
-    State(node): Shared,
+    State(node): NodeState,
     Caller(claims): Caller,
     QueryParams(UploadParams { name }): QueryParams<UploadParams>,
     request: Request,

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Problem, Shared,
+    NodeState, Problem,
     caller::{Caller, QueryParams, Segments},
     cursor::{self, Cursor, MAX_PAGE},
     requests::not_an_id,
@@ -92,7 +92,7 @@ impl FindingMessage {
 }
 
 pub(super) async fn list(
-    State(node): Shared,
+    State(node): NodeState,
     Caller(claims): Caller,
     Segments([run]): Segments<1>,
     QueryParams(filter): QueryParams<Filter>,
@@ -126,7 +126,7 @@ async fn page(
 
 /// All findings as CSV. Pages are read as the caller receives them.
 pub(super) async fn export(
-    State(node): Shared,
+    State(node): NodeState,
     Caller(claims): Caller,
     Segments([run]): Segments<1>,
     QueryParams(filter): QueryParams<Filter>,

@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::{
-    Problem, Shared,
+    NodeState, Problem,
     caller::{Caller, QueryParams, Segments},
     channels::unreadable,
     command_request::{CommandRequest, refused},
@@ -44,7 +44,10 @@ const TRIAL_WITHIN: Duration = Duration::from_secs(10);
 /// Most findings in the answer of a trial; all are counted.
 const SHOWN: usize = 100;
 
-pub(super) async fn list(State(node): Shared, Caller(claims): Caller) -> Result<Response, Problem> {
+pub(super) async fn list(
+    State(node): NodeState,
+    Caller(claims): Caller,
+) -> Result<Response, Problem> {
     access::may_rule(&claims, "rules.list")?;
     let (rules, builtin) = stored(&node, &claims).await?;
     Ok(Json(json!({ "rules": rules, "builtin": builtin })).into_response())
@@ -63,7 +66,7 @@ async fn stored(node: &NodeContext, claims: &Claims) -> Result<(Vec<Rule>, bool)
 }
 
 pub(super) async fn put(
-    State(node): Shared,
+    State(node): NodeState,
     Segments([rule]): Segments<1>,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
@@ -74,7 +77,7 @@ pub(super) async fn put(
 }
 
 pub(super) async fn delete(
-    State(node): Shared,
+    State(node): NodeState,
     Segments([rule]): Segments<1>,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
@@ -84,7 +87,7 @@ pub(super) async fn delete(
 }
 
 pub(super) async fn action(
-    State(node): Shared,
+    State(node): NodeState,
     Segments([rule, action]): Segments<2>,
     QueryParams(LanguageParams { language }): QueryParams<LanguageParams>,
     request: CommandRequest,

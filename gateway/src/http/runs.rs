@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Problem, Shared,
+    NodeState, Problem,
     caller::{Caller, QueryParams, Segments},
     channels,
     command_request::{CommandRequest, own_command, refused},
@@ -49,7 +49,7 @@ struct RunBody {
 
 /// Requests the check of a file. The same key with the same body gives the same run.
 pub(super) async fn request(
-    State(node): Shared,
+    State(node): NodeState,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
     let RunBody { file, list_passes } = read(&request.body, r#"{"file","list_passes"?}"#)?;
@@ -141,7 +141,7 @@ struct RunListEntry {
 }
 
 pub(super) async fn list(
-    State(node): Shared,
+    State(node): NodeState,
     Caller(claims): Caller,
     QueryParams(asked): QueryParams<ListParams>,
 ) -> Result<Response, Problem> {
@@ -198,7 +198,7 @@ pub(super) async fn seen(
 }
 
 pub(super) async fn one(
-    State(node): Shared,
+    State(node): NodeState,
     Caller(claims): Caller,
     Segments([run]): Segments<1>,
 ) -> Result<Response, Problem> {
@@ -207,7 +207,7 @@ pub(super) async fn one(
 }
 
 pub(super) async fn action(
-    State(node): Shared,
+    State(node): NodeState,
     Segments([run, action]): Segments<2>,
     request: CommandRequest,
 ) -> Result<Response, Problem> {

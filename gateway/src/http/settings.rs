@@ -16,7 +16,7 @@ use schemas::{
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    Problem, Shared,
+    NodeState, Problem,
     caller::{Caller, Segments},
     channels::load,
     requests::not_an_id,
@@ -63,7 +63,7 @@ fn list(view: &View, field: &str, kind: &str) -> Result<Response, Code> {
 }
 
 pub(super) async fn location(
-    State(node): Shared,
+    State(node): NodeState,
     Caller(claims): Caller,
     Segments([location]): Segments<1>,
 ) -> Result<Response, Problem> {
@@ -74,7 +74,7 @@ pub(super) async fn location(
 }
 
 pub(super) async fn queues(
-    State(node): Shared,
+    State(node): NodeState,
     Caller(claims): Caller,
     Segments([location]): Segments<1>,
 ) -> Result<Response, Problem> {
@@ -83,7 +83,7 @@ pub(super) async fn queues(
 }
 
 pub(super) async fn stations(
-    State(node): Shared,
+    State(node): NodeState,
     Caller(claims): Caller,
     Segments([location]): Segments<1>,
 ) -> Result<Response, Problem> {
@@ -92,7 +92,7 @@ pub(super) async fn stations(
 }
 
 pub(super) async fn queue(
-    State(node): Shared,
+    State(node): NodeState,
     Caller(claims): Caller,
     Segments([queue]): Segments<1>,
 ) -> Result<Response, Problem> {
@@ -103,7 +103,7 @@ pub(super) async fn queue(
 }
 
 pub(super) async fn station(
-    State(node): Shared,
+    State(node): NodeState,
     Caller(claims): Caller,
     Segments([station]): Segments<1>,
 ) -> Result<Response, Problem> {

@@ -9,7 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::{
     Millis,
-    appointment::{APPOINTMENT_KEY, AppointmentView, SCHEDULE_KEY, ScheduleEntry, ScheduleHead},
+    appointment::{
+        APPOINTMENT_KEY, AppointmentFact, AppointmentView, SCHEDULE_KEY, ScheduleEntry,
+        ScheduleHead,
+    },
     channel::Channel,
     event::Event,
     ids::{AppointmentId, DoctorId, LocationId, QueueId, ScheduleId, StationId, TicketId},
@@ -300,19 +303,7 @@ impl Location {
             Event::AppointmentReported { fact, .. } | Event::AppointmentMoved { fact, .. } => {
                 scope.quarters.extend(fact.start.map(quarter_of));
                 scope.doctors.extend(self.replaced_doctor(fact).cloned());
-                // The name of a doctor appears in all their appointments.
-                if let Some(doctor) = &fact.doctor
-                    && self
-                        .header
-                        .doctors
-                        .get(&doctor.id)
-                        .is_none_or(|known| known.name != doctor.name)
-                {
-                    scope.doctors.insert(doctor.id.clone());
-                    scope
-                        .appointments
-                        .extend(self.indexes.days.get(&doctor.id).into_iter().flatten().cloned());
-                }
+                self.widen_by_name(scope, fact);
             }
             Event::FactIgnored { .. } => scope.load = true,
             // Appointments may be on another service day now.
@@ -325,36 +316,46 @@ impl Location {
                 }
             }
             Event::AppointmentMissed { at, .. } => drop(scope.quarters.insert(quarter_of(*at))),
-            // The delay of the doctor appears in all their appointments.
-            Event::ServiceStarted { ticket } => {
-                let held = self
-                    .ticket(ticket)
-                    .and_then(|ticket| self.appointment(ticket.appointment.as_ref()?));
-                if let Some((doctor, delay_min)) = held.and_then(|held| held.delay_at(now))
-                    && self
-                        .header
-                        .doctors
-                        .get(doctor)
-                        .is_some_and(|known| known.delay_min != delay_min)
-                {
-                    self.widen_by_doctor(scope, doctor);
-                }
-            }
-            Event::DayEnded { next, .. } => {
-                scope.load = true;
-                scope.recents = true;
-                scope.queues.extend(self.header.queues.keys().cloned());
-                scope.stations.extend(self.header.stations.keys().cloned());
-                scope.doctors.extend(self.header.doctors.keys().cloned());
-                scope.quarters.extend(
-                    self.header.quarters.keys().chain(self.indexes.day_counts.booked.keys()),
-                );
-                scope.appointments.extend(self.indexes.days.values().flatten().cloned());
-                let coming = self.bounds_of_day(next);
-                self.widen_by_days(scope, |start| coming.contains(&start));
-            }
+            Event::ServiceStarted { ticket } => self.widen_by_delay(scope, ticket, now),
+            Event::DayEnded { next, .. } => self.widen_by_day_end(scope, next),
             _ => {}
         }
+    }
+
+    /// Adds all appointments of the doctor of a fact, if it gives the doctor another name.
+    fn widen_by_name(&self, scope: &mut ViewScope, fact: &AppointmentFact) {
+        let Some(doctor) = &fact.doctor else { return };
+        let known = self.header.doctors.get(&doctor.id);
+        if known.is_none_or(|known| known.name != doctor.name) {
+            let days = self.indexes.days.get(&doctor.id);
+            scope.doctors.insert(doctor.id.clone());
+            scope.appointments.extend(days.into_iter().flatten().cloned());
+        }
+    }
+
+    /// Adds all appointments of the doctor who starts to serve the ticket, if the delay changes.
+    fn widen_by_delay(&self, scope: &mut ViewScope, ticket: &TicketId, now: Millis) {
+        let ticket = self.ticket(ticket);
+        let held = ticket.and_then(|ticket| self.appointment(ticket.appointment.as_ref()?));
+        let Some((doctor, delay_min)) = held.and_then(|held| held.delay_at(now)) else { return };
+        let known = self.header.doctors.get(doctor);
+        if known.is_some_and(|known| known.delay_min != delay_min) {
+            self.widen_by_doctor(scope, doctor);
+        }
+    }
+
+    /// Adds the views of the day that ends and of the day `next`.
+    fn widen_by_day_end(&self, scope: &mut ViewScope, next: &str) {
+        scope.load = true;
+        scope.recents = true;
+        scope.queues.extend(self.header.queues.keys().cloned());
+        scope.stations.extend(self.header.stations.keys().cloned());
+        scope.doctors.extend(self.header.doctors.keys().cloned());
+        let quarters = self.header.quarters.keys().chain(self.indexes.day_counts.booked.keys());
+        scope.quarters.extend(quarters);
+        scope.appointments.extend(self.indexes.days.values().flatten().cloned());
+        let coming = self.bounds_of_day(next);
+        self.widen_by_days(scope, |start| coming.contains(&start));
     }
 
     /// Adds all appointments with such a start, and their doctors.

@@ -11,6 +11,7 @@ use schemas::{
     appointment::AppointmentChange,
     codes::Code,
     command::{Command, CommandOutcome, Verdict},
+    event::Event,
     identity::CommandIdentity,
     ids::{Aggregate, AppointmentId, TicketId},
     record::{
@@ -258,21 +259,7 @@ impl BatchBuilder<'_> {
         if effect.events.iter().any(run::changes_run_row) {
             self.listed.insert(aggregate.clone());
         }
-        let entry = match effect.verdict {
-            Verdict::Applied { result, .. } | Verdict::Moving { result, .. } => {
-                self.tally.applied += 1;
-                if let Some(change) = result.change {
-                    *self.tally.facts.entry(change).or_default() += 1;
-                }
-                JournalEntry::Applied { position: effect.position, events: effect.events }
-            }
-            Verdict::Refused { code } => {
-                self.tally.refused += 1;
-                let timers =
-                    (!effect.events.is_empty()).then_some((effect.position, effect.events));
-                JournalEntry::Refused { code, timers }
-            }
-        };
+        let entry = self.count(effect.verdict, effect.position, effect.events);
         self.touched.extend(effect.touched.into_iter().map(|ticket| (aggregate.clone(), ticket)));
         self.appointments.extend(effect.appointments.into_iter().map(|id| (aggregate.clone(), id)));
         let has_readers = outcome.is_some() || entry.moved().is_some();
@@ -299,6 +286,24 @@ impl BatchBuilder<'_> {
             command,
             entry,
         });
+    }
+
+    /// Counts a verdict, and returns it with its events as the journal keeps them.
+    fn count(&mut self, verdict: Verdict, position: Position, events: Vec<Event>) -> JournalEntry {
+        match verdict {
+            Verdict::Applied { result, .. } | Verdict::Moving { result, .. } => {
+                self.tally.applied += 1;
+                if let Some(change) = result.change {
+                    *self.tally.facts.entry(change).or_default() += 1;
+                }
+                JournalEntry::Applied { position, events }
+            }
+            Verdict::Refused { code } => {
+                self.tally.refused += 1;
+                let timers = (!events.is_empty()).then_some((position, events));
+                JournalEntry::Refused { code, timers }
+            }
+        }
     }
 
     /// Publishes the first outcome again, for a caller that sent its command again.

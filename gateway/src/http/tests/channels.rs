@@ -42,7 +42,7 @@ async fn snapshot_equals_its_channel() {
 }
 
 #[tokio::test]
-async fn settings_are_read_one_by_one_and_as_lists() {
+async fn settings_are_read_singly_and_as_lists() {
     let node = node();
     let at = json!({ "epoch": "7", "version": 16 });
     let with = |mut body: Value| {

@@ -158,7 +158,7 @@ async fn sleep_ms(milliseconds: u64) {
 const DASHBOARD: &str = "load:riverside";
 
 #[tokio::test(start_paused = true)]
-async fn listeners_of_a_removed_view_are_told_that_it_is_unknown() {
+async fn removed_view_is_unknown_to_its_listeners() {
     let test = async {
         let shard = TestShard::start();
         let mut stream = shard.open_stream("board:riverside", None).await;
@@ -313,7 +313,7 @@ async fn client_ahead_of_authority_gets_snapshot_with_mark() {
 
 /// The node is late, and the authority has what the client holds.
 #[tokio::test(start_paused = true)]
-async fn client_ahead_of_late_node_is_shown_nothing_older() {
+async fn late_node_shows_nothing_older_to_client() {
     let test = async {
         let shard = TestShard::start_on(test_node_with(STORED + 1));
         let mut stream = shard.open_stream("board:riverside", Some(STORED + 1)).await;

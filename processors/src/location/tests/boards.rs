@@ -11,12 +11,12 @@ use super::*;
 use crate::location::{KEEP_ENDED_S, RecentCall};
 
 /// A clinic whose views are folded as a gateway folds them.
-struct Followed {
+struct FollowedClinic {
     clinic: Clinic,
     views: BTreeMap<String, View>,
 }
 
-impl Followed {
+impl FollowedClinic {
     fn open() -> Self {
         let mut followed = Self { clinic: Clinic::empty(), views: BTreeMap::new() };
         for command in standard_opening() {
@@ -74,7 +74,7 @@ impl Followed {
 
 #[test]
 fn board_shows_current_and_recent_calls() {
-    let mut followed = Followed::open();
+    let mut followed = FollowedClinic::open();
     for number in 1..=2 {
         followed.apply(issue("general", number, 0));
     }
@@ -100,7 +100,7 @@ fn board_shows_current_and_recent_calls() {
 
 #[test]
 fn board_drops_the_oldest_recent_call() {
-    let mut followed = Followed::open();
+    let mut followed = FollowedClinic::open();
     for number in 1..=10 {
         followed.apply(issue("general", number, 0));
         followed.apply(call_next("general", "room-1"));
@@ -116,7 +116,7 @@ fn board_drops_the_oldest_recent_call() {
 
 #[test]
 fn board_shows_no_ticket_id() {
-    let mut followed = Followed::open();
+    let mut followed = FollowedClinic::open();
     followed.apply(issue("general", 0xabc, 0));
     followed.apply(call_next("general", "room-1"));
     let board = serde_json::to_string(&followed.views["board:riverside"]).unwrap();
@@ -125,7 +125,7 @@ fn board_shows_no_ticket_id() {
 
 #[test]
 fn queue_counts_stations_that_last_called_from_it() {
-    let mut followed = Followed::open();
+    let mut followed = FollowedClinic::open();
     for number in 1..=3 {
         followed.apply(issue("general", number, 0));
     }
@@ -147,7 +147,7 @@ fn queue_counts_stations_that_last_called_from_it() {
 
 #[test]
 fn only_changed_views_get_a_delta() {
-    let mut followed = Followed::open();
+    let mut followed = FollowedClinic::open();
     let one = || "ticket:riverside.00000000000000000000000000000001".to_owned();
     let board = || "board:riverside".to_owned();
     let general = || "queue:riverside.general".to_owned();
@@ -175,10 +175,10 @@ fn only_changed_views_get_a_delta() {
 
 #[test]
 fn ended_ticket_keeps_last_state_until_reverted() {
-    let mut followed = Followed::open();
+    let mut followed = FollowedClinic::open();
     followed.apply(issue("general", 1, 0));
     let name = format!("ticket:{}", ticket(1));
-    let place = |followed: &Followed| followed.entry::<TicketEntry>(&name, "ticket").unwrap();
+    let place = |followed: &FollowedClinic| followed.entry::<TicketEntry>(&name, "ticket").unwrap();
     assert!(place(&followed) == TicketEntry::In(queue("general")));
     followed.clinic.now += MINUTE;
     followed.apply(call(1, "room-1"));

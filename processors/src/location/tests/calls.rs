@@ -50,7 +50,7 @@ fn busy_station_calls_nobody_else_unless_forced() {
 }
 
 #[test]
-fn forced_call_that_finds_nobody_leaves_the_first_in_peace() {
+fn forced_call_without_match_leaves_the_first() {
     let mut clinic = Clinic::waiting(1);
     clinic.apply(call_next("general", "room-1"));
     assert_eq!(clinic.refusal(here().force_call_next("general", "room-1")), Some(Code::QueueEmpty));
@@ -112,7 +112,7 @@ fn by_appointment(appointments: &[(u128, Millis)]) -> Clinic {
 }
 
 #[test]
-fn appointment_has_the_turn_of_its_start_within_its_grace() {
+fn appointment_within_grace_has_turn_of_its_start() {
     let mut clinic = by_appointment(&[(1, 30), (2, 30), (3, 20), (4, 5)]);
     let mut come = |minutes: Millis, command| {
         clinic.now = MORNING + minutes * MINUTE;
@@ -140,7 +140,7 @@ fn calls_follow_arrival_unless_the_location_says_otherwise() {
 }
 
 #[test]
-fn order_that_patients_see_is_the_order_of_calls() {
+fn shown_order_is_the_order_of_calls() {
     let mut clinic = by_appointment(&[(1, 30), (2, 10)]);
     for command in [issue("general", 10, 0), check_in(1), check_in(2), issue("general", 11, 0)] {
         clinic.apply(command);
@@ -220,7 +220,7 @@ fn estimates_count_open_stations_that_serve_the_queue() {
 }
 
 #[test]
-fn nothing_of_the_day_before_is_shown_as_todays() {
+fn nothing_of_yesterday_is_shown_as_todays() {
     let night = at("2026-03-02T23:00:00Z");
     for ends in [true, false] {
         let mut clinic = Clinic::waiting(3);

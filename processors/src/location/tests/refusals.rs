@@ -75,7 +75,7 @@ fn queue_state_changes_only_as_in_table() {
 }
 
 #[test]
-fn paused_queue_stops_calls_and_closed_queue_stops_issues() {
+fn paused_queue_stops_calls_closed_one_issues() {
     let mut clinic = Clinic::waiting(2);
     clinic.apply(Command::PauseQueue { queue: queue("general") });
     clinic.apply(issue("general", 3, 0));

@@ -13,7 +13,7 @@ fn remove(slug: &str, move_to: Option<&str>) -> Command {
 }
 
 #[test]
-fn queue_with_live_tickets_is_removed_only_with_a_move() {
+fn queue_with_live_tickets_needs_a_move() {
     let mut clinic = Clinic::waiting(1);
     clinic.apply(call(1, "room-1"));
     assert_eq!(clinic.refusal(remove("general", None)), Some(Code::QueueNotEmpty));
@@ -80,7 +80,7 @@ fn line_that_is_too_long_is_refused() {
 }
 
 #[test]
-fn removed_queue_leaves_every_view_and_begins_a_new_life() {
+fn removed_queue_leaves_views_and_starts_anew() {
     let mut clinic = Clinic::waiting(2);
     let view = "queue:riverside.general";
     let held = clinic.location.header().queues[&queue("general")].view;

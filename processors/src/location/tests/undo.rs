@@ -144,7 +144,7 @@ fn undo_keeps_what_somebody_else_changed_since() {
 }
 
 #[test]
-fn undo_of_a_start_takes_the_delay_of_the_doctor_back() {
+fn undo_of_start_restores_the_doctors_delay() {
     let mut clinic = Clinic::open();
     clinic.apply(report(1, fact(1, 1, AppointmentStatus::Booked)));
     let delay = |clinic: &Clinic| {

@@ -150,7 +150,7 @@ fn undone_check_in_opens_the_appointment() {
 }
 
 #[test]
-fn check_in_is_open_from_early_to_no_show() {
+fn check_in_opens_early_and_ends_at_no_show() {
     for (after_start, code) in [
         (-20 * 24 * 60 * MINUTE, Some(Code::TooEarly)),
         (-30 * MINUTE - 1, Some(Code::TooEarly)),
@@ -389,7 +389,7 @@ fn undated_appointment_wakes_when_its_timer_is_due() {
 }
 
 #[test]
-fn zone_change_finds_appointments_that_were_not_in_memory() {
+fn zone_change_finds_appointments_outside_memory() {
     let mut clinic = Clinic::open();
     let start = at("2026-03-02T23:30:00Z");
     clinic.apply(rescheduled(1, start));
