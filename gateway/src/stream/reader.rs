@@ -85,7 +85,7 @@ impl ViewReader {
     }
 
     /// How far the authority is with a view. `None` when it does not have the view, or does not
-    /// answer in [`CONFIRM_TIMEOUT`].
+    /// answer in `CONFIRM_TIMEOUT`.
     pub async fn authority_position(&self, aggregate: &Aggregate, view: &str) -> Option<Position> {
         let held = answer("authority", CONFIRM_TIMEOUT, self.queries.view(aggregate, view)).await;
         held.flatten().map(|view| view.position)

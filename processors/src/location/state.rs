@@ -49,7 +49,7 @@ pub struct LocationHeader {
     /// When the service day ends.
     pub day_ends: Millis,
     /// Doctors with a schedule: those who have appointments on the service day or had some on the
-    /// day before. At most [`MAX_DOCTORS`](super::settings::MAX_DOCTORS).
+    /// day before. At most `MAX_DOCTORS` of the settings.
     pub doctors: BTreeMap<DoctorId, DoctorDay>,
     /// Minutes of the last hour in which somebody was called or served, oldest first.
     pub hour: Vec<LoadMinute>,

@@ -198,7 +198,8 @@ fn destination_answers_every_arrival() {
     };
     let late = |clinic: &mut Clinic| clinic.now += 1;
     let unknown = |clinic: &mut Clinic| *clinic = Clinic::empty();
-    let cases: [(&dyn Fn(&mut Clinic), Code); 3] = [
+    type Preparation<'a> = &'a dyn Fn(&mut Clinic);
+    let cases: [(Preparation<'_>, Code); 3] = [
         (&close, Code::QueueNotOpen),
         (&late, Code::MoveTimedOut),
         (&unknown, Code::LocationUnknown),
