@@ -37,6 +37,7 @@ mod load;
 mod moves;
 mod project;
 mod queues;
+mod rebooking;
 mod settings;
 mod state;
 mod ticket;
@@ -235,6 +236,7 @@ impl Location {
             _ => decide(self, record),
         };
         follow_ups.extend(handover::answer(record, &decided));
+        follow_ups.extend(rebooking::answer(record, &decided));
         let mut settles = None;
         let verdict = match decided {
             Ok(decision) => {

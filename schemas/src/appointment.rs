@@ -308,6 +308,9 @@ pub struct AppointmentView {
     /// Why the appointment was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The location that the appointment is moving to, while that location has not answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving_to: Option<LocationId>,
     /// The appointment that continues at another location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub successor: Option<AppointmentId>,

@@ -7,12 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Millis,
-    appointment::{AppointmentChange, AppointmentFact, SourceKey},
+    appointment::{AppointmentChange, AppointmentFact},
     codes::Code,
     handover::HandoverAnswer,
-    ids::{
-        AggregateKind, AppointmentId, CommandId, QueueId, RuleId, SourceId, StationId, TicketId,
-    },
+    ids::{AggregateKind, AppointmentId, CommandId, QueueId, RuleId, StationId, TicketId},
     load::LoadBands,
     rule::Rule,
     run::{RunFailure, RunFile, RunReport, RunSummary},
@@ -331,21 +329,6 @@ commands! {
         fact: AppointmentFact,
         /// The appointment at the origin.
         from: AppointmentId,
-        /// The destination refuses the move after this time.
-        until: Millis,
-    }
-    /// Takes a move back, because the booking is at the origin as of this revision.
-    WithdrawAppointment = "appointment.withdraw" {
-        /// The appointment that may have been booked here.
-        appointment: AppointmentId,
-        /// The source of the booking.
-        source: SourceId,
-        /// The source's key of the booking.
-        key: SourceKey,
-        /// A booking here that is newer stays.
-        revision: u64,
-        /// The appointment at the origin.
-        from: AppointmentId,
     }
     /// Brings the answer of the destination to the origin.
     SettleAppointment = "appointment.settle" {
@@ -486,7 +469,6 @@ impl Command {
         match self {
             Command::ReportAppointment { appointment, .. }
             | Command::ReceiveAppointment { appointment, .. }
-            | Command::WithdrawAppointment { appointment, .. }
             | Command::SettleAppointment { appointment, .. }
             | Command::CheckIn { appointment, .. }
             | Command::UndoCheckIn { appointment } => Some(appointment),

@@ -216,7 +216,7 @@ pub enum Event {
     },
     /// A move to this location was taken back before it arrived. If it arrives, it is refused.
     HandoverBarred {
-        /// The ticket that must not come to be, or `<appointment>@<revision>`.
+        /// The ticket that must not come to be.
         successor: String,
     },
     /// The ticket ended here and continues at another location.
@@ -287,25 +287,8 @@ pub enum Event {
     AppointmentStayed {
         /// The appointment.
         appointment: AppointmentId,
-        /// The refusal of the destination, or why the move was taken back.
+        /// The refusal of the destination.
         why: Code,
-        /// Whether the destination may still accept, so that the move has to be withdrawn there.
-        withdraws: bool,
-        /// When: the time limit of the move, or the time of the command.
-        at: Millis,
-    },
-    /// The source says that an appointment which had moved away is here after all. The other
-    /// location is asked to give the booking up.
-    AppointmentReclaimed {
-        /// The appointment.
-        appointment: AppointmentId,
-        /// The booking at the other location.
-        handover: AppointmentHandover,
-    },
-    /// The destination has answered that a move which was taken back has no effect there.
-    AppointmentHandoverClosed {
-        /// The appointment.
-        appointment: AppointmentId,
     },
     /// A fact arrived while the appointment was moving. It is reported again when the move is
     /// settled.

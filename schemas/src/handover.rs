@@ -34,20 +34,13 @@ pub struct TicketHandover {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct AppointmentHandover {
-    /// The appointment that continues there, unless the destination knew the booking already.
+    /// The appointment that continues there, unless the destination knows the booking already.
     pub successor: AppointmentId,
-    /// The revision of the fact that moves the appointment.
-    pub revision: u64,
-    /// When the origin stops waiting for an answer.
-    pub until: Millis,
-    /// The command that reported the move, if its outcome is `moving` until the move is settled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub command: Option<CommandIdentity>,
-    /// What the origin waits for.
-    pub stage: HandoverStage,
+    /// The command that reported the move. Its outcome is `moving` until the move is settled.
+    pub command: CommandIdentity,
 }
 
-/// What the origin of a move waits for.
+/// What the origin of a ticket's move waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]

@@ -125,6 +125,14 @@ impl Location {
                 self.count_fact(AppointmentChange::Moved);
                 self.report(appointment, fact, Some(successor));
             }
+            Event::AppointmentLeaving { appointment, fact, handover } => {
+                self.leave(appointment, fact, handover);
+            }
+            Event::AppointmentStayed { appointment, .. } => self.stay(appointment),
+            Event::FactDeferred { appointment, fact } => {
+                self.count_fact(AppointmentChange::Deferred);
+                self.defer(appointment, fact);
+            }
             Event::FactIgnored { change, .. } => self.count_fact(*change),
             Event::AppointmentLate { appointment, .. } => {
                 self.change_appointment(appointment, |appointment| appointment.late = true);

@@ -11,16 +11,16 @@ use schemas::{
     Millis,
     appointment::{AppointmentChange, AppointmentFact, AppointmentStatus},
     codes::Code,
-    command::{Command, CommandResult},
+    command::CommandResult,
     event::Event,
-    ids::{Aggregate, AppointmentId, LocationId, QueueId},
+    ids::{AppointmentId, QueueId},
     record::CommandRecord,
 };
 
 use super::{
     Location,
     decision::Decision,
-    settings,
+    rebooking, settings,
     state::{Appointment, Visit},
 };
 
@@ -63,6 +63,9 @@ pub(super) fn report(
         let event = Event::FactIgnored { appointment: id.clone(), change: known };
         return Ok(Decision { result: result_of(known), ..event.into() });
     }
+    if let Some(elsewhere) = held.and_then(|held| rebooking::divert(record, held, fact)) {
+        return Ok(elsewhere);
+    }
     // The candidate id belongs to another appointment. Random bits do not collide, so the sender
     // reused an id.
     if held.is_none() && state.appointment(candidate).is_some() {
@@ -81,39 +84,20 @@ pub(super) fn report(
     {
         return Err(Code::StatusCannotFollow);
     }
-    let change = if leads_to.is_some() {
-        AppointmentChange::Moved
-    } else {
-        let after = accepted(held, &id, fact, None, state.header().now);
-        change_of(held, &after, taken_back && removable)
-    };
-    let mut decision = Decision {
-        result: result_of(change),
-        ..accepted_event(&id, fact, change, leads_to).into()
-    };
-    if let Some(visit) = visit.filter(|visit| visit.is_live())
-        && removable
-        && (taken_back || leads_to.is_some())
-    {
-        let reason =
-            if leads_to.is_some() { Some("moved".to_owned()) } else { fact.reason.clone() };
-        decision.events.push(Event::TicketCancelled { ticket: visit.ticket.clone(), reason });
+    if let Some(there) = leads_to {
+        return Ok(rebooking::leave(record, &id, fact, there));
     }
-    decision.follow_ups.extend(leads_to.map(|there| booking_at(record, &id, fact, there)));
+    let after = accepted(held, &id, fact, None, state.header().now);
+    let change = change_of(held, &after, taken_back && removable);
+    let (appointment, accepted) = (id.clone(), fact.clone());
+    let event = Event::AppointmentReported { appointment, fact: accepted, change };
+    let mut decision = Decision { result: result_of(change), ..event.into() };
+    if let Some(visit) = visit.filter(|visit| visit.is_live() && removable && taken_back) {
+        let (ticket, reason) = (visit.ticket.clone(), fact.reason.clone());
+        decision.events.push(Event::TicketCancelled { ticket, reason });
+    }
+    decision.follow_ups.extend(rebooking::reclaim(record, held, fact));
     Ok(decision)
-}
-
-fn accepted_event(
-    id: &AppointmentId,
-    fact: &AppointmentFact,
-    change: AppointmentChange,
-    leads_to: Option<&LocationId>,
-) -> Event {
-    let (appointment, fact) = (id.clone(), fact.clone());
-    match leads_to {
-        Some(there) => Event::AppointmentMoved { successor: id.moved_to(there), appointment, fact },
-        None => Event::AppointmentReported { appointment, fact, change },
-    }
 }
 
 /// Checks that the time of the source's last change is not in the future. If it were accepted,
@@ -128,9 +112,10 @@ fn check_revision(state: &Location, fact: &AppointmentFact) -> Result<(), Code> 
 
 /// Why a fact changes nothing: it is older than the accepted fact, or equal to it.
 fn ignored(held: &Appointment, fact: &AppointmentFact) -> Option<AppointmentChange> {
-    match fact.revision.cmp(&held.fact.revision) {
+    let newest = held.newest();
+    match fact.revision.cmp(&newest.revision) {
         std::cmp::Ordering::Less => Some(AppointmentChange::Stale),
-        std::cmp::Ordering::Equal if *fact == held.fact => Some(AppointmentChange::Repeated),
+        std::cmp::Ordering::Equal if fact == newest => Some(AppointmentChange::Repeated),
         _ => None,
     }
 }
@@ -180,6 +165,7 @@ fn accepted(
         expired: false,
         visits: old.map(|old| old.visits.clone()).unwrap_or_default(),
         successor: successor.cloned(),
+        moving: None,
         view: old.map_or(0, |old| old.view),
     };
     if (rescheduled || rebooked) && !new.reported().is_end() {
@@ -236,20 +222,6 @@ fn change_to(status: AppointmentStatus) -> AppointmentChange {
         S::Noshow => AppointmentChange::NoShow,
         S::EnteredInError => AppointmentChange::EnteredInError,
     }
-}
-
-/// The command that reports the same fact to the location to which the appointment moves.
-fn booking_at(
-    record: &CommandRecord,
-    id: &AppointmentId,
-    fact: &AppointmentFact,
-    there: &LocationId,
-) -> CommandRecord {
-    let report = Command::ReportAppointment {
-        appointment: id.moved_to(there),
-        fact: AppointmentFact { moved_to: None, ..fact.clone() },
-    };
-    record.follow_up("moved", Aggregate::location(&record.aggregate.tenant(), there), report)
 }
 
 impl Location {

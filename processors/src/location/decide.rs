@@ -22,7 +22,7 @@ use super::{
     handover,
     issue::issue,
     moves::allows,
-    queues,
+    queues, rebooking,
     settings::{self, MAX_QUEUES, MAX_STATIONS, SERVICE_S},
     ticket::Ticket,
     visits,
@@ -69,6 +69,12 @@ pub fn decide(state: &Location, record: &CommandRecord) -> Result<Decision, Code
         }
         C::CheckIn { appointment, queue } => visits::check_in(state, appointment, queue.as_ref()),
         C::UndoCheckIn { appointment } => visits::undo_check_in(state, appointment),
+        C::ReceiveAppointment { appointment, fact, .. } => {
+            appointments::report(state, record, appointment, fact)
+        }
+        C::SettleAppointment { appointment, successor, held, answer } => {
+            rebooking::settle(state, record, appointment, successor, held.as_ref(), *answer)
+        }
         C::ReceiveTicket { queue, .. } => handover::receive(state, queue, &record.command),
         C::WithdrawTicket { ticket, from } => handover::withdraw(state, ticket, from),
         C::SettleTicket { ticket, successor, answer } => {

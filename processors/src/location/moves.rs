@@ -68,6 +68,9 @@ pub(super) fn appointment_of(event: &Event) -> Option<&AppointmentId> {
     match event {
         E::AppointmentReported { appointment, .. }
         | E::AppointmentMoved { appointment, .. }
+        | E::AppointmentLeaving { appointment, .. }
+        | E::AppointmentStayed { appointment, .. }
+        | E::FactDeferred { appointment, .. }
         | E::AppointmentLate { appointment, .. }
         | E::AppointmentMissed { appointment, .. }
         | E::AppointmentClosed { appointment, .. } => Some(appointment),

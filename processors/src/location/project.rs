@@ -300,7 +300,9 @@ impl Location {
             scope.load = true;
         }
         match event {
-            Event::AppointmentReported { fact, .. } | Event::AppointmentMoved { fact, .. } => {
+            Event::AppointmentReported { fact, .. }
+            | Event::AppointmentMoved { fact, .. }
+            | Event::AppointmentLeaving { fact, .. } => {
                 scope.quarters.extend(fact.start.map(quarter_of));
                 scope.doctors.extend(self.replaced_doctor(fact).cloned());
                 self.widen_by_name(scope, fact);

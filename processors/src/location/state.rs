@@ -9,6 +9,7 @@ use std::{
 use schemas::{
     Millis,
     appointment::{AppointmentFact, AppointmentStatus, SourceKey},
+    handover::AppointmentHandover,
     ids::{AppointmentId, DoctorId, QueueId, SourceId, StationId, TicketId},
     load::{FactCounts, LoadBands, LoadMinute, LoadQuarter},
     settings::CallOrder,
@@ -251,8 +252,24 @@ pub struct Appointment {
     pub visits: Vec<Visit>,
     /// The appointment at another location that continues this one.
     pub successor: Option<AppointmentId>,
+    /// The move to another location that has no answer yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving: Option<AppointmentMove>,
     /// The version of the view `appointment:<id>`.
     pub view: u64,
+}
+
+/// The move of an appointment to another location that has no answer yet.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppointmentMove {
+    /// Where the appointment moves to, and who reported it.
+    pub handover: AppointmentHandover,
+    /// The fact that moves the appointment.
+    pub fact: AppointmentFact,
+    /// Whether the appointment was known here before.
+    pub known: bool,
+    /// The newest fact that arrived since.
+    pub deferred: Option<AppointmentFact>,
 }
 
 /// One check-in of an appointment, and the part of its ticket that the appointment shows.

@@ -38,6 +38,7 @@ mod moves;
 mod naive;
 mod people;
 mod picks;
+mod rebooking;
 mod refusals;
 mod removal;
 mod undo;

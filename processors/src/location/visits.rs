@@ -33,7 +33,9 @@ pub(super) fn status_of(
     use TicketState as T;
     let withdrawn = matches!(reported, S::Cancelled | S::EnteredInError);
     let open = match visit {
-        Some(T::Expected | T::Waiting | T::Called | T::OnHold | T::Absent) => return S::CheckedIn,
+        Some(T::Expected | T::Waiting | T::Called | T::OnHold | T::Absent | T::Leaving) => {
+            return S::CheckedIn;
+        }
         Some(T::InService | T::Completed | T::Transferred) => return S::Fulfilled,
         Some(T::NoShow) if !withdrawn => return S::Noshow,
         Some(T::Left | T::Cancelled) if matches!(reported, S::Arrived | S::CheckedIn) => S::Booked,

@@ -100,6 +100,7 @@ mod tests {
             expired: false,
             visits: Vec::new(),
             successor: None,
+            moving: None,
             view: 1,
         };
         AggregateState::restore(StoredAggregate {

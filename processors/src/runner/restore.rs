@@ -125,7 +125,8 @@ fn missing_parts(location: &Location, commands: &[&Command]) -> PartNames {
             }
         }
         appointments.extend(ids.into_iter().filter(|id| location.appointment(id).is_none()));
-        if let Command::ReportAppointment { fact, .. } = command
+        if let Command::ReportAppointment { fact, .. } | Command::ReceiveAppointment { fact, .. } =
+            command
             && location.appointment_by_source(&fact.source, &fact.key).is_none()
         {
             keys.insert((fact.source.clone(), fact.key.clone()));

@@ -128,19 +128,7 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
         C::ReportAppointment { appointment: appointment(at), fact: fact() },
         C::CheckIn { appointment: appointment(at), queue: Some(queue) },
         C::UndoCheckIn { appointment: appointment(at) },
-        C::ReceiveAppointment {
-            appointment: appointment(at),
-            fact: fact(),
-            from: appointment(at),
-            until: 0,
-        },
-        C::WithdrawAppointment {
-            appointment: appointment(at),
-            source: fact().source,
-            key: fact().key,
-            revision: 0,
-            from: appointment(at),
-        },
+        C::ReceiveAppointment { appointment: appointment(at), fact: fact(), from: appointment(at) },
         C::SettleAppointment {
             appointment: appointment(at),
             successor: appointment(at),
@@ -219,12 +207,11 @@ const RUN_AND_RULE_KINDS: [&str; 7] = [
 ];
 
 /// Commands to a location that only a processor writes.
-const OF_PROCESSORS: [&str; 7] = [
+const OF_PROCESSORS: [&str; 6] = [
     "ticket.receive",
     "ticket.withdraw",
     "ticket.settle",
     "appointment.receive",
-    "appointment.withdraw",
     "appointment.settle",
     "location.tick",
 ];

@@ -47,6 +47,10 @@ impl Location {
             ticket_label: visit.map(|visit| visit.label.clone()),
             visits: appointment.visits.iter().map(visit_entry).collect(),
             reason: fact.reason.clone(),
+            moving_to: appointment
+                .moving
+                .as_ref()
+                .map(|moving| moving.handover.successor.location()),
             successor: appointment.successor.clone(),
         }
     }

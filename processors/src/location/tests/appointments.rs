@@ -187,42 +187,6 @@ fn desk_decides_presence_after_check_in() {
 }
 
 #[test]
-fn moved_appointment_ends_here_and_is_booked_there() {
-    let hillside = LocationId::new("hillside").unwrap();
-    let there = |revision| AppointmentFact {
-        moved_to: Some(hillside.clone()),
-        queue: None,
-        ..fact(1, revision, S::Booked)
-    };
-    let mut clinic = Clinic::open();
-    clinic.tell(1, fact(1, 1, S::Booked));
-    clinic.apply(check_in(1));
-    let effect = clinic.apply(report(1, there(2)));
-    assert_eq!(change(&effect), Some(AppointmentChange::Moved));
-    let held = clinic.location.appointment(&appointment(1)).unwrap();
-    let successor = appointment(1).moved_to(&hillside);
-    assert_eq!((held.status, held.successor.as_ref()), (S::Cancelled, Some(&successor)));
-    assert_eq!(clinic.state(1), TicketState::Cancelled);
-    let next = effect.follow_ups.into_iter().next().expect("the other location is told");
-    assert_eq!(next.aggregate.location_id(), Some(hillside.clone()));
-    let Command::ReportAppointment { appointment: id, fact: told } = next.command else {
-        panic!("another command")
-    };
-    assert!(id == successor && told == AppointmentFact { moved_to: None, ..there(2) });
-
-    // An appointment that is unknown here: the location remembers the move, and the other location
-    // gets the command.
-    let effect = clinic.apply(report(
-        7,
-        AppointmentFact { moved_to: Some(hillside), queue: None, ..fact(7, 1, S::Booked) },
-    ));
-    assert!(!effect.follow_ups.is_empty() && clinic.status(7) == S::Cancelled);
-    // The source moves the appointment back.
-    assert_eq!(clinic.tell(7, fact(7, 2, S::Booked)), Some(AppointmentChange::Booked));
-    assert_eq!(clinic.status(7), S::Booked);
-}
-
-#[test]
 fn doctor_delay_appears_in_later_appointments() {
     let mut clinic = Clinic::open();
     clinic.tell(1, fact(1, 1, S::Booked));

@@ -106,6 +106,7 @@ fn seen(header: &LocationHeader, one: &Appointment, today: bool) -> AppointmentV
         ticket_label: current(one).map(|visit| visit.label.clone()),
         visits: one.visits.iter().map(visited).collect(),
         reason: one.fact.reason.clone(),
+        moving_to: one.moving.as_ref().map(|moving| moving.handover.successor.location()),
         successor: one.successor.clone(),
     }
 }
@@ -225,9 +226,10 @@ fn facts(happened: &[(Millis, Event)]) -> FactCounts {
             Event::AppointmentReported { change: AppointmentChange::Overruled, .. } => {
                 counts.overruled += 1
             }
-            Event::AppointmentReported { .. } | Event::AppointmentMoved { .. } => {
-                counts.applied += 1
-            }
+            Event::AppointmentReported { .. }
+            | Event::AppointmentMoved { .. }
+            | Event::FactDeferred { .. }
+            | Event::FactIgnored { change: AppointmentChange::Deferred, .. } => counts.applied += 1,
             Event::FactIgnored { change: AppointmentChange::Stale, .. } => counts.stale += 1,
             Event::FactIgnored { .. } => counts.repeated += 1,
             _ => {}

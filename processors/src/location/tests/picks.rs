@@ -29,7 +29,7 @@ pub(super) struct Pick {
 }
 
 /// The weight of each kind: enough tickets and calls that the moves find a ticket.
-const KINDS: [(u32, &str); 38] = [
+const KINDS: [(u32, &str); 40] = [
     (12, "appointment.report"),
     (8, "appointment.check_in"),
     (3, "appointment.undo_check_in"),
@@ -57,6 +57,8 @@ const KINDS: [(u32, &str); 38] = [
     (1, "ticket.leave"),
     (3, "ticket.transfer elsewhere"),
     (3, "ticket.settle"),
+    (4, "appointment.settle"),
+    (2, "appointment.receive"),
     (1, "ticket.receive"),
     (1, "ticket.withdraw"),
     (1, "queue.configure"),
@@ -109,6 +111,17 @@ pub(super) fn command(pick: &Pick) -> Command {
         "ticket.transfer elsewhere" => {
             C::TransferTicket { ticket, queue: QueueId::new("hillside.general").unwrap() }
         }
+        "appointment.settle" => C::SettleAppointment {
+            appointment: appointment(of_appointment(pick)),
+            successor: appointment(of_appointment(pick)).moved_to(&hillside()),
+            held: flag.then(|| appointment(of_appointment(pick)).moved_to(&hillside())),
+            answer: answer(pick),
+        },
+        "appointment.receive" => C::ReceiveAppointment {
+            appointment: appointment(of_appointment(pick)),
+            fact: AppointmentFact { moved_to: None, ..any_fact(pick) },
+            from: AppointmentId::from_random(&hillside(), of_appointment(pick)),
+        },
         "ticket.settle" => C::SettleTicket {
             successor: ticket.successor(&hillside(), u32::from(pick.number % 3)),
             ticket,

@@ -175,6 +175,13 @@ fn check_in_elsewhere_is_refused() {
     let hillside = Some(LocationId::new("hillside").unwrap());
     let moved = AppointmentFact { moved_to: hillside, queue: None, ..fact(100, 2, S::Booked) };
     clinic.apply(report(100, moved));
+    let successor = appointment(100).moved_to(&LocationId::new("hillside").unwrap());
+    clinic.apply(Command::SettleAppointment {
+        appointment: appointment(100),
+        successor: successor.clone(),
+        held: Some(successor),
+        answer: HandoverAnswer::Accepted,
+    });
     assert_eq!(clinic.refusal(check_in(100)), Some(Code::WrongLocation));
 }
 

@@ -84,7 +84,7 @@ impl Watch {
             location.add_missing(wake.end, lacking);
         }
         let named = match command {
-            Command::ReportAppointment { fact, .. } => {
+            Command::ReportAppointment { fact, .. } | Command::ReceiveAppointment { fact, .. } => {
                 some(&|one| one.source() == (&fact.source, &fact.key))
             }
             _ => Vec::new(),
@@ -161,6 +161,7 @@ impl Watch {
     fn note(&mut self, effect: &RecordEffect) {
         for event in &effect.events {
             if let Event::AppointmentReported { appointment, .. }
+            | Event::AppointmentLeaving { appointment, .. }
             | Event::AppointmentMoved { appointment, .. } = event
             {
                 self.reported.insert(appointment.clone());

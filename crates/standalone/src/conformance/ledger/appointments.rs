@@ -62,6 +62,7 @@ fn appointment(number: u32, day: Option<&str>, status: AppointmentStatus) -> App
         expired: false,
         visits: Vec::new(),
         successor: None,
+        moving: None,
         view: 3,
     }
 }

@@ -112,6 +112,7 @@ fn appointment(id: AppointmentId) -> Appointment {
         expired: false,
         visits: Vec::new(),
         successor: None,
+        moving: None,
         view: 1,
     }
 }

@@ -1,0 +1,188 @@
+//! Moves of appointments to and from other locations, seen from one location.
+
+use AppointmentStatus as S;
+
+use super::*;
+
+fn hillside() -> LocationId {
+    LocationId::new("hillside").unwrap()
+}
+
+fn successor() -> AppointmentId {
+    appointment(100).moved_to(&hillside())
+}
+
+/// The fact by which the source moves appointment 100 to the other location.
+fn moving(revision: u64) -> AppointmentFact {
+    let moved_to = Some(hillside());
+    AppointmentFact { moved_to, queue: None, ..fact(100, revision, S::Booked) }
+}
+
+fn settle(answer: HandoverAnswer) -> Command {
+    let held = (answer == HandoverAnswer::Accepted).then(successor);
+    Command::SettleAppointment {
+        appointment: appointment(100),
+        successor: successor(),
+        held,
+        answer,
+    }
+}
+
+fn held(clinic: &Clinic) -> &Appointment {
+    clinic.location.appointment(&appointment(100)).expect("the appointment is in memory")
+}
+
+fn booked() -> Clinic {
+    let mut clinic = Clinic::open();
+    clinic.apply(report(100, fact(100, 1, S::Booked)));
+    clinic
+}
+
+fn change(effect: &RecordEffect) -> Option<AppointmentChange> {
+    match &effect.verdict {
+        Verdict::Applied { result, .. } | Verdict::Moving { result, .. } => result.change,
+        Verdict::Refused { .. } => None,
+    }
+}
+
+/// The fact that an effect reports to a location, and the location.
+fn reported(effect: &RecordEffect) -> (LocationId, AppointmentFact) {
+    let [next] = &effect.follow_ups[..] else { panic!("one follow-up is expected") };
+    assert!(CommandRecord::from_wire(&next.to_wire()).unwrap() == *next);
+    match &next.command {
+        Command::ReportAppointment { fact, .. } | Command::ReceiveAppointment { fact, .. } => {
+            (next.aggregate.location_id().unwrap(), fact.clone())
+        }
+        _ => panic!("another command"),
+    }
+}
+
+#[test]
+fn appointment_stays_until_the_destination_has_booked_it() {
+    let mut clinic = booked();
+    let effect = clinic.apply(report(100, moving(2)));
+    assert!(matches!(effect.verdict, Verdict::Moving { .. }));
+    let (there, told) = reported(&effect);
+    assert!(there == hillside() && told == AppointmentFact { moved_to: None, ..moving(2) });
+    assert_eq!((held(&clinic).status, held(&clinic).fact.revision), (S::Booked, 1));
+
+    let effect = clinic.apply(settle(HandoverAnswer::Accepted));
+    assert_eq!(
+        (held(&clinic).status, &held(&clinic).successor),
+        (S::Cancelled, &Some(successor()))
+    );
+    let (command, verdict) = effect.settles.unwrap();
+    assert!(command == record(report(100, moving(2))).identity());
+    assert!(
+        matches!(verdict, Verdict::Applied { result, .. } if result.appointment == Some(successor()))
+    );
+    assert_eq!(clinic.refusal(settle(HandoverAnswer::Accepted)), Some(Code::IllegalMove));
+    // The same fact again, and an older one, change nothing.
+    assert_eq!(change(&clinic.apply(report(100, moving(2)))), Some(AppointmentChange::Repeated));
+}
+
+#[test]
+fn refused_appointment_stays_booked() {
+    let mut clinic = booked();
+    clinic.apply(report(100, moving(2)));
+    let effect = clinic.apply(settle(HandoverAnswer::Refused(Code::QueueUnknown)));
+    assert!(effect.settles.unwrap().1 == Verdict::Refused { code: Code::QueueUnknown });
+    assert!(held(&clinic).moving.is_none());
+    assert_eq!((held(&clinic).status, held(&clinic).fact.revision), (S::Booked, 1));
+    // The source corrects its fact under the same revision.
+    let again = clinic.apply(report(100, moving(2)));
+    assert!(matches!(again.verdict, Verdict::Moving { .. }));
+}
+
+#[test]
+fn patient_in_line_is_called_off_when_the_appointment_has_moved() {
+    let mut clinic = booked();
+    clinic.apply(report(100, moving(2)));
+    // The appointment is still here, so the patient can check in.
+    clinic.apply(check_in(100));
+    clinic.apply(settle(HandoverAnswer::Accepted));
+    assert_eq!(clinic.state(100), TicketState::Cancelled);
+    assert_eq!(clinic.standing(100).reason.as_deref(), Some("moved"));
+}
+
+#[test]
+fn fact_during_a_move_waits_for_its_end() {
+    for answer in [HandoverAnswer::Accepted, HandoverAnswer::Refused(Code::QueueUnknown)] {
+        let mut clinic = booked();
+        clinic.apply(report(100, moving(2)));
+        let newer = fact(100, 3, S::Cancelled);
+        let effect = clinic.apply(report(100, newer.clone()));
+        assert_eq!(change(&effect), Some(AppointmentChange::Deferred));
+        assert_eq!(held(&clinic).status, S::Booked);
+        let older = clinic.apply(report(100, moving(2)));
+        assert_eq!(change(&older), Some(AppointmentChange::Stale));
+        let (here, told) = reported(&clinic.apply(settle(answer)));
+        assert!(here == location_id() && told == newer);
+        let effect = clinic.apply(report(100, newer.clone()));
+        if answer == HandoverAnswer::Accepted {
+            // The appointment is at the other location now, and so is its cancellation.
+            let (there, told) = reported(&effect);
+            assert!(there == hillside() && told.status == S::Cancelled && told.queue.is_none());
+        } else {
+            assert_eq!(held(&clinic).status, S::Cancelled);
+        }
+    }
+}
+
+#[test]
+fn unknown_appointment_remembers_its_move() {
+    for (answer, status, successor) in [
+        (HandoverAnswer::Accepted, S::Cancelled, Some(successor())),
+        (HandoverAnswer::Refused(Code::LocationUnknown), S::Cancelled, None),
+    ] {
+        let mut clinic = Clinic::open();
+        clinic.apply(report(100, moving(2)));
+        clinic.apply(settle(answer));
+        assert_eq!((held(&clinic).status, &held(&clinic).successor), (status, &successor));
+        // The booking here arrives after the move.
+        let late = clinic.apply(report(100, fact(100, 1, S::Booked)));
+        assert_eq!(change(&late), Some(AppointmentChange::Stale));
+    }
+}
+
+#[test]
+fn booking_that_comes_back_ends_the_other_one() {
+    let mut clinic = booked();
+    clinic.apply(report(100, moving(2)));
+    clinic.apply(settle(HandoverAnswer::Accepted));
+    let effect = clinic.apply(report(100, fact(100, 3, S::Booked)));
+    assert!(held(&clinic).successor.is_none() && held(&clinic).status == S::Booked);
+    let (there, told) = reported(&effect);
+    assert!(there == hillside() && told.status == S::Cancelled && told.revision == 3);
+}
+
+#[test]
+fn destination_answers_every_booking() {
+    let from = AppointmentId::from_random(&hillside(), 100);
+    let receive = |fact| Command::ReceiveAppointment {
+        appointment: appointment(100),
+        fact,
+        from: from.clone(),
+    };
+    let lost = AppointmentFact { queue: Some(queue("lost")), ..fact(100, 2, S::Booked) };
+    let newer = fact(100, 9, S::Booked);
+    // What is known here before, the fact that arrives, and the answer.
+    let cases = [
+        (None, fact(100, 2, S::Booked), HandoverAnswer::Accepted),
+        (Some(fact(100, 2, S::Booked)), fact(100, 2, S::Booked), HandoverAnswer::Accepted),
+        (Some(newer), fact(100, 2, S::Booked), HandoverAnswer::Accepted),
+        (None, lost, HandoverAnswer::Refused(Code::QueueUnknown)),
+    ];
+    for (known, arriving, expected) in cases {
+        let mut clinic = Clinic::open();
+        known.into_iter().for_each(|known| drop(clinic.apply(report(7_000, known))));
+        let effect = clinic.send(receive(arriving));
+        let [next] = &effect.follow_ups[..] else { panic!("one answer is expected") };
+        let Command::SettleAppointment { appointment, held, answer, .. } = &next.command else {
+            panic!("another command")
+        };
+        assert!(*appointment == from && *answer == expected);
+        let known = held.as_ref().and_then(|held| clinic.location.appointment(held));
+        assert_eq!(known.is_some(), expected == HandoverAnswer::Accepted);
+    }
+}
