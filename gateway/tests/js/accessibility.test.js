@@ -96,6 +96,7 @@ describe("a ticket's page is accessible", () => {
     paused: { ahead: 2, queue_state: "paused" },
     closed: { ahead: 2, queue_state: "closed" },
     called: { state: "called", call },
+    leaving: { state: "leaving", moving_to: "hill-side.lab" },
   };
   for (const state of ["in_service", "on_hold", "absent", ...endings]) {
     states[state] = { state, reason: "The room is being cleaned" };
@@ -150,6 +151,7 @@ describe("an appointment's page is accessible", () => {
     "no time": { status: "waitlist", start: undefined, end: undefined },
     late: { late: true, delay_min: 15 },
     moved: { successor: "hill.8" },
+    moving: { moving_to: "hill-side" },
     cancelled: { status: "cancelled", reason: "The doctor is ill" },
   };
   const rest = [
@@ -186,6 +188,9 @@ describe("an appointment's page is accessible", () => {
     stage.state("ticket:harbour.t", { ...ticket, state: "in_service" });
     await page.shows("#note-title", "You’re being seen");
     await check(page, "appointment being seen");
+    stage.state("ticket:harbour.t", { ...ticket, ...{ state: "leaving", moving_to: "hill.lab" } });
+    await page.shows("#note-title", "You’re being moved to Hill");
+    await check(page, "appointment leaving");
   });
 
   it("with an incomplete link and when refused", async () => {
@@ -216,7 +221,11 @@ describe("the board is accessible", () => {
     await page.shows("#nobody", /No one/);
     await check(page, "board empty");
     const calls = { "call:1": one, "call:2": { ...one, label: "B-007", current: false } };
-    stage.show("board:harbour", calls);
+    const moves = {
+      "move:1/A-050": { label: "A-050", to: "hill-side" },
+      "move:1/A-051": { label: "A-051", to: "north-community-health-centre" },
+    };
+    stage.show("board:harbour", { ...calls, ...moves });
     const busy = await openPage(`${stage.url}/${PATH}`, SCREEN);
     await busy.shows("#calls .label", "A-041");
     await check(busy, "board");
@@ -295,6 +304,7 @@ describe("a schedule is accessible", () => {
     entries.push(["harbour.9", { status: "pending" }]);
     const called = { status: "checked-in", start: now, ticket: { label: "A-1", state: "called" } };
     entries.push(["harbour.8", called]);
+    entries.push(["harbour.7", { ...called, ticket: { label: "A-2", state: "leaving" } }]);
     stage.show("schedule:harbour/dr-roy", { schedule, ...Object.fromEntries(entries) });
     const page = await openPage(`${stage.url}/${PATH}`);
     await page.shows("#doctor", "Dr. Roy");

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as load from "../../web/dashboard/load.js";
 import * as day from "../../web/shared/appointments.js";
+import { placeName } from "../../web/shared/place.js";
 
 const { MINUTE_MS, HOUR_MS, QUARTER_MS } = load;
 
@@ -272,5 +273,19 @@ describe("a doctor's day", () => {
       ["in_service", "fulfilled"],
     );
     assert.deepEqual(day.tally(schedule?.appointments ?? []), { all: 2, here: 1, over: 1 });
+  });
+});
+
+describe("the name of a place elsewhere", () => {
+  it("is read from an id", () => {
+    for (const [id, name] of [
+      ["hill-side", "Hill side"],
+      ["hill-side.lab", "Hill side"],
+      ["north_wing-2.x", "North wing 2"],
+      ["a", "A"],
+      ["-", ""],
+    ]) {
+      assert.equal(placeName(id), name, id);
+    }
   });
 });

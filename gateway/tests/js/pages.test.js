@@ -5,6 +5,7 @@ import { after, afterEach, before, describe, it } from "node:test";
 import { launch, Page, PHONE, SCREEN } from "./helpers/browser.js";
 import { Clinic } from "./helpers/clinic.js";
 import { Proxy } from "./helpers/proxy.js";
+import { StagedClinic } from "./helpers/staged-clinic.js";
 import { until } from "./helpers/until.js";
 
 /** @typedef {import("./helpers/clinic.js").Site} Site */
@@ -61,7 +62,8 @@ describe("the patient's page", () => {
     const page = await openPatient(site, own);
     await page.shows("#label", own.label);
     await page.shows("#ahead", "4");
-    await page.shows("#wait", "not known yet");
+    // No room has called from this line yet.
+    await page.shows("#wait", "once a room is open");
     await site.callNext();
     await page.shows("#ahead", "3");
     await page.shows("#ahead-text", "people ahead of you");
@@ -144,6 +146,121 @@ describe("the patient's page", () => {
     );
     await foreign.shows("#note-title", "This link no longer works");
     assert.equal(await foreign.text("#label"), "");
+  });
+});
+
+describe("a move to another location", () => {
+  const ticket = {
+    ticket: "harbour.t",
+    label: "A-042",
+    queue: "harbour.general",
+    queue_name: "General medicine",
+    queue_state: "open",
+    issued_at: 1,
+  };
+  const away = { ...ticket, state: "transferred", successor: "hill-side.t" };
+  const there = { ...ticket, ticket: "hill-side.t", label: "L-007", queue_name: "Laboratory" };
+  const PATH = "patient#token=t&ticket=harbour.t";
+
+  it("leads the patient's page to the ticket that continues there", async () => {
+    const [from, to] = [await clinic.furnish(), await clinic.furnish()];
+    const [own] = await from.issue(1);
+    const [, second] = await to.issue(2, to.blood);
+    const [page, board] = [await openPatient(from, own), await openBoard(to)];
+    await page.shows("#ahead-text", "You’re next");
+    await clinic.order(`tickets/${own.ticket}/transfer`, { queue: to.blood });
+    await page.shows("#label", "B-003");
+    await page.shows("#ahead", "2");
+    await page.shows("#queue-name", "Blood tests");
+    await page.shows("#link", "Live");
+    await to.callNext(to.room1, to.blood);
+    await page.shows("#ahead", "1");
+    await clinic.order(`tickets/${second.ticket}/leave`);
+    await page.shows("#ahead-text", "You’re next");
+    // The first link keeps leading there.
+    await clinic.order(`queues/${to.blood}/pause`);
+    await page.page.reload();
+    await page.shows("#label", "B-003");
+    await page.shows("#queue-notice", /^The line is paused/);
+    await board.shows("#queues", /Blood tests/);
+    assert.deepEqual(page.complaints, []);
+  });
+
+  it("leaves the patient in line when it is refused", async () => {
+    const [from, to] = [await clinic.furnish(), await clinic.furnish()];
+    const [first, own] = await from.issue(2);
+    const page = await openPatient(from, own);
+    await clinic.order(`queues/${to.blood}/close`);
+    await clinic.order(`tickets/${own.ticket}/transfer`, { queue: to.blood });
+    await page.shows("#ahead", "1");
+    await clinic.order(`tickets/${first.ticket}/leave`);
+    await page.shows("#ahead-text", "You’re next");
+    await page.shows("#label", own.label);
+    assert.deepEqual(page.complaints, []);
+  });
+
+  it("is told while it waits for an answer, in both languages", async () => {
+    const stage = open(await StagedClinic.start());
+    const leaving = { ...ticket, state: "leaving", moving_to: "hill-side.lab" };
+    stage.state("ticket:harbour.t", leaving);
+    const page = open(await Page.open(browser, `${stage.url}/${PATH}`, PHONE));
+    await page.shows("#note-title", "You’re being moved to Hill side");
+    await page.shows("#note-text", "You keep your place here until they have accepted.");
+    assert.equal(
+      await page.page.locator("#status").textContent(),
+      "You’re being moved to Hill side. You keep your place here until they have accepted.",
+    );
+    await page.shoot("patient-leaving");
+    await page.page.getByRole("button", { name: "Français" }).click();
+    await page.shows("#note-title", "On vous transfère vers Hill side");
+    await page.shows("#note-text", /^Vous gardez votre place ici/);
+    assert.deepEqual(page.complaints, []);
+  });
+
+  it("says whom to ask when the link does not open the new ticket", async () => {
+    const stage = open(await StagedClinic.start());
+    stage.state("ticket:harbour.t", away);
+    const page = open(await Page.open(browser, `${stage.url}/${PATH}`, PHONE));
+    await until("the successor was asked for", () =>
+      stage.heard.some(({ body }) => body.includes("hill-side.t")),
+    );
+    await page.shows("#note-title", "Your place has moved");
+  });
+
+  it("leads the page of an appointment to the ticket that continues there", async () => {
+    const stage = open(await StagedClinic.start());
+    const appointment = { appointment: "harbour.7", status: "fulfilled", ticket: "harbour.t" };
+    stage.show("appointment:harbour.7", { appointment });
+    stage.state("ticket:hill-side.t", { ...there, state: "waiting", ahead: 3 });
+    stage.state("ticket:harbour.t", { ...ticket, state: "in_service" });
+    const url = `${stage.url}/appointment#token=a&appointment=harbour.7`;
+    const page = open(await Page.open(browser, url, PHONE));
+    await page.shows("#note-title", "You’re being seen");
+    stage.state("ticket:harbour.t", away);
+    await page.shows("#label", "L-007");
+    await page.shows("#ahead", "3");
+    stage.state("ticket:hill-side.t", { ...there, state: "completed" });
+    await page.shows("#note-title", "All done");
+    assert.deepEqual(page.complaints, []);
+  });
+
+  it("is on the board, with where to go", async () => {
+    const stage = open(await StagedClinic.start());
+    const board = { name: "Harbour", languages: ["en", "fr"], messages: [] };
+    const queue = { name: "General medicine", state: "open", waiting: 3 };
+    const move = { label: "A-050", to: "hill-side" };
+    stage.show("board:harbour", { board, "queue:harbour.a": queue, "move:1/A-050": move });
+    const path = "board#token=d&location=harbour";
+    const page = open(await Page.open(browser, `${stage.url}/${path}`, SCREEN));
+    await page.shows("#moves-title", /Being moved.*Transferts/s);
+    await page.shows("#moves", /^A-050\s+Hill side$/);
+    await page.shoot("board-moves");
+    /** @type {Record<string, object>} */
+    const more = {};
+    for (const label of ["A-051", "A-052", "A-053"]) more[`move:1/${label}`] = { label, to: "b" };
+    stage.show("board:harbour", more);
+    const busy = open(await Page.open(browser, `${stage.url}/${path}`, SCREEN));
+    await busy.shows("#moves", /^A-050\s+Hill side\s+A-051\s+B\s+\+2$/);
   });
 });
 

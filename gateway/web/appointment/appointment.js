@@ -3,9 +3,15 @@
 import { isOver, ticketLeads, ticketToFollow } from "../shared/appointments.js";
 import { connectionTexts } from "../shared/connection-texts.js";
 import { byId, setIcon, setText } from "../shared/page.js";
+import { placeName } from "../shared/place.js";
 import { Shell } from "../shared/shell.js";
-import { noteOfTicket, placeSentence, renderNote, TicketParts } from "../shared/ticket.js";
-import { ticketTexts } from "../shared/ticket-texts.js";
+import {
+  noteOfTicket,
+  placeSentence,
+  renderNote,
+  textsOfNote,
+  TicketParts,
+} from "../shared/ticket.js";
 import { dateText, timeText, zonedTimeText } from "../shared/times.js";
 import { ownTexts } from "./texts.js";
 
@@ -17,8 +23,10 @@ let appointment;
 /** @type {Ticket | undefined} */
 let ticket;
 let changedAt = 0;
-/** The ticket that is followed beside the appointment. @type {string | undefined} */
-let followedTicket;
+/** The appointment's own ticket, which is followed beside it. @type {string | undefined} */
+let ownTicket;
+/** Whether a ticket is followed that continues that one at another location. */
+let movedOn = false;
 /** @type {import("../shared/connection.js").Connection | undefined} */
 let ticketConnection;
 let announced = "";
@@ -38,7 +46,7 @@ function render() {
       : asOf(timeText(shell.shownNow, language)),
   );
   const shown = shell.note ? undefined : appointment;
-  const place = shown && ticketLeads(shown.status, ticket?.state) ? ticket : undefined;
+  const place = shown && ticketLeads(shown.status, ticket?.state, movedOn) ? ticket : undefined;
   const root = document.documentElement;
   root.dataset.state = place?.state ?? "none";
   root.dataset.status = shown?.status ?? "none";
@@ -49,7 +57,7 @@ function render() {
   const note = place && noteOfTicket(place);
   if (place && note) {
     byId("note").hidden = false;
-    renderNote(note, language, place.reason);
+    renderNote(note, language, place);
   }
   announce(shown, place);
 }
@@ -79,15 +87,24 @@ function renderAppointment(shown) {
 }
 
 /** @param {Appointment} shown */
-function renderStatus({ status, late, successor, ticket: ticketId }) {
+function renderStatus(shown) {
   const { text } = shell;
-  const [title, meaning] = successor ? text.moved : text.statuses[status];
-  setIcon(byId("appointment-status"), successor ? "arrow" : statusIcon(status));
+  const { status, late, successor, moving_to: movingTo, ticket: ticketId } = shown;
+  const [title, meaning] = statusTexts(shown);
+  const moves = successor ?? movingTo;
+  setIcon(byId("appointment-status"), moves ? "arrow" : statusIcon(status));
   setText(byId("status-title"), title);
   let sentence = meaning;
   if (ticketId && !ticket && status === "checked-in") sentence = text.ticketSoon;
   if (late && !isOver(status)) sentence = text.late;
   setText(byId("status-text"), sentence);
+}
+
+/** A title, and what it means for the patient. @param {Appointment} shown */
+function statusTexts({ status, successor, moving_to: movingTo }) {
+  const { text } = shell;
+  if (successor) return text.moved;
+  return movingTo ? text.moving(placeName(movingTo)) : text.statuses[status];
 }
 
 /** @param {Appointment["status"]} status */
@@ -103,7 +120,9 @@ function announce(shown, place) {
   let sentence = shown ? lines.map((id) => byId(id).textContent).join(" ") : "";
   const note = place && noteOfTicket(place);
   if (place) {
-    sentence = note ? ticketTexts[language].notes[note].join(". ") : placeSentence(place, language);
+    sentence = note
+      ? textsOfNote(note, language, place).join(". ")
+      : placeSentence(place, language);
   }
   if (shell.note) sentence = shell.noteTexts(shell.note).join(". ");
   if (!byId("banner").hidden) sentence = connectionTexts[language].notConnected;
@@ -118,13 +137,19 @@ function updateAppointment(view) {
   changedAt = Math.max(changedAt, view.at);
   // The token of an appointment opens its tickets too: after a check-in the page follows both.
   const ticketId = appointment && ticketToFollow(appointment);
-  if (ticketId && ticketId !== followedTicket) {
-    followedTicket = ticketId;
+  if (ticketId && ticketId !== ownTicket) {
+    ownTicket = ticketId;
     ticket = undefined;
-    ticketConnection?.close();
-    ticketConnection = shell.followSecond(`ticket:${ticketId}`, updateTicket);
+    movedOn = false;
+    followTicket(ticketId);
   }
   render();
+}
+
+/** @param {string} id */
+function followTicket(id) {
+  ticketConnection?.close();
+  ticketConnection = shell.followSecond(`ticket:${id}`, updateTicket);
 }
 
 /** @param {import("../shared/fold.js").View} view */
@@ -133,6 +158,10 @@ function updateTicket(view) {
   ticket = next;
   changedAt = Math.max(changedAt, view.at);
   parts.update(next);
+  if (next.successor) {
+    movedOn = true;
+    followTicket(next.successor);
+  }
   render();
 }
 

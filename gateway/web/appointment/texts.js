@@ -34,6 +34,11 @@ const en = {
       "one.",
   ],
   openMoved: "Open the new appointment",
+  /** @param {string} place @returns {[string, string]} */
+  moving: (place) => [
+    `This appointment is being moved to ${place}`,
+    "Nothing changes for you until they have accepted.",
+  ],
   /** @param {string} reason */
   reason: (reason) => `Reason: ${reason}`,
   ticketSoon: "Your ticket is on its way…",
@@ -86,6 +91,10 @@ const fr = {
       "donner un nouveau.",
   ],
   openMoved: "Ouvrir le nouveau rendez-vous",
+  moving: (place) => [
+    `Ce rendez-vous est transféré vers ${place}`,
+    "Rien ne change pour vous jusqu’à ce qu’on l’y accepte.",
+  ],
   reason: (reason) => `Motif : ${reason}`,
   ticketSoon: "Votre billet arrive…",
   notes: {

@@ -11,12 +11,14 @@ import {
   setIcon,
   setText,
 } from "../shared/page.js";
+import { placeName } from "../shared/place.js";
 import { ageText, datedText, dateText, timeText, zonedTimeText } from "../shared/times.js";
 import { boardTexts } from "./texts.js";
 
 /** @typedef {import("../shared/language.js").Language} Language */
 /** @typedef {import("../shared/schemas.js").BoardHead} Board */
 /** @typedef {import("../shared/schemas.js").BoardQueue} Queue */
+/** @typedef {import("../shared/schemas.js").BoardMove} Move */
 /**
  * @typedef {{label: string, station: string, at: number, recalls: number, current: boolean}} Call
  */
@@ -32,10 +34,11 @@ const HIGHLIGHT_MS = 9_000;
 const NEWS_FOR_MS = 60_000;
 
 // As many as fit and can be read from afar. Further current calls lead the list beside the rows,
-// which shows where to go too; further queues are summed up.
+// which shows where to go too; further queues and moves are summed up.
 const MAX_ROWS = 6;
 const MAX_RECENT = 6;
 const MAX_QUEUES = 5;
+const MAX_MOVES = 3;
 
 const MESSAGE_FOR_MS = 10_000;
 
@@ -147,6 +150,7 @@ function render() {
   setTexts(byId("calling-title"), (text) => text.nowCalling);
   setTexts(byId("waiting-title"), (text) => text.waiting);
   setTexts(byId("recent-title"), (text) => text.recent);
+  setTexts(byId("moves-title"), (text) => text.moves);
 
   const [current, earlier] = [
     calls().filter(([, call]) => call.current),
@@ -155,6 +159,7 @@ function render() {
   renderRows(current.slice(0, MAX_ROWS));
   renderRecent([...current.slice(MAX_ROWS), ...earlier].slice(0, MAX_RECENT));
   renderQueues();
+  renderMoves();
   byId("nobody").hidden = current.length > 0 || !entries;
   setTexts(byId("nobody"), (text) => text.nobody);
   renderConnection();
@@ -251,6 +256,19 @@ function renderQueues() {
       String(rest.reduce((sum, queue) => sum + queue.waiting, 0)),
     ]);
   renderList(byId("queues"), lines);
+}
+
+/** People on the way to another location, who keep their place here until it has accepted. */
+function renderMoves() {
+  /** @type {Move[]} */
+  const moves = keyed("move:").map(([, move]) => move);
+  byId("moves-section").hidden = moves.length === 0;
+  moves.sort((a, b) => (a.label < b.label ? -1 : 1));
+  const shown = moves.length > MAX_MOVES ? moves.slice(0, MAX_MOVES - 1) : moves;
+  const lines = shown.map(({ label, to }) => [label, placeName(to)]);
+  const rest = moves.length - shown.length;
+  if (rest) lines.push([`+${rest}`, ""]);
+  renderList(byId("moves"), lines);
 }
 
 /** @param {HTMLElement} list @param {string[][]} lines */

@@ -4,7 +4,13 @@ import { Connection } from "../shared/connection.js";
 import { connectionTexts } from "../shared/connection-texts.js";
 import { LanguageSwitch } from "../shared/language.js";
 import { byId, fragment, restartOnNewLink, setText } from "../shared/page.js";
-import { noteOfTicket, placeSentence, renderNote, TicketParts } from "../shared/ticket.js";
+import {
+  noteOfTicket,
+  placeSentence,
+  renderNote,
+  textsOfNote,
+  TicketParts,
+} from "../shared/ticket.js";
 import { ticketTexts } from "../shared/ticket-texts.js";
 import { ageText, timeText } from "../shared/times.js";
 
@@ -47,7 +53,8 @@ function shownNow() {
 /** The note to show instead of a place in line, if any. @returns {Note | undefined} */
 function currentNote() {
   if (!token || !ticketId) return "missing";
-  if (state.name === "refused") return "refused";
+  // A successor that this link cannot open leaves the patient with what is known of the move.
+  if (state.name === "refused") return ticket?.successor ? "transferred" : "refused";
   if (!ticket) return state.name === "lost" ? "unreachable" : undefined;
   return noteOfTicket(ticket);
 }
@@ -66,7 +73,7 @@ function render() {
     .filter(Boolean)
     .join(" · ");
   parts.render(shown, language, shownNow());
-  if (note) renderNote(note, language, shown?.reason);
+  if (note) renderNote(note, language, shown);
   languages.render();
   renderConnection(shown);
   announce(shown, note);
@@ -107,7 +114,7 @@ function renderConnection(shown) {
  */
 function announce(shown, note) {
   const { notConnected, reconnecting } = connectionTexts[languages.current];
-  let sentence = note ? text().notes[note].join(". ") : "";
+  let sentence = note ? textsOfNote(note, languages.current, shown).join(". ") : "";
   if (shown?.state === "waiting") sentence = placeSentence(shown, languages.current);
   if (!byId("banner").hidden) sentence = state.name === "lost" ? notConnected : reconnecting;
   if (sentence === announced) return;
@@ -115,24 +122,39 @@ function announce(shown, note) {
   byId("status").textContent = sentence;
 }
 
-function start() {
-  restartOnNewLink();
-  render();
-  if (!token || !ticketId) return;
-  connection = new Connection({
+/**
+ * Follows a ticket, and after a move to another location the one that continues it there: the link
+ * opens both.
+ * @param {string} token
+ * @param {string} id
+ */
+function follow(token, id) {
+  connection?.close();
+  state = { name: "connecting" };
+  const own = new Connection({
     token,
-    channels: [`ticket:${ticketId}`],
+    channels: [`ticket:${id}`],
     onView: (_channel, view) => {
       const next = /** @type {Ticket} */ (view.state);
       ticket = next;
       parts.update(next);
+      if (next.successor) follow(token, next.successor);
       render();
     },
     onState: (next) => {
+      if (own !== connection) return;
       state = next;
       render();
     },
   });
+  connection = own;
+}
+
+function start() {
+  restartOnNewLink();
+  render();
+  if (!token || !ticketId) return;
+  follow(token, ticketId);
   // Ages and waits change without a message.
   setInterval(render, 1_000);
 }

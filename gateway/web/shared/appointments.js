@@ -86,8 +86,10 @@ export function ticketToFollow({ status, ticket }) {
  * Whether the page of an appointment shows the ticket's state first, rather than the appointment's.
  * @param {Status} status
  * @param {string | undefined} state of the ticket
+ * @param {boolean} [movedOn] whether it continues, at another location, the appointment's ticket
  */
-export function ticketLeads(status, state) {
+export function ticketLeads(status, state, movedOn = false) {
   if (state === undefined) return false;
+  if (movedOn && status === "fulfilled") return !LEFT_EARLY.has(state);
   return isOver(status) ? status === "fulfilled" && state === "in_service" : !LEFT_EARLY.has(state);
 }

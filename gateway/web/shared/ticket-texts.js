@@ -55,7 +55,10 @@ const en = {
     day_ended: "The day at the clinic has ended.",
     check_in_undone: "The front desk has undone your check-in.",
     moved: "Your appointment has moved to another location.",
+    moved_back: "Your place is at the location that you came from.",
   },
+  /** @param {string} place */
+  movingTo: (place) => `You’re being moved to ${place}`,
   /** Why there is no place in line to show: a title, and what it means for the patient. */
   notes: {
     in_service: ["You’re being seen", "There is nothing you need to do here for now."],
@@ -64,6 +67,10 @@ const en = {
       "The team has set it aside for a moment. Questions? Please ask at the front desk.",
     ],
     absent: ["We called you", "We didn’t see you. Please tell the front desk that you’re here."],
+    leaving: [
+      "You’re being moved to another location",
+      "You keep your place here until they have accepted.",
+    ],
     completed: ["All done", "Thank you for coming. Take care."],
     no_show: [
       "We missed you",
@@ -137,7 +144,9 @@ const fr = {
     day_ended: "La journée de la clinique est terminée.",
     check_in_undone: "L’accueil a annulé votre inscription.",
     moved: "Votre rendez-vous a changé d’établissement.",
+    moved_back: "Votre place est à l’établissement d’où vous veniez.",
   },
+  movingTo: (place) => `On vous transfère vers ${place}`,
   notes: {
     in_service: ["On s’occupe de vous", "Vous n’avez rien à faire ici pour l’instant."],
     on_hold: [
@@ -147,6 +156,10 @@ const fr = {
     absent: [
       "Votre numéro a été appelé",
       "Personne ne s’est présenté. Dites à l’accueil que vous êtes là.",
+    ],
+    leaving: [
+      "On vous transfère vers un autre établissement",
+      "Vous gardez votre place ici jusqu’à ce qu’on vous y accepte.",
     ],
     completed: ["C’est terminé", "Merci de votre visite. Prenez soin de vous."],
     no_show: [

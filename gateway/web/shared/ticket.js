@@ -2,6 +2,7 @@
 
 import { Chime } from "./chime.js";
 import { byId, keepScreenOn, newIcon, setIcon, setText } from "./page.js";
+import { placeName } from "./place.js";
 import { ticketTexts } from "./ticket-texts.js";
 import { datedText, zonedTimeText } from "./times.js";
 import { waitFrom } from "./wait.js";
@@ -21,6 +22,7 @@ const noteIcons = {
   in_service: "heart",
   on_hold: "pause",
   absent: "info",
+  leaving: "arrow",
   completed: "check",
   no_show: "info",
   cancelled: "info",
@@ -191,12 +193,27 @@ function renderCalled({ label, call }, language, now, timeZone) {
   document.title = [room, text.yourTurn, label].filter(Boolean).join(" · ");
 }
 
-/** @param {Note} note @param {Language} language @param {string} [reason] */
-export function renderNote(note, language, reason) {
+/**
+ * The title of a note, and what it means for the patient.
+ * @param {Note} note
+ * @param {Language} language
+ * @param {Ticket} [ticket]
+ */
+export function textsOfNote(note, language, ticket) {
   const text = ticketTexts[language];
+  const [title, meaning] = text.notes[note];
+  const place = note === "leaving" && ticket?.moving_to;
+  return [place ? text.movingTo(placeName(place)) : title, meaning];
+}
+
+/** @param {Note} note @param {Language} language @param {Ticket} [ticket] */
+export function renderNote(note, language, ticket) {
+  const text = ticketTexts[language];
+  const [title, meaning] = textsOfNote(note, language, ticket);
+  const reason = ticket?.reason;
   setIcon(byId("note-icon"), noteIcons[note]);
-  setText(byId("note-title"), text.notes[note][0]);
-  setText(byId("note-text"), text.notes[note][1]);
+  setText(byId("note-title"), title);
+  setText(byId("note-text"), meaning);
   byId("note-reason").hidden = !reason;
   setText(byId("note-reason"), reason ? (text.ends[reason] ?? text.reason(reason)) : "");
 }

@@ -32,6 +32,7 @@ const stateNames = new Map([
   ["on_hold", "on hold"],
   ["no_show", "no-show"],
   ["noshow", "no-show"],
+  ["leaving", "being moved"],
   ["transferred", "moved"],
   ["checked-in", "checked in"],
   ["fulfilled", "completed"],

@@ -207,7 +207,9 @@ export class Clinic {
       body: body && JSON.stringify(body),
     });
     const answer = await response.json();
-    if (response.status !== 200) throw new Problem(response.status, answer.code);
+    // A move to another location is answered before it is settled.
+    const done = response.status === 200 || answer.outcome === "moving";
+    if (!done) throw new Problem(response.status, answer.code);
     return answer;
   }
 
