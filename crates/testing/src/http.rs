@@ -108,7 +108,8 @@ impl ApiRequest {
     }
 
     /// A request for the outcome at `path`, with the credentials of this request.
-    fn poll(&self, path: &str) -> Self {
+    #[must_use]
+    pub fn poll(&self, path: &str) -> Self {
         let token = self.headers.iter().filter(|(name, _)| *name == "authorization");
         Self { headers: token.cloned().collect(), ..Self::get(path) }
     }
@@ -141,7 +142,9 @@ impl ApiResponse {
         serde_json::from_str(&self.text).context("parse the answer")
     }
 
-    fn location(&self) -> Option<&str> {
+    /// The address in `Location`: where the outcome of a command can be read.
+    #[must_use]
+    pub fn location(&self) -> Option<&str> {
         self.headers.get(header::LOCATION)?.to_str().ok()
     }
 }
@@ -225,6 +228,9 @@ impl ApiClient {
                     }
                     poll = Some(command.poll(answer.location().context("a 202 without location")?));
                     "202, not decided yet".to_owned()
+                }
+                Ok(answer) if poll.is_some() && answer.body["outcome"] == "moving" => {
+                    "the other location has not answered".to_owned()
                 }
                 // A restarted node does not know the command: a repetition finds the first outcome.
                 Ok(answer) if answer.is_transient() || (answer.status == 404 && poll.is_some()) => {

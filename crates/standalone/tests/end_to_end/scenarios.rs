@@ -4,6 +4,7 @@ mod appointments;
 mod commands;
 mod headers;
 mod identity;
+mod moves;
 mod queues;
 mod refusals;
 mod runs;
@@ -14,6 +15,7 @@ pub use appointments::*;
 pub use commands::*;
 pub use headers::*;
 pub use identity::*;
+pub use moves::*;
 pub use queues::*;
 pub use refusals::*;
 pub use runs::*;
@@ -29,7 +31,6 @@ macro_rules! for_each_scenario {
             late_http_command_is_refused_as_expired,
             refused_command_answers_its_code,
             http_offers_every_ticket_move,
-            transfer_answer_names_successor,
             http_ticket_equals_its_channel,
             // identity
             two_kiosks_with_one_key_get_two_tickets,
@@ -37,6 +38,10 @@ macro_rules! for_each_scenario {
             key_of_a_patient_does_not_swallow_a_booking,
             outcome_is_read_only_by_submitter_reception_and_admin,
             key_of_a_run_belongs_to_clerk_and_file,
+            // moves
+            moved_ticket_continues_at_other_location,
+            patient_follows_two_moves_with_one_token,
+            refused_move_leaves_person_in_line,
             // appointments
             appointment_and_ticket_agree_until_end,
             fact_order_and_repetition_do_not_matter,

@@ -2,11 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use hyper::Method;
 use serde_json::json;
-use testing::{
-    follower::ChannelFollower, http::ApiRequest, patience::eventually, tokens::unix_seconds,
-};
+use testing::{follower::ChannelFollower, http::ApiRequest, tokens::unix_seconds};
 
 use crate::world::{World, issued};
 
@@ -151,28 +148,6 @@ pub async fn http_offers_every_ticket_move(world: &World) {
         world.moves(&site, format!("/v1/queues/{}/{verb}", site.general), json!({})).await;
     }
     assert_eq!(world.call_next(&site, &site.general, &site.room_2).await, five);
-}
-
-pub async fn transfer_answer_names_successor(world: &World) {
-    let (from, to) = (world.site().await, world.site().await);
-    let one = world.issue(&from, &from.general).await;
-    let channel = format!("ticket:{}", one.ticket);
-    let mut phone = ChannelFollower::start(world.here(), &world.patient(&[&one]), &channel).await;
-    let path = format!("/v1/tickets/{}/transfer", one.ticket);
-    world.apply(&from.admin, Method::POST, path, json!({"queue": to.lab})).await;
-    phone.until("the transfer", |phone| phone.state()["state"] == "transferred").await;
-    let successor =
-        phone.state()["successor"].as_str().expect("the ticket that goes on").to_owned();
-    assert!(successor.starts_with(&format!("{}.", to.location)), "{successor}");
-    // The other location gets a record of its own, so this may take a moment.
-    let path = format!("/v1/tickets/{successor}");
-    let there = eventually("the successor is in line", || async {
-        let answer =
-            world.api.call(world.here(), ApiRequest::get(&path).token(&to.reception)).await;
-        (answer.status == 200).then_some(answer.body)
-    });
-    let there = there.await;
-    assert_eq!((&there["state"], &there["queue"]), (&json!("waiting"), &json!(to.lab)), "{there}");
 }
 
 pub async fn http_ticket_equals_its_channel(world: &World) {
