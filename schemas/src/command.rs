@@ -329,6 +329,9 @@ commands! {
         fact: AppointmentFact,
         /// The appointment at the origin.
         from: AppointmentId,
+        /// How often the fact was passed on because the appointment had moved on.
+        #[serde(default)]
+        hops: u8,
     }
     /// Brings the answer of the destination to the origin.
     SettleAppointment = "appointment.settle" {

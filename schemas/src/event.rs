@@ -290,13 +290,15 @@ pub enum Event {
         /// The refusal of the destination.
         why: Code,
     },
-    /// A fact arrived while the appointment was moving. It is reported again when the move is
-    /// settled.
+    /// A fact arrived while the appointment was moving, and is reported again when the move is
+    /// settled. Or the appointment has moved away, and the fact was passed on.
     FactDeferred {
         /// The appointment.
         appointment: AppointmentId,
         /// All that the source knows.
         fact: AppointmentFact,
+        /// Whether the booking has moved back here with this fact.
+        here: bool,
     },
     /// The appointment ended here and continues at another location.
     AppointmentMoved {

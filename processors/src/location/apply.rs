@@ -129,9 +129,9 @@ impl Location {
                 self.leave(appointment, fact, handover);
             }
             Event::AppointmentStayed { appointment, .. } => self.stay(appointment),
-            Event::FactDeferred { appointment, fact } => {
+            Event::FactDeferred { appointment, fact, here } => {
                 self.count_fact(AppointmentChange::Deferred);
-                self.defer(appointment, fact);
+                self.defer(appointment, fact, *here);
             }
             Event::FactIgnored { change, .. } => self.count_fact(*change),
             Event::AppointmentLate { appointment, .. } => {

@@ -21,7 +21,7 @@ use super::{
     Location,
     decision::Decision,
     rebooking, settings,
-    state::{Appointment, Visit},
+    state::{Appointment, AppointmentMove, Visit},
 };
 
 /// How far the time of a source's last change may lie ahead of the location's clock: more than
@@ -62,6 +62,10 @@ pub(super) fn report(
     if let Some(known) = held.and_then(|held| ignored(held, fact)) {
         let event = Event::FactIgnored { appointment: id.clone(), change: known };
         return Ok(Decision { result: result_of(known), ..event.into() });
+    }
+    // A fact that waits is accepted now, so it must be one that can be applied.
+    if held.is_some_and(|held| held.moving.is_some()) {
+        check(state, fact)?;
     }
     if let Some(elsewhere) = held.and_then(|held| rebooking::divert(record, held, fact)) {
         return Ok(elsewhere);
@@ -112,10 +116,15 @@ fn check_revision(state: &Location, fact: &AppointmentFact) -> Result<(), Code> 
 
 /// Why a fact changes nothing: it is older than the accepted fact, or equal to it.
 fn ignored(held: &Appointment, fact: &AppointmentFact) -> Option<AppointmentChange> {
-    let newest = held.newest();
-    match fact.revision.cmp(&newest.revision) {
+    if let Some(moving) = &held.moving {
+        return rebooking::ignored(held, moving, fact);
+    }
+    let passed_on = held.passed_on.unwrap_or_default();
+    match fact.revision.cmp(&held.fact.revision.max(passed_on)) {
         std::cmp::Ordering::Less => Some(AppointmentChange::Stale),
-        std::cmp::Ordering::Equal if fact == newest => Some(AppointmentChange::Repeated),
+        std::cmp::Ordering::Equal if *fact == held.fact || passed_on > held.fact.revision => {
+            Some(AppointmentChange::Repeated)
+        }
         _ => None,
     }
 }
@@ -165,7 +174,12 @@ fn accepted(
         expired: false,
         visits: old.map(|old| old.visits.clone()).unwrap_or_default(),
         successor: successor.cloned(),
-        moving: None,
+        // A fact from before the move says what becomes of the appointment if it stays.
+        moving: old
+            .and_then(|old| old.moving.clone())
+            .filter(|_| successor.is_none())
+            .map(|moving| AppointmentMove { known: true, ..moving }),
+        passed_on: None,
         view: old.map_or(0, |old| old.view),
     };
     if (rescheduled || rebooked) && !new.reported().is_end() {

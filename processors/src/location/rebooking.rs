@@ -17,7 +17,7 @@ use schemas::{
 use super::{
     Location,
     decision::Decision,
-    state::{Appointment, AppointmentMove, Visit},
+    state::{Appointment, AppointmentMove, DeferredFact, Visit},
 };
 
 /// Decides a newer fact about an appointment that is moving or has moved away, if it must be
@@ -33,20 +33,38 @@ pub(super) fn divert(
         change: Some(change),
         ..CommandResult::default()
     };
-    if held.moving.is_some() {
-        let event = Event::FactDeferred { appointment, fact: fact.clone() };
-        return Some(Decision { result, ..event.into() });
+    if let Some(moving) = &held.moving {
+        let newer = fact.revision >= moving.fact.revision;
+        let (fact, here) = (fact.clone(), says_here(record));
+        let event = Event::FactDeferred { appointment, fact, here };
+        return newer.then(|| Decision { result, ..event.into() });
     }
-    let successor = held.successor.as_ref()?;
+    let successor = held.successor.as_ref().filter(|_| hops_of(record) < MAX_HOPS)?;
     // Without a location to move to, an open booking has come back here.
     if fact.moved_to.is_none() && !fact.status.is_end() {
         return None;
     }
     let there = successor.location();
     let moved_to = fact.moved_to.clone().filter(|to| *to != there);
-    let follow_up = report_at(record, "forward", successor, there_fact(fact, moved_to));
-    let event = Event::FactIgnored { appointment, change };
+    let follow_up = pass_on(record, "forward", &held.id, successor, there_fact(fact, moved_to));
+    let event = Event::FactDeferred { appointment, fact: fact.clone(), here: false };
     Some(Decision { result, follow_ups: vec![follow_up], ..event.into() })
+}
+
+/// Why a fact about an appointment that is moving changes nothing. One from before the move may
+/// still be newer than what is known here, and counts if the appointment stays.
+pub(super) fn ignored(
+    held: &Appointment,
+    moving: &AppointmentMove,
+    fact: &AppointmentFact,
+) -> Option<AppointmentChange> {
+    let mut known = moving.deferred.iter().map(|deferred| &deferred.fact).chain([&moving.fact]);
+    if known.any(|known| known == fact) {
+        return Some(AppointmentChange::Repeated);
+    }
+    let known_here = moving.known && fact.revision <= held.fact.revision;
+    let older = fact.revision < moving.fact.revision && (known_here || fact.moved_to.is_some());
+    older.then_some(AppointmentChange::Stale)
 }
 
 /// Decides a fact that moves the appointment to another location.
@@ -61,6 +79,7 @@ pub(super) fn leave(
         appointment: successor.clone(),
         fact: there_fact(fact, None),
         from: id.clone(),
+        hops: 0,
     };
     let handover = AppointmentHandover { successor, command: record.identity() };
     let (appointment, fact) = (id.clone(), fact.clone());
@@ -76,8 +95,8 @@ pub(super) fn leave(
     }
 }
 
-/// The command that ends the booking at the other location, when the source says that an
-/// appointment which had moved away is here after all.
+/// The command that takes the booking back from the other location, when the source says that an
+/// appointment which had moved away is here after all: to the other location, it moves here.
 pub(super) fn reclaim(
     record: &CommandRecord,
     held: Option<&Appointment>,
@@ -85,13 +104,9 @@ pub(super) fn reclaim(
 ) -> Option<CommandRecord> {
     // A move back comes from the other location, which ends the booking there itself.
     let reported = matches!(record.command, Command::ReportAppointment { .. });
-    let successor = held.filter(|_| reported)?.successor.as_ref()?;
-    let cancelled = AppointmentFact {
-        status: AppointmentStatus::Cancelled,
-        reason: Some("moved_back".to_owned()),
-        ..there_fact(fact, None)
-    };
-    Some(report_at(record, "reclaim", successor, AppointmentFact { queue: None, ..cancelled }))
+    let held = held.filter(|_| reported)?;
+    let here = there_fact(fact, Some(held.id.location()));
+    Some(pass_on(record, "reclaim", &held.id, held.successor.as_ref()?, here))
 }
 
 /// The answer of the destination to the origin, whatever it decided.
@@ -129,7 +144,13 @@ pub(super) fn settle(
     let moving = appointment.moving.as_ref();
     let moving = moving.filter(|moving| moving.handover.successor == *successor);
     let moving = moving.ok_or(Code::IllegalMove)?;
+    let back = moving.deferred.iter().any(|deferred| deferred.here);
     let (events, outcome) = match answer {
+        // The booking has come back from there meanwhile.
+        HandoverAnswer::Accepted | HandoverAnswer::Kept if back => {
+            let why = Code::MoveTakenBack;
+            (vec![Event::AppointmentStayed { appointment: id.clone(), why }], Err(why))
+        }
         HandoverAnswer::Refused(why) => {
             (vec![Event::AppointmentStayed { appointment: id.clone(), why }], Err(why))
         }
@@ -143,14 +164,14 @@ pub(super) fn settle(
             (moved(appointment, moving, successor), Ok(result))
         }
     };
-    let deferred = moving.deferred.as_ref().map(|fact| {
-        let (appointment, fact) = (id.clone(), fact.clone());
+    let deferred = moving.deferred.iter().enumerate().map(|(index, deferred)| {
+        let (appointment, fact) = (id.clone(), deferred.fact.clone());
         let report = Command::ReportAppointment { appointment, fact };
-        record.follow_up("deferred", record.aggregate.clone(), report)
+        record.follow_up(&format!("deferred {index}"), record.aggregate.clone(), report)
     });
     Ok(Decision {
         events,
-        follow_ups: deferred.into_iter().collect(),
+        follow_ups: deferred.collect(),
         settles: Some((moving.handover.command.clone(), outcome)),
         ..Decision::default()
     })
@@ -176,9 +197,32 @@ fn there_fact(fact: &AppointmentFact, moved_to: Option<LocationId>) -> Appointme
     AppointmentFact { moved_to, ..fact.clone() }
 }
 
-fn report_at(
+/// How often a fact is passed on at most. A longer chain of moves is not followed: the fact counts
+/// where it is then.
+const MAX_HOPS: u8 = 8;
+
+fn hops_of(record: &CommandRecord) -> u8 {
+    match record.command {
+        Command::ReceiveAppointment { hops, .. } => hops,
+        _ => 0,
+    }
+}
+
+/// Whether the record says that the booking has moved to this location.
+fn says_here(record: &CommandRecord) -> bool {
+    match &record.command {
+        Command::ReceiveAppointment { fact, .. } => {
+            fact.moved_to.is_none() && !fact.status.is_end()
+        }
+        _ => false,
+    }
+}
+
+/// Passes a fact on to the location where the appointment is now.
+fn pass_on(
     record: &CommandRecord,
     purpose: &str,
+    from: &AppointmentId,
     appointment: &AppointmentId,
     fact: AppointmentFact,
 ) -> CommandRecord {
@@ -186,8 +230,13 @@ fn report_at(
     // A queue of the location that the source named is unknown at the other one.
     let place = fact.moved_to.clone().unwrap_or_else(|| appointment.location());
     let queue = fact.queue.clone().filter(|queue| queue.belongs_to(&place));
-    let (appointment, fact) = (appointment.clone(), AppointmentFact { queue, ..fact });
-    record.follow_up(purpose, there, Command::ReportAppointment { appointment, fact })
+    let receive = Command::ReceiveAppointment {
+        appointment: appointment.clone(),
+        fact: AppointmentFact { queue, ..fact },
+        from: from.clone(),
+        hops: hops_of(record) + 1,
+    };
+    record.follow_up(purpose, there, receive)
 }
 
 impl Location {
@@ -206,36 +255,43 @@ impl Location {
         }
         let (handover, fact) = (handover.clone(), fact.clone());
         self.change_appointment(id, |held| {
-            held.moving = Some(AppointmentMove { handover, fact, known, deferred: None });
+            held.moving = Some(AppointmentMove { handover, fact, known, deferred: Vec::new() });
         });
     }
 
-    /// Applies that an appointment did not leave. One that was never booked here is cancelled.
+    /// Applies that an appointment did not leave. One that was never booked here is cancelled, and
+    /// any fact about it is news: the booking here may arrive after the refused move.
     pub(super) fn stay(&mut self, id: &AppointmentId) {
         let unknown = |held: &Appointment| held.moving.as_ref().is_some_and(|move_| !move_.known);
         let Some(held) = self.appointments.get(id) else { return };
         if unknown(held) {
             let status = AppointmentStatus::Cancelled;
-            let fact = AppointmentFact { status, ..held.fact.clone() };
+            let fact = AppointmentFact { status, revision: 0, ..held.fact.clone() };
             self.report(id, &fact, None);
         }
         self.change_appointment(id, |held| held.moving = None);
     }
 
-    /// Applies that a fact waits until the appointment has moved. The newest one counts.
-    pub(super) fn defer(&mut self, id: &AppointmentId, fact: &AppointmentFact) {
-        self.change_appointment(id, |held| {
-            if let Some(moving) = &mut held.moving {
-                moving.deferred = Some(fact.clone());
-            }
+    /// Applies that a fact waits until the appointment has moved, or was passed on to where it is.
+    pub(super) fn defer(&mut self, id: &AppointmentId, fact: &AppointmentFact, here: bool) {
+        self.change_appointment(id, |held| match &mut held.moving {
+            Some(moving) => moving.defer(DeferredFact { fact: fact.clone(), here }),
+            None => held.passed_on = Some(fact.revision),
         });
     }
 }
 
-impl Appointment {
-    /// The revision of the newest fact that is known of the appointment.
-    pub(super) fn newest(&self) -> &AppointmentFact {
-        let moving = self.moving.as_ref();
-        moving.map_or(&self.fact, |moving| moving.deferred.as_ref().unwrap_or(&moving.fact))
+/// Most facts that wait for one move: sources rarely report so often within a minute. Past it, the
+/// oldest is dropped, since each fact is whole.
+const MAX_DEFERRED: usize = 8;
+
+impl AppointmentMove {
+    fn defer(&mut self, deferred: DeferredFact) {
+        let at =
+            self.deferred.partition_point(|other| other.fact.revision <= deferred.fact.revision);
+        self.deferred.insert(at, deferred);
+        if self.deferred.len() > MAX_DEFERRED {
+            self.deferred.remove(0);
+        }
     }
 }

@@ -255,6 +255,9 @@ pub struct Appointment {
     /// The move to another location that has no answer yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moving: Option<AppointmentMove>,
+    /// The revision of the newest fact that was passed on to the other location.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed_on: Option<u64>,
     /// The version of the view `appointment:<id>`.
     pub view: u64,
 }
@@ -268,8 +271,17 @@ pub struct AppointmentMove {
     pub fact: AppointmentFact,
     /// Whether the appointment was known here before.
     pub known: bool,
-    /// The newest fact that arrived since.
-    pub deferred: Option<AppointmentFact>,
+    /// Facts that arrived since, oldest first.
+    pub deferred: Vec<DeferredFact>,
+}
+
+/// A fact that waits until its appointment has moved.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeferredFact {
+    /// The fact.
+    pub fact: AppointmentFact,
+    /// Whether the booking has moved back here with this fact.
+    pub here: bool,
 }
 
 /// One check-in of an appointment, and the part of its ticket that the appointment shows.

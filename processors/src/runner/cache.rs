@@ -101,6 +101,7 @@ mod tests {
             visits: Vec::new(),
             successor: None,
             moving: None,
+            passed_on: None,
             view: 1,
         };
         AggregateState::restore(StoredAggregate {

@@ -2,7 +2,8 @@
 //! reordered records, crashes and time limits. One seed reproduces a history.
 //!
 //! At every step each person who has not left has a live ticket. Once all answers have arrived,
-//! each has exactly one, and no move waits for anything.
+//! each has exactly one, every booking is where its source last said, and no move waits for
+//! anything.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -27,6 +28,7 @@ struct Site {
     log: VecDeque<CommandRecord>,
     outbox: VecDeque<CommandRecord>,
     tickets: BTreeMap<TicketId, Ticket>,
+    appointments: BTreeMap<AppointmentId, Appointment>,
     decided: HashMap<CommandIdentity, Verdict>,
 }
 
@@ -37,6 +39,7 @@ impl Site {
             log: VecDeque::new(),
             outbox: VecDeque::new(),
             tickets: BTreeMap::new(),
+            appointments: BTreeMap::new(),
             decided: HashMap::new(),
         }
     }
@@ -45,7 +48,27 @@ impl Site {
     fn crash(&mut self) {
         let live = self.tickets.values().filter(|ticket| ticket.is_live()).cloned().collect();
         let (position, header) = (self.location.position(), self.location.header().clone());
-        self.location = Location::restore(position, header, live, Vec::new());
+        let today = header.day_starts..header.day_ends;
+        let near = self.appointments.values().filter(|one| one.is_near(&today)).cloned().collect();
+        self.location = Location::restore(position, header, live, near);
+    }
+
+    /// Adds the stored parts that a runner would load for this command.
+    fn load(&mut self, command: &Command) {
+        let named = command.ticket().and_then(|id| self.tickets.get(id));
+        let ended = named.filter(|ticket| !ticket.is_live()).cloned();
+        self.location.add_ended(ended.into_iter().collect());
+        let key = match command {
+            Command::ReportAppointment { fact, .. } | Command::ReceiveAppointment { fact, .. } => {
+                Some((&fact.source, &fact.key))
+            }
+            _ => None,
+        };
+        let is_named = |one: &&Appointment| {
+            Some(&one.id) == command.appointment() || Some(one.source()) == key
+        };
+        let appointments = self.appointments.values().filter(is_named).cloned().collect();
+        self.location.add_appointments(appointments);
     }
 
     /// Decides the next record of the log, as a runner does.
@@ -55,10 +78,12 @@ impl Site {
         if self.decided.contains_key(&identity) {
             return None;
         }
-        let named = record.command.ticket().and_then(|id| self.tickets.get(id));
-        self.location
-            .add_ended(named.filter(|ticket| !ticket.is_live()).cloned().into_iter().collect());
+        self.load(&record.command);
         let effect = self.location.handle(&record, RecordTime::at_once(now));
+        for id in &effect.appointments {
+            let held = self.location.appointment(id).expect("a changed appointment is in memory");
+            self.appointments.insert(id.clone(), held.clone());
+        }
         for id in &effect.touched {
             let ticket = self.location.ticket(id).expect("a touched ticket is in memory");
             self.tickets.insert(id.clone(), ticket.clone());
@@ -76,7 +101,31 @@ impl Site {
     }
 }
 
+/// The command in a few words, with the fact that it reports.
+fn words(command: &Command) -> String {
+    match command {
+        Command::ReportAppointment { fact, .. } | Command::ReceiveAppointment { fact, .. } => {
+            let AppointmentFact { key, revision, status, moved_to, queue, .. } = fact;
+            let (key, status) = (key.as_str(), status.as_str());
+            format!("{} {key} {revision} {status} {moved_to:?} {queue:?}", command.kind())
+        }
+        command => command.kind().to_owned(),
+    }
+}
+
+/// What a source last said of a booking.
+#[derive(Clone, Default)]
+struct Booking {
+    /// The index of the site. `None` before the first fact and after a cancellation.
+    site: Option<usize>,
+    revision: u64,
+}
+
+/// Bookings of one history.
+const BOOKINGS: usize = 3;
+
 struct World {
+    bookings: [Booking; BOOKINGS],
     sites: Vec<Site>,
     now: Millis,
     random: Rng,
@@ -91,6 +140,7 @@ struct World {
 impl World {
     fn open(seed: u64) -> Self {
         let mut world = Self {
+            bookings: Default::default(),
             sites: (0..SLUGS.len()).map(|_| Site::new()).collect(),
             now: MORNING,
             random: Rng::with_seed(seed),
@@ -118,7 +168,7 @@ impl World {
             actor: Some(actor("nurse-7", "reception")),
             ..place(index).record("c", command)
         };
-        self.history.push(format!("{} ← {}", SLUGS[index], record.command.kind()));
+        self.history.push(format!("{} ← {}", SLUGS[index], words(&record.command)));
         self.sent.push((index, record.clone()));
         self.sites[index].log.push_back(record);
     }
@@ -166,10 +216,39 @@ impl World {
         })
     }
 
+    /// Lets the source say something new of a booking.
+    fn tell(&mut self) {
+        let number = self.random.usize(..BOOKINGS);
+        let (there, sure) = (self.random.usize(..SLUGS.len()), self.random.u8(..4) > 0);
+        let kind = self.random.u8(..10);
+        let booking = &mut self.bookings[number];
+        booking.revision += 1;
+        let here = booking.site.unwrap_or(there);
+        let mut fact =
+            place(here).fact(number as u128, booking.revision, AppointmentStatus::Booked);
+        (fact.start, fact.end) = (Some(MORNING + 60 * MINUTE), Some(MORNING + 80 * MINUTE));
+        booking.site = Some(here);
+        match kind {
+            0 => {
+                fact.status = AppointmentStatus::Cancelled;
+                booking.site = None;
+            }
+            1..=5 if there != here => {
+                // The other location refuses a queue that it does not have.
+                fact.queue = Some(place(there).queue(if sure { "general" } else { "nowhere" }));
+                fact.moved_to = Some(place(there).id);
+                booking.site = Some(if sure { there } else { here });
+            }
+            _ => {}
+        }
+        let appointment = AppointmentId::from_random(&place(here).id, self.random.u128(..));
+        self.send(here, Command::ReportAppointment { appointment, fact });
+    }
+
     fn decide(&mut self, index: usize) {
         let Some((record, effect)) = self.sites[index].decide_next(self.now) else { return };
         let verdict = refusal(&effect).map_or("applied".to_owned(), |code| code.to_string());
-        self.history.push(format!("{}: {} {verdict}", SLUGS[index], record.command.kind()));
+        self.history.push(format!("{}: {} {verdict}", SLUGS[index], words(&record.command)));
         for event in &effect.events {
             self.note(event);
         }
@@ -238,7 +317,8 @@ impl World {
     fn step(&mut self) {
         let index = self.random.usize(..SLUGS.len());
         match self.random.usize(..20) {
-            0..=7 => {
+            0 | 1 => self.tell(),
+            2..=7 => {
                 if let Some(command) = self.any_command(index) {
                     self.send(index, command);
                 }
@@ -259,7 +339,11 @@ impl World {
 
     /// Lets every record and every answer arrive.
     fn come_to_rest(&mut self) {
+        let mut rounds = 0;
         while self.sites.iter().any(|site| !site.log.is_empty() || !site.outbox.is_empty()) {
+            // Each record causes a few others at most.
+            rounds += 1;
+            assert!(rounds < 1_000, "the locations never stop writing to each other");
             for index in 0..SLUGS.len() {
                 let rows: Vec<_> = self.sites[index].outbox.drain(..).collect();
                 rows.into_iter().for_each(|record| self.append(record));
@@ -291,7 +375,16 @@ impl World {
         for tickets in self.live().values() {
             assert_eq!(tickets.len(), 1, "a person is in two lines");
         }
+        for (number, booking) in self.bookings.iter().enumerate() {
+            let key = place(0).fact(number as u128, 1, AppointmentStatus::Booked).key;
+            let holds = |site: &Site| {
+                site.appointments.values().any(|one| *one.source().1 == key && one.is_open())
+            };
+            let sites: Vec<_> = (0..SLUGS.len()).filter(|at| holds(&self.sites[*at])).collect();
+            assert_eq!(sites, Vec::from_iter(booking.site), "booking {number} is elsewhere");
+        }
         for site in &self.sites {
+            assert!(site.appointments.values().all(|one| one.moving.is_none()), "a move waits");
             let waits = |ticket: &&Ticket| ticket.handover.is_some();
             assert!(!site.tickets.values().any(|ticket| waits(&ticket)), "a move is not settled");
             let moving = |verdict: &Verdict| matches!(verdict, Verdict::Moving { .. });

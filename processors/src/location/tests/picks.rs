@@ -121,6 +121,7 @@ pub(super) fn command(pick: &Pick) -> Command {
             appointment: appointment(of_appointment(pick)),
             fact: AppointmentFact { moved_to: None, ..any_fact(pick) },
             from: AppointmentId::from_random(&hillside(), of_appointment(pick)),
+            hops: pick.number % 12,
         },
         "ticket.settle" => C::SettleTicket {
             successor: ticket.successor(&hillside(), u32::from(pick.number % 3)),

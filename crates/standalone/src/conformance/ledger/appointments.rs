@@ -63,6 +63,7 @@ fn appointment(number: u32, day: Option<&str>, status: AppointmentStatus) -> App
         visits: Vec::new(),
         successor: None,
         moving: None,
+        passed_on: None,
         view: 3,
     }
 }

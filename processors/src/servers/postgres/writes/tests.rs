@@ -113,6 +113,7 @@ fn appointment(id: AppointmentId) -> Appointment {
         visits: Vec::new(),
         successor: None,
         moving: None,
+        passed_on: None,
         view: 1,
     }
 }
