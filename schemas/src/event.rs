@@ -23,6 +23,7 @@ use crate::{
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "an event lives for one batch, so few exist at once")]
 pub enum Event {
     /// The location was created, or its settings changed.
     LocationConfigured {

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use backon::{ConstantBuilder, Retryable};
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
     error::{KafkaError, RDKafkaErrorCode},
@@ -79,6 +80,7 @@ pub async fn prepare_topics(
             Ok(_) => admin.check_timestamps(topic).await?,
             Err(TopicError::Missing(_)) => {
                 admin.create(topic, hours, new).await?;
+                admin.until_visible(topic).await?;
                 created.push(topic.clone());
             }
             Err(error) => return Err(error),
@@ -103,6 +105,13 @@ pub async fn check_topics<const N: usize>(
     }
     Ok(counts)
 }
+
+/// Pause between two looks for a topic that was just created: brokers learn of it after the
+/// controller has answered.
+const VISIBLE_PAUSE: Duration = Duration::from_millis(50);
+/// Looks for such a topic. Ten seconds are far more than brokers take; past that, the topic counts
+/// as missing.
+const VISIBLE_LOOKS: usize = 200;
 
 struct TopicAdmin<'a> {
     brokers: &'a str,
@@ -144,6 +153,15 @@ impl<'a> TopicAdmin<'a> {
             Ok(found) if found > 0 => Ok(found),
             _ => Err(TopicError::Missing(topic.to_owned())),
         }
+    }
+
+    /// Waits until the brokers know a topic that was just created.
+    async fn until_visible(&self, topic: &str) -> Result<(), TopicError> {
+        let look = || self.partition_count(topic);
+        let pauses =
+            ConstantBuilder::default().with_delay(VISIBLE_PAUSE).with_max_times(VISIBLE_LOOKS);
+        let missing = |error: &TopicError| matches!(error, TopicError::Missing(_));
+        look.retry(pauses).when(missing).await.map(drop)
     }
 
     async fn check_timestamps(&self, topic: &str) -> Result<(), TopicError> {

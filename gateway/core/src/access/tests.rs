@@ -128,7 +128,12 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
         C::ReportAppointment { appointment: appointment(at), fact: fact() },
         C::CheckIn { appointment: appointment(at), queue: Some(queue) },
         C::UndoCheckIn { appointment: appointment(at) },
-        C::ReceiveAppointment { appointment: appointment(at), fact: fact(), from: appointment(at) },
+        C::ReceiveAppointment {
+            appointment: appointment(at),
+            fact: fact(),
+            from: appointment(at),
+            hops: 0,
+        },
         C::SettleAppointment {
             appointment: appointment(at),
             successor: appointment(at),
