@@ -87,7 +87,7 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         .with_state(node)
 }
 
-/// What the authority found in time.
+/// The answer of the authority, if it came in time.
 async fn found<T>(asked: impl Future<Output = Result<T, NotRead>>) -> Result<T, Code> {
     match tokio::time::timeout(LIST_WITHIN, asked).await {
         Ok(Ok(found)) => Ok(found),

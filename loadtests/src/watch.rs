@@ -51,7 +51,7 @@ pub enum Resumption {
     BySnapshot,
 }
 
-/// What one client holds of its channel, and its figures.
+/// The state that one client holds of its channel, and its figures.
 pub struct ClientWatch {
     client: usize,
     kind: ChannelKind,

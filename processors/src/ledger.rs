@@ -322,7 +322,7 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<u64, LedgerError>>;
 
     /// Draws a new epoch: the ledger's sequence or the Unix time in seconds, whichever is greater.
-    /// It is always greater than any epoch before.
+    /// The epoch is always greater than any before.
     fn next_epoch(&self) -> BoxFuture<'_, Result<u64, LedgerError>>;
 
     /// Commits a batch in one transaction.

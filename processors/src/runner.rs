@@ -63,7 +63,7 @@ pub struct RunnerSettings {
     /// How long the key of a command is kept: a repeat within this time gets the first outcome, and
     /// a later one is a new command. Append times count.
     pub key_lifetime: Duration,
-    /// What the runner counts.
+    /// The counters of the runner.
     pub counters: Arc<RunnerCounters>,
     /// The owner's clock. It tells the owner when to write a tick, which commands have expired, and
     /// which records come from a clock that is far ahead. Timers depend on the clock of the log

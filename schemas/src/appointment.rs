@@ -176,8 +176,8 @@ pub struct AppointmentFact {
     /// The queue that the appointment's ticket is issued in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueId>,
-    /// What staff call the appointment: initials or a chart number, as the clinic decides. Only
-    /// staff see the label.
+    /// The name that staff use for the appointment: initials or a chart number, as the clinic
+    /// decides. Only staff see the label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// Why the appointment was cancelled.
@@ -197,7 +197,7 @@ impl AppointmentFact {
     }
 }
 
-/// What a fact changed, or why it changed nothing. Also a word of metrics, outcomes and the
+/// The change that a fact made, or why it changed nothing. Also a word of metrics, outcomes and the
 /// journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
@@ -358,7 +358,7 @@ pub struct ScheduleEntry {
     /// Whether the start has passed and nobody has checked in.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
-    /// What staff call the appointment.
+    /// The name that staff use for the appointment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// Why the appointment was cancelled.

@@ -41,7 +41,7 @@ pub struct AppointmentReport {
     /// The queue that the appointment's ticket is issued in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueId>,
-    /// What staff call the appointment.
+    /// The name that staff use for the appointment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// Why the appointment was cancelled.

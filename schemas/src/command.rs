@@ -177,7 +177,7 @@ commands! {
     CallNextAtStation = "station.call_next" {
         /// The station that calls.
         station: StationId,
-        /// As in `queue.call_next`.
+        /// The same as in `queue.call_next`.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         force: bool,
     }
@@ -187,7 +187,7 @@ commands! {
         ticket: TicketId,
         /// The station that calls.
         station: StationId,
-        /// As in `queue.call_next`.
+        /// The same as in `queue.call_next`.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         force: bool,
     }
@@ -380,7 +380,7 @@ commands! {
     ReportRun = "run.report" {
         /// The attempt.
         attempt: u32,
-        /// What changed since the last report.
+        /// The changes since the last report.
         report: RunReport,
     }
     /// Reports a fault that may pass: the run is queued again as the next attempt.
@@ -507,7 +507,7 @@ pub enum Verdict {
         epoch: u64,
         /// The version that the command has.
         version: u64,
-        /// What the caller gets to know.
+        /// The result for the caller.
         #[serde(default, skip_serializing_if = "CommandResult::is_empty")]
         result: CommandResult,
     },
@@ -519,7 +519,7 @@ pub enum Verdict {
         epoch: u64,
         /// The version that the command has.
         version: u64,
-        /// What the caller gets to know.
+        /// The result for the caller.
         #[serde(default, skip_serializing_if = "CommandResult::is_empty")]
         result: CommandResult,
     },
@@ -530,7 +530,7 @@ pub enum Verdict {
     },
 }
 
-/// What an applied command returns to its caller.
+/// The result of an applied command for its caller.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct CommandResult {
@@ -546,7 +546,7 @@ pub struct CommandResult {
     /// The appointment that was reported or checked in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub appointment: Option<AppointmentId>,
-    /// What the fact about an appointment changed, or why it changed nothing.
+    /// The change that the fact about an appointment made, or why it changed nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<AppointmentChange>,
 }

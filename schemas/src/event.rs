@@ -263,7 +263,7 @@ pub enum Event {
         appointment: AppointmentId,
         /// All that the source knows.
         fact: AppointmentFact,
-        /// What the fact changed.
+        /// The change that the fact made.
         change: AppointmentChange,
     },
     /// A fact about an appointment changed nothing: it was known already (`repeated`) or is older
@@ -371,7 +371,7 @@ pub enum Event {
     },
     /// The attempt made progress.
     RunReported {
-        /// What changed since the last report.
+        /// The changes since the last report.
         report: RunReport,
     },
     /// Cancelling was requested and the worker has not stopped yet.

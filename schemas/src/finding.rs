@@ -23,7 +23,7 @@ pub struct Finding {
     pub rule: RuleId,
     /// How much the finding matters.
     pub severity: Severity,
-    /// What was found. Also the key of the message.
+    /// The kind of finding. Also the key of the message.
     pub outcome: FindingOutcome,
     /// The parameters of the message. Names of amounts end in `_cents`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -57,7 +57,7 @@ impl From<&str> for Param {
 
 macro_rules! outcomes {
     ($($(#[$doc:meta])* $name:ident = $key:literal, $fr:literal, $en:literal;)*) => {
-        /// What a rule can find. `{name}` in a message stands for a parameter.
+        /// The kinds of finding that a rule can make. `{name}` in a message stands for a parameter.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
         #[serde(rename_all = "snake_case")]

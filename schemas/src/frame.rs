@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codes::Code;
 
-/// What the data of a message is. On the event stream, it is the name of the event.
+/// The kind of a message's data. On the event stream, it is the name of the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -39,7 +39,7 @@ pub struct StreamFrame {
     /// too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reset: bool,
-    /// What the name of the event says: a view, a delta or a state.
+    /// The name of the event: a view, a delta or a state.
     pub data: serde_json::Value,
 }
 
@@ -49,7 +49,7 @@ pub struct StreamFrame {
 pub struct SocketFrame {
     /// The channel, such as `board:riverside`.
     pub channel: String,
-    /// What `data` is.
+    /// The kind of `data`.
     #[serde(rename = "type")]
     pub kind: FrameKind,
     /// The epoch after this message. A decimal string, because it can pass 2^53.

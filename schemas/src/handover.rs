@@ -26,7 +26,7 @@ pub struct TicketHandover {
     pub until: Millis,
     /// The command that asked for the move. Its outcome is `moving` until the move is settled.
     pub command: CommandIdentity,
-    /// What the origin waits for.
+    /// The answer that the origin waits for.
     pub stage: HandoverStage,
 }
 
@@ -40,7 +40,7 @@ pub struct AppointmentHandover {
     pub command: CommandIdentity,
 }
 
-/// What the origin of a ticket's move waits for.
+/// The answer that the origin of a ticket's move waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]

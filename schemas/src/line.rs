@@ -276,7 +276,7 @@ impl Line {
         })
     }
 
-    /// What the patient of `ticket` sees now. `None` when the ticket is not in this line.
+    /// The view of the patient of `ticket` now. `None` when the ticket is not in this line.
     pub fn ticket_view_ref<'a>(&'a self, ticket: &'a TicketId) -> Option<TicketViewRef<'a>> {
         let entry = self.entries.get(ticket)?;
         let ahead = self.ahead_of(ticket, entry);

@@ -101,7 +101,7 @@ impl CommandRecord {
         }
     }
 
-    /// What a repeat must be equal in: the fingerprint of the request, or else of the content.
+    /// The fingerprint that a repeat must share: of the request, or else of the content.
     pub fn effective_fingerprint(&self) -> Fingerprint {
         self.fingerprint.unwrap_or_else(|| Fingerprint::of_content(&self.aggregate, &self.command))
     }

@@ -137,7 +137,7 @@ pub enum RuleCheck {
     },
     /// A group must have at most one such row in a period.
     Once {
-        /// What rows are grouped by.
+        /// The grouping of rows.
         per: Vec<GroupKey>,
         /// The time that a group spans.
         period: Period,
@@ -151,13 +151,13 @@ pub enum RuleCheck {
     /// The sum over a group in a period must not be above the limit. A row counts when a term names
     /// its code and, for a term that is a column, the column is not empty.
     SumLimit {
-        /// What rows are grouped by.
+        /// The grouping of rows.
         per: Vec<GroupKey>,
         /// The time that a group spans.
         period: Period,
         /// The unit of the sum.
         unit: Unit,
-        /// What rows add to the sum.
+        /// The terms that rows add to the sum.
         terms: Vec<SumTerm>,
         /// The limit.
         limit: i64,
@@ -167,7 +167,7 @@ pub enum RuleCheck {
     },
     /// A group that has a row `due` and none `missing` in a period could have billed one.
     MissingThoughDue {
-        /// What rows are grouped by.
+        /// The grouping of rows.
         per: Vec<GroupKey>,
         /// The time that a group spans.
         period: Period,
@@ -264,7 +264,7 @@ pub struct RowFilter {
     pub paid: Option<bool>,
 }
 
-/// What rows are grouped by.
+/// The grouping of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -327,8 +327,8 @@ impl Unit {
     }
 }
 
-/// What the rows of some codes add to a sum. The first term that names the code of a row counts. A
-/// term without codes names all.
+/// The amount that the rows of some codes add to a sum. The first term that names the code of a row
+/// counts. A term without codes names all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -336,12 +336,12 @@ pub struct SumTerm {
     /// The codes. Empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub codes: Vec<String>,
-    /// What a row adds.
+    /// The amount that a row adds.
     #[serde(flatten)]
     pub amount: TermAmount,
 }
 
-/// What one row adds to a sum.
+/// The amount that one row adds to a sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]

@@ -226,7 +226,7 @@ pub struct RunSummary {
     pub stored: u64,
 }
 
-/// What changed in a running attempt since the worker's last report.
+/// The changes of a running attempt since the worker's last report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct RunReport {

@@ -89,7 +89,7 @@ pub enum ParsedRow<'a> {
     Unreadable(UnreadableRow),
 }
 
-/// What is wrong with a row.
+/// The fault of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnreadableRow {
     /// The number of the row. 1 is the first row after the header.

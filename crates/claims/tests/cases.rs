@@ -14,7 +14,7 @@ use schemas::{
     run::RunSummary,
 };
 
-/// What the office-fee rule and the reading of the file find, passes listed.
+/// The findings of the office-fee rule and of reading the file, passes listed.
 fn check(file: &[u8]) -> (Vec<Finding>, RunSummary) {
     let rules = Rules::compile(&rules::builtin()).unwrap();
     let tables = Tables::empty();

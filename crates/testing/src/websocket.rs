@@ -15,7 +15,7 @@ use tokio_tungstenite::{
 /// largest cost of a load test with thousands of connections.
 const READ_BUFFER: usize = 4096;
 
-/// What a client asks for in its handshake beside the path.
+/// The request of a client in its handshake, beside the path.
 #[derive(Clone, Copy, Default)]
 pub struct Handshake<'a> {
     pub subprotocol: Option<&'static str>,

@@ -94,7 +94,7 @@ pub struct Claims {
     pub tenant: TenantId,
     /// A pseudonym given by the token's issuer. It goes to the journal, never to a log.
     pub subject: Arc<str>,
-    /// What the bearer may do.
+    /// The role, which decides what the bearer may do.
     pub role: Role,
     /// The locations where staff works or a display hangs.
     pub locations: Vec<LocationId>,

@@ -27,7 +27,7 @@ pub const MAX_COMMANDS: usize = 128;
 pub struct ClientCommand<'a> {
     /// The id that the client chose. The reply repeats it.
     pub id: u32,
-    /// What the client requests.
+    /// The request of the client.
     pub request: Request<'a>,
 }
 

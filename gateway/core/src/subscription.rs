@@ -96,7 +96,7 @@ pub enum Stage {
         give_up_at: u64,
         /// The audit entry that must be written before the client is shown anything.
         audit: Option<AuditEntryId>,
-        /// What is known about `floor`.
+        /// The knowledge about `floor`.
         trust: FloorTrust,
     },
     /// Answered. The client gets each change.
@@ -109,10 +109,10 @@ pub enum Stage {
     },
 }
 
-/// What is known about the position that a client holds.
+/// The knowledge about the position that a client holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FloorTrust {
-    /// It is taken as it is: a node that has not reached it is late.
+    /// The position is taken as it is: a node that has not reached it is late.
     Trusted,
     /// The wait for it was in vain, and the authority is being asked.
     Doubted,

@@ -1,4 +1,4 @@
-//! What every route of a command reads of its request, and how the command is given and answered.
+//! The request of a command: how every route reads it, gives the command and answers.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 

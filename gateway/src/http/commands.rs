@@ -41,7 +41,7 @@ pub(super) async fn queue(
     give(&node, &request, CommandTarget::Queue(queue), CONFIGURE).await
 }
 
-/// What a removed queue's people do.
+/// Where the people of a removed queue go.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RemoveParams {

@@ -21,7 +21,7 @@ const PREFLIGHT_SECONDS: &str = "600";
 const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// What a request's headers say about the page behind it.
+/// The page behind a request, as the request's headers name it.
 pub struct Edge {
     /// Whether the path answers pages of listed origins, and no other foreign pages.
     guarded: bool,

@@ -72,7 +72,7 @@ struct FakeBackends {
     decision: Mutex<Decision>,
     appended: Mutex<Vec<CommandRecord>>,
     answered: mpsc::UnboundedSender<(NamedCommand, CommandOutcome)>,
-    /// What the authority has of commands.
+    /// The commands that the authority knows.
     recorded: Mutex<HashMap<CommandIdentity, RecordedOutcome>>,
     views: Mutex<HashMap<String, View>>,
     /// Runs of the tenant `demo`, newest first. `findings` holds the findings of completed runs, in

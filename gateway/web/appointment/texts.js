@@ -1,4 +1,4 @@
-// What the page of a patient's appointment says, in both languages.
+// The texts of the page of a patient's appointment, in both languages.
 
 /** @typedef {import("../shared/schemas.js").AppointmentStatus} Status */
 

@@ -1,4 +1,4 @@
-// What the board says, in both languages.
+// The texts of the board, in both languages.
 
 const en = {
   title: "Waiting room",

@@ -1,4 +1,4 @@
-// What the page of a doctor's schedule says, in both languages.
+// The texts of the page of a doctor's schedule, in both languages.
 
 const en = {
   title: "Appointments",

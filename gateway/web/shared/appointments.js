@@ -1,4 +1,4 @@
-// What a schedule and an appointment mean at a moment. Pure, so that tests need no browser.
+// The meaning of a schedule and an appointment at a moment. Pure, so that tests need no browser.
 
 /** @typedef {import("./schemas.js").AppointmentStatus} Status */
 /** @typedef {import("./schemas.js").ScheduleHead} Head */

@@ -169,7 +169,7 @@ export class Connection {
   }
 
   #markUpToDate() {
-    // What is received last may have ended the connection.
+    // The last message may have ended the connection.
     if (this.#over) return;
     this.#upToDateAt = this.#activeAt = Date.now();
     const complete = this.#target.channels.every((channel) => this.#views.has(channel));

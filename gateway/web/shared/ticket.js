@@ -161,7 +161,7 @@ export class TicketParts {
 }
 
 /**
- * What the reader should know about the line, or an empty text.
+ * A note about the line for the reader, or an empty text.
  * @param {Ticket} ticket
  * @param {Language} language
  */

@@ -207,8 +207,8 @@ fn begin_round(appointment: &mut Appointment) {
     }
 }
 
-/// What the fact of `after` changes. `ended` means that the fact withdraws the appointment and its
-/// ticket.
+/// The change that the fact of `after` makes. `ended` means that the fact withdraws the appointment
+/// and its ticket.
 fn change_of(held: Option<&Appointment>, after: &Appointment, ended: bool) -> AppointmentChange {
     let fact = &after.fact;
     let Some(held) = held else { return change_to(fact.status) };

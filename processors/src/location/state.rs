@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 /// queues and stations, never with people.
 #[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct LocationHeader {
-    /// What the location is called.
+    /// The name of the location.
     pub name: String,
     /// The IANA name of the time zone, which decides the service day.
     pub time_zone: String,
@@ -82,7 +82,7 @@ impl LocationHeader {
 /// A queue of a location.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Queue {
-    /// What the queue is called.
+    /// The name of the queue.
     pub name: String,
     /// The first part of its labels.
     pub prefix: String,
@@ -179,7 +179,7 @@ fn plausible_service(took: Millis) -> Millis {
 /// A room or counter.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Station {
-    /// What the station is called.
+    /// The name of the station.
     pub name: String,
     /// Whether tickets can be called to it.
     pub open: bool,

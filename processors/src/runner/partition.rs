@@ -12,7 +12,7 @@ use crate::{
     log::{LogOffset, LogRecord},
 };
 
-/// What must be done next for a partition.
+/// The next thing to do for a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PartitionStage {
     /// The checkpoint may differ from the claim, and must be read.

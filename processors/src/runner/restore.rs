@@ -66,7 +66,7 @@ impl Runner {
     }
 }
 
-/// What a batch needs of one aggregate.
+/// The needs of a batch from one aggregate.
 #[derive(Default)]
 struct AggregateNeeds<'a> {
     /// The latest append time of its records.

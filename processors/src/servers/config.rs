@@ -31,7 +31,7 @@ use crate::{bridge, worker};
 #[derive(Parser)]
 #[command(name = "clinicwire-processors", version, max_term_width = 110)]
 pub struct ProcessorsCli {
-    /// What the program does.
+    /// The command of the program.
     #[command(subcommand)]
     pub command: ProcessorsCommand,
     /// The format and level of the log.

@@ -65,7 +65,7 @@ impl TestRow {
         self
     }
 
-    /// As the reader gives it: upper case, without `#`.
+    /// The code as the reader gives it: upper case, without `#`.
     pub fn context(mut self, context: &str) -> Self {
         self.contexts.push(context.into());
         self
@@ -208,7 +208,7 @@ pub fn brief(finding: &Finding) -> String {
     text
 }
 
-/// What one rule finds, passes listed, against the tables of [`tables`].
+/// The findings of one rule, passes listed, against the tables of [`tables`].
 pub fn told(rule: &Rule, lines: &[TestRow]) -> Vec<String> {
     find(std::slice::from_ref(rule), &tables(), lines, true).iter().map(brief).collect()
 }

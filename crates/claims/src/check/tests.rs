@@ -283,7 +283,7 @@ fn fail(checking: &mut FileCheck<'_, &[u8]>, id: &str, at_row: Option<u64>) {
         .map(|evaluator| Box::new(FailingEvaluator { evaluator, at_row }) as Box<dyn Evaluator>);
 }
 
-/// What is found besides one rule is what is found by the others without it.
+/// The findings of all other rules are the same without one rule.
 fn others_are_unharmed(found: &[Finding], id: &str) {
     let (all, _) = check(CheckOptions { list_passes: true, ..CheckOptions::default() }, |_| ());
     let others = |found: &[Finding]| -> Vec<Finding> {

@@ -273,7 +273,7 @@ fn delimiter_encoding_and_line_ends_read_alike() {
         let unended = utf8[..utf8.len() - 2].to_vec();
         let spaced =
             String::from_utf8(utf8.clone()).unwrap().replace("\r\n", "\r\n\r\n\r\n").into_bytes();
-        // What put a mark of the byte order before text in Windows-1252 did not look at it.
+        // A program that puts a byte order mark before Windows-1252 did not look at the text.
         let mistaken = [BYTE_ORDER_MARK, &latin].concat();
         for bytes in [&utf8, &latin, &marked, &unix, &unended, &spaced, &mistaken] {
             for given in [None, Some(delimiter)] {

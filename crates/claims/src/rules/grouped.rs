@@ -174,9 +174,9 @@ struct GroupSum {
 struct UnsureSum {
     /// The first of them.
     row: u32,
-    /// What they could take off.
+    /// The amount that they could take off.
     less: i128,
-    /// What they could add. `None`: any amount.
+    /// The amount that they could add. `None`: any amount.
     more: Option<i128>,
 }
 
@@ -186,7 +186,7 @@ impl GroupState<UnsureSum> for GroupSum {
     }
 }
 
-/// What a row adds to the sum of its group.
+/// The amount that a row adds to the sum of its group.
 enum Addend {
     Nothing,
     Amount(i64),
@@ -322,7 +322,7 @@ struct DueFee {
     billed: i8,
 }
 
-/// What rows of a group would be if a cell that cannot be read had the right value.
+/// The rows of a group as they would be if a cell that cannot be read had the right value.
 struct UnsureFee {
     /// The first of them.
     row: u32,

@@ -18,7 +18,7 @@ use super::{MINUTE, MORNING, command_record};
 
 /// One location of one tenant: builds its ids and the commands that move it.
 ///
-/// Its standard layout is the queues `general` (labels `A-…`) and `lab` (`B-…`) and the stations
+/// The standard layout is the queues `general` (labels `A-…`) and `lab` (`B-…`) and the stations
 /// `room-1` and `room-2`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SampleLocation {

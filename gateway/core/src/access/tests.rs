@@ -351,7 +351,7 @@ const OPENED_BY: [(&str, &str); 20] = [
         "reception support_staff doctor therapist counselor pharmacist \
          lab_technician admin",
     ),
-    // It continues the patient's own ticket.
+    // The ticket continues the patient's own.
     ("ticket:north.00000000000000000000000000000001", "patient admin"),
     (
         "queue:riverside.general",

@@ -202,7 +202,7 @@ async fn failing_key_store_means_try_again() {
         spend_ticket(&UnavailableKeys, &ticket, vec![], 0).await.err(),
         Some(Code::TryAgain)
     );
-    // What cannot be a ticket is refused without asking.
+    // A text that cannot be a ticket is refused without a lookup.
     assert_eq!(
         spend_ticket(&UnavailableKeys, "x", vec![], 0).await.err(),
         Some(Code::StreamTicketInvalid)

@@ -1,4 +1,4 @@
-//! What sources tell of appointments, and who checks in.
+//! Reports of sources about appointments, and check-ins.
 
 use schemas::appointment::{AppointmentChange, AppointmentFact, AppointmentStatus};
 
@@ -14,7 +14,7 @@ fn told() -> Value {
     })
 }
 
-/// What was told, with these fields instead; `null` takes one away.
+/// The report with these fields instead. `null` removes a field.
 fn told_with(fields: Value) -> Value {
     let mut told = told();
     for (name, value) in fields.as_object().unwrap() {

@@ -88,7 +88,7 @@ async fn every_kind_of_command_has_its_route() {
     let mut kinds: Vec<_> = ROUTES.iter().map(|(.., kind)| *kind).collect();
     let mut all: Vec<_> = Command::KINDS.to_vec();
     all.retain(|kind| {
-        // What follows a move or a timer is written by processors.
+        // Processors write the steps of moves and timers.
         let steps = ["receive", "withdraw", "settle", "tick"];
         let written = kind.split('.').next_back().is_some_and(|step| steps.contains(&step));
         !kind.starts_with("run.") && !kind.starts_with("rule.") && !written

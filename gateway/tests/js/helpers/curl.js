@@ -13,7 +13,7 @@ import { until } from "./until.js";
 export class Curl {
   #process;
   #text = "";
-  /** Its exit status, once it ended by itself. @type {number | null | undefined} */
+  /** The exit status, once curl ended by itself. @type {number | null | undefined} */
   ended;
 
   /**

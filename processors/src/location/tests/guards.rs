@@ -6,7 +6,7 @@ use TicketState as S;
 use super::*;
 use crate::location::ticket::{StepTrace, Undo};
 
-/// What an action asks of the queue and the station, in the order of the checks.
+/// The conditions of an action on queue and station, in the order of the checks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Guard {
     /// The station is open: `station_closed`.
@@ -52,7 +52,7 @@ const TABLE: &[(&str, &[TicketState], Code, &[Guard])] = &[
     ("reorder", &[S::Waiting], Code::IllegalMove, &[]),
     ("cancel", LIVE, Code::IllegalMove, &[]),
     ("leave", &[S::Expected, S::Waiting, S::Called, S::OnHold, S::Absent], Code::IllegalMove, &[]),
-    // Whoever joins a line needs a queue that issues tickets.
+    // A ticket can join only a queue that issues tickets.
     ("move here", LIVE, Code::IllegalMove, &[QueueIssues]),
     ("issue", TicketState::ALL, Code::IllegalMove, &[QueueIssues]),
 ];

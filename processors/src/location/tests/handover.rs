@@ -92,7 +92,7 @@ fn refused_ticket_is_back_where_it_was() {
     }
 }
 
-/// What takes a move back, the state of the ticket then, and the reason.
+/// Commands that take a move back, the state of the ticket then, and the reason.
 fn take_backs() -> [(Command, TicketState, Code); 4] {
     let cancel = Command::CancelTicket { ticket: ticket(1), reason: None };
     [

@@ -113,7 +113,7 @@ fn words(command: &Command) -> String {
     }
 }
 
-/// What a source last said of a booking.
+/// The last word of a source about a booking.
 #[derive(Clone, Default)]
 struct Booking {
     /// The index of the site. `None` before the first fact and after a cancellation.

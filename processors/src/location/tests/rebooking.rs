@@ -166,7 +166,7 @@ fn destination_answers_every_booking() {
     };
     let lost = AppointmentFact { queue: Some(queue("lost")), ..fact(100, 2, S::Booked) };
     let newer = fact(100, 9, S::Booked);
-    // What is known here before, the fact that arrives, and the answer.
+    // The fact that is known here before, the fact that arrives, and the answer.
     let cases = [
         (None, fact(100, 2, S::Booked), HandoverAnswer::Accepted),
         (Some(fact(100, 2, S::Booked)), fact(100, 2, S::Booked), HandoverAnswer::Accepted),

@@ -83,7 +83,7 @@ proptest! {
     }
 }
 
-/// What the load counts: called and served in the last hour, and the quarter hour's three counts.
+/// The counts of the load: called and served in the last hour, and the quarter hour's three counts.
 fn counts(clinic: &Clinic) -> (usize, Vec<(u32, u32, u32)>) {
     let header = clinic.location.header();
     let quarters = header.quarters.values();

@@ -47,7 +47,7 @@ fn swallowed(title: &str) -> String {
     damaged
 }
 
-/// What becomes of titles on the way from one program to the next.
+/// Titles as they arrive after a way through several programs.
 fn damages(title: &str) -> Vec<(&'static str, String)> {
     let (latin, ..) = WINDOWS_1252.encode(title);
     vec![

@@ -34,7 +34,7 @@ fn with(change: impl FnOnce(&mut OfficeFee)) -> Rule {
     rule
 }
 
-/// What is said of a day: its fees from row 1 on, its visits behind them.
+/// The verdict on a day: its fees from row 1 on, its visits behind them.
 fn by(rule: &Rule, registered: u32, walk_in: u32, fees: &[TestRow]) -> Vec<String> {
     told(rule, &[fees, &visits(registered, walk_in)].concat())
 }

@@ -5,7 +5,7 @@ use schemas::{finding::FindingOutcome, rule::OfficeFee};
 use super::{BilledFee, DoctorDay, conclude_day, in_private_office};
 use crate::rules::evaluator::FindingSink;
 
-/// What a day could have besides, depending on cells that cannot be read.
+/// Fees and visits that a day could have besides, depending on cells that cannot be read.
 pub struct UnsureDay {
     /// The first row with such a cell.
     pub row: u32,

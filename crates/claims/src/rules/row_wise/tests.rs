@@ -7,7 +7,7 @@ use crate::{
     tables::Tables,
 };
 
-/// What a rule says of one row; nothing when it does not look at it.
+/// The verdict of a rule on one row. `None` when the rule does not apply to the row.
 fn of(rule: &Rule, line: TestRow) -> String {
     told(rule, &[line]).join("; ")
 }

@@ -121,7 +121,7 @@ pub async fn old_outcomes_are_deleted_in_slices(ledger: &dyn Ledger) {
     }
 }
 
-/// What the journal says about the records of a batch.
+/// The entries of the journal about the records of a batch.
 fn entries(batch: &Batch) -> Vec<&'static str> {
     let word = |entry: &JournalEntry| match entry {
         JournalEntry::Applied { .. } => "applied",

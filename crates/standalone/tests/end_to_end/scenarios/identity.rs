@@ -1,4 +1,4 @@
-//! Whose command a key names, and who reads its outcome.
+//! Keys of commands belong to their callers, who alone read the outcomes.
 
 use hyper::Method;
 use serde_json::{Value, json};
