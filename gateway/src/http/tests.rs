@@ -55,7 +55,7 @@ use crate::{
 const TICKET: &str = "riverside.00000000000000000000000000000001";
 const ENDED: &str = "riverside.00000000000000000000000000000002";
 const GONE: &str = "riverside.00000000000000000000000000003000";
-const APPOINTMENT: &str = "riverside.000000000000000000000000000000a1";
+const APPOINTMENT: &str = "riverside.00000000000000000000000000a000a1";
 
 /// The answer of the fake clinic to a command.
 #[derive(Clone)]

@@ -113,8 +113,8 @@ fn fact_during_a_move_waits_for_its_end() {
         let effect = clinic.apply(report(100, newer.clone()));
         assert_eq!(change(&effect), Some(AppointmentChange::Deferred));
         assert_eq!(held(&clinic).status, S::Booked);
-        let older = clinic.apply(report(100, moving(2)));
-        assert_eq!(change(&older), Some(AppointmentChange::Stale));
+        let again = clinic.apply(report(100, moving(2)));
+        assert_eq!(change(&again), Some(AppointmentChange::Repeated));
         let (here, told) = reported(&clinic.apply(settle(answer)));
         assert!(here == location_id() && told == newer);
         let effect = clinic.apply(report(100, newer.clone()));
@@ -126,6 +126,18 @@ fn fact_during_a_move_waits_for_its_end() {
             assert_eq!(held(&clinic).status, S::Cancelled);
         }
     }
+}
+
+#[test]
+fn moving_appointment_keeps_the_newest_facts() {
+    let mut clinic = booked();
+    clinic.apply(report(100, moving(2)));
+    for revision in 3..20 {
+        clinic.apply(report(100, fact(100, revision, S::Booked)));
+    }
+    let moving = held(&clinic).moving.as_ref().unwrap();
+    let revisions: Vec<_> = moving.deferred.iter().map(|one| one.fact.revision).collect();
+    assert_eq!(revisions, Vec::from_iter(12..20));
 }
 
 #[test]
