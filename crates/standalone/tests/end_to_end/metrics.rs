@@ -68,7 +68,7 @@ async fn use_the_product(world: &World) {
     follow_by_polling(world).await;
 }
 
-/// Follows a board by Socket.IO over long polling until a change arrives.
+/// Follows a board and settings by Socket.IO over long polling until a change arrives.
 async fn follow_by_polling(world: &World) {
     let site = world.site().await;
     let base = "/socket.io/?EIO=4&transport=polling";
@@ -86,11 +86,14 @@ async fn follow_by_polling(world: &World) {
         })
         .await;
     };
-    send(format!("40{}", json!({"token": site.display}))).await;
+    send(format!("40{}", json!({"token": site.reception}))).await;
     poll_for("40{").await;
-    let channel = format!("board:{}", site.location);
-    send(format!("42{}", json!(["subscribe", {"channel": channel}]))).await;
-    poll_for(&channel).await;
+    // The settings rarely change: a follower of them alone would be gone before a sample is taken.
+    for kind in ["settings", "board"] {
+        let channel = format!("{kind}:{}", site.location);
+        send(format!("42{}", json!(["subscribe", {"channel": channel}]))).await;
+        poll_for(&channel).await;
+    }
     let issued = world.issue(&site, &site.general).await;
     world.call_next(&site, &site.general, &site.room_1).await;
     poll_for(&issued.label).await;
