@@ -26,7 +26,7 @@ use schemas::{
 };
 
 /// Tickets that wait during the measurement.
-const LINES: [u128; 4] = [10, 100, 1_000, 5_000];
+const LINES: [u128; 5] = [10, 100, 1_000, 5_000, 10_000];
 /// Visits for each line: enough for a measurement of seconds, and for the longest line to advance
 /// by its own length.
 const VISITS: u128 = 5_000;
@@ -162,6 +162,22 @@ fn measure(line: u128) -> [Cost; 4] {
     costs
 }
 
+/// How long it takes to restore a location with `line` waiting tickets from its stored state, as
+/// after a restart, without reading the rows.
+fn restore(line: u128) -> Duration {
+    let mut clinic = Clinic::open();
+    for number in 0..line {
+        clinic.apply(clinic.issue(number));
+    }
+    let id = |number| TicketId::from_random(&clinic.id, number);
+    let tickets = (0..line).filter_map(|number| clinic.location.ticket(&id(number)).cloned());
+    let (tickets, header) = (tickets.collect(), clinic.location.header().clone());
+    let position = clinic.location.position();
+    let began = Instant::now();
+    black_box(Location::restore(position, black_box(header), black_box(tickets), Vec::new()));
+    began.elapsed()
+}
+
 fn bytes(delta: &schemas::record::ViewDelta) -> usize {
     serde_json::to_vec(delta).map_or(0, |json| json.len())
 }
@@ -176,7 +192,7 @@ fn machine() -> String {
 fn main() {
     println!("{}", machine());
     let kinds = KINDS.map(|kind| format!("{kind:>10}")).concat();
-    println!("{:>8}{kinds}{:>10}{:>16}", "waiting", "all", "bytes of deltas");
+    println!("{:>8}{kinds}{:>10}{:>16}{:>12}", "waiting", "all", "bytes of deltas", "restore");
     for line in LINES {
         let costs = measure(line);
         let ns = |time: Duration, records: u32| time.as_nanos() / u128::from(records.max(1));
@@ -184,7 +200,9 @@ fn main() {
         let records: u32 = costs.iter().map(|cost| cost.records).sum();
         let all = ns(costs.iter().map(|cost| cost.time).sum(), records);
         let bytes = costs.iter().map(|cost| cost.bytes).sum::<usize>() / records.max(1) as usize;
-        println!("{line:>8}{each}{all:>10}{bytes:>16}");
+        let restored = restore(line).as_micros();
+        println!("{line:>8}{each}{all:>10}{bytes:>16}{restored:>12}");
     }
-    println!("nanoseconds per record, and bytes of the deltas of all views as JSON per record");
+    println!("nanoseconds per record, bytes of the deltas of all views as JSON per record, and");
+    println!("microseconds to restore the location from its rows");
 }
