@@ -121,15 +121,7 @@ impl CommandRecord {
             &fingerprint,
             purpose,
         ];
-        Self {
-            aggregate,
-            id: CommandId::from_random(Fingerprint::from_parts(parts.map(str::as_bytes)).bits()),
-            source: FOLLOW_UP_SOURCE.to_owned(),
-            fingerprint: None,
-            valid_until: None,
-            actor: self.actor.clone(),
-            command,
-        }
+        Self::caused_by(&parts, aggregate, self.actor.clone(), command)
     }
 
     /// The command that a timer causes at `aggregate` in the course of an earlier command. No
@@ -142,13 +134,24 @@ impl CommandRecord {
     ) -> Self {
         let CommandIdentity { tenant, source, subject, command: id } = earlier;
         let parts = [tenant.as_str(), source, subject, id.as_str(), purpose];
+        Self::caused_by(&parts, aggregate, None, command)
+    }
+
+    /// A record of the reserved source, whose id is a hash of `parts`.
+    fn caused_by(
+        parts: &[&str],
+        aggregate: Aggregate,
+        actor: Option<Actor>,
+        command: Command,
+    ) -> Self {
+        let hash = Fingerprint::from_parts(parts.iter().map(|part| part.as_bytes()));
         Self {
             aggregate,
-            id: CommandId::from_random(Fingerprint::from_parts(parts.map(str::as_bytes)).bits()),
+            id: CommandId::from_random(hash.bits()),
             source: FOLLOW_UP_SOURCE.to_owned(),
             fingerprint: None,
             valid_until: None,
-            actor: None,
+            actor,
             command,
         }
     }

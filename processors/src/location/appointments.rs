@@ -11,7 +11,6 @@ use schemas::{
     Millis,
     appointment::{AppointmentChange, AppointmentFact, AppointmentStatus},
     codes::Code,
-    command::CommandResult,
     event::Event,
     ids::{AppointmentId, QueueId},
     record::CommandRecord,
@@ -19,7 +18,7 @@ use schemas::{
 
 use super::{
     Location,
-    decision::Decision,
+    decision::{Decision, result_of},
     rebooking, settings,
     state::{Appointment, AppointmentMove, Visit},
 };
@@ -53,15 +52,10 @@ pub(super) fn report(
 ) -> Result<Decision, Code> {
     let held = state.appointment_by_source(&fact.source, &fact.key);
     let id = held.map_or(candidate, |held| &held.id).clone();
-    let result_of = |change| CommandResult {
-        appointment: Some(id.clone()),
-        change: Some(change),
-        ..Default::default()
-    };
     check_revision(state, fact)?;
     if let Some(known) = held.and_then(|held| ignored(held, fact)) {
         let event = Event::FactIgnored { appointment: id.clone(), change: known };
-        return Ok(Decision { result: result_of(known), ..event.into() });
+        return Ok(Decision { result: result_of(&id, known), ..event.into() });
     }
     // A fact that waits is accepted now, so it must be one that can be applied.
     if held.is_some_and(|held| held.moving.is_some()) {
@@ -95,7 +89,7 @@ pub(super) fn report(
     let change = change_of(held, &after, taken_back && removable);
     let (appointment, accepted) = (id.clone(), fact.clone());
     let event = Event::AppointmentReported { appointment, fact: accepted, change };
-    let mut decision = Decision { result: result_of(change), ..event.into() };
+    let mut decision = Decision { result: result_of(&id, change), ..event.into() };
     if let Some(visit) = visit.filter(|visit| visit.is_live() && removable && taken_back) {
         let (ticket, reason) = (visit.ticket.clone(), fact.reason.clone());
         decision.events.push(Event::TicketCancelled { ticket, reason });

@@ -1,7 +1,12 @@
 //! The result of a decision.
 
 use schemas::{
-    codes::Code, command::CommandResult, event::Event, identity::CommandIdentity, ids::QueueId,
+    appointment::AppointmentChange,
+    codes::Code,
+    command::CommandResult,
+    event::Event,
+    identity::CommandIdentity,
+    ids::{AppointmentId, QueueId},
     record::CommandRecord,
 };
 
@@ -34,4 +39,13 @@ impl From<Event> for Decision {
 /// When the location has no such queue.
 pub(super) fn queue_of<'a>(state: &'a Location, id: &QueueId) -> Result<&'a Queue, Code> {
     state.header.queues.get(id).ok_or(Code::QueueUnknown)
+}
+
+/// The result of a command that reports or moves an appointment.
+pub(super) fn result_of(appointment: &AppointmentId, change: AppointmentChange) -> CommandResult {
+    CommandResult {
+        appointment: Some(appointment.clone()),
+        change: Some(change),
+        ..CommandResult::default()
+    }
 }

@@ -12,8 +12,7 @@ use schemas::{
     command::{Command, CommandResult},
     event::{Event, TicketStatus},
     handover::{HandoverAnswer, HandoverStage, TicketHandover},
-    identity::CommandIdentity,
-    ids::{Aggregate, LocationId, QueueId, TenantId, TicketId},
+    ids::{Aggregate, QueueId, TenantId, TicketId},
     record::CommandRecord,
     ticket::TicketState,
 };
@@ -172,34 +171,20 @@ pub(super) fn answer(
     decided: &Result<Decision, Code>,
 ) -> Option<CommandRecord> {
     use HandoverAnswer as A;
-    let (origin, command) = match &record.command {
-        Command::ReceiveTicket { ticket, from, .. } => {
-            let answer = match decided {
-                Ok(_) => A::Accepted,
-                Err(code) => A::Refused(*code),
-            };
-            settlement_of(ticket, from, answer)
-        }
-        Command::WithdrawTicket { ticket, from } => {
-            let answer = match decided {
-                Err(Code::IllegalMove) => A::Kept,
-                _ => A::Refused(Code::MoveTakenBack),
-            };
-            settlement_of(ticket, from, answer)
-        }
+    let (ticket, from, answer) = match &record.command {
+        Command::ReceiveTicket { ticket, from, .. } => match decided {
+            Ok(_) => (ticket, from, A::Accepted),
+            Err(code) => (ticket, from, A::Refused(*code)),
+        },
+        Command::WithdrawTicket { ticket, from } => match decided {
+            Err(Code::IllegalMove) => (ticket, from, A::Kept),
+            _ => (ticket, from, A::Refused(Code::MoveTakenBack)),
+        },
         _ => return None,
     };
-    let aggregate = Aggregate::location(&record.aggregate.tenant(), &origin);
-    Some(record.follow_up("settle", aggregate, command))
-}
-
-fn settlement_of(
-    successor: &TicketId,
-    origin: &TicketId,
-    answer: HandoverAnswer,
-) -> (LocationId, Command) {
-    let (ticket, successor) = (origin.clone(), successor.clone());
-    (origin.location(), Command::SettleTicket { ticket, successor, answer })
+    let origin = Aggregate::location(&record.aggregate.tenant(), &from.location());
+    let settle = Command::SettleTicket { ticket: from.clone(), successor: ticket.clone(), answer };
+    Some(record.follow_up("settle", origin, settle))
 }
 
 impl Location {
@@ -219,7 +204,9 @@ impl Location {
         let withdraw =
             Command::WithdrawTicket { ticket: handover.successor.clone(), from: ticket.id.clone() };
         let there = Aggregate::location(tenant, &handover.successor.location());
-        Some(withdrawal_of(&handover.command, handover.successor.as_str(), there, withdraw))
+        // A timer has no record at the origin, so the id comes from the command behind the move.
+        let purpose = format!("withdraw {}", handover.successor);
+        Some(CommandRecord::follow_up_of(&handover.command, &purpose, there, withdraw))
     }
 
     /// Changes the handover of a ticket as `event` says. `ticket` has its new standing.
@@ -263,15 +250,4 @@ fn take_back(ticket: &mut Ticket, why: Code) {
     {
         handover.stage = HandoverStage::Withdrawing(why);
     }
-}
-
-/// A withdrawal has no record of its own at the origin when a timer causes it, so its id comes from
-/// the command that asked for the move.
-pub(super) fn withdrawal_of(
-    command: &CommandIdentity,
-    successor: &str,
-    there: Aggregate,
-    withdraw: Command,
-) -> CommandRecord {
-    CommandRecord::follow_up_of(command, &format!("withdraw {successor}"), there, withdraw)
 }

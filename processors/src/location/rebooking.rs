@@ -7,7 +7,7 @@
 use schemas::{
     appointment::{AppointmentChange, AppointmentFact, AppointmentStatus},
     codes::Code,
-    command::{Command, CommandResult},
+    command::Command,
     event::Event,
     handover::{AppointmentHandover, HandoverAnswer},
     ids::{Aggregate, AppointmentId, LocationId},
@@ -16,7 +16,7 @@ use schemas::{
 
 use super::{
     Location,
-    decision::Decision,
+    decision::{Decision, result_of},
     state::{Appointment, AppointmentMove, DeferredFact, Visit},
 };
 
@@ -28,11 +28,7 @@ pub(super) fn divert(
     fact: &AppointmentFact,
 ) -> Option<Decision> {
     let (appointment, change) = (held.id.clone(), AppointmentChange::Deferred);
-    let result = CommandResult {
-        appointment: Some(appointment.clone()),
-        change: Some(change),
-        ..CommandResult::default()
-    };
+    let result = result_of(&appointment, change);
     if let Some(moving) = &held.moving {
         let newer = fact.revision >= moving.fact.revision;
         let (fact, here) = (fact.clone(), says_here(record));
@@ -85,11 +81,7 @@ pub(super) fn leave(
     let (appointment, fact) = (id.clone(), fact.clone());
     Decision {
         moving: true,
-        result: CommandResult {
-            appointment: Some(id.clone()),
-            change: Some(AppointmentChange::Moved),
-            ..CommandResult::default()
-        },
+        result: result_of(id, AppointmentChange::Moved),
         follow_ups: vec![record.follow_up("receive", elsewhere(record, there), receive)],
         ..Event::AppointmentLeaving { appointment, fact, handover }.into()
     }
@@ -144,23 +136,17 @@ pub(super) fn settle(
     let moving = appointment.moving.as_ref();
     let moving = moving.filter(|moving| moving.handover.successor == *successor);
     let moving = moving.ok_or(Code::IllegalMove)?;
-    let back = moving.deferred.iter().any(|deferred| deferred.here);
-    let (events, outcome) = match answer {
+    let refusal = match answer {
+        HandoverAnswer::Refused(why) => Some(why),
         // The booking has come back from there meanwhile.
-        HandoverAnswer::Accepted | HandoverAnswer::Kept if back => {
-            let why = Code::MoveTakenBack;
-            (vec![Event::AppointmentStayed { appointment: id.clone(), why }], Err(why))
-        }
-        HandoverAnswer::Refused(why) => {
-            (vec![Event::AppointmentStayed { appointment: id.clone(), why }], Err(why))
-        }
-        HandoverAnswer::Accepted | HandoverAnswer::Kept => {
+        _ if moving.deferred.iter().any(|deferred| deferred.here) => Some(Code::MoveTakenBack),
+        HandoverAnswer::Accepted | HandoverAnswer::Kept => None,
+    };
+    let (events, outcome) = match refusal {
+        Some(why) => (vec![Event::AppointmentStayed { appointment: id.clone(), why }], Err(why)),
+        None => {
             let successor = held.unwrap_or(successor).clone();
-            let result = CommandResult {
-                appointment: Some(successor.clone()),
-                change: Some(AppointmentChange::Moved),
-                ..CommandResult::default()
-            };
+            let result = result_of(&successor, AppointmentChange::Moved);
             (moved(appointment, moving, successor), Ok(result))
         }
     };
