@@ -154,7 +154,7 @@ CREATE TABLE clinicwire.outcome (
   command     text   NOT NULL,
   -- The aggregate that decided the command.
   aggregate   text   NOT NULL,
-  -- What a repeat must be equal in. Absent: any repeat gets the outcome.
+  -- The fingerprint that a repeat must share. Absent: any repeat gets the outcome.
   fingerprint text,
   -- The append time of the first record. Rows of a partition are deleted by it.
   first_at    bigint NOT NULL,

@@ -175,7 +175,7 @@ codes! {
     /// every real fact that follows would count as older.
     TimeAhead = "time_ahead", 422, 107,
         "The time of the change is in the future. Check the clock of the sending system.";
-    /// As many doctors as a location can list have appointments on this service day.
+    /// The service day already has appointments of as many doctors as a location can list.
     TooManyDoctors = "too_many_doctors", 422, 107,
         "Too many doctors have appointments at this location on one day.";
     /// The status of an appointment cannot follow its present one.

@@ -177,7 +177,7 @@ commands! {
     CallNextAtStation = "station.call_next" {
         /// The station that calls.
         station: StationId,
-        /// The same as in `queue.call_next`.
+        /// Whether a patient who is still called to the station becomes absent.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         force: bool,
     }
@@ -187,7 +187,7 @@ commands! {
         ticket: TicketId,
         /// The station that calls.
         station: StationId,
-        /// The same as in `queue.call_next`.
+        /// Whether a patient who is still called to the station becomes absent.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         force: bool,
     }

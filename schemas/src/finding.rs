@@ -100,7 +100,7 @@ outcomes! {
          règles qui dépendent de la date ignorent ces lignes.",
         "Column “{column}” has dates of the form {form} ({rows} times, first on line {line} of the \
          file). Write them like 2025-12-31; until then, rules that need the date skip these rows.";
-    /// The same for times.
+    /// The times of a column have another form than the export's, reported like dates.
     TimeForm = "time_form",
         "La colonne «\u{a0}{column}\u{a0}» contient des heures de la forme {form} ({rows} fois, \
          d'abord à la ligne {line} du fichier). Écrivez-les comme 14:30\u{a0}: d'ici là, les \

@@ -114,7 +114,7 @@ pub fn test_node() -> Arc<NodeContext> {
     test_node_with(STORED)
 }
 
-/// The same with an authority in which every view has this version.
+/// A node like [`test_node`], with an authority in which every view has version `authority`.
 pub fn test_node_with(authority: u64) -> Arc<NodeContext> {
     let backends = Arc::new(TestBackends { authority });
     let backends = Backends {

@@ -113,7 +113,7 @@ async fn foreign_snapshot_is_refused_or_unknown() {
 #[tokio::test]
 async fn foreign_doctor_is_unknown() {
     let node = node();
-    // The same names at another tenant: its staff has access, and finds nothing of this tenant.
+    // Staff of another tenant have access to the same names there, and find nothing of this tenant.
     let path = "/v1/schedules/riverside/dr-roy";
     for role in [Role::Admin, Role::Reception, Role::Doctor] {
         let answer = node.ask_as(&token_of("other", "subject-1", role), "GET", path, "").await;

@@ -185,7 +185,7 @@ pub(super) fn last_view(header: &LocationHeader, ticket: &Ticket) -> TicketView 
         ticket: ticket.id.clone(),
         label: ticket.label.clone(),
         queue: standing.queue.clone(),
-        // The same record may have removed the queue, after a timer had ended the ticket.
+        // A record can remove the queue after its timers have ended the ticket.
         queue_name: queue.map(|queue| queue.name.clone()).unwrap_or_default(),
         queue_state: queue.map_or(QueueState::Closed, |queue| queue.state),
         state: standing.state,

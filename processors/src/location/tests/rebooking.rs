@@ -76,7 +76,7 @@ fn appointment_stays_until_the_destination_has_booked_it() {
     let Verdict::Applied { result, .. } = verdict else { panic!("the move was accepted") };
     assert!(result.appointment == Some(successor()));
     assert_eq!(clinic.refusal(settle(HandoverAnswer::Accepted)), Some(Code::IllegalMove));
-    // The same fact again, and an older one, change nothing.
+    // A repeated fact changes nothing.
     assert_eq!(change(&clinic.apply(report(100, moving(2)))), Some(AppointmentChange::Repeated));
 }
 

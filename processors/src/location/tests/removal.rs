@@ -104,7 +104,7 @@ fn removed_queue_leaves_views_and_starts_anew() {
     let created = clinic.apply(configure_queue("general", "A"));
     let (first, keep_s) = of(&created, view).expect("a new view");
     assert_eq!((first.from, keep_s), (0, None));
-    // Whatever a reader still holds of the old view, the new one continues it.
+    // The new view continues every version of the old one that a reader may hold.
     for version in [0, held, delta.to] {
         let mut view = View::empty(EPOCH);
         view.position.version = version;

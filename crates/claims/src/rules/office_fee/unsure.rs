@@ -11,7 +11,7 @@ pub struct UnsureDay {
     pub row: u32,
     /// Registered patients who may be others than those counted.
     pub registered: u32,
-    /// The same for walk-in patients.
+    /// Walk-in patients who may be others than those counted.
     pub walk_in: u32,
     /// Whether any verdict could change: a fee may be another one or elsewhere.
     pub is_open: bool,
