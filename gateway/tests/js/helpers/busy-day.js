@@ -7,7 +7,8 @@ export const BANDS = { waiting: [8, 15], wait_s: [1800, 3600] };
 
 /** @param {number} now @param {string} [timeZone] */
 export function busyDay(now, timeZone = "America/Toronto") {
-  const ago = (/** @type {number} */ minutes) => now - minutes * MINUTE_MS;
+  // Half a minute from both neighbours, because a page knows the server's clock to a second only.
+  const ago = (/** @type {number} */ minutes) => now - (minutes + 0.5) * MINUTE_MS;
   /** @type {Record<string, any>} */
   const entries = {
     load: {
