@@ -24,6 +24,9 @@ pub const PARTITION_COUNT: u32 = 1_000_003;
 /// The milliseconds between two records.
 const PACE: Millis = 1_000;
 
+/// Records of one batch, like the runner's.
+const RUNNER_BATCH: usize = 500;
+
 /// One location, its clock and its number of records.
 pub struct Clinic {
     /// The location.
@@ -127,7 +130,7 @@ impl Clinic {
     /// Makes the batch of these records, each with its append time, under `claim`.
     ///
     /// # Panics
-    /// Never with fewer records than an offset can count.
+    /// When the records are too many for one batch.
     pub fn batch_at(&mut self, claim: PartitionClaim, records: Vec<(Millis, WireRecord)>) -> Batch {
         let stamped = (claim.next_offset.0..).map(LogOffset).zip(records);
         let records: Vec<LogRecord> =
@@ -138,9 +141,10 @@ impl Clinic {
             .iter()
             .map(|record| batch::read(&record.record, CARE_TOPIC, partition, PARTITION_COUNT))
             .collect();
-        let count = i64::try_from(records.len()).expect("few records");
-        let to = LogOffset(claim.next_offset.0 + count);
-        batch::build(claim, to, &records.iter().collect::<Vec<_>>(), read, &mut self.working).0
+        let refs: Vec<&LogRecord> = records.iter().collect();
+        let built = batch::build(claim, &refs, read, &mut self.working);
+        assert_eq!(built.records, records.len(), "the records fit into one batch");
+        built.batch
     }
 
     /// The merged steps of these commands, as a view store gets them.
@@ -159,12 +163,16 @@ impl Clinic {
     /// # Panics
     /// When the ledger does not answer.
     pub async fn open(&mut self, ledger: &dyn Ledger, tickets: u128) -> PartitionClaim {
-        let claim = ledger.claim(self.partition()).await.expect("the ledger claims");
-        let commands = opening().into_iter().chain((1..=tickets).map(issue)).collect();
-        let batch = self.batch(claim, commands);
-        ledger.commit(&batch).await.expect("the ledger commits");
-        self.forget_ended();
-        PartitionClaim { next_offset: batch.to, ..claim }
+        let mut claim = ledger.claim(self.partition()).await.expect("the ledger claims");
+        let commands: Vec<Command> =
+            opening().into_iter().chain((1..=tickets).map(issue)).collect();
+        for commands in commands.chunks(RUNNER_BATCH) {
+            let batch = self.batch(claim, commands.to_vec());
+            ledger.commit(&batch).await.expect("the ledger commits");
+            self.forget_ended();
+            claim.next_offset = batch.to;
+        }
+        claim
     }
 }
 

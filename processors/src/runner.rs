@@ -32,6 +32,7 @@ use crate::{
     log::{AppendError, Log, LogEvent, LogOffset, PartitionId},
     views::ViewStore,
 };
+use batch::BuiltBatch;
 use cache::Cache;
 use partition::{Partition, PartitionStage};
 
@@ -377,9 +378,9 @@ impl Runner {
     async fn apply(&mut self, partition: &mut Partition) -> Result<(), PartitionError> {
         let claim = partition.claim;
         let records: Vec<_> = partition.pending.iter().take(self.settings.batch).collect();
-        let Some(to) = records.last().map(|record| record.offset.next()) else {
+        if records.is_empty() {
             return Ok(());
-        };
+        }
         let owner = (self.settings.clock)();
         let read: Vec<_> = records
             .iter()
@@ -394,9 +395,11 @@ impl Runner {
             })
             .collect();
         warn_of_future(claim, &read);
-        let latest = records.iter().map(|record| record.at).max();
         let mut working = self.restore(&records, &read).await?;
-        let (batch, tally) = batch::build(claim, to, &records, read, &mut working);
+        let BuiltBatch { batch, records: count, tally } =
+            batch::build(claim, &records, read, &mut working);
+        let to = batch.to;
+        let latest = records.iter().take(count).map(|record| record.at).max();
         let begun = Instant::now();
         answered(self.backends.ledger.commit(&batch)).await?;
         self.settings.counters.committed(

@@ -237,6 +237,12 @@ codes! {
     /// The append time of the record is far ahead of the clock of the partition's owner.
     RecordFromFuture = "record_from_future", 503, 107,
         "The clocks of our servers disagree, so this wasn't carried out. Try again in a moment.";
+    /// A processor failed while it decided the record, each time it tried.
+    RecordPanicked = "record_panicked", 500, 107,
+        "Something went wrong on our side, so this wasn't carried out. We keep it to look at.";
+    /// The database refused to store the effect of the record, each time it was asked.
+    RecordNotStored = "record_not_stored", 500, 107,
+        "Our database couldn't store this, so it wasn't carried out. We keep it to look at.";
 }
 
 impl Code {

@@ -116,34 +116,67 @@ pub fn read(
     Ok(command)
 }
 
-/// Builds the transaction of `records`. `read` holds the content of each record, and `to` is the
-/// offset after the last one.
+/// Most rows that a batch changes before it takes no further record: tickets, appointments and
+/// views. Rows cost about 20 µs each in PostgreSQL, so a transaction takes about 50 ms, and commands
+/// that wait for the next one still answer within 100 ms. A batch of 500 ordinary commands changes
+/// fewer than 2,000. Past it, the remaining records go into the next batch.
+const MAX_ROWS: usize = 2_000;
+/// Most bytes of published and parked records in a batch before it takes no further record, for the
+/// same reason: 500 ordinary commands publish about 1 MB.
+const MAX_BYTES: usize = 2 * 1024 * 1024;
+
+/// A transaction, and how many records it holds.
+pub struct BuiltBatch {
+    /// The transaction. Its `to` is the offset after the last record that it holds.
+    pub batch: Batch,
+    /// The number of records that the transaction holds, from the first on. At least one. The others
+    /// had no effect on the state, and belong into the next batch.
+    pub records: usize,
+    /// The results of those records.
+    pub tally: BatchTally,
+}
+
+/// Builds the transaction of the first of `records`, as many as the bounds of a batch allow and at
+/// least one. `read` holds the content of each record.
+///
+/// # Panics
+/// When a decision panics, or when `state` lacks an aggregate that a record names. Nothing is
+/// stored then, but `state` may hold half of a record's effect and must be dropped.
 pub fn build(
     claim: PartitionClaim,
-    to: LogOffset,
     records: &[&LogRecord],
     read: Vec<Result<CommandRecord, Code>>,
     state: &mut BatchState,
-) -> (Batch, BatchTally) {
-    let mut builder = BatchBuilder {
-        state,
-        journal: Vec::with_capacity(records.len()),
-        outcomes: OutcomeRows::default(),
-        outbox: Vec::with_capacity(records.len()),
-        steps: ViewSteps::default(),
-        from: BTreeMap::new(),
-        touched: BTreeSet::new(),
-        appointments: BTreeSet::new(),
-        listed: BTreeSet::new(),
-        tally: BatchTally::default(),
-    };
+) -> BuiltBatch {
+    let mut builder = BatchBuilder::new(state, records.len());
+    let mut to = claim.next_offset;
+    let mut count = 0;
     for (record, read) in records.iter().zip(read) {
         match read {
             Ok(command) => builder.command(record, command),
             Err(code) => builder.park(record, code),
         }
+        to = record.offset.next();
+        count += 1;
+        if builder.is_full() {
+            break;
+        }
     }
-    builder.finish(claim, to)
+    let (batch, tally) = builder.finish(claim, to);
+    BuiltBatch { batch, records: count, tally }
+}
+
+/// Builds the transaction that sets one record aside under `code`, when `decided_at` is the owner's
+/// clock. No aggregate is needed, so this works for a record whose decision panics, or that the
+/// ledger refuses to store.
+pub fn park(
+    claim: PartitionClaim,
+    record: &LogRecord,
+    code: Code,
+    decided_at: Millis,
+) -> BuiltBatch {
+    let mut state = BatchState { decided_at, ..BatchState::default() };
+    build(claim, &[record], vec![Err(code)], &mut state)
 }
 
 struct BatchBuilder<'a> {
@@ -158,10 +191,34 @@ struct BatchBuilder<'a> {
     appointments: BTreeSet<(Aggregate, AppointmentId)>,
     /// Runs whose row changed.
     listed: BTreeSet<Aggregate>,
+    /// Bytes of the values in the outbox and of parked records.
+    bytes: usize,
     tally: BatchTally,
 }
 
-impl BatchBuilder<'_> {
+impl<'a> BatchBuilder<'a> {
+    fn new(state: &'a mut BatchState, records: usize) -> Self {
+        Self {
+            state,
+            journal: Vec::with_capacity(records),
+            outcomes: OutcomeRows::default(),
+            outbox: Vec::with_capacity(records),
+            steps: ViewSteps::default(),
+            from: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            appointments: BTreeSet::new(),
+            listed: BTreeSet::new(),
+            bytes: 0,
+            tally: BatchTally::default(),
+        }
+    }
+
+    /// Whether the batch takes no further record.
+    fn is_full(&self) -> bool {
+        let rows = self.touched.len() + self.appointments.len() + self.steps.len();
+        rows >= MAX_ROWS || self.bytes >= MAX_BYTES
+    }
+
     fn command(&mut self, record: &LogRecord, command: CommandRecord) {
         let named = is_answered(&command.command).then(|| NamedCommand {
             identity: command.identity(),
@@ -356,6 +413,7 @@ impl BatchBuilder<'_> {
     /// then. The position is zero, because nothing was judged.
     fn park(&mut self, record: &LogRecord, code: Code) {
         self.tally.parked += 1;
+        self.bytes += record.record.value.len();
         let caller = NamedCommand::from_wire(&record.record);
         if let Some((aggregate, named)) = &caller {
             let outcome = CommandOutcome {
@@ -381,6 +439,7 @@ impl BatchBuilder<'_> {
     }
 
     fn publish(&mut self, offset: LogOffset, part: i16, topic: &'static str, record: WireRecord) {
+        self.bytes += record.value.len();
         self.outbox.push(OutboxRow { offset, part, topic, record });
     }
 
@@ -466,6 +525,11 @@ impl ViewSteps {
         self.steps.push(ViewStep { aggregate: aggregate.clone(), epoch, step: next });
     }
 
+    /// The number of changes.
+    fn len(&self) -> usize {
+        self.steps.len()
+    }
+
     /// The changes, in the order in which they started.
     pub fn into_vec(self) -> Vec<ViewStep> {
         self.steps
@@ -473,36 +537,4 @@ impl ViewSteps {
 }
 
 #[cfg(test)]
-mod tests {
-    use schemas::view::Delta;
-
-    use super::*;
-
-    fn next(view: &str, from: u64, to: u64, keep_s: Option<u32>) -> ViewDelta {
-        let mut delta = Delta { from, to, ..Delta::default() };
-        delta.put(to.to_string(), &to);
-        ViewDelta { view: view.into(), keep_s, urgent: false, delta }
-    }
-
-    #[test]
-    fn changes_merge_only_within_one_view() {
-        let aggregate = Aggregate::parse("demo/riverside").unwrap();
-        let other = Aggregate::parse("other/riverside").unwrap();
-        let mut steps = ViewSteps::default();
-        steps.add(&aggregate, 7, next("board:riverside", 1, 2, None));
-        steps.add(&other, 7, next("board:riverside", 2, 3, None));
-        steps.add(&aggregate, 7, next("ticket:a", 2, 3, None));
-        steps.add(&aggregate, 7, next("board:riverside", 2, 5, Some(9)));
-        steps.add(&aggregate, 7, next("board:riverside", 2, 5, Some(9)));
-        steps.add(&aggregate, 7, next("board:riverside", 6, 7, None));
-        steps.add(&aggregate, 8, next("board:riverside", 0, 1, None));
-        let steps = steps.into_vec();
-        let ends: Vec<_> = steps
-            .iter()
-            .map(|step| (step.epoch, step.step.delta.from, step.step.delta.to))
-            .collect();
-        assert_eq!(ends, [(7, 1, 5), (7, 2, 3), (7, 2, 3), (7, 6, 7), (8, 0, 1)]);
-        assert_eq!(steps[0].step.keep_s, Some(9), "the last step says how long the view is kept");
-        assert_eq!(steps[0].step.delta.set.len(), 2);
-    }
-}
+mod tests;

@@ -65,7 +65,6 @@ fn morning(tickets: u128) -> Batch {
     };
     let mut records: Vec<LogRecord> = (0..).zip(commands).map(record).collect();
     records.last_mut().unwrap().record.value = b"{".as_slice().into();
-    let to = LogOffset(records.len() as i64);
     let read = records
         .iter()
         .map(|record| batch::read(&record.record, CARE_TOPIC, PartitionId(0), 1))
@@ -78,7 +77,7 @@ fn morning(tickets: u128) -> Batch {
         next_offset: LogOffset::START,
     };
     let mut batch =
-        batch::build(claim, to, &records.iter().collect::<Vec<_>>(), read, &mut working).0;
+        batch::build(claim, &records.iter().collect::<Vec<_>>(), read, &mut working).batch;
     batch.appointments = (0..tickets)
         .map(|number| AppointmentRow {
             aggregate: aggregate.clone(),
