@@ -22,6 +22,10 @@ pub const VIEWS_TOPIC: &str = "clinicwire.views.v1";
 /// The topic of the audit: what gateways let a person see or do that is not their own.
 pub const AUDIT_TOPIC: &str = "clinicwire.audit.v1";
 
+/// Most bytes of a record's key, headers and value. Kafka's producers and topics refuse 1,000,000
+/// bytes by default, and count their own framing too.
+pub const MAX_RECORD_BYTES: usize = 900_000;
+
 /// The source of follow-up commands. No caller can name it: gateways and bridges write sources of
 /// their own.
 pub const FOLLOW_UP_SOURCE: &str = "clinicwire-processors/follow-up";
@@ -49,6 +53,12 @@ impl WireRecord {
     /// The value of the first header of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The bytes that count for [`MAX_RECORD_BYTES`].
+    pub fn size(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len());
+        self.key.len() + headers.sum::<usize>() + self.value.len()
     }
 }
 
@@ -392,6 +402,9 @@ pub struct ViewsRecord {
     /// The steps of the views that changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deltas: Vec<ViewDelta>,
+    /// More views changed than a record can name. A reader loads every view of the aggregate again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reload: bool,
     /// The outcome of the command, when the record was one that somebody sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<PublishedOutcome>,
@@ -412,6 +425,11 @@ pub struct ViewsHead {
 const VIEWS_TYPE: &str = "clinicwire.views.changed.v1";
 
 impl ViewsRecord {
+    /// A record that changes no view.
+    pub fn of_outcome(position: Position, at: Millis, outcome: PublishedOutcome) -> Self {
+        Self { position, at, deltas: Vec::new(), reload: false, outcome: Some(outcome) }
+    }
+
     /// Writes the record.
     ///
     /// # Panics

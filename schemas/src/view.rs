@@ -66,6 +66,10 @@ pub struct Delta {
     /// Keys of the entries that are gone.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub remove: BTreeSet<String>,
+    /// The entries were too large for one record and are left out, so `set` and `remove` are empty.
+    /// For a reader that lacks the step it is a gap. Clients never get such a step.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub omitted: bool,
 }
 
 /// The result of folding a delta into a view, or into another delta.
@@ -99,7 +103,7 @@ impl View {
     /// Applies `delta` when it is the next step. The view changes only when the result is
     /// [`Fold::Applied`].
     pub fn fold(&mut self, delta: &Delta) -> Fold {
-        let verdict = judge(self.position.version, delta.from, delta.to);
+        let verdict = delta.judge_from(self.position.version);
         if verdict == Fold::Applied {
             for key in &delta.remove {
                 self.entries.remove(key);
@@ -113,10 +117,25 @@ impl View {
 }
 
 impl Delta {
+    /// The step without its entries.
+    #[must_use]
+    pub fn without_entries(&self) -> Self {
+        let Self { from, to, at, .. } = *self;
+        Self { from, to, at, omitted: true, ..Self::default() }
+    }
+
+    /// Judges the step for a reader that holds version `held`.
+    fn judge_from(&self, held: u64) -> Fold {
+        match judge(held, self.from, self.to) {
+            Fold::Applied if self.omitted => Fold::Gap,
+            verdict => verdict,
+        }
+    }
+
     /// Merges `next`, the step that follows, into this one: `from` of this delta, `to` of `next`.
     /// Changes nothing unless the result is [`Fold::Applied`].
     pub fn merge(&mut self, next: &Delta) -> Fold {
-        let verdict = judge(self.to, next.from, next.to);
+        let verdict = if self.omitted { Fold::Gap } else { next.judge_from(self.to) };
         if verdict == Fold::Applied {
             for key in &next.remove {
                 self.set.remove(key);

@@ -115,7 +115,7 @@ pub fn view_delta(name: &str, delta: Delta) -> ViewDelta {
 /// A record of `views` that holds these deltas and no outcome.
 #[must_use]
 pub fn views_record(position: Position, deltas: Vec<ViewDelta>) -> ViewsRecord {
-    ViewsRecord { position, at: at_version(position.version), deltas, outcome: None }
+    ViewsRecord { position, at: at_version(position.version), deltas, reload: false, outcome: None }
 }
 
 /// The value as JSON.

@@ -226,7 +226,7 @@ fn merge(records: &[Arc<TailRecord>], view: &str, held: Position, to: u64) -> Op
             continue;
         }
         match &mut merged {
-            None if delta.from <= held.version => merged = Some(delta.clone()),
+            None if delta.from <= held.version && !delta.omitted => merged = Some(delta.clone()),
             None => return None,
             Some(merged) => {
                 if merged.merge(delta) == Fold::Gap {
@@ -263,7 +263,7 @@ mod tests {
         delta.put(version.to_string(), &version);
         let position = Position { epoch, version };
         let deltas = vec![ViewDelta { view: view.into(), keep_s: None, urgent: false, delta }];
-        let content = ViewsRecord { position, at: 0, deltas, outcome: None };
+        let content = ViewsRecord { position, at: 0, deltas, reload: false, outcome: None };
         let value = content.to_wire(&aggregate()).value;
         Arc::new(TailRecord::new(aggregate(), position, value, counter()))
     }

@@ -55,7 +55,8 @@ impl Queries for TestBackends {
         _: &'a str,
     ) -> BoxFuture<'a, Result<Option<View>, NotRead>> {
         let position = Position { epoch: EPOCH, version: self.authority };
-        let view = View { position, ..View::empty(EPOCH) };
+        let mut view = View { position, ..View::empty(EPOCH) };
+        view.entries.insert("stored".to_owned(), raw(&self.authority));
         Box::pin(async move { Ok(Some(view)) })
     }
 

@@ -1,6 +1,8 @@
 //! Builds one transaction from records. Pure, given the aggregates and the outcomes that the
 //! records need.
 
+mod fit;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
@@ -54,6 +56,8 @@ pub struct BatchTally {
     pub repeated: u64,
     /// Records set aside.
     pub parked: u64,
+    /// Steps of views that were too large to publish with their entries.
+    pub omitted: u64,
     /// Facts among the applied commands, by what they changed.
     pub facts: HashMap<AppointmentChange, u64>,
 }
@@ -117,8 +121,8 @@ pub fn read(
 }
 
 /// Most rows that a batch changes before it takes no further record: tickets, appointments and
-/// views. Rows cost about 20 µs each in PostgreSQL, so a transaction takes about 50 ms, and commands
-/// that wait for the next one still answer within 100 ms. A batch of 500 ordinary commands changes
+/// views. Rows cost about 20 µs each in PostgreSQL, so a transaction takes about 50 ms, and what
+/// waits for the next one is answered within 100 ms. A batch of 500 ordinary commands changes
 /// fewer than 2,000. Past it, the remaining records go into the next batch.
 const MAX_ROWS: usize = 2_000;
 /// Most bytes of published and parked records in a batch before it takes no further record, for the
@@ -129,8 +133,8 @@ const MAX_BYTES: usize = 2 * 1024 * 1024;
 pub struct BuiltBatch {
     /// The transaction. Its `to` is the offset after the last record that it holds.
     pub batch: Batch,
-    /// The number of records that the transaction holds, from the first on. At least one. The others
-    /// had no effect on the state, and belong into the next batch.
+    /// The number of records that the transaction holds, from the first on: at least one. The
+    /// others had no effect on the state, and belong in the next batch.
     pub records: usize,
     /// The results of those records.
     pub tally: BatchTally,
@@ -324,10 +328,13 @@ impl<'a> BatchBuilder<'a> {
             position: effect.position,
             at: effect.at,
             deltas: effect.deltas,
+            reload: false,
             outcome,
         };
         if has_readers {
-            self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(&aggregate));
+            let (wire, omitted) = fit::to_wire(&views, &aggregate);
+            self.tally.omitted += omitted;
+            self.publish(record.offset, 0, VIEWS_TOPIC, wire);
         }
         for delta in views.deltas {
             self.steps.add(&aggregate, effect.position.epoch, delta);
@@ -396,8 +403,7 @@ impl<'a> BatchBuilder<'a> {
             .aggregates
             .get(&aggregate)
             .map_or(Position::default(), AggregateState::position);
-        let views =
-            ViewsRecord { position, at: record.at, deltas: Vec::new(), outcome: Some(outcome) };
+        let views = ViewsRecord::of_outcome(position, record.at, outcome);
         self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(&aggregate));
         self.journal.push(JournalRow {
             offset: record.offset,
@@ -421,12 +427,8 @@ impl<'a> BatchBuilder<'a> {
                 at: record.at,
                 verdict: Verdict::Refused { code },
             };
-            let views = ViewsRecord {
-                position: Position::default(),
-                at: record.at,
-                deltas: Vec::new(),
-                outcome: Some(named.clone().publish(outcome)),
-            };
+            let outcome = named.clone().publish(outcome);
+            let views = ViewsRecord::of_outcome(Position::default(), record.at, outcome);
             self.publish(record.offset, 0, VIEWS_TOPIC, views.to_wire(aggregate));
         }
         self.journal.push(JournalRow {

@@ -26,6 +26,8 @@ pub struct RunnerCounters {
     pub repeated: AtomicU64,
     /// Records set aside.
     pub parked: AtomicU64,
+    /// Steps of views that were too large to publish with their entries.
+    pub omitted: AtomicU64,
     /// Transactions committed.
     pub batches: AtomicU64,
     /// Microseconds that the commits took.
@@ -65,6 +67,16 @@ impl RunnerCounters {
         self.refused.fetch_add(tally.refused, Relaxed);
         self.repeated.fetch_add(tally.repeated, Relaxed);
         self.parked.fetch_add(tally.parked, Relaxed);
+        if tally.omitted > 0 {
+            self.omitted.fetch_add(tally.omitted, Relaxed);
+            tracing::warn!(
+                topic,
+                partition = partition.0,
+                next_offset = to.0,
+                steps = tally.omitted,
+                "steps of views are too large for one record; readers load these views again"
+            );
+        }
         let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
         for (change, count) in &tally.facts {
             *facts.entry(*change).or_default() += count;

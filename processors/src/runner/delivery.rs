@@ -65,7 +65,7 @@ impl Runner {
         let rows =
             answered(self.backends.ledger.outbox(partition.claim.partition, LEFTOVERS)).await?;
         let last_page = rows.len() < LEFTOVERS as usize;
-        let mut steps = ViewSteps::default();
+        let (mut steps, mut omitted) = (ViewSteps::default(), Vec::new());
         for row in rows.iter().filter(|row| row.topic == VIEWS_TOPIC) {
             let record = ViewsRecord::from_value(&row.record.value);
             let (Ok(aggregate), Ok(record)) = (Aggregate::parse(&row.record.key), record) else {
@@ -77,9 +77,14 @@ impl Runner {
                 continue;
             };
             for delta in record.deltas {
-                steps.add(&aggregate, record.position.epoch, delta);
+                match delta.delta.omitted {
+                    true => omitted.push((aggregate.clone(), delta.view)),
+                    false => steps.add(&aggregate, record.position.epoch, delta),
+                }
             }
         }
+        // Whether the store has these steps is not known, and their entries are in the ledger only.
+        self.mark_dirty(partition, &omitted).await?;
         self.deliver(partition, steps.into_vec(), rows).await?;
         if last_page {
             let due = answered(self.backends.ledger.due(partition.claim.partition)).await?;
@@ -116,9 +121,18 @@ impl Runner {
                 }
             }
         };
-        if !lacking.is_empty() {
-            answered(self.backends.ledger.mark_dirty(&lacking)).await?;
-            self.settings.counters.dirtied.fetch_add(lacking.len() as u64, Relaxed);
+        self.mark_dirty(partition, &lacking).await
+    }
+
+    /// Marks views dirty, so that they are repaired.
+    async fn mark_dirty(
+        &self,
+        partition: &mut Partition,
+        views: &[ViewName],
+    ) -> Result<(), LedgerError> {
+        if !views.is_empty() {
+            answered(self.backends.ledger.mark_dirty(views)).await?;
+            self.settings.counters.dirtied.fetch_add(views.len() as u64, Relaxed);
             partition.dirty = true;
         }
         Ok(())

@@ -200,6 +200,11 @@ fn register_runner(registry: &Registry, counters: &Arc<RunnerCounters>) -> prome
     };
     total("clinicwire_processor_batches_total", "Committed batches.", |of| &of.batches)?;
     total(
+        "clinicwire_processor_view_steps_omitted_total",
+        "Steps of views whose entries did not fit into a record, so that readers load the view.",
+        |of| &of.omitted,
+    )?;
+    total(
         "clinicwire_processor_ticks_total",
         "Ticks appended to the log because a timer was due.",
         |of| &of.ticks,

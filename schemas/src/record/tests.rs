@@ -61,7 +61,7 @@ fn outcomes_of_two_subjects_have_two_record_ids() {
             (named.identity.command.clone(), Verdict::Refused { code: Code::QueueEmpty });
         let outcome = Some(named.publish(CommandOutcome { command, at: 9, verdict }));
         let position = Position { epoch: 8, version: 5 };
-        let record = ViewsRecord { position, at: 9, deltas: Vec::new(), outcome };
+        let record = ViewsRecord { position, at: 9, deltas: Vec::new(), reload: false, outcome };
         record.to_wire(&aggregate()).header("ce_id").unwrap().to_owned()
     };
     assert_ne!(record_id("nurse-7"), record_id("nurse-8"));
@@ -103,6 +103,7 @@ fn views_record_round_trips_as_head_and_value() {
             urgent: false,
             delta,
         }],
+        reload: false,
         outcome: Some(named().publish(CommandOutcome {
             command: CommandId::new("c-1").unwrap(),
             at: 9,

@@ -104,6 +104,26 @@ proptest! {
 }
 
 #[test]
+fn step_without_entries_is_gap_for_who_lacks_it() {
+    let mut full = Delta { from: 1, to: 3, at: 9, ..Delta::default() };
+    full.put("a", &1);
+    let omitted = full.without_entries();
+    let text = serde_json::to_string(&omitted).unwrap();
+    assert_eq!(text, r#"{"from":1,"to":3,"at":9,"omitted":true}"#);
+    for (held, verdict) in [(0, Fold::Gap), (1, Fold::Gap), (2, Fold::Gap), (3, Fold::Dropped)] {
+        let mut view = View::empty(1);
+        view.position.version = held;
+        assert_eq!(view.fold(&omitted), verdict, "{held}");
+        assert_eq!(view.position.version, held);
+    }
+    let next = Delta { from: 3, to: 4, ..Delta::default() };
+    let before = Delta { from: 0, to: 1, ..Delta::default() };
+    assert_eq!(omitted.clone().merge(&next), Fold::Gap);
+    assert_eq!(before.clone().merge(&omitted), Fold::Gap);
+    assert_eq!(full.clone().merge(&omitted), Fold::Dropped);
+}
+
+#[test]
 fn view_json_round_trips() {
     let mut view = View::empty(u64::MAX);
     view.entries.insert("a".into(), entry(1));

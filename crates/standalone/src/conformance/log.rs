@@ -221,7 +221,8 @@ pub async fn follower_reads_past_then_new_records(sides: Sides) {
     let keys = keys(2);
     let views = |version: u64| {
         let position = Position { epoch: 7, version };
-        let record = ViewsRecord { position, at: 1, deltas: Vec::new(), outcome: None };
+        let record =
+            ViewsRecord { position, at: 1, deltas: Vec::new(), reload: false, outcome: None };
         keys.iter()
             .map(|key| (VIEWS_TOPIC, record.to_wire(&Aggregate::parse(key).expect("an aggregate"))))
             .collect::<Vec<_>>()

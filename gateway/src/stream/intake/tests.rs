@@ -15,7 +15,7 @@ fn record(version: u64) -> WireRecord {
     let tenant = TenantId::new("demo").unwrap();
     let aggregate = Aggregate::location(&tenant, &LocationId::new("riverside").unwrap());
     let position = Position { epoch: 7, version };
-    let record = ViewsRecord { position, at: 1, deltas: Vec::new(), outcome: None };
+    let record = ViewsRecord { position, at: 1, deltas: Vec::new(), reload: false, outcome: None };
     record.to_wire(&aggregate)
 }
 

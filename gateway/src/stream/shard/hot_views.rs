@@ -206,6 +206,12 @@ impl HotViews {
             }
         }
         let Some(content) = record.content() else { return };
+        if content.reload {
+            for id in views.by_name.values().copied().collect::<Vec<_>>() {
+                self.refetch(id);
+            }
+            return;
+        }
         // Queues first, so that a ticket that moves is already in the line to which it moves.
         for of_tickets in [false, true] {
             let is_wanted = |name: &str| name.starts_with("ticket:") == of_tickets;
@@ -235,6 +241,7 @@ impl HotViews {
                 Fold::Dropped => {}
                 Fold::Gap => self.refetch(id),
             },
+            HotViewKind::Ticket(_) if change.delta.omitted => self.refetch(id),
             HotViewKind::Ticket(_) => {
                 if let Some(entry) = change.delta.set.get(TICKET_KEY) {
                     let position = Position { version: change.delta.to, ..position };

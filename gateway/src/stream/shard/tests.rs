@@ -68,7 +68,7 @@ impl TestShard {
     async fn publish_urgent(&self, channel: &str, delta: Delta, urgent: bool) {
         let position = Position { epoch: EPOCH, version: delta.to };
         let deltas = vec![ViewDelta { view: channel.to_owned(), keep_s: None, urgent, delta }];
-        let record = ViewsRecord { position, at: 1, deltas, outcome: None };
+        let record = ViewsRecord { position, at: 1, deltas, reload: false, outcome: None };
         let value = raw(&record).get().to_owned().into();
         let refused = self.node.metrics.intake_refused.clone();
         let record = TailRecord::new(self.aggregate.clone(), position, value, refused);
@@ -257,6 +257,23 @@ async fn board_is_not_paced() {
             shard.publish("board:riverside", version, false).await;
             assert_eq!(stream.next().await, ((Some(version - 1), version), 0));
         }
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+/// The store is behind the step, so only the authority has what the record leaves out.
+#[tokio::test(start_paused = true)]
+async fn step_without_entries_is_loaded_from_authority() {
+    let test = async {
+        let shard = TestShard::start_on(test_node_with(STORED + 4));
+        let board = "board:riverside";
+        let mut stream = shard.open_stream(board, None).await;
+        assert_eq!(stream.next().await.0.1, STORED);
+        let step = Delta { from: STORED, to: STORED + 4, at: 1, ..Delta::default() };
+        shard.publish_delta(board, step.without_entries()).await;
+        assert_eq!(stream.next().await.0, (None, STORED + 4), "a whole state");
+        shard.publish(board, STORED + 5, false).await;
+        assert_eq!(stream.next().await.0, (Some(STORED + 4), STORED + 5));
     };
     LocalSet::new().run_until(test).await;
 }
