@@ -16,7 +16,8 @@ use schemas::{
     codes::Code,
     command::{Command, CommandResult, Verdict},
     event::Event,
-    ids::{AppointmentId, LocationId, SourceId, TicketId},
+    identity::CommandIdentity,
+    ids::{AppointmentId, LocationId, SourceId, TenantId, TicketId},
     load::FactCounts,
     record::{CommandRecord, ViewDelta},
     view::Position,
@@ -68,6 +69,8 @@ pub struct Location {
     appointments: HashMap<AppointmentId, Appointment>,
     /// All appointments that wake before this moment and are near the service day are in memory.
     complete_until: Millis,
+    /// Most parts that change in one step because timers fire. A test sets a smaller number.
+    slice: usize,
     indexes: Indexes,
 }
 
@@ -94,6 +97,7 @@ impl Location {
             position,
             zone: settings::zone_or_utc(&header.time_zone),
             complete_until: header.day_ends,
+            slice: timers::SLICE,
             header,
             tickets: HashMap::new(),
             appointments: HashMap::new(),
@@ -215,47 +219,77 @@ impl Location {
         }
     }
 
-    /// Fires the timers that are due at the record's append time, decides the record, applies the
-    /// events and returns the changes of the views. The events of timers stay when the record is
-    /// refused.
+    /// Fires a slice of the timers that are due at the record's append time, decides the record,
+    /// applies the events and returns the changes of the views. The events of timers stay when the
+    /// record is refused.
     pub fn handle(&mut self, record: &CommandRecord, time: RecordTime) -> RecordEffect {
         let at = self.advance(time.appended_at);
-        let location =
-            record.aggregate.location_id().expect("a record is for its aggregate's kind");
-        let tenant = record.aggregate.tenant();
         let version = self.position.version + 1;
-        let (mut change, mut follow_ups) = (VersionChange::default(), Vec::new());
-        while let Some(event) = self.next_due() {
-            follow_ups.extend(self.withdrawal(&tenant, &event));
-            self.change(&mut change, &location, event, version, at);
-        }
+        let mut step = Step::new(record, version, at);
+        self.fire_slice(&mut step);
         let decided = match &record.command {
-            Command::Tick {} if change.events.is_empty() => Err(Code::NothingDue),
+            Command::Tick {} if step.change.events.is_empty() => Err(Code::NothingDue),
             Command::Tick {} => Ok(Decision::default()),
             _ if record.is_expired(time.decided_at) => Err(Code::CommandExpired),
-            _ => decide(self, record),
+            command => {
+                self.fire_named(&mut step, command);
+                decide(self, record)
+            }
         };
-        follow_ups.extend(handover::answer(record, &decided));
-        follow_ups.extend(rebooking::answer(record, &decided));
+        step.follow_ups.extend(handover::answer(record, &decided));
+        step.follow_ups.extend(rebooking::answer(record, &decided));
         let mut settles = None;
         let verdict = match decided {
             Ok(decision) => {
-                for event in decision.events {
-                    follow_ups.extend(self.withdrawal(&tenant, &event));
-                    self.change(&mut change, &location, event, version, at);
-                }
-                follow_ups.extend(decision.follow_ups);
+                decision.events.into_iter().for_each(|event| self.happen(&mut step, event));
+                step.follow_ups.extend(decision.follow_ups);
                 settles = decision
                     .settles
                     .map(|(command, outcome)| (command, self.verdict(version, false, outcome)));
                 self.verdict(version, decision.moving, Ok(decision.result))
             }
-            Err(code) if change.events.is_empty() => {
+            Err(code) if step.change.events.is_empty() => {
                 let refused = RecordEffect::refused(self.position, at, code);
-                return RecordEffect { follow_ups, ..refused };
+                return RecordEffect { follow_ups: step.follow_ups, ..refused };
             }
             Err(code) => Verdict::Refused { code },
         };
+        self.finish(step, verdict, settles)
+    }
+
+    /// Fires the first timers that are due, at most a slice.
+    fn fire_slice(&mut self, step: &mut Step) {
+        let mut weight = 0;
+        while weight < self.slice
+            && let Some(event) = self.next_due()
+        {
+            weight += self.weight(&event);
+            self.happen(step, event);
+        }
+    }
+
+    /// Fires the overdue timers of the parts that the command names.
+    fn fire_named(&mut self, step: &mut Step, command: &Command) {
+        for part in self.timers_before(command) {
+            while let Some(event) = self.overdue(&part) {
+                self.happen(step, event);
+            }
+        }
+    }
+
+    /// Applies an event of the step, and notes the command that it causes elsewhere.
+    fn happen(&mut self, step: &mut Step, event: Event) {
+        step.follow_ups.extend(self.withdrawal(&step.tenant, &event));
+        self.change(&mut step.change, &step.location, event, step.version, step.at);
+    }
+
+    fn finish(
+        &mut self,
+        step: Step,
+        verdict: Verdict,
+        settles: Option<(CommandIdentity, Verdict)>,
+    ) -> RecordEffect {
+        let Step { location, at, change, follow_ups, .. } = step;
         let (touched, appointments) = self.touched(&change.events);
         let (events, deltas) = self.finish_change(change, &location);
         RecordEffect {
@@ -374,24 +408,48 @@ impl Location {
             self.forget_last_calls();
         }
         let before = self.indexes.days.keys().cloned().collect();
+        // No timer is set anew: those of tickets do not depend on the day, and appointments of the
+        // new day get theirs here.
         self.renew_day();
         self.forget_doctors(&before);
     }
 
-    /// Sorts everything again that depends on the service day, after the day, its bounds or the
-    /// timers changed.
+    /// Sorts the appointments again by the service day, after the day or its bounds changed.
     fn renew_day(&mut self) {
         self.set_day_bounds();
         self.indexes.clear_day();
         for appointment in std::mem::take(&mut self.appointments).into_values() {
             self.put_appointment(appointment);
         }
-        self.set_timers();
     }
 
     /// Whether the appointment starts on the service day.
     fn is_today(&self, appointment: &Appointment) -> bool {
         appointment.fact.start.is_some_and(|start| self.header.today().contains(&start))
+    }
+}
+
+/// The step that one record makes, while its events are applied.
+struct Step {
+    tenant: TenantId,
+    location: LocationId,
+    version: u64,
+    at: Millis,
+    change: VersionChange,
+    follow_ups: Vec<CommandRecord>,
+}
+
+impl Step {
+    fn new(record: &CommandRecord, version: u64, at: Millis) -> Self {
+        let location = record.aggregate.location_id();
+        Self {
+            tenant: record.aggregate.tenant(),
+            location: location.expect("a record is for its aggregate's kind"),
+            version,
+            at,
+            change: VersionChange::default(),
+            follow_ups: Vec::new(),
+        }
     }
 }
 

@@ -67,6 +67,9 @@ impl Location {
         header.name.clone_from(name);
         header.time_zone.clone_from(time_zone);
         header.languages.clone_from(languages);
+        if timers.day_ends_tickets && !header.timers.day_ends_tickets {
+            header.day_ends_tickets_since = now;
+        }
         header.timers = timers.clone();
         header.bands.clone_from(bands);
         header.call_order = *call_order;
@@ -75,6 +78,7 @@ impl Location {
             header.day = settings::service_day(&self.zone, timers.day_start_min, now);
         }
         self.renew_day();
+        self.set_timers();
         self.admit_doctors_of_day();
         if first {
             self.complete_until = self.header.day_ends;
@@ -138,7 +142,9 @@ impl Location {
                 self.change_appointment(appointment, |appointment| appointment.late = true);
             }
             Event::AppointmentMissed { appointment, at } => {
-                self.count_quarter(*at, |quarter| quarter.no_show += 1);
+                if self.counts_for_today(*at) {
+                    self.count_quarter(*at, |quarter| quarter.no_show += 1);
+                }
                 self.change_appointment(appointment, |appointment| {
                     (appointment.late, appointment.expired) = (false, true);
                     appointment.status = AppointmentStatus::Noshow;

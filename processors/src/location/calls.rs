@@ -11,6 +11,7 @@ use schemas::{
     command::CommandResult,
     event::Event,
     ids::{QueueId, StationId, TicketId},
+    line::LinePlace,
     ticket::{QueueState, TicketState},
 };
 
@@ -31,8 +32,7 @@ pub(super) fn call_next(
     let queue = queue_of(state, id)?;
     let absent = clear_station(state, station, force)?;
     check_queue(queue)?;
-    let tally = state.indexes.tallies.get(id);
-    let first = tally.and_then(|tally| tally.waiting.first()).ok_or(Code::QueueEmpty)?;
+    let first = state.first_waiting(id).ok_or(Code::QueueEmpty)?;
     call(state, first.ticket(), station, absent)
 }
 
@@ -57,7 +57,7 @@ pub(super) fn call_next_at_station(
     let first = queues
         .into_iter()
         .filter(|(_, queue)| queue.state != QueueState::Paused)
-        .filter_map(|(id, _)| state.indexes.tallies.get(id)?.waiting.first())
+        .filter_map(|(id, _)| state.first_waiting(id))
         .min()
         .ok_or(Code::QueueEmpty)?;
     call(state, first.ticket(), station, absent)
@@ -108,13 +108,8 @@ fn check_queue(queue: &Queue) -> Result<(), Code> {
 /// call marks as absent, if `force` allows that. The guards allow only one.
 fn clear_station(state: &Location, id: &StationId, force: bool) -> Result<Vec<Event>, Code> {
     open_station(state, id)?;
-    let there = state.indexes.stations.get(id).into_iter().flatten();
-    let absent: Vec<_> = there
-        .filter(|id| {
-            state.ticket(id).is_some_and(|ticket| ticket.standing.state == TicketState::Called)
-        })
-        .map(|id| Event::TicketAbsent { ticket: id.clone() })
-        .collect();
+    let called = state.called_to(id);
+    let absent: Vec<_> = called.map(|id| Event::TicketAbsent { ticket: id.clone() }).collect();
     if absent.is_empty() || force { Ok(absent) } else { Err(Code::StationBusy) }
 }
 
@@ -133,4 +128,23 @@ fn call(
     };
     events.push(Event::TicketCalled { ticket: id.clone(), station: station.clone() });
     Ok(Decision { events, result, ..Decision::default() })
+}
+
+impl Location {
+    /// The waiting ticket of the queue that is called next. Overdue tickets are passed over. Each
+    /// record ends a slice of them, so at most a few thousand are, for a second after a day's end.
+    fn first_waiting(&self, queue: &QueueId) -> Option<&LinePlace> {
+        let waiting = &self.indexes.tallies.get(queue)?.waiting;
+        waiting.iter().find(|place| !self.is_overdue(place.ticket()))
+    }
+
+    /// The patients who are called to the station and have not come yet: mostly none or one.
+    pub(super) fn called_to<'a>(
+        &'a self,
+        station: &StationId,
+    ) -> impl Iterator<Item = &'a TicketId> + use<'a> {
+        let there = self.indexes.stations.get(station).into_iter().flatten();
+        let called = |id: &TicketId| Some(self.ticket(id)?.standing.state == TicketState::Called);
+        there.filter(move |id| called(id) == Some(true))
+    }
 }

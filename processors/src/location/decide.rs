@@ -262,7 +262,7 @@ fn revert(state: &Location, ticket: &Ticket) -> Result<Event, Code> {
     if !state.header.queues.contains_key(&then.queue) || !visits::may_return(state, ticket) {
         return Err(Code::NothingToRevert);
     }
-    let label_taken = !ticket.is_live() && state.indexes.labels.contains_key(&ticket.label);
+    let label_taken = !ticket.is_live() && state.label_is_held(&ticket.label);
     if label_taken && !then.state.is_end() {
         return Err(Code::NothingToRevert);
     }

@@ -38,8 +38,8 @@ pub(super) struct Indexes {
     pub(super) days: BTreeMap<DoctorId, BTreeSet<AppointmentId>>,
     /// Counts of the service day's appointments.
     pub(super) day_counts: DayCounts,
-    /// Live tickets that may end with the service day: all but those that are leaving.
-    pub(super) live: BTreeSet<TicketId>,
+    /// The number of live tickets.
+    pub(super) live: u32,
     /// Live tickets by label. A label that is here is not given again.
     pub(super) labels: BTreeMap<String, BTreeSet<TicketId>>,
     /// Ended tickets. They leave memory when their rows are committed.
@@ -129,10 +129,7 @@ impl Indexes {
             update.element(&mut self.ended, ticket.id.clone());
             return;
         }
-        // A move is settled within its own time limit, whatever the day does.
-        if standing.state != TicketState::Leaving {
-            update.element(&mut self.live, ticket.id.clone());
-        }
+        update.count(&mut self.live);
         update.element_under(&mut self.labels, &ticket.label, ticket.id.clone());
         if let Some(station) = &standing.station {
             update.element_under(&mut self.stations, station, ticket.id.clone());

@@ -56,6 +56,14 @@ pub(super) fn issue(
 fn next_label(state: &Location, queue: &Queue) -> (u32, String) {
     let last = state.header.numbers.get(&queue.prefix).copied().unwrap_or(0);
     let labels = (last + 1..).map(|number| (number, format!("{}-{number:03}", queue.prefix)));
-    let mut free = labels.filter(|(_, label)| !state.indexes.labels.contains_key(label));
+    let mut free = labels.filter(|(_, label)| !state.label_is_held(label));
     free.next().expect("there are more numbers than live tickets")
+}
+
+impl Location {
+    /// Whether somebody in the house has the label. An overdue ticket holds none any more.
+    pub(super) fn label_is_held(&self, label: &str) -> bool {
+        let holders = self.indexes.labels.get(label);
+        holders.is_some_and(|held| held.iter().any(|id| !self.is_overdue(id)))
+    }
 }

@@ -24,6 +24,12 @@ impl Location {
         }
     }
 
+    /// Whether a timer that was due `at` counts for the service day. One that was due at the moment
+    /// when a day ends belongs to that day, although the day ends before its timers fire.
+    pub(super) fn counts_for_today(&self, at: Millis) -> bool {
+        self.header.day_starts < at
+    }
+
     /// Counts a step of a ticket that happened `at`, or takes it out of the counts.
     pub(super) fn count(&mut self, counted: Counted, update: Update, at: Millis) {
         if matches!(counted, Counted::Called | Counted::Served) {

@@ -24,9 +24,10 @@ pub(super) fn reorder(state: &Location, id: &QueueId, tickets: &[TicketId]) -> R
     // An ended ticket may be in memory or not, so the refusal does not distinguish an unknown
     // ticket from an ended one.
     let waits = |ticket| {
-        state.ticket(ticket).is_some_and(|ticket: &Ticket| {
+        let waits = state.ticket(ticket).is_some_and(|ticket: &Ticket| {
             ticket.standing.state == TicketState::Waiting && ticket.standing.queue == *id
-        })
+        });
+        waits && !state.is_overdue(ticket)
     };
     if !tickets.iter().all(waits) {
         return Err(Code::IllegalMove);

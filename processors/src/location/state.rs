@@ -49,6 +49,9 @@ pub struct LocationHeader {
     pub day_starts: Millis,
     /// When the service day ends.
     pub day_ends: Millis,
+    /// When the clinic last decided that tickets end with their service day. 0 if they always did.
+    #[serde(default)]
+    pub day_ends_tickets_since: Millis,
     /// Doctors with a schedule: those who have appointments on the service day or had some on the
     /// day before. At most `MAX_DOCTORS` of the settings.
     pub doctors: BTreeMap<DoctorId, DoctorDay>,

@@ -41,6 +41,7 @@ mod picks;
 mod rebooking;
 mod refusals;
 mod removal;
+mod slices;
 mod undo;
 mod visits;
 mod whole;

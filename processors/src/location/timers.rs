@@ -2,20 +2,35 @@
 //!
 //! Each timer is due at its own time, and its events have that time. So a late tick gives the same
 //! state as a tick in time.
+//!
+//! Timers fire in slices, so that ten thousand tickets that end together make many small steps. The
+//! service day itself always ends first: a record is decided on the day of its own time, however
+//! many timers wait. A part whose timer waits is *overdue*: nobody calls an overdue ticket, and a
+//! command that names an overdue part fires its timers before it is decided.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use schemas::{
     Millis,
     appointment::AppointmentStatus,
     codes::Code,
+    command::Command,
     event::{Event, Expiry},
+    ids::TicketId,
     ticket::TicketState,
 };
 
 use super::{
     Location, handover, indexes::TimerTarget, settings, state::Appointment, ticket::Ticket,
 };
+
+/// Most parts that change in one step because timers fire, beside those that the record names. A
+/// ticket counts once and an appointment twice, because its views are larger. So a step fits into a
+/// record even with the longest names allowed, and takes about 15 ms in the database. Further
+/// timers fire with the next record: a tick follows while some are due.
+pub(super) const SLICE: usize = 200;
+/// What an appointment counts in a slice.
+const APPOINTMENT_WEIGHT: usize = 2;
 
 /// How long after its service day an appointment stays open that its source reported as arrived, or
 /// never confirmed: a day, so that a source that reports once a night can still say how it ended.
@@ -30,30 +45,82 @@ impl Location {
 
     /// The event of the first timer that is due at the current time of the location.
     pub(super) fn next_due(&self) -> Option<Event> {
-        if self.due()? > self.header.now {
+        if !self.exists() {
             return None;
         }
-        match self.indexes.timers.first() {
-            Some((at, due)) if *at <= self.header.day_ends => Some(self.fires(due, *at)),
-            _ => Some(self.end_of_day()),
+        if self.header.day_ends <= self.header.now {
+            return Some(self.end_of_day());
         }
+        let (at, due) = self.indexes.timers.first().filter(|(at, _)| *at <= self.header.now)?;
+        Some(self.fires(due, *at))
+    }
+
+    /// How much of a slice the event of a timer takes. The end of a day changes the schedules of
+    /// its appointments.
+    pub(super) fn weight(&self, event: &Event) -> usize {
+        let appointments = match event {
+            Event::DayEnded { .. } => self.indexes.days.values().map(BTreeSet::len).sum(),
+            Event::TicketExpired { ticket, .. } | Event::TicketStayed { ticket, .. } => {
+                let ticket = self.ticket(ticket);
+                usize::from(ticket.is_some_and(|ticket| ticket.appointment.is_some()))
+            }
+            _ => return APPOINTMENT_WEIGHT,
+        };
+        1 + appointments * APPOINTMENT_WEIGHT
+    }
+
+    /// The event of the timer of one part, if it is overdue.
+    pub(super) fn overdue(&self, part: &TimerTarget) -> Option<Event> {
+        let due = match part {
+            TimerTarget::Ticket(id) => self.ticket_due(self.tickets.get(id)?),
+            TimerTarget::Appointment(id) => self.appointment_due(self.appointments.get(id)?),
+        };
+        due.filter(|at| *at <= self.header.now).map(|at| self.fires(part, at))
+    }
+
+    /// Whether a timer of the ticket is overdue, so that the ticket ends with the next slices.
+    pub(super) fn is_overdue(&self, id: &TicketId) -> bool {
+        let waits = self.indexes.timers.first().is_some_and(|(at, _)| *at <= self.header.now);
+        let due = || self.ticket_due(self.tickets.get(id)?);
+        waits && due().is_some_and(|at| at <= self.header.now)
+    }
+
+    /// The parts whose state decides about the command. The tickets of a whole line are not among
+    /// them: where a command concerns a line, its decision passes over those that are overdue.
+    pub(super) fn timers_before(&self, command: &Command) -> Vec<TimerTarget> {
+        let reported = match command {
+            Command::ReportAppointment { fact, .. } | Command::ReceiveAppointment { fact, .. } => {
+                self.appointment_by_source(&fact.source, &fact.key).map(|held| &held.id)
+            }
+            _ => None,
+        };
+        let named = command.ticket().and_then(|id| self.ticket(id));
+        let of_ticket = named.and_then(|ticket| ticket.appointment.as_ref());
+        let appointments: Vec<_> = [command.appointment(), reported, of_ticket]
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.appointment(id))
+            .collect();
+        let visits = appointments.iter().filter_map(|held| held.visit()).map(|visit| &visit.ticket);
+        let station = match command {
+            Command::CallNext { station, .. }
+            | Command::CallNextAtStation { station, .. }
+            | Command::CallTicket { station, .. } => Some(station),
+            Command::RevertTicket { .. } => {
+                named.and_then(|ticket| ticket.undo.as_ref()?.standing.station.as_ref())
+            }
+            _ => None,
+        };
+        let called = station.into_iter().flat_map(|station| self.called_to(station));
+        let tickets = command.ticket().into_iter().chain(visits).chain(called).cloned();
+        let appointments = appointments.iter().map(|held| held.id.clone());
+        // An appointment may be due only after its ticket has ended.
+        tickets.map(TimerTarget::Ticket).chain(appointments.map(TimerTarget::Appointment)).collect()
     }
 
     fn fires(&self, due: &TimerTarget, at: Millis) -> Event {
         match due {
-            TimerTarget::Ticket(id) => {
-                let ticket = &self.tickets[id];
-                let (state, why) = match ticket.standing.state {
-                    TicketState::Leaving => {
-                        return handover::stayed(ticket, Code::MoveTimedOut, true, at);
-                    }
-                    TicketState::Absent => (TicketState::NoShow, Expiry::AbsentTooLong),
-                    // Somebody forgot to complete the ticket: the patient was served.
-                    TicketState::InService => (TicketState::Completed, Expiry::Stale),
-                    _ => (TicketState::Left, Expiry::Stale),
-                };
-                Event::TicketExpired { ticket: id.clone(), state, why, at }
-            }
+            TimerTarget::Ticket(id) => self.ticket_fires(&self.tickets[id], at),
             TimerTarget::Appointment(id) => {
                 let (held, appointment) = (&self.appointments[id], id.clone());
                 match held.status {
@@ -70,29 +137,45 @@ impl Location {
         }
     }
 
-    /// Tickets that end with the day end one at a time. When none is left, the day itself ends.
-    fn end_of_day(&self) -> Event {
-        let at = self.header.day_ends;
-        match self.indexes.live.first().filter(|_| self.header.timers.day_ends_tickets) {
-            Some(id) => {
-                let state = match self.tickets[id].standing.state {
-                    TicketState::InService => TicketState::Completed,
-                    TicketState::Called | TicketState::Absent => TicketState::NoShow,
-                    _ => TicketState::Left,
-                };
-                Event::TicketExpired { ticket: id.clone(), state, why: Expiry::DayEnded, at }
-            }
-            None => {
-                let start = self.header.timers.day_start_min;
-                let next = settings::service_day(&self.zone, start, self.header.now);
-                Event::DayEnded { day: self.header.day.clone(), next, at }
-            }
-        }
+    fn ticket_fires(&self, ticket: &Ticket, at: Millis) -> Event {
+        use TicketState as S;
+        let own = self.own_timer(ticket).is_some_and(|own| own <= at);
+        let (state, why) = match (ticket.standing.state, own) {
+            (S::Leaving, _) => return handover::stayed(ticket, Code::MoveTimedOut, true, at),
+            (S::Absent, true) => (S::NoShow, Expiry::AbsentTooLong),
+            // Somebody forgot to complete the ticket: the patient was served.
+            (S::InService, true) => (S::Completed, Expiry::Stale),
+            (_, true) => (S::Left, Expiry::Stale),
+            (S::InService, false) => (S::Completed, Expiry::DayEnded),
+            (S::Called | S::Absent, false) => (S::NoShow, Expiry::DayEnded),
+            (_, false) => (S::Left, Expiry::DayEnded),
+        };
+        Event::TicketExpired { ticket: ticket.id.clone(), state, why, at }
     }
 
-    /// When the timer of the ticket is due. Every live ticket has one, so that nobody who is
-    /// forgotten stays in a line for ever.
+    fn end_of_day(&self) -> Event {
+        let (day, at) = (self.header.day.clone(), self.header.day_ends);
+        let start = self.header.timers.day_start_min;
+        let next = settings::service_day(&self.zone, start, self.header.now);
+        Event::DayEnded { day, next, at }
+    }
+
+    /// When the timer of the ticket is due: its own, or the end of its service day if that is
+    /// earlier. Every live ticket has one, so that nobody who is forgotten stays in a line for
+    /// ever. The due time must not depend on the day that the location counts, because timers are
+    /// not set again when a day ends.
     pub(super) fn ticket_due(&self, ticket: &Ticket) -> Option<Millis> {
+        let own = self.own_timer(ticket)?;
+        let ends = self.header.timers.day_ends_tickets;
+        // A move is settled within its own time limit, whatever the day does.
+        if !ends || ticket.standing.state == TicketState::Leaving {
+            return Some(own);
+        }
+        Some(own.min(self.day_end_of(ticket)))
+    }
+
+    /// When the timer of the ticket's state is due.
+    fn own_timer(&self, ticket: &Ticket) -> Option<Millis> {
         let timers = &self.header.timers;
         let after_s = match ticket.standing.state {
             state if state.is_end() => return None,
@@ -101,6 +184,19 @@ impl Location {
             _ => timers.stale_s,
         };
         Some(ticket.moved_at + Millis::from(after_s) * 1000)
+    }
+
+    /// When the service day ends with which the ticket ends: the day of its label, or the later day
+    /// on which it last moved or on which the clinic decided that tickets end with their day. So a
+    /// ticket that staff take back after its day has ended lasts for the day of that.
+    fn day_end_of(&self, ticket: &Ticket) -> Millis {
+        let header = &self.header;
+        let last = ticket.moved_at.max(header.day_ends_tickets_since);
+        // Most tickets are of today, where the calendar need not be asked.
+        if last < header.day_ends && (ticket.day == header.day || header.day_starts <= last) {
+            return header.day_ends;
+        }
+        self.end_of_day_at(last).max(self.bounds_of_day(&ticket.day).end)
     }
 
     /// When the timer of the appointment is due. Every open appointment has one while its patient
@@ -130,7 +226,8 @@ impl Location {
         settings::day_end(&self.zone, start, &settings::service_day(&self.zone, start, at))
     }
 
-    /// Sets every timer again, after the timers or the time zone of the location changed.
+    /// Sets every timer again, after the timers or the time zone of the location changed. This
+    /// changes no row and no view: a timer that is now overdue fires with the next slices.
     pub(super) fn set_timers(&mut self) {
         self.indexes.timers.clear();
         for ticket in self.tickets.values() {

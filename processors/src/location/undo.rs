@@ -39,9 +39,9 @@ impl Location {
                 trace.counted = Some(Counted::Served);
                 trace.service = self.measure(before, version, at);
             }
-            Event::TicketNoShow { .. }
-            | Event::TicketExpired { state: TicketState::NoShow, .. } => {
-                trace.counted = Some(Counted::NoShow);
+            Event::TicketNoShow { .. } => trace.counted = Some(Counted::NoShow),
+            Event::TicketExpired { state: TicketState::NoShow, at, .. } => {
+                trace.counted = self.counts_for_today(*at).then_some(Counted::NoShow);
             }
             _ => {}
         }

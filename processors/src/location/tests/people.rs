@@ -3,7 +3,7 @@
 //!
 //! At every step each person who has not left has a live ticket. Once all answers have arrived,
 //! each has exactly one, every booking is where its source last said, and no move waits for
-//! anything.
+//! anything. Timers fire in slices of a few, and nights pass, so that many wait at once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -11,6 +11,7 @@ use fastrand::Rng;
 use schemas::{identity::CommandIdentity, ids::CommandId};
 
 use super::*;
+use crate::location::timers::SLICE;
 
 /// Histories of one run.
 const HISTORIES: u64 = 10_000;
@@ -30,12 +31,15 @@ struct Site {
     tickets: BTreeMap<TicketId, Ticket>,
     appointments: BTreeMap<AppointmentId, Appointment>,
     decided: HashMap<CommandIdentity, Verdict>,
+    /// Most parts that change in one step because timers fire.
+    slice: usize,
 }
 
 impl Site {
-    fn new() -> Self {
+    fn new(slice: usize) -> Self {
         Self {
-            location: Location::new(EPOCH),
+            location: Location { slice, ..Location::new(EPOCH) },
+            slice,
             log: VecDeque::new(),
             outbox: VecDeque::new(),
             tickets: BTreeMap::new(),
@@ -51,6 +55,18 @@ impl Site {
         let today = header.day_starts..header.day_ends;
         let near = self.appointments.values().filter(|one| one.is_near(&today)).cloned().collect();
         self.location = Location::restore(position, header, live, near);
+        self.location.slice = self.slice;
+    }
+
+    /// The tickets that the next record at `now` must not call.
+    fn overdue(&self, now: Millis) -> BTreeSet<TicketId> {
+        let now = now.max(self.location.header().now);
+        let is_overdue = |ticket: &&Ticket| {
+            let due = self.location.ticket_due(ticket);
+            // A move that has timed out is over, and its person waits again.
+            ticket.standing.state != TicketState::Leaving && due.is_some_and(|at| at <= now)
+        };
+        self.tickets.values().filter(is_overdue).map(|ticket| ticket.id.clone()).collect()
     }
 
     /// Adds the stored parts that a runner would load for this command.
@@ -139,11 +155,13 @@ struct World {
 
 impl World {
     fn open(seed: u64) -> Self {
+        let mut random = Rng::with_seed(seed);
+        let slice = [1, 2, 5, SLICE][random.usize(..4)];
         let mut world = Self {
             bookings: Default::default(),
-            sites: (0..SLUGS.len()).map(|_| Site::new()).collect(),
+            sites: (0..SLUGS.len()).map(|_| Site::new(slice)).collect(),
             now: MORNING,
-            random: Rng::with_seed(seed),
+            random,
             sent: Vec::new(),
             people: BTreeMap::new(),
             ended: BTreeSet::new(),
@@ -195,7 +213,7 @@ impl World {
         use Command as C;
         let here = place(index);
         let (queue, station) = (here.queue("general"), here.station("room-1"));
-        let kind = self.random.usize(..20);
+        let kind = self.random.usize(..22);
         if kind < 3 {
             let ticket = TicketId::from_random(&here.id, self.random.u128(..));
             return Some(C::IssueTicket { queue, ticket, priority: Priority::default() });
@@ -211,7 +229,8 @@ impl World {
             15 => C::CancelTicket { ticket, reason: None },
             16 => C::HoldTicket { ticket, reason: None },
             17 => C::MarkAbsent { ticket },
-            18 => C::CloseQueue { queue: here.queue(["general", "lab"][self.random.usize(..2)]) },
+            18 | 19 => C::CallNext { queue, station, force: true },
+            20 => C::CloseQueue { queue: here.queue(["general", "lab"][self.random.usize(..2)]) },
             _ => C::OpenQueue { queue },
         })
     }
@@ -246,11 +265,15 @@ impl World {
     }
 
     fn decide(&mut self, index: usize) {
+        let overdue = self.sites[index].overdue(self.now);
         let Some((record, effect)) = self.sites[index].decide_next(self.now) else { return };
         let verdict = refusal(&effect).map_or("applied".to_owned(), |code| code.to_string());
         self.history.push(format!("{}: {} {verdict}", SLUGS[index], words(&record.command)));
         for event in &effect.events {
             self.note(event);
+            if let Event::TicketCalled { ticket, .. } = event {
+                assert!(!overdue.contains(ticket), "an overdue ticket is called");
+            }
         }
     }
 
@@ -331,10 +354,18 @@ impl World {
             }
             18 => self.sites[index].crash(),
             _ => {
-                self.now += self.random.i64(0..90) * 1000;
+                self.pass_time();
                 self.send(index, Command::Tick {});
             }
         }
+    }
+
+    /// Mostly seconds. Sometimes the rest of the day or more, after which many timers wait.
+    fn pass_time(&mut self) {
+        self.now += match self.random.u8(..20) {
+            0 => self.random.i64(1..30) * 60 * MINUTE,
+            _ => self.random.i64(0..90) * 1000,
+        };
     }
 
     /// Lets every record and every answer arrive.
@@ -377,9 +408,9 @@ impl World {
         }
         for (number, booking) in self.bookings.iter().enumerate() {
             let key = place(0).fact(number as u128, 1, AppointmentStatus::Booked).key;
-            let holds = |site: &Site| {
-                site.appointments.values().any(|one| *one.source().1 == key && one.is_open())
-            };
+            // Nobody may have come meanwhile.
+            let holds = |one: &Appointment| *one.source().1 == key && !one.reported().is_end();
+            let holds = |site: &Site| site.appointments.values().any(holds);
             let sites: Vec<_> = (0..SLUGS.len()).filter(|at| holds(&self.sites[*at])).collect();
             assert_eq!(sites, Vec::from_iter(booking.site), "booking {number} is elsewhere");
         }

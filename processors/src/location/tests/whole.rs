@@ -15,9 +15,10 @@ use super::{
     load,
     naive::{board, last_view, waits},
     picks::{self, QUEUES, ROOMS, command, pick},
+    slices::check_timers,
     *,
 };
-use crate::location::{KEEP_ENDED_S, RecentCall, moves::moved_ticket};
+use crate::location::{KEEP_ENDED_S, RecentCall, moves::moved_ticket, timers::SLICE};
 
 /// The commands at the start of every history.
 fn history_opening() -> Vec<Command> {
@@ -115,6 +116,7 @@ impl Watch {
         let named = command.ticket().or(next_visit.as_ref()).and_then(|id| self.live.ticket(id));
         location
             .add_ended(named.into_iter().filter(|ticket| !ticket.is_live()).map(copy).collect());
+        location.slice = self.live.slice;
         location
     }
 
@@ -272,6 +274,7 @@ impl Watch {
     }
 
     fn check(&self) {
+        check_timers(&self.live);
         assert!(self.rebuilt.header() == self.live.header());
         assert_eq!(self.rebuilt.position(), self.live.position());
         for id in &self.issued {
@@ -343,8 +346,12 @@ fn same(a: &RecordEffect, b: &RecordEffect) -> bool {
 
 proptest! {
     #[test]
-    fn journal_views_and_memory_agree(picks in prop::collection::vec(pick(), 1..120)) {
+    fn journal_views_and_memory_agree(
+        picks in prop::collection::vec(pick(), 1..120),
+        slice in prop::sample::select(&[1, 2, 3, SLICE][..]),
+    ) {
         let mut watch = Watch::new();
+        watch.live.slice = slice;
         for command in history_opening() {
             watch.send(record(command), MORNING);
         }
