@@ -11,6 +11,7 @@ use std::sync::Arc;
 use object_store::ObjectStore;
 
 use self::{log::Log, queries::Queries, short_keys::ShortKeys, snapshots::Snapshots};
+use crate::readiness::Readiness;
 
 /// The backends of a node.
 pub struct Backends {
@@ -20,4 +21,6 @@ pub struct Backends {
     pub short_keys: Arc<dyn ShortKeys>,
     /// Uploaded claims files.
     pub files: Arc<dyn ObjectStore>,
+    /// The conditions of the node, which its backends set and clear too.
+    pub readiness: Readiness,
 }

@@ -17,7 +17,8 @@ use crate::{
     backends::{Backends, queries::Queries, short_keys::ShortKeys},
     commands::Commands,
     files::Files,
-    metrics::{Metrics, Readiness},
+    metrics::Metrics,
+    readiness::Readiness,
     settings::Settings,
     stream::{reader::ViewReader, tails::Tails},
     transport::socketio::SocketIo,
@@ -66,7 +67,7 @@ impl NodeContext {
     pub fn new(settings: &Settings, backends: Backends) -> Result<Self, KeyError> {
         let metrics = Arc::new(Metrics::new());
         let verifier = Arc::new(Verifier::new(settings.keys.clone())?);
-        let Backends { log, snapshots, queries, short_keys, files } = backends;
+        let Backends { log, snapshots, queries, short_keys, files, readiness } = backends;
         Ok(Self {
             commands: Commands::new(log.clone(), queries.clone()),
             reader: Arc::new(ViewReader::new(snapshots, queries.clone(), metrics.clone())),
@@ -74,7 +75,7 @@ impl NodeContext {
             tails: Tails::default(),
             short_keys,
             grant_key: GrantKey::new(&settings.grant_secret),
-            readiness: Readiness::default(),
+            readiness,
             demo: RwLock::new(None),
             origins: settings.origins.clone(),
             audit: Audit::new(log),

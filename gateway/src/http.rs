@@ -110,15 +110,11 @@ async fn demo(State(node): NodeState) -> Response {
 }
 
 async fn ready(State(node): NodeState) -> Response {
-    if node.readiness.is_ready() {
-        "ready\n".into_response()
-    } else if node.readiness.is_draining() {
-        Problem::from(Code::Draining).into_response()
-    } else {
-        Problem::from(Code::TryAgain)
-            .explained("the node has not read the log to its end yet")
-            .into_response()
-    }
+    let status = match node.readiness.is_ready() {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, node.readiness.report()).into_response()
 }
 
 async fn metrics(State(node): NodeState) -> impl IntoResponse {

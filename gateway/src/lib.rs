@@ -10,6 +10,7 @@ pub mod http;
 pub mod metrics;
 pub mod node;
 pub mod random;
+pub mod readiness;
 #[cfg(feature = "servers")]
 pub mod servers;
 pub mod settings;

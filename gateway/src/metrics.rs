@@ -1,8 +1,6 @@
 //! The metrics of a node. Label values come from closed sets and never contain an id, a name or a
 //! subject.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -11,6 +9,8 @@ use schemas::{
     channel::Channel,
     codes::{Close, Code},
 };
+
+use crate::readiness::{Condition, Readiness};
 
 /// Buckets of the delivery delay: fine around the aim of 8 ms at the median and 15 ms at p99,
 /// coarse above.
@@ -93,6 +93,7 @@ pub struct Metrics {
     upload_bytes: IntCounter,
     http_requests: IntCounterVec,
     ready: IntGauge,
+    conditions: IntGaugeVec,
 }
 
 impl Default for Metrics {
@@ -230,6 +231,13 @@ impl Metrics {
             )),
             ready: make
                 .add(IntGauge::new("clinicwire_ready", "1 while this node takes new clients.")),
+            conditions: make.add(IntGaugeVec::new(
+                Opts::new(
+                    "clinicwire_condition",
+                    "1 while a condition of readiness holds: see docs/operations.md.",
+                ),
+                &["condition"],
+            )),
             registry: make.0,
         };
         // An alert on an increase needs the zero before it.
@@ -267,6 +275,10 @@ impl Metrics {
     /// All metrics in the text format of Prometheus.
     pub fn text(&self, readiness: &Readiness) -> String {
         self.ready.set(i64::from(readiness.is_ready()));
+        for condition in Condition::ALL {
+            let gauge = self.conditions.with_label_values(&[condition.name()]);
+            gauge.set(i64::from(readiness.holds(condition)));
+        }
         let mut text = String::new();
         if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
             tracing::error!(
@@ -275,33 +287,6 @@ impl Metrics {
             );
         }
         text
-    }
-}
-
-/// Whether this node should get new clients.
-#[derive(Default)]
-pub struct Readiness {
-    caught_up: AtomicBool,
-    draining: AtomicBool,
-}
-
-impl Readiness {
-    /// Notes whether intake has reached the end of the log.
-    pub fn set_caught_up(&self, caught_up: bool) {
-        self.caught_up.store(caught_up, Ordering::Release);
-    }
-
-    /// Makes the node not ready for good: it only finishes what it has.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
-    }
-
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
-    }
-
-    pub fn is_ready(&self) -> bool {
-        self.caught_up.load(Ordering::Acquire) && !self.is_draining()
     }
 }
 
@@ -338,19 +323,10 @@ mod tests {
             "clinicwire_deliveries_total{transport=\"websocket\"} 3",
             "clinicwire_deliveries_total{transport=\"socketio\"} 4",
             "clinicwire_ready 0",
+            "clinicwire_condition{condition=\"catching_up\"} 1",
+            "clinicwire_condition{condition=\"store_down\"} 0",
         ] {
             assert!(text.contains(expected), "{expected} is not in\n{text}");
         }
-    }
-
-    #[test]
-    fn node_is_ready_from_catch_up_until_drain() {
-        let readiness = Readiness::default();
-        assert!(!readiness.is_ready());
-        readiness.set_caught_up(true);
-        assert!(readiness.is_ready());
-        readiness.drain();
-        readiness.set_caught_up(true);
-        assert!(!readiness.is_ready());
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     access::auth::KeyError,
     context::NodeContext,
     http,
+    readiness::Condition,
     stream::{
         intake::{Intake, SHARD_INBOX},
         message::ShardMessage,
@@ -139,7 +140,7 @@ impl RunningNode {
     /// Stops the node: it is not ready any more and accepts no sockets; open sockets are closed
     /// over the drain's window while intake still serves them; then everything else stops.
     pub async fn shut_down(self) {
-        self.context.readiness.drain();
+        self.context.readiness.set(Condition::Draining, true);
         let _ = self.draining.send(true);
         for inbox in &self.inboxes {
             let _ = inbox.send(ShardMessage::Drain(self.drain)).await;

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 use claims::tables::Tables;
-use gateway::{access::auth::DevelopmentKey, files::MAX_FILE, node};
+use gateway::{access::auth::DevelopmentKey, files::MAX_FILE, node, readiness::Readiness};
 use object_store::{ObjectStore, local::LocalFileSystem};
 use processors::{
     runner::{self, RunnerError},
@@ -67,6 +67,7 @@ impl OneProcess {
             queries: memory.queries(),
             short_keys: memory.keys.clone(),
             files: files.clone(),
+            readiness: Readiness::default(),
         };
         let node_settings = node::Settings {
             listen: settings.listen,

@@ -49,6 +49,7 @@ use crate::{
     },
     backends::short_keys::{KeysUnavailable, ShortKeys},
     backends::snapshots::{NotRead, Snapshot, Snapshots},
+    readiness::{Condition, Readiness},
     settings::{Settings, test_settings},
 };
 
@@ -303,6 +304,7 @@ fn backends(fakes: &Arc<FakeBackends>, files: Arc<dyn ObjectStore>) -> Backends 
         queries: fakes.clone(),
         short_keys: fakes.clone(),
         files,
+        readiness: Readiness::default(),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     backends::log::FeedItem,
     clock,
     context::NodeContext,
+    readiness::Condition,
     stream::{
         message::ShardMessage,
         shard_set::ShardIndex,
@@ -39,7 +40,9 @@ impl Intake {
                     self.report_lag(appended_at);
                     self.take(record).await;
                 }
-                FeedItem::CaughtUp => self.node.readiness.set_caught_up(true),
+                FeedItem::CaughtUp => {
+                    self.node.readiness.set(Condition::CatchingUp, false);
+                }
                 FeedItem::Lost => {
                     tracing::warn!("records of views were lost; every hot view is fetched again");
                     self.node.tails.clear();

@@ -21,6 +21,7 @@ use crate::{
         snapshots::{NotRead, Snapshot, Snapshots},
     },
     context::NodeContext,
+    readiness::Readiness,
     settings::test_settings,
 };
 
@@ -124,6 +125,7 @@ pub fn test_node_with(authority: u64) -> Arc<NodeContext> {
         queries: backends.clone(),
         short_keys: backends,
         files: Arc::new(InMemory::new()),
+        readiness: Readiness::default(),
     };
     Arc::new(NodeContext::new(&test_settings(), backends).expect("a development key"))
 }

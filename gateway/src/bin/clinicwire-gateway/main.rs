@@ -10,6 +10,7 @@ use gateway::{
     access::auth::development_token,
     clock,
     node::{self, Backends, RunningNode},
+    readiness::Readiness,
     servers::{
         kafka::{self, KafkaGatewayLog},
         postgres::PostgresQueries,
@@ -133,6 +134,7 @@ async fn connect(settings: &RunArgs) -> anyhow::Result<Backends> {
         queries: Arc::new(queries),
         short_keys: Arc::new(RedisKeys::new(redis)),
         files,
+        readiness: Readiness::default(),
     })
 }
 

@@ -77,12 +77,18 @@ async fn health_tells_alive_from_ready() {
     let node = node();
     assert_eq!(node.send("GET", "/health/live", &[], "").await.status, 200);
     let answer = node.send("GET", "/health/ready", &[], "").await;
-    assert_eq!((answer.status, answer.code().as_str()), (503, "try_again"));
-    node.context.readiness.set_caught_up(true);
+    let reason = "the topic of views has not been read to its end yet";
+    assert_eq!((answer.status, answer.text), (503, format!("not ready\n{reason}\n")));
+    node.context.readiness.set(Condition::CatchingUp, false);
     assert_eq!(node.send("GET", "/health/ready", &[], "").await.status, 200);
-    node.context.readiness.drain();
+    node.context.readiness.set(Condition::StoreDown, true);
     let answer = node.send("GET", "/health/ready", &[], "").await;
-    assert_eq!((answer.status, answer.code().as_str()), (503, "draining"));
+    let reason = "degraded: Redis does not answer; views are read from PostgreSQL";
+    assert_eq!((answer.status, answer.text), (200, format!("ready\n{reason}\n")));
+    node.context.readiness.set(Condition::StoreDown, false);
+    node.context.readiness.set(Condition::Draining, true);
+    let answer = node.send("GET", "/health/ready", &[], "").await;
+    assert_eq!((answer.status, answer.text.as_str()), (503, "not ready\nthe node is stopping\n"));
     assert_eq!(node.send("GET", "/health/live", &[], "").await.status, 200);
 }
 
