@@ -60,6 +60,10 @@ pub enum LedgerError {
     /// happen while each key keeps its partition.
     #[error("an aggregate changed without this owner")]
     Diverged,
+    /// The ledger refuses what the batch holds, or cannot read what it stores, and will do so
+    /// again. The source is logged, so its text must not quote a value.
+    #[error("the ledger refuses the batch")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The outcome is unknown, or the ledger is unreachable. The caller reads the checkpoint before
     /// anything else. The source is logged, so its text must not quote a value.
     #[error("the ledger did not answer")]

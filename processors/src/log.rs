@@ -95,7 +95,20 @@ pub enum LogEvent {
 /// they have already seen.
 #[derive(Debug, thiserror::Error)]
 #[error("the log did not acknowledge")]
-pub struct AppendError(#[source] pub Option<Box<dyn std::error::Error + Send + Sync>>);
+pub struct AppendError {
+    /// The index of the first record that the log did not acknowledge, if it is known.
+    pub record: Option<usize>,
+    /// Why.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl AppendError {
+    /// A failure that is not known to concern one record.
+    pub fn unknown(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { record: None, source: Some(Box::new(source)) }
+    }
+}
 
 /// A log that keeps records by topic and partition. The murmur2 hash of the key selects the
 /// partition.
@@ -106,6 +119,10 @@ pub trait Log: Send + Sync + 'static {
 
     /// Gives back a partition whose owner was fenced. The group assigns the partition again.
     fn release(&self, partition: PartitionId);
+
+    /// Stops or resumes the records of one partition that this client owns. Some records may still
+    /// arrive after a stop. An assignment resumes the partition.
+    fn pause(&self, partition: PartitionId, paused: bool);
 
     /// Appends records in order, and returns when all of them are acknowledged.
     fn append<'a>(

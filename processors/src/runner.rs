@@ -1,40 +1,50 @@
 //! The runner reads `care` or `runs`, has aggregates decide, and commits each batch in one
-//! transaction. Only after the commit does it update the view store and the topic of views. This is
-//! the only async loop of the rules, and it knows none of them.
+//! transaction. Only after the commit does it update the view store and the topic of views. It
+//! knows none of the rules.
 //!
-//! A partition always has one `PartitionStage`. After every failure the way back is the same:
-//! read the checkpoint, publish what the outbox holds, and continue at the offset of the
-//! checkpoint. So a fault, a lost answer and a restart share one path.
+//! Each partition is a task of its own (`partition_task.rs`), so a slow or failing partition delays
+//! no other. After every failure of a partition the way back is the same: read the checkpoint,
+//! publish what the outbox holds, and continue at the offset of the checkpoint. So a fault, a lost
+//! answer and a restart share one path.
 
 pub mod batch;
+mod breaker;
 mod cache;
 mod counters;
+mod deciding;
 mod delivery;
+mod flow;
 mod outcome_age;
 mod outcomes;
+mod owned;
+mod parked;
 mod partition;
+mod partition_task;
+mod repair;
 mod restore;
+mod shared;
+mod status;
 mod timers;
 
 use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
+use schemas::Millis;
 use tokio::{
-    sync::{Notify, oneshot},
-    time::{Instant, timeout},
+    sync::{Notify, mpsc, oneshot},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
 pub use counters::RunnerCounters;
-use schemas::{Millis, codes::Code, record::CommandRecord};
+pub use status::{Failure, FailureKind, PartitionStatus};
 
 use crate::{
-    ledger::{Ledger, LedgerError, PartitionClaim},
-    log::{AppendError, Log, LogEvent, LogOffset, PartitionId},
+    ledger::{Ledger, LedgerError, OwnerEpoch},
+    log::{Log, LogEvent, LogOffset, LogRecord, PartitionId},
     views::ViewStore,
 };
-use batch::BuiltBatch;
-use cache::Cache;
-use partition::{Partition, PartitionStage};
+use owned::{OwnedPartition, TaskEnd};
+use shared::Shared;
 
 /// The backends of a runner.
 #[derive(Clone)]
@@ -64,6 +74,10 @@ pub struct RunnerSettings {
     /// How long the key of a command is kept: a repeat within this time gets the first outcome, and
     /// a later one is a new command. Append times count.
     pub key_lifetime: Duration,
+    /// Records parked in a row, with none applied, refused or repeated between them, after which
+    /// a partition stops. So many unreadable records mean a wrong version of a program, and not
+    /// broken records: setting all of them aside would lose a day. With 0, no partition stops.
+    pub parked_limit: u64,
     /// The counters of the runner.
     pub counters: Arc<RunnerCounters>,
     /// The owner's clock. It tells the owner when to write a tick, which commands have expired, and
@@ -75,14 +89,15 @@ pub struct RunnerSettings {
 }
 
 impl RunnerSettings {
-    /// Default settings: batches of 500 records, 200,000 cached parts, keys kept for 48 hours, the
-    /// system clock.
+    /// Default settings: batches of 500 records, 200,000 cached parts, keys kept for 48 hours, a
+    /// stop after 1,000 parked records in a row, the system clock.
     pub fn new(topic: &'static str) -> Self {
         Self {
             topic,
             batch: 500,
             cached_tickets: 200_000,
             key_lifetime: batch::KEY_LIFETIME,
+            parked_limit: 1_000,
             counters: Arc::default(),
             clock: Arc::new(|| jiff::Timestamp::now().as_millisecond()),
             work_signal: None,
@@ -106,14 +121,17 @@ pub enum RunnerError {
 /// assigns the partition again.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the ledger or the log may take for anything else before the answer counts as lost. It
-/// is well above their own time limits, and only prevents a backend that hangs from stopping the
-/// loop forever.
+/// is well above their own time limits, and only prevents a backend that hangs from stopping a
+/// partition forever.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Batches of records held while a partition backs off. Past it, stalled partitions are given back
-/// to the group, so that the loop keeps reading. Their records are read again.
-const PENDING_BATCHES: usize = 20;
-/// How often views are repaired while nothing else happens.
-const REPAIR_EVERY: Duration = Duration::from_secs(1);
+/// How long the step of a revoked partition may go on. Past it, the step is cut off, and the next
+/// owner repeats what was not committed. The consumer group waits for 20 s.
+const LAST_STEP: Duration = Duration::from_secs(5);
+/// How often the runner looks at its partitions.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long every partition may fail before all are given back: the fault may be this process's
+/// own, and another process may do better.
+const GIVE_BACK_AFTER: Duration = Duration::from_secs(30);
 
 /// Runs until `stop` resolves or the log closes. Dropping the future at any point loses nothing,
 /// because the next claim continues at the checkpoint.
@@ -125,109 +143,68 @@ pub async fn run(
     settings: RunnerSettings,
     stop: impl Future<Output = ()>,
 ) -> Result<(), RunnerError> {
-    let mut inputs = backends.log.read();
-    let mut runner = Runner::new(backends, settings);
-    let mut stop = std::pin::pin!(stop);
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut stop => return Ok(()),
-            input = inputs.recv(), if runner.has_room() => {
-                runner.take(input.ok_or(RunnerError::LogGone)?).await;
+    let mut events = backends.log.read();
+    let (mut runner, mut ends) = Runner::new(backends, settings);
+    let repairing = repair::run(Arc::clone(&runner.shared));
+    let serving = async {
+        let mut stop = std::pin::pin!(stop);
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                event = events.recv() => {
+                    runner.take(event.ok_or(RunnerError::LogGone)?).await;
+                }
+                Some((id, epoch)) = ends.recv() => runner.ended(id, epoch).await,
+                _ = looks.tick() => runner.give_back_if_all_fail(),
             }
-            () = tokio::time::sleep_until(runner.next_due()) => {}
         }
-        // Everything that has arrived goes into as few transactions as possible.
-        while runner.has_room()
-            && let Ok(input) = inputs.try_recv()
-        {
-            runner.take(input).await;
-        }
-        runner.work().await;
+        runner.stop_all().await;
+        Ok(())
+    };
+    tokio::select! {
+        done = serving => done,
+        never = repairing => match never {},
     }
 }
 
+/// Gives each partition a task, and each task the records of its partition.
 struct Runner {
-    backends: RunnerBackends,
-    settings: RunnerSettings,
-    partitions: BTreeMap<PartitionId, Partition>,
-    cache: Cache,
-    /// The view store failed, and no repair has succeeded since. Batches mark their views dirty
-    /// without asking the store.
-    views_down: bool,
-    repair_at: Instant,
-}
-
-/// Why a partition could not advance.
-enum PartitionError {
-    Ledger(LedgerError),
-    Log(AppendError),
-    /// The partition has another owner, or its checkpoint moved back.
-    Lost,
-}
-
-/// The result of one step of a partition.
-enum AdvanceOutcome {
-    Done,
-    /// The step is tried again later.
-    Retry,
-    /// The partition has another owner.
-    Lost,
-}
-
-impl From<LedgerError> for PartitionError {
-    fn from(error: LedgerError) -> Self {
-        PartitionError::Ledger(error)
-    }
+    shared: Arc<Shared>,
+    owned: BTreeMap<PartitionId, OwnedPartition>,
+    /// Every task that ends reports its partition here, and the epoch of its claim.
+    ends: mpsc::UnboundedSender<(PartitionId, OwnerEpoch)>,
 }
 
 impl Runner {
-    fn new(backends: RunnerBackends, settings: RunnerSettings) -> Self {
-        Self {
-            backends,
-            cache: Cache::new(settings.cached_tickets),
-            settings,
-            partitions: BTreeMap::new(),
-            views_down: false,
-            repair_at: Instant::now(),
-        }
+    fn new(
+        backends: RunnerBackends,
+        settings: RunnerSettings,
+    ) -> (Self, mpsc::UnboundedReceiver<(PartitionId, OwnerEpoch)>) {
+        // Each task reports once, so the channel holds at most one end per claim.
+        let (ends, ended) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared::new(backends, settings));
+        (Self { shared, owned: BTreeMap::new(), ends }, ended)
     }
 
-    fn has_room(&self) -> bool {
-        let pending: usize =
-            self.partitions.values().map(|partition| partition.pending.len()).sum();
-        pending < self.settings.batch * PENDING_BATCHES
-    }
-
-    /// When there is something to do without a new event of the log.
-    fn next_due(&self) -> Instant {
-        let dirty =
-            self.partitions.values().any(|partition| partition.dirty).then_some(self.repair_at);
-        let due = self
-            .partitions
-            .values()
-            .filter_map(Partition::due)
-            .chain(dirty)
-            .chain(self.timers_due())
-            .min();
-        due.unwrap_or_else(|| Instant::now() + REPAIR_EVERY)
-    }
-
-    async fn take(&mut self, input: LogEvent) {
-        match input {
+    async fn take(&mut self, event: LogEvent) {
+        match event {
             LogEvent::Assigned { partitions, partition_count, claims } => {
                 self.assigned(partitions, partition_count, claims).await
             }
             LogEvent::Revoked { partitions, done } => {
-                partitions.into_iter().for_each(|id| self.forget(id));
+                self.stop(partitions).await;
                 let _ = done.send(()); // a log that stopped waiting has already moved on
             }
-            LogEvent::Records { partition, partition_count, records } => {
-                if let Some(partition) = self.partitions.get_mut(&partition) {
-                    partition.partition_count = partition_count;
-                    partition.push(records);
-                }
-            }
+            LogEvent::Records { partition, records, .. } => self.pass_on(partition, records),
+        }
+    }
+
+    fn pass_on(&self, id: PartitionId, records: Vec<LogRecord>) {
+        if let Some(owned) = self.owned.get(&id) {
+            owned.pass_on(&*self.shared.backends.log, records);
         }
     }
 
@@ -237,17 +214,19 @@ impl Runner {
         partition_count: u32,
         claims: oneshot::Sender<Vec<(PartitionId, LogOffset)>>,
     ) {
-        let ledger = &self.backends.ledger;
+        self.stop(ids.clone()).await;
+        let ledger = &self.shared.backends.ledger;
         let answers = join_all(
             ids.into_iter().map(async |id| (id, timeout(CLAIM_PATIENCE, ledger.claim(id)).await)),
         );
         let mut offsets = Vec::new();
         for (id, answer) in answers.await {
-            self.forget(id);
             match answer {
                 Ok(Ok(claim)) => {
                     offsets.push((id, claim.next_offset));
-                    self.partitions.insert(id, Partition::new(claim, partition_count));
+                    let owned =
+                        OwnedPartition::start(&self.shared, claim, partition_count, &self.ends);
+                    self.owned.insert(id, owned);
                 }
                 Ok(Err(error)) => {
                     tracing::warn!(
@@ -266,179 +245,58 @@ impl Runner {
         }
     }
 
-    fn forget(&mut self, id: PartitionId) {
-        self.partitions.remove(&id);
-        self.cache.drop_partition(id);
+    /// Lets the steps of these partitions end, and forgets what was not committed.
+    async fn stop(&mut self, ids: Vec<PartitionId>) {
+        let stopping = ids.into_iter().filter_map(|id| self.owned.remove(&id));
+        join_all(stopping.map(|owned| owned.stop(LAST_STEP))).await;
     }
 
-    /// Takes one step for every partition that has something to do, then writes ticks and repairs
-    /// views.
-    async fn work(&mut self) {
-        // The clock is read after `due`, which answers "now" for a partition that is due
-        // immediately.
-        let due = |partition: &Partition| partition.due().is_some_and(|due| due <= Instant::now());
-        let ids: Vec<PartitionId> =
-            self.partitions.iter().filter(|(_, p)| due(p)).map(|(id, _)| *id).collect();
-        for id in ids {
-            let Some(mut partition) = self.partitions.remove(&id) else {
-                continue;
-            };
-            match self.advance(&mut partition).await {
-                AdvanceOutcome::Done => drop(self.partitions.insert(id, partition)),
-                AdvanceOutcome::Retry => {
-                    self.partitions.insert(id, partition);
-                    // The other partitions use the same ledger and log, so new events are read
-                    // before the next attempt.
-                    break;
-                }
-                AdvanceOutcome::Lost => {
-                    self.cache.drop_partition(id);
-                    self.backends.log.release(id);
-                }
-            }
-        }
-        self.tick().await;
-        self.delete_outcomes().await;
-        self.repair().await;
-        if !self.has_room() {
-            self.give_back_stalled();
-        }
+    async fn stop_all(&mut self) {
+        self.stop(self.owned.keys().copied().collect()).await;
     }
 
-    fn give_back_stalled(&mut self) {
-        let stalled: Vec<PartitionId> = self
-            .partitions
-            .values()
-            .filter(|p| p.is_stalled())
-            .map(|p| p.claim.partition)
-            .collect();
-        for id in stalled {
-            tracing::warn!(
-                partition = id.0,
-                "giving back a stalled partition with too many waiting records"
-            );
-            self.forget(id);
-            self.backends.log.release(id);
+    /// Gives back the partition of a task that ended by itself. The log assigns it again.
+    async fn ended(&mut self, id: PartitionId, epoch: OwnerEpoch) {
+        // A task that was stopped is no longer owned, or has a successor with a later epoch.
+        if self.owned.get(&id).is_none_or(|owned| owned.epoch != epoch) {
+            return;
         }
-    }
-
-    /// Does what the stage of the partition requires.
-    async fn advance(&mut self, partition: &mut Partition) -> AdvanceOutcome {
-        let done = match partition.stage {
-            PartitionStage::CheckpointUnknown => self.read_checkpoint(partition).await,
-            PartitionStage::OutboxPending => self.publish_leftovers(partition).await,
-            PartitionStage::Ready => self.apply(partition).await,
-        };
-        let (id, offset) = (partition.claim.partition, partition.claim.next_offset.0);
-        match done {
-            Ok(()) => return AdvanceOutcome::Done,
-            Err(PartitionError::Lost) => {
-                tracing::warn!(partition = id.0, offset, "the partition has another owner");
-                return AdvanceOutcome::Lost;
-            }
-            Err(PartitionError::Ledger(error)) => {
-                tracing::warn!(
+        let owned = self.owned.remove(&id).expect("it was found a moment ago");
+        match owned.stop(LAST_STEP).await {
+            TaskEnd::Stopped => {}
+            TaskEnd::Lost => tracing::warn!(partition = id.0, "the partition has another owner"),
+            TaskEnd::Panicked => {
+                tracing::error!(
                     partition = id.0,
-                    offset,
-                    error = &error as &dyn Error,
-                    "a call to the ledger failed"
-                );
-                partition.stage = PartitionStage::CheckpointUnknown;
-            }
-            Err(PartitionError::Log(error)) => {
-                tracing::warn!(
-                    partition = id.0,
-                    offset,
-                    error = &error as &dyn Error,
-                    "appending to the log failed"
-                );
-                partition.stage = PartitionStage::OutboxPending;
-            }
-        }
-        partition.back_off();
-        AdvanceOutcome::Retry
-    }
-
-    /// Reads the checkpoint after a doubt: a commit whose answer was lost may have succeeded.
-    async fn read_checkpoint(&mut self, partition: &mut Partition) -> Result<(), PartitionError> {
-        self.cache.drop_partition(partition.claim.partition);
-        let row = answered(self.backends.ledger.checkpoint(partition.claim.partition)).await?;
-        let PartitionClaim { owner_epoch, next_offset, .. } = partition.claim;
-        if row.owner_epoch != owner_epoch || row.next_offset < next_offset {
-            return Err(PartitionError::Lost);
-        }
-        partition.move_to(row.next_offset);
-        partition.stage = PartitionStage::OutboxPending;
-        Ok(())
-    }
-
-    /// Applies one batch: restore, decide, commit, deliver. The aggregates are out of the cache
-    /// meanwhile and return only after the commit. So a failure, or dropping this future, forgets
-    /// everything that was not committed.
-    async fn apply(&mut self, partition: &mut Partition) -> Result<(), PartitionError> {
-        let claim = partition.claim;
-        let records: Vec<_> = partition.pending.iter().take(self.settings.batch).collect();
-        if records.is_empty() {
-            return Ok(());
-        }
-        let owner = (self.settings.clock)();
-        let read: Vec<_> = records
-            .iter()
-            .map(|record| {
-                batch::check_time(record.at, owner)?;
-                batch::read(
-                    &record.record,
-                    self.settings.topic,
-                    claim.partition,
-                    partition.partition_count,
+                    "the task of a partition panicked; it starts anew"
                 )
-            })
-            .collect();
-        warn_of_future(claim, &read);
-        let mut working = self.restore(&records, &read).await?;
-        let BuiltBatch { batch, records: count, tally } =
-            batch::build(claim, &records, read, &mut working);
-        let to = batch.to;
-        let latest = records.iter().take(count).map(|record| record.at).max();
-        let begun = Instant::now();
-        answered(self.backends.ledger.commit(&batch)).await?;
-        self.settings.counters.committed(
-            self.settings.topic,
-            claim.partition,
-            to,
-            &tally,
-            begun.elapsed(),
-        );
-        if let Some(work_signal) = &self.settings.work_signal {
-            work_signal.notify_one();
-        }
-        for (aggregate, mut state) in working.aggregates {
-            if let Some(location) = state.location_mut() {
-                location.forget_ended();
             }
-            self.cache.put(claim.partition, aggregate, state);
         }
-        if let Some(at) = latest {
-            partition.outcomes.committed(at, (self.settings.clock)());
-        }
-        partition.timers.committed(&batch.aggregates);
-        partition.move_to(to);
-        self.deliver(partition, batch.views, batch.outbox).await?;
-        partition.reset_backoff();
-        Ok(())
+        self.shared.backends.log.release(id);
     }
-}
 
-/// Logs the records that are parked because one of two clocks is wrong: the broker's or ours.
-fn warn_of_future(claim: PartitionClaim, read: &[Result<CommandRecord, Code>]) {
-    let parked = read.iter().filter(|read| matches!(read, Err(Code::RecordFromFuture))).count();
-    if parked > 0 {
+    /// Gives all partitions back after all of them have failed for a while.
+    fn give_back_if_all_fail(&mut self) {
+        let counters = &self.shared.settings.counters;
+        let now = Instant::now();
+        let fails = |id: &PartitionId| {
+            let status = counters.partition(self.shared.settings.topic, *id);
+            status.and_then(|status| status.failing).is_some_and(|failing| {
+                failing.kind.may_pass()
+                    && now.saturating_duration_since(failing.since) > GIVE_BACK_AFTER
+            })
+        };
+        if self.owned.is_empty() || !self.owned.keys().all(fails) {
+            return;
+        }
         tracing::warn!(
-            partition = claim.partition.0,
-            offset = claim.next_offset.0,
-            records = parked,
-            "parking records whose append time is ahead of this machine's clock"
+            partitions = self.owned.len(),
+            "giving back all partitions: each of them has failed for {GIVE_BACK_AFTER:?}"
         );
+        for (id, owned) in std::mem::take(&mut self.owned) {
+            drop(owned);
+            self.shared.backends.log.release(id);
+        }
     }
 }
 

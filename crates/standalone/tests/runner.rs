@@ -5,8 +5,12 @@
 
 #[path = "runner/clinic.rs"]
 mod clinic;
+#[path = "runner/culprits.rs"]
+mod culprits;
 #[path = "runner/faults.rs"]
 mod faults;
+#[path = "runner/partitions.rs"]
+mod partitions;
 #[path = "runner/time.rs"]
 mod time;
 
@@ -70,7 +74,12 @@ async fn every_record_has_one_effect() {
     assert_eq!(counters.refused.load(SeqCst), journaled.refused);
     assert_eq!(counters.repeated.load(SeqCst), journaled.repeated);
     assert_eq!(counters.parked.load(SeqCst), journaled.parked);
-    assert_eq!(counters.offsets()[&("clinicwire.care.v1", PARTITION)], memory.log.end());
+    let status = counters.partition("clinicwire.care.v1", PARTITION).unwrap();
+    assert_eq!(status.next_offset, memory.log.end());
+    assert_eq!(
+        (status.oldest_waiting, status.unpublished_since, status.failing),
+        (None, None, None)
+    );
     let journal = memory.ledger.journal();
     let events =
         journal.iter().filter_map(|(_, row)| row.entry.moved()).flat_map(|(_, events)| events);

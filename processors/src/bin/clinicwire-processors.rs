@@ -168,6 +168,7 @@ async fn run(settings: RunArgs) -> anyhow::Result<()> {
             batch: settings.batch as usize,
             cached_tickets: settings.cached_tickets,
             key_lifetime: Duration::from_secs(settings.key_hours * 3600),
+            parked_limit: settings.parked_limit,
             counters: Arc::clone(&health.counters),
             work_signal: (topic_backends.topic == RUNS_TOPIC).then(|| Arc::clone(&work_signal)),
             ..runner::RunnerSettings::new(topic_backends.topic)

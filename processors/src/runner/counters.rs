@@ -3,15 +3,15 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use schemas::appointment::AppointmentChange;
+use schemas::{Millis, appointment::AppointmentChange};
 
-use super::batch::BatchTally;
+use super::{batch::BatchTally, status::PartitionStatus};
 use crate::log::{LogOffset, PartitionId};
 
 /// Counts of all runners of a process since the start. Each count is exact, but different counts
@@ -40,14 +40,54 @@ pub struct RunnerCounters {
     pub ticks: AtomicU64,
     /// Accepted and ignored facts, by what they changed.
     facts: Mutex<HashMap<AppointmentChange, u64>>,
-    /// The next offset of each partition of each topic, as of its last commit.
-    offsets: Mutex<BTreeMap<(&'static str, PartitionId), LogOffset>>,
+    /// When a record was last acknowledged, in milliseconds since the Unix epoch; 0 before.
+    pub last_publication: AtomicI64,
+    /// The owned partitions of each topic.
+    partitions: Mutex<Partitions>,
 }
 
+type Partitions = BTreeMap<(&'static str, PartitionId), PartitionStatus>;
+
 impl RunnerCounters {
-    /// The next offset of each partition of each topic, as of its last commit.
-    pub fn offsets(&self) -> BTreeMap<(&'static str, PartitionId), LogOffset> {
-        self.offsets.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The state of every owned partition.
+    pub fn partitions(&self) -> Partitions {
+        self.owned().clone()
+    }
+
+    /// The state of one partition, while it is owned.
+    pub fn partition(&self, topic: &'static str, id: PartitionId) -> Option<PartitionStatus> {
+        self.owned().get(&(topic, id)).cloned()
+    }
+
+    fn owned(&self) -> MutexGuard<'_, Partitions> {
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a partition that is owned from now on.
+    pub(super) fn start(&self, topic: &'static str, id: PartitionId, status: PartitionStatus) {
+        self.owned().insert((topic, id), status);
+    }
+
+    /// Changes the state of a partition, while it is owned.
+    pub(super) fn report(
+        &self,
+        topic: &'static str,
+        id: PartitionId,
+        change: impl FnOnce(&mut PartitionStatus),
+    ) {
+        if let Some(status) = self.owned().get_mut(&(topic, id)) {
+            change(status);
+        }
+    }
+
+    /// Forgets a partition that is no longer owned.
+    pub(super) fn forget(&self, topic: &'static str, id: PartitionId) {
+        self.owned().remove(&(topic, id));
+    }
+
+    /// Notes that records were acknowledged at this time.
+    pub(super) fn published(&self, at: Millis) {
+        self.last_publication.store(at, Relaxed);
     }
 
     /// The number of facts with this result.
@@ -84,6 +124,6 @@ impl RunnerCounters {
         drop(facts);
         self.batches.fetch_add(1, Relaxed);
         self.commit_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
-        self.offsets.lock().unwrap_or_else(PoisonError::into_inner).insert((topic, partition), to);
+        self.report(topic, partition, |status| status.next_offset = to);
     }
 }

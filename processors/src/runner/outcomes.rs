@@ -8,25 +8,26 @@ use std::{error::Error, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Runner, answered, outcome_age::LOOK_EVERY, partition::PartitionStage};
+use super::{
+    answered, outcome_age::LOOK_EVERY, partition::PartitionStage, partition_task::PartitionTask,
+};
 
 /// Outcomes deleted at once, as a multiple of the largest batch. Twice as many as a batch adds, so
 /// that deleting keeps up. 1,000 rows take PostgreSQL a few milliseconds.
 const SLICE_BATCHES: usize = 2;
 
-impl Runner {
-    /// Deletes one slice of outcomes, of the partition that has waited longest.
+impl PartitionTask {
+    /// Deletes one slice of outcomes when it is time.
     pub(super) async fn delete_outcomes(&mut self) {
-        let (now, lifetime) = (Instant::now(), self.settings.key_lifetime_ms());
-        let due = self
-            .partitions
-            .iter()
-            .filter(|(_, partition)| partition.stage == PartitionStage::Ready)
-            .filter_map(|(id, partition)| Some((*id, partition.outcomes.due(now, lifetime)?)))
-            .min_by_key(|(id, _)| self.partitions[id].outcomes.look_at);
-        let Some((id, before)) = due else { return };
-        let slice = u32::try_from(self.settings.batch * SLICE_BATCHES).unwrap_or(u32::MAX);
-        let deleted = answered(self.backends.ledger.delete_outcomes(id, before, slice)).await;
+        let (now, lifetime) = (Instant::now(), self.shared.settings.key_lifetime_ms());
+        if self.partition.stage != PartitionStage::Ready {
+            return;
+        }
+        let Some(before) = self.partition.outcomes.due(now, lifetime) else { return };
+        let slice = u32::try_from(self.shared.settings.batch * SLICE_BATCHES).unwrap_or(u32::MAX);
+        let id = self.partition.claim.partition;
+        let deleted =
+            answered(self.shared.backends.ledger.delete_outcomes(id, before, slice)).await;
         let is_last = match deleted {
             Ok(deleted) => deleted < u64::from(slice),
             Err(error) => {
@@ -38,8 +39,6 @@ impl Runner {
                 true
             }
         };
-        if let Some(partition) = self.partitions.get_mut(&id) {
-            partition.outcomes.look_at = now + if is_last { LOOK_EVERY } else { Duration::ZERO };
-        }
+        self.partition.outcomes.look_at = now + if is_last { LOOK_EVERY } else { Duration::ZERO };
     }
 }

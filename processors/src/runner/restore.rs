@@ -13,8 +13,9 @@ use schemas::{
 };
 
 use super::{
-    Runner, answered,
+    answered,
     batch::{BatchState, is_answered},
+    partition_task::PartitionTask,
 };
 use crate::{
     aggregate::AggregateState,
@@ -26,10 +27,10 @@ use crate::{
 /// Aggregates restored at the same time: about as many as the ledger's connection pool serves.
 const RESTORES_AT_ONCE: usize = 8;
 
-impl Runner {
+impl PartitionTask {
     /// Takes the aggregates of these commands out of the cache, or restores them.
     pub(super) async fn restore(
-        &mut self,
+        &self,
         records: &[&LogRecord],
         read: &[Result<CommandRecord, Code>],
     ) -> Result<BatchState, LedgerError> {
@@ -40,7 +41,7 @@ impl Runner {
         let known = if ids.is_empty() {
             Vec::new()
         } else {
-            answered(self.backends.ledger.outcomes(&ids)).await?
+            answered(self.shared.backends.ledger.outcomes(&ids)).await?
         };
         let outcomes = known.into_iter().map(|row| (row.identity.clone(), row)).collect();
 
@@ -54,14 +55,19 @@ impl Runner {
         }
         let mut restores = Vec::with_capacity(needs.len());
         for (aggregate, needs) in needs {
-            let cached = self.cache.take(aggregate);
-            restores.push(restore_aggregate(&*self.backends.ledger, aggregate, needs, cached));
+            let cached = self.shared.take_cached(aggregate);
+            restores.push(restore_aggregate(
+                &*self.shared.backends.ledger,
+                aggregate,
+                needs,
+                cached,
+            ));
         }
         let aggregates =
             stream::iter(restores).buffer_unordered(RESTORES_AT_ONCE).try_collect().await?;
-        let key_lifetime = self.settings.key_lifetime_ms();
+        let key_lifetime = self.shared.settings.key_lifetime_ms();
         // Read last, since restoring may take seconds.
-        let decided_at = (self.settings.clock)();
+        let decided_at = (self.shared.settings.clock)();
         Ok(BatchState { aggregates, outcomes, key_lifetime, decided_at })
     }
 }

@@ -6,7 +6,7 @@
 //! without a commit after it is written again.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     error::Error,
     sync::atomic::Ordering::Relaxed,
     time::Duration,
@@ -16,19 +16,18 @@ use schemas::{
     Millis,
     command::Command,
     ids::{Aggregate, CommandId},
-    record::{CommandRecord, topic_for},
+    record::{CommandRecord, WireRecord, topic_for},
 };
 use tokio::time::{Instant, timeout};
 
-use super::{PATIENCE, Runner};
+use super::{PATIENCE, partition::PartitionStage, partition_task::PartitionTask};
 use crate::{ledger::AggregateRow, log::AppendError};
 
 /// How long a location waits between two ticks. The first one may be lost, or may come too early by
 /// the clock of the log, and timers that follow each other closely are served together. Timers take
 /// minutes, so nobody notices these seconds.
 const TICK_AGAIN: Duration = Duration::from_secs(3);
-/// Most ticks written at once, over all partitions: about one transaction. Further ticks wait for
-/// the next pass.
+/// Most ticks written at once: about one transaction. Further ticks wait for the next pass.
 const TICKS: usize = 500;
 /// The longest sleep before a timer, since the clock may be changed meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -42,6 +41,8 @@ pub(super) struct PartitionTimers {
     due: HashMap<Aggregate, Millis>,
     /// When the last tick of each aggregate was written, if that is less than [`TICK_AGAIN`] ago.
     ticked: HashMap<Aggregate, Instant>,
+    /// Aggregates whose last record left timers due: a step fires a limited number.
+    unfinished: HashSet<Aggregate>,
     /// The number of ticks written so far. With the partition and the owner epoch, it makes the id
     /// of each tick.
     written: u64,
@@ -57,8 +58,12 @@ impl PartitionTimers {
         self.due = due.into_iter().collect();
     }
 
-    pub(super) fn committed(&mut self, rows: &[AggregateRow]) {
+    /// Notes the timers of the aggregates of a batch, whose latest record was appended at `latest`.
+    pub(super) fn committed(&mut self, rows: &[AggregateRow], latest: Millis) {
         for row in rows {
+            if row.due.is_some_and(|due| due <= latest) {
+                self.unfinished.insert(row.aggregate.clone());
+            }
             let before = match row.due {
                 Some(at) => self.due.insert(row.aggregate.clone(), at),
                 None => self.due.remove(&row.aggregate),
@@ -89,6 +94,17 @@ impl PartitionTimers {
         first
     }
 
+    /// Takes aggregates whose timers are still due after their last record, at most `limit`, which
+    /// then count as ticked. Their next tick does not wait, so that a line soon ends its day.
+    fn take_unfinished(&mut self, now: Instant, limit: usize) -> Vec<Aggregate> {
+        let taken: Vec<Aggregate> = self.unfinished.iter().take(limit).cloned().collect();
+        for aggregate in &taken {
+            self.unfinished.remove(aggregate);
+            self.ticked.insert(aggregate.clone(), now);
+        }
+        taken
+    }
+
     /// The aggregates that need a tick now, at most `limit`. They count as ticked.
     fn take_due(&mut self, wall: Millis, now: Instant, limit: usize) -> Vec<Aggregate> {
         self.ticked.retain(|_, at| now < *at + TICK_AGAIN);
@@ -101,43 +117,52 @@ impl PartitionTimers {
     }
 }
 
-impl Runner {
-    /// When a tick must be written in any partition. Partitions with waiting records are skipped,
-    /// because records carry the time themselves.
+impl PartitionTask {
+    /// When a tick must be written. Waiting records carry the time themselves, so that no tick is
+    /// needed before them.
     pub(super) fn timers_due(&self) -> Option<Instant> {
-        let (wall, now) = ((self.settings.clock)(), Instant::now());
-        let idle = self.partitions.values().filter(|partition| partition.is_idle());
-        idle.filter_map(|partition| partition.timers.next(wall, now)).min()
+        let (wall, now) = ((self.shared.settings.clock)(), Instant::now());
+        self.partition.is_idle().then(|| self.partition.timers.next(wall, now)).flatten()
     }
 
     /// Writes the ticks that are due. Ticks that are lost or not acknowledged are written again
     /// later.
     pub(super) async fn tick(&mut self) {
-        let (wall, now) = ((self.settings.clock)(), Instant::now());
-        let mut ticks = Vec::new();
-        for partition in self.partitions.values_mut().filter(|partition| partition.is_idle()) {
-            for aggregate in partition.timers.take_due(wall, now, TICKS - ticks.len()) {
-                partition.timers.written += 1;
-                let claim = partition.claim;
-                let id = format!(
-                    "tick.{}.{}.{}",
-                    claim.partition, claim.owner_epoch, partition.timers.written
-                );
-                ticks.push((topic_for(aggregate.kind()), tick(aggregate, &id).to_wire()));
-            }
-        }
+        let ticks = self.take_ticks();
         if ticks.is_empty() {
             return;
         }
-        let appended = timeout(PATIENCE, self.backends.log.append(&ticks)).await;
-        match appended.unwrap_or_else(|elapsed| Err(AppendError(Some(elapsed.into())))) {
-            Ok(()) => drop(self.settings.counters.ticks.fetch_add(ticks.len() as u64, Relaxed)),
+        let appended = timeout(PATIENCE, self.shared.backends.log.append(&ticks)).await;
+        match appended.unwrap_or_else(|elapsed| Err(AppendError::unknown(elapsed))) {
+            Ok(()) => {
+                self.shared.settings.counters.ticks.fetch_add(ticks.len() as u64, Relaxed);
+            }
             Err(error) => tracing::warn!(
+                partition = self.partition.claim.partition.0,
                 ticks = ticks.len(),
                 error = &error as &dyn Error,
                 "the log did not acknowledge ticks; they are written again"
             ),
         }
+    }
+
+    fn take_ticks(&mut self) -> Vec<(&'static str, WireRecord)> {
+        if self.partition.stage != PartitionStage::Ready {
+            return Vec::new();
+        }
+        let (wall, now) = ((self.shared.settings.clock)(), Instant::now());
+        let timers = &mut self.partition.timers;
+        let mut aggregates = timers.take_unfinished(now, TICKS);
+        if self.partition.pending.is_empty() {
+            aggregates.extend(timers.take_due(wall, now, TICKS - aggregates.len()));
+        }
+        let claim = self.partition.claim;
+        let ticks = aggregates.into_iter().map(|aggregate| {
+            timers.written += 1;
+            let id = format!("tick.{}.{}.{}", claim.partition, claim.owner_epoch, timers.written);
+            (topic_for(aggregate.kind()), tick(aggregate, &id).to_wire())
+        });
+        ticks.collect()
     }
 }
 

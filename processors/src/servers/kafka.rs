@@ -19,7 +19,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-use reader::{Reader, ReleasedPartitions};
+use reader::{PausedPartitions, Reader, ReleasedPartitions};
 
 use crate::{
     BoxFuture,
@@ -65,6 +65,7 @@ pub struct KafkaProcessorLog {
     partition_count: u32,
     producer: IdempotentProducer,
     released: Arc<ReleasedPartitions>,
+    paused: Arc<PausedPartitions>,
     /// One receiver per reader thread, open while the thread runs.
     readers: Mutex<Vec<watch::Receiver<()>>>,
 }
@@ -102,8 +103,8 @@ impl KafkaProcessorLog {
         };
         let config = cluster.client_config();
         let producer = IdempotentProducer::new(config, KafkaEvents::LeaveErrors, settings)?;
-        let (released, readers) = (Arc::default(), Mutex::default());
-        Ok(Self { cluster, reader, partition_count, producer, released, readers })
+        let (released, paused, readers) = (Arc::default(), Arc::default(), Mutex::default());
+        Ok(Self { cluster, reader, partition_count, producer, released, paused, readers })
     }
 
     /// Waits until every reader has left the group, for `timeout` at most: a broker that does not
@@ -124,29 +125,37 @@ impl KafkaProcessorLog {
         let producer = self.producer.handle();
         let send = |topic: &str, record| producer.send(self.cluster.topics.name(topic), record);
         let mut sent = Vec::with_capacity(records.len());
-        for (topic, record) in records {
+        let mut acknowledged = 0;
+        for (index, (topic, record)) in records.iter().enumerate() {
             let mut attempt = send(topic, record);
             if matches!(attempt, Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull))) {
                 // The deliveries under way make room in the queue.
-                all_delivered(sent.drain(..)).await.map_err(|error| self.append_error(error))?;
+                self.all_delivered(acknowledged, sent.drain(..)).await?;
+                acknowledged = index;
                 attempt = send(topic, record);
             }
-            sent.push(attempt.map_err(|error| self.append_error(error))?);
+            sent.push(attempt.map_err(|error| self.append_error(index, error))?);
         }
-        all_delivered(sent).await.map_err(|error| self.append_error(error))
+        self.all_delivered(acknowledged, sent).await
     }
 
-    fn append_error(&self, error: KafkaError) -> AppendError {
+    /// Waits for the deliveries of the records from the index `first` on.
+    async fn all_delivered(
+        &self,
+        first: usize,
+        sent: impl IntoIterator<Item = Delivery>,
+    ) -> Result<(), AppendError> {
+        for (index, delivery) in join_all(sent).await.into_iter().enumerate() {
+            let delivered = delivery.unwrap_or(Err(KafkaError::Canceled));
+            delivered.map_err(|error| self.append_error(first + index, error))?;
+        }
+        Ok(())
+    }
+
+    fn append_error(&self, record: usize, error: KafkaError) -> AppendError {
         self.producer.replace_if_fatal();
-        AppendError(Some(Box::new(error)))
+        AppendError { record: Some(record), source: Some(Box::new(error)) }
     }
-}
-
-async fn all_delivered(sent: impl IntoIterator<Item = Delivery>) -> KafkaResult<()> {
-    for delivery in join_all(sent).await {
-        delivery.unwrap_or(Err(KafkaError::Canceled))?;
-    }
-    Ok(())
 }
 
 impl Log for KafkaProcessorLog {
@@ -156,10 +165,11 @@ impl Log for KafkaProcessorLog {
         let settings = self.reader.clone().expect("a log without a reader is only appended to");
         let (running, stopped) = watch::channel(());
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(stopped);
-        let (cluster, released) = (self.cluster.clone(), Arc::clone(&self.released));
+        let cluster = self.cluster.clone();
+        let asked = (Arc::clone(&self.released), Arc::clone(&self.paused));
         let (partition_count, runtime) = (self.partition_count, Handle::current());
         let work = move || {
-            match Reader::join(&cluster, &settings, partition_count, events, released, runtime) {
+            match Reader::join(&cluster, &settings, partition_count, events, asked, runtime) {
                 Ok(reader) => reader.run(),
                 Err(error) => tracing::error!(
                     error = &error as &dyn std::error::Error,
@@ -180,6 +190,10 @@ impl Log for KafkaProcessorLog {
 
     fn release(&self, partition: PartitionId) {
         self.released.insert(partition);
+    }
+
+    fn pause(&self, partition: PartitionId, paused: bool) {
+        self.paused.set(partition, paused);
     }
 
     fn append<'a>(

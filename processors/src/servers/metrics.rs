@@ -1,21 +1,25 @@
 //! `/metrics`, `/health/live` and `/health/ready`.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use prometheus::{
-    CounterVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    CounterVec, GaugeVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
-use schemas::appointment::AppointmentChange;
+use schemas::{Millis, appointment::AppointmentChange};
+use tokio::time::Instant;
 
 use crate::{
     bridge,
-    runner::RunnerCounters,
+    runner::{Failure, FailureKind, PartitionStatus, RunnerCounters},
     worker::{self, AttemptResult},
 };
 
@@ -50,11 +54,35 @@ pub fn router(health: Arc<Health>) -> Router {
         .with_state(health)
 }
 
-async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) {
-    if health.ready.load(Relaxed) {
-        (StatusCode::OK, "ready\n")
+/// How long a partition may fail before the process says that it is not ready: longer than a
+/// restart of a server, or the election of another leader.
+const UNREADY_AFTER: Duration = Duration::from_secs(10);
+
+impl Health {
+    /// Why the process cannot do its work, a line each. Empty when it is ready.
+    fn reasons(&self) -> Vec<String> {
+        if !self.ready.load(Relaxed) {
+            return vec!["not started, or stopping".to_owned()];
+        }
+        let now = Instant::now();
+        let failing = self.counters.partitions().into_iter().filter_map(|(of, status)| {
+            let Failure { since, kind } = status.failing?;
+            let lasts = now.saturating_duration_since(since);
+            (lasts > UNREADY_AFTER || !kind.may_pass()).then_some((of, kind, lasts))
+        });
+        let line = |((topic, partition), kind, lasts): (_, FailureKind, Duration)| {
+            format!("{topic}/{partition}: {kind}, for {} s", lasts.as_secs())
+        };
+        failing.map(line).collect()
+    }
+}
+
+async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
+    let reasons = health.reasons();
+    if reasons.is_empty() {
+        (StatusCode::OK, "ready\n".to_owned())
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+        (StatusCode::SERVICE_UNAVAILABLE, format!("not ready\n{}\n", reasons.join("\n")))
     }
 }
 
@@ -174,17 +202,7 @@ fn register_runner(registry: &Registry, counters: &Arc<RunnerCounters>) -> prome
     add_labelled(registry, facts, move || {
         AppointmentChange::ALL.map(|change| (change.as_str(), of.facts(change))).to_vec()
     })?;
-    let of = Arc::clone(counters);
-    let offsets = Opts::new(
-        "clinicwire_processor_next_offset",
-        "Offset after the last committed record of each partition.",
-    );
-    add(registry, IntGaugeVec::new(offsets, &["topic", "partition"])?, move |gauge| {
-        gauge.reset();
-        for ((topic, partition), offset) in of.offsets() {
-            gauge.with_label_values(&[topic, &partition.to_string()]).set(offset.0);
-        }
-    })?;
+    register_partitions(registry, counters)?;
     let of = Arc::clone(counters);
     let commit_seconds = prometheus::Counter::new(
         "clinicwire_processor_commit_seconds_total",
@@ -219,6 +237,67 @@ fn register_runner(registry: &Registry, counters: &Arc<RunnerCounters>) -> prome
         "Views copied from the ledger to the view store.",
         |of| &of.repaired,
     )
+}
+
+/// Gauges of the partitions that this process owns. A partition that is revoked disappears.
+fn register_partitions(
+    registry: &Registry,
+    counters: &Arc<RunnerCounters>,
+) -> prometheus::Result<()> {
+    let gauge = |name, help, value: fn(&PartitionStatus, Instant, Millis) -> f64| {
+        let of = Arc::clone(counters);
+        let gauge = GaugeVec::new(Opts::new(name, help), &["topic", "partition"])?;
+        add(registry, gauge, move |gauge| {
+            gauge.reset();
+            let (now, wall) = (Instant::now(), jiff::Timestamp::now().as_millisecond());
+            for ((topic, partition), status) in of.partitions() {
+                let labels = [topic, &partition.to_string()];
+                gauge.with_label_values(&labels).set(value(&status, now, wall));
+            }
+        })
+    };
+    gauge(
+        "clinicwire_processor_next_offset",
+        "Offset after the last committed record of each partition.",
+        |status, _, _| exact(status.next_offset.0),
+    )?;
+    gauge(
+        "clinicwire_processor_lag_seconds",
+        "Age of the oldest record that has arrived and is not committed; 0 when none waits.",
+        |status, _, wall| status.oldest_waiting.map_or(0.0, |at| exact((wall - at).max(0)) / 1e3),
+    )?;
+    gauge(
+        "clinicwire_processor_outbox_oldest_seconds",
+        "How long the oldest row of the outbox has waited for its publication.",
+        |status, now, _| status.unpublished_since.map_or(0.0, |at| age(at, now)),
+    )?;
+    gauge(
+        "clinicwire_processor_failing_seconds",
+        "How long the partition has not advanced because a server fails or refuses.",
+        |status, now, _| status.failing.map_or(0.0, |failing| age(failing.since, now)),
+    )?;
+    gauge(
+        "clinicwire_processor_dirty_views",
+        "Views that the view store lacks, as of the last look, which counts at most 50.",
+        |status, _, _| exact(i64::try_from(status.dirty_views).unwrap_or(i64::MAX)),
+    )?;
+    let of = Arc::clone(counters);
+    let published = prometheus::Gauge::new(
+        "clinicwire_processor_last_publication_timestamp_seconds",
+        "When the log last acknowledged what was decided, as Unix time; 0 before.",
+    )?;
+    add(registry, published, move |gauge| {
+        gauge.set(exact(of.last_publication.load(Relaxed)) / 1e3);
+    })
+}
+
+fn age(since: Instant, now: Instant) -> f64 {
+    now.saturating_duration_since(since).as_secs_f64()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "offsets, counts and times are below 2^53")]
+fn exact(number: i64) -> f64 {
+    number as f64
 }
 
 /// Rules that tenants have stored share one label value, since their ids are the tenants' own.

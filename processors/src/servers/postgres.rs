@@ -501,6 +501,20 @@ impl Lease {
 
 impl From<PostgresError> for LedgerError {
     fn from(error: PostgresError) -> Self {
-        LedgerError::Unavailable(Box::new(error))
+        match error {
+            PostgresError::Unreadable(_) => LedgerError::Refused(Box::new(error)),
+            PostgresError::Refused { ref code, .. } if blames_data(code) => {
+                LedgerError::Refused(Box::new(error))
+            }
+            error => LedgerError::Unavailable(Box::new(error)),
+        }
     }
+}
+
+/// Whether PostgreSQL refuses because of the data, so that it will refuse the same data again. The
+/// first two characters of a code are its class (PostgreSQL's manual, appendix A): data exception,
+/// violated constraint, exceeded limit of a row or an index. Other classes concern the server, the
+/// session or the schema.
+fn blames_data(code: &str) -> bool {
+    ["22", "23", "54"].iter().any(|class| code.starts_with(class))
 }

@@ -75,7 +75,7 @@ pub fn place_record(place: &RunPlace, random: u128) -> OutgoingRecord {
 pub async fn append(log: &dyn Log, records: &[OutgoingRecord]) -> Result<(), AppendError> {
     timeout(PATIENCE, log.append(records))
         .await
-        .unwrap_or_else(|late| Err(AppendError(Some(late.into()))))
+        .unwrap_or_else(|late| Err(AppendError::unknown(late)))
 }
 
 /// Appends records until the log acknowledges them, however long that takes. The caller drops the

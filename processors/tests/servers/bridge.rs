@@ -226,13 +226,15 @@ impl Log for RefusingLog {
 
     fn release(&self, _: PartitionId) {}
 
+    fn pause(&self, _: PartitionId, _: bool) {}
+
     fn append<'a>(
         &'a self,
         _: &'a [(&'static str, WireRecord)],
     ) -> BoxFuture<'a, Result<(), AppendError>> {
         self.asked.fetch_add(1, SeqCst);
         self.changed.notify_one();
-        Box::pin(async { Err(AppendError(None)) })
+        Box::pin(async { Err(AppendError { record: None, source: None }) })
     }
 }
 

@@ -41,6 +41,8 @@ pub struct MemoryLog {
     reads: &'static str,
     /// The number of this client among the readers; 0 before it reads.
     member: Mutex<u64>,
+    /// Whether this client has paused its topic.
+    paused: watch::Sender<bool>,
 }
 
 struct Broker {
@@ -117,6 +119,7 @@ impl MemoryLog {
             broker: Arc::new(Broker { clock, kept: Mutex::default(), read, views }),
             reads: CARE_TOPIC,
             member: Mutex::new(0),
+            paused: watch::Sender::new(false),
         }
     }
 
@@ -127,7 +130,8 @@ impl MemoryLog {
 
     /// Another client of the same log that reads this topic.
     pub fn reading(&self, topic: &'static str) -> Self {
-        Self { broker: self.broker.clone(), reads: topic, member: Mutex::new(0) }
+        let (member, paused) = (Mutex::new(0), watch::Sender::new(false));
+        Self { broker: self.broker.clone(), reads: topic, member, paused }
     }
 
     /// Drops records below `offset` of the read topic: they are committed and never read again.
@@ -198,12 +202,19 @@ async fn feed(
     broker: Arc<Broker>,
     topic: &'static str,
     member: u64,
+    paused: watch::Sender<bool>,
     inputs: mpsc::Sender<LogEvent>,
 ) {
+    let mut resumed = paused.subscribe();
     let mut changed = broker.read.subscribe();
     loop {
         let (owner, releases) = broker.standing(topic, member);
-        let answer = if owner { claim(&inputs).await } else { None };
+        let answer = if owner {
+            paused.send_replace(false);
+            claim(&inputs).await
+        } else {
+            None
+        };
         let Some(mut offset) = answer else {
             tokio::select! {
                 () = inputs.closed() => return,
@@ -211,6 +222,10 @@ async fn feed(
             }
         };
         while broker.standing(topic, member).1 == releases {
+            tokio::select! {
+                () = inputs.closed() => return,
+                _ = resumed.wait_for(|paused| !paused) => {}
+            }
             changed.mark_unchanged();
             let records = lock(&broker.kept).read(topic).records.from(offset.0, RECORDS);
             let Some(records) = records else {
@@ -256,7 +271,7 @@ impl processors::log::Log for MemoryLog {
             read.owner
         };
         *lock(&self.member) = member;
-        tokio::spawn(feed(self.broker.clone(), self.reads, member, sender));
+        tokio::spawn(feed(self.broker.clone(), self.reads, member, self.paused.clone(), sender));
         receiver
     }
 
@@ -269,6 +284,10 @@ impl processors::log::Log for MemoryLog {
             drop(kept);
             self.broker.read.send_replace(());
         }
+    }
+
+    fn pause(&self, _partition: PartitionId, paused: bool) {
+        self.paused.send_replace(paused);
     }
 
     fn append<'a>(

@@ -83,6 +83,8 @@ pub enum Fault {
     HoldBefore,
     /// The call takes effect and its answer waits for [`Faults::let_go`].
     HoldAfter,
+    /// The call panics.
+    Panic,
 }
 
 /// The plan of which calls fail.
@@ -90,8 +92,10 @@ pub struct Faults {
     planned: Mutex<BTreeMap<(Op, u32), Fault>>,
     calls: Mutex<BTreeMap<Op, u32>>,
     /// Every call of these kinds fails.
-    broken: Mutex<Vec<Op>>,
+    broken: Mutex<Vec<(Op, Fault)>>,
     random: Mutex<Option<Random>>,
+    /// The ledger refuses every batch that applies this command.
+    unstorable: Mutex<Option<&'static str>>,
     pub held: Notify,
     released: Semaphore,
 }
@@ -115,6 +119,7 @@ impl Faults {
             calls: Mutex::default(),
             broken: Mutex::default(),
             random: Mutex::default(),
+            unstorable: Mutex::default(),
             held: Notify::new(),
             released: Semaphore::new(0),
         })
@@ -128,7 +133,25 @@ impl Faults {
     }
 
     pub fn break_all(&self, ops: &[Op]) {
-        self.broken.lock().unwrap().extend(ops);
+        self.broken.lock().unwrap().extend(ops.iter().map(|op| (*op, Fault::Refuse)));
+    }
+
+    /// Lets every call of this kind panic.
+    pub fn panic_always(&self, op: Op) {
+        self.broken.lock().unwrap().push((op, Fault::Panic));
+    }
+
+    /// Lets the ledger refuse every batch that applies the command with this id.
+    pub fn refuse_to_store(&self, id: &'static str) {
+        *self.unstorable.lock().unwrap() = Some(id);
+    }
+
+    fn cannot_store(&self, batch: &Batch) -> bool {
+        let unstorable = *self.unstorable.lock().unwrap();
+        batch.journal.iter().any(|row| {
+            let id = row.command.as_ref().map(|(_, id, _)| id.as_str());
+            unstorable.is_some() && id == unstorable && row.entry.moved().is_some()
+        })
     }
 
     pub fn mend(&self) {
@@ -151,8 +174,8 @@ impl Faults {
             *nth += 1;
             *nth
         };
-        if self.broken.lock().unwrap().contains(&op) {
-            return Some(Fault::Refuse);
+        if let Some((_, fault)) = self.broken.lock().unwrap().iter().find(|(of, _)| *of == op) {
+            return Some(*fault);
         }
         if let Some(fault) = self.planned.lock().unwrap().remove(&(op, nth)) {
             return Some(fault);
@@ -178,6 +201,7 @@ impl Faults {
             None => happening.await,
             Some(Fault::Refuse) => Err(error()),
             Some(Fault::LoseAnswer) => happening.await.and(Err(error())),
+            Some(Fault::Panic) => panic!("a fault of the test"),
             Some(Fault::HoldBefore) => {
                 self.hold().await;
                 happening.await
@@ -284,6 +308,10 @@ impl Ledger for FaultyLedger {
         self.meet(Op::Epoch, self.real.next_epoch())
     }
     fn commit<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), LedgerError>> {
+        if self.faults.cannot_store(batch) {
+            let refusal = LedgerError::Refused("a fault of the test".into());
+            return Box::pin(std::future::ready(Err(refusal)));
+        }
         self.meet(Op::Commit, self.real.commit(batch))
     }
     fn outbox(
@@ -401,11 +429,15 @@ impl Log for FaultyLog {
         self.released.store(true, SeqCst);
         self.real.release(partition);
     }
+    fn pause(&self, partition: PartitionId, paused: bool) {
+        self.real.pause(partition, paused);
+    }
     fn append<'a>(
         &'a self,
         records: &'a [(&'static str, WireRecord)],
     ) -> BoxFuture<'a, Result<(), AppendError>> {
-        Box::pin(self.faults.meet(Op::Append, self.real.append(records), || AppendError(None)))
+        let refused = || AppendError { record: None, source: None };
+        Box::pin(self.faults.meet(Op::Append, self.real.append(records), refused))
     }
 }
 

@@ -164,6 +164,10 @@ impl Log for UnreliableLog {
         self.inner.release(partition);
     }
 
+    fn pause(&self, partition: PartitionId, paused: bool) {
+        self.inner.pause(partition, paused);
+    }
+
     fn append<'a>(
         &'a self,
         records: &'a [(&'static str, WireRecord)],
@@ -173,9 +177,9 @@ impl Log for UnreliableLog {
                 // The worker appends the record again; readers see one effect.
                 Ok(left) if left % 2 == 0 => {
                     self.inner.append(records).await?;
-                    Err(AppendError(None))
+                    Err(AppendError { record: None, source: None })
                 }
-                Ok(_) => Err(AppendError(None)),
+                Ok(_) => Err(AppendError { record: None, source: None }),
                 Err(_) => self.inner.append(records).await,
             }
         })
@@ -198,6 +202,10 @@ impl Log for MuteLog {
         self.inner.release(partition);
     }
 
+    fn pause(&self, partition: PartitionId, paused: bool) {
+        self.inner.pause(partition, paused);
+    }
+
     fn append<'a>(
         &'a self,
         records: &'a [(&'static str, WireRecord)],
@@ -206,7 +214,7 @@ impl Log for MuteLog {
             |record: &WireRecord| record.header("ce_type") == Some("clinicwire.run.complete.v1");
         if records.iter().any(|(_, record)| completes(record)) {
             self.refused.send_modify(|refused| *refused += 1);
-            return Box::pin(async { Err(AppendError(None)) });
+            return Box::pin(async { Err(AppendError { record: None, source: None }) });
         }
         self.inner.append(records)
     }

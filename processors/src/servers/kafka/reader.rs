@@ -32,6 +32,8 @@ use crate::log::{LogEvent, LogOffset, LogRecord, PartitionId};
 
 /// Longest sleep in `poll`: bounds how late a release or the end of the runner is noticed.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
+/// The same while a partition is paused, since it may be resumed at any moment.
+const PAUSED_POLL_TIMEOUT: Duration = Duration::from_millis(10);
 /// Most records and bytes handed over together: about one transaction of the runner.
 const MAX_RECORDS: usize = 500;
 const MAX_BYTES: usize = 4 << 20;
@@ -54,6 +56,25 @@ pub(super) struct ReleasedPartitions(Mutex<BTreeSet<PartitionId>>);
 impl ReleasedPartitions {
     pub(super) fn insert(&self, partition: PartitionId) {
         self.lock().insert(partition);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<PartitionId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Partitions that the runner has paused, because many of their records wait there.
+#[derive(Default)]
+pub(super) struct PausedPartitions(Mutex<BTreeSet<PartitionId>>);
+
+impl PausedPartitions {
+    pub(super) fn set(&self, partition: PartitionId, paused: bool) {
+        let mut all = self.lock();
+        if paused {
+            all.insert(partition);
+        } else {
+            all.remove(&partition);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeSet<PartitionId>> {
@@ -89,12 +110,18 @@ impl Reader {
         settings: &ReaderSettings,
         partition_count: u32,
         events: mpsc::Sender<LogEvent>,
-        released: Arc<ReleasedPartitions>,
+        (released, paused): (Arc<ReleasedPartitions>, Arc<PausedPartitions>),
         runtime: Handle,
     ) -> KafkaResult<Self> {
         let topic = cluster.topics.name(settings.topic).to_owned();
-        let member =
-            GroupMember { partition_count, events, released, runtime, state: Mutex::default() };
+        let member = GroupMember {
+            partition_count,
+            events,
+            released,
+            paused,
+            runtime,
+            state: Mutex::default(),
+        };
         let consumer: BaseConsumer<GroupMember> =
             config(cluster, settings).create_with_context(member)?;
         consumer.subscribe(&[&topic])?;
@@ -106,6 +133,7 @@ impl Reader {
         let member = Arc::clone(self.consumer.context());
         while !member.events.is_closed() {
             self.rejoin_if_due();
+            self.apply_pauses();
             if let Err(stop) = self.gather() {
                 tracing::error!(
                     error = &stop as &dyn std::error::Error,
@@ -125,7 +153,8 @@ impl Reader {
 
     /// Waits in the first poll, then takes messages that are there already.
     fn gather(&self) -> Result<(), ReaderStop> {
-        let mut timeout = POLL_TIMEOUT;
+        let resumable = !self.consumer.context().state().paused_partitions.is_empty();
+        let mut timeout = if resumable { PAUSED_POLL_TIMEOUT } else { POLL_TIMEOUT };
         while let Some(polled) = self.consumer.poll(timeout) {
             match polled {
                 Ok(message) => {
@@ -154,19 +183,51 @@ impl Reader {
         }
     }
 
+    /// Pauses and resumes single partitions as the runner asks.
+    fn apply_pauses(&self) {
+        let member = self.consumer.context();
+        let wanted = member.paused.lock().clone();
+        let mut state = member.state();
+        if state.paused || wanted == state.paused_partitions {
+            return;
+        }
+        let listed = |partitions: Vec<&PartitionId>| {
+            let mut list = TopicPartitionList::new();
+            for partition in partitions {
+                list.add_partition(&self.topic, i32::try_from(partition.0).unwrap_or(i32::MAX));
+            }
+            list
+        };
+        let pausing = listed(wanted.difference(&state.paused_partitions).collect());
+        let resuming = listed(state.paused_partitions.difference(&wanted).collect());
+        state.paused_partitions = wanted;
+        drop(state);
+        let paused = self.consumer.pause(&pausing);
+        log_unless_paused(paused.and(self.consumer.resume(&resuming)));
+    }
+
+    /// Pauses or resumes all partitions that the runner has not paused.
     fn pause(&self, paused: bool) {
-        self.consumer.context().state().paused = paused;
+        let mut state = self.consumer.context().state();
+        state.paused = paused;
+        // Those that the runner paused are paused again after all are resumed.
+        state.paused_partitions.clear();
+        drop(state);
         let assigned = self.consumer.assignment();
         let done = assigned.and_then(|all| {
             if paused { self.consumer.pause(&all) } else { self.consumer.resume(&all) }
         });
         tracing::warn!(paused, "the runner's channel is full, or has room again");
-        if let Err(error) = done {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "partitions could not be paused or resumed"
-            );
-        }
+        log_unless_paused(done);
+    }
+}
+
+fn log_unless_paused(done: KafkaResult<()>) {
+    if let Err(error) = done {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "partitions could not be paused or resumed"
+        );
     }
 }
 
@@ -224,6 +285,7 @@ struct GroupMember {
     partition_count: u32,
     events: mpsc::Sender<LogEvent>,
     released: Arc<ReleasedPartitions>,
+    paused: Arc<PausedPartitions>,
     runtime: Handle,
     state: Mutex<ReadState>,
 }
@@ -237,6 +299,8 @@ struct ReadState {
     /// The channel is full: assigned partitions are polled without records. An assignment starts
     /// unpaused.
     paused: bool,
+    /// Those partitions that the client has paused because the runner asked for it.
+    paused_partitions: BTreeSet<PartitionId>,
     rejoin_at: Option<Instant>,
     /// Successive assignments of which a partition could not be claimed.
     failures: u32,
@@ -343,6 +407,7 @@ impl GroupMember {
     /// The offsets to read from, for those partitions that could be claimed.
     fn claimed(&self, partitions: &[PartitionId]) -> Vec<(PartitionId, LogOffset)> {
         self.released.lock().clear();
+        self.paused.lock().clear();
         let (claims, answer) = oneshot::channel();
         let event = LogEvent::Assigned {
             partitions: partitions.to_vec(),

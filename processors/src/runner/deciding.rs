@@ -1,0 +1,79 @@
+//! Decides the next batch of a partition, and finds the record that makes this impossible.
+
+use std::{collections::HashMap, panic::AssertUnwindSafe};
+
+use futures_util::FutureExt;
+use schemas::{Millis, codes::Code, ids::Aggregate};
+
+use super::{
+    batch::{self, BatchTally, BuiltBatch},
+    partition_task::{PartitionError, PartitionTask},
+};
+use crate::{aggregate::AggregateState, ledger::Batch, log::LogRecord};
+
+/// A batch that is decided and not committed.
+pub(super) struct DecidedBatch {
+    pub(super) batch: Batch,
+    pub(super) tally: BatchTally,
+    /// The aggregates as they are after the commit.
+    pub(super) aggregates: HashMap<Aggregate, AggregateState>,
+    /// The latest append time of its records.
+    pub(super) latest: Millis,
+}
+
+impl PartitionTask {
+    /// Decides the next records. `None` when no record waits. A panic is a fault of one record: it
+    /// is caught, and what was decided is dropped.
+    pub(super) async fn decide(&self) -> Result<Option<DecidedBatch>, PartitionError> {
+        let records = self.partition.next_batch();
+        if records.is_empty() {
+            return Ok(None);
+        }
+        let claim = self.partition.claim;
+        if let Some(code) = self.partition.culprit {
+            let decided_at = (self.shared.settings.clock)();
+            let built = batch::park(claim, records[0], code, decided_at);
+            return Ok(Some(DecidedBatch::new(built, &records, HashMap::new())));
+        }
+        // Everything that the future owns is dropped with it, so nothing half-decided remains.
+        match AssertUnwindSafe(self.restore_and_build(&records)).catch_unwind().await {
+            Ok(decided) => decided.map(Some),
+            Err(_) => {
+                Err(PartitionError::Culprit { records: records.len(), code: Code::RecordPanicked })
+            }
+        }
+    }
+
+    async fn restore_and_build(
+        &self,
+        records: &[&LogRecord],
+    ) -> Result<DecidedBatch, PartitionError> {
+        let (claim, settings) = (self.partition.claim, &self.shared.settings);
+        let owner = (settings.clock)();
+        let partition_count = self.partition.partition_count;
+        let read: Vec<_> = records
+            .iter()
+            .map(|record| {
+                batch::check_time(record.at, owner)?;
+                batch::read(&record.record, settings.topic, claim.partition, partition_count)
+            })
+            .collect();
+        let restored = self.restore(records, &read).await;
+        let mut state = restored.map_err(|error| self.judge_refusal(error, records.len()))?;
+        let built = batch::build(claim, records, read, &mut state);
+        Ok(DecidedBatch::new(built, records, state.aggregates))
+    }
+}
+
+impl DecidedBatch {
+    fn new(
+        built: BuiltBatch,
+        records: &[&LogRecord],
+        aggregates: HashMap<Aggregate, AggregateState>,
+    ) -> Self {
+        let BuiltBatch { batch, records: count, tally } = built;
+        let latest = records[..count].iter().map(|record| record.at).max();
+        let latest = latest.expect("a batch holds at least one record");
+        Self { batch, tally, aggregates, latest }
+    }
+}

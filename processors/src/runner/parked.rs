@@ -1,0 +1,72 @@
+//! The log of parked records: one line with a count, however many there are.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use schemas::codes::Code;
+use tokio::time::Instant;
+
+use crate::{
+    ledger::{JournalEntry, JournalRow},
+    log::{LogOffset, PartitionId},
+};
+
+/// The pause between two lines of one partition.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Records of one partition that were parked since the last line.
+#[derive(Default)]
+pub(super) struct ParkedRecords {
+    counts: BTreeMap<&'static str, (u64, LogOffset)>,
+    not_before: Option<Instant>,
+    /// Records parked since a record was last decided.
+    in_a_row: u64,
+}
+
+impl ParkedRecords {
+    /// Counts the parked records of a committed batch.
+    pub(super) fn committed(&mut self, journal: &[JournalRow]) {
+        for row in journal {
+            let JournalEntry::Parked { code, .. } = &row.entry else {
+                self.in_a_row = 0;
+                continue;
+            };
+            self.in_a_row += 1;
+            self.counts.entry(code.as_str()).or_insert((0, row.offset)).0 += 1;
+        }
+    }
+
+    /// Whether a partition stops: as many records in a row were parked as the limit says.
+    pub(super) fn is_storm(&self, limit: u64) -> bool {
+        limit > 0 && self.in_a_row >= limit
+    }
+
+    /// When the next line is written, if there is something to write.
+    pub(super) fn due(&self) -> Option<Instant> {
+        (!self.counts.is_empty()).then(|| self.not_before.unwrap_or_else(Instant::now))
+    }
+
+    /// Writes a line per code when it is time.
+    pub(super) fn log(&mut self, topic: &'static str, partition: PartitionId) {
+        let now = Instant::now();
+        if self.due().is_none_or(|due| due > now) {
+            return;
+        }
+        for (code, (records, first)) in std::mem::take(&mut self.counts) {
+            let reason = match code {
+                code if code == Code::RecordFromFuture.as_str() => {
+                    "their append time is ahead of this machine's clock"
+                }
+                _ => "they cannot be applied",
+            };
+            tracing::warn!(
+                topic,
+                partition = partition.0,
+                first_offset = first.0,
+                records,
+                code,
+                "records were parked: {reason}"
+            );
+        }
+        self.not_before = Some(now + LINE_EVERY);
+    }
+}

@@ -1,0 +1,294 @@
+//! The task of one partition: it takes the records that arrive, and takes one step at a time.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use schemas::codes::Code;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    answered,
+    batch::BatchTally,
+    deciding::DecidedBatch,
+    flow::Flow,
+    owned::TaskEnd,
+    partition::{Partition, PartitionStage},
+    shared::Shared,
+    status::{Failure, FailureKind, PartitionStatus},
+};
+use crate::{
+    ledger::{JournalRow, LedgerError, PartitionClaim},
+    log::{AppendError, LogOffset, LogRecord},
+};
+
+/// How often a partition without work reports itself.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) struct PartitionTask {
+    pub(super) shared: Arc<Shared>,
+    pub(super) partition: Partition,
+    flow: Arc<Flow>,
+}
+
+/// Why a partition could not advance.
+pub(super) enum PartitionError {
+    /// The ledger did not answer.
+    Ledger(LedgerError),
+    /// The log did not acknowledge the outbox.
+    Log(AppendError),
+    /// One of this many records cannot be committed, whenever it is tried.
+    Culprit { records: usize, code: Code },
+    /// The partition has another owner, or its checkpoint moved back.
+    Lost,
+}
+
+impl From<LedgerError> for PartitionError {
+    fn from(error: LedgerError) -> Self {
+        PartitionError::Ledger(error)
+    }
+}
+
+impl PartitionTask {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        flow: Arc<Flow>,
+        claim: PartitionClaim,
+        partition_count: u32,
+    ) -> Self {
+        let partition = Partition::new(claim, partition_count, shared.settings.batch);
+        // An earlier owner may have left dirty views.
+        shared.dirty.mark(claim.partition, partition_count);
+        let status = PartitionStatus::new(claim.next_offset);
+        shared.settings.counters.start(shared.settings.topic, claim.partition, status);
+        Self { shared, partition, flow }
+    }
+
+    /// Runs until the sender of records is dropped or another owner takes over.
+    pub(super) async fn run(
+        mut self,
+        mut arriving: mpsc::UnboundedReceiver<Vec<LogRecord>>,
+    ) -> TaskEnd {
+        loop {
+            tokio::select! {
+                biased;
+                records = arriving.recv() => match records {
+                    Some(records) => self.push(records),
+                    None => return TaskEnd::Stopped,
+                },
+                () = sleep_until(self.next_due()) => {}
+            }
+            // Everything that has arrived goes into as few transactions as possible.
+            while let Ok(records) = arriving.try_recv() {
+                self.push(records);
+            }
+            if self.work().await.is_err() {
+                return TaskEnd::Lost;
+            }
+        }
+    }
+
+    fn push(&mut self, records: Vec<LogRecord>) {
+        let known = self.partition.push(records);
+        self.flow.leave(&*self.shared.backends.log, &known);
+    }
+
+    /// When there is something to do without new records.
+    fn next_due(&self) -> Instant {
+        let due = self.partition.due().into_iter().chain(self.partition.parked.due());
+        let due = due.chain(self.timers_due()).min();
+        due.unwrap_or_else(|| Instant::now() + LOOK_EVERY)
+    }
+
+    /// Takes one step, then writes ticks and deletes old outcomes.
+    async fn work(&mut self) -> Result<(), Lost> {
+        // The clock is read after `due`, which answers "now" for a partition that is due
+        // immediately.
+        if self.partition.due().is_some_and(|due| due <= Instant::now()) {
+            self.advance().await?;
+        }
+        self.tick().await;
+        self.delete_outcomes().await;
+        self.partition.parked.log(self.shared.settings.topic, self.partition.claim.partition);
+        Ok(())
+    }
+
+    /// Does what the stage of the partition requires.
+    async fn advance(&mut self) -> Result<(), Lost> {
+        let done = match self.partition.stage {
+            PartitionStage::CheckpointUnknown => self.read_checkpoint().await,
+            PartitionStage::OutboxPending => self.publish_leftovers().await,
+            PartitionStage::Ready => self.apply().await,
+            PartitionStage::Stopped => return Ok(()),
+        };
+        match done {
+            Ok(()) => self.report_waiting(),
+            Err(error) => self.recover(error)?,
+        }
+        Ok(())
+    }
+
+    /// Decides how the partition goes on after a failure.
+    fn recover(&mut self, error: PartitionError) -> Result<(), Lost> {
+        let PartitionClaim { partition, next_offset, .. } = self.partition.claim;
+        let (id, offset) = (partition.0, next_offset.0);
+        match error {
+            PartitionError::Lost => return Err(Lost),
+            PartitionError::Culprit { records, code } => {
+                tracing::warn!(
+                    partition = id,
+                    offset,
+                    records,
+                    %code,
+                    "a batch cannot be committed because of one of its records; it is searched for"
+                );
+                self.partition.isolate(records, code);
+                self.partition.stage = PartitionStage::CheckpointUnknown;
+                return Ok(());
+            }
+            PartitionError::Ledger(error) => {
+                let error = &error as &dyn Error;
+                tracing::warn!(partition = id, offset, error, "a call to the ledger failed");
+                if self.partition.stage == PartitionStage::Ready {
+                    self.partition.shrink_batch();
+                }
+                self.partition.stage = PartitionStage::CheckpointUnknown;
+                self.fails(FailureKind::Ledger);
+            }
+            PartitionError::Log(error) => {
+                let error = &error as &dyn Error;
+                tracing::error!(
+                    partition = id,
+                    offset,
+                    error,
+                    "the outbox cannot be published; the partition waits and tries again"
+                );
+                self.partition.stage = PartitionStage::OutboxPending;
+                self.fails(FailureKind::Publish);
+            }
+        }
+        self.partition.back_off();
+        Ok(())
+    }
+
+    /// Reads the checkpoint after a doubt: a commit whose answer was lost may have succeeded.
+    async fn read_checkpoint(&mut self) -> Result<(), PartitionError> {
+        let PartitionClaim { partition, owner_epoch, next_offset } = self.partition.claim;
+        self.shared.drop_cached(partition);
+        let row = answered(self.shared.backends.ledger.checkpoint(partition)).await?;
+        if row.owner_epoch != owner_epoch || row.next_offset < next_offset {
+            return Err(PartitionError::Lost);
+        }
+        if row.next_offset > next_offset {
+            self.partition.committed();
+        }
+        self.move_to(row.next_offset);
+        self.partition.stage = PartitionStage::OutboxPending;
+        Ok(())
+    }
+
+    /// Applies one batch: restore, decide, commit, deliver. The aggregates are out of the cache
+    /// meanwhile and return only after the commit. So a failure, or dropping this future, forgets
+    /// everything that was not committed.
+    async fn apply(&mut self) -> Result<(), PartitionError> {
+        let Some(decided) = self.decide().await? else { return Ok(()) };
+        let begun = Instant::now();
+        let committed = answered(self.shared.backends.ledger.commit(&decided.batch)).await;
+        committed.map_err(|error| self.judge_refusal(error, decided.batch.journal.len()))?;
+        let DecidedBatch { batch, tally, aggregates, latest } = decided;
+        self.count(&batch.journal, batch.to, &tally, begun.elapsed());
+        let claim = self.partition.claim;
+        for (aggregate, mut state) in aggregates {
+            if let Some(location) = state.location_mut() {
+                location.forget_ended();
+            }
+            self.shared.cache_aggregate(claim.partition, aggregate, state);
+        }
+        self.partition.outcomes.committed(latest, (self.shared.settings.clock)());
+        self.partition.timers.committed(&batch.aggregates, latest);
+        self.partition.committed();
+        self.move_to(batch.to);
+        self.deliver(batch.views, batch.outbox).await?;
+        self.partition.reset_backoff();
+        self.works();
+        self.stop_in_a_storm();
+        Ok(())
+    }
+
+    /// Counts a committed batch.
+    fn count(&mut self, journal: &[JournalRow], to: LogOffset, tally: &BatchTally, took: Duration) {
+        let settings = &self.shared.settings;
+        self.partition.parked.committed(journal);
+        settings.counters.committed(
+            settings.topic,
+            self.partition.claim.partition,
+            to,
+            tally,
+            took,
+        );
+        if let Some(work_signal) = &settings.work_signal {
+            work_signal.notify_one();
+        }
+    }
+
+    /// Whether the ledger refused the batch itself, or failed.
+    pub(super) fn judge_refusal(&self, error: LedgerError, records: usize) -> PartitionError {
+        match error {
+            // A parked record is refused as well: then the record is not the cause.
+            LedgerError::Refused(source) if self.partition.culprit.is_none() => {
+                let error = &*source as &dyn Error;
+                tracing::warn!(error, "the ledger refuses a batch");
+                PartitionError::Culprit { records, code: Code::RecordNotStored }
+            }
+            error => PartitionError::Ledger(error),
+        }
+    }
+
+    fn move_to(&mut self, offset: LogOffset) {
+        let committed = self.partition.move_to(offset);
+        self.flow.leave(&*self.shared.backends.log, &committed);
+    }
+
+    /// Stops the partition when as many records in a row were parked as the settings allow.
+    fn stop_in_a_storm(&mut self) {
+        let limit = self.shared.settings.parked_limit;
+        if !self.partition.parked.is_storm(limit) {
+            return;
+        }
+        self.partition.stage = PartitionStage::Stopped;
+        self.fails(FailureKind::Parked);
+        tracing::error!(
+            topic = self.shared.settings.topic,
+            partition = self.partition.claim.partition.0,
+            offset = self.partition.claim.next_offset.0,
+            "the partition stops: {limit} records in a row were parked. Check the versions of \
+             gateways and processors, then restart this process"
+        );
+    }
+
+    pub(super) fn report(&self, change: impl FnOnce(&mut PartitionStatus)) {
+        let settings = &self.shared.settings;
+        settings.counters.report(settings.topic, self.partition.claim.partition, change);
+    }
+
+    fn report_waiting(&self) {
+        let oldest = self.partition.pending.front().map(|record| record.at);
+        self.report(|status| status.oldest_waiting = oldest);
+    }
+
+    fn fails(&self, kind: FailureKind) {
+        self.report_waiting();
+        self.report(|status| {
+            let since = status.failing.map_or_else(Instant::now, |failing| failing.since);
+            status.failing = Some(Failure { since, kind });
+        });
+    }
+
+    pub(super) fn works(&self) {
+        self.report(|status| status.failing = None);
+    }
+}
+
+/// The partition has another owner.
+struct Lost;

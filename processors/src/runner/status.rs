@@ -1,0 +1,74 @@
+//! What each owned partition reports about itself, for metrics and readiness.
+
+use std::fmt;
+
+use schemas::Millis;
+use tokio::time::Instant;
+
+use crate::log::LogOffset;
+
+/// The state of a partition as of its last step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionStatus {
+    /// The offset after the last committed record.
+    pub next_offset: LogOffset,
+    /// The append time of the oldest record that has arrived and is not committed.
+    pub oldest_waiting: Option<Millis>,
+    /// Since when the outbox holds a row that is not published, as far as this owner knows.
+    pub unpublished_since: Option<Instant>,
+    /// Why the partition does not advance, and since when.
+    pub failing: Option<Failure>,
+    /// Dirty views that the last pass of repairs found and has not repaired. A pass finds at most
+    /// 50.
+    pub dirty_views: usize,
+}
+
+impl PartitionStatus {
+    pub(super) fn new(next_offset: LogOffset) -> Self {
+        Self {
+            next_offset,
+            oldest_waiting: None,
+            unpublished_since: None,
+            failing: None,
+            dirty_views: 0,
+        }
+    }
+}
+
+/// A failure that continues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failure {
+    /// The time of the first attempt that failed.
+    pub since: Instant,
+    /// What fails.
+    pub kind: FailureKind,
+}
+
+/// What a partition cannot do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The ledger refuses or does not answer.
+    Ledger,
+    /// The log does not acknowledge what the outbox holds.
+    Publish,
+    /// Too many records in a row could not be read. The partition stands still until somebody
+    /// restarts the process.
+    Parked,
+}
+
+impl FailureKind {
+    /// Whether another attempt may succeed.
+    pub fn may_pass(self) -> bool {
+        self != FailureKind::Parked
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FailureKind::Ledger => "the ledger does not commit",
+            FailureKind::Publish => "the outbox cannot be published",
+            FailureKind::Parked => "stopped: too many records in a row cannot be read",
+        })
+    }
+}
