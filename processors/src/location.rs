@@ -53,7 +53,7 @@ use project::VersionChange;
 pub use decide::decide;
 pub use decision::Decision;
 pub use project::KEEP_ENDED_S;
-pub use settings::{MAX_LANGUAGES, MAX_QUEUES, MAX_STATIONS, SERVICE_S};
+pub use settings::{MAX_DOCTORS, MAX_LANGUAGES, MAX_QUEUES, MAX_STATIONS, MAX_TICKETS, SERVICE_S};
 pub use state::{
     Appointment, DoctorDay, LocationHeader, Queue, RecentCall, ServiceTime, Station, Visit,
 };

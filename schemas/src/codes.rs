@@ -131,6 +131,9 @@ codes! {
     /// The queue has more live tickets than one step may move.
     QueueTooLong = "queue_too_long", 409, 107,
         "There are too many people in the queue to move them all at once.";
+    /// The location has as many live tickets as it may have.
+    LocationFull = "location_full", 409, 107,
+        "There are too many people in line here to add another one. Ask the staff.";
     /// A patient is still called to the station.
     StationBusy = "station_busy", 409, 107,
         "The person called to this station hasn't come yet.";

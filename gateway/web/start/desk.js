@@ -12,6 +12,7 @@ const refusals = new Map([
   ],
   ["queue_paused", "That line is paused. Choose another one."],
   ["queue_not_open", "That line is closed. Choose another one."],
+  ["location_full", "Too many people are waiting here already. Try again in a moment."],
   ["station_closed", "That room is closed. Choose another one."],
   [
     "station_busy",

@@ -266,6 +266,9 @@ fn revert(state: &Location, ticket: &Ticket) -> Result<Event, Code> {
     if label_taken && !then.state.is_end() {
         return Err(Code::NothingToRevert);
     }
+    if !ticket.is_live() && !then.state.is_end() {
+        state.check_room()?;
+    }
     if then.state == TicketState::Called
         && now.state != TicketState::Called
         && let Some(station) = &then.station

@@ -11,6 +11,7 @@ use schemas::{
 use super::{
     Location,
     decision::{Decision, queue_of},
+    settings::MAX_TICKETS,
     state::Queue,
 };
 
@@ -30,6 +31,7 @@ pub(super) fn issue(
     if queue.state == QueueState::Closed {
         return Err(Code::QueueNotOpen);
     }
+    state.check_room()?;
     let (number, label) = next_label(state, queue);
     let result = CommandResult {
         ticket: Some(ticket.clone()),
@@ -61,6 +63,11 @@ fn next_label(state: &Location, queue: &Queue) -> (u32, String) {
 }
 
 impl Location {
+    /// Checks that one more ticket may be live.
+    pub(super) fn check_room(&self) -> Result<(), Code> {
+        if self.indexes.live < MAX_TICKETS { Ok(()) } else { Err(Code::LocationFull) }
+    }
+
     /// Whether somebody in the house has the label. An overdue ticket holds none any more.
     pub(super) fn label_is_held(&self, label: &str) -> bool {
         let holders = self.indexes.labels.get(label);

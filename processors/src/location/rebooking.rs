@@ -268,7 +268,8 @@ impl Location {
 }
 
 /// Most facts that wait for one move: sources rarely report so often within a minute. Past it, the
-/// oldest is dropped, since each fact is whole.
+/// oldest is dropped. Each fact is whole, so the next one says everything that the oldest said,
+/// except that the booking has come back.
 const MAX_DEFERRED: usize = 8;
 
 impl AppointmentMove {
@@ -277,7 +278,8 @@ impl AppointmentMove {
             self.deferred.partition_point(|other| other.fact.revision <= deferred.fact.revision);
         self.deferred.insert(at, deferred);
         if self.deferred.len() > MAX_DEFERRED {
-            self.deferred.remove(0);
+            let oldest = self.deferred.remove(0);
+            self.deferred[0].here |= oldest.here;
         }
     }
 }

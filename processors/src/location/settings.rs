@@ -18,6 +18,10 @@ pub const MAX_STATIONS: usize = 500;
 /// appointments on the service day makes room for another. When all have some, an appointment of
 /// the day with one more doctor is refused as `too_many_doctors`.
 pub const MAX_DOCTORS: usize = 1_000;
+/// Most live tickets of one location: the largest line that steps, restores and views are measured
+/// for, and more people than any site has in its waiting rooms. One more ticket is refused as
+/// `location_full`.
+pub const MAX_TICKETS: u32 = 10_000;
 /// Most languages of one location, between which a board alternates. More are refused as
 /// `invalid_value`.
 pub const MAX_LANGUAGES: usize = 10;

@@ -140,6 +140,34 @@ fn moving_appointment_keeps_the_newest_facts() {
     assert_eq!(revisions, Vec::from_iter(12..20));
 }
 
+/// The booking comes back while its move waits for an answer. However many facts follow, it is
+/// here in the end.
+#[test]
+fn booking_that_came_back_is_not_forgotten_among_many_facts() {
+    for later in [1, 7, 8, 30] {
+        let mut clinic = booked();
+        clinic.apply(report(100, moving(2)));
+        clinic.apply(Command::ReceiveAppointment {
+            appointment: appointment(100),
+            fact: fact(100, 3, S::Booked),
+            from: successor(),
+            hops: 0,
+        });
+        for revision in 4..4 + later {
+            clinic.apply(report(100, fact(100, revision, S::Booked)));
+        }
+        let effect = clinic.apply(settle(HandoverAnswer::Accepted));
+        let (_, verdict) = effect.settles.expect("the move has its outcome");
+        assert!(verdict == Verdict::Refused { code: Code::MoveTakenBack }, "{later} facts");
+        let last = effect.follow_ups.last().expect("the facts are reported again");
+        let Command::ReportAppointment { fact: last, .. } = &last.command else {
+            panic!("another command")
+        };
+        assert_eq!(last.revision, 3 + later);
+        assert!(held(&clinic).successor.is_none());
+    }
+}
+
 #[test]
 fn unknown_appointment_remembers_an_accepted_move() {
     let refused = HandoverAnswer::Refused(Code::LocationUnknown);

@@ -200,3 +200,32 @@ fn clock_of_location_never_goes_back() {
     assert_eq!(at(1, MORNING + MINUTE), MORNING + MINUTE);
     assert_eq!(at(2, -1), MORNING + MINUTE);
 }
+
+#[test]
+fn full_location_takes_nobody_in() {
+    let mut clinic = Clinic::waiting(2);
+    clinic.apply(report(50, fact(50, 1, AppointmentStatus::Booked)));
+    clinic.apply(Command::LeaveTicket { ticket: ticket(2) });
+    clinic.location.indexes.live = settings::MAX_TICKETS;
+    let receive = || Command::ReceiveTicket {
+        ticket: ticket(60),
+        queue: queue("general"),
+        priority: Priority::default(),
+        from: TicketId::from_random(&LocationId::new("hillside").unwrap(), 1),
+        until: Millis::MAX,
+    };
+    let arrivals = [
+        issue("general", 9, 0),
+        check_in(50),
+        receive(),
+        Command::RevertTicket { ticket: ticket(2) },
+    ];
+    for command in arrivals {
+        let kind = command.kind();
+        assert_eq!(clinic.refusal(command), Some(Code::LocationFull), "{kind}");
+    }
+    // Whoever leaves makes room for one other.
+    clinic.apply(Command::LeaveTicket { ticket: ticket(1) });
+    clinic.apply(receive());
+    assert_eq!(clinic.refusal(issue("general", 9, 0)), Some(Code::LocationFull));
+}

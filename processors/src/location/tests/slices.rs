@@ -257,8 +257,8 @@ proptest! {
                 assert!(effect.deltas.len() <= 400, "a step is bounded");
                 refusal(&effect)
             };
-            // Another time zone can end a day at once. Of the days that a location sleeps through, it
-            // knows the last one only.
+            // Another time zone can end a day at once. Of the days that a location sleeps through,
+            // it knows the last one only.
             tick(&mut location, end - sleep);
             if is_late {
                 location.slice = slice;

@@ -4,6 +4,8 @@ use testing::records::{command_record, riverside};
 use super::*;
 use crate::ledger::OwnerEpoch;
 
+mod sizes;
+
 const COUNT: u32 = 1;
 
 fn claim() -> PartitionClaim {
