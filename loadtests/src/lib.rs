@@ -5,6 +5,7 @@
 pub mod breach;
 pub mod claims_cost;
 pub mod client;
+pub mod commands;
 pub mod crowd;
 pub mod desk;
 pub mod fanout;

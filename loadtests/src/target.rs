@@ -26,7 +26,7 @@ pub struct TargetArgs {
     /// Location of the run's queue.
     #[arg(long)]
     location: Option<String>,
-    /// For `runs`: sign tokens for all tenants with the development key of the nodes.
+    /// For `runs` and `commands`: sign tokens of all tenants with the nodes' development key.
     #[arg(
         long,
         env = "CLINICWIRE_INSECURE_DEVELOPMENT_KEY",
@@ -83,6 +83,16 @@ impl TargetArgs {
                 }
             };
         Ok(Target { nodes: resolve(&urls).await?, location, reception, admin })
+    }
+
+    /// The nodes, and the words of their development key.
+    ///
+    /// # Errors
+    /// As [`TargetArgs::target`], and without the words.
+    pub async fn development(&self) -> Result<(Vec<Arc<Node>>, &str)> {
+        let words = self.insecure_development_key.as_deref();
+        let words = words.context("no tokens: use --insecure-development-key")?;
+        Ok((resolve(&self.url).await?, words))
     }
 
     /// The nodes, and tokens of `count` tenants: t-1, t-2 and so on with the development key,

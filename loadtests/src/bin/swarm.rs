@@ -6,9 +6,9 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use clinicwire_loadtests::{
-    crowd::CrowdArgs, fanout, fanout::FanoutArgs, idle, idle::IdleArgs, phones, phones::PhonesArgs,
-    reconnect, reconnect::ReconnectArgs, report::say, runs, runs::RunsArgs, target::TargetArgs,
-    width, width::WidthArgs,
+    commands, commands::CommandsArgs, crowd::CrowdArgs, fanout, fanout::FanoutArgs, idle,
+    idle::IdleArgs, phones, phones::PhonesArgs, reconnect, reconnect::ReconnectArgs, report::say,
+    runs, runs::RunsArgs, target::TargetArgs, width, width::WidthArgs,
 };
 
 /// Runs thousands of phones, boards and dashboards, and checks every message that they receive.
@@ -44,6 +44,8 @@ enum Scenario {
     Width(WidthArgs),
     /// All clients are cut and reconnect at once.
     Reconnect(ReconnectArgs),
+    /// Commands of many callers at once, also while the day of a long line ends.
+    Commands(CommandsArgs),
     /// Runs of claims files of several tenants, each followed from its 202 to its end.
     Runs(RunsArgs),
 }
@@ -72,6 +74,10 @@ fn run(options: Options) -> Result<bool> {
             Scenario::Fanout(args) => fanout::run(clinic.await?, crowd, pid, args).await?,
             Scenario::Width(args) => width::run(clinic.await?, crowd, pid, args).await?,
             Scenario::Reconnect(args) => reconnect::run(clinic.await?, crowd, pid, args).await?,
+            Scenario::Commands(args) => {
+                let (nodes, words) = target.development().await?;
+                commands::run(nodes, words, crowd, pid, args).await?
+            }
             Scenario::Runs(args) => {
                 runs::run(target.tenants(args.tenants()).await?, crowd, pid, &args).await?
             }

@@ -1,6 +1,6 @@
 //! The breaker of the view store. A call that fails opens it; then steps are marked dirty without
-//! asking the store, so that a store that hangs costs each partition one call and not one per batch.
-//! Repairs alone try the store again, and close it.
+//! asking the store, so that a store that hangs costs each partition one call and not one per
+//! batch. Repairs alone try the store again, and close it.
 
 use std::{
     error::Error,

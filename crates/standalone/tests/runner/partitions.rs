@@ -237,7 +237,7 @@ async fn large_batch_does_not_count_as_a_store_that_hangs() {
     partitions.assign(&[0]).await;
     partitions.send(0, opening(&location(0))).await;
     until("the location is there", async || partitions.is_committed(0).await).await;
-    tokio::time::sleep(Duration::from_secs(5)).await; // simulated time: its first views are repaired
+    tokio::time::sleep(Duration::from_secs(5)).await; // simulated time: first views are repaired
     let dirtied = counters.dirtied.load(std::sync::atomic::Ordering::SeqCst);
     // One batch changes the view of each ticket: more steps than one call stores.
     partitions.send(0, issues(&location(0), 0..1_500)).await;
