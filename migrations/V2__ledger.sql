@@ -131,9 +131,12 @@ CREATE TABLE clinicwire.view (
   keep_until timestamptz,
   -- The view store may lack the last steps of the view.
   dirty      boolean NOT NULL DEFAULT false,
+  -- The view store was emptied or replaced, and may lack the view or hold it as it was.
+  suspect    boolean NOT NULL DEFAULT false,
   PRIMARY KEY (tenant, aggregate, view)
 ) WITH (fillfactor = 70);
 CREATE INDEX view_dirty ON clinicwire.view (topic, partition) WHERE dirty;
+CREATE INDEX view_suspect ON clinicwire.view (topic, partition) WHERE suspect;
 CREATE INDEX view_keep_until ON clinicwire.view (keep_until) WHERE keep_until IS NOT NULL;
 
 CREATE TABLE clinicwire.view_entry (

@@ -355,7 +355,19 @@ pub trait Ledger: Send + Sync + 'static {
     /// Marks views that the view store may lack.
     fn mark_dirty<'a>(&'a self, views: &'a [ViewName]) -> BoxFuture<'a, Result<(), LedgerError>>;
 
-    /// Lists dirty views of the aggregates of a partition, at most `limit`.
+    /// Marks the next `limit` views of the aggregates of a partition as suspect, in the order of
+    /// their names after `after`: the view store may have lost them or may hold them as they were.
+    /// Returns the last view of the slice, or `None` when it reached the end.
+    fn mark_suspect<'a>(
+        &'a self,
+        partition: PartitionId,
+        partition_count: u32,
+        after: Option<&'a ViewName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Option<ViewName>, LedgerError>>;
+
+    /// Lists dirty and suspect views of the aggregates of a partition, at most `limit`. Dirty views
+    /// come first: somebody changed them a moment ago, so somebody reads them.
     fn dirty(
         &self,
         partition: PartitionId,
@@ -370,7 +382,7 @@ pub trait Ledger: Send + Sync + 'static {
         name: &'a ViewName,
     ) -> BoxFuture<'a, Result<Option<StoredView>, LedgerError>>;
 
-    /// Clears the dirty mark of a view, unless the view has moved past `version` since. For a view
+    /// Clears both marks of a view, unless the view has moved past `version` since. For a view
     /// that is no longer kept, the version is 0.
     fn mark_repaired<'a>(
         &'a self,

@@ -12,6 +12,7 @@ pub mod fixtures;
 pub mod ledger;
 pub mod location;
 pub mod log;
+pub mod refill;
 pub mod rule_book;
 pub mod run;
 pub mod runner;

@@ -1,9 +1,9 @@
 //! The backend for the store of live views. Gateways read it, and it can be rebuilt from the
 //! ledger.
 
-use schemas::{ids::Aggregate, record::ViewDelta, view::View};
+use schemas::{ids::Aggregate, record::ViewDelta, redis_keys::StoreIdentity, view::View};
 
-use crate::BoxFuture;
+use crate::{BoxFuture, log::PartitionId};
 
 /// One change of a stored view: all changes of a batch, merged.
 #[derive(Clone)]
@@ -21,9 +21,20 @@ pub struct ViewStep {
 pub enum StoreOutcome {
     /// The store holds the change now, or held it before.
     Current,
-    /// The store refused the change: it lost its generation, lacks earlier changes, or holds an
-    /// older epoch. The view must be repaired from the ledger.
+    /// The store refused the change: it was emptied, holds the view from before a change of its
+    /// identity, lacks earlier changes, or holds an older epoch. The view must be repaired from the
+    /// ledger.
     Behind,
+}
+
+/// Whether the store can have lost or aged views of a partition that nobody would store again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Coverage {
+    /// Each view of the partition is in the store, or marked in the ledger for repair.
+    Covered,
+    /// The store was emptied, restarted or replaced since. Every view of the partition must be
+    /// marked in the ledger. The store has this identity now.
+    Suspect(StoreIdentity),
 }
 
 /// The store did not answer in time. The view must be marked dirty.
@@ -35,20 +46,38 @@ pub struct ViewStoreError(#[source] pub Option<Box<dyn std::error::Error + Send 
 /// repeated change does no harm, and a lost change is noticed.
 pub trait ViewStore: Send + Sync + 'static {
     /// Applies the changes and returns one answer for each, in order. The store refuses every
-    /// change of an aggregate without a generation; a new aggregate gets its generation from its
-    /// first `replace`.
+    /// change of an aggregate without a generation of its present identity; a new aggregate gets
+    /// its generation from its first `replace`.
     fn store<'a>(
         &'a self,
         steps: &'a [ViewStep],
     ) -> BoxFuture<'a, Result<Vec<StoreOutcome>, ViewStoreError>>;
 
-    /// Replaces a whole view, unless the store holds a newer position, and renews the generation of
-    /// its aggregate. `keep_s` has the meaning it has in [`ViewDelta`].
+    /// Replaces a whole view, unless the store holds a newer position under its present identity,
+    /// and renews the generation of its aggregate. `keep_s` has the meaning it has in
+    /// [`ViewDelta`].
     fn replace<'a>(
         &'a self,
         aggregate: &'a Aggregate,
         name: &'a str,
         view: &'a View,
         keep_s: Option<u32>,
+    ) -> BoxFuture<'a, Result<(), ViewStoreError>>;
+
+    /// Asks whether the views of a partition are covered, and notes the identity of the store for
+    /// later changes. Costs one small request.
+    fn coverage(
+        &self,
+        topic: &'static str,
+        partition: PartitionId,
+    ) -> BoxFuture<'_, Result<Coverage, ViewStoreError>>;
+
+    /// Notes that every view of the partition has been marked in the ledger since the store had
+    /// this identity. The store forgets the note when it loses its data.
+    fn cover<'a>(
+        &'a self,
+        topic: &'static str,
+        partition: PartitionId,
+        identity: &'a StoreIdentity,
     ) -> BoxFuture<'a, Result<(), ViewStoreError>>;
 }

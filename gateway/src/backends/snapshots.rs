@@ -10,8 +10,8 @@ pub enum Snapshot {
     Held(View),
     /// The store works and has no such view.
     Absent,
-    /// The generation of the aggregate is missing: the store was emptied.
-    Emptied,
+    /// The store was emptied or replaced since the view was stored. What it holds may be old.
+    Suspect,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,7 @@ use fred::{
 };
 use schemas::{
     ids::Aggregate,
-    redis_keys::{self, generation, view as view_key},
+    redis_keys::{self, READ_IDENTITY, StoreIdentity, generation, view as view_key},
 };
 use servers::redis::RedisLimits;
 
@@ -27,9 +27,11 @@ const LIMITS: RedisLimits = RedisLimits {
     queued_commands: 10_000,
 };
 
-/// Reads generation and view together: without its generation a missing view means an emptied
-/// Redis, and with it that the view does not exist.
-const READ_VIEW: &str = "return {redis.call('EXISTS', KEYS[1]), redis.call('HGETALL', KEYS[2])}";
+/// Reads the identity of the server, the generation and the view together: a view that was stored
+/// under another identity may be old, and without a generation of this identity a missing view
+/// means nothing.
+const READ_VIEW: &str = "return {role, replication_id, redis.call('GET', KEYS[1]) or '', \
+    redis.call('HGETALL', KEYS[2])}";
 
 /// Connects. Later losses of the connection are repaired in the background.
 ///
@@ -46,22 +48,26 @@ pub struct RedisSnapshots {
 
 impl RedisSnapshots {
     pub fn new(client: Client) -> Self {
-        Self { client, read_view: Script::from_lua(READ_VIEW) }
+        Self { client, read_view: Script::from_lua(format!("{READ_IDENTITY}{READ_VIEW}")) }
     }
 
     async fn read(&self, aggregate: &Aggregate, view: &str) -> Result<Snapshot, NotRead> {
         let keys = vec![generation(aggregate), view_key(aggregate, view)];
         let answer =
             self.read_view.evalsha_with_reload(&self.client, keys, Vec::<String>::new()).await;
-        let (generation, fields): (bool, Vec<String>) =
+        let (role, replication_id, generation, fields): (String, String, String, Vec<String>) =
             answer.map_err(|error: Error| NotRead(Box::new(error)))?;
-        if !generation {
-            return Ok(Snapshot::Emptied);
-        }
+        let Some(identity) = StoreIdentity::new(&role, &replication_id) else {
+            return Ok(Snapshot::Suspect);
+        };
         let mut fields = fields.into_iter();
         let positions = std::iter::from_fn(|| Some((fields.next()?, fields.next()?)));
-        let view = redis_keys::read_view(positions).map_err(|error| NotRead(Box::new(error)))?;
-        Ok(view.map_or(Snapshot::Absent, Snapshot::Held))
+        let stored = redis_keys::read_view(positions).map_err(|error| NotRead(Box::new(error)))?;
+        Ok(match stored {
+            Some(stored) if stored.is_of(&identity) => Snapshot::Held(stored.view),
+            None if generation == identity.as_str() => Snapshot::Absent,
+            Some(_) | None => Snapshot::Suspect,
+        })
     }
 }
 

@@ -105,7 +105,7 @@ impl ViewReader {
                 return FetchAttempt::Found(held);
             }
             // The store may have missed a step, so the authority decides whether the view exists.
-            Some(Snapshot::Held(_) | Snapshot::Absent | Snapshot::Emptied) | None => {}
+            Some(Snapshot::Held(_) | Snapshot::Absent | Snapshot::Suspect) | None => {}
         }
         match answer("authority", DEADLINE, self.queries.view(aggregate, view)).await {
             Some(Some(held)) if recent(&held) => {

@@ -29,8 +29,8 @@ use pool::{Lease, LeasePool};
 use rows::{appointment, json, key, outbox_row, outcome_row, ticket};
 use statements::{
     AGGREGATE, APPOINTMENTS, BEGIN_LIGHT, BEGIN_SNAPSHOT, CHECKPOINT, CLAIM, DIRTY, DUE, ENDED,
-    ENTRIES, FORGET_OUTCOMES, LIVE, MARK_DIRTY, NAMED_APPOINTMENTS, NEXT_EPOCH, OUTBOX, OUTCOMES,
-    PUBLISHED, REPAIRED, SWEEP_VIEWS, VIEW, WAKING_APPOINTMENTS,
+    ENTRIES, FORGET_OUTCOMES, LIVE, MARK_DIRTY, MARK_SUSPECT, NAMED_APPOINTMENTS, NEXT_EPOCH,
+    OUTBOX, OUTCOMES, PUBLISHED, REPAIRED, SWEEP_VIEWS, VIEW, WAKING_APPOINTMENTS,
 };
 pub use work::PostgresWork;
 use writes::{RequiredRows, Write, writes};
@@ -416,6 +416,30 @@ impl Ledger for PostgresLedger {
             lease.execute_cached(MARK_DIRTY, &[&tenants, &ids, &names]).await?;
             lease.give_back();
             Ok(())
+        }))
+    }
+
+    fn mark_suspect<'a>(
+        &'a self,
+        partition: PartitionId,
+        _of: u32,
+        after: Option<&'a ViewName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Option<ViewName>, LedgerError>> {
+        Box::pin(bounded(async move {
+            let (tenant, id) = after.map_or(("", ""), |(aggregate, _)| parts(aggregate));
+            let name = after.map_or("", |(_, name)| name.as_str());
+            let (topic, partition) = (&self.consumer.topic, number(partition.0));
+            let limit = i64::from(limit);
+            let lease = self.pool.lease().await?;
+            // A lost mark would leave Redis behind: this write waits for the disk.
+            let slice: [&(dyn ToSql + Sync); 6] = [topic, &partition, &tenant, &id, &name, &limit];
+            let rows = lease.query_cached(MARK_SUSPECT, &slice).await?;
+            lease.give_back();
+            let Some(last) = rows.first().filter(|row| row.get::<_, i64>(3) == limit) else {
+                return Ok(None);
+            };
+            Ok(Some((key(last)?, last.get(2))))
         }))
     }
 

@@ -3,20 +3,27 @@
 //!
 //! A step of an aggregate without a generation key is refused, even its first: only the ledger can
 //! tell a new location from an emptied Redis. So each location costs one repair when it begins.
+//!
+//! Each change carries the identity that this client last read. A client that does not know yet
+//! that its server was replaced stores under the old identity, which readers do not trust. So it
+//! need not read the identity with each change, and no reconnect can be missed.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use fred::{
     clients::Client,
     error::Error,
-    interfaces::ClientLike,
+    interfaces::{ClientLike, KeysInterface},
     types::{Value, scripts::Script},
 };
 use futures_util::future::join_all;
 use schemas::{
     ids::Aggregate,
     line::{LinePlace, QueueEntry},
-    redis_keys::{generation, line, view as view_key},
+    redis_keys::{READ_IDENTITY, StoreIdentity, covered, generation, line, view as view_key},
     ticket::TicketState,
     view::View,
 };
@@ -24,7 +31,8 @@ use servers::redis::RedisLimits;
 
 use crate::{
     BoxFuture,
-    views::{StoreOutcome, ViewStep, ViewStore, ViewStoreError},
+    log::PartitionId,
+    views::{Coverage, StoreOutcome, ViewStep, ViewStore, ViewStoreError},
 };
 
 const LIMITS: RedisLimits = RedisLimits {
@@ -36,9 +44,20 @@ const LIMITS: RedisLimits = RedisLimits {
 /// Steps sent before their answers are awaited.
 const STEPS_AT_ONCE: usize = 1_000;
 
+/// Returns the role, the replication id, and the text of one key.
+const READ_COVERAGE: &str = "return {role, replication_id, redis.call('GET', KEYS[1]) or ''}";
+
+/// Why the identity of Redis is not known.
+#[derive(Debug, thiserror::Error)]
+#[error("redis is a replica, or does not tell its replication id")]
+struct NoIdentity;
+
 /// The view store on Redis.
 pub struct RedisViews {
     client: Client,
+    /// The identity that was last read.
+    identity: Mutex<Option<StoreIdentity>>,
+    read_coverage: Script,
     store: Script,
     replace: Script,
 }
@@ -52,6 +71,8 @@ impl RedisViews {
         let client = servers::redis::connect(url, LIMITS).await?;
         Ok(Self {
             client,
+            identity: Mutex::default(),
+            read_coverage: Script::from_lua(format!("{READ_IDENTITY}{READ_COVERAGE}")),
             store: Script::from_lua(include_str!("redis/store.lua")),
             replace: Script::from_lua(include_str!("redis/replace.lua")),
         })
@@ -63,13 +84,38 @@ impl RedisViews {
         let _ = self.client.quit().await;
     }
 
-    async fn store_one(&self, step: &ViewStep) -> Result<StoreOutcome, Error> {
+    /// Reads the identity, and the key of a coverage with it.
+    async fn read_coverage(&self, key: String) -> Result<(StoreIdentity, String), ViewStoreError> {
+        let answer =
+            self.read_coverage.evalsha_with_reload(&self.client, key, Vec::<String>::new()).await;
+        let (role, replication_id, covered): (String, String, String) =
+            answer.map_err(not_stored)?;
+        let identity = StoreIdentity::new(&role, &replication_id);
+        *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = identity.clone();
+        Ok((identity.ok_or_else(|| ViewStoreError(Some(Box::new(NoIdentity))))?, covered))
+    }
+
+    /// The identity that was last read.
+    async fn identity(&self) -> Result<StoreIdentity, ViewStoreError> {
+        let known = self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match known {
+            Some(identity) => Ok(identity),
+            // No partition has this key.
+            None => Ok(self.read_coverage(covered("", 0)).await?.0),
+        }
+    }
+
+    async fn store_one(
+        &self,
+        step: &ViewStep,
+        identity: &StoreIdentity,
+    ) -> Result<StoreOutcome, Error> {
         let answer: i64 = self
             .store
             .evalsha_with_reload(
                 &self.client,
                 keys(&step.aggregate, &step.step.view),
-                arguments(step),
+                arguments(step, identity),
             )
             .await?;
         Ok(if answer == 1 { StoreOutcome::Current } else { StoreOutcome::Behind })
@@ -83,9 +129,15 @@ impl ViewStore for RedisViews {
     ) -> BoxFuture<'a, Result<Vec<StoreOutcome>, ViewStoreError>> {
         Box::pin(async move {
             let mut stored = Vec::with_capacity(steps.len());
+            if steps.is_empty() {
+                return Ok(stored);
+            }
+            let identity = self.identity().await?;
             for steps in steps.chunks(STEPS_AT_ONCE) {
                 // The client pipelines the commands: all are sent before the first answer.
-                for answer in join_all(steps.iter().map(|step| self.store_one(step))).await {
+                for answer in
+                    join_all(steps.iter().map(|step| self.store_one(step, &identity))).await
+                {
                     stored.push(answer.map_err(not_stored)?);
                 }
             }
@@ -102,6 +154,7 @@ impl ViewStore for RedisViews {
     ) -> BoxFuture<'a, Result<(), ViewStoreError>> {
         Box::pin(async move {
             let mut arguments = vec![
+                Value::from(self.identity().await?.as_str()),
                 text(view.position.epoch),
                 text(view.position.version),
                 text(view.at),
@@ -122,6 +175,33 @@ impl ViewStore for RedisViews {
                 .evalsha_with_reload(&self.client, keys(aggregate, name), arguments)
                 .await;
             replaced.map(drop).map_err(not_stored)
+        })
+    }
+
+    fn coverage(
+        &self,
+        topic: &'static str,
+        partition: PartitionId,
+    ) -> BoxFuture<'_, Result<Coverage, ViewStoreError>> {
+        Box::pin(async move {
+            let (identity, noted) = self.read_coverage(covered(topic, partition.0)).await?;
+            Ok(match noted == identity.as_str() {
+                true => Coverage::Covered,
+                false => Coverage::Suspect(identity),
+            })
+        })
+    }
+
+    fn cover<'a>(
+        &'a self,
+        topic: &'static str,
+        partition: PartitionId,
+        identity: &'a StoreIdentity,
+    ) -> BoxFuture<'a, Result<(), ViewStoreError>> {
+        Box::pin(async move {
+            let key = covered(topic, partition.0);
+            let noted = self.client.set(key, identity.as_str(), None, None, false).await;
+            noted.map_err(not_stored)
         })
     }
 }
@@ -154,9 +234,10 @@ fn score(view: &str, key: &str, entry: &str) -> Option<f64> {
     (entry.state == TicketState::Waiting).then(|| LinePlace::score(entry.priority, entry.rank))
 }
 
-fn arguments(step: &ViewStep) -> Vec<Value> {
+fn arguments(step: &ViewStep, identity: &StoreIdentity) -> Vec<Value> {
     let (name, delta) = (&step.step.view, &step.step.delta);
     let mut arguments = vec![
+        Value::from(identity.as_str()),
         text(step.epoch),
         text(delta.from),
         text(delta.to),

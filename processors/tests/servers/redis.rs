@@ -3,13 +3,14 @@
 use fred::prelude::*;
 use processors::{
     fixtures::{queue, ticket},
+    log::PartitionId,
     servers::redis::RedisViews,
-    views::{StoreOutcome, ViewStep, ViewStore},
+    views::{Coverage, StoreOutcome, ViewStep, ViewStore},
 };
 use schemas::{
     ids::{Aggregate, LocationId, TenantId},
     line::{Line, QUEUE_KEY, QueueEntry, QueueHead},
-    record::ViewDelta,
+    record::{CARE_TOPIC, ViewDelta},
     redis_keys,
     ticket::{Priority, QueueState, TicketState},
     view::{Delta, Fold, Position, View},
@@ -36,7 +37,10 @@ impl Store {
     async fn generation(&self, present: bool) {
         let key = redis_keys::generation(&self.aggregate);
         if present {
-            let _: () = self.client.set(key, "1", None, None, false).await.unwrap();
+            let partition = PartitionId(fastrand::u32(1 << 20..));
+            let coverage = self.views.coverage(CARE_TOPIC, partition).await.expect("redis answers");
+            let Coverage::Suspect(identity) = coverage else { panic!("nobody has covered it") };
+            let _: () = self.client.set(key, identity.as_str(), None, None, false).await.unwrap();
         } else {
             let _: () = self.client.del(key).await.unwrap();
         }
@@ -45,7 +49,7 @@ impl Store {
     async fn held(&self, name: &str) -> Option<View> {
         let fields: std::collections::HashMap<String, String> =
             self.client.hgetall(redis_keys::view(&self.aggregate, name)).await.unwrap();
-        redis_keys::read_view(fields).expect("what lies there is a view")
+        redis_keys::read_view(fields).expect("what lies there is a view").map(|stored| stored.view)
     }
 
     async fn step(&self, name: &str, epoch: u64, delta: Delta) -> StoreOutcome {

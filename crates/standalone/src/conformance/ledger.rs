@@ -3,7 +3,9 @@
 use processors::{
     aggregate::AggregateHeader,
     fixtures::{Clinic, PARTITION_COUNT, call_next, issue, leave, opening, ticket},
-    ledger::{Batch, JournalEntry, Ledger, LedgerError, OutboxRow, PartNames, PartitionClaim},
+    ledger::{
+        Batch, JournalEntry, Ledger, LedgerError, OutboxRow, PartNames, PartitionClaim, ViewName,
+    },
     location::Ticket,
     log::{LogOffset, PartitionId},
     views::ViewStep,
@@ -391,6 +393,44 @@ pub async fn dirty_view_is_listed_until_repaired(ledger: &dyn Ledger) {
     assert!(dirty(10).await.is_empty());
 }
 
+pub async fn suspect_views_are_marked_in_slices(ledger: &dyn Ledger) {
+    let (clinic, _) = opened(ledger, 3).await;
+    let partition = clinic.partition();
+    let of_clinic = |names: &[ViewName]| -> Vec<ViewName> {
+        names.iter().filter(|(aggregate, _)| *aggregate == clinic.aggregate).cloned().collect()
+    };
+    let dirty = async || {
+        of_clinic(&ledger.dirty(partition, PARTITION_COUNT, 10_000).await.expect("it answers"))
+    };
+    let mark_all = async |partition| {
+        let (mut after, mut slices): (Option<ViewName>, _) = (None, 0);
+        loop {
+            let slice = ledger.mark_suspect(partition, PARTITION_COUNT, after.as_ref(), 2);
+            slices += 1;
+            after = slice.await.expect("the ledger answers");
+            if after.is_none() {
+                return slices;
+            }
+        }
+    };
+    mark_all(other(partition)).await;
+    assert!(dirty().await.is_empty(), "another partition's views were marked");
+    assert!(mark_all(partition).await > 2, "a board, a line and three tickets in slices of two");
+    let all = dirty().await;
+    assert!(all.len() >= 5, "every view is marked");
+
+    let last = all.last().expect("a view").clone();
+    ledger.mark_dirty(std::slice::from_ref(&last)).await.expect("the ledger answers");
+    let first = ledger.dirty(partition, PARTITION_COUNT, 1).await.expect("the ledger answers");
+    assert!(first == [last], "a dirty view comes before the suspect ones");
+
+    for name in &all {
+        let (view, _) = ledger.view(name).await.expect("it answers").expect("the view is there");
+        ledger.mark_repaired(name, view.position.version).await.expect("the ledger answers");
+    }
+    assert!(dirty().await.is_empty());
+}
+
 pub async fn epochs_only_grow(ledger: &dyn Ledger) {
     let mut last = 0;
     for _ in 0..5 {
@@ -432,6 +472,7 @@ macro_rules! ledger_promises {
             repeated_and_parked_records_have_no_version,
             outbox_keeps_order_until_published,
             dirty_view_is_listed_until_repaired,
+            suspect_views_are_marked_in_slices,
             epochs_only_grow,
             tenants_never_meet,
             near_appointments_come_with_location,

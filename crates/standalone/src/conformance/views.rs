@@ -4,11 +4,13 @@ use gateway::backends::snapshots::{Snapshot, Snapshots};
 use processors::{
     fixtures::{Clinic, call_next, issue, leave, opening},
     ledger::Ledger,
-    views::{StoreOutcome, ViewStep, ViewStore},
+    log::PartitionId,
+    views::{Coverage, StoreOutcome, ViewStep, ViewStore},
 };
 use schemas::{
     ids::Aggregate,
-    record::ViewDelta,
+    record::{CARE_TOPIC, RUNS_TOPIC, ViewDelta},
+    redis_keys::StoreIdentity,
     view::{Delta, Fold, View, raw},
 };
 
@@ -37,13 +39,13 @@ impl<Lose> Store<'_, Lose> {
         match self.snapshots.load(aggregate, name).await.expect("the store answers") {
             Snapshot::Held(view) => Some(view),
             Snapshot::Absent => None,
-            Snapshot::Emptied => panic!("the aggregate lost its generation"),
+            Snapshot::Suspect => panic!("the aggregate lost its generation"),
         }
     }
 
-    async fn is_emptied(&self, aggregate: &Aggregate, name: &str) -> bool {
+    async fn is_suspect(&self, aggregate: &Aggregate, name: &str) -> bool {
         let snapshot = self.snapshots.load(aggregate, name).await.expect("the store answers");
-        matches!(snapshot, Snapshot::Emptied)
+        matches!(snapshot, Snapshot::Suspect)
     }
 }
 
@@ -73,7 +75,7 @@ fn view(epoch: u64, version: u64, keys: &[&str]) -> View {
 
 pub async fn new_aggregate_begins_with_whole_view<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
     let aggregate = Clinic::new(ledger).await.aggregate;
-    assert!(store.is_emptied(&aggregate, BOARD).await, "nothing is known of it");
+    assert!(store.is_suspect(&aggregate, BOARD).await, "nothing is known of it");
     assert_eq!(store.store(&[step(&aggregate, 7, 0, 1, &["a"])]).await, [StoreOutcome::Behind]);
     store.replace(&aggregate, BOARD, &view(7, 1, &["a"]), None).await;
     same_view(&store.held(&aggregate, BOARD).await.expect("it was stored"), &view(7, 1, &["a"]));
@@ -203,14 +205,14 @@ pub async fn emptied_store_is_recognised(
     let bystander = Clinic::new(ledger).await.aggregate;
     store.replace(&aggregate, BOARD, &view(7, 5, &["a"]), None).await;
     (store.lose)(&aggregate).await;
-    assert!(store.is_emptied(&aggregate, BOARD).await);
+    assert!(store.is_suspect(&aggregate, BOARD).await);
     for (from, to) in [(5, 6), (0, 6)] {
         assert_eq!(
             store.store(&[step(&aggregate, 7, from, to, &["b"])]).await,
             [StoreOutcome::Behind]
         );
         assert!(
-            store.is_emptied(&aggregate, BOARD).await,
+            store.is_suspect(&aggregate, BOARD).await,
             "a step alone does not make the view whole"
         );
     }
@@ -221,9 +223,29 @@ pub async fn emptied_store_is_recognised(
     );
     assert_eq!(store.store(&[step(&aggregate, 7, 6, 7, &["c"])]).await, [StoreOutcome::Current]);
     assert!(
-        store.is_emptied(&bystander, BOARD).await,
+        store.is_suspect(&bystander, BOARD).await,
         "another location's repair says nothing of this one"
     );
+}
+
+pub async fn coverage_is_kept_for_its_partition<L>(store: &Store<'_, L>, _: &dyn Ledger) {
+    let views = store.views;
+    let coverage = async |topic, partition| {
+        views.coverage(topic, PartitionId(partition)).await.expect("the store answers")
+    };
+    // Servers outlive tests, so the partition is one that no other run used.
+    let partition = fastrand::u32(1 << 20..);
+    let Coverage::Suspect(identity) = coverage(CARE_TOPIC, partition).await else {
+        panic!("nobody has covered it")
+    };
+    views.cover(CARE_TOPIC, PartitionId(partition), &identity).await.expect("the store answers");
+    assert_eq!(coverage(CARE_TOPIC, partition).await, Coverage::Covered);
+    let elsewhere = Coverage::Suspect(identity);
+    assert_eq!(coverage(RUNS_TOPIC, partition).await, elsewhere, "the same number in a topic");
+    assert_eq!(coverage(CARE_TOPIC, partition - 1).await, elsewhere);
+    let other = StoreIdentity::new("master", "00000000000000ff").expect("an identity");
+    views.cover(CARE_TOPIC, PartitionId(partition), &other).await.expect("the store answers");
+    assert_eq!(coverage(CARE_TOPIC, partition).await, elsewhere, "the note is of another server");
 }
 
 pub async fn view_expires_as_last_step_says<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
@@ -288,6 +310,7 @@ macro_rules! view_store_promises {
             newer_epoch_wins,
             only_newer_view_replaces,
             emptied_store_is_recognised,
+            coverage_is_kept_for_its_partition,
             view_expires_as_last_step_says,
             answers_follow_order_of_steps,
         }

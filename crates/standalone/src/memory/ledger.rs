@@ -203,6 +203,20 @@ impl Ledger for MemoryLedger {
         self.answer(move |state| state.dirty.extend(views.iter().cloned()))
     }
 
+    fn mark_suspect<'a>(
+        &'a self,
+        partition: PartitionId,
+        partition_count: u32,
+        after: Option<&'a ViewName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Option<ViewName>, LedgerError>> {
+        let is_next = move |name: &ViewName| {
+            PartitionId::for_key(name.0.as_str(), partition_count) == partition
+                && after.is_none_or(|after| name > after)
+        };
+        self.answer(move |state| state.mark_suspect(is_next, limit as usize))
+    }
+
     fn dirty(
         &self,
         partition: PartitionId,
@@ -213,7 +227,9 @@ impl Ledger for MemoryLedger {
             PartitionId::for_key(name.0.as_str(), partition_count) == partition
         };
         self.answer(move |state| {
-            state.dirty.iter().filter(of_partition).take(limit as usize).cloned().collect()
+            let suspect = state.suspect.iter().filter(|name| !state.dirty.contains(*name));
+            let marked = state.dirty.iter().chain(suspect);
+            marked.filter(of_partition).take(limit as usize).cloned().collect()
         })
     }
 

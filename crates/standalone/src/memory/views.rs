@@ -3,30 +3,57 @@
 use std::{cmp::Ordering, collections::HashMap, sync::Mutex};
 
 use gateway::backends::snapshots::{NotRead, Snapshot, Snapshots};
-use processors::views::{StoreOutcome, ViewStep, ViewStore, ViewStoreError};
+use processors::{
+    log::PartitionId,
+    views::{Coverage, StoreOutcome, ViewStep, ViewStore, ViewStoreError},
+};
 use schemas::{
     Millis,
     ids::Aggregate,
+    redis_keys::StoreIdentity,
     view::{Fold, View},
 };
 
 use super::{Clock, lock};
 
-/// Views by aggregate. A present aggregate has its generation; an absent one was never stored, or
-/// was lost.
+/// The view store in memory. Like a server, it can come back with the data that it once had.
 pub struct MemoryViews {
     clock: Clock,
-    held: Mutex<HashMap<Aggregate, Generation>>,
+    held: Mutex<MemoryStore>,
 }
 
-#[derive(Default)]
+/// The identity of the store, as a count of its changes.
+type Identity = u64;
+
+struct MemoryStore {
+    identity: Identity,
+    data: StoreData,
+}
+
+/// What a server would save.
+#[derive(Clone, Default)]
+struct StoreData {
+    /// A present aggregate has its generation; an absent one was never stored, or was lost.
+    aggregates: HashMap<Aggregate, Generation>,
+    covered: HashMap<(&'static str, PartitionId), StoreIdentity>,
+}
+
+/// The data of a store at one moment.
+pub struct SavedViews(StoreData);
+
+#[derive(Default, Clone)]
 struct Generation {
+    /// The identity of the last repair.
+    identity: Identity,
     views: HashMap<String, HeldView>,
     /// Size at which expired views are removed: twice what the last sweep left.
     sweep_at: usize,
 }
 
+#[derive(Clone)]
 struct HeldView {
+    /// The identity under which the view was stored.
+    identity: Identity,
     view: View,
     until: Option<Millis>,
 }
@@ -36,24 +63,51 @@ const SWEEP_AT: usize = 1_000;
 
 impl MemoryViews {
     pub fn new(clock: Clock) -> Self {
-        Self { clock, held: Mutex::default() }
+        let held = MemoryStore { identity: 1, data: StoreData::default() };
+        Self { clock, held: Mutex::new(held) }
     }
 
     /// Empties the store.
     pub fn flush(&self) {
-        lock(&self.held).clear();
+        lock(&self.held).data = StoreData::default();
+    }
+
+    pub fn save(&self) -> SavedViews {
+        SavedViews(lock(&self.held).data.clone())
+    }
+
+    /// Puts a server in the place of this one that has saved data, as a restart from a snapshot and
+    /// the promotion of a replica that had stopped do.
+    pub fn restart_from(&self, saved: SavedViews) {
+        let mut held = lock(&self.held);
+        held.identity += 1;
+        held.data = saved.0;
+    }
+}
+
+impl MemoryStore {
+    fn store_identity(&self) -> StoreIdentity {
+        let text = format!("{:016x}", self.identity);
+        StoreIdentity::new("master", &text).expect("16 hexadecimal digits of a primary")
     }
 }
 
 impl Generation {
-    fn store(&mut self, step: &ViewStep, now: Millis) -> StoreOutcome {
+    fn store(&mut self, step: &ViewStep, identity: Identity, now: Millis) -> StoreOutcome {
+        let is_old = |held: &HeldView| held.identity != identity;
+        if self.identity != identity || self.views.get(&step.step.view).is_some_and(is_old) {
+            return StoreOutcome::Behind;
+        }
         let until = step.step.keep_s.map(|seconds| now + Millis::from(seconds) * 1000);
         let held = self.views.remove(&step.step.view).filter(|held| held.is_kept(now));
         // The first step of a newer epoch starts the view again.
         let held =
             held.filter(|held| held.view.position.epoch >= step.epoch || step.step.delta.from > 0);
-        let mut held =
-            held.unwrap_or_else(|| HeldView { view: View::empty(step.epoch), until: None });
+        let mut held = held.unwrap_or_else(|| HeldView {
+            identity,
+            view: View::empty(step.epoch),
+            until: None,
+        });
         let (stored, keep) = match held.view.position.epoch.cmp(&step.epoch) {
             Ordering::Less => (StoreOutcome::Behind, true),
             Ordering::Greater => (StoreOutcome::Current, true),
@@ -95,8 +149,9 @@ impl ViewStore for MemoryViews {
         Box::pin(async move {
             let now = (self.clock)();
             let mut held = lock(&self.held);
-            let store = |step: &ViewStep| match held.get_mut(&step.aggregate) {
-                Some(generation) => generation.store(step, now),
+            let identity = held.identity;
+            let store = |step: &ViewStep| match held.data.aggregates.get_mut(&step.aggregate) {
+                Some(generation) => generation.store(step, identity, now),
                 None => StoreOutcome::Behind,
             };
             Ok(steps.iter().map(store).collect())
@@ -113,11 +168,45 @@ impl ViewStore for MemoryViews {
         Box::pin(async move {
             let now = (self.clock)();
             let mut held = lock(&self.held);
-            let generation = held.entry(aggregate.clone()).or_default();
-            if generation.views.get(name).is_none_or(|held| held.view.position <= view.position) {
+            let identity = held.identity;
+            let generation = held.data.aggregates.entry(aggregate.clone()).or_default();
+            generation.identity = identity;
+            if generation
+                .views
+                .get(name)
+                .is_none_or(|held| held.identity != identity || held.view.position <= view.position)
+            {
                 let until = keep_s.map(|seconds| now + Millis::from(seconds) * 1000);
-                generation.put(name.to_owned(), HeldView { view: view.clone(), until }, now);
+                let view = view.clone();
+                generation.put(name.to_owned(), HeldView { identity, view, until }, now);
             }
+            Ok(())
+        })
+    }
+
+    fn coverage(
+        &self,
+        topic: &'static str,
+        partition: PartitionId,
+    ) -> processors::BoxFuture<'_, Result<Coverage, ViewStoreError>> {
+        Box::pin(async move {
+            let held = lock(&self.held);
+            let identity = held.store_identity();
+            Ok(match held.data.covered.get(&(topic, partition)) == Some(&identity) {
+                true => Coverage::Covered,
+                false => Coverage::Suspect(identity),
+            })
+        })
+    }
+
+    fn cover<'a>(
+        &'a self,
+        topic: &'static str,
+        partition: PartitionId,
+        identity: &'a StoreIdentity,
+    ) -> processors::BoxFuture<'a, Result<(), ViewStoreError>> {
+        Box::pin(async move {
+            lock(&self.held).data.covered.insert((topic, partition), identity.clone());
             Ok(())
         })
     }
@@ -132,11 +221,15 @@ impl Snapshots for MemoryViews {
         Box::pin(async move {
             let now = (self.clock)();
             let held = lock(&self.held);
-            let Some(generation) = held.get(aggregate) else {
-                return Ok(Snapshot::Emptied);
+            let Some(generation) = held.data.aggregates.get(aggregate) else {
+                return Ok(Snapshot::Suspect);
             };
             let view = generation.views.get(view).filter(|held| held.is_kept(now));
-            Ok(view.map_or(Snapshot::Absent, |held| Snapshot::Held(held.view.clone())))
+            Ok(match view {
+                Some(view) if view.identity == held.identity => Snapshot::Held(view.view.clone()),
+                None if generation.identity == held.identity => Snapshot::Absent,
+                Some(_) | None => Snapshot::Suspect,
+            })
         })
     }
 }

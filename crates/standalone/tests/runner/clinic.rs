@@ -325,7 +325,7 @@ async fn check_views(
     for (name, expected) in expected {
         let stored = match memory.views.load(&name.0, &name.1).await.unwrap() {
             Snapshot::Held(view) => Some(view),
-            Snapshot::Absent | Snapshot::Emptied => None,
+            Snapshot::Absent | Snapshot::Suspect => None,
         };
         assert!(stored.is_some() || flushed, "the store holds every view");
         for view in [&ledger[*name], &followed[*name]].into_iter().chain(&stored) {

@@ -19,9 +19,12 @@ use processors::{
     location::Appointment,
     log::{AppendError, Log, LogEvent, LogOffset, PartitionId},
     runner::RunnerBackends,
-    views::{StoreOutcome, ViewStep, ViewStore, ViewStoreError},
+    views::{Coverage, StoreOutcome, ViewStep, ViewStore, ViewStoreError},
 };
-use schemas::{Millis, identity::CommandIdentity, ids::Aggregate, record::WireRecord, view::View};
+use schemas::{
+    Millis, identity::CommandIdentity, ids::Aggregate, record::WireRecord,
+    redis_keys::StoreIdentity, view::View,
+};
 use standalone::memory::Memory;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
@@ -41,11 +44,14 @@ pub enum Op {
     Outbox,
     Published,
     MarkDirty,
+    MarkSuspect,
     Dirty,
     View,
     Repaired,
     Store,
     Replace,
+    Coverage,
+    Cover,
     Append,
 }
 
@@ -331,6 +337,15 @@ impl Ledger for FaultyLedger {
     fn mark_dirty<'a>(&'a self, views: &'a [ViewName]) -> BoxFuture<'a, Result<(), LedgerError>> {
         self.meet(Op::MarkDirty, self.real.mark_dirty(views))
     }
+    fn mark_suspect<'a>(
+        &'a self,
+        partition: PartitionId,
+        partition_count: u32,
+        after: Option<&'a ViewName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Option<ViewName>, LedgerError>> {
+        self.meet(Op::MarkSuspect, self.real.mark_suspect(partition, partition_count, after, limit))
+    }
     fn dirty(
         &self,
         partition: PartitionId,
@@ -375,6 +390,23 @@ impl ViewStore for FaultyViews {
     ) -> BoxFuture<'a, Result<(), ViewStoreError>> {
         let replaced = self.real.replace(aggregate, name, view, keep_s);
         Box::pin(self.faults.meet(Op::Replace, replaced, || ViewStoreError(None)))
+    }
+    fn coverage(
+        &self,
+        topic: &'static str,
+        partition: PartitionId,
+    ) -> BoxFuture<'_, Result<Coverage, ViewStoreError>> {
+        let coverage = self.real.coverage(topic, partition);
+        Box::pin(self.faults.meet(Op::Coverage, coverage, || ViewStoreError(None)))
+    }
+    fn cover<'a>(
+        &'a self,
+        topic: &'static str,
+        partition: PartitionId,
+        identity: &'a StoreIdentity,
+    ) -> BoxFuture<'a, Result<(), ViewStoreError>> {
+        let covered = self.real.cover(topic, partition, identity);
+        Box::pin(self.faults.meet(Op::Cover, covered, || ViewStoreError(None)))
     }
 }
 

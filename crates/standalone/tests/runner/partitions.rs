@@ -11,9 +11,9 @@ use processors::{
     ledger::Ledger,
     log::{AppendError, Log, LogEvent, LogOffset, LogRecord, PartitionId},
     runner::{self, RunnerBackends},
-    views::{StoreOutcome, ViewStep, ViewStore, ViewStoreError},
+    views::{Coverage, StoreOutcome, ViewStep, ViewStore, ViewStoreError},
 };
-use schemas::{ids::Aggregate, record::WireRecord, view::View};
+use schemas::{ids::Aggregate, record::WireRecord, redis_keys::StoreIdentity, view::View};
 use standalone::memory::Memory;
 use testing::records::SampleLocation;
 use tokio::sync::{mpsc, oneshot};
@@ -222,6 +222,21 @@ impl ViewStore for SlowViews {
         keep_s: Option<u32>,
     ) -> BoxFuture<'a, Result<(), ViewStoreError>> {
         self.0.replace(aggregate, name, view, keep_s)
+    }
+    fn coverage(
+        &self,
+        topic: &'static str,
+        partition: PartitionId,
+    ) -> BoxFuture<'_, Result<Coverage, ViewStoreError>> {
+        self.0.coverage(topic, partition)
+    }
+    fn cover<'a>(
+        &'a self,
+        topic: &'static str,
+        partition: PartitionId,
+        identity: &'a StoreIdentity,
+    ) -> BoxFuture<'a, Result<(), ViewStoreError>> {
+        self.0.cover(topic, partition, identity)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
 enum Answer {
     Version(u64),
     Absent,
-    Emptied,
+    Suspect,
     Fails,
     Hangs,
 }
@@ -53,7 +53,7 @@ impl Snapshots for ScriptedBackend {
             match self.next() {
                 Answer::Version(version) => Ok(Snapshot::Held(view(version))),
                 Answer::Absent => Ok(Snapshot::Absent),
-                Answer::Emptied => Ok(Snapshot::Emptied),
+                Answer::Suspect => Ok(Snapshot::Suspect),
                 Answer::Fails => Err(NotRead("gone".into())),
                 Answer::Hangs => std::future::pending().await,
             }
@@ -70,7 +70,7 @@ impl Queries for ScriptedBackend {
         Box::pin(async {
             match self.next() {
                 Answer::Version(version) => Ok(Some(view(version))),
-                Answer::Absent | Answer::Emptied => Ok(None),
+                Answer::Absent | Answer::Suspect => Ok(None),
                 Answer::Fails => Err(NotRead("gone".into())),
                 Answer::Hangs => std::future::pending().await,
             }
@@ -117,7 +117,7 @@ async fn fetch(
     Ok(found.map(|view| view.position.version))
 }
 
-use Answer::{Absent, Emptied, Fails, Hangs, Version};
+use Answer::{Absent, Fails, Hangs, Suspect, Version};
 
 #[tokio::test(start_paused = true)]
 async fn store_alone_answers_when_it_is_current() {
@@ -127,7 +127,7 @@ async fn store_alone_answers_when_it_is_current() {
 
 #[tokio::test(start_paused = true)]
 async fn authority_answers_when_the_store_does_not() {
-    for store in [Version(4), Absent, Emptied, Fails, Hangs] {
+    for store in [Version(4), Absent, Suspect, Fails, Hangs] {
         assert_eq!(fetch(&[store], &[Version(5)], Some(5)).await, Ok(Some(5)));
     }
 }
@@ -135,7 +135,7 @@ async fn authority_answers_when_the_store_does_not() {
 #[tokio::test(start_paused = true)]
 async fn view_absent_from_the_authority_does_not_exist() {
     assert_eq!(fetch(&[Absent], &[Absent], None).await, Ok(None));
-    assert_eq!(fetch(&[Emptied], &[Absent], Some(5)).await, Ok(None));
+    assert_eq!(fetch(&[Suspect], &[Absent], Some(5)).await, Ok(None));
 }
 
 #[tokio::test(start_paused = true)]

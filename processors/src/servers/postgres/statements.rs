@@ -80,8 +80,21 @@ pub(super) const MARK_DIRTY: &str = "UPDATE clinicwire.view SET dirty = true \
          AS m (tenant, aggregate, view) \
        CROSS JOIN LATERAL (SELECT v.ctid FROM clinicwire.view v WHERE v.tenant = m.tenant \
          AND v.aggregate = m.aggregate AND v.view = m.view AND NOT v.dirty LIMIT 1) found))";
-pub(super) const DIRTY: &str = "SELECT tenant, aggregate, view FROM clinicwire.view \
-     WHERE topic = $1 AND partition = $2 AND dirty LIMIT $3";
+// A view that changes meanwhile is stored by its own step, or marked dirty.
+pub(super) const MARK_SUSPECT: &str = "WITH slice AS ( \
+       SELECT tenant, aggregate, view FROM clinicwire.view \
+       WHERE topic = $1 AND partition = $2 AND (tenant, aggregate, view) > ($3, $4, $5) \
+       ORDER BY tenant, aggregate, view LIMIT $6), \
+     marked AS (UPDATE clinicwire.view v SET suspect = true FROM slice s \
+       WHERE v.tenant = s.tenant AND v.aggregate = s.aggregate AND v.view = s.view \
+         AND NOT v.suspect) \
+     SELECT tenant, aggregate, view, (SELECT count(*) FROM slice) FROM slice \
+     ORDER BY tenant DESC, aggregate DESC, view DESC LIMIT 1";
+// The first part is read to its end before the second.
+pub(super) const DIRTY: &str = "(SELECT tenant, aggregate, view FROM clinicwire.view \
+       WHERE topic = $1 AND partition = $2 AND dirty LIMIT $3) \
+     UNION ALL (SELECT tenant, aggregate, view FROM clinicwire.view \
+       WHERE topic = $1 AND partition = $2 AND suspect AND NOT dirty LIMIT $3) LIMIT $3";
 // An expired view counts as deleted. The remaining time counts from now, rounded up.
 pub(super) const VIEW: &str = "SELECT epoch, version, at, \
        ceil(extract(epoch FROM keep_until - now()))::bigint FROM clinicwire.view \
@@ -89,8 +102,8 @@ pub(super) const VIEW: &str = "SELECT epoch, version, at, \
        AND (keep_until IS NULL OR keep_until > now())";
 pub(super) const ENTRIES: &str = "SELECT key, body FROM clinicwire.view_entry \
      WHERE tenant = $1 AND aggregate = $2 AND view = $3";
-pub(super) const REPAIRED: &str = "UPDATE clinicwire.view SET dirty = false \
-     WHERE tenant = $1 AND aggregate = $2 AND view = $3 AND dirty \
+pub(super) const REPAIRED: &str = "UPDATE clinicwire.view SET dirty = false, suspect = false \
+     WHERE tenant = $1 AND aggregate = $2 AND view = $3 AND (dirty OR suspect) \
        AND (version <= $4 OR keep_until <= now())";
 pub(super) const SWEEP_VIEWS: &str = "WITH gone AS ( \
        DELETE FROM clinicwire.view WHERE (tenant, aggregate, view) IN ( \

@@ -1,7 +1,7 @@
--- Replaces a whole view by the ledger's, unless a newer one is stored. Renews the generation in any
--- case.
+-- Replaces a whole view by the ledger's, unless a newer one is stored under the same identity.
+-- Renews the generation in any case.
 -- KEYS: generation, view, and for a queue's view its line.
--- ARGV: epoch, version, at, seconds to keep or '', then two lists, each after its length:
+-- ARGV: identity, epoch, version, at, seconds to keep or '', then two lists, each after its length:
 --       fields and entries; scores and members of the line.
 redis.call('SET', KEYS[1], ARGV[1])
 
@@ -10,18 +10,20 @@ local function less(one, other)
   return #one < #other or #one == #other and one < other
 end
 
-local epoch, version = ARGV[1], ARGV[2]
+local identity, epoch, version = ARGV[1], ARGV[2], ARGV[3]
 local position = redis.call('HGET', KEYS[2], '@')
 if position then
-  local held_epoch, held_version = string.match(position, '^(%d+) (%d+) ')
-  if less(epoch, held_epoch) or epoch == held_epoch and less(version, held_version) then
+  local held_epoch, held_version, held_identity =
+    string.match(position, '^(%d+) (%d+) %-?%d+ (%x+)$')
+  local is_older = less(epoch, held_epoch) or epoch == held_epoch and less(version, held_version)
+  if held_identity == identity and is_older then
     return 0
   end
 end
 
 redis.call('DEL', unpack(KEYS, 2))
 -- Lua's stack holds about 8,000 values: long lists are passed in pieces of even length.
-local at = 4
+local at = 5
 local function each(command, key)
   at = at + 1
   local last = at + tonumber(ARGV[at]) * 2
@@ -33,11 +35,11 @@ local function each(command, key)
 end
 each('HSET', KEYS[2])
 each('ZADD', KEYS[3])
-redis.call('HSET', KEYS[2], '@', epoch .. ' ' .. version .. ' ' .. ARGV[3])
+redis.call('HSET', KEYS[2], '@', epoch .. ' ' .. version .. ' ' .. ARGV[4] .. ' ' .. identity)
 
-if ARGV[4] ~= '' then
+if ARGV[5] ~= '' then
   for index = 2, #KEYS do
-    redis.call('EXPIRE', KEYS[index], ARGV[4])
+    redis.call('EXPIRE', KEYS[index], ARGV[5])
   end
 end
 return 1

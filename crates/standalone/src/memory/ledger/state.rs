@@ -42,6 +42,7 @@ pub(super) struct State {
     /// Size at which expired views are removed: twice what the last sweep left.
     sweep_at: usize,
     pub(super) dirty: BTreeSet<ViewName>,
+    pub(super) suspect: BTreeSet<ViewName>,
     epoch: u64,
     journaled: JournalCounts,
     journal: Option<Vec<(PartitionId, JournalRow)>>,
@@ -199,7 +200,22 @@ impl State {
     pub(super) fn mark_repaired(&mut self, name: &ViewName, version: u64) {
         if self.views.get(name).is_none_or(|kept| kept.view.position.version <= version) {
             self.dirty.remove(name);
+            self.suspect.remove(name);
         }
+    }
+
+    /// Marks the first `limit` views that `is_next` selects. Returns the last of a whole slice.
+    pub(super) fn mark_suspect(
+        &mut self,
+        is_next: impl Fn(&ViewName) -> bool,
+        limit: usize,
+    ) -> Option<ViewName> {
+        let mut slice: Vec<_> = self.views.keys().filter(|name| is_next(name)).cloned().collect();
+        slice.sort_unstable();
+        slice.truncate(limit);
+        let last = slice.last().filter(|_| slice.len() == limit).cloned();
+        self.suspect.extend(slice);
+        last
     }
 
     /// Applies the whole batch or nothing of it.
