@@ -6,6 +6,7 @@ mod api;
 mod clerk;
 mod installation;
 mod metrics;
+mod moving_people;
 mod one_process;
 mod program;
 mod real_servers;

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// Allows one installation at a time: each is three processes, and a machine may have two cores.
-static TURN: Mutex<()> = Mutex::const_new(());
+pub static TURN: Mutex<()> = Mutex::const_new(());
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_scenario_passes_on_two_nodes() {

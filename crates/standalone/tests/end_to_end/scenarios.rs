@@ -4,7 +4,7 @@ mod appointments;
 mod commands;
 mod headers;
 mod identity;
-mod moves;
+pub mod moves;
 mod queues;
 mod refusals;
 mod runs;

@@ -10,7 +10,7 @@ use testing::{
 use crate::world::{IssuedTicket, Site, World, issued};
 
 /// A transfer that can be repeated.
-fn transfer(from: &Site, ticket: &str, queue: &str) -> ApiRequest {
+pub fn transfer(from: &Site, ticket: &str, queue: &str) -> ApiRequest {
     ApiRequest::post(&format!("/v1/tickets/{ticket}/transfer"))
         .token(&from.admin)
         .key(&format!("move-{:x}", fastrand::u64(..)))
@@ -27,7 +27,7 @@ async fn send(world: &World, command: &ApiRequest) -> ApiResponse {
 }
 
 /// Starts a move, and reads its outcome where the answer says until the move is settled.
-async fn settled_move(world: &World, command: &ApiRequest) -> Value {
+pub async fn settled_move(world: &World, command: &ApiRequest) -> Value {
     let answer = send(world, command).await;
     assert_eq!(answer.status, 202, "{}", answer.body);
     // A decision that takes longer than the patience of the node is `pending` first.
