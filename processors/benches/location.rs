@@ -20,7 +20,7 @@ use schemas::{
     Millis,
     command::{Command, Verdict},
     ids::{Aggregate, CommandId, LocationId, QueueId, StationId, TenantId, TicketId},
-    record::{Actor, CommandRecord},
+    record::{Actor, CommandRecord, ViewsRecord},
     ticket::Priority,
     timers::Timers,
 };
@@ -40,7 +40,9 @@ const MORNING: Millis = 1_772_434_800_000;
 /// busy line are due.
 const PACE_MS: Millis = 100;
 /// The records of one visit.
-const KINDS: [&str; 4] = ["issue", "call", "start", "complete"];
+const KINDS: [&str; 4] = ["call", "start", "complete", "issue"];
+/// 2026-03-03 00:00 in Paris, when the day of [`MORNING`] ends.
+const MIDNIGHT: Millis = MORNING + 16 * 60 * 60 * 1000;
 
 /// The cost of the records of one kind.
 #[derive(Clone, Copy, Default)]
@@ -128,16 +130,16 @@ impl Clinic {
         (effect, time)
     }
 
-    /// The commands of visit `number`: one patient joins the line, and the first in line, who
-    /// joined `line` visits earlier, is served.
+    /// The commands of visit `number`: the first in line, who joined `line` visits earlier, is
+    /// served, and one patient joins the line, which is as long as before then.
     fn visit(&self, number: u128, line: u128) -> [Command; 4] {
         let ticket = TicketId::from_random(&self.id, number - line);
         let room = usize::try_from(number % STATIONS as u128).unwrap_or(0);
         [
-            self.issue(number),
             Command::CallNext { queue: self.queue(), station: self.station(room), force: false },
             Command::StartService { ticket: ticket.clone() },
             Command::CompleteTicket { ticket },
+            self.issue(number),
         ]
     }
 }
@@ -178,6 +180,39 @@ fn restore(line: u128) -> Duration {
     began.elapsed()
 }
 
+/// The end of the day of `line` waiting tickets, which end in slices.
+struct EndOfDay {
+    steps: u32,
+    /// The time of the longest step.
+    longest: Duration,
+    time: Duration,
+    /// Bytes of the largest record of views.
+    largest: usize,
+}
+
+fn end_day(line: u128) -> EndOfDay {
+    let mut clinic = Clinic::open();
+    // Late enough that no ticket is forgotten before midnight.
+    clinic.now = MIDNIGHT - 4 * 60 * 60 * 1000;
+    for number in 0..line {
+        clinic.apply(clinic.issue(number));
+    }
+    clinic.now = MIDNIGHT;
+    let mut end = EndOfDay { steps: 0, longest: Duration::ZERO, time: Duration::ZERO, largest: 0 };
+    while clinic.location.due().is_some_and(|due| due <= clinic.now) {
+        let (effect, time) = clinic.apply(Command::Tick {});
+        end.steps += 1;
+        end.longest = end.longest.max(time);
+        end.time += time;
+        let RecordEffect { position, at, deltas, .. } = effect;
+        let record = ViewsRecord { position, at, deltas, reload: false, outcome: None };
+        let aggregate = Aggregate::location(&TenantId::new("demo").expect("an id"), &clinic.id);
+        end.largest = end.largest.max(record.to_wire(&aggregate).size());
+        clinic.location.forget_ended();
+    }
+    end
+}
+
 fn bytes(delta: &schemas::record::ViewDelta) -> usize {
     serde_json::to_vec(delta).map_or(0, |json| json.len())
 }
@@ -205,4 +240,15 @@ fn main() {
     }
     println!("nanoseconds per record, bytes of the deltas of all views as JSON per record, and");
     println!("microseconds to restore the location from its rows");
+    println!();
+    println!(
+        "{:>8}{:>8}{:>14}{:>14}{:>16}",
+        "waiting", "steps", "all (ms)", "longest (ms)", "bytes"
+    );
+    for line in LINES {
+        let EndOfDay { steps, longest, time, largest } = end_day(line);
+        let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+        println!("{line:>8}{steps:>8}{:>14.2}{:>14.2}{largest:>16}", ms(time), ms(longest));
+    }
+    println!("the end of the day: its steps, their time, and the bytes of the largest record");
 }
