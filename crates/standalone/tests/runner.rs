@@ -342,6 +342,46 @@ async fn lost_view_is_repaired_by_next_change() {
     }
 }
 
+/// The store loses everything, or comes back with what it once had. Nobody changes anything after
+/// that.
+#[tokio::test(start_paused = true)]
+async fn emptied_or_old_view_store_is_filled_again() {
+    for comes_back_old in [false, true] {
+        let memory = memory();
+        let heard = ViewsTopic::listen(&memory);
+        let faults = Faults::none();
+        run(backends(&memory, &faults), settings());
+        send_all(&memory, morning(13, 200)).await;
+        quiet(&memory).await;
+        let saved = memory.views.save();
+        send_all(
+            &memory,
+            (500..520)
+                .map(|n| here().record(&format!("n-{n}"), issue(&here(), n)).to_wire())
+                .collect(),
+        )
+        .await;
+        quiet(&memory).await;
+        if comes_back_old {
+            memory.views.restart_from(saved);
+        } else {
+            memory.views.flush();
+        }
+        until("every view is back", async || {
+            for (name, expected) in memory.ledger.views() {
+                match memory.views.load(&name.0, &name.1).await.unwrap() {
+                    Snapshot::Held(view) if same(&view, &expected) => {}
+                    _ => return false,
+                }
+            }
+            true
+        })
+        .await;
+        quiet(&memory).await;
+        check(&memory, &heard).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn unreadable_record_is_parked_and_answered() {
     let memory = memory();

@@ -1,5 +1,6 @@
 //! Copies dirty views from the ledger to the view store, beside the tasks of the partitions: right
-//! after a batch marked them, and once a second while the store does not answer.
+//! after a batch marked them, and once a second while the store does not answer. A store that lost
+//! its data, or came back with old data, is filled again at the same rate.
 
 use std::{
     collections::BTreeMap,
@@ -11,17 +12,25 @@ use std::{
 
 use tokio::{
     sync::Notify,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{answered, shared::Shared};
-use crate::{ledger::LedgerError, log::PartitionId, views::ViewStoreError};
+use crate::{
+    ledger::LedgerError,
+    log::PartitionId,
+    refill::Refill,
+    views::{Coverage, ViewStoreError},
+};
 
 /// Views repaired in one pass over one partition.
 pub(super) const REPAIRS: u32 = 50;
 /// Pause between two passes over a partition: at most 500 views a second, so that filling an
 /// emptied store takes a small part of the ledger's time.
 const PASS_PAUSE: Duration = Duration::from_millis(100);
+/// How often the store is asked whether it was emptied, restarted or replaced: one small request
+/// for each partition.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Pause after a failure of either store.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -52,6 +61,12 @@ impl DirtyPartitions {
         self.owned().remove(&partition);
     }
 
+    /// Every owned partition, and the partition count of its topic.
+    fn all(&self) -> BTreeMap<PartitionId, u32> {
+        let owned = self.owned();
+        owned.iter().map(|(partition, dirt)| (*partition, dirt.partition_count)).collect()
+    }
+
     /// The partitions that may have dirty views. They count as clean until they are marked again.
     fn take(&self) -> Vec<(PartitionId, u32)> {
         let mut owned = self.owned();
@@ -71,8 +86,16 @@ impl DirtyPartitions {
 
 /// Repairs for ever.
 pub(super) async fn run(shared: Arc<Shared>) -> Infallible {
+    let mut refilling =
+        Refilling { shared: &shared, refills: BTreeMap::new(), look_at: Instant::now() };
     loop {
-        let mut pause = None;
+        let mut pause = match refilling.work().await {
+            Ok(pause) => pause,
+            Err(error) => {
+                error.log("refilling the view store failed");
+                Some(RETRY_PAUSE)
+            }
+        };
         for (partition, partition_count) in shared.dirty.take() {
             match repair(&shared, partition, partition_count).await {
                 Ok(true) => {}
@@ -82,24 +105,74 @@ pub(super) async fn run(shared: Arc<Shared>) -> Infallible {
                 }
                 Err(error) => {
                     shared.dirty.left(partition);
+                    error.log("repairing views failed");
                     pause = Some(RETRY_PAUSE);
-                    // The breaker logs failures of the view store.
-                    if let RepairError::Ledger(error) = error {
-                        tracing::warn!(
-                            partition = partition.0,
-                            error = &error as &dyn Error,
-                            "repairing views failed"
-                        );
-                    }
                 }
             }
         }
         match pause {
             Some(pause) if shared.breaker.is_open() => sleep(pause).await,
             // A partition that becomes dirty need not wait for the others.
-            Some(pause) => drop(timeout(pause, shared.dirty.marked.notified()).await),
-            None => shared.dirty.marked.notified().await,
+            pause => {
+                let pause = pause.unwrap_or(LOOK_EVERY);
+                drop(timeout(pause, shared.dirty.marked.notified()).await);
+            }
         }
+    }
+}
+
+/// Notices when the view store was emptied, restarted or replaced, and has every view of the owned
+/// partitions copied again, also those that nobody changes.
+struct Refilling<'a> {
+    shared: &'a Shared,
+    refills: BTreeMap<PartitionId, Refill>,
+    look_at: Instant,
+}
+
+impl Refilling<'_> {
+    /// Asks the store when it is time, and marks one slice of each partition that it lacks. Returns
+    /// the pause before the next slice.
+    async fn work(&mut self) -> Result<Option<Duration>, RepairError> {
+        let owned = self.shared.dirty.all();
+        self.refills.retain(|partition, _| owned.contains_key(partition));
+        if self.look_at <= Instant::now() {
+            self.look_at = Instant::now() + LOOK_EVERY;
+            self.look(owned.keys()).await?;
+        }
+        let (breaker, backends) = (&self.shared.breaker, &self.shared.backends);
+        let mut marked = Vec::new();
+        for (partition, refill) in &mut self.refills {
+            let partition_count = owned[partition];
+            let last = refill.mark_slice(&*backends.ledger, partition_count);
+            if answered(last).await? {
+                let (topic, id, identity) = refill.covers();
+                breaker.judge(backends.views.cover(topic, id, identity)).await?;
+                marked.push(*partition);
+            }
+            self.shared.dirty.mark(*partition, partition_count);
+        }
+        marked.iter().for_each(|partition| drop(self.refills.remove(partition)));
+        Ok((!self.refills.is_empty()).then_some(PASS_PAUSE))
+    }
+
+    /// Begins a refill of each partition that the store does not cover. A store that does not
+    /// answer is asked for one partition only.
+    async fn look(&mut self, owned: impl Iterator<Item = &PartitionId>) -> Result<(), RepairError> {
+        let topic = self.shared.settings.topic;
+        for partition in owned {
+            let coverage = self.shared.backends.views.coverage(topic, *partition);
+            if let Coverage::Suspect(identity) = self.shared.breaker.judge(coverage).await?
+                && self.refills.get(partition).is_none_or(|refill| *refill.covers().2 != identity)
+            {
+                tracing::warn!(
+                    topic,
+                    partition = partition.0,
+                    "the view store was emptied, restarted or replaced; its views are copied again"
+                );
+                self.refills.insert(*partition, Refill::new(topic, *partition, identity));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -109,6 +182,15 @@ enum RepairError {
     Ledger(#[from] LedgerError),
     #[error(transparent)]
     ViewStore(#[from] ViewStoreError),
+}
+
+impl RepairError {
+    /// Logs a failure of the ledger. The breaker logs those of the view store.
+    fn log(&self, what: &str) {
+        if let RepairError::Ledger(error) = self {
+            tracing::warn!(error = error as &dyn Error, "{what}");
+        }
+    }
 }
 
 /// Repairs views of one partition. Returns whether none is left.
