@@ -9,6 +9,8 @@ mod clinic;
 mod culprits;
 #[path = "runner/faults.rs"]
 mod faults;
+#[path = "runner/omitted.rs"]
+mod omitted;
 #[path = "runner/partitions.rs"]
 mod partitions;
 #[path = "runner/time.rs"]

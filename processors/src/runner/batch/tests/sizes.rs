@@ -1,6 +1,6 @@
 //! The largest records that a location can publish: the longest ids and texts, in the largest line.
-//! Each fits into [`MAX_RECORD_BYTES`]. The ordinary work of the system fits whole; only settings of
-//! an extreme size lose entries of views.
+//! Each fits into [`MAX_RECORD_BYTES`]. The ordinary work of the system fits whole; only settings
+//! of an extreme size lose entries of views.
 
 use schemas::{
     appointment::{AppointmentFact, AppointmentStatus, Doctor, SourceKey},
