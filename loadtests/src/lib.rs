@@ -23,6 +23,7 @@ pub mod report;
 pub mod runs;
 pub mod socketio;
 pub mod sse;
+pub mod stall;
 pub mod target;
 pub mod watch;
 pub mod width;

@@ -1,7 +1,10 @@
 //! Kafka: the cluster's address and topics, client settings, events of clients, and records.
 
+mod log_lines;
 mod producer;
 mod topics;
+
+use std::time::Instant;
 
 use bytes::Bytes;
 use rdkafka::{
@@ -12,11 +15,21 @@ use rdkafka::{
     message::{BorrowedMessage, Headers},
     producer::{DeliveryResult, ProducerContext},
 };
-use schemas::record::{AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, WireRecord};
+use schemas::record::{
+    AUDIT_TOPIC, CARE_TOPIC, MAX_RECORD_BYTES, RUNS_TOPIC, VIEWS_TOPIC, WireRecord,
+};
 use tokio::sync::oneshot;
 
+use log_lines::LINES;
 pub use producer::{Delivery, IdempotentProducer, ProducerHandle, ProducerSettings};
 pub use topics::{NewTopics, TopicError, check_topics, prepare_topics};
+
+/// Most bytes of a batch that our producers send, and the least `max.message.bytes` of a topic.
+/// Kafka's own default for topics is 1,048,588. A producer refuses a larger record at once, with
+/// `MessageSizeTooLarge`.
+pub const MAX_MESSAGE_BYTES: usize = 1_000_000;
+// A record travels with 61 bytes for its batch and less than 16 for itself and for each header.
+const _: () = assert!(MAX_RECORD_BYTES + 64 * 1024 <= MAX_MESSAGE_BYTES);
 
 /// Kafka's names of the topics. Other names than the default keep several installations, or tests,
 /// on one cluster apart.
@@ -102,9 +115,7 @@ impl ClientContext for KafkaEvents {
             return;
         }
         match self {
-            KafkaEvents::LogErrors => {
-                tracing::warn!(error = &error as &dyn std::error::Error, reason, "kafka");
-            }
+            KafkaEvents::LogErrors => log_error(&error, reason),
             KafkaEvents::LeaveErrors => log_passing_error(&error, reason),
         }
     }
@@ -124,14 +135,23 @@ impl ProducerContext for KafkaEvents {
     }
 }
 
-/// Logs an event of librdkafka.
+/// Logs an event of librdkafka: of one kind at most one line in ten seconds.
 pub fn log_event(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    let Some(left_out) = LINES.admit(facility, Instant::now()) else { return };
     match level {
         RDKafkaLogLevel::Emerg
         | RDKafkaLogLevel::Alert
         | RDKafkaLogLevel::Critical
-        | RDKafkaLogLevel::Error => tracing::error!(facility, "kafka: {message}"),
-        _ => tracing::warn!(facility, "kafka: {message}"),
+        | RDKafkaLogLevel::Error => tracing::error!(facility, left_out, "kafka: {message}"),
+        _ => tracing::warn!(facility, left_out, "kafka: {message}"),
+    }
+}
+
+/// Logs an error of a client, as often as [`log_event`].
+pub fn log_error(error: &KafkaError, reason: &str) {
+    let kind = error.rdkafka_error_code().map_or("error".to_owned(), |code| code.to_string());
+    if let Some(left_out) = LINES.admit(&kind, Instant::now()) {
+        tracing::warn!(error = error as &dyn std::error::Error, reason, left_out, "kafka");
     }
 }
 

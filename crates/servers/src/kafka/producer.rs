@@ -14,7 +14,7 @@ use rdkafka::{
 use schemas::record::WireRecord;
 use tokio::sync::oneshot;
 
-use super::KafkaEvents;
+use super::{KafkaEvents, MAX_MESSAGE_BYTES};
 
 #[derive(Debug, Clone, Copy)]
 pub struct ProducerSettings {
@@ -57,6 +57,7 @@ impl IdempotentProducer {
             .set("linger.ms", millis(settings.linger))
             .set("delivery.timeout.ms", millis(settings.delivery_timeout))
             .set("request.timeout.ms", millis(settings.request_timeout))
+            .set("message.max.bytes", MAX_MESSAGE_BYTES.to_string())
             .set("queue.buffering.max.kbytes", "65536");
         let current = RwLock::new(Arc::new(config.create_with_context(events)?));
         Ok(Self { config, events, current })

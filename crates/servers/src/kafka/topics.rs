@@ -6,9 +6,10 @@ use backon::{ConstantBuilder, Retryable};
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
     error::{KafkaError, RDKafkaErrorCode},
+    metadata::Metadata,
 };
 
-use super::{KafkaCluster, KafkaEvents};
+use super::{KafkaCluster, KafkaEvents, MAX_MESSAGE_BYTES};
 
 /// How long Kafka may take to answer one request at start-up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,6 +30,11 @@ pub enum TopicError {
          the log's clock is the clock of every location"
     )]
     Timestamp { topic: String, found: String },
+    #[error(
+        "topic {topic} has max.message.bytes={found}: set it to {MAX_MESSAGE_BYTES} or more, since \
+         a record may be that large"
+    )]
+    MessageBytes { topic: String, found: String },
     #[error(
         "topic {topic} has {found} partitions, not {wanted}: the count is fixed for a \
          topic's life, since keys would change partitions"
@@ -77,10 +83,10 @@ pub async fn prepare_topics(
                 let (topic, wanted) = (topic.clone(), new.partition_count);
                 return Err(TopicError::PartitionCount { topic, found, wanted });
             }
-            Ok(_) => admin.check_timestamps(topic).await?,
+            Ok(_) => admin.check_config(topic).await?,
             Err(TopicError::Missing(_)) => {
                 admin.create(topic, hours, new).await?;
-                admin.until_visible(topic).await?;
+                admin.until_visible(cluster, topic).await?;
                 created.push(topic.clone());
             }
             Err(error) => return Err(error),
@@ -89,7 +95,8 @@ pub async fn prepare_topics(
     Ok(created)
 }
 
-/// Checks that topics exist and that the log sets their timestamps. Returns their partition counts.
+/// Checks that topics exist, that the log sets their timestamps, and that they take the largest
+/// record. Returns their partition counts.
 ///
 /// # Errors
 /// [`TopicError`]
@@ -100,8 +107,11 @@ pub async fn check_topics<const N: usize>(
     let admin = TopicAdmin::new(cluster)?;
     let mut counts = [0; N];
     for (count, topic) in counts.iter_mut().zip(topics) {
-        *count = admin.partition_count(topic).await?;
-        admin.check_timestamps(topic).await?;
+        let look = async || {
+            let count = admin.partition_count(topic).await?;
+            admin.check_config(topic).await.map(|()| count)
+        };
+        *count = look.retry(pauses(MISSING_LOOKS)).when(is_missing).await?;
     }
     Ok(counts)
 }
@@ -109,9 +119,21 @@ pub async fn check_topics<const N: usize>(
 /// Pause between two looks for a topic that was just created: brokers learn of it after the
 /// controller has answered.
 const VISIBLE_PAUSE: Duration = Duration::from_millis(50);
-/// Looks for such a topic. Ten seconds are far more than brokers take; past that, the topic counts
-/// as missing.
+/// Looks for such a topic by `prepare`. Ten seconds are far more than brokers take; past that, the
+/// topic counts as missing.
 const VISIBLE_LOOKS: usize = 200;
+/// Looks for a topic by a program that starts. One second bridges the moment in which a broker
+/// that has just started does not know every topic; an operator who forgot `prepare` waits no
+/// longer than that.
+const MISSING_LOOKS: usize = 20;
+
+fn pauses(most: usize) -> ConstantBuilder {
+    ConstantBuilder::default().with_delay(VISIBLE_PAUSE).with_max_times(most)
+}
+
+fn is_missing(error: &TopicError) -> bool {
+    matches!(error, TopicError::Missing(_))
+}
 
 struct TopicAdmin<'a> {
     brokers: &'a str,
@@ -137,49 +159,67 @@ impl<'a> TopicAdmin<'a> {
             .operation_timeout(Some(REQUEST_TIMEOUT))
     }
 
+    /// The partition count of a topic. A topic of which a partition has no leader yet counts as
+    /// missing.
     async fn partition_count(&self, topic: &str) -> Result<u32, TopicError> {
+        let metadata = self.metadata(topic).await?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        let partitions = found.map_or(&[][..], |found| found.partitions());
+        let led = partitions.iter().all(|partition| partition.leader() >= 0);
+        match u32::try_from(partitions.len()) {
+            Ok(count) if count > 0 && led => Ok(count),
+            _ => Err(TopicError::Missing(topic.to_owned())),
+        }
+    }
+
+    async fn metadata(&self, topic: &str) -> Result<Metadata, TopicError> {
         let (client, name) = (Arc::clone(&self.client), topic.to_owned());
         let fetch = move || client.inner().fetch_metadata(Some(&name), REQUEST_TIMEOUT);
         // A blocking call, bounded by its own timeout.
         let metadata =
             tokio::task::spawn_blocking(fetch).await.unwrap_or(Err(KafkaError::Canceled));
-        let metadata = metadata.map_err(|source| self.unreachable(source))?;
-        let found = metadata
-            .topics()
-            .iter()
-            .find(|found| found.name() == topic)
-            .map_or(0, |found| found.partitions().len());
-        match u32::try_from(found) {
-            Ok(found) if found > 0 => Ok(found),
-            _ => Err(TopicError::Missing(topic.to_owned())),
+        metadata.map_err(|source| self.unreachable(source))
+    }
+
+    /// Waits until every broker knows a topic that was just created. A program that starts next may
+    /// ask any of them.
+    async fn until_visible(&self, cluster: &KafkaCluster, topic: &str) -> Result<(), TopicError> {
+        let metadata = self.metadata(topic).await?;
+        for broker in metadata.brokers() {
+            let brokers = format!("{}:{}", broker.host(), broker.port());
+            // The first requests of a client go to its bootstrap server.
+            let cluster = KafkaCluster { brokers, ..cluster.clone() };
+            let admin = TopicAdmin::new(&cluster)?;
+            let look = async || {
+                admin.partition_count(topic).await?;
+                admin.check_config(topic).await
+            };
+            look.retry(pauses(VISIBLE_LOOKS)).when(is_missing).await?;
         }
+        Ok(())
     }
 
-    /// Waits until the brokers know a topic that was just created.
-    async fn until_visible(&self, topic: &str) -> Result<(), TopicError> {
-        let look = || self.partition_count(topic);
-        let pauses =
-            ConstantBuilder::default().with_delay(VISIBLE_PAUSE).with_max_times(VISIBLE_LOOKS);
-        let missing = |error: &TopicError| matches!(error, TopicError::Missing(_));
-        look.retry(pauses).when(missing).await.map(drop)
-    }
-
-    async fn check_timestamps(&self, topic: &str) -> Result<(), TopicError> {
+    /// Checks the settings of a topic that records depend on.
+    async fn check_config(&self, topic: &str) -> Result<(), TopicError> {
         let resource = [ResourceSpecifier::Topic(topic)];
         let answers = self.client.describe_configs(&resource, &Self::options()).await;
         let answers = answers.map_err(|source| self.unreachable(source))?;
-        let config =
-            answers.into_iter().next().ok_or_else(|| TopicError::Missing(topic.to_owned()))?;
-        let config =
-            config.map_err(|code| TopicError::Refused { topic: topic.to_owned(), code })?;
-        let found = config
-            .get("message.timestamp.type")
-            .and_then(|entry| entry.value.clone())
-            .unwrap_or_default();
-        if found == "LogAppendTime" {
-            Ok(())
-        } else {
-            Err(TopicError::Timestamp { topic: topic.to_owned(), found })
+        let missing = || TopicError::Missing(topic.to_owned());
+        let config = match answers.into_iter().next() {
+            None | Some(Err(RDKafkaErrorCode::UnknownTopicOrPartition)) => return Err(missing()),
+            Some(Err(code)) => return Err(TopicError::Refused { topic: topic.to_owned(), code }),
+            Some(Ok(config)) => config,
+        };
+        let value = |name| config.get(name).and_then(|entry| entry.value.clone());
+        let (topic, found) =
+            (topic.to_owned(), value("message.timestamp.type").unwrap_or_default());
+        if found != "LogAppendTime" {
+            return Err(TopicError::Timestamp { topic, found });
+        }
+        let found = value("max.message.bytes").unwrap_or_default();
+        match found.parse::<usize>() {
+            Ok(bytes) if bytes >= MAX_MESSAGE_BYTES => Ok(()),
+            _ => Err(TopicError::MessageBytes { topic, found }),
         }
     }
 
@@ -187,6 +227,7 @@ impl<'a> TopicAdmin<'a> {
         let count = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
         let retention = (hours * HOUR_MS).to_string();
         let min_insync_replicas = new.min_insync_replicas.to_string();
+        let max_message_bytes = MAX_MESSAGE_BYTES.to_string();
         // Kafka deletes whole segments only: they must end often enough for the retention to work.
         let segment = (hours * HOUR_MS / 4).clamp(HOUR_MS / 6, 24 * HOUR_MS).to_string();
         let replication = TopicReplication::Fixed(count(new.replication_factor));
@@ -195,7 +236,8 @@ impl<'a> TopicAdmin<'a> {
             .set("cleanup.policy", "delete")
             .set("retention.ms", &retention)
             .set("segment.ms", &segment)
-            .set("min.insync.replicas", &min_insync_replicas);
+            .set("min.insync.replicas", &min_insync_replicas)
+            .set("max.message.bytes", &max_message_bytes);
         let created = self.client.create_topics([&new_topic], &Self::options()).await;
         match created.map_err(|source| self.unreachable(source))?.into_iter().next() {
             // Another `prepare` may create the topic at the same moment.
