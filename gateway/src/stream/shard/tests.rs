@@ -68,7 +68,12 @@ impl TestShard {
     async fn publish_urgent(&self, channel: &str, delta: Delta, urgent: bool) {
         let position = Position { epoch: EPOCH, version: delta.to };
         let deltas = vec![ViewDelta { view: channel.to_owned(), keep_s: None, urgent, delta }];
-        let record = ViewsRecord { position, at: 1, deltas, reload: false, outcome: None };
+        self.publish_record(ViewsRecord { position, at: 1, deltas, reload: false, outcome: None })
+            .await;
+    }
+
+    async fn publish_record(&self, record: ViewsRecord) {
+        let position = record.position;
         let value = raw(&record).get().to_owned().into();
         let refused = self.node.metrics.intake_refused.clone();
         let record = TailRecord::new(self.aggregate.clone(), position, value, refused);
@@ -274,6 +279,30 @@ async fn step_without_entries_is_loaded_from_authority() {
         assert_eq!(stream.next().await.0, (None, STORED + 4), "a whole state");
         shard.publish(board, STORED + 5, false).await;
         assert_eq!(stream.next().await.0, (Some(STORED + 4), STORED + 5));
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn record_with_unnamed_changes_reloads_every_hot_view() {
+    let test = async {
+        let shard = TestShard::start();
+        let mut streams = [
+            shard.open_stream("board:riverside", None).await,
+            shard.open_stream("settings:riverside", None).await,
+        ];
+        for stream in &mut streams {
+            stream.next().await;
+        }
+        let fetches = &shard.node.metrics.view_fetches.store;
+        let before = fetches.get();
+        let position = Position { epoch: EPOCH, version: STORED + 1 };
+        let deltas = Vec::new();
+        shard
+            .publish_record(ViewsRecord { position, at: 1, deltas, reload: true, outcome: None })
+            .await;
+        sleep_ms(100).await;
+        assert_eq!(fetches.get() - before, 2);
     };
     LocalSet::new().run_until(test).await;
 }

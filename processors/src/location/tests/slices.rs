@@ -201,6 +201,37 @@ fn moves_that_time_out_together_are_sliced() {
     assert!((1..=5).all(|number| clinic.state(number) == TicketState::Waiting));
 }
 
+/// Requests for an appointment that nobody ever answered.
+#[test]
+fn undated_appointments_close_in_slices() {
+    let mut clinic = evening(0);
+    for number in 0..5 {
+        let proposed = fact(50 + number, 1, S::Proposed);
+        let undated = AppointmentFact { start: None, end: None, doctor: None, ..proposed };
+        clinic.apply(report(50 + number, undated));
+    }
+    clinic.now += 91 * 24 * 60 * MINUTE;
+    let closed = |effect: &RecordEffect| {
+        effect.events.iter().filter(|one| matches!(one, Event::AppointmentClosed { .. })).count()
+    };
+    let effects = clinic.tick_out();
+    assert!(effects.iter().all(|effect| closed(effect) <= 1));
+    assert_eq!(effects.iter().map(closed).sum::<usize>(), 5);
+}
+
+/// The settings change no ticket by themselves, even if all of them are overdue by the new ones.
+#[test]
+fn shorter_timers_change_no_ticket_at_once() {
+    let mut clinic = evening(50);
+    clinic.now += 30 * MINUTE;
+    let short = Timers { stale_s: 10, ..Timers::default() };
+    let effect = clinic.apply(configure_with("Europe/Paris", short));
+    assert!(effect.touched.is_empty() && effect.deltas.len() < 5, "{}", effect.deltas.len());
+    check_timers(&clinic.location);
+    assert_eq!(clinic.tick_out().len(), 50, "one ticket a step");
+    assert!((1..=50).all(|number| clinic.state(number) == TicketState::Left));
+}
+
 /// A location whose timers are all in its index.
 pub(super) fn check_timers(location: &Location) {
     let tickets = location.tickets.values();

@@ -295,6 +295,37 @@ fn new_name_of_busiest_station_fits() {
     hospital.apply(Command::ConfigureStation { station, name, queues: None });
 }
 
+/// Every patient of a doctor sees the doctor's name.
+#[test]
+fn new_name_of_busiest_doctor_fits() {
+    let mut hospital = Hospital::open(1, 1);
+    for number in 0..1_000 {
+        hospital.book(number * u128::from(MAX_VISITS), 0);
+    }
+    let id = DoctorId::new(slug(0)).unwrap();
+    let fact = hospital.place.fact(7, 1, AppointmentStatus::Booked);
+    let fact = AppointmentFact {
+        doctor: Some(Doctor { id, name: "𝕐".repeat(MAX_TEXT) }),
+        start: Some(MIDNIGHT - 30 * MINUTE),
+        end: Some(MIDNIGHT),
+        queue: None,
+        ..fact
+    };
+    hospital.apply(hospital.place.report(u128::MAX, fact));
+    assert!(hospital.omitted > 0, "the record would not fit whole");
+}
+
+#[test]
+fn new_name_of_queue_is_small() {
+    let mut hospital = Hospital::open(1, 1);
+    hospital.hold(1_000);
+    hospital.reset();
+    let (queue, name) = (hospital.place.queue(&slug(0)), "𝕐".repeat(MAX_TEXT));
+    let prefix = "B".to_owned();
+    hospital.apply(Command::ConfigureQueue { queue, name, prefix, service_s: None });
+    assert!(hospital.largest < 10_000, "{}", hospital.largest);
+}
+
 /// All findings that a run shows in one report, and the tallies of all rules. Words of findings are
 /// columns, codes and units, never texts of the file.
 #[test]
