@@ -23,7 +23,7 @@ use schemas::{
 };
 use standalone::memory::{Clock, Memory};
 use testing::records::riverside::here;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     clinic::{
@@ -112,6 +112,34 @@ async fn owner_writes_one_tick_when_timer_is_due() {
     sleep(Duration::from_secs(60)).await; // simulated time: nothing may happen in it
     assert_eq!(ticks(&memory).await.len(), 1, "a timer that has fired is not due again");
     assert_eq!(counters.ticks.load(SeqCst), 1);
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+}
+
+/// 450 people wait at midnight. Their tickets end in three steps that follow each other at once.
+#[tokio::test(start_paused = true)]
+async fn long_line_ends_its_day_in_slices() {
+    // In Paris, a minute after midnight.
+    const NEXT_DAY: Millis = START + 48 * 60 * 1000;
+    let hand = ManualClock::at(START);
+    let memory = memory_by(hand.clock());
+    let heard = ViewsTopic::listen(&memory);
+    run(backends(&memory, &Faults::none()), by(&hand).0);
+    let issues =
+        (1..=450).map(|number| here().record(&format!("i-{number}"), issue(&here(), number)));
+    for record in opening(&here()).into_iter().chain(issues.map(|record| record.to_wire())) {
+        send(&memory, record).await;
+    }
+    quiet(&memory).await;
+
+    let began = Instant::now();
+    hand.set(NEXT_DAY);
+    until("the line is empty", async || {
+        memory.ledger.restore(&riverside()).await.unwrap().unwrap().tickets.is_empty()
+    })
+    .await;
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(ticks(&memory).await.len(), 3);
     quiet(&memory).await;
     check(&memory, &heard).await;
 }
