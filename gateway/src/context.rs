@@ -70,7 +70,12 @@ impl NodeContext {
         let Backends { log, snapshots, queries, short_keys, files, readiness } = backends;
         Ok(Self {
             commands: Commands::new(log.clone(), queries.clone()),
-            reader: Arc::new(ViewReader::new(snapshots, queries.clone(), metrics.clone())),
+            reader: Arc::new(ViewReader::new(
+                snapshots,
+                queries.clone(),
+                metrics.clone(),
+                &readiness,
+            )),
             queries,
             tails: Tails::default(),
             short_keys,

@@ -15,6 +15,7 @@ pub mod readiness;
 pub mod servers;
 pub mod settings;
 pub mod stream;
+pub mod throttle;
 pub mod transport;
 
 /// A boxed future, as the backend traits return it.

@@ -81,11 +81,15 @@ pub struct Metrics {
     pub intake_records: IntCounter,
     /// Records of the topic of views that were skipped.
     pub intake_refused: IntCounter,
+    /// Records that an aggregate's versions say are missing.
+    pub intake_missed: IntCounter,
     pub intake_lag_seconds: Gauge,
     pub tail_bytes: IntGauge,
     /// Clients whose position was lost, and that got the whole state instead.
     pub positions_reset: IntCounter,
     pub view_fetches: ViewFetches,
+    /// Sockets that the system refused, usually for want of descriptors.
+    pub accept_failures: IntCounter,
     closes: IntCounterVec,
     commands: IntCounterVec,
     errors: IntCounterVec,
@@ -185,6 +189,11 @@ impl Metrics {
                 "Records of the topic of views that this node skipped because their headers or \
                  their value cannot be read. A value is read only if somebody needs it.",
             )),
+            intake_missed: make.add(IntCounter::new(
+                "clinicwire_intake_missed_total",
+                "Records missing from the topic of views, by the dense versions of aggregates. The \
+                 hot views of such an aggregate are fetched again from PostgreSQL.",
+            )),
             intake_lag_seconds: make.add(Gauge::new(
                 "clinicwire_intake_lag_seconds",
                 "Age of the last record when this node read it: this node's clock minus the log's \
@@ -200,6 +209,10 @@ impl Metrics {
                  resume.",
             )),
             view_fetches: make.view_fetches(),
+            accept_failures: make.add(IntCounter::new(
+                "clinicwire_accept_failures_total",
+                "Sockets that the system refused, usually because descriptors ran out.",
+            )),
             closes: make.counters(
                 "clinicwire_closes_total",
                 "Sockets and subscriptions ended by this node, by reason.",

@@ -54,11 +54,13 @@ pub enum StartError {
 pub struct RunningNode {
     context: Arc<NodeContext>,
     address: SocketAddr,
+    drain_delay: Duration,
     drain: Duration,
     draining: watch::Sender<bool>,
     inboxes: Vec<mpsc::Sender<ShardMessage>>,
     threads: Vec<JoinHandle<()>>,
     intake: tokio::task::JoinHandle<()>,
+    watch: tokio::task::JoinHandle<()>,
 }
 
 /// Starts a node. Intake and fetches run on the current runtime; connections are served by the
@@ -95,9 +97,22 @@ pub fn start(settings: Settings, backends: Backends) -> Result<RunningNode, Star
         inboxes.push(inbox);
         threads.push(thread);
     }
-    let intake = Intake { node: context.clone(), shards: inboxes.clone() };
+    let intake = Intake::new(context.clone(), inboxes.clone());
     let intake = tokio::spawn(intake.run(feed.follow()));
-    Ok(RunningNode { context, address, drain: settings.drain, draining, inboxes, threads, intake })
+    let reader = context.reader.clone();
+    let watch = tokio::spawn(async move { reader.watch().await });
+    let Settings { drain_delay, drain, .. } = settings;
+    Ok(RunningNode {
+        context,
+        address,
+        drain_delay,
+        drain,
+        draining,
+        inboxes,
+        threads,
+        intake,
+        watch,
+    })
 }
 
 fn run_shard(
@@ -137,10 +152,12 @@ impl RunningNode {
         *self.context.demo.write().unwrap_or_else(PoisonError::into_inner) = Some(ready);
     }
 
-    /// Stops the node: it is not ready any more and accepts no sockets; open sockets are closed
-    /// over the drain's window while intake still serves them; then everything else stops.
+    /// Stops the node. First it is not ready any more, but accepts and serves as before until the
+    /// delay is over. Then it accepts no sockets, and open ones are closed over the drain's window
+    /// while intake still serves them. Then everything else stops.
     pub async fn shut_down(self) {
         self.context.readiness.set(Condition::Draining, true);
+        tokio::time::sleep(self.drain_delay).await;
         let _ = self.draining.send(true);
         for inbox in &self.inboxes {
             let _ = inbox.send(ShardMessage::Drain(self.drain)).await;
@@ -155,5 +172,6 @@ impl RunningNode {
             tracing::warn!("some sockets did not close in time");
         }
         self.intake.abort();
+        self.watch.abort();
     }
 }

@@ -17,7 +17,9 @@ pub struct Settings {
     pub grant_secret: [u8; 32],
     /// Origins whose pages may connect, beside this host's own.
     pub origins: Vec<String>,
-    /// Time over which sockets are closed when the node stops.
+    /// Time for which a stopping node serves as before, but is not ready: its balancer notices.
+    pub drain_delay: Duration,
+    /// Time over which sockets are then closed.
     pub drain: Duration,
     /// Largest uploaded file, in bytes.
     pub max_file: u64,
@@ -40,6 +42,7 @@ pub(crate) fn test_settings() -> Settings {
         keys: key.keys(),
         grant_secret: key.grant_secret(),
         origins: Vec::new(),
+        drain_delay: Duration::ZERO,
         drain: Duration::ZERO,
         max_file: 8 * 1024 * 1024,
         run_retention: RUN_RETENTION,

@@ -20,6 +20,8 @@ pub enum PostgresError {
     Refused { code: String, constraint: String },
     #[error("the connection to postgres failed: {0}")]
     Connection(String),
+    #[error("postgres refuses the login: {0}")]
+    Login(String),
     #[error("no connection to postgres was free in time")]
     Busy,
     #[error("postgres did not answer in time")]
@@ -35,7 +37,11 @@ impl PostgresError {
     /// never of rows, and is kept.
     pub fn from_connecting(error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
-            Some(db) => Self::Connection(db.message().to_owned()),
+            // A server that starts, stops or is full says so by these classes of codes.
+            Some(db) if matches!(db.code().code().get(..2), Some("57" | "53")) => {
+                Self::Connection(db.message().to_owned())
+            }
+            Some(db) => Self::Login(db.message().to_owned()),
             None => error.into(),
         }
     }

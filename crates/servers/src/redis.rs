@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use fred::{
     clients::Client,
-    error::Error,
-    interfaces::ClientLike,
+    error::{Error, ErrorKind},
+    interfaces::{ClientLike, EventInterface},
     types::{
         Builder,
         config::{Config, ReconnectPolicy, TcpConfig, UnresponsiveConfig},
@@ -27,12 +27,26 @@ pub struct RedisLimits {
     pub queued_commands: usize,
 }
 
-/// Connects. Later losses of the connection are repaired in the background.
+/// Why a client cannot be used, now or later.
+#[derive(Debug, thiserror::Error)]
+pub enum RedisUnusable {
+    #[error(transparent)]
+    Url(#[from] InvalidRedisUrl),
+    #[error("the client's settings do not fit")]
+    Settings(#[source] Error),
+    #[error("redis refuses the login")]
+    Login(#[source] Error),
+}
+
+/// Connects, and waits a moment for the connection. If Redis does not answer, and after each loss
+/// of the connection, the client tries again in the background; commands fail meanwhile.
 ///
 /// # Errors
-/// The client's error when `url` is not a Redis URL or no server answers there.
-pub async fn connect(url: &str, limits: RedisLimits) -> Result<Client, Error> {
-    let client = Builder::from_config(Config::from_url(url)?)
+/// [`RedisUnusable`], but not when Redis does not answer.
+pub async fn connect(url: &str, limits: RedisLimits) -> Result<Client, RedisUnusable> {
+    let mut config = parse(url)?;
+    config.fail_fast = false;
+    let client = Builder::from_config(config)
         .with_performance_config(|performance| {
             performance.default_command_timeout = limits.command_timeout;
         })
@@ -45,12 +59,37 @@ pub async fn connect(url: &str, limits: RedisLimits) -> Result<Client, Error> {
                 UnresponsiveConfig { max_timeout: Some(UNRESPONSIVE), interval: UNRESPONSIVE / 4 };
             connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
         })
-        // Without end, from 50 ms up to 5 s.
-        .set_policy(ReconnectPolicy::new_exponential(0, 50, 5_000, 2))
-        .build()?;
-    client.init().await?;
-    client.ping::<()>(None).await?;
+        // Without end, from 50 ms up to 2 s.
+        .set_policy(ReconnectPolicy::new_exponential(0, 50, 2_000, 2))
+        .build()
+        .map_err(RedisUnusable::Settings)?;
+    let mut errors = client.error_rx();
+    // The task ends with the client.
+    drop(client.connect());
+    let connected = async { client.wait_for_connect().await.and(client.ping::<()>(None).await) };
+    let first = tokio::select! {
+        connected = tokio::time::timeout(CONNECT_TIMEOUT, connected) => match connected {
+            Ok(connected) => connected,
+            Err(_) => Err(Error::new(ErrorKind::Timeout, "no answer in time")),
+        },
+        Ok((error, _)) = errors.recv() => Err(error),
+    };
+    match first {
+        Ok(()) => {}
+        Err(error) if *error.kind() == ErrorKind::Auth => return Err(RedisUnusable::Login(error)),
+        Err(error) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "redis does not answer; connecting continues in the background"
+        ),
+    }
     Ok(client)
+}
+
+/// A cluster is refused: its nodes have different identities, and views are trusted by the identity
+/// of one server.
+fn parse(url: &str) -> Result<Config, InvalidRedisUrl> {
+    let config = Config::from_url(url).map_err(|_| InvalidRedisUrl)?;
+    if config.server.is_clustered() { Err(InvalidRedisUrl) } else { Ok(config) }
 }
 
 /// Checks the form of a Redis URL without connecting.
@@ -58,9 +97,9 @@ pub async fn connect(url: &str, limits: RedisLimits) -> Result<Client, Error> {
 /// # Errors
 /// [`InvalidRedisUrl`], which does not quote the URL: it may hold a password.
 pub fn check_url(url: &str) -> Result<(), InvalidRedisUrl> {
-    Config::from_url(url).map(drop).map_err(|_| InvalidRedisUrl)
+    parse(url).map(drop)
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the address is not a redis:// URL")]
+#[error("the address is not a redis:// URL of one server or of its sentinels")]
 pub struct InvalidRedisUrl;

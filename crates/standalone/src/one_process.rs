@@ -75,6 +75,7 @@ impl OneProcess {
             keys: settings.key.keys(),
             grant_secret: settings.key.grant_secret(),
             origins: Vec::new(),
+            drain_delay: Duration::ZERO,
             drain: settings.drain,
             max_file: MAX_FILE,
             run_retention: node::RUN_RETENTION,

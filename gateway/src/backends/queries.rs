@@ -80,6 +80,9 @@ pub trait Queries: Send + Sync + 'static {
         view: &'a str,
     ) -> BoxFuture<'a, Result<Option<View>, NotRead>>;
 
+    /// Asks whether the authority answers.
+    fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>>;
+
     /// Reads the outcome of a command.
     fn outcome<'a>(
         &'a self,

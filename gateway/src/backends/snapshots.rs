@@ -24,4 +24,7 @@ pub trait Snapshots: Send + Sync + 'static {
         aggregate: &'a Aggregate,
         view: &'a str,
     ) -> BoxFuture<'a, Result<Snapshot, NotRead>>;
+
+    /// Asks whether the store answers.
+    fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>>;
 }

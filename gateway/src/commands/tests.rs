@@ -68,6 +68,10 @@ enum Authority {
 }
 
 impl Queries for Authority {
+    fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn view<'a>(
         &'a self,
         _: &'a Aggregate,

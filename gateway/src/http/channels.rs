@@ -26,6 +26,7 @@ use crate::{
     access::audit::Action,
     access::grant::{self, Grant, MAX_STREAM_CHANNELS},
     context::NodeContext,
+    stream::reader::FetchGoal,
 };
 
 /// Attempts to read a ticket. It may change its queue between the reads of its place and of that
@@ -75,7 +76,7 @@ pub(super) async fn load(
     let aggregate = channel.aggregate(&claims.tenant);
     let name = channel.to_string();
     let floor = node.tails.floor(&aggregate, &name);
-    let view = node.reader.fetch(&aggregate, &name, floor).await?;
+    let view = node.reader.fetch(&aggregate, &name, FetchGoal::at_least(floor)).await?;
     // A view without entries was removed, such as that of a removed queue.
     Ok(view.filter(|view| !view.entries.is_empty()))
 }

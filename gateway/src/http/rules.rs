@@ -34,7 +34,7 @@ use super::{
     findings::{FindingMessage, LanguageParams, language},
     requests::{not_an_id, nothing, read},
 };
-use crate::{context::NodeContext, files::BlockingRead};
+use crate::{context::NodeContext, files::BlockingRead, stream::reader::FetchGoal};
 
 /// The view with the rules of a tenant, one entry each.
 const VIEW: &str = "rules";
@@ -56,7 +56,8 @@ pub(super) async fn list(
 /// The rules of the tenant by id; the built-in ones when it has stored none.
 async fn stored(node: &NodeContext, claims: &Claims) -> Result<(Vec<Rule>, bool), Code> {
     let aggregate = Aggregate::rules(&claims.tenant);
-    let view = node.reader.fetch(&aggregate, VIEW, node.tails.floor(&aggregate, VIEW)).await?;
+    let floor = node.tails.floor(&aggregate, VIEW);
+    let view = node.reader.fetch(&aggregate, VIEW, FetchGoal::at_least(floor)).await?;
     let entries = view.map(|view| view.entries).unwrap_or_default();
     if entries.is_empty() {
         return Ok((builtin(), true));

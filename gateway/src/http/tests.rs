@@ -124,6 +124,10 @@ impl Log for FakeBackends {
 }
 
 impl Snapshots for FakeBackends {
+    fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn load<'a>(
         &'a self,
         aggregate: &'a Aggregate,
@@ -136,6 +140,10 @@ impl Snapshots for FakeBackends {
 }
 
 impl Queries for FakeBackends {
+    fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn view<'a>(
         &'a self,
         _: &'a Aggregate,

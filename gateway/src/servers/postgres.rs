@@ -1,6 +1,9 @@
 //! Reads on PostgreSQL: a closed list, each in a read-only transaction that has named its tenant.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use deadpool_postgres::{Object, Pool};
 use schemas::{
@@ -52,6 +55,20 @@ pub enum DatabaseError {
     NoRowSecurity,
 }
 
+impl DatabaseError {
+    /// Whether the database could not be asked, so that it may be usable later.
+    pub fn is_temporary(&self) -> bool {
+        use PostgresError::{Busy, Connection, TimedOut};
+        matches!(self, Self::Postgres(Connection(_) | Busy | TimedOut))
+    }
+}
+
+impl From<DatabaseError> for NotRead {
+    fn from(error: DatabaseError) -> Self {
+        NotRead(Box::new(error))
+    }
+}
+
 impl From<PostgresError> for NotRead {
     fn from(error: PostgresError) -> Self {
         NotRead(Box::new(error))
@@ -69,6 +86,9 @@ pub struct PostgresQueries {
     /// Reads run on this runtime to their end: a caller that goes away, or a shard that stops, must
     /// not leave an open transaction on a connection that serves another tenant's read next.
     runtime: Handle,
+    /// Whether [`PostgresQueries::check`] has succeeded. Nothing is read before: row-level security
+    /// could be off.
+    checked: AtomicBool,
 }
 
 impl PostgresQueries {
@@ -79,14 +99,21 @@ impl PostgresQueries {
     /// [`PostgresError::InvalidUrl`] when `url` is not a PostgreSQL URL.
     pub fn new(url: &str, connections: usize) -> Result<Self, PostgresError> {
         let pool = servers::postgres::pool(session().config(url)?, connections, CONNECT_TIMEOUT)?;
-        Ok(Self { pool, runtime: Handle::current() })
+        Ok(Self { pool, runtime: Handle::current(), checked: AtomicBool::new(false) })
     }
 
-    /// Checks that reads work and see one tenant only.
+    /// Checks that reads work and see one tenant only. The first read does it too.
     ///
     /// # Errors
     /// [`DatabaseError`]
     pub async fn check(&self) -> Result<(), DatabaseError> {
+        let checked = tokio::time::timeout(READ_TIMEOUT, self.check_database()).await;
+        checked.map_err(|_| DatabaseError::Postgres(PostgresError::TimedOut))??;
+        self.checked.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    async fn check_database(&self) -> Result<(), DatabaseError> {
         let failed = |error: tokio_postgres::Error| DatabaseError::from(PostgresError::from(error));
         let connection = self.pool.get().await.map_err(PostgresError::from)?;
         let migration = "SELECT coalesce(max(version), 0) FROM clinicwire.migration";
@@ -120,7 +147,10 @@ impl PostgresQueries {
         tenant: TenantId,
         sql: &'static str,
         parameters: Parameters,
-    ) -> Result<Vec<Row>, PostgresError> {
+    ) -> Result<Vec<Row>, NotRead> {
+        if !self.checked.load(Ordering::Acquire) {
+            self.check().await?;
+        }
         let pool = self.pool.clone();
         let read = async move {
             let mut connection = pool.get().await?;
@@ -138,14 +168,10 @@ impl PostgresQueries {
             }
             rows
         };
-        self.runtime.spawn(read).await.unwrap_or(Err(PostgresError::TimedOut))
+        Ok(self.runtime.spawn(read).await.unwrap_or(Err(PostgresError::TimedOut))?)
     }
 
-    async fn read_view(
-        &self,
-        aggregate: &Aggregate,
-        view: &str,
-    ) -> Result<Option<View>, PostgresError> {
+    async fn read_view(&self, aggregate: &Aggregate, view: &str) -> Result<Option<View>, NotRead> {
         let tenant = aggregate.tenant();
         let parameters = texts([tenant.as_str(), aggregate.id(), view]);
         let rows = self.rows(tenant, VIEW, parameters).await?;
@@ -177,7 +203,7 @@ impl PostgresQueries {
     async fn read_outcome(
         &self,
         identity: &CommandIdentity,
-    ) -> Result<Option<RecordedOutcome>, PostgresError> {
+    ) -> Result<Option<RecordedOutcome>, NotRead> {
         let CommandIdentity { tenant, source, subject, command } = identity;
         let parameters = texts([tenant.as_str(), source, subject, command.as_str()]);
         let rows = self.rows(tenant.clone(), OUTCOME, parameters).await?;
@@ -197,7 +223,7 @@ impl PostgresQueries {
         &self,
         tenant: &TenantId,
         asked: &RunsQuery,
-    ) -> Result<Vec<ListedRun>, PostgresError> {
+    ) -> Result<Vec<ListedRun>, NotRead> {
         let state = asked.state.map(|state| state.as_str().to_owned());
         let owner =
             asked.owner.map(|tag| RunId::from_parts(tag, 0).as_str()[..RUN_OWNER_PART].to_owned());
@@ -228,7 +254,7 @@ impl PostgresQueries {
         tenant: &TenantId,
         run: &RunId,
         asked: &FindingsQuery,
-    ) -> Result<Option<FindingsPage>, PostgresError> {
+    ) -> Result<Option<FindingsPage>, NotRead> {
         let (first, last) = places(&asked.severities);
         let severities: Vec<_> =
             asked.severities.iter().map(|severity| severity.as_str().to_owned()).collect();
@@ -338,6 +364,20 @@ fn session() -> SessionSettings {
 }
 
 impl Queries for PostgresQueries {
+    fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>> {
+        Box::pin(async move {
+            if !self.checked.load(Ordering::Acquire) {
+                return Ok(self.check().await?);
+            }
+            let connection = self.pool.get().await.map_err(PostgresError::from)?;
+            let answered = connection.simple_query("").await.map_err(PostgresError::from);
+            if answered.is_err() {
+                drop(Object::take(connection));
+            }
+            Ok(answered.map(drop)?)
+        })
+    }
+
     fn view<'a>(
         &'a self,
         aggregate: &'a Aggregate,

@@ -5,14 +5,14 @@ use std::time::Duration;
 use fred::{
     clients::Client,
     error::Error,
-    interfaces::KeysInterface,
+    interfaces::{ClientLike, KeysInterface},
     types::{Expiration, scripts::Script},
 };
 use schemas::{
     ids::Aggregate,
     redis_keys::{self, READ_IDENTITY, StoreIdentity, generation, view as view_key},
 };
-use servers::redis::RedisLimits;
+use servers::redis::{RedisLimits, RedisUnusable};
 
 use crate::{
     BoxFuture,
@@ -21,8 +21,8 @@ use crate::{
 };
 
 const LIMITS: RedisLimits = RedisLimits {
-    // Just below the second after which a reader asks PostgreSQL instead.
-    command_timeout: Duration::from_millis(900),
+    // Just below the half second after which a reader asks PostgreSQL instead.
+    command_timeout: Duration::from_millis(450),
     // The first second of a reconnect storm. Past it views are read from PostgreSQL.
     queued_commands: 10_000,
 };
@@ -33,11 +33,11 @@ const LIMITS: RedisLimits = RedisLimits {
 const READ_VIEW: &str = "return {role, replication_id, redis.call('GET', KEYS[1]) or '', \
     redis.call('HGETALL', KEYS[2])}";
 
-/// Connects. Later losses of the connection are repaired in the background.
+/// Connects, in the background if Redis does not answer now.
 ///
 /// # Errors
-/// The client's error when `url` is not a Redis URL or no server answers there.
-pub async fn connect(url: &str) -> Result<Client, Error> {
+/// [`RedisUnusable`]
+pub async fn connect(url: &str) -> Result<Client, RedisUnusable> {
     servers::redis::connect(url, LIMITS).await
 }
 
@@ -78,6 +78,13 @@ impl Snapshots for RedisSnapshots {
         view: &'a str,
     ) -> BoxFuture<'a, Result<Snapshot, NotRead>> {
         Box::pin(self.read(aggregate, view))
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>> {
+        Box::pin(async move {
+            let answered: Result<(), Error> = self.client.ping(None).await;
+            answered.map_err(|error| NotRead(Box::new(error)))
+        })
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
         shard_set::ShardIndex,
         tails::{PushOutcome, TailRecord},
     },
+    throttle::Throttle,
 };
 
 /// Messages that a shard may leave unread, which is a few milliseconds of its work. When its inbox
@@ -27,13 +28,18 @@ use crate::{
 pub const SHARD_INBOX: usize = 4096;
 
 pub struct Intake {
-    pub node: Arc<NodeContext>,
-    pub shards: Vec<mpsc::Sender<ShardMessage>>,
+    node: Arc<NodeContext>,
+    shards: Vec<mpsc::Sender<ShardMessage>>,
+    missed: Throttle,
 }
 
 impl Intake {
+    pub fn new(node: Arc<NodeContext>, shards: Vec<mpsc::Sender<ShardMessage>>) -> Self {
+        Self { node, shards, missed: Throttle::default() }
+    }
+
     /// Runs until the log ends.
-    pub async fn run(self, mut feed: mpsc::Receiver<FeedItem>) {
+    pub async fn run(mut self, mut feed: mpsc::Receiver<FeedItem>) {
         while let Some(fed) = feed.recv().await {
             match fed {
                 FeedItem::Record { record, appended_at } => {
@@ -55,7 +61,7 @@ impl Intake {
         }
     }
 
-    async fn take(&self, record: WireRecord) {
+    async fn take(&mut self, record: WireRecord) {
         self.node.metrics.intake_records.inc();
         let head = match ViewsHead::from_wire(&record) {
             Ok(head) => head,
@@ -77,12 +83,33 @@ impl Intake {
         let record = Arc::new(record);
         let pushed = self.node.tails.push(&record);
         self.report_tail_bytes();
-        if let PushOutcome::News(shards) = pushed {
-            for (index, inbox) in self.shards.iter().enumerate() {
-                if shards.contains(ShardIndex::from_index(index)) {
-                    let _ = inbox.send(ShardMessage::Record(record.clone())).await;
-                }
+        let (shards, follows) = match pushed {
+            PushOutcome::Stale => return,
+            PushOutcome::News(shards) => (shards, true),
+            PushOutcome::Missed { shards, missed } => {
+                self.report_missed(missed);
+                (shards, false)
             }
+        };
+        for (index, inbox) in self.shards.iter().enumerate() {
+            if shards.contains(ShardIndex::from_index(index)) {
+                let message = match follows {
+                    true => ShardMessage::Record(record.clone()),
+                    false => ShardMessage::Missed(record.aggregate.clone()),
+                };
+                let _ = inbox.send(message).await;
+            }
+        }
+    }
+
+    fn report_missed(&mut self, missed: u64) {
+        self.node.metrics.intake_missed.inc_by(missed);
+        if let Some(records) = self.missed.add(missed) {
+            tracing::warn!(
+                records,
+                "records of aggregates are missing from the topic of views; their hot views are \
+                 fetched again"
+            );
         }
     }
 

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use gateway_core::subscription::{AuditEntryId, HotViewId};
 use schemas::{
     codes::Code,
+    ids::Aggregate,
     view::{Position, View},
 };
 
@@ -28,6 +29,8 @@ pub enum ShardMessage {
     SocketIo(Box<SocketIoPeer>),
     /// Records were lost, so that no hot view is current any more.
     Refetch,
+    /// Records of the aggregate are missing from the stream, so that no hot view of it is current.
+    Missed(Aggregate),
     /// Close all connections within this time.
     Drain(Duration),
 }

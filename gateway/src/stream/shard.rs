@@ -165,6 +165,7 @@ impl Shard {
             }
             ShardMessage::SocketIo(peer) => return Some(peer),
             ShardMessage::Refetch => self.views.refetch_all(),
+            ShardMessage::Missed(aggregate) => self.views.refetch_aggregate(&aggregate),
             ShardMessage::Drain(window) => {
                 let (ids, now) = (self.connections.ids(), self.connections.now);
                 self.drain = Some(Drain::new(ids, now, window));

@@ -95,6 +95,8 @@ pub struct Tails {
 pub enum PushOutcome {
     /// The record is new. These shards listen to its aggregate.
     News(ShardSet),
+    /// The record is new, and `missed` records before it never came. Versions are dense.
+    Missed { shards: ShardSet, missed: u64 },
     /// The record is older than, or the same as, the newest of its aggregate.
     Stale,
 }
@@ -107,6 +109,12 @@ impl Tails {
         if record.position <= tail.position {
             return PushOutcome::Stale;
         }
+        // Following starts in the middle of the stream. A new epoch starts again at 1.
+        let is_followed = tail.position.epoch == record.position.epoch;
+        let missed = match is_followed {
+            true => record.position.version - tail.position.version - 1,
+            false => 0,
+        };
         let mut freed = 0;
         if record.position.epoch > tail.position.epoch {
             freed += std::mem::take(&mut tail.bytes);
@@ -130,7 +138,10 @@ impl Tails {
         if before + record.cost() - freed.min(before) > MAX_TOTAL_BYTES {
             self.shed();
         }
-        PushOutcome::News(shards)
+        match missed {
+            0 => PushOutcome::News(shards),
+            missed => PushOutcome::Missed { shards, missed },
+        }
     }
 
     /// Drops the records of the aggregates whose newest record is oldest, until a tenth of the
@@ -282,6 +293,28 @@ mod tests {
         tails.leave(&aggregate(), shard);
         assert_eq!(tails.push(&record(2, 1, "a", 0)), PushOutcome::News(ShardSet::default()));
         assert_eq!(tails.position(&aggregate()), Some(Position { epoch: 2, version: 1 }));
+    }
+
+    #[test]
+    fn jump_within_an_epoch_means_missed_records() {
+        let tails = Tails::default();
+        let shard = ShardIndex::from_index(3);
+        tails.listen(&aggregate(), shard);
+        let mut shards = ShardSet::default();
+        shards.insert(shard);
+        let cases = [
+            (record(1, 7, "a", 6), PushOutcome::News(shards)), // following starts anywhere
+            (record(1, 8, "a", 7), PushOutcome::News(shards)),
+            (record(1, 11, "a", 8), PushOutcome::Missed { shards, missed: 2 }),
+            (record(1, 10, "a", 8), PushOutcome::Stale),
+            (record(1, 12, "a", 11), PushOutcome::News(shards)),
+            (record(2, 1, "a", 0), PushOutcome::News(shards)),
+            (record(2, 3, "a", 1), PushOutcome::Missed { shards, missed: 1 }),
+        ];
+        for (record, pushed) in cases {
+            let position = record.position;
+            assert_eq!(tails.push(&record), pushed, "{position:?}");
+        }
     }
 
     #[test]

@@ -32,11 +32,15 @@ pub const STORED: u64 = 5;
 
 /// Backends in which every view exists, and that offer nothing else.
 struct TestBackends {
-    /// The version of every view in the authority.
-    authority: u64,
+    /// The version of every view in the authority. It does not answer without one.
+    authority: Option<u64>,
 }
 
 impl Snapshots for TestBackends {
+    fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn load<'a>(
         &'a self,
         _: &'a Aggregate,
@@ -50,15 +54,22 @@ impl Snapshots for TestBackends {
 }
 
 impl Queries for TestBackends {
+    fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn view<'a>(
         &'a self,
         _: &'a Aggregate,
         _: &'a str,
     ) -> BoxFuture<'a, Result<Option<View>, NotRead>> {
-        let position = Position { epoch: EPOCH, version: self.authority };
-        let mut view = View { position, ..View::empty(EPOCH) };
-        view.entries.insert("stored".to_owned(), raw(&self.authority));
-        Box::pin(async move { Ok(Some(view)) })
+        Box::pin(async {
+            let version = self.authority.ok_or_else(|| NotRead("gone".into()))?;
+            let position = Position { epoch: EPOCH, version };
+            let mut view = View { position, ..View::empty(EPOCH) };
+            view.entries.insert("stored".to_owned(), raw(&version));
+            Ok(Some(view))
+        })
     }
 
     fn outcome<'a>(
@@ -116,9 +127,10 @@ pub fn test_node() -> Arc<NodeContext> {
     test_node_with(STORED)
 }
 
-/// A node like [`test_node`], with an authority in which every view has version `authority`.
-pub fn test_node_with(authority: u64) -> Arc<NodeContext> {
-    let backends = Arc::new(TestBackends { authority });
+/// A node like [`test_node`], with an authority in which every view has version `authority`, or that
+/// does not answer.
+pub fn test_node_with(authority: impl Into<Option<u64>>) -> Arc<NodeContext> {
+    let backends = Arc::new(TestBackends { authority: authority.into() });
     let backends = Backends {
         log: backends.clone(),
         snapshots: backends.clone(),

@@ -36,6 +36,7 @@ use crate::{
         frames::Form,
         shard::{Shard, context::ShardContext},
     },
+    throttle::Throttle,
 };
 
 /// Time from accepting a socket, or from the end of a response, to the whole head of the next
@@ -43,7 +44,8 @@ use crate::{
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// Largest request head: hyper's smallest bound. A longer head is answered with 431.
 const HEAD_BYTES: usize = 16 * 1024;
-/// Pause after the system refused a socket, usually because descriptors ran out.
+/// Pause after the system refused a socket, usually because descriptors ran out. Meanwhile further
+/// clients wait in the backlog of the listener.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts the sockets of one shard.
@@ -69,6 +71,7 @@ struct Upgrade {
 /// Accepts sockets until the node drains.
 pub async fn serve(listener: TcpListener, acceptor: Rc<Acceptor>) {
     let mut draining = acceptor.draining.clone();
+    let mut refused = Throttle::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -83,7 +86,10 @@ pub async fn serve(listener: TcpListener, acceptor: Rc<Acceptor>) {
                 spawn_local(admit(acceptor.clone(), socket));
             }
             Err(error) => {
-                tracing::warn!(%error, "a socket could not be accepted");
+                acceptor.context.node.metrics.accept_failures.inc();
+                if let Some(count) = refused.add(1) {
+                    tracing::warn!(%error, count, "sockets could not be accepted");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

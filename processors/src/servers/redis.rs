@@ -27,7 +27,7 @@ use schemas::{
     ticket::TicketState,
     view::View,
 };
-use servers::redis::RedisLimits;
+use servers::redis::{RedisLimits, RedisUnusable};
 
 use crate::{
     BoxFuture,
@@ -63,11 +63,11 @@ pub struct RedisViews {
 }
 
 impl RedisViews {
-    /// Connects. Later losses of the connection are repaired in the background.
+    /// Connects, in the background if Redis does not answer now.
     ///
     /// # Errors
-    /// The client's error when `url` is not a Redis URL or no server answers there.
-    pub async fn connect(url: &str) -> Result<Self, Error> {
+    /// [`RedisUnusable`]
+    pub async fn connect(url: &str) -> Result<Self, RedisUnusable> {
         let client = servers::redis::connect(url, LIMITS).await?;
         Ok(Self {
             client,

@@ -258,6 +258,10 @@ pub struct MemoryQueries {
 }
 
 impl Queries for MemoryQueries {
+    fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn view<'a>(
         &'a self,
         aggregate: &'a Aggregate,

@@ -72,6 +72,7 @@ impl Installation {
             ("CLINICWIRE_PARTITIONS", PARTITIONS.to_string()),
             ("CLINICWIRE_METRICS_LISTEN", "127.0.0.1:0".to_owned()),
             ("CLINICWIRE_INSECURE_DEVELOPMENT_KEY", SECRET.to_owned()),
+            ("CLINICWIRE_DRAIN_DELAY", "0".to_owned()),
             ("CLINICWIRE_DRAIN", "1".to_owned()),
             // At the end the logs are searched for patient data, so they are verbose.
             ("CLINICWIRE_LOG", "debug".to_owned()),

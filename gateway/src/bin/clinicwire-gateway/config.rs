@@ -92,7 +92,13 @@ pub struct RunArgs {
     /// be repeated
     #[arg(long = "origin", env = "CLINICWIRE_ORIGIN", value_delimiter = ',')]
     pub origins: Vec<String>,
-    /// Seconds over which a stopping node closes its connections
+    /// Seconds for which a stopping node serves as before, while /health/ready is 503, so that its
+    /// balancer sends no new clients when the listener closes. Longer than the balancer takes to
+    /// notice
+    #[arg(long, env = "CLINICWIRE_DRAIN_DELAY", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u16).range(0..=600))]
+    pub drain_delay: u16,
+    /// Seconds over which a stopping node then closes its connections
     #[arg(long, env = "CLINICWIRE_DRAIN", default_value_t = 30)]
     #[arg(value_parser = clap::value_parser!(u16).range(0..=600))]
     pub drain: u16,
@@ -265,6 +271,7 @@ impl RunArgs {
                 .iter()
                 .map(|origin| origin.trim_end_matches('/').to_lowercase())
                 .collect(),
+            drain_delay: Duration::from_secs(self.drain_delay.into()),
             drain: Duration::from_secs(self.drain.into()),
             max_file: self.claims_files.max_file,
             run_retention: Duration::from_secs(self.claims_files.run_retention.into()),

@@ -81,7 +81,8 @@ async fn run(settings: &RunArgs) -> anyhow::Result<()> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!(seconds = settings.drain, "closing connections; a second signal ends at once");
+    let (delay_s, drain_s) = (settings.drain_delay, settings.drain);
+    tracing::info!(delay_s, drain_s, "stopping; a second signal ends at once");
     tokio::select! {
         () = running.shut_down() => {}
         _ = terminate.recv() => {}
@@ -122,12 +123,20 @@ async fn connect(settings: &RunArgs) -> anyhow::Result<Backends> {
     let url = &settings.postgres.postgres;
     let queries = PostgresQueries::new(url, settings.postgres_connections.into());
     let queries = queries.context(postgres)?;
-    queries.check().await.context(postgres)?;
+    match queries.check().await {
+        Ok(()) => {}
+        // Redis may answer meanwhile. The first read checks the database again.
+        Err(error) if error.is_temporary() => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "postgres does not answer; the node starts without it"
+        ),
+        Err(error) => return Err(error).context(postgres),
+    }
     let url = &settings.claims_files.store.files;
     let files = file_store::open(url, FILE_STORE_RETRY, Probe::WriteAndRead)
         .await
         .context("the file store cannot be used: check --files or CLINICWIRE_FILES")?;
-    tracing::info!("kafka, redis, postgres and the file store can be used");
+    tracing::info!("the settings of all servers can be used");
     Ok(Backends {
         log: Arc::new(log),
         snapshots: Arc::new(RedisSnapshots::new(redis.clone())),

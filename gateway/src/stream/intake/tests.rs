@@ -8,7 +8,7 @@ use crate::stream::test_backends::test_node;
 
 /// An intake without shards.
 fn intake() -> Intake {
-    Intake { node: test_node(), shards: Vec::new() }
+    Intake::new(test_node(), Vec::new())
 }
 
 fn record(version: u64) -> WireRecord {

@@ -59,6 +59,20 @@ impl Snapshots for ScriptedBackend {
             }
         })
     }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>> {
+        Box::pin(self.answer_probe())
+    }
+}
+
+impl ScriptedBackend {
+    async fn answer_probe(&self) -> Result<(), NotRead> {
+        match self.next() {
+            Answer::Fails => Err(NotRead("gone".into())),
+            Answer::Hangs => std::future::pending().await,
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Queries for ScriptedBackend {
@@ -75,6 +89,10 @@ impl Queries for ScriptedBackend {
                 Answer::Hangs => std::future::pending().await,
             }
         })
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>> {
+        Box::pin(self.answer_probe())
     }
 
     fn outcome<'a>(
@@ -102,19 +120,28 @@ impl Queries for ScriptedBackend {
     }
 }
 
+fn reader(store: &[Answer], authority: &[Answer]) -> (ViewReader, Readiness) {
+    let (store, authority) = (ScriptedBackend::new(store), ScriptedBackend::new(authority));
+    let readiness = Readiness::default();
+    (ViewReader::new(store, authority, Arc::default(), &readiness), readiness)
+}
+
+async fn fetch_for(reader: &ViewReader, goal: FetchGoal) -> Result<Option<u64>, Code> {
+    let aggregate = Aggregate::location(
+        &TenantId::new("demo").unwrap(),
+        &LocationId::new("riverside").unwrap(),
+    );
+    let found = reader.fetch(&aggregate, "board:riverside", goal).await?;
+    Ok(found.map(|view| view.position.version))
+}
+
 async fn fetch(
     store: &[Answer],
     authority: &[Answer],
     floor: Option<u64>,
 ) -> Result<Option<u64>, Code> {
-    let (store, authority) = (ScriptedBackend::new(store), ScriptedBackend::new(authority));
-    let reader = ViewReader::new(store, authority, Arc::default());
-    let aggregate = Aggregate::location(
-        &TenantId::new("demo").unwrap(),
-        &LocationId::new("riverside").unwrap(),
-    );
-    let found = reader.fetch(&aggregate, "board:riverside", floor.map(position)).await?;
-    Ok(found.map(|view| view.position.version))
+    let goal = FetchGoal { floor: floor.map(position), ..FetchGoal::default() };
+    fetch_for(&reader(store, authority).0, goal).await
 }
 
 use Answer::{Absent, Fails, Hangs, Suspect, Version};
@@ -156,4 +183,49 @@ async fn view_older_than_the_floor_is_never_returned() {
 async fn two_silent_backends_mean_try_again() {
     assert_eq!(fetch(&[Hangs], &[Hangs], None).await, Err(Code::TryAgain));
     assert_eq!(fetch(&[Fails], &[Fails], None).await, Err(Code::TryAgain));
+}
+
+#[tokio::test(start_paused = true)]
+async fn claim_beyond_the_store_asks_the_authority() {
+    let fetch = async |store: &[Answer], authority: &[Answer], claim| {
+        let goal = FetchGoal { claim: Some(position(claim)), ..FetchGoal::default() };
+        fetch_for(&reader(store, authority).0, goal).await
+    };
+    assert_eq!(fetch(&[Version(5)], &[Hangs], 5).await, Ok(Some(5)), "the store is not behind");
+    assert_eq!(fetch(&[Version(5)], &[Version(8)], 7).await, Ok(Some(8)));
+    assert_eq!(fetch(&[Version(5)], &[Version(6)], 99).await, Ok(Some(6)), "a false claim");
+    assert_eq!(fetch(&[Version(5)], &[Fails], 7).await, Ok(Some(5)), "nobody can confirm it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn store_that_missed_steps_is_not_asked() {
+    let goal = FetchGoal { from_authority: true, ..FetchGoal::default() };
+    let (reader, _) = reader(&[Version(9)], &[Version(5)]);
+    assert_eq!(fetch_for(&reader, goal).await, Ok(Some(5)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn store_that_hangs_costs_three_fetches_their_wait() {
+    let (reader, readiness) = reader(&[Hangs], &[Version(5)]);
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        let started = Instant::now();
+        assert_eq!(fetch_for(&reader, FetchGoal::default()).await, Ok(Some(5)));
+        waits.push(started.elapsed());
+    }
+    assert_eq!(waits, [[STORE_TIMEOUT; 3], [Duration::ZERO; 3]].concat());
+    assert!(readiness.holds(Condition::StoreDown));
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_notice_that_servers_go_and_return() {
+    let answers = [Fails, Fails, Fails, Hangs, Version(1)];
+    let (reader, readiness) = reader(&answers, &[Version(1), Fails]);
+    let watched = tokio::spawn(async move { reader.watch().await });
+    tokio::time::sleep(Duration::from_millis(2_500)).await; // simulated time of three probes
+    assert!(readiness.holds(Condition::StoreDown));
+    tokio::time::sleep(Duration::from_secs(5)).await; // simulated time of two more
+    assert!(!readiness.holds(Condition::StoreDown));
+    assert!(readiness.holds(Condition::AuthorityDown));
+    watched.abort();
 }

@@ -11,6 +11,7 @@ use schemas::{
     view::{Delta, Fold, Position, View, raw},
 };
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use super::{
     ids::{FetchId, SubscriptionId, TicketIndex},
@@ -20,6 +21,8 @@ use super::{
 pub struct HotView {
     pub aggregate: Aggregate,
     pub fetch: FetchState,
+    /// When a client's claim to a later position was last followed by a fetch.
+    pub claim_checked: Option<Instant>,
     pub kind: HotViewKind,
     listeners: Vec<SubscriptionId>,
 }
@@ -76,6 +79,8 @@ pub enum TicketStanding {
 pub struct FetchState {
     pub latest: Option<FetchId>,
     pub attempts: u8,
+    /// The view store may lack steps of the view: only the authority is asked.
+    pub from_authority: bool,
 }
 
 /// The state of a ticket as its patient sees it now.
@@ -99,7 +104,8 @@ impl HotView {
                 pace: Pace::default(),
             })),
         };
-        Self { aggregate, fetch: FetchState::default(), kind, listeners: Vec::new() }
+        let (fetch, listeners) = (FetchState::default(), Vec::new());
+        Self { aggregate, fetch, claim_checked: None, kind, listeners }
     }
 
     pub fn keyed(&self) -> Option<&KeyedView> {

@@ -93,8 +93,14 @@ impl HotViews {
         self.by_aggregate.get(aggregate)?.by_name.get(name).copied()
     }
 
-    /// The view behind a channel. The first call opens and fetches it.
-    pub fn open(&mut self, aggregate: &Aggregate, channel: &Channel) -> HotViewId {
+    /// The view behind a channel. The first call opens and fetches it, for a client that holds
+    /// `claim`.
+    pub fn open(
+        &mut self,
+        aggregate: &Aggregate,
+        channel: &Channel,
+        claim: Option<Position>,
+    ) -> HotViewId {
         let name = channel.to_string();
         if let Some(id) = self.find_by_name(aggregate, &name) {
             return id;
@@ -111,7 +117,14 @@ impl HotViews {
         };
         match queue {
             Some(queue) => self.enter_queue(id, queue, 0),
-            None => self.fetch(id),
+            // The position of a ticket's client is that of its queue, which is fetched next.
+            None if matches!(channel, Channel::Ticket(_)) => self.fetch(id, None),
+            None => {
+                if let Some(view) = self.get_mut(id).filter(|_| claim.is_some()) {
+                    view.claim_checked = Some(Instant::now());
+                }
+                self.fetch(id, claim);
+            }
         }
         id
     }
@@ -207,10 +220,7 @@ impl HotViews {
         }
         let Some(content) = record.content() else { return };
         if content.reload {
-            for id in views.by_name.values().copied().collect::<Vec<_>>() {
-                self.refetch(id);
-            }
-            return;
+            return self.refetch_aggregate(&record.aggregate);
         }
         // Queues first, so that a ticket that moves is already in the line to which it moves.
         for of_tickets in [false, true] {
@@ -266,7 +276,7 @@ impl HotViews {
                 let Some(aggregate) = self.get(id).map(|view| view.aggregate.clone()) else {
                     return;
                 };
-                let queue = self.open(&aggregate, &Channel::Queue(queue));
+                let queue = self.open(&aggregate, &Channel::Queue(queue), None);
                 self.enter_queue(id, queue, position.version);
             }
             TicketEntry::Ended(view) => {

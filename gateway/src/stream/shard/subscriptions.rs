@@ -68,7 +68,7 @@ impl Shard {
             _ => None,
         };
         self.context.node.metrics.subscriptions.for_channel(&channel).inc();
-        let view = self.views.open(&channel.aggregate(&claims.tenant), &channel);
+        let view = self.views.open(&channel.aggregate(&claims.tenant), &channel, since);
         let audit = run.is_some().then_some(self.next_audit_entry);
         let wait_s = if since.is_some() { DOUBT_AFTER_S } else { ANSWER_WITHIN_S };
         let give_up_at = self.connections.now + wait_s;
@@ -134,7 +134,13 @@ impl Shard {
         if self.views.get(subscription.view).is_some_and(HotView::is_gone) {
             return self.refuse(at, Code::UnknownChannel);
         }
-        let Some(first) = self.first_state(subscription.view, floor) else { return };
+        let view = subscription.view;
+        let Some(first) = self.first_state(view, floor) else {
+            if let Some(floor) = floor {
+                self.views.follow_claim(view, floor);
+            }
+            return;
+        };
         let Some(connection) = self.connections.get_mut(at.conn) else { return };
         if !connection.peer.takes_reply(connection.form, request) {
             // The first frame of state is the answer.
@@ -363,7 +369,8 @@ fn missed_since(
 ) -> (PublicationKind, Box<RawValue>) {
     let to = live.view.position.version;
     match tails.merged_since(aggregate, &channel.to_string(), held, to) {
-        Some(delta) => (PublicationKind::Delta, raw(&delta)),
-        None => (PublicationKind::Snapshot, live.snapshot().to_owned()),
+        // A view that was just fetched can be ahead of the tail.
+        Some(delta) if delta.to == to => (PublicationKind::Delta, raw(&delta)),
+        Some(_) | None => (PublicationKind::Snapshot, live.snapshot().to_owned()),
     }
 }

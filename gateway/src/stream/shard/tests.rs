@@ -359,9 +359,54 @@ async fn client_ahead_of_authority_gets_snapshot_with_mark() {
 
 /// The node is late, and the authority has what the client holds.
 #[tokio::test(start_paused = true)]
+async fn client_ahead_of_node_is_served_from_authority() {
+    let test = async {
+        let shard = TestShard::start_on(test_node_with(STORED + 4));
+        let board = "board:riverside";
+        let mut first = shard.open_stream(board, Some(STORED + 2)).await;
+        assert_eq!(first.next().await, ((None, STORED + 4), 0), "the load knows its position");
+        shard.publish(board, STORED + 4, false).await;
+        shard.publish(board, STORED + 5, false).await;
+        assert_eq!(first.next().await, ((Some(STORED + 4), STORED + 5), 0));
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+/// The view is hot, and others listen to it, when the client with a later position arrives.
+#[tokio::test(start_paused = true)]
+async fn claim_moves_hot_view_forward_for_all() {
+    let test = async {
+        let shard = TestShard::start_on(test_node_with(STORED + 4));
+        let board = "board:riverside";
+        let mut first = shard.open_stream(board, None).await;
+        assert_eq!(first.next().await, ((None, STORED), 0));
+        let mut ahead = shard.open_stream(board, Some(STORED + 3)).await;
+        for stream in [&mut first, &mut ahead] {
+            assert_eq!(stream.next().await, ((None, STORED + 4), 0));
+        }
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn missed_record_loads_views_of_its_aggregate_again() {
+    let test = async {
+        let shard = TestShard::start_on(test_node_with(STORED + 4));
+        let board = "board:riverside";
+        let mut stream = shard.open_stream(board, None).await;
+        assert_eq!(stream.next().await, ((None, STORED), 0));
+        // The step of the board was in a record that never came.
+        let sent = shard.inbox.send(ShardMessage::Missed(shard.aggregate.clone())).await;
+        assert!(sent.is_ok(), "the shard runs");
+        assert_eq!(stream.next().await, ((None, STORED + 4), 0), "from the authority");
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn late_node_shows_nothing_older_to_client() {
     let test = async {
-        let shard = TestShard::start_on(test_node_with(STORED + 1));
+        let shard = TestShard::start_on(test_node_with(None));
         let mut stream = shard.open_stream("board:riverside", Some(STORED + 1)).await;
         assert_eq!(stream.error().await, "try_again");
         assert_eq!(shard.started.elapsed().as_millis(), 4000);

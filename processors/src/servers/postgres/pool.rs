@@ -56,7 +56,7 @@ impl ConnectionSettings {
 /// checks.
 ///
 /// # Errors
-/// [`PostgresError::Connection`] with the server's message.
+/// [`PostgresError::Connection`] or [`PostgresError::Login`] with the server's message.
 pub async fn login(settings: &ConnectionSettings) -> Result<Client, PostgresError> {
     let (client, connection) =
         settings.config()?.connect(NoTls).await.map_err(PostgresError::from_connecting)?;

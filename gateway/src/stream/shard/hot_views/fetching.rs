@@ -1,17 +1,21 @@
 //! Fetching hot views: asking for a snapshot, and joining it with the tail of the stream.
 
+use std::time::Duration;
+
 use gateway_core::subscription::HotViewId;
 use schemas::{
     channel::Channel,
     codes::Code,
     ids::Aggregate,
     line::{Line, TICKET_KEY},
-    view::{Fold, View},
+    view::{Fold, Position, View},
 };
+use tokio::time::Instant;
 
 use super::HotViews;
 use crate::stream::{
     message::{FetchedView, ShardMessage},
+    reader::FetchGoal,
     shard::{
         hot_view::{FetchState, HotView, HotViewKind, LiveView, TicketStanding},
         ids::SubscriptionId,
@@ -19,6 +23,9 @@ use crate::stream::{
     tails::delta_of,
 };
 
+/// Pause between two fetches of a live view because of clients that claim a later position. A claim
+/// may be false.
+const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 /// Fetches of one view in a row that may be too old before its listeners are told to try again.
 const MAX_ATTEMPTS: u8 = 3;
 
@@ -38,17 +45,20 @@ enum JoinedView {
 }
 
 impl HotViews {
-    /// Fetches a view. The answer is never older than what intake has seen of the view.
-    pub(super) fn fetch(&mut self, id: HotViewId) {
+    /// Fetches a view. The answer is never older than what intake has seen of the view, and not
+    /// older than a client's `claim` if the authority confirms it.
+    pub(super) fn fetch(&mut self, id: HotViewId, claim: Option<Position>) {
         let fetch = self.next_fetch;
         let Some(view) = self.get_mut(id) else { return };
         view.fetch.latest = Some(fetch);
+        let from_authority = view.fetch.from_authority;
         let (aggregate, name) = (view.aggregate.clone(), view.name());
         self.next_fetch = fetch.next();
         let floor = self.context.node.tails.floor(&aggregate, &name);
+        let goal = FetchGoal { floor, claim, from_authority };
         let (reader, inbox) = (self.context.node.reader.clone(), self.context.inbox.clone());
         self.context.node.runtime.spawn(async move {
-            let result = reader.fetch(&aggregate, &name, floor).await;
+            let result = reader.fetch(&aggregate, &name, goal).await;
             let fetched = FetchedView { view: id, fetch, result };
             let _ = inbox.send(ShardMessage::Fetched(fetched)).await;
         });
@@ -71,7 +81,33 @@ impl HotViews {
                 }
             }
         }
-        self.fetch(id);
+        self.fetch(id, None);
+    }
+
+    /// Fetches a live view beside its stream, because a client claims to hold a later position than
+    /// the view has. The view stays as it is until a newer one arrives.
+    pub fn follow_claim(&mut self, id: HotViewId, claim: Position) {
+        let (id, now) = (self.positioned_by(id), Instant::now());
+        let Some(view) = self.get_mut(id) else { return };
+        let live = view.keyed().and_then(|keyed| keyed.live.as_ref());
+        let is_behind = live.is_some_and(|live| live.view.position < claim);
+        let checked = view.claim_checked.is_some_and(|checked| now - checked < CLAIM_PAUSE);
+        if is_behind && !checked && view.fetch.latest.is_none() {
+            view.claim_checked = Some(now);
+            self.fetch(id, Some(claim));
+        }
+    }
+
+    /// Fetches all views of an aggregate again, from the authority: steps were missed, and the view
+    /// store may lack them too.
+    pub fn refetch_aggregate(&mut self, aggregate: &Aggregate) {
+        let Some(views) = self.by_aggregate.get(aggregate) else { return };
+        for id in views.by_name.values().copied().collect::<Vec<_>>() {
+            if let Some(view) = self.get_mut(id) {
+                view.fetch.from_authority = true;
+            }
+            self.refetch(id);
+        }
     }
 
     /// Fetches all views again.
@@ -97,6 +133,10 @@ impl HotViews {
         // The view may have been closed or fetched again since.
         let view = self.find(id).filter(|view| view.fetch.latest == Some(fetch))?;
         let (aggregate, name) = (view.aggregate.clone(), view.name());
+        if let Some(live) = view.keyed().and_then(|keyed| keyed.live.as_ref()) {
+            let held = live.view.position;
+            return self.place_newer(id, &aggregate, result, held);
+        }
         let snapshot = match result {
             Ok(snapshot) => snapshot,
             Err(code) => return self.fail_fetch(id, code),
@@ -110,7 +150,31 @@ impl HotViews {
                 if view.fetch.attempts >= MAX_ATTEMPTS {
                     return self.fail_fetch(id, Code::TryAgain);
                 }
-                self.fetch(id);
+                self.fetch(id, None);
+                None
+            }
+        }
+    }
+
+    /// Places the answer to a claim, if it is newer than what the view holds.
+    fn place_newer(
+        &mut self,
+        id: HotViewId,
+        aggregate: &Aggregate,
+        result: Result<Option<View>, Code>,
+        held: Position,
+    ) -> Option<Refusal> {
+        let name = self.get(id)?.name();
+        let fetched = match result {
+            Ok(Some(view)) => self.join_tail(aggregate, &name, Some(view)),
+            Ok(None) | Err(_) => JoinedView::TooOld,
+        };
+        match fetched {
+            JoinedView::Current(view) if view.position > held => {
+                self.place_view(id, aggregate, view)
+            }
+            JoinedView::Current(_) | JoinedView::Absent | JoinedView::TooOld => {
+                self.get_mut(id)?.fetch = FetchState::default();
                 None
             }
         }
@@ -170,6 +234,7 @@ impl HotViews {
             _ => None,
         };
         keyed.live = Some(LiveView::new(view, line));
+        keyed.step = None;
         // The snapshot may contain a step that was urgent.
         keyed.pace.hurry();
         self.changed.push(id);
@@ -179,7 +244,9 @@ impl HotViews {
     /// Ends a failed fetch. Subscriptions that wait are refused; those that are live get the view
     /// by a later fetch.
     fn fail_fetch(&mut self, id: HotViewId, code: Code) -> Option<Refusal> {
-        self.get_mut(id)?.fetch = FetchState::default();
+        let view = self.get_mut(id)?;
+        let from_authority = view.fetch.from_authority;
+        view.fetch = FetchState { from_authority, ..FetchState::default() };
         self.retry.push(id);
         self.refuse_waiting(id, code)
     }
