@@ -16,8 +16,7 @@ use schemas::{
     codes::Code,
     command::{Command, CommandResult, Verdict},
     event::Event,
-    identity::CommandIdentity,
-    ids::{AppointmentId, LocationId, SourceId, TenantId, TicketId},
+    ids::{AppointmentId, LocationId, SourceId, TicketId},
     load::FactCounts,
     record::{CommandRecord, ViewDelta},
     view::Position,
@@ -41,6 +40,7 @@ mod queues;
 mod rebooking;
 mod settings;
 mod state;
+mod step;
 mod ticket;
 mod timers;
 mod turns;
@@ -49,6 +49,7 @@ mod visits;
 
 use indexes::{Indexes, Update};
 use project::VersionChange;
+use step::Step;
 
 pub use decide::decide;
 pub use decision::Decision;
@@ -257,54 +258,6 @@ impl Location {
         self.finish(step, verdict, settles)
     }
 
-    /// Fires the first timers that are due, at most a slice.
-    fn fire_slice(&mut self, step: &mut Step) {
-        let mut weight = 0;
-        while weight < self.slice
-            && let Some(event) = self.next_due()
-        {
-            weight += self.weight(&event);
-            self.happen(step, event);
-        }
-    }
-
-    /// Fires the overdue timers of the parts that the command names.
-    fn fire_named(&mut self, step: &mut Step, command: &Command) {
-        for part in self.timers_before(command) {
-            while let Some(event) = self.overdue(&part) {
-                self.happen(step, event);
-            }
-        }
-    }
-
-    /// Applies an event of the step, and notes the command that it causes elsewhere.
-    fn happen(&mut self, step: &mut Step, event: Event) {
-        step.follow_ups.extend(self.withdrawal(&step.tenant, &event));
-        self.change(&mut step.change, &step.location, event, step.version, step.at);
-    }
-
-    fn finish(
-        &mut self,
-        step: Step,
-        verdict: Verdict,
-        settles: Option<(CommandIdentity, Verdict)>,
-    ) -> RecordEffect {
-        let Step { location, at, change, follow_ups, .. } = step;
-        let (touched, appointments) = self.touched(&change.events);
-        let (events, deltas) = self.finish_change(change, &location);
-        RecordEffect {
-            position: self.position,
-            at,
-            verdict,
-            events,
-            deltas,
-            touched,
-            appointments,
-            follow_ups,
-            settles,
-        }
-    }
-
     fn verdict(&self, version: u64, moving: bool, outcome: Result<CommandResult, Code>) -> Verdict {
         let epoch = self.position.epoch;
         match outcome {
@@ -426,30 +379,6 @@ impl Location {
     /// Whether the appointment starts on the service day.
     fn is_today(&self, appointment: &Appointment) -> bool {
         appointment.fact.start.is_some_and(|start| self.header.today().contains(&start))
-    }
-}
-
-/// The step that one record makes, while its events are applied.
-struct Step {
-    tenant: TenantId,
-    location: LocationId,
-    version: u64,
-    at: Millis,
-    change: VersionChange,
-    follow_ups: Vec<CommandRecord>,
-}
-
-impl Step {
-    fn new(record: &CommandRecord, version: u64, at: Millis) -> Self {
-        let location = record.aggregate.location_id();
-        Self {
-            tenant: record.aggregate.tenant(),
-            location: location.expect("a record is for its aggregate's kind"),
-            version,
-            at,
-            change: VersionChange::default(),
-            follow_ups: Vec::new(),
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! records need.
 
 mod fit;
+mod view_steps;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -17,10 +18,10 @@ use schemas::{
     identity::CommandIdentity,
     ids::{Aggregate, AppointmentId, TicketId},
     record::{
-        CommandRecord, NamedCommand, PublishedOutcome, VIEWS_TOPIC, ViewDelta, ViewsRecord,
-        WireRecord, topic_for,
+        CommandRecord, NamedCommand, PublishedOutcome, VIEWS_TOPIC, ViewsRecord, WireRecord,
+        topic_for,
     },
-    view::{Fold, Position},
+    view::Position,
 };
 
 use crate::{
@@ -32,8 +33,8 @@ use crate::{
     },
     log::{LogOffset, LogRecord, PartitionId},
     run,
-    views::ViewStep,
 };
+pub use view_steps::ViewSteps;
 
 /// How long the keys of commands are kept by default: a client that was offline over a weekend day
 /// may still repeat what it sent before.
@@ -499,42 +500,6 @@ impl OutcomeRows {
                 self.rows.push(row);
             }
         }
-    }
-}
-
-/// Changes of views, with those of one view merged.
-#[derive(Default)]
-pub struct ViewSteps {
-    steps: Vec<ViewStep>,
-    last: HashMap<(Aggregate, String), usize>,
-}
-
-impl ViewSteps {
-    /// Adds a change. A change that follows the last one of its view is merged into it.
-    pub fn add(&mut self, aggregate: &Aggregate, epoch: u64, next: ViewDelta) {
-        let name = (aggregate.clone(), next.view.clone());
-        if let Some(held) = self.last.get(&name).map(|index| &mut self.steps[*index])
-            && held.epoch == epoch
-            && held.step.delta.merge(&next.delta) != Fold::Gap
-        {
-            held.step.keep_s = next.keep_s;
-            held.step.urgent |= next.urgent;
-            return;
-        }
-        // This is the first change of the view, or one of a later epoch, or one after a gap. A gap
-        // stays a change of its own, and the store reports it.
-        self.last.insert(name, self.steps.len());
-        self.steps.push(ViewStep { aggregate: aggregate.clone(), epoch, step: next });
-    }
-
-    /// The number of changes.
-    fn len(&self) -> usize {
-        self.steps.len()
-    }
-
-    /// The changes, in the order in which they started.
-    pub fn into_vec(self) -> Vec<ViewStep> {
-        self.steps
     }
 }
 

@@ -1,4 +1,4 @@
-use schemas::{command::Command, ids::AggregateKind, record::CARE_TOPIC, view::Delta};
+use schemas::{command::Command, ids::AggregateKind, record::CARE_TOPIC};
 use testing::records::{command_record, riverside};
 
 use super::*;
@@ -89,30 +89,4 @@ fn panic_in_decision_leaves_other_states_alone() {
     assert!(std::panic::catch_unwind(fails).is_err());
     let built = build_from(claim(), &records, &mut empty_state());
     assert_eq!(built.tally.applied, records.len() as u64);
-}
-
-fn next(view: &str, from: u64, to: u64, keep_s: Option<u32>) -> ViewDelta {
-    let mut delta = Delta { from, to, ..Delta::default() };
-    delta.put(to.to_string(), &to);
-    ViewDelta { view: view.into(), keep_s, urgent: false, delta }
-}
-
-#[test]
-fn changes_merge_only_within_one_view() {
-    let aggregate = Aggregate::parse("demo/riverside").unwrap();
-    let other = Aggregate::parse("other/riverside").unwrap();
-    let mut steps = ViewSteps::default();
-    steps.add(&aggregate, 7, next("board:riverside", 1, 2, None));
-    steps.add(&other, 7, next("board:riverside", 2, 3, None));
-    steps.add(&aggregate, 7, next("ticket:a", 2, 3, None));
-    steps.add(&aggregate, 7, next("board:riverside", 2, 5, Some(9)));
-    steps.add(&aggregate, 7, next("board:riverside", 2, 5, Some(9)));
-    steps.add(&aggregate, 7, next("board:riverside", 6, 7, None));
-    steps.add(&aggregate, 8, next("board:riverside", 0, 1, None));
-    let steps = steps.into_vec();
-    let ends: Vec<_> =
-        steps.iter().map(|step| (step.epoch, step.step.delta.from, step.step.delta.to)).collect();
-    assert_eq!(ends, [(7, 1, 5), (7, 2, 3), (7, 2, 3), (7, 6, 7), (8, 0, 1)]);
-    assert_eq!(steps[0].step.keep_s, Some(9), "the last step says how long the view is kept");
-    assert_eq!(steps[0].step.delta.set.len(), 2);
 }
