@@ -127,8 +127,8 @@ pub fn test_node() -> Arc<NodeContext> {
     test_node_with(STORED)
 }
 
-/// A node like [`test_node`], with an authority in which every view has version `authority`, or that
-/// does not answer.
+/// A node like [`test_node`], with an authority in which every view has version `authority`, or
+/// that does not answer.
 pub fn test_node_with(authority: impl Into<Option<u64>>) -> Arc<NodeContext> {
     let backends = Arc::new(TestBackends { authority: authority.into() });
     let backends = Backends {
