@@ -242,10 +242,10 @@ codes! {
         "The clocks of our servers disagree, so this wasn't carried out. Try again in a moment.";
     /// A processor failed while it decided the record, each time it tried.
     RecordPanicked = "record_panicked", 500, 107,
-        "Something went wrong on our side, so this wasn't carried out. We keep it to look at.";
+        "Something went wrong on our side, so this wasn't carried out. We've kept it to look into.";
     /// The database refused to store the effect of the record, each time it was asked.
     RecordNotStored = "record_not_stored", 500, 107,
-        "Our database couldn't store this, so it wasn't carried out. We keep it to look at.";
+        "Our database couldn't store this, so it wasn't carried out. We've kept it to look into.";
 }
 
 impl Code {
