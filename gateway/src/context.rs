@@ -68,6 +68,7 @@ impl NodeContext {
         let metrics = Arc::new(Metrics::new());
         let verifier = Arc::new(Verifier::new(settings.keys.clone())?);
         let Backends { log, snapshots, queries, short_keys, files, readiness } = backends;
+        metrics.export_clients(log.clone());
         Ok(Self {
             commands: Commands::new(log.clone(), queries.clone()),
             reader: Arc::new(ViewReader::new(

@@ -1,6 +1,10 @@
 //! The metrics of a node. Label values come from closed sets and never contain an id, a name or a
 //! subject.
 
+mod log_clients;
+
+use std::sync::Arc;
+
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -10,7 +14,11 @@ use schemas::{
     codes::{Close, Code},
 };
 
-use crate::readiness::{Condition, Readiness};
+use self::log_clients::LogClients;
+use crate::{
+    backends::log::Log,
+    readiness::{Condition, Readiness},
+};
 
 /// Buckets of the delivery delay: fine around the aim of 8 ms at the median and 15 ms at p99,
 /// coarse above.
@@ -258,6 +266,12 @@ impl Metrics {
             metrics.closes.with_label_values(&[close.reason()]);
         }
         metrics
+    }
+
+    /// Exports the state of the log's clients with each scrape.
+    pub fn export_clients(&self, log: Arc<dyn Log>) {
+        let clients = LogClients::new(log).expect("the metrics' names and labels are well formed");
+        self.registry.register(Box::new(clients)).expect("no two metrics have the same name");
     }
 
     pub fn close(&self, close: Close) {

@@ -1,8 +1,13 @@
 //! Kafka: the cluster's address and topics, client settings, events of clients, and records.
 
+mod dispose;
 mod log_lines;
+mod probe;
 mod producer;
+mod pulse;
+mod status;
 mod topics;
+mod watchdog;
 
 use std::time::Instant;
 
@@ -11,18 +16,20 @@ use rdkafka::{
     ClientConfig, ClientContext, Message,
     config::RDKafkaLogLevel,
     consumer::ConsumerContext,
-    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    error::{KafkaError, RDKafkaErrorCode},
     message::{BorrowedMessage, Headers},
-    producer::{DeliveryResult, ProducerContext},
 };
 use schemas::record::{
     AUDIT_TOPIC, CARE_TOPIC, MAX_RECORD_BYTES, RUNS_TOPIC, VIEWS_TOPIC, WireRecord,
 };
-use tokio::sync::oneshot;
 
+pub use dispose::dispose;
 use log_lines::LINES;
 pub use producer::{Delivery, IdempotentProducer, ProducerHandle, ProducerSettings};
+pub use pulse::{Membership, Pulse, STATISTICS_INTERVAL_MS};
+pub use status::ClientStatus;
 pub use topics::{NewTopics, TopicError, check_topics, prepare_topics};
+pub use watchdog::{Watchdog, WatchdogLimits};
 
 /// Most bytes of a batch that our producers send, and the least `max.message.bytes` of a topic.
 /// Kafka's own default for topics is 1,048,588. A producer refuses a larger record at once, with
@@ -88,6 +95,9 @@ impl KafkaCluster {
             .set("allow.auto.create.topics", "false")
             .set("socket.keepalive.enable", "true")
             .set("reconnect.backoff.max.ms", "1000")
+            // A broker that stalls accepts no more connections than its backlog holds. Clients
+            // that wait for one must try again soon after it goes on.
+            .set("socket.connection.setup.timeout.ms", "5000")
             .set_log_level(RDKafkaLogLevel::Warning);
         config
     }
@@ -123,17 +133,6 @@ impl ClientContext for KafkaEvents {
 
 /// A consumer that leaves its assignment to the client.
 impl ConsumerContext for KafkaEvents {}
-
-/// Passes the result of a record's delivery to the task that waits for it.
-impl ProducerContext for KafkaEvents {
-    type DeliveryOpaque = Box<oneshot::Sender<KafkaResult<()>>>;
-
-    fn delivery(&self, delivery: &DeliveryResult<'_>, waiting: Self::DeliveryOpaque) {
-        let result = delivery.as_ref().map(drop).map_err(|(error, _)| error.clone());
-        // The task that waited may have given up.
-        let _ = waiting.send(result);
-    }
-}
 
 /// Logs an event of librdkafka: of one kind at most one line in ten seconds.
 pub fn log_event(level: RDKafkaLogLevel, facility: &str, message: &str) {

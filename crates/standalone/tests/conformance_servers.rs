@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use gateway::servers::kafka::KafkaGatewayLog;
+use gateway::{readiness::Readiness, servers::kafka::KafkaGatewayLog};
 use processors::servers::{
     kafka::{KafkaProcessorLog, ReaderSettings},
     migrations,
@@ -215,7 +215,9 @@ async fn log_sides() -> Sides {
         processors: Arc::new(
             KafkaProcessorLog::new(processors, reader, 3).expect("the settings are valid"),
         ),
-        gateway: Arc::new(KafkaGatewayLog::new(gateway).expect("the settings are valid")),
+        gateway: Arc::new(
+            KafkaGatewayLog::new(gateway, Readiness::default()).expect("the settings are valid"),
+        ),
     }
 }
 

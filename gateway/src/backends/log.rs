@@ -1,5 +1,7 @@
 //! The log: commands are appended, views are followed.
 
+use std::time::Duration;
+
 #[cfg(doc)]
 use schemas::record::{AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC};
 use schemas::{Millis, record::WireRecord};
@@ -20,6 +22,17 @@ pub enum FeedItem {
     Lost,
 }
 
+/// The state of one client of a log that is a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientReport {
+    /// The label of the client in metrics.
+    pub client: &'static str,
+    /// How often it was replaced because it made no progress.
+    pub replaced: u64,
+    /// How long it has owed progress without making any.
+    pub silence: Duration,
+}
+
 /// The record may or may not have been appended.
 #[derive(Debug, thiserror::Error)]
 #[error("the log did not acknowledge the record")]
@@ -36,4 +49,9 @@ pub trait Log: Send + Sync + 'static {
 
     /// Follows all partitions of `clinicwire.views.v1` from a minute back, without a group.
     fn follow(&self) -> mpsc::Receiver<FeedItem>;
+
+    /// The state of each client, for metrics. A log in memory has none.
+    fn clients(&self) -> Vec<ClientReport> {
+        Vec::new()
+    }
 }

@@ -2,8 +2,9 @@
 //! partition of views.
 
 mod follower;
+mod start;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rdkafka::{
     ClientConfig,
@@ -11,13 +12,15 @@ use rdkafka::{
 };
 use schemas::record::WireRecord;
 use servers::kafka::{
-    IdempotentProducer, KafkaCluster, KafkaEvents, ProducerSettings, TopicError, check_topics,
+    ClientStatus, IdempotentProducer, KafkaCluster, KafkaEvents, ProducerSettings, TopicError,
+    check_topics,
 };
 use tokio::sync::mpsc;
 
 use crate::{
     BoxFuture,
-    backends::log::{FeedItem, Log, NotAppended},
+    backends::log::{ClientReport, FeedItem, Log, NotAppended},
+    readiness::{Condition, Readiness},
 };
 
 /// How long a record may wait for its acknowledgement, retries included: below the five seconds
@@ -26,8 +29,11 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(4);
 /// Records between the follower's thread and intake. Past it the thread waits, and unread records
 /// stay in Kafka.
 const FEED_CAPACITY: usize = 4096;
+/// How often the state of the clients is copied to the node's readiness.
+const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Checks that all topics exist and that the log sets their timestamps.
+/// Checks that all topics exist, that the log sets their timestamps, and that they take the largest
+/// record.
 ///
 /// # Errors
 /// [`TopicError`]
@@ -47,22 +53,32 @@ fn client_config(cluster: &KafkaCluster) -> ClientConfig {
 pub struct KafkaGatewayLog {
     cluster: KafkaCluster,
     producer: IdempotentProducer,
+    follower: Arc<ClientStatus>,
+    readiness: Readiness,
 }
 
 impl KafkaGatewayLog {
-    /// Creates the producer without connecting; [`check`] finds out whether Kafka answers.
+    /// Creates the producer without connecting; [`check`] finds out whether Kafka answers. Sets and
+    /// clears the conditions of both clients in `readiness` while views are followed.
     ///
     /// # Errors
     /// The client's error when it refuses the settings.
-    pub fn new(cluster: KafkaCluster) -> KafkaResult<Self> {
+    pub fn new(cluster: KafkaCluster, readiness: Readiness) -> KafkaResult<Self> {
         let settings = ProducerSettings {
             linger: Duration::ZERO, // a caller waits for each record
             delivery_timeout: DELIVERY_TIMEOUT,
             request_timeout: Duration::from_secs(2),
         };
-        let config = client_config(&cluster);
-        let producer = IdempotentProducer::new(config, KafkaEvents::LogErrors, settings)?;
-        Ok(Self { cluster, producer })
+        let status = ClientStatus::new("producer", "no record could be published");
+        let producer = IdempotentProducer::new(
+            &cluster,
+            client_config(&cluster),
+            KafkaEvents::LogErrors,
+            settings,
+            Arc::new(status),
+        )?;
+        let follower = Arc::new(ClientStatus::new("follower", "the topic of views was not read"));
+        Ok(Self { cluster, producer, follower, readiness })
     }
 
     async fn deliver(&self, topic: &'static str, record: WireRecord) -> KafkaResult<()> {
@@ -85,11 +101,17 @@ impl Log for KafkaGatewayLog {
         })
     }
 
+    /// Must be called within a Tokio runtime.
     fn follow(&self) -> mpsc::Receiver<FeedItem> {
         let (feed, receiver) = mpsc::channel(FEED_CAPACITY);
-        let cluster = self.cluster.clone();
+        let (cluster, status) = (self.cluster.clone(), Arc::clone(&self.follower));
+        let clients = [
+            (Arc::clone(&self.follower), Condition::FollowerStalled),
+            (Arc::clone(self.producer.status()), Condition::ProducerStalled),
+        ];
+        tokio::spawn(report(clients, self.readiness.clone(), feed.clone()));
         // A thread of its own: the asynchronous consumer can miss a wake-up and sleep for minutes.
-        let follow = move || follower::follow(&cluster, &feed);
+        let follow = move || follower::follow(&cluster, &feed, &status);
         let thread = std::thread::Builder::new().name("kafka-views".to_owned());
         if let Err(error) = thread.spawn(follow) {
             tracing::error!(
@@ -98,5 +120,28 @@ impl Log for KafkaGatewayLog {
             );
         }
         receiver
+    }
+
+    fn clients(&self) -> Vec<ClientReport> {
+        let report = |status: &ClientStatus| ClientReport {
+            client: status.name,
+            replaced: status.replaced(),
+            silence: status.silence(),
+        };
+        vec![report(&self.follower), report(self.producer.status())]
+    }
+}
+
+/// Copies the state of the clients to the readiness of the node, until intake ends.
+async fn report(
+    clients: [(Arc<ClientStatus>, Condition); 2],
+    readiness: Readiness,
+    feed: mpsc::Sender<FeedItem>,
+) {
+    while !feed.is_closed() {
+        for (status, condition) in &clients {
+            readiness.set(*condition, status.is_failing());
+        }
+        tokio::time::sleep(REPORT_INTERVAL).await;
     }
 }

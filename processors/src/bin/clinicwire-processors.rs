@@ -145,6 +145,7 @@ async fn run(settings: RunArgs) -> anyhow::Result<()> {
     let stopped = stop_signal()?;
     let (views, care, runs) = connect(&settings).await?;
     let health = Arc::new(Health::default());
+    health.watch(care.log.clients().into_iter().chain(runs.log.clients()));
     let work_signal = Arc::new(Notify::new());
     let checking = start_worker(
         &settings.checks,
@@ -256,6 +257,7 @@ async fn work(settings: WorkArgs) -> anyhow::Result<()> {
     kafka::check(&cluster, RUNS_TOPIC).await?;
     let log = KafkaProcessorLog::new_writer(cluster).context(KAFKA_REFUSED)?;
     let health = Arc::new(Health::default());
+    health.watch(log.clients());
     let (address, served) = serve(settings.listen, &health).await?;
     // No runner of this process signals work: the worker polls.
     let nobody = Arc::new(Notify::new());
@@ -294,9 +296,10 @@ async fn run_bridge(settings: BridgeArgs) -> anyhow::Result<()> {
     let log = KafkaProcessorLog::new_writer(cluster.clone()).context(KAFKA_REFUSED)?;
     let health = Arc::new(Health::default());
     let (address, served) = serve(settings.listen, &health).await?;
-    let counters = Arc::clone(&health.bridge);
+    let (counters, status) = (Arc::clone(&health.bridge), Arc::new(bridge::reader_status()));
+    health.watch(log.clients().into_iter().chain([Arc::clone(&status)]));
     let (group, bridge, log) = (settings.group(), settings.bridge(), Arc::new(log));
-    let passing = bridge::run(cluster, group, bridge, log, counters, stop(stopped.clone()));
+    let passing = bridge::run(cluster, group, bridge, log, counters, status, stop(stopped.clone()));
     let (topic, source) = (&settings.source_topic, &settings.source);
     tracing::info!(%address, topic, %source, "passing records on; metrics and health are served");
     report_ready(&health, address, settings.ready_file.as_deref()).await?;

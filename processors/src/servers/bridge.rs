@@ -5,18 +5,22 @@
 use std::{
     collections::BTreeMap,
     error::Error,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use rdkafka::{
-    Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, CommitMode, Consumer},
+    ClientContext, Message, Offset, Statistics, TopicPartitionList,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext},
     error::{KafkaError, KafkaResult},
 };
 use schemas::record::{CARE_TOPIC, WireRecord};
-use servers::kafka::{KafkaCluster, KafkaEvents, wire_record};
+use servers::kafka::{
+    ClientStatus, KafkaCluster, KafkaEvents, Membership, Pulse, STATISTICS_INTERVAL_MS, Watchdog,
+    WatchdogLimits, dispose, log_error, wire_record,
+};
 use tokio::{
     runtime::Handle,
     sync::{oneshot, watch},
@@ -37,6 +41,10 @@ const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 /// First and longest wait before another attempt to append to `care`.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
+/// A member is silent while it joins its group, and joining waits for members that died: they are
+/// noticed after six seconds. A sound member is back that soon after a stall, too.
+const LIMITS: WatchdogLimits =
+    WatchdogLimits { silence: Duration::from_secs(12), recovery: Duration::from_secs(8) };
 
 /// Why the bridge stops.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +69,11 @@ pub enum BridgeError {
     Gone,
 }
 
+/// The status of the consumer of a source.
+pub fn reader_status() -> ClientStatus {
+    ClientStatus::new("source_reader", "the topic of the source could not be read")
+}
+
 /// Passes on records until `stop`. Records that are not acknowledged by then are read again by the
 /// next member of the group.
 ///
@@ -72,14 +85,15 @@ pub async fn run(
     bridge: Bridge,
     log: Arc<dyn Log>,
     counters: Arc<BridgeCounters>,
+    status: Arc<ClientStatus>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), BridgeError> {
     let (stopping, stopped) = watch::channel(());
     let (ends, mut ended) = oneshot::channel();
     let runtime = Handle::current();
     let work = move || {
-        let done = SourceReader::join(&cluster, &group, bridge, log, counters, runtime, stopped)
-            .and_then(SourceReader::run);
+        let context = BridgeContext { bridge, log, counters, status, runtime, stopped };
+        let done = read(&cluster, &group, &context);
         drop(ends.send(done)); // the receiver is gone when the caller was cancelled
     };
     std::thread::Builder::new()
@@ -94,14 +108,64 @@ pub async fn run(
     ended.await.unwrap_or(Err(BridgeError::Gone))
 }
 
-struct SourceReader {
-    consumer: BaseConsumer<KafkaEvents>,
+/// What the consumers of a bridge share, one after the other.
+struct BridgeContext {
     bridge: Bridge,
     log: Arc<dyn Log>,
     counters: Arc<BridgeCounters>,
+    status: Arc<ClientStatus>,
     runtime: Handle,
     /// The sender is dropped to stop the thread.
     stopped: watch::Receiver<()>,
+}
+
+impl BridgeContext {
+    fn is_stopped(&self) -> bool {
+        self.stopped.has_changed().is_err()
+    }
+}
+
+/// Reads the source until the bridge is stopped. A consumer that makes no progress is replaced; its
+/// successor reads again what was not committed.
+fn read(cluster: &KafkaCluster, group: &str, context: &BridgeContext) -> Result<(), BridgeError> {
+    let status = &context.status;
+    let mut watchdog = Watchdog::new(&cluster.brokers, Arc::clone(status), LIMITS);
+    check_topic(cluster, &context.bridge.topic)?;
+    status.expect_progress();
+    let mut done = Ok(());
+    while done.is_ok() && !context.is_stopped() {
+        let consumer = consumer(cluster, group, status).map_err(BridgeError::Fatal)?;
+        consumer.subscribe(&[&context.bridge.topic]).map_err(BridgeError::Fatal)?;
+        let reader = SourceReader { consumer, context };
+        done = reader.run(&mut watchdog);
+        let consumer = reader.consumer;
+        if context.is_stopped() {
+            drop(consumer); // sends the last commit and leaves the group
+        } else {
+            dispose(move || drop(consumer));
+        }
+    }
+    status.rest();
+    done
+}
+
+/// Asks for the topic through a consumer of its own: a question during a stall can wedge a client.
+fn check_topic(cluster: &KafkaCluster, topic: &str) -> Result<(), BridgeError> {
+    let consumer: BaseConsumer<KafkaEvents> = cluster
+        .client_config()
+        .create_with_context(KafkaEvents::LeaveErrors)
+        .map_err(BridgeError::Fatal)?;
+    let metadata =
+        consumer.fetch_metadata(Some(topic), METADATA_TIMEOUT).map_err(BridgeError::Unreachable)?;
+    if metadata.topics().iter().all(|topic| topic.partitions().is_empty()) {
+        return Err(BridgeError::Missing(topic.to_owned()));
+    }
+    Ok(())
+}
+
+struct SourceReader<'a> {
+    consumer: BaseConsumer<SourceMember>,
+    context: &'a BridgeContext,
 }
 
 /// Records to pass on, and the next offset of each partition after them.
@@ -113,43 +177,23 @@ struct SourceBatch {
     next: BTreeMap<i32, i64>,
 }
 
-impl SourceReader {
-    fn join(
-        cluster: &KafkaCluster,
-        group: &str,
-        bridge: Bridge,
-        log: Arc<dyn Log>,
-        counters: Arc<BridgeCounters>,
-        runtime: Handle,
-        stopped: watch::Receiver<()>,
-    ) -> Result<Self, BridgeError> {
-        let consumer = consumer(cluster, group).map_err(BridgeError::Fatal)?;
-        let metadata = consumer
-            .fetch_metadata(Some(&bridge.topic), METADATA_TIMEOUT)
-            .map_err(BridgeError::Unreachable)?;
-        if metadata.topics().iter().all(|topic| topic.partitions().is_empty()) {
-            return Err(BridgeError::Missing(bridge.topic));
-        }
-        consumer.subscribe(&[&bridge.topic]).map_err(BridgeError::Fatal)?;
-        Ok(Self { consumer, bridge, log, counters, runtime, stopped })
-    }
-
-    fn run(self) -> Result<(), BridgeError> {
-        while self.stopped.has_changed().is_ok() {
+impl SourceReader<'_> {
+    /// Runs until the bridge is stopped, or the consumer makes no progress.
+    fn run(&self, watchdog: &mut Watchdog) -> Result<(), BridgeError> {
+        let BridgeContext { counters, runtime, .. } = self.context;
+        while !self.context.is_stopped() && !watchdog.must_replace() {
             let batch = self.gather()?;
             if batch.records.is_empty() {
                 continue;
             }
-            if !self.runtime.block_on(self.append(&batch.records)) {
+            if !runtime.block_on(self.append(&batch.records)) {
                 break;
             }
-            self.counters
-                .commands
-                .fetch_add(batch.records.len() as u64 - batch.unreadable, Relaxed);
-            self.counters.unreadable.fetch_add(batch.unreadable, Relaxed);
+            counters.commands.fetch_add(batch.records.len() as u64 - batch.unreadable, Relaxed);
+            counters.unreadable.fetch_add(batch.unreadable, Relaxed);
             self.commit(&batch.next);
         }
-        Ok(()) // dropping the consumer leaves the group
+        Ok(())
     }
 
     /// Waits in the first poll, then takes messages that are there already.
@@ -168,15 +212,13 @@ impl SourceReader {
                         record: wire_record(&message),
                     };
                     batch.next.insert(message.partition(), message.offset() + 1);
-                    batch.add(self.bridge.convert(source_record, random_bits()?));
+                    batch.add(self.context.bridge.convert(source_record, random_bits()?));
                 }
                 Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
                     return Err(BridgeError::Fatal(error));
                 }
                 // The client repairs temporary errors, and joins the group again after an eviction.
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn Error, topic = self.bridge.topic, "kafka")
-                }
+                Err(error) => log_error(&error, "while reading the source"),
             }
         }
         Ok(batch)
@@ -191,13 +233,13 @@ impl SourceReader {
             .with_max_delay(LONGEST_DELAY)
             .without_max_times()
             .build();
-        let mut stopped = self.stopped.clone();
+        let mut stopped = self.context.stopped.clone();
         loop {
-            match self.log.append(records).await {
+            match self.context.log.append(records).await {
                 Ok(()) => return true,
                 Err(error) => tracing::warn!(
                     error = &error as &dyn Error,
-                    topic = self.bridge.topic,
+                    topic = self.context.bridge.topic,
                     "records of a source are not acknowledged yet"
                 ),
             }
@@ -212,7 +254,7 @@ impl SourceReader {
         let mut offsets = TopicPartitionList::new();
         for (partition, offset) in next {
             if let Err(error) = offsets.add_partition_offset(
-                &self.bridge.topic,
+                &self.context.bridge.topic,
                 *partition,
                 Offset::Offset(*offset),
             ) {
@@ -224,10 +266,11 @@ impl SourceReader {
             }
         }
         // Records without a commit are read again, by this member or the partition's next owner.
-        if let Err(error) = self.consumer.commit(&offsets, CommitMode::Sync) {
+        // Waiting for the answer could take for ever.
+        if let Err(error) = self.consumer.commit(&offsets, CommitMode::Async) {
             tracing::warn!(
                 error = &error as &dyn Error,
-                topic = self.bridge.topic,
+                topic = self.context.bridge.topic,
                 "offsets could not be committed: their records will be read again"
             );
         }
@@ -249,7 +292,43 @@ impl SourceBatch {
     }
 }
 
-fn consumer(cluster: &KafkaCluster, group: &str) -> KafkaResult<BaseConsumer<KafkaEvents>> {
+/// Notes the progress of a consumer.
+struct SourceMember {
+    status: Arc<ClientStatus>,
+    pulse: Mutex<Pulse>,
+}
+
+impl ClientContext for SourceMember {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        KafkaEvents::LeaveErrors.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        KafkaEvents::LeaveErrors.error(error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let mut pulse = self.pulse.lock().unwrap_or_else(PoisonError::into_inner);
+        if pulse.has_progress(&statistics, Membership::Group, |_| false) {
+            self.status.progressed();
+        }
+    }
+}
+
+impl ConsumerContext for SourceMember {
+    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        if let Err(error) = result {
+            log_error(&error, "offsets were not committed: their records will be read again");
+        }
+    }
+}
+
+fn consumer(
+    cluster: &KafkaCluster,
+    group: &str,
+    status: &Arc<ClientStatus>,
+) -> KafkaResult<BaseConsumer<SourceMember>> {
+    let member = SourceMember { status: Arc::clone(status), pulse: Mutex::default() };
     cluster
         .client_config()
         .set("group.id", group)
@@ -262,9 +341,10 @@ fn consumer(cluster: &KafkaCluster, group: &str) -> KafkaResult<BaseConsumer<Kaf
         // missing facts again.
         .set("auto.offset.reset", "earliest")
         .set("check.crcs", "true")
+        .set("statistics.interval.ms", STATISTICS_INTERVAL_MS)
         .set("queued.min.messages", "2000")
         .set("queued.max.messages.kbytes", "16384")
-        .create_with_context(KafkaEvents::LeaveErrors)
+        .create_with_context(member)
 }
 
 fn random_bits() -> Result<u128, BridgeError> {

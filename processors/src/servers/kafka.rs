@@ -9,17 +9,17 @@ use std::{
 
 use futures_util::future::join_all;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use schemas::record::WireRecord;
+use schemas::record::{CARE_TOPIC, RUNS_TOPIC, WireRecord};
 use servers::kafka::{
-    Delivery, IdempotentProducer, KafkaCluster, KafkaEvents, ProducerSettings, TopicError,
-    check_topics,
+    ClientStatus, Delivery, IdempotentProducer, KafkaCluster, KafkaEvents, ProducerSettings,
+    TopicError, check_topics,
 };
 use tokio::{
     runtime::Handle,
     sync::{mpsc, watch},
 };
 
-use reader::{PausedPartitions, Reader, ReleasedPartitions};
+use reader::{MemberContext, PausedPartitions, ReaderThread, ReleasedPartitions};
 
 use crate::{
     BoxFuture,
@@ -64,6 +64,8 @@ pub struct KafkaProcessorLog {
     /// Partition count of the topic that is read.
     partition_count: u32,
     producer: IdempotentProducer,
+    /// The status of the reader.
+    status: Arc<ClientStatus>,
     released: Arc<ReleasedPartitions>,
     paused: Arc<PausedPartitions>,
     /// One receiver per reader thread, open while the thread runs.
@@ -101,10 +103,30 @@ impl KafkaProcessorLog {
             delivery_timeout: DELIVERY_TIMEOUT,
             request_timeout: Duration::from_secs(4),
         };
-        let config = cluster.client_config();
-        let producer = IdempotentProducer::new(config, KafkaEvents::LeaveErrors, settings)?;
-        let (released, paused, readers) = (Arc::default(), Arc::default(), Mutex::default());
-        Ok(Self { cluster, reader, partition_count, producer, released, paused, readers })
+        let [status, published] = statuses(reader.as_ref().map(|reader| reader.topic));
+        let producer = IdempotentProducer::new(
+            &cluster,
+            cluster.client_config(),
+            KafkaEvents::LeaveErrors,
+            settings,
+            Arc::new(published),
+        )?;
+        Ok(Self {
+            cluster,
+            reader,
+            partition_count,
+            producer,
+            status: Arc::new(status),
+            released: Arc::default(),
+            paused: Arc::default(),
+            readers: Mutex::default(),
+        })
+    }
+
+    /// The state of its clients, for readiness and metrics.
+    pub fn clients(&self) -> Vec<Arc<ClientStatus>> {
+        let reader = self.reader.is_some().then(|| Arc::clone(&self.status));
+        reader.into_iter().chain([Arc::clone(self.producer.status())]).collect()
     }
 
     /// Waits until every reader has left the group, for `timeout` at most: a broker that does not
@@ -158,6 +180,21 @@ impl KafkaProcessorLog {
     }
 }
 
+/// The status of the reader of a topic, and that of the producer beside it.
+fn statuses(topic: Option<&str>) -> [ClientStatus; 2] {
+    let (reader, producer) = match topic {
+        Some(CARE_TOPIC) => ("care_reader", "care_producer"),
+        Some(RUNS_TOPIC) => ("runs_reader", "runs_producer"),
+        _ => ("reader", "producer"),
+    };
+    let lack = match topic {
+        Some(CARE_TOPIC) => "the topic care could not be read",
+        Some(RUNS_TOPIC) => "the topic runs could not be read",
+        _ => "no topic could be read",
+    };
+    [ClientStatus::new(reader, lack), ClientStatus::new(producer, "no record could be published")]
+}
+
 impl Log for KafkaProcessorLog {
     /// Must be called within a Tokio runtime: the reader's thread waits for answers on it.
     fn read(&self) -> mpsc::Receiver<LogEvent> {
@@ -165,16 +202,25 @@ impl Log for KafkaProcessorLog {
         let settings = self.reader.clone().expect("a log without a reader is only appended to");
         let (running, stopped) = watch::channel(());
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(stopped);
-        let cluster = self.cluster.clone();
-        let asked = (Arc::clone(&self.released), Arc::clone(&self.paused));
-        let (partition_count, runtime) = (self.partition_count, Handle::current());
+        let reader = ReaderThread {
+            cluster: self.cluster.clone(),
+            settings,
+            context: MemberContext {
+                partition_count: self.partition_count,
+                events,
+                released: Arc::clone(&self.released),
+                paused: Arc::clone(&self.paused),
+                runtime: Handle::current(),
+                status: Arc::clone(&self.status),
+            },
+            producer: Arc::clone(self.producer.status()),
+        };
         let work = move || {
-            match Reader::join(&cluster, &settings, partition_count, events, asked, runtime) {
-                Ok(reader) => reader.run(),
-                Err(error) => tracing::error!(
+            if let Err(error) = reader.run() {
+                tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "no consumer can be created"
-                ),
+                );
             }
             drop(running);
         };

@@ -15,6 +15,7 @@ use prometheus::{
     proto::MetricFamily,
 };
 use schemas::{Millis, appointment::AppointmentChange};
+use servers::kafka::ClientStatus;
 use tokio::time::Instant;
 
 use crate::{
@@ -33,6 +34,8 @@ pub struct Health {
     pub bridge: Arc<bridge::BridgeCounters>,
     /// Set while records are processed.
     pub ready: AtomicBool,
+    /// The clients of Kafka in this process.
+    clients: Arc<Mutex<Vec<Arc<ClientStatus>>>>,
     registry: Registry,
 }
 
@@ -41,7 +44,9 @@ impl Default for Health {
         let (counters, checks, bridge) = (Arc::default(), Arc::default(), Arc::default());
         let registry = Registry::new();
         register(&registry, &counters, &checks, &bridge).expect("series have valid, unique names");
-        Self { counters, checks, bridge, ready: AtomicBool::default(), registry }
+        let (clients, ready) = (Arc::default(), AtomicBool::default());
+        register_clients(&registry, &clients).expect("series have valid, unique names");
+        Self { counters, checks, bridge, ready, clients, registry }
     }
 }
 
@@ -59,6 +64,11 @@ pub fn router(health: Arc<Health>) -> Router {
 const UNREADY_AFTER: Duration = Duration::from_secs(10);
 
 impl Health {
+    /// Adds clients of Kafka to readiness and metrics.
+    pub fn watch(&self, clients: impl IntoIterator<Item = Arc<ClientStatus>>) {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).extend(clients);
+    }
+
     /// Why the process cannot do its work, a line each. Empty when it is ready.
     fn reasons(&self) -> Vec<String> {
         if !self.ready.load(Relaxed) {
@@ -73,7 +83,8 @@ impl Health {
         let line = |((topic, partition), kind, lasts): (_, FailureKind, Duration)| {
             format!("{topic}/{partition}: {kind}, for {} s", lasts.as_secs())
         };
-        failing.map(line).collect()
+        let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        failing.map(line).chain(clients.iter().filter_map(|client| client.failure())).collect()
     }
 }
 
@@ -172,6 +183,33 @@ fn register(
     add_labelled(registry, records, move || {
         let value = |count: &AtomicU64| count.load(Relaxed);
         vec![("command", value(&bridge.commands)), ("unreadable", value(&bridge.unreadable))]
+    })
+}
+
+/// Readiness and silence of each client of Kafka.
+fn register_clients(
+    registry: &Registry,
+    clients: &Arc<Mutex<Vec<Arc<ClientStatus>>>>,
+) -> prometheus::Result<()> {
+    let of = Arc::clone(clients);
+    let replaced = (
+        "clinicwire_kafka_clients_replaced_total",
+        "Clients of Kafka that made no progress and were replaced.",
+        "client",
+    );
+    add_labelled(registry, replaced, move || {
+        let clients = of.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.iter().map(|client| (client.name, client.replaced())).collect()
+    })?;
+    let of = Arc::clone(clients);
+    let silence = Opts::new(
+        "clinicwire_kafka_client_silence_seconds",
+        "How long a client of Kafka has owed progress without making any.",
+    );
+    add(registry, GaugeVec::new(silence, &["client"])?, move |gauge| {
+        for client in of.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            gauge.with_label_values(&[client.name]).set(client.silence().as_secs_f64());
+        }
     })
 }
 

@@ -92,6 +92,7 @@ impl Source {
             bridge,
             log,
             Arc::clone(&counters),
+            Arc::new(bridge::reader_status()),
             async {
                 drop(stopped.await);
             },

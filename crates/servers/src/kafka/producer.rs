@@ -1,20 +1,30 @@
-//! An idempotent producer that is replaced after a fatal error.
+//! An idempotent producer that is replaced when it fails for good or makes no progress.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock, Weak,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    thread,
     time::Duration,
 };
 
 use rdkafka::{
-    ClientConfig,
-    error::{KafkaError, KafkaResult},
+    ClientConfig, ClientContext,
+    config::RDKafkaLogLevel,
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
-    producer::{BaseRecord, Producer, ThreadedProducer},
+    producer::{
+        BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig, ThreadedProducer,
+    },
 };
 use schemas::record::WireRecord;
 use tokio::sync::oneshot;
 
-use super::{KafkaEvents, MAX_MESSAGE_BYTES};
+use super::{
+    ClientStatus, KafkaCluster, KafkaEvents, MAX_MESSAGE_BYTES, Watchdog, WatchdogLimits,
+    dispose::dispose,
+};
 
 #[derive(Debug, Clone, Copy)]
 pub struct ProducerSettings {
@@ -29,23 +39,43 @@ pub struct ProducerSettings {
 /// Resolves when Kafka has acknowledged or given up one record.
 pub type Delivery = oneshot::Receiver<KafkaResult<()>>;
 
-type Client = ThreadedProducer<KafkaEvents>;
+type Client = ThreadedProducer<ProducerEvents>;
 
-pub struct IdempotentProducer {
+/// How often the watchdog looks at a producer.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Silence is longer than the delivery timeout of a gateway. A producer recovers as fast as a
+/// broker acknowledges.
+const LIMITS: WatchdogLimits =
+    WatchdogLimits { silence: Duration::from_secs(5), recovery: Duration::from_secs(3) };
+/// Looks after a replacement at which the records of the old client may still be resolving: fewer
+/// seconds than a record of the new client takes to fail.
+const FRESH_LOOKS: usize = 3;
+/// Pause between two looks whether anybody still uses a replaced producer. Its purged records
+/// resolve at once.
+const UNUSED_PAUSE: Duration = Duration::from_millis(50);
+
+/// A cheap handle: clones share the producer.
+#[derive(Clone)]
+pub struct IdempotentProducer(Arc<Shared>);
+
+struct Shared {
     config: ClientConfig,
-    events: KafkaEvents,
+    events: ProducerEvents,
     current: RwLock<Arc<Client>>,
 }
 
 impl IdempotentProducer {
-    /// `config` comes from [`super::KafkaCluster::client_config`]. Does not connect.
+    /// Starts a producer and its watchdog. Does not connect. `config` comes from
+    /// [`KafkaCluster::client_config`]; `status` must have no other user that changes it.
     ///
     /// # Errors
-    /// The client's error when it refuses the settings.
+    /// The client's error when it refuses the settings, or when no thread can be started.
     pub fn new(
+        cluster: &KafkaCluster,
         mut config: ClientConfig,
         events: KafkaEvents,
         settings: ProducerSettings,
+        status: Arc<ClientStatus>,
     ) -> KafkaResult<Self> {
         let millis = |time: Duration| time.as_millis().to_string();
         config
@@ -59,28 +89,150 @@ impl IdempotentProducer {
             .set("request.timeout.ms", millis(settings.request_timeout))
             .set("message.max.bytes", MAX_MESSAGE_BYTES.to_string())
             .set("queue.buffering.max.kbytes", "65536");
-        let current = RwLock::new(Arc::new(config.create_with_context(events)?));
-        Ok(Self { config, events, current })
+        let watchdog = Watchdog::new(&cluster.brokers, Arc::clone(&status), LIMITS);
+        let events = ProducerEvents { events, status, waiting: Arc::default() };
+        let current = RwLock::new(Arc::new(config.create_with_context(events.clone())?));
+        let shared = Arc::new(Shared { config, events, current });
+        let watched = Arc::downgrade(&shared);
+        thread::Builder::new()
+            .name("kafka-producer-watch".to_owned())
+            .spawn(move || watch(&watched, watchdog))
+            .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
+        Ok(Self(shared))
     }
 
     /// The current producer, for records that must go through one and the same.
     pub fn handle(&self) -> ProducerHandle {
-        ProducerHandle(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner)))
+        ProducerHandle(self.0.current())
+    }
+
+    pub fn status(&self) -> &Arc<ClientStatus> {
+        &self.0.events.status
     }
 
     /// Replaces the producer after a fatal error: an idempotent producer that lost count of its
     /// records never sends again.
     pub fn replace_if_fatal(&self) {
+        self.0.replace_if(|client| {
+            let Some((code, _)) = client.client().fatal_error() else { return false };
+            tracing::warn!(%code, "the producer failed for good and is replaced");
+            true
+        });
+    }
+}
+
+/// Replaces the producer when it makes no progress, as long as somebody holds it.
+fn watch(watched: &Weak<Shared>, mut watchdog: Watchdog) {
+    let mut fresh_looks = 0;
+    loop {
+        thread::sleep(LOOK_EVERY);
+        let Some(shared) = watched.upgrade() else { return };
+        if watchdog.must_replace() {
+            shared.replace_if(|_| true);
+            fresh_looks = if watchdog.broker_answers() { FRESH_LOOKS } else { 0 };
+        }
+        // All records of the old client have failed. The new one is as good as at the start: a
+        // broker answered, and no record waits. Without this, a producer that nobody uses would
+        // never be sound again, and nobody would use it.
+        if fresh_looks > 0 {
+            fresh_looks -= 1;
+            shared.events.rest_if_unused();
+        }
+    }
+}
+
+impl Shared {
+    fn current(&self) -> Arc<Client> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace_if(&self, must: impl FnOnce(&Client) -> bool) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        let Some((code, _)) = current.client().fatal_error() else { return };
-        tracing::warn!(%code, "the producer failed for good and is replaced");
-        match self.config.create_with_context(self.events) {
-            Ok(fresh) => *current = Arc::new(fresh),
+        if !must(&current) {
+            return;
+        }
+        match self.config.create_with_context(self.events.clone()) {
+            Ok(fresh) => {
+                let old = std::mem::replace(&mut *current, Arc::new(fresh));
+                dispose(move || end(&old));
+            }
             Err(error) => tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "no producer can be created"
             ),
         }
+    }
+}
+
+/// Fails the records of a replaced producer, and waits until nobody uses it, so that the caller
+/// drops it on this thread and no other.
+fn end(old: &Arc<Client>) {
+    old.purge(PurgeConfig::default().queue().inflight());
+    while Arc::strong_count(old) > 1 {
+        thread::sleep(UNUSED_PAUSE);
+    }
+}
+
+/// Passes the result of a record's delivery to the task that waits for it, and notes progress.
+#[derive(Clone)]
+struct ProducerEvents {
+    events: KafkaEvents,
+    status: Arc<ClientStatus>,
+    /// Records that were handed over and have no result yet, of the current client and of
+    /// replaced ones.
+    waiting: Arc<AtomicUsize>,
+}
+
+impl ProducerEvents {
+    fn sent(&self) {
+        self.waiting.fetch_add(1, SeqCst);
+        self.status.expect_progress();
+    }
+
+    /// An acknowledgement is progress, and so is a refusal that only a broker can give.
+    fn resolved(&self, result: &KafkaResult<()>) {
+        let waiting = self.waiting.fetch_sub(1, SeqCst) - 1;
+        let unanswered = matches!(
+            result,
+            Err(KafkaError::MessageProduction(
+                RDKafkaErrorCode::MessageTimedOut
+                    | RDKafkaErrorCode::PurgeQueue
+                    | RDKafkaErrorCode::PurgeInflight
+            ))
+        );
+        if !unanswered {
+            self.status.progressed();
+            if waiting == 0 {
+                self.status.rest();
+            }
+        }
+    }
+
+    fn rest_if_unused(&self) {
+        if self.waiting.load(SeqCst) == 0 {
+            self.status.rest();
+        }
+    }
+}
+
+impl ClientContext for ProducerEvents {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.events.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.events.error(error, reason);
+    }
+}
+
+impl ProducerContext for ProducerEvents {
+    type DeliveryOpaque = Box<oneshot::Sender<KafkaResult<()>>>;
+
+    fn delivery(&self, delivery: &DeliveryResult<'_>, waiting: Self::DeliveryOpaque) {
+        let result = delivery.as_ref().map(drop).map_err(|(error, _)| error.clone());
+        self.resolved(&result);
+        // The task that waited may have given up.
+        let _ = waiting.send(result);
     }
 }
 
@@ -102,6 +254,68 @@ impl ProducerHandle {
             .key(&record.key)
             .payload(&*record.value)
             .headers(headers);
-        self.0.send(message).map(|()| delivery).map_err(|(error, _)| error)
+        let events = self.0.context();
+        events.sent();
+        self.0.send(message).map(|()| delivery).map_err(|(error, _)| {
+            events.resolved(&Err(error.clone()));
+            error
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events() -> ProducerEvents {
+        let status = Arc::new(ClientStatus::new("producer", "no record could be published"));
+        ProducerEvents { events: KafkaEvents::LeaveErrors, status, waiting: Arc::default() }
+    }
+
+    fn silent(events: &ProducerEvents) -> bool {
+        thread::sleep(Duration::from_millis(2));
+        events.status.silence() > Duration::from_millis(1)
+    }
+
+    #[test]
+    fn acknowledgement_ends_silence() {
+        let events = events();
+        assert!(!silent(&events));
+        events.sent();
+        assert!(silent(&events));
+        events.resolved(&Ok(()));
+        assert!(!silent(&events));
+    }
+
+    #[test]
+    fn records_that_timed_out_leave_the_producer_silent() {
+        let unanswered = [
+            RDKafkaErrorCode::MessageTimedOut,
+            RDKafkaErrorCode::PurgeQueue,
+            RDKafkaErrorCode::PurgeInflight,
+        ];
+        for code in unanswered {
+            let events = events();
+            events.sent();
+            events.resolved(&Err(KafkaError::MessageProduction(code)));
+            assert!(silent(&events), "{code}");
+            events.rest_if_unused();
+            assert!(!silent(&events), "a fresh client is sound until a record says otherwise");
+        }
+        let events = events();
+        events.sent();
+        let refused = KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge);
+        events.resolved(&Err(refused));
+        assert!(!silent(&events), "a refusal is an answer");
+    }
+
+    #[test]
+    fn record_that_still_waits_keeps_the_producer_silent() {
+        let events = events();
+        events.sent();
+        events.sent();
+        events.resolved(&Ok(()));
+        events.rest_if_unused();
+        assert!(silent(&events));
     }
 }

@@ -114,7 +114,9 @@ async fn show_demo(running: &RunningNode, file: Option<&Path>) {
 async fn connect(settings: &RunArgs) -> anyhow::Result<Backends> {
     let cluster = settings.cluster();
     kafka::check(&cluster).await?;
-    let log = KafkaGatewayLog::new(cluster).context("kafka's client refuses the settings")?;
+    let readiness = Readiness::default();
+    let log = KafkaGatewayLog::new(cluster, readiness.clone())
+        .context("kafka's client refuses the settings")?;
     let redis = redis::connect(&settings.redis.redis)
         .await
         .context("redis cannot be used: check --redis or CLINICWIRE_REDIS")?;
@@ -143,7 +145,7 @@ async fn connect(settings: &RunArgs) -> anyhow::Result<Backends> {
         queries: Arc::new(queries),
         short_keys: Arc::new(RedisKeys::new(redis)),
         files,
-        readiness: Readiness::default(),
+        readiness,
     })
 }
 

@@ -6,47 +6,51 @@
 //! and assigns them again, so that the callback has two cases and neither depends on earlier state.
 //! `poll` runs the callback on this thread.
 
+mod member;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use rdkafka::{
-    ClientContext, Message, Offset, Timestamp, TopicPartitionList,
-    config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, Consumer, ConsumerContext},
+    TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
-    message::BorrowedMessage,
-    types::RDKafkaRespErr,
 };
-use servers::kafka::{KafkaCluster, log_event, log_passing_error, wire_record};
-use tokio::{
-    runtime::Handle,
-    sync::{mpsc, oneshot},
-    time::error::Elapsed,
+use servers::kafka::{
+    ClientStatus, KafkaCluster, STATISTICS_INTERVAL_MS, Watchdog, WatchdogLimits, dispose,
+    log_error, log_passing_error,
 };
 
 use super::ReaderSettings;
-use crate::log::{LogEvent, LogOffset, LogRecord, PartitionId};
+use crate::log::PartitionId;
+use member::GroupMember;
+pub(super) use member::MemberContext;
 
 /// Longest sleep in `poll`: bounds how late a release or the end of the runner is noticed.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 /// The same while a partition is paused, since it may be resumed at any moment.
 const PAUSED_POLL_TIMEOUT: Duration = Duration::from_millis(10);
-/// Most records and bytes handed over together: about one transaction of the runner.
-const MAX_RECORDS: usize = 500;
-const MAX_BYTES: usize = 4 << 20;
-/// How long the runner may take to answer an assignment or a revocation. It may be in the middle of
-/// a batch on a slow ledger. Well below `max.poll.interval.ms`, past which the group takes this
-/// member for dead.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the reader waits for room in the channel before it pauses the partitions and polls
 /// without records.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
-/// First and longest wait before the member joins again for partitions that could not be claimed.
-const REJOIN: Duration = Duration::from_secs(1);
-const REJOIN_MAX: Duration = Duration::from_secs(30);
+/// A member is silent while it joins its group, and joining waits for the other members: their
+/// runners may take five seconds to drop a partition, and a dead one is noticed after six. A sound
+/// member is back that soon after a stall, too.
+const LIMITS: WatchdogLimits =
+    WatchdogLimits { silence: Duration::from_secs(12), recovery: Duration::from_secs(8) };
+/// How long a process whose producer makes no progress, although it can read, keeps its
+/// partitions: longer than the watchdog takes to replace the producer.
+const GIVE_BACK_AFTER: Duration = Duration::from_secs(20);
+/// How long it then stays out of the group, unless its producer recovers.
+const ASIDE: Duration = Duration::from_secs(30);
+/// How long leaving the group may take. Past it, the group notices after its session timeout.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the request to leave needs to reach the socket once nothing is assigned. The client
+/// does not say when it was sent.
+const LEAVE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Partitions that the runner released. Their records are not handed over until the group assigns
 /// them again.
@@ -99,40 +103,78 @@ enum ReaderStop {
     Fatal(#[source] KafkaError),
 }
 
-pub(super) struct Reader {
+/// Everything that a reader's thread needs.
+pub(super) struct ReaderThread {
+    pub(super) cluster: KafkaCluster,
+    pub(super) settings: ReaderSettings,
+    pub(super) context: MemberContext,
+    /// The status of this process's producer.
+    pub(super) producer: Arc<ClientStatus>,
+}
+
+impl ReaderThread {
+    /// Reads until the receiver of events is dropped, or until the log cannot be trusted. A
+    /// consumer that makes no progress is replaced.
+    ///
+    /// # Errors
+    /// The client's error when it refuses the settings.
+    pub(super) fn run(self) -> KafkaResult<()> {
+        let status = &self.context.status;
+        let mut watchdog = Watchdog::new(&self.cluster.brokers, Arc::clone(status), LIMITS);
+        status.expect_progress();
+        loop {
+            let mut reader = Reader::join(&self)?;
+            let end = reader.run(&mut watchdog);
+            if end == MembershipEnd::Over {
+                reader.leave();
+            }
+            reader.end();
+            if end == MembershipEnd::Over {
+                break;
+            }
+        }
+        status.rest();
+        Ok(())
+    }
+}
+
+/// Why a membership ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MembershipEnd {
+    /// Nobody reads any more, or the log cannot be trusted.
+    Over,
+    /// The consumer makes no progress.
+    Silent,
+}
+
+/// One membership of the group.
+struct Reader {
     consumer: BaseConsumer<GroupMember>,
     topic: String,
+    status: Arc<ClientStatus>,
+    producer: Arc<ClientStatus>,
+    /// Until when this process stays out of the group because it cannot publish.
+    aside_until: Option<Instant>,
 }
 
 impl Reader {
-    pub(super) fn join(
-        cluster: &KafkaCluster,
-        settings: &ReaderSettings,
-        partition_count: u32,
-        events: mpsc::Sender<LogEvent>,
-        (released, paused): (Arc<ReleasedPartitions>, Arc<PausedPartitions>),
-        runtime: Handle,
-    ) -> KafkaResult<Self> {
-        let topic = cluster.topics.name(settings.topic).to_owned();
-        let member = GroupMember {
-            partition_count,
-            events,
-            released,
-            paused,
-            runtime,
-            state: Mutex::default(),
-        };
+    fn join(thread: &ReaderThread) -> KafkaResult<Self> {
+        let topic = thread.cluster.topics.name(thread.settings.topic).to_owned();
+        let member = GroupMember::new(thread.context.clone());
         let consumer: BaseConsumer<GroupMember> =
-            config(cluster, settings).create_with_context(member)?;
+            config(&thread.cluster, &thread.settings).create_with_context(member)?;
         consumer.subscribe(&[&topic])?;
-        Ok(Self { consumer, topic })
+        let (status, producer) = (Arc::clone(&thread.context.status), Arc::clone(&thread.producer));
+        Ok(Self { consumer, topic, status, producer, aside_until: None })
     }
 
-    /// Runs until the receiver of events is dropped, or until the log cannot be trusted.
-    pub(super) fn run(self) {
+    fn run(&mut self, watchdog: &mut Watchdog) -> MembershipEnd {
         let member = Arc::clone(self.consumer.context());
-        while !member.events.is_closed() {
-            self.rejoin_if_due();
+        while !member.is_closed() {
+            self.step_aside_or_back();
+            if self.aside_until.is_none() {
+                self.rejoin_if_due();
+            }
             self.apply_pauses();
             if let Err(stop) = self.gather() {
                 tracing::error!(
@@ -147,8 +189,63 @@ impl Reader {
             if stuck != paused {
                 self.pause(stuck);
             }
+            if watchdog.must_replace() {
+                return MembershipEnd::Silent;
+            }
         }
-        // Dropping the consumer handles the last revocation and leaves the group.
+        MembershipEnd::Over
+    }
+
+    /// Leaves the group while this process cannot publish what it decides, so that another one may
+    /// own the partitions. A stall of Kafka is no reason: then no process can publish.
+    fn step_aside_or_back(&mut self) {
+        match self.aside_until {
+            None => {
+                let reads = self.status.silence() < LIMITS.silence;
+                if self.producer.silence() < GIVE_BACK_AFTER
+                    || !reads
+                    || self.consumer.context().owns_nothing()
+                {
+                    return;
+                }
+                tracing::warn!(
+                    topic = self.topic,
+                    "no record could be published: leaving the group for {ASIDE:?} at most"
+                );
+                self.consumer.unsubscribe();
+                self.status.rest();
+                self.aside_until = Some(Instant::now() + ASIDE);
+            }
+            Some(until) if Instant::now() < until && !self.producer.silence().is_zero() => {}
+            Some(_) => {
+                self.aside_until = None;
+                self.status.expect_progress();
+                self.subscribe();
+            }
+        }
+    }
+
+    /// Leaves the group at once. Closing a consumer does the same, but not for a member with a
+    /// name of its own (KIP-345), whose partitions would wait for the session timeout.
+    fn leave(&self) {
+        let deadline = Instant::now() + LEAVE_TIMEOUT;
+        let member = self.consumer.context();
+        self.consumer.unsubscribe();
+        let mut left_at = None;
+        while Instant::now() < deadline && left_at.is_none_or(|at| Instant::now() < at) {
+            // Runs the callback of the revocation. Records are not handed over any more.
+            drop(self.consumer.poll(POLL_TIMEOUT / 10));
+            if member.owns_nothing() {
+                left_at.get_or_insert_with(|| Instant::now() + LEAVE_PAUSE);
+            }
+        }
+    }
+
+    /// Drops the consumer, which may block, on a thread of its own.
+    fn end(self) {
+        self.consumer.context().retire();
+        let consumer = self.consumer;
+        dispose(move || drop(consumer));
     }
 
     /// Waits in the first poll, then takes messages that are there already.
@@ -170,23 +267,26 @@ impl Reader {
     }
 
     fn rejoin_if_due(&self) {
-        let member = self.consumer.context();
-        if member.rejoin_due() {
+        if self.consumer.context().rejoin_due() {
             tracing::info!(topic = self.topic, "joining the group again");
             self.consumer.unsubscribe();
-            if let Err(error) = self.consumer.subscribe(&[&self.topic]) {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the topic cannot be subscribed to"
-                );
-            }
+            self.subscribe();
+        }
+    }
+
+    fn subscribe(&self) {
+        if let Err(error) = self.consumer.subscribe(&[&self.topic]) {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the topic cannot be subscribed to"
+            );
         }
     }
 
     /// Pauses and resumes single partitions as the runner asks.
     fn apply_pauses(&self) {
         let member = self.consumer.context();
-        let wanted = member.paused.lock().clone();
+        let wanted = member.wanted_pauses();
         let mut state = member.state();
         if state.paused || wanted == state.paused_partitions {
             return;
@@ -246,6 +346,7 @@ fn config(cluster: &KafkaCluster, settings: &ReaderSettings) -> rdkafka::ClientC
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
         .set("check.crcs", "true")
+        .set("statistics.interval.ms", STATISTICS_INTERVAL_MS)
         .set("fetch.wait.max.ms", "50")
         .set("fetch.queue.backoff.ms", "10")
         .set("fetch.error.backoff.ms", "50")
@@ -269,7 +370,7 @@ fn check_error(error: KafkaError) -> Result<(), ReaderStop> {
             Ok(())
         }
         error => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "kafka");
+            log_error(&error, "while polling");
             Ok(())
         }
     }
@@ -278,213 +379,4 @@ fn check_error(error: KafkaError) -> Result<(), ReaderStop> {
 fn is_connection(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve};
     matches!(code, AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve)
-}
-
-/// The consumer's context: the state that the rebalance callback and the loop share.
-struct GroupMember {
-    partition_count: u32,
-    events: mpsc::Sender<LogEvent>,
-    released: Arc<ReleasedPartitions>,
-    paused: Arc<PausedPartitions>,
-    runtime: Handle,
-    state: Mutex<ReadState>,
-}
-
-#[derive(Default)]
-struct ReadState {
-    /// Records read and not handed over yet, by partition.
-    pending: BTreeMap<PartitionId, Vec<LogRecord>>,
-    records: usize,
-    bytes: usize,
-    /// The channel is full: assigned partitions are polled without records. An assignment starts
-    /// unpaused.
-    paused: bool,
-    /// Those partitions that the client has paused because the runner asked for it.
-    paused_partitions: BTreeSet<PartitionId>,
-    rejoin_at: Option<Instant>,
-    /// Successive assignments of which a partition could not be claimed.
-    failures: u32,
-}
-
-impl ReadState {
-    /// Drops records at a revocation: the next owner reads them again. A planned rejoin is dropped
-    /// too, since the rebalance assigns all partitions anew.
-    fn forget_records(&mut self) {
-        let failures = self.failures;
-        *self = Self { failures, ..Self::default() };
-    }
-}
-
-impl GroupMember {
-    fn state(&self) -> MutexGuard<'_, ReadState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keeps a record to be handed over. Returns whether a batch is complete.
-    fn keep(&self, message: &BorrowedMessage<'_>) -> Result<bool, ReaderStop> {
-        let Timestamp::LogAppendTime(at) = message.timestamp() else {
-            return Err(ReaderStop::Timestamp(message.partition()));
-        };
-        let record = wire_record(message);
-        let mut state = self.state();
-        state.records += 1;
-        state.bytes += record.value.len();
-        let partition = state.pending.entry(partition_id(message.partition())).or_default();
-        partition.push(LogRecord { offset: LogOffset(message.offset()), at, record });
-        Ok(state.records >= MAX_RECORDS || state.bytes >= MAX_BYTES)
-    }
-
-    /// Hands over the records, waiting up to `timeout` for room. Returns whether all were taken.
-    fn hand_over(&self, timeout: Duration) -> bool {
-        loop {
-            let next = self.state().pending.pop_first();
-            let Some((partition, records)) = next else { break };
-            if self.released.lock().contains(&partition) {
-                continue;
-            }
-            let room = self.within(timeout, self.events.reserve());
-            match room {
-                Ok(Ok(permit)) => permit.send(LogEvent::Records {
-                    partition,
-                    partition_count: self.partition_count,
-                    records,
-                }),
-                Ok(Err(_)) => return true, // the receiver is gone: the loop ends
-                Err(_) => {
-                    self.state().pending.insert(partition, records);
-                    return false;
-                }
-            }
-        }
-        let mut state = self.state();
-        (state.records, state.bytes) = (0, 0);
-        true
-    }
-
-    /// Whether to join again now, for partitions that could not be claimed or were released.
-    fn rejoin_due(&self) -> bool {
-        let mut state = self.state();
-        if state.rejoin_at.is_none() && !self.released.lock().is_empty() {
-            state.rejoin_at = Some(Instant::now() + REJOIN);
-        }
-        let due = state.rejoin_at.is_some_and(|at| at <= Instant::now());
-        if due {
-            state.rejoin_at = None;
-        }
-        due
-    }
-
-    /// Waits on this thread for a future of the runtime.
-    fn within<T>(&self, timeout: Duration, future: impl Future<Output = T>) -> Result<T, Elapsed> {
-        // The timer must be created within the runtime.
-        self.runtime.block_on(async { tokio::time::timeout(timeout, future).await })
-    }
-
-    /// Sends an event and waits for its answer, [`ANSWER_TIMEOUT`] at most in all.
-    fn ask<T>(&self, event: LogEvent, answer: oneshot::Receiver<T>) -> Option<T> {
-        let asked = async {
-            self.events.send(event).await.ok()?;
-            answer.await.ok()
-        };
-        self.within(ANSWER_TIMEOUT, asked).ok().flatten()
-    }
-
-    /// Handles the revocation of all partitions. Records not handed over are read again by the next
-    /// owner.
-    fn revoked(&self, partitions: Vec<PartitionId>) {
-        self.state().forget_records();
-        self.released.lock().clear();
-        let (done, answer) = oneshot::channel();
-        if self.ask(LogEvent::Revoked { partitions, done }, answer).is_none()
-            && !self.events.is_closed()
-        {
-            tracing::warn!(
-                "the runner did not drop revoked partitions in time; the ledger fences them"
-            );
-        }
-    }
-
-    /// The offsets to read from, for those partitions that could be claimed.
-    fn claimed(&self, partitions: &[PartitionId]) -> Vec<(PartitionId, LogOffset)> {
-        self.released.lock().clear();
-        self.paused.lock().clear();
-        let (claims, answer) = oneshot::channel();
-        let event = LogEvent::Assigned {
-            partitions: partitions.to_vec(),
-            partition_count: self.partition_count,
-            claims,
-        };
-        let mut offsets = self.ask(event, answer).unwrap_or_default();
-        offsets.retain(|(partition, _)| partitions.contains(partition));
-        let mut state = self.state();
-        if offsets.len() == partitions.len() {
-            state.failures = 0;
-        } else if !self.events.is_closed() {
-            let wait = REJOIN.saturating_mul(1 << state.failures.min(5)).min(REJOIN_MAX);
-            tracing::warn!(
-                missing = partitions.len() - offsets.len(),
-                ?wait,
-                "partitions could not be claimed"
-            );
-            state.failures += 1;
-            state.rejoin_at = Some(Instant::now() + wait);
-        }
-        offsets
-    }
-}
-
-impl ClientContext for GroupMember {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log_event(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        log_passing_error(&error, reason);
-    }
-}
-
-impl ConsumerContext for GroupMember {
-    fn rebalance(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        event: RDKafkaRespErr,
-        list: &mut TopicPartitionList,
-    ) {
-        let elements = list.elements();
-        let partitions: Vec<PartitionId> =
-            elements.iter().map(|element| partition_id(element.partition())).collect();
-        let done = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            let topic =
-                elements.first().map(|element| element.topic().to_owned()).unwrap_or_default();
-            let mut assignment = TopicPartitionList::new();
-            for (partition, offset) in self.claimed(&partitions) {
-                let partition = i32::try_from(partition.0).unwrap_or(i32::MAX);
-                if let Err(error) =
-                    assignment.add_partition_offset(&topic, partition, Offset::Offset(offset.0))
-                {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        partition,
-                        "an offset to read from is invalid"
-                    );
-                }
-            }
-            tracing::info!(partitions = assignment.count(), "partitions assigned");
-            consumer.assign(&assignment)
-        } else {
-            self.revoked(partitions);
-            tracing::info!("partitions revoked");
-            consumer.unassign()
-        };
-        if let Err(error) = done {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "an assignment could not be changed"
-            );
-        }
-    }
-}
-
-fn partition_id(partition: i32) -> PartitionId {
-    PartitionId(u32::try_from(partition).unwrap_or_default())
 }

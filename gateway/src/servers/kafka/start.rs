@@ -1,0 +1,171 @@
+//! Where the follower begins to read: after the records that it has read, or a minute back.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+};
+
+/// How far back following starts: a client that lost its connection for a moment can still resume
+/// from the deltas of this time.
+const LOOK_BACK: Duration = Duration::from_secs(60);
+/// How long Kafka may take for all requests of a start together. Past it the consumer is dropped,
+/// and another one starts.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The next offset of every partition.
+pub(super) type NextOffsets = BTreeMap<i32, i64>;
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StartError {
+    #[error("kafka did not answer, or has no topic of views")]
+    Kafka(#[from] KafkaError),
+    /// Keys change partitions with the count, so the order of records would be lost.
+    #[error(
+        "the topic of views has {found} partitions and had {known}: the count is fixed for a \
+         topic's life. Restart all gateways and processors after repairing it"
+    )]
+    PartitionCount { found: usize, known: usize },
+}
+
+/// The range of a partition's offsets: the first record that the log holds, and the next one that
+/// it will append.
+#[derive(Debug, Clone, Copy)]
+struct Watermarks {
+    low: i64,
+    high: i64,
+}
+
+/// Where each partition is read from.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct StartPlan {
+    pub(super) next: NextOffsets,
+    /// The ends of partitions that must be reached before the follower has caught up.
+    pub(super) behind: BTreeMap<i32, i64>,
+    /// Whether every record since the last one that was read will be read.
+    pub(super) is_continuous: bool,
+}
+
+/// Plans the start of a consumer. `read` are the positions of the consumer before it. Reads the end
+/// of every partition before it looks up the offset of a minute ago, so that no record is missed
+/// between the two.
+pub(super) fn plan<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    read: Option<&NextOffsets>,
+) -> Result<StartPlan, StartError> {
+    let deadline = Instant::now() + START_TIMEOUT;
+    let left = || deadline.saturating_duration_since(Instant::now());
+    let metadata = consumer.fetch_metadata(Some(topic), left())?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let found = found.map_or(0, |found| found.partitions().len());
+    if found == 0 {
+        let code = RDKafkaErrorCode::UnknownTopicOrPartition;
+        return Err(KafkaError::MetadataFetch(code).into());
+    }
+    if let Some(known) = read.map(BTreeMap::len).filter(|known| *known != found) {
+        return Err(StartError::PartitionCount { found, known });
+    }
+    let mut marks = BTreeMap::new();
+    for partition in 0..i32::try_from(found).unwrap_or(i32::MAX) {
+        let (low, high) = consumer.fetch_watermarks(topic, partition, left())?;
+        marks.insert(partition, Watermarks { low, high });
+    }
+    if let Some(plan) = read.and_then(|read| continued(read, &marks)) {
+        return Ok(plan);
+    }
+    let mut times = TopicPartitionList::new();
+    for partition in marks.keys() {
+        times.add_partition_offset(topic, *partition, Offset::Offset(look_back_to()))?;
+    }
+    let mut found = BTreeMap::new();
+    for element in consumer.offsets_for_times(times, left())?.elements() {
+        element.error()?;
+        // Without a younger record, the answer is the end.
+        if let Offset::Offset(offset) = element.offset() {
+            found.insert(element.partition(), offset);
+        }
+    }
+    Ok(looked_back(&found, &marks))
+}
+
+/// A start after the records that were read, if the log still holds everything since.
+fn continued(read: &NextOffsets, marks: &BTreeMap<i32, Watermarks>) -> Option<StartPlan> {
+    let holds = |(partition, next): (&i32, &i64)| {
+        marks.get(partition).is_some_and(|marks| (marks.low..=marks.high).contains(next))
+    };
+    read.iter().all(holds).then(|| StartPlan::new(read.clone(), marks, true))
+}
+
+/// A start at the offsets of a minute ago, or at the end where there is none.
+fn looked_back(found: &NextOffsets, marks: &BTreeMap<i32, Watermarks>) -> StartPlan {
+    let start = |(partition, marks): (&i32, &Watermarks)| {
+        let offset = found.get(partition).map_or(marks.high, |offset| (*offset).max(marks.low));
+        (*partition, offset)
+    };
+    StartPlan::new(marks.iter().map(start).collect(), marks, false)
+}
+
+impl StartPlan {
+    fn new(next: NextOffsets, marks: &BTreeMap<i32, Watermarks>, is_continuous: bool) -> Self {
+        let end = |(partition, next): (&i32, &i64)| {
+            let high = marks.get(partition)?.high;
+            (*next < high).then_some((*partition, high))
+        };
+        Self { behind: next.iter().filter_map(end).collect(), next, is_continuous }
+    }
+
+    pub(super) fn assignment(&self, topic: &str) -> KafkaResult<TopicPartitionList> {
+        let mut assignment = TopicPartitionList::new();
+        for (partition, next) in &self.next {
+            assignment.add_partition_offset(topic, *partition, Offset::Offset(*next))?;
+        }
+        Ok(assignment)
+    }
+}
+
+/// The time that following starts from, in milliseconds since the Unix epoch.
+fn look_back_to() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.saturating_sub(LOOK_BACK).as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marks(all: [(i64, i64); 2]) -> BTreeMap<i32, Watermarks> {
+        (0..).zip(all.map(|(low, high)| Watermarks { low, high })).collect()
+    }
+
+    #[test]
+    fn successor_continues_where_the_log_holds_everything() {
+        let read = NextOffsets::from([(0, 50), (1, 7)]);
+        let plan = continued(&read, &marks([(10, 60), (7, 7)])).unwrap();
+        assert_eq!(plan.next, read);
+        assert_eq!(plan.behind, BTreeMap::from([(0, 60)]));
+        assert!(plan.is_continuous);
+    }
+
+    #[test]
+    fn deleted_or_truncated_records_break_continuity() {
+        let read = NextOffsets::from([(0, 50), (1, 7)]);
+        for (low, high) in [(51, 60), (0, 49)] {
+            assert_eq!(continued(&read, &marks([(low, high), (0, 9)])), None, "{low}..{high}");
+        }
+        assert_eq!(continued(&NextOffsets::from([(9, 1)]), &marks([(0, 1), (0, 1)])), None);
+    }
+
+    #[test]
+    fn first_start_looks_back_within_the_log() {
+        let plan = looked_back(&NextOffsets::from([(0, 3)]), &marks([(5, 9), (2, 4)]));
+        assert_eq!(plan.next, NextOffsets::from([(0, 5), (1, 4)]));
+        assert_eq!(plan.behind, BTreeMap::from([(0, 9)]));
+        assert!(!plan.is_continuous);
+    }
+}
