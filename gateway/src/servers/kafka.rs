@@ -111,7 +111,7 @@ impl Log for KafkaGatewayLog {
         ];
         tokio::spawn(report(clients, self.readiness.clone(), feed.clone()));
         // A thread of its own: the asynchronous consumer can miss a wake-up and sleep for minutes.
-        let follow = move || follower::follow(&cluster, &feed, &status);
+        let follow = move || follower::follow(&cluster, &feed, &status, follower::LIMITS);
         let thread = std::thread::Builder::new().name("kafka-views".to_owned());
         if let Err(error) = thread.spawn(follow) {
             tracing::error!(

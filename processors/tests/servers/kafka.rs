@@ -3,19 +3,22 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use processors::{
     log::{Log, LogEvent, LogOffset, PartitionId},
     servers::kafka::{KafkaProcessorLog, ReaderSettings, check},
 };
-use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
-use schemas::record::{CARE_TOPIC, WireRecord};
-use servers::kafka::{KafkaCluster, TopicError, prepare_topics};
+use rdkafka::{
+    admin::{AdminOptions, NewTopic, TopicReplication},
+    consumer::{BaseConsumer, Consumer},
+};
+use schemas::record::{CARE_TOPIC, MAX_RECORD_BYTES, WireRecord};
+use servers::kafka::{KafkaCluster, MAX_MESSAGE_BYTES, TopicError, prepare_topics};
 use tokio::{sync::Notify, task::JoinHandle};
 
-use crate::setup::{TestTopics, admin, new_topics, soon};
+use crate::setup::{PATIENCE, TestTopics, admin, new_topics, server, soon};
 
 const PARTITIONS: u32 = 4;
 
@@ -192,6 +195,70 @@ async fn named_instance_continues_at_once() {
     }
 }
 
+/// The number of a group's members that the broker knows.
+async fn members(group: &str) -> usize {
+    let group = group.to_owned();
+    let list = move || {
+        let consumer: BaseConsumer = rdkafka::ClientConfig::new()
+            .set("bootstrap.servers", server("CLINICWIRE_KAFKA"))
+            .create()
+            .expect("a client");
+        let groups = consumer.fetch_group_list(Some(&group), PATIENCE).expect("kafka answers");
+        groups.groups().iter().map(|group| group.members().len()).sum()
+    };
+    tokio::task::spawn_blocking(list).await.expect("no panic")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn named_instance_that_stops_leaves_its_group() {
+    let topics = TestTopics::created(PARTITIONS).await;
+    let checkpoints = Arc::new(Checkpoints::default());
+    let settings = ReaderSettings { instance: Some("a-name".into()), ..topics.reader("group") };
+    let group = settings.group.clone();
+    let leave = Arc::new(Notify::new());
+    let log = topics.log(settings, PARTITIONS);
+    let lives = member(0, log, Arc::clone(&checkpoints), Arc::clone(&leave));
+    append(&topics.writer(), 0..20).await;
+    checkpoints.applied(20).await;
+    assert_eq!(members(&group).await, 1);
+    leave.notify_one();
+    soon("the instance leaves", lives).await.expect("a member without complaint");
+    let left = Instant::now();
+    while members(&group).await > 0 {
+        // Without a request to leave, the group would notice after six seconds.
+        assert!(left.elapsed() < Duration::from_secs(4), "the group still has its member");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn largest_record_travels_and_a_larger_one_is_refused() {
+    let topics = TestTopics::created(PARTITIONS).await;
+    let log = topics.writer();
+    let of = |bytes: usize| {
+        let value = vec![b'x'; bytes - record(0).size() + record(0).value.len()];
+        [(CARE_TOPIC, WireRecord { value: value.into(), ..record(0) })]
+    };
+    assert_eq!(of(MAX_RECORD_BYTES)[0].1.size(), MAX_RECORD_BYTES);
+    log.append(&of(MAX_RECORD_BYTES)).await.expect("the largest record is acknowledged");
+    let error = log.append(&of(MAX_MESSAGE_BYTES + 1)).await.expect_err("too large");
+    let source = error.source.expect("a cause").to_string();
+    assert!(source.contains("MessageSizeTooLarge"), "{source}");
+    log.append(&of(1000)).await.expect("the producer goes on");
+}
+
+/// Right after `prepare`, every program finds its topics on every broker. Once, two of six runs
+/// failed there.
+#[tokio::test(flavor = "multi_thread")]
+async fn prepared_topics_are_known_at_once() {
+    for round in 0..15 {
+        let topics = TestTopics::named();
+        prepare_topics(&topics.cluster(), &new_topics(PARTITIONS)).await.expect("topics");
+        let found = check(&topics.cluster(), CARE_TOPIC).await;
+        assert!(matches!(found, Ok(PARTITIONS)), "round {round}: {found:?}");
+        append(&topics.writer(), 0..20).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_offset_ends_reading() {
     let topics = TestTopics::created(PARTITIONS).await;
@@ -309,6 +376,23 @@ async fn topic_with_create_time_is_refused() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn topic_for_small_records_is_refused() {
+    let topics = TestTopics::named();
+    let small = [&topics.names.care, &topics.names.views].map(|name| {
+        NewTopic::new(name, 1, TopicReplication::Fixed(1))
+            .set("message.timestamp.type", "LogAppendTime")
+            .set("max.message.bytes", "900000")
+    });
+    admin().create_topics(&small, &AdminOptions::new()).await.expect("kafka answers");
+    let error = check(&topics.cluster(), CARE_TOPIC).await.expect_err("records would not fit");
+    assert!(
+        matches!(&error, TopicError::MessageBytes { found, .. } if found == "900000"),
+        "{error}"
+    );
+    assert!(error.to_string().contains("1000000"), "the text names the value to set: {error}");
 }
 
 #[tokio::test]

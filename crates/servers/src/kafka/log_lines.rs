@@ -1,5 +1,5 @@
-//! Log lines of Kafka's clients that repeat: a broker that refuses connections, or a process without
-//! free descriptors, makes a line for each attempt of each client.
+//! Log lines of Kafka's clients that repeat: a broker that refuses connections, or a process
+//! without free descriptors, makes a line for each attempt of each client.
 
 use std::{
     collections::BTreeMap,

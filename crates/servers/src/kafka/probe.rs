@@ -4,11 +4,14 @@
 use std::{
     io::{self, Read, Write},
     net::{TcpStream, ToSocketAddrs},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-/// How long a broker may take for the connection, and again for its answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a probe waits for a connection, and again for an answer.
+const WAIT: Duration = Duration::from_millis(500);
+/// How long a question stays open. A stalled broker accepts no connections, and its backlog holds
+/// only 50: more questions would take the places of clients.
+const OPEN_FOR: Duration = Duration::from_secs(30);
 
 /// `ApiVersions` in version 0, which every broker answers: length, key 18, version 0, correlation
 /// id 0, and no client id. Source: the protocol guide of Apache Kafka, "Protocol Primitive Types"
@@ -16,34 +19,57 @@ const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 const REQUEST: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
 pub(super) struct Probe {
-    brokers: Vec<String>,
+    targets: Vec<Target>,
     turn: usize,
+}
+
+struct Target {
+    broker: String,
+    /// A question without an answer yet, and when it was sent.
+    open: Option<(TcpStream, Instant)>,
 }
 
 impl Probe {
     /// `brokers` is a list of `host:port`, separated by commas.
     pub(super) fn new(brokers: &str) -> Self {
-        Self { brokers: brokers.split(',').map(|one| one.trim().to_owned()).collect(), turn: 0 }
+        let target = |broker: &str| Target { broker: broker.trim().to_owned(), open: None };
+        Self { targets: brokers.split(',').map(target).collect(), turn: 0 }
     }
 
-    /// Asks the next broker. Takes at most a second.
+    /// Asks the next broker, or waits for its answer to the question before. Takes at most a
+    /// second.
     pub(super) fn is_answered(&mut self) -> bool {
-        let broker = &self.brokers[self.turn % self.brokers.len()];
+        let turn = self.turn % self.targets.len();
         self.turn += 1;
-        ask(broker).is_ok()
+        self.targets[turn].is_answered()
     }
 }
 
-fn ask(broker: &str) -> io::Result<()> {
+impl Target {
+    fn is_answered(&mut self) -> bool {
+        let open = self.open.take().filter(|(_, sent_at)| sent_at.elapsed() < OPEN_FOR);
+        let asked = open.map_or_else(|| ask(&self.broker), Ok);
+        let Ok((mut socket, sent_at)) = asked else { return false };
+        // The length and the correlation id.
+        let mut head = [0; 8];
+        match socket.read_exact(&mut head) {
+            Ok(()) => head[4..] == [0; 4],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.open = Some((socket, sent_at));
+                false
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+fn ask(broker: &str) -> io::Result<(TcpStream, Instant)> {
     let address = broker.to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
-    let mut socket = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
-    socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-    socket.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+    let mut socket = TcpStream::connect_timeout(&address, WAIT)?;
+    socket.set_read_timeout(Some(WAIT))?;
+    socket.set_write_timeout(Some(WAIT))?;
     socket.write_all(&REQUEST)?;
-    // The length and the correlation id.
-    let mut head = [0; 8];
-    socket.read_exact(&mut head)?;
-    if head[4..] == [0; 4] { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+    Ok((socket, Instant::now()))
 }
 
 #[cfg(test)]
@@ -52,22 +78,36 @@ mod tests {
 
     use super::*;
 
+    /// The kernel accepts connections for a stopped process: only an answer counts.
     #[test]
-    fn next_broker_is_asked_in_turn() {
-        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-        let broker = TcpListener::bind("127.0.0.1:0").unwrap();
-        let [first, second] = [&silent, &broker].map(|one| one.local_addr().unwrap().to_string());
+    fn one_open_question_is_answered_when_the_broker_goes_on() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let mut probe = Probe::new(&address);
+        assert!(!probe.is_answered());
+        assert!(!probe.is_answered());
+        let (mut socket, _) = listener.accept().unwrap();
+        listener.set_nonblocking(true).unwrap();
+        assert!(listener.accept().is_err(), "there is one question only");
+        let mut request = [0; 14];
+        socket.read_exact(&mut request).unwrap();
+        assert_eq!(request, REQUEST);
+        socket.write_all(&[0, 0, 0, 6, 0, 0, 0, 0, 0, 0]).unwrap();
+        assert!(probe.is_answered());
+    }
+
+    #[test]
+    fn brokers_are_asked_in_turn() {
+        let [silent, broker] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [first, second] = [&silent, &broker].map(|one| one.local_addr().unwrap());
         let answering = thread::spawn(move || {
             let (mut socket, _) = broker.accept().unwrap();
-            let mut request = [0; 14];
-            socket.read_exact(&mut request).unwrap();
             socket.write_all(&[0, 0, 0, 6, 0, 0, 0, 0, 0, 0]).unwrap();
-            request
+            socket.read_exact(&mut [0; 14]).unwrap();
         });
-        // The kernel accepts the connection of a stopped process: only an answer counts.
         let mut probe = Probe::new(&format!("{first}, {second}"));
         assert!(!probe.is_answered());
         assert!(probe.is_answered());
-        assert_eq!(answering.join().unwrap(), REQUEST);
+        answering.join().unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! What each client of Kafka reports about itself: for readiness, for metrics, and for its watchdog.
+//! What each client of Kafka reports about itself: for readiness, metrics and its watchdog.
 
 use std::{
     sync::{

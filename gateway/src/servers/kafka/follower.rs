@@ -32,7 +32,7 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Brokers answer each fetch within a tenth of a second, so five seconds of silence are a fault. A
 /// sound client fetches again within a second after a broker answers.
-const LIMITS: WatchdogLimits =
+pub(super) const LIMITS: WatchdogLimits =
     WatchdogLimits { silence: Duration::from_secs(5), recovery: Duration::from_secs(3) };
 
 /// Why a consumer stopped.
@@ -55,8 +55,9 @@ pub(super) fn follow(
     cluster: &KafkaCluster,
     feed: &mpsc::Sender<FeedItem>,
     status: &Arc<ClientStatus>,
+    limits: WatchdogLimits,
 ) {
-    let mut watchdog = Watchdog::new(&cluster.brokers, Arc::clone(status), LIMITS);
+    let mut watchdog = Watchdog::new(&cluster.brokers, Arc::clone(status), limits);
     let (mut read, mut has_read) = (None, false);
     status.expect_progress();
     while !feed.is_closed() {
@@ -230,3 +231,6 @@ fn check_error(error: KafkaError) -> Result<(), FollowerStop> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
-//! The consumer's context: the callbacks of rebalances and statistics, and the state that they share
-//! with the reader's loop.
+//! The consumer's context: the callbacks of rebalances and statistics, and the state that they
+//! share with the reader's loop.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
