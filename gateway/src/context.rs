@@ -1,7 +1,7 @@
 //! The parts of a node that its routes, its shards and its intake share.
 
 use std::{
-    sync::{Arc, RwLock},
+    sync::{Arc, Mutex, RwLock},
     time::Duration,
 };
 
@@ -21,6 +21,7 @@ use crate::{
     readiness::Readiness,
     settings::Settings,
     stream::{reader::ViewReader, tails::Tails},
+    throttle::Throttle,
     transport::socketio::SocketIo,
 };
 
@@ -49,6 +50,8 @@ pub struct NodeContext {
     pub run_retention: Duration,
     /// The reference tables that a rule looks into while it is tried.
     pub tables: Arc<Tables>,
+    /// The log lines about sockets that no shard could accept.
+    pub refused_sockets: Mutex<Throttle>,
     /// Permits for trials of rules.
     pub trials: Arc<Semaphore>,
     pub socketio: SocketIo,
@@ -88,6 +91,7 @@ impl NodeContext {
             files: Arc::new(Files::new(files, settings.max_file)),
             run_retention: settings.run_retention,
             tables: settings.tables.clone(),
+            refused_sockets: Mutex::default(),
             trials: Arc::new(Semaphore::new(TRIALS)),
             socketio: SocketIo::new(verifier.clone(), metrics.clone()),
             runtime: Handle::current(),

@@ -153,8 +153,9 @@ impl RunningNode {
     }
 
     /// Stops the node. First it is not ready any more, but accepts and serves as before until the
-    /// delay is over. Then it accepts no sockets, and open ones are closed over the drain's window
-    /// while intake still serves them. Then everything else stops.
+    /// delay is over. Then it accepts no sockets, except for the requests of clients that poll, and
+    /// open sockets are closed over the drain's window while intake still serves them. Then
+    /// everything else stops.
     pub async fn shut_down(self) {
         self.context.readiness.set(Condition::Draining, true);
         tokio::time::sleep(self.drain_delay).await;

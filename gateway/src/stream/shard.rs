@@ -228,6 +228,8 @@ impl Shard {
     /// Returns whether the drain is over and the last connection has left.
     pub fn is_drained(&self) -> bool {
         self.drain.as_ref().is_some_and(Drain::is_done)
+            // A client of another shard may poll through the listener of this one.
+            && !self.context.node.socketio.has_polling()
             && self.connections.count() == 0
             && self.http_connections == 0
     }

@@ -9,7 +9,7 @@ use std::{
     cell::{Cell, RefCell},
     convert::Infallible,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use axum::{Router, body::Body, response::IntoResponse};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use schemas::codes::Code;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{oneshot, watch},
@@ -28,15 +29,14 @@ use self::sse::OpenStream;
 use super::{
     connection,
     lent_socket::{LentSocket, LentStream},
-    socketio,
+    socketio::{self, SocketIo},
 };
 use crate::{
-    http::Edge,
+    http::{Edge, Problem},
     stream::{
         frames::Form,
         shard::{Shard, context::ShardContext},
     },
-    throttle::Throttle,
 };
 
 /// Time from accepting a socket, or from the end of a response, to the whole head of the next
@@ -47,6 +47,9 @@ const HEAD_BYTES: usize = 16 * 1024;
 /// Pause after the system refused a socket, usually because descriptors ran out. Meanwhile further
 /// clients wait in the backlog of the listener.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often a draining node looks whether a client still polls.
+const POLLING_CHECK: Duration = Duration::from_millis(50);
 
 /// Accepts the sockets of one shard.
 pub struct Acceptor {
@@ -68,14 +71,28 @@ struct Upgrade {
     takeover: Takeover,
 }
 
-/// Accepts sockets until the node drains.
+impl Acceptor {
+    /// Waits until the node drains, and no client polls any more if `polls` says that one may.
+    ///
+    /// A client that polls has no connection through which it could be told why its session ends:
+    /// it learns that by a later request.
+    async fn until_drained(&self, polls: impl Fn() -> bool) {
+        let mut draining = self.draining.clone();
+        // The sender is dropped only when the node is gone.
+        let _ = draining.wait_for(|draining| *draining).await;
+        while polls() && self.context.node.socketio.has_polling() {
+            tokio::time::sleep(POLLING_CHECK).await;
+        }
+    }
+}
+
+/// Accepts sockets until the node drains and no client polls any more.
 pub async fn serve(listener: TcpListener, acceptor: Rc<Acceptor>) {
-    let mut draining = acceptor.draining.clone();
-    let mut refused = Throttle::default();
+    let mut drained = std::pin::pin!(acceptor.until_drained(|| true));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = draining.wait_for(|draining| *draining) => return,
+            () = &mut drained => return,
         };
         match accepted {
             Ok((socket, _)) => {
@@ -86,8 +103,13 @@ pub async fn serve(listener: TcpListener, acceptor: Rc<Acceptor>) {
                 spawn_local(admit(acceptor.clone(), socket));
             }
             Err(error) => {
-                acceptor.context.node.metrics.accept_failures.inc();
-                if let Some(count) = refused.add(1) {
+                let node = &acceptor.context.node;
+                node.metrics.accept_failures.inc();
+                let mut refused =
+                    node.refused_sockets.lock().unwrap_or_else(PoisonError::into_inner);
+                let due = refused.add(1);
+                drop(refused);
+                if let Some(count) = due {
                     tracing::warn!(%error, count, "sockets could not be accepted");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -146,7 +168,9 @@ async fn speak_http(acceptor: &Rc<Acceptor>, socket: TcpStream) -> Option<(TcpSt
     let lent_socket = LentSocket::new(socket);
     let (take, taken) = oneshot::channel();
     let take = Rc::new(Cell::new(Some(take)));
+    let polls = Cell::new(false);
     let service = service_fn(|request: Request<Incoming>| {
+        polls.set(polls.get() || SocketIo::is_of_session(&request));
         let (acceptor, lent_socket, take) = (acceptor.clone(), lent_socket.clone(), take.clone());
         async move {
             match answer(&acceptor, &lent_socket, request).await {
@@ -161,19 +185,21 @@ async fn speak_http(acceptor: &Rc<Acceptor>, socket: TcpStream) -> Option<(TcpSt
             }
         }
     });
+    // hyper would close a connection without a request at once if it were shut down.
+    let is_late = *acceptor.draining.borrow();
     let serving = http1::Builder::new()
+        .keep_alive(!is_late)
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(LentStream(lent_socket.clone())), service)
         .with_upgrades();
     let mut serving = std::pin::pin!(serving);
-    let mut draining = acceptor.draining.clone();
     let upgrade = tokio::select! {
         biased;
         upgrade = taken => upgrade.ok(),
         _ = serving.as_mut() => None,
-        _ = draining.wait_for(|draining| *draining) => {
+        () = acceptor.until_drained(|| polls.get()), if !is_late => {
             serving.as_mut().graceful_shutdown();
             let _ = serving.await;
             None
@@ -190,6 +216,9 @@ async fn answer(
 ) -> Result<Response<Body>, Box<Upgrade>> {
     let node = &acceptor.context.node;
     let edge = Edge::new(&node.origins, &request);
+    if *acceptor.draining.borrow() && !SocketIo::is_of_session(&request) {
+        return Ok(edge.finish(Problem::from(Code::Draining).into_response()));
+    }
     let upgrade = |takeover, response: Response<()>, body: &str| {
         let head = head_text(edge.finish(response)) + body;
         Err(Box::new(Upgrade { head, takeover }))

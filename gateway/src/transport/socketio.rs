@@ -92,6 +92,18 @@ impl SocketIo {
         Self { service, polling: Arc::default() }
     }
 
+    /// Whether a client still polls, so that it needs this node to learn why its session ends.
+    pub fn has_polling(&self) -> bool {
+        let polls = |link: Arc<SessionLink>| !link.is_cut() && link.lent_socket().is_none();
+        self.polling.iter().any(|entry| entry.value().upgrade().is_some_and(polls))
+    }
+
+    /// Whether this is a request of a session that exists.
+    pub fn is_of_session(request: &Request<Incoming>) -> bool {
+        request.uri().path() == PATH
+            && value(request.uri().query().unwrap_or_default(), "sid").is_some()
+    }
+
     /// Answers a request on `lent_socket`. A session that it opens belongs to the shard with that
     /// inbox.
     pub async fn answer(

@@ -187,6 +187,35 @@ for (const [name, transports] of TRANSPORTS) {
   });
 }
 
+describe("a node that stops", () => {
+  after(closeAll);
+
+  it("tells a client that is between two polls", async () => {
+    const stopping = await Clinic.start("--empty");
+    try {
+      const site = await stopping.furnish("harbour");
+      const auth = { token: site.token("reception") };
+      const poller = await Poller.connect(stopping.url, auth);
+      await poller.until((packet) => packet.startsWith("40"));
+      const stopped = stopping.stop();
+      await until("it takes no new clients", async () =>
+        fetch(`${stopping.url}/health/live`).then(
+          (answer) => answer.status === 503,
+          () => true,
+        ),
+      );
+      const farewell = await poller.until((packet) => packet.includes("close"));
+      assert.equal(
+        farewell,
+        '42["close",{"code":3001,"reason":"shutdown","reconnect":true}]',
+      );
+      assert.equal(await stopped, 0);
+    } finally {
+      await stopping.stop();
+    }
+  });
+});
+
 describe("a position", () => {
   after(closeAll);
 

@@ -10,7 +10,7 @@ use std::{
 
 use testing::{
     claims_files::tables::reference_tables,
-    patience::PATIENCE,
+    patience::{PATIENCE, eventually},
     process::{RunningProgram, program},
 };
 
@@ -127,6 +127,21 @@ impl Installation {
     /// The directory of uploaded files.
     pub fn files(&self) -> PathBuf {
         self.directory.join("files")
+    }
+
+    /// Starts another gateway with further flags, and waits until it is ready.
+    pub async fn start_gateway(&self, flags: &[&str]) -> (String, RunningProgram) {
+        let listen = format!("127.0.0.1:{}", free_port());
+        let flags = [&["run", "--listen", listen.as_str()], flags].concat();
+        let gateway = start("clinicwire-gateway", &flags, &self.environment, &self.directory);
+        let node = format!("http://{listen}");
+        eventually("the node is ready", async || {
+            let ready = testing::http::ApiRequest::get("/health/ready");
+            let answer = self.world.api.try_call(&node, ready).await;
+            answer.filter(|answer| answer.status == 200).map(drop)
+        })
+        .await;
+        (node, gateway)
     }
 
     /// Kills the processors as a power loss does.

@@ -11,5 +11,6 @@ mod one_process;
 mod program;
 mod real_servers;
 mod scenarios;
+mod stopping;
 mod stream;
 mod world;

@@ -74,6 +74,47 @@ fn ended(output: Output) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
+/// More clients than descriptors: one line for all failed accepts, and clients are served again once
+/// others have left.
+#[tokio::test]
+async fn node_without_descriptors_says_so_once() {
+    const DESCRIPTORS: usize = 100;
+    let path = |kind: &str| {
+        let name = format!("descriptors-{}.{kind}", std::process::id());
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+    };
+    let (ready_file, log) = (path("json"), path("log"));
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("ulimit -n {DESCRIPTORS}; exec \"$0\" \"$@\"")])
+        .arg(env!("CARGO_BIN_EXE_clinicwire"))
+        .args(["--listen", "127.0.0.1:0", "--empty", "--ready-file"])
+        .arg(&ready_file);
+    let program = RunningProgram::start_with_log(&mut command, log.clone()).unwrap();
+    let ready = wait_until_ready(&ready_file).await;
+    let world = World::new(vec![ready.url.clone()], "");
+    let address = ready.url.strip_prefix("http://").unwrap().to_owned();
+
+    let clients: Vec<_> =
+        (0..2 * DESCRIPTORS).map(|_| std::net::TcpStream::connect(&address).unwrap()).collect();
+    let lines = || program.log_text().matches("sockets could not be accepted").count();
+    eventually("the fault is logged", async || (lines() > 0).then_some(())).await;
+    drop(clients);
+    let metrics = eventually("somebody else is served", async || {
+        world.api.try_call(&ready.url, ApiRequest::get("/metrics")).await
+    })
+    .await;
+    let failures = metrics.text.lines().find_map(|line| {
+        line.strip_prefix("clinicwire_accept_failures_total ")?.parse::<u64>().ok()
+    });
+    assert!(failures > Some(0), "{}", metrics.text);
+    assert_eq!(lines(), 1, "however often it failed");
+    program.terminate().await;
+    for file in [ready_file, log] {
+        std::fs::remove_file(file).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn demo_tokens_open_their_pages() {
     let program = ReadyProgram::start("alive", &["--speed", "600", "--seed", "5"]).await;
