@@ -74,8 +74,8 @@ fn ended(output: Output) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// More clients than descriptors: one line for all failed accepts, and clients are served again once
-/// others have left.
+/// More clients than descriptors: one line for all failed accepts, and clients are served again
+/// once others have left.
 #[tokio::test]
 async fn node_without_descriptors_says_so_once() {
     const DESCRIPTORS: usize = 100;
