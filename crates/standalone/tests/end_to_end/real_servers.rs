@@ -2,7 +2,7 @@
 //! killed, one stops, unreadable records arrive. The environment names the servers; without them
 //! these tests fail.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, process, sync::Arc};
 
 use rdkafka::{
     ClientConfig,
@@ -219,6 +219,62 @@ async fn stopping_node_hands_clients_over_without_gap() {
     let mut phone = phone.resume(world.there(), &patient).await.follower;
     phone.until("the call", |phone| phone.state()["state"] == "called").await;
     installation.gateways.remove(0);
+    installation.stop().await;
+}
+
+/// Kafka, stopped until the value is dropped.
+struct StalledKafka;
+
+impl StalledKafka {
+    fn begin() -> Self {
+        signal_kafka("-STOP");
+        Self
+    }
+}
+
+impl Drop for StalledKafka {
+    fn drop(&mut self) {
+        signal_kafka("-CONT");
+    }
+}
+
+fn signal_kafka(signal: &str) {
+    let servers = std::env::var("CLINICWIRE_SERVERS")
+        .expect("CLINICWIRE_SERVERS is set by `deploy/dev/servers run`, which starts the servers");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/dev/servers");
+    let sent = process::Command::new(script).args(["kill", &servers, "kafka", signal]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "{signal}");
+}
+
+/// `loadtests` has the program `stall`, which measures longer stalls.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stalled_kafka_is_reported_and_all_clients_come_back() {
+    let _turn = TURN.lock().await;
+    let mut installation = Installation::start().await;
+    let world = std::mem::replace(&mut installation.world, World::new(Vec::new(), ""));
+    let site = world.site().await;
+    let channel = format!("queue:{}", site.general);
+    let mut desks = Vec::new();
+    for node in &world.nodes {
+        desks.push(ChannelFollower::start(node, &site.reception, &channel).await);
+    }
+    let stalled = StalledKafka::begin();
+    for node in &world.nodes {
+        eventually("the node is not ready", || async {
+            let ready = ApiRequest::get("/health/ready");
+            let answer = world.api.try_call(node, ready).await.expect("the node answers");
+            answer.text.contains("the topic of views makes no progress").then(|| {
+                assert_eq!(answer.status, 503);
+            })
+        })
+        .await;
+    }
+    drop(stalled);
+    let ticket = world.issue(&site, &site.general).await.ticket;
+    for desk in &mut desks {
+        desk.until("the ticket", |desk| desk.view.entries.contains_key(ticket.as_str())).await;
+    }
+    world.ready().await;
     installation.stop().await;
 }
 
