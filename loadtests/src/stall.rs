@@ -63,7 +63,7 @@ pub async fn run(args: StallArgs) -> Result<bool> {
     say("round  commands appended  published  heard  gateways ready  processors ready  gw  proc");
     for number in 1..=args.rounds {
         let clinic = Arc::new(Clinic::open(&installation).await.context("open a location")?);
-        let watching = Arc::clone(&clinic).watch(&installation);
+        let watching = Arc::clone(&clinic).watch();
         sleep(PAUSE).await;
         installation.signal_kafka("-STOP").await?;
         sleep(Duration::from_secs(args.stall)).await;

@@ -108,7 +108,7 @@ impl Clinic {
     }
 
     /// Starts traffic, clients and looks.
-    pub fn watch(self: Arc<Self>, _: &Installation) -> Watching {
+    pub fn watch(self: Arc<Self>) -> Watching {
         let mut tasks = JoinSet::new();
         for node in 0..self.nodes.len() {
             let clinic = Arc::clone(&self);

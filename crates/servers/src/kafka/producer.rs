@@ -203,7 +203,7 @@ impl ProducerEvents {
         if !unanswered {
             self.status.progressed();
             if waiting == 0 {
-                self.status.rest();
+                self.rest_if_unused();
             }
         }
     }
@@ -211,6 +211,10 @@ impl ProducerEvents {
     fn rest_if_unused(&self) {
         if self.waiting.load(SeqCst) == 0 {
             self.status.rest();
+        }
+        // A record may have been sent in between.
+        if self.waiting.load(SeqCst) > 0 {
+            self.status.expect_progress();
         }
     }
 }

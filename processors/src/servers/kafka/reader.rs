@@ -138,6 +138,37 @@ impl ReaderThread {
     }
 }
 
+/// What decides whether a process is in its group.
+struct Observed {
+    aside_until: Option<Instant>,
+    owns_nothing: bool,
+    /// Silence of the consumer and of the producer.
+    read: Duration,
+    published: Duration,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    Stay,
+    Leave,
+    Join,
+}
+
+impl Observed {
+    /// A stall of Kafka is no reason to leave: then no process can publish.
+    fn turn(&self, now: Instant) -> Turn {
+        match self.aside_until {
+            None => {
+                let reads = self.read < LIMITS.silence;
+                let useless = reads && self.published >= GIVE_BACK_AFTER && !self.owns_nothing;
+                if useless { Turn::Leave } else { Turn::Stay }
+            }
+            Some(until) if now < until && !self.published.is_zero() => Turn::Stay,
+            Some(_) => Turn::Join,
+        }
+    }
+}
+
 /// Why a membership ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MembershipEnd {
@@ -197,27 +228,27 @@ impl Reader {
     }
 
     /// Leaves the group while this process cannot publish what it decides, so that another one may
-    /// own the partitions. A stall of Kafka is no reason: then no process can publish.
+    /// own the partitions.
     fn step_aside_or_back(&mut self) {
-        match self.aside_until {
-            None => {
-                let reads = self.status.silence() < LIMITS.silence;
-                if self.producer.silence() < GIVE_BACK_AFTER
-                    || !reads
-                    || self.consumer.context().owns_nothing()
-                {
-                    return;
-                }
+        let now = Instant::now();
+        let observed = Observed {
+            aside_until: self.aside_until,
+            owns_nothing: self.consumer.context().owns_nothing(),
+            read: self.status.silence(),
+            published: self.producer.silence(),
+        };
+        match observed.turn(now) {
+            Turn::Stay => {}
+            Turn::Leave => {
                 tracing::warn!(
                     topic = self.topic,
                     "no record could be published: leaving the group for {ASIDE:?} at most"
                 );
                 self.consumer.unsubscribe();
                 self.status.rest();
-                self.aside_until = Some(Instant::now() + ASIDE);
+                self.aside_until = Some(now + ASIDE);
             }
-            Some(until) if Instant::now() < until && !self.producer.silence().is_zero() => {}
-            Some(_) => {
+            Turn::Join => {
                 self.aside_until = None;
                 self.status.expect_progress();
                 self.subscribe();
@@ -379,4 +410,28 @@ fn check_error(error: KafkaError) -> Result<(), ReaderStop> {
 fn is_connection(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve};
     matches!(code, AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn process_that_cannot_publish_leaves_its_group_for_a_while() {
+        let now = Instant::now();
+        let turn = |aside: Option<Duration>, owns_nothing, read: u64, published: u64| {
+            let aside_until = aside.map(|rest| now + rest);
+            let (read, published) = (Duration::from_secs(read), Duration::from_secs(published));
+            Observed { aside_until, owns_nothing, read, published }.turn(now)
+        };
+        let left = Some(ASIDE);
+        assert_eq!(turn(None, false, 0, 0), Turn::Stay);
+        assert_eq!(turn(None, false, 1, 19), Turn::Stay, "the producer may be replaced");
+        assert_eq!(turn(None, false, 1, 20), Turn::Leave);
+        assert_eq!(turn(None, false, 20, 20), Turn::Stay, "Kafka stalls for everybody");
+        assert_eq!(turn(None, true, 1, 20), Turn::Stay, "there is nothing to give back");
+        assert_eq!(turn(left, true, 0, 25), Turn::Stay);
+        assert_eq!(turn(left, true, 0, 0), Turn::Join, "the producer works again");
+        assert_eq!(turn(Some(Duration::ZERO), true, 0, 50), Turn::Join, "it tries again");
+    }
 }
