@@ -42,7 +42,10 @@ pub struct CommandsArgs {
     /// Tickets in the line of one more location, whose day ends while commands are measured.
     #[arg(long, default_value_t = 0)]
     line: usize,
-    /// Partition count of the topic `care`, which tells the neighbours of that line.
+    /// Report the commands of this partition apart, for instance one that somebody stalls.
+    #[arg(long, conflicts_with = "line")]
+    partition: Option<u32>,
+    /// Partition count of the topic `care`.
     #[arg(long, default_value_t = 12)]
     partitions: u32,
 }
@@ -92,7 +95,9 @@ pub async fn run(
         0 => None,
         length => Some(clinic.long_line(length).await?),
     };
-    let sites = clinic.sites(&commands, long_line.as_ref()).await?;
+    let line_partition = long_line.as_ref().map(|line| partition(&line.location, &commands));
+    let apart = line_partition.or(commands.partition);
+    let sites = clinic.sites(&commands, apart).await?;
     say(&format!("{} callers at {} locations …", commands.at_once, sites.len()));
     let (span, began) = (Span::start(pids), Instant::now());
     let end = Arc::new(watch::Sender::new(false));
@@ -110,10 +115,9 @@ pub async fn run(
     }
     end.send_replace(true);
     let mut took: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    let neighbour_of = long_line.as_ref().map(|line| partition(&line.location, &commands));
     while let Some(done) = callers.join_next().await {
         let (location, times) = done??;
-        let group = match neighbour_of {
+        let group = match apart {
             None => "command",
             Some(of) if partition(&location, &commands) == of => "same_partition",
             Some(_) => "other_partition",
@@ -191,22 +195,15 @@ impl Clinic {
         }
     }
 
-    /// The locations of the callers. With a long line, every other one shares its partition.
-    async fn sites(
-        &self,
-        commands: &CommandsArgs,
-        long_line: Option<&Site>,
-    ) -> Result<Vec<Arc<Site>>> {
+    /// The locations of the callers. Every other one is in the partition that is reported apart.
+    async fn sites(&self, commands: &CommandsArgs, apart: Option<u32>) -> Result<Vec<Arc<Site>>> {
         let run = now_us();
         let mut names = (0..).map(|number| format!("load-{run:x}-{number}"));
         let mut chosen = Vec::new();
         while chosen.len() < commands.locations {
             let name = names.next().expect("numbers do not end");
             let wants_neighbour = chosen.len() % 2 == 0;
-            let fits = long_line.is_none_or(|line| {
-                (partition(&name, commands) == partition(&line.location, commands))
-                    == wants_neighbour
-            });
+            let fits = apart.is_none_or(|of| (partition(&name, commands) == of) == wants_neighbour);
             if fits {
                 chosen.push(name);
             }
