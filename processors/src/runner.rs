@@ -219,7 +219,7 @@ impl Runner {
         let answers = join_all(
             ids.into_iter().map(async |id| (id, timeout(CLAIM_PATIENCE, ledger.claim(id)).await)),
         );
-        let mut offsets = Vec::new();
+        let (mut offsets, mut has_all) = (Vec::new(), true);
         for (id, answer) in answers.await {
             match answer {
                 Ok(Ok(claim)) => {
@@ -229,6 +229,7 @@ impl Runner {
                     self.owned.insert(id, owned);
                 }
                 Ok(Err(error)) => {
+                    has_all = false;
                     tracing::warn!(
                         partition = id.0,
                         error = &error as &dyn Error,
@@ -236,9 +237,17 @@ impl Runner {
                     );
                 }
                 Err(_) => {
+                    has_all = false;
                     tracing::warn!(partition = id.0, "the ledger did not answer a claim in time")
                 }
             }
+        }
+        let (counters, topic) = (&self.shared.settings.counters, self.shared.settings.topic);
+        if has_all {
+            counters.has_claimed(topic);
+        } else {
+            let failure = Failure { since: Instant::now(), kind: FailureKind::Claim };
+            counters.lacks(topic, failure);
         }
         if claims.send(offsets).is_err() {
             tracing::warn!("the log withdrew an assignment during the claim");
@@ -277,18 +286,19 @@ impl Runner {
 
     /// Gives all partitions back after all of them have failed for a while.
     fn give_back_if_all_fail(&mut self) {
-        let counters = &self.shared.settings.counters;
-        let now = Instant::now();
-        let fails = |id: &PartitionId| {
-            let status = counters.partition(self.shared.settings.topic, *id);
-            status.and_then(|status| status.failing).is_some_and(|failing| {
-                failing.kind.may_pass()
-                    && now.saturating_duration_since(failing.since) > GIVE_BACK_AFTER
-            })
-        };
-        if self.owned.is_empty() || !self.owned.keys().all(fails) {
+        let (counters, topic) = (&self.shared.settings.counters, self.shared.settings.topic);
+        let failing = |id: &PartitionId| counters.partition(topic, *id).and_then(|it| it.failing);
+        // A partition that stopped for good says nothing about the others.
+        let is_stopped = |failure: &Option<Failure>| failure.is_some_and(|it| !it.kind.may_pass());
+        let failures: Vec<Option<Failure>> =
+            self.owned.keys().map(failing).filter(|failure| !is_stopped(failure)).collect();
+        let is_long = |failure: &Failure| failure.since.elapsed() > GIVE_BACK_AFTER;
+        if !failures.iter().all(|failure| failure.as_ref().is_some_and(is_long)) {
             return;
         }
+        let first = failures.into_iter().flatten().min_by_key(|failure| failure.since);
+        let Some(first) = first else { return };
+        counters.lacks(topic, first);
         tracing::warn!(
             partitions = self.owned.len(),
             "giving back all partitions: each of them has failed for {GIVE_BACK_AFTER:?}"

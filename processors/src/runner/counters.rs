@@ -11,7 +11,10 @@ use std::{
 
 use schemas::{Millis, appointment::AppointmentChange};
 
-use super::{batch::BatchTally, status::PartitionStatus};
+use super::{
+    batch::BatchTally,
+    status::{Failure, PartitionStatus},
+};
 use crate::log::{LogOffset, PartitionId};
 
 /// Counts of all runners of a process since the start. Each count is exact, but different counts
@@ -44,6 +47,8 @@ pub struct RunnerCounters {
     pub last_publication: AtomicI64,
     /// The owned partitions of each topic.
     partitions: Mutex<Partitions>,
+    /// Topics of which partitions were given back, or could not be claimed, and why.
+    unclaimed: Mutex<BTreeMap<&'static str, Failure>>,
 }
 
 type Partitions = BTreeMap<(&'static str, PartitionId), PartitionStatus>;
@@ -63,9 +68,28 @@ impl RunnerCounters {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a partition that is owned from now on.
-    pub(super) fn start(&self, topic: &'static str, id: PartitionId, status: PartitionStatus) {
+    /// Topics of which partitions were given back, or could not be claimed, and why.
+    pub fn unclaimed(&self) -> BTreeMap<&'static str, Failure> {
+        self.unclaimed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Adds a partition that is owned from now on. While partitions of its topic were given back,
+    /// it counts as failing until it works.
+    pub(super) fn start(&self, topic: &'static str, id: PartitionId, next_offset: LogOffset) {
+        let failing = self.unclaimed().get(topic).copied();
+        let status = PartitionStatus { failing, ..PartitionStatus::new(next_offset) };
         self.owned().insert((topic, id), status);
+    }
+
+    /// Notes that partitions of a topic were given back or cannot be claimed.
+    pub(super) fn lacks(&self, topic: &'static str, failure: Failure) {
+        let mut unclaimed = self.unclaimed.lock().unwrap_or_else(PoisonError::into_inner);
+        unclaimed.entry(topic).or_insert(failure);
+    }
+
+    /// Notes that every partition that was assigned is claimed.
+    pub(super) fn has_claimed(&self, topic: &'static str) {
+        self.unclaimed.lock().unwrap_or_else(PoisonError::into_inner).remove(topic);
     }
 
     /// Changes the state of a partition, while it is owned.

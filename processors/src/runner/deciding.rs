@@ -58,8 +58,8 @@ impl PartitionTask {
                 batch::read(&record.record, settings.topic, claim.partition, partition_count)
             })
             .collect();
-        let restored = self.restore(records, &read).await;
-        let mut state = restored.map_err(|error| self.judge_refusal(error, records.len()))?;
+        // What the ledger cannot read is no fault of these records, so none is parked for it.
+        let mut state = self.restore(records, &read).await?;
         let built = batch::build(claim, records, read, &mut state);
         Ok(DecidedBatch::new(built, records, state.aggregates))
     }

@@ -85,6 +85,10 @@ impl PartitionTask {
         let ledger = &self.shared.backends.ledger;
         let rows = answered(ledger.outbox(partition, LEFTOVERS)).await?;
         let last_page = rows.len() < LEFTOVERS as usize;
+        let published = !rows.is_empty();
+        if !published {
+            self.report(|status| status.unpublished_since = None);
+        }
         let (mut steps, mut omitted) = (ViewSteps::default(), Vec::new());
         for row in rows.iter().filter(|row| row.topic == VIEWS_TOPIC) {
             let record = ViewsRecord::from_value(&row.record.value);
@@ -111,8 +115,14 @@ impl PartitionTask {
             self.partition.timers.load(due, Instant::now());
             self.partition.stage = PartitionStage::Ready;
         }
-        self.partition.reset_backoff();
-        self.works();
+        // Reading an empty outbox is no progress while a batch waits that could not be committed.
+        if published || self.partition.pending.is_empty() {
+            self.partition.reset_backoff();
+            self.works();
+        }
+        if last_page {
+            self.stop_in_a_storm();
+        }
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use schemas::codes::Code;
 use tokio::time::Instant;
 
+use super::timers::TICK_ID;
 use crate::{
     ledger::{JournalEntry, JournalRow},
     log::{LogOffset, PartitionId},
@@ -25,7 +26,11 @@ pub(super) struct ParkedRecords {
 impl ParkedRecords {
     /// Counts the parked records of a committed batch.
     pub(super) fn committed(&mut self, journal: &[JournalRow]) {
-        for row in journal {
+        // Ticks come at any time, and say nothing about the records of others.
+        let is_tick = |row: &&JournalRow| {
+            row.command.as_ref().is_some_and(|(_, id, _)| id.as_str().starts_with(TICK_ID))
+        };
+        for row in journal.iter().filter(|row| !is_tick(row)) {
             let JournalEntry::Parked { code, .. } = &row.entry else {
                 self.in_a_row = 0;
                 continue;
@@ -33,6 +38,15 @@ impl ParkedRecords {
             self.in_a_row += 1;
             self.counts.entry(code.as_str()).or_insert((0, row.offset)).0 += 1;
         }
+    }
+
+    /// Continues the count of an earlier claim of the partition.
+    pub(super) fn resume(&mut self, in_a_row: u64) {
+        self.in_a_row = in_a_row;
+    }
+
+    pub(super) fn in_a_row(&self) -> u64 {
+        self.in_a_row
     }
 
     /// Whether a partition stops: as many records in a row were parked as the limit says.

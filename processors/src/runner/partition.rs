@@ -38,6 +38,8 @@ pub(super) struct Partition {
     limit: BatchLimit,
     /// The next record is parked with this code.
     pub(super) culprit: Option<Code>,
+    /// The record that failed in a batch of its own.
+    failed_alone: Option<LogOffset>,
     /// Known while the stage is [`PartitionStage::Ready`].
     pub(super) timers: PartitionTimers,
     pub(super) outcomes: OutcomeAge,
@@ -58,6 +60,7 @@ impl Partition {
             stage: PartitionStage::OutboxPending,
             limit: BatchLimit::new(batch),
             culprit: None,
+            failed_alone: None,
             timers: PartitionTimers::default(),
             outcomes: OutcomeAge::default(),
             parked: ParkedRecords::default(),
@@ -95,12 +98,14 @@ impl Partition {
     }
 
     /// Notes that a batch of this many records failed because of one of them. Smaller batches
-    /// follow until the record is alone, and then it is parked with `code`.
+    /// follow until the record is alone. When it then fails twice, it is parked with `code`.
     pub(super) fn isolate(&mut self, records: usize, code: Code) {
-        if records > 1 {
-            self.limit.shrink(records);
-        } else {
+        self.limit.shrink(records);
+        let first = self.pending.front().map(|record| record.offset);
+        if records == 1 && self.failed_alone == first {
             self.culprit = Some(code);
+        } else if records == 1 {
+            self.failed_alone = first;
         }
     }
 
@@ -113,7 +118,7 @@ impl Partition {
 
     /// Notes a committed batch.
     pub(super) fn committed(&mut self) {
-        self.culprit = None;
+        (self.culprit, self.failed_alone) = (None, None);
         self.limit.grow();
     }
 

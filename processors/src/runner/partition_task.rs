@@ -1,7 +1,8 @@
 //! The task of one partition: it takes the records that arrive, and takes one step at a time.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use schemas::codes::Code;
 use tokio::{
     sync::mpsc,
@@ -57,11 +58,13 @@ impl PartitionTask {
         claim: PartitionClaim,
         partition_count: u32,
     ) -> Self {
-        let partition = Partition::new(claim, partition_count, shared.settings.batch);
+        let mut partition = Partition::new(claim, partition_count, shared.settings.batch);
+        partition.parked.resume(shared.parked_in_a_row(claim.partition));
+        // A step of an earlier claim that was cut off may have left something.
+        shared.drop_cached(claim.partition);
         // An earlier owner may have left dirty views.
         shared.dirty.mark(claim.partition, partition_count);
-        let status = PartitionStatus::new(claim.next_offset);
-        shared.settings.counters.start(shared.settings.topic, claim.partition, status);
+        shared.settings.counters.start(shared.settings.topic, claim.partition, claim.next_offset);
         Self { shared, partition, flow }
     }
 
@@ -106,7 +109,15 @@ impl PartitionTask {
         // The clock is read after `due`, which answers "now" for a partition that is due
         // immediately.
         if self.partition.due().is_some_and(|due| due <= Instant::now()) {
-            self.advance().await?;
+            // The checkpoint is read again after a panic, so a step that broke off does no harm.
+            match AssertUnwindSafe(self.advance()).catch_unwind().await {
+                Ok(advanced) => advanced?,
+                Err(_) => {
+                    self.partition.stage = PartitionStage::CheckpointUnknown;
+                    self.fails(FailureKind::Fault);
+                    self.partition.back_off();
+                }
+            }
         }
         self.tick().await;
         self.delete_outcomes().await;
@@ -220,6 +231,8 @@ impl PartitionTask {
     fn count(&mut self, journal: &[JournalRow], to: LogOffset, tally: &BatchTally, took: Duration) {
         let settings = &self.shared.settings;
         self.partition.parked.committed(journal);
+        self.shared
+            .keep_parked_in_a_row(self.partition.claim.partition, self.partition.parked.in_a_row());
         settings.counters.committed(
             settings.topic,
             self.partition.claim.partition,
@@ -251,7 +264,7 @@ impl PartitionTask {
     }
 
     /// Stops the partition when as many records in a row were parked as the settings allow.
-    fn stop_in_a_storm(&mut self) {
+    pub(super) fn stop_in_a_storm(&mut self) {
         let limit = self.shared.settings.parked_limit;
         if !self.partition.parked.is_storm(limit) {
             return;
@@ -277,7 +290,7 @@ impl PartitionTask {
         self.report(|status| status.oldest_waiting = oldest);
     }
 
-    fn fails(&self, kind: FailureKind) {
+    pub(super) fn fails(&self, kind: FailureKind) {
         self.report_waiting();
         self.report(|status| {
             let since = status.failing.map_or_else(Instant::now, |failing| failing.since);

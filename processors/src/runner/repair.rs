@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{answered, shared::Shared};
 use crate::{
-    ledger::LedgerError,
+    ledger::{LedgerError, ViewName},
     log::PartitionId,
     refill::Refill,
     views::{Coverage, ViewStoreError},
@@ -149,7 +149,7 @@ impl Refilling<'_> {
                 breaker.judge(backends.views.cover(topic, id, identity)).await?;
                 marked.push(*partition);
             }
-            self.shared.dirty.mark(*partition, partition_count);
+            self.shared.dirty.left(*partition);
         }
         marked.iter().for_each(|partition| drop(self.refills.remove(partition)));
         Ok((!self.refills.is_empty()).then_some(PASS_PAUSE))
@@ -206,19 +206,34 @@ async fn repair(
         counters.report(shared.settings.topic, partition, |status| status.dirty_views = left);
     };
     report(left);
+    let mut failed = None;
     for name in &names {
-        let version = match answered(ledger.view(name)).await? {
-            Some((view, keep_s)) => {
-                let replaced = shared.backends.views.replace(&name.0, &name.1, &view, keep_s);
-                shared.breaker.judge(replaced).await?;
-                view.position.version
+        match repair_view(shared, name).await {
+            Ok(()) => {
+                counters.repaired.fetch_add(1, Relaxed);
+                left -= 1;
+                report(left);
             }
-            None => 0, // no longer kept, and not in the store either
-        };
-        answered(ledger.mark_repaired(name, version)).await?;
-        counters.repaired.fetch_add(1, Relaxed);
-        left -= 1;
-        report(left);
+            // One view that fails holds up no other; a store or a ledger that fails does.
+            Err(error) if failed.is_some() => return Err(error),
+            Err(error) => failed = Some(error),
+        }
     }
-    Ok(names.len() < REPAIRS as usize)
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(names.len() < REPAIRS as usize),
+    }
+}
+
+async fn repair_view(shared: &Shared, name: &ViewName) -> Result<(), RepairError> {
+    let ledger = &shared.backends.ledger;
+    let version = match answered(ledger.view(name)).await? {
+        Some((view, keep_s)) => {
+            let replaced = shared.backends.views.replace(&name.0, &name.1, &view, keep_s);
+            shared.breaker.judge(replaced).await?;
+            view.position.version
+        }
+        None => 0, // no longer kept, and not in the store either
+    };
+    Ok(answered(ledger.mark_repaired(name, version)).await?)
 }

@@ -56,12 +56,15 @@ impl PartitionTask {
         let mut restores = Vec::with_capacity(needs.len());
         for (aggregate, needs) in needs {
             let cached = self.shared.take_cached(aggregate);
-            restores.push(restore_aggregate(
-                &*self.shared.backends.ledger,
-                aggregate,
-                needs,
-                cached,
-            ));
+            let ledger = &*self.shared.backends.ledger;
+            restores.push(async move {
+                // The semaphore is never closed.
+                let _permit = match cached {
+                    Some(_) => None,
+                    None => self.shared.restores.acquire().await.ok(),
+                };
+                restore_aggregate(ledger, aggregate, needs, cached).await
+            });
         }
         let aggregates =
             stream::iter(restores).buffer_unordered(RESTORES_AT_ONCE).try_collect().await?;

@@ -1,8 +1,12 @@
 //! What the tasks of a runner share.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use schemas::ids::Aggregate;
+use tokio::sync::Semaphore;
 
 use super::{
     RunnerBackends, RunnerSettings, breaker::Breaker, cache::Cache, repair::DirtyPartitions,
@@ -14,14 +18,37 @@ pub(super) struct Shared {
     pub(super) settings: RunnerSettings,
     pub(super) breaker: Breaker,
     pub(super) dirty: DirtyPartitions,
+    /// Permits to restore an aggregate: half of the ledger's usual connections, so that the slow
+    /// restores of one partition leave some to the others.
+    pub(super) restores: Semaphore,
     cache: Mutex<Cache>,
+    /// Records parked in a row, by partition. A rebalance does not begin the count anew.
+    parked_in_a_row: Mutex<BTreeMap<PartitionId, u64>>,
 }
+
+const RESTORES: usize = 4;
 
 impl Shared {
     pub(super) fn new(backends: RunnerBackends, settings: RunnerSettings) -> Self {
         let cache = Mutex::new(Cache::new(settings.cached_tickets));
         let (breaker, dirty) = (Breaker::default(), DirtyPartitions::default());
-        Self { backends, settings, breaker, dirty, cache }
+        let (restores, parked_in_a_row) = (Semaphore::new(RESTORES), Mutex::default());
+        Self { backends, settings, breaker, dirty, restores, cache, parked_in_a_row }
+    }
+
+    /// The records of a partition that were parked since one was decided.
+    pub(super) fn parked_in_a_row(&self, partition: PartitionId) -> u64 {
+        let counts = self.parked_in_a_row.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(&partition).copied().unwrap_or(0)
+    }
+
+    pub(super) fn keep_parked_in_a_row(&self, partition: PartitionId, count: u64) {
+        let mut counts = self.parked_in_a_row.lock().unwrap_or_else(PoisonError::into_inner);
+        if count == 0 {
+            counts.remove(&partition);
+        } else {
+            counts.insert(partition, count);
+        }
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {

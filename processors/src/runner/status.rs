@@ -51,6 +51,10 @@ pub enum FailureKind {
     Ledger,
     /// The log does not acknowledge what the outbox holds.
     Publish,
+    /// The ledger does not let this process claim a partition.
+    Claim,
+    /// A fault of the program. The log names its place.
+    Fault,
     /// Too many records in a row could not be read. The partition stands still until somebody
     /// restarts the process.
     Parked,
@@ -68,6 +72,8 @@ impl fmt::Display for FailureKind {
         f.write_str(match self {
             FailureKind::Ledger => "the ledger does not commit",
             FailureKind::Publish => "the outbox cannot be published",
+            FailureKind::Claim => "partitions cannot be claimed",
+            FailureKind::Fault => "the program fails",
             FailureKind::Parked => "stopped: too many records in a row cannot be read",
         })
     }

@@ -20,7 +20,7 @@ use schemas::{
 };
 use tokio::time::{Instant, timeout};
 
-use super::{PATIENCE, partition::PartitionStage, partition_task::PartitionTask};
+use super::{FailureKind, PATIENCE, partition::PartitionStage, partition_task::PartitionTask};
 use crate::{ledger::AggregateRow, log::AppendError};
 
 /// How long a location waits between two ticks. The first one may be lost, or may come too early by
@@ -31,6 +31,8 @@ const TICK_AGAIN: Duration = Duration::from_secs(3);
 const TICKS: usize = 500;
 /// The longest sleep before a timer, since the clock may be changed meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How the id of a tick begins.
+pub(super) const TICK_ID: &str = "tick.";
 /// The source of ticks.
 const SOURCE: &str = "clinicwire-processors";
 
@@ -136,13 +138,19 @@ impl PartitionTask {
         match appended.unwrap_or_else(|elapsed| Err(AppendError::unknown(elapsed))) {
             Ok(()) => {
                 self.shared.settings.counters.ticks.fetch_add(ticks.len() as u64, Relaxed);
+                if self.partition.is_idle() {
+                    self.works();
+                }
             }
-            Err(error) => tracing::warn!(
-                partition = self.partition.claim.partition.0,
-                ticks = ticks.len(),
-                error = &error as &dyn Error,
-                "the log did not acknowledge ticks; they are written again"
-            ),
+            Err(error) => {
+                tracing::warn!(
+                    partition = self.partition.claim.partition.0,
+                    ticks = ticks.len(),
+                    error = &error as &dyn Error,
+                    "the log did not acknowledge ticks; they are written again"
+                );
+                self.fails(FailureKind::Publish);
+            }
         }
     }
 
@@ -159,7 +167,8 @@ impl PartitionTask {
         let claim = self.partition.claim;
         let ticks = aggregates.into_iter().map(|aggregate| {
             timers.written += 1;
-            let id = format!("tick.{}.{}.{}", claim.partition, claim.owner_epoch, timers.written);
+            let id =
+                format!("{TICK_ID}{}.{}.{}", claim.partition, claim.owner_epoch, timers.written);
             (topic_for(aggregate.kind()), tick(aggregate, &id).to_wire())
         });
         ticks.collect()

@@ -83,8 +83,18 @@ impl Health {
         let line = |((topic, partition), kind, lasts): (_, FailureKind, Duration)| {
             format!("{topic}/{partition}: {kind}, for {} s", lasts.as_secs())
         };
+        let unclaimed = self.counters.unclaimed().into_iter().filter_map(|(topic, failure)| {
+            let lasts = now.saturating_duration_since(failure.since);
+            let (why, seconds) = (failure.kind, lasts.as_secs());
+            let line = || format!("{topic}: partitions are missing: {why}, for {seconds} s");
+            (lasts > UNREADY_AFTER).then(line)
+        });
         let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        failing.map(line).chain(clients.iter().filter_map(|client| client.failure())).collect()
+        failing
+            .map(line)
+            .chain(unclaimed)
+            .chain(clients.iter().filter_map(|client| client.failure()))
+            .collect()
     }
 }
 

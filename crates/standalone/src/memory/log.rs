@@ -221,12 +221,15 @@ async fn feed(
                 () = tokio::time::sleep(ASSIGN_AGAIN) => continue,
             }
         };
-        while broker.standing(topic, member).1 == releases {
+        loop {
             tokio::select! {
                 () = inputs.closed() => return,
                 _ = resumed.wait_for(|paused| !paused) => {}
             }
             changed.mark_unchanged();
+            if broker.standing(topic, member).1 != releases {
+                break;
+            }
             let records = lock(&broker.kept).read(topic).records.from(offset.0, RECORDS);
             let Some(records) = records else {
                 tokio::time::sleep(ASSIGN_AGAIN).await; // the claim is below the first kept record
@@ -282,6 +285,8 @@ impl processors::log::Log for MemoryLog {
         if read.owner == member {
             read.releases += 1;
             drop(kept);
+            // A reader that waits for its topic to be resumed would not see the release.
+            self.paused.send_replace(false);
             self.broker.read.send_replace(());
         }
     }

@@ -67,8 +67,8 @@ pub(super) struct ReadState {
     pending: BTreeMap<PartitionId, Vec<LogRecord>>,
     records: usize,
     bytes: usize,
-    /// The channel is full: assigned partitions are polled without records. An assignment starts
-    /// unpaused.
+    /// The channel is full: assigned partitions are polled without records. An assignment resumes
+    /// its partitions.
     pub(super) paused: bool,
     /// Those partitions that the client has paused because the runner asked for it.
     pub(super) paused_partitions: BTreeSet<PartitionId>,
@@ -210,6 +210,7 @@ impl GroupMember {
                 "the runner did not drop revoked partitions in time; the ledger fences them"
             );
         }
+        self.context.paused.lock().clear();
     }
 
     /// The offsets to read from, for those partitions that could be claimed.
@@ -293,7 +294,8 @@ impl ConsumerContext for GroupMember {
                 }
             }
             tracing::info!(partitions = assignment.count(), "partitions assigned");
-            consumer.assign(&assignment)
+            // The client keeps a pause over assignments, and the runner begins without any.
+            consumer.assign(&assignment).and_then(|()| consumer.resume(&assignment))
         } else {
             self.revoked(partitions);
             self.owned().clear();
