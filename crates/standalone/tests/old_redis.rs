@@ -1,6 +1,7 @@
 //! Redis that comes back old: from a snapshot, from an old append-only file, and as a replica that
 //! was stopped while its primary moved on. Real servers, the real runner, and the reader of a
 //! gateway; the log and the authority are in memory.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 #[path = "old_redis/server.rs"]
 mod server;

@@ -383,14 +383,14 @@ impl Queries for PostgresQueries {
         aggregate: &'a Aggregate,
         view: &'a str,
     ) -> BoxFuture<'a, Result<Option<View>, NotRead>> {
-        Box::pin(async move { Ok(self.read_view(aggregate, view).await?) })
+        Box::pin(self.read_view(aggregate, view))
     }
 
     fn outcome<'a>(
         &'a self,
         command: &'a CommandIdentity,
     ) -> BoxFuture<'a, Result<Option<RecordedOutcome>, NotRead>> {
-        Box::pin(async move { Ok(self.read_outcome(command).await?) })
+        Box::pin(self.read_outcome(command))
     }
 
     fn runs<'a>(
@@ -398,7 +398,7 @@ impl Queries for PostgresQueries {
         tenant: &'a TenantId,
         asked: &'a RunsQuery,
     ) -> BoxFuture<'a, Result<Vec<ListedRun>, NotRead>> {
-        Box::pin(async move { Ok(self.read_runs(tenant, asked).await?) })
+        Box::pin(self.read_runs(tenant, asked))
     }
 
     fn findings<'a>(
@@ -407,7 +407,7 @@ impl Queries for PostgresQueries {
         run: &'a RunId,
         asked: &'a FindingsQuery,
     ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>> {
-        Box::pin(async move { Ok(self.read_findings(tenant, run, asked).await?) })
+        Box::pin(self.read_findings(tenant, run, asked))
     }
 }
 

@@ -28,8 +28,8 @@ const LIMITS: RedisLimits = RedisLimits {
 };
 
 /// Reads the identity of the server, the generation and the view together: a view that was stored
-/// under another identity may be old, and without a generation of this identity a missing view
-/// means nothing.
+/// under another identity may be old, and without a generation of this identity neither a view nor
+/// its absence means anything.
 const READ_VIEW: &str = "return {role, replication_id, redis.call('GET', KEYS[1]) or '', \
     redis.call('HGETALL', KEYS[2])}";
 
@@ -60,13 +60,16 @@ impl RedisSnapshots {
         let Some(identity) = StoreIdentity::new(&role, &replication_id) else {
             return Ok(Snapshot::Suspect);
         };
+        if generation != identity.as_str() {
+            return Ok(Snapshot::Suspect);
+        }
         let mut fields = fields.into_iter();
         let positions = std::iter::from_fn(|| Some((fields.next()?, fields.next()?)));
         let stored = redis_keys::read_view(positions).map_err(|error| NotRead(Box::new(error)))?;
         Ok(match stored {
             Some(stored) if stored.is_of(&identity) => Snapshot::Held(stored.view),
-            None if generation == identity.as_str() => Snapshot::Absent,
-            Some(_) | None => Snapshot::Suspect,
+            None => Snapshot::Absent,
+            Some(_) => Snapshot::Suspect,
         })
     }
 }

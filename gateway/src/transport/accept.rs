@@ -105,10 +105,8 @@ pub async fn serve(listener: TcpListener, acceptor: Rc<Acceptor>) {
             Err(error) => {
                 let node = &acceptor.context.node;
                 node.metrics.accept_failures.inc();
-                let mut refused =
-                    node.refused_sockets.lock().unwrap_or_else(PoisonError::into_inner);
-                let due = refused.add(1);
-                drop(refused);
+                let due =
+                    node.refused_sockets.lock().unwrap_or_else(PoisonError::into_inner).add(1);
                 if let Some(count) = due {
                     tracing::warn!(%error, count, "sockets could not be accepted");
                 }
