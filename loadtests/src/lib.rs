@@ -1,6 +1,6 @@
 //! Load tools. `swarm` runs thousands of clients against running nodes and checks every message,
-//! `floor` measures the cost of a bare `send`, and `claims` generates claims files and measures
-//! their checks.
+//! `floor` measures the cost of a bare `send`, `claims` generates claims files and measures their
+//! checks, and `stall` measures the return of Kafka's clients after a stall.
 
 pub mod breach;
 pub mod claims_cost;
