@@ -15,6 +15,8 @@ mod omitted;
 mod partitions;
 #[path = "runner/time.rs"]
 mod time;
+#[path = "runner/truth.rs"]
+mod truth;
 
 use std::{
     sync::{

@@ -26,10 +26,10 @@ use crate::{
 const COUNT: u32 = 4;
 
 /// A log whose reader gets what the test sends.
-struct ManualLog {
+pub struct ManualLog {
     receiver: Mutex<Option<mpsc::Receiver<LogEvent>>>,
     pauses: Mutex<Vec<(PartitionId, bool)>>,
-    released: Mutex<Vec<PartitionId>>,
+    pub released: Mutex<Vec<PartitionId>>,
     writes: Arc<dyn Log>,
 }
 
@@ -51,15 +51,15 @@ impl Log for ManualLog {
     }
 }
 
-struct Partitions {
-    memory: Memory,
-    log: Arc<ManualLog>,
+pub struct Partitions {
+    pub memory: Memory,
+    pub log: Arc<ManualLog>,
     events: mpsc::Sender<LogEvent>,
-    ends: BTreeMap<PartitionId, i64>,
+    pub ends: BTreeMap<PartitionId, i64>,
 }
 
 impl Partitions {
-    fn new(faults: &Arc<Faults>) -> Self {
+    pub fn new(faults: &Arc<Faults>) -> Self {
         let memory = memory();
         let (events, receiver) = mpsc::channel(4);
         let log = Arc::new(ManualLog {
@@ -71,12 +71,12 @@ impl Partitions {
         Self { memory, log, events, ends: BTreeMap::new() }
     }
 
-    fn backends(&self, faults: &Arc<Faults>) -> RunnerBackends {
+    pub fn backends(&self, faults: &Arc<Faults>) -> RunnerBackends {
         RunnerBackends { log: self.log.clone(), ..backends(&self.memory, faults) }
     }
 
     /// Assigns partitions. Returns those that were claimed.
-    async fn assign(&self, ids: &[u32]) -> Vec<PartitionId> {
+    pub async fn assign(&self, ids: &[u32]) -> Vec<PartitionId> {
         let (claims, claimed) = oneshot::channel();
         let partitions = ids.iter().copied().map(PartitionId).collect();
         let event = LogEvent::Assigned { partitions, partition_count: COUNT, claims };
@@ -84,14 +84,14 @@ impl Partitions {
         claimed.await.unwrap().into_iter().map(|(partition, _)| partition).collect()
     }
 
-    async fn revoke(&self, ids: &[u32]) {
+    pub async fn revoke(&self, ids: &[u32]) {
         let (done, revoked) = oneshot::channel();
         let partitions = ids.iter().copied().map(PartitionId).collect();
         self.events.send(LogEvent::Revoked { partitions, done }).await.unwrap();
         revoked.await.unwrap();
     }
 
-    async fn send(&mut self, id: u32, records: Vec<WireRecord>) {
+    pub async fn send(&mut self, id: u32, records: Vec<WireRecord>) {
         let partition = PartitionId(id);
         let end = self.ends.entry(partition).or_default();
         let records = records.into_iter().map(|record| {
@@ -103,7 +103,7 @@ impl Partitions {
         self.events.send(event).await.unwrap();
     }
 
-    async fn is_committed(&self, id: u32) -> bool {
+    pub async fn is_committed(&self, id: u32) -> bool {
         let partition = PartitionId(id);
         let checkpoint = self.memory.ledger.checkpoint(partition).await.unwrap();
         checkpoint.next_offset.0 == self.ends[&partition]
@@ -111,7 +111,7 @@ impl Partitions {
 }
 
 /// A location of this partition.
-fn location(partition: u32) -> SampleLocation {
+pub fn location(partition: u32) -> SampleLocation {
     let place = |n: u32| SampleLocation::new("demo", &format!("place-{n}"));
     let is_there = |place: &SampleLocation| {
         schemas::record::partition_for_key(place.aggregate().as_str(), COUNT) == partition
@@ -119,7 +119,7 @@ fn location(partition: u32) -> SampleLocation {
     (0..).map(place).find(is_there).unwrap()
 }
 
-fn issues(at: &SampleLocation, numbers: std::ops::Range<u64>) -> Vec<WireRecord> {
+pub fn issues(at: &SampleLocation, numbers: std::ops::Range<u64>) -> Vec<WireRecord> {
     numbers.map(|n| at.record(&format!("i-{n}"), issue(at, n)).to_wire()).collect()
 }
 

@@ -262,15 +262,19 @@ async fn refused_tick_is_written_again() {
     let memory = memory_by(hand.clock());
     let heard = ViewsTopic::listen(&memory);
     let faults = Faults::none();
-    run(backends(&memory, &faults), by(&hand).0);
+    let (settings, counters) = by(&hand);
+    run(backends(&memory, &faults), settings);
     somebody_is_absent(&memory).await;
     quiet(&memory).await;
     faults.break_all(&[Op::Append]);
     let before = faults.calls(Op::Append);
     hand.set(DUE);
     until("it is tried again", async || faults.calls(Op::Append) > before + 1).await;
+    let failing = || counters.partition("clinicwire.care.v1", PartitionId(0)).unwrap().failing;
+    assert!(failing().is_some(), "nobody would notice otherwise");
     faults.mend();
     until("the absence is over", async || is_over(&memory).await).await;
+    assert_eq!(failing(), None);
     quiet(&memory).await;
     check(&memory, &heard).await;
 }

@@ -1,0 +1,168 @@
+//! What metrics and readiness say while a runner cannot do its work: no fault is silent.
+
+use std::{
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
+
+use processors::{
+    ledger::Ledger,
+    log::PartitionId,
+    runner::{self, Failure, FailureKind, RunnerCounters},
+};
+use schemas::record::{CARE_TOPIC, WireRecord};
+use tokio::time::sleep;
+
+use crate::{
+    clinic::{opening, run, settings, until},
+    faults::{Fault, Faults, Op},
+    partitions::{Partitions, issues, location},
+};
+
+const P0: PartitionId = PartitionId(0);
+
+/// A runner that owns these partitions, whose location is open in partition 0.
+async fn working(
+    ids: &[u32],
+    faults: &Arc<Faults>,
+    settings: runner::RunnerSettings,
+) -> (Partitions, Arc<RunnerCounters>) {
+    let mut partitions = Partitions::new(faults);
+    let counters = settings.counters.clone();
+    run(partitions.backends(faults), settings);
+    assert_eq!(partitions.assign(ids).await.len(), ids.len());
+    partitions.send(0, opening(&location(0))).await;
+    until("it works", async || partitions.is_committed(0).await).await;
+    (partitions, counters)
+}
+
+fn failing(counters: &RunnerCounters) -> Option<Failure> {
+    counters.partition(CARE_TOPIC, P0)?.failing
+}
+
+/// A full disk, or a standby that was not promoted: PostgreSQL reads and does not commit.
+#[tokio::test(start_paused = true)]
+async fn ledger_that_only_reads_is_a_failure_that_lasts() {
+    let faults = Faults::none();
+    let (mut partitions, counters) = working(&[0], &faults, settings()).await;
+    faults.break_all(&[Op::Commit]);
+    let before = faults.calls(Op::Commit);
+    partitions.send(0, issues(&location(0), 1..2)).await;
+    // Simulated time of the outage: shorter than until the partition is given back.
+    sleep(Duration::from_secs(15)).await;
+    let failure = failing(&counters).expect("it fails");
+    assert_eq!(failure.kind, FailureKind::Ledger);
+    assert!(failure.since.elapsed() > Duration::from_secs(10));
+    assert!(faults.calls(Op::Commit) - before < 20, "it backs off");
+    faults.mend();
+    until("it works again", async || partitions.is_committed(0).await).await;
+    until("the failure is over", async || failing(&counters).is_none()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn partitions_given_back_are_missed_until_one_works() {
+    let faults = Faults::none();
+    let (mut partitions, counters) = working(&[0], &faults, settings()).await;
+    faults.break_all(&Op::ALL);
+    partitions.send(0, issues(&location(0), 1..2)).await;
+    let released = async || partitions.log.released.lock().unwrap().len() == 1;
+    until("it is given back", released).await;
+    assert!(partitions.assign(&[0]).await.is_empty(), "it cannot be claimed");
+    let missing = counters.unclaimed()[CARE_TOPIC];
+    assert_eq!(missing.kind, FailureKind::Ledger, "why it was given back");
+    faults.mend();
+    assert_eq!(partitions.assign(&[0]).await.len(), 1);
+    until("it works", async || failing(&counters).is_none()).await;
+    assert!(counters.unclaimed().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_claims_are_a_failure() {
+    let faults = Faults::none();
+    let (partitions, counters) = working(&[0], &faults, settings()).await;
+    partitions.revoke(&[0]).await;
+    faults.break_all(&[Op::PartitionClaim]);
+    assert!(partitions.assign(&[0]).await.is_empty());
+    assert_eq!(counters.unclaimed()[CARE_TOPIC].kind, FailureKind::Claim);
+    // Another process owns them now, and this one stands by.
+    assert!(partitions.assign(&[]).await.is_empty());
+    assert!(counters.unclaimed().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn panic_that_returns_backs_off_and_shows() {
+    let faults = Faults::none();
+    let (mut partitions, counters) = working(&[0], &faults, settings()).await;
+    faults.panic_always(Op::Append);
+    partitions.send(0, issues(&location(0), 1..2)).await;
+    sleep(Duration::from_secs(15)).await; // simulated time: it panics again and again
+    let failure = failing(&counters).expect("it fails");
+    assert_eq!(failure.kind, FailureKind::Fault);
+    assert!(failure.since.elapsed() > Duration::from_secs(10));
+    assert!(partitions.log.released.lock().unwrap().is_empty(), "no rebalance for the others");
+    faults.mend();
+    until("it works again", async || failing(&counters).is_none()).await;
+}
+
+fn poison(numbers: std::ops::Range<u64>) -> Vec<WireRecord> {
+    let broken = |record| WireRecord { value: b"{".as_slice().into(), ..record };
+    issues(&location(0), numbers).into_iter().map(broken).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn rebalance_does_not_restart_a_stopped_partition() {
+    let faults = Faults::none();
+    let settings = runner::RunnerSettings { parked_limit: 20, ..settings() };
+    let (mut partitions, counters) = working(&[0], &faults, settings).await;
+    partitions.send(0, poison(0..200)).await;
+    let stopped =
+        async || failing(&counters).is_some_and(|failure| failure.kind == FailureKind::Parked);
+    until("it stops", stopped).await;
+    let parked = counters.parked.load(SeqCst);
+    partitions.revoke(&[0]).await;
+    partitions.assign(&[0]).await;
+    until("it stands still again", stopped).await;
+    let next = partitions.memory.ledger.checkpoint(P0).await.unwrap().next_offset.0;
+    *partitions.ends.get_mut(&P0).unwrap() = next;
+    partitions.send(0, poison(100..150)).await;
+    sleep(Duration::from_secs(60)).await; // simulated time: nothing may happen in it
+    assert_eq!(counters.parked.load(SeqCst), parked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopped_partition_does_not_keep_the_others() {
+    let faults = Faults::none();
+    let settings = runner::RunnerSettings { parked_limit: 5, ..settings() };
+    let (mut partitions, counters) = working(&[0, 1], &faults, settings).await;
+    partitions.send(0, poison(0..20)).await;
+    until("it stops", async || failing(&counters).is_some()).await;
+    faults.break_all(&[Op::Append]);
+    partitions.send(1, opening(&location(1))).await;
+    until("all are given back", async || partitions.log.released.lock().unwrap().len() == 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn outbox_that_was_emptied_is_not_old() {
+    let faults = Faults::one(Op::Published, 1, Fault::LoseAnswer);
+    let (partitions, counters) = working(&[0], &faults, settings()).await;
+    until("the outbox is found empty", async || {
+        counters.partition(CARE_TOPIC, P0).unwrap().unpublished_since.is_none()
+    })
+    .await;
+    assert!(partitions.memory.ledger.outbox(P0, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn revoked_partition_is_not_refilled() {
+    let faults = Faults::one(Op::MarkSuspect, 1, Fault::HoldBefore);
+    let partitions = Partitions::new(&faults);
+    run(partitions.backends(&faults), settings());
+    partitions.assign(&[0]).await;
+    faults.held.notified().await;
+    partitions.revoke(&[0]).await;
+    faults.let_go();
+    sleep(Duration::from_secs(5)).await; // simulated time: the held call ends
+    let asked = faults.calls(Op::Coverage);
+    sleep(Duration::from_secs(60)).await; // simulated time: nothing may happen in it
+    assert_eq!(faults.calls(Op::Coverage), asked, "the store is not asked about it any more");
+}
