@@ -207,12 +207,12 @@ pub enum Event {
         /// When: the time limit of the move, or the time of the command.
         at: Millis,
     },
-    /// The destination has answered that a move which was taken back has no effect there, or one on
-    /// a ticket that has ended here.
+    /// A move which was taken back is over for this ticket: at the origin, the destination has
+    /// answered, and at the destination, the person waits at the origin.
     TicketHandoverClosed {
         /// The ticket.
         ticket: TicketId,
-        /// Whether the person is at the destination, so that the end here cannot be undone.
+        /// Whether the person is at the other location, so that the end here cannot be undone.
         kept: bool,
     },
     /// A move to this location was taken back before it arrived. If it arrives, it is refused.

@@ -83,7 +83,8 @@ pub(super) fn receive(
 }
 
 /// Decides at the destination: ends the successor, unless somebody has called it, or bars it from
-/// coming to be. A refusal as `illegal_move` means that the successor stays.
+/// coming to be. A refusal as `illegal_move` means that the person stays here. The end of a
+/// successor whose person waits at the origin again can no longer be undone.
 pub(super) fn withdraw(
     state: &Location,
     ticket: &TicketId,
@@ -95,15 +96,31 @@ pub(super) fn withdraw(
     if held.from.as_ref() != Some(from) {
         return Err(Code::TicketUnknown);
     }
-    let untouched = matches!(
-        held.standing.state,
-        TicketState::Waiting | TicketState::OnHold | TicketState::Absent
-    );
-    if !untouched || held.handover.is_some() {
+    if stays(held) {
         return Err(Code::IllegalMove);
     }
+    let closed = Event::TicketHandoverClosed { ticket: ticket.clone(), kept: true };
+    if !held.is_live() {
+        return Ok(closed.into());
+    }
     let reason = Some("moved_back".to_owned());
-    Ok(Event::TicketCancelled { ticket: ticket.clone(), reason }.into())
+    let mut decision = Decision::from(Event::TicketCancelled { ticket: ticket.clone(), reason });
+    decision.events.push(closed);
+    Ok(decision)
+}
+
+/// Whether the person of this successor is called, was served, left or has moved on. A successor
+/// that a timer or the desk ended without service does not keep the person.
+fn stays(successor: &Ticket) -> bool {
+    use TicketState as S;
+    let standing = &successor.standing;
+    let kept = match standing.state {
+        S::Called | S::InService | S::Completed | S::Transferred | S::Leaving => true,
+        // A timer gives the reason.
+        S::Left => standing.reason.is_none(),
+        S::Expected | S::Waiting | S::OnHold | S::Absent | S::Cancelled | S::NoShow => false,
+    };
+    kept || successor.handover.is_some()
 }
 
 /// Decides at the origin: the answer of the destination.

@@ -232,6 +232,50 @@ fn destination_alone_decides_a_withdrawal() {
     }
 }
 
+/// A successor that arrived and had these commands, with the command that withdraws it.
+fn arrived(commands: Vec<Command>) -> (Clinic, Command) {
+    let (mut clinic, receive, withdraw) = arrival(MORNING);
+    clinic.apply(receive);
+    commands.into_iter().for_each(|command| drop(clinic.apply(command)));
+    (clinic, withdraw)
+}
+
+#[test]
+fn end_at_the_destination_stands_once_the_person_waits_at_the_origin() {
+    let id = || ticket(77);
+    let cancel = Command::CancelTicket { ticket: id(), reason: None };
+    let no_show = Command::MarkNoShow { ticket: id() };
+    for before in [vec![], vec![cancel], vec![no_show]] {
+        let (mut clinic, withdraw) = arrived(before);
+        for _ in 0..2 {
+            let effect = clinic.send(withdraw.clone());
+            assert_eq!(answer(&effect), HandoverAnswer::Refused(Code::MoveTakenBack));
+            assert!(effect.touched.contains(&id()));
+        }
+        let undo = clinic.refusal(Command::RevertTicket { ticket: id() });
+        assert_eq!(undo, Some(Code::NothingToRevert));
+        assert!(clinic.standing(77).state.is_end());
+    }
+}
+
+#[test]
+fn successor_that_a_timer_ended_does_not_keep_the_person() {
+    let (mut clinic, withdraw) = arrived(vec![]);
+    clinic.now += 24 * 60 * MINUTE;
+    clinic.apply(Command::Tick {});
+    assert_eq!(clinic.state(77), TicketState::Left);
+    let effect = clinic.send(withdraw.clone());
+    assert_eq!(answer(&effect), HandoverAnswer::Refused(Code::MoveTakenBack));
+
+    // Somebody who was in service then was served.
+    let start = Command::StartService { ticket: ticket(77) };
+    let (mut clinic, withdraw) = arrived(vec![call(77, "room-1"), start]);
+    clinic.now += 24 * 60 * MINUTE;
+    clinic.apply(Command::Tick {});
+    assert_eq!(clinic.state(77), TicketState::Completed);
+    assert_eq!(answer(&clinic.send(withdraw)), HandoverAnswer::Kept);
+}
+
 #[test]
 fn withdrawal_before_the_arrival_bars_it() {
     let (mut clinic, receive, withdraw) = arrival(MORNING + MINUTE);
