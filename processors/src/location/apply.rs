@@ -271,7 +271,10 @@ impl Location {
             Event::TicketExpired { at, .. } | Event::TicketStayed { at, .. } => *at,
             _ => now,
         };
-        let stepped_at = std::mem::replace(&mut ticket.moved_at, at);
+        let stepped_at = ticket.moved_at;
+        if !self.stayed_too_late(&ticket, event) {
+            ticket.moved_at = at;
+        }
         let undo = ticket.undo.take();
         if let Event::TicketReverted { .. } = event {
             if let Some(undo) = undo {

@@ -199,6 +199,14 @@ impl Location {
         self.end_of_day_at(last).max(self.bounds_of_day(&ticket.day).end)
     }
 
+    /// Whether `event` brings back a ticket whose service day has ended on the way. Nobody took it
+    /// back, so it does not last for another day: it ends as it would have at the end of its day.
+    pub(super) fn stayed_too_late(&self, ticket: &Ticket, event: &Event) -> bool {
+        let Event::TicketStayed { why, withdraws, at, .. } = event else { return false };
+        let by_staff = *withdraws && *why == Code::MoveTakenBack;
+        !by_staff && self.header.timers.day_ends_tickets && self.day_end_of(ticket) <= *at
+    }
+
     /// When the timer of the appointment is due. Every open appointment has one while its patient
     /// is not here, so that none stays open for ever when its source goes silent. It begins with
     /// the day of the appointment, since appointments of later days need not be in memory.

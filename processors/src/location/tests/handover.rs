@@ -144,20 +144,48 @@ fn kept_successor_ends_the_ticket() {
     }
 }
 
-#[test]
-fn day_end_spares_a_leaving_ticket() {
+/// A clinic with a ticket that leaves one second before the day ends, and when the day ends.
+fn leaving_at_night() -> (Clinic, Millis) {
     let mut clinic = Clinic::open();
-    let midnight = at("2026-02-25T00:00:00+01:00");
-    let midnight = (0..).map(|day| midnight + day * 24 * 60 * MINUTE).find(|at| *at > MORNING);
-    let midnight = midnight.unwrap();
+    let midnight = clinic.location.header().day_ends;
     clinic.now = midnight - 1_000;
     clinic.apply(issue("general", 1, 0));
     clinic.apply(issue("general", 2, 0));
     clinic.apply(elsewhere());
+    (clinic, midnight)
+}
+
+#[test]
+fn day_end_spares_a_leaving_ticket() {
+    let (mut clinic, midnight) = leaving_at_night();
     clinic.now = midnight + 1_000;
     clinic.apply(Command::Tick {});
     assert_eq!((clinic.state(1), clinic.state(2)), (TicketState::Leaving, TicketState::Left));
     clinic.apply(settle(1, HandoverAnswer::Refused(Code::QueueUnknown)));
+    assert_eq!(clinic.state(1), TicketState::Waiting);
+}
+
+#[test]
+fn ticket_that_comes_back_after_its_day_ends_with_it() {
+    let refused = settle(1, HandoverAnswer::Refused(Code::QueueUnknown));
+    for (back, late) in [(refused, 1_000), (Command::Tick {}, MINUTE)] {
+        let (mut clinic, midnight) = leaving_at_night();
+        clinic.now = midnight + late;
+        clinic.apply(Command::Tick {});
+        clinic.send(back);
+        // The first patient of the new day is called first.
+        clinic.apply(issue("general", 3, 0));
+        let called = clinic.apply(call_next("general", "room-1"));
+        assert!(names(&called.verdict, &ticket(3)));
+        assert_eq!(clinic.state(1), TicketState::Left);
+        assert_eq!(clinic.standing(1).ended_at, Some(midnight));
+    }
+    // What staff take back after the day lasts for the new one.
+    let (mut clinic, midnight) = leaving_at_night();
+    clinic.now = midnight + 1_000;
+    clinic.apply(revert());
+    clinic.now += 60 * MINUTE;
+    clinic.apply(issue("general", 3, 0));
     assert_eq!(clinic.state(1), TicketState::Waiting);
 }
 
