@@ -97,8 +97,12 @@ impl Readiness {
         if (before & bit != 0) == holds {
             return;
         }
+        let is_usual = matches!(condition, Condition::CatchingUp | Condition::Draining);
         let (condition, meaning) = (condition.name(), condition.explanation());
-        if holds {
+        // A node that starts or stops is no cause for alarm.
+        if holds && is_usual {
+            tracing::info!(condition, meaning, "a condition of readiness began");
+        } else if holds {
             tracing::warn!(condition, meaning, "a condition of readiness began");
         } else {
             tracing::info!(condition, "a condition of readiness ended");

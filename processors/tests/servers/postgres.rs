@@ -358,7 +358,7 @@ async fn database_error_quotes_no_row() {
     // A duplicate key: PostgreSQL's own message would quote it.
     batch.tickets.pop();
     batch.journal[0].offset = LogOffset::START;
-    let Err(LedgerError::Unavailable(error)) = ledger.commit(&batch).await else {
+    let Err(LedgerError::Refused(error)) = ledger.commit(&batch).await else {
         panic!("offset 0 was journalled")
     };
     assert_eq!(error.to_string(), "postgres refused a statement: 23505 journal_pkey");
