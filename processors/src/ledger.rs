@@ -10,7 +10,7 @@ use schemas::{
     Millis,
     appointment::SourceKey,
     codes::Code,
-    command::CommandOutcome,
+    command::{CommandOutcome, Verdict},
     event::Event,
     identity::{CommandIdentity, Fingerprint},
     ids::{Aggregate, AppointmentId, CommandId, SourceId, TicketId},
@@ -168,8 +168,9 @@ pub struct OutcomeRow {
     pub identity: CommandIdentity,
     /// The aggregate that decided the command.
     pub aggregate: Aggregate,
-    /// The content of the command. `None` in a batch: the outcome replaces the one that `aggregate`
-    /// gave this command before, whose fingerprint and first time stay.
+    /// The content of the command. `None` in a batch: the outcome replaces `moving`, which
+    /// `aggregate` gave this command before, and whose fingerprint and first time stay. Where
+    /// another outcome or none is kept, the row is left out.
     pub fingerprint: Option<Fingerprint>,
     /// The append time of the first record with this identity. The lifetime of the key begins here.
     pub first_at: Millis,
@@ -182,6 +183,11 @@ impl OutcomeRow {
     /// Append times alone decide, so every ledger and every rebuild agrees.
     pub fn is_forgotten(&self, at: Millis, key_lifetime: Millis) -> bool {
         at.saturating_sub(self.first_at) >= key_lifetime
+    }
+
+    /// Whether this outcome waits for another one of `aggregate`.
+    pub fn is_settled_by(&self, aggregate: &Aggregate) -> bool {
+        self.aggregate == *aggregate && matches!(self.outcome.verdict, Verdict::Moving { .. })
     }
 
     /// Takes over a later row of the same command.

@@ -272,7 +272,8 @@ impl<'a> BatchBuilder<'a> {
         self.record_effect(record, command, effect, settled.or(outcome));
     }
 
-    /// Replaces the outcome `moving` of an earlier command.
+    /// Replaces the outcome `moving` of an earlier command. Its key may be forgotten by now, or
+    /// belong to a newer command: then the outcome is left out.
     fn settle(
         &mut self,
         record: &LogRecord,
@@ -280,14 +281,23 @@ impl<'a> BatchBuilder<'a> {
         effect: &RecordEffect,
     ) -> Option<PublishedOutcome> {
         let (identity, verdict) = effect.settles.clone()?;
+        let held = self.state.outcomes.get_mut(&identity);
+        if held.as_ref().is_some_and(|held| !held.is_settled_by(aggregate)) {
+            return None;
+        }
         let outcome = CommandOutcome { command: identity.command.clone(), at: effect.at, verdict };
-        self.keep_outcome(OutcomeRow {
+        let row = OutcomeRow {
             identity: identity.clone(),
             aggregate: aggregate.clone(),
             fingerprint: None,
             first_at: record.at,
             outcome: outcome.clone(),
-        });
+        };
+        // An outcome that the batch does not hold may be in the ledger, which decides.
+        if let Some(held) = held {
+            held.replace(row.clone());
+        }
+        self.outcomes.push(row);
         Some(NamedCommand { identity, fingerprint: None }.publish(outcome))
     }
 

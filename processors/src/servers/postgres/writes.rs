@@ -116,8 +116,8 @@ const JOURNAL: &str = "INSERT INTO clinicwire.journal \
        AS j (o, at, decided_at, tenant, aggregate, command, actor, kind, epoch, version, events, \
          code)";
 
-// A row without a fingerprint replaces an outcome of the same aggregate. Any other row replaces
-// only one whose key is no longer kept ($11).
+// A row without a fingerprint only settles an outcome of the same aggregate that is `moving`. Any
+// other row replaces only one whose key is no longer kept ($11).
 const OUTCOMES: &str = "INSERT INTO clinicwire.outcome AS o \
        (tenant, source, subject, command, aggregate, fingerprint, first_at, body, topic, \
        partition) \
@@ -125,13 +125,17 @@ const OUTCOMES: &str = "INSERT INTO clinicwire.outcome AS o \
      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], \
        $7::bigint[], $8::text[]) \
        AS s (tenant, source, subject, command, aggregate, fingerprint, first_at, body) \
+     WHERE s.fingerprint IS NOT NULL OR EXISTS (SELECT 1 FROM clinicwire.outcome held \
+       WHERE held.tenant = s.tenant AND held.source = s.source AND held.subject = s.subject \
+         AND held.command = s.command) \
      ON CONFLICT (tenant, source, subject, command) DO UPDATE \
      SET aggregate = excluded.aggregate, body = excluded.body, topic = excluded.topic, \
        partition = excluded.partition, \
        fingerprint = coalesce(excluded.fingerprint, o.fingerprint), \
        first_at = CASE WHEN excluded.fingerprint IS NULL THEN o.first_at \
          ELSE excluded.first_at END \
-     WHERE CASE WHEN excluded.fingerprint IS NULL THEN o.aggregate = excluded.aggregate \
+     WHERE CASE WHEN excluded.fingerprint IS NULL \
+       THEN o.aggregate = excluded.aggregate AND o.body::json->>'outcome' = 'moving' \
        ELSE excluded.first_at - o.first_at >= $11 END";
 
 const OUTBOX: &str = "INSERT INTO clinicwire.outbox (topic, partition, \"offset\", part, target, \

@@ -8,9 +8,9 @@ use processors::{
 use schemas::{
     Millis,
     codes::Code,
-    command::Verdict,
+    command::{CommandResult, Verdict},
     identity::{CommandIdentity, Fingerprint},
-    ids::{Aggregate, LocationId, TenantId},
+    ids::{Aggregate, CommandId, LocationId, TenantId},
     record::WireRecord,
 };
 
@@ -45,6 +45,16 @@ async fn decided(ledger: &dyn Ledger) -> (Clinic, PartitionClaim, OutcomeRow) {
     (clinic, PartitionClaim { next_offset: batch.to, ..claim }, row)
 }
 
+/// A clinic, its claim, and the outcome of a command that waits for another location.
+async fn moving(ledger: &dyn Ledger) -> (Clinic, PartitionClaim, OutcomeRow) {
+    let (mut clinic, mut claim, mut row) = decided(ledger).await;
+    row.identity.command = CommandId::new("moving").expect("an id");
+    row.outcome.verdict =
+        Verdict::Moving { epoch: 1, version: 1, result: CommandResult::default() };
+    commit(ledger, &mut clinic, &mut claim, vec![row.clone()]).await;
+    (clinic, claim, row)
+}
+
 pub async fn outcome_is_found_by_its_whole_identity(ledger: &dyn Ledger) {
     let (_, _, row) = decided(ledger).await;
     let found = held(ledger, &row.identity).await.expect("the outcome is there");
@@ -64,18 +74,27 @@ pub async fn outcome_is_found_by_its_whole_identity(ledger: &dyn Ledger) {
 }
 
 pub async fn later_outcome_keeps_first_content_and_time(ledger: &dyn Ledger) {
-    let (mut clinic, mut claim, first) = decided(ledger).await;
+    let (mut clinic, mut claim, first) = moving(ledger).await;
     let mut later = OutcomeRow { fingerprint: None, first_at: first.first_at + 5, ..first.clone() };
     later.outcome.verdict = Verdict::Refused { code: Code::QueueEmpty };
     commit(ledger, &mut clinic, &mut claim, vec![later.clone()]).await;
     let found = held(ledger, &first.identity).await.expect("the outcome is there");
     assert!(found.outcome == later.outcome);
     assert_eq!((found.fingerprint, found.first_at), (first.fingerprint, first.first_at));
+    // A second one comes too late, and so does one whose command is forgotten.
+    let mut second = later.clone();
+    second.outcome.verdict = Verdict::Refused { code: Code::QueueUnknown };
+    let mut forgotten = second.clone();
+    forgotten.identity.command = CommandId::new("forgotten").expect("an id");
+    let absent = forgotten.identity.clone();
+    commit(ledger, &mut clinic, &mut claim, vec![second, forgotten]).await;
+    assert!(held(ledger, &first.identity).await.expect("it is kept").outcome == later.outcome);
+    assert!(held(ledger, &absent).await.is_none());
 }
 
 /// Two partitions may decide commands with one identity at the same time.
 pub async fn first_of_two_aggregates_keeps_its_outcome(ledger: &dyn Ledger) {
-    let (mut clinic, mut claim, first) = decided(ledger).await;
+    let (mut clinic, mut claim, first) = moving(ledger).await;
     let north = LocationId::new("north").expect("a slug");
     let north = Aggregate::location(&first.identity.tenant, &north);
     for fingerprint in [Some(Fingerprint::from_parts([b"PUT".as_slice()])), None] {

@@ -30,6 +30,7 @@ impl Outcomes {
                 kept.row.replace(row.clone());
             }
             Some(_) => {}
+            None if row.fingerprint.is_none() => {}
             None => {
                 let kept = KeptOutcome { partition, row: row.clone() };
                 self.kept.insert(row.identity.clone(), kept);
@@ -59,7 +60,7 @@ impl KeptOutcome {
     fn takes(&self, later: &OutcomeRow, lifetime: Millis) -> bool {
         match later.fingerprint {
             Some(_) => self.row.is_forgotten(later.first_at, lifetime),
-            None => self.row.aggregate == later.aggregate,
+            None => self.row.is_settled_by(&later.aggregate),
         }
     }
 }
