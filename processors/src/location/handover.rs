@@ -143,6 +143,9 @@ pub(super) fn settle(
     };
     let closed = |kept| Event::TicketHandoverClosed { ticket: id.clone(), kept };
     let (event, outcome) = match (handover.stage, answer) {
+        // The ticket ended with its day while it was on the way.
+        (S::Leaving, A::Accepted | A::Kept) if !ticket.is_live() => (closed(true), Ok(moved())),
+        (S::Leaving, A::Refused(why)) if !ticket.is_live() => (closed(true), Err(why)),
         (S::Leaving, A::Accepted | A::Kept) => (transferred(), Ok(moved())),
         (S::Leaving, A::Refused(why)) => (stayed(ticket, why, false, state.header.now), Err(why)),
         // The answer to the withdrawal is on its way and decides.
@@ -211,7 +214,8 @@ impl Location {
         let ticket = self.ticket(moves::moved_ticket(event)?)?;
         let handover = ticket.handover.as_ref()?;
         let settled = match event {
-            Event::TicketTransferred { .. } => true,
+            // A leaving ticket expires only with its day, and then the destination keeps the person.
+            Event::TicketTransferred { .. } | Event::TicketExpired { .. } => true,
             Event::TicketStayed { withdraws, .. } => !withdraws,
             _ => false,
         };
@@ -239,6 +243,8 @@ impl Location {
                 ticket.undo = ticket.undo.take().filter(|_| !kept);
             }
             Event::TicketStayed { withdraws: false, .. } => ticket.handover = None,
+            // No undo: the person may stand in the other line.
+            Event::TicketExpired { .. } if is_on_the_way(ticket) => ticket.undo = None,
             Event::TicketStayed { why, .. } => take_back(ticket, *why),
             _ => take_back(ticket, Code::MoveTakenBack),
         }
@@ -261,6 +267,10 @@ impl Location {
 }
 
 /// Waits for the answer to a withdrawal from now on, if the ticket was leaving.
+fn is_on_the_way(ticket: &Ticket) -> bool {
+    ticket.handover.as_ref().is_some_and(|handover| handover.stage == HandoverStage::Leaving)
+}
+
 fn take_back(ticket: &mut Ticket, why: Code) {
     if let Some(handover) = &mut ticket.handover
         && handover.stage == HandoverStage::Leaving

@@ -141,6 +141,9 @@ impl Location {
         use TicketState as S;
         let own = self.own_timer(ticket).is_some_and(|own| own <= at);
         let (state, why) = match (ticket.standing.state, own) {
+            // Whoever was on the way when the day ended does not come back to it. The destination
+            // alone decides whether the person stands in its line.
+            (S::Leaving, _) if self.day_is_over(ticket, at) => (S::Left, Expiry::DayEnded),
             (S::Leaving, _) => return handover::stayed(ticket, Code::MoveTimedOut, true, at),
             (S::Absent, true) => (S::NoShow, Expiry::AbsentTooLong),
             // Somebody forgot to complete the ticket: the patient was served.
@@ -204,7 +207,12 @@ impl Location {
     pub(super) fn stayed_too_late(&self, ticket: &Ticket, event: &Event) -> bool {
         let Event::TicketStayed { why, withdraws, at, .. } = event else { return false };
         let by_staff = *withdraws && *why == Code::MoveTakenBack;
-        !by_staff && self.header.timers.day_ends_tickets && self.day_end_of(ticket) <= *at
+        !by_staff && self.day_is_over(ticket, *at)
+    }
+
+    /// Whether the ticket had ended with its service day at this moment, had it waited.
+    fn day_is_over(&self, ticket: &Ticket, at: Millis) -> bool {
+        self.header.timers.day_ends_tickets && self.day_end_of(ticket) <= at
     }
 
     /// When the timer of the appointment is due. Every open appointment has one while its patient

@@ -178,7 +178,6 @@ fn ticket_that_comes_back_after_its_day_ends_with_it() {
         let called = clinic.apply(call_next("general", "room-1"));
         assert!(names(&called.verdict, &ticket(3)));
         assert_eq!(clinic.state(1), TicketState::Left);
-        assert_eq!(clinic.standing(1).ended_at, Some(midnight));
     }
     // What staff take back after the day lasts for the new one.
     let (mut clinic, midnight) = leaving_at_night();
@@ -187,6 +186,30 @@ fn ticket_that_comes_back_after_its_day_ends_with_it() {
     clinic.now += 60 * MINUTE;
     clinic.apply(issue("general", 3, 0));
     assert_eq!(clinic.state(1), TicketState::Waiting);
+}
+
+/// The time limit passes after the day has ended. Nothing is taken back, since the person may stand
+/// in the other line already.
+#[test]
+fn ticket_on_the_way_at_the_end_of_its_day_is_left_to_the_destination() {
+    let refusal = Code::QueueUnknown;
+    for (late_answer, outcome) in
+        [(HandoverAnswer::Accepted, None), (HandoverAnswer::Refused(refusal), Some(refusal))]
+    {
+        let (mut clinic, midnight) = leaving_at_night();
+        clinic.now = midnight + MINUTE;
+        let effect = clinic.apply(Command::Tick {});
+        assert!(effect.follow_ups.is_empty(), "the successor is not withdrawn");
+        assert_eq!(clinic.state(1), TicketState::Left);
+        assert_eq!(clinic.refusal(revert()), Some(Code::NothingToRevert));
+        let (_, settled) = clinic.apply(settle(1, late_answer)).settles.expect("the outcome");
+        match (settled, outcome) {
+            (Verdict::Applied { .. }, None) => {}
+            (Verdict::Refused { code }, Some(expected)) => assert_eq!(code, expected),
+            _ => panic!("another outcome"),
+        }
+        assert_eq!(clinic.state(1), TicketState::Left, "it ended with its day");
+    }
 }
 
 /// A clinic, and the commands that bring a ticket from `hillside`.
