@@ -214,7 +214,7 @@ impl Location {
         let ticket = self.ticket(moves::moved_ticket(event)?)?;
         let handover = ticket.handover.as_ref()?;
         let settled = match event {
-            // A leaving ticket expires only with its day, and then the destination keeps the person.
+            // A leaving ticket expires only with its day; the destination then keeps the person.
             Event::TicketTransferred { .. } | Event::TicketExpired { .. } => true,
             Event::TicketStayed { withdraws, .. } => !withdraws,
             _ => false,
