@@ -205,10 +205,7 @@ describe("a node that stops", () => {
         ),
       );
       const farewell = await poller.until((packet) => packet.includes("close"));
-      assert.equal(
-        farewell,
-        '42["close",{"code":3001,"reason":"shutdown","reconnect":true}]',
-      );
+      assert.equal(farewell, '42["close",{"code":3001,"reason":"shutdown","reconnect":true}]');
       assert.equal(await stopped, 0);
     } finally {
       await stopping.stop();
