@@ -56,7 +56,9 @@ const TENANT: &str = "demo";
 const VALID_S: u64 = 24 * 60 * 60;
 /// Tickets issued at once while the long line is filled.
 const ISSUING: usize = 64;
-/// The longest wait for the end of the day: it ends at a full minute.
+/// Minutes that the service day of the long line lasts: at least one, for filling it.
+const DAY_MINUTES: u64 = 2;
+/// The longest wait for the end of the day.
 const DAY_END_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Pause between two looks at the line while its day ends.
@@ -215,7 +217,10 @@ impl Clinic {
 
     async fn long_line(&self, length: usize) -> Result<Site> {
         let location = format!("long-{:x}", now_us());
-        let site = self.open(location, location_settings()).await?;
+        let mut settings = location_settings();
+        let (_, minute) = morning_zone(unix_seconds());
+        settings["timers"] = json!({"day_start_min": minute + DAY_MINUTES});
+        let site = self.open(location, settings).await?;
         say(&format!("issuing {length} tickets …"));
         let issuing = stream::iter(0..length).map(|turn| self.issue(&site, turn));
         issuing.buffer_unordered(ISSUING).try_collect::<Vec<String>>().await?;
@@ -257,14 +262,9 @@ impl Clinic {
         Ok((site.location.clone(), took))
     }
 
-    /// Lets the service day of a location end at the next full minute. Returns how long its line
-    /// then takes to become empty.
+    /// Waits until the service day of the long line ends. Returns how long the line then takes to
+    /// become empty.
     async fn end_day(&self, site: &Site, length: usize) -> Result<Duration> {
-        let (_, minute) = morning_zone(unix_seconds());
-        let mut settings = location_settings();
-        settings["timers"] = json!({"day_start_min": minute + 1});
-        let path = format!("/v1/locations/{}", site.location);
-        self.put(site, &path, settings).await.context("change the start of the day")?;
         let give_up = Instant::now() + DAY_END_TIMEOUT;
         let path = format!("/v1/queues/{}", site.queue);
         let mut began = None;
