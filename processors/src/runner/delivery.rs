@@ -149,9 +149,11 @@ impl PartitionTask {
         if views.is_empty() {
             return Ok(());
         }
-        answered(self.shared.backends.ledger.mark_dirty(views)).await?;
-        self.shared.settings.counters.dirtied.fetch_add(views.len() as u64, Relaxed);
+        let marked = answered(self.shared.backends.ledger.mark_dirty(views)).await;
+        // Also when the answer was lost: the views may be marked, and nobody would repair them.
         self.shared.dirty.mark(self.partition.claim.partition, self.partition.partition_count);
+        marked?;
+        self.shared.settings.counters.dirtied.fetch_add(views.len() as u64, Relaxed);
         Ok(())
     }
 
