@@ -151,7 +151,7 @@ impl PartitionTask {
         }
         let marked = answered(self.shared.backends.ledger.mark_dirty(views)).await;
         // Also when the answer was lost: the views may be marked, and nobody would repair them.
-        self.shared.dirty.mark(self.partition.claim.partition, self.partition.partition_count);
+        self.shared.dirty.mark(self.partition.claim.partition);
         marked?;
         self.shared.settings.counters.dirtied.fetch_add(views.len() as u64, Relaxed);
         Ok(())

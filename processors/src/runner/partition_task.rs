@@ -62,8 +62,7 @@ impl PartitionTask {
         partition.parked.resume(shared.parked_in_a_row(claim.partition));
         // A step of an earlier claim that was cut off may have left something.
         shared.drop_cached(claim.partition);
-        // An earlier owner may have left dirty views.
-        shared.dirty.mark(claim.partition, partition_count);
+        shared.dirty.own(claim.partition, partition_count);
         shared.settings.counters.start(shared.settings.topic, claim.partition, claim.next_offset);
         Self { shared, partition, flow }
     }
@@ -246,7 +245,7 @@ impl PartitionTask {
     }
 
     /// Whether the ledger refused the batch itself, or failed.
-    pub(super) fn judge_refusal(&self, error: LedgerError, records: usize) -> PartitionError {
+    fn judge_refusal(&self, error: LedgerError, records: usize) -> PartitionError {
         match error {
             // A parked record is refused as well: then the record is not the cause.
             LedgerError::Refused(source) if self.partition.culprit.is_none() => {

@@ -51,9 +51,16 @@ impl DirtyPartitions {
         self.owned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that views of an owned partition may be dirty.
-    pub(super) fn mark(&self, partition: PartitionId, partition_count: u32) {
+    /// Adds a partition that is owned from now on. An earlier owner may have left dirty views.
+    pub(super) fn own(&self, partition: PartitionId, partition_count: u32) {
         self.owned().insert(partition, Dirt { partition_count, dirty: true });
+        self.marked.notify_one();
+    }
+
+    /// Notes that views of a partition may be dirty, while it is owned, and has them repaired at
+    /// once.
+    pub(super) fn mark(&self, partition: PartitionId) {
+        self.left(partition);
         self.marked.notify_one();
     }
 
@@ -76,7 +83,7 @@ impl DirtyPartitions {
         owned.iter_mut().filter_map(take).collect()
     }
 
-    /// Notes that a pass left dirty views, unless the partition was given back meanwhile.
+    /// Notes that a pass left dirty views of a partition, while it is owned.
     fn left(&self, partition: PartitionId) {
         if let Some(dirt) = self.owned().get_mut(&partition) {
             dirt.dirty = true;
