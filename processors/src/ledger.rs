@@ -363,7 +363,7 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Marks the next `limit` views of the aggregates of a partition as suspect, in the order of
     /// their names after `after`: the view store may have lost them or may hold them as they were.
-    /// Returns the last view of the slice, or `None` when it reached the end.
+    /// Returns the last view of the slice, or `None` when no view was left.
     fn mark_suspect<'a>(
         &'a self,
         partition: PartitionId,

@@ -26,8 +26,8 @@ impl Refill {
         Self { topic, partition, identity, after: None }
     }
 
-    /// Marks the next slice. Returns whether it was the last. Then the caller notes the identity by
-    /// [`ViewStore::cover`], with the arguments of [`Refill::covers`].
+    /// Marks the next slice. Returns whether no view was left. Then the caller notes the identity
+    /// by [`ViewStore::cover`], with the arguments of [`Refill::covers`].
     ///
     /// # Errors
     /// The ledger's. The same slice can be tried again.
@@ -40,8 +40,15 @@ impl Refill {
     ) -> Result<bool, LedgerError> {
         let after = self.after.as_ref();
         let slice = ledger.mark_suspect(self.partition, partition_count, after, SLICE);
-        self.after = slice.await?;
-        Ok(self.after.is_none())
+        let last = slice.await?;
+        let none_left = last.is_none();
+        self.after = last.or(self.after.take());
+        Ok(none_left)
+    }
+
+    /// Whether a view was marked. A partition without views has lost none.
+    pub fn found_views(&self) -> bool {
+        self.after.is_some()
     }
 
     /// The partition, and the identity that the store had before the first slice was marked.

@@ -150,9 +150,17 @@ impl Refilling<'_> {
         let mut marked = Vec::new();
         for (partition, refill) in &mut self.refills {
             let partition_count = owned[partition];
-            let last = refill.mark_slice(&*backends.ledger, partition_count);
-            if answered(last).await? {
-                let (topic, id, identity) = refill.covers();
+            let begun = refill.found_views();
+            let none_left = answered(refill.mark_slice(&*backends.ledger, partition_count)).await?;
+            let (topic, id, identity) = refill.covers();
+            if !begun && refill.found_views() {
+                tracing::warn!(
+                    topic,
+                    partition = id.0,
+                    "the view store was emptied, restarted or replaced; its views are copied again"
+                );
+            }
+            if none_left {
                 breaker.judge(backends.views.cover(topic, id, identity)).await?;
                 marked.push(*partition);
             }
@@ -171,11 +179,6 @@ impl Refilling<'_> {
             if let Coverage::Suspect(identity) = self.shared.breaker.judge(coverage).await?
                 && self.refills.get(partition).is_none_or(|refill| *refill.covers().2 != identity)
             {
-                tracing::warn!(
-                    topic,
-                    partition = partition.0,
-                    "the view store was emptied, restarted or replaced; its views are copied again"
-                );
                 self.refills.insert(*partition, Refill::new(topic, *partition, identity));
             }
         }

@@ -436,10 +436,7 @@ impl Ledger for PostgresLedger {
             let slice: [&(dyn ToSql + Sync); 6] = [topic, &partition, &tenant, &id, &name, &limit];
             let rows = lease.query_cached(MARK_SUSPECT, &slice).await?;
             lease.give_back();
-            let Some(last) = rows.first().filter(|row| row.get::<_, i64>(3) == limit) else {
-                return Ok(None);
-            };
-            Ok(Some((key(last)?, last.get(2))))
+            rows.first().map(|last| Ok((key(last)?, last.get(2)))).transpose()
         }))
     }
 

@@ -328,11 +328,26 @@ fn help_contains_examples() {
 fn unwritable_ready_file_is_an_error() {
     let arguments =
         ["--listen", "127.0.0.1:0", "--empty", "--ready-file", "/no/such/directory/ready.json"];
-    let mut child = clinicwire(&arguments).stderr(Stdio::piped()).spawn().unwrap();
-    let mut error = String::new();
-    BufReader::new(child.stderr.take().unwrap()).read_line(&mut error).unwrap();
+    let (code, error) = ended(clinicwire(&arguments).output().unwrap());
     assert!(error.contains("/no/such/directory/ready.json"), "{error}");
-    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert_eq!(code, Some(1));
+}
+
+#[tokio::test]
+async fn empty_clinic_starts_without_a_warning() {
+    let path = |kind: &str| {
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("quiet-{}.{kind}", std::process::id()))
+    };
+    let (ready_file, log) = (path("json"), path("log"));
+    let mut command = clinicwire(&["--listen", "127.0.0.1:0", "--empty", "--ready-file"]);
+    let program = RunningProgram::start_with_log(command.arg(&ready_file), log.clone()).unwrap();
+    wait_until_ready(&ready_file).await;
+    program.terminate().await;
+    let text = std::fs::read_to_string(&log).unwrap();
+    assert!(!text.contains("WARN"), "{text}");
+    for file in [ready_file, log] {
+        std::fs::remove_file(file).unwrap();
+    }
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ pub(super) const MARK_SUSPECT: &str = "WITH slice AS ( \
      marked AS (UPDATE clinicwire.view v SET suspect = true FROM slice s \
        WHERE v.tenant = s.tenant AND v.aggregate = s.aggregate AND v.view = s.view \
          AND NOT v.suspect) \
-     SELECT tenant, aggregate, view, (SELECT count(*) FROM slice) FROM slice \
+     SELECT tenant, aggregate, view FROM slice \
      ORDER BY tenant DESC, aggregate DESC, view DESC LIMIT 1";
 // The first part is read to its end before the second.
 pub(super) const DIRTY: &str = "(SELECT tenant, aggregate, view FROM clinicwire.view \

@@ -204,7 +204,7 @@ impl State {
         }
     }
 
-    /// Marks the first `limit` views that `is_next` selects. Returns the last of a whole slice.
+    /// Marks the first `limit` views that `is_next` selects. Returns the last of them.
     pub(super) fn mark_suspect(
         &mut self,
         is_next: impl Fn(&ViewName) -> bool,
@@ -213,7 +213,7 @@ impl State {
         let mut slice: Vec<_> = self.views.keys().filter(|name| is_next(name)).cloned().collect();
         slice.sort_unstable();
         slice.truncate(limit);
-        let last = slice.last().filter(|_| slice.len() == limit).cloned();
+        let last = slice.last().cloned();
         self.suspect.extend(slice);
         last
     }
