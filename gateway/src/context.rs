@@ -15,6 +15,7 @@ use crate::{
         grant::GrantKey,
     },
     backends::{Backends, queries::Queries, short_keys::ShortKeys},
+    client_address::TrustedProxies,
     commands::Commands,
     files::Files,
     metrics::Metrics,
@@ -44,6 +45,7 @@ pub struct NodeContext {
     pub demo: RwLock<Option<serde_json::Value>>,
     /// Origins, as a browser writes them, whose pages may call beside our own.
     pub origins: Vec<String>,
+    pub proxies: TrustedProxies,
     pub audit: Audit,
     pub files: Arc<Files>,
     /// How long a run is kept after its end.
@@ -87,6 +89,7 @@ impl NodeContext {
             readiness,
             demo: RwLock::new(None),
             origins: settings.origins.clone(),
+            proxies: settings.proxies.clone(),
             audit: Audit::new(log),
             files: Arc::new(Files::new(files, settings.max_file)),
             run_retention: settings.run_retention,

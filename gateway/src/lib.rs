@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod backends;
+pub mod client_address;
 pub mod clock;
 pub mod commands;
 pub mod context;

@@ -4,9 +4,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use claims::tables::Tables;
 
-use crate::access::auth::Keys;
 #[cfg(doc)]
 use crate::stream::shard_set::MAX_SHARDS;
+use crate::{access::auth::Keys, client_address::TrustedProxies};
 
 pub struct Settings {
     pub listen: SocketAddr,
@@ -17,6 +17,8 @@ pub struct Settings {
     pub grant_secret: [u8; 32],
     /// Origins whose pages may connect, beside this host's own.
     pub origins: Vec<String>,
+    /// Proxies whose reports about the addresses of their clients are believed.
+    pub proxies: TrustedProxies,
     /// Time for which a stopping node serves as before, but is not ready: its balancer notices.
     pub drain_delay: Duration,
     /// Time over which sockets are then closed.
@@ -42,6 +44,7 @@ pub(crate) fn test_settings() -> Settings {
         keys: key.keys(),
         grant_secret: key.grant_secret(),
         origins: Vec::new(),
+        proxies: TrustedProxies::default(),
         drain_delay: Duration::ZERO,
         drain: Duration::ZERO,
         max_file: 8 * 1024 * 1024,

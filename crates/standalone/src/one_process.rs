@@ -3,7 +3,10 @@
 use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 use claims::tables::Tables;
-use gateway::{access::auth::DevelopmentKey, files::MAX_FILE, node, readiness::Readiness};
+use gateway::{
+    access::auth::DevelopmentKey, client_address::TrustedProxies, files::MAX_FILE, node,
+    readiness::Readiness,
+};
 use object_store::{ObjectStore, local::LocalFileSystem};
 use processors::{
     runner::{self, RunnerError},
@@ -75,6 +78,7 @@ impl OneProcess {
             keys: settings.key.keys(),
             grant_secret: settings.key.grant_secret(),
             origins: Vec::new(),
+            proxies: TrustedProxies::default(),
             drain_delay: Duration::ZERO,
             drain: settings.drain,
             max_file: MAX_FILE,

@@ -32,6 +32,7 @@ use super::{
     socketio::{self, SocketIo},
 };
 use crate::{
+    client_address::{ClientAddress, TrustedProxies, proxy_protocol},
     http::{Edge, Problem},
     stream::{
         frames::Form,
@@ -95,12 +96,13 @@ pub async fn serve(listener: TcpListener, acceptor: Rc<Acceptor>) {
             () = &mut drained => return,
         };
         match accepted {
-            Ok((socket, _)) => {
+            Ok((socket, peer)) => {
                 if let Err(error) = socket.set_nodelay(true) {
                     tracing::debug!(%error, "a socket closed before it was served");
                     continue;
                 }
-                spawn_local(admit(acceptor.clone(), socket));
+                let peer = ClientAddress::new(peer.ip());
+                spawn_local(admit(acceptor.clone(), socket, peer));
             }
             Err(error) => {
                 let node = &acceptor.context.node;
@@ -134,9 +136,11 @@ impl Drop for HttpConnection {
 
 /// Speaks HTTP until the socket is taken over or closed. The HTTP part is boxed and dropped before
 /// the task of the connection begins, which keeps that task small.
-async fn admit(acceptor: Rc<Acceptor>, socket: TcpStream) {
+async fn admit(acceptor: Rc<Acceptor>, socket: TcpStream, peer: ClientAddress) {
     let counted = HttpConnection::begin(&acceptor.shard);
-    let Some((socket, upgrade)) = Box::pin(speak_http(&acceptor, socket)).await else { return };
+    let Some((socket, upgrade)) = Box::pin(speak_http(&acceptor, socket, peer)).await else {
+        return;
+    };
     drop(counted);
     if !write_head(&socket, upgrade.head.as_bytes()).await {
         return;
@@ -161,13 +165,42 @@ async fn write_head(socket: &TcpStream, head: &[u8]) -> bool {
         && socket.try_write(head).is_ok_and(|written| written == head.len())
 }
 
+/// The peer of the connection, or the client that a trusted proxy names in the PROXY protocol.
+/// `None` when the proxy does not send its header: whoever that connection is for would count as
+/// the proxy.
+async fn proxied_peer(
+    proxies: &TrustedProxies,
+    socket: &mut TcpStream,
+    peer: ClientAddress,
+) -> Option<ClientAddress> {
+    if !proxies.sends_proxy_header(peer) {
+        return Some(peer);
+    }
+    match tokio::time::timeout(HEAD_WITHIN, proxy_protocol::read(socket)).await {
+        Ok(Ok(client)) => Some(client.unwrap_or(peer)),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a proxy's connection has no header of the PROXY protocol");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
 /// Serves requests on the socket; returns the socket and its upgrade once it is taken over.
-async fn speak_http(acceptor: &Rc<Acceptor>, socket: TcpStream) -> Option<(TcpStream, Upgrade)> {
+async fn speak_http(
+    acceptor: &Rc<Acceptor>,
+    mut socket: TcpStream,
+    peer: ClientAddress,
+) -> Option<(TcpStream, Upgrade)> {
+    let node = &acceptor.context.node;
+    let peer = proxied_peer(&node.proxies, &mut socket, peer).await?;
     let lent_socket = LentSocket::new(socket);
     let (take, taken) = oneshot::channel();
     let take = Rc::new(Cell::new(Some(take)));
     let polls = Cell::new(false);
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
+        let client = node.proxies.client(peer, request.headers());
+        request.extensions_mut().insert(client);
         polls.set(polls.get() || SocketIo::is_of_session(&request));
         let (acceptor, lent_socket, take) = (acceptor.clone(), lent_socket.clone(), take.clone());
         async move {

@@ -6,10 +6,12 @@ use anyhow::{Context, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gateway::{
     access::auth::{DEFAULT_AUDIENCE, DevelopmentKey, KeyAlgorithm, Keys, WELL_KNOWN_WORDS},
+    client_address::{ClientHeader, TrustedProxies, parse_network},
     files::MAX_FILE,
     node,
 };
 use gateway_core::access::{Claims, Role};
+use ipnet::IpNet;
 use schemas::{
     Millis,
     ids::{LocationId, QueueId, TenantId, TicketId},
@@ -92,6 +94,8 @@ pub struct RunArgs {
     /// be repeated
     #[arg(long = "origin", env = "CLINICWIRE_ORIGIN", value_delimiter = ',')]
     pub origins: Vec<String>,
+    #[command(flatten)]
+    pub proxies: ProxyArgs,
     /// Seconds for which a stopping node serves as before, while /health/ready is 503, so that its
     /// balancer sends no new clients when the listener closes. Longer than the balancer takes to
     /// notice
@@ -108,6 +112,29 @@ pub struct RunArgs {
     pub demo_file: Option<PathBuf>,
     #[command(flatten)]
     pub development: DevelopmentArgs,
+}
+
+/// Settings of the proxies in front of the node. Limits count by the addresses of clients.
+#[derive(Args)]
+pub struct ProxyArgs {
+    /// Network of proxies, such as `10.0.0.0/8`, that are believed about the addresses of their
+    /// clients. May be repeated. Without it, each connection counts for its own peer
+    #[arg(
+        long = "trusted-proxy",
+        env = "CLINICWIRE_TRUSTED_PROXY",
+        value_name = "NETWORK",
+        value_delimiter = ',',
+        value_parser = parse_network
+    )]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Header in which trusted proxies name their clients: `x-forwarded-for` or `forwarded`. The
+    /// other one is ignored, since proxies pass it on as a client sent it
+    #[arg(long, env = "CLINICWIRE_CLIENT_HEADER", default_value = "x-forwarded-for")]
+    pub client_header: ClientHeader,
+    /// Read a header of the PROXY protocol, version 1 or 2, at the start of every connection of a
+    /// trusted proxy
+    #[arg(long, env = "CLINICWIRE_PROXY_PROTOCOL", requires = "trusted_proxies")]
+    pub proxy_protocol: bool,
 }
 
 /// Settings of claims files and the runs that check them.
@@ -271,6 +298,11 @@ impl RunArgs {
                 .iter()
                 .map(|origin| origin.trim_end_matches('/').to_lowercase())
                 .collect(),
+            proxies: TrustedProxies::new(
+                self.proxies.trusted_proxies.clone(),
+                self.proxies.client_header,
+                self.proxies.proxy_protocol,
+            ),
             drain_delay: Duration::from_secs(self.drain_delay.into()),
             drain: Duration::from_secs(self.drain.into()),
             max_file: self.claims_files.max_file,
