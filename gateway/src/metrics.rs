@@ -68,6 +68,30 @@ impl<T> PerTransport<T> {
     }
 }
 
+/// A limit of clients' sockets that a client can reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    ControlFrames,
+    Fragments,
+    Commands,
+    Subscribes,
+}
+
+impl Limit {
+    const ALL: [Limit; 4] =
+        [Limit::ControlFrames, Limit::Fragments, Limit::Commands, Limit::Subscribes];
+
+    /// The value of the label.
+    fn name(self) -> &'static str {
+        match self {
+            Limit::ControlFrames => "control_frames",
+            Limit::Fragments => "fragments",
+            Limit::Commands => "commands",
+            Limit::Subscribes => "subscribes",
+        }
+    }
+}
+
 /// Whole views fetched, by where they came from.
 pub struct ViewFetches {
     pub store: IntCounter,
@@ -99,6 +123,7 @@ pub struct Metrics {
     /// Sockets that the system refused, usually for want of descriptors.
     pub accept_failures: IntCounter,
     closes: IntCounterVec,
+    limited: IntCounterVec,
     commands: IntCounterVec,
     errors: IntCounterVec,
     uploads: IntCounterVec,
@@ -226,6 +251,11 @@ impl Metrics {
                 "Sockets and subscriptions ended by this node, by reason.",
                 &["reason"],
             ),
+            limited: make.counters(
+                "clinicwire_limited_total",
+                "Requests, frames and connections refused because a client reached a limit.",
+                &["limit"],
+            ),
             commands: make.counters(
                 "clinicwire_commands_total",
                 "Commands by kind and result: applied, pending, or the code of the refusal.",
@@ -261,6 +291,9 @@ impl Metrics {
             )),
             registry: make.0,
         };
+        for limit in Limit::ALL {
+            metrics.limited.with_label_values(&[limit.name()]);
+        }
         // An alert on an increase needs the zero before it.
         for close in Close::ALL {
             metrics.closes.with_label_values(&[close.reason()]);
@@ -276,6 +309,11 @@ impl Metrics {
 
     pub fn close(&self, close: Close) {
         self.closes.with_label_values(&[close.reason()]).inc();
+    }
+
+    /// A client reached a limit.
+    pub fn limited(&self, limit: Limit) {
+        self.limited.with_label_values(&[limit.name()]).inc();
     }
 
     /// `result` is `applied`, `pending` or a code.

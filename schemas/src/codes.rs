@@ -85,11 +85,20 @@ codes! {
     NotSubscribed = "not_subscribed", 409, 107, "This connection isn't subscribed to the channel.";
     /// The connection has as many subscriptions as it may have.
     ChannelLimit = "channel_limit", 422, 106, "This connection has reached its limit of channels.";
+    /// The frame has more commands than a frame may have.
+    CommandLimit = "command_limit", 422, 106, "The message has too many commands.";
     /// The message is larger than its limit.
     TooLarge = "too_large", 413, 107, "The message is too large.";
     // Faults and load
     /// The node is overloaded, or lacks something that it waits for.
     TryAgain = "try_again", 503, 100, "The server can't answer right now. Try again.";
+    /// A client opened more channels in a short time than it may.
+    TooManySubscribes = "too_many_subscribes", 429, 111,
+        "Too many channels were opened in a short time. Try again in a moment.";
+    /// The address, the subject, the tenant or the node has as many open connections as it may
+    /// have.
+    TooManyConnections = "too_many_connections", 429, 111,
+        "There are too many open connections. Close some, or try again in a minute.";
     /// The deployment does not offer the feature.
     Unavailable = "unavailable", 503, 108, "This feature isn't available here.";
     /// The node is shutting down.
@@ -254,6 +263,8 @@ impl Code {
         matches!(
             self,
             Code::TryAgain
+                | Code::TooManySubscribes
+                | Code::TooManyConnections
                 | Code::Draining
                 | Code::Internal
                 | Code::TokenNotYetValid
@@ -288,6 +299,10 @@ pub enum Close {
     Slow,
     /// The client did not answer a ping.
     NoPong,
+    /// The client sent too many commands or frames in a short time.
+    TooManyRequests,
+    /// The connection cannot be served now.
+    TryAgain,
     /// The token is not valid.
     InvalidToken,
     /// The client broke the protocol.
@@ -310,6 +325,8 @@ impl Close {
         Close::TokenExpired,
         Close::Slow,
         Close::NoPong,
+        Close::TooManyRequests,
+        Close::TryAgain,
         Close::InvalidToken,
         Close::BadRequest,
         Close::Stale,
@@ -341,6 +358,9 @@ impl Close {
             Close::TokenExpired => (3005, "connection expired"),
             Close::Slow => (3008, "slow"),
             Close::NoPong => (3012, "no pong"),
+            Close::TooManyRequests => (3013, "too many requests"),
+            // In the range with a reconnect: the SDKs wait longer after each attempt.
+            Close::TryAgain => (4001, "try again"),
             Close::InvalidToken => (3500, "invalid token"),
             Close::BadRequest => (3501, "bad request"),
             // Not the protocol's own 3502, which ends an SDK: a stalled network looks the same.

@@ -5,7 +5,9 @@
 #![warn(missing_docs)]
 
 pub mod access;
+pub mod frame_meter;
 pub mod protocol;
+pub mod rate;
 pub mod send_buffer;
 pub mod session;
 pub mod subscription;

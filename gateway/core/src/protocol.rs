@@ -18,8 +18,8 @@ use serde_json::value::RawValue;
 /// longer message closes the connection.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 
-/// Commands that one frame may carry. A client batches its connect and its subscribes; a frame with
-/// more commands closes the connection.
+/// Commands that one frame may carry. A client batches its connect and its subscribes. Each further
+/// command of the frame is refused.
 pub const MAX_COMMANDS: usize = 128;
 
 /// One command of a client. Only a pong has the id 0, because every other command is answered.

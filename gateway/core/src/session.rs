@@ -13,11 +13,18 @@ use schemas::{
 use crate::{
     access::{self, Claims},
     protocol::{ClientCommand, Method, Request},
+    rate::{Bucket, Micros, Rate},
     subscription::{SubscriptionSlot, Subscriptions},
 };
 
 /// Channels that one connection may follow. A page needs a handful; further subscribes are refused.
 pub const MAX_CHANNELS: usize = 64;
+/// Commands and messages of one connection; a message counts as one more command. A client that
+/// returns sends 65 commands at once, and then a handful a minute. A client with more is closed.
+pub const COMMANDS: Rate = Rate { burst: 512, per_second: 50 };
+/// Subscribes of one connection, each of which may load a view: twice all channels at once, and
+/// then more than a person can open. A further subscribe is refused, and the client tries again.
+pub const SUBSCRIBES: Rate = Rate { burst: 2 * MAX_CHANNELS as u32, per_second: 10 };
 /// Seconds from accepting a socket to its connect command. After that it is closed as stale.
 pub const CONNECT_WITHIN_S: u64 = 10;
 /// Seconds between pings, below the idle timeouts of common proxies.
@@ -87,6 +94,8 @@ pub struct Session {
     pub subscriptions: Subscriptions,
     /// Whether a ping is unanswered.
     pub awaits_pong: bool,
+    commands: Bucket,
+    subscribes: Bucket,
 }
 
 impl Session {
@@ -98,6 +107,16 @@ impl Session {
     /// The claims of the client's token or grant. `None` until the client connects.
     pub fn claims(&self) -> Option<&Arc<Claims>> {
         self.claims.as_ref()
+    }
+
+    /// Counts a command or message. Returns whether the client may send it now.
+    pub fn may_command(&mut self, now: Micros) -> bool {
+        self.commands.take(COMMANDS, now)
+    }
+
+    /// Counts a subscribe. Returns whether the client may open a channel now.
+    pub fn may_open_channel(&mut self, now: Micros) -> bool {
+        self.subscribes.take(SUBSCRIBES, now)
     }
 
     /// Decides what a command means now.

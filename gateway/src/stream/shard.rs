@@ -19,7 +19,7 @@ mod typed_slab;
 
 use std::{rc::Rc, sync::Arc};
 
-use gateway_core::{access::Claims, session::Session, subscription::AuditEntryId};
+use gateway_core::{access::Claims, rate::Micros, session::Session, subscription::AuditEntryId};
 use schemas::{channel::Channel, codes::Close, view::Position};
 use tokio::{net::TcpStream, time::Instant};
 
@@ -34,6 +34,7 @@ use self::{
 use super::{frames::Form, message::ShardMessage};
 use crate::{
     clock,
+    metrics::Limit,
     transport::peer::{Peer, socketio::SocketIoPeer, tcp::TcpPeer},
 };
 
@@ -70,6 +71,11 @@ impl Shard {
     fn read_clocks(&mut self) {
         self.connections.now = self.started.elapsed().as_secs();
         self.connections.wall = clock::now();
+    }
+
+    /// The clock of the rates of this shard's clients.
+    pub fn rate_clock(&self) -> Micros {
+        Micros(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 
     pub fn connections(&mut self) -> &mut Connections {
@@ -127,6 +133,12 @@ impl Shard {
         let connection = self.connections.get(conn);
         let slots = connection.map(|connection| connection.session.subscriptions.slots());
         slots.unwrap_or_default().into_iter().map(|slot| SubscriptionId { conn, slot }).collect()
+    }
+
+    /// Ends a connection that passed a limit.
+    pub fn close_limited(&mut self, conn: ConnId, limit: Limit) {
+        self.context.node.metrics.limited(limit);
+        self.connections.close(conn, Close::TooManyRequests);
     }
 
     pub fn count_close(&self, close: Close) {

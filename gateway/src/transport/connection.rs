@@ -5,21 +5,25 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     io::{self, ErrorKind, Read, Write},
-    ops::ControlFlow,
     rc::Rc,
     time::Duration,
 };
 
-use gateway_core::protocol::MAX_MESSAGE;
+use gateway_core::{
+    frame_meter::{FrameExcess, FrameMeter},
+    protocol::MAX_MESSAGE,
+    rate::Micros,
+};
 use schemas::codes::Close;
 use tokio::net::TcpStream;
 use tungstenite::{
     Error, Message,
-    error::CapacityError,
+    error::{CapacityError, ProtocolError},
     protocol::{Role, WebSocketConfig, WebSocketContext},
 };
 
 use crate::{
+    metrics::Limit,
     stream::{
         frames::{self, Form},
         shard::{Shard, ids::ConnId},
@@ -29,8 +33,17 @@ use crate::{
 
 /// Bytes of read buffer that an idle WebSocket holds. Longer commands are read in pieces.
 const READ_BUFFER: usize = 512;
+/// Bytes that one WebSocket may send before all others of its shard have a turn: some 60 commands,
+/// or 700 of the smallest frames, which take less than a millisecond.
+const TURN_BYTES: usize = 4096;
+/// Bytes that an SSE client may send after its request, which is none if it is a browser. A client
+/// that sends more is cut.
+const MAX_SSE_INPUT: usize = 4096;
 /// How long a client may take to read its close frame and to end its side of the connection.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Bytes of a client that are still read then: its longest message. A client that sends more is
+/// reset, and may miss its close frame.
+const FAREWELL_BYTES: usize = MAX_MESSAGE;
 
 /// A connection's registration in its shard. Dropping it removes the connection, however its task
 /// ends.
@@ -68,13 +81,15 @@ pub async fn run_ws(shard: Rc<RefCell<Shard>>, socket: TcpStream, form: Form) {
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE));
     let mut frames = WebSocketContext::new(Role::Server, Some(config));
+    let mut meter = FrameMeter::default();
     loop {
         match registration.ready().await {
-            Ready::Read => {
-                if read_frames(&registration, &mut frames).is_break() {
-                    return;
-                }
-            }
+            Ready::Read => match read_frames(&registration, &mut frames, &mut meter) {
+                Turn::Idle => {}
+                Turn::Spent => tokio::task::yield_now().await,
+                Turn::Closed => return say_farewell(&registration, None).await,
+                Turn::Gone => return,
+            },
             Ready::Write => registration.shard.borrow_mut().flush(registration.id),
             Ready::Close(close) => {
                 say_farewell(&registration, Some(close)).await;
@@ -84,13 +99,33 @@ pub async fn run_ws(shard: Rc<RefCell<Shard>>, socket: TcpStream, form: Form) {
     }
 }
 
-/// Reads the frames that the socket holds. Breaks when the client is gone.
-fn read_frames(registration: &Registration, frames: &mut WebSocketContext) -> ControlFlow<()> {
-    use ControlFlow::{Break, Continue};
+/// The end of a turn of reading.
+enum Turn {
+    /// The socket holds nothing more, or the connection is about to be closed.
+    Idle,
+    /// The budget is spent: everybody else has a turn first.
+    Spent,
+    /// The client has closed, and is answered.
+    Closed,
+    /// The client is gone.
+    Gone,
+}
+
+/// Reads the frames that the socket holds, up to the budget of one turn.
+fn read_frames(
+    registration: &Registration,
+    frames: &mut WebSocketContext,
+    meter: &mut FrameMeter,
+) -> Turn {
     let Registration { shard, id, socket } = registration;
-    let mut stream = SocketStream { socket, answers: Vec::new() };
+    let now = shard.borrow().rate_clock();
+    let mut stream = SocketStream { socket, meter, now, budget: TURN_BYTES, answers: Vec::new() };
     loop {
         let read = frames.read(&mut stream);
+        if matches!(read, Ok(Message::Close(_))) {
+            // The answer waits in the context until it is flushed, which then reports the end.
+            let _ = frames.flush(&mut stream);
+        }
         // The pongs and close frames of tungstenite wait behind earlier bytes, as all replies do.
         if !stream.answers.is_empty() {
             let answers = std::mem::take(&mut stream.answers);
@@ -100,21 +135,40 @@ fn read_frames(registration: &Registration, frames: &mut WebSocketContext) -> Co
             Ok(Message::Text(text)) => shard.borrow_mut().receive_text(*id, &text),
             Ok(Message::Binary(bytes)) => shard.borrow_mut().receive_binary(*id, &bytes),
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
-            Ok(Message::Close(_)) => return Break(()),
-            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return Continue(()),
+            Ok(Message::Close(_)) => return Turn::Closed,
+            Err(Error::Io(error)) => return end_turn(registration, &stream, &error),
             Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => {
                 registration.close(Close::TooLarge);
-                return Continue(());
+                return Turn::Idle;
             }
+            Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => return Turn::Gone,
             Err(Error::Protocol(_) | Error::Utf8(_)) => {
                 registration.close(Close::BadRequest);
-                return Continue(());
+                return Turn::Idle;
             }
-            Err(_) => return Break(()),
+            Err(_) => return Turn::Gone,
         }
         if shard.borrow_mut().connections().is_closing(*id) {
-            return Continue(());
+            return Turn::Idle;
         }
+    }
+}
+
+/// The end of a turn in which the stream gave no more bytes.
+fn end_turn(registration: &Registration, stream: &SocketStream<'_>, error: &io::Error) -> Turn {
+    let excess = error.get_ref().and_then(|source| source.downcast_ref());
+    match (error.kind(), excess) {
+        (ErrorKind::WouldBlock, _) if stream.budget == 0 => Turn::Spent,
+        (ErrorKind::WouldBlock, _) => Turn::Idle,
+        (_, Some(FrameLimit(excess))) => {
+            let limit = match excess {
+                FrameExcess::Control => Limit::ControlFrames,
+                FrameExcess::Fragments => Limit::Fragments,
+            };
+            registration.shard.borrow_mut().close_limited(registration.id, limit);
+            Turn::Idle
+        }
+        (_, None) => Turn::Gone,
     }
 }
 
@@ -122,13 +176,20 @@ fn read_frames(registration: &Registration, frames: &mut WebSocketContext) -> Co
 /// `id`.
 pub async fn run_sse(shard: Rc<RefCell<Shard>>, socket: Rc<TcpStream>, id: ConnId) {
     let registration = Registration { shard, id, socket };
+    let mut input = 0;
     loop {
         match registration.ready().await {
             // An SSE client sends nothing, so only the end of its input matters.
             Ready::Read => match registration.socket.try_read(&mut [0; 256]) {
                 Ok(0) => return,
-                Err(error) if error.kind() != ErrorKind::WouldBlock => return,
-                _ => {}
+                Ok(bytes) => {
+                    input += bytes;
+                    if input > MAX_SSE_INPUT {
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => return,
             },
             Ready::Write => registration.shard.borrow_mut().flush(registration.id),
             Ready::Close(_) => {
@@ -155,27 +216,49 @@ async fn say_farewell(registration: &Registration, close: Option<Close>) {
         return;
     }
     let _ = tokio::time::timeout(FAREWELL, async {
-        while socket.readable().await.is_ok() {
+        let mut input = 0;
+        while input < FAREWELL_BYTES && socket.readable().await.is_ok() {
             match socket.try_read(&mut [0; 1024]) {
                 Ok(0) => return,
-                Err(error) if error.kind() != ErrorKind::WouldBlock => return,
-                _ => {}
+                Ok(bytes) => input += bytes,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => return,
             }
+            // A socket that always holds bytes would never let the others have a turn.
+            tokio::task::yield_now().await;
         }
     })
     .await;
 }
 
-/// The stream that tungstenite reads and writes: it reads from the socket, and keeps the answers
-/// that tungstenite writes for the shard to send.
+/// The stream that tungstenite reads and writes: it reads from the socket within the budget of a
+/// turn, counts the frames, and keeps the answers that tungstenite writes for the shard to send.
 struct SocketStream<'a> {
     socket: &'a TcpStream,
+    meter: &'a mut FrameMeter,
+    now: Micros,
+    /// Bytes that may still be read in this turn.
+    budget: usize,
     answers: Vec<u8>,
 }
 
+/// The error of a stream whose client sent more frames than it may.
+#[derive(Debug, thiserror::Error)]
+#[error("too many frames")]
+struct FrameLimit(FrameExcess);
+
 impl Read for SocketStream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket.try_read(buffer)
+        if self.budget == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let length = buffer.len().min(self.budget);
+        let read = self.socket.try_read(&mut buffer[..length])?;
+        self.budget -= read;
+        self.meter
+            .count(&buffer[..read], self.now)
+            .map_err(|excess| io::Error::other(FrameLimit(excess)))?;
+        Ok(read)
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     Shard,
     ids::{ConnId, SubscriptionId},
 };
-use crate::{clock, stream::frames::Form};
+use crate::{clock, metrics::Limit, stream::frames::Form};
 
 impl Shard {
     /// Carries out the commands of a WebSocket text frame.
@@ -37,22 +37,56 @@ impl Shard {
         commands: impl Iterator<Item = Option<ClientCommand<'a>>>,
     ) {
         let in_form = self.connections.get(conn).is_some_and(|connection| connection.form == form);
+        // Also a message without a command costs a turn.
+        if !self.may_command(conn) {
+            return;
+        }
         for (index, command) in commands.enumerate() {
-            let Some(command) = command.filter(|_| index < MAX_COMMANDS && in_form) else {
+            let Some(command) = command.filter(|_| in_form) else {
                 return self.connections.close(conn, Close::BadRequest);
             };
-            self.carry_out(conn, command);
+            match index < MAX_COMMANDS {
+                true => self.carry_out(conn, command),
+                false => self.refuse_surplus(conn, &command),
+            }
             if self.connections.is_closing(conn) {
                 return;
             }
         }
     }
 
+    /// Counts a command. Ends the connection of a client that sends too many.
+    fn may_command(&mut self, conn: ConnId) -> bool {
+        let now = self.rate_clock();
+        let Some(connection) = self.connections.get_mut(conn) else { return false };
+        let allowed = connection.session.may_command(now);
+        if !allowed {
+            self.close_limited(conn, Limit::Commands);
+        }
+        allowed
+    }
+
+    /// Refuses a command beyond those that a frame may carry. One without an id gets no reply.
+    fn refuse_surplus(&mut self, conn: ConnId, command: &ClientCommand<'_>) {
+        if self.may_command(conn) && command.id != 0 {
+            let reply = Reply::Error { id: command.id, code: Code::CommandLimit };
+            self.connections.reply(conn, &reply);
+        }
+    }
+
     pub(super) fn carry_out(&mut self, conn: ConnId, command: ClientCommand<'_>) {
+        if !self.may_command(conn) {
+            return;
+        }
+        let now = self.rate_clock();
         let Some(connection) = self.connections.get_mut(conn) else { return };
         match connection.session.receive(command) {
             Effect::Connect { id, token } => self.connect(conn, id, &token),
             Effect::Refresh { id, token } => self.refresh(conn, id, &token),
+            Effect::Subscribe { id, .. } if !connection.session.may_open_channel(now) => {
+                self.context.node.metrics.limited(Limit::Subscribes);
+                self.connections.reply(conn, &Reply::Error { id, code: Code::TooManySubscribes });
+            }
             Effect::Subscribe { id, channel, since } => {
                 if let Some(at) = self.subscribe(conn, id, channel, since) {
                     self.answer(at);
@@ -78,12 +112,14 @@ impl Shard {
             Ok(claims) => claims,
             Err(code) => {
                 self.connections.reply(conn, &Reply::Error { id, code });
-                // After an expired token the SDK gets a newer one and tries again, and after a
-                // temporary error it tries again with this one.
-                if code != Code::TokenExpired && !code.is_temporary() {
-                    self.connections.close(conn, Close::InvalidToken);
-                }
-                return;
+                // Each connect costs the check of a signature, so a socket has one. The SDKs get a
+                // newer token or wait, and then come back on another socket.
+                let close = match code {
+                    Code::TokenExpired => Close::TokenExpired,
+                    code if code.is_temporary() => Close::TryAgain,
+                    _ => Close::InvalidToken,
+                };
+                return self.connections.close(conn, close);
             }
         };
         let ttl_s = ttl_s(&claims, wall);

@@ -36,7 +36,7 @@ pub struct Connection {
 }
 
 // Most connections are idle, so their memory is what a node needs most.
-const _: () = assert!(size_of::<Connection>() <= 128);
+const _: () = assert!(size_of::<Connection>() <= 144);
 
 /// The result of a check of a connection's deadlines.
 pub enum Due {

@@ -1,0 +1,101 @@
+//! Floods of frames and commands on one WebSocket.
+
+use serde_json::json;
+use testing::tokens::unix_seconds;
+
+use crate::clinic::{Clinic, frame};
+
+const TOO_MANY_REQUESTS: u16 = 3013;
+
+/// Sends the frames in a loop until the node closes.
+async fn assert_flood_is_closed(clinic: &Clinic, frames: &[u8], limit: &str) {
+    let mut socket = clinic.open().await;
+    for _ in 0..20 {
+        socket.send_bytes(&frames.repeat(50)).await;
+        clinic.assert_neighbour_is_served().await;
+    }
+    assert_eq!(socket.closed().await, TOO_MANY_REQUESTS, "{limit}");
+    let line = format!("clinicwire_limited_total{{limit=\"{limit}\"}}");
+    assert!(clinic.metric(&line).await > 0);
+}
+
+#[tokio::test]
+async fn flood_of_small_frames_is_closed() {
+    let clinic = Clinic::start().await;
+    let fragments = [frame(false, 1, b"{"), frame(false, 0, b"").repeat(40)].concat();
+    for (frames, limit) in [
+        (frame(true, 10, b""), "control_frames"),
+        (frame(true, 9, b"ping"), "control_frames"),
+        (fragments, "fragments"),
+        (frame(true, 1, b""), "commands"),
+    ] {
+        assert_flood_is_closed(&clinic, &frames, limit).await;
+    }
+    clinic.stop().await;
+}
+
+#[tokio::test]
+async fn flood_of_commands_is_closed() {
+    let clinic = Clinic::start().await;
+    let mut socket = clinic.connect().await;
+    socket.send_bytes(&frame(true, 1, b"{\"id\":9,\"ping\":{}}").repeat(2000)).await;
+    clinic.assert_neighbour_is_served().await;
+    assert_eq!(socket.closed().await, TOO_MANY_REQUESTS);
+    clinic.stop().await;
+}
+
+#[tokio::test]
+async fn flood_after_the_close_delays_nobody() {
+    let clinic = Clinic::start().await;
+    let mut socket = clinic.open().await;
+    socket.send("not a command").await;
+    for _ in 0..50 {
+        socket.send_bytes(&frame(true, 10, b"").repeat(1000)).await;
+        clinic.assert_neighbour_is_served().await;
+    }
+    clinic.stop().await;
+}
+
+#[tokio::test]
+async fn refused_connect_ends_the_socket() {
+    let clinic = Clinic::start().await;
+    let now = unix_seconds();
+    for (claims, error, close) in [
+        (json!({"exp": now - 5}), 109, 3005),
+        (json!({"nbf": now + 600}), 101, 4001),
+        (json!({"aud": "another"}), 101, 3500),
+    ] {
+        let mut socket = clinic.open().await;
+        let token = clinic.token("reception", &claims);
+        socket.send(&json!({"id": 1, "connect": {"token": token}}).to_string()).await;
+        assert_eq!(socket.reply().await.unwrap()["error"]["code"], error);
+        assert_eq!(socket.closed().await, close);
+    }
+    clinic.stop().await;
+}
+
+#[tokio::test]
+async fn subscribes_in_a_loop_are_refused_for_a_while() {
+    let clinic = Clinic::start().await;
+    let mut socket = clinic.connect().await;
+    let channel = json!({"channel": "board:riverside"});
+    for id in 1..150 {
+        let subscribe = json!({"id": 2 * id, "subscribe": channel});
+        let unsubscribe = json!({"id": 2 * id + 1, "unsubscribe": channel});
+        socket.send(&format!("{subscribe}\n{unsubscribe}")).await;
+    }
+    socket.send(&json!({"id": 1000, "ping": {}}).to_string()).await;
+    let mut refused = 0;
+    loop {
+        let reply = socket.reply().await.expect("the connection stays open");
+        if reply["id"] == 1000 {
+            break;
+        }
+        if reply["error"]["code"] == 111 {
+            assert_eq!(reply["error"]["temporary"], true);
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "the rate of subscribes has a bound");
+    clinic.stop().await;
+}

@@ -1,0 +1,12 @@
+//! Hostile clients over real sockets, against a node in this process: what each gets for going past
+//! a bound, and that its neighbours are served on.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
+mod clinic;
+mod floods;
+
+use std::time::Duration;
+
+/// How long a neighbour may wait for one answer while a hostile client is at work. A shard that is
+/// held up never answers.
+const NEIGHBOUR_WITHIN: Duration = Duration::from_secs(5);
