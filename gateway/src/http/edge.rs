@@ -39,9 +39,8 @@ impl Edge {
         let origin = headers.get(header::ORIGIN).filter(|_| !foreign).cloned();
         let preflight = request.method() == Method::OPTIONS
             && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        let guarded = path.starts_with("/v1/")
-            || path.starts_with("/connection/")
-            || path.starts_with(socketio::PATH);
+        let guarded =
+            path.starts_with("/v1/") || path.starts_with("/connection/") || socketio::is_path(path);
         Self { guarded, origin, foreign, preflight }
     }
 

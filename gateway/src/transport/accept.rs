@@ -3,7 +3,7 @@
 //! small task of the connection begins.
 
 mod sse;
-mod websocket;
+pub(super) mod websocket;
 
 use std::{
     cell::{Cell, RefCell},
@@ -267,7 +267,7 @@ async fn answer(
                 Err(refusal) => Ok(edge.finish(sse::refuse(node, refusal))),
             }
         }
-        socketio::PATH => Ok(match edge.answer() {
+        path if socketio::is_path(path) => Ok(match edge.answer() {
             Some(answer) => answer,
             None => {
                 let inbox = &acceptor.context.inbox;

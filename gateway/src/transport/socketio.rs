@@ -3,6 +3,9 @@
 //! the shard that accepted its first request. There it is a connection like all others.
 
 pub mod client;
+mod probe;
+mod refusal;
+mod wire;
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,6 +17,7 @@ use gateway_core::{
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
 use schemas::codes::Code;
 use socketioxide::{
     ParserConfig, SocketIo as Namespaces,
@@ -23,8 +27,10 @@ use socketioxide::{
     service::SocketIoService,
     socket::{DisconnectReason, Sid, Socket},
 };
-use tokio::sync::mpsc;
-use tower::ServiceExt;
+use tokio::{sync::mpsc, task::spawn_local};
+use tower::{Service, ServiceExt};
+
+use self::wire::Wire;
 
 use crate::{
     access::auth::Verifier,
@@ -32,6 +38,7 @@ use crate::{
     metrics::Metrics,
     stream::message::ShardMessage,
     transport::{
+        accept::websocket,
         lent_socket::LentSocket,
         peer::{
             events::{self, Auth},
@@ -41,8 +48,14 @@ use crate::{
     },
 };
 
-/// Path of all requests, with the slash at the end that clients send.
+/// Path of all requests, with the slash at the end that clients send by default.
 pub const PATH: &str = "/socket.io/";
+
+/// Whether requests of this path are answered here.
+pub fn is_path(path: &str) -> bool {
+    path.strip_prefix("/socket.io").is_some_and(|rest| matches!(rest, "" | "/"))
+}
+
 /// Bytes of read buffer that the WebSocket of an idle session holds. Longer messages are read in
 /// pieces.
 const READ_BUFFER: usize = 512;
@@ -56,6 +69,8 @@ const MAX_ATTACHMENTS: usize = 16;
 /// How long a client may take to send the attachments of a packet or the body of a request, or to
 /// finish its upgrade.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
+/// The packet that ends a poll and says nothing.
+const NOOP: &str = "6";
 
 /// The Socket.IO service of a node. All shards share it, because the requests of a polling client
 /// arrive at any of them.
@@ -85,8 +100,8 @@ impl SocketIo {
             // The inner service is never called: only requests of `PATH` come here.
             .build_with_inner_svc(axum::Router::new());
         let admit = async move |socket: SocketRef, TryData(auth): TryData<Auth>| {
-            admit(&verifier, &socket, auth.map_err(|_| Code::Malformed))
-                .inspect_err(|code| metrics.error(*code))
+            let auth = auth.map_err(|_| Code::Malformed);
+            admit(&verifier, &socket, auth).await.inspect_err(|code| metrics.error(*code))
         };
         namespaces.ns("/", join.with(admit));
         Self { service, polling: Arc::default() }
@@ -100,7 +115,7 @@ impl SocketIo {
 
     /// Whether this is a request of a session that exists.
     pub fn is_of_session(request: &Request<Incoming>) -> bool {
-        request.uri().path() == PATH
+        is_path(request.uri().path())
             && value(request.uri().query().unwrap_or_default(), "sid").is_some()
     }
 
@@ -112,29 +127,21 @@ impl SocketIo {
         lent_socket: &Arc<LentSocket>,
         inbox: &mpsc::Sender<ShardMessage>,
     ) -> Response<Body> {
-        let query = request.uri().query().unwrap_or_default();
-        let upgrades = value(query, "transport") == Some("websocket");
-        let session = match value(query, "sid").map(str::parse) {
-            Some(sid) => match sid.ok().and_then(|sid: Sid| self.polling.get(&sid)?.upgrade()) {
-                Some(link) if !link.is_cut() => Some(link),
-                _ => return unknown_session(),
-            },
-            None => None,
+        let (session, upgrades) = match self.find_session(&request) {
+            Ok(found) => found,
+            Err(fault) => return fault.answer(),
         };
+        if upgrades {
+            return self.open_websocket(request, session, lent_socket, inbox);
+        }
         keep_only_needed(request.headers_mut());
         let Some(link) = session else {
-            let link = Arc::new(SessionLink::new(upgrades.then(|| lent_socket.clone())));
+            let link = Arc::new(SessionLink::new(None));
             let session = NewSession { link: link.clone(), inbox: inbox.clone() };
             request.extensions_mut().insert(session);
             let response = self.serve(request).await;
-            return if upgrades { response } else { self.remember(&link, response).await };
+            return self.remember(&link, response).await;
         };
-        if upgrades {
-            return match link.upgrade(lent_socket.clone()) {
-                true => self.serve(request).await,
-                false => with_status(StatusCode::BAD_REQUEST),
-            };
-        }
         if request.method() == Method::GET {
             return self.poll(&link, request).await;
         }
@@ -144,15 +151,82 @@ impl SocketIo {
         }
     }
 
-    /// Answers a poll once there are packets, or when the session is cut.
+    /// Finds the session of a request, if it names one, and whether it asks for a WebSocket.
+    fn find_session(
+        &self,
+        request: &Request<Incoming>,
+    ) -> Result<(Option<Arc<SessionLink>>, bool), Fault> {
+        let query = request.uri().query().unwrap_or_default();
+        let upgrades = match value(query, "transport") {
+            Some("websocket") => true,
+            Some("polling") => false,
+            _ => return Err(Fault::UnknownTransport),
+        };
+        if let Some(sid) = value(query, "sid") {
+            let sid: Sid = sid.parse().map_err(|_| Fault::UnknownSession)?;
+            let link = self.polling.get(&sid).and_then(|link| link.upgrade());
+            let link = link.filter(|link| !link.is_cut()).ok_or(Fault::UnknownSession)?;
+            return Ok((Some(link), upgrades));
+        }
+        if request.method() != Method::GET {
+            return Err(Fault::BadMethod);
+        }
+        if value(query, "EIO") != Some("4") {
+            return Err(Fault::UnsupportedVersion);
+        }
+        Ok((None, upgrades))
+    }
+
+    /// Accepts a WebSocket: for a new session, or to probe whether a polling one can upgrade to it.
+    fn open_websocket(
+        &self,
+        mut request: Request<Incoming>,
+        session: Option<Arc<SessionLink>>,
+        lent_socket: &Arc<LentSocket>,
+        inbox: &mpsc::Sender<ShardMessage>,
+    ) -> Response<Body> {
+        let Some(acceptance) = websocket::acceptance(&request) else {
+            return with_status(StatusCode::UPGRADE_REQUIRED);
+        };
+        let upgrade = hyper::upgrade::on(&mut request);
+        keep_only_needed(request.headers_mut());
+        let (mut head, _) = request.into_parts();
+        let mut service = self.service.clone();
+        match session {
+            Some(link) if link.probe_begins() => {
+                spawn_local(probe::run(service, link, lent_socket.clone(), upgrade, head));
+            }
+            Some(_) => return with_status(StatusCode::BAD_REQUEST),
+            None => {
+                let link = Arc::new(SessionLink::new(Some(lent_socket.clone())));
+                head.extensions.insert(NewSession { link: link.clone(), inbox: inbox.clone() });
+                let request = Request::from_parts(head, ());
+                spawn_local(async move {
+                    if let Ok(stream) = upgrade.await {
+                        let wire = Wire::new(TokioIo::new(stream), link);
+                        // The query was read, so socketioxide can read it too.
+                        let _ = service.call((wire, request)).await;
+                    }
+                });
+            }
+        }
+        acceptance.map(|()| Body::empty())
+    }
+
+    /// Answers a poll once there are packets, when its client upgrades, or when the session is cut.
     async fn poll(&self, link: &SessionLink, request: Request<Incoming>) -> Response<Body> {
         link.poll_begins();
         tokio::select! {
             biased;
-            () = link.until_cut() => unknown_session(),
+            () = link.until_cut() => Fault::UnknownSession.answer(),
             response = self.serve(request) => {
+                let response = refuse_in_full(link, response).await;
                 link.poll_ends();
                 response
+            }
+            () = link.until_noop() => {
+                link.poll_ends_empty();
+                Response::new(Body::from(NOOP))
             }
         }
     }
@@ -189,9 +263,32 @@ struct NewSession {
     inbox: mpsc::Sender<ShardMessage>,
 }
 
+/// Completes a refusal in the answer to a poll. It cannot be one after the client was admitted.
+async fn refuse_in_full(link: &SessionLink, response: Response<Body>) -> Response<Body> {
+    if link.is_admitted() {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    let Ok(body) = body.collect().await else {
+        return with_status(StatusCode::INTERNAL_SERVER_ERROR);
+    };
+    let body = body.to_bytes();
+    match std::str::from_utf8(&body).ok().and_then(refusal::in_answer) {
+        Some(told) => {
+            head.headers.remove(header::CONTENT_LENGTH);
+            Response::from_parts(head, Body::from(told))
+        }
+        None => Response::from_parts(head, Body::from(body)),
+    }
+}
+
 /// Verifies the token of a client that connects, and keeps the channels that it subscribes to at
 /// once.
-fn admit(verifier: &Verifier, socket: &SocketRef, auth: Result<Auth, Code>) -> Result<(), Code> {
+async fn admit(
+    verifier: &Verifier,
+    socket: &SocketRef,
+    auth: Result<Auth, Code>,
+) -> Result<(), Code> {
     let Auth { token, subscribe } = auth?;
     let session = socket.req_parts().extensions.get::<NewSession>().ok_or(Code::Internal)?;
     let link = &session.link;
@@ -199,6 +296,8 @@ fn admit(verifier: &Verifier, socket: &SocketRef, auth: Result<Auth, Code>) -> R
     if subscribe.len() > MAX_CHANNELS {
         return Err(Code::ChannelLimit);
     }
+    // The client may have left a moment ago. A session that cannot be reopened ends anyway.
+    let _ = tokio::time::timeout(SEND_WITHIN, link.until_reopened()).await;
     if !link.connect(claims) {
         return Err(Code::TryAgain);
     }
@@ -260,12 +359,27 @@ fn with_status(status: StatusCode) -> Response<Body> {
     response
 }
 
-/// The answer of Engine.IO to a request of an unknown session. Its client begins another session.
-fn unknown_session() -> Response<Body> {
-    let mut response = Response::new(Body::from(r#"{"code":1,"message":"Session ID unknown"}"#));
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+/// What is wrong with a request, in the words and numbers of Engine.IO's reference server.
+enum Fault {
+    UnknownTransport,
+    UnknownSession,
+    BadMethod,
+    UnsupportedVersion,
+}
+
+impl Fault {
+    fn answer(&self) -> Response<Body> {
+        let body = match self {
+            Fault::UnknownTransport => r#"{"code":0,"message":"Transport unknown"}"#,
+            Fault::UnknownSession => r#"{"code":1,"message":"Session ID unknown"}"#,
+            Fault::BadMethod => r#"{"code":2,"message":"Bad handshake method"}"#,
+            Fault::UnsupportedVersion => r#"{"code":5,"message":"Unsupported protocol version"}"#,
+        };
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
 }

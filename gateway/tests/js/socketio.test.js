@@ -51,6 +51,117 @@ before(async () => {
 });
 after(() => clinic?.stop());
 
+describe("a client that leaves the namespace", () => {
+  after(closeAll);
+
+  it("keeps its session and can connect again", async () => {
+    const site = await clinic.furnish();
+    const auth = { token: site.token("reception") };
+    const bare = open(await Bare.connect(clinic.url, auth));
+    for (let round = 0; round < 3; round++) {
+      bare.send(`42${round}["subscribe",{"channel":"board:${site.location}"}]`);
+      await bare.heard((packet) => packet.startsWith(`43${round}[{"channel"`));
+      bare.packets = [];
+      bare.send("41");
+      bare.send(`40${JSON.stringify(auth)}`);
+      await bare.heard((packet) => packet.startsWith("40{"));
+    }
+    assert.equal(bare.closed, false);
+    bare.send("41");
+    await until("a session without a client ends", () => bare.closed);
+  });
+});
+
+describe("an upgrade to a WebSocket", () => {
+  after(closeAll);
+
+  for (const fate of /** @type {const} */ (["cut", "stall"])) {
+    it(`that a proxy ${fate}s leaves the session as it is`, async () => {
+      const site = await clinic.furnish();
+      const [own] = await site.issue(1);
+      const proxy = open(await Proxy.to(clinic.url));
+      proxy.webSockets = fate;
+      const polls = 'clinicwire_http_requests_total{route="/socket.io/",status="200"}';
+      const before = await counted(polls);
+      const app = open(new App(proxy.url, { token: patient(site, own) }));
+      const ticket = await app.follow(`ticket:${own.ticket}`);
+      for (const step of ["hold", "resume", "hold"]) {
+        await clinic.order(`tickets/${own.ticket}/${step}`, step === "hold" ? { reason: "x" } : {});
+        const state = step === "hold" ? "on_hold" : "waiting";
+        await until(`${step} arrives`, () => ticket.state.state === state);
+      }
+      assert.deepEqual([app.losses, app.connections, app.transport], [[], 1, "polling"]);
+      assert.ok((await counted(polls)) - before < 30, "polls are not answered at once");
+    });
+  }
+
+  it("that never ends keeps no second one out for ever", async () => {
+    const site = await clinic.furnish();
+    const base = `${clinic.url}/socket.io/?EIO=4`;
+    const opening = await (await fetch(`${base}&transport=polling`)).text();
+    const { sid } = JSON.parse(opening.slice(1));
+    const probe = () =>
+      new WebSocket(`${base.replace("http", "ws")}&transport=websocket&sid=${sid}`);
+    const poll = `${base}&transport=polling&sid=${sid}`;
+    const auth = JSON.stringify({ token: site.token("reception") });
+    const answered = await fetch(poll, { method: "POST", body: `40${auth}` });
+    assert.equal(answered.status, 200);
+    const first = probe();
+    await once(first, "open");
+    const second = probe();
+    const [, refused] = await once(second, "unexpected-response");
+    assert.equal(refused.statusCode, 400, "one probe at a time");
+    first.terminate();
+    const third = await until("the next probe begins", async () => {
+      const socket = probe();
+      const event = await Promise.race([
+        once(socket, "open").then(() => "open"),
+        once(socket, "unexpected-response").then(() => "refused"),
+      ]);
+      return event === "open" && socket;
+    });
+    const waiting = fetch(poll);
+    third.send("2probe");
+    const [pong] = await once(third, "message");
+    assert.equal(String(pong), "3probe");
+    assert.match(await (await waiting).text(), /^(40|2|6)/);
+    // What is sent right behind the upgrade arrives too.
+    third.send("5");
+    third.send('427["nothing"]');
+    const [packet] = await once(third, "message");
+    assert.match(String(packet), /^437\[{"error":{"code":"unknown_method"/);
+    third.terminate();
+  });
+});
+
+describe("a request that is not Engine.IO 4", () => {
+  for (const [method, query, code] of /** @type {const} */ ([
+    ["GET", "EIO=4", 0],
+    ["GET", "EIO=4&transport=carrier-pigeon", 0],
+    ["GET", "EIO=4&transport=polling&sid=x", 1],
+    ["GET", "EIO=4&transport=polling&sid=AAAAAAAAAAAAAAAA", 1],
+    ["POST", "EIO=4&transport=polling", 2],
+    ["GET", "EIO=3&transport=polling", 5],
+    ["GET", "transport=websocket", 5],
+  ])) {
+    it(`is refused with ${code}: ${method} ${query}`, async () => {
+      const answer = await fetch(`${clinic.url}/socket.io/?${query}`, { method });
+      assert.equal(answer.status, 400);
+      assert.equal((await answer.json()).code, code);
+    });
+  }
+
+  it("never becomes a WebSocket", async () => {
+    const answer = await fetch(`${clinic.url}/socket.io/?EIO=4&transport=websocket`);
+    assert.equal(answer.status, 426);
+  });
+
+  it("may lack the slash at the end of its path", async () => {
+    const answer = await fetch(`${clinic.url}/socket.io?EIO=4&transport=polling`);
+    assert.match(await answer.text(), /^0{/);
+  });
+});
+
 /** Closes everything that the tests of a group opened. */
 async function closeAll() {
   for (const it of opened.splice(0)) await it.close();
@@ -264,6 +375,31 @@ describe("a token", () => {
       await until("it is refused", () => app.refusals.length > 0);
       assert.deepEqual([app.refusals[0], app.connections], [code, 0]);
     }
+  });
+
+  for (const [name, transports] of TRANSPORTS) {
+    it(`that is refused comes with code, text and whether to retry, by ${name}`, async () => {
+      for (const { auth, code, retry } of [
+        {
+          auth: { token: token("reception", { expiresInMs: -1000 }) },
+          code: "token_expired",
+          retry: true,
+        },
+        { auth: {}, code: "token_missing", retry: false },
+      ]) {
+        const app = connect(auth, transports);
+        const [data] = await until("it is refused", () => app.refused.length > 0 && app.refused);
+        assert.deepEqual([data.code, data.retry], [code, retry]);
+        assert.match(data.message, /token/);
+      }
+    });
+  }
+
+  it("that cannot replace another is refused by an acknowledgement", async () => {
+    const site = await clinic.furnish();
+    const app = await connect({ token: site.token("reception") }).connected();
+    const answer = await app.ask("refresh", { token: "x" });
+    assert.deepEqual([answer.error?.code, answer.error?.retry], ["token_invalid", false]);
   });
 
   it("that has expired is replaced before connecting", async () => {

@@ -145,7 +145,7 @@ impl Shard {
                 return self.connections.reply(conn, &Reply::Error { id, code });
             }
             Err(code @ Code::TokenExpired) => return self.refuse_expired(conn, id, code),
-            Err(_) => return self.connections.close(conn, Close::InvalidToken),
+            Err(code) => return self.refuse_token(conn, id, code, Close::InvalidToken),
         };
         let ttl_s = ttl_s(&claims, wall);
         let Some(connection) = self.connections.get_mut(conn) else { return };
@@ -157,12 +157,21 @@ impl Shard {
                 }
                 self.connections.schedule(conn);
             }
-            Err(close) => connection.close(close),
+            Err(close) => self.refuse_token(conn, id, Code::TokenInvalid, close),
         }
     }
 }
 
 impl Shard {
+    /// Closes a connection for the token of its refresh. A Socket.IO client waits for the
+    /// acknowledgement, so it gets that first.
+    fn refuse_token(&mut self, conn: ConnId, id: u32, code: Code, close: Close) {
+        if self.connections.get(conn).is_some_and(|connection| connection.form == Form::SocketIo) {
+            self.connections.reply(conn, &Reply::Error { id, code });
+        }
+        self.connections.close(conn, close);
+    }
+
     /// Refuses a refresh by a token that expired on its way. The SDKs of the Centrifugal protocol
     /// end for good when the reply is error 109, but reconnect after a close, and then get a newer
     /// token.

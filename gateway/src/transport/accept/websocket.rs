@@ -16,29 +16,39 @@ pub(super) fn handshake<B>(
     request: &Request<B>,
 ) -> Result<(Response<()>, Form), Problem> {
     let refusal = |status, code| Problem::from(code).with_status(status);
+    let Some(mut response) = acceptance(request) else {
+        return Err(refusal(StatusCode::UPGRADE_REQUIRED, Code::Malformed));
+    };
+    if edge.is_refused() {
+        return Err(refusal(StatusCode::FORBIDDEN, Code::OriginNotAllowed));
+    }
+    let (form, protocol) = requested_form(request)
+        .ok_or_else(|| refusal(StatusCode::BAD_REQUEST, Code::Unavailable))?;
+    if let Some(protocol) = protocol {
+        let protocol = HeaderValue::from_static(protocol);
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    Ok((response, form))
+}
+
+/// The head that accepts a WebSocket, without a subprotocol. `None` when the request is not a
+/// handshake.
+pub(in crate::transport) fn acceptance<B>(request: &Request<B>) -> Option<Response<()>> {
     let headers = request.headers();
     let upgrade = request.method() == Method::GET
         && lists(headers, "connection", "upgrade")
         && lists(headers, "upgrade", "websocket");
     let key = text(headers, "sec-websocket-key");
     if !upgrade || text(headers, "sec-websocket-version") != "13" || key.len() != 24 {
-        return Err(refusal(StatusCode::UPGRADE_REQUIRED, Code::Malformed));
+        return None;
     }
-    if edge.is_refused() {
-        return Err(refusal(StatusCode::FORBIDDEN, Code::OriginNotAllowed));
-    }
-    let (form, protocol) = requested_form(request)
-        .ok_or_else(|| refusal(StatusCode::BAD_REQUEST, Code::Unavailable))?;
     let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
     let answered = response.headers_mut();
     answered.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     answered.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    if let Some(protocol) = protocol {
-        answered.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
-    }
     let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes()));
     answered.insert(header::SEC_WEBSOCKET_ACCEPT, accept.expect("base64 makes a header"));
-    Ok((response, form))
+    Some(response)
 }
 
 /// Whether the comma-separated header contains the item.

@@ -1,5 +1,7 @@
 //! The events of Socket.IO clients, and the bodies of the events and acknowledgements sent to them.
 
+use std::borrow::Cow;
+
 use gateway_core::protocol::{Request, Start};
 use schemas::{
     codes::{Close, Code},
@@ -76,13 +78,17 @@ pub fn read(text: &str) -> Result<Request<'static>, Code> {
     struct Refresh {
         token: String,
     }
+    /// A name may be written with escapes, so it cannot always be borrowed.
+    #[derive(Deserialize)]
+    struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
     fn one<'a, T: Deserialize<'a>>(arguments: &[&'a RawValue]) -> Result<T, Code> {
         let [argument] = arguments else { return Err(Code::Malformed) };
         serde_json::from_str(argument.get()).map_err(|_| Code::Malformed)
     }
     let parts: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| Code::Malformed)?;
     let (name, arguments) = parts.split_first().ok_or(Code::Malformed)?;
-    match serde_json::from_str(name.get()).map_err(|_| Code::Malformed)? {
+    let Name(name) = serde_json::from_str(name.get()).map_err(|_| Code::Malformed)?;
+    match &*name {
         "subscribe" => one::<SubscribeRequest>(arguments).map(Request::from),
         "unsubscribe" => one(arguments)
             .map(|Unsubscribe { channel }| Request::Unsubscribe { channel: channel.into() }),
@@ -220,6 +226,9 @@ mod tests {
             (r#"["subscribe",{"channel":"board:r","version":-1}]"#, Code::Malformed),
             (r#"["refresh",{}]"#, Code::Malformed),
             (r#"["publish",{}]"#, Code::UnknownMethod),
+            (r#"["\u0070ublish\n",{}]"#, Code::UnknownMethod),
+            (r#"["subscr\u0069be",{"channel":7}]"#, Code::Malformed),
+            (r#"[{},{}]"#, Code::Malformed),
             (r#"["publish",1,2]"#, Code::UnknownMethod),
             (r#"{"subscribe":1}"#, Code::Malformed),
             ("[]", Code::Malformed),

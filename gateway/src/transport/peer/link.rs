@@ -25,6 +25,9 @@ use crate::transport::lent_socket::LentSocket;
 /// them.
 pub type PollingSessions = DashMap<Sid, Weak<SessionLink>>;
 
+/// How often the client of one session may leave and connect again. Each time costs a timer.
+const MAX_RETURNS: u8 = 100;
+
 /// One event of a client, and the way to acknowledge it if the client wants that.
 pub struct ClientEvent {
     pub request: Result<Request<'static>, Code>,
@@ -48,8 +51,12 @@ pub struct SessionLink {
     state: Mutex<LinkState>,
     /// Wakes the shard's task.
     waker: AtomicWaker,
-    /// Ends a poll that waits.
+    /// Ends a poll that waits, and the session with it.
     cut: Notify,
+    /// Ends a poll that waits, so that its client can upgrade.
+    noop: Notify,
+    /// Wakes a client that connects again when the task of its earlier connection has ended.
+    reopened: Notify,
     /// The list of polling sessions that names this session, and its id there.
     listed: OnceLock<(Arc<PollingSessions>, Sid)>,
 }
@@ -61,6 +68,10 @@ struct LinkState {
     flood: bool,
     gone: Option<DisconnectReason>,
     cut: bool,
+    /// How often the client left and connected again.
+    returns: u8,
+    /// Whether a WebSocket is probed, to which the session may upgrade.
+    probing: bool,
     /// The socket of the session's WebSocket, also while a polling session upgrades to it.
     lent_socket: Option<Arc<LentSocket>>,
     polled: PolledBytes,
@@ -91,6 +102,12 @@ struct PolledBytes {
     arrived: u64,
 }
 
+impl LinkState {
+    fn has_websocket(&self) -> bool {
+        self.lent_socket.as_ref().is_some_and(|lent_socket| !lent_socket.is_gone())
+    }
+}
+
 impl SessionLink {
     /// Creates the link of a session that begins on `lent_socket`, or by polling if there is none.
     pub fn new(lent_socket: Option<Arc<LentSocket>>) -> Self {
@@ -98,6 +115,8 @@ impl SessionLink {
             state: Mutex::new(LinkState { lent_socket, ..LinkState::default() }),
             waker: AtomicWaker::new(),
             cut: Notify::new(),
+            noop: Notify::new(),
+            reopened: Notify::new(),
             listed: OnceLock::new(),
         }
     }
@@ -112,7 +131,7 @@ impl SessionLink {
     }
 
     /// Keeps the claims of the client for the shard. Returns whether the session may connect: it
-    /// may once, and a client that left begins another session.
+    /// has one connection at a time.
     pub fn connect(&self, claims: Claims) -> bool {
         let mut state = self.state();
         let first = state.gone.is_none() && !state.cut && state.claims.is_none();
@@ -120,6 +139,35 @@ impl SessionLink {
             state.claims = Some(Arc::new(claims));
         }
         first
+    }
+
+    /// Lets a client that left, and kept its transport, connect again. Returns whether it may.
+    pub fn reopen(&self) -> bool {
+        let mut state = self.state();
+        let left = state.gone == Some(DisconnectReason::ClientNSDisconnect);
+        if !left || state.cut || state.returns == MAX_RETURNS {
+            return false;
+        }
+        state.returns += 1;
+        state.gone = None;
+        state.claims = None;
+        state.flood = false;
+        drop(state);
+        self.reopened.notify_waiters();
+        true
+    }
+
+    /// Waits until the connection that the client has left is gone, if there is one.
+    pub async fn until_reopened(&self) {
+        let reopened = self.reopened.notified();
+        if self.is_admitted() {
+            reopened.await;
+        }
+    }
+
+    /// Whether the client is connected.
+    pub fn is_admitted(&self) -> bool {
+        self.state().claims.is_some()
     }
 
     /// The claims of the connected client.
@@ -183,11 +231,43 @@ impl SessionLink {
         self.state().lent_socket.clone()
     }
 
+    /// Begins to probe a WebSocket. Returns whether it may be probed: a session has one WebSocket,
+    /// and probes one at a time.
+    pub fn probe_begins(&self) -> bool {
+        let mut state = self.state();
+        let may = !state.probing && !state.has_websocket();
+        state.probing |= may;
+        may
+    }
+
+    /// Notes that the probe has ended. Another may begin.
+    pub fn probe_ends(&self) {
+        self.state().probing = false;
+    }
+
+    /// Ends a poll that waits, if there is one, although there are no packets.
+    pub fn end_poll(&self) {
+        self.noop.notify_waiters();
+    }
+
+    /// Waits until the client's poll has to end.
+    pub async fn until_noop(&self) {
+        self.noop.notified().await;
+    }
+
+    /// Notes that a poll was ended without the packets that it could have carried.
+    pub fn poll_ends_empty(&self) {
+        let mut state = self.state();
+        if state.farewell == FarewellProgress::PolledFor {
+            state.farewell = FarewellProgress::Emitted;
+        }
+    }
+
     /// Upgrades the session to a WebSocket. Returns whether it may: a session has one WebSocket at
     /// a time.
     pub fn upgrade(&self, lent_socket: Arc<LentSocket>) -> bool {
         let mut state = self.state();
-        if state.lent_socket.as_ref().is_some_and(|lent_socket| !lent_socket.is_gone()) {
+        if state.has_websocket() {
             return false;
         }
         state.lent_socket = Some(lent_socket);

@@ -3,6 +3,7 @@
 
 use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc, task::Poll, time::Duration};
 
+use gateway_core::session::CONNECT_WITHIN_S;
 use schemas::codes::Close;
 use tokio::task::spawn_local;
 
@@ -19,7 +20,7 @@ use crate::{
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A client's registration in its shard. Dropping it removes the connection and cuts the session,
-/// however the task ends.
+/// however the task ends, unless the client left and may connect again.
 struct Registration {
     shard: Rc<RefCell<Shard>>,
     id: ConnId,
@@ -29,7 +30,19 @@ struct Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.shard.borrow_mut().remove(self.id);
-        self.link.cut();
+        if self.link.reopen() {
+            spawn_local(cut_unless_connected(self.link.clone()));
+        } else {
+            self.link.cut();
+        }
+    }
+}
+
+/// Cuts the session of a client that left, unless it connects again in time.
+async fn cut_unless_connected(link: Arc<SessionLink>) {
+    tokio::time::sleep(Duration::from_secs(CONNECT_WITHIN_S)).await;
+    if !link.is_admitted() {
+        link.cut();
     }
 }
 

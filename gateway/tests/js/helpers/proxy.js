@@ -8,8 +8,12 @@ export class Proxy {
   #server = createServer((socket) => this.#pass(socket));
   /** @type {Set<import("node:net").Socket>} */
   #sockets = new Set();
+  /** Those on which a WebSocket was opened. @type {WeakSet<import("node:net").Socket>} */
+  #opened = new WeakSet();
   /** @type {URL | undefined} */
   #target;
+  /** What happens to a WebSocket once it is open. @type {"pass" | "cut" | "stall"} */
+  webSockets = "pass";
 
   /** @param {string} target where to pass connections on to */
   static async to(target) {
@@ -42,6 +46,21 @@ export class Proxy {
     await once(this.#server, "close");
   }
 
+  /**
+   * Passes on what a client sends, except over a WebSocket that shall fail.
+   * @param {Buffer} bytes
+   * @param {import("node:net").Socket} near
+   * @param {import("node:net").Socket} far
+   */
+  #passOn(bytes, near, far) {
+    if (this.webSockets !== "pass" && this.#opened.has(near)) {
+      if (this.webSockets === "cut") near.resetAndDestroy();
+      return;
+    }
+    if (/^upgrade: *websocket/im.test(bytes.toString("latin1"))) this.#opened.add(near);
+    far.write(bytes);
+  }
+
   /** @param {import("node:net").Socket} near */
   #pass(near) {
     if (!this.#target) {
@@ -59,7 +78,9 @@ export class Proxy {
         this.#sockets.delete(socket);
         other.destroy();
       });
-      socket.pipe(other);
     }
+    near.on("data", (bytes) => this.#passOn(bytes, near, far));
+    near.on("end", () => far.end());
+    far.pipe(near);
   }
 }

@@ -28,6 +28,8 @@ export class App {
   closes = [];
   /** Messages of refused connections. @type {string[]} */
   refusals = [];
+  /** What the server says of a refused connection. @type {any[]} */
+  refused = [];
   /** Why it was disconnected, each time. @type {string[]} */
   losses = [];
   connections = 0;
@@ -44,7 +46,10 @@ export class App {
     const quick = { forceNew: true, reconnectionDelay: 10, reconnectionDelayMax: 100 };
     this.socket = io(url, { ...quick, ...options, auth });
     this.socket.on("connect", () => this.connections++);
-    this.socket.on("connect_error", ({ message }) => this.refusals.push(message));
+    this.socket.on("connect_error", (/** @type {Error & {data?: any}} */ { message, data }) => {
+      this.refusals.push(message);
+      this.refused.push(data);
+    });
     this.socket.on("disconnect", (reason) => this.losses.push(reason));
     this.socket.on("error", (error) => this.errors.push(error));
     this.socket.on("close", (close) => this.closes.push(close));

@@ -115,6 +115,30 @@ fn session_connects_once_and_is_ignored_after_leaving() {
     assert!(matches!(link.take_news(), News::Gone { timed_out: true }));
 }
 
+#[test]
+fn client_that_left_can_connect_again_a_bounded_number_of_times() {
+    let link = polling();
+    for _ in 0..MAX_RETURNS {
+        assert!(link.connect(claims()));
+        assert!(!link.reopen(), "it has not left");
+        link.leave(DisconnectReason::ClientNSDisconnect);
+        assert!(!link.connect(claims()), "its connection is not gone yet");
+        assert!(link.reopen());
+    }
+    assert!(link.connect(claims()));
+    link.leave(DisconnectReason::ClientNSDisconnect);
+    assert!(!link.reopen());
+}
+
+#[test]
+fn one_websocket_is_probed_at_a_time() {
+    let link = polling();
+    assert!(link.probe_begins());
+    assert!(!link.probe_begins());
+    link.probe_ends();
+    assert!(link.probe_begins());
+}
+
 #[tokio::test]
 async fn cut_ends_waiting_and_later_polls() {
     let link = polling();

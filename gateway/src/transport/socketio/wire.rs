@@ -1,0 +1,184 @@
+//! The stream between a Socket.IO client's WebSocket and socketioxide: it repeats what our layer
+//! has read already, and adds to the refusal of a client what socketioxide cannot say.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::refusal;
+use crate::transport::peer::link::SessionLink;
+
+/// Server frames hold up to this many bytes in the short form (RFC 6455 §5.2). Every packet before
+/// admission fits.
+const SHORT_FRAME: usize = 125;
+/// The first byte of a frame that is a whole text message.
+const WHOLE_TEXT: u8 = 0x81;
+
+/// A frame from the server with a whole text message.
+///
+/// # Panics
+/// When the text is longer than the short form of a frame allows.
+pub(super) fn text_frame(text: &str) -> Vec<u8> {
+    assert!(text.len() <= SHORT_FRAME, "texts of our own are short");
+    [&[WHOLE_TEXT, text.len() as u8], text.as_bytes()].concat()
+}
+
+pub(super) struct Wire {
+    stream: TokioIo<Upgraded>,
+    link: Arc<SessionLink>,
+    /// Bytes of the client that socketioxide still has to read.
+    unread: Bytes,
+    /// Bytes that socketioxide is about to write and that the client has already.
+    told: usize,
+    /// Bytes taken from socketioxide that have not left.
+    waiting: BytesMut,
+}
+
+impl Wire {
+    /// A WebSocket that begins a session.
+    pub(super) fn new(stream: TokioIo<Upgraded>, link: Arc<SessionLink>) -> Self {
+        Self { stream, link, unread: Bytes::new(), told: 0, waiting: BytesMut::new() }
+    }
+
+    /// A WebSocket to which a session upgrades: `read` was read from it, and `told` bytes of
+    /// answers were written.
+    pub(super) fn probed(
+        stream: TokioIo<Upgraded>,
+        link: Arc<SessionLink>,
+        read: Bytes,
+        told: usize,
+    ) -> Self {
+        Self { unread: read, told, ..Self::new(stream, link) }
+    }
+
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.waiting.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.waiting))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.waiting.advance(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Adds whole frames to `out`, with the code in a packet that refuses a client.
+fn add_frames(mut frames: &[u8], out: &mut BytesMut) {
+    while let [WHOLE_TEXT, length, rest @ ..] = frames
+        && let Some((body, next)) = rest.split_at_checked(usize::from(*length))
+        && body.len() <= SHORT_FRAME
+    {
+        match std::str::from_utf8(body).ok().and_then(refusal::with_data) {
+            Some(packet) => add_text(&packet, out),
+            None => out.extend_from_slice(&frames[..2 + body.len()]),
+        }
+        frames = next;
+    }
+    out.extend_from_slice(frames);
+}
+
+/// Adds a frame with a text of any length up to 64 KiB.
+fn add_text(text: &str, out: &mut BytesMut) {
+    out.extend_from_slice(&[WHOLE_TEXT]);
+    match u8::try_from(text.len()).ok().filter(|length| usize::from(*length) <= SHORT_FRAME) {
+        Some(length) => out.extend_from_slice(&[length]),
+        None => {
+            let length = u16::try_from(text.len()).expect("a refusal is short");
+            out.extend_from_slice(&[126]);
+            out.extend_from_slice(&length.to_be_bytes());
+        }
+    }
+    out.extend_from_slice(text.as_bytes());
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.unread.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+        }
+        let length = self.unread.len().min(buffer.remaining());
+        buffer.put_slice(&self.unread.split_to(length));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_waiting(cx))?;
+        if self.told > 0 {
+            let length = self.told.min(bytes.len());
+            self.told -= length;
+            return Poll::Ready(Ok(length));
+        }
+        if self.link.is_admitted() {
+            return Pin::new(&mut self.stream).poll_write(cx, bytes);
+        }
+        // All bytes are taken at once, so each write begins with a frame. A client that is not
+        // admitted gets a handful of packets.
+        let mut waiting = std::mem::take(&mut self.waiting);
+        add_frames(bytes, &mut waiting);
+        self.waiting = waiting;
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_waiting(cx))?;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_waiting(cx))?;
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::codes::Code;
+
+    use super::*;
+
+    #[test]
+    fn refusal_gets_its_data_and_other_frames_pass() {
+        let (open, ping) = (text_frame(r#"0{"sid":"x"}"#), text_frame("2"));
+        let close = [0x88, 2, 3, 232];
+        for code in [Code::TokenExpired, Code::Forbidden] {
+            let refusal = format!(r#"44{{"message":"{code}"}}"#);
+            let told = refusal::with_data(&refusal).unwrap();
+            let mut out = BytesMut::new();
+            add_frames(&[&open[..], &text_frame(&refusal), &ping, &close].concat(), &mut out);
+            let length = match u8::try_from(told.len()).unwrap() {
+                length @ ..=125 => vec![length],
+                length => vec![126, 0, length],
+            };
+            let told = [&[0x81], &length[..], told.as_bytes()].concat();
+            assert_eq!(out, [&open[..], &told, &ping, &close].concat(), "{code}");
+        }
+    }
+
+    #[test]
+    fn frames_that_are_cut_or_long_pass() {
+        for bytes in [&[0x81][..], &[0x81, 9, b'4'], &[0x81, 126, 0, 200, b'4'], &[0x82, 1, 0]] {
+            let mut out = BytesMut::new();
+            add_frames(bytes, &mut out);
+            assert_eq!(out, bytes);
+        }
+    }
+}
