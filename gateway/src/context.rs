@@ -71,7 +71,7 @@ impl NodeContext {
     /// Outside a runtime.
     pub fn new(settings: &Settings, backends: Backends) -> Result<Self, KeyError> {
         let metrics = Arc::new(Metrics::new());
-        let verifier = Arc::new(Verifier::new(settings.keys.clone())?);
+        let verifier = Arc::new(Verifier::new(settings.issuers.clone())?);
         let Backends { log, snapshots, queries, short_keys, files, readiness } = backends;
         metrics.export_clients(log.clone());
         Ok(Self {

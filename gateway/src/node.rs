@@ -61,6 +61,7 @@ pub struct RunningNode {
     threads: Vec<JoinHandle<()>>,
     intake: tokio::task::JoinHandle<()>,
     watch: tokio::task::JoinHandle<()>,
+    keys: tokio::task::JoinHandle<()>,
 }
 
 /// Starts a node. Intake and fetches run on the current runtime; connections are served by the
@@ -101,7 +102,9 @@ pub fn start(settings: Settings, backends: Backends) -> Result<RunningNode, Star
     let intake = tokio::spawn(intake.run(feed.follow()));
     let reader = context.reader.clone();
     let watch = tokio::spawn(async move { reader.watch().await });
-    let Settings { drain_delay, drain, .. } = settings;
+    let Settings { drain_delay, drain, issuers, .. } = settings;
+    context.readiness.set(Condition::KeysMissing, issuers.lack_keys());
+    let keys = tokio::spawn(issuers.keep_fresh(context.readiness.clone()));
     Ok(RunningNode {
         context,
         address,
@@ -112,6 +115,7 @@ pub fn start(settings: Settings, backends: Backends) -> Result<RunningNode, Star
         threads,
         intake,
         watch,
+        keys,
     })
 }
 
@@ -174,5 +178,6 @@ impl RunningNode {
         }
         self.intake.abort();
         self.watch.abort();
+        self.keys.abort();
     }
 }

@@ -20,17 +20,23 @@ pub enum Condition {
     StoreDown,
     /// PostgreSQL does not answer.
     AuthorityDown,
+    /// The keys of no issuer of tokens have been fetched.
+    KeysMissing,
+    /// The keys of an issuer of tokens could not be fetched for a while.
+    KeysLate,
     /// The node is stopping.
     Draining,
 }
 
 impl Condition {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::CatchingUp,
         Self::FollowerStalled,
         Self::ProducerStalled,
         Self::StoreDown,
         Self::AuthorityDown,
+        Self::KeysMissing,
+        Self::KeysLate,
         Self::Draining,
     ];
 
@@ -42,6 +48,8 @@ impl Condition {
             Self::ProducerStalled => "producer_stalled",
             Self::StoreDown => "store_down",
             Self::AuthorityDown => "authority_down",
+            Self::KeysMissing => "keys_missing",
+            Self::KeysLate => "keys_late",
             Self::Draining => "draining",
         }
     }
@@ -56,14 +64,21 @@ impl Condition {
             Self::AuthorityDown => {
                 "PostgreSQL does not answer; views that Redis lacks cannot be read"
             }
+            Self::KeysMissing => {
+                "the keys that verify tokens have not been fetched from any issuer"
+            }
+            Self::KeysLate => {
+                "the keys of an issuer of tokens cannot be fetched; the last ones count"
+            }
             Self::Draining => "the node is stopping",
         }
     }
 
     /// Whether the condition alone takes the node out of its balancer. All nodes share Redis and
-    /// PostgreSQL, so without one of them no node would be left, although each can still serve.
+    /// PostgreSQL, so without one of them no node would be left, although each can still serve. So
+    /// it is with an issuer whose keys are late.
     pub const fn is_blocking(self) -> bool {
-        !matches!(self, Self::StoreDown | Self::AuthorityDown)
+        !matches!(self, Self::StoreDown | Self::AuthorityDown | Self::KeysLate)
     }
 
     const fn bit(self) -> u32 {

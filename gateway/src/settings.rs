@@ -6,13 +6,14 @@ use claims::tables::Tables;
 
 #[cfg(doc)]
 use crate::stream::shard_set::MAX_SHARDS;
-use crate::{access::auth::Keys, client_address::TrustedProxies};
+use crate::{access::auth::Issuers, client_address::TrustedProxies};
 
 pub struct Settings {
     pub listen: SocketAddr,
     /// Threads that own sockets: one per core, at most [`MAX_SHARDS`].
     pub shards: usize,
-    pub keys: Keys,
+    /// The issuers whose tokens are accepted.
+    pub issuers: Issuers,
     /// The secret of all nodes that authenticates the ids of SSE events.
     pub grant_secret: [u8; 32],
     /// Origins whose pages may connect, beside this host's own.
@@ -41,7 +42,7 @@ pub(crate) fn test_settings() -> Settings {
     Settings {
         listen: ([127, 0, 0, 1], 0).into(),
         shards: 1,
-        keys: key.keys(),
+        issuers: key.keys().into(),
         grant_secret: key.grant_secret(),
         origins: Vec::new(),
         proxies: TrustedProxies::default(),

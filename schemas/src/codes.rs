@@ -57,6 +57,14 @@ codes! {
     /// The `iss` of the token is not trusted here.
     TokenWrongIssuer = "token_wrong_issuer", 401, 101,
         "The token comes from an issuer that isn't trusted here.";
+    /// The token was revoked, or belongs to a session, device or link that was.
+    TokenRevoked = "token_revoked", 401, 101, "Access with this token was ended.";
+    /// The rights of the bearer changed after the token was issued. A newer token is accepted.
+    PermissionsChanged = "permissions_changed", 401, 109,
+        "Your rights have changed. Sign in again to go on.";
+    /// A crossing into another tenant names no reason.
+    ReasonMissing = "reason_missing", 422, 107,
+        "Say why you need to see another organisation's data.";
     /// The role of the token does not allow the request.
     Forbidden = "forbidden", 403, 103, "Your role isn't allowed to do this at this location.";
     /// The one-time ticket of an event stream is unknown, used or expired.
@@ -311,6 +319,8 @@ pub enum Close {
     Stale,
     /// Access was revoked.
     PermissionDenied,
+    /// The rights of the bearer changed: the client must reconnect with a newer token.
+    PermissionsChanged,
     /// The client sent a message above the limit.
     TooLarge,
 }
@@ -331,6 +341,7 @@ impl Close {
         Close::BadRequest,
         Close::Stale,
         Close::PermissionDenied,
+        Close::PermissionsChanged,
         Close::TooLarge,
     ];
 
@@ -366,6 +377,9 @@ impl Close {
             // Not the protocol's own 3502, which ends an SDK: a stalled network looks the same.
             Close::Stale => (4000, "stale"),
             Close::PermissionDenied => (3507, "permission denied"),
+            // In the range with a reconnect: the reply to its old token, 109, makes an SDK ask for
+            // a newer one.
+            Close::PermissionsChanged => (4001, "permissions changed"),
             // A number outside the protocol's own, in the range without a reconnect: the same
             // message would be too large again.
             Close::TooLarge => (4500, "message too large"),

@@ -3,6 +3,7 @@
 use schemars::{Schema, schema_for};
 
 use crate::{
+    access::Revocation,
     appointment::{AppointmentView, ScheduleEntry, ScheduleHead},
     appointment_report::AppointmentReport,
     command::{Command, CommandOutcome},
@@ -32,6 +33,7 @@ fn messages() -> Vec<(&'static str, Schema)> {
         ("event.json", schema_for!(Event)),
         ("views-record.json", schema_for!(ViewsRecord)),
         ("audit-record.json", schema_for!(AuditRecord)),
+        ("revocation.json", schema_for!(Revocation)),
         ("view.json", schema_for!(View)),
         ("delta.json", schema_for!(Delta)),
         ("stream-frame.json", schema_for!(StreamFrame)),

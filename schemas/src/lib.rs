@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+pub mod access;
 pub mod appointment;
 pub mod appointment_report;
 pub mod channel;

@@ -21,6 +21,8 @@ pub const RUNS_TOPIC: &str = "clinicwire.runs.v1";
 pub const VIEWS_TOPIC: &str = "clinicwire.views.v1";
 /// The topic of the audit: what gateways let a person see or do that is not their own.
 pub const AUDIT_TOPIC: &str = "clinicwire.audit.v1";
+/// The compacted topic of revocations, which every gateway reads whole.
+pub const ACCESS_TOPIC: &str = "clinicwire.access.v1";
 
 /// Most bytes of a record's key, headers and value. Kafka's producers and topics refuse 1,000,000
 /// bytes by default, and count their own framing too.

@@ -75,7 +75,7 @@ impl OneProcess {
         let node_settings = node::Settings {
             listen: settings.listen,
             shards: settings.shards,
-            keys: settings.key.keys(),
+            issuers: settings.key.keys().into(),
             grant_secret: settings.key.grant_secret(),
             origins: Vec::new(),
             proxies: TrustedProxies::default(),

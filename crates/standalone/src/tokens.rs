@@ -4,7 +4,7 @@ use gateway::{
     access::auth::{DevelopmentKey, development_token},
     clock::now,
 };
-use gateway_core::access::{Claims, Role};
+use gateway_core::access::{Claims, Origin, Role};
 use schemas::{
     Millis,
     ids::{AppointmentId, DoctorId, LocationId, QueueId, TenantId, TicketId},
@@ -92,7 +92,7 @@ impl Signer {
                 (claims.locations, claims.queues) = (here(), scope.queues.to_vec());
                 claims.doctor = scope.doctor.cloned();
             }),
-            admin: at_location(Role::Admin),
+            admin: sign(Role::Admin),
             source: self.sign(Role::Source, |claims| claims.subject = plan::SOURCE.into()),
             viewer: sign(Role::Viewer),
             editor: sign(Role::Editor),
@@ -111,6 +111,7 @@ impl Signer {
             appointments: Vec::new(),
             doctor: None,
             expires: now + VALID_MS,
+            origin: Origin::default(),
         };
         open(&mut claims);
         development_token(&self.key, &claims, now)

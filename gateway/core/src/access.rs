@@ -1,6 +1,8 @@
 //! Who may open which channel and give which command, in one table. Everything that has no row is
 //! denied.
 
+mod origin;
+
 use std::{fmt, sync::Arc};
 
 use schemas::{
@@ -15,6 +17,8 @@ use schemas::{
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+pub use origin::{ORIGIN_TAGS, Origin};
 
 macro_rules! roles {
     ($($(#[$doc:meta])* $name:ident = $word:literal, $column:ident;)*) => {
@@ -60,8 +64,11 @@ roles! {
     Pharmacist = "pharmacist", Service;
     /// Has the rights of `pharmacist`.
     LabTechnician = "lab_technician", Service;
-    /// Configures locations and rules.
+    /// Configures locations and rules: those that the token lists, or the whole tenant without a
+    /// list.
     Admin = "admin", Admin;
+    /// Has the rights of `admin`, and may cross into another tenant for a stated reason.
+    SuperAdmin = "super_admin", Admin;
     /// Watches the runs that check claims files.
     Viewer = "viewer", Viewer;
     /// Starts runs that check claims files, and cancels and retries its own.
@@ -96,7 +103,8 @@ pub struct Claims {
     pub subject: Arc<str>,
     /// The role, which decides what the bearer may do.
     pub role: Role,
-    /// The locations where staff works or a display hangs.
+    /// The locations where staff works or a display hangs. They bind an admin or a source too; one
+    /// without a list reaches all of the tenant.
     pub locations: Vec<LocationId>,
     /// The queues of a service, such as pharmacy or laboratory.
     pub queues: Vec<QueueId>,
@@ -110,6 +118,8 @@ pub struct Claims {
     ///
     /// [`EXPIRY_GRACE_MS`]: crate::session::EXPIRY_GRACE_MS
     pub expires: Millis,
+    /// What a revocation of the token can name.
+    pub origin: Origin,
 }
 
 /// Leaves out the subject and every id that a patient holds.
@@ -139,10 +149,14 @@ enum Reach {
     OwnQueues,
     /// The runs that the bearer started.
     OwnRuns,
-    /// Facts reported in the bearer's own name.
+    /// Facts reported in the bearer's own name, at the locations that the token lists, or anywhere
+    /// without a list.
     OwnName,
     /// Everything of the token's tenant.
     Tenant,
+    /// Everything at the locations that the token lists, or everything of its tenant without a
+    /// list.
+    Listed,
 }
 
 const N: Reach = Reach::Nothing;
@@ -154,6 +168,7 @@ const Q: Reach = Reach::OwnQueues;
 const R: Reach = Reach::OwnRuns;
 const F: Reach = Reach::OwnName;
 const T: Reach = Reach::Tenant;
+const X: Reach = Reach::Listed;
 
 /// Rows: the kinds of channels, then the kinds of commands. Columns are those of [`Column`]:
 /// patient, display, reception, clinician, service, admin, viewer, editor, source.
@@ -163,62 +178,62 @@ const T: Reach = Reach::Tenant;
 /// clinician sees no more of another queue's ticket than the location's board and the ticket's page
 /// show anyway, and a command on it is journalled under the clinician's subject.
 const TABLE: &[(&str, [Reach; 9])] = &[
-    ("ticket", [O, N, L, L, L, T, N, N, N]),
-    ("queue", [N, N, L, Q, Q, T, N, N, N]),
-    ("board", [N, L, L, L, L, T, N, N, N]),
-    ("appointment", [A, N, L, L, N, T, N, N, N]),
-    ("schedule", [N, N, L, S, N, T, N, N, N]),
-    ("load", [N, N, L, L, N, T, N, N, N]),
-    ("settings", [N, N, L, L, L, T, N, N, N]),
-    ("location.configure", [N, N, N, N, N, T, N, N, N]),
-    ("queue.configure", [N, N, N, N, N, T, N, N, N]),
-    ("station.configure", [N, N, N, N, N, T, N, N, N]),
-    ("station.open", [N, N, L, L, L, T, N, N, N]),
-    ("station.close", [N, N, L, L, L, T, N, N, N]),
-    ("queue.open", [N, N, L, N, N, T, N, N, N]),
-    ("queue.pause", [N, N, L, Q, Q, T, N, N, N]),
-    ("queue.resume", [N, N, L, Q, Q, T, N, N, N]),
-    ("queue.close", [N, N, L, N, N, T, N, N, N]),
-    ("queue.reorder", [N, N, L, N, N, T, N, N, N]),
-    ("queue.remove", [N, N, N, N, N, T, N, N, N]),
-    ("queue.call_next", [N, N, L, Q, Q, T, N, N, N]),
+    ("ticket", [O, N, L, L, L, X, N, N, N]),
+    ("queue", [N, N, L, Q, Q, X, N, N, N]),
+    ("board", [N, L, L, L, L, X, N, N, N]),
+    ("appointment", [A, N, L, L, N, X, N, N, N]),
+    ("schedule", [N, N, L, S, N, X, N, N, N]),
+    ("load", [N, N, L, L, N, X, N, N, N]),
+    ("settings", [N, N, L, L, L, X, N, N, N]),
+    ("location.configure", [N, N, N, N, N, X, N, N, N]),
+    ("queue.configure", [N, N, N, N, N, X, N, N, N]),
+    ("station.configure", [N, N, N, N, N, X, N, N, N]),
+    ("station.open", [N, N, L, L, L, X, N, N, N]),
+    ("station.close", [N, N, L, L, L, X, N, N, N]),
+    ("queue.open", [N, N, L, N, N, X, N, N, N]),
+    ("queue.pause", [N, N, L, Q, Q, X, N, N, N]),
+    ("queue.resume", [N, N, L, Q, Q, X, N, N, N]),
+    ("queue.close", [N, N, L, N, N, X, N, N, N]),
+    ("queue.reorder", [N, N, L, N, N, X, N, N, N]),
+    ("queue.remove", [N, N, N, N, N, X, N, N, N]),
+    ("queue.call_next", [N, N, L, Q, Q, X, N, N, N]),
     // The station's queues are settings, which an admin chose. So whoever works at the location may
     // call at its stations, as with the call of a ticket.
-    ("station.call_next", [N, N, L, L, L, T, N, N, N]),
-    ("ticket.issue", [N, N, L, N, N, T, N, N, N]),
-    ("ticket.call", [N, N, L, L, L, T, N, N, N]),
-    ("ticket.recall", [N, N, L, L, L, T, N, N, N]),
-    ("ticket.start", [N, N, L, L, L, T, N, N, N]),
-    ("ticket.complete", [N, N, L, L, L, T, N, N, N]),
-    ("ticket.hold", [N, N, L, L, L, T, N, N, N]),
-    ("ticket.resume", [N, N, L, L, L, T, N, N, N]),
-    ("ticket.absent", [N, N, L, L, L, T, N, N, N]),
-    ("ticket.return", [N, N, L, L, L, T, N, N, N]),
-    ("ticket.no_show", [N, N, L, L, L, T, N, N, N]),
-    ("ticket.cancel", [N, N, L, N, N, T, N, N, N]),
-    ("ticket.leave", [O, N, L, N, N, T, N, N, N]),
-    ("ticket.transfer", [N, N, L, L, L, T, N, N, N]),
-    ("ticket.prioritise", [N, N, L, N, N, T, N, N, N]),
-    ("ticket.revert", [N, N, L, L, L, T, N, N, N]),
-    ("appointment.check_in", [N, N, L, N, N, T, N, N, N]),
-    ("appointment.undo_check_in", [N, N, L, N, N, T, N, N, N]),
+    ("station.call_next", [N, N, L, L, L, X, N, N, N]),
+    ("ticket.issue", [N, N, L, N, N, X, N, N, N]),
+    ("ticket.call", [N, N, L, L, L, X, N, N, N]),
+    ("ticket.recall", [N, N, L, L, L, X, N, N, N]),
+    ("ticket.start", [N, N, L, L, L, X, N, N, N]),
+    ("ticket.complete", [N, N, L, L, L, X, N, N, N]),
+    ("ticket.hold", [N, N, L, L, L, X, N, N, N]),
+    ("ticket.resume", [N, N, L, L, L, X, N, N, N]),
+    ("ticket.absent", [N, N, L, L, L, X, N, N, N]),
+    ("ticket.return", [N, N, L, L, L, X, N, N, N]),
+    ("ticket.no_show", [N, N, L, L, L, X, N, N, N]),
+    ("ticket.cancel", [N, N, L, N, N, X, N, N, N]),
+    ("ticket.leave", [O, N, L, N, N, X, N, N, N]),
+    ("ticket.transfer", [N, N, L, L, L, X, N, N, N]),
+    ("ticket.prioritise", [N, N, L, N, N, X, N, N, N]),
+    ("ticket.revert", [N, N, L, L, L, X, N, N, N]),
+    ("appointment.check_in", [N, N, L, N, N, X, N, N, N]),
+    ("appointment.undo_check_in", [N, N, L, N, N, X, N, N, N]),
     // Only a source reports facts about its appointments. Reception checks in and moves the ticket.
     ("appointment.report", [N, N, N, N, N, N, N, N, F]),
-    ("run", [N, N, N, N, N, T, T, R, N]),
-    ("run.request", [N, N, N, N, N, T, N, T, N]),
-    ("run.cancel", [N, N, N, N, N, T, N, R, N]),
-    ("run.retry", [N, N, N, N, N, T, N, R, N]),
-    ("rule.put", [N, N, N, N, N, T, N, N, N]),
-    ("rule.enable", [N, N, N, N, N, T, N, N, N]),
-    ("rule.disable", [N, N, N, N, N, T, N, N, N]),
-    ("rule.delete", [N, N, N, N, N, T, N, N, N]),
+    ("run", [N, N, N, N, N, X, T, R, N]),
+    ("run.request", [N, N, N, N, N, X, N, T, N]),
+    ("run.cancel", [N, N, N, N, N, X, N, R, N]),
+    ("run.retry", [N, N, N, N, N, X, N, R, N]),
+    ("rule.put", [N, N, N, N, N, X, N, N, N]),
+    ("rule.enable", [N, N, N, N, N, X, N, N, N]),
+    ("rule.disable", [N, N, N, N, N, X, N, N, N]),
+    ("rule.delete", [N, N, N, N, N, X, N, N, N]),
     // Requests other than commands: read the outcome of another caller's command, upload a file,
     // list runs, list rules, try a rule on a file.
-    ("outcome", [N, N, L, N, N, T, N, N, N]),
-    ("files.put", [N, N, N, N, N, T, N, T, N]),
-    ("runs.list", [N, N, N, N, N, T, T, R, N]),
-    ("rules.list", [N, N, N, N, N, T, T, T, N]),
-    ("rules.try", [N, N, N, N, N, T, N, T, N]),
+    ("outcome", [N, N, L, N, N, X, N, N, N]),
+    ("files.put", [N, N, N, N, N, X, N, T, N]),
+    ("runs.list", [N, N, N, N, N, X, T, R, N]),
+    ("rules.list", [N, N, N, N, N, X, T, T, N]),
+    ("rules.try", [N, N, N, N, N, X, N, T, N]),
 ];
 
 fn reach(role: Role, kind: &str) -> Reach {
@@ -256,6 +271,7 @@ impl Claims {
     /// Checks whether the role reaches the target for this kind of channel or command.
     fn reaches(&self, kind: &str, at: Target<'_>) -> Result<(), Code> {
         let there = |location: &LocationId| at.location == Some(location);
+        let listed = || self.locations.is_empty() || self.locations.iter().any(there);
         let reached = match reach(self.role, kind) {
             Reach::Nothing => false,
             Reach::OwnTickets => at.ticket.is_some_and(|ticket| {
@@ -278,8 +294,12 @@ impl Claims {
                     && self.queues.contains(queue)
             }),
             Reach::OwnRuns => at.run.is_some_and(|run| self.owns(run)),
-            Reach::OwnName => at.source.is_some_and(|source| *self.subject == *source.as_str()),
+            Reach::OwnName => {
+                at.source.is_some_and(|source| *self.subject == *source.as_str())
+                    && (at.location.is_none() || listed())
+            }
             Reach::Tenant => true,
+            Reach::Listed => listed(),
         };
         if reached { Ok(()) } else { Err(Code::Forbidden) }
     }
@@ -347,6 +367,8 @@ pub fn may_upload(claims: &Claims) -> Result<(), Code> {
 pub fn may_list_runs(claims: &Claims) -> Result<Runs, Code> {
     match reach(claims.role, "runs.list") {
         Reach::Tenant => Ok(Runs::All),
+        // Runs have no location.
+        Reach::Listed if claims.locations.is_empty() => Ok(Runs::All),
         Reach::OwnRuns => Ok(Runs::Own),
         _ => Err(Code::Forbidden),
     }

@@ -58,7 +58,8 @@ impl Audit {
 
     /// Whether an entry is needed when the bearer sees this run, or a list of runs (`None`).
     pub fn concerns(claims: &Claims, run: Option<&RunId>) -> bool {
-        claims.role == Role::Admin && run.is_none_or(|run| !claims.owns(run))
+        matches!(claims.role, Role::Admin | Role::SuperAdmin)
+            && run.is_none_or(|run| !claims.owns(run))
     }
 
     /// Writes an entry if one is needed. The action may be shown or done only after this returns

@@ -18,7 +18,7 @@ use std::{
 };
 
 use axum::body::{Body, to_bytes};
-use gateway_core::access::{Claims, Role};
+use gateway_core::access::{Claims, Origin, Role};
 use http::{HeaderMap, Method};
 use object_store::{ObjectStore, memory::InMemory};
 use schemas::{
@@ -360,16 +360,19 @@ fn token_of(tenant: &str, subject: &str, role: Role) -> String {
 }
 
 fn claims_of(tenant: &str, subject: &str, role: Role) -> Claims {
+    let anywhere = matches!(role, Role::Admin | Role::SuperAdmin | Role::Source);
+    let here = LocationId::new("riverside").unwrap();
     Claims {
         tenant: TenantId::new(tenant).unwrap(),
         subject: subject.into(),
         role,
-        locations: vec![LocationId::new("riverside").unwrap()],
+        locations: if anywhere { vec![] } else { vec![here] },
         queues: vec![queue()],
         tickets: vec![id(TICKET), id(ENDED)],
         appointments: vec![AppointmentId::new(APPOINTMENT).unwrap()],
         doctor: Some(DoctorId::new("dr-roy").unwrap()),
         expires: now() + 3_600_000,
+        origin: Origin::default(),
     }
 }
 

@@ -158,7 +158,8 @@ class Matrix {
   /** @param {Role} role @param {import("./helpers/clinic.js").Claims} [claims] */
   bearer(role, claims) {
     return token(role, {
-      locations: [this.here.location],
+      // A list would bind an admin and a source to its locations.
+      locations: role === "admin" || role === "source" ? undefined : [this.here.location],
       queues: [this.here.general],
       tickets: [this.own],
       appointments: [this.booked, this.checkedIn],

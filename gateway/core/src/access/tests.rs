@@ -46,18 +46,20 @@ fn fact() -> AppointmentFact {
 }
 
 /// Claims at riverside with its general queue, one ticket and one appointment. The bearer is
-/// `dr-roy` in schedules and `his` among sources.
+/// `dr-roy` in schedules and `his` among sources. Admins and sources are bound to no location.
 fn claims(role: Role) -> Claims {
+    let anywhere = matches!(role, Role::Admin | Role::SuperAdmin | Role::Source);
     Claims {
         tenant: TenantId::new("demo").unwrap(),
         subject: "his".into(),
         role,
-        locations: vec![location("riverside")],
+        locations: if anywhere { vec![] } else { vec![location("riverside")] },
         queues: vec![queue("riverside.general")],
         tickets: vec![ticket("riverside")],
         appointments: vec![appointment("riverside")],
         doctor: Some(DoctorId::new("dr-roy").unwrap()),
         expires: 0,
+        origin: Origin::default(),
     }
 }
 
@@ -188,7 +190,9 @@ fn promised(role: Role) -> Vec<&'static str> {
         | Role::Pharmacist
         | Role::LabTechnician => [&ticket_work[..], &room_work].concat(),
         Role::Reception | Role::SupportStaff => [&ticket_work[..], &room_work, &desk_work].concat(),
-        Role::Admin => [&ticket_work[..], &room_work, &desk_work, &furnishing].concat(),
+        Role::Admin | Role::SuperAdmin => {
+            [&ticket_work[..], &room_work, &desk_work, &furnishing].concat()
+        }
         Role::Source => vec!["appointment.report"],
         Role::Display | Role::Viewer | Role::Editor | Role::FinanceBilling => vec![],
     }
@@ -261,7 +265,7 @@ fn other_locations_are_reached_by_few_roles() {
             let allowed = may_command(&claims(role), &location("north"), &command).is_ok();
             let expected = match role {
                 // The ticket at the other location continues the patient's own.
-                Role::Admin | Role::Source | Role::Patient => {
+                Role::Admin | Role::SuperAdmin | Role::Source | Role::Patient => {
                     promised(role).contains(&command.kind())
                 }
                 _ => false,
@@ -326,8 +330,8 @@ fn transfer_needs_the_right_at_the_destination() {
     for role in Role::ALL {
         let mut claims = claims(role);
         let allowed = may_command(&claims, &location("riverside"), &transfer).is_ok();
-        assert_eq!(allowed, role == Role::Admin, "{role:?}");
-        claims.locations.push(location("north"));
+        assert_eq!(allowed, matches!(role, Role::Admin | Role::SuperAdmin), "{role:?}");
+        claims.locations = vec![location("riverside"), location("north")];
         let allowed = may_command(&claims, &location("riverside"), &transfer).is_ok();
         assert_eq!(allowed, promised(role).contains(&"ticket.transfer"), "{role:?}");
     }
@@ -395,7 +399,9 @@ fn each_role_opens_exactly_its_promised_channels() {
     for (name, promised) in OPENED_BY {
         let channel = Channel::parse(name).unwrap();
         for role in Role::ALL {
-            let opens = promised.split(' ').any(|word| word == role.as_str());
+            // A super admin has the rights of an admin.
+            let word = if role == Role::SuperAdmin { "admin" } else { role.as_str() };
+            let opens = promised.split(' ').any(|promised| promised == word);
             let expected = if opens { Ok(()) } else { Err(Code::Forbidden) };
             assert_eq!(may_open(&claims(role), &channel), expected, "{role:?} {name}");
         }
@@ -441,16 +447,20 @@ fn viewers_watch_all_runs_and_editors_their_own() {
         let opens = |run: &RunId| may_open(&claims, &Channel::Run(run.clone())).is_ok();
         assert_eq!(
             opens(&own),
-            matches!(role, R::Viewer | R::Editor | R::FinanceBilling | R::Admin),
+            matches!(role, R::Viewer | R::Editor | R::FinanceBilling | R::Admin | R::SuperAdmin),
             "{role:?}"
         );
         for stranger in strangers(role) {
             let run = RunId::from_parts(stranger.owner_tag(), 1);
             assert!(claims.owns(&own) && !claims.owns(&run));
-            assert_eq!(opens(&run), matches!(role, R::Viewer | R::Admin), "{role:?}");
+            assert_eq!(
+                opens(&run),
+                matches!(role, R::Viewer | R::Admin | R::SuperAdmin),
+                "{role:?}"
+            );
         }
         let lists = match role {
-            R::Viewer | R::Admin => Ok(Runs::All),
+            R::Viewer | R::Admin | R::SuperAdmin => Ok(Runs::All),
             R::Editor | R::FinanceBilling => Ok(Runs::Own),
             _ => Err(Code::Forbidden),
         };
@@ -467,20 +477,24 @@ fn editors_end_their_own_runs_and_admins_any() {
         let own = RunId::from_parts(claims.owner_tag(), 1);
         assert_eq!(
             may_upload(&claims).is_ok(),
-            matches!(role, R::Editor | R::FinanceBilling | R::Admin),
+            matches!(role, R::Editor | R::FinanceBilling | R::Admin | R::SuperAdmin),
             "{role:?}"
         );
         for kind in ["run.request", "run.cancel", "run.retry"] {
             assert_eq!(
                 may(&own, kind),
-                matches!(role, R::Editor | R::FinanceBilling | R::Admin),
+                matches!(role, R::Editor | R::FinanceBilling | R::Admin | R::SuperAdmin),
                 "{role:?} {kind}"
             );
         }
         for stranger in strangers(role) {
             let run = RunId::from_parts(stranger.owner_tag(), 1);
             for kind in ["run.cancel", "run.retry"] {
-                assert_eq!(may(&run, kind), role == R::Admin, "{role:?} {kind}");
+                assert_eq!(
+                    may(&run, kind),
+                    matches!(role, R::Admin | R::SuperAdmin),
+                    "{role:?} {kind}"
+                );
             }
         }
     }
@@ -493,16 +507,16 @@ fn each_role_has_its_access_to_rules() {
         let may = |kind| may_rule(&claims(role), kind).is_ok();
         assert_eq!(
             may("rules.list"),
-            matches!(role, R::Viewer | R::Editor | R::FinanceBilling | R::Admin),
+            matches!(role, R::Viewer | R::Editor | R::FinanceBilling | R::Admin | R::SuperAdmin),
             "{role:?}"
         );
         assert_eq!(
             may("rules.try"),
-            matches!(role, R::Editor | R::FinanceBilling | R::Admin),
+            matches!(role, R::Editor | R::FinanceBilling | R::Admin | R::SuperAdmin),
             "{role:?}"
         );
         for kind in ["rule.put", "rule.enable", "rule.disable", "rule.delete"] {
-            assert_eq!(may(kind), role == R::Admin, "{role:?} {kind}");
+            assert_eq!(may(kind), matches!(role, R::Admin | R::SuperAdmin), "{role:?} {kind}");
         }
     }
 }
@@ -529,14 +543,44 @@ fn token_without_lists_reaches_nothing_below_admin() {
         for command in every_command("riverside", "general") {
             let allowed = may_command(&empty, &location("riverside"), &command).is_ok();
             let reports = role == Role::Source && command.kind() == "appointment.report";
-            let commands = role == Role::Admin && promised(role).contains(&command.kind());
+            let commands = matches!(role, Role::Admin | Role::SuperAdmin)
+                && promised(role).contains(&command.kind());
             assert_eq!(allowed, reports || commands, "{role:?} {}", command.kind());
         }
         for (name, _) in OPENED_BY.iter().filter(|(name, _)| !name.starts_with("run:")) {
             let opens = may_open(&empty, &Channel::parse(name).unwrap()).is_ok();
-            assert_eq!(opens, role == Role::Admin, "{role:?} {name}");
+            assert_eq!(opens, matches!(role, Role::Admin | Role::SuperAdmin), "{role:?} {name}");
         }
     }
+}
+
+#[test]
+fn locations_bind_admins_and_sources() {
+    for role in [Role::Admin, Role::SuperAdmin, Role::Source] {
+        let bound = Claims { locations: vec![location("riverside")], ..claims(role) };
+        for (at, reached) in [("riverside", true), ("north", false)] {
+            for command in every_command(at, "general") {
+                let allowed = may_command(&bound, &location(at), &command).is_ok();
+                let expected = reached && promised(role).contains(&command.kind());
+                assert_eq!(allowed, expected, "{role:?} {} at {at}", command.kind());
+            }
+        }
+    }
+}
+
+#[test]
+fn bound_admin_reaches_nothing_that_has_no_location() {
+    let bound = Claims { locations: vec![location("riverside")], ..claims(Role::Admin) };
+    let run = RunId::from_parts(claims(Role::Editor).owner_tag(), 1);
+    let forbidden = Err(Code::Forbidden);
+    assert_eq!(may_open(&bound, &Channel::Run(run.clone())), forbidden);
+    assert_eq!(may_open(&bound, &Channel::parse("board:north").unwrap()), forbidden);
+    assert_eq!(may_command_run(&bound, &run, "run.cancel"), forbidden);
+    assert_eq!(may_list_runs(&bound), Err(Code::Forbidden));
+    assert_eq!(may_rule(&bound, "rule.put"), forbidden);
+    assert_eq!(may_upload(&bound), forbidden);
+    assert_eq!(may_read_outcome(&bound, None), forbidden);
+    assert_eq!(may_read_outcome(&bound, Some(&location("riverside"))), Ok(()));
 }
 
 #[test]

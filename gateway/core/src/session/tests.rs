@@ -2,7 +2,7 @@ use schemas::ids::{LocationId, TenantId};
 
 use super::*;
 use crate::{
-    access::Role,
+    access::{Origin, Role},
     subscription::{FloorTrust, HotViewId, ListenerIndex, Stage, Subscription},
 };
 
@@ -17,6 +17,7 @@ fn claims(subject: &str, role: Role) -> Arc<Claims> {
         appointments: Vec::new(),
         doctor: None,
         expires: 1000,
+        origin: Origin::default(),
     })
 }
 

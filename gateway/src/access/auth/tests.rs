@@ -1,8 +1,12 @@
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::EncodingKey;
 use proptest::prelude::*;
+use schemas::ids::{LocationId, QueueId};
 use serde_json::{Value, json};
 
-use super::*;
+use super::{
+    keys::{DEVELOPMENT_ISSUER, DEVELOPMENT_KID},
+    *,
+};
 
 const NOW: Millis = KNOWN_TIME;
 const NOW_S: i64 = NOW / 1000;
@@ -82,12 +86,28 @@ fn each_claim_that_is_wrong_has_its_code() {
         ("aud", Value::Null, invalid),
         ("sub", Value::Null, invalid),
         ("sub", json!(""), invalid),
+        ("iat", json!(NOW_S + 6), Code::TokenNotYetValid),
+        ("iat", json!("yesterday"), invalid),
+        ("iat", json!(NOW_S + 60 - MAX_TOKEN_LIFE_MS / 1000 - 1), invalid),
+        ("exp", json!(NOW_S + MAX_TOKEN_LIFE_MS / 1000 + 1), invalid),
+        // An ID token or a refresh token is signed with the same key.
+        ("typ", json!("ID"), invalid),
+        ("typ", json!("Refresh"), invalid),
+        ("token_use", json!("id"), invalid),
+        ("aud", json!([DEFAULT_AUDIENCE, 7]), invalid),
+        ("sid", json!(7), invalid),
+        ("sid", json!(""), invalid),
+        ("jti", json!("j".repeat(129)), invalid),
+        ("permission_version", json!("3"), invalid),
+        ("permission_version", json!(-1), invalid),
         ("sub", json!(7), invalid),
         ("sub", json!("s".repeat(MAX_SUBJECT + 1)), invalid),
         ("tenant", Value::Null, invalid),
         ("tenant", json!("Demo/../other"), invalid),
         ("role", json!("owner"), invalid),
-        ("role", json!(["admin"]), invalid),
+        ("role", json!(["offline_access"]), invalid),
+        ("role", json!(["admin", 1]), invalid),
+        ("role", json!({"admin": true}), invalid),
         ("role", Value::Null, invalid),
         ("locations", json!("riverside"), invalid),
         ("locations", json!(["River Side"]), invalid),
@@ -110,6 +130,11 @@ fn optional_differences_are_accepted() {
         ("queues", Value::Null),
         ("tickets", Value::Null),
         ("email_verified", json!(true)),
+        ("typ", json!("Bearer")),
+        ("token_use", json!("access")),
+        ("iat", json!(NOW_S + 5)),
+        ("role", json!(["offline_access", "RECEPTIONIST"])),
+        ("permission_version", json!(3)),
     ];
     for (claim, value) in table {
         assert_eq!(verify(&with(claim, &value)).err(), None, "{claim} = {value}");
@@ -173,7 +198,7 @@ fn key_verifies_only_its_algorithm() {
     for (name, algorithm, pem, token) in KNOWN {
         let mut keys = Keys::new(KNOWN_ISSUER, DEFAULT_AUDIENCE);
         keys.add_pem("known", algorithm, pem.as_bytes()).unwrap();
-        let verifier = Verifier::new(keys).unwrap();
+        let verifier = Verifier { issuers: Issuers::new(vec![known_issuer(keys)]) };
         let role = verifier.verify(token, KNOWN_TIME).map(|claims| claims.role);
         assert_eq!(role, Ok(Role::Display), "{name}");
         for (other, _, _, foreign) in KNOWN.into_iter().filter(|(other, ..)| *other != name) {

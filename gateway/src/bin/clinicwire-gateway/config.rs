@@ -5,12 +5,15 @@ use std::{fs, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Dur
 use anyhow::{Context, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gateway::{
-    access::auth::{DEFAULT_AUDIENCE, DevelopmentKey, KeyAlgorithm, Keys, WELL_KNOWN_WORDS},
+    access::auth::{
+        DEFAULT_AUDIENCE, DevelopmentKey, Issuers, KeyAlgorithm, Keys, WELL_KNOWN_WORDS,
+    },
     client_address::{ClientHeader, TrustedProxies, parse_network},
     files::MAX_FILE,
     node,
+    servers::issuer_keys,
 };
-use gateway_core::access::{Claims, Role};
+use gateway_core::access::{Claims, Origin, Role};
 use ipnet::IpNet;
 use schemas::{
     Millis,
@@ -71,8 +74,9 @@ pub struct RunArgs {
     pub postgres_connections: u16,
     #[command(flatten)]
     pub claims_files: ClaimsFileArgs,
-    /// Public key that verifies tokens, as FILE:KID:ALG: a PEM file, the key's id, and RS256, ES256
-    /// or EdDSA. May be repeated; in the environment, separated by commas
+    /// Public key that verifies tokens, as FILE:KID:ALG: a PEM file, the key's id, and RS256,
+    /// RS384, RS512, PS256, ES256, ES384 or EdDSA. May be repeated; in the environment, separated
+    /// by commas
     #[arg(
         long = "jwt-key",
         env = "CLINICWIRE_JWT_KEY",
@@ -80,6 +84,10 @@ pub struct RunArgs {
         value_delimiter = ','
     )]
     pub jwt_keys: Vec<JwtKey>,
+    /// JSON file with the issuers whose tokens are accepted, in place of --jwt-key and --issuer, as
+    /// docs/identity.md says
+    #[arg(long, env = "CLINICWIRE_ISSUERS", value_name = "FILE")]
+    pub issuers: Option<PathBuf>,
     /// Issuer of the tokens, their `iss`
     #[arg(long, env = "CLINICWIRE_ISSUER")]
     pub issuer: Option<String>,
@@ -280,7 +288,7 @@ impl RunArgs {
         let trust = self.trust(&mut faults);
         let tables = self.claims_files.tables.tables()?;
         faults.into_result()?;
-        let (keys, grant_secret) = trust.context("no key to verify tokens with")?;
+        let (issuers, grant_secret) = trust.context("no key to verify tokens with")?;
         if self.development.insecure_development_key.is_some() {
             tracing::warn!(
                 "this node trusts the development key: anyone who knows its words may read and do \
@@ -291,7 +299,7 @@ impl RunArgs {
         Ok(node::Settings {
             listen: self.listen,
             shards: self.shards.map_or_else(cores, usize::from),
-            keys,
+            issuers,
             grant_secret,
             origins: self
                 .origins
@@ -313,29 +321,57 @@ impl RunArgs {
 
     /// The keys that verify tokens, and the secret that protects the ids of SSE events. Nothing
     /// when there is a fault.
-    fn trust(&self, faults: &mut Faults) -> Option<(Keys, [u8; 32])> {
+    fn trust(&self, faults: &mut Faults) -> Option<(Issuers, [u8; 32])> {
         let Some(key) = self.development.key() else {
-            let keys = self.issuer_keys(faults);
+            let issuers = self.trusted_issuers(faults);
             let secret = faults.check("--grant-secret-file", self.grant_secret());
-            return Some((keys?, secret?));
+            return Some((issuers?, secret?));
         };
-        if !self.jwt_keys.is_empty() {
+        for (flag, given) in
+            [("--jwt-key", !self.jwt_keys.is_empty()), ("--issuers", self.issuers.is_some())]
+        {
+            if given {
+                faults.add(
+                    flag,
+                    format!(
+                        "--insecure-development-key and {flag} exclude each other: a node that \
+                         trusts an issuer must not trust a development key too"
+                    ),
+                );
+                return None;
+            }
+        }
+        Some((key.keys().into(), key.grant_secret()))
+    }
+
+    fn trusted_issuers(&self, faults: &mut Faults) -> Option<Issuers> {
+        let Some(file) = &self.issuers else { return self.issuer_keys(faults).map(Issuers::from) };
+        if !self.jwt_keys.is_empty() || self.issuer.is_some() {
             faults.add(
-                "--jwt-key",
-                "--insecure-development-key and --jwt-key exclude each other: a node that trusts \
-                 an issuer must not trust a development key too",
+                "--issuers",
+                "--issuers replaces --jwt-key and --issuer: move their values to the file",
             );
             return None;
         }
-        Some((key.keys(), key.grant_secret()))
+        let fetch = faults.check(
+            "--issuers",
+            issuer_keys::fetch_document().context("no client for the keys of issuers"),
+        )?;
+        match Issuers::from_file(file, &fetch) {
+            Ok(issuers) => Some(issuers),
+            Err(found) => {
+                found.0.iter().for_each(|fault| faults.add("--issuers", fault));
+                None
+            }
+        }
     }
 
     fn issuer_keys(&self, faults: &mut Faults) -> Option<Keys> {
         if self.jwt_keys.is_empty() {
             faults.add(
                 "--jwt-key",
-                "no key to verify tokens with: give --jwt-key FILE:KID:ALG and --issuer, or, on a \
-                 machine without patients, --insecure-development-key",
+                "no key to verify tokens with: give --issuers FILE, or --jwt-key FILE:KID:ALG and \
+                 --issuer, or, on a machine without patients, --insecure-development-key",
             );
             return None;
         }
@@ -398,6 +434,7 @@ impl TokenArgs {
             appointments: Vec::new(),
             doctor: None,
             expires: now + Millis::from(self.ttl) * 1000,
+            origin: Origin::default(),
         }
     }
 }

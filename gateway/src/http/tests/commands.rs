@@ -292,8 +292,10 @@ async fn outcome_is_read_by_submitter_reception_and_admin() {
     let north = recorded(&node, COMMAND_SOURCE, "kiosk-3", "north");
     let bridged = recorded(&node, "clinicwire-bridge/his", "", "riverside");
     for role in Role::ALL {
-        let (desk, admin) =
-            (matches!(role, Role::Reception | Role::SupportStaff), role == Role::Admin);
+        let (desk, admin) = (
+            matches!(role, Role::Reception | Role::SupportStaff),
+            matches!(role, Role::Admin | Role::SuperAdmin),
+        );
         for (path, allowed) in [
             ("/v1/commands/1", false),
             (here.as_str(), desk || admin),

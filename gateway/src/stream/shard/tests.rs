@@ -3,7 +3,7 @@
 
 use std::{cell::RefCell, time::Duration};
 
-use gateway_core::access::Role;
+use gateway_core::access::{Origin, Role};
 use schemas::{
     ids::{Aggregate, LocationId, TenantId},
     record::{ViewDelta, ViewsRecord},
@@ -99,6 +99,7 @@ impl TestShard {
             appointments: Vec::new(),
             doctor: None,
             expires: clock::now() + 3_600_000,
+            origin: Origin::default(),
         };
         let since = since.map(|version| Position { epoch: EPOCH, version });
         let channels = vec![(Channel::parse(channel).unwrap(), since)];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use gateway_core::access::{Claims, Role};
+use gateway_core::access::{Claims, Origin, Role};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use schemas::{channel::Channel, codes::Code, view::Position};
 
@@ -85,6 +85,7 @@ pub(super) async fn open<B>(
         appointments: Vec::new(),
         doctor: None,
         expires: grant.expires,
+        origin: Origin::default(),
     };
     Ok((head(), OpenStream { claims: Arc::new(claims), sealed, channels }))
 }

@@ -4,7 +4,7 @@ use std::{
     task::{Context, Poll, Wake},
 };
 
-use gateway_core::access::Role;
+use gateway_core::access::{Origin, Role};
 use schemas::ids::TenantId;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -30,6 +30,7 @@ fn claims() -> Claims {
         appointments: Vec::new(),
         doctor: None,
         expires: 1000,
+        origin: Origin::default(),
     }
 }
 

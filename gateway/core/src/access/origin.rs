@@ -1,0 +1,43 @@
+//! The origin of a token: everything that a revocation can name.
+
+use schemas::{
+    Millis,
+    access::{RevocationTag, TargetKind},
+    ids::TenantId,
+};
+
+/// Tags of one token: its subject, session, token id, and device or ticket link.
+pub const ORIGIN_TAGS: usize = 4;
+
+/// When a token was issued, and which revocations end it. A token that was renewed keeps the origin
+/// of the first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Origin {
+    /// When the token was issued. 0 for a token that does not say: every revocation ends it.
+    pub issued: Millis,
+    /// The version of the bearer's permissions, if the issuer counts them.
+    pub permission_version: Option<u32>,
+    /// The tag of the subject for [`TargetKind::Permissions`].
+    pub permissions: RevocationTag,
+    /// The tags of everything else. Unused ones are [`RevocationTag::NONE`].
+    pub tags: [RevocationTag; ORIGIN_TAGS],
+}
+
+impl Origin {
+    /// The origin of a token of this subject that names no session, device or link.
+    pub fn new(tenant: &TenantId, subject: &str, issued: Millis) -> Self {
+        let mut origin = Self { issued, ..Self::default() };
+        origin.permissions = RevocationTag::new(tenant, TargetKind::Permissions, subject);
+        origin.add(tenant, TargetKind::Subject, subject);
+        origin
+    }
+
+    /// Adds what else the token names. There is room for [`ORIGIN_TAGS`] things together.
+    pub fn add(&mut self, tenant: &TenantId, kind: TargetKind, id: &str) {
+        let free = self.tags.iter_mut().find(|tag| **tag == RevocationTag::NONE);
+        debug_assert!(free.is_some(), "a token names at most {ORIGIN_TAGS} things");
+        if let Some(free) = free {
+            *free = RevocationTag::new(tenant, kind, id);
+        }
+    }
+}

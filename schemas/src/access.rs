@@ -1,0 +1,218 @@
+//! Records of the topic `clinicwire.access.v1`: which tokens no longer count.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Millis,
+    codes::Code,
+    ids::TenantId,
+    record::{Actor, WireRecord},
+};
+
+/// Longest id of a target in bytes, which is also the longest subject, `sid` or `jti` of a token.
+pub const MAX_TARGET_ID: usize = 128;
+
+/// The kinds of things that a revocation can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub enum TargetKind {
+    /// Every token of a subject.
+    Subject,
+    /// The tokens of a session, by their `sid` or `jti`.
+    Session,
+    /// The tokens of a paired device.
+    Device,
+    /// The tokens of a ticket link, by the id of its ticket.
+    TicketLink,
+    /// The tokens of a subject with an older permission version. Their bearer gets a newer token.
+    Permissions,
+}
+
+impl TargetKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] =
+        [Self::Subject, Self::Session, Self::Device, Self::TicketLink, Self::Permissions];
+
+    /// The kind as JSON spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Subject => "subject",
+            Self::Session => "session",
+            Self::Device => "device",
+            Self::TicketLink => "ticket_link",
+            Self::Permissions => "permissions",
+        }
+    }
+}
+
+/// The tokens that a revocation ends.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct RevocationTarget {
+    /// What the id names.
+    pub kind: TargetKind,
+    /// The subject, session, device or ticket.
+    pub id: String,
+}
+
+/// Leaves out the id, which may be a person's or a patient's.
+impl fmt::Debug for RevocationTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RevocationTarget({:?}, …)", self.kind)
+    }
+}
+
+/// A digest of a tenant and a target: 64 bits of SHA-256, so that a connection can be compared with
+/// many revocations at little cost. Two targets share a tag with a chance of one in 2^64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct RevocationTag(pub u64);
+
+impl RevocationTag {
+    /// The tag of nothing, which no revocation has.
+    pub const NONE: Self = Self(0);
+
+    /// The tag of a target.
+    pub fn new(tenant: &TenantId, kind: TargetKind, id: &str) -> Self {
+        let mut hash = Sha256::new();
+        for part in [tenant.as_str(), kind.as_str(), id] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let bits = u64::from_be_bytes(*hash.finalize().first_chunk().expect("32 bytes"));
+        Self(bits.max(1))
+    }
+}
+
+/// The value of a record of `clinicwire.access.v1`: from its append time on, older tokens of the
+/// target are refused.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct Revocation {
+    /// What is revoked.
+    pub target: RevocationTarget,
+    /// For [`TargetKind::Permissions`]: tokens with a lower version are refused. Tokens without a
+    /// version are refused when they were issued before the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission_version: Option<u32>,
+    /// When it was asked for, by the gateway's clock.
+    pub at: Millis,
+    /// Who asked for it.
+    pub by: Actor,
+}
+
+/// The type of a revocation.
+const REVOKED_TYPE: &str = "clinicwire.access.revoked.v1";
+
+impl Revocation {
+    /// The key of the record: `<tenant>/<kind>/<id>`, so that compaction keeps the last revocation
+    /// of each target.
+    fn key(&self, tenant: &TenantId) -> String {
+        format!("{tenant}/{}/{}", self.target.kind.as_str(), self.target.id)
+    }
+
+    /// The tag of the target.
+    pub fn tag(&self, tenant: &TenantId) -> RevocationTag {
+        RevocationTag::new(tenant, self.target.kind, &self.target.id)
+    }
+
+    /// Writes the record. The random `id` makes it unique.
+    ///
+    /// # Panics
+    /// Never: every revocation has a JSON form.
+    pub fn to_wire(&self, tenant: &TenantId, id: u128) -> WireRecord {
+        let headers = [
+            ("ce_specversion", "1.0".to_owned()),
+            ("ce_id", format!("{id:032x}")),
+            ("ce_source", "clinicwire-gateway".to_owned()),
+            ("ce_type", REVOKED_TYPE.to_owned()),
+            ("content-type", "application/json".to_owned()),
+        ];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let value = serde_json::to_vec(self).expect("a revocation always has a JSON form");
+        WireRecord { key: self.key(tenant), headers, value: value.into() }
+    }
+
+    /// Reads a record, and the tenant from its key.
+    ///
+    /// # Errors
+    /// The code for a record that is none of this type, or whose key is not that of its value.
+    pub fn from_wire(record: &WireRecord) -> Result<(TenantId, Self), Code> {
+        match record.header("ce_type") {
+            Some(REVOKED_TYPE) => {}
+            Some(other) if other.starts_with("clinicwire.access.revoked.") => {
+                return Err(Code::RecordUnknownVersion);
+            }
+            _ => return Err(Code::RecordUnknownType),
+        }
+        let tenant = record.key.split('/').next().unwrap_or_default();
+        let tenant = TenantId::new(tenant).map_err(|_| Code::RecordBadKey)?;
+        let revocation: Self =
+            serde_json::from_slice(&record.value).map_err(|_| Code::RecordMalformed)?;
+        if revocation.key(&tenant) != record.key {
+            return Err(Code::RecordForeignId);
+        }
+        Ok((tenant, revocation))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn revocation(kind: TargetKind) -> Revocation {
+        Revocation {
+            target: RevocationTarget { kind, id: "a/subject é".to_owned() },
+            permission_version: Some(3),
+            at: 17,
+            by: Actor { subject: "boss".to_owned(), role: "admin".to_owned() },
+        }
+    }
+
+    #[test]
+    fn revocation_survives_its_record() {
+        let tenant = TenantId::new("demo").unwrap();
+        for kind in TargetKind::ALL {
+            let record = revocation(kind).to_wire(&tenant, 1);
+            let (found, read) = Revocation::from_wire(&record).unwrap();
+            assert!(found == tenant && read == revocation(kind), "{kind:?}");
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+    }
+
+    #[test]
+    fn record_of_other_key_or_type_is_refused() {
+        let tenant = TenantId::new("demo").unwrap();
+        let good = revocation(TargetKind::Subject).to_wire(&tenant, 1);
+        let with_type = |ce_type: &str| {
+            let mut record = good.clone();
+            record.headers[3].1 = ce_type.to_owned();
+            record
+        };
+        let with_key = |key: &str| WireRecord { key: key.to_owned(), ..good.clone() };
+        let table = [
+            (with_type("clinicwire.access.revoked.v2"), Code::RecordUnknownVersion),
+            (with_type("clinicwire.audit.seen.v1"), Code::RecordUnknownType),
+            (with_key("No Tenant/subject/a"), Code::RecordBadKey),
+            (with_key("demo/subject/another"), Code::RecordForeignId),
+            (with_key("other/session/a/subject é"), Code::RecordForeignId),
+            (WireRecord { value: "{}".into(), ..good.clone() }, Code::RecordMalformed),
+        ];
+        for (record, code) in table {
+            assert_eq!(Revocation::from_wire(&record).err(), Some(code));
+        }
+    }
+
+    #[test]
+    fn tag_depends_on_tenant_kind_and_id() {
+        let (one, two) = (TenantId::new("one").unwrap(), TenantId::new("two").unwrap());
+        let tag = RevocationTag::new(&one, TargetKind::Subject, "a");
+        assert_ne!(tag, RevocationTag::new(&two, TargetKind::Subject, "a"));
+        assert_ne!(tag, RevocationTag::new(&one, TargetKind::Session, "a"));
+        assert_ne!(tag, RevocationTag::new(&one, TargetKind::Subject, "b"));
+        assert_ne!(tag, RevocationTag::NONE);
+    }
+}
