@@ -21,6 +21,7 @@ use tokio::{sync::oneshot, time::timeout};
 use crate::{
     backends::log::Log,
     backends::queries::{Queries, RecordedOutcome},
+    limits::{Limit, Limits, places::Place},
 };
 
 /// How long the log may take to acknowledge. Past it the answer is `try_again`, since nobody knows
@@ -30,10 +31,14 @@ const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
 const OUTCOME_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the authority may take to read an outcome. Past it the answer is `try_again`.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
-/// Most callers that wait at once on one node: at two seconds each, 5,000 commands a second, far
+/// Most commands that wait at once on one node: at two seconds each, 5,000 commands a second, far
 /// more than a processor decides. Past it a command is refused with `try_again` before it is
-/// appended.
+/// appended. Subjects and tenants have bounds of their own, by [`Limit::WaitingOfSubject`] and
+/// [`Limit::WaitingOfTenant`].
 const MAX_WAITERS: usize = 10_000;
+/// Most look-ups that wait at once on one node. They are apart from commands, so that callers who
+/// ask for ids that do not exist hold up nobody who presses a button.
+const MAX_LOOKUPS: usize = 2_000;
 
 /// The result of submitting a command.
 pub enum Submitted {
@@ -48,7 +53,48 @@ pub struct Commands {
     queries: Arc<dyn Queries>,
     /// Several callers may await one command, since a caller that lost its connection asks again.
     waiting: DashMap<CommandIdentity, Vec<WaitingCaller>>,
-    waiters: AtomicUsize,
+    limits: Arc<Limits>,
+    waiters: WaiterCounts,
+}
+
+/// Callers that wait on this node.
+#[derive(Default)]
+struct WaiterCounts {
+    commands: AtomicUsize,
+    lookups: AtomicUsize,
+}
+
+/// Why a caller waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WaitKind {
+    Command,
+    Lookup,
+}
+
+impl WaitKind {
+    /// The places of a subject and of a tenant.
+    fn limits(self) -> [Limit; 2] {
+        match self {
+            Self::Command => [Limit::WaitingOfSubject, Limit::WaitingOfTenant],
+            Self::Lookup => [Limit::LookupsOfSubject, Limit::LookupsOfTenant],
+        }
+    }
+}
+
+impl WaiterCounts {
+    /// The count of a kind, and its bound.
+    fn of(&self, kind: WaitKind) -> (&AtomicUsize, usize) {
+        match kind {
+            WaitKind::Command => (&self.commands, MAX_WAITERS),
+            WaitKind::Lookup => (&self.lookups, MAX_LOOKUPS),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        [WaitKind::Command, WaitKind::Lookup]
+            .iter()
+            .all(|kind| self.of(*kind).0.load(Ordering::Relaxed) == 0)
+    }
 }
 
 struct WaitingCaller {
@@ -70,8 +116,8 @@ impl WaitingCaller {
 }
 
 impl Commands {
-    pub fn new(log: Arc<dyn Log>, queries: Arc<dyn Queries>) -> Self {
-        Self { log, queries, waiting: DashMap::new(), waiters: AtomicUsize::new(0) }
+    pub fn new(log: Arc<dyn Log>, queries: Arc<dyn Queries>, limits: Arc<Limits>) -> Self {
+        Self { log, queries, waiting: DashMap::new(), limits, waiters: WaiterCounts::default() }
     }
 
     /// Appends the command and waits for its outcome.
@@ -84,7 +130,8 @@ impl Commands {
         // An unreadable record would be parked, and its caller would wait in vain.
         CommandRecord::from_wire(&wire)?;
         let topic = topic_for(record.aggregate.kind());
-        let waiter = self.register(record.identity(), Some(record.effective_fingerprint()))?;
+        let fingerprint = Some(record.effective_fingerprint());
+        let waiter = self.register(record.identity(), fingerprint, WaitKind::Command)?;
         match timeout(APPEND_TIMEOUT, self.log.append(topic, wire)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -110,7 +157,7 @@ impl Commands {
     pub async fn outcome(&self, command: &NamedCommand) -> Result<Option<CommandOutcome>, Code> {
         let NamedCommand { identity, fingerprint } = command;
         // Registered before the read, so that an outcome between read and wait is not missed.
-        let waiter = self.register(identity.clone(), *fingerprint)?;
+        let waiter = self.register(identity.clone(), *fingerprint, WaitKind::Lookup)?;
         match self.recorded(identity).await? {
             Some(first) if first.has_fingerprint(*fingerprint) => Ok(Some(first.outcome)),
             Some(_) => Err(Code::IdempotencyKeyReused),
@@ -144,7 +191,7 @@ impl Commands {
 
     /// Whether a caller on this node awaits the outcome.
     pub fn is_awaited(&self, command: &CommandIdentity) -> bool {
-        self.waiters.load(Ordering::Relaxed) > 0 && self.waiting.contains_key(command)
+        !self.waiters.is_empty() && self.waiting.contains_key(command)
     }
 
     /// Passes the outcome to all callers on this node that await it.
@@ -166,15 +213,27 @@ impl Commands {
         &self,
         identity: CommandIdentity,
         fingerprint: Option<Fingerprint>,
+        kind: WaitKind,
     ) -> Result<Waiter<'_>, Code> {
-        if self.waiters.fetch_add(1, Ordering::Relaxed) >= MAX_WAITERS {
-            self.waiters.fetch_sub(1, Ordering::Relaxed);
+        let places = self.places(&identity, kind)?;
+        let (waiters, most) = self.waiters.of(kind);
+        if waiters.fetch_add(1, Ordering::Relaxed) >= most {
+            waiters.fetch_sub(1, Ordering::Relaxed);
             return Err(Code::TryAgain);
         }
         let (sender, receiver) = oneshot::channel();
         let caller = WaitingCaller { fingerprint, sender };
         self.waiting.entry(identity.clone()).or_default().push(caller);
-        Ok(Waiter { commands: self, identity, receiver })
+        Ok(Waiter { commands: self, identity, receiver, kind, _places: places })
+    }
+
+    /// The places of the caller's subject and tenant.
+    fn places(&self, identity: &CommandIdentity, kind: WaitKind) -> Result<[Place; 2], Code> {
+        let limits = &self.limits;
+        let [of_subject, of_tenant] = kind.limits();
+        let subject = limits.subject_key(&identity.tenant, &identity.subject);
+        let tenant = limits.tenant_key(&identity.tenant);
+        Ok([limits.place(of_subject, subject)?, limits.place(of_tenant, tenant)?])
     }
 }
 
@@ -183,6 +242,8 @@ struct Waiter<'a> {
     commands: &'a Commands,
     identity: CommandIdentity,
     receiver: oneshot::Receiver<CommandOutcome>,
+    kind: WaitKind,
+    _places: [Place; 2],
 }
 
 impl Waiter<'_> {
@@ -194,7 +255,7 @@ impl Waiter<'_> {
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         self.receiver.close();
-        self.commands.waiters.fetch_sub(1, Ordering::Relaxed);
+        self.commands.waiters.of(self.kind).0.fetch_sub(1, Ordering::Relaxed);
         self.commands.waiting.remove_if_mut(&self.identity, |_, callers| {
             callers.retain(|caller| !caller.sender.is_closed());
             callers.is_empty()

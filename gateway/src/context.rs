@@ -18,6 +18,7 @@ use crate::{
     client_address::TrustedProxies,
     commands::Commands,
     files::Files,
+    limits::Limits,
     metrics::Metrics,
     readiness::Readiness,
     settings::Settings,
@@ -46,6 +47,7 @@ pub struct NodeContext {
     /// Origins, as a browser writes them, whose pages may call beside our own.
     pub origins: Vec<String>,
     pub proxies: TrustedProxies,
+    pub limits: Arc<Limits>,
     pub audit: Audit,
     pub files: Arc<Files>,
     /// How long a run is kept after its end.
@@ -74,8 +76,10 @@ impl NodeContext {
         let verifier = Arc::new(Verifier::new(settings.issuers.clone())?);
         let Backends { log, snapshots, queries, short_keys, files, readiness } = backends;
         metrics.export_clients(log.clone());
+        let limits =
+            Arc::new(Limits::new(settings.limits.clone(), short_keys.clone(), metrics.clone()));
         Ok(Self {
-            commands: Commands::new(log.clone(), queries.clone()),
+            commands: Commands::new(log.clone(), queries.clone(), limits.clone()),
             reader: Arc::new(ViewReader::new(
                 snapshots,
                 queries.clone(),
@@ -90,6 +94,7 @@ impl NodeContext {
             demo: RwLock::new(None),
             origins: settings.origins.clone(),
             proxies: settings.proxies.clone(),
+            limits,
             audit: Audit::new(log),
             files: Arc::new(Files::new(files, settings.max_file)),
             run_retention: settings.run_retention,

@@ -28,7 +28,10 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use crate::random;
+use crate::{
+    limits::{Limit, Limits, places::Place},
+    random,
+};
 
 /// Default of the largest file, in bytes: twice the month of the largest clinic seen. More is
 /// `too_large`.
@@ -36,8 +39,16 @@ pub const MAX_FILE: u64 = 50 * 1024 * 1024;
 /// Bytes of one part on the way into the store: the least that S3 accepts. An upload holds two, one
 /// being filled while the other is written.
 const PART: usize = 5 * 1024 * 1024;
-/// Most uploads at once on one node: 160 MiB of parts. Past it the answer is `try_again`.
+/// Most uploads at once on one node: 160 MiB of parts. Past it the answer is `try_again`. Subjects
+/// and tenants have bounds of their own, by [`Limit::UploadsOfSubject`] and
+/// [`Limit::UploadsOfTenant`].
 const MAX_UPLOADS: usize = 16;
+/// The time over which an upload must bring [`LEAST_BYTES`].
+const RATE_WINDOW: Duration = Duration::from_secs(20);
+/// Bytes that an upload must bring in [`RATE_WINDOW`]: 128 kbit/s, less than the slowest line of an
+/// office. Past it the upload is `upload_too_slow` and its place is freed. Time in which the store
+/// is slow does not count.
+const LEAST_BYTES: u64 = 320 * 1024;
 /// How long an upload may bring no bytes. Past it the file is `malformed` and its permit is freed.
 pub const STALLED: Duration = Duration::from_secs(20);
 /// How long an upload may take in all: 50 MiB at 230 kbit/s. Past it the file is `malformed`.
@@ -56,9 +67,10 @@ pub struct Files {
 }
 
 /// The permit for one upload.
-pub struct UploadPermit(
-    #[expect(dead_code, reason = "it is held, not looked at")] OwnedSemaphorePermit,
-);
+pub struct UploadPermit {
+    _of_node: OwnedSemaphorePermit,
+    _of_client: [Place; 2],
+}
 
 /// The label of a file.
 #[derive(Serialize, Deserialize)]
@@ -88,12 +100,20 @@ impl Files {
         }
     }
 
-    /// Takes a permit for one upload, freed when dropped.
+    /// Takes a permit for one upload of the bearer, freed when dropped.
     ///
     /// # Errors
-    /// `try_again` when all permits are taken.
-    pub fn place(&self) -> Result<UploadPermit, Code> {
-        self.uploads.clone().try_acquire_owned().map(UploadPermit).map_err(|_| Code::TryAgain)
+    /// `too_many_uploads` when the subject or the tenant has as many as it may have, and
+    /// `try_again` when all permits of the node are taken.
+    pub fn place(&self, limits: &Limits, claims: &Claims) -> Result<UploadPermit, Code> {
+        let subject = limits.subject_key(&claims.tenant, &claims.subject);
+        let tenant = limits.tenant_key(&claims.tenant);
+        let of_client = [
+            limits.place(Limit::UploadsOfSubject, subject)?,
+            limits.place(Limit::UploadsOfTenant, tenant)?,
+        ];
+        let of_node = self.uploads.clone().try_acquire_owned().map_err(|_| Code::TryAgain)?;
+        Ok(UploadPermit { _of_node: of_node, _of_client: of_client })
     }
 
     /// The largest file, in bytes.
@@ -111,7 +131,7 @@ impl Files {
     ///
     /// # Errors
     /// `try_again` when the store fails, `too_large`, `file_empty`, `checksum_mismatch`,
-    /// `malformed` when no bytes came for too long, or the error of `content`.
+    /// `malformed` when no bytes came for too long, `upload_too_slow`, or the error of `content`.
     pub async fn keep(
         &self,
         claims: &Claims,
@@ -168,10 +188,15 @@ impl Files {
     ) -> Result<ReceivedContent, Code> {
         let (mut bytes, mut digest) = (0, Sha256::new());
         let end = Instant::now() + UPLOAD_WITHIN;
+        let mut pace = Pace::default();
         let mut content = std::pin::pin!(content);
         loop {
-            let next = timeout_at(end.min(Instant::now() + STALLED), content.next()).await;
+            let asked = Instant::now();
+            let next = timeout_at(end.min(asked + STALLED), content.next()).await;
             let Some(piece) = next.map_err(|_| Code::Malformed)?.transpose()? else { break };
+            if pace.is_too_slow(piece.len() as u64, asked.elapsed()) {
+                return Err(Code::UploadTooSlow);
+            }
             bytes += piece.len() as u64;
             if bytes > self.max {
                 return Err(Code::TooLarge);
@@ -251,6 +276,27 @@ impl Files {
     }
 }
 
+/// The pace at which the bytes of an upload arrive.
+#[derive(Default)]
+struct Pace {
+    /// Time that was spent waiting for bytes in this window, and the bytes that arrived.
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    /// Counts a piece that took `waited` to arrive. Returns whether the window brought too few
+    /// bytes.
+    fn is_too_slow(&mut self, bytes: u64, waited: Duration) -> bool {
+        self.bytes += bytes;
+        self.waited += waited;
+        if self.waited < RATE_WINDOW {
+            return false;
+        }
+        std::mem::take(self).bytes < LEAST_BYTES
+    }
+}
+
 /// A file that is read by a thread that may block, never by a thread of a runtime.
 pub struct BlockingRead {
     stream: BoxStream<'static, object_store::Result<Bytes>>,
@@ -299,6 +345,20 @@ pub fn shown_name(given: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pace_is_judged_by_windows_of_waiting() {
+        let second = Duration::from_secs(1);
+        let slow_after = |bytes: u64, waited| {
+            let mut pace = Pace::default();
+            (1..1000).find(|_| pace.is_too_slow(bytes, waited))
+        };
+        assert_eq!(slow_after(1, second), Some(20));
+        assert_eq!(slow_after(16 * 1024 - 1, second), Some(20));
+        assert_eq!(slow_after(16 * 1024, second), None);
+        assert_eq!(slow_after(1, Duration::ZERO), None, "only the client's time counts");
+        assert_eq!(slow_after(LEAST_BYTES, STALLED), None);
+    }
 
     #[test]
     fn shown_name_is_safe_and_short() {

@@ -9,6 +9,7 @@ mod cursor;
 mod edge;
 mod files;
 mod findings;
+mod limits;
 mod pages;
 mod problem;
 mod requests;
@@ -29,10 +30,10 @@ use axum::{
     routing::{get, post, put},
 };
 use http::{StatusCode, header};
-use schemas::codes::Code;
+use schemas::{codes::Code, ids::TenantId};
 
 pub use self::{command_request::SOURCE as COMMAND_SOURCE, edge::Edge, problem::Problem};
-use crate::{backends::snapshots::NotRead, clock::now, context::NodeContext};
+use crate::{backends::snapshots::NotRead, clock::now, context::NodeContext, limits::Limit};
 
 /// How long the authority may take for a page of a list. Past it: `try_again`.
 const LIST_WITHIN: Duration = Duration::from_secs(5);
@@ -82,13 +83,22 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         .method_not_allowed_fallback(|| async {
             Problem::from(Code::UnknownMethod).with_status(StatusCode::METHOD_NOT_ALLOWED)
         })
+        .layer(middleware::from_fn_with_state(node.clone(), limits::layer))
         .layer(middleware::from_fn_with_state(node.clone(), edge::layer))
         .layer(middleware::from_fn_with_state(node.clone(), count))
         .with_state(node)
 }
 
-/// The answer of the authority, if it came in time.
-async fn found<T>(asked: impl Future<Output = Result<T, NotRead>>) -> Result<T, Code> {
+/// The answer of the authority to a list of a tenant, if it came in time.
+///
+/// # Errors
+/// `too_many_queries` when the tenant has as many lists read as it may have, and `try_again`.
+async fn found<T>(
+    node: &NodeContext,
+    tenant: &TenantId,
+    asked: impl Future<Output = Result<T, NotRead>>,
+) -> Result<T, Code> {
+    let _place = node.limits.place(Limit::QueriesOfTenant, node.limits.tenant_key(tenant))?;
     match tokio::time::timeout(LIST_WITHIN, asked).await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => {

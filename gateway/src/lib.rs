@@ -8,6 +8,7 @@ pub mod commands;
 pub mod context;
 pub mod files;
 pub mod http;
+pub mod limits;
 pub mod metrics;
 pub mod node;
 pub mod random;

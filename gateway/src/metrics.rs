@@ -17,6 +17,7 @@ use schemas::{
 use self::log_clients::LogClients;
 use crate::{
     backends::log::Log,
+    limits,
     readiness::{Condition, Readiness},
 };
 
@@ -123,12 +124,12 @@ pub struct Metrics {
     /// Sockets that the system refused, usually for want of descriptors.
     pub accept_failures: IntCounter,
     closes: IntCounterVec,
-    limited: IntCounterVec,
     commands: IntCounterVec,
     errors: IntCounterVec,
     uploads: IntCounterVec,
     upload_bytes: IntCounter,
     http_requests: IntCounterVec,
+    limited: IntCounterVec,
     ready: IntGauge,
     conditions: IntGaugeVec,
 }
@@ -253,7 +254,8 @@ impl Metrics {
             ),
             limited: make.counters(
                 "clinicwire_limited_total",
-                "Requests, frames and connections refused because a client reached a limit.",
+                "Requests, frames and connections refused because a client reached a limit: see \
+                 docs/limits.md.",
                 &["limit"],
             ),
             commands: make.counters(
@@ -298,6 +300,9 @@ impl Metrics {
         for close in Close::ALL {
             metrics.closes.with_label_values(&[close.reason()]);
         }
+        for limit in limits::Limit::ALL {
+            metrics.limited.with_label_values(&[limit.name()]);
+        }
         metrics
     }
 
@@ -319,6 +324,11 @@ impl Metrics {
     /// `result` is `applied`, `pending` or a code.
     pub fn command(&self, kind: &'static str, result: &'static str) {
         self.commands.with_label_values(&[kind, result]).inc();
+    }
+
+    /// A request that a limit refused.
+    pub fn limited_request(&self, limit: limits::Limit) {
+        self.limited.with_label_values(&[limit.name()]).inc();
     }
 
     /// An error reply on a socket or stream.
@@ -381,6 +391,7 @@ mod tests {
             "clinicwire_closes_total{reason=\"no pong\"} 0",
             "clinicwire_commands_total{kind=\"ticket.call\",result=\"applied\"} 1",
             "clinicwire_http_requests_total{route=\"/v1/queues/{queue}\",status=\"200\"} 1",
+            "clinicwire_limited_total{limit=\"desk\"} 0",
             "clinicwire_uploads_total{result=\"stored\"} 1",
             "clinicwire_uploads_total{result=\"too_large\"} 1",
             "clinicwire_upload_bytes_total 7",

@@ -6,7 +6,9 @@ use claims::tables::Tables;
 
 #[cfg(doc)]
 use crate::stream::shard_set::MAX_SHARDS;
-use crate::{access::auth::Issuers, client_address::TrustedProxies};
+use crate::{
+    access::auth::Issuers, client_address::TrustedProxies, limits::settings::LimitSettings,
+};
 
 pub struct Settings {
     pub listen: SocketAddr,
@@ -20,6 +22,8 @@ pub struct Settings {
     pub origins: Vec<String>,
     /// Proxies whose reports about the addresses of their clients are believed.
     pub proxies: TrustedProxies,
+    /// What one client may ask.
+    pub limits: LimitSettings,
     /// Time for which a stopping node serves as before, but is not ready: its balancer notices.
     pub drain_delay: Duration,
     /// Time over which sockets are then closed.
@@ -46,6 +50,7 @@ pub(crate) fn test_settings() -> Settings {
         grant_secret: key.grant_secret(),
         origins: Vec::new(),
         proxies: TrustedProxies::default(),
+        limits: LimitSettings::default(),
         drain_delay: Duration::ZERO,
         drain: Duration::ZERO,
         max_file: 8 * 1024 * 1024,

@@ -107,6 +107,33 @@ codes! {
     /// have.
     TooManyConnections = "too_many_connections", 429, 111,
         "There are too many open connections. Close some, or try again in a minute.";
+    /// The subject sent more requests of one kind than it may.
+    RateLimited = "rate_limited", 429, 111,
+        "Too many requests in a short time. Wait a moment, then try again.";
+    /// The tenant sent more commands than it may.
+    TenantLimited = "tenant_limited", 429, 111,
+        "Your organisation has sent too many requests in a short time. Try again in a moment.";
+    /// The network address sent more requests than it may.
+    AddressLimited = "address_limited", 429, 111,
+        "Too many requests have come from your network. Wait a moment, then try again.";
+    /// Too many requests of the subject or the address were refused.
+    TooManyFailures = "too_many_failures", 429, 111,
+        "Too many requests were refused. Check the link or sign in again, then wait a minute.";
+    /// The subject or the tenant waits for as many outcomes as it may.
+    TooManyWaiting = "too_many_waiting", 429, 111,
+        "Earlier requests haven't been answered yet. Wait for them, then try again.";
+    /// The subject or the tenant has as many uploads under way as it may have.
+    TooManyUploads = "too_many_uploads", 429, 111,
+        "Other files are still being uploaded. Try again when they have arrived.";
+    /// The upload brings fewer bytes than it must.
+    UploadTooSlow = "upload_too_slow", 408, 107,
+        "The upload was too slow to finish. Try again with a better connection.";
+    /// The tenant reads as many lists and exports as it may at once.
+    TooManyQueries = "too_many_queries", 429, 111,
+        "Other lists are still being prepared. Try again in a moment.";
+    /// The tenant has as many runs waiting for a worker as it may have.
+    TooManyRuns = "too_many_runs", 429, 111,
+        "Too many checks are waiting already. Try again when some of them are done.";
     /// The deployment does not offer the feature.
     Unavailable = "unavailable", 503, 108, "This feature isn't available here.";
     /// The node is shutting down.
@@ -273,6 +300,15 @@ impl Code {
             Code::TryAgain
                 | Code::TooManySubscribes
                 | Code::TooManyConnections
+                | Code::RateLimited
+                | Code::TenantLimited
+                | Code::AddressLimited
+                | Code::TooManyFailures
+                | Code::TooManyWaiting
+                | Code::TooManyUploads
+                | Code::UploadTooSlow
+                | Code::TooManyQueries
+                | Code::TooManyRuns
                 | Code::Draining
                 | Code::Internal
                 | Code::TokenNotYetValid

@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
-use gateway::access::auth::{DevelopmentKey, WELL_KNOWN_WORDS};
+use gateway::{
+    access::auth::{DevelopmentKey, WELL_KNOWN_WORDS},
+    limits::settings::LimitChange,
+};
 
 use crate::{demo::driver::SPEEDS, tokens::Tokens};
 
@@ -57,6 +60,13 @@ pub struct Cli {
     /// Threads that own sockets [default: one per core]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub shards: Option<u16>,
+
+    /// Value of a limit, as NAME=COUNT/SECONDS, NAME=PLACES or NAME=off; may be repeated
+    ///
+    /// docs/limits.md lists the names. `all=off` turns all off. The demo starts without limits of
+    /// commands and addresses, because it gives the commands of a whole clinic from one address.
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_delimiter = ',')]
+    pub limits: Vec<LimitChange>,
 
     #[command(flatten)]
     pub development: Development,

@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use gateway::access::auth::DevelopmentKey;
+use gateway::{access::auth::DevelopmentKey, limits::settings::LimitSettings};
 use standalone::{
     announcement::Announcement,
     cli::{Cli, CliCommand, TokenArgs},
@@ -85,7 +85,14 @@ fn start(cli: &Cli, key: &DevelopmentKey) -> Result<OneProcess> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let shards = cli.shards.map_or(cores, usize::from);
     let tables = Arc::new(checks::tables(cli)?);
-    let settings = Settings { listen: cli.listen, shards, key: key.clone(), drain: DRAIN, tables };
+    let settings = Settings {
+        listen: cli.listen,
+        shards,
+        key: key.clone(),
+        drain: DRAIN,
+        tables,
+        limits: limits(cli),
+    };
     OneProcess::start(settings).map_err(|error| {
         let error = anyhow::Error::from(error);
         if is_taken(&error) {
@@ -99,6 +106,14 @@ fn start(cli: &Cli, key: &DevelopmentKey) -> Result<OneProcess> {
             error.context(format!("cannot serve at {}", cli.listen))
         }
     })
+}
+
+/// The limits of the demo. Its own programs give the commands of a whole clinic, in compressed time
+/// and from one address, so the rates of commands and of addresses are off.
+fn limits(cli: &Cli) -> LimitSettings {
+    let off = ["desk", "source", "tenant-commands", "address-requests", "waiting-subject"];
+    let demo = off.map(|name| format!("{name}=off").parse().expect("the limits have these names"));
+    LimitSettings::default().changed(&demo).changed(&cli.limits)
 }
 
 fn is_taken(error: &anyhow::Error) -> bool {

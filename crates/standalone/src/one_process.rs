@@ -4,8 +4,8 @@ use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 use claims::tables::Tables;
 use gateway::{
-    access::auth::DevelopmentKey, client_address::TrustedProxies, files::MAX_FILE, node,
-    readiness::Readiness,
+    access::auth::DevelopmentKey, client_address::TrustedProxies, files::MAX_FILE,
+    limits::settings::LimitSettings, node, readiness::Readiness,
 };
 use object_store::{ObjectStore, local::LocalFileSystem};
 use processors::{
@@ -27,6 +27,8 @@ pub struct Settings {
     pub drain: Duration,
     /// The reference tables for claims files.
     pub tables: Arc<Tables>,
+    /// What one client may ask.
+    pub limits: LimitSettings,
 }
 
 /// An error at start.
@@ -79,6 +81,7 @@ impl OneProcess {
             grant_secret: settings.key.grant_secret(),
             origins: Vec::new(),
             proxies: TrustedProxies::default(),
+            limits: settings.limits,
             drain_delay: Duration::ZERO,
             drain: settings.drain,
             max_file: MAX_FILE,

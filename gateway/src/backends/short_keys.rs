@@ -1,8 +1,12 @@
-//! Keys that live for seconds and are shared by all nodes: one-time tickets.
+//! Keys that live for seconds or minutes and are shared by all nodes: one-time tickets, and what
+//! clients have spent of their quotas.
 
 use std::time::Duration;
 
-use crate::{BoxFuture, Source};
+use crate::{
+    BoxFuture, Source,
+    limits::quota::{Quota, Spent},
+};
 
 #[derive(Debug, thiserror::Error)]
 #[error("the short-lived keys did not answer")]
@@ -19,4 +23,12 @@ pub trait ShortKeys: Send + Sync + 'static {
 
     /// Removes and returns the value. Of all callers on all nodes, at most one gets it.
     fn take<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>>;
+
+    /// Spends one request of the quota under `key`, by the rule of [`crate::limits::quota`] and one
+    /// clock for all nodes. Quotas have keys of their own, apart from those of [`ShortKeys::put`].
+    fn spend<'a>(
+        &'a self,
+        key: &'a str,
+        quota: Quota,
+    ) -> BoxFuture<'a, Result<Spent, KeysUnavailable>>;
 }

@@ -14,6 +14,7 @@ use crate::{
     backends::log::{FeedItem, NotAppended},
     backends::queries::{FindingsPage, FindingsQuery, ListedRun, RunsQuery},
     backends::snapshots::NotRead,
+    limits::settings::LimitSettings,
 };
 
 /// The answer of the log to a record.
@@ -147,7 +148,12 @@ fn outcome(id: &str, version: u64) -> CommandOutcome {
 }
 
 fn commands(log: Arc<OneLog>, authority: Authority) -> Arc<Commands> {
-    Arc::new(Commands::new(log, Arc::new(authority)))
+    commands_with(log, authority, LimitSettings::default())
+}
+
+fn commands_with(log: Arc<OneLog>, authority: Authority, limits: LimitSettings) -> Arc<Commands> {
+    let limits = Limits::without_sharing(limits);
+    Arc::new(Commands::new(log, Arc::new(authority), Arc::new(limits)))
 }
 
 fn version(submitted: Result<Submitted, Code>) -> Option<u64> {
@@ -163,7 +169,7 @@ fn version(submitted: Result<Submitted, Code>) -> Option<u64> {
 impl Commands {
     /// Nobody waits, and nothing is kept for those who did.
     fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.waiters.load(Ordering::Relaxed) == 0
+        self.waiting.is_empty() && self.waiters.is_empty()
     }
 }
 
@@ -211,7 +217,8 @@ async fn caller_gets_outcome_of_its_own_content() {
             (commands.clone(), NamedCommand { fingerprint: None, ..named("a") });
         async move { commands.outcome(&asked).await }
     });
-    while commands.waiters.load(Ordering::Relaxed) < 3 {
+    let waiting = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+    while waiting(&commands.waiters.commands) < 2 || waiting(&commands.waiters.lookups) < 1 {
         tokio::task::yield_now().await;
     }
     let code = Code::IdempotencyKeyReused;
@@ -317,12 +324,51 @@ async fn unreadable_record_is_refused_before_append() {
 #[tokio::test]
 async fn excess_callers_are_refused_before_append() {
     let log = OneLog::new(AppendOutcome::Acknowledged);
-    let commands = commands(log.clone(), Authority::Knows(None));
+    let commands = commands_with(log.clone(), Authority::Knows(None), LimitSettings::off());
     let waiters: Vec<_> =
-        (0..MAX_WAITERS).map(|_| commands.register(named("a").identity, None)).collect();
+        (0..MAX_WAITERS).map(|_| register(&commands, "subject-1", WaitKind::Command)).collect();
     assert!(waiters.iter().all(Result::is_ok));
     assert_eq!(commands.submit(record("a")).await.err(), Some(Code::TryAgain));
     assert!(log.appended.lock().unwrap().is_empty());
     drop(waiters);
     assert!(commands.is_empty());
+}
+
+fn register<'a>(commands: &'a Commands, subject: &str, kind: WaitKind) -> Result<Waiter<'a>, Code> {
+    let identity = CommandIdentity { subject: subject.to_owned(), ..named("a").identity };
+    commands.register(identity, None, kind)
+}
+
+#[tokio::test]
+async fn lookups_of_unknown_ids_hold_up_no_command() {
+    let log = OneLog::new(AppendOutcome::Acknowledged);
+    let commands = commands_with(log, Authority::Knows(None), LimitSettings::off());
+    let lookups: Vec<_> =
+        (0..MAX_LOOKUPS).map(|_| register(&commands, "subject-1", WaitKind::Lookup)).collect();
+    assert!(lookups.iter().all(Result::is_ok));
+    assert_eq!(commands.outcome(&named("unknown")).await.err(), Some(Code::TryAgain));
+    assert!(register(&commands, "subject-1", WaitKind::Command).is_ok());
+    drop(lookups);
+    assert!(commands.is_empty());
+}
+
+#[tokio::test]
+async fn subject_and_tenant_have_places_of_their_own() {
+    for kind in [WaitKind::Command, WaitKind::Lookup] {
+        let commands = commands(OneLog::new(AppendOutcome::Unknown), Authority::Knows(None));
+        let take = |subject: &str| {
+            std::iter::from_fn(|| register(&commands, subject, kind).ok()).collect::<Vec<_>>()
+        };
+        let places = |limit| LimitSettings::default().places(limit).unwrap() as usize;
+        let [of_subject, of_tenant] = kind.limits();
+        let first = take("subject-1");
+        assert_eq!(first.len(), places(of_subject));
+        let refusal = register(&commands, "subject-1", kind).err();
+        assert_eq!(refusal, Some(Code::TooManyWaiting));
+        // Another subject still waits, until the tenant has no place left.
+        let others: Vec<_> = (0..100).flat_map(|n| take(&format!("other-{n}"))).collect();
+        assert_eq!(first.len() + others.len(), places(of_tenant));
+        drop((first, others));
+        assert!(commands.is_empty());
+    }
 }

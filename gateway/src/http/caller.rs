@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use schemas::codes::Code;
 use serde::de::DeserializeOwned;
 
-use super::{Problem, now};
+use super::{Problem, limits, now};
 use crate::context::NodeContext;
 
 /// Largest body in bytes: the longest reorder has half of this. More is `too_large`.
@@ -31,8 +31,10 @@ impl FromRequestParts<Arc<NodeContext>> for Caller {
         parts: &mut Parts,
         node: &Arc<NodeContext>,
     ) -> Result<Self, Problem> {
-        let token = bearer(&parts.headers)?;
-        Ok(Self(node.verifier.verify(token, now())?))
+        let verified = bearer(&parts.headers).and_then(|token| node.verifier.verify(token, now()));
+        let claims = verified.map_err(|code| limits::token_refused(node, parts, code))?;
+        limits::admit(node, parts, &claims).await?;
+        Ok(Self(claims))
     }
 }
 

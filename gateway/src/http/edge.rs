@@ -83,7 +83,7 @@ impl Edge {
         } else {
             set(
                 header::ACCESS_CONTROL_EXPOSE_HEADERS,
-                "content-disposition, date, location, retry-after",
+                "content-disposition, date, location, ratelimit, ratelimit-policy, retry-after",
             );
         }
     }

@@ -22,7 +22,7 @@ use schemas::{codes::Code, run::RunFile};
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     NodeState, Problem,
@@ -66,7 +66,7 @@ async fn receive(
 ) -> Result<RunFile, Problem> {
     let (parts, body) = request.into_parts();
     let runtime = node.files.runtime().clone();
-    let (kind, expected, place) = match admit(&node.files, &claims, &parts.headers) {
+    let (kind, expected, place) = match admit(&node, &claims, &parts.headers) {
         Ok(admitted) => admitted,
         Err(problem) => {
             node.metrics.upload(Err(problem.code()));
@@ -120,7 +120,7 @@ enum UploadKind {
 
 /// Checks that need no byte of the body.
 fn admit(
-    files: &Arc<Files>,
+    node: &NodeContext,
     claims: &Claims,
     headers: &HeaderMap,
 ) -> Result<(UploadKind, Option<[u8; 32]>, UploadPermit), Problem> {
@@ -130,10 +130,10 @@ fn admit(
     let length = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > files.max() + around) {
+    if length.is_some_and(|length| length > node.files.max() + around) {
         return Err(Code::TooLarge.into());
     }
-    Ok((kind, content_digest(headers)?, files.place()?))
+    Ok((kind, content_digest(headers)?, node.files.place(&node.limits, claims)?))
 }
 
 fn kind(headers: &HeaderMap) -> Result<UploadKind, Problem> {
@@ -194,7 +194,7 @@ struct Form {
 }
 
 impl Form {
-    /// Reads up to the start of the file.
+    /// Reads up to the start of the file, within [`STALLED`]: fields before it are few and small.
     async fn open(
         body: Body,
         boundary: String,
@@ -202,8 +202,9 @@ impl Form {
     ) -> Result<(Field<'static>, Self), Code> {
         let body = BodyFrames::new(body);
         let mut parts = Multipart::new(body.clone(), boundary);
+        let end = Instant::now() + STALLED;
         loop {
-            let next = timeout(STALLED, parts.next_field()).await.map_err(|_| Code::Malformed)?;
+            let next = timeout_at(end, parts.next_field()).await.map_err(|_| Code::Malformed)?;
             let field = next.map_err(|_| Code::Malformed)?.ok_or(Code::Malformed)?;
             if field.name() == Some(PART) {
                 return Ok((field, Self { parts, body, expected }));

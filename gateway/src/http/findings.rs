@@ -1,6 +1,6 @@
 //! Findings of a run, by pages or as a CSV table.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -33,6 +33,11 @@ use crate::{
     backends::queries::{FindingPlace, FindingsPage, FindingsQuery},
     context::NodeContext,
 };
+
+/// Pause between two attempts of a running export to find a place for its next page.
+const PLACE_PAUSE: Duration = Duration::from_millis(200);
+/// Attempts before a running export is cut off: ten seconds, twice what a list may take.
+const PLACE_ATTEMPTS: usize = 50;
 
 /// Selects findings and the language of their messages.
 #[derive(Deserialize)]
@@ -121,7 +126,9 @@ async fn page(
     run: &RunId,
     asked: &FindingsQuery,
 ) -> Result<FindingsPage, Code> {
-    super::found(node.queries.findings(tenant, run, asked)).await?.ok_or(Code::NotFound)
+    super::found(node, tenant, node.queries.findings(tenant, run, asked))
+        .await?
+        .ok_or(Code::NotFound)
 }
 
 /// All findings as CSV. Pages are read as the caller receives them.
@@ -151,7 +158,7 @@ pub(super) async fn export(
             let found = match found {
                 Some(found) => found,
                 None if export.asked.limit == 0 => return Ok::<_, Code>(None),
-                None => page(&export.node, &export.tenant, &export.run, &export.asked).await?,
+                None => export.next_page().await?,
             };
             let text = export.rows(first, &found);
             // The first page that is not full is the last.
@@ -180,6 +187,18 @@ struct Export {
 }
 
 impl Export {
+    /// Reads the next page. It waits while the tenant's other lists take all places, since an
+    /// export that has begun cannot be refused any more.
+    async fn next_page(&self) -> Result<FindingsPage, Code> {
+        for _ in 0..PLACE_ATTEMPTS {
+            match page(&self.node, &self.tenant, &self.run, &self.asked).await {
+                Err(Code::TooManyQueries) => tokio::time::sleep(PLACE_PAUSE).await,
+                answer => return answer,
+            }
+        }
+        Err(Code::TryAgain)
+    }
+
     /// The next rows. The first ones follow the byte-order mark by which spreadsheets recognise
     /// UTF-8, and the titles.
     fn rows(&self, first: bool, found: &[(FindingPlace, Finding)]) -> Bytes {

@@ -10,19 +10,30 @@ use http::{HeaderValue, StatusCode, header};
 use schemas::{codes::Code, ids::CommandId};
 use serde::Serialize;
 
+use super::limits::{set_headers, whole_seconds};
+use crate::limits::LimitRefusal;
+
 /// The problem of a refused request. Its text never quotes the request.
 pub struct Problem {
     code: Code,
     status: StatusCode,
     detail: Option<Cow<'static, str>>,
     command: Option<CommandId>,
+    refusal: Option<LimitRefusal>,
+}
+
+/// The refusal of a limit says which limit it is, and when to try again.
+impl From<LimitRefusal> for Problem {
+    fn from(refusal: LimitRefusal) -> Self {
+        Self { refusal: Some(refusal), ..Self::from(refusal.code()) }
+    }
 }
 
 impl From<Code> for Problem {
     fn from(code: Code) -> Self {
         let status =
             StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { code, status, detail: None, command: None }
+        Self { code, status, detail: None, command: None, refusal: None }
     }
 }
 
@@ -64,6 +75,9 @@ struct Text<'a> {
     detail: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<&'a CommandId>,
+    /// The name of the limit that refused the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'static str>,
 }
 
 impl IntoResponse for Problem {
@@ -75,6 +89,7 @@ impl IntoResponse for Problem {
             code: self.code,
             detail: self.detail.as_deref(),
             command: self.command.as_ref(),
+            limit: self.refusal.map(|refusal| refusal.limit.name()),
         };
         let body = serde_json::to_vec(&text).expect("a problem has a JSON form");
         let mut response = Response::new(Body::from(body));
@@ -89,10 +104,17 @@ impl IntoResponse for Problem {
             (StatusCode::UNAUTHORIZED, _) => {
                 set(header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"");
             }
-            (StatusCode::SERVICE_UNAVAILABLE, _) => {
+            (StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS, _) => {
                 set(header::RETRY_AFTER, "1");
             }
             _ => {}
+        }
+        if let Some(refusal) = self.refusal {
+            let seconds = whole_seconds(refusal.retry_after).max(1);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            if let Some(rate) = refusal.rate {
+                set_headers(rate, response.headers_mut());
+            }
         }
         response
     }

@@ -13,7 +13,7 @@ use schemas::{
     codes::Code,
     command::{Command, Verdict},
     identity::Fingerprint,
-    ids::{Aggregate, CommandId, FileId, RunId},
+    ids::{Aggregate, CommandId, FileId, RunId, TenantId},
     record::NamedCommand,
     run::{RunHead, RunState},
 };
@@ -32,6 +32,7 @@ use crate::{
     access::audit::Action,
     backends::queries::{ListedRun, RunsQuery},
     context::NodeContext,
+    limits::Limit,
     random,
 };
 
@@ -71,6 +72,9 @@ pub(super) async fn request(
         let code = if is_reused { Code::IdempotencyKeyReused } else { Code::FileUnknown };
         return Err(Problem::from(code));
     };
+    if let Some(most) = node.limits.settings().places(Limit::QueuedRuns) {
+        has_room(&node, &claims.tenant, most).await?;
+    }
     let keep_s = u32::try_from(node.run_retention.as_secs()).unwrap_or(u32::MAX);
     let command = Command::RequestRun { file, list_passes, keep_s };
     let id = key.clone().unwrap_or_else(|| CommandId::from_random(bits));
@@ -83,6 +87,18 @@ pub(super) async fn request(
         Err(problem) if problem.code() != Code::RunExists => Err(problem),
         _ => Ok(requested(&run)),
     }
+}
+
+/// Checks that the tenant has fewer than `most` runs that wait for a worker. Requests at the same
+/// moment can pass it by a few, which the rate of commands bounds.
+async fn has_room(node: &NodeContext, tenant: &TenantId, most: u32) -> Result<(), Problem> {
+    let queued =
+        RunsQuery { state: Some(RunState::Queued), owner: None, after: None, limit: most.max(1) };
+    let waiting = super::found(node, tenant, node.queries.runs(tenant, &queued)).await?.len();
+    if waiting >= most as usize {
+        return Err(node.limits.refuse(Limit::QueuedRuns).into());
+    }
+    Ok(())
 }
 
 /// Waits until a requested run exists, because the caller opens its channel next. Past [`LOOKS`]
@@ -155,7 +171,8 @@ pub(super) async fn list(
     let owner = own.then(|| claims.owner_tag());
     // One more entry shows whether there is a next page.
     let asked = RunsQuery { state, owner, after, limit: limit + 1 };
-    let mut runs = super::found(node.queries.runs(&claims.tenant, &asked)).await?;
+    let mut runs =
+        super::found(&node, &claims.tenant, node.queries.runs(&claims.tenant, &asked)).await?;
     let more = runs.len() > limit as usize;
     runs.truncate(limit as usize);
     let next =

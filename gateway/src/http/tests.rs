@@ -5,6 +5,7 @@ mod channels;
 mod commands;
 mod edge;
 mod files;
+mod limits;
 mod rules;
 mod runs;
 
@@ -49,6 +50,10 @@ use crate::{
     },
     backends::short_keys::{KeysUnavailable, ShortKeys},
     backends::snapshots::{NotRead, Snapshot, Snapshots},
+    limits::{
+        quota::{Bucket, Moment, Quota, Spent},
+        settings::LimitSettings,
+    },
     readiness::{Condition, Readiness},
     settings::{Settings, test_settings},
 };
@@ -85,6 +90,8 @@ struct FakeBackends {
     /// Whether the log refuses records of the audit.
     audit_fails: AtomicBool,
     keys: Mutex<HashMap<String, String>>,
+    /// What was spent of quotas on all nodes.
+    spent: Mutex<HashMap<String, Bucket>>,
 }
 
 impl Log for FakeBackends {
@@ -218,6 +225,17 @@ impl ShortKeys for FakeBackends {
         let value = self.keys.lock().unwrap().remove(key);
         Box::pin(async { Ok(value) })
     }
+
+    /// Time stands still here, so that a quota never comes back.
+    fn spend<'a>(
+        &'a self,
+        key: &'a str,
+        quota: Quota,
+    ) -> BoxFuture<'a, Result<Spent, KeysUnavailable>> {
+        let mut spent = self.spent.lock().unwrap();
+        let answer = spent.entry(key.to_owned()).or_default().spend(quota, Moment::default());
+        Box::pin(async move { Ok(answer) })
+    }
 }
 
 fn id(ticket: &str) -> TicketId {
@@ -316,7 +334,12 @@ fn backends(fakes: &Arc<FakeBackends>, files: Arc<dyn ObjectStore>) -> Backends 
     }
 }
 
+/// A node without limits, for tests of other things.
 fn node() -> Node {
+    node_with(LimitSettings::off())
+}
+
+fn node_with(limits: LimitSettings) -> Node {
     let (answered, mut answers) = mpsc::unbounded_channel();
     let fakes = Arc::new(FakeBackends {
         decision: Mutex::new(Decision::Applied(CommandResult::default())),
@@ -329,11 +352,13 @@ fn node() -> Node {
         audited: Mutex::default(),
         audit_fails: AtomicBool::new(false),
         keys: Mutex::default(),
+        spent: Mutex::default(),
     });
     let store = Arc::new(InMemory::new());
     let origins = vec!["https://desk.example".to_owned()];
     let run_retention = Duration::from_hours(1);
-    let settings = Settings { origins, max_file: files::MAX, run_retention, ..test_settings() };
+    let settings =
+        Settings { origins, max_file: files::MAX, run_retention, limits, ..test_settings() };
     let backends = backends(&fakes, store.clone());
     let context = Arc::new(NodeContext::new(&settings, backends).unwrap());
     let answering = context.clone();
@@ -420,7 +445,11 @@ impl Node {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = self.router.clone().oneshot(request.body(body).unwrap()).await;
+        self.answer(request.body(body).unwrap()).await
+    }
+
+    async fn answer(&self, request: Request) -> Answer {
+        let response = self.router.clone().oneshot(request).await;
         let (parts, body) = response.unwrap().into_parts();
         let text = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
         Answer { status: parts.status.as_u16(), headers: parts.headers, text }

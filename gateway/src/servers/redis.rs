@@ -18,6 +18,7 @@ use crate::{
     BoxFuture,
     backends::short_keys::{KeysUnavailable, ShortKeys},
     backends::snapshots::{NotRead, Snapshot, Snapshots},
+    limits::quota::{Quota, Spent},
 };
 
 const LIMITS: RedisLimits = RedisLimits {
@@ -91,13 +92,25 @@ impl Snapshots for RedisSnapshots {
     }
 }
 
+/// The rule of `limits::quota`, on the clock of Redis, in microseconds. The key holds the moment at
+/// which the whole quota is back, and expires then.
+const SPEND: &str = "local time = redis.call('TIME'); \
+    local now = time[1] * 1000000 + time[2]; \
+    local interval, window = tonumber(ARGV[1]), tonumber(ARGV[2]); \
+    local full_at = tonumber(redis.call('GET', KEYS[1]) or now); \
+    local debt = math.min(math.max(full_at - now, 0), window) + interval; \
+    if debt > window then return {0, debt - window} end; \
+    redis.call('SET', KEYS[1], string.format('%.0f', now + debt), 'PX', math.ceil(debt / 1000)); \
+    return {1, debt}";
+
 pub struct RedisKeys {
     client: Client,
+    spend: Script,
 }
 
 impl RedisKeys {
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, spend: Script::from_lua(SPEND) }
     }
 }
 
@@ -127,5 +140,23 @@ impl ShortKeys for RedisKeys {
 
     fn take<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
         Box::pin(async move { self.client.getdel(redis_key(key)).await.map_err(unavailable) })
+    }
+
+    fn spend<'a>(
+        &'a self,
+        key: &'a str,
+        quota: Quota,
+    ) -> BoxFuture<'a, Result<Spent, KeysUnavailable>> {
+        Box::pin(async move {
+            let keys = vec![format!("cw:quota:{key}")];
+            let arguments =
+                vec![quota.interval_micros().to_string(), quota.window_micros().to_string()];
+            let answer = self.spend.evalsha_with_reload(&self.client, keys, arguments).await;
+            let (allowed, micros): (bool, u64) = answer.map_err(unavailable)?;
+            Ok(match allowed {
+                true => quota.allowed(micros),
+                false => Spent::Refused { retry_after: Duration::from_micros(micros) },
+            })
+        })
     }
 }

@@ -21,6 +21,7 @@ use crate::{
         snapshots::{NotRead, Snapshot, Snapshots},
     },
     context::NodeContext,
+    limits::quota::{Quota, Spent},
     readiness::Readiness,
     settings::test_settings,
 };
@@ -119,6 +120,10 @@ impl ShortKeys for TestBackends {
 
     fn take<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
         unreachable!("no ticket is spent")
+    }
+
+    fn spend<'a>(&'a self, _: &'a str, _: Quota) -> BoxFuture<'a, Result<Spent, KeysUnavailable>> {
+        unreachable!("no request is limited")
     }
 }
 

@@ -99,6 +99,8 @@ impl Installation {
             .env("CLINICWIRE_INSECURE_DEVELOPMENT_KEY", WORDS)
             .env("CLINICWIRE_FILES", format!("file://{}", self.directory.join("files").display()))
             .env("CLINICWIRE_DRAIN", "0")
+            // The measured commands come from one address and few subjects.
+            .env("CLINICWIRE_LIMIT", "all=off")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use claims::tables::Tables;
-use gateway::access::auth::DevelopmentKey;
+use gateway::{access::auth::DevelopmentKey, limits::settings::LimitSettings};
 use serde_json::{Value, json};
 use standalone::one_process::{OneProcess, Settings};
 use testing::{
@@ -31,6 +31,7 @@ impl Clinic {
             key: DevelopmentKey::from_words(WORDS),
             drain: Duration::ZERO,
             tables: Arc::new(Tables::empty()),
+            limits: LimitSettings::off(),
         });
         let issuer = DevelopmentIssuer::from_words(WORDS, 3600);
         let here = json!({"locations": [LOCATION]});

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gateway::backends::short_keys::ShortKeys;
+use gateway::{
+    backends::short_keys::ShortKeys,
+    limits::quota::{Quota, Spent},
+};
 
 use super::fresh;
 
@@ -59,6 +62,62 @@ pub async fn value_expires(keys: Arc<dyn ShortKeys>) {
     assert_eq!(take(&*keys, &key).await, None);
 }
 
+async fn spend(keys: &dyn ShortKeys, key: &str, quota: Quota) -> Spent {
+    keys.spend(key, quota).await.expect("the keys answer")
+}
+
+/// A quota that does not come back while a test runs.
+fn slow_quota() -> Quota {
+    Quota::new(5, 3600).expect("a valid quota")
+}
+
+pub async fn quota_is_spent_by_all_together(keys: Arc<dyn ShortKeys>) {
+    let key = fresh();
+    let spending: Vec<_> = (0..16)
+        .map(|_| {
+            let (keys, key) = (keys.clone(), key.clone());
+            tokio::spawn(async move { spend(&*keys, &key, slow_quota()).await })
+        })
+        .collect();
+    let mut left = Vec::new();
+    for spent in spending {
+        if let Spent::Allowed { remaining, .. } = spent.await.expect("spending does not panic") {
+            left.push(remaining);
+        }
+    }
+    left.sort_unstable();
+    assert_eq!(left, [0, 1, 2, 3, 4]);
+}
+
+pub async fn spent_quota_says_when_to_return(keys: Arc<dyn ShortKeys>) {
+    let key = fresh();
+    for _ in 0..slow_quota().count() {
+        spend(&*keys, &key, slow_quota()).await;
+    }
+    let Spent::Refused { retry_after } = spend(&*keys, &key, slow_quota()).await else {
+        panic!("the quota is spent")
+    };
+    // A fifth of the window, less what has passed since.
+    assert!((600..=720).contains(&retry_after.as_secs()), "{retry_after:?}");
+    assert!(matches!(spend(&*keys, &fresh(), slow_quota()).await, Spent::Allowed { .. }));
+}
+
+pub async fn quota_comes_back(keys: Arc<dyn ShortKeys>) {
+    let (key, quota) = (fresh(), Quota::new(10, 1).expect("a valid quota"));
+    while matches!(spend(&*keys, &key, quota).await, Spent::Allowed { .. }) {}
+    let Spent::Refused { retry_after } = spend(&*keys, &key, quota).await else { return };
+    // The promise is about real time: whoever waits as told is served.
+    tokio::time::sleep(retry_after).await;
+    assert!(matches!(spend(&*keys, &key, quota).await, Spent::Allowed { .. }));
+}
+
+pub async fn quotas_and_values_have_keys_of_their_own(keys: Arc<dyn ShortKeys>) {
+    let key = fresh();
+    keys.put(&key, "a value", MINUTE).await.expect("the keys answer");
+    assert!(matches!(spend(&*keys, &key, slow_quota()).await, Spent::Allowed { .. }));
+    assert_eq!(take(&*keys, &key).await.as_deref(), Some("a value"));
+}
+
 /// Calls `$run!` with the names of the promises of short-lived keys.
 #[macro_export]
 macro_rules! short_key_promises {
@@ -68,6 +127,10 @@ macro_rules! short_key_promises {
             concurrent_takers_get_value_once,
             second_put_replaces_value,
             value_expires,
+            quota_is_spent_by_all_together,
+            spent_quota_says_when_to_return,
+            quota_comes_back,
+            quotas_and_values_have_keys_of_their_own,
         }
     };
 }

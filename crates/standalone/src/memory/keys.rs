@@ -1,10 +1,15 @@
 //! Short-lived keys in memory.
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, OnceLock},
+    time::Duration,
+};
 
 use gateway::{
     BoxFuture,
     backends::short_keys::{KeysUnavailable, ShortKeys},
+    limits::quota::{Bucket, Moment, Quota, Spent},
 };
 use tokio::time::Instant;
 
@@ -17,6 +22,9 @@ const SWEEP_AT: usize = 10_000;
 #[derive(Default)]
 pub struct MemoryKeys {
     held: Mutex<KeyTable>,
+    quotas: Mutex<QuotaTable>,
+    /// The start of the clock of quotas.
+    started: OnceLock<Instant>,
 }
 
 #[derive(Default)]
@@ -24,6 +32,13 @@ struct KeyTable {
     values: HashMap<String, (String, Instant)>,
     /// Size at which the next sweep is due: twice what the last one left, so that sweeps stay
     /// cheap.
+    sweep_at: usize,
+}
+
+/// What clients have spent of their quotas.
+#[derive(Default)]
+struct QuotaTable {
+    buckets: HashMap<String, Bucket>,
     sweep_at: usize,
 }
 
@@ -51,5 +66,21 @@ impl ShortKeys for MemoryKeys {
             let taken = lock(&self.held).values.remove(key);
             Ok(taken.filter(|(_, until)| *until > Instant::now()).map(|(value, _)| value))
         })
+    }
+
+    fn spend<'a>(
+        &'a self,
+        key: &'a str,
+        quota: Quota,
+    ) -> BoxFuture<'a, Result<Spent, KeysUnavailable>> {
+        let elapsed = self.started.get_or_init(Instant::now).elapsed();
+        let now = Moment::from_duration(elapsed);
+        let mut quotas = lock(&self.quotas);
+        if quotas.buckets.len() >= quotas.sweep_at.max(SWEEP_AT) {
+            quotas.buckets.retain(|_, bucket| !bucket.is_full(now));
+            quotas.sweep_at = quotas.buckets.len() * 2;
+        }
+        let spent = quotas.buckets.entry(key.to_owned()).or_default().spend(quota, now);
+        Box::pin(async move { Ok(spent) })
     }
 }

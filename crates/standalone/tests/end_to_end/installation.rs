@@ -73,6 +73,8 @@ impl Installation {
             ("CLINICWIRE_METRICS_LISTEN", "127.0.0.1:0".to_owned()),
             ("CLINICWIRE_INSECURE_DEVELOPMENT_KEY", SECRET.to_owned()),
             ("CLINICWIRE_DRAIN_DELAY", "0".to_owned()),
+            // Scenarios poll faster than any client.
+            ("CLINICWIRE_LIMIT", "all=off".to_owned()),
             ("CLINICWIRE_DRAIN", "1".to_owned()),
             // At the end the logs are searched for patient data, so they are verbose.
             ("CLINICWIRE_LOG", "debug".to_owned()),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use claims::tables::Tables;
-use gateway::access::auth::DevelopmentKey;
+use gateway::{access::auth::DevelopmentKey, limits::settings::LimitSettings};
 use standalone::one_process::{OneProcess, Settings};
 use testing::claims_files::tables::reference_tables;
 
@@ -22,6 +22,8 @@ pub async fn on_one_process(scenario: impl AsyncFnOnce(&World)) {
         shards: 2,
         key: DevelopmentKey::from_words(SECRET),
         drain: Duration::ZERO,
+        // Scenarios poll faster than any client.
+        limits: LimitSettings::off(),
         tables: Arc::new(Tables::read(&codes[..], &establishments[..]).unwrap()),
     };
     let clinic = OneProcess::start(settings).unwrap();

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use claims::tables::Tables;
 use futures_util::{SinkExt, StreamExt};
-use gateway::access::auth::DevelopmentKey;
+use gateway::{access::auth::DevelopmentKey, limits::settings::LimitSettings};
 use serde_json::{Value, json};
 use standalone::one_process::{OneProcess, Settings};
 use testing::{
@@ -41,6 +41,8 @@ impl Clinic {
             key: DevelopmentKey::from_words(WORDS),
             drain: Duration::ZERO,
             tables: Arc::new(Tables::empty()),
+            // These tests are about sockets.
+            limits: LimitSettings::off(),
         });
         let issuer = DevelopmentIssuer::from_words(WORDS, 3600);
         let clinic = Self { server: server.unwrap(), issuer };

@@ -3,7 +3,11 @@ use std::{collections::HashMap, sync::Mutex};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{BoxFuture, backends::short_keys::KeysUnavailable};
+use crate::{
+    BoxFuture,
+    backends::short_keys::KeysUnavailable,
+    limits::quota::{Quota, Spent},
+};
 
 fn key() -> GrantKey {
     GrantKey::new(&[3; 32])
@@ -131,6 +135,10 @@ impl ShortKeys for KeysInMemory {
         let value = self.0.lock().unwrap().remove(key);
         Box::pin(async { Ok(value) })
     }
+
+    fn spend<'a>(&'a self, _: &'a str, _: Quota) -> BoxFuture<'a, Result<Spent, KeysUnavailable>> {
+        unreachable!("no request is limited")
+    }
 }
 
 /// Keys whose server is gone.
@@ -148,6 +156,10 @@ impl ShortKeys for UnavailableKeys {
 
     fn take<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
         Box::pin(std::future::pending())
+    }
+
+    fn spend<'a>(&'a self, _: &'a str, _: Quota) -> BoxFuture<'a, Result<Spent, KeysUnavailable>> {
+        unreachable!("no request is limited")
     }
 }
 

@@ -10,6 +10,7 @@ use gateway::{
     },
     client_address::{ClientHeader, TrustedProxies, parse_network},
     files::MAX_FILE,
+    limits::settings::{LimitChange, LimitSettings},
     node,
     servers::issuer_keys,
 };
@@ -104,6 +105,15 @@ pub struct RunArgs {
     pub origins: Vec<String>,
     #[command(flatten)]
     pub proxies: ProxyArgs,
+    /// Value of a limit, as NAME=COUNT/SECONDS, NAME=PLACES or NAME=off. May be repeated; `all=off`
+    /// turns all off, for measurements. docs/limits.md lists the names and their defaults
+    #[arg(
+        long = "limit",
+        env = "CLINICWIRE_LIMIT",
+        value_name = "NAME=VALUE",
+        value_delimiter = ','
+    )]
+    pub limits: Vec<LimitChange>,
     /// Seconds for which a stopping node serves as before, while /health/ready is 503, so that its
     /// balancer sends no new clients when the listener closes. Longer than the balancer takes to
     /// notice
@@ -311,6 +321,7 @@ impl RunArgs {
                 self.proxies.client_header,
                 self.proxies.proxy_protocol,
             ),
+            limits: LimitSettings::default().changed(&self.limits),
             drain_delay: Duration::from_secs(self.drain_delay.into()),
             drain: Duration::from_secs(self.drain.into()),
             max_file: self.claims_files.max_file,

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{files::Files, node};
+use crate::{files::Files, limits::Limits, node};
 
 /// The size limit of a file in these tests, in bytes: more than one part of an upload.
 pub(super) const MAX: u64 = 6 * 1024 * 1024;
@@ -253,8 +253,10 @@ async fn broken_upload_leaves_no_parts() {
     let store = LocalFileSystem::new_with_prefix(&directory.0).unwrap();
     let files = Files::new(Arc::new(store), MAX);
     let claims = claims_of("demo", "subject-1", Role::Editor);
+    let limits = Limits::without_sharing(LimitSettings::default());
     let keep = |content: Vec<Result<Bytes, Code>>| {
-        files.keep(&claims, files.place().unwrap(), "a.csv".into(), None, stream::iter(content))
+        let place = files.place(&limits, &claims).unwrap();
+        files.keep(&claims, place, "a.csv".into(), None, stream::iter(content))
     };
     let part = Bytes::from(large(5_500_000));
     let broken = vec![Ok(part.clone()), Err(Code::Malformed)];
@@ -274,27 +276,58 @@ async fn broken_upload_leaves_no_parts() {
 
 #[tokio::test(start_paused = true)]
 async fn slow_upload_continues_and_stalled_one_ends() {
+    const ENOUGH: usize = 256 * 1024;
     let node = node();
-    let slowly = |pause: u64| {
+    let slowly = |pause: u64, bytes: usize| {
         let pieces = stream::iter(0..20).then(move |_| async move {
             tokio::time::sleep(Duration::from_secs(pause)).await;
-            Ok::<_, std::io::Error>(Bytes::from_static(b"a;b\n"))
+            Ok::<_, std::io::Error>(Bytes::from(vec![b'a'; bytes]))
         });
         Body::from_stream(pieces)
     };
-    let answer = node.upload("text/csv", &[], slowly(15)).await;
-    assert_eq!((answer.status, &answer.json()["bytes"]), (201, &json!(80)));
-    let answer = node.upload("text/csv", &[], slowly(25)).await;
+    let answer = node.upload("text/csv", &[], slowly(15, ENOUGH)).await;
+    assert_eq!((answer.status, &answer.json()["bytes"]), (201, &json!(20 * ENOUGH)));
+    let answer = node.upload("text/csv", &[], slowly(15, 4)).await;
+    assert_eq!((answer.status, answer.code().as_str()), (408, "upload_too_slow"));
+    let answer = node.upload("text/csv", &[], slowly(25, ENOUGH)).await;
     assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"));
-    let answer = node.upload(&form_kind(), &[], slowly(25)).await;
+    let answer = node.upload(&form_kind(), &[], slowly(25, ENOUGH)).await;
     assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"));
     assert_eq!(node.objects().await.len(), 2);
 }
 
+/// The fields before a file are read within a bound, however many small ones there are.
+#[tokio::test(start_paused = true)]
+async fn slow_fields_before_a_file_end_the_upload() {
+    let node = node();
+    let fields = stream::iter(0..500).then(|_| async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let part = "content-disposition: form-data; name=\"x\"\r\n\r\n1\r\n";
+        Ok::<_, std::io::Error>(Bytes::from(format!("--{BOUNDARY}\r\n{part}")))
+    });
+    let began = tokio::time::Instant::now();
+    let answer = node.upload(&form_kind(), &[], Body::from_stream(fields)).await;
+    assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"));
+    assert!(began.elapsed() <= Duration::from_secs(21), "{:?}", began.elapsed());
+}
+
 #[tokio::test]
 async fn excess_uploads_are_refused_until_permits_return() {
-    let node = node();
-    let places: Vec<_> = std::iter::from_fn(|| node.context.files.place().ok()).collect();
+    let node = node_with(LimitSettings::default());
+    let NodeContext { files, limits, .. } = &*node.context;
+    let places_of = |tenant: &str, subject: &str| {
+        let claims = claims_of(tenant, subject, Role::Editor);
+        std::iter::from_fn(|| files.place(limits, &claims).ok()).collect::<Vec<_>>()
+    };
+    // A tenant has places for two of its subjects, and a node for four tenants.
+    let mut places = places_of("other", "subject-1");
+    assert_eq!(places.len(), 2);
+    places.extend((0..8).flat_map(|n| places_of("other", &format!("subject-{n}"))));
+    assert_eq!(places.len(), 4);
+    node.uploaded("a;b").await;
+    for tenant in ["third", "fourth", "fifth"] {
+        places.extend((0..8).flat_map(|n| places_of(tenant, &format!("subject-{n}"))));
+    }
     assert_eq!(places.len(), 16);
     let answer = node.upload("text/csv", &[], "a;b").await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "try_again"));

@@ -1,0 +1,189 @@
+//! The limits of HTTP: which rate a request spends, and the headers that tell its client
+//! (draft-ietf-httpapi-ratelimit-headers-10).
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use gateway_core::access::{Claims, Role};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, request::Parts};
+use schemas::codes::Code;
+
+use super::Problem;
+use crate::{
+    client_address::ClientAddress,
+    context::NodeContext,
+    limits::{Limit, LimitKey, LimitRefusal, RateState, quota::Spent},
+};
+
+/// Routes that no limit counts: balancers and monitoring ask them from one address, often.
+const FREE: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
+
+/// What the limits know of a request. The layer adds it to the request; the extractor of the caller
+/// fills it in.
+#[derive(Clone)]
+struct RequestLimits {
+    address: LimitKey,
+    caller: Arc<OnceLock<CallerLimits>>,
+}
+
+/// The limits of a request with a valid token.
+struct CallerLimits {
+    key: LimitKey,
+    tier: Limit,
+    rate: Option<RateState>,
+}
+
+/// The rate that a request of this role spends, by the kind of its route.
+fn tier(method: &Method, route: &str, role: Role) -> Limit {
+    let is_read = *method == Method::GET || *method == Method::HEAD;
+    match route {
+        "/v1/files" => Limit::Upload,
+        "/v1/runs/{run}/findings.csv" | "/v1/rules/{rule}/{action}" => Limit::Bulk,
+        "/v1/commands/{command}" => Limit::Lookup,
+        "/v1/loads/{location}"
+        | "/v1/boards/{location}"
+        | "/v1/schedules/{location}/{doctor}"
+        | "/v1/runs"
+            if is_read =>
+        {
+            Limit::Dashboard
+        }
+        "/v1/stream-tickets" => Limit::Rest,
+        _ if is_read => Limit::Rest,
+        _ => match role {
+            Role::Patient => Limit::Booking,
+            Role::Source => Limit::Source,
+            _ => Limit::Desk,
+        },
+    }
+}
+
+/// Whether a rate of subjects counts commands.
+fn counts_commands(tier: Limit) -> bool {
+    matches!(tier, Limit::Booking | Limit::Source | Limit::Desk)
+}
+
+/// The layer between the headers of every answer and the routes.
+pub(super) async fn layer(
+    State(node): State<Arc<NodeContext>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    if route.as_ref().is_some_and(|route| FREE.contains(&route.as_str())) {
+        return next.run(request).await;
+    }
+    let limits = &node.limits;
+    let client = ClientAddress::from_extensions(request.extensions());
+    let address = limits.address_key(client.group());
+    if let Err(refusal) = limits.spend(Limit::AddressRequests, address) {
+        return Problem::from(refusal).into_response();
+    }
+    // An unknown address is refused without a token, so it can only be a guess.
+    if route.is_none()
+        && let Err(refusal) = limits.check(Limit::AddressFailures, address)
+    {
+        return Problem::from(refusal).into_response();
+    }
+    let caller = Arc::<OnceLock<CallerLimits>>::default();
+    request.extensions_mut().insert(RequestLimits { address, caller: caller.clone() });
+    let mut response = next.run(request).await;
+    note_failure(&node, response.status(), address, caller.get());
+    // A refusal brings the headers of the rate that refused.
+    if let Some(rate) = caller.get().and_then(|caller| caller.rate)
+        && !response.headers().contains_key("ratelimit")
+    {
+        set_headers(rate, response.headers_mut());
+    }
+    response
+}
+
+/// Counts an answer that a guess of tokens, ids or addresses would get. With a valid token it
+/// counts for the subject alone: a hostile patient on a clinic's network must not lock out its
+/// reception, which has the same address.
+fn note_failure(
+    node: &NodeContext,
+    status: StatusCode,
+    address: LimitKey,
+    caller: Option<&CallerLimits>,
+) {
+    let is_refused =
+        matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND);
+    match caller {
+        _ if !is_refused => {}
+        // A command that is not decided yet is not found either.
+        Some(caller) if caller.tier == Limit::Lookup => {}
+        Some(caller) => node.limits.note(Limit::Failures, caller.key),
+        None => node.limits.note(Limit::AddressFailures, address),
+    }
+}
+
+/// Replaces the refusal of a token once its address has sent too many.
+pub(super) fn token_refused(node: &NodeContext, parts: &Parts, code: Code) -> Problem {
+    let Some(RequestLimits { address, .. }) = parts.extensions.get() else { return code.into() };
+    match node.limits.check(Limit::AddressFailures, *address) {
+        Ok(()) => code.into(),
+        Err(refusal) => refusal.into(),
+    }
+}
+
+/// Spends the rates of a request with a valid token.
+pub(super) async fn admit(
+    node: &NodeContext,
+    parts: &Parts,
+    claims: &Claims,
+) -> Result<(), Problem> {
+    let Some(request) = parts.extensions.get::<RequestLimits>() else { return Ok(()) };
+    let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let tier = tier(&parts.method, route, claims.role);
+    let key = node.limits.subject_key(&claims.tenant, &claims.subject);
+    let fill = |rate| {
+        // The extractor runs once for each request.
+        let _ = request.caller.set(CallerLimits { key, tier, rate });
+    };
+    let spent = spend(node, claims, key, tier).await;
+    fill(spent.as_ref().copied().unwrap_or_default());
+    spent.map(drop).map_err(Problem::from)
+}
+
+async fn spend(
+    node: &NodeContext,
+    claims: &Claims,
+    key: LimitKey,
+    tier: Limit,
+) -> Result<Option<RateState>, LimitRefusal> {
+    node.limits.check(Limit::Failures, key)?;
+    let rate = node.limits.spend_shared(tier, claims).await?;
+    if counts_commands(tier) {
+        node.limits.spend(Limit::TenantCommands, node.limits.tenant_key(&claims.tenant))?;
+    }
+    Ok(rate)
+}
+
+/// `RateLimit-Policy` and `RateLimit`: the quota, what is left of it, and the seconds until all of
+/// it is back, or one request when none is left.
+pub(super) fn set_headers(rate: RateState, headers: &mut HeaderMap) {
+    let name = rate.limit.name();
+    let (left, seconds) = match rate.spent {
+        Spent::Allowed { remaining, full_after } => (remaining, whole_seconds(full_after)),
+        Spent::Refused { retry_after } => (0, whole_seconds(retry_after)),
+    };
+    let policy = format!("\"{name}\";q={};w={}", rate.quota.count(), rate.quota.window_s());
+    let state = format!("\"{name}\";r={left};t={seconds}");
+    for (header, value) in [("ratelimit-policy", policy), ("ratelimit", state)] {
+        let value = HeaderValue::from_str(&value).expect("names of limits make a header");
+        headers.insert(header, value);
+    }
+}
+
+/// Seconds to wait, rounded up: a client that waits so long is served.
+pub(super) fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}

@@ -1,0 +1,177 @@
+//! Every limit of a node: its name, the client by which it counts, its default, its code, and why
+//! the number is sane. `docs/limits.md` is generated from this table.
+
+use schemas::codes::Code;
+
+use super::quota::Quota;
+
+/// The value of a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitValue {
+    /// Requests in a window.
+    Rate(Quota),
+    /// Things held at once.
+    Places(u32),
+}
+
+const fn rate(count: u32, window_s: u32) -> LimitValue {
+    match Quota::new(count, window_s) {
+        Some(quota) => LimitValue::Rate(quota),
+        None => panic!("a default is a valid quota"),
+    }
+}
+
+/// Whose requests a limit counts together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// One subject of one tenant, on all nodes together.
+    SubjectEverywhere,
+    /// One subject of one tenant, on each node.
+    Subject,
+    /// One tenant, on each node.
+    Tenant,
+    /// One tenant, on all nodes together.
+    TenantEverywhere,
+    /// One IPv4 address or IPv6 /64, on each node.
+    Address,
+}
+
+impl Scope {
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::SubjectEverywhere => "subject, all nodes",
+            Self::Subject => "subject, each node",
+            Self::Tenant => "tenant, each node",
+            Self::TenantEverywhere => "tenant, all nodes",
+            Self::Address => "address, each node",
+        }
+    }
+}
+
+macro_rules! limits {
+    ($(
+        $name:ident = $text:literal, $scope:ident, $value:expr, $code:ident,
+        $what:literal, $why:literal;
+    )*) => {
+        /// One limit.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Limit {
+            $(#[doc = $what] $name,)*
+        }
+
+        impl Limit {
+            /// Every limit.
+            pub const ALL: [Limit; [$($text),*].len()] = [$(Limit::$name),*];
+
+            /// The name in settings, in headers and in the label of metrics.
+            pub fn name(self) -> &'static str {
+                match self { $(Limit::$name => $text,)* }
+            }
+
+            pub fn scope(self) -> Scope {
+                match self { $(Limit::$name => Scope::$scope,)* }
+            }
+
+            pub fn default(self) -> LimitValue {
+                match self { $(Limit::$name => $value,)* }
+            }
+
+            /// The code of a refusal.
+            pub fn code(self) -> Code {
+                match self { $(Limit::$name => Code::$code,)* }
+            }
+
+            /// The requests that the limit counts.
+            pub fn what(self) -> &'static str {
+                match self { $(Limit::$name => $what,)* }
+            }
+
+            /// Why the default is sane.
+            pub fn why(self) -> &'static str {
+                match self { $(Limit::$name => $why,)* }
+            }
+        }
+    };
+}
+
+limits! {
+    Dashboard = "dashboard", SubjectEverywhere, rate(60, 60), RateLimited,
+        "Reads of loads, boards, schedules and lists of runs",
+        "A dashboard changes at most once a second; a screen follows its channel instead";
+    Booking = "booking", SubjectEverywhere, rate(10, 60), RateLimited,
+        "Commands of a patient",
+        "A person checks in once or leaves a line; more is a script";
+    Bulk = "bulk", SubjectEverywhere, rate(5, 300), RateLimited,
+        "Exports of findings, and trials of rules",
+        "Each reads a whole run or takes a core for seconds";
+    Upload = "upload", SubjectEverywhere, rate(30, 300), RateLimited,
+        "Uploads of claims files",
+        "A clerk drops the files of a month at once, about two dozen";
+    Desk = "desk", SubjectEverywhere, rate(600, 60), RateLimited,
+        "Commands of staff, accepted or refused",
+        "Receptions often share one login: five people at two keys a second";
+    Source = "source", SubjectEverywhere, rate(6000, 60), RateLimited,
+        "Facts of a booking system",
+        "A day of 20,000 appointments is sent in four minutes";
+    Lookup = "lookup", SubjectEverywhere, rate(300, 60), RateLimited,
+        "Look-ups of the outcome of a command",
+        "A client asks again after each two seconds, for ten commands at once";
+    Rest = "rest", SubjectEverywhere, rate(100, 60), RateLimited,
+        "All other requests with a token",
+        "A page makes about ten requests when it opens, and then follows channels";
+    Failures = "failures", Subject, rate(60, 60), TooManyFailures,
+        "Requests with a token that were answered by 403 or 404",
+        "Stale links and removed queues cause a few; only guessing of ids causes one a second";
+    AddressFailures = "address-failures", Address, rate(300, 60), TooManyFailures,
+        "Requests without a valid token that were answered by 401, 403 or 404",
+        "All screens of a clinic behind one address may lose their tokens at once. Requests with a \
+         valid token are never refused for it";
+    AddressRequests = "address-requests", Address, rate(12_000, 60), AddressLimited,
+        "All requests, except those for health and metrics",
+        "A carrier or a clinic puts thousands of phones behind one address, and a page takes about \
+         fifteen requests";
+    TenantCommands = "tenant-commands", Tenant, rate(30_000, 60), TenantLimited,
+        "All commands of a tenant",
+        "A sixth of what one processor decides, and ten times what 120 busy desks press";
+    WaitingOfSubject = "waiting-subject", Subject, LimitValue::Places(32), TooManyWaiting,
+        "Commands that wait for their outcome",
+        "A person waits for one; a booking system with 32 connections reaches 400 facts a second";
+    WaitingOfTenant = "waiting-tenant", Tenant, LimitValue::Places(1000), TooManyWaiting,
+        "Commands of a tenant that wait for their outcome",
+        "A tenth of the node's places; 500 commands a second when each waits two seconds";
+    LookupsOfSubject = "lookups-subject", Subject, LimitValue::Places(16), TooManyWaiting,
+        "Look-ups that wait for the outcome of a command",
+        "A client has a few undecided commands; look-ups never take a place of commands";
+    LookupsOfTenant = "lookups-tenant", Tenant, LimitValue::Places(200), TooManyWaiting,
+        "Look-ups of a tenant that wait for the outcome of a command",
+        "A tenth of the node's places for look-ups";
+    UploadsOfSubject = "uploads-subject", Subject, LimitValue::Places(2), TooManyUploads,
+        "Uploads under way",
+        "The page sends one file after another; a second window stays possible";
+    UploadsOfTenant = "uploads-tenant", Tenant, LimitValue::Places(4), TooManyUploads,
+        "Uploads of a tenant under way",
+        "A quarter of the node's places, each of which takes 10 MiB of memory";
+    QueriesOfTenant = "queries-tenant", Tenant, LimitValue::Places(3), TooManyQueries,
+        "Lists of runs, findings and exports that PostgreSQL is reading",
+        "Fewer than half of the node's eight connections, so that other tenants always have some";
+    QueuedRuns = "queued-runs", TenantEverywhere, LimitValue::Places(100), TooManyRuns,
+        "Runs of a tenant that wait for a worker",
+        "An hour of work for one worker; the office can wait for its own runs, and for no others";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn limits_have_unique_names_and_temporary_codes() {
+        let names: HashSet<_> = Limit::ALL.iter().map(|limit| limit.name()).collect();
+        assert_eq!(names.len(), Limit::ALL.len());
+        for limit in Limit::ALL {
+            assert_eq!(limit.code().status(), 429, "{}", limit.name());
+            assert!(limit.code().is_temporary(), "{}", limit.name());
+        }
+    }
+}
