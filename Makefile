@@ -52,6 +52,11 @@ test-given: ## Run every test on the servers in CLINICWIRE_{KAFKA,REDIS,POSTGRES
 	mvn -q -B -Dstyle.color=never -f $(java)/pom.xml test </dev/null
 	$(venv)/bin/python -m unittest discover -s $(python)
 
+.PHONY: abuse
+abuse: ## Attack a fresh node in each known way, and print what its neighbours feel (ARGS="pongs")
+	cargo build --release --bin clinicwire --bin abuse
+	target/release/abuse $(ARGS)
+
 .PHONY: k6
 k6: ## Run the k6 load tests on the server of READY_FILE, or on a fresh one; needs Go once
 	loadtests/k6/run

@@ -1,7 +1,9 @@
 //! Load tools. `swarm` runs thousands of clients against running nodes and checks every message,
 //! `floor` measures the cost of a bare `send`, `claims` generates claims files and measures their
-//! checks, and `stall` measures the return of Kafka's clients after a stall.
+//! checks, `stall` measures the return of Kafka's clients after a stall, and `abuse` measures what
+//! the neighbours of hostile clients feel.
 
+pub mod abuse;
 pub mod breach;
 pub mod claims_cost;
 pub mod client;

@@ -148,8 +148,8 @@ mod tests {
     fn control_frames_at_the_rate_pass_for_ever() {
         let mut meter = FrameMeter::default();
         for second in 0..100_u64 {
-            let pongs =
-                frame(true, 10, 4).repeat(usize::try_from(CONTROL_FRAMES.per_second).unwrap());
+            let count = usize::try_from(CONTROL_FRAMES.per_second).unwrap();
+            let pongs = frame(true, 10, 4).repeat(count);
             assert_eq!(meter.count(&pongs, Micros(second * 1_000_000)), Ok(()));
         }
     }
@@ -160,7 +160,8 @@ mod tests {
             lengths in proptest::collection::vec(0..70_000_usize, 1..5),
             cut in 1..3000_usize,
         ) {
-            let bytes: Vec<u8> = lengths.iter().flat_map(|length| frame(true, 2, *length)).collect();
+            let frames = lengths.iter().map(|length| frame(true, 2, *length));
+            let bytes = frames.collect::<Vec<_>>().concat();
             let (mut whole, mut pieces) = (FrameMeter::default(), FrameMeter::default());
             prop_assert_eq!(whole.count(&bytes, NOW), Ok(()));
             for piece in bytes.chunks(cut) {

@@ -1,0 +1,170 @@
+//! Hostile clients against a node, and what its neighbours feel of each: the delays of a light,
+//! honest client and the memory of the node before, during and after an attack.
+
+mod neighbour;
+mod node;
+mod sockets;
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use anyhow::Result;
+use clap::{Args, Parser, ValueEnum};
+use tokio::{task::JoinSet, time::sleep};
+
+use crate::report::say;
+use neighbour::{Delays, Neighbour};
+use node::AbusedNode;
+
+/// Attacks a node, and prints what its neighbours feel: p50 and p99 of a request for health, of a
+/// subscribe and of a frame, and the node's memory, before, during and after.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+pub struct AbuseArgs {
+    /// Attacks, one after the other [default: all]
+    #[arg(value_enum)]
+    attacks: Vec<Attack>,
+    /// Seconds of each phase
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Connections that attack at once
+    #[arg(long, default_value_t = 4)]
+    connections: usize,
+    #[command(flatten)]
+    target: AbuseTarget,
+}
+
+/// The node: a fresh one in a process of its own for each attack, or a given one.
+#[derive(Args)]
+pub struct AbuseTarget {
+    /// Address of a running node that trusts the development key
+    /// [default: a fresh node for each attack]
+    #[arg(long, requires = "pid")]
+    url: Option<String>,
+    /// Process of that node
+    #[arg(long)]
+    pid: Option<u32>,
+    /// Words of that node's development key
+    #[arg(long, default_value = testing::tokens::DEFAULT_WORDS)]
+    words: String,
+    /// Directory of the program `clinicwire` [default: the directory of this program]
+    #[arg(long)]
+    programs: Option<PathBuf>,
+}
+
+/// One kind of hostile client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Attack {
+    /// WebSockets that send empty pongs and never connect
+    Pongs,
+    /// WebSockets that send a message in fragments without end
+    Fragments,
+    /// WebSockets that send pings
+    Pings,
+    /// WebSockets that send connects with an expired token
+    ExpiredConnects,
+    /// WebSockets that subscribe to a ticket that does not exist, and unsubscribe, in a loop
+    Subscribes,
+}
+
+/// The state of an attack that its connections share.
+pub struct Siege {
+    pub node: AbusedNode,
+    /// Connections, requests or messages that were sent.
+    pub attempts: AtomicU64,
+}
+
+impl Attack {
+    /// Attacks by one connection after the other until it is dropped.
+    async fn run(self, siege: Arc<Siege>) {
+        match self {
+            Attack::Pongs => sockets::flood(&siege, &sockets::frame(true, 10, b"")).await,
+            Attack::Pings => sockets::flood(&siege, &sockets::frame(true, 9, b"ping")).await,
+            Attack::Fragments => sockets::flood(&siege, &sockets::frame(false, 0, b"")).await,
+            Attack::ExpiredConnects => sockets::expired_connects(&siege).await,
+            Attack::Subscribes => sockets::subscribes(&siege).await,
+        }
+    }
+
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+/// Runs the attacks, and prints a table with a row for each.
+///
+/// # Errors
+/// When the node cannot be started or an honest client is refused.
+pub async fn run(args: AbuseArgs) -> Result<()> {
+    let attacks = match &args.attacks[..] {
+        [] => Attack::value_variants(),
+        chosen => chosen,
+    };
+    say(&format!(
+        "{:<18} {:>9}  {:>28}  {:>28}  {:>28}  {:>22}",
+        "", "", "before", "during", "after", "memory of the node"
+    ));
+    let phase = format!("{:>8} {:>9} {:>9}", "health", "subscribe", "frame");
+    say(&format!(
+        "{:<18} {:>9}  {phase}  {phase}  {phase}  {:>22}",
+        "attack", "attempts", "MiB, before/peak/after"
+    ));
+    for attack in attacks {
+        say(&besiege(*attack, &args).await?);
+    }
+    say("Each pair is p50/p99 in milliseconds.");
+    Ok(())
+}
+
+/// Runs one attack. Returns its row.
+async fn besiege(attack: Attack, args: &AbuseArgs) -> Result<String> {
+    let node = AbusedNode::start(&args.target).await?;
+    let siege = Arc::new(Siege { node, attempts: AtomicU64::new(0) });
+    let neighbour = Neighbour::start(&siege.node).await?;
+    let phase = Duration::from_secs(args.seconds);
+    // The first commands and loads are slower than all later ones.
+    sleep(Duration::from_secs(1)).await;
+    neighbour.take();
+    let memory_before = siege.node.memory_mib();
+    sleep(phase).await;
+    let before = neighbour.take();
+    let mut attackers = JoinSet::new();
+    for _ in 0..args.connections {
+        attackers.spawn(attack.run(siege.clone()));
+    }
+    let peak = watch_memory(&siege.node, phase).await;
+    let during = neighbour.take();
+    attackers.shutdown().await;
+    let attempts = siege.attempts.load(Relaxed);
+    sleep(phase).await;
+    let after = neighbour.take();
+    let memory = format!("{memory_before:.0}/{peak:.0}/{:.0}", siege.node.memory_mib());
+    let shown = |delays: &Delays| {
+        format!("{:>8} {:>9} {:>9}", delays.health(), delays.subscribe(), delays.frame())
+    };
+    Ok(format!(
+        "{:<18} {attempts:>9}  {}  {}  {}  {memory:>22}",
+        attack.name(),
+        shown(&before),
+        shown(&during),
+        shown(&after)
+    ))
+}
+
+/// Waits, and returns the largest memory of the node meanwhile, in MiB.
+async fn watch_memory(node: &AbusedNode, phase: Duration) -> f64 {
+    const LOOK: Duration = Duration::from_millis(100);
+    let mut peak: f64 = 0.0;
+    let looks = phase.as_millis() / LOOK.as_millis();
+    for _ in 0..looks.max(1) {
+        sleep(LOOK).await;
+        peak = peak.max(node.memory_mib());
+    }
+    peak
+}

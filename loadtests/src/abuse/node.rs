@@ -1,0 +1,138 @@
+//! The node under attack: a process of its own, so that its memory is not ours.
+
+use std::{net::SocketAddr, process::Stdio, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use hyper::Method;
+use serde_json::{Value, json};
+use testing::{
+    http::{ApiClient, ApiRequest},
+    ready_file::ReadyFile,
+    tokens::DevelopmentIssuer,
+};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    process::{Child, Command},
+    time::{Instant, sleep},
+};
+
+use super::AbuseTarget;
+use crate::process::Usage;
+
+const WORDS: &str = "words of a node under attack";
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// The neighbour and the attackers have addresses of their own: limits tell them apart by it.
+const HOSTILE: [u8; 4] = [127, 0, 0, 66];
+
+/// A node with one location and one open queue.
+pub struct AbusedNode {
+    pub url: String,
+    pub authority: String,
+    pub address: SocketAddr,
+    pub location: String,
+    pub queue: String,
+    pub issuer: DevelopmentIssuer,
+    pid: u32,
+    /// Killed when it is dropped.
+    _program: Option<Child>,
+}
+
+impl AbusedNode {
+    /// Starts a node, unless one is given, and creates the location.
+    ///
+    /// # Errors
+    /// When the program cannot be started, or a command is refused.
+    pub async fn start(target: &AbuseTarget) -> Result<Self> {
+        let (url, pid, words, program) = match (&target.url, target.pid) {
+            (Some(url), Some(pid)) => (url.clone(), pid, &target.words[..], None),
+            _ => {
+                let (url, program) = start_program(target).await?;
+                (url, program.id().context("the node has ended")?, WORDS, Some(program))
+            }
+        };
+        let authority = url.strip_prefix("http://").context("an address like http://…")?;
+        let location = format!("abuse-{:012x}", fastrand::u64(..1 << 48));
+        let node = Self {
+            authority: authority.to_owned(),
+            address: authority.parse().context("an address with a port")?,
+            queue: format!("{location}.general"),
+            location,
+            issuer: DevelopmentIssuer::from_words(words, 24 * 60 * 60),
+            url,
+            pid,
+            _program: program,
+        };
+        node.furnish().await?;
+        Ok(node)
+    }
+
+    async fn furnish(&self) -> Result<()> {
+        let Self { location, queue, .. } = self;
+        let api = ApiClient::new(START_TIMEOUT);
+        let admin = self.issuer.sign("admin", &json!({}));
+        let zone = json!({"name": "Abuse", "time_zone": "UTC", "languages": ["en"]});
+        let commands = [
+            (Method::PUT, format!("/v1/locations/{location}"), zone),
+            (Method::PUT, format!("/v1/queues/{queue}"), json!({"name": "All", "prefix": "A"})),
+            (Method::POST, format!("/v1/queues/{queue}/open"), json!({})),
+        ];
+        for (method, path, body) in commands {
+            let command = ApiRequest::new(method, &path).token(&admin).json(body);
+            let deadline = Instant::now() + START_TIMEOUT;
+            let answer = api.settle(&self.url, command, deadline).await?;
+            ensure!(answer.is_success(), "{path}: {} {}", answer.status, answer.text);
+        }
+        Ok(())
+    }
+
+    /// A token of this location. The object `claims` replaces and adds claims.
+    #[must_use]
+    pub fn token(&self, role: &str, claims: &Value) -> String {
+        let mut all = json!({"locations": [self.location]});
+        for (name, claim) in claims.as_object().into_iter().flatten() {
+            all[name] = claim.clone();
+        }
+        self.issuer.sign(role, &all)
+    }
+
+    /// Connects from the attackers' address.
+    ///
+    /// # Errors
+    /// When the node does not accept.
+    pub async fn dial_hostile(&self) -> std::io::Result<TcpStream> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from((HOSTILE, 0)))?;
+        socket.connect(self.address).await
+    }
+
+    /// The node's memory.
+    #[must_use]
+    pub fn memory_mib(&self) -> f64 {
+        Usage::read(self.pid).map_or(f64::NAN, |usage| usage.rss_kib as f64 / 1024.0)
+    }
+}
+
+async fn start_program(target: &AbuseTarget) -> Result<(String, Child)> {
+    let programs = match &target.programs {
+        Some(programs) => programs.clone(),
+        None => std::env::current_exe()?.parent().context("find the programs")?.to_owned(),
+    };
+    let ready = std::env::temp_dir().join(format!("abuse-{:016x}.json", fastrand::u64(..)));
+    let program = Command::new(programs.join("clinicwire"))
+        .args(["--empty", "--listen", "127.0.0.1:0", "--log", "error", "--ready-file"])
+        .arg(&ready)
+        .env("CLINICWIRE_INSECURE_DEVELOPMENT_KEY", WORDS)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .context("start clinicwire: is it built?")?;
+    let give_up = Instant::now() + START_TIMEOUT;
+    while !ready.exists() {
+        ensure!(Instant::now() < give_up, "clinicwire does not get ready");
+        sleep(Duration::from_millis(50)).await;
+    }
+    let url = ReadyFile::read(&ready)?.url;
+    let _ = std::fs::remove_file(ready);
+    Ok((url, program))
+}

@@ -1,0 +1,125 @@
+//! Hostile WebSockets. Each attack opens a socket, does harm until the node closes it, and begins
+//! again.
+
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use testing::{centrifugal::PATH, tokens::unix_seconds};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::sleep,
+};
+
+use super::Siege;
+
+/// Frames that are written at once.
+const BATCH: usize = 1000;
+/// The pause of an attacker whom the node does not even let in.
+const REFUSED_PAUSE: Duration = Duration::from_millis(10);
+
+/// A masked frame. The mask is zero, so that the payload is sent as it is.
+///
+/// # Panics
+/// When the payload has 64 KiB or more.
+#[must_use]
+pub fn frame(is_final: bool, opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![u8::from(is_final) << 7 | opcode];
+    match u8::try_from(payload.len()) {
+        Ok(length @ 0..126) => frame.push(0x80 | length),
+        _ => {
+            frame.push(0x80 | 126);
+            let length = u16::try_from(payload.len()).expect("a payload below 64 KiB");
+            frame.extend(length.to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}
+
+/// Opens a WebSocket from the attackers' address.
+async fn open(siege: &Siege) -> Result<TcpStream> {
+    let mut socket = siege.node.dial_hostile().await?;
+    let head = format!(
+        "GET {PATH} HTTP/1.1\r\nhost: {}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        siege.node.authority
+    );
+    socket.write_all(head.as_bytes()).await?;
+    let mut answer = [0; 1024];
+    let length = socket.read(&mut answer).await?;
+    anyhow::ensure!(answer[..length].starts_with(b"HTTP/1.1 101"), "the upgrade was refused");
+    Ok(socket)
+}
+
+/// Opens the next socket, as soon as the node lets one in.
+async fn next_socket(siege: &Siege) -> TcpStream {
+    loop {
+        siege.attempts.fetch_add(1, Relaxed);
+        match open(siege).await {
+            Ok(socket) => return socket,
+            Err(_) => sleep(REFUSED_PAUSE).await,
+        }
+    }
+}
+
+/// Sends one frame in a loop. A continuation follows the begin of a message.
+pub async fn flood(siege: &Siege, bytes: &[u8]) {
+    let begin = if bytes[0] & 0x0f == 0 { frame(false, 1, b"{") } else { Vec::new() };
+    let batch = bytes.repeat(BATCH);
+    loop {
+        let mut socket = next_socket(siege).await;
+        let mut sent = socket.write_all(&begin).await;
+        while sent.is_ok() {
+            sent = socket.write_all(&batch).await;
+            siege.attempts.fetch_add(BATCH as u64, Relaxed);
+        }
+    }
+}
+
+/// Sends connects with an expired token in a loop.
+pub async fn expired_connects(siege: &Siege) {
+    let token = siege.node.token("reception", &json!({"exp": unix_seconds() - 60}));
+    let connect = json!({"id": 1, "connect": {"token": token}}).to_string();
+    flood(siege, &frame(true, 1, connect.as_bytes())).await;
+}
+
+/// Subscribes and unsubscribes in a loop.
+pub async fn subscribes(siege: &Siege) {
+    let token = siege.node.token("reception", &json!({}));
+    let connect = json!({"id": 1, "connect": {"token": token}}).to_string();
+    let channel = json!({"channel": format!("ticket:{}.{}", siege.node.location, "0".repeat(32))});
+    let subscribe = json!({"id": 2, "subscribe": channel});
+    let unsubscribe = json!({"id": 3, "unsubscribe": channel});
+    let connect = frame(true, 1, connect.as_bytes());
+    let pair = frame(true, 1, format!("{subscribe}\n{unsubscribe}").as_bytes());
+    loop {
+        let socket = next_socket(siege).await;
+        let _ = send_and_read(siege, socket, &connect, &pair).await;
+    }
+}
+
+/// Sends `first`, and then `next` in a loop. The replies are read, because a client that reads
+/// nothing is closed as slow.
+async fn send_and_read(siege: &Siege, socket: TcpStream, first: &[u8], next: &[u8]) -> Result<()> {
+    let (mut reading, mut writing) = socket.into_split();
+    writing.write_all(first).await?;
+    let batch = next.repeat(20);
+    let read = async {
+        let mut buffer = vec![0; 16 * 1024];
+        while reading.read(&mut buffer).await.context("read")? > 0 {}
+        anyhow::Ok(())
+    };
+    let write = async {
+        loop {
+            writing.write_all(&batch).await?;
+            siege.attempts.fetch_add(20, Relaxed);
+        }
+    };
+    tokio::select! {
+        read = read => read,
+        write = write => write,
+    }
+}
