@@ -83,13 +83,14 @@ CREATE TABLE clinicwire.ticket (
   label       text    NOT NULL,
   service_day text    NOT NULL,
   state       text    NOT NULL,
-  live        boolean NOT NULL,
+  -- The ticket has not ended, or its move to another location is not settled.
+  unfinished  boolean NOT NULL,
   issued_at   bigint  NOT NULL,
   ended_at    bigint,
   body        json    NOT NULL,
   PRIMARY KEY (tenant, location, ticket)
 ) WITH (fillfactor = 70);
-CREATE INDEX ticket_live ON clinicwire.ticket (tenant, location) WHERE live;
+CREATE INDEX ticket_unfinished ON clinicwire.ticket (tenant, location) WHERE unfinished;
 
 CREATE TABLE clinicwire.appointment (
   tenant      text    NOT NULL,
@@ -104,8 +105,8 @@ CREATE TABLE clinicwire.appointment (
   status      text    NOT NULL,
   -- The appointment has not reached a final state.
   open        boolean NOT NULL,
-  -- The patient has a ticket that has not ended.
-  here        boolean NOT NULL,
+  -- The patient has a ticket that has not ended, or the move to another location is not settled.
+  kept        boolean NOT NULL,
   body        json    NOT NULL,
   PRIMARY KEY (tenant, location, appointment)
 ) WITH (fillfactor = 70);
@@ -113,8 +114,8 @@ CREATE UNIQUE INDEX appointment_source
   ON clinicwire.appointment (tenant, location, source, source_key);
 CREATE INDEX appointment_wakes ON clinicwire.appointment (tenant, location, wakes_at);
 CREATE INDEX appointment_open ON clinicwire.appointment (tenant, location, wakes_at)
-  WHERE open AND NOT here;
-CREATE INDEX appointment_here ON clinicwire.appointment (tenant, location) WHERE here;
+  WHERE open AND NOT kept;
+CREATE INDEX appointment_kept ON clinicwire.appointment (tenant, location) WHERE kept;
 
 -- The state behind a channel: the position. Its entries are in view_entry.
 CREATE TABLE clinicwire.view (

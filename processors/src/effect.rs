@@ -48,7 +48,19 @@ pub struct RecordEffect {
     /// committed.
     pub follow_ups: Vec<CommandRecord>,
     /// The final verdict on an earlier command, whose outcome was `moving`.
-    pub settles: Option<(CommandIdentity, Verdict)>,
+    pub settles: Option<Settlement<Verdict>>,
+}
+
+/// The end of a move, whose outcome was `moving`.
+#[derive(Clone, PartialEq)]
+pub struct Settlement<T> {
+    /// The command that asked for the move.
+    pub command: CommandIdentity,
+    /// The version of the step that began the move. A later command with the same key began
+    /// another move.
+    pub began: u64,
+    /// The outcome.
+    pub outcome: T,
 }
 
 impl RecordEffect {

@@ -168,10 +168,12 @@ pub struct OutcomeRow {
     pub identity: CommandIdentity,
     /// The aggregate that decided the command.
     pub aggregate: Aggregate,
-    /// The content of the command. `None` in a batch: the outcome replaces `moving`, which
-    /// `aggregate` gave this command before, and whose fingerprint and first time stay. Where
-    /// another outcome or none is kept, the row is left out.
+    /// The content of the command.
     pub fingerprint: Option<Fingerprint>,
+    /// In a batch: the outcome replaces `moving`, which `aggregate` gave this command under this
+    /// version, and whose fingerprint and first time stay. Where another outcome or none is kept,
+    /// the row is left out. `None` for the outcome of a decision.
+    pub settles: Option<u64>,
     /// The append time of the first record with this identity. The lifetime of the key begins here.
     pub first_at: Millis,
     /// The outcome.
@@ -185,16 +187,19 @@ impl OutcomeRow {
         at.saturating_sub(self.first_at) >= key_lifetime
     }
 
-    /// Whether this outcome waits for another one of `aggregate`.
-    pub fn is_settled_by(&self, aggregate: &Aggregate) -> bool {
-        self.aggregate == *aggregate && matches!(self.outcome.verdict, Verdict::Moving { .. })
+    /// Whether this outcome waits for the end of the move that `aggregate` began with the version
+    /// `began`.
+    pub fn is_settled_by(&self, aggregate: &Aggregate, began: u64) -> bool {
+        let moving =
+            matches!(self.outcome.verdict, Verdict::Moving { version, .. } if version == began);
+        self.aggregate == *aggregate && moving
     }
 
     /// Takes over a later row of the same command.
     pub fn replace(&mut self, later: OutcomeRow) {
-        match later.fingerprint {
-            Some(_) => *self = later,
-            None => self.outcome = later.outcome,
+        match later.settles {
+            None => *self = later,
+            Some(_) => self.outcome = later.outcome,
         }
     }
 }
@@ -233,8 +238,8 @@ pub struct Batch {
     pub runs: Vec<RunRow>,
     /// Changes of views.
     pub views: Vec<ViewStep>,
-    /// Outcomes of commands that this batch decided, at most one for each command. A row with a
-    /// fingerprint replaces an earlier row only if that one is forgotten at `first_at`: of two
+    /// Outcomes of commands that this batch decided, at most one for each command. The row of a
+    /// decision replaces an earlier row only if that one is forgotten at `first_at`: of two
     /// aggregates that decide the same command at once, the first to commit keeps its outcome.
     pub outcomes: Vec<OutcomeRow>,
     /// How long the keys of commands are kept, in milliseconds.
@@ -263,7 +268,7 @@ pub struct PartNames {
 /// The parts that the ledger has for a [`PartNames`].
 #[derive(Default)]
 pub struct LocationParts {
-    /// Tickets that have ended. Live tickets are restored with their location.
+    /// Tickets that have ended. Unfinished ones are restored with their location.
     pub tickets: Vec<Ticket>,
     /// Appointments, open or ended, each of them once.
     pub appointments: Vec<Appointment>,
@@ -289,8 +294,8 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>>;
 
     /// Reads an aggregate and its live parts at one moment. The live parts of a location are its
-    /// live tickets and the appointments near its service day. `None` when the aggregate does not
-    /// exist.
+    /// unfinished tickets ([`Ticket::is_unfinished`]) and the appointments near its service day.
+    /// `None` when the aggregate does not exist.
     fn restore<'a>(
         &'a self,
         aggregate: &'a Aggregate,

@@ -22,7 +22,7 @@ use schemas::{
     view::Position,
 };
 
-use crate::effect::{RecordEffect, RecordTime};
+use crate::effect::{RecordEffect, RecordTime, Settlement};
 
 mod apply;
 mod appointments;
@@ -36,6 +36,7 @@ mod issue;
 mod load;
 mod moves;
 mod project;
+mod questions;
 mod queues;
 mod rebooking;
 mod settings;
@@ -54,13 +55,16 @@ use step::Step;
 pub use decide::decide;
 pub use decision::Decision;
 pub use project::KEEP_ENDED_S;
+pub use questions::Question;
 pub use settings::{MAX_DOCTORS, MAX_LANGUAGES, MAX_QUEUES, MAX_STATIONS, MAX_TICKETS, SERVICE_S};
 pub use state::{
-    Appointment, DoctorDay, LocationHeader, Queue, RecentCall, ServiceTime, Station, Visit,
+    Appointment, AppointmentMove, DoctorDay, LocationHeader, Queue, RecentCall, ServiceTime,
+    Station, Visit,
 };
-pub use ticket::{Ticket, Undo};
+pub use ticket::{Ticket, TicketMove, Undo};
 
-/// A location in memory: its header, its live tickets, and the ended tickets that a batch names.
+/// A location in memory: its header, its unfinished tickets, and the ended tickets that a batch
+/// names.
 pub struct Location {
     position: Position,
     header: LocationHeader,
@@ -72,6 +76,8 @@ pub struct Location {
     complete_until: Millis,
     /// Most parts that change in one step because timers fire. A test sets a smaller number.
     slice: usize,
+    /// Most moves that are not settled. A test sets a smaller number.
+    most_moves: usize,
     indexes: Indexes,
 }
 
@@ -86,8 +92,9 @@ impl Location {
         )
     }
 
-    /// Restores a location from its stored state: its live tickets and the appointments near its
-    /// service day ([`Appointment::is_near`]).
+    /// Restores a location from its stored state: its unfinished tickets
+    /// ([`Ticket::is_unfinished`]) and the appointments near its service day
+    /// ([`Appointment::is_near`]).
     pub fn restore(
         position: Position,
         header: LocationHeader,
@@ -99,6 +106,7 @@ impl Location {
             zone: settings::zone_or_utc(&header.time_zone),
             complete_until: header.day_ends,
             slice: timers::SLICE,
+            most_moves: questions::MAX_MOVES,
             header,
             tickets: HashMap::new(),
             appointments: HashMap::new(),
@@ -244,9 +252,10 @@ impl Location {
             Ok(decision) => {
                 decision.events.into_iter().for_each(|event| self.happen(&mut step, event));
                 step.follow_ups.extend(decision.follow_ups);
-                settles = decision
-                    .settles
-                    .map(|(command, outcome)| (command, self.verdict(version, false, outcome)));
+                settles = decision.settles.map(|settled| {
+                    let Settlement { command, began, outcome } = settled;
+                    Settlement { command, began, outcome: self.verdict(version, false, outcome) }
+                });
                 self.verdict(version, decision.moving, Ok(decision.result))
             }
             Err(code) if step.change.events.is_empty() => {
@@ -305,7 +314,7 @@ impl Location {
 
     /// Puts a ticket into memory and into the indexes.
     fn put(&mut self, ticket: Ticket) {
-        self.indexes.ticket(Update::Add, &ticket, self.ticket_due(&ticket));
+        self.indexes.ticket(Update::Add, &ticket, self.ticket_timers(&ticket));
         if let Some(appointment) = &ticket.appointment {
             self.follow_ticket(appointment, &ticket);
         }
@@ -315,22 +324,22 @@ impl Location {
     /// Takes a ticket out of memory and out of the indexes.
     fn take(&mut self, id: &TicketId) -> Option<Ticket> {
         let ticket = self.tickets.remove(id)?;
-        self.indexes.ticket(Update::Remove, &ticket, self.ticket_due(&ticket));
+        self.indexes.ticket(Update::Remove, &ticket, self.ticket_timers(&ticket));
         Some(ticket)
     }
 
     /// Puts an appointment into memory and into the indexes.
     fn put_appointment(&mut self, appointment: Appointment) {
-        let due = self.appointment_due(&appointment);
-        self.indexes.appointment(Update::Add, &appointment, due, &self.header.today());
+        let timers = self.appointment_timers(&appointment);
+        self.indexes.appointment(Update::Add, &appointment, timers, &self.header.today());
         self.appointments.insert(appointment.id.clone(), appointment);
     }
 
     /// Takes an appointment out of memory and out of the indexes.
     fn take_appointment(&mut self, id: &AppointmentId) -> Option<Appointment> {
         let appointment = self.appointments.remove(id)?;
-        let due = self.appointment_due(&appointment);
-        self.indexes.appointment(Update::Remove, &appointment, due, &self.header.today());
+        let timers = self.appointment_timers(&appointment);
+        self.indexes.appointment(Update::Remove, &appointment, timers, &self.header.today());
         Some(appointment)
     }
 

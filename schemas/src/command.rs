@@ -9,7 +9,7 @@ use crate::{
     Millis,
     appointment::{AppointmentChange, AppointmentFact},
     codes::Code,
-    handover::HandoverAnswer,
+    handover::{HandoverAnswer, MoveQuestion},
     ids::{AggregateKind, AppointmentId, CommandId, QueueId, RuleId, StationId, TicketId},
     load::LoadBands,
     rule::Rule,
@@ -332,6 +332,9 @@ commands! {
         /// How often the fact was passed on because the appointment had moved on.
         #[serde(default)]
         hops: u8,
+        /// The question that is answered. Absent for a fact that was passed on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        question: Option<MoveQuestion>,
     }
     /// Brings the answer of the destination to the origin.
     SettleAppointment = "appointment.settle" {
@@ -344,6 +347,9 @@ commands! {
         held: Option<AppointmentId>,
         /// The answer.
         answer: HandoverAnswer,
+        /// The question that is answered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        question: Option<MoveQuestion>,
     }
     /// Moves the clock of the location, because a timer is due. Written by the owner of the
     /// partition.

@@ -23,7 +23,6 @@ use crate::{
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "an event lives for one batch, so few exist at once")]
 pub enum Event {
     /// The location was created, or its settings changed.
     LocationConfigured {
@@ -207,12 +206,26 @@ pub enum Event {
         /// When: the time limit of the move, or the time of the command.
         at: Millis,
     },
-    /// A move which was taken back is over for this ticket: at the origin, the destination has
-    /// answered, and at the destination, the person waits at the origin.
+    /// The destination has answered a ticket that ended here, or that was taken back.
     TicketHandoverClosed {
         /// The ticket.
         ticket: TicketId,
         /// Whether the person is at the other location, so that the end here cannot be undone.
+        kept: bool,
+    },
+    /// The origin asks the destination of a ticket's move again: no answer has arrived.
+    TicketMoveAsked {
+        /// The ticket.
+        ticket: TicketId,
+        /// How often the question was repeated, with those repetitions for which it is too late.
+        attempt: u32,
+    },
+    /// The destination has decided about a move that its origin takes back. The decision is final.
+    WithdrawalAnswered {
+        /// The ticket at the destination.
+        ticket: TicketId,
+        /// Whether the person stays at the destination. Otherwise the person is at the origin, and
+        /// the end of the ticket cannot be undone.
         kept: bool,
     },
     /// A move to this location was taken back before it arrived. If it arrives, it is refused.
@@ -290,6 +303,13 @@ pub enum Event {
         appointment: AppointmentId,
         /// The refusal of the destination.
         why: Code,
+    },
+    /// The origin asks the destination of an appointment's move again: no answer has arrived.
+    AppointmentMoveAsked {
+        /// The appointment.
+        appointment: AppointmentId,
+        /// How often the question was repeated, with those repetitions for which it is too late.
+        attempt: u32,
     },
     /// A fact arrived while the appointment was moving, and is reported again when the move is
     /// settled. Or the appointment has moved away, and the fact was passed on.

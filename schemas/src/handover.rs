@@ -11,7 +11,7 @@ use crate::{
     Millis,
     codes::Code,
     identity::CommandIdentity,
-    ids::{AppointmentId, QueueId, TicketId},
+    ids::{AppointmentId, CommandId, QueueId, TicketId},
 };
 
 /// The move of a ticket to another location.
@@ -38,6 +38,19 @@ pub struct AppointmentHandover {
     pub successor: AppointmentId,
     /// The command that reported the move. Its outcome is `moving` until the move is settled.
     pub command: CommandIdentity,
+    /// The id of the command that asked the destination first.
+    pub asked_by: CommandId,
+}
+
+/// The question of an origin whether the destination has booked an appointment. The answer names
+/// it, so that no answer counts for a later question or move.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct MoveQuestion {
+    /// The id of the command that asked first.
+    pub first: CommandId,
+    /// How often the question was repeated.
+    pub attempt: u32,
 }
 
 /// The answer that the origin of a ticket's move waits for.

@@ -47,7 +47,9 @@ impl Location {
             }
             Event::QueueReordered { ranks, .. } => self.reorder(ranks, version),
             Event::TicketIssued { .. } => self.issue(event, now),
-            Event::TicketHandoverClosed { ticket, .. } => self.close_handover(ticket, event),
+            Event::TicketHandoverClosed { ticket, .. }
+            | Event::TicketMoveAsked { ticket, .. }
+            | Event::WithdrawalAnswered { ticket, .. } => self.change_handover(ticket, event),
             Event::HandoverBarred { successor } => self.bar(successor, now),
             other => match moves::moved_ticket(other) {
                 Some(ticket) => self.move_ticket(ticket, other, version, now),
@@ -113,6 +115,7 @@ impl Location {
             undo: None,
             from: from.clone(),
             handover: None,
+            stays: None,
             back: None,
             moves: 0,
             view: 0,
@@ -133,6 +136,9 @@ impl Location {
                 self.leave(appointment, fact, handover);
             }
             Event::AppointmentStayed { appointment, .. } => self.stay(appointment),
+            Event::AppointmentMoveAsked { appointment, attempt } => {
+                self.ask_again(appointment, *attempt);
+            }
             Event::FactDeferred { appointment, fact, here } => {
                 self.count_fact(AppointmentChange::Deferred);
                 self.defer(appointment, fact, *here);
@@ -299,13 +305,13 @@ impl Location {
                 ticket.back = Some(handover::back(&before));
             }
         }
-        Self::follow_handover(&mut ticket, event);
+        Self::follow_handover(&mut ticket, event, version, at);
         self.put(ticket);
     }
 
-    fn close_handover(&mut self, id: &TicketId, event: &Event) {
+    fn change_handover(&mut self, id: &TicketId, event: &Event) {
         if let Some(mut ticket) = self.take(id) {
-            Self::follow_handover(&mut ticket, event);
+            Self::follow_answer(&mut ticket, event);
             self.put(ticket);
         }
     }

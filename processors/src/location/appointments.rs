@@ -53,7 +53,9 @@ pub(super) fn report(
     let held = state.appointment_by_source(&fact.source, &fact.key);
     let id = held.map_or(candidate, |held| &held.id).clone();
     check_revision(state, fact)?;
-    if let Some(known) = held.and_then(|held| ignored(held, fact)) {
+    let answered = held.filter(|held| rebooking::is_answered(record, held));
+    let answered = answered.map(|_| AppointmentChange::Repeated);
+    if let Some(known) = answered.or_else(|| ignored(record, held?, fact)) {
         let event = Event::FactIgnored { appointment: id.clone(), change: known };
         return Ok(Decision { result: result_of(&id, known), ..event.into() });
     }
@@ -83,7 +85,7 @@ pub(super) fn report(
         return Err(Code::StatusCannotFollow);
     }
     if let Some(there) = leads_to {
-        return Ok(rebooking::leave(record, &id, fact, there));
+        return rebooking::leave(state, record, &id, fact, there);
     }
     let after = accepted(held, &id, fact, None, state.header().now);
     let change = change_of(held, &after, taken_back && removable);
@@ -109,14 +111,21 @@ fn check_revision(state: &Location, fact: &AppointmentFact) -> Result<(), Code> 
 }
 
 /// Why a fact changes nothing: it is older than the accepted fact, or equal to it.
-fn ignored(held: &Appointment, fact: &AppointmentFact) -> Option<AppointmentChange> {
+fn ignored(
+    record: &CommandRecord,
+    held: &Appointment,
+    fact: &AppointmentFact,
+) -> Option<AppointmentChange> {
     if let Some(moving) = &held.moving {
         return rebooking::ignored(held, moving, fact);
     }
     let passed_on = held.passed_on.unwrap_or_default();
+    // A fact that was passed on and comes back has met nobody who has the booking: it goes on until
+    // it counts where it is.
+    let repeated = passed_on > held.fact.revision && rebooking::hops_of(record) == 0;
     match fact.revision.cmp(&held.fact.revision.max(passed_on)) {
         std::cmp::Ordering::Less => Some(AppointmentChange::Stale),
-        std::cmp::Ordering::Equal if *fact == held.fact || passed_on > held.fact.revision => {
+        std::cmp::Ordering::Equal if *fact == held.fact || repeated => {
             Some(AppointmentChange::Repeated)
         }
         _ => None,

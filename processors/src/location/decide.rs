@@ -72,9 +72,7 @@ pub fn decide(state: &Location, record: &CommandRecord) -> Result<Decision, Code
         C::ReceiveAppointment { appointment, fact, .. } => {
             appointments::report(state, record, appointment, fact)
         }
-        C::SettleAppointment { appointment, successor, held, answer } => {
-            rebooking::settle(state, record, appointment, successor, held.as_ref(), *answer)
-        }
+        C::SettleAppointment { .. } => rebooking::settle(state, record),
         C::ReceiveTicket { queue, .. } => handover::receive(state, queue, &record.command),
         C::WithdrawTicket { ticket, from } => handover::withdraw(state, ticket, from),
         C::SettleTicket { ticket, successor, answer } => {
@@ -233,7 +231,7 @@ fn transfer(
         // The id of the successor, and the answer about it, must belong to one move.
         return match ticket.handover {
             Some(_) => Err(Code::Moving),
-            None => Ok(handover::leave(state, record, ticket, to)),
+            None => handover::leave(state, record, ticket, to),
         };
     }
     if leaving {

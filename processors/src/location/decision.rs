@@ -5,12 +5,12 @@ use schemas::{
     codes::Code,
     command::CommandResult,
     event::Event,
-    identity::CommandIdentity,
     ids::{AppointmentId, QueueId},
     record::CommandRecord,
 };
 
 use super::{Location, state::Queue};
+use crate::effect::Settlement;
 
 /// A command that is applied. Every command except a tick has at least one event.
 #[derive(Default)]
@@ -24,7 +24,7 @@ pub struct Decision {
     /// The commands that other locations must carry out next.
     pub follow_ups: Vec<CommandRecord>,
     /// The outcome that replaces `moving` as the outcome of an earlier command.
-    pub settles: Option<(CommandIdentity, Result<CommandResult, Code>)>,
+    pub settles: Option<Settlement<Result<CommandResult, Code>>>,
 }
 
 impl From<Event> for Decision {

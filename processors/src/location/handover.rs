@@ -5,6 +5,8 @@
 //! successor whom nobody has called yet ends there, and one who is called, served or has moved on
 //! stays. The origin then ends its ticket. So at every moment at least one ticket of the person is
 //! live, and exactly one when the answers have arrived.
+//!
+//! Every answer of a destination is final: it gives the same one to each repeated question.
 
 use schemas::{
     Millis,
@@ -17,7 +19,15 @@ use schemas::{
     ticket::TicketState,
 };
 
-use super::{Location, decision::Decision, issue::issue, moves, ticket::Ticket};
+use super::{
+    Location,
+    decision::Decision,
+    issue::issue,
+    moves,
+    questions::Question,
+    ticket::{Ticket, TicketMove},
+};
+use crate::effect::Settlement;
 
 /// How long a location remembers that a move to it was taken back, in milliseconds. A record of
 /// the move cannot arrive later, because command identities are kept for as long by default.
@@ -32,7 +42,10 @@ pub(super) fn leave(
     record: &CommandRecord,
     ticket: &Ticket,
     queue: &QueueId,
-) -> Decision {
+) -> Result<Decision, Code> {
+    if !state.has_room_for_move() {
+        return Err(Code::Moving);
+    }
     let there = queue.location();
     let successor = ticket.id.successor(&there, ticket.moves + 1);
     let until = state.header.now + Millis::from(state.header.timers.handover_s) * 1000;
@@ -51,14 +64,15 @@ pub(super) fn leave(
         until,
     };
     let elsewhere = Aggregate::location(&record.aggregate.tenant(), &there);
-    Decision {
+    Ok(Decision {
         moving: true,
         follow_ups: vec![record.follow_up("receive", elsewhere, receive)],
         ..Event::TicketLeaving { ticket: ticket.id.clone(), handover }.into()
-    }
+    })
 }
 
-/// Decides at the destination: issues the successor.
+/// Decides at the destination: issues the successor. A refusal as `illegal_move` means that an
+/// earlier question issued it.
 pub(super) fn receive(
     state: &Location,
     queue: &QueueId,
@@ -67,6 +81,9 @@ pub(super) fn receive(
     let Command::ReceiveTicket { ticket, priority, from, until, .. } = command else {
         return Err(Code::IllegalMove);
     };
+    if state.ticket(ticket).is_some_and(|held| held.from.as_ref() == Some(from)) {
+        return Err(Code::IllegalMove);
+    }
     if state.is_barred(ticket.as_str()) {
         return Err(Code::MoveTakenBack);
     }
@@ -82,45 +99,55 @@ pub(super) fn receive(
     Ok(decision)
 }
 
-/// Decides at the destination: ends the successor, unless somebody has called it, or bars it from
-/// coming to be. A refusal as `illegal_move` means that the person stays here. The end of a
-/// successor whose person waits at the origin again can no longer be undone.
+/// Decides at the destination whether the person stays here. Otherwise the successor ends, or is
+/// barred from coming to be. A refusal as `illegal_move` means that the person stays, and one as
+/// `moving` that this is not known yet: the origin asks again. The end of a successor whose person
+/// waits at the origin again can no longer be undone.
 pub(super) fn withdraw(
     state: &Location,
     ticket: &TicketId,
     from: &TicketId,
 ) -> Result<Decision, Code> {
     let Some(held) = state.ticket(ticket) else {
+        if state.is_barred(ticket.as_str()) {
+            return Err(Code::MoveTakenBack);
+        }
         return Ok(Event::HandoverBarred { successor: ticket.to_string() }.into());
     };
     if held.from.as_ref() != Some(from) {
         return Err(Code::TicketUnknown);
     }
-    if stays(held) {
-        return Err(Code::IllegalMove);
+    match held.stays {
+        Some(true) => return Err(Code::IllegalMove),
+        Some(false) => return Err(Code::MoveTakenBack),
+        None => {}
     }
-    let closed = Event::TicketHandoverClosed { ticket: ticket.clone(), kept: true };
-    if !held.is_live() {
-        return Ok(closed.into());
+    let kept = stays(held).ok_or(Code::Moving)?;
+    let answered = Event::WithdrawalAnswered { ticket: ticket.clone(), kept };
+    if kept || !held.is_live() {
+        return Ok(answered.into());
     }
     let reason = Some("moved_back".to_owned());
     let mut decision = Decision::from(Event::TicketCancelled { ticket: ticket.clone(), reason });
-    decision.events.push(closed);
+    decision.events.push(answered);
     Ok(decision)
 }
 
 /// Whether the person of this successor is called, was served, left or has moved on. A successor
-/// that a timer or the desk ended without service does not keep the person.
-fn stays(successor: &Ticket) -> bool {
+/// that a timer or the desk ended without service does not keep the person. `None` while such a
+/// successor waits to hear whether its person has moved on.
+fn stays(successor: &Ticket) -> Option<bool> {
     use TicketState as S;
     let standing = &successor.standing;
-    let kept = match standing.state {
-        S::Called | S::InService | S::Completed | S::Transferred | S::Leaving => true,
+    match standing.state {
+        S::Called | S::InService | S::Completed | S::Transferred | S::Leaving => Some(true),
         // A timer gives the reason.
-        S::Left => standing.reason.is_none(),
-        S::Expected | S::Waiting | S::OnHold | S::Absent | S::Cancelled | S::NoShow => false,
-    };
-    kept || successor.handover.is_some()
+        S::Left if standing.reason.is_none() => Some(true),
+        _ if successor.handover.is_none() => Some(false),
+        state if state.is_end() => None,
+        // The person waits here, or is in a line further on.
+        _ => Some(true),
+    }
 }
 
 /// Decides at the origin: the answer of the destination.
@@ -133,8 +160,9 @@ pub(super) fn settle(
     use HandoverAnswer as A;
     use HandoverStage as S;
     let ticket = state.ticket(id).ok_or(Code::TicketUnknown)?;
-    let handover = ticket.handover.as_ref().filter(|handover| handover.successor == *successor);
-    let handover = handover.ok_or(Code::IllegalMove)?;
+    let is_about = |moving: &&TicketMove| moving.handover.successor == *successor;
+    let TicketMove { handover, began, .. } =
+        ticket.handover.as_ref().filter(is_about).ok_or(Code::IllegalMove)?;
     let moved = || CommandResult { ticket: Some(successor.clone()), ..CommandResult::default() };
     let transferred = || Event::TicketTransferred {
         ticket: id.clone(),
@@ -145,7 +173,7 @@ pub(super) fn settle(
     let (event, outcome) = match (handover.stage, answer) {
         // The ticket ended with its day while it was on the way.
         (S::Leaving, A::Accepted | A::Kept) if !ticket.is_live() => (closed(true), Ok(moved())),
-        (S::Leaving, A::Refused(why)) if !ticket.is_live() => (closed(true), Err(why)),
+        (S::Leaving, A::Refused(why)) if !ticket.is_live() => (closed(false), Err(why)),
         (S::Leaving, A::Accepted | A::Kept) => (transferred(), Ok(moved())),
         (S::Leaving, A::Refused(why)) => (stayed(ticket, why, false, state.header.now), Err(why)),
         // The answer to the withdrawal is on its way and decides.
@@ -154,7 +182,8 @@ pub(super) fn settle(
         (S::Withdrawing(_), A::Kept) => (closed(true), Ok(moved())),
         (S::Withdrawing(why), A::Refused(_)) => (closed(false), Err(why)),
     };
-    Ok(Decision { settles: Some((handover.command.clone(), outcome)), ..event.into() })
+    let (command, began) = (handover.command.clone(), *began);
+    Ok(Decision { settles: Some(Settlement { command, began, outcome }), ..event.into() })
 }
 
 /// The event that brings a leaving ticket back. It cannot be undone.
@@ -185,7 +214,8 @@ pub(super) fn back(before: &TicketStatus) -> TicketStatus {
     back
 }
 
-/// The answer of the destination to the origin, whatever it decided.
+/// The answer of the destination to the origin, whatever it decided. `None` while the destination
+/// cannot answer.
 pub(super) fn answer(
     record: &CommandRecord,
     decided: &Result<Decision, Code>,
@@ -193,11 +223,13 @@ pub(super) fn answer(
     use HandoverAnswer as A;
     let (ticket, from, answer) = match &record.command {
         Command::ReceiveTicket { ticket, from, .. } => match decided {
-            Ok(_) => (ticket, from, A::Accepted),
+            Ok(_) | Err(Code::IllegalMove) => (ticket, from, A::Accepted),
             Err(code) => (ticket, from, A::Refused(*code)),
         },
         Command::WithdrawTicket { ticket, from } => match decided {
             Err(Code::IllegalMove) => (ticket, from, A::Kept),
+            Err(Code::Moving) => return None,
+            Ok(decision) if keeps(decision) => (ticket, from, A::Kept),
             _ => (ticket, from, A::Refused(Code::MoveTakenBack)),
         },
         _ => return None,
@@ -207,12 +239,52 @@ pub(super) fn answer(
     Some(record.follow_up("settle", origin, settle))
 }
 
+fn keeps(decision: &Decision) -> bool {
+    matches!(decision.events[..], [Event::WithdrawalAnswered { kept: true, .. }])
+}
+
+/// The command that takes a move back at its destination. The command behind the move gives its id,
+/// since a timer has no record at the origin. `attempt` counts the repetitions.
+pub(super) fn ask_withdrawal(
+    tenant: &TenantId,
+    ticket: &Ticket,
+    attempt: u32,
+) -> Option<CommandRecord> {
+    let handover = &ticket.handover.as_ref()?.handover;
+    let successor = &handover.successor;
+    let withdraw = Command::WithdrawTicket { ticket: successor.clone(), from: ticket.id.clone() };
+    let there = Aggregate::location(tenant, &successor.location());
+    let purpose = format!("withdraw {successor} {attempt}");
+    Some(CommandRecord::follow_up_of(&handover.command, &purpose, there, withdraw))
+}
+
+/// The question whether the successor has arrived, once the time limit of the move has passed. So
+/// this issues no successor.
+pub(super) fn ask_receipt(
+    tenant: &TenantId,
+    ticket: &Ticket,
+    attempt: u32,
+) -> Option<CommandRecord> {
+    let handover = &ticket.handover.as_ref()?.handover;
+    let successor = &handover.successor;
+    let receive = Command::ReceiveTicket {
+        ticket: successor.clone(),
+        queue: handover.queue.clone(),
+        priority: ticket.standing.priority,
+        from: ticket.id.clone(),
+        until: handover.until,
+    };
+    let there = Aggregate::location(tenant, &successor.location());
+    let purpose = format!("receive {successor} {attempt}");
+    Some(CommandRecord::follow_up_of(&handover.command, &purpose, there, receive))
+}
+
 impl Location {
     /// The command that withdraws a move at its destination, if `event` takes a move back: at the
     /// time limit, by an undo, or because the ticket ends here.
     pub(super) fn withdrawal(&self, tenant: &TenantId, event: &Event) -> Option<CommandRecord> {
         let ticket = self.ticket(moves::moved_ticket(event)?)?;
-        let handover = ticket.handover.as_ref()?;
+        let handover = &ticket.handover.as_ref()?.handover;
         let settled = match event {
             // A leaving ticket expires only with its day; the destination then keeps the person.
             Event::TicketTransferred { .. } | Event::TicketExpired { .. } => true,
@@ -222,31 +294,53 @@ impl Location {
         if settled || handover.stage != HandoverStage::Leaving {
             return None;
         }
-        let withdraw =
-            Command::WithdrawTicket { ticket: handover.successor.clone(), from: ticket.id.clone() };
-        let there = Aggregate::location(tenant, &handover.successor.location());
-        // A timer has no record at the origin, so the id comes from the command behind the move.
-        let purpose = format!("withdraw {}", handover.successor);
-        Some(CommandRecord::follow_up_of(&handover.command, &purpose, there, withdraw))
+        ask_withdrawal(tenant, ticket, 0)
     }
 
-    /// Changes the handover of a ticket as `event` says. `ticket` has its new standing.
-    pub(super) fn follow_handover(ticket: &mut Ticket, event: &Event) {
+    /// Changes the handover of a ticket as `event` of `version` says. `ticket` has its new
+    /// standing, since `at`.
+    pub(super) fn follow_handover(ticket: &mut Ticket, event: &Event, version: u64, at: Millis) {
         match event {
             Event::TicketLeaving { handover, .. } => {
                 ticket.moves += 1;
-                ticket.handover = Some(handover.clone());
+                let handover = handover.clone();
+                ticket.handover = Some(TicketMove { handover, began: version, question: None });
             }
-            Event::TicketTransferred { .. } => ticket.handover = None,
+            Event::TicketTransferred { .. } | Event::TicketStayed { withdraws: false, .. } => {
+                ticket.handover = None;
+            }
+            Event::TicketExpired { .. } if is_on_the_way(ticket) => {
+                // No undo: the person may stand in the other line.
+                ticket.undo = None;
+                if let Some(moving) = &mut ticket.handover {
+                    moving.question = Some(Question::new(at));
+                }
+            }
+            Event::TicketStayed { why, .. } => take_back(ticket, *why, at),
+            _ => take_back(ticket, Code::MoveTakenBack, at),
+        }
+    }
+
+    /// Changes a ticket as a question about its move, or the answer to one, says.
+    pub(super) fn follow_answer(ticket: &mut Ticket, event: &Event) {
+        match event {
             Event::TicketHandoverClosed { kept, .. } => {
                 ticket.handover = None;
                 ticket.undo = ticket.undo.take().filter(|_| !kept);
+                // The person has moved on from here, and is not at the origin of this ticket.
+                ticket.stays = ticket.stays.or(kept.then_some(true));
             }
-            Event::TicketStayed { withdraws: false, .. } => ticket.handover = None,
-            // No undo: the person may stand in the other line.
-            Event::TicketExpired { .. } if is_on_the_way(ticket) => ticket.undo = None,
-            Event::TicketStayed { why, .. } => take_back(ticket, *why),
-            _ => take_back(ticket, Code::MoveTakenBack),
+            Event::WithdrawalAnswered { kept, .. } => {
+                ticket.stays = Some(*kept);
+                ticket.undo = ticket.undo.take().filter(|_| *kept);
+            }
+            Event::TicketMoveAsked { attempt, .. } => {
+                let question = ticket.handover.as_mut().and_then(|moving| moving.question.as_mut());
+                if let Some(question) = question {
+                    question.attempt = *attempt;
+                }
+            }
+            _ => {}
         }
     }
 
@@ -266,15 +360,17 @@ impl Location {
     }
 }
 
-/// Waits for the answer to a withdrawal from now on, if the ticket was leaving.
+/// Whether the ticket waits for the first answer of the destination.
 fn is_on_the_way(ticket: &Ticket) -> bool {
-    ticket.handover.as_ref().is_some_and(|handover| handover.stage == HandoverStage::Leaving)
+    let moving = ticket.handover.as_ref();
+    moving.is_some_and(|moving| moving.handover.stage == HandoverStage::Leaving)
 }
 
-fn take_back(ticket: &mut Ticket, why: Code) {
-    if let Some(handover) = &mut ticket.handover
+fn take_back(ticket: &mut Ticket, why: Code, at: Millis) {
+    if let Some(TicketMove { handover, question, .. }) = &mut ticket.handover
         && handover.stage == HandoverStage::Leaving
     {
         handover.stage = HandoverStage::Withdrawing(why);
+        *question = Some(Question::new(at));
     }
 }

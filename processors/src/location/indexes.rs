@@ -40,9 +40,11 @@ pub(super) struct Indexes {
     pub(super) day_counts: DayCounts,
     /// The number of live tickets.
     pub(super) live: u32,
+    /// The moves of tickets and appointments that are not settled.
+    pub(super) moves: BTreeSet<TimerTarget>,
     /// Live tickets by label. A label that is here is not given again.
     pub(super) labels: BTreeMap<String, BTreeSet<TicketId>>,
-    /// Ended tickets. They leave memory when their rows are committed.
+    /// Ended tickets without a move. They leave memory when their rows are committed.
     pub(super) ended: BTreeSet<TicketId>,
     /// Appointments that are not near the service day. They leave memory when their rows are
     /// committed.
@@ -73,7 +75,14 @@ pub(super) struct QueueTally {
 pub(super) enum TimerTarget {
     Ticket(TicketId),
     Appointment(AppointmentId),
+    /// The question about a ticket's move, which is asked again.
+    TicketMove(TicketId),
+    /// The question about an appointment's move, which is asked again.
+    AppointmentMove(AppointmentId),
 }
+
+/// The timers of a ticket or an appointment, with the times when they are due.
+pub(super) type PartTimers = [Option<(Millis, TimerTarget)>; 2];
 
 /// Whether a part is added to the indexes or removed from them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -122,11 +131,19 @@ impl Update {
 }
 
 impl Indexes {
-    /// Adds or removes a ticket. `due` is when its timer is due.
-    pub(super) fn ticket(&mut self, update: Update, ticket: &Ticket, due: Option<Millis>) {
+    /// Adds or removes a ticket with its timers.
+    pub(super) fn ticket(&mut self, update: Update, ticket: &Ticket, timers: PartTimers) {
         let standing = &ticket.standing;
-        if standing.state.is_end() {
+        for timer in timers.into_iter().flatten() {
+            update.element(&mut self.timers, timer);
+        }
+        if ticket.handover.is_some() {
+            update.element(&mut self.moves, TimerTarget::TicketMove(ticket.id.clone()));
+        }
+        if !ticket.is_unfinished() {
             update.element(&mut self.ended, ticket.id.clone());
+        }
+        if standing.state.is_end() {
             return;
         }
         update.count(&mut self.live);
@@ -143,9 +160,6 @@ impl Indexes {
             tally.waits.update(update, ticket.issued_at, &ticket.id);
             self.waits.update(update, ticket.issued_at, &ticket.id);
         }
-        if let Some(at) = due {
-            update.element(&mut self.timers, (at, TimerTarget::Ticket(ticket.id.clone())));
-        }
     }
 
     /// Adds or removes a station.
@@ -155,13 +169,12 @@ impl Indexes {
         }
     }
 
-    /// Adds or removes an appointment. `due` is when its timer is due, and `today` is the service
-    /// day.
+    /// Adds or removes an appointment with its timers. `today` is the service day.
     pub(super) fn appointment(
         &mut self,
         update: Update,
         appointment: &Appointment,
-        due: Option<Millis>,
+        timers: PartTimers,
         today: &Range<Millis>,
     ) {
         let id = &appointment.id;
@@ -171,8 +184,11 @@ impl Indexes {
             Update::Add => self.sources.insert(name, id.clone()),
             Update::Remove => self.sources.remove(&name),
         };
-        if let Some(at) = due {
-            update.element(&mut self.timers, (at, TimerTarget::Appointment(id.clone())));
+        for timer in timers.into_iter().flatten() {
+            update.element(&mut self.timers, timer);
+        }
+        if appointment.moving.is_some() {
+            update.element(&mut self.moves, TimerTarget::AppointmentMove(id.clone()));
         }
         if appointment.fact.start.is_some_and(|start| today.contains(&start)) {
             self.day_counts.update(update, appointment);

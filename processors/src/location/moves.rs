@@ -61,6 +61,17 @@ pub(super) fn moved_ticket(event: &Event) -> Option<&TicketId> {
     }
 }
 
+/// Whether an event is only about the question, or the answer, of a ticket's move. It changes
+/// nothing that a view shows, and the view of an ended ticket stays as it was at its end.
+pub(super) fn is_question_of_ticket(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::TicketHandoverClosed { .. }
+            | Event::TicketMoveAsked { .. }
+            | Event::WithdrawalAnswered { .. }
+    )
+}
+
 /// The appointment that an event changes directly. An event that moves a ticket changes the
 /// appointment of the ticket as well.
 pub(super) fn appointment_of(event: &Event) -> Option<&AppointmentId> {
@@ -70,6 +81,7 @@ pub(super) fn appointment_of(event: &Event) -> Option<&AppointmentId> {
         | E::AppointmentMoved { appointment, .. }
         | E::AppointmentLeaving { appointment, .. }
         | E::AppointmentStayed { appointment, .. }
+        | E::AppointmentMoveAsked { appointment, .. }
         | E::FactDeferred { appointment, .. }
         | E::AppointmentLate { appointment, .. }
         | E::AppointmentMissed { appointment, .. }
@@ -84,9 +96,10 @@ pub(super) fn tickets_of(event: &Event) -> Vec<&TicketId> {
         Event::QueueReordered { ranks, .. } | Event::QueueRemoved { ranks, .. } => {
             ranks.iter().map(|(ticket, _)| ticket).collect()
         }
-        Event::TicketIssued { ticket, .. } | Event::TicketHandoverClosed { ticket, .. } => {
-            vec![ticket]
-        }
+        Event::TicketIssued { ticket, .. }
+        | Event::TicketHandoverClosed { ticket, .. }
+        | Event::TicketMoveAsked { ticket, .. }
+        | Event::WithdrawalAnswered { ticket, .. } => vec![ticket],
         other => moved_ticket(other).into_iter().collect(),
     }
 }

@@ -176,6 +176,9 @@ impl Location {
 
     fn scope(&self, event: &Event, now: Millis) -> ViewScope {
         let mut scope = ViewScope::default();
+        if moves::is_question_of_ticket(event) {
+            return scope;
+        }
         for id in moves::tickets_of(event) {
             scope.tickets.insert(id.clone());
             if let Some(ticket) = self.ticket(id) {

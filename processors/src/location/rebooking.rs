@@ -9,16 +9,18 @@ use schemas::{
     codes::Code,
     command::Command,
     event::Event,
-    handover::{AppointmentHandover, HandoverAnswer},
-    ids::{Aggregate, AppointmentId, LocationId},
+    handover::{AppointmentHandover, HandoverAnswer, MoveQuestion},
+    ids::{Aggregate, AppointmentId, LocationId, TenantId},
     record::CommandRecord,
 };
 
 use super::{
     Location,
     decision::{Decision, result_of},
+    questions::Question,
     state::{Appointment, AppointmentMove, DeferredFact, Visit},
 };
+use crate::effect::Settlement;
 
 /// Decides a newer fact about an appointment that is moving or has moved away, if it must be
 /// applied elsewhere or later.
@@ -65,26 +67,66 @@ pub(super) fn ignored(
 
 /// Decides a fact that moves the appointment to another location.
 pub(super) fn leave(
+    state: &Location,
     record: &CommandRecord,
     id: &AppointmentId,
     fact: &AppointmentFact,
     there: &LocationId,
-) -> Decision {
+) -> Result<Decision, Code> {
+    if !state.has_room_for_move() {
+        return Err(Code::Moving);
+    }
     let successor = id.moved_to(there);
-    let receive = Command::ReceiveAppointment {
-        appointment: successor.clone(),
-        fact: there_fact(fact, None),
-        from: id.clone(),
-        hops: 0,
-    };
-    let handover = AppointmentHandover { successor, command: record.identity() };
+    let mut receive = record.follow_up(
+        "receive",
+        elsewhere(record, there),
+        receipt(successor.clone(), fact, id.clone()),
+    );
+    let asked_by = receive.id.clone();
+    if let Command::ReceiveAppointment { question, .. } = &mut receive.command {
+        *question = Some(MoveQuestion { first: asked_by.clone(), attempt: 0 });
+    }
+    let handover = AppointmentHandover { successor, command: record.identity(), asked_by };
     let (appointment, fact) = (id.clone(), fact.clone());
-    Decision {
+    Ok(Decision {
         moving: true,
         result: result_of(id, AppointmentChange::Moved),
-        follow_ups: vec![record.follow_up("receive", elsewhere(record, there), receive)],
+        follow_ups: vec![receive],
         ..Event::AppointmentLeaving { appointment, fact, handover }.into()
+    })
+}
+
+/// The command that books the appointment at the destination.
+fn receipt(successor: AppointmentId, fact: &AppointmentFact, from: AppointmentId) -> Command {
+    let fact = there_fact(fact, None);
+    Command::ReceiveAppointment { appointment: successor, fact, from, hops: 0, question: None }
+}
+
+/// The repeated question whether the destination has booked the appointment.
+pub(super) fn ask_receipt(
+    tenant: &TenantId,
+    held: &Appointment,
+    attempt: u32,
+) -> Option<CommandRecord> {
+    let moving = held.moving.as_ref()?;
+    let AppointmentHandover { successor, command, asked_by } = &moving.handover;
+    let mut receive = receipt(successor.clone(), &moving.fact, held.id.clone());
+    if let Command::ReceiveAppointment { question, .. } = &mut receive {
+        *question = Some(MoveQuestion { first: asked_by.clone(), attempt });
     }
+    let there = Aggregate::location(tenant, &successor.location());
+    let purpose = format!("receive {asked_by} {attempt}");
+    Some(CommandRecord::follow_up_of(command, &purpose, there, receive))
+}
+
+/// Whether this is a repeated question about a booking that is here. An earlier question booked it,
+/// and a fact that arrived since must stand.
+pub(super) fn is_answered(record: &CommandRecord, held: &Appointment) -> bool {
+    let Command::ReceiveAppointment { fact, question: Some(question), .. } = &record.command else {
+        return false;
+    };
+    let is_here = held.successor.is_none() && !held.reported().is_end();
+    question.attempt > 0 && is_here && fact.revision <= held.fact.revision
 }
 
 /// The command that takes the booking back from the other location, when the source says that an
@@ -106,7 +148,7 @@ pub(super) fn answer(
     record: &CommandRecord,
     decided: &Result<Decision, Code>,
 ) -> Option<CommandRecord> {
-    let Command::ReceiveAppointment { appointment, from, .. } = &record.command else {
+    let Command::ReceiveAppointment { appointment, from, question, .. } = &record.command else {
         return None;
     };
     let (held, answer) = match decided {
@@ -118,26 +160,24 @@ pub(super) fn answer(
         successor: appointment.clone(),
         held,
         answer,
+        question: question.clone(),
     };
     Some(record.follow_up("settle", elsewhere(record, &from.location()), settle))
 }
 
-/// Decides at the origin: the answer of the destination. `held` is the appointment that the
-/// destination has for the booking.
-pub(super) fn settle(
-    state: &Location,
-    record: &CommandRecord,
-    id: &AppointmentId,
-    successor: &AppointmentId,
-    held: Option<&AppointmentId>,
-    answer: HandoverAnswer,
-) -> Result<Decision, Code> {
+/// Decides at the origin: the answer of the destination to the last question. An earlier answer
+/// could differ from it: a queue can be made or removed meanwhile.
+pub(super) fn settle(state: &Location, record: &CommandRecord) -> Result<Decision, Code> {
+    let Command::SettleAppointment { appointment: id, successor, held, answer, question } =
+        &record.command
+    else {
+        return Err(Code::IllegalMove);
+    };
     let appointment = state.appointment(id).ok_or(Code::NoAppointment)?;
-    let moving = appointment.moving.as_ref();
-    let moving = moving.filter(|moving| moving.handover.successor == *successor);
-    let moving = moving.ok_or(Code::IllegalMove)?;
+    let is_asked = |moving: &&AppointmentMove| *question == Some(moving.asked());
+    let moving = appointment.moving.as_ref().filter(is_asked).ok_or(Code::IllegalMove)?;
     let refusal = match answer {
-        HandoverAnswer::Refused(why) => Some(why),
+        HandoverAnswer::Refused(why) => Some(*why),
         // The booking has come back from there meanwhile.
         _ if moving.deferred.iter().any(|deferred| deferred.here) => Some(Code::MoveTakenBack),
         HandoverAnswer::Accepted | HandoverAnswer::Kept => None,
@@ -145,7 +185,7 @@ pub(super) fn settle(
     let (events, outcome) = match refusal {
         Some(why) => (vec![Event::AppointmentStayed { appointment: id.clone(), why }], Err(why)),
         None => {
-            let successor = held.unwrap_or(successor).clone();
+            let successor = held.as_ref().unwrap_or(successor).clone();
             let result = result_of(&successor, AppointmentChange::Moved);
             (moved(appointment, moving, successor), Ok(result))
         }
@@ -155,10 +195,11 @@ pub(super) fn settle(
         let report = Command::ReportAppointment { appointment, fact };
         record.follow_up(&format!("deferred {index}"), record.aggregate.clone(), report)
     });
+    let (command, began) = (moving.handover.command.clone(), moving.began);
     Ok(Decision {
         events,
         follow_ups: deferred.collect(),
-        settles: Some((moving.handover.command.clone(), outcome)),
+        settles: Some(Settlement { command, began, outcome }),
         ..Decision::default()
     })
 }
@@ -187,7 +228,8 @@ fn there_fact(fact: &AppointmentFact, moved_to: Option<LocationId>) -> Appointme
 /// where it is then.
 const MAX_HOPS: u8 = 8;
 
-fn hops_of(record: &CommandRecord) -> u8 {
+/// How often the fact of the record was passed on.
+pub(super) fn hops_of(record: &CommandRecord) -> u8 {
     match record.command {
         Command::ReceiveAppointment { hops, .. } => hops,
         _ => 0,
@@ -221,6 +263,7 @@ fn pass_on(
         fact: AppointmentFact { queue, ..fact },
         from: from.clone(),
         hops: hops_of(record) + 1,
+        question: None,
     };
     record.follow_up(purpose, there, receive)
 }
@@ -240,8 +283,20 @@ impl Location {
             self.report(id, &here, None);
         }
         let (handover, fact) = (handover.clone(), fact.clone());
+        let (began, question) = (self.position.version, Question::new(self.header.now));
         self.change_appointment(id, |held| {
-            held.moving = Some(AppointmentMove { handover, fact, known, deferred: Vec::new() });
+            let deferred = Vec::new();
+            held.moving =
+                Some(AppointmentMove { handover, fact, known, began, question, deferred });
+        });
+    }
+
+    /// Applies that the destination was asked again.
+    pub(super) fn ask_again(&mut self, id: &AppointmentId, attempt: u32) {
+        self.change_appointment(id, |held| {
+            if let Some(moving) = &mut held.moving {
+                moving.question.attempt = attempt;
+            }
         });
     }
 
@@ -273,6 +328,12 @@ impl Location {
 const MAX_DEFERRED: usize = 8;
 
 impl AppointmentMove {
+    /// The question that was asked last.
+    pub(super) fn asked(&self) -> MoveQuestion {
+        let first = self.handover.asked_by.clone();
+        MoveQuestion { first, attempt: self.question.attempt }
+    }
+
     fn defer(&mut self, deferred: DeferredFact) {
         let at =
             self.deferred.partition_point(|other| other.fact.revision <= deferred.fact.revision);

@@ -18,6 +18,8 @@ use schemas::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::questions::Question;
+
 /// Everything that a location stores, except its tickets and appointments. The header grows with
 /// queues and stations, never with people.
 #[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -274,6 +276,10 @@ pub struct AppointmentMove {
     pub fact: AppointmentFact,
     /// Whether the appointment was known here before.
     pub known: bool,
+    /// The version of the step that began the move.
+    pub began: u64,
+    /// The question to the destination.
+    pub question: Question,
     /// Facts that arrived since, oldest first.
     pub deferred: Vec<DeferredFact>,
 }
@@ -338,10 +344,16 @@ impl Appointment {
     }
 
     /// Whether a location keeps the appointment in memory on the service day `today`: it is on that
-    /// day, or it is open and on an earlier day, or its patient is here.
+    /// day, or it is open and on an earlier day, or it is kept whatever its day.
     pub fn is_near(&self, today: &Range<Millis>) -> bool {
         let wakes = |at: Millis| at < today.end && (self.is_open() || today.start <= at);
-        self.is_here() || self.wakes_at().is_some_and(wakes)
+        self.is_kept() || self.wakes_at().is_some_and(wakes)
+    }
+
+    /// Whether a location keeps the appointment in memory on any day: its patient is here, or its
+    /// move to another location is not settled.
+    pub fn is_kept(&self) -> bool {
+        self.is_here() || self.moving.is_some()
     }
 
     /// The last visit, unless the appointment was booked anew since.

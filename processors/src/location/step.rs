@@ -4,13 +4,12 @@ use schemas::{
     Millis,
     command::{Command, Verdict},
     event::Event,
-    identity::CommandIdentity,
     ids::{LocationId, TenantId},
     record::CommandRecord,
 };
 
 use super::{Location, project::VersionChange};
-use crate::effect::RecordEffect;
+use crate::effect::{RecordEffect, Settlement};
 
 /// The step that one record makes, while its events are applied.
 pub(super) struct Step {
@@ -60,6 +59,7 @@ impl Location {
     /// Applies an event of the step, and notes the command that it causes elsewhere.
     pub(super) fn happen(&mut self, step: &mut Step, event: Event) {
         step.follow_ups.extend(self.withdrawal(&step.tenant, &event));
+        step.follow_ups.extend(self.question(&step.tenant, &event));
         self.change(&mut step.change, &step.location, event, step.version, step.at);
     }
 
@@ -67,7 +67,7 @@ impl Location {
         &mut self,
         step: Step,
         verdict: Verdict,
-        settles: Option<(CommandIdentity, Verdict)>,
+        settles: Option<Settlement<Verdict>>,
     ) -> RecordEffect {
         let Step { location, at, change, follow_ups, .. } = step;
         let (touched, appointments) = self.touched(&change.events);

@@ -4,7 +4,7 @@ use schemas::{
     codes::Code,
     command::{Command, Verdict},
     event::{Event, TicketStatus},
-    handover::{HandoverAnswer, HandoverStage},
+    handover::{HandoverAnswer, HandoverStage, MoveQuestion},
     ids::{AppointmentId, DoctorId, LocationId, QueueId, TicketId},
     load::LoadBands,
     record::CommandRecord,
@@ -21,7 +21,8 @@ use testing::records::{
 };
 
 use super::{
-    Appointment, Location, LocationHeader, RecordEffect, RecordTime, Ticket, Visit, settings,
+    Appointment, AppointmentMove, Location, LocationHeader, RecordEffect, RecordTime, Settlement,
+    Ticket, Visit, settings,
 };
 
 mod appointments;

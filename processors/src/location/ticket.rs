@@ -10,7 +10,10 @@ use schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::state::{RecentCall, ServiceTime};
+use super::{
+    questions::Question,
+    state::{RecentCall, ServiceTime},
+};
 
 /// One person's place in a queue. `Debug` is left out on purpose, so that no part of a ticket
 /// appears in a log.
@@ -37,7 +40,11 @@ pub struct Ticket {
     pub from: Option<TicketId>,
     /// The move to another location that is not settled yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub handover: Option<TicketHandover>,
+    pub handover: Option<TicketMove>,
+    /// Whether the person stays here although the ticket's origin takes the move back. Set once
+    /// this location has decided it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stays: Option<bool>,
     /// The standing to which a leaving ticket returns, unless the destination accepts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back: Option<TicketStatus>,
@@ -48,7 +55,25 @@ pub struct Ticket {
     pub view: u64,
 }
 
+/// The move of a ticket to another location that is not settled yet.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketMove {
+    /// Where the ticket moves to, and who asked for it.
+    pub handover: TicketHandover,
+    /// The version of the step that began the move.
+    pub began: u64,
+    /// The question to the destination. `None` before the time limit of the move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Question>,
+}
+
 impl Ticket {
+    /// Whether the ticket is live, or its move to another location is not settled. A location
+    /// keeps such tickets in memory.
+    pub fn is_unfinished(&self) -> bool {
+        self.is_live() || self.handover.is_some()
+    }
+
     /// Whether the ticket has not ended.
     pub fn is_live(&self) -> bool {
         !self.standing.state.is_end()
@@ -57,7 +82,7 @@ impl Ticket {
     /// The queue of another location that the ticket is moving to.
     pub(super) fn moving_to(&self) -> Option<&QueueId> {
         let leaving = self.standing.state == TicketState::Leaving;
-        self.handover.as_ref().filter(|_| leaving).map(|handover| &handover.queue)
+        self.handover.as_ref().filter(|_| leaving).map(|moving| &moving.handover.queue)
     }
 
     /// The place of the ticket in its line, valid while the ticket waits.

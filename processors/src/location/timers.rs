@@ -1,4 +1,5 @@
 //! Timers end absences, forgotten tickets, appointments to which nobody came, and the service day.
+//! Others ask about moves again (`questions.rs`).
 //!
 //! Each timer is due at its own time, and its events have that time. So a late tick gives the same
 //! state as a tick in time.
@@ -52,7 +53,7 @@ impl Location {
             return Some(self.end_of_day());
         }
         let (at, due) = self.indexes.timers.first().filter(|(at, _)| *at <= self.header.now)?;
-        Some(self.fires(due, *at))
+        self.fires(due, *at)
     }
 
     /// How much of a slice the event of a timer takes. The end of a day changes the schedules of
@@ -74,8 +75,10 @@ impl Location {
         let due = match part {
             TimerTarget::Ticket(id) => self.ticket_due(self.tickets.get(id)?),
             TimerTarget::Appointment(id) => self.appointment_due(self.appointments.get(id)?),
+            // A repeated question changes nothing that a command depends on.
+            TimerTarget::TicketMove(_) | TimerTarget::AppointmentMove(_) => None,
         };
-        due.filter(|at| *at <= self.header.now).map(|at| self.fires(part, at))
+        self.fires(part, due.filter(|at| *at <= self.header.now)?)
     }
 
     /// Whether a timer of the ticket is overdue, so that the ticket ends with the next slices.
@@ -118,8 +121,10 @@ impl Location {
         tickets.map(TimerTarget::Ticket).chain(appointments.map(TimerTarget::Appointment)).collect()
     }
 
-    fn fires(&self, due: &TimerTarget, at: Millis) -> Event {
-        match due {
+    fn fires(&self, due: &TimerTarget, at: Millis) -> Option<Event> {
+        Some(match due {
+            TimerTarget::TicketMove(id) => return self.asks_about_ticket(id),
+            TimerTarget::AppointmentMove(id) => return self.asks_about_appointment(id),
             TimerTarget::Ticket(id) => self.ticket_fires(&self.tickets[id], at),
             TimerTarget::Appointment(id) => {
                 let (held, appointment) = (&self.appointments[id], id.clone());
@@ -134,7 +139,7 @@ impl Location {
                     }
                 }
             }
-        }
+        })
     }
 
     fn ticket_fires(&self, ticket: &Ticket, at: Millis) -> Event {
@@ -182,7 +187,9 @@ impl Location {
         let timers = &self.header.timers;
         let after_s = match ticket.standing.state {
             state if state.is_end() => return None,
-            TicketState::Leaving => return ticket.handover.as_ref().map(|move_to| move_to.until),
+            TicketState::Leaving => {
+                return ticket.handover.as_ref().map(|moving| moving.handover.until);
+            }
             TicketState::Absent => timers.absent_grace_s,
             _ => timers.stale_s,
         };
@@ -245,17 +252,10 @@ impl Location {
     /// Sets every timer again, after the timers or the time zone of the location changed. This
     /// changes no row and no view: a timer that is now overdue fires with the next slices.
     pub(super) fn set_timers(&mut self) {
-        self.indexes.timers.clear();
-        for ticket in self.tickets.values() {
-            if let Some(at) = self.ticket_due(ticket) {
-                self.indexes.timers.insert((at, TimerTarget::Ticket(ticket.id.clone())));
-            }
-        }
-        for appointment in self.appointments.values() {
-            if let Some(at) = self.appointment_due(appointment) {
-                self.indexes.timers.insert((at, TimerTarget::Appointment(appointment.id.clone())));
-            }
-        }
+        let tickets = self.tickets.values().flat_map(|ticket| self.ticket_timers(ticket));
+        let held = self.appointments.values();
+        let appointments = held.flat_map(|appointment| self.appointment_timers(appointment));
+        self.indexes.timers = tickets.chain(appointments).flatten().collect();
     }
 
     /// Sets the bounds of the service day, after the day, its start or the time zone changed.

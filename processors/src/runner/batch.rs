@@ -26,7 +26,7 @@ use schemas::{
 
 use crate::{
     aggregate::AggregateState,
-    effect::{RecordEffect, RecordTime},
+    effect::{RecordEffect, RecordTime, Settlement},
     ledger::{
         AggregateRow, AppointmentRow, Batch, JournalEntry, JournalRow, OutboxRow, OutcomeRow,
         PartitionClaim, TicketRow,
@@ -74,7 +74,8 @@ pub fn is_answered(command: &Command) -> bool {
 pub struct BatchState {
     /// Every aggregate that a record of the batch names.
     pub aggregates: HashMap<Aggregate, AggregateState>,
-    /// Outcomes of commands that were decided before.
+    /// Outcomes of the batch's commands that were decided before, and those that its answers about
+    /// moves settle ([`Location::settled_by`](crate::location::Location::settled_by)).
     pub outcomes: HashMap<CommandIdentity, OutcomeRow>,
     /// How long the keys of commands are kept, in milliseconds. A later repeat is a new command.
     pub key_lifetime: Millis,
@@ -261,6 +262,7 @@ impl<'a> BatchBuilder<'a> {
                 identity: named.identity.clone(),
                 aggregate: command.aggregate.clone(),
                 fingerprint: named.fingerprint,
+                settles: None,
                 first_at: record.at,
                 outcome: outcome.clone(),
             });
@@ -272,17 +274,18 @@ impl<'a> BatchBuilder<'a> {
         self.record_effect(record, command, effect, settled.or(outcome));
     }
 
-    /// Replaces the outcome `moving` of an earlier command. Its key may be forgotten by now, or
-    /// belong to a newer command: then the outcome is left out.
+    /// Replaces the outcome `moving` of an earlier command, which the batch has read. Its key may
+    /// be forgotten by now, or belong to a newer move: then nobody asks for the outcome, and it is
+    /// left out.
     fn settle(
         &mut self,
         record: &LogRecord,
         aggregate: &Aggregate,
         effect: &RecordEffect,
     ) -> Option<PublishedOutcome> {
-        let (identity, verdict) = effect.settles.clone()?;
-        let held = self.state.outcomes.get_mut(&identity);
-        if held.as_ref().is_some_and(|held| !held.is_settled_by(aggregate)) {
+        let Settlement { command: identity, began, outcome: verdict } = effect.settles.clone()?;
+        let held = self.state.outcomes.get_mut(&identity)?;
+        if !held.is_settled_by(aggregate, began) {
             return None;
         }
         let outcome = CommandOutcome { command: identity.command.clone(), at: effect.at, verdict };
@@ -290,13 +293,11 @@ impl<'a> BatchBuilder<'a> {
             identity: identity.clone(),
             aggregate: aggregate.clone(),
             fingerprint: None,
+            settles: Some(began),
             first_at: record.at,
             outcome: outcome.clone(),
         };
-        // An outcome that the batch does not hold may be in the ledger, which decides.
-        if let Some(held) = held {
-            held.replace(row.clone());
-        }
+        held.replace(row.clone());
         self.outcomes.push(row);
         Some(NamedCommand { identity, fingerprint: None }.publish(outcome))
     }

@@ -8,6 +8,7 @@ use schemas::{
     Millis,
     codes::Code,
     command::Command,
+    identity::CommandIdentity,
     ids::{Aggregate, AppointmentId, TicketId},
     record::CommandRecord,
 };
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     aggregate::AggregateState,
-    ledger::{Ledger, LedgerError, PartNames},
+    ledger::{Ledger, LedgerError, OutcomeRow, PartNames},
     location::{Location, Ticket},
     log::LogRecord,
 };
@@ -38,12 +39,8 @@ impl PartitionTask {
             read.iter().filter_map(|read| read.as_ref().ok()).collect();
         let with_outcome = commands.iter().filter(|command| is_answered(&command.command));
         let ids: Vec<_> = with_outcome.map(|command| command.identity()).collect();
-        let known = if ids.is_empty() {
-            Vec::new()
-        } else {
-            answered(self.shared.backends.ledger.outcomes(&ids)).await?
-        };
-        let outcomes = known.into_iter().map(|row| (row.identity.clone(), row)).collect();
+        let ledger = &*self.shared.backends.ledger;
+        let mut outcomes = read_outcomes(ledger, &ids).await?;
 
         let mut needs: HashMap<&Aggregate, AggregateNeeds<'_>> = HashMap::new();
         for (record, read) in records.iter().zip(read) {
@@ -56,7 +53,6 @@ impl PartitionTask {
         let mut restores = Vec::with_capacity(needs.len());
         for (aggregate, needs) in needs {
             let cached = self.shared.take_cached(aggregate);
-            let ledger = &*self.shared.backends.ledger;
             restores.push(async move {
                 // The semaphore is never closed.
                 let _permit = match cached {
@@ -66,13 +62,38 @@ impl PartitionTask {
                 restore_aggregate(ledger, aggregate, needs, cached).await
             });
         }
-        let aggregates =
+        let aggregates: HashMap<Aggregate, AggregateState> =
             stream::iter(restores).buffer_unordered(RESTORES_AT_ONCE).try_collect().await?;
+        let settled: Vec<_> = commands
+            .iter()
+            .filter_map(|command| settled_by(&aggregates, command))
+            .filter(|command| !outcomes.contains_key(command))
+            .collect();
+        outcomes.extend(read_outcomes(ledger, &settled).await?);
         let key_lifetime = self.shared.settings.key_lifetime_ms();
         // Read last, since restoring may take seconds.
         let decided_at = (self.shared.settings.clock)();
         Ok(BatchState { aggregates, outcomes, key_lifetime, decided_at })
     }
+}
+
+async fn read_outcomes(
+    ledger: &dyn Ledger,
+    commands: &[CommandIdentity],
+) -> Result<HashMap<CommandIdentity, OutcomeRow>, LedgerError> {
+    if commands.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = answered(ledger.outcomes(commands)).await?;
+    Ok(rows.into_iter().map(|row| (row.identity.clone(), row)).collect())
+}
+
+/// The earlier command whose outcome this one settles.
+fn settled_by(
+    aggregates: &HashMap<Aggregate, AggregateState>,
+    command: &CommandRecord,
+) -> Option<CommandIdentity> {
+    aggregates.get(&command.aggregate)?.location()?.settled_by(&command.command)
 }
 
 /// The needs of a batch from one aggregate.

@@ -29,8 +29,8 @@ use pool::{Lease, LeasePool};
 use rows::{appointment, json, key, outbox_row, outcome_row, ticket};
 use statements::{
     AGGREGATE, APPOINTMENTS, BEGIN_LIGHT, BEGIN_SNAPSHOT, CHECKPOINT, CLAIM, DIRTY, DUE, ENDED,
-    ENTRIES, FORGET_OUTCOMES, LIVE, MARK_DIRTY, MARK_SUSPECT, NAMED_APPOINTMENTS, NEXT_EPOCH,
-    OUTBOX, OUTCOMES, PUBLISHED, REPAIRED, SWEEP_VIEWS, VIEW, WAKING_APPOINTMENTS,
+    ENTRIES, FORGET_OUTCOMES, MARK_DIRTY, MARK_SUSPECT, NAMED_APPOINTMENTS, NEXT_EPOCH, OUTBOX,
+    OUTCOMES, PUBLISHED, REPAIRED, SWEEP_VIEWS, UNFINISHED, VIEW, WAKING_APPOINTMENTS,
 };
 pub use work::PostgresWork;
 use writes::{RequiredRows, Write, writes};
@@ -261,7 +261,8 @@ impl Ledger for PostgresLedger {
     ) -> BoxFuture<'a, Result<Option<StoredAggregate>, LedgerError>> {
         Box::pin(bounded(async move {
             let (tenant, id) = parts(aggregate);
-            let read = self.snapshot(AGGREGATE, [LIVE, APPOINTMENTS], &[&tenant, &id]).await?;
+            let read =
+                self.snapshot(AGGREGATE, [UNFINISHED, APPOINTMENTS], &[&tenant, &id]).await?;
             let Some((row, [tickets, appointments])) = read else {
                 return Ok(None);
             };

@@ -484,6 +484,7 @@ macro_rules! ledger_promises {
             later_outcome_keeps_first_content_and_time,
             first_of_two_aggregates_keeps_its_outcome,
             forgotten_outcome_is_replaced,
+            outcome_of_an_older_move_is_left_out,
             old_outcomes_are_deleted_in_slices,
             key_lifetime_is_counted_by_append_times,
         }

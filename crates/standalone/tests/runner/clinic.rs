@@ -440,7 +440,8 @@ impl Model {
             let view = self.views.entry(name).or_insert_with(|| View::empty(epoch));
             assert_eq!(view.fold(&delta.delta), Fold::Applied);
         }
-        (step.verdict, step.settles)
+        let settles = step.settles.map(|settled| (settled.command, settled.outcome));
+        (step.verdict, settles)
     }
 }
 

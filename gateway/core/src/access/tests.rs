@@ -135,12 +135,14 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
             fact: fact(),
             from: appointment(at),
             hops: 0,
+            question: None,
         },
         C::SettleAppointment {
             appointment: appointment(at),
             successor: appointment(at),
             held: None,
             answer: HandoverAnswer::Kept,
+            question: None,
         },
         C::Tick {},
     ]

@@ -1,5 +1,7 @@
 //! Moves of tickets to and from other locations, seen from one location.
 
+use std::collections::BTreeSet;
+
 use schemas::record::FOLLOW_UP_SOURCE;
 
 use super::*;
@@ -36,7 +38,7 @@ fn follow_up(effect: &RecordEffect) -> &CommandRecord {
 
 fn stage(clinic: &Clinic) -> Option<HandoverStage> {
     let ticket = clinic.location.ticket(&ticket(1)).unwrap();
-    ticket.handover.as_ref().map(|handover| handover.stage)
+    ticket.handover.as_ref().map(|moving| moving.handover.stage)
 }
 
 fn names(verdict: &Verdict, ticket: &TicketId) -> bool {
@@ -62,7 +64,8 @@ fn leaving_ticket_keeps_its_rank_until_accepted() {
     let effect = clinic.apply(settle(1, HandoverAnswer::Accepted));
     assert_eq!(clinic.state(1), TicketState::Transferred);
     assert!(clinic.standing(1).successor == Some(successor(1)) && effect.follow_ups.is_empty());
-    let (command, verdict) = effect.settles.expect("the transfer has its outcome");
+    let Settlement { command, outcome: verdict, .. } =
+        effect.settles.expect("the transfer has its outcome");
     assert!(command == record(elsewhere()).identity() && names(&verdict, &successor(1)));
     // The answer may arrive twice.
     assert_eq!(clinic.refusal(settle(1, HandoverAnswer::Accepted)), Some(Code::IllegalMove));
@@ -83,7 +86,7 @@ fn refused_ticket_is_back_where_it_was() {
         assert_eq!((clinic.state(1), clinic.standing(1).rank), (after, rank));
         assert!(clinic.standing(1).station.is_none() && stage(&clinic).is_none());
         assert!(effect.follow_ups.is_empty());
-        let (_, verdict) = effect.settles.unwrap();
+        let verdict = effect.settles.unwrap().outcome;
         assert!(verdict == Verdict::Refused { code: Code::QueueNotOpen });
         assert_eq!(clinic.refusal(revert()), Some(Code::NothingToRevert));
         // The next attempt has an id of its own.
@@ -129,7 +132,7 @@ fn move_taken_back_is_withdrawn_at_the_destination() {
         }
         let effect = clinic.apply(settle(1, HandoverAnswer::Refused(Code::MoveTakenBack)));
         assert!(clinic.state(1) == state && stage(&clinic).is_none());
-        assert!(effect.settles.unwrap().1 == Verdict::Refused { code: why });
+        assert!(effect.settles.unwrap().outcome == Verdict::Refused { code: why });
     }
 }
 
@@ -140,7 +143,7 @@ fn kept_successor_ends_the_ticket() {
         let effect = clinic.apply(settle(1, HandoverAnswer::Kept));
         let expected = if state.is_end() { state } else { TicketState::Transferred };
         assert_eq!((clinic.state(1), stage(&clinic)), (expected, None));
-        assert!(matches!(effect.settles.unwrap().1, Verdict::Applied { .. }));
+        assert!(matches!(effect.settles.unwrap().outcome, Verdict::Applied { .. }));
     }
 }
 
@@ -202,14 +205,77 @@ fn ticket_on_the_way_at_the_end_of_its_day_is_left_to_the_destination() {
         assert!(effect.follow_ups.is_empty(), "the successor is not withdrawn");
         assert_eq!(clinic.state(1), TicketState::Left);
         assert_eq!(clinic.refusal(revert()), Some(Code::NothingToRevert));
-        let (_, settled) = clinic.apply(settle(1, late_answer)).settles.expect("the outcome");
-        match (settled, outcome) {
+        let settled = clinic.apply(settle(1, late_answer)).settles.expect("the outcome");
+        match (settled.outcome, outcome) {
             (Verdict::Applied { .. }, None) => {}
             (Verdict::Refused { code }, Some(expected)) => assert_eq!(code, expected),
             _ => panic!("another outcome"),
         }
         assert_eq!(clinic.state(1), TicketState::Left, "it ended with its day");
     }
+}
+
+/// The ids of the questions that follow each other while nobody answers, and their content.
+fn questions(clinic: &mut Clinic, count: usize) -> Vec<CommandRecord> {
+    let mut asked = Vec::new();
+    for _ in 0..count {
+        clinic.now = clinic.location.indexes.timers.first().unwrap().0;
+        asked.push(follow_up(&clinic.apply(Command::Tick {})).clone());
+    }
+    asked
+}
+
+#[test]
+fn lost_withdrawal_is_asked_again_until_answered() {
+    for (command, state, why) in take_backs() {
+        let (mut clinic, effect) = take_back(command);
+        let first = follow_up(&effect).clone();
+        let since = clinic.now;
+        let again = questions(&mut clinic, 3);
+        assert_eq!(clinic.now, since + 7 * MINUTE, "after one minute, two and four");
+        let ids: BTreeSet<_> = again.iter().chain([&first]).map(|asked| &asked.id).collect();
+        assert_eq!(ids.len(), 4, "each question is a command of its own");
+        assert!(again.iter().all(|asked| asked.command == first.command));
+        let effect = clinic.apply(settle(1, HandoverAnswer::Refused(Code::MoveTakenBack)));
+        assert!(clinic.state(1) == state && stage(&clinic).is_none());
+        assert!(effect.settles.unwrap().outcome == Verdict::Refused { code: why });
+        assert!(clinic.location.indexes.moves.is_empty());
+    }
+}
+
+/// The ticket ended with its day while it was on the way, so nothing is taken back.
+#[test]
+fn lost_arrival_is_asked_for_after_the_day() {
+    let (mut clinic, midnight) = leaving_at_night();
+    clinic.now = midnight + MINUTE;
+    clinic.apply(Command::Tick {});
+    assert_eq!(
+        (clinic.state(1), stage(&clinic)),
+        (TicketState::Left, Some(HandoverStage::Leaving))
+    );
+    let [again] = &questions(&mut clinic, 1)[..] else { panic!("one question is expected") };
+    assert!(matches!(&again.command, Command::ReceiveTicket { until, .. } if *until < clinic.now));
+    let settled = clinic.apply(settle(1, HandoverAnswer::Accepted)).settles.expect("the outcome");
+    assert!(names(&settled.outcome, &successor(1)));
+}
+
+#[test]
+fn moves_without_answer_are_bounded() {
+    let mut clinic = Clinic::waiting(2);
+    clinic.location.most_moves = 1;
+    clinic.apply(elsewhere());
+    let queue = QueueId::new("hillside.lab").unwrap();
+    let second = || Command::TransferTicket { ticket: ticket(2), queue: queue.clone() };
+    assert_eq!(clinic.refusal(second()), Some(Code::Moving));
+    let moved =
+        AppointmentFact { moved_to: Some(hillside()), ..fact(100, 2, AppointmentStatus::Booked) };
+    let moved = Command::ReportAppointment {
+        appointment: appointment(100),
+        fact: AppointmentFact { queue: None, ..moved },
+    };
+    assert_eq!(clinic.refusal(moved), Some(Code::Moving));
+    clinic.apply(settle(1, HandoverAnswer::Accepted));
+    clinic.apply(second());
 }
 
 /// A clinic, and the commands that bring a ticket from `hillside`.
@@ -298,10 +364,10 @@ fn end_at_the_destination_stands_once_the_person_waits_at_the_origin() {
     let no_show = Command::MarkNoShow { ticket: id() };
     for before in [vec![], vec![cancel], vec![no_show]] {
         let (mut clinic, withdraw) = arrived(before);
-        for _ in 0..2 {
+        for first in [true, false] {
             let effect = clinic.send(withdraw.clone());
             assert_eq!(answer(&effect), HandoverAnswer::Refused(Code::MoveTakenBack));
-            assert!(effect.touched.contains(&id()));
+            assert_eq!(effect.touched.contains(&id()), first);
         }
         let undo = clinic.refusal(Command::RevertTicket { ticket: id() });
         assert_eq!(undo, Some(Code::NothingToRevert));
@@ -328,12 +394,70 @@ fn successor_that_a_timer_ended_does_not_keep_the_person() {
 }
 
 #[test]
+fn arrival_is_answered_again_after_the_time_limit() {
+    let (mut clinic, receive, _) = arrival(MORNING);
+    clinic.apply(receive.clone());
+    clinic.now += 60 * MINUTE;
+    assert_eq!(answer(&clinic.send(receive.clone())), HandoverAnswer::Accepted);
+    clinic.apply(Command::LeaveTicket { ticket: ticket(77) });
+    assert_eq!(answer(&clinic.send(receive)), HandoverAnswer::Accepted);
+}
+
+/// The first answer may be on its way, so a later one must not differ.
+#[test]
+fn answer_to_a_withdrawal_is_final() {
+    let (mut clinic, withdraw) = arrived(vec![call(77, "room-1")]);
+    assert_eq!(answer(&clinic.send(withdraw.clone())), HandoverAnswer::Kept);
+    clinic.apply(Command::RevertTicket { ticket: ticket(77) });
+    assert_eq!(clinic.state(77), TicketState::Waiting);
+    assert_eq!(answer(&clinic.send(withdraw)), HandoverAnswer::Kept);
+    assert_eq!(clinic.state(77), TicketState::Waiting);
+}
+
+/// The successor itself moves on, and ends here without service before that move is answered. Only
+/// its end says whether its person is in a line.
+#[test]
+fn withdrawal_waits_until_the_successor_knows_where_its_person_is() {
+    let gone = HandoverAnswer::Refused(Code::MoveTakenBack);
+    let there = LocationId::new("lakeside").unwrap();
+    for (end, onward, expected) in [
+        (true, HandoverAnswer::Refused(Code::QueueNotOpen), gone),
+        (true, HandoverAnswer::Accepted, HandoverAnswer::Kept),
+        (false, HandoverAnswer::Refused(Code::MoveTakenBack), gone),
+        (false, HandoverAnswer::Kept, HandoverAnswer::Kept),
+    ] {
+        let (mut clinic, receive, withdraw) = arrival(Millis::MAX);
+        if end {
+            clinic.now = clinic.location.header().day_ends - 1_000;
+        }
+        clinic.apply(receive);
+        let queue = QueueId::new("lakeside.lab").unwrap();
+        clinic.apply(Command::TransferTicket { ticket: ticket(77), queue });
+        if end {
+            clinic.now += MINUTE;
+            clinic.apply(Command::Tick {});
+        } else {
+            clinic.apply(Command::CancelTicket { ticket: ticket(77), reason: None });
+        }
+        assert!(clinic.state(77).is_end());
+        let effect = clinic.send(withdraw.clone());
+        assert!(refusal(&effect) == Some(Code::Moving) && effect.follow_ups.is_empty());
+        let successor = ticket(77).successor(&there, 1);
+        clinic.apply(Command::SettleTicket { ticket: ticket(77), successor, answer: onward });
+        assert_eq!(answer(&clinic.send(withdraw)), expected, "{onward:?}");
+    }
+}
+
+#[test]
 fn withdrawal_before_the_arrival_bars_it() {
     let (mut clinic, receive, withdraw) = arrival(MORNING + MINUTE);
-    let effect = clinic.apply(withdraw);
+    let effect = clinic.apply(withdraw.clone());
     assert_eq!(answer(&effect), HandoverAnswer::Refused(Code::MoveTakenBack));
     assert_eq!(clinic.refusal(receive), Some(Code::MoveTakenBack));
     assert!(clinic.location.ticket(&ticket(77)).is_none());
+    let effect = clinic.send(withdraw);
+    assert_eq!(answer(&effect), HandoverAnswer::Refused(Code::MoveTakenBack));
+    assert_eq!(clinic.location.header().barred.len(), 1);
 }
 
 #[test]

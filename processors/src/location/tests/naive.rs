@@ -59,8 +59,8 @@ pub(super) fn views(
         wall.insert(key, json!(board_call(header, ticket)));
     }
     for ticket in tickets.iter().copied() {
-        if let (TicketState::Leaving, Some(handover)) = (ticket.standing.state, &ticket.handover) {
-            let (label, to) = (ticket.label.clone(), handover.queue.location());
+        if let (TicketState::Leaving, Some(moving)) = (ticket.standing.state, &ticket.handover) {
+            let (label, to) = (ticket.label.clone(), moving.handover.queue.location());
             wall.insert(format!("move:{}/{label}", ticket.day), json!(BoardMove { label, to }));
         }
     }
@@ -172,7 +172,7 @@ fn entry(header: &LocationHeader, ticket: &Ticket) -> QueueEntry {
             .handover
             .as_ref()
             .filter(|_| standing.state == TicketState::Leaving)
-            .map(|handover| handover.queue.clone()),
+            .map(|moving| moving.handover.queue.clone()),
         moved_from: ticket.from.as_ref().map(TicketId::location),
     }
 }

@@ -1,9 +1,10 @@
 //! Nobody falls out of line: histories over three locations, with moves, refusals, repeats,
-//! reordered records, crashes and time limits. One seed reproduces a history.
+//! reordered and lost records, crashes and time limits. One seed reproduces a history.
 //!
-//! At every step each person who has not left has a live ticket. Once all answers have arrived,
-//! each has exactly one, every booking is where its source last said, and no move waits for
-//! anything. Timers fire in slices of a few, and nights pass, so that many wait at once.
+//! At every step each person who has not left has a live ticket. Once records pass again and all
+//! questions are answered, each has exactly one, every booking is where its source last said, and
+//! no move waits for anything. Timers fire in slices of a few, and nights pass, so that many wait
+//! at once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -50,12 +51,23 @@ impl Site {
 
     /// Forgets everything that is not stored, as a crash does.
     fn crash(&mut self) {
-        let live = self.tickets.values().filter(|ticket| ticket.is_live()).cloned().collect();
+        let live = self.tickets.values().filter(|ticket| ticket.is_unfinished());
+        let live = live.cloned().collect();
         let (position, header) = (self.location.position(), self.location.header().clone());
         let today = header.day_starts..header.day_ends;
         let near = self.appointments.values().filter(|one| one.is_near(&today)).cloned().collect();
         self.location = Location::restore(position, header, live, near);
         self.location.slice = self.slice;
+    }
+
+    /// When the location next asks about a move, or takes one back.
+    fn next_question(&self) -> Option<Millis> {
+        let tickets = self.tickets.values().filter(|ticket| ticket.handover.is_some());
+        let limits = tickets.filter_map(|ticket| {
+            Location::ticket_question_due(ticket).or(self.location.ticket_due(ticket))
+        });
+        let moves = self.appointments.values().filter_map(Location::appointment_question_due);
+        limits.chain(moves).min()
     }
 
     /// The tickets that the next record at `now` must not call.
@@ -108,12 +120,28 @@ impl Site {
         if !matches!(record.command, Command::Tick {}) {
             self.decided.insert(identity, effect.verdict.clone());
         }
-        if let Some((command, verdict)) = &effect.settles {
-            let first = self.decided.insert(command.clone(), verdict.clone());
-            assert!(matches!(first, Some(Verdict::Moving { .. })), "an outcome is settled once");
+        if let Some(Settlement { command, began, outcome }) = &effect.settles {
+            let first = self.decided.insert(command.clone(), outcome.clone());
+            assert!(
+                matches!(first, Some(Verdict::Moving { version, .. }) if version == *began),
+                "an outcome is settled once"
+            );
         }
         self.outbox.extend(effect.follow_ups.iter().cloned());
         Some((record, effect))
+    }
+}
+
+/// Whether the command asks about a move, or answers. Facts are not among them: a source repeats
+/// those that are lost.
+fn is_about_move(command: &Command) -> bool {
+    use Command as C;
+    match command {
+        C::ReceiveTicket { .. } | C::WithdrawTicket { .. } | C::SettleTicket { .. } => true,
+        C::ReceiveAppointment { question, .. } | C::SettleAppointment { question, .. } => {
+            question.is_some()
+        }
+        _ => false,
     }
 }
 
@@ -150,6 +178,8 @@ struct World {
     people: BTreeMap<TicketId, TicketId>,
     /// People who left, were served, were cancelled, or whom a timer ended.
     ended: BTreeSet<TicketId>,
+    /// Some questions and answers are parked, and nobody releases them.
+    loses: bool,
     history: Vec<String>,
 }
 
@@ -165,10 +195,15 @@ impl World {
             sent: Vec::new(),
             people: BTreeMap::new(),
             ended: BTreeSet::new(),
+            loses: false,
             history: Vec::new(),
         };
         for index in 0..SLUGS.len() {
-            for command in place(index).full_opening() {
+            let ends = world.random.bool();
+            for mut command in place(index).full_opening() {
+                if let Command::ConfigureLocation { timers, .. } = &mut command {
+                    timers.day_ends_tickets = ends;
+                }
                 world.send(index, command);
             }
             while !world.sites[index].log.is_empty() {
@@ -176,6 +211,7 @@ impl World {
             }
         }
         world.history.clear();
+        world.loses = true;
         world
     }
 
@@ -200,6 +236,14 @@ impl World {
         (!from.is_empty()).then(|| from[self.random.usize(..from.len())].id.clone())
     }
 
+    /// A ticket of the location that came from another one and has ended.
+    fn ended_successor(&mut self, index: usize) -> Option<TicketId> {
+        let tickets = self.sites[index].tickets.values();
+        let ended: Vec<_> =
+            tickets.filter(|ticket| ticket.from.is_some() && !ticket.is_live()).collect();
+        (!ended.is_empty()).then(|| ended[self.random.usize(..ended.len())].id.clone())
+    }
+
     /// A queue to move to: open, closed, unknown, or at an unknown location.
     fn any_queue(&mut self) -> QueueId {
         let slug = ["general", "general", "lab", "nowhere"][self.random.usize(..4)];
@@ -213,10 +257,13 @@ impl World {
         use Command as C;
         let here = place(index);
         let (queue, station) = (here.queue("general"), here.station("room-1"));
-        let kind = self.random.usize(..22);
+        let kind = self.random.usize(..23);
         if kind < 3 {
             let ticket = TicketId::from_random(&here.id, self.random.u128(..));
             return Some(C::IssueTicket { queue, ticket, priority: Priority::default() });
+        }
+        if kind == 22 {
+            return Some(C::RevertTicket { ticket: self.ended_successor(index)? });
         }
         let ticket = self.any_ticket(index)?;
         Some(match kind {
@@ -325,6 +372,10 @@ impl World {
     }
 
     fn append(&mut self, record: CommandRecord) {
+        if self.loses && is_about_move(&record.command) && self.random.u8(..8) == 0 {
+            self.history.push(format!("lost: {}", words(&record.command)));
+            return;
+        }
         let there = record.aggregate.location_id().unwrap();
         // A location that nobody ever configured refuses like any other.
         match SLUGS.iter().position(|slug| *slug == there.as_str()) {
@@ -368,8 +419,25 @@ impl World {
         };
     }
 
-    /// Lets every record and every answer arrive.
+    /// Lets every question be asked until it is answered.
     fn come_to_rest(&mut self) {
+        self.loses = false;
+        self.let_records_arrive();
+        let mut rounds = 0;
+        while let Some(due) = self.sites.iter().filter_map(Site::next_question).min() {
+            // One question is enough, and three moves of a person can depend on each other.
+            rounds += 1;
+            assert!(rounds < 100, "a move waits for ever");
+            self.now = self.now.max(due);
+            for index in 0..SLUGS.len() {
+                self.send(index, Command::Tick {});
+            }
+            self.let_records_arrive();
+        }
+    }
+
+    /// Lets every record and every answer arrive.
+    fn let_records_arrive(&mut self) {
         let mut rounds = 0;
         while self.sites.iter().any(|site| !site.log.is_empty() || !site.outbox.is_empty()) {
             // Each record causes a few others at most.

@@ -116,12 +116,14 @@ pub(super) fn command(pick: &Pick) -> Command {
             successor: appointment(of_appointment(pick)).moved_to(&hillside()),
             held: flag.then(|| appointment(of_appointment(pick)).moved_to(&hillside())),
             answer: answer(pick),
+            question: None,
         },
         "appointment.receive" => C::ReceiveAppointment {
             appointment: appointment(of_appointment(pick)),
             fact: AppointmentFact { moved_to: None, ..any_fact(pick) },
             from: AppointmentId::from_random(&hillside(), of_appointment(pick)),
             hops: pick.number % 12,
+            question: None,
         },
         "ticket.settle" => C::SettleTicket {
             successor: ticket.successor(&hillside(), u32::from(pick.number % 3)),

@@ -25,7 +25,15 @@ fn settle(answer: HandoverAnswer) -> Command {
         successor: successor(),
         held,
         answer,
+        question: Some(question(2, 0)),
     }
+}
+
+/// The question of the move that the fact with this revision began.
+fn question(revision: u64, attempt: u32) -> MoveQuestion {
+    let report = record(report(100, moving(revision)));
+    let asked = report.follow_up("receive", report.aggregate.clone(), Command::Tick {});
+    MoveQuestion { first: asked.id, attempt }
 }
 
 fn held(clinic: &Clinic) -> &Appointment {
@@ -71,7 +79,7 @@ fn appointment_stays_until_the_destination_has_booked_it() {
         (held(&clinic).status, &held(&clinic).successor),
         (S::Cancelled, &Some(successor()))
     );
-    let (command, verdict) = effect.settles.unwrap();
+    let Settlement { command, outcome: verdict, .. } = effect.settles.unwrap();
     assert!(command == record(report(100, moving(2))).identity());
     let Verdict::Applied { result, .. } = verdict else { panic!("the move was accepted") };
     assert!(result.appointment == Some(successor()));
@@ -85,7 +93,7 @@ fn refused_appointment_stays_booked() {
     let mut clinic = booked();
     clinic.apply(report(100, moving(2)));
     let effect = clinic.apply(settle(HandoverAnswer::Refused(Code::QueueUnknown)));
-    assert!(effect.settles.unwrap().1 == Verdict::Refused { code: Code::QueueUnknown });
+    assert!(effect.settles.unwrap().outcome == Verdict::Refused { code: Code::QueueUnknown });
     assert!(held(&clinic).moving.is_none());
     assert_eq!((held(&clinic).status, held(&clinic).fact.revision), (S::Booked, 1));
     // The source corrects its fact under the same revision.
@@ -152,12 +160,13 @@ fn booking_that_came_back_is_not_forgotten_among_many_facts() {
             fact: fact(100, 3, S::Booked),
             from: successor(),
             hops: 0,
+            question: None,
         });
         for revision in 4..4 + later {
             clinic.apply(report(100, fact(100, revision, S::Booked)));
         }
         let effect = clinic.apply(settle(HandoverAnswer::Accepted));
-        let (_, verdict) = effect.settles.expect("the move has its outcome");
+        let verdict = effect.settles.expect("the move has its outcome").outcome;
         assert!(verdict == Verdict::Refused { code: Code::MoveTakenBack }, "{later} facts");
         let last = effect.follow_ups.last().expect("the facts are reported again");
         let Command::ReportAppointment { fact: last, .. } = &last.command else {
@@ -203,6 +212,7 @@ fn destination_answers_every_booking() {
         fact,
         from: from.clone(),
         hops: 0,
+        question: None,
     };
     let lost = AppointmentFact { queue: Some(queue("lost")), ..fact(100, 2, S::Booked) };
     let newer = fact(100, 9, S::Booked);
@@ -225,4 +235,93 @@ fn destination_answers_every_booking() {
         let known = held.as_ref().and_then(|held| clinic.location.appointment(held));
         assert_eq!(known.is_some(), expected == HandoverAnswer::Accepted);
     }
+}
+
+#[test]
+fn moving_appointment_asks_again_until_answered() {
+    let mut clinic = booked();
+    let first = clinic.apply(report(100, moving(2)));
+    let asked = |effect: &RecordEffect| match &effect.follow_ups[..] {
+        [next] => (next.id.clone(), next.command.clone()),
+        _ => panic!("one question is expected"),
+    };
+    clinic.now += MINUTE;
+    let again = clinic.apply(Command::Tick {});
+    assert_ne!(asked(&first).0, asked(&again).0);
+    let Command::ReceiveAppointment { fact, question: Some(number), .. } = asked(&again).1 else {
+        panic!("another command")
+    };
+    assert!(number == question(2, 1) && fact == AppointmentFact { moved_to: None, ..moving(2) });
+    assert!(held(&clinic).is_near(&clinic.location.header().today()), "it stays in memory");
+    // An answer to the first question counts no more: the destination may have changed since.
+    let refused = settle(HandoverAnswer::Refused(Code::QueueUnknown));
+    assert_eq!(clinic.refusal(refused), Some(Code::IllegalMove));
+    let Command::SettleAppointment { appointment, successor, held: there, answer, .. } =
+        settle(HandoverAnswer::Accepted)
+    else {
+        panic!("another command")
+    };
+    let question = Some(number);
+    let accepted =
+        Command::SettleAppointment { appointment, successor, held: there, answer, question };
+    assert!(clinic.apply(accepted).settles.is_some());
+    assert_eq!(clinic.location.due(), Some(clinic.location.header().day_ends));
+}
+
+#[test]
+fn repeated_question_changes_no_booking() {
+    let from = AppointmentId::from_random(&hillside(), 100);
+    let ask = |attempt| Command::ReceiveAppointment {
+        appointment: appointment(100),
+        fact: fact(100, 2, S::Booked),
+        from: from.clone(),
+        hops: 0,
+        question: Some(question(2, attempt)),
+    };
+    let mut clinic = Clinic::open();
+    clinic.apply(ask(0));
+    // The source corrects its fact under the same revision.
+    let corrected = AppointmentFact { label: Some("R. M.".to_owned()), ..fact(100, 2, S::Booked) };
+    clinic.apply(report(100, corrected.clone()));
+    let effect = clinic.apply(ask(1));
+    assert_eq!(change(&effect), Some(AppointmentChange::Repeated));
+    assert!(held(&clinic).fact == corrected);
+    let [next] = &effect.follow_ups[..] else { panic!("one answer is expected") };
+    assert!(matches!(
+        &next.command,
+        Command::SettleAppointment { answer: HandoverAnswer::Accepted, question: Some(asked), .. }
+            if *asked == question(2, 1)
+    ));
+}
+
+/// A fact was passed on to where the booking was, and comes back because the booking has left there
+/// too. Two locations could each take the other one for the place.
+#[test]
+fn fact_that_comes_back_is_passed_on_until_it_counts() {
+    let mut clinic = booked();
+    clinic.apply(report(100, moving(2)));
+    clinic.apply(settle(HandoverAnswer::Accepted));
+    assert_eq!(change(&clinic.apply(report(100, moving_on(5)))), Some(AppointmentChange::Deferred));
+    assert_eq!(change(&clinic.apply(report(100, moving_on(5)))), Some(AppointmentChange::Repeated));
+    let passed_on = |hops| Command::ReceiveAppointment {
+        appointment: appointment(100),
+        fact: moving_on(5),
+        from: successor(),
+        hops,
+        question: None,
+    };
+    let effect = clinic.apply(passed_on(1));
+    assert_eq!(change(&effect), Some(AppointmentChange::Deferred));
+    assert!(
+        effect
+            .follow_ups
+            .iter()
+            .any(|next| matches!(next.command, Command::ReceiveAppointment { hops: 2, .. }))
+    );
+    assert!(matches!(clinic.apply(passed_on(8)).verdict, Verdict::Moving { .. }));
+}
+
+/// The fact by which the source moves appointment 100 to a third location.
+fn moving_on(revision: u64) -> AppointmentFact {
+    AppointmentFact { moved_to: LocationId::new("lakeside").ok(), ..moving(revision) }
 }

@@ -1,5 +1,7 @@
 //! Timers that fire in slices, and records that are decided while timers wait.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::{
@@ -194,11 +196,15 @@ fn moves_that_time_out_together_are_sliced() {
         let queue = QueueId::new("hillside.lab").unwrap();
         clinic.apply(Command::TransferTicket { ticket: ticket(number), queue });
     }
-    clinic.now += 2 * MINUTE;
+    clinic.now += 2 * MINUTE - 1;
     let effects = clinic.tick_out();
     assert!(effects.iter().all(|effect| effect.follow_ups.len() == 1), "one is withdrawn a step");
     assert_eq!(effects.len(), 5);
     assert!((1..=5).all(|number| clinic.state(number) == TicketState::Waiting));
+    // Nobody answers, so each is asked again.
+    clinic.now += 1;
+    let effects = clinic.tick_out();
+    assert_eq!(effects.iter().map(|effect| effect.follow_ups.len()).sum::<usize>(), 5);
 }
 
 /// Requests for an appointment that nobody ever answered.
@@ -234,14 +240,26 @@ fn shorter_timers_change_no_ticket_at_once() {
 
 /// A location whose timers are all in its index.
 pub(super) fn check_timers(location: &Location) {
-    let tickets = location.tickets.values();
-    let tickets = tickets
-        .filter_map(|one| Some((location.ticket_due(one)?, TimerTarget::Ticket(one.id.clone()))));
-    let appointments = location.appointments.values();
-    let appointments = appointments.filter_map(|one| {
-        Some((location.appointment_due(one)?, TimerTarget::Appointment(one.id.clone())))
-    });
-    assert!(location.indexes.timers == tickets.chain(appointments).collect());
+    let mut timers = BTreeSet::new();
+    let mut moves = BTreeSet::new();
+    for one in location.tickets.values() {
+        let question = one.handover.as_ref().and_then(|moving| moving.question.as_ref());
+        let asked = question.map(|question| question.due());
+        timers.extend(location.ticket_due(one).map(|at| (at, TimerTarget::Ticket(one.id.clone()))));
+        timers.extend(asked.map(|at| (at, TimerTarget::TicketMove(one.id.clone()))));
+        let moving = one.handover.as_ref();
+        moves.extend(moving.map(|_| TimerTarget::TicketMove(one.id.clone())));
+    }
+    for one in location.appointments.values() {
+        let own = location.appointment_due(one);
+        let asked = one.moving.as_ref().map(|moving| moving.question.due());
+        timers.extend(own.map(|at| (at, TimerTarget::Appointment(one.id.clone()))));
+        timers.extend(asked.map(|at| (at, TimerTarget::AppointmentMove(one.id.clone()))));
+        let moving = one.moving.as_ref();
+        moves.extend(moving.map(|_| TimerTarget::AppointmentMove(one.id.clone())));
+    }
+    assert!(location.indexes.timers == timers);
+    assert!(location.indexes.moves == moves);
     let live = location.tickets.values().filter(|ticket| ticket.is_live()).count();
     assert_eq!(location.indexes.live as usize, live);
 }

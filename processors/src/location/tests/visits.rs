@@ -176,7 +176,9 @@ fn check_in_elsewhere_is_refused() {
     let moved = AppointmentFact { moved_to: hillside, queue: None, ..fact(100, 2, S::Booked) };
     clinic.apply(report(100, moved));
     let successor = appointment(100).moved_to(&LocationId::new("hillside").unwrap());
+    let question = clinic.held().moving.as_ref().map(AppointmentMove::asked);
     clinic.apply(Command::SettleAppointment {
+        question,
         appointment: appointment(100),
         successor: successor.clone(),
         held: Some(successor),

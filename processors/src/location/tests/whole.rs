@@ -99,7 +99,7 @@ impl Watch {
 
     /// The location as a runner would restore it now for this command.
     fn reloaded(&self, command: &Command, at: Millis) -> Location {
-        let live = self.tickets().filter(|ticket| ticket.is_live()).map(copy).collect();
+        let live = self.tickets().filter(|ticket| ticket.is_unfinished()).map(copy).collect();
         let near = |one: &&Appointment| one.is_near(&self.live.header().today());
         let near = self.appointments().filter(near).map(copy).collect();
         let mut location =
@@ -120,7 +120,11 @@ impl Watch {
         location
     }
 
-    fn send(&mut self, command: CommandRecord, at: Millis) {
+    fn send(&mut self, mut command: CommandRecord, at: Millis) {
+        if let Command::SettleAppointment { appointment, question, .. } = &mut command.command {
+            let held = self.live.appointment(appointment);
+            *question = held.and_then(|held| held.moving.as_ref()).map(AppointmentMove::asked);
+        }
         let before = self.live.position();
         let was: BTreeMap<_, _> = self
             .issued
@@ -141,7 +145,8 @@ impl Watch {
         }
         reloaded.forget_ended();
         assert!(
-            self.tickets().all(|ticket| reloaded.ticket(&ticket.id).is_none_or(Ticket::is_live))
+            self.tickets()
+                .all(|ticket| reloaded.ticket(&ticket.id).is_none_or(Ticket::is_unfinished))
         );
 
         self.rebuilt.advance(at);
@@ -189,8 +194,13 @@ impl Watch {
             let ticket = self.live.ticket(id).expect("a touched ticket is in memory");
             if ticket.is_live() {
                 self.last_views.remove(id);
-            } else {
-                self.last_views.insert(id.clone(), last_view(self.live.header(), ticket));
+                continue;
+            }
+            // A question about the move of an ended ticket changes nothing that its view shows.
+            let last = last_view(self.live.header(), ticket);
+            let shown = self.last_views.get(id);
+            if shown.is_none_or(|shown| (shown.at, shown.state) != (last.at, last.state)) {
+                self.last_views.insert(id.clone(), last);
             }
         }
     }

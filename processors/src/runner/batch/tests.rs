@@ -90,3 +90,81 @@ fn panic_in_decision_leaves_other_states_alone() {
     let built = build_from(claim(), &records, &mut empty_state());
     assert_eq!(built.tally.applied, records.len() as u64);
 }
+
+/// The log of a location from which ticket 1 moves, and the answer about it.
+fn moving_log() -> (Vec<LogRecord>, LogRecord) {
+    let queue = schemas::ids::QueueId::new("hillside.lab").unwrap();
+    let ticket = riverside::ticket(1);
+    let transfer = Command::TransferTicket { ticket: ticket.clone(), queue: queue.clone() };
+    let commands =
+        riverside::opening().into_iter().chain([riverside::issue("general", 1), transfer]);
+    let records = log(commands.collect());
+    let successor = ticket.successor(&queue.location(), 1);
+    let answer = schemas::handover::HandoverAnswer::Accepted;
+    let settle =
+        command_record(&aggregate(), "settle", Command::SettleTicket { ticket, successor, answer });
+    let last = records.last().unwrap();
+    let answer =
+        LogRecord { offset: last.offset.next(), at: last.at + 1, record: settle.to_wire() };
+    (records, answer)
+}
+
+/// The outcome that a record of `views` publishes for a command.
+fn published(batch: &Batch, identity: &CommandIdentity) -> Option<CommandOutcome> {
+    let told = batch.outbox.iter().filter(|row| row.topic == VIEWS_TOPIC);
+    let told = told.filter_map(|row| ViewsRecord::from_value(&row.record.value).unwrap().outcome);
+    told.map(|told| told.outcome).last().filter(|told| told.command == identity.command)
+}
+
+#[test]
+fn answer_settles_the_outcome_of_its_own_move_alone() {
+    type Change = fn(&mut OutcomeRow);
+    let elsewhere: Change = |row| row.aggregate = testing::records::aggregate("demo", "hillside");
+    let newer: Change = |row| {
+        if let Verdict::Moving { version, .. } = &mut row.outcome.verdict {
+            *version += 1;
+        }
+    };
+    let ended: Change = |row| row.outcome.verdict = Verdict::Refused { code: Code::MoveTimedOut };
+    let cases: [(&str, Option<Change>, bool); 5] = [
+        ("its own", Some(|_| {}), true),
+        ("of another location", Some(elsewhere), false),
+        ("of a newer move with the same key", Some(newer), false),
+        ("settled before", Some(ended), false),
+        ("of a forgotten key", None, false),
+    ];
+    for (name, change, settles) in cases {
+        let (records, answer) = moving_log();
+        let mut state = empty_state();
+        let BuiltBatch { batch, .. } = build_from(claim(), &records, &mut state);
+        let first = batch.outcomes.last().expect("the transfer has an outcome").clone();
+        state.outcomes.clear();
+        if let Some(change) = change {
+            let mut held = first.clone();
+            change(&mut held);
+            state.outcomes.insert(held.identity.clone(), held);
+        }
+        let next = PartitionClaim { next_offset: batch.to, ..claim() };
+        let batch = build_from(next, std::slice::from_ref(&answer), &mut state).batch;
+        let settled = batch.outcomes.iter().find(|row| row.identity == first.identity);
+        assert_eq!(settled.is_some(), settles, "{name}");
+        assert_eq!(published(&batch, &first.identity).is_some(), settles, "{name}");
+        let Some(row) = settled else { continue };
+        let began = |version| row.settles == Some(version);
+        assert!(matches!(first.outcome.verdict, Verdict::Moving { version, .. } if began(version)));
+        assert!(matches!(&row.outcome.verdict, Verdict::Applied { .. }));
+        assert_eq!(state.outcomes[&first.identity].fingerprint, first.fingerprint);
+    }
+}
+
+#[test]
+fn outcome_settled_in_the_batch_of_its_command_is_stored_once() {
+    let (mut records, answer) = moving_log();
+    records.push(answer);
+    let batch = build_from(claim(), &records, &mut empty_state()).batch;
+    let ids: BTreeSet<_> = batch.outcomes.iter().map(|row| &row.identity).collect();
+    assert_eq!(ids.len(), batch.outcomes.len());
+    let transfer = &batch.outcomes[batch.outcomes.len() - 2];
+    assert!(matches!(transfer.outcome.verdict, Verdict::Applied { .. }));
+    assert!(transfer.fingerprint.is_some() && transfer.settles.is_none());
+}

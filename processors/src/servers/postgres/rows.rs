@@ -69,6 +69,7 @@ pub(super) fn outcome_row(
         identity: identity.cloned().ok_or(PostgresError::Unreadable("an outcome's command"))?,
         aggregate: key(row)?,
         fingerprint: fingerprint.map_err(|_| PostgresError::Unreadable("a fingerprint"))?,
+        settles: None,
         first_at: row.get(4),
         outcome: json::<CommandOutcome>(row.get(5), "an outcome")?,
     })

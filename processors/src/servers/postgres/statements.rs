@@ -14,8 +14,8 @@ pub(super) const CHECKPOINT: &str = "SELECT owner_epoch, next_offset FROM clinic
      WHERE consumer = $1 AND topic = $2 AND partition = $3";
 pub(super) const AGGREGATE: &str = "SELECT epoch, version, header::text FROM clinicwire.aggregate \
      WHERE tenant = $1 AND aggregate = $2";
-pub(super) const LIVE: &str =
-    "SELECT body::text FROM clinicwire.ticket WHERE tenant = $1 AND location = $2 AND live";
+pub(super) const UNFINISHED: &str =
+    "SELECT body::text FROM clinicwire.ticket WHERE tenant = $1 AND location = $2 AND unfinished";
 // The appointments that satisfy `Appointment::is_near` on the service day of the header. `->`
 // returns its bounds without parsing the texts of the header.
 pub(super) const APPOINTMENTS: &str = "SELECT found.body FROM clinicwire.aggregate a \
@@ -26,10 +26,10 @@ pub(super) const APPOINTMENTS: &str = "SELECT found.body FROM clinicwire.aggrega
          AND t.wakes_at >= today.starts AND t.wakes_at < today.ends \
        UNION ALL \
        SELECT t.body::text FROM clinicwire.appointment t WHERE t.tenant = $1 AND t.location = $2 \
-         AND t.open AND NOT t.here AND t.wakes_at < today.starts \
+         AND t.open AND NOT t.kept AND t.wakes_at < today.starts \
        UNION ALL \
        SELECT t.body::text FROM clinicwire.appointment t WHERE t.tenant = $1 AND t.location = $2 \
-         AND t.here \
+         AND t.kept \
          AND (t.wakes_at >= today.starts AND t.wakes_at < today.ends) IS NOT TRUE) found (body) \
      WHERE a.tenant = $1 AND a.aggregate = $2";
 pub(super) const WAKING_APPOINTMENTS: &str = "SELECT body::text FROM clinicwire.appointment \
@@ -49,7 +49,7 @@ pub(super) const DUE: &str = "SELECT tenant, aggregate, due FROM clinicwire.aggr
      WHERE topic = $1 AND partition = $2 AND due IS NOT NULL";
 pub(super) const ENDED: &str = "SELECT found.body FROM unnest($3::text[]) AS asked (ticket) \
      CROSS JOIN LATERAL (SELECT body::text FROM clinicwire.ticket t \
-       WHERE t.tenant = $1 AND t.location = $2 AND t.ticket = asked.ticket AND NOT t.live \
+       WHERE t.tenant = $1 AND t.location = $2 AND t.ticket = asked.ticket AND NOT t.unfinished \
          LIMIT 1) found";
 pub(super) const OUTCOMES: &str = "SELECT asked.tenant, found.aggregate, asked.place, \
        found.fingerprint, found.first_at, found.body \

@@ -9,7 +9,7 @@ use super::{
     long, number, runs,
 };
 use crate::{
-    ledger::{Batch, JournalEntry, JournalRow},
+    ledger::{Batch, JournalEntry, JournalRow, OutcomeRow},
     run::WorkChange,
     views::ViewStep,
 };
@@ -82,29 +82,30 @@ const SET_ENTRIES: &str = "INSERT INTO clinicwire.view_entry (tenant, aggregate,
      ON CONFLICT (tenant, aggregate, view, key) DO UPDATE SET body = excluded.body";
 
 const TICKETS: &str = "INSERT INTO clinicwire.ticket \
-       (tenant, location, ticket, queue, label, service_day, state, live, issued_at, ended_at, \
-       body) \
-     SELECT tenant, location, ticket, queue, label, service_day, state, live, issued_at, ended_at, \
-       body::json \
+       (tenant, location, ticket, queue, label, service_day, state, unfinished, issued_at, \
+       ended_at, body) \
+     SELECT tenant, location, ticket, queue, label, service_day, state, unfinished, issued_at, \
+       ended_at, body::json \
      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], \
        $7::text[], $8::bool[], $9::bigint[], $10::bigint[], $11::text[]) \
-       AS t (tenant, location, ticket, queue, label, service_day, state, live, issued_at, \
+       AS t (tenant, location, ticket, queue, label, service_day, state, unfinished, issued_at, \
          ended_at, body) \
      ON CONFLICT (tenant, location, ticket) DO UPDATE \
      SET queue = excluded.queue, label = excluded.label, \
-       service_day = excluded.service_day, state = excluded.state, live = excluded.live, \
+       service_day = excluded.service_day, state = excluded.state, \
+       unfinished = excluded.unfinished, \
        issued_at = excluded.issued_at, ended_at = excluded.ended_at, body = excluded.body";
 
 const APPOINTMENTS: &str = "INSERT INTO clinicwire.appointment \
-       (tenant, location, appointment, source, source_key, wakes_at, status, open, here, body) \
-     SELECT tenant, location, appointment, source, source_key, wakes_at, status, open, here, \
+       (tenant, location, appointment, source, source_key, wakes_at, status, open, kept, body) \
+     SELECT tenant, location, appointment, source, source_key, wakes_at, status, open, kept, \
        body::json \
      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], \
        $7::text[], $8::bool[], $9::bool[], $10::text[]) \
-       AS t (tenant, location, appointment, source, source_key, wakes_at, status, open, here, \
+       AS t (tenant, location, appointment, source, source_key, wakes_at, status, open, kept, \
          body) \
      ON CONFLICT (tenant, location, appointment) DO UPDATE SET wakes_at = excluded.wakes_at, \
-       status = excluded.status, open = excluded.open, here = excluded.here, body = excluded.body";
+       status = excluded.status, open = excluded.open, kept = excluded.kept, body = excluded.body";
 
 const JOURNAL: &str = "INSERT INTO clinicwire.journal \
        (topic, partition, \"offset\", at, decided_at, tenant, aggregate, command, actor, kind, \
@@ -116,8 +117,7 @@ const JOURNAL: &str = "INSERT INTO clinicwire.journal \
        AS j (o, at, decided_at, tenant, aggregate, command, actor, kind, epoch, version, events, \
          code)";
 
-// A row without a fingerprint only settles an outcome of the same aggregate that is `moving`. Any
-// other row replaces only one whose key is no longer kept ($11).
+// A row replaces only one whose key is no longer kept ($11).
 const OUTCOMES: &str = "INSERT INTO clinicwire.outcome AS o \
        (tenant, source, subject, command, aggregate, fingerprint, first_at, body, topic, \
        partition) \
@@ -125,18 +125,25 @@ const OUTCOMES: &str = "INSERT INTO clinicwire.outcome AS o \
      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], \
        $7::bigint[], $8::text[]) \
        AS s (tenant, source, subject, command, aggregate, fingerprint, first_at, body) \
-     WHERE s.fingerprint IS NOT NULL OR EXISTS (SELECT 1 FROM clinicwire.outcome held \
-       WHERE held.tenant = s.tenant AND held.source = s.source AND held.subject = s.subject \
-         AND held.command = s.command) \
      ON CONFLICT (tenant, source, subject, command) DO UPDATE \
      SET aggregate = excluded.aggregate, body = excluded.body, topic = excluded.topic, \
-       partition = excluded.partition, \
-       fingerprint = coalesce(excluded.fingerprint, o.fingerprint), \
-       first_at = CASE WHEN excluded.fingerprint IS NULL THEN o.first_at \
-         ELSE excluded.first_at END \
-     WHERE CASE WHEN excluded.fingerprint IS NULL \
-       THEN o.aggregate = excluded.aggregate AND o.body::json->>'outcome' = 'moving' \
-       ELSE excluded.first_at - o.first_at >= $11 END";
+       partition = excluded.partition, fingerprint = excluded.fingerprint, \
+       first_at = excluded.first_at \
+     WHERE excluded.first_at - o.first_at >= $11";
+
+// A row replaces only the outcome of the same aggregate that is `moving` since that version. The
+// owner of another partition can replace the outcome meanwhile, so the row is judged again.
+const SETTLED: &str = "UPDATE clinicwire.outcome o SET body = found.body FROM ( \
+       SELECT held.ctid, s.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], \
+         $5::text[], $6::bigint[], $7::text[]) \
+         AS s (tenant, source, subject, command, aggregate, settles, body) \
+       CROSS JOIN LATERAL (SELECT h.ctid FROM clinicwire.outcome h WHERE h.tenant = s.tenant \
+         AND h.source = s.source AND h.subject = s.subject AND h.command = s.command \
+           LIMIT 1) held) found \
+     WHERE o.ctid = found.ctid AND o.tenant = found.tenant AND o.source = found.source \
+       AND o.subject = found.subject AND o.command = found.command \
+       AND o.aggregate = found.aggregate AND o.body::json->>'outcome' = 'moving' \
+       AND (o.body::json->>'version')::bigint = found.settles";
 
 const OUTBOX: &str = "INSERT INTO clinicwire.outbox (topic, partition, \"offset\", part, target, \
        key, headers, value) \
@@ -204,10 +211,13 @@ pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<
         RequiredRows::Any,
         from().into_iter().chain(journal(batch)).collect(),
     );
-    let mut parameters: Vec<Parameter<'a>> = outcomes(batch);
+    let (settled, decided): (Vec<_>, Vec<_>) =
+        batch.outcomes.iter().partition(|row| row.settles.is_some());
+    let mut parameters: Vec<Parameter<'a>> = outcomes(&decided);
     parameters.extend(from());
     parameters.push(Box::new(batch.key_lifetime));
-    add(OUTCOMES, batch.outcomes.len(), RequiredRows::Any, parameters);
+    add(OUTCOMES, decided.len(), RequiredRows::Any, parameters);
+    add(SETTLED, settled.len(), RequiredRows::Any, settlements(&settled));
     add(
         OUTBOX,
         batch.outbox.len(),
@@ -298,7 +308,7 @@ fn tickets(batch: &Batch) -> Vec<Parameter<'_>> {
         column(&rows, |row| row.ticket.label.as_str()),
         column(&rows, |row| row.ticket.day.as_str()),
         column(&rows, |row| row.ticket.standing.state.as_str()),
-        column(&rows, |row| row.ticket.is_live()),
+        column(&rows, |row| row.ticket.is_unfinished()),
         column(&rows, |row| row.ticket.issued_at),
         column(&rows, |row| row.ticket.standing.ended_at),
         column(&rows, |row| to_json(&row.ticket)),
@@ -316,7 +326,7 @@ fn appointments(batch: &Batch) -> Vec<Parameter<'_>> {
         column(&rows, |row| row.appointment.wakes_at()),
         column(&rows, |row| row.appointment.status.as_str()),
         column(&rows, |row| row.appointment.is_open()),
-        column(&rows, |row| row.appointment.is_here()),
+        column(&rows, |row| row.appointment.is_kept()),
         column(&rows, |row| to_json(&row.appointment)),
     ]
 }
@@ -351,17 +361,33 @@ fn journal(batch: &Batch) -> Vec<Parameter<'_>> {
     ]
 }
 
-fn outcomes(batch: &Batch) -> Vec<Parameter<'_>> {
-    let rows: Vec<_> = batch.outcomes.iter().collect();
+fn outcomes<'a>(rows: &[&'a OutcomeRow]) -> Vec<Parameter<'a>> {
+    let mut parameters = identities(rows);
+    parameters.extend([
+        column(rows, |row| row.aggregate.id()),
+        column(rows, |row| row.fingerprint.map(|fingerprint| fingerprint.to_string())),
+        column(rows, |row| row.first_at),
+        column(rows, |row| to_json(&row.outcome)),
+    ]);
+    parameters
+}
+
+fn settlements<'a>(rows: &[&'a OutcomeRow]) -> Vec<Parameter<'a>> {
+    let mut parameters = identities(rows);
+    parameters.extend([
+        column(rows, |row| row.aggregate.id()),
+        column(rows, |row| row.settles.map(long)),
+        column(rows, |row| to_json(&row.outcome)),
+    ]);
+    parameters
+}
+
+fn identities<'a>(rows: &[&'a OutcomeRow]) -> Vec<Parameter<'a>> {
     vec![
-        column(&rows, |row| row.identity.tenant.as_str()),
-        column(&rows, |row| row.identity.source.as_str()),
-        column(&rows, |row| row.identity.subject.as_str()),
-        column(&rows, |row| row.identity.command.as_str()),
-        column(&rows, |row| row.aggregate.id()),
-        column(&rows, |row| row.fingerprint.map(|fingerprint| fingerprint.to_string())),
-        column(&rows, |row| row.first_at),
-        column(&rows, |row| to_json(&row.outcome)),
+        column(rows, |row| row.identity.tenant.as_str()),
+        column(rows, |row| row.identity.source.as_str()),
+        column(rows, |row| row.identity.subject.as_str()),
+        column(rows, |row| row.identity.command.as_str()),
     ]
 }
 

@@ -75,7 +75,12 @@ pub async fn outcome_is_found_by_its_whole_identity(ledger: &dyn Ledger) {
 
 pub async fn later_outcome_keeps_first_content_and_time(ledger: &dyn Ledger) {
     let (mut clinic, mut claim, first) = moving(ledger).await;
-    let mut later = OutcomeRow { fingerprint: None, first_at: first.first_at + 5, ..first.clone() };
+    let mut later = OutcomeRow {
+        fingerprint: None,
+        settles: Some(1),
+        first_at: first.first_at + 5,
+        ..first.clone()
+    };
     later.outcome.verdict = Verdict::Refused { code: Code::QueueEmpty };
     commit(ledger, &mut clinic, &mut claim, vec![later.clone()]).await;
     let found = held(ledger, &first.identity).await.expect("the outcome is there");
@@ -92,13 +97,26 @@ pub async fn later_outcome_keeps_first_content_and_time(ledger: &dyn Ledger) {
     assert!(held(ledger, &absent).await.is_none());
 }
 
+/// The key of a move is forgotten, and a newer move with the same key waits for its own outcome.
+pub async fn outcome_of_an_older_move_is_left_out(ledger: &dyn Ledger) {
+    let (mut clinic, mut claim, newer) = moving(ledger).await;
+    for (began, taken) in [(7, false), (1, true)] {
+        let mut settled = OutcomeRow { fingerprint: None, settles: Some(began), ..newer.clone() };
+        settled.outcome.verdict = Verdict::Refused { code: Code::QueueEmpty };
+        commit(ledger, &mut clinic, &mut claim, vec![settled.clone()]).await;
+        let found = held(ledger, &newer.identity).await.expect("the outcome is there");
+        assert!((found.outcome == settled.outcome) == taken, "{began}");
+    }
+}
+
 /// Two partitions may decide commands with one identity at the same time.
 pub async fn first_of_two_aggregates_keeps_its_outcome(ledger: &dyn Ledger) {
     let (mut clinic, mut claim, first) = moving(ledger).await;
     let north = LocationId::new("north").expect("a slug");
     let north = Aggregate::location(&first.identity.tenant, &north);
-    for fingerprint in [Some(Fingerprint::from_parts([b"PUT".as_slice()])), None] {
-        let mut second = first.clone();
+    let other = Some(Fingerprint::from_parts([b"PUT".as_slice()]));
+    for (fingerprint, settles) in [(other, None), (None, Some(1))] {
+        let mut second = OutcomeRow { settles, ..first.clone() };
         (second.aggregate, second.fingerprint) = (north.clone(), fingerprint);
         second.outcome.verdict = Verdict::Refused { code: Code::QueueEmpty };
         commit(ledger, &mut clinic, &mut claim, vec![second]).await;

@@ -30,7 +30,7 @@ impl Outcomes {
                 kept.row.replace(row.clone());
             }
             Some(_) => {}
-            None if row.fingerprint.is_none() => {}
+            None if row.settles.is_some() => {}
             None => {
                 let kept = KeptOutcome { partition, row: row.clone() };
                 self.kept.insert(row.identity.clone(), kept);
@@ -58,9 +58,9 @@ impl Outcomes {
 impl KeptOutcome {
     /// Whether a later row of the same command replaces this one.
     fn takes(&self, later: &OutcomeRow, lifetime: Millis) -> bool {
-        match later.fingerprint {
-            Some(_) => self.row.is_forgotten(later.first_at, lifetime),
-            None => self.row.is_settled_by(&later.aggregate),
+        match later.settles {
+            None => self.row.is_forgotten(later.first_at, lifetime),
+            Some(began) => self.row.is_settled_by(&later.aggregate, began),
         }
     }
 }

@@ -59,7 +59,7 @@ struct KeptAggregate {
     header: AggregateHeader,
     partition: PartitionId,
     due: Option<Millis>,
-    live: BTreeMap<TicketId, Ticket>,
+    unfinished: BTreeMap<TicketId, Ticket>,
     open: BTreeMap<AppointmentId, Appointment>,
 }
 
@@ -110,7 +110,7 @@ impl State {
         Some(StoredAggregate {
             position: kept.position,
             header: kept.header.clone(),
-            tickets: kept.live.values().cloned().collect(),
+            tickets: kept.unfinished.values().cloned().collect(),
             appointments: self
                 .appointments_that(aggregate, |appointment| appointment.is_near(&today)),
         })
@@ -276,8 +276,8 @@ impl State {
                     (position, header, partition, due)
             }
             None => {
-                let (live, open) = (BTreeMap::new(), BTreeMap::new());
-                let kept = KeptAggregate { position, header, partition, due, live, open };
+                let (unfinished, open) = (BTreeMap::new(), BTreeMap::new());
+                let kept = KeptAggregate { position, header, partition, due, unfinished, open };
                 self.aggregates.insert(row.aggregate.clone(), kept);
             }
         }
@@ -289,11 +289,11 @@ impl State {
             return;
         };
         let key = (row.aggregate.clone(), id.clone());
-        if row.ticket.is_live() {
+        if row.ticket.is_unfinished() {
             self.ended.remove(&key);
-            location.live.insert(id, row.ticket.clone());
+            location.unfinished.insert(id, row.ticket.clone());
         } else {
-            location.live.remove(&id);
+            location.unfinished.remove(&id);
             self.ended.insert(key, row.ticket.clone());
         }
     }
@@ -304,7 +304,7 @@ impl State {
             return;
         };
         let key = (row.aggregate.clone(), id.clone());
-        if row.appointment.is_open() {
+        if row.appointment.is_open() || row.appointment.is_kept() {
             self.closed.remove(&key);
             location.open.insert(id, row.appointment.clone());
         } else {

@@ -257,9 +257,13 @@ fn moves_that_time_out_together_fit() {
         hospital.apply(Command::TransferTicket { ticket, queue: there.clone() });
     }
     hospital.reset();
-    hospital.now += 20 * MINUTE;
+    hospital.now += 11 * MINUTE - 1;
     let (steps, rows) = hospital.tick_out();
     assert_eq!((steps, rows, hospital.omitted), (3, 200, 0));
+    // Nobody answers, so all are asked again.
+    hospital.now += 1;
+    let (steps, rows) = hospital.tick_out();
+    assert_eq!((steps, rows, hospital.omitted), (5, 100, 0));
 }
 
 /// A location of an extreme size: all queues, stations and doctors that it may have, each with the
