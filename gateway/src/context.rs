@@ -13,8 +13,9 @@ use crate::{
         audit::Audit,
         auth::{KeyError, Verifier},
         grant::GrantKey,
+        revocations::Revocations,
     },
-    backends::{Backends, queries::Queries, short_keys::ShortKeys},
+    backends::{Backends, log::Log, queries::Queries, short_keys::ShortKeys},
     client_address::TrustedProxies,
     commands::Commands,
     files::Files,
@@ -34,6 +35,8 @@ const TRIALS: usize = 1;
 /// One node, shared by everything that serves its clients.
 pub struct NodeContext {
     pub verifier: Arc<Verifier>,
+    pub revocations: Arc<Revocations>,
+    pub log: Arc<dyn Log>,
     pub commands: Commands,
     pub reader: Arc<ViewReader>,
     pub queries: Arc<dyn Queries>,
@@ -73,7 +76,9 @@ impl NodeContext {
     /// Outside a runtime.
     pub fn new(settings: &Settings, backends: Backends) -> Result<Self, KeyError> {
         let metrics = Arc::new(Metrics::new());
-        let verifier = Arc::new(Verifier::new(settings.issuers.clone())?);
+        let revocations = Arc::new(Revocations::default());
+        let verifier = Verifier::new(settings.issuers.clone())?;
+        let verifier = Arc::new(verifier.with_revocations(revocations.clone()));
         let Backends { log, snapshots, queries, short_keys, files, readiness } = backends;
         metrics.export_clients(log.clone());
         let limits =
@@ -95,7 +100,9 @@ impl NodeContext {
             origins: settings.origins.clone(),
             proxies: settings.proxies.clone(),
             limits,
-            audit: Audit::new(log),
+            audit: Audit::new(log.clone()),
+            log,
+            revocations,
             files: Arc::new(Files::new(files, settings.max_file)),
             run_retention: settings.run_retention,
             tables: settings.tables.clone(),

@@ -13,6 +13,7 @@ mod limits;
 mod pages;
 mod problem;
 mod requests;
+mod revocations;
 mod rules;
 mod runs;
 mod settings;
@@ -73,6 +74,7 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         .route("/v1/rules", get(rules::list))
         .route("/v1/rules/{rule}", put(rules::put).delete(rules::delete))
         .route("/v1/rules/{rule}/{action}", post(rules::action))
+        .route("/v1/revocations", post(revocations::revoke))
         .route("/v1/messages", get(findings::messages))
         .route("/v1/stream-tickets", post(channels::stream_ticket))
         .route("/v1/demo", get(demo))

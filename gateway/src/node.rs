@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    access::auth::KeyError,
+    access::{auth::KeyError, revocations},
     context::NodeContext,
     http,
     readiness::Condition,
@@ -62,6 +62,7 @@ pub struct RunningNode {
     intake: tokio::task::JoinHandle<()>,
     watch: tokio::task::JoinHandle<()>,
     keys: tokio::task::JoinHandle<()>,
+    access: tokio::task::JoinHandle<()>,
 }
 
 /// Starts a node. Intake and fetches run on the current runtime; connections are served by the
@@ -103,6 +104,13 @@ pub fn start(settings: Settings, backends: Backends) -> Result<RunningNode, Star
     let reader = context.reader.clone();
     let watch = tokio::spawn(async move { reader.watch().await });
     let Settings { drain_delay, drain, issuers, .. } = settings;
+    context.readiness.set(Condition::AccessUnread, true);
+    let access = revocations::follow(
+        context.revocations.clone(),
+        context.readiness.clone(),
+        feed.follow_access(),
+    );
+    let access = tokio::spawn(access);
     context.readiness.set(Condition::KeysMissing, issuers.lack_keys());
     let keys = tokio::spawn(issuers.keep_fresh(context.readiness.clone()));
     Ok(RunningNode {
@@ -116,6 +124,7 @@ pub fn start(settings: Settings, backends: Backends) -> Result<RunningNode, Star
         intake,
         watch,
         keys,
+        access,
     })
 }
 
@@ -179,5 +188,6 @@ impl RunningNode {
         self.intake.abort();
         self.watch.abort();
         self.keys.abort();
+        self.access.abort();
     }
 }

@@ -20,6 +20,10 @@ pub enum Condition {
     StoreDown,
     /// PostgreSQL does not answer.
     AuthorityDown,
+    /// The topic of revocations has not been read to its end since the node started.
+    AccessUnread,
+    /// The reader of the topic of revocations makes no progress.
+    AccessStalled,
     /// The keys of no issuer of tokens have been fetched.
     KeysMissing,
     /// The keys of an issuer of tokens could not be fetched for a while.
@@ -29,12 +33,14 @@ pub enum Condition {
 }
 
 impl Condition {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::CatchingUp,
         Self::FollowerStalled,
         Self::ProducerStalled,
         Self::StoreDown,
         Self::AuthorityDown,
+        Self::AccessUnread,
+        Self::AccessStalled,
         Self::KeysMissing,
         Self::KeysLate,
         Self::Draining,
@@ -48,6 +54,8 @@ impl Condition {
             Self::ProducerStalled => "producer_stalled",
             Self::StoreDown => "store_down",
             Self::AuthorityDown => "authority_down",
+            Self::AccessUnread => "access_unread",
+            Self::AccessStalled => "access_stalled",
             Self::KeysMissing => "keys_missing",
             Self::KeysLate => "keys_late",
             Self::Draining => "draining",
@@ -64,6 +72,8 @@ impl Condition {
             Self::AuthorityDown => {
                 "PostgreSQL does not answer; views that Redis lacks cannot be read"
             }
+            Self::AccessUnread => "the topic of revocations has not been read to its end yet",
+            Self::AccessStalled => "reading the topic of revocations makes no progress",
             Self::KeysMissing => {
                 "the keys that verify tokens have not been fetched from any issuer"
             }
@@ -112,7 +122,10 @@ impl Readiness {
         if (before & bit != 0) == holds {
             return;
         }
-        let is_usual = matches!(condition, Condition::CatchingUp | Condition::Draining);
+        let is_usual = matches!(
+            condition,
+            Condition::CatchingUp | Condition::AccessUnread | Condition::Draining
+        );
         let (condition, meaning) = (condition.name(), condition.explanation());
         // A node that starts or stops is no cause for alarm.
         if holds && is_usual {

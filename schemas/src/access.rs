@@ -15,6 +15,9 @@ use crate::{
 /// Longest id of a target in bytes, which is also the longest subject, `sid` or `jti` of a token.
 pub const MAX_TARGET_ID: usize = 128;
 
+/// Longest life of any token, and so the longest time for which a revocation must be kept.
+pub const MAX_TOKEN_LIFE_MS: Millis = 30 * 24 * 60 * 60 * 1000;
+
 /// The kinds of things that a revocation can name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

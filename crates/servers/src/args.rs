@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use claims::tables::Tables;
 use clap::Args;
-use schemas::record::{AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC};
+use schemas::record::{ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC};
 
 use crate::{
     config_check::Faults,
@@ -35,6 +35,9 @@ pub struct KafkaArgs {
     /// Topic of the audit: who read or changed what
     #[arg(long, env = "CLINICWIRE_AUDIT_TOPIC", default_value = AUDIT_TOPIC)]
     pub audit_topic: String,
+    /// Topic of revocations
+    #[arg(long, env = "CLINICWIRE_ACCESS_TOPIC", default_value = ACCESS_TOPIC)]
+    pub access_topic: String,
 }
 
 /// Longest topic name that Kafka accepts.
@@ -47,6 +50,7 @@ impl KafkaArgs {
             runs: self.runs_topic.clone(),
             views: self.views_topic.clone(),
             audit: self.audit_topic.clone(),
+            access: self.access_topic.clone(),
         };
         KafkaCluster { brokers: self.kafka.clone(), client_id, topics }
     }
@@ -65,6 +69,7 @@ impl KafkaArgs {
             ("--runs-topic", &self.runs_topic),
             ("--views-topic", &self.views_topic),
             ("--audit-topic", &self.audit_topic),
+            ("--access-topic", &self.access_topic),
         ];
         for (index, (flag, name)) in topics.into_iter().enumerate() {
             validate_topic(flag, name, faults);

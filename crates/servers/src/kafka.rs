@@ -20,7 +20,7 @@ use rdkafka::{
     message::{BorrowedMessage, Headers},
 };
 use schemas::record::{
-    AUDIT_TOPIC, CARE_TOPIC, MAX_RECORD_BYTES, RUNS_TOPIC, VIEWS_TOPIC, WireRecord,
+    ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, MAX_RECORD_BYTES, RUNS_TOPIC, VIEWS_TOPIC, WireRecord,
 };
 
 pub use dispose::dispose;
@@ -46,6 +46,7 @@ pub struct Topics {
     pub runs: String,
     pub views: String,
     pub audit: String,
+    pub access: String,
 }
 
 impl Default for Topics {
@@ -55,6 +56,7 @@ impl Default for Topics {
             runs: RUNS_TOPIC.to_owned(),
             views: VIEWS_TOPIC.to_owned(),
             audit: AUDIT_TOPIC.to_owned(),
+            access: ACCESS_TOPIC.to_owned(),
         }
     }
 }
@@ -70,6 +72,7 @@ impl Topics {
             RUNS_TOPIC => &self.runs,
             VIEWS_TOPIC => &self.views,
             AUDIT_TOPIC => &self.audit,
+            ACCESS_TOPIC => &self.access,
             other => unreachable!("no topic is called {other}"),
         }
     }

@@ -193,9 +193,9 @@ async fn log_sides() -> Sides {
     let topics = TOPICS
         .get_or_init(async || {
             let name = conformance::fresh();
-            let [care, runs, views, audit] =
-                ["care", "runs", "views", "audit"].map(|topic| format!("{name}.{topic}"));
-            let topics = Topics { care, runs, views, audit };
+            let [care, runs, views, audit, access] =
+                ["care", "runs", "views", "audit", "access"].map(|topic| format!("{name}.{topic}"));
+            let topics = Topics { care, runs, views, audit, access };
             let new = NewTopics {
                 partition_count: 3,
                 replication_factor: 1,

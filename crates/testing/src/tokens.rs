@@ -38,6 +38,7 @@ impl DevelopmentIssuer {
             "sub": format!("somebody-{role}"),
             "exp": unix_seconds() + self.valid_s,
             "nbf": unix_seconds() - 60,
+            "iat": unix_seconds() - 60,
             "tenant": "demo",
             "role": role,
         });

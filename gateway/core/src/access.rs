@@ -234,6 +234,8 @@ const TABLE: &[(&str, [Reach; 9])] = &[
     ("runs.list", [N, N, N, N, N, X, T, R, N]),
     ("rules.list", [N, N, N, N, N, X, T, T, N]),
     ("rules.try", [N, N, N, N, N, X, N, T, N]),
+    // Ending access: of a ticket link at its location, of everything else in the whole tenant.
+    ("revocations.put", [N, N, N, N, N, X, N, N, N]),
 ];
 
 fn reach(role: Role, kind: &str) -> Reach {
@@ -390,6 +392,15 @@ pub enum Runs {
 /// `forbidden` otherwise.
 pub fn may_rule(claims: &Claims, kind: &str) -> Result<(), Code> {
     claims.reaches(kind, Target::default())
+}
+
+/// Checks whether the bearer may end access: of a ticket link at `location`, or of everything else
+/// for `None`.
+///
+/// # Errors
+/// `forbidden` otherwise.
+pub fn may_revoke(claims: &Claims, location: Option<&LocationId>) -> Result<(), Code> {
+    claims.reaches("revocations.put", Target { location, ..Target::default() })
 }
 
 /// The name under which the bearer reports appointments, which is the subject of a source's token.

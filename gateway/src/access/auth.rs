@@ -16,10 +16,11 @@ use schemas::{Millis, codes::Code, ids::TenantId};
 use serde::Deserialize;
 
 use self::{claim_mapping::Payload, issuer::KeySource, keys::KeyFamily, remote_keys::RemoteKeys};
+use super::revocations::Revocations;
 use crate::readiness::{Condition, Readiness};
 
 pub use self::{
-    issuer::{Issuer, MAX_TOKEN_LIFE_MS},
+    issuer::Issuer,
     issuers_file::IssuersFault,
     keys::{DevelopmentKey, Keys, WELL_KNOWN_WORDS, development_token},
     remote_keys::{FETCH_WITHIN, FetchDocument, FetchError, MAX_DOCUMENT},
@@ -160,6 +161,7 @@ impl Issuers {
 /// Checks tokens. The checks are pure: time is an argument, and nothing is fetched.
 pub struct Verifier {
     issuers: Issuers,
+    revocations: Arc<Revocations>,
 }
 
 impl Verifier {
@@ -179,7 +181,20 @@ impl Verifier {
             return Err(KeyError::NoKeys);
         }
         self_test()?;
-        Ok(Self { issuers })
+        Ok(Self { issuers, revocations: Arc::new(Revocations::none()) })
+    }
+
+    /// Refuses revoked tokens too.
+    pub fn with_revocations(self, revocations: Arc<Revocations>) -> Self {
+        Self { revocations, ..self }
+    }
+
+    /// Checks that the token behind these claims was not revoked.
+    ///
+    /// # Errors
+    /// The code of the refusal.
+    pub fn check(&self, claims: &Claims) -> Result<(), Code> {
+        self.revocations.check(claims)
     }
 
     /// Verifies a token and returns its claims.
@@ -199,7 +214,9 @@ impl Verifier {
         let issuer = self.issuers.find(&named_issuer(token)?).ok_or(Code::TokenWrongIssuer)?;
         let key = issuer.key(&header)?;
         let signed = jsonwebtoken::decode::<Payload>(token, &key.key, &key.validation);
-        issuer.judge(&signed.map_err(|_| Code::TokenInvalid)?.claims, now)
+        let claims = issuer.judge(&signed.map_err(|_| Code::TokenInvalid)?.claims, now)?;
+        self.check(&claims)?;
+        Ok(claims)
     }
 }
 
@@ -263,11 +280,16 @@ fn known_issuer(keys: Keys) -> Issuer {
     Issuer { max_life_ms: Millis::MAX, ..keys.into() }
 }
 
+/// A verifier that was not tested itself.
+fn unchecked(issuers: Issuers) -> Verifier {
+    Verifier { issuers, revocations: Arc::new(Revocations::none()) }
+}
+
 fn self_test() -> Result<(), KeyError> {
     for (name, algorithm, pem, token) in KNOWN {
         let mut keys = Keys::new(KNOWN_ISSUER, DEFAULT_AUDIENCE);
         keys.add_pem("known", algorithm, pem.as_bytes())?;
-        let verifier = Verifier { issuers: Issuers::new(vec![known_issuer(keys)]) };
+        let verifier = unchecked(Issuers::new(vec![known_issuer(keys)]));
         let (message, signature) = token.rsplit_once('.').ok_or(KeyError::SelfTest(name))?;
         let first = if signature.starts_with('A') { "B" } else { "A" };
         let forged = format!("{message}.{first}{}", &signature[1..]);
@@ -293,7 +315,7 @@ fn self_test() -> Result<(), KeyError> {
     let claims =
         Claims { origin: Origin::new(&claims.tenant, &claims.subject, KNOWN_TIME), ..claims };
     let token = development_token(&key, &claims, KNOWN_TIME);
-    let verified = Verifier { issuers: key.keys().into() }.verify(&token, KNOWN_TIME);
+    let verified = unchecked(key.keys().into()).verify(&token, KNOWN_TIME);
     if verified.as_ref() == Ok(&claims) { Ok(()) } else { Err(KeyError::SelfTest("HS256")) }
 }
 

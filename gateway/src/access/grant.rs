@@ -4,8 +4,9 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use gateway_core::access::Origin;
 use hmac::{Hmac, Mac};
-use schemas::{Millis, channel::Channel, codes::Code, ids::TenantId};
+use schemas::{Millis, access::RevocationTag, channel::Channel, codes::Code, ids::TenantId};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
@@ -29,6 +30,8 @@ pub struct Grant {
     pub subject: Arc<str>,
     pub expires: Millis,
     pub channels: Vec<Channel>,
+    /// What a revocation of the token behind the grant can name.
+    pub origin: Origin,
 }
 
 /// Hides the subject. A channel hides a patient's id by itself.
@@ -48,16 +51,15 @@ impl GrantKey {
         Self(Hmac::new_from_slice(secret).expect("HMAC takes a key of any length"))
     }
 
-    /// The grant as the end of an SSE id: `<tenant>.<expiry>.<subject>.<MAC>`, of letters, digits,
-    /// `-`, `_` and `.`. The URL names the channels, so the text omits them; the MAC covers them.
+    /// The grant as the end of an SSE id: `<tenant>.<expiry>.<subject>.<origin>.<MAC>`, of letters,
+    /// digits, `-`, `_` and `.`. The URL names the channels, so the text omits them; the MAC covers
+    /// them.
     pub fn seal(&self, grant: &Grant) -> String {
-        let mac = self
-            .mac(&grant.tenant, &grant.subject, grant.expires, &grant.channels)
-            .finalize()
-            .into_bytes();
+        let mac = self.mac(grant).finalize().into_bytes();
         let subject = URL_SAFE_NO_PAD.encode(grant.subject.as_bytes());
         let mac = URL_SAFE_NO_PAD.encode(&mac[..MAC_BYTES]);
-        format!("{}.{:x}.{subject}.{mac}", grant.tenant, grant.expires)
+        let origin = seal_origin(&grant.origin);
+        format!("{}.{:x}.{subject}.{origin}.{mac}", grant.tenant, grant.expires)
     }
 
     /// Opens a grant that was sealed for exactly these channels in this order.
@@ -66,9 +68,7 @@ impl GrantKey {
     /// `stream_ticket_invalid` for any other text, `token_expired` when the grant has expired.
     pub fn open(&self, sealed: &str, channels: &[Channel], now: Millis) -> Result<Grant, Code> {
         let (grant, mac) = read(sealed, channels).ok_or(Code::StreamTicketInvalid)?;
-        self.mac(&grant.tenant, &grant.subject, grant.expires, channels)
-            .verify_truncated_left(&mac)
-            .map_err(|_| Code::StreamTicketInvalid)?;
+        self.mac(&grant).verify_truncated_left(&mac).map_err(|_| Code::StreamTicketInvalid)?;
         if grant.expires <= now {
             return Err(Code::TokenExpired);
         }
@@ -76,22 +76,18 @@ impl GrantKey {
     }
 
     /// Each field is preceded by its length, so that no two grants have the same input.
-    fn mac(
-        &self,
-        tenant: &TenantId,
-        subject: &str,
-        expires: Millis,
-        channels: &[Channel],
-    ) -> Hmac<Sha256> {
+    fn mac(&self, grant: &Grant) -> Hmac<Sha256> {
+        let Grant { tenant, subject, expires, channels, origin } = grant;
         let mut mac = self.0.clone();
         let mut field = |bytes: &[u8]| {
             mac.update(&(bytes.len() as u64).to_be_bytes());
             mac.update(bytes);
         };
-        field(b"clinicwire stream grant, form 1");
+        field(b"clinicwire stream grant, form 2");
         field(tenant.as_str().as_bytes());
         field(subject.as_bytes());
         field(&expires.to_be_bytes());
+        field(seal_origin(origin).as_bytes());
         for channel in channels {
             field(channel.to_string().as_bytes());
         }
@@ -104,11 +100,39 @@ fn read(sealed: &str, channels: &[Channel]) -> Option<(Grant, [u8; MAC_BYTES])> 
     let tenant = TenantId::new(parts.next()?).ok()?;
     let expires = Millis::from_str_radix(parts.next()?, 16).ok()?;
     let subject = String::from_utf8(URL_SAFE_NO_PAD.decode(parts.next()?).ok()?).ok()?;
+    let origin = open_origin(parts.next()?, &tenant, &subject)?;
     let mac = URL_SAFE_NO_PAD.decode(parts.next()?).ok()?.try_into().ok()?;
     if parts.next().is_some() {
         return None;
     }
-    Some((Grant { tenant, subject: subject.into(), expires, channels: channels.to_vec() }, mac))
+    let (subject, channels) = (subject.into(), channels.to_vec());
+    Some((Grant { tenant, subject, expires, channels, origin }, mac))
+}
+
+/// The origin as `<issued>-<permission version>-<tag>-…`, in hexadecimal digits. The tags of the
+/// subject follow from the subject and are left out, as unused ones are.
+fn seal_origin(origin: &Origin) -> String {
+    let version = origin.permission_version.map(|version| format!("{version:x}"));
+    let mut text = format!("{:x}-{}", origin.issued, version.unwrap_or_default());
+    for tag in origin.tags[1..].iter().filter(|tag| **tag != RevocationTag::NONE) {
+        text.push_str(&format!("-{:x}", tag.0));
+    }
+    text
+}
+
+fn open_origin(text: &str, tenant: &TenantId, subject: &str) -> Option<Origin> {
+    let mut parts = text.split('-');
+    let issued = Millis::from_str_radix(parts.next()?, 16).ok()?;
+    let mut origin = Origin::new(tenant, subject, issued);
+    origin.permission_version = match parts.next()? {
+        "" => None,
+        version => Some(u32::from_str_radix(version, 16).ok()?),
+    };
+    let mut free = origin.tags[1..].iter_mut();
+    for part in parts {
+        *free.next()? = RevocationTag(u64::from_str_radix(part, 16).ok()?);
+    }
+    Some(origin)
 }
 
 /// The form of a grant in the store of short-lived keys.
@@ -118,6 +142,7 @@ struct StoredGrant {
     subject: Arc<str>,
     expires: Millis,
     channels: Vec<String>,
+    origin: String,
 }
 
 /// Stores the grant for [`TICKET_TTL`] under a new one-time ticket.
@@ -130,6 +155,7 @@ pub async fn issue_ticket(keys: &dyn ShortKeys, grant: &Grant) -> Result<String,
         subject: grant.subject.clone(),
         expires: grant.expires,
         channels: grant.channels.iter().map(ToString::to_string).collect(),
+        origin: seal_origin(&grant.origin),
     };
     let ticket = format!("{:032x}", random::bits()?);
     let value = serde_json::to_string(&stored).expect("a grant has a JSON form");
@@ -162,7 +188,9 @@ pub async fn spend_ticket(
     if stored.expires <= now {
         return Err(Code::TokenExpired);
     }
-    Ok(Grant { tenant: stored.tenant, subject: stored.subject, expires: stored.expires, channels })
+    let StoredGrant { tenant, subject, expires, origin, .. } = stored;
+    let origin = open_origin(&origin, &tenant, &subject).ok_or(Code::StreamTicketInvalid)?;
+    Ok(Grant { tenant, subject, expires, channels, origin })
 }
 
 fn answered<T, E: std::error::Error + 'static>(

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 #[cfg(doc)]
-use schemas::record::{AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC};
+use schemas::record::{ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC};
 use schemas::{Millis, record::WireRecord};
 use tokio::sync::mpsc;
 
 use crate::{BoxFuture, Source};
 
-/// One item that a follower of the topic `views` yields. Items of an aggregate are in order.
+/// One item that a follower of a topic yields. Items of an aggregate are in order.
 pub enum FeedItem {
     Record {
         record: WireRecord,
@@ -39,8 +39,8 @@ pub struct ClientReport {
 pub struct NotAppended(#[source] pub Source);
 
 pub trait Log: Send + Sync + 'static {
-    /// Appends one record to `topic`, which is [`CARE_TOPIC`], [`RUNS_TOPIC`] or [`AUDIT_TOPIC`].
-    /// Returns once the record is acknowledged.
+    /// Appends one record to `topic`, which is [`CARE_TOPIC`], [`RUNS_TOPIC`], [`AUDIT_TOPIC`] or
+    /// [`ACCESS_TOPIC`]. Returns once the record is acknowledged.
     fn append(
         &self,
         topic: &'static str,
@@ -49,6 +49,10 @@ pub trait Log: Send + Sync + 'static {
 
     /// Follows all partitions of `clinicwire.views.v1` from a minute back, without a group.
     fn follow(&self) -> mpsc::Receiver<FeedItem>;
+
+    /// Follows all partitions of `clinicwire.access.v1` from their beginning, without a group. Of
+    /// each key at least the last record is yielded.
+    fn follow_access(&self) -> mpsc::Receiver<FeedItem>;
 
     /// The state of each client, for metrics. A log in memory has none.
     fn clients(&self) -> Vec<ClientReport> {

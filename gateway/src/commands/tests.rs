@@ -60,6 +60,10 @@ impl Log for OneLog {
     fn follow(&self) -> mpsc::Receiver<FeedItem> {
         mpsc::channel(1).1
     }
+
+    fn follow_access(&self) -> mpsc::Receiver<FeedItem> {
+        mpsc::channel(1).1
+    }
 }
 
 /// An authority that knows one outcome, or does not answer.

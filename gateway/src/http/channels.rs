@@ -166,10 +166,12 @@ pub(super) async fn stream_ticket(
             node.audit.seen(&claims, Action::Open, Some(run)).await?;
         }
     }
-    let Claims { tenant, subject, expires, .. } = claims;
-    let ticket =
-        grant::issue_ticket(&*node.short_keys, &Grant { tenant, subject, expires, channels })
-            .await?;
+    let Claims { tenant, subject, expires, origin, .. } = claims;
+    let ticket = grant::issue_ticket(
+        &*node.short_keys,
+        &Grant { tenant, subject, expires, channels, origin },
+    )
+    .await?;
     let body = json!({ "ticket": ticket, "expires_in": grant::TICKET_TTL.as_secs() });
     Ok(Json(body).into_response())
 }

@@ -6,6 +6,7 @@ mod commands;
 mod edge;
 mod files;
 mod limits;
+mod revocations;
 mod rules;
 mod runs;
 
@@ -23,6 +24,7 @@ use gateway_core::access::{Claims, Origin, Role};
 use http::{HeaderMap, Method};
 use object_store::{ObjectStore, memory::InMemory};
 use schemas::{
+    access::Revocation,
     command::{Command, CommandOutcome, CommandResult, Verdict},
     finding::Finding,
     identity::CommandIdentity,
@@ -31,7 +33,9 @@ use schemas::{
         TenantId, TicketId,
     },
     line::{QUEUE_KEY, QueueEntry, QueueHead, TICKET_KEY},
-    record::{AUDIT_TOPIC, AuditRecord, CommandRecord, NamedCommand, WireRecord, topic_for},
+    record::{
+        ACCESS_TOPIC, AUDIT_TOPIC, AuditRecord, CommandRecord, NamedCommand, WireRecord, topic_for,
+    },
     ticket::{Priority, QueueState, TicketEntry, TicketState},
     view::{Position, View, raw},
 };
@@ -92,6 +96,7 @@ struct FakeBackends {
     keys: Mutex<HashMap<String, String>>,
     /// What was spent of quotas on all nodes.
     spent: Mutex<HashMap<String, Bucket>>,
+    revoked: Mutex<Vec<(TenantId, Revocation)>>,
 }
 
 impl Log for FakeBackends {
@@ -100,6 +105,10 @@ impl Log for FakeBackends {
         topic: &'static str,
         record: WireRecord,
     ) -> BoxFuture<'_, Result<(), NotAppended>> {
+        if topic == ACCESS_TOPIC {
+            self.revoked.lock().unwrap().push(Revocation::from_wire(&record).unwrap());
+            return Box::pin(async { Ok(()) });
+        }
         if topic == AUDIT_TOPIC {
             if self.audit_fails.load(Ordering::Relaxed) {
                 return Box::pin(async { Err(NotAppended("no broker".into())) });
@@ -126,6 +135,10 @@ impl Log for FakeBackends {
     }
 
     fn follow(&self) -> mpsc::Receiver<FeedItem> {
+        mpsc::channel(1).1
+    }
+
+    fn follow_access(&self) -> mpsc::Receiver<FeedItem> {
         mpsc::channel(1).1
     }
 }
@@ -353,6 +366,7 @@ fn node_with(limits: LimitSettings) -> Node {
         audit_fails: AtomicBool::new(false),
         keys: Mutex::default(),
         spent: Mutex::default(),
+        revoked: Mutex::default(),
     });
     let store = Arc::new(InMemory::new());
     let origins = vec!["https://desk.example".to_owned()];
@@ -361,6 +375,7 @@ fn node_with(limits: LimitSettings) -> Node {
         Settings { origins, max_file: files::MAX, run_retention, limits, ..test_settings() };
     let backends = backends(&fakes, store.clone());
     let context = Arc::new(NodeContext::new(&settings, backends).unwrap());
+    context.revocations.finish_reading();
     let answering = context.clone();
     tokio::spawn(async move {
         while let Some((named, outcome)) = answers.recv().await {

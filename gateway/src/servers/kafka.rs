@@ -1,5 +1,5 @@
-//! The log on Kafka: a producer of commands and audit records, and a thread that follows every
-//! partition of views.
+//! The log on Kafka: a producer of commands, audit records and revocations, and threads that follow
+//! every partition of views and of revocations.
 
 mod follower;
 mod start;
@@ -17,6 +17,7 @@ use servers::kafka::{
 };
 use tokio::sync::mpsc;
 
+use self::start::{FollowedTopic, StartFrom};
 use crate::{
     BoxFuture,
     backends::log::{ClientReport, FeedItem, Log, NotAppended},
@@ -39,7 +40,7 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 /// [`TopicError`]
 pub async fn check(cluster: &KafkaCluster) -> Result<(), TopicError> {
     let topics = &cluster.topics;
-    let all = [&topics.care, &topics.runs, &topics.audit, &topics.views];
+    let all = [&topics.care, &topics.runs, &topics.audit, &topics.views, &topics.access];
     check_topics(cluster, all.map(String::as_str)).await.map(drop)
 }
 
@@ -54,6 +55,7 @@ pub struct KafkaGatewayLog {
     cluster: KafkaCluster,
     producer: IdempotentProducer,
     follower: Arc<ClientStatus>,
+    access_follower: Arc<ClientStatus>,
     readiness: Readiness,
 }
 
@@ -78,7 +80,34 @@ impl KafkaGatewayLog {
             Arc::new(status),
         )?;
         let follower = Arc::new(ClientStatus::new("follower", "the topic of views was not read"));
-        Ok(Self { cluster, producer, follower, readiness })
+        let access_follower =
+            ClientStatus::new("access_follower", "the topic of revocations was not read");
+        let access_follower = Arc::new(access_follower);
+        Ok(Self { cluster, producer, follower, access_follower, readiness })
+    }
+
+    /// Starts the thread that follows a topic, and copies the state of `clients` to the node's
+    /// readiness meanwhile.
+    fn start_follower(
+        &self,
+        thread: &str,
+        topic: FollowedTopic,
+        status: &Arc<ClientStatus>,
+        clients: Vec<(Arc<ClientStatus>, Condition)>,
+    ) -> mpsc::Receiver<FeedItem> {
+        let (feed, receiver) = mpsc::channel(FEED_CAPACITY);
+        let (cluster, status) = (self.cluster.clone(), Arc::clone(status));
+        tokio::spawn(report(clients, self.readiness.clone(), feed.clone()));
+        // A thread of its own: the asynchronous consumer can miss a wake-up and sleep for minutes.
+        let follow = move || follower::follow(&cluster, &topic, &feed, &status, follower::LIMITS);
+        let thread = std::thread::Builder::new().name(thread.to_owned());
+        if let Err(error) = thread.spawn(follow) {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the thread that follows a topic cannot be started"
+            );
+        }
+        receiver
     }
 
     async fn deliver(&self, topic: &'static str, record: WireRecord) -> KafkaResult<()> {
@@ -103,23 +132,21 @@ impl Log for KafkaGatewayLog {
 
     /// Must be called within a Tokio runtime.
     fn follow(&self) -> mpsc::Receiver<FeedItem> {
-        let (feed, receiver) = mpsc::channel(FEED_CAPACITY);
-        let (cluster, status) = (self.cluster.clone(), Arc::clone(&self.follower));
-        let clients = [
+        let clients = vec![
             (Arc::clone(&self.follower), Condition::FollowerStalled),
             (Arc::clone(self.producer.status()), Condition::ProducerStalled),
         ];
-        tokio::spawn(report(clients, self.readiness.clone(), feed.clone()));
-        // A thread of its own: the asynchronous consumer can miss a wake-up and sleep for minutes.
-        let follow = move || follower::follow(&cluster, &feed, &status, follower::LIMITS);
-        let thread = std::thread::Builder::new().name("kafka-views".to_owned());
-        if let Err(error) = thread.spawn(follow) {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the thread that follows views cannot be started"
-            );
-        }
-        receiver
+        let topic =
+            FollowedTopic { name: self.cluster.topics.views.clone(), from: StartFrom::MinuteAgo };
+        self.start_follower("kafka-views", topic, &self.follower, clients)
+    }
+
+    /// Must be called within a Tokio runtime.
+    fn follow_access(&self) -> mpsc::Receiver<FeedItem> {
+        let clients = vec![(Arc::clone(&self.access_follower), Condition::AccessStalled)];
+        let topic =
+            FollowedTopic { name: self.cluster.topics.access.clone(), from: StartFrom::Beginning };
+        self.start_follower("kafka-access", topic, &self.access_follower, clients)
     }
 
     fn clients(&self) -> Vec<ClientReport> {
@@ -128,13 +155,14 @@ impl Log for KafkaGatewayLog {
             replaced: status.replaced(),
             silence: status.silence(),
         };
-        vec![report(&self.follower), report(self.producer.status())]
+        let clients = [&self.follower, &self.access_follower, self.producer.status()];
+        clients.map(|status| report(status)).to_vec()
     }
 }
 
 /// Copies the state of the clients to the readiness of the node, until intake ends.
 async fn report(
-    clients: [(Arc<ClientStatus>, Condition); 2],
+    clients: Vec<(Arc<ClientStatus>, Condition)>,
     readiness: Readiness,
     feed: mpsc::Sender<FeedItem>,
 ) {

@@ -12,6 +12,7 @@ mod hot_view;
 mod hot_views;
 pub mod ids;
 mod pace;
+mod revoking;
 mod socketio;
 mod subscriptions;
 mod sweep;
@@ -47,6 +48,8 @@ pub struct Shard {
     /// Open connections that speak plain HTTP. A draining shard waits for them.
     pub http_connections: usize,
     started: Instant,
+    /// The generation of the revocations that all connections were checked against.
+    checked_revocations: u64,
     /// Set once the node drains.
     drain: Option<Drain>,
 }
@@ -61,6 +64,7 @@ impl Shard {
             next_audit_entry: AuditEntryId::FIRST,
             http_connections: 0,
             started: Instant::now(),
+            checked_revocations: 0,
             drain: None,
             context,
         };
@@ -211,6 +215,7 @@ impl Shard {
                 self.give_up(at);
             }
         }
+        self.close_revoked();
         self.views.retry_failed();
         self.close_drained();
         let metrics = &self.context.node.metrics;

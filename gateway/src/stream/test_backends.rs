@@ -106,6 +106,10 @@ impl Log for TestBackends {
     fn follow(&self) -> mpsc::Receiver<FeedItem> {
         unreachable!("the test feeds the shard itself")
     }
+
+    fn follow_access(&self) -> mpsc::Receiver<FeedItem> {
+        unreachable!("the test revokes by itself")
+    }
 }
 
 impl ShortKeys for TestBackends {
@@ -144,5 +148,7 @@ pub fn test_node_with(authority: impl Into<Option<u64>>) -> Arc<NodeContext> {
         files: Arc::new(InMemory::new()),
         readiness: Readiness::default(),
     };
-    Arc::new(NodeContext::new(&test_settings(), backends).expect("a development key"))
+    let context = NodeContext::new(&test_settings(), backends).expect("a development key");
+    context.revocations.finish_reading();
+    Arc::new(context)
 }

@@ -113,9 +113,9 @@ impl TestTopics {
     /// Names without topics.
     pub fn named() -> Self {
         let name = fresh();
-        let [care, runs, views, audit] =
-            ["care", "runs", "views", "audit"].map(|topic| format!("{name}.{topic}"));
-        Self { names: Topics { care, runs, views, audit } }
+        let [care, runs, views, audit, access] =
+            ["care", "runs", "views", "audit", "access"].map(|topic| format!("{name}.{topic}"));
+        Self { names: Topics { care, runs, views, audit, access } }
     }
 
     pub async fn created(partition_count: u32) -> Self {
@@ -176,7 +176,7 @@ impl Drop for TestTopics {
             let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
             let _ = admin()
                 .delete_topics(
-                    &[&topics.care, &topics.runs, &topics.views, &topics.audit],
+                    &[&topics.care, &topics.runs, &topics.views, &topics.audit, &topics.access],
                     &options,
                 )
                 .await;

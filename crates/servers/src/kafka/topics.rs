@@ -9,11 +9,15 @@ use rdkafka::{
     metadata::Metadata,
 };
 
+use schemas::access::MAX_TOKEN_LIFE_MS;
+
 use super::{KafkaCluster, KafkaEvents, MAX_MESSAGE_BYTES};
 
 /// How long Kafka may take to answer one request at start-up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const HOUR_MS: u64 = 60 * 60 * 1000;
+/// How long a revocation stays in its topic: a day longer than any token that it refuses.
+const ACCESS_HOURS: u64 = MAX_TOKEN_LIFE_MS as u64 / HOUR_MS + 24;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
@@ -35,6 +39,11 @@ pub enum TopicError {
          a record may be that large"
     )]
     MessageBytes { topic: String, found: String },
+    #[error(
+        "topic {topic} has cleanup.policy={found}: set it to `compact,delete` with 31 days of \
+         retention, or to `compact`, so that no revocation is lost before the tokens that it ends"
+    )]
+    Cleanup { topic: String, found: String },
     #[error(
         "topic {topic} has {found} partitions, not {wanted}: the count is fixed for a \
          topic's life, since keys would change partitions"
@@ -77,6 +86,7 @@ pub async fn prepare_topics(
         (&topics.runs, new.runs_hours),
         (&topics.views, new.views_hours),
         (&topics.audit, new.audit_hours),
+        (&topics.access, ACCESS_HOURS),
     ] {
         match admin.partition_count(topic).await {
             Ok(found) if found != new.partition_count => {
@@ -137,14 +147,17 @@ fn is_missing(error: &TopicError) -> bool {
 
 struct TopicAdmin<'a> {
     brokers: &'a str,
+    /// Kafka's name of the topic of revocations, which alone is compacted.
+    access_topic: &'a str,
     client: Arc<AdminClient<KafkaEvents>>,
 }
 
 impl<'a> TopicAdmin<'a> {
     fn new(cluster: &'a KafkaCluster) -> Result<Self, TopicError> {
         let brokers = cluster.brokers.as_str();
+        let access_topic = cluster.topics.access.as_str();
         match cluster.client_config().create_with_context(KafkaEvents::LeaveErrors) {
-            Ok(client) => Ok(Self { brokers, client: Arc::new(client) }),
+            Ok(client) => Ok(Self { brokers, access_topic, client: Arc::new(client) }),
             Err(source) => Err(TopicError::Unreachable { brokers: brokers.to_owned(), source }),
         }
     }
@@ -211,6 +224,10 @@ impl<'a> TopicAdmin<'a> {
             Some(Ok(config)) => config,
         };
         let value = |name| config.get(name).and_then(|entry| entry.value.clone());
+        let cleanup = value("cleanup.policy").unwrap_or_default();
+        if topic == self.access_topic && !cleanup.contains("compact") {
+            return Err(TopicError::Cleanup { topic: topic.to_owned(), found: cleanup });
+        }
         let (topic, found) =
             (topic.to_owned(), value("message.timestamp.type").unwrap_or_default());
         if found != "LogAppendTime" {
@@ -225,6 +242,7 @@ impl<'a> TopicAdmin<'a> {
 
     async fn create(&self, topic: &str, hours: u64, new: &NewTopics) -> Result<(), TopicError> {
         let count = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+        let cleanup = if topic == self.access_topic { "compact,delete" } else { "delete" };
         let retention = (hours * HOUR_MS).to_string();
         let min_insync_replicas = new.min_insync_replicas.to_string();
         let max_message_bytes = MAX_MESSAGE_BYTES.to_string();
@@ -233,7 +251,7 @@ impl<'a> TopicAdmin<'a> {
         let replication = TopicReplication::Fixed(count(new.replication_factor));
         let new_topic = NewTopic::new(topic, count(new.partition_count), replication)
             .set("message.timestamp.type", "LogAppendTime")
-            .set("cleanup.policy", "delete")
+            .set("cleanup.policy", cleanup)
             .set("retention.ms", &retention)
             .set("segment.ms", &segment)
             .set("min.insync.replicas", &min_insync_replicas)

@@ -10,7 +10,7 @@ use processors::log::{LogEvent, LogOffset, LogRecord, PartitionId};
 use schemas::{
     Millis,
     ids::Aggregate,
-    record::{CARE_TOPIC, VIEWS_TOPIC, ViewsRecord, WireRecord},
+    record::{ACCESS_TOPIC, CARE_TOPIC, VIEWS_TOPIC, ViewsRecord, WireRecord},
     view::Position,
 };
 use tokio::sync::mpsc;
@@ -265,6 +265,37 @@ pub async fn follower_reads_past_then_new_records(sides: Sides) {
     }
 }
 
+pub async fn access_follower_reads_all_then_new_records(sides: Sides) {
+    let keys = keys(4);
+    let append = async |key: &str, number| {
+        let appended = sides.gateway.append(ACCESS_TOPIC, record(key, number)).await;
+        appended.expect("the log acknowledges");
+    };
+    for (number, key) in keys[..3].iter().enumerate() {
+        append(key, number).await;
+    }
+    append(&keys[0], 9).await;
+    let mut follower = sides.gateway.follow_access();
+    let mut last: BTreeMap<String, WireRecord> = BTreeMap::new();
+    while last.len() < 4 {
+        match soon("a revocation", follower.recv()).await.expect("the log is there") {
+            FeedItem::Record { record, appended_at } if keys.contains(&record.key) => {
+                assert!((appended_at - now()).abs() < 60_000);
+                last.insert(record.key.clone(), record);
+            }
+            FeedItem::Record { .. } => {}
+            FeedItem::Lost => panic!("nothing was lost"),
+            FeedItem::CaughtUp => {
+                assert_eq!(last.len(), 3, "all that was there has come");
+                append(&keys[3], 7).await;
+            }
+        }
+    }
+    for (key, number) in keys.iter().zip([9, 1, 2, 7]) {
+        assert!(last[key] == record(key, number), "the last record of a key counts");
+    }
+}
+
 /// Calls `$run!` with the names of the promises of the log.
 #[macro_export]
 macro_rules! log_promises {
@@ -274,6 +305,7 @@ macro_rules! log_promises {
             unclaimed_partition_is_assigned_again,
             released_partition_is_read_from_new_claim,
             follower_reads_past_then_new_records,
+            access_follower_reads_all_then_new_records,
         }
     };
 }

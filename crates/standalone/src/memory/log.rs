@@ -1,7 +1,7 @@
 //! The log in memory: every topic with one partition.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -10,7 +10,7 @@ use gateway::backends::log::{FeedItem, NotAppended};
 use processors::log::{AppendError, LogEvent, LogOffset, LogRecord, PartitionId};
 use schemas::{
     Millis,
-    record::{AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, WireRecord},
+    record::{ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, WireRecord},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -25,6 +25,9 @@ const TAIL: Duration = Duration::from_secs(60);
 const TAIL_RECORDS: usize = 50_000;
 /// Kept records of the audit. Only tests read them, so the last few are enough.
 const AUDIT_RECORDS: usize = 1_000;
+/// Kept revocations, of which each key has one. Past it the oldest goes: a process that holds so
+/// many has dropped it too (`gateway::access::revocations`).
+const ACCESS_RECORDS: usize = 500_000;
 /// Bounds of the channels: inputs of a runner, records in one input, items of a follower.
 const INPUTS: usize = 16;
 const RECORDS: usize = 500;
@@ -50,7 +53,7 @@ struct Broker {
     kept: Mutex<Topics>,
     /// Notified when `care` or `runs` grows or its assignment changes.
     read: watch::Sender<()>,
-    /// Notified when `views` grows.
+    /// Notified when `views` or the topic of revocations grows.
     views: watch::Sender<()>,
 }
 
@@ -61,6 +64,36 @@ struct Topics {
     runs: GroupTopic,
     views: Topic<(Instant, Millis, WireRecord)>,
     audit: VecDeque<WireRecord>,
+    access: AccessTopic,
+}
+
+/// The compacted topic of revocations: the last record of each key, by offset.
+#[derive(Default)]
+struct AccessTopic {
+    records: BTreeMap<u64, (Millis, WireRecord)>,
+    offsets: HashMap<String, u64>,
+    end: u64,
+}
+
+impl AccessTopic {
+    fn push(&mut self, at: Millis, record: WireRecord) {
+        if let Some(before) = self.offsets.insert(record.key.clone(), self.end) {
+            self.records.remove(&before);
+        }
+        self.records.insert(self.end, (at, record));
+        self.end += 1;
+        if self.records.len() > ACCESS_RECORDS
+            && let Some((_, (_, oldest))) = self.records.pop_first()
+        {
+            self.offsets.remove(&oldest.key);
+        }
+    }
+
+    /// The first records from `offset` on, at most `RECORDS`, with their offsets.
+    fn from(&self, offset: u64) -> Vec<(u64, Millis, WireRecord)> {
+        let after = self.records.range(offset..).take(RECORDS);
+        after.map(|(offset, (at, record))| (*offset, *at, record.clone())).collect()
+    }
 }
 
 /// A topic that processors share as a group.
@@ -163,6 +196,7 @@ impl Broker {
             let record = record.clone();
             match *topic {
                 VIEWS_TOPIC => kept.views.records.push_back((now, at, record)),
+                ACCESS_TOPIC => kept.access.push(at, record),
                 AUDIT_TOPIC => {
                     kept.audit.push_back(record);
                     if kept.audit.len() > AUDIT_RECORDS {
@@ -322,6 +356,40 @@ impl gateway::backends::log::Log for MemoryLog {
         let (sender, receiver) = mpsc::channel(FOLLOWED);
         tokio::spawn(follow(self.broker.clone(), sender));
         receiver
+    }
+
+    fn follow_access(&self) -> mpsc::Receiver<FeedItem> {
+        let (sender, receiver) = mpsc::channel(FOLLOWED);
+        tokio::spawn(follow_access(self.broker.clone(), sender));
+        receiver
+    }
+}
+
+async fn follow_access(broker: Arc<Broker>, feed: mpsc::Sender<FeedItem>) {
+    let mut changed = broker.views.subscribe();
+    let end = lock(&broker.kept).access.end;
+    let (mut next, mut caught_up) = (0, false);
+    loop {
+        changed.mark_unchanged();
+        let records = lock(&broker.kept).access.from(next);
+        if !caught_up && records.first().is_none_or(|(offset, ..)| *offset >= end) {
+            caught_up = true;
+            if feed.send(FeedItem::CaughtUp).await.is_err() {
+                return;
+            }
+        }
+        if records.is_empty() {
+            tokio::select! {
+                () = feed.closed() => return,
+                _ = changed.changed() => {}
+            }
+        }
+        for (offset, appended_at, record) in records {
+            next = offset + 1;
+            if feed.send(FeedItem::Record { record, appended_at }).await.is_err() {
+                return;
+            }
+        }
     }
 }
 

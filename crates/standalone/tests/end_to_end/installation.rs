@@ -64,6 +64,7 @@ impl Installation {
             ("CLINICWIRE_RUNS_TOPIC", format!("clinicwire.runs.v1.{run}")),
             ("CLINICWIRE_VIEWS_TOPIC", format!("clinicwire.views.v1.{run}")),
             ("CLINICWIRE_AUDIT_TOPIC", format!("clinicwire.audit.v1.{run}")),
+            ("CLINICWIRE_ACCESS_TOPIC", format!("clinicwire.access.v1.{run}")),
             ("CLINICWIRE_FILES", format!("file://{}", files.display())),
             ("CLINICWIRE_CODES", path("codes.csv")),
             ("CLINICWIRE_ESTABLISHMENTS", path("establishments.csv")),

@@ -7,6 +7,7 @@ mod identity;
 pub mod moves;
 mod queues;
 mod refusals;
+mod revocation;
 mod runs;
 mod streams;
 mod subscriptions;
@@ -18,6 +19,7 @@ pub use identity::*;
 pub use moves::*;
 pub use queues::*;
 pub use refusals::*;
+pub use revocation::*;
 pub use runs::*;
 pub use streams::*;
 pub use subscriptions::*;
@@ -79,6 +81,10 @@ macro_rules! for_each_scenario {
             foreign_origin_cannot_connect,
             unreadable_request_gets_a_problem,
             health_and_metrics_hold_no_patient_data,
+            // revocation
+            revoked_connections_close_on_every_node,
+            bumped_permissions_ask_for_a_newer_token,
+            revoked_subject_resumes_no_stream,
             // headers
             every_answer_has_security_and_cache_headers,
             allowed_origin_may_read_guarded_answers,

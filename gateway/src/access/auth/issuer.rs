@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gateway_core::access::Claims;
 use jsonwebtoken::{Algorithm, Header};
-use schemas::{Millis, codes::Code, ids::TenantId};
+use schemas::{Millis, access::MAX_TOKEN_LIFE_MS, codes::Code, ids::TenantId};
 use serde_json::Value;
 
 use super::{
@@ -13,8 +13,6 @@ use super::{
     remote_keys::RemoteKeys,
 };
 
-/// Longest life of any token, and so the longest time for which a revocation must be kept.
-pub const MAX_TOKEN_LIFE_MS: Millis = 30 * 24 * 60 * 60 * 1000;
 /// How far an issuer's clock may be ahead of ours in `nbf` and `iat` unless configured: servers
 /// with NTP differ by less. `exp` has no leeway, because a token that ends a second early costs
 /// only one refresh.

@@ -10,13 +10,13 @@ use std::{
 
 use gateway_core::access::Role;
 use http::Uri;
-use schemas::{Millis, ids::TenantId};
+use schemas::{Millis, access::MAX_TOKEN_LIFE_MS, ids::TenantId};
 use serde::Deserialize;
 
 use super::{
     Issuers, KeyAlgorithm,
     claim_mapping::{ClaimMapping, ClaimPaths, normal_word},
-    issuer::{DEFAULT_LEEWAY_MS, Issuer, KeySource, MAX_TOKEN_LIFE_MS, TenantRule},
+    issuer::{DEFAULT_LEEWAY_MS, Issuer, KeySource, TenantRule},
     keys::Keys,
     remote_keys::{FetchDocument, RefreshPolicy, RemoteKeys},
 };

@@ -2,6 +2,8 @@ use std::{collections::HashMap, sync::Mutex};
 
 use proptest::prelude::*;
 
+use schemas::access::TargetKind;
+
 use super::*;
 use crate::{
     BoxFuture,
@@ -37,9 +39,16 @@ prop_compose! {
         tenant in "[a-z0-9-]{1,40}",
         subject in ".{1,40}",
         expires in 1..=Millis::MAX,
+        issued in 0..=Millis::MAX,
+        permission_version: Option<u32>,
+        ids in prop::collection::vec(".{1,20}", 0..3),
         channels in prop::collection::vec(any_channel(), 1..5),
     ) -> Grant {
-        Grant { tenant: TenantId::new(tenant).unwrap(), subject: subject.into(), expires, channels }
+        let tenant = TenantId::new(tenant).unwrap();
+        let mut origin = Origin::new(&tenant, &subject, issued);
+        origin.permission_version = permission_version;
+        ids.iter().for_each(|id| origin.add(&tenant, TargetKind::Session, id));
+        Grant { tenant, subject: subject.into(), expires, channels, origin }
     }
 }
 
@@ -111,6 +120,7 @@ fn fields_cannot_be_shifted_into_their_neighbours() {
         subject: subject.into(),
         expires: 1,
         channels: vec![channel("board:riverside")],
+        origin: Origin::default(),
     };
     let mac = |grant: &Grant| key().seal(grant).rsplit_once('.').unwrap().1.to_owned();
     assert_ne!(mac(&grant("ab", "c")), mac(&grant("a", "bc")));
@@ -169,6 +179,7 @@ fn grant() -> Grant {
         subject: "somebody".into(),
         expires: 1_000,
         channels: vec![channel("board:riverside"), channel("queue:riverside.general")],
+        origin: Origin::new(&TenantId::new("demo").unwrap(), "somebody", 7),
     }
 }
 

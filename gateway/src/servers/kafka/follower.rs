@@ -1,4 +1,4 @@
-//! The follower's thread: reads every partition of views without a group and without commits, so
+//! A follower's thread: reads every partition of a topic without a group and without commits, so
 //! that a node that starts or falls behind never depends on what another node has read.
 
 use std::{
@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 
 use super::{
     client_config,
-    start::{NextOffsets, StartError, StartPlan, plan},
+    start::{FollowedTopic, NextOffsets, StartError, StartPlan, plan},
 };
 use crate::{backends::log::FeedItem, clock};
 
@@ -53,6 +53,7 @@ enum FollowerStop {
 /// since is everything received before declared lost.
 pub(super) fn follow(
     cluster: &KafkaCluster,
+    topic: &FollowedTopic,
     feed: &mpsc::Sender<FeedItem>,
     status: &Arc<ClientStatus>,
     limits: WatchdogLimits,
@@ -61,14 +62,15 @@ pub(super) fn follow(
     let (mut read, mut has_read) = (None, false);
     status.expect_progress();
     while !feed.is_closed() {
-        let started = Follower::start(cluster, status, read.as_ref());
+        let started = Follower::start(cluster, topic, status, read.as_ref());
         let mut follower = match started {
             Ok(follower) => follower,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(
+                    topic = topic.name,
                     error,
-                    "views cannot be followed yet: check that kafka runs and has the topic"
+                    "a topic cannot be followed yet: check that kafka runs and has it"
                 );
                 thread::sleep(RETRY_PAUSE);
                 continue;
@@ -88,7 +90,7 @@ pub(super) fn follow(
             FollowerStop::Fatal(_) | FollowerStop::Silent => read = Some(next),
         }
         let error = &stop as &dyn std::error::Error;
-        tracing::error!(error, "following views starts again");
+        tracing::error!(topic = topic.name, error, "following starts again");
     }
     status.rest();
 }
@@ -106,15 +108,15 @@ struct Follower {
 impl Follower {
     fn start(
         cluster: &KafkaCluster,
+        topic: &FollowedTopic,
         status: &Arc<ClientStatus>,
         read: Option<&NextOffsets>,
     ) -> Result<Self, StartError> {
-        let topic = cluster.topics.views.as_str();
         let context = FollowerContext { status: Arc::clone(status), pulse: Mutex::default() };
         let consumer: BaseConsumer<FollowerContext> =
             config(cluster).create_with_context(context)?;
         let planned = plan(&consumer, topic, read).and_then(|plan| {
-            consumer.assign(&plan.assignment(topic)?)?;
+            consumer.assign(&plan.assignment(&topic.name)?)?;
             Ok(plan)
         });
         match planned {

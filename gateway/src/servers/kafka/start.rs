@@ -1,4 +1,5 @@
-//! Where the follower begins to read: after the records that it has read, or a minute back.
+//! Where a follower begins to read: after the records that it has read, a minute back, or at the
+//! beginning.
 
 use std::{
     collections::BTreeMap,
@@ -21,13 +22,28 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// The next offset of every partition.
 pub(super) type NextOffsets = BTreeMap<i32, i64>;
 
+/// A topic that is followed.
+pub(super) struct FollowedTopic {
+    pub(super) name: String,
+    pub(super) from: StartFrom,
+}
+
+/// Where the first start of a follower begins to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StartFrom {
+    /// [`LOOK_BACK`] before now.
+    MinuteAgo,
+    /// The first record of the topic.
+    Beginning,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StartError {
-    #[error("kafka did not answer, or has no topic of views")]
+    #[error("kafka did not answer, or does not have the topic")]
     Kafka(#[from] KafkaError),
     /// Keys change partitions with the count, so the order of records would be lost.
     #[error(
-        "the topic of views has {found} partitions and had {known}: the count is fixed for a \
+        "the topic has {found} partitions and had {known}: the count is fixed for a \
          topic's life. Restart all gateways and processors after repairing it"
     )]
     PartitionCount { found: usize, known: usize },
@@ -56,10 +72,11 @@ pub(super) struct StartPlan {
 /// between the two.
 pub(super) fn plan<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
-    topic: &str,
+    followed: &FollowedTopic,
     read: Option<&NextOffsets>,
 ) -> Result<StartPlan, StartError> {
     let deadline = Instant::now() + START_TIMEOUT;
+    let topic = followed.name.as_str();
     let left = || deadline.saturating_duration_since(Instant::now());
     let metadata = consumer.fetch_metadata(Some(topic), left())?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
@@ -79,6 +96,9 @@ pub(super) fn plan<C: ConsumerContext>(
     if let Some(plan) = read.and_then(|read| continued(read, &marks)) {
         return Ok(plan);
     }
+    if followed.from == StartFrom::Beginning {
+        return Ok(begun(&marks));
+    }
     let mut times = TopicPartitionList::new();
     for partition in marks.keys() {
         times.add_partition_offset(topic, *partition, Offset::Offset(look_back_to()))?;
@@ -92,6 +112,12 @@ pub(super) fn plan<C: ConsumerContext>(
         }
     }
     Ok(looked_back(&found, &marks))
+}
+
+/// A start at the first record of each partition.
+fn begun(marks: &BTreeMap<i32, Watermarks>) -> StartPlan {
+    let next = marks.iter().map(|(partition, marks)| (*partition, marks.low)).collect();
+    StartPlan::new(next, marks, false)
 }
 
 /// A start after the records that were read, if the log still holds everything since.
@@ -167,5 +193,12 @@ mod tests {
         assert_eq!(plan.next, NextOffsets::from([(0, 5), (1, 4)]));
         assert_eq!(plan.behind, BTreeMap::from([(0, 9)]));
         assert!(!plan.is_continuous);
+    }
+
+    #[test]
+    fn start_from_the_beginning_reads_all_that_is_left() {
+        let plan = begun(&marks([(5, 9), (4, 4)]));
+        assert_eq!(plan.next, NextOffsets::from([(0, 5), (1, 4)]));
+        assert_eq!(plan.behind, BTreeMap::from([(0, 9)]));
     }
 }

@@ -116,6 +116,8 @@ impl Shard {
                 // newer token or wait, and then come back on another socket.
                 let close = match code {
                     Code::TokenExpired => Close::TokenExpired,
+                    Code::PermissionsChanged => Close::PermissionsChanged,
+                    Code::TokenRevoked => Close::PermissionDenied,
                     code if code.is_temporary() => Close::TryAgain,
                     _ => Close::InvalidToken,
                 };
@@ -144,7 +146,9 @@ impl Shard {
             Err(code) if code.is_temporary() => {
                 return self.connections.reply(conn, &Reply::Error { id, code });
             }
-            Err(code @ Code::TokenExpired) => return self.refuse_expired(conn, id, code),
+            Err(code @ (Code::TokenExpired | Code::PermissionsChanged)) => {
+                return self.refuse_expired(conn, id, code);
+            }
             Err(code) => return self.refuse_token(conn, id, code, Close::InvalidToken),
         };
         let ttl_s = ttl_s(&claims, wall);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use gateway_core::access::{Claims, Origin, Role};
+use gateway_core::access::{Claims, Role};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use schemas::{channel::Channel, codes::Code, view::Position};
 
@@ -85,9 +85,11 @@ pub(super) async fn open<B>(
         appointments: Vec::new(),
         doctor: None,
         expires: grant.expires,
-        origin: Origin::default(),
+        origin: grant.origin,
     };
-    Ok((head(), OpenStream { claims: Arc::new(claims), sealed, channels }))
+    node.verifier.check(&claims)?;
+    let stream = OpenStream { claims: Arc::new(claims), sealed, channels };
+    Ok((head(), stream))
 }
 
 fn requested_channels(query: &[(String, String)]) -> Result<Vec<Channel>, Code> {

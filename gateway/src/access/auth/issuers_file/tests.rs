@@ -105,7 +105,8 @@ fn good_issuers_are_read() {
         json!({ "algorithms": ["RS256", "PS256"] }),
         json!({ "tenant": null, "tenants": ["north", "south"] }),
         json!({ "tenant": null, "any_tenant": true }),
-        json!({ "claims": { "role": ["realm_access", "roles"] }, "roles": { "Accueil": "reception" } }),
+        json!({ "claims": { "role": ["realm_access", "roles"] } }),
+        json!({ "roles": { "Accueil": "reception" } }),
         json!({ "jwks_url": null, "algorithms": null,
             "keys": [{ "file": "rs256.pem", "kid": "a", "algorithm": "RS256" }] }),
     ];

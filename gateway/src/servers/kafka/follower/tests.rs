@@ -5,7 +5,7 @@ use rdkafka::{
 };
 use servers::kafka::Topics;
 
-use super::*;
+use super::{super::start::StartFrom, *};
 
 const TOPIC: &str = "views";
 const PARTITIONS: i32 = 2;
@@ -21,16 +21,17 @@ fn replaced_follower_reads_every_record_once() {
     let cluster = KafkaCluster {
         brokers: mock.bootstrap_servers(),
         client_id: "clinicwire-tests",
-        topics: Topics { views: TOPIC.to_owned(), ..Topics::default() },
+        topics: Topics::default(),
     };
     let producer: BaseProducer =
         ClientConfig::new().set("bootstrap.servers", &cluster.brokers).create().unwrap();
     let status = Arc::new(ClientStatus::new("follower", "nothing was read"));
     let (feed, mut items) = mpsc::channel(RECORDS);
     let limits = WatchdogLimits { silence: Duration::ZERO, recovery: Duration::ZERO };
+    let topic = FollowedTopic { name: TOPIC.to_owned(), from: StartFrom::MinuteAgo };
     let thread = thread::spawn({
         let status = Arc::clone(&status);
-        move || follow(&cluster, &feed, &status, limits)
+        move || follow(&cluster, &topic, &feed, &status, limits)
     });
     let mut read = [0, 0];
     let mut next_item = || items.blocking_recv().expect("following goes on");

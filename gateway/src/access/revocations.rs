@@ -1,0 +1,211 @@
+//! The revocations that a node knows: all of `clinicwire.access.v1`, bounded, in memory.
+
+mod following;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use gateway_core::access::Claims;
+use schemas::{
+    Millis,
+    access::{MAX_TOKEN_LIFE_MS, Revocation, RevocationTag},
+    codes::Code,
+    ids::TenantId,
+};
+
+pub use following::follow;
+
+/// Revocations that are held for one tenant. A clinic of a thousand people revokes a few dozen a
+/// day, and each is held for as long as a token can live. Past it, the older half becomes one
+/// moment: every token of the tenant that was issued before it must be replaced by a newer one.
+const MAX_OF_TENANT: usize = 20_000;
+/// Revocations that a node holds, at 32 bytes each. Past it, the tenant with the most is treated as
+/// above.
+const MAX_OF_NODE: usize = 500_000;
+/// Time between two removals of revocations that outlived every token.
+const PRUNE_INTERVAL_MS: Millis = 60_000;
+
+/// The revocations of all tenants.
+#[derive(Default)]
+pub struct Revocations {
+    held: RwLock<Held>,
+    /// Changes with each revocation, so that shards notice new ones without the lock.
+    generation: AtomicU64,
+    is_read: AtomicBool,
+}
+
+#[derive(Default)]
+struct Held {
+    tenants: HashMap<TenantId, OfTenant>,
+    count: usize,
+    pruned_at: Millis,
+}
+
+#[derive(Default)]
+struct OfTenant {
+    by_tag: HashMap<RevocationTag, Entry>,
+    /// Tokens that were issued up to this moment are outdated, because the revocations until then
+    /// are no longer known one by one.
+    outdated_until: Option<Millis>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    at: Millis,
+    permission_version: Option<u32>,
+}
+
+impl Revocations {
+    /// Revocations of a node that follows no topic: none, for tests and tools.
+    pub fn none() -> Self {
+        let revocations = Self::default();
+        revocations.finish_reading();
+        revocations
+    }
+
+    /// Notes that the topic has been read to its end. Until then no token is accepted.
+    pub fn finish_reading(&self) {
+        self.is_read.store(true, Ordering::Release);
+    }
+
+    pub fn is_read(&self) -> bool {
+        self.is_read.load(Ordering::Acquire)
+    }
+
+    /// A number that changes with each revocation.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The number of revocations that are held.
+    pub fn count(&self) -> usize {
+        self.read().0.count
+    }
+
+    /// Adds a revocation that was appended to the topic at `at`. Of two for one target the later
+    /// one counts.
+    pub fn add(&self, tenant: TenantId, revocation: &Revocation, at: Millis) {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        held.prune(at);
+        let tag = revocation.tag(&tenant);
+        let entry = Entry { at, permission_version: revocation.permission_version };
+        let of_tenant = held.tenants.entry(tenant.clone()).or_default();
+        let before = of_tenant.by_tag.len();
+        let kept = of_tenant.by_tag.entry(tag).or_insert(entry);
+        if kept.at <= at {
+            *kept = entry;
+        }
+        let added = of_tenant.by_tag.len() - before;
+        let is_full = of_tenant.by_tag.len() > MAX_OF_TENANT;
+        held.count += added;
+        if is_full {
+            held.collapse(&tenant);
+        } else if held.count > MAX_OF_NODE {
+            held.collapse_largest();
+        }
+        drop(held);
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Access to the revocations for several checks.
+    pub fn read(&self) -> RevocationsReader<'_> {
+        RevocationsReader(self.held.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Checks that a token still counts.
+    ///
+    /// # Errors
+    /// `token_revoked`, `permissions_changed`, or `try_again` until the topic has been read.
+    pub fn check(&self, claims: &Claims) -> Result<(), Code> {
+        if !self.is_read() {
+            return Err(Code::TryAgain);
+        }
+        self.read().check(claims)
+    }
+}
+
+/// The revocations, locked for reading.
+pub struct RevocationsReader<'a>(RwLockReadGuard<'a, Held>);
+
+impl RevocationsReader<'_> {
+    /// Checks that a token still counts.
+    ///
+    /// # Errors
+    /// `token_revoked` or `permissions_changed`.
+    pub fn check(&self, claims: &Claims) -> Result<(), Code> {
+        match self.0.tenants.get(&claims.tenant) {
+            Some(of_tenant) => of_tenant.check(claims),
+            None => Ok(()),
+        }
+    }
+}
+
+impl OfTenant {
+    fn check(&self, claims: &Claims) -> Result<(), Code> {
+        let origin = &claims.origin;
+        let ends = |tag: &RevocationTag| {
+            self.by_tag.get(tag).is_some_and(|entry| origin.issued <= entry.at)
+        };
+        if origin.tags.iter().any(ends) {
+            return Err(Code::TokenRevoked);
+        }
+        let changed = self.by_tag.get(&origin.permissions).is_some_and(|entry| {
+            match (origin.permission_version, entry.permission_version) {
+                (Some(held), Some(needed)) => held < needed,
+                _ => origin.issued <= entry.at,
+            }
+        });
+        if changed || self.outdated_until.is_some_and(|until| origin.issued <= until) {
+            return Err(Code::PermissionsChanged);
+        }
+        Ok(())
+    }
+}
+
+impl Held {
+    /// Removes what outlived every token that it could refuse, by the time of the log.
+    fn prune(&mut self, now: Millis) {
+        if now - self.pruned_at < PRUNE_INTERVAL_MS {
+            return;
+        }
+        self.pruned_at = now;
+        let alive = |at: Millis| at + MAX_TOKEN_LIFE_MS >= now;
+        self.tenants.retain(|_, of_tenant| {
+            of_tenant.by_tag.retain(|_, entry| alive(entry.at));
+            !of_tenant.by_tag.is_empty() || of_tenant.outdated_until.is_some_and(alive)
+        });
+        self.count = self.tenants.values().map(|of_tenant| of_tenant.by_tag.len()).sum();
+    }
+
+    fn collapse_largest(&mut self) {
+        let largest = self.tenants.iter().max_by_key(|(_, of_tenant)| of_tenant.by_tag.len());
+        if let Some((tenant, _)) = largest {
+            let tenant = tenant.clone();
+            self.collapse(&tenant);
+        }
+    }
+
+    /// Replaces the older half of a tenant's revocations by their last moment.
+    fn collapse(&mut self, tenant: &TenantId) {
+        let Some(of_tenant) = self.tenants.get_mut(tenant) else { return };
+        let mut moments: Vec<Millis> = of_tenant.by_tag.values().map(|entry| entry.at).collect();
+        let middle = moments.len() / 2;
+        let (_, until, _) = moments.select_nth_unstable(middle);
+        let (until, before) = (*until, of_tenant.by_tag.len());
+        of_tenant.by_tag.retain(|_, entry| entry.at > until);
+        of_tenant.outdated_until = of_tenant.outdated_until.max(Some(until));
+        self.count -= before - of_tenant.by_tag.len();
+        tracing::warn!(
+            %tenant,
+            "a tenant has more revocations than this node holds; its older tokens are outdated"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

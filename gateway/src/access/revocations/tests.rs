@@ -1,0 +1,130 @@
+use gateway_core::access::{Origin, Role};
+use schemas::{
+    access::{RevocationTarget, TargetKind},
+    record::Actor,
+};
+
+use super::*;
+
+const AT: Millis = 1_000_000;
+
+fn tenant(name: &str) -> TenantId {
+    TenantId::new(name).unwrap()
+}
+
+fn claims(subject: &str, issued: Millis) -> Claims {
+    let origin = Origin::new(&tenant("demo"), subject, issued);
+    Claims {
+        tenant: tenant("demo"),
+        subject: subject.into(),
+        role: Role::Display,
+        locations: vec![],
+        queues: vec![],
+        tickets: vec![],
+        appointments: vec![],
+        doctor: None,
+        expires: issued + 60_000,
+        origin,
+    }
+}
+
+fn with(mut claims: Claims, kind: TargetKind, id: &str) -> Claims {
+    claims.origin.add(&tenant("demo"), kind, id);
+    claims
+}
+
+fn revocation(kind: TargetKind, id: &str, permission_version: Option<u32>) -> Revocation {
+    Revocation {
+        target: RevocationTarget { kind, id: id.to_owned() },
+        permission_version,
+        at: 0,
+        by: Actor { subject: "boss".to_owned(), role: "admin".to_owned() },
+    }
+}
+
+fn revoked(kind: TargetKind, id: &str) -> Revocations {
+    let revocations = Revocations::none();
+    revocations.add(tenant("demo"), &revocation(kind, id, None), AT);
+    revocations
+}
+
+#[test]
+fn each_kind_ends_older_tokens_of_its_target_only() {
+    use TargetKind as K;
+    let plain = |issued| claims("ann", issued);
+    for (kind, id) in
+        [(K::Subject, "ann"), (K::Session, "s"), (K::Device, "d"), (K::TicketLink, "t")]
+    {
+        let revocations = revoked(kind, id);
+        let of_target = |issued| match kind {
+            K::Subject => plain(issued),
+            _ => with(plain(issued), kind, id),
+        };
+        assert_eq!(revocations.check(&of_target(AT - 1)), Err(Code::TokenRevoked), "{kind:?}");
+        assert_eq!(revocations.check(&of_target(AT)), Err(Code::TokenRevoked), "{kind:?}");
+        assert_eq!(revocations.check(&of_target(AT + 1)), Ok(()), "{kind:?}: a newer token");
+        assert_eq!(revocations.check(&with(claims("bob", 0), kind, "other")), Ok(()), "{kind:?}");
+        let mut foreign = of_target(AT - 1);
+        foreign.tenant = tenant("other");
+        assert_eq!(revocations.check(&foreign), Ok(()), "{kind:?}");
+    }
+}
+
+#[test]
+fn bump_of_permissions_asks_for_a_newer_token() {
+    let revocations = Revocations::none();
+    let bump = revocation(TargetKind::Permissions, "ann", Some(3));
+    revocations.add(tenant("demo"), &bump, AT);
+    let versioned = |version, issued| {
+        let mut claims = claims("ann", issued);
+        claims.origin.permission_version = version;
+        revocations.check(&claims)
+    };
+    let changed = Err(Code::PermissionsChanged);
+    assert_eq!(versioned(Some(2), AT + 1), changed);
+    assert_eq!(versioned(Some(3), AT - 1), Ok(()));
+    assert_eq!(versioned(None, AT - 1), changed, "without a version the time decides");
+    assert_eq!(versioned(None, AT + 1), Ok(()));
+}
+
+#[test]
+fn nothing_is_accepted_before_the_topic_is_read() {
+    let revocations = Revocations::default();
+    assert_eq!(revocations.check(&claims("ann", AT)), Err(Code::TryAgain));
+    revocations.finish_reading();
+    assert_eq!(revocations.check(&claims("ann", AT)), Ok(()));
+}
+
+#[test]
+fn later_revocation_of_a_target_counts_in_any_order() {
+    let revocations = revoked(TargetKind::Subject, "ann");
+    revocations.add(tenant("demo"), &revocation(TargetKind::Subject, "ann", None), AT - 500);
+    assert_eq!(revocations.check(&claims("ann", AT)), Err(Code::TokenRevoked));
+    assert_eq!(revocations.count(), 1);
+}
+
+#[test]
+fn revocation_is_forgotten_after_the_longest_token_life() {
+    let revocations = revoked(TargetKind::Subject, "ann");
+    let later = AT + MAX_TOKEN_LIFE_MS + PRUNE_INTERVAL_MS + 1;
+    revocations.add(tenant("demo"), &revocation(TargetKind::Subject, "bob", None), later);
+    assert_eq!(revocations.count(), 1);
+}
+
+#[test]
+fn too_many_revocations_outdate_the_tenants_older_tokens() {
+    let revocations = Revocations::none();
+    for number in 0..=MAX_OF_TENANT {
+        let id = format!("s-{number}");
+        let at = AT + i64::try_from(number).unwrap();
+        revocations.add(tenant("demo"), &revocation(TargetKind::Subject, &id, None), at);
+    }
+    assert!(revocations.count() <= MAX_OF_TENANT);
+    // A revoked token stays refused, although its revocation is no longer held.
+    assert!(revocations.check(&claims("s-0", AT - 1)).is_err());
+    assert_eq!(revocations.check(&claims("ann", AT)), Err(Code::PermissionsChanged));
+    assert_eq!(revocations.check(&claims("ann", AT * 2)), Ok(()));
+    let mut foreign = claims("ann", AT);
+    foreign.tenant = tenant("other");
+    assert_eq!(revocations.check(&foreign), Ok(()), "another tenant notices nothing");
+}
