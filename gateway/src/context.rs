@@ -49,6 +49,12 @@ pub struct NodeContext {
     pub demo: RwLock<Option<serde_json::Value>>,
     /// Origins, as a browser writes them, whose pages may call beside our own.
     pub origins: Vec<String>,
+    /// Names by which clients may call this node, as `Host` has them. Empty: any.
+    pub hosts: Vec<String>,
+    /// Whether a private listener tells health and metrics.
+    pub has_private_listener: bool,
+    /// Whether the demo's tokens are told to clients on other machines too.
+    pub public_demo: bool,
     pub proxies: TrustedProxies,
     pub limits: Arc<Limits>,
     pub audit: Audit,
@@ -98,6 +104,9 @@ impl NodeContext {
             readiness,
             demo: RwLock::new(None),
             origins: settings.origins.clone(),
+            hosts: settings.hosts.clone(),
+            has_private_listener: settings.private_listen.is_some(),
+            public_demo: settings.public_demo,
             proxies: settings.proxies.clone(),
             limits,
             audit: Audit::new(log.clone()),

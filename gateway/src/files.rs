@@ -12,7 +12,7 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt, stream::BoxStream};
-use gateway_core::access::Claims;
+use gateway_core::access::{self, Claims, Runs};
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart, path::Path};
 use schemas::{
     codes::Code,
@@ -143,12 +143,7 @@ impl Files {
         let file = FileId::from_random(random::bits()?);
         let path = Path::from(file.path(&claims.tenant));
         let ReceivedContent { bytes, sha256 } = self.write(&path, expected, content).await?;
-        let label = FileLabel {
-            name,
-            bytes,
-            sha256: hex(&sha256),
-            owner: format!("{:016x}", claims.owner_tag()),
-        };
+        let label = FileLabel { name, bytes, sha256: hex(&sha256), owner: owner_of(claims) };
         let text = serde_json::to_vec(&label).expect("a label has a JSON form");
         let beside = Path::from(file.label_path(&claims.tenant));
         if let Err(error) = self.store.put(&beside, text.into()).await {
@@ -224,21 +219,24 @@ impl Files {
         }
     }
 
-    /// Returns the file of this id; `None` when the tenant has no such file.
+    /// Returns the file of this id; `None` when the tenant has no such file, or somebody else
+    /// uploaded it and the bearer does not see all runs.
     ///
     /// # Errors
     /// `try_again` when the store does not answer.
-    pub async fn find(&self, tenant: &TenantId, file: &FileId) -> Result<Option<RunFile>, Code> {
-        let path = Path::from(file.label_path(tenant));
+    pub async fn find(&self, claims: &Claims, file: &FileId) -> Result<Option<RunFile>, Code> {
+        let path = Path::from(file.label_path(&claims.tenant));
         let store = self.store.clone();
         let label = self.on_runtime(async move { store.get(&path).await?.bytes().await }).await?;
         let Some(label) = label else { return Ok(None) };
-        let FileLabel { name, bytes, sha256, .. } =
+        let FileLabel { name, bytes, sha256, owner } =
             serde_json::from_slice(&label).map_err(|_| {
                 tracing::error!("the label of a file cannot be read");
                 Code::Internal
             })?;
-        Ok(Some(RunFile { file: file.clone(), name, bytes, sha256 }))
+        let is_visible =
+            owner == owner_of(claims) || access::may_list_runs(claims) == Ok(Runs::All);
+        Ok(is_visible.then(|| RunFile { file: file.clone(), name, bytes, sha256 }))
     }
 
     /// Opens the bytes of a file for a thread that may block.
@@ -322,6 +320,11 @@ impl Read for BlockingRead {
 fn failed(error: &object_store::Error) -> Code {
     tracing::warn!(error = error as &dyn std::error::Error, "the file store failed");
     Code::TryAgain
+}
+
+/// The bearer as the label of a file names its sender.
+fn owner_of(claims: &Claims) -> String {
+    format!("{:016x}", claims.owner_tag())
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -34,7 +34,10 @@ use http::{StatusCode, header};
 use schemas::{codes::Code, ids::TenantId};
 
 pub use self::{command_request::SOURCE as COMMAND_SOURCE, edge::Edge, problem::Problem};
-use crate::{backends::snapshots::NotRead, clock::now, context::NodeContext, limits::Limit};
+use crate::{
+    backends::snapshots::NotRead, client_address::ClientAddress, clock::now, context::NodeContext,
+    limits::Limit,
+};
 
 /// How long the authority may take for a page of a list. Past it: `try_again`.
 const LIST_WITHIN: Duration = Duration::from_secs(5);
@@ -80,7 +83,7 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         .route("/v1/demo", get(demo))
         .route("/health/live", get(|| async { "live\n" }))
         .route("/health/ready", get(ready))
-        .route("/metrics", get(metrics))
+        .merge(if node.has_private_listener { Router::new() } else { metrics_route() })
         .fallback(pages::not_found)
         .method_not_allowed_fallback(|| async {
             Problem::from(Code::UnknownMethod).with_status(StatusCode::METHOD_NOT_ALLOWED)
@@ -88,6 +91,19 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         .layer(middleware::from_fn_with_state(node.clone(), limits::layer))
         .layer(middleware::from_fn_with_state(node.clone(), edge::layer))
         .layer(middleware::from_fn_with_state(node.clone(), count))
+        .with_state(node)
+}
+
+fn metrics_route() -> Router<Arc<NodeContext>> {
+    Router::new().route("/metrics", get(metrics))
+}
+
+/// The routes of the private listener: health with its reasons, and metrics.
+pub fn private_router(node: Arc<NodeContext>) -> Router {
+    metrics_route()
+        .route("/health/live", get(|| async { "live\n" }))
+        .route("/health/ready", get(ready_with_reasons))
+        .fallback(|| async { Problem::from(Code::NotFound) })
         .with_state(node)
 }
 
@@ -114,14 +130,33 @@ async fn found<T>(
     }
 }
 
-async fn demo(State(node): NodeState) -> Response {
+/// The tokens of the demo, for this machine alone unless the node was told otherwise. A forwarded
+/// request comes from somebody whose machine is not known here.
+async fn demo(State(node): NodeState, request: Request) -> Response {
+    let client = ClientAddress::from_extensions(request.extensions());
+    let headers = request.headers();
+    let is_forwarded = headers.contains_key("x-forwarded-for") || headers.contains_key("forwarded");
+    if !node.public_demo && (!client.is_loopback() || is_forwarded) {
+        return Problem::from(Code::NotFound).into_response();
+    }
     match &*node.demo.read().unwrap_or_else(PoisonError::into_inner) {
         Some(demo) => Json(demo).into_response(),
         None => Problem::from(Code::NotFound).into_response(),
     }
 }
 
-async fn ready(State(node): NodeState) -> Response {
+/// Whether the node takes new clients. Behind a private listener, only that one tells why not.
+async fn ready(state: NodeState) -> Response {
+    if !state.has_private_listener {
+        return ready_with_reasons(state).await;
+    }
+    match state.readiness.is_ready() {
+        true => "ready\n".into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response(),
+    }
+}
+
+async fn ready_with_reasons(State(node): NodeState) -> Response {
     let status = match node.readiness.is_ready() {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,

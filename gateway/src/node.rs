@@ -1,6 +1,7 @@
 //! A gateway node: intake, one shard per core, and the HTTP routes, started and stopped together.
 
 mod listeners;
+mod private;
 
 use std::{
     cell::RefCell,
@@ -50,6 +51,11 @@ pub enum StartError {
     Thread(#[source] io::Error),
 }
 
+struct PrivateListener {
+    address: SocketAddr,
+    task: tokio::task::JoinHandle<()>,
+}
+
 /// A serving node.
 pub struct RunningNode {
     context: Arc<NodeContext>,
@@ -61,6 +67,7 @@ pub struct RunningNode {
     threads: Vec<JoinHandle<()>>,
     intake: tokio::task::JoinHandle<()>,
     watch: tokio::task::JoinHandle<()>,
+    private: Option<PrivateListener>,
     keys: tokio::task::JoinHandle<()>,
     access: tokio::task::JoinHandle<()>,
 }
@@ -76,6 +83,10 @@ pub struct RunningNode {
 pub fn start(settings: Settings, backends: Backends) -> Result<RunningNode, StartError> {
     let feed = backends.log.clone();
     let context = Arc::new(NodeContext::new(&settings, backends).map_err(StartError::Keys)?);
+    let private = settings
+        .private_listen
+        .map(|address| listen_privately(address, context.clone()))
+        .transpose()?;
     let router = http::router(context.clone());
     let (draining, drained) = watch::channel(false);
     let listen = settings.listen;
@@ -123,9 +134,20 @@ pub fn start(settings: Settings, backends: Backends) -> Result<RunningNode, Star
         threads,
         intake,
         watch,
+        private,
         keys,
         access,
     })
+}
+
+fn listen_privately(
+    address: SocketAddr,
+    context: Arc<NodeContext>,
+) -> Result<PrivateListener, StartError> {
+    let listener = private::bind(address)?;
+    let address = listener.local_addr().unwrap_or(address);
+    let task = tokio::spawn(private::serve(listener, http::private_router(context)));
+    Ok(PrivateListener { address, task })
 }
 
 fn run_shard(
@@ -154,6 +176,11 @@ fn run_shard(
 impl RunningNode {
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address of the private listener, if there is one.
+    pub fn private_address(&self) -> Option<SocketAddr> {
+        self.private.as_ref().map(|private| private.address)
     }
 
     pub fn is_ready(&self) -> bool {
@@ -187,6 +214,9 @@ impl RunningNode {
         }
         self.intake.abort();
         self.watch.abort();
+        if let Some(private) = self.private {
+            private.task.abort();
+        }
         self.keys.abort();
         self.access.abort();
     }

@@ -24,6 +24,12 @@ pub struct Settings {
     pub proxies: TrustedProxies,
     /// What one client may ask.
     pub limits: LimitSettings,
+    /// Names by which clients may call this node, as `Host` has them. Empty: any.
+    pub hosts: Vec<String>,
+    /// Address of a second listener for health and metrics, which the first then does not tell.
+    pub private_listen: Option<SocketAddr>,
+    /// Whether the demo's tokens are told to clients on other machines too.
+    pub public_demo: bool,
     /// Time for which a stopping node serves as before, but is not ready: its balancer notices.
     pub drain_delay: Duration,
     /// Time over which sockets are then closed.
@@ -51,6 +57,9 @@ pub(crate) fn test_settings() -> Settings {
         origins: Vec::new(),
         proxies: TrustedProxies::default(),
         limits: LimitSettings::default(),
+        hosts: Vec::new(),
+        private_listen: None,
+        public_demo: false,
         drain_delay: Duration::ZERO,
         drain: Duration::ZERO,
         max_file: 8 * 1024 * 1024,

@@ -73,6 +73,8 @@ codes! {
     /// The origin of the page is not on the list.
     OriginNotAllowed = "origin_not_allowed", 403, 103,
         "Pages from this origin aren't allowed to connect.";
+    /// The `Host` of the request is not on the list.
+    HostNotAllowed = "host_not_allowed", 421, 107, "This address isn't served here.";
     // Requests
     /// The body, a header or a frame cannot be parsed.
     Malformed = "malformed", 400, 107, "The request can't be read.";

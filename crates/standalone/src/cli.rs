@@ -118,6 +118,12 @@ pub struct Development {
     )]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = WELL_KNOWN_WORDS)]
     pub insecure_development_key: Option<String>,
+
+    /// Serve other machines: anyone who reaches this one gets the demo's tokens
+    ///
+    /// Without it, `--listen` takes loopback addresses only.
+    #[arg(long)]
+    pub insecure_public_demo: bool,
 }
 
 impl Development {
@@ -132,7 +138,8 @@ Examples:
   clinicwire                         run a demo clinic at http://127.0.0.1:8080
   clinicwire token reception         print a token of it, for curl and scripts
   clinicwire --speed 1               run at the speed of a real clinic
-  clinicwire --listen 0.0.0.0:9000   serve other machines (tokens travel unencrypted!)
+  clinicwire --listen 0.0.0.0:9000 --insecure-public-demo
+                                     serve other machines (everybody gets the tokens!)
   clinicwire --empty --insecure-development-key=WORDS
                                      run an empty clinic for your own scripts and tests
   clinicwire --listen 127.0.0.1:0 --ready-file clinic.json

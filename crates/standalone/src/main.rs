@@ -82,6 +82,12 @@ fn random_key() -> Result<DevelopmentKey> {
 }
 
 fn start(cli: &Cli, key: &DevelopmentKey) -> Result<OneProcess> {
+    anyhow::ensure!(
+        cli.listen.ip().is_loopback() || cli.development.insecure_public_demo,
+        "{} can be reached from other machines, and anyone who reaches it gets the demo's tokens; \
+         if that is meant, add --insecure-public-demo",
+        cli.listen
+    );
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let shards = cli.shards.map_or(cores, usize::from);
     let tables = Arc::new(checks::tables(cli)?);

@@ -82,6 +82,10 @@ impl OneProcess {
             origins: Vec::new(),
             proxies: TrustedProxies::default(),
             limits: settings.limits,
+            hosts: Vec::new(),
+            private_listen: None,
+            // The program serves other machines only if told so in words.
+            public_demo: !settings.listen.ip().is_loopback(),
             drain_delay: Duration::ZERO,
             drain: settings.drain,
             max_file: MAX_FILE,

@@ -12,11 +12,16 @@ use axum::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use schemas::codes::Code;
 
-use super::Problem;
-use crate::{context::NodeContext, transport::socketio};
+use super::{Problem, limits::FREE};
+use crate::{client_address::ReportedClient, context::NodeContext, transport::socketio};
 
 /// How long a browser may remember the answer to a preflight: long enough for one visit.
 const PREFLIGHT_SECONDS: &str = "600";
+/// How long a browser then uses TLS alone: a year, as browsers recommend.
+const HSTS: &str = "max-age=31536000";
+/// What no page of ours uses. Boards keep their screen awake and play a sound.
+const PERMISSIONS: &str =
+    "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
 /// Pages run only what this host serves.
 const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -29,19 +34,26 @@ pub struct Edge {
     origin: Option<HeaderValue>,
     foreign: bool,
     preflight: bool,
+    /// Whether the `Host` is not one of the node's names.
+    wrong_host: bool,
+    /// Whether a trusted proxy says that the client uses TLS.
+    secure: bool,
 }
 
 impl Edge {
-    /// `origins` are those whose pages may call beside our own.
-    pub fn new<B>(origins: &[String], request: &Request<B>) -> Self {
+    pub fn new<B>(node: &NodeContext, request: &Request<B>) -> Self {
         let (path, headers) = (request.uri().path(), request.headers());
-        let foreign = !is_allowed(origins, headers);
+        let client = request.extensions().get::<ReportedClient>();
+        let is_secure = client.and_then(|client| client.is_secure);
+        let foreign = !is_allowed(&node.origins, headers, is_secure);
+        let wrong_host = !FREE.contains(&path) && !is_own_host(&node.hosts, headers);
         let origin = headers.get(header::ORIGIN).filter(|_| !foreign).cloned();
         let preflight = request.method() == Method::OPTIONS
             && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         let guarded =
             path.starts_with("/v1/") || path.starts_with("/connection/") || socketio::is_path(path);
-        Self { guarded, origin, foreign, preflight }
+        let secure = is_secure == Some(true);
+        Self { guarded, origin, foreign, preflight, wrong_host, secure }
     }
 
     /// Whether the page behind the request may use this node. Clients that are not browsers send no
@@ -50,8 +62,17 @@ impl Edge {
         self.guarded && self.foreign
     }
 
+    /// The refusal of a request for another host. A name that is not ours is that of a page which
+    /// made a browser take our address for its own (DNS rebinding).
+    pub fn host_refusal(&self) -> Option<Response> {
+        self.wrong_host.then(|| self.finish(Problem::from(Code::HostNotAllowed).into_response()))
+    }
+
     /// The answer that needs no route: a refusal of a foreign page, or that to a preflight.
     pub fn answer(&self) -> Option<Response> {
+        if let Some(refusal) = self.host_refusal() {
+            return Some(refusal);
+        }
         if self.is_refused() {
             return Some(self.finish(Problem::from(Code::OriginNotAllowed).into_response()));
         }
@@ -62,6 +83,10 @@ impl Edge {
     /// Sets the headers that every answer has.
     pub fn finish<B>(&self, mut response: Response<B>) -> Response<B> {
         secure(response.headers_mut());
+        if self.secure {
+            let name = header::STRICT_TRANSPORT_SECURITY;
+            response.headers_mut().insert(name, HeaderValue::from_static(HSTS));
+        }
         if let Some(origin) = self.origin.as_ref().filter(|_| self.guarded) {
             self.allow(origin, response.headers_mut());
         }
@@ -89,15 +114,28 @@ impl Edge {
     }
 }
 
-/// Whether the page behind a request is one of this host or of a listed origin.
-fn is_allowed(origins: &[String], headers: &HeaderMap) -> bool {
+/// Whether the `Host` is one of the node's names, with or without a port.
+fn is_own_host(hosts: &[String], headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+    let name = name.map_or(host, |(name, _)| name);
+    let is_own = |own: &String| own.eq_ignore_ascii_case(name) || own.eq_ignore_ascii_case(host);
+    hosts.is_empty() || hosts.iter().any(is_own)
+}
+
+/// Whether the page behind a request is one of this host or of a listed origin. When a trusted
+/// proxy tells the scheme, the origin must have it too: a page that came without TLS may be
+/// anybody's.
+fn is_allowed(origins: &[String], headers: &HeaderMap, is_secure: Option<bool>) -> bool {
     let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("null"));
     let Some(origin) = text(header::ORIGIN) else {
         return true;
     };
-    let own = origin
-        .split_once("://")
-        .is_some_and(|(_, authority)| text(header::HOST) == Some(authority));
+    let own = origin.split_once("://").is_some_and(|(scheme, authority)| {
+        let fits =
+            is_secure.is_none_or(|is_secure| scheme == if is_secure { "https" } else { "http" });
+        fits && text(header::HOST) == Some(authority)
+    });
     own || origins.iter().any(|listed| listed == origin)
 }
 
@@ -111,6 +149,8 @@ fn secure(headers: &mut HeaderMap) {
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(header::REFERRER_POLICY, "no-referrer");
     set(header::CACHE_CONTROL, "no-store");
+    set(HeaderName::from_static("permissions-policy"), PERMISSIONS);
+    set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
 }
 
 /// The layer of the routes.
@@ -119,7 +159,7 @@ pub(super) async fn layer(
     request: Request,
     next: Next,
 ) -> Response<Body> {
-    let edge = Edge::new(&node.origins, &request);
+    let edge = Edge::new(&node, &request);
     match edge.answer() {
         Some(answer) => answer,
         None => edge.finish(next.run(request).await),

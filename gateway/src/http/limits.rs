@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Routes that no limit counts: balancers and monitoring ask them from one address, often.
-const FREE: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
+pub(super) const FREE: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
 
 /// What the limits know of a request. The layer adds it to the request; the extractor of the caller
 /// fills it in.

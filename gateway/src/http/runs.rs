@@ -60,7 +60,7 @@ pub(super) async fn request(
     let run = RunId::from_parts(claims.owner_tag(), bits);
     let kind = "run.request";
     access::may_command_run(claims, &run, kind).map_err(|code| refused(&node, kind, code))?;
-    let Some(file) = node.files.find(&claims.tenant, &file).await? else {
+    let Some(file) = node.files.find(claims, &file).await? else {
         let Some(key) = key else { return Err(Code::FileUnknown.into()) };
         // The file of an ended run was removed; its run is still the answer to its key.
         if channels::load(&node, claims, &Channel::Run(run.clone())).await?.is_some() {

@@ -54,6 +54,7 @@ use crate::{
     },
     backends::short_keys::{KeysUnavailable, ShortKeys},
     backends::snapshots::{NotRead, Snapshot, Snapshots},
+    client_address::ReportedClient,
     limits::{
         quota::{Bucket, Moment, Quota, Spent},
         settings::LimitSettings,
@@ -353,6 +354,12 @@ fn node() -> Node {
 }
 
 fn node_with(limits: LimitSettings) -> Node {
+    let origins = vec!["https://desk.example".to_owned()];
+    let run_retention = Duration::from_hours(1);
+    node_of(Settings { origins, max_file: files::MAX, run_retention, limits, ..test_settings() })
+}
+
+fn node_of(settings: Settings) -> Node {
     let (answered, mut answers) = mpsc::unbounded_channel();
     let fakes = Arc::new(FakeBackends {
         decision: Mutex::new(Decision::Applied(CommandResult::default())),
@@ -369,10 +376,6 @@ fn node_with(limits: LimitSettings) -> Node {
         revoked: Mutex::default(),
     });
     let store = Arc::new(InMemory::new());
-    let origins = vec!["https://desk.example".to_owned()];
-    let run_retention = Duration::from_hours(1);
-    let settings =
-        Settings { origins, max_file: files::MAX, run_retention, limits, ..test_settings() };
     let backends = backends(&fakes, store.clone());
     let context = Arc::new(NodeContext::new(&settings, backends).unwrap());
     context.revocations.finish_reading();
@@ -414,6 +417,11 @@ fn claims_of(tenant: &str, subject: &str, role: Role) -> Claims {
         expires: now() + 3_600_000,
         origin: Origin::default(),
     }
+}
+
+/// What a socket adds to its requests.
+fn client(address: &str, is_secure: Option<bool>) -> ReportedClient {
+    ReportedClient { address: ClientAddress::new(address.parse().unwrap()), is_secure }
 }
 
 struct Answer {
@@ -468,6 +476,16 @@ impl Node {
         let (parts, body) = response.unwrap().into_parts();
         let text = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
         Answer { status: parts.status.as_u16(), headers: parts.headers, text }
+    }
+
+    /// A GET from an address, without a token if `token` is empty.
+    async fn get_from(&self, address: &str, token: &str, path: &str) -> Answer {
+        let mut request = Request::builder().uri(path).header("host", "clinic.example");
+        if !token.is_empty() {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = request.extension(client(address, None));
+        self.answer(request.body(Body::empty()).unwrap()).await
     }
 
     async fn ask(&self, role: Role, method: &str, path: &str, body: &str) -> Answer {

@@ -246,7 +246,10 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Box<Upgrade>> {
     let node = &acceptor.context.node;
-    let edge = Edge::new(&node.origins, &request);
+    let edge = Edge::new(node, &request);
+    if let Some(refusal) = edge.host_refusal() {
+        return Ok(refusal);
+    }
     if *acceptor.draining.borrow() && !SocketIo::is_of_session(&request) {
         return Ok(edge.finish(Problem::from(Code::Draining).into_response()));
     }

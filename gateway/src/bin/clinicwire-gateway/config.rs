@@ -114,6 +114,15 @@ pub struct RunArgs {
         value_delimiter = ','
     )]
     pub limits: Vec<LimitChange>,
+    /// Name by which clients may call this node, such as `queue.example`. May be repeated. Requests
+    /// for other hosts are refused by 421, except those for health and metrics. Without it, any
+    /// host is served
+    #[arg(long = "host", env = "CLINICWIRE_HOST", value_delimiter = ',')]
+    pub hosts: Vec<String>,
+    /// Second address for `/metrics` and `/health`, for operators alone. The first then has no
+    /// `/metrics`, and its `/health/ready` gives no reasons
+    #[arg(long, env = "CLINICWIRE_PRIVATE_LISTEN")]
+    pub private_listen: Option<SocketAddr>,
     /// Seconds for which a stopping node serves as before, while /health/ready is 503, so that its
     /// balancer sends no new clients when the listener closes. Longer than the balancer takes to
     /// notice
@@ -130,6 +139,13 @@ pub struct RunArgs {
     pub demo_file: Option<PathBuf>,
     #[command(flatten)]
     pub development: DevelopmentArgs,
+    /// Serve other machines although the development key is trusted
+    ///
+    /// Without it, a node with a development key listens on loopback addresses only, and tells the
+    /// demo's tokens to clients of this machine only.
+    #[arg(long, env = "CLINICWIRE_INSECURE_PUBLIC_DEVELOPMENT")]
+    #[arg(requires = "insecure_development_key")]
+    pub insecure_public_development: bool,
 }
 
 /// Settings of the proxies in front of the node. Limits count by the addresses of clients.
@@ -321,6 +337,9 @@ impl RunArgs {
                 self.proxies.client_header,
                 self.proxies.proxy_protocol,
             ),
+            hosts: self.hosts.clone(),
+            private_listen: self.private_listen,
+            public_demo: self.insecure_public_development,
             limits: LimitSettings::default().changed(&self.limits),
             drain_delay: Duration::from_secs(self.drain_delay.into()),
             drain: Duration::from_secs(self.drain.into()),
@@ -351,6 +370,15 @@ impl RunArgs {
                 );
                 return None;
             }
+        }
+        if !self.listen.ip().is_loopback() && !self.insecure_public_development {
+            faults.add(
+                "--listen",
+                "other machines can reach this address, and anyone who knows the words of the \
+                 development key may read and do everything: use an issuer's keys or a loopback \
+                 address, or, if there are no patients, add --insecure-public-development",
+            );
+            return None;
         }
         Some((key.keys().into(), key.grant_secret()))
     }
@@ -459,6 +487,35 @@ mod tests {
     #[test]
     fn flags_are_consistent() {
         GatewayCli::command().debug_assert();
+    }
+
+    #[test]
+    fn development_key_serves_other_machines_only_if_told_so() {
+        for (listen, told, accepted) in [
+            ("127.0.0.1:8080", false, true),
+            ("[::1]:8080", false, true),
+            ("0.0.0.0:8080", false, false),
+            ("192.0.2.7:8080", false, false),
+            ("0.0.0.0:8080", true, true),
+        ] {
+            let mut arguments = vec![
+                "clinicwire-gateway",
+                "check-config",
+                "--kafka=localhost:9092",
+                "--redis=redis://localhost",
+                "--postgres=postgres://localhost",
+                "--files=file:///tmp",
+                "--insecure-development-key",
+                "--listen",
+                listen,
+            ];
+            arguments.extend(told.then_some("--insecure-public-development"));
+            let cli = GatewayCli::parse_from(arguments);
+            let GatewayCommand::CheckConfig(settings) = cli.command else { panic!("a check") };
+            let mut faults = Faults::default();
+            settings.trust(&mut faults);
+            assert_eq!(faults.to_string().is_empty(), accepted, "{listen} {told}: {faults}");
+        }
     }
 
     #[test]

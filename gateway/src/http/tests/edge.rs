@@ -30,6 +30,83 @@ async fn only_own_and_listed_origins_may_call() {
     assert!(answer.header("access-control-allow-headers").contains("authorization"));
 }
 
+/// A request of a page that came by the host `clinic.example`, through a proxy that tells the
+/// scheme.
+fn page_request(origin: &str, is_secure: Option<bool>) -> Request {
+    let request = Request::builder()
+        .uri("/v1/boards/riverside")
+        .header("host", "clinic.example")
+        .header("origin", origin)
+        .header("authorization", format!("Bearer {}", token(Role::Display)))
+        .extension(client("192.0.2.7", is_secure));
+    request.body(Body::empty()).unwrap()
+}
+
+#[tokio::test]
+async fn scheme_counts_in_origin_where_it_is_known() {
+    let node = node();
+    for (origin, is_secure, status) in [
+        ("https://clinic.example", Some(true), 200),
+        ("http://clinic.example", Some(true), 403),
+        ("http://clinic.example", Some(false), 200),
+        ("https://clinic.example", Some(false), 403),
+        ("https://clinic.example", None, 200),
+        ("https://desk.example", Some(true), 200),
+    ] {
+        let answer = node.answer(page_request(origin, is_secure)).await;
+        assert_eq!(answer.status, status, "{origin} {is_secure:?}");
+        let hsts = answer.header("strict-transport-security");
+        assert_eq!(hsts.is_empty(), is_secure != Some(true), "{origin} {is_secure:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_listed_hosts_are_served() {
+    let settings = Settings { hosts: vec!["clinic.example".to_owned()], ..test_settings() };
+    let node = node_of(settings);
+    for (host, path, status) in [
+        ("clinic.example", "/", 200),
+        ("CLINIC.example:8443", "/", 200),
+        ("attacker.example", "/", 421),
+        ("clinic.example.attacker.example", "/", 421),
+        ("", "/v1/boards/riverside", 421),
+        ("10.0.0.7:8080", "/health/live", 200),
+        ("10.0.0.7:8080", "/metrics", 200),
+    ] {
+        let request = Request::builder().uri(path).header("host", host);
+        let answer = node.answer(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, status, "{host} {path}");
+        if status == 421 {
+            assert_eq!(answer.code(), "host_not_allowed");
+            assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        }
+    }
+}
+
+#[tokio::test]
+async fn private_listener_alone_tells_metrics_and_reasons() {
+    let private_listen = Some(([127, 0, 0, 1], 0).into());
+    let settings = Settings { private_listen, ..test_settings() };
+    let node = node_of(settings);
+    assert_eq!(node.send("GET", "/metrics", &[], "").await.code(), "not_found");
+    let answer = node.send("GET", "/health/ready", &[], "").await;
+    assert_eq!((answer.status, answer.text.as_str()), (503, "not ready\n"));
+    let private = private_router(node.context.clone());
+    for (path, status, text) in [
+        ("/metrics", 200, "clinicwire_ready 0"),
+        ("/health/ready", 503, "has not been read to its end"),
+        ("/health/live", 200, "live"),
+        ("/v1/boards/riverside", 404, "not_found"),
+    ] {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        let response = private.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), status, "{path}");
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        assert!(body.contains(text), "{path}: {body}");
+    }
+}
+
 #[tokio::test]
 async fn pages_have_types_and_security_headers() {
     let node = node();
@@ -47,6 +124,8 @@ async fn pages_have_types_and_security_headers() {
         assert!(answer.header("content-security-policy").starts_with("default-src 'self';"));
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
         assert_eq!(answer.header("referrer-policy"), "no-referrer");
+        assert_eq!(answer.header("cross-origin-opener-policy"), "same-origin");
+        assert!(answer.header("permissions-policy").contains("camera=()"), "{path}");
         assert_eq!(answer.header("cache-control"), "no-cache");
         let again = node.send("GET", path, &[("if-none-match", answer.header("etag"))], "").await;
         assert_eq!((again.status, again.text.as_str()), (304, ""), "{path}");
@@ -114,7 +193,15 @@ async fn metrics_count_by_route_and_carry_no_id() {
 async fn demo_route_answers_only_with_demo() {
     let node = node();
     *node.context.demo.write().unwrap() = Some(json!({"location": "riverside"}));
-    let answer = node.send("GET", "/v1/demo", &[], "").await;
+    let answer = node.get_from("127.0.0.1", "", "/v1/demo").await;
     assert_eq!((answer.status, answer.json()), (200, json!({"location": "riverside"})));
     assert_eq!(answer.header("cache-control"), "no-store");
+    // It holds tokens, so nobody on another machine gets it.
+    assert_eq!(node.get_from("192.0.2.7", "", "/v1/demo").await.code(), "not_found");
+    let forwarded = Request::builder()
+        .uri("/v1/demo")
+        .header("x-forwarded-for", "192.0.2.7")
+        .extension(client("127.0.0.1", None));
+    let answer = node.answer(forwarded.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.code(), "not_found");
 }

@@ -31,14 +31,29 @@ impl Node {
         more: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Answer {
-        let bearer = format!("Bearer {}", token(Role::Editor));
+        self.upload_as(&token(Role::Editor), kind, more, body).await
+    }
+
+    async fn upload_as(
+        &self,
+        token: &str,
+        kind: &str,
+        more: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let bearer = format!("Bearer {token}");
         let headers = [headers(&bearer, kind), more.to_vec()].concat();
         self.send_body("POST", "/v1/files?name=mars.csv", &headers, body.into()).await
     }
 
     /// Uploads a text as an editor, and returns the id of the file.
     pub(super) async fn uploaded(&self, text: &str) -> String {
-        let answer = self.upload("text/csv", &[], text.to_owned()).await;
+        self.uploaded_by(&token(Role::Editor), text).await
+    }
+
+    /// Uploads a text as the bearer of a token, and returns the id of the file.
+    pub(super) async fn uploaded_by(&self, token: &str, text: &str) -> String {
+        let answer = self.upload_as(token, "text/csv", &[], text.to_owned()).await;
         assert_eq!(answer.status, 201, "{}", answer.text);
         answer.json()["file"].as_str().unwrap().to_owned()
     }
@@ -101,13 +116,30 @@ async fn raw_upload_is_stored_with_its_label() {
         node.store.get(&Path::from(format!("demo/{file}"))).await.unwrap().bytes().await.unwrap();
     assert!(stored == content);
     let id = schemas::ids::FileId::new(file).unwrap();
-    let tenant = |name| TenantId::new(name).unwrap();
-    let found = node.context.files.find(&tenant("demo"), &id).await.unwrap().unwrap();
+    let found = node
+        .context
+        .files
+        .find(&claims_of("demo", "subject-1", Role::Editor), &id)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((found.name.as_str(), found.bytes, found.sha256), ("mars.csv", MAX, hex(&content)));
     assert!(
-        node.context.files.find(&tenant("north"), &id).await.unwrap().is_none(),
+        node.context
+            .files
+            .find(&claims_of("north", "subject-1", Role::Editor), &id)
+            .await
+            .unwrap()
+            .is_none(),
         "another tenant's"
     );
+    // Another editor of the tenant does not see it; who sees all runs does.
+    for (role, sees) in [(Role::Editor, false), (Role::Admin, true)] {
+        let claims = claims_of("demo", "subject-2", role);
+        let claims = Claims { locations: Vec::new(), ..claims };
+        let found = node.context.files.find(&claims, &id).await.unwrap();
+        assert_eq!(found.is_some(), sees, "{role:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,29 +1,13 @@
 //! The limits of HTTP.
 
 use super::*;
-use crate::{
-    client_address::{ClientAddress, ReportedClient},
-    limits::Limit,
-};
+use crate::limits::Limit;
 
 const BOARD: &str = "/v1/boards/riverside";
 
 fn limited(changes: &[&str]) -> Node {
     let changes: Vec<_> = changes.iter().map(|change| change.parse().unwrap()).collect();
     node_with(LimitSettings::default().changed(&changes))
-}
-
-impl Node {
-    /// A GET from an address, without a token if `token` is empty.
-    async fn get_from(&self, address: &str, token: &str, path: &str) -> Answer {
-        let address = ClientAddress::new(address.parse().unwrap());
-        let mut request = Request::builder().uri(path).header("host", "clinic.example");
-        if !token.is_empty() {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let request = request.extension(ReportedClient { address, is_secure: None });
-        self.answer(request.body(Body::empty()).unwrap()).await
-    }
 }
 
 #[tokio::test]

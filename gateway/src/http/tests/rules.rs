@@ -149,9 +149,9 @@ async fn invalid_rule_names_field_and_quotes_nothing() {
 #[tokio::test]
 async fn roles_have_their_rights_on_rules() {
     use Role as R;
-    const WATCH: &[Role] = &[R::Viewer, R::Editor, R::FinanceBilling, R::Admin];
-    const WORK: &[Role] = &[R::Editor, R::FinanceBilling, R::Admin];
-    const CHANGE: &[Role] = &[R::Admin];
+    const WATCH: &[Role] = &[R::Viewer, R::Editor, R::FinanceBilling, R::Admin, R::SuperAdmin];
+    const WORK: &[Role] = &[R::Editor, R::FinanceBilling, R::Admin, R::SuperAdmin];
+    const CHANGE: &[Role] = &[R::Admin, R::SuperAdmin];
     let node = node();
     let file = node.uploaded(&export()).await;
     let (rule, file) = (required().to_string(), json!({ "file": file }).to_string());

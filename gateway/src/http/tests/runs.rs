@@ -132,8 +132,11 @@ async fn same_key_gives_same_run_per_caller() {
     assert_eq!(node.last().id, record.id, "the same command");
     node.decide(Decision::Applied(CommandResult::default()));
     let other_key = node.start(&token(Role::Editor), &file, Some("click-2")).await;
-    let other_subject =
-        node.start(&token_of("demo", "subject-2", Role::Editor), &file, Some("click-1")).await;
+    let subject_2 = token_of("demo", "subject-2", Role::Editor);
+    let foreign = node.start(&subject_2, &file, Some("click-1")).await;
+    assert_eq!((foreign.status, foreign.code().as_str()), (404, "file_unknown"), "not its file");
+    let other_file = node.uploaded_by(&subject_2, "a;b").await;
+    let other_subject = node.start(&subject_2, &other_file, Some("click-1")).await;
     assert_ne!(
         node.last().identity(),
         record.identity(),
@@ -207,9 +210,9 @@ async fn invalid_run_request_answers_code() {
 #[tokio::test]
 async fn roles_reach_only_their_routes() {
     use Role as R;
-    const WATCH: &[Role] = &[R::Viewer, R::Editor, R::FinanceBilling, R::Admin];
-    const WATCH_ALL: &[Role] = &[R::Viewer, R::Admin];
-    const WORK: &[Role] = &[R::Editor, R::FinanceBilling, R::Admin];
+    const WATCH: &[Role] = &[R::Viewer, R::Editor, R::FinanceBilling, R::Admin, R::SuperAdmin];
+    const WATCH_ALL: &[Role] = &[R::Viewer, R::Admin, R::SuperAdmin];
+    const WORK: &[Role] = &[R::Editor, R::FinanceBilling, R::Admin, R::SuperAdmin];
     let node = node();
     let (own, other) = (own(R::Editor), stranger(1));
     let file = node.uploaded("a;b").await;
@@ -228,9 +231,9 @@ async fn roles_reach_only_their_routes() {
         ("GET", format!("runs/{own}/findings.csv"), "", 200, WATCH),
         ("GET", format!("runs/{other}/findings.csv"), "", 200, WATCH_ALL),
         ("POST", format!("runs/{own}/cancel"), "{}", 200, WORK),
-        ("POST", format!("runs/{other}/cancel"), "{}", 200, &[R::Admin]),
+        ("POST", format!("runs/{other}/cancel"), "{}", 200, &[R::Admin, R::SuperAdmin]),
         ("POST", format!("runs/{own}/retry"), "", 200, WORK),
-        ("POST", format!("runs/{other}/retry"), "", 200, &[R::Admin]),
+        ("POST", format!("runs/{other}/retry"), "", 200, &[R::Admin, R::SuperAdmin]),
     ];
     for (method, path, body, status, allowed) in table {
         let path = format!("/v1/{path}");
