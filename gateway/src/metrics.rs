@@ -76,11 +76,18 @@ pub enum Limit {
     Fragments,
     Commands,
     Subscribes,
+    /// Socket.IO sessions without a verified token.
+    Newcomers,
 }
 
 impl Limit {
-    const ALL: [Limit; 4] =
-        [Limit::ControlFrames, Limit::Fragments, Limit::Commands, Limit::Subscribes];
+    const ALL: [Limit; 5] = [
+        Limit::ControlFrames,
+        Limit::Fragments,
+        Limit::Commands,
+        Limit::Subscribes,
+        Limit::Newcomers,
+    ];
 
     /// The value of the label.
     fn name(self) -> &'static str {
@@ -89,6 +96,7 @@ impl Limit {
             Limit::Fragments => "fragments",
             Limit::Commands => "commands",
             Limit::Subscribes => "subscribes",
+            Limit::Newcomers => "newcomers",
         }
     }
 }

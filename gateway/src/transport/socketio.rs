@@ -3,20 +3,24 @@
 //! the shard that accepted its first request. There it is a connection like all others.
 
 pub mod client;
+pub mod newcomers;
 mod probe;
 mod refusal;
+mod requests;
 mod wire;
+
+pub use requests::is_path;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::body::Body;
+use axum::{body::Body, response::IntoResponse};
 use gateway_core::{
     protocol::{MAX_COMMANDS, MAX_MESSAGE},
     session::{CONNECT_WITHIN_S, MAX_CHANNELS, PING_S, PONG_WITHIN_S},
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use schemas::codes::Code;
 use socketioxide::{
@@ -30,12 +34,18 @@ use socketioxide::{
 use tokio::{sync::mpsc, task::spawn_local};
 use tower::{Service, ServiceExt};
 
-use self::wire::Wire;
+use self::{
+    newcomers::Newcomers,
+    requests::{Fault, keep_only_needed, with_status},
+    wire::Wire,
+};
 
 use crate::{
     access::auth::Verifier,
+    client_address::ClientAddress,
     clock,
-    metrics::Metrics,
+    http::Problem,
+    metrics::{Limit, Metrics},
     stream::message::ShardMessage,
     transport::{
         accept::websocket,
@@ -50,11 +60,6 @@ use crate::{
 
 /// Path of all requests, with the slash at the end that clients send by default.
 pub const PATH: &str = "/socket.io/";
-
-/// Whether requests of this path are answered here.
-pub fn is_path(path: &str) -> bool {
-    path.strip_prefix("/socket.io").is_some_and(|rest| matches!(rest, "" | "/"))
-}
 
 /// Bytes of read buffer that the WebSocket of an idle session holds. Longer messages are read in
 /// pieces.
@@ -78,6 +83,8 @@ const NOOP: &str = "6";
 pub struct SocketIo {
     service: SocketIoService<axum::Router>,
     polling: Arc<PollingSessions>,
+    newcomers: Arc<Newcomers>,
+    metrics: Arc<Metrics>,
 }
 
 impl SocketIo {
@@ -99,12 +106,13 @@ impl SocketIo {
             .with_parser(parser)
             // The inner service is never called: only requests of `PATH` come here.
             .build_with_inner_svc(axum::Router::new());
+        let counters = metrics.clone();
         let admit = async move |socket: SocketRef, TryData(auth): TryData<Auth>| {
             let auth = auth.map_err(|_| Code::Malformed);
-            admit(&verifier, &socket, auth).await.inspect_err(|code| metrics.error(*code))
+            admit(&verifier, &socket, auth).await.inspect_err(|code| counters.error(*code))
         };
         namespaces.ns("/", join.with(admit));
-        Self { service, polling: Arc::default() }
+        Self { service, polling: Arc::default(), newcomers: Arc::default(), metrics }
     }
 
     /// Whether a client still polls, so that it needs this node to learn why its session ends.
@@ -113,10 +121,10 @@ impl SocketIo {
         self.polling.iter().any(|entry| entry.value().upgrade().is_some_and(polls))
     }
 
-    /// Whether this is a request of a session that exists.
+    /// Whether this is a request of a session, not one that begins a session.
     pub fn is_of_session(request: &Request<Incoming>) -> bool {
         is_path(request.uri().path())
-            && value(request.uri().query().unwrap_or_default(), "sid").is_some()
+            && requests::read(request).is_ok_and(|wanted| wanted.session.is_some())
     }
 
     /// Answers a request on `lent_socket`. A session that it opens belongs to the shard with that
@@ -127,21 +135,30 @@ impl SocketIo {
         lent_socket: &Arc<LentSocket>,
         inbox: &mpsc::Sender<ShardMessage>,
     ) -> Response<Body> {
-        let (session, upgrades) = match self.find_session(&request) {
-            Ok(found) => found,
+        let wanted = match requests::read(&request) {
+            Ok(wanted) => wanted,
             Err(fault) => return fault.answer(),
         };
+        let upgrades = wanted.websocket;
+        let Some(sid) = wanted.session else {
+            let client = ClientAddress::from_extensions(request.extensions());
+            let Some(place) = self.newcomers.enter(client) else {
+                self.metrics.limited(Limit::Newcomers);
+                return Problem::from(Code::TooManyConnections).into_response();
+            };
+            let link = SessionLink::new(upgrades.then(|| lent_socket.clone()));
+            link.keep_place(place);
+            let session = NewSession { link: Arc::new(link), inbox: inbox.clone() };
+            return self.begin(request, session, upgrades).await;
+        };
+        let link = self.polling.get(&sid).and_then(|link| link.upgrade());
+        let Some(link) = link.filter(|link| !link.is_cut()) else {
+            return Fault::UnknownSession.answer();
+        };
         if upgrades {
-            return self.open_websocket(request, session, lent_socket, inbox);
+            return self.probe(request, link, lent_socket);
         }
         keep_only_needed(request.headers_mut());
-        let Some(link) = session else {
-            let link = Arc::new(SessionLink::new(None));
-            let session = NewSession { link: link.clone(), inbox: inbox.clone() };
-            request.extensions_mut().insert(session);
-            let response = self.serve(request).await;
-            return self.remember(&link, response).await;
-        };
         if request.method() == Method::GET {
             return self.poll(&link, request).await;
         }
@@ -151,66 +168,49 @@ impl SocketIo {
         }
     }
 
-    /// Finds the session of a request, if it names one, and whether it asks for a WebSocket.
-    fn find_session(
-        &self,
-        request: &Request<Incoming>,
-    ) -> Result<(Option<Arc<SessionLink>>, bool), Fault> {
-        let query = request.uri().query().unwrap_or_default();
-        let upgrades = match value(query, "transport") {
-            Some("websocket") => true,
-            Some("polling") => false,
-            _ => return Err(Fault::UnknownTransport),
-        };
-        if let Some(sid) = value(query, "sid") {
-            let sid: Sid = sid.parse().map_err(|_| Fault::UnknownSession)?;
-            let link = self.polling.get(&sid).and_then(|link| link.upgrade());
-            let link = link.filter(|link| !link.is_cut()).ok_or(Fault::UnknownSession)?;
-            return Ok((Some(link), upgrades));
-        }
-        if request.method() != Method::GET {
-            return Err(Fault::BadMethod);
-        }
-        if value(query, "EIO") != Some("4") {
-            return Err(Fault::UnsupportedVersion);
-        }
-        Ok((None, upgrades))
-    }
-
-    /// Accepts a WebSocket: for a new session, or to probe whether a polling one can upgrade to it.
-    fn open_websocket(
+    /// Begins a session, by the answer to a poll or on a WebSocket.
+    async fn begin(
         &self,
         mut request: Request<Incoming>,
-        session: Option<Arc<SessionLink>>,
-        lent_socket: &Arc<LentSocket>,
-        inbox: &mpsc::Sender<ShardMessage>,
+        session: NewSession,
+        upgrades: bool,
     ) -> Response<Body> {
-        let Some(acceptance) = websocket::acceptance(&request) else {
-            return with_status(StatusCode::UPGRADE_REQUIRED);
-        };
-        let upgrade = hyper::upgrade::on(&mut request);
-        keep_only_needed(request.headers_mut());
-        let (mut head, _) = request.into_parts();
-        let mut service = self.service.clone();
-        match session {
-            Some(link) if link.probe_begins() => {
-                spawn_local(probe::run(service, link, lent_socket.clone(), upgrade, head));
-            }
-            Some(_) => return with_status(StatusCode::BAD_REQUEST),
-            None => {
-                let link = Arc::new(SessionLink::new(Some(lent_socket.clone())));
-                head.extensions.insert(NewSession { link: link.clone(), inbox: inbox.clone() });
-                let request = Request::from_parts(head, ());
-                spawn_local(async move {
-                    if let Ok(stream) = upgrade.await {
-                        let wire = Wire::new(TokioIo::new(stream), link);
-                        // The query was read, so socketioxide can read it too.
-                        let _ = service.call((wire, request)).await;
-                    }
-                });
-            }
+        let link = session.link.clone();
+        request.extensions_mut().insert(session);
+        if !upgrades {
+            keep_only_needed(request.headers_mut());
+            let response = self.serve(request).await;
+            return self.remember(&link, response).await;
         }
-        acceptance.map(|()| Body::empty())
+        let mut service = self.service.clone();
+        accept_websocket(request, async move |upgrade, head| {
+            if let Ok(stream) = upgrade.await {
+                let request = Request::from_parts(head, ());
+                // The query was read, so socketioxide can read it too.
+                let _ = service.call((Wire::new(TokioIo::new(stream), link), request)).await;
+            }
+        })
+    }
+
+    /// Accepts a WebSocket to which a polling session may upgrade.
+    fn probe(
+        &self,
+        request: Request<Incoming>,
+        link: Arc<SessionLink>,
+        lent_socket: &Arc<LentSocket>,
+    ) -> Response<Body> {
+        if !link.probe_begins() {
+            return with_status(StatusCode::BAD_REQUEST);
+        }
+        let (service, lent_socket) = (self.service.clone(), lent_socket.clone());
+        let probed = link.clone();
+        let response = accept_websocket(request, async move |upgrade, head| {
+            probe::run(service, probed, lent_socket, upgrade, head).await;
+        });
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            link.probe_ends();
+        }
+        response
     }
 
     /// Answers a poll once there are packets, when its client upgrades, or when the session is cut.
@@ -261,6 +261,22 @@ impl SocketIo {
 struct NewSession {
     link: Arc<SessionLink>,
     inbox: mpsc::Sender<ShardMessage>,
+}
+
+/// Accepts a WebSocket, and runs `serve` once hyper has handed its stream over. A request that is
+/// not a handshake is refused.
+fn accept_websocket(
+    mut request: Request<Incoming>,
+    serve: impl AsyncFnOnce(OnUpgrade, Parts) + 'static,
+) -> Response<Body> {
+    let Some(acceptance) = websocket::acceptance(&request) else {
+        return with_status(StatusCode::UPGRADE_REQUIRED);
+    };
+    let upgrade = hyper::upgrade::on(&mut request);
+    keep_only_needed(request.headers_mut());
+    let (head, _) = request.into_parts();
+    spawn_local(async move { serve(upgrade, head).await });
+    acceptance.map(|()| Body::empty())
 }
 
 /// Completes a refusal in the answer to a poll. It cannot be one after the client was admitted.
@@ -334,52 +350,5 @@ impl MessageHandler<LocalAdapter, EventHandler> for EventHandler {
         };
         let ack = id.and_then(|_| AckSender::from_message_parts(&socket, &mut value, &id).ok());
         self.0.push_event(ClientEvent { request, ack });
-    }
-}
-
-fn value<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
-}
-
-/// Removes all headers that nobody reads: socketioxide keeps the first request of a session for as
-/// long as the session exists.
-fn keep_only_needed(headers: &mut HeaderMap) {
-    let mut kept = HeaderMap::new();
-    for name in [header::SEC_WEBSOCKET_KEY, header::CONTENT_TYPE] {
-        if let Some(value) = headers.remove(&name) {
-            kept.insert(name, value);
-        }
-    }
-    *headers = kept;
-}
-
-fn with_status(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    response
-}
-
-/// What is wrong with a request, in the words and numbers of Engine.IO's reference server.
-enum Fault {
-    UnknownTransport,
-    UnknownSession,
-    BadMethod,
-    UnsupportedVersion,
-}
-
-impl Fault {
-    fn answer(&self) -> Response<Body> {
-        let body = match self {
-            Fault::UnknownTransport => r#"{"code":0,"message":"Transport unknown"}"#,
-            Fault::UnknownSession => r#"{"code":1,"message":"Session ID unknown"}"#,
-            Fault::BadMethod => r#"{"code":2,"message":"Bad handshake method"}"#,
-            Fault::UnsupportedVersion => r#"{"code":5,"message":"Unsupported protocol version"}"#,
-        };
-        let mut response = Response::new(Body::from(body));
-        *response.status_mut() = StatusCode::BAD_REQUEST;
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response
     }
 }

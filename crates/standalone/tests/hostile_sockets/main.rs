@@ -4,6 +4,7 @@
 
 mod clinic;
 mod floods;
+mod newcomers;
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ use socketioxide::{
 };
 use tokio::sync::Notify;
 
-use crate::transport::lent_socket::LentSocket;
+use crate::transport::{lent_socket::LentSocket, socketio::newcomers::Newcomer};
 
 /// The sessions of a node that began by polling, by session id, so that their later requests find
 /// them.
@@ -64,6 +64,8 @@ pub struct SessionLink {
 #[derive(Default)]
 struct LinkState {
     claims: Option<Arc<Claims>>,
+    /// The place of a session whose client has not connected yet.
+    newcomer: Option<Newcomer>,
     events: Vec<ClientEvent>,
     flood: bool,
     gone: Option<DisconnectReason>,
@@ -125,6 +127,11 @@ impl SessionLink {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Keeps the place among the newcomers until the client connects.
+    pub fn keep_place(&self, newcomer: Newcomer) {
+        self.state().newcomer = Some(newcomer);
+    }
+
     /// Remembers the list that names this session. Dropping the link removes it from the list.
     pub fn listed_in(&self, list: &Arc<PollingSessions>, sid: Sid) {
         let _ = self.listed.set((list.clone(), sid));
@@ -137,6 +144,7 @@ impl SessionLink {
         let first = state.gone.is_none() && !state.cut && state.claims.is_none();
         if first {
             state.claims = Some(Arc::new(claims));
+            state.newcomer = None;
         }
         first
     }
