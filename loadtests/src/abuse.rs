@@ -69,6 +69,8 @@ pub enum Attack {
     Pings,
     /// WebSockets that send connects with an expired token
     ExpiredConnects,
+    /// Requests that begin Socket.IO sessions, without a token
+    Newcomers,
     /// WebSockets that subscribe to a ticket that does not exist, and unsubscribe, in a loop
     Subscribes,
 }
@@ -88,6 +90,7 @@ impl Attack {
             Attack::Pings => sockets::flood(&siege, &sockets::frame(true, 9, b"ping")).await,
             Attack::Fragments => sockets::flood(&siege, &sockets::frame(false, 0, b"")).await,
             Attack::ExpiredConnects => sockets::expired_connects(&siege).await,
+            Attack::Newcomers => sockets::newcomers(&siege).await,
             Attack::Subscribes => sockets::subscribes(&siege).await,
         }
     }

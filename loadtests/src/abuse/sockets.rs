@@ -101,6 +101,18 @@ pub async fn subscribes(siege: &Siege) {
     }
 }
 
+/// Begins Socket.IO sessions by long-polling in a loop.
+pub async fn newcomers(siege: &Siege) {
+    let host = &siege.node.authority;
+    let request =
+        format!("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: {host}\r\n\r\n");
+    loop {
+        if let Ok(socket) = TcpStream::connect(siege.node.address).await {
+            let _ = send_and_read(siege, socket, b"", request.as_bytes()).await;
+        }
+    }
+}
+
 /// Sends `first`, and then `next` in a loop. The replies are read, because a client that reads
 /// nothing is closed as slow.
 async fn send_and_read(siege: &Siege, socket: TcpStream, first: &[u8], next: &[u8]) -> Result<()> {
